@@ -1,0 +1,137 @@
+/* core/config.h - compiler, platform, switches
+ *
+ * The first header of all: it knows which implementation parts are wanted, what the compiler can do and
+ * which switches the user has set. It declares no function.
+ *
+ * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
+ *   VDI_IMPLEMENTATION         compile everything here; in exactly one C or C++ file
+ *   VDI_CORE_IMPLEMENTATION    only core; likewise VDI_KERNEL_, VDI_LINALG_, VDI_GRAD_, VDI_IO_, VDI_MODEL_, and one per
+ *                              model (VDI_LDS_IMPLEMENTATION ...); each brings what it stands on. Cost: compile time only
+ *   VDI_STATIC                 every function and table is static: several files may each have their own copy
+ *   VDI_API                    what stands before a public declaration (default: extern "C" where needed, or static)
+ *   VDI_ASSERT(x)              internal checks; default: nothing. An assertion that fails is a bug in vdi, never bad input
+ *   VDI_NO_SIMD                scalar code alone: smallest object, 5 to 20 times slower
+ *   VDI_NO_SSE2, VDI_NO_AVX2, VDI_NO_AVX512, VDI_NO_NEON   leave one path out: shorter compile, smaller object
+ *   VDI_NO_THREADS             no pthreads or Win32 threads: a pool runs its jobs on the caller; same results
+ *   VDI_NO_STDIO               no <stdio.h>: io then reads and writes through callbacks alone
+ *   VDI_SELF                   the name by which the single file can include itself (default "vdi.h"; set it for a renamed copy)
+ */
+#ifndef VDI_CORE_CONFIG_H
+#define VDI_CORE_CONFIG_H
+
+#define VDI_VERSION_MAJOR 0
+#define VDI_VERSION_MINOR 1
+#define VDI_VERSION_PATCH 0
+#define VDI_VERSION "0.1.0"
+
+#ifdef __FAST_MATH__
+#error "vdi: -ffast-math breaks NaN handling and the promised bits; compile vdi without it (-O2 or -O3 is enough)"
+#endif
+
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define VDI__GNU 1
+#else
+#define VDI__GNU 0
+#endif
+
+#if VDI__GNU
+#define VDI__UNUSED __attribute__((unused))
+#define VDI_NODISCARD __attribute__((warn_unused_result))
+#define VDI__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define VDI__LIKELY(x) __builtin_expect(!!(x), 1)
+#define VDI__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define VDI__ALWAYS_INLINE __attribute__((always_inline))
+#define VDI__NOINLINE __attribute__((noinline))
+#else
+#define VDI__UNUSED
+#define VDI_NODISCARD
+#define VDI__PRINTF(fmt, args)
+#define VDI__LIKELY(x) (x)
+#define VDI__UNLIKELY(x) (x)
+#define VDI__ALWAYS_INLINE
+#define VDI__NOINLINE
+#endif
+
+#ifdef __cplusplus
+#define VDI__ZERO {}
+#define VDI_RESTRICT __restrict
+#else
+#define VDI__ZERO {0}
+#if defined(__TINYC__)
+#define VDI_RESTRICT
+#else
+#define VDI_RESTRICT restrict
+#endif
+#endif
+
+/* extern "C" stands on each declaration, so that VDI_STATIC needs no bracket around the whole header. */
+#ifndef VDI_API
+#if defined(VDI_STATIC)
+#define VDI_API VDI__UNUSED static
+#elif defined(__cplusplus)
+#define VDI_API extern "C"
+#else
+#define VDI_API extern
+#endif
+#endif
+#if defined(VDI_STATIC)
+#define VDI__DEF VDI__UNUSED static
+#elif defined(__cplusplus)
+#define VDI__DEF extern "C"
+#else
+#define VDI__DEF
+#endif
+/* A function that only the implementation sees. */
+#define VDI__FN VDI__UNUSED static
+/* A small function in the declarations: static in every file. */
+#define VDI__INLINE VDI__UNUSED static inline
+
+#ifndef VDI_ASSERT
+#define VDI_ASSERT(x) ((void)0)
+#endif
+
+#define VDI__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define VDI__MAX(a, b) ((a) > (b) ? (a) : (b))
+#define VDI__COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+#define VDI_PI 3.14159265358979323846
+#define VDI_LOG_2PI 1.83787706640934548356
+
+#endif /* VDI_CORE_CONFIG_H */
+
+/* Which parts to compile: outside the guard, since an implementation may be asked for by a later include. */
+#if defined(VDI_IMPLEMENTATION)
+#ifndef VDI_IO_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
+#endif
+#ifndef VDI_MODEL_IMPLEMENTATION
+#define VDI_MODEL_IMPLEMENTATION
+#endif
+#endif
+#if defined(VDI_MODEL_IMPLEMENTATION)
+#ifndef VDI_GRAD_IMPLEMENTATION
+#define VDI_GRAD_IMPLEMENTATION
+#endif
+#ifndef VDI_LDS_IMPLEMENTATION
+#define VDI_LDS_IMPLEMENTATION
+#endif
+#endif
+#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION)) && !defined(VDI_LINALG_IMPLEMENTATION)
+#define VDI_LINALG_IMPLEMENTATION
+#endif
+#if defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_KERNEL_IMPLEMENTATION)
+#define VDI_KERNEL_IMPLEMENTATION
+#endif
+#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION)) && !defined(VDI_CORE_IMPLEMENTATION)
+#define VDI_CORE_IMPLEMENTATION
+#endif

@@ -1,0 +1,58 @@
+/* kernel/each.h - one pass per instruction set and real type
+ *
+ * Not for users. The includer defines VDI__PASS (which layer's bodies: 1 kernel, 2 linalg) and VDI__PASS_FILE (their list, as seen
+ * from here); this file then includes that list once per pass. In the single file the list is the file itself.
+ */
+#ifndef VDI_SELF
+#define VDI_SELF "vdi.h"
+#endif
+#define VDI__ISA 1
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#if VDI__HAVE_SSE2
+#define VDI__ISA 2
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
+#if VDI__HAVE_AVX2
+#define VDI__ISA 3
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
+#if VDI__HAVE_AVX512
+#define VDI__ISA 4
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
+#if VDI__HAVE_NEON
+#define VDI__ISA 5
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
+#undef VDI__PASS_FILE
+#undef VDI__PASS

@@ -1,0 +1,64 @@
+/* kernel/gemm.h - matrix products, with bias and activation in the same pass
+ *
+ * Do this:
+ *     vdi_gemm(VDI_F32, 0, m, n, k, A, k, B, n, C, n);                              C = A B, row-major
+ *     vdi_gemm(VDI_F32, VDI_GEMM_TB | VDI_GEMM_ACC, m, n, k, A, k, B, k, C, n);     C += A B'
+ *     vdi_affine(VDI_F32, rows, out, in, x, in, W, out, bias, VDI_ACT_TANH, 0, y, out);
+ *
+ * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C with VDI_GEMM_ACC, at the
+ * bias in vdi_affine). So it does not depend on m, n, how the work is cut, or the thread count; AVX2, AVX-512 and NEON give the same bits.
+ * A leading dimension may be smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
+ * C may not overlap A or B. No memory is allocated; at most 64 KiB of stack is used.
+ */
+#ifndef VDI_KERNEL_GEMM_H
+#define VDI_KERNEL_GEMM_H
+#include "cpu.h"
+
+/** Flags of vdi_gemm. */
+enum {
+    VDI_GEMM_TA = 1, /**< A is stored (k,m) */
+    VDI_GEMM_TB = 2, /**< B is stored (n,k) */
+    VDI_GEMM_ACC = 4 /**< add to C instead of overwriting it */
+};
+
+/** Activations that can be fused to a product. */
+typedef enum vdi_act {
+    VDI_ACT_NONE = 0,
+    VDI_ACT_RELU,
+    VDI_ACT_LEAKY_RELU, /**< slope: see the call's act_param (0 means 0.2 there) */
+    VDI_ACT_TANH,
+    VDI_ACT_SIGMOID,
+    VDI_ACT_SOFTPLUS,
+    VDI_ACT_EXP
+} vdi_act;
+
+/* the request of one product; every pointer and stride in elements of the pass's real type */
+typedef struct vdi__gemm_args {
+    int flags;
+    size_t m, n, k;
+    const void *a, *b;
+    size_t lda, ldb, ldc;
+    void *c;
+    const void *bias; /* (n) or NULL: what the chains begin at, unless VDI_GEMM_ACC */
+    vdi_act act;
+    double act_param;
+} vdi__gemm_args;
+#define VDI__KERNELS_GEMM(X) \
+    X(gemm, void, (const vdi__gemm_args *g)) \
+    X(gemv, void, (int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y)) \
+    X(ger, void, (size_t m, size_t n, const void *x, const void *y, void *a, size_t lda))
+
+/** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
+VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb, void *c,
+                      size_t ldc);
+/** y (m,n) = act(bias + x (m,k) W (k,n)): a layer; `bias` (n) or NULL. */
+VDI_API void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx, const void *w, size_t ldw, const void *bias,
+                        vdi_act act, double act_param, void *y, size_t ldy);
+/** y = op(A) x [+ y]; A is stored (m,n). Without VDI_GEMM_TA x has n entries and y has m; with it the other way round. */
+VDI_API void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y);
+/** A (m,n) += x y'. */
+VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a, size_t lda);
+/** dz = dy * act'(.), from the activation's output y: n elements, dz may be dy. */
+VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y, const void *dy, void *dz);
+
+#endif /* VDI_KERNEL_GEMM_H */

@@ -1,0 +1,4 @@
+/* kernel/optim_body.h */
+#define VDI__X(name, result, args) VDI_KERNEL result VDI_PN(vdi__kernel_##name) args { __builtin_trap(); }
+VDI__KERNELS_OPTIM(VDI__X)
+#undef VDI__X

@@ -1,0 +1,11 @@
+/* linalg/pass.h - the bodies of linalg, in the order of one pass; no guard: included once per pass */
+#include "../kernel/simd.h"
+#include "dense_body.h"
+#include "blocktri_body.h"
+
+static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
+#define VDI__X(name, result, args) VDI_PN(vdi__linalg_##name),
+    VDI__LINALG_KERNELS(VDI__X)
+#undef VDI__X
+};
+#include "../kernel/simd_end.h"

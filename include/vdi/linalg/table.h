@@ -1,0 +1,58 @@
+/* linalg/table.h - the table of linalg's kernels, one constant row per path and real type (see kernel/table.h) */
+#ifndef VDI_LINALG_TABLE_H
+#define VDI_LINALG_TABLE_H
+#include "blocktri.h"
+#include "dense.h"
+
+/* X(name, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
+#define VDI__LINALG_KERNELS(X) VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X)
+
+typedef struct vdi__linalg_kernels {
+#define VDI__X(name, result, args) result(*name) args;
+    VDI__LINALG_KERNELS(VDI__X)
+#undef VDI__X
+} vdi__linalg_kernels;
+
+#endif /* VDI_LINALG_TABLE_H */
+
+#if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_TABLE_C)
+#define VDI_LINALG_TABLE_C
+
+#define VDI__PASS 2
+#ifdef VDI__SINGLE_FILE
+#define VDI__PASS_FILE VDI_SELF
+#else
+#define VDI__PASS_FILE "../linalg/pass.h"
+#endif
+#include "../kernel/each.h" /* repeated */
+
+static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = {
+    {NULL, NULL},
+    {&vdi__linalg_kernels_scalar_f32, &vdi__linalg_kernels_scalar_f64},
+#if VDI__HAVE_SSE2
+    {&vdi__linalg_kernels_sse2_f32, &vdi__linalg_kernels_sse2_f64},
+#else
+    {NULL, NULL},
+#endif
+#if VDI__HAVE_AVX2
+    {&vdi__linalg_kernels_avx2_f32, &vdi__linalg_kernels_avx2_f64},
+#else
+    {NULL, NULL},
+#endif
+#if VDI__HAVE_AVX512
+    {&vdi__linalg_kernels_avx512_f32, &vdi__linalg_kernels_avx512_f64},
+#else
+    {NULL, NULL},
+#endif
+#if VDI__HAVE_NEON
+    {&vdi__linalg_kernels_neon_f32, &vdi__linalg_kernels_neon_f64},
+#else
+    {NULL, NULL},
+#endif
+};
+
+VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
+    VDI_ASSERT(vdi_dtype_is_real(dtype));
+    return vdi__linalg_tables[vdi__simd_load()][dtype == VDI_F64];
+}
+#endif

@@ -1,0 +1,93 @@
+#!/bin/sh
+# Makes the single file from include/vdi: amalgamate.sh [include/vdi] > vdi.h
+# First every declaration, in the order in which the headers need each other; then every implementation, in the order of the
+# umbrella; last the kernel bodies, which the file includes from itself once per pass (see kernel/each.h).
+set -eu
+root=${1:-include/vdi}
+exec awk -v root="$root" '
+function die(message) { print "amalgamate: " message > "/dev/stderr"; failed = 1; exit 1 }
+function normal(path,   n, i, part, out, k) {          # a/b/../c -> a/c
+    n = split(path, part, "/"); k = 0
+    for (i = 1; i <= n; i++) {
+        if (part[i] == ".." && k > 0) k--
+        else if (part[i] != "." && part[i] != "") keep[++k] = part[i]
+    }
+    out = keep[1]
+    for (i = 2; i <= k; i++) out = out "/" keep[i]
+    return out
+}
+function dir(path) { sub(/[^\/]*$/, "", path); return path }
+function load(path,   line, n) {                       # file[path, i], lines[path], split[path]: where its implementation begins
+    if (path in lines) return
+    n = 0; cut[path] = 0
+    while ((getline line < (root "/" path)) > 0) {
+        text[path, ++n] = line
+        if (line ~ /^#if defined\(VDI__BODIES\)/ && !cut[path]) cut[path] = n
+    }
+    close(root "/" path)
+    if (n == 0) die("cannot read " root "/" path)
+    lines[path] = n
+    if (!cut[path]) cut[path] = n + 1
+}
+function project(line,   name) {                       # the path of a project include, or ""
+    if (line !~ /^#include "/) return ""
+    name = line; sub(/^#include "/, "", name); sub(/".*/, "", name)
+    return name
+}
+function banner(what) { printf "\n/* ======== %s ======== */\n", what }
+function declarations(path,   i, inc) {
+    if (seen[path]++) return
+    load(path)
+    for (i = 1; i < cut[path]; i++) {
+        inc = project(text[path, i])
+        if (inc != "") declarations(normal(dir(path) inc))
+    }
+    banner(path)
+    for (i = 1; i < cut[path]; i++) if (project(text[path, i]) == "") print text[path, i]
+}
+function implementation(path,   i, inc) {
+    load(path)
+    if (cut[path] > lines[path]) return
+    banner(path ", implementation")
+    for (i = cut[path]; i <= lines[path]; i++) {
+        inc = project(text[path, i])
+        if (inc == "") print text[path, i]
+        else if (text[path, i] ~ /repeated/) whole(normal(dir(path) inc))
+    }
+}
+function whole(path,   i, inc) {                       # a file that is text, not a chapter
+    load(path)
+    for (i = 1; i <= lines[path]; i++) {
+        inc = project(text[path, i])
+        if (inc == "") print text[path, i]
+        else if (inc !~ /simd(_end)?\.h$/) whole(normal(dir(path) inc))
+    }
+}
+BEGIN {
+    load("vdi.h")
+    # the opening comment of the umbrella
+    for (i = 1; i <= lines["vdi.h"] && text["vdi.h", i] !~ /^#ifndef/; i++) print text["vdi.h", i]
+    print "/* This file is generated from include/vdi by `make vdi.h`: edit there. */"
+    print "#define VDI__SINGLE_FILE 1"
+    print "#ifndef VDI__PASS"
+    for (i = 1; i <= lines["vdi.h"]; i++) {
+        inc = project(text["vdi.h", i])
+        if (inc != "" && inc != "vdi.h") order[++count] = inc
+    }
+    for (k = 1; k <= count; k++) declarations(order[k])
+    print "\n/* ======================== implementation ======================== */"
+    print "#if defined(VDI_CORE_IMPLEMENTATION)\n#define VDI__BODIES"
+    for (k = 1; k <= count; k++) implementation(order[k])
+    print "#undef VDI__BODIES\n#endif /* VDI_CORE_IMPLEMENTATION */"
+    print "\n#else /* VDI__PASS: the file includes itself for one pass of kernel bodies */"
+    banner("kernel/simd.h")
+    whole("kernel/simd.h")
+    print "#if VDI__PASS == 1"
+    banner("kernel bodies"); whole("kernel/pass.h")
+    print "#elif VDI__PASS == 2"
+    banner("linalg bodies"); whole("linalg/pass.h")
+    print "#endif"
+    whole("kernel/simd_end.h")
+    print "#endif /* VDI__PASS */"
+    exit failed
+}' </dev/null

@@ -1,0 +1,112 @@
+/* tests/check.h - the words that tests are written in, on Criterion or on a plain main
+ *
+ *     TEST(gemm, odd_sizes) {
+ *         CHECK(x == 3, "x is %d", x);
+ *         CHECK_CLOSE(y, 1.0, 1e-12);
+ *     }
+ *
+ * Each file of tests/ is a Criterion suite; compiled with VDI_TEST_PORTABLE and linked with tests/portable/main.c it runs where
+ * Criterion can't: under MSan and TSan, musl, qemu. Few tests with loops inside are better than many tests: Criterion starts
+ * a process for each. A test that needs recordings asks for them with NEED_SHARED and counts as skipped without them.
+ */
+#ifndef VDI_TESTS_CHECK_H
+#define VDI_TESTS_CHECK_H
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vdi.h"
+
+#ifdef VDI_TEST_PORTABLE
+void check_register(const char *name, void (*run)(void));
+void check_report(int ok, const char *file, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void check_skip(const char *why);
+#define TEST(suite, name) \
+    static void suite##_##name(void); \
+    __attribute__((constructor)) static void register_##suite##_##name(void) { check_register(#suite "/" #name, suite##_##name); } \
+    static void suite##_##name(void)
+#define CHECK(condition, ...) check_report(!!(condition), __FILE__, __LINE__, #condition ": " __VA_ARGS__)
+#define SKIP(why) \
+    do { \
+        check_skip(why); \
+        return; \
+    } while (0)
+#else
+#include <criterion/criterion.h>
+#define TEST(suite, name) Test(suite, name)
+#define CHECK(condition, ...) cr_expect(condition, __VA_ARGS__)
+#define SKIP(why) cr_skip_test(why)
+#endif
+
+/** |a - b| <= tol, and neither is NaN. */
+#define CHECK_CLOSE(a, b, tol) \
+    do { \
+        double check_a = (double)(a), check_b = (double)(b), check_tol = (double)(tol); \
+        CHECK(fabs(check_a - check_b) <= check_tol, "%s = %.17g, expected %.17g, off by %.3g (allowed %.3g)", #a, check_a, check_b, \
+              fabs(check_a - check_b), check_tol); \
+    } while (0)
+/** A call that has to succeed, or to fail with that status. `err` is the vdi_error it filled. */
+#define CHECK_OK(call, err) \
+    do { \
+        vdi_status check_status = (call); \
+        CHECK(check_status == VDI_OK, "%s gave %s: %s", #call, vdi_status_name(check_status), (err).message); \
+    } while (0)
+#define CHECK_FAILS(call, wanted) \
+    do { \
+        vdi_status check_status = (call); \
+        CHECK(check_status == (wanted), "%s gave %s, not %s", #call, vdi_status_name(check_status), vdi_status_name(wanted)); \
+    } while (0)
+
+/** The folder of recordings and references: VDI_SHARED, or ../shared. */
+static inline const char *shared_path(const char *name) {
+    static char path[1024];
+    const char *root = getenv("VDI_SHARED");
+    snprintf(path, sizeof path, "%s/%s", root ? root : "../shared", name);
+    return path;
+}
+#define NEED_SHARED(name) \
+    do { \
+        FILE *check_file = fopen(shared_path(name), "rb"); \
+        if (!check_file) SKIP("needs " name); \
+        fclose(check_file); \
+    } while (0)
+
+/** A small generator for test data, apart from the one under test. */
+static inline double test_uniform(unsigned long long *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (double)(*state >> 11) / 9007199254740992.0;
+}
+static inline double test_normal(unsigned long long *state) {
+    double u = test_uniform(state), v = test_uniform(state);
+    return sqrt(-2 * log(u + 1e-300)) * cos(2 * VDI_PI * v);
+}
+
+/** For tests of failed allocations: fails the request number `fail_at` (from 1) and, if `forever`, all later ones; counts what is out. */
+typedef struct test_allocator {
+    long requests, fail_at, live;
+    int forever;
+} test_allocator;
+static inline void *test_alloc_fn(size_t size, size_t align, void *user) {
+    test_allocator *t = (test_allocator *)user;
+    vdi_allocator plain = vdi_allocator_defaults(NULL);
+    t->requests++;
+    if (t->fail_at && (t->requests == t->fail_at || (t->forever && t->requests > t->fail_at))) return NULL;
+    t->live++;
+    return plain.alloc_fn(size, align, NULL);
+}
+static inline void test_free_fn(void *p, size_t size, size_t align, void *user) {
+    vdi_allocator plain = vdi_allocator_defaults(NULL);
+    ((test_allocator *)user)->live--;
+    plain.free_fn(p, size, align, NULL);
+}
+static inline vdi_allocator test_allocator_of(test_allocator *t) {
+    vdi_allocator a;
+    a.alloc_fn = test_alloc_fn;
+    a.free_fn = test_free_fn;
+    a.user = t;
+    return a;
+}
+#endif

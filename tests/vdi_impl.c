@@ -1,0 +1,3 @@
+/* The one file of the test programs that holds vdi's code. */
+#define VDI_IMPLEMENTATION
+#include "vdi.h"
