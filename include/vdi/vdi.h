@@ -50,6 +50,7 @@
 #include "linalg/table.h"
 #include "linalg/dense.h"
 #include "linalg/blocktri.h"
+#include "linalg/kalman.h"
 
 /* The second visit compiles what the implementation macros ask for, after every declaration is known. */
 #if defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI__BODIES)

@@ -2,6 +2,7 @@
 #include "../kernel/simd.h"
 #include "dense_body.h"
 #include "blocktri_body.h"
+#include "kalman_body.h"
 
 static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
 #define VDI__X(name, result, args) VDI_PN(vdi__linalg_##name),

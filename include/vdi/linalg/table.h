@@ -3,9 +3,10 @@
 #define VDI_LINALG_TABLE_H
 #include "blocktri.h"
 #include "dense.h"
+#include "kalman.h"
 
 /* X(name, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
-#define VDI__LINALG_KERNELS(X) VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X)
+#define VDI__LINALG_KERNELS(X) VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X) VDI__LINALG_KERNELS_KALMAN(X)
 
 typedef struct vdi__linalg_kernels {
 #define VDI__X(name, result, args) result(*name) args;
