@@ -36,11 +36,12 @@ function project(line,   name) {                       # the path of a project i
 }
 function banner(what) { printf "\n/* ======== %s ======== */\n", what }
 function declarations(path,   i, inc) {
+    if (path in listed && listed[path] != section) die(path " is needed before its place in vdi.h")
     if (seen[path]++) return
     load(path)
     for (i = 1; i < cut[path]; i++) {
         inc = project(text[path, i])
-        if (inc != "") declarations(normal(dir(path) inc))
+        if (inc != "") { inc = normal(dir(path) inc); if (!seen[inc]) declarations(inc) }
     }
     banner(path)
     for (i = 1; i < cut[path]; i++) if (project(text[path, i]) == "") print text[path, i]
@@ -64,17 +65,32 @@ function whole(path,   i, inc) {                       # a file that is text, no
     }
 }
 BEGIN {
+    # The umbrella is a comment, the list of headers with the conditions under which each is seen, and the second visit.
     load("vdi.h")
-    # the opening comment of the umbrella
-    for (i = 1; i <= lines["vdi.h"] && text["vdi.h", i] !~ /^#ifndef/; i++) print text["vdi.h", i]
+    for (i = 1; text["vdi.h", i] !~ /^ \*\/$/; i++) ;
+    top = i
+    for (i = top + 1; i <= lines["vdi.h"]; i++) {
+        line = text["vdi.h", i]
+        if (line ~ /^#if/ && line ~ /VDI__BODIES/) break
+        if (line ~ /^#if/) section = i
+        if (line ~ /^#endif/) section = 0
+        inc = project(line)
+        if (inc != "") { order[++count] = inc; listed[inc] = section }
+    }
+    last = i - 1
+    if (text["vdi.h", last] ~ /^\/\*.*\*\/$/) last--
+    for (i = 1; i <= top; i++) print text["vdi.h", i]
     print "/* This file is generated from include/vdi by `make vdi.h`: edit there. */"
     print "#define VDI__SINGLE_FILE 1"
     print "#ifndef VDI__PASS"
-    for (i = 1; i <= lines["vdi.h"]; i++) {
-        inc = project(text["vdi.h", i])
-        if (inc != "" && inc != "vdi.h") order[++count] = inc
+    for (i = top + 1; i <= last; i++) {
+        line = text["vdi.h", i]
+        if (line ~ /^#if/) section = i
+        if (line ~ /^#endif/) section = 0
+        inc = project(line)
+        if (inc != "") declarations(inc)
+        else print line
     }
-    for (k = 1; k <= count; k++) declarations(order[k])
     print "\n/* ======================== implementation ======================== */"
     print "#if defined(VDI_CORE_IMPLEMENTATION)\n#define VDI__BODIES"
     for (k = 1; k <= count; k++) implementation(order[k])

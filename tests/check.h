@@ -20,13 +20,13 @@
 
 #ifdef VDI_TEST_PORTABLE
 void check_register(const char *name, void (*run)(void));
-void check_report(int ok, const char *file, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void check_report(int ok, const char *file, int line, const char *condition, const char *format, ...) __attribute__((format(printf, 5, 6)));
 void check_skip(const char *why);
 #define TEST(suite, name) \
     static void suite##_##name(void); \
     __attribute__((constructor)) static void register_##suite##_##name(void) { check_register(#suite "/" #name, suite##_##name); } \
     static void suite##_##name(void)
-#define CHECK(condition, ...) check_report(!!(condition), __FILE__, __LINE__, #condition ": " __VA_ARGS__)
+#define CHECK(condition, ...) check_report(!!(condition), __FILE__, __LINE__, #condition, " " __VA_ARGS__)
 #define SKIP(why) \
     do { \
         check_skip(why); \
@@ -71,6 +71,14 @@ static inline const char *shared_path(const char *name) {
         if (!check_file) SKIP("needs " name); \
         fclose(check_file); \
     } while (0)
+
+/** How much of a long test to do: n times VDI_TEST_SCALE (default 1), at least 1. Emulators and sanitizers run 10 to 100 times
+ *  slower, so `make check` sets 0.1 there. For numbers of repetitions and random cases, never for shapes that have to be covered. */
+static inline size_t test_scaled(size_t n) {
+    const char *scale = getenv("VDI_TEST_SCALE");
+    double wanted = scale ? (double)n * atof(scale) : (double)n;
+    return wanted < 1 ? 1 : (size_t)wanted;
+}
 
 /** A small generator for test data, apart from the one under test. */
 static inline double test_uniform(unsigned long long *state) {

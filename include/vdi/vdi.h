@@ -26,11 +26,10 @@
  *
  * License: MIT, see LICENSE.
  */
-#ifndef VDI_VDI_H
-#define VDI_VDI_H
-/* The order of this list is the order of the single file. */
-#endif
+/* The order of this list is the order of the single file. A file with its own static copy sees only the modules that it compiles: a static
+ * declaration without a body would be a warning in the user's file. */
 #include "core/config.h"
+#if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 #include "core/text.h"
 #include "core/status.h"
 #include "core/alloc.h"
@@ -38,6 +37,8 @@
 #include "core/tensor.h"
 #include "core/rng.h"
 #include "core/pool.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 #include "kernel/cpu.h"
 #include "kernel/simd_support.h"
 #include "kernel/table.h"
@@ -47,10 +48,13 @@
 #include "kernel/conv.h"
 #include "kernel/rnn.h"
 #include "kernel/optim.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_LINALG_IMPLEMENTATION)
 #include "linalg/table.h"
 #include "linalg/dense.h"
 #include "linalg/blocktri.h"
 #include "linalg/kalman.h"
+#endif
 
 /* The second visit compiles what the implementation macros ask for, after every declaration is known. */
 #if defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI__BODIES)

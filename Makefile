@@ -1,0 +1,172 @@
+# vdi is one header. This file builds what stands around it: the tool, the tests, the examples, the checks, the papers.
+#
+# Overridable: CC CXX CFLAGS LDFLAGS RUN_ENV (what runs a test program, such as qemu-aarch64), B (where the build goes),
+# VDI_DIR (include/vdi to test the tree, . to test the single file), PREFIX DESTDIR (install), PEERS=1 (bench).
+
+CC ?= cc
+CFLAGS ?= -O2
+LDFLAGS ?=
+RUN_ENV ?=
+B ?= build
+VDI_DIR ?= include/vdi
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+VERSION := $(shell awk '$$2 == "VDI_VERSION" { gsub(/"/, "", $$3); print $$3 }' include/vdi/core/config.h)
+HEADERS := $(wildcard include/vdi/*.h include/vdi/*/*.h)
+WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes
+C11     := -std=c11
+# Tests and tools around the library may use POSIX, and read better without a cast in each assertion.
+GNU11   := -std=gnu11 -g -Wall -Wextra
+DEPEND   = -MMD -MP
+LIBS    := -lm -lpthread
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+.PHONY: help
+help: ## what this file can do
+	@echo "vdi $(VERSION)"
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+# ---- the single file ---------------------------------------------------------------------------------------------------
+
+# The stamp remembers that the file was compared; the file itself is touched only when it changes, so nothing is rebuilt in vain.
+$(B)/vdi.h.stamp: $(HEADERS) scripts/amalgamate.sh
+	@mkdir -p $(B)
+	@sh scripts/amalgamate.sh include/vdi > $(B)/vdi.h.new
+	@cmp -s $(B)/vdi.h.new vdi.h || { echo "vdi.h is generated anew"; cp $(B)/vdi.h.new vdi.h; }
+	@rm -f $(B)/vdi.h.new; touch $@
+
+vdi.h: $(B)/vdi.h.stamp ## the single file, generated from include/vdi
+	@test -f $@ || { rm -f $<; $(MAKE) $<; }
+
+# ---- the tool ----------------------------------------------------------------------------------------------------------
+
+TOOL := $(patsubst examples/vdi/%.c,$(B)/tool/%.o,$(wildcard examples/vdi/*.c))
+
+ifneq ($(TOOL),)
+# Static where the C library allows it, so that the binary runs on any machine of the lab.
+vdi: $(TOOL) ## the command-line tool ./vdi, one static binary
+	@$(CC) $(CFLAGS) $(LDFLAGS) -static $(TOOL) -o $@ $(LIBS) 2> $(B)/tool/static.log || \
+	  { echo "no static link here, so a dynamic one (why: $(B)/tool/static.log)"; $(CC) $(CFLAGS) $(LDFLAGS) $(TOOL) -o $@ $(LIBS); }
+	@echo "built ./vdi"
+
+demo: vdi ## build ./vdi and watch all it can do on data that it simulates
+	./vdi demo
+else
+.PHONY: vdi
+vdi demo:
+	@echo "examples/vdi has no source yet, so there is no tool to build"; exit 1
+endif
+.PHONY: demo
+
+$(B)/tool/%.o: examples/vdi/%.c vdi.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -I. -c $< -o $@
+
+# ---- tests -------------------------------------------------------------------------------------------------------------
+
+TESTS    := $(filter-out vdi_impl,$(basename $(notdir $(wildcard tests/*.c))))
+SUITES   := $(TESTS:%=$(B)/tests/%)
+PORTABLE := $(TESTS:%=$(B)/portable/%.o) $(B)/portable/main.o
+
+.PHONY: test suites portable portable-build counts
+test: ## the Criterion suites (installs Criterion if it may; without it, the portable suite)
+	+@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh scripts/test.sh
+
+suites: $(SUITES)
+	+@sh scripts/suites.sh $(B)/tests $(TESTS)
+
+portable-build: $(B)/portable/run
+portable: $(B)/portable/run ## the same tests in one program with a plain main
+	$(RUN_ENV) $(B)/portable/run $(ARGS)
+
+counts: $(SUITES) $(B)/portable/run ## write tests/counts: how many tests each suite has to have at least
+	@sh scripts/suites.sh --counts $(B)/tests $(TESTS) > $(B)/counts
+	@echo "portable $$($(B)/portable/run --list | wc -l | tr -d ' ')" >> $(B)/counts
+	@cp $(B)/counts tests/counts; cat tests/counts
+
+$(B)/vdi_impl.o: tests/vdi_impl.c
+	@mkdir -p $(@D)
+	$(CC) $(C11) $(WARN) $(CFLAGS) $(DEPEND) -I$(VDI_DIR) -c $< -o $@
+
+$(B)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -I$(VDI_DIR) -c $< -o $@
+
+$(B)/tests/%: $(B)/tests/%.o $(B)/vdi_impl.o
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcriterion $(LIBS)
+
+$(B)/portable/main.o: tests/portable/main.c
+	@mkdir -p $(@D)
+	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
+
+$(B)/portable/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
+
+$(B)/portable/run: $(PORTABLE) $(B)/vdi_impl.o
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
+
+# ---- examples and benchmarks: one program per file, from the single file alone -----------------------------------------
+
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+BENCHES  := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+
+.PHONY: examples bench
+examples: $(EXAMPLES) ## build the examples and run them
+	@for e in $(EXAMPLES); do echo "-- $$e"; $(RUN_ENV) $$e || exit 1; done
+
+bench: $(BENCHES) ## vdi's speed as a share of this machine's peak; PEERS=1 adds its peers
+	@for b in $(BENCHES); do echo "-- $$b"; PEERS=$(PEERS) $$b || exit 1; done
+
+$(B)/examples/%: examples/%.c vdi.h
+	@mkdir -p $(@D)
+	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) $(LIBS)
+
+$(B)/bench/%: bench/%.c vdi.h
+	@mkdir -p $(@D)
+	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) $(LIBS) $(BENCH_LIBS)
+
+# ---- checks: each step of scripts/check.sh is a target of its own, so `make check-layers` runs that one alone ----------
+
+CHECKS ?= $(shell sh scripts/check.sh --list)
+
+.PHONY: check layers
+check: ## everything that a change has to pass (about ten minutes)
+	+@rm -rf $(B)/check; mkdir -p $(B)/check
+	+@$(MAKE) --no-print-directory -k -j2 $(CHECKS:%=check-%) || true
+	@sh scripts/check.sh --summary $(B)/check
+
+check-%:
+	+@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh scripts/check.sh $*
+
+# these run the same native binary, which one of them has to have built
+check-simd check-haswell check-nehalem: $(B)/portable/run
+
+layers: check-layers ## no header includes one of a higher layer
+
+# ---- papers and packages -----------------------------------------------------------------------------------------------
+
+.PHONY: docs install clean
+docs: ## the reference, by Doxygen, into build/docs; an undocumented name is an error
+	@command -v doxygen > /dev/null || sh scripts/packages.sh install docs
+	@mkdir -p $(B)/docs
+	@(cat docs/Doxyfile; echo "PROJECT_NUMBER = $(VERSION)"; echo "OUTPUT_DIRECTORY = $(B)/docs") | doxygen -
+	@echo "$(B)/docs/html/index.html"
+
+install: vdi.h ## vdi.h, vdi.pc and, if it is built, the tool, under DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 vdi.h $(DESTDIR)$(PREFIX)/include/vdi.h
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: vdi' \
+	  'Description: value decomposition and variational inference in one C header' 'Version: $(VERSION)' \
+	  'Cflags: -I$${includedir}' 'Libs: -lm -pthread' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/vdi.pc
+	@if test -x vdi; then install -d $(DESTDIR)$(PREFIX)/bin && install -m 755 vdi $(DESTDIR)$(PREFIX)/bin/vdi; fi
+
+clean: ## remove all that was built
+	rm -rf $(B) vdi
+
+-include $(wildcard $(B)/*.d $(B)/*/*.d)
