@@ -29,7 +29,7 @@ LIBS    := -lm -lpthread
 .PHONY: help
 help: ## what this file can do
 	@echo "vdi $(VERSION)"
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' $(filter-out %.d,$(MAKEFILE_LIST))
 
 # ---- the single file ---------------------------------------------------------------------------------------------------
 
@@ -111,25 +111,19 @@ $(B)/portable/%.o: tests/%.c
 $(B)/portable/run: $(PORTABLE) $(B)/vdi_impl.o
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
 
-# ---- examples and benchmarks: one program per file, from the single file alone -----------------------------------------
+# ---- examples (one program per file, from the single file alone) and benchmarks ----------------------------------------
 
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
-BENCHES  := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: examples bench
+.PHONY: examples
 examples: $(EXAMPLES) ## build the examples and run them
 	@for e in $(EXAMPLES); do echo "-- $$e"; $(RUN_ENV) $$e || exit 1; done
-
-bench: $(BENCHES) ## vdi's speed as a share of this machine's peak; PEERS=1 adds its peers
-	@for b in $(BENCHES); do echo "-- $$b"; PEERS=$(PEERS) $$b || exit 1; done
 
 $(B)/examples/%: examples/%.c vdi.h
 	@mkdir -p $(@D)
 	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) $(LIBS)
 
-$(B)/bench/%: bench/%.c vdi.h
-	@mkdir -p $(@D)
-	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) $(LIBS) $(BENCH_LIBS)
+-include bench/bench.mk
 
 # ---- checks: each step of scripts/check.sh is a target of its own, so `make check-layers` runs that one alone ----------
 

@@ -1,0 +1,334 @@
+#!/bin/sh
+# What a change has to pass, one function per step.
+#     check.sh NAME              run one step: prints one line, and its log if it failed (make check-NAME)
+#     check.sh --list            the names, in order
+#     check.sh --summary FOLDER  what came out, as one line
+# A step that needs a tool which is not installed is skipped, and says which package has it.
+set -u
+export LC_ALL=C
+MAKE=${MAKE:-make} CC=${CC:-cc} B=${B:-build}
+TREE=include/vdi
+WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
+WARN_C="$WARN -Wstrict-prototypes -Wmissing-prototypes"
+WARN_CXX="$WARN -Wmissing-declarations"
+
+# ---- words ---------------------------------------------------------------------------------------------------------------
+
+need() { # need PROGRAM PACKAGE
+    command -v "$1" > /dev/null || { echo "needs $2" > "$note"; exit 77; }
+}
+say() { echo "$*" > "$note"; }                           # what the step's line adds
+die() { echo "$*"; exit 1; }
+run() { echo "+ $*"; "$@" || exit 1; }                   # a command of a step; a failure ends it
+cpu() { # user CPU seconds of a command
+    ("$@" > /dev/null 2>&1; times) | awk 'NR == 2 { split($1, t, /[ms]/); print t[1] * 60 + t[2] }'
+}
+modules() { sed -n 's/.*defined(\(VDI_[A-Z_]*IMPLEMENTATION\)).*/\1/p; s/^#define \(VDI_[A-Z_]*IMPLEMENTATION\)$/\1/p' $TREE/core/config.h | sort -u; }
+minimum() { awk -v s="$1" '$1 == s { n = $2 } END { print n + 0 }' tests/counts; }
+
+# the four compilers: their command, and the warnings that they know
+compiler() {
+    case $1 in
+    gcc) need gcc gcc; echo "gcc -std=c11 $WARN_C" ;;
+    clang) need clang clang; echo "clang -std=c11 $WARN_C" ;;
+    gxx) need g++ g++; echo "g++ -std=c++17 -x c++ $WARN_CXX" ;;
+    clangxx) need clang++ clang; echo "clang++ -std=c++17 -x c++ $WARN_CXX" ;;
+    esac
+}
+
+# ---- the text ------------------------------------------------------------------------------------------------------------
+
+step_layers() { run sh scripts/layers.sh $TREE; }
+
+# The committed single file is what the tree generates, with each awk that is here; git's copy counts, not the working one.
+step_stale() {
+    for awk in mawk gawk "busybox awk" original-awk; do
+        # shellcheck disable=SC2086
+        command -v ${awk%% *} > /dev/null || continue
+        mkdir -p "$dir/bin"
+        printf '#!/bin/sh\nexec %s "$@"\n' "$awk" > "$dir/bin/awk" && chmod +x "$dir/bin/awk"
+        PATH="$PWD/$dir/bin:$PATH" sh scripts/amalgamate.sh $TREE > "$dir/vdi.h" || die "amalgamate.sh failed with $awk"
+        diff -u vdi.h "$dir/vdi.h" > "$dir/diff" || { head -n 20 "$dir/diff"; die "vdi.h is not what $awk makes of include/vdi: run make vdi.h and commit it"; }
+        tried="${tried:-}, $awk"
+    done
+    if git rev-parse -q --verify HEAD > /dev/null 2>&1; then
+        git diff --quiet HEAD -- vdi.h || die "vdi.h is newer than what is committed: commit it"
+    fi
+    say "${tried#, }"
+}
+
+# Rooms that grew too large, work left open, and paths of a machine have no place in what is committed.
+step_text() {
+    wc -l $TREE/*/*.h | awk '$2 != "total" && $1 > 1200 { print "warning: " $2 " has " $1 " lines; would two files be easier to find?" }'
+    open='TO''DO|FIX''ME|XX''X|HA''CK|not impl''emented|unimpl''emented'
+    ! grep -rnwE "$open" include examples bench tests scripts Makefile || die "left open"
+    ! git grep -nIE '(/wo''rk/|/fa''rm/|/ro''ot/|\.libr''ary)' -- . || die "a path of one machine"
+    ! git grep -nIE '[[:space:]]+$' -- '*.h' '*.c' '*.sh' '*.md' Makefile || die "space at the end of a line"
+    warnings=$(wc -l $TREE/*/*.h | awk '$2 != "total" && $1 > 1200 { n++ } END { print n + 0 }')
+    [ "$warnings" = 0 ] || say "$warnings headers over 1,200 lines"
+}
+
+# ---- the header as its users include it ----------------------------------------------------------------------------------
+
+# Each header of the tree stands alone (bodies and passes are text, not headers).
+step_alone() {
+    need g++ g++
+    for header in $(cd $TREE && find . -name '*.h' | sed 's/^..//' | sort); do
+        case $header in *_body.h | */pass.h | */each.h | */simd.h | */simd_[!s]*.h | */simd_scalar.h | */simd_sse2.h) continue ;; esac
+        printf '#include "%s"\n#include "%s"\ntypedef int vdi_not_empty;\n' "$header" "$header" > "$dir/alone.c"
+        run gcc -std=c11 $WARN_C -fsyntax-only -I$TREE "$dir/alone.c"
+        run g++ -std=c++17 -x c++ $WARN_CXX -fsyntax-only -I$TREE "$dir/alone.c"
+    done
+}
+
+# No warning, in any mode: declarations, implementation, static, late, and with optimisation, which sees more.
+modes() {
+    cc=$(compiler "$1") || exit $?
+    for where in $TREE .; do
+        run $cc -fsyntax-only -I$where tests/header/include.c
+        run $cc -O0 -c -o "$dir/a.o" -I$where -DVDI_IMPLEMENTATION -DVDI_STATIC tests/header/include.c
+        run $cc -O0 -c -o "$dir/a.o" -I$where tests/header/late.c
+    done
+    run $cc -O2 -c -o "$dir/a.o" -I. -DVDI_IMPLEMENTATION tests/header/include.c
+    run $cc -O0 -c -o "$dir/a.o" -I. -DVDI_IMPLEMENTATION "-DVDI_ASSERT(x)=((x)?(void)0:__builtin_trap())" tests/header/include.c
+}
+step_gcc() { modes gcc; }
+step_clang() { modes clang; }
+step_gxx() { modes gxx; }
+step_clangxx() { modes clangxx; }
+
+# Each module by itself, each switch, and modules as static copies: unused functions show without optimisation.
+subsets() {
+    cc=$(compiler "$1") || exit $?
+    n=0
+    for module in $(modules); do
+        run $cc -O0 -c -o "$dir/a.o" -I. -D"$module" tests/header/include.c
+        run $cc -O0 -c -o "$dir/a.o" -I. -D"$module" -DVDI_STATIC tests/header/include.c
+        n=$((n + 2))
+    done
+    for switch in VDI_NO_SIMD VDI_NO_SSE2 VDI_NO_AVX2 VDI_NO_AVX512 VDI_NO_THREADS VDI_NO_STDIO \
+        "VDI_NO_SIMD -DVDI_NO_THREADS -DVDI_NO_STDIO -DVDI_STATIC" "VDI_API=__attribute__((visibility(\"hidden\")))"; do
+        case $switch in VDI_API=*) case $1 in *xx) continue ;; esac; set -- "$1" "-D$switch" ;; *) set -- "$1" $(echo "-D$switch") ;; esac
+        which=$1; shift
+        run $cc -O0 -c -o "$dir/a.o" -I. -DVDI_IMPLEMENTATION "$@" tests/header/include.c
+        set -- "$which"
+        n=$((n + 1))
+    done
+    say "$n combinations"
+}
+step_subsetsgcc() { subsets gcc; }
+step_subsetsclang() { subsets clang; }
+step_subsetsgxx() { subsets gxx; }
+
+# Two files, C and C++, one copy or a static one in each; and a renamed copy in a folder that includes itself.
+step_link() {
+    need g++ g++
+    h=tests/header
+    mkdir -p "$dir/sub"
+    sed 's/x/x/' vdi.h > "$dir/sub/renamed.h"
+    run gcc -std=c11 -O0 -I. -c tests/vdi_impl.c -o "$dir/impl.o"
+    run g++ -std=c++17 -x c++ -O0 -I. -c tests/vdi_impl.c -o "$dir/impl_cxx.o"
+    run gcc -std=c11 -I. $h/main.c $h/other.c "$dir/impl.o" -o "$dir/one" -lm -lpthread
+    run g++ -std=c++17 -x c++ -I. $h/main.c -x c $h/other.c -x none "$dir/impl.o" -o "$dir/mixed" -lm -lpthread
+    run gcc -std=c11 -I. $h/main.c $h/other.c "$dir/impl_cxx.o" -o "$dir/mixed2" -lm -lpthread
+    run gcc -std=c11 -O0 -I. -DVDI_STATIC -DVDI_IMPLEMENTATION $h/main.c $h/other.c -o "$dir/static" -lm -lpthread
+    run gcc -std=c11 -O0 "-I$dir" -DVDI_STATIC -DVDI_KERNEL_IMPLEMENTATION '-DHEADER="sub/renamed.h"' '-DVDI_SELF="renamed.h"' \
+        $h/main.c $h/other.c -o "$dir/renamed" -lm -lpthread
+    for program in one mixed mixed2 static renamed; do run "$dir/$program"; done
+}
+
+# Only vdi_ leaves the object, nothing in static mode; one mutable global; nobody aborts, prints, or asks for the time.
+step_symbols() {
+    run gcc -std=c11 -O1 -fno-pic -I. -DVDI_IMPLEMENTATION -c tests/header/include.c -o "$dir/all.o"
+    run gcc -std=c11 -O1 -I. -DVDI_IMPLEMENTATION -DVDI_STATIC -c tests/header/include.c -o "$dir/static.o"
+    run gcc -std=c11 -O1 -I. -DVDI_IMPLEMENTATION -DVDI_NO_STDIO -DVDI_NO_THREADS -c tests/header/include.c -o "$dir/quiet.o"
+    nm -g --defined-only "$dir/all.o" | awk 'NF == 3 && $3 != "header_include" && $3 !~ /^vdi_[a-z0-9]/ { print "exported: " $3; bad = 1 } END { exit bad }' || exit 1
+    nm -g --defined-only "$dir/static.o" | awk 'NF == 3 && $3 != "header_include" { print "exported in static mode: " $3; bad = 1 } END { exit bad }' || exit 1
+    nm "$dir/all.o" | awk '$2 ~ /^[bBdDC]$/ && $3 != "vdi__simd_index" { print "mutable global: " $3; bad = 1 } END { exit bad }' || exit 1
+    nm -u "$dir/all.o" | awk '$2 ~ /^(abort|exit|_exit|__assert_fail|printf|puts|putchar|perror|rand|srand|time|clock|getenv|setlocale|system|signal)$/ ||
+        $2 ~ /^__printf_chk|^(stdout|stderr|stdin)$/ { print "calls " $2; bad = 1 } END { exit bad }' || exit 1
+    nm -u "$dir/quiet.o" | awk '$2 ~ /^(f|v|s|vs|vf)n?printf|^(fopen|fread|fwrite|fclose|fseek|ftell)$|^pthread/ { print "with VDI_NO_STDIO and VDI_NO_THREADS, calls " $2; bad = 1 }
+        END { exit bad }' || exit 1
+    say "$(nm -g --defined-only "$dir/all.o" | wc -l | tr -d ' ') functions exported"
+}
+
+# Only VDI macros remain defined after the include, beside those of the standard headers that it brings.
+step_macros() {
+    for mode in "" -DVDI_IMPLEMENTATION; do
+        std=$(sed -n 's/^ *# *include <\(.*\)>.*/#include <\1>/p' vdi.h | grep -v 'windows\.h\|arm_neon\|wasm' | sort -u)
+        echo "$std" > "$dir/std.c"
+        echo '#include "vdi.h"' > "$dir/vdi.c"
+        run gcc -std=c11 -dM -E "$dir/std.c" -o "$dir/before"
+        run gcc -std=c11 -I. $mode -dM -E "$dir/vdi.c" -o "$dir/after"
+        awk 'NR == FNR { sub(/\(.*/, "", $2); known[$2] = 1; next }
+            { sub(/\(.*/, "", $2); if (!($2 in known) && $2 !~ /^VDI_/) { print "left defined: " $2; bad = 1 } n += $2 ~ /^VDI_/ }
+            END { print n " VDI macros"; exit bad }' "$dir/before" "$dir/after" || exit 1
+    done
+    # the vector language belongs to a pass, and ends with it
+    sed -n 's/^ *# *define \(VDI_[A-Za-z0-9_]*\).*/\1/p' $TREE/kernel/simd.h $TREE/kernel/simd_scalar.h $TREE/kernel/simd_avx2.h |
+        awk 'NR == FNR { word[$1] = 1; next } { sub(/\(.*/, "", $2); if ($2 in word) { print "left defined: " $2; bad = 1 } } END { exit bad }' \
+            - "$dir/after" || exit 1
+}
+
+# User CPU time, the best of up to four tries: noise only ever adds.
+within() { # within SECONDS WHAT FLAGS...
+    limit=$1 what=$2 best=
+    shift 2
+    run gcc -std=c11 -O2 -I. "$@" -c tests/header/include.c -o "$dir/a.o"
+    for try in 1 2 3 4; do
+        t=$(cpu gcc -std=c11 -O2 -I. "$@" -c tests/header/include.c -o "$dir/a.o")
+        best=$(awk -v a="$t" -v b="${best:-$t}" 'BEGIN { print a < b ? a : b }')
+        if [ "$try" -ge 2 ] && awk -v a="$best" -v b="$limit" 'BEGIN { exit !(a < b) }'; then break; fi
+    done
+    size "$dir/a.o" | awk -v t="$best" -v l="$limit" -v w="$what" 'NR == 2 { printf "%-28s %6.2f s of %s s, %8d bytes\n", w, t, l, $1 + $2 }' | tee -a "$dir/table"
+    awk -v a="$best" -v b="$limit" 'BEGIN { exit !(a < b) }' || over="${over:-} $what: $best s, budget $limit s."
+}
+step_budget() {
+    rm -f "$dir/table"
+    within 0.3 declarations
+    within 5 "core to linalg" -DVDI_LINALG_IMPLEMENTATION
+    within 15 all -DVDI_IMPLEMENTATION
+    within 15 "all, scalar only" -DVDI_IMPLEMENTATION -DVDI_NO_SIMD
+    within 15 io -DVDI_IO_IMPLEMENTATION
+    [ -z "${over:-}" ] || die "over budget:$over"
+    say "$(awk '{ sub(/ of .* s,/, " s"); gsub(/  +/, " "); printf "%s%s", sep, $0; sep = "; " }' "$dir/table")"
+}
+
+# ---- the papers ----------------------------------------------------------------------------------------------------------
+
+step_snippets() {
+    run sh scripts/snippets.sh "$dir/c"
+    count=0
+    for source in "$dir"/c/*.c; do
+        [ -f "$source" ] || continue
+        count=$((count + 1))
+        if grep -q 'int main(' "$source"; then
+            run gcc -std=c11 -O1 -Wall -Wextra -Werror -I. "$source" -o "$dir/program" -lm -lpthread
+            run "$dir/program" > "$dir/printed"
+            sed 1d "$dir/printed" > "$dir/output"
+            if [ -f "${source%.c}.txt" ]; then run diff -u "${source%.c}.txt" "$dir/output"; fi
+        else
+            run gcc -std=c11 -fsyntax-only -Wall -Wextra -Wno-unused -Werror -I$TREE "$source"
+        fi
+    done
+    say "$count compiled"
+}
+
+step_examples() {
+    for source in examples/*.c bench/*.c; do
+        [ -f "$source" ] || continue
+        run gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I. "$source"
+    done
+    run $MAKE -s --no-print-directory examples B="$B" CFLAGS=-O1
+    if ls examples/vdi/*.c > /dev/null 2>&1; then run $MAKE -s --no-print-directory vdi B="$B"; fi
+}
+
+step_install() {
+    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/root" PREFIX=/usr B="$B"
+    run test -s "$dir/root/usr/include/vdi.h"
+    run test -s "$dir/root/usr/lib/pkgconfig/vdi.pc"
+    if command -v pkg-config > /dev/null; then
+        PKG_CONFIG_PATH=$dir/root/usr/lib/pkgconfig run pkg-config --print-errors --exact-version="$(awk '$2 == "VDI_VERSION" { gsub(/"/, "", $3); print $3 }' $TREE/core/config.h)" vdi
+    fi
+}
+
+step_scripts() {
+    need shellcheck shellcheck
+    run shellcheck -s sh -e SC2086,SC2046,SC2016,SC2010,SC2035 scripts/*.sh
+}
+
+# ---- the tests, where they are not usually run -----------------------------------------------------------------------------
+
+# Criterion's suites with every sanitizer that works inside it.
+step_asan() {
+    printf '#include <criterion/criterion.h>\n' | $CC -E -x c - > /dev/null 2>&1 || { echo "needs libcriterion-dev" > "$note"; exit 77; }
+    san="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.25}
+    export VDI_TEST_SCALE
+    $MAKE --no-print-directory suites B="$B/asan" CFLAGS="$san" LDFLAGS="$san" > "$dir/out" 2>&1
+    rc=$?
+    cat "$dir/out"
+    say "$(tail -n 1 "$dir/out")"
+    return $rc
+}
+
+portable() { # portable SUBFOLDER ARGS make-variables...
+    sub=$1 args=$2
+    shift 2
+    $MAKE --no-print-directory portable B="$B/$sub" ARGS="--at-least $(minimum portable) $args" "$@" > "$dir/out" 2>&1
+    rc=$?
+    cat "$dir/out"
+    say "$(sed -n 's/^vdi [^,]*, path \([a-z0-9]*\) of.*/\1/p' "$dir/out"): $(tail -n 1 "$dir/out")"
+    return $rc
+}
+slow() { VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.1}; export VDI_TEST_SCALE; }
+
+step_simd() { # each path that this processor has, by name
+    VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.25}; export VDI_TEST_SCALE
+    ran=
+    for path in $("$B/portable/run" none | sed -n 's/.* of //p'); do
+        "$B/portable/run" --simd "$path" --expect "$path" --at-least "$(minimum portable)" > "$dir/out" 2>&1 && rc=0 || rc=1
+        cat "$dir/out"
+        [ $rc = 0 ] || exit 1
+        ran="$ran $path"
+    done
+    say "each of$ran"
+}
+step_single() { need clang clang; portable single "" VDI_DIR=. CC=clang; }
+step_msan() {
+    need clang clang; slow
+    f="-O1 -g -fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    portable msan "" CC=clang CFLAGS="$f" LDFLAGS="$f"
+}
+step_tsan() {
+    need gcc gcc; slow
+    f="-O1 -g -fsanitize=thread"
+    TSAN_OPTIONS=halt_on_error=1 portable tsan "" CC=gcc CFLAGS="$f" LDFLAGS="$f" RUN_ENV="setarch -R"
+}
+step_musl() { need musl-gcc musl-tools; portable musl "" CC=musl-gcc LDFLAGS=-static; }
+step_tcc() { need tcc tcc; portable tcc "--expect scalar" CC=tcc CFLAGS=; }
+step_haswell() { need qemu-x86_64 qemu-user; slow; portable . "--expect avx2" RUN_ENV="qemu-x86_64 -cpu Haswell"; }
+step_nehalem() { need qemu-x86_64 qemu-user; slow; portable . "--expect sse2" RUN_ENV="qemu-x86_64 -cpu Nehalem"; }
+step_aarch64() {
+    need aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; need qemu-aarch64 qemu-user; slow
+    portable aarch64 "--expect neon" CC=aarch64-linux-gnu-gcc LDFLAGS=-static RUN_ENV=qemu-aarch64
+}
+
+# ---- running a step --------------------------------------------------------------------------------------------------------
+
+case ${1:-} in
+--list) sed -n 's/^step_\([a-z0-9]*\)().*/\1/p' "$0"; exit ;;
+--summary)
+    cat "$2"/*.status 2> /dev/null | awk '{ n[$1]++; if ($1 == "FAIL") names = names " " $2 }
+        END {
+            if (names) print "failed:" names
+            printf "check: %d passed, %d failed, %d skipped\n", n["ok"], n["FAIL"], n["skip"]
+            exit !(n["ok"] && !n["FAIL"])
+        }'
+    exit ;;
+esac
+
+name=${1:?usage: check.sh NAME | --list | --summary FOLDER}
+grep -q "^step_$name()" "$0" || { echo "check.sh: no step is called $name" >&2; exit 2; }
+dir=$B/check/$name
+note=$dir/note
+rm -rf "$dir"
+mkdir -p "$dir"
+start=$(date +%s)
+(step_"$name") > "$dir/log" 2>&1 < /dev/null
+rc=$?
+seconds=$(($(date +%s) - start))
+more=$(cat "$note" 2> /dev/null)
+case $rc in
+0) verdict=ok line="ok   $name ($seconds s)${more:+: $more}" ;;
+77) verdict=skip line="skip $name: $more" ;;
+*) verdict=FAIL line="FAIL $name ($seconds s)${more:+: $more}" ;;
+esac
+echo "$verdict $name $seconds" > "$B/check/$name.status"
+if [ $verdict = FAIL ]; then
+    # one write, so that two steps do not mix their lines
+    { echo "$line"; tail -n 40 "$dir/log" | cut -c1-300 | sed 's/^/     | /'; echo "     (all of it: $dir/log)"; } > "$dir/failure"
+    cat "$dir/failure"
+    exit 1
+fi
+echo "$line"

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Proves that arrows point down only: model -> grad -> linalg -> kernel -> core, io -> core, and between models only the edges below.
+#     layers.sh [include/vdi]
+set -eu
+root=${1:-include/vdi}
+find "$root" -name '*.h' | LC_ALL=C sort | xargs awk -v root="$root/" '
+BEGIN {
+    level["core"] = 1; level["kernel"] = 2; level["linalg"] = 3; level["grad"] = 4; level["model"] = 5; level["io"] = 2
+    split("flds>vilds vilds>lds flds>plds plds>lds deepspike>calcium sacd>env sacd>replay", list, " ")
+    for (i in list) edge[list[i]] = 1
+}
+function complain(why) { printf "%s:%d: %s\n", FILENAME, FNR, why; bad++ }
+/^ *# *include *"/ {
+    from = substr(FILENAME, length(root) + 1)
+    to = $0; sub(/^[^"]*"/, "", to); sub(/".*/, "", to)
+    folder = from; if (!sub(/\/.*/, "", folder)) next                # the umbrella sees all
+    if (to !~ /^\.\.\//) to = folder "/" to; else sub(/^\.\.\//, "", to)
+    other = to; if (!sub(/\/.*/, "", other)) { complain("includes " to ", which is in no layer"); next }
+    includes++
+    if (!(folder in level)) complain(folder " is no layer")
+    else if (!(other in level)) complain(other " is no layer")
+    else if (folder == "io" ? other != "io" && other != "core" : other == "io" || level[other] > level[folder])
+        complain(folder " may not include " other)
+    if (folder == "model" && other == "model") {
+        a = from; b = to; gsub(/.*\/|\.h$|_body\.h$/, "", a); gsub(/.*\/|\.h$|_body\.h$/, "", b)
+        # score and oasis and whatever else stands alone may be used by none; a body belongs to its own header
+        if (a != b && !((a ">" b) in edge)) complain("model/" a " may not include model/" b)
+    }
+}
+END {
+    if (!includes) { print "no include was found under " root; exit 1 }
+    if (bad) exit 1
+    print includes " includes, all of them downwards"
+}'
