@@ -1,0 +1,204 @@
+/* bench/blocktri.c - how fast is a block-tridiagonal system factorised, solved and inverted, against banded LAPACK (OpenBLAS)?
+ *
+ * J is (T d)x(T d) with diagonal blocks 2 I + R R'/d and sub-diagonal blocks of entries within 0.4/d, so it is well conditioned. LAPACK
+ * sees the same matrix as a band of 2d - 1 sub-diagonals; since dpbtrf overwrites its input, the copy is timed with it, as vdi's copy is.
+ * Figures are per block and system; the share counts T (d^3/3 + 2 d^3) flops for a factor.
+ */
+#include "bench.h"
+
+typedef struct system_case {
+    vdi_dtype dtype;
+    size_t B, T, d;
+    void *D, *E, *h, *x, *eps, *z, *S, *O, *logdet;
+    vdi_blocktri bt;
+    void *band, *factor; /* (B, T d, 2 d): column-major lower bands, one system after the other */
+    double logdet0;
+} system_case;
+
+static void run_factor(void *ctx) {
+    system_case *c = (system_case *)ctx;
+    if (vdi_blocktri_factor(&c->bt, c->D, c->E, NULL) < 0) bench_check(false, "factor failed");
+}
+static void run_solve(void *ctx) {
+    system_case *c = (system_case *)ctx;
+    run_factor(ctx);
+    vdi_blocktri_logdet(&c->bt, c->logdet);
+    vdi_blocktri_solve(&c->bt, 1, c->h, c->x);
+}
+static void run_everything(void *ctx) {
+    system_case *c = (system_case *)ctx;
+    run_solve(ctx);
+    vdi_blocktri_sample(&c->bt, 1, c->eps, c->z);
+    vdi_blocktri_marginals(&c->bt, c->S, c->O);
+}
+
+typedef void pbtrf_fn(const char *, const int *, const int *, void *, const int *, int *, size_t);
+typedef void pbtrs_fn(const char *, const int *, const int *, const int *, const void *, const int *, void *, const int *, int *, size_t);
+static pbtrf_fn *blas_pbtrf[2];
+static pbtrs_fn *blas_pbtrs[2];
+static void blas_any(system_case *c, bool solve) {
+    int n = (int)(c->T * c->d), kd = (int)(2 * c->d - 1), ld = kd + 1, one = 1, info = 0;
+    size_t size = vdi_dtype_size(c->dtype), band = (size_t)n * (size_t)ld * size;
+    double logdet = 0;
+    for (size_t b = 0; b < c->B; b++) {
+        char *f = (char *)c->factor + b * band, *x = (char *)c->x + b * (size_t)n * size;
+        memcpy(f, (char *)c->band + b * band, band);
+        blas_pbtrf[c->dtype == VDI_F64]("L", &n, &kd, f, &ld, &info, 1);
+        if (!solve) continue;
+        for (int i = 0; i < n; i++) logdet += 2 * log(bench_get(c->dtype, f, (size_t)i * (size_t)ld));
+        memcpy(x, (char *)c->h + b * (size_t)n * size, (size_t)n * size);
+        blas_pbtrs[c->dtype == VDI_F64]("L", &n, &kd, &one, f, &ld, x, &n, &info, 1);
+    }
+    c->logdet0 = logdet;
+}
+static void run_blas_factor(void *ctx) { blas_any((system_case *)ctx, false); }
+static void run_blas_solve(void *ctx) { blas_any((system_case *)ctx, true); }
+
+static void put(vdi_dtype dtype, void *p, size_t i, double v) {
+    if (dtype == VDI_F32) ((float *)p)[i] = (float)v;
+    else ((double *)p)[i] = v;
+}
+
+/* One random system, copied B times with small changes: what is measured does not depend on the values. */
+static void make(system_case *c) {
+    size_t B = c->B, T = c->T, d = c->d, dd = d * d, size = vdi_dtype_size(c->dtype);
+    double *r = (double *)bench_alloc(dd * sizeof *r);
+    c->D = bench_alloc(B * T * dd * size);
+    c->E = bench_alloc(B * T * dd * size);
+    c->h = bench_array(c->dtype, B * T * d, -1, 1);
+    c->eps = bench_array(c->dtype, B * T * d, -1, 1);
+    c->x = bench_alloc(B * T * d * size);
+    c->z = bench_alloc(B * T * d * size);
+    c->logdet = bench_alloc(B * size);
+    for (size_t t = 0; t < B * T; t++) {
+        for (size_t i = 0; i < dd; i++) r[i] = bench_random(-1, 1);
+        for (size_t i = 0; i < d; i++)
+            for (size_t j = 0; j <= i; j++) {
+                double s = i == j ? 2 : 0;
+                for (size_t k = 0; k < d; k++) s += r[i * d + k] * r[j * d + k] / (double)d;
+                put(c->dtype, c->D, t * dd + i * d + j, s);
+                put(c->dtype, c->D, t * dd + j * d + i, s);
+            }
+        if (t % T != T - 1)
+            for (size_t i = 0; i < dd; i++) put(c->dtype, c->E, (t - t / T) * dd + i, bench_random(-0.4, 0.4) / (double)d);
+    }
+    if (bench.serving) {
+        size_t n = T * d, ld = 2 * d;
+        c->band = bench_alloc(B * n * ld * size);
+        c->factor = bench_alloc(B * n * ld * size);
+        for (size_t b = 0; b < B; b++)
+            for (size_t t = 0; t < T; t++)
+                for (size_t j = 0; j < d; j++) {
+                    size_t column = (b * n + t * d + j) * ld;
+                    for (size_t i = j; i < d; i++)
+                        put(c->dtype, c->band, column + i - j, bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j));
+                    for (size_t i = 0; i < d && t + 1 < T; i++)
+                        put(c->dtype, c->band, column + d + i - j, bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + i * d + j));
+                }
+        return;
+    }
+    vdi_blocktri_desc desc;
+    vdi_error err;
+    memset(&desc, 0, sizeof desc);
+    desc.dtype = c->dtype;
+    desc.trials = (int64_t)B;
+    desc.T = (int64_t)T;
+    desc.d = (int64_t)d;
+    size_t bytes = vdi_blocktri_memsize(&desc);
+    if (vdi_blocktri_init(&c->bt, &desc, bench_alloc(bytes), bytes, &err) < 0) bench_die(err.message);
+    c->S = bench_alloc(B * T * dd * size);
+    c->O = bench_alloc(B * T * dd * size);
+    run_everything(c);
+    /* residual J x - h with plain loops */
+    double worst = 0;
+    for (size_t b = 0; b < B; b++)
+        for (size_t t = 0; t < T; t++)
+            for (size_t i = 0; i < d; i++) {
+                double s = -bench_get(c->dtype, c->h, (b * T + t) * d + i);
+                for (size_t j = 0; j < d; j++) {
+                    s += bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j) * bench_get(c->dtype, c->x, (b * T + t) * d + j);
+                    if (t)
+                        s += bench_get(c->dtype, c->E, (b * (T - 1) + t - 1) * dd + i * d + j) *
+                             bench_get(c->dtype, c->x, (b * T + t - 1) * d + j);
+                    if (t + 1 < T)
+                        s += bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + j * d + i) *
+                             bench_get(c->dtype, c->x, (b * T + t + 1) * d + j);
+                }
+                if (!(fabs(s) <= worst)) worst = fabs(s);
+            }
+    bench_check(worst <= (c->dtype == VDI_F32 ? 1e-5 : 1e-13), "residual of the solution");
+}
+
+typedef struct shape {
+    int B, T, d;
+    double bar;   /* f64 factor, ns per block and system */
+    int bound;    /* BENCH_LATENCY, or the dtype whose peak scales the bar */
+    double ratio; /* the bar as a ratio to banded LAPACK where both were measured */
+    double aim;
+} shape;
+/* B = 8 and 16: one vector of trials (the prototype's case); 64: their traffic leaves the inner caches */
+static const shape shapes[] = {
+    {8, 100, 2, 4, VDI_F64, 14.5, 0},
+    {8, 100, 4, 8, VDI_F64, 16.4, 0},
+    {8, 100, 8, 40, VDI_F64, 20.6, 0},
+    {8, 100, 10, 65, VDI_F64, 15.6, 0},
+    {64, 100, 2, 0, 0, 0, 0},
+    {64, 100, 4, 0, 0, 0, 0},
+    {64, 100, 8, 0, 0, 0, 0},
+    {64, 100, 10, 0, 0, 0, 0},
+    {16, 100, 2, 0, 0, 0, 0},
+    {16, 100, 4, 0, 0, 0, 0},
+    {16, 100, 8, 0, 0, 0, 0},
+    {16, 100, 10, 0, 0, 0, 0},
+    {1, 1000, 4, 25, BENCH_LATENCY, 5.2, 0},
+    {1, 10000, 8, 75, BENCH_LATENCY, 11, 0},
+    {1, 1000, 10, 180, BENCH_LATENCY, 5.6, 0},
+    {1, 1000, 32, 2700, VDI_F64, 5.4, 0},
+    {1, 200, 64, 11500, VDI_F64, 4.1, 9000},
+    {1, 1000, 1, 0, 0, 0, 0},
+    {1, 1000, 2, 0, 0, 0, 0},
+    {1, 1000, 16, 0, 0, 0, 0},
+};
+
+int main(int argc, char **argv) {
+    bench_begin("blocktri", argc, argv);
+    blas_pbtrf[0] = (pbtrf_fn *)bench_blas_symbol("spbtrf_");
+    blas_pbtrf[1] = (pbtrf_fn *)bench_blas_symbol("dpbtrf_");
+    blas_pbtrs[0] = (pbtrs_fn *)bench_blas_symbol("spbtrs_");
+    blas_pbtrs[1] = (pbtrs_fn *)bench_blas_symbol("dpbtrs_");
+    double f64_factor[VDI__COUNT(shapes)] = {0};
+    for (int q = 1; q >= 0; q--)
+        for (size_t s = 0; s < VDI__COUNT(shapes); s++) {
+            const shape *p = &shapes[s];
+            double blocks = (double)p->B * p->T, cube = (double)p->d * p->d * p->d;
+            system_case c;
+            char name[96];
+            bool made = false;
+            if (bench.quick && (p->T == 10000 || p->B == 64)) continue;
+            memset(&c, 0, sizeof c);
+            c.dtype = q ? VDI_F64 : VDI_F32;
+            c.B = (size_t)p->B;
+            c.T = (size_t)p->T;
+            c.d = (size_t)p->d;
+            for (int part = 0; part < 3; part++) {
+                static const char *const parts[] = {"factor", "factor, logdet, solve", "factor, logdet, solve, sample, marginals"};
+                snprintf(name, sizeof name, "%s %s, B=%d T=%d d=%d", bench_dtype(c.dtype), parts[part], p->B, p->T, p->d);
+                if (!bench_row(name, BENCH_NS, blocks)) continue;
+                if (!made) make(&c);
+                made = true;
+                bench_vdi(part == 0 ? run_factor : part == 1 ? run_solve : run_everything, &c);
+                if (part == 0) bench_limit_flops(c.dtype, blocks * cube * (1.0 / 3 + 2));
+                if (part < 2) bench_blas(part ? run_blas_solve : run_blas_factor, &c);
+                if (part == 0 && q && p->bar > 0) {
+                    bench_bar_figure(p->bar, p->bound);
+                    bench_bar_ratio("OpenBLAS", p->ratio);
+                    if (p->aim > 0) bench_aim_figure(p->aim, p->bound);
+                }
+                if (part == 0 && !q && p->bar > 0 && f64_factor[s] > 0)
+                    bench_bar_figure(f64_factor[s], BENCH_LATENCY); /* no slower than f64 */
+                bench_run();
+                if (part == 0 && q && !bench.serving) f64_factor[s] = bench_figure(bench.vdi.best);
+            }
+        }
+    return bench_end();
+}
