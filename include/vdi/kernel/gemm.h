@@ -25,7 +25,7 @@ enum {
 typedef enum vdi_act {
     VDI_ACT_NONE = 0,
     VDI_ACT_RELU,
-    VDI_ACT_LEAKY_RELU, /**< slope: see the call's act_param (0 means 0.2 there) */
+    VDI_ACT_LEAKY_RELU, /**< x > 0 ? x : act_param x; act_param 0 means 0.2 */
     VDI_ACT_TANH,
     VDI_ACT_SIGMOID,
     VDI_ACT_SOFTPLUS,
@@ -43,10 +43,16 @@ typedef struct vdi__gemm_args {
     vdi_act act;
     double act_param;
 } vdi__gemm_args;
+/* one register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p * acs], (p,j) of B at b[p * ldb + j] */
+typedef struct vdi__tile {
+    const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
+    void *c;
+    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
+} vdi__tile;
+typedef void vdi__tile_fn(const vdi__tile *t);
 #define VDI__KERNELS_GEMM(X) \
     X(gemm, void, (const vdi__gemm_args *g)) \
-    X(gemv, void, (int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y)) \
-    X(ger, void, (size_t m, size_t n, const void *x, const void *y, void *a, size_t lda))
+    X(act_grad, void, (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
 
 /** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
 VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb, void *c,
@@ -58,7 +64,49 @@ VDI_API void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const voi
 VDI_API void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y);
 /** A (m,n) += x y'. */
 VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a, size_t lda);
-/** dz = dy * act'(.), from the activation's output y: n elements, dz may be dy. */
+/** dz = dy * act'(.), from the activation's output y: n elements, dz may be dy or y. At a kink the derivative from the left. */
 VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y, const void *dy, void *dz);
 
 #endif /* VDI_KERNEL_GEMM_H */
+
+#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_GEMM_C)
+#define VDI_KERNEL_GEMM_C
+
+VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb, void *c,
+                       size_t ldc) {
+    vdi__gemm_args g = VDI__ZERO;
+    g.flags = flags;
+    g.m = m, g.n = n, g.k = k;
+    g.a = a, g.lda = lda;
+    g.b = b, g.ldb = ldb;
+    g.c = c, g.ldc = ldc;
+    vdi__kernels_of(dtype)->gemm(&g);
+}
+
+VDI__DEF void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx, const void *w, size_t ldw, const void *bias,
+                         vdi_act act, double act_param, void *y, size_t ldy) {
+    vdi__gemm_args g = VDI__ZERO;
+    g.m = m, g.n = n, g.k = k;
+    g.a = x, g.lda = ldx;
+    g.b = w, g.ldb = ldw;
+    g.c = y, g.ldc = ldy;
+    g.bias = bias;
+    g.act = act, g.act_param = act_param;
+    vdi__kernels_of(dtype)->gemm(&g);
+}
+
+VDI__DEF void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y) {
+    /* y' = x' op(A)': a product with one row, so that the lanes run across the outputs */
+    bool turned = (flags & VDI_GEMM_TA) != 0;
+    vdi_gemm(dtype, (flags & VDI_GEMM_ACC) | (turned ? 0 : VDI_GEMM_TB), 1, turned ? n : m, turned ? m : n, x, turned ? m : n, a, lda, y,
+             turned ? n : m);
+}
+
+VDI__DEF void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a, size_t lda) {
+    vdi_gemm(dtype, VDI_GEMM_ACC, m, n, 1, x, 1, y, n, a, lda);
+}
+
+VDI__DEF void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y, const void *dy, void *dz) {
+    vdi__kernels_of(dtype)->act_grad(act, act_param, n, y, dy, dz);
+}
+#endif

@@ -12,6 +12,9 @@
  *   VDI_VLOAD(p) VDI_VSTORE(p,v) VDI_VSET1(x) VDI_VZERO()           no alignment asked
  *   VDI_TAIL, VDI_VTAIL(n), VDI_VLOADT(p,t) VDI_VSTORET(p,t,v)      the first n lanes, 0 <= n <= VDI_W; the others load as 0,
  *                                                                   nothing beyond them is touched
+ *   VDI_VLOADOR(p,t,v)                                              as VDI_VLOADT, but the other lanes come from v
+ *   VDI_VHADD(v), VDI_VHMAX(v)                                      one real: lanes j and j + VDI_W/2 first, then on by halves; the
+ *                                                                   maximum is of lanes without NaN
  *   VDI_VADD SUB MUL DIV SQRT ABS NEG                               as IEEE says
  *   VDI_VMIN(a,b) = a < b ? a : b, VDI_VMAX(a,b) = a > b ? a : b    (so a NaN in b, or in a only, gives b)
  *   VDI_VFMA(a,b,c) = a*b + c, VDI_VFNMA(a,b,c) = c - a*b           one rounding where VDI_FMA is 1, else two
@@ -20,6 +23,7 @@
  *   VDI_VAND OR XOR                                                 bits of reals
  *   VDI_VBITS(v) VDI_IBITS(i)                                       reinterpret real as integer and back
  *   VDI_ISET1 IADD ISUB IAND IOR IXOR ISHL(i,n) ISHR(i,n) ISAR(i,n) integer lanes; n is a constant
+ *   VDI_TBLOCK, VDI_TRANSPOSE(s,lds,d,ldd)                          d[j*ldd + i] = s[i*lds + j] for i, j < VDI_TBLOCK
  *   VDI_MANT, VDI_EMAX    bits of the mantissa (23, 52), exponent bias (127, 1023)
  *   VDI_MAGIC             1.5 * 2^mantissa: x + MAGIC - MAGIC rounds to the nearest integer, and the low bits of x + MAGIC are it
  *

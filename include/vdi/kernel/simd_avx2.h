@@ -17,6 +17,9 @@
 #define VDI_VSTORE(p, v) _mm256_storeu_ps(p, v)
 #define VDI_VLOADT(p, t) _mm256_maskload_ps(p, t)
 #define VDI_VSTORET(p, t, v) _mm256_maskstore_ps(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm256_blendv_ps(v, _mm256_maskload_ps(p, t), _mm256_castsi256_ps(t))
+#define VDI_VHADD(v) vdi__hadd_avx2_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_avx2_f32(v)
 #define VDI_VSET1(x) _mm256_set1_ps(x)
 #define VDI_VZERO() _mm256_setzero_ps()
 #define VDI_VADD(a, b) _mm256_add_ps(a, b)
@@ -52,6 +55,8 @@
 #define VDI_ISHL(a, n) _mm256_slli_epi32(a, n)
 #define VDI_ISHR(a, n) _mm256_srli_epi32(a, n)
 #define VDI_ISAR(a, n) _mm256_srai_epi32(a, n)
+#define VDI_TBLOCK 8
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f32(s, lds, d, ldd)
 #else
 #define VDI_W 4
 #define VDI_V __m256d
@@ -61,6 +66,9 @@
 #define VDI_VSTORE(p, v) _mm256_storeu_pd(p, v)
 #define VDI_VLOADT(p, t) _mm256_maskload_pd(p, t)
 #define VDI_VSTORET(p, t, v) _mm256_maskstore_pd(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm256_blendv_pd(v, _mm256_maskload_pd(p, t), _mm256_castsi256_pd(t))
+#define VDI_VHADD(v) vdi__hadd_avx2_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_avx2_f64(v)
 #define VDI_VSET1(x) _mm256_set1_pd(x)
 #define VDI_VZERO() _mm256_setzero_pd()
 #define VDI_VADD(a, b) _mm256_add_pd(a, b)
@@ -96,4 +104,6 @@
 #define VDI_ISHL(a, n) _mm256_slli_epi64(a, n)
 #define VDI_ISHR(a, n) _mm256_srli_epi64(a, n)
 #define VDI_ISAR(a, n) vdi__sar_avx2(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f64(s, lds, d, ldd)
 #endif

@@ -3,6 +3,8 @@
 #define VDI__TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #define VDI_REGISTERS 32
 #define VDI_FMA 1
+/* every lane: the unmasked forms of some intrinsics start from an undefined vector, of which g++ 12 warns */
+#define VDI__ALL ((VDI_M)(0xFFFFu >> (16 - VDI_W)))
 #define VDI_I __m512i
 #define VDI_IAND(a, b) _mm512_and_si512(a, b)
 #define VDI_IOR(a, b) _mm512_or_si512(a, b)
@@ -17,17 +19,20 @@
 #define VDI_VSTORE(p, v) _mm512_storeu_ps(p, v)
 #define VDI_VLOADT(p, t) _mm512_maskz_loadu_ps(t, p)
 #define VDI_VSTORET(p, t, v) _mm512_mask_storeu_ps(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm512_mask_loadu_ps(v, t, p)
+#define VDI_VHADD(v) vdi__hadd_avx512_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_avx512_f32(v)
 #define VDI_VSET1(x) _mm512_set1_ps(x)
 #define VDI_VZERO() _mm512_setzero_ps()
 #define VDI_VADD(a, b) _mm512_add_ps(a, b)
 #define VDI_VSUB(a, b) _mm512_sub_ps(a, b)
 #define VDI_VMUL(a, b) _mm512_mul_ps(a, b)
 #define VDI_VDIV(a, b) _mm512_div_ps(a, b)
-#define VDI_VSQRT(a) _mm512_sqrt_ps(a)
+#define VDI_VSQRT(a) _mm512_maskz_sqrt_ps(VDI__ALL, a)
 #define VDI_VABS(a) _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a)
 #define VDI_VNEG(a) _mm512_xor_ps(_mm512_set1_ps(-0.0f), a)
-#define VDI_VMIN(a, b) _mm512_min_ps(a, b)
-#define VDI_VMAX(a, b) _mm512_max_ps(a, b)
+#define VDI_VMIN(a, b) _mm512_maskz_min_ps(VDI__ALL, a, b)
+#define VDI_VMAX(a, b) _mm512_maskz_max_ps(VDI__ALL, a, b)
 #define VDI_VFMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VDI_VFNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
 #define VDI_VLT(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
@@ -52,6 +57,8 @@
 #define VDI_ISHL(a, n) _mm512_slli_epi32(a, n)
 #define VDI_ISHR(a, n) _mm512_srli_epi32(a, n)
 #define VDI_ISAR(a, n) _mm512_srai_epi32(a, n)
+#define VDI_TBLOCK 8
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f32(s, lds, d, ldd)
 #else
 #define VDI_W 8
 #define VDI_V __m512d
@@ -62,17 +69,20 @@
 #define VDI_VSTORE(p, v) _mm512_storeu_pd(p, v)
 #define VDI_VLOADT(p, t) _mm512_maskz_loadu_pd(t, p)
 #define VDI_VSTORET(p, t, v) _mm512_mask_storeu_pd(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm512_mask_loadu_pd(v, t, p)
+#define VDI_VHADD(v) vdi__hadd_avx512_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_avx512_f64(v)
 #define VDI_VSET1(x) _mm512_set1_pd(x)
 #define VDI_VZERO() _mm512_setzero_pd()
 #define VDI_VADD(a, b) _mm512_add_pd(a, b)
 #define VDI_VSUB(a, b) _mm512_sub_pd(a, b)
 #define VDI_VMUL(a, b) _mm512_mul_pd(a, b)
 #define VDI_VDIV(a, b) _mm512_div_pd(a, b)
-#define VDI_VSQRT(a) _mm512_sqrt_pd(a)
+#define VDI_VSQRT(a) _mm512_maskz_sqrt_pd(VDI__ALL, a)
 #define VDI_VABS(a) _mm512_andnot_pd(_mm512_set1_pd(-0.0), a)
 #define VDI_VNEG(a) _mm512_xor_pd(_mm512_set1_pd(-0.0), a)
-#define VDI_VMIN(a, b) _mm512_min_pd(a, b)
-#define VDI_VMAX(a, b) _mm512_max_pd(a, b)
+#define VDI_VMIN(a, b) _mm512_maskz_min_pd(VDI__ALL, a, b)
+#define VDI_VMAX(a, b) _mm512_maskz_max_pd(VDI__ALL, a, b)
 #define VDI_VFMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define VDI_VFNMA(a, b, c) _mm512_fnmadd_pd(a, b, c)
 #define VDI_VLT(a, b) _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ)
@@ -97,4 +107,6 @@
 #define VDI_ISHL(a, n) _mm512_slli_epi64(a, n)
 #define VDI_ISHR(a, n) _mm512_srli_epi64(a, n)
 #define VDI_ISAR(a, n) _mm512_srai_epi64(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f64(s, lds, d, ldd)
 #endif

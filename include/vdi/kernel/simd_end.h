@@ -12,6 +12,7 @@
 #undef VDI__REAL_SUFFIX
 #undef VDI__ISA_SUFFIX
 #undef VDI__TARGET
+#undef VDI__ALL
 #undef VDI_C
 #undef VDI_KERNEL
 #undef VDI_LOCAL
@@ -27,6 +28,9 @@
 #undef VDI_VSTORE
 #undef VDI_VLOADT
 #undef VDI_VSTORET
+#undef VDI_VLOADOR
+#undef VDI_VHADD
+#undef VDI_VHMAX
 #undef VDI_VSET1
 #undef VDI_VZERO
 #undef VDI_VADD
@@ -65,3 +69,5 @@
 #undef VDI_ISHL
 #undef VDI_ISHR
 #undef VDI_ISAR
+#undef VDI_TBLOCK
+#undef VDI_TRANSPOSE

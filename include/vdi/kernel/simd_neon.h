@@ -14,6 +14,9 @@
 #define VDI_VSTORE(p, v) vst1q_f32(p, v)
 #define VDI_VLOADT(p, t) vdi__loadt_neon_f32(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_neon_f32(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_neon_f32(p, t, v)
+#define VDI_VHADD(v) vdi__hadd_neon_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_neon_f32(v)
 #define VDI_VSET1(x) vdupq_n_f32(x)
 #define VDI_VZERO() vdupq_n_f32(0)
 #define VDI_VADD(a, b) vaddq_f32(a, b)
@@ -49,6 +52,8 @@
 #define VDI_ISHL(a, n) vshlq_n_s32(a, n)
 #define VDI_ISHR(a, n) vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), n))
 #define VDI_ISAR(a, n) vshrq_n_s32(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_neon_f32(s, lds, d, ldd)
 #else
 #define VDI_W 2
 #define VDI_V float64x2_t
@@ -58,6 +63,9 @@
 #define VDI_VSTORE(p, v) vst1q_f64(p, v)
 #define VDI_VLOADT(p, t) vdi__loadt_neon_f64(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_neon_f64(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_neon_f64(p, t, v)
+#define VDI_VHADD(v) vdi__hadd_neon_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_neon_f64(v)
 #define VDI_VSET1(x) vdupq_n_f64(x)
 #define VDI_VZERO() vdupq_n_f64(0)
 #define VDI_VADD(a, b) vaddq_f64(a, b)
@@ -93,6 +101,8 @@
 #define VDI_ISHL(a, n) vshlq_n_s64(a, n)
 #define VDI_ISHR(a, n) vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_s64(a), n))
 #define VDI_ISAR(a, n) vshrq_n_s64(a, n)
+#define VDI_TBLOCK 2
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_neon_f64(s, lds, d, ldd)
 #endif
 #define VDI_VAND(a, b) VDI_IBITS(VDI_IAND(VDI_VBITS(a), VDI_VBITS(b)))
 #define VDI_VOR(a, b) VDI_IBITS(VDI_IOR(VDI_VBITS(a), VDI_VBITS(b)))

@@ -12,6 +12,9 @@
 #define VDI_VSTORE(p, v) ((void)(*(p) = (v)))
 #define VDI_VLOADT(p, t) ((t) ? *(p) : (VDI_T)0)
 #define VDI_VSTORET(p, t, v) ((void)((t) && ((*(p) = (v)), true)))
+#define VDI_VLOADOR(p, t, v) ((t) ? *(p) : (v))
+#define VDI_VHADD(v) (v)
+#define VDI_VHMAX(v) (v)
 #define VDI_VSET1(x) ((VDI_T)(x))
 #define VDI_VZERO() ((VDI_T)0)
 #define VDI_VADD(a, b) ((a) + (b))
@@ -70,3 +73,5 @@
 #define VDI_ISHL(a, n) ((VDI_IT)((VDI_UT)(a) << (n)))
 #define VDI_ISHR(a, n) ((VDI_IT)((VDI_UT)(a) >> (n)))
 #define VDI_ISAR(a, n) ((a) >> (n))
+#define VDI_TBLOCK 1
+#define VDI_TRANSPOSE(s, lds, d, ldd) ((void)(*(d) = *(s)))

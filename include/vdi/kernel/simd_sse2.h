@@ -19,6 +19,9 @@
 #define VDI_VSTORE(p, v) _mm_storeu_ps(p, v)
 #define VDI_VLOADT(p, t) vdi__loadt_sse2_f32(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_sse2_f32(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_sse2_f32(p, t, v)
+#define VDI_VHADD(v) vdi__hadd_sse2_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_sse2_f32(v)
 #define VDI_VSET1(x) _mm_set1_ps(x)
 #define VDI_VZERO() _mm_setzero_ps()
 #define VDI_VADD(a, b) _mm_add_ps(a, b)
@@ -52,6 +55,8 @@
 #define VDI_ISHL(a, n) _mm_slli_epi32(a, n)
 #define VDI_ISHR(a, n) _mm_srli_epi32(a, n)
 #define VDI_ISAR(a, n) _mm_srai_epi32(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_sse2_f32(s, lds, d, ldd)
 #else
 #define VDI_W 2
 #define VDI_V __m128d
@@ -60,6 +65,9 @@
 #define VDI_VSTORE(p, v) _mm_storeu_pd(p, v)
 #define VDI_VLOADT(p, t) vdi__loadt_sse2_f64(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_sse2_f64(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_sse2_f64(p, t, v)
+#define VDI_VHADD(v) vdi__hadd_sse2_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_sse2_f64(v)
 #define VDI_VSET1(x) _mm_set1_pd(x)
 #define VDI_VZERO() _mm_setzero_pd()
 #define VDI_VADD(a, b) _mm_add_pd(a, b)
@@ -94,4 +102,6 @@
 #define VDI_ISHR(a, n) _mm_srli_epi64(a, n)
 /* no 64-bit arithmetic shift before AVX-512: shift, then fill in the sign */
 #define VDI_ISAR(a, n) vdi__sar_sse2(a, n)
+#define VDI_TBLOCK 2
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_sse2_f64(s, lds, d, ldd)
 #endif
