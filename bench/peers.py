@@ -4,7 +4,7 @@
     peers.py QUESTION       QUESTION: tape, nets or lds
 
 Says "ready VERSIONS" (or why not), then answers each line "CASE SECONDS" of its input with the CPU seconds that one call of the
-case takes: the smallest of as many samples as fit in SECONDS. One thread; CPU time of the process.
+case takes: the second smallest of as many samples as fit in SECONDS. One thread; CPU time of the process.
 Debian: python3-torch, python3-numpy, python3-statsmodels.
 """
 import sys
@@ -185,11 +185,10 @@ def main():
                 inner *= 2
             made[name] = f, inner
         f, inner = made[name]
-        best, spent, n = 1e30, 0.0, 0
-        while n < 2 or spent < float(budget):
-            t = sample(f, inner)
-            best, spent, n = min(best, t), spent + t * inner, n + 1
-        print("%.9g" % best, flush=True)
+        times = []
+        while len(times) < 3 or sum(times) * inner < float(budget):
+            times.append(sample(f, inner))
+        print("%.9g" % sorted(times)[1], flush=True)
 
 
 main()
