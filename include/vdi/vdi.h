@@ -55,6 +55,11 @@
 #include "linalg/blocktri.h"
 #include "linalg/kalman.h"
 #endif
+#if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
+#include "model/lds.h"
+#include "model/lds_em.h"
+#include "model/lds_sample.h"
+#endif
 
 /* The second visit compiles what the implementation macros ask for, after every declaration is known. */
 #if defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI__BODIES)
