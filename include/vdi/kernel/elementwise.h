@@ -105,3 +105,178 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b, vdi_tensor y, vdi_error *err);
 
 #endif /* VDI_KERNEL_ELEMENTWISE_H */
+
+#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_ELEMENTWISE_C)
+#define VDI_KERNEL_ELEMENTWISE_C
+
+VDI__DEF const char *vdi_unary_name(vdi_unary_op op) {
+    static const char *const name[] = {
+#define VDI__X(name) #name,
+        VDI__UNARY_LIST(VDI__X)
+#undef VDI__X
+    };
+    return (unsigned)op < VDI_UNARY_COUNT ? name[op] : "?";
+}
+
+VDI__DEF const char *vdi_binary_name(vdi_binary_op op) {
+    static const char *const name[] = {
+#define VDI__X(name) #name,
+        VDI__BINARY_LIST(VDI__X)
+#undef VDI__X
+    };
+    return (unsigned)op < VDI_BINARY_COUNT ? name[op] : "?";
+}
+
+VDI__DEF void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x, void *y) {
+    vdi__kernels_of(dtype)->unary[op](n, p, x, y);
+}
+VDI__DEF void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x, const void *y, const void *dy, void *dx) {
+    vdi__kernels_of(dtype)->unary_grad[op](n, p, x, y, dy, dx);
+}
+VDI__DEF void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step, const void *b, int b_step, void *y) {
+    vdi__kernels_of(dtype)->binary[op](n, a, a_step, b, b_step, y);
+}
+VDI__DEF void vdi_fill(vdi_dtype dtype, size_t n, double value, void *y) { vdi__kernels_of(dtype)->fill(n, value, y); }
+VDI__DEF void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta, void *y) {
+    vdi__kernels_of(dtype)->axpby(n, alpha, x, beta, y);
+}
+VDI__DEF void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b, int b_step, void *y) {
+    vdi__kernels_of(dtype)->muladd(n, a, a_step, b, b_step, y);
+}
+VDI__DEF void vdi_clip(vdi_dtype dtype, size_t n, double low, double high, const void *x, void *y) {
+    vdi__kernels_of(dtype)->clip(n, low, high, x, y);
+}
+
+VDI__DEF void vdi_exp(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_EXP, 0, n, x, y); }
+VDI__DEF void vdi_log(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_LOG, 0, n, x, y); }
+VDI__DEF void vdi_log1p(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_LOG1P, 0, n, x, y); }
+VDI__DEF void vdi_expm1(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_EXPM1, 0, n, x, y); }
+VDI__DEF void vdi_tanh(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_TANH, 0, n, x, y); }
+VDI__DEF void vdi_sigmoid(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_SIGMOID, 0, n, x, y); }
+VDI__DEF void vdi_softplus(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_SOFTPLUS, 0, n, x, y); }
+VDI__DEF void vdi_lgamma(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_LGAMMA, 0, n, x, y); }
+VDI__DEF void vdi_digamma(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_DIGAMMA, 0, n, x, y); }
+VDI__DEF void vdi_erf(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_ERF, 0, n, x, y); }
+
+/* Rows that are not contiguous pass through a block on the stack. */
+#define VDI__STRIP 256
+
+VDI__FN void vdi__strip_gather(vdi_dtype dtype, size_t n, const void *p, int64_t start, int64_t step, void *out) {
+    if (dtype == VDI_F32)
+        for (size_t i = 0; i < n; i++) ((float *)out)[i] = ((const float *)p)[start + (int64_t)i * step];
+    else
+        for (size_t i = 0; i < n; i++) ((double *)out)[i] = ((const double *)p)[start + (int64_t)i * step];
+}
+VDI__FN void vdi__strip_scatter(vdi_dtype dtype, size_t n, const void *in, void *p, int64_t start, int64_t step) {
+    if (dtype == VDI_F32)
+        for (size_t i = 0; i < n; i++) ((float *)p)[start + (int64_t)i * step] = ((const float *)in)[i];
+    else
+        for (size_t i = 0; i < n; i++) ((double *)p)[start + (int64_t)i * step] = ((const double *)in)[i];
+}
+
+/* Drop axes of extent 1 and join neighbours that lie one behind the other in all of t[0..count), so that rows get long. */
+VDI__FN void vdi__tensors_merge(vdi_tensor *t, int count) {
+    int n = 0;
+    for (int i = 0; i < t[0].ndim; i++) {
+        bool join = n > 0;
+        if (t[0].shape[i] == 1) continue;
+        for (int k = 0; k < count; k++) join = join && t[k].stride[n - 1] == t[k].stride[i] * t[k].shape[i];
+        for (int k = 0; k < count; k++) {
+            if (join) t[k].shape[n - 1] *= t[k].shape[i];
+            else t[k].shape[n] = t[k].shape[i];
+            t[k].stride[join ? n - 1 : n] = t[k].stride[i];
+        }
+        n += !join;
+    }
+    for (int k = 0; k < count; k++) {
+        t[k].ndim = n ? n : 1;
+        if (n == 0) t[k].shape[0] = t[k].stride[0] = 1;
+    }
+}
+
+VDI__DEF vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x, vdi_tensor y, vdi_error *err) {
+    static const char where[] = "vdi_tensor_unary";
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    union {
+        float f32[VDI__STRIP];
+        double f64[VDI__STRIP];
+    } strip;
+    if ((unsigned)op >= VDI_UNARY_COUNT) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not an operation", (int)op);
+    if (!vdi_tensor_ok(x) || !vdi_tensor_ok(y) || !vdi_tensor_same_shape(x, y))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: x is %s, y is %s: they have to be alike", vdi_unary_name(op),
+                             vdi_tensor_shape_text(x, a), vdi_tensor_shape_text(y, b));
+    if (x.dtype != y.dtype || !vdi_dtype_is_real(x.dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "%s: x is %s, y is %s: both have to be float32 or float64", vdi_unary_name(op),
+                             vdi_dtype_name(x.dtype), vdi_dtype_name(y.dtype));
+    if (vdi_tensor_count(y) == 0) return VDI_OK;
+    vdi_tensor t[2];
+    t[0] = y, t[1] = x;
+    vdi__tensors_merge(t, 2);
+    const int last = t[0].ndim - 1;
+    const int64_t ys = t[0].stride[last], xs = t[1].stride[last];
+    const size_t n = (size_t)t[0].shape[last];
+    for (vdi__rows r = vdi__rows_begin(t[0]); r.left > 0; vdi__rows_next(&r, t[0])) {
+        const int64_t y0 = vdi__rows_offset(&r, t[0]), x0 = vdi__rows_offset(&r, t[1]);
+        for (size_t i = 0; i < n;) {
+            const size_t k = xs == 1 && ys == 1 ? n : VDI__MIN(n - i, VDI__STRIP);
+            const void *from = vdi__tensor_at(x, x0 + (int64_t)i * xs);
+            void *to = ys == 1 ? vdi__tensor_at(y, y0 + (int64_t)i) : (void *)&strip;
+            if (xs != 1) vdi__strip_gather(x.dtype, k, x.data, x0 + (int64_t)i * xs, xs, &strip), from = &strip;
+            vdi_unary(x.dtype, op, p, k, from, to);
+            if (ys != 1) vdi__strip_scatter(y.dtype, k, &strip, y.data, y0 + (int64_t)i * ys, ys);
+            i += k;
+        }
+    }
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b, vdi_tensor y, vdi_error *err) {
+    static const char where[] = "vdi_tensor_binary";
+    char sa[VDI_SHAPE_TEXT], sb[VDI_SHAPE_TEXT], sy[VDI_SHAPE_TEXT];
+    union {
+        float f32[VDI__STRIP];
+        double f64[VDI__STRIP];
+    } strip[3];
+    if ((unsigned)op >= VDI_BINARY_COUNT) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not an operation", (int)op);
+    vdi_tensor t[3];
+    t[0] = y;
+    t[1] = vdi_tensor_broadcast_to(a, VDI__MAX(y.ndim, 0), y.shape);
+    t[2] = vdi_tensor_broadcast_to(b, VDI__MAX(y.ndim, 0), y.shape);
+    if (!vdi_tensor_ok(y) || !vdi_tensor_ok(t[1]) || !vdi_tensor_ok(t[2]))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: a is %s and b is %s: they do not broadcast to y, which is %s",
+                             vdi_binary_name(op), vdi_tensor_shape_text(a, sa), vdi_tensor_shape_text(b, sb), vdi_tensor_shape_text(y, sy));
+    if (a.dtype != y.dtype || b.dtype != y.dtype || !vdi_dtype_is_real(y.dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "%s: a is %s, b is %s, y is %s: all have to be float32 or float64, and alike",
+                             vdi_binary_name(op), vdi_dtype_name(a.dtype), vdi_dtype_name(b.dtype), vdi_dtype_name(y.dtype));
+    if (vdi_tensor_count(y) == 0) return VDI_OK;
+    vdi__tensors_merge(t, 3);
+    const int last = t[0].ndim - 1;
+    const size_t n = (size_t)t[0].shape[last];
+    int64_t step[3];
+    bool direct = true; /* every row is contiguous, or an input's single value */
+    for (int k = 0; k < 3; k++) {
+        step[k] = t[k].stride[last];
+        direct = direct && (step[k] == 1 || (k > 0 && step[k] == 0));
+    }
+    for (vdi__rows r = vdi__rows_begin(t[0]); r.left > 0; vdi__rows_next(&r, t[0])) {
+        int64_t at[3];
+        for (int k = 0; k < 3; k++) at[k] = vdi__rows_offset(&r, t[k]);
+        for (size_t i = 0; i < n;) {
+            const size_t count = direct ? n : VDI__MIN(n - i, VDI__STRIP);
+            const void *in[3] = {NULL, NULL, NULL};
+            for (int k = 1; k < 3; k++) {
+                in[k] = vdi__tensor_at(t[k], at[k] + (int64_t)i * step[k]);
+                if (step[k] != 0 && step[k] != 1) {
+                    vdi__strip_gather(y.dtype, count, t[k].data, at[k] + (int64_t)i * step[k], step[k], &strip[k]);
+                    in[k] = &strip[k];
+                }
+            }
+            void *to = step[0] == 1 ? vdi__tensor_at(y, at[0] + (int64_t)i) : (void *)&strip[0];
+            vdi_binary(y.dtype, op, count, in[1], step[1] != 0, in[2], step[2] != 0, to);
+            if (step[0] != 1) vdi__strip_scatter(y.dtype, count, &strip[0], y.data, at[0] + (int64_t)i * step[0], step[0]);
+            i += count;
+        }
+    }
+    return VDI_OK;
+}
+#endif

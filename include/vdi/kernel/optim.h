@@ -24,3 +24,19 @@ VDI_API void vdi_rmsprop_kernel(vdi_dtype dtype, size_t n, void *w, const void *
 VDI_API void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, void *m, double step, double momentum, double decay, double gscale);
 
 #endif /* VDI_KERNEL_OPTIM_H */
+
+#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_OPTIM_C)
+#define VDI_KERNEL_OPTIM_C
+VDI__DEF void vdi_adam_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, void *m, void *v, double step, double beta1, double beta2,
+                              double eps, double decay, double gscale) {
+    vdi__kernels_of(dtype)->adam(n, w, g, m, v, step, beta1, beta2, eps, decay, gscale);
+}
+VDI__DEF void vdi_rmsprop_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, void *v, void *m, double step, double rho, double eps,
+                                 double momentum, double decay, double gscale) {
+    vdi__kernels_of(dtype)->rmsprop(n, w, g, v, m, step, rho, eps, momentum, decay, gscale);
+}
+VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, void *m, double step, double momentum, double decay,
+                             double gscale) {
+    vdi__kernels_of(dtype)->sgd(n, w, g, m, step, momentum, decay, gscale);
+}
+#endif

@@ -178,16 +178,16 @@ VDI__WIDE double vdi__hmax_ymm_f64(__m256d v) {
     return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
 }
 VDI__WIDE float vdi__hadd_avx512_f32(__m512 v) {
-    return vdi__hadd_ymm_f32(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+    return vdi__hadd_ymm_f32(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
 }
 VDI__WIDE double vdi__hadd_avx512_f64(__m512d v) {
-    return vdi__hadd_ymm_f64(_mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1)));
+    return vdi__hadd_ymm_f64(_mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
 VDI__WIDE float vdi__hmax_avx512_f32(__m512 v) {
-    return vdi__hmax_ymm_f32(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
+    return vdi__hmax_ymm_f32(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
 }
 VDI__WIDE double vdi__hmax_avx512_f64(__m512d v) {
-    return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1)));
+    return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_castpd512_pd256(v), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
 #undef VDI__WIDE
 #endif
