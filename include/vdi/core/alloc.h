@@ -15,13 +15,14 @@
 #include "config.h"
 #include "status.h"
 
+/** What vdi_alloc aligns to, in bytes: a cache line, and the widest vector. */
 #define VDI_ALIGN 64
 
 /** Where memory comes from. Members are called alloc_fn and free_fn because `free` may be a macro. */
 typedef struct vdi_allocator {
     void *(*alloc_fn)(size_t size, size_t align, void *user); /**< NULL on failure; `align` is a power of two */
-    void (*free_fn)(void *p, size_t size, size_t align, void *user);
-    void *user;
+    void (*free_fn)(void *p, size_t size, size_t align, void *user); /**< with the size and alignment that were asked for */
+    void *user;                                               /**< handed to both */
 } vdi_allocator;
 
 /** The filled allocator: `a`, or malloc and free where `a` is NULL or all zero. */
@@ -41,7 +42,7 @@ typedef struct vdi_arena {
     bool fixed;        /* lives in a caller's block: never grows */
 } vdi_arena;
 
-/** A place in an arena to go back to. */
+/** A place in an arena to go back to. Treat the members as private. */
 typedef struct vdi_arena_mark {
     struct vdi__chunk *chunk;
     size_t chunk_used, used;

@@ -19,6 +19,7 @@
 #ifndef VDI_CORE_CONFIG_H
 #define VDI_CORE_CONFIG_H
 
+/** Version of this header: major.minor.patch, as numbers and as text. */
 #define VDI_VERSION_MAJOR 0
 #define VDI_VERSION_MINOR 1
 #define VDI_VERSION_PATCH 0
@@ -46,6 +47,7 @@
 
 #if VDI__GNU
 #define VDI__UNUSED __attribute__((unused))
+/** Before a function whose status may not be ignored. */
 #define VDI_NODISCARD __attribute__((warn_unused_result))
 #define VDI__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define VDI__LIKELY(x) __builtin_expect(!!(x), 1)
@@ -70,6 +72,7 @@
 #if defined(__TINYC__)
 #define VDI_RESTRICT
 #else
+/** C's restrict, where the language and the compiler have it. */
 #define VDI_RESTRICT restrict
 #endif
 #endif
@@ -97,6 +100,7 @@
 #define VDI__INLINE VDI__UNUSED static inline
 
 #ifndef VDI_ASSERT
+/** A check of vdi's own invariants; define it before the include to switch it on. Never a check of input. */
 #define VDI_ASSERT(x) ((void)0)
 #endif
 
@@ -104,6 +108,7 @@
 #define VDI__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VDI__COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/** pi, and log(2 pi), as double. */
 #define VDI_PI 3.14159265358979323846
 #define VDI_LOG_2PI 1.83787706640934548356
 

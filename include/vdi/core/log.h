@@ -12,19 +12,20 @@
 #include "config.h"
 #include "text.h"
 
+/** How much a message matters. */
 typedef enum vdi_log_level { VDI_LOG_DEBUG = 0, VDI_LOG_INFO = 1, VDI_LOG_WARNING = 2 } vdi_log_level;
 
 /** One message; the strings live for the duration of the call. */
 typedef struct vdi_log_record {
-    vdi_log_level level;
-    const char *where; /**< the function that speaks */
-    const char *message;
+    vdi_log_level level; /**< how much it matters */
+    const char *where;   /**< the function that speaks */
+    const char *message; /**< one sentence, no newline */
 } vdi_log_record;
 
 /** A NULL `log_fn` is silence. */
 typedef struct vdi_logger {
-    void (*log_fn)(const vdi_log_record *record, void *user);
-    void *user;
+    void (*log_fn)(const vdi_log_record *record, void *user); /**< what to do with a message */
+    void *user;                                               /**< handed to it */
 } vdi_logger;
 
 /** Format and hand on one message; formats as in vdi_text_format. */

@@ -34,7 +34,7 @@ typedef enum vdi_status {
 
 /** Detail of an error: what was expected and what came. Pass NULL where it is not wanted. */
 typedef struct vdi_error {
-    vdi_status status;
+    vdi_status status; /**< what the call returned */
     char message[232]; /**< one sentence, no newline */
     char where[56];    /**< the function that found it */
 } vdi_error;

@@ -27,6 +27,7 @@ typedef enum vdi_dtype {
     VDI_I64 = 5,
     VDI_BOOL = 6
 } vdi_dtype;
+/** How many there are. */
 #define VDI_DTYPE_COUNT 7
 
 /** Most dimensions of a tensor. */
@@ -34,30 +35,30 @@ typedef enum vdi_dtype {
 
 /** A view of n-dimensional data. `shape` and `stride` are meaningful up to `ndim`; strides count elements. */
 typedef struct vdi_tensor {
-    void *data;
-    vdi_dtype dtype;
-    int32_t ndim; /**< 0 is a scalar, -1 the null tensor */
-    int64_t shape[VDI_MAX_DIMS];
-    int64_t stride[VDI_MAX_DIMS];
+    void *data;                   /**< element (0,...,0), not owned */
+    vdi_dtype dtype;              /**< type of every element */
+    int32_t ndim;                 /**< 0 is a scalar, -1 the null tensor */
+    int64_t shape[VDI_MAX_DIMS];  /**< extent of each axis */
+    int64_t stride[VDI_MAX_DIMS]; /**< elements from one index to the next; 0 repeats, negative runs backwards */
 } vdi_tensor;
 
 /** A tensor with a name: how a model hands out its state. The name is not owned. */
 typedef struct vdi_named_tensor {
-    const char *name;
-    vdi_tensor tensor;
+    const char *name;  /**< unique within its list */
+    vdi_tensor tensor; /**< a view of the model's own memory */
 } vdi_named_tensor;
 
 /** Key and value of metadata, not owned. */
 typedef struct vdi_meta {
-    const char *key, *value;
+    const char *key, *value; /* text in UTF-8 */
 } vdi_meta;
 
 /** The state of a model as any file format can write it: named tensors and metadata, both owned by the model. */
 typedef struct vdi_state {
-    vdi_named_tensor *tensors;
-    int64_t tensor_count;
-    vdi_meta *meta;
-    int64_t meta_count;
+    vdi_named_tensor *tensors; /**< (tensor_count) */
+    int64_t tensor_count;      /**< how many */
+    vdi_meta *meta;            /**< (meta_count) */
+    int64_t meta_count;        /**< how many */
 } vdi_state;
 
 /** Bytes of one element. */
