@@ -135,7 +135,7 @@ check: ## everything that a change has to pass (about ten minutes)
 	+@$(MAKE) --no-print-directory -k -j2 $(CHECKS:%=check-%) || true
 	@sh scripts/check.sh --summary $(B)/check
 
-check-%:
+check-%: vdi.h
 	+@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh scripts/check.sh $*
 
 # these run the same native binary, which one of them has to have built

@@ -40,7 +40,7 @@ compiler() {
 
 step_layers() { run sh scripts/layers.sh $TREE; }
 
-# The committed single file is what the tree generates, with each awk that is here; git's copy counts, not the working one.
+# The committed single file is what the tree generates, with each awk that is here. `make check` has brought the working copy up to date.
 step_stale() {
     for awk in mawk gawk "busybox awk" original-awk; do
         # shellcheck disable=SC2086
@@ -52,7 +52,7 @@ step_stale() {
         tried="${tried:-}, $awk"
     done
     if git rev-parse -q --verify HEAD > /dev/null 2>&1; then
-        git diff --quiet HEAD -- vdi.h || die "vdi.h is newer than what is committed: commit it"
+        git diff --quiet HEAD -- vdi.h || die "the committed vdi.h is not what include/vdi makes: commit it"
     fi
     say "${tried#, }"
 }
@@ -60,7 +60,7 @@ step_stale() {
 # Rooms that grew too large, work left open, and paths of a machine have no place in what is committed.
 step_text() {
     wc -l $TREE/*/*.h | awk '$2 != "total" && $1 > 1200 { print "warning: " $2 " has " $1 " lines; would two files be easier to find?" }'
-    open='TO''DO|FIX''ME|XX''X|HA''CK|not impl''emented|unimpl''emented'
+    open='TO''DO|FIX''ME|XX''X|HA''CK|st''ub|place''holder|not impl''emented|unimpl''emented'
     ! grep -rnwE "$open" include examples bench tests scripts Makefile || die "left open"
     ! git grep -nIE '(/wo''rk/|/fa''rm/|/ro''ot/|\.libr''ary)' -- . || die "a path of one machine"
     ! git grep -nIE '[[:space:]]+$' -- '*.h' '*.c' '*.sh' '*.md' Makefile || die "space at the end of a line"
@@ -224,11 +224,11 @@ step_examples() {
 }
 
 step_install() {
-    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/root" PREFIX=/usr B="$B"
-    run test -s "$dir/root/usr/include/vdi.h"
-    run test -s "$dir/root/usr/lib/pkgconfig/vdi.pc"
+    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/dest" PREFIX=/usr B="$B"
+    run test -s "$dir/dest/usr/include/vdi.h"
+    run test -s "$dir/dest/usr/lib/pkgconfig/vdi.pc"
     if command -v pkg-config > /dev/null; then
-        PKG_CONFIG_PATH=$dir/root/usr/lib/pkgconfig run pkg-config --print-errors --exact-version="$(awk '$2 == "VDI_VERSION" { gsub(/"/, "", $3); print $3 }' $TREE/core/config.h)" vdi
+        PKG_CONFIG_PATH=$dir/dest/usr/lib/pkgconfig run pkg-config --print-errors --exact-version="$(awk '$2 == "VDI_VERSION" { gsub(/"/, "", $3); print $3 }' $TREE/core/config.h)" vdi
     fi
 }
 
@@ -327,7 +327,8 @@ esac
 echo "$verdict $name $seconds" > "$B/check/$name.status"
 if [ $verdict = FAIL ]; then
     # one write, so that two steps do not mix their lines
-    { echo "$line"; tail -n 40 "$dir/log" | cut -c1-300 | sed 's/^/     | /'; echo "     (all of it: $dir/log)"; } > "$dir/failure"
+    { echo "$line"; awk '/^\+ / { n = 0; first = NR } { text[n++] = $0 } END {for (i = 0; i < n && i < 30; i++) print text[i]
+            for (i = n > 45 ? n - 15 : 30; i < n; i++) print text[i] }' "$dir/log" | cut -c1-300 | sed 's/^/     | /'; echo "     (all of it: $dir/log)"; } > "$dir/failure"
     cat "$dir/failure"
     exit 1
 fi
