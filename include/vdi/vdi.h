@@ -37,6 +37,12 @@
 #include "core/tensor.h"
 #include "core/rng.h"
 #include "core/pool.h"
+#include "io/stream.h"
+#include "io/zip.h"
+#include "io/npy.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "io/csv.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 #include "kernel/cpu.h"

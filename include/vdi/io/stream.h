@@ -1,0 +1,566 @@
+/* io/stream.h - where bytes come from and where they go: callbacks, memory, files
+ *
+ * Do this:
+ *     vdi_writer w;
+ *     vdi_error err;
+ *     if (vdi_writer_open(&w, "notes.txt", &err) < 0) puts(err.message);
+ *     vdi_write_format(&w, "%d neurons\n", 12);                  no check: the writer keeps its first failure ...
+ *     if (vdi_writer_close(&w, &err) < 0) puts(err.message);     ... and tells it here
+ *
+ * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that carry callbacks, so that
+ * files may live in an archive, in flash or behind a socket; vdi_reader_open and vdi_writer_open bring <stdio.h>, and
+ * are absent under VDI_NO_STDIO. Numbers in binary files are little-endian on every machine.
+ *
+ * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown size memory grows
+ * with the data that really come. Neither ever allocates more than twice what the stream has delivered or still holds.
+ *
+ * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails leaves a partial file.
+ * Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors: VDI_ERR_IO. Threads: one stream, one thread.
+ */
+#ifndef VDI_IO_STREAM_H
+#define VDI_IO_STREAM_H
+#include "../core/alloc.h"
+#include "../core/config.h"
+#include "../core/status.h"
+#include "../core/tensor.h"
+#include "../core/text.h"
+
+/** A source of bytes. Zero it, set read_fn and user, and what else is known. */
+typedef struct vdi_reader {
+    /** Read up to `size` bytes; returns how many came, 0 at the end, negative on failure. NULL: `user` is memory of `size` bytes. */
+    int64_t (*read_fn)(void *buffer, size_t size, void *user);
+    /** Go to `offset` bytes from the start. May be NULL: an archive is then read into memory whole. */
+    bool (*seek_fn)(int64_t offset, void *user);
+    void *user;
+    const char *name; /**< for messages: the path; may be NULL; must outlive the reader */
+    int64_t size;     /**< bytes in all; 0 means unknown (for memory it is exact) */
+    int64_t at;       /**< bytes from the start, kept by vdi */
+} vdi_reader;
+
+/** A sink of bytes with a small buffer. Start it with vdi_writer_init, vdi_writer_to_buffer or vdi_writer_open. */
+typedef struct vdi_writer {
+    bool (*write_fn)(const void *data, size_t size, void *user); /**< false on failure; takes all or fails */
+    void *user;
+    const char *name; /**< for messages; may be NULL; must outlive the writer */
+    int64_t written;  /**< bytes so far, those still in the buffer included */
+    bool failed;      /**< once true, later writes do nothing */
+    uint32_t fill;
+    char buffer[1024];
+} vdi_writer;
+
+/** Growing memory to write into. */
+typedef struct vdi_buffer {
+    vdi_allocator allocator;
+    char *data;  /**< NULL while empty */
+    size_t size; /**< bytes written */
+    size_t capacity;
+} vdi_buffer;
+
+/** A reader of `size` bytes of memory; `name` is for messages. */
+VDI_API vdi_reader vdi_reader_memory(const void *data, size_t size, const char *name);
+/** Read up to `size` bytes; returns how many came (fewer only at the end), or -1 on failure. */
+VDI_API int64_t vdi_read(vdi_reader *r, void *buffer, size_t size);
+
+/** Start a writer. */
+VDI_API void vdi_writer_init(vdi_writer *w, bool (*write_fn)(const void *data, size_t size, void *user), void *user, const char *name);
+/** Write bytes. */
+VDI_API void vdi_write(vdi_writer *w, const void *data, size_t size);
+/** Write a string. */
+VDI_API void vdi_write_text(vdi_writer *w, const char *text);
+/** Write up to 1023 bytes in the formats of vdi_text_format. */
+VDI_API void vdi_write_format(vdi_writer *w, const char *format, ...) VDI__PRINTF(2, 3);
+/** Write a number with `digits` significant digits, 0: the fewest that read back to the same double. */
+VDI_API void vdi_write_number(vdi_writer *w, double x, int digits);
+/** Hand the buffer on; VDI_ERR_IO if this or any write before failed. */
+VDI_API vdi_status vdi_writer_flush(vdi_writer *w, vdi_error *err);
+
+/** An empty buffer; allocates nothing yet. */
+VDI_API void vdi_buffer_init(vdi_buffer *b, const vdi_allocator *a);
+/** Start a writer that appends to `b`; it fails when memory is out. */
+VDI_API void vdi_writer_to_buffer(vdi_writer *w, vdi_buffer *b);
+VDI_API void vdi_buffer_free(vdi_buffer *b);
+
+#ifndef VDI_NO_STDIO
+/** Open a file to read (pipes too); VDI_ERR_IO with the path and the reason. Close it with vdi_reader_close. */
+VDI_API VDI_NODISCARD vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err);
+VDI_API void vdi_reader_close(vdi_reader *r);
+/** Create or replace a file. `path` must outlive the writer. */
+VDI_API VDI_NODISCARD vdi_status vdi_writer_open(vdi_writer *w, const char *path, vdi_error *err);
+/** Flush and close; VDI_ERR_IO if anything since the opening failed (a full disk shows up here). */
+VDI_API VDI_NODISCARD vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err);
+#endif
+
+#endif /* VDI_IO_STREAM_H */
+
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_STREAM_C)
+#define VDI_IO_STREAM_C
+
+/* "what was expected, what came, in which file": the message, then the end of the name, as much as fits. Names and texts come
+ * out of files, so control characters are replaced: a message is one line. */
+VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *where, const char *name, const char *format, ...)
+    VDI__PRINTF(5, 6);
+VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *where, const char *name, const char *format, ...) {
+    va_list args;
+    if (!err) return status;
+    va_start(args, format);
+    size_t cap = sizeof err->message, n = vdi_text_vformat(err->message, cap - 40, format, args);
+    va_end(args);
+    if (name && *name) {
+        size_t length = strlen(name), room = cap - 1 - n - 8;
+        n += vdi_text_copy(err->message + n, cap - n, length > room ? ", in ..." : ", in ");
+        n += vdi_text_copy(err->message + n, cap - n, length > room ? name + (length - room) : name);
+    }
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)err->message[i] < 32 || err->message[i] == 127) err->message[i] = '?';
+    err->status = status;
+    (void)vdi_text_copy(err->where, sizeof err->where, where);
+    return status;
+}
+
+/* ---- reading ---- */
+
+VDI__DEF vdi_reader vdi_reader_memory(const void *data, size_t size, const char *name) {
+    vdi_reader r = VDI__ZERO;
+    uintptr_t address = (uintptr_t)data; /* read only: no callback writes through `user` */
+    r.user = (void *)address;
+    r.size = (int64_t)size;
+    r.name = name;
+    return r;
+}
+
+VDI__DEF int64_t vdi_read(vdi_reader *r, void *buffer, size_t size) {
+    size_t done = 0;
+    if (!r->read_fn) {
+        int64_t left = r->size - r->at;
+        done = left < 0 ? 0 : VDI__MIN(size, (size_t)left);
+        if (done) memcpy(buffer, (const char *)r->user + r->at, done);
+    } else
+        while (done < size) {
+            int64_t got = r->read_fn((char *)buffer + done, size - done, r->user);
+            if (got < 0 || (uint64_t)got > size - done) return -1;
+            if (got == 0) break;
+            done += (size_t)got;
+        }
+    r->at += (int64_t)done;
+    return (int64_t)done;
+}
+
+/* Bytes from here to the end, or -1 where nobody knows. */
+VDI__FN int64_t vdi__reader_left(const vdi_reader *r) {
+    if (r->read_fn && r->size <= 0) return -1;
+    return r->size > r->at ? r->size - r->at : 0;
+}
+
+VDI__FN bool vdi__reader_seek(vdi_reader *r, int64_t offset) {
+    if (r->read_fn && !(r->seek_fn && r->seek_fn(offset, r->user))) return false;
+    r->at = offset;
+    return true;
+}
+
+VDI__FN vdi_status vdi__read_exact(vdi_reader *r, void *buffer, size_t size, const char *what, vdi_error *err) {
+    int64_t got = vdi_read(r, buffer, size);
+    if (got < 0) return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading %s failed", what);
+    if ((size_t)got < size)
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%s is cut short: expected %zu bytes, found %zu", what, size,
+                             (size_t)got);
+    return VDI_OK;
+}
+
+/* Move a block of `old_size` bytes into a new one of `size`. */
+VDI__FN void *vdi__grow(const vdi_allocator *a, void *p, size_t old_size, size_t size, size_t keep) {
+    void *q = vdi_alloc(a, size);
+    if (!q) return NULL;
+    if (keep) memcpy(q, p, keep);
+    if (p) vdi_free(a, p, old_size);
+    return q;
+}
+
+#define VDI__FIRST_CHUNK ((size_t)1 << 16)
+
+/* `size` bytes into a new block of exactly that size. If the stream's size is known they are asked for at once; if not, the block
+ * doubles as data really arrive, so that a false length costs nothing. */
+VDI__FN vdi_status vdi__read_block(vdi_reader *r, const vdi_allocator *a, size_t size, const char *what, void **out, vdi_error *err) {
+    int64_t left = vdi__reader_left(r);
+    size_t have = 0, capacity = left >= 0 ? size : VDI__MIN(size, VDI__FIRST_CHUNK);
+    void *p;
+    *out = NULL;
+    if (left >= 0 && (uint64_t)left < size)
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%s is cut short: expected %zu bytes, found %lld", what, size,
+                             (long long)left);
+    p = vdi_alloc(a, capacity);
+    while (p) {
+        int64_t got = vdi_read(r, (char *)p + have, capacity - have);
+        if (got < 0 || (size_t)got < capacity - have) {
+            vdi_free(a, p, capacity);
+            if (got < 0) return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading %s failed", what);
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%s is cut short: expected %zu bytes, found %zu", what, size,
+                                 have + (size_t)got);
+        }
+        have = capacity;
+        if (have == size) {
+            *out = p;
+            return VDI_OK;
+        }
+        size_t next = have > size / 2 ? size : have * 2;
+        void *q = vdi__grow(a, p, capacity, next, have);
+        if (!q) vdi_free(a, p, capacity);
+        p = q;
+        capacity = next;
+    }
+    return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_read", r->name, "no memory for %s of %zu bytes", what, size);
+}
+
+/* Everything up to the end, at most `limit` bytes, as a block of `*capacity` bytes of which `*size` are filled. */
+VDI__FN vdi_status vdi__read_all(vdi_reader *r, const vdi_allocator *a, size_t limit, char **out, size_t *size, size_t *capacity,
+                                 vdi_error *err) {
+    int64_t left = vdi__reader_left(r);
+    size_t have = 0, cap = left < 0 ? VDI__FIRST_CHUNK : (uint64_t)left < limit ? (size_t)left + 1 : limit;
+    char *p;
+    *out = NULL;
+    if (left >= 0 && (uint64_t)left > limit)
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%lld bytes, at most %zu are read", (long long)left, limit);
+    p = (char *)vdi_alloc(a, cap);
+    while (p) {
+        int64_t got = vdi_read(r, p + have, cap - have);
+        if (got < 0 || have + (size_t)got > limit) {
+            vdi_free(a, p, cap);
+            if (got < 0) return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading failed after %zu bytes", have);
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "more than %zu bytes", limit);
+        }
+        have += (size_t)got;
+        if (have < cap) {
+            *out = p, *size = have, *capacity = cap;
+            return VDI_OK;
+        }
+        size_t next = vdi_mul_size(cap, 2);
+        char *q = (char *)vdi__grow(a, p, cap, next, have);
+        if (!q) vdi_free(a, p, cap);
+        p = q;
+        cap = next;
+    }
+    return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_read", r->name, "no memory for %zu bytes", cap);
+}
+
+/* ---- writing ---- */
+
+VDI__DEF void vdi_writer_init(vdi_writer *w, bool (*write_fn)(const void *data, size_t size, void *user), void *user, const char *name) {
+    w->write_fn = write_fn;
+    w->user = user;
+    w->name = name;
+    w->written = 0;
+    w->failed = false;
+    w->fill = 0;
+}
+
+VDI__FN void vdi__writer_drain(vdi_writer *w) {
+    if (w->fill && !w->failed && !w->write_fn(w->buffer, w->fill, w->user)) w->failed = true;
+    w->fill = 0;
+}
+
+VDI__DEF void vdi_write(vdi_writer *w, const void *data, size_t size) {
+    if (w->failed || !size) return;
+    if (size > sizeof w->buffer - w->fill) vdi__writer_drain(w);
+    if (size < sizeof w->buffer) {
+        memcpy(w->buffer + w->fill, data, size);
+        w->fill += (uint32_t)size;
+    } else if (!w->failed && !w->write_fn(data, size, w->user)) w->failed = true;
+    w->written += (int64_t)size;
+}
+
+VDI__DEF void vdi_write_text(vdi_writer *w, const char *text) { vdi_write(w, text, strlen(text)); }
+
+VDI__DEF void vdi_write_format(vdi_writer *w, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    size_t n = vdi_text_vformat(text, sizeof text, format, args);
+    va_end(args);
+    vdi_write(w, text, n);
+}
+
+VDI__DEF void vdi_write_number(vdi_writer *w, double x, int digits) {
+    char text[VDI_TEXT_NUMBER];
+    vdi_write(w, text, vdi_text_double(text, x, digits));
+}
+
+VDI__DEF vdi_status vdi_writer_flush(vdi_writer *w, vdi_error *err) {
+    vdi__writer_drain(w);
+    if (w->failed)
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_write", w->name, "writing failed after about %lld bytes (is the disk full?)",
+                             (long long)w->written);
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_buffer_init(vdi_buffer *b, const vdi_allocator *a) {
+    b->allocator = vdi_allocator_defaults(a);
+    b->data = NULL;
+    b->size = b->capacity = 0;
+}
+
+VDI__FN bool vdi__buffer_write(const void *data, size_t size, void *user) {
+    vdi_buffer *b = (vdi_buffer *)user;
+    size_t need = vdi_add_size(b->size, size);
+    if (need > b->capacity) {
+        size_t capacity = VDI__MAX(need, VDI__MAX(vdi_mul_size(b->capacity, 2), (size_t)4096));
+        char *p = (char *)vdi__grow(&b->allocator, b->data, b->capacity, capacity, b->size);
+        if (!p) return false;
+        b->data = p;
+        b->capacity = capacity;
+    }
+    memcpy(b->data + b->size, data, size);
+    b->size = need;
+    return true;
+}
+
+VDI__DEF void vdi_writer_to_buffer(vdi_writer *w, vdi_buffer *b) { vdi_writer_init(w, vdi__buffer_write, b, "memory"); }
+
+VDI__DEF void vdi_buffer_free(vdi_buffer *b) {
+    vdi_free(&b->allocator, b->data, b->capacity);
+    b->data = NULL;
+    b->size = b->capacity = 0;
+}
+
+/* Takes everything and keeps nothing: measures what a writer would write. */
+VDI__FN bool vdi__null_write(const void *data, size_t size, void *user) {
+    (void)data, (void)size, (void)user;
+    return true;
+}
+
+/* ---- files ---- */
+#ifndef VDI_NO_STDIO
+#include <errno.h>
+#include <stdio.h>
+
+VDI__FN int64_t vdi__file_read(void *buffer, size_t size, void *user) {
+    size_t got = fread(buffer, 1, size, (FILE *)user);
+    return got < size && ferror((FILE *)user) ? -1 : (int64_t)got;
+}
+
+VDI__FN bool vdi__file_write(const void *data, size_t size, void *user) { return fwrite(data, 1, size, (FILE *)user) == size; }
+
+VDI__FN bool vdi__file_seek(int64_t offset, void *user) {
+#ifdef _WIN32
+    return _fseeki64((FILE *)user, offset, SEEK_SET) == 0;
+#else
+    return offset <= LONG_MAX && fseek((FILE *)user, (long)offset, SEEK_SET) == 0;
+#endif
+}
+
+/* 0 where it cannot be told: pipes, devices, and folders (which fopen opens, and which end at LONG_MAX). */
+VDI__FN int64_t vdi__file_size(FILE *f) {
+    int64_t size = 0;
+#ifdef _WIN32
+    if (_fseeki64(f, 0, SEEK_END) == 0) size = _ftelli64(f);
+#else
+    if (fseek(f, 0, SEEK_END) == 0) size = ftell(f);
+#endif
+    if (size > 0 && !vdi__file_seek(0, f)) size = 0;
+    return size < 0 || size == (int64_t)LONG_MAX ? 0 : size;
+}
+
+VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const char *what, vdi_error *err) {
+    errno = 0;
+    *f = path && *path ? fopen(path, mode) : NULL;
+    if (*f) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what, path && *path ? path : "a file without a name",
+                         errno ? strerror(errno) : "it cannot be opened");
+}
+
+VDI__DEF vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err) {
+    FILE *f;
+    vdi_status status = vdi__open(&f, path, "rb", "read", err);
+    memset(r, 0, sizeof *r);
+    if (status < 0) return status;
+    r->read_fn = vdi__file_read;
+    r->user = f;
+    r->name = path;
+    r->size = vdi__file_size(f);
+    r->seek_fn = r->size > 0 ? vdi__file_seek : NULL;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_reader_close(vdi_reader *r) {
+    if (r->read_fn == vdi__file_read && r->user) fclose((FILE *)r->user);
+    r->user = NULL;
+}
+
+VDI__DEF vdi_status vdi_writer_open(vdi_writer *w, const char *path, vdi_error *err) {
+    FILE *f;
+    vdi_status status = vdi__open(&f, path, "wb", "write", err);
+    vdi_writer_init(w, vdi__file_write, f, path);
+    w->failed = status < 0;
+    return status;
+}
+
+VDI__DEF vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err) {
+    vdi__writer_drain(w);
+    if (w->user && fclose((FILE *)w->user) != 0) w->failed = true;
+    w->user = NULL;
+    return vdi_writer_flush(w, err);
+}
+#endif
+
+/* ---- what the binary formats share ---- */
+
+VDI__FN bool vdi__host_is_big(void) {
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 0;
+}
+
+VDI__FN uint64_t vdi__get_le(const uint8_t *p, int bytes) {
+    uint64_t x = 0;
+    for (int i = bytes - 1; i >= 0; i--) x = x << 8 | p[i];
+    return x;
+}
+
+VDI__FN void vdi__put_le(uint8_t *p, uint64_t x, int bytes) {
+    for (int i = 0; i < bytes; i++, x >>= 8) p[i] = (uint8_t)x;
+}
+
+VDI__FN void vdi__swap_bytes(void *data, int64_t count, size_t size) {
+    uint8_t *p = (uint8_t *)data;
+    for (int64_t i = 0; i < count; i++, p += size)
+        for (size_t k = 0; k < size / 2; k++) {
+            uint8_t t = p[k];
+            p[k] = p[size - 1 - k];
+            p[size - 1 - k] = t;
+        }
+}
+
+/* Order `items` so that less(items[i + 1], items[i]) never holds: heap sort, which no input makes slow and which allocates nothing. */
+VDI__FN void vdi__sort(const void **items, int64_t n, bool (*less)(const void *a, const void *b)) {
+    for (int64_t start = n / 2, end = n; end > 1;) {
+        const void *x;
+        int64_t at, child;
+        if (start > 0) x = items[at = --start];
+        else {
+            x = items[--end];
+            items[end] = items[0];
+            at = 0;
+        }
+        for (; (child = 2 * at + 1) < end; at = child) {
+            if (child + 1 < end && less(items[child], items[child + 1])) child++;
+            if (!less(x, items[child])) break;
+            items[at] = items[child];
+        }
+        items[at] = x;
+    }
+}
+
+/* How a file stores an element, and the dtype that it becomes: types that vdi lacks are widened to one that holds them. */
+typedef struct vdi__stored {
+    const char *npy, *safetensors; /* without the byte order; the name in safetensors, or NULL */
+    uint8_t size;
+    char kind; /* f real, h bfloat16, i signed, u unsigned, b bool */
+    vdi_dtype dtype;
+} vdi__stored;
+
+static const vdi__stored vdi__stored_types[] = {
+    {"f4", "F32", 4, 'f', VDI_F32},  {"f8", "F64", 8, 'f', VDI_F64}, {"u1", "U8", 1, 'u', VDI_U8},   {"i2", "I16", 2, 'i', VDI_I16},
+    {"i4", "I32", 4, 'i', VDI_I32},  {"i8", "I64", 8, 'i', VDI_I64}, {"b1", "BOOL", 1, 'b', VDI_BOOL}, {"i1", "I8", 1, 'i', VDI_I16},
+    {"u2", "U16", 2, 'u', VDI_I32},  {"u4", "U32", 4, 'u', VDI_I64}, {"u8", "U64", 8, 'u', VDI_I64}, {"f2", "F16", 2, 'f', VDI_F32},
+    {NULL, "BF16", 2, 'h', VDI_F32},
+};
+
+VDI__FN float vdi__half_to_float(uint32_t h) {
+    uint32_t exponent = h >> 10 & 31, fraction = h & 1023;
+    double x = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
+               : exponent     ? ldexp((double)(fraction + 1024), (int)exponent - 25)
+                              : ldexp((double)fraction, -24);
+    return (float)(h >> 15 ? -x : x);
+}
+
+/* The next array of the stream in row-major order, as a tensor of its own: byte order, width and Fortran order are seen to. */
+VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const vdi__stored *type, bool big, bool fortran, int ndim,
+                                   const int64_t *shape, vdi_tensor *out, vdi_error *err) {
+    int64_t n = vdi__shape_count(ndim, shape), turned[VDI_MAX_DIMS];
+    size_t bytes = n < 0 ? 0 : (size_t)n * type->size;
+    void *raw;
+    vdi_status status;
+    *out = vdi__tensor_null();
+    if (n < 0) return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "the shape is beyond the memory of any machine");
+    if ((status = vdi__read_block(r, a, bytes, "the array", &raw, err)) < 0) return status;
+    if (big != vdi__host_is_big()) vdi__swap_bytes(raw, n, type->size);
+    for (int i = 0; i < ndim; i++) turned[i] = fortran ? shape[ndim - 1 - i] : shape[i];
+    vdi_tensor t = vdi_tensor_view(raw, type->dtype, ndim, turned);
+    if (type->kind == 'b')
+        for (int64_t i = 0; i < n; i++) ((uint8_t *)raw)[i] = ((uint8_t *)raw)[i] != 0;
+    if (type->size != vdi_dtype_size(type->dtype) || (type->kind == 'u' && type->size == 8)) { /* widen */
+        status = vdi_tensor_alloc(a, type->dtype, ndim, turned, &t, err);
+        for (int64_t i = 0; i < n && status == VDI_OK; i++) {
+            const uint8_t *p = (const uint8_t *)raw + i * type->size;
+            uint16_t u2 = 0;
+            uint32_t u4 = 0;
+            uint64_t u8 = 0;
+            if (type->size == 2) memcpy(&u2, p, 2);
+            if (type->size == 4) memcpy(&u4, p, 4);
+            if (type->size == 8) memcpy(&u8, p, 8);
+            if (type->kind == 'f') ((float *)t.data)[i] = vdi__half_to_float(u2);
+            else if (type->kind == 'h') {
+                u4 = (uint32_t)u2 << 16;
+                memcpy((float *)t.data + i, &u4, 4);
+            } else if (type->size == 1) ((int16_t *)t.data)[i] = (int16_t)(*p < 128 ? *p : *p - 256);
+            else if (type->size == 2) ((int32_t *)t.data)[i] = u2;
+            else if (type->size == 4) ((int64_t *)t.data)[i] = u4;
+            else if (u8 > INT64_MAX)
+                status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_read", r->name, "element %lld is %llu, which int64 does not hold",
+                                       (long long)i, (unsigned long long)u8);
+            else ((int64_t *)t.data)[i] = (int64_t)u8;
+        }
+        vdi_free(a, raw, bytes);
+    }
+    if (fortran && ndim > 1 && status == VDI_OK) {
+        int order[VDI_MAX_DIMS];
+        vdi_tensor straight;
+        for (int i = 0; i < ndim; i++) order[i] = ndim - 1 - i;
+        status = vdi_tensor_alloc(a, t.dtype, ndim, shape, &straight, err);
+        if (status == VDI_OK) status = vdi_tensor_copy(straight, vdi_tensor_permute(t, order), err);
+        vdi_tensor_free(a, &t);
+        t = straight;
+    }
+    if (status < 0) vdi_tensor_free(a, &t);
+    *out = t;
+    return status;
+}
+
+/* The elements of t in row-major order, little-endian. */
+VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
+    size_t size = vdi_dtype_size(t.dtype);
+    bool swap = vdi__host_is_big() && size > 1;
+    if (vdi_tensor_count(t) == 0) return;
+    if (!swap && vdi_tensor_is_contiguous(t)) {
+        vdi_write(w, t.data, vdi_tensor_bytes(t));
+        return;
+    }
+    int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
+    for (vdi__rows rows = vdi__rows_begin(t); rows.left > 0; vdi__rows_next(&rows, t)) {
+        const char *p = (const char *)vdi__tensor_at(t, vdi__rows_offset(&rows, t));
+        if (!swap && step == 1) {
+            vdi_write(w, p, (size_t)n * size);
+            continue;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            uint8_t x[8];
+            memcpy(x, p + i * step * (int64_t)size, size);
+            if (swap) vdi__swap_bytes(x, 1, size);
+            vdi_write(w, x, size);
+        }
+    }
+}
+
+/* The shortest text that reads back to the same element; integers exactly. */
+VDI__FN size_t vdi__text_element(char *buf, vdi_tensor t, const void *p, int64_t i) {
+    if (!vdi_dtype_is_real(t.dtype)) {
+        long long x = t.dtype == VDI_I64 ? (long long)((const int64_t *)p)[i] : (long long)vdi_dtype_load(t.dtype, p, i);
+        return vdi_text_format(buf, VDI_TEXT_NUMBER, "%lld", x);
+    }
+    double x = vdi_dtype_load(t.dtype, p, i), back;
+    if (t.dtype == VDI_F64 || !(x - x == 0)) return vdi_text_double(buf, x, 0);
+    for (int digits = 6;; digits++) { /* 9 digits tell any two floats apart */
+        size_t n = vdi_text_double(buf, x, digits);
+        if (digits >= 9 || (vdi_text_parse_double(buf, n, &back) == n && (double)(float)back == x)) return n;
+    }
+}
+#endif
