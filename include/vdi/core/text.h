@@ -47,12 +47,11 @@ VDI__DEF size_t vdi_text_copy(char *buf, size_t cap, const char *s) {
 VDI__FN size_t vdi__text_unsigned(char *buf, unsigned long long x, unsigned base) {
     char r[24];
     size_t n = 0, i;
-    if (base == 16) do
-            r[n++] = "0123456789abcdef"[x & 15];
-        while (x >>= 4);
-    else do
-            r[n++] = (char)('0' + x % 10); /* a constant divisor is a multiplication */
-        while (x /= 10);
+    do { /* each divisor is a constant, so no division is done */
+        unsigned c = (unsigned)(base == 16 ? x % 16 : x % 10);
+        r[n++] = "0123456789abcdef"[c];
+        x = base == 16 ? x / 16 : x / 10;
+    } while (x);
     for (i = 0; i < n; i++) buf[i] = r[n - 1 - i];
     buf[n] = 0;
     return n;
