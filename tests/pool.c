@@ -1,0 +1,103 @@
+/* core/pool: every job once, results that do not show the threads, threads that sleep */
+#include "check.h"
+#include <time.h>
+
+typedef struct pool_jobs {
+    int64_t count;
+    int threads;
+    unsigned char *times;         /* (count): how often each job ran */
+    double *result;               /* (count) */
+    int64_t worker[VDI_POOL_MAX]; /* jobs of each worker: its own memory */
+} pool_jobs;
+
+static void count_job(int64_t i, int worker, void *user) {
+    pool_jobs *p = (pool_jobs *)user;
+    if (i < 0 || i >= p->count || worker < 0 || worker >= p->threads) abort();
+    p->times[i]++;
+    p->worker[worker]++;
+    double x = (double)i + 1;
+    for (int k = 0; k < 20; k++) x = x * 0.75 + 1 / x;
+    p->result[i] = x;
+}
+
+TEST(pool, every_job_once) {
+    static unsigned char times[20000];
+    static double result[20000], expected[20000];
+    static pool_jobs p;
+    static const int64_t counts[] = {0, 1, 2, 3, 7, 8, 9, 100, 1000, 20000};
+    vdi_error err;
+    for (int threads = 0; threads <= 9; threads++) {
+        vdi_pool *pool = NULL;
+        if (threads) CHECK_OK(vdi_pool_create(threads, NULL, &pool, &err), err); /* threads = 0: a NULL pool */
+        int workers = vdi_pool_threads(pool);
+        CHECK(workers >= 1 && workers <= VDI__MAX(threads, 1), "asked for %d, have %d", threads, workers);
+        for (size_t c = 0; c < VDI__COUNT(counts); c++)
+            for (int round = 0; round < 5; round++) {
+                memset(&p, 0, sizeof p);
+                memset(times, 0, sizeof times);
+                p.count = counts[c], p.threads = workers, p.times = times, p.result = result;
+                vdi_pool_run(pool, counts[c], count_job, &p);
+                int64_t wrong = 0, taken = 0;
+                for (int64_t i = 0; i < counts[c]; i++) wrong += times[i] != 1;
+                for (int i = 0; i < workers; i++) taken += p.worker[i];
+                CHECK(wrong == 0 && taken == counts[c], "%d threads: %lld of %lld jobs not run once", threads, (long long)wrong,
+                      (long long)counts[c]);
+                if (threads == 0) memcpy(expected, result, sizeof expected);
+                if (threads == 0 || counts[c] < 20000) continue;
+                CHECK(memcmp(result, expected, sizeof expected) == 0, "%d threads give other bits", threads);
+            }
+        vdi_pool_destroy(pool);
+    }
+    vdi_pool_run(NULL, -5, count_job, &p);
+}
+
+static void nothing(int64_t i, int worker, void *user) { (void)i, (void)worker, (void)user; }
+
+TEST(pool, create_and_destroy) {
+    vdi_error err;
+    vdi_pool *pool = (vdi_pool *)&err;
+    CHECK_FAILS(vdi_pool_create(-1, NULL, &pool, &err), VDI_ERR_ARGUMENT);
+    CHECK(pool == NULL && strstr(err.message, "-1"), "%s", err.message);
+    CHECK_FAILS(vdi_pool_create(VDI_POOL_MAX + 1, NULL, &pool, NULL), VDI_ERR_ARGUMENT);
+    CHECK_FAILS(vdi_pool_create(1, NULL, NULL, &err), VDI_ERR_ARGUMENT);
+    CHECK_OK(vdi_pool_create(0, NULL, &pool, &err), err);
+    CHECK(vdi_pool_threads(pool) >= 1);
+    vdi_pool_destroy(pool);
+    vdi_pool_destroy(NULL);
+    test_allocator t = {0, 0, 0, 0};
+    vdi_allocator a = test_allocator_of(&t);
+    for (t.fail_at = 1; t.fail_at < 10; t.fail_at++) {
+        t.requests = 0;
+        vdi_status s = vdi_pool_create(3, &a, &pool, &err);
+        if (s == VDI_OK) break;
+        CHECK(s == VDI_ERR_MEMORY && pool == NULL && t.live == 0, "request %ld", t.fail_at);
+    }
+    CHECK(t.fail_at > 1 && t.fail_at < 10 && t.live > 0, "the allocator was not used");
+    long requests = t.requests;
+    vdi_pool_run(pool, 50, nothing, NULL);
+    CHECK(t.requests == requests, "a run allocates");
+    vdi_pool_destroy(pool);
+    CHECK(t.live == 0, "%ld blocks left", t.live);
+    for (int i = 0; i < 200; i++) { /* ends that meet beginnings */
+        CHECK_OK(vdi_pool_create(2 + i % 3, NULL, &pool, &err), err);
+        if (i % 2) vdi_pool_run(pool, i, nothing, NULL);
+        vdi_pool_destroy(pool);
+    }
+}
+
+TEST(pool, sleeps) {
+    vdi_error err;
+    vdi_pool *pool;
+    CHECK_OK(vdi_pool_create(4, NULL, &pool, &err), err);
+    vdi_pool_run(pool, 8, nothing, NULL);
+    /* 0.1 s of rest: clock() counts the time of all threads */
+    time_t begin = time(NULL);
+    clock_t before = clock();
+    while (time(NULL) - begin < 1) {
+        struct timespec rest = {0, 20000000};
+        nanosleep(&rest, NULL);
+    }
+    double used = (double)(clock() - before) / CLOCKS_PER_SEC;
+    CHECK(used < 0.2, "an idle pool used %.3f s in a second", used);
+    vdi_pool_destroy(pool);
+}
