@@ -158,7 +158,7 @@ VDI__DEF void vdi_arena_init_block(vdi_arena *arena, void *block, size_t size) {
 
 VDI__DEF void *vdi_arena_alloc(vdi_arena *arena, size_t size) {
     size_t n = vdi_align_size(size ? size : 1);
-    if (n == SIZE_MAX) return NULL;
+    if (n > SIZE_MAX / 2) return NULL; /* no object is that large, and the sum of two such would wrap */
     vdi__chunk *c = arena->current ? arena->current : arena->first;
     while (c && c->size - c->used < n) { /* chunks behind the current one are empty */
         if (!c->next) break;
@@ -180,7 +180,7 @@ VDI__DEF void *vdi_arena_alloc(vdi_arena *arena, size_t size) {
 }
 
 VDI__DEF void *vdi_arena_calloc(vdi_arena *arena, size_t size) {
-    void *p = vdi_arena_alloc(arena, size);
+    void *p = size <= SIZE_MAX / 2 ? vdi_arena_alloc(arena, size) : NULL;
     if (p) memset(p, 0, size);
     return p;
 }
