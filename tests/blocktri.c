@@ -1,0 +1,343 @@
+/* The block-tridiagonal solver against dense algebra, against references, and its adjoints against differences. */
+#include "check.h"
+
+typedef unsigned long long seed_t;
+
+static double get(vdi_dtype dtype, const void *p, int64_t i) { return vdi_dtype_load(dtype, p, i); }
+
+/* A batch made from its own factor: L (unit to 2 on the diagonal), M, and J's blocks D, E from them. Behind a trial's length: NaN. */
+typedef struct batch {
+    vdi_dtype dtype;
+    int64_t B, T, d;
+    int64_t *lengths;
+    void *D, *E, *h, *eps;
+    double *J; /* dense (B, Td, Td) as the solver sees it, cut to T = length * d rows */
+    void *mem;
+    vdi_blocktri bt;
+    vdi_blocktri_desc desc;
+} batch;
+
+static void *make(int64_t n, size_t size) {
+    void *p = calloc((size_t)(n + 1), size);
+    CHECK(p != NULL, "out of memory");
+    return p;
+}
+
+static void batch_free(batch *b) {
+    free(b->lengths), free(b->D), free(b->E), free(b->h), free(b->eps), free(b->J), free(b->mem);
+}
+
+/* ragged: 0 all T, 1 lengths of every kind, 0 and 1 among them. tight: how large M is against L, so how badly conditioned. */
+static void batch_make(batch *b, vdi_dtype dtype, int64_t B, int64_t T, int64_t d, int ragged, double tight, vdi_pool *pool) {
+    seed_t s = (seed_t)(88172645463325252ull + (seed_t)(B * 1000003 + T * 10007 + d * 101));
+    const int64_t dd = d * d;
+    const size_t real = vdi_dtype_size(dtype);
+    memset(b, 0, sizeof *b);
+    b->dtype = dtype, b->B = B, b->T = T, b->d = d;
+    b->D = make(B * T * dd, real), b->E = make(B * T * dd, real), b->h = make(B * T * d, real), b->eps = make(B * T * d, real);
+    b->J = (double *)make(B * T * d * T * d, sizeof(double));
+    if (ragged) b->lengths = (int64_t *)make(B, sizeof(int64_t));
+    for (int64_t i = 0; i < B; i++) {
+        int64_t length = T;
+        if (ragged) length = b->lengths[i] = i % 3 == 0 ? (int64_t)(test_uniform(&s) * (double)(T + 1)) : i % 3 == 1 ? (i / 3 % 2 ? 0 : VDI__MIN(T, 1)) : T;
+        double *L = (double *)make(T * dd, sizeof(double)), *M = (double *)make(T * dd, sizeof(double));
+        for (int64_t t = 0; t < T; t++)
+            for (int64_t r = 0; r < d; r++)
+                for (int64_t c = 0; c < d; c++) {
+                    if (c <= r) L[t * dd + r * d + c] = r == c ? 1 + test_uniform(&s) : 0.6 * (test_uniform(&s) - 0.5);
+                    M[t * dd + r * d + c] = tight * (test_uniform(&s) - 0.5) / sqrt((double)d);
+                }
+        for (int64_t t = 0; t < T; t++)
+            for (int64_t r = 0; r < d; r++)
+                for (int64_t c = 0; c < d; c++) {
+                    double D = 0, E = 0;
+                    for (int64_t k = 0; k < d; k++) {
+                        D += L[t * dd + r * d + k] * L[t * dd + c * d + k];
+                        if (t) D += M[(t - 1) * dd + r * d + k] * M[(t - 1) * dd + c * d + k];
+                        E += M[t * dd + r * d + k] * L[t * dd + c * d + k];
+                    }
+                    vdi_dtype_store(dtype, b->D, (i * T + t) * dd + r * d + c, t < length ? D : (double)NAN);
+                    if (t + 1 < T) vdi_dtype_store(dtype, b->E, (i * (T - 1) + t) * dd + r * d + c, t + 1 < length ? E : (double)NAN);
+                }
+        const int64_t n = T * d;
+        for (int64_t t = 0; t < length; t++)
+            for (int64_t r = 0; r < d; r++)
+                for (int64_t c = 0; c < d; c++) {
+                    b->J[i * n * n + (t * d + r) * n + t * d + c] = get(dtype, b->D, (i * T + t) * dd + (r > c ? r * d + c : c * d + r));
+                    if (t + 1 < length)
+                        b->J[i * n * n + ((t + 1) * d + r) * n + t * d + c] = b->J[i * n * n + (t * d + c) * n + (t + 1) * d + r] =
+                            get(dtype, b->E, (i * (T - 1) + t) * dd + r * d + c);
+                }
+        for (int64_t t = 0; t < T * d; t++) {
+            vdi_dtype_store(dtype, b->h, i * T * d + t, t < length * d ? test_normal(&s) : (double)NAN);
+            vdi_dtype_store(dtype, b->eps, i * T * d + t, t < length * d ? test_normal(&s) : (double)NAN);
+        }
+        free(L), free(M);
+    }
+    b->desc.dtype = dtype, b->desc.trials = B, b->desc.T = T, b->desc.d = d, b->desc.lengths = b->lengths, b->desc.pool = pool;
+    const size_t size = vdi_blocktri_memsize(&b->desc);
+    b->mem = make((int64_t)size, 1);
+    vdi_error err;
+    CHECK_OK(vdi_blocktri_init(&b->bt, &b->desc, b->mem, size, &err), err);
+}
+
+static int64_t length_of(const batch *b, int64_t i) { return b->lengths ? b->lengths[i] : b->T; }
+
+/* Inverse and log det of the first n of N rows, by a plain Cholesky; C (n,n) lower comes along. */
+static double dense_inverse(int64_t n, int64_t N, const double *J, double *C, double *inverse) {
+    double logdet = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double s = J[i * N + j];
+            for (int64_t k = 0; k < j; k++) s -= C[i * n + k] * C[j * n + k];
+            C[i * n + j] = i == j ? sqrt(s) : s / C[j * n + j];
+            if (i == j) logdet += 2 * log(C[i * n + i]);
+        }
+    for (int64_t c = 0; c < n; c++) {
+        double *x = inverse + c * n;
+        for (int64_t i = 0; i < n; i++) {
+            double s = i == c;
+            for (int64_t k = 0; k < i; k++) s -= C[i * n + k] * x[k];
+            x[i] = s / C[i * n + i];
+        }
+        for (int64_t i = n - 1; i >= 0; i--) {
+            double s = x[i];
+            for (int64_t k = i + 1; k < n; k++) s -= C[k * n + i] * x[k];
+            x[i] = s / C[i * n + i];
+        }
+    }
+    return logdet;
+}
+
+static double norm_inf(int64_t n, int64_t N, const double *A) {
+    double worst = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double s = 0;
+        for (int64_t j = 0; j < n; j++) s += fabs(A[i * N + j]);
+        worst = fmax(worst, s);
+    }
+    return worst;
+}
+
+/* Everything that one batch can say, as LAPACK-style ratios: an error over (size n eps). */
+static double batch_check(batch *b) {
+    const int64_t B = b->B, T = b->T, d = b->d, dd = d * d, N = T * d;
+    const vdi_dtype dt = b->dtype;
+    const size_t real = vdi_dtype_size(dt);
+    const double eps = dt == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
+    void *L = make(B * T * dd, real), *M = make(B * T * dd, real), *S = make(B * T * dd, real), *O = make(B * T * dd, real);
+    void *x = make(2 * B * N, real), *z = make(B * N, real), *u = make(B * N, real), *y = make(B * N, real), *ld = make(B, real);
+    void *h2 = make(2 * B * N, real);
+    double *C = (double *)make(N * N, sizeof(double)), *K = (double *)make(N * N, sizeof(double));
+    double worst = 0;
+    vdi_error err;
+    for (int64_t i = 0; i < B * T * dd; i++) /* whatever is not written shows */
+        for (int k = 0; k < 4; k++) vdi_dtype_store(dt, k == 0 ? L : k == 1 ? M : k == 2 ? S : O, i, 7);
+    CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, T > 1 ? b->E : NULL, &err), err);
+    vdi_blocktri_get_factor(&b->bt, L, M);
+    vdi_blocktri_logdet(&b->bt, ld);
+    memcpy(h2, b->h, (size_t)(B * N) * real);
+    memcpy((char *)h2 + (size_t)(B * N) * real, b->eps, (size_t)(B * N) * real);
+    vdi_blocktri_solve(&b->bt, 2, h2, x);
+    memcpy(z, b->eps, (size_t)(B * N) * real);
+    vdi_blocktri_sample(&b->bt, 1, z, z);
+    vdi_blocktri_solve_lower(&b->bt, 1, b->h, u);
+    vdi_blocktri_marginals(&b->bt, S, O);
+    vdi_blocktri_matvec(&b->bt, b->D, b->E, 1, x, y);
+    for (int64_t i = 0; i < B; i++) {
+        const int64_t length = length_of(b, i), n = length * d;
+        const double *J = b->J + i * N * N;
+        const double logdet = dense_inverse(n, N, J, C, K);
+        const double nJ = norm_inf(n, N, J), nK = norm_inf(n, n, K), unit = eps * (double)(n + 1);
+        double rJ = 0, rx = 0, rz = 0, ru = 0, ry = 0, rS = 0, mx = 0, mz = 0, mu = 0;
+        for (int64_t r = 0; r < n; r++) mx = fmax(mx, fabs(get(dt, x, i * N + r)));
+        for (int64_t r = 0; r < n; r++) mz = fmax(mz, fabs(get(dt, z, i * N + r))), mu = fmax(mu, fabs(get(dt, u, i * N + r)));
+        for (int64_t t = 0; t < length; t++)
+            for (int64_t r = 0; r < d; r++) {
+                double hx = get(dt, b->h, i * N + t * d + r), hu = hx, ez = get(dt, b->eps, i * N + t * d + r), ey = -get(dt, y, i * N + t * d + r);
+                for (int64_t c = 0; c < d; c++) {
+                    const int64_t at = (i * T + t) * dd, before = (i * (T - 1) + t - 1) * dd, after = (i * (T - 1) + t) * dd;
+                    const double l = get(dt, L, at + r * d + c), lt = get(dt, L, at + c * d + r);
+                    double LL = 0;
+                    CHECK(c <= r || l == 0, "L has %g above the diagonal", l);
+                    CHECK(c != r || l > 0, "L has %g on the diagonal", l);
+                    for (int64_t k = 0; k < d; k++) {
+                        LL += get(dt, L, at + r * d + k) * get(dt, L, at + c * d + k);
+                        if (t) LL += get(dt, M, before + r * d + k) * get(dt, M, before + c * d + k);
+                    }
+                    rJ = fmax(rJ, fabs(LL - J[(t * d + r) * N + t * d + c]));
+                    hu -= l * get(dt, u, i * N + t * d + c);
+                    ez -= lt * get(dt, z, i * N + t * d + c);
+                    rS = fmax(rS, fabs(get(dt, S, at + r * d + c) - K[(t * d + r) * n + t * d + c]));
+                    CHECK(get(dt, S, at + r * d + c) == get(dt, S, at + c * d + r), "S is not symmetric");
+                    if (t) hu -= get(dt, M, before + r * d + c) * get(dt, u, i * N + (t - 1) * d + c);
+                    if (t + 1 < length) {
+                        double ML = 0;
+                        for (int64_t k = 0; k < d; k++) ML += get(dt, M, after + r * d + k) * get(dt, L, at + c * d + k);
+                        rJ = fmax(rJ, fabs(ML - J[((t + 1) * d + r) * N + t * d + c]));
+                        ez -= get(dt, M, after + c * d + r) * get(dt, z, i * N + (t + 1) * d + c);
+                        rS = fmax(rS, fabs(get(dt, O, after + r * d + c) - K[((t + 1) * d + r) * n + t * d + c]));
+                    }
+                }
+                for (int64_t k = 0; k < n; k++) {
+                    hx -= J[(t * d + r) * N + k] * get(dt, x, i * N + k);
+                    ey += J[(t * d + r) * N + k] * get(dt, x, i * N + k);
+                }
+                rx = fmax(rx, fabs(hx)), ru = fmax(ru, fabs(hu)), rz = fmax(rz, fabs(ez)), ry = fmax(ry, fabs(ey));
+            }
+        if (n) {
+            worst = fmax(worst, rJ / (nJ * unit));
+            worst = fmax(worst, rx / (nJ * mx * unit));
+            worst = fmax(worst, ry / (nJ * mx * unit));
+            worst = fmax(worst, rz / (sqrt(nJ) * mz * unit));
+            worst = fmax(worst, ru / (sqrt(nJ) * mu * unit));
+            worst = fmax(worst, rS / (nJ * nK * nK * unit));
+        }
+        worst = fmax(worst, fabs(get(dt, ld, i) - logdet) / ((double)(n + 1) * (nJ * nK * eps)) / 4);
+        if (worst != worst) worst = 1e30;
+        CHECK(worst < 30, "d %d, trials %d, T %d, trial %d of length %d: L %g, x %g, y %g, z %g, u %g, S %g, log det off by %g", (int)d, (int)B, (int)T,
+              (int)i, (int)length, rJ, rx, ry, rz, ru, rS, fabs(get(dt, ld, i) - logdet));
+        for (int64_t k = length * d; k < N; k++)
+            CHECK(get(dt, x, i * N + k) == 0 && get(dt, x, (B + i) * N + k) == 0 && get(dt, z, i * N + k) == 0 && get(dt, u, i * N + k) == 0 &&
+                      get(dt, y, i * N + k) == 0,
+                  "behind the length stands %g", get(dt, x, i * N + k));
+        for (int64_t k = length * dd; k < T * dd; k++)
+            CHECK(get(dt, S, i * T * dd + k) == 0 && get(dt, L, i * T * dd + k) == 0, "behind the length stands %g", get(dt, S, i * T * dd + k));
+        for (int64_t k = VDI__MAX(length - 1, (int64_t)0) * dd; k < (T - 1) * dd; k++)
+            CHECK(get(dt, O, i * (T - 1) * dd + k) == 0 && get(dt, M, i * (T - 1) * dd + k) == 0, "behind the length stands %g",
+                  get(dt, O, i * (T - 1) * dd + k));
+    }
+    /* the second right-hand side went its own way: the same bits as alone */
+    vdi_blocktri_solve(&b->bt, 1, b->eps, y);
+    CHECK(memcmp(y, (char *)x + (size_t)(B * N) * real, (size_t)(B * N) * real) == 0, "the second right-hand side differs from itself alone");
+    free(L), free(M), free(S), free(O), free(x), free(z), free(u), free(y), free(ld), free(h2), free(C), free(K);
+    return worst;
+}
+
+TEST(blocktri, against_dense_algebra) {
+    static const int64_t Ts[] = {1, 2, 3, 5, 8, 13, 33};
+    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) {
+        if (vdi_simd_set((vdi_simd)simd) < 0) continue;
+        double worst = 0;
+        for (int real = 0; real < 2; real++)
+            for (int64_t d = 1; d <= 16; d++)
+                for (int64_t B = 1; B <= 17; B++)
+                    for (size_t k = 0; k < VDI__COUNT(Ts); k++) {
+                        const int64_t T = (Ts[k] + B) % 34 ? (k == 6 ? 33 : 1 + (Ts[k] * 3 + B + d) % 33) : 1;
+                        if (T * d > 200 || (T * d > 60 && (B + d + (int64_t)k) % 4)) continue;
+                        if (simd != (int)vdi_simd_active() || (d + B + (int64_t)k) % 3) continue;
+                        batch b;
+                        batch_make(&b, real ? VDI_F64 : VDI_F32, B, T, d, (d + B) % 2 != 0, 1.0, NULL);
+                        worst = fmax(worst, batch_check(&b));
+                        batch_free(&b);
+                    }
+        CHECK(worst < 30, "worst ratio %g on %s", worst, vdi_simd_name((vdi_simd)simd));
+    }
+    (void)vdi_simd_set(VDI_SIMD_AUTO);
+}
+
+/* ---- adjoints --------------------------------------------------------------------------------------------------------------------- */
+
+enum { LOGDET = 1, SOLVE = 2, SAMPLE = 4, MARGINALS = 8, FACTOR = 16, ALL = 31 };
+
+/* F = sum of fixed weights times outputs, of the parts asked for; with `gradient`, its cotangents by vdi's adjoints. */
+typedef struct weights {
+    double *ld, *x, *z, *S, *O, *L, *M;
+} weights;
+
+static double functional(batch *b, int parts, int64_t nrhs, const weights *w, const double *h, const double *eps, double *hbar, double *epsbar,
+                         double *Dbar, double *Ebar) {
+    const int64_t B = b->B, T = b->T, d = b->d, dd = d * d, N = B * T * d;
+    double *ld = (double *)make(B, 8), *x = (double *)make(nrhs * N, 8), *z = (double *)make(nrhs * N, 8);
+    double *S = (double *)make(N * d, 8), *O = (double *)make(N * d, 8), *L = (double *)make(N * d, 8), *M = (double *)make(N * d, 8);
+    double F = 0;
+    vdi_error err;
+    CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, b->E, &err), err);
+    vdi_blocktri_logdet(&b->bt, ld);
+    vdi_blocktri_solve(&b->bt, nrhs, h, x);
+    vdi_blocktri_sample(&b->bt, nrhs, eps, z);
+    vdi_blocktri_marginals(&b->bt, S, O);
+    vdi_blocktri_get_factor(&b->bt, L, M);
+    for (int64_t i = 0; (parts & LOGDET) && i < B; i++) F += w->ld[i] * ld[i];
+    for (int64_t i = 0; (parts & SOLVE) && i < nrhs * N; i++) F += w->x[i] * x[i];
+    for (int64_t i = 0; (parts & SAMPLE) && i < nrhs * N; i++) F += w->z[i] * z[i];
+    for (int64_t i = 0; (parts & MARGINALS) && i < B * T * dd; i++) F += w->S[i] * S[i];
+    for (int64_t i = 0; (parts & MARGINALS) && i < B * (T - 1) * dd; i++) F += w->O[i] * O[i];
+    for (int64_t i = 0; (parts & FACTOR) && i < B * T * dd; i++) F += w->L[i] * L[i];
+    for (int64_t i = 0; (parts & FACTOR) && i < B * (T - 1) * dd; i++) F += w->M[i] * M[i];
+    if (Dbar) {
+        void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b->desc), 1);
+        memset(Dbar, 0, (size_t)(B * T * dd) * 8), memset(Ebar, 0, (size_t)(B * T * dd) * 8);
+        memset(hbar, 0, (size_t)(nrhs * N) * 8), memset(epsbar, 0, (size_t)(nrhs * N) * 8);
+        if (parts & LOGDET) vdi_blocktri_logdet_adjoint(&b->bt, w->ld, work, Dbar, Ebar);
+        if (parts & SOLVE) vdi_blocktri_solve_adjoint(&b->bt, nrhs, x, w->x, work, hbar, Dbar, Ebar);
+        if (parts & SAMPLE) vdi_blocktri_sample_adjoint(&b->bt, nrhs, z, w->z, work, epsbar, Dbar, Ebar);
+        if (parts & MARGINALS) vdi_blocktri_marginals_adjoint(&b->bt, S, O, w->S, w->O, work, Dbar, Ebar);
+        if (parts & FACTOR) vdi_blocktri_factor_adjoint(&b->bt, w->L, w->M, work, Dbar, Ebar);
+        free(work);
+    }
+    free(ld), free(x), free(z), free(S), free(O), free(L), free(M);
+    return F;
+}
+
+static double *noise(seed_t *s, int64_t n) {
+    double *p = (double *)make(n, 8);
+    for (int64_t i = 0; i < n; i++) p[i] = test_normal(s);
+    return p;
+}
+
+/* dF along a random direction: <gradient, direction> against five-point differences. */
+static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts, int64_t nrhs) {
+    const int64_t dd = d * d, N = B * T * d;
+    batch b;
+    batch_make(&b, VDI_F64, B, T, d, ragged, 0.8, NULL);
+    seed_t s = (seed_t)(1234567 + B + 100 * T + 10000 * d);
+    weights w;
+    w.ld = noise(&s, B), w.x = noise(&s, nrhs * N), w.z = noise(&s, nrhs * N), w.S = noise(&s, N * d), w.O = noise(&s, N * d);
+    w.L = noise(&s, N * d), w.M = noise(&s, N * d);
+    double *dD = noise(&s, N * d), *dE = noise(&s, N * d), *h = noise(&s, nrhs * N), *eps = noise(&s, nrhs * N), *dh = noise(&s, nrhs * N),
+           *de = noise(&s, nrhs * N);
+    double *Dbar = noise(&s, N * d), *Ebar = noise(&s, N * d), *hbar = noise(&s, nrhs * N), *ebar = noise(&s, nrhs * N);
+    double *D0 = (double *)make(N * d, 8), *E0 = (double *)make(N * d, 8), *h1 = (double *)make(nrhs * N, 8), *e1 = (double *)make(nrhs * N, 8);
+    for (int64_t t = 0; t < B * T; t++) /* a symmetric direction; beyond a length the NaN stay */
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < i; j++) dD[t * dd + j * d + i] = dD[t * dd + i * d + j];
+    memcpy(D0, b.D, (size_t)(N * d) * 8), memcpy(E0, b.E, (size_t)(N * d) * 8);
+    (void)functional(&b, parts, nrhs, &w, h, eps, hbar, ebar, Dbar, Ebar);
+    double expected = 0, size = 0;
+    for (int64_t i = 0; i < N * d; i++) expected += Dbar[i] * dD[i], size += fabs(Dbar[i] * dD[i]);
+    for (int64_t i = 0; i < B * (T - 1) * dd; i++) expected += Ebar[i] * dE[i], size += fabs(Ebar[i] * dE[i]);
+    for (int64_t i = 0; i < nrhs * N; i++) expected += hbar[i] * dh[i] + ebar[i] * de[i], size += fabs(hbar[i] * dh[i]) + fabs(ebar[i] * de[i]);
+    for (int64_t t = 0; t < B * T; t++)
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < i; j++)
+                CHECK(fabs(Dbar[t * dd + i * d + j] - Dbar[t * dd + j * d + i]) <= 1e-12 * (1 + fabs(Dbar[t * dd + i * d + j])), "Dbar is not symmetric");
+    const double step = 2e-4, at[4] = {-2, -1, 1, 2}, coefficient[4] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
+    double slope = 0;
+    for (int k = 0; k < 4; k++) {
+        for (int64_t i = 0; i < N * d; i++) ((double *)b.D)[i] = D0[i] + at[k] * step * dD[i];
+        for (int64_t i = 0; i < B * (T - 1) * dd; i++) ((double *)b.E)[i] = E0[i] + at[k] * step * dE[i];
+        for (int64_t i = 0; i < nrhs * N; i++) h1[i] = h[i] + at[k] * step * dh[i], e1[i] = eps[i] + at[k] * step * de[i];
+        slope += coefficient[k] * functional(&b, parts, nrhs, &w, h1, e1, NULL, NULL, NULL, NULL) / step;
+    }
+    CHECK(fabs(slope - expected) <= 1e-9 * (1 + size), "parts %d, trials %d, T %d, d %d: adjoint %.12g, differences %.12g (size %g)", parts, (int)B,
+          (int)T, (int)d, expected, slope, size);
+    batch_free(&b);
+    free(w.ld), free(w.x), free(w.z), free(w.S), free(w.O), free(w.L), free(w.M);
+    free(dD), free(dE), free(h), free(eps), free(dh), free(de), free(Dbar), free(Ebar), free(hbar), free(ebar), free(D0), free(E0), free(h1), free(e1);
+}
+
+TEST(blocktri, adjoints_by_differences) {
+    for (int part = LOGDET; part <= FACTOR; part *= 2) {
+        adjoint_check(1, 1, 1, 0, part, 1);
+        adjoint_check(1, 4, 2, 0, part, 2);
+        adjoint_check(1, 3, 5, 0, part, 1);
+        adjoint_check(1, 3, 19, 0, part, 2);
+        adjoint_check(2, 5, 1, 0, part, 1);
+        adjoint_check(3, 4, 3, 1, part, 2);
+        adjoint_check(9, 5, 4, 1, part, 1);
+        adjoint_check(17, 3, 6, 1, part, 3);
+        adjoint_check(8, 4, 9, 0, part, 1);
+    }
+    adjoint_check(5, 7, 4, 1, ALL, 2);
+}
