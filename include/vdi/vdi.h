@@ -43,6 +43,10 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "io/csv.h"
+#include "io/color.h"
+#include "io/figure.h"
+#include "io/svg.h"
+#include "io/html.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 #include "kernel/cpu.h"
@@ -60,6 +64,18 @@
 #include "linalg/dense.h"
 #include "linalg/blocktri.h"
 #include "linalg/kalman.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_GRAD_IMPLEMENTATION)
+#include "grad/tape.h"
+#include "grad/ops.h"
+#include "grad/shape_ops.h"
+#include "grad/matrix_ops.h"
+#include "grad/blocktri_ops.h"
+#include "grad/params.h"
+#include "grad/optim.h"
+#include "grad/layers.h"
+#include "grad/dist.h"
+#include "grad/check.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
 #include "model/lds.h"
