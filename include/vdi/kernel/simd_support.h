@@ -158,6 +158,8 @@ VDI__WIDE double vdi__hmax_avx2_f64(__m256d v) {
 #undef VDI__WIDE
 #endif
 #if VDI__HAVE_AVX512
+/* a function, because gcc takes the complement of a mask in a condition for a mistake */
+VDI__INLINE bool vdi__any_avx512(__mmask16 m) { return m != 0; }
 #define VDI__WIDE VDI__SUPPORT(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))))
 VDI__WIDE float vdi__hadd_ymm_f32(__m256 v) {
     __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -178,16 +180,16 @@ VDI__WIDE double vdi__hmax_ymm_f64(__m256d v) {
     return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
 }
 VDI__WIDE float vdi__hadd_avx512_f32(__m512 v) {
-    return vdi__hadd_ymm_f32(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
+    return vdi__hadd_ymm_f32(_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, v, 0), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
 }
 VDI__WIDE double vdi__hadd_avx512_f64(__m512d v) {
-    return vdi__hadd_ymm_f64(_mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
+    return vdi__hadd_ymm_f64(_mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
 VDI__WIDE float vdi__hmax_avx512_f32(__m512 v) {
-    return vdi__hmax_ymm_f32(_mm256_max_ps(_mm512_castps512_ps256(v), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
+    return vdi__hmax_ymm_f32(_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xFF, v, 0), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
 }
 VDI__WIDE double vdi__hmax_avx512_f64(__m512d v) {
-    return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_castpd512_pd256(v), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
+    return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
 #undef VDI__WIDE
 #endif
@@ -227,10 +229,10 @@ VDI__SUPPORT() void vdi__transpose_neon_f64(const double *s, size_t lds, double 
     vst1q_f64(d + ldd, vzip2q_f64(a, b));
 }
 /* NEON's own minimum spreads NaN; x86's returns the second operand, and that is what the word promises */
-VDI__SUPPORT() float32x4_t vdi__min_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
-VDI__SUPPORT() float32x4_t vdi__max_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-VDI__SUPPORT() float64x2_t vdi__min_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
-VDI__SUPPORT() float64x2_t vdi__max_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
+VDI__SUPPORT() float32x4_t vdi__vmin_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+VDI__SUPPORT() float32x4_t vdi__vmax_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+VDI__SUPPORT() float64x2_t vdi__vmin_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+VDI__SUPPORT() float64x2_t vdi__vmax_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
 VDI__SUPPORT() float32x4_t vdi__loador_neon_f32(const float *p, size_t n, float32x4_t v) {
     float t[4];
     vst1q_f32(t, v);
