@@ -12,7 +12,9 @@ if [ "$1" = --counts ]; then
     folder=$2
     shift 2
     for suite in "$@"; do
-        echo "$suite $("$folder/$suite" --list | awk '/^[A-Za-z0-9_]+: [0-9]+ test/ { n += $2 } END { print n + 0 }')"
+        count=$("$folder/$suite" --list | awk '/^[A-Za-z0-9_]+: [0-9]+ test/ { n += $2 } END { print n + 0 }')
+        [ "$count" -gt 0 ] || { echo "$suite lists no test" >&2; exit 1; }
+        echo "$suite $count"
     done
     exit 0
 fi
