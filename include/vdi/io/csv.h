@@ -11,8 +11,8 @@
  *     if (vdi_csv_save("log.csv", columns, 2, &err) < 0) puts(err.message);
  *
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row holds), in quotes or not
- * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is the header. Empty cells, "nan" and "NA" are
- * NaN. Empty lines and lines that begin with '#' are passed over. A row of another length, or a word in place of a number, is
+ * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is the header. Empty cells, "nan" and
+ * "NA" are NaN. Empty lines and lines that begin with '#' are passed over. A row of another length, or a word in place of a number, is
  * VDI_ERR_FORMAT and names the line. Written: commas, LF, the fewest digits that read back, NaN as nan.
  * Does NOT: text columns, decimal commas. Memory: one block for text that is freed, one for the values.
  */
@@ -172,25 +172,26 @@ VDI__FN vdi_status vdi__csv_parse(const char *text, size_t n, const vdi_allocato
             c = vdi__csv_next(&s);
             cells++;
             if (c.bad)
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name, "line %lld, cell %lld: a quote has no end, or text follows it", line,
-                                     (long long)cells);
+                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
+                                     "line %lld, cell %lld: a quote has no end, or text follows it", line, (long long)cells);
             bool number = vdi__csv_number(c, &x);
             if (rows == 0 && c.quoted && c.end > c.begin) header = true;
             if (number) continue;
             if (rows == 0) header = true;
             else
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name, "line %lld, cell %lld: expected a number, found '%c%s", line,
-                                     (long long)cells, *c.begin, c.end - c.begin > 1 ? "...'" : "'");
+                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name, "line %lld, cell %lld: expected a number, found '%c%s",
+                                     line, (long long)cells, *c.begin, c.end - c.begin > 1 ? "...'" : "'");
         } while (!c.last);
         if (rows == 0) cols = cells;
         if (cells != cols)
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name, "line %lld has %lld cells, line %lld has %lld", line, (long long)cells,
-                                 start.line, (long long)cols);
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name, "line %lld has %lld cells, line %lld has %lld", line,
+                                 (long long)cells, start.line, (long long)cols);
         rows++;
     }
     if (!rows) return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name, "an empty table: expected at least one row");
     s = start;
-    if (header && !vdi__csv_names(&s, cols, out)) return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_csv_read", name, "no memory for the names");
+    if (header && !vdi__csv_names(&s, cols, out))
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_csv_read", name, "no memory for the names");
     shape[0] = rows - header, shape[1] = cols;
     vdi_status status = vdi_tensor_alloc(a, VDI_F64, 2, shape, &out->values, err);
     if (status < 0) return status;
@@ -266,8 +267,8 @@ VDI__FN vdi_status vdi__csv_check(const vdi_named_tensor *columns, int64_t count
         vdi_status status = vdi__tensor_check(columns[k].tensor, "vdi_csv_write", name, err);
         if (status < 0) return status;
         if (columns[k].tensor.ndim != 1 || columns[k].tensor.shape[0] != columns[0].tensor.shape[0])
-            return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_csv_write", name, "column %lld is %s, column 0 is %s: expected equal lengths", (long long)k,
-                                 vdi_tensor_shape_text(columns[k].tensor, a), vdi_tensor_shape_text(columns[0].tensor, b));
+            return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_csv_write", name, "column %lld is %s, column 0 is %s: expected equal lengths",
+                                 (long long)k, vdi_tensor_shape_text(columns[k].tensor, a), vdi_tensor_shape_text(columns[0].tensor, b));
     }
     return count > 0 ? VDI_OK : vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_csv_write", name, "no column to write");
 }

@@ -29,7 +29,14 @@
 #define VDI_IO_JSON_H
 #include "stream.h"
 
-typedef enum vdi_json_type { VDI_JSON_NULL, VDI_JSON_BOOL, VDI_JSON_NUMBER, VDI_JSON_STRING, VDI_JSON_ARRAY, VDI_JSON_OBJECT } vdi_json_type;
+typedef enum vdi_json_type {
+    VDI_JSON_NULL,
+    VDI_JSON_BOOL,
+    VDI_JSON_NUMBER,
+    VDI_JSON_STRING,
+    VDI_JSON_ARRAY,
+    VDI_JSON_OBJECT
+} vdi_json_type;
 
 /** A value. Nodes lie in the order of the text: children follow their parent. Read it through the functions below. */
 typedef struct vdi_json {
@@ -119,7 +126,8 @@ VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
     if (length == 0 || length > n) return 0;
     for (size_t i = 1; i < length; i++)
         if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
     return length;
 }
 
@@ -158,7 +166,10 @@ VDI__FN bool vdi__json_hex4(vdi__json_parser *p, uint32_t *value) {
     if (p->end - p->at < 4) return false;
     for (int i = 0; i < 4; i++) {
         char c = *p->at++;
-        uint32_t digit = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10) : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10) : 16;
+        uint32_t digit = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
+                         : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
+                                                : 16;
         if (digit == 16) return false;
         *value = *value << 4 | digit;
     }
@@ -186,7 +197,8 @@ VDI__FN bool vdi__json_string(vdi__json_parser *p, const char **text, size_t *le
             if (known) piece[0] = meaning[known - escape], p->at++;
             else {
                 uint32_t u, low;
-                if (p->at >= p->end || *p->at++ != 'u' || !vdi__json_hex4(p, &u)) return vdi__json_fail(p, at, "an unknown escape in a string");
+                if (p->at >= p->end || *p->at++ != 'u' || !vdi__json_hex4(p, &u))
+                    return vdi__json_fail(p, at, "an unknown escape in a string");
                 if (u >= 0xD800 && u < 0xE000) {
                     bool pair = u < 0xDC00 && p->end - p->at >= 6 && p->at[0] == '\\' && p->at[1] == 'u';
                     if (pair) p->at += 2, pair = vdi__json_hex4(p, &low) && low >= 0xDC00 && low < 0xE000;
@@ -232,7 +244,8 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
     }
     size_t n = (size_t)(p->at - start);
     double x = 0;
-    if (vdi_text_parse_double(start, n, &x) != n || !(x - x == 0)) return vdi__json_fail(p, start, "a number is beyond the range of a double");
+    if (vdi_text_parse_double(start, n, &x) != n || !(x - x == 0))
+        return vdi__json_fail(p, start, "a number is beyond the range of a double");
     if (!node) return true;
     node->u.number = x;
     node->is_integer = whole && vdi_text_parse_int(start, n, &node->v.integer) == n;
@@ -346,7 +359,10 @@ VDI__FN vdi_status vdi__json_error(const vdi__json_parser *p, const char *name, 
         column = *c == '\n' ? 1 : column + ((*c & 0xC0) != 0x80);
         line += *c == '\n';
     }
-    (void)vdi_text_format(found, sizeof found, p->why_at >= p->end ? "the end" : (unsigned char)*p->why_at >= 127 ? "byte %x" : "'%c'",
+    (void)vdi_text_format(found, sizeof found,
+                          p->why_at >= p->end                ? "the end"
+                          : (unsigned char)*p->why_at >= 127 ? "byte %x"
+                                                             : "'%c'",
                           (unsigned char)(p->why_at < p->end ? *p->why_at : 0));
     return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_json_parse", name, "line %lld, column %lld: %s, found %s", line, column, p->why, found);
 }
@@ -355,7 +371,8 @@ VDI__DEF vdi_status vdi_json_parse(vdi_arena *arena, const char *text, size_t n,
     vdi__json_parser p = VDI__ZERO;
     vdi_arena_mark mark = vdi_arena_get_mark(arena);
     *root = NULL;
-    if (n > INT32_MAX) return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_json_parse", name, "%zu bytes of JSON, at most 2 GiB are read", n);
+    if (n > INT32_MAX)
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_json_parse", name, "%zu bytes of JSON, at most 2 GiB are read", n);
     p.s = text, p.end = text + n;
     p.arena = arena;
     for (int run = 0; run < 2; run++) {
@@ -433,7 +450,9 @@ VDI__DEF double vdi_json_as_number(const vdi_json *node, double fallback) {
 VDI__DEF int64_t vdi_json_as_integer(const vdi_json *node, int64_t fallback) {
     return node && node->type == VDI_JSON_NUMBER && node->is_integer ? node->v.integer : fallback;
 }
-VDI__DEF bool vdi_json_as_bool(const vdi_json *node, bool fallback) { return node && node->type == VDI_JSON_BOOL ? node->v.truth : fallback; }
+VDI__DEF bool vdi_json_as_bool(const vdi_json *node, bool fallback) {
+    return node && node->type == VDI_JSON_BOOL ? node->v.truth : fallback;
+}
 VDI__DEF const char *vdi_json_as_text(const vdi_json *node, const char *fallback) {
     return node && node->type == VDI_JSON_STRING ? node->u.text : fallback;
 }
@@ -537,7 +556,8 @@ VDI__FN void vdi__json_nested(vdi_writer *w, vdi_tensor t) {
     char text[VDI_TEXT_NUMBER];
     if (t.ndim == 0) {
         if (t.dtype == VDI_BOOL) vdi_write_text(w, vdi_dtype_load(t.dtype, t.data, 0) != 0 ? "true" : "false");
-        else if (!vdi_dtype_is_real(t.dtype) || vdi_tensor_count_nonfinite(t) == 0) vdi_write(w, text, vdi__text_element(text, t, t.data, 0));
+        else if (!vdi_dtype_is_real(t.dtype) || vdi_tensor_count_nonfinite(t) == 0)
+            vdi_write(w, text, vdi__text_element(text, t, t.data, 0));
         else vdi_write_text(w, "null");
         return;
     }

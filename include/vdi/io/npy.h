@@ -188,7 +188,8 @@ VDI__FN vdi_status vdi__npy_read(vdi_reader *r, const vdi_allocator *a, int64_t 
         return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_npy_read", r->name, "not a .npy file: expected it to begin with \\x93NUMPY%s",
                              memcmp(head, "PK\3\4", 4) == 0 ? "; it is a zip archive (.npz)" : "");
     if (head[6] < 1 || head[6] > 3 || head[7] != 0)
-        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_npy_read", r->name, ".npy version %d.%d, expected 1.0, 2.0 or 3.0", head[6], head[7]);
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_npy_read", r->name, ".npy version %d.%d, expected 1.0, 2.0 or 3.0", head[6],
+                             head[7]);
     if (head[6] > 1 && (status = vdi__read_exact(r, head + 10, 2, "the .npy header", err)) < 0) return status;
     size_t length = (size_t)vdi__get_le(head + 8, head[6] > 1 ? 4 : 2);
     if (length > VDI__NPY_HEADER_MAX)
@@ -334,8 +335,8 @@ VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors
         bool bad = !tensors[i].name || !*tensors[i].name || strlen(tensors[i].name) > 250;
         for (int64_t k = 0; k < i && !bad; k++) bad = strcmp(tensors[i].name, tensors[k].name) == 0;
         if (bad)
-            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npz_write", w->name, "name %lld is empty, longer than 250 bytes or not the first of its kind",
-                                 (long long)i);
+            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npz_write", w->name,
+                                 "name %lld is empty, longer than 250 bytes or not the first of its kind", (long long)i);
     }
     vdi__crc_prepare(&sink.table);
     vdi_zip_begin(&zip, w, a);

@@ -74,31 +74,36 @@ VDI__FN bool vdi__plan_before(const void *a, const void *b) {
 VDI__FN vdi_status vdi__plan_parse(vdi__array_plan *p, const vdi_json *node, const char *file, vdi_error *err) {
     const vdi_json *shape = vdi_json_get(node, "shape"), *offsets = vdi_json_get(node, "data_offsets");
     const char *dtype = vdi_json_as_text(vdi_json_get(node, "dtype"), NULL);
-    if (!dtype || !shape || shape->type != VDI_JSON_ARRAY || !offsets || offsets->type != VDI_JSON_ARRAY || offsets->count != 2 || node->count != 3)
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", file, "%s: expected \"dtype\", \"shape\" and \"data_offsets\" alone",
-                             node->key);
+    if (!dtype || !shape || shape->type != VDI_JSON_ARRAY || !offsets || offsets->type != VDI_JSON_ARRAY || offsets->count != 2 ||
+        node->count != 3)
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", file,
+                             "%s: expected \"dtype\", \"shape\" and \"data_offsets\" alone", node->key);
     for (size_t i = 0; i < VDI__COUNT(vdi__stored_types); i++)
         if (strcmp(vdi__stored_types[i].safetensors, dtype) == 0) p->type = &vdi__stored_types[i];
     if (!p->type || shape->count > VDI_MAX_DIMS)
-        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_safetensors_read", file, "%s: dtype %s with %d axes, expected a plain dtype and up to %d",
-                             node->key, dtype, shape->count, VDI_MAX_DIMS);
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_safetensors_read", file,
+                             "%s: dtype %s with %d axes, expected a plain dtype and up to %d", node->key, dtype, shape->count,
+                             VDI_MAX_DIMS);
     for (const vdi_json *x = vdi_json_first(shape); x; x = vdi_json_next(shape, x)) p->shape[p->ndim++] = vdi_json_as_integer(x, -1);
     p->begin = vdi_json_as_integer(vdi_json_at(offsets, 0), -1);
     p->end = vdi_json_as_integer(vdi_json_at(offsets, 1), -1);
     p->name = node->key;
     int64_t n = vdi__shape_count(p->ndim, p->shape);
     if (strlen(node->key) != node->key_length || n < 0 || p->begin < 0 || p->end < p->begin || p->end - p->begin != n * p->type->size)
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", file, "%s: its shape needs %lld bytes, its offsets are %lld to %lld",
-                             node->key, n < 0 ? -1LL : (long long)(n * p->type->size), (long long)p->begin, (long long)p->end);
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", file,
+                             "%s: its shape needs %lld bytes, its offsets are %lld to %lld", node->key,
+                             n < 0 ? -1LL : (long long)(n * p->type->size), (long long)p->begin, (long long)p->end);
     return VDI_OK;
 }
 
 /* From the parsed header to state.tensors (without data yet) and the order of the data. */
-VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *root, vdi__array_plan **plan, const void ***order, vdi_error *err) {
+VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *root, vdi__array_plan **plan, const void ***order,
+                                         vdi_error *err) {
     const vdi_json *meta = vdi_json_get(root, "__metadata__");
     vdi_status status;
     if (root->type != VDI_JSON_OBJECT || (meta && meta->type != VDI_JSON_OBJECT))
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name, "the header, or its \"__metadata__\", is no JSON object");
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the header, or its \"__metadata__\", is no JSON object");
     size_t n = (size_t)root->count - (meta != NULL);
     *plan = (vdi__array_plan *)vdi_arena_calloc(&f->arena, n * sizeof **plan);
     *order = (const void **)vdi_arena_alloc(&f->arena, n * sizeof **order);
@@ -125,8 +130,8 @@ VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *roo
     for (i = 0; i < n; i++) {
         const vdi__array_plan *p = (const vdi__array_plan *)(*order)[i];
         if (p->begin != at)
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name, "%s: its data begin at %lld, expected %lld (%s)", p->name,
-                                 (long long)p->begin, (long long)at, p->begin < at ? "arrays overlap" : "a gap");
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name, "%s: its data begin at %lld, expected %lld (%s)",
+                                 p->name, (long long)p->begin, (long long)at, p->begin < at ? "arrays overlap" : "a gap");
         at = p->end;
     }
     return VDI_OK;
@@ -146,14 +151,16 @@ VDI__DEF vdi_status vdi_safetensors_read(vdi_reader *r, const vdi_allocator *a, 
     uint64_t length = vdi__get_le(head, 8);
     int64_t left = vdi__reader_left(r);
     if (length > VDI__SAFETENSORS_HEADER_MAX || length < 2 || (left >= 0 && length > (uint64_t)left))
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name, "not a safetensors file: a header of %llu bytes, at most %lld can be",
-                             (unsigned long long)length, left < 0 ? (long long)VDI__SAFETENSORS_HEADER_MAX : (long long)left);
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
+                             "not a safetensors file: a header of %llu bytes, at most %lld can be", (unsigned long long)length,
+                             left < 0 ? (long long)VDI__SAFETENSORS_HEADER_MAX : (long long)left);
     if ((status = vdi__read_block(r, a, (size_t)length, "the header", &text, err)) < 0) return status;
     char *copy = (char *)vdi_arena_alloc(&out->arena, strlen(name) + 1);
     if (!copy) status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", name, "no memory for the header");
     else out->name = strcpy(copy, name);
     if (status == VDI_OK && *(const char *)text != '{')
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name, "not a safetensors file: its header does not begin with '{'");
+        status =
+            vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name, "not a safetensors file: its header does not begin with '{'");
     if (status == VDI_OK) status = vdi_json_parse(&out->arena, (const char *)text, (size_t)length, name, &root, err);
     vdi_free(a, text, (size_t)length);
     if (status == VDI_OK) status = vdi__safetensors_plan(out, root, &plan, &order, err);
@@ -208,8 +215,9 @@ VDI__DEF vdi_status vdi_safetensors_copy_to(const vdi_safetensors *file, const v
                 continue;
             }
             if (!vdi_tensor_ok(from))
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_copy_to", file->name, "no tensor '%s', which the model wants as %s %s",
-                                     state->tensors[i].name, vdi_tensor_shape_text(to, want), vdi_dtype_name(to.dtype));
+                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_copy_to", file->name,
+                                     "no tensor '%s', which the model wants as %s %s", state->tensors[i].name,
+                                     vdi_tensor_shape_text(to, want), vdi_dtype_name(to.dtype));
             if (!vdi_tensor_same_shape(to, from) || to.dtype != from.dtype)
                 return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_copy_to", file->name, "%s: file has %s %s, model wants %s %s",
                                      state->tensors[i].name, vdi_tensor_shape_text(from, have), vdi_dtype_name(from.dtype),
@@ -257,13 +265,14 @@ VDI__FN vdi_status vdi__safetensors_check(const vdi_state *s, const char *name, 
         bool bad = !own || !*own || strcmp(own, "__metadata__") == 0;
         for (int64_t k = 0; k < i && !bad; k++) bad = strcmp(own, s->tensors[k].name) == 0;
         if (bad)
-            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name, "tensor %lld: its name '%s' is empty, reserved or taken",
-                                 (long long)i, own ? own : "");
+            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name,
+                                 "tensor %lld: its name '%s' is empty, reserved or taken", (long long)i, own ? own : "");
     }
     for (int64_t i = 0; i < s->meta_count; i++) {
         bool bad = !s->meta[i].key;
         for (int64_t k = 0; k < i && !bad; k++) bad = strcmp(s->meta[i].key, s->meta[k].key) == 0;
-        if (bad) return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name, "metadata %lld: its key is taken", (long long)i);
+        if (bad)
+            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name, "metadata %lld: its key is taken", (long long)i);
     }
     return VDI_OK;
 }
@@ -277,8 +286,8 @@ VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state,
     vdi__safetensors_header(&dry, state);
     uint64_t length = ((uint64_t)dry.written + 8 + 63) / 64 * 64 - 8; /* spaces, so that the data are aligned in a mapped file */
     if (length > VDI__SAFETENSORS_HEADER_MAX)
-        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", w->name, "names and metadata need %llu bytes, at most 100 MB can be",
-                             (unsigned long long)length);
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", w->name,
+                             "names and metadata need %llu bytes, at most 100 MB can be", (unsigned long long)length);
     vdi__put_le(head, length, 8);
     vdi_write(w, head, 8);
     vdi__safetensors_header(w, state);

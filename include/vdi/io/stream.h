@@ -458,9 +458,9 @@ typedef struct vdi__stored {
 } vdi__stored;
 
 static const vdi__stored vdi__stored_types[] = {
-    {"f4", "F32", 4, 'f', VDI_F32},  {"f8", "F64", 8, 'f', VDI_F64}, {"u1", "U8", 1, 'u', VDI_U8},   {"i2", "I16", 2, 'i', VDI_I16},
+    {"f4", "F32", 4, 'f', VDI_F32},  {"f8", "F64", 8, 'f', VDI_F64}, {"u1", "U8", 1, 'u', VDI_U8},     {"i2", "I16", 2, 'i', VDI_I16},
     {"i4", "I32", 4, 'i', VDI_I32},  {"i8", "I64", 8, 'i', VDI_I64}, {"b1", "BOOL", 1, 'b', VDI_BOOL}, {"i1", "I8", 1, 'i', VDI_I16},
-    {"u2", "U16", 2, 'u', VDI_I32},  {"u4", "U32", 4, 'u', VDI_I64}, {"u8", "U64", 8, 'u', VDI_I64}, {"f2", "F16", 2, 'f', VDI_F32},
+    {"u2", "U16", 2, 'u', VDI_I32},  {"u4", "U32", 4, 'u', VDI_I64}, {"u8", "U64", 8, 'u', VDI_I64},   {"f2", "F16", 2, 'f', VDI_F32},
     {NULL, "BF16", 2, 'h', VDI_F32},
 };
 

@@ -228,7 +228,8 @@ VDI__FN bool vdi__code_read(vdi__unpack *u, const vdi__code *c, unsigned *symbol
         index += c->count[bits];
         first = (first + c->count[bits]) << 1;
     }
-    return vdi__unpack_fail(u, bits > VDI__CODE_MAX ? "the packed data hold a word that is not in the code" : "the packed data end too soon");
+    return vdi__unpack_fail(u,
+                            bits > VDI__CODE_MAX ? "the packed data hold a word that is not in the code" : "the packed data end too soon");
 }
 
 /* The head of a block: 3 bits, and the codes of a dynamic one (RFC 1951, 3.2.7). */
@@ -287,7 +288,7 @@ VDI__FN size_t vdi__inflate(vdi__unpack *u, uint8_t *out, size_t n) {
                                       31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
     static const uint8_t base_bits[29] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
     static const uint16_t far_base[30] = {1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
-                                     193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
+                                          193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
     static const uint8_t far_bits[30] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
     const unsigned mask = sizeof u->window - 1;
     size_t done = 0;
@@ -297,7 +298,8 @@ VDI__FN size_t vdi__inflate(vdi__unpack *u, uint8_t *out, size_t n) {
             if (u->last) u->mode = VDI__BLOCK_END;
             else (void)vdi__block_begin(u);
         } else if (u->mode == VDI__BLOCK_STORED) {
-            for (; u->run && done < n && vdi__bits_take(u, 8, &symbol); u->run--) u->window[u->window_at++ & mask] = out[done++] = (uint8_t)symbol;
+            for (; u->run && done < n && vdi__bits_take(u, 8, &symbol); u->run--)
+                u->window[u->window_at++ & mask] = out[done++] = (uint8_t)symbol;
             if (!u->run) u->mode = VDI__BLOCK_HEAD;
         } else if (u->mode == VDI__BLOCK_END) break;
         else if (u->run) {
@@ -356,7 +358,8 @@ VDI__FN vdi_status vdi__zip_bad(const vdi_zip *z, const char *what, vdi_error *e
 VDI__FN vdi_status vdi__zip_at(vdi_zip *z, uint64_t offset, void *buffer, size_t size, vdi_error *err) {
     if (offset > (uint64_t)z->reader.size || size > (uint64_t)z->reader.size - offset)
         return vdi__zip_bad(z, "an offset points beyond its end", err);
-    if (!vdi__reader_seek(&z->reader, (int64_t)offset)) return vdi__io_error(err, VDI_ERR_IO, "vdi_zip_open", z->reader.name, "cannot seek");
+    if (!vdi__reader_seek(&z->reader, (int64_t)offset))
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_zip_open", z->reader.name, "cannot seek");
     return vdi__read_exact(&z->reader, buffer, size, "the archive", err);
 }
 
@@ -373,7 +376,8 @@ VDI__FN vdi_status vdi__zip_members(vdi_zip *z, const uint8_t *p, size_t size, u
         m->flags = (uint16_t)vdi__get_le(p + 8, 2);
         m->method = (uint16_t)vdi__get_le(p + 10, 2);
         m->crc = (uint32_t)vdi__get_le(p + 16, 4);
-        for (const uint8_t *e = p + 46 + name, *end = e + extra; end - e >= 4;) { /* zip64: the values that do not fit above, in this order */
+        for (const uint8_t *e = p + 46 + name, *end = e + extra;
+             end - e >= 4;) { /* zip64: the values that do not fit above, in this order */
             size_t n = (size_t)vdi__get_le(e + 2, 2);
             if ((size_t)(end - e) - 4 < n) break;
             if (vdi__get_le(e, 2) == 1) {
@@ -397,8 +401,9 @@ VDI__FN vdi_status vdi__zip_members(vdi_zip *z, const uint8_t *p, size_t size, u
             return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label, "%llu bytes at offset %llu lie beyond the archive's %llu",
                                  (unsigned long long)packed, (unsigned long long)offset, (unsigned long long)directory_at);
         if ((m->method == 0 && full != packed) || (m->method == 8 && full / 1032 > packed))
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label, "%llu bytes are said to unpack to %llu, which is impossible",
-                                 (unsigned long long)packed, (unsigned long long)full);
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label,
+                                 "%llu bytes are said to unpack to %llu, which is impossible", (unsigned long long)packed,
+                                 (unsigned long long)full);
         if (full > (uint64_t)INT64_MAX) return vdi__zip_bad(z, "a member's size is beyond reason", err);
         m->size = (int64_t)full;
         m->packed = (int64_t)packed;
@@ -515,8 +520,8 @@ VDI__DEF vdi_status vdi_zip_enter(vdi_zip *zip, int64_t i, vdi_reader *member, v
     const vdi_zip_member *m = &zip->member[i];
     if (m->flags & 1) return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_enter", m->label, "the member is encrypted");
     if (m->method != 0 && m->method != 8)
-        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_enter", m->label, "compression method %d, expected 0 (stored) or 8 (deflate)",
-                             m->method);
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_enter", m->label,
+                             "compression method %d, expected 0 (stored) or 8 (deflate)", m->method);
     if ((status = vdi__zip_at(zip, (uint64_t)m->offset, head, 30, err)) < 0) return status;
     int64_t data = m->offset + 30 + (int64_t)vdi__get_le(head + 26, 2) + (int64_t)vdi__get_le(head + 28, 2);
     if (vdi__get_le(head, 4) != 0x04034b50 || vdi__get_le(head + 8, 2) != m->method || vdi__get_le(head + 26, 2) != strlen(m->name) ||
@@ -547,10 +552,12 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
     const vdi_zip_member *m = u->info;
     if (!u->why && vdi__unpack_read(&more, 1, u) > 0) (void)vdi__unpack_fail(u, "it holds more than was read");
     if (!u->why && u->produced < m->size) u->why = "it unpacks to less than its size";
-    if (!u->why && m->method == 8 && (u->packed_left || u->in_at < u->in_end || u->bit_count >= 8)) u->why = "it holds more than it unpacks";
+    if (!u->why && m->method == 8 && (u->packed_left || u->in_at < u->in_end || u->bit_count >= 8))
+        u->why = "it holds more than it unpacks";
     if (u->why) status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: %s", u->why);
     else if (u->crc != m->crc)
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: its CRC-32 is %x, expected %x", u->crc, m->crc);
+        status =
+            vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: its CRC-32 is %x, expected %x", u->crc, m->crc);
     vdi_free(&zip->arena.allocator, u, sizeof *u);
     zip->open = NULL;
     return status;
@@ -577,8 +584,8 @@ VDI__FN void vdi__zip_header(vdi_writer *w, bool local, const char *name, uint64
     p += 4;
     if (!local) vdi__put_le(p, 45, 2), p += 2;
     vdi__put_le(p, wide ? 45 : 20, 2);
-    vdi__put_le(p + 2, 0x0800, 2);  /* names are UTF-8 */
-    vdi__put_le(p + 8, 0x0021, 2);  /* 1 January 1980 */
+    vdi__put_le(p + 2, 0x0800, 2); /* names are UTF-8 */
+    vdi__put_le(p + 8, 0x0021, 2); /* 1 January 1980 */
     vdi__put_le(p + 10, crc, 4);
     vdi__put_le(p + 14, wide ? most : size, 4);
     vdi__put_le(p + 18, wide ? most : size, 4);
