@@ -44,6 +44,7 @@
 #include "io/safetensors.h"
 #include "io/csv.h"
 #include "io/color.h"
+#include "io/png.h"
 #include "io/figure.h"
 #include "io/svg.h"
 #include "io/html.h"

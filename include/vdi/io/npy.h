@@ -315,13 +315,13 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
 }
 
 typedef struct vdi__crc_sink {
-    vdi__crc_table table;
+    uint32_t table[8][256];
     uint32_t crc;
 } vdi__crc_sink;
 
 VDI__FN bool vdi__crc_write(const void *data, size_t size, void *user) {
     vdi__crc_sink *s = (vdi__crc_sink *)user;
-    s->crc = vdi__crc_update(&s->table, s->crc, data, size);
+    s->crc = vdi__crc_update(s->table, s->crc, data, size);
     return true;
 }
 
@@ -338,7 +338,7 @@ VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors
             return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npz_write", w->name,
                                  "name %lld is empty, longer than 250 bytes or not the first of its kind", (long long)i);
     }
-    vdi__crc_prepare(&sink.table);
+    vdi__crc_prepare(sink.table);
     vdi_zip_begin(&zip, w, a);
     for (int64_t i = 0; i < count; i++) { /* twice over the data: the CRC stands before them */
         char head[256], name[256];

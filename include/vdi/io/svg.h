@@ -16,8 +16,9 @@
 #ifndef VDI_IO_SVG_H
 #define VDI_IO_SVG_H
 #include "figure.h"
+#include "json.h"
+#include "png.h"
 #include "stream.h"
-#include "zip.h"
 
 /** Draw the figure, and flush. `inside_page`: no white ground and no XML head, text in the page's own colour. */
 VDI_API VDI_NODISCARD vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page, vdi_error *err);
@@ -115,102 +116,18 @@ VDI__FN const char *vdi__color_text(const vdi_series *s, int index, char buf[24]
     return buf;
 }
 
-/* ---- pictures inside: an indexed PNG with stored data, in base64 ---- */
-
-typedef struct vdi__png {
-    vdi_writer *w;
-    vdi__crc_table table;
-    uint32_t crc, a, b; /* of the chunk; Adler-32 of the data */
-    uint8_t rest[3];
-    int held;
-} vdi__png;
-
-VDI__FN void vdi__base64(vdi__png *p, const uint8_t *data, size_t n, bool last) {
-    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n || (last && p->held);) {
-        char out[4];
-        int have;
-        while (p->held < 3 && i < n) p->rest[p->held++] = data[i++];
-        have = p->held;
-        if (have < 3 && !last) return;
-        while (p->held < 3) p->rest[p->held++] = 0;
-        out[0] = digit[p->rest[0] >> 2];
-        out[1] = digit[(p->rest[0] & 3) << 4 | p->rest[1] >> 4];
-        out[2] = have > 1 ? digit[(p->rest[1] & 15) << 2 | p->rest[2] >> 6] : '=';
-        out[3] = have > 2 ? digit[p->rest[2] & 63] : '=';
-        vdi_write(p->w, out, 4);
-        p->held = 0;
-    }
-}
-
-VDI__FN void vdi__png_put(vdi__png *p, const void *data, size_t n) {
-    p->crc = vdi__crc_update(&p->table, p->crc, data, n);
-    vdi__base64(p, (const uint8_t *)data, n, false);
-}
-
-VDI__FN void vdi__png_number(vdi__png *p, uint32_t x) {
-    uint8_t b[4];
-    for (int i = 0; i < 4; i++) b[i] = (uint8_t)(x >> (24 - 8 * i));
-    vdi__png_put(p, b, 4);
-}
-
-VDI__FN void vdi__png_chunk(vdi__png *p, const char *name, size_t size) {
-    vdi__png_number(p, (uint32_t)size);
-    p->crc = 0;
-    vdi__png_put(p, name, 4);
-}
-
-/* Head of an image of w x h cells over the rectangle (0,0)-(width,height); palette[254] colours, 255 is clear. Rows follow. */
-VDI__FN void vdi__png_begin(vdi__png *p, vdi_writer *w, int cols, int rows, double width, double height, const vdi_rgb palette[255],
-                            bool sharp) {
-    uint8_t head[5] = {8, 3, 0, 0, 0}, clear[256];
-    p->w = w;
-    p->a = 1, p->b = 0;
-    p->held = 0;
-    vdi__crc_prepare(&p->table);
+/* A picture of cols x rows cells over the rectangle (0,0)-(width,height); its rows follow, then vdi__image_end. */
+VDI__FN void vdi__image_begin(vdi_writer *w, vdi_png *png, int cols, int rows, double width, double height, const vdi_rgb palette[255],
+                              bool sharp) {
     vdi_write_text(w, "<image");
     vdi__attribute(w, "width", width);
     vdi__attribute(w, "height", height);
     vdi_write_format(w, " preserveAspectRatio=\"none\"%s xlink:href=\"data:image/png;base64,",
                      sharp ? " style=\"image-rendering:pixelated\"" : "");
-    vdi__png_put(p, "\x89PNG\r\n\x1a\n", 8);
-    vdi__png_chunk(p, "IHDR", 13);
-    vdi__png_number(p, (uint32_t)cols);
-    vdi__png_number(p, (uint32_t)rows);
-    vdi__png_put(p, head, 5);
-    vdi__png_number(p, p->crc);
-    vdi__png_chunk(p, "PLTE", 768);
-    for (int i = 0; i < 256; i++) {
-        uint8_t c[3] = {0, 0, 0};
-        if (i < 255) c[0] = palette[i].r, c[1] = palette[i].g, c[2] = palette[i].b;
-        vdi__png_put(p, c, 3);
-        clear[i] = i < 255 ? 255 : 0;
-    }
-    vdi__png_number(p, p->crc);
-    vdi__png_chunk(p, "tRNS", 256);
-    vdi__png_put(p, clear, 256);
-    vdi__png_number(p, p->crc);
-    vdi__png_chunk(p, "IDAT", 2 + (size_t)rows * (6 + (size_t)cols) + 4);
-    vdi__png_put(p, "\x78\x01", 2);
+    vdi_png_begin(png, w, cols, rows, palette, true);
 }
 
-VDI__FN void vdi__png_row(vdi__png *p, const uint8_t *row, int cols, bool last) {
-    uint8_t head[6] = {0, 0, 0, 0, 0, 0}; /* a stored block: last, length, inverse; then filter 0 */
-    head[0] = last;
-    vdi__put_le(head + 1, (uint64_t)cols + 1, 2);
-    vdi__put_le(head + 3, ~((uint64_t)cols + 1), 2);
-    vdi__png_put(p, head, 6);
-    vdi__png_put(p, row, (size_t)cols);
-    p->b = (p->b + p->a) % 65521;
-    for (int i = 0; i < cols; i++) p->a = (p->a + row[i]) % 65521, p->b = (p->b + p->a) % 65521;
-    if (!last) return;
-    vdi__png_number(p, p->b << 16 | p->a);
-    vdi__png_number(p, p->crc);
-    vdi__png_chunk(p, "IEND", 0);
-    vdi__png_number(p, p->crc);
-    vdi__base64(p, NULL, 0, true);
-    vdi_write_text(p->w, "\"/>\n");
-}
+VDI__FN void vdi__image_end(vdi_writer *w) { vdi_write_text(w, "\"/>\n"); }
 
 /* ---- a panel on its way to the paper ---- */
 
@@ -523,7 +440,7 @@ VDI__FN void vdi__draw_scatter(vdi_writer *w, const vdi__view *v, const vdi_seri
 
 /* A map as an image of at most the panel's pixels: the mean of the cells under each; `value` NULL: the share of cells that are not 0. */
 VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series *s, const vdi__scale *value, const vdi_rgb palette[255]) {
-    vdi__png png;
+    vdi_png png;
     uint8_t row[4096];
     int64_t h = s->y.shape[0], n = s->y.shape[1];
     int cols = (int)VDI__MIN(n, (int64_t)VDI__MIN(v->width, 2000.0)), rows = (int)VDI__MIN(h, (int64_t)VDI__MIN(v->height, 2000.0));
@@ -532,7 +449,7 @@ VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series
     double y0 = vdi__to_pixel(&v->y, vdi__y_at(v->p, -0.5)), y1 = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)h - 0.5));
     vdi_write_text(w, "<g transform=\"matrix(");
     vdi_write_format(w, "%.8g 0 0 %.8g %.8g %.8g)\">", (x1 - x0) / cols, (y1 - y0) / rows, x0, y0);
-    vdi__png_begin(&png, w, cols, rows, cols, rows, palette, true);
+    vdi__image_begin(w, &png, cols, rows, cols, rows, palette, true);
     for (int r = 0; r < rows; r++) {
         for (int c = 0; c < cols; c++) {
             double sum = 0, count = 0;
@@ -547,8 +464,9 @@ VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series
             if (!value) level = sqrt(level); /* a single spike in a wide cell still shows */
             row[c] = (uint8_t)(count > 0 && (value || sum > 0) ? 0.5 + 254 * VDI__MIN(VDI__MAX(level, 0), 1) : 255);
         }
-        vdi__png_row(&png, row, cols, r == rows - 1);
+        vdi_png_row(&png, row);
     }
+    vdi__image_end(w);
     vdi_write_text(w, "</g>\n");
 }
 
@@ -800,7 +718,7 @@ VDI__FN void vdi__draw_axes(vdi_writer *w, const vdi__view *v) {
 
 VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     vdi_rgb palette[255];
-    vdi__png png;
+    vdi_png png;
     char text[64];
     double x = v->left + v->width + 10;
     vdi__scale scale = v->value;
@@ -811,11 +729,12 @@ VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     vdi_write(w, ",", 1);
     vdi__px(w, v->top);
     vdi_write_text(w, ")\">");
-    vdi__png_begin(&png, w, 1, 255, 10, v->height, palette, false);
+    vdi__image_begin(w, &png, 1, 255, 10, v->height, palette, false);
     for (int i = 0; i < 255; i++) {
         uint8_t level = (uint8_t)(254 - i);
-        vdi__png_row(&png, &level, 1, i == 254);
+        vdi_png_row(&png, &level);
     }
+    vdi__image_end(w);
     vdi_write_text(w, "</g>\n<path stroke=\"currentColor\" stroke-width=\"0.8\" d=\"");
     for (int i = 0; i < v->value_ticks.count; i++) {
         vdi__point(w, 'M', x + 10, vdi__to_pixel(&scale, v->value_ticks.value[i]));

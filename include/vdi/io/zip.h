@@ -85,36 +85,33 @@ VDI_API uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size);
 
 /* ---- CRC-32, eight bytes a step; the tables are made where they are needed, since vdi has no global that is written ---- */
 
-typedef struct vdi__crc_table {
-    uint32_t t[8][256]; /* t[k][b]: what byte b does, k bytes later */
-} vdi__crc_table;
-
-VDI__FN void vdi__crc_prepare(vdi__crc_table *c) {
+/* table[k][b]: what byte b does, k bytes later */
+VDI__FN void vdi__crc_prepare(uint32_t table[8][256]) {
     for (uint32_t b = 0; b < 256; b++) {
         uint32_t x = b;
         for (int i = 0; i < 8; i++) x = x >> 1 ^ (0xEDB88320u & (0u - (x & 1)));
-        c->t[0][b] = x;
+        table[0][b] = x;
     }
     for (int k = 1; k < 8; k++)
-        for (int b = 0; b < 256; b++) c->t[k][b] = c->t[k - 1][b] >> 8 ^ c->t[0][c->t[k - 1][b] & 255];
+        for (int b = 0; b < 256; b++) table[k][b] = table[k - 1][b] >> 8 ^ table[0][table[k - 1][b] & 255];
 }
 
-VDI__FN uint32_t vdi__crc_update(const vdi__crc_table *c, uint32_t crc, const void *data, size_t n) {
+VDI__FN uint32_t vdi__crc_update(uint32_t table[8][256], uint32_t crc, const void *data, size_t n) {
     const uint8_t *p = (const uint8_t *)data;
     uint32_t x = ~crc;
     for (; n >= 8; p += 8, n -= 8) {
         uint32_t low = x ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
-        x = c->t[7][low & 255] ^ c->t[6][low >> 8 & 255] ^ c->t[5][low >> 16 & 255] ^ c->t[4][low >> 24] ^ c->t[3][p[4]] ^ c->t[2][p[5]] ^
-            c->t[1][p[6]] ^ c->t[0][p[7]];
+        x = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^ table[4][low >> 24] ^ table[3][p[4]] ^
+            table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
     }
-    for (; n; p++, n--) x = x >> 8 ^ c->t[0][(x ^ *p) & 255];
+    for (; n; p++, n--) x = x >> 8 ^ table[0][(x ^ *p) & 255];
     return ~x;
 }
 
 VDI__DEF uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size) {
-    vdi__crc_table c;
-    vdi__crc_prepare(&c);
-    return vdi__crc_update(&c, crc, data, size);
+    uint32_t table[8][256];
+    vdi__crc_prepare(table);
+    return vdi__crc_update(table, crc, data, size);
 }
 
 /* ---- inflate: RFC 1951, pulled by the reader, so that output may stop at any byte ---- */
@@ -135,8 +132,8 @@ typedef struct vdi__unpack {
     const vdi_zip_member *info;
     int64_t packed_left, produced;
     uint32_t crc;
-    vdi__crc_table table;
-    const char *why; /* what is wrong, once something is */
+    uint32_t table[8][256]; /* of the CRC */
+    const char *why;        /* what is wrong, once something is */
     /* inflate */
     vdi__block_mode mode;
     bool last;
@@ -335,7 +332,7 @@ VDI__FN int64_t vdi__unpack_read(void *buffer, size_t size, void *user) {
         else u->packed_left -= got;
     }
     if (got > 0) {
-        u->crc = vdi__crc_update(&u->table, u->crc, buffer, (size_t)got);
+        u->crc = vdi__crc_update(u->table, u->crc, buffer, (size_t)got);
         u->produced += got;
     }
     if (u->produced > u->info->size) (void)vdi__unpack_fail(u, "it unpacks to more than its size");
@@ -530,7 +527,7 @@ VDI__DEF vdi_status vdi_zip_enter(vdi_zip *zip, int64_t i, vdi_reader *member, v
     vdi__unpack *u = (vdi__unpack *)vdi_alloc(&zip->arena.allocator, sizeof *u);
     if (!u) return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_enter", m->label, "no memory to unpack");
     memset(u, 0, sizeof *u);
-    vdi__crc_prepare(&u->table);
+    vdi__crc_prepare(u->table);
     u->in = &zip->reader;
     u->info = m;
     u->packed_left = m->packed;
