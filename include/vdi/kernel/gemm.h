@@ -48,6 +48,7 @@ typedef struct vdi__tile {
     const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
     void *c;
     size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
+    bool ahead; /* C is large: fetch the next tile of it early */
 } vdi__tile;
 typedef void vdi__tile_fn(const vdi__tile *t);
 #define VDI__KERNELS_GEMM(X) \

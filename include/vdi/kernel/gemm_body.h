@@ -8,23 +8,32 @@
  * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few columns is computed turned over,
  * with the lanes across the rows; one with a single row runs over wide panels. docs/gemm.md has the measurements.
  */
-#if VDI__ISA == 4 || VDI__ISA == 5
-#define VDI__MR 8
-#define VDI__NV 3
+#if VDI_REGISTERS == 32
+#define VDI__MR(nv) ((nv) == 4 ? 6 : 8)
+#define VDI__NV 4
+#define VDI__KC 240
 #elif VDI__ISA == 3
-#define VDI__MR 6
+#define VDI__MR(nv) 6
 #define VDI__NV 2
+#define VDI__KC 320
 #else
-#define VDI__MR 4
+#define VDI__MR(nv) 4
 #define VDI__NV 2
+#define VDI__KC 320
 #endif
 #define VDI__NR (VDI__NV * VDI_W)
-#define VDI__KC 256
-#define VDI__MC 256
+#define VDI__MC 1024
 /* Are the last vectors of B loaded through a mask? In a full tile (no register left for the mask on AVX2), and in a small one. */
 #define VDI__MASK_FULL (VDI__ISA == 4)
 #define VDI__MASK_SMALL (VDI__ISA == 4 || VDI__ISA == 3)
 
+#ifndef VDI__PREFETCH
+#if VDI__GNU && !defined(__TINYC__)
+#define VDI__PREFETCH(p) __builtin_prefetch(p)
+#else
+#define VDI__PREFETCH(p) ((void)0)
+#endif
+#endif
 #ifndef VDI__UNROLL
 #if defined(__clang__)
 #define VDI__UNROLL _Pragma("unroll")
@@ -37,7 +46,7 @@
 
 /* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows repeat the last one and are not stored. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
-    const VDI_T *a[VDI__MR];
+    const VDI_T *a[8];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
     VDI_T *c = (VDI_T *)t->c;
     const size_t acs = t->acs, ldb = t->ldb, ldc = t->ldc, last = (nv - 1) * VDI_W, rows = t->rows;
@@ -47,11 +56,16 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
     VDI__UNROLL for (size_t i = 0; i < mr; i++) {
         const size_t row = VDI__MIN(i, rows - 1);
         a[i] = (const VDI_T *)t->a + row * t->ars;
-        VDI__UNROLL for (size_t j = 0; j < nv; j++) {
-            const VDI_T *from = init + row * t->ldinit + j * VDI_W;
-            acc[i * nv + j] = !init ? VDI_VZERO() : j + 1 < nv ? VDI_VLOAD(from) : VDI_VLOADT(from, tail);
+        VDI__UNROLL for (size_t j = 0; j < nv; j++) acc[i * nv + j] = VDI_VZERO();
+        if (init) {
+            const VDI_T *from = init + row * t->ldinit;
+            VDI__UNROLL for (size_t j = 0; j + 1 < nv; j++) acc[i * nv + j] = VDI_VLOAD(from + j * VDI_W);
+            acc[i * nv + nv - 1] = VDI_VLOADT(from + last, tail);
         }
     }
+    if (mr > 4 && t->ahead) /* the rows of C that the next tile will load */
+        for (size_t i = mr; i < 2 * mr; i++)
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
     for (size_t p = t->k; p > 0; p--) {
         VDI__UNROLL for (size_t j = 0; j < nv; j++) v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
         VDI__UNROLL for (size_t i = 0; i < mr; i++) {
@@ -75,40 +89,35 @@ VDI__TILE(1, 2, VDI__MASK_SMALL)
 VDI__TILE(1, 4, VDI__MASK_SMALL)
 VDI__TILE(4, 1, VDI__MASK_SMALL)
 VDI__TILE(4, 2, VDI__MASK_SMALL)
-#if VDI__MR >= 6
-VDI__TILE(1, 8, VDI__MASK_SMALL)
-VDI__TILE(2, 1, VDI__MASK_SMALL)
-VDI__TILE(2, 2, VDI__MASK_SMALL)
-#endif
-#if VDI__MR == 6
-VDI__TILE(6, 1, VDI__MASK_FULL)
-VDI__TILE(6, 2, VDI__MASK_FULL)
-#elif VDI__MR == 8
+#if VDI_REGISTERS == 32
 VDI__TILE(1, 3, VDI__MASK_SMALL)
+VDI__TILE(1, 8, VDI__MASK_SMALL)
 VDI__TILE(1, 16, VDI__MASK_SMALL)
-VDI__TILE(2, 3, VDI__MASK_SMALL)
 VDI__TILE(4, 3, VDI__MASK_SMALL)
+VDI__TILE(4, 4, VDI__MASK_SMALL)
 VDI__TILE(8, 1, VDI__MASK_FULL)
 VDI__TILE(8, 2, VDI__MASK_FULL)
 VDI__TILE(8, 3, VDI__MASK_FULL)
+VDI__TILE(6, 4, VDI__MASK_FULL)
+#elif VDI__ISA == 3
+VDI__TILE(1, 8, VDI__MASK_SMALL)
+VDI__TILE(6, 1, VDI__MASK_FULL)
+VDI__TILE(6, 2, VDI__MASK_FULL)
 #endif
 #undef VDI__TILE
 
-/* by rows (more than 4, 4, 2, 1) and vectors */
-static vdi__tile_fn *const VDI_PN(vdi__tiles)[4][VDI__NV] = {
+/* by rows (more than 4, 2 to 4, 1) and vectors */
+static vdi__tile_fn *const VDI_PN(vdi__tiles)[3][VDI__NV] = {
 #define VDI__X(r, v) VDI_PN(vdi__tile_##r##x##v)
-#if VDI__MR == 8
-    {VDI__X(8, 1), VDI__X(8, 2), VDI__X(8, 3)},
-    {VDI__X(4, 1), VDI__X(4, 2), VDI__X(4, 3)},
-    {VDI__X(2, 1), VDI__X(2, 2), VDI__X(2, 3)},
-    {VDI__X(1, 1), VDI__X(1, 2), VDI__X(1, 3)},
-#elif VDI__MR == 6
+#if VDI_REGISTERS == 32
+    {VDI__X(8, 1), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
+    {VDI__X(4, 1), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
+    {VDI__X(1, 1), VDI__X(1, 2), VDI__X(1, 3), VDI__X(1, 4)},
+#elif VDI__ISA == 3
     {VDI__X(6, 1), VDI__X(6, 2)},
     {VDI__X(4, 1), VDI__X(4, 2)},
-    {VDI__X(2, 1), VDI__X(2, 2)},
     {VDI__X(1, 1), VDI__X(1, 2)},
 #else
-    {VDI__X(4, 1), VDI__X(4, 2)},
     {VDI__X(4, 1), VDI__X(4, 2)},
     {VDI__X(4, 1), VDI__X(4, 2)},
     {VDI__X(1, 1), VDI__X(1, 2)},
@@ -116,7 +125,7 @@ static vdi__tile_fn *const VDI_PN(vdi__tiles)[4][VDI__NV] = {
 #undef VDI__X
 };
 VDI_LOCAL vdi__tile_fn *VDI_PN(vdi__tile_for)(size_t rows, size_t nv) {
-    return VDI_PN(vdi__tiles)[rows > 4 ? 0 : rows > 2 ? 1 : rows == 2 ? 2 : 3][nv - 1];
+    return VDI_PN(vdi__tiles)[rows > 4 ? 0 : rows > 1 ? 1 : 2][nv - 1];
 }
 
 /* y = act(x) over a block of finished rows, while they are in the cache */
@@ -179,6 +188,7 @@ VDI_KERNEL void VDI_PN(vdi__gemm_slim)(const vdi__gemm_args *g) {
     t.c = out;
     t.init = out;
     t.ldc = t.ldinit = VDI__NR;
+    t.ahead = false;
     t.ars = tb ? g->ldb : 1;
     t.acs = tb ? 1 : g->ldb;
     t.rows = g->n;
@@ -213,6 +223,7 @@ VDI_KERNEL size_t VDI_PN(vdi__gemm_row)(const vdi__gemm_args *g) {
     size_t done = 0;
     vdi__tile t;
     t.a = g->a;
+    t.ahead = false;
     t.ars = 0;
     t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
     t.ldb = g->ldb;
@@ -224,11 +235,11 @@ VDI_KERNEL size_t VDI_PN(vdi__gemm_row)(const vdi__gemm_args *g) {
         vdi__tile_fn *run;
         size_t nv;
         if (!vectors) break;
-#if VDI__MR == 8
+#if VDI_REGISTERS == 32
         if (vectors >= 16) nv = 16, run = VDI_PN(vdi__tile_1x16);
         else
 #endif
-#if VDI__MR >= 6
+#if VDI_REGISTERS == 32 || VDI__ISA == 3
         if (vectors >= 8) nv = 8, run = VDI_PN(vdi__tile_1x8);
         else
 #endif
@@ -251,7 +262,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
     const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
     size_t start = 0;
     if (g->m == 0 || g->n == 0) return;
-    if (g->n <= VDI__MIN(4, VDI_W / 4) && g->m > 1) {
+    if (g->n <= VDI__MIN(4, VDI_W / 4) && g->m >= VDI_W) {
         VDI_PN(vdi__gemm_slim)(g);
         return;
     }
@@ -264,6 +275,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
     t.ars = ars;
     t.acs = acs;
     t.ldc = g->ldc;
+    t.ahead = g->m * g->ldc * sizeof(VDI_T) > (size_t)1 << 20;
     size_t p = 0;
     do {
         const bool first = p == 0, last = g->k - p <= VDI__KC;
@@ -272,8 +284,10 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
             const size_t i1 = VDI__MIN(g->m, i0 + VDI__MC);
             const bool far = g->ldb * sizeof(VDI_T) >= 2048 && i1 - i0 >= 32;
             size_t j = start, left = (g->n - start + VDI_W - 1) / VDI_W;
-            for (size_t panels = (left + VDI__NV - 1) / VDI__NV; panels > 0; panels--) {
-                const size_t nv = (left + panels - 1) / panels, cols = VDI__MIN(g->n - j, nv * VDI_W);
+            while (left > 0) {
+                /* the last two panels share what is left, since a narrow one is slow */
+                const size_t nv = left <= VDI__NV ? left : left < 2 * VDI__NV ? (left + 1) / 2 : VDI__NV;
+                const size_t cols = VDI__MIN(g->n - j, nv * VDI_W);
                 const VDI_T *b = (const VDI_T *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j);
                 const bool cut = cols < nv * VDI_W && !(VDI__MASK_FULL || (VDI__MASK_SMALL && i1 - i0 <= 4));
                 t.b = b;
@@ -286,7 +300,9 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
                 }
                 for (size_t i = i0; i < i1; i += t.rows) {
                     VDI_T *c = (VDI_T *)g->c + i * g->ldc + j;
-                    t.rows = VDI__MIN(i1 - i, VDI__MR);
+                    t.rows = VDI__MIN(i1 - i, VDI__MR(nv));
+                    /* 4 and 1 or 2 cost less than a tile of 8, two tiles of 4 less than one of 6 and one for 2 */
+                    if (VDI__MR(nv) == 8 ? t.rows == 5 || t.rows == 6 : i1 - i == 8) t.rows = 4;
                     t.a = (const VDI_T *)g->a + i * ars + p * acs;
                     t.c = c;
                     t.init = !first || accumulate ? c : bias ? bias + j : NULL;
