@@ -24,6 +24,8 @@
  *   VDI_VBITS(v) VDI_IBITS(i)                                       reinterpret real as integer and back
  *   VDI_ISET1 IADD ISUB IAND IOR IXOR ISHL(i,n) ISHR(i,n) ISAR(i,n) integer lanes; n is a constant
  *   VDI_TBLOCK, VDI_TRANSPOSE(s,lds,d,ldd)                          d[j*ldd + i] = s[i*lds + j] for i, j < VDI_TBLOCK
+ *   VDI_VSCALEF(v,n) VDI_VGETEXP(v) VDI_VGETMANT(v)                 AVX-512 alone (ask #ifdef): v * 2^n, floor(log2 v), v * 2^-k in
+ *                                                                   [0.75,1.5); right for denormals, and 0, inf, NaN give what log needs
  *   VDI_MANT, VDI_EMAX    bits of the mantissa (23, 52), exponent bias (127, 1023)
  *   VDI_MAGIC             1.5 * 2^mantissa: x + MAGIC - MAGIC rounds to the nearest integer, and the low bits of x + MAGIC are it
  *
@@ -66,6 +68,17 @@
 #include "simd_avx512.h"
 #else
 #include "simd_neon.h"
+#endif
+
+/* Before a loop with a constant count that has to be unrolled for its arrays to live in registers. */
+#ifndef VDI__UNROLL
+#if defined(__clang__)
+#define VDI__UNROLL _Pragma("unroll")
+#elif defined(__GNUC__) && !defined(__TINYC__)
+#define VDI__UNROLL _Pragma("GCC unroll 32")
+#else
+#define VDI__UNROLL
+#endif
 #endif
 
 #define VDI_KERNEL VDI__UNUSED VDI__TARGET static

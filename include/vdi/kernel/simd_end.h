@@ -69,5 +69,8 @@
 #undef VDI_ISHL
 #undef VDI_ISHR
 #undef VDI_ISAR
+#undef VDI_VSCALEF
+#undef VDI_VGETEXP
+#undef VDI_VGETMANT
 #undef VDI_TBLOCK
 #undef VDI_TRANSPOSE
