@@ -182,7 +182,7 @@ typedef struct bench_peak_variant {
     __attribute__((target(isa), noinline)) static void name(long loops) {                                                                  \
         static const type a = (type)1.0001, b = (type)1e-7;                                                                                \
         __asm__ volatile(list(Z) broadcast " %1, %%" reg "14\n\t" broadcast " %2, %%" reg "15\n\t"                                         \
-                                           ".p2align 5\n1:\n\t" list(F) list(F) "dec %0\n\tjnz 1b\n\tvzeroupper\n\t" \
+                                           ".p2align 5\n1:\n\t" list(F) list(F) "dec %0\n\tjnz 1b\n\tvzeroupper\n\t"                       \
                          : "+r"(loops)                                                                                                     \
                          : "m"(a), "m"(b)                                                                                                  \
                          : BENCH_CLOBBER);                                                                                                 \
@@ -467,11 +467,11 @@ BENCH_FN void bench_blas_start(void) {
 }
 
 BENCH_FN void bench_python_start(void) {
+    static const char here[] = __FILE__; /* peers.py lies beside this file */
     char script[512];
+    const char *python = getenv("BENCH_PYTHON"), *slash = strrchr(here, '/');
     bench.python_tried = true;
-    const char *python = getenv("BENCH_PYTHON");
-    const char *dir = getenv("BENCH_DIR");
-    snprintf(script, sizeof script, "%s/peers.py", dir ? dir : "bench");
+    snprintf(script, sizeof script, "%.*speers.py", slash ? (int)(slash + 1 - here) : 0, here);
     char *argv[] = {(char *)(python ? python : "/usr/bin/python3"), script, (char *)bench.question, NULL};
     if (bench_child_start(&bench.python[0], "Python", argv, bench_env_is_tuned())) bench.python_count = 1;
     if (bench.python_count && bench_env_is_tuned() && bench_child_start(&bench.python[1], "Python (env)", argv, false))

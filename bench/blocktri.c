@@ -194,7 +194,7 @@ int main(int argc, char **argv) {
                     bench_bar_ratio("OpenBLAS", p->ratio);
                     if (p->aim > 0) bench_aim_figure(p->aim, p->bound);
                 }
-                if (part == 0 && !q && p->bar > 0 && f64_factor[s] > 0)
+                if (part == 0 && !q && p->B == 1 && p->bar > 0 && f64_factor[s] > 0)
                     bench_bar_figure(f64_factor[s], BENCH_LATENCY); /* no slower than f64 */
                 bench_run();
                 if (part == 0 && q && !bench.serving) f64_factor[s] = bench_figure(bench.vdi.best);

@@ -1,7 +1,7 @@
 /* bench/lds.c - exact smoothing and learning of a linear dynamical system, against statsmodels
  *
- * One trial of T = 1000 bins, d = 4 latents, N = 10 channels: smoothed means and covariances and the log likelihood, by both of vdi's routes.
- * statsmodels is asked for states and covariances alone, which is its fastest way. EM runs on 20 trials of 200 bins, d = 3, N = 8.
+ * One trial of T = 1000 bins, d = 4 latents, N = 10 channels: smoothed means and covariances and the log likelihood, by both of vdi's
+ * routes. statsmodels is asked for states and covariances alone, which is its fastest way. EM runs on 20 trials of 200 bins, d = 3, N = 8.
  */
 #include "bench.h"
 
@@ -84,7 +84,8 @@ int main(int argc, char **argv) {
         run_smooth(&c);
         ll[kalman] = c.out.ll[0], mean[kalman] = c.out.ms[500 * 4], variance[kalman] = c.out.Ps[500 * 16];
         if (kalman && ll[0] != 0)
-            bench_check(fabs(ll[0] - ll[1]) < 1e-8 * fabs(ll[0]) && fabs(mean[0] - mean[1]) < 1e-9 && fabs(variance[0] - variance[1]) < 1e-9,
+            bench_check(fabs(ll[0] - ll[1]) < 1e-8 * fabs(ll[0]) && fabs(mean[0] - mean[1]) < 1e-9 &&
+                            fabs(variance[0] - variance[1]) < 1e-9,
                         "the two routes differ");
         bench_vdi(run_smooth, &c);
         /* per bin: d^3 (2 + 1/3) for the factor, about 4 d^3 for the marginals, 2 N d for h and the log likelihood's N d */

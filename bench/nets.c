@@ -93,9 +93,45 @@ static void run_spike(void *ctx) {
 }
 
 /* ---- critic ---------------------------------------------------------------------------------------------------------------- */
-#ifdef VDI_GRAD_OPTIM_H
-CRITIC_PLACE
-#endif
+
+enum { BATCH = 256, CRITIC_IN = 28 };
+typedef struct critic_case {
+    vdi_mlp_desc net;
+    vdi_params *params;
+    vdi_optim *adam;
+    vdi_tape *tape;
+    vdi_tensor x, y;
+    double loss;
+} critic_case;
+static void run_critic(void *ctx) {
+    critic_case *c = (critic_case *)ctx;
+    vdi_error err;
+    vdi_tape *t = c->tape;
+    vdi_tape_reset(t);
+    vdi_params_zero_grad(c->params);
+    vdi_var q = vdi_mlp_apply(t, &c->net, c->params->item, vdi_tape_constant(t, c->x));
+    vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, q, vdi_tape_constant(t, c->y))));
+    if (vdi_tape_backward(t, loss) < 0 || vdi_optim_step(c->adam, &err) < 0) bench_check(false, "training step failed");
+    c->loss = vdi_tape_item(t, loss);
+}
+static void make_critic(critic_case *c) {
+    vdi_param_desc list[8];
+    vdi_optim_desc adam = vdi_optim_desc_defaults();
+    vdi_rng rng = vdi_rng_make(1, 0);
+    vdi_error err;
+    memset(c, 0, sizeof *c);
+    c->net.name = "critic";
+    c->net.layers = 3;
+    c->net.act = VDI_ACT_RELU;
+    c->net.sizes[0] = CRITIC_IN, c->net.sizes[1] = c->net.sizes[2] = 256, c->net.sizes[3] = 1;
+    c->x = vdi_tensor_2d(bench_array(VDI_F32, BATCH * CRITIC_IN, -1, 1), VDI_F32, BATCH, CRITIC_IN);
+    c->y = vdi_tensor_2d(bench_array(VDI_F32, BATCH, -1, 1), VDI_F32, BATCH, 1);
+    adam.rate = 1e-3;
+    int64_t n = vdi_mlp_declare(&c->net, list, 8);
+    if (vdi_params_create(list, n, VDI_F32, NULL, &rng, &c->params, &err) < 0 ||
+        vdi_optim_create(&adam, c->params, NULL, &c->adam, &err) < 0 || vdi_tape_create(NULL, &c->tape, &err) < 0)
+        bench_die(err.message);
+}
 
 int main(int argc, char **argv) {
     const double recurrence = 2.0 * HIDDEN * 3 * HIDDEN, projection = 2.0 * IN * 3 * HIDDEN;
@@ -104,6 +140,7 @@ int main(int argc, char **argv) {
     gru_case g;
     policy_case p;
     spike_case s;
+    critic_case c;
     bench_begin("nets", argc, argv);
     if (bench.serving) return 0;
 
@@ -142,6 +179,19 @@ int main(int argc, char **argv) {
         bench_limit_flops(VDI_F32, policy_flops);
         bench_python("PyTorch", "policy");
         bench_bar_figure(4, VDI_F32);
+        bench_run();
+    }
+    if (bench_row("critic 28-256-256-1, batch 256: forward, backward, Adam", BENCH_MS, 1)) {
+        make_critic(&c);
+        run_critic(&c);
+        double first = c.loss;
+        for (int i = 0; i < 50; i++) run_critic(&c);
+        bench_check(c.loss < 0.5 * first, "the critic does not learn");
+        bench_vdi(run_critic, &c);
+        /* forward, gradient of the weights, gradient of the inputs (not of the first layer) */
+        bench_limit_flops(VDI_F32, 2.0 * BATCH * (2.0 * CRITIC_IN * 256 + 3.0 * 256 * 256 + 3.0 * 256));
+        bench_python("PyTorch", "critic");
+        bench_bar_ratio("PyTorch", 1.25);
         bench_run();
     }
     memset(&s, 0, sizeof s);

@@ -47,7 +47,8 @@ int main(int argc, char **argv) {
                 int n = sizes[s];
                 vdi_dtype dtype = q ? VDI_F64 : VDI_F32;
                 vdi_tape_desc desc = vdi_tape_desc_defaults();
-                snprintf(name, sizeof name, "%d elements %s, %s, per node", n, bench_dtype(dtype), both ? "forward and backward" : "forward");
+                snprintf(name, sizeof name, "%d elements %s, %s, per node", n, bench_dtype(dtype),
+                         both ? "forward and backward" : "forward");
                 if (!bench_row(name, BENCH_NS, NODES)) continue;
                 desc.dtype = dtype;
                 if (vdi_tape_create(&desc, &k.tape, &err) < 0) bench_die(err.message);
