@@ -435,15 +435,14 @@ VDI__FN vdi_status vdi__zip_directory(vdi_zip *z, const vdi_allocator *a, vdi_er
     if ((status = vdi__zip_at(z, (uint64_t)end, tail + 20, 22, err)) < 0) return status;
     uint64_t disk = vdi__get_le(tail + 24, 2) | vdi__get_le(tail + 26, 2);
     uint64_t count = vdi__get_le(tail + 30, 2), length = vdi__get_le(tail + 32, 4), at = vdi__get_le(tail + 36, 4), stop = (uint64_t)end;
-    if (count == 0xFFFF || length == 0xFFFFFFFF || at == 0xFFFFFFFF) { /* zip64: a locator just before, which leads to a wider record */
-        if (end >= 20 && (status = vdi__zip_at(z, (uint64_t)end - 20, tail, 20, err)) < 0) return status;
-        if (end >= 20 && vdi__get_le(tail, 4) == 0x07064b50) {
-            uint64_t wide_at = vdi__get_le(tail + 8, 8);
-            if ((status = vdi__zip_at(z, wide_at, wide, 56, err)) < 0) return status;
-            if (vdi__get_le(wide, 4) != 0x06064b50) return vdi__zip_bad(z, "its zip64 end record is not where it should be", err);
-            disk = vdi__get_le(wide + 16, 4) | vdi__get_le(wide + 20, 4);
-            count = vdi__get_le(wide + 32, 8), length = vdi__get_le(wide + 40, 8), at = vdi__get_le(wide + 48, 8), stop = wide_at;
-        }
+    /* zip64: a locator just before, which leads to a wider record (whether or not the values would fit in the narrow one) */
+    if (end >= 20 && (status = vdi__zip_at(z, (uint64_t)end - 20, tail, 20, err)) < 0) return status;
+    if (end >= 20 && vdi__get_le(tail, 4) == 0x07064b50) {
+        uint64_t wide_at = vdi__get_le(tail + 8, 8);
+        if ((status = vdi__zip_at(z, wide_at, wide, 56, err)) < 0) return status;
+        if (vdi__get_le(wide, 4) != 0x06064b50) return vdi__zip_bad(z, "its zip64 end record is not where it should be", err);
+        disk = vdi__get_le(wide + 16, 4) | vdi__get_le(wide + 20, 4);
+        count = vdi__get_le(wide + 32, 8), length = vdi__get_le(wide + 40, 8), at = vdi__get_le(wide + 48, 8), stop = wide_at;
     }
     if (disk) return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_open", z->reader.name, "an archive on several disks");
     if (length > stop || at != stop - length) return vdi__zip_bad(z, "its directory is not where it should be", err);

@@ -1,0 +1,363 @@
+/* tests/npz.c - archives: round trips, NumPy's deflated and zip64 files, and archives that lie */
+#include "io.h"
+
+/* Made by NumPy 1.24 and Python's zipfile; the comment is the expression. */
+static const unsigned char compressed[] = { /* np.savez_compressed(f, wave=np.arange(3000) % 50 * 0.25, count=np.array([[3, 1], [4, 1]], "<i4")) */
+    80, 75, 3, 4, 20, 0, 0, 0, 8, 0, 0, 0, 33, 0, 108, 30, 15, 35, 175, 1, 0, 0, 64, 94,
+    0, 0, 8, 0, 20, 0, 119, 97, 118, 101, 46, 110, 112, 121, 1, 0, 16, 0, 64, 94, 0, 0, 0, 0,
+    0, 0, 175, 1, 0, 0, 0, 0, 0, 0, 237, 209, 187, 74, 92, 1, 20, 133, 225, 101, 16, 9, 18, 130,
+    230, 98, 46, 26, 115, 226, 237, 76, 96, 138, 1, 27, 145, 128, 86, 233, 18, 210, 88, 88, 201, 144, 57, 98,
+    33, 42, 51, 33, 77, 16, 124, 135, 188, 152, 143, 96, 105, 105, 145, 34, 69, 138, 40, 107, 17, 216, 109, 26,
+    155, 127, 55, 63, 107, 183, 223, 207, 207, 123, 159, 190, 236, 79, 233, 187, 126, 180, 163, 110, 242, 117, 220, 110,
+    55, 237, 135, 195, 173, 182, 223, 180, 135, 167, 227, 111, 227, 225, 201, 193, 233, 120, 212, 221, 253, 63, 14, 143,
+    39, 221, 237, 127, 114, 52, 60, 235, 110, 119, 111, 115, 48, 24, 244, 223, 247, 155, 243, 230, 127, 111, 86, 229,
+    46, 119, 220, 171, 244, 58, 189, 73, 127, 165, 191, 211, 63, 169, 118, 157, 7, 233, 116, 58, 147, 62, 76, 103,
+    211, 71, 233, 227, 116, 46, 157, 79, 159, 164, 79, 211, 103, 233, 243, 116, 33, 125, 145, 190, 76, 95, 165, 175,
+    211, 197, 116, 41, 125, 147, 46, 167, 111, 211, 198, 189, 72, 245, 46, 59, 213, 74, 118, 170, 213, 236, 84, 107,
+    217, 169, 214, 179, 83, 109, 100, 167, 106, 179, 83, 245, 178, 211, 127, 135, 135, 55, 30, 46, 30, 42, 135, 135,
+    55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46,
+    30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135,
+    135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30,
+    46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42,
+    135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55,
+    30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30,
+    42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135,
+    55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46, 30, 42, 135, 135, 55, 30, 46,
+    30, 42, 135, 135, 247, 253, 121, 252, 5, 80, 75, 3, 4, 20, 0, 0, 0, 8, 0, 0, 0, 33, 0, 195,
+    198, 68, 177, 79, 0, 0, 0, 144, 0, 0, 0, 9, 0, 20, 0, 99, 111, 117, 110, 116, 46, 110, 112, 121,
+    1, 0, 16, 0, 144, 0, 0, 0, 0, 0, 0, 0, 79, 0, 0, 0, 0, 0, 0, 0, 155, 236, 23, 234,
+    27, 16, 201, 200, 80, 198, 80, 173, 158, 146, 90, 156, 92, 164, 110, 165, 160, 110, 147, 105, 162, 174, 163, 160,
+    158, 150, 95, 84, 82, 148, 152, 23, 159, 95, 148, 146, 10, 18, 119, 75, 204, 41, 78, 5, 138, 23, 103, 36,
+    22, 164, 2, 249, 26, 70, 58, 10, 70, 154, 58, 10, 181, 10, 100, 3, 46, 102, 6, 6, 6, 70, 32, 102,
+    129, 210, 0, 80, 75, 1, 2, 20, 3, 20, 0, 0, 0, 8, 0, 0, 0, 33, 0, 108, 30, 15, 35, 175,
+    1, 0, 0, 64, 94, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 1, 0, 0, 0,
+    0, 119, 97, 118, 101, 46, 110, 112, 121, 80, 75, 1, 2, 20, 3, 20, 0, 0, 0, 8, 0, 0, 0, 33,
+    0, 195, 198, 68, 177, 79, 0, 0, 0, 144, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 128, 1, 233, 1, 0, 0, 99, 111, 117, 110, 116, 46, 110, 112, 121, 80, 75, 5, 6, 0, 0, 0, 0,
+    2, 0, 2, 0, 109, 0, 0, 0, 115, 2, 0, 0, 0, 0};
+
+static const unsigned char wide[] = { /* np.array([1.0, 2.0]) in an archive with zip64 records throughout */
+    80, 75, 3, 4, 45, 0, 0, 0, 0, 0, 0, 0, 33, 0, 100, 91, 170, 191, 255, 255, 255, 255, 255, 255,
+    255, 255, 5, 0, 20, 0, 120, 46, 110, 112, 121, 1, 0, 16, 0, 144, 0, 0, 0, 0, 0, 0, 0, 144,
+    0, 0, 0, 0, 0, 0, 0, 147, 78, 85, 77, 80, 89, 1, 0, 118, 0, 123, 39, 100, 101, 115, 99, 114,
+    39, 58, 32, 39, 60, 102, 56, 39, 44, 32, 39, 102, 111, 114, 116, 114, 97, 110, 95, 111, 114, 100, 101, 114,
+    39, 58, 32, 70, 97, 108, 115, 101, 44, 32, 39, 115, 104, 97, 112, 101, 39, 58, 32, 40, 50, 44, 41, 44,
+    32, 125, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32,
+    32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32,
+    32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 10, 0, 0, 0, 0, 0, 0, 240, 63, 0,
+    0, 0, 0, 0, 0, 0, 64, 80, 75, 1, 2, 45, 3, 45, 0, 0, 0, 0, 0, 0, 0, 33, 0, 100,
+    91, 170, 191, 255, 255, 255, 255, 255, 255, 255, 255, 5, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128,
+    1, 0, 0, 0, 0, 120, 46, 110, 112, 121, 1, 0, 16, 0, 144, 0, 0, 0, 0, 0, 0, 0, 144, 0,
+    0, 0, 0, 0, 0, 0, 80, 75, 6, 6, 44, 0, 0, 0, 0, 0, 0, 0, 45, 0, 45, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 71, 0,
+    0, 0, 0, 0, 0, 0, 199, 0, 0, 0, 0, 0, 0, 0, 80, 75, 6, 7, 0, 0, 0, 0, 14, 1,
+    0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 80, 75, 5, 6, 0, 0, 0, 0, 1, 0, 1, 0, 71, 0,
+    0, 0, 199, 0, 0, 0, 0, 0};
+
+
+static vdi_buffer archive(const vdi_named_tensor *tensors, int64_t count) {
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_error err;
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    CHECK_OK(vdi_npz_write(&w, tensors, count, NULL, &err), err);
+    return b;
+}
+
+/* Two arrays in an archive: (2,3) float64 "a" and (4,) int16 "b". */
+static vdi_buffer example(void) {
+    static double x[6] = {1, 2, 3, 4, 5, 6};
+    static int16_t y[4] = {-1, 0, 1, 2};
+    vdi_named_tensor t[2];
+    t[0].name = "a", t[0].tensor = vdi_tensor_2d(x, VDI_F64, 2, 3);
+    t[1].name = "b", t[1].tensor = vdi_tensor_1d(y, VDI_I16, 4);
+    return archive(t, 2);
+}
+
+TEST(npz, crc) {
+    char zeros[100];
+    memset(zeros, 0, sizeof zeros);
+    CHECK(vdi_crc32(0, "123456789", 9) == 0xCBF43926u);
+    CHECK(vdi_crc32(vdi_crc32(0, "1234", 4), "56789", 5) == 0xCBF43926u);
+    CHECK(vdi_crc32(0, "", 0) == 0);
+    for (size_t n = 1; n < 40; n++) /* every remainder of eight bytes, against a byte at a time */
+        CHECK(vdi_crc32(0, zeros, n) == vdi_crc32(vdi_crc32(0, zeros, 1), zeros, n - 1));
+}
+
+TEST(npz, round_trip) {
+    vdi_buffer b = example(), again = example();
+    vdi_npz npz;
+    vdi_tensor t;
+    vdi_error err;
+    CHECK(b.size == again.size && memcmp(b.data, again.data, b.size) == 0, "equal arrays make equal bytes");
+    vdi_buffer_free(&again);
+    for (int slow = 0; slow < 2; slow++) {
+        slow_stream s;
+        CHECK_OK(vdi_npz_open(&npz, slow ? slow_reader(&s, b.data, b.size, 50) : vdi_reader_memory(b.data, b.size, "two.npz"), NULL, &err), err);
+        CHECK(npz.count == 2 && strcmp(npz.name[0], "a") == 0 && strcmp(npz.name[1], "b") == 0);
+        CHECK_OK(vdi_npz_get(&npz, "b", NULL, &t, &err), err);
+        CHECK(t.dtype == VDI_I16 && t.shape[0] == 4 && ((int16_t *)t.data)[0] == -1);
+        vdi_tensor_free(NULL, &t);
+        CHECK_OK(vdi_npz_get(&npz, "a.npy", NULL, &t, &err), err);
+        CHECK(t.dtype == VDI_F64 && ((double *)t.data)[5] == 6);
+        vdi_tensor_free(NULL, &t);
+        CHECK_FAILS(vdi_npz_get(&npz, "c", NULL, &t, &err), VDI_ERR_ARGUMENT);
+        CHECK_SAYS(err, "there are: a b");
+        vdi_npz_close(&npz);
+    }
+    vdi_buffer_free(&b);
+    b = archive(NULL, 0);
+    CHECK_OK(vdi_npz_open(&npz, vdi_reader_memory(b.data, b.size, "empty"), NULL, &err), err);
+    CHECK(npz.count == 0);
+    vdi_npz_close(&npz);
+    vdi_buffer_free(&b);
+}
+
+TEST(npz, names) {
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_error err;
+    vdi_named_tensor t[2];
+    double x = 1;
+    t[0].name = "x", t[0].tensor = t[1].tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
+    const char *const bad[3] = {"x", "", NULL};
+    for (int i = 0; i < 3; i++) {
+        vdi_buffer_init(&b, NULL);
+        vdi_writer_to_buffer(&w, &b);
+        t[1].name = bad[i];
+        CHECK_FAILS(vdi_npz_write(&w, t, 2, NULL, &err), VDI_ERR_ARGUMENT);
+        vdi_buffer_free(&b);
+    }
+}
+
+TEST(npz, deflated_by_numpy) {
+    vdi_npz npz;
+    vdi_tensor t;
+    vdi_error err;
+    for (int slow = 0; slow < 2; slow++) {
+        slow_stream s;
+        CHECK_OK(vdi_npz_open(&npz, slow ? slow_reader(&s, compressed, sizeof compressed, 3) : vdi_reader_memory(compressed, sizeof compressed, "c"),
+                              NULL, &err), err);
+        CHECK(npz.count == 2 && npz.zip.member[0].method == 8);
+        CHECK_OK(vdi_npz_get(&npz, "wave", NULL, &t, &err), err);
+        CHECK(t.dtype == VDI_F64 && t.ndim == 1 && t.shape[0] == 3000);
+        for (int i = 0; i < 3000; i++) CHECK(((double *)t.data)[i] == (i % 50) * 0.25, "at %d", i);
+        vdi_tensor_free(NULL, &t);
+        CHECK_OK(vdi_npz_get(&npz, "count", NULL, &t, &err), err);
+        CHECK(t.dtype == VDI_I32 && ((int32_t *)t.data)[2] == 4);
+        vdi_tensor_free(NULL, &t);
+        vdi_npz_close(&npz);
+    }
+}
+
+TEST(npz, zip64) {
+    vdi_npz npz;
+    vdi_tensor t;
+    vdi_error err;
+    CHECK_OK(vdi_npz_open(&npz, vdi_reader_memory(wide, sizeof wide, "wide"), NULL, &err), err);
+    CHECK_OK(vdi_npz_get(&npz, "x", NULL, &t, &err), err);
+    CHECK(t.shape[0] == 2 && ((double *)t.data)[1] == 2);
+    vdi_tensor_free(NULL, &t);
+    vdi_npz_close(&npz);
+}
+
+/* Reads all members; the worst status. */
+static vdi_status read_all(const void *data, size_t size, const vdi_allocator *a, vdi_error *err) {
+    vdi_npz npz;
+    vdi_status status = vdi_npz_open(&npz, vdi_reader_memory(data, size, "z"), a, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < npz.count && status == VDI_OK; i++) {
+        vdi_tensor t;
+        status = vdi_npz_get(&npz, npz.name[i], a, &t, err);
+        if (status == VDI_OK) vdi_tensor_free(a, &t);
+    }
+    vdi_npz_close(&npz);
+    return status;
+}
+
+TEST(npz, cut_and_flipped) {
+    vdi_buffer b = example();
+    const unsigned char *files[3];
+    size_t sizes[3];
+    vdi_error err;
+    unsigned long long seed = 3;
+    files[0] = (const unsigned char *)b.data, files[1] = compressed, files[2] = wide;
+    sizes[0] = b.size, sizes[1] = sizeof compressed, sizes[2] = sizeof wide;
+    for (int f = 0; f < 3; f++) {
+        unsigned char *copy = (unsigned char *)malloc(sizes[f]);
+        for (size_t n = 0; n < sizes[f]; n++) CHECK(read_all(files[f], n, NULL, &err) < 0, "file %d cut at %zu", f, n);
+        for (int i = 0; i < 8000; i++) {
+            memcpy(copy, files[f], sizes[f]);
+            for (int k = 0; k <= i % 4; k++) copy[(size_t)(test_uniform(&seed) * (double)sizes[f])] ^= (unsigned char)(1 << (int)(8 * test_uniform(&seed)));
+            err.message[0] = 0;
+            CHECK(read_all(copy, sizes[f], NULL, &err) == VDI_OK || err.message[0], "flip %d of file %d", i, f);
+        }
+        free(copy);
+    }
+    /* any flip in the data of a member is found */
+    for (size_t at = 0; at < b.size; at++) {
+        vdi_tensor t;
+        vdi_npz npz;
+        if (at < 30 + 5 + 128 || at >= 30 + 5 + 128 + 48) continue;
+        b.data[at] ^= 16;
+        CHECK_OK(vdi_npz_open(&npz, vdi_reader_memory(b.data, b.size, "f.npz"), NULL, &err), err);
+        CHECK_FAILS(vdi_npz_get(&npz, "a", NULL, &t, &err), VDI_ERR_FORMAT);
+        CHECK_SAYS(err, "CRC-32");
+        CHECK_SAYS(err, "f.npz:a.npy");
+        vdi_npz_close(&npz);
+        b.data[at] ^= 16;
+    }
+    vdi_buffer_free(&b);
+}
+
+static void put(unsigned char *p, unsigned long long x, int n) {
+    while (n--) *p++ = (unsigned char)x, x >>= 8;
+}
+
+/* The directory entry number i of an archive. */
+static unsigned char *entry(vdi_buffer b, int i) {
+    unsigned char *p = (unsigned char *)b.data, *end = p + b.size;
+    for (; p + 4 < end; p++)
+        if (memcmp(p, "PK\1\2", 4) == 0 && i-- == 0) return p;
+    return NULL;
+}
+
+TEST(npz, archives_that_lie) {
+    vdi_error err;
+    greedy_allocator greedy;
+    vdi_allocator a = greedy_allocator_of(&greedy);
+    vdi_buffer b = example();
+    vdi_npz npz;
+    unsigned char keep[46], *e = entry(b, 1), *first = entry(b, 0);
+    memcpy(keep, e, 46);
+    struct {
+        int at, bytes;
+        unsigned long long value;
+        const char *says;
+        vdi_status status;
+    } cases[] = {
+        {42, 4, 0, "overlap", VDI_ERR_FORMAT},
+        {42, 4, 0xFFFFFF00, "beyond the archive", VDI_ERR_FORMAT},
+        {42, 4, 5, "overlap", VDI_ERR_FORMAT},
+        {20, 4, 1u << 30, "beyond the archive", VDI_ERR_FORMAT},
+        {24, 4, 1u << 30, "impossible", VDI_ERR_FORMAT},
+        {10, 2, 8, "contradicts", VDI_ERR_FORMAT},
+        {10, 2, 12, "method 12", VDI_ERR_UNSUPPORTED},
+        {8, 2, 1, "encrypted", VDI_ERR_UNSUPPORTED},
+        {28, 2, 60000, "cut short", VDI_ERR_FORMAT},
+        {16, 4, 1234, "CRC-32", VDI_ERR_FORMAT},
+        {46, 1, 'a', "one name", VDI_ERR_FORMAT},
+        {46, 1, 0, "NUL", VDI_ERR_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned char name = e[46];
+        put(e + cases[i].at, cases[i].value, cases[i].bytes);
+        CHECK_FAILS(read_all(b.data, b.size, &a, &err), cases[i].status);
+        CHECK_SAYS(err, cases[i].says);
+        memcpy(e, keep, 46);
+        e[46] = name;
+    }
+    CHECK(greedy.largest < 100000, "no lie costs memory: %zu bytes", greedy.largest);
+    CHECK(first != NULL && read_all(b.data, b.size, NULL, &err) == VDI_OK);
+    vdi_buffer_free(&b);
+    CHECK_FAILS(vdi_npz_open(&npz, vdi_reader_memory("", 0, "empty"), NULL, &err), VDI_ERR_FORMAT);
+    CHECK_FAILS(vdi_npz_open(&npz, vdi_reader_memory(compressed, 100, "no end"), NULL, &err), VDI_ERR_FORMAT);
+
+    /* a bomb: a deflated member that claims as much as deflate could pack, and whose header promises it */
+    unsigned char *copy = (unsigned char *)malloc(sizeof compressed);
+    memcpy(copy, compressed, sizeof compressed);
+    b.data = (char *)copy, b.size = sizeof compressed;
+    e = entry(b, 0);
+    put(e + 24, 1032ull * (e[20] + 256u * e[21]), 4);
+    a = greedy_allocator_of(&greedy);
+    CHECK_FAILS(read_all(copy, sizeof compressed, &a, &err), VDI_ERR_FORMAT);
+    CHECK_SAYS(err, "needs 24000 bytes, found");
+    CHECK(greedy.largest < 100000);
+    put(e + 24, 1ull << 31, 4);
+    CHECK_FAILS(read_all(copy, sizeof compressed, &a, &err), VDI_ERR_FORMAT);
+    CHECK_SAYS(err, "impossible");
+    free(copy);
+}
+
+TEST(npz, no_memory) {
+    vdi_error err;
+    vdi_buffer b = example();
+    for (int f = 0; f < 2; f++)
+        for (long fail = 1;; fail++) {
+            test_allocator counter = {0, fail, 0, fail & 1};
+            vdi_allocator a = test_allocator_of(&counter);
+            vdi_status status = f ? read_all(compressed, sizeof compressed, &a, &err) : read_all(b.data, b.size, &a, &err);
+            CHECK(counter.live == 0, "request %ld: %ld blocks are left", fail, counter.live);
+            if (counter.requests < fail) {
+                CHECK_OK(status, err);
+                break;
+            }
+            CHECK(status == VDI_ERR_MEMORY, "request %ld: %s", fail, vdi_status_name(status));
+        }
+    for (long fail = 1;; fail++) { /* and while writing */
+        test_allocator counter = {0, fail, 0, 1};
+        vdi_allocator a = test_allocator_of(&counter);
+        double x = 1;
+        size_t room = 1000000;
+        vdi_writer w;
+        vdi_named_tensor t;
+        t.name = "x", t.tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
+        vdi_writer_init(&w, full_write, &room, NULL);
+        vdi_status status = vdi_npz_write(&w, &t, 1, &a, &err);
+        CHECK(counter.live == 0);
+        if (counter.requests < fail) {
+            CHECK(status == VDI_OK);
+            break;
+        }
+        CHECK(status == VDI_ERR_MEMORY);
+    }
+    for (size_t room = 0; room < b.size; room += 7) {
+        size_t left = room;
+        vdi_writer w;
+        double x[100];
+        vdi_named_tensor t;
+        memset(x, 0, sizeof x);
+        t.name = "x", t.tensor = vdi_tensor_1d(x, VDI_F64, 100);
+        vdi_writer_init(&w, full_write, &left, "disk");
+        CHECK_FAILS(vdi_npz_write(&w, &t, 1, NULL, &err), VDI_ERR_IO);
+    }
+    vdi_buffer_free(&b);
+}
+
+TEST(npz, files) {
+    vdi_tensor t;
+    vdi_error err;
+    char member[600];
+    double x[3] = {1, 2, 3};
+    vdi_named_tensor two[2];
+    const char *path = scratch_path("files.npz");
+    two[0].name = "one", two[0].tensor = vdi_tensor_1d(x, VDI_F64, 3);
+    two[1].name = "two", two[1].tensor = vdi_tensor_1d(x, VDI_F64, 2);
+    CHECK_OK(vdi_npz_save(path, two, 1, &err), err);
+    CHECK_OK(vdi_npy_load(path, NULL, &t, &err), err); /* the only one needs no name */
+    CHECK(t.shape[0] == 3);
+    vdi_tensor_free(NULL, &t);
+    CHECK_OK(vdi_npz_save(path, two, 2, &err), err);
+    snprintf(member, sizeof member, "%s:two", path);
+    CHECK_OK(vdi_npy_load(member, NULL, &t, &err), err);
+    CHECK(t.shape[0] == 2);
+    vdi_tensor_free(NULL, &t);
+    CHECK_FAILS(vdi_npy_load(path, NULL, &t, &err), VDI_ERR_ARGUMENT);
+    CHECK_SAYS(err, "FILE.npz:NAME");
+    snprintf(member, sizeof member, "%s:three", path);
+    CHECK_FAILS(vdi_npy_load(member, NULL, &t, &err), VDI_ERR_ARGUMENT);
+    CHECK_SAYS(err, "there are: one two");
+    if (system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") == 0) {
+        char command[900];
+        snprintf(command, sizeof command, "/usr/bin/python3 -c \"import numpy as n, zipfile; z = n.load('%s'); assert z.files == ['one', 'two'] and z['one'].tolist() == [1, 2, 3]; "
+                 "assert zipfile.ZipFile('%s').testzip() is None\"", path, path);
+        CHECK(system(command) == 0, "NumPy does not read the archive");
+    }
+    remove(path);
+    FILE *full = fopen("/dev/full", "wb");
+    if (full) {
+        fclose(full);
+        CHECK_FAILS(vdi_npz_save("/dev/full", two, 2, &err), VDI_ERR_IO);
+    }
+}
