@@ -1,0 +1,81 @@
+/* examples/vdi/arrays.c - arrays in and out */
+#include <errno.h>
+
+#include "tool.h"
+
+double *doubles(int64_t count) {
+    double *p = count >= 0 && (uint64_t)count < SIZE_MAX / sizeof(double) ? (double *)calloc((size_t)(count ? count : 1), sizeof(double)) : NULL;
+    if (!p) exit(fail("out of memory: %lld numbers", (long long)count));
+    return p;
+}
+
+static bool ends_in(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+bool array_load(const char *path, vdi_tensor *out) {
+    vdi_error err = {0};
+    vdi_tensor raw;
+    vdi_csv table;
+    bool csv = ends_in(path, ".csv");
+    vdi_status status = csv ? vdi_csv_load(path, NULL, &table, &err) : vdi_npy_load(path, NULL, &raw, &err);
+    if (status < 0) return fail_error(&err, path), false;
+    if (csv) raw = table.values;
+    status = vdi_tensor_alloc(NULL, VDI_F64, raw.ndim, raw.shape, out, &err);
+    if (status == VDI_OK) status = vdi_tensor_copy(*out, raw, &err);
+    if (csv) vdi_csv_free(&table);
+    else vdi_tensor_free(NULL, &raw);
+    if (status < 0) return fail_error(&err, path), false;
+    return true;
+}
+
+bool array_load_in(const char *folder, const char *name, bool optional, vdi_tensor *out) {
+    char file[64];
+    snprintf(file, sizeof file, "%s.npy", name);
+    char *path = path_join(folder, file);
+    bool ok = true;
+    memset(out, 0, sizeof *out);
+    out->ndim = -1;
+    if (!optional || file_exists(path)) ok = array_load(path, out);
+    free(path);
+    return ok;
+}
+
+static vdi_status save_npy(const char *path, const void *what, vdi_error *err) { return vdi_npy_save(path, *(const vdi_tensor *)what, err); }
+
+bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data) {
+    char file[64];
+    vdi_error err = {0};
+    double *p;
+    memcpy(&p, &data, sizeof p); /* a tensor has no const */
+    vdi_tensor t = vdi_tensor_view(p, VDI_F64, ndim, shape);
+    snprintf(file, sizeof file, "%s.npy", name);
+    char *path = path_join(r->out, file);
+    bool ok = save_atomically(path, save_npy, &t, &err);
+    if (!ok) (void)fail_error(&err, path);
+    free(path);
+    return ok;
+}
+
+bool lengths_load(const char *path, int64_t trials, int64_t **out) {
+    vdi_tensor t;
+    *out = NULL;
+    if (!path) return true;
+    if (!array_load(path, &t)) return false;
+    if (vdi_tensor_count(t) != trials) {
+        char text[VDI_SHAPE_TEXT];
+        (void)fail("expected %lld lengths, one per trial, got %s, in %s", (long long)trials, vdi_tensor_shape_text(t, text), path);
+        vdi_tensor_free(NULL, &t);
+        return false;
+    }
+    *out = (int64_t *)malloc((size_t)trials * sizeof **out);
+    if (!*out) exit(fail("out of memory"));
+    for (int64_t i = 0; i < trials; i++) {
+        double x = ((const double *)t.data)[i];
+        if (!(x >= 0 && x < 9e15) || x != floor(x)) return fail("expected whole lengths, got %g for trial %lld, in %s", x, (long long)i, path), false;
+        (*out)[i] = (int64_t)x;
+    }
+    vdi_tensor_free(NULL, &t);
+    return true;
+}

@@ -1,0 +1,92 @@
+/* examples/vdi/tool.h - what the commands of the tool share: options, messages, the run folder, arrays
+ *
+ * A command is a row in a table (its options too, so that the help, run.json and the parser can't disagree) and a function.
+ * One file per family; main.c holds the list. This program uses POSIX; the header it stands on does not.
+ */
+#ifndef TOOL_H
+#define TOOL_H
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vdi.h"
+
+/* exit codes, as promised in the help */
+enum { DONE = 0, FAILED = 1, USAGE = 2, INTERRUPTED = 130 };
+
+typedef enum option_kind { FLAG, INTEGER, REAL, TEXT } option_kind;
+typedef struct option {
+    const char *name; /* without the dashes */
+    option_kind kind;
+    const char *value;   /* in the help: the placeholder */
+    const char *initial; /* default; NULL: none */
+    const char *meaning;
+} option;
+
+struct run;
+typedef struct command {
+    const char *family, *verb; /* verb "" for a family without verbs */
+    const char *arguments;     /* "Y [Y2]" */
+    int least, most;           /* how many arguments */
+    const char *summary, *example;
+    const option *options;
+    int option_count;
+    int (*main)(struct run *run);
+} command;
+
+extern const command info_command, blocktri_command, lds_smooth_command, lds_fit_command, lds_score_command, demo_command;
+
+/* One invocation. */
+typedef struct run {
+    const command *command;
+    const char *argument[8];
+    int arguments;
+    const char *value[64]; /* of each option, common ones first; NULL: not given and no default */
+    bool given[64];        /* on the command line or in --from */
+    char *out;             /* --out, created; NULL: none */
+    bool quiet, json;
+    vdi_pool *pool;
+    int lock;
+    /* progress */
+    double started, spoke;
+    int64_t first_step;
+    bool drew;
+} run;
+
+/* options.c */
+int run_parse(run *r, const command *const *commands, int count, int argc, char **argv);
+bool option_flag(const run *r, const char *name);
+int64_t option_int(const run *r, const char *name);
+double option_real(const run *r, const char *name);
+const char *option_text(const run *r, const char *name); /* NULL: not given */
+bool option_given(const run *r, const char *name);
+int run_help(FILE *to, const command *const *commands, int count, const char *family, const char *verb);
+bool save_run_json(const run *r);
+
+/* run.c */
+double seconds_now(void);
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));      /* prints the one line, returns FAILED */
+int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));     /* likewise, returns USAGE */
+int fail_error(const vdi_error *err, const char *file);                       /* a vdi_error, and the file it is about (or NULL) */
+bool run_open_out(run *r);                                                    /* --out: create, lock, write run.json */
+bool run_close(run *r);
+char *path_join(const char *folder, const char *name);                        /* malloc'ed */
+bool file_exists(const char *path);
+bool save_atomically(const char *path, vdi_status (*save)(const char *path, const void *what, vdi_error *err), const void *what, vdi_error *err);
+void catch_interrupts(void);
+bool interrupted(void);
+/* tell how far a loop is: `name` and `value` are what is being driven (a loss) */
+void progress(run *r, int64_t step, int64_t steps, const char *name, double value);
+void progress_end(run *r);
+/* {"key": number, ...} on one line of stdout if --json, else one line per pair; NULL ends the list */
+void print_results(const run *r, const char *const *keys, const double *values, int count);
+
+/* arrays.c: float64 tensors out of .npy, .npz:name or .csv, and back; messages are printed by them */
+bool array_load(const char *path, vdi_tensor *out);
+bool array_load_in(const char *folder, const char *name, bool optional, vdi_tensor *out); /* folder/name.npy */
+bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data); /* out/name.npy */
+bool lengths_load(const char *path, int64_t trials, int64_t **out);                        /* NULL path: NULL, all */
+double *doubles(int64_t count);                                                            /* malloc or die cleanly */
+
+#endif

@@ -1,0 +1,519 @@
+/* tests/lds.c - the linear dynamical system against references, dense algebra and its own second route */
+#include "check.h"
+
+/* ---- helpers ----------------------------------------------------------------------------------------------------------------- */
+
+static void identity(double *a, int64_t n, double value) {
+    for (int64_t i = 0; i < n * n; i++) a[i] = i / n == i % n ? value : 0;
+}
+
+static vdi_lds *make(int64_t d, int64_t n, int64_t inputs, bool diagonal, unsigned long long seed) {
+    vdi_lds_desc desc = {0};
+    vdi_lds *p = NULL;
+    vdi_error err = {0};
+    desc.d = d, desc.n = n, desc.inputs = inputs, desc.diagonal_r = diagonal;
+    CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+    for (int64_t i = 0; i < d * d; i++) p->A[i] = (i / d == i % d ? 0.8 : 0) + 0.1 * test_normal(&seed) / (double)d;
+    for (int64_t i = 0; i < n * d; i++) p->C[i] = test_normal(&seed);
+    for (int64_t i = 0; i < n; i++) p->b[i] = test_normal(&seed);
+    for (int64_t i = 0; i < d * inputs; i++) p->B[i] = 0.5 * test_normal(&seed);
+    for (int64_t i = 0; i < n * inputs; i++) p->D[i] = 0.5 * test_normal(&seed);
+    for (int64_t i = 0; i < d; i++) p->x0[i] = test_normal(&seed);
+    /* covariances: identity plus a low-rank part */
+    double *cov[3] = {p->Q, p->Q0, p->R};
+    int64_t side[3] = {d, d, n};
+    for (int k = 0; k < 3; k++) {
+        int64_t m = side[k];
+        double v[64];
+        identity(cov[k], m, k == 0 ? 0.3 : 0.7);
+        for (int64_t i = 0; i < m; i++) v[i] = 0.5 * test_normal(&seed);
+        for (int64_t i = 0; i < m * m; i++)
+            if (!(k == 2 && diagonal) || i / m == i % m) cov[k][i] += v[i / m] * v[i % m];
+    }
+    return p;
+}
+
+static double *numbers(int64_t n) { return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double)); }
+
+static vdi_lds_data *data_of(const vdi_lds *p, double *y, double *u, int64_t trials, int64_t T, const int64_t *lengths) {
+    vdi_lds_data_desc desc = {0};
+    vdi_lds_data *data = NULL;
+    vdi_error err = {0};
+    desc.y = vdi_tensor_3d(y, VDI_F64, trials, T, p->desc.n);
+    if (u) desc.u = vdi_tensor_3d(u, VDI_F64, trials, T, p->desc.inputs);
+    desc.lengths = lengths;
+    CHECK_OK(vdi_lds_data_create(p, &desc, &data, &err), err);
+    return data;
+}
+
+static double *simulate(const vdi_lds *p, unsigned seed, int64_t trials, int64_t T, const double *u) {
+    double *y = numbers(trials * T * p->desc.n), *work = numbers((int64_t)vdi_lds_simulate_work(p));
+    vdi_error err = {0};
+    CHECK_OK(vdi_lds_simulate(p, seed, trials, T, u, work, NULL, y, &err), err);
+    free(work);
+    return y;
+}
+
+static double largest_difference(const double *a, const double *b, int64_t n) {
+    double m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double e = fabs(a[i] - b[i]);
+        if (!(e <= m)) m = e;
+    }
+    return m;
+}
+
+/* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z: no structure used at all */
+static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T, double *z_mean) {
+    const int64_t d = p->desc.d, n = p->desc.n, U = p->desc.inputs, Z = T * d, Y = T * n;
+    double *m = numbers(Z), *P = numbers(Z * Z), *C = numbers(Y * Z), *CP = numbers(Y * Z), *S = numbers(Y * Y), *e = numbers(Y);
+    int64_t *at = (int64_t *)calloc((size_t)Y, sizeof *at), count = 0;
+    for (int64_t t = 0; t < T; t++)
+        for (int64_t i = 0; i < d; i++) {
+            double s = t == 0 ? p->x0[i] : 0;
+            for (int64_t k = 0; t > 0 && k < d; k++) s += p->A[i * d + k] * m[(t - 1) * d + k];
+            for (int64_t k = 0; t > 0 && k < U; k++) s += p->B[i * U + k] * u[t * U + k];
+            m[t * d + i] = s;
+        }
+    for (int64_t t = 0; t < T; t++) /* Cov(z_t, z_s) for s <= t by the recursion */
+        for (int64_t s = 0; s <= t; s++)
+            for (int64_t i = 0; i < d; i++)
+                for (int64_t j = 0; j < d; j++) {
+                    double x = s == t ? (t == 0 ? p->Q0[i * d + j] : p->Q[i * d + j]) : 0;
+                    if (t > 0 && s < t)
+                        for (int64_t k = 0; k < d; k++) x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + s * d + j];
+                    if (t > 0 && s == t)
+                        for (int64_t k = 0; k < d; k++)
+                            for (int64_t l = 0; l < d; l++) x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + (t - 1) * d + l] * p->A[j * d + l];
+                    P[(t * d + i) * Z + s * d + j] = P[(s * d + j) * Z + t * d + i] = x;
+                }
+    for (int64_t i = 0; i < Y; i++)
+        if (y[i] == y[i]) at[count++] = i;
+    for (int64_t r = 0; r < count; r++) {
+        int64_t t = at[r] / n, j = at[r] % n;
+        double s = p->b[j];
+        for (int64_t k = 0; k < d; k++) s += p->C[j * d + k] * m[t * d + k];
+        for (int64_t k = 0; k < U; k++) s += p->D[j * U + k] * u[t * U + k];
+        e[r] = y[at[r]] - s;
+        for (int64_t c = 0; c < Z; c++)
+            for (int64_t k = 0; k < d; k++) CP[r * Z + c] += p->C[j * d + k] * P[(t * d + k) * Z + c];
+    }
+    for (int64_t r = 0; r < count; r++)
+        for (int64_t q = 0; q < count; q++) {
+            int64_t t = at[q] / n, j = at[q] % n;
+            double s = t == at[r] / n && (!p->desc.diagonal_r || r == q) ? p->R[(at[r] % n) * n + j] : 0;
+            for (int64_t k = 0; k < d; k++) s += CP[r * Z + t * d + k] * p->C[j * d + k];
+            S[r * count + q] = s;
+        }
+    double logdet = 0, quad = 0;
+    for (int64_t i = 0; i < count; i++) /* Cholesky, then whiten e and CP */
+        for (int64_t j = 0; j <= i; j++) {
+            double s = S[i * count + j];
+            for (int64_t k = 0; k < j; k++) s -= S[i * count + k] * S[j * count + k];
+            S[i * count + j] = i == j ? sqrt(s) : s / S[j * count + j];
+        }
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t k = 0; k < i; k++) {
+            e[i] -= S[i * count + k] * e[k];
+            for (int64_t c = 0; c < Z; c++) CP[i * Z + c] -= S[i * count + k] * CP[k * Z + c];
+        }
+        e[i] /= S[i * count + i];
+        for (int64_t c = 0; c < Z; c++) CP[i * Z + c] /= S[i * count + i];
+        logdet += 2 * log(S[i * count + i]);
+        quad += e[i] * e[i];
+    }
+    for (int64_t c = 0; z_mean && c < Z; c++) {
+        z_mean[c] = m[c];
+        for (int64_t i = 0; i < count; i++) z_mean[c] += CP[i * Z + c] * e[i];
+    }
+    free(m), free(P), free(C), free(CP), free(S), free(e), free(at);
+    return -0.5 * ((double)count * VDI_LOG_2PI + logdet + quad);
+}
+
+/* ---- exactness ---------------------------------------------------------------------------------------------------------------- */
+
+/* Ragged, masked trials, with inputs: both routes against dense algebra, full and diagonal R, every path. */
+TEST(lds, dense_reference) {
+    unsigned long long seed = 11;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 12; variant++) {
+        int64_t d = 1 + variant % 4, n = 1 + variant % 5, U = variant % 3, B = 7, T = 6;
+        bool missing = variant % 2, diagonal = variant >= 6;
+        vdi_lds *p = make(d, n, U, diagonal, (unsigned long long)variant + 5);
+        double *u = numbers(B * T * U);
+        for (int64_t i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
+        double *y = simulate(p, 3, B, T, u);
+        int64_t lengths[7] = {6, 1, 4, 6, 0, 4, 6};
+        for (int64_t i = 0; missing && i < B * T * n; i++)
+            if (i / (T * n) != 3 && test_uniform(&seed) < 0.3) y[i] = NAN;
+        for (int64_t i = 0; i < T * n; i++) y[6 * T * n + i] = missing && y[i] != y[i] ? NAN : y[6 * T * n + i]; /* trial 6 shares trial 0's mask ... */
+        for (int64_t i = 0; i < T * n; i++)
+            if (missing && y[6 * T * n + i] != y[6 * T * n + i]) y[i] = NAN; /* ... and trial 0 trial 6's */
+        vdi_lds_data *data = data_of(p, y, U ? u : NULL, B, T, lengths);
+        int64_t lanes = vdi_lds_data_lanes(data);
+        double *z = numbers(T * d), ll[2][7], *ms[2], *Ps[2], *Pc[2];
+        for (int simd = 0; simd < VDI_SIMD_COUNT; simd++) {
+            if (vdi_simd_set((vdi_simd)simd) < 0) continue;
+            for (int route = 0; route < 2; route++) {
+                ms[route] = numbers(B * T * d), Ps[route] = numbers(lanes * T * d * d), Pc[route] = numbers(lanes * (T - 1) * d * d);
+                vdi_lds_moments m = {0};
+                m.ms = ms[route], m.Ps = Ps[route], m.Pc = Pc[route], m.ll = ll[route], m.kalman = route == 1;
+                CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
+            }
+            CHECK_CLOSE(largest_difference(ms[0], ms[1], B * T * d), 0, 1e-11);
+            CHECK_CLOSE(largest_difference(Ps[0], Ps[1], lanes * T * d * d), 0, 1e-12);
+            CHECK_CLOSE(largest_difference(Pc[0], Pc[1], lanes * (T - 1) * d * d), 0, 1e-12);
+            for (int64_t i = 0; i < B; i++) {
+                double want = dense_log_likelihood(p, y + i * T * n, u + i * T * U, lengths[i], z);
+                CHECK_CLOSE(ll[0][i], want, 1e-11 * (1 + fabs(want)));
+                CHECK_CLOSE(ll[1][i], want, 1e-11 * (1 + fabs(want)));
+                CHECK_CLOSE(largest_difference(ms[0] + i * T * d, z, lengths[i] * d), 0, 1e-11);
+                for (int64_t k = lengths[i] * d; k < T * d; k++) CHECK(ms[0][i * T * d + k] == 0, "behind the end of trial %d", (int)i);
+            }
+            for (int route = 0; route < 2; route++) free(ms[route]), free(Ps[route]), free(Pc[route]);
+        }
+        (void)vdi_simd_set(VDI_SIMD_AUTO);
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        free(y), free(u), free(z);
+    }
+}
+
+#ifndef VDI_NO_STDIO
+static vdi_tensor shared_array(const char *set, const char *name) {
+    char file[256];
+    vdi_tensor t;
+    vdi_error err = {0};
+    snprintf(file, sizeof file, "data/lds/%s_%s.npy", set, name);
+    CHECK_OK(vdi_npy_load(shared_path(file), NULL, &t, &err), err);
+    return t;
+}
+
+static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal) {
+    static const char *const name[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
+    char full[64];
+    vdi_lds_desc desc = {0};
+    vdi_lds *p = NULL;
+    vdi_error err = {0};
+    snprintf(full, sizeof full, "%sC", prefix);
+    vdi_tensor c = shared_array(set, full);
+    desc.n = c.shape[0], desc.d = c.shape[1], desc.diagonal_r = diagonal;
+    vdi_tensor_free(NULL, &c);
+    CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+    vdi_state state = vdi_lds_state(p);
+    for (int i = 0; i < VDI_LDS_PARAMS; i++) {
+        if (i == 1 || i == 4) continue;
+        snprintf(full, sizeof full, "%s%s", prefix, name[i]);
+        vdi_tensor t = shared_array(set, full), to = state.tensors[i].tensor;
+        if (i == 6 && t.ndim == 1) to.ndim = 1, to.stride[0] = to.shape[0] + 1;
+        CHECK_OK(vdi_tensor_copy(to, t, &err), err);
+        vdi_tensor_free(NULL, &t);
+    }
+    return p;
+}
+
+/* The exact references: moments to 1e-10, log likelihoods to 1e-10 relative, by both routes. */
+TEST(lds, references) {
+    NEED_SHARED("data/lds/k1_A.npy");
+    static const char *const set[] = {"k1", "k2", "k4"};
+    static const char *const name[] = {"out_mp", "out_Pp", "out_mf", "out_Pf", "out_ms", "out_Ps", "out_Pc", "out_ll"};
+    vdi_error err = {0};
+    for (int s = 0; s < 3; s++)
+        for (int route = 0; route < 2; route++) {
+            vdi_lds *p = shared_model(set[s], "", false);
+            vdi_tensor y = shared_array(set[s], "y");
+            int64_t B = y.shape[0], T = y.shape[1], d = p->desc.d;
+            vdi_lds_data *data = data_of(p, (double *)y.data, NULL, B, T, NULL);
+            CHECK(vdi_lds_data_lanes(data) == 1, "%d lanes", (int)vdi_lds_data_lanes(data));
+            vdi_lds_moments m = {0};
+            double *out[8];
+            int64_t count[8] = {B * T * d, T * d * d, B * T * d, T * d * d, B * T * d, T * d * d, (T - 1) * d * d, B};
+            for (int i = 0; i < 8; i++) out[i] = numbers(count[i]);
+            m.mp = out[0], m.Pp = out[1], m.mf = out[2], m.Pf = out[3], m.ms = out[4], m.Ps = out[5], m.Pc = out[6], m.ll = out[7], m.kalman = route == 1;
+            CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
+            for (int i = 0; i < 8; i++) {
+                vdi_tensor want = shared_array(set[s], name[i]);
+                CHECK(vdi_tensor_count(want) == count[i], "%s %s has %d numbers, not %d", set[s], name[i], (int)vdi_tensor_count(want), (int)count[i]);
+                double scale = i == 7 ? fabs(((double *)want.data)[0]) : 1;
+                double e = largest_difference(out[i], (double *)want.data, count[i]);
+                CHECK(e <= 1e-10 * scale, "%s %s, route %d: off by %g", set[s], name[i], route, e);
+                vdi_tensor_free(NULL, &want);
+                free(out[i]);
+            }
+            vdi_tensor_free(NULL, &y);
+            vdi_lds_data_destroy(data);
+            vdi_lds_destroy(p);
+        }
+}
+
+TEST(lds, em_reference) {
+    NEED_SHARED("data/lds/em_y.npy");
+    vdi_error err = {0};
+    vdi_lds *p = shared_model("em", "init_", true);
+    vdi_tensor y = shared_array("em", "y"), trace = shared_array("em", "trace");
+    vdi_lds_data *data = data_of(p, (double *)y.data, NULL, y.shape[0], y.shape[1], NULL);
+    const double *want = (const double *)trace.data;
+    for (int i = 0; i <= 200; i++) {
+        double ll = 0;
+        if (i < 200) CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        else CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), err);
+        CHECK_CLOSE(ll, want[i], 1e-6 * fabs(want[i]));
+    }
+    vdi_tensor a = shared_array("em", "out_A");
+    CHECK_CLOSE(largest_difference(p->A, (double *)a.data, p->desc.d * p->desc.d), 0, 1e-6);
+    vdi_tensor_free(NULL, &a), vdi_tensor_free(NULL, &y), vdi_tensor_free(NULL, &trace);
+    vdi_lds_data_destroy(data);
+    vdi_lds_destroy(p);
+}
+#endif
+
+/* ---- EM ------------------------------------------------------------------------------------------------------------------------- */
+
+static void climbs(vdi_lds *p, vdi_lds_data *data, int steps, const char *what) {
+    double before = -HUGE_VAL, ll = 0;
+    vdi_error err = {0};
+    for (int i = 0; i < steps; i++) {
+        CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        CHECK(ll >= before - 1e-9 * fabs(ll), "%s: step %d fell from %.12g to %.12g", what, i, before, ll);
+        before = ll;
+    }
+    CHECK_OK(vdi_lds_check(p, &err), err);
+}
+
+/* Ragged, masked, with inputs, full and diagonal R, each subset of frozen parameters: the log likelihood never falls. */
+TEST(lds, em_never_falls) {
+    unsigned long long seed = 4;
+    for (int variant = 0; variant < 24; variant++) {
+        int64_t d = 1 + variant % 3, n = 2 + variant % 4, U = variant % 3 == 2 ? 2 : 0, B = 9, T = 25, lengths[9];
+        bool diagonal = variant % 2, missing = variant % 4 >= 2, ragged = variant % 6 >= 3;
+        vdi_lds *truth = make(d, n, U, diagonal, 77), *p = make(d, n, U, diagonal, 78);
+        double *u = numbers(B * T * U);
+        for (int64_t i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
+        double *y = simulate(truth, 9, B, T, u);
+        for (int64_t i = 0; missing && i < B * T * n; i++)
+            if (test_uniform(&seed) < 0.3) y[i] = NAN;
+        for (int64_t i = 0; i < B; i++) lengths[i] = ragged ? 1 + i * 3 : T;
+        p->desc.freeze = variant >= 12 ? 1u << variant % 9 | 1u << (variant * 5 + 1) % 9 : 0;
+        double *frozen = numbers((int64_t)p->param_count);
+        memcpy(frozen, p->A, p->param_count * sizeof *frozen);
+        vdi_lds_data *data = data_of(p, y, U ? u : NULL, B, T, lengths);
+        char what[96];
+        snprintf(what, sizeof what, "variant %d (d %d n %d U %d diagonal %d missing %d ragged %d freeze %u)", variant, (int)d, (int)n, (int)U, diagonal, missing,
+                 ragged, p->desc.freeze);
+        climbs(p, data, 30, what);
+        for (int i = 0; i < VDI_LDS_PARAMS; i++) {
+            const double *now = (const double *)p->tensors[i].tensor.data;
+            if (p->desc.freeze >> i & 1)
+                CHECK(memcmp(now, frozen + (now - p->A), vdi_tensor_bytes(p->tensors[i].tensor)) == 0, "%s: %s was frozen and moved", what, p->tensors[i].name);
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p), vdi_lds_destroy(truth);
+        free(y), free(u), free(frozen);
+    }
+}
+
+/* At a maximum the M-step's own fixed point is a stationary point of log p(y): the finite-difference gradient vanishes. */
+TEST(lds, em_finds_a_stationary_point) {
+    vdi_error err = {0};
+    for (int variant = 0; variant < 4; variant++) {
+        bool diagonal = variant % 2, missing = variant >= 2;
+        int64_t d = 1, n = 3, B = 6, T = 40;
+        unsigned long long seed = 21;
+        vdi_lds *truth = make(d, n, 0, diagonal, 5), *p = make(d, n, 0, diagonal, 6);
+        double *y = simulate(truth, 2, B, T, NULL), ll;
+        for (int64_t i = 0; missing && i < B * T * n; i++)
+            if (test_uniform(&seed) < 0.25) y[i] = NAN;
+        vdi_lds_data *data = data_of(p, y, NULL, B, T, NULL);
+        for (int i = 0; i < 8000; i++) CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        struct { const char *name; double *x, *twin; } entry[] = {{"A", p->A, NULL}, {"C", p->C + 1, NULL}, {"b", p->b, NULL}, {"R00", p->R, NULL},
+                                                                  {"R01", p->R + 1, p->R + n}, {"Q0", p->Q0, NULL}, {"x0", p->x0, NULL}};
+        for (size_t i = 0; i < sizeof entry / sizeof *entry; i++) {
+            double value = *entry[i].x, side[2], h = 1e-4;
+            if (entry[i].twin && diagonal) continue;
+            if (entry[i].x == p->Q0 && value < 0.05) continue; /* on its way to the floor, where EM crawls */
+            for (int s = 0; s < 2; s++) {
+                *entry[i].x = value + (s ? h : -h);
+                if (entry[i].twin) *entry[i].twin = *entry[i].x;
+                CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &side[s], &err), err);
+            }
+            *entry[i].x = value;
+            if (entry[i].twin) *entry[i].twin = value;
+            double curvature = fabs(side[0] + side[1] - 2 * ll) / (h * h);
+            CHECK(fabs(side[1] - side[0]) / (2 * h) <= 1e-3 * (1 + curvature), "variant %d: d log p / d %s = %g (curvature %g)", variant, entry[i].name,
+                  (side[1] - side[0]) / (2 * h), curvature);
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p), vdi_lds_destroy(truth);
+        free(y);
+    }
+}
+
+/* What breaks a careless EM: one trial, a channel that never varies, one that is never seen, more latents than channels, T = 1. */
+TEST(lds, em_hard_cases) {
+    for (int diagonal = 0; diagonal < 2; diagonal++) {
+        int64_t n = 4, T = 60;
+        vdi_lds *truth = make(2, n, 0, diagonal, 3), *p;
+        double *y = simulate(truth, 8, 1, T, NULL);
+        vdi_error err = {0};
+        for (int64_t t = 0; t < T; t++) y[t * n + 1] = 3.5, y[t * n + 2] = NAN;
+        vdi_lds_desc desc = {0};
+        desc.d = 6, desc.n = n, desc.diagonal_r = diagonal;
+        CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+        vdi_lds_data *data = data_of(p, y, NULL, 1, T, NULL);
+        CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
+        climbs(p, data, 200, "one trial, a constant channel, an unseen channel");
+        CHECK_CLOSE(p->b[1], 3.5, 1e-3);
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+        for (int64_t t = 0; t < T; t++) y[t * n + 1] = (double)t, y[t * n + 2] = 0.1 * (double)(t % 7);
+        data = data_of(p, y, NULL, T, 1, NULL); /* every bin a trial of its own */
+        CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
+        climbs(p, data, 100, "T = 1");
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p), vdi_lds_destroy(truth);
+        free(y);
+    }
+}
+
+/* ---- sampling, forecasting ---------------------------------------------------------------------------------------------------- */
+
+TEST(lds, samples_have_the_posterior_moments) {
+    vdi_lds *p = make(2, 3, 0, false, 1);
+    int64_t B = 3, T = 5, d = 2, S = 20000, lengths[3] = {5, 3, 5};
+    double *y = simulate(p, 1, B, T, NULL), *z = numbers(S * B * T * d), *ms = numbers(B * T * d);
+    vdi_error err = {0};
+    y[4] = NAN;
+    vdi_lds_data *data = data_of(p, y, NULL, B, T, lengths);
+    double *Ps = numbers(vdi_lds_data_lanes(data) * T * d * d), *Pc = numbers(vdi_lds_data_lanes(data) * (T - 1) * d * d);
+    vdi_lds_moments m = {0};
+    m.ms = ms, m.Ps = Ps, m.Pc = Pc;
+    CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
+    CHECK_OK(vdi_lds_sample(p, data, S, 5, z, &err), err);
+    for (int64_t i = 0; i < B; i++)
+        for (int64_t t = 0; t < lengths[i]; t++) {
+            const double *P = Ps + (vdi_lds_data_lane(data, i) * T + t) * d * d;
+            double sum = 0, square = 0, pair = 0, want = 0;
+            for (int64_t s = 0; s < S; s++) {
+                const double *zt = z + ((s * B + i) * T + t) * d, e = zt[0] - ms[(i * T + t) * d];
+                sum += e, square += e * e;
+                if (t + 1 < lengths[i]) pair += e * (zt[d] - ms[(i * T + t + 1) * d]);
+            }
+            if (t + 1 < lengths[i]) want = Pc[(vdi_lds_data_lane(data, i) * (T - 1) + t) * d * d];
+            /* five standard errors */
+            CHECK_CLOSE(sum / (double)S, 0, 5 * sqrt(P[0] / (double)S));
+            CHECK_CLOSE(square / (double)S, P[0], 5 * P[0] * sqrt(2.0 / (double)S));
+            CHECK_CLOSE(pair / (double)S, want, 5 * 2 * P[0] / sqrt((double)S));
+        }
+    free(y), free(z), free(ms), free(Ps), free(Pc);
+    vdi_lds_data_destroy(data);
+    vdi_lds_destroy(p);
+}
+
+/* A forecast is what smoothing says of bins that are all missing. */
+TEST(lds, forecast_equals_smoothing_of_missing_bins) {
+    int64_t B = 2, T = 9, H = 4, d = 3, n = 4, U = 1, lengths[2] = {5, 5};
+    vdi_lds *p = make(d, n, U, false, 8);
+    unsigned long long seed = 2;
+    vdi_error err = {0};
+    double *u = numbers(B * T * U), *future = numbers(B * H * U);
+    for (int64_t i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
+    double *y = simulate(p, 4, B, T, u);
+    for (int64_t i = 0; i < B * T * n; i++)
+        if (i / n % T >= 5) y[i] = NAN;
+    for (int64_t i = 0; i < B * H; i++) future[i] = u[i / H * T + 5 + i % H];
+    vdi_lds_data *known = data_of(p, y, u, B, T, lengths), *all = data_of(p, y, u, B, T, NULL);
+    double *zm = numbers(B * H * d), *zc = numbers(B * H * d * d), *ym = numbers(B * H * n), *yc = numbers(B * H * n * n), *ms = numbers(B * T * d),
+           *Ps = numbers(vdi_lds_data_lanes(all) * T * d * d);
+    vdi_lds_moments m = {0};
+    m.ms = ms, m.Ps = Ps;
+    CHECK_OK(vdi_lds_smooth(p, all, &m, &err), err);
+    CHECK_OK(vdi_lds_forecast(p, known, H, future, zm, zc, ym, yc, &err), err);
+    for (int64_t i = 0; i < B; i++)
+        for (int64_t h = 0; h < H; h++) {
+            CHECK_CLOSE(largest_difference(zm + (i * H + h) * d, ms + (i * T + 5 + h) * d, d), 0, 1e-11);
+            CHECK_CLOSE(largest_difference(zc + (i * H + h) * d * d, Ps + (vdi_lds_data_lane(all, i) * T + 5 + h) * d * d, d * d), 0, 1e-11);
+            double want = p->b[0] + p->D[0] * future[i * H + h], variance = p->R[0];
+            for (int64_t k = 0; k < d; k++) want += p->C[k] * zm[(i * H + h) * d + k];
+            for (int64_t k = 0; k < d * d; k++) variance += p->C[k / d] * zc[(i * H + h) * d * d + k] * p->C[k % d];
+            CHECK_CLOSE(ym[(i * H + h) * n], want, 1e-12);
+            CHECK_CLOSE(yc[(i * H + h) * n * n], variance, 1e-12);
+        }
+    free(u), free(future), free(y), free(zm), free(zc), free(ym), free(yc), free(ms), free(Ps);
+    vdi_lds_data_destroy(known), vdi_lds_data_destroy(all);
+    vdi_lds_destroy(p);
+}
+
+/* ---- wrong input ---------------------------------------------------------------------------------------------------------------- */
+
+TEST(lds, wrong_input_is_told) {
+    vdi_error err = {0};
+    vdi_lds_desc desc = {0};
+    vdi_lds *p;
+    vdi_lds_data *data;
+    vdi_lds_data_desc dd = {0};
+    double y[24] = {0};
+    CHECK_FAILS(vdi_lds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
+    CHECK(strstr(err.message, "d is 0") != NULL, "%s", err.message);
+    desc.d = 2, desc.n = 3, desc.q_floor = -1;
+    CHECK_FAILS(vdi_lds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
+    desc.q_floor = 0;
+    CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+    dd.y = vdi_tensor_3d(y, VDI_F64, 2, 3, 4);
+    CHECK_FAILS(vdi_lds_data_create(p, &dd, &data, &err), VDI_ERR_SHAPE);
+    CHECK(strstr(err.message, "(2,3,4)") != NULL, "%s", err.message);
+    dd.y = vdi_tensor_3d(y, VDI_F64, 2, 4, 3);
+    int64_t lengths[2] = {4, 5};
+    dd.lengths = lengths;
+    CHECK_FAILS(vdi_lds_data_create(p, &dd, &data, &err), VDI_ERR_ARGUMENT);
+    lengths[1] = 2;
+    y[3] = HUGE_VAL;
+    CHECK_FAILS(vdi_lds_data_create(p, &dd, &data, &err), VDI_ERR_DATA);
+    CHECK(strstr(err.message, "y[0,1,0]") != NULL, "%s", err.message);
+    y[3] = 1;
+    y[23] = HUGE_VAL; /* behind the end of trial 1: not looked at */
+    CHECK_OK(vdi_lds_data_create(p, &dd, &data, &err), err);
+    double ll, A = p->A[0];
+    p->Q[0] = -1;
+    CHECK_FAILS(vdi_lds_em_step(p, data, &ll, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
+    CHECK(strstr(err.message, "Q ") != NULL, "%s", err.message);
+    p->Q[0] = 1;
+    p->A[0] = NAN;
+    CHECK(vdi_lds_em_step(p, data, &ll, &err) < 0, "a model with NaN was taken");
+    CHECK(vdi_lds_check(p, &err) < 0 && strstr(err.message, "A ") != NULL, "%s", err.message);
+    p->A[0] = A;
+    CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err); /* the object is usable after the errors */
+    vdi_lds_data_destroy(data);
+    vdi_lds_destroy(p);
+}
+
+/* Fail each allocation in turn: a status, nothing left behind. */
+TEST(lds, memory_runs_out) {
+    double y[60];
+    vdi_error err = {0};
+    for (int i = 0; i < 60; i++) y[i] = sin(i);
+    y[7] = NAN;
+    for (long at = 1;; at++) {
+        test_allocator t = {0};
+        vdi_lds *p = NULL;
+        vdi_lds_data *data = NULL;
+        vdi_lds_desc desc = {0};
+        vdi_lds_data_desc dd = {0};
+        t.fail_at = at;
+        desc.d = 2, desc.n = 3, desc.allocator = test_allocator_of(&t);
+        dd.y = vdi_tensor_3d(y, VDI_F64, 4, 5, 3), dd.allocator = desc.allocator;
+        vdi_status status = vdi_lds_create(&desc, &p, &err);
+        if (status == VDI_OK) status = vdi_lds_data_create(p, &dd, &data, &err);
+        if (status == VDI_OK) {
+            long before = t.requests;
+            double ll;
+            CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
+            CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+            CHECK(t.requests == before, "a step made %ld allocations", t.requests - before);
+        } else CHECK(status == VDI_ERR_MEMORY, "%s: %s", vdi_status_name(status), err.message);
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        CHECK(t.live == 0, "%ld blocks left after failing request %ld", t.live, at);
+        if (status == VDI_OK) break;
+    }
+}
