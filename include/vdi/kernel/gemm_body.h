@@ -44,21 +44,20 @@
 #endif
 #endif
 
-/* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows repeat the last one and are not stored. */
+/* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows repeat the first one and are not stored. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
     const VDI_T *a[8];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
     VDI_T *c = (VDI_T *)t->c;
-    const size_t acs = t->acs, ldb = t->ldb, ldc = t->ldc, last = (nv - 1) * VDI_W, rows = t->rows;
+    const size_t ars = t->ars, acs = t->acs, ldb = t->ldb, ldc = t->ldc, last = (nv - 1) * VDI_W, rows = t->rows;
     const VDI_TAIL tail = VDI_VTAIL(t->cols - last);
     VDI_V acc[VDI_REGISTERS], v[16];
     size_t offset = 0;
-    VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-        const size_t row = VDI__MIN(i, rows - 1);
-        a[i] = (const VDI_T *)t->a + row * t->ars;
-        VDI__UNROLL for (size_t j = 0; j < nv; j++) acc[i * nv + j] = VDI_VZERO();
-        if (init) {
-            const VDI_T *from = init + row * t->ldinit;
+    VDI__UNROLL for (size_t i = 0; i < mr; i++) a[i] = (const VDI_T *)t->a + (i < rows ? i * ars : 0);
+    VDI__UNROLL for (size_t i = 0; i < mr * nv; i++) acc[i] = VDI_VZERO();
+    if (init) {
+        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+            const VDI_T *from = init + (i < rows ? i * t->ldinit : 0);
             VDI__UNROLL for (size_t j = 0; j + 1 < nv; j++) acc[i * nv + j] = VDI_VLOAD(from + j * VDI_W);
             acc[i * nv + nv - 1] = VDI_VLOADT(from + last, tail);
         }
