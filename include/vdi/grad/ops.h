@@ -789,6 +789,12 @@ VDI__FN void vdi__logsumexp_back(vdi_tape *t, vdi__node *n) {
             if (last && vdi__get(n->dtype, vdi__elem(n, n->value, at)) == -INFINITY) continue;
             k->binary[VDI_SUB]((size_t)cols, vdi__elem(x, x->value, i * cols), 1, vdi__elem(n, n->value, at), !last, e);
             k->unary[VDI_EXP]((size_t)cols, 0, e, e);
+            if (!last)
+                VDI__BOTH(n->dtype, {
+                    const real *y = (const real *)n->value + at;
+                    for (int64_t j = 0; j < cols; j++)
+                        if (y[j] == -INFINITY) ((real *)e)[j] = 0; /* there is nothing to share the gradient out to */
+                });
             k->muladd((size_t)cols, e, 1, vdi__elem(n, n->grad, at), !last, vdi__elem(x, g, i * cols));
         }
     vdi__scratch_end(t, m);
