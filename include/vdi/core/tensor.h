@@ -229,6 +229,7 @@ VDI__DEF vdi_status vdi_tensor_alloc(const vdi_allocator *a, vdi_dtype dtype, in
                                      vdi_error *err) {
     vdi_tensor t = vdi_tensor_view(NULL, dtype, ndim, shape);
     *out = vdi__tensor_null();
+    if (vdi_dtype_size(dtype) == 0) return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tensor_alloc", "there is no dtype %d", (int)dtype);
     if (!vdi_tensor_ok(t)) return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_tensor_alloc", "%d dimensions, or an extent, is out of range", ndim);
     size_t bytes = vdi_tensor_bytes(t);
     t.data = vdi_alloc(a, bytes);
@@ -264,8 +265,8 @@ VDI__DEF vdi_tensor vdi_tensor_slice(vdi_tensor t, int axis, int64_t start, int6
         t.data = vdi__tensor_at(t, start * t.stride[axis]);
     }
     t.shape[axis] = count;
-    t.stride[axis] *= step;
-    return t;
+    if (count > 1) t.stride[axis] *= step;
+    return vdi__shape_count(t.ndim, t.shape) < 0 ? vdi__tensor_null() : t; /* a step of 0 repeats, but not beyond all counts */
 }
 
 VDI__DEF vdi_tensor vdi_tensor_index(vdi_tensor t, int axis, int64_t i) {
