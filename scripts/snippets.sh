@@ -2,7 +2,9 @@
 # Takes the programs and examples out of the papers and headers, to be compiled as they stand:
 #     snippets.sh FOLDER
 # Every ```c block of a .md file that has a main becomes FOLDER/<file>_<n>.c; a ```text block right after it is what it has to
-# print, FOLDER/<file>_<n>.txt. In a header, the indented lines under "Do this (it compiles):" become the body of a function.
+# print, FOLDER/<file>_<n>.txt. In a header, the indented lines under "Do this:" become the body of a function, without the remarks that
+# stand three or more spaces behind the code, and without lines that leave something out (...). The names that an example takes as
+# given are in tests/header/names.h.
 set -eu
 folder=$1
 mkdir -p "$folder"
@@ -24,13 +26,22 @@ for paper in README.md CONTRIBUTING.md docs/*.md; do
     fence != "" { text = text $0 "\n"; next }
     /[^ ]/ { prose++; if (prose > 2) program = 0; else if (program) prose = 0 }' "$paper"
 done
-for header in include/vdi/*.h include/vdi/*/*.h; do
-    awk -v out="$folder/$(echo "$header" | sed 's/^include.vdi.//; s/[^A-Za-z0-9]/_/g').c" '
-    /^ \* Do this.*\(it compiles\):$/ { take = 1; next }
-    take && /^ \*     / { body = body substr($0, 4) "\n"; next }
+for header in include/vdi/*/*.h; do
+    layer=$(basename "$(dirname "$header")")
+    file=$(basename "$header" .h)
+    awk -v layer="$layer" -v file="${layer}_$file" -v out="$folder/${layer}_$file.c" '
+    /^ \* Do this.*:$/ { take = 1; next }
+    take && /^ \*     / {
+        line = substr($0, 8)
+        if (match(line, /[;{}),]   +[^ ]/)) line = substr(line, 1, RSTART)
+        if (line ~ /\.\.\./) next
+        if (line ~ /^(static )?[a-z_]+ \*?[a-z_]+\([^;]*\) \{.*\}$/) outside = outside line "\n"
+        else body = body "    " line "\n"
+        next
+    }
     take && /^ \*$/ { next }
     { take = 0 }
     END {
-        if (body != "") printf "#include \"vdi.h\"\n#include <stdio.h>\nvoid example(void);\nvoid example(void) {\n%s}\n", body > out
+        if (body != "") printf "#define EXAMPLE_%s\n#define EXAMPLE_%s\n#include \"names.h\"\nvoid example(void);\n%svoid example(void) {\n%s}\n", layer, file, outside, body > out
     }' "$header"
 done

@@ -2,7 +2,7 @@
  *
  * Do this:
  *     vdi_gemm(...)                       xp (T,B,3H) = x W_ih + b_ih, all times at once
- *     vdi_gru_forward(VDI_F32, T, B, H, reverse, xp, w_hh, b_hh, h0, h, gates);
+ *     vdi_gru_forward(VDI_F32, T, B, H, reverse, xp, w_hh, b_hh, h0, work, h, gates);
  *
  * Gate order r, z, n as in PyTorch:
  *     r = sig(xp_r + h W_r + b_r);  z = sig(xp_z + h W_z + b_z);  n = tanh(xp_n + r * (h W_n + b_n));  h' = (1 - z) * n + z * h

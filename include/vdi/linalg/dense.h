@@ -3,7 +3,7 @@
  * Do this:
  *     if (vdi_cholesky(VDI_F64, n, A, n, &err) < 0) ...           A = L L', lower triangle in place, upper one zeroed
  *     vdi_trsm(VDI_F64, VDI_TRSM_LOWER, n, rhs, A, n, X, rhs);    X = L^{-1} X
- *     vdi_eigh(VDI_F64, n, A, n, values, vectors, work);
+ *     vdi_eigh(VDI_F64, n, A, n, values, vectors, work, &err);    A = V diag(w) V'
  *
  * Row-major with leading dimension, which counts elements. dtype is VDI_F32 or VDI_F64. Meant for n up to a few hundred: the
  * factorisations and solves run in register tiles over the whole width, the eigenvalues and SVD by Jacobi rotations, whose

@@ -1,0 +1,53 @@
+/* The names that the "Do this" examples of the headers take as given; scripts/snippets.sh puts EXAMPLE_<layer> and
+ * EXAMPLE_<layer>_<file> before it. */
+#include "vdi.h"
+#include <stdio.h>
+
+extern vdi_error err;
+extern uint64_t seed;
+extern int64_t T, d, trials;
+extern size_t m, n, k, in, out, rows, cols, batch, cin, cout, width, pad_left, size, rhs, H;
+#ifdef EXAMPLE_kernel_gemm
+extern float B[];
+#else
+extern size_t B;
+#endif
+extern bool reverse;
+#ifdef EXAMPLE_io_zip
+extern char text[100];
+#else
+extern const char *text;
+#endif
+
+#if defined(EXAMPLE_core)
+extern void *user;
+extern vdi_job_fn job;
+#elif defined(EXAMPLE_kernel)
+extern float x[], y[], w[], bias[], A[], C[], W[], xp[], w_hh[], b_hh[], h[], h0[], work[], gates[];
+extern vdi_tensor a, b, c;
+#elif defined(EXAMPLE_linalg)
+extern double A[], X[], D[], E[], h[], x[], eps[], z[], S[], O[], values[], vectors[], work[];
+#elif defined(EXAMPLE_grad)
+extern vdi_tape *t;
+extern vdi_params *params;
+extern vdi_optim *optim;
+extern vdi_tensor inputs, targets;
+extern vdi_var D, E, h, eps, y, w, b, a, v, log_rate, prediction, target, gamma, spikes, parts[3];
+#ifdef EXAMPLE_grad_check
+extern vdi_tensor x;
+#else
+extern vdi_var x;
+#endif
+#elif defined(EXAMPLE_model)
+extern vdi_lds *lds;
+extern vdi_lds_data *data;
+extern double *y, *z, *work, *means, *mean, *cov, log_likelihood;
+#elif defined(EXAMPLE_io)
+extern vdi_writer writer;
+extern vdi_figure figure;
+extern vdi_state state;
+extern vdi_tensor step;
+extern const char *head[2], *cells[4];
+extern uint8_t row[];
+extern vdi_rgb palette[255];
+#endif
