@@ -229,6 +229,7 @@ VDI__DEF vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups, con
         int64_t shape[2];
         shape[0] = 1, shape[1] = values.shape[0];
         s->y = vdi_tensor_broadcast_to(values, 2, shape);
+        shape[1] = errors.shape[0];
         if (errors.data && errors.ndim == 1) s->z = vdi_tensor_broadcast_to(errors, 2, shape);
     }
     return s;
@@ -298,7 +299,7 @@ VDI__FN void vdi__scale_set(vdi__scale *s, const vdi_axis *axis, vdi__range r, d
     if (s->log) s->low = log10(s->low), s->high = log10(s->high);
     double size = VDI__MAX(fabs(s->low), fabs(s->high)), width = s->high - s->low;
     if (width <= 1e-10 * size || width < 1e-300) { /* constant data, in the middle */
-        double half = s->log ? 0.5 : size > 0 ? 0.1 * size : 1;
+        double half = s->log ? 0.5 : size > 1e-290 ? 0.1 * size : 1;
         s->low -= half, s->high += half;
     } else if (!given) s->low -= margin_low * width, s->high += margin_high * width;
 }
@@ -331,6 +332,8 @@ VDI__FN void vdi__ticks_linear(vdi__ticks *t, double low, double high, double mo
     double step = vdi__nice_step(high - low, most), size = VDI__MAX(fabs(low), fabs(high));
     if (whole && step < 1) step = 1;
     memset(t, 0, sizeof *t);
+    t->unit = 1;
+    if (!(step > 1e-290 && size < 1e305)) return; /* at the ends of double: an axis without numbers */
     for (double k = ceil(low / step - 1e-6); k <= floor(high / step + 1e-6) && t->count < VDI__TICKS; k++) vdi__tick_add(t, k * step, true);
     if (size >= 1e5 || size < 1e-3) t->power = 3 * (int)floor(log10(size) / 3 + 1e-9);
     t->unit = pow(10, t->power);
@@ -338,7 +341,7 @@ VDI__FN void vdi__ticks_linear(vdi__ticks *t, double low, double high, double mo
 }
 
 VDI__FN void vdi__ticks_log(vdi__ticks *t, double low, double high, double most) {
-    double first = ceil(low - 1e-6), last = floor(high + 1e-6);
+    double first = VDI__MAX(ceil(low - 1e-6), -300), last = VDI__MIN(floor(high + 1e-6), 300);
     memset(t, 0, sizeof *t);
     t->unit = 1;
     if (last - first < 1 && high - low < 1) { /* within a decade: round numbers of a linear axis */

@@ -1,0 +1,83 @@
+/* tests/html.c - a page: escaped, without anything from elsewhere, and its first error kept */
+#include "io.h"
+
+static void write_page(vdi_page *p, vdi_writer *w, vdi_tensor y) {
+    static const char *const head[2] = {"method", "score"}, *const cells[6] = {"a<b",
+                                                                               "0.5",
+                                                                               "c&d",
+                                                                               "\xE2\x88\x92"
+                                                                               "1",
+                                                                               NULL,
+                                                                               "n/a"};
+    static const char *const rows[2] = {"r1", "r2"};
+    static double numbers[4] = {0.5, 1200, NAN, 3};
+    vdi_figure f;
+    vdi_json_writer j;
+    vdi_page_begin(p, w, "Fit <of> \"run\" & co");
+    vdi_page_heading(p, 2, "Data");
+    vdi_page_text(p, "x < y & \xFF\x01");
+    vdi_page_table(p, head, 2, cells, 3);
+    vdi_page_numbers(p, head, rows, vdi_tensor_2d(numbers, VDI_F64, 2, 2), 3);
+    vdi_figure_init(&f, NULL);
+    vdi_panel_line(vdi_figure_panel(&f, 0, 0), "y", y);
+    vdi_page_figure(p, &f, "A line.");
+    vdi_figure_free(&f);
+    vdi_page_data_begin(p, "data", &j);
+    vdi_json_open(&j, NULL, '{');
+    vdi_json_put_text(&j, "s", "</script><b>");
+    vdi_json_close(&j);
+    vdi_page_data_end(p, &j);
+    vdi_page_script(p, "console.log(1 < 2)");
+    vdi_page_raw(p, "<section id=\"own\"></section>\n");
+}
+
+TEST(html, page) {
+    double y[3] = {1, 2, 3};
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_page p;
+    vdi_error err;
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    write_page(&p, &w, vdi_tensor_1d(y, VDI_F64, 3));
+    CHECK_OK(vdi_page_end(&p, &err), err);
+    vdi_write(&w, "", 1);
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    CHECK(strstr(b.data, "<!doctype html>") == b.data && strstr(b.data, "</html>"));
+    CHECK(strstr(b.data, "<title>Fit &lt;of&gt; &quot;run&quot; &amp; co</title>") &&
+          strstr(b.data, "<p>x &lt; y &amp; \xEF\xBF\xBD\xEF\xBF\xBD</p>"));
+    CHECK(strstr(b.data, "<td>a&lt;b</td><td class=\"n\">0.5</td>") && strstr(b.data, "<td class=\"n\">\xE2\x88\x92"
+                                                                                      "1</td>"));
+    CHECK(strstr(b.data, "<td class=\"n\">\xE2\x80\x93</td><td class=\"n\">3</td>") && strstr(b.data, "<td class=\"n\">1200</td>"));
+    CHECK(strstr(b.data, "{\"s\":\"\\u003c/script>\\u003cb>\"}") && strstr(b.data, "1 < 2") && strstr(b.data, "<section id=\"own\">"));
+    /* nothing is fetched: the only addresses are the names of XML */
+    for (const char *at = b.data; (at = strstr(at, "http")) != NULL; at++) CHECK(strncmp(at, "http://www.w3.org/", 18) == 0, "%.40s", at);
+    CHECK(!strstr(b.data, "@import") && !strstr(b.data, "<link") && !strstr(b.data, " src="));
+    vdi_buffer_free(&b);
+}
+
+TEST(html, errors) {
+    double y[4] = {1, 2, 3, 4};
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_page p;
+    vdi_error err;
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    write_page(&p, &w, vdi_tensor_2d(y, VDI_F64, 2, 2));
+    CHECK_FAILS(vdi_page_end(&p, &err), VDI_ERR_SHAPE);
+    CHECK_SAYS(err, "line 'y' has shape (2,2)");
+    vdi_buffer_free(&b);
+    size_t room = 1u << 20;
+    vdi_writer_init(&w, full_write, &room, "page.html");
+    write_page(&p, &w, vdi_tensor_1d(y, VDI_F64, 4));
+    CHECK_OK(vdi_page_end(&p, &err), err);
+    size_t size = (size_t)w.written;
+    CHECK(size > 2000 && size == (1u << 20) - room);
+    for (room = 0; room < size; room += 111) {
+        size_t left = room;
+        vdi_writer_init(&w, full_write, &left, "page.html");
+        write_page(&p, &w, vdi_tensor_1d(y, VDI_F64, 4));
+        CHECK(vdi_page_end(&p, &err) == VDI_ERR_IO, "room for %zu bytes of %zu", room, size);
+    }
+}

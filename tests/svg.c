@@ -1,0 +1,276 @@
+/* tests/svg.c - figures: well-formed whatever the data, small whatever their length; colours */
+#include "io.h"
+
+#define N 100000
+static double y[N], x[N], low[N], high[N];
+static uint8_t spikes[300 * 2000];
+
+/* The picture, ended with NUL, in a buffer that the caller frees; checked to be well-formed as far as tags go. */
+static vdi_buffer drawn(vdi_figure *f) {
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_error err;
+    char open[64][16];
+    int depth = 0;
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    CHECK_OK(vdi_svg_write(&w, f, false, &err), err);
+    vdi_write(&w, "", 1);
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    for (const char *p = b.data; (p = strchr(p, '<')) != NULL; p++) {
+        const char *end = strchr(p, '>');
+        size_t n = strcspn(p + 1, " />\n");
+        if (!end) {
+            CHECK(0, "a tag has no end");
+            break;
+        }
+        for (const char *q = p + 1; q < end; q++) CHECK(*q != '<', "markup inside a tag: %.40s", p);
+        if (p[1] == '/') {
+            depth--;
+            if (depth >= 0) CHECK(strncmp(p + 2, open[depth], strlen(open[depth])) == 0, "</%.10s closes <%s>", p + 2, open[depth]);
+        } else if (end[-1] != '/') {
+            if (depth < 64) snprintf(open[depth], sizeof open[0], "%.*s", (int)n, p + 1);
+            depth++;
+        }
+    }
+    CHECK(depth == 0, "%d tags are open", depth);
+    CHECK(!strstr(b.data, "\"nan") && !strstr(b.data, " nan") && !strstr(b.data, "inf\""), "a coordinate is no number");
+    return b;
+}
+
+static size_t count(const char *text, const char *what) {
+    size_t n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++) n++;
+    return n;
+}
+
+TEST(svg, one_of_each) {
+    static const char *const groups[2] = {"a & b", "<c>"}, *const categories[3] = {"one", NULL,
+                                                                                   "a long name \"quoted\" that has to be slanted"};
+    vdi_figure_desc desc;
+    vdi_figure f;
+    vdi_panel *p;
+    memset(&desc, 0, sizeof desc);
+    desc.rows = 4, desc.cols = 2, desc.title = "all & <sundry>";
+    for (int i = 0; i < 200; i++) x[i] = i * 0.1, y[i] = sin(x[i]), low[i] = y[i] - 0.2, high[i] = y[i] + 0.2;
+    y[50] = NAN, low[60] = INFINITY;
+    vdi_figure_init(&f, &desc);
+    p = vdi_figure_panel(&f, 0, 0);
+    p->title = "lines", p->x.label = "time (s)", p->y.label = "\xC2\xB5V";
+    vdi_panel_line(p, "y", vdi_tensor_1d(y, VDI_F64, 200))->x = vdi_tensor_1d(x, VDI_F64, 200);
+    vdi_panel_band(p, "2 sd", vdi_tensor_1d(low, VDI_F64, 200), vdi_tensor_1d(high, VDI_F64, 200))->x = vdi_tensor_1d(x, VDI_F64, 200);
+    vdi_panel_rule(p, "rule", 'x', 3);
+    vdi_panel_scatter(vdi_figure_panel(&f, 0, 1), "dots", vdi_tensor_1d(x, VDI_F64, 200), vdi_tensor_1d(y, VDI_F64, 200));
+    vdi_panel_raster(vdi_figure_panel(&f, 1, 0), vdi_tensor_2d(spikes, VDI_U8, 300, 2000));
+    p = vdi_figure_panel(&f, 1, 1);
+    p->diverging = true, p->value.label = "weight";
+    vdi_panel_heatmap(p, vdi_tensor_2d(y, VDI_F64, 10, 20));
+    vdi_panel_bars(vdi_figure_panel(&f, 2, 0), groups, categories, vdi_tensor_2d(y, VDI_F64, 2, 3), vdi_tensor_2d(x, VDI_F64, 2, 3));
+    vdi_panel_histogram(vdi_figure_panel(&f, 2, 1), "h", vdi_tensor_2d(y, VDI_F64, 10, 20), 0);
+    p = vdi_figure_panel(&f, 3, 0);
+    p->x.log = p->y.log = true;
+    vdi_panel_line(p, vdi_figure_text(&f, "run %d", 7), vdi_tensor_1d(x, VDI_F64, 200));
+    vdi_buffer b = drawn(&f);
+    CHECK(strstr(b.data, "all &amp; &lt;sundry&gt;") && strstr(b.data, "a &amp; b") && strstr(b.data, "&quot;quoted&quot;") &&
+          strstr(b.data, "run 7"));
+    CHECK(count(b.data, "no data") == 1 && count(b.data, "<rect x=") >= 199, "one panel is empty, a small map is made of rectangles");
+    vdi_buffer_free(&b);
+    vdi_figure_free(&f);
+}
+
+/* Constant, single, empty, extreme and missing data, on both kinds of axes. */
+TEST(svg, odd_data) {
+    static const struct {
+        int n;
+        double v[3];
+    } cases[] = {{0, {0}},
+                 {1, {3}},
+                 {1, {0}},
+                 {3, {2, 2, 2}},
+                 {3, {NAN, NAN, NAN}},
+                 {3, {INFINITY, -INFINITY, NAN}},
+                 {3, {-1e308, 0, 1e308}},
+                 {3, {5e-324, 1e-320, 0}},
+                 {3, {1e9, 1e9 + 1e-6, 1e9}},
+                 {2, {-1, -2}},
+                 {3, {1e-12, 1, 1e12}},
+                 {2, {1, NAN}},
+                 {3, {123456, 234567, 345678}}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int log = 0; log < 2; log++) {
+            vdi_figure_desc desc;
+            vdi_figure f;
+            int n = cases[i].n;
+            double v[3], turned[3];
+            memset(&desc, 0, sizeof desc);
+            desc.rows = 4, desc.cols = 2;
+            memcpy(v, cases[i].v, sizeof v);
+            for (int k = 0; k < n; k++) turned[k] = v[n - 1 - k];
+            vdi_tensor t = vdi_tensor_1d(v, VDI_F64, n), u = vdi_tensor_1d(turned, VDI_F64, n),
+                       row = vdi_tensor_2d(v, VDI_F64, n ? 1 : 0, n);
+            vdi_figure_init(&f, &desc);
+            for (int k = 0; k < 8; k++) {
+                vdi_panel *p = vdi_figure_panel(&f, k / 2, k % 2);
+                p->x.log = p->y.log = p->value.log = log != 0;
+                p->title = "odd";
+            }
+            vdi_panel_line(vdi_figure_panel(&f, 0, 0), "l", t);
+            vdi_panel_band(vdi_figure_panel(&f, 0, 1), "b", t, u)->x = u;
+            vdi_panel_scatter(vdi_figure_panel(&f, 1, 0), "s", u, t);
+            vdi_panel_raster(vdi_figure_panel(&f, 1, 1), row);
+            vdi_panel_heatmap(vdi_figure_panel(&f, 2, 0), row);
+            vdi_panel_bars(vdi_figure_panel(&f, 2, 1), NULL, NULL, t, u);
+            vdi_panel_histogram(vdi_figure_panel(&f, 3, 0), "h", t, (int)i);
+            vdi_panel_rule(vdi_figure_panel(&f, 3, 1), NULL, 'y', n ? v[0] : 0);
+            vdi_buffer b = drawn(&f);
+            vdi_buffer_free(&b);
+            vdi_figure_free(&f);
+        }
+}
+
+TEST(svg, long_data_stay_small) {
+    unsigned long long seed = 1;
+    vdi_figure f;
+    for (int i = 0; i < N; i++) x[i] = test_normal(&seed), y[i] = test_normal(&seed), low[i] = y[i] - 1, high[i] = y[i] + 1;
+    y[31234] = 1000; /* one sample in 100,000 */
+    for (size_t i = 0; i < sizeof spikes; i++) spikes[i] = test_uniform(&seed) < 0.2;
+    for (int kind = 0; kind < 6; kind++) {
+        vdi_figure_init(&f, NULL);
+        vdi_panel *p = vdi_figure_panel(&f, 0, 0);
+        vdi_tensor t = vdi_tensor_1d(y, VDI_F64, N);
+        if (kind == 0) vdi_panel_line(p, NULL, t);
+        if (kind == 1) vdi_panel_band(p, NULL, vdi_tensor_1d(low, VDI_F64, N), vdi_tensor_1d(high, VDI_F64, N));
+        if (kind == 2) vdi_panel_scatter(p, NULL, vdi_tensor_1d(x, VDI_F64, N), vdi_tensor_1d(low, VDI_F64, N));
+        if (kind == 3) vdi_panel_raster(p, vdi_tensor_2d(spikes, VDI_U8, 300, 2000));
+        if (kind == 4) vdi_panel_heatmap(p, vdi_tensor_2d(x, VDI_F64, 100, 1000));
+        if (kind == 5) vdi_panel_histogram(p, NULL, t, 0);
+        vdi_buffer b = drawn(&f);
+        CHECK(b.size < (kind == 2 ? 800000u : 250000u), "kind %d: %zu bytes", kind, b.size);
+        if (kind == 0) { /* the spike of 1000 still reaches its height, a twentieth of the axis below the top */
+            double top = 1e9;
+            for (const char *q = strstr(b.data, " d=\"M"); q && *q != '>'; q++)
+                if (*q == 'L') top = fmin(top, atof(strchr(q, ' ')));
+            CHECK(top > 0 && top < 9, "the peak stands at %g of 170 pixels", top);
+        }
+        vdi_buffer_free(&b);
+        vdi_figure_free(&f);
+    }
+}
+
+TEST(svg, what_does_not_fit) {
+    vdi_figure f;
+    vdi_error err;
+    vdi_writer w;
+    for (int i = 0; i < 7; i++) {
+        size_t room = i == 6 ? 5000 : 1000000;
+        vdi_figure_init(&f, NULL);
+        vdi_panel *p = vdi_figure_panel(&f, i == 5 ? 1 : 0, 0);
+        vdi_tensor three = vdi_tensor_1d(y, VDI_F64, 3), two = vdi_tensor_1d(y, VDI_F64, 2);
+        if (i == 0) vdi_panel_line(p, "line", vdi_tensor_2d(y, VDI_F64, 1, 3));
+        if (i == 1) vdi_panel_line(p, "line", three)->x = two;
+        if (i == 2) vdi_panel_band(p, "band", three, two);
+        if (i == 3) vdi_panel_heatmap(p, three);
+        if (i == 4) vdi_panel_bars(p, NULL, NULL, three, two);
+        if (i >= 5) vdi_panel_line(p, "line", three);
+        vdi_writer_init(&w, full_write, &room, "f.svg");
+        if (i == 6) room = 100;
+        CHECK_FAILS(vdi_svg_write(&w, &f, false, &err), i < 5 ? VDI_ERR_SHAPE : i == 5 ? VDI_ERR_ARGUMENT : VDI_ERR_IO);
+        CHECK_SAYS(err, "f.svg");
+        vdi_figure_free(&f);
+    }
+    for (long fail = 1; fail < 40; fail++) {
+        test_allocator counter = {0, fail, 0, 1};
+        vdi_figure_desc desc;
+        size_t room = 10000000;
+        memset(&desc, 0, sizeof desc);
+        desc.allocator = test_allocator_of(&counter);
+        vdi_figure_init(&f, &desc);
+        for (int i = 0; i < 100; i++)
+            vdi_panel_line(vdi_figure_panel(&f, 0, 0), vdi_figure_text(&f, "%d", i), vdi_tensor_1d(y, VDI_F64, 3))->width = 2;
+        vdi_writer_init(&w, full_write, &room, "f.svg");
+        vdi_status status = vdi_svg_write(&w, &f, false, &err);
+        vdi_figure_free(&f);
+        CHECK(counter.live == 0);
+        CHECK(status == (counter.requests < fail ? VDI_OK : VDI_ERR_MEMORY));
+        if (status == VDI_OK) break;
+    }
+}
+
+/* OKLab of an sRGB colour, by Ottosson's forward formula. */
+static void oklab(vdi_rgb c, double lab[3]) {
+    double v[3] = {c.r / 255.0, c.g / 255.0, c.b / 255.0};
+    for (int i = 0; i < 3; i++) v[i] = v[i] <= 0.04045 ? v[i] / 12.92 : pow((v[i] + 0.055) / 1.055, 2.4);
+    double l = cbrt(0.4122214708 * v[0] + 0.5363325363 * v[1] + 0.0514459929 * v[2]);
+    double m = cbrt(0.2119034982 * v[0] + 0.6806995451 * v[1] + 0.1073969566 * v[2]);
+    double s = cbrt(0.0883024619 * v[0] + 0.2817188376 * v[1] + 0.6299787005 * v[2]);
+    lab[0] = 0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s;
+    lab[1] = 1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s;
+    lab[2] = 0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s;
+}
+
+TEST(svg, colours) {
+    double least = 1, most = 0, a[3], b[3];
+    oklab(vdi_color_sequential(0), a);
+    for (int i = 1; i <= 16; i++) {
+        oklab(vdi_color_sequential(i / 16.0), b);
+        double d = sqrt((a[0] - b[0]) * (a[0] - b[0]) + (a[1] - b[1]) * (a[1] - b[1]) + (a[2] - b[2]) * (a[2] - b[2]));
+        least = fmin(least, d), most = fmax(most, d);
+        CHECK_CLOSE(b[0], 0.97 - 0.74 * i / 16, 0.006);
+        memcpy(a, b, sizeof a);
+    }
+    CHECK(most / least < 1.15, "steps of the scale differ by %g (bytes round)", most / least);
+    for (int i = 0; i <= 10; i++) { /* equally light on both sides of zero */
+        oklab(vdi_color_diverging(i / 10.0), a);
+        oklab(vdi_color_diverging(-i / 10.0), b);
+        CHECK_CLOSE(a[0], b[0], 0.01);
+    }
+    for (int i = 0; i < VDI_COLOR_CATEGORIES; i++)
+        for (int k = 0; k < i; k++) {
+            oklab(vdi_color_category(i), a);
+            oklab(vdi_color_category(k), b);
+            CHECK(fabs(a[0] - b[0]) + fabs(a[1] - b[1]) + fabs(a[2] - b[2]) > 0.1, "%d and %d look alike", i, k);
+        }
+    vdi_rgb nan = vdi_color_sequential(NAN), zero = vdi_color_sequential(-3);
+    CHECK(nan.r == zero.r && nan.g == zero.g && vdi_color_category(-1).r < 256);
+}
+
+/* The PNG that maps are drawn with, unpacked by the inflate of the archives. */
+TEST(svg, png) {
+    vdi_png png;
+    vdi_rgb palette[255];
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_error err;
+    uint8_t row[300];
+    memset(palette, 9, sizeof palette);
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    vdi_png_begin(&png, &w, 300, 5, palette, false);
+    for (int i = 0; i < 5; i++) {
+        memset(row, i * 50, sizeof row);
+        vdi_png_row(&png, row);
+    }
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    const unsigned char *p = (const unsigned char *)b.data, *end = p + b.size;
+    CHECK(memcmp(p, "\x89PNG\r\n\x1a\n", 8) == 0);
+    int chunks = 0;
+    for (p += 8; p + 12 <= end; chunks++) {
+        size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+        if (n + 12 > (size_t)(end - p)) break;
+        uint32_t crc = (uint32_t)p[8 + n] << 24 | (uint32_t)p[9 + n] << 16 | (uint32_t)p[10 + n] << 8 | p[11 + n];
+        CHECK(vdi_crc32(0, p + 4, n + 4) == crc, "CRC of chunk %d", chunks);
+        if (memcmp(p + 4, "IDAT", 4) == 0) {
+            uint32_t s = 1, t = 0;
+            const unsigned char *data = p + 10;
+            for (int i = 0; i < 5; i++, data += 306) {
+                CHECK(data[0] == (i == 4) && data[1] + 256 * data[2] == 301 && data[3] + data[1] == 255 && data[5] == 0 &&
+                      data[6] == i * 50);
+                for (int k = 0; k < 301; k++) s = (s + data[5 + k]) % 65521, t = (t + s) % 65521;
+            }
+            CHECK(data + 4 == p + 8 + n && data[3] == (unsigned char)s && data[0] == (unsigned char)(t >> 8), "Adler-32");
+        }
+        p += 12 + n;
+    }
+    CHECK(chunks == 5 && p == end);
+    vdi_buffer_free(&b);
+}
