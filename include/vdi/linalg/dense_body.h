@@ -82,18 +82,33 @@ VDI_LOCAL VDI_T VDI_PN(vdi__fnma)(VDI_T a, VDI_T b, VDI_T c) {
 #endif
 }
 
+/* rows (4,n) <- columns (n,4), and back, the latter times s */
+VDI_LOCAL void VDI_PN(vdi__columns_to_rows)(size_t n, const VDI_T *column, VDI_T *row, size_t lda) {
+    for (size_t j = 0; j < n; j++) VDI__UNROLL for (size_t r = 0; r < 4; r++) row[r * lda + j] = column[j * lda + r];
+}
+VDI_LOCAL void VDI_PN(vdi__rows_to_columns)(size_t n, const VDI_T *row, VDI_T *column, size_t lda, const VDI_T *s) {
+    const VDI_T s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
+    for (size_t j = 0; j < n; j++, column += lda) {
+        column[0] = s0 * row[j];
+        column[1] = s1 * row[lda + j];
+        column[2] = s2 * row[2 * lda + j];
+        column[3] = s3 * row[3 * lda + j];
+    }
+}
+
 /* A = L L' (diag NULL) or L D L', lower triangle in, L out, zeros above. Returns n, or the row of a pivot that will not do, which
    then stands on the diagonal. While it runs, the upper triangle holds L' row by row, for the lanes; the lower one holds what
    its columns are multiplied with: L, or L D. */
 VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(size_t n, void *a_, size_t lda, void *diag_) {
     VDI_T *a = (VDI_T *)a_, *diag = (VDI_T *)diag_;
     const ptrdiff_t step = (ptrdiff_t)lda;
+    const VDI_T one[4] = {1, 1, 1, 1};
     for (size_t k = 0; k < n; k += 4) {
         const size_t rows = VDI__MIN(4, n - k), next = k + rows;
         VDI_T *row = a + k * lda, block[4][4], inv[4], pivot[4];
-        for (size_t j = k + 1; j < n; j++)
-            for (size_t r = 0; r < rows && k + r < j; r++) row[r * lda + j] = a[j * lda + k + r];
-        VDI_PN(vdi__solve_step)(rows, k, row, step, 1, NULL, a + k, step, rows, block[0], 4);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = r; c < rows; c++) row[r * lda + k + c] = block[r][c] = row[c * lda + k + r];
+        if (k) VDI_PN(vdi__solve_step)(rows, k, row, step, 1, NULL, a + k, step, rows, block[0], 4);
         for (size_t r = 0; r < rows; r++) { /* row r of the block from its diagonal on, by the rows above it */
             for (size_t q = 0; q < r; q++)
                 for (size_t c = r; c < rows; c++) block[r][c] = VDI_PN(vdi__fnma)(row[r * lda + k + q], block[q][c], block[r][c]);
@@ -114,9 +129,9 @@ VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(size_t n, void *a_, size_t lda, v
             }
         }
         if (next == n) break;
-        VDI_PN(vdi__solve_step)(rows, k, row, step, 1, inv, a + next, step, n - next, row + next, step);
-        for (size_t j = next; j < n; j++)
-            for (size_t r = 0; r < rows; r++) a[j * lda + k + r] = diag ? row[r * lda + j] * pivot[r] : row[r * lda + j];
+        VDI_PN(vdi__columns_to_rows)(n - next, a + next * lda + k, row + next, lda);
+        VDI_PN(vdi__solve_step)(4, k, row, step, 1, inv, a + next, step, n - next, row + next, step);
+        VDI_PN(vdi__rows_to_columns)(n - next, row + next, a + next * lda + k, lda, diag ? pivot : one);
     }
     for (size_t i = 0; i < n; i++)
         for (size_t j = i + 1; j < n; j++) {
