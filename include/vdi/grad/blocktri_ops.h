@@ -58,7 +58,7 @@ VDI__DEF vdi_blocktri_var vdi_var_blocktri_factor(vdi_tape *t, vdi_var Dv, vdi_v
     r.factor = vdi_var_none();
     if (!D) return r;
     if (D->ndim != 4 || D->shape[2] != D->shape[3] || D->shape[1] < 1 || D->shape[0] < 1 || D->shape[2] < 1) {
-        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "D is %s, expected (B,T,d,d) with no extent 0", vdi__node_text(D, text));
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: D is %s, expected (B,T,d,d) with no extent 0", where, vdi__node_text(D, text));
         return r;
     }
     if (D->shape[1] > 1) {
@@ -81,7 +81,7 @@ VDI__DEF vdi_blocktri_var vdi_var_blocktri_factor(vdi_tape *t, vdi_var Dv, vdi_v
     p->desc.pool = t->desc.pool;
     size_t size = vdi_blocktri_memsize(&p->desc);
     if (size == SIZE_MAX) {
-        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "D is %s, or a length is outside 0..T", vdi__node_text(D, text));
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%s: D is %s, or a length is outside 0..T", where, vdi__node_text(D, text));
         return r;
     }
     void *mem = vdi__tape_data(t, where, size);

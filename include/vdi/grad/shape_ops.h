@@ -397,6 +397,8 @@ VDI__DEF vdi_var vdi_var_scan(vdi_tape *t, vdi_var av, vdi_var bv, vdi_var cv, i
     vdi__node *b = vdi__arg(t, bv, where), *a = vdi__arg(t, av, where), *c0 = NULL;
     if (!a || !b || !vdi__same_dtype(t, where, a, b) || (axis = vdi__axis(t, where, b, axis)) < 0) return vdi_var_none();
     if (!vdi__same_shape(a, b)) {
+        if (!vdi_tensor_ok(vdi_tensor_broadcast_to(vdi__node_tensor(t, a, NULL), b->ndim, b->shape)))
+            return vdi__shapes_differ(t, where, a, b, "the factor does not broadcast");
         a = vdi__arg(t, vdi_var_broadcast_to(t, av, b->ndim, b->shape), where);
         if (!a) return vdi_var_none();
     }

@@ -146,6 +146,7 @@ typedef struct vdi_custom_desc {
     const vdi_var *input;
     const vdi_tensor *output; /**< shapes and dtypes; with data they are taken as computed (and referenced until reset), else room is made */
     size_t saved_bytes;       /**< memory from forward to backward */
+    size_t scratch_bytes;     /**< the most that a callback takes by vdi_tape_scratch: what a measuring tape counts */
     vdi_custom_fn forward;    /**< NULL if the outputs hold their values already. Not called on a measuring tape */
     vdi_custom_fn backward;   /**< NULL: no gradient flows */
     void *user;
@@ -733,6 +734,11 @@ typedef struct vdi__custom_node {
 
 VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pass; }
 
+VDI__FN vdi_status vdi__custom_measure(vdi_tape *t, const vdi__custom_node *u) {
+    t->phantom += vdi__lines(u->desc.scratch_bytes);
+    return VDI_OK;
+}
+
 VDI__FN void vdi__custom_back(vdi_tape *t, vdi__node *hub) {
     vdi__custom_node *u = (vdi__custom_node *)hub->extra;
     vdi_error err;
@@ -742,10 +748,10 @@ VDI__FN void vdi__custom_back(vdi_tape *t, vdi__node *hub) {
     }
     for (int i = 0; i < u->desc.outputs; i++)
         u->c.dout[i] = u->out[i]->pass == t->pass ? vdi__node_tensor(t, u->out[i], u->out[i]->grad) : vdi__tensor_null();
-    if (t->measure || t->status < 0) return;
+    if (t->status < 0) return;
     vdi__tape_mark m = vdi__scratch_begin(t);
     (void)vdi_text_copy(err.message, sizeof err.message, "the backward callback failed");
-    vdi_status status = u->desc.backward(&u->c, u->desc.user, &err);
+    vdi_status status = t->measure ? vdi__custom_measure(t, u) : u->desc.backward(&u->c, u->desc.user, &err);
     vdi__scratch_end(t, m);
     if (status < 0) (void)vdi_tape_fail(t, status, u->desc.name ? u->desc.name : "vdi_var_custom", "%s", err.message);
 }
@@ -797,10 +803,10 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
         u->c.din[made] = u->c.dout[made] = vdi__tensor_null();
         out[made] = vdi__node_link(t, n, flags, vdi__wake_back);
     }
-    if (desc->forward && !t->measure) {
+    if (desc->forward) {
         vdi__tape_mark m = vdi__scratch_begin(t);
         (void)vdi_text_copy(err.message, sizeof err.message, "the forward callback failed");
-        vdi_status status = desc->forward(&u->c, desc->user, &err);
+        vdi_status status = t->measure ? vdi__custom_measure(t, u) : desc->forward(&u->c, desc->user, &err);
         vdi__scratch_end(t, m);
         if (status < 0) (void)vdi_tape_fail(t, status, where, "%s", err.message);
     }

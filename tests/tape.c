@@ -1,0 +1,295 @@
+/* The tape itself: leaves, accumulation, several backward runs, errors that stay, handles that have gone stale, memory, operations of the user's own. */
+#include "grad_case.h"
+
+static vdi_tape *make(vdi_dtype dtype) {
+    vdi_tape *t;
+    vdi_error err;
+    vdi_tape_desc desc = vdi_tape_desc_defaults();
+    desc.dtype = dtype;
+    CHECK_OK(vdi_tape_create(&desc, &t, &err), err);
+    return t;
+}
+static double grad_at(const vdi_tape *t, vdi_var v, int64_t i) {
+    vdi_tensor g = vdi_tape_grad(t, v);
+    return vdi_tensor_ok(g) ? vdi_dtype_load(g.dtype, g.data, i) : NAN;
+}
+
+TEST(tape, gradients_of_leaves) {
+    vdi_error err;
+    vdi_tape *t = make(VDI_F64);
+    double x[3] = {1, 2, 3}, w[3] = {4, 5, 6}, gw[3] = {100, 100, 100};
+    vdi_tensor xt = vdi_tensor_1d(x, VDI_F64, 3), wt = vdi_tensor_1d(w, VDI_F64, 3), gt = vdi_tensor_1d(gw, VDI_F64, 3);
+    for (int round = 1; round <= 2; round++) { /* a leaf's gradient is added, a variable's is set */
+        vdi_tape_reset(t);
+        vdi_var v = vdi_tape_variable(t, xt), p = vdi_tape_leaf(t, wt, gt), q = vdi_tape_leaf(t, wt, gt); /* one parameter, used twice */
+        vdi_var loss = vdi_var_sum(t, vdi_var_mul(t, vdi_var_mul(t, v, p), q));
+        CHECK_CLOSE(vdi_tape_item(t, loss), 1 * 16 + 2 * 25 + 3 * 36, 0);
+        CHECK_OK(vdi_tape_backward(t, loss), err);
+        for (int i = 0; i < 3; i++) {
+            CHECK_CLOSE(gw[i], 100 + round * 2 * x[i] * w[i], 0);
+            CHECK_CLOSE(grad_at(t, v, i), w[i] * w[i], 0);
+        }
+        CHECK_CLOSE(grad_at(t, loss, 0), 1, 0);
+    }
+    /* several runs over one graph, from several places */
+    vdi_tape_reset(t);
+    vdi_var v = vdi_tape_variable(t, xt), sq = vdi_var_square(t, v), ex = vdi_var_mul_scalar(t, v, 10), a = vdi_var_sum(t, sq), b = vdi_var_sum(t, ex);
+    CHECK_OK(vdi_tape_backward(t, a), err);
+    CHECK_CLOSE(grad_at(t, v, 2), 6, 0);
+    CHECK(!vdi_tensor_ok(vdi_tape_grad(t, ex)), "no gradient came to the other branch");
+    CHECK_OK(vdi_tape_backward(t, b), err);
+    CHECK_CLOSE(grad_at(t, v, 2), 10, 0);
+    CHECK(!vdi_tensor_ok(vdi_tape_grad(t, sq)), "the first run's gradient is gone");
+    vdi_var both[2];
+    vdi_tensor cotangent[2];
+    double three[6] = {3, 0, 3, 0, 3, 0};
+    both[0] = b, both[1] = sq;
+    cotangent[0] = vdi_tape_grad(t, a), cotangent[1] = vdi_tensor_slice(vdi_tensor_1d(three, VDI_F64, 6), 0, 0, 2, 3); /* none: 1; strided */
+    CHECK(!vdi_tensor_ok(cotangent[0]), "a null tensor");
+    CHECK_OK(vdi_tape_backward_many(t, 2, both, cotangent), err);
+    CHECK_CLOSE(grad_at(t, v, 2), 10 + 3 * 6, 0);
+    /* a value made after the loss has no part in it, and constants have no gradient */
+    vdi_var c = vdi_tape_constant(t, xt), late = vdi_var_sum(t, vdi_var_mul(t, c, v));
+    CHECK(!vdi_var_needs_grad(t, c) && vdi_var_needs_grad(t, late), "needs_grad");
+    CHECK_OK(vdi_tape_backward(t, a), err);
+    CHECK_CLOSE(grad_at(t, v, 2), 6, 0);
+    vdi_tape_destroy(t);
+}
+
+TEST(tape, inference_and_freezing) {
+    vdi_error err;
+    vdi_tape *t = make(VDI_F32);
+    float x[2] = {1, 2}, w[2] = {3, 4}, g[2] = {0, 0};
+    vdi_tensor xt = vdi_tensor_1d(x, VDI_F32, 2), wt = vdi_tensor_1d(w, VDI_F32, 2), gt = vdi_tensor_1d(g, VDI_F32, 2);
+    CHECK(!vdi_tape_set_frozen(t, true), "was off");
+    vdi_var v = vdi_tape_variable(t, xt), frozen = vdi_tape_leaf(t, wt, gt);
+    CHECK(vdi_tape_set_frozen(t, false), "was on");
+    CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, vdi_var_mul(t, v, frozen))), err);
+    CHECK(g[0] == 0 && grad_at(t, v, 1) == 4, "a frozen parameter gets nothing, what goes through it does");
+    (void)vdi_tape_set_no_grad(t, true);
+    vdi_tape_reset(t);
+    v = vdi_tape_variable(t, xt);
+    vdi_var y = vdi_var_sum(t, vdi_var_mul(t, v, vdi_tape_leaf(t, wt, gt)));
+    CHECK_CLOSE(vdi_tape_item(t, y), 11, 0);
+    CHECK_FAILS(vdi_tape_backward(t, y), VDI_ERR_STATE);
+    vdi_tape_destroy(t);
+}
+
+TEST(tape, errors) {
+    vdi_error err;
+    vdi_tape *t = make(VDI_F32);
+    float x[12] = {0};
+    int64_t bad_index[2] = {0, 7};
+    vdi_tensor xt = vdi_tensor_2d(x, VDI_F32, 3, 4), wt = vdi_tensor_2d(x, VDI_F32, 3, 2), bt = vdi_tensor_1d(x, VDI_F32, 3);
+    double wide[2] = {1, 2};
+    vdi_tape *other = make(VDI_F32);
+    for (int i = 0; i < 23; i++) {
+        static const struct {
+            vdi_status status;
+            const char *words[3];
+        } want[] = {
+            {VDI_ERR_SHAPE, {"vdi_var_add", "(3,4)", "(3,)"}},
+            {VDI_ERR_SHAPE, {"vdi_var_affine", "(3,4)", "(3,2)"}},
+            {VDI_ERR_SHAPE, {"vdi_var_matmul", "(3,4)", "(3,2)"}},
+            {VDI_ERR_DTYPE, {"vdi_var_mul", "float32", "float64"}},
+            {VDI_ERR_ARGUMENT, {"vdi_var_sum_axis", "axis 2", "(3,4)"}},
+            {VDI_ERR_SHAPE, {"vdi_var_reshape", "(3,4)", "(5,-1)"}},
+            {VDI_ERR_ARGUMENT, {"vdi_var_slice", "(3,4)", "axis 1"}},
+            {VDI_ERR_ARGUMENT, {"index[1] is 7", "0..2", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_concat", "(3,4)", "(3,2)"}},
+            {VDI_ERR_STATE, {"another tape", "", ""}},
+            {VDI_ERR_ARGUMENT, {"null variable", "", ""}},
+            {VDI_ERR_SHAPE, {"vdi_tape_backward", "(3,4)", "scalar"}},
+            {VDI_ERR_STATE, {"depends on no parameter", "", ""}},
+            {VDI_ERR_ARGUMENT, {"packed", "", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_where", "(3,2)", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_cholesky", "(3,4)", "(..., n, n)"}},
+            {VDI_ERR_SHAPE, {"vdi_var_trsm", "(3,4)", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_conv1d", "(3,4)", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_gru", "(3,4)", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_blocktri_factor", "(3,4)", ""}},
+            {VDI_ERR_ARGUMENT, {"no operation 99", "", ""}},
+            {VDI_ERR_SHAPE, {"vdi_var_scan", "(3,4)", ""}},
+            {VDI_ERR_DATA, {"my own 7", "", ""}},
+        };
+        vdi_tape_reset(t);
+        vdi_var a = vdi_tape_variable(t, xt), w = vdi_tape_variable(t, wt), b = vdi_tape_variable(t, bt), none = vdi_var_none(), y = none;
+        vdi_var pair[2];
+        int64_t shape[2] = {5, -1};
+        pair[0] = a, pair[1] = w;
+        switch (i) {
+        case 0: y = vdi_var_add(t, a, b); break;
+        case 1: y = vdi_var_affine(t, a, w, none, VDI_ACT_NONE, 0); break;
+        case 2: y = vdi_var_matmul(t, a, w, 0); break;
+        case 3: y = vdi_var_mul(t, a, vdi_tape_constant(t, vdi_tensor_1d(wide, VDI_F64, 1))); break;
+        case 4: y = vdi_var_sum_axis(t, a, 2, false); break;
+        case 5: y = vdi_var_reshape(t, a, 2, shape); break;
+        case 6: y = vdi_var_slice(t, a, 1, 2, 1, 3); break;
+        case 7: y = vdi_var_gather(t, a, vdi_tensor_1d(bad_index, VDI_I64, 2)); break;
+        case 8: y = vdi_var_concat(t, pair, 2, 0); break;
+        case 9: y = vdi_var_exp(t, vdi_tape_variable(other, xt)); break;
+        case 10: y = vdi_var_exp(t, none); break;
+        case 11: (void)vdi_tape_backward(t, a); break;
+        case 12: (void)vdi_tape_backward(t, vdi_var_sum(t, vdi_tape_constant(t, xt))); break;
+        case 13: y = vdi_tape_constant(t, vdi_tensor_transpose(xt)); break;
+        case 14: y = vdi_var_where(t, w, a, b); break;
+        case 15: y = vdi_var_cholesky(t, a); break;
+        case 16: y = vdi_var_trsm(t, a, w, 0); break;
+        case 17: y = vdi_var_conv1d(t, a, w, none, -1, VDI_ACT_NONE, 0); break;
+        case 18: y = vdi_var_gru(t, a, w, b, none, false); break;
+        case 19: y = vdi_var_blocktri_factor(t, a, w, NULL).factor; break;
+        case 20: y = vdi_var_unary(t, (vdi_unary_op)99, 0, a); break;
+        case 21: y = vdi_var_scan(t, b, a, none, 0); break;
+        default: y = vdi_tape_fail(t, VDI_ERR_DATA, "test", "my own %d", 7); break;
+        }
+        CHECK(!vdi_var_ok(y), "case %d", i);
+        vdi_status status = vdi_tape_status(t, &err);
+        CHECK(status == want[i].status && status == err.status, "case %d: %s: %s", i, vdi_status_name(status), err.message);
+        for (int k = 0; k < 3; k++)
+            if (status < 0) CHECK(strstr(err.message, want[i].words[k]) != NULL, "case %d: \"%s\" lacks \"%s\"", i, err.message, want[i].words[k]);
+        /* everything afterwards does nothing, and the first error stays */
+        vdi_var z = vdi_var_add(t, vdi_var_exp(t, a), vdi_tape_scalar(t, 1));
+        CHECK(!vdi_var_ok(z) && !vdi_tensor_ok(vdi_tape_value(t, a)) && vdi_tape_item(t, z) != vdi_tape_item(t, z), "case %d", i);
+        CHECK(vdi_tape_backward(t, vdi_var_sum(t, z)) == want[i].status && vdi_tape_status(t, NULL) == want[i].status, "case %d", i);
+    }
+    vdi_tape_reset(t);
+    CHECK(vdi_tape_status(t, &err) == VDI_OK, "a reset forgets the error");
+    vdi_var old = vdi_tape_scalar(t, 1);
+    vdi_tape_reset(t);
+    CHECK(!vdi_tensor_ok(vdi_tape_value(t, old)) && vdi_var_ndim(t, old) == -1, "a stale handle");
+    (void)vdi_var_exp(t, old);
+    CHECK(vdi_tape_status(t, &err) == VDI_ERR_STATE, "%s", err.message);
+    vdi_tape_destroy(t), vdi_tape_destroy(other);
+
+    vdi_tape_desc desc = vdi_tape_desc_defaults();
+    desc.dtype = VDI_I64;
+    CHECK(vdi_tape_create(&desc, &t, &err) == VDI_ERR_DTYPE && strstr(err.where, "dtype"), "%s", err.where);
+    desc = vdi_tape_desc_defaults();
+    desc.memory = x, desc.memory_size = sizeof x;
+    CHECK_FAILS(vdi_tape_create(&desc, &t, &err), VDI_ERR_MEMORY);
+    desc.memory_size = 0;
+    CHECK_FAILS(vdi_tape_create(&desc, &t, &err), VDI_ERR_ARGUMENT);
+    vdi_tape_destroy(NULL);
+}
+
+/* Tensors without elements go through everything. */
+TEST(tape, empty) {
+    vdi_error err;
+    vdi_tape *t = make(VDI_F32);
+    float x[4] = {1, 2, 3, 4}, g[4] = {0};
+    vdi_var e = vdi_tape_variable(t, vdi_tensor_2d(NULL, VDI_F32, 0, 4)), w = vdi_tape_leaf(t, vdi_tensor_2d(x, VDI_F32, 4, 1), vdi_tensor_2d(g, VDI_F32, 4, 1));
+    vdi_var y = vdi_var_affine(t, vdi_var_tanh(t, e), w, vdi_var_none(), VDI_ACT_RELU, 0);
+    vdi_var z = vdi_var_add(t, vdi_var_sum(t, y), vdi_var_sum(t, vdi_var_add(t, vdi_var_sum_axis(t, e, 0, false), vdi_tape_scalar(t, 2))));
+    vdi_var parts[2];
+    parts[0] = e, parts[1] = vdi_var_reshape(t, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, 4)), 2, vdi_tensor_2d(x, VDI_F32, 1, 4).shape);
+    z = vdi_var_add(t, z, vdi_var_sum(t, vdi_var_softmax(t, vdi_var_concat(t, parts, 2, 0))));
+    CHECK_OK(vdi_tape_status(t, &err), err);
+    CHECK_CLOSE(vdi_tape_item(t, z), 9, 1e-6);
+    CHECK_OK(vdi_tape_backward(t, z), err);
+    CHECK(g[0] == 0 && g[3] == 0, "no rows, no gradient");
+    vdi_tape_destroy(t);
+}
+
+/* p = x y and q = x / y in one operation of two outputs, with something saved. */
+static int fail_in;
+static vdi_status product_forward(vdi_custom *c, void *user, vdi_error *err) {
+    for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) {
+        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i), y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i);
+        vdi_dtype_store(c->out[0].dtype, c->out[0].data, i, x * y);
+        vdi_dtype_store(c->out[1].dtype, c->out[1].data, i, x / y);
+        ((double *)c->saved)[i] = 1 / y;
+    }
+    ++*(int *)user;
+    return fail_in == 1 ? vdi_error_set(err, VDI_ERR_DATA, "product", "forward says no") : VDI_OK;
+}
+static vdi_status product_backward(vdi_custom *c, void *user, vdi_error *err) {
+    double *scratch = (double *)vdi_tape_scratch(c->tape, 64);
+    if (scratch) scratch[0] = 0;
+    (void)user;
+    for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) {
+        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i), y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i), r = ((double *)c->saved)[i];
+        double p = vdi_tensor_ok(c->dout[0]) ? vdi_dtype_load(c->dout[0].dtype, c->dout[0].data, i) : 0;
+        double q = vdi_tensor_ok(c->dout[1]) ? vdi_dtype_load(c->dout[1].dtype, c->dout[1].data, i) : 0;
+        vdi_tensor dx = c->din[0], dy = c->din[1];
+        if (vdi_tensor_ok(dx)) vdi_dtype_store(dx.dtype, dx.data, i, vdi_dtype_load(dx.dtype, dx.data, i) + p * y + q * r);
+        if (vdi_tensor_ok(dy)) vdi_dtype_store(dy.dtype, dy.data, i, vdi_dtype_load(dy.dtype, dy.data, i) + p * x - q * x * r * r);
+    }
+    return fail_in == 2 ? vdi_error_set(err, VDI_ERR_DATA, "product", "backward says no") : VDI_OK;
+}
+static int forward_calls;
+static vdi_status product(vdi_tape *t, const vdi_var *x, vdi_var *out) {
+    vdi_custom_desc d;
+    vdi_tensor shape[2];
+    memset(&d, 0, sizeof d);
+    shape[0] = shape[1] = vdi_tape_value(t, x[0]);
+    shape[0].data = shape[1].data = NULL;
+    d.name = "product", d.inputs = d.outputs = 2, d.input = x, d.output = shape;
+    d.saved_bytes = (size_t)vdi_tensor_count(shape[0]) * sizeof(double);
+    d.scratch_bytes = 64;
+    d.forward = product_forward, d.backward = product_backward, d.user = &forward_calls;
+    return vdi_var_custom(t, &d, out);
+}
+static vdi_var f_product_both(vdi_tape *t, const vdi_var *x, void *user) {
+    vdi_var y[2];
+    (void)user;
+    (void)product(t, x, y);
+    return vdi_var_add(t, vdi_var_mul(t, y[0], y[1]), vdi_var_mul(t, y[1], x[1]));
+}
+static vdi_var f_product_one(vdi_tape *t, const vdi_var *x, void *user) {
+    vdi_var y[2], pair[2];
+    (void)user;
+    pair[0] = vdi_var_stop_gradient(t, x[0]), pair[1] = x[1];
+    (void)product(t, pair, y);
+    return vdi_var_square(t, vdi_var_add(t, y[1], x[0]));
+}
+
+TEST(tape, operations_of_the_user) {
+    static const grad_case cases[] = {
+        {"custom", f_product_both, 2, {{1, {5}, -2, 2}, {1, {5}, 0.5, 2}}, 0},
+    };
+    vdi_error err;
+    fail_in = 0;
+    case_check(&cases[0]);
+    vdi_tape *t = make(VDI_F64);
+    double x[2] = {3, 5}, y[2] = {2, 4}, given[2] = {6, 20};
+    vdi_var v[2], out[2];
+    v[0] = vdi_tape_variable(t, vdi_tensor_1d(x, VDI_F64, 2)), v[1] = vdi_tape_variable(t, vdi_tensor_1d(y, VDI_F64, 2));
+    CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, f_product_one(t, v, NULL))), err);
+    CHECK_CLOSE(grad_at(t, v[0], 0), 2 * (1.5 + 3), 1e-12);
+    CHECK_CLOSE(grad_at(t, v[1], 0), 2 * (1.5 + 3) * -0.75, 1e-12);
+    /* values that are there already, without a forward callback; and no backward: a constant */
+    vdi_custom_desc d;
+    vdi_tensor there = vdi_tensor_1d(given, VDI_F64, 2);
+    memset(&d, 0, sizeof d);
+    d.inputs = 2, d.outputs = 1, d.input = v, d.output = &there, d.saved_bytes = 0;
+    CHECK_OK(vdi_var_custom(t, &d, out), err);
+    CHECK(vdi_tape_value(t, out[0]).data == given && !vdi_var_needs_grad(t, out[0]), "given values");
+    /* failing callbacks */
+    for (fail_in = 1; fail_in <= 2; fail_in++) {
+        vdi_tape_reset(t);
+        v[0] = vdi_tape_variable(t, vdi_tensor_1d(x, VDI_F64, 2)), v[1] = vdi_tape_variable(t, vdi_tensor_1d(y, VDI_F64, 2));
+        vdi_status status = product(t, v, out);
+        CHECK(status == (fail_in == 1 ? VDI_ERR_DATA : VDI_OK) && vdi_var_ok(out[0]) == (fail_in == 2), "%d", fail_in);
+        CHECK_FAILS(vdi_tape_backward(t, vdi_var_sum(t, out[0])), VDI_ERR_DATA);
+        CHECK(vdi_tape_status(t, &err) < 0 && strstr(err.message, "says no") && !strcmp(err.where, "product"), "%s: %s", err.where, err.message);
+    }
+    fail_in = 0;
+    vdi_tape_destroy(t);
+}
+
+TEST(tape, constants_and_views) {
+    vdi_error err;
+    vdi_tape *t = make(VDI_F32);
+    int16_t counts[6] = {1, 2, 3, 4, 5, 6};
+    vdi_tensor column = vdi_tensor_transpose(vdi_tensor_2d(counts, VDI_I16, 2, 3));
+    vdi_var c = vdi_tape_constant_copy(t, column, VDI_F32);
+    CHECK_OK(vdi_tape_status(t, &err), err);
+    const float *p = (const float *)vdi_tape_value(t, c).data;
+    CHECK(p[0] == 1 && p[1] == 4 && p[2] == 2 && vdi_var_dim(t, c, 0) == 3 && vdi_var_dim(t, c, -1) == 2 && vdi_var_dim(t, c, 2) == -1, "copy");
+    vdi_var row = vdi_var_slice(t, c, 0, 1, 1, 1);
+    CHECK(vdi_tape_value(t, row).data == p + 2, "a slice of the leading axis is a view");
+    int64_t shape[2] = {2, 2};
+    vdi_var f = vdi_tape_full(t, 2, shape, 3);
+    CHECK(((const float *)vdi_tape_value(t, f).data)[3] == 3 && vdi_tape_dtype(t) == VDI_F32 && vdi_tape_pool(t) == NULL, "full");
+    vdi_tape_destroy(t);
+}
