@@ -465,7 +465,7 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
     unsigned freeze = lds->desc.freeze;
     vdi__lds_stats s = vdi__lds_stats_of(lds, data);
     vdi_lds next = vdi__lds_next(lds);
-    double *V = s.nk, *score = data->yd, count = 0, total = 0, explained = 0;
+    double *V = s.nk, *score = data->yd, count = 0;
     vdi_rng rng = vdi_rng_make(seed, 0);
     vdi_rng_fill_normal(&rng, VDI_F64, n * d, V);
     vdi__orthonormalise(n, d, V);
@@ -483,13 +483,11 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
         for (int64_t r = 0; r < rows; r++) q += score[r * d + k] * score[r * d + k];
         scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * data->variance));
         for (int64_t r = 0; r < rows; r++) score[r * d + k] /= scale[k];
-        explained += scale[k] * scale[k];
     }
     for (int64_t j = 0; j < n; j++) {
         double seen = 0, square = lds->desc.diagonal_r ? data->syy[j] : data->syy[j * n + j];
         for (int64_t i = 0; i < data->trials; i++) seen += data->channel_count[i * n + j];
         double variance = seen > 0 ? square / seen : data->variance, share = 0;
-        total += variance;
         for (int64_t k = 0; k < d; k++) share += V[j * d + k] * V[j * d + k] * scale[k] * scale[k];
         if (!(freeze & VDI_LDS_C))
             for (int64_t k = 0; k < d; k++) next.C[j * d + k] = V[j * d + k] * scale[k];
