@@ -45,7 +45,8 @@ static void forward(vdi_dtype dtype) {
         fill(dtype, nx, x), fill(dtype, nw, w), fill(dtype, c.cout, bias), fill(dtype, ny + 1, y);
         const double guard = at(dtype, y, ny);
         if (trial % 5 == 0) vdi_dtype_store(dtype, w, 0, (double)INFINITY); /* padding must not meet it */
-        vdi_conv1d(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, x, w, biased ? bias : NULL, leaky ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE, 0, y);
+        vdi_conv1d(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, x, w, biased ? bias : NULL,
+                   leaky ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE, 0, y);
         size_t wrong = 0;
         for (size_t b = 0; b < c.batch; b++)
             for (size_t t = 0; t < c.t; t++)
@@ -53,15 +54,16 @@ static void forward(vdi_dtype dtype) {
                     double want = biased ? at(dtype, bias, o) : 0;
                     for (size_t j = 0; j < c.width; j++)
                         for (size_t i = 0; i < c.cin && t + j >= c.pad && t + j - c.pad < c.t; i++)
-                            want = chain(dtype, want, at(dtype, x, (b * c.t + t + j - c.pad) * c.cin + i), at(dtype, w, (j * c.cin + i) * c.cout + o));
+                            want = chain(dtype, want, at(dtype, x, (b * c.t + t + j - c.pad) * c.cin + i),
+                                         at(dtype, w, (j * c.cin + i) * c.cout + o));
                     if (leaky && !(want > 0)) want = dtype == VDI_F32 ? (double)((float)want * 0.2f) : want * 0.2;
                     const double got = at(dtype, y, (b * c.t + t) * c.cout + o);
                     if (want - want != 0) wrong += got == got ? got != want : want == want;
                     else if (fused()) wrong += got != want;
                     else wrong += !(fabs(got - want) <= (dtype == VDI_F32 ? 1e-5 : 1e-13));
                 }
-        CHECK(wrong == 0, "%s %s B %zu T %zu cin %zu cout %zu width %zu pad %zu: %zu differ", vdi_simd_name(vdi_simd_active()), vdi_dtype_name(dtype),
-              c.batch, c.t, c.cin, c.cout, c.width, c.pad, wrong);
+        CHECK(wrong == 0, "%s %s B %zu T %zu cin %zu cout %zu width %zu pad %zu: %zu differ", vdi_simd_name(vdi_simd_active()),
+              vdi_dtype_name(dtype), c.batch, c.t, c.cin, c.cout, c.width, c.pad, wrong);
         CHECK(at(dtype, y, ny) == guard, "written past the end");
         free(x), free(w), free(bias), free(y);
     }
@@ -120,7 +122,8 @@ static void gradients(vdi_dtype dtype) {
                     for (size_t b = 0; b < c.batch; b++)
                         for (size_t t = 0; t < c.t; t++)
                             if (t + j >= c.pad && t + j - c.pad < c.t)
-                                want = chain(dtype, want, at(dtype, x, (b * c.t + t + j - c.pad) * c.cin + i), at(dtype, dz, (b * c.t + t) * c.cout + o));
+                                want = chain(dtype, want, at(dtype, x, (b * c.t + t + j - c.pad) * c.cin + i),
+                                             at(dtype, dz, (b * c.t + t) * c.cout + o));
                     wrong += fused() ? at(dtype, dw, e) != want : !(fabs(at(dtype, dw, e) - want) <= near);
                 }
         CHECK(wrong == 0, "%zu elements of dw", wrong);

@@ -26,7 +26,8 @@ static void plain(size_t H, int reverse, const double *xp, const double *w, cons
                     u[gate] = b ? b[gate * H + i] : 0;
                     for (size_t k = 0; k < H && before; k++) u[gate] += before[k] * w[k * 3 * H + gate * H + i];
                 }
-                const double reset = 1 / (1 + exp(-x[i] - u[0])), z = 1 / (1 + exp(-x[H + i] - u[1])), n = tanh(x[2 * H + i] + reset * u[2]);
+                const double reset = 1 / (1 + exp(-x[i] - u[0])), z = 1 / (1 + exp(-x[H + i] - u[1])),
+                             n = tanh(x[2 * H + i] + reset * u[2]);
                 h[(t * B + r) * H + i] = (1 - z) * n + (before ? z * before[i] : 0);
             }
         }
@@ -81,13 +82,16 @@ static void backward(vdi_dtype dtype) {
         double *const p[4] = {xp, w, b, with_h0 ? h0 : NULL};
         double in[4][3 * H_MAX * H_MAX], out[4][3 * H_MAX * H_MAX], h[T * B * H_MAX], gates[T * B * 4 * H_MAX], dh[T * B * H_MAX];
         double *work = calloc(vdi_gru_backward_work(T, B, H), 8);
-        fill(VDI_F64, count[0], xp), fill(VDI_F64, count[1], w), fill(VDI_F64, count[2], b), fill(VDI_F64, count[3], h0), fill(VDI_F64, T * B * H, c);
+        fill(VDI_F64, count[0], xp), fill(VDI_F64, count[1], w), fill(VDI_F64, count[2], b), fill(VDI_F64, count[3], h0),
+            fill(VDI_F64, T * B * H, c);
         const double *from[4] = {xp, w, b, h0};
         for (int a = 0; a < 4; a++)
-            for (size_t i = 0; i < count[a]; i++) vdi_dtype_store(dtype, in[a], (int64_t)i, from[a][i]), vdi_dtype_store(dtype, out[a], (int64_t)i, 1);
+            for (size_t i = 0; i < count[a]; i++)
+                vdi_dtype_store(dtype, in[a], (int64_t)i, from[a][i]), vdi_dtype_store(dtype, out[a], (int64_t)i, 1);
         for (size_t i = 0; i < T * B * H; i++) vdi_dtype_store(dtype, dh, (int64_t)i, c[i]);
         vdi_gru_forward(dtype, T, B, H, reverse, in[0], in[1], in[2], with_h0 ? in[3] : NULL, work, h, gates);
-        vdi_gru_backward(dtype, T, B, H, reverse, in[1], with_h0 ? in[3] : NULL, h, gates, dh, work, out[0], out[1], out[2], with_h0 ? out[3] : NULL);
+        vdi_gru_backward(dtype, T, B, H, reverse, in[1], with_h0 ? in[3] : NULL, h, gates, dh, work, out[0], out[1], out[2],
+                         with_h0 ? out[3] : NULL);
         for (int a = 0; a < 3 + with_h0; a++)
             for (size_t i = 0; i < count[a]; i++) {
                 const double keep = p[a][i], step = 1e-5;

@@ -33,11 +33,11 @@ VDI_API void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, siz
 VDI__FN const void *vdi__const_at(vdi_dtype dtype, const void *p, int64_t i) {
     return (const char *)p + i * (int64_t)vdi_dtype_size(dtype);
 }
-VDI__FN void *vdi__at(vdi_dtype dtype, void *p, int64_t i) { return (char *)p + i * (int64_t)vdi_dtype_size(dtype); }
+VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) { return (char *)p + i * (int64_t)vdi_dtype_size(dtype); }
 
-/* y[t] (+)= sum_j x[t - pad + j] w[j] of one sequence. In the middle, frames pad <= t < T + pad - width + 1, no tap falls on the padding and
-   the convolution is one gemm. The frames at both ends go tap by tap: tap j serves the frames max(0, pad - j) <= t < min(T, T + pad - j),
-   and neighbouring taps that serve the same frames are one gemm. Those frames begin at the bias, which is laid down first. */
+/* y[t] (+)= sum_j x[t - pad + j] w[j] of one sequence. In the middle, frames pad <= t < T + pad - width + 1, no tap falls on the padding
+   and the convolution is one gemm. The frames at both ends go tap by tap: tap j serves the frames max(0, pad - j) <= t < min(T, T + pad -
+   j), and neighbouring taps that serve the same frames are one gemm. Those frames begin at the bias, which is laid down first. */
 typedef struct vdi__conv {
     vdi_dtype dtype;
     int64_t t, cin, cout, width, pad;
@@ -57,7 +57,7 @@ VDI__FN void vdi__conv_rows(const vdi__conv *v, const void *x, void *y, int64_t 
     g.lda = (size_t)v->cin;
     g.b = vdi__const_at(v->dtype, v->w, tap * v->cin * v->cout);
     g.ldb = g.ldc = (size_t)v->cout;
-    g.c = vdi__at(v->dtype, y, from * v->cout);
+    g.c = vdi__offset_ptr(v->dtype, y, from * v->cout);
     g.bias = v->bias;
     if (last) g.act = v->act, g.act_param = v->act_param;
     vdi__kernels_of(v->dtype)->gemm(&g);
@@ -82,7 +82,7 @@ VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, voi
         vdi__conv_rows(v, x, y, start, end, 0, v->width, !v->accumulate, true);
         vdi__conv_edge(v, x, y, end, v->t);
         x = vdi__const_at(v->dtype, x, v->t * v->cin);
-        y = vdi__at(v->dtype, y, v->t * v->cout);
+        y = vdi__offset_ptr(v->dtype, y, v->t * v->cout);
     }
 }
 
@@ -117,7 +117,8 @@ VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, siz
     vdi__conv_run(&v, (int64_t)batch, dz, dx);
 }
 
-/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence a row of X is cut, and is added alone. */
+/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence a row of X is cut, and is added alone.
+ */
 VDI__DEF void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
                                      const void *dz, const void *x, void *dw, void *dbias) {
     const int64_t T = (int64_t)t, pad = (int64_t)pad_left, taps = (int64_t)width, ci = (int64_t)cin, co = (int64_t)cout;
@@ -129,7 +130,7 @@ VDI__DEF void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, si
             if (lo < hi)
                 vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), cout, (size_t)rows,
                          vdi__const_at(dtype, x, (s - pad + lo) * ci), cin, vdi__const_at(dtype, dz, s * co), cout,
-                         vdi__at(dtype, dw, lo * ci * co), cout);
+                         vdi__offset_ptr(dtype, dw, lo * ci * co), cout);
             s += rows;
         }
         if (dbias) vdi__kernels_of(dtype)->sum_rows(t, cout, dz, cout, 1, dbias);

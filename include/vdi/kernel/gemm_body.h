@@ -2,11 +2,12 @@
  *
  * A register tile of MR rows x NV vectors walks over k: per step NV loads of B, MR broadcasts of A, MR * NV FMAs. Around it:
  *   blocks of KC steps of k (C is reloaded, so the chain goes on),
- *   blocks of MC rows, which keep their part of A in the second-level cache,
+ *   blocks of MC rows, so that a part of A is in a near cache when the next panel needs it,
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied to the stack: when it is stored
  *   transposed, when its last vector is cut and masked loads cost, when its rows lie far apart.
  * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few columns is computed turned over,
- * with the lanes across the rows; one with a single row runs over wide panels. docs/gemm.md has the measurements.
+ * with the lanes across the rows; one with a single row runs over wide panels. docs/gemm.md has
+ * the measurements.
  */
 #if VDI_REGISTERS == 32
 #define VDI__MR(nv) ((nv) == 4 ? 6 : 8)
@@ -23,6 +24,8 @@
 #endif
 #define VDI__NR (VDI__NV * VDI_W)
 #define VDI__MC 1024
+/* k-block of a product with few rows: its panel is used once, and should not leave the first-level cache before that */
+#define VDI__KC_FEW 64
 /* Are the last vectors of B loaded through a mask? In a full tile (no register left for the mask on AVX2), and in a small one. */
 #define VDI__MASK_FULL (VDI__ISA == 4)
 #define VDI__MASK_SMALL (VDI__ISA == 4 || VDI__ISA == 3)
@@ -34,17 +37,8 @@
 #define VDI__PREFETCH(p) ((void)0)
 #endif
 #endif
-#ifndef VDI__UNROLL
-#if defined(__clang__)
-#define VDI__UNROLL _Pragma("unroll")
-#elif defined(__GNUC__) && !defined(__TINYC__)
-#define VDI__UNROLL _Pragma("GCC unroll 32")
-#else
-#define VDI__UNROLL
-#endif
-#endif
-
-/* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows repeat the first one and are not stored. */
+/* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows repeat the
+   first one and are not stored. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
     const VDI_T *a[8];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
@@ -63,8 +57,7 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
         }
     }
     if (mr > 4 && t->ahead) /* the rows of C that the next tile will load */
-        for (size_t i = mr; i < 2 * mr; i++)
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
+        for (size_t i = mr; i < 2 * mr; i++) VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
     for (size_t p = t->k; p > 0; p--) {
         VDI__UNROLL for (size_t j = 0; j < nv; j++) v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
         VDI__UNROLL for (size_t i = 0; i < mr; i++) {
@@ -81,7 +74,7 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
     }
 }
 
-#define VDI__TILE(mr, nv, masked) \
+#define VDI__TILE(mr, nv, masked)                                                                                                          \
     VDI_KERNEL void VDI_PN(vdi__tile_##mr##x##nv)(const vdi__tile *t) { VDI_PN(vdi__tile_run)(mr, nv, masked, t); }
 VDI__TILE(1, 1, VDI__MASK_SMALL)
 VDI__TILE(1, 2, VDI__MASK_SMALL)
@@ -164,8 +157,12 @@ VDI_KERNEL void VDI_PN(vdi__pack)(bool turned, size_t steps, size_t cols, const 
         return;
     }
     const size_t whole_cols = cols / VDI_TBLOCK * VDI_TBLOCK, whole_steps = steps / VDI_TBLOCK * VDI_TBLOCK;
-    for (size_t j = 0; j < whole_cols; j += VDI_TBLOCK)
-        for (size_t p = 0; p < whole_steps; p += VDI_TBLOCK) VDI_TRANSPOSE(b + j * ldb + p, ldb, to + p * width + j, width);
+    /* 64 steps at a time: that part of the panel stays in the first-level cache while its lines fill up column by column */
+    for (size_t p0 = 0; p0 < whole_steps; p0 += 64) {
+        const size_t p1 = VDI__MIN(whole_steps, p0 + 64);
+        for (size_t j = 0; j < whole_cols; j += VDI_TBLOCK)
+            for (size_t p = p0; p < p1; p += VDI_TBLOCK) VDI_TRANSPOSE(b + j * ldb + p, ldb, to + p * width + j, width);
+    }
     for (size_t p = whole_steps; p < steps; p++)
         for (size_t j = 0; j < whole_cols; j++) to[p * width + j] = b[j * ldb + p];
     for (size_t j = whole_cols; j < cols; j++)
@@ -178,8 +175,8 @@ VDI_KERNEL void VDI_PN(vdi__pack)(bool turned, size_t steps, size_t cols, const 
 VDI_LOCAL VDI_T *VDI_PN(vdi__aligned)(VDI_T *p) { return p + ((64 - ((uintptr_t)p & 63)) & 63) / sizeof(VDI_T); }
 
 /* At most four columns: C' = B' A', a tile of n rows whose lanes are rows of C. */
-VDI_KERNEL void VDI_PN(vdi__gemm_slim)(const vdi__gemm_args *g) {
-    VDI_T space[VDI__KC * VDI__NR + 64 / sizeof(VDI_T)], out[4 * VDI__NR], *const panel = VDI_PN(vdi__aligned)(space);
+VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__gemm_slim)(const vdi__gemm_args *g) {
+    VDI_T space[VDI__KC_FEW * VDI__NR + 64 / sizeof(VDI_T)], out[4 * VDI__NR], *const panel = VDI_PN(vdi__aligned)(space);
     const VDI_T *a = (const VDI_T *)g->a, *b = (const VDI_T *)g->b, *bias = (const VDI_T *)g->bias;
     VDI_T *c = (VDI_T *)g->c;
     const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0, accumulate = (g->flags & VDI_GEMM_ACC) != 0;
@@ -198,7 +195,7 @@ VDI_KERNEL void VDI_PN(vdi__gemm_slim)(const vdi__gemm_args *g) {
         for (size_t q = 0; q < g->n; q++)
             for (size_t r = 0; r < cols; r++) out[q * VDI__NR + r] = accumulate ? c[r * g->ldc + q] : bias ? bias[q] : 0;
         for (size_t p = 0; p < g->k; p += t.k) {
-            t.k = VDI__MIN(g->k - p, VDI__KC);
+            t.k = VDI__MIN(g->k - p, VDI__KC_FEW);
             t.a = b + p * t.acs;
             if (ta && (VDI__MASK_SMALL || tail == VDI_W)) {
                 t.b = a + p * g->lda + i;
@@ -239,10 +236,12 @@ VDI_KERNEL size_t VDI_PN(vdi__gemm_row)(const vdi__gemm_args *g) {
         else
 #endif
 #if VDI_REGISTERS == 32 || VDI__ISA == 3
-        if (vectors >= 8) nv = 8, run = VDI_PN(vdi__tile_1x8);
+            if (vectors >= 8)
+            nv = 8, run = VDI_PN(vdi__tile_1x8);
         else
 #endif
-        if (vectors >= 4) nv = 4, run = VDI_PN(vdi__tile_1x4);
+            if (vectors >= 4)
+            nv = 4, run = VDI_PN(vdi__tile_1x4);
         else nv = VDI__MIN(vectors, VDI__NV), run = VDI_PN(vdi__tile_for)(1, nv);
         t.cols = VDI__MIN(left, nv * VDI_W);
         t.b = (const VDI_T *)g->b + done;
@@ -255,30 +254,22 @@ VDI_KERNEL size_t VDI_PN(vdi__gemm_row)(const vdi__gemm_args *g) {
     return done;
 }
 
-VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
+/* The general case, for the columns from `start` on. */
+VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__gemm_blocks)(const vdi__gemm_args *g, size_t start) {
     const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0, accumulate = (g->flags & VDI_GEMM_ACC) != 0;
     const VDI_T *bias = accumulate ? NULL : (const VDI_T *)g->bias;
     const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
-    size_t start = 0;
-    if (g->m == 0 || g->n == 0) return;
-    if (g->n <= VDI__MIN(4, VDI_W / 4) && g->m >= VDI_W) {
-        VDI_PN(vdi__gemm_slim)(g);
-        return;
-    }
-    if (g->m == 1 && !tb) {
-        start = VDI_PN(vdi__gemm_row)(g);
-        if (start == g->n) return;
-    }
     VDI_T space[VDI__KC * VDI__NR + 64 / sizeof(VDI_T)], *const panel = VDI_PN(vdi__aligned)(space);
     vdi__tile t;
     t.ars = ars;
     t.acs = acs;
     t.ldc = g->ldc;
     t.ahead = g->m * g->ldc * sizeof(VDI_T) > (size_t)1 << 20;
+    const size_t kc = tb && g->m <= 8 ? VDI__KC_FEW : VDI__KC;
     size_t p = 0;
     do {
-        const bool first = p == 0, last = g->k - p <= VDI__KC;
-        t.k = VDI__MIN(g->k - p, VDI__KC);
+        const bool first = p == 0, last = g->k - p <= kc;
+        t.k = VDI__MIN(g->k - p, kc);
         for (size_t i0 = 0; i0 < g->m; i0 += VDI__MC) {
             const size_t i1 = VDI__MIN(g->m, i0 + VDI__MC);
             const bool far = g->ldb * sizeof(VDI_T) >= 2048 && i1 - i0 >= 32;
@@ -313,8 +304,19 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
                 left -= nv;
             }
         }
-        p += VDI__KC;
+        p += kc;
     } while (p < g->k);
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
+    size_t done = 0;
+    if (g->m == 0 || g->n == 0) return;
+    if (g->n <= VDI__MIN(4, VDI_W / 4) && g->m >= VDI_W) {
+        VDI_PN(vdi__gemm_slim)(g);
+        return;
+    }
+    if (g->m == 1 && !(g->flags & VDI_GEMM_TB)) done = VDI_PN(vdi__gemm_row)(g);
+    if (done < g->n) VDI_PN(vdi__gemm_blocks)(g, done);
 }
 
 VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz) {
@@ -349,6 +351,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, co
 #undef VDI__NV
 #undef VDI__NR
 #undef VDI__KC
+#undef VDI__KC_FEW
 #undef VDI__MC
 #undef VDI__MASK_FULL
 #undef VDI__MASK_SMALL

@@ -1,7 +1,9 @@
 /* kernel/rnn_body.h - the gates of a gated recurrent unit; the products around them are gemm's */
 
-/* h' from xp (rows,3H) and hp = h W + b (rows,3H), whose memory is used up: r, z and n are left in it, or in gates (rows,4H) with h W_n + b_n */
-VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates)(size_t rows, size_t hidden, const void *xp, void *hp, const void *h, void *h_next, void *gates) {
+/* h' from xp (rows,3H) and hp = h W + b (rows,3H), whose memory is used up: r, z and n are left in it, or in gates (rows,4H) with h W_n +
+ * b_n */
+VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates)(size_t rows, size_t hidden, const void *xp, void *hp, const void *h, void *h_next,
+                                              void *gates) {
     const VDI_T *x = (const VDI_T *)xp, *from = (const VDI_T *)h;
     VDI_T *u = (VDI_T *)hp, *to = (VDI_T *)h_next, *keep = (VDI_T *)gates;
     const size_t two = 2 * hidden, last = (hidden - 1) / VDI_W * VDI_W;
@@ -37,10 +39,11 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates)(size_t rows, size_t hidden, const 
     }
 }
 
-/* From dh' (rows,H): dxp (rows,3H) += (da_r, da_z, da_n), dhp (rows,3H) = (da_r, da_z, r da_n), dh (rows,H) = z dh', which the product dhp W'
-   completes. With a for the arguments of the gates: da_n = dh' (1-z) (1-n^2), da_z = dh' (h-n) z (1-z), da_r = da_n (h W_n + b_n) r (1-r). */
-VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates_grad)(size_t rows, size_t hidden, const void *gates, const void *h, const void *dh_next, void *dxp,
-                                                   void *dhp, void *dh) {
+/* From dh' (rows,H): dxp (rows,3H) += (da_r, da_z, da_n), dhp (rows,3H) = (da_r, da_z, r da_n), dh (rows,H) = z dh', which the product dhp
+   W' completes. With a for the arguments of the gates: da_n = dh' (1-z) (1-n^2), da_z = dh' (h-n) z (1-z), da_r = da_n (h W_n + b_n) r
+   (1-r). */
+VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates_grad)(size_t rows, size_t hidden, const void *gates, const void *h, const void *dh_next,
+                                                   void *dxp, void *dhp, void *dh) {
     const VDI_T *g = (const VDI_T *)gates, *from = (const VDI_T *)h, *d = (const VDI_T *)dh_next;
     VDI_T *dx = (VDI_T *)dxp, *du = (VDI_T *)dhp, *to = (VDI_T *)dh;
     const VDI_V one = VDI_VSET1(VDI_C(1));
