@@ -191,6 +191,18 @@ VDI__WIDE float vdi__hmax_avx512_f32(__m512 v) {
 VDI__WIDE double vdi__hmax_avx512_f64(__m512d v) {
     return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
+/* without optimisation these are macros of the compiler's header, which convert a mask to a signed type */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+VDI__WIDE __m512 vdi__getexp_avx512_f32(__m512 v) { return _mm512_maskz_getexp_ps((__mmask16)0xFFFF, v); }
+VDI__WIDE __m512d vdi__getexp_avx512_f64(__m512d v) { return _mm512_maskz_getexp_pd((__mmask8)0xFF, v); }
+VDI__WIDE __m512 vdi__getmant_avx512_f32(__m512 v) {
+    return _mm512_maskz_getmant_ps((__mmask16)0xFFFF, v, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+}
+VDI__WIDE __m512d vdi__getmant_avx512_f64(__m512d v) {
+    return _mm512_maskz_getmant_pd((__mmask8)0xFF, v, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+}
+#pragma GCC diagnostic pop
 #undef VDI__WIDE
 #endif
 
