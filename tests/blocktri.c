@@ -341,3 +341,264 @@ TEST(blocktri, adjoints_by_differences) {
     }
     adjoint_check(5, 7, 4, 1, ALL, 2);
 }
+
+/* What is linear must be so exactly: <xbar, J^{-1} v> = <hbar, v>, and the map from J to the blocks of its inverse has a symmetric derivative. */
+TEST(blocktri, adjoints_by_products) {
+    for (int64_t B = 1; B <= 9; B += 4)
+        for (int64_t d = 1; d <= 7; d += 3) {
+            const int64_t T = 6, dd = d * d, N = B * T * d;
+            batch b;
+            batch_make(&b, VDI_F64, B, T, d, 0, 1.0, NULL);
+            seed_t s = (seed_t)(77 + d + B);
+            double *v = noise(&s, N), *xbar = noise(&s, N), *x = noise(&s, N), *hbar = (double *)make(N, 8), *S = noise(&s, N * d), *O = noise(&s, N * d);
+            double *X = noise(&s, N * d), *Xo = noise(&s, N * d), *Y = noise(&s, N * d), *Yo = noise(&s, N * d);
+            double *XD = (double *)make(N * d, 8), *XE = (double *)make(N * d, 8), *YD = (double *)make(N * d, 8), *YE = (double *)make(N * d, 8);
+            void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
+            double left = 0, right = 0, size = 0;
+            vdi_error err;
+            CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
+            vdi_blocktri_solve(&b.bt, 1, v, x);
+            vdi_blocktri_solve_adjoint(&b.bt, 1, x, xbar, work, hbar, NULL, NULL);
+            for (int64_t i = 0; i < N; i++) left += xbar[i] * x[i], right += hbar[i] * v[i], size += fabs(hbar[i] * v[i]);
+            CHECK(fabs(left - right) <= 1e-13 * size, "solve: %.17g and %.17g", left, right);
+            memset(hbar, 0, (size_t)N * 8);
+            vdi_blocktri_sample(&b.bt, 1, v, x);
+            vdi_blocktri_sample_adjoint(&b.bt, 1, x, xbar, work, hbar, NULL, NULL);
+            left = right = size = 0;
+            for (int64_t i = 0; i < N; i++) left += xbar[i] * x[i], right += hbar[i] * v[i], size += fabs(hbar[i] * v[i]);
+            CHECK(fabs(left - right) <= 1e-13 * size, "sample: %.17g and %.17g", left, right);
+            vdi_blocktri_marginals(&b.bt, S, O);
+            vdi_blocktri_marginals_adjoint(&b.bt, S, O, X, Xo, work, XD, XE);
+            vdi_blocktri_marginals_adjoint(&b.bt, S, O, Y, Yo, work, YD, YE);
+            left = right = size = 0; /* E and O count twice in the inner product of matrices; Xo is half of what stands in each place */
+            for (int64_t i = 0; i < B * T * dd; i++) left += XD[i] * Y[i], right += YD[i] * X[i], size += fabs(XD[i] * Y[i]);
+            for (int64_t i = 0; i < B * (T - 1) * dd; i++) left += XE[i] * Yo[i] / 2, right += YE[i] * Xo[i] / 2, size += fabs(XE[i] * Yo[i]);
+            CHECK(fabs(left - right) <= 1e-12 * size, "marginals: %.17g and %.17g", left, right);
+            batch_free(&b);
+            free(v), free(xbar), free(x), free(hbar), free(S), free(O), free(X), free(Xo), free(Y), free(Yo), free(XD), free(XE), free(YD), free(YE);
+            free(work);
+        }
+}
+
+/* ---- bits --------------------------------------------------------------------------------------------------------------------------- */
+
+/* All outputs of one batch, one after the other. */
+static double *everything(batch *b, int64_t *count) {
+    const int64_t B = b->B, T = b->T, d = b->d, N = B * T * d;
+    double *out = (double *)make(B + 2 * N + 6 * N * d, 8), *at = out, *bars = (double *)make(2 * N * d + 2 * N, 8);
+    void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b->desc), 1);
+    vdi_error err;
+    CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, b->E, &err), err);
+    vdi_blocktri_logdet(&b->bt, at), at += B;
+    vdi_blocktri_solve(&b->bt, 1, b->h, at);
+    vdi_blocktri_sample(&b->bt, 1, b->eps, at + N);
+    double *z = at + N;
+    at += 2 * N;
+    vdi_blocktri_marginals(&b->bt, at, at + N * d);
+    vdi_blocktri_get_factor(&b->bt, at + 2 * N * d, at + 3 * N * d);
+    vdi_blocktri_sample_adjoint(&b->bt, 1, z, b->h, work, NULL, at + 4 * N * d, at + 5 * N * d);
+    vdi_blocktri_marginals_adjoint(&b->bt, at, at + N * d, at, at + N * d, work, at + 4 * N * d, at + 5 * N * d);
+    *count = B + 2 * N + 6 * N * d;
+    free(bars), free(work);
+    return out;
+}
+
+TEST(blocktri, same_bits) {
+    for (int64_t d = 1; d <= 20; d += d < 5 ? 1 : 5)
+        for (int64_t B = 3; B <= 21; B += 9) {
+            vdi_pool *pool = NULL;
+            vdi_error err;
+            batch one, many;
+            int64_t n = 0;
+            CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
+            batch_make(&one, VDI_F64, B, 9, d, 1, 1.0, NULL);
+            batch_make(&many, VDI_F64, B, 9, d, 1, 1.0, pool);
+            double *a = everything(&one, &n), *c = everything(&many, &n);
+            CHECK(memcmp(a, c, (size_t)n * 8) == 0, "threads show in the bits at d %d, trials %d", (int)d, (int)B);
+            /* the same trials in reverse: nobody may notice their neighbours or their lane */
+            const int64_t D = 9 * d * d, E = 8 * d * d;
+            for (int64_t i = 0; i < B; i++) {
+                memcpy((double *)many.D + i * D, (double *)one.D + (B - 1 - i) * D, (size_t)D * 8);
+                memcpy((double *)many.E + i * E, (double *)one.E + (B - 1 - i) * E, (size_t)E * 8);
+                memcpy((double *)many.h + i * 9 * d, (double *)one.h + (B - 1 - i) * 9 * d, (size_t)(9 * d) * 8);
+                memcpy((double *)many.eps + i * 9 * d, (double *)one.eps + (B - 1 - i) * 9 * d, (size_t)(9 * d) * 8);
+                many.lengths[i] = one.lengths[B - 1 - i];
+            }
+            CHECK_OK(vdi_blocktri_init(&many.bt, &many.desc, many.mem, vdi_blocktri_memsize(&many.desc), &err), err);
+            double *r = everything(&many, &n);
+            const int64_t N = B * 9 * d, widths[8] = {1, 9 * d, 9 * d, D, E, D, E, D}, starts[8] = {0, B, B + N, B + 2 * N, B + 2 * N + N * d, B + 2 * N + 2 * N * d,
+                                                                                              B + 2 * N + 3 * N * d, B + 2 * N + 4 * N * d};
+            for (int k = 0; k < 8; k++)
+                for (int64_t i = 0; i < B; i++)
+                    CHECK(memcmp(a + starts[k] + i * widths[k], r + starts[k] + (B - 1 - i) * widths[k], (size_t)widths[k] * 8) == 0,
+                          "output %d of trial %d depends on the batch (d %d, trials %d)", k, (int)i, (int)d, (int)B);
+            free(a), free(c), free(r);
+            batch_free(&one), batch_free(&many);
+            vdi_pool_destroy(pool);
+        }
+}
+
+/* ---- trouble ------------------------------------------------------------------------------------------------------------------------- */
+
+TEST(blocktri, ill_conditioned) {
+    for (int64_t B = 1; B <= 5; B += 4)
+        for (int64_t d = 2; d <= 9; d++) {
+            batch b;
+            batch_make(&b, VDI_F64, B, 6, d, 0, 1.0, NULL);
+            for (int64_t t = 0; t < B * 6; t++) /* J = C J0 C with C from 1 to 1e-6 within each block: condition about 1e12 and more */
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = 0; j < d; j++) {
+                        const double c = pow(10, -6.0 * (double)(i + j) / (double)(d - 1));
+                        ((double *)b.D)[(t * d + i) * d + j] *= c;
+                        if (t % 6 < 5) ((double *)b.E)[((t / 6 * 5 + t % 6) * d + i) * d + j] *= c;
+                    }
+            const int64_t n = 6 * d;
+            for (int64_t i = 0; i < B * n; i++)
+                for (int64_t j = 0; j < n; j++) b.J[i * n + j] *= pow(10, -6.0 * (double)(i % d + j % d) / (double)(d - 1));
+            CHECK(batch_check(&b) < 30, "d %d", (int)d);
+            batch_free(&b);
+        }
+}
+
+TEST(blocktri, not_positive_definite) {
+    for (int64_t B = 1; B <= 11; B += 5)
+        for (int64_t d = 1; d <= 18; d += d < 9 ? 1 : 9)
+            for (int kind = 0; kind < 4; kind++) {
+                const int64_t T = 7, trial = B / 2, block = 4, pivot = d - 1, N = B * T * d;
+                batch b;
+                vdi_error err;
+                char expected[80];
+                batch_make(&b, VDI_F64, B, T, d, 0, 1.0, NULL);
+                double *bad = (double *)b.D + ((trial * T + block) * d + pivot) * d + pivot, kept = *bad;
+                double *x = (double *)make(N, 8), *y = (double *)make(N, 8);
+                CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
+                vdi_blocktri_solve(&b.bt, 1, b.h, x);
+                *bad = kind == 0 ? -100 : kind == 1 ? (double)NAN : kind == 2 ? HUGE_VAL : 0;
+                memset(&err, 0, sizeof err);
+                CHECK_FAILS(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
+                snprintf(expected, sizeof expected, "trial %d, block %d (of 0..%d): pivot %d is ", (int)trial, (int)block, (int)T - 1, (int)pivot);
+                CHECK(strncmp(err.message, expected, strlen(expected)) == 0, "said '%s', not '%s...'", err.message, expected);
+                CHECK(err.status == VDI_ERR_NOT_POSITIVE_DEFINITE && !strcmp(err.where, "vdi_blocktri_factor"), "where is '%s'", err.where);
+                vdi_blocktri_solve(&b.bt, 1, b.h, y);
+                CHECK(y[0] != y[0] && y[N - 1] != y[N - 1], "without a factor the answer is not NaN");
+                *bad = kept; /* and the object is as good as before */
+                CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
+                vdi_blocktri_solve(&b.bt, 1, b.h, y);
+                CHECK(memcmp(x, y, (size_t)N * 8) == 0, "another factor after the failure");
+                free(x), free(y);
+                batch_free(&b);
+            }
+}
+
+TEST(blocktri, bad_descriptions) {
+    vdi_blocktri_desc desc = VDI__ZERO;
+    vdi_blocktri bt;
+    vdi_error err;
+    static double mem[4096];
+    int64_t lengths[2] = {3, 5};
+    desc.dtype = VDI_F64, desc.trials = 2, desc.T = 4, desc.d = 2;
+    const size_t size = vdi_blocktri_memsize(&desc);
+    CHECK(size < sizeof mem, "needs %zu", size);
+    CHECK_FAILS(vdi_blocktri_init(&bt, &desc, mem, size - 1, &err), VDI_ERR_MEMORY);
+    CHECK(strstr(err.message, "are needed") != NULL, "said '%s'", err.message);
+    CHECK_FAILS(vdi_blocktri_init(&bt, &desc, NULL, size, &err), VDI_ERR_MEMORY);
+    CHECK_FAILS(vdi_blocktri_factor(&bt, mem, mem, &err), VDI_ERR_STATE);
+    CHECK_OK(vdi_blocktri_init(&bt, &desc, (char *)mem + 1, size, &err), err); /* any alignment */
+    CHECK_FAILS(vdi_blocktri_factor(&bt, NULL, mem, &err), VDI_ERR_ARGUMENT);
+    CHECK_FAILS(vdi_blocktri_factor(&bt, mem, NULL, &err), VDI_ERR_ARGUMENT);
+    desc.lengths = lengths;
+    CHECK_FAILS(vdi_blocktri_init(&bt, &desc, mem, sizeof mem, &err), VDI_ERR_ARGUMENT);
+    CHECK(strcmp(err.message, "lengths[1] is 5, expected 0 to T = 4") == 0, "said '%s'", err.message);
+    desc.lengths = NULL;
+    for (int k = 0; k < 8; k++) {
+        vdi_blocktri_desc wrong = desc;
+        if (k == 0) wrong.trials = 0;
+        if (k == 1) wrong.T = 0;
+        if (k == 2) wrong.d = 0;
+        if (k == 3) wrong.d = -1;
+        if (k == 4) wrong.T = INT64_MAX;
+        if (k == 5) wrong.trials = INT64_MAX;
+        if (k == 6) wrong.d = INT64_MAX;
+        if (k == 7) wrong.dtype = VDI_I64;
+        CHECK(vdi_blocktri_memsize(&wrong) == SIZE_MAX && vdi_blocktri_adjoint_worksize(&wrong) == SIZE_MAX, "case %d was measured", k);
+        CHECK_FAILS(vdi_blocktri_init(&bt, &wrong, mem, sizeof mem, &err), k == 7 ? VDI_ERR_DTYPE : VDI_ERR_ARGUMENT);
+    }
+}
+
+/* ---- references ---------------------------------------------------------------------------------------------------------------------- */
+
+/* The doubles of a little-endian float64 .npy of version 1. */
+static double *load_npy(const char *name, size_t *count) {
+    char path[128];
+    unsigned char head[10];
+    double *data = NULL;
+    snprintf(path, sizeof path, "data/lds/%s.npy", name);
+    FILE *f = fopen(shared_path(path), "rb");
+    *count = 0;
+    if (f && fread(head, 1, 10, f) == 10) {
+        const long start = 10 + head[8] + 256 * head[9];
+        fseek(f, 0, SEEK_END);
+        *count = (size_t)(ftell(f) - start) / 8;
+        fseek(f, start, SEEK_SET);
+        data = (double *)make((int64_t)*count, 8);
+        *count = fread(data, 8, *count, f);
+    }
+    if (f) fclose(f);
+    return data;
+}
+
+static void compare_reference(const char *set, const char *what, const double *got) {
+    char name[32];
+    size_t n;
+    snprintf(name, sizeof name, "%s_%s", set, what);
+    double *expected = load_npy(name, &n), worst = 0;
+    CHECK(n > 0, "%s is empty", name);
+    for (size_t i = 0; i < n; i++) worst = fmax(worst, fabs(got[i] - expected[i]));
+    CHECK(worst <= 1e-10, "%s is off by %g", name, worst);
+    free(expected);
+}
+
+TEST(blocktri, references) {
+    static const char *const names[] = {"bt1", "bt2", "bt3"};
+    static const int64_t ds[] = {3, 8, 1}, Ts[] = {60, 40, 500};
+    NEED_SHARED("data/lds/bt1_D.npy");
+    for (int k = 0; k < 3; k++)
+        for (int64_t B = 1; B <= 9; B += 8) { /* alone, and nine times the same in lanes */
+            const int64_t T = Ts[k], d = ds[k], D = T * d * d, E = (T - 1) * d * d, n = T * d;
+            static const char *const inputs[] = {"D", "E", "h", "eps"};
+            const int64_t sizes[] = {D, E, n, n};
+            double *in[4], *x = (double *)make(B * n, 8), *z = (double *)make(B * n, 8), ld[9];
+            double *S = (double *)make(B * D, 8), *O = (double *)make(B * D, 8), *L = (double *)make(B * D, 8), *M = (double *)make(B * D, 8);
+            vdi_blocktri_desc desc = VDI__ZERO;
+            vdi_blocktri bt;
+            vdi_error err;
+            for (int i = 0; i < 4; i++) {
+                char name[32];
+                size_t count;
+                snprintf(name, sizeof name, "%s_%s", names[k], inputs[i]);
+                double *one = load_npy(name, &count);
+                CHECK((int64_t)count == sizes[i], "%s holds %zu", name, count);
+                in[i] = (double *)make(B * sizes[i], 8);
+                for (int64_t b = 0; b < B; b++) memcpy(in[i] + b * sizes[i], one, (size_t)sizes[i] * 8);
+                free(one);
+            }
+            desc.dtype = VDI_F64, desc.trials = B, desc.T = T, desc.d = d;
+            const size_t size = vdi_blocktri_memsize(&desc);
+            void *mem = make((int64_t)size, 1);
+            CHECK_OK(vdi_blocktri_init(&bt, &desc, mem, size, &err), err);
+            CHECK_OK(vdi_blocktri_factor(&bt, in[0], in[1], &err), err);
+            vdi_blocktri_get_factor(&bt, L, M);
+            vdi_blocktri_logdet(&bt, ld);
+            vdi_blocktri_solve(&bt, 1, in[2], x);
+            vdi_blocktri_sample(&bt, 1, in[3], z);
+            vdi_blocktri_marginals(&bt, S, O);
+            for (int64_t b = 0; b < B; b += 8) {
+                compare_reference(names[k], "L", L + b * D), compare_reference(names[k], "M", M + b * E);
+                compare_reference(names[k], "S", S + b * D), compare_reference(names[k], "O", O + b * E);
+                compare_reference(names[k], "solve", x + b * n), compare_reference(names[k], "sample", z + b * n);
+                compare_reference(names[k], "logdet", ld + b);
+            }
+            for (int i = 0; i < 4; i++) free(in[i]);
+            free(x), free(z), free(S), free(O), free(L), free(M), free(mem);
+        }
+}

@@ -82,7 +82,7 @@ typedef enum vdi__bt_kind {
     X(blocktri_logs, void, (const void *L, int64_t d, int64_t T, double *sums)) \
     X(blocktri_pack, void, (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst)) \
     X(blocktri_unpack, void, (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used, double scale)) \
-    X(blocktri_turn, void, (int64_t d, const void *src, void *dst)) \
+    X(blocktri_turn, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst)) \
     X(blocktri_add, void, (int64_t n, double scale, const void *src, void *dst)) \
     X(blocktri_matvec, void, (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y)) \
     X(blocktri_map, void, \
@@ -275,6 +275,11 @@ VDI__FN void vdi__bt_open(vdi__bt *g, const vdi_blocktri *bt, int64_t group, int
     g->bt = bt;
     g->k = vdi__linalg_of(bt->dtype);
     g->rows = bt->method != 0;
+#if VDI__HAVE_AVX512 && VDI__HAVE_AVX2
+    /* Rows that fill half a vector are better off in narrower ones: the same bits, and whole stores, which the next load need not wait for. */
+    if (g->rows && (size_t)bt->d * vdi_dtype_size(bt->dtype) <= 32 && vdi_simd_active() == VDI_SIMD_AVX512)
+        g->k = vdi__linalg_tables[VDI_SIMD_AVX2][bt->dtype == VDI_F64];
+#endif
     const int64_t lanes = g->rows ? 1 : vdi__bt_lanes(bt->dtype);
     g->d = bt->d, g->dd = bt->d * bt->d;
     g->r = g->rows ? bt->d : 1, g->c = g->rows ? 1 : bt->d;
@@ -386,7 +391,7 @@ VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, vdi__
 VDI__FN vdi__bt_view vdi__bt_turned(const vdi__bt *g, char *plain, char *buffer) {
     vdi__bt_view v;
     if (g->rows) {
-        g->k->blocktri_turn(g->d, plain, buffer);
+        g->k->blocktri_turn(1, g->d, false, plain, buffer);
         return vdi__bt_plain(g, buffer);
     }
     v.p = plain, v.r = 1, v.c = g->d;
@@ -450,7 +455,7 @@ VDI__FN void vdi__bt_run(vdi__bt_job *job, void *work) {
 
 VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t d = g->d, dd = g->dd, T = g->T;
-    const int64_t chunk = g->rows ? 1 : VDI__MAX((int64_t)1, 64 / dd); /* stays in the first-level cache between packing and use */
+    const int64_t chunk = VDI__MAX((int64_t)1, (g->rows ? 1024 : 64) / dd); /* stays in the first-level cache between packing and use */
     bool good = true;
     vdi__bt_factor f = VDI__ZERO;
     (void)work;
@@ -462,8 +467,9 @@ VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char
         char *L = vdi__bt_block(g, g->L, f.t0), *N = vdi__bt_block(g, g->N, f.t0);
         if (g->rows) {
             const size_t at = (size_t)(g->first * g->bt->T + f.t0), et = (size_t)(g->first * (g->bt->T - 1) + f.t0);
-            g->k->blocktri_turn(d, (const char *)job->in[0] + at * (size_t)dd * g->real, L);
-            if (f.t0 + 1 < T) g->k->blocktri_turn(d, (const char *)job->in[1] + et * (size_t)dd * g->real, N);
+            g->k->blocktri_turn(f.t1 - f.t0, d, true, (const char *)job->in[0] + at * (size_t)dd * g->real, L);
+            if (f.t0 + 1 < T)
+                g->k->blocktri_turn(VDI__MIN(f.t1, T - 1) - f.t0, d, false, (const char *)job->in[1] + et * (size_t)dd * g->real, N);
         } else {
             vdi__bt_fetch(g, job->in[0], 0, 0, dd, f.t0, f.t1 - f.t0, L);
             if (f.t0 + 1 < T) vdi__bt_fetch(g, job->in[1], 0, 1, dd, f.t0, VDI__MIN(f.t1, T - 1) - f.t0, N);

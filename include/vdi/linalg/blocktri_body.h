@@ -28,9 +28,9 @@
 /* Lane j of a vector, in every lane. */
 VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
 #if VDI__ISA == 4 && VDI__REAL == 64
-    return _mm512_permutexvar_pd(_mm512_set1_epi64(j), v);
+    return _mm512_maskz_permutexvar_pd((__mmask8)-1, _mm512_set1_epi64(j), v); /* the plain form makes gcc see uninitialised values */
 #elif VDI__ISA == 4
-    return _mm512_permutexvar_ps(_mm512_set1_epi32(j), v);
+    return _mm512_maskz_permutexvar_ps((__mmask16)-1, _mm512_set1_epi32(j), v);
 #elif VDI__ISA == 3 && VDI__REAL == 64
     return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(v), _mm256_set1_epi64x(2 * j + ((long long)(2 * j + 1) << 32))));
 #elif VDI__ISA == 3
@@ -244,6 +244,49 @@ VDI_KERNEL bool VDI_PN(vdi__bt_diagonal_any)(const vdi__bt_op *o, int w, int mr,
 }
 #undef VDI__BT_CASE
 
+/* One trial, rows of one vector: blocks t0 .. t1 with the pivots' chain as short as it gets. Rows of S (what is left of D_t), of E_t' and
+   of the coming Schur complement stay in registers; per pivot one division, and products that do not wait for it. d is a constant. */
+VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
+    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d, VDI_W));
+    const VDI_V zero = VDI_VZERO(), one = VDI_VSET1(1), inf = VDI_VSET1(VDI_C(HUGE_VAL));
+    VDI_T *schur = (VDI_T *)f->g;
+    VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
+    VDI_V s[8], e[8], p[8], c[8];
+    VDI_M ok = VDI_VGE(zero, zero);
+    VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = f->t0 ? VDI_VLOADT(schur + i * d, tail) : zero;
+    for (int64_t t = f->t0; t < f->t1; t++) {
+        VDI_T *L = (VDI_T *)f->L + t * d * d, *N = (VDI_T *)f->N + t * d * d;
+        VDI__BT_UNROLL for (int i = 0; i < d; i++) {
+            s[i] = VDI_VADD(VDI_VLOADT(L + i * d, tail), p[i]);
+            e[i] = t + 1 < f->T ? VDI_VLOADT(N + i * d, tail) : zero;
+            p[i] = zero;
+        }
+        VDI__BT_UNROLL for (int j = 0; j < d; j++) {
+            const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(s[j], j));
+            ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+            VDI_VSTORE(column[j], e[j]);
+            VDI__BT_UNROLL for (int i = j + 1; i < d; i++) {
+                c[i] = VDI_PN(vdi__bt_lane)(s[j], i);
+                s[i] = VDI_VFNMA(VDI_VMUL(c[i], s[j]), r, s[i]);
+            }
+            if (j + 1 < d) {
+                const VDI_V n = VDI_VMUL(e[j], r);
+                VDI__BT_UNROLL for (int i = j + 1; i < d; i++) e[i] = VDI_VFNMA(c[i], n, e[i]);
+                VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = VDI_VFNMA(VDI_VSET1(column[j][i]), n, p[i]);
+                VDI_VSTORET(N + j * d, tail, n);
+            } else { /* the next block waits for this one */
+                VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = VDI_VFNMA(VDI_VMUL(VDI_VSET1(column[j][i]), e[j]), r, p[i]);
+                if (t + 1 < f->T) VDI_VSTORET(N + j * d, tail, VDI_VMUL(e[j], r));
+            }
+            VDI_VSTORET(L + j * d, tail, VDI_VMUL(s[j], r));
+            VDI_VSTORET(L + j * d + j, VDI_VTAIL(1), r);
+        }
+    }
+    VDI__BT_UNROLL for (int i = 0; i < d; i++) VDI_VSTORET(schur + i * d, tail, p[i]);
+    const VDI_M bad = VDI_MNOT(ok);
+    return !VDI_MANY(bad);
+}
+
 /* Blocks t0 .. t1 of one group: L and N hold D and E on entry (both turned over in rows), the factor on return. */
 VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
     const int64_t d = f->d, u = f->rows ? 1 : VDI__BT_LANES, dd = d * d * u;
@@ -251,6 +294,21 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
     const int panel = f->rows ? VDI__BT_PIVOTS : VDI__BT_MR;
     VDI_T *gl = (VDI_T *)f->g, *gn = gl + dd;
     bool good = true;
+#if VDI_W >= 4
+    if (f->rows && d <= VDI_W) switch (d) {
+        case 1: return VDI_PN(vdi__bt_chain)(1, f);
+        case 2: return VDI_PN(vdi__bt_chain)(2, f);
+        case 3: return VDI_PN(vdi__bt_chain)(3, f);
+        case 4: return VDI_PN(vdi__bt_chain)(4, f);
+#if VDI_W >= 8
+        case 5: return VDI_PN(vdi__bt_chain)(5, f);
+        case 6: return VDI_PN(vdi__bt_chain)(6, f);
+        case 7: return VDI_PN(vdi__bt_chain)(7, f);
+        case 8: return VDI_PN(vdi__bt_chain)(8, f);
+#endif
+        default: break;
+        }
+#endif
     vdi__bt_op l = VDI__ZERO, n = VDI__ZERO;
     l.rows = n.rows = f->rows;
     l.m = l.n = n.m = n.n = d;
@@ -382,15 +440,17 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_unpack)(const void *src, int64_t n, 
     }
 }
 
-/* dst = src turned over, both (d,d). */
-VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t d, const void *src, void *dst) {
-    const VDI_T *x = (const VDI_T *)src;
-    VDI_T *y = (VDI_T *)dst;
+/* dst = src turned over, `count` blocks (d,d); with `lower` only what stands on and under the diagonal of src needs to arrive. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t count, int64_t d, bool lower, const void *src, void *dst) {
     const int64_t full = d - d % VDI_TBLOCK;
-    for (int64_t i = 0; i < full; i += VDI_TBLOCK)
-        for (int64_t j = 0; j < full; j += VDI_TBLOCK) VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = i < full ? full : 0; j < d; j++) y[j * d + i] = x[i * d + j];
+    for (int64_t t = 0; t < count; t++) {
+        const VDI_T *x = (const VDI_T *)src + t * d * d;
+        VDI_T *y = (VDI_T *)dst + t * d * d;
+        for (int64_t i = 0; i < full; i += VDI_TBLOCK)
+            for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK) VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
+        for (int64_t i = 0; full < d && i < d; i++)
+            for (int64_t j = i < full ? full : 0; j < d; j++) y[j * d + i] = x[i * d + j];
+    }
 }
 
 /* Elementwise work on (d,d) blocks, out row-major. Strides as in vdi__bt_op. */
