@@ -243,9 +243,13 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
     for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
         const void *w = vdi__params_at(p, p->values, at);
         squares += vdi_dot(p->dtype, (size_t)n, w, w);
-        if (o->suspect && o->m) squares += 0 * vdi_dot(p->dtype, (size_t)n, vdi__params_at(p, o->m, at), vdi__params_at(p, o->m, at));
-        if (o->suspect && o->v) squares += (double)vdi_count_nonfinite(p->dtype, (size_t)n, vdi__params_at(p, o->v, at)) * INFINITY;
-        if (o->suspect && o->v && vdi_min(p->dtype, (size_t)n, vdi__params_at(p, o->v, at)) < 0) squares = NAN;
+        for (int which = 0; o->suspect && which < 2; which++) {
+            void *block = which ? o->v : o->m;
+            const void *s = block ? vdi__params_at(p, block, at) : NULL;
+            if (!s) continue;
+            if (!which) squares += 0 * vdi_dot(p->dtype, (size_t)n, s, s);
+            else if (vdi_count_nonfinite(p->dtype, (size_t)n, s) || vdi_min(p->dtype, (size_t)n, s) < 0) squares = NAN;
+        }
     }
     if (!(squares - squares == 0))
         return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the parameters, or the optimiser's memory, are not finite", (long long)o->step);
