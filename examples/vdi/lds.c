@@ -177,7 +177,6 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
     return ok;
 }
 
-bool latents_draw(const char *path, const vdi_lds *lds, vdi_lds_data *data, const double *trace, int64_t iterations, vdi_error *err);
 
 static int fit_main(run *r) {
     observations o;

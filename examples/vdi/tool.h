@@ -89,4 +89,7 @@ bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, 
 bool lengths_load(const char *path, int64_t trials, int64_t **out);                        /* NULL path: NULL, all */
 double *doubles(int64_t count);                                                            /* malloc or die cleanly */
 
+/* latents.c */
+bool latents_draw(const char *path, const vdi_lds *lds, vdi_lds_data *data, const double *trace, int64_t iterations, vdi_error *err);
+
 #endif
