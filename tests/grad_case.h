@@ -63,7 +63,8 @@ static vdi_status case_run(const grad_case *c, vdi_tape *t, case_data *d) {
     if (vdi_tape_status(t, NULL) < 0) return vdi_tape_status(t, NULL);
     if (!vdi_tensor_ok(d->y)) d->y = case_tensor(value.dtype, value.ndim, value.shape);
     vdi_tensor cotangent = case_tensor(value.dtype, value.ndim, value.shape);
-    for (int64_t k = 0; k < vdi_tensor_count(cotangent); k++) vdi_dtype_store(cotangent.dtype, cotangent.data, k, sin(1.0 + 3.7 * (double)k));
+    for (int64_t k = 0; k < vdi_tensor_count(cotangent); k++)
+        vdi_dtype_store(cotangent.dtype, cotangent.data, k, sin(1.0 + 3.7 * (double)k));
     vdi_status status = vdi_tape_backward_from(t, y, cotangent);
     if (status >= 0 && !vdi_tape_is_measuring(t)) {
         memcpy(d->y.data, value.data, vdi_tensor_bytes(value));
@@ -184,7 +185,8 @@ static void case_check(const grad_case *c) {
         double tolerance = c->f32_tolerance > 0 ? c->f32_tolerance : 1e-4;
         CHECK(case_distance(a.y, s.y) < tolerance, "%s in float32: value off by %g", c->name, case_distance(a.y, s.y));
         for (int i = 0; i < c->inputs; i++)
-            CHECK(case_distance(a.g[i], s.g[i]) < tolerance, "%s in float32: gradient %d off by %g", c->name, i, case_distance(a.g[i], s.g[i]));
+            CHECK(case_distance(a.g[i], s.g[i]) < tolerance, "%s in float32: gradient %d off by %g", c->name, i,
+                  case_distance(a.g[i], s.g[i]));
     }
     vdi_tape_destroy(t);
     case_free(c, &a), case_free(c, &b), case_free(c, &m), case_free(c, &s);

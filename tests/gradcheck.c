@@ -91,7 +91,9 @@ TEST(gradcheck, memory) {
             memset(&counter, 0, sizeof counter), memset(&d, 0, sizeof d);
             counter.fail_at = k, counter.forever = 1;
             d.fn = linear, d.inputs = 1, d.input = &xt, d.allocator = test_allocator_of(&counter);
-            vdi_status status = which == 0 ? vdi_check_gradient(&d, &r, &err) : which == 1 ? vdi_check_adjoint(&d, &error, &err) : vdi_check_taylor(&d, &error, &err);
+            vdi_status status = which == 0   ? vdi_check_gradient(&d, &r, &err)
+                                : which == 1 ? vdi_check_adjoint(&d, &error, &err)
+                                             : vdi_check_taylor(&d, &error, &err);
             CHECK(status == (counter.requests >= k ? VDI_ERR_MEMORY : VDI_OK), "%ld: %s", k, vdi_status_name(status));
             CHECK(counter.live == 0 && memcmp(x, copy, sizeof x) == 0, "%ld", k);
         }

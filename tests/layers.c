@@ -132,20 +132,24 @@ TEST(layers, densities) {
     vdi_var two = vdi_var_slice(t, y, 0, 0, 1, 2); /* 0 and 1 */
     CHECK_CLOSE(vdi_tape_item(t, vdi_var_sum(t, vdi_var_exp(t, vdi_var_bernoulli_log_prob(t, two, a)))), 1, 1e-14);
     /* the normal in two dimensions against its formula: Sigma = L L' = [0.64 0.4; 0.4 1.94] */
-    vdi_var lp = vdi_var_mvn_log_prob(t, vdi_tape_constant(t, vdi_tensor_1d(point, VDI_F64, 2)), vdi_tape_constant(t, vdi_tensor_1d(zero, VDI_F64, 2)),
+    vdi_var lp = vdi_var_mvn_log_prob(t, vdi_tape_constant(t, vdi_tensor_1d(point, VDI_F64, 2)),
+                                      vdi_tape_constant(t, vdi_tensor_1d(zero, VDI_F64, 2)),
                                       vdi_tape_constant(t, vdi_tensor_2d(lower, VDI_F64, 2, 2)));
     double det = 0.64 * 1.94 - 0.16, q = (1.94 * 0.09 - 2 * 0.4 * 0.3 * -0.7 + 0.64 * 0.49) / det;
     CHECK_CLOSE(vdi_tape_item(t, lp), -0.5 * q - 0.5 * log(det) - VDI_LOG_2PI, 1e-14);
     /* KL against its integral, and of equals 0 */
     vdi_var la = vdi_var_normal_log_prob(t, x, a, b), lb = vdi_var_normal_log_prob(t, x, b, vdi_tape_scalar(t, 0.2));
     vdi_var kl = vdi_var_normal_kl(t, a, b, b, vdi_tape_scalar(t, 0.2));
-    CHECK_CLOSE(vdi_tape_item(t, kl), h * vdi_tape_item(t, vdi_var_sum(t, vdi_var_mul(t, vdi_var_exp(t, la), vdi_var_sub(t, la, lb)))), 1e-10);
+    CHECK_CLOSE(vdi_tape_item(t, kl), h * vdi_tape_item(t, vdi_var_sum(t, vdi_var_mul(t, vdi_var_exp(t, la), vdi_var_sub(t, la, lb)))),
+                1e-10);
     CHECK_CLOSE(vdi_tape_item(t, vdi_var_normal_kl(t, a, b, a, b)), 0, 1e-15);
-    CHECK_CLOSE(vdi_tape_item(t, vdi_var_normal_kl_standard(t, a, b)), vdi_tape_item(t, vdi_var_normal_kl(t, a, b, vdi_tape_scalar(t, 0), vdi_tape_scalar(t, 0))), 1e-15);
+    CHECK_CLOSE(vdi_tape_item(t, vdi_var_normal_kl_standard(t, a, b)),
+                vdi_tape_item(t, vdi_var_normal_kl(t, a, b, vdi_tape_scalar(t, 0), vdi_tape_scalar(t, 0))), 1e-15);
     /* the squashed normal: its density of a = tanh(u) against the change of variables, also far out where 1 - tanh^2 is 0 */
     for (double e = -3; e <= 30; e += 1.5) {
         double one = e, u = 1.3 + exp(-0.4) * e;
-        vdi_var dens, av = vdi_var_tanh_normal_sample(t, vdi_var_unsqueeze(t, a, 0), b, vdi_tape_constant_copy(t, vdi_tensor_1d(&one, VDI_F64, 1), VDI_F64), &dens);
+        vdi_var dens, av = vdi_var_tanh_normal_sample(t, vdi_var_unsqueeze(t, a, 0), b,
+                                                      vdi_tape_constant_copy(t, vdi_tensor_1d(&one, VDI_F64, 1), VDI_F64), &dens);
         double want = -0.5 * e * e + 0.4 - 0.5 * VDI_LOG_2PI + 2 * (log(cosh(u)));
         CHECK_CLOSE(vdi_tape_item(t, dens), want, 1e-11 * fmax(1, fabs(want)));
         CHECK_CLOSE(vdi_tape_item(t, vdi_var_sum(t, av)), tanh(u), 1e-15);

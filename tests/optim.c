@@ -1,4 +1,5 @@
-/* Parameters, initialisers, optimisers, schedules: each rule against the same rule written out, refusal, resumption to the bit, and learning. */
+/* Parameters, initialisers, optimisers, schedules: each rule against the same rule written out, refusal, resumption to the bit, and
+ * learning. */
 #include "check.h"
 
 static vdi_params *make_params(vdi_dtype dtype, uint64_t seed) {
@@ -15,7 +16,8 @@ static vdi_params *make_params(vdi_dtype dtype, uint64_t seed) {
 }
 static void set_grads(vdi_params *p, unsigned long long seed) {
     for (int64_t i = 0; i < p->count; i++)
-        for (int64_t k = 0; k < vdi_tensor_count(p->item[i].grad); k++) vdi_dtype_store(p->dtype, p->item[i].grad.data, k, test_normal(&seed));
+        for (int64_t k = 0; k < vdi_tensor_count(p->item[i].grad); k++)
+            vdi_dtype_store(p->dtype, p->item[i].grad.data, k, test_normal(&seed));
 }
 static double at(vdi_tensor t, int64_t k) { return vdi_dtype_load(t.dtype, t.data, k); }
 
@@ -56,7 +58,8 @@ TEST(optim, initialisers) {
         for (int i = 0; i < 5; i++)
             for (int j = 0; j < 5; j++) {
                 double s = 0;
-                for (int k = 0; k < 12; k++) s += at(p->item[0].value, tall ? k * 5 + i : i * 12 + k) * at(p->item[0].value, tall ? k * 5 + j : j * 12 + k);
+                for (int k = 0; k < 12; k++)
+                    s += at(p->item[0].value, tall ? k * 5 + i : i * 12 + k) * at(p->item[0].value, tall ? k * 5 + j : j * 12 + k);
                 CHECK_CLOSE(s, i == j ? 4 : 0, 1e-13);
             }
         vdi_params_destroy(p);
@@ -203,7 +206,9 @@ TEST(optim, refusal) {
                 if (what == 6 && remembers) vdi_dtype_store(p->dtype, last->tensor.data, 7, INFINITY);
                 if ((what == 5 || what == 6) && !remembers) vdi_dtype_store(p->dtype, p->item[3].grad.data, 0, NAN);
                 size_t used = 0;
-                for (int64_t k = 0; k < s->tensor_count; k++) memcpy(memory + used, s->tensors[k].tensor.data, vdi_tensor_bytes(s->tensors[k].tensor)), used += vdi_tensor_bytes(s->tensors[k].tensor);
+                for (int64_t k = 0; k < s->tensor_count; k++)
+                    memcpy(memory + used, s->tensors[k].tensor.data, vdi_tensor_bytes(s->tensors[k].tensor)),
+                        used += vdi_tensor_bytes(s->tensors[k].tensor);
                 memcpy(kept, p->values, bytes);
                 vdi_status status = vdi_optim_step(o, &err);
                 CHECK(status == VDI_ERR_NUMERIC, "optimiser %zu, %d: %s", i, what, vdi_status_name(status));
@@ -211,7 +216,8 @@ TEST(optim, refusal) {
                 CHECK(memcmp(kept, p->values, bytes) == 0, "optimiser %zu, %d: the parameters have changed", i, what);
                 used = 0;
                 for (int64_t k = 0; k < s->tensor_count; k++) {
-                    CHECK(memcmp(memory + used, s->tensors[k].tensor.data, vdi_tensor_bytes(s->tensors[k].tensor)) == 0, "%s has changed", s->tensors[k].name);
+                    CHECK(memcmp(memory + used, s->tensors[k].tensor.data, vdi_tensor_bytes(s->tensors[k].tensor)) == 0, "%s has changed",
+                          s->tensors[k].name);
                     used += vdi_tensor_bytes(s->tensors[k].tensor);
                 }
                 if (what <= 2) { /* and it goes on */

@@ -1,4 +1,5 @@
-/* The tape itself: leaves, accumulation, several backward runs, errors that stay, handles that have gone stale, memory, operations of the user's own. */
+/* The tape itself: leaves, accumulation, several backward runs, errors that stay, handles that have gone stale, memory, operations of the
+ * user's own. */
 #include "grad_case.h"
 
 static vdi_tape *make(vdi_dtype dtype) {
@@ -33,7 +34,8 @@ TEST(tape, gradients_of_leaves) {
     }
     /* several runs over one graph, from several places */
     vdi_tape_reset(t);
-    vdi_var v = vdi_tape_variable(t, xt), sq = vdi_var_square(t, v), ex = vdi_var_mul_scalar(t, v, 10), a = vdi_var_sum(t, sq), b = vdi_var_sum(t, ex);
+    vdi_var v = vdi_tape_variable(t, xt), sq = vdi_var_square(t, v), ex = vdi_var_mul_scalar(t, v, 10), a = vdi_var_sum(t, sq),
+            b = vdi_var_sum(t, ex);
     CHECK_OK(vdi_tape_backward(t, a), err);
     CHECK_CLOSE(grad_at(t, v, 2), 6, 0);
     CHECK(!vdi_tensor_ok(vdi_tape_grad(t, ex)), "no gradient came to the other branch");
@@ -44,7 +46,8 @@ TEST(tape, gradients_of_leaves) {
     vdi_tensor cotangent[2];
     double three[6] = {3, 0, 3, 0, 3, 0};
     both[0] = b, both[1] = sq;
-    cotangent[0] = vdi_tape_grad(t, a), cotangent[1] = vdi_tensor_slice(vdi_tensor_1d(three, VDI_F64, 6), 0, 0, 2, 3); /* none: 1; strided */
+    cotangent[0] = vdi_tape_grad(t, a),
+    cotangent[1] = vdi_tensor_slice(vdi_tensor_1d(three, VDI_F64, 6), 0, 0, 2, 3); /* none: 1; strided */
     CHECK(!vdi_tensor_ok(cotangent[0]), "a null tensor");
     CHECK_OK(vdi_tape_backward_many(t, 2, both, cotangent), err);
     CHECK_CLOSE(grad_at(t, v, 2), 10 + 3 * 6, 0);
@@ -146,7 +149,8 @@ TEST(tape, errors) {
         vdi_status status = vdi_tape_status(t, &err);
         CHECK(status == want[i].status && status == err.status, "case %d: %s: %s", i, vdi_status_name(status), err.message);
         for (int k = 0; k < 3; k++)
-            if (status < 0) CHECK(strstr(err.message, want[i].words[k]) != NULL, "case %d: \"%s\" lacks \"%s\"", i, err.message, want[i].words[k]);
+            if (status < 0)
+                CHECK(strstr(err.message, want[i].words[k]) != NULL, "case %d: \"%s\" lacks \"%s\"", i, err.message, want[i].words[k]);
         /* everything afterwards does nothing, and the first error stays */
         vdi_var z = vdi_var_add(t, vdi_var_exp(t, a), vdi_tape_scalar(t, 1));
         CHECK(!vdi_var_ok(z) && !vdi_tensor_ok(vdi_tape_value(t, a)) && vdi_tape_item(t, z) != vdi_tape_item(t, z), "case %d", i);
@@ -177,11 +181,13 @@ TEST(tape, empty) {
     vdi_error err;
     vdi_tape *t = make(VDI_F32);
     float x[4] = {1, 2, 3, 4}, g[4] = {0};
-    vdi_var e = vdi_tape_variable(t, vdi_tensor_2d(NULL, VDI_F32, 0, 4)), w = vdi_tape_leaf(t, vdi_tensor_2d(x, VDI_F32, 4, 1), vdi_tensor_2d(g, VDI_F32, 4, 1));
+    vdi_var e = vdi_tape_variable(t, vdi_tensor_2d(NULL, VDI_F32, 0, 4)),
+            w = vdi_tape_leaf(t, vdi_tensor_2d(x, VDI_F32, 4, 1), vdi_tensor_2d(g, VDI_F32, 4, 1));
     vdi_var y = vdi_var_affine(t, vdi_var_tanh(t, e), w, vdi_var_none(), VDI_ACT_RELU, 0);
     vdi_var z = vdi_var_add(t, vdi_var_sum(t, y), vdi_var_sum(t, vdi_var_add(t, vdi_var_sum_axis(t, e, 0, false), vdi_tape_scalar(t, 2))));
     vdi_var parts[2];
-    parts[0] = e, parts[1] = vdi_var_reshape(t, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, 4)), 2, vdi_tensor_2d(x, VDI_F32, 1, 4).shape);
+    parts[0] = e,
+    parts[1] = vdi_var_reshape(t, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, 4)), 2, vdi_tensor_2d(x, VDI_F32, 1, 4).shape);
     z = vdi_var_add(t, z, vdi_var_sum(t, vdi_var_softmax(t, vdi_var_concat(t, parts, 2, 0))));
     CHECK_OK(vdi_tape_status(t, &err), err);
     CHECK_CLOSE(vdi_tape_item(t, z), 9, 1e-6);
@@ -207,7 +213,8 @@ static vdi_status product_backward(vdi_custom *c, void *user, vdi_error *err) {
     if (scratch) scratch[0] = 0;
     (void)user;
     for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) {
-        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i), y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i), r = ((double *)c->saved)[i];
+        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i), y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i),
+               r = ((double *)c->saved)[i];
         double p = vdi_tensor_ok(c->dout[0]) ? vdi_dtype_load(c->dout[0].dtype, c->dout[0].data, i) : 0;
         double q = vdi_tensor_ok(c->dout[1]) ? vdi_dtype_load(c->dout[1].dtype, c->dout[1].data, i) : 0;
         vdi_tensor dx = c->din[0], dy = c->din[1];
@@ -271,7 +278,8 @@ TEST(tape, operations_of_the_user) {
         vdi_status status = product(t, v, out);
         CHECK(status == (fail_in == 1 ? VDI_ERR_DATA : VDI_OK) && vdi_var_ok(out[0]) == (fail_in == 2), "%d", fail_in);
         CHECK_FAILS(vdi_tape_backward(t, vdi_var_sum(t, out[0])), VDI_ERR_DATA);
-        CHECK(vdi_tape_status(t, &err) < 0 && strstr(err.message, "says no") && !strcmp(err.where, "product"), "%s: %s", err.where, err.message);
+        CHECK(vdi_tape_status(t, &err) < 0 && strstr(err.message, "says no") && !strcmp(err.where, "product"), "%s: %s", err.where,
+              err.message);
     }
     fail_in = 0;
     vdi_tape_destroy(t);
@@ -285,7 +293,8 @@ TEST(tape, constants_and_views) {
     vdi_var c = vdi_tape_constant_copy(t, column, VDI_F32);
     CHECK_OK(vdi_tape_status(t, &err), err);
     const float *p = (const float *)vdi_tape_value(t, c).data;
-    CHECK(p[0] == 1 && p[1] == 4 && p[2] == 2 && vdi_var_dim(t, c, 0) == 3 && vdi_var_dim(t, c, -1) == 2 && vdi_var_dim(t, c, 2) == -1, "copy");
+    CHECK(p[0] == 1 && p[1] == 4 && p[2] == 2 && vdi_var_dim(t, c, 0) == 3 && vdi_var_dim(t, c, -1) == 2 && vdi_var_dim(t, c, 2) == -1,
+          "copy");
     vdi_var row = vdi_var_slice(t, c, 0, 1, 1, 1);
     CHECK(vdi_tape_value(t, row).data == p + 2, "a slice of the leading axis is a view");
     int64_t shape[2] = {2, 2};

@@ -64,7 +64,8 @@ VDI__DEF vdi_blocktri_var vdi_var_blocktri_factor(vdi_tape *t, vdi_var Dv, vdi_v
     if (D->shape[1] > 1) {
         E = vdi__arg(t, Ev, where);
         if (!E || !vdi__same_dtype(t, where, D, E)) return r;
-        if (E->ndim != 4 || E->shape[0] != D->shape[0] || E->shape[1] != D->shape[1] - 1 || E->shape[2] != D->shape[2] || E->shape[3] != D->shape[2]) {
+        if (E->ndim != 4 || E->shape[0] != D->shape[0] || E->shape[1] != D->shape[1] - 1 || E->shape[2] != D->shape[2] ||
+            E->shape[3] != D->shape[2]) {
             (void)vdi__shapes_differ(t, where, D, E, "expected D (B,T,d,d) and E (B,T-1,d,d)");
             return r;
         }
@@ -182,8 +183,12 @@ VDI__FN vdi_var vdi__btri_vector(vdi_tape *t, const char *where, vdi_blocktri_va
     return vdi__node_link(t, n, (unsigned)(factor->flags | h->flags), vdi__btri_solve_back);
 }
 
-VDI__DEF vdi_var vdi_var_blocktri_solve(vdi_tape *t, vdi_blocktri_var f, vdi_var h) { return vdi__btri_vector(t, "vdi_var_blocktri_solve", f, h, 0); }
-VDI__DEF vdi_var vdi_var_blocktri_sample(vdi_tape *t, vdi_blocktri_var f, vdi_var eps) { return vdi__btri_vector(t, "vdi_var_blocktri_sample", f, eps, 1); }
+VDI__DEF vdi_var vdi_var_blocktri_solve(vdi_tape *t, vdi_blocktri_var f, vdi_var h) {
+    return vdi__btri_vector(t, "vdi_var_blocktri_solve", f, h, 0);
+}
+VDI__DEF vdi_var vdi_var_blocktri_sample(vdi_tape *t, vdi_blocktri_var f, vdi_var eps) {
+    return vdi__btri_vector(t, "vdi_var_blocktri_sample", f, eps, 1);
+}
 
 VDI__FN void vdi__btri_marginals_back(vdi_tape *t, vdi__node *hub) {
     vdi__btri_node *p = (vdi__btri_node *)hub->extra;
@@ -194,8 +199,8 @@ VDI__FN void vdi__btri_marginals_back(vdi_tape *t, vdi__node *hub) {
     void *S = has_S ? p->S->grad : vdi__tape_data(t, "vdi_var_blocktri_marginals", vdi__node_bytes(p->S));
     if (b.ok && S) {
         if (!has_S) memset(S, 0, vdi__node_bytes(p->S));
-        vdi_blocktri_marginals_adjoint(&f->bt, p->S->value, p->O ? p->O->value : NULL, S, p->O && p->O->pass == t->pass ? p->O->grad : NULL, b.work,
-                                       b.D, b.E);
+        vdi_blocktri_marginals_adjoint(&f->bt, p->S->value, p->O ? p->O->value : NULL, S, p->O && p->O->pass == t->pass ? p->O->grad : NULL,
+                                       b.work, b.D, b.E);
     }
     vdi__scratch_end(t, m);
 }
@@ -244,8 +249,10 @@ VDI__FN void vdi__btri_matvec_back(vdi_tape *t, vdi__node *n) {
                 for (int64_t b = 0; b < B; b++) {
                     int64_t len = p->lengths ? p->lengths[b] : T;
                     for (int64_t k = 0; k < len; k++) {
-                        const real *xs = (const real *)x->value + ((r * B + b) * T + k) * d, *ys = (const real *)n->grad + ((r * B + b) * T + k) * d;
-                        real *Db = gD ? (real *)gD + (b * T + k) * d * d : NULL, *Eb = gE && k + 1 < len ? (real *)gE + (b * (T - 1) + k) * d * d : NULL;
+                        const real *xs = (const real *)x->value + ((r * B + b) * T + k) * d,
+                                   *ys = (const real *)n->grad + ((r * B + b) * T + k) * d;
+                        real *Db = gD ? (real *)gD + (b * T + k) * d * d : NULL,
+                             *Eb = gE && k + 1 < len ? (real *)gE + (b * (T - 1) + k) * d * d : NULL;
                         for (int64_t i = 0; Db && i < d; i++)
                             for (int64_t j = 0; j < d; j++) Db[i * d + j] += (real)0.5 * (ys[i] * xs[j] + xs[i] * ys[j]);
                         for (int64_t i = 0; Eb && i < d; i++)

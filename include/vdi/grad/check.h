@@ -37,12 +37,12 @@ typedef struct vdi_check_desc {
 
 /** What came out. */
 typedef struct vdi_check_report {
-    double worst;           /**< the largest |analytic - numeric| / max(|analytic|, |numeric|, largest gradient / 100) */
-    int64_t checked;        /**< entries compared */
-    int32_t tensor;         /**< where the worst stands: input, or inputs + parameter */
-    int64_t index;          /**< packed index in it */
+    double worst;    /**< the largest |analytic - numeric| / max(|analytic|, |numeric|, largest gradient / 100) */
+    int64_t checked; /**< entries compared */
+    int32_t tensor;  /**< where the worst stands: input, or inputs + parameter */
+    int64_t index;   /**< packed index in it */
     double analytic, numeric;
-    char text[160];         /**< all of that as a sentence */
+    char text[160]; /**< all of that as a sentence */
 } vdi_check_report;
 
 /** Every derivative against a five-point central difference. The status is that of the runs; judge `worst`. */
@@ -123,7 +123,8 @@ VDI__FN vdi_status vdi__check_begin(vdi__check *c, const vdi_check_desc *desc, v
     vdi_tape_desc td = vdi_tape_desc_defaults();
     memset(c, 0, sizeof *c);
     c->desc = desc;
-    if (!desc->fn || desc->inputs < 0 || (desc->inputs && !desc->input)) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "no function, or no inputs");
+    if (!desc->fn || desc->inputs < 0 || (desc->inputs && !desc->input))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "no function, or no inputs");
     for (int i = 0; i < desc->inputs; i++)
         if (desc->input[i].dtype != VDI_F64 || !vdi_tensor_is_contiguous(desc->input[i]))
             return vdi_error_set(err, VDI_ERR_DTYPE, where, "input %d is not packed float64", i);
@@ -151,7 +152,9 @@ VDI__FN void vdi__check_end(vdi__check *c) {
 }
 
 /* Is it a tensor whose derivatives are wanted? */
-VDI__FN bool vdi__check_moves(const vdi__check *c, int i) { return i < c->desc->inputs || !c->desc->params->item[i - c->desc->inputs].frozen; }
+VDI__FN bool vdi__check_moves(const vdi__check *c, int i) {
+    return i < c->desc->inputs || !c->desc->params->item[i - c->desc->inputs].frozen;
+}
 
 /* (-f(2h) + 8 f(h) - 8 f(-h) + f(-2h)) / 12h along a direction: one entry, or v for all of them (then entry is NULL). */
 VDI__FN vdi_status vdi__check_difference(vdi__check *c, double *entry, double h, double *derivative, vdi_error *err) {

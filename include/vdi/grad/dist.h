@@ -13,7 +13,8 @@
 
 /** log N(x; mean, sd^2) from log sd: -1/2 ((x - mean)/sd)^2 - log sd - 1/2 log 2 pi. */
 VDI_API vdi_var vdi_var_normal_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_sd);
-/** log N(x; mean, L L') over the last axis: x, mean (..., n), L (..., n, n) lower with positive diagonal, or (n,n) for all; result (...). */
+/** log N(x; mean, L L') over the last axis: x, mean (..., n), L (..., n, n) lower with positive diagonal, or (n,n) for all; result (...).
+ */
 VDI_API vdi_var vdi_var_mvn_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var L);
 /** log Poisson(y; exp(log_rate)) = y log_rate - exp(log_rate) - log y!. */
 VDI_API vdi_var vdi_var_poisson_log_prob(vdi_tape *t, vdi_var y, vdi_var log_rate);
@@ -51,7 +52,8 @@ VDI__DEF vdi_var vdi_var_mvn_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_
                                                      : vdi_var_trsm(t, L, vdi_var_unsqueeze(t, e, -1), VDI_TRSM_LOWER);
     if (vdi_var_ndim(t, u) > ndim) u = vdi_var_index(t, u, -1, 0);
     vdi_var logdet = vdi_var_sum_axis(t, vdi_var_log(t, vdi_var_diagonal(t, L)), -1, false);
-    return vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_sum_axis(t, vdi_var_square(t, u), -1, false), -0.5, -0.5 * n * VDI_LOG_2PI), logdet);
+    return vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_sum_axis(t, vdi_var_square(t, u), -1, false), -0.5, -0.5 * n * VDI_LOG_2PI),
+                       logdet);
 }
 
 VDI__DEF vdi_var vdi_var_poisson_log_prob(vdi_tape *t, vdi_var y, vdi_var log_rate) {

@@ -103,7 +103,8 @@ VDI__DEF vdi_var vdi_var_affine(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     n->in[0] = x, n->in[1] = w, n->in[2] = b;
     n->op = (uint8_t)act;
     n->p = vdi__act_param(act, act_param);
-    if (!t->measure) vdi_affine((vdi_dtype)n->dtype, m, out, in, x->value, in, w->value, out, b ? b->value : NULL, act, n->p, n->value, out);
+    if (!t->measure)
+        vdi_affine((vdi_dtype)n->dtype, m, out, in, x->value, in, w->value, out, b ? b->value : NULL, act, n->p, n->value, out);
     return vdi__node_link(t, n, (unsigned)(x->flags | w->flags | (b ? b->flags : 0)), vdi__affine_back);
 }
 
@@ -116,7 +117,8 @@ typedef struct vdi__matmul_node {
 } vdi__matmul_node;
 
 /* One product of the batch: a, b, c are the matrices, or their gradients. C += op(A) op(B) and its two adjoints. */
-VDI__FN void vdi__matmul_back_one(vdi_dtype dtype, const vdi__matmul_node *p, const void *a, const void *b, const void *dc, void *da, void *db) {
+VDI__FN void vdi__matmul_back_one(vdi_dtype dtype, const vdi__matmul_node *p, const void *a, const void *b, const void *dc, void *da,
+                                  void *db) {
     int ta = p->flags & VDI_GEMM_TA, tb = p->flags & VDI_GEMM_TB;
     size_t m = p->m, n = p->n, k = p->k, lda = ta ? m : k, ldb = tb ? k : n;
     if (da && !ta) vdi_gemm(dtype, VDI_GEMM_ACC | (tb ? 0 : VDI_GEMM_TB), m, k, n, dc, n, b, ldb, da, lda);
@@ -145,7 +147,8 @@ VDI__FN void vdi__matmul_run(vdi_tape *t, vdi__node *n, void *ga, void *gb, bool
 }
 
 VDI__FN void vdi__matmul_back(vdi_tape *t, vdi__node *n) {
-    void *ga = vdi__wants(n->in[0]) ? vdi__grad_zeroed(t, n->in[0]) : NULL, *gb = vdi__wants(n->in[1]) ? vdi__grad_zeroed(t, n->in[1]) : NULL;
+    void *ga = vdi__wants(n->in[0]) ? vdi__grad_zeroed(t, n->in[0]) : NULL,
+         *gb = vdi__wants(n->in[1]) ? vdi__grad_zeroed(t, n->in[1]) : NULL;
     if (!t->measure && t->status >= 0) vdi__matmul_run(t, n, ga, gb, true);
 }
 
@@ -257,7 +260,7 @@ VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0], *w = n->in[1], *b = n->in[2];
     vdi_dtype dtype = (vdi_dtype)n->dtype;
     size_t batch = (size_t)x->shape[0], time = (size_t)x->shape[1], cin = (size_t)x->shape[2], width = (size_t)w->shape[0],
-           cout = (size_t)w->shape[2], pad = (size_t)*(const int64_t *)n->extra;
+           cout = (size_t)w->shape[2], pad = (size_t) * (const int64_t *)n->extra;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL, *gw = vdi__wants(w) ? vdi__grad_zeroed(t, w) : NULL,
          *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
@@ -282,7 +285,8 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     if (x->ndim != 3) return vdi__shapes_differ(t, where, x, w, "x has to be (batch, time, channels)");
     if (pad_left == -1) pad_left = (width - 1) / 2;
     if (width < 1 || pad_left < 0 || pad_left >= width)
-        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "width is %lld, pad_left %lld, expected 0..width-1", (long long)width, (long long)pad_left);
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "width is %lld, pad_left %lld, expected 0..width-1", (long long)width,
+                             (long long)pad_left);
     shape[0] = x->shape[0], shape[1] = x->shape[1], shape[2] = w->shape[2];
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, 3, shape, true);
     int64_t *keep = n ? (int64_t *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
@@ -293,8 +297,8 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     n->p = vdi__act_param(act, act_param);
     n->extra = keep;
     if (!t->measure)
-        vdi_conv1d((vdi_dtype)n->dtype, (size_t)shape[0], (size_t)shape[1], (size_t)x->shape[2], (size_t)shape[2], (size_t)width, (size_t)pad_left,
-                   x->value, w->value, b ? b->value : NULL, act, n->p, n->value);
+        vdi_conv1d((vdi_dtype)n->dtype, (size_t)shape[0], (size_t)shape[1], (size_t)x->shape[2], (size_t)shape[2], (size_t)width,
+                   (size_t)pad_left, x->value, w->value, b ? b->value : NULL, act, n->p, n->value);
     return vdi__node_link(t, n, (unsigned)(x->flags | w->flags | (b ? b->flags : 0)), vdi__conv1d_back);
 }
 
@@ -320,8 +324,8 @@ VDI__FN void vdi__gru_back(vdi_tape *t, vdi__node *n) {
     if (!t->measure && t->status >= 0) {
         memcpy(dh, n->grad, vdi__node_bytes(n)); /* the kernel uses it up */
         if (!gx) memset(dxp, 0, vdi__node_bytes(p->xp));
-        vdi_gru_backward((vdi_dtype)n->dtype, p->time, p->batch, p->hidden, p->reverse, p->w->value, p->h0 ? p->h0->value : NULL, n->value, p->gates,
-                         dh, work, dxp, gw, gb, gh);
+        vdi_gru_backward((vdi_dtype)n->dtype, p->time, p->batch, p->hidden, p->reverse, p->w->value, p->h0 ? p->h0->value : NULL, n->value,
+                         p->gates, dh, work, dxp, gw, gb, gh);
     }
     vdi__scratch_end(t, m);
 }
@@ -338,7 +342,8 @@ VDI__DEF vdi_var vdi_var_gru(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, vd
     if (vdi_var_ok(hv)) {
         h0 = vdi__arg(t, hv, where);
         if (!h0 || !vdi__same_dtype(t, where, xp, h0)) return vdi_var_none();
-        if (h0->ndim != 2 || h0->shape[0] != shape[1] || h0->shape[1] != shape[2]) return vdi__shapes_differ(t, where, xp, h0, "h0 has to be (B,H)");
+        if (h0->ndim != 2 || h0->shape[0] != shape[1] || h0->shape[1] != shape[2])
+            return vdi__shapes_differ(t, where, xp, h0, "h0 has to be (B,H)");
     }
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)xp->dtype, 3, shape, true);
     vdi__gru_node *p = n ? (vdi__gru_node *)vdi__tape_payload(t, where, sizeof *p) : NULL;
@@ -357,8 +362,8 @@ VDI__DEF vdi_var vdi_var_gru(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, vd
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *work = vdi__tape_data(t, where, p->batch * 3 * p->hidden * size);
     if (work && !t->measure)
-        vdi_gru_forward((vdi_dtype)n->dtype, p->time, p->batch, p->hidden, reverse, xp->value, w->value, b->value, h0 ? h0->value : NULL, work,
-                        n->value, p->gates);
+        vdi_gru_forward((vdi_dtype)n->dtype, p->time, p->batch, p->hidden, reverse, xp->value, w->value, b->value, h0 ? h0->value : NULL,
+                        work, n->value, p->gates);
     vdi__scratch_end(t, m);
     return work ? vdi__node_link(t, n, flags, vdi__gru_back) : vdi_var_none();
 }
@@ -466,7 +471,8 @@ VDI__DEF vdi_var vdi_var_trsm(vdi_tape *t, vdi_var lv, vdi_var bv, int flags) {
     if (!l || !b || !vdi__same_dtype(t, where, l, b)) return vdi_var_none();
     int64_t n = vdi__square_of(t, where, l);
     if (n < 0) return vdi_var_none();
-    bool right = (flags & VDI_TRSM_RIGHT) != 0, fits = b->ndim >= 2 && b->shape[b->ndim - (right ? 1 : 2)] == n && (l->ndim == 2 || l->ndim == b->ndim);
+    bool right = (flags & VDI_TRSM_RIGHT) != 0,
+         fits = b->ndim >= 2 && b->shape[b->ndim - (right ? 1 : 2)] == n && (l->ndim == 2 || l->ndim == b->ndim);
     for (int i = 0; fits && l->ndim > 2 && i < l->ndim - 2; i++) fits = l->shape[i] == b->shape[i];
     if (!fits) return vdi__shapes_differ(t, where, l, b, "L (...,n,n) does not fit B, or their batches differ");
     vdi__node *node = vdi__node_like(t, where, b, true);
@@ -527,8 +533,8 @@ VDI__DEF vdi_var vdi_var_tril(vdi_tape *t, vdi_var xv, bool exp_diagonal) {
 }
 
 /* op 0: (..., n, n) to its diagonal; op 1: the other way. Both are one strided copy. */
-VDI__FN void vdi__diagonal_copy(int dtype, int64_t count, int64_t n, const void *x, int64_t x_n, int64_t x_step, void *y, int64_t y_n, int64_t y_step,
-                                bool add) {
+VDI__FN void vdi__diagonal_copy(int dtype, int64_t count, int64_t n, const void *x, int64_t x_n, int64_t x_step, void *y, int64_t y_n,
+                                int64_t y_step, bool add) {
     VDI__BOTH(dtype, {
         const real *p = (const real *)x;
         real *q = (real *)y;
@@ -563,7 +569,8 @@ VDI__DEF vdi_var vdi_var_diag_embed(vdi_tape *t, vdi_var xv) {
     int64_t shape[VDI_MAX_DIMS + 1];
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x) return vdi_var_none();
-    if (x->ndim < 1 || x->ndim >= VDI_MAX_DIMS) return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%d axes, expected 1..%d", x->ndim, VDI_MAX_DIMS - 1);
+    if (x->ndim < 1 || x->ndim >= VDI_MAX_DIMS)
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%d axes, expected 1..%d", x->ndim, VDI_MAX_DIMS - 1);
     for (int i = 0; i < x->ndim; i++) shape[i] = x->shape[i];
     int64_t n = shape[x->ndim] = shape[x->ndim - 1];
     vdi__node *node = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, x->ndim + 1, shape, true);

@@ -98,15 +98,15 @@ VDI_API vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x);
 #define VDI_GRAD_OPS_C
 
 /* Plain code in both real types: for what no kernel does and no time is spent on. */
-#define VDI__BOTH(dtype_, ...) \
-    do { \
-        if ((dtype_) == VDI_F32) { \
-            typedef float real; \
-            __VA_ARGS__ \
-        } else { \
-            typedef double real; \
-            __VA_ARGS__ \
-        } \
+#define VDI__BOTH(dtype_, ...)                                                                                                             \
+    do {                                                                                                                                   \
+        if ((dtype_) == VDI_F32) {                                                                                                         \
+            typedef float real;                                                                                                            \
+            __VA_ARGS__                                                                                                                    \
+        } else {                                                                                                                           \
+            typedef double real;                                                                                                           \
+            __VA_ARGS__                                                                                                                    \
+        }                                                                                                                                  \
     } while (0)
 
 /* One element of either type, for kernels that take a step of 0. */
@@ -342,8 +342,8 @@ static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {"vdi_var_add",  
                                                                 "vdi_var_maximum", "vdi_var_minimum", "vdi_var_pow"};
 
 /* One row of the full cotangent of argument `side`, into g. */
-VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side, int64_t count, const void *a, int as, const void *b, int bs,
-                             const void *y, const void *dy, void *g) {
+VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side, int64_t count, const void *a, int as, const void *b,
+                             int bs, const void *y, const void *dy, void *g) {
     size_t n = (size_t)count;
     switch (op) {
     case VDI_ADD: k->axpby(n, 1, dy, 0, g); break;
@@ -550,7 +550,8 @@ VDI__FN void vdi__pick_back(vdi_tape *t, vdi__node *n) {
         void *g = vdi__grad_zeroed(t, p->in[j]);
         if (!g || t->measure) continue;
         for (int64_t r = 0; r < p->rows; r++)
-            if (p->index[r] == j) t->k[n->dtype]->axpby((size_t)p->cols, 1, vdi__elem(n, n->grad, r * p->cols), 1, vdi__elem(n, g, r * p->cols));
+            if (p->index[r] == j)
+                t->k[n->dtype]->axpby((size_t)p->cols, 1, vdi__elem(n, n->grad, r * p->cols), 1, vdi__elem(n, g, r * p->cols));
     }
 }
 
@@ -609,7 +610,8 @@ VDI__DEF vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_
         for (int64_t r = 0; r < p->rows; r++) {
             int64_t j = ((const int64_t *)index.data)[r];
             if (j < 0 || j >= count)
-                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "index[%lld] is %lld, expected 0..%d", (long long)r, (long long)j, count - 1);
+                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "index[%lld] is %lld, expected 0..%d", (long long)r, (long long)j,
+                                     count - 1);
             p->index[r] = (int32_t)j;
         }
     return vdi__pick_run(t, n, flags);
@@ -730,8 +732,12 @@ VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int ax
     return vdi__node_link(t, n, x->flags, vdi__sum_axis_back);
 }
 
-VDI__DEF vdi_var vdi_var_sum_axis(vdi_tape *t, vdi_var x, int axis, bool keep) { return vdi__sum_axis(t, "vdi_var_sum_axis", x, axis, keep, false); }
-VDI__DEF vdi_var vdi_var_mean_axis(vdi_tape *t, vdi_var x, int axis, bool keep) { return vdi__sum_axis(t, "vdi_var_mean_axis", x, axis, keep, true); }
+VDI__DEF vdi_var vdi_var_sum_axis(vdi_tape *t, vdi_var x, int axis, bool keep) {
+    return vdi__sum_axis(t, "vdi_var_sum_axis", x, axis, keep, false);
+}
+VDI__DEF vdi_var vdi_var_mean_axis(vdi_tape *t, vdi_var x, int axis, bool keep) {
+    return vdi__sum_axis(t, "vdi_var_mean_axis", x, axis, keep, true);
+}
 
 VDI__FN void vdi__extreme_back(vdi_tape *t, vdi__node *n) {
     const vdi__reduce_node *r = (const vdi__reduce_node *)n->extra;
@@ -747,7 +753,8 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
     char text[VDI_SHAPE_TEXT];
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
-    if (x->shape[axis] == 0) return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: axis %d of shape %s is empty", where, axis, vdi__node_text(x, text));
+    if (x->shape[axis] == 0)
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: axis %d of shape %s is empty", where, axis, vdi__node_text(x, text));
     vdi__node *n = vdi__reduced(t, where, x, axis, keep);
     vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
     if (!r) return vdi_var_none();
@@ -769,8 +776,12 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
     return vdi__node_link(t, n, x->flags, vdi__extreme_back);
 }
 
-VDI__DEF vdi_var vdi_var_max_axis(vdi_tape *t, vdi_var x, int axis, bool keep) { return vdi__extreme(t, "vdi_var_max_axis", x, axis, keep, 1); }
-VDI__DEF vdi_var vdi_var_min_axis(vdi_tape *t, vdi_var x, int axis, bool keep) { return vdi__extreme(t, "vdi_var_min_axis", x, axis, keep, -1); }
+VDI__DEF vdi_var vdi_var_max_axis(vdi_tape *t, vdi_var x, int axis, bool keep) {
+    return vdi__extreme(t, "vdi_var_max_axis", x, axis, keep, 1);
+}
+VDI__DEF vdi_var vdi_var_min_axis(vdi_tape *t, vdi_var x, int axis, bool keep) {
+    return vdi__extreme(t, "vdi_var_min_axis", x, axis, keep, -1);
+}
 
 /* dx += dy exp(x - y): rows of the reduced axis where it is the last, else rows of what lies behind it. */
 VDI__FN void vdi__logsumexp_back(vdi_tape *t, vdi__node *n) {
@@ -846,7 +857,8 @@ VDI__FN void vdi__dot_back(vdi_tape *t, vdi__node *n) {
         void *g = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
         if (!g || t->measure) continue;
         for (int64_t r = 0; r < n->count; r++)
-            t->k[n->dtype]->muladd((size_t)cols, vdi__elem(x, other->value, r * cols), 1, vdi__elem(n, n->grad, r), 0, vdi__elem(x, g, r * cols));
+            t->k[n->dtype]->muladd((size_t)cols, vdi__elem(x, other->value, r * cols), 1, vdi__elem(n, n->grad, r), 0,
+                                   vdi__elem(x, g, r * cols));
     }
 }
 
@@ -861,7 +873,8 @@ VDI__DEF vdi_var vdi_var_dot(vdi_tape *t, vdi_var av, vdi_var bv) {
     int64_t cols = a->shape[a->ndim - 1];
     if (!t->measure)
         for (int64_t r = 0; r < n->count; r++)
-            vdi__put(n->dtype, vdi__elem(n, n->value, r), t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols), vdi__elem(b, b->value, r * cols)));
+            vdi__put(n->dtype, vdi__elem(n, n->value, r),
+                     t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols), vdi__elem(b, b->value, r * cols)));
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__dot_back);
 }
 

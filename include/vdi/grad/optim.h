@@ -38,9 +38,9 @@ typedef struct vdi_schedule {
     vdi_schedule_kind kind;
     int64_t warmup; /**< steps of a linear rise from 0; the other rule starts after them */
     int64_t steps;
-    int64_t every;  /**< default 1 */
-    double factor;  /**< default 1 */
-    double last;    /**< the last factor of COSINE and LINEAR */
+    int64_t every; /**< default 1 */
+    double factor; /**< default 1 */
+    double last;   /**< the last factor of COSINE and LINEAR */
 } vdi_schedule;
 /** The factor at step 0, 1, ... */
 VDI_API double vdi_schedule_factor(const vdi_schedule *s, int64_t step);
@@ -54,7 +54,7 @@ typedef struct vdi_optim_desc {
     double momentum;     /**< RMSprop and SGD; default 0 */
     double eps;          /**< default 1e-8 */
     double weight_decay;
-    double clip_norm;    /**< gradients longer than this are scaled down to it; 0: never */
+    double clip_norm; /**< gradients longer than this are scaled down to it; 0: never */
     vdi_schedule schedule;
 } vdi_optim_desc;
 VDI_API vdi_optim_desc vdi_optim_desc_defaults(void);
@@ -63,7 +63,8 @@ VDI_API vdi_status vdi_optim_desc_check(const vdi_optim_desc *desc, vdi_error *e
 
 typedef struct vdi_optim vdi_optim;
 /** An optimiser of `params`, which have to outlive it. `desc` NULL is all defaults. */
-VDI_API VDI_NODISCARD vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *params, const vdi_allocator *a, vdi_optim **out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *params, const vdi_allocator *a, vdi_optim **out,
+                                                  vdi_error *err);
 VDI_API void vdi_optim_destroy(vdi_optim *o);
 /** One step along the gradients that stand in the parameters. VDI_ERR_NUMERIC if it is refused. */
 VDI_API VDI_NODISCARD vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err);
@@ -155,7 +156,8 @@ VDI__DEF vdi_status vdi_optim_desc_check(const vdi_optim_desc *desc, vdi_error *
 VDI__FN bool vdi__optim_uses_m(const vdi_optim_desc *d) { return d->kind <= VDI_OPTIM_ADAMW || d->momentum > 0; }
 VDI__FN bool vdi__optim_uses_v(const vdi_optim_desc *d) { return d->kind != VDI_OPTIM_SGD; }
 
-VDI__DEF vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *params, const vdi_allocator *a, vdi_optim **out, vdi_error *err) {
+VDI__DEF vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *params, const vdi_allocator *a, vdi_optim **out,
+                                     vdi_error *err) {
     vdi_optim_desc d = vdi__optim_filled(desc);
     *out = NULL;
     vdi_status status = vdi_optim_desc_check(&d, err);
@@ -170,12 +172,13 @@ VDI__DEF vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *par
         o->allocator = vdi_allocator_defaults(a);
         o->m = um ? vdi_alloc(a, bytes) : NULL;
         o->v = uv ? vdi_alloc(a, bytes) : NULL;
-        o->name = (char(*)[VDI_PARAM_NAME + 8])vdi_alloc(a, names * sizeof *o->name);
+        o->name = (char(*)[VDI_PARAM_NAME + 8]) vdi_alloc(a, names * sizeof *o->name);
         o->state.tensors = (vdi_named_tensor *)vdi_alloc(a, (names + 1) * sizeof *o->state.tensors);
     }
     if (!o || (um && !o->m) || (uv && !o->v) || !o->name || !o->state.tensors) {
         vdi_optim_destroy(o);
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_optim_create", "no memory for the state of %lld parameters", (long long)params->total);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_optim_create", "no memory for the state of %lld parameters",
+                             (long long)params->total);
     }
     for (int which = 0; which < 2; which++) {
         char *block = (char *)(which ? o->v : o->m);
@@ -235,8 +238,8 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
         for (int64_t i = 0; i < p->count; i++) {
             double bad = (double)vdi_count_nonfinite(p->dtype, (size_t)vdi_tensor_count(p->item[i].grad), p->item[i].grad.data);
             if (bad > 0 && !p->item[i].frozen)
-                return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the gradient of \"%s\" holds %g numbers that are not finite", (long long)o->step,
-                                     p->item[i].name, bad);
+                return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the gradient of \"%s\" holds %g numbers that are not finite",
+                                     (long long)o->step, p->item[i].name, bad);
         }
         return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the norm of the gradient overflows", (long long)o->step);
     }
@@ -252,7 +255,8 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
         }
     }
     if (!(squares - squares == 0))
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the parameters, or the optimiser's memory, are not finite", (long long)o->step);
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the parameters, or the optimiser's memory, are not finite",
+                             (long long)o->step);
     /* |m| / sqrt(v) <= (1-b1) / sqrt((1-b2)(1 - b1^2/b2)) for Adam, without a bound if b1^2 >= b2; 1/sqrt(1-rho) for RMSprop */
     const vdi_optim_desc *d = &o->desc;
     if (d->kind == VDI_OPTIM_SGD) reach = 1e18 < o->norm ? INFINITY : o->norm / (1 - d->momentum);
@@ -260,7 +264,8 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
     else reach = d->beta1 * d->beta1 < d->beta2 ? 1 / sqrt((1 - d->beta2) * (1 - d->beta1 * d->beta1 / d->beta2)) : 1e9;
     reach = rate * reach + rate * d->weight_decay * sqrt(squares);
     if (!(reach < 1e18) || !(rate * d->weight_decay <= 1))
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: a step of rate %g would leave the finite numbers", (long long)o->step, rate);
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: a step of rate %g would leave the finite numbers", (long long)o->step,
+                             rate);
     o->suspect = false;
     return VDI_OK;
 }

@@ -70,8 +70,8 @@ typedef struct vdi_params {
 } vdi_params;
 
 /** Make a set; `a` NULL is malloc. `rng` may be NULL if no initialiser is random. The values are drawn in the order of the list. */
-VDI_API VDI_NODISCARD vdi_status vdi_params_create(const vdi_param_desc *list, int64_t count, vdi_dtype dtype, const vdi_allocator *a, vdi_rng *rng,
-                                                   vdi_params **out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_params_create(const vdi_param_desc *list, int64_t count, vdi_dtype dtype, const vdi_allocator *a,
+                                                   vdi_rng *rng, vdi_params **out, vdi_error *err);
 /** A set that shares the values of `base` and has gradients of its own: one for each thread. `base` has to outlive it. */
 VDI_API VDI_NODISCARD vdi_status vdi_params_share(const vdi_params *base, const vdi_allocator *a, vdi_params **out, vdi_error *err);
 VDI_API void vdi_params_destroy(vdi_params *p);
@@ -127,7 +127,8 @@ VDI__FN vdi_status vdi__init_orthogonal(vdi_tensor w, double scale, vdi_rng *rng
         double *v = q + i * length, norm;
         vdi_rng_fill_normal(rng, VDI_F64, length, v);
         for (int twice = 0; twice < 2; twice++) {
-            for (int64_t j = 0; j < i; j++) vdi_axpby(VDI_F64, (size_t)length, -vdi_dot(VDI_F64, (size_t)length, v, q + j * length), q + j * length, 1, v);
+            for (int64_t j = 0; j < i; j++)
+                vdi_axpby(VDI_F64, (size_t)length, -vdi_dot(VDI_F64, (size_t)length, v, q + j * length), q + j * length, 1, v);
             norm = sqrt(vdi_dot(VDI_F64, (size_t)length, v, v));
             vdi_axpby(VDI_F64, (size_t)length, norm > 0 ? 1 / norm : 0, v, 0, v);
         }
@@ -238,8 +239,8 @@ VDI__DEF vdi_status vdi_params_create(const vdi_param_desc *list, int64_t count,
     static const char where[] = "vdi_params_create";
     *out = NULL;
     if (count < 0 || (count && !list) || !vdi_dtype_is_real(dtype))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%lld parameters of %s: expected a list, of float32 or float64", (long long)count,
-                             vdi_dtype_name(dtype));
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%lld parameters of %s: expected a list, of float32 or float64",
+                             (long long)count, vdi_dtype_name(dtype));
     vdi_params *p = vdi__params_new(count, dtype, a);
     if (!p) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %lld parameters", (long long)count);
     vdi_status status = VDI_OK;
@@ -248,9 +249,11 @@ VDI__DEF vdi_status vdi_params_create(const vdi_param_desc *list, int64_t count,
         (void)vdi_text_copy(q->name, sizeof q->name, list[i].name);
         q->frozen = list[i].frozen;
         q->value = vdi_tensor_view(NULL, dtype, list[i].ndim, list[i].shape);
-        if (!vdi_tensor_ok(q->value)) status = vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: a shape of %d axes is out of range", q->name, list[i].ndim);
+        if (!vdi_tensor_ok(q->value))
+            status = vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: a shape of %d axes is out of range", q->name, list[i].ndim);
         for (int64_t j = 0; j < i && status >= 0; j++)
-            if (!strcmp(p->item[j].name, q->name)) status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "two parameters are called \"%s\"", q->name);
+            if (!strcmp(p->item[j].name, q->name))
+                status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "two parameters are called \"%s\"", q->name);
     }
     if (status >= 0) status = vdi__params_place(p, where, err);
     if (status >= 0) status = vdi_params_init(p, list, rng, err);

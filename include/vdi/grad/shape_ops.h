@@ -52,7 +52,8 @@ VDI__DEF vdi_var vdi_var_reshape(vdi_tape *t, vdi_var xv, int ndim, const int64_
         vdi_tensor wanted = vdi__tensor_null();
         wanted.ndim = VDI__MAX(0, VDI__MIN(ndim, VDI_MAX_DIMS));
         for (int i = 0; i < wanted.ndim; i++) wanted.shape[i] = shape[i];
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shape %s cannot become %s", where, vdi__node_text(x, a), vdi_tensor_shape_text(wanted, b));
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shape %s cannot become %s", where, vdi__node_text(x, a),
+                             vdi_tensor_shape_text(wanted, b));
     }
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, r.ndim, r.shape, false);
     if (!n) return vdi_var_none();
@@ -67,7 +68,8 @@ VDI__DEF vdi_var vdi_var_unsqueeze(vdi_tape *t, vdi_var xv, int axis) {
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x) return vdi_var_none();
     if (axis < 0) axis += x->ndim + 1;
-    if (axis < 0 || axis > x->ndim || x->ndim == VDI_MAX_DIMS) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "no new axis %d among %d", axis, x->ndim);
+    if (axis < 0 || axis > x->ndim || x->ndim == VDI_MAX_DIMS)
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "no new axis %d among %d", axis, x->ndim);
     for (int i = 0; i <= x->ndim; i++) shape[i] = i < axis ? x->shape[i] : i == axis ? 1 : x->shape[i - 1];
     return vdi_var_reshape(t, xv, x->ndim + 1, shape);
 }
@@ -75,7 +77,8 @@ VDI__DEF vdi_var vdi_var_unsqueeze(vdi_tape *t, vdi_var xv, int axis) {
 /* ======== permute =========================================================================================================== */
 
 /* y (packed, shape) from x with the given strides, or (back) added from y to x. */
-VDI__FN void vdi__strided(const vdi__kernels *k, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *x, void *y, bool back) {
+VDI__FN void vdi__strided(const vdi__kernels *k, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *x, void *y,
+                          bool back) {
     int64_t i[VDI_MAX_DIMS] = {0}, at = 0, row = ndim ? shape[ndim - 1] : 1, step = ndim ? stride[ndim - 1] : 1, rows = 1;
     int64_t size = (int64_t)vdi__real_size(dtype);
     for (int d = 0; d + 1 < ndim; d++) rows *= shape[d];
@@ -135,8 +138,8 @@ VDI__DEF vdi_var vdi_var_transpose(vdi_tape *t, vdi_var xv) {
 /* ======== slices and joins ================================================================================================== */
 
 /* `outer` blocks of `width` elements: y at its pitch = x at its pitch, or += */
-VDI__FN void vdi__blocks(const vdi__kernels *k, int dtype, int64_t outer, int64_t width, const void *x, int64_t x_pitch, void *y, int64_t y_pitch,
-                         bool add) {
+VDI__FN void vdi__blocks(const vdi__kernels *k, int dtype, int64_t outer, int64_t width, const void *x, int64_t x_pitch, void *y,
+                         int64_t y_pitch, bool add) {
     int64_t size = (int64_t)vdi__real_size(dtype);
     if (width == 0) return;
     for (int64_t o = 0; o < outer; o++) {
@@ -159,7 +162,8 @@ VDI__FN void vdi__slice_back(vdi_tape *t, vdi__node *n) {
     void *g = vdi__grad_zeroed(t, x);
     if (!g || t->measure) return;
     int64_t inner = p->s.inner, pitch = p->s.n * inner;
-    if (p->step == 1) vdi__blocks(k, n->dtype, p->s.outer, p->count * inner, n->grad, p->count * inner, vdi__elem(x, g, p->start * inner), pitch, true);
+    if (p->step == 1)
+        vdi__blocks(k, n->dtype, p->s.outer, p->count * inner, n->grad, p->count * inner, vdi__elem(x, g, p->start * inner), pitch, true);
     else
         for (int64_t i = 0; i < p->count; i++)
             vdi__blocks(k, n->dtype, p->s.outer, inner, vdi__elem(n, n->grad, i * inner), p->count * inner,
@@ -172,8 +176,8 @@ VDI__FN vdi_var vdi__slice(vdi_tape *t, const char *where, vdi_var xv, int axis,
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
     if (drop && start < 0) start += x->shape[axis];
     if (!vdi_tensor_ok(vdi_tensor_slice(vdi__node_tensor(t, x, NULL), axis, start, step, count)))
-        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%s: %lld elements from %lld by %lld do not fit axis %d of shape %s", where, (long long)count,
-                             (long long)start, (long long)step, axis, vdi__node_text(x, text));
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%s: %lld elements from %lld by %lld do not fit axis %d of shape %s", where,
+                             (long long)count, (long long)start, (long long)step, axis, vdi__node_text(x, text));
     int64_t shape[VDI_MAX_DIMS];
     int ndim = 0;
     for (int i = 0; i < x->ndim; i++)
@@ -191,7 +195,8 @@ VDI__FN vdi_var vdi__slice(vdi_tape *t, const char *where, vdi_var xv, int axis,
     if (view) n->value = t->measure ? VDI__PHANTOM : vdi__elem(x, x->value, count ? start * s.inner : 0);
     else if (t->measure) {
     } else if (p->step == 1)
-        vdi__blocks(k, n->dtype, s.outer, count * s.inner, vdi__elem(x, x->value, start * s.inner), s.n * s.inner, n->value, count * s.inner, false);
+        vdi__blocks(k, n->dtype, s.outer, count * s.inner, vdi__elem(x, x->value, start * s.inner), s.n * s.inner, n->value,
+                    count * s.inner, false);
     else
         for (int64_t i = 0; i < count; i++)
             vdi__blocks(k, n->dtype, s.outer, s.inner, vdi__elem(x, x->value, (start + i * step) * s.inner), s.n * s.inner,
@@ -202,7 +207,9 @@ VDI__FN vdi_var vdi__slice(vdi_tape *t, const char *where, vdi_var xv, int axis,
 VDI__DEF vdi_var vdi_var_slice(vdi_tape *t, vdi_var x, int axis, int64_t start, int64_t step, int64_t count) {
     return vdi__slice(t, "vdi_var_slice", x, axis, start, step, count, false);
 }
-VDI__DEF vdi_var vdi_var_index(vdi_tape *t, vdi_var x, int axis, int64_t i) { return vdi__slice(t, "vdi_var_index", x, axis, i, 1, 1, true); }
+VDI__DEF vdi_var vdi_var_index(vdi_tape *t, vdi_var x, int axis, int64_t i) {
+    return vdi__slice(t, "vdi_var_index", x, axis, i, 1, 1, true);
+}
 
 typedef struct vdi__concat_node {
     int count;
@@ -220,7 +227,8 @@ VDI__FN void vdi__concat_back(vdi_tape *t, vdi__node *n) {
         if (vdi__wants(p->in[i])) {
             void *g = vdi__grad_open(t, p->in[i], &add);
             if (!g) return;
-            if (!t->measure) vdi__blocks(t->k[n->dtype], n->dtype, p->outer, width, vdi__elem(n, n->grad, at), p->total * p->inner, g, width, add);
+            if (!t->measure)
+                vdi__blocks(t->k[n->dtype], n->dtype, p->outer, width, vdi__elem(n, n->grad, at), p->total * p->inner, g, width, add);
         }
         at += width;
     }
@@ -264,14 +272,19 @@ VDI__FN vdi_var vdi__join(vdi_tape *t, const char *where, const vdi_var *xv, int
     int64_t at = 0;
     for (int i = 0; i < count && !t->measure; i++) {
         int64_t width = p->extent[i] * p->inner;
-        vdi__blocks(t->k[n->dtype], n->dtype, p->outer, width, p->in[i]->value, width, vdi__elem(n, n->value, at), p->total * p->inner, false);
+        vdi__blocks(t->k[n->dtype], n->dtype, p->outer, width, p->in[i]->value, width, vdi__elem(n, n->value, at), p->total * p->inner,
+                    false);
         at += width;
     }
     return vdi__node_link(t, n, flags, vdi__concat_back);
 }
 
-VDI__DEF vdi_var vdi_var_concat(vdi_tape *t, const vdi_var *x, int count, int axis) { return vdi__join(t, "vdi_var_concat", x, count, axis, false); }
-VDI__DEF vdi_var vdi_var_stack(vdi_tape *t, const vdi_var *x, int count, int axis) { return vdi__join(t, "vdi_var_stack", x, count, axis, true); }
+VDI__DEF vdi_var vdi_var_concat(vdi_tape *t, const vdi_var *x, int count, int axis) {
+    return vdi__join(t, "vdi_var_concat", x, count, axis, false);
+}
+VDI__DEF vdi_var vdi_var_stack(vdi_tape *t, const vdi_var *x, int count, int axis) {
+    return vdi__join(t, "vdi_var_stack", x, count, axis, true);
+}
 
 /* ======== gather and broadcast ============================================================================================== */
 
@@ -329,7 +342,8 @@ VDI__DEF vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var xv, int ndim, const i
     vdi_tensor wanted = vdi_tensor_view(NULL, VDI_F32, ndim, shape);
     if (vdi_tensor_same_shape(wanted, vdi__node_tensor(t, x, NULL))) return xv;
     if (!vdi_tensor_ok(vdi_tensor_broadcast_to(vdi__node_tensor(t, x, NULL), ndim, shape)))
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shape %s does not broadcast to %s", where, vdi__node_text(x, a), vdi_tensor_shape_text(wanted, b));
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shape %s does not broadcast to %s", where, vdi__node_text(x, a),
+                             vdi_tensor_shape_text(wanted, b));
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, ndim, shape, true);
     vdi__bcast *p = n ? (vdi__bcast *)vdi__tape_payload(t, where, sizeof *p) : NULL;
     if (!p) return vdi_var_none();
@@ -427,8 +441,12 @@ VDI__DEF vdi_var vdi_var_scan(vdi_tape *t, vdi_var av, vdi_var bv, vdi_var cv, i
             for (int64_t i = 0; i < s.n; i++) {
                 int64_t at = base + i * s.inner;
                 memcpy(vdi__elem(n, n->value, at), vdi__elem(b, b->value, at), (size_t)s.inner * vdi__real_size(n->dtype));
-                if (i) k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1, vdi__elem(n, n->value, at - s.inner), 1, vdi__elem(n, n->value, at));
-                else if (c0) k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1, vdi__elem(c0, c0->value, o * s.inner), 1, vdi__elem(n, n->value, at));
+                if (i)
+                    k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1, vdi__elem(n, n->value, at - s.inner), 1,
+                              vdi__elem(n, n->value, at));
+                else if (c0)
+                    k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1, vdi__elem(c0, c0->value, o * s.inner), 1,
+                              vdi__elem(n, n->value, at));
             }
     }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags | (c0 ? c0->flags : 0)), vdi__scan_back);

@@ -131,24 +131,25 @@ VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 typedef struct vdi_custom {
     vdi_tape *tape;
     int inputs, outputs;
-    vdi_tensor in[VDI_CUSTOM_MAX];  /**< values of the inputs, packed */
-    vdi_tensor out[VDI_CUSTOM_MAX]; /**< values of the outputs, packed: forward fills them */
-    vdi_tensor din[VDI_CUSTOM_MAX]; /**< backward ADDS here; the null tensor where no gradient is wanted */
+    vdi_tensor in[VDI_CUSTOM_MAX];   /**< values of the inputs, packed */
+    vdi_tensor out[VDI_CUSTOM_MAX];  /**< values of the outputs, packed: forward fills them */
+    vdi_tensor din[VDI_CUSTOM_MAX];  /**< backward ADDS here; the null tensor where no gradient is wanted */
     vdi_tensor dout[VDI_CUSTOM_MAX]; /**< cotangents of the outputs; the null tensor where none came (it is zero) */
-    void *saved;                    /**< saved_bytes of the tape's memory, kept from forward to backward */
+    void *saved;                     /**< saved_bytes of the tape's memory, kept from forward to backward */
 } vdi_custom;
 /** Computes outputs or adds gradients. A negative status becomes the tape's error; `err` is there for its message. */
 typedef vdi_status (*vdi_custom_fn)(vdi_custom *c, void *user, vdi_error *err);
 /** A user-defined operation. */
 typedef struct vdi_custom_desc {
-    const char *name;         /**< for messages */
-    int inputs, outputs;      /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
+    const char *name;    /**< for messages */
+    int inputs, outputs; /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
     const vdi_var *input;
-    const vdi_tensor *output; /**< shapes and dtypes; with data they are taken as computed (and referenced until reset), else room is made */
-    size_t saved_bytes;       /**< memory from forward to backward */
-    size_t scratch_bytes;     /**< the most that a callback takes by vdi_tape_scratch: what a measuring tape counts */
-    vdi_custom_fn forward;    /**< NULL if the outputs hold their values already. Not called on a measuring tape */
-    vdi_custom_fn backward;   /**< NULL: no gradient flows */
+    const vdi_tensor
+        *output;            /**< shapes and dtypes; with data they are taken as computed (and referenced until reset), else room is made */
+    size_t saved_bytes;     /**< memory from forward to backward */
+    size_t scratch_bytes;   /**< the most that a callback takes by vdi_tape_scratch: what a measuring tape counts */
+    vdi_custom_fn forward;  /**< NULL if the outputs hold their values already. Not called on a measuring tape */
+    vdi_custom_fn backward; /**< NULL: no gradient flows */
     void *user;
 } vdi_custom_desc;
 /** Put a user-defined operation on the tape: out[0..outputs) become its variables (null ones after an error). */
@@ -323,12 +324,13 @@ VDI__DEF vdi_tape_desc vdi_tape_desc_defaults(void) {
 
 VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *err) {
     if (!vdi_dtype_is_real(desc->dtype))
-        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tape_desc.dtype", "dtype is %s, expected float32 or float64", vdi_dtype_name(desc->dtype));
+        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tape_desc.dtype", "dtype is %s, expected float32 or float64",
+                             vdi_dtype_name(desc->dtype));
     if ((desc->memory == NULL) != (desc->memory_size == 0))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.memory", "memory and memory_size have to be given together");
     if (desc->memory && desc->memory_size < sizeof(vdi_tape) + 3 * VDI__LINE)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_desc.memory_size", "memory_size is %zu, the tape alone needs %zu", desc->memory_size,
-                             sizeof(vdi_tape) + 3 * VDI__LINE);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_desc.memory_size", "memory_size is %zu, the tape alone needs %zu",
+                             desc->memory_size, sizeof(vdi_tape) + 3 * VDI__LINE);
     return VDI_OK;
 }
 
@@ -467,7 +469,8 @@ VDI__FN vdi__node *vdi__node_shaped(vdi_tape *t, const char *where, vdi_dtype dt
     if (t->status < 0) return NULL;
     model.count = vdi__shape_count(ndim, shape);
     if (model.count < 0) {
-        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "a result of %d dimensions is out of range (at most %d, extents >= 0)", ndim, VDI_MAX_DIMS);
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "a result of %d dimensions is out of range (at most %d, extents >= 0)", ndim,
+                            VDI_MAX_DIMS);
         return NULL;
     }
     for (int i = 0; i < ndim; i++) own[i] = shape[i];
@@ -572,7 +575,8 @@ VDI__DEF vdi_var vdi_tape_constant(vdi_tape *t, vdi_tensor data) {
 VDI__DEF vdi_var vdi_tape_constant_copy(vdi_tape *t, vdi_tensor data, vdi_dtype dtype) {
     static const char where[] = "vdi_tape_constant_copy";
     if (t->status < 0) return vdi_var_none();
-    if (!vdi_tensor_ok(data) || !vdi_dtype_is_real(dtype)) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "a null tensor, or not a real dtype");
+    if (!vdi_tensor_ok(data) || !vdi_dtype_is_real(dtype))
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "a null tensor, or not a real dtype");
     if (!data.data && !t->measure && vdi_tensor_count(data) > 0) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "data is NULL");
     vdi__node *n = vdi__node_shaped(t, where, dtype, data.ndim, data.shape, true);
     if (!n) return vdi_var_none();
