@@ -22,15 +22,15 @@ typedef enum vdi_unary_op {
     VDI_EXPM1,
     VDI_TANH,
     VDI_SIGMOID,
-    VDI_SOFTPLUS,   /**< log(1 + exp(x)) */
+    VDI_SOFTPLUS, /**< log(1 + exp(x)) */
     VDI_RELU,
     VDI_LEAKY_RELU, /**< x > 0 ? x : p x */
     VDI_ELU,        /**< x > 0 ? x : p (exp(x) - 1) */
     VDI_SQRT,
-    VDI_RSQRT,      /**< 1 / sqrt(x), two roundings */
+    VDI_RSQRT, /**< 1 / sqrt(x), two roundings */
     VDI_RECIPROCAL,
     VDI_ERF,
-    VDI_LGAMMA,     /**< log |Gamma(x)| */
+    VDI_LGAMMA, /**< log |Gamma(x)| */
     VDI_DIGAMMA,
     VDI_ABS,
     VDI_NEG,
@@ -54,19 +54,20 @@ typedef enum vdi_binary_op {
 #define VDI_BINARY_COUNT 7
 
 /* One kernel of each kind per op; the lists give the names by which `vdi info --kernels` and the tests know them. */
-#define VDI__UNARY_LIST(X) \
-    X(exp) X(log) X(log1p) X(expm1) X(tanh) X(sigmoid) X(softplus) X(relu) X(leaky_relu) X(elu) X(sqrt) X(rsqrt) X(reciprocal) \
-    X(erf) X(lgamma) X(digamma) X(abs) X(neg) X(square) X(sin) X(cos) X(identity)
+#define VDI__UNARY_LIST(X)                                                                                                                 \
+    X(exp)                                                                                                                                 \
+    X(log) X(log1p) X(expm1) X(tanh) X(sigmoid) X(softplus) X(relu) X(leaky_relu) X(elu) X(sqrt) X(rsqrt) X(reciprocal) X(erf) X(lgamma)   \
+        X(digamma) X(abs) X(neg) X(square) X(sin) X(cos) X(identity)
 #define VDI__BINARY_LIST(X) X(add) X(sub) X(mul) X(div) X(max) X(min) X(pow)
 typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
 /* dx += dy * f'(x), with y = f(x) given */
 typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy, void *dx);
 /* steps are 0 (one value for all) or 1 */
 typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step, void *y);
-#define VDI__KERNELS_ELEMENTWISE(X) \
-    X(fill, void, (size_t n, double value, void *y)) \
-    X(axpby, void, (size_t n, double alpha, const void *x, double beta, void *y)) \
-    X(muladd, void, (size_t n, const void *a, int a_step, const void *b, int b_step, void *y)) \
+#define VDI__KERNELS_ELEMENTWISE(X)                                                                                                        \
+    X(fill, void, (size_t n, double value, void *y))                                                                                       \
+    X(axpby, void, (size_t n, double alpha, const void *x, double beta, void *y))                                                          \
+    X(muladd, void, (size_t n, const void *a, int a_step, const void *b, int b_step, void *y))                                             \
     X(clip, void, (size_t n, double low, double high, const void *x, void *y))
 
 /** The op's name, such as "softplus". */

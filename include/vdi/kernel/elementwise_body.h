@@ -10,7 +10,7 @@
 #define VDI__LIBM(name) name##f
 #define VDI__LN2_HI VDI_VSET1(0.693145752f) /* 15 bits: n * LN2_HI is exact */
 #define VDI__LN2_LO VDI_VSET1(1.42860682e-06f)
-#define VDI__EXP_TOP 90.0f     /* exp of this is infinite, of the next is 0 */
+#define VDI__EXP_TOP 90.0f /* exp of this is infinite, of the next is 0 */
 #define VDI__EXP_BOTTOM -104.5f
 #define VDI__SMALLEST FLT_MIN
 #define VDI__LARGEST FLT_MAX
@@ -69,8 +69,9 @@ VDI_LOCAL VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f, 0.00138145068f};
 #else
-    static const VDI_T c[] = {0.5000000000000011,    0.1666666666666641,     0.04166666666652911,   0.00833333333349469,    0.0013888888943945047,
-                              0.00019841269506973413, 2.4801492738264296e-05, 2.755758521550879e-06, 2.7630387776666216e-07, 2.500067964276749e-08};
+    static const VDI_T c[] = {0.5000000000000011,     0.1666666666666641,     0.04166666666652911,    0.00833333333349469,
+                              0.0013888888943945047,  0.00019841269506973413, 2.4801492738264296e-05, 2.755758521550879e-06,
+                              2.7630387776666216e-07, 2.500067964276749e-08};
 #endif
     *n = VDI_VSUB(VDI_VFMA(x, VDI__K(1.44269504088896340736), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
     const VDI_V r = VDI_VFNMA(*n, VDI__LN2_LO, VDI_VFNMA(*n, VDI__LN2_HI, x));
@@ -138,7 +139,8 @@ VDI_LOCAL VDI_V VDI_PN(vdi__log_ends)(VDI_V x, VDI_V r) {
 VDI_LOCAL VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
     const VDI_V half = VDI_VMUL(f, VDI__K(0.5));
 #if VDI__REAL == 32
-    static const VDI_T c[] = {0.333334625f, -0.250001937f, 0.19990322f, -0.166423917f, 0.144761547f, -0.132133886f, 0.105978437f, -0.0460736901f};
+    static const VDI_T c[] = {0.333334625f, -0.250001937f, 0.19990322f,  -0.166423917f,
+                              0.144761547f, -0.132133886f, 0.105978437f, -0.0460736901f};
     const VDI_V y = VDI_VFMA(VDI_VMUL(VDI_VMUL(f, f), f), VDI__POLY(f, c), VDI_VMUL(e, VDI__LN2_LO));
 #else
     static const VDI_T c[] = {0.666666666666666,   0.40000000000055935, 0.2857142855600864,  0.2222222427605993,
@@ -213,15 +215,18 @@ VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
 /* |x| < 1: x p(x^2) (2^-34.8, 2^-62.7); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7, 2^-56.8) */
 VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 #if VDI__REAL == 32
-    static const VDI_T p[] = {1.12837923f, -0.376126379f, 0.112837821f, -0.0268654004f, 0.00522094546f, -0.000848282885f, 0.000112569491f, -9.64152605e-06f};
+    static const VDI_T p[] = {1.12837923f,    -0.376126379f,    0.112837821f,    -0.0268654004f,
+                              0.00522094546f, -0.000848282885f, 0.000112569491f, -9.64152605e-06f};
     static const VDI_T q[] = {0.255395681f, 1.70874345f, 3.86651635f, 5.05516148f, 0.954816103f, -7.3856616f};
     const VDI_V c = VDI__K(2), shift = VDI__K(0.25), end = VDI__K(4);
 #else
-    static const VDI_T p[] = {1.1283791670955126,     -0.37612638903183754,    0.11283791670955119,    -0.026866170645129733,  0.005223977625422087,
-                              -0.0008548327021853254, 0.00012055332899359399,  -1.4925647465133911e-05, 1.6462043407635958e-06, -1.6364614413618273e-07,
-                              1.4792145635160426e-08, -1.216304099060909e-09,  8.703785967142831e-11,  -4.222889391418779e-12};
-    static const VDI_T q[] = {0.19907263099385689, 2.962598598295585,  22.356434226366424, 144.6274977081179, 798.4457801677707,   3716.919356431333,
-                              14246.144789583512,  42833.547022736486, 89438.33746683518,  76316.07242074826, -300894.0076177552, -826132.0541833877};
+    static const VDI_T p[] = {1.1283791670955126,     -0.37612638903183754,    0.11283791670955119,    -0.026866170645129733,
+                              0.005223977625422087,   -0.0008548327021853254,  0.00012055332899359399, -1.4925647465133911e-05,
+                              1.6462043407635958e-06, -1.6364614413618273e-07, 1.4792145635160426e-08, -1.216304099060909e-09,
+                              8.703785967142831e-11,  -4.222889391418779e-12};
+    static const VDI_T q[] = {0.19907263099385689, 2.962598598295585, 22.356434226366424, 144.6274977081179,
+                              798.4457801677707,   3716.919356431333, 14246.144789583512, 42833.547022736486,
+                              89438.33746683518,   76316.07242074826, -300894.0076177552, -826132.0541833877};
     const VDI_V c = VDI__K(4), shift = VDI__K(0.15), end = VDI__K(6);
 #endif
     VDI_V n;
@@ -233,16 +238,16 @@ VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 }
 
 /* One lane after the other through libm: for lanes that are rare. */
-#define VDI__LANES(result, where, a, b, call) \
-    do { \
-        VDI_T vdi__r[VDI_W], vdi__w[VDI_W], vdi__a[VDI_W], vdi__b[VDI_W]; \
-        VDI_VSTORET(vdi__r, VDI_VTAIL(VDI_W), result); \
-        VDI_VSTORET(vdi__w, VDI_VTAIL(VDI_W), VDI_VSEL(where, VDI__ONE, VDI_VZERO())); \
-        VDI_VSTORET(vdi__a, VDI_VTAIL(VDI_W), a); \
-        VDI_VSTORET(vdi__b, VDI_VTAIL(VDI_W), b); \
-        for (int vdi__i = 0; vdi__i < VDI_W; vdi__i++) \
-            if (vdi__w[vdi__i] != 0) vdi__r[vdi__i] = call(vdi__a[vdi__i], vdi__b[vdi__i]); \
-        result = VDI_VLOAD(vdi__r); \
+#define VDI__LANES(result, where, a, b, call)                                                                                              \
+    do {                                                                                                                                   \
+        VDI_T vdi__r[VDI_W], vdi__w[VDI_W], vdi__a[VDI_W], vdi__b[VDI_W];                                                                  \
+        VDI_VSTORET(vdi__r, VDI_VTAIL(VDI_W), result);                                                                                     \
+        VDI_VSTORET(vdi__w, VDI_VTAIL(VDI_W), VDI_VSEL(where, VDI__ONE, VDI_VZERO()));                                                     \
+        VDI_VSTORET(vdi__a, VDI_VTAIL(VDI_W), a);                                                                                          \
+        VDI_VSTORET(vdi__b, VDI_VTAIL(VDI_W), b);                                                                                          \
+        for (int vdi__i = 0; vdi__i < VDI_W; vdi__i++)                                                                                     \
+            if (vdi__w[vdi__i] != 0) vdi__r[vdi__i] = call(vdi__a[vdi__i], vdi__b[vdi__i]);                                                \
+        result = VDI_VLOAD(vdi__r);                                                                                                        \
     } while (0)
 
 /* sin and cos: r = x - n pi/2 with pi/2 in three parts, two of them exact times n. Lanes with |x| beyond the range of n, or so close to
@@ -288,19 +293,24 @@ VDI_LOCAL VDI_V VDI_PN(vdi__cos)(VDI_V x) { return VDI_PN(vdi__circle)(x, true);
 #undef VDI__SIN
 #undef VDI__COS
 
-/* sin(pi a)/pi for a >= 0, up to its sign; *r is a less the nearest integer. Exactly 0 at integers. (2^-27.6, 2^-62) */
-VDI_LOCAL VDI_V VDI_PN(vdi__sinpi)(VDI_V a, VDI_V *r) {
+/* sin(pi r)/pi for |r| <= 1/2 (2^-27.6, 2^-62) */
+VDI_LOCAL VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {-1.64493346f, 0.811718524f, -0.190461904f, 0.0247549526f};
 #else
-    static const VDI_T c[] = {-1.6449340668482264,    0.8117424252833418,     -0.1907518241215603,    0.026147847806417233,
+    static const VDI_T c[] = {-1.6449340668482264,   0.8117424252833418,     -0.1907518241215603,    0.026147847806417233,
                               -0.002346080902078053, 0.00014842787011489522, -6.972165623293195e-06, 2.4509180430010564e-07};
 #endif
+    const VDI_V z = VDI_VMUL(r, r);
+    return VDI_VFMA(VDI_VMUL(r, z), VDI__POLY(z, c), r);
+}
+
+/* sin(pi a)/pi for a >= 0, up to its sign; *r is a less the nearest integer. Exactly 0 at integers. */
+VDI_LOCAL VDI_V VDI_PN(vdi__sinpi)(VDI_V a, VDI_V *r) {
     const VDI_V high = VDI__K((VDI_IT)1 << (VDI_MANT - 1)); /* beyond it the rounding trick would lose the halves */
     const VDI_V b = VDI_VSEL(VDI_VGE(a, high), VDI_VSUB(a, high), a);
     *r = VDI_VSEL(VDI_VGE(b, high), VDI_VZERO(), VDI_VSUB(b, VDI_PN(vdi__round)(b)));
-    const VDI_V z = VDI_VMUL(*r, *r);
-    return VDI_VFMA(VDI_VMUL(*r, z), VDI__POLY(z, c), *r);
+    return VDI_PN(vdi__sinpi_near)(*r);
 }
 
 /* x >= 3, finite: Stirling's (x - 1/2)(log x - 1) + log(2 pi)/2 - 1/2 + w(1/x^2)/x (2^-34.9, 2^-60). The logarithm in two parts, since
@@ -309,9 +319,9 @@ VDI_LOCAL VDI_V VDI_PN(vdi__stirling)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.0833333209f, -0.00277713197f, 0.000777554407f, -0.000420434109f};
 #else
-    static const VDI_T c[] = {0.08333333333333301, -0.0027777777776075946, 0.000793650760693785, -0.0005952347554057809, 0.0008415449769678283,
-                              -0.0019091245403893716, 0.006170103713617925, -0.024526499592455547, 0.09904078034579851, -0.33304339190628307,
-                              0.7595132574425421, -0.8401317025333921};
+    static const VDI_T c[] = {0.08333333333333301,   -0.0027777777776075946, 0.000793650760693785, -0.0005952347554057809,
+                              0.0008415449769678283, -0.0019091245403893716, 0.006170103713617925, -0.024526499592455547,
+                              0.09904078034579851,   -0.33304339190628307,   0.7595132574425421,   -0.8401317025333921};
 #endif
     VDI_V e;
     const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(x, &e), VDI__ONE), rest = VDI_PN(vdi__log_rest)(f, e);
@@ -326,16 +336,17 @@ VDI_LOCAL VDI_V VDI_PN(vdi__stirling)(VDI_V x) {
    zeros at 1 and 2 included); below 1 Gamma(a) = Gamma(1 + a)/a, below 0 Gamma(-a) = -pi/(a sin(pi a) Gamma(a)). */
 VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__lgamma_rest)(VDI_V x) {
 #if VDI__REAL == 32
-    static const VDI_T c[] = {0.422784328f, -0.10031727f, 0.0329649448f, -0.0123849772f, 0.00499948254f,
+    static const VDI_T c[] = {0.422784328f,    -0.10031727f,    0.0329649448f,    -0.0123849772f,  0.00499948254f,
                               -0.00210205279f, 0.000910497329f, -0.000425590493f, 0.000195816043f, -5.24008574e-05f,
                               2.02351493e-05f, -3.8740829e-05f, 1.93133856e-05f};
 #else
-    static const VDI_T c[] = {0.42278433509846713, -0.10031730167435422, 0.032965000621157016, -0.01238419219333427, 0.004998641164621209,
-                              -0.002108130835271449, 0.0009153769241709339, -0.0004057073757738462, 0.00018255261386713922, -8.309532808580497e-05,
-                              3.816908711043378e-05, -1.7660511934630186e-05, 8.221188097075731e-06, -3.851749323245865e-06, 1.8115273809040304e-06,
-                              -8.415242160771223e-07, 3.9561868002123556e-07, -2.1198994904265045e-07, 1.0458453836158791e-07, -1.8774634147837885e-08,
-                              5.556257601357471e-09, -2.992899340077404e-08, 1.6407080014079688e-08, 7.634111416208367e-09, -4.386815254135892e-09,
-                              -3.0590213628466957e-09, 1.5861401657167386e-09};
+    static const VDI_T c[] = {0.42278433509846713,    -0.10031730167435422,    0.032965000621157016,   -0.01238419219333427,
+                              0.004998641164621209,   -0.002108130835271449,   0.0009153769241709339,  -0.0004057073757738462,
+                              0.00018255261386713922, -8.309532808580497e-05,  3.816908711043378e-05,  -1.7660511934630186e-05,
+                              8.221188097075731e-06,  -3.851749323245865e-06,  1.8115273809040304e-06, -8.415242160771223e-07,
+                              3.9561868002123556e-07, -2.1198994904265045e-07, 1.0458453836158791e-07, -1.8774634147837885e-08,
+                              5.556257601357471e-09,  -2.992899340077404e-08,  1.6407080014079688e-08, 7.634111416208367e-09,
+                              -4.386815254135892e-09, -3.0590213628466957e-09, 1.5861401657167386e-09};
 #endif
     const VDI_V a = VDI_VABS(x);
     const VDI_M low = VDI_VLT(a, VDI__K(3)), unit = VDI_VLT(a, VDI__ONE), below = VDI_VLT(x, VDI_VZERO());
@@ -360,29 +371,27 @@ VDI_LOCAL VDI_V VDI_PN(vdi__lgamma)(VDI_V x) {
     return VDI__UNLIKELY(VDI_MANY(VDI_MNOT(plain))) ? VDI_PN(vdi__lgamma_rest)(x) : VDI_PN(vdi__stirling)(x);
 }
 
-/* Digamma, anywhere. a = |x| >= 3: log a - 1/(2a) - w(1/a^2)/a^2 (2^-33, 2^-57.6); below, (b - x0) p(b - 2) around the zero x0, where b is a,
-   or 1 + a below 1 (2^-26.7, 2^-55). psi(a) = psi(1 + a) - 1/a, psi(-a) = psi(1 + a) + pi cot(pi a). At 0 it is an infinity of the
+/* Digamma, anywhere. a = |x| >= 3: log a - 1/(2a) - w(1/a^2)/a^2 (2^-33, 2^-57.6); below, (b - x0) p(b - 2) around the zero x0, where b is
+   a, or 1 + a below 1 (2^-26.7, 2^-55). psi(a) = psi(1 + a) - 1/a, psi(-a) = psi(1 + a) + pi cot(pi a). At 0 it is an infinity of the
    opposite sign, at negative integers NaN. */
 VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T far[] = {0.0833332762f, -0.00832876097f, 0.00384523626f, -0.0027334413f};
-    static const VDI_T c[] = {0.785307527f, -0.260738969f, 0.10899923f, -0.0495502315f, 0.0234580394f,
-                              -0.011347454f, 0.00549005624f, -0.00269593834f, 0.00152676494f, -0.000780506816f,
+    static const VDI_T c[] = {0.785307527f,    -0.260738969f,    0.10899923f,     -0.0495502315f,  0.0234580394f,
+                              -0.011347454f,   0.00549005624f,   -0.00269593834f, 0.00152676494f,  -0.000780506816f,
                               0.000109899112f, -3.78580953e-05f, 0.000221697046f, -0.000115928349f};
-    static const VDI_T cosine[] = {0.99999994f, -4.934793f, 4.0584116f, -1.33187938f, 0.21969533f};
     const VDI_V zero = VDI__K(0.461632133f), zero_low = VDI__K(1.24381501e-08f);
 #else
-    static const VDI_T far[] = {0.08333333333332942, -0.008333333331100977, 0.0039682535053907, -0.004166617004185749, 0.0075725404834504,
-                              -0.020955451747581542, 0.07923669890960336, -0.35377342856749944, 1.5483717861381332, -5.505004311554865,
-                              13.074026634326856, -14.924010131059347};
-    static const VDI_T c[] = {0.7853075386041053, -0.26073895468300085, 0.10899991701762683, -0.04955103291774889, 0.023447309597687795,
-                              -0.01133843255016705, 0.00555225417229619, -0.0027395729447941236, 0.0013581421776893544, -0.0006753126909018148,
-                              0.00033643247798809453, -0.00016781988430157257, 8.377913567646453e-05, -4.1824522736761474e-05, 2.089357793834854e-05,
-                              -1.051060975808876e-05, 5.264126111487112e-06, -2.476162135758838e-06, 1.2199301105398964e-06, -8.606770070335598e-07,
-                              4.520902951940696e-07, 6.05539689697516e-08, -4.838410916707933e-08, -2.0236392996557895e-07, 1.1102619415205207e-07,
-                              6.22984233247009e-08, -3.43009286810185e-08, -1.910013213004707e-08, 1.0000501713837044e-08};
-    static const VDI_T cosine[] = {1.0, -4.934802200544676, 4.058712126416498, -1.335262768843464, 0.23533063012980346, -0.02580688873933191,
-                                   0.001929556283546678, -0.00010456658070494072, 4.149591735966999e-06};
+    static const VDI_T far[] = {0.08333333333332942, -0.008333333331100977, 0.0039682535053907,  -0.004166617004185749,
+                                0.0075725404834504,  -0.020955451747581542, 0.07923669890960336, -0.35377342856749944,
+                                1.5483717861381332,  -5.505004311554865,    13.074026634326856,  -14.924010131059347};
+    static const VDI_T c[] = {
+        0.7853075386041053,     -0.26073895468300085,    0.10899991701762683,    -0.04955103291774889,    0.023447309597687795,
+        -0.01133843255016705,   0.00555225417229619,     -0.0027395729447941236, 0.0013581421776893544,   -0.0006753126909018148,
+        0.00033643247798809453, -0.00016781988430157257, 8.377913567646453e-05,  -4.1824522736761474e-05, 2.089357793834854e-05,
+        -1.051060975808876e-05, 5.264126111487112e-06,   -2.476162135758838e-06, 1.2199301105398964e-06,  -8.606770070335598e-07,
+        4.520902951940696e-07,  6.05539689697516e-08,    -4.838410916707933e-08, -2.0236392996557895e-07, 1.1102619415205207e-07,
+        6.22984233247009e-08,   -3.43009286810185e-08,   -1.910013213004707e-08, 1.0000501713837044e-08};
     const VDI_V zero = VDI__K(0.46163214496836224), zero_low = VDI__K(9.549995429965697e-17);
 #endif
     const VDI_V a = VDI_VABS(x);
@@ -398,12 +407,13 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
         y = VDI_VSEL(low, y, VDI_VSUB(VDI_PN(vdi__log)(b), w));
     }
     if (VDI_MANY(VDI_VLT(x, VDI__ONE))) {
-        const VDI_V reciprocal = VDI_VDIV(VDI__ONE, x); /* -1/a or 1/a is to be added where b and 1 + a, or a and b, differ */
-        y = VDI_VSEL(VDI_MOR(VDI_MAND(unit, below), VDI_VGE(x, VDI__ONE)), y, VDI_VSUB(y, reciprocal));
+        /* y is psi(1 + a) where a < 1, else psi(a); wanted is psi(a) above 0 and psi(1 + a) below: -1/a or 1/a, both -1/x, make up for it
+         */
+        y = VDI_VSEL(VDI_MOR(VDI_MAND(unit, below), VDI_VGE(x, VDI__ONE)), y, VDI_VSUB(y, VDI_VDIV(VDI__ONE, x)));
         if (VDI_MANY(below)) {
             VDI_V r;
-            const VDI_V s = VDI_PN(vdi__sinpi)(a, &r);
-            const VDI_V cot = VDI_VDIV(VDI__POLY(VDI_VMUL(r, r), cosine), s);
+            const VDI_V s = VDI_PN(vdi__sinpi)(a, &r); /* and the cosine is the sine of what is left to 1/2 */
+            const VDI_V cot = VDI_VDIV(VDI_VMUL(VDI__K(VDI_PI), VDI_PN(vdi__sinpi_near)(VDI_VSUB(VDI__K(0.5), VDI_VABS(r)))), s);
             y = VDI_VSEL(below, VDI_VSEL(VDI_VEQ(s, VDI_VZERO()), VDI__K(NAN), VDI_VADD(y, cot)), y);
         }
     }
@@ -416,9 +426,9 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.166666314f, -0.03329961f, 0.0227971654f, -0.0204169266f};
 #else
-    static const VDI_T c[] = {0.16666666666645946, -0.0333333332161007, 0.023809500691860518, -0.033331038996077464, 0.07562295467131015,
-                              -0.24799575960812947, 1.0325047014928006, -4.531683308142845, 16.95569635659561, -43.350059306432826,
-                              53.65095588766297};
+    static const VDI_T c[] = {0.16666666666645946, -0.0333333332161007,  0.023809500691860518, -0.033331038996077464,
+                              0.07562295467131015, -0.24799575960812947, 1.0325047014928006,   -4.531683308142845,
+                              16.95569635659561,   -43.350059306432826,  53.65095588766297};
 #endif
     const VDI_M above = VDI_VGT(x, VDI_VZERO());
     const VDI_V a = VDI_VABS(x), b = VDI_VSEL(above, x, VDI_VADD(VDI__ONE, a));
@@ -426,7 +436,8 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     const VDI_V r = VDI_VDIV(VDI__ONE, VDI_VSEL(low, VDI_VADD(b, VDI__K(3)), b)), z = VDI_VMUL(r, r);
     VDI_V y = VDI_VFMA(VDI_VMUL(r, z), VDI__POLY(z, c), VDI_VFMA(z, VDI__K(0.5), r));
     if (VDI_MANY(low)) {
-        const VDI_V r0 = VDI_VDIV(VDI__ONE, b), r1 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__ONE)), r2 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__K(2)));
+        const VDI_V r0 = VDI_VDIV(VDI__ONE, b), r1 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__ONE)),
+                    r2 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__K(2)));
         y = VDI_VSEL(low, VDI_VFMA(r0, r0, VDI_VFMA(r1, r1, VDI_VFMA(r2, r2, y))), y);
     }
     if (VDI_MANY(VDI_MNOT(above))) {
@@ -438,37 +449,37 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
 }
 
 #define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADT((p) + i, VDI_VTAIL(n - i)))
-#define VDI__EACH(result) \
-    for (size_t i = 0; i < n; i += VDI_W) { \
-        const bool whole = n - i >= VDI_W; \
-        const VDI_V r = result; \
-        if (whole) VDI_VSTORE(y + i, r); \
-        else { \
-            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r); \
-            break; \
-        } \
+#define VDI__EACH(result)                                                                                                                  \
+    for (size_t i = 0; i < n; i += VDI_W) {                                                                                                \
+        const bool whole = n - i >= VDI_W;                                                                                                 \
+        const VDI_V r = result;                                                                                                            \
+        if (whole) VDI_VSTORE(y + i, r);                                                                                                   \
+        else {                                                                                                                             \
+            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                                                                                       \
+            break;                                                                                                                         \
+        }                                                                                                                                  \
     }
 /* An op: f(v), and its derivative as a function of v = x and w = f(x); q is the parameter. */
-#define VDI__UNARY(name, value, slope) \
-    VDI_LOCAL VDI_V VDI_PN(vdi__value_##name)(VDI_V v, VDI_V q) { \
-        (void)q; \
-        return value; \
-    } \
-    VDI_LOCAL VDI_V VDI_PN(vdi__slope_##name)(VDI_V v, VDI_V w, VDI_V q) { \
-        (void)v, (void)w, (void)q; \
-        return slope; \
-    } \
-    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
-        const VDI_T *x = (const VDI_T *)x_; \
-        VDI_T *y = (VDI_T *)y_; \
-        const VDI_V q = VDI_VSET1((VDI_T)p); \
-        VDI__EACH(VDI_PN(vdi__value_##name)(VDI__LOAD(x), q)) \
-    } \
-    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x_, const void *y_, const void *dy_, void *dx_) { \
-        const VDI_T *x = (const VDI_T *)x_, *w = (const VDI_T *)y_, *dy = (const VDI_T *)dy_; \
-        VDI_T *y = (VDI_T *)dx_; \
-        const VDI_V q = VDI_VSET1((VDI_T)p); \
-        VDI__EACH(VDI_VFMA(VDI__LOAD(dy), VDI_PN(vdi__slope_##name)(VDI__LOAD(x), VDI__LOAD(w), q), VDI__LOAD(y))) \
+#define VDI__UNARY(name, value, slope)                                                                                                     \
+    VDI_LOCAL VDI_V VDI_PN(vdi__value_##name)(VDI_V v, VDI_V q) {                                                                          \
+        (void)q;                                                                                                                           \
+        return value;                                                                                                                      \
+    }                                                                                                                                      \
+    VDI_LOCAL VDI_V VDI_PN(vdi__slope_##name)(VDI_V v, VDI_V w, VDI_V q) {                                                                 \
+        (void)v, (void)w, (void)q;                                                                                                         \
+        return slope;                                                                                                                      \
+    }                                                                                                                                      \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) {                                              \
+        const VDI_T *x = (const VDI_T *)x_;                                                                                                \
+        VDI_T *y = (VDI_T *)y_;                                                                                                            \
+        const VDI_V q = VDI_VSET1((VDI_T)p);                                                                                               \
+        VDI__EACH(VDI_PN(vdi__value_##name)(VDI__LOAD(x), q))                                                                              \
+    }                                                                                                                                      \
+    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x_, const void *y_, const void *dy_, void *dx_) {       \
+        const VDI_T *x = (const VDI_T *)x_, *w = (const VDI_T *)y_, *dy = (const VDI_T *)dy_;                                              \
+        VDI_T *y = (VDI_T *)dx_;                                                                                                           \
+        const VDI_V q = VDI_VSET1((VDI_T)p);                                                                                               \
+        VDI__EACH(VDI_VFMA(VDI__LOAD(dy), VDI_PN(vdi__slope_##name)(VDI__LOAD(x), VDI__LOAD(w), q), VDI__LOAD(y)))                         \
     }
 #define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
 VDI__UNARY(exp, VDI_PN(vdi__exp)(v), w)
@@ -507,22 +518,22 @@ VDI_LOCAL VDI_V VDI_PN(vdi__max)(VDI_V a, VDI_V b) { return VDI_VSEL(VDI_VNE(a, 
 VDI_LOCAL VDI_V VDI_PN(vdi__min)(VDI_V a, VDI_V b) { return VDI_VSEL(VDI_VNE(a, a), a, VDI_VMIN(a, b)); }
 
 #define VDI__STEPPED(p, one) (p##_step ? VDI__LOAD(p) : one)
-#define VDI__BINARY(kind, name, result) \
-    VDI_KERNEL void VDI_PN(vdi__##kind##_##name)(size_t n, const void *a_, int a_step, const void *b_, int b_step, void *y_) { \
-        const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_; \
-        VDI_T *y = (VDI_T *)y_; \
-        if (n == 0) return; \
-        const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]); \
-        for (size_t i = 0; i < n; i += VDI_W) { \
-            const bool whole = n - i >= VDI_W; \
-            const VDI_V u = VDI__STEPPED(a, one_a), v = VDI__STEPPED(b, one_b); \
-            const VDI_V r = result; \
-            if (whole) VDI_VSTORE(y + i, r); \
-            else { \
-                VDI_VSTORET(y + i, VDI_VTAIL(n - i), r); \
-                break; \
-            } \
-        } \
+#define VDI__BINARY(kind, name, result)                                                                                                    \
+    VDI_KERNEL void VDI_PN(vdi__##kind##_##name)(size_t n, const void *a_, int a_step, const void *b_, int b_step, void *y_) {             \
+        const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;                                                                        \
+        VDI_T *y = (VDI_T *)y_;                                                                                                            \
+        if (n == 0) return;                                                                                                                \
+        const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);                                                                      \
+        for (size_t i = 0; i < n; i += VDI_W) {                                                                                            \
+            const bool whole = n - i >= VDI_W;                                                                                             \
+            const VDI_V u = VDI__STEPPED(a, one_a), v = VDI__STEPPED(b, one_b);                                                            \
+            const VDI_V r = result;                                                                                                        \
+            if (whole) VDI_VSTORE(y + i, r);                                                                                               \
+            else {                                                                                                                         \
+                VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                                                                                   \
+                break;                                                                                                                     \
+            }                                                                                                                              \
+        }                                                                                                                                  \
     }
 VDI__BINARY(binary, add, VDI_VADD(u, v))
 VDI__BINARY(binary, sub, VDI_VSUB(u, v))

@@ -2,17 +2,17 @@
  *
  * Bounded by memory traffic: Adam reads four arrays and writes three. Whole vectors and the tail run through the same lines.
  */
-#define VDI__EACH(n, ...) \
-    for (size_t i = 0; i < (n); i += VDI_W) { \
-        const VDI_TAIL t = VDI_VTAIL((n) - i < VDI_W ? (n) - i : VDI_W); \
-        const bool whole = (n) - i >= VDI_W; \
-        __VA_ARGS__ \
+#define VDI__EACH(n, ...)                                                                                                                  \
+    for (size_t i = 0; i < (n); i += VDI_W) {                                                                                              \
+        const VDI_TAIL t = VDI_VTAIL((n)-i < VDI_W ? (n)-i : VDI_W);                                                                       \
+        const bool whole = (n)-i >= VDI_W;                                                                                                 \
+        __VA_ARGS__                                                                                                                        \
     }
 #define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADT((p) + i, t))
-#define VDI__STORE(p, v) \
-    do { \
-        if (whole) VDI_VSTORE((p) + i, v); \
-        else VDI_VSTORET((p) + i, t, v); \
+#define VDI__STORE(p, v)                                                                                                                   \
+    do {                                                                                                                                   \
+        if (whole) VDI_VSTORE((p) + i, v);                                                                                                 \
+        else VDI_VSTORET((p) + i, t, v);                                                                                                   \
     } while (0)
 
 VDI_KERNEL void VDI_PN(vdi__kernel_adam)(size_t n, void *w_, const void *g_, void *m_, void *v_, double step, double beta1, double beta2,

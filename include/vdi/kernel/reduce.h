@@ -13,15 +13,15 @@
 #define VDI_KERNEL_REDUCE_H
 #include "cpu.h"
 
-#define VDI__KERNELS_REDUCE(X) \
-    X(sum, double, (size_t n, const void *x)) \
-    X(dot, double, (size_t n, const void *x, const void *y)) \
-    X(largest, double, (size_t n, const void *x)) \
-    X(smallest, double, (size_t n, const void *x)) \
-    X(sum_rows, void, (size_t rows, size_t cols, const void *x, size_t ldx, int accumulate, void *y)) \
-    X(logsumexp, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y)) \
-    X(softmax, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy)) \
-    X(log_softmax, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy)) \
+#define VDI__KERNELS_REDUCE(X)                                                                                                             \
+    X(sum, double, (size_t n, const void *x))                                                                                              \
+    X(dot, double, (size_t n, const void *x, const void *y))                                                                               \
+    X(largest, double, (size_t n, const void *x))                                                                                          \
+    X(smallest, double, (size_t n, const void *x))                                                                                         \
+    X(sum_rows, void, (size_t rows, size_t cols, const void *x, size_t ldx, int accumulate, void *y))                                      \
+    X(logsumexp, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y))                                                     \
+    X(softmax, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy))                                           \
+    X(log_softmax, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy))                                       \
     X(nonfinite, size_t, (size_t n, const void *x))
 
 /** Sum of x[0..n); 0 for n = 0. */
@@ -43,11 +43,11 @@ VDI_API void vdi_logsumexp(vdi_dtype dtype, size_t rows, size_t cols, const void
 VDI_API void vdi_softmax(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy);
 VDI_API void vdi_log_softmax(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy);
 /** y[i,:] = x[index[i],:]. VDI_ERR_ARGUMENT (nothing written) if an index is outside 0..rows-1. */
-VDI_API vdi_status vdi_gather_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x, size_t ldx, void *y,
-                                   size_t ldy);
+VDI_API vdi_status vdi_gather_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x, size_t ldx,
+                                   void *y, size_t ldy);
 /** y[index[i],:] += x[i,:], in rising order of i. */
-VDI_API vdi_status vdi_scatter_add_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x, size_t ldx,
-                                        void *y, size_t ldy);
+VDI_API vdi_status vdi_scatter_add_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x,
+                                        size_t ldx, void *y, size_t ldy);
 
 typedef enum vdi_reduce_op { VDI_REDUCE_SUM = 0, VDI_REDUCE_MEAN, VDI_REDUCE_MAX, VDI_REDUCE_MIN } vdi_reduce_op;
 /** y = x reduced over one axis (the axis is absent in y, or has extent 1). Over an empty axis: 0, NaN, -inf, +inf. The order of a sum
@@ -95,11 +95,12 @@ VDI__FN bool vdi__indices_ok(size_t count, const int64_t *index, size_t rows) {
     return true;
 }
 
-VDI__DEF vdi_status vdi_gather_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x, size_t ldx,
-                                    void *y, size_t ldy) {
+VDI__DEF vdi_status vdi_gather_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x,
+                                    size_t ldx, void *y, size_t ldy) {
     const size_t size = vdi_dtype_size(dtype);
     if (!vdi__indices_ok(count, index, rows)) return VDI_ERR_ARGUMENT;
-    for (size_t i = 0; i < count && cols; i++) memcpy((char *)y + i * ldy * size, (const char *)x + (size_t)index[i] * ldx * size, cols * size);
+    for (size_t i = 0; i < count && cols; i++)
+        memcpy((char *)y + i * ldy * size, (const char *)x + (size_t)index[i] * ldx * size, cols * size);
     return VDI_OK;
 }
 
@@ -125,7 +126,9 @@ VDI__FN double vdi__line_reduce(vdi_reduce_op op, vdi_dtype dtype, size_t n, con
         const size_t k = step == 1 ? n : VDI__MIN(n - i, VDI__STRIP);
         const void *from = n ? (const char *)x + start * (int64_t)vdi_dtype_size(dtype) : x;
         if (step != 1) vdi__strip_gather(dtype, k, x, start + (int64_t)i * step, step, &strip), from = &strip;
-        const double v = op == VDI_REDUCE_MAX ? vdi_max(dtype, k, from) : op == VDI_REDUCE_MIN ? vdi_min(dtype, k, from) : vdi_sum(dtype, k, from);
+        const double v = op == VDI_REDUCE_MAX   ? vdi_max(dtype, k, from)
+                         : op == VDI_REDUCE_MIN ? vdi_min(dtype, k, from)
+                                                : vdi_sum(dtype, k, from);
         if (i == 0 || v != v) r = v;
         else if (op == VDI_REDUCE_MAX) r = r < v ? v : r;
         else if (op == VDI_REDUCE_MIN) r = r > v ? v : r;
@@ -154,7 +157,8 @@ VDI__DEF vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis, 
     gone.ndim = x.ndim - 1;
     const bool fits = vdi_tensor_ok(y) && (vdi_tensor_same_shape(kept, y) || vdi_tensor_same_shape(gone, y));
     if (!fits)
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "x is %s reduced over axis %d, y is %s: y has to be without that axis, or with 1 there",
+        return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                             "x is %s reduced over axis %d, y is %s: y has to be without that axis, or with 1 there",
                              vdi_tensor_shape_text(x, a), axis, vdi_tensor_shape_text(y, b));
     const vdi_tensor over = y.ndim == x.ndim ? kept : gone;
     if (vdi_tensor_count(y) == 0) return VDI_OK;
@@ -168,7 +172,8 @@ VDI__DEF vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis, 
             if (op == VDI_REDUCE_MEAN) {
                 const double count = (double)n;
                 const float count32 = (float)n;
-                vdi_binary(y.dtype, VDI_DIV, (size_t)width, to, 1, y.dtype == VDI_F32 ? (const void *)&count32 : (const void *)&count, 0, to);
+                vdi_binary(y.dtype, VDI_DIV, (size_t)width, to, 1, y.dtype == VDI_F32 ? (const void *)&count32 : (const void *)&count, 0,
+                           to);
             }
             continue;
         }

@@ -61,7 +61,8 @@ VDI_LOCAL VDI_T VDI_PN(vdi__extreme)(size_t n, const VDI_T *x, VDI_T sign) {
         bad = VDI_VSEL(VDI_MOR(VDI_MOR(VDI_VNE(x0, x0), VDI_VNE(x1, x1)), VDI_MOR(VDI_VNE(x2, x2), VDI_VNE(x3, x3))), s, bad);
     }
     for (; i < n; i += VDI_W) {
-        const VDI_V v = n - i >= VDI_W ? VDI_VMUL(s, VDI_VLOAD(x + i)) : VDI_VMUL(s, VDI_VLOADOR(x + i, VDI_VTAIL(n - i), VDI_VMUL(s, low)));
+        const VDI_V v =
+            n - i >= VDI_W ? VDI_VMUL(s, VDI_VLOAD(x + i)) : VDI_VMUL(s, VDI_VLOADOR(x + i, VDI_VTAIL(n - i), VDI_VMUL(s, low)));
         a = VDI_VMAX(v, a);
         bad = VDI_VSEL(VDI_VNE(v, v), s, bad);
         if (n - i < VDI_W) break;
