@@ -19,7 +19,7 @@
 
 /** A factorised batch on a tape; good until reset. */
 typedef struct vdi_blocktri_var {
-    vdi_var factor;
+    vdi_var factor; /**< a node without a value */
 } vdi_blocktri_var;
 
 /** Factorise: D (B,T,d,d), E (B,T-1,d,d) (the null variable where T is 1); `lengths` (B) blocks that count per trial, or NULL for

@@ -24,15 +24,15 @@ typedef vdi_var (*vdi_check_fn)(vdi_tape *t, const vdi_var *input, void *user);
 
 /** What to check. Zero is the default of each option. */
 typedef struct vdi_check_desc {
-    vdi_check_fn fn;
-    void *user;
-    int inputs;
+    vdi_check_fn fn;         /**< the function under test */
+    void *user;              /**< handed to it */
+    int inputs;              /**< how many */
     const vdi_tensor *input; /**< packed float64; disturbed and put back */
     vdi_params *params;      /**< float64, or NULL; their gradients are overwritten */
     double step;             /**< of the differences, relative to max(1, |x|); default 1e-4 (of fourth order, so errors are near 1e-12) */
     int64_t most;            /**< entries checked of each tensor, evenly spread; 0: all */
     uint64_t seed;           /**< of cotangents and directions */
-    vdi_allocator allocator;
+    vdi_allocator allocator; /**< default malloc and free */
 } vdi_check_desc;
 
 /** What came out. */
@@ -41,8 +41,9 @@ typedef struct vdi_check_report {
     int64_t checked; /**< entries compared */
     int32_t tensor;  /**< where the worst stands: input, or inputs + parameter */
     int64_t index;   /**< packed index in it */
-    double analytic, numeric;
-    char text[160]; /**< all of that as a sentence */
+    double analytic; /**< the tape's derivative there */
+    double numeric;  /**< the difference quotient there */
+    char text[160];  /**< all of that as a sentence */
 } vdi_check_report;
 
 /** Every derivative against a five-point central difference. The status is that of the runs; judge `worst`. */

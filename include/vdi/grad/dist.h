@@ -18,6 +18,8 @@ VDI_API vdi_var vdi_var_normal_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vd
 VDI_API vdi_var vdi_var_mvn_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var L);
 /** log Poisson(y; exp(log_rate)) = y log_rate - exp(log_rate) - log y!. */
 VDI_API vdi_var vdi_var_poisson_log_prob(vdi_tape *t, vdi_var y, vdi_var log_rate);
+/** The same with log y! given (the shape of y): for counts that are seen again and again, since log Gamma is the dearest part. */
+VDI_API vdi_var vdi_var_poisson_log_prob_given(vdi_tape *t, vdi_var y, vdi_var log_factorial, vdi_var log_rate);
 /** log Bernoulli(y; sigmoid(logit)) = y logit - softplus(logit). */
 VDI_API vdi_var vdi_var_bernoulli_log_prob(vdi_tape *t, vdi_var y, vdi_var logit);
 /** Negative binomial with mean exp(log_mean) and shape r = exp(log_shape), variance mean + mean^2 / r:
@@ -56,9 +58,12 @@ VDI__DEF vdi_var vdi_var_mvn_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_
                        logdet);
 }
 
+VDI__DEF vdi_var vdi_var_poisson_log_prob_given(vdi_tape *t, vdi_var y, vdi_var log_factorial, vdi_var log_rate) {
+    return vdi_var_sub(t, vdi_var_sub(t, vdi_var_mul(t, y, log_rate), vdi_var_exp(t, log_rate)), log_factorial);
+}
+
 VDI__DEF vdi_var vdi_var_poisson_log_prob(vdi_tape *t, vdi_var y, vdi_var log_rate) {
-    vdi_var factorial = vdi_var_lgamma(t, vdi_var_add_scalar(t, y, 1));
-    return vdi_var_sub(t, vdi_var_sub(t, vdi_var_mul(t, y, log_rate), vdi_var_exp(t, log_rate)), factorial);
+    return vdi_var_poisson_log_prob_given(t, y, vdi_var_lgamma(t, vdi_var_add_scalar(t, y, 1)), log_rate);
 }
 
 VDI__DEF vdi_var vdi_var_bernoulli_log_prob(vdi_tape *t, vdi_var y, vdi_var logit) {

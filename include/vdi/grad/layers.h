@@ -26,10 +26,10 @@ typedef struct vdi_mlp_desc {
     int32_t layers;                    /**< 1..VDI_LAYERS_MAX */
     int64_t sizes[VDI_LAYERS_MAX + 1]; /**< inputs, hidden layers, outputs */
     vdi_act act, out_act;              /**< between the layers; after the last */
-    double act_param;
-    vdi_init init;           /**< of the weights; 0 is VDI_INIT_FAN_IN for weights and biases, else biases are 0 */
-    double scale, out_scale; /**< of the initialiser; 0 means 1. out_scale: the last layer's weights */
-    bool layer_norm;         /**< normalise before each activation between the layers */
+    double act_param;                  /**< slope of a leaky rectifier; 0 means 0.2 */
+    vdi_init init;                     /**< of the weights; 0 is VDI_INIT_FAN_IN for weights and biases, else biases are 0 */
+    double scale, out_scale;           /**< of the initialiser; 0 means 1. out_scale: the last layer's weights */
+    bool layer_norm;                   /**< normalise before each activation between the layers */
 } vdi_mlp_desc;
 /** Its parameters: weight (in,out) and bias (out) of each layer, with layer_norm gain and shift (out) after them. */
 VDI_API int64_t vdi_mlp_declare(const vdi_mlp_desc *d, vdi_param_desc *list, int64_t room);
@@ -38,14 +38,14 @@ VDI_API vdi_var vdi_mlp_apply(vdi_tape *t, const vdi_mlp_desc *d, const vdi_para
 
 /** A stack of convolutions over time, "same" length. */
 typedef struct vdi_conv_desc {
-    const char *name;
-    int32_t layers;
+    const char *name;                     /**< prefix of the parameters' names */
+    int32_t layers;                       /**< 1..VDI_LAYERS_MAX */
     int64_t channels[VDI_LAYERS_MAX + 1]; /**< of the input and of each layer */
-    int64_t width[VDI_LAYERS_MAX];
-    bool causal; /**< look at the past alone; else padded on both sides alike */
-    vdi_act act, out_act;
-    double act_param; /**< slope of the leaky rectifier; 0 means 0.2 */
-    vdi_init init;    /**< 0 is VDI_INIT_HE_NORMAL; biases are 0 */
+    int64_t width[VDI_LAYERS_MAX];        /**< frames that a filter sees */
+    bool causal;                          /**< look at the past alone; else padded on both sides alike */
+    vdi_act act, out_act;                 /**< between the layers; after the last */
+    double act_param;                     /**< slope of the leaky rectifier; 0 means 0.2 */
+    vdi_init init;                        /**< 0 is VDI_INIT_HE_NORMAL; biases are 0 */
 } vdi_conv_desc;
 /** Its parameters: weight (width,cin,cout) and bias (cout) of each layer. */
 VDI_API int64_t vdi_conv_declare(const vdi_conv_desc *d, vdi_param_desc *list, int64_t room);
@@ -54,9 +54,9 @@ VDI_API vdi_var vdi_conv_apply(vdi_tape *t, const vdi_conv_desc *d, const vdi_pa
 
 /** A gated recurrent unit. */
 typedef struct vdi_gru_desc {
-    const char *name;
-    int64_t inputs, hidden;
-    bool reverse; /**< from the last time to the first */
+    const char *name;       /**< prefix of the parameters' names */
+    int64_t inputs, hidden; /**< I and H */
+    bool reverse;           /**< from the last time to the first */
 } vdi_gru_desc;
 /** Its parameters: weight_ih (I,3H), bias_ih (3H), weight_hh (H,3H), bias_hh (3H), uniform on +-1/sqrt(H) as in PyTorch. */
 VDI_API int64_t vdi_gru_declare(const vdi_gru_desc *d, vdi_param_desc *list, int64_t room);

@@ -18,6 +18,7 @@
 #define VDI_GRAD_OPTIM_H
 #include "params.h"
 
+/** The rule of an optimiser. */
 typedef enum vdi_optim_kind {
     VDI_OPTIM_ADAM = 0, /**< Kingma and Ba 2015; weight_decay is added to the gradient (in place) */
     VDI_OPTIM_ADAMW,    /**< decoupled weight decay, Loshchilov and Hutter 2019 */
@@ -25,46 +26,50 @@ typedef enum vdi_optim_kind {
     VDI_OPTIM_SGD       /**< with momentum */
 } vdi_optim_kind;
 
+/** How a learning rate changes. */
 typedef enum vdi_schedule_kind {
-    VDI_SCHEDULE_CONSTANT = 0,
-    VDI_SCHEDULE_COSINE,      /**< from 1 to `last` over `steps` (warm-up not counted), then `last` */
-    VDI_SCHEDULE_EXPONENTIAL, /**< factor^(step / every), smooth */
-    VDI_SCHEDULE_STEP,        /**< factor^floor(step / every) */
-    VDI_SCHEDULE_LINEAR       /**< straight from 1 to `last` over `steps`, then `last` */
+    VDI_SCHEDULE_CONSTANT = 0, /**< 1 */
+    VDI_SCHEDULE_COSINE,       /**< from 1 to `last` over `steps` (warm-up not counted), then `last` */
+    VDI_SCHEDULE_EXPONENTIAL,  /**< factor^(step / every), smooth */
+    VDI_SCHEDULE_STEP,         /**< factor^floor(step / every) */
+    VDI_SCHEDULE_LINEAR        /**< straight from 1 to `last` over `steps`, then `last` */
 } vdi_schedule_kind;
 
 /** The learning rate over time, as a factor. All zero is constant. */
 typedef struct vdi_schedule {
-    vdi_schedule_kind kind;
-    int64_t warmup; /**< steps of a linear rise from 0; the other rule starts after them */
-    int64_t steps;
-    int64_t every; /**< default 1 */
-    double factor; /**< default 1 */
-    double last;   /**< the last factor of COSINE and LINEAR */
+    vdi_schedule_kind kind; /**< the rule after the warm-up */
+    int64_t warmup;         /**< steps of a linear rise from 0; the other rule starts after them */
+    int64_t steps;          /**< length of COSINE and LINEAR */
+    int64_t every;          /**< default 1 */
+    double factor;          /**< default 1 */
+    double last;            /**< the last factor of COSINE and LINEAR */
 } vdi_schedule;
 /** The factor at step 0, 1, ... */
 VDI_API double vdi_schedule_factor(const vdi_schedule *s, int64_t step);
 
 /** Zero is the default of each field. */
 typedef struct vdi_optim_desc {
-    vdi_optim_kind kind;
-    double rate;         /**< learning rate; default 1e-3 */
-    double beta1, beta2; /**< Adam's memory; default 0.9, 0.999 */
-    double rho;          /**< RMSprop's memory; default 0.99 */
-    double momentum;     /**< RMSprop and SGD; default 0 */
-    double eps;          /**< default 1e-8 */
-    double weight_decay;
-    double clip_norm; /**< gradients longer than this are scaled down to it; 0: never */
-    vdi_schedule schedule;
+    vdi_optim_kind kind;   /**< the rule */
+    double rate;           /**< learning rate; default 1e-3 */
+    double beta1, beta2;   /**< Adam's memory; default 0.9, 0.999 */
+    double rho;            /**< RMSprop's memory; default 0.99 */
+    double momentum;       /**< RMSprop and SGD; default 0 */
+    double eps;            /**< default 1e-8 */
+    double weight_decay;   /**< default 0 */
+    double clip_norm;      /**< gradients longer than this are scaled down to it; 0: never */
+    vdi_schedule schedule; /**< default constant */
 } vdi_optim_desc;
+/** The filled description. */
 VDI_API vdi_optim_desc vdi_optim_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_optim_desc_check(const vdi_optim_desc *desc, vdi_error *err);
 
+/** An optimiser: an opaque object made by vdi_optim_create. */
 typedef struct vdi_optim vdi_optim;
 /** An optimiser of `params`, which have to outlive it. `desc` NULL is all defaults. */
 VDI_API VDI_NODISCARD vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *params, const vdi_allocator *a, vdi_optim **out,
                                                   vdi_error *err);
+/** Give everything back. NULL is ignored. */
 VDI_API void vdi_optim_destroy(vdi_optim *o);
 /** One step along the gradients that stand in the parameters. VDI_ERR_NUMERIC if it is refused. */
 VDI_API VDI_NODISCARD vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err);

@@ -38,13 +38,13 @@ typedef enum vdi_init {
 
 /** One parameter to be made. */
 typedef struct vdi_param_desc {
-    char name[VDI_PARAM_NAME];
-    int32_t ndim;
-    int64_t shape[VDI_MAX_DIMS];
-    vdi_init init;
-    double scale;   /**< see vdi_init */
-    int64_t fan_in; /**< 0: from the shape; a bias may carry its weight's */
-    bool frozen;    /**< no gradient, no step */
+    char name[VDI_PARAM_NAME];   /**< unique in its set, such as "layer.weight" */
+    int32_t ndim;                /**< 0..VDI_MAX_DIMS */
+    int64_t shape[VDI_MAX_DIMS]; /**< the first ndim count */
+    vdi_init init;               /**< how it begins */
+    double scale;                /**< see vdi_init */
+    int64_t fan_in;              /**< 0: from the shape; a bias may carry its weight's */
+    bool frozen;                 /**< no gradient, no step */
 } vdi_param_desc;
 
 /** Shorthand: `ndim` extents follow as ints. A name that is too long is cut. */
@@ -52,21 +52,22 @@ VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double sc
 
 /** One parameter. `frozen` may be changed at any time. */
 typedef struct vdi_param {
-    char name[VDI_PARAM_NAME];
-    vdi_tensor value, grad;
-    bool frozen;
+    char name[VDI_PARAM_NAME]; /**< its name */
+    vdi_tensor value;          /**< in the set's block of values */
+    vdi_tensor grad;           /**< in the set's block of gradients */
+    bool frozen;               /**< a constant to tapes and optimisers */
 } vdi_param;
 
 /** A set of parameters. Read the members; only `frozen` of an item is yours to write. */
 typedef struct vdi_params {
-    vdi_param *item;
-    int64_t count;
-    vdi_dtype dtype;
-    void *values, *grads; /**< the two blocks */
-    int64_t total;        /**< elements of a block, gaps included */
-    vdi_allocator allocator;
-    vdi_state state;
-    const struct vdi_params *base; /* whose values these are, or NULL */
+    vdi_param *item;               /**< the parameters, in the order of the list */
+    int64_t count;                 /**< how many */
+    vdi_dtype dtype;               /**< of all of them */
+    void *values, *grads;          /**< the two blocks */
+    int64_t total;                 /**< elements of a block, gaps included */
+    vdi_allocator allocator;       /**< where the memory came from */
+    vdi_state state;               /**< see vdi_params_state */
+    const struct vdi_params *base; /**< the set whose values these are, or NULL */
 } vdi_params;
 
 /** Make a set; `a` NULL is malloc. `rng` may be NULL if no initialiser is random. The values are drawn in the order of the list. */
@@ -74,6 +75,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_params_create(const vdi_param_desc *list, i
                                                    vdi_rng *rng, vdi_params **out, vdi_error *err);
 /** A set that shares the values of `base` and has gradients of its own: one for each thread. `base` has to outlive it. */
 VDI_API VDI_NODISCARD vdi_status vdi_params_share(const vdi_params *base, const vdi_allocator *a, vdi_params **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
 VDI_API void vdi_params_destroy(vdi_params *p);
 /** Draw all values anew, as vdi_params_create did from the same list. */
 VDI_API VDI_NODISCARD vdi_status vdi_params_init(vdi_params *p, const vdi_param_desc *list, vdi_rng *rng, vdi_error *err);
@@ -81,6 +83,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_params_init(vdi_params *p, const vdi_param_
 VDI_API vdi_param *vdi_params_find(const vdi_params *p, const char *name);
 /** Number of trained numbers (gaps and frozen ones not counted). */
 VDI_API int64_t vdi_params_size(const vdi_params *p);
+/** All gradients = 0, those of frozen parameters too. */
 VDI_API void vdi_params_zero_grad(vdi_params *p);
 /** Euclidean norm of the gradient of all parameters that are not frozen; NaN or infinite if the gradient is. */
 VDI_API double vdi_params_grad_norm(const vdi_params *p);

@@ -33,12 +33,13 @@
 #include "../kernel/table.h"
 #include "../linalg/table.h"
 
+/** A tape: an opaque object made by vdi_tape_create. */
 typedef struct vdi_tape vdi_tape;
 struct vdi__node;
 /** A value on a tape. Copy it freely; it is good until the tape is reset. The null variable has node NULL. */
 typedef struct vdi_var {
-    struct vdi__node *node;
-    uintptr_t serial; /* which life of which tape */
+    struct vdi__node *node; /**< private; NULL in the null variable */
+    uintptr_t serial;       /**< private; which life of which tape */
 } vdi_var;
 
 /** What a tape is made of. All zero is a legal description. */
@@ -129,8 +130,8 @@ VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 #define VDI_CUSTOM_MAX 8
 /** What the callbacks of a user-defined operation see. */
 typedef struct vdi_custom {
-    vdi_tape *tape;
-    int inputs, outputs;
+    vdi_tape *tape;                  /**< for vdi_tape_scratch */
+    int inputs, outputs;             /**< how many of the following count */
     vdi_tensor in[VDI_CUSTOM_MAX];   /**< values of the inputs, packed */
     vdi_tensor out[VDI_CUSTOM_MAX];  /**< values of the outputs, packed: forward fills them */
     vdi_tensor din[VDI_CUSTOM_MAX];  /**< backward ADDS here; the null tensor where no gradient is wanted */
@@ -141,16 +142,16 @@ typedef struct vdi_custom {
 typedef vdi_status (*vdi_custom_fn)(vdi_custom *c, void *user, vdi_error *err);
 /** A user-defined operation. */
 typedef struct vdi_custom_desc {
-    const char *name;    /**< for messages */
-    int inputs, outputs; /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
-    const vdi_var *input;
+    const char *name;     /**< for messages */
+    int inputs, outputs;  /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
+    const vdi_var *input; /**< (inputs) */
     const vdi_tensor
         *output;            /**< shapes and dtypes; with data they are taken as computed (and referenced until reset), else room is made */
     size_t saved_bytes;     /**< memory from forward to backward */
     size_t scratch_bytes;   /**< the most that a callback takes by vdi_tape_scratch: what a measuring tape counts */
     vdi_custom_fn forward;  /**< NULL if the outputs hold their values already. Not called on a measuring tape */
     vdi_custom_fn backward; /**< NULL: no gradient flows */
-    void *user;
+    void *user;             /**< handed to the callbacks */
 } vdi_custom_desc;
 /** Put a user-defined operation on the tape: out[0..outputs) become its variables (null ones after an error). */
 VDI_API vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out);
