@@ -24,6 +24,7 @@
 typedef struct vdi_csv {
     vdi_tensor values; /**< (rows,cols) float64 */
     const char **name; /**< cols names, or NULL where the file has no header */
+    /* private */
     vdi_arena arena;
 } vdi_csv;
 
@@ -31,6 +32,7 @@ typedef struct vdi_csv {
 VDI_API VDI_NODISCARD vdi_status vdi_csv_read(vdi_reader *r, const vdi_allocator *a, vdi_csv *out, vdi_error *err);
 /** The column (rows,) of that name, a view; the null tensor if there is none. */
 VDI_API vdi_tensor vdi_csv_column(const vdi_csv *t, const char *name);
+/** Give the table's memory back. */
 VDI_API void vdi_csv_free(vdi_csv *t);
 
 /** One row of names, quoted where they need it: the header of a log that grows. */
@@ -41,7 +43,9 @@ VDI_API void vdi_csv_write_row(vdi_writer *w, const double *values, int64_t coun
 VDI_API VDI_NODISCARD vdi_status vdi_csv_write(vdi_writer *w, const vdi_named_tensor *columns, int64_t count, vdi_error *err);
 
 #ifndef VDI_NO_STDIO
+/** Read a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_csv_load(const char *path, const vdi_allocator *a, vdi_csv *out, vdi_error *err);
+/** Create or replace a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_csv_save(const char *path, const vdi_named_tensor *columns, int64_t count, vdi_error *err);
 #endif
 

@@ -88,13 +88,13 @@ typedef struct vdi_series {
 struct vdi_figure;
 /** One panel. The members up to `height` are yours. */
 typedef struct vdi_panel {
-    const char *title;
-    vdi_axis x, y;  /**< the axes */
-    vdi_axis value; /**< colour of a heat map: label and limits */
-    double x0, dx;  /**< x of sample i (or of column i of a map): x0 + i dx; dx 0 means 1 */
-    double y0, dy;  /**< y of row i of a raster or map; dy 0 means 1 */
-    bool diverging; /**< colours about zero */
-    double height;  /**< of the plot area in pixels, where it is not the figure's */
+    const char *title; /**< above the panel, or NULL */
+    vdi_axis x, y;     /**< the axes */
+    vdi_axis value;    /**< colour of a heat map: label and limits */
+    double x0, dx;     /**< x of sample i (or of column i of a map): x0 + i dx; dx 0 means 1 */
+    double y0, dy;     /**< y of row i of a raster or map; dy 0 means 1 */
+    bool diverging;    /**< colours about zero */
+    double height;     /**< of the plot area in pixels, where it is not the figure's */
     /* private */
     struct vdi_figure *figure;
     vdi_series *first, *last;
@@ -114,6 +114,7 @@ typedef struct vdi_figure {
 
 /** Start a figure; `desc` NULL: one panel. Free it with vdi_figure_free. */
 VDI_API void vdi_figure_init(vdi_figure *f, const vdi_figure_desc *desc);
+/** Give the figure's memory back. */
 VDI_API void vdi_figure_free(vdi_figure *f);
 /** The panel of row `row` and column `col`, from the top left. Never NULL. */
 VDI_API vdi_panel *vdi_figure_panel(vdi_figure *f, int row, int col);

@@ -20,7 +20,7 @@
  * Strict: valid UTF-8 without a byte order mark, no comments, no trailing commas, no lone surrogates, a key once per object,
  * numbers within the range of a double (correctly rounded; integers of up to 64 bits exact too), depth up to 64.
  * Written: NaN and infinities as null, floats in the fewest digits that read back, bytes that are no UTF-8 as U+FFFD, '<' as
- * \u003c (so that a page may hold the text in a script).
+ * an escape (so that a page may hold the text in a script).
  *
  * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the text is known to be sound.
  * Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is constant.
@@ -29,6 +29,7 @@
 #define VDI_IO_JSON_H
 #include "stream.h"
 
+/** What a value is. */
 typedef enum vdi_json_type {
     VDI_JSON_NULL,
     VDI_JSON_BOOL,
@@ -40,20 +41,22 @@ typedef enum vdi_json_type {
 
 /** A value. Nodes lie in the order of the text: children follow their parent. Read it through the functions below. */
 typedef struct vdi_json {
-    uint8_t type;       /**< a vdi_json_type */
-    uint8_t is_integer; /**< a number without point and exponent that int64 holds */
-    int32_t count;      /**< elements of an array, members of an object */
-    int32_t span;       /* nodes of this subtree */
-    uint32_t key_length;
-    const char *key; /**< where the parent is an object, ended with NUL; else NULL */
+    uint8_t type;        /**< a vdi_json_type */
+    uint8_t is_integer;  /**< a number without point and exponent that int64 holds */
+    int32_t count;       /**< elements of an array, members of an object */
+    int32_t span;        /* nodes of this subtree */
+    uint32_t key_length; /**< bytes of `key` */
+    const char *key;     /**< where the parent is an object, ended with NUL; else NULL */
+    /** The value: a number, or the start of a string. */
     union {
-        double number;
-        const char *text; /* ended with NUL; may hold NULs that the text wrote as \u0000 */
+        double number;    /**< of a number */
+        const char *text; /**< ended with NUL; may hold further NULs, written as an escape */
     } u;
+    /** The value: a number as an integer, the length of a string, or a truth. */
     union {
-        int64_t integer;
-        int64_t length; /* of text, in bytes */
-        bool truth;
+        int64_t integer; /**< where is_integer */
+        int64_t length;  /**< of a string, in bytes */
+        bool truth;      /**< of true and false */
     } v;
 } vdi_json;
 
@@ -80,7 +83,7 @@ VDI_API int64_t vdi_json_as_integer(const vdi_json *node, int64_t fallback);
 VDI_API bool vdi_json_as_bool(const vdi_json *node, bool fallback);
 VDI_API const char *vdi_json_as_text(const vdi_json *node, const char *fallback);
 
-/** JSON being written. */
+/** JSON being written. Treat the members as private. */
 typedef struct vdi_json_writer {
     vdi_writer *out;
     int depth;

@@ -33,8 +33,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_
 
 /** An open .npz; `name` (without ".npy") and `count` are yours to read. */
 typedef struct vdi_npz {
-    const char **name;
-    int64_t count;
+    const char **name; /**< of each array */
+    int64_t count;     /**< arrays */
+    /* private */
     vdi_zip zip;
     vdi_reader file; /* where vdi_npz_open_file opened one */
 } vdi_npz;
@@ -43,6 +44,7 @@ typedef struct vdi_npz {
 VDI_API VDI_NODISCARD vdi_status vdi_npz_open(vdi_npz *npz, vdi_reader r, const vdi_allocator *a, vdi_error *err);
 /** One array by name; VDI_ERR_ARGUMENT with the names there are if it is not among them. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_allocator *a, vdi_tensor *out, vdi_error *err);
+/** Give its memory back, and close its file. */
 VDI_API void vdi_npz_close(vdi_npz *npz);
 /** Write `count` arrays; names without ".npy". VDI_ERR_ARGUMENT for an empty or doubled name. `a` is for the directory. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors, int64_t count, const vdi_allocator *a,

@@ -26,7 +26,8 @@
 
 /** What a file held. `state` is yours to read and owned by this. */
 typedef struct vdi_safetensors {
-    vdi_state state;
+    vdi_state state; /**< the named tensors and the metadata */
+    /* private */
     const char *name; /* of the file, copied */
     vdi_arena arena;
 } vdi_safetensors;
@@ -46,7 +47,9 @@ VDI_API void vdi_safetensors_free(vdi_safetensors *file);
 VDI_API VDI_NODISCARD vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state, vdi_error *err);
 
 #ifndef VDI_NO_STDIO
+/** Read a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_safetensors_load(const char *path, const vdi_allocator *a, vdi_safetensors *out, vdi_error *err);
+/** Create or replace a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_safetensors_save(const char *path, const vdi_state *state, vdi_error *err);
 #endif
 

@@ -31,7 +31,7 @@ typedef struct vdi_reader {
     int64_t (*read_fn)(void *buffer, size_t size, void *user);
     /** Go to `offset` bytes from the start. May be NULL: an archive is then read into memory whole. */
     bool (*seek_fn)(int64_t offset, void *user);
-    void *user;
+    void *user;       /**< handed to the callbacks */
     const char *name; /**< for messages: the path; may be NULL; must outlive the reader */
     int64_t size;     /**< bytes in all; 0 means unknown (for memory it is exact) */
     int64_t at;       /**< bytes from the start, kept by vdi */
@@ -40,20 +40,21 @@ typedef struct vdi_reader {
 /** A sink of bytes with a small buffer. Start it with vdi_writer_init, vdi_writer_to_buffer or vdi_writer_open. */
 typedef struct vdi_writer {
     bool (*write_fn)(const void *data, size_t size, void *user); /**< false on failure; takes all or fails */
-    void *user;
-    const char *name; /**< for messages; may be NULL; must outlive the writer */
-    int64_t written;  /**< bytes so far, those still in the buffer included */
-    bool failed;      /**< once true, later writes do nothing */
-    uint32_t fill;
+    void *user;                                                  /**< handed to the callback */
+    const char *name;                                            /**< for messages; may be NULL; must outlive the writer */
+    int64_t written;                                             /**< bytes so far, those still in the buffer included */
+    bool failed;                                                 /**< once true, later writes do nothing */
+    /* private */
+    uint32_t fill; /* bytes in the buffer */
     char buffer[1024];
 } vdi_writer;
 
 /** Growing memory to write into. */
 typedef struct vdi_buffer {
-    vdi_allocator allocator;
-    char *data;  /**< NULL while empty */
-    size_t size; /**< bytes written */
-    size_t capacity;
+    vdi_allocator allocator; /**< where the memory comes from */
+    char *data;              /**< NULL while empty */
+    size_t size;             /**< bytes written */
+    size_t capacity;         /**< bytes allocated */
 } vdi_buffer;
 
 /** A reader of `size` bytes of memory; `name` is for messages. */
@@ -78,11 +79,13 @@ VDI_API vdi_status vdi_writer_flush(vdi_writer *w, vdi_error *err);
 VDI_API void vdi_buffer_init(vdi_buffer *b, const vdi_allocator *a);
 /** Start a writer that appends to `b`; it fails when memory is out. */
 VDI_API void vdi_writer_to_buffer(vdi_writer *w, vdi_buffer *b);
+/** Give its memory back; it is empty again. */
 VDI_API void vdi_buffer_free(vdi_buffer *b);
 
 #ifndef VDI_NO_STDIO
 /** Open a file to read (pipes too); VDI_ERR_IO with the path and the reason. Close it with vdi_reader_close. */
 VDI_API VDI_NODISCARD vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err);
+/** Close a file that vdi_reader_open opened. */
 VDI_API void vdi_reader_close(vdi_reader *r);
 /** Create or replace a file. `path` must outlive the writer. */
 VDI_API VDI_NODISCARD vdi_status vdi_writer_open(vdi_writer *w, const char *path, vdi_error *err);
@@ -534,18 +537,24 @@ VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
         vdi_write(w, t.data, vdi_tensor_bytes(t));
         return;
     }
-    int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
+    uint8_t block[2048];
+    int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1, most = (int64_t)(sizeof block / size);
     for (vdi__rows rows = vdi__rows_begin(t); rows.left > 0; vdi__rows_next(&rows, t)) {
-        const char *p = (const char *)vdi__tensor_at(t, vdi__rows_offset(&rows, t));
-        if (!swap && step == 1) {
+        const uint8_t *p = (const uint8_t *)vdi__tensor_at(t, vdi__rows_offset(&rows, t));
+        if (step == 1 && !swap) {
             vdi_write(w, p, (size_t)n * size);
             continue;
         }
-        for (int64_t i = 0; i < n; i++) {
-            uint8_t x[8];
-            memcpy(x, p + i * step * (int64_t)size, size);
-            if (swap) vdi__swap_bytes(x, 1, size);
-            vdi_write(w, x, size);
+        for (int64_t at = 0, count; at < n; at += count) { /* gathered block by block; copies of constant size are single moves */
+            count = VDI__MIN(most, n - at);
+            for (int64_t i = 0; i < count; i++) {
+                const uint8_t *from = p + (at + i) * step * (int64_t)size;
+                if (size == 8) memcpy(block + 8 * i, from, 8);
+                else if (size == 4) memcpy(block + 4 * i, from, 4);
+                else memcpy(block + (int64_t)size * i, from, size);
+            }
+            if (swap) vdi__swap_bytes(block, count, size);
+            vdi_write(w, block, (size_t)count * size);
         }
     }
 }

@@ -27,12 +27,13 @@
 
 /** One file of an archive. */
 typedef struct vdi_zip_member {
-    const char *name;
-    int64_t size;   /**< bytes unpacked */
-    int64_t packed; /**< bytes in the archive */
-    uint32_t crc;
-    uint16_t method;       /**< 0 stored, 8 deflated */
-    uint16_t flags;        /* as in the archive */
+    const char *name; /**< with its folders, in UTF-8 */
+    int64_t size;     /**< bytes unpacked */
+    int64_t packed;   /**< bytes in the archive */
+    uint32_t crc;     /**< CRC-32 of the unpacked bytes */
+    uint16_t method;  /**< 0 stored, 8 deflated */
+    /* private */
+    uint16_t flags;
     int64_t offset, limit; /* of the local header; where the next thing begins */
     const char *label;     /* "archive:name", for messages */
 } vdi_zip_member;
@@ -41,7 +42,8 @@ struct vdi__unpack;
 /** An open archive; `member` and `count` are yours to read. */
 typedef struct vdi_zip {
     vdi_zip_member *member; /**< in the order of the directory */
-    int64_t count;
+    int64_t count;          /**< members */
+    /* private */
     vdi_reader reader;
     vdi_arena arena;
     char *whole; /* the archive, where its stream cannot seek */
@@ -58,9 +60,10 @@ VDI_API int64_t vdi_zip_find(const vdi_zip *zip, const char *name);
 VDI_API VDI_NODISCARD vdi_status vdi_zip_enter(vdi_zip *zip, int64_t i, vdi_reader *member, vdi_error *err);
 /** End it. VDI_ERR_FORMAT if it was damaged, or not all of it has been read. */
 VDI_API vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err);
+/** Give its memory back. */
 VDI_API void vdi_zip_close(vdi_zip *zip);
 
-/** An archive being written. */
+/** An archive being written. Treat the members as private. */
 typedef struct vdi_zip_writer {
     vdi_writer *out;
     vdi_buffer directory;
