@@ -4,19 +4,19 @@
  */
 
 /* y = x of W groups: element `at` of each group's block, blocks `step` apart; `n` groups are left. */
-VDI_LOCAL VDI_V VDI_PN(vdi__lanes_load)(const VDI_T *x, int64_t step, int64_t n) {
+VDI_KERNEL VDI_V VDI_PN(vdi__lanes_load)(const VDI_T *x, int64_t step, int64_t n) {
     VDI_T t[VDI_W];
     for (int64_t l = 0; l < VDI_W; l++) t[l] = x[(l < n ? l : n - 1) * step];
     return VDI_VLOAD(t);
 }
-VDI_LOCAL void VDI_PN(vdi__lanes_store)(VDI_T *x, int64_t step, int64_t n, VDI_V v) {
+VDI_KERNEL void VDI_PN(vdi__lanes_store)(VDI_T *x, int64_t step, int64_t n, VDI_V v) {
     VDI_T t[VDI_W];
     VDI_VSTORE(t, v);
     for (int64_t l = 0; l < VDI_W && l < n; l++) x[l * step] = t[l];
 }
 
 /* C = A B, or A B' */
-VDI_LOCAL void VDI_PN(vdi__lanes_mul)(int64_t d, const VDI_V *A, const VDI_V *B, bool transpose, VDI_V *C) {
+VDI_KERNEL void VDI_PN(vdi__lanes_mul)(int64_t d, const VDI_V *A, const VDI_V *B, bool transpose, VDI_V *C) {
     for (int64_t i = 0; i < d; i++)
         for (int64_t j = 0; j < d; j++) {
             VDI_V s = VDI_VZERO();
@@ -26,7 +26,7 @@ VDI_LOCAL void VDI_PN(vdi__lanes_mul)(int64_t d, const VDI_V *A, const VDI_V *B,
 }
 
 /* lower Cholesky factor in place; the product of pivots, and `bad` where one is not positive */
-VDI_LOCAL void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, VDI_T bad[VDI_W]) {
+VDI_KERNEL void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, VDI_T bad[VDI_W]) {
     VDI_V worst = VDI_VSET1(VDI_C(1));
     *product = VDI_VSET1(VDI_C(1));
     for (int64_t j = 0; j < d; j++) {
@@ -48,13 +48,13 @@ VDI_LOCAL void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, 
     VDI_VSTORE(bad, worst);
 }
 
-VDI_LOCAL void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, const VDI_T *good) {
+VDI_KERNEL void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, const VDI_T *good) {
     for (int64_t l = 0; l < VDI_W && l < n; l++)
         if (good[l] == 0 && t < (a->lengths ? a->lengths[g + l] : a->T) && a->bad_group < 0) a->bad_group = g + l, a->bad_time = t;
 }
 
 /* behind a group's length there is nothing to store but zeros */
-VDI_LOCAL VDI_V VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t) {
+VDI_KERNEL VDI_V VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t) {
     VDI_T m[VDI_W];
     for (int64_t l = 0; l < VDI_W; l++) m[l] = VDI_C(t < (a->lengths ? a->lengths[g + (l < n ? l : n - 1)] : a->T));
     return VDI_VLOAD(m);
