@@ -92,7 +92,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V size) {
 }
 
 /* 2^n t + (2^n - 1) as 2^n (t + (1 - 2^-n)): the bracket rounds once, and 2^n can't overflow on its own */
-VDI_LOCAL VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
     VDI_V n;
     const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(-40), VDI_VMIN(VDI__K(VDI__EXP_TOP), x)), &n);
     const VDI_V one = VDI_VSUB(VDI__ONE, VDI_PN(vdi__scale)(VDI__ONE, VDI_VNEG(VDI_VMIN(n, VDI__K(100)))));
@@ -157,8 +157,11 @@ VDI_LOCAL VDI_V VDI_PN(vdi__log)(VDI_V x) {
     return VDI_PN(vdi__log_ends)(x, VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, VDI_PN(vdi__log_rest)(f, e))));
 }
 
+/* the same where speed is not asked, to keep the code small */
+VDI_SHARED VDI_V VDI_PN(vdi__log_call)(VDI_V x) { return VDI_PN(vdi__log)(x); }
+
 /* log(u) of u = 1 + x, and what the sum lost goes into the mantissa */
-VDI_LOCAL VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
     VDI_V e;
     const VDI_V u = VDI_VADD(VDI__ONE, x), x1 = VDI_VSUB(u, VDI__ONE);
     const VDI_V lost = VDI_VADD(VDI_VSUB(VDI__ONE, VDI_VSUB(u, x1)), VDI_VSUB(x, x1));
@@ -213,7 +216,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
 }
 
 /* |x| < 1: x p(x^2) (2^-34.8, 2^-62.7); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7, 2^-56.8) */
-VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T p[] = {1.12837923f,    -0.376126379f,    0.112837821f,    -0.0268654004f,
                               0.00522094546f, -0.000848282885f, 0.000112569491f, -9.64152605e-06f};
@@ -238,23 +241,24 @@ VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 }
 
 /* One lane after the other through libm: for lanes that are rare. */
-#define VDI__LANES(result, where, a, b, call)                                                                                              \
-    do {                                                                                                                                   \
-        VDI_T vdi__r[VDI_W], vdi__w[VDI_W], vdi__a[VDI_W], vdi__b[VDI_W];                                                                  \
-        VDI_VSTORET(vdi__r, VDI_VTAIL(VDI_W), result);                                                                                     \
-        VDI_VSTORET(vdi__w, VDI_VTAIL(VDI_W), VDI_VSEL(where, VDI__ONE, VDI_VZERO()));                                                     \
-        VDI_VSTORET(vdi__a, VDI_VTAIL(VDI_W), a);                                                                                          \
-        VDI_VSTORET(vdi__b, VDI_VTAIL(VDI_W), b);                                                                                          \
-        for (int vdi__i = 0; vdi__i < VDI_W; vdi__i++)                                                                                     \
-            if (vdi__w[vdi__i] != 0) vdi__r[vdi__i] = call(vdi__a[vdi__i], vdi__b[vdi__i]);                                                \
-        result = VDI_VLOAD(vdi__r);                                                                                                        \
+#define VDI__LANES(result, where, a, b, call) \
+    do { \
+        VDI_T lane_r[VDI_W], lane_w[VDI_W], lane_a[VDI_W], lane_b[VDI_W]; \
+        VDI_VSTORE(lane_r, result); \
+        VDI_VSTORE(lane_w, VDI_VSEL(where, VDI__ONE, VDI_VZERO())); \
+        VDI_VSTORE(lane_a, a); \
+        VDI_VSTORE(lane_b, b); \
+        for (int lane = 0; lane < VDI_W; lane++) { \
+            const VDI_T u = lane_a[lane], v = lane_b[lane]; \
+            (void)v; \
+            if (lane_w[lane] != 0) lane_r[lane] = call; \
+        } \
+        result = VDI_VLOAD(lane_r); \
     } while (0)
 
 /* sin and cos: r = x - n pi/2 with pi/2 in three parts, two of them exact times n. Lanes with |x| beyond the range of n, or so close to
    a multiple of pi/2 that digits would be lost, ask libm. */
-#define VDI__SIN(x, b) VDI__LIBM(sin)(x)
-#define VDI__COS(x, b) VDI__LIBM(cos)(x)
-VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
+VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 #if VDI__REAL == 32
     static const VDI_T s[] = {-0.166666552f, 0.00833216868f, -0.000195160261f}, c[] = {0.0416666456f, -0.00138873036f, 2.44317253e-05f};
     const VDI_V p0 = VDI__K(1.570556640625), p1 = VDI__K(0.0002396702766418457), p2 = VDI__K(1.58932547e-08);
@@ -275,23 +279,18 @@ VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
     const VDI_V sine = VDI_VADD(r, VDI_VFMA(VDI_VMUL(z, r), VDI__POLY(z, s), d));
     const VDI_V h = VDI_VFNMA(z, VDI__K(0.5), VDI__ONE), hl = VDI_VFNMA(z, VDI__K(0.5), VDI_VSUB(VDI__ONE, h)); /* 1 - z/2 and its rest */
     const VDI_V cosv = VDI_VADD(h, VDI_VFMA(VDI_VMUL(z, z), VDI__POLY(z, c), VDI_VFNMA(r, d, hl)));
-    const VDI_I quarter = cosine ? VDI_IADD(VDI_VBITS(m), VDI_ISET1(1)) : VDI_VBITS(m);
+    const VDI_I quarter = VDI_IADD(VDI_VBITS(m), VDI_ISET1(cosine));
     const VDI_V odd = VDI_IBITS(VDI_ISHL(quarter, VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
     const VDI_V flip = VDI_IBITS(VDI_IAND(VDI_ISHL(quarter, VDI_MANT + (VDI__REAL == 32 ? 7 : 10)), VDI_VBITS(VDI__K(-0.0))));
     const VDI_V pick = VDI_VSEL(VDI_VEQ(VDI_VOR(odd, VDI__ONE), VDI__ONE), sine, cosv);
     VDI_V y = VDI_VXOR(pick, flip);
     if (!cosine) y = VDI_VSEL(VDI_VEQ(x, VDI_VZERO()), x, y);
     const VDI_M hard = VDI_MOR(VDI_VGT(VDI_VABS(x), limit), VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
-    if (VDI_MANY(hard)) {
-        if (cosine) VDI__LANES(y, hard, x, x, VDI__COS);
-        else VDI__LANES(y, hard, x, x, VDI__SIN);
-    }
+    if (VDI_MANY(hard)) VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
     return y;
 }
 VDI_LOCAL VDI_V VDI_PN(vdi__sin)(VDI_V x) { return VDI_PN(vdi__circle)(x, false); }
 VDI_LOCAL VDI_V VDI_PN(vdi__cos)(VDI_V x) { return VDI_PN(vdi__circle)(x, true); }
-#undef VDI__SIN
-#undef VDI__COS
 
 /* sin(pi r)/pi for |r| <= 1/2 (2^-27.6, 2^-62) */
 VDI_LOCAL VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
@@ -315,7 +314,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__sinpi)(VDI_V a, VDI_V *r) {
 
 /* x >= 3, finite: Stirling's (x - 1/2)(log x - 1) + log(2 pi)/2 - 1/2 + w(1/x^2)/x (2^-34.9, 2^-60). The logarithm in two parts, since
    its rounding is worth x - 1/2 times as much. */
-VDI_LOCAL VDI_V VDI_PN(vdi__stirling)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__stirling)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.0833333209f, -0.00277713197f, 0.000777554407f, -0.000420434109f};
 #else
@@ -334,7 +333,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__stirling)(VDI_V x) {
 
 /* The rest of lgamma: with a = |x|, for a < 3 (b - 1)(b - 2) p(b - 2), where b is a, or 1 + a below 1 (2^-27.5, 2^-55 of the result, its
    zeros at 1 and 2 included); below 1 Gamma(a) = Gamma(1 + a)/a, below 0 Gamma(-a) = -pi/(a sin(pi a) Gamma(a)). */
-VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__lgamma_rest)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__lgamma_rest)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.422784328f,    -0.10031727f,    0.0329649448f,    -0.0123849772f,  0.00499948254f,
                               -0.00210205279f, 0.000910497329f, -0.000425590493f, 0.000195816043f, -5.24008574e-05f,
@@ -359,7 +358,7 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__lgamma_rest)(VDI_V x) {
     if (VDI_MANY(VDI_VLT(x, VDI__ONE))) {
         VDI_V r, q = a;
         if (VDI_MANY(below)) q = VDI_VSEL(below, VDI_VMUL(VDI_VABS(VDI_PN(vdi__sinpi)(a, &r)), VDI_VSEL(unit, VDI__ONE, a)), a);
-        const VDI_V l = VDI_PN(vdi__log)(q);
+        const VDI_V l = VDI_PN(vdi__log_call)(q);
         y = VDI_VSEL(below, VDI_VSUB(VDI_VNEG(l), y), VDI_VSEL(unit, VDI_VSUB(y, l), y));
     }
     const VDI_M pole = VDI_MOR(VDI_VEQ(a, VDI__K(INFINITY)), VDI_MAND(below, VDI_VGE(a, VDI__K((VDI_IT)1 << VDI_MANT))));
@@ -374,7 +373,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__lgamma)(VDI_V x) {
 /* Digamma, anywhere. a = |x| >= 3: log a - 1/(2a) - w(1/a^2)/a^2 (2^-33, 2^-57.6); below, (b - x0) p(b - 2) around the zero x0, where b is
    a, or 1 + a below 1 (2^-26.7, 2^-55). psi(a) = psi(1 + a) - 1/a, psi(-a) = psi(1 + a) + pi cot(pi a). At 0 it is an infinity of the
    opposite sign, at negative integers NaN. */
-VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T far[] = {0.0833332762f, -0.00832876097f, 0.00384523626f, -0.0027334413f};
     static const VDI_T c[] = {0.785307527f,    -0.260738969f,    0.10899923f,     -0.0495502315f,  0.0234580394f,
@@ -404,7 +403,7 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
     if (VDI_MANY(VDI_MNOT(low))) {
         const VDI_V b = VDI_VMAX(a, VDI__K(3)), r = VDI_VDIV(VDI__ONE, b);
         const VDI_V w = VDI_VFMA(VDI_VMUL(r, r), VDI__POLY(VDI_VMUL(r, r), far), VDI_VMUL(r, VDI__K(0.5)));
-        y = VDI_VSEL(low, y, VDI_VSUB(VDI_PN(vdi__log)(b), w));
+        y = VDI_VSEL(low, y, VDI_VSUB(VDI_PN(vdi__log_call)(b), w));
     }
     if (VDI_MANY(VDI_VLT(x, VDI__ONE))) {
         /* y is psi(1 + a) where a < 1, else psi(a); wanted is psi(a) above 0 and psi(1 + a) below: -1/a or 1/a, both -1/x, make up for it
@@ -422,7 +421,7 @@ VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
 
 /* Trigamma, for the derivative of digamma: x >= 3: 1/x + 1/(2x^2) + w(1/x^2)/x^3 (2^-29.7, 2^-53); below by three steps of
    psi'(x) = psi'(1 + x) + 1/x^2; psi'(-a) = pi^2/sin^2(pi a) - psi'(1 + a). */
-VDI__NOINLINE VDI_KERNEL VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
+VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.166666314f, -0.03329961f, 0.0227971654f, -0.0204169266f};
 #else
@@ -510,7 +509,7 @@ VDI__UNARY(identity, v, VDI__ONE)
 /* libm's power, lane by lane: it is right in every corner, and no model spends its time here */
 VDI_LOCAL VDI_V VDI_PN(vdi__pow)(VDI_V a, VDI_V b) {
     VDI_V y = a;
-    VDI__LANES(y, VDI_VEQ(VDI_VZERO(), VDI_VZERO()), a, b, VDI__LIBM(pow));
+    VDI__LANES(y, VDI_VEQ(VDI_VZERO(), VDI_VZERO()), a, b, VDI__LIBM(pow)(u, v));
     return y;
 }
 /* x + y is NaN where either is, and only there once the comparison has failed for that reason */

@@ -50,7 +50,7 @@ VDI_KERNEL double VDI_PN(vdi__kernel_dot)(size_t n, const void *x_, const void *
 }
 
 /* The largest of sign * x, sign = 1 or -1; NaN if any is NaN. The comparison passes NaN by, so it is looked for apart. */
-VDI_LOCAL VDI_T VDI_PN(vdi__extreme)(size_t n, const VDI_T *x, VDI_T sign) {
+VDI_SHARED VDI_T VDI_PN(vdi__extreme)(size_t n, const VDI_T *x, VDI_T sign) {
     const VDI_V s = VDI_VSET1(sign), low = VDI_VSET1(-(VDI_T)INFINITY);
     VDI_V a = low, b = low, c = low, d = low, bad = VDI_VZERO();
     size_t i = 0;
@@ -116,7 +116,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sum_rows)(size_t rows, size_t cols, const voi
 
 /* Sum of exp(x - m) over one row, in the order of every sum; the exponentials go to y unless it is NULL. Lanes behind the end hold
    -inf, and exp(-inf) is 0. */
-VDI_LOCAL VDI_T VDI_PN(vdi__row_exp)(size_t n, const VDI_T *x, VDI_T m, VDI_T *y) {
+VDI_SHARED VDI_T VDI_PN(vdi__row_exp)(size_t n, const VDI_T *x, VDI_T m, VDI_T *y) {
     const VDI_V vm = VDI_VSET1(m), low = VDI_VSET1(-(VDI_T)INFINITY);
     VDI_V acc[VDI__GROUPS];
     for (int g = 0; g < VDI__GROUPS; g++) acc[g] = VDI_VZERO();
@@ -139,7 +139,7 @@ VDI_LOCAL VDI_T VDI_PN(vdi__row_shift)(size_t n, const VDI_T *x) {
 }
 VDI_LOCAL VDI_T VDI_PN(vdi__log_one)(VDI_T x) {
     VDI_T r;
-    VDI_VSTORET(&r, VDI_VTAIL(1), VDI_PN(vdi__log)(VDI_VSET1(x)));
+    VDI_VSTORET(&r, VDI_VTAIL(1), VDI_PN(vdi__log_call)(VDI_VSET1(x)));
     return r;
 }
 

@@ -8,7 +8,7 @@
  *   VDI_V, VDI_I, VDI_M   vector of VDI_W reals, of as many integers, and what a comparison yields
  *   VDI_PN(name)          name with the pass's suffix: name_avx2_f32
  *   VDI_KERNEL            before a kernel: static, with the pass's target attribute
- *   VDI_LOCAL             before a helper that is always inlined into kernels
+ *   VDI_LOCAL             before a helper that is always inlined into kernels; VDI_SHARED: one that never is
  *   VDI_VLOAD(p) VDI_VSTORE(p,v) VDI_VSET1(x) VDI_VZERO()           no alignment asked
  *   VDI_TAIL, VDI_VTAIL(n), VDI_VLOADT(p,t) VDI_VSTORET(p,t,v)      the first n lanes, 0 <= n <= VDI_W; the others load as 0,
  *                                                                   nothing beyond them is touched
@@ -82,4 +82,6 @@
 #endif
 
 #define VDI_KERNEL VDI__UNUSED VDI__TARGET static
+/* A helper that is called: code that would be long in many places. */
+#define VDI_SHARED VDI__NOINLINE VDI_KERNEL
 #define VDI_LOCAL VDI__UNUSED VDI__ALWAYS_INLINE VDI__TARGET static inline

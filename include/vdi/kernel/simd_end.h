@@ -16,6 +16,7 @@
 #undef VDI_C
 #undef VDI_KERNEL
 #undef VDI_LOCAL
+#undef VDI_SHARED
 #undef VDI_V
 #undef VDI_I
 #undef VDI_M

@@ -32,27 +32,24 @@ VDI__INLINE double vdi__f64_of_bits(int64_t i) {
 #define VDI__SUPPORT_CALL(target) VDI__UNUSED VDI__NOINLINE target static
 #define VDI__SUPPORT(target) VDI__UNUSED VDI__ALWAYS_INLINE target static inline
 
-/* Tails without masks: through memory, and by call, since they are short and everywhere. */
-#define VDI__TAILS(target) VDI__UNUSED VDI__NOINLINE target static
 #if VDI__HAVE_SSE2
-#define VDI__SSE2_TAILS VDI__TAILS(__attribute__((target("sse2"))))
 #define VDI__SSE2 VDI__SUPPORT(__attribute__((target("sse2"))))
-VDI__SSE2_TAILS __m128 vdi__loadt_sse2_f32(const float *p, size_t n) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128 vdi__loadt_sse2_f32(const float *p, size_t n) {
     float t[4] = {0, 0, 0, 0};
     memcpy(t, p, n * sizeof *t);
     return _mm_loadu_ps(t);
 }
-VDI__SSE2_TAILS void vdi__storet_sse2_f32(float *p, size_t n, __m128 v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2")))) void vdi__storet_sse2_f32(float *p, size_t n, __m128 v) {
     float t[4];
     _mm_storeu_ps(t, v);
     memcpy(p, t, n * sizeof *t);
 }
-VDI__SSE2_TAILS __m128d vdi__loadt_sse2_f64(const double *p, size_t n) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128d vdi__loadt_sse2_f64(const double *p, size_t n) {
     double t[2] = {0, 0};
     memcpy(t, p, n * sizeof *t);
     return _mm_loadu_pd(t);
 }
-VDI__SSE2_TAILS void vdi__storet_sse2_f64(double *p, size_t n, __m128d v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2")))) void vdi__storet_sse2_f64(double *p, size_t n, __m128d v) {
     double t[2];
     _mm_storeu_pd(t, v);
     memcpy(p, t, n * sizeof *t);
@@ -75,13 +72,13 @@ VDI__SSE2 void vdi__transpose_sse2_f64(const double *s, size_t lds, double *d, s
     _mm_storeu_pd(d, _mm_unpacklo_pd(a, b));
     _mm_storeu_pd(d + ldd, _mm_unpackhi_pd(a, b));
 }
-VDI__SSE2_TAILS __m128 vdi__loador_sse2_f32(const float *p, size_t n, __m128 v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128 vdi__loador_sse2_f32(const float *p, size_t n, __m128 v) {
     float t[4];
     _mm_storeu_ps(t, v);
     memcpy(t, p, n * sizeof *t);
     return _mm_loadu_ps(t);
 }
-VDI__SSE2_TAILS __m128d vdi__loador_sse2_f64(const double *p, size_t n, __m128d v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128d vdi__loador_sse2_f64(const double *p, size_t n, __m128d v) {
     double t[2];
     _mm_storeu_pd(t, v);
     memcpy(t, p, n * sizeof *t);
@@ -212,22 +209,22 @@ VDI__WIDE __m512d vdi__getmant_avx512_f64(__m512d v) {
 #endif
 
 #if VDI__HAVE_NEON
-VDI__TAILS() float32x4_t vdi__loadt_neon_f32(const float *p, size_t n) {
+VDI__SUPPORT_CALL() float32x4_t vdi__loadt_neon_f32(const float *p, size_t n) {
     float t[4] = {0, 0, 0, 0};
     memcpy(t, p, n * sizeof *t);
     return vld1q_f32(t);
 }
-VDI__TAILS() void vdi__storet_neon_f32(float *p, size_t n, float32x4_t v) {
+VDI__SUPPORT_CALL() void vdi__storet_neon_f32(float *p, size_t n, float32x4_t v) {
     float t[4];
     vst1q_f32(t, v);
     memcpy(p, t, n * sizeof *t);
 }
-VDI__TAILS() float64x2_t vdi__loadt_neon_f64(const double *p, size_t n) {
+VDI__SUPPORT_CALL() float64x2_t vdi__loadt_neon_f64(const double *p, size_t n) {
     double t[2] = {0, 0};
     memcpy(t, p, n * sizeof *t);
     return vld1q_f64(t);
 }
-VDI__TAILS() void vdi__storet_neon_f64(double *p, size_t n, float64x2_t v) {
+VDI__SUPPORT_CALL() void vdi__storet_neon_f64(double *p, size_t n, float64x2_t v) {
     double t[2];
     vst1q_f64(t, v);
     memcpy(p, t, n * sizeof *t);
@@ -250,13 +247,13 @@ VDI__SUPPORT() float32x4_t vdi__vmin_neon_f32(float32x4_t a, float32x4_t b) { re
 VDI__SUPPORT() float32x4_t vdi__vmax_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 VDI__SUPPORT() float64x2_t vdi__vmin_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
 VDI__SUPPORT() float64x2_t vdi__vmax_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
-VDI__TAILS() float32x4_t vdi__loador_neon_f32(const float *p, size_t n, float32x4_t v) {
+VDI__SUPPORT_CALL() float32x4_t vdi__loador_neon_f32(const float *p, size_t n, float32x4_t v) {
     float t[4];
     vst1q_f32(t, v);
     memcpy(t, p, n * sizeof *t);
     return vld1q_f32(t);
 }
-VDI__TAILS() float64x2_t vdi__loador_neon_f64(const double *p, size_t n, float64x2_t v) {
+VDI__SUPPORT_CALL() float64x2_t vdi__loador_neon_f64(const double *p, size_t n, float64x2_t v) {
     double t[2];
     vst1q_f64(t, v);
     memcpy(t, p, n * sizeof *t);
