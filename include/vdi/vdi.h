@@ -37,17 +37,6 @@
 #include "core/tensor.h"
 #include "core/rng.h"
 #include "core/pool.h"
-#include "io/stream.h"
-#include "io/zip.h"
-#include "io/npy.h"
-#include "io/json.h"
-#include "io/safetensors.h"
-#include "io/csv.h"
-#include "io/color.h"
-#include "io/png.h"
-#include "io/figure.h"
-#include "io/svg.h"
-#include "io/html.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 #include "kernel/cpu.h"
@@ -82,6 +71,19 @@
 #include "model/lds.h"
 #include "model/lds_em.h"
 #include "model/lds_sample.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
+#include "io/stream.h"
+#include "io/zip.h"
+#include "io/npy.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "io/csv.h"
+#include "io/color.h"
+#include "io/png.h"
+#include "io/figure.h"
+#include "io/svg.h"
+#include "io/html.h"
 #endif
 
 /* The second visit compiles what the implementation macros ask for, after every declaration is known. */
