@@ -5,11 +5,13 @@
  * other. Each element is one chain whatever the tile, so columns may be cut anywhere. Strides have a sign: a system read from
  * its end is how a transposed factor is solved.
  */
-#if VDI_W == 1 || (VDI_REGISTERS == 32 && VDI_W > 2)
+#if VDI_REGISTERS == 32 && VDI_W > 2
 #define VDI__DNV 4
 #else
 #define VDI__DNV 2
 #endif
+/* Where masked access is one instruction, a single vector always goes through it: one tile less to compile. */
+#define VDI__MASKED_ALL (VDI__ISA == 1 || VDI__ISA == 3 || VDI__ISA == 4)
 
 /* The tile of one step: rows i0 ... i0+rows-1 of x, 1 <= rows <= 4 (beyond, the last one is repeated and not stored). l points to
    l[i0][0] with strides li, lp; x to column j of row 0 with row stride xs. Without `inv` (reciprocal diagonal) the four rows do
@@ -52,8 +54,8 @@ VDI_LOCAL void VDI_PN(vdi__solve_tile)(size_t nv, bool masked, size_t rows, size
 }
 
 /* One step over `cols` columns. */
-VDI_KERNEL void VDI_PN(vdi__solve_step)(size_t rows, size_t i0, const VDI_T *l, ptrdiff_t li, ptrdiff_t lp, const VDI_T *inv,
-                                        const VDI_T *x, ptrdiff_t xs, size_t cols, VDI_T *out, ptrdiff_t os) {
+VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__solve_step)(size_t rows, size_t i0, const VDI_T *l, ptrdiff_t li, ptrdiff_t lp, const VDI_T *inv,
+                                                      const VDI_T *x, ptrdiff_t xs, size_t cols, VDI_T *out, ptrdiff_t os) {
     for (size_t w; cols > 0; cols -= w, x += w, out += w) {
         if (cols >= VDI__DNV * VDI_W) {
             w = VDI__DNV * VDI_W;
@@ -61,11 +63,11 @@ VDI_KERNEL void VDI_PN(vdi__solve_step)(size_t rows, size_t i0, const VDI_T *l, 
         } else if (VDI__DNV > 2 && cols >= 2 * VDI_W) {
             w = 2 * VDI_W;
             VDI_PN(vdi__solve_tile)(2, false, rows, i0, l, li, lp, inv, x, xs, w, out, os);
-        } else if (cols >= VDI_W) {
+        } else if (!VDI__MASKED_ALL && cols >= VDI_W) {
             w = VDI_W;
             VDI_PN(vdi__solve_tile)(1, false, rows, i0, l, li, lp, inv, x, xs, w, out, os);
         } else {
-            w = cols;
+            w = VDI__MIN(cols, VDI_W);
             VDI_PN(vdi__solve_tile)(1, true, rows, i0, l, li, lp, inv, x, xs, w, out, os);
         }
     }
@@ -142,7 +144,8 @@ VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(size_t n, void *a_, size_t lda, v
 }
 
 /* x (n,cols) <- L^{-1} x with the lower triangle l; rows of x lie xs apart, its columns together. */
-VDI_KERNEL void VDI_PN(vdi__solve_all)(size_t n, size_t cols, const VDI_T *l, ptrdiff_t li, ptrdiff_t lp, VDI_T *x, ptrdiff_t xs) {
+VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__solve_all)(size_t n, size_t cols, const VDI_T *l, ptrdiff_t li, ptrdiff_t lp, VDI_T *x,
+                                                     ptrdiff_t xs) {
     for (size_t w; cols > 0; cols -= w, x += w) {
         w = VDI__MIN(cols, VDI__DNV * VDI_W);
         for (size_t i = 0; i < n; i += 4) {
@@ -208,3 +211,4 @@ VDI_KERNEL void VDI_PN(vdi__linalg_rotate_both)(size_t n, void *a_, size_t p, si
     }
 }
 #undef VDI__DNV
+#undef VDI__MASKED_ALL
