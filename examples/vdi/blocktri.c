@@ -39,10 +39,10 @@ static int blocktri_main(run *r) {
         vdi_rng_fill_normal(&rng, VDI_F64, T * d, eps.data);
     }
     vdi_blocktri_sample(&bt, 1, eps.data, z);
-    int64_t blocks[3] = {T, d, d}, pairs[3] = {T - 1, d, d}, rows[2] = {T, d};
+    int64_t one = 1, blocks[3] = {T, d, d}, pairs[3] = {T - 1, d, d}, rows[2] = {T, d};
     if (!run_open_out(r)) return FAILED;
     bool ok = array_save(r, "L", 3, blocks, L) && array_save(r, "M", 3, pairs, M) && array_save(r, "S", 3, blocks, S) &&
-              array_save(r, "O", 3, pairs, O) && array_save(r, "logdet", 0, NULL, &logdet) && array_save(r, "sample", 2, rows, z) &&
+              array_save(r, "O", 3, pairs, O) && array_save(r, "logdet", 1, &one, &logdet) && array_save(r, "sample", 2, rows, z) &&
               (!h.data || array_save(r, "solve", 2, rows, x));
     free(mem), free(L), free(M), free(S), free(O), free(x), free(z);
     vdi_tensor_free(NULL, &D), vdi_tensor_free(NULL, &E);

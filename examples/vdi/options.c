@@ -214,7 +214,8 @@ int run_parse(run *r, const command *const *commands, int count, int argc, char 
             if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
                 return run_help(stdout, commands, count, known ? family : NULL, r->command ? r->command->verb : NULL);
         if (!known) return usage("there is no family '%s'; see vdi --help", family);
-        if (!r->command) return usage("'%s' is no verb of '%s'; see vdi %s --help", verb ? verb : "", family, family);
+        if (!r->command && !verb) return usage("expected a verb after '%s'; see vdi %s --help", family, family);
+        if (!r->command) return usage("'%s' is no verb of '%s'; see vdi %s --help", verb, family, family);
     } else { /* vdi --from run.json: the command is in the file */
         if (argc < 3) return usage("--from needs a file");
         if (!take_from(r, argv[2], commands, count)) return FAILED;
