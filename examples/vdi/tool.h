@@ -19,7 +19,7 @@ typedef enum option_kind { FLAG, INTEGER, REAL, TEXT } option_kind;
 typedef struct option {
     const char *name; /* without the dashes */
     option_kind kind;
-    const char *value;   /* in the help: the placeholder */
+    const char *value;   /* in the help: what stands for it */
     const char *initial; /* default; NULL: none */
     const char *meaning;
 } option;
