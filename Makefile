@@ -24,7 +24,7 @@ LIBS    := -lm -lpthread
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PRECIOUS: $(B)/%.o
+.PRECIOUS: $(B)/tests/%.o $(B)/portable/%.o
 
 .PHONY: help
 help: ## what this file can do

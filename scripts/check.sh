@@ -220,8 +220,17 @@ step_examples() {
         [ -f "$source" ] || continue
         run gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I. "$source"
     done
-    run $MAKE -s --no-print-directory examples B="$B" CFLAGS=-O1
-    if ls examples/vdi/*.c > /dev/null 2>&1; then run $MAKE -s --no-print-directory vdi B="$B"; fi
+    run $MAKE -s --no-print-directory examples B="$B"
+}
+
+# The tool as a stranger uses it.
+step_tool() {
+    run $MAKE -s --no-print-directory vdi B="$B"
+    sh tests/tool.sh ./vdi > "$dir/out" 2>&1
+    rc=$?
+    cat "$dir/out"
+    say "$(tail -n 1 "$dir/out")"
+    return $rc
 }
 
 step_install() {
