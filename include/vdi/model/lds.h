@@ -24,7 +24,7 @@
  * the block-tridiagonal solver (default) and the Kalman filter with RTS smoother.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as they were. Threads: one object per
  * thread, or data_desc.pool. Source of the formulas: docs/lds.md.
- * What it does not do: time-varying parameters, inputs that are missing, constraints on A.
+ * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_H
 #define VDI_MODEL_LDS_H
@@ -55,6 +55,7 @@ typedef struct vdi_lds_desc {
     unsigned freeze;         /**< VDI_LDS_* bits of parameters that EM leaves alone */
     double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: 1e-6 of the data's mean channel variance */
     double q_floor;          /**< likewise of Q and Q0; 0: 1e-6 */
+    double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: no bound */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
 } vdi_lds_desc;
@@ -193,6 +194,7 @@ VDI__DEF vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err)
     if (desc->freeze >= 512u) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
     if (!(desc->r_floor >= 0) || !(desc->q_floor >= 0))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "r_floor is %g and q_floor %g, expected 0 or more", desc->r_floor, desc->q_floor);
+    if (!(desc->max_radius >= 0)) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more", desc->max_radius);
     return VDI_OK;
 }
 
@@ -494,7 +496,7 @@ VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error 
     kd.dtype = VDI_F64, kd.groups = a->lanes, kd.nrhs = a->rows, kd.T = a->T, kd.d = a->d;
     size_t bt_size = vdi_blocktri_memsize(&bd), kalman_size = vdi_kalman_worksize(&kd);
     void *bt_mem = vdi_arena_alloc(&a->arena, bt_size);
-    size_t em = 8 * K * K + 4 * n * K + (diagonal_r ? 4 * n : 4 * n * n) + 8 * d * (d + U) + 4 * side;
+    size_t em = 8 * K * K + 4 * n * K + (diagonal_r ? 4 * n : 4 * n * n) + 16 * d * (d + U) + 4 * side;
     if (diagonal_r && a->missing) em = vdi_add_size(em, (G * T + n) * K * K);
     a->shared_w = !a->missing;
     a->D = (double *)vdi_arena_alloc(&a->arena, cov);
@@ -718,44 +720,63 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
     return VDI_OK;
 }
 
+/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the last bin, and -Q^{-1}A under the diagonal. */
+typedef struct vdi__lds_prior {
+    double *Q0i, *Qi, *AQA, *QA; /* (d,d): Q0^{-1}, Q^{-1}, A'Q^{-1}A, -Q^{-1}A */
+    double *hx;                  /* (d): Q0^{-1} x0 */
+    double logdet_q, logdet_0;   /* log|Q|, log|Q0| */
+    double *rest;                /* (d,d) of `work` that is free again */
+} vdi__lds_prior;
+#define VDI__LDS_PRIOR_WORK(d) (7 * (d) * (d) + (d))
+
+/* Squares and products of L^{-1} and L^{-1}A, with Q = L L'. `work` holds VDI__LDS_PRIOR_WORK(d) and carries the result. */
+VDI__FN vdi_status vdi__lds_prior_of(const vdi_lds *p, double *work, vdi__lds_prior *out, vdi_error *err) {
+    const int64_t d = p->desc.d, dd = d * d;
+    double *Lq = work, *L0 = Lq + dd, *X = L0 + dd;
+    out->Qi = X + dd, out->Q0i = out->Qi + dd, out->QA = out->Q0i + dd, out->AQA = out->QA + dd, out->hx = out->AQA + dd, out->rest = X;
+    vdi_status status = vdi__lds_cholesky("Q", d, p->Q, Lq, err);
+    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", d, p->Q0, L0, err);
+    if (status < 0) return status;
+    vdi_cholesky_inverse(VDI_F64, (size_t)d, Lq, (size_t)d, out->Qi, (size_t)d);
+    vdi_cholesky_inverse(VDI_F64, (size_t)d, L0, (size_t)d, out->Q0i, (size_t)d);
+    memcpy(X, p->A, (size_t)dd * sizeof(double));
+    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, (size_t)d, (size_t)d, Lq, (size_t)d, X, (size_t)d);
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)d, (size_t)d, (size_t)d, X, (size_t)d, X, (size_t)d, out->AQA, (size_t)d);
+    vdi_trsm(VDI_F64, VDI_TRSM_TRANS, (size_t)d, (size_t)d, Lq, (size_t)d, X, (size_t)d);
+    for (int64_t i = 0; i < dd; i++) out->QA[i] = -X[i];
+    vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, out->Q0i, (size_t)d, p->x0, out->hx);
+    out->logdet_q = vdi_cholesky_logdet(VDI_F64, (size_t)d, Lq, (size_t)d);
+    out->logdet_0 = vdi_cholesky_logdet(VDI_F64, (size_t)d, L0, (size_t)d);
+    return VDI_OK;
+}
+
 /* The posterior of every trial: after it, m (rows,lanes,T,d) holds means, S and O the covariances (if wanted), ll log p(y). */
 VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool covariances, vdi_error *err) {
     const int64_t d = a->d, dd = d * d, T = a->T, U = a->inputs;
-    double *Lq = a->small, *L0 = Lq + dd, *Qi = L0 + dd, *Q0i = Qi + dd, *QA = Q0i + dd, *AQA = QA + dd, *hx = AQA + dd, *X = hx + d;
+    vdi__lds_prior prior;
     vdi_status status = vdi__lds_observe(p, a, err); /* uses `small` before we do */
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q", d, p->Q, Lq, err);
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", d, p->Q0, L0, err);
+    if (status == VDI_OK) status = vdi__lds_prior_of(p, a->small, &prior, err);
     if (status < 0) return status;
-    /* J holds Q^{-1}, A'Q^{-1}A and -Q^{-1}A: squares and products of L^{-1} and L^{-1} A */
-    vdi_cholesky_inverse(VDI_F64, (size_t)d, Lq, (size_t)d, Qi, (size_t)d);
-    vdi_cholesky_inverse(VDI_F64, (size_t)d, L0, (size_t)d, Q0i, (size_t)d);
-    memcpy(X, p->A, (size_t)dd * sizeof(double));
-    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, (size_t)d, (size_t)d, Lq, (size_t)d, X, (size_t)d);
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)d, (size_t)d, (size_t)d, X, (size_t)d, X, (size_t)d, AQA, (size_t)d);
-    vdi_trsm(VDI_F64, VDI_TRSM_TRANS, (size_t)d, (size_t)d, Lq, (size_t)d, X, (size_t)d);
-    for (int64_t i = 0; i < dd; i++) QA[i] = -X[i];
     for (int64_t g = 0; g < a->lanes; g++)
         for (int64_t t = 0; t < a->lane_lengths[g]; t++) {
             double *D = a->D + (g * T + t) * dd;
-            const double *W = vdi__lds_w(a, g, t), *prior = t == 0 ? Q0i : Qi;
+            const double *W = vdi__lds_w(a, g, t), *own = t == 0 ? prior.Q0i : prior.Qi;
             bool last = t + 1 == a->lane_lengths[g];
-            for (int64_t i = 0; i < dd; i++) D[i] = W[i] + prior[i] + (last ? 0 : AQA[i]);
-            if (!last) memcpy(a->E + (g * (T - 1) + t) * dd, QA, (size_t)dd * sizeof(double));
+            for (int64_t i = 0; i < dd; i++) D[i] = W[i] + own[i] + (last ? 0 : prior.AQA[i]);
+            if (!last) memcpy(a->E + (g * (T - 1) + t) * dd, prior.QA, (size_t)dd * sizeof(double));
         }
-    double logdet_q = vdi_cholesky_logdet(VDI_F64, (size_t)d, Lq, (size_t)d), logdet_0 = vdi_cholesky_logdet(VDI_F64, (size_t)d, L0, (size_t)d);
-    vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, Q0i, (size_t)d, p->x0, hx);
     for (int64_t i = 0; i < a->trials; i++) {
         double *h = vdi__lds_slot(a, a->h, i), *c = vdi__lds_slot(a, a->c, i);
         int64_t length = a->lengths[i];
         if (length == 0) continue;
         memcpy(h, a->yd + i * T * d, (size_t)(length * d) * sizeof(double));
-        vdi_axpby(VDI_F64, (size_t)d, 1, hx, 1, h);
-        a->ll[i] -= 0.5 * (logdet_0 + (double)(length - 1) * logdet_q + vdi_dot(VDI_F64, (size_t)d, hx, p->x0));
+        vdi_axpby(VDI_F64, (size_t)d, 1, prior.hx, 1, h);
+        a->ll[i] -= 0.5 * (prior.logdet_0 + (double)(length - 1) * prior.logdet_q + vdi_dot(VDI_F64, (size_t)d, prior.hx, p->x0));
         for (int64_t t = 1; U > 0 && t < length; t++) {
-            double *v = X; /* Q^{-1} c_t */
-            vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, Qi, (size_t)d, c + t * d, v);
+            double *v = prior.rest; /* Q^{-1} c_t */
+            vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, prior.Qi, (size_t)d, c + t * d, v);
             vdi_axpby(VDI_F64, (size_t)d, 1, v, 1, h + t * d);
-            vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)d, (size_t)d, QA, (size_t)d, c + t * d, h + (t - 1) * d);
+            vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)d, (size_t)d, prior.QA, (size_t)d, c + t * d, h + (t - 1) * d);
             a->ll[i] -= 0.5 * vdi_dot(VDI_F64, (size_t)d, v, c + t * d);
         }
     }

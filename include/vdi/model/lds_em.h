@@ -45,6 +45,7 @@ typedef struct vdi__lds_stats {
     double *nn[3];              /* (n,n), full R only */
     double *wide;               /* (lanes*T, K*K), diagonal R with missing values */
     double *side;               /* 4 max(n,d) */
+    double *stable;             /* 8 d (d + inputs) */
 } vdi__lds_stats;
 
 VDI__FN vdi__lds_stats vdi__lds_stats_of(const vdi_lds *p, const vdi_lds_data *a) {
@@ -68,6 +69,7 @@ VDI__FN vdi__lds_stats vdi__lds_stats_of(const vdi_lds *p, const vdi_lds_data *a
     s.S11 = at, at += 4 * d * (d + U);
     s.S10 = at, at += 4 * d * (d + U);
     s.side = at, at += 4 * VDI__MAX(n, d);
+    s.stable = at, at += 8 * d * (d + U);
     if (p->desc.diagonal_r && a->missing) s.Sxx_channel = at, s.wide = at + n * K * K;
     return s;
 }
@@ -318,6 +320,56 @@ VDI__FN vdi_status vdi__lds_clip(int64_t n, double *V, double floor_, double *wo
 
 VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) { return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance; }
 
+/* The spectral radius of A (d,d), as |A^m|^{1/m} for m = 2^40 by squaring. `work` holds 2 d d. */
+VDI__FN double vdi__spectral_radius(int64_t d, const double *A, double *work) {
+    double *x = work, *y = work + d * d, log_norm = 0, share = 1;
+    memcpy(x, A, (size_t)(d * d) * sizeof *x);
+    for (int k = 0; k <= 40; k++, share *= 0.5) {
+        double norm = 0;
+        for (int64_t i = 0; i < d * d; i++) norm += x[i] * x[i];
+        norm = sqrt(norm);
+        if (!(norm > 0) || !(norm < HUGE_VAL)) return norm; /* 0: nilpotent */
+        log_norm += share * log(norm);
+        for (int64_t i = 0; i < d * d; i++) x[i] /= norm;
+        vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, x, (size_t)d, x, (size_t)d, y, (size_t)d);
+        double *swap = x;
+        x = y, y = swap;
+    }
+    return exp(log_norm);
+}
+
+VDI__FN double vdi__lds_theta_radius(int64_t d, int64_t Kd, const double *theta, double *work) {
+    for (int64_t i = 0; i < d; i++) memcpy(work + i * d, theta + i * Kd, (size_t)d * sizeof *work);
+    return vdi__spectral_radius(d, work, work + d * d);
+}
+
+/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way from the old parameters to it the likelihood
+ * rises at any Q, so the farthest stable point that bisection finds never lowers it; the other candidate, A scaled down, is often better, and
+ * is taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
+VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old, double bound, bool q_free, double *theta, double *work) {
+    const int64_t size = VDI__MAX(d * Kd, d * d);
+    double *best = work, *trial = best + size, *V = trial + size, *scratch = V + size, *wide = scratch + size; /* wide: 3 d d */
+    double radius = vdi__lds_theta_radius(d, Kd, theta, wide);
+    if (radius <= bound) return;
+    double low = 0, high = 1, logdet[2];
+    bool stable = vdi__lds_theta_radius(d, Kd, old, wide) <= bound;
+    for (int step = 0; stable && step < 30; step++) {
+        double mid = 0.5 * (low + high);
+        for (int64_t i = 0; i < d * Kd; i++) trial[i] = old[i] + mid * (theta[i] - old[i]);
+        if (vdi__lds_theta_radius(d, Kd, trial, wide) <= bound) low = mid;
+        else high = mid;
+    }
+    for (int64_t i = 0; i < d * Kd; i++) {
+        best[i] = low > 0 ? old[i] + low * (theta[i] - old[i]) : old[i];
+        trial[i] = i % Kd < d ? theta[i] * (bound * (1 - 1e-12) / radius) : theta[i];
+    }
+    for (int k = 0; k < 2; k++) {
+        vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, k ? trial : best, s->steps, scratch, V);
+        logdet[k] = vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0 ? HUGE_VAL : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
+    }
+    memcpy(theta, !stable || (q_free && logdet[1] < logdet[0]) ? trial : best, (size_t)(d * Kd) * sizeof *theta);
+}
+
 VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a, vdi__lds_stats *s, vdi_error *err) {
     const int64_t d = a->d, U = a->inputs, Kd = s->Kd;
     unsigned freeze = p->desc.freeze;
@@ -332,6 +384,14 @@ VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, con
         for (int64_t i = 0; i < Kd; i++) free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
         status = vdi__lds_regress(d, Kd, s->S00, s->S10, free_column, theta, s->kk, work, U > 0 ? "A, B" : "A", err);
         if (status < 0) return status;
+        if (p->desc.max_radius > 0 && !(freeze & VDI_LDS_A)) {
+            double *old = s->stable;
+            for (int64_t i = 0; i < d; i++) {
+                memcpy(old + i * Kd, p->A + i * d, (size_t)d * sizeof(double));
+                if (U > 0) memcpy(old + i * Kd + d, p->B + i * U, (size_t)U * sizeof(double));
+            }
+            vdi__lds_stabilise(d, Kd, s, old, p->desc.max_radius, !(freeze & VDI_LDS_Q), theta, old + d * Kd);
+        }
         for (int64_t i = 0; i < d; i++) {
             memcpy(next->A + i * d, theta + i * Kd, (size_t)d * sizeof(double));
             if (U > 0) memcpy(next->B + i * U, theta + i * Kd + d, (size_t)U * sizeof(double));
