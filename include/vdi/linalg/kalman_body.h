@@ -1,227 +1,210 @@
 /* linalg/kalman_body.h - the recursions of kalman.h, one group of trials per lane
  *
- * A lane matrix is d x d vectors, row-major; a lane is one group. Lanes behind the last group repeat it and are not stored.
+ * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group repeat it and are not stored.
+ * Everything is put together from five shared pieces, since these kernels are not where time goes, and eight passes compile them.
  */
 
-/* y = x of W groups: element `at` of each group's block, blocks `step` apart; `n` groups are left. */
-VDI_KERNEL VDI_V VDI_PN(vdi__lanes_load)(const VDI_T *x, int64_t step, int64_t n) {
-    VDI_T t[VDI_W];
-    for (int64_t l = 0; l < VDI_W; l++) t[l] = x[(l < n ? l : n - 1) * step];
-    return VDI_VLOAD(t);
-}
-VDI_KERNEL void VDI_PN(vdi__lanes_store)(VDI_T *x, int64_t step, int64_t n, VDI_V v) {
-    VDI_T t[VDI_W];
-    VDI_VSTORE(t, v);
-    for (int64_t l = 0; l < VDI_W && l < n; l++) x[l * step] = t[l];
+/* Where the lanes of a block are: element `at` of each of n groups, `step` apart. */
+VDI_SHARED void VDI_PN(vdi__lanes_load)(const void *from, int64_t at, int64_t count, int64_t step, int64_t n, VDI_V *to) {
+    const VDI_T *x = (const VDI_T *)from + at;
+    for (int64_t i = 0; i < count; i++) {
+        VDI_T t[VDI_W];
+        for (int64_t l = 0; l < VDI_W; l++) t[l] = x[i + (l < n ? l : n - 1) * step];
+        to[i] = VDI_VLOAD(t);
+    }
 }
 
-/* C = A B, or A B' */
-VDI_KERNEL void VDI_PN(vdi__lanes_mul)(int64_t d, const VDI_V *A, const VDI_V *B, bool transpose, VDI_V *C) {
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = 0; j < d; j++) {
+/* stores v where alive[lane] is not 0, else 0 */
+VDI_SHARED void VDI_PN(vdi__lanes_store)(void *to, int64_t at, int64_t count, int64_t step, int64_t n, const VDI_T *alive, const VDI_V *v) {
+    VDI_T *x = (VDI_T *)to + at;
+    for (int64_t i = 0; i < count; i++) {
+        VDI_T t[VDI_W];
+        VDI_VSTORE(t, v[i]);
+        for (int64_t l = 0; l < VDI_W && l < n; l++) x[i + l * step] = alive[l] != 0 ? t[l] : VDI_C(0);
+    }
+}
+
+/* C (rows,cols) = base + sign * A B, where A[i,k] is A[i ai + k ak] and B[k,j] is B[k bk + j bj]; base is C's shape, or NULL for 0.
+ * C may be base, but neither A nor B. */
+VDI_SHARED void VDI_PN(vdi__lanes_product)(int64_t rows, int64_t cols, int64_t inner, const VDI_V *A, int64_t ai, int64_t ak, const VDI_V *B,
+                                           int64_t bk, int64_t bj, int sign, const VDI_V *base, VDI_V *C) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) {
             VDI_V s = VDI_VZERO();
-            for (int64_t k = 0; k < d; k++) s = VDI_VFMA(A[i * d + k], transpose ? B[j * d + k] : B[k * d + j], s);
-            C[i * d + j] = s;
+            for (int64_t k = 0; k < inner; k++) s = VDI_VFMA(A[i * ai + k * ak], B[k * bk + j * bj], s);
+            if (base) s = sign < 0 ? VDI_VSUB(base[i * cols + j], s) : VDI_VADD(base[i * cols + j], s);
+            C[i * cols + j] = s;
         }
 }
 
-/* lower Cholesky factor in place; the product of pivots, and `bad` where one is not positive */
-VDI_KERNEL void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, VDI_T bad[VDI_W]) {
-    VDI_V worst = VDI_VSET1(VDI_C(1));
-    *product = VDI_VSET1(VDI_C(1));
+/* Cholesky factor of the mean of A and A' in place, upper triangle 0; the product of the diagonal. good[lane] becomes 0 where a pivot is not
+ * positive (or NaN): the lane then goes on with 1. */
+VDI_SHARED void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, VDI_T *good) {
+    VDI_V fine = VDI_VSET1(VDI_C(1)), one = fine;
+    *product = one;
     for (int64_t j = 0; j < d; j++) {
-        VDI_V p = A[j * d + j];
-        for (int64_t k = 0; k < j; k++) p = VDI_VFNMA(A[j * d + k], A[j * d + k], p);
-        /* NaN or not positive: remember it, go on with 1 */
-        VDI_M good = VDI_VGT(p, VDI_VZERO());
-        worst = VDI_VSEL(good, worst, VDI_VZERO());
-        p = VDI_VSQRT(VDI_VSEL(good, p, VDI_VSET1(VDI_C(1))));
-        *product = VDI_VMUL(*product, p);
-        VDI_V r = VDI_VDIV(VDI_VSET1(VDI_C(1)), p);
-        A[j * d + j] = p;
-        for (int64_t i = j + 1; i < d; i++) {
-            VDI_V s = A[i * d + j];
+        VDI_V r = one;
+        for (int64_t i = j; i < d; i++) {
+            VDI_V s = VDI_VMUL(VDI_VADD(A[i * d + j], A[j * d + i]), VDI_VSET1(VDI_C(0.5)));
             for (int64_t k = 0; k < j; k++) s = VDI_VFNMA(A[i * d + k], A[j * d + k], s);
-            A[i * d + j] = VDI_VMUL(s, r);
+            if (i == j) {
+                VDI_M positive = VDI_VGT(s, VDI_VZERO());
+                fine = VDI_VSEL(positive, fine, VDI_VZERO());
+                s = VDI_VSQRT(VDI_VSEL(positive, s, one));
+                r = VDI_VDIV(one, s);
+                *product = VDI_VMUL(*product, s);
+            } else s = VDI_VMUL(s, r);
+            A[i * d + j] = s;
         }
     }
-    VDI_VSTORE(bad, worst);
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = i + 1; j < d; j++) A[i * d + j] = VDI_VZERO();
+    VDI_VSTORE(good, fine);
 }
 
-VDI_KERNEL void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, const VDI_T *good) {
+/* X (d,cols) = L^{-1} X, or L'^{-1} X */
+VDI_SHARED void VDI_PN(vdi__lanes_solve)(int64_t d, int64_t cols, const VDI_V *L, bool transposed, VDI_V *X) {
+    for (int64_t q = 0; q < d; q++) {
+        int64_t i = transposed ? d - 1 - q : q;
+        for (int64_t j = 0; j < cols; j++) {
+            VDI_V s = X[i * cols + j];
+            for (int64_t k = transposed ? i + 1 : 0; k < (transposed ? d : i); k++)
+                s = VDI_VFNMA(transposed ? L[k * d + i] : L[i * d + k], X[k * cols + j], s);
+            X[i * cols + j] = VDI_VDIV(s, L[i * d + i]);
+        }
+    }
+}
+
+/* alive[lane] = 1 where bin t lies inside the group's length */
+VDI_SHARED void VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, VDI_T *alive) {
+    for (int64_t l = 0; l < VDI_W; l++) alive[l] = VDI_C(t < (a->lengths ? a->lengths[g + (l < n ? l : n - 1)] : a->T));
+}
+
+VDI_SHARED void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, const VDI_T *alive, const VDI_T *good) {
     for (int64_t l = 0; l < VDI_W && l < n; l++)
-        if (good[l] == 0 && t < (a->lengths ? a->lengths[g + l] : a->T) && a->bad_group < 0) a->bad_group = g + l, a->bad_time = t;
-}
-
-/* behind a group's length there is nothing to store but zeros */
-VDI_KERNEL VDI_V VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t) {
-    VDI_T m[VDI_W];
-    for (int64_t l = 0; l < VDI_W; l++) m[l] = VDI_C(t < (a->lengths ? a->lengths[g + (l < n ? l : n - 1)] : a->T));
-    return VDI_VLOAD(m);
+        if (good[l] == 0 && alive[l] != 0 && a->bad_group < 0) a->bad_group = g + l, a->bad_time = t;
 }
 
 VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
     const int64_t d = a->d, T = a->T, dd = d * d;
-    const VDI_T *A = (const VDI_T *)a->A, *Q = (const VDI_T *)a->Q, *Q0 = (const VDI_T *)a->Q0;
     VDI_V *work = (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *Av = work, *Pp = work + dd, *L = work + 2 * dd, *W = work + 3 * dd, *X = work + 4 * dd, *G = work + 5 * dd, *K = work + 6 * dd,
-          *Pf = work + 7 * dd, *m = work + 8 * dd, *gv = m + d, *v = m + 2 * d, *pivots = m + 6 * d, *state = pivots + T, *ll = state + a->nrhs * d;
-    for (int64_t i = 0; i < dd; i++) Av[i] = VDI_VSET1(A[i]);
+    VDI_V *A = work, *P = work + dd, *L = work + 2 * dd, *W = work + 3 * dd, *X = work + 4 * dd, *G = work + 5 * dd, *K = work + 6 * dd,
+          *Q = work + 7 * dd, *m = work + 8 * dd, *h = m + d, *e = h + d, *v = e + d, *pivots = v + 3 * d, *state = pivots + T, *ll = state + a->nrhs * d;
+    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
+    VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, Q);
     for (int64_t g = 0; g < a->groups; g += VDI_W) {
-        int64_t n = a->groups - g;
+        int64_t n = a->groups - g, cov = T * dd, mean = T * d;
+        VDI_T alive[VDI_W], good[VDI_W];
         for (int64_t r = 0; r < a->nrhs; r++) ll[r] = VDI_VZERO();
         for (int64_t t = 0; t < T; t++) {
-            VDI_T good[VDI_W];
-            VDI_V product, alive = VDI_PN(vdi__kalman_alive)(a, g, n, t), none = VDI_VZERO();
-            VDI_M on = VDI_VGT(alive, none);
             int64_t at = (g * T + t) * dd;
-            if (t == 0) {
-                for (int64_t i = 0; i < dd; i++) Pp[i] = VDI_VSET1(Q0[i]);
-            } else {
-                VDI_PN(vdi__lanes_mul)(d, Av, Pf, false, X);
-                VDI_PN(vdi__lanes_mul)(d, X, Av, true, Pp);
-                for (int64_t i = 0; i < d; i++)
-                    for (int64_t j = 0; j <= i; j++) {
-                        VDI_V s = VDI_VMUL(VDI_VADD(Pp[i * d + j], Pp[j * d + i]), VDI_VSET1(VDI_C(0.5)));
-                        Pp[i * d + j] = Pp[j * d + i] = VDI_VADD(s, VDI_VSET1(Q[i * d + j]));
-                    }
+            VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
+            VDI_M on = VDI_VGT(VDI_VLOAD(alive), VDI_VZERO());
+            if (t == 0) VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
+            else { /* P holds Pf: P = A Pf A' + Q */
+                VDI_PN(vdi__lanes_product)(d, d, d, A, d, 1, P, d, 1, 1, NULL, X);
+                VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, A, 1, d, 1, Q, P);
             }
+            VDI_PN(vdi__lanes_store)(a->Pp, at, dd, cov, n, alive, P);
+            VDI_PN(vdi__lanes_load)(a->W, at, dd, cov, n, W);
             for (int64_t i = 0; i < dd; i++) {
-                L[i] = Pp[i];
-                W[i] = VDI_VSEL(on, VDI_PN(vdi__lanes_load)((const VDI_T *)a->W + at + i, T * dd, n), none);
-                VDI_PN(vdi__lanes_store)((VDI_T *)a->Pp + at + i, T * dd, n, VDI_VSEL(on, Pp[i], none));
+                L[i] = P[i];
+                W[i] = VDI_VSEL(on, W[i], VDI_VZERO());
+                G[i] = VDI_VSET1(VDI_C(i / d == i % d));
             }
-            VDI_PN(vdi__lanes_cholesky)(d, L, &product, good);
-            VDI_PN(vdi__kalman_note)(a, g, n, t, good);
-            /* X = W L, G = I + L' X, over the lower triangle of L */
-            for (int64_t i = 0; i < d; i++)
-                for (int64_t j = 0; j < d; j++) {
-                    VDI_V s = VDI_VZERO();
-                    for (int64_t k = j; k < d; k++) s = VDI_VFMA(W[i * d + k], L[k * d + j], s);
-                    X[i * d + j] = s;
-                }
-            for (int64_t i = 0; i < d; i++)
-                for (int64_t j = 0; j <= i; j++) {
-                    VDI_V s = VDI_VSET1(VDI_C(i == j));
-                    for (int64_t k = i; k < d; k++) s = VDI_VFMA(L[k * d + i], X[k * d + j], s);
-                    G[i * d + j] = s;
-                }
+            VDI_PN(vdi__lanes_cholesky)(d, L, &pivots[t], good);
+            VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
+            /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
+            VDI_PN(vdi__lanes_product)(d, d, d, W, d, 1, L, d, 1, 1, NULL, X);
+            VDI_PN(vdi__lanes_product)(d, d, d, L, 1, d, X, d, 1, 1, G, G);
             VDI_PN(vdi__lanes_cholesky)(d, G, &pivots[t], good);
-            VDI_PN(vdi__kalman_note)(a, g, n, t, good);
+            VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
             pivots[t] = VDI_VSEL(on, pivots[t], VDI_VSET1(VDI_C(1)));
-            for (int64_t i = 0; i < d; i++)
-                for (int64_t j = 0; j < d; j++) {
-                    VDI_V s = j <= i ? L[i * d + j] : none;
-                    for (int64_t k = 0; k < j; k++) s = VDI_VFNMA(K[i * d + k], G[j * d + k], s);
-                    K[i * d + j] = VDI_VDIV(s, G[j * d + j]);
-                }
-            VDI_PN(vdi__lanes_mul)(d, K, K, true, Pf);
-            for (int64_t i = 0; i < dd; i++) VDI_PN(vdi__lanes_store)((VDI_T *)a->Pf + at + i, T * dd, n, VDI_VSEL(on, Pf[i], none));
+            for (int64_t i = 0; i < dd; i++) K[i] = L[i % d * d + i / d];
+            VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
+            VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
+            VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, alive, P);
             for (int64_t r = 0; r < a->nrhs; r++) {
                 int64_t row = ((r * a->groups + g) * T + t) * d;
-                VDI_V *mf = state + r * d, sum = none;
+                VDI_V *mf = state + r * d, sum = VDI_VZERO();
+                VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
+                if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, A, d, 1, mf, 1, 1, 1, m, m);
+                VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
+                for (int64_t i = 0; i < d; i++) h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
+                VDI_PN(vdi__lanes_product)(d, 1, d, W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
+                VDI_PN(vdi__lanes_product)(d, 1, d, K, d, 1, e, 1, 1, 1, NULL, v);
+                VDI_PN(vdi__lanes_product)(d, 1, d, K, 1, d, v, 1, 1, 1, m, mf); /* mf = m + K K' e */
                 for (int64_t i = 0; i < d; i++) {
-                    VDI_V s = VDI_PN(vdi__lanes_load)((const VDI_T *)a->c + row + i, T * d, n);
-                    if (t > 0)
-                        for (int64_t k = 0; k < d; k++) s = VDI_VFMA(Av[i * d + k], mf[k], s);
-                    m[i] = s;
-                    VDI_PN(vdi__lanes_store)((VDI_T *)a->mp + row + i, T * d, n, VDI_VSEL(on, s, none));
+                    sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
+                    sum = VDI_VFMA(v[i], v[i], sum);
                 }
-                for (int64_t i = 0; i < d; i++) {
-                    VDI_V h = VDI_VSEL(on, VDI_PN(vdi__lanes_load)((const VDI_T *)a->h + row + i, T * d, n), none), s = h;
-                    for (int64_t k = 0; k < d; k++) s = VDI_VFNMA(W[i * d + k], m[k], s);
-                    gv[i] = s;
-                    sum = VDI_VFMA(m[i], VDI_VADD(h, s), sum);
-                }
-                for (int64_t j = 0; j < d; j++) {
-                    VDI_V s = none;
-                    for (int64_t i = 0; i < d; i++) s = VDI_VFMA(K[i * d + j], gv[i], s);
-                    v[j] = s;
-                    sum = VDI_VFMA(s, s, sum);
-                }
-                for (int64_t i = 0; i < d; i++) {
-                    VDI_V s = m[i];
-                    for (int64_t j = 0; j < d; j++) s = VDI_VFMA(K[i * d + j], v[j], s);
-                    mf[i] = s;
-                    VDI_PN(vdi__lanes_store)((VDI_T *)a->mf + row + i, T * d, n, VDI_VSEL(on, s, none));
-                }
-                ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, none), ll[r]);
+                VDI_PN(vdi__lanes_store)(a->mp, row, d, mean, n, alive, m);
+                VDI_PN(vdi__lanes_store)(a->mf, row, d, mean, n, alive, mf);
+                ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()), ll[r]);
             }
         }
-        /* pivots are square roots of determinants, so their logs count once */
+        /* the products are square roots of determinants, so their logs count once */
         VDI_PN(vdi__unary_log)((size_t)(T * VDI_W), 0, pivots, pivots);
-        VDI_V logdet = VDI_VZERO();
-        for (int64_t t = 0; t < T; t++) logdet = VDI_VADD(logdet, pivots[t]);
-        for (int64_t r = 0; r < a->nrhs; r++) VDI_PN(vdi__lanes_store)((VDI_T *)a->ll + r * a->groups + g, 1, n, VDI_VSUB(ll[r], logdet));
+        v[0] = VDI_VZERO();
+        for (int64_t t = 0; t < T; t++) v[0] = VDI_VADD(v[0], pivots[t]);
+        for (int64_t l = 0; l < VDI_W; l++) alive[l] = VDI_C(1);
+        for (int64_t r = 0; r < a->nrhs; r++) {
+            ll[r] = VDI_VSUB(ll[r], v[0]);
+            VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, alive, &ll[r]);
+        }
     }
 }
 
 VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
     const int64_t d = a->d, T = a->T, dd = d * d;
-    const VDI_T *A = (const VDI_T *)a->A;
     VDI_V *work = (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *Av = work, *Pp = work + dd, *L = work + 2 * dd, *Pf = work + 3 * dd, *Y = work + 4 * dd, *X = work + 5 * dd, *Ps = work + 6 * dd,
-          *D = work + 7 * dd, *m = work + 8 * dd;
-    for (int64_t i = 0; i < dd; i++) Av[i] = VDI_VSET1(A[i]);
+    VDI_V *A = work, *Pp = work + dd, *L = work + 2 * dd, *Pf = work + 3 * dd, *Y = work + 4 * dd, *X = work + 5 * dd, *Ps = work + 6 * dd,
+          *D = work + 7 * dd, *m = work + 8 * dd, *p = m + d, product;
+    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
     for (int64_t g = 0; g < a->groups; g += VDI_W) {
-        int64_t n = a->groups - g;
+        int64_t n = a->groups - g, cov = T * dd, mean = T * d;
+        VDI_T alive[VDI_W], next[VDI_W], good[VDI_W];
+        for (int64_t l = 0; l < VDI_W; l++) next[l] = VDI_C(0);
         for (int64_t t = T - 1; t >= 0; t--) {
-            VDI_T good[VDI_W];
-            VDI_V product, none = VDI_VZERO();
-            /* `on`: this bin exists; `ahead`: the next one does too */
-            VDI_M on = VDI_VGT(VDI_PN(vdi__kalman_alive)(a, g, n, t), none), ahead = VDI_VGT(VDI_PN(vdi__kalman_alive)(a, g, n, t + 1), none);
-            int64_t at = (g * T + t) * dd, next = at + dd, pair = (g * (T - 1) + t) * dd;
-            for (int64_t i = 0; i < dd; i++) Pf[i] = VDI_PN(vdi__lanes_load)((const VDI_T *)a->Pf + at + i, T * dd, n);
+            int64_t at = (g * T + t) * dd;
+            VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
+            VDI_PN(vdi__lanes_load)(a->Pf, at, dd, cov, n, Pf);
+            VDI_M ahead = VDI_VGT(VDI_VLOAD(next), VDI_VZERO()); /* the next bin exists: else this one is its own smoothed state */
             if (t + 1 < T) {
-                for (int64_t i = 0; i < d; i++)
-                    for (int64_t j = 0; j < d; j++) {
-                        VDI_V unit = VDI_VSET1(VDI_C(i == j));
-                        Pp[i * d + j] = VDI_VSEL(ahead, VDI_PN(vdi__lanes_load)((const VDI_T *)a->Pp + next + i * d + j, T * dd, n), unit);
-                        L[i * d + j] = Pp[i * d + j];
-                        D[i * d + j] = VDI_VSEL(ahead, VDI_VSUB(Ps[i * d + j], Pp[i * d + j]), none);
-                    }
-                VDI_PN(vdi__lanes_cholesky)(d, L, &product, good);
-                VDI_PN(vdi__kalman_note)(a, g, n, t + 1, good);
-                /* Y = Pp^{-1} A Pf, the transposed gain */
-                VDI_PN(vdi__lanes_mul)(d, Av, Pf, false, Y);
-                for (int64_t j = 0; j < d; j++) {
-                    for (int64_t i = 0; i < d; i++) {
-                        VDI_V s = Y[i * d + j];
-                        for (int64_t k = 0; k < i; k++) s = VDI_VFNMA(L[i * d + k], Y[k * d + j], s);
-                        Y[i * d + j] = VDI_VDIV(s, L[i * d + i]);
-                    }
-                    for (int64_t i = d - 1; i >= 0; i--) {
-                        VDI_V s = Y[i * d + j];
-                        for (int64_t k = i + 1; k < d; k++) s = VDI_VFNMA(L[k * d + i], Y[k * d + j], s);
-                        Y[i * d + j] = VDI_VDIV(s, L[i * d + i]);
-                    }
+                VDI_PN(vdi__lanes_load)(a->Pp, at + dd, dd, cov, n, Pp);
+                for (int64_t i = 0; i < dd; i++) {
+                    Pp[i] = L[i] = VDI_VSEL(ahead, Pp[i], VDI_VSET1(VDI_C(i / d == i % d)));
+                    D[i] = VDI_VSEL(ahead, VDI_VSUB(Ps[i], Pp[i]), VDI_VZERO());
                 }
-                /* Pc = Ps_{t+1} Y, then Ps = Pf + Y' D Y */
-                VDI_PN(vdi__lanes_mul)(d, Ps, Y, false, X);
-                for (int64_t i = 0; i < dd && a->Pc; i++)
-                    VDI_PN(vdi__lanes_store)((VDI_T *)a->Pc + pair + i, (T - 1) * dd, n, VDI_VSEL(ahead, X[i], none));
-                VDI_PN(vdi__lanes_mul)(d, D, Y, false, X);
-                for (int64_t i = 0; i < d; i++)
-                    for (int64_t j = 0; j <= i; j++) {
-                        VDI_V s = Pf[i * d + j];
-                        for (int64_t k = 0; k < d; k++) s = VDI_VFMA(Y[k * d + i], X[k * d + j], s);
-                        Ps[i * d + j] = Ps[j * d + i] = VDI_VSEL(ahead, s, Pf[i * d + j]);
-                    }
-            } else
-                for (int64_t i = 0; i < dd; i++) Ps[i] = Pf[i];
-            for (int64_t i = 0; i < dd; i++) VDI_PN(vdi__lanes_store)((VDI_T *)a->Ps + at + i, T * dd, n, VDI_VSEL(on, Ps[i], none));
+                VDI_PN(vdi__lanes_cholesky)(d, L, &product, good);
+                VDI_PN(vdi__kalman_note)(a, g, n, t + 1, next, good);
+                /* Y = Pp^{-1} A Pf is the transposed gain; Pc = Ps_{t+1} Y, Ps = Pf + Y' D Y */
+                VDI_PN(vdi__lanes_product)(d, d, d, A, d, 1, Pf, d, 1, 1, NULL, Y);
+                VDI_PN(vdi__lanes_solve)(d, d, L, false, Y);
+                VDI_PN(vdi__lanes_solve)(d, d, L, true, Y);
+                VDI_PN(vdi__lanes_product)(d, d, d, Ps, d, 1, Y, d, 1, 1, NULL, X);
+                if (a->Pc) VDI_PN(vdi__lanes_store)(a->Pc, (g * (T - 1) + t) * dd, dd, (T - 1) * dd, n, next, X);
+                VDI_PN(vdi__lanes_product)(d, d, d, D, d, 1, Y, d, 1, 1, NULL, X);
+                VDI_PN(vdi__lanes_product)(d, d, d, Y, 1, d, X, d, 1, 1, Pf, Pp);
+            }
+            for (int64_t i = 0; i < dd; i++) {
+                VDI_V s = Pf[i];
+                if (t + 1 < T) s = VDI_VSEL(ahead, VDI_VMUL(VDI_VADD(Pp[i], Pp[i % d * d + i / d]), VDI_VSET1(VDI_C(0.5))), s);
+                Ps[i] = s;
+            }
+            VDI_PN(vdi__lanes_store)(a->Ps, at, dd, cov, n, alive, Ps);
             for (int64_t r = 0; r < a->nrhs; r++) {
                 int64_t row = ((r * a->groups + g) * T + t) * d;
-                for (int64_t k = 0; k < d && t + 1 < T; k++) {
-                    VDI_V s = VDI_PN(vdi__lanes_load)((const VDI_T *)a->ms + row + d + k, T * d, n);
-                    m[k] = VDI_VSEL(ahead, VDI_VSUB(s, VDI_PN(vdi__lanes_load)((const VDI_T *)a->mp + row + d + k, T * d, n)), none);
+                VDI_PN(vdi__lanes_load)(a->mf, row, d, mean, n, m);
+                if (t + 1 < T) { /* X is free: the smoothed state ahead, less its prediction */
+                    VDI_PN(vdi__lanes_load)(a->ms, row + d, d, mean, n, X);
+                    VDI_PN(vdi__lanes_load)(a->mp, row + d, d, mean, n, p);
+                    for (int64_t i = 0; i < d; i++) p[i] = VDI_VSEL(ahead, VDI_VSUB(X[i], p[i]), VDI_VZERO());
+                    VDI_PN(vdi__lanes_product)(d, 1, d, Y, 1, d, p, 1, 1, 1, m, m);
                 }
-                for (int64_t i = 0; i < d; i++) {
-                    VDI_V s = VDI_PN(vdi__lanes_load)((const VDI_T *)a->mf + row + i, T * d, n);
-                    for (int64_t k = 0; k < d && t + 1 < T; k++) s = VDI_VFMA(Y[k * d + i], m[k], s);
-                    VDI_PN(vdi__lanes_store)((VDI_T *)a->ms + row + i, T * d, n, VDI_VSEL(on, s, none));
-                }
+                VDI_PN(vdi__lanes_store)(a->ms, row, d, mean, n, alive, m);
             }
+            memcpy(next, alive, sizeof next);
         }
     }
 }
