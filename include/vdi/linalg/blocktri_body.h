@@ -42,24 +42,58 @@ VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
 #endif
 }
 
+VDI_LOCAL VDI_T VDI_PN(vdi__bt_first)(VDI_V v) {
+#if VDI__ISA == 4 && VDI__REAL == 64
+    return _mm512_cvtsd_f64(v);
+#elif VDI__ISA == 4
+    return _mm512_cvtss_f32(v);
+#elif VDI__ISA == 3 && VDI__REAL == 64
+    return _mm256_cvtsd_f64(v);
+#elif VDI__ISA == 3
+    return _mm256_cvtss_f32(v);
+#elif VDI__ISA == 2 && VDI__REAL == 64
+    return _mm_cvtsd_f64(v);
+#elif VDI__ISA == 2
+    return _mm_cvtss_f32(v);
+#elif VDI__ISA == 5 && VDI__REAL == 64
+    return vgetq_lane_f64(v, 0);
+#elif VDI__ISA == 5
+    return vgetq_lane_f32(v, 0);
+#else
+    return v;
+#endif
+}
+
 /* An element: a scalar in every lane, or the lanes' own. */
 VDI_LOCAL VDI_V VDI_PN(vdi__bt_get)(bool rows, const VDI_T *p, int64_t at) {
     return rows ? VDI_VSET1(p[at]) : VDI_VLOAD(p + at * VDI__BT_LANES);
 }
 
-/* Rows i0.. and columns j0.. of one request. rows, mr and nv are constants after inlining; w is the first lane; tail masks the last
-   vector in rows. */
-VDI_LOCAL void VDI_PN(vdi__bt_tile)(bool rows, int mr, int nv, const vdi__bt_op *o, int w, int64_t i0, int64_t j0, VDI_TAIL tail) {
+/* What a vector of a tile is: 0 lanes, 1 a piece of a row, 2 the one number of a single column, kept out of masked stores, for which the next load would wait. */
+VDI_LOCAL VDI_V VDI_PN(vdi__bt_load)(int mode, bool last, const VDI_T *p, VDI_TAIL tail) {
+    if (mode == 2) return VDI_VSET1(*p);
+    return mode == 1 && last ? VDI_VLOADT(p, tail) : VDI_VLOAD(p);
+}
+VDI_LOCAL void VDI_PN(vdi__bt_store)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole, VDI_V v) {
+    if (mode == 2) *p = VDI_PN(vdi__bt_first)(v);
+    else if (mode == 1 && last && !whole) VDI_VSTORET(p, tail, v); /* slow on some processors even with a full mask */
+    else VDI_VSTORE(p, v);
+}
+
+/* Rows i0.. and columns j0.. of one request. mode, mr and nv are constants after inlining; w is the first lane; in rows, tail masks the
+   last vector, which is `whole` or not. */
+VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int mr, int nv, const vdi__bt_op *o, int w, int64_t i0, int64_t j0, VDI_TAIL tail, bool whole) {
+    const bool rows = mode != 0;
     const int64_t u = rows ? 1 : VDI__BT_LANES;
     VDI_V acc[VDI__BT_MR][VDI__BT_NV];
-    (void)tail;
+    (void)tail, (void)whole;
     if (o->c) {
         const VDI_T *c = (const VDI_T *)o->c + w + (i0 * o->cr + j0 * o->cc) * u;
         const int64_t step = rows ? VDI_W : o->cc * u;
         VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
             VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
                 const VDI_T *p = c + i * o->cr * u + v * step;
-                acc[i][v] = rows && v == nv - 1 ? VDI_VLOADT(p, tail) : VDI_VLOAD(p);
+                acc[i][v] = VDI_PN(vdi__bt_load)(mode, v == nv - 1, p, tail);
             }
         }
         if (o->pre) {
@@ -79,7 +113,7 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(bool rows, int mr, int nv, const vdi__bt_op 
         for (int64_t k = 0; k < o->k; k++, a += o->ak * u, b += o->br * u) {
             VDI_V row[VDI__BT_NV];
             VDI__BT_UNROLL for (int v = 0; v < nv; v++)
-                row[v] = rows && v == nv - 1 ? VDI_VLOADT(b + v * step, tail) : VDI_VLOAD(b + v * step);
+                row[v] = VDI_PN(vdi__bt_load)(mode, v == nv - 1, b + v * step, tail);
             VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
                 VDI_V s = VDI_PN(vdi__bt_get)(rows, a, i * o->ar);
                 VDI__BT_UNROLL for (int v = 0; v < nv; v++) acc[i][v] = VDI_VFNMA(s, row[v], acc[i][v]);
@@ -94,7 +128,7 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(bool rows, int mr, int nv, const vdi__bt_op 
         for (int64_t k = 0; k < i0; k++, tri += o->tk * u, b += o->outr * u) {
             VDI_V row[VDI__BT_NV];
             VDI__BT_UNROLL for (int v = 0; v < nv; v++)
-                row[v] = rows && v == nv - 1 ? VDI_VLOADT(b + v * step, tail) : VDI_VLOAD(b + v * step);
+                row[v] = VDI_PN(vdi__bt_load)(mode, v == nv - 1, b + v * step, tail);
             VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
                 VDI_V s = VDI_PN(vdi__bt_get)(rows, tri, i * o->tr);
                 VDI__BT_UNROLL for (int v = 0; v < nv; v++) acc[i][v] = VDI_VFNMA(s, row[v], acc[i][v]);
@@ -107,8 +141,7 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(bool rows, int mr, int nv, const vdi__bt_op 
                 VDI_V s = VDI_PN(vdi__bt_get)(rows, (const VDI_T *)o->post + w, (i0 + i) * o->qr);
                 VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
                     VDI_T *p = g + v * (rows ? VDI_W : o->gc * u);
-                    if (rows && v == nv - 1) VDI_VSTORET(p, tail, acc[i][v]);
-                    else VDI_VSTORE(p, acc[i][v]);
+                    VDI_PN(vdi__bt_store)(mode, v == nv - 1, p, tail, whole, acc[i][v]);
                     acc[i][v] = VDI_VMUL(acc[i][v], s);
                 }
             }
@@ -123,14 +156,13 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(bool rows, int mr, int nv, const vdi__bt_op 
     VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
         VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
             VDI_T *p = out + i * o->outr * u + v * step;
-            if (rows && v == nv - 1) VDI_VSTORET(p, tail, acc[i][v]);
-            else VDI_VSTORE(p, acc[i][v]);
+            VDI_PN(vdi__bt_store)(mode, v == nv - 1, p, tail, whole, acc[i][v]);
         }
     }
 }
 
 #define VDI__BT_CASE(mr, nv) \
-    case (mr) * 8 + (nv): VDI_PN(vdi__bt_tile)(VDI__BT_ROWS, mr, nv, o, w, i0, j0, tail); break;
+    case (mr) * 8 + (nv): VDI_PN(vdi__bt_tile)(VDI__BT_MODE, mr, nv, o, w, i0, j0, tail, whole); break;
 #if VDI__BT_NV == 4
 #define VDI__BT_CASES(mr) VDI__BT_CASE(mr, 1) VDI__BT_CASE(mr, 2) VDI__BT_CASE(mr, 3) VDI__BT_CASE(mr, 4)
 #else
@@ -141,18 +173,34 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(bool rows, int mr, int nv, const vdi__bt_op 
 #else
 #define VDI__BT_ALL VDI__BT_CASES(1) VDI__BT_CASES(2)
 #endif
-#define VDI__BT_ROWS false
+#define VDI__BT_MODE 0
 VDI_KERNEL void VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, int w, int mr, int nv, int64_t i0, int64_t j0) {
     const VDI_TAIL tail = VDI_VTAIL(VDI_W);
+    const bool whole = true;
     switch (mr * 8 + nv) { VDI__BT_ALL }
 }
-#undef VDI__BT_ROWS
-#define VDI__BT_ROWS true
-VDI_KERNEL void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, int mr, int nv, int64_t i0, int64_t j0, VDI_TAIL tail) {
+#undef VDI__BT_MODE
+#define VDI__BT_MODE 1
+VDI_KERNEL void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, int mr, int nv, int64_t i0, int64_t j0, VDI_TAIL tail, bool whole) {
     const int w = 0;
     switch (mr * 8 + nv) { VDI__BT_ALL }
 }
-#undef VDI__BT_ROWS
+#undef VDI__BT_MODE
+#define VDI__BT_MODE 2
+VDI_KERNEL void VDI_PN(vdi__bt_tile_one)(const vdi__bt_op *o, int mr, int64_t i0, int64_t j0) {
+    const VDI_TAIL tail = VDI_VTAIL(1);
+    const bool whole = false;
+    const int w = 0;
+    switch (mr * 8 + 1) {
+        VDI__BT_CASE(1, 1)
+        VDI__BT_CASE(2, 1)
+#if VDI__BT_MR == 4
+        VDI__BT_CASE(3, 1)
+        VDI__BT_CASE(4, 1)
+#endif
+    }
+}
+#undef VDI__BT_MODE
 #undef VDI__BT_CASE
 #undef VDI__BT_CASES
 #undef VDI__BT_ALL
@@ -162,7 +210,9 @@ VDI_LOCAL void VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, int w, int mr, int64_t
     const int64_t vec = o->rows ? VDI_W : 1;
     for (int64_t j = j0; j < o->n; j += VDI__BT_NV * vec) {
         const int nv = (int)VDI__MIN((int64_t)VDI__BT_NV, (o->n - j + vec - 1) / vec);
-        if (o->rows) VDI_PN(vdi__bt_tile_rows)(o, mr, nv, i0, j, VDI_VTAIL(VDI__MIN(o->n - j - (nv - 1) * vec, vec)));
+        const int64_t last = VDI__MIN(o->n - j - (nv - 1) * vec, vec);
+        if (o->rows && o->n - j == 1) VDI_PN(vdi__bt_tile_one)(o, mr, i0, j);
+        else if (o->rows) VDI_PN(vdi__bt_tile_rows)(o, mr, nv, i0, j, VDI_VTAIL(last), last == VDI_W);
         else VDI_PN(vdi__bt_tile_lanes)(o, w, mr, nv, i0, j);
     }
 }
@@ -215,7 +265,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_diagonal)(bool rows, int mr, const vdi__bt_op *o, 
             if (rows) {
                 VDI_VSTORET(g + j * o->gr, tail, acc[j][0]);
                 VDI_VSTORET(q, tail, VDI_VMUL(acc[j][0], r));
-                VDI_VSTORET(q + j, VDI_VTAIL(1), r);
+                q[j] = VDI_PN(vdi__bt_first)(r);
             } else {
                 VDI_VSTORE(g + (j * o->gr + v * o->gc) * u, acc[j][v]);
                 VDI_VSTORE(q + v * o->outc * u, v == j ? r : VDI_VMUL(acc[j][v], r));
@@ -243,6 +293,17 @@ VDI_KERNEL bool VDI_PN(vdi__bt_diagonal_any)(const vdi__bt_op *o, int w, int mr,
     return good;
 }
 #undef VDI__BT_CASE
+
+/* Row i of a (d,d) block: a whole vector if it ends inside the block (what it spoils is stored later), else d reals. */
+VDI_LOCAL void VDI_PN(vdi__bt_row)(int d, int i, VDI_T *block, VDI_V v) {
+    if (i * d + VDI_W <= d * d) {
+        VDI_VSTORE(block + i * d, v);
+    } else {
+        VDI_T x[VDI_W];
+        VDI_VSTORE(x, v);
+        memcpy(block + i * d, x, (size_t)d * sizeof *x);
+    }
+}
 
 /* One trial, rows of one vector: blocks t0 .. t1 with the pivots' chain as short as it gets. Rows of S (what is left of D_t), of E_t' and
    of the coming Schur complement stay in registers; per pivot one division, and products that do not wait for it. d is a constant. */
@@ -273,13 +334,13 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
                 const VDI_V n = VDI_VMUL(e[j], r);
                 VDI__BT_UNROLL for (int i = j + 1; i < d; i++) e[i] = VDI_VFNMA(c[i], n, e[i]);
                 VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = VDI_VFNMA(VDI_VSET1(column[j][i]), n, p[i]);
-                VDI_VSTORET(N + j * d, tail, n);
+                VDI_PN(vdi__bt_row)(d, j, N, n);
             } else { /* the next block waits for this one */
                 VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = VDI_VFNMA(VDI_VMUL(VDI_VSET1(column[j][i]), e[j]), r, p[i]);
-                if (t + 1 < f->T) VDI_VSTORET(N + j * d, tail, VDI_VMUL(e[j], r));
+                VDI_PN(vdi__bt_row)(d, j, N, VDI_VMUL(e[j], r)); /* zeros behind the last block */
             }
-            VDI_VSTORET(L + j * d, tail, VDI_VMUL(s[j], r));
-            VDI_VSTORET(L + j * d + j, VDI_VTAIL(1), r);
+            VDI_PN(vdi__bt_row)(d, j, L, VDI_VMUL(s[j], r));
+            L[j * d + j] = VDI_PN(vdi__bt_first)(r);
         }
     }
     VDI__BT_UNROLL for (int i = 0; i < d; i++) VDI_VSTORET(schur + i * d, tail, p[i]);
@@ -365,7 +426,7 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_sweep)(const vdi__bt_sweep *s) {
             for (int64_t i = 0; i < d; i++)
                 for (int w = 0; w < u; w += VDI_W) {
                     VDI_V x = VDI_VSQRT(VDI_PN(vdi__bt_get)(s->rows, L + w, i * (d + 1)));
-                    if (s->rows) VDI_VSTORET(root + i, VDI_VTAIL(1), x);
+                    if (s->rows) root[i] = VDI_PN(vdi__bt_first)(x);
                     else VDI_VSTORE(root + i * u + w, x);
                 }
             scale = root, sr = 1;
