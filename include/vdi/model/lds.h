@@ -753,7 +753,7 @@ VDI__FN vdi_status vdi__lds_prior_of(const vdi_lds *p, double *work, vdi__lds_pr
 /* The posterior of every trial: after it, m (rows,lanes,T,d) holds means, S and O the covariances (if wanted), ll log p(y). */
 VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool covariances, vdi_error *err) {
     const int64_t d = a->d, dd = d * d, T = a->T, U = a->inputs;
-    vdi__lds_prior prior;
+    vdi__lds_prior prior = VDI__ZERO;
     vdi_status status = vdi__lds_observe(p, a, err); /* uses `small` before we do */
     if (status == VDI_OK) status = vdi__lds_prior_of(p, a->small, &prior, err);
     if (status < 0) return status;
