@@ -54,6 +54,7 @@
 #include "linalg/dense.h"
 #include "linalg/blocktri.h"
 #include "linalg/kalman.h"
+#include "linalg/quadrature.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_GRAD_IMPLEMENTATION)
 #include "grad/tape.h"
@@ -71,6 +72,14 @@
 #include "model/lds.h"
 #include "model/lds_em.h"
 #include "model/lds_sample.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_PLDS_IMPLEMENTATION)
+#include "model/plds.h"
+#include "model/plds_em.h"
+#include "model/plds_predict.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
+#include "model/score.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"

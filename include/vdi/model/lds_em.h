@@ -518,6 +518,20 @@ VDI__FN void vdi__orthonormalise(int64_t n, int64_t d, double *V) {
     }
 }
 
+/* The first d principal axes V (n,d) of y (rows,n), orthonormal, and the scores y V (rows,d), by subspace iteration. */
+VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y, uint64_t seed, double *V, double *score) {
+    const size_t r = (size_t)rows, N = (size_t)n, k = (size_t)d;
+    vdi_rng rng = vdi_rng_make(seed, 0);
+    vdi_rng_fill_normal(&rng, VDI_F64, n * d, V);
+    vdi__orthonormalise(n, d, V);
+    for (int pass = 0; pass < 30; pass++) { /* V <- orth(Y'Y V) */
+        vdi_gemm(VDI_F64, 0, r, k, N, y, N, V, k, score, k);
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, N, k, r, y, N, score, k, V, k);
+        vdi__orthonormalise(n, d, V);
+    }
+    vdi_gemm(VDI_F64, 0, r, k, N, y, N, V, k, score, k);
+}
+
 VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_init", err);
     if (status < 0) return status;
@@ -526,15 +540,7 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
     vdi__lds_stats s = vdi__lds_stats_of(lds, data);
     vdi_lds next = vdi__lds_next(lds);
     double *V = s.nk, *score = data->yd, count = 0;
-    vdi_rng rng = vdi_rng_make(seed, 0);
-    vdi_rng_fill_normal(&rng, VDI_F64, n * d, V);
-    vdi__orthonormalise(n, d, V);
-    for (int pass = 0; pass < 30; pass++) { /* V <- orth(Y'Y V) */
-        vdi_gemm(VDI_F64, 0, (size_t)rows, (size_t)d, (size_t)n, data->y, (size_t)n, V, (size_t)d, score, (size_t)d);
-        vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)d, (size_t)rows, data->y, (size_t)n, score, (size_t)d, V, (size_t)d);
-        vdi__orthonormalise(n, d, V);
-    }
-    vdi_gemm(VDI_F64, 0, (size_t)rows, (size_t)d, (size_t)n, data->y, (size_t)n, V, (size_t)d, score, (size_t)d);
+    vdi__principal(rows, n, d, data->y, seed, V, score);
     for (int64_t i = 0; i < data->trials; i++) count += (double)data->lengths[i];
     /* latents of unit variance: z = score / scale, C = V scale */
     double *scale = s.side;
