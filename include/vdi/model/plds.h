@@ -745,7 +745,8 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
 
 /* The best Gaussian, by natural-gradient steps from `now`, whose moments, site and bound under these parameters are given:
  *     (D, E, k) <- (1-r) (D, E, k) + r (prior + site, prior, h + C'(y - rate) + site m)
- * A trial that would fall stays, and tries a shorter r. */
+ * A trial that would fall stays, and tries a shorter r. Whole steps may swing about the top with a factor near -1 (they do on sparse counts);
+ * after the first few, whole and half ones take turns, which damps that and costs slow modes next to nothing. */
 VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tolerance, vdi_error *err) {
     const int64_t d = f->d, dd = d * d, T = f->T;
     double rate[VDI__PLDS_GROUP];
@@ -778,7 +779,7 @@ VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tol
             if (gain >= 0) {
                 vdi__plds_keep(f, i, &f->next, &f->now);
                 if (gain < close && rate[i] >= 0.5) active[i] = false, left--;
-                rate[i] = VDI__MIN(1, 2 * rate[i]);
+                rate[i] = VDI__MIN(it >= 3 && it % 2 ? 0.5 : 1, 2 * rate[i]);
             } else {
                 rate[i] *= 0.4;
                 if (gain > -close || rate[i] < 1e-6) active[i] = false, left--; /* no step up: this is the top, to rounding */
