@@ -81,6 +81,12 @@
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
 #include "model/score.h"
 #endif
+#if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
+#include "model/vilds.h"
+#include "model/vilds_graph.h"
+#include "model/vilds_train.h"
+#include "model/vilds_infer.h"
+#endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"
 #include "io/zip.h"

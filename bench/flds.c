@@ -1,0 +1,129 @@
+/* bench/flds.c - learning results of the PfLDS on the population sets: the tables of docs/flds.md
+ *
+ *     bench_flds SET D SEED [name=value ...]      SET: path without _counts.npy; options: train (trials), restarts, steps, rate, ...
+ *
+ * Prints one line of figures: held-out ELBO per bin before and after refinement, leave-one-neuron-out and one-step bits per spike against
+ * training means, R2 of the rates where they are known, CPU seconds of the fit.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "vdi.h"
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+static void fail(const vdi_error *err) {
+    fprintf(stderr, "%s: %s\n", err->where, err->message);
+    exit(1);
+}
+static void say(const vdi_log_record *r, void *user) {
+    (void)user;
+    fprintf(stderr, "%s\n", r->message);
+}
+static double option(int argc, char **argv, const char *name, double value) {
+    size_t n = strlen(name);
+    for (int i = 4; i < argc; i++)
+        if (!strncmp(argv[i], name, n) && argv[i][n] == '=') value = atof(argv[i] + n + 1);
+    return value;
+}
+static vdi_tensor load(const char *set, const char *what, int needed) {
+    char path[512];
+    vdi_tensor t = VDI__ZERO;
+    vdi_error err;
+    snprintf(path, sizeof path, "%s_%s.npy", set, what);
+    t.ndim = -1;
+    if (vdi_npy_load(path, NULL, &t, &err) < 0) {
+        if (needed) fail(&err);
+        t.ndim = -1;
+    }
+    return t;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4) return fprintf(stderr, "usage: bench_flds SET D SEED [name=value ...]\n"), 2;
+    const char *set = argv[1];
+    vdi_error err;
+    vdi_tensor y = load(set, "counts", 1), rates = load(set, "rates", 0);
+    int64_t trials = y.shape[0], T = y.shape[1], n = y.shape[2], train = (int64_t)option(argc, argv, "train", (double)(int64_t)((double)trials * 0.8 + 0.5));
+    vdi_vilds_desc desc = VDI__ZERO;
+    desc.d = atoi(argv[2]), desc.n = n;
+    desc.first_scale = option(argc, argv, "scale", 1);
+    desc.a0 = option(argc, argv, "a0", 0.99);
+    desc.free_start = option(argc, argv, "free", 0) != 0;
+    desc.linear = option(argc, argv, "linear", 0) != 0;
+    desc.posterior = (vdi_vilds_family)(int)option(argc, argv, "posterior", 0);
+    desc.link = (vdi_vilds_link)(int)option(argc, argv, "link", 0);
+    desc.has_reach = true, desc.reach = (int64_t)option(argc, argv, "reach", 2);
+    desc.train.seed = (uint64_t)atoi(argv[3]);
+    desc.train.restarts = (int64_t)option(argc, argv, "restarts", 1);
+    desc.train.restart_steps = (int64_t)option(argc, argv, "restart_steps", 250);
+    desc.train.steps = (int64_t)option(argc, argv, "steps", 1500);
+    desc.train.rate = option(argc, argv, "rate", 1e-2);
+    desc.train.weight_decay = option(argc, argv, "wd", 0);
+    desc.train.open_from = option(argc, argv, "open", 0.3), desc.train.open_to = desc.train.open_from + 0.1;
+    desc.train.mask_rate = option(argc, argv, "mask", 0.25);
+    if (option(argc, argv, "verbose", 0) != 0) desc.logger.log_fn = say;
+    vdi_vilds *m;
+    if (vdi_vilds_create(&desc, &m, &err) < 0) fail(&err);
+    vdi_vilds_data *data[2];
+    for (int k = 0; k < 2; k++) {
+        vdi_vilds_data_desc dd = VDI__ZERO;
+        dd.y = vdi_tensor_slice(y, 0, k ? train : 0, 1, k ? trials - train : train);
+        if (vdi_vilds_data_create(m, &dd, &data[k], &err) < 0) fail(&err);
+    }
+    double begin = seconds(), elbo[3];
+    if (vdi_vilds_fit(m, data[0], NULL, NULL, NULL, &err) < 0) fail(&err);
+    double fit = seconds() - begin;
+    vdi_vilds_query q = VDI__ZERO;
+    if (vdi_vilds_score(m, data[0], &q, &elbo[0], &err) < 0 || vdi_vilds_score(m, data[1], &q, &elbo[1], &err) < 0) fail(&err);
+    printf("%s d %d seed %s: fit %.1f s, train %.4f, held-out %.4f", set, (int)desc.d, argv[3], fit, elbo[0], elbo[1]);
+    fflush(stdout);
+    q.refine = (int64_t)option(argc, argv, "refine", 8);
+    begin = seconds();
+    if (desc.posterior == VDI_VILDS_PRODUCT && q.refine) {
+        if (vdi_vilds_score(m, data[1], &q, &elbo[2], &err) < 0) fail(&err);
+        printf(", refined %.4f (%.1f s)", elbo[2], seconds() - begin);
+    }
+    fflush(stdout);
+    int64_t held = trials - train, cells = held * T * n;
+    double *lp = (double *)malloc((size_t)cells * sizeof *lp), *mean = (double *)malloc((size_t)n * sizeof *mean), *yd = (double *)malloc((size_t)cells * sizeof *yd);
+    double *all = (double *)malloc((size_t)(trials * T * n) * sizeof *all), *rate = (double *)malloc((size_t)cells * sizeof *rate);
+    if (!lp || !mean || !yd || !all || !rate) return 1;
+    int64_t shape[3] = {trials, T, n};
+    if (vdi_tensor_copy(vdi_tensor_view(all, VDI_F64, 3, shape), y, &err) < 0) fail(&err);
+    memcpy(yd, all + train * T * n, (size_t)cells * sizeof *yd);
+    vdi_score_means(train * T, n, all, mean);
+    for (int k = 0; k < 2 && option(argc, argv, "predict", 1) != 0; k++) {
+        vdi_score_bits bits;
+        q.refine = 0;
+        begin = seconds();
+        if (vdi_vilds_predict(m, data[1], k ? VDI_VILDS_ONE_STEP : VDI_VILDS_LEAVE_ONE_OUT, &q, lp, rate, &err) < 0) fail(&err);
+        if (vdi_score_bits_per_spike(held * T, n, yd, lp, mean, &bits, &err) < 0) fail(&err);
+        printf(", %s %.4f (MSE %.4f, %.1f s)", k ? "one-step" : "LNO", bits.bits_per_spike, vdi_score_mse(cells, yd, rate), seconds() - begin);
+        fflush(stdout);
+    }
+    if (vdi_tensor_ok(rates)) {
+        for (int k = 0; k < 2; k++) {
+            vdi_vilds_result r = VDI__ZERO;
+            double r2;
+            r.rate = rate;
+            q.refine = k ? 8 : 0, q.samples = 32;
+            if (vdi_vilds_infer(m, data[1], &q, &r, &err) < 0) fail(&err);
+            if (vdi_tensor_copy(vdi_tensor_3d(yd, VDI_F64, held, T, n), vdi_tensor_slice(rates, 0, train, 1, held), &err) < 0) fail(&err);
+            if (vdi_score_r2(held * T, n, yd, rate, NULL, &r2, &err) < 0) fail(&err);
+            printf(", R2%s %.4f", k ? " refined" : "", r2);
+        }
+    }
+    printf("\n");
+    free(lp), free(mean), free(yd), free(all), free(rate);
+    for (int k = 0; k < 2; k++) vdi_vilds_data_destroy(data[k]);
+    vdi_vilds_destroy(m);
+    vdi_tensor_free(NULL, &y);
+    if (vdi_tensor_ok(rates)) vdi_tensor_free(NULL, &rates);
+    return 0;
+}

@@ -1,0 +1,218 @@
+/* tests/vilds.c - the bound against exact inference, gradients of the model's own code, missing and ragged trials, prediction without leaks */
+#include "check.h"
+
+/* ---- helpers ----------------------------------------------------------------------------------------------------------------- */
+
+static double *numbers(int64_t n) { return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double)); }
+
+static vdi_tensor reference(const char *name) {
+    vdi_tensor t, r;
+    vdi_error err = {0};
+    char path[96];
+    snprintf(path, sizeof path, "data/lds/%s.npy", name);
+    CHECK_OK(vdi_npy_load(shared_path(path), NULL, &t, &err), err);
+    CHECK_OK(vdi_tensor_alloc(NULL, VDI_F64, t.ndim, t.shape, &r, &err), err);
+    CHECK_OK(vdi_tensor_copy(r, t, &err), err);
+    vdi_tensor_free(NULL, &t);
+    return r;
+}
+
+static vdi_vilds *make(const vdi_vilds_desc *desc) {
+    vdi_vilds *m = NULL;
+    vdi_error err = {0};
+    CHECK_OK(vdi_vilds_create(desc, &m, &err), err);
+    return m;
+}
+
+static vdi_vilds_data *observe(const vdi_vilds *m, double *y, int64_t trials, int64_t T, const int64_t *lengths) {
+    vdi_vilds_data_desc desc = VDI__ZERO;
+    vdi_vilds_data *data = NULL;
+    vdi_error err = {0};
+    desc.y = vdi_tensor_3d(y, VDI_F64, trials, T, vdi_vilds_description(m)->n);
+    desc.lengths = lengths;
+    CHECK_OK(vdi_vilds_data_create(m, &desc, &data, &err), err);
+    return data;
+}
+
+static void put(vdi_vilds *m, const char *name, int64_t i, double v) {
+    vdi_param *p = vdi_params_find(vdi_vilds_params(m), name);
+    CHECK(p != NULL, "%s", name);
+    vdi_dtype_store(p->value.dtype, p->value.data, i, v);
+}
+
+static double *simulated(int64_t trials, int64_t T, int64_t n, unsigned long long seed) {
+    double *y = numbers(trials * T * n);
+    for (int64_t i = 0; i < trials * T * n; i++) y[i] = floor(fabs(1.2 * test_normal(&seed)));
+    return y;
+}
+
+/* ---- exactness ---------------------------------------------------------------------------------------------------------------- */
+
+/* A linear read-out with Gaussian noise and the encoder h = C'R^{-1}(y - b), R R' = C'R^{-1}C: q is the exact posterior, the bound log p(y). */
+TEST(vilds, exact_for_gaussian_lds) {
+    NEED_SHARED("data/lds/k1_y.npy");
+    static const char *const set[] = {"k1", "k2", "k4"};
+    for (int k = 0; k < 3; k++) {
+        char name[32];
+        vdi_tensor v[10];
+        static const char *const what[] = {"A", "Q", "C", "b", "R", "x0", "Q0", "y", "out_ms", "out_Ps"};
+        for (int i = 0; i < 10; i++) snprintf(name, sizeof name, "%s_%s", set[k], what[i]), v[i] = reference(name);
+        snprintf(name, sizeof name, "%s_out_ll", set[k]);
+        vdi_tensor ll = reference(name);
+        const double *A = (double *)v[0].data, *C = (double *)v[2].data, *b = (double *)v[3].data, *R = (double *)v[4].data, *x0 = (double *)v[5].data;
+        int64_t d = v[0].shape[0], n = v[2].shape[0], trials = v[7].shape[0], T = v[7].shape[1];
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_error err = {0};
+        desc.d = d, desc.n = n, desc.obs = VDI_VILDS_GAUSSIAN, desc.linear = desc.encoder_linear = true;
+        desc.has_reach = true, desc.reach = 0, desc.dtype = VDI_F64, desc.free_start = true;
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data *data = observe(m, (double *)v[7].data, trials, T, NULL);
+        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+        CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", (double *)v[1].data, &err), err);
+        CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q0", (double *)v[6].data, &err), err);
+        const vdi_state *state = vdi_vilds_state(m, false);
+        const double *mean = NULL, *sd = NULL;
+        for (int64_t i = 0; i < state->tensor_count; i++) {
+            if (!strcmp(state->tensors[i].name, "data.mean")) mean = (const double *)state->tensors[i].tensor.data;
+            if (!strcmp(state->tensors[i].name, "data.sd")) sd = (const double *)state->tensors[i].tensor.data;
+        }
+        double L[64];
+        memset(L, 0, sizeof L);
+        for (int64_t i = 0; i < d * d; i++) put(m, "prior.A", i, A[i]);
+        for (int64_t i = 0; i < d; i++) put(m, "prior.x0", i, x0[i]);
+        int64_t outputs = d + d * d;
+        for (int64_t i = 0; i < outputs; i++) put(m, "encoder.bias", i, 0);
+        for (int64_t i = 0; i < n * outputs; i++) put(m, "encoder.window", i, 0);
+        for (int64_t j = 0; j < n; j++) {
+            put(m, "decoder.0.bias", j, b[j]);
+            put(m, "obs.log_sd", j, 0.5 * log(R[j * n + j]));
+            for (int64_t i = 0; i < d; i++) {
+                put(m, "decoder.0.weight", i * n + j, C[j * d + i]);
+                put(m, "encoder.window", j * outputs + i, C[j * d + i] / R[j * n + j] * sd[j]);
+                for (int64_t l = 0; l < d; l++) L[i * d + l] += C[j * d + i] * C[j * d + l] / R[j * n + j];
+            }
+        }
+        for (int64_t i = 0; i < d; i++) {
+            double h = 0;
+            for (int64_t j = 0; j < n; j++) h += C[j * d + i] / R[j * n + j] * (mean[j] - b[j]);
+            put(m, "encoder.bias", i, h);
+        }
+        CHECK_OK(vdi_cholesky(VDI_F64, (size_t)d, L, (size_t)d, &err), err);
+        for (int64_t i = 0; i < d * d; i++) put(m, "encoder.bias", d + i, L[i]);
+        vdi_vilds_result out = VDI__ZERO;
+        double *elbo = numbers(trials), *iw = numbers(trials), *ms = numbers(trials * T * d), *Ps = numbers(trials * T * d * d);
+        out.elbo = elbo, out.mean = ms, out.cov = Ps, out.iw = iw;
+        vdi_vilds_query q = VDI__ZERO;
+        q.iw = 3;
+        CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        for (int64_t i = 0; i < trials; i++) {
+            double truth = ((double *)ll.data)[i];
+            CHECK_CLOSE(elbo[i], truth, 1e-9 * fabs(truth));
+            CHECK_CLOSE(iw[i], truth, 1e-9 * fabs(truth)); /* with the exact posterior every sample has the same weight */
+            for (int64_t c = 0; c < T * d; c++) CHECK_CLOSE(ms[i * T * d + c], ((double *)v[8].data)[i * T * d + c], 1e-9);
+            for (int64_t c = 0; c < T * d * d; c++) CHECK_CLOSE(Ps[i * T * d * d + c], ((double *)v[9].data)[c % vdi_tensor_count(v[9])], 1e-9);
+        }
+        free(elbo), free(ms), free(Ps), free(iw);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+        for (int i = 0; i < 10; i++) vdi_tensor_free(NULL, &v[i]);
+        vdi_tensor_free(NULL, &ll);
+    }
+}
+
+/* ---- gradients ---------------------------------------------------------------------------------------------------------------- */
+
+/* The model's own loss through its own graph, in float64, on the model's tape: against differences along random directions. */
+static double loss_at(vdi_vilds *m, vdi_vilds_data *data, double *slope, const double *direction) {
+    vdi_error err = {0};
+    double loss = 0;
+    CHECK_OK(vdi_vilds_loss(m, data, 5, &loss, &err), err);
+    vdi_params *p = vdi_vilds_params(m);
+    *slope = 0;
+    for (int64_t i = 0; i < p->total; i++) *slope += ((double *)p->grads)[i] * direction[i];
+    return loss;
+}
+
+static void move(vdi_vilds *m, const double *direction, double step) {
+    vdi_params *p = vdi_vilds_params(m);
+    for (int64_t i = 0; i < p->total; i++) ((double *)p->values)[i] += step * direction[i];
+}
+
+static vdi_var volatility(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info, void *user) {
+    (void)user;
+    vdi_var phi = vdi_var_tanh(t, vdi_var_cast(t, vdi_tape_param(t, &info->params[0]), VDI_F64)), h = z;
+    /* z_1 ~ N(0,1), z_t ~ N(phi z_{t-1}, 0.1^2), y ~ N(0, exp z) */
+    vdi_var obs = vdi_var_mul(t, vdi_var_normal_log_prob(t, vdi_var_cast(t, y, VDI_F64), vdi_tape_scalar(t, 0), vdi_var_mul_scalar(t, h, 0.5)),
+                              vdi_var_cast(t, mask, VDI_F64));
+    vdi_var before = vdi_var_slice(t, z, 2, 0, 1, info->T - 1), after = vdi_var_slice(t, z, 2, 1, 1, info->T - 1);
+    vdi_var step = vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, phi), vdi_tape_scalar(t, -1));
+    vdi_var r = vdi_var_add(t, vdi_var_sum_axis(t, vdi_var_sum_axis(t, obs, 3, false), 2, false),
+                            vdi_var_sum_axis(t, vdi_var_sum_axis(t, step, 3, false), 2, false));
+    vdi_var first = vdi_var_normal_log_prob(t, vdi_var_index(t, vdi_var_index(t, z, 3, 0), 2, 0), vdi_tape_scalar(t, 0), vdi_tape_scalar(t, 0));
+    return vdi_var_add(t, r, first);
+}
+
+TEST(vilds, gradients) {
+    enum { B = 5, T = 7, N = 4 };
+    double *y = simulated(B, T, N, 3);
+    const int64_t ragged[B] = {7, 3, 5, 7, 1};
+    for (int k = 0; k < 12; k++) {
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_error err = {0};
+        vdi_param_desc phi = vdi_param_make("phi", VDI_INIT_CONSTANT, 0.5, 1, 1);
+        desc.d = 2, desc.n = N, desc.dtype = VDI_F64, desc.free_start = true;
+        desc.layers = 1, desc.hidden[0] = 5, desc.encoder_layers = 1, desc.encoder_hidden[0] = 6;
+        desc.train.batch = 4, desc.train.samples = 2;
+        desc.train.open_from = 0, desc.train.open_to = 1; /* the window half open */
+        desc.train.steps = 10, desc.train.seed = 7;
+        if (k == 1) desc.posterior = VDI_VILDS_DIRECT;
+        if (k == 2) desc.posterior = VDI_VILDS_MEANFIELD;
+        if (k == 3) desc.obs = VDI_VILDS_GAUSSIAN, desc.skip = true;
+        if (k == 4) desc.obs = VDI_VILDS_COUNT, desc.max_count = 4;
+        if (k == 5) desc.obs = VDI_VILDS_NEGBIN;
+        if (k == 6) desc.linear = true;
+        if (k == 7) desc.linear = true, desc.obs = VDI_VILDS_GAUSSIAN;
+        if (k == 8) desc.untied = true, desc.link = VDI_VILDS_SOFTPLUS;
+        if (k == 9) desc.train.window = 4, desc.a0 = 0.5; /* the stationary distribution is a constant to the gradient: A and Q stay */
+        if (k == 10) desc.d = 1, desc.log_joint = volatility, desc.user_params = &phi, desc.user_param_count = 1;
+        if (k == 11) desc.inputs = 2;
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data_desc dd = VDI__ZERO;
+        vdi_vilds_data *data = NULL;
+        double u[B * T * 2], slope, ignored;
+        unsigned long long seed = 11;
+        for (int i = 0; i < B * T * 2; i++) u[i] = test_normal(&seed);
+        if (k % 2) y[9] = NAN, y[30] = NAN;
+        else y[9] = y[30] = 1;
+        dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N), dd.u = vdi_tensor_3d(u, VDI_F64, B, T, 2);
+        if (k != 2) dd.lengths = ragged;
+        CHECK_OK(vdi_vilds_data_create(m, &dd, &data, &err), err);
+        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+        vdi_params *p = vdi_vilds_params(m);
+        double *direction = numbers(p->total);
+        for (int64_t i = 0; i < p->count; i++) /* away from symmetric starts, without the gaps between parameters */
+            for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++) ((double *)p->item[i].value.data)[c] += 0.1 * test_normal(&seed);
+        for (int trial = 0; trial < 3; trial++) {
+            for (int64_t i = 0; i < p->count; i++)
+                for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++)
+                    direction[(double *)p->item[i].value.data - (double *)p->values + c] =
+                        k == 9 && (!strcmp(p->item[i].name, "prior.A") || !strcmp(p->item[i].name, "prior.Q")) ? 0 : test_normal(&seed);
+            double f0 = loss_at(m, data, &slope, direction), h = 1e-3, f[4], r[2];
+            CHECK(loss_at(m, data, &ignored, direction) == f0 && ignored == slope, "two runs differ");
+            for (int i = 0; i < 4; i++) {
+                double step = h * (i < 2 ? i - 2 : i - 1);
+                move(m, direction, step);
+                f[i] = loss_at(m, data, &ignored, direction);
+                move(m, direction, -step);
+            }
+            double numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h);
+            CHECK(fabs(numeric - slope) <= 1e-6 * (1 + fabs(slope)), "case %d: slope %.12g, differences %.12g", k, slope, numeric);
+            r[0] = fabs(f[3] - f0 - 2 * h * slope), r[1] = fabs(f[2] - f0 - h * slope);
+            CHECK(r[1] < 1e-12 || log2(r[0] / r[1]) >= 1.9, "case %d: Taylor slope %g", k, log2(r[0] / r[1]));
+        }
+        free(direction);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+    }
+    free(y);
+}
