@@ -192,6 +192,8 @@ TEST(vilds, gradients) {
         double *direction = numbers(p->total);
         for (int64_t i = 0; i < p->count; i++) /* away from symmetric starts, without the gaps between parameters */
             for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++) ((double *)p->item[i].value.data)[c] += 0.1 * test_normal(&seed);
+        vdi_tensor w = vdi_params_find(p, "encoder.net.0.weight")->value;
+        for (int64_t i = 0; k == 2 && i < vdi_tensor_count(w); i++) ((double *)w.data)[i] *= 0.2; /* away from singular R R' */
         for (int trial = 0; trial < 3; trial++) {
             for (int64_t i = 0; i < p->count; i++)
                 for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++)
