@@ -7,11 +7,10 @@
  *     vdi_plds_elbo(plds, counts, NULL, &elbo, &err);
  *
  * A step is: a few natural-gradient steps of the posterior, from where the last step left it; then A, Q, x0, Q0 in closed form (lds_em.h),
- * and C, b neuron by neuron with a few Newton steps on the expected log likelihood less ridge/2 |C|^2. No part lowers the penalised bound
- *     ELBO - ridge/2 sum |C|^2,
- * so it never falls (beyond rounding). The penalty can be made as small as you like by making the latents larger, which changes no
- * probability, so the ridge steers the way more than the end. A's spectral radius is kept at desc.max_radius or below, without
- * loss of monotony. A neuron without a spike keeps a finite b: its rate is lowered until it expects fewer than 0.001 spikes in all.
+ * and C, b neuron by neuron with a few Newton steps on the expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither
+ * that nor the expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2 sum |C|^2, ever falls (beyond
+ * rounding). The penalty can be made as small as you like by making the latents larger, which changes no probability, so the ridge steers
+ * the way more than the end. A's spectral radius is kept at desc.max_radius or below, without loss of monotony. A neuron without a spike keeps a finite b: its rate is lowered until it expects fewer than 0.001 spikes in all.
  * With VDI_PLDS_LAPLACE the posterior is the Gaussian at the mode, and nothing is promised: on sparse counts the bound rises for some
  * steps and then falls. A step is a transaction: if anything in it fails, the parameters are as they were.
  * Source: Macke et al. 2011 (Laplace-EM); Emtiyaz Khan and Lin 2017 (the natural-gradient steps); docs/plds.md.
@@ -122,7 +121,8 @@ VDI__FN void vdi__plds_newton_job(int64_t j, int worker, void *user) {
     if (!(a->seen[j] > 0)) return; /* a neuron that is never seen keeps its read-out */
     memcpy(k.w, u->p->C + j * d, (size_t)d * sizeof(double));
     k.w[d] = u->p->b[j];
-    double value = vdi__plds_neuron(a, j, a->log_width, desc->ridge, k.w, &k);
+    double value = vdi__plds_neuron(a, j, a->log_width, desc->ridge, k.w, &k), square = vdi_dot(VDI_F64, (size_t)d, k.w, k.w);
+    const double without = value + 0.5 * desc->ridge * square; /* the bound's own part */
     for (int step = 0; step < desc->m_steps && value > -HUGE_VAL; step++) {
         bool still = fixed_b || (a->total[j] == 0 && k.H[d * D + d] < 1e-3);
         double slope = 0, length = 1, *c = u->next->C + j * d, *b = u->next->b + j;
@@ -145,6 +145,8 @@ VDI__FN void vdi__plds_newton_job(int64_t j, int worker, void *user) {
         }
         if (!(now > -HUGE_VAL)) break;
         value = now;
+        square = vdi_dot(VDI_F64, (size_t)d, k.w, k.w);
+        if (value + 0.5 * desc->ridge * square < without) continue; /* a rise that is the penalty's alone is not taken, unless the next step mends it */
         if (!fixed_c) memcpy(c, k.w, (size_t)d * sizeof(double));
         if (!fixed_b) *b = k.w[d];
     }
