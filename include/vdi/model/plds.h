@@ -878,7 +878,7 @@ VDI__FN vdi_status vdi__plds_solve(const vdi__plds_run *r, vdi__plds_fit *f, boo
     vdi_status status = vdi__plds_bt_init(f, err);
     if (status < 0) return status;
     if (!warm) vdi__plds_rest(r, f);
-    if (method == VDI_PLDS_LAPLACE) return vdi__plds_mode(f, 200, 1e-9, err);
+    if (method == VDI_PLDS_LAPLACE) return vdi__plds_mode(f, 200, 1e-13, err);
     if (!warm) {
         status = vdi__plds_mode(f, 30, 1e-4, err);
         if (status < 0) return status;

@@ -195,7 +195,7 @@ VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, c
     return VDI_OK;
 }
 
-VDI__DEF size_t vdi_score_linear_r2_work(int64_t d, int64_t n) { return (size_t)((d + 1) * (d + 1) + (d + 1) * n + d + n + 2); }
+VDI__DEF size_t vdi_score_linear_r2_work(int64_t d, int64_t n) { return (size_t)((d + 1) * (d + 1) + (d + 1) * n + 2 * d + n); }
 
 VDI__FN bool vdi__score_row(int64_t n, const double *x) {
     double sum = 0;
@@ -207,7 +207,7 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
                                         double *column, double *r2, vdi_error *err) {
     static const char where[] = "vdi_score_linear_r2";
     const int64_t K = d + 1, from = fit_rows == rows ? 0 : fit_rows;
-    double *xx = work, *xy = xx + K * K, *xm = xy + K * n, *ym = xm + d, count = 0, error = 0, spread = 0;
+    double *xx = work, *xy = xx + K * K, *xm = xy + K * n, *ym = xm + d, *scale = ym + n, count = 0, error = 0, spread = 0;
     if (fit_rows < 1 || fit_rows > rows)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fit_rows is %lld, expected 1 to %lld", (long long)fit_rows, (long long)rows);
     memset(work, 0, vdi_score_linear_r2_work(d, n) * sizeof *work);
@@ -228,7 +228,10 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
             for (int64_t j = 0; j < n; j++) xy[i * n + j] += e * (truth[r * n + j] - ym[j]);
         }
     }
-    if (vdi_cholesky(VDI_F64, (size_t)d, xx, (size_t)d, NULL) < 0) return vdi_error_set(err, VDI_ERR_DATA, where, "the latents are collinear or constant");
+    for (int64_t i = 0; i < d; i++) scale[i] = xx[i * d + i];
+    bool collinear = vdi_cholesky(VDI_F64, (size_t)d, xx, (size_t)d, NULL) < 0;
+    for (int64_t i = 0; i < d; i++) collinear |= !(xx[i * d + i] * xx[i * d + i] > 1e-12 * scale[i]);
+    if (collinear) return vdi_error_set(err, VDI_ERR_DATA, where, "the latents are collinear or constant");
     vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)n, xx, (size_t)d, xy, (size_t)n);
     for (int64_t j = 0; j < n; j++) {
         double sum = 0, seen = 0, e2 = 0, s2 = 0;
