@@ -140,9 +140,9 @@ static void move(vdi_vilds *m, const double *direction, double step) {
 
 static vdi_var volatility(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info, void *user) {
     (void)user;
-    vdi_var phi = vdi_var_tanh(t, vdi_var_cast(t, vdi_tape_param(t, &info->params[0]), VDI_F64)), h = z;
+    vdi_var phi = vdi_var_tanh(t, vdi_var_cast(t, vdi_tape_param(t, &info->params[0]), VDI_F64));
     /* z_1 ~ N(0,1), z_t ~ N(phi z_{t-1}, 0.1^2), y ~ N(0, exp z) */
-    vdi_var obs = vdi_var_mul(t, vdi_var_normal_log_prob(t, vdi_var_cast(t, y, VDI_F64), vdi_tape_scalar(t, 0), vdi_var_mul_scalar(t, h, 0.5)),
+    vdi_var obs = vdi_var_mul(t, vdi_var_normal_log_prob(t, vdi_var_cast(t, y, VDI_F64), vdi_tape_scalar(t, 0), vdi_var_mul_scalar(t, z, 0.5)),
                               vdi_var_cast(t, mask, VDI_F64));
     vdi_var before = vdi_var_slice(t, z, 2, 0, 1, info->T - 1), after = vdi_var_slice(t, z, 2, 1, 1, info->T - 1);
     vdi_var step = vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, phi), vdi_tape_scalar(t, -1));
@@ -216,5 +216,239 @@ TEST(vilds, gradients) {
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
+    free(y);
+}
+
+/* ---- the bound by samples, and trials of all kinds ------------------------------------------------------------------------------ */
+
+/* With a linear read-out the mean of many sampled bounds is the closed form. */
+TEST(vilds, sampled_bound_is_unbiased) {
+    enum { B = 2, T = 6, N = 3 };
+    for (int obs = 0; obs < 2; obs++) {
+        double *y = simulated(B, T, N, 5), closed[B], sum[B] = {0}, squares[B] = {0};
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_error err = {0};
+        desc.d = 2, desc.n = N, desc.dtype = VDI_F64, desc.obs = obs ? VDI_VILDS_GAUSSIAN : VDI_VILDS_POISSON;
+        desc.linear = true;
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data *data = observe(m, y, B, T, NULL);
+        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+        vdi_vilds_result out = VDI__ZERO;
+        out.elbo = closed;
+        CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
+        /* an importance-weighted bound of one sample is the sampled bound: log p(y,z) - log q(z) */
+        int64_t draws = (int64_t)test_scaled(10000);
+        double iw[B];
+        out.iw = iw;
+        for (int64_t i = 0; i < draws; i++) {
+            vdi_vilds_query q = VDI__ZERO;
+            q.iw = 1, q.seed = (uint64_t)i;
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+            for (int b = 0; b < B; b++) sum[b] += iw[b], squares[b] += iw[b] * iw[b];
+        }
+        for (int b = 0; b < B; b++) {
+            double mean = sum[b] / (double)draws, se = sqrt((squares[b] / (double)draws - mean * mean) / (double)draws);
+            CHECK(fabs(mean - closed[b]) <= 4 * se, "trial %d: mean of %d draws %.6f +- %.6f, closed form %.6f", b, (int)draws, mean, se, closed[b]);
+        }
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+        free(y);
+    }
+}
+
+/* A ragged, masked batch gives each trial what it gives alone; what lies behind its end and under its mask is not read. */
+TEST(vilds, ragged_and_missing) {
+    enum { B = 6, T = 9, N = 5 };
+    const int64_t lengths[B] = {9, 4, 1, 7, 9, 2};
+    for (int k = 0; k < 3; k++) {
+        double *y = simulated(B, T, N, 8), elbo[2][B], mean[2][B * T * 2], rate[2][B * T * N];
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_error err = {0};
+        desc.d = 2, desc.n = N, desc.dtype = VDI_F64, desc.posterior = (vdi_vilds_family)k;
+        vdi_vilds *m = make(&desc);
+        for (int i = 0; i < N; i++) y[(3 * T + 2) * N + i] = NAN; /* a bin without any value */
+        y[7] = y[T * N + 3] = NAN;
+        for (int pass = 0; pass < 2; pass++) {
+            vdi_vilds_data *data = observe(m, y, B, T, lengths);
+            if (!pass) CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+            vdi_vilds_result out = VDI__ZERO;
+            vdi_vilds_query q = VDI__ZERO;
+            out.elbo = elbo[pass], out.mean = mean[pass], out.rate = rate[pass];
+            q.refine = k ? 0 : 3;
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+            vdi_vilds_data_destroy(data);
+            for (int b = 0; b < B; b++)
+                for (int64_t i = lengths[b] * N; i < T * N; i++) y[b * T * N + i] = 77; /* never read */
+        }
+        CHECK(!memcmp(elbo[0], elbo[1], sizeof elbo[0]) && !memcmp(mean[0], mean[1], sizeof mean[0]) && !memcmp(rate[0], rate[1], sizeof rate[0]),
+              "what lies behind the ends of trials changes posterior %d", k);
+        for (int b = 0; b < B; b++) {
+            double alone, moments[T * 2];
+            vdi_vilds_result out = VDI__ZERO;
+            vdi_vilds_data *data = observe(m, y + b * T * N, 1, lengths[b], NULL);
+            out.mean = moments;
+            vdi_vilds_query q = VDI__ZERO;
+            q.refine = k ? 0 : 3;
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+            for (int64_t i = 0; i < lengths[b] * 2; i++) CHECK_CLOSE(moments[i], mean[0][b * T * 2 + i], 1e-9);
+            alone = 0, out.mean = NULL, out.elbo = &alone;
+            q.samples = 4000; /* its samples are another trial's; so in the mean */
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+            CHECK(fabs(alone - elbo[0][b]) < 3 + 0.3 * fabs(alone), "trial %d alone %g, in the batch %g", b, alone, elbo[0][b]);
+            vdi_vilds_data_destroy(data);
+        }
+        vdi_vilds_destroy(m);
+        free(y);
+    }
+}
+
+/* ---- prediction ----------------------------------------------------------------------------------------------------------------- */
+
+/* Other counts in what is predicted change no prediction by a bit. */
+TEST(vilds, prediction_has_no_leak) {
+    enum { B = 2, T = 8, N = 4 };
+    double *y = simulated(B, T, N, 12), before[B * T * N], after[B * T * N];
+    for (int k = 0; k < 3; k++) {
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_error err = {0};
+        vdi_vilds_query q = VDI__ZERO;
+        desc.d = 2, desc.n = N, desc.posterior = (vdi_vilds_family)k;
+        vdi_vilds *m = make(&desc);
+        q.nodes = 5;
+        for (int refine = 0; refine < (k ? 1 : 2); refine++) {
+            q.refine = refine * 3;
+            vdi_vilds_data *data = observe(m, y, B, T, NULL);
+            CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+            for (int what = 0; what < 2; what++) {
+                CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, &q, NULL, before, &err), err);
+                for (int cut = 0; cut < (what ? T : N); cut++) {
+                    double other[B * T * N];
+                    unsigned long long seed = 99;
+                    memcpy(other, y, sizeof other);
+                    for (int i = 0; i < B * T * N; i++)
+                        if (what ? i / N % T >= cut : i % N == cut) other[i] = floor(fabs(3 * test_normal(&seed)));
+                    vdi_vilds_data *changed = observe(m, other, B, T, NULL);
+                    CHECK_OK(vdi_vilds_predict(m, changed, (vdi_vilds_prediction)what, &q, NULL, after, &err), err);
+                    for (int i = 0; i < B * T * N; i++)
+                        if (what ? i / N % T == cut : i % N == cut)
+                            CHECK(before[i] == after[i], "posterior %d, %s: prediction %d changes from %.17g to %.17g", k, what ? "one step" : "leave one out", i,
+                                  before[i], after[i]);
+                    vdi_vilds_data_destroy(changed);
+                }
+            }
+            vdi_vilds_data_destroy(data);
+        }
+        vdi_vilds_destroy(m);
+    }
+    free(y);
+}
+
+/* ---- training ------------------------------------------------------------------------------------------------------------------- */
+
+static int64_t copied(const vdi_state *s, char *to, bool write) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < s->tensor_count; i++) {
+        size_t bytes = vdi_tensor_bytes(s->tensors[i].tensor);
+        if (write && to) memcpy(s->tensors[i].tensor.data, to + n, bytes);
+        else if (to) memcpy(to + n, s->tensors[i].tensor.data, bytes);
+        n += (int64_t)bytes;
+    }
+    return n;
+}
+
+/* A run that is written away in the middle goes on to the bit, restarts, validation and all; the bound rises. */
+TEST(vilds, training_goes_on_to_the_bit) {
+    enum { B = 10, T = 12, N = 5 };
+    double *y = simulated(B, T, N, 21);
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_error err = {0};
+    desc.d = 2, desc.n = N, desc.train.restarts = 2, desc.train.restart_steps = 15, desc.train.steps = 30, desc.train.batch = 4;
+    desc.train.eval_every = 5, desc.train.seed = 3;
+    vdi_vilds *m[2];
+    vdi_vilds_data *data[2], *validation[2];
+    char *state[2] = {NULL, NULL};
+    int64_t bytes = 0;
+    for (int k = 0; k < 2; k++) {
+        m[k] = make(&desc);
+        data[k] = observe(m[k], y, B - 3, T, NULL), validation[k] = observe(m[k], y + (B - 3) * T * N, 3, T, NULL);
+    }
+    for (int half = 0; half < 2; half++) {
+        for (int i = 0; i < (half ? 23 : 37); i++) CHECK_OK(vdi_vilds_step(m[half], data[half], validation[half], NULL, &err), err);
+        if (!half) {
+            bytes = copied(vdi_vilds_state(m[0], true), NULL, false);
+            state[0] = (char *)malloc((size_t)bytes), state[1] = (char *)malloc((size_t)bytes);
+            (void)copied(vdi_vilds_state(m[0], true), state[0], false);
+            (void)copied(vdi_vilds_state(m[1], true), state[0], true);
+        }
+    }
+    for (int i = 0; i < 23; i++) CHECK_OK(vdi_vilds_step(m[0], data[0], validation[0], NULL, &err), err);
+    for (int k = 0; k < 2; k++) {
+        CHECK(vdi_vilds_step(m[k], data[k], validation[k], NULL, &err) == VDI_END, "the schedule goes on");
+        (void)copied(vdi_vilds_state(m[k], true), state[k], false);
+        vdi_vilds_data_destroy(data[k]), vdi_vilds_data_destroy(validation[k]);
+        vdi_vilds_destroy(m[k]);
+    }
+    CHECK(!memcmp(state[0], state[1], (size_t)bytes), "the run that was taken up differs");
+    free(state[0]), free(state[1]), free(y);
+}
+
+/* Absurd rates: steps are undone, nothing ever leaves the finite numbers. */
+TEST(vilds, never_nan) {
+    enum { B = 6, T = 10, N = 4 };
+    double *y = simulated(B, T, N, 31);
+    for (int i = 0; i < B * T * N; i += 7) y[i] = 100000;
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_error err = {0};
+    desc.d = 3, desc.n = N, desc.train.rate = 9, desc.train.steps = 60, desc.train.warmup = 1, desc.train.clip_norm = 1e9;
+    vdi_vilds *m = make(&desc);
+    vdi_vilds_data *data = observe(m, y, B, T, NULL);
+    vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, &err);
+    CHECK(status == VDI_OK || status == VDI_ERR_NUMERIC, "%s: %s", vdi_status_name(status), err.message);
+    vdi_params *p = vdi_vilds_params(m);
+    CHECK(vdi_count_nonfinite(VDI_F32, (size_t)p->total, p->values) == 0, "a parameter is not finite");
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    free(y);
+}
+
+/* Refinement never lowers a trial's bound, and ends where the gradient of the bound in q is 0: PLDS against the best Gaussian of model/plds.h. */
+TEST(vilds, refinement_finds_the_best_gaussian) {
+    enum { B = 4, T = 15, N = 6, D = 2 };
+    double *y = simulated(B, T, N, 41), best[B], elbo[B], last[B];
+    vdi_error err = {0};
+    vdi_plds_desc pd = VDI__ZERO;
+    vdi_plds *plds = NULL;
+    vdi_plds_data_desc pdd = VDI__ZERO;
+    vdi_plds_data *counts = NULL;
+    pd.d = D, pd.n = N;
+    pdd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+    CHECK_OK(vdi_plds_create(&pd, &plds, &err), err);
+    CHECK_OK(vdi_plds_data_create(plds, &pdd, &counts, &err), err);
+    unsigned long long seed = 5;
+    for (int i = 0; i < N * D; i++) plds->C[i] = 0.6 * test_normal(&seed);
+    CHECK_OK(vdi_plds_elbo(plds, counts, best, NULL, &err), err);
+    vdi_vilds_desc desc = VDI__ZERO;
+    desc.d = D, desc.n = N, desc.linear = true, desc.dtype = VDI_F64;
+    vdi_vilds *m = make(&desc);
+    vdi_vilds_data *data = observe(m, y, B, T, NULL);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    CHECK_OK(vdi_flds_from_plds(m, plds, &err), err);
+    vdi_vilds_result out = VDI__ZERO;
+    vdi_vilds_query q = VDI__ZERO;
+    out.elbo = elbo;
+    for (int steps = 0; steps <= 40; steps += 4) {
+        q.refine = steps;
+        CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        for (int b = 0; b < B; b++) {
+            CHECK(steps == 0 || elbo[b] >= last[b] - 1e-5, "trial %d falls from %.9g to %.9g", b, last[b], elbo[b]);
+            CHECK(elbo[b] <= best[b] + 1e-9, "above the best");
+            last[b] = elbo[b];
+        }
+    }
+    for (int b = 0; b < B; b++) CHECK_CLOSE(last[b], best[b], 1e-3);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    vdi_plds_data_destroy(counts);
+    vdi_plds_destroy(plds);
     free(y);
 }

@@ -87,6 +87,9 @@
 #include "model/vilds_train.h"
 #include "model/vilds_infer.h"
 #endif
+#if !defined(VDI_STATIC) || defined(VDI_FLDS_IMPLEMENTATION)
+#include "model/flds.h"
+#endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"
 #include "io/zip.h"

@@ -1,0 +1,96 @@
+/* tests/flds.c - canonical coordinates change no bound and no prediction; the start from a Poisson LDS; scores against their definition */
+#include "check.h"
+
+enum { B = 6, T = 14, N = 7, D = 2 };
+
+static double *simulated(unsigned long long seed) {
+    double *y = (double *)calloc(B * T * N, sizeof *y);
+    for (int i = 0; i < B * T * N; i++) y[i] = floor(fabs(1.3 * test_normal(&seed)));
+    return y;
+}
+
+static vdi_vilds_data *observe(const vdi_vilds *m, double *y) {
+    vdi_vilds_data_desc desc = VDI__ZERO;
+    vdi_vilds_data *data = NULL;
+    vdi_error err = {0};
+    desc.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+    CHECK_OK(vdi_vilds_data_create(m, &desc, &data, &err), err);
+    return data;
+}
+
+TEST(flds, canonical_coordinates) {
+    double *y = simulated(3);
+    for (int k = 0; k < 3; k++) {
+        double elbo[2], mean[2][B * T * D], rate[2][B * T * N], predicted[2][2][B * T * N], G[D * D], cov[D * D];
+        vdi_error err = {0};
+        vdi_vilds_desc desc = VDI__ZERO;
+        desc.d = D, desc.n = N, desc.dtype = VDI_F64, desc.free_start = true, desc.train.steps = 40;
+        if (k == 1) desc.linear = desc.encoder_linear = true;
+        if (k == 2) desc.skip = true, desc.obs = VDI_VILDS_GAUSSIAN;
+        vdi_vilds *m = NULL;
+        CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+        vdi_vilds_data *data = observe(m, y);
+        CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
+        for (int pass = 0; pass < 2; pass++) {
+            vdi_vilds_result out = VDI__ZERO;
+            vdi_vilds_query q = VDI__ZERO;
+            out.mean = mean[pass], out.rate = rate[pass];
+            if (pass) CHECK_OK(vdi_flds_canonical(m, data, &err), err);
+            q.samples = 2000; /* the same normals are other samples after a rotation */
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+            CHECK_OK(vdi_vilds_score(m, data, &q, &elbo[pass], &err), err);
+            if (!pass) CHECK_OK(vdi_flds_canonical_map(m, data, G, &err), err);
+            q.nodes = 15;
+            for (int what = 0; what < 2; what++)
+                CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, &q, predicted[pass][what], NULL, &err), err);
+        }
+        CHECK_CLOSE(elbo[0], elbo[1], k == 1 ? 1e-10 : 0.05);
+        for (int i = 0; i < B * T; i++) {
+            for (int r = 0; r < D; r++) CHECK_CLOSE(mean[1][i * D + r], G[r * D] * mean[0][i * D] + G[r * D + 1] * mean[0][i * D + 1], 1e-8);
+            for (int j = 0; j < N; j++) CHECK(fabs(rate[0][i * N + j] - rate[1][i * N + j]) < 0.15 * (0.5 + fabs(rate[0][i * N + j])), "rates differ");
+        }
+        for (int what = 0; what < 2; what++)
+            for (int i = 0; i < B * T * N; i++) CHECK_CLOSE(predicted[0][what][i], predicted[1][what][i], 1e-3);
+        /* the stationary covariance is I: Q = I - A A' */
+        const vdi_param *A = vdi_params_find(vdi_vilds_params(m), "prior.A");
+        CHECK_OK(vdi_vilds_get_covariance(m, "prior.Q", cov, &err), err);
+        for (int i = 0; i < D; i++)
+            for (int j = 0; j < D; j++) {
+                double sum = cov[i * D + j];
+                for (int l = 0; l < D; l++) sum += ((double *)A->value.data)[i * D + l] * ((double *)A->value.data)[j * D + l];
+                CHECK_CLOSE(sum, i == j, 1e-9);
+            }
+        CHECK_OK(vdi_flds_canonical_map(m, data, G, &err), err); /* a second time: nothing to do */
+        for (int i = 0; i < D * D; i++) CHECK_CLOSE(G[i], i / D == i % D, 1e-7);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+    }
+    free(y);
+}
+
+TEST(flds, scores_by_their_definition) {
+    double *y = simulated(9), means[N], log_prob[B * T * N], rate[B * T * N];
+    vdi_error err = {0};
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_flds_scores s;
+    vdi_score_bits bits;
+    desc.d = D, desc.n = N;
+    desc = vdi_flds_recipe(&desc, VDI_FLDS_SMOOTH);
+    CHECK(desc.train.steps == 1000 && desc.train.restarts == 1 && desc.layers == 2 && desc.hidden[1] == 60, "the recipe");
+    desc.train.steps = 30;
+    vdi_vilds *m = NULL;
+    CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+    vdi_vilds_data *data = observe(m, y);
+    CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
+    vdi_score_means(B * T, N, y, means);
+    CHECK_OK(vdi_flds_score(m, data, means, NULL, &s, &err), err);
+    for (int what = 0; what < 2; what++) {
+        CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, NULL, log_prob, rate, &err), err);
+        CHECK_OK(vdi_score_bits_per_spike(B * T, N, y, log_prob, means, &bits, &err), err);
+        CHECK_CLOSE(what ? s.one_step_bits : s.lno_bits, bits.bits_per_spike, 1e-6);
+        CHECK_CLOSE(what ? s.one_step_mse : s.lno_mse, vdi_score_mse(B * T * N, y, rate), 1e-9);
+    }
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    free(y);
+}
