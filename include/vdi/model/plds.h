@@ -1,5 +1,5 @@
-/* model/plds.h - the Poisson linear dynamical system: the best Gaussian posterior of its latents, and the evidence lower bound; learning is in
- * plds_em.h, log p(y) and predictions are in plds_predict.h
+/* model/plds.h - the Poisson linear dynamical system: the best Gaussian posterior of its latents, and the evidence lower bound; learning is
+ * in plds_em.h, log p(y) and predictions are in plds_predict.h
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + N(0,Q),   y_t ~ Poisson(width exp(C z_t + b + offset_t))
  *
@@ -18,10 +18,10 @@
  *     out.mean = means;                                                     (trials,T,d)
  *     vdi_plds_infer(plds, counts, &out, &err);
  *
- * The posterior over all bins of a trial is sought among all Gaussians. The best of them has a block-tridiagonal precision (the prior's, plus one
- * d x d block per bin), and with an exponential read-out every expectation is closed: E exp(c'z + b) = exp(c'm + b + c'Sc/2). It is reached by
- * natural-gradient steps in the precision and in precision times mean; a step that lowers a trial's bound is undone and shortened, so
- * the bound never falls. VDI_PLDS_LAPLACE takes the mode and the curvature there instead; it is here for comparison.
+ * The posterior over all bins of a trial is sought among all Gaussians. The best of them has a block-tridiagonal precision (the prior's,
+ * plus one d x d block per bin), and with an exponential read-out every expectation is closed: E exp(c'z + b) = exp(c'm + b + c'Sc/2). It
+ * is reached by natural-gradient steps in the precision and in precision times mean; a step that lowers a trial's bound is undone and
+ * shortened, so the bound never falls. VDI_PLDS_LAPLACE takes the mode and the curvature there instead; it is here for comparison.
  * Everything is float64. Trials may be ragged (`lengths`), any single count may be missing; trials go through the solver in groups of
  * eight, one per SIMD lane. All log likelihoods and bounds are in nats and include log y!.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as they were. Threads: one object per
@@ -106,7 +106,8 @@ VDI_API vdi_status vdi_plds_check(const vdi_plds *plds, vdi_error *err);
 VDI_API vdi_state vdi_plds_state(vdi_plds *plds);
 
 /** Take in counts: checks them and allocates all scratch. The tensors are copied. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_data_create(const vdi_plds *plds, const vdi_plds_data_desc *desc, vdi_plds_data **out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_plds_data_create(const vdi_plds *plds, const vdi_plds_data_desc *desc, vdi_plds_data **out,
+                                                      vdi_error *err);
 VDI_API void vdi_plds_data_destroy(vdi_plds_data *data);
 VDI_API int64_t vdi_plds_data_trials(const vdi_plds_data *data);
 VDI_API int64_t vdi_plds_data_bins(const vdi_plds_data *data);
@@ -115,8 +116,8 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
 /** Forget the posterior that the data carry from call to call (every search starts from it), so that the next starts from the prior. */
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
 
-/** The posterior of every trial, to convergence. VDI_NOT_CONVERGED if a trial was still rising by more than 1e-9 of its bound after 200 steps; the
- *  results are then valid, if not the best. VDI_ERR_NUMERIC if a bound is not finite. */
+/** The posterior of every trial, to convergence. VDI_NOT_CONVERGED if a trial was still rising by more than 1e-9 of its bound after 200
+ * steps; the results are then valid, if not the best. VDI_ERR_NUMERIC if a bound is not finite. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_infer(const vdi_plds *plds, vdi_plds_data *data, const vdi_plds_moments *out, vdi_error *err);
 /** As vdi_plds_infer, the bound alone: elbo (trials) may be NULL; *sum over trials may be NULL. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_data *data, double *elbo, double *sum, vdi_error *err);
@@ -140,8 +141,8 @@ typedef struct vdi__plds_readout {
     double *b;   /* (n), log width included */
 } vdi__plds_readout;
 
-/* A Gaussian over each trial of a group: natural parameters (D, E, k = J m), moments, log|J|, bound, and `site`, what the counts say at this
- * Gaussian: (d) C'rate and (d(d+1)/2) C' diag(rate) C, packed. */
+/* A Gaussian over each trial of a group: natural parameters (D, E, k = J m), moments, log|J|, bound, and `site`, what the counts say at
+ * this Gaussian: (d) C'rate and (d(d+1)/2) C' diag(rate) C, packed. */
 typedef struct vdi__plds_q {
     double *D, *E, *k, *m, *S, *O; /* (trials,T,d,d), (trials,T-1,d,d), (trials,T,d), ... */
     double *site;                  /* (trials,T,K) */
@@ -158,9 +159,9 @@ typedef struct vdi__plds_fit {
     const double *y[VDI__PLDS_GROUP], *offset[VDI__PLDS_GROUP]; /* (length,n); offset may be NULL */
     double constant[VDI__PLDS_GROUP];                           /* of the bound: what no Gaussian changes */
     vdi__plds_q now, next;
-    double *yC;              /* (count,T,d): C'y */
-    double *feature, *rate;  /* (T,K), (T,n): of one trial at a time */
-    double *rows;            /* (T,n) */
+    double *yC;             /* (count,T,d): C'y */
+    double *feature, *rate; /* (T,K), (T,n): of one trial at a time */
+    double *rows;           /* (T,n) */
     void *bt_mem;
     size_t bt_size;
     vdi_blocktri bt;
@@ -183,17 +184,17 @@ struct vdi_plds_data {
     vdi_arena arena;
     vdi_pool *pool;
     int64_t trials, T, n, d, K, groups, rows; /* rows: bins inside the lengths */
-    int64_t *lengths;     /* (trials) */
-    double *y;            /* (trials,T,n), 0 where missing */
-    double *offset;       /* (trials,T,n), VDI__PLDS_NEVER where missing; NULL if nothing is missing and there is none */
-    double *spare;        /* (trials,T,n): the start's scratch */
-    double *seen;         /* (n): observed bins */
-    double *total;        /* (n): sum of counts */
-    double *log_y;        /* (trials): sum of y offset - log y! */
+    int64_t *lengths;                         /* (trials) */
+    double *y;                                /* (trials,T,n), 0 where missing */
+    double *offset; /* (trials,T,n), VDI__PLDS_NEVER where missing; NULL if nothing is missing and there is none */
+    double *spare;  /* (trials,T,n): the start's scratch */
+    double *seen;   /* (n): observed bins */
+    double *total;  /* (n): sum of counts */
+    double *log_y;  /* (trials): sum of y offset - log y! */
     double log_width;
     int64_t observed_bins;
-    bool warm;            /* `q` holds a posterior */
-    vdi__plds_q q;        /* of all trials */
+    bool warm;     /* `q` holds a posterior */
+    vdi__plds_q q; /* of all trials */
     vdi__plds_readout readout;
     vdi__plds_worker *worker;
     size_t bt_size;
@@ -219,16 +220,19 @@ VDI__DEF vdi_plds_desc vdi_plds_desc_defaults(const vdi_plds_desc *desc) {
 VDI__DEF vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *err) {
     const char *where = "vdi_plds_desc_check";
     if (desc->d < 1 || desc->d > 64) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..64", (long long)desc->d);
-    if (desc->n < 1 || desc->n > 65536) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536", (long long)desc->n);
+    if (desc->n < 1 || desc->n > 65536)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536", (long long)desc->n);
     if (desc->method != VDI_PLDS_VB && desc->method != VDI_PLDS_LAPLACE)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "method is %d, expected VDI_PLDS_VB or VDI_PLDS_LAPLACE", (int)desc->method);
-    if (desc->freeze >= 512u) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
+    if (desc->freeze >= 512u)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
     if (!(desc->ridge >= 0) || !(desc->q_floor >= 0))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "ridge is %g and q_floor %g, expected 0 or more", desc->ridge, desc->q_floor);
     if (!(desc->max_radius >= 0 && desc->max_radius < 1))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more, and less than 1", desc->max_radius);
     if (desc->e_steps < 0 || desc->m_steps < 0)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "e_steps is %d and m_steps %d, expected 0 or more", (int)desc->e_steps, (int)desc->m_steps);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "e_steps is %d and m_steps %d, expected 0 or more", (int)desc->e_steps,
+                             (int)desc->m_steps);
     return VDI_OK;
 }
 
@@ -332,11 +336,12 @@ VDI__FN vdi_status vdi__plds_read(vdi_plds_data *a, const vdi_plds_data_desc *de
             for (int64_t j = 0; j < n; j++) {
                 bool there = inside && y[j] == y[j];
                 if (there && (!(y[j] >= 0 && y[j] < 1e9) || y[j] != floor(y[j])))
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is %g, expected a count (whole, 0 to 1e9; NaN if missing)", (long long)i,
+                    return vdi_error_set(err, VDI_ERR_DATA, where,
+                                         "y[%lld,%lld,%lld] is %g, expected a count (whole, 0 to 1e9; NaN if missing)", (long long)i,
                                          (long long)t, (long long)j, y[j]);
                 if (inside && !(fabs(o[j]) < HUGE_VAL))
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "offset[%lld,%lld,%lld] is %g, expected a finite number", (long long)i, (long long)t,
-                                         (long long)j, o[j]);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "offset[%lld,%lld,%lld] is %g, expected a finite number", (long long)i,
+                                         (long long)t, (long long)j, o[j]);
                 if (there) {
                     a->total[j] += y[j];
                     a->seen[j] += 1;
@@ -350,7 +355,9 @@ VDI__FN vdi_status vdi__plds_read(vdi_plds_data *a, const vdi_plds_data_desc *de
         }
         a->rows += a->lengths[i];
     }
-    if (a->observed_bins == 0) return vdi_error_set(err, VDI_ERR_DATA, where, "y holds no count: %lld trials of %lld bins, all missing", (long long)B, (long long)T);
+    if (a->observed_bins == 0)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "y holds no count: %lld trials of %lld bins, all missing", (long long)B,
+                             (long long)T);
     if (!missing && !desc->offset.data) a->spare = a->offset, a->offset = NULL;
     return VDI_OK;
 }
@@ -431,8 +438,9 @@ VDI__FN vdi_status vdi__plds_scratch(vdi_plds_data *a, vdi_error *err) {
         if (!k->bt_mem) ok = false;
     }
     if (!ok || !a->worker)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_plds_data_create", "no memory for %lld trials of %lld bins, %lld neurons, %lld latents",
-                             (long long)a->trials, (long long)a->T, (long long)a->n, (long long)a->d);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_plds_data_create",
+                             "no memory for %lld trials of %lld bins, %lld neurons, %lld latents", (long long)a->trials, (long long)a->T,
+                             (long long)a->n, (long long)a->d);
     for (int64_t i = 0, r = 0; a->offset_t && i < a->trials; i++)
         for (int64_t t = 0; t < a->lengths[i]; t++, r++)
             for (int64_t j = 0; j < a->n; j++) a->offset_t[j * a->rows + r] = a->offset[(i * a->T + t) * a->n + j];
@@ -446,18 +454,20 @@ VDI__DEF vdi_status vdi_plds_data_create(const vdi_plds *plds, const vdi_plds_da
     vdi_tensor y = desc->y, offset = desc->offset;
     *out = NULL;
     if ((y.ndim != 2 && y.ndim != 3) || !y.data || y.shape[y.ndim - 1] != n)
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld) or (T,%lld)", vdi_tensor_shape_text(y, text), (long long)n, (long long)n);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld) or (T,%lld)", vdi_tensor_shape_text(y, text),
+                             (long long)n, (long long)n);
     int64_t B = y.ndim == 3 ? y.shape[0] : 1, T = y.shape[y.ndim - 2], shape[3];
     if (B < 1 || T < 1) return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s: there is nothing in it", vdi_tensor_shape_text(y, text));
     shape[0] = B, shape[1] = T, shape[2] = n;
     if (offset.data && vdi_tensor_broadcast_to(offset, 3, shape).ndim != 3)
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "offset is %s, which does not broadcast to (%lld,%lld,%lld)", vdi_tensor_shape_text(offset, text),
-                             (long long)B, (long long)T, (long long)n);
-    if (!(desc->width >= 0 && desc->width < HUGE_VAL)) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "width is %g, expected a positive number", desc->width);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "offset is %s, which does not broadcast to (%lld,%lld,%lld)",
+                             vdi_tensor_shape_text(offset, text), (long long)B, (long long)T, (long long)n);
+    if (!(desc->width >= 0 && desc->width < HUGE_VAL))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "width is %g, expected a positive number", desc->width);
     for (int64_t i = 0; desc->lengths && i < B; i++)
         if (desc->lengths[i] < 0 || desc->lengths[i] > T)
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0..%lld", (long long)i, (long long)desc->lengths[i],
-                                 (long long)T);
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0..%lld", (long long)i,
+                                 (long long)desc->lengths[i], (long long)T);
     vdi_arena arena;
     vdi_arena_init(&arena, &desc->allocator, 0);
     size_t values = vdi_mul_size(vdi_mul_size((size_t)B, (size_t)T), (size_t)n);
@@ -499,8 +509,8 @@ VDI__DEF void vdi_plds_data_reset(vdi_plds_data *data) { data->warm = false; }
 
 VDI__FN vdi_status vdi__plds_fits(const vdi_plds *p, const vdi_plds_data *a, const char *where, vdi_error *err) {
     if (p->desc.d == a->d && p->desc.n == a->n) return VDI_OK;
-    return vdi_error_set(err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, the model has %lld, %lld", (long long)a->d, (long long)a->n,
-                         (long long)p->desc.d, (long long)p->desc.n);
+    return vdi_error_set(err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, the model has %lld, %lld", (long long)a->d,
+                         (long long)a->n, (long long)p->desc.d, (long long)p->desc.n);
 }
 
 /* ---- what the counts say at a Gaussian ------------------------------------------------------------------------------------------ */
@@ -535,7 +545,8 @@ VDI__FN void vdi__plds_rates(const vdi__plds_fit *f, int64_t i, const double *m,
         x = f->feature;
     }
     if (!f->offset[i]) {
-        vdi_affine(VDI_F64, (size_t)rows, (size_t)n, (size_t)K, x, (size_t)K, f->readout.in, (size_t)n, f->readout.b, VDI_ACT_EXP, 0, f->rate, (size_t)n);
+        vdi_affine(VDI_F64, (size_t)rows, (size_t)n, (size_t)K, x, (size_t)K, f->readout.in, (size_t)n, f->readout.b, VDI_ACT_EXP, 0,
+                   f->rate, (size_t)n);
         return;
     }
     for (int64_t t = 0; t < rows; t++) vdi_binary(VDI_F64, VDI_ADD, (size_t)n, f->offset[i] + t * n, 1, f->readout.b, 1, f->rate + t * n);
@@ -601,7 +612,8 @@ VDI__FN void vdi__plds_open(vdi__plds_fit *f, int64_t i, double log_y) {
 VDI__FN double vdi__plds_bound(const vdi__plds_fit *f, int64_t i, const vdi__plds_q *q, double rate_sum) {
     const int64_t d = f->d, at = i * f->T, dd = d * d;
     double quad = vdi__plds_quadratic(f, i, q->m + at * d, q->S + at * dd, q->O + i * (f->T - 1) * dd);
-    return f->constant[i] + vdi_dot(VDI_F64, (size_t)(f->length[i] * d), f->yC + at * d, q->m + at * d) - rate_sum - 0.5 * (quad + q->logdet[i]);
+    return f->constant[i] + vdi_dot(VDI_F64, (size_t)(f->length[i] * d), f->yC + at * d, q->m + at * d) - rate_sum -
+           0.5 * (quad + q->logdet[i]);
 }
 
 /* site and bound of trial i of q */
@@ -675,10 +687,12 @@ VDI__FN void vdi__plds_keep(const vdi__plds_fit *f, int64_t i, const vdi__plds_q
 }
 
 VDI__FN double vdi__plds_log_joint(const vdi__plds_fit *f, int64_t i, const double *m, double rate_sum) {
-    return vdi_dot(VDI_F64, (size_t)(f->length[i] * f->d), f->yC + i * f->T * f->d, m) - rate_sum - 0.5 * vdi__plds_quadratic(f, i, m, NULL, NULL);
+    return vdi_dot(VDI_F64, (size_t)(f->length[i] * f->d), f->yC + i * f->T * f->d, m) - rate_sum -
+           0.5 * vdi__plds_quadratic(f, i, m, NULL, NULL);
 }
 
-/* The mode, by Newton's method with halved steps: concave, so it arrives from anywhere. From `now.m`; at the end `now` is the Gaussian at the mode. */
+/* The mode, by Newton's method with halved steps: concave, so it arrives from anywhere. From `now.m`; at the end `now` is the Gaussian at
+ * the mode. */
 VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double tolerance, vdi_error *err) {
     const int64_t d = f->d, T = f->T;
     double value[VDI__PLDS_GROUP], slope[VDI__PLDS_GROUP], step[VDI__PLDS_GROUP];
@@ -717,7 +731,8 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
         }
         left = 0;
         for (int64_t i = 0; i < f->count; i++) {
-            double *dx = f->next.m + i * T * d, *m = f->now.m + i * T * d, *trial = f->next.k + i * T * d, *site = f->next.site + i * T * f->K;
+            double *dx = f->next.m + i * T * d, *m = f->now.m + i * T * d, *trial = f->next.k + i * T * d,
+                   *site = f->next.site + i * T * f->K;
             if (!active[i]) continue;
             active[i] = false;
             for (int halving = 0; halving < 50; halving++, step[i] *= 0.5) {
@@ -745,8 +760,8 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
 
 /* The best Gaussian, by natural-gradient steps from `now`, whose moments, site and bound under these parameters are given:
  *     (D, E, k) <- (1-r) (D, E, k) + r (prior + site, prior, h + C'(y - rate) + site m)
- * A trial that would fall stays, and tries a shorter r. Whole steps may swing about the top with a factor near -1 (they do on sparse counts);
- * after the first few, whole and half ones take turns, which damps that and costs slow modes next to nothing. */
+ * A trial that would fall stays, and tries a shorter r. Whole steps may swing about the top with a factor near -1 (they do on sparse
+ * counts); after the first few, whole and half ones take turns, which damps that and costs slow modes next to nothing. */
 VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tolerance, vdi_error *err) {
     const int64_t d = f->d, dd = d * d, T = f->T;
     double rate[VDI__PLDS_GROUP];
@@ -857,7 +872,8 @@ VDI__FN void vdi__plds_open_all(const vdi__plds_run *r, int64_t g, vdi__plds_fit
         double T = (double)f->length[i];
         if (f->length[i] == 0) continue;
         vdi__plds_open(f, i, r->a->log_y[g * VDI__PLDS_GROUP + i]);
-        f->constant[i] += 0.5 * (T * (double)f->d - r->prior.logdet_0 - (T - 1) * r->prior.logdet_q - vdi_dot(VDI_F64, (size_t)f->d, r->prior.hx, x0));
+        f->constant[i] +=
+            0.5 * (T * (double)f->d - r->prior.logdet_0 - (T - 1) * r->prior.logdet_q - vdi_dot(VDI_F64, (size_t)f->d, r->prior.hx, x0));
     }
 }
 
@@ -900,14 +916,16 @@ VDI__FN void vdi__plds_job(int64_t g, int worker, void *user) {
     for (int64_t i = 0; status == VDI_OK && i < f.count; i++) {
         if (f.length[i] == 0) f.now.elbo[i] = 0;
         else if (!(fabs(f.now.elbo[i]) < HUGE_VAL))
-            status = vdi_error_set(&k->err, VDI_ERR_NUMERIC, "vdi_plds", "the bound of trial %lld is %g", (long long)(g * VDI__PLDS_GROUP + i), f.now.elbo[i]);
+            status = vdi_error_set(&k->err, VDI_ERR_NUMERIC, "vdi_plds", "the bound of trial %lld is %g",
+                                   (long long)(g * VDI__PLDS_GROUP + i), f.now.elbo[i]);
     }
     if (status == VDI_OK && r->iterations < 0 && !f.converged) status = VDI_NOT_CONVERGED;
     if (status != VDI_OK) k->status = status;
 }
 
 /* The stored posterior moves to that of these parameters: `iterations` of the ascent, or -1 for all the way. */
-VDI__FN vdi_status vdi__plds_posterior(const vdi_plds *p, vdi_plds_data *a, int iterations, vdi__plds_run *r, const char *where, vdi_error *err) {
+VDI__FN vdi_status vdi__plds_posterior(const vdi_plds *p, vdi_plds_data *a, int iterations, vdi__plds_run *r, const char *where,
+                                       vdi_error *err) {
     vdi_status status = vdi__plds_fits(p, a, where, err);
     if (status == VDI_OK) status = vdi__plds_prepare(p, a, r, err);
     if (status < 0) return status;
@@ -935,7 +953,8 @@ VDI__FN void vdi__plds_rate_group(int64_t g, int worker, void *user) {
         const double *offset = f.offset[i];
         memset(to, 0, (size_t)(a->T * a->n) * sizeof(double));
         if (f.length[i] == 0) continue;
-        for (int64_t c = 0; offset && c < f.length[i] * a->n; c++) f.rows[c] = offset[c] > VDI__PLDS_NEVER ? offset[c] : 0; /* rates of missing counts too */
+        for (int64_t c = 0; offset && c < f.length[i] * a->n; c++)
+            f.rows[c] = offset[c] > VDI__PLDS_NEVER ? offset[c] : 0; /* rates of missing counts too */
         if (offset) f.offset[i] = f.rows;
         vdi__plds_rates(&f, i, q.m + i * a->T * a->d, q.S + i * a->T * a->d * a->d);
         memcpy(to, f.rate, (size_t)(f.length[i] * a->n) * sizeof(double));
