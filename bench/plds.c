@@ -4,8 +4,8 @@
  *
  * COUNTS is (trials,T,n). Trained on the first K trials (default: all), judged on the others if there are any. Prints one line of figures:
  * the bound per bin on the training trials, and on the others the bound, importance-sampled log p(y), bits per spike against training means
- * of leave-one-neuron-out and one-step-ahead predictions, integrated over the latents and (in brackets) plugged in. Not part of `make bench`,
- * whose questions are about speed alone.
+ * of leave-one-neuron-out and one-step-ahead predictions, integrated over the latents and (in brackets) plugged in. Not part of `make
+ * bench`, whose questions are about speed alone.
  */
 #include "vdi.h"
 #include <stdio.h>
@@ -39,7 +39,8 @@ int main(int argc, char **argv) {
     vdi_pool *pool = NULL;
     int64_t train = 0, shape[3];
     int iterations = 40, trace = 0, seed = 1, threads = 1;
-    if (argc < 3) return fprintf(stderr, "plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] [--threads P] [--trace]\n"), 2;
+    if (argc < 3)
+        return fprintf(stderr, "plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] [--threads P] [--trace]\n"), 2;
     memset(&desc, 0, sizeof desc);
     for (int i = 3; i < argc; i++) {
         if (!strcmp(argv[i], "--laplace")) desc.method = VDI_PLDS_LAPLACE;
@@ -76,8 +77,8 @@ int main(int argc, char **argv) {
     double fit = cpu() - start;
     vdi_status converged = vdi_plds_elbo(p, data, NULL, &elbo, &err);
     need(converged);
-    printf("%s d=%d: train %.4f (%d steps, %.2f s CPU; smallest rise %.2g, penalised %.2g nats%s)", argv[1], (int)desc.d, elbo / (double)(train * T), iterations, fit,
-           worst, worst_penalised, converged > 0 ? ", not converged" : "");
+    printf("%s d=%d: train %.4f (%d steps, %.2f s CPU; smallest rise %.2g, penalised %.2g nats%s)", argv[1], (int)desc.d,
+           elbo / (double)(train * T), iterations, fit, worst, worst_penalised, converged > 0 ? ", not converged" : "");
     if (held > 0) {
         const int64_t rows = held * T;
         double *means = (double *)malloc((size_t)n * sizeof(double)), *log_p = (double *)malloc((size_t)(rows * n) * sizeof(double)),
@@ -86,7 +87,8 @@ int main(int argc, char **argv) {
         vdi_score_means(train * T, n, values, means);
         start = cpu();
         need(vdi_plds_elbo(p, test, NULL, &elbo, &err));
-        printf("; held: homogeneous %.4f, bound %.4f (%.3f s)", vdi_score_homogeneous(rows, n, yh, means, NULL) / (double)rows, elbo / (double)rows, cpu() - start);
+        printf("; held: homogeneous %.4f, bound %.4f (%.3f s)", vdi_score_homogeneous(rows, n, yh, means, NULL) / (double)rows,
+               elbo / (double)rows, cpu() - start);
         need(vdi_plds_log_likelihood(p, test, 60, 1, NULL, NULL, &sum, &err));
         printf(", log p %.4f", sum / (double)rows);
         for (int task = 0; task < 2; task++) {

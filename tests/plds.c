@@ -1,4 +1,5 @@
-/* tests/plds.c - the Poisson linear dynamical system against numerical integration, against the linear dynamical system, and against itself */
+/* tests/plds.c - the Poisson linear dynamical system against numerical integration, against the linear dynamical system, and against itself
+ */
 #include "check.h"
 
 static double *numbers(int64_t n) { return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double)); }
@@ -54,7 +55,9 @@ static double largest_difference(const double *a, const double *b, int64_t n) {
 
 /* ---- against numerical integration: d = 1, T = 1 and 2 ---------------------------------------------------------------------------- */
 
-static double log_normal(double x, double mean, double variance) { return -0.5 * (VDI_LOG_2PI + log(variance) + (x - mean) * (x - mean) / variance); }
+static double log_normal(double x, double mean, double variance) {
+    return -0.5 * (VDI_LOG_2PI + log(variance) + (x - mean) * (x - mean) / variance);
+}
 
 /* log p(y, z), every constant written out */
 static double log_joint(const vdi_plds *p, const double *y, int T, const double *z) {
@@ -117,7 +120,8 @@ TEST(plds, numerical_integration) {
             double value[2];
             for (int side = 0; side < 2; side++) {
                 double h = side ? 1e-3 : -1e-3, m[2] = {mean[0] + (k == 0) * h, T > 1 ? mean[1] + (k == 2) * h : 0};
-                value[side] = bound_by_rule(p, y, T, m, cov[0] * (1 + (k == 1) * h), T > 1 ? cov[1] * (1 + (k == 3) * h) : 1, lag + (k == 4) * h * cov[0]);
+                value[side] = bound_by_rule(p, y, T, m, cov[0] * (1 + (k == 1) * h), T > 1 ? cov[1] * (1 + (k == 3) * h) : 1,
+                                            lag + (k == 4) * h * cov[0]);
                 CHECK(value[side] < elbo, "parameter %d moved by %g: the bound rises from %.12g to %.12g", k, h, elbo, value[side]);
             }
             CHECK(fabs(value[1] - value[0]) < 1e-7, "slope of parameter %d is %g", k, (value[1] - value[0]) / 2e-3);
@@ -160,7 +164,8 @@ TEST(plds, predictions_by_integration) {
             marginal = log_evidence(one, y + j, 1);
             CHECK_CLOSE(log_p[j], marginal, 1e-6);
         }
-        /* bin 1, neuron j given all of bin 0: a model whose bin 1 shows neuron j alone. Another neuron that never fires says next to nothing */
+        /* bin 1, neuron j given all of bin 0: a model whose bin 1 shows neuron j alone. Another neuron that never fires says next to
+         * nothing */
         double saved_c = p->C[1], saved_b = p->b[1], two[4];
         CHECK_OK(vdi_plds_predict(p, data, VDI_PLDS_LEAVE_ONE_OUT, &out, &err), err);
         *one->C = saved_c, *one->b = saved_b;
@@ -193,7 +198,8 @@ TEST(plds, gaussian_limit) {
     vdi_lds *k = NULL;
     desc.d = D, desc.n = N, desc.diagonal_r = true;
     CHECK_OK(vdi_lds_create(&desc, &k, &err), err);
-    static double y[B * T * N], x[B * T * N], mean[B * T * D], cov[B * T * D * D], lag[B * (T - 1) * D * D], ms[B * T * D], Ps[T * D * D], Pc[T * D * D];
+    static double y[B * T * N], x[B * T * N], mean[B * T * D], cov[B * T * D * D], lag[B * (T - 1) * D * D], ms[B * T * D], Ps[T * D * D],
+        Pc[T * D * D];
     memcpy(k->A, p->A, sizeof(double) * D * D);
     memcpy(k->C, p->C, sizeof(double) * N * D);
     for (int i = 0; i < D * D; i++) p->Q[i] *= 1e-8, p->Q0[i] *= 1e-8, k->Q[i] = p->Q[i], k->Q0[i] = p->Q0[i];
@@ -213,7 +219,8 @@ TEST(plds, gaussian_limit) {
     CHECK_OK(vdi_lds_smooth(k, exact, &want, &err), err);
     double scale = 0;
     for (int i = 0; i < B * T * D; i++) scale = fmax(scale, fabs(ms[i]));
-    CHECK(largest_difference(mean, ms, B * T * D) < 2e-3 * scale, "means differ by %g of %g", largest_difference(mean, ms, B * T * D), scale);
+    CHECK(largest_difference(mean, ms, B * T * D) < 2e-3 * scale, "means differ by %g of %g", largest_difference(mean, ms, B * T * D),
+          scale);
     for (int i = 0; i < B; i++) {
         CHECK(largest_difference(cov + i * T * D * D, Ps, T * D * D) < 2e-3 * Ps[0], "covariances differ by %g of %g",
               largest_difference(cov + i * T * D * D, Ps, T * D * D), Ps[0]);
@@ -258,7 +265,8 @@ TEST(plds, missing_ragged_offset) {
         memcpy(m, next, sizeof m), memcpy(P, APA, sizeof P);
     }
     for (int i = 0; i < B; i++)
-        for (int64_t c = lengths[i] * D; c < T * D; c++) CHECK(mean[i * T * D + c] == 0, "behind the end of trial %d: %g", i, mean[i * T * D + c]);
+        for (int64_t c = lengths[i] * D; c < T * D; c++)
+            CHECK(mean[i * T * D + c] == 0, "behind the end of trial %d: %g", i, mean[i * T * D + c]);
     /* each trial alone, cut to its length */
     for (int i = 0; i < B; i++)
         if (lengths[i] > 0 && i != 4) CHECK_CLOSE(elbo_of(p, y + i * T * N, 1, lengths[i], NULL), elbo[i], 1e-8 * (1 + fabs(elbo[i])));
@@ -287,13 +295,14 @@ TEST(plds, missing_ragged_offset) {
 
 /* ---- learning ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Sparse, ragged, masked counts: neither the bound nor the penalised one falls, A stays stable, a silent neuron stays finite, threads do not show. */
+/* Sparse, ragged, masked counts: neither the bound nor the penalised one falls, A stays stable, a silent neuron stays finite, threads do
+ * not show. */
 TEST(plds, em) {
     enum { B = 19, T = 30, N = 7, D = 3 };
     vdi_error err = {0};
     unsigned long long seed = 2;
     vdi_plds *p = make(D, N, VDI_PLDS_VB, 6), *model[2];
-    double *y = simulate(p, 1, B, T), first = 0, last[2];
+    double *y = simulate(p, 1, B, T), first = 0, last[2], dynamics[2][D * D];
     int64_t lengths[B];
     vdi_pool *pool = NULL;
     CHECK_OK(vdi_pool_create(2, NULL, &pool, &err), err);
@@ -319,11 +328,13 @@ TEST(plds, em) {
             double penalty = vdi_plds_penalty(q);
             CHECK_OK(vdi_plds_em_step(q, data, &elbo, &err), err);
             CHECK(elbo >= before - 1e-9 * fabs(before), "step %d: the bound fell by %g", i, before - elbo);
-            CHECK(elbo - penalty >= penalised - 1e-9 * fabs(before), "step %d: the penalised bound fell by %g", i, penalised - elbo + penalty);
+            CHECK(elbo - penalty >= penalised - 1e-9 * fabs(before), "step %d: the penalised bound fell by %g", i,
+                  penalised - elbo + penalty);
             before = elbo, penalised = elbo - penalty;
             if (i == 0) first = elbo;
         }
         last[threads] = elbo;
+        memcpy(dynamics[threads], q->A, sizeof dynamics[threads]);
         CHECK(elbo > first + 1, "EM gained %g", elbo - first);
         CHECK(q->b[5] == unseen, "the neuron that is never seen has moved");
         CHECK(q->b[2] < -4 && q->b[2] > -100, "b of the silent neuron is %g", q->b[2]);
@@ -346,16 +357,25 @@ TEST(plds, em) {
         CHECK(memcmp(saved, q->C, sizeof saved) == 0, "a failed step changed C");
         q->Q[0] = q00;
         CHECK_OK(vdi_plds_em_step(q, data, &elbo, &err), err);
+        /* parameters that have nothing to do with the posterior so far: rates of e^1000 there */
+        for (int i = 0; i < N; i++) q->b[i] = i == 0 ? 1000 : -1, q->C[i * D] = 1 + 0.1 * i, q->C[i * D + 1] = 0.2 * i;
+        q->x0[0] = -1000, q->A[0] = 0.999;
+        for (int i = 0; i < D * D; i++) q->A[i] = i % (D + 1) ? 0 : 1, q->Q[i] = i % (D + 1) ? 0 : 0.01, q->Q0[i] = i % (D + 1) ? 0 : 0.1;
+        for (int i = 1; i < N; i++) q->b[i] += 1000 * q->C[i * D];
+        vdi_status moved = vdi_plds_elbo(q, data, NULL, &elbo, &err);
+        CHECK(moved >= 0, "%s", err.message);
+        CHECK_CLOSE(elbo, elbo_of(q, y, B, T, lengths), 1e-7 * fabs(elbo));
         vdi_plds_data_destroy(data);
     }
-    CHECK(last[0] == last[1] && memcmp(model[0]->A, model[1]->A, sizeof(double) * D * D) == 0, "two threads give %.17g, one %.17g", last[1], last[0]);
+    CHECK(last[0] == last[1] && memcmp(dynamics[0], dynamics[1], sizeof dynamics[0]) == 0, "two threads give %.17g, one %.17g", last[1],
+          last[0]);
     vdi_pool_destroy(pool);
     vdi_plds_destroy(p), vdi_plds_destroy(model[0]), vdi_plds_destroy(model[1]);
     free(y);
 }
 
-/* At EM's end the bound's slope in C and b (by differences of the converged bound: the envelope theorem) is 0; where C grew against a penalty, it
- * is the penalty's or less (a step back that would lower the bound is not taken). */
+/* At EM's end the bound's slope in C and b (by differences of the converged bound: the envelope theorem) is 0; where C grew against a
+ * penalty, it is the penalty's or less (a step back that would lower the bound is not taken). */
 TEST(plds, em_stationary) {
     enum { B = 10, T = 20, N = 4, D = 1 };
     vdi_error err = {0};
@@ -377,7 +397,9 @@ TEST(plds, em_stationary) {
             double slope = (value[1] - value[0]) / (2 * h);
             if (!ridge) CHECK_CLOSE(slope, 0, 1e-3);
             else if (k >= N) CHECK_CLOSE(slope, 0, 1e-2);
-            else CHECK(slope / old > -1e-3 && slope / old < p->desc.ridge * 1.001 && slope / old > 0.7 * p->desc.ridge, "slope %g at %g", slope, old);
+            else
+                CHECK(slope / old > -1e-3 && slope / old < p->desc.ridge * 1.001 && slope / old > 0.7 * p->desc.ridge, "slope %g at %g",
+                      slope, old);
         }
         vdi_plds_data_destroy(data);
         vdi_plds_destroy(p);
@@ -391,7 +413,8 @@ TEST(plds, references) {
         const char *name;
         int d, steps;
         double want;
-    } set[] = {{"ca1_wmaze", 2, 40, -4.7177}, {"ca1_wmaze", 3, 40, -4.5716}, {"ca1_linear", 2, 40, -4.9566}, {"ca1_linear", 3, 40, -4.7074}};
+    } set[] = {
+        {"ca1_wmaze", 2, 40, -4.7177}, {"ca1_wmaze", 3, 40, -4.5716}, {"ca1_linear", 2, 40, -4.9566}, {"ca1_linear", 3, 40, -4.7074}};
     NEED_SHARED("data/population/ca1_wmaze_counts.npy");
     vdi_error err = {0};
     for (size_t s = 0; s < VDI__COUNT(set); s++) {
@@ -476,7 +499,8 @@ TEST(plds, one_step_is_truncation) {
         out.mean = mean[k], out.window = k ? 3 : T;
         CHECK_OK(vdi_plds_predict(p, data, VDI_PLDS_ONE_STEP, &out, &err), err);
     }
-    CHECK(largest_difference(mean[0], mean[1], B * T * N) < 0.05, "a window of 3 changes predictions by %g", largest_difference(mean[0], mean[1], B * T * N));
+    CHECK(largest_difference(mean[0], mean[1], B * T * N) < 0.05, "a window of 3 changes predictions by %g",
+          largest_difference(mean[0], mean[1], B * T * N));
     CHECK(largest_difference(mean[0], mean[1], B * T * N) > 0, "a window of 3 changes nothing");
     for (int64_t t = 1; t < T; t++) {
         int64_t lengths[B] = {t, t, t};
@@ -503,7 +527,8 @@ TEST(plds, simulate) {
     enum { B = 400, T = 6, N = 3, D = 2 };
     vdi_error err = {0};
     vdi_plds *p = make(D, N, VDI_PLDS_VB, 15);
-    double *z = numbers(B * T * D), *rate = numbers(B * T * N), *y = numbers(B * T * N), *work = numbers((int64_t)vdi_plds_simulate_work(p)), *guess = numbers(B * T * N);
+    double *z = numbers(B * T * D), *rate = numbers(B * T * N), *y = numbers(B * T * N),
+           *work = numbers((int64_t)vdi_plds_simulate_work(p)), *guess = numbers(B * T * N);
     CHECK_OK(vdi_plds_simulate(p, 5, B, T, 2, NULL, work, z, rate, y, &err), err);
     for (int j = 0; j < N; j++) { /* bin 0: E rate = 2 exp(b + c'x0 + c'Q0c/2) */
         double mean = 0, square = 0, want = p->b[j] + log(2);

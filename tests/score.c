@@ -129,7 +129,8 @@ TEST(score, r2) {
         for (int r = 0; r < R; r++)
             if (truth[r * 3 + k] == truth[r * 3 + k]) mean += truth[r * 3 + k], count++;
         for (int r = 0; r < R; r++)
-            if (truth[r * 3 + k] == truth[r * 3 + k]) e += pow(truth[r * 3 + k] - estimate[r * 3 + k], 2), s += pow(truth[r * 3 + k] - mean / count, 2);
+            if (truth[r * 3 + k] == truth[r * 3 + k])
+                e += pow(truth[r * 3 + k] - estimate[r * 3 + k], 2), s += pow(truth[r * 3 + k] - mean / count, 2);
         error += e, spread += s, want[k] = 1 - e / s;
     }
     for (int r = 0; r < R; r++) error += pow(truth[r * 3 + 2] - estimate[r * 3 + 2], 2);

@@ -27,6 +27,9 @@ extern float x[], y[], w[], bias[], A[], C[], W[], xp[], w_hh[], b_hh[], h[], h0
 extern vdi_tensor a, b, c;
 #elif defined(EXAMPLE_linalg)
 extern double A[], X[], D[], E[], h[], x[], eps[], z[], S[], O[], values[], vectors[], work[];
+#ifdef EXAMPLE_linalg_quadrature
+extern double W[], w[], y[], mean[], variance[], log_p[];
+#endif
 #elif defined(EXAMPLE_grad)
 extern vdi_tape *t;
 extern vdi_params *params;
@@ -42,6 +45,12 @@ extern vdi_var x;
 extern vdi_lds *lds;
 extern vdi_lds_data *data;
 extern double *y, *z, *work, *means, *mean, *cov, log_likelihood;
+#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || defined(EXAMPLE_model_score)
+extern vdi_plds *plds;
+extern vdi_plds_data *counts;
+extern vdi_score_bits bits;
+extern double *log_p, *ll, *y_train, *rates, *truth, elbo, sum, r2;
+#endif
 #elif defined(EXAMPLE_io)
 extern vdi_writer writer;
 extern vdi_figure figure;

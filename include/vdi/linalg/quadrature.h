@@ -3,13 +3,13 @@
  * Do this:
  *     vdi_gauss_hermite(24, x, w, &err);                             E f(e), e ~ N(0,1), is sum_i w_i f(x_i)
  *     vdi_gauss_hermite_product(5, 2, X, W, &err);                   the same for e ~ N(0,I) in two dimensions: 25 points
- *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, out);    log E Poisson(y | exp(mean + sqrt(variance) e))
+ *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);  log E Poisson(y | exp(mean + sqrt(variance) e))
  *
- * The rules are those of the standard normal density (probabilists' Hermite polynomials), so weights sum to 1: a rule of n nodes is exact for
- * polynomials up to degree 2n-1. Nodes by Newton's method inside brackets (the roots of He_k separate those of He_{k+1}), weights
- * 1 / sum_k h_k(x)^2 over the orthonormal polynomials h_0 .. h_{n-1} (Golub and Welsch 1969), both to about 1e-15.
- * What it does not do: adaptive rules. A log rate with a standard deviation above 3 wants more nodes than 24.
- * Memory: none is allocated. Errors: statuses. Threads: all functions are pure.
+ * The rules are those of the standard normal density (probabilists' Hermite polynomials), so weights sum to 1: a rule of n nodes is exact
+ * for polynomials up to degree 2n-1. Nodes by Newton's method inside brackets (the roots of He_k separate those of He_{k+1}), weights 1 /
+ * sum_k h_k(x)^2 over the orthonormal polynomials h_0 .. h_{n-1} (Golub and Welsch 1969), both to about 1e-15. What it does not do:
+ * adaptive rules. A log rate with a standard deviation above 3 wants more nodes than 24. Memory: none is allocated. Errors: statuses.
+ * Threads: all functions are pure.
  */
 #ifndef VDI_LINALG_QUADRATURE_H
 #define VDI_LINALG_QUADRATURE_H
@@ -32,7 +32,8 @@ VDI_API void vdi_poisson_lognormal(size_t count, const double *y, const double *
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_QUADRATURE_C)
 #define VDI_LINALG_QUADRATURE_C
 
-/* h_n(x) of the orthonormal polynomials, h_{k+1} = (x h_k - sqrt(k) h_{k-1}) / sqrt(k+1); *below = h_{n-1}, *square = sum of h_k^2, k < n */
+/* h_n(x) of the orthonormal polynomials, h_{k+1} = (x h_k - sqrt(k) h_{k-1}) / sqrt(k+1); *below = h_{n-1}, *square = sum of h_k^2, k < n
+ */
 VDI__FN double vdi__hermite(int n, double x, double *below, double *square) {
     double h = 1, last = 0, sum = 0;
     for (int k = 0; k < n; k++) {
@@ -51,8 +52,9 @@ VDI__DEF vdi_status vdi_gauss_hermite(int n, double *x, double *w, vdi_error *er
     x[0] = 0;
     for (int k = 2; k <= n; k++) {
         double previous = -2 * sqrt((double)k), edge = -previous; /* all roots of He_k lie inside */
-        for (int j = 0; j < k; j++) { /* root j lies between roots j-1 and j of He_{k-1}, the old ones */
-            double low = previous, high = j + 1 < k ? x[j] : edge, sign = vdi__hermite(k, low, &below, &square) < 0 ? -1 : 1, at = 0.5 * (low + high);
+        for (int j = 0; j < k; j++) {                             /* root j lies between roots j-1 and j of He_{k-1}, the old ones */
+            double low = previous, high = j + 1 < k ? x[j] : edge, sign = vdi__hermite(k, low, &below, &square) < 0 ? -1 : 1,
+                   at = 0.5 * (low + high);
             previous = high;
             for (int step = 0; step < 100; step++) {
                 double h = vdi__hermite(k, at, &below, &square), next;
@@ -83,7 +85,8 @@ VDI__DEF vdi_status vdi_gauss_hermite_product(int n, int d, double *X, double *W
     if (status < 0) return status;
     for (int k = 0; k < d && points <= (int64_t)1 << 24; k++) points *= n;
     if (d < 1 || points > (int64_t)1 << 24)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_gauss_hermite_product", "%d nodes in %d dimensions, expected 1 to 2^24 points", n, d);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_gauss_hermite_product", "%d nodes in %d dimensions, expected 1 to 2^24 points", n,
+                             d);
     for (int64_t i = 0; i < points; i++) {
         int64_t rest = i;
         W[i] = 1;

@@ -811,7 +811,7 @@ VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tol
 typedef struct vdi__plds_run {
     const vdi_plds *p;
     vdi_plds_data *a;
-    vdi__lds_prior prior;
+    vdi__lds_prior prior = VDI__ZERO;
     int iterations; /* of the ascent; -1: to convergence */
     double tolerance;
 } vdi__plds_run;
@@ -893,14 +893,18 @@ VDI__FN vdi_status vdi__plds_solve(const vdi__plds_run *r, vdi__plds_fit *f, boo
     const vdi_plds_method method = r->p->desc.method;
     vdi_status status = vdi__plds_bt_init(f, err);
     if (status < 0) return status;
+    /* parameters may have been set in between: a start whose rates overflow is none */
+    for (int64_t i = 0; warm && method == VDI_PLDS_VB && i < f->count; i++) {
+        if (f->length[i] == 0) continue;
+        vdi__plds_evaluate(f, i, &f->now);
+        warm = fabs(f->now.elbo[i]) < HUGE_VAL;
+    }
     if (!warm) vdi__plds_rest(r, f);
     if (method == VDI_PLDS_LAPLACE) return vdi__plds_mode(f, 200, 1e-13, err);
     if (!warm) {
         status = vdi__plds_mode(f, 30, 1e-4, err);
         if (status < 0) return status;
     }
-    for (int64_t i = 0; warm && i < f->count; i++)
-        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &f->now);
     return vdi__plds_ascend(f, r->iterations < 0 ? 200 : warm ? r->iterations : 4 * r->iterations, r->tolerance, err);
 }
 

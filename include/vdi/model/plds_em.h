@@ -8,9 +8,10 @@
  *
  * A step is: a few natural-gradient steps of the posterior, from where the last step left it; then A, Q, x0, Q0 in closed form (lds_em.h),
  * and C, b neuron by neuron with a few Newton steps on the expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither
- * that nor the expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2 sum |C|^2, ever falls (beyond
- * rounding). So the ridge keeps C from running away where there are few spikes; it does not shrink a C that is there. (As a prior it would mean little:
- * larger latents make the same model with a smaller C.) A's spectral radius is kept at desc.max_radius or below, without loss of monotony. A neuron without a spike keeps a finite b: its rate is lowered until it expects fewer than 0.001 spikes in all.
+ * that nor the expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2 sum |C|^2, ever falls
+ * (beyond rounding). So the ridge keeps C from running away where there are few spikes; it does not shrink a C that is there. (As a prior
+ * it would mean little: larger latents make the same model with a smaller C.) A's spectral radius is kept at desc.max_radius or below,
+ * without loss of monotony. A neuron without a spike keeps a finite b: its rate is lowered until it expects fewer than 0.001 spikes in all.
  * With VDI_PLDS_LAPLACE the posterior is the Gaussian at the mode, and nothing is promised: on sparse counts the bound rises for some
  * steps and then falls. A step is a transaction: if anything in it fails, the parameters are as they were.
  * Source: Macke et al. 2011 (Laplace-EM); Emtiyaz Khan and Lin 2017 (the natural-gradient steps); docs/plds.md.
@@ -20,8 +21,8 @@
 #include "lds_em.h"
 #include "plds.h"
 
-/** A start for EM: principal components of the logarithm of smoothed counts (Gaussian kernel, standard deviation 3 bins; subspace iteration from
- *  `seed`), A = 0.95 I, Q = (1 - 0.95^2) I, x0 = 0, Q0 = I. Leaves frozen parameters alone. */
+/** A start for EM: principal components of the logarithm of smoothed counts (Gaussian kernel, standard deviation 3 bins; subspace iteration
+ * from `seed`), A = 0.95 I, Q = (1 - 0.95^2) I, x0 = 0, Q0 = I. Leaves frozen parameters alone. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t seed, vdi_error *err);
 /** One step of EM. `elbo` (may be NULL) receives the sum over trials of the bound under the parameters before the step. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo, vdi_error *err);
@@ -64,9 +65,10 @@ VDI__FN vdi__plds_newton_work vdi__plds_newton_of(const vdi_plds_data *a, double
     return k;
 }
 
-/* f(w) = sum over bins of E[y eta - exp eta] - ridge/2 |c|^2 for w = (c, b), eta ~ N(c'm + b + offset, c'Sc); its gradient g and -Hessian H.
- * With v = S c:  d/dc of the rate = rate (m + v),  second derivative rate ((m + v)(m + v)' + S). */
-VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_width, double ridge, const double *w, vdi__plds_newton_work *k) {
+/* f(w) = sum over bins of E[y eta - exp eta] - ridge/2 |c|^2 for w = (c, b), eta ~ N(c'm + b + offset, c'Sc); its gradient g and -Hessian
+ * H. With v = S c:  d/dc of the rate = rate (m + v),  second derivative rate ((m + v)(m + v)' + S). */
+VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_width, double ridge, const double *w,
+                                vdi__plds_newton_work *k) {
     const int64_t d = a->d, D = d + 1, P = a->K - d, R = a->rows;
     const double *moment = a->moment + j * d, b = w[d] + log_width;
     double f = a->total[j] * w[d], total = 0;
@@ -97,7 +99,8 @@ VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_wi
             vdi_binary(VDI_F64, VDI_MUL, rows, k->G + i * VDI__PLDS_CHUNK, 1, rate, 1, k->LG + i * VDI__PLDS_CHUNK);
             k->H[d * D + i] += vdi_sum(VDI_F64, rows, k->LG + i * VDI__PLDS_CHUNK);
         }
-        vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, rows, k->LG, VDI__PLDS_CHUNK, k->G, VDI__PLDS_CHUNK, k->H, (size_t)D);
+        vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, rows, k->LG, VDI__PLDS_CHUNK, k->G, VDI__PLDS_CHUNK, k->H,
+                 (size_t)D);
         vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)P, rows, a->st + first, (size_t)R, rate, k->curve);
     }
     k->H[d * D + d] = total;
@@ -146,7 +149,8 @@ VDI__FN void vdi__plds_newton_job(int64_t j, int worker, void *user) {
         if (!(now > -HUGE_VAL)) break;
         value = now;
         square = vdi_dot(VDI_F64, (size_t)d, k.w, k.w);
-        if (value + 0.5 * desc->ridge * square < without) continue; /* a rise that is the penalty's alone is not taken, unless the next step mends it */
+        if (value + 0.5 * desc->ridge * square < without)
+            continue; /* a rise that is the penalty's alone is not taken, unless the next step mends it */
         if (!fixed_c) memcpy(c, k.w, (size_t)d * sizeof(double));
         if (!fixed_b) *b = k.w[d];
     }
@@ -180,7 +184,8 @@ VDI__FN vdi_plds vdi__plds_next(vdi_plds *p) {
 
 VDI__FN vdi_status vdi__plds_commit(vdi_plds *p, const char *where, vdi_error *err) {
     for (size_t i = 0; i < p->param_count; i++)
-        if (!(fabs(p->update[i]) < HUGE_VAL)) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", p->update[i]);
+        if (!(fabs(p->update[i]) < HUGE_VAL))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", p->update[i]);
     memcpy(p->A, p->update, p->param_count * sizeof(double));
     return VDI_OK;
 }

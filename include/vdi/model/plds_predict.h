@@ -8,12 +8,12 @@
  *     vdi_plds_predict(plds, counts, VDI_PLDS_LEAVE_ONE_OUT, &out, &err);
  *     vdi_score_bits_per_spike(trials * T, n, y, log_p, means, &bits, &err);         (score.h)
  *
- * A prediction is a distribution: given the counts that may be used, the log rate of neuron n in bin t is Gaussian, and log_p integrates the Poisson
- * probability over it by Gauss-Hermite quadrature: log E p(y), not the log probability at a mean rate. exp(mean + variance/2), the expected
- * rate, can be huge where little is known; `rate` is exp(mean), the median.
- * No leak: the count that is predicted is never read. Leaving neuron n out, its counts in all bins of the trial are not read, and the search for the
- * posterior starts from the latents at rest; one step ahead, no count of bin t or later is read. Random counts in their place change no bit.
- * Memory: none is allocated. Threads: data_desc.pool.
+ * A prediction is a distribution: given the counts that may be used, the log rate of neuron n in bin t is Gaussian, and log_p integrates
+ * the Poisson probability over it by Gauss-Hermite quadrature: log E p(y), not the log probability at a mean rate. exp(mean + variance/2),
+ * the expected rate, can be huge where little is known; `rate` is exp(mean), the median. No leak: the count that is predicted is never
+ * read. Leaving neuron n out, its counts in all bins of the trial are not read, and the search for the posterior starts from the latents at
+ * rest; one step ahead, no count of bin t or later is read. Random counts in their place change no bit. Memory: none is allocated. Threads:
+ * data_desc.pool.
  */
 #ifndef VDI_MODEL_PLDS_PREDICT_H
 #define VDI_MODEL_PLDS_PREDICT_H
@@ -36,17 +36,18 @@ typedef struct vdi_plds_prediction {
     int64_t window;   /**< one step ahead: the last so many bins are fitted together, what is older is kept as it was; 0: 16 */
 } vdi_plds_prediction;
 
-/** log p(y) of each trial by importance sampling from the best Gaussian (of the Laplace one, if that is the model's method): ll (trials), an estimate that is too low
- *  on average, by about half the variance of the weights over `samples`; ess (trials): effective samples, (sum w)^2 / sum w^2. Either may be NULL, and so may *sum.
- *  Sample s of trial i draws from stream s * trials + i of `seed`. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data, int64_t samples, uint64_t seed, double *ll, double *ess,
-                                                         double *sum, vdi_error *err);
+/** log p(y) of each trial by importance sampling from the best Gaussian (of the Laplace one, if that is the model's method): ll (trials),
+ * an estimate that is too low on average, by about half the variance of the weights over `samples`; ess (trials): effective samples, (sum
+ * w)^2 / sum w^2. Either may be NULL, and so may *sum. Sample s of trial i draws from stream s * trials + i of `seed`. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data, int64_t samples, uint64_t seed,
+                                                         double *ll, double *ess, double *sum, vdi_error *err);
 /** Predict every count from others. Does not use or touch the posterior that the data carry. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task, const vdi_plds_prediction *out, vdi_error *err);
-/** Draw from the model: z (trials,T,d), rate (trials,T,n) (expected counts), y (trials,T,n); each may be NULL but z. offset (trials,T,n) or NULL;
- *  width 0: 1. Trial i uses stream i of `seed`, its counts stream 2^32 + i. `work` holds vdi_plds_simulate_work(plds) doubles. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials, int64_t T, double width, const double *offset, double *work,
-                                                   double *z, double *rate, double *y, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task,
+                                                  const vdi_plds_prediction *out, vdi_error *err);
+/** Draw from the model: z (trials,T,d), rate (trials,T,n) (expected counts), y (trials,T,n); each may be NULL but z. offset (trials,T,n) or
+ * NULL; width 0: 1. Trial i uses stream i of `seed`, its counts stream 2^32 + i. `work` holds vdi_plds_simulate_work(plds) doubles. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials, int64_t T, double width,
+                                                   const double *offset, double *work, double *z, double *rate, double *y, vdi_error *err);
 VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 
 #endif /* VDI_MODEL_PLDS_PREDICT_H */
@@ -63,8 +64,8 @@ typedef struct vdi__plds_sampling {
     double *ll, *ess;
 } vdi__plds_sampling;
 
-/* log p(y,z) - log q(z) with q = N(m, J^{-1}), z = m + L^{-T} eps: the sums of squares cost nothing, since log q holds |eps|^2. The weights are summed
- * about their running maximum. */
+/* log p(y,z) - log q(z) with q = N(m, J^{-1}), z = m + L^{-T} eps: the sums of squares cost nothing, since log q holds |eps|^2. The weights
+ * are summed about their running maximum. */
 VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
     const vdi__plds_sampling *u = (const vdi__plds_sampling *)user;
     const vdi__plds_run *r = u->r;
@@ -98,7 +99,8 @@ VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
             vdi_axpby(VDI_F64, (size_t)(f.length[i] * d), 1, q.m + i * T * d, 1, x);
             vdi__plds_rates(&f, i, x, NULL);
             double w = vdi__plds_log_joint(&f, i, x, vdi_sum(VDI_F64, (size_t)(f.length[i] * a->n), f.rate)) + f.constant[i];
-            w += 0.5 * (eps2[i] - q.logdet[i] - (double)(f.length[i] * d)); /* the bound's constant holds T d / 2, which is not wanted here */
+            w += 0.5 *
+                 (eps2[i] - q.logdet[i] - (double)(f.length[i] * d)); /* the bound's constant holds T d / 2, which is not wanted here */
             if (w > top[i]) {
                 double scale = top[i] > -HUGE_VAL ? exp(top[i] - w) : 0;
                 sum[i] = sum[i] * scale + 1, square[i] = square[i] * scale * scale + 1, top[i] = w;
@@ -115,8 +117,8 @@ VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
     }
 }
 
-VDI__DEF vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data, int64_t samples, uint64_t seed, double *ll, double *ess, double *sum,
-                                            vdi_error *err) {
+VDI__DEF vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data, int64_t samples, uint64_t seed, double *ll,
+                                            double *ess, double *sum, vdi_error *err) {
     const char *where = "vdi_plds_log_likelihood";
     vdi__plds_run r;
     vdi__plds_sampling u;
@@ -190,7 +192,8 @@ VDI__FN bool vdi__plds_group_empty(const vdi__plds_fit *f) {
     return true;
 }
 
-/* Neuron index % n of group index / n: the read-out without it, in the worker's own copy. A row of zeros in C and a rate of exp(-1e300) = 0 take it out. */
+/* Neuron index % n of group index / n: the read-out without it, in the worker's own copy. A row of zeros in C and a rate of exp(-1e300) = 0
+ * take it out. */
 VDI__FN void vdi__plds_leave_out(int64_t index, int worker, void *user) {
     const vdi__plds_forecast *u = (const vdi__plds_forecast *)user;
     vdi_plds_data *a = u->r.a;
@@ -221,7 +224,8 @@ VDI__FN void vdi__plds_leave_out(int64_t index, int worker, void *user) {
 
 /* The first block of a full window goes: what it and everything before it say of the next block, as precision and precision times mean,
  *     P' = Q^{-1} - Q^{-1}A G^{-1} A'Q^{-1},  h' = Q^{-1}A G^{-1} (h + site),  G = P + site + A'Q^{-1}A. */
-VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, const double *k, double *P, double *h, double *work, vdi_error *err) {
+VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, const double *k, double *P, double *h, double *work,
+                                    vdi_error *err) {
     const size_t d = (size_t)f->d, dd = d * d;
     double *G = work, *X = G + dd, *v = X + dd;
     memcpy(G, D, dd * sizeof *G); /* P + site + A'Q^{-1}A */
@@ -268,7 +272,8 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
                 vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, z, m);
                 vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, P, (size_t)d, AS, (size_t)d);
                 memcpy(S, u->r.p->Q, (size_t)dd * sizeof *S);
-                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, (size_t)d, AS, (size_t)d, u->r.p->A, (size_t)d, S, (size_t)d);
+                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, (size_t)d, AS, (size_t)d, u->r.p->A, (size_t)d, S,
+                         (size_t)d);
             }
             for (int64_t j = 0; j < n; j++) vdi__plds_write(&batch, first + i, t, j, m, S);
         }
@@ -304,7 +309,8 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
             f.offset[i] = a->offset ? a->offset + ((first + i) * a->T + start) * n : NULL;
             if (!inside) continue;
             vdi__plds_open(&f, i, 0);
-            /* what is known before bin t: the old sites with their own information, which k of a Gaussian at `now.m` gives if the new bin's is 0 */
+            /* what is known before bin t: the old sites with their own information, which k of a Gaussian at `now.m` gives if the new bin's
+             * is 0 */
             vdi__plds_precision(&f, i, f.now.site + i * T * K, f.now.D + i * T * dd, f.now.E + i * (T - 1) * dd);
             memset(f.now.m + (i * T + keep) * d, 0, (size_t)d * sizeof(double));
             vdi__plds_information(&f, i, f.now.site + i * T * K, f.now.m + i * T * d, f.now.k + i * T * d);
@@ -332,14 +338,16 @@ VDI__FN void vdi__plds_one_step(int64_t g, int worker, void *user) {
     if (status < 0) k->status = status;
 }
 
-VDI__DEF vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task, const vdi_plds_prediction *out, vdi_error *err) {
+VDI__DEF vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task, const vdi_plds_prediction *out,
+                                     vdi_error *err) {
     const char *where = "vdi_plds_predict";
     vdi__plds_forecast u;
     double *const place[4] = {out->mean, out->variance, out->rate, out->log_p};
     vdi_status status = vdi__plds_fits(plds, data, where, err);
     if (status == VDI_OK && task != VDI_PLDS_LEAVE_ONE_OUT && task != VDI_PLDS_ONE_STEP)
         status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "task is %d, expected VDI_PLDS_LEAVE_ONE_OUT or VDI_PLDS_ONE_STEP", (int)task);
-    if (status == VDI_OK && out->window < 0) status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more", (long long)out->window);
+    if (status == VDI_OK && out->window < 0)
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more", (long long)out->window);
     u.nodes = out->nodes ? out->nodes : 24;
     if (status == VDI_OK) status = vdi_gauss_hermite(u.nodes, u.x, u.w, err);
     if (status == VDI_OK) status = vdi__plds_prepare(plds, data, &u.r, err);
@@ -361,8 +369,8 @@ VDI__DEF size_t vdi_plds_simulate_work(const vdi_plds *plds) {
     return vdi_lds_simulate_work(&chain) + 2;
 }
 
-VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials, int64_t T, double width, const double *offset, double *work, double *z,
-                                      double *rate, double *y, vdi_error *err) {
+VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials, int64_t T, double width, const double *offset,
+                                      double *work, double *z, double *rate, double *y, vdi_error *err) {
     const int64_t d = plds->desc.d, n = plds->desc.n;
     vdi_lds chain = vdi__plds_chain(plds);
     double *one = work + vdi_lds_simulate_work(&chain);

@@ -7,20 +7,19 @@
  *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);                          the Neural Latents Benchmark's habit
  *     vdi_score_r2(rows, n, truth, rates, NULL, &r2, &err);
  *
- * Arrays are (rows,n), row-major float64, one row per bin, trials one behind the other; n neurons or dimensions. A count that is NaN is missing:
- * it is left out of every sum. So is what lies behind the end of a ragged trial, if the caller sets it to NaN.
+ * Arrays are (rows,n), row-major float64, one row per bin, trials one behind the other; n neurons or dimensions. A count that is NaN is
+ * missing: it is left out of every sum. So is what lies behind the end of a ragged trial, if the caller sets it to NaN.
  *
  * The constants:
  * - Log likelihoods are in nats and hold every term, log y! too. "Per bin" divides the sum over all neurons by the bins with at least
  *   one count in them; "per spike" divides by the sum of all counts and by log 2.
- * - The homogeneous Poisson process has each neuron's mean count per bin. With the training means it is a model like others, and a neuron that
- *   never fired in training would make a later spike infinitely unlikely; a mean or rate below the floor, VDI_SCORE_FLOOR = 1e-9, counts as
- *   the floor (the choice of nlb_tools). With the evaluation's own means (nlb_tools: bits_per_spike) it is a hindsight optimum, a
- *   little harder to beat; the two habits differ, so the names do.
- * - R2 is 1 - sum of squared errors / sum of squares about the evaluated truth's own column means; over several columns the sums are taken over all
- *   columns before dividing (weighted by variance).
- * What it does not do: velocity and PSTH R2, confidence intervals.
- * Memory: none is allocated. Errors: statuses where a measure is undefined. Threads: all functions are pure.
+ * - The homogeneous Poisson process has each neuron's mean count per bin. With the training means it is a model like others, and a neuron
+ * that never fired in training would make a later spike infinitely unlikely; a mean or rate below the floor, VDI_SCORE_FLOOR = 1e-9, counts
+ * as the floor (the choice of nlb_tools). With the evaluation's own means (nlb_tools: bits_per_spike) it is a hindsight optimum, a little
+ * harder to beat; the two habits differ, so the names do.
+ * - R2 is 1 - sum of squared errors / sum of squares about the evaluated truth's own column means; over several columns the sums are taken
+ * over all columns before dividing (weighted by variance). What it does not do: velocity and PSTH R2, confidence intervals. Memory: none is
+ * allocated. Errors: statuses where a measure is undefined. Threads: all functions are pure.
  */
 #ifndef VDI_MODEL_SCORE_H
 #define VDI_MODEL_SCORE_H
@@ -48,23 +47,24 @@ VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, c
 /** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or integrated over latents), against the
  *  homogeneous process with `means` (n), as a rule those of the training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a
  *  count is. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y, const double *log_p, const double *means,
-                                                          vdi_score_bits *out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y, const double *log_p,
+                                                          const double *means, vdi_score_bits *out, vdi_error *err);
 /** co-bps and fp-bps as nlb_tools computes them (bits_per_spike): rates (rows,n) per bin against each neuron's mean over this very y, zero
  *  rates 1e-9. Its numbers for the columns given: pass held-out neurons for co-bps, future bins for fp-bps. VDI_ERR_DATA if y has no
  *  spike or a rate is negative or NaN. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, const double *rates, vdi_score_bits *out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, const double *rates, vdi_score_bits *out,
+                                                  vdi_error *err);
 /** Mean of (y - prediction)^2 over the `count` values that are there; NaN if none is. */
 VDI_API double vdi_score_mse(int64_t count, const double *y, const double *prediction);
 /** R2 of an estimate of truth (rows,n), weighted by variance; column (n), if not NULL, receives each column's own (NaN where the truth is
  *  constant). Rows of a column with a NaN in either are left out. VDI_ERR_DATA if no column varies. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, const double *estimate, double *column, double *r2,
-                                              vdi_error *err);
-/** R2 of latents x (rows,d) after the best affine map onto truth (rows,n): latents are known only up to such a map. The map is fitted by least squares to
- *  the first `fit_rows` rows and judged on the others (on all, if fit_rows is `rows`). Rows with a NaN are left out. `work` holds
- *  vdi_score_linear_r2_work(d,n) doubles. VDI_ERR_DATA if the latents are collinear or too few. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n, const double *truth, int64_t fit_rows, double *work,
-                                                     double *column, double *r2, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, const double *estimate, double *column,
+                                              double *r2, vdi_error *err);
+/** R2 of latents x (rows,d) after the best affine map onto truth (rows,n): latents are known only up to such a map. The map is fitted by
+ * least squares to the first `fit_rows` rows and judged on the others (on all, if fit_rows is `rows`). Rows with a NaN are left out. `work`
+ * holds vdi_score_linear_r2_work(d,n) doubles. VDI_ERR_DATA if the latents are collinear or too few. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n, const double *truth,
+                                                     int64_t fit_rows, double *work, double *column, double *r2, vdi_error *err);
 VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 #endif /* VDI_MODEL_SCORE_H */
@@ -116,18 +116,20 @@ VDI__DEF double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, 
     return total;
 }
 
-VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y, const double *log_p, const double *means, vdi_score_bits *out,
-                                             vdi_error *err) {
+VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y, const double *log_p, const double *means,
+                                             vdi_score_bits *out, vdi_error *err) {
     vdi_score_bits s = VDI__ZERO;
     for (int64_t i = 0; i < rows * n; i++) {
         if (!(y[i] == y[i])) continue;
         if (!(log_p[i] == log_p[i]))
-            return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike", "log_p[%lld,%lld] is NaN, but there is a count", (long long)(i / n), (long long)(i % n));
+            return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike", "log_p[%lld,%lld] is NaN, but there is a count",
+                                 (long long)(i / n), (long long)(i % n));
         s.log_likelihood += log_p[i];
         s.spikes += y[i];
         s.values++;
     }
-    if (!(s.spikes > 0)) return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike", "the counts hold no spike: bits per spike are undefined");
+    if (!(s.spikes > 0))
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike", "the counts hold no spike: bits per spike are undefined");
     s.null_log_likelihood = vdi_score_homogeneous(rows, n, y, means, &s.bins);
     s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
     *out = s;
@@ -142,7 +144,8 @@ VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, c
             double v = y[r * n + j], rate = rates[r * n + j];
             if (!(v == v)) continue;
             if (!(rate >= 0))
-                return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps", "rate[%lld,%lld] is %g, expected 0 or more", (long long)r, (long long)j, rate);
+                return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps", "rate[%lld,%lld] is %g, expected 0 or more", (long long)r,
+                                     (long long)j, rate);
             s.log_likelihood += vdi_score_poisson(1, &v, &rate, NULL);
             sum += v, count += 1;
         }
@@ -151,7 +154,8 @@ VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, c
         s.spikes += sum;
         s.values += (int64_t)count;
     }
-    if (!(s.spikes > 0)) return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps", "the counts hold no spike: bits per spike are undefined");
+    if (!(s.spikes > 0))
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps", "the counts hold no spike: bits per spike are undefined");
     for (int64_t r = 0; r < rows; r++) {
         bool any = false;
         for (int64_t j = 0; !any && j < n; j++) any = y[r * n + j] == y[r * n + j];
@@ -170,7 +174,8 @@ VDI__DEF double vdi_score_mse(int64_t count, const double *y, const double *pred
 }
 
 /* Squared errors and squares about the mean of a column, the estimate being estimate[r * stride] */
-VDI__FN void vdi__score_column(int64_t rows, int64_t n, const double *truth, const double *estimate, int64_t stride, double *error, double *spread) {
+VDI__FN void vdi__score_column(int64_t rows, int64_t n, const double *truth, const double *estimate, int64_t stride, double *error,
+                               double *spread) {
     double sum = 0, count = 0;
     *error = *spread = 0;
     for (int64_t r = 0; r < rows; r++)
@@ -182,7 +187,8 @@ VDI__FN void vdi__score_column(int64_t rows, int64_t n, const double *truth, con
         }
 }
 
-VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, const double *estimate, double *column, double *r2, vdi_error *err) {
+VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, const double *estimate, double *column, double *r2,
+                                 vdi_error *err) {
     double error = 0, spread = 0;
     for (int64_t j = 0; j < n; j++) {
         double e, s;
@@ -203,8 +209,8 @@ VDI__FN bool vdi__score_row(int64_t n, const double *x) {
     return sum == 0;
 }
 
-VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n, const double *truth, int64_t fit_rows, double *work,
-                                        double *column, double *r2, vdi_error *err) {
+VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n, const double *truth, int64_t fit_rows,
+                                        double *work, double *column, double *r2, vdi_error *err) {
     static const char where[] = "vdi_score_linear_r2";
     const int64_t K = d + 1, from = fit_rows == rows ? 0 : fit_rows;
     double *xx = work, *xy = xx + K * K, *xm = xy + K * n, *ym = xm + d, *scale = ym + n, count = 0, error = 0, spread = 0;
@@ -217,7 +223,8 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
         for (int64_t j = 0; j < n; j++) ym[j] += truth[r * n + j];
         count += 1;
     }
-    if (!(count > (double)d)) return vdi_error_set(err, VDI_ERR_DATA, where, "%g complete rows to fit %lld coefficients per column", count, (long long)K);
+    if (!(count > (double)d))
+        return vdi_error_set(err, VDI_ERR_DATA, where, "%g complete rows to fit %lld coefficients per column", count, (long long)K);
     for (int64_t i = 0; i < d; i++) xm[i] /= count;
     for (int64_t j = 0; j < n; j++) ym[j] /= count;
     for (int64_t r = 0; r < fit_rows; r++) {
