@@ -1,6 +1,8 @@
 /* bench/flds.c - learning results of the PfLDS on the population sets: the tables of docs/flds.md
  *
- *     bench_flds SET D SEED [name=value ...]      SET: path without _counts.npy; options: train (trials), restarts, steps, rate, ...
+ *     flds SET D SEED [name=value ...]     SET: path without _counts.npy. Options: train (trials; default four fifths), restarts, restart_steps,
+ *                                          steps, rate, scale, wd, open, mask, reach, a0, free, link, posterior, linear, missing (share of
+ *                                          training counts removed), from_plds, refine, predict, verbose; plds=1 fits the Poisson LDS alone
  *
  * Prints one line of figures: held-out ELBO per bin before and after refinement, leave-one-neuron-out and one-step bits per spike against
  * training means, R2 of the rates where they are known, CPU seconds of the fit.
@@ -45,7 +47,7 @@ static vdi_tensor load(const char *set, const char *what, int needed) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) return fprintf(stderr, "usage: bench_flds SET D SEED [name=value ...]\n"), 2;
+    if (argc < 4) return fprintf(stderr, "usage: flds SET D SEED [name=value ...]\n"), 2;
     const char *set = argv[1];
     vdi_error err;
     vdi_tensor y = load(set, "counts", 1), rates = load(set, "rates", 0);
@@ -57,6 +59,7 @@ int main(int argc, char **argv) {
     desc.free_start = option(argc, argv, "free", 0) != 0;
     desc.linear = option(argc, argv, "linear", 0) != 0;
     desc.posterior = (vdi_vilds_family)(int)option(argc, argv, "posterior", 0);
+    desc.obs = (vdi_vilds_obs)(int)option(argc, argv, "obs", 0);
     desc.link = (vdi_vilds_link)(int)option(argc, argv, "link", 0);
     desc.has_reach = true, desc.reach = (int64_t)option(argc, argv, "reach", 2);
     desc.train.seed = (uint64_t)atoi(argv[3]);
@@ -68,6 +71,32 @@ int main(int argc, char **argv) {
     desc.train.open_from = option(argc, argv, "open", 0.3), desc.train.open_to = desc.train.open_from + 0.1;
     desc.train.mask_rate = option(argc, argv, "mask", 0.25);
     if (option(argc, argv, "verbose", 0) != 0) desc.logger.log_fn = say;
+    bool from_plds = option(argc, argv, "from_plds", 0) != 0, only_plds = option(argc, argv, "plds", 0) != 0;
+    desc.skip = from_plds && !desc.linear;
+    vdi_plds *plds = NULL;
+    if (from_plds || only_plds) { /* the baseline: VB-EM on the same training trials */
+        vdi_plds_desc pd = VDI__ZERO;
+        vdi_plds_data *counts[2];
+        double sum = 0;
+        pd.d = desc.d, pd.n = n;
+        if (vdi_plds_create(&pd, &plds, &err) < 0) fail(&err);
+        for (int k = 0; k < 2; k++) {
+            vdi_plds_data_desc dd = VDI__ZERO;
+            dd.y = vdi_tensor_slice(y, 0, k ? train : 0, 1, k ? trials - train : train);
+            if (vdi_plds_data_create(plds, &dd, &counts[k], &err) < 0) fail(&err);
+        }
+        if (vdi_plds_init(plds, counts[0], (uint64_t)atoi(argv[3]), &err) < 0) fail(&err);
+        for (int i = 0; i < (int)option(argc, argv, "em", 100); i++)
+            if (vdi_plds_em_step(plds, counts[0], &sum, &err) < 0) fail(&err);
+        printf("PLDS VB-EM train %.4f", sum / (double)vdi_plds_data_observed_bins(counts[0]));
+        if (vdi_plds_elbo(plds, counts[1], NULL, &sum, &err) < 0) fail(&err);
+        printf(", held-out %.4f; ", sum / (double)((trials - train) * T));
+        for (int k = 0; k < 2; k++) vdi_plds_data_destroy(counts[k]);
+        if (only_plds) {
+            /* predictions through the same code as the networks: its own posterior, refined from a flat start */
+            desc.linear = true, desc.dtype = VDI_F64, from_plds = true, desc.free_start = true;
+        }
+    }
     vdi_vilds *m;
     if (vdi_vilds_create(&desc, &m, &err) < 0) fail(&err);
     vdi_vilds_data *data[2];
@@ -76,8 +105,22 @@ int main(int argc, char **argv) {
         dd.y = vdi_tensor_slice(y, 0, k ? train : 0, 1, k ? trials - train : train);
         if (vdi_vilds_data_create(m, &dd, &data[k], &err) < 0) fail(&err);
     }
+    double missing = option(argc, argv, "missing", 0);
+    if (missing > 0) {
+        vdi_rng rng = vdi_rng_make(7, 0);
+        unsigned char *mask = (unsigned char *)malloc((size_t)(train * T * n));
+        if (!mask) return 1;
+        for (int64_t i = 0; i < train * T * n; i++) mask[i] = !vdi_rng_bernoulli(&rng, missing);
+        vdi_vilds_data_desc dd = VDI__ZERO;
+        dd.y = vdi_tensor_slice(y, 0, 0, 1, train), dd.has_mask = true, dd.mask = vdi_tensor_3d(mask, VDI_U8, train, T, n);
+        vdi_vilds_data_destroy(data[0]);
+        if (vdi_vilds_data_create(m, &dd, &data[0], &err) < 0) fail(&err);
+        free(mask);
+    }
+    if (from_plds && (vdi_vilds_init(m, data[0], 0, &err) < 0 || vdi_flds_from_plds(m, plds, &err) < 0)) fail(&err);
+    vdi_plds_destroy(plds);
     double begin = seconds(), elbo[3];
-    if (vdi_vilds_fit(m, data[0], NULL, NULL, NULL, &err) < 0) fail(&err);
+    if (!only_plds && vdi_vilds_fit(m, data[0], NULL, NULL, NULL, &err) < 0) fail(&err);
     double fit = seconds() - begin;
     vdi_vilds_query q = VDI__ZERO;
     if (vdi_vilds_score(m, data[0], &q, &elbo[0], &err) < 0 || vdi_vilds_score(m, data[1], &q, &elbo[1], &err) < 0) fail(&err);
@@ -100,7 +143,7 @@ int main(int argc, char **argv) {
     vdi_score_means(train * T, n, all, mean);
     for (int k = 0; k < 2 && option(argc, argv, "predict", 1) != 0; k++) {
         vdi_score_bits bits;
-        q.refine = 0;
+        q.refine = only_plds ? 20 : (int64_t)option(argc, argv, "refine_predict", 0);
         begin = seconds();
         if (vdi_vilds_predict(m, data[1], k ? VDI_VILDS_ONE_STEP : VDI_VILDS_LEAVE_ONE_OUT, &q, lp, rate, &err) < 0) fail(&err);
         if (vdi_score_bits_per_spike(held * T, n, yd, lp, mean, &bits, &err) < 0) fail(&err);

@@ -61,6 +61,16 @@ VDI__FN void vdi__vm_mul(int64_t d, double s, const double *a, bool ta, const do
             for (int64_t j = 0; j < d; j++) c[i * d + j] += x * (tb ? b[j * d + k] : b[k * d + j]);
         }
 }
+/* c += a a', a (d,d) */
+VDI__FN void vdi__vm_square(int64_t d, const double *a, double *c) {
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < d; k++) sum += a[i * d + k] * a[j * d + k];
+            c[i * d + j] += sum;
+            if (j < i) c[j * d + i] += sum;
+        }
+}
 /* y += s op(a) x */
 VDI__FN void vdi__vm_apply(int64_t d, double s, const double *a, bool ta, const double *x, double *y) {
     for (int64_t i = 0; i < d; i++) {
@@ -397,7 +407,7 @@ VDI__FN vdi_status vdi__product_forward(vdi_custom *c, void *user, vdi_error *er
             bool more = t + 1 < n->length[b];
             for (int64_t j = 0; j < dd; j++) Di[j] = P[j] + (more ? H[j] : 0);
             if (n->has_S) vdi__vm_add(dd, 1, R, Di);
-            else vdi__vm_mul(d, 1, R, false, R, true, Di);
+            else vdi__vm_square(d, R, Di);
             memcpy(ki, h, (size_t)d * sizeof *ki);
             if (!t && n->start[b]) vdi__vm_apply(d, 1, P, false, x0, ki);
             if (t && in) vdi__vm_apply(d, 1, P, false, in + i * d, ki);
