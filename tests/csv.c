@@ -132,7 +132,7 @@ TEST(csv, damage) {
     unsigned long long seed = 21;
     vdi_csv t;
     vdi_error err;
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < (int)test_scaled(30000); i++) {
         memcpy(copy, text, n + 1);
         size_t length = i % 2 ? n : (size_t)(test_uniform(&seed) * (double)n);
         for (int k = 0; k < i % 4; k++) copy[(size_t)(test_uniform(&seed) * (double)n)] ^= (char)(1 << (int)(8 * test_uniform(&seed)));

@@ -91,12 +91,12 @@ TEST(gemm, small_shapes_all_flags) {
 TEST(gemm, random_shapes) {
     EACH_PATH(simd, dtype) {
         const size_t wide = simd == VDI_SIMD_SCALAR ? 20 : 110;
-        for (int i = 0; i < 100; i++) try_product(simd, dtype, (int)below(8), 1 + below(70), 1 + below(wide), below(90), -1);
+        for (size_t i = 0; i < test_scaled(100); i++) try_product(simd, dtype, (int)below(8), 1 + below(70), 1 + below(wide), below(90), -1);
         /* one row, wide; few columns, tall; more k, rows and columns than a block holds; far rows */
-        for (int i = 0; i < 40; i++) try_product(simd, dtype, (int)below(8), 1, 1 + below(400), below(300), -1);
-        for (int i = 0; i < 20; i++) try_product(simd, dtype, (int)below(8), 1 + below(300), 1 + below(5), 200 + below(400), -1);
-        for (int i = 0; i < 8; i++) try_product(simd, dtype, i, 200 + below(150), 20 + below(70), 250 + below(30), -1);
-        for (int i = 0; i < 8; i++) try_product(simd, dtype, i, 40 + below(5), 1100 + below(20), 12, -1);
+        for (size_t i = 0; i < test_scaled(40); i++) try_product(simd, dtype, (int)below(8), 1, 1 + below(400), below(300), -1);
+        for (size_t i = 0; i < test_scaled(20); i++) try_product(simd, dtype, (int)below(8), 1 + below(300), 1 + below(5), 200 + below(400), -1);
+        for (int i = 0; i < (int)test_scaled(8); i++) try_product(simd, dtype, i, 200 + below(150), 20 + below(70), 250 + below(30), -1);
+        for (int i = 0; i < (int)test_scaled(8); i++) try_product(simd, dtype, i, 40 + below(5), 1100 + below(20), 12, -1);
     }
 }
 

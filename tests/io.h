@@ -2,6 +2,7 @@
 #ifndef VDI_TESTS_IO_H
 #define VDI_TESTS_IO_H
 #include "check.h"
+#include <unistd.h>
 
 /** A stream of memory that gives few bytes at a time, does not tell its size and cannot seek, and may fail at `fail_at`. */
 typedef struct slow_stream {
@@ -43,7 +44,7 @@ static inline const char *scratch_path(const char *name) {
     static int turn;
     const char *folder = getenv("TMPDIR");
     char *p = path[turn++ & 3];
-    snprintf(p, sizeof path[0], "%s/vdi_%s", folder ? folder : "/tmp", name);
+    snprintf(p, sizeof path[0], "%s/vdi_%ld_%s", folder ? folder : "/tmp", (long)getpid(), name); /* suites run side by side */
     return p;
 }
 

@@ -146,7 +146,7 @@ TEST(json, damage) {
         CHECK(vdi_json_parse(&arena, exact, k, NULL, &root, &err) == VDI_ERR_FORMAT, "cut at %zu", k);
         free(exact);
     }
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < (int)test_scaled(30000); i++) {
         memcpy(copy, text, n);
         for (int k = 0; k <= i % 3; k++) copy[(size_t)(test_uniform(&seed) * (double)n)] ^= (char)(1 << (int)(8 * test_uniform(&seed)));
         vdi_arena_reset(&arena);

@@ -254,7 +254,7 @@ TEST(npy, cut_and_flipped) {
                 CHECK_FAILS(vdi_npy_read(&r, NULL, &t, &err), VDI_ERR_IO);
             }
         }
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < (int)test_scaled(20000); i++) {
         memcpy(copy, fortran_big_f4, sizeof copy);
         for (int k = 0; k <= i % 3; k++)
             copy[(size_t)(test_uniform(&seed) * (i % 2 ? 128.0 : sizeof copy))] ^= (unsigned char)(1 << (int)(8 * test_uniform(&seed)));

@@ -137,7 +137,7 @@ TEST(npz, cut_and_flipped) {
     for (int f = 0; f < 3; f++) {
         unsigned char *copy = (unsigned char *)malloc(sizes[f]);
         for (size_t n = 0; n < sizes[f]; n++) CHECK(read_all(files[f], n, NULL, &err) < 0, "file %d cut at %zu", f, n);
-        for (int i = 0; i < 8000; i++) {
+        for (int i = 0; i < (int)test_scaled(8000); i++) {
             memcpy(copy, files[f], sizes[f]);
             for (int k = 0; k <= i % 4; k++)
                 copy[(size_t)(test_uniform(&seed) * (double)sizes[f])] ^= (unsigned char)(1 << (int)(8 * test_uniform(&seed)));

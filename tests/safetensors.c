@@ -187,7 +187,7 @@ TEST(safetensors, damage) {
             vdi_reader r = slow ? slow_reader(&stream, b.data, n, 60) : vdi_reader_memory(b.data, n, "cut");
             CHECK(vdi_safetensors_read(&r, NULL, &f, &err) == VDI_ERR_FORMAT, "cut at %zu", n);
         }
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < (int)test_scaled(10000); i++) {
         memcpy(copy, b.data, b.size);
         for (int k = 0; k <= i % 3; k++)
             copy[(size_t)(test_uniform(&seed) * (double)b.size)] ^= (unsigned char)(1 << (int)(8 * test_uniform(&seed)));

@@ -31,7 +31,7 @@ static double some_double(unsigned long long *state, long i) {
 TEST(text, double_against_printf) {
     unsigned long long state = 88172645463325252ULL;
     long bad = 0;
-    for (long i = 0; i < 400000 && bad < 5; i++) {
+    for (long i = 0; i < (long)test_scaled(400000) && bad < 5; i++) {
         char mine[VDI_TEXT_NUMBER], theirs[64];
         double x = some_double(&state, i);
         int digits = 1 + (int)(i / 7 % 17);
@@ -43,7 +43,7 @@ TEST(text, double_against_printf) {
         CHECK(same, "%d digits: %s, not %s", digits, mine, theirs);
     }
     /* ties: a multiple of a small power of two, cut just there */
-    for (long i = 0; i < 100000 && bad < 5; i++) {
+    for (long i = 0; i < (long)test_scaled(100000) && bad < 5; i++) {
         char mine[VDI_TEXT_NUMBER], theirs[64];
         double x = (2 * (double)(i * 97 % 8191) + 1) / (double)(1 << (i % 11 + 1));
         for (int digits = 1; digits <= 17; digits++) {
@@ -58,7 +58,7 @@ TEST(text, double_against_printf) {
 TEST(text, double_shortest) {
     unsigned long long state = 1234567ULL;
     long bad = 0;
-    for (long i = 0; i < 300000 && bad < 5; i++) {
+    for (long i = 0; i < (long)test_scaled(300000) && bad < 5; i++) {
         char mine[VDI_TEXT_NUMBER], shorter[64];
         double x = some_double(&state, i);
         if (x != x) continue;
@@ -128,19 +128,19 @@ TEST(text, parse_against_strtod) {
     unsigned long long state = 42ULL;
     long bad = 0;
     char s[1600];
-    for (long i = 0; i < 300000 && bad < 5; i++) { /* what printf writes, with more or fewer digits than needed */
+    for (long i = 0; i < (long)test_scaled(300000) && bad < 5; i++) { /* what printf writes, with more or fewer digits than needed */
         double x = some_double(&state, i);
         if (x != x) continue;
         snprintf(s, sizeof s, "%.*e", (int)(i % 40), x);
         check_read(s, &bad);
     }
-    for (long i = 0; i < 100000 && bad < 5; i++) { /* any digits, any exponent */
+    for (long i = 0; i < (long)test_scaled(100000) && bad < 5; i++) { /* any digits, any exponent */
         int length = snprintf(s, sizeof s, "%llu%llu.%llue%d", (unsigned long long)next_bits(&state) >> (i % 50),
                               (unsigned long long)(i % 10), (unsigned long long)next_bits(&state), (int)(i % 720) - 380);
         CHECK(length > 0);
         check_read(s, &bad);
     }
-    for (long i = 0; i < 20000 && bad < 5; i++) { /* halfway between neighbours, exactly, a digit below and a digit above */
+    for (long i = 0; i < (long)test_scaled(20000) && bad < 5; i++) { /* halfway between neighbours, exactly, a digit below and a digit above */
         double x = fabs(some_double(&state, i)), y;
         if (!(x < 1e308)) continue;
         y = of_bits(bits_of(x) + 1);
