@@ -433,7 +433,7 @@ VDI__FN vdi_status vdi__plds_scratch(vdi_plds_data *a, vdi_error *err) {
         k->first = vdi__plds_take(a, G * dd, &ok);
         k->first_h = vdi__plds_take(a, G * d, &ok);
         k->small = vdi__plds_take(a, 8 * dd + 8 * d, &ok);
-        k->newton = vdi__plds_take(a, 4 * (d + 2) * (d + 2) + (K - d) + (3 * d + 4) * VDI__PLDS_CHUNK, &ok);
+        k->newton = vdi__plds_take(a, (d + 1) * (d + 4) + (d + 2) * VDI__PLDS_CHUNK, &ok);
         k->bt_mem = vdi_arena_alloc(&a->arena, a->bt_size);
         if (!k->bt_mem) ok = false;
     }
@@ -811,7 +811,7 @@ VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tol
 typedef struct vdi__plds_run {
     const vdi_plds *p;
     vdi_plds_data *a;
-    vdi__lds_prior prior = VDI__ZERO;
+    vdi__lds_prior prior;
     int iterations; /* of the ascent; -1: to convergence */
     double tolerance;
 } vdi__plds_run;

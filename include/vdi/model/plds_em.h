@@ -46,9 +46,9 @@ typedef struct vdi__plds_newton {
     vdi_plds_data *a;
 } vdi__plds_newton;
 
-/* Scratch of a worker: H (D,D), w, step, gradient (D), curvature S (packed), then chunks. */
+/* Scratch of a worker: H (D,D), of which the lower triangle counts; w, step, gradient (D); then chunks. */
 typedef struct vdi__plds_newton_work {
-    double *H, *w, *dx, *g, *curve, *G, *LG, *rate;
+    double *H, *w, *dx, *g, *G, *LG, *rate;
 } vdi__plds_newton_work;
 
 VDI__FN vdi__plds_newton_work vdi__plds_newton_of(const vdi_plds_data *a, double *at) {
@@ -58,9 +58,8 @@ VDI__FN vdi__plds_newton_work vdi__plds_newton_of(const vdi_plds_data *a, double
     k.w = at, at += D;
     k.dx = at, at += D;
     k.g = at, at += D;
-    k.curve = at, at += a->K - a->d;
     k.G = at, at += a->d * VDI__PLDS_CHUNK;
-    k.LG = at, at += a->d * VDI__PLDS_CHUNK;
+    k.LG = at, at += VDI__PLDS_CHUNK;
     k.rate = at;
     return k;
 }
@@ -69,11 +68,10 @@ VDI__FN vdi__plds_newton_work vdi__plds_newton_of(const vdi_plds_data *a, double
  * H. With v = S c:  d/dc of the rate = rate (m + v),  second derivative rate ((m + v)(m + v)' + S). */
 VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_width, double ridge, const double *w,
                                 vdi__plds_newton_work *k) {
-    const int64_t d = a->d, D = d + 1, P = a->K - d, R = a->rows;
+    const int64_t d = a->d, D = d + 1, R = a->rows;
     const double *moment = a->moment + j * d, b = w[d] + log_width;
     double f = a->total[j] * w[d], total = 0;
     memset(k->H, 0, (size_t)(D * D) * sizeof(double));
-    memset(k->curve, 0, (size_t)P * sizeof(double));
     for (int64_t first = 0; first < R; first += VDI__PLDS_CHUNK) {
         const size_t rows = (size_t)VDI__MIN(R - first, (int64_t)VDI__PLDS_CHUNK);
         double *rate = k->rate, half;
@@ -95,20 +93,19 @@ VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_wi
         vdi_exp(VDI_F64, rows, rate, rate);
         double sum = vdi_sum(VDI_F64, rows, rate);
         total += sum;
-        for (int64_t i = 0; i < d; i++) {
-            vdi_binary(VDI_F64, VDI_MUL, rows, k->G + i * VDI__PLDS_CHUNK, 1, rate, 1, k->LG + i * VDI__PLDS_CHUNK);
-            k->H[d * D + i] += vdi_sum(VDI_F64, rows, k->LG + i * VDI__PLDS_CHUNK);
+        for (int64_t i = 0, at = 0; i < d; i++) { /* products of two short rows: dot products beat a packed product here */
+            vdi_binary(VDI_F64, VDI_MUL, rows, k->G + i * VDI__PLDS_CHUNK, 1, rate, 1, k->LG);
+            k->H[d * D + i] += vdi_sum(VDI_F64, rows, k->LG);
+            for (int64_t c = 0; c <= i; c++, at++)
+                k->H[i * D + c] +=
+                    vdi_dot(VDI_F64, rows, k->LG, k->G + c * VDI__PLDS_CHUNK) + vdi_dot(VDI_F64, rows, a->st + at * R + first, rate);
         }
-        vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, rows, k->LG, VDI__PLDS_CHUNK, k->G, VDI__PLDS_CHUNK, k->H,
-                 (size_t)D);
-        vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)P, rows, a->st + first, (size_t)R, rate, k->curve);
     }
     k->H[d * D + d] = total;
     k->g[d] = a->total[j] - total;
-    for (int64_t i = 0, at = 0; i < d; i++) {
+    for (int64_t i = 0; i < d; i++) {
         f += moment[i] * w[i] - 0.5 * ridge * w[i] * w[i];
         k->g[i] = moment[i] - k->H[d * D + i] - ridge * w[i];
-        for (int64_t c = 0; c <= i; c++, at++) k->H[i * D + c] += k->curve[at];
         k->H[i * D + i] += ridge;
     }
     return f - total;
