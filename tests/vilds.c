@@ -452,3 +452,126 @@ TEST(vilds, refinement_finds_the_best_gaussian) {
     vdi_plds_destroy(plds);
     free(y);
 }
+
+/* ---- a log joint of one's own --------------------------------------------------------------------------------------------------- */
+
+/* log p(y) of the model of volatility() by a bootstrap filter with many particles. */
+static double particle_filter(const double *y, int64_t T, double phi, double sd, int particles, uint64_t seed) {
+    double *z = numbers(particles), *w = numbers(particles), *next = numbers(particles), total = 0;
+    vdi_rng rng = vdi_rng_make(seed, 0);
+    for (int64_t t = 0; t < T; t++) {
+        double top = -HUGE_VAL, sum = 0;
+        for (int i = 0; i < particles; i++) {
+            z[i] = t ? phi * z[i] + sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
+            w[i] = -0.5 * (y[t] * y[t] * exp(-z[i]) + z[i] + VDI_LOG_2PI);
+            top = fmax(top, w[i]);
+        }
+        for (int i = 0; i < particles; i++) w[i] = exp(w[i] - top), sum += w[i];
+        total += top + log(sum / particles);
+        double u = vdi_rng_uniform(&rng), reach = w[0];
+        for (int i = 0, j = 0; i < particles; i++) { /* systematic resampling */
+            for (; reach < (i + u) * sum / particles && j < particles - 1;) reach += w[++j];
+            next[i] = z[j];
+        }
+        memcpy(z, next, (size_t)particles * sizeof *z);
+    }
+    free(z), free(w), free(next);
+    return total;
+}
+
+TEST(vilds, log_joint_against_a_particle_filter) {
+    enum { B = 30, T = 40 };
+    double y[B * T], phi = tanh(1.5), sd = exp(-1), z = 0, elbo[2][B], iw[B], sum[4] = {0};
+    vdi_rng rng = vdi_rng_make(5, 0);
+    for (int i = 0; i < B * T; i++) {
+        z = i % T ? phi * z + sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
+        y[i] = exp(0.5 * z) * vdi_rng_normal(&rng);
+    }
+    for (int k = 0; k < 3; k++) {
+        vdi_param_desc p = vdi_param_make("phi", VDI_INIT_CONSTANT, 1.5, 1, 1);
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_error err = {0};
+        p.frozen = true;
+        desc.d = desc.n = 1, desc.obs = VDI_VILDS_GAUSSIAN, desc.dtype = VDI_F64;
+        desc.log_joint = volatility, desc.user_params = &p, desc.user_param_count = 1;
+        desc.posterior = (vdi_vilds_family)k, desc.a0 = 0.9;
+        desc.train.steps = 300, desc.train.batch = 15, desc.train.no_masking = true;
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data *data = observe(m, y, B, T, NULL);
+        CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
+        memset(sum, 0, sizeof sum);
+        for (int pass = 0; pass < 2; pass++) {
+            vdi_vilds_result out = VDI__ZERO;
+            vdi_vilds_query q = VDI__ZERO;
+            out.elbo = elbo[pass], q.samples = 200;
+            if (pass) out.iw = iw, q.iw = 200, q.refine = 60;
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        }
+        for (int b = 0; b < B; b++) {
+            sum[0] += elbo[0][b] / (B * T), sum[1] += elbo[1][b] / (B * T), sum[2] += iw[b] / (B * T);
+            sum[3] += particle_filter(y + b * T, T, phi, sd, 4000, (uint64_t)b) / (B * T);
+        }
+        CHECK(sum[0] < sum[3] && (k || sum[0] > sum[3] - 0.03), "posterior %d: ELBO %.4f, particle filter %.4f", k, sum[0], sum[3]);
+        CHECK(sum[1] > sum[0] - 1e-3 && sum[1] < sum[3], "posterior %d: refined %.4f from %.4f", k, sum[1], sum[0]);
+        CHECK(sum[2] > sum[1] && sum[2] < sum[3] + 2e-3, "posterior %d: importance-weighted %.4f, refined %.4f, particle filter %.4f", k, sum[2], sum[1], sum[3]);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+    }
+}
+
+/* Variance over mean of neuron j's counts where their mean is `mean`; 1 for Poisson. */
+static double dispersion(const vdi_param *g, int64_t j, double mean) {
+    int64_t K = g->value.shape[1] + 1;
+    double low = -10, high = 5, first = 0, second = 0;
+    for (int i = 0; i < 60; i++) {
+        double eta = 0.5 * (low + high), sum = 0;
+        first = second = 0;
+        for (int64_t k = 0; k <= K; k++) {
+            double p = exp(eta * (double)k - lgamma((double)k + 1) + (k < 2 ? 0 : vdi_dtype_load(g->value.dtype, g->value.data, j * (K - 1) + k - 2)));
+            sum += p, first += p * (double)k, second += p * (double)(k * k);
+        }
+        first /= sum, second /= sum;
+        if (first < mean) low = eta;
+        else high = eta;
+    }
+    return (second - first * first) / first;
+}
+
+/* Counts that scatter less or more than Poisson ones: the generalised count model beats the Poisson one on trials that it has not seen,
+   and knows which way nearly every neuron scatters. */
+TEST(vilds, generalised_counts) {
+    enum { B = 60, T = 40, N = 12, TRAIN = 45 };
+    for (int over = 0; over < 2; over++) {
+        double *y = numbers(B * T * N), score[2];
+        vdi_rng rng = vdi_rng_make(9, (uint64_t)over);
+        vdi_error err = {0};
+        for (int64_t i = 0; i < B * T * N; i++) {
+            double phase = (double)(i / N % T) * 0.3 + (double)(i % N), rate = exp(0.5 + 0.5 * sin(phase));
+            if (over) y[i] = (double)vdi_rng_poisson(&rng, rate * vdi_rng_gamma(&rng, 1.5) / 1.5);
+            else y[i] = (double)vdi_rng_binomial(&rng, 4, fmin(0.95, rate / 4));
+        }
+        for (int k = 0; k < 2; k++) {
+            vdi_vilds_desc desc = VDI__ZERO;
+            desc.d = 2, desc.n = N, desc.obs = k ? VDI_VILDS_COUNT : VDI_VILDS_POISSON, desc.max_count = over ? 16 : 4;
+            desc.train.steps = 250, desc.train.batch = 15;
+            vdi_vilds *m = make(&desc);
+            vdi_vilds_data *train = observe(m, y, TRAIN, T, NULL), *held = observe(m, y + TRAIN * T * N, B - TRAIN, T, NULL);
+            CHECK_OK(vdi_vilds_fit(m, train, NULL, NULL, NULL, &err), err);
+            CHECK_OK(vdi_vilds_score(m, held, NULL, &score[k], &err), err);
+            if (k) {
+                const vdi_param *g = vdi_params_find(vdi_vilds_params(m), "obs.g");
+                int right = 0;
+                for (int64_t j = 0; j < N; j++) {
+                    double mean = 0;
+                    for (int64_t i = j; i < TRAIN * T * N; i += N) mean += y[i] / (TRAIN * T);
+                    right += (dispersion(g, j, mean) > 1) == (over == 1);
+                }
+                CHECK(right >= 0.9 * N, "%s: the sign is right for %d of %d neurons", over ? "over" : "under", right, (int)N);
+            }
+            vdi_vilds_data_destroy(train), vdi_vilds_data_destroy(held);
+            vdi_vilds_destroy(m);
+        }
+        CHECK(score[1] > score[0] + 0.01, "%s-dispersed: generalised counts %.4f, Poisson %.4f nats per bin", over ? "over" : "under", score[1], score[0]);
+        free(y);
+    }
+}

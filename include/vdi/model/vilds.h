@@ -191,7 +191,8 @@ VDI_API const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training);
 
 /** How vdi_vilds_infer, score and predict run. Zero is the default. */
 typedef struct vdi_vilds_query {
-    int64_t refine;  /**< steps of refinement of each trial's posterior; default 0 */
+    int64_t refine;  /**< steps of refinement of each trial's posterior: about 8 natural ones for a product posterior with a ready
+                          observation part, some hundred gradient steps for all else; default 0 */
     int64_t samples; /**< for the expected log likelihood where it has no closed form; default 16 */
     int64_t iw;      /**< samples of the importance-weighted bound; 0: none */
     uint64_t seed;   /**< of the samples */

@@ -4,7 +4,8 @@
  * under N(m_t, S_tt) taken by Gauss-Hermite quadrature,
  *     G_t = E sum_n dlog p/d eta_n  d eta_n/dz,    H_t = E sum_n w_n (d eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n
  *     Lambda <- (1 - rho) Lambda + rho H,    h <- (1 - rho) h + rho (G + H m)
- * a step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with Gauss-Newton curvature).
+ * a step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with Gauss-Newton curvature). Other families of q, and a
+ * user's log joint, are refined by Adam on the encoder's output of each bin.
  */
 #ifndef VDI_MODEL_VILDS_INFER_H
 #define VDI_MODEL_VILDS_INFER_H
@@ -332,6 +333,47 @@ VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vbatch *b, const double 
     return status;
 }
 
+/* Any other model: Adam on the encoder's output of each bin, with the same normals at every step, so that the bound of a trial can be compared; the
+   best of each trial is kept in `out` (B,T,k). */
+VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, int64_t k, int64_t steps, int64_t samples, uint64_t seed, vdi_error *err) {
+    int64_t B = b->info.trials, T = b->info.T, each = T * k, total = B * each;
+    double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x), *m1 = x + total, *m2 = m1 + total, *best = m2 + total;
+    bool closed = vdi__vilds_closed(m);
+    vdi_tensor eps = closed ? vdi__no_tensor() : vdi__vilds_eps(m, b, samples, seed, VDI__V_RNG_SCORE, (int64_t)1 << 30);
+    if (!x || (!closed && !vdi_tensor_ok(eps))) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    memcpy(x, out, (size_t)total * sizeof *x);
+    memset(m1, 0, (size_t)(2 * total) * sizeof *m1);
+    vdi_status status = VDI_OK;
+    bool old = vdi_tape_set_no_grad(m->tape, false), frozen = vdi_tape_set_frozen(m->tape, true);
+    vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    for (int64_t step = 0; step <= steps; step++) {
+        vdi__velbo e;
+        vdi_tape_reset(m->tape);
+        vdi_arena_rewind(&m->arena, mark);
+        vdi_var v = vdi_tape_variable(m->tape, vdi_tensor_3d(x, VDI_F64, B, T, k));
+        vdi__vilds_posterior(m, b, v, false, !m->desc.log_joint, &e);
+        vdi__vilds_bound(m, b, eps, &e);
+        vdi_status went = vdi_tape_status(m->tape, step ? NULL : err);
+        if (went < 0 && !step) status = went;
+        if (went < 0) break; /* too far: what was best so far stands */
+        const double *elbo = (const double *)vdi_tape_value(m->tape, e.elbo).data;
+        for (int64_t i = 0; i < B; i++)
+            if (!step || elbo[i] > best[i]) best[i] = elbo[i], memcpy(out + i * each, x + i * each, (size_t)each * sizeof *x);
+        if (step == steps || vdi_tape_backward(m->tape, vdi_var_sum(m->tape, e.elbo)) < 0) break;
+        const double *g = (const double *)vdi_tape_grad(m->tape, v).data;
+        if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
+        double c1 = 1 - pow(0.9, (double)(step + 1)), c2 = 1 - pow(0.99, (double)(step + 1)), rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
+        for (int64_t i = 0; i < total; i++) {
+            m1[i] = 0.9 * m1[i] + 0.1 * g[i];
+            m2[i] = 0.99 * m2[i] + 0.01 * g[i] * g[i];
+            x[i] += rate * (m1[i] / c1) / (sqrt(m2[i] / c2) + 1e-8);
+        }
+    }
+    (void)vdi_tape_set_no_grad(m->tape, old);
+    (void)vdi_tape_set_frozen(m->tape, frozen);
+    return status;
+}
+
 /* ======== posteriors of items =============================================================================================== */
 
 VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) { return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint; }
@@ -347,17 +389,16 @@ VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vd
     vdi_var out = vdi__vilds_encode(m, b);
     status = vdi_tape_status(m->tape, err);
     if (status >= 0 && q->refine > 0) {
-        int64_t d = m->desc.d, bins = b->info.trials * b->info.T;
-        double *nat = NULL, *copy = (double *)vdi_arena_alloc(&m->arena, (size_t)(bins * (d + d * d)) * sizeof *copy);
-        if (!vdi__vilds_refines(m))
-            status = vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_vilds", "refinement takes the product posterior and a ready observation part");
-        else if (!copy) status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+        int64_t d = m->desc.d, outputs = vdi_vilds_family_of(m->desc.posterior)->outputs(d), cells = b->info.trials * b->info.T * outputs;
+        double *copy = (double *)vdi_arena_alloc(&m->arena, (size_t)cells * sizeof *copy);
+        if (!copy) status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
         else {
-            memcpy(copy, vdi_tape_value(m->tape, out).data, (size_t)(bins * (d + d * d)) * sizeof *copy);
-            status = vdi__vilds_refine(m, b, copy, q->refine, q->nodes ? q->nodes : 5, &nat, err);
+            memcpy(copy, vdi_tape_value(m->tape, out).data, (size_t)cells * sizeof *copy);
+            natural = vdi__vilds_refines(m);
+            if (natural) status = vdi__vilds_refine(m, b, copy, q->refine, q->nodes ? q->nodes : 5, &copy, err);
+            else status = vdi__vilds_climb(m, b, copy, outputs, q->refine, q->samples > 0 ? q->samples : 16, q->seed, err);
             vdi_tape_reset(m->tape);
-            if (status >= 0) out = vdi_tape_constant(m->tape, vdi_tensor_3d(nat, VDI_F64, b->info.trials, b->info.T, d + d * d));
-            natural = true;
+            if (status >= 0) out = vdi_tape_constant(m->tape, vdi_tensor_3d(copy, VDI_F64, b->info.trials, b->info.T, outputs));
         }
     }
     if (status >= 0) {
