@@ -21,6 +21,7 @@ typedef enum vdi_simd {
     VDI_SIMD_AVX512 = 4, /**< F, DQ, BW, VL */
     VDI_SIMD_NEON = 5 /**< aarch64 */
 } vdi_simd;
+/** How many values vdi_simd has, AUTO among them. */
 #define VDI_SIMD_COUNT 6
 
 /** "auto", "scalar", "sse2", "avx2", "avx512", "neon". */

@@ -39,6 +39,7 @@ typedef enum vdi_unary_op {
     VDI_COS,
     VDI_IDENTITY
 } vdi_unary_op;
+/** How many there are. */
 #define VDI_UNARY_COUNT 22
 
 /** Functions of two arguments. */
@@ -51,6 +52,7 @@ typedef enum vdi_binary_op {
     VDI_MIN, /**< NaN if either is NaN */
     VDI_POW
 } vdi_binary_op;
+/** How many there are. */
 #define VDI_BINARY_COUNT 7
 
 /* One kernel of each kind per op; the lists give the names by which `vdi info --kernels` and the tests know them. */
@@ -89,6 +91,7 @@ VDI_API void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, co
 /** y[i] = x[i] held between low and high; NaN stays. */
 VDI_API void vdi_clip(vdi_dtype dtype, size_t n, double low, double high, const void *x, void *y);
 
+/** y[i] = f(x[i]): vdi_unary with the function in the name. */
 VDI_API void vdi_exp(vdi_dtype dtype, size_t n, const void *x, void *y);
 VDI_API void vdi_log(vdi_dtype dtype, size_t n, const void *x, void *y);
 VDI_API void vdi_log1p(vdi_dtype dtype, size_t n, const void *x, void *y);

@@ -49,6 +49,7 @@ VDI_API vdi_status vdi_gather_rows(vdi_dtype dtype, size_t count, const int64_t 
 VDI_API vdi_status vdi_scatter_add_rows(vdi_dtype dtype, size_t count, const int64_t *index, size_t rows, size_t cols, const void *x,
                                         size_t ldx, void *y, size_t ldy);
 
+/** What vdi_tensor_reduce does along an axis. */
 typedef enum vdi_reduce_op { VDI_REDUCE_SUM = 0, VDI_REDUCE_MEAN, VDI_REDUCE_MAX, VDI_REDUCE_MIN } vdi_reduce_op;
 /** y = x reduced over one axis (the axis is absent in y, or has extent 1). Over an empty axis: 0, NaN, -inf, +inf. The order of a sum
  *  is that of vdi_sum along a contiguous axis; else rising, or block by block of 256, as the strides of x decide. */

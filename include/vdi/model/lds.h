@@ -44,6 +44,7 @@ enum {
     VDI_LDS_X0 = 128,
     VDI_LDS_Q0 = 256
 };
+/** How many parameters there are. */
 #define VDI_LDS_PARAMS 9
 
 /** Description of a model; zero is the default where one is named. */
@@ -62,7 +63,7 @@ typedef struct vdi_lds_desc {
 
 /** A model: the parameters are yours to read and to set. All row-major float64. */
 typedef struct vdi_lds {
-    vdi_lds_desc desc;
+    vdi_lds_desc desc; /**< as it was given, with defaults filled in */
     double *A;  /**< (d,d) */
     double *B;  /**< (d,inputs) */
     double *Q;  /**< (d,d) */
@@ -87,6 +88,7 @@ typedef struct vdi_lds_data_desc {
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_lds_data_desc;
 
+/** Observations taken in, with all scratch memory that the model needs for them. */
 typedef struct vdi_lds_data vdi_lds_data;
 
 /** Where vdi_lds_smooth writes; NULL members are not computed. Means are (trials,T,d), covariances (lanes,T,d,d): lane
@@ -106,6 +108,7 @@ VDI_API vdi_lds_desc vdi_lds_desc_defaults(const vdi_lds_desc *desc);
 VDI_API vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err);
 /** Make a model: A = 0.95 I, Q = (1 - 0.95^2) I, R = Q0 = I, the rest 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
 VDI_API void vdi_lds_destroy(vdi_lds *lds);
 /** Are all parameters finite and Q, Q0, R positive definite? The message says which is not. */
 VDI_API vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err);
@@ -114,6 +117,7 @@ VDI_API vdi_state vdi_lds_state(vdi_lds *lds);
 
 /** Take in observations: checks them, finds which trials share covariances, allocates all scratch. The tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_desc *desc, vdi_lds_data **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
 VDI_API void vdi_lds_data_destroy(vdi_lds_data *data);
 VDI_API int64_t vdi_lds_data_trials(const vdi_lds_data *data);
 VDI_API int64_t vdi_lds_data_bins(const vdi_lds_data *data);

@@ -55,11 +55,12 @@ typedef struct vdi_plds_desc {
     vdi_logger logger;       /**< zero: silent */
 } vdi_plds_desc;
 
+/** How many parameters there are. */
 #define VDI_PLDS_PARAMS 6
 
 /** A model: the parameters are yours to read and to set. All row-major float64. */
 typedef struct vdi_plds {
-    vdi_plds_desc desc;
+    vdi_plds_desc desc; /**< as it was given, with defaults filled in */
     double *A;  /**< (d,d) */
     double *Q;  /**< (d,d) */
     double *C;  /**< (n,d) */
@@ -82,6 +83,7 @@ typedef struct vdi_plds_data_desc {
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_plds_data_desc;
 
+/** Observations taken in, with all scratch memory that the model needs for them. */
 typedef struct vdi_plds_data vdi_plds_data;
 
 /** Where vdi_plds_infer writes; NULL members are not computed. What lies behind a trial's length is 0. */
@@ -99,6 +101,7 @@ VDI_API vdi_plds_desc vdi_plds_desc_defaults(const vdi_plds_desc *desc);
 VDI_API vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *err);
 /** Make a model: A = 0.95 I, Q = (1 - 0.95^2) I, Q0 = I, the rest 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
 VDI_API void vdi_plds_destroy(vdi_plds *plds);
 /** Are all parameters finite and Q, Q0 positive definite? The message says which is not. */
 VDI_API vdi_status vdi_plds_check(const vdi_plds *plds, vdi_error *err);
@@ -108,6 +111,7 @@ VDI_API vdi_state vdi_plds_state(vdi_plds *plds);
 /** Take in counts: checks them and allocates all scratch. The tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_data_create(const vdi_plds *plds, const vdi_plds_data_desc *desc, vdi_plds_data **out,
                                                       vdi_error *err);
+/** Give everything back. NULL is ignored. */
 VDI_API void vdi_plds_data_destroy(vdi_plds_data *data);
 VDI_API int64_t vdi_plds_data_trials(const vdi_plds_data *data);
 VDI_API int64_t vdi_plds_data_bins(const vdi_plds_data *data);
