@@ -1,6 +1,6 @@
 /* bench/plds.c - the Poisson linear dynamical system on recordings: bounds, predictions, times
  *
- *     bench/plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] [--threads P] [--trace]
+ *     bench/plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] [--threads P] [--window W] [--trace]
  *
  * COUNTS is (trials,T,n). Trained on the first K trials (default: all), judged on the others if there are any. Prints one line of figures:
  * the bound per bin on the training trials, and on the others the bound, importance-sampled log p(y), bits per spike against training means
@@ -38,9 +38,11 @@ int main(int argc, char **argv) {
     vdi_tensor counts;
     vdi_pool *pool = NULL;
     int64_t train = 0, shape[3];
-    int iterations = 40, trace = 0, seed = 1, threads = 1;
+    int iterations = 40, trace = 0, seed = 1, threads = 1, window = 0;
     if (argc < 3)
-        return fprintf(stderr, "plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] [--threads P] [--trace]\n"), 2;
+        return fprintf(stderr,
+                       "plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] [--threads P] [--window W] [--trace]\n"),
+               2;
     memset(&desc, 0, sizeof desc);
     for (int i = 3; i < argc; i++) {
         if (!strcmp(argv[i], "--laplace")) desc.method = VDI_PLDS_LAPLACE;
@@ -48,6 +50,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--iterations") && i + 1 < argc) iterations = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--train") && i + 1 < argc) train = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--window") && i + 1 < argc) window = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = atoi(argv[++i]);
         else return fprintf(stderr, "plds: %s?\n", argv[i]), 2;
     }
@@ -96,7 +99,7 @@ int main(int argc, char **argv) {
             vdi_score_bits bits, plug;
             memset(&out, 0, sizeof out);
             out.log_p = log_p, out.rate = rate;
-            if (getenv("WINDOW")) out.window = atoi(getenv("WINDOW"));
+            out.window = window;
             start = cpu();
             vdi_status s = vdi_plds_predict(p, test, task ? VDI_PLDS_ONE_STEP : VDI_PLDS_LEAVE_ONE_OUT, &out, &err);
             need(s);

@@ -75,6 +75,7 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_PLDS_IMPLEMENTATION)
 #include "model/plds.h"
+#include "model/plds_posterior.h"
 #include "model/plds_em.h"
 #include "model/plds_predict.h"
 #endif

@@ -45,7 +45,7 @@ extern vdi_var x;
 extern vdi_lds *lds;
 extern vdi_lds_data *data;
 extern double *y, *z, *work, *means, *mean, *cov, log_likelihood;
-#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || defined(EXAMPLE_model_score)
+#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_posterior) || defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || defined(EXAMPLE_model_score)
 extern vdi_plds *plds;
 extern vdi_plds_data *counts;
 extern vdi_score_bits bits;

@@ -3,7 +3,7 @@
  * Do this:
  *     vdi_gauss_hermite(24, x, w, &err);                             E f(e), e ~ N(0,1), is sum_i w_i f(x_i)
  *     vdi_gauss_hermite_product(5, 2, X, W, &err);                   the same for e ~ N(0,I) in two dimensions: 25 points
- *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);  log E Poisson(y | exp(mean + sqrt(variance) e))
+ *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);   log E Poisson(y | exp(mean + sqrt(variance) e))
  *
  * The rules are those of the standard normal density (probabilists' Hermite polynomials), so weights sum to 1: a rule of n nodes is exact
  * for polynomials up to degree 2n-1. Nodes by Newton's method inside brackets (the roots of He_k separate those of He_{k+1}), weights 1 /

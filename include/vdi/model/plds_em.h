@@ -19,7 +19,7 @@
 #ifndef VDI_MODEL_PLDS_EM_H
 #define VDI_MODEL_PLDS_EM_H
 #include "lds_em.h"
-#include "plds.h"
+#include "plds_posterior.h"
 
 /** A start for EM: principal components of the logarithm of smoothed counts (Gaussian kernel, standard deviation 3 bins; subspace iteration
  * from `seed`), A = 0.95 I, Q = (1 - 0.95^2) I, x0 = 0, Q0 = I. Leaves frozen parameters alone. */

@@ -18,7 +18,7 @@
 #ifndef VDI_MODEL_PLDS_PREDICT_H
 #define VDI_MODEL_PLDS_PREDICT_H
 #include "lds_sample.h"
-#include "plds.h"
+#include "plds_posterior.h"
 
 /** What may be used to predict y_tn. */
 typedef enum vdi_plds_task {
