@@ -569,7 +569,7 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
         bool flush = next == all;
         if (!flush && what == VDI_VILDS_ONE_STEP && (k == 0 || k >= data->length[trial])) {
             if (k != 0) continue;
-        } 
+        }
         if (!flush) {
             vdi__vitem it;
             it.trial = trial, it.first = 0;
