@@ -10,7 +10,7 @@ if test "$1" = --into; then
         !inside { print }
         /^<!-- tables -->$/ {
             inside = !inside
-            if (inside) { print ""; while ((getline line < tables) > 0) print line } else print
+            if (inside) { print ""; while ((getline line < tables) > 0) { sub(/ +$/, "", line); print line } } else print
         }' "$2" > "$dir/into.new"
     cp "$dir/into.new" "$2"
     rm "$dir/into.new"
