@@ -1,8 +1,8 @@
 /* bench/flds.c - learning results of the PfLDS on the population sets: the tables of docs/flds.md
  *
- *     flds SET D SEED [name=value ...]     SET: path without _counts.npy. Options: train (trials; default four fifths), restarts, restart_steps,
- *                                          steps, rate, scale, wd, open, mask, reach, a0, free, link, posterior, linear, missing (share of
- *                                          training counts removed), from_plds, refine, predict, verbose; plds=1 fits the Poisson LDS alone
+ *     flds SET D SEED [name=value ...]     SET: path without _counts.npy. Options: train (trials; default four fifths), restarts,
+ * restart_steps, steps, rate, scale, wd, open, mask, reach, a0, free, link, posterior, linear, missing (share of training counts removed),
+ * from_plds, refine, predict, verbose; plds=1 fits the Poisson LDS alone
  *
  * Prints one line of figures: held-out ELBO per bin before and after refinement, leave-one-neuron-out and one-step bits per spike against
  * training means, R2 of the rates where they are known, CPU seconds of the fit.
@@ -51,7 +51,8 @@ int main(int argc, char **argv) {
     const char *set = argv[1];
     vdi_error err;
     vdi_tensor y = load(set, "counts", 1), rates = load(set, "rates", 0);
-    int64_t trials = y.shape[0], T = y.shape[1], n = y.shape[2], train = (int64_t)option(argc, argv, "train", (double)(int64_t)((double)trials * 0.8 + 0.5));
+    int64_t trials = y.shape[0], T = y.shape[1], n = y.shape[2],
+            train = (int64_t)option(argc, argv, "train", (double)(int64_t)((double)trials * 0.8 + 0.5));
     vdi_vilds_desc desc = VDI__ZERO;
     desc.d = atoi(argv[2]), desc.n = n;
     desc.first_scale = option(argc, argv, "scale", 1);
@@ -134,7 +135,8 @@ int main(int argc, char **argv) {
     }
     fflush(stdout);
     int64_t held = trials - train, cells = held * T * n;
-    double *lp = (double *)malloc((size_t)cells * sizeof *lp), *mean = (double *)malloc((size_t)n * sizeof *mean), *yd = (double *)malloc((size_t)cells * sizeof *yd);
+    double *lp = (double *)malloc((size_t)cells * sizeof *lp), *mean = (double *)malloc((size_t)n * sizeof *mean),
+           *yd = (double *)malloc((size_t)cells * sizeof *yd);
     double *all = (double *)malloc((size_t)(trials * T * n) * sizeof *all), *rate = (double *)malloc((size_t)cells * sizeof *rate);
     if (!lp || !mean || !yd || !all || !rate) return 1;
     int64_t shape[3] = {trials, T, n};
@@ -147,7 +149,8 @@ int main(int argc, char **argv) {
         begin = seconds();
         if (vdi_vilds_predict(m, data[1], k ? VDI_VILDS_ONE_STEP : VDI_VILDS_LEAVE_ONE_OUT, &q, lp, rate, &err) < 0) fail(&err);
         if (vdi_score_bits_per_spike(held * T, n, yd, lp, mean, &bits, &err) < 0) fail(&err);
-        printf(", %s %.4f (MSE %.4f, %.1f s)", k ? "one-step" : "LNO", bits.bits_per_spike, vdi_score_mse(cells, yd, rate), seconds() - begin);
+        printf(", %s %.4f (MSE %.4f, %.1f s)", k ? "one-step" : "LNO", bits.bits_per_spike, vdi_score_mse(cells, yd, rate),
+               seconds() - begin);
         fflush(stdout);
     }
     if (vdi_tensor_ok(rates)) {

@@ -23,7 +23,9 @@ static void simulate(vdi_rng *rng) {
     const double turn = 2 * VDI_PI / 40, decay = 0.985, sd = sqrt(1 - decay * decay);
     for (int b = 0; b < BINS; b++)
         for (int i = 0; i < D; i++) {
-            double was = b % T ? decay * (i ? sin(turn) * z[b - 1][0] + cos(turn) * z[b - 1][1] : cos(turn) * z[b - 1][0] - sin(turn) * z[b - 1][1]) : 0;
+            double was =
+                b % T ? decay * (i ? sin(turn) * z[b - 1][0] + cos(turn) * z[b - 1][1] : cos(turn) * z[b - 1][0] - sin(turn) * z[b - 1][1])
+                      : 0;
             z[b][i] = was + (b % T ? sd : 1) * vdi_rng_normal(rng);
         }
     for (int b = 0; b < BINS; b++)
@@ -55,13 +57,13 @@ int main(int argc, char **argv) {
     bool ok = vdi_vilds_create(&desc, &model, &err) == VDI_OK && vdi_vilds_data_create(model, &dd, &train, &err) == VDI_OK &&
               vdi_vilds_data_create(model, &td, &test, &err) == VDI_OK && vdi_vilds_fit(model, train, NULL, NULL, NULL, &err) == VDI_OK &&
               vdi_flds_canonical(model, train, &err) == VDI_OK && vdi_vilds_score(model, test, NULL, &elbo, &err) == VDI_OK &&
-              vdi_vilds_score(model, test, &q, &refined, &err) == VDI_OK && vdi_flds_score(model, test, means, NULL, &scores, &err) == VDI_OK &&
-              vdi_vilds_infer(model, test, &q, &out, &err) == VDI_OK;
+              vdi_vilds_score(model, test, &q, &refined, &err) == VDI_OK &&
+              vdi_flds_score(model, test, means, NULL, &scores, &err) == VDI_OK && vdi_vilds_infer(model, test, &q, &out, &err) == VDI_OK;
     const double *truth = z[(TRIALS - held) * T];
     ok = ok && vdi_score_linear_r2(held * T, D, &mean[0][0], D, truth, held * T, work, NULL, &r2, &err) == VDI_OK;
     if (ok) {
-        printf("trials not seen: ELBO %.3f nats per bin, %.3f refined; leave one neuron out %.3f bits per spike, one step ahead %.3f\n", elbo, refined,
-               scores.lno_bits, scores.one_step_bits);
+        printf("trials not seen: ELBO %.3f nats per bin, %.3f refined; leave one neuron out %.3f bits per spike, one step ahead %.3f\n",
+               elbo, refined, scores.lno_bits, scores.one_step_bits);
         printf("the path on the map, up to an affine map: R2 %.3f\n", r2);
     }
     if (ok && argc > 1) {

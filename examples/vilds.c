@@ -4,8 +4,8 @@
  *
  *     h_1 ~ N(0, s^2 / (1 - phi^2)),   h_t = phi h_{t-1} + N(0, s^2),   y_t ~ N(0, exp(mu + h_t))
  *
- * Returns of a market are noise whose size wanders. Nobody told vdi this model: log p(y, h) below is all that it gets. It learns phi, s and mu,
- * and a network that reads a window of returns and gives the posterior of the log variance.
+ * Returns of a market are noise whose size wanders. Nobody told vdi this model: log p(y, h) below is all that it gets. It learns phi, s and
+ * mu, and a network that reads a window of returns and gives the posterior of the log variance.
  */
 #define VDI_VILDS_IMPLEMENTATION
 #include "vdi.h"
@@ -25,7 +25,8 @@ static vdi_var log_joint(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const 
     vdi_var seen = vdi_var_mul(t, vdi_var_normal_log_prob(t, y, zero, vdi_var_mul_scalar(t, vdi_var_add(t, z, p[2]), 0.5)), mask);
     /* the transitions into each bin that counts */
     vdi_var before = vdi_var_slice(t, z, 2, 0, 1, last), after = vdi_var_slice(t, z, 2, 1, 1, last);
-    vdi_var steps = vdi_var_mul(t, vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, phi), log_s), vdi_var_slice(t, mask, 1, 1, 1, last));
+    vdi_var steps =
+        vdi_var_mul(t, vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, phi), log_s), vdi_var_slice(t, mask, 1, 1, 1, last));
     /* the start: standard deviation s / sqrt(1 - phi^2) */
     vdi_var shrink = vdi_var_mul_scalar(t, vdi_var_log(t, vdi_var_scale_shift(t, vdi_var_square(t, phi), -1, 1)), -0.5);
     vdi_var first = vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 0, 1, 1), zero, vdi_var_add(t, log_s, shrink));

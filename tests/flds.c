@@ -46,8 +46,10 @@ TEST(flds, canonical_coordinates) {
         }
         CHECK_CLOSE(elbo[0], elbo[1], k == 1 ? 1e-10 : 0.05);
         for (int i = 0; i < B * T; i++) {
-            for (int r = 0; r < D; r++) CHECK_CLOSE(mean[1][i * D + r], G[r * D] * mean[0][i * D] + G[r * D + 1] * mean[0][i * D + 1], 1e-8);
-            for (int j = 0; j < N; j++) CHECK(fabs(rate[0][i * N + j] - rate[1][i * N + j]) < 0.15 * (0.5 + fabs(rate[0][i * N + j])), "rates differ");
+            for (int r = 0; r < D; r++)
+                CHECK_CLOSE(mean[1][i * D + r], G[r * D] * mean[0][i * D] + G[r * D + 1] * mean[0][i * D + 1], 1e-8);
+            for (int j = 0; j < N; j++)
+                CHECK(fabs(rate[0][i * N + j] - rate[1][i * N + j]) < 0.15 * (0.5 + fabs(rate[0][i * N + j])), "rates differ");
         }
         for (int what = 0; what < 2; what++)
             for (int i = 0; i < B * T * N; i++) CHECK_CLOSE(predicted[0][what][i], predicted[1][what][i], 1e-3);

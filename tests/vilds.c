@@ -1,4 +1,5 @@
-/* tests/vilds.c - the bound against exact inference, gradients of the model's own code, missing and ragged trials, prediction without leaks */
+/* tests/vilds.c - the bound against exact inference, gradients of the model's own code, missing and ragged trials, prediction without leaks
+ */
 #include "check.h"
 
 /* ---- helpers ----------------------------------------------------------------------------------------------------------------- */
@@ -48,7 +49,8 @@ static double *simulated(int64_t trials, int64_t T, int64_t n, unsigned long lon
 
 /* ---- exactness ---------------------------------------------------------------------------------------------------------------- */
 
-/* A linear read-out with Gaussian noise and the encoder h = C'R^{-1}(y - b), R R' = C'R^{-1}C: q is the exact posterior, the bound log p(y). */
+/* A linear read-out with Gaussian noise and the encoder h = C'R^{-1}(y - b), R R' = C'R^{-1}C: q is the exact posterior, the bound log
+ * p(y). */
 TEST(vilds, exact_for_gaussian_lds) {
     NEED_SHARED("data/lds/k1_y.npy");
     static const char *const set[] = {"k1", "k2", "k4"};
@@ -59,7 +61,8 @@ TEST(vilds, exact_for_gaussian_lds) {
         for (int i = 0; i < 10; i++) snprintf(name, sizeof name, "%s_%s", set[k], what[i]), v[i] = reference(name);
         snprintf(name, sizeof name, "%s_out_ll", set[k]);
         vdi_tensor ll = reference(name);
-        const double *A = (double *)v[0].data, *C = (double *)v[2].data, *b = (double *)v[3].data, *R = (double *)v[4].data, *x0 = (double *)v[5].data;
+        const double *A = (double *)v[0].data, *C = (double *)v[2].data, *b = (double *)v[3].data, *R = (double *)v[4].data,
+                     *x0 = (double *)v[5].data;
         int64_t d = v[0].shape[0], n = v[2].shape[0], trials = v[7].shape[0], T = v[7].shape[1];
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_error err = {0};
@@ -110,7 +113,8 @@ TEST(vilds, exact_for_gaussian_lds) {
             CHECK_CLOSE(elbo[i], truth, 1e-9 * fabs(truth));
             CHECK_CLOSE(iw[i], truth, 1e-9 * fabs(truth)); /* with the exact posterior every sample has the same weight */
             for (int64_t c = 0; c < T * d; c++) CHECK_CLOSE(ms[i * T * d + c], ((double *)v[8].data)[i * T * d + c], 1e-9);
-            for (int64_t c = 0; c < T * d * d; c++) CHECK_CLOSE(Ps[i * T * d * d + c], ((double *)v[9].data)[c % vdi_tensor_count(v[9])], 1e-9);
+            for (int64_t c = 0; c < T * d * d; c++)
+                CHECK_CLOSE(Ps[i * T * d * d + c], ((double *)v[9].data)[c % vdi_tensor_count(v[9])], 1e-9);
         }
         free(elbo), free(ms), free(Ps), free(iw);
         vdi_vilds_data_destroy(data);
@@ -142,13 +146,15 @@ static vdi_var volatility(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const
     (void)user;
     vdi_var phi = vdi_var_tanh(t, vdi_var_cast(t, vdi_tape_param(t, &info->params[0]), VDI_F64));
     /* z_1 ~ N(0,1), z_t ~ N(phi z_{t-1}, 0.1^2), y ~ N(0, exp z) */
-    vdi_var obs = vdi_var_mul(t, vdi_var_normal_log_prob(t, vdi_var_cast(t, y, VDI_F64), vdi_tape_scalar(t, 0), vdi_var_mul_scalar(t, z, 0.5)),
-                              vdi_var_cast(t, mask, VDI_F64));
+    vdi_var obs =
+        vdi_var_mul(t, vdi_var_normal_log_prob(t, vdi_var_cast(t, y, VDI_F64), vdi_tape_scalar(t, 0), vdi_var_mul_scalar(t, z, 0.5)),
+                    vdi_var_cast(t, mask, VDI_F64));
     vdi_var before = vdi_var_slice(t, z, 2, 0, 1, info->T - 1), after = vdi_var_slice(t, z, 2, 1, 1, info->T - 1);
     vdi_var step = vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, phi), vdi_tape_scalar(t, -1));
     vdi_var r = vdi_var_add(t, vdi_var_sum_axis(t, vdi_var_sum_axis(t, obs, 3, false), 2, false),
                             vdi_var_sum_axis(t, vdi_var_sum_axis(t, step, 3, false), 2, false));
-    vdi_var first = vdi_var_normal_log_prob(t, vdi_var_index(t, vdi_var_index(t, z, 3, 0), 2, 0), vdi_tape_scalar(t, 0), vdi_tape_scalar(t, 0));
+    vdi_var first =
+        vdi_var_normal_log_prob(t, vdi_var_index(t, vdi_var_index(t, z, 3, 0), 2, 0), vdi_tape_scalar(t, 0), vdi_tape_scalar(t, 0));
     return vdi_var_add(t, r, first);
 }
 
@@ -191,7 +197,8 @@ TEST(vilds, gradients) {
         vdi_params *p = vdi_vilds_params(m);
         double *direction = numbers(p->total);
         for (int64_t i = 0; i < p->count; i++) /* away from symmetric starts, without the gaps between parameters */
-            for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++) ((double *)p->item[i].value.data)[c] += 0.1 * test_normal(&seed);
+            for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++)
+                ((double *)p->item[i].value.data)[c] += 0.1 * test_normal(&seed);
         vdi_tensor w = vdi_params_find(p, "encoder.net.0.weight")->value;
         for (int64_t i = 0; k == 2 && i < vdi_tensor_count(w); i++) ((double *)w.data)[i] *= 0.2; /* away from singular R R' */
         for (int trial = 0; trial < 3; trial++) {
@@ -248,7 +255,8 @@ TEST(vilds, sampled_bound_is_unbiased) {
         }
         for (int b = 0; b < B; b++) {
             double mean = sum[b] / (double)draws, se = sqrt((squares[b] / (double)draws - mean * mean) / (double)draws);
-            CHECK(fabs(mean - closed[b]) <= 4 * se, "trial %d: mean of %d draws %.6f +- %.6f, closed form %.6f", b, (int)draws, mean, se, closed[b]);
+            CHECK(fabs(mean - closed[b]) <= 4 * se, "trial %d: mean of %d draws %.6f +- %.6f, closed form %.6f", b, (int)draws, mean, se,
+                  closed[b]);
         }
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
@@ -280,7 +288,8 @@ TEST(vilds, ragged_and_missing) {
             for (int b = 0; b < B; b++)
                 for (int64_t i = lengths[b] * N; i < T * N; i++) y[b * T * N + i] = 77; /* never read */
         }
-        CHECK(!memcmp(elbo[0], elbo[1], sizeof elbo[0]) && !memcmp(mean[0], mean[1], sizeof mean[0]) && !memcmp(rate[0], rate[1], sizeof rate[0]),
+        CHECK(!memcmp(elbo[0], elbo[1], sizeof elbo[0]) && !memcmp(mean[0], mean[1], sizeof mean[0]) &&
+                  !memcmp(rate[0], rate[1], sizeof rate[0]),
               "what lies behind the ends of trials changes posterior %d", k);
         for (int b = 0; b < B; b++) {
             double alone, moments[T * 2];
@@ -331,8 +340,8 @@ TEST(vilds, prediction_has_no_leak) {
                     CHECK_OK(vdi_vilds_predict(m, changed, (vdi_vilds_prediction)what, &q, NULL, after, &err), err);
                     for (int i = 0; i < B * T * N; i++)
                         if (what ? i / N % T == cut : i % N == cut)
-                            CHECK(before[i] == after[i], "posterior %d, %s: prediction %d changes from %.17g to %.17g", k, what ? "one step" : "leave one out", i,
-                                  before[i], after[i]);
+                            CHECK(before[i] == after[i], "posterior %d, %s: prediction %d changes from %.17g to %.17g", k,
+                                  what ? "one step" : "leave one out", i, before[i], after[i]);
                     vdi_vilds_data_destroy(changed);
                 }
             }
@@ -411,7 +420,8 @@ TEST(vilds, never_nan) {
     free(y);
 }
 
-/* Refinement never lowers a trial's bound, and ends where the gradient of the bound in q is 0: PLDS against the best Gaussian of model/plds.h. */
+/* Refinement never lowers a trial's bound, and ends where the gradient of the bound in q is 0: PLDS against the best Gaussian of
+ * model/plds.h. */
 TEST(vilds, refinement_finds_the_best_gaussian) {
     enum { B = 4, T = 15, N = 6, D = 2 };
     double *y = simulated(B, T, N, 41), best[B], elbo[B], last[B];
@@ -513,7 +523,8 @@ TEST(vilds, log_joint_against_a_particle_filter) {
         }
         CHECK(sum[0] < sum[3] && (k || sum[0] > sum[3] - 0.03), "posterior %d: ELBO %.4f, particle filter %.4f", k, sum[0], sum[3]);
         CHECK(sum[1] > sum[0] - 1e-3 && sum[1] < sum[3], "posterior %d: refined %.4f from %.4f", k, sum[1], sum[0]);
-        CHECK(sum[2] > sum[1] && sum[2] < sum[3] + 2e-3, "posterior %d: importance-weighted %.4f, refined %.4f, particle filter %.4f", k, sum[2], sum[1], sum[3]);
+        CHECK(sum[2] > sum[1] && sum[2] < sum[3] + 2e-3, "posterior %d: importance-weighted %.4f, refined %.4f, particle filter %.4f", k,
+              sum[2], sum[1], sum[3]);
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
@@ -527,7 +538,8 @@ static double dispersion(const vdi_param *g, int64_t j, double mean) {
         double eta = 0.5 * (low + high), sum = 0;
         first = second = 0;
         for (int64_t k = 0; k <= K; k++) {
-            double p = exp(eta * (double)k - lgamma((double)k + 1) + (k < 2 ? 0 : vdi_dtype_load(g->value.dtype, g->value.data, j * (K - 1) + k - 2)));
+            double p = exp(eta * (double)k - lgamma((double)k + 1) +
+                           (k < 2 ? 0 : vdi_dtype_load(g->value.dtype, g->value.data, j * (K - 1) + k - 2)));
             sum += p, first += p * (double)k, second += p * (double)(k * k);
         }
         first /= sum, second /= sum;
@@ -571,7 +583,8 @@ TEST(vilds, generalised_counts) {
             vdi_vilds_data_destroy(train), vdi_vilds_data_destroy(held);
             vdi_vilds_destroy(m);
         }
-        CHECK(score[1] > score[0] + 0.01, "%s-dispersed: generalised counts %.4f, Poisson %.4f nats per bin", over ? "over" : "under", score[1], score[0]);
+        CHECK(score[1] > score[0] + 0.01, "%s-dispersed: generalised counts %.4f, Poisson %.4f nats per bin", over ? "over" : "under",
+              score[1], score[0]);
         free(y);
     }
 }

@@ -31,8 +31,8 @@ typedef enum vdi_flds_kind {
 } vdi_flds_kind;
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
-/** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in the skip of a network (desc.skip) whose own
- *  output begins at 0. Then vdi_vilds_fit runs the full schedule from there. Call after vdi_vilds_init. */
+/** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in the skip of a network (desc.skip) whose
+ * own output begins at 0. Then vdi_vilds_fit runs the full schedule from there. Call after vdi_vilds_init. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_error *err);
 /** The map to canonical coordinates, G (d,d): z_canonical = G z. From posterior means of `data`. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, double *G, vdi_error *err);
@@ -79,8 +79,8 @@ VDI__DEF vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_e
     static const char where[] = "vdi_flds_from_plds";
     int64_t d = m->desc.d, n = m->desc.n;
     if (plds->desc.d != d || plds->desc.n != n)
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the Poisson LDS has d %lld, n %lld; the model d %lld, n %lld", (long long)plds->desc.d,
-                             (long long)plds->desc.n, (long long)d, (long long)n);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the Poisson LDS has d %lld, n %lld; the model d %lld, n %lld",
+                             (long long)plds->desc.d, (long long)plds->desc.n, (long long)d, (long long)n);
     if (m->decoder < 0 || (m->desc.layers && m->skip < 0) || m->desc.obs == VDI_VILDS_GAUSSIAN || m->desc.obs == VDI_VILDS_BERNOULLI ||
         (m->desc.link != VDI_VILDS_EXP && m->desc.obs != VDI_VILDS_COUNT))
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "expected counts with exp link, and a linear decoder or a skip");
@@ -105,12 +105,14 @@ VDI__DEF vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, d
     static const char where[] = "vdi_flds_canonical_map";
     int64_t d = m->desc.d, n = m->desc.n, T = data->T, dd = d * d, P = 512, rows = 0;
     if (m->decoder < 0) return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no read-out");
-    size_t bytes = (size_t)(data->trials * T * d) * sizeof(double), work = (size_t)(8 * dd + 2 * n * d + d + (int64_t)vdi_svd_work((size_t)n, (size_t)d)) * sizeof(double);
+    size_t bytes = (size_t)(data->trials * T * d) * sizeof(double),
+           work = (size_t)(8 * dd + 2 * n * d + d + (int64_t)vdi_svd_work((size_t)n, (size_t)d)) * sizeof(double);
     double *mean = (double *)vdi_alloc(&m->desc.allocator, bytes), *w = (double *)vdi_alloc(&m->desc.allocator, work);
     vdi_status status = mean && w ? VDI_OK : vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
     if (status >= 0) {
         vdi_vilds_result out = VDI__ZERO;
-        double *A = w, *Q = A + dd, *S = Q + dd, *scratch = S + dd, *J = w + 7 * dd, *U = J + n * d, *s = U + n * d, *Vt = w + 6 * dd, *svd = s + d;
+        double *A = w, *Q = A + dd, *S = Q + dd, *scratch = S + dd, *J = w + 7 * dd, *U = J + n * d, *s = U + n * d, *Vt = w + 6 * dd,
+               *svd = s + d;
         vdi__vdecoder dec;
         out.mean = mean;
         status = vdi_vilds_infer(m, data, NULL, &out, err);
@@ -202,7 +204,8 @@ VDI__DEF vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data, vdi_e
     for (int64_t i = 0; i < dd && status >= 0; i++) Gt[i] = G[i % d * d + i / d];
     for (int64_t k = 0; k < d && status >= 0; k++) { /* column k of G^{-1} */
         for (int64_t i = 0; i < d; i++) x[i] = i == k;
-        if (!vdi__flds_solve(d, G, x, work)) status = vdi_error_set(err, VDI_ERR_NUMERIC, where, "the map to canonical coordinates is singular");
+        if (!vdi__flds_solve(d, G, x, work))
+            status = vdi_error_set(err, VDI_ERR_NUMERIC, where, "the map to canonical coordinates is singular");
         for (int64_t i = 0; i < d; i++) Gi[i * d + k] = x[i];
     }
     if (status >= 0) {
@@ -239,11 +242,13 @@ VDI__DEF vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data, vdi_e
             }
         }
         int64_t outputs = d + dd, layers = m->desc.encoder_layers;
-        const int64_t last[4] = {layers ? m->net + 2 * layers - 2 : m->window, layers ? m->net + 2 * layers - 1 : m->bias, layers ? -1 : m->mask, -1};
+        const int64_t last[4] = {layers ? m->net + 2 * layers - 2 : m->window, layers ? m->net + 2 * layers - 1 : m->bias,
+                                 layers ? -1 : m->mask, -1};
         for (int k = 0; k < 3; k++)
             for (int64_t r = 0; last[k] >= 0 && r < vdi_tensor_count(p[last[k]].value) / outputs; r++)
                 for (int64_t c = 0; c < d + 1; c++) { /* h, then the columns of R */
-                    for (int64_t i = 0; i < d; i++) x[i] = vdi__flds_get(&p[last[k]], r * outputs + (c ? d + i * d + c - 1 : i)), x[d + i] = 0;
+                    for (int64_t i = 0; i < d; i++)
+                        x[i] = vdi__flds_get(&p[last[k]], r * outputs + (c ? d + i * d + c - 1 : i)), x[d + i] = 0;
                     vdi__vm_apply(d, 1, Gi, true, x, x + d);
                     for (int64_t i = 0; i < d; i++) vdi__flds_put(&p[last[k]], r * outputs + (c ? d + i * d + c - 1 : i), x[d + i]);
                 }
@@ -254,8 +259,8 @@ VDI__DEF vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data, vdi_e
 
 /* ======== scores ============================================================================================================ */
 
-VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const double *train_means, const vdi_vilds_query *q, vdi_flds_scores *out,
-                                   vdi_error *err) {
+VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const double *train_means, const vdi_vilds_query *q,
+                                   vdi_flds_scores *out, vdi_error *err) {
     size_t cells = (size_t)(data->trials * data->T * data->n);
     double *w = (double *)vdi_alloc(&m->desc.allocator, 2 * cells * sizeof *w);
     if (!w) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_flds_score", "no memory");
@@ -271,7 +276,8 @@ VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const dou
             gain += w[i] - (y * log(mean) - mean - vdi_dtype_load(data->dtype, data->log_factorial, (int64_t)i));
             spikes += y, values += 1, squares += (y - w[cells + i]) * (y - w[cells + i]);
         }
-        if (status >= 0 && !(spikes > 0)) status = vdi_error_set(err, VDI_ERR_DATA, "vdi_flds_score", "there is no spike: bits per spike is undefined");
+        if (status >= 0 && !(spikes > 0))
+            status = vdi_error_set(err, VDI_ERR_DATA, "vdi_flds_score", "there is no spike: bits per spike is undefined");
         *(k ? &out->one_step_bits : &out->lno_bits) = gain / (spikes * log(2.0));
         *(k ? &out->one_step_mse : &out->lno_mse) = squares / values;
     }

@@ -89,35 +89,35 @@ typedef struct vdi_vilds_train {
 
 /** Description of a model; zero is the default where one is named. */
 typedef struct vdi_vilds_desc {
-    int64_t d;                          /**< latent dimension, >= 1 */
-    int64_t n;                          /**< observed channels, >= 1 */
-    int64_t inputs;                     /**< entries of u_t; 0: none */
-    vdi_vilds_obs obs;                  /**< ready observation part */
-    vdi_vilds_link link;                /**< of counts */
-    vdi_vilds_family posterior;         /**< family of q */
-    bool untied;                        /**< a product posterior with dynamics of its own */
-    bool linear;                        /**< decoder without hidden layers */
-    bool skip;                          /**< a linear read-out beside the decoder's network */
-    int32_t layers;                     /**< hidden layers of the decoder; 0: two of 60, tanh */
-    int64_t hidden[VDI_VILDS_LAYERS];   /**< their sizes */
-    double first_scale;                 /**< on the initial first layer of the decoder; default 1 */
-    bool encoder_linear;                /**< encoder without hidden layers */
-    int32_t encoder_layers;             /**< 0: two of 60, tanh */
+    int64_t d;                        /**< latent dimension, >= 1 */
+    int64_t n;                        /**< observed channels, >= 1 */
+    int64_t inputs;                   /**< entries of u_t; 0: none */
+    vdi_vilds_obs obs;                /**< ready observation part */
+    vdi_vilds_link link;              /**< of counts */
+    vdi_vilds_family posterior;       /**< family of q */
+    bool untied;                      /**< a product posterior with dynamics of its own */
+    bool linear;                      /**< decoder without hidden layers */
+    bool skip;                        /**< a linear read-out beside the decoder's network */
+    int32_t layers;                   /**< hidden layers of the decoder; 0: two of 60, tanh */
+    int64_t hidden[VDI_VILDS_LAYERS]; /**< their sizes */
+    double first_scale;               /**< on the initial first layer of the decoder; default 1 */
+    bool encoder_linear;              /**< encoder without hidden layers */
+    int32_t encoder_layers;           /**< 0: two of 60, tanh */
     int64_t encoder_hidden[VDI_VILDS_LAYERS];
-    bool has_reach;                     /**< take `reach` as it stands */
-    int64_t reach;                      /**< bins that the encoder sees on either side; default 2 */
-    bool free_start;                    /**< Q0 and x0 are trained; else N(0, I) */
-    double a0;                          /**< A starts as a0 I, Q as (1 - a0^2) I; default 0.99 */
-    vdi_log_joint_fn log_joint;         /**< your own log p(y, z), or NULL for the ready parts */
-    void *user;                         /**< handed to it */
-    const vdi_param_desc *user_params;  /**< its parameters; copied */
+    bool has_reach;                    /**< take `reach` as it stands */
+    int64_t reach;                     /**< bins that the encoder sees on either side; default 2 */
+    bool free_start;                   /**< Q0 and x0 are trained; else N(0, I) */
+    double a0;                         /**< A starts as a0 I, Q as (1 - a0^2) I; default 0.99 */
+    vdi_log_joint_fn log_joint;        /**< your own log p(y, z), or NULL for the ready parts */
+    void *user;                        /**< handed to it */
+    const vdi_param_desc *user_params; /**< its parameters; copied */
     int64_t user_param_count;
-    int64_t max_count;                  /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
-    vdi_dtype dtype;                    /**< of the networks; VDI_F32 to train, VDI_F64 to check */
+    int64_t max_count; /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
+    vdi_dtype dtype;   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
     vdi_vilds_train train;
-    vdi_pool *pool;                     /**< for the algebra over time; NULL: the caller's thread */
-    vdi_allocator allocator;            /**< zero: malloc and free */
-    vdi_logger logger;                  /**< zero: silent */
+    vdi_pool *pool;          /**< for the algebra over time; NULL: the caller's thread */
+    vdi_allocator allocator; /**< zero: malloc and free */
+    vdi_logger logger;       /**< zero: silent */
 } vdi_vilds_desc;
 
 /** A model: opaque. */
@@ -200,13 +200,13 @@ typedef struct vdi_vilds_query {
 } vdi_vilds_query;
 /** Where vdi_vilds_infer writes; NULL members are not computed. All float64, zero beyond a trial's length. */
 typedef struct vdi_vilds_result {
-    double *mean;     /**< (trials,T,d) */
-    double *cov;      /**< (trials,T,d,d) */
-    double *lagcov;   /**< (trials,T-1,d,d): Cov(z_{t+1}, z_t) */
-    double *sample;   /**< (samples,trials,T,d) */
-    double *rate;     /**< (trials,T,n): E_q of the mean of y; ready parts only */
-    double *elbo;     /**< (trials) nats, all constants included */
-    double *iw;       /**< (trials) importance-weighted bound */
+    double *mean;   /**< (trials,T,d) */
+    double *cov;    /**< (trials,T,d,d) */
+    double *lagcov; /**< (trials,T-1,d,d): Cov(z_{t+1}, z_t) */
+    double *sample; /**< (samples,trials,T,d) */
+    double *rate;   /**< (trials,T,n): E_q of the mean of y; ready parts only */
+    double *elbo;   /**< (trials) nats, all constants included */
+    double *iw;     /**< (trials) importance-weighted bound */
 } vdi_vilds_result;
 /** The posterior of each trial. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vdi_vilds_query *q, const vdi_vilds_result *out,
@@ -280,7 +280,8 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
     else if (!(d.first_scale > 0 && d.first_scale < 1e6)) field = "first_scale", value = d.first_scale;
     else if (d.max_count < 2 || d.max_count > 4096) field = "max_count", value = (double)d.max_count;
     else if (!vdi_dtype_is_real(d.dtype)) field = "dtype", value = d.dtype;
-    else if (d.user_param_count < 0 || (d.user_param_count && !d.user_params)) field = "user_param_count", value = (double)d.user_param_count;
+    else if (d.user_param_count < 0 || (d.user_param_count && !d.user_params))
+        field = "user_param_count", value = (double)d.user_param_count;
     else if (t->steps < 1) field = "train.steps", value = (double)t->steps;
     else if (t->batch < 1) field = "train.batch", value = (double)t->batch;
     else if (t->window < 0) field = "train.window", value = (double)t->window;
@@ -315,9 +316,9 @@ struct vdi_vilds {
     vdi_mlp_desc net_desc, decoder_desc;
     vdi_optim *optim;
     vdi_tape *tape;
-    vdi_arena arena;   /* batches */
-    double *mean, *sd; /* (n) of the data that the model was started on */
-    uint64_t stats;    /* changes when mean and sd do */
+    vdi_arena arena;                /* batches */
+    double *mean, *sd;              /* (n) of the data that the model was started on */
+    uint64_t stats;                 /* changes when mean and sd do */
     void *safe, *best, *start_best; /* copies of the parameters: before the last step, best on validation, best of the starts */
     void *safe_m, *safe_v;
     int64_t count[8]; /* counters of the training, see the enum in vilds_train.h */

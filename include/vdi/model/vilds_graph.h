@@ -138,7 +138,8 @@ VDI__FN void vdi__precision_v(int64_t d, const double *q, double *v) {
     }
 }
 
-/* The parameters q of the precision of a covariance: V'V = cov^{-1}, so V^{-1} V^{-T} = cov, and V^{-1} is its Cholesky factor. `work` (d,d). */
+/* The parameters q of the precision of a covariance: V'V = cov^{-1}, so V^{-1} V^{-T} = cov, and V^{-1} is its Cholesky factor. `work`
+ * (d,d). */
 VDI__FN vdi_status vdi__precision_parameters(int64_t d, const double *cov, double *q, double *work, vdi_error *err) {
     memcpy(work, cov, (size_t)(d * d) * sizeof *q);
     vdi_status status = vdi_cholesky(VDI_F64, (size_t)d, work, (size_t)d, err);
@@ -267,8 +268,7 @@ VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err
             for (int64_t k = 0; k < d; k++) sum += r[k] * vdi__vm_dot(d, P + k * d, r);
             if (!S) continue;
             sum += vdi__vm_dot(dd, P, S + (i * T + t) * dd);
-            if (t + 1 < length)
-                sum += vdi__vm_dot(dd, H, S + (i * T + t) * dd) - 2 * vdi__vm_dot(dd, G, O + (i * (T - 1) + t) * dd);
+            if (t + 1 < length) sum += vdi__vm_dot(dd, H, S + (i * T + t) * dd) - 2 * vdi__vm_dot(dd, G, O + (i * (T - 1) + t) * dd);
         }
         out[i] = sum;
     }
@@ -392,7 +392,8 @@ VDI__FN vdi_status vdi__product_forward(vdi_custom *c, void *user, vdi_error *er
     const vdi__lds_note *n = (const vdi__lds_note *)user;
     int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, B = n->trials;
     const double *o = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *in = n->has_c ? (const double *)c->in[5].data : NULL;
+    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data,
+                 *in = n->has_c ? (const double *)c->in[5].data : NULL;
     double *D = (double *)c->out[0].data, *k = (double *)c->out[1].data, *E = T > 1 ? (double *)c->out[2].data : NULL;
     double *G = (double *)c->saved, *H = G + dd;
     (void)err;
@@ -421,8 +422,10 @@ VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *e
     const vdi__lds_note *n = (const vdi__lds_note *)user;
     int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, B = n->trials;
     const double *o = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *in = n->has_c ? (const double *)c->in[5].data : NULL;
-    const double *Db = (const double *)c->dout[0].data, *kb = (const double *)c->dout[1].data, *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
+    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data,
+                 *in = n->has_c ? (const double *)c->in[5].data : NULL;
+    const double *Db = (const double *)c->dout[0].data, *kb = (const double *)c->dout[1].data,
+                 *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
     const double *G = (const double *)c->saved;
     double *ob = (double *)c->din[0].data, *inb = n->has_c ? (double *)c->din[5].data : NULL;
     double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(6 * dd + d) * sizeof *w);
@@ -469,8 +472,8 @@ VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *e
     return VDI_OK;
 }
 
-VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p, const vdi_trial_info *info, bool natural, vdi_var *D, vdi_var *E,
-                                vdi_var *k) {
+VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p, const vdi_trial_info *info, bool natural, vdi_var *D,
+                                vdi_var *E, vdi_var *k) {
     static const char where[] = "vdi_vilds_product";
     int64_t d = vdi_var_dim(t, p->A, 0), B = info->trials, T = info->T;
     vdi_custom_desc desc = VDI__ZERO;
@@ -486,7 +489,8 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     shape[0] = vdi_tensor_4d(NULL, VDI_F64, B, T, d, d);
     shape[1] = vdi_tensor_3d(NULL, VDI_F64, B, T, d);
     shape[2] = vdi_tensor_4d(NULL, VDI_F64, B, T - 1, d, d);
-    desc.name = where, desc.inputs = note->has_c ? 6 : 5, desc.outputs = T > 1 ? 3 : 2, desc.input = in, desc.output = shape, desc.user = note;
+    desc.name = where, desc.inputs = note->has_c ? 6 : 5, desc.outputs = T > 1 ? 3 : 2, desc.input = in, desc.output = shape,
+    desc.user = note;
     desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double), desc.scratch_bytes = (size_t)(6 * d * d + d) * sizeof(double);
     desc.forward = vdi__product_forward, desc.backward = vdi__product_backward;
     vdi_status status = vdi_var_custom(t, &desc, r);

@@ -1,11 +1,10 @@
 /* model/vilds_infer.h - posteriors, refinement, bounds and predictions of a trained model; declared in vilds.h
  *
- * Refinement leaves the network's start by natural-gradient steps on the factors (h_t, Lambda_t) of a product posterior: with the expectations
- * under N(m_t, S_tt) taken by Gauss-Hermite quadrature,
- *     G_t = E sum_n dlog p/d eta_n  d eta_n/dz,    H_t = E sum_n w_n (d eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n
- *     Lambda <- (1 - rho) Lambda + rho H,    h <- (1 - rho) h + rho (G + H m)
- * a step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with Gauss-Newton curvature). Other families of q, and a
- * user's log joint, are refined by Adam on the encoder's output of each bin.
+ * Refinement leaves the network's start by natural-gradient steps on the factors (h_t, Lambda_t) of a product posterior: with the
+ * expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature, G_t = E sum_n dlog p/d eta_n  d eta_n/dz,    H_t = E sum_n w_n (d
+ * eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n Lambda <- (1 - rho) Lambda + rho H,    h <- (1 - rho) h + rho (G + H m) a
+ * step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with Gauss-Newton curvature). Other families of q,
+ * and a user's log joint, are refined by Adam on the encoder's output of each bin.
  */
 #ifndef VDI_MODEL_VILDS_INFER_H
 #define VDI_MODEL_VILDS_INFER_H
@@ -48,15 +47,16 @@ VDI__FN vdi_status vdi__vobs_make(vdi_vilds *m, vdi__vobs *o, vdi_error *err) {
     return VDI_OK;
 }
 
-/* log p(y | eta) with all constants but log y! of Poisson and generalised counts (`lf`, taken off), its derivative r and Fisher information w, and
-   the mean of y. */
+/* log p(y | eta) with all constants but log y! of Poisson and generalised counts (`lf`, taken off), its derivative r and Fisher information
+   w, and the mean of y. */
 typedef struct vdi__vterm {
     double log_p, r, w, mean;
 } vdi__vterm;
 
 VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, double lf, double eta) {
     vdi__vterm v;
-    bool held = eta > VDI__POISSON_TOP && (o->obs == VDI_VILDS_COUNT || ((o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN) && o->link == VDI_VILDS_EXP));
+    bool held = eta > VDI__POISSON_TOP &&
+                (o->obs == VDI_VILDS_COUNT || ((o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN) && o->link == VDI_VILDS_EXP));
     double e = held ? VDI__POISSON_TOP : eta, slope = 1; /* of log mean by eta */
     if (o->obs == VDI_VILDS_GAUSSIAN) {
         double q = exp(-2 * o->extra[j]), d = y - e;
@@ -147,7 +147,8 @@ VDI__FN void vdi__vdecoder_run(vdi_vilds *m, vdi__vdecoder *v, int64_t rows, int
         h = to, j = jto, width = next;
     }
     size_t columns = only < 0 ? n : 1, skip = only < 0 ? 0 : (size_t)only * size;
-    vdi_affine(dtype, P, columns, width, h, width, (const char *)p[0].value.data + skip, n, (const char *)p[1].value.data + skip, VDI_ACT_NONE, 0, v->eta, columns);
+    vdi_affine(dtype, P, columns, width, h, width, (const char *)p[0].value.data + skip, n, (const char *)p[1].value.data + skip,
+               VDI_ACT_NONE, 0, v->eta, columns);
     const char *straight = m->skip >= 0 ? (const char *)m->params->item[m->skip].value.data : NULL;
     if (straight) vdi_gemm(dtype, VDI_GEMM_ACC, P, columns, d, v->z, d, straight + skip, n, v->eta, columns);
     for (size_t k = 0; v->jeta && k < d; k++) {
@@ -181,7 +182,8 @@ VDI__FN vdi_status vdi__vrule_make(vdi_vilds *m, int64_t nodes, vdi__vrule *r, v
 }
 
 /* The nodes of N(mean, S) into rows `at` .. of v->z; chol (d,d) is scratch. False if S is not positive definite. */
-VDI__FN bool vdi__vrule_place(const vdi_vilds *m, const vdi__vrule *rule, const double *mean, const double *S, double *chol, void *z, int64_t at) {
+VDI__FN bool vdi__vrule_place(const vdi_vilds *m, const vdi__vrule *rule, const double *mean, const double *S, double *chol, void *z,
+                              int64_t at) {
     int64_t d = m->desc.d;
     memcpy(chol, S, (size_t)(d * d) * sizeof *chol);
     if (vdi_cholesky(VDI_F64, (size_t)d, chol, (size_t)d, NULL) < 0) return false;
@@ -210,13 +212,14 @@ VDI__FN vdi_status vdi__vrefine_alloc(vdi_vilds *m, const vdi__vbatch *b, vdi__v
     double **to[7];
     to[0] = &s->nat, to[1] = &s->mean, to[2] = &s->S, to[3] = &s->G, to[4] = &s->H, to[5] = &s->elbo, to[6] = &s->rho;
     for (int i = 0; i < 7; i++)
-        if (!(*to[i] = (double *)vdi_arena_calloc(&m->arena, (size_t)count[i] * sizeof(double)))) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+        if (!(*to[i] = (double *)vdi_arena_calloc(&m->arena, (size_t)count[i] * sizeof(double))))
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
     return VDI_OK;
 }
 
 /* Moments, bound and the expectations G, H at s->nat. A trial whose bound cannot be had gets -inf. */
-VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__vobs *obs, const vdi__vrule *rule, vdi__vdecoder *dec, double *chol, vdi__vrefine *s,
-                                      vdi_error *err) {
+VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__vobs *obs, const vdi__vrule *rule, vdi__vdecoder *dec,
+                                      double *chol, vdi__vrefine *s, vdi_error *err) {
     int64_t d = m->desc.d, dd = d * d, n = m->desc.n, B = b->info.trials, T = b->info.T, Q = rule->count;
     vdi_dtype dtype = m->desc.dtype;
     vdi__velbo e;
@@ -241,7 +244,8 @@ VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__v
             int64_t count = VDI__MIN(strip, b->info.length[i] - from), P = count * Q;
             bool placed = true;
             for (int64_t r = 0; r < count; r++)
-                placed = vdi__vrule_place(m, rule, s->mean + (i * T + from + r) * d, s->S + (i * T + from + r) * dd, chol, dec->z, r * Q) && placed;
+                placed = vdi__vrule_place(m, rule, s->mean + (i * T + from + r) * d, s->S + (i * T + from + r) * dd, chol, dec->z, r * Q) &&
+                         placed;
             if (!placed) {
                 sum = -HUGE_VAL;
                 break;
@@ -283,7 +287,8 @@ VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__v
 }
 
 /* Refine from the encoder's output `out` (B,T,d + d d; h and R): natural parameters in the arena. */
-VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vbatch *b, const double *out, int64_t steps, int64_t nodes, double **nat, vdi_error *err) {
+VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vbatch *b, const double *out, int64_t steps, int64_t nodes, double **nat,
+                                     vdi_error *err) {
     int64_t d = m->desc.d, dd = d * d, B = b->info.trials, T = b->info.T;
     vdi__vrefine now, next;
     vdi__vobs obs;
@@ -333,11 +338,13 @@ VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vbatch *b, const double 
     return status;
 }
 
-/* Any other model: Adam on the encoder's output of each bin, with the same normals at every step, so that the bound of a trial can be compared; the
-   best of each trial is kept in `out` (B,T,k). */
-VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, int64_t k, int64_t steps, int64_t samples, uint64_t seed, vdi_error *err) {
+/* Any other model: Adam on the encoder's output of each bin, with the same normals at every step, so that the bound of a trial can be
+   compared; the best of each trial is kept in `out` (B,T,k). */
+VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, int64_t k, int64_t steps, int64_t samples, uint64_t seed,
+                                    vdi_error *err) {
     int64_t B = b->info.trials, T = b->info.T, each = T * k, total = B * each;
-    double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x), *m1 = x + total, *m2 = m1 + total, *best = m2 + total;
+    double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x), *m1 = x + total, *m2 = m1 + total,
+           *best = m2 + total;
     bool closed = vdi__vilds_closed(m);
     vdi_tensor eps = closed ? vdi__no_tensor() : vdi__vilds_eps(m, b, samples, seed, VDI__V_RNG_SCORE, (int64_t)1 << 30);
     if (!x || (!closed && !vdi_tensor_ok(eps))) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
@@ -362,7 +369,8 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
         if (step == steps || vdi_tape_backward(m->tape, vdi_var_sum(m->tape, e.elbo)) < 0) break;
         const double *g = (const double *)vdi_tape_grad(m->tape, v).data;
         if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
-        double c1 = 1 - pow(0.9, (double)(step + 1)), c2 = 1 - pow(0.99, (double)(step + 1)), rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
+        double c1 = 1 - pow(0.9, (double)(step + 1)), c2 = 1 - pow(0.99, (double)(step + 1)),
+               rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
         for (int64_t i = 0; i < total; i++) {
             m1[i] = 0.9 * m1[i] + 0.1 * g[i];
             m2[i] = 0.99 * m2[i] + 0.01 * g[i] * g[i];
@@ -379,8 +387,8 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
 VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) { return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint; }
 
 /* q of `count` items, on the tape without gradients; arena and tape are reset first, so `item` may not live there. */
-VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item, int64_t count, const vdi_vilds_query *q, vdi__vbatch *b, vdi__velbo *e,
-                                    vdi_error *err) {
+VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item, int64_t count, const vdi_vilds_query *q,
+                                    vdi__vbatch *b, vdi__velbo *e, vdi_error *err) {
     vdi_arena_reset(&m->arena);
     vdi_tape_reset(m->tape);
     vdi_status status = vdi__vilds_batch(m, data, item, count, NULL, b, err);
@@ -409,19 +417,22 @@ VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vd
     return status;
 }
 
-VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vdi_vilds_query *query, const vdi_vilds_result *out, vdi_error *err) {
+VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vdi_vilds_query *query, const vdi_vilds_result *out,
+                                    vdi_error *err) {
     vdi_vilds_query q = VDI__ZERO;
     if (query) q = *query;
     int64_t d = m->desc.d, n = m->desc.n, T = data->T, samples = q.samples > 0 ? q.samples : 16, block = VDI__MAX(1, m->desc.train.batch);
     bool closed = vdi__vilds_closed(m);
-    if (out->rate && m->desc.log_joint) return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_vilds_infer", "a user's log joint has no rates");
+    if (out->rate && m->desc.log_joint)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_vilds_infer", "a user's log joint has no rates");
     vdi__vitem item[64];
     block = VDI__MIN(block, (int64_t)VDI__COUNT(item));
     for (int64_t from = 0; from < data->trials; from += block) {
         int64_t count = VDI__MIN(block, data->trials - from);
         vdi__vbatch b;
         vdi__velbo e;
-        for (int64_t i = 0; i < count; i++) item[i].trial = from + i, item[i].first = 0, item[i].length = data->length[from + i], item[i].hide = -1;
+        for (int64_t i = 0; i < count; i++)
+            item[i].trial = from + i, item[i].first = 0, item[i].length = data->length[from + i], item[i].hide = -1;
         vdi_status status = vdi__vilds_items(m, data, item, count, &q, &b, &e, err);
         if (status < 0) return status;
         bool old = vdi_tape_set_no_grad(m->tape, true);
@@ -440,7 +451,9 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
             }
             if (out->lagcov && T > 1) {
                 memset(out->lagcov + trial * (T - 1) * d * d, 0, (size_t)((T - 1) * d * d) * sizeof(double));
-                if (length > 1) memcpy(out->lagcov + trial * (T - 1) * d * d, O + i * (Tb - 1) * d * d, (size_t)((length - 1) * d * d) * sizeof(double));
+                if (length > 1)
+                    memcpy(out->lagcov + trial * (T - 1) * d * d, O + i * (Tb - 1) * d * d,
+                           (size_t)((length - 1) * d * d) * sizeof(double));
             }
         }
         bool needs_z = out->sample || out->rate || (out->elbo && !closed);
@@ -467,7 +480,9 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
                 for (int64_t c = 0; c < b.info.length[i] * n; c++)
                     for (int64_t s = 0; s < samples; s++)
                         out->rate[(from + i) * T * n + c] +=
-                            vdi__vobs_term(&obs, c % n, 0, 0, vdi_dtype_load(eta.dtype, eta.data, (s * b.rows.rows + b.first[i]) * n + c)).mean / (double)samples;
+                            vdi__vobs_term(&obs, c % n, 0, 0, vdi_dtype_load(eta.dtype, eta.data, (s * b.rows.rows + b.first[i]) * n + c))
+                                .mean /
+                            (double)samples;
             }
         }
         if (status >= 0 && out->iw && q.iw > 0) {
@@ -492,12 +507,14 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
                 }
                 status = vdi_tape_status(m->tape, err);
                 if (status < 0) break;
-                const double *lp = (const double *)vdi_tape_value(m->tape, k.likelihood).data, *logdet = (const double *)vdi_tape_value(m->tape, e.logdet).data;
+                const double *lp = (const double *)vdi_tape_value(m->tape, k.likelihood).data,
+                             *logdet = (const double *)vdi_tape_value(m->tape, e.logdet).data;
                 bool lf = !m->desc.log_joint && (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT);
                 for (int64_t s = 0; s < group; s++)
                     for (int64_t i = 0; i < count; i++) {
                         const double *ei = (const double *)eps.data + (s * count + i) * Tb * d;
-                        double log_q = 0.5 * (logdet[i] - vdi__vm_dot(b.info.length[i] * d, ei, ei) - (double)(b.info.length[i] * d) * VDI_LOG_2PI);
+                        double log_q =
+                            0.5 * (logdet[i] - vdi__vm_dot(b.info.length[i] * d, ei, ei) - (double)(b.info.length[i] * d) * VDI_LOG_2PI);
                         double w = lp[s * count + i] - (lf ? b.constant[i] : 0) - log_q;
                         if (w > top[i]) sum[i] = sum[i] * exp(top[i] - w) + 1, top[i] = w;
                         else sum[i] += exp(w - top[i]);
@@ -527,8 +544,8 @@ VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vd
 /* ======== prediction ======================================================================================================== */
 
 /* Integrate the observations of one bin over N(mean, S): channels j0 .. j1 into log_prob and mu (indexed by channel; may be NULL). */
-VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, const vdi__vobs *obs, const vdi__vrule *rule, vdi__vdecoder *dec, int64_t only, int64_t bins,
-                                        const int64_t *cell, double *log_prob, double *mu) {
+VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, const vdi__vobs *obs, const vdi__vrule *rule,
+                                        vdi__vdecoder *dec, int64_t only, int64_t bins, const int64_t *cell, double *log_prob, double *mu) {
     int64_t n = m->desc.n, Q = rule->count, j0 = only < 0 ? 0 : only, j1 = only < 0 ? n : only + 1, width = only < 0 ? n : 1;
     vdi__vdecoder_run(m, dec, bins * Q, only);
     for (int64_t r = 0; r < bins; r++)
@@ -537,7 +554,8 @@ VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, cons
             double y = vdi_dtype_load(data->dtype, data->y, at), top = -HUGE_VAL, sum = 0, mean = 0;
             double lf = vdi_dtype_load(data->dtype, data->log_factorial, at);
             for (int64_t q = 0; q < Q; q++) {
-                vdi__vterm v = vdi__vobs_term(obs, j, y, lf, vdi_dtype_load(m->desc.dtype, dec->eta, (r * Q + q) * width + (only < 0 ? j : 0)));
+                vdi__vterm v =
+                    vdi__vobs_term(obs, j, y, lf, vdi_dtype_load(m->desc.dtype, dec->eta, (r * Q + q) * width + (only < 0 ? j : 0)));
                 if (v.log_p > top) sum = sum * exp(top - v.log_p) + rule->w[q], top = v.log_p;
                 else sum += rule->w[q] * exp(v.log_p - top);
                 mean += rule->w[q] * v.mean;
@@ -549,13 +567,14 @@ VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, cons
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_prediction what, const vdi_vilds_query *query, double *log_prob, double *mean,
-                                      vdi_error *err) {
+VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_prediction what, const vdi_vilds_query *query,
+                                      double *log_prob, double *mean, vdi_error *err) {
     static const char where[] = "vdi_vilds_predict";
     vdi_vilds_query q = VDI__ZERO;
     if (query) q = *query;
     int64_t d = m->desc.d, dd = d * d, n = m->desc.n, T = data->T;
-    if (m->desc.log_joint) return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no observation part to predict with");
+    if (m->desc.log_joint)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no observation part to predict with");
     size_t cells = (size_t)(data->trials * T * n);
     if (log_prob) memset(log_prob, 0, cells * sizeof *log_prob);
     if (mean) memset(mean, 0, cells * sizeof *mean);
@@ -594,7 +613,8 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
         if (status >= 0) status = vdi__vrule_make(m, q.nodes, &rule, err);
         if (status >= 0) status = vdi__vdecoder_make(m, VDI__MAX(2048, rule.count), false, &dec, err);
         double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(5 * dd + 2 * d) * sizeof *w);
-        int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1, *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
+        int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1,
+                *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
         if (status >= 0 && (!w || !cell)) status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
         if (status < 0) return status;
         double *chol = w, *cov = w + dd, *A = w + 2 * dd, *Q = w + 3 * dd, *AS = w + 4 * dd, *mu = w + 5 * dd, *x0 = mu + d;
@@ -606,7 +626,8 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
             if (what == VDI_VILDS_LEAVE_ONE_OUT) {
                 for (int64_t t = 0; t < b.info.length[i]; t++) {
                     if (!vdi__vrule_place(m, &rule, pm + (i * Tb + t) * d, pS + (i * Tb + t) * dd, chol, dec.z, filled * rule.count))
-                        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "trial %lld, bin %lld: the posterior covariance is not positive definite",
+                        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                                             "trial %lld, bin %lld: the posterior covariance is not positive definite",
                                              (long long)item[i].trial, (long long)t);
                     cell[filled++] = item[i].trial * T + t;
                     if (filled == strip || t + 1 == b.info.length[i]) {

@@ -164,7 +164,8 @@ VDI__DEF vdi_status vdi_vilds_set_covariance(vdi_vilds *m, const char *name, con
     const vdi_param *p = vdi_params_find(m->params, name);
     int64_t d = m->desc.d;
     if (!p || p->value.ndim != 2 || p->value.shape[0] != d || p->value.shape[1] != d)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_set_covariance", "there is no (%lld,%lld) parameter %s", (long long)d, (long long)d, name);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_set_covariance", "there is no (%lld,%lld) parameter %s", (long long)d,
+                             (long long)d, name);
     vdi_arena_reset(&m->arena);
     double *q = (double *)vdi_arena_alloc(&m->arena, (size_t)(2 * d * d) * sizeof *q);
     if (!q) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_set_covariance", "no memory");
@@ -177,7 +178,8 @@ VDI__DEF vdi_status vdi_vilds_get_covariance(const vdi_vilds *m, const char *nam
     int64_t d = m->desc.d;
     double q[64 * 64], work[64 * 64];
     if (!p || p->value.ndim != 2 || p->value.shape[0] != d || p->value.shape[1] != d)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_get_covariance", "there is no (%lld,%lld) parameter %s", (long long)d, (long long)d, name);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_get_covariance", "there is no (%lld,%lld) parameter %s", (long long)d,
+                             (long long)d, name);
     for (int64_t i = 0; i < d * d; i++) q[i] = vdi_dtype_load(p->value.dtype, p->value.data, i);
     vdi__precision_covariance(d, q, cov, work);
     return VDI_OK;
@@ -218,12 +220,14 @@ VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t 
     if (m->decoder < 0) return VDI_OK;
     for (int k = 0; k < 2 && d->layers; k++) {
         vdi_tensor w = m->params->item[m->decoder + k].value;
-        for (int64_t i = 0; i < vdi_tensor_count(w); i++) vdi_dtype_store(d->dtype, w.data, i, d->first_scale * vdi_dtype_load(d->dtype, w.data, i));
+        for (int64_t i = 0; i < vdi_tensor_count(w); i++)
+            vdi_dtype_store(d->dtype, w.data, i, d->first_scale * vdi_dtype_load(d->dtype, w.data, i));
     }
     for (int64_t j = 0; j < d->n; j++) {
         double mean = VDI__MAX(m->mean[j], 1e-3), eta = m->mean[j];
         if (d->obs == VDI_VILDS_BERNOULLI) mean = VDI__MIN(mean, 1 - 1e-3), eta = log(mean / (1 - mean));
-        else if (d->obs != VDI_VILDS_GAUSSIAN) eta = d->link == VDI_VILDS_SOFTPLUS && d->obs != VDI_VILDS_COUNT ? log(expm1(mean)) : log(mean);
+        else if (d->obs != VDI_VILDS_GAUSSIAN)
+            eta = d->link == VDI_VILDS_SOFTPLUS && d->obs != VDI_VILDS_COUNT ? log(expm1(mean)) : log(mean);
         vdi_dtype_store(d->dtype, m->params->item[m->decoder + 2 * d->layers + 1].value.data, j, eta);
         if (d->obs == VDI_VILDS_GAUSSIAN) vdi_dtype_store(d->dtype, m->params->item[m->extra].value.data, j, log(m->sd[j]));
     }
@@ -331,7 +335,9 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
         } else
             for (int64_t c = 0; c < cells; c++)
                 if ((!vis || vis[c % n]) && it->hide != c % n) b->constant[i] += vdi_dtype_load(dtype, data->log_factorial, from + c);
-        if (u) memcpy(u + i * T * m->desc.inputs, data->u + (it->trial * data->T + it->first) * m->desc.inputs, (size_t)(it->length * m->desc.inputs) * sizeof *u);
+        if (u)
+            memcpy(u + i * T * m->desc.inputs, data->u + (it->trial * data->T + it->first) * m->desc.inputs,
+                   (size_t)(it->length * m->desc.inputs) * sizeof *u);
         if (!b->dense) {
             for (int64_t t = 0; t < T; t++) b->bin_row[i * T + t] = xat + VDI__MIN(t, it->length - 1);
             for (int64_t r = i ? -gap : 0; r < it->length; r++) b->row_trial[xat + r] = i;
@@ -345,7 +351,9 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
     b->x = b->dense ? vdi_tensor_3d(x, dtype, count, T, n) : vdi_tensor_3d(x, dtype, 1, xrows, n);
     b->y = vdi_tensor_2d(y, dtype, rows, n);
     b->mask = mask ? vdi_tensor_2d(mask, dtype, rows, n) : vdi__no_tensor();
-    b->indicator = !ind ? vdi__no_tensor() : by_bin ? vdi_tensor_3d(ind, dtype, b->x.shape[0], b->x.shape[1], n) : vdi_tensor_2d(ind, dtype, count, n);
+    b->indicator = !ind     ? vdi__no_tensor()
+                   : by_bin ? vdi_tensor_3d(ind, dtype, b->x.shape[0], b->x.shape[1], n)
+                            : vdi_tensor_2d(ind, dtype, count, n);
     b->silent = quiet ? vdi_tensor_3d(silent, VDI_F64, count, T, 1) : vdi__no_tensor();
     if (u) b->u = vdi_tensor_3d(u, VDI_F64, count, T, m->desc.inputs);
     b->rows.trials = count, b->rows.rows = rows, b->rows.n = n, b->rows.first = b->first, b->rows.length = length;
@@ -372,12 +380,14 @@ VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vbatch *b, bool own
     (void)vdi_var_precision_root(t, vdi__vparam64(m, own ? m->own_Q : m->Q), &p->Qi, &p->ld);
     (void)vdi_var_precision_root(t, vdi__vparam64(m, own ? m->own_Q0 : m->Q0), &p->Q0i, &p->ld0);
     p->x0 = vdi__vparam64(m, own ? m->own_x0 : m->x0);
-    p->c = m->desc.inputs ? vdi_var_affine(t, vdi_tape_constant(t, b->u), vdi__vparam64(m, iB), vdi_var_none(), VDI_ACT_NONE, 0) : vdi_var_none();
+    p->c = m->desc.inputs ? vdi_var_affine(t, vdi_tape_constant(t, b->u), vdi__vparam64(m, iB), vdi_var_none(), VDI_ACT_NONE, 0)
+                          : vdi_var_none();
     bool middle = false;
     for (int64_t i = 0; i < b->info.trials; i++) middle = middle || !b->info.start[i];
     if (middle && vdi_tape_status(t, NULL) >= 0) {
         /* the stationary distribution, as a constant: windows teach the dynamics by their transitions alone */
-        double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(8 * d * d + 1) * sizeof *w), *mid = w, *q = w + d * d + 1, *Q = q + d * d, *P = Q + d * d;
+        double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(8 * d * d + 1) * sizeof *w), *mid = w, *q = w + d * d + 1, *Q = q + d * d,
+               *P = Q + d * d;
         const vdi_param *prm = &m->params->item[own ? m->own_Q : m->Q];
         if (!w) return VDI_ERR_MEMORY;
         for (int64_t i = 0; i < d * d; i++) q[i] = vdi_dtype_load(prm->value.dtype, prm->value.data, i);
@@ -405,8 +415,7 @@ VDI__FN vdi_var vdi__vilds_encode(vdi_vilds *m, const vdi__vbatch *b) {
     vdi_act act = d->encoder_layers ? VDI_ACT_TANH : VDI_ACT_NONE;
     bool indicator = vdi_tensor_ok(b->indicator);
     vdi_var x = vdi_tape_constant(t, b->x), w = vdi__vparam(m, m->window), bias = vdi__vparam(m, m->bias), h;
-    if (d->reach == 0 || gate <= 0)
-        h = vdi_var_affine(t, x, vdi_var_index(t, w, 0, d->reach), bias, indicator ? VDI_ACT_NONE : act, 0);
+    if (d->reach == 0 || gate <= 0) h = vdi_var_affine(t, x, vdi_var_index(t, w, 0, d->reach), bias, indicator ? VDI_ACT_NONE : act, 0);
     else {
         if (gate < 1) {
             void *g = vdi_arena_alloc(&m->arena, (size_t)width * sizeof(double));
@@ -471,7 +480,8 @@ VDI__FN vdi_var vdi__count_table(vdi_vilds *m) {
         vdi_dtype_store(m->desc.dtype, map, (VDI__MIN(k, K) - 2) * terms + k, 1 + (double)beyond);
         if (beyond && K > 2) vdi_dtype_store(m->desc.dtype, map, (K - 3) * terms + k, -(double)beyond);
     }
-    return vdi_var_matmul(m->tape, vdi__vparam(m, m->extra), vdi_tape_constant(m->tape, vdi_tensor_2d(map, m->desc.dtype, K - 1, terms)), 0);
+    return vdi_var_matmul(m->tape, vdi__vparam(m, m->extra), vdi_tape_constant(m->tape, vdi_tensor_2d(map, m->desc.dtype, K - 1, terms)),
+                          0);
 }
 /* g(k) - log k! */
 VDI__FN vdi_var vdi__count_base(vdi_vilds *m, vdi_var table) {
@@ -514,7 +524,8 @@ VDI__FN vdi_var vdi__vilds_element(vdi_vilds *m, const vdi__vbatch *b, vdi_var e
         vdi_var table = vdi__count_table(m), base = vdi__count_base(m, table);
         int64_t line[1], wide[4];
         line[0] = n * terms;
-        vdi_var gy = vdi_var_reshape(t, vdi_var_gather(t, vdi_var_reshape(t, table, 1, line), vdi_tensor_1d(index, VDI_I64, rows * n)), 2, b->y.shape);
+        vdi_var gy = vdi_var_reshape(t, vdi_var_gather(t, vdi_var_reshape(t, table, 1, line), vdi_tensor_1d(index, VDI_I64, rows * n)), 2,
+                                     b->y.shape);
         wide[0] = samples, wide[1] = rows, wide[2] = n, wide[3] = 1;
         eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
         vdi_var all = vdi_var_mul(t, vdi_var_reshape(t, eta, 4, wide), vdi_tape_constant(t, vdi_tensor_1d(k, dtype, terms)));
@@ -544,7 +555,8 @@ VDI__FN vdi_var vdi__vilds_likelihood(vdi_vilds *m, const vdi__vbatch *b, vdi_va
     return vdi__row_sums(t, r, &rows, false);
 }
 
-/* E_q log p(y | z) where it has a closed form: a linear read-out C, b; Gaussian: at the mean less c'S c / 2 sd^2; Poisson: rate exp(eta + c'S c / 2). */
+/* E_q log p(y | z) where it has a closed form: a linear read-out C, b; Gaussian: at the mean less c'S c / 2 sd^2; Poisson: rate exp(eta +
+ * c'S c / 2). */
 VDI__FN vdi_var vdi__vilds_closed_likelihood(vdi_vilds *m, const vdi__vbatch *b, vdi_var mean, vdi_var S) {
     vdi_tape *t = m->tape;
     int64_t d = m->desc.d, n = m->desc.n, shape[3];
@@ -556,7 +568,8 @@ VDI__FN vdi_var vdi__vilds_closed_likelihood(vdi_vilds *m, const vdi__vbatch *b,
     shape[0] = 1, shape[1] = d;
     right = vdi_var_reshape(t, C, 3, shape);
     shape[0] = d * d, shape[1] = n;
-    vdi_var v = vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d), vdi_var_reshape(t, vdi_var_mul(t, left, right), 2, shape), vdi_var_none(), VDI_ACT_NONE, 0);
+    vdi_var v = vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d), vdi_var_reshape(t, vdi_var_mul(t, left, right), 2, shape),
+                               vdi_var_none(), VDI_ACT_NONE, 0);
     if (m->desc.obs == VDI_VILDS_POISSON) {
         vdi_var half = vdi_var_mul_scalar(t, v, 0.5), r = vdi__row_sums(t, vdi_var_add(t, eta, half), &rows, true);
         return vdi_var_sub(t, r, vdi__row_sums(t, vdi_var_mul(t, half, vdi_tape_constant(t, b->y)), &rows, false));
@@ -638,10 +651,10 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi_
         b->info.samples = samples;
         vdi_var joint = m->desc.log_joint(t, e->z, vdi_tape_constant(t, vdi_tensor_3d(y, m->desc.dtype, B, T, n)),
                                           vdi_tape_constant(t, vdi_tensor_3d(mask, m->desc.dtype, B, T, n)), &b->info, m->desc.user);
-        if (vdi_tape_status(t, NULL) >= 0 && (vdi_var_ndim(t, joint) != 2 || vdi_var_dim(t, joint, 0) != samples || vdi_var_dim(t, joint, 1) != B ||
-                                              vdi_tape_value(t, joint).dtype != VDI_F64)) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds", "log_joint has to return (samples, trials) of float64, here (%lld,%lld)", (long long)samples,
-                                (long long)B);
+        if (vdi_tape_status(t, NULL) >= 0 && (vdi_var_ndim(t, joint) != 2 || vdi_var_dim(t, joint, 0) != samples ||
+                                              vdi_var_dim(t, joint, 1) != B || vdi_tape_value(t, joint).dtype != VDI_F64)) {
+            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds", "log_joint has to return (samples, trials) of float64, here (%lld,%lld)",
+                                (long long)samples, (long long)B);
             return;
         }
         e->likelihood = joint;
@@ -650,8 +663,9 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi_
                             vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * (double)d * (1 + VDI_LOG_2PI)));
     } else {
         vdi__vilds_kl(m, b, e);
-        e->likelihood = vdi_tensor_ok(eps) ? vdi__vilds_likelihood(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, e->z, samples, d)), samples)
-                                           : vdi__vilds_closed_likelihood(m, b, e->mean, e->S);
+        e->likelihood = vdi_tensor_ok(eps)
+                            ? vdi__vilds_likelihood(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, e->z, samples, d)), samples)
+                            : vdi__vilds_closed_likelihood(m, b, e->mean, e->S);
         if (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT)
             e->likelihood = vdi_var_sub(t, e->likelihood, vdi_tape_constant(t, vdi_tensor_1d(b->constant, VDI_F64, b->info.trials)));
     }
@@ -665,8 +679,8 @@ VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi__
 }
 
 /* Mean ELBO per bin of all trials, without gradients. */
-VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples, uint64_t seed, double *per_trial, double *per_bin,
-                                       vdi_error *err) {
+VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples, uint64_t seed, double *per_trial,
+                                       double *per_bin, vdi_error *err) {
     double sum = 0;
     vdi_status status = VDI_OK;
     bool closed = vdi__vilds_closed(m);
@@ -678,7 +692,8 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
         vdi_tape_reset(m->tape);
         vdi__vitem *item = (vdi__vitem *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
         if (!item) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        for (int64_t i = 0; i < count; i++) item[i].trial = from + i, item[i].first = 0, item[i].length = data->length[from + i], item[i].hide = -1;
+        for (int64_t i = 0; i < count; i++)
+            item[i].trial = from + i, item[i].first = 0, item[i].length = data->length[from + i], item[i].hide = -1;
         status = vdi__vilds_batch(m, data, item, count, NULL, &b, err);
         if (status < 0) break;
         bool old = vdi_tape_set_no_grad(m->tape, true);
@@ -731,7 +746,9 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
     }
     vdi_status status = vdi__vilds_batch(m, data, item, count, visible, &b, err);
     if (status < 0) return status;
-    vdi__vilds_elbo(m, &b, vdi__vilds_closed(m) ? vdi__no_tensor() : vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__V_RNG_EPS, phase << 32 | step), &e);
+    vdi__vilds_elbo(
+        m, &b, vdi__vilds_closed(m) ? vdi__no_tensor() : vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__V_RNG_EPS, phase << 32 | step),
+        &e);
     *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, e.elbo), -1 / (double)b.bins);
     return vdi_tape_status(m->tape, err);
 }
@@ -784,7 +801,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     bool full = c[VDI__V_START] >= starts;
     if (full && c[VDI__V_STEP] >= tr->steps) return VDI_END;
     int64_t step = c[VDI__V_STEP];
-    double fraction = (double)step / (double)tr->steps, ramp = tr->warmup ? VDI__MIN(1.0, (double)(step + 1) / (double)tr->warmup) : 1, rate = tr->rate;
+    double fraction = (double)step / (double)tr->steps, ramp = tr->warmup ? VDI__MIN(1.0, (double)(step + 1) / (double)tr->warmup) : 1,
+           rate = tr->rate;
     if (full) rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));
     rate *= ramp * x[VDI__V_SCALE];
     x[VDI__V_GATE] = full ? vdi__vilds_gate(tr, fraction) : 0;
@@ -793,7 +811,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     vdi_var loss = vdi_var_none();
     vdi_params_zero_grad(m->params);
     vdi_status status = vdi__vilds_graph(m, data, c[VDI__V_START], step, &loss, &detail);
-    if (status >= 0 && !isfinite(vdi_tape_item(m->tape, loss))) status = vdi_error_set(&detail, VDI_ERR_NUMERIC, where, "the bound is not finite");
+    if (status >= 0 && !isfinite(vdi_tape_item(m->tape, loss)))
+        status = vdi_error_set(&detail, VDI_ERR_NUMERIC, where, "the bound is not finite");
     if (status >= 0) {
         (void)vdi_tape_backward(m->tape, loss);
         status = vdi_tape_status(m->tape, &detail);
@@ -801,7 +820,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     if (status >= 0 && tr->weight_decay > 0 && m->decoder >= 0)
         for (int i = 0; i <= m->desc.layers; i++) {
             const vdi_param *w = &m->params->item[m->decoder + 2 * i];
-            vdi_axpby(m->desc.dtype, (size_t)vdi_tensor_count(w->value), 2 * tr->weight_decay / (double)data->total, w->value.data, 1, w->grad.data);
+            vdi_axpby(m->desc.dtype, (size_t)vdi_tensor_count(w->value), 2 * tr->weight_decay / (double)data->total, w->value.data, 1,
+                      w->grad.data);
         }
     vdi_named_tensor *memory = vdi_optim_state(m->optim)->tensors;
     void *am = (char *)memory[0].tensor.data, *av = (char *)memory[m->params->count].tensor.data;
@@ -817,8 +837,7 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
             if (err) *err = detail;
             return status;
         }
-        if (x[VDI__V_SCALE] < 1e-6)
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "no step is short enough: %s", detail.message);
+        if (x[VDI__V_SCALE] < 1e-6) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "no step is short enough: %s", detail.message);
         if (step > 0) {
             vdi__vilds_copy(m, m->params->values, m->safe);
             vdi__vilds_copy(m, am, m->safe_m);
@@ -826,8 +845,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
         }
         c[VDI__V_UNDONE]++;
         x[VDI__V_SCALE] *= 0.5;
-        vdi_log_message(&m->desc.logger, VDI_LOG_WARNING, where, "step %lld undone, the next are shorter by %g: %s", (long long)c[VDI__V_DONE],
-                        x[VDI__V_SCALE], detail.message);
+        vdi_log_message(&m->desc.logger, VDI_LOG_WARNING, where, "step %lld undone, the next are shorter by %g: %s",
+                        (long long)c[VDI__V_DONE], x[VDI__V_SCALE], detail.message);
     } else {
         vdi__vilds_stabilise(m, m->A);
         if (m->desc.untied) vdi__vilds_stabilise(m, m->own_A);
@@ -841,7 +860,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
         /* a start is over: is it the best so far? */
         double elbo = 0;
         vdi_status scored = vdi__vilds_elbo_all(m, data, 2, tr->seed, NULL, &elbo, &detail);
-        vdi_log_message(&m->desc.logger, VDI_LOG_INFO, where, "start %lld of %lld: ELBO %g", (long long)c[VDI__V_START] + 1, (long long)starts, elbo);
+        vdi_log_message(&m->desc.logger, VDI_LOG_INFO, where, "start %lld of %lld: ELBO %g", (long long)c[VDI__V_START] + 1,
+                        (long long)starts, elbo);
         if (scored >= 0 && isfinite(elbo) && (!c[VDI__V_HAVE_BEST] || elbo > x[VDI__V_START_ELBO])) {
             vdi__vilds_copy(m, m->start_best, m->params->values);
             x[VDI__V_START_ELBO] = elbo;
@@ -851,7 +871,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
         c[VDI__V_START]++, c[VDI__V_STEP] = 0;
         x[VDI__V_SCALE] = 1;
         if (c[VDI__V_START] < starts) status = vdi_vilds_init(m, data, (uint64_t)c[VDI__V_START], err);
-        else if (!c[VDI__V_HAVE_BEST]) status = vdi_error_set(err, VDI_ERR_NUMERIC, where, "none of %lld starts has a finite bound", (long long)starts);
+        else if (!c[VDI__V_HAVE_BEST])
+            status = vdi_error_set(err, VDI_ERR_NUMERIC, where, "none of %lld starts has a finite bound", (long long)starts);
         else vdi__vilds_copy(m, m->params->values, m->start_best);
         c[VDI__V_HAVE_BEST] = c[VDI__V_START] < starts ? c[VDI__V_HAVE_BEST] : 0;
         vdi_optim_reset(m->optim);
@@ -882,7 +903,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     return status;
 }
 
-VDI__DEF vdi_status vdi_vilds_fit(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_data *validation, vdi_vilds_progress_fn fn, void *user, vdi_error *err) {
+VDI__DEF vdi_status vdi_vilds_fit(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_data *validation, vdi_vilds_progress_fn fn, void *user,
+                                  vdi_error *err) {
     for (;;) {
         vdi_vilds_progress p;
         vdi_status status = vdi_vilds_step(m, data, validation, &p, err);
@@ -921,7 +943,10 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
     }
     s->tensors = m->tensors, s->tensor_count = n;
     static const char *const obs[] = {"poisson", "gaussian", "gc", "negbin", "bernoulli"};
-    struct { const char *key; int64_t value; } number[8];
+    struct {
+        const char *key;
+        int64_t value;
+    } number[8];
     int64_t k = 0, values = 0;
     number[values].key = "d", number[values++].value = m->desc.d;
     number[values].key = "n", number[values++].value = m->desc.n;
