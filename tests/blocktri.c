@@ -23,9 +23,7 @@ static void *make(int64_t n, size_t size) {
     return p;
 }
 
-static void batch_free(batch *b) {
-    free(b->lengths), free(b->D), free(b->E), free(b->h), free(b->eps), free(b->J), free(b->mem);
-}
+static void batch_free(batch *b) { free(b->lengths), free(b->D), free(b->E), free(b->h), free(b->eps), free(b->J), free(b->mem); }
 
 /* ragged: 0 all T, 1 lengths of every kind, 0 and 1 among them. tight: how large M is against L, so how badly conditioned. */
 static void batch_make(batch *b, vdi_dtype dtype, int64_t B, int64_t T, int64_t d, int ragged, double tight, vdi_pool *pool) {
@@ -39,7 +37,10 @@ static void batch_make(batch *b, vdi_dtype dtype, int64_t B, int64_t T, int64_t 
     if (ragged) b->lengths = (int64_t *)make(B, sizeof(int64_t));
     for (int64_t i = 0; i < B; i++) {
         int64_t length = T;
-        if (ragged) length = b->lengths[i] = i % 3 == 0 ? (int64_t)(test_uniform(&s) * (double)(T + 1)) : i % 3 == 1 ? (i / 3 % 2 ? 0 : VDI__MIN(T, 1)) : T;
+        if (ragged)
+            length = b->lengths[i] = i % 3 == 0   ? (int64_t)(test_uniform(&s) * (double)(T + 1))
+                                     : i % 3 == 1 ? (i / 3 % 2 ? 0 : VDI__MIN(T, 1))
+                                                  : T;
         double *L = (double *)make(T * dd, sizeof(double)), *M = (double *)make(T * dd, sizeof(double));
         for (int64_t t = 0; t < T; t++)
             for (int64_t r = 0; r < d; r++)
@@ -154,7 +155,8 @@ static double batch_check(batch *b) {
         for (int64_t r = 0; r < n; r++) mz = fmax(mz, fabs(get(dt, z, i * N + r))), mu = fmax(mu, fabs(get(dt, u, i * N + r)));
         for (int64_t t = 0; t < length; t++)
             for (int64_t r = 0; r < d; r++) {
-                double hx = get(dt, b->h, i * N + t * d + r), hu = hx, ez = get(dt, b->eps, i * N + t * d + r), ey = -get(dt, y, i * N + t * d + r);
+                double hx = get(dt, b->h, i * N + t * d + r), hu = hx, ez = get(dt, b->eps, i * N + t * d + r),
+                       ey = -get(dt, y, i * N + t * d + r);
                 for (int64_t c = 0; c < d; c++) {
                     const int64_t at = (i * T + t) * dd, before = (i * (T - 1) + t - 1) * dd, after = (i * (T - 1) + t) * dd;
                     const double l = get(dt, L, at + r * d + c), lt = get(dt, L, at + c * d + r);
@@ -195,21 +197,23 @@ static double batch_check(batch *b) {
         }
         worst = fmax(worst, fabs(get(dt, ld, i) - logdet) / ((double)(n + 1) * (nJ * nK * eps)) / 4);
         if (worst != worst) worst = 1e30;
-        CHECK(worst < 30, "d %d, trials %d, T %d, trial %d of length %d: L %g, x %g, y %g, z %g, u %g, S %g, log det off by %g", (int)d, (int)B, (int)T,
-              (int)i, (int)length, rJ, rx, ry, rz, ru, rS, fabs(get(dt, ld, i) - logdet));
+        CHECK(worst < 30, "d %d, trials %d, T %d, trial %d of length %d: L %g, x %g, y %g, z %g, u %g, S %g, log det off by %g", (int)d,
+              (int)B, (int)T, (int)i, (int)length, rJ, rx, ry, rz, ru, rS, fabs(get(dt, ld, i) - logdet));
         for (int64_t k = length * d; k < N; k++)
-            CHECK(get(dt, x, i * N + k) == 0 && get(dt, x, (B + i) * N + k) == 0 && get(dt, z, i * N + k) == 0 && get(dt, u, i * N + k) == 0 &&
-                      get(dt, y, i * N + k) == 0,
+            CHECK(get(dt, x, i * N + k) == 0 && get(dt, x, (B + i) * N + k) == 0 && get(dt, z, i * N + k) == 0 &&
+                      get(dt, u, i * N + k) == 0 && get(dt, y, i * N + k) == 0,
                   "behind the length stands %g", get(dt, x, i * N + k));
         for (int64_t k = length * dd; k < T * dd; k++)
-            CHECK(get(dt, S, i * T * dd + k) == 0 && get(dt, L, i * T * dd + k) == 0, "behind the length stands %g", get(dt, S, i * T * dd + k));
+            CHECK(get(dt, S, i * T * dd + k) == 0 && get(dt, L, i * T * dd + k) == 0, "behind the length stands %g",
+                  get(dt, S, i * T * dd + k));
         for (int64_t k = VDI__MAX(length - 1, (int64_t)0) * dd; k < (T - 1) * dd; k++)
             CHECK(get(dt, O, i * (T - 1) * dd + k) == 0 && get(dt, M, i * (T - 1) * dd + k) == 0, "behind the length stands %g",
                   get(dt, O, i * (T - 1) * dd + k));
     }
     /* the second right-hand side went its own way: the same bits as alone */
     vdi_blocktri_solve(&b->bt, 1, b->eps, y);
-    CHECK(memcmp(y, (char *)x + (size_t)(B * N) * real, (size_t)(B * N) * real) == 0, "the second right-hand side differs from itself alone");
+    CHECK(memcmp(y, (char *)x + (size_t)(B * N) * real, (size_t)(B * N) * real) == 0,
+          "the second right-hand side differs from itself alone");
     free(L), free(M), free(S), free(O), free(x), free(z), free(u), free(y), free(ld), free(h2), free(C), free(K);
     return worst;
 }
@@ -246,8 +250,8 @@ typedef struct weights {
     double *ld, *x, *z, *S, *O, *L, *M;
 } weights;
 
-static double functional(batch *b, int parts, int64_t nrhs, const weights *w, const double *h, const double *eps, double *hbar, double *epsbar,
-                         double *Dbar, double *Ebar) {
+static double functional(batch *b, int parts, int64_t nrhs, const weights *w, const double *h, const double *eps, double *hbar,
+                         double *epsbar, double *Dbar, double *Ebar) {
     const int64_t B = b->B, T = b->T, d = b->d, dd = d * d, N = B * T * d;
     double *ld = (double *)make(B, 8), *x = (double *)make(nrhs * N, 8), *z = (double *)make(nrhs * N, 8);
     double *S = (double *)make(N * d, 8), *O = (double *)make(N * d, 8), *L = (double *)make(N * d, 8), *M = (double *)make(N * d, 8);
@@ -299,7 +303,8 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     double *dD = noise(&s, N * d), *dE = noise(&s, N * d), *h = noise(&s, nrhs * N), *eps = noise(&s, nrhs * N), *dh = noise(&s, nrhs * N),
            *de = noise(&s, nrhs * N);
     double *Dbar = noise(&s, N * d), *Ebar = noise(&s, N * d), *hbar = noise(&s, nrhs * N), *ebar = noise(&s, nrhs * N);
-    double *D0 = (double *)make(N * d, 8), *E0 = (double *)make(N * d, 8), *h1 = (double *)make(nrhs * N, 8), *e1 = (double *)make(nrhs * N, 8);
+    double *D0 = (double *)make(N * d, 8), *E0 = (double *)make(N * d, 8), *h1 = (double *)make(nrhs * N, 8),
+           *e1 = (double *)make(nrhs * N, 8);
     for (int64_t t = 0; t < B * T; t++) /* a symmetric direction; beyond a length the NaN stay */
         for (int64_t i = 0; i < d; i++)
             for (int64_t j = 0; j < i; j++) dD[t * dd + j * d + i] = dD[t * dd + i * d + j];
@@ -308,11 +313,13 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     double expected = 0, size = 0;
     for (int64_t i = 0; i < N * d; i++) expected += Dbar[i] * dD[i], size += fabs(Dbar[i] * dD[i]);
     for (int64_t i = 0; i < B * (T - 1) * dd; i++) expected += Ebar[i] * dE[i], size += fabs(Ebar[i] * dE[i]);
-    for (int64_t i = 0; i < nrhs * N; i++) expected += hbar[i] * dh[i] + ebar[i] * de[i], size += fabs(hbar[i] * dh[i]) + fabs(ebar[i] * de[i]);
+    for (int64_t i = 0; i < nrhs * N; i++)
+        expected += hbar[i] * dh[i] + ebar[i] * de[i], size += fabs(hbar[i] * dh[i]) + fabs(ebar[i] * de[i]);
     for (int64_t t = 0; t < B * T; t++)
         for (int64_t i = 0; i < d; i++)
             for (int64_t j = 0; j < i; j++)
-                CHECK(fabs(Dbar[t * dd + i * d + j] - Dbar[t * dd + j * d + i]) <= 1e-12 * (1 + fabs(Dbar[t * dd + i * d + j])), "Dbar is not symmetric");
+                CHECK(fabs(Dbar[t * dd + i * d + j] - Dbar[t * dd + j * d + i]) <= 1e-12 * (1 + fabs(Dbar[t * dd + i * d + j])),
+                      "Dbar is not symmetric");
     const double step = 2e-4, at[4] = {-2, -1, 1, 2}, coefficient[4] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
     double slope = 0;
     for (int k = 0; k < 4; k++) {
@@ -321,11 +328,12 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
         for (int64_t i = 0; i < nrhs * N; i++) h1[i] = h[i] + at[k] * step * dh[i], e1[i] = eps[i] + at[k] * step * de[i];
         slope += coefficient[k] * functional(&b, parts, nrhs, &w, h1, e1, NULL, NULL, NULL, NULL) / step;
     }
-    CHECK(fabs(slope - expected) <= 1e-9 * (1 + size), "parts %d, trials %d, T %d, d %d: adjoint %.12g, differences %.12g (size %g)", parts, (int)B,
-          (int)T, (int)d, expected, slope, size);
+    CHECK(fabs(slope - expected) <= 1e-9 * (1 + size), "parts %d, trials %d, T %d, d %d: adjoint %.12g, differences %.12g (size %g)", parts,
+          (int)B, (int)T, (int)d, expected, slope, size);
     batch_free(&b);
     free(w.ld), free(w.x), free(w.z), free(w.S), free(w.O), free(w.L), free(w.M);
-    free(dD), free(dE), free(h), free(eps), free(dh), free(de), free(Dbar), free(Ebar), free(hbar), free(ebar), free(D0), free(E0), free(h1), free(e1);
+    free(dD), free(dE), free(h), free(eps), free(dh), free(de), free(Dbar), free(Ebar), free(hbar), free(ebar), free(D0), free(E0),
+        free(h1), free(e1);
 }
 
 TEST(blocktri, adjoints_by_differences) {
@@ -343,7 +351,8 @@ TEST(blocktri, adjoints_by_differences) {
     adjoint_check(5, 7, 4, 1, ALL, 2);
 }
 
-/* What is linear must be so exactly: <xbar, J^{-1} v> = <hbar, v>, and the map from J to the blocks of its inverse has a symmetric derivative. */
+/* What is linear must be so exactly: <xbar, J^{-1} v> = <hbar, v>, and the map from J to the blocks of its inverse has a symmetric
+ * derivative. */
 TEST(blocktri, adjoints_by_products) {
     for (int64_t B = 1; B <= 9; B += 4)
         for (int64_t d = 1; d <= 7; d += 3) {
@@ -351,9 +360,11 @@ TEST(blocktri, adjoints_by_products) {
             batch b;
             batch_make(&b, VDI_F64, B, T, d, 0, 1.0, NULL);
             seed_t s = (seed_t)(77 + d + B);
-            double *v = noise(&s, N), *xbar = noise(&s, N), *x = noise(&s, N), *hbar = (double *)make(N, 8), *S = noise(&s, N * d), *O = noise(&s, N * d);
+            double *v = noise(&s, N), *xbar = noise(&s, N), *x = noise(&s, N), *hbar = (double *)make(N, 8), *S = noise(&s, N * d),
+                   *O = noise(&s, N * d);
             double *X = noise(&s, N * d), *Xo = noise(&s, N * d), *Y = noise(&s, N * d), *Yo = noise(&s, N * d);
-            double *XD = (double *)make(N * d, 8), *XE = (double *)make(N * d, 8), *YD = (double *)make(N * d, 8), *YE = (double *)make(N * d, 8);
+            double *XD = (double *)make(N * d, 8), *XE = (double *)make(N * d, 8), *YD = (double *)make(N * d, 8),
+                   *YE = (double *)make(N * d, 8);
             void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
             double left = 0, right = 0, size = 0;
             vdi_error err;
@@ -373,10 +384,12 @@ TEST(blocktri, adjoints_by_products) {
             vdi_blocktri_marginals_adjoint(&b.bt, S, O, Y, Yo, work, YD, YE);
             left = right = size = 0; /* E and O count twice in the inner product of matrices; Xo is half of what stands in each place */
             for (int64_t i = 0; i < B * T * dd; i++) left += XD[i] * Y[i], right += YD[i] * X[i], size += fabs(XD[i] * Y[i]);
-            for (int64_t i = 0; i < B * (T - 1) * dd; i++) left += XE[i] * Yo[i] / 2, right += YE[i] * Xo[i] / 2, size += fabs(XE[i] * Yo[i]);
+            for (int64_t i = 0; i < B * (T - 1) * dd; i++)
+                left += XE[i] * Yo[i] / 2, right += YE[i] * Xo[i] / 2, size += fabs(XE[i] * Yo[i]);
             CHECK(fabs(left - right) <= 1e-12 * size, "marginals: %.17g and %.17g", left, right);
             batch_free(&b);
-            free(v), free(xbar), free(x), free(hbar), free(S), free(O), free(X), free(Xo), free(Y), free(Yo), free(XD), free(XE), free(YD), free(YE);
+            free(v), free(xbar), free(x), free(hbar), free(S), free(O), free(X), free(Xo), free(Y), free(Yo), free(XD), free(XE), free(YD),
+                free(YE);
             free(work);
         }
 }
@@ -427,8 +440,14 @@ TEST(blocktri, same_bits) {
             }
             CHECK_OK(vdi_blocktri_init(&many.bt, &many.desc, many.mem, vdi_blocktri_memsize(&many.desc), &err), err);
             double *r = everything(&many, &n);
-            const int64_t N = B * 9 * d, widths[8] = {1, 9 * d, 9 * d, D, E, D, E, D}, starts[8] = {0, B, B + N, B + 2 * N, B + 2 * N + N * d, B + 2 * N + 2 * N * d,
-                                                                                              B + 2 * N + 3 * N * d, B + 2 * N + 4 * N * d};
+            const int64_t N = B * 9 * d, widths[8] = {1, 9 * d, 9 * d, D, E, D, E, D}, starts[8] = {0,
+                                                                                                    B,
+                                                                                                    B + N,
+                                                                                                    B + 2 * N,
+                                                                                                    B + 2 * N + N * d,
+                                                                                                    B + 2 * N + 2 * N * d,
+                                                                                                    B + 2 * N + 3 * N * d,
+                                                                                                    B + 2 * N + 4 * N * d};
             for (int k = 0; k < 8; k++)
                 for (int64_t i = 0; i < B; i++)
                     CHECK(memcmp(a + starts[k] + i * widths[k], r + starts[k] + (B - 1 - i) * widths[k], (size_t)widths[k] * 8) == 0,
@@ -477,7 +496,8 @@ TEST(blocktri, not_positive_definite) {
                 *bad = kind == 0 ? -100 : kind == 1 ? (double)NAN : kind == 2 ? HUGE_VAL : 0;
                 memset(&err, 0, sizeof err);
                 CHECK_FAILS(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
-                snprintf(expected, sizeof expected, "trial %d, block %d (of 0..%d): pivot %d is ", (int)trial, (int)block, (int)T - 1, (int)pivot);
+                snprintf(expected, sizeof expected, "trial %d, block %d (of 0..%d): pivot %d is ", (int)trial, (int)block, (int)T - 1,
+                         (int)pivot);
                 CHECK(strncmp(err.message, expected, strlen(expected)) == 0, "said '%s', not '%s...'", err.message, expected);
                 CHECK(err.status == VDI_ERR_NOT_POSITIVE_DEFINITE && !strcmp(err.where, "vdi_blocktri_factor"), "where is '%s'", err.where);
                 vdi_blocktri_solve(&b.bt, 1, b.h, y);
@@ -569,7 +589,8 @@ TEST(blocktri, references) {
             static const char *const inputs[] = {"D", "E", "h", "eps"};
             const int64_t sizes[] = {D, E, n, n};
             double *in[4], *x = (double *)make(B * n, 8), *z = (double *)make(B * n, 8), ld[9];
-            double *S = (double *)make(B * D, 8), *O = (double *)make(B * D, 8), *L = (double *)make(B * D, 8), *M = (double *)make(B * D, 8);
+            double *S = (double *)make(B * D, 8), *O = (double *)make(B * D, 8), *L = (double *)make(B * D, 8),
+                   *M = (double *)make(B * D, 8);
             vdi_blocktri_desc desc = VDI__ZERO;
             vdi_blocktri bt;
             vdi_error err;

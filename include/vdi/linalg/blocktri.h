@@ -31,8 +31,8 @@
 #include "../kernel/table.h"
 
 /* A request to the block algebra: out = C - A B (m,n), or T^{-1} (C - A B) with a unit lower triangle T; k is the inner dimension. All
-   pointers are to elements, all strides in elements; with lanes an element is a vector over the trials of a group, and with rows
-   the columns of C, B and out are one apart. */
+   strides are in reals; with lanes an element is a vector over the trials of a group, and with rows the columns of C, B, out and
+   scaled are one apart. */
 typedef struct vdi__bt_op {
     bool rows;
     int64_t m, n, k;
@@ -42,9 +42,9 @@ typedef struct vdi__bt_op {
     int64_t ar, ak, br, bc;
     const void *tri; /* T(i,k) at tri + i * tr + k * tk, k < i; or NULL */
     int64_t tr, tk;
-    const void *post; /* with g: out is scaled row by row, inside the substitution, and g receives the rows before that */
-    void *g, *out;
-    int64_t qr, gr, gc, outr, outc;
+    void *out, *scaled; /* scaled: NULL, or receives out with each row times `post` */
+    const void *post;
+    int64_t outr, outc, scaledr, scaledc, qr;
 } vdi__bt_op;
 
 /* Factorise blocks t0..t1 of T. L and N: blocks of U' and N' (see the implementation); g: scratch of two blocks, kept from call to call. */
@@ -75,19 +75,20 @@ typedef enum vdi__bt_kind {
 } vdi__bt_kind;
 
 /* kernels, one per path: X(name, result, (arguments)) */
-#define VDI__LINALG_KERNELS_BLOCKTRI(X) \
-    X(blocktri_op, void, (const vdi__bt_op *o)) \
-    X(blocktri_factor, bool, (const vdi__bt_factor *f)) \
-    X(blocktri_sweep, void, (const vdi__bt_sweep *s)) \
-    X(blocktri_logs, void, (const void *L, int64_t d, int64_t T, double *sums)) \
-    X(blocktri_pack, void, (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst)) \
-    X(blocktri_unpack, void, (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used, double scale)) \
-    X(blocktri_turn, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst)) \
-    X(blocktri_add, void, (int64_t n, double scale, const void *src, void *dst)) \
-    X(blocktri_matvec, void, (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y)) \
-    X(blocktri_map, void, \
-      (vdi__bt_kind kind, bool rows, int64_t d, const void *x, int64_t xr, int64_t xc, const void *y, int64_t yr, int64_t yc, double scale, \
-       void *out))
+#define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                                                                    \
+    X(blocktri_op, void, (const vdi__bt_op *o))                                                                                            \
+    X(blocktri_factor, bool, (const vdi__bt_factor *f))                                                                                    \
+    X(blocktri_sweep, void, (const vdi__bt_sweep *s))                                                                                      \
+    X(blocktri_marginals, bool, (int64_t d, int64_t T, const void *L, const void *N, void *S, void *O))                                    \
+    X(blocktri_logs, void, (const void *L, int64_t d, int64_t T, double *sums))                                                            \
+    X(blocktri_pack, void, (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst))                                  \
+    X(blocktri_unpack, void, (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used, double scale))    \
+    X(blocktri_turn, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst))                                             \
+    X(blocktri_add, void, (int64_t n, double scale, const void *src, void *dst))                                                           \
+    X(blocktri_matvec, void, (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))                                 \
+    X(blocktri_map, void,                                                                                                                  \
+      (vdi__bt_kind kind, bool rows, int64_t d, const void *x, int64_t xr, int64_t xc, const void *y, int64_t yr, int64_t yc,              \
+       double scale, void *out))
 
 /** Shape of a batch of block-tridiagonal systems. */
 typedef struct vdi_blocktri_desc {
@@ -104,9 +105,9 @@ typedef struct vdi_blocktri {
     vdi_dtype dtype;
     int32_t method; /* how it runs */
     int64_t trials, T, d, groups;
-    int64_t *lengths; /* (B) in the block, or NULL if all are T */
-    void *factor;     /* in the method's own layout */
-    void *work;       /* scratch, per worker */
+    int64_t *lengths;     /* (B) in the block, or NULL if all are T */
+    void *factor;         /* in the method's own layout */
+    void *work;           /* scratch, per worker */
     unsigned char *flags; /* (groups) 1 where the factor failed */
     size_t worker_size, adjoint_size;
     vdi_pool *pool;
@@ -145,14 +146,15 @@ VDI_API size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc);
 /** F through log det: ldbar (B). Adds to Dbar (B,T,d,d), Ebar (B,T-1,d,d). */
 VDI_API void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ldbar, void *work, void *Dbar, void *Ebar);
 /** F through x = J^{-1} h: xbar (nrhs,B,T,d). Adds to hbar (nrhs,B,T,d), Dbar, Ebar; each may be NULL. */
-VDI_API void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x, const void *xbar, void *work, void *hbar, void *Dbar,
-                                        void *Ebar);
+VDI_API void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x, const void *xbar, void *work, void *hbar,
+                                        void *Dbar, void *Ebar);
 /** F through z = L^{-T} eps: zbar (nrhs,B,T,d). Adds to epsbar, Dbar, Ebar; each may be NULL. */
-VDI_API void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z, const void *zbar, void *work, void *epsbar, void *Dbar,
-                                         void *Ebar);
-/** F through S and O: Sbar (B,T,d,d) (any, its symmetric part counts), Obar (B,T-1,d,d) or NULL; S, O as vdi_blocktri_marginals gave them. */
-VDI_API void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O, const void *Sbar, const void *Obar, void *work,
-                                            void *Dbar, void *Ebar);
+VDI_API void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z, const void *zbar, void *work, void *epsbar,
+                                         void *Dbar, void *Ebar);
+/** F through S and O: Sbar (B,T,d,d) (any, its symmetric part counts), Obar (B,T-1,d,d) or NULL; S, O as vdi_blocktri_marginals gave them.
+ */
+VDI_API void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O, const void *Sbar, const void *Obar,
+                                            void *work, void *Dbar, void *Ebar);
 /** F through L and M themselves (for functions of the factor that are not listed above). Adds to Dbar, Ebar. */
 VDI_API void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lbar, const void *Mbar, void *work, void *Dbar, void *Ebar);
 
@@ -178,6 +180,7 @@ typedef struct vdi__bt {
     bool rows;
     int64_t d, dd, T;          /* T: the longest length of the group */
     int64_t first, used;       /* trials first .. first + used */
+    int64_t lanes;             /* reals in an element: trials side by side, or 1 */
     int64_t r, c;              /* strides of U' and N' */
     size_t real, unit;         /* bytes of a real; of an element */
     int64_t length[16];        /* per lane, 0 where there is no trial */
@@ -193,15 +196,18 @@ typedef struct vdi__bt_view {
 
 VDI__FN int64_t vdi__bt_lanes(vdi_dtype dtype) { return dtype == VDI_F64 ? 8 : 16; }
 
-/* One trial alone, or blocks so large that lanes would leave the first-level cache, go row by row. */
+/* Row by row where lanes would run nearly empty, or where blocks are so large that lanes gain nothing and leave the cache (measured;
+   docs/blocktri.md). Only the description decides, so that the bits depend on nothing else. */
 VDI__FN bool vdi__bt_by_rows(vdi_dtype dtype, int64_t trials, int64_t d) {
-    if (d > 16) return true;
-    return trials == 1 || (d > 4 && trials < vdi__bt_lanes(dtype) / 4);
+    const int64_t lanes = vdi__bt_lanes(dtype);
+    if (d <= 4) return trials <= lanes / 4;
+    if (d <= 16) return trials < lanes / 2;
+    return d > 24 || trials < lanes;
 }
 
 typedef struct vdi__bt_sizes {
     size_t factor, worker, worker_stride, lengths, flags, total; /* bytes */
-    size_t adjoint;                                               /* per worker */
+    size_t adjoint;                                              /* per worker */
     int64_t groups;
     bool rows;
 } vdi__bt_sizes;
@@ -245,8 +251,9 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
     if (!vdi_dtype_is_real(desc->dtype))
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64", vdi_dtype_name(desc->dtype));
     if (!vdi__bt_measure(desc, &s))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "trials %lld, T %lld, d %lld: each must be at least 1, and all must fit into memory",
-                             (long long)desc->trials, (long long)desc->T, (long long)desc->d);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "trials %lld, T %lld, d %lld: each must be at least 1, and all must fit into memory", (long long)desc->trials,
+                             (long long)desc->T, (long long)desc->d);
     for (int64_t b = 0; desc->lengths && b < desc->trials; b++)
         if (desc->lengths[b] < 0 || desc->lengths[b] > desc->T)
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0 to T = %lld", (long long)b,
@@ -276,7 +283,8 @@ VDI__FN void vdi__bt_open(vdi__bt *g, const vdi_blocktri *bt, int64_t group, int
     g->k = vdi__linalg_of(bt->dtype);
     g->rows = bt->method != 0;
 #if VDI__HAVE_AVX512 && VDI__HAVE_AVX2
-    /* Rows that fill half a vector are better off in narrower ones: the same bits, and whole stores, which the next load need not wait for. */
+    /* Rows that fill half a vector are better off in narrower ones: the same bits, and whole stores, which the next load need not wait for.
+     */
     if (g->rows && (size_t)bt->d * vdi_dtype_size(bt->dtype) <= 32 && vdi_simd_active() == VDI_SIMD_AVX512)
         g->k = vdi__linalg_tables[VDI_SIMD_AVX2][bt->dtype == VDI_F64];
 #endif
@@ -284,6 +292,7 @@ VDI__FN void vdi__bt_open(vdi__bt *g, const vdi_blocktri *bt, int64_t group, int
     g->d = bt->d, g->dd = bt->d * bt->d;
     g->r = g->rows ? bt->d : 1, g->c = g->rows ? 1 : bt->d;
     g->real = vdi_dtype_size(bt->dtype), g->unit = g->real * (size_t)lanes;
+    g->lanes = lanes;
     g->first = group * lanes, g->used = VDI__MIN(lanes, bt->trials - g->first);
     for (int64_t i = 0; i < g->used; i++) {
         g->length[i] = bt->lengths ? bt->lengths[g->first + i] : bt->T;
@@ -312,7 +321,8 @@ VDI__FN vdi__bt_view vdi__bt_stored(const vdi__bt *g, char *base, int64_t t) {
     return v;
 }
 
-/* Items t0 .. t0+count of `n` reals each, of an array with T - less items per trial: what is behind a trial's length (less `less`) counts as 0. */
+/* Items t0 .. t0+count of `n` reals each, of an array with T - less items per trial: what is behind a trial's length (less `less`) counts
+ * as 0. */
 VDI__FN void vdi__bt_fetch(const vdi__bt *g, const void *src, int64_t rhs, int less, int64_t n, int64_t t0, int64_t count, char *dst) {
     const int64_t items = g->bt->T - less;
     int64_t have[16] = {0};
@@ -327,7 +337,8 @@ VDI__FN void vdi__bt_fetch(const vdi__bt *g, const void *src, int64_t rhs, int l
 }
 
 /* The way back. scale 0: store, and 0 behind a trial's length; else add scale times. */
-VDI__FN void vdi__bt_give(const vdi__bt *g, const char *src, double scale, void *dst, int64_t rhs, int less, int64_t n, int64_t t0, int64_t count) {
+VDI__FN void vdi__bt_give(const vdi__bt *g, const char *src, double scale, void *dst, int64_t rhs, int less, int64_t n, int64_t t0,
+                          int64_t count) {
     const int64_t items = g->bt->T - less;
     int64_t have[16] = {0};
     if (count <= 0) return;
@@ -343,28 +354,37 @@ VDI__FN void vdi__bt_give(const vdi__bt *g, const char *src, double scale, void 
     }
 }
 
+/* Zeros in all items from t0 on. */
+VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int64_t t0) {
+    const int64_t items = g->bt->T - less;
+    for (int64_t i = 0; i < g->used && t0 < items; i++)
+        memset((char *)dst + (size_t)(((g->first + i) * items + t0) * n) * g->real, 0, (size_t)((items - t0) * n) * g->real);
+}
+
 /* ---- block algebra --------------------------------------------------------------------------------------------------------------- */
 
 /* out = C - A B, plain; C.p may be NULL for 0. With rows, the columns of C and B must be 1 apart. */
 VDI__FN void vdi__bt_mul(const vdi__bt *g, vdi__bt_view C, vdi__bt_view A, vdi__bt_view B, char *out) {
+    const int64_t u = g->lanes;
     vdi__bt_op o = VDI__ZERO;
     o.rows = g->rows;
     o.m = o.n = o.k = g->d;
-    o.c = C.p, o.cr = C.r, o.cc = C.c;
-    o.a = A.p, o.ar = A.r, o.ak = A.c;
-    o.b = B.p, o.br = B.r, o.bc = B.c;
-    o.out = out, o.outr = g->d, o.outc = 1;
+    o.c = C.p, o.cr = C.r * u, o.cc = C.c * u;
+    o.a = A.p, o.ar = A.r * u, o.ak = A.c * u;
+    o.b = B.p, o.br = B.r * u, o.bc = B.c * u;
+    o.out = out, o.outr = g->d * u, o.outc = u;
     g->k->blocktri_op(&o);
 }
 
 /* out = U_t^{-1} C */
 VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, vdi__bt_view C, char *out) {
+    const int64_t u = g->lanes;
     vdi__bt_op o = VDI__ZERO;
     o.rows = g->rows;
     o.m = o.n = g->d;
-    o.c = C.p, o.cr = C.r, o.cc = C.c;
-    o.tri = vdi__bt_block(g, g->L, t), o.tr = g->c, o.tk = g->r;
-    o.out = out, o.outr = g->d, o.outc = 1;
+    o.c = C.p, o.cr = C.r * u, o.cc = C.c * u;
+    o.tri = vdi__bt_block(g, g->L, t), o.tr = g->c * u, o.tk = g->r * u;
+    o.out = out, o.outr = g->d * u, o.outc = u;
     g->k->blocktri_op(&o);
 }
 
@@ -372,18 +392,19 @@ VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, vdi__bt_view C, ch
 VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, vdi__bt_view C, vdi__bt_view A, vdi__bt_view B, char *out) {
     const int64_t last = g->d - 1;
     char *L = vdi__bt_block(g, g->L, t);
+    const int64_t u = g->lanes;
     vdi__bt_op o = VDI__ZERO;
     o.rows = g->rows;
     o.m = o.n = g->d;
-    o.c = C.p + (size_t)(last * C.r) * g->unit, o.cr = -C.r, o.cc = C.c;
-    if (scaled) o.pre = L + (size_t)(g->dd - 1) * g->unit, o.pr = -(g->d + 1);
+    o.c = C.p + (size_t)(last * C.r) * g->unit, o.cr = -C.r * u, o.cc = C.c * u;
+    if (scaled) o.pre = L + (size_t)(g->dd - 1) * g->unit, o.pr = -(g->d + 1) * u;
     if (A.p) {
         o.k = g->d;
-        o.a = A.p + (size_t)(last * A.r) * g->unit, o.ar = -A.r, o.ak = A.c;
-        o.b = B.p, o.br = B.r, o.bc = B.c;
+        o.a = A.p + (size_t)(last * A.r) * g->unit, o.ar = -A.r * u, o.ak = A.c * u;
+        o.b = B.p, o.br = B.r * u, o.bc = B.c * u;
     }
-    o.tri = L + (size_t)(g->dd - 1) * g->unit, o.tr = -g->r, o.tk = -g->c;
-    o.out = out + (size_t)(last * g->d) * g->unit, o.outr = -g->d, o.outc = 1;
+    o.tri = L + (size_t)(g->dd - 1) * g->unit, o.tr = -g->r * u, o.tk = -g->c * u;
+    o.out = out + (size_t)(last * g->d) * g->unit, o.outr = -g->d * u, o.outc = u;
     g->k->blocktri_op(&o);
 }
 
@@ -455,7 +476,7 @@ VDI__FN void vdi__bt_run(vdi__bt_job *job, void *work) {
 
 VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t d = g->d, dd = g->dd, T = g->T;
-    const int64_t chunk = VDI__MAX((int64_t)1, (g->rows ? 1024 : 64) / dd); /* stays in the first-level cache between packing and use */
+    const int64_t chunk = VDI__MAX((int64_t)1, (g->rows ? 1024 : 128) / dd); /* stays in the first-level cache between packing and use */
     bool good = true;
     vdi__bt_factor f = VDI__ZERO;
     (void)work;
@@ -503,8 +524,9 @@ VDI__DEF vdi_status vdi_blocktri_factor(vdi_blocktri *bt, const void *D, const v
                 for (int64_t j = 0; j < g.d; j++) {
                     double r = vdi_dtype_load(bt->dtype, g.L, (t * g.dd + j * (g.d + 1)) * lanes + w);
                     if (r > 0 && r < HUGE_VAL) continue;
-                    return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, where, "trial %lld, block %lld (of 0..%lld): pivot %lld is %g, %s",
-                                         (long long)(g.first + w), (long long)t, (long long)(g.length[w] - 1), (long long)j, 1 / r,
+                    return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, where,
+                                         "trial %lld, block %lld (of 0..%lld): pivot %lld is %g, %s", (long long)(g.first + w),
+                                         (long long)t, (long long)(g.length[w] - 1), (long long)j, 1 / r,
                                          r == r && 1 / r < HUGE_VAL ? "not positive" : "not finite");
                 }
     }
@@ -512,7 +534,8 @@ VDI__DEF vdi_status vdi_blocktri_factor(vdi_blocktri *bt, const void *D, const v
     return VDI_OK;
 }
 
-/* ---- what a factor is for -------------------------------------------------------------------------------------------------------------- */
+/* ---- what a factor is for --------------------------------------------------------------------------------------------------------------
+ */
 
 /* Without a factor the answer is NaN, not yesterday's numbers. Returns whether there is one. */
 VDI__FN bool vdi__bt_ready(const vdi_blocktri *bt, void *out, int64_t count) {
@@ -647,15 +670,16 @@ VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double sc
             vdi__bt_give(g, lane ? out : s, scale_s, S, 0, 0, g->dd, t, 1);
         }
     }
-    if (S && scale_s == 0) vdi__bt_give(g, s, 0, S, 0, 0, g->dd, g->T, g->bt->T - g->T);
-    if (O && scale_o == 0) {
-        const int64_t from = VDI__MAX((int64_t)0, g->T - 1);
-        vdi__bt_give(g, s, 0, O, 0, 1, g->dd, from, g->bt->T - 1 - from);
-    }
+    if (S && scale_s == 0) vdi__bt_blank(g, S, 0, g->dd, g->T);
+    if (O && scale_o == 0) vdi__bt_blank(g, O, 1, g->dd, VDI__MAX((int64_t)0, g->T - 1));
 }
 
 VDI__FN void vdi__bt_marginals_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
+    const size_t blocks = (size_t)(g->first * g->dd) * g->real;
+    char *S = job->out[0] ? (char *)job->out[0] + blocks * (size_t)g->bt->T : NULL;
+    char *O = job->out[1] ? (char *)job->out[1] + blocks * (size_t)(g->bt->T - 1) : NULL;
     (void)work;
+    if (g->rows && S && g->T == g->bt->T && g->k->blocktri_marginals(g->d, g->T, g->L, g->N, S, O)) return;
     vdi__bt_marginals_run(g, NULL, 0, 0, job->out[0], job->out[1]);
 }
 
@@ -689,9 +713,8 @@ VDI__FN void vdi__bt_get_group(const vdi__bt *g, const vdi__bt_job *job, char *w
             vdi__bt_give(g, y, 0, job->out[1], 0, 1, g->dd, t, 1);
         }
     }
-    const int64_t from = VDI__MAX((int64_t)0, g->T - 1);
-    if (job->out[0]) vdi__bt_give(g, x, 0, job->out[0], 0, 0, g->dd, g->T, g->bt->T - g->T);
-    if (job->out[1]) vdi__bt_give(g, x, 0, job->out[1], 0, 1, g->dd, from, g->bt->T - 1 - from);
+    if (job->out[0]) vdi__bt_blank(g, job->out[0], 0, g->dd, g->T);
+    if (job->out[1]) vdi__bt_blank(g, job->out[1], 1, g->dd, VDI__MAX((int64_t)0, g->T - 1));
 }
 
 VDI__DEF void vdi_blocktri_get_factor(const vdi_blocktri *bt, void *L, void *M) {
@@ -757,13 +780,13 @@ VDI__DEF void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ld
 /* acc_D(t) -= sum_k a_k(t) b_k(t)', acc_E(t) -= sum_k a_k(t+1) b_k(t)' with the vectors a_1 = a, a_2 = b if `both`: k = 1, 2. With
    `turn` acc_E takes b_k(t) a_k(t+1)' instead. */
 VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, char *accD, char *accE) {
-    const int64_t apart = (b - a) / (int64_t)g->unit;
+    const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
     vdi__bt_op o = VDI__ZERO;
     o.rows = g->rows;
     o.m = o.n = g->d;
     o.k = both ? 2 : 1;
-    o.cr = o.outr = g->d, o.cc = o.outc = 1;
-    o.ar = 1, o.ak = apart, o.br = -apart, o.bc = 1;
+    o.cr = o.outr = g->d * u, o.cc = o.outc = u;
+    o.ar = u, o.ak = apart, o.br = -apart, o.bc = u;
     for (int64_t t = 0; t < g->T; t++) {
         const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
         o.a = a + at, o.b = b + at;
@@ -794,8 +817,8 @@ VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *jo
     if (job->out[2]) vdi__bt_give(g, accE, 1, job->out[2], 0, 1, g->dd, 0, g->T - 1);
 }
 
-VDI__DEF void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x, const void *xbar, void *work, void *hbar, void *Dbar,
-                                         void *Ebar) {
+VDI__DEF void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x, const void *xbar, void *work, void *hbar,
+                                         void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
     if (!bt->factored) return;
     job.bt = bt;
@@ -853,8 +876,8 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
     if (matrices) vdi__bt_factor_adjoint_run(g, lbar, mbar, job->out[1], job->out[2]);
 }
 
-VDI__DEF void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z, const void *zbar, void *work, void *epsbar, void *Dbar,
-                                          void *Ebar) {
+VDI__DEF void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z, const void *zbar, void *work, void *epsbar,
+                                          void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
     if (!bt->factored) return;
     job.bt = bt;
@@ -902,9 +925,9 @@ VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job
     const vdi__bt_view none = VDI__ZERO;
     const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
     char *dP = work, *dG = work + blocks;
-    char *gt = vdi__bt_scratch(g, 0), *in = vdi__bt_scratch(g, 1), *dE = vdi__bt_scratch(g, 2), *y = vdi__bt_scratch(g, 3), *z = vdi__bt_scratch(g, 4),
-         *x = vdi__bt_scratch(g, 5), *s = vdi__bt_scratch(g, 6), *o = vdi__bt_scratch(g, 7), *dO = vdi__bt_scratch(g, 8), *dS = vdi__bt_scratch(g, 9),
-         *turn1 = vdi__bt_scratch(g, 10), *turn2 = vdi__bt_scratch(g, 11);
+    char *gt = vdi__bt_scratch(g, 0), *in = vdi__bt_scratch(g, 1), *dE = vdi__bt_scratch(g, 2), *y = vdi__bt_scratch(g, 3),
+         *z = vdi__bt_scratch(g, 4), *x = vdi__bt_scratch(g, 5), *s = vdi__bt_scratch(g, 6), *o = vdi__bt_scratch(g, 7),
+         *dO = vdi__bt_scratch(g, 8), *dS = vdi__bt_scratch(g, 9), *turn1 = vdi__bt_scratch(g, 10), *turn2 = vdi__bt_scratch(g, 11);
     for (int64_t t = 0; t < g->T; t++) {
         char *here = vdi__bt_block(g, dP, t);
         vdi__bt_fetch(g, job->in[2], 0, 0, g->dd, t, 1, in);
@@ -948,8 +971,8 @@ VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job
     }
 }
 
-VDI__DEF void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O, const void *Sbar, const void *Obar, void *work,
-                                             void *Dbar, void *Ebar) {
+VDI__DEF void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O, const void *Sbar, const void *Obar,
+                                             void *work, void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
     if (!bt->factored) return;
     job.bt = bt;
