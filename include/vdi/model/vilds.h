@@ -103,7 +103,7 @@ typedef struct vdi_vilds_desc {
     double first_scale;               /**< on the initial first layer of the decoder; default 1 */
     bool encoder_linear;              /**< encoder without hidden layers */
     int32_t encoder_layers;           /**< 0: two of 60, tanh */
-    int64_t encoder_hidden[VDI_VILDS_LAYERS];
+    int64_t encoder_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
     bool has_reach;                    /**< take `reach` as it stands */
     int64_t reach;                     /**< bins that the encoder sees on either side; default 2 */
     bool free_start;                   /**< Q0 and x0 are trained; else N(0, I) */
@@ -111,10 +111,10 @@ typedef struct vdi_vilds_desc {
     vdi_log_joint_fn log_joint;        /**< your own log p(y, z), or NULL for the ready parts */
     void *user;                        /**< handed to it */
     const vdi_param_desc *user_params; /**< its parameters; copied */
-    int64_t user_param_count;
+    int64_t user_param_count;          /**< how many */
     int64_t max_count; /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
     vdi_dtype dtype;   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
-    vdi_vilds_train train;
+    vdi_vilds_train train; /**< how it learns */
     vdi_pool *pool;          /**< for the algebra over time; NULL: the caller's thread */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
@@ -140,6 +140,7 @@ VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
 /** Make a model. Its parameters are drawn by vdi_vilds_init, which vdi_vilds_fit calls if nobody has. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vdi_vilds **out, vdi_error *err);
+/** Give everything back; NULL is ignored. */
 VDI_API void vdi_vilds_destroy(vdi_vilds *m);
 /** The description in force. */
 VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
@@ -148,6 +149,7 @@ VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
 /** Take in observations; the tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_data_desc *desc, vdi_vilds_data **out,
                                                        vdi_error *err);
+/** Give everything back; NULL is ignored. */
 VDI_API void vdi_vilds_data_destroy(vdi_vilds_data *data);
 VDI_API int64_t vdi_vilds_data_trials(const vdi_vilds_data *data);
 VDI_API int64_t vdi_vilds_data_bins(const vdi_vilds_data *data);

@@ -33,7 +33,7 @@ VDI_API vdi_var vdi_var_lds_log_prob(vdi_tape *t, const vdi_lds_vars *p, vdi_var
 
 /** A family of Gaussian posteriors: from the encoder's output to a block-tridiagonal precision. */
 typedef struct vdi_vilds_family_ops {
-    const char *name;
+    const char *name; /**< as in the metadata of a saved model */
     /** Outputs of the encoder for each bin. */
     int64_t (*outputs)(int64_t d);
     /** What the encoder's last bias starts with: `bias` (outputs) comes in as 0. */
