@@ -3,7 +3,7 @@
 #     snippets.sh FOLDER
 # Every ```c block of a .md file that has a main becomes FOLDER/<file>_<n>.c; a ```text block right after it is what it has to
 # print, FOLDER/<file>_<n>.txt. In a header, the indented lines under "Do this:" become the body of a function, without the remarks that
-# stand three or more spaces behind the code, and without lines that leave something out (...). The names that an example takes as
+# stand two or more spaces behind a semicolon (three behind other code), and without lines that leave something out (...). The names that an example takes as
 # given are in tests/header/names.h.
 set -eu
 folder=$1
@@ -33,7 +33,7 @@ for header in include/vdi/*/*.h; do
     /^ \* Do this.*:$/ { take = 1; next }
     take && /^ \*     / {
         line = substr($0, 8)
-        if (match(line, /[;{}),]   +[^ ]/)) line = substr(line, 1, RSTART)
+        if (match(line, /;  +[^ ]|[{}),]   +[^ ]/)) line = substr(line, 1, RSTART)
         if (line ~ /\.\.\./) next
         if (line ~ /^(static )?[a-z_]+ \*?[a-z_]+\([^;]*\) \{.*\}$/) outside = outside line "\n"
         else body = body "    " line "\n"
