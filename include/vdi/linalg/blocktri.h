@@ -17,13 +17,14 @@
  * Ragged trials: `lengths` (B) says how many blocks of each trial count; what lies behind them is not read, and is written as 0.
  * Everything is O(T d^3) and allocates nothing after init.
  *
- * How it runs: many trials at small d go through SIMD lanes, one trial per lane; one long trial at small d is eliminated with
- * vector columns, from both ends where that is faster; large d is blocked inside each block. The choice depends on the
- * description alone, so the bits do not depend on threads.
+ * How it runs: up to d = 24 and with enough trials one trial per SIMD lane; otherwise trial after trial along the rows of its
+ * blocks, with the elimination's chain of pivots kept in registers up to d = 8 and register tiles inside the block above. The
+ * choice depends on dtype, trials and d alone: on one SIMD path the bits of a trial do not depend on threads, on its neighbours or on its
+ * lane.
  *
  * Errors: a block that is not positive definite (or not finite) gives VDI_ERR_NOT_POSITIVE_DEFINITE naming trial and block; the
- * factor is then unusable until the next successful factor call. Threads: one object per thread, or desc.pool.
- * What it does not do: pivoting, indefinite matrices, blocks of different size.
+ * factor is then unusable until the next successful factor call: what is asked of it until then is NaN (adjoints add nothing). Threads: one
+ * object per thread, or desc.pool. What it does not do: pivoting, indefinite matrices, blocks of different size.
  */
 #ifndef VDI_LINALG_BLOCKTRI_H
 #define VDI_LINALG_BLOCKTRI_H
