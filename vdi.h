@@ -1103,13 +1103,14 @@ VDI_API const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype);
  * Ragged trials: `lengths` (B) says how many blocks of each trial count; what lies behind them is not read, and is written as 0.
  * Everything is O(T d^3) and allocates nothing after init.
  *
- * How it runs: many trials at small d go through SIMD lanes, one trial per lane; one long trial at small d is eliminated with
- * vector columns, from both ends where that is faster; large d is blocked inside each block. The choice depends on the
- * description alone, so the bits do not depend on threads.
+ * How it runs: up to d = 24 and with enough trials one trial per SIMD lane; otherwise trial after trial along the rows of its
+ * blocks, with the elimination's chain of pivots kept in registers up to d = 8 and register tiles inside the block above. The
+ * choice depends on dtype, trials and d alone: on one SIMD path the bits of a trial do not depend on threads, on its neighbours or on its
+ * lane.
  *
  * Errors: a block that is not positive definite (or not finite) gives VDI_ERR_NOT_POSITIVE_DEFINITE naming trial and block; the
- * factor is then unusable until the next successful factor call. Threads: one object per thread, or desc.pool.
- * What it does not do: pivoting, indefinite matrices, blocks of different size.
+ * factor is then unusable until the next successful factor call: what is asked of it until then is NaN (adjoints add nothing). Threads: one
+ * object per thread, or desc.pool. What it does not do: pivoting, indefinite matrices, blocks of different size.
  */
 #ifndef VDI_LINALG_BLOCKTRI_H
 #define VDI_LINALG_BLOCKTRI_H
@@ -2763,7 +2764,7 @@ typedef struct vdi_vilds_desc {
     double first_scale;               /**< on the initial first layer of the decoder; default 1 */
     bool encoder_linear;              /**< encoder without hidden layers */
     int32_t encoder_layers;           /**< 0: two of 60, tanh */
-    int64_t encoder_hidden[VDI_VILDS_LAYERS];
+    int64_t encoder_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
     bool has_reach;                    /**< take `reach` as it stands */
     int64_t reach;                     /**< bins that the encoder sees on either side; default 2 */
     bool free_start;                   /**< Q0 and x0 are trained; else N(0, I) */
@@ -2771,10 +2772,10 @@ typedef struct vdi_vilds_desc {
     vdi_log_joint_fn log_joint;        /**< your own log p(y, z), or NULL for the ready parts */
     void *user;                        /**< handed to it */
     const vdi_param_desc *user_params; /**< its parameters; copied */
-    int64_t user_param_count;
+    int64_t user_param_count;          /**< how many */
     int64_t max_count; /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
     vdi_dtype dtype;   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
-    vdi_vilds_train train;
+    vdi_vilds_train train; /**< how it learns */
     vdi_pool *pool;          /**< for the algebra over time; NULL: the caller's thread */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
@@ -2800,6 +2801,7 @@ VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
 /** Make a model. Its parameters are drawn by vdi_vilds_init, which vdi_vilds_fit calls if nobody has. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vdi_vilds **out, vdi_error *err);
+/** Give everything back; NULL is ignored. */
 VDI_API void vdi_vilds_destroy(vdi_vilds *m);
 /** The description in force. */
 VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
@@ -2808,6 +2810,7 @@ VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
 /** Take in observations; the tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_data_desc *desc, vdi_vilds_data **out,
                                                        vdi_error *err);
+/** Give everything back; NULL is ignored. */
 VDI_API void vdi_vilds_data_destroy(vdi_vilds_data *data);
 VDI_API int64_t vdi_vilds_data_trials(const vdi_vilds_data *data);
 VDI_API int64_t vdi_vilds_data_bins(const vdi_vilds_data *data);
@@ -2922,7 +2925,7 @@ VDI_API vdi_var vdi_var_lds_log_prob(vdi_tape *t, const vdi_lds_vars *p, vdi_var
 
 /** A family of Gaussian posteriors: from the encoder's output to a block-tridiagonal precision. */
 typedef struct vdi_vilds_family_ops {
-    const char *name;
+    const char *name; /**< as in the metadata of a saved model */
     /** Outputs of the encoder for each bin. */
     int64_t (*outputs)(int64_t d);
     /** What the encoder's last bias starts with: `bias` (outputs) comes in as 0. */
