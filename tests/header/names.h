@@ -43,8 +43,25 @@ extern vdi_var x;
 #endif
 #elif defined(EXAMPLE_model)
 extern vdi_lds *lds;
+#ifdef EXAMPLE_model_flds
+extern vdi_vilds *model;
+extern vdi_vilds_data *data;
+extern double *train_means;
+#else
 extern vdi_lds_data *data;
-extern double *y, *z, *work, *means, *mean, *cov, log_likelihood;
+#endif
+#ifdef EXAMPLE_model_vilds_graph
+extern vdi_tape *t;
+extern vdi_lds_vars prior;
+extern vdi_trial_info info;
+extern vdi_var q, z, none;
+#else
+extern double *z;
+#endif
+#ifdef EXAMPLE_model_vilds
+extern uint8_t *counts;
+#endif
+extern double *y, *work, *means, *mean, *cov, log_likelihood;
 #if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_posterior) || defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || defined(EXAMPLE_model_score)
 extern vdi_plds *plds;
 extern vdi_plds_data *counts;
