@@ -171,7 +171,7 @@ step_macros() {
 within() { # within BUDGET CEILING WHAT FLAGS...
     budget=$1 ceiling=$2 what=$3 best=
     shift 3
-    for try in 1 2; do
+    for _ in 1 2; do
         t=$(cpu gcc -std=c11 -O2 -I. "$@" -c tests/header/include.c -o "$dir/a.o")
         [ -s "$dir/a.o" ] || die "$what does not compile"
         best=$(awk -v a="$t" -v b="${best:-$t}" 'BEGIN { print a < b ? a : b }')
