@@ -67,6 +67,7 @@ function whole(path,   i, inc) {                       # a file that is text, no
 BEGIN {
     # The umbrella is a comment, the list of headers with the conditions under which each is seen, and the second visit.
     load("vdi.h")
+    section = 0                                        # a copy of an unset variable is not equal to 0 in every awk
     for (i = 1; text["vdi.h", i] !~ /^ \*\/$/; i++) ;
     top = i
     for (i = top + 1; i <= lines["vdi.h"]; i++) {
