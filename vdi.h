@@ -171,6 +171,30 @@
 #ifndef VDI_FLDS_IMPLEMENTATION
 #define VDI_FLDS_IMPLEMENTATION
 #endif
+#ifndef VDI_OASIS_IMPLEMENTATION
+#define VDI_OASIS_IMPLEMENTATION
+#endif
+#ifndef VDI_DEEPSPIKE_IMPLEMENTATION
+#define VDI_DEEPSPIKE_IMPLEMENTATION
+#endif
+#ifndef VDI_SACD_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
+#endif
+#endif
+#if defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_ENV_IMPLEMENTATION)
+#define VDI_ENV_IMPLEMENTATION
+#endif
+#if defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_REPLAY_IMPLEMENTATION)
+#define VDI_REPLAY_IMPLEMENTATION
+#endif
+#if defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_GRAD_IMPLEMENTATION)
+#define VDI_GRAD_IMPLEMENTATION
+#endif
+#if defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_CALCIUM_IMPLEMENTATION)
+#define VDI_CALCIUM_IMPLEMENTATION
+#endif
+#if defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_GRAD_IMPLEMENTATION)
+#define VDI_GRAD_IMPLEMENTATION
 #endif
 #if defined(VDI_FLDS_IMPLEMENTATION) && !defined(VDI_VILDS_IMPLEMENTATION)
 #define VDI_VILDS_IMPLEMENTATION
@@ -184,13 +208,17 @@
 #if defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_LDS_IMPLEMENTATION)
 #define VDI_LDS_IMPLEMENTATION
 #endif
-#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION) || defined(VDI_SCORE_IMPLEMENTATION)) && !defined(VDI_LINALG_IMPLEMENTATION)
+#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION) || defined(VDI_SCORE_IMPLEMENTATION) || \
+     defined(VDI_OASIS_IMPLEMENTATION)) && \
+    !defined(VDI_LINALG_IMPLEMENTATION)
 #define VDI_LINALG_IMPLEMENTATION
 #endif
 #if defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_KERNEL_IMPLEMENTATION)
 #define VDI_KERNEL_IMPLEMENTATION
 #endif
-#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION)) && !defined(VDI_CORE_IMPLEMENTATION)
+#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) || defined(VDI_ENV_IMPLEMENTATION) || \
+     defined(VDI_REPLAY_IMPLEMENTATION)) && \
+    !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
@@ -3018,6 +3046,130 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
                                                 vdi_flds_scores *out, vdi_error *err);
 
 #endif /* VDI_MODEL_FLDS_H */
+
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_CALCIUM_IMPLEMENTATION)
+
+/* ======== model/calcium.h ======== */
+/* model/calcium.h - from spikes to fluorescence: generative models of calcium imaging, on the tape and simulable
+ */
+#ifndef VDI_MODEL_CALCIUM_H
+#define VDI_MODEL_CALCIUM_H
+#endif /* VDI_MODEL_CALCIUM_H */
+
+
+/* ======== model/calcium_simulate.h ======== */
+/* model/calcium_simulate.h - populations of simulated cells over wide ranges of indicator, noise and firing
+ */
+#ifndef VDI_MODEL_CALCIUM_SIMULATE_H
+#define VDI_MODEL_CALCIUM_SIMULATE_H
+#endif /* VDI_MODEL_CALCIUM_SIMULATE_H */
+
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
+
+/* ======== model/oasis.h ======== */
+/* model/oasis.h - non-negative and sparse deconvolution of calcium traces by active sets (Friedrich, Zhou, Paninski 2017)
+ */
+#ifndef VDI_MODEL_OASIS_H
+#define VDI_MODEL_OASIS_H
+#endif /* VDI_MODEL_OASIS_H */
+
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
+
+/* ======== model/deepspike.h ======== */
+/* model/deepspike.h - spikes from fluorescence by an amortised network (Speiser et al. 2017)
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_H
+#define VDI_MODEL_DEEPSPIKE_H
+#endif /* VDI_MODEL_DEEPSPIKE_H */
+
+
+/* ======== model/deepspike_train.h ======== */
+/* model/deepspike_train.h - multi-sample bounds and their gradients
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_TRAIN_H
+#define VDI_MODEL_DEEPSPIKE_TRAIN_H
+#endif /* VDI_MODEL_DEEPSPIKE_TRAIN_H */
+
+
+/* ======== model/deepspike_infer.h ======== */
+/* model/deepspike_infer.h - probabilities, samples, streaming
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_INFER_H
+#define VDI_MODEL_DEEPSPIKE_INFER_H
+#endif /* VDI_MODEL_DEEPSPIKE_INFER_H */
+
+
+/* ======== model/deepspike_pretrained.h ======== */
+/* model/deepspike_pretrained.h - the network in the box: conditioned on a trace's own statistics, any indicator, any frame rate
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_PRETRAINED_H
+#define VDI_MODEL_DEEPSPIKE_PRETRAINED_H
+#endif /* VDI_MODEL_DEEPSPIKE_PRETRAINED_H */
+
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
+
+/* ======== model/env.h ======== */
+/* model/env.h - an environment is a small struct of callbacks whose reward is a vector with names
+ */
+#ifndef VDI_MODEL_ENV_H
+#define VDI_MODEL_ENV_H
+#endif /* VDI_MODEL_ENV_H */
+
+
+/* ======== model/env_builtin.h ======== */
+/* model/env_builtin.h - pendulum, lander, navigate
+ */
+#ifndef VDI_MODEL_ENV_BUILTIN_H
+#define VDI_MODEL_ENV_BUILTIN_H
+#endif /* VDI_MODEL_ENV_BUILTIN_H */
+
+
+/* ======== model/env_wire.h ======== */
+/* model/env_wire.h - an environment at the other end of a pipe: the protocol
+ */
+#ifndef VDI_MODEL_ENV_WIRE_H
+#define VDI_MODEL_ENV_WIRE_H
+#endif /* VDI_MODEL_ENV_WIRE_H */
+
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_REPLAY_IMPLEMENTATION)
+
+/* ======== model/replay.h ======== */
+/* model/replay.h - a ring of transitions, sampled evenly
+ */
+#ifndef VDI_MODEL_REPLAY_H
+#define VDI_MODEL_REPLAY_H
+#endif /* VDI_MODEL_REPLAY_H */
+
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
+
+/* ======== model/sacd_critic.h ======== */
+/* model/sacd_critic.h - a critic whose value is split by reward component
+ */
+#ifndef VDI_MODEL_SACD_CRITIC_H
+#define VDI_MODEL_SACD_CRITIC_H
+#endif /* VDI_MODEL_SACD_CRITIC_H */
+
+
+/* ======== model/sacd.h ======== */
+/* model/sacd.h - soft actor-critic with a decomposed critic
+ */
+#ifndef VDI_MODEL_SACD_H
+#define VDI_MODEL_SACD_H
+#endif /* VDI_MODEL_SACD_H */
+
+
+/* ======== model/sacd_explain.h ======== */
+/* model/sacd_explain.h - which component drives a decision, and what if it weighed differently
+ */
+#ifndef VDI_MODEL_SACD_EXPLAIN_H
+#define VDI_MODEL_SACD_EXPLAIN_H
+#endif /* VDI_MODEL_SACD_EXPLAIN_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
@@ -17182,6 +17334,76 @@ VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const dou
     vdi_free(&m->desc.allocator, w, 2 * cells * sizeof *w);
     return status;
 }
+#endif
+
+/* ======== model/calcium.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_C)
+#define VDI_MODEL_CALCIUM_C
+#endif
+
+/* ======== model/calcium_simulate.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_SIMULATE_C)
+#define VDI_MODEL_CALCIUM_SIMULATE_C
+#endif
+
+/* ======== model/oasis.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_C)
+#define VDI_MODEL_OASIS_C
+#endif
+
+/* ======== model/deepspike.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_C)
+#define VDI_MODEL_DEEPSPIKE_C
+#endif
+
+/* ======== model/deepspike_train.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_TRAIN_C)
+#define VDI_MODEL_DEEPSPIKE_TRAIN_C
+#endif
+
+/* ======== model/deepspike_infer.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_INFER_C)
+#define VDI_MODEL_DEEPSPIKE_INFER_C
+#endif
+
+/* ======== model/deepspike_pretrained.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_PRETRAINED_C)
+#define VDI_MODEL_DEEPSPIKE_PRETRAINED_C
+#endif
+
+/* ======== model/env.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_C)
+#define VDI_MODEL_ENV_C
+#endif
+
+/* ======== model/env_builtin.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_BUILTIN_C)
+#define VDI_MODEL_ENV_BUILTIN_C
+#endif
+
+/* ======== model/env_wire.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_WIRE_C)
+#define VDI_MODEL_ENV_WIRE_C
+#endif
+
+/* ======== model/replay.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_REPLAY_IMPLEMENTATION) && !defined(VDI_MODEL_REPLAY_C)
+#define VDI_MODEL_REPLAY_C
+#endif
+
+/* ======== model/sacd_critic.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_CRITIC_C)
+#define VDI_MODEL_SACD_CRITIC_C
+#endif
+
+/* ======== model/sacd.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_C)
+#define VDI_MODEL_SACD_C
+#endif
+
+/* ======== model/sacd_explain.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EXPLAIN_C)
+#define VDI_MODEL_SACD_EXPLAIN_C
 #endif
 
 /* ======== io/stream.h, implementation ======== */

@@ -91,6 +91,32 @@
 #if !defined(VDI_STATIC) || defined(VDI_FLDS_IMPLEMENTATION)
 #include "model/flds.h"
 #endif
+#if !defined(VDI_STATIC) || defined(VDI_CALCIUM_IMPLEMENTATION)
+#include "model/calcium.h"
+#include "model/calcium_simulate.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
+#include "model/oasis.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
+#include "model/deepspike.h"
+#include "model/deepspike_train.h"
+#include "model/deepspike_infer.h"
+#include "model/deepspike_pretrained.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
+#include "model/env.h"
+#include "model/env_builtin.h"
+#include "model/env_wire.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_REPLAY_IMPLEMENTATION)
+#include "model/replay.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
+#include "model/sacd_critic.h"
+#include "model/sacd.h"
+#include "model/sacd_explain.h"
+#endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"
 #include "io/zip.h"
