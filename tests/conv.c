@@ -1,4 +1,4 @@
-/* conv1d: against direct loops, frame by frame against the whole, and its gradients as adjoints */
+/* conv1d, dilated or not: against direct loops, frame by frame against the whole, and its gradients as adjoints */
 #include "check.h"
 
 static unsigned long long seed = 1234567891234567ULL;
@@ -16,7 +16,7 @@ static int fused(void) {
 }
 
 typedef struct conv_case {
-    size_t batch, t, cin, cout, width, pad;
+    size_t batch, t, cin, cout, width, pad, step;
 } conv_case;
 
 static conv_case random_case(void) {
@@ -26,8 +26,15 @@ static conv_case random_case(void) {
     c.cin = 1 + below(9);
     c.cout = 1 + below(20);
     c.width = 1 + below(12);
-    c.pad = below(3) ? (c.width - 1) / 2 : below(c.width + 2);
+    c.step = below(2) ? 1 + below(5) : 1;
+    c.pad = below(3) ? c.step * ((c.width - 1) / 2) : below(c.step * (c.width - 1) + 1 + (c.step == 1 ? 2 : 0));
     return c;
+}
+
+static vdi_conv1d_shape shape_of(conv_case c) {
+    vdi_conv1d_shape s = {0};
+    s.batch = c.batch, s.t = c.t, s.cin = c.cin, s.cout = c.cout, s.width = c.width, s.pad_left = c.pad, s.dilation = c.step;
+    return s;
 }
 
 static void each_path(void (*run)(vdi_dtype)) {
@@ -45,16 +52,19 @@ static void forward(vdi_dtype dtype) {
         fill(dtype, nx, x), fill(dtype, nw, w), fill(dtype, c.cout, bias), fill(dtype, ny + 1, y);
         const double guard = at(dtype, y, ny);
         if (trial % 5 == 0) vdi_dtype_store(dtype, w, 0, (double)INFINITY); /* padding must not meet it */
-        vdi_conv1d(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, x, w, biased ? bias : NULL,
-                   leaky ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE, 0, y);
+        const vdi_conv1d_shape shape = shape_of(c);
+        if (c.step == 1)
+            vdi_conv1d(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, x, w, biased ? bias : NULL,
+                       leaky ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE, 0, y);
+        else vdi_conv1d_dilated(dtype, &shape, x, w, biased ? bias : NULL, leaky ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE, 0, y);
         size_t wrong = 0;
         for (size_t b = 0; b < c.batch; b++)
             for (size_t t = 0; t < c.t; t++)
                 for (size_t o = 0; o < c.cout; o++) {
                     double want = biased ? at(dtype, bias, o) : 0;
                     for (size_t j = 0; j < c.width; j++)
-                        for (size_t i = 0; i < c.cin && t + j >= c.pad && t + j - c.pad < c.t; i++)
-                            want = chain(dtype, want, at(dtype, x, (b * c.t + t + j - c.pad) * c.cin + i),
+                        for (size_t i = 0; i < c.cin && t + j * c.step >= c.pad && t + j * c.step - c.pad < c.t; i++)
+                            want = chain(dtype, want, at(dtype, x, (b * c.t + t + j * c.step - c.pad) * c.cin + i),
                                          at(dtype, w, (j * c.cin + i) * c.cout + o));
                     if (leaky && !(want > 0)) want = dtype == VDI_F32 ? (double)((float)want * 0.2f) : want * 0.2;
                     const double got = at(dtype, y, (b * c.t + t) * c.cout + o);
@@ -62,8 +72,8 @@ static void forward(vdi_dtype dtype) {
                     else if (fused()) wrong += got != want;
                     else wrong += !(fabs(got - want) <= (dtype == VDI_F32 ? 1e-5 : 1e-13));
                 }
-        CHECK(wrong == 0, "%s %s B %zu T %zu cin %zu cout %zu width %zu pad %zu: %zu differ", vdi_simd_name(vdi_simd_active()),
-              vdi_dtype_name(dtype), c.batch, c.t, c.cin, c.cout, c.width, c.pad, wrong);
+        CHECK(wrong == 0, "%s %s B %zu T %zu cin %zu cout %zu width %zu pad %zu step %zu: %zu differ", vdi_simd_name(vdi_simd_active()),
+              vdi_dtype_name(dtype), c.batch, c.t, c.cin, c.cout, c.width, c.pad, c.step, wrong);
         CHECK(at(dtype, y, ny) == guard, "written past the end");
         free(x), free(w), free(bias), free(y);
     }
@@ -96,9 +106,15 @@ static void gradients(vdi_dtype dtype) {
         CHECK(vdi_conv1d_grad_work(c.cin, c.cout, c.width) <= nw, "work");
         fill(dtype, nx, x), fill(dtype, nw, w), fill(dtype, ny, dz), fill(dtype, nx, dx), fill(dtype, nw, dw), fill(dtype, c.cout, db);
         memcpy(dx0, dx, nx * 8), memcpy(dw0, dw, nw * 8), memcpy(db0, db, c.cout * 8);
-        vdi_conv1d(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, x, w, NULL, VDI_ACT_NONE, 0, y);
-        vdi_conv1d_grad_input(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, dz, w, work, dx);
-        vdi_conv1d_grad_weight(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, dz, x, dw, trial % 2 ? db : NULL);
+        const vdi_conv1d_shape shape = shape_of(c);
+        vdi_conv1d_dilated(dtype, &shape, x, w, NULL, VDI_ACT_NONE, 0, y);
+        if (c.step == 1) {
+            vdi_conv1d_grad_input(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, dz, w, work, dx);
+            vdi_conv1d_grad_weight(dtype, c.batch, c.t, c.cin, c.cout, c.width, c.pad, dz, x, dw, trial % 2 ? db : NULL);
+        } else {
+            vdi_conv1d_dilated_grad_input(dtype, &shape, dz, w, work, dx);
+            vdi_conv1d_dilated_grad_weight(dtype, &shape, dz, x, dw, trial % 2 ? db : NULL);
+        }
         double forward_sum = 0, input_sum = 0, weight_sum = 0, scale = 1;
         for (size_t i = 0; i < ny; i++) forward_sum += at(dtype, y, i) * at(dtype, dz, i), scale += fabs(at(dtype, y, i));
         for (size_t i = 0; i < nx; i++) input_sum += (at(dtype, dx, i) - at(dtype, dx0, i)) * at(dtype, x, i);
@@ -121,8 +137,8 @@ static void gradients(vdi_dtype dtype) {
                     double want = at(dtype, dw0, e);
                     for (size_t b = 0; b < c.batch; b++)
                         for (size_t t = 0; t < c.t; t++)
-                            if (t + j >= c.pad && t + j - c.pad < c.t)
-                                want = chain(dtype, want, at(dtype, x, (b * c.t + t + j - c.pad) * c.cin + i),
+                            if (t + j * c.step >= c.pad && t + j * c.step - c.pad < c.t)
+                                want = chain(dtype, want, at(dtype, x, (b * c.t + t + j * c.step - c.pad) * c.cin + i),
                                              at(dtype, dz, (b * c.t + t) * c.cout + o));
                     wrong += fused() ? at(dtype, dw, e) != want : !(fabs(at(dtype, dw, e) - want) <= near);
                 }
@@ -133,8 +149,8 @@ static void gradients(vdi_dtype dtype) {
                     double want = at(dtype, dx0, (b * c.t + s) * c.cin + i);
                     for (size_t j = 0; j < c.width; j++)
                         for (size_t o = 0; o < c.cout; o++)
-                            if (s + c.pad >= j && s + c.pad - j < c.t)
-                                want += at(dtype, dz, (b * c.t + s + c.pad - j) * c.cout + o) * at(dtype, w, (j * c.cin + i) * c.cout + o);
+                            if (s + c.pad >= j * c.step && s + c.pad - j * c.step < c.t)
+                                want += at(dtype, dz, (b * c.t + s + c.pad - j * c.step) * c.cout + o) * at(dtype, w, (j * c.cin + i) * c.cout + o);
                     CHECK_CLOSE(at(dtype, dx, (b * c.t + s) * c.cin + i), want, near);
                 }
         free(x), free(w), free(y), free(dz), free(dx), free(dx0), free(dw), free(dw0), free(db), free(db0), free(work);

@@ -5,7 +5,7 @@
 #define ANY -1.5, 1.5
 
 static vdi_act act;
-static int64_t pad;
+static int64_t pad, step; /* step 0: the plain convolution */
 static int with_bias, gru_reverse;
 FN(f_affine) {
     (void)user;
@@ -18,6 +18,7 @@ FN(f_affine_twice) { /* the gradients of x and W add to what is there */
 }
 FN(f_conv) {
     (void)user;
+    if (step) return vdi_var_conv1d_dilated(t, x[0], x[1], with_bias ? x[2] : vdi_var_none(), step, pad, act, 0);
     return vdi_var_conv1d(t, x[0], x[1], with_bias ? x[2] : vdi_var_none(), pad, act, 0);
 }
 FN(f_conv_bias_only) {
@@ -53,7 +54,8 @@ TEST(layers, gradients) {
         grad_case only = {"conv1d, bias only", f_conv_bias_only, 2, {{3, {2, 9, 3}, ANY}, {1, {2}, ANY}}, 0};
         for (with_bias = 0; with_bias < 2; with_bias++) {
             case_check(&affine), case_check(&deep);
-            for (pad = -1; pad < 4; pad += 2) case_check(&conv);
+            for (pad = -1; pad < 4; pad += 2)
+                for (step = 0; step < 4; step += 3) case_check(&conv);
         }
         case_check(&twice), case_check(&only);
     }

@@ -41,7 +41,8 @@ typedef struct vdi_conv_desc {
     const char *name;                     /**< prefix of the parameters' names */
     int32_t layers;                       /**< 1..VDI_LAYERS_MAX */
     int64_t channels[VDI_LAYERS_MAX + 1]; /**< of the input and of each layer */
-    int64_t width[VDI_LAYERS_MAX];        /**< frames that a filter sees */
+    int64_t width[VDI_LAYERS_MAX];        /**< taps of a filter */
+    int64_t dilation[VDI_LAYERS_MAX];     /**< frames from tap to tap; 0 means 1 */
     bool causal;                          /**< look at the past alone; else padded on both sides alike */
     vdi_act act, out_act;                 /**< between the layers; after the last */
     double act_param;                     /**< slope of the leaky rectifier; 0 means 0.2 */
@@ -130,7 +131,9 @@ VDI__DEF int64_t vdi_conv_declare(const vdi_conv_desc *d, vdi_param_desc *list, 
 VDI__DEF vdi_var vdi_conv_apply(vdi_tape *t, const vdi_conv_desc *d, const vdi_param *first, vdi_var x) {
     for (int i = 0; i < d->layers && i < VDI_LAYERS_MAX; i++, first += 2) {
         vdi_var w = vdi_tape_param(t, first), b = vdi_tape_param(t, first + 1);
-        x = vdi_var_conv1d(t, x, w, b, d->causal ? d->width[i] - 1 : -1, i + 1 < d->layers ? d->act : d->out_act, d->act_param);
+        const int64_t step = d->dilation[i] ? d->dilation[i] : 1;
+        x = vdi_var_conv1d_dilated(t, x, w, b, step, d->causal ? step * (d->width[i] - 1) : -1, i + 1 < d->layers ? d->act : d->out_act,
+                                   d->act_param);
     }
     return x;
 }

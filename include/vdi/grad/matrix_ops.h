@@ -24,6 +24,9 @@ VDI_API vdi_var vdi_var_matmul(vdi_tape *t, vdi_var a, vdi_var b, int flags);
 VDI_API vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var x, vdi_var gain, vdi_var bias, double eps);
 /** act(conv(x, W) + b): x (B,T,cin), W (width,cin,cout), b (cout) or null; result (B,T,cout). pad_left -1 means (width-1)/2. */
 VDI_API vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t pad_left, vdi_act act, double act_param);
+/** The same with the taps `dilation` frames apart (0 means 1); pad_left -1 means dilation (width-1)/2. */
+VDI_API vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t dilation, int64_t pad_left, vdi_act act,
+                                       double act_param);
 /** A gated recurrent unit over a sequence (equations in kernel/rnn.h): xp (T,B,3H) = x W_ih + b_ih, W_hh (H,3H), b_hh (3H), h0
  *  (B,H) or null for zero; result (T,B,H), the states. `reverse` runs from the last time to the first. */
 VDI_API vdi_var vdi_var_gru(vdi_tape *t, vdi_var xp, vdi_var w_hh, vdi_var b_hh, vdi_var h0, bool reverse);
@@ -258,24 +261,24 @@ VDI__DEF vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var xv, vdi_var gv, vdi_var
 
 VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0], *w = n->in[1], *b = n->in[2];
+    const vdi_conv1d_shape *s = (const vdi_conv1d_shape *)n->extra;
     vdi_dtype dtype = (vdi_dtype)n->dtype;
-    size_t batch = (size_t)x->shape[0], time = (size_t)x->shape[1], cin = (size_t)x->shape[2], width = (size_t)w->shape[0],
-           cout = (size_t)w->shape[2], pad = (size_t) * (const int64_t *)n->extra;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL, *gw = vdi__wants(w) ? vdi__grad_zeroed(t, w) : NULL,
          *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *dz = vdi__act_back(t, n, "vdi_var_conv1d");
-    void *work = gx ? vdi__tape_data(t, "vdi_var_conv1d", vdi_conv1d_grad_work(cin, cout, width) * vdi__real_size(n->dtype)) : NULL;
+    void *work = gx ? vdi__tape_data(t, "vdi_var_conv1d", vdi_conv1d_grad_work(s->cin, s->cout, s->width) * vdi__real_size(n->dtype)) : NULL;
     void *unwanted = !gw && gb ? vdi__tape_data(t, "vdi_var_conv1d", vdi__node_bytes(w)) : NULL;
     if (!t->measure && t->status >= 0) {
         if (unwanted) memset(unwanted, 0, vdi__node_bytes(w));
-        if (gw || gb) vdi_conv1d_grad_weight(dtype, batch, time, cin, cout, width, pad, dz, x->value, gw ? gw : unwanted, gb);
-        if (gx) vdi_conv1d_grad_input(dtype, batch, time, cin, cout, width, pad, dz, w->value, work, gx);
+        if (gw || gb) vdi_conv1d_dilated_grad_weight(dtype, s, dz, x->value, gw ? gw : unwanted, gb);
+        if (gx) vdi_conv1d_dilated_grad_input(dtype, s, dz, w->value, work, gx);
     }
     vdi__scratch_end(t, m);
 }
 
-VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, int64_t pad_left, vdi_act act, double act_param) {
+VDI__DEF vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, int64_t dilation, int64_t pad_left, vdi_act act,
+                                        double act_param) {
     static const char where[] = "vdi_var_conv1d";
     vdi__node *arg[3];
     int64_t shape[3];
@@ -283,23 +286,30 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     vdi__node *x = arg[0], *w = arg[1], *b = arg[2];
     int64_t width = w->shape[0];
     if (x->ndim != 3) return vdi__shapes_differ(t, where, x, w, "x has to be (batch, time, channels)");
-    if (pad_left == -1) pad_left = (width - 1) / 2;
-    if (width < 1 || pad_left < 0 || pad_left >= width)
+    if (dilation == 0) dilation = 1;
+    if (dilation < 1 || dilation > (int64_t)1 << 30 || width > (int64_t)1 << 30)
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "dilation is %lld, width %lld, expected 1..2^30", (long long)dilation,
+                             (long long)width);
+    if (pad_left == -1) pad_left = dilation * ((width - 1) / 2);
+    if (width < 1 || pad_left < 0 || pad_left > dilation * (width - 1))
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "width is %lld, pad_left %lld, expected 0..width-1", (long long)width,
                              (long long)pad_left);
     shape[0] = x->shape[0], shape[1] = x->shape[1], shape[2] = w->shape[2];
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, 3, shape, true);
-    int64_t *keep = n ? (int64_t *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
+    vdi_conv1d_shape *keep = n ? (vdi_conv1d_shape *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
     if (!keep) return vdi_var_none();
-    *keep = pad_left;
+    keep->batch = (size_t)shape[0], keep->t = (size_t)shape[1], keep->cin = (size_t)x->shape[2], keep->cout = (size_t)shape[2];
+    keep->width = (size_t)width, keep->pad_left = (size_t)pad_left, keep->dilation = (size_t)dilation;
     n->in[0] = x, n->in[1] = w, n->in[2] = b;
     n->op = (uint8_t)act;
     n->p = vdi__act_param(act, act_param);
     n->extra = keep;
-    if (!t->measure)
-        vdi_conv1d((vdi_dtype)n->dtype, (size_t)shape[0], (size_t)shape[1], (size_t)x->shape[2], (size_t)shape[2], (size_t)width,
-                   (size_t)pad_left, x->value, w->value, b ? b->value : NULL, act, n->p, n->value);
+    if (!t->measure) vdi_conv1d_dilated((vdi_dtype)n->dtype, keep, x->value, w->value, b ? b->value : NULL, act, n->p, n->value);
     return vdi__node_link(t, n, (unsigned)(x->flags | w->flags | (b ? b->flags : 0)), vdi__conv1d_back);
+}
+
+VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t pad_left, vdi_act act, double act_param) {
+    return vdi_var_conv1d_dilated(t, x, w, b, 1, pad_left, act, act_param);
 }
 
 /* ======== gated recurrent unit ============================================================================================== */
