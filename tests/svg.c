@@ -161,11 +161,12 @@ TEST(svg, what_does_not_fit) {
     vdi_figure f;
     vdi_error err;
     vdi_writer w;
-    for (int i = 0; i < 7; i++) {
+    for (int i = -1; i < 7; i++) {
         size_t room = i == 6 ? 5000 : 1000000;
         vdi_figure_init(&f, NULL);
         vdi_panel *p = vdi_figure_panel(&f, i == 5 ? 1 : 0, 0);
         vdi_tensor three = vdi_tensor_1d(y, VDI_F64, 3), two = vdi_tensor_1d(y, VDI_F64, 2);
+        if (i < 0) vdi_panel_line(p, "line", three)->by = two;
         if (i == 0) vdi_panel_line(p, "line", vdi_tensor_2d(y, VDI_F64, 1, 3));
         if (i == 1) vdi_panel_line(p, "line", three)->x = two;
         if (i == 2) vdi_panel_band(p, "band", three, two);
@@ -194,6 +195,26 @@ TEST(svg, what_does_not_fit) {
         CHECK(status == (counter.requests < fail ? VDI_OK : VDI_ERR_MEMORY));
         if (status == VDI_OK) break;
     }
+}
+
+/* A line whose colour runs with time: one path for each colour, a gap where a point or a value is missing, and a scale beside it. */
+TEST(svg, colours_by_value) {
+    vdi_figure f;
+    vdi_figure_init(&f, NULL);
+    for (int i = 0; i < 100; i++) x[i] = cos(0.1 * i), y[i] = sin(0.1 * i), low[i] = i;
+    vdi_panel *p = vdi_figure_panel(&f, 0, 0);
+    p->value.label = "time (s)";
+    vdi_series *s = vdi_panel_line(p, NULL, vdi_tensor_1d(y, VDI_F64, 100));
+    s->x = vdi_tensor_1d(x, VDI_F64, 100), s->by = vdi_tensor_1d(low, VDI_F64, 100);
+    vdi_buffer b = drawn(&f);
+    CHECK(count(b.data, "<path stroke=\"rgb(") == 63 && strstr(b.data, "time (s)") && count(b.data, "<image") == 1);
+    vdi_buffer_free(&b);
+    y[50] = NAN, low[70] = NAN;
+    vdi_panel_scatter(p, NULL, s->x, s->y)->by = s->by;
+    b = drawn(&f);
+    CHECK(count(b.data, "<path stroke=\"rgb(") > 63 + 60 && !strstr(b.data, "nan"));
+    vdi_buffer_free(&b);
+    vdi_figure_free(&f);
 }
 
 /* OKLab of an sRGB colour, by Ottosson's forward formula. */

@@ -74,6 +74,7 @@ typedef struct vdi_series {
     double width;    /**< of a line in pixels, default 1.4; diameter of a point, default 4 */
     double opacity;  /**< 0 to 1; default by kind */
     bool dashed;     /**< a dashed line */
+    vdi_tensor by;   /**< (n,) values that colour a line or points by the panel's scale; default: `color` */
     /* private */
     vdi_series_kind kind;
     const char *name;
@@ -90,7 +91,7 @@ struct vdi_figure;
 typedef struct vdi_panel {
     const char *title; /**< above the panel, or NULL */
     vdi_axis x, y;     /**< the axes */
-    vdi_axis value;    /**< colour of a heat map: label and limits */
+    vdi_axis value;    /**< colours of a heat map, or of lines and points with values: label and limits */
     double x0, dx;     /**< x of sample i (or of column i of a map): x0 + i dx; dx 0 means 1 */
     double y0, dy;     /**< y of row i of a raster or map; dy 0 means 1 */
     bool diverging;    /**< colours about zero */
@@ -477,6 +478,9 @@ VDI__FN vdi_status vdi__series_check(const vdi_series *s, const char *name, vdi_
     if (along && !(vdi_tensor_same_shape(s->x, s->y) && (s->x.data || !vdi_tensor_count(s->x))))
         return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has x %s and y %s, expected equal lengths", kind[s->kind],
                              s->name ? s->name : "", vdi_tensor_shape_text(s->x, a), vdi_tensor_shape_text(s->y, b));
+    if (s->kind <= VDI_SERIES_SCATTER && s->by.data && !vdi_tensor_same_shape(s->by, s->y))
+        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has colours by %s and y %s, expected equal lengths",
+                             kind[s->kind], s->name ? s->name : "", vdi_tensor_shape_text(s->by, a), vdi_tensor_shape_text(s->y, b));
     return VDI_OK;
 }
 #endif

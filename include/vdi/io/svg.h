@@ -140,8 +140,18 @@ typedef struct vdi__view {
     double above, below, before, after; /* room for titles, labels and numbers */
     double label_turn;                  /* category labels are slanted: their height */
     int legend_lines;
-    bool has_map, categories, shown;
+    bool has_map, pale, categories, shown; /* has_map: there is a scale of colours; pale: from that of a map */
 } vdi__view;
+
+VDI__FN bool vdi__colored(const vdi_series *s) { return s->by.data && (s->kind == VDI_SERIES_LINE || s->kind == VDI_SERIES_SCATTER); }
+
+/* The panel's scale of colours. That of a map begins near white; thin lines and points, on white or black, need more contrast. */
+VDI__FN void vdi__palette(const vdi__view *v, vdi_rgb palette[255]) {
+    for (int i = 0; i < 255; i++)
+        palette[i] = v->p->diverging ? vdi_color_diverging((i - 127) / 127.0)
+                     : v->pale       ? vdi_color_sequential(i / 254.0)
+                                     : vdi_color_oklch(0.80 - 0.36 * i / 254, 0.15, 110 + 200.0 * i / 254);
+}
 
 VDI__FN double vdi__y_at(const vdi_panel *p, double row) { return p->y0 + row * vdi__step(p->dy); }
 
@@ -164,6 +174,10 @@ VDI__FN void vdi__view_limits(vdi__view *v) {
                 vdi__range_take(&y, b);
                 lines = true;
             }
+        if (vdi__colored(s)) {
+            v->has_map = true;
+            for (int64_t i = 0; i < s->by.shape[0]; i++) vdi__range_take(&value, vdi__at(s->by, i));
+        }
         points = points || s->kind == VDI_SERIES_SCATTER;
         if ((s->kind == VDI_SERIES_RASTER || s->kind == VDI_SERIES_HEATMAP) && vdi_tensor_count(s->y)) {
             double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
@@ -176,7 +190,7 @@ VDI__FN void vdi__view_limits(vdi__view *v) {
                 for (int64_t i = 0; i < s->y.shape[0]; i++)
                     for (int64_t k = 0; k < s->y.shape[1]; k++) vdi__range_take(&value, vdi__at2(s->y, i, k));
         }
-        if (s->kind == VDI_SERIES_HEATMAP) v->has_map = true;
+        if (s->kind == VDI_SERIES_HEATMAP) v->has_map = v->pale = true;
         if (s->kind == VDI_SERIES_BARS) {
             v->categories = upright = true;
             vdi__range_take(&x, -0.5);
@@ -356,6 +370,45 @@ VDI__FN bool vdi__rising(const vdi_panel *p, const vdi_series *s) {
     return vdi__step(p->dx) > 0 || s->x.data;
 }
 
+/* Lines and points with values: a path for each stretch of one colour; 64 colours are as many as an eye tells apart in a thin line. */
+VDI__FN void vdi__draw_colored(vdi_writer *w, const vdi__view *v, const vdi_series *s) {
+    vdi_rgb palette[255];
+    vdi__scale value = v->value;
+    bool line = s->kind == VDI_SERIES_LINE;
+    int64_t n = s->y.shape[0];
+    int open = -1;
+    double last_x = (double)NAN, last_y = (double)NAN;
+    value.origin = 0, value.length = 1;
+    vdi__palette(v, palette);
+    vdi_write_format(w, "<g fill=\"none\" stroke-width=\"%g\" stroke-linejoin=\"round\" stroke-linecap=\"round\" opacity=\"%g\">\n",
+                     s->width > 0 ? s->width
+                     : line       ? 1.4
+                     : n > 300    ? 3
+                                  : 4.5,
+                     s->opacity > 0 ? s->opacity : 1);
+    for (int64_t i = 0; i < n; i++) {
+        double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i)), y = vdi__to_pixel(&v->y, vdi__at(s->y, i));
+        double level = vdi__to_pixel(&value, vdi__at(s->by, i));
+        int c = level == level ? 4 * (int)(0.5 + 63 * VDI__MIN(VDI__MAX(level, 0), 1)) : -1;
+        if (x == x && y == y && c >= 0 && (!line || last_x == last_x)) {
+            if (c != open) {
+                vdi_write_format(w, open >= 0 ? "\"/>\n<path stroke=\"rgb(%d,%d,%d)\" d=\"" : "<path stroke=\"rgb(%d,%d,%d)\" d=\"",
+                                 palette[VDI__MIN(c, 254)].r, palette[VDI__MIN(c, 254)].g, palette[VDI__MIN(c, 254)].b);
+                if (line) vdi__point(w, 'M', last_x, last_y);
+            }
+            vdi__point(w, line ? 'L' : 'M', x, y);
+            if (!line) vdi_write_text(w, "h.01");
+            open = c;
+        } else if (line && open >= 0) {
+            vdi_write_text(w, "\"/>\n"); /* a gap */
+            open = -1;
+        }
+        last_x = x, last_y = y;
+        if (!(y == y)) last_x = y;
+    }
+    vdi_write_text(w, open >= 0 ? "\"/>\n</g>\n" : "</g>\n");
+}
+
 VDI__FN void vdi__draw_line(vdi_writer *w, const vdi__view *v, const vdi_series *s, const char *ink) {
     vdi__pen pen = VDI__ZERO;
     double width = s->width > 0 ? s->width : 1.4;
@@ -475,7 +528,7 @@ VDI__FN void vdi__draw_heatmap(vdi_writer *w, const vdi__view *v, const vdi_seri
     int64_t h = s->y.shape[0], n = s->y.shape[1];
     vdi__scale value = v->value;
     value.origin = 0, value.length = 1;
-    for (int i = 0; i < 255; i++) palette[i] = v->p->diverging ? vdi_color_diverging((i - 127) / 127.0) : vdi_color_sequential(i / 254.0);
+    vdi__palette(v, palette);
     if (h * n > 2000) {
         vdi__draw_image(w, v, s, &value, palette);
         return;
@@ -608,13 +661,15 @@ VDI__FN void vdi__draw_series(vdi_writer *w, vdi__view *v) {
             bool turn = back == (layer == 0);
             switch (s->kind) {
             case VDI_SERIES_LINE:
-                if (turn) vdi__draw_line(w, v, s, ink);
+                if (turn && vdi__colored(s)) vdi__draw_colored(w, v, s);
+                else if (turn) vdi__draw_line(w, v, s, ink);
                 break;
             case VDI_SERIES_BAND:
                 if (turn) vdi__draw_band(w, v, s, ink);
                 break;
             case VDI_SERIES_SCATTER:
-                if (turn) vdi__draw_scatter(w, v, s, ink);
+                if (turn && vdi__colored(s)) vdi__draw_colored(w, v, s);
+                else if (turn) vdi__draw_scatter(w, v, s, ink);
                 break;
             case VDI_SERIES_RASTER:
                 if (turn && vdi_tensor_count(s->y)) vdi__draw_raster(w, v, s);
@@ -723,7 +778,7 @@ VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     double x = v->left + v->width + 10;
     vdi__scale scale = v->value;
     scale.origin = v->top + v->height, scale.length = -v->height;
-    for (int i = 0; i < 255; i++) palette[i] = v->p->diverging ? vdi_color_diverging((i - 127) / 127.0) : vdi_color_sequential(i / 254.0);
+    vdi__palette(v, palette);
     vdi_write_text(w, "<g transform=\"translate(");
     vdi__px(w, x);
     vdi_write(w, ",", 1);
