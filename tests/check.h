@@ -72,6 +72,12 @@ static inline const char *shared_path(const char *name) {
         fclose(check_file); \
     } while (0)
 
+/** For tests that learn something: under an emulator they would take minutes and show nothing about the instruction set. */
+#define NEED_NATIVE() \
+    do { \
+        if (getenv("VDI_TEST_EMULATED")) SKIP("too long for an emulator"); \
+    } while (0)
+
 /** How much of a long test to do: n times VDI_TEST_SCALE (default 1), at least 1. Emulators and sanitizers run 10 to 100 times
  *  slower, so `make check` sets 0.1 there. For numbers of repetitions and random cases, never for shapes that have to be covered. */
 static inline size_t test_scaled(size_t n) {

@@ -19,6 +19,7 @@ static vdi_vilds_data *observe(const vdi_vilds *m, double *y) {
 }
 
 TEST(flds, canonical_coordinates) {
+    NEED_NATIVE();
     double *y = simulated(3);
     for (int k = 0; k < 3; k++) {
         double elbo[2], mean[2][B * T * D], rate[2][B * T * N], predicted[2][2][B * T * N], G[D * D], cov[D * D];

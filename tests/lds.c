@@ -319,6 +319,7 @@ TEST(lds, em_never_falls) {
 
 /* At a maximum the M-step's own fixed point is a stationary point of log p(y): the finite-difference gradient vanishes. */
 TEST(lds, em_finds_a_stationary_point) {
+    NEED_NATIVE();
     vdi_error err = {0};
     for (int variant = 0; variant < 4; variant++) {
         bool diagonal = variant % 2, missing = variant >= 2;

@@ -490,6 +490,7 @@ static double particle_filter(const double *y, int64_t T, double phi, double sd,
 }
 
 TEST(vilds, log_joint_against_a_particle_filter) {
+    NEED_NATIVE();
     enum { B = 30, T = 40 };
     double y[B * T], phi = tanh(1.5), sd = exp(-1), z = 0, elbo[2][B], iw[B], sum[4] = {0};
     vdi_rng rng = vdi_rng_make(5, 0);
@@ -552,6 +553,7 @@ static double dispersion(const vdi_param *g, int64_t j, double mean) {
 /* Counts that scatter less or more than Poisson ones: the generalised count model beats the Poisson one on trials that it has not seen,
    and knows which way nearly every neuron scatters. */
 TEST(vilds, generalised_counts) {
+    NEED_NATIVE();
     enum { B = 60, T = 40, N = 12, TRAIN = 45 };
     for (int over = 0; over < 2; over++) {
         double *y = numbers(B * T * N), score[2];
