@@ -123,6 +123,20 @@ $(B)/examples/%: examples/%.c vdi.h
 	@mkdir -p $(@D)
 	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) $(LIBS)
 
+# Simulators on Box2D that serve the environments LunarLander and BipedalWalker to `vdi sacd train --env-cmd` (docs/env.md).
+BOX2D     := $(patsubst examples/box2d/%.cpp,$(B)/box2d/%,$(wildcard examples/box2d/*.cpp))
+CXXFLAGS  ?= -O2
+HAS_BOX2D  = echo '\#include <box2d/box2d.h>' | $(CXX) -x c++ -E - > /dev/null 2>&1
+
+.PHONY: box2d
+box2d: ## the Box2D environments, into build/box2d (needs Debian's libbox2d-dev)
+	@$(HAS_BOX2D) || sh scripts/packages.sh install box2d
+	+@$(MAKE) --no-print-directory $(BOX2D)
+
+$(B)/box2d/%: examples/box2d/%.cpp vdi.h
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef $(CXXFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) -lbox2d $(LIBS)
+
 -include bench/bench.mk
 
 # ---- checks: each step of scripts/check.sh is a target of its own, so `make check-layers` runs that one alone ----------

@@ -3,7 +3,7 @@
 #     packages.sh list GROUP...       their names
 #     packages.sh missing GROUP...    those that are not installed
 #     packages.sh install GROUP...    install what is missing, if this is root on a machine with apt-get; says what it does
-# Groups: test, check, docs, all.
+# Groups: test, check, docs, box2d, all.
 set -eu
 
 names() {
@@ -12,7 +12,8 @@ names() {
     # compilers; C libraries; emulators; what the snippet and generator steps are tried with
     check) echo gcc g++ clang libclang-rt-14-dev tcc musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gawk busybox ;;
     docs) echo doxygen ;;
-    all) names test; names check; names docs ;;
+    box2d) echo g++ libbox2d-dev ;; # the simulators of examples/box2d
+    all) names test; names check; names docs; names box2d ;;
     *) echo "packages.sh: no group is called $1" >&2; exit 2 ;;
     esac
 }

@@ -89,6 +89,14 @@ bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, 
 bool lengths_load(const char *path, int64_t trials, int64_t **out);                        /* NULL path: NULL, all */
 double *doubles(int64_t count);                                                            /* malloc or die cleanly */
 
+/* pipe.c: the environment of --env or --env-cmd; messages are printed by it. vdi_env_close gives it back, and the program behind it. */
+#define ENV_OPTIONS \
+    {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"}, \
+    {"env-cmd", TEXT, "CMD", NULL, "a program that serves one on its standard input and output (docs/env.md)"}, \
+    {"env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time"}
+bool env_open(run *r, vdi_env *env);
+bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env); /* a built-in name, or a command line for sh */
+
 /* latents.c */
 bool latents_draw(const char *path, const vdi_lds *lds, vdi_lds_data *data, const double *trace, int64_t iterations, vdi_error *err);
 
