@@ -43,8 +43,8 @@ class lander : public simulation, private b2ContactListener {
             before = p;
         }
 
-        static const b2Vec2 outline[6] = {vec(-14 / scale, 17 / scale), vec(-17 / scale, 0),          vec(-17 / scale, -10 / scale),
-                                          vec(17 / scale, -10 / scale), vec(17 / scale, 0), vec(14 / scale, 17 / scale)};
+        static const b2Vec2 outline[6] = {vec(-14 / scale, 17 / scale), vec(-17 / scale, 0), vec(-17 / scale, -10 / scale),
+                                          vec(17 / scale, -10 / scale), vec(17 / scale, 0),  vec(14 / scale, 17 / scale)};
         b2PolygonShape shape;
         shape.Set(outline, 6);
         hull = body(shape, W / 2, H, 0, 5, 0.1, 0x10);
@@ -200,7 +200,8 @@ class lander : public simulation, private b2ContactListener {
 
 const char *const observations[] = {"x", "y", "vx", "vy", "angle", "spin", "left_leg", "right_leg"};
 const char *const actions[] = {"main_engine", "side_engine"};
-const char *const components[] = {"position", "velocity", "angle", "left_leg", "right_leg", "main_engine", "side_engine", "failure", "success"};
+const char *const components[] = {"position",    "velocity",    "angle",   "left_leg", "right_leg",
+                                  "main_engine", "side_engine", "failure", "success"};
 } // namespace
 
 int main(int argc, char **argv) {

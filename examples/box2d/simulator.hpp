@@ -3,7 +3,7 @@
 // A simulation is a C++ class with reset and step. Its program, without arguments, serves it over standard input and output, for
 // `vdi sacd train --env-cmd build/box2d/NAME`; with arguments it checks it:
 //     NAME --play random|heuristic [--episodes 400] [--seed 1]      returns, their components, and sums against the scalar reward
-//     NAME --replay FILE.npz... [--steps 20]                        the recorded draws and actions, compared with what was recorded
+//     NAME --replay FILE.npz... [--steps 20] [--within 1e-3]        the recorded draws and actions, compared with what was recorded
 // The recordings are of Gymnasium's environments on Box2D 2.3.0; Debian's is 2.4.1, so they agree for a while and not for ever
 // (docs/env.md).
 #ifndef SIMULATOR_HPP
@@ -126,7 +126,8 @@ inline int play(environment &e, vdi_env env, bool random, int64_t episodes, uint
     double n = (double)episodes, deviation = std::sqrt(squares / std::max(n - 1, 1.0));
     std::printf("%s, %s, %lld episodes: return %.2f, standard deviation %.2f, standard error %.2f; steps %.1f; terminated %.0f; largest "
                 "|sum of components - reward| %.2g\n",
-                env.name, random ? "random" : "heuristic", (long long)episodes, mean, deviation, deviation / std::sqrt(n), steps / n, terminated, off);
+                env.name, random ? "random" : "heuristic", (long long)episodes, mean, deviation, deviation / std::sqrt(n), steps / n,
+                terminated, off);
     for (size_t i = 0; i < sums.size(); i++) std::printf("%s%s %.2f", i ? "; " : "  ", env.component[i], sums[i] / n);
     std::printf("\n");
     return off <= 1e-4 ? 0 : 1;
@@ -153,8 +154,8 @@ inline std::vector<double> recorded(vdi_npz *npz, const char *name) {
     return out;
 }
 
-// Open loop: the recorded actions on the recorded draws. 0 if observations and components of the first steps are within 1e-3.
-inline int replay(environment &e, const vdi_env &env, const char *path, size_t first_steps) {
+// Open loop: the recorded actions on the recorded draws. 0 if the observations of the first steps are within the tolerance.
+inline int replay(environment &e, const vdi_env &env, const char *path, size_t first_steps, double within) {
     vdi_npz npz;
     vdi_error err = {};
     if (vdi_npz_open_file(&npz, path, nullptr, &err) < 0) return std::fprintf(stderr, "%s\n", err.message), 1;
@@ -175,16 +176,18 @@ inline int replay(environment &e, const vdi_env &env, const char *path, size_t f
         for (size_t i = 0; i < D; i++) apart = std::max(apart, std::fabs((double)obs[i] - all[t * D + i]));
         for (size_t i = 0; i < m; i++) sum += (double)reward[i];
         off = std::max(off, std::fabs(sum - e.sim.scalar));
-        if (apart > 1e-3 && parted == T) parted = t;
+        if (apart > within && parted == T) parted = t;
         if (t >= first_steps) continue;
         worst = std::max(worst, apart);
         for (size_t i = 0; i < m; i++) worst_component = std::max(worst_component, std::fabs((double)reward[i] - components[t * m + i]));
     }
     const char *slash = std::strrchr(path, '/');
-    std::printf("%s: observations of the first %zu steps off by at most %.2g, components by %.2g; beyond 1e-3 %s %zu; %zu steps here, %zu recorded; "
-                "largest |sum - reward| %.2g\n",
-                slash ? slash + 1 : path, first_steps, worst, worst_component, parted < T ? "from step" : "never in", parted < T ? parted + 1 : t, t, T, off);
-    return worst <= 1e-3 && off <= 1e-4 ? 0 : 1;
+    std::printf(
+        "%s: observations of the first %zu steps off by at most %.2g, components by %.2g; beyond %g %s %zu; %zu steps here, %zu recorded; "
+        "largest |sum - reward| %.2g\n",
+        slash ? slash + 1 : path, first_steps, worst, worst_component, within, parted < T ? "from step" : "never in",
+        parted < T ? parted + 1 : t, t, T, off);
+    return worst <= within && off <= 1e-4 ? 0 : 1;
 }
 
 inline int simulator_main(int argc, char **argv, simulation &sim, const vdi_env &shape) {
@@ -199,6 +202,7 @@ inline int simulator_main(int argc, char **argv, simulation &sim, const vdi_env 
     std::string policy;
     std::vector<const char *> files;
     long long episodes = 400, seed = 1, steps = 20;
+    double within = 1e-3;
     bool usage = false, replaying = false;
     for (int i = 1; i < argc; i++) {
         std::string word = argv[i];
@@ -210,18 +214,20 @@ inline int simulator_main(int argc, char **argv, simulation &sim, const vdi_env 
         else if (word == "--episodes") episodes = std::atoll(value), i++;
         else if (word == "--seed") seed = std::atoll(value), i++;
         else if (word == "--steps") steps = std::atoll(value), i++;
+        else if (word == "--within") within = std::atof(value), i++;
         else usage = true;
     }
     if (usage || replaying != policy.empty() || replaying == files.empty() || (!replaying && policy != "random" && policy != "heuristic")) {
-        std::fprintf(stderr, "usage: %s                                            serve the protocol on standard input and output\n"
-                             "       %s --play random|heuristic [--episodes 400] [--seed 1]\n"
-                             "       %s --replay FILE.npz... [--steps 20]\n",
+        std::fprintf(stderr,
+                     "usage: %s                                            serve the protocol on standard input and output\n"
+                     "       %s --play random|heuristic [--episodes 400] [--seed 1]\n"
+                     "       %s --replay FILE.npz... [--steps 20] [--within 1e-3]\n",
                      argv[0], argv[0], argv[0]);
         return 2;
     }
     if (!replaying) return play(e, env, policy == "random", episodes, (uint64_t)seed);
     int code = 0;
-    for (const char *file : files) code |= replay(e, env, file, (size_t)steps);
+    for (const char *file : files) code |= replay(e, env, file, (size_t)steps, within);
     return code;
 }
 #endif

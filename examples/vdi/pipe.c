@@ -171,7 +171,8 @@ static bool server_open(const char *line, double timeout, vdi_env *env) {
 bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env) {
     vdi_error err = {0};
     memset(env, 0, sizeof *env);
-    if ((name && *name) == (line && *line)) return (void)usage("expected one of --env NAME and --env-cmd \"CMD\", got %s", name && *name ? "both" : "neither"), false;
+    if ((name && *name) == (line && *line))
+        return (void)usage("expected one of --env NAME and --env-cmd \"CMD\", got %s", name && *name ? "both" : "neither"), false;
     if (line && *line) return server_open(line, timeout, env);
     if (vdi_env_open(name, NULL, env, &err) >= 0) return true;
     return (void)usage("--env: %s; others run outside, such as --env-cmd build/box2d/lunar_lander (make box2d)", err.message), false;

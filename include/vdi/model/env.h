@@ -33,14 +33,14 @@ enum {
 
 /** An environment: what it is, and how to run it. Fill one for a simulator of your own. */
 typedef struct vdi_env {
-    const char *name;                /**< such as "pendulum" */
-    int64_t observations;            /**< numbers in an observation */
-    int64_t actions;                 /**< numbers in an action, each in [-1,1] */
-    int64_t components;              /**< m, numbers in a reward; their sum is the scalar reward */
-    int64_t limit;                   /**< steps of the longest episode; 0: none */
-    const char *const *observation;  /**< (observations) names, or NULL */
-    const char *const *action;       /**< (actions) names, or NULL */
-    const char *const *component;    /**< (components) names */
+    const char *name;               /**< such as "pendulum" */
+    int64_t observations;           /**< numbers in an observation */
+    int64_t actions;                /**< numbers in an action, each in [-1,1] */
+    int64_t components;             /**< m, numbers in a reward; their sum is the scalar reward */
+    int64_t limit;                  /**< steps of the longest episode; 0: none */
+    const char *const *observation; /**< (observations) names, or NULL */
+    const char *const *action;      /**< (actions) names, or NULL */
+    const char *const *component;   /**< (components) names */
     /** Begin episode number `episode` of the run `seed`; writes the first observation. */
     vdi_status (*reset)(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err);
     /** One step: reads `action`, writes the next observation, the reward vector, and 0 or VDI_ENV_ flags into `end`. */
@@ -73,16 +73,16 @@ VDI__DEF vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode) {
 
 VDI__FN bool vdi__env_size(int64_t n, int64_t most, const char *what, const char *name, vdi_error *err) {
     if (n >= 1 && n <= most) return true;
-    (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected 1 to %lld %s, got %lld", name, (long long)most, what,
-                        (long long)n);
+    (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected 1 to %lld %s, got %lld", name, (long long)most,
+                        what, (long long)n);
     return false;
 }
 
 VDI__FN bool vdi__env_names(const char *const *names, int64_t n, const char *what, const char *name, vdi_error *err) {
     for (int64_t i = 0; i < n; i++)
         if (!names[i]) {
-            (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: %s %lld of %lld has no name", name, what, (long long)i + 1,
-                                (long long)n);
+            (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: %s %lld of %lld has no name", name, what,
+                                (long long)i + 1, (long long)n);
             return false;
         }
     return true;
@@ -91,17 +91,20 @@ VDI__FN bool vdi__env_names(const char *const *names, int64_t n, const char *wha
 VDI__DEF vdi_status vdi_env_check(const vdi_env *env, vdi_error *err) {
     if (!env || !env->reset || !env->step)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "expected an environment with reset and step, got %s",
-                             !env ? "NULL" : !env->reset ? "no reset" : "no step");
+                             !env          ? "NULL"
+                             : !env->reset ? "no reset"
+                                           : "no step");
     if (!env->name) return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "expected an environment with a name, got none");
     if (!vdi__env_size(env->observations, VDI_ENV_MAX_OBSERVATIONS, "observations", env->name, err) ||
         !vdi__env_size(env->actions, VDI_ENV_MAX_ACTIONS, "actions", env->name, err) ||
         !vdi__env_size(env->components, VDI_ENV_MAX_COMPONENTS, "components", env->name, err))
         return VDI_ERR_ARGUMENT;
     if (env->limit < 0)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected a limit of 0 (none) or more steps, got %lld", env->name,
-                             (long long)env->limit);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected a limit of 0 (none) or more steps, got %lld",
+                             env->name, (long long)env->limit);
     if (!env->component)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected names of its components, got NULL", env->name);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected names of its components, got NULL",
+                             env->name);
     if (!vdi__env_names(env->component, env->components, "component", env->name, err) ||
         (env->observation && !vdi__env_names(env->observation, env->observations, "observation", env->name, err)) ||
         (env->action && !vdi__env_names(env->action, env->actions, "action", env->name, err)))
@@ -110,8 +113,8 @@ VDI__DEF vdi_status vdi_env_check(const vdi_env *env, vdi_error *err) {
 }
 
 /* The first number that is not finite, by its name. */
-VDI__FN vdi_status vdi__env_finite(const vdi_env *env, const char *where, const char *what, const char *const *names, int64_t n, const float *x,
-                                   vdi_error *err) {
+VDI__FN vdi_status vdi__env_finite(const vdi_env *env, const char *where, const char *what, const char *const *names, int64_t n,
+                                   const float *x, vdi_error *err) {
     for (int64_t i = 0; i < n; i++)
         if (!(x[i] - x[i] == 0))
             return vdi_error_set(err, VDI_ERR_NUMERIC, where, "environment %s: expected finite numbers, got %g as %s %lld (%s)", env->name,
@@ -143,7 +146,8 @@ VDI__DEF vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs, 
     if (status >= 0) status = vdi__env_finite(env, "vdi_env_step", "reward", env->component, env->components, reward, err);
     if (status >= 0) status = vdi__env_finite(env, "vdi_env_step", "observation", env->observation, env->observations, obs, err);
     if (status >= 0 && (*end & ~(VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)))
-        status = vdi_error_set(err, VDI_ERR_DATA, "vdi_env_step", "environment %s: expected the end to be flags 1 and 2, got %d", env->name, *end);
+        status = vdi_error_set(err, VDI_ERR_DATA, "vdi_env_step", "environment %s: expected the end to be flags 1 and 2, got %d", env->name,
+                               *end);
     if (status < 0) *end = VDI_ENV_TRUNCATED;
     return status;
 }

@@ -118,8 +118,8 @@ static const char *const vdi__pendulum_action[] = {"torque"};
 static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"};
 
 static const vdi_env_entry vdi__env_entries[] = {
-    {{"pendulum", 3, 1, 3, 200, vdi__pendulum_observation, vdi__pendulum_action, vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step,
-      vdi__env_free, NULL},
+    {{"pendulum", 3, 1, 3, 200, vdi__pendulum_observation, vdi__pendulum_action, vdi__pendulum_component, vdi__pendulum_reset,
+      vdi__pendulum_step, vdi__env_free, NULL},
      "swing a pendulum up and hold it there"},
 };
 static const size_t vdi__env_sizes[] = {sizeof(vdi__pendulum)};

@@ -68,7 +68,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
 #define VDI__WIRE_FAIL VDI__WIRE_KIND('F', 'A', 'I', 'L')
 
 enum {
-    VDI__WIRE_HEAD = 8,      /* kind and size */
+    VDI__WIRE_HEAD = 8,       /* kind and size */
     VDI__WIRE_INFO_HEAD = 28, /* magic, version, four sizes; names follow */
     VDI__WIRE_FAIL_TEXT = 256,
     /* the longest message of fixed size: a TRAN */
@@ -122,8 +122,8 @@ VDI__FN const char *vdi__wire_kind_text(uint32_t kind, char text[16]) {
 }
 
 /* Read until `fill` reaches `need`, taking up to `room` bytes where more are there already. */
-VDI__FN vdi_status vdi__wire_fill(const vdi_env_wire *wire, unsigned char *buffer, size_t *fill, size_t need, size_t room, const char *where,
-                                  vdi_error *err) {
+VDI__FN vdi_status vdi__wire_fill(const vdi_env_wire *wire, unsigned char *buffer, size_t *fill, size_t need, size_t room,
+                                  const char *where, vdi_error *err) {
     while (*fill < need) {
         int64_t n = wire->read_fn(buffer + *fill, room - *fill, wire->user);
         if (n <= 0 || (uint64_t)n > (uint64_t)(room - *fill))
@@ -200,7 +200,7 @@ VDI__DEF vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire, v
         else if (kind != VDI__WIRE_QUIT || !greeted) expected = UINT32_MAX;
         if (size != expected || (!greeted && kind != VDI__WIRE_HELO)) {
             (void)vdi_error_set(err, VDI_ERR_FORMAT, where, "expected %s, got %s of %u bytes",
-                                !greeted                   ? "HELO of 12 bytes"
+                                !greeted                 ? "HELO of 12 bytes"
                                 : kind == VDI__WIRE_STEP ? "STEP with as many numbers as there are actions"
                                                          : "HELO, RSET of 16 bytes, STEP or QUIT",
                                 vdi__wire_kind_text(kind, text), (unsigned)size);
@@ -214,8 +214,8 @@ VDI__DEF vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire, v
         if (kind == VDI__WIRE_QUIT) return VDI_OK;
         if (kind == VDI__WIRE_HELO) {
             if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || vdi__wire_get_u32(body + 8) != VDI_ENV_WIRE_VERSION) {
-                (void)vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a client of protocol version %d, got version %u", VDI_ENV_WIRE_VERSION,
-                                    (unsigned)vdi__wire_get_u32(body + 8));
+                (void)vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a client of protocol version %d, got version %u",
+                                    VDI_ENV_WIRE_VERSION, (unsigned)vdi__wire_get_u32(body + 8));
                 (void)vdi__wire_send_fail(wire, "this server speaks version 1 of the protocol");
                 return VDI_ERR_FORMAT;
             }
@@ -261,7 +261,8 @@ typedef struct vdi__wire_client {
 } vdi__wire_client;
 
 /* The reply to a request: `kind` with `size` bytes, whose place is the buffer behind the head. */
-VDI__FN vdi_status vdi__wire_reply(const vdi_env_wire *wire, unsigned char *buffer, uint32_t kind, size_t size, bool *broken, vdi_error *err) {
+VDI__FN vdi_status vdi__wire_reply(const vdi_env_wire *wire, unsigned char *buffer, uint32_t kind, size_t size, bool *broken,
+                                   vdi_error *err) {
     const char *where = "vdi_env_wire";
     size_t fill = 0, room = VDI__WIRE_HEAD + size;
     char text[16], wanted[16];
@@ -280,8 +281,8 @@ VDI__FN vdi_status vdi__wire_reply(const vdi_env_wire *wire, unsigned char *buff
     }
     /* an INFO is as long as its names, and is read by its caller */
     if (came != kind || (kind != VDI__WIRE_INFO && bytes != size) || (kind == VDI__WIRE_INFO && bytes < size))
-        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected the reply %s of %zu bytes, got %s of %u bytes%s", vdi__wire_kind_text(kind, wanted),
-                             size, vdi__wire_kind_text(came, text), (unsigned)bytes,
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected the reply %s of %zu bytes, got %s of %u bytes%s",
+                             vdi__wire_kind_text(kind, wanted), size, vdi__wire_kind_text(came, text), (unsigned)bytes,
                              came == kind ? "" : " (a server may write nothing else to where its replies go)");
     status = vdi__wire_fill(wire, buffer, &fill, room, room, where, err);
     *broken = status < 0;
@@ -311,7 +312,8 @@ VDI__FN vdi_status vdi__wire_reset(void *self, uint64_t seed, uint64_t episode, 
 VDI__FN vdi_status vdi__wire_step(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
     vdi__wire_client *c = (vdi__wire_client *)self;
     vdi__wire_put_floats(c->buffer + 8, c->actions, action);
-    vdi_status status = vdi__wire_ask(c, VDI__WIRE_STEP, (size_t)(4 * c->actions), VDI__WIRE_TRAN, 1 + c->components + c->observations, err);
+    vdi_status status =
+        vdi__wire_ask(c, VDI__WIRE_STEP, (size_t)(4 * c->actions), VDI__WIRE_TRAN, 1 + c->components + c->observations, err);
     if (status < 0) return status;
     uint32_t flags = vdi__wire_get_u32(c->buffer + 8);
     if (flags > (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED))
@@ -340,7 +342,8 @@ VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_alloca
     vdi__wire_head(head, VDI__WIRE_HELO, 12);
     memcpy(head + 8, VDI__WIRE_MAGIC, 8);
     vdi__wire_put_u32(head + 16, VDI_ENV_WIRE_VERSION);
-    if (!wire->write_fn(head, 20, wire->user)) return vdi_error_set(err, VDI_ERR_IO, where, "the greeting could not be written to the server");
+    if (!wire->write_fn(head, 20, wire->user))
+        return vdi_error_set(err, VDI_ERR_IO, where, "the greeting could not be written to the server");
     vdi_status status = vdi__wire_reply(wire, head, VDI__WIRE_INFO, VDI__WIRE_INFO_HEAD, &broken, err);
     if (status < 0) return status;
     const unsigned char *info = head + VDI__WIRE_HEAD;
@@ -353,11 +356,13 @@ VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_alloca
     if (size[0] < 1 || size[0] > VDI_ENV_MAX_OBSERVATIONS || size[1] < 1 || size[1] > VDI_ENV_MAX_ACTIONS || size[2] < 1 ||
         size[2] > VDI_ENV_MAX_COMPONENTS)
         return vdi_error_set(err, VDI_ERR_FORMAT, where,
-                             "expected 1 to %d observations, 1 to %d actions, 1 to %d components, got %lld, %lld, %lld", VDI_ENV_MAX_OBSERVATIONS,
-                             VDI_ENV_MAX_ACTIONS, VDI_ENV_MAX_COMPONENTS, (long long)size[0], (long long)size[1], (long long)size[2]);
+                             "expected 1 to %d observations, 1 to %d actions, 1 to %d components, got %lld, %lld, %lld",
+                             VDI_ENV_MAX_OBSERVATIONS, VDI_ENV_MAX_ACTIONS, VDI_ENV_MAX_COMPONENTS, (long long)size[0], (long long)size[1],
+                             (long long)size[2]);
     if (text > VDI_ENV_WIRE_MAX_TEXT)
         return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected at most %d bytes of names, got %zu", VDI_ENV_WIRE_MAX_TEXT, text);
-    size_t names = (size_t)(1 + size[0] + size[1] + size[2]), bytes = sizeof(vdi__wire_client) + names * sizeof(char *) + text, fill = 0, at = 0;
+    size_t names = (size_t)(1 + size[0] + size[1] + size[2]), bytes = sizeof(vdi__wire_client) + names * sizeof(char *) + text, fill = 0,
+           at = 0;
     vdi__wire_client *c = (vdi__wire_client *)vdi_alloc(&allocator, bytes);
     if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
     memset(c, 0, sizeof *c);
@@ -378,10 +383,11 @@ VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_alloca
         at++;
     }
     if (status >= 0 && (found != names || at != text || unnamed))
-        status = vdi_error_set(err, VDI_ERR_FORMAT, where,
-                               "expected %zu names, each ended by a zero byte, those of the environment and its components not empty; got %zu in %zu bytes, "
-                               "%zu of them empty",
-                               names, found, text, unnamed);
+        status = vdi_error_set(
+            err, VDI_ERR_FORMAT, where,
+            "expected %zu names, each ended by a zero byte, those of the environment and its components not empty; got %zu in %zu bytes, "
+            "%zu of them empty",
+            names, found, text, unnamed);
     if (status < 0) {
         vdi_free(&allocator, c, bytes);
         return status;
