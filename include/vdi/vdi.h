@@ -113,6 +113,7 @@
 #include "model/replay.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
+#include "model/sacd_net.h"
 #include "model/sacd_critic.h"
 #include "model/sacd.h"
 #include "model/sacd_explain.h"
