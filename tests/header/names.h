@@ -68,6 +68,11 @@ extern vdi_plds_data *counts;
 extern vdi_score_bits bits;
 extern double *log_p, *ll, *y_train, *rates, *truth, elbo, sum, r2;
 #endif
+#ifdef EXAMPLE_model_env_wire
+extern vdi_env env;
+int64_t read_stdin(void *buffer, size_t size, void *user);
+bool write_stdout(const void *data, size_t size, void *user);
+#endif
 #elif defined(EXAMPLE_io)
 extern vdi_writer writer;
 extern vdi_figure figure;
