@@ -79,3 +79,30 @@ bool lengths_load(const char *path, int64_t trials, int64_t **out) {
     vdi_tensor_free(NULL, &t);
     return true;
 }
+
+bool observations_load(const char *path, const char *lengths, const char *inputs, observations *o) {
+    char text[VDI_SHAPE_TEXT];
+    memset(o, 0, sizeof *o);
+    o->u.ndim = -1;
+    o->file = path;
+    if (!array_load(path, &o->y)) return false;
+    if (o->y.ndim != 2 && o->y.ndim != 3) return fail("expected (trials,T,N) or (T,N), got %s, in %s", vdi_tensor_shape_text(o->y, text), path), false;
+    o->trials = o->y.ndim == 3 ? o->y.shape[0] : 1;
+    o->T = o->y.shape[o->y.ndim - 2];
+    o->n = o->y.shape[o->y.ndim - 1];
+    if (o->trials < 1 || o->T < 1 || o->n < 1)
+        return fail("expected at least one trial, bin and channel, got %s, in %s", vdi_tensor_shape_text(o->y, text), path), false;
+    if (inputs) {
+        if (!array_load(inputs, &o->u)) return false;
+        if (o->u.ndim < 2) return fail("expected (trials,T,inputs) or (T,inputs), got %s, in %s", vdi_tensor_shape_text(o->u, text), inputs), false;
+        o->inputs = o->u.shape[o->u.ndim - 1];
+    }
+    return lengths_load(lengths, o->trials, &o->lengths);
+}
+
+void observations_free(observations *o) {
+    vdi_tensor_free(NULL, &o->y);
+    if (vdi_tensor_ok(o->u)) vdi_tensor_free(NULL, &o->u);
+    free(o->lengths);
+    o->lengths = NULL;
+}

@@ -3,30 +3,9 @@
 
 static const char *const parameter[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
 
-/* What every verb begins with: observations, inputs, lengths. */
-typedef struct observations {
-    vdi_tensor y, u;
-    int64_t *lengths, trials, T, n, inputs;
-} observations;
-
-static bool observations_load(const run *r, observations *o) {
-    char text[VDI_SHAPE_TEXT];
-    const char *inputs = option_text(r, "inputs");
-    memset(o, 0, sizeof *o);
-    if (!array_load(r->argument[0], &o->y)) return false;
-    if (o->y.ndim != 2 && o->y.ndim != 3)
-        return fail("expected (trials,T,N) or (T,N), got %s, in %s", vdi_tensor_shape_text(o->y, text), r->argument[0]), false;
-    o->trials = o->y.ndim == 3 ? o->y.shape[0] : 1;
-    o->T = o->y.shape[o->y.ndim - 2];
-    o->n = o->y.shape[o->y.ndim - 1];
-    if (o->trials < 1 || o->T < 1 || o->n < 1)
-        return fail("expected at least one trial, bin and channel, got %s, in %s", vdi_tensor_shape_text(o->y, text), r->argument[0]), false;
-    if (inputs) {
-        if (!array_load(inputs, &o->u)) return false;
-        if (o->u.ndim < 2) return fail("expected (trials,T,inputs) or (T,inputs), got %s, in %s", vdi_tensor_shape_text(o->u, text), inputs), false;
-        o->inputs = o->u.shape[o->u.ndim - 1];
-    }
-    return lengths_load(option_text(r, "lengths"), o->trials, &o->lengths);
+/* What every verb begins with. */
+static bool data_load(const run *r, observations *o) {
+    return observations_load(r->argument[0], option_text(r, "lengths"), option_text(r, "inputs"), o);
 }
 
 static bool data_make(const run *r, const vdi_lds *lds, const observations *o, vdi_lds_data **data) {
@@ -88,7 +67,7 @@ static int smooth_main(run *r) {
     const char *folder = option_text(r, "params");
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (!observations_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data)) return FAILED;
+    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data)) return FAILED;
     const int64_t d = lds->desc.d, lanes = vdi_lds_data_lanes(data), means = o.trials * o.T * d, block = o.T * d * d, pairs = (o.T - 1) * d * d;
     vdi_lds_moments m = {0};
     m.mp = doubles(means), m.mf = doubles(means), m.ms = doubles(means), m.ll = doubles(o.trials);
@@ -189,7 +168,7 @@ static int fit_main(run *r) {
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     if (iterations < 0 || iterations > 100000000) return usage("--iters: expected 0 to 100000000, got %lld", (long long)iterations);
     if ((d > 0) == (init != NULL)) return usage("expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
-    if (!observations_load(r, &o)) return FAILED;
+    if (!data_load(r, &o)) return FAILED;
     if (init && !model_load(init, o.n, o.inputs, option_flag(r, "diagonal-r"), &lds)) return FAILED;
     if (!init) {
         vdi_lds_desc desc = {0};
@@ -246,7 +225,7 @@ static int score_main(run *r) {
     double sum;
     const char *folder = option_text(r, "params");
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
-    if (!observations_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data)) return FAILED;
+    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data)) return FAILED;
     if (vdi_lds_log_likelihood(lds, data, NULL, &sum, &err) < 0) return fail_error(&err, r->argument[0]);
     static const char *const keys[] = {"log_likelihood", "per_bin", "bins"};
     double bins = (double)vdi_lds_data_observed_bins(data), values[] = {sum, sum / bins, bins};

@@ -1,8 +1,21 @@
 /* examples/vdi/main.c - the command-line tool: the list of commands */
 #include "tool.h"
+#include "vilds.h"
 
 static const command *const commands[] = {
-    &info_command, &demo_command, &blocktri_command, &lds_smooth_command, &lds_fit_command, &lds_score_command,
+    &info_command,
+    &demo_command,
+    &blocktri_command,
+    &lds_smooth_command,
+    &lds_fit_command,
+    &lds_score_command,
+    &sacd_train_command, &sacd_eval_command, &sacd_envs_command,
+    &vilds_fit_command,
+    &vilds_infer_command,
+    &vilds_score_command,
+    &flds_fit_command,
+    &flds_infer_command,
+    &flds_score_command,
 };
 
 int main(int argc, char **argv) {

@@ -1,6 +1,7 @@
 /* examples/vdi/options.c - the command line: parsing, help, and run.json from one table */
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 
 #include "tool.h"
 
@@ -49,6 +50,23 @@ double option_real(const run *r, const char *name) {
     double x = 0;
     if (v) (void)vdi_text_parse_double(v, strlen(v), &x);
     return x;
+}
+
+static char *copy_text(const char *s) {
+    char *c = (char *)malloc(strlen(s) + 1);
+    if (!c) exit(fail("out of memory"));
+    return strcpy(c, s);
+}
+
+void option_resolve(run *r, const char *name, const char *format, ...) {
+    char text[256];
+    va_list args;
+    int i = option_known(r, name);
+    if (r->value[i] && strcmp(r->value[i], "auto") != 0) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    r->value[i] = copy_text(text);
 }
 
 /* Is `text` a value of this kind? Says what is wrong. */
@@ -119,12 +137,6 @@ int run_help(FILE *to, const command *const *commands, int count, const char *fa
 }
 
 /* ---- parsing --------------------------------------------------------------------------------------------------------------- */
-
-static char *copy_text(const char *s) {
-    char *c = (char *)malloc(strlen(s) + 1);
-    if (!c) exit(fail("out of memory"));
-    return strcpy(c, s);
-}
 
 /* Arguments and options that a run.json holds, where the command line has not given them. */
 static bool take_from(run *r, const char *path, const command *const *commands, int count) {

@@ -36,6 +36,7 @@ typedef struct command {
 } command;
 
 extern const command info_command, blocktri_command, lds_smooth_command, lds_fit_command, lds_score_command, demo_command;
+extern const command sacd_train_command, sacd_eval_command, sacd_envs_command;
 
 /* One invocation. */
 typedef struct run {
@@ -61,6 +62,8 @@ int64_t option_int(const run *r, const char *name);
 double option_real(const run *r, const char *name);
 const char *option_text(const run *r, const char *name); /* NULL: not given */
 bool option_given(const run *r, const char *name);
+/* What a default came to, so that run.json tells it and a run from that file repeats it; the value of an option, other than auto, stays. */
+void option_resolve(run *r, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int run_help(FILE *to, const command *const *commands, int count, const char *family, const char *verb);
 bool save_run_json(const run *r);
 
@@ -87,6 +90,14 @@ bool array_load(const char *path, vdi_tensor *out);
 bool array_load_in(const char *folder, const char *name, bool optional, vdi_tensor *out); /* folder/name.npy */
 bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data); /* out/name.npy */
 bool lengths_load(const char *path, int64_t trials, int64_t **out);                        /* NULL path: NULL, all */
+/* Observations as a verb's argument names them, with its --lengths and --inputs (either may be NULL). */
+typedef struct observations {
+    const char *file;
+    vdi_tensor y, u; /* (trials,T,n) or (T,n); (trials,T,inputs) or (T,inputs) */
+    int64_t *lengths, trials, T, n, inputs;
+} observations;
+bool observations_load(const char *path, const char *lengths, const char *inputs, observations *o);
+void observations_free(observations *o);
 double *doubles(int64_t count);                                                            /* malloc or die cleanly */
 
 /* pipe.c: the environment of --env or --env-cmd; messages are printed by it. vdi_env_close gives it back, and the program behind it. */

@@ -1,0 +1,172 @@
+/* examples/vdi/vilds_recipe.c - how a model is trained where the command line does not say: recipes, and which one the data ask for
+ *
+ * dense   many spikes, tuning of any shape: 16 starts of which the best by training bound goes on, fast rates
+ * smooth  rates near log-linear in the latent: one start, gentler rates; a quarter of the time, and nothing is lost there
+ * sparse  few spikes: 16 starts, gentle rates, a short schedule
+ * linear  a read-out without hidden layers: 4 starts, a long schedule
+ *
+ * `auto` asks the training data. Few spikes: sparse. Else a Poisson LDS, whose read-out is log-linear, is set against a short run of the
+ * network: where the network is not clearly better after 250 steps, the rates are near log-linear and one start will do; where it is, it
+ * has folded the latent space somehow, many starts fold it wrongly, and only the best of several can be trusted.
+ */
+#include "vilds.h"
+
+enum { AUTO_EM = 20, AUTO_STEPS = 250 };
+#define AUTO_SPARSE 0.15 /* mean count of a neuron and bin */
+#define AUTO_GAIN 0.05   /* of the Poisson LDS's gain over constant rates, by which the network has to be better */
+
+/* A Poisson LDS by VB-EM: its bound per bin on the data it learnt from. */
+static int plds_bound(run *r, const observations *o, int64_t d, double *bound) {
+    vdi_error err = {0};
+    vdi_plds_desc desc = {0};
+    vdi_plds_data_desc dd = {0};
+    vdi_plds *plds = NULL;
+    vdi_plds_data *data = NULL;
+    double sum = 0, bins = 1;
+    desc.d = d, desc.n = o->n;
+    dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool;
+    bool ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK && vdi_plds_data_create(plds, &dd, &data, &err) == VDI_OK &&
+              vdi_plds_init(plds, data, (uint64_t)option_int(r, "seed"), &err) >= 0;
+    if (ok) bins = (double)vdi_plds_data_observed_bins(data);
+    for (int i = 0; ok && i < AUTO_EM && !interrupted(); i++) {
+        ok = vdi_plds_em_step(plds, data, &sum, &err) >= 0;
+        progress(r, i + 1, AUTO_EM, "which recipe? A Poisson LDS: bound", sum / bins);
+    }
+    progress_end(r);
+    *bound = sum / bins;
+    vdi_plds_data_destroy(data);
+    vdi_plds_destroy(plds);
+    return ok ? DONE : fail_error(&err, o->file);
+}
+
+/* One start of the network: its bound per bin on the same data; and that of constant rates. */
+static int network_bound(run *r, observations *o, const vdi_vilds_desc *desc, double *bound, double *constant) {
+    vdi_error err = {0};
+    vilds_model model = {0};
+    vdi_vilds_data *data = NULL;
+    vdi_vilds_progress p;
+    vdi_vilds_desc d = *desc;
+    d.train.steps = AUTO_STEPS, d.train.restarts = 1;
+    if (vdi_vilds_create(&d, &model.m, &err) < 0) return fail_error(&err, NULL);
+    bool ok = vilds_data_make(&model, o, &data), told = !ok;
+    for (int i = 0; ok && i < AUTO_STEPS && !interrupted(); i++) {
+        ok = vdi_vilds_step(model.m, data, NULL, &p, &err) >= 0;
+        if (ok) progress(r, i + 1, AUTO_STEPS, "which recipe? One start: bound", p.elbo);
+    }
+    progress_end(r);
+    ok = ok && vdi_vilds_score(model.m, data, NULL, bound, &err) == VDI_OK;
+    if (ok) *constant = vilds_homogeneous(&model, o, (double)vdi_vilds_data_total_bins(data));
+    vdi_vilds_data_destroy(data);
+    vilds_model_free(&model);
+    return ok ? DONE : told ? FAILED : fail_error(&err, o->file);
+}
+
+/* The name of the recipe that the data ask for: DONE, or an exit code. */
+static int recipe_choose(run *r, observations *o, const vdi_vilds_desc *desc, const char **out) {
+    const double *y = (const double *)o->y.data;
+    double sum = 0, seen = 0, mean, plds = 0, network = 0, constant = 0;
+    for (int64_t b = 0; b < o->trials; b++)
+        for (int64_t i = 0; i < (o->lengths ? o->lengths[b] : o->T) * o->n && i < o->T * o->n; i++) {
+            double v = y[b * o->T * o->n + i];
+            if (v == v) sum += v, seen += 1;
+        }
+    mean = sum / seen;
+    *out = desc->linear ? "linear" : desc->obs == VDI_VILDS_GAUSSIAN || !(seen > 0) ? "dense" : mean < AUTO_SPARSE ? "sparse" : NULL;
+    if (*out) {
+        if (!r->quiet && !desc->linear && desc->obs != VDI_VILDS_GAUSSIAN)
+            fprintf(stderr, "recipe %s: %.3g spikes a neuron and bin\n", *out, mean);
+        return DONE;
+    }
+    vdi_vilds_desc dense = vdi_flds_recipe(desc, VDI_FLDS_DENSE);
+    int code = network_bound(r, o, &dense, &network, &constant);
+    if (code == DONE && !interrupted()) code = plds_bound(r, o, desc->d, &plds);
+    if (code != DONE) return code;
+    if (interrupted()) return INTERRUPTED;
+    *out = network > plds + AUTO_GAIN * fmax(plds - constant, 0) ? "dense" : "smooth";
+    if (!r->quiet)
+        fprintf(stderr, "recipe %s: %.4f nats per bin with constant rates, %.4f by a Poisson LDS, %.4f by a network of %d steps\n", *out,
+                constant, plds, network, AUTO_STEPS);
+    return DONE;
+}
+
+/* ---- options over recipes ------------------------------------------------------------------------------------------------------ */
+
+enum { FIELDS = 14 };
+typedef struct field {
+    const char *name;
+    int64_t *whole; /* one of the two */
+    double *real;
+} field;
+
+static void fields_of(vdi_vilds_desc *d, field f[FIELDS]) {
+    vdi_vilds_train *t = &d->train;
+    const field all[FIELDS] = {
+        {"steps", &t->steps, NULL},
+        {"batch", &t->batch, NULL},
+        {"window", &t->window, NULL},
+        {"samples", &t->samples, NULL},
+        {"restarts", &t->restarts, NULL},
+        {"restart-steps", &t->restart_steps, NULL},
+        {"eval-every", &t->eval_every, NULL},
+        {"patience", &t->patience, NULL},
+        {"rate", NULL, &t->rate},
+        {"mask-rate", NULL, &t->mask_rate},
+        {"weight-decay", NULL, &t->weight_decay},
+        {"open", NULL, &t->open_from},
+        {"a0", NULL, &d->a0},
+        {"scale", NULL, &d->first_scale},
+    };
+    memcpy(f, all, sizeof all);
+}
+
+/* What the command line says. Run before the recipe, which fills in what is still zero, and after it, for zeros that were meant. */
+static void fields_take(const run *r, vdi_vilds_desc *d) {
+    field f[FIELDS];
+    fields_of(d, f);
+    for (int i = 0; i < FIELDS; i++) {
+        if (!option_text(r, f[i].name)) continue;
+        if (f[i].whole) *f[i].whole = option_int(r, f[i].name);
+        else *f[i].real = option_real(r, f[i].name);
+    }
+    if (option_text(r, "open")) d->train.open_to = d->train.open_from + 0.1;
+    if (option_text(r, "mask-rate") && d->train.mask_rate == 0) d->train.no_masking = true;
+    if (option_text(r, "free-start")) d->free_start = strcmp(option_text(r, "free-start"), "yes") == 0;
+}
+
+int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc) {
+    static const char *const names[] = {"dense", "sparse", "smooth", "linear"};
+    vdi_error err = {0};
+    const char *recipe = option_text(r, "recipe"), *start = option_text(r, "free-start");
+    int kind = -1, code;
+    if (start && strcmp(start, "yes") != 0 && strcmp(start, "no") != 0) return usage("--free-start: expected yes or no, got '%s'", start);
+    fields_take(r, desc);
+    if (desc->train.window == 0 && o->T * (o->trials < 20 ? o->trials : 20) > 8000) { /* long recordings: a step stays a step */
+        int64_t trials = o->trials < 20 ? o->trials : 20;
+        desc->train.window = 8000 / trials > 50 ? 8000 / trials : 50;
+    }
+    if (vdi_vilds_desc_check(desc, &err) < 0) return fail_error(&err, NULL);
+    if (strcmp(recipe, "auto") == 0 && (code = recipe_choose(r, o, desc, &recipe)) != DONE) return code;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(recipe, names[i]) == 0) kind = i;
+    if (kind < 0) return usage("--recipe: expected auto, dense, sparse, smooth or linear, got '%s'", recipe);
+    if (kind == 3) {
+        desc->free_start = true;
+        if (desc->a0 == 0) desc->a0 = 0.95;
+        if (desc->train.steps == 0) desc->train.steps = 3000;
+        if (desc->train.restarts == 0) desc->train.restarts = 4;
+        *desc = vdi_vilds_desc_defaults(desc);
+    } else *desc = vdi_flds_recipe(desc, (vdi_flds_kind)kind);
+    fields_take(r, desc);
+    if (vdi_vilds_desc_check(desc, &err) < 0) return fail_error(&err, NULL);
+    /* what it came to */
+    field f[FIELDS];
+    fields_of(desc, f);
+    option_resolve(r, "recipe", "%s", recipe);
+    option_resolve(r, "free-start", "%s", desc->free_start ? "yes" : "no");
+    for (int i = 0; i < FIELDS; i++) {
+        char text[VDI_TEXT_NUMBER];
+        if (f[i].whole) option_resolve(r, f[i].name, "%lld", (long long)*f[i].whole);
+        else (void)vdi_text_double(text, *f[i].real, 0), option_resolve(r, f[i].name, "%s", text);
+    }
+    return DONE;
+}
