@@ -162,7 +162,7 @@ TEST(vilds, gradients) {
     enum { B = 5, T = 7, N = 4 };
     double *y = simulated(B, T, N, 3);
     const int64_t ragged[B] = {7, 3, 5, 7, 1};
-    for (int k = 0; k < 12; k++) {
+    for (int k = 0; k < 17; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_error err = {0};
         vdi_param_desc phi = vdi_param_make("phi", VDI_INIT_CONSTANT, 0.5, 1, 1);
@@ -182,12 +182,21 @@ TEST(vilds, gradients) {
         if (k == 9) desc.train.window = 4, desc.a0 = 0.5; /* the stationary distribution is a constant to the gradient: A and Q stay */
         if (k == 10) desc.d = 1, desc.log_joint = volatility, desc.user_params = &phi, desc.user_param_count = 1;
         if (k == 11) desc.inputs = 2;
+        if (k >= 12) desc.bin_width = 0.3; /* and offsets */
+        if (k == 12) desc.transition_layers = 1, desc.transition_hidden[0] = 4, desc.inputs = 2;
+        if (k == 13) desc.obs = VDI_VILDS_NEGBIN, desc.link = VDI_VILDS_SOFTPLUS;
+        if (k == 14) desc.linear = true;
+        if (k == 15)
+            desc.transition_layers = 2, desc.transition_hidden[0] = desc.transition_hidden[1] = 3, desc.train.window = 4, desc.a0 = 0.5;
+        if (k == 16) desc.transition_layers = 1, desc.transition_hidden[0] = 4, desc.posterior = VDI_VILDS_DIRECT, desc.linear = true;
         vdi_vilds *m = make(&desc);
         vdi_vilds_data_desc dd = VDI__ZERO;
         vdi_vilds_data *data = NULL;
-        double u[B * T * 2], slope, ignored;
+        double u[B * T * 2], offset[T * N], slope, ignored;
         unsigned long long seed = 11;
         for (int i = 0; i < B * T * 2; i++) u[i] = test_normal(&seed);
+        for (int i = 0; i < T * N; i++) offset[i] = 0.5 * test_normal(&seed);
+        if (k >= 12) dd.has_offset = true, dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N); /* the same for each trial */
         if (k % 2) y[9] = NAN, y[30] = NAN;
         else y[9] = y[30] = 1;
         dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N), dd.u = vdi_tensor_3d(u, VDI_F64, B, T, 2);
@@ -205,7 +214,9 @@ TEST(vilds, gradients) {
             for (int64_t i = 0; i < p->count; i++)
                 for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++)
                     direction[(double *)p->item[i].value.data - (double *)p->values + c] =
-                        k == 9 && (!strcmp(p->item[i].name, "prior.A") || !strcmp(p->item[i].name, "prior.Q")) ? 0 : test_normal(&seed);
+                        (k == 9 || k == 15) && (!strcmp(p->item[i].name, "prior.A") || !strcmp(p->item[i].name, "prior.Q"))
+                            ? 0
+                            : test_normal(&seed);
             double f0 = loss_at(m, data, &slope, direction), h = 1e-3, f[4], r[2];
             CHECK(loss_at(m, data, &ignored, direction) == f0 && ignored == slope, "two runs differ");
             for (int i = 0; i < 4; i++) {

@@ -223,16 +223,17 @@ VDI__DEF vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data, vdi_e
         memset(A, 0, (size_t)dd * sizeof *A);
         vdi__vm_mul(d, 1, tmp, false, Gi, false, A);
         for (int64_t i = 0; i < dd; i++) vdi__flds_put(&p[m->A], i, A[i]);
-        int64_t index[2];
+        int64_t index[4], g = m->transition;
         index[0] = m->x0, index[1] = m->B;
-        for (int k = 0; k < 2; k++)
+        index[2] = g < 0 ? -1 : g + 2 * m->desc.transition_layers, index[3] = g < 0 ? -1 : index[2] + 1; /* g -> G g(G^{-1} .) */
+        for (int k = 0; k < 4; k++)
             for (int64_t r = 0; index[k] >= 0 && r < vdi_tensor_count(p[index[k]].value) / d; r++) {
                 for (int64_t i = 0; i < d; i++) x[i] = vdi__flds_get(&p[index[k]], r * d + i), x[d + i] = 0;
                 vdi__vm_apply(d, 1, G, false, x, x + d);
                 for (int64_t i = 0; i < d; i++) vdi__flds_put(&p[index[k]], r * d + i, x[d + i]);
             }
-        index[0] = m->decoder, index[1] = m->skip;
-        for (int k = 0; k < 2; k++) {
+        index[0] = m->decoder, index[1] = m->skip, index[2] = g;
+        for (int k = 0; k < 3; k++) {
             if (index[k] < 0) continue;
             int64_t columns = p[index[k]].value.shape[1];
             for (int64_t c = 0; c < columns; c++) {

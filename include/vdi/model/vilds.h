@@ -1,6 +1,6 @@
 /* model/vilds.h - variational inference for latent time series: a structured Gaussian posterior given by a network
  *
- *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0, Q),   y_t ~ P(decoder(z_t)),     or any log p(y, z) of your own
+ *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t [+ g(z_{t-1})] + N(0, Q),   y_t ~ P(decoder(z_t)),     or any log p(y, z) of your own
  *     q(z | y) = N(m, J^{-1}),  J block tridiagonal, from a network of the bins around t
  *
  * Do this:
@@ -34,7 +34,7 @@
 /** Most hidden layers of encoder and decoder. */
 #define VDI_VILDS_LAYERS 6
 
-/** P(y | z) of one neuron and bin; eta is the decoder's output. */
+/** P(y | z) of one neuron and bin; eta is the decoder's output plus the log exposure (log bin width + offset, see the data). */
 typedef enum vdi_vilds_obs {
     VDI_VILDS_POISSON = 0, /**< mean link(eta) */
     VDI_VILDS_GAUSSIAN,    /**< mean eta, its own standard deviation for each channel */
@@ -45,7 +45,7 @@ typedef enum vdi_vilds_obs {
 /** From the decoder's output to the mean of Poisson and negative binomial counts. */
 typedef enum vdi_vilds_link {
     VDI_VILDS_EXP = 0, /**< exp(min(eta, 8)) */
-    VDI_VILDS_SOFTPLUS /**< softplus(eta) + 1e-6 */
+    VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 /** The family of q. */
 typedef enum vdi_vilds_family {
@@ -60,6 +60,7 @@ typedef struct vdi_trial_info {
     const int64_t *length;      /**< (B) bins of each that count */
     const bool *start;          /**< (B) does it begin where its trial begins, or in the middle? */
     const int64_t *trial;       /**< (B) index in the data */
+    const double *inputs;       /**< (B,T,desc.inputs), 0 behind a trial's end; NULL: none */
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
 } vdi_trial_info;
 /** z (S,B,T,d) float64 samples of the latents, y (B,T,N) with mask (B,T,N), both of the model's dtype; returns (S,B) float64: log p(y,z)
@@ -89,35 +90,38 @@ typedef struct vdi_vilds_train {
 
 /** Description of a model; zero is the default where one is named. */
 typedef struct vdi_vilds_desc {
-    int64_t d;                        /**< latent dimension, >= 1 */
-    int64_t n;                        /**< observed channels, >= 1 */
-    int64_t inputs;                   /**< entries of u_t; 0: none */
-    vdi_vilds_obs obs;                /**< ready observation part */
-    vdi_vilds_link link;              /**< of counts */
-    vdi_vilds_family posterior;       /**< family of q */
-    bool untied;                      /**< a product posterior with dynamics of its own */
-    bool linear;                      /**< decoder without hidden layers */
-    bool skip;                        /**< a linear read-out beside the decoder's network */
-    int32_t layers;                   /**< hidden layers of the decoder; 0: two of 60, tanh */
-    int64_t hidden[VDI_VILDS_LAYERS]; /**< their sizes */
-    double first_scale;               /**< on the initial first layer of the decoder; default 1 */
-    bool encoder_linear;              /**< encoder without hidden layers */
-    int32_t encoder_layers;           /**< 0: two of 60, tanh */
+    int64_t d;                                /**< latent dimension, >= 1 */
+    int64_t n;                                /**< observed channels, >= 1 */
+    int64_t inputs;                           /**< entries of u_t; 0: none */
+    vdi_vilds_obs obs;                        /**< ready observation part */
+    vdi_vilds_link link;                      /**< of counts */
+    vdi_vilds_family posterior;               /**< family of q */
+    bool untied;                              /**< a product posterior with dynamics of its own */
+    bool linear;                              /**< decoder without hidden layers */
+    bool skip;                                /**< a linear read-out beside the decoder's network */
+    int32_t layers;                           /**< hidden layers of the decoder; 0: two of 60, tanh */
+    int64_t hidden[VDI_VILDS_LAYERS];         /**< their sizes */
+    double first_scale;                       /**< on the initial first layer of the decoder; default 1 */
+    bool encoder_linear;                      /**< encoder without hidden layers */
+    int32_t encoder_layers;                   /**< 0: two of 60, tanh */
     int64_t encoder_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
-    bool has_reach;                    /**< take `reach` as it stands */
-    int64_t reach;                     /**< bins that the encoder sees on either side; default 2 */
-    bool free_start;                   /**< Q0 and x0 are trained; else N(0, I) */
-    double a0;                         /**< A starts as a0 I, Q as (1 - a0^2) I; default 0.99 */
-    vdi_log_joint_fn log_joint;        /**< your own log p(y, z), or NULL for the ready parts */
-    void *user;                        /**< handed to it */
-    const vdi_param_desc *user_params; /**< its parameters; copied */
-    int64_t user_param_count;          /**< how many */
-    int64_t max_count; /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
-    vdi_dtype dtype;   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
-    vdi_vilds_train train; /**< how it learns */
-    vdi_pool *pool;          /**< for the algebra over time; NULL: the caller's thread */
-    vdi_allocator allocator; /**< zero: malloc and free */
-    vdi_logger logger;       /**< zero: silent */
+    bool has_reach;                           /**< take `reach` as it stands */
+    int64_t reach;                            /**< bins that the encoder sees on either side; default 2 */
+    bool free_start;                          /**< Q0 and x0 are trained; else N(0, I) */
+    double a0;                                /**< A starts as a0 I, Q as (1 - a0^2) I; default 0.99 */
+    int32_t transition_layers; /**< hidden layers (tanh) of a network g of the last latent, added to A z_{t-1}; 0: no such network */
+    int64_t transition_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
+    double bin_width;                            /**< counts: the decoder gives the log of a rate per unit of it; default 1 */
+    vdi_log_joint_fn log_joint;                  /**< your own log p(y, z), or NULL for the ready parts */
+    void *user;                                  /**< handed to it */
+    const vdi_param_desc *user_params;           /**< its parameters; copied */
+    int64_t user_param_count;                    /**< how many */
+    int64_t max_count;                           /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
+    vdi_dtype dtype;                             /**< of the networks; VDI_F32 to train, VDI_F64 to check */
+    vdi_vilds_train train;                       /**< how it learns */
+    vdi_pool *pool;                              /**< for the algebra over time; NULL: the caller's thread */
+    vdi_allocator allocator;                     /**< zero: malloc and free */
+    vdi_logger logger;                           /**< zero: silent */
 } vdi_vilds_desc;
 
 /** A model: opaque. */
@@ -130,7 +134,9 @@ typedef struct vdi_vilds_data_desc {
     vdi_tensor y;           /**< (trials,T,n) or (T,n), any dtype; NaN is missing */
     vdi_tensor mask;        /**< the same shape, 0 is missing; all zero (the default): nothing but NaN */
     bool has_mask;          /**< `mask` is given */
-    vdi_tensor u;           /**< (trials,T,inputs); where the model has inputs */
+    vdi_tensor u;           /**< (trials,T,inputs): u_t acts on the step from t-1 to t; where the model has inputs */
+    vdi_tensor offset;      /**< what is added to the decoder's output (a log exposure, for counts), finite, broadcast to the shape of y */
+    bool has_offset;        /**< `offset` is given */
     const int64_t *lengths; /**< (trials); NULL: T */
 } vdi_vilds_data_desc;
 
@@ -144,7 +150,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vd
 VDI_API void vdi_vilds_destroy(vdi_vilds *m);
 /** The description in force. */
 VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
-/** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d) (see docs/vilds.md), "decoder...". */
+/** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d) (see docs/vilds.md), "prior.B"
+ * (inputs,d), "transition...", "decoder...". */
 VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
 /** Take in observations; the tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_data_desc *desc, vdi_vilds_data **out,
@@ -245,6 +252,7 @@ VDI__DEF vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc) {
     d.has_reach = true;
     if (d.a0 == 0) d.a0 = 0.99;
     if (d.max_count == 0) d.max_count = 12;
+    if (d.bin_width == 0) d.bin_width = 1;
     vdi_vilds_train *t = &d.train;
     if (t->steps == 0) t->steps = 1500;
     if (t->batch == 0) t->batch = 20;
@@ -281,6 +289,9 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
     else if (!(d.a0 > -1 && d.a0 < 1)) field = "a0", value = d.a0;
     else if (!(d.first_scale > 0 && d.first_scale < 1e6)) field = "first_scale", value = d.first_scale;
     else if (d.max_count < 2 || d.max_count > 4096) field = "max_count", value = (double)d.max_count;
+    else if (d.transition_layers < 0 || d.transition_layers > VDI_VILDS_LAYERS || (d.transition_layers && d.log_joint))
+        field = "transition_layers", value = d.transition_layers;
+    else if (!(d.bin_width > 0 && d.bin_width < 1e9)) field = "bin_width", value = d.bin_width;
     else if (!vdi_dtype_is_real(d.dtype)) field = "dtype", value = d.dtype;
     else if (d.user_param_count < 0 || (d.user_param_count && !d.user_params))
         field = "user_param_count", value = (double)d.user_param_count;
@@ -303,6 +314,8 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
         if (d.hidden[i] < 1) field = "hidden", value = (double)d.hidden[i];
     for (int i = 0; !field && i < d.encoder_layers; i++)
         if (d.encoder_hidden[i] < 1) field = "encoder_hidden", value = (double)d.encoder_hidden[i];
+    for (int i = 0; !field && i < d.transition_layers; i++)
+        if (d.transition_hidden[i] < 1) field = "transition_hidden", value = (double)d.transition_hidden[i];
     return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_desc", "%s is %g: out of range", field, value) : VDI_OK;
 }
 
@@ -314,8 +327,8 @@ struct vdi_vilds {
     vdi_param_desc *list;
     int64_t list_count;
     /* where each part's parameters begin, -1 if there is none */
-    int64_t A, Q, Q0, x0, B, own_A, own_Q, own_Q0, own_x0, own_B, window, mask, bias, net, decoder, skip, extra, user;
-    vdi_mlp_desc net_desc, decoder_desc;
+    int64_t A, Q, Q0, x0, B, own_A, own_Q, own_Q0, own_x0, own_B, window, mask, bias, net, decoder, skip, extra, transition, user;
+    vdi_mlp_desc net_desc, decoder_desc, transition_desc;
     vdi_optim *optim;
     vdi_tape *tape;
     vdi_arena arena;                /* batches */
@@ -327,7 +340,7 @@ struct vdi_vilds {
     double number[8];
     vdi_state state;
     vdi_named_tensor *tensors;
-    char text[16][40];
+    char text[16][48];
     vdi_meta meta[32];
 };
 
@@ -337,6 +350,7 @@ struct vdi_vilds_data {
     int64_t trials, T, n, inputs, total;
     int64_t *length;
     void *y, *x, *log_factorial; /* (trials,T,n): values (missing: 0), standardised, log y! */
+    void *offset;                /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
     double *factorial;           /* (trials,n): sums of log y! over what is seen */
     unsigned char *seen;         /* (trials,T,n), or NULL: all */
     double *u;                   /* (trials,T,inputs) */
@@ -353,6 +367,7 @@ VDI__DEF void vdi_vilds_data_destroy(vdi_vilds_data *data) {
     vdi_free(&a, data->y, cells * size);
     vdi_free(&a, data->x, cells * size);
     vdi_free(&a, data->log_factorial, cells * size);
+    vdi_free(&a, data->offset, cells * size);
     vdi_free(&a, data->factorial, (size_t)(data->trials * data->n) * sizeof(double));
     vdi_free(&a, data->seen, cells);
     vdi_free(&a, data->u, (size_t)(data->trials * data->T * data->inputs) * sizeof(double));
@@ -386,6 +401,16 @@ VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_da
         return vdi_error_set(err, VDI_ERR_SHAPE, where, "mask is %s, expected the shape of y", vdi_tensor_shape_text(desc->mask, text));
     int64_t trials = y.shape[0], T = y.shape[1], n = md->n;
     vdi_tensor u = vdi__vilds_view(desc->u);
+    vdi_tensor offset = vdi__vilds_view(desc->offset);
+    bool counts = md->obs != VDI_VILDS_GAUSSIAN && !md->log_joint, all = true;
+    double width = counts && md->obs != VDI_VILDS_BERNOULLI ? log(md->bin_width) : 0;
+    bool shifted = desc->has_offset || width != 0;
+    if (desc->has_offset) {
+        offset = vdi_tensor_broadcast_to(offset, 3, y.shape);
+        if (!vdi_tensor_ok(offset))
+            return vdi_error_set(err, VDI_ERR_SHAPE, where, "offset is %s, expected what broadcasts to the shape of y",
+                                 vdi_tensor_shape_text(desc->offset, text));
+    }
     if (md->inputs && (u.ndim != 3 || u.shape[0] != trials || u.shape[1] != T || u.shape[2] != md->inputs))
         return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)", vdi_tensor_shape_text(desc->u, text),
                              (long long)trials, (long long)T, (long long)md->inputs);
@@ -400,14 +425,15 @@ VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_da
     data->y = vdi_alloc(&md->allocator, cells * size);
     data->x = vdi_alloc(&md->allocator, cells * size);
     data->log_factorial = vdi_alloc(&md->allocator, cells * size);
+    if (shifted) data->offset = vdi_alloc(&md->allocator, cells * size);
     data->factorial = (double *)vdi_alloc(&md->allocator, (size_t)(trials * n) * sizeof(double));
     data->seen = (unsigned char *)vdi_alloc(&md->allocator, cells);
     data->u = (double *)vdi_alloc(&md->allocator, (size_t)(trials * T * md->inputs) * sizeof(double));
-    if (!data->length || !data->y || !data->x || !data->log_factorial || !data->factorial || !data->seen || !data->u) {
+    if (!data->length || !data->y || !data->x || !data->log_factorial || !data->factorial || !data->seen || !data->u ||
+        (shifted && !data->offset)) {
         vdi_vilds_data_destroy(data);
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %lld values", (long long)cells);
     }
-    bool counts = md->obs != VDI_VILDS_GAUSSIAN && !md->log_joint, all = true;
     memset(data->factorial, 0, (size_t)(trials * n) * sizeof(double));
     for (int64_t b = 0, i = 0; b < trials; b++) {
         int64_t length = desc->lengths ? desc->lengths[b] : T;
@@ -429,7 +455,14 @@ VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_da
                     return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is %g: %s", (long long)b, (long long)t, (long long)j,
                                          v, counts ? "expected a count" : "expected a finite number");
                 }
-                double lf = seen && counts && v > 1 ? lgamma(v + 1) : 0;
+                double lf = seen && counts && v > 1 ? lgamma(v + 1) : 0, shift = desc->has_offset ? vdi_tensor_get(offset, at) : 0;
+                if (t >= length) shift = 0;
+                if (shift - shift != 0) {
+                    vdi_vilds_data_destroy(data);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "offset[%lld,%lld,%lld] is %g: expected a finite number", (long long)b,
+                                         (long long)t, (long long)j, shift);
+                }
+                if (shifted) vdi_dtype_store(md->dtype, data->offset, i, shift + width);
                 if (!seen) v = 0;
                 if (!seen && t < length) all = false;
                 data->seen[i] = seen;

@@ -18,6 +18,8 @@ typedef struct vdi_lds_vars {
     vdi_var A, Qi, Q0i; /**< (d,d): transition, inverse covariances */
     vdi_var x0;         /**< (d) */
     vdi_var c;          /**< (B,T,d): what the inputs add to each transition, or the null variable */
+    vdi_var g;          /**< (S,B,T,d): what a nonlinear transition adds to the step *after* each bin of samples z, or the null variable;
+                             read where the energy is one of samples */
     vdi_var ld, ld0;    /**< log det Q^{-1}, log det Q0^{-1}: scalars */
     const double *mid;  /**< (d,d) inverse stationary covariance, for windows in the middle of a trial, and its log determinant behind
                              it; or NULL: all trials start at their beginning */
@@ -26,7 +28,7 @@ typedef struct vdi_lds_vars {
 /** Q^{-1} = U' diag(exp 2w) U from q (d,d): w its diagonal, U unit lower triangular from the entries below; the rest is not read. */
 VDI_API vdi_status vdi_var_precision_root(vdi_tape *t, vdi_var q, vdi_var *inverse, vdi_var *log_det);
 /** For each trial (or sample and trial): E[(z_1-x0)'Q0^{-1}(z_1-x0) + sum_t (z_t - A z_{t-1} - c_t)'Q^{-1}(...)], z ~ N(m, S) with lag
- *  blocks O. m (B,T,d) or (S,B,T,d), then S and O null: the energy of samples. Result (B) or (S,B). */
+ *  blocks O. m (B,T,d) or (S,B,T,d), then S and O null: the energy of samples, less g_{t-1} in each step. Result (B) or (S,B). */
 VDI_API vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var m, vdi_var S, vdi_var O, const vdi_trial_info *info);
 /** log p(z) of samples z (S,B,T,d): (S,B), with all constants. */
 VDI_API vdi_var vdi_var_lds_log_prob(vdi_tape *t, const vdi_lds_vars *p, vdi_var z, const vdi_trial_info *info);
@@ -222,7 +224,7 @@ typedef struct vdi__lds_note {
     const int64_t *length;
     const bool *start;
     const double *mid;
-    bool has_S, has_c;
+    bool has_S, has_c, has_g;
 } vdi__lds_note;
 
 VDI__FN vdi__lds_note *vdi__lds_remember(vdi_tape *t, const char *where, const vdi_trial_info *info, const double *mid, int64_t d) {
@@ -241,7 +243,7 @@ VDI__FN vdi__lds_note *vdi__lds_remember(vdi_tape *t, const char *where, const v
     return note;
 }
 
-/* inputs: m A Qi Q0i x0 [S O] [c]; saved: G = Qi A, H = A'Qi A */
+/* inputs: m A Qi Q0i x0 [S O] [c] [g]; saved: G = Qi A, H = A'Qi A */
 VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
     int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, items = vdi_tensor_count(c->out[0]);
@@ -252,7 +254,8 @@ VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err
         S = (const double *)c->in[at++].data;
         if (T > 1) O = (const double *)c->in[at++].data;
     }
-    if (n->has_c) in = (const double *)c->in[at].data;
+    if (n->has_c) in = (const double *)c->in[at++].data;
+    const double *g = n->has_g ? (const double *)c->in[at].data : NULL;
     double *G = (double *)c->saved, *H = G + dd, *out = (double *)c->out[0].data, *r = H + dd;
     (void)err;
     memset(G, 0, (size_t)(2 * dd) * sizeof *G);
@@ -265,6 +268,7 @@ VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err
             const double *mt = m + (i * T + t) * d, *P = t ? Qi : n->start[b] ? P0 : n->mid;
             for (int64_t k = 0; k < d; k++) r[k] = mt[k] - (t ? in ? in[(b * T + t) * d + k] : 0 : n->start[b] ? x0[k] : 0);
             if (t) vdi__vm_apply(d, -1, A, false, mt - d, r);
+            if (t && g) vdi__vm_add(d, -1, g + (i * T + t - 1) * d, r);
             for (int64_t k = 0; k < d; k++) sum += r[k] * vdi__vm_dot(d, P + k * d, r);
             if (!S) continue;
             sum += vdi__vm_dot(dd, P, S + (i * T + t) * dd);
@@ -280,13 +284,15 @@ VDI__FN vdi_status vdi__energy_backward(vdi_custom *c, void *user, vdi_error *er
     int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, items = vdi_tensor_count(c->out[0]);
     const double *m = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
     const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *S = NULL, *O = NULL, *in = NULL;
-    double *mb = (double *)c->din[0].data, *Sb = NULL, *Ob = NULL, *inb = NULL;
+    double *mb = (double *)c->din[0].data, *Sb = NULL, *Ob = NULL, *inb = NULL, *fb = NULL;
     int at = 5;
     if (n->has_S) {
         S = (const double *)c->in[at].data, Sb = (double *)c->din[at++].data;
         if (T > 1) O = (const double *)c->in[at].data, Ob = (double *)c->din[at++].data;
     }
-    if (n->has_c) in = (const double *)c->in[at].data, inb = (double *)c->din[at].data;
+    if (n->has_c) in = (const double *)c->in[at].data, inb = (double *)c->din[at++].data;
+    const double *f = n->has_g ? (const double *)c->in[at].data : NULL;
+    if (f) fb = (double *)c->din[at].data;
     const double *G = (const double *)c->saved, *H = G + dd, *g = (const double *)c->dout[0].data;
     double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(5 * dd + 3 * d) * sizeof *w);
     (void)err;
@@ -301,11 +307,13 @@ VDI__FN vdi_status vdi__energy_backward(vdi_custom *c, void *user, vdi_error *er
             double *bar = t ? Qb : n->start[b] ? Pb : NULL;
             for (int64_t k = 0; k < d; k++) r[k] = mt[k] - (t ? in ? in[(b * T + t) * d + k] : 0 : n->start[b] ? x0[k] : 0);
             if (t) vdi__vm_apply(d, -1, A, false, mt - d, r);
+            if (t && f) vdi__vm_add(d, -1, f + (i * T + t - 1) * d, r);
             for (int64_t k = 0; k < d; k++) Pr[k] = 2 * gi * vdi__vm_dot(d, P + k * d, r);
             if (mb) vdi__vm_add(d, 1, Pr, mb + (i * T + t) * d);
             if (mb && t) vdi__vm_apply(d, -1, A, true, Pr, mb + (i * T + t - 1) * d);
             if (t) vdi__vm_outer(d, -1, Pr, mt - d, Ab);
             if (t && inb) vdi__vm_add(d, -1, Pr, inb + (b * T + t) * d);
+            if (t && fb) vdi__vm_add(d, -1, Pr, fb + (i * T + t - 1) * d);
             if (!t && n->start[b]) vdi__vm_add(d, -1, Pr, xb);
             if (bar) vdi__vm_outer(d, gi, r, r, bar);
             if (!S) continue;
@@ -341,10 +349,11 @@ VDI__DEF vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var 
     if (!note) return r;
     in[0] = m, in[1] = p->A, in[2] = p->Qi, in[3] = p->Q0i, in[4] = p->x0;
     desc.inputs = 5;
-    note->has_S = vdi_var_ok(S), note->has_c = vdi_var_ok(p->c);
+    note->has_S = vdi_var_ok(S), note->has_c = vdi_var_ok(p->c), note->has_g = samples && vdi_var_ok(p->g);
     if (note->has_S) in[desc.inputs++] = S;
     if (note->has_S && info->T > 1) in[desc.inputs++] = O;
     if (note->has_c) in[desc.inputs++] = p->c;
+    if (note->has_g) in[desc.inputs++] = p->g;
     shape[0] = samples ? vdi_var_dim(t, m, 0) : info->trials, shape[1] = info->trials;
     vdi_tensor out = vdi_tensor_view(NULL, VDI_F64, samples ? 2 : 1, shape);
     desc.name = where, desc.outputs = 1, desc.input = in, desc.output = &out, desc.user = note;

@@ -53,8 +53,11 @@ typedef struct vdi__vterm {
     double log_p, r, w, mean;
 } vdi__vterm;
 
-VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, double lf, double eta) {
+/* `shift` is the log exposure. */
+VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, double lf, double eta, double shift) {
     vdi__vterm v;
+    bool soft = o->link == VDI_VILDS_SOFTPLUS && (o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN);
+    if (!soft) eta += shift;
     bool held = eta > VDI__POISSON_TOP &&
                 (o->obs == VDI_VILDS_COUNT || ((o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN) && o->link == VDI_VILDS_EXP));
     double e = held ? VDI__POISSON_TOP : eta, slope = 1; /* of log mean by eta */
@@ -83,10 +86,10 @@ VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, doubl
         return v;
     }
     double log_mean = e, mean;
-    if (o->link == VDI_VILDS_SOFTPLUS) {
+    if (soft) {
         mean = (e > 0 ? e + log1p(exp(-e)) : log1p(exp(e))) + 1e-6;
-        log_mean = log(mean);
         slope = (e >= 0 ? 1 / (1 + exp(-e)) : exp(e) / (1 + exp(e))) / mean;
+        log_mean = log(mean) + shift, mean *= exp(shift);
     } else mean = exp(e);
     if (held) slope = 0;
     v.mean = mean;
@@ -196,6 +199,48 @@ VDI__FN bool vdi__vrule_place(const vdi_vilds *m, const vdi__vrule *rule, const 
     return true;
 }
 
+/* Buffers to push the nodes of a rule through z -> A z + g(z). */
+typedef struct vdi__vdrift {
+    void *z, *h[2];
+    double *to; /* (nodes,d) */
+} vdi__vdrift;
+VDI__FN vdi_status vdi__vdrift_make(vdi_vilds *m, int64_t nodes, vdi__vdrift *v, vdi_error *err) {
+    int64_t widest = m->desc.d;
+    for (int i = 0; i < m->desc.transition_layers; i++) widest = VDI__MAX(widest, m->desc.transition_hidden[i]);
+    size_t bytes = (size_t)(nodes * widest) * vdi_dtype_size(m->desc.dtype);
+    v->z = vdi_arena_alloc(&m->arena, bytes), v->h[0] = vdi_arena_alloc(&m->arena, bytes), v->h[1] = vdi_arena_alloc(&m->arena, bytes);
+    v->to = (double *)vdi_arena_alloc(&m->arena, (size_t)(nodes * m->desc.d) * sizeof *v->to);
+    return v->z && v->h[0] && v->h[1] && v->to ? VDI_OK : vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+}
+/* The mean and covariance of A z + g(z), z ~ N(mean, S), added to mu (d) and cov (d,d). */
+VDI__FN bool vdi__vdrift_moments(const vdi_vilds *m, const vdi__vrule *rule, vdi__vdrift *v, const double *A, const double *mean,
+                                 const double *S, double *chol, double *mu, double *cov) {
+    int64_t d = m->desc.d, Q = rule->count;
+    vdi_dtype dtype = m->desc.dtype;
+    const vdi_param *p = &m->params->item[m->transition];
+    if (!vdi__vrule_place(m, rule, mean, S, chol, v->z, 0)) return false;
+    const void *h = v->z;
+    size_t width = (size_t)d;
+    for (int layer = 0; layer <= m->desc.transition_layers; layer++, p += 2) {
+        bool last = layer == m->desc.transition_layers;
+        size_t next = (size_t)(last ? d : m->desc.transition_hidden[layer]);
+        vdi_affine(dtype, (size_t)Q, next, width, h, width, p[0].value.data, next, p[1].value.data, last ? VDI_ACT_NONE : VDI_ACT_TANH, 0,
+                   v->h[layer & 1], next);
+        h = v->h[layer & 1], width = next;
+    }
+    for (int64_t q = 0; q < Q; q++)
+        for (int64_t i = 0; i < d; i++) {
+            double x = vdi_dtype_load(dtype, h, q * d + i);
+            for (int64_t k = 0; k < d; k++) x += A[i * d + k] * vdi_dtype_load(dtype, v->z, q * d + k);
+            v->to[q * d + i] = x;
+            mu[i] += rule->w[q] * x;
+        }
+    for (int64_t q = 0; q < Q; q++)
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t k = 0; k < d; k++) cov[i * d + k] += rule->w[q] * (v->to[q * d + i] - mu[i]) * (v->to[q * d + k] - mu[k]);
+    return true;
+}
+
 /* ======== refinement ======================================================================================================== */
 
 /* The state of a batch under refinement; everything float64. */
@@ -251,23 +296,21 @@ VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__v
                 break;
             }
             vdi__vdecoder_run(m, dec, P, -1);
-            if (plain) { /* the rates of all rows at once, in place of the first buffer of the tangents */
-                vdi_clip(dtype, (size_t)(P * n), -1e30, VDI__POISSON_TOP, dec->eta, dec->eta);
-            }
             for (int64_t r = 0; r < count; r++) {
                 int64_t bin = i * T + from + r, row = b->first[i] + from + r;
                 double *G = s->G + bin * d, *H = s->H + bin * dd;
                 for (int64_t j = 0; j < n; j++) {
                     double y = vdi_dtype_load(dtype, b->y.data, row * n + j);
+                    double shift = vdi_tensor_ok(b->offset) ? vdi_dtype_load(dtype, b->offset.data, row * n + j) : 0;
                     if (vdi_tensor_ok(b->mask) && vdi_dtype_load(dtype, b->mask.data, row * n + j) == 0) continue;
                     for (int64_t q = 0; q < Q; q++) {
                         int64_t at = (r * Q + q) * n + j;
                         double w = rule->w[q], tangent[64];
                         vdi__vterm v;
                         if (plain) {
-                            double eta = vdi_dtype_load(dtype, dec->eta, at), mean = exp(eta);
+                            double eta = VDI__MIN(vdi_dtype_load(dtype, dec->eta, at) + shift, VDI__POISSON_TOP), mean = exp(eta);
                             v.log_p = y * eta - mean, v.w = eta < VDI__POISSON_TOP ? mean : 0, v.r = eta < VDI__POISSON_TOP ? y - mean : 0;
-                        } else v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at));
+                        } else v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at), shift);
                         if (!plain && m->desc.obs == VDI_VILDS_COUNT) v.log_p += lgamma(y + 1); /* taken off with the constant */
                         sum += w * v.log_p;
                         for (int64_t k = 0; k < d; k++) tangent[k] = vdi_dtype_load(dtype, dec->jeta, k * P * n + at);
@@ -384,7 +427,9 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
 
 /* ======== posteriors of items =============================================================================================== */
 
-VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) { return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint; }
+VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) {
+    return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint && m->transition < 0;
+}
 
 /* q of `count` items, on the tape without gradients; arena and tape are reset first, so `item` may not live there. */
 VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item, int64_t count, const vdi_vilds_query *q,
@@ -478,11 +523,11 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
             for (int64_t i = 0; i < count && status >= 0; i++) {
                 memset(out->rate + (from + i) * T * n, 0, (size_t)(T * n) * sizeof(double));
                 for (int64_t c = 0; c < b.info.length[i] * n; c++)
-                    for (int64_t s = 0; s < samples; s++)
-                        out->rate[(from + i) * T * n + c] +=
-                            vdi__vobs_term(&obs, c % n, 0, 0, vdi_dtype_load(eta.dtype, eta.data, (s * b.rows.rows + b.first[i]) * n + c))
-                                .mean /
-                            (double)samples;
+                    for (int64_t s = 0; s < samples; s++) {
+                        double shift = vdi_tensor_ok(b.offset) ? vdi_dtype_load(eta.dtype, b.offset.data, b.first[i] * n + c) : 0;
+                        double v = vdi_dtype_load(eta.dtype, eta.data, (s * b.rows.rows + b.first[i]) * n + c);
+                        out->rate[(from + i) * T * n + c] += vdi__vobs_term(&obs, c % n, 0, 0, v, shift).mean / (double)samples;
+                    }
             }
         }
         if (status >= 0 && out->iw && q.iw > 0) {
@@ -503,7 +548,8 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
                 else {
                     k.z = vdi_var_add(m->tape, e.mean, vdi_var_blocktri_sample(m->tape, e.factor, vdi_tape_constant(m->tape, eps)));
                     k.likelihood = vdi__vilds_likelihood(m, &b, vdi__vilds_eta(m, vdi__vilds_rows(m, &b, k.z, group, d)), group);
-                    k.likelihood = vdi_var_add(m->tape, k.likelihood, vdi_var_lds_log_prob(m->tape, &e.prior, k.z, &b.info));
+                    if (m->transition >= 0) k.prior.g = vdi__vilds_drift(m, k.z, group, &b.info);
+                    k.likelihood = vdi_var_add(m->tape, k.likelihood, vdi_var_lds_log_prob(m->tape, &k.prior, k.z, &b.info));
                 }
                 status = vdi_tape_status(m->tape, err);
                 if (status < 0) break;
@@ -553,9 +599,10 @@ VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, cons
             int64_t at = cell[r] * n + j;
             double y = vdi_dtype_load(data->dtype, data->y, at), top = -HUGE_VAL, sum = 0, mean = 0;
             double lf = vdi_dtype_load(data->dtype, data->log_factorial, at);
+            double shift = data->offset ? vdi_dtype_load(data->dtype, data->offset, at) : 0;
             for (int64_t q = 0; q < Q; q++) {
                 vdi__vterm v =
-                    vdi__vobs_term(obs, j, y, lf, vdi_dtype_load(m->desc.dtype, dec->eta, (r * Q + q) * width + (only < 0 ? j : 0)));
+                    vdi__vobs_term(obs, j, y, lf, vdi_dtype_load(m->desc.dtype, dec->eta, (r * Q + q) * width + (only < 0 ? j : 0)), shift);
                 if (v.log_p > top) sum = sum * exp(top - v.log_p) + rule->w[q], top = v.log_p;
                 else sum += rule->w[q] * exp(v.log_p - top);
                 mean += rule->w[q] * v.mean;
@@ -612,6 +659,8 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
         if (status >= 0) status = vdi__vobs_make(m, &obs, err);
         if (status >= 0) status = vdi__vrule_make(m, q.nodes, &rule, err);
         if (status >= 0) status = vdi__vdecoder_make(m, VDI__MAX(2048, rule.count), false, &dec, err);
+        vdi__vdrift drift = VDI__ZERO;
+        if (status >= 0 && m->transition >= 0) status = vdi__vdrift_make(m, rule.count, &drift, err);
         double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(5 * dd + 2 * d) * sizeof *w);
         int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1,
                 *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
@@ -646,10 +695,12 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
                 status = vdi_vilds_get_covariance(m, "prior.Q", Q, err);
                 memcpy(cov, Q, (size_t)dd * sizeof *cov);
                 memset(AS, 0, (size_t)dd * sizeof *AS);
-                vdi__vm_mul(d, 1, A, false, S, false, AS);
-                vdi__vm_mul(d, 1, AS, false, A, true, cov);
                 memset(mu, 0, (size_t)d * sizeof *mu);
-                vdi__vm_apply(d, 1, A, false, pm + (i * Tb + t - 1) * d, mu);
+                if (m->transition < 0) {
+                    vdi__vm_mul(d, 1, A, false, S, false, AS);
+                    vdi__vm_mul(d, 1, AS, false, A, true, cov);
+                    vdi__vm_apply(d, 1, A, false, pm + (i * Tb + t - 1) * d, mu);
+                } else if (!vdi__vdrift_moments(m, &rule, &drift, A, pm + (i * Tb + t - 1) * d, S, chol, mu, cov)) status = VDI_ERR_NUMERIC;
                 for (int64_t u = 0; u < m->desc.inputs; u++)
                     for (int64_t k2 = 0; k2 < d; k2++)
                         mu[k2] += data->u[(item[i].trial * T + t) * m->desc.inputs + u] *

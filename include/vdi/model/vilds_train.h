@@ -35,7 +35,7 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
     int first = d->encoder_layers ? (int)d->encoder_hidden[0] : outputs;
     vdi_param_desc p;
     m->list_count = 0;
-    m->skip = m->extra = m->decoder = m->net = m->B = m->own_B = -1;
+    m->skip = m->extra = m->decoder = m->net = m->B = m->own_B = m->transition = -1;
     for (int own = 0; own <= (int)d->untied; own++) {
         int64_t at[5];
         at[4] = -1;
@@ -82,6 +82,15 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
         if (d->obs == VDI_VILDS_NEGBIN) m->extra = vdi__vilds_add(m, vdi_param_make("obs.log_shape", VDI_INIT_CONSTANT, 2, 1, n));
         if (d->obs == VDI_VILDS_COUNT)
             m->extra = vdi__vilds_add(m, vdi_param_make("obs.g", VDI_INIT_ZEROS, 0, 2, n, (int)d->max_count - 1));
+    }
+    if (d->transition_layers) {
+        vdi_mlp_desc *g = &m->transition_desc;
+        memset(g, 0, sizeof *g);
+        g->name = "transition", g->layers = d->transition_layers + 1, g->act = VDI_ACT_TANH;
+        g->sizes[0] = g->sizes[d->transition_layers + 1] = dd;
+        for (int i = 0; i < d->transition_layers; i++) g->sizes[i + 1] = d->transition_hidden[i];
+        m->transition = m->list_count;
+        m->list_count += vdi_mlp_declare(g, m->list ? m->list + m->list_count : NULL, m->list ? 2 * (d->transition_layers + 1) : 0);
     }
     m->user = m->list_count;
     for (int64_t i = 0; i < d->user_param_count; i++) (void)vdi__vilds_add(m, d->user_params[i]);
@@ -195,7 +204,11 @@ VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t 
         const int64_t dynamics[5] = {m->A, m->Q, m->Q0, m->x0, m->B};
         for (int i = 0; i < 5; i++)
             if (dynamics[i] >= 0) m->params->item[dynamics[i]].frozen = true;
+        for (int i = 0; i < 2 * (d->transition_layers + 1) && m->transition >= 0; i++) m->params->item[m->transition + i].frozen = true;
     }
+    /* the nonlinear part of the transition grows out of nothing: the model starts as a linear one */
+    for (int i = 0; i < 2 && m->transition >= 0; i++)
+        vdi_tensor_fill(m->params->item[m->transition + 2 * d->transition_layers + i].value, 0);
     /* means and deviations of what is seen */
     for (int64_t j = 0; j < d->n; j++) {
         double count = 0, sum = 0, squares = 0;
@@ -224,8 +237,17 @@ VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t 
             vdi_dtype_store(d->dtype, w.data, i, d->first_scale * vdi_dtype_load(d->dtype, w.data, i));
     }
     for (int64_t j = 0; j < d->n; j++) {
-        double mean = VDI__MAX(m->mean[j], 1e-3), eta = m->mean[j];
-        if (d->obs == VDI_VILDS_BERNOULLI) mean = VDI__MIN(mean, 1 - 1e-3), eta = log(mean / (1 - mean));
+        double exposure = 0, shift = 0, count = 0, mean = m->mean[j], eta;
+        for (int64_t r = 0; data->offset && r < data->trials * data->T; r++) {
+            double s = vdi_dtype_load(data->dtype, data->offset, r * d->n + j);
+            if (data->seen ? data->seen[r * d->n + j] != 0 : r % data->T < data->length[r / data->T])
+                count += 1, shift += s, exposure += exp(s);
+        }
+        bool scaled = count > 0 && d->obs != VDI_VILDS_BERNOULLI && d->obs != VDI_VILDS_GAUSSIAN;
+        shift = count > 0 ? shift / count : 0;
+        mean = VDI__MAX(mean, 1e-3) / (scaled ? exposure / count : 1);
+        eta = m->mean[j] - shift;
+        if (d->obs == VDI_VILDS_BERNOULLI) mean = VDI__MIN(mean, 1 - 1e-3), eta = log(mean / (1 - mean)) - shift;
         else if (d->obs != VDI_VILDS_GAUSSIAN)
             eta = d->link == VDI_VILDS_SOFTPLUS && d->obs != VDI_VILDS_COUNT ? log(expm1(mean)) : log(mean);
         vdi_dtype_store(d->dtype, m->params->item[m->decoder + 2 * d->layers + 1].value.data, j, eta);
@@ -247,6 +269,7 @@ typedef struct vdi__vbatch {
     vdi_tensor y, mask;      /* (rows,n); the mask may be null */
     vdi_tensor silent;       /* (B,T,1) float64, 0 where nothing is seen; null if there is no such bin */
     vdi_tensor u;            /* (B,T,inputs) float64 */
+    vdi_tensor offset;       /* (rows,n) log exposure, or null */
     bool dense, by_trial;
     int64_t bins, *bin_row, *row_trial, *first; /* (B T): the row of x of each bin; (rows of x): its trial */
     int64_t *trial;
@@ -292,13 +315,14 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
         ind = (char *)vdi_arena_calloc(a, (size_t)((by_bin ? xrows : count) * n) * size);
     }
     double *silent = by_bin ? (double *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof *silent) : NULL;
+    char *offset = data->offset ? (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size) : NULL;
     double *u = m->desc.inputs ? (double *)vdi_arena_calloc(a, (size_t)(count * T * m->desc.inputs) * sizeof *u) : NULL;
     if (!b->dense) {
         b->bin_row = (int64_t *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof(int64_t));
         b->row_trial = (int64_t *)vdi_arena_alloc(a, (size_t)xrows * sizeof(int64_t));
     }
     if (!b->first || !b->trial || !length || !start || !b->constant || !x || !y || ((hidden || by_bin) && (!mask || !ind)) ||
-        (by_bin && !silent) || (m->desc.inputs && !u) || (!b->dense && (!b->bin_row || !b->row_trial)))
+        (by_bin && !silent) || (m->desc.inputs && !u) || (data->offset && !offset) || (!b->dense && (!b->bin_row || !b->row_trial)))
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for a batch of %lld bins", (long long)rows);
     bool quiet = false;
     for (int64_t i = 0, at = 0, xat = 0; i < count; i++) {
@@ -309,6 +333,7 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
         if (!b->dense && i) memset(x + (size_t)((xat - gap) * n) * size, 0, (size_t)(gap * n) * size);
         memcpy(x + (size_t)(xat * n) * size, (const char *)data->x + (size_t)from * size, (size_t)cells * size);
         memcpy(y + (size_t)(at * n) * size, (const char *)data->y + (size_t)from * size, (size_t)cells * size);
+        if (offset) memcpy(offset + (size_t)(at * n) * size, (const char *)data->offset + (size_t)from * size, (size_t)cells * size);
         if (mask && !by_bin) vdi_fill(dtype, (size_t)cells, 1, mask + (size_t)(at * n) * size);
         for (int64_t c = 0; by_bin && c < cells; c++) {
             bool seen = data->seen[from + c] != 0;
@@ -355,6 +380,8 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
                    : by_bin ? vdi_tensor_3d(ind, dtype, b->x.shape[0], b->x.shape[1], n)
                             : vdi_tensor_2d(ind, dtype, count, n);
     b->silent = quiet ? vdi_tensor_3d(silent, VDI_F64, count, T, 1) : vdi__no_tensor();
+    b->offset = offset ? vdi_tensor_2d(offset, dtype, rows, n) : vdi__no_tensor();
+    b->info.inputs = u;
     if (u) b->u = vdi_tensor_3d(u, VDI_F64, count, T, m->desc.inputs);
     b->rows.trials = count, b->rows.rows = rows, b->rows.n = n, b->rows.first = b->first, b->rows.length = length;
     b->rows.y = y, b->rows.mask = mask;
@@ -368,7 +395,8 @@ VDI__FN vdi_var vdi__vparam64(vdi_vilds *m, int64_t i) { return vdi_var_cast(m->
 
 VDI__FN bool vdi__vilds_closed(const vdi_vilds *m) {
     const vdi_vilds_desc *d = &m->desc;
-    return !d->log_joint && d->layers == 0 && (d->obs == VDI_VILDS_GAUSSIAN || (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
+    return !d->log_joint && d->layers == 0 && d->transition_layers == 0 &&
+           (d->obs == VDI_VILDS_GAUSSIAN || (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
 }
 
 /* The prior on the tape; `own`: that of an untied posterior. */
@@ -468,6 +496,31 @@ VDI__FN vdi_var vdi__vilds_eta(vdi_vilds *m, vdi_var z) {
     return eta;
 }
 
+/* g(z) of samples (S,B,T,d), float64 as they are. */
+VDI__FN vdi_var vdi__vilds_drift(vdi_vilds *m, vdi_var z, int64_t samples, const vdi_trial_info *info) {
+    int64_t d = m->desc.d, flat[2], full[4];
+    full[0] = samples, full[1] = info->trials, full[2] = info->T, full[3] = d;
+    flat[0] = samples * info->trials * info->T, flat[1] = d;
+    vdi_var x = vdi_var_cast(m->tape, vdi_var_reshape(m->tape, z, 2, flat), m->desc.dtype);
+    x = vdi_mlp_apply(m->tape, &m->transition_desc, &m->params->item[m->transition], x);
+    return vdi_var_reshape(m->tape, vdi_var_cast(m->tape, x, VDI_F64), 4, full);
+}
+
+/* rows (S rows,n) plus the log exposure of each row. */
+VDI__FN vdi_var vdi__vilds_exposed(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta, int64_t samples) {
+    int64_t full[3], flat[2];
+    if (!vdi_tensor_ok(b->offset)) return eta;
+    full[0] = samples, full[1] = b->rows.rows, full[2] = b->rows.n;
+    flat[0] = samples * b->rows.rows, flat[1] = b->rows.n;
+    eta = vdi_var_add(m->tape, vdi_var_reshape(m->tape, eta, 3, full), vdi_tape_constant(m->tape, b->offset));
+    return vdi_var_reshape(m->tape, eta, 2, flat);
+}
+
+/* The log of softplus(decoder) + 1e-6. */
+VDI__FN vdi_var vdi__vilds_softplus(vdi_tape *t, vdi_var eta) {
+    return vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
+}
+
 /* How far the sum of a generalised count goes. */
 VDI__FN int64_t vdi__count_terms(const vdi_vilds_desc *d) { return 2 * d->max_count + 20; }
 /* g (n, terms + 1) from its free part (n, max_count - 1): g(0) = g(1) = 0, then free, then linear. */
@@ -492,7 +545,7 @@ VDI__FN vdi_var vdi__count_base(vdi_vilds *m, vdi_var table) {
     return vdi_var_sub(m->tape, table, vdi_tape_constant(m->tape, vdi_tensor_1d(lf, m->desc.dtype, terms)));
 }
 
-/* log p(y | eta) element by element, eta (S rows, n); without log y! for Poisson and generalised counts. */
+/* log p(y | eta) element by element, eta (S rows, n) with exposure and link; without log y! for Poisson and generalised counts. */
 VDI__FN vdi_var vdi__vilds_element(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta, int64_t samples) {
     vdi_tape *t = m->tape;
     vdi_dtype dtype = m->desc.dtype;
@@ -505,8 +558,7 @@ VDI__FN vdi_var vdi__vilds_element(vdi_vilds *m, const vdi__vbatch *b, vdi_var e
     case VDI_VILDS_GAUSSIAN: r = vdi_var_normal_log_prob(t, y, eta, vdi__vparam(m, m->extra)); break;
     case VDI_VILDS_BERNOULLI: r = vdi_var_bernoulli_log_prob(t, y, eta); break;
     case VDI_VILDS_NEGBIN:
-        if (m->desc.link == VDI_VILDS_SOFTPLUS) eta = vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
-        else eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
+        if (m->desc.link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
         r = vdi_var_negative_binomial_log_prob(t, y, eta, vdi__vparam(m, m->extra));
         break;
     default: {
@@ -541,10 +593,10 @@ VDI__FN vdi_var vdi__vilds_likelihood(vdi_vilds *m, const vdi__vbatch *b, vdi_va
     vdi_tape *t = m->tape;
     vdi__vrows rows = b->rows;
     rows.samples = samples;
-    if (m->desc.obs == VDI_VILDS_POISSON) {
-        if (m->desc.link == VDI_VILDS_SOFTPLUS) eta = vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
-        return vdi__row_sums(t, eta, &rows, true);
-    }
+    if (m->desc.link == VDI_VILDS_SOFTPLUS && (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_NEGBIN))
+        eta = vdi__vilds_softplus(t, eta);
+    eta = vdi__vilds_exposed(m, b, eta, samples);
+    if (m->desc.obs == VDI_VILDS_POISSON) return vdi__row_sums(t, eta, &rows, true);
     vdi_var r = vdi__vilds_element(m, b, eta, samples);
     if (vdi_tensor_ok(b->mask)) {
         int64_t shape[3], flat[2];
@@ -562,7 +614,7 @@ VDI__FN vdi_var vdi__vilds_closed_likelihood(vdi_vilds *m, const vdi__vbatch *b,
     int64_t d = m->desc.d, n = m->desc.n, shape[3];
     vdi__vrows rows = b->rows;
     rows.samples = 1;
-    vdi_var eta = vdi__vilds_eta(m, vdi__vilds_rows(m, b, mean, 1, d)), C = vdi__vparam(m, m->decoder);
+    vdi_var eta = vdi__vilds_exposed(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, mean, 1, d)), 1), C = vdi__vparam(m, m->decoder);
     shape[0] = d, shape[1] = 1, shape[2] = n;
     vdi_var left = vdi_var_reshape(t, C, 3, shape), right;
     shape[0] = 1, shape[1] = d;
@@ -663,6 +715,14 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi_
                             vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * (double)d * (1 + VDI_LOG_2PI)));
     } else {
         vdi__vilds_kl(m, b, e);
+        if (m->transition >= 0) {
+            /* the linear part stays in closed form, the samples give what g adds to its energy: nothing where g = 0 */
+            vdi_lds_vars straight = e->prior;
+            e->prior.g = vdi__vilds_drift(m, e->z, samples, &b->info);
+            vdi_var bent = vdi_var_lds_energy(t, &e->prior, e->z, vdi_var_none(), vdi_var_none(), &b->info);
+            bent = vdi_var_sub(t, bent, vdi_var_lds_energy(t, &straight, e->z, vdi_var_none(), vdi_var_none(), &b->info));
+            e->kl = vdi_var_add(t, e->kl, vdi_var_mul_scalar(t, vdi_var_mean_axis(t, bent, 0, false), 0.5));
+        }
         e->likelihood = vdi_tensor_ok(eps)
                             ? vdi__vilds_likelihood(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, e->z, samples, d)), samples)
                             : vdi__vilds_closed_likelihood(m, b, e->mean, e->S);
@@ -946,7 +1006,7 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
     struct {
         const char *key;
         int64_t value;
-    } number[8];
+    } number[9];
     int64_t k = 0, values = 0;
     number[values].key = "d", number[values++].value = m->desc.d;
     number[values].key = "n", number[values++].value = m->desc.n;
@@ -964,14 +1024,16 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
         (void)vdi_text_format(m->text[i], sizeof m->text[i], "%lld", (long long)number[i].value);
         m->meta[k].key = number[i].key, m->meta[k++].value = m->text[i];
     }
-    for (int which = 0; which < 2; which++) { /* "60,60" or "none" */
-        const int64_t *size = which ? m->desc.encoder_hidden : m->desc.hidden;
-        int32_t layers = which ? m->desc.encoder_layers : m->desc.layers;
+    (void)vdi_text_format(m->text[values + 3], sizeof m->text[0], "%.17g", m->desc.bin_width);
+    m->meta[k].key = "bin_width", m->meta[k++].value = m->text[values + 3];
+    for (int which = 0; which < 3; which++) { /* "60,60" or "none" */
+        const int64_t *size = which == 2 ? m->desc.transition_hidden : which ? m->desc.encoder_hidden : m->desc.hidden;
+        int32_t layers = which == 2 ? m->desc.transition_layers : which ? m->desc.encoder_layers : m->desc.layers;
         char *text = m->text[values + which];
         size_t used = vdi_text_copy(text, sizeof m->text[0], layers ? "" : "none");
         for (int i = 0; i < layers; i++)
             used += vdi_text_format(text + used, sizeof m->text[0] - used, i ? ",%lld" : "%lld", (long long)size[i]);
-        m->meta[k].key = which ? "encoder_hidden" : "hidden", m->meta[k++].value = text;
+        m->meta[k].key = which == 2 ? "transition_hidden" : which ? "encoder_hidden" : "hidden", m->meta[k++].value = text;
     }
     s->meta = m->meta, s->meta_count = k;
     return s;
