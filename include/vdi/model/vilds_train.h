@@ -1000,6 +1000,11 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
         m->tensors[n].name = "train.number", m->tensors[n++].tensor = vdi_tensor_1d(m->number, VDI_F64, 8);
         m->tensors[n].name = "train.best", m->tensors[n++].tensor = vdi_tensor_1d(m->best, m->desc.dtype, m->params->total);
         m->tensors[n].name = "train.start_best", m->tensors[n++].tensor = vdi_tensor_1d(m->start_best, m->desc.dtype, m->params->total);
+        static const char *const safe[] = {"train.safe", "train.safe_m", "train.safe_v"}; /* what the next step may have to go back to */
+        void *copy[3];
+        copy[0] = m->safe, copy[1] = m->safe_m, copy[2] = m->safe_v;
+        for (int i = 0; i < 3; i++)
+            m->tensors[n].name = safe[i], m->tensors[n++].tensor = vdi_tensor_1d(copy[i], m->desc.dtype, m->params->total);
     }
     s->tensors = m->tensors, s->tensor_count = n;
     static const char *const obs[] = {"poisson", "gaussian", "gc", "negbin", "bernoulli"};
