@@ -42,6 +42,11 @@ extern vdi_tensor x;
 extern vdi_var x;
 #endif
 #elif defined(EXAMPLE_model)
+#ifdef EXAMPLE_model_deepspike_pretrained
+extern const vdi_pretrained_weights vdi_deepspike_weights;
+extern int64_t frames;
+extern float *trace, *spikes;
+#endif
 extern vdi_lds *lds;
 #ifdef EXAMPLE_model_flds
 extern vdi_vilds *model;

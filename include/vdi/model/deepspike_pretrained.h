@@ -1,8 +1,7 @@
 /* model/deepspike_pretrained.h - the network in the box: spikes from any indicator at any frame rate, without a setting
  *
  * Do this:
- *     #include "vdi/model/deepspike_weights.h"                             the weights, outside vdi.h
- *     vdi_pretrained *net;
+ *     vdi_pretrained *net;                                                 the weights are in deepspike_weights.h, outside vdi.h
  *     if (vdi_pretrained_create(&vdi_deepspike_weights, NULL, &net, &err) < 0) puts(err.message);
  *     vdi_pretrained_result r = VDI__ZERO;
  *     r.spikes = spikes;                                                   (frames): expected spikes of each frame
