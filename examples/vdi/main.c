@@ -1,4 +1,5 @@
 /* examples/vdi/main.c - the command-line tool: the list of commands */
+#include "sacd.h"
 #include "tool.h"
 #include "vilds.h"
 

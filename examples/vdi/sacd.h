@@ -1,0 +1,19 @@
+/* examples/vdi/sacd.h - what the commands of the agent share */
+#ifndef TOOL_SACD_H
+#define TOOL_SACD_H
+#include "tool.h"
+
+extern const command sacd_train_command, sacd_eval_command, sacd_envs_command;
+
+/* An agent out of RUN/agent.safetensors, and the environment that it was trained in. */
+typedef struct agent_file {
+    vdi_safetensors file;
+    vdi_sacd *agent;
+    const char *env, *command; /* --env or --env-cmd of the training; NULL: the other */
+} agent_file;
+bool agent_load(const char *folder, vdi_pool *pool, agent_file *out); /* messages are printed by it */
+void agent_free(agent_file *a);
+/* The environment of --env or --env-cmd, else the one of the training. The command has ENV_OPTIONS. */
+bool agent_env_open(run *r, const agent_file *a, vdi_env *env);
+
+#endif
