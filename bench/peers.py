@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench/peers.py - the peers that live in Python, measured on request by a bench program.
 
-    peers.py QUESTION       QUESTION: tape, nets or lds
+    peers.py QUESTION       QUESTION: tape, nets, vilds or lds
 
 Says "ready VERSIONS" (or why not), then answers each line "CASE SECONDS" of its input with the CPU seconds that one call of the
 case takes: the second smallest of as many samples as fit in SECONDS. One thread; CPU time of the process.
@@ -124,6 +124,52 @@ def load_torch():
             with torch.no_grad():
                 h, _ = gru(conv(x).transpose(1, 2))
                 torch.sigmoid(out(h))
+        return step
+
+    @case
+    def elbo(T=100, d=4, N=100, B=10, H=60):
+        """One step of the variational model of vilds.c: B trials, the solver as a loop over bins, batched over trials."""
+        tri = torch.linalg.solve_triangular
+        body = nn.Sequential(nn.Linear(N, H), nn.Tanh(), nn.Linear(H, H), nn.Tanh())
+        heads = nn.ModuleList([nn.Linear(H, d), nn.Linear(H, d * d)])
+        decoder = nn.Sequential(nn.Linear(d, H), nn.Tanh(), nn.Linear(H, H), nn.Tanh(), nn.Linear(H, N))
+        A, root, root0 = (nn.Parameter(s * torch.eye(d)) for s in (0.9, 1.0, 1.0))
+        adam = torch.optim.Adam([*body.parameters(), *heads.parameters(), *decoder.parameters(), A, root, root0], lr=1e-3)
+        y, eye = torch.poisson(torch.full((B, T, N), 0.3)), torch.eye(d)
+
+        def step():
+            Qi, Q0i = root @ root.T + 1e-3 * eye, root0 @ root0.T + 1e-3 * eye
+            hidden = body(y)
+            R = heads[1](hidden).view(B, T, d, d)
+            factor = R @ R.transpose(-1, -2) + 1e-3 * eye
+            h = factor @ heads[0](hidden).unsqueeze(-1)
+            H1, below = A.T @ Qi @ A, -(Qi @ A)
+            L, M, u, log_det = [], [], [], 0.0
+            for t in range(T):
+                D = factor[:, t] + (Q0i if t == 0 else Qi) + (H1 if t + 1 < T else 0)
+                if t:
+                    D = D - M[-1] @ M[-1].transpose(-1, -2)
+                L.append(torch.linalg.cholesky(D))
+                log_det = log_det + 2 * torch.diagonal(L[-1], dim1=-2, dim2=-1).log().sum()
+                if t + 1 < T:
+                    M.append(tri(L[-1], below.T.expand(B, d, d), upper=False).transpose(-1, -2))
+                r = h[:, t] - M[t - 1] @ u[-1] if t else h[:, t]
+                u.append(tri(L[t], r, upper=False))
+            noise, z, last = torch.randn(B, T, d, 1), [None] * T, None
+            for t in reversed(range(T)):
+                r = u[t] + noise[:, t]
+                if last is not None:
+                    r = r - M[t].transpose(-1, -2) @ last
+                z[t] = last = tri(L[t].transpose(-1, -2), r, upper=True)
+            x = torch.stack(z, 1).squeeze(-1)
+            eta = decoder(x)
+            e = x[:, 1:] - x[:, :-1] @ A.T
+            prior = 0.5 * B * ((T - 1) * torch.logdet(Qi) + torch.logdet(Q0i))
+            prior = prior - 0.5 * ((e @ Qi) * e).sum() - 0.5 * ((x[:, 0] @ Q0i) * x[:, 0]).sum()
+            loss = -((y * eta - eta.exp()).sum() + prior - 0.5 * log_det) / B
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
         return step
 
     return "torch " + torch.__version__

@@ -45,7 +45,7 @@ typedef struct vdi__btri_node {
     vdi_blocktri bt;
     vdi_blocktri_desc desc;
     vdi__node *D, *E;
-    vdi__node *S, *O; /* of a marginals hub */
+    vdi__node *S, *O; /* of a marginals hub; of a factor: those that were asked for, or NULL */
     const int64_t *lengths;
 } vdi__btri_node;
 
@@ -131,7 +131,15 @@ VDI__FN void vdi__btri_logdet_back(vdi_tape *t, vdi__node *n) {
     vdi__btri_node *p = (vdi__btri_node *)n->in[0]->extra;
     vdi__tape_mark m;
     vdi__btri_bars b = vdi__btri_open(t, p, &m, NULL, NULL);
-    if (b.ok) vdi_blocktri_logdet_adjoint(&p->bt, n->grad, b.work, b.D, b.E);
+    if (b.ok && p->S) { /* its gradient is the marginals, and those are there already */
+        const size_t block = (size_t)(p->desc.d * p->desc.d), size = vdi_dtype_size(p->desc.dtype), T = (size_t)p->desc.T;
+        for (int64_t i = 0; i < p->desc.trials; i++) {
+            const double bar = vdi_dtype_load(p->desc.dtype, n->grad, i);
+            const size_t at = (size_t)i * T * block * size, below = (size_t)i * (T - 1) * block * size;
+            if (b.D) t->k[n->dtype]->axpby(T * block, bar, (char *)p->S->value + at, 1, (char *)b.D + at);
+            if (b.E && p->O) t->k[n->dtype]->axpby((T - 1) * block, 2 * bar, (char *)p->O->value + below, 1, (char *)b.E + below);
+        }
+    } else if (b.ok) vdi_blocktri_logdet_adjoint(&p->bt, n->grad, b.work, b.D, b.E);
     vdi__scratch_end(t, m);
 }
 
@@ -225,6 +233,7 @@ VDI__DEF vdi_status vdi_var_blocktri_marginals(vdi_tape *t, vdi_blocktri_var f, 
     own->S->in[0] = hub;
     if (own->O) own->O->in[0] = hub;
     if (!t->measure) vdi_blocktri_marginals(&p->bt, own->S->value, own->O ? own->O->value : NULL);
+    p->S = own->S, p->O = own->O;
     *S = vdi__node_link(t, own->S, factor->flags, vdi__wake_back);
     if (O && own->O) *O = vdi__node_link(t, own->O, factor->flags, vdi__wake_back);
     return t->status;

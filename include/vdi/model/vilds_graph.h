@@ -55,6 +55,23 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
 
 /* ======== small matrices ==================================================================================================== */
 
+#if defined(__clang__)
+#define VDI__VM_UNROLL _Pragma("unroll")
+#elif VDI__GNU
+#define VDI__VM_UNROLL _Pragma("GCC unroll 4")
+#else
+#define VDI__VM_UNROLL
+#endif
+/* f(d, ...) with d a constant where it is small: these run once a bin. */
+#define VDI__VM_SIZES(d, f, ...)                                                                                                           \
+    switch (d) {                                                                                                                           \
+    case 1: f(1, __VA_ARGS__); break;                                                                                                      \
+    case 2: f(2, __VA_ARGS__); break;                                                                                                      \
+    case 3: f(3, __VA_ARGS__); break;                                                                                                      \
+    case 4: f(4, __VA_ARGS__); break;                                                                                                      \
+    default: f(d, __VA_ARGS__);                                                                                                            \
+    }
+
 /* c += s op(a) op(b), (d,d) each. */
 VDI__FN void vdi__vm_mul(int64_t d, double s, const double *a, bool ta, const double *b, bool tb, double *c) {
     for (int64_t i = 0; i < d; i++)
@@ -64,16 +81,28 @@ VDI__FN void vdi__vm_mul(int64_t d, double s, const double *a, bool ta, const do
         }
 }
 /* c += a a', a (d,d) */
-VDI__FN void vdi__vm_square(int64_t d, const double *a, double *c) {
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = 0; j <= i; j++) {
+VDI__INLINE void vdi__vm_square_body(int64_t d, const double *a, double *c) {
+    VDI__VM_UNROLL for (int64_t i = 0; i < d; i++) {
+        VDI__VM_UNROLL for (int64_t j = 0; j <= i; j++) {
             double sum = 0;
-            for (int64_t k = 0; k < d; k++) sum += a[i * d + k] * a[j * d + k];
+            VDI__VM_UNROLL for (int64_t k = 0; k < d; k++) sum += a[i * d + k] * a[j * d + k];
             c[i * d + j] += sum;
             if (j < i) c[j * d + i] += sum;
         }
+    }
 }
-/* y += s op(a) x */
+VDI__FN void vdi__vm_square(int64_t d, const double *a, double *c){VDI__VM_SIZES(d, vdi__vm_square_body, a, c)}
+/* c += (g + g') a: what a' bar g of c = a a' comes to */
+VDI__INLINE void vdi__vm_square_back_body(int64_t d, const double *g, const double *a, double *c) {
+    VDI__VM_UNROLL for (int64_t i = 0; i < d; i++) {
+        VDI__VM_UNROLL for (int64_t k = 0; k < d; k++) {
+            const double x = g[i * d + k] + g[k * d + i];
+            VDI__VM_UNROLL for (int64_t j = 0; j < d; j++) c[i * d + j] += x * a[k * d + j];
+        }
+    }
+}
+VDI__FN void vdi__vm_square_back(int64_t d, const double *g, const double *a,
+                                 double *c){VDI__VM_SIZES(d, vdi__vm_square_back_body, g, a, c)} /* y += s op(a) x */
 VDI__FN void vdi__vm_apply(int64_t d, double s, const double *a, bool ta, const double *x, double *y) {
     for (int64_t i = 0; i < d; i++) {
         double sum = 0;
@@ -243,98 +272,137 @@ VDI__FN vdi__lds_note *vdi__lds_remember(vdi_tape *t, const char *where, const v
     return note;
 }
 
-/* inputs: m A Qi Q0i x0 [S O] [c] [g]; saved: G = Qi A, H = A'Qi A */
+/* The operands of the energy, and where its gradients go (NULL: not wanted). inputs: m A Qi Q0i x0 [S O] [c] [g] */
+typedef struct vdi__energy {
+    int64_t d, dd, T, items;
+    const double *m, *A, *Qi, *P0, *x0, *S, *O, *c, *g;
+    double *mb, *Ab, *Qb, *Pb, *xb, *Sb, *Ob, *cb, *gb;
+    double *G, *H, *r, *w; /* saved: Qi A, A'Qi A, residuals and precision times residuals (items,T,d) */
+} vdi__energy;
+VDI__FN vdi__energy vdi__energy_open(const vdi_custom *c, const vdi__lds_note *n) {
+    vdi__energy e;
+    const double *in[VDI_CUSTOM_MAX];
+    double *bar[VDI_CUSTOM_MAX];
+    int at = 5, inputs = 5 + (n->has_S ? n->T > 1 ? 2 : 1 : 0) + n->has_c + n->has_g;
+    memset(&e, 0, sizeof e);
+    for (int i = 0; i < inputs; i++) in[i] = (const double *)c->in[i].data, bar[i] = (double *)c->din[i].data;
+    e.d = c->in[1].shape[0], e.dd = e.d * e.d, e.T = n->T, e.items = vdi_tensor_count(c->out[0]);
+    e.m = in[0], e.A = in[1], e.Qi = in[2], e.P0 = in[3], e.x0 = in[4];
+    e.mb = bar[0], e.Ab = bar[1], e.Qb = bar[2], e.Pb = bar[3], e.xb = bar[4];
+    if (n->has_S) e.S = in[at], e.Sb = bar[at++];
+    if (n->has_S && n->T > 1) e.O = in[at], e.Ob = bar[at++];
+    if (n->has_c) e.c = in[at], e.cb = bar[at++];
+    if (n->has_g) e.g = in[at], e.gb = bar[at++];
+    e.G = (double *)c->saved, e.H = e.G + e.dd, e.r = e.H + e.dd, e.w = e.r + e.items * e.T * e.d;
+    return e;
+}
+/* sum over bins from .. to of (T,dd) blocks: (dd) */
+VDI__FN void vdi__vm_sum(int64_t dd, const double *blocks, int64_t from, int64_t to, double *sum) {
+    if (to > from) vdi_sum_rows(VDI_F64, (size_t)(to - from), (size_t)dd, blocks + from * dd, (size_t)dd, false, sum);
+    else memset(sum, 0, (size_t)dd * sizeof *sum);
+}
+
 VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
-    int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, items = vdi_tensor_count(c->out[0]);
-    const double *m = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *S = NULL, *O = NULL, *in = NULL;
-    int at = 5;
-    if (n->has_S) {
-        S = (const double *)c->in[at++].data;
-        if (T > 1) O = (const double *)c->in[at++].data;
-    }
-    if (n->has_c) in = (const double *)c->in[at++].data;
-    const double *g = n->has_g ? (const double *)c->in[at].data : NULL;
-    double *G = (double *)c->saved, *H = G + dd, *out = (double *)c->out[0].data, *r = H + dd;
+    vdi__energy e = vdi__energy_open(c, n);
+    const int64_t d = e.d, dd = e.dd, T = e.T;
+    const size_t D = (size_t)d;
+    double *sum = e.w + e.items * T * d, *out = (double *)c->out[0].data;
     (void)err;
-    memset(G, 0, (size_t)(2 * dd) * sizeof *G);
-    vdi__vm_mul(d, 1, Qi, false, A, false, G);
-    vdi__vm_mul(d, 1, A, true, G, false, H);
-    for (int64_t i = 0; i < items; i++) {
-        int64_t b = i % n->trials, length = n->length[b];
-        double sum = 0;
-        for (int64_t t = 0; t < length; t++) {
-            const double *mt = m + (i * T + t) * d, *P = t ? Qi : n->start[b] ? P0 : n->mid;
-            for (int64_t k = 0; k < d; k++) r[k] = mt[k] - (t ? in ? in[(b * T + t) * d + k] : 0 : n->start[b] ? x0[k] : 0);
-            if (t) vdi__vm_apply(d, -1, A, false, mt - d, r);
-            if (t && g) vdi__vm_add(d, -1, g + (i * T + t - 1) * d, r);
-            for (int64_t k = 0; k < d; k++) sum += r[k] * vdi__vm_dot(d, P + k * d, r);
-            if (!S) continue;
-            sum += vdi__vm_dot(dd, P, S + (i * T + t) * dd);
-            if (t + 1 < length) sum += vdi__vm_dot(dd, H, S + (i * T + t) * dd) - 2 * vdi__vm_dot(dd, G, O + (i * (T - 1) + t) * dd);
+    memset(e.G, 0, (size_t)(2 * dd) * sizeof *e.G);
+    vdi__vm_mul(d, 1, e.Qi, false, e.A, false, e.G);
+    vdi__vm_mul(d, 1, e.A, true, e.G, false, e.H);
+    for (int64_t i = 0; i < e.items; i++) {
+        const int64_t b = i % n->trials, length = n->length[b], first = i * T * d;
+        const double *m = e.m + first, *P = n->start[b] ? e.P0 : n->mid;
+        double *r = e.r + first, *w = e.w + first;
+        for (int64_t k = 0; k < d; k++) r[k] = m[k] - (n->start[b] ? e.x0[k] : 0), w[k] = 0;
+        vdi__vm_apply(d, 1, P, false, r, w);
+        if (length > 1) {
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)(length - 1), D, D, m, D, e.A, D, r + d, D);
+            for (int64_t k = d; k < length * d; k++) r[k] = m[k] - r[k];
+            if (e.c) vdi__vm_add((length - 1) * d, -1, e.c + (b * T + 1) * d, r + d);
+            if (e.g) vdi__vm_add((length - 1) * d, -1, e.g + first, r + d);
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)(length - 1), D, D, r + d, D, e.Qi, D, w + d, D);
         }
-        out[i] = sum;
+        out[i] = vdi_dot(VDI_F64, (size_t)(length * d), r, w);
+        if (!e.S) continue;
+        const double *S = e.S + i * T * dd;
+        vdi__vm_sum(dd, S, 1, length, sum);
+        out[i] += vdi__vm_dot(dd, e.Qi, sum) + vdi__vm_dot(dd, P, S);
+        vdi__vm_sum(dd, S, 0, length - 1, sum);
+        out[i] += vdi__vm_dot(dd, e.H, sum);
+        if (!e.O) continue;
+        vdi__vm_sum(dd, e.O + i * (T - 1) * dd, 0, length - 1, sum);
+        out[i] -= 2 * vdi__vm_dot(dd, e.G, sum);
     }
     return VDI_OK;
 }
 
+/* to_t += s x for `count` blocks of dd */
+VDI__FN void vdi__vm_spread(int64_t dd, int64_t count, double s, const double *x, double *to) {
+    for (int64_t t = 0; t < count; t++, to += dd)
+        for (int64_t k = 0; k < dd; k++) to[k] += s * x[k];
+}
+
+/* With G = Qi A and H = A'G as operands of their own: their cotangents into those of A and Qi. */
+VDI__FN void vdi__lds_roots_back(int64_t d, const double *A, const double *Qi, const double *G, double *Gb, const double *Hb, double *Ab,
+                                 double *Qb) {
+    if (Ab) vdi__vm_mul(d, 1, G, false, Hb, true, Ab);
+    vdi__vm_mul(d, 1, A, false, Hb, false, Gb);
+    if (Ab) vdi__vm_mul(d, 1, Qi, true, Gb, false, Ab);
+    if (Qb) vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
+}
+
 VDI__FN vdi_status vdi__energy_backward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
-    int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, items = vdi_tensor_count(c->out[0]);
-    const double *m = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *S = NULL, *O = NULL, *in = NULL;
-    double *mb = (double *)c->din[0].data, *Sb = NULL, *Ob = NULL, *inb = NULL, *fb = NULL;
-    int at = 5;
-    if (n->has_S) {
-        S = (const double *)c->in[at].data, Sb = (double *)c->din[at++].data;
-        if (T > 1) O = (const double *)c->in[at].data, Ob = (double *)c->din[at++].data;
-    }
-    if (n->has_c) in = (const double *)c->in[at].data, inb = (double *)c->din[at++].data;
-    const double *f = n->has_g ? (const double *)c->in[at].data : NULL;
-    if (f) fb = (double *)c->din[at].data;
-    const double *G = (const double *)c->saved, *H = G + dd, *g = (const double *)c->dout[0].data;
-    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(5 * dd + 3 * d) * sizeof *w);
+    vdi__energy e = vdi__energy_open(c, n);
+    const int64_t d = e.d, dd = e.dd, T = e.T;
+    const size_t D = (size_t)d;
+    const double *g = (const double *)c->dout[0].data;
+    double *s = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd + 2 * T * d) * sizeof *s);
     (void)err;
-    if (!g || !w) return VDI_OK;
-    memset(w, 0, (size_t)(5 * dd + 3 * d) * sizeof *w);
-    double *Ab = w, *Qb = w + dd, *Gb = w + 2 * dd, *Hb = w + 3 * dd, *Pb = w + 4 * dd, *xb = w + 5 * dd, *r = xb + d, *Pr = r + d;
-    for (int64_t i = 0; i < items; i++) {
-        int64_t b = i % n->trials, length = n->length[b];
-        double gi = g[i];
-        for (int64_t t = 0; t < length; t++) {
-            const double *mt = m + (i * T + t) * d, *P = t ? Qi : n->start[b] ? P0 : n->mid;
-            double *bar = t ? Qb : n->start[b] ? Pb : NULL;
-            for (int64_t k = 0; k < d; k++) r[k] = mt[k] - (t ? in ? in[(b * T + t) * d + k] : 0 : n->start[b] ? x0[k] : 0);
-            if (t) vdi__vm_apply(d, -1, A, false, mt - d, r);
-            if (t && f) vdi__vm_add(d, -1, f + (i * T + t - 1) * d, r);
-            for (int64_t k = 0; k < d; k++) Pr[k] = 2 * gi * vdi__vm_dot(d, P + k * d, r);
-            if (mb) vdi__vm_add(d, 1, Pr, mb + (i * T + t) * d);
-            if (mb && t) vdi__vm_apply(d, -1, A, true, Pr, mb + (i * T + t - 1) * d);
-            if (t) vdi__vm_outer(d, -1, Pr, mt - d, Ab);
-            if (t && inb) vdi__vm_add(d, -1, Pr, inb + (b * T + t) * d);
-            if (t && fb) vdi__vm_add(d, -1, Pr, fb + (i * T + t - 1) * d);
-            if (!t && n->start[b]) vdi__vm_add(d, -1, Pr, xb);
-            if (bar) vdi__vm_outer(d, gi, r, r, bar);
-            if (!S) continue;
-            if (bar) vdi__vm_add(dd, gi, S + (i * T + t) * dd, bar);
-            if (Sb) vdi__vm_add(dd, gi, P, Sb + (i * T + t) * dd);
-            if (t + 1 < length) {
-                vdi__vm_add(dd, gi, S + (i * T + t) * dd, Hb);
-                vdi__vm_add(dd, -2 * gi, O + (i * (T - 1) + t) * dd, Gb);
-                if (Sb) vdi__vm_add(dd, gi, H, Sb + (i * T + t) * dd);
-                if (Ob) vdi__vm_add(dd, -2 * gi, G, Ob + (i * (T - 1) + t) * dd);
-            }
+    if (!g || !s) return VDI_OK;
+    double *Gb = s, *Hb = s + dd, *sum = s + 2 * dd, *w = s + 3 * dd, *r = w + T * d;
+    memset(s, 0, (size_t)(2 * dd) * sizeof *s);
+    for (int64_t i = 0; i < e.items; i++) {
+        const int64_t b = i % n->trials, length = n->length[b], first = i * T * d, steps = length - 1;
+        const double *m = e.m + first, *P = n->start[b] ? e.P0 : n->mid;
+        double *Pb = n->start[b] ? e.Pb : NULL, *mb = e.mb ? e.mb + first : NULL;
+        const double gi = g[i];
+        for (int64_t k = 0; k < length * d; k++) w[k] = 2 * gi * e.w[first + k], r[k] = gi * e.r[first + k];
+        if (mb) vdi__vm_add(length * d, 1, w, mb);
+        if (n->start[b] && e.xb) vdi__vm_add(d, -1, w, e.xb);
+        if (Pb) vdi__vm_outer(d, 1, r, e.r + first, Pb);
+        if (steps > 0) {
+            const size_t k = (size_t)steps;
+            if (e.cb) vdi__vm_add(steps * d, -1, w + d, e.cb + (b * T + 1) * d);
+            if (e.gb) vdi__vm_add(steps * d, -1, w + d, e.gb + first);
+            if (e.Qb) vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, k, r + d, D, e.r + first + d, D, e.Qb, D);
+            for (int64_t j = d; j < length * d; j++) w[j] = -w[j];
+            if (e.Ab) vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, k, w + d, D, m, D, e.Ab, D);
+            if (mb) vdi_gemm(VDI_F64, VDI_GEMM_ACC, k, D, D, w + d, D, e.A, D, mb, D);
         }
+        if (!e.S) continue;
+        const double *S = e.S + i * T * dd;
+        double *Sb = e.Sb ? e.Sb + i * T * dd : NULL;
+        if (Pb) vdi__vm_add(dd, gi, S, Pb);
+        vdi__vm_sum(dd, S, 1, length, sum);
+        if (e.Qb) vdi__vm_add(dd, gi, sum, e.Qb);
+        vdi__vm_sum(dd, S, 0, steps, sum);
+        vdi__vm_add(dd, gi, sum, Hb);
+        if (Sb) {
+            for (int64_t k = 0; k < dd; k++) sum[k] = e.H[k] + e.Qi[k];
+            vdi__vm_add(dd, gi, P, Sb);
+            if (steps > 0)
+                vdi__vm_add(dd, gi, e.H, Sb), vdi__vm_spread(dd, steps - 1, gi, sum, Sb + dd), vdi__vm_add(dd, gi, e.Qi, Sb + steps * dd);
+        }
+        if (!e.O) continue;
+        vdi__vm_sum(dd, e.O + i * (T - 1) * dd, 0, steps, sum);
+        vdi__vm_add(dd, -2 * gi, sum, Gb);
+        if (e.Ob) vdi__vm_spread(dd, steps, -2 * gi, e.G, e.Ob + i * (T - 1) * dd);
     }
-    vdi__vm_mul(d, 1, G, false, Hb, true, Ab); /* H = A'G */
-    vdi__vm_mul(d, 1, A, false, Hb, false, Gb);
-    vdi__vm_mul(d, 1, Qi, true, Gb, false, Ab); /* G = Qi A */
-    vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
-    if (c->din[1].data) vdi__vm_add(dd, 1, Ab, (double *)c->din[1].data);
-    if (c->din[2].data) vdi__vm_add(dd, 1, Qb, (double *)c->din[2].data);
-    if (c->din[3].data) vdi__vm_add(dd, 1, Pb, (double *)c->din[3].data);
-    if (c->din[4].data) vdi__vm_add(d, 1, xb, (double *)c->din[4].data);
+    vdi__lds_roots_back(d, e.A, e.Qi, e.G, Gb, Hb, e.Ab, e.Qb);
     return VDI_OK;
 }
 
@@ -357,7 +425,9 @@ VDI__DEF vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var 
     shape[0] = samples ? vdi_var_dim(t, m, 0) : info->trials, shape[1] = info->trials;
     vdi_tensor out = vdi_tensor_view(NULL, VDI_F64, samples ? 2 : 1, shape);
     desc.name = where, desc.outputs = 1, desc.input = in, desc.output = &out, desc.user = note;
-    desc.saved_bytes = (size_t)(2 * d * d + d) * sizeof(double), desc.scratch_bytes = (size_t)(5 * d * d + 3 * d) * sizeof(double);
+    int64_t bins = vdi_tensor_count(out) * info->T;
+    desc.saved_bytes = (size_t)(3 * d * d + 2 * bins * d) * sizeof(double);
+    desc.scratch_bytes = (size_t)(3 * d * d + 2 * info->T * d) * sizeof(double);
     desc.forward = vdi__energy_forward, desc.backward = vdi__energy_backward;
     (void)vdi_var_custom(t, &desc, &r);
     return r;
@@ -437,47 +507,46 @@ VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *e
                  *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
     const double *G = (const double *)c->saved;
     double *ob = (double *)c->din[0].data, *inb = n->has_c ? (double *)c->din[5].data : NULL;
-    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(6 * dd + d) * sizeof *w);
+    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd) * sizeof *w);
+    double *Ab = (double *)c->din[1].data, *Qb = (double *)c->din[2].data, *P0b = (double *)c->din[3].data, *xb = (double *)c->din[4].data;
     (void)err;
     if (!w) return VDI_OK;
-    memset(w, 0, (size_t)(6 * dd + d) * sizeof *w);
-    double *Ab = w, *Qb = w + dd, *Gb = w + 2 * dd, *Hb = w + 3 * dd, *Pb = w + 4 * dd, *sym = w + 5 * dd, *xb = w + 6 * dd;
-    for (int64_t b = 0; b < B; b++)
-        for (int64_t t = 0; t < n->length[b]; t++) {
-            int64_t i = b * T + t;
-            const double *R = o + i * (d + dd) + d, *P = t ? Qi : P0;
-            double *bar = t ? Qb : n->start[b] ? Pb : NULL;
-            bool more = t + 1 < n->length[b];
-            if (Db) {
-                const double *Di = Db + i * dd;
-                if (bar) vdi__vm_add(dd, 1, Di, bar);
-                if (more) vdi__vm_add(dd, 1, Di, Hb);
-                if (ob && n->has_S) vdi__vm_add(dd, 1, Di, ob + i * (d + dd) + d);
-                else if (ob) {
-                    for (int64_t r = 0; r < d; r++)
-                        for (int64_t s = 0; s < d; s++) sym[r * d + s] = Di[r * d + s] + Di[s * d + r];
-                    vdi__vm_mul(d, 1, sym, false, R, false, ob + i * (d + dd) + d);
-                }
-            }
-            if (kb) {
-                const double *ki = kb + i * d;
-                if (ob) vdi__vm_add(d, 1, ki, ob + i * (d + dd));
-                if (!t && bar) vdi__vm_outer(d, 1, ki, x0, Pb), vdi__vm_apply(d, 1, P0, true, ki, xb);
-                if (t && in) vdi__vm_outer(d, 1, ki, in + i * d, Qb);
-                if (t && inb) vdi__vm_apply(d, 1, P, true, ki, inb + i * d);
-                if (more && in) vdi__vm_outer(d, -1, in + (i + 1) * d, ki, Gb);
-                if (more && inb) vdi__vm_apply(d, -1, G, false, ki, inb + (i + 1) * d);
-            }
-            if (Eb && more) vdi__vm_add(dd, -1, Eb + (b * (T - 1) + t) * dd, Gb);
+    memset(w, 0, (size_t)(2 * dd) * sizeof *w);
+    double *Gb = w, *Hb = w + dd, *sum = w + 2 * dd;
+    const int64_t stride = d + dd;
+    for (int64_t b = 0; b < B; b++) {
+        const int64_t length = n->length[b], first = b * T;
+        const double *D = Db ? Db + first * dd : NULL, *k = kb ? kb + first * d : NULL;
+        double *Pb = n->start[b] ? P0b : NULL, *out = ob ? ob + first * stride : NULL;
+        if (D) {
+            if (Pb) vdi__vm_add(dd, 1, D, Pb);
+            vdi__vm_sum(dd, D, 1, length, sum);
+            if (Qb) vdi__vm_add(dd, 1, sum, Qb);
+            vdi__vm_sum(dd, D, 0, length - 1, sum);
+            vdi__vm_add(dd, 1, sum, Hb);
+            for (int64_t t = 0; out && t < length; t++)
+                if (n->has_S) vdi__vm_add(dd, 1, D + t * dd, out + t * stride + d);
+                else vdi__vm_square_back(d, D + t * dd, o + (first + t) * stride + d, out + t * stride + d);
         }
-    vdi__vm_mul(d, 1, G, false, Hb, true, Ab);
-    vdi__vm_mul(d, 1, A, false, Hb, false, Gb);
-    vdi__vm_mul(d, 1, Qi, true, Gb, false, Ab);
-    vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
-    if (c->din[1].data) vdi__vm_add(dd, 1, Ab, (double *)c->din[1].data);
-    if (c->din[2].data) vdi__vm_add(dd, 1, Qb, (double *)c->din[2].data);
-    if (c->din[3].data) vdi__vm_add(dd, 1, Pb, (double *)c->din[3].data);
-    if (c->din[4].data) vdi__vm_add(d, 1, xb, (double *)c->din[4].data);
+        if (k) {
+            for (int64_t t = 0; out && t < length; t++)
+                for (int64_t j = 0; j < d; j++) out[t * stride + j] += k[t * d + j];
+            if (n->start[b] && Pb) vdi__vm_outer(d, 1, k, x0, Pb);
+            if (n->start[b] && xb) vdi__vm_apply(d, 1, P0, true, k, xb);
+            for (int64_t t = 1; in && t < length; t++) { /* k_t has Qi c_t, k_{t-1} has -G'c_t */
+                const double *ct = in + (first + t) * d, *here = k + t * d, *before = here - d;
+                if (Qb) vdi__vm_outer(d, 1, here, ct, Qb);
+                vdi__vm_outer(d, -1, ct, before, Gb);
+                if (!inb) continue;
+                vdi__vm_apply(d, 1, Qi, true, here, inb + (first + t) * d);
+                vdi__vm_apply(d, -1, G, false, before, inb + (first + t) * d);
+            }
+        }
+        if (!Eb) continue;
+        vdi__vm_sum(dd, Eb + b * (T - 1) * dd, 0, length - 1, sum);
+        vdi__vm_add(dd, -1, sum, Gb);
+    }
+    vdi__lds_roots_back(d, A, Qi, G, Gb, Hb, Ab, Qb);
     return VDI_OK;
 }
 
@@ -500,7 +569,7 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     shape[2] = vdi_tensor_4d(NULL, VDI_F64, B, T - 1, d, d);
     desc.name = where, desc.inputs = note->has_c ? 6 : 5, desc.outputs = T > 1 ? 3 : 2, desc.input = in, desc.output = shape,
     desc.user = note;
-    desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double), desc.scratch_bytes = (size_t)(6 * d * d + d) * sizeof(double);
+    desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double), desc.scratch_bytes = (size_t)(3 * d * d) * sizeof(double);
     desc.forward = vdi__product_forward, desc.backward = vdi__product_backward;
     vdi_status status = vdi_var_custom(t, &desc, r);
     *D = r[0], *k = r[1], *E = r[2];
