@@ -5,7 +5,7 @@
  *
  * A pool of simulated traces of 30 s is kept, and a few of them are replaced in every step, so that no trace is seen often. A batch is
  * 48 crops of 384 samples at 60 Hz; each carries the statistics of its whole trace. The loss is the negative log likelihood of the true
- * spike counts under independent Poisson bins, weighted so that busy cells do not drown quiet ones, plus a small squared error of the
+ * spike counts under independent Poisson bins, weighted so that busy crops do not drown quiet ones, plus a small squared error of the
  * denoised trace. Adam with a warm-up and a cosine; what is shipped is the moving average of the weights.
  *
  * Options: --steps N  --seed N  --out HEADER  --checkpoint FILE (written now and then, and on Ctrl-C)  --resume FILE  --set
@@ -26,7 +26,7 @@ typedef struct pool {
     vdi_population_desc population;
     uint64_t seed;
     int64_t size, cells; /* cells made so far; cell i stands in slot i % size */
-    float *x, *clean, *stats, *rate;
+    float *x, *clean, *stats;
     uint8_t *count;
     /* scratch for one cell */
     void *work, *prepare;
@@ -41,16 +41,16 @@ static int pool_create(pool *p, int64_t size) {
     p->size = size;
     p->prepare_size = vdi_pretrained_prepare_memsize(frames, 60) + vdi_pretrained_prepare_memsize(frames, p->population.high_frames.high);
     p->x = malloc(n * LENGTH * sizeof *p->x), p->clean = malloc(n * LENGTH * sizeof *p->clean);
-    p->stats = malloc(n * VDI_PRETRAINED_STATS * sizeof *p->stats), p->rate = malloc(n * sizeof *p->rate);
+    p->stats = malloc(n * VDI_PRETRAINED_STATS * sizeof *p->stats);
     p->count = malloc(n * LENGTH);
     p->work = malloc(vdi_cell_memsize(&p->population)), p->prepare = malloc(p->prepare_size);
     p->trace = malloc((size_t)frames * sizeof *p->trace), p->quiet = malloc((size_t)frames * sizeof *p->quiet);
     p->spike = malloc(SPIKES * sizeof *p->spike), p->sum = malloc(((size_t)frames + 1) * sizeof *p->sum);
-    return p->x && p->clean && p->stats && p->rate && p->count && p->work && p->prepare && p->trace && p->quiet && p->spike && p->sum;
+    return p->x && p->clean && p->stats && p->count && p->work && p->prepare && p->trace && p->quiet && p->spike && p->sum;
 }
 
 static void pool_destroy(pool *p) {
-    free(p->x), free(p->clean), free(p->stats), free(p->rate), free(p->count), free(p->work), free(p->prepare);
+    free(p->x), free(p->clean), free(p->stats), free(p->count), free(p->work), free(p->prepare);
     free(p->trace), free(p->quiet), free(p->spike), free(p->sum);
 }
 
@@ -74,13 +74,11 @@ static int pool_add(pool *p, vdi_error *err) {
     vdi_pretrained_to_grid(cell.frames, p->quiet, cell.frame_rate, p->sum, known, clean);
     for (int64_t i = known; i < LENGTH; i++) clean[i] = clean[known - 1];
     memset(count, 0, LENGTH);
-    double total = 0;
     for (int64_t i = 0; i < spikes; i++) {
         const double at = floor(p->spike[i] * VDI_PRETRAINED_GRID + 0.5);
-        if (at >= 0 && at < (double)known && count[(int)at] < 255) count[(int)at]++, total++;
+        if (at >= 0 && at < (double)known && count[(int)at] < 255) count[(int)at]++;
     }
     memcpy(p->stats + slot * VDI_PRETRAINED_STATS, ready.stats, sizeof ready.stats);
-    p->rate[slot] = (float)(total * VDI_PRETRAINED_GRID / LENGTH);
     p->cells++;
     return 0;
 }
@@ -88,7 +86,7 @@ static int pool_add(pool *p, vdi_error *err) {
 /* ---- one step -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct batch {
-    float x[BATCH * CROP], clean[BATCH * CROP], count[BATCH * CROP], stats[BATCH * VDI_PRETRAINED_STATS], weight[BATCH];
+    float x[BATCH * CROP], clean[BATCH * CROP], count[BATCH * CROP], stats[BATCH * VDI_PRETRAINED_STATS];
 } batch;
 
 /* Crops of batch `index`: which ones depends on nothing but the seed and that number. */
@@ -100,19 +98,20 @@ static void batch_draw(const pool *p, uint64_t seed, uint64_t index, batch *b) {
         memcpy(b->clean + i * CROP, p->clean + slot * LENGTH + at, CROP * sizeof *b->clean);
         memcpy(b->stats + i * VDI_PRETRAINED_STATS, p->stats + slot * VDI_PRETRAINED_STATS, VDI_PRETRAINED_STATS * sizeof *b->stats);
         for (size_t k = 0; k < CROP; k++) b->count[(size_t)i * CROP + k] = (float)p->count[slot * LENGTH + at + k];
-        b->weight[i] = 1 / sqrtf(0.3f + p->rate[slot]);
     }
 }
 
 /* The loss on a tape: (m - n log m) per bin away from the ends of a crop, and the squared error of the denoised trace. */
 static vdi_var loss_of(vdi_tape *t, const vdi_pretrained_desc *d, const vdi_param *params, const batch *b, vdi_var *poisson) {
-    const int64_t all[2] = {BATCH, CROP}, stat[2] = {BATCH, VDI_PRETRAINED_STATS}, one[2] = {BATCH, 1};
+    const int64_t all[2] = {BATCH, CROP}, stat[2] = {BATCH, VDI_PRETRAINED_STATS};
     vdi_var clean, x = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->x, VDI_F32, 2, all));
     vdi_var stats = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->stats, VDI_F32, 2, stat));
     vdi_var n = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->count, VDI_F32, 2, all));
-    vdi_var w = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->weight, VDI_F32, 2, one));
     vdi_var target = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->clean, VDI_F32, 2, all));
     vdi_var m = vdi_var_softplus(t, vdi_pretrained_apply(t, d, params, x, stats, &clean));
+    /* a busy crop counts less, by what the network itself expects of it: the truth would teach it to expect too little */
+    vdi_var expected = vdi_var_stop_gradient(t, vdi_var_mean_axis(t, m, 1, true));
+    vdi_var w = vdi_var_pow_scalar(t, vdi_var_scale_shift(t, expected, VDI_PRETRAINED_GRID, 0.3), -0.5);
     vdi_var bin = vdi_var_sub(t, m, vdi_var_mul(t, n, vdi_var_log(t, vdi_var_add_scalar(t, m, 1e-6))));
     vdi_var error = vdi_var_square(t, vdi_var_sub(t, clean, target));
     *poisson = vdi_var_mean(t, vdi_var_slice(t, vdi_var_mul(t, bin, w), 1, EDGE, 1, CROP - 2 * EDGE));
@@ -226,25 +225,25 @@ static int header_write(const char *path, const vdi_pretrained *net, const char 
     const int64_t params = vdi_pretrained_declare(d, NULL, 0);
     vdi_write_text(&w, "/* model/deepspike_weights.h - the weights of the network in the box; generated by examples/pretrain.c:\n *     ");
     vdi_write_text(&w, command);
-    vdi_write_text(&w, "\n * Include it after vdi.h, in one file, and hand &vdi_deepspike_weights to vdi_pretrained_create. The numbers "
+    vdi_write_text(&w, "\n * Include it after vdi.h, in one file, and hand &vdi_pretrained_shipped to vdi_pretrained_create. The numbers "
                        "come from simulations\n"
                        " * alone and are as free as the code (MIT). Order and meaning: vdi_pretrained_declare. */\n"
-                       "#ifndef VDI_MODEL_DEEPSPIKE_WEIGHTS_H\n#define VDI_MODEL_DEEPSPIKE_WEIGHTS_H\n");
-    vdi_write_format(&w, "static const float vdi_deepspike_weights_scale[%lld] = {", (long long)params);
+                       "#ifndef VDI_MODEL_DEEPSPIKE_WEIGHTS_H\n#define VDI_MODEL_DEEPSPIKE_WEIGHTS_H\n/* clang-format off */\n");
+    vdi_write_format(&w, "static const float vdi_pretrained_shipped_scale[%lld] = {", (long long)params);
     for (int64_t i = 0; i < params; i++) {
-        vdi_write_text(&w, i % 8 ? " " : "\n    ");
-        vdi_write_number(&w, (double)scale[i], 9);
-        vdi_write_text(&w, strpbrk("e.", "e") && scale[i] == floorf(scale[i]) ? ".0f," : "f,");
+        char number[VDI_TEXT_NUMBER];
+        (void)vdi_text_double(number, (double)scale[i], 9);
+        vdi_write_format(&w, "%s%s%sf,", i % 8 ? " " : "\n    ", number, strpbrk(number, ".e") ? "" : ".0");
     }
-    vdi_write_format(&w, "\n};\nstatic const int16_t vdi_deepspike_weights_word[%lld] = {", (long long)count);
+    vdi_write_format(&w, "\n};\nstatic const int16_t vdi_pretrained_shipped_word[%lld] = {", (long long)count);
     for (int64_t i = 0; i < count; i++) {
         vdi_write_text(&w, i % 24 ? "" : "\n");
         vdi_write_format(&w, "%d,", (int)word[i]);
     }
-    vdi_write_text(&w, "\n};\n/** The shipped network's weights. */\nstatic const vdi_pretrained_weights vdi_deepspike_weights = {\n");
+    vdi_write_text(&w, "\n};\n/** The shipped network's weights. */\nstatic const vdi_pretrained_weights vdi_pretrained_shipped = {\n");
     vdi_write_format(&w, "    {%d, %d, %d, %d, {", (int)d->channels, (int)d->stem, (int)d->width, (int)d->layers);
     for (int i = 0; i < VDI_LAYERS_MAX; i++) vdi_write_format(&w, i ? ", %d" : "%d", (int)d->dilation[i]);
-    vdi_write_format(&w, "}, %d},\n    vdi_deepspike_weights_scale, vdi_deepspike_weights_word, %lld};\n#endif\n", (int)d->hidden,
+    vdi_write_format(&w, "}, %d},\n    vdi_pretrained_shipped_scale, vdi_pretrained_shipped_word, %lld};\n#endif\n", (int)d->hidden,
                      (long long)count);
     free(word);
     return vdi_writer_close(&w, err) == VDI_OK;

@@ -43,7 +43,7 @@ extern vdi_var x;
 #endif
 #elif defined(EXAMPLE_model)
 #ifdef EXAMPLE_model_deepspike_pretrained
-extern const vdi_pretrained_weights vdi_deepspike_weights;
+extern const vdi_pretrained_weights vdi_pretrained_shipped;
 extern int64_t frames;
 extern float *trace, *spikes;
 #endif

@@ -288,9 +288,10 @@ VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed
                                                                          : p->high_frames);
     c->window = vdi__draw(r, p->window) / c->frame_rate;
     c->delay = vdi__draw(r, p->offset) / c->frame_rate;
-    const double side = vdi_rng_uniform(r) < 0.5 ? -0.5 : 0.5;
-    c->delay += vdi__draw_if(r, p->late_share, side, 0) / c->frame_rate;
-    const double latency = vdi_rng_uniform(r) * VDI__MIN(p->latency_rises * c->rise[0], p->latency_most);
+    c->delay += vdi__draw_if(r, p->late_share, 0.5, 0) / c->frame_rate;
+    /* a quick dye answers at once; a slow one, whose binding has many steps, waits for about its rise */
+    const double wait = p->latency_rises * c->rise[0] * c->rise[0] / (c->rise[0] + 0.03);
+    const double latency = vdi_rng_uniform(r) * VDI__MIN(wait, p->latency_most);
     c->delay -= vdi__draw_if(r, p->latency_share, latency, 0);
 
     c->by_power = vdi_rng_bernoulli(r, p->power_share);

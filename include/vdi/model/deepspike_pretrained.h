@@ -2,7 +2,7 @@
  *
  * Do this:
  *     vdi_pretrained *net;                                                 the weights are in deepspike_weights.h, outside vdi.h
- *     if (vdi_pretrained_create(&vdi_deepspike_weights, NULL, &net, &err) < 0) puts(err.message);
+ *     if (vdi_pretrained_create(&vdi_pretrained_shipped, NULL, &net, &err) < 0) puts(err.message);
  *     vdi_pretrained_result r = VDI__ZERO;
  *     r.spikes = spikes;                                                   (frames): expected spikes of each frame
  *     size_t size = vdi_pretrained_memsize(net, frames, 30.0);
