@@ -54,10 +54,11 @@ int spikes_pretrained_infer(run *r, int64_t neurons, int64_t frames, const doubl
     if (!net) return FAILED;
     j.net = net, j.frames = frames, j.traces = traces, j.fps = fps, j.out = out;
     j.size = vdi_align_size(vdi_pretrained_memsize(net, frames, fps));
-    j.work = (char *)malloc(vdi_mul_size(j.size, (size_t)vdi_pool_threads(r->pool)));
+    const size_t bytes = j.size * (size_t)vdi_pool_threads(r->pool);
+    j.work = (char *)malloc(bytes);
     j.empty = (unsigned char *)calloc((size_t)neurons + 1, 1);
     int code = DONE;
-    if (!j.work || !j.empty) code = fail("no memory for %zu bytes", vdi_mul_size(j.size, (size_t)vdi_pool_threads(r->pool)));
+    if (!j.work || !j.empty) code = fail("no memory for %zu bytes", bytes);
     const int64_t chunk = 16 * (int64_t)vdi_pool_threads(r->pool); /* between chunks there is time for progress and Ctrl-C */
     for (int64_t at = 0; code == DONE && at < neurons; at += chunk) {
         const int64_t count = neurons - at < chunk ? neurons - at : chunk;
