@@ -83,7 +83,7 @@ bool lengths_load(const char *path, int64_t trials, int64_t **out) {
 bool observations_load(const char *path, const char *lengths, const char *inputs, observations *o) {
     char text[VDI_SHAPE_TEXT];
     memset(o, 0, sizeof *o);
-    o->u.ndim = -1;
+    o->u.ndim = o->offset.ndim = -1;
     o->file = path;
     if (!array_load(path, &o->y)) return false;
     if (o->y.ndim != 2 && o->y.ndim != 3) return fail("expected (trials,T,N) or (T,N), got %s, in %s", vdi_tensor_shape_text(o->y, text), path), false;
@@ -103,6 +103,7 @@ bool observations_load(const char *path, const char *lengths, const char *inputs
 void observations_free(observations *o) {
     vdi_tensor_free(NULL, &o->y);
     if (vdi_tensor_ok(o->u)) vdi_tensor_free(NULL, &o->u);
+    if (vdi_tensor_ok(o->offset)) vdi_tensor_free(NULL, &o->offset);
     free(o->lengths);
     o->lengths = NULL;
 }

@@ -36,6 +36,8 @@ static int demo_main(run *r) {
     static bool (*const family[])(demo *) = {
         demo_blocktri,
         demo_lds,
+        demo_vilds,
+        demo_flds,
     };
     static demo m;
     vdi_error err = {0};

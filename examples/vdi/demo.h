@@ -27,5 +27,7 @@ void demo_row(demo *m, const char *family, const char *what, double value, const
 /* Each returns false if it failed (it has said why) or was interrupted. */
 bool demo_blocktri(demo *m);
 bool demo_lds(demo *m);
+bool demo_vilds(demo *m);
+bool demo_flds(demo *m);
 
 #endif

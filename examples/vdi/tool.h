@@ -36,7 +36,6 @@ typedef struct command {
 } command;
 
 extern const command info_command, blocktri_command, lds_smooth_command, lds_fit_command, lds_score_command, demo_command;
-extern const command sacd_train_command, sacd_eval_command, sacd_envs_command;
 
 /* One invocation. */
 typedef struct run {
@@ -94,6 +93,7 @@ bool lengths_load(const char *path, int64_t trials, int64_t **out);             
 typedef struct observations {
     const char *file;
     vdi_tensor y, u; /* (trials,T,n) or (T,n); (trials,T,inputs) or (T,inputs) */
+    vdi_tensor offset; /* of log rates, where a family has them */
     int64_t *lengths, trials, T, n, inputs;
 } observations;
 bool observations_load(const char *path, const char *lengths, const char *inputs, observations *o);

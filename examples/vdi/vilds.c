@@ -6,8 +6,7 @@
 
 /* MODEL and Y, as infer and score take them. */
 static bool model_and_data(run *r, vilds_model *model, observations *o, vdi_vilds_data **data) {
-    return vilds_model_load(r, r->argument[0], model) &&
-           observations_load(r->argument[1], option_text(r, "lengths"), option_text(r, "inputs"), o) && vilds_data_make(model, o, data);
+    return vilds_model_load(r, r->argument[0], model) && vilds_observations(r, r->argument[1], "", o) && vilds_data_make(model, o, data);
 }
 
 /* ---- infer -------------------------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc); /* fro
 bool vilds_model_save(const vilds_model *model, const char *path, const char *family);
 bool vilds_model_load(run *r, const char *path, vilds_model *out); /* the file, or the folder of the run that wrote it */
 void vilds_model_free(vilds_model *model);
+bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o); /* with --[prefix]lengths, inputs, offset */
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out);  /* sets what lies behind a trial's end to NaN */
 double vilds_homogeneous(const vilds_model *model, const observations *o, double bins); /* per bin, with the training means */
 const double *vilds_means(const vilds_model *model);                                    /* (n) of the training data */
@@ -33,16 +34,20 @@ int vilds_score_main(run *r, bool flds);
 /* clang-format off */
 #define VILDS_DATA_OPTIONS \
     {"lengths", TEXT, "LENGTHS.npy", NULL, "bins of each trial that count (trials,); default: all"}, \
-    {"inputs", TEXT, "U.npy", NULL, "known inputs u (trials,T,inputs): z_t += B u_t"}
+    {"inputs", TEXT, "U.npy", NULL, "known inputs u (trials,T,inputs): z_t += B u_t"}, \
+    {"offset", TEXT, "FILE", NULL, "added to the log rate (to the mean, if gaussian); broadcast to the shape of Y"}
 #define VILDS_FIT_OPTIONS \
     {"d", INTEGER, "D", NULL, "latent dimension"}, \
     {"obs", TEXT, "NAME", "poisson", "observations: poisson, gc (generalised count), negbin, bernoulli or gaussian"}, \
     {"hidden", TEXT, "SIZES", "60,60", "hidden layers (tanh) of the read-out; none: a linear read-out"}, \
     {"link", TEXT, "exp|softplus", "exp", "from the read-out to the mean of poisson and negbin counts"}, \
+    {"transition", TEXT, "SIZES", "none", "hidden layers of a network g: z_t = A z_{t-1} + g(z_{t-1}) + noise"}, \
+    {"bin-width", REAL, "X", "1", "the read-out gives rates per unit of it"}, \
     {"posterior", TEXT, "NAME", "product", "family of q: product, direct or meanfield"}, \
     {"val", TEXT, "Y2", NULL, "observations to validate on: the parameters that are best there are kept"}, \
     {"val-lengths", TEXT, "FILE", NULL, "--lengths of --val"}, \
     {"val-inputs", TEXT, "FILE", NULL, "--inputs of --val"}, \
+    {"val-offset", TEXT, "FILE", NULL, "--offset of --val"}, \
     VILDS_DATA_OPTIONS, \
     {"label", TEXT, "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); default: time"}, \
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"}, \

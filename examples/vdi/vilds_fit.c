@@ -73,7 +73,7 @@ static int start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vild
     const int64_t steps = option_int(r, "em");
     double sum = 0;
     desc.d = vdi_vilds_description(m)->d, desc.n = o->n;
-    dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool;
+    dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool, dd.offset = o->offset, dd.width = option_real(r, "bin-width");
     bool ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK && vdi_plds_data_create(plds, &dd, &counts, &err) == VDI_OK &&
               vdi_plds_init(plds, counts, (uint64_t)option_int(r, "seed"), &err) >= 0;
     for (int64_t i = 0; ok && i < steps && !interrupted(); i++) {
@@ -149,9 +149,9 @@ int vilds_fit_main(run *r, bool flds) {
     if (r->arguments < 1) return usage("expected Y, the observations; see vdi %s fit --help", r->command->family);
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     if (!from_plds && strcmp(start, "random") != 0) return usage("--start: expected random or plds, got '%s'", start);
-    if (!observations_load(r->argument[0], option_text(r, "lengths"), option_text(r, "inputs"), &o)) return FAILED;
+    if (!vilds_observations(r, r->argument[0], "", &o)) return FAILED;
     if (val_file) {
-        if (!observations_load(val_file, option_text(r, "val-lengths"), option_text(r, "val-inputs"), &vo)) return FAILED;
+        if (!vilds_observations(r, val_file, "val-", &vo)) return FAILED;
         if (vo.n != o.n) return fail("expected %lld channels as in %s, got %lld, in %s", (long long)o.n, o.file, (long long)vo.n, val_file);
     }
     if ((code = vilds_desc_read(r, &o, &desc)) != DONE) return code;
@@ -182,9 +182,10 @@ int vilds_fit_main(run *r, bool flds) {
         if (status == VDI_END) break;
         if (status < 0) return fail_error(&err, o.file);
         double *row = t.trace + t.rows++ * TRACE_COLUMNS;
-        row[TRACE_STEP] = (double)p.step, row[TRACE_START] = (double)p.start, row[TRACE_BOUND] = p.elbo,
+        int64_t which = from_plds ? p.starts : (p.step - 1) / desc.train.restart_steps; /* the start that this step belonged to */
+        row[TRACE_STEP] = (double)p.step, row[TRACE_START] = (double)(which < p.starts ? which : p.starts), row[TRACE_BOUND] = p.elbo,
         row[TRACE_VALIDATION] = p.validation, row[TRACE_RATE] = p.rate;
-        if (p.start < p.starts) snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)p.start + 1, (long long)p.starts);
+        if (which < p.starts) snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1, (long long)p.starts);
         else snprintf(what, sizeof what, "bound");
         progress(r, p.step, p.steps, what, p.elbo);
         if (seconds_now() - saved > 10) {

@@ -108,7 +108,8 @@ static const char *desc_of_file(const vdi_safetensors *file, vdi_vilds_desc *des
     static const char *const number[] = {"d", "n", "inputs", "reach", "max_count", "untied", "skip", "free_start"};
     int64_t value[8];
     const char *model = vdi_safetensors_meta(file, "model"), *hidden = vdi_safetensors_meta(file, "hidden"),
-               *encoder = vdi_safetensors_meta(file, "encoder_hidden");
+               *encoder = vdi_safetensors_meta(file, "encoder_hidden"), *transition = vdi_safetensors_meta(file, "transition_hidden"),
+               *width = vdi_safetensors_meta(file, "bin_width");
     int obs = word_find(vdi_safetensors_meta(file, "obs"), obs_name, 5), link = word_find(vdi_safetensors_meta(file, "link"), link_name, 2),
         posterior = word_find(vdi_safetensors_meta(file, "posterior"), posterior_name, 3);
     memset(desc, 0, sizeof *desc);
@@ -125,6 +126,8 @@ static const char *desc_of_file(const vdi_safetensors *file, vdi_vilds_desc *des
     desc->obs = (vdi_vilds_obs)obs, desc->link = (vdi_vilds_link)link, desc->posterior = (vdi_vilds_family)posterior;
     if (!hidden || (desc->layers = layers_read(hidden, desc->hidden)) < 0) return "hidden";
     if (!encoder || (desc->encoder_layers = layers_read(encoder, desc->encoder_hidden)) < 0) return "encoder_hidden";
+    if (transition && (desc->transition_layers = layers_read(transition, desc->transition_hidden)) < 0) return "transition_hidden";
+    if (width && vdi_text_parse_double(width, strlen(width), &desc->bin_width) != strlen(width)) return "bin_width";
     desc->linear = desc->layers == 0, desc->encoder_linear = desc->encoder_layers == 0;
     desc->dtype = vdi_safetensors_find(file, "prior.A").dtype;
     return vdi_tensor_ok(vdi_safetensors_find(file, "prior.A")) ? NULL : "prior.A";
@@ -166,6 +169,17 @@ void vilds_model_free(vilds_model *model) {
 
 /* ---- data -------------------------------------------------------------------------------------------------------------------- */
 
+bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o) {
+    static const char *const name[3] = {"lengths", "inputs", "offset"};
+    const char *file[3];
+    char option_name[32];
+    for (int i = 0; i < 3; i++) {
+        snprintf(option_name, sizeof option_name, "%s%s", prefix, name[i]);
+        file[i] = option_text(r, option_name);
+    }
+    return observations_load(path, file[0], file[1], o) && (!file[2] || array_load(file[2], &o->offset));
+}
+
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out) {
     vdi_error err = {0};
     vdi_vilds_data_desc desc = {0};
@@ -173,6 +187,7 @@ bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data *
     if (d->inputs && !o->inputs)
         return fail("expected --inputs with %lld entries, as the model was trained with, for %s", (long long)d->inputs, o->file), false;
     desc.y = o->y, desc.u = o->u, desc.lengths = o->lengths;
+    desc.offset = o->offset, desc.has_offset = vdi_tensor_ok(o->offset);
     if (vdi_vilds_data_create(model->m, &desc, out, &err) < 0) return fail_error(&err, o->file), false;
     double *y = (double *)o->y.data;
     for (int64_t i = 0; i < o->trials; i++)

@@ -24,7 +24,7 @@ static int plds_bound(run *r, const observations *o, int64_t d, double *bound) {
     vdi_plds_data *data = NULL;
     double sum = 0, bins = 1;
     desc.d = d, desc.n = o->n;
-    dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool;
+    dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool, dd.offset = o->offset;
     bool ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK && vdi_plds_data_create(plds, &dd, &data, &err) == VDI_OK &&
               vdi_plds_init(plds, data, (uint64_t)option_int(r, "seed"), &err) >= 0;
     if (ok) bins = (double)vdi_plds_data_observed_bins(data);
