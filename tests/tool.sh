@@ -11,18 +11,19 @@ exits() {
     shift 2
     "$@" >out.txt 2>err.txt
     code=$?
+    said=$(head -c 400 err.txt) # not inside the next line: there some shells would replace $? by its own
     [ $code -eq "$wanted" ]
-    ok "$name: exit $code, expected $wanted ($(head -c 200 err.txt))" $?
+    ok "$name: exit $code, expected $wanted ($said)" $?
     if [ "$wanted" -eq 1 ] || [ "$wanted" -eq 2 ]; then
         [ "$(wc -l <err.txt)" -eq 1 ] && grep -q '^vdi: error: ' err.txt
-        ok "$name: one line 'vdi: error: ...', got: $(cat err.txt)" $?
+        ok "$name: one line 'vdi: error: ...', got: $said" $?
     fi
 }
 same() { cmp -s "$1" "$2"; ok "$1 and $2 differ" $?; }
 
 exits 0 version "$vdi" --version
 exits 0 help "$vdi" --help
-for c in info demo blocktri 'lds smooth' 'lds fit' 'lds score'; do
+for c in info demo blocktri 'lds smooth' 'lds fit' 'lds score' 'vilds fit' 'vilds infer' 'vilds score' 'flds fit' 'flds infer' 'flds score'; do
     exits 0 "help of $c" "$vdi" $c --help
     grep -q '^example:' out.txt
     ok "help of $c has an example" $?
@@ -94,6 +95,153 @@ exits 2 'neither start' "$vdi" lds fit y.csv --out e
 exits 1 'a folder that is a file' "$vdi" lds fit y.csv -d 2 --out y.csv
 printf '1,2\n3\n' >ragged.csv
 exits 1 'a ragged table' "$vdi" lds fit ragged.csv -d 1 --out e
+# an environment behind a pipe: a server in a few lines of shell, which can die, lie and send NaN. Ten steps an episode.
+cat >server.sh <<'END'
+steps=0
+message() { dd bs="$1" count=1 2>/dev/null; }
+while kind=$(message 4) && [ -n "$kind" ]; do
+    case $kind in
+    HELO) message 16 >/dev/null
+        printf "INFO\\043\\000\\000\\000vdi-env\\n\\001\\000\\000\\000${SIZE:-\\001}\\000\\000\\000\\001\\000\\000\\000\\001\\000\\000\\000\\012\\000\\000\\000"
+        printf 'sh\000\000\000r\000' ;;
+    RSET) message 20 >/dev/null; printf 'OBSV\004\000\000\000\000\000\200\076' ;;
+    STEP) message 8 >/dev/null; steps=$((steps + 1)) last='\000' number='\000\000\000\077'
+        [ $((steps % 10)) -eq 0 ] && last='\002'
+        [ $steps = "${NAN:-}" ] && number='\000\000\300\177'
+        [ $steps = "${LIFE:-}" ] && exit 3
+        printf "TRAN\\014\\000\\000\\000$last\\000\\000\\000$number\\000\\000\\200\\076" ;;
+    *) exit ;;
+    esac
+done
+END
+train() { "$vdi" sacd train --hidden 8,8 --batch 8 --start 20 --steps 100 --quiet "$@"; }
+served() { train --env-cmd 'sh server.sh' "$@"; }
+exits 0 'an environment behind a pipe' served --out p
+export LIFE=55
+exits 1 'a server that dies' served --out q
+unset LIFE
+grep -q 'exit status 3.*sh server.sh' err.txt
+ok "the message tells how it ended: $said" $?
+exits 0 'resumed with a server that lives' "$vdi" sacd train --resume q --quiet
+same p/agent.safetensors q/agent.safetensors
+export NAN=7
+exits 1 'a server that sends NaN' served --out q2
+unset NAN
+grep -q 'reward 0 (r)' err.txt
+ok "the message names the number: $said" $?
+export SIZE='\002'
+exits 1 'a server that lies about its size' served --out q3
+unset SIZE
+exits 1 'a server that is none' train --env-cmd 'echo hello, world; cat >/dev/null' --out q4
+exits 1 'a server that says nothing' train --env-cmd 'sleep 5' --env-timeout 0.2 --out q5
+exits 1 'no such server' train --env-cmd 'exec 2>/dev/null; exec ./nothing' --out q6
+exits 2 'no such environment' train --env nothing --out q7
+exits 2 'two environments' served --env pendulum --out q7
+
+# spike counts of 5 neurons in 6 trials of 30 bins, as a .npy of bytes, written by hand
+{
+    printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (6, 30, 5), }"
+    printf "$(awk 'BEGIN { srand(5); for (b = 0; b < 6; b++) for (t = 0; t < 30; t++) { z = .95 * z + .5 * (rand() - .5)
+        for (j = 0; j < 5; j++) { l = exp(-.8 + (j - 2) * z); for (k = 0; k < 9 && (l += log(rand())) > 0; k++);
+            printf "\\%03o", k } } }')"
+} >counts.npy
+# shape FILE "(6, 30, 2)"
+shape() { head -c 128 "$1" | grep -aq "'shape': $2"; ok "$1 has shape $2: $(head -c 128 "$1" | tr -d '\000' | cut -c 10-90)" $?; }
+# says WORDS...: the last line of the output has each
+says() { for w; do tail -1 out.txt | grep -q "$w"; ok "'$w' in $(head -c 300 out.txt)" $?; done; }
+small='-d 2 --recipe dense --restarts 3 --restart-steps 20 --steps 80 --hidden 10 --encoder-hidden 10'
+exits 0 'flds fit' "$vdi" flds fit counts.npy $small --out f --json
+[ "$(wc -l <out.txt)" -eq 1 ]
+ok 'flds fit --json prints one line' $?
+says '^{"elbo_per_bin": -' '"homogeneous_per_bin": -' '"steps": 140'
+for f in model.safetensors trace.csv trace.svg latents.svg rates.svg run.json; do [ -s f/$f ]; ok "flds fit wrote $f" $?; done
+[ "$(wc -l <f/trace.csv)" -eq 141 ]
+ok 'the trace has a row for each step, under a head' $?
+exits 0 'flds fit, two threads' "$vdi" flds fit --from f/run.json --threads 2 --out f2 --quiet
+same f/model.safetensors f2/model.safetensors
+exits 0 'flds infer' "$vdi" flds infer f counts.npy --samples 3 --out fi --json
+says '"elbo_per_bin": -'
+shape fi/mean.npy '(6, 30, 2)'
+shape fi/cov.npy '(6, 30, 2, 2)'
+shape fi/lagcov.npy '(6, 29, 2, 2)'
+shape fi/rates.npy '(6, 30, 5)'
+shape fi/samples.npy '(3, 6, 30, 2)'
+[ -s fi/latents.svg ]
+ok 'flds infer drew its latents' $?
+exits 0 'flds score' "$vdi" flds score f counts.npy --lno --one-step --refine 3 --iw 4 --rates-out lno.npy --json
+[ "$(wc -l <out.txt)" -eq 1 ]
+ok 'flds score --json prints one line' $?
+says '^{"elbo_per_bin": -' '"amortised_elbo_per_bin": -' '"iw_per_bin": -' '"homogeneous_per_bin": -' '"lno_bits_per_spike": ' '"one_step_bits_per_spike": ' \
+    '"lno_mse": '
+shape lno.npy '(6, 30, 5)'
+exits 0 'flds score of a file' "$vdi" flds score f/model.safetensors counts.npy
+for o in gc negbin bernoulli; do
+    y=counts.npy
+    [ $o = bernoulli ] && y=ones.csv && awk 'BEGIN { srand(2); for (t = 0; t < 50; t++) print (rand() < .3) "," (rand() < .5) }' >$y
+    exits 0 "flds fit --obs $o" "$vdi" flds fit $y $small --obs $o --out o --quiet
+    exits 0 "flds score of $o" "$vdi" flds score o $y --refine 2 --lno --json
+    says '"lno_bits_per_spike": [-0-9]'
+done
+exits 0 'flds fit from a Poisson LDS' "$vdi" flds fit counts.npy $small --start plds --em 10 --out fp --quiet
+exits 0 'flds fit without a network' "$vdi" flds fit counts.npy -d 1 --hidden none --steps 30 --restarts 2 --restart-steps 10 --out fn --quiet
+grep -q '"recipe": "linear"' fn/run.json
+ok 'a linear read-out has a recipe of its own' $?
+exits 0 'flds fit chooses a recipe' "$vdi" flds fit counts.npy -d 1 --steps 20 --restarts 1 --out fa --quiet
+grep -Eq '"recipe": "(dense|smooth|sparse)"' fa/run.json
+ok 'run.json tells the recipe that was chosen' $?
+# what vilds adds: real values with holes, other families of q, trials of unequal length, validation
+for q in product direct meanfield; do
+    exits 0 "vilds fit --posterior $q" "$vdi" vilds fit y.csv $small --obs gaussian --posterior $q --window 50 --val y.csv --out v$q --json
+    says '"val_elbo_per_bin": -'
+    exits 0 "vilds infer of $q" "$vdi" vilds infer v$q y.csv --refine 2 --out vi --quiet
+    shape vi/mean.npy '(1, 400, 2)'
+    exits 0 "vilds score of $q" "$vdi" vilds score v$q y.csv --refine 2 --iw 2 --json
+    says '"elbo_per_bin": -' '"amortised_elbo_per_bin": -' '"iw_per_bin": -' '"homogeneous_per_bin": -'
+done
+printf '30\n12\n1\n30\n7\n30\n' >lengths.csv
+exits 0 'trials of unequal length' "$vdi" vilds fit counts.npy $small --transition 5 --lengths lengths.csv --out r --json
+says '"bins": 110'
+exits 0 'score of them' "$vdi" flds score r counts.npy --lengths lengths.csv --lno --one-step --json
+says '"bins": 110'
+# interrupted by Ctrl-C, or killed, then resumed: the bits of a run that was left alone
+exits 0 'a longer fit' "$vdi" flds fit counts.npy $small --steps 1500 --out u1 --quiet
+for s in INT KILL; do
+    for wait in 0.4 0.2 0.1 0.05; do # a fast machine is done before a late signal
+        rm -rf k
+        "$vdi" flds fit counts.npy $small --steps 1500 --save-every 0.02 --out k --quiet >out.txt 2>err.txt &
+        pid=$!
+        sleep $wait
+        kill -$s $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        code=$?
+        [ $code -eq 0 ] || break
+    done
+    [ $code -eq 130 ] || [ $s = KILL -a $code -gt 128 ]
+    ok "a fit that gets $s ends with $code" $?
+    exits 0 "resumed after $s" "$vdi" flds fit --resume k --quiet
+    same u1/model.safetensors k/model.safetensors
+    same u1/trace.csv k/trace.csv
+done
+# what cannot be
+exits 1 'halves are no counts' "$vdi" flds fit y.csv -d 1 --out e
+grep -q 'expected a count.*y.csv' err.txt
+ok "the message tells what was expected: $(cat err.txt)" $?
+exits 1 'neurons that the model does not have' "$vdi" flds score f y.csv
+grep -q '(trials,T,5).*y.csv' err.txt
+ok "the message tells the shapes: $(cat err.txt)" $?
+exits 1 'a model that is none' "$vdi" flds score counts.npy counts.npy
+exits 1 'parameters of another kind' "$vdi" flds score i/checkpoint.safetensors counts.npy
+exits 1 'no model' "$vdi" vilds infer nothing counts.npy --out e
+exits 1 'a fit that is not over' "$vdi" vilds infer a counts.npy --out e
+exits 1 'lengths of other trials' "$vdi" vilds score f counts.npy --lengths y.csv
+exits 1 'labels of other trials' "$vdi" flds infer f counts.npy --label y.csv --out e
+exits 1 'bits per spike without spikes' "$vdi" flds score vproduct y.csv --lno
+exits 2 'no dimension' "$vdi" flds fit counts.npy --out e
+exits 2 'no such observations' "$vdi" flds fit counts.npy -d 2 --obs gamma --out e
+exits 2 'no such layers' "$vdi" flds fit counts.npy -d 2 --hidden 60,,60 --out e
+exits 2 'no such recipe' "$vdi" flds fit counts.npy -d 2 --recipe nothing --out e
+exits 2 'no folder for a model' "$vdi" flds fit counts.npy -d 2
+
 exits 0 demo "$vdi" demo --quick --out page --quiet
 [ -s page/index.html ]
 ok 'demo wrote its page' $?

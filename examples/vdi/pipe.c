@@ -170,12 +170,13 @@ static bool server_open(const char *line, double timeout, vdi_env *env) {
 
 bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env) {
     vdi_error err = {0};
+    bool named = name && *name, served = line && *line;
     memset(env, 0, sizeof *env);
-    if ((name && *name) == (line && *line))
-        return (void)usage("expected one of --env NAME and --env-cmd \"CMD\", got %s", name && *name ? "both" : "neither"), false;
-    if (line && *line) return server_open(line, timeout, env);
+    if (named == served) exit(usage("expected one of --env NAME and --env-cmd \"CMD\", got %s", named ? "both" : "neither"));
+    if (served) return server_open(line, timeout, env);
     if (vdi_env_open(name, NULL, env, &err) >= 0) return true;
-    return (void)usage("--env: %s; others run outside, such as --env-cmd build/box2d/lunar_lander (make box2d)", err.message), false;
+    if (err.status == VDI_ERR_MEMORY) return (void)fail_error(&err, NULL), false;
+    exit(usage("--env: %s; others run outside, such as --env-cmd build/box2d/lunar_lander (make box2d)", err.message));
 }
 
 bool env_open(run *r, vdi_env *env) {

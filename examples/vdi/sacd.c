@@ -462,7 +462,7 @@ static int train_main(run *r) {
     const double cpu = (double)(clock() - begin) / CLOCKS_PER_SEC;
     const bool finished = vdi_sacd_steps(t->agent) >= steps;
     if (!ok) {
-        if (t->log.rows && vdi_sacd_steps(t->agent) > 0) fprintf(stderr, "vdi: go on with: vdi sacd train --resume %s\n", option_text(r, "out"));
+        if (!r->quiet && t->log.rows && vdi_sacd_steps(t->agent) > 0) fprintf(stderr, "vdi: go on with: vdi sacd train --resume %s\n", option_text(r, "out"));
         return FAILED;
     }
     if (!training_save(t) || !training_draw(t)) return FAILED;

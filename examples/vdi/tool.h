@@ -100,7 +100,8 @@ bool observations_load(const char *path, const char *lengths, const char *inputs
 void observations_free(observations *o);
 double *doubles(int64_t count);                                                            /* malloc or die cleanly */
 
-/* pipe.c: the environment of --env or --env-cmd; messages are printed by it. vdi_env_close gives it back, and the program behind it. */
+/* pipe.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage ends the tool; so call it before the run folder
+ * is open. vdi_env_close gives it back, and the program behind it. */
 #define ENV_OPTIONS \
     {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"}, \
     {"env-cmd", TEXT, "CMD", NULL, "a program that serves one on its standard input and output (docs/env.md)"}, \
