@@ -126,6 +126,9 @@ VDI_API bool vdi_sacd_due(const vdi_sacd *agent);
 /** One update of critics, targets, policy and temperature on a batch: all gradients are taken at the same weights, then all steps are
  *  made. VDI_ERR_STATE without a transition; VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_update(vdi_sacd *agent, vdi_sacd_stats *stats, vdi_error *err);
+/** Targets of the heads, y (heads), for one transition: q (heads) are the target critics' values at (s', a') that the rule has picked, log_pi
+ *  is log pi(a'|s'). With weights 1 they sum to SAC's target. */
+VDI_API void vdi_sacd_target(const vdi_sacd *agent, const float *reward, int end, const double *q, double log_pi, double *y);
 /** One step of training in an environment: begin an episode if none runs, act, observe, update if due. `stats` is written when there was an
  *  update. On an error of the environment the episode is dropped: running is false. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *episode, vdi_sacd_stats *stats, vdi_error *err);
@@ -525,20 +528,21 @@ VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) 
         for (size_t i = 0; i < n; i++) ((double *)to)[i] = (double)from[i];
 }
 
-/* y of one row: q (heads) is the smaller target at (s', a'). */
-VDI__FN void vdi__sacd_target(const vdi_sacd *g, const vdi_transition *r, const void *q, double log_pi, void *y) {
-    const vdi_dtype t = g->desc.dtype;
-    const size_t m = (size_t)g->desc.components;
-    const bool terminal = (r->end & VDI_ENV_TERMINATED) != 0;
-    const double keep = terminal ? 0 : g->desc.gamma, entropy = (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -g->alpha * log_pi;
+VDI__FN void vdi__sacd_y(const vdi_sacd *g, double alpha, const float *reward, int end, const double *q, double log_pi, double *y) {
+    const int64_t m = g->desc.components;
+    const bool terminal = (end & VDI_ENV_TERMINATED) != 0;
+    const double keep = terminal ? 0 : g->desc.gamma, entropy = (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
     if (g->desc.algo == VDI_SACD_SAC) {
-        double sum = entropy + keep * vdi__load(t, q, 0);
-        for (size_t i = 0; i < m; i++) sum += vdi__sacd_weight(g, (int64_t)i) * (double)r->reward[i];
-        vdi__store(t, y, 0, sum);
+        y[0] = entropy + keep * q[0];
+        for (int64_t i = 0; i < m; i++) y[0] += vdi__sacd_weight(g, i) * (double)reward[i];
         return;
     }
-    for (size_t i = 0; i < m; i++) vdi__store(t, y, i, (double)r->reward[i] + keep * vdi__load(t, q, i));
-    vdi__store(t, y, m, entropy + keep * vdi__load(t, q, m));
+    for (int64_t i = 0; i < m; i++) y[i] = (double)reward[i] + keep * q[i];
+    y[m] = entropy + keep * q[m];
+}
+
+VDI__DEF void vdi_sacd_target(const vdi_sacd *g, const float *reward, int end, const double *q, double log_pi, double *y) {
+    vdi__sacd_y(g, vdi_sacd_alpha(g), reward, end, q, log_pi, y);
 }
 
 typedef struct vdi__sacd_jobs {
@@ -575,7 +579,10 @@ VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
     vdi_critic_minimum(t, rule, (int64_t)n, g->heads, g->w, cs->h[0][ctop], cs->h[1][ctop], cs->dz[ctop], NULL, NULL);
     for (size_t b = 0; b < n; b++) {
         vdi_transition r = vdi_replay_get(g->replay, g->index[at + b]);
-        vdi__sacd_target(g, &r, vdi__part(t, cs->dz[ctop], b * heads), log_pi[b], vdi__part(t, y, b * heads));
+        double q[VDI_CRITIC_HEADS], target[VDI_CRITIC_HEADS];
+        for (size_t i = 0; i < heads; i++) q[i] = vdi__load(t, cs->dz[ctop], b * heads + i);
+        vdi__sacd_y(g, g->alpha, r.reward, r.end, q, log_pi[b], target);
+        for (size_t i = 0; i < heads; i++) vdi__store(t, y, b * heads + i, target[i]);
     }
     /* critics */
     for (int j = 0; j < 2; j++) vdi__critic_rows(c, j, at, n, batch);

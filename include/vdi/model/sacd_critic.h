@@ -107,7 +107,7 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
                                 const void *q1, void *values, double *composite, unsigned char *from);
 /** Conflict-averse combination from the Gram matrix G (n,n) = <g_i, g_j> of n <= VDI_CRITIC_HEADS gradients: coefficients k (n) so that
  *  d = sum_i k_i g_i maximises min_i <g_i, d> within |d - g0| <= c |g0|, g0 the mean. simplex (n), may be NULL: the w of the dual,
- *  argmin of <g_w, g0> + c |g0| |g_w|. Solved by exact line searches along pairs to a duality gap of 1e-12. */
+ *  argmin of <g_w, g0> + c |g0| |g_w|. Solved by exact line searches along pairs to a duality gap of 1e-14 |g|^2. */
 VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex);
 
 #endif /* VDI_MODEL_SACD_CRITIC_H */
@@ -506,7 +506,7 @@ VDI__DEF void vdi_cagrad(int64_t n, const double *G, double c, double *k, double
             if (w[i] > 0 && (down < 0 || f > high)) high = f, down = i;
         }
         gap -= low;
-        if (gap <= 1e-12 * (scale + 1e-300) || up == down || norm == 0) break;
+        if (gap <= 1e-14 * (scale + 1e-300) || up == down || norm == 0) break;
         const double a = Gu[up] - Gu[down], b = Gw[up] - Gw[down], q = G[up * n + up] - 2 * G[up * n + down] + G[down * n + down];
         double s = w[down]; /* as far as the entry lasts */
         /* a + radius (b + q s) / sqrt(wGw + 2 b s + q s^2) = 0: squared, (b + q s)^2 (radius^2 q - a^2) = a^2 (wGw q - b^2) */
