@@ -1,6 +1,7 @@
 /* tests/deepspike.c - the bounds and their gradients against sums over all trains, the networks against each other and against long Markov
  * chains, streams against whole traces */
 #include "check.h"
+#include "deepspike_gibbs.h"
 
 /* ---- small networks, exactly ------------------------------------------------------------------------------------------------------- */
 
@@ -242,4 +243,339 @@ TEST(deepspike, pathwise_gradients) {
         free(gradient);
         small_end(&s);
     }
+}
+
+/* ---- networks of a real shape ---------------------------------------------------------------------------------------------------- */
+
+static vdi_deepspike_desc middle_desc(vdi_deepspike_family family) {
+    vdi_deepspike_desc d = VDI__ZERO;
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    d.generative = vdi_deepspike_calcium(&c);
+    d.posterior = family;
+    d.layers = 3, d.channels[0] = 7, d.channels[1] = 6, d.channels[2] = 5;
+    d.width[0] = 11, d.width[1] = 7, d.width[2] = 3, d.head_width = 5;
+    d.features = 4, d.hidden = 9;
+    d.train.snippet = 60, d.train.batch = 5, d.train.samples = 6, d.train.steps = 6, d.train.dreams = 40;
+    return d;
+}
+enum { CELLS = 3, FRAMES = 333 };
+static void middle_traces(double *f, double *spikes, int upsample) {
+    unsigned long long state = 7;
+    for (int i = 0; i < CELLS; i++) {
+        double c = 0;
+        for (int t = 0; t < FRAMES * upsample; t++) {
+            const double s = test_uniform(&state) < 0.03;
+            c = 0.96 * c + s;
+            spikes[i * FRAMES * upsample + t] = s;
+            if (t % upsample == upsample - 1) f[i * FRAMES + t / upsample] = 0.5 * c - 0.3 + 0.1 * test_normal(&state);
+        }
+    }
+}
+static vdi_deepspike_data *middle_data(vdi_deepspike *net, int holes) {
+    static double f[CELLS * FRAMES], spikes[CELLS * FRAMES * 4];
+    const int upsample = (int)vdi_deepspike_description(net)->upsample;
+    vdi_deepspike_data_desc dd = VDI__ZERO;
+    vdi_deepspike_data *data = NULL;
+    vdi_error err;
+    middle_traces(f, spikes, upsample);
+    if (holes)
+        for (int t = 0; t < FRAMES; t++)
+            if (t % 50 < 3 || t > 325) f[FRAMES + t] = (double)NAN;
+    dd.traces = vdi_tensor_2d(f, VDI_F64, CELLS, FRAMES);
+    dd.spikes = vdi_tensor_2d(spikes, VDI_F64, CELLS, (int64_t)FRAMES * upsample);
+    CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
+    return data;
+}
+
+TEST(deepspike, stream_is_the_batch) {
+    for (int dtype = 0; dtype < 2; dtype++)
+        for (int upsample = 1; upsample <= 2; upsample++) {
+            vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED);
+            vdi_deepspike *net;
+            vdi_error err;
+            d.dtype = (vdi_dtype)dtype, d.upsample = upsample;
+            CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+            vdi_deepspike_data *data = middle_data(net, 0);
+            double p[CELLS * FRAMES * 2], f[CELLS * FRAMES], spikes[CELLS * FRAMES * 2];
+            vdi_deepspike_result out = VDI__ZERO;
+            out.probability = p;
+            CHECK_OK(vdi_deepspike_infer(net, data, NULL, &out, &err), err);
+            middle_traces(f, spikes, upsample);
+            const int64_t delay = vdi_deepspike_stream_delay(net);
+            CHECK(delay == 5 + 3 + 1 + 2);
+            for (int most = 1; most <= 200; most += 66) {
+                const size_t bytes = vdi_deepspike_stream_memsize(net, most);
+                void *memory = malloc(bytes);
+                vdi_deepspike_stream *s;
+                CHECK_FAILS(vdi_deepspike_stream_init(net, most, 0, 1, memory, bytes - 1, &s, &err), VDI_ERR_MEMORY);
+                CHECK_OK(vdi_deepspike_stream_init(net, most, 0, 1, memory, bytes, &s, &err), err);
+                for (int i = 0; i < CELLS; i++) { /* one after the other: finish begins anew */
+                    int64_t told = 0, differ = 0;
+                    for (int64_t t = 0; t <= FRAMES;) {
+                        const int64_t n = t == FRAMES ? 0 : VDI__MIN(FRAMES - t, most);
+                        double in[200], answer[2 * 211];
+                        for (int64_t j = 0; j < n; j++) vdi_dtype_store(d.dtype, in, j, f[i * FRAMES + t + j]);
+                        const int64_t ready = n ? vdi_deepspike_stream_push(s, n, in, answer) : vdi_deepspike_stream_finish(s, answer);
+                        for (int64_t j = 0; j < ready * upsample; j++)
+                            differ += vdi_dtype_load(d.dtype, answer, j) != p[(i * FRAMES + told) * upsample + j];
+                        told += ready, t += n ? n : 1;
+                        CHECK(!n || told == VDI__MAX(0, t - delay), "after %d frames %d answers", (int)t, (int)told);
+                    }
+                    CHECK(told == FRAMES && differ == 0, "%d answers, %d of them differ", (int)told, (int)differ);
+                }
+                free(memory);
+            }
+            vdi_deepspike_data_destroy(data);
+            vdi_deepspike_destroy(net);
+        }
+}
+
+static int64_t count_differences(const vdi_state *a, const vdi_state *b) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < a->tensor_count; i++)
+        n += memcmp(a->tensors[i].tensor.data, b->tensors[i].tensor.data, vdi_tensor_bytes(a->tensors[i].tensor)) != 0;
+    return n;
+}
+
+/* Threads, a run in two halves, and failing allocations leave no mark; steps of one shape ask for no memory. */
+TEST(deepspike, steps) {
+    static const vdi_deepspike_estimator estimator[] = {VDI_DEEPSPIKE_VIMCO, VDI_DEEPSPIKE_WAKE_SLEEP, VDI_DEEPSPIKE_SUPERVISED, VDI_DEEPSPIKE_REINFORCE,
+                                                        VDI_DEEPSPIKE_CONCRETE};
+    vdi_pool *pool;
+    vdi_error err;
+    CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
+    for (int family = 0; family < 2; family++)
+        for (int e = 0; e < 5; e++) {
+            vdi_deepspike *net[3];
+            vdi_deepspike_data *data[3];
+            test_allocator counted = VDI__ZERO;
+            if (family && estimator[e] == VDI_DEEPSPIKE_CONCRETE) continue;
+            for (int i = 0; i < 3; i++) {
+                vdi_deepspike_desc d = middle_desc((vdi_deepspike_family)family);
+                d.train.estimator = estimator[e];
+                d.upsample = e == 0 ? 2 : 1;
+                d.amplitude = e == 1;
+                d.normalise = e == 3;
+                if (i == 1) d.pool = pool;
+                if (i == 2) d.allocator = test_allocator_of(&counted);
+                CHECK_OK(vdi_deepspike_create(&d, &net[i], &err), err);
+                data[i] = middle_data(net[i], 1);
+            }
+            long asked = 0;
+            for (int step = 0; step < 6; step++) {
+                vdi_deepspike_progress p;
+                if (step == 3) { /* the third goes on in a fresh one */
+                    vdi_deepspike_desc d = *vdi_deepspike_description(net[2]);
+                    vdi_deepspike *fresh;
+                    CHECK_OK(vdi_deepspike_create(&d, &fresh, &err), err);
+                    vdi_deepspike_data *fresh_data = middle_data(fresh, 1);
+                    const vdi_state *from = vdi_deepspike_state(net[2], data[2], true), *to = vdi_deepspike_state(fresh, fresh_data, true);
+                    CHECK(from->tensor_count == to->tensor_count);
+                    for (int64_t i = 0; i < from->tensor_count; i++)
+                        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data, vdi_tensor_bytes(from->tensors[i].tensor));
+                    vdi_deepspike_data_destroy(data[2]);
+                    vdi_deepspike_destroy(net[2]);
+                    net[2] = fresh, data[2] = fresh_data;
+                }
+                if (step == 5) asked = counted.requests;
+                for (int i = 0; i < 3; i++) {
+                    CHECK_OK(vdi_deepspike_step(net[i], data[i], &p, &err), err);
+                    CHECK(p.step == step + 1 && p.bound - p.bound == 0);
+                }
+            }
+            CHECK(counted.requests == asked, "%ld requests in a later step", counted.requests - asked);
+            CHECK(vdi_deepspike_step(net[0], data[0], NULL, &err) == VDI_END);
+            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[1], data[1], true)) == 0, "threads show, family %d, estimator %d", family, e);
+            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[2], data[2], true)) == 0, "two halves show, family %d, estimator %d", family, e);
+            for (int i = 0; i < 3; i++) {
+                vdi_deepspike_data_destroy(data[i]);
+                vdi_deepspike_destroy(net[i]);
+            }
+            CHECK(counted.live == 0);
+        }
+    vdi_pool_destroy(pool);
+}
+
+TEST(deepspike, results) {
+    for (int family = 0; family < 2; family++) {
+        vdi_deepspike_desc d = middle_desc((vdi_deepspike_family)family), again;
+        vdi_deepspike *net;
+        vdi_error err;
+        enum { S = 200, BINS = FRAMES * 2 };
+        d.upsample = 2, d.normalise = true, d.has_bias = true, d.bias = -1;
+        CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+        vdi_deepspike_data *data = middle_data(net, 1);
+        double *v = (double *)malloc(sizeof(double) * CELLS * (BINS + 3 * FRAMES)), far_off = 0, noise_off = 0;
+        unsigned char *trains = (unsigned char *)malloc((size_t)S * CELLS * BINS);
+        vdi_deepspike_query q = VDI__ZERO;
+        vdi_deepspike_result out;
+        q.samples = S;
+        out.probability = v, out.expected = v + CELLS * BINS, out.deviation = out.expected + CELLS * FRAMES, out.denoised = out.deviation + CELLS * FRAMES;
+        out.sample = trains;
+        CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
+        for (int i = 0; i < CELLS; i++)
+            for (int t = 0; t < FRAMES; t++) {
+                const double *p = out.probability + i * BINS + 2 * t, e = out.expected[i * FRAMES + t];
+                double mean = 0, square = 0;
+                for (int k = 0; k < S; k++) {
+                    const unsigned char *s = trains + ((int64_t)k * CELLS + i) * BINS + 2 * t;
+                    mean += (double)(s[0] + s[1]) / S, square += (double)(s[0] + s[1]) * (s[0] + s[1]) / S;
+                }
+                CHECK_CLOSE(e, p[0] + p[1], 1e-12);
+                far_off = fmax(far_off, fabs(mean - e) / sqrt(0.5 / S));
+                noise_off = fmax(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) - out.deviation[i * FRAMES + t]));
+                CHECK(out.denoised[i * FRAMES + t] - out.denoised[i * FRAMES + t] == 0);
+            }
+        CHECK(far_off < 4.5 && noise_off < 0.2, "family %d: samples are %.2f standard errors from the mean, their deviation is off by %.3f", family, far_off, noise_off);
+        const vdi_state *state = vdi_deepspike_state(net, data, false);
+        CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
+        CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 && again.width[0] == 11 && again.upsample == 2 && again.normalise &&
+              again.bias == -1);
+        CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
+        free(v), free(trains);
+        vdi_deepspike_data_destroy(data);
+        vdi_deepspike_destroy(net);
+    }
+}
+
+TEST(deepspike, what_does_not_fit) {
+    vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED), bad;
+    vdi_deepspike *net = NULL;
+    vdi_deepspike_data *data;
+    vdi_error err;
+    bad = d, bad.width[1] = 4;
+    CHECK_FAILS(vdi_deepspike_desc_check(&bad, &err), VDI_ERR_ARGUMENT);
+    bad = d, bad.generative.log_likelihood = NULL;
+    CHECK_FAILS(vdi_deepspike_desc_check(&bad, &err), VDI_ERR_ARGUMENT);
+    bad = d, bad.posterior = VDI_DEEPSPIKE_CORRELATED, bad.train.estimator = VDI_DEEPSPIKE_CONCRETE;
+    CHECK_FAILS(vdi_deepspike_create(&bad, &net, &err), VDI_ERR_UNSUPPORTED);
+    CHECK(!net);
+    CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+    double f[20] = {1, 2, 3};
+    vdi_deepspike_data_desc dd = VDI__ZERO;
+    CHECK_FAILS(vdi_deepspike_data_create(net, &dd, &data, &err), VDI_ERR_ARGUMENT);
+    dd.traces = vdi_tensor_2d(f, VDI_F64, 2, 10);
+    for (int t = 10; t < 20; t++) f[t] = (double)NAN;
+    CHECK_FAILS(vdi_deepspike_data_create(net, &dd, &data, &err), VDI_ERR_DATA);
+    CHECK(strstr(err.message, "trace 1") != NULL);
+    f[12] = HUGE_VAL, f[13] = 1;
+    dd.spikes = vdi_tensor_2d(f, VDI_F64, 2, 9);
+    CHECK_FAILS(vdi_deepspike_data_create(net, &dd, &data, &err), VDI_ERR_SHAPE);
+    dd.spikes.data = NULL;
+    CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
+    /* a step that leaves the finite numbers changes nothing */
+    double *theta = vdi_deepspike_data_theta(data, 0), *other = vdi_deepspike_data_theta(data, 1), kept = other[0];
+    theta[1] = other[1] = 1e300;
+    vdi_params *p = vdi_deepspike_params(net);
+    const float before = ((const float *)p->values)[0];
+    CHECK(vdi_deepspike_step(net, data, NULL, &err) < 0);
+    CHECK(((const float *)p->values)[0] == before && other[0] == kept);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+}
+
+/* ---- against long Markov chains ---------------------------------------------------------------------------------------------------- */
+
+/* One linear cell whose parameters are known, T = 1000: both posteriors, trained on what the model itself draws, against Gibbs sampling. */
+TEST(deepspike, posterior_of_a_linear_cell) {
+    enum { T = 1000, S = 200 };
+    static double f[T], marginal[T], adjacent[T], p[T];
+    static unsigned char trains[S * T];
+    if (test_scaled(10) < 10) SKIP("trains two networks");
+    const double raw[4] = {2.6, -0.7, -0.2, -1.6}; /* decay 0.93 a bin, amplitude 0.40, noise 0.18 */
+    gibbs chain = VDI__ZERO;
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    vdi_error err;
+    vdi_rng rng = vdi_rng_make(11, 0);
+    for (int t = 0; t < T; t++) p[t] = vdi_rng_bernoulli(&rng, 0.03);
+    CHECK_OK(vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err), err);
+    chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]), chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
+    chain.beta = raw[2], chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]), chain.rate = 0.03;
+    gibbs_run(&chain, f, 4000, 1, marginal, adjacent);
+    double bound[2], apart[2], pairs[2];
+    for (int family = 0; family < 2; family++) {
+        vdi_deepspike_desc d = VDI__ZERO;
+        vdi_deepspike *net;
+        vdi_deepspike_data *data;
+        d.generative = vdi_deepspike_calcium(&c);
+        for (int i = 0; i < 4; i++) d.generative.theta_init[i] = raw[i], d.generative.theta_frozen[i] = true;
+        d.posterior = (vdi_deepspike_family)family;
+        d.layers = 2, d.channels[0] = 16, d.channels[1] = 12, d.width[0] = 31, d.width[1] = 15;
+        d.features = 8, d.hidden = 24;
+        d.prior_rate[0] = 0.03;
+        d.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+        d.train.batch = 1, d.train.samples = 2, d.train.dreams = 32, d.train.snippet = 128, d.train.has_buffer = true, d.train.buffer_last = 16;
+        d.train.steps = family ? 500 : 400, d.train.rate = 4e-3, d.train.clip_norm = 1;
+        d.train.schedule.kind = VDI_SCHEDULE_COSINE, d.train.schedule.steps = d.train.steps, d.train.schedule.last = 0.02;
+        CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+        vdi_deepspike_data_desc dd = VDI__ZERO;
+        dd.traces = vdi_tensor_2d(f, VDI_F64, 1, T);
+        CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
+        CHECK_OK(vdi_deepspike_fit(net, data, NULL, NULL, &err), err);
+        vdi_deepspike_query q = VDI__ZERO;
+        vdi_deepspike_result out = VDI__ZERO;
+        q.samples = S, out.probability = p, out.sample = trains;
+        CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
+        apart[family] = pairs[family] = 0;
+        for (int t = 0; t < T; t++) apart[family] += fabs(p[t] - marginal[t]) / T;
+        for (int t = 0; t + 1 < T; t++) { /* how neighbours vary together */
+            double both = 0, one = 0, other = 0;
+            for (int k = 0; k < S; k++) both += trains[k * T + t] * trains[k * T + t + 1], one += trains[k * T + t], other += trains[k * T + t + 1];
+            pairs[family] += fabs(both / S - one / S * other / S - (adjacent[t] - marginal[t] * marginal[t + 1])) / T;
+        }
+        vdi_deepspike_train tr = d.train;
+        int64_t zero = 0;
+        vdi_deepspike_batch whole = VDI__ZERO;
+        tr.estimator = VDI_DEEPSPIKE_VIMCO, tr.samples = 64, tr.snippet = T, tr.buffer_first = tr.buffer_last = 0;
+        CHECK_OK(vdi_deepspike_set_train(net, &tr, &err), err);
+        whole.count = 1, whole.trace = &zero, whole.start = &zero, whole.frames = T;
+        double sum = 0, one;
+        for (int n = 0; n < 5; n++) {
+            whole.draw = (uint64_t)n;
+            CHECK_OK(vdi_deepspike_loss(net, data, &whole, &one, NULL, &err), err);
+            sum += one;
+        }
+        bound[family] = sum / 5;
+        vdi_deepspike_data_destroy(data);
+        vdi_deepspike_destroy(net);
+    }
+    CHECK(apart[0] <= 0.02 && apart[1] <= 0.02, "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean", apart[0], apart[1]);
+    CHECK(pairs[1] < 0.8 * pairs[0], "covariances of neighbours are off by %.5f (correlated), %.5f (factorised)", pairs[1], pairs[0]);
+    CHECK(bound[1] > bound[0], "the bound of 64 samples is %.3f (correlated), %.3f (factorised)", bound[1], bound[0]);
+}
+
+/* How far the gradient scatters between draws of the same snippets: the sum of variances over the network's parameters. */
+static double gradient_variance(vdi_deepspike_estimator estimator, int64_t samples, size_t draws) {
+    vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED);
+    vdi_deepspike *net;
+    vdi_error err;
+    const int64_t trace[4] = {0, 0, 0, 0}, start[4] = {0, 50, 100, 200};
+    vdi_deepspike_batch batch = VDI__ZERO;
+    d.dtype = VDI_F64, d.train.estimator = estimator, d.train.samples = samples;
+    CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+    vdi_deepspike_data *data = middle_data(net, 0);
+    const vdi_params *p = vdi_deepspike_params(net);
+    double *sum = (double *)calloc((size_t)(2 * p->total), sizeof *sum), bound, variance = 0;
+    batch.count = 4, batch.frames = 100, batch.trace = trace, batch.start = start;
+    for (size_t n = 0; n < draws; n++) {
+        batch.draw = n;
+        CHECK_OK(vdi_deepspike_loss(net, data, &batch, &bound, NULL, &err), err);
+        for (int64_t i = 0; i < p->total; i++) {
+            const double g = ((const double *)p->grads)[i];
+            sum[i] += g, sum[p->total + i] += g * g;
+        }
+    }
+    for (int64_t i = 0; i < p->total; i++) variance += sum[p->total + i] / (double)draws - sum[i] / (double)draws * (sum[i] / (double)draws);
+    free(sum);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+    return variance;
+}
+TEST(deepspike, gradient_variance) {
+    const size_t draws = 60;
+    const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8, mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws),
+                 vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws), concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
+    CHECK(mean < 0.5 * none, "with the other samples as baseline %g, without one %g", mean, none);
+    CHECK(concrete < 0.5 * mean, "relaxed %g, REINFORCE %g", concrete, mean);
+    CHECK(vimco < 8 * mean, "VIMCO %g, REINFORCE %g", vimco, mean);
 }

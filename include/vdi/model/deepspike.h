@@ -533,7 +533,8 @@ VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *befor
         before = after;
     }
     vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, r->input_now, r->w_hh, r->b_hh, before, r->work, after, gates);
-    vdi_gemv(dtype, VDI_GEMM_ACC, (size_t)r->rows, (size_t)r->H, after, (size_t)r->H, r->w_state, z);
+    for (int64_t k = 0; k < r->rows; k++)
+        vdi_dtype_store(dtype, z, k, vdi_dtype_load(dtype, z, k) + vdi_dot(dtype, (size_t)r->H, (const char *)after + k * r->H * size, r->w_state));
     vdi__ds_probability(dtype, r->floor, r->rows, z, p);
     if (r->uniform) vdi__ds_draw(dtype, r->rows, (const char *)r->uniform + t * r->rows * size, p, s);
 }

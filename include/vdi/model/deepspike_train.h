@@ -320,7 +320,7 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     s.K = K, s.log_q = number + 6 * K, s.prior = number + 7 * K;
     if (uniform) vdi_rng_fill_uniform(&rng, dtype, (int64_t)trains, uniform);
     if (correlated) {
-        if (!vdi__ds_rnn_room(&r, a, true)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
+        if (!vdi__ds_rnn_room(&r, a, g->how != VDI_DEEPSPIKE_WAKE_SLEEP)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
         r.input = g->input + (size_t)(b * bins * 3 * H) * size, r.odds = g->odds + (size_t)(b * bins) * size;
         r.uniform = uniform;
         s.train = (char *)r.train, s.probability = (char *)r.probability;
