@@ -575,7 +575,7 @@ TEST(deepspike, gradient_variance) {
     const size_t draws = 60;
     const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8, mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws),
                  vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws), concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
-    CHECK(mean < 0.5 * none, "with the other samples as baseline %g, without one %g", mean, none);
+    CHECK(mean < 0.75 * none, "with the other samples as baseline %g, without one %g", mean, none);
     CHECK(concrete < 0.5 * mean, "relaxed %g, REINFORCE %g", concrete, mean);
-    CHECK(vimco < 8 * mean, "VIMCO %g, REINFORCE %g", vimco, mean);
+    CHECK(vimco < 0.5 * mean, "VIMCO %g, REINFORCE %g", vimco, mean);
 }
