@@ -190,9 +190,10 @@ bool demo_flds(demo *m) {
             }
         }
         vdi_page_heading(&m->page, 2, "fLDS");
-        vdi_page_text(&m->page, "A walker in the plane, and 24 neurons that fire where it is near a place of their own. From their spike "
-                                "counts alone the model "
-                                "finds the plane: trials that it was not trained on, known only up to an affine map.");
+        vdi_page_text(
+            &m->page,
+            "A walker in the plane: six neurons fire on one side of it, 18 each in a place of its own. From their spike counts alone "
+            "the model finds the plane: trials that it was not trained on, known only up to an affine map.");
         vdi_page_figure(&m->page, &f, NULL);
         vdi_figure_free(&f);
         ok = trace_picture(NULL, &m->page, trace, rows, &err) && rates_picture(NULL, &m->page, T, N, y + TRAIN * T * N, rate, true, &err);

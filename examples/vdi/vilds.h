@@ -51,6 +51,7 @@ int vilds_score_main(run *r, bool flds);
     VILDS_DATA_OPTIONS, \
     {"label", TEXT, "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); default: time"}, \
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"}, \
+    {"save-every", REAL, "S", "10", "seconds between checkpoints"}, \
     {"recipe", TEXT, "NAME", "auto", "training: dense, smooth, sparse or linear; auto chooses by the data"}, \
     {"steps", INTEGER, "N", NULL, "of the full schedule; default: the recipe's, as for those below"}, \
     {"restarts", INTEGER, "N", NULL, "starts, of which the best by training bound goes on"}, \

@@ -188,7 +188,7 @@ int vilds_fit_main(run *r, bool flds) {
         if (which < p.starts) snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1, (long long)p.starts);
         else snprintf(what, sizeof what, "bound");
         progress(r, p.step, p.steps, what, p.elbo);
-        if (seconds_now() - saved > 10) {
+        if (seconds_now() - saved > option_real(r, "save-every")) {
             if (!checkpoint_save(r, &t)) return FAILED;
             saved = seconds_now();
         }

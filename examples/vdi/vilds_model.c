@@ -139,7 +139,9 @@ bool vilds_model_load(run *r, const char *path, vilds_model *out) {
     vdi_vilds_desc desc;
     struct stat s;
     bool folder = stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-    char *name = path_join(folder ? path : "", folder ? "model.safetensors" : path);
+    char *name = folder ? path_join(path, "model.safetensors") : NULL;
+    if (!folder && (name = (char *)malloc(strlen(path) + 1))) strcpy(name, path);
+    if (!name) exit(fail("out of memory"));
     memset(out, 0, sizeof *out);
     if (folder && !file_exists(name)) return fail("expected a finished fit, got a folder without model.safetensors, in %s", path), false;
     if (vdi_safetensors_load(name, NULL, &file, &err) < 0) return fail_error(&err, name), false;

@@ -144,7 +144,14 @@ int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc) {
         int64_t trials = o->trials < 20 ? o->trials : 20;
         desc->train.window = 8000 / trials > 50 ? 8000 / trials : 50;
     }
-    if (vdi_vilds_desc_check(desc, &err) < 0) return fail_error(&err, NULL);
+    /* a description that is no good, or data, before anything is made of them */
+    vilds_model model = {0};
+    vdi_vilds_data *data = NULL;
+    if (vdi_vilds_create(desc, &model.m, &err) < 0) return fail_error(&err, NULL);
+    bool good = vilds_data_make(&model, o, &data);
+    vdi_vilds_data_destroy(data);
+    vilds_model_free(&model);
+    if (!good) return FAILED;
     if (strcmp(recipe, "auto") == 0 && (code = recipe_choose(r, o, desc, &recipe)) != DONE) return code;
     for (int i = 0; i < 4; i++)
         if (strcmp(recipe, names[i]) == 0) kind = i;
