@@ -232,6 +232,17 @@ step_tool() {
     return $rc
 }
 
+# The simulators on Box2D: recordings of the original, where those are, and mean returns that are known (docs/env.md).
+step_box2d() {
+    printf '#include <box2d/box2d.h>\n' | ${CXX:-g++} -E -x c++ - > /dev/null 2>&1 || { echo "needs libbox2d-dev" > "$note"; exit 77; }
+    run $MAKE -s --no-print-directory box2d B="$B"
+    gym=${VDI_SHARED:-../shared}/data/gym
+    if [ -f "$gym/lunarlander_00.npz" ]; then run "$B/box2d/lunar_lander" --replay "$gym"/lunarlander_*.npz; fi
+    run "$B/box2d/lunar_lander" --play heuristic --expect 281.8,2.39
+    run "$B/box2d/lunar_lander" --play random --expect -225.2,3.2
+    run "$B/box2d/bipedal_walker" --play random --episodes 100 --expect -99.8,0.7
+}
+
 step_install() {
     run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/dest" PREFIX=/usr B="$B"
     run test -s "$dir/dest/usr/include/vdi.h"

@@ -2,7 +2,9 @@
 //
 // A simulation is a C++ class with reset and step. Its program, without arguments, serves it over standard input and output, for
 // `vdi sacd train --env-cmd build/box2d/NAME`; with arguments it checks it:
-//     NAME --play random|heuristic [--episodes 400] [--seed 1]      returns, their components, and sums against the scalar reward
+//     NAME --play random|heuristic [--episodes 400] [--seed 1] [--expect MEAN,ERROR]
+//                                                                   returns, their components, sums against the scalar reward; and whether
+//                                                                   the mean is within 2.5 standard errors (both together) of that one
 //     NAME --replay FILE.npz... [--steps 20] [--within 1e-3]        the recorded draws and actions, compared with what was recorded
 // The recordings are of Gymnasium's environments on Box2D 2.3.0; Debian's is 2.4.1, so they agree for a while and not for ever
 // (docs/env.md).
@@ -96,7 +98,7 @@ inline bool write_reply(const void *data, size_t size, void *) {
 
 // ---- checking --------------------------------------------------------------------------------------------------------------
 
-inline int play(environment &e, vdi_env env, bool random, int64_t episodes, uint64_t seed) {
+inline int play(environment &e, vdi_env env, bool random, int64_t episodes, uint64_t seed, const char *expected) {
     vdi_error err = {};
     std::vector<float> obs((size_t)env.observations), action((size_t)env.actions), reward((size_t)env.components);
     std::vector<double> sums((size_t)env.components);
@@ -130,7 +132,15 @@ inline int play(environment &e, vdi_env env, bool random, int64_t episodes, uint
                 terminated, off);
     for (size_t i = 0; i < sums.size(); i++) std::printf("%s%s %.2f", i ? "; " : "  ", env.component[i], sums[i] / n);
     std::printf("\n");
-    return off <= 1e-4 ? 0 : 1;
+    bool ok = off <= 1e-4;
+    if (expected) {
+        char *comma = nullptr;
+        double wanted = std::strtod(expected, &comma), error = *comma == ',' ? std::atof(comma + 1) : 0;
+        double apart = std::fabs(mean - wanted) / std::sqrt(deviation * deviation / n + error * error);
+        std::printf("  %.2f standard errors from %g +- %g\n", apart, wanted, error);
+        ok = ok && apart <= 2.5;
+    }
+    return ok ? 0 : 1;
 }
 
 inline std::vector<double> recorded(vdi_npz *npz, const char *name) {
@@ -201,6 +211,7 @@ inline int simulator_main(int argc, char **argv, simulation &sim, const vdi_env 
     }
     std::string policy;
     std::vector<const char *> files;
+    const char *expected = nullptr;
     long long episodes = 400, seed = 1, steps = 20;
     double within = 1e-3;
     bool usage = false, replaying = false;
@@ -214,18 +225,19 @@ inline int simulator_main(int argc, char **argv, simulation &sim, const vdi_env 
         else if (word == "--episodes") episodes = std::atoll(value), i++;
         else if (word == "--seed") seed = std::atoll(value), i++;
         else if (word == "--steps") steps = std::atoll(value), i++;
+        else if (word == "--expect") expected = value, i++;
         else if (word == "--within") within = std::atof(value), i++;
         else usage = true;
     }
     if (usage || replaying != policy.empty() || replaying == files.empty() || (!replaying && policy != "random" && policy != "heuristic")) {
         std::fprintf(stderr,
                      "usage: %s                                            serve the protocol on standard input and output\n"
-                     "       %s --play random|heuristic [--episodes 400] [--seed 1]\n"
+                     "       %s --play random|heuristic [--episodes 400] [--seed 1] [--expect MEAN,ERROR]\n"
                      "       %s --replay FILE.npz... [--steps 20] [--within 1e-3]\n",
                      argv[0], argv[0], argv[0]);
         return 2;
     }
-    if (!replaying) return play(e, env, policy == "random", episodes, (uint64_t)seed);
+    if (!replaying) return play(e, env, policy == "random", episodes, (uint64_t)seed, expected);
     int code = 0;
     for (const char *file : files) code |= replay(e, env, file, (size_t)steps, within);
     return code;
