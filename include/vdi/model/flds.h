@@ -27,7 +27,7 @@
 typedef enum vdi_flds_kind {
     VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: 16 starts, rate 1e-2, Q0 and x0 fixed */
     VDI_FLDS_SPARSE,    /**< few spikes: gentler rates, Q0 and x0 free, a penalty on the decoder's weights */
-    VDI_FLDS_SMOOTH     /**< rates near log-linear in the latent: one start, rate 5e-3 */
+    VDI_FLDS_SMOOTH     /**< rates near log-linear in the latent: one start; gentler rates, Q0 and x0 free, the same penalty */
 } vdi_flds_kind;
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
@@ -63,12 +63,12 @@ VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kin
     if (t->steps == 0) t->steps = dense ? 1500 : sparse ? 800 : 1000;
     if (t->restarts == 0) t->restarts = kind == VDI_FLDS_SMOOTH ? 1 : 16;
     if (t->restart_steps == 0) t->restart_steps = sparse ? 200 : 250;
-    if (sparse) {
+    if (!dense) {
         d.free_start = true;
         if (d.a0 == 0) d.a0 = 0.95;
-        if (t->open_from == 0 && t->open_to == 0) t->open_from = 0.2, t->open_to = 0.3;
         if (t->weight_decay == 0) t->weight_decay = 1;
     }
+    if (sparse && t->open_from == 0 && t->open_to == 0) t->open_from = 0.2, t->open_to = 0.3;
     return vdi_vilds_desc_defaults(&d);
 }
 
