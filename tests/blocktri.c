@@ -241,6 +241,67 @@ TEST(blocktri, against_dense_algebra) {
     (void)vdi_simd_set(VDI_SIMD_AUTO);
 }
 
+/* 1 to 9 right-hand sides at once, on every path: the bits of each alone (which batch_check holds against dense algebra), and adjoints that
+   add up to those of each alone. */
+TEST(blocktri, many_right_hand_sides) {
+    static const int64_t ds[] = {1, 2, 3, 4, 5, 8, 9, 17}, Bs[] = {1, 2, 9};
+    enum { MOST = 9, T = 5 };
+    size_t cases = 0;
+    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) {
+        if (vdi_simd_set((vdi_simd)simd) < 0 || simd != (int)vdi_simd_active()) continue;
+        for (int i = 0; i < 2 * (int)VDI__COUNT(ds) * (int)VDI__COUNT(Bs); i++) {
+            const vdi_dtype dt = i % 2 ? VDI_F64 : VDI_F32;
+            const int64_t d = ds[i / 2 % (int)VDI__COUNT(ds)], B = Bs[i / 2 / (int)VDI__COUNT(ds)], N = B * T * d, dd = B * T * d * d;
+            const size_t real = vdi_dtype_size(dt), bytes = (size_t)N * real;
+            if (!test_chosen(cases++)) continue;
+            batch b;
+            vdi_error err;
+            seed_t s = (seed_t)(77 + i);
+            batch_make(&b, dt, B, T, d, i % 4 == 1, 1.0, NULL);
+            CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
+            char *h = (char *)make(MOST * N, real), *all = (char *)make(MOST * N, real), *one = (char *)make(MOST * N, real);
+            char *bar = (char *)make(2 * MOST * N, real), *blocks = (char *)make(4 * dd, real);
+            void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
+            for (int64_t k = 0; k < MOST * N; k++) vdi_dtype_store(dt, h, k, test_normal(&s));
+            for (int what = 0; what < 3; what++)
+                for (int64_t nrhs = 1; nrhs <= MOST; nrhs++) {
+                    void (*const f[3])(const vdi_blocktri *, int64_t, const void *, void *) = {vdi_blocktri_solve, vdi_blocktri_solve_lower,
+                                                                                               vdi_blocktri_sample};
+                    f[what](&b.bt, nrhs, h, all);
+                    for (int64_t k = 0; k < nrhs; k++) f[what](&b.bt, 1, h + (size_t)k * bytes, one + (size_t)k * bytes);
+                    CHECK(!memcmp(all, one, (size_t)nrhs * bytes), "%s, d %d, trials %d: %s with %d right-hand sides differs",
+                          vdi_simd_name((vdi_simd)simd), (int)d, (int)B,
+                          what == 0   ? "solve"
+                          : what == 1 ? "lower"
+                                      : "sample",
+                          (int)nrhs);
+                    if (what == 1) continue;
+                    memset(bar, 0, (size_t)(2 * MOST) * bytes), memset(blocks, 0, (size_t)(4 * dd) * real);
+                    for (int64_t k = 0; k <= nrhs; k++) {
+                        const bool last = k == nrhs; /* all at once, after each alone */
+                        const size_t at = last ? 0 : (size_t)k * bytes;
+                        char *to = bar + (last ? (size_t)MOST * bytes : at), *D = blocks + (last ? (size_t)(2 * dd) * real : 0);
+                        (what == 0 ? vdi_blocktri_solve_adjoint : vdi_blocktri_sample_adjoint)(&b.bt, last ? nrhs : 1, all + at, h + at,
+                                                                                               work, to, D, D + (size_t)dd * real);
+                    }
+                    CHECK(!memcmp(bar, bar + (size_t)MOST * bytes, (size_t)nrhs * bytes),
+                          "%s, d %d: adjoints of %d right-hand sides differ", vdi_simd_name((vdi_simd)simd), (int)d, (int)nrhs);
+                    double worst = 0, size = 0;
+                    for (int64_t k = 0; k < 2 * dd; k++) {
+                        worst = fmax(worst, fabs(get(dt, blocks, k) - get(dt, blocks, 2 * dd + k)));
+                        size = fmax(size, fabs(get(dt, blocks, k)));
+                    }
+                    CHECK(worst <= 100 * size * (real == 8 ? DBL_EPSILON : (double)FLT_EPSILON),
+                          "%s, d %d: cotangents of D and E with %d right-hand sides are off by %g of %g", vdi_simd_name((vdi_simd)simd),
+                          (int)d, (int)nrhs, worst, size);
+                }
+            free(h), free(all), free(one), free(bar), free(blocks), free(work);
+            batch_free(&b);
+        }
+    }
+    (void)vdi_simd_set(VDI_SIMD_AUTO);
+}
+
 /* ---- adjoints --------------------------------------------------------------------------------------------------------------------- */
 
 enum { LOGDET = 1, SOLVE = 2, SAMPLE = 4, MARGINALS = 8, FACTOR = 16, ALL = 31 };

@@ -779,8 +779,8 @@ VDI__DEF void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ld
 }
 
 /* acc_D(t) -= sum_k a_k(t) b_k(t)', acc_E(t) -= sum_k a_k(t+1) b_k(t)' with the vectors a_1 = a, a_2 = b if `both`: k = 1, 2. With
-   `turn` acc_E takes b_k(t) a_k(t+1)' instead. */
-VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, char *accD, char *accE) {
+   `turn` acc_E takes b_k(t) a_k(t+1)' instead. The `first` call begins at 0. */
+VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, bool first, char *accD, char *accE) {
     const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
     vdi__bt_op o = VDI__ZERO;
     o.rows = g->rows;
@@ -791,11 +791,13 @@ VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool t
     for (int64_t t = 0; t < g->T; t++) {
         const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
         o.a = a + at, o.b = b + at;
-        o.c = o.out = vdi__bt_block(g, accD, t);
+        o.out = vdi__bt_block(g, accD, t);
+        o.c = first ? NULL : o.out;
         g->k->blocktri_op(&o);
-        if (t + 1 == g->T || !accE) continue;
+        if (t + 1 == g->T) continue;
         o.a = a + (turn ? at : next), o.b = b + (turn ? next : at);
-        o.c = o.out = vdi__bt_block(g, accE, t);
+        o.out = vdi__bt_block(g, accE, t);
+        o.c = first ? NULL : o.out;
         g->k->blocktri_op(&o);
     }
 }
@@ -805,14 +807,13 @@ VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *jo
     const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit, vector = (size_t)(g->bt->T * g->d) * g->unit;
     char *accD = work, *accE = work + blocks, *w = work + 2 * blocks, *x = w + vector;
     const bool matrices = job->out[1] || job->out[2];
-    if (matrices) memset(work, 0, 2 * blocks);
     for (int64_t s = 0; s < job->nrhs; s++) {
         vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, w);
         vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_BACKWARD, 1, 1, w);
         if (job->out[0]) vdi__bt_give(g, w, 1, job->out[0], s, 0, g->d, 0, g->T);
         if (!matrices) continue;
         vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, x);
-        vdi__bt_outer(g, w, x, true, false, accD, accE);
+        vdi__bt_outer(g, w, x, true, false, s == 0, accD, accE);
     }
     if (job->out[1]) vdi__bt_give(g, accD, 0.5, job->out[1], 0, 0, g->dd, 0, g->T);
     if (job->out[2]) vdi__bt_give(g, accE, 1, job->out[2], 0, 1, g->dd, 0, g->T - 1);
@@ -821,7 +822,7 @@ VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *jo
 VDI__DEF void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x, const void *xbar, void *work, void *hbar,
                                          void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
+    if (!bt->factored || nrhs < 1) return;
     job.bt = bt;
     job.run = vdi__bt_solve_adjoint_group;
     job.nrhs = nrhs;
@@ -864,7 +865,6 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
     const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit, vector = (size_t)(g->bt->T * g->d) * g->unit;
     char *lbar = work, *mbar = work + blocks, *u = work + 2 * blocks, *z = u + vector;
     const bool matrices = job->out[1] || job->out[2];
-    if (matrices) memset(work, 0, 2 * blocks);
     for (int64_t s = 0; s < job->nrhs; s++) {
         vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, u);
         vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_ROOT, 1, 1, u);
@@ -872,7 +872,7 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
         if (!matrices) continue;
         vdi__bt_sweep_run(g, VDI__BT_ROOT, 1, 1, u); /* u p^{-1/2} */
         vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, z);
-        vdi__bt_outer(g, u, z, false, true, lbar, mbar);
+        vdi__bt_outer(g, u, z, false, true, s == 0, lbar, mbar);
     }
     if (matrices) vdi__bt_factor_adjoint_run(g, lbar, mbar, job->out[1], job->out[2]);
 }
@@ -880,7 +880,7 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
 VDI__DEF void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z, const void *zbar, void *work, void *epsbar,
                                           void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
+    if (!bt->factored || nrhs < 1) return;
     job.bt = bt;
     job.run = vdi__bt_sample_adjoint_group;
     job.nrhs = nrhs;

@@ -603,7 +603,7 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_marginals)(int64_t d, int64_t T, con
 }
 
 /* Lanes in and out, VDI__BT_STAGE elements at a time. Squares of VDI_TBLOCK trials and elements are turned over in registers; where a
-   trial is missing or ends early, its piece is completed with zeros in a staging row first, so that nobody is slow. */
+   trial is missing, the others go in one by one; where one ends early, its piece is completed with zeros in a staging row first. */
 #define VDI__BT_STAGE 128
 /* dst[e][lane] = src[lane * stride + e] for e < count[lane], else 0; n elements. */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst) {
@@ -615,8 +615,17 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t strid
             VDI_T *y = (VDI_T *)dst + e0 * VDI__BT_LANES + w;
             int64_t ldx = VDI__BT_STAGE, least = some, e = 0;
             for (int q = 0; q < VDI_TBLOCK; q++) least = VDI__MIN(least, count[w + q] - e0);
+            bool all_or_none = true;
+            for (int q = 0; q < VDI_TBLOCK; q++) all_or_none &= count[w + q] <= e0 || count[w + q] - e0 >= some;
             if (least == some) {
                 x = (const VDI_T *)src + w * stride + e0, ldx = stride;
+            } else if (all_or_none) {
+                for (int q = 0; q < VDI_TBLOCK; q++) {
+                    const VDI_T *z = (const VDI_T *)src + (w + q) * stride + e0;
+                    const bool there = count[w + q] > e0;
+                    for (e = 0; e < some; e++) y[e * VDI__BT_LANES + q] = there ? z[e] : 0;
+                }
+                continue;
             } else {
                 for (int q = 0; q < VDI_TBLOCK; q++) {
                     const int64_t have = VDI__MAX((int64_t)0, VDI__MIN(some, count[w + q] - e0));
@@ -687,6 +696,19 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_map)(vdi__bt_kind kind, bool rows, i
     const int64_t u = rows ? 1 : VDI__BT_LANES;
     const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(u, (int64_t)VDI_W));
     const VDI_V s = VDI_VSET1(VDI_C(scale));
+    if (!rows && (kind == VDI__BT_SUM || kind == VDI__BT_SCALE)) { /* most calls, without a question for each element */
+        for (int w = 0; w < u; w += VDI_W)
+            for (int64_t i = 0; i < d; i++) {
+                const VDI_T *p = (const VDI_T *)x + w + i * xr * u, *q = (const VDI_T *)y + w + i * yr * u;
+                VDI_T *to = (VDI_T *)out + w + i * d * u;
+                if (kind == VDI__BT_SCALE)
+                    for (int64_t j = 0; j < d; j++, p += xc * u, to += u) VDI_VSTORE(to, VDI_VMUL(s, VDI_VLOAD(p)));
+                else
+                    for (int64_t j = 0; j < d; j++, p += xc * u, q += yc * u, to += u)
+                        VDI_VSTORE(to, VDI_VMUL(s, VDI_VADD(VDI_VLOAD(p), VDI_VLOAD(q))));
+            }
+        return;
+    }
     for (int w = 0; w < u; w += VDI_W)
         for (int64_t i = 0; i < d; i++)
             for (int64_t j = 0; j < d; j++) {
