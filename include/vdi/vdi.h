@@ -81,6 +81,7 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
 #include "model/score.h"
+#include "model/score_spikes.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
 #include "model/vilds.h"
