@@ -48,7 +48,15 @@ extern int64_t frames;
 extern float *trace, *spikes;
 #endif
 extern vdi_lds *lds;
-#ifdef EXAMPLE_model_flds
+#if defined(EXAMPLE_model_deepspike) || defined(EXAMPLE_model_deepspike_train) || defined(EXAMPLE_model_deepspike_infer)
+extern vdi_calcium_desc calcium;
+extern vdi_deepspike *net;
+extern vdi_deepspike_data *data;
+extern float *f, frame, probability;
+extern double *spikes;
+extern unsigned char *trains;
+extern int64_t cells;
+#elif defined(EXAMPLE_model_flds)
 extern vdi_vilds *model;
 extern vdi_vilds_data *data;
 extern double *train_means;
