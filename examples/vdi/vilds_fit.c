@@ -137,6 +137,12 @@ static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *d
 
 /* ---- the command ----------------------------------------------------------------------------------------------------------------- */
 
+static int begin_again(const run *r) {
+    fprintf(stderr, "vdi: interrupted before the first step; begin again with: vdi %s fit --resume %s\n", r->command->family,
+            option_text(r, "out"));
+    return INTERRUPTED;
+}
+
 int vilds_fit_main(run *r, bool flds) {
     observations o, vo;
     vilds_model model = {0};
@@ -157,7 +163,8 @@ int vilds_fit_main(run *r, bool flds) {
     if ((code = vilds_desc_read(r, &o, &desc)) != DONE) return code;
     if (from_plds) desc.skip = !desc.linear;
     if (!run_open_out(r)) return FAILED;
-    if ((code = vilds_recipe_apply(r, &o, &desc)) != DONE) return code;
+    if ((code = vilds_recipe_apply(r, &o, &desc)) == INTERRUPTED) return begin_again(r);
+    if (code != DONE) return code;
     if (!save_run_json(r)) return FAILED;
 
     if (vdi_vilds_create(&desc, &model.m, &err) < 0) return fail_error(&err, NULL);
@@ -169,10 +176,7 @@ int vilds_fit_main(run *r, bool flds) {
     if (!checkpoint_load(r, &t, &resumed)) return FAILED;
     if (from_plds && !resumed) {
         if ((code = start_from_plds(r, &o, model.m, data)) != DONE) return code;
-        if (interrupted())
-            return fprintf(stderr, "vdi: interrupted; begin again with: vdi %s fit --resume %s\n", r->command->family,
-                           option_text(r, "out")),
-                   INTERRUPTED;
+        if (interrupted()) return begin_again(r);
     }
     double saved = seconds_now(), began = saved;
     vdi_vilds_progress p = {0};
