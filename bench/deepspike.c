@@ -5,6 +5,12 @@
  *         is scored on `unseen` other cells: the correlation of probability and spikes in bins of 1/60 s, mean over traces. Options: steps,
  *         posterior (0 factorised, 1 correlated), estimator (in the order of vdi_deepspike_estimator), batch, samples, snippet, first, last,
  *         rate, factor, final (cosine to that share of the rate), dreams, threads, every (steps between scores), clip, floor, from=FILE, save=FILE
+ *     deepspike spine SEED [spines=N bins=N steps=N]
+ *         back-propagating and synaptic events in simulated spines at three ratios of amplitude, against regression subtraction
+ *     deepspike mcmc SEED [steps=N]
+ *         both posteriors of a linear cell whose parameters are known, T = 1000, against Gibbs sampling
+ *     deepspike variance SEED
+ *         how the gradients of the estimators scatter, half-way through learning
  *     deepspike speed 0 [threads=N]
  *         CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
  */
@@ -14,6 +20,8 @@
 #include <time.h>
 
 #include "vdi.h"
+
+#include "../tests/deepspike_gibbs.h"
 
 static double cpu_seconds(void) {
     struct timespec t;
@@ -167,6 +175,234 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
     return 0;
 }
 
+/* ---- spines ---------------------------------------------------------------------------------------------------------------------- */
+
+/* y on x: intercept and slope by Tukey's bisquare, as robustfit does it (the subtraction of Chen et al. 2013). */
+static void robust_line(int64_t n, const float *x, const float *y, double *intercept, double *slope) {
+    double a = 0, b = 0, *r = malloc(sizeof(double) * (size_t)n), scale = HUGE_VAL;
+    for (int round = 0; round < 30; round++) {
+        double w = 0, sx = 0, sy = 0, xx = 0, xy = 0;
+        for (int64_t i = 0; i < n; i++) {
+            const double u = round ? (y[i] - a - b * x[i]) / (4.685 * scale) : 0, k = fabs(u) < 1 ? (1 - u * u) * (1 - u * u) : 0;
+            w += k, sx += k * x[i], sy += k * y[i], xx += k * x[i] * x[i], xy += k * x[i] * y[i];
+        }
+        b = (xy - sx * sy / w) / (xx - sx * sx / w), a = (sy - b * sx) / w;
+        for (int64_t i = 0; i < n; i++) r[i] = fabs(y[i] - a - b * x[i]);
+        double low = 0, high = 100; /* the median, by halving */
+        for (int k = 0; k < 50; k++) {
+            int64_t above = 0;
+            for (int64_t i = 0; i < n; i++) above += r[i] > 0.5 * (low + high);
+            if (2 * above > n) low = 0.5 * (low + high);
+            else high = 0.5 * (low + high);
+        }
+        scale = 1.4826 * high + 1e-12;
+    }
+    *intercept = a, *slope = b;
+    free(r);
+}
+/* Learn without labels on `f` (n, signals, bins), then the mean correlation of each stream with s (n, signals, bins). */
+static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f, const float *s, int stream, int64_t steps, uint64_t seed, double rate,
+                          double *r) {
+    vdi_deepspike_desc desc = {0};
+    vdi_deepspike *net;
+    vdi_deepspike_data_desc dd = {0};
+    vdi_deepspike_data *data;
+    vdi_error err;
+    desc.generative = vdi_deepspike_calcium(c);
+    const int M = desc.generative.streams;
+    desc.prior_rate[0] = desc.prior_rate[1] = rate;
+    desc.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+    desc.train.steps = steps, desc.train.batch = 8, desc.train.samples = 32, desc.train.dreams = 24, desc.train.theta_factor = 100;
+    desc.train.schedule.kind = VDI_SCHEDULE_COSINE, desc.train.schedule.steps = steps, desc.train.schedule.last = 0.05;
+    desc.train.seed = seed;
+    if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
+    dd.traces = M > 1 ? vdi_tensor_3d((void *)(uintptr_t)f, VDI_F32, n, M, bins) : vdi_tensor_2d((void *)(uintptr_t)f, VDI_F32, n, bins);
+    if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0) fail(&err);
+    if (vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0) fail(&err);
+    double *p = malloc(sizeof(double) * (size_t)(n * M * bins));
+    vdi_deepspike_result out = {0};
+    out.probability = p;
+    if (vdi_deepspike_infer(net, data, NULL, &out, &err) < 0) fail(&err);
+    for (int j = 0; j < M; j++) {
+        r[j] = 0;
+        for (int64_t i = 0; i < n; i++) r[j] += correlation(bins, p + (i * M + j) * bins, s + (i * 2 + (M > 1 ? j : stream)) * bins) / (double)n;
+    }
+    free(p);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+}
+static double oasis_score(int64_t n, int64_t bins, const float *f, const float *s, int stream) {
+    vdi_oasis_desc d = vdi_oasis_desc_defaults();
+    double sum = 0, *x = malloc(sizeof(double) * (size_t)bins), *y = malloc(sizeof(double) * (size_t)bins);
+    vdi_error err;
+    d.fps = 60;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t t = 0; t < bins; t++) y[t] = f[i * bins + t];
+        if (vdi_oasis(&d, VDI_F64, bins, y, NULL, NULL, x, NULL, &err) < 0) fail(&err);
+        sum += correlation(bins, x, s + (i * 2 + stream) * bins) / (double)n;
+    }
+    free(x), free(y);
+    return sum;
+}
+static int spine(int argc, char **argv) {
+    static const double ratio[3] = {0.5, 1, 2};
+    const uint64_t seed = strtoull(argv[2], NULL, 10);
+    const int64_t n = (int64_t)option(argc, argv, "spines", 12), bins = (int64_t)option(argc, argv, "bins", 10000), steps = (int64_t)option(argc, argv, "steps", 1000);
+    vdi_calcium_desc c = vdi_calcium_desc_defaults(), one = c;
+    vdi_error err;
+    const double rate = 0.7 / 60;
+    c.model = VDI_CALCIUM_SPINE;
+    printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction then OASIS | back-propagating: both, dendrite alone by DeepSpike, by OASIS\n");
+    for (int k = 0; k < 3; k++) {
+        float *f = malloc(sizeof(float) * (size_t)(2 * n * bins)), *s = malloc(sizeof(float) * (size_t)(2 * n * bins)), *dendrite = malloc(sizeof(float) * (size_t)(n * bins)),
+              *rest = malloc(sizeof(float) * (size_t)(n * bins));
+        for (int64_t i = 0; i < n; i++) {
+            double raw[VDI_CALCIUM_PARAMS];
+            vdi_rng rng = vdi_rng_make(3000 + seed, (uint64_t)i);
+            vdi_calcium_draw(&c, &rng, raw);
+            raw[4] = raw[0] + 0.3 * vdi_rng_normal(&rng);                                                            /* decays of a dendrite and its spine are alike */
+            raw[6] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, ratio[k] * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5])); /* synaptic over back-propagating */
+            for (int64_t t = 0; t < 2 * bins; t++) s[2 * i * bins + t] = vdi_rng_bernoulli(&rng, rate) ? 1 : 0;
+            if (vdi_calcium_sample(&c, raw, VDI_F32, bins, s + 2 * i * bins, 0, &rng, NULL, f + 2 * i * bins, &err) < 0) fail(&err);
+            double a, b;
+            memcpy(dendrite + i * bins, f + 2 * i * bins, sizeof(float) * (size_t)bins);
+            robust_line(bins, f + 2 * i * bins, f + (2 * i + 1) * bins, &a, &b);
+            for (int64_t t = 0; t < bins; t++) rest[i * bins + t] = (float)(f[(2 * i + 1) * bins + t] - b * (f[2 * i * bins + t] + 0.3) - 0.0);
+        }
+        double both[2], left[1], alone[1];
+        fit_and_score(&c, n, bins, f, s, 0, steps, seed, rate, both);
+        fit_and_score(&one, n, bins, rest, s, 1, steps, seed, rate, left);
+        fit_and_score(&one, n, bins, dendrite, s, 0, steps, seed, rate, alone);
+        printf("%5.1f | %.3f %.3f %.3f | %.3f %.3f %.3f\n", ratio[k], both[1], left[0], oasis_score(n, bins, rest, s, 1), both[0], alone[0], oasis_score(n, bins, dendrite, s, 0));
+        fflush(stdout);
+        free(f), free(s), free(dendrite), free(rest);
+    }
+    return 0;
+}
+
+/* ---- posteriors and gradients ---------------------------------------------------------------------------------------------------- */
+
+static int mcmc(int argc, char **argv) {
+    enum { T = 1000, S = 1000 };
+    static double f[T], marginal[T], adjacent[T], p[T];
+    static unsigned char trains[S * T];
+    static const double noise[3] = {-2.5, -1.6, -0.9};
+    const int64_t steps = (int64_t)option(argc, argv, "steps", 2000);
+    const uint64_t seed = strtoull(argv[2], NULL, 10);
+    vdi_error err;
+    printf("sigma / alpha | posterior: mean |marginal - Gibbs|, the same over bins above 0.01, covariance of neighbours off, of Gibbs, bound of 64 samples\n");
+    for (int k = 0; k < 3; k++) {
+        const double raw[4] = {2.6, -0.7, -0.2, noise[k]};
+        gibbs chain = {0};
+        vdi_calcium_desc c = vdi_calcium_desc_defaults();
+        vdi_rng rng = vdi_rng_make(seed, 0);
+        for (int t = 0; t < T; t++) p[t] = vdi_rng_bernoulli(&rng, 0.03);
+        if (vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err) < 0) fail(&err);
+        chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]), chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
+        chain.beta = raw[2], chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]), chain.rate = 0.03;
+        gibbs_run(&chain, f, 20000, 1, marginal, adjacent);
+        for (int family = 0; family < 2; family++)
+            for (int estimator = 0; estimator < (family ? 1 : 2); estimator++) {
+                vdi_deepspike_desc d = {0};
+                vdi_deepspike *net;
+                vdi_deepspike_data *data;
+                d.generative = vdi_deepspike_calcium(&c);
+                for (int i = 0; i < 4; i++) d.generative.theta_init[i] = raw[i], d.generative.theta_frozen[i] = true;
+                d.posterior = (vdi_deepspike_family)family;
+                d.prior_rate[0] = 0.03, d.features = 8, d.hidden = 32;
+                d.layers = 3, d.channels[0] = 20, d.channels[1] = 15, d.channels[2] = 15, d.width[0] = 31, d.width[1] = 21, d.width[2] = 11;
+                d.train.estimator = estimator ? VDI_DEEPSPIKE_VIMCO : VDI_DEEPSPIKE_WAKE_SLEEP;
+                d.train.batch = estimator ? 10 : 1, d.train.samples = estimator ? 64 : 2, d.train.dreams = 32, d.train.snippet = estimator ? 250 : 160, d.train.has_buffer = true;
+                d.train.buffer_first = estimator ? 60 : 0, d.train.buffer_last = 30;
+                d.train.steps = steps, d.train.rate = estimator ? 1e-3 : 3e-3, d.train.clip_norm = estimator ? 0.02 : 1;
+                d.train.schedule.kind = VDI_SCHEDULE_COSINE, d.train.schedule.steps = steps, d.train.schedule.last = 0.02;
+                if (vdi_deepspike_create(&d, &net, &err) < 0) fail(&err);
+                vdi_deepspike_data_desc dd = {0};
+                dd.traces = vdi_tensor_2d(f, VDI_F64, 1, T);
+                if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0 || vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0) fail(&err);
+                vdi_deepspike_query q = {0};
+                vdi_deepspike_result out = {0};
+                q.samples = S, out.probability = p, out.sample = trains;
+                if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
+                double apart = 0, active = 0, bins = 0, pairs = 0, true_pairs = 0, bound = 0, value;
+                for (int t = 0; t < T; t++) {
+                    apart += fabs(p[t] - marginal[t]) / T;
+                    if (marginal[t] > 0.01) active += fabs(p[t] - marginal[t]), bins++;
+                    if (t + 1 == T) break;
+                    double both = 0, one = 0, other = 0;
+                    for (int i = 0; i < S; i++) both += trains[i * T + t] * trains[i * T + t + 1], one += trains[i * T + t], other += trains[i * T + t + 1];
+                    const double truth = adjacent[t] - marginal[t] * marginal[t + 1];
+                    pairs += fabs(both / S - one / S * other / S - truth) / T, true_pairs += fabs(truth) / T;
+                }
+                vdi_deepspike_train tr = d.train;
+                const int64_t zero = 0;
+                vdi_deepspike_batch whole = {0};
+                tr.estimator = VDI_DEEPSPIKE_VIMCO, tr.samples = 64, tr.snippet = T, tr.buffer_first = tr.buffer_last = 0;
+                if (vdi_deepspike_set_train(net, &tr, &err) < 0) fail(&err);
+                whole.count = 1, whole.trace = &zero, whole.start = &zero, whole.frames = T;
+                for (int i = 0; i < 20; i++) {
+                    whole.draw = (uint64_t)i;
+                    if (vdi_deepspike_loss(net, data, &whole, &value, NULL, &err) < 0) fail(&err);
+                    bound += value / 20;
+                }
+                printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n", chain.sigma / chain.alpha, family ? "correlated" : "factorised", estimator ? "VIMCO" : "wake-sleep", apart,
+                       active / bins, pairs, true_pairs, bound);
+                fflush(stdout);
+                vdi_deepspike_data_destroy(data);
+                vdi_deepspike_destroy(net);
+            }
+    }
+    return 0;
+}
+
+static int variance(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        vdi_deepspike_estimator estimator;
+        int64_t samples;
+    } kind[] = {{"REINFORCE, no baseline, mean of 64 single samples", VDI_DEEPSPIKE_REINFORCE, 1}, {"REINFORCE, the other 63 samples as baseline", VDI_DEEPSPIKE_REINFORCE, 64},
+                {"VIMCO, 64 samples", VDI_DEEPSPIKE_VIMCO, 64}, {"concrete, temperature 0.5, 64 samples", VDI_DEEPSPIKE_CONCRETE, 64}};
+    const uint64_t seed = strtoull(argv[2], NULL, 10);
+    const int64_t draws = (int64_t)option(argc, argv, "draws", 100);
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    const population p = simulate(&c, 4, 4000, 1000 + seed);
+    vdi_deepspike_desc desc = {0};
+    vdi_deepspike *net;
+    vdi_error err;
+    desc.generative = vdi_deepspike_calcium(&c);
+    desc.train.steps = (int64_t)option(argc, argv, "steps", 300), desc.train.theta_factor = 100, desc.train.batch = 10;
+    if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
+    vdi_deepspike_data *data = data_of(net, &p);
+    if (vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0) fail(&err);
+    const int64_t trace[4] = {0, 0, 1, 2}, start[4] = {100, 1500, 900, 2000};
+    const vdi_params *q = vdi_deepspike_params(net);
+    double *sum = malloc(sizeof(double) * (size_t)(2 * q->total));
+    for (size_t k = 0; k < sizeof kind / sizeof *kind; k++) {
+        vdi_deepspike_train tr = desc.train;
+        vdi_deepspike_batch batch = {0};
+        double bound, scatter = 0, square = 0;
+        tr.estimator = kind[k].estimator, tr.samples = kind[k].samples;
+        if (vdi_deepspike_set_train(net, &tr, &err) < 0) fail(&err);
+        batch.count = 4, batch.frames = 300, batch.trace = trace, batch.start = start;
+        memset(sum, 0, sizeof(double) * (size_t)(2 * q->total));
+        for (int64_t n = 0; n < draws; n++) {
+            batch.draw = (uint64_t)n;
+            if (vdi_deepspike_loss(net, data, &batch, &bound, NULL, &err) < 0) fail(&err);
+            for (int64_t i = 0; i < q->total; i++) {
+                const double g = ((const float *)q->grads)[i];
+                sum[i] += g / (double)draws, sum[q->total + i] += g * g / (double)draws;
+            }
+        }
+        for (int64_t i = 0; i < q->total; i++) scatter += sum[q->total + i] - sum[i] * sum[i], square += sum[i] * sum[i];
+        if (kind[k].samples == 1) scatter /= 64;
+        printf("%-52s standard deviation of the gradient %10.3f, length of its mean %10.3f\n", kind[k].name, sqrt(scatter), sqrt(square));
+    }
+    free(sum);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+    return 0;
+}
+
 /* ---- speed ----------------------------------------------------------------------------------------------------------------------- */
 
 /* What this core reaches in a product that stays in its caches: the yardstick. */
@@ -258,8 +494,11 @@ static int speed(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     vdi_calcium_model model;
-    if (argc < 3) return fprintf(stderr, "usage: deepspike ar1|ar2|scdf|mlphys|speed SEED [name=value ...]\n"), 2;
+    if (argc < 3) return fprintf(stderr, "usage: deepspike ar1|ar2|scdf|mlphys|spine|mcmc|variance|speed SEED [name=value ...]\n"), 2;
     if (!strcmp(argv[1], "speed")) return speed(argc, argv);
+    if (!strcmp(argv[1], "spine")) return spine(argc, argv);
+    if (!strcmp(argv[1], "mcmc")) return mcmc(argc, argv);
+    if (!strcmp(argv[1], "variance")) return variance(argc, argv);
     if (vdi_calcium_find(argv[1], &model) && model != VDI_CALCIUM_SPINE) return learn(argc, argv, model);
     return fprintf(stderr, "deepspike: there is no \"%s\"\n", argv[1]), 2;
 }

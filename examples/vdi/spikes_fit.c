@@ -3,8 +3,6 @@
 
 #include "spikes_fit.h"
 
-enum { TRACE_STEP, TRACE_BOUND, TRACE_SLEEP, TRACE_RATE, TRACE_COLUMNS };
-
 /* A network with the traces it learns from, and how it went. */
 typedef struct fitting {
     vdi_deepspike *net;
@@ -108,18 +106,18 @@ static bool params_save(const run *r, const fitting *f) {
     return ok;
 }
 
-static bool trace_save(const run *r, fitting *f) {
+bool spikes_trace_save(const run *r, double *trace, int64_t rows) {
     static const char *const name[TRACE_COLUMNS] = {"step", "bound", "sleep", "rate"};
     enum { WINDOW = 50 };
     vdi_named_tensor column[TRACE_COLUMNS];
     vdi_error err = {0};
-    const vdi_tensor all = vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS);
+    const vdi_tensor all = vdi_tensor_2d(trace, VDI_F64, rows, TRACE_COLUMNS);
     for (int i = 0; i < TRACE_COLUMNS; i++) column[i].name = name[i], column[i].tensor = vdi_tensor_index(all, 1, i);
     char *csv = path_join(r->out, "trace.csv"), *svg = path_join(r->out, "trace.svg");
-    double *smooth = doubles(f->rows), sum = 0;
-    for (int64_t i = 0; i < f->rows; i++) {
-        sum += f->trace[i * TRACE_COLUMNS + TRACE_BOUND];
-        if (i >= WINDOW) sum -= f->trace[(i - WINDOW) * TRACE_COLUMNS + TRACE_BOUND];
+    double *smooth = doubles(rows), sum = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        sum += trace[i * TRACE_COLUMNS + TRACE_BOUND];
+        if (i >= WINDOW) sum -= trace[(i - WINDOW) * TRACE_COLUMNS + TRACE_BOUND];
         smooth[i] = sum / (double)(i < WINDOW ? i + 1 : WINDOW);
     }
     bool ok = vdi_csv_save(csv, column, TRACE_COLUMNS, &err) == VDI_OK;
@@ -130,14 +128,14 @@ static bool trace_save(const run *r, fitting *f) {
     vdi_figure_init(&figure, &desc);
     vdi_panel *p = vdi_figure_panel(&figure, 0, 0);
     p->x.label = "step", p->y.label = "nats per bin";
-    if (f->rows > 20) { /* the first steps would fill the axis */
+    if (rows > 20) { /* the first steps would fill the axis */
         double low = HUGE_VAL, high = -HUGE_VAL;
-        for (int64_t i = f->rows / 10; i < f->rows; i++) low = fmin(low, smooth[i]), high = fmax(high, smooth[i]);
+        for (int64_t i = rows / 10; i < rows; i++) low = fmin(low, smooth[i]), high = fmax(high, smooth[i]);
         if (high > low) p->y.has_limits = true, p->y.low = low - 0.3 * (high - low), p->y.high = high + 0.3 * (high - low);
     }
     vdi_series *s = vdi_panel_line(p, "snippets of one neuron", vdi_tensor_index(all, 1, TRACE_BOUND));
     s->x = vdi_tensor_index(all, 1, TRACE_STEP), s->color = VDI_COLOR_GREY, s->width = 0.7;
-    s = vdi_panel_line(p, "mean of 50 steps", vdi_tensor_1d(smooth, VDI_F64, f->rows));
+    s = vdi_panel_line(p, "mean of 50 steps", vdi_tensor_1d(smooth, VDI_F64, rows));
     s->x = vdi_tensor_index(all, 1, TRACE_STEP), s->color = VDI_COLOR_BLUE;
     if (ok && vdi_svg_save(svg, &figure, &err) < 0) ok = false, (void)fail_error(&err, svg);
     vdi_figure_free(&figure);
@@ -189,6 +187,11 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     int64_t n = 0;
     for (int i = 0; i < 16; i++)
         if (vdi_safetensors_meta(&file, key[i])) list[n].key = key[i], list[n++].value = vdi_safetensors_meta(&file, key[i]);
+    if (vdi_safetensors_meta(&file, "model") && !strcmp(vdi_safetensors_meta(&file, "model"), "pretrained")) {
+        out->upsample = 1;
+        code = upsample_only ? DONE : spikes_tuned_infer(r, &file, neurons, frames, traces, fps, out);
+        return vdi_safetensors_free(&file), free(joined), code;
+    }
     if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model)) code = fail("expected a network that vdi spikes fit has written, in %s", path);
     if (code == DONE && vdi_deepspike_desc_from_meta(list, n, &desc, &err) < 0) code = fail_error(&err, path);
     if (code == DONE) out->upsample = desc.upsample;
@@ -272,6 +275,7 @@ static int desc_read(run *r, vdi_calcium_model model, double fps, int64_t frames
     t->dreams = 32;
     t->snippet = (int64_t)(5 * fps) > 64 ? (int64_t)(5 * fps) : 64;
     if (t->snippet > frames) t->snippet = frames;
+    if (!strcmp(r->command->verb, "fit") && option_given(r, "learning-rate")) t->rate = option_real(r, "learning-rate");
     t->theta_factor = 60;
     t->schedule.kind = VDI_SCHEDULE_COSINE, t->schedule.steps = t->steps, t->schedule.last = 0.05;
     t->seed = (uint64_t)option_int(r, "seed");
@@ -346,6 +350,12 @@ static int fit_main(run *r) {
     if (strcmp(posterior, "factorised") != 0 && strcmp(posterior, "correlated") != 0) return usage("--posterior: expected factorised or correlated, got '%s'", posterior);
     desc.posterior = strcmp(posterior, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
     if (!traces_load(r->argument[0], &traces)) return FAILED;
+    if (init && strcmp(init, "pretrained") == 0) {
+        if (labels || desc.posterior != VDI_DEEPSPIKE_FACTORISED) return usage("--init pretrained learns without --truth, and is factorised");
+        code = spikes_tune_main(r, model, &traces);
+        vdi_tensor_free(NULL, &traces);
+        return code;
+    }
     const int64_t neurons = traces.shape[0], frames = traces.shape[1];
     f.fps = option_real(r, "fps");
     if ((code = desc_read(r, model, f.fps, frames, &desc)) != DONE) return code;
@@ -377,13 +387,14 @@ static int fit_main(run *r) {
     const int64_t shape[2] = {neurons, frames};
     out.spikes = doubles(neurons * frames), out.probability = doubles(neurons * frames), out.denoised = doubles(neurons * frames);
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && trace_save(r, &f) && array_save(r, "spikes", 2, shape, out.spikes) &&
+    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && spikes_trace_save(r, f.trace, f.rows) && array_save(r, "spikes", 2, shape, out.spikes) &&
                     array_save(r, "probability", 2, shape, out.probability) && array_save(r, "denoised", 2, shape, out.denoised);
     static const char *const keys[] = {"bound_per_bin", "steps", "upsample", "expected_spikes"};
     const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, (double)desc.upsample, vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes)};
     if (ok) print_results(r, keys, values, 4);
-    free(out.spikes), free(out.probability), free(out.denoised), free(traces.data);
-    if (labels) free(truth.data);
+    free(out.spikes), free(out.probability), free(out.denoised);
+    vdi_tensor_free(NULL, &traces);
+    if (labels) vdi_tensor_free(NULL, &truth);
     fitting_free(&f);
     return ok ? DONE : FAILED;
 }
@@ -427,7 +438,7 @@ static int spine_main(run *r) {
     double *result = doubles(2 * spines * frames), *denoised = doubles(2 * spines * frames), *stream = doubles(spines * frames);
     out.probability = result, out.denoised = denoised;
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && trace_save(r, &f);
+    bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && spikes_trace_save(r, f.trace, f.rows);
     static const char *const name[2][2] = {{"bap", "synaptic"}, {"dendrite_denoised", "spine_denoised"}};
     double count[2] = {0, 0};
     for (int what = 0; ok && what < 2; what++)
@@ -439,7 +450,8 @@ static int spine_main(run *r) {
     static const char *const keys[] = {"bound_per_bin", "steps", "bap_frames", "synaptic_frames"};
     const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, count[0], count[1]};
     if (ok) print_results(r, keys, values, 4);
-    free(result), free(denoised), free(stream), free(both), free(part[0].data), free(part[1].data);
+    free(result), free(denoised), free(stream), free(both);
+    vdi_tensor_free(NULL, &part[0]), vdi_tensor_free(NULL, &part[1]);
     fitting_free(&f);
     return ok ? DONE : FAILED;
 }
@@ -462,7 +474,8 @@ static const option fit_options[] = {
     {"model", TEXT, "NAME", "linear", "what makes fluorescence of spikes: linear, ar2, scdf or mlphys"},
     {"posterior", TEXT, "NAME", "factorised", "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each other)"},
     {"truth", TEXT, "SPIKES.npy", NULL, "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"},
-    {"init", TEXT, "FILE", NULL, "begin with this network: a model.safetensors of the same shape"},
+    {"init", TEXT, "pretrained|FILE", NULL, "begin with this network: a model.safetensors of the same shape, or pretrained: the network in the box"},
+    {"learning-rate", REAL, "X", NULL, "of the network; default 1e-3, with --init pretrained 1e-4"},
     LEARNING_OPTIONS("1", "2000"),
 };
 const command spikes_fit_command = {

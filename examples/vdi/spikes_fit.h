@@ -18,4 +18,13 @@ typedef struct spikes_fitted {
  * bins a frame has. */
 int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames, const double *traces, double fps, bool upsample_only, spikes_fitted *out);
 
+/* spikes_tune.c: fit --init pretrained. The network in the box goes on learning on these traces (neurons,frames), and is run over them. */
+int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces);
+/* what infer --model does with a file of that; `file` is open */
+int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames, const double *traces, double fps, spikes_fitted *out);
+
+/* from spikes_fit.c, for both: a bound against steps as trace.csv and trace.svg */
+enum { TRACE_STEP, TRACE_BOUND, TRACE_SLEEP, TRACE_RATE, TRACE_COLUMNS };
+bool spikes_trace_save(const run *r, double *trace, int64_t rows);
+
 #endif

@@ -85,6 +85,14 @@ typedef struct vdi_deepspike_generative {
 /** A model of calcium.h as a generative part: its parameters, initial values, streams. `calcium` is copied. */
 VDI_API vdi_deepspike_generative vdi_deepspike_calcium(const vdi_calcium_desc *calcium);
 
+/** A factorised posterior of your own in the place of the stack of convolutions. */
+typedef struct vdi_deepspike_network {
+    vdi_params *params; /**< what is trained; the caller's, of desc.dtype */
+    /** x (B,T,streams), row b from trace[b] of the data (as its statistics may matter); returns the log odds (B, T upsample, streams). */
+    vdi_var (*odds)(vdi_tape *t, vdi_var x, const int64_t *trace, void *user);
+    void *user; /**< handed to it */
+} vdi_deepspike_network;
+
 /** How a network is trained. Zero is the default of each field. */
 typedef struct vdi_deepspike_train {
     vdi_deepspike_estimator estimator; /**< default VIMCO */
@@ -108,6 +116,7 @@ typedef struct vdi_deepspike_train {
 typedef struct vdi_deepspike_desc {
     vdi_deepspike_family posterior;         /**< family of q */
     vdi_deepspike_generative generative;    /**< may be empty for labels alone */
+    vdi_deepspike_network network;          /**< of your own; zero: the layers below */
     int32_t layers;                         /**< convolutions below the head; 0: those of the published nets for the family */
     int64_t channels[VDI_DEEPSPIKE_LAYERS]; /**< of each */
     int64_t width[VDI_DEEPSPIKE_LAYERS];    /**< of each, odd, in frames */
@@ -140,6 +149,7 @@ typedef struct vdi_deepspike_data_desc {
                                  left out of the likelihood */
     const int64_t *lengths; /**< (N) frames of each; NULL: T */
     const int64_t *cell;    /**< (N) 0,1,...: the cell of each trace; NULL: each its own */
+    vdi_tensor mask;        /**< (N,T): 0 where the network may look at a frame but the likelihood may not; null data: none */
     vdi_tensor spikes;      /**< labels (N,T upsample), or (N,streams,T upsample): counts, taken as 0 or 1; null data: none */
 } vdi_deepspike_data_desc;
 
@@ -284,6 +294,8 @@ VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a correlated posterior has one stream, the generative model %d", g->streams);
     if (d->posterior == VDI_DEEPSPIKE_CORRELATED && t->estimator == VDI_DEEPSPIKE_CONCRETE)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "the concrete relaxation is for the factorised posterior");
+    if (d->network.odds && (!d->network.params || d->network.params->dtype != d->dtype || d->posterior != VDI_DEEPSPIKE_FACTORISED || d->amplitude))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "a network of one's own needs its parameters in desc.dtype, and is factorised, without amplitude");
     if (d->amplitude && (g->amplitude < 0 || g->amplitude >= g->theta_count))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "amplitude: generative.amplitude is %lld, expected an entry of theta", (long long)g->amplitude);
     return VDI_OK;
@@ -413,13 +425,21 @@ typedef struct vdi__ds_graph {
     vdi_var odds, input, amplitude;
 } vdi__ds_graph;
 
-VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x) {
+VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x, const int64_t *trace) {
     const vdi_deepspike_desc *d = &m->desc;
     const vdi_param *item = m->params->item;
     const int64_t R = d->upsample, batch = vdi_var_dim(t, x, 0), frames = vdi_var_dim(t, x, 1), signals = vdi_var_dim(t, x, 2);
     static const int swap[3] = {1, 0, 2};
     vdi__ds_graph g;
     g.input = g.amplitude = vdi_var_none();
+    if (d->network.odds) {
+        g.odds = d->network.odds(t, x, trace, d->network.user);
+        if (vdi_var_ok(g.odds) && (vdi_var_ndim(t, g.odds) != 3 || vdi_var_dim(t, g.odds, 0) != batch || vdi_var_dim(t, g.odds, 1) != frames * R ||
+                                   vdi_var_dim(t, g.odds, 2) != signals))
+            g.odds = vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_deepspike_network", "the log odds are not (%lld,%lld,%lld)", (long long)batch, (long long)(frames * R),
+                                   (long long)signals);
+        return g;
+    }
     vdi_var h = vdi_conv_apply(t, &m->stack, item, x), y = vdi_conv_apply(t, &m->head, item + m->head_at, h);
     int64_t shape[4];
     shape[0] = batch, shape[1] = frames * R, shape[2] = m->head.channels[1] / R;
@@ -558,7 +578,7 @@ VDI__DEF void vdi_deepspike_destroy(vdi_deepspike *m) {
     vdi_free(&a, m->worker, (size_t)m->workers * sizeof *m->worker);
     vdi_optim_destroy(m->optim);
     vdi_tape_destroy(m->tape);
-    vdi_params_destroy(m->params);
+    if (!m->desc.network.odds) vdi_params_destroy(m->params);
     vdi_arena_free(&m->arena);
     vdi_free(&a, m, sizeof *m);
 }
@@ -594,7 +614,10 @@ VDI__DEF vdi_status vdi_deepspike_create(const vdi_deepspike_desc *desc, vdi_dee
     }
     vdi__ds_declare(m);
     vdi_rng rng = vdi_rng_make(d.train.seed, 0);
-    if (status >= 0) status = vdi_params_create(m->list, m->items, d.dtype, &d.allocator, &rng, &m->params, err);
+    if (d.network.odds) m->params = d.network.params;
+    if (d.network.odds && (size_t)(3 * m->params->count + 8) > VDI__COUNT(m->tensors))
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "network.params are %lld, too many to be listed", (long long)m->params->count);
+    if (!d.network.odds && status >= 0) status = vdi_params_create(m->list, m->items, d.dtype, &d.allocator, &rng, &m->params, err);
     if (status >= 0) status = vdi_tape_create(&td, &m->tape, err);
     if (status >= 0) status = vdi__ds_optim(m, &m->optim, err);
     if (status < 0) {
@@ -707,6 +730,10 @@ VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_
         if (n < 1 || n > T) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "length of trace %lld is %lld, expected 1 to %lld", (long long)i, (long long)n, (long long)T);
         shape.cells = VDI__MAX(shape.cells, c + 1);
     }
+    vdi_tensor mask = desc->mask;
+    if (mask.data && mask.ndim == 1 && N == 1) mask.shape[1] = mask.shape[0], mask.stride[1] = mask.stride[0], mask.shape[0] = 1, mask.stride[0] = 0, mask.ndim = 2;
+    if (mask.data && (mask.ndim != 2 || mask.shape[0] != N || mask.shape[1] != T))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the mask is %s, expected (%lld,%lld)", vdi_tensor_shape_text(desc->mask, text), (long long)N, (long long)T);
     const bool labelled = label.data && vdi_tensor_ok(label);
     if (labelled && label.ndim == 1 && N == 1) label.shape[1] = label.shape[0], label.stride[1] = label.stride[0], label.shape[0] = 1, label.stride[0] = 0, label.ndim = 2;
     if (labelled && label.ndim == 2) { /* (N,bins) to (N,1,bins) */
@@ -769,6 +796,11 @@ VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_
         }
         for (int64_t s = last + 1; seen && s < data->length[i]; s++)
             for (int k = 0; k < signals; k++) raw[(i * T + s) * signals + k] = raw[(i * T + last) * signals + k];
+        for (int64_t t = 0; mask.data && t < T; t++) {
+            int64_t index[2];
+            index[0] = i, index[1] = t;
+            if (vdi_tensor_get(mask, index) == 0) data->seen[i * T + t] = 0;
+        }
     }
     for (int64_t c = 0; status >= 0 && c < data->cells; c++) {
         for (int64_t p = 0; p < P; p++) data->theta[c * P + p] = md->generative.theta_init[p];

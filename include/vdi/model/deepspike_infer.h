@@ -42,7 +42,8 @@ VDI_API int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m);
 /** Bytes that a stream needs which is given at most `most` frames at a time. */
 VDI_API size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most);
 /** Begin a stream in `memory` (of memsize bytes). Frames are brought to (f - shift) / scale first. It reads the network's parameters where
- *  they lie. VDI_ERR_UNSUPPORTED for a correlated posterior: that one looks at the end of the trace first. */
+ *  they lie. VDI_ERR_UNSUPPORTED for a correlated posterior (that one looks at the
+ *  end of the trace first) and for a network of one's own. */
 VDI_API VDI_NODISCARD vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most, double shift, double scale, void *memory,
                                                            size_t bytes, vdi_deepspike_stream **out, vdi_error *err);
 /** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite frame. probability (n, upsample, streams) of the
@@ -130,6 +131,7 @@ VDI__DEF vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t mo
                                               vdi_deepspike_stream **out, vdi_error *err) {
     static const char where[] = "vdi_deepspike_stream_init";
     *out = NULL;
+    if (m->desc.network.odds) return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a stream runs the stack of convolutions, not a network of one's own");
     if (m->desc.posterior != VDI_DEEPSPIKE_FACTORISED)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a correlated posterior reads the trace from its end: it has no stream");
     if (most < 1 || !(scale > 0) || !(shift - shift == 0))
@@ -264,7 +266,15 @@ VDI__FN vdi_status vdi__ds_infer_one(const vdi__ds_query *q, int64_t i, vdi__ds_
     if (!p || !square || !draws) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins", (long long)bins);
     if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
         char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
-        if (!odds || !vdi__ds_convolve(m, x, frames, odds, a)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
+        if (odds && d->network.odds) {
+            vdi_tape_reset(w->tape);
+            const bool old = vdi_tape_set_no_grad(w->tape, true);
+            vdi_var v = vdi__ds_network(q->m, w->tape, vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, dtype, 1, frames, M)), &i).odds;
+            (void)vdi_tape_set_no_grad(w->tape, old);
+            const vdi_status status = vdi_tape_status(w->tape, err);
+            if (status < 0) return status;
+            memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
+        } else if (!odds || !vdi__ds_convolve(m, x, frames, odds, a)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
         vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
         for (int64_t t = 0; t < bins; t++)
             for (int64_t j = 0; j < M; j++) {

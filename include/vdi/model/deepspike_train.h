@@ -108,6 +108,7 @@ typedef struct vdi__ds_pass {
     vdi_deepspike_estimator how;
     int64_t B, K, frames, bins, lo, hi; /* lo..hi: the bins that count */
     const void *x;                      /* (B,frames,streams) */
+    const int64_t *trace;               /* (B) */
     const unsigned char *const *seen;   /* (B) of (frames) */
     const unsigned char *label;         /* (B,streams,bins), SUPERVISED */
     const double *forced;               /* (B,streams,bins,K) or NULL */
@@ -492,7 +493,7 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     g->m = m;
     vdi_tape_reset(m->tape);
     const bool old = vdi_tape_set_no_grad(m->tape, wake && !d->amplitude);
-    vdi__ds_graph net = vdi__ds_network(m, m->tape, vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, dtype, B, g->frames, M)));
+    vdi__ds_graph net = vdi__ds_network(m, m->tape, vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, dtype, B, g->frames, M)), g->trace);
     (void)vdi_tape_set_no_grad(m->tape, old);
     vdi_status status = vdi_tape_status(m->tape, err);
     if (status < 0) return status;
@@ -561,7 +562,7 @@ VDI__FN bool vdi__ds_gather(vdi_deepspike *m, const vdi_deepspike_data *data, co
         for (int j = 0; data->label && j < data->streams; j++)
             memcpy(label + (b * data->streams + j) * bins, data->label + (i * data->streams + j) * data->bins + batch->start[b] * m->desc.upsample, (size_t)bins);
     }
-    g->B = n, g->frames = frames, g->x = x, g->seen = seen, g->label = data->label ? label : NULL;
+    g->B = n, g->frames = frames, g->x = x, g->trace = batch->trace, g->seen = seen, g->label = data->label ? label : NULL;
     g->K = m->desc.train.samples;
     vdi__ds_buffers(m, g);
     return true;
@@ -644,12 +645,14 @@ VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *dat
     const size_t size = vdi_dtype_size(d->dtype);
     char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size), *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
     unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
+    int64_t *trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *trace);
     double theta[VDI_DEEPSPIKE_THETA];
-    if (!x || !s || !label) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for dreams");
+    if (!x || !s || !label || !trace) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for dreams");
     char *f = s + (size_t)(bins * M) * size;
     for (int64_t b = 0; b < n; b++) {
         vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)b);
-        const int64_t cell = (int64_t)vdi_rng_below(&rng, (uint64_t)data->cells);
+        trace[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)data->traces);
+        const int64_t cell = data->cell[trace[b]];
         memcpy(theta, data->theta + cell * data->theta_count, (size_t)data->theta_count * sizeof *theta);
         if (d->amplitude) theta[d->generative.amplitude] += d->amplitude_spread * vdi_rng_normal(&rng);
         for (int64_t j = 0; j < M; j++)
@@ -664,7 +667,7 @@ VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *dat
             for (int64_t t = 0; t < frames; t++)
                 memcpy(x + (size_t)((b * frames + t) * M + j) * size, f + (size_t)(j * bins + t * R + R - 1) * size, size);
     }
-    g->B = n, g->K = 1, g->frames = frames, g->x = x, g->label = label;
+    g->B = n, g->K = 1, g->frames = frames, g->x = x, g->trace = trace, g->label = label;
     g->how = VDI_DEEPSPIKE_SUPERVISED;
     vdi__ds_buffers(m, g);
     return VDI_OK;
