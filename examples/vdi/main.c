@@ -1,5 +1,7 @@
 /* examples/vdi/main.c - the command-line tool: the list of commands */
 #include "sacd.h"
+#include "spikes.h"
+#include "spikes_fit.h"
 #include "tool.h"
 #include "vilds.h"
 
@@ -19,6 +21,11 @@ static const command *const commands[] = {
     &flds_fit_command,
     &flds_infer_command,
     &flds_score_command,
+    &spikes_simulate_command,
+    &spikes_infer_command,
+    &spikes_fit_command,
+    &spikes_spine_command,
+    &spikes_score_command,
 };
 
 int main(int argc, char **argv) {
