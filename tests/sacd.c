@@ -655,3 +655,168 @@ TEST(sacd, learns_the_pendulum) {
     vdi_sacd_destroy(agent);
     vdi_env_close(&env);
 }
+
+/* ---- what explains a decision --------------------------------------------------------------------------------------------------------- */
+
+TEST(sacd, a_trace_and_its_returns) {
+    vdi_error err = {0};
+    for (int algo = 0; algo <= VDI_SACD_SAC; algo += VDI_SACD_SAC) {
+        vdi_env env;
+        vdi_sacd *agent = NULL;
+        vdi_sacd_trace *trace = NULL, *again = NULL;
+        vdi_sacd_desc d = VDI__ZERO;
+        test_allocator count = {0};
+        vdi_allocator a = test_allocator_of(&count);
+        CHECK_OK(vdi_env_pendulum(&env), err);
+        d.observations = 3, d.actions = 1, d.components = 3, d.layers = 1, d.hidden[0] = 12, d.gamma = 0.9, d.algo = (vdi_sacd_algo)algo, d.dtype = algo ? VDI_F64 : VDI_F32;
+        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+        CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &trace, &err), err);
+        CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &again, &err), err);
+        const long made = count.requests;
+        CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, false, &err), err);
+        CHECK_OK(vdi_sacd_trace_play(again, agent, &env, 5, 2, false, &err), err);
+        const int64_t n = trace->steps, heads = trace->heads;
+        CHECK(n == 200 && trace->end == VDI_ENV_TRUNCATED && count.requests == made && heads == (algo ? 1 : 4));
+        CHECK(memcmp(trace->returns, again->returns, sizeof(double) * (size_t)(n * heads)) == 0, "the same episode differs");
+        /* the returns' recursion, forwards this time */
+        const double alpha = vdi_sacd_alpha(agent);
+        for (int64_t k = 0; k < n; k += 13)
+            for (int64_t i = 0; i < heads; i++) {
+                double sum = 0, power = 1;
+                for (int64_t j = k; j < n; j++, power *= 0.9) {
+                    if (j > k && i == heads - 1) sum -= power * alpha * trace->log_pi[j];
+                    if (j == n - 1) sum += power * trace->value[j * heads + i];
+                    else if (algo) sum += power * ((double)trace->reward[j * 3] + (double)trace->reward[j * 3 + 1] + (double)trace->reward[j * 3 + 2]);
+                    else if (i < 3) sum += power * (double)trace->reward[j * 3 + i];
+                }
+                CHECK_CLOSE(trace->returns[k * heads + i], sum, 1e-9 * (1 + fabs(sum)));
+            }
+        for (int64_t k = 0; k < n && algo; k++) { /* log pi against the density of atanh(a), for the agent in double */
+            double obs[3], mean, log_sd, act = (double)trace->action[k];
+            for (int i = 0; i < 3; i++) obs[i] = (double)trace->obs[k * 3 + i];
+            vdi_sacd_policy(agent, 1, obs, &mean, &log_sd);
+            const double z = (atanh(act) - atanh(mean)) / exp(log_sd), expected = -0.5 * z * z - log_sd - 0.5 * VDI_LOG_2PI - log(1 - act * act);
+            if (fabs(act) < 0.999) CHECK_CLOSE(trace->log_pi[k], expected, 1e-3);
+        }
+        CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, true, &err), err);
+        CHECK(trace->log_pi[7] == 0);
+        vdi_sacd_trace_destroy(again);
+        vdi_sacd_trace_destroy(trace);
+        CHECK(count.live == 0);
+        /* cut short */
+        CHECK_OK(vdi_sacd_trace_create(agent, 50, NULL, &trace, &err), err);
+        CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, false, &err), err);
+        CHECK(trace->steps == 50 && trace->end == 0);
+        vdi_sacd_trace_destroy(trace);
+        CHECK_FAILS(vdi_sacd_trace_create(agent, 0, NULL, &trace, &err), VDI_ERR_ARGUMENT);
+        vdi_sacd_destroy(agent);
+        vdi_env_close(&env);
+    }
+}
+
+TEST(sacd, explanations) {
+    vdi_error err = {0};
+    unsigned long long seed = 31;
+    /* value against return: a head that is right, one that is scaled and shifted, one that knows nothing */
+    vdi_value_check check = VDI__ZERO;
+    enum { N = 20000 };
+    for (int k = 0; k < N; k++) {
+        double g[3] = {test_normal(&seed), 3 * test_normal(&seed), test_normal(&seed)}, q[3] = {g[0], 2 * g[1] + 5, test_normal(&seed)};
+        vdi_value_check_pairs(&check, 1, 3, q, g);
+    }
+    vdi_value_error e = vdi_value_check_head(&check, 0);
+    CHECK(e.count == N && fabs(e.bias) < 1e-12 && e.rmse < 1e-7 && fabs(e.slope - 1) < 1e-12 && fabs(e.explained - 1) < 1e-12);
+    e = vdi_value_check_head(&check, 1);
+    CHECK_CLOSE(e.bias, 5, 0.1);
+    CHECK_CLOSE(e.slope, 0.5, 1e-9);
+    CHECK_CLOSE(e.explained, 0, 1e-9); /* as far off as a constant would be */
+    CHECK_CLOSE(e.rmse, sqrt(25 + 9), 0.2);
+    e = vdi_value_check_head(&check, 2);
+    CHECK_CLOSE(e.slope, 0, 0.03);
+    CHECK_CLOSE(e.explained, -1, 0.05);
+    check.count = 0;
+    CHECK(isnan(vdi_value_check_head(&check, 0).bias));
+    /* what-if against the critic's own minimum, and a search */
+    vdi_sacd *agent = NULL;
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    enum { CANDIDATES = 65 };
+    float obs[OBS] = {0.5f, -1, 2}, actions[CANDIDATES * ACT], mean[ACT];
+    double q0[CANDIDATES * HEADS], q1[CANDIDATES * HEADS], x[CANDIDATES * OBS], a[CANDIDATES * ACT], composite[CANDIDATES], value;
+    vdi_rng rng = vdi_rng_make(1, 2);
+    vdi_sacd_candidates(agent, obs, &rng, CANDIDATES, actions);
+    vdi_sacd_act(agent, obs, true, mean);
+    CHECK(actions[0] == mean[0] && actions[1] == mean[1]);
+    vdi_sacd_action_values(agent, obs, CANDIDATES, actions, q0, q1);
+    for (int k = 0; k < CANDIDATES; k++) {
+        for (int i = 0; i < OBS; i++) x[k * OBS + i] = (double)obs[i];
+        for (int i = 0; i < ACT; i++) a[k * ACT + i] = (double)actions[k * ACT + i];
+    }
+    int64_t changed = 0, first = vdi_what_if(CANDIDATES, HEADS, NULL, q0, q1, NULL);
+    for (int round = 0; round < 50; round++) {
+        double w[HEADS];
+        for (int i = 0; i < HEADS; i++) w[i] = test_normal(&seed);
+        int64_t best = vdi_what_if(CANDIDATES, HEADS, w, q0, q1, &value), by_search = 0;
+        vdi_critic_best(vdi_sacd_critic(agent), 0, VDI_CRITIC_COMPOSITE, CANDIDATES, x, a, w, NULL, composite, NULL);
+        for (int k = 1; k < CANDIDATES; k++)
+            if (composite[k] > composite[by_search]) by_search = k;
+        CHECK(best == by_search, "what-if says %d, the critic %d", (int)best, (int)by_search);
+        CHECK_CLOSE(value, composite[best], 1e-12);
+        changed += best != first;
+    }
+    CHECK(changed > 0, "no weights change anything");
+    CHECK(vdi_what_if(0, HEADS, NULL, q0, q1, NULL) == -1);
+    /* reasons: against all subsets */
+    for (int round = 0; round < 2000; round++) {
+        enum { R = 7 };
+        double qa[R], qb[R], w[R], rdx[R], against = 0, favour = 0;
+        bool plus[R], minus[R];
+        for (int i = 0; i < R; i++) qa[i] = test_normal(&seed), qb[i] = test_normal(&seed), w[i] = test_uniform(&seed);
+        double sum = vdi_reward_difference(R, w, qa, qb, rdx), direct = 0;
+        for (int i = 0; i < R; i++) {
+            direct += w[i] * (qa[i] - qb[i]);
+            if (rdx[i] < 0) against -= rdx[i];
+            else favour += rdx[i];
+        }
+        CHECK_CLOSE(sum, direct, 1e-12);
+        int64_t size = vdi_minimal_explanation(R, rdx, plus, minus), fewest = -1, marked = 0;
+        double taken = 0, least = HUGE_VAL;
+        for (int i = 0; i < R; i++)
+            if (plus[i]) marked++, taken += rdx[i], least = fmin(least, rdx[i]);
+        for (int set = 0; set < 1 << R; set++) {
+            double s = 0;
+            int64_t members = 0;
+            for (int i = 0; i < R; i++)
+                if (set >> i & 1) s += rdx[i], members += 1 + (rdx[i] < 0 ? 100 : 0);
+            if (s > against && members < 100 && (fewest < 0 || members < fewest)) fewest = members;
+        }
+        CHECK(size == fewest, "%d reasons, %d would do", (int)size, (int)fewest);
+        if (size >= 0) CHECK(marked == size && taken > against);
+        else CHECK(favour <= against);
+        if (size < 0) continue;
+        double left = 0;
+        for (int i = 0; i < R; i++) {
+            CHECK(!minus[i] || rdx[i] < 0);
+            if (minus[i]) left -= rdx[i];
+        }
+        CHECK(left > taken - least || left == against); /* all there are, where they do not suffice */
+    }
+    /* influence over the past, and a schedule from it */
+    double share[HEADS], weights[HEADS], total = 0;
+    CHECK_FAILS(vdi_sacd_mean_influence(agent, &rng, 10, share, &err), VDI_ERR_STATE);
+    remember(agent, PAST);
+    CHECK_OK(vdi_sacd_mean_influence(agent, &rng, 200, share, &err), err);
+    for (int i = 0; i < HEADS; i++) total += share[i];
+    CHECK_CLOSE(total, 1, 1e-3);
+    double most = fmax(fmax(share[0], share[1]), share[2]) * 0.7;
+    int64_t tamed = vdi_sacd_tame(agent, &rng, 200, most, 100, &err);
+    CHECK(tamed >= 1 && tamed <= 3, "%d tamed", (int)tamed);
+    vdi_sacd_weights(agent, weights);
+    double smallest = fmin(fmin(weights[0], weights[1]), weights[2]);
+    CHECK(smallest < 0.85 && smallest > 0.5 && weights[HEADS - 1] == 1, "weight %g", smallest);
+    for (int k = 0; k < 4; k++) remember(agent, 25);
+    vdi_sacd_weights(agent, weights);
+    for (int i = 0; i < HEADS; i++) CHECK(weights[i] == 1);
+    CHECK(vdi_sacd_tame(agent, &rng, 10, 0, 100, &err) == VDI_ERR_ARGUMENT);
+    vdi_sacd_destroy(agent);
+}

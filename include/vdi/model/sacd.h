@@ -169,6 +169,7 @@ enum { VDI__SACD_META = 24, VDI__SACD_META_TEXT = 96 };
 
 #define VDI__LOG_SD_MIN (-20.0)
 #define VDI__LOG_SD_MAX 2.0
+#define VDI__LOG_2 0.69314718055994530942
 
 /* Scratch of one worker, for a chunk of rows. */
 typedef struct vdi__sacd_space {
@@ -431,23 +432,35 @@ VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
 
 VDI__FN double vdi__log_sd(double raw) { return raw < VDI__LOG_SD_MIN ? VDI__LOG_SD_MIN : raw > VDI__LOG_SD_MAX ? VDI__LOG_SD_MAX : raw; }
 
-VDI__DEF void vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+/* tanh of the mean, or of a sample drawn from rng; returns log pi of it (0 for the mean). */
+VDI__FN double vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action) {
     const vdi_dtype t = g->desc.dtype;
     const size_t actions = (size_t)g->desc.actions;
     const void *x = obs;
+    double log_pi = 0;
     if (t != VDI_F32) {
         for (size_t i = 0; i < g->net.width[0]; i++) vdi__store(t, g->act_x, i, (double)obs[i]);
         x = g->act_x;
     }
     vdi__net_forward(&g->net, g->policy.value, 1, x, g->net.width[0], g->act_h);
     const void *out = g->act_h[g->net.layers - 1];
-    vdi_rng rng = VDI__ZERO;
-    if (!deterministic) rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->counter[VDI__SACD_ACTS]++);
     for (size_t k = 0; k < actions; k++) {
         double u = vdi__load(t, out, k);
-        if (!deterministic) u += exp(vdi__log_sd(vdi__load(t, out, actions + k))) * vdi_rng_normal(&rng);
+        if (rng) {
+            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k)), e = vdi_rng_normal(rng);
+            u += exp(log_sd) * e;
+            const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
+            log_pi -= 0.5 * VDI_LOG_2PI + 0.5 * e * e + log_sd + 2 * (VDI__LOG_2 - u - softplus);
+        }
         action[k] = (float)tanh(u);
     }
+    return log_pi;
+}
+
+VDI__DEF void vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+    vdi_rng rng;
+    if (!deterministic) rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->counter[VDI__SACD_ACTS]++);
+    (void)vdi__sacd_draw(g, obs, deterministic ? NULL : &rng, action);
 }
 
 VDI__DEF void vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *action, void *log_sd) {
@@ -514,7 +527,7 @@ VDI__FN void vdi__sacd_sample(const vdi_sacd *g, vdi__sacd_space *s, size_t n, c
     for (size_t b = 0; b < n; b++)
         for (size_t k = 0; k < actions; k++) {
             const size_t i = b * actions + k;
-            log_pi[b] -= 2 * (0.69314718055994530942 - vdi__load(t, s->u, i) - vdi__load(t, s->softplus, i));
+            log_pi[b] -= 2 * (VDI__LOG_2 - vdi__load(t, s->u, i) - vdi__load(t, s->softplus, i));
         }
     vdi_tanh(t, count, s->u, s->u);
     for (size_t b = 0; b < n; b++)
