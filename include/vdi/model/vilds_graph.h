@@ -656,6 +656,7 @@ typedef struct vdi__vrows {
     int64_t samples, trials, rows, n;
     const int64_t *first, *length;
     const void *y, *mask; /* (rows,n) counts, times the mask; and the mask, or NULL */
+    const void **lent;    /* or, instead of y, where each trial's counts (length,n) stand in the data */
 } vdi__vrows;
 
 /* x (S rows, n) to (S,B): the sum of everything in a trial. */
@@ -696,7 +697,8 @@ VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_erro
     for (int64_t s = 0; s < r->samples; s++)
         for (int64_t b = 0; b < r->trials; b++) {
             size_t n = (size_t)(r->length[b] * r->n), at = (size_t)(s * r->rows + r->first[b]) * row, from = (size_t)r->first[b] * row;
-            const char *eta = (const char *)c->in[0].data + at, *y = (const char *)r->y + from, *mask = (const char *)r->mask + from;
+            const char *eta = (const char *)c->in[0].data + at, *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from,
+                       *mask = (const char *)r->mask + from;
             char *keep = (char *)c->saved + at;
             double top = vdi_max(dtype, n, eta), sum;
             bool held = !(top <= VDI__POISSON_TOP);

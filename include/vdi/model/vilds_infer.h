@@ -436,7 +436,7 @@ VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vd
                                     vdi__vbatch *b, vdi__velbo *e, vdi_error *err) {
     vdi_arena_reset(&m->arena);
     vdi_tape_reset(m->tape);
-    vdi_status status = vdi__vilds_batch(m, data, item, count, NULL, b, err);
+    vdi_status status = vdi__vilds_batch(m, data, item, count, NULL, false, b, err);
     if (status < 0) return status;
     bool old = vdi_tape_set_no_grad(m->tape, true), natural = false;
     vdi_var out = vdi__vilds_encode(m, b);

@@ -289,9 +289,17 @@ VDI__FN void vdi__vilds_blank(vdi_dtype dtype, void *p, int64_t rows, int64_t n,
         for (int64_t r = 0; r < rows; r++) ((double *)p)[r * n + j] = 0;
 }
 
-/* `visible` (count,n) bytes or NULL. Memory from the model's arena. */
+/* Does the expected log likelihood have a closed form? */
+VDI__FN bool vdi__vilds_closed(const vdi_vilds *m) {
+    const vdi_vilds_desc *d = &m->desc;
+    return !d->log_joint && d->layers == 0 && d->transition_layers == 0 &&
+           (d->obs == VDI_VILDS_GAUSSIAN || (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
+}
+
+/* `visible` (count,n) bytes or NULL. With `lend` the caller asks for Poisson sums alone, which can read complete counts where they stand.
+   Memory from the model's arena. */
 VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item, int64_t count, const unsigned char *visible,
-                                    vdi__vbatch *b, vdi_error *err) {
+                                    bool lend, vdi__vbatch *b, vdi_error *err) {
     vdi_dtype dtype = m->desc.dtype;
     size_t size = vdi_dtype_size(dtype);
     int64_t n = m->desc.n, T = 0, rows = 0, gap = m->desc.reach;
@@ -302,13 +310,16 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
     b->dense = rows == T * count;
     int64_t xrows = b->dense ? rows : rows + (count - 1) * gap;
     bool by_bin = data->seen != NULL;
+    lend = lend && !hidden && !by_bin && m->desc.obs == VDI_VILDS_POISSON && !m->desc.log_joint && !vdi__vilds_closed(m);
     vdi_arena *a = &m->arena;
     b->first = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
     b->trial = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
     int64_t *length = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
     bool *start = (bool *)vdi_arena_alloc(a, (size_t)count * sizeof(bool));
     b->constant = (double *)vdi_arena_calloc(a, (size_t)count * sizeof(double));
-    char *x = (char *)vdi_arena_alloc(a, (size_t)(xrows * n) * size), *y = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
+    char *x = (char *)vdi_arena_alloc(a, (size_t)(xrows * n) * size), *y = NULL;
+    if (lend) b->rows.lent = (const void **)vdi_arena_alloc(a, (size_t)count * sizeof *b->rows.lent);
+    else y = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
     char *mask = NULL, *ind = NULL;
     if (hidden || by_bin) {
         mask = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
@@ -321,8 +332,9 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
         b->bin_row = (int64_t *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof(int64_t));
         b->row_trial = (int64_t *)vdi_arena_alloc(a, (size_t)xrows * sizeof(int64_t));
     }
-    if (!b->first || !b->trial || !length || !start || !b->constant || !x || !y || ((hidden || by_bin) && (!mask || !ind)) ||
-        (by_bin && !silent) || (m->desc.inputs && !u) || (data->offset && !offset) || (!b->dense && (!b->bin_row || !b->row_trial)))
+    if (!b->first || !b->trial || !length || !start || !b->constant || !x || (!y && !b->rows.lent) ||
+        ((hidden || by_bin) && (!mask || !ind)) || (by_bin && !silent) || (m->desc.inputs && !u) || (data->offset && !offset) ||
+        (!b->dense && (!b->bin_row || !b->row_trial)))
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for a batch of %lld bins", (long long)rows);
     bool quiet = false;
     for (int64_t i = 0, at = 0, xat = 0; i < count; i++) {
@@ -332,7 +344,8 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
         length[i] = it->length, start[i] = it->first == 0, b->trial[i] = it->trial, b->first[i] = at;
         if (!b->dense && i) memset(x + (size_t)((xat - gap) * n) * size, 0, (size_t)(gap * n) * size);
         memcpy(x + (size_t)(xat * n) * size, (const char *)data->x + (size_t)from * size, (size_t)cells * size);
-        memcpy(y + (size_t)(at * n) * size, (const char *)data->y + (size_t)from * size, (size_t)cells * size);
+        if (lend) b->rows.lent[i] = (const char *)data->y + (size_t)from * size;
+        else memcpy(y + (size_t)(at * n) * size, (const char *)data->y + (size_t)from * size, (size_t)cells * size);
         if (offset) memcpy(offset + (size_t)(at * n) * size, (const char *)data->offset + (size_t)from * size, (size_t)cells * size);
         if (mask && !by_bin) vdi_fill(dtype, (size_t)cells, 1, mask + (size_t)(at * n) * size);
         for (int64_t c = 0; by_bin && c < cells; c++) {
@@ -374,7 +387,7 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
     b->info.trials = count, b->info.T = T, b->info.length = length, b->info.start = start, b->info.trial = b->trial;
     b->info.params = m->params->item + m->user;
     b->x = b->dense ? vdi_tensor_3d(x, dtype, count, T, n) : vdi_tensor_3d(x, dtype, 1, xrows, n);
-    b->y = vdi_tensor_2d(y, dtype, rows, n);
+    b->y = y ? vdi_tensor_2d(y, dtype, rows, n) : vdi__no_tensor();
     b->mask = mask ? vdi_tensor_2d(mask, dtype, rows, n) : vdi__no_tensor();
     b->indicator = !ind     ? vdi__no_tensor()
                    : by_bin ? vdi_tensor_3d(ind, dtype, b->x.shape[0], b->x.shape[1], n)
@@ -392,12 +405,6 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
 
 VDI__FN vdi_var vdi__vparam(vdi_vilds *m, int64_t i) { return vdi_tape_param(m->tape, &m->params->item[i]); }
 VDI__FN vdi_var vdi__vparam64(vdi_vilds *m, int64_t i) { return vdi_var_cast(m->tape, vdi__vparam(m, i), VDI_F64); }
-
-VDI__FN bool vdi__vilds_closed(const vdi_vilds *m) {
-    const vdi_vilds_desc *d = &m->desc;
-    return !d->log_joint && d->layers == 0 && d->transition_layers == 0 &&
-           (d->obs == VDI_VILDS_GAUSSIAN || (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
-}
 
 /* The prior on the tape; `own`: that of an untied posterior. */
 VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vbatch *b, bool own, vdi_lds_vars *p) {
@@ -754,7 +761,7 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
         if (!item) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
         for (int64_t i = 0; i < count; i++)
             item[i].trial = from + i, item[i].first = 0, item[i].length = data->length[from + i], item[i].hide = -1;
-        status = vdi__vilds_batch(m, data, item, count, NULL, &b, err);
+        status = vdi__vilds_batch(m, data, item, count, NULL, true, &b, err);
         if (status < 0) break;
         bool old = vdi_tape_set_no_grad(m->tape, true);
         vdi__vilds_elbo(m, &b, closed ? vdi__no_tensor() : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0), &e);
@@ -804,7 +811,7 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
         bool some = vdi_rng_bernoulli(&rng, tr->mask_trials);
         for (int64_t j = 0; j < n; j++) visible[i * n + j] = !(some && vdi_rng_bernoulli(&rng, tr->mask_rate));
     }
-    vdi_status status = vdi__vilds_batch(m, data, item, count, visible, &b, err);
+    vdi_status status = vdi__vilds_batch(m, data, item, count, visible, true, &b, err);
     if (status < 0) return status;
     vdi__vilds_elbo(
         m, &b, vdi__vilds_closed(m) ? vdi__no_tensor() : vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__V_RNG_EPS, phase << 32 | step),
