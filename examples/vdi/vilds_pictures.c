@@ -98,18 +98,18 @@ bool latents_picture(const char *path, vdi_page *page, int64_t trials, int64_t T
     desc.cols = (int)cols, desc.rows = (int)((axes + cols - 1) / cols + (d > 1)), desc.height = 110;
     desc.title = d > 1 ? "Latents: posterior means" : "Latent: posterior mean";
     vdi_figure_init(&f, &desc);
-    for (int side = 0; side < 2 && d > 1;
-         side++) { /* through the plane of two axes: all trials shown; the other pair, or the first trial alone */
-        vdi_panel *p = vdi_figure_panel(&f, 0, side);
-        const int64_t other = side && d > 2 ? 2 : 1, count = side && d == 2 ? 1 : shown;
-        p->height = 280, p->x.label = "z1", p->y.label = other == 2 ? "z3" : "z2";
-        p->title = count == 1 ? "first trial" : vdi_figure_text(&f, "%d trials", (int)count);
+    for (int side = 0; side < (d > 2 && axes % 2 ? 3 : 2) && d > 1; side++) {
+        /* through the plane of two axes: z1 z2, z1 z3, and z2 z3 where a place is left; with two axes the first trial alone */
+        vdi_panel *p = side == 2 ? vdi_figure_panel(&f, desc.rows - 1, 1) : vdi_figure_panel(&f, 0, side);
+        const int64_t across = side == 2, up = side && d > 2 ? 2 : 1, count = side && d == 2 ? 1 : shown;
+        if (side < 2) p->height = 280, p->title = count == 1 ? "first trial" : vdi_figure_text(&f, "%d trials", (int)count);
+        p->x.label = across ? "z2" : "z1", p->y.label = up == 2 ? "z3" : "z2";
         p->value.label = label ? "label" : "time (bins)";
         for (int64_t i = 0; i < count; i++) {
             const int64_t length = lengths ? lengths[i] : T;
             vdi_tensor trial = vdi_tensor_2d(z + i * T * d, VDI_F64, length, d);
-            vdi_series *s = vdi_panel_line(p, NULL, vdi_tensor_index(trial, 1, other));
-            s->x = vdi_tensor_index(trial, 1, 0);
+            vdi_series *s = vdi_panel_line(p, NULL, vdi_tensor_index(trial, 1, up));
+            s->x = vdi_tensor_index(trial, 1, across);
             s->by = vdi_tensor_1d(color + i * T, VDI_F64, length);
             s->opacity = count == 1 ? 1 : 0.7;
         }
