@@ -74,7 +74,7 @@ static int infer_oasis(run *r, int order, inference *q) {
     q->column_count = OASIS_COLUMNS;
     q->values = doubles(q->in->neurons * OASIS_COLUMNS);
     q->unit = option_given(r, "spike-size") ? "spikes per frame" : "units of the trace";
-    q->adds_baseline = true;
+    q->no_probability = true;
     if (q->S || q->grid) return usage("--samples and --grid are for networks: OASIS has neither trains nor a finer grid");
     j.empty = (unsigned char *)calloc((size_t)q->in->neurons, 1);
     if (!j.empty) return fail("out of memory");
@@ -125,7 +125,6 @@ static int infer_pretrained(run *r, inference *q) {
     q->values = doubles(neurons * 3);
     for (int64_t i = 0; i < neurons; i++) q->values[3 * i] = noise[i], q->values[3 * i + 1] = scale[i], q->values[3 * i + 2] = count[i];
     q->unit = "expected spikes per frame";
-    q->adds_baseline = true;
     q->empty = p.empty;
     if (code == DONE && q->S) samples_draw(r, q);
     free(noise), free(scale), free(count);
@@ -151,7 +150,6 @@ static int infer_fitted(run *r, inference *q) {
     q->values = doubles(neurons);
     for (int64_t i = 0; i < neurons * n; i++) q->values[i / n] += q->spikes[i];
     q->unit = "expected spikes per frame";
-    q->adds_baseline = true;
     return code;
 }
 

@@ -27,7 +27,7 @@ typedef struct inference {
     double *values;           /* (neurons, column_count) */
     int column_count;
     int64_t empty;            /* neurons of which nothing can be said: rows of NaN */
-    bool adds_baseline;       /* denoised lies over the trace as it is */
+    bool no_probability;      /* it is but 1 where there is an event */
 } inference;
 
 /* spikes_report.c: report.html of the first `shown` neurons; truth (neurons,frames) counts or NULL. */

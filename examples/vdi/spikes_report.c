@@ -40,8 +40,10 @@ static void neuron_figure(vdi_page *page, const inference *q, const double *trut
     if (rows) p->x.bare = true;
     else p->x.label = "time (s)";
     vdi_panel_line(p, q->unit, part(q->spikes, base, count))->color = VDI_COLOR_VERMILION;
-    vdi_series *chance = vdi_panel_line(p, "probability", part(q->probability, base, count));
-    chance->color = VDI_COLOR_PURPLE, chance->width = 1, chance->opacity = 0.6;
+    if (!q->no_probability) {
+        vdi_series *chance = vdi_panel_line(p, "probability", part(q->probability, base, count));
+        chance->color = VDI_COLOR_PURPLE, chance->width = 1, chance->opacity = 0.6;
+    }
     if (rows) {
         int64_t row = 0;
         if (truth) memcpy(raster + count * row++, truth + base, (size_t)count * sizeof *raster);
@@ -49,7 +51,7 @@ static void neuron_figure(vdi_page *page, const inference *q, const double *trut
         p = vdi_figure_panel(&f, 2, 0);
         p->x0 = (double)from / q->in->fps, p->dx = 1 / q->in->fps;
         p->x.label = "time (s)";
-        p->y.label = truth && rows > 1 ? "truth, samples" : truth ? "truth" : "samples";
+        p->title = truth && rows > 1 ? "true spikes (top), sampled trains" : truth ? "true spikes" : "sampled trains";
         p->y.bare = true;
         p->height = 12.0 + 6.0 * (double)rows;
         vdi_panel_raster(p, vdi_tensor_2d(raster, VDI_F64, rows, count))->color = VDI_COLOR_INK;

@@ -42,6 +42,19 @@ extern vdi_tensor x;
 extern vdi_var x;
 #endif
 #elif defined(EXAMPLE_model)
+#ifdef EXAMPLE_model_calcium
+extern vdi_tape *t;
+extern vdi_rng rng;
+extern double spikes[];
+extern vdi_var s, theta, f_var;
+#endif
+#ifdef EXAMPLE_model_oasis
+extern float *trace, *calcium, *spikes;
+#endif
+#ifdef EXAMPLE_model_score_spikes
+extern int64_t frames, spikes;
+extern double fps, *estimate, *times;
+#endif
 #ifdef EXAMPLE_model_deepspike_pretrained
 extern const vdi_pretrained_weights vdi_pretrained_shipped;
 extern int64_t frames;
