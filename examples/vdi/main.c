@@ -1,7 +1,6 @@
 /* examples/vdi/main.c - the command-line tool: the list of commands */
 #include "sacd.h"
 #include "spikes.h"
-#include "spikes_fit.h"
 #include "tool.h"
 #include "vilds.h"
 

@@ -4,6 +4,7 @@
 #include "tool.h"
 
 extern const command spikes_simulate_command, spikes_infer_command, spikes_score_command;
+extern const command spikes_fit_command, spikes_spine_command; /* spikes_fit.c */
 
 /* Traces as a verb's argument names them: (neurons,frames), or (frames,) for one neuron. */
 typedef struct traces {
