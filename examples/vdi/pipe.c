@@ -168,6 +168,20 @@ static bool server_open(const char *line, double timeout, vdi_env *env) {
     return true;
 }
 
+static const char *const lander_component[] = {"position",    "velocity",    "angle",   "left_leg", "right_leg",
+                                               "main_engine", "side_engine", "failure", "success"};
+static const char *const walker_component[] = {"forward", "hull_angle", "torque", "failure"};
+
+const env_program env_programs[] = {
+    {{"lunar-lander", 8, 2, 9, 1000, NULL, NULL, lander_component, NULL, NULL, NULL, NULL},
+     "build/box2d/lunar_lander",
+     "Gymnasium's LunarLander (continuous) on Box2D"},
+    {{"bipedal-walker", 24, 4, 4, 1600, NULL, NULL, walker_component, NULL, NULL, NULL, NULL},
+     "build/box2d/bipedal_walker",
+     "Gymnasium's BipedalWalker on Box2D"},
+    {{NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL}, NULL, NULL},
+};
+
 bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env) {
     vdi_error err = {0};
     bool named = name && *name, served = line && *line;
@@ -176,7 +190,10 @@ bool env_open_as(const char *name, const char *line, double timeout, vdi_env *en
     if (served) return server_open(line, timeout, env);
     if (vdi_env_open(name, NULL, env, &err) >= 0) return true;
     if (err.status == VDI_ERR_MEMORY) return (void)fail_error(&err, NULL), false;
-    exit(usage("--env: %s; others run outside, such as --env-cmd build/box2d/lunar_lander (make box2d)", err.message));
+    for (const env_program *p = env_programs; p->line; p++)
+        if (strcmp(name, p->env.name) == 0)
+            exit(usage("--env: %s runs outside the tool: expected make box2d, then --env-cmd %s", name, p->line));
+    exit(usage("--env: %s; others run outside, behind --env-cmd (vdi sacd envs)", err.message));
 }
 
 bool env_open(run *r, vdi_env *env) {

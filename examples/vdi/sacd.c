@@ -34,7 +34,7 @@ static void resolve(run *r, const vdi_env *env) {
 }
 
 /* A list of numbers with commas between; returns how many, or -1. */
-static int numbers(const char *text, double *out, int most) {
+int numbers_read(const char *text, double *out, int most) {
     int n = 0;
     while (*text) {
         size_t used = vdi_text_parse_double(text, strlen(text), &out[n < most ? n : 0]);
@@ -426,11 +426,11 @@ static int train_main(run *r) {
     resolve(r, &t->env);
     const int64_t m = t->env.components;
     desc.observations = t->env.observations, desc.actions = t->env.actions, desc.components = m;
-    desc.layers = numbers(option_text(r, "hidden"), hidden, VDI_SACD_LAYERS);
+    desc.layers = numbers_read(option_text(r, "hidden"), hidden, VDI_SACD_LAYERS);
     if (desc.layers < 1) return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_SACD_LAYERS, option_text(r, "hidden"));
     for (int l = 0; l < desc.layers; l++) desc.hidden[l] = (int64_t)hidden[l];
     if (option_given(r, "weights")) {
-        const int given = numbers(option_text(r, "weights"), list, (int)m + 1);
+        const int given = numbers_read(option_text(r, "weights"), list, (int)m + 1);
         if (given != m && given != m + 1)
             return usage("--weights: expected %lld numbers (or %lld with the entropy's), got '%s'", (long long)m, (long long)m + 1, option_text(r, "weights"));
         if (given == m) list[m] = 1;
@@ -511,28 +511,29 @@ static int eval_main(run *r) {
 
 /* ---- envs -------------------------------------------------------------------------------------------------------------------------- */
 
+static void envs_row(const run *r, const vdi_env *e, const char *summary, const char *line, bool first) {
+    if (r->json) {
+        printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [", first ? "{" : ", ", e->name, (long long)e->observations,
+               (long long)e->actions);
+        for (int64_t k = 0; k < e->components; k++) printf("%s\"%s\"", k ? ", " : "", e->component[k]);
+        printf("]");
+        if (line) printf(", \"env-cmd\": \"%s\"", line);
+        printf("}");
+        return;
+    }
+    printf("%s: %s\n  %lld observations, %lld actions, at most %lld steps; reward:", e->name, summary, (long long)e->observations,
+           (long long)e->actions, (long long)e->limit);
+    for (int64_t k = 0; k < e->components; k++) printf(" %s", e->component[k]);
+    puts("");
+    if (line) printf("  outside: make box2d, then --env-cmd %s\n", line);
+}
+
 static int envs_main(run *r) {
     int64_t count;
     const vdi_env_entry *list = vdi_env_list(&count);
-    if (r->json) {
-        putchar('{');
-        for (int64_t i = 0; i < count; i++) {
-            const vdi_env *e = &list[i].env;
-            printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [", i ? ", " : "", e->name, (long long)e->observations, (long long)e->actions);
-            for (int64_t k = 0; k < e->components; k++) printf("%s\"%s\"", k ? ", " : "", e->component[k]);
-            printf("]}");
-        }
-        puts("}");
-        return DONE;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const vdi_env *e = &list[i].env;
-        printf("%s: %s\n  %lld observations, %lld actions, at most %lld steps; reward:", e->name, list[i].summary, (long long)e->observations,
-               (long long)e->actions, (long long)e->limit);
-        for (int64_t k = 0; k < e->components; k++) printf(" %s", e->component[k]);
-        puts("");
-    }
-    puts("Others run as programs behind --env-cmd (docs/env.md).");
+    for (int64_t i = 0; i < count; i++) envs_row(r, &list[i].env, list[i].summary, NULL, i == 0);
+    for (const env_program *p = env_programs; p->line; p++) envs_row(r, &p->env, p->summary, p->line, false);
+    puts(r->json ? "}" : "Any other runs as a program behind --env-cmd; examples/gymnasium_bridge.py serves Gymnasium's (docs/env.md).");
     return DONE;
 }
 

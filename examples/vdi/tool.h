@@ -106,6 +106,12 @@ double *doubles(int64_t count);                                                 
     {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"}, \
     {"env-cmd", TEXT, "CMD", NULL, "a program that serves one on its standard input and output (docs/env.md)"}, \
     {"env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time"}
+/* Those that come with vdi as programs, ended by one without a line. */
+typedef struct env_program {
+    vdi_env env; /* sizes and names alone */
+    const char *line, *summary;
+} env_program;
+extern const env_program env_programs[];
 bool env_open(run *r, vdi_env *env);
 bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env); /* a built-in name, or a command line for sh */
 
