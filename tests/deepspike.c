@@ -432,6 +432,22 @@ TEST(deepspike, results) {
         CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 && again.width[0] == 11 && again.upsample == 2 && again.normalise &&
               again.bias == -1);
         CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
+        /* a trace's answer does not depend on those beside it */
+        vdi_deepspike_data_desc dd = VDI__ZERO;
+        vdi_deepspike_data *few;
+        static double f[CELLS * FRAMES], spikes[CELLS * BINS], alone[2 * BINS];
+        middle_traces(f, spikes, 2);
+        for (int t = 0; t < FRAMES; t++)
+            if (t % 50 < 3 || t > 325) f[FRAMES + t] = (double)NAN;
+        const int64_t lengths[2] = {FRAMES, FRAMES - 7};
+        dd.traces = vdi_tensor_2d(f, VDI_F64, 2, FRAMES), dd.lengths = lengths;
+        CHECK_OK(vdi_deepspike_data_create(net, &dd, &few, &err), err);
+        vdi_deepspike_result one = VDI__ZERO;
+        one.probability = alone;
+        CHECK_OK(vdi_deepspike_infer(net, few, &q, &one, &err), err);
+        CHECK(memcmp(alone, out.probability, sizeof(double) * BINS) == 0, "family %d", family);
+        CHECK(alone[2 * BINS - 1] == 0 && alone[2 * BINS - 15] > 0);
+        vdi_deepspike_data_destroy(few);
         free(v), free(trains);
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);

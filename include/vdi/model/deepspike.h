@@ -481,6 +481,7 @@ typedef struct vdi__ds_rnn {
     int64_t rows, T, H;
     const char *input, *odds;         /* (T,3H), (T): of row 0 */
     int64_t input_step, odds_step;    /* elements to the next row's */
+    int64_t share;                    /* rows in a row that read the same (0: 1): the next `share` rows read the next */
     const void *w_hh, *b_hh, *w_spike, *w_state;
     double floor;
     void *train, *probability; /* train: drawn here where `uniform` is given, else read */
@@ -537,6 +538,7 @@ VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *befor
     char *z = (char *)r->z, *p = (char *)r->probability + t * r->rows * size, *s = (char *)r->train + t * r->rows * size;
     const bool shared = r->input_step == 0;
     const char *x = r->input + t * H3 * size;
+    const int64_t share = r->share ? r->share : 1;
     if (shared && t) { /* what a row reads depends on its last spike alone */
         memcpy(r->input_spike, x, (size_t)(H3 * size));
         vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, r->input_spike);
@@ -544,9 +546,9 @@ VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *befor
     for (int64_t k = 0; k < r->rows; k++) {
         char *to = (char *)r->input_now + k * H3 * size;
         const bool spike = last && (dtype == VDI_F32 ? ((const float *)(const void *)last)[k] != 0 : ((const double *)(const void *)last)[k] != 0);
-        memcpy(to, shared && spike ? (const char *)r->input_spike : x + k * r->input_step * size, (size_t)(H3 * size));
+        memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
         if (spike && !shared) vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, to);
-        memcpy(z + k * size, r->odds + (t + k * r->odds_step) * size, (size_t)size);
+        memcpy(z + k * size, r->odds + (t + k / share * r->odds_step) * size, (size_t)size);
     }
     if (!before) {
         memset(after, 0, (size_t)(r->rows * r->H * size));

@@ -226,118 +226,168 @@ VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t fra
     return true;
 }
 
-/* Input products and log odds of the forward unit, for one trace. */
-VDI__FN bool vdi__ds_known(const vdi_deepspike *m, const char *x, int64_t frames, const char **input, const char **odds, vdi_arena *a) {
+/* traces that go through the recurrent units side by side: their weights are then read once for all */
+#define VDI__DS_ABREAST 4
+
+/* Input products (count,bins,3H) and log odds (count,bins) of the forward unit, for `count` traces of one length. */
+VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *const *x, int64_t frames, const char **input, const char **odds, vdi_arena *a) {
     const vdi_dtype dtype = m->desc.dtype;
-    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features,
+    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features, n = (size_t)count,
                  C = (size_t)m->desc.generative.streams, H = (size_t)m->desc.hidden, first = F + C, known = first + H;
     const vdi_param *rnn = m->params->item + m->rnn;
-    char *y = (char *)vdi_arena_alloc(a, bins * F * size), *all = (char *)vdi_arena_alloc(a, bins * known * size);
-    char *h = (char *)vdi_arena_alloc(a, bins * H * size), *product = (char *)vdi_arena_alloc(a, bins * 3 * H * size);
-    char *o = (char *)vdi_arena_alloc(a, bins * size), *work = (char *)vdi_arena_alloc(a, 3 * H * size);
-    if (!y || !all || !h || !product || !o || !work || !vdi__ds_convolve(m, x, frames, y, a)) return false;
-    for (size_t t = 0; t < bins; t++) {
-        memcpy(all + t * known * size, y + t * F * size, F * size);
-        memcpy(all + (t * known + F) * size, x + t / R * C * size, C * size);
+    char *y = (char *)vdi_arena_alloc(a, bins * F * size), *all = (char *)vdi_arena_alloc(a, n * bins * known * size);
+    char *h = (char *)vdi_arena_alloc(a, bins * n * H * size), *product = (char *)vdi_arena_alloc(a, n * bins * 3 * H * size);
+    char *o = (char *)vdi_arena_alloc(a, n * bins * size), *work = (char *)vdi_arena_alloc(a, n * 3 * H * size);
+    if (!y || !all || !h || !product || !o || !work) return false;
+    for (size_t i = 0; i < n; i++) {
+        char *own = all + i * bins * known * size;
+        if (!vdi__ds_convolve(m, x[i], frames, y, a)) return false;
+        for (size_t t = 0; t < bins; t++) {
+            memcpy(own + t * known * size, y + t * F * size, F * size);
+            memcpy(own + (t * known + F) * size, x[i] + t / R * C * size, C * size);
+        }
+        vdi_affine(dtype, bins, 3 * H, first, own, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data, VDI_ACT_NONE, 0,
+                   product + i * 3 * H * size, n * 3 * H);
     }
-    vdi_affine(dtype, bins, 3 * H, first, all, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data, VDI_ACT_NONE, 0, product, 3 * H);
-    vdi_gru_forward(dtype, bins, 1, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h, NULL);
-    for (size_t t = 0; t < bins; t++) memcpy(all + (t * known + first) * size, h + t * H * size, H * size);
-    vdi_affine(dtype, bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data, VDI_ACT_NONE, 0, product, 3 * H);
-    vdi_affine(dtype, bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o, 1);
+    vdi_gru_forward(dtype, bins, n, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h, NULL);
+    for (size_t i = 0; i < n; i++)
+        for (size_t t = 0; t < bins; t++) memcpy(all + ((i * bins + t) * known + first) * size, h + (t * n + i) * H * size, H * size);
+    vdi_affine(dtype, n * bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data, VDI_ACT_NONE, 0, product, 3 * H);
+    vdi_affine(dtype, n * bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o, 1);
     *input = product, *odds = o;
     return true;
 }
 
-VDI__FN vdi_status vdi__ds_infer_one(const vdi__ds_query *q, int64_t i, vdi__ds_worker *w, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_infer";
-    const vdi_deepspike *m = q->m;
-    const vdi_deepspike_desc *d = &m->desc;
+VDI__FN vdi_rng vdi__ds_infer_rng(const vdi__ds_query *q, int64_t i) {
+    return vdi__ds_rng(q->m, VDI__DS_RNG_INFER, (q->seed << 20) ^ (uint64_t)i, (uint64_t)i);
+}
+
+/* From the chances p (streams,bins) and the variance of counts (streams,frames) of trace i to what was asked for. */
+VDI__FN vdi_status vdi__ds_tell(const vdi__ds_query *q, int64_t i, const double *p, const double *variance, vdi_arena *a, vdi_error *err) {
+    const vdi_deepspike_desc *d = &q->m->desc;
     vdi_deepspike_data *data = q->data;
     const vdi_deepspike_result *out = q->out;
-    vdi_arena *a = &w->arena;
-    const vdi_dtype dtype = d->dtype;
-    const size_t size = vdi_dtype_size(dtype);
-    const int64_t M = data->streams, R = d->upsample, frames = data->length[i], bins = frames * R, S = q->samples, cell = data->cell[i];
-    const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
-    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_INFER, (q->seed << 20) ^ (uint64_t)i, (uint64_t)i);
-    double *p = (double *)vdi_arena_calloc(a, (size_t)(M * bins) * sizeof *p), *square = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *square);
-    char *draws = (char *)vdi_arena_alloc(a, (size_t)(M * bins * S) * size);
-    if (!p || !square || !draws) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins", (long long)bins);
-    if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
-        char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
-        if (odds && d->network.odds) {
-            vdi_tape_reset(w->tape);
-            const bool old = vdi_tape_set_no_grad(w->tape, true);
-            vdi_var v = vdi__ds_network(q->m, w->tape, vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, dtype, 1, frames, M)), &i).odds;
-            (void)vdi_tape_set_no_grad(w->tape, old);
-            const vdi_status status = vdi_tape_status(w->tape, err);
-            if (status < 0) return status;
-            memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
-        } else if (!odds || !vdi__ds_convolve(m, x, frames, odds, a)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
-        vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
-        for (int64_t t = 0; t < bins; t++)
-            for (int64_t j = 0; j < M; j++) {
-                p[j * bins + t] = vdi_dtype_load(dtype, odds, t * M + j);
-                square[j * frames + t / R] += p[j * bins + t] * (1 - p[j * bins + t]);
-            }
-        if (out->sample) {
-            vdi_rng_fill_uniform(&rng, dtype, M * bins * S, draws);
-            for (int64_t k = 0; k < S; k++)
-                for (int64_t j = 0; j < M * bins; j++)
-                    out->sample[(k * data->traces + i) * M * data->bins + j / bins * data->bins + j % bins] =
-                        vdi_dtype_load(dtype, draws, k * M * bins + j) < p[j];
-        }
-    } else {
-        vdi__ds_rnn r = vdi__ds_rnn_of(m, S, bins);
-        if (!vdi__ds_known(m, x, frames, &r.input, &r.odds, a) || !vdi__ds_rnn_room(&r, a, false))
-            return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
-        vdi_rng_fill_uniform(&rng, dtype, bins * S, draws);
-        r.uniform = draws;
-        vdi__ds_rnn_run(&r);
-        for (int64_t t = 0; t < bins; t++)
-            for (int64_t k = 0; k < S; k++) p[t] += vdi_dtype_load(dtype, r.probability, t * S + k) / (double)S;
-        for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
-            double sum = 0, sum2 = 0;
-            for (int64_t k = 0; k < S; k++) {
-                double count = 0;
-                for (int64_t t = f * R; t < (f + 1) * R; t++) count += vdi_dtype_load(dtype, r.train, t * S + k);
-                sum += count, sum2 += count * count;
-            }
-            square[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
-        }
-        for (int64_t k = 0; out->sample && k < S; k++)
-            for (int64_t t = 0; t < bins; t++)
-                out->sample[(k * data->traces + i) * data->bins + t] = vdi_dtype_load(dtype, r.train, t * S + k) != 0;
-    }
+    const int64_t M = data->streams, R = d->upsample, frames = data->length[i], bins = frames * R, cell = data->cell[i];
     for (int64_t j = 0; j < M; j++) {
         if (out->probability) memcpy(out->probability + (i * M + j) * data->bins, p + j * bins, (size_t)bins * sizeof *p);
         for (int64_t f = 0; f < frames; f++) {
             double sum = 0;
             for (int64_t t = f * R; t < (f + 1) * R; t++) sum += p[j * bins + t];
             if (out->expected) out->expected[(i * M + j) * data->frames + f] = sum;
-            if (out->deviation) out->deviation[(i * M + j) * data->frames + f] = sqrt(square[j * frames + f]);
+            if (out->deviation) out->deviation[(i * M + j) * data->frames + f] = sqrt(variance[j * frames + f]);
         }
     }
-    if (out->denoised) {
-        double *clean = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *clean);
-        if (!clean) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the denoised trace");
-        const vdi_status status = d->generative.sample(data->theta + cell * data->theta_count, VDI_F64, bins, p, &rng, clean, NULL, d->generative.user, err);
-        if (status < 0) return status;
-        for (int64_t j = 0; j < M; j++) {
-            const double *s = data->scale + (cell * M + j) * 2;
-            for (int64_t f = 0; f < frames; f++) out->denoised[(i * M + j) * data->frames + f] = s[0] + s[1] * clean[j * bins + f * R + R - 1];
-        }
+    if (!out->denoised) return VDI_OK;
+    double *clean = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *clean);
+    vdi_rng rng = vdi__ds_infer_rng(q, i);
+    if (!clean) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer", "no memory for the denoised trace");
+    const vdi_status status = d->generative.sample(data->theta + cell * data->theta_count, VDI_F64, bins, p, &rng, clean, NULL, d->generative.user, err);
+    if (status < 0) return status;
+    for (int64_t j = 0; j < M; j++) {
+        const double *s = data->scale + (cell * M + j) * 2;
+        for (int64_t f = 0; f < frames; f++) out->denoised[(i * M + j) * data->frames + f] = s[0] + s[1] * clean[j * bins + f * R + R - 1];
     }
     return VDI_OK;
 }
 
-VDI__FN void vdi__ds_infer_job(int64_t i, int worker, void *user) {
+VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_desc *d = &q->m->desc;
+    const vdi_deepspike_data *data = q->data;
+    vdi_arena *a = &w->arena;
+    const vdi_dtype dtype = d->dtype;
+    const size_t size = vdi_dtype_size(dtype);
+    const int64_t M = data->streams, R = d->upsample, frames = data->length[i], bins = frames * R;
+    const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
+    double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p), *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
+    char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
+    if (!p || !variance || !odds) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins", (long long)bins);
+    if (d->network.odds) {
+        vdi_tape_reset(w->tape);
+        const bool old = vdi_tape_set_no_grad(w->tape, true);
+        vdi_var v = vdi__ds_network(q->m, w->tape, vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, dtype, 1, frames, M)), &i).odds;
+        (void)vdi_tape_set_no_grad(w->tape, old);
+        const vdi_status status = vdi_tape_status(w->tape, err);
+        if (status < 0) return status;
+        memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
+    } else if (!vdi__ds_convolve(q->m, x, frames, odds, a)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
+    vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
+    for (int64_t t = 0; t < bins; t++)
+        for (int64_t j = 0; j < M; j++) {
+            p[j * bins + t] = vdi_dtype_load(dtype, odds, t * M + j);
+            variance[j * frames + t / R] += p[j * bins + t] * (1 - p[j * bins + t]);
+        }
+    vdi_rng rng = vdi__ds_infer_rng(q, i);
+    for (int64_t k = 0; q->out->sample && k < q->samples; k++)
+        for (int64_t j = 0; j < M * bins; j++)
+            q->out->sample[((k * data->traces + i) * M + j / bins) * data->bins + j % bins] = vdi_rng_uniform(&rng) < p[j];
+    return vdi__ds_tell(q, i, p, variance, a, err);
+}
+
+/* `count` traces of one length, from i on. */
+VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, int64_t count, vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_desc *d = &q->m->desc;
+    const vdi_deepspike_data *data = q->data;
+    vdi_arena *a = &w->arena;
+    const vdi_dtype dtype = d->dtype;
+    const size_t size = vdi_dtype_size(dtype);
+    const int64_t R = d->upsample, frames = data->length[i], bins = frames * R, S = q->samples, rows = count * S;
+    const char *x[VDI__DS_ABREAST];
+    vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
+    double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p), *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
+    char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size), *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
+    if (!p || !variance || !own || !uniform) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins", (long long)bins);
+    for (int64_t n = 0; n < count; n++) { /* numbers of its own for each trace, whoever runs beside it */
+        vdi_rng rng = vdi__ds_infer_rng(q, i + n);
+        x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
+        vdi_rng_fill_uniform(&rng, dtype, bins * S, own);
+        for (int64_t t = 0; t < bins; t++) memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size, (size_t)S * size);
+    }
+    if (!vdi__ds_known(q->m, count, x, frames, &r.input, &r.odds, a) || !vdi__ds_rnn_room(&r, a, false))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
+    r.uniform = uniform;
+    if (count > 1) r.share = S, r.input_step = bins * 3 * r.H, r.odds_step = bins;
+    vdi__ds_rnn_run(&r);
+    for (int64_t n = 0; n < count; n++) {
+        for (int64_t t = 0; t < bins; t++) {
+            p[t] = 0;
+            for (int64_t k = 0; k < S; k++) p[t] += vdi_dtype_load(dtype, r.probability, t * rows + n * S + k) / (double)S;
+        }
+        for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
+            double sum = 0, sum2 = 0;
+            for (int64_t k = 0; k < S; k++) {
+                double spikes = 0;
+                for (int64_t t = f * R; t < (f + 1) * R; t++) spikes += vdi_dtype_load(dtype, r.train, t * rows + n * S + k);
+                sum += spikes, sum2 += spikes * spikes;
+            }
+            variance[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
+        }
+        for (int64_t k = 0; q->out->sample && k < S; k++)
+            for (int64_t t = 0; t < bins; t++)
+                q->out->sample[(k * data->traces + i + n) * data->bins + t] = vdi_dtype_load(dtype, r.train, t * rows + n * S + k) != 0;
+        const vdi_status status = vdi__ds_tell(q, i + n, p, variance, a, err);
+        if (status < 0) return status;
+    }
+    return VDI_OK;
+}
+
+VDI__FN void vdi__ds_infer_job(int64_t job, int worker, void *user) {
     const vdi__ds_query *q = (const vdi__ds_query *)user;
     vdi__ds_worker *w = &q->m->worker[worker];
-    vdi_arena_reset(&w->arena);
-    q->error[i].status = VDI_OK;
-    (void)vdi__ds_infer_one(q, i, w, &q->error[i]);
+    if (q->m->desc.posterior == VDI_DEEPSPIKE_FACTORISED) {
+        vdi_arena_reset(&w->arena);
+        q->error[job].status = VDI_OK;
+        (void)vdi__ds_infer_factorised(q, job, w, &q->error[job]);
+        return;
+    }
+    const int64_t end = VDI__MIN((job + 1) * VDI__DS_ABREAST, q->data->traces);
+    for (int64_t i = job * VDI__DS_ABREAST, n; i < end; i += n) {
+        for (n = 1; i + n < end && q->data->length[i + n] == q->data->length[i];) n++;
+        vdi_arena_reset(&w->arena);
+        for (int64_t k = 0; k < n; k++) q->error[i + k].status = VDI_OK;
+        (void)vdi__ds_infer_correlated(q, i, n, w, &q->error[i]);
+    }
 }
 
 VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_query *query, const vdi_deepspike_result *out,
@@ -361,7 +411,8 @@ VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *da
     if (out->deviation) memset(out->deviation, 0, frames * sizeof(double));
     if (out->denoised) memset(out->denoised, 0, frames * sizeof(double));
     if (out->sample) memset(out->sample, 0, (size_t)q.samples * bins);
-    vdi_pool_run(d->pool, data->traces, vdi__ds_infer_job, &q);
+    const int64_t jobs = d->posterior == VDI_DEEPSPIKE_FACTORISED ? data->traces : (data->traces + VDI__DS_ABREAST - 1) / VDI__DS_ABREAST;
+    vdi_pool_run(d->pool, jobs, vdi__ds_infer_job, &q);
     for (int64_t i = 0; i < data->traces; i++)
         if (q.error[i].status < 0) {
             if (err) *err = q.error[i];
