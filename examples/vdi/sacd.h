@@ -3,7 +3,7 @@
 #define TOOL_SACD_H
 #include "tool.h"
 
-extern const command sacd_train_command, sacd_eval_command, sacd_envs_command;
+extern const command sacd_train_command, sacd_eval_command, sacd_envs_command, sacd_inspect_command;
 
 /* An agent out of RUN/agent.safetensors, and the environment that it was trained in. */
 typedef struct agent_file {
@@ -13,6 +13,8 @@ typedef struct agent_file {
 } agent_file;
 bool agent_load(const char *folder, vdi_pool *pool, agent_file *out); /* messages are printed by it */
 void agent_free(agent_file *a);
+/* A list of numbers with commas between: how many, or -1. */
+int numbers_read(const char *text, double *out, int most);
 /* The environment of --env or --env-cmd, else the one of the training. The command has ENV_OPTIONS. */
 bool agent_env_open(run *r, const agent_file *a, vdi_env *env);
 
