@@ -1,18 +1,14 @@
 /* bench/deepspike.c - learning results of DeepSpike on simulations, and its speed: the tables of docs/deepspike.md
  *
  *     deepspike ar1|ar2|scdf|mlphys SEED [name=value ...]
- *         learns without labels (or with: estimator=4) from `cells` cells of 3 traces of `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a second, and
- *         is scored on `unseen` other cells: the correlation of probability and spikes in bins of 1/60 s, mean over traces. Options: steps,
- *         posterior (0 factorised, 1 correlated), estimator (in the order of vdi_deepspike_estimator), batch, samples, snippet, first, last,
- *         rate, factor, final (cosine to that share of the rate), dreams, threads, every (steps between scores), clip, floor, from=FILE, save=FILE
- *     deepspike spine SEED [spines=N bins=N steps=N]
- *         back-propagating and synaptic events in simulated spines at three ratios of amplitude, against regression subtraction
- *     deepspike mcmc SEED [steps=N]
- *         both posteriors of a linear cell whose parameters are known, T = 1000, against Gibbs sampling
- *     deepspike variance SEED
- *         how the gradients of the estimators scatter, half-way through learning
- *     deepspike speed 0 [threads=N]
- *         CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
+ *         learns without labels (or with: estimator=4) from `cells` cells of 3 traces of `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a
+ * second, and is scored on `unseen` other cells: the correlation of probability and spikes in bins of 1/60 s, mean over traces. Options:
+ * steps, posterior (0 factorised, 1 correlated), estimator (in the order of vdi_deepspike_estimator), batch, samples, snippet, first, last,
+ *         rate, factor, final (cosine to that share of the rate), dreams, threads, every (steps between scores), clip, floor, from=FILE,
+ * save=FILE deepspike spine SEED [spines=N bins=N steps=N] back-propagating and synaptic events in simulated spines at three ratios of
+ * amplitude, against regression subtraction deepspike mcmc SEED [steps=N] both posteriors of a linear cell whose parameters are known, T =
+ * 1000, against Gibbs sampling deepspike variance SEED how the gradients of the estimators scatter, half-way through learning deepspike
+ * speed 0 [threads=N] CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,8 +54,12 @@ typedef struct population {
 } population;
 static population simulate(const vdi_calcium_desc *c, int64_t cells, int64_t bins, uint64_t seed) {
     static const double rate[3] = {0.7, 1.0, 1.2};
-    population p = {cells, bins, malloc(sizeof(float) * (size_t)(3 * cells * bins)), malloc(sizeof(float) * (size_t)(3 * cells * bins)),
-                    malloc(sizeof(int64_t) * (size_t)(3 * cells)), malloc(sizeof(double) * (size_t)(cells * VDI_CALCIUM_PARAMS))};
+    population p = {cells,
+                    bins,
+                    malloc(sizeof(float) * (size_t)(3 * cells * bins)),
+                    malloc(sizeof(float) * (size_t)(3 * cells * bins)),
+                    malloc(sizeof(int64_t) * (size_t)(3 * cells)),
+                    malloc(sizeof(double) * (size_t)(cells * VDI_CALCIUM_PARAMS))};
     vdi_error err;
     for (int64_t i = 0; i < cells; i++) {
         vdi_rng rng = vdi_rng_make(seed, (uint64_t)i);
@@ -67,7 +67,9 @@ static population simulate(const vdi_calcium_desc *c, int64_t cells, int64_t bin
         for (int k = 0; k < 3; k++) {
             float *s = p.s + (3 * i + k) * bins;
             for (int64_t t = 0; t < bins; t++) s[t] = (float)vdi_rng_poisson(&rng, rate[k] * c->bin);
-            if (vdi_calcium_sample(c, p.theta + i * VDI_CALCIUM_PARAMS, VDI_F32, bins, s, 0, &rng, NULL, p.f + (3 * i + k) * bins, &err) < 0) fail(&err);
+            if (vdi_calcium_sample(c, p.theta + i * VDI_CALCIUM_PARAMS, VDI_F32, bins, s, 0, &rng, NULL, p.f + (3 * i + k) * bins, &err) <
+                0)
+                fail(&err);
             p.cell[3 * i + k] = i;
         }
     }
@@ -142,7 +144,9 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
     const char *from = option_text(argc, argv, "from"), *save = option_text(argc, argv, "save");
     if (from) {
         vdi_safetensors file;
-        if (vdi_safetensors_load(from, NULL, &file, &err) < 0 || vdi_safetensors_copy_to(&file, vdi_deepspike_state(net, data, true), &err) < 0) fail(&err);
+        if (vdi_safetensors_load(from, NULL, &file, &err) < 0 ||
+            vdi_safetensors_copy_to(&file, vdi_deepspike_state(net, data, true), &err) < 0)
+            fail(&err);
         vdi_safetensors_free(&file);
     }
     const int64_t every = (int64_t)option(argc, argv, "every", 500);
@@ -159,9 +163,12 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
         const double spent = cpu_seconds() - start, r = score(net, test, &unseen, &ratio), own = score(net, data, &seen, &ratio_seen);
         double off[VDI_CALCIUM_PARAMS] = {0};
         for (int64_t i = 0; i < seen.cells; i++)
-            for (int k = 0; k < P; k++) off[k] += fabs(vdi_deepspike_data_theta(data, i)[k] - seen.theta[i * VDI_CALCIUM_PARAMS + k]) / (double)seen.cells;
-        printf("step %5lld  bound %8.5f  sleep %8.5f  norm %7.4f  unseen %.4f (count %.3f)  seen %.4f (%.3f)  alpha off %.3f  %7.1f s  theta off", (long long)p.step,
-               bound / (double)since, sleep / (double)since, norm / (double)since, r, ratio, own, ratio_seen, off[alpha], spent);
+            for (int k = 0; k < P; k++)
+                off[k] += fabs(vdi_deepspike_data_theta(data, i)[k] - seen.theta[i * VDI_CALCIUM_PARAMS + k]) / (double)seen.cells;
+        printf("step %5lld  bound %8.5f  sleep %8.5f  norm %7.4f  unseen %.4f (count %.3f)  seen %.4f (%.3f)  alpha off %.3f  %7.1f s  "
+               "theta off",
+               (long long)p.step, bound / (double)since, sleep / (double)since, norm / (double)since, r, ratio, own, ratio_seen, off[alpha],
+               spent);
         for (int k = 0; k < P; k++) printf(" %.2f", off[k]);
         printf("\n");
         fflush(stdout);
@@ -201,8 +208,8 @@ static void robust_line(int64_t n, const float *x, const float *y, double *inter
     free(r);
 }
 /* Learn without labels on `f` (n, signals, bins), then the mean correlation of each stream with s (n, signals, bins). */
-static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f, const float *s, int stream, int64_t steps, uint64_t seed, double rate,
-                          double *r) {
+static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f, const float *s, int stream, int64_t steps,
+                          uint64_t seed, double rate, double *r) {
     vdi_deepspike_desc desc = {0};
     vdi_deepspike *net;
     vdi_deepspike_data_desc dd = {0};
@@ -225,7 +232,8 @@ static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, co
     if (vdi_deepspike_infer(net, data, NULL, &out, &err) < 0) fail(&err);
     for (int j = 0; j < M; j++) {
         r[j] = 0;
-        for (int64_t i = 0; i < n; i++) r[j] += correlation(bins, p + (i * M + j) * bins, s + (i * 2 + (M > 1 ? j : stream)) * bins) / (double)n;
+        for (int64_t i = 0; i < n; i++)
+            r[j] += correlation(bins, p + (i * M + j) * bins, s + (i * 2 + (M > 1 ? j : stream)) * bins) / (double)n;
     }
     free(p);
     vdi_deepspike_data_destroy(data);
@@ -247,33 +255,38 @@ static double oasis_score(int64_t n, int64_t bins, const float *f, const float *
 static int spine(int argc, char **argv) {
     static const double ratio[3] = {0.5, 1, 2};
     const uint64_t seed = strtoull(argv[2], NULL, 10);
-    const int64_t n = (int64_t)option(argc, argv, "spines", 12), bins = (int64_t)option(argc, argv, "bins", 10000), steps = (int64_t)option(argc, argv, "steps", 1000);
+    const int64_t n = (int64_t)option(argc, argv, "spines", 12), bins = (int64_t)option(argc, argv, "bins", 10000),
+                  steps = (int64_t)option(argc, argv, "steps", 1000);
     vdi_calcium_desc c = vdi_calcium_desc_defaults(), one = c;
     vdi_error err;
     const double rate = 0.7 / 60;
     c.model = VDI_CALCIUM_SPINE;
-    printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction then OASIS | back-propagating: both, dendrite alone by DeepSpike, by OASIS\n");
+    printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction then OASIS | back-propagating: both, "
+           "dendrite alone by DeepSpike, by OASIS\n");
     for (int k = 0; k < 3; k++) {
-        float *f = malloc(sizeof(float) * (size_t)(2 * n * bins)), *s = malloc(sizeof(float) * (size_t)(2 * n * bins)), *dendrite = malloc(sizeof(float) * (size_t)(n * bins)),
-              *rest = malloc(sizeof(float) * (size_t)(n * bins));
+        float *f = malloc(sizeof(float) * (size_t)(2 * n * bins)), *s = malloc(sizeof(float) * (size_t)(2 * n * bins)),
+              *dendrite = malloc(sizeof(float) * (size_t)(n * bins)), *rest = malloc(sizeof(float) * (size_t)(n * bins));
         for (int64_t i = 0; i < n; i++) {
             double raw[VDI_CALCIUM_PARAMS];
             vdi_rng rng = vdi_rng_make(3000 + seed, (uint64_t)i);
             vdi_calcium_draw(&c, &rng, raw);
-            raw[4] = raw[0] + 0.3 * vdi_rng_normal(&rng);                                                            /* decays of a dendrite and its spine are alike */
-            raw[6] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, ratio[k] * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5])); /* synaptic over back-propagating */
+            raw[4] = raw[0] + 0.3 * vdi_rng_normal(&rng); /* decays of a dendrite and its spine are alike */
+            raw[6] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS,
+                                     ratio[k] * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5])); /* synaptic over back-propagating */
             for (int64_t t = 0; t < 2 * bins; t++) s[2 * i * bins + t] = vdi_rng_bernoulli(&rng, rate) ? 1 : 0;
             if (vdi_calcium_sample(&c, raw, VDI_F32, bins, s + 2 * i * bins, 0, &rng, NULL, f + 2 * i * bins, &err) < 0) fail(&err);
             double a, b;
             memcpy(dendrite + i * bins, f + 2 * i * bins, sizeof(float) * (size_t)bins);
             robust_line(bins, f + 2 * i * bins, f + (2 * i + 1) * bins, &a, &b);
-            for (int64_t t = 0; t < bins; t++) rest[i * bins + t] = (float)(f[(2 * i + 1) * bins + t] - b * (f[2 * i * bins + t] + 0.3) - 0.0);
+            for (int64_t t = 0; t < bins; t++)
+                rest[i * bins + t] = (float)(f[(2 * i + 1) * bins + t] - b * (f[2 * i * bins + t] + 0.3) - 0.0);
         }
         double both[2], left[1], alone[1];
         fit_and_score(&c, n, bins, f, s, 0, steps, seed, rate, both);
         fit_and_score(&one, n, bins, rest, s, 1, steps, seed, rate, left);
         fit_and_score(&one, n, bins, dendrite, s, 0, steps, seed, rate, alone);
-        printf("%5.1f | %.3f %.3f %.3f | %.3f %.3f %.3f\n", ratio[k], both[1], left[0], oasis_score(n, bins, rest, s, 1), both[0], alone[0], oasis_score(n, bins, dendrite, s, 0));
+        printf("%5.1f | %.3f %.3f %.3f | %.3f %.3f %.3f\n", ratio[k], both[1], left[0], oasis_score(n, bins, rest, s, 1), both[0], alone[0],
+               oasis_score(n, bins, dendrite, s, 0));
         fflush(stdout);
         free(f), free(s), free(dendrite), free(rest);
     }
@@ -290,7 +303,8 @@ static int mcmc(int argc, char **argv) {
     const int64_t steps = (int64_t)option(argc, argv, "steps", 2000);
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     vdi_error err;
-    printf("sigma / alpha | posterior: mean |marginal - Gibbs|, the same over bins above 0.01, covariance of neighbours off, of Gibbs, bound of 64 samples\n");
+    printf("sigma / alpha | posterior: mean |marginal - Gibbs|, the same over bins above 0.01, covariance of neighbours off, of Gibbs, "
+           "bound of 64 samples\n");
     for (int k = 0; k < 3; k++) {
         const double raw[4] = {2.6, -0.7, -0.2, noise[k]};
         gibbs chain = {0};
@@ -298,7 +312,8 @@ static int mcmc(int argc, char **argv) {
         vdi_rng rng = vdi_rng_make(seed, 0);
         for (int t = 0; t < T; t++) p[t] = vdi_rng_bernoulli(&rng, 0.03);
         if (vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err) < 0) fail(&err);
-        chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]), chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
+        chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]),
+        chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
         chain.beta = raw[2], chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]), chain.rate = 0.03;
         gibbs_run(&chain, f, 20000, 1, marginal, adjacent);
         for (int family = 0; family < 2; family++)
@@ -312,7 +327,8 @@ static int mcmc(int argc, char **argv) {
                 d.prior_rate[0] = 0.03, d.features = 8, d.hidden = 32;
                 d.layers = 3, d.channels[0] = 20, d.channels[1] = 15, d.channels[2] = 15, d.width[0] = 31, d.width[1] = 21, d.width[2] = 11;
                 d.train.estimator = estimator ? VDI_DEEPSPIKE_VIMCO : VDI_DEEPSPIKE_WAKE_SLEEP;
-                d.train.batch = estimator ? 10 : 1, d.train.samples = estimator ? 64 : 2, d.train.dreams = 32, d.train.snippet = estimator ? 250 : 160, d.train.has_buffer = true;
+                d.train.batch = estimator ? 10 : 1, d.train.samples = estimator ? 64 : 2, d.train.dreams = 32,
+                d.train.snippet = estimator ? 250 : 160, d.train.has_buffer = true;
                 d.train.buffer_first = estimator ? 60 : 0, d.train.buffer_last = 30;
                 d.train.steps = steps, d.train.rate = estimator ? 1e-3 : 3e-3, d.train.clip_norm = estimator ? 0.02 : 1;
                 d.train.schedule.kind = VDI_SCHEDULE_COSINE, d.train.schedule.steps = steps, d.train.schedule.last = 0.02;
@@ -330,7 +346,8 @@ static int mcmc(int argc, char **argv) {
                     if (marginal[t] > 0.01) active += fabs(p[t] - marginal[t]), bins++;
                     if (t + 1 == T) break;
                     double both = 0, one = 0, other = 0;
-                    for (int i = 0; i < S; i++) both += trains[i * T + t] * trains[i * T + t + 1], one += trains[i * T + t], other += trains[i * T + t + 1];
+                    for (int i = 0; i < S; i++)
+                        both += trains[i * T + t] * trains[i * T + t + 1], one += trains[i * T + t], other += trains[i * T + t + 1];
                     const double truth = adjacent[t] - marginal[t] * marginal[t + 1];
                     pairs += fabs(both / S - one / S * other / S - truth) / T, true_pairs += fabs(truth) / T;
                 }
@@ -345,8 +362,8 @@ static int mcmc(int argc, char **argv) {
                     if (vdi_deepspike_loss(net, data, &whole, &value, NULL, &err) < 0) fail(&err);
                     bound += value / 20;
                 }
-                printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n", chain.sigma / chain.alpha, family ? "correlated" : "factorised", estimator ? "VIMCO" : "wake-sleep", apart,
-                       active / bins, pairs, true_pairs, bound);
+                printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n", chain.sigma / chain.alpha, family ? "correlated" : "factorised",
+                       estimator ? "VIMCO" : "wake-sleep", apart, active / bins, pairs, true_pairs, bound);
                 fflush(stdout);
                 vdi_deepspike_data_destroy(data);
                 vdi_deepspike_destroy(net);
@@ -360,8 +377,10 @@ static int variance(int argc, char **argv) {
         const char *name;
         vdi_deepspike_estimator estimator;
         int64_t samples;
-    } kind[] = {{"REINFORCE, no baseline, mean of 64 single samples", VDI_DEEPSPIKE_REINFORCE, 1}, {"REINFORCE, the other 63 samples as baseline", VDI_DEEPSPIKE_REINFORCE, 64},
-                {"VIMCO, 64 samples", VDI_DEEPSPIKE_VIMCO, 64}, {"concrete, temperature 0.5, 64 samples", VDI_DEEPSPIKE_CONCRETE, 64}};
+    } kind[] = {{"REINFORCE, no baseline, mean of 64 single samples", VDI_DEEPSPIKE_REINFORCE, 1},
+                {"REINFORCE, the other 63 samples as baseline", VDI_DEEPSPIKE_REINFORCE, 64},
+                {"VIMCO, 64 samples", VDI_DEEPSPIKE_VIMCO, 64},
+                {"concrete, temperature 0.5, 64 samples", VDI_DEEPSPIKE_CONCRETE, 64}};
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     const int64_t draws = (int64_t)option(argc, argv, "draws", 100);
     vdi_calcium_desc c = vdi_calcium_desc_defaults();

@@ -5,9 +5,9 @@
  *     c_t = s_t + g c_{t-1},   f_t ~ N(beta + alpha c_t, sigma^2 (1 + k alpha c_t))
  *
  * Photons come one by one, so bright frames are noisier than dark ones. No model of calcium.h says that, so log p(f | s, theta) is written
- * down here, as operations of the tape; it is all that DeepSpike gets. It learns g, alpha, beta, sigma and k of every cell, and one network for
- * all of them that turns a trace into spike probabilities: no spike is ever shown to it. In the end the network runs frame by frame, as it
- * would in an experiment that reacts to spikes, and gives the same numbers to the bit.
+ * down here, as operations of the tape; it is all that DeepSpike gets. It learns g, alpha, beta, sigma and k of every cell, and one network
+ * for all of them that turns a trace into spike probabilities: no spike is ever shown to it. In the end the network runs frame by frame, as
+ * it would in an experiment that reacts to spikes, and gives the same numbers to the bit.
  */
 #define VDI_DEEPSPIKE_IMPLEMENTATION
 #include "vdi.h"
@@ -20,7 +20,8 @@ enum { DECAY, AMPLITUDE, BASELINE, NOISE, SHOT, COUNT };
 static double softplus(double x) { return log1p(exp(x)); }
 
 /* spikes (T,S,B), f and mask (T,B), theta (COUNT); returns (S,B) */
-static vdi_var log_likelihood(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info, void *user) {
+static vdi_var log_likelihood(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info,
+                              void *user) {
     vdi_var p[COUNT];
     (void)info;
     (void)user;
@@ -41,7 +42,8 @@ static void simulate(void) {
         double c = 0, *theta = truth[i];
         theta[DECAY] = 2.5 + vdi_rng_uniform(&rng), theta[AMPLITUDE] = -1 + 0.8 * vdi_rng_uniform(&rng), theta[BASELINE] = 0;
         theta[NOISE] = -2.4, theta[SHOT] = 1;
-        const double g = 1 / (1 + exp(-theta[DECAY])), alpha = softplus(theta[AMPLITUDE]), sigma = softplus(theta[NOISE]), k = softplus(theta[SHOT]);
+        const double g = 1 / (1 + exp(-theta[DECAY])), alpha = softplus(theta[AMPLITUDE]), sigma = softplus(theta[NOISE]),
+                     k = softplus(theta[SHOT]);
         for (int t = 0; t < T; t++) {
             const double s = vdi_rng_bernoulli(&rng, 0.015);
             c = s + g * c;
@@ -108,7 +110,8 @@ int main(void) {
         float answer;
         if (vdi_deepspike_stream_push(stream, 1, &f[t], &answer)) differ += (double)answer != probability[told++];
     }
-    printf("frame by frame: %d answers, each %d frames late, %d of them other than in the batch\n", told, (int)vdi_deepspike_stream_delay(net), differ);
+    printf("frame by frame: %d answers, each %d frames late, %d of them other than in the batch\n", told,
+           (int)vdi_deepspike_stream_delay(net), differ);
     free(memory);
     vdi_deepspike_data_destroy(data);
     vdi_deepspike_destroy(net);

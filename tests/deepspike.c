@@ -125,8 +125,10 @@ TEST(deepspike, estimators_without_bias) {
         vdi_deepspike_estimator estimator;
         int64_t K;
         long stride;
-    } kind[] = {{VDI_DEEPSPIKE_FACTORISED, VDI_DEEPSPIKE_VIMCO, 3, 1},     {VDI_DEEPSPIKE_FACTORISED, VDI_DEEPSPIKE_VIMCO, 1, 1},
-                {VDI_DEEPSPIKE_FACTORISED, VDI_DEEPSPIKE_REINFORCE, 2, 1}, {VDI_DEEPSPIKE_CORRELATED, VDI_DEEPSPIKE_VIMCO, 2, 9}};
+    } kind[] = {{VDI_DEEPSPIKE_FACTORISED, VDI_DEEPSPIKE_VIMCO, 3, 1},
+                {VDI_DEEPSPIKE_FACTORISED, VDI_DEEPSPIKE_VIMCO, 1, 1},
+                {VDI_DEEPSPIKE_FACTORISED, VDI_DEEPSPIKE_REINFORCE, 2, 1},
+                {VDI_DEEPSPIKE_CORRELATED, VDI_DEEPSPIKE_VIMCO, 2, 9}};
     for (size_t n = 0; n < VDI__COUNT(kind); n++) {
         small s;
         vdi_deepspike_desc d = small_desc(kind[n].family, kind[n].K);
@@ -230,7 +232,8 @@ TEST(deepspike, pathwise_gradients) {
         for (int64_t i = 0; i < total; i++) {
             double *x = small_number(&s, i), old = *x, value[4];
             if (is_gap(&s, i) || (which == 0 && i >= p->total) || (which == 1 && i >= p->total)) continue;
-            if (which >= 3 && i < p->total && (!amplitude || x < (double *)amplitude->value.data)) continue; /* they move log q of forced trains too */
+            if (which >= 3 && i < p->total && (!amplitude || x < (double *)amplitude->value.data))
+                continue; /* they move log q of forced trains too */
             for (int j = 0; j < 4; j++) {
                 *x = old + (j < 2 ? j - 2 : j - 1) * 1e-4;
                 CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &value[j], NULL, &err), err);
@@ -339,8 +342,8 @@ static int64_t count_differences(const vdi_state *a, const vdi_state *b) {
 
 /* Threads, a run in two halves, and failing allocations leave no mark; steps of one shape ask for no memory. */
 TEST(deepspike, steps) {
-    static const vdi_deepspike_estimator estimator[] = {VDI_DEEPSPIKE_VIMCO, VDI_DEEPSPIKE_WAKE_SLEEP, VDI_DEEPSPIKE_SUPERVISED, VDI_DEEPSPIKE_REINFORCE,
-                                                        VDI_DEEPSPIKE_CONCRETE};
+    static const vdi_deepspike_estimator estimator[] = {VDI_DEEPSPIKE_VIMCO, VDI_DEEPSPIKE_WAKE_SLEEP, VDI_DEEPSPIKE_SUPERVISED,
+                                                        VDI_DEEPSPIKE_REINFORCE, VDI_DEEPSPIKE_CONCRETE};
     vdi_pool *pool;
     vdi_error err;
     CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
@@ -385,8 +388,10 @@ TEST(deepspike, steps) {
             }
             CHECK(counted.requests == asked, "%ld requests in a later step", counted.requests - asked);
             CHECK(vdi_deepspike_step(net[0], data[0], NULL, &err) == VDI_END);
-            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[1], data[1], true)) == 0, "threads show, family %d, estimator %d", family, e);
-            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[2], data[2], true)) == 0, "two halves show, family %d, estimator %d", family, e);
+            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[1], data[1], true)) == 0,
+                  "threads show, family %d, estimator %d", family, e);
+            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[2], data[2], true)) == 0,
+                  "two halves show, family %d, estimator %d", family, e);
             for (int i = 0; i < 3; i++) {
                 vdi_deepspike_data_destroy(data[i]);
                 vdi_deepspike_destroy(net[i]);
@@ -410,7 +415,8 @@ TEST(deepspike, results) {
         vdi_deepspike_query q = VDI__ZERO;
         vdi_deepspike_result out;
         q.samples = S;
-        out.probability = v, out.expected = v + CELLS * BINS, out.deviation = out.expected + CELLS * FRAMES, out.denoised = out.deviation + CELLS * FRAMES;
+        out.probability = v, out.expected = v + CELLS * BINS, out.deviation = out.expected + CELLS * FRAMES,
+        out.denoised = out.deviation + CELLS * FRAMES;
         out.sample = trains;
         CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
         for (int i = 0; i < CELLS; i++)
@@ -426,11 +432,12 @@ TEST(deepspike, results) {
                 noise_off = fmax(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) - out.deviation[i * FRAMES + t]));
                 CHECK(out.denoised[i * FRAMES + t] - out.denoised[i * FRAMES + t] == 0);
             }
-        CHECK(far_off < 4.5 && noise_off < 0.2, "family %d: samples are %.2f standard errors from the mean, their deviation is off by %.3f", family, far_off, noise_off);
+        CHECK(far_off < 4.5 && noise_off < 0.2, "family %d: samples are %.2f standard errors from the mean, their deviation is off by %.3f",
+              family, far_off, noise_off);
         const vdi_state *state = vdi_deepspike_state(net, data, false);
         CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
-        CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 && again.width[0] == 11 && again.upsample == 2 && again.normalise &&
-              again.bias == -1);
+        CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 && again.width[0] == 11 &&
+              again.upsample == 2 && again.normalise && again.bias == -1);
         CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
         /* a trace's answer does not depend on those beside it */
         vdi_deepspike_data_desc dd = VDI__ZERO;
@@ -505,7 +512,8 @@ TEST(deepspike, posterior_of_a_linear_cell) {
     vdi_rng rng = vdi_rng_make(11, 0);
     for (int t = 0; t < T; t++) p[t] = vdi_rng_bernoulli(&rng, 0.03);
     CHECK_OK(vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err), err);
-    chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]), chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
+    chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]),
+    chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
     chain.beta = raw[2], chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]), chain.rate = 0.03;
     gibbs_run(&chain, f, 4000, 1, marginal, adjacent);
     double bound[2], apart[2], pairs[2];
@@ -520,7 +528,8 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         d.features = 8, d.hidden = 24;
         d.prior_rate[0] = 0.03;
         d.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
-        d.train.batch = 1, d.train.samples = 2, d.train.dreams = 32, d.train.snippet = 128, d.train.has_buffer = true, d.train.buffer_last = 16;
+        d.train.batch = 1, d.train.samples = 2, d.train.dreams = 32, d.train.snippet = 128, d.train.has_buffer = true,
+        d.train.buffer_last = 16;
         d.train.steps = family ? 500 : 400, d.train.rate = 4e-3, d.train.clip_norm = 1;
         d.train.schedule.kind = VDI_SCHEDULE_COSINE, d.train.schedule.steps = d.train.steps, d.train.schedule.last = 0.02;
         CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
@@ -536,7 +545,8 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         for (int t = 0; t < T; t++) apart[family] += fabs(p[t] - marginal[t]) / T;
         for (int t = 0; t + 1 < T; t++) { /* how neighbours vary together */
             double both = 0, one = 0, other = 0;
-            for (int k = 0; k < S; k++) both += trains[k * T + t] * trains[k * T + t + 1], one += trains[k * T + t], other += trains[k * T + t + 1];
+            for (int k = 0; k < S; k++)
+                both += trains[k * T + t] * trains[k * T + t + 1], one += trains[k * T + t], other += trains[k * T + t + 1];
             pairs[family] += fabs(both / S - one / S * other / S - (adjacent[t] - marginal[t] * marginal[t + 1])) / T;
         }
         vdi_deepspike_train tr = d.train;
@@ -555,7 +565,8 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);
     }
-    CHECK(apart[0] <= 0.02 && apart[1] <= 0.02, "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean", apart[0], apart[1]);
+    CHECK(apart[0] <= 0.02 && apart[1] <= 0.02, "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean", apart[0],
+          apart[1]);
     CHECK(pairs[1] < 0.8 * pairs[0], "covariances of neighbours are off by %.5f (correlated), %.5f (factorised)", pairs[1], pairs[0]);
     CHECK(bound[1] > bound[0], "the bound of 64 samples is %.3f (correlated), %.3f (factorised)", bound[1], bound[0]);
 }
@@ -581,7 +592,8 @@ static double gradient_variance(vdi_deepspike_estimator estimator, int64_t sampl
             sum[i] += g, sum[p->total + i] += g * g;
         }
     }
-    for (int64_t i = 0; i < p->total; i++) variance += sum[p->total + i] / (double)draws - sum[i] / (double)draws * (sum[i] / (double)draws);
+    for (int64_t i = 0; i < p->total; i++)
+        variance += sum[p->total + i] / (double)draws - sum[i] / (double)draws * (sum[i] / (double)draws);
     free(sum);
     vdi_deepspike_data_destroy(data);
     vdi_deepspike_destroy(net);
@@ -589,8 +601,9 @@ static double gradient_variance(vdi_deepspike_estimator estimator, int64_t sampl
 }
 TEST(deepspike, gradient_variance) {
     const size_t draws = 60;
-    const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8, mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws),
-                 vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws), concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
+    const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8,
+                 mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws), vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws),
+                 concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
     CHECK(mean < 0.75 * none, "with the other samples as baseline %g, without one %g", mean, none);
     CHECK(concrete < 0.5 * mean, "relaxed %g, REINFORCE %g", concrete, mean);
     CHECK(vimco < 0.5 * mean, "VIMCO %g, REINFORCE %g", vimco, mean);

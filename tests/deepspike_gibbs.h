@@ -1,8 +1,8 @@
 /* tests/deepspike_gibbs.h - long Markov chains over the spike trains of the linear model: what an approximate posterior is held against
  *
- * f_t = alpha c_t + beta + N(0, sigma^2), c_t = s_t + g c_{t-1}, s_t ~ Bernoulli(rate), all known. A sweep visits every bin with a Gibbs step, and
- * offers every spike a place up to three bins away (Metropolis), since single flips hardly ever move one. The projection of the residual
- * on each bin's kernel is kept up to date, so a proposal costs O(1) and a change O(T).
+ * f_t = alpha c_t + beta + N(0, sigma^2), c_t = s_t + g c_{t-1}, s_t ~ Bernoulli(rate), all known. A sweep visits every bin with a Gibbs
+ * step, and offers every spike a place up to three bins away (Metropolis), since single flips hardly ever move one. The projection of the
+ * residual on each bin's kernel is kept up to date, so a proposal costs O(1) and a change O(T).
  */
 #ifndef VDI_TESTS_DEEPSPIKE_GIBBS_H
 #define VDI_TESTS_DEEPSPIKE_GIBBS_H
@@ -40,7 +40,8 @@ static inline void gibbs_sweep(gibbs *c, vdi_rng *rng) {
         const int64_t by = (int64_t)vdi_rng_below(rng, 6) - 3, j = i + (by >= 0 ? by + 1 : by);
         if (j < 0 || j >= c->T || c->s[j] > 0) continue;
         /* remove at i, add at j; the two changes meet in their kernels' product */
-        const double gain = gibbs_gain(c, i, -1) + gibbs_gain(c, j, 1) + c->alpha * c->alpha * gibbs_kernel(c, i, j) / (c->sigma * c->sigma);
+        const double gain =
+            gibbs_gain(c, i, -1) + gibbs_gain(c, j, 1) + c->alpha * c->alpha * gibbs_kernel(c, i, j) / (c->sigma * c->sigma);
         if (log(vdi_rng_uniform(rng)) < gain) gibbs_flip(c, i, -1), gibbs_flip(c, j, 1);
     }
 }

@@ -74,11 +74,12 @@ typedef struct vdi_deepspike_generative {
     /** log p(f | s, theta) in nats with all constants, (S,B). Time-major: spikes (T,S,B), f and mask (T,B), mask 1 where f is observed and
      *  counts; with two streams all three have a leading axis of 2. theta (P), or (S,B,P) with an inferred amplitude. The concrete
      *  estimator needs the gradient in spikes. */
-    vdi_var (*log_likelihood)(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info, void *user);
-    /** From spikes (streams,T) to f with noise and `clean` without, (streams,T) of dtype, either may be NULL: for wake-sleep and for denoised
-     *  traces. May be NULL. */
-    vdi_status (*sample)(const double *theta, vdi_dtype dtype, int64_t T, const void *spikes, vdi_rng *rng, void *clean, void *f, void *user,
-                         vdi_error *err);
+    vdi_var (*log_likelihood)(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info,
+                              void *user);
+    /** From spikes (streams,T) to f with noise and `clean` without, (streams,T) of dtype, either may be NULL: for wake-sleep and for
+     * denoised traces. May be NULL. */
+    vdi_status (*sample)(const double *theta, vdi_dtype dtype, int64_t T, const void *spikes, vdi_rng *rng, void *clean, void *f,
+                         void *user, vdi_error *err);
     void *user;               /**< handed to both */
     vdi_calcium_desc calcium; /**< what vdi_deepspike_calcium keeps here */
 } vdi_deepspike_generative;
@@ -114,28 +115,28 @@ typedef struct vdi_deepspike_train {
 
 /** Description of a network; zero is the default where one is named. */
 typedef struct vdi_deepspike_desc {
-    vdi_deepspike_family posterior;         /**< family of q */
-    vdi_deepspike_generative generative;    /**< may be empty for labels alone */
-    vdi_deepspike_network network;          /**< of your own; zero: the layers below */
-    int32_t layers;                         /**< convolutions below the head; 0: those of the published nets for the family */
-    int64_t channels[VDI_DEEPSPIKE_LAYERS]; /**< of each */
-    int64_t width[VDI_DEEPSPIKE_LAYERS];    /**< of each, odd, in frames */
-    int64_t head_width;                     /**< of the last convolution; default 11 */
-    int64_t features, hidden;               /**< correlated: outputs of that, and units of both recurrent layers; default 13, 64 */
-    bool has_bias;                          /**< take `bias` as it stands */
-    double bias;                            /**< of the log odds at the start; default -3, correlated -5 */
-    double floor;                           /**< q is held in [floor, 1 - floor]; default 1e-3 */
-    int64_t upsample;                       /**< bins in a frame; default 1 */
-    bool amplitude;                         /**< infer the amplitude from each snippet: alpha + N(mu(f), sd(f)^2), prior N(0, spread^2) */
-    double amplitude_spread;                /**< default 0.3 */
-    vdi_deepspike_prior prior;              /**< over trains */
+    vdi_deepspike_family posterior;           /**< family of q */
+    vdi_deepspike_generative generative;      /**< may be empty for labels alone */
+    vdi_deepspike_network network;            /**< of your own; zero: the layers below */
+    int32_t layers;                           /**< convolutions below the head; 0: those of the published nets for the family */
+    int64_t channels[VDI_DEEPSPIKE_LAYERS];   /**< of each */
+    int64_t width[VDI_DEEPSPIKE_LAYERS];      /**< of each, odd, in frames */
+    int64_t head_width;                       /**< of the last convolution; default 11 */
+    int64_t features, hidden;                 /**< correlated: outputs of that, and units of both recurrent layers; default 13, 64 */
+    bool has_bias;                            /**< take `bias` as it stands */
+    double bias;                              /**< of the log odds at the start; default -3, correlated -5 */
+    double floor;                             /**< q is held in [floor, 1 - floor]; default 1e-3 */
+    int64_t upsample;                         /**< bins in a frame; default 1 */
+    bool amplitude;                           /**< infer the amplitude from each snippet: alpha + N(mu(f), sd(f)^2), prior N(0, spread^2) */
+    double amplitude_spread;                  /**< default 0.3 */
+    vdi_deepspike_prior prior;                /**< over trains */
     double prior_rate[VDI_DEEPSPIKE_STREAMS]; /**< spikes in a bin; default 0.015 */
-    bool normalise;                         /**< bring each cell's traces to noise 0.1 and lower quartile 0 first */
-    vdi_dtype dtype;                        /**< VDI_F32 to train, VDI_F64 to check */
-    vdi_deepspike_train train;              /**< how it learns */
-    vdi_pool *pool;                         /**< splits a step; NULL: the caller's thread */
-    vdi_allocator allocator;                /**< zero: malloc and free */
-    vdi_logger logger;                      /**< zero: silent */
+    bool normalise;                           /**< bring each cell's traces to noise 0.1 and lower quartile 0 first */
+    vdi_dtype dtype;                          /**< VDI_F32 to train, VDI_F64 to check */
+    vdi_deepspike_train train;                /**< how it learns */
+    vdi_pool *pool;                           /**< splits a step; NULL: the caller's thread */
+    vdi_allocator allocator;                  /**< zero: malloc and free */
+    vdi_logger logger;                        /**< zero: silent */
 } vdi_deepspike_desc;
 
 /** A network: opaque. */
@@ -200,7 +201,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 /* ======== description ======================================================================================================= */
 
 VDI__DEF vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc) {
-    static const int64_t channels[2][5] = {{30, 25, 25, 20, 15}, {20, 15, 15, 15, 0}}, width[2][5] = {{31, 21, 21, 13, 11}, {31, 21, 21, 11, 0}};
+    static const int64_t channels[2][5] = {{30, 25, 25, 20, 15}, {20, 15, 15, 15, 0}},
+                         width[2][5] = {{31, 21, 21, 13, 11}, {31, 21, 21, 11, 0}};
     vdi_deepspike_desc d = VDI__ZERO;
     if (desc) d = *desc;
     vdi_deepspike_train *t = &d.train;
@@ -271,47 +273,56 @@ VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi
                 {"train.baseline_memory", t->baseline_memory, 0, 1}};
     for (size_t i = 0; i < VDI__COUNT(field); i++)
         if (field[i].value < field[i].least || field[i].value > field[i].most)
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %lld, expected %lld to %lld", field[i].name, (long long)field[i].value,
-                                 (long long)field[i].least, (long long)field[i].most);
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %lld, expected %lld to %lld", field[i].name,
+                                 (long long)field[i].value, (long long)field[i].least, (long long)field[i].most);
     for (size_t i = 0; i < VDI__COUNT(real); i++)
         if (!(real[i].value >= real[i].least && real[i].value <= real[i].most))
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g, expected %g to %g", real[i].name, real[i].value, real[i].least,
                                  real[i].most);
     for (int i = 0; i < d->layers; i++)
         if (d->channels[i] < 1 || d->channels[i] > 4096 || d->width[i] < 1 || d->width[i] > 4096 || d->width[i] % 2 == 0)
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "layer %d has %lld channels of width %lld, expected 1 to 4096 and an odd width", i,
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "layer %d has %lld channels of width %lld, expected 1 to 4096 and an odd width", i,
                                  (long long)d->channels[i], (long long)d->width[i]);
-    if (d->head_width % 2 == 0) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "head_width is %lld, expected an odd one", (long long)d->head_width);
-    if ((unsigned)d->posterior > VDI_DEEPSPIKE_CORRELATED || (unsigned)t->estimator > VDI_DEEPSPIKE_SUPERVISED || (unsigned)d->prior > VDI_DEEPSPIKE_COUNT)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "posterior is %d, estimator %d, prior %d: not one of the enum's", (int)d->posterior,
-                             (int)t->estimator, (int)d->prior);
-    if (!vdi_dtype_is_real(d->dtype)) return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64", vdi_dtype_name(d->dtype));
+    if (d->head_width % 2 == 0)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "head_width is %lld, expected an odd one", (long long)d->head_width);
+    if ((unsigned)d->posterior > VDI_DEEPSPIKE_CORRELATED || (unsigned)t->estimator > VDI_DEEPSPIKE_SUPERVISED ||
+        (unsigned)d->prior > VDI_DEEPSPIKE_COUNT)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "posterior is %d, estimator %d, prior %d: not one of the enum's",
+                             (int)d->posterior, (int)t->estimator, (int)d->prior);
+    if (!vdi_dtype_is_real(d->dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64", vdi_dtype_name(d->dtype));
     if (t->estimator != VDI_DEEPSPIKE_SUPERVISED && !g->log_likelihood)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "generative.log_likelihood is missing: only the supervised estimator does without");
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "generative.log_likelihood is missing: only the supervised estimator does without");
     if (t->estimator == VDI_DEEPSPIKE_WAKE_SLEEP && !g->sample)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "wake-sleep draws from the generative model: generative.sample is missing");
     if (d->posterior == VDI_DEEPSPIKE_CORRELATED && g->streams > 1)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a correlated posterior has one stream, the generative model %d", g->streams);
     if (d->posterior == VDI_DEEPSPIKE_CORRELATED && t->estimator == VDI_DEEPSPIKE_CONCRETE)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "the concrete relaxation is for the factorised posterior");
-    if (d->network.odds && (!d->network.params || d->network.params->dtype != d->dtype || d->posterior != VDI_DEEPSPIKE_FACTORISED || d->amplitude))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "a network of one's own needs its parameters in desc.dtype, and is factorised, without amplitude");
+    if (d->network.odds &&
+        (!d->network.params || d->network.params->dtype != d->dtype || d->posterior != VDI_DEEPSPIKE_FACTORISED || d->amplitude))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "a network of one's own needs its parameters in desc.dtype, and is factorised, without amplitude");
     if (d->amplitude && (g->amplitude < 0 || g->amplitude >= g->theta_count))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "amplitude: generative.amplitude is %lld, expected an entry of theta", (long long)g->amplitude);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "amplitude: generative.amplitude is %lld, expected an entry of theta",
+                             (long long)g->amplitude);
     return VDI_OK;
 }
 
 /* ======== the models of calcium.h ========================================================================================== */
 
-VDI__FN vdi_var vdi__ds_calcium(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info, void *user) {
+VDI__FN vdi_var vdi__ds_calcium(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info,
+                                void *user) {
     vdi_calcium_desc d = *(const vdi_calcium_desc *)user;
     vdi_var log_p = vdi_var_none();
     d.time_major = info->time_major;
     (void)vdi_var_calcium(t, &d, spikes, theta, f, mask, NULL, &log_p);
     return log_p;
 }
-VDI__FN vdi_status vdi__ds_calcium_sample(const double *theta, vdi_dtype dtype, int64_t T, const void *spikes, vdi_rng *rng, void *clean, void *f,
-                                          void *user, vdi_error *err) {
+VDI__FN vdi_status vdi__ds_calcium_sample(const double *theta, vdi_dtype dtype, int64_t T, const void *spikes, vdi_rng *rng, void *clean,
+                                          void *f, void *user, vdi_error *err) {
     const vdi_calcium_desc *d = (const vdi_calcium_desc *)user;
     int count = 0;
     const vdi_calcium_param *p = vdi_calcium_params(d->model, &count);
@@ -342,7 +353,7 @@ typedef struct vdi__ds_worker {
     vdi_arena arena;
 } vdi__ds_worker;
 
-enum { VDI__DS_STEP = 0, VDI__DS_COUNTS };                      /* what `count` holds */
+enum { VDI__DS_STEP = 0, VDI__DS_COUNTS };                                                                       /* what `count` holds */
 enum { VDI__DS_BACK = 0, VDI__DS_FORWARD = 4, VDI__DS_SPIKE = 8, VDI__DS_OUT, VDI__DS_OUT_BIAS, VDI__DS_STATE }; /* items behind `rnn` */
 
 struct vdi_deepspike {
@@ -370,9 +381,9 @@ struct vdi_deepspike_data {
     int64_t traces, frames, cells, theta_count, bins; /* bins: frames * upsample */
     int streams, signals;
     int64_t *length, *cell;
-    void *x;             /* (traces, frames, signals): normalised and bridged */
-    unsigned char *seen; /* (traces, frames) */
-    unsigned char *label; /* (traces, streams, bins) or NULL */
+    void *x;                 /* (traces, frames, signals): normalised and bridged */
+    unsigned char *seen;     /* (traces, frames) */
+    unsigned char *label;    /* (traces, streams, bins) or NULL */
     double *theta, *theta_v; /* (cells, theta_count) */
     double *baseline;        /* (cells, 2): REINFORCE's running mean, and how many went into it */
     double *scale;           /* (cells, signals, 2): shift, scale */
@@ -434,10 +445,10 @@ VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x, 
     g.input = g.amplitude = vdi_var_none();
     if (d->network.odds) {
         g.odds = d->network.odds(t, x, trace, d->network.user);
-        if (vdi_var_ok(g.odds) && (vdi_var_ndim(t, g.odds) != 3 || vdi_var_dim(t, g.odds, 0) != batch || vdi_var_dim(t, g.odds, 1) != frames * R ||
-                                   vdi_var_dim(t, g.odds, 2) != signals))
-            g.odds = vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_deepspike_network", "the log odds are not (%lld,%lld,%lld)", (long long)batch, (long long)(frames * R),
-                                   (long long)signals);
+        if (vdi_var_ok(g.odds) && (vdi_var_ndim(t, g.odds) != 3 || vdi_var_dim(t, g.odds, 0) != batch ||
+                                   vdi_var_dim(t, g.odds, 1) != frames * R || vdi_var_dim(t, g.odds, 2) != signals))
+            g.odds = vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_deepspike_network", "the log odds are not (%lld,%lld,%lld)", (long long)batch,
+                                   (long long)(frames * R), (long long)signals);
         return g;
     }
     vdi_var h = vdi_conv_apply(t, &m->stack, item, x), y = vdi_conv_apply(t, &m->head, item + m->head_at, h);
@@ -479,14 +490,14 @@ VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x, 
 typedef struct vdi__ds_rnn {
     vdi_dtype dtype;
     int64_t rows, T, H;
-    const char *input, *odds;         /* (T,3H), (T): of row 0 */
-    int64_t input_step, odds_step;    /* elements to the next row's */
-    int64_t share;                    /* rows in a row that read the same (0: 1): the next `share` rows read the next */
+    const char *input, *odds;      /* (T,3H), (T): of row 0 */
+    int64_t input_step, odds_step; /* elements to the next row's */
+    int64_t share;                 /* rows in a row that read the same (0: 1): the next `share` rows read the next */
     const void *w_hh, *b_hh, *w_spike, *w_state;
     double floor;
     void *train, *probability; /* train: drawn here where `uniform` is given, else read */
     const void *uniform;
-    void *h, *gates; /* gates NULL: h is one state (rows,H) */
+    void *h, *gates;                          /* gates NULL: h is one state (rows,H) */
     void *input_now, *input_spike, *work, *z; /* (rows,3H), (3H), (rows,3H), (rows) */
 } vdi__ds_rnn;
 
@@ -545,7 +556,8 @@ VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *befor
     }
     for (int64_t k = 0; k < r->rows; k++) {
         char *to = (char *)r->input_now + k * H3 * size;
-        const bool spike = last && (dtype == VDI_F32 ? ((const float *)(const void *)last)[k] != 0 : ((const double *)(const void *)last)[k] != 0);
+        const bool spike =
+            last && (dtype == VDI_F32 ? ((const float *)(const void *)last)[k] != 0 : ((const double *)(const void *)last)[k] != 0);
         memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
         if (spike && !shared) vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, to);
         memcpy(z + k * size, r->odds + (t + k / share * r->odds_step) * size, (size_t)size);
@@ -556,7 +568,8 @@ VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *befor
     }
     vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, r->input_now, r->w_hh, r->b_hh, before, r->work, after, gates);
     for (int64_t k = 0; k < r->rows; k++)
-        vdi_dtype_store(dtype, z, k, vdi_dtype_load(dtype, z, k) + vdi_dot(dtype, (size_t)r->H, (const char *)after + k * r->H * size, r->w_state));
+        vdi_dtype_store(dtype, z, k,
+                        vdi_dtype_load(dtype, z, k) + vdi_dot(dtype, (size_t)r->H, (const char *)after + k * r->H * size, r->w_state));
     vdi__ds_probability(dtype, r->floor, r->rows, z, p);
     if (r->uniform) vdi__ds_draw(dtype, r->rows, (const char *)r->uniform + t * r->rows * size, p, s);
 }
@@ -564,7 +577,8 @@ VDI__FN void vdi__ds_rnn_run(const vdi__ds_rnn *r) {
     const int64_t state = r->rows * r->H * (int64_t)vdi_dtype_size(r->dtype);
     for (int64_t t = 0; t < r->T; t++)
         if (r->gates)
-            vdi__ds_rnn_step(r, t, t ? (const char *)r->h + (t - 1) * state : NULL, (char *)r->h + t * state, (char *)r->gates + 4 * t * state);
+            vdi__ds_rnn_step(r, t, t ? (const char *)r->h + (t - 1) * state : NULL, (char *)r->h + t * state,
+                             (char *)r->gates + 4 * t * state);
         else vdi__ds_rnn_step(r, t, t ? r->h : NULL, r->h, NULL);
 }
 
@@ -690,8 +704,10 @@ VDI__FN double vdi__ds_quantile(double *v, int64_t n, double q) {
     return v[i] + (at - low) * (v[j] - v[i]);
 }
 
-/* Lower quartile to 0, noise (from the differences of neighbours, Gaussian quantile) to 0.1: one shift and scale for all traces of a cell. */
-VDI__FN void vdi__ds_measure(const vdi_deepspike_data *data, const double *raw, int64_t cell, int signal, double *v, double *shift, double *scale) {
+/* Lower quartile to 0, noise (from the differences of neighbours, Gaussian quantile) to 0.1: one shift and scale for all traces of a cell.
+ */
+VDI__FN void vdi__ds_measure(const vdi_deepspike_data *data, const double *raw, int64_t cell, int signal, double *v, double *shift,
+                             double *scale) {
     int64_t n = 0, d = 0;
     for (int64_t i = 0; i < data->traces; i++)
         for (int64_t t = 0; data->cell[i] == cell && t < data->length[i]; t++)
@@ -701,12 +717,14 @@ VDI__FN void vdi__ds_measure(const vdi_deepspike_data *data, const double *raw, 
     for (int64_t i = 0; i < data->traces; i++)
         for (int64_t t = 1; data->cell[i] == cell && t < data->length[i]; t++)
             if (data->seen[i * data->frames + t] && data->seen[i * data->frames + t - 1])
-                v[d++] = fabs(raw[(i * data->frames + t) * data->signals + signal] - raw[(i * data->frames + t - 1) * data->signals + signal]);
+                v[d++] =
+                    fabs(raw[(i * data->frames + t) * data->signals + signal] - raw[(i * data->frames + t - 1) * data->signals + signal]);
     const double noise = 1.4826 * vdi__ds_quantile(v, d, 0.5) / sqrt(2.0);
     *scale = noise > 0 ? noise / 0.1 : spread > 0 ? spread : 1;
 }
 
-VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_deepspike_data_desc *desc, vdi_deepspike_data **out, vdi_error *err) {
+VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_deepspike_data_desc *desc, vdi_deepspike_data **out,
+                                              vdi_error *err) {
     static const char where[] = "vdi_deepspike_data_create";
     const vdi_deepspike_desc *md = &m->desc;
     const vdi_allocator *a = &md->allocator;
@@ -728,26 +746,39 @@ VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_
     shape.bins = T * md->upsample, shape.streams = streams, shape.signals = signals, shape.dtype = md->dtype, shape.cells = 0;
     for (int64_t i = 0; i < N; i++) {
         const int64_t c = desc->cell ? desc->cell[i] : i, n = desc->lengths ? desc->lengths[i] : T;
-        if (c < 0 || c >= N) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "cell of trace %lld is %lld, expected 0 to %lld", (long long)i, (long long)c, (long long)(N - 1));
-        if (n < 1 || n > T) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "length of trace %lld is %lld, expected 1 to %lld", (long long)i, (long long)n, (long long)T);
+        if (c < 0 || c >= N)
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "cell of trace %lld is %lld, expected 0 to %lld", (long long)i, (long long)c,
+                                 (long long)(N - 1));
+        if (n < 1 || n > T)
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "length of trace %lld is %lld, expected 1 to %lld", (long long)i,
+                                 (long long)n, (long long)T);
         shape.cells = VDI__MAX(shape.cells, c + 1);
     }
     vdi_tensor mask = desc->mask;
-    if (mask.data && mask.ndim == 1 && N == 1) mask.shape[1] = mask.shape[0], mask.stride[1] = mask.stride[0], mask.shape[0] = 1, mask.stride[0] = 0, mask.ndim = 2;
+    if (mask.data && mask.ndim == 1 && N == 1)
+        mask.shape[1] = mask.shape[0], mask.stride[1] = mask.stride[0], mask.shape[0] = 1, mask.stride[0] = 0, mask.ndim = 2;
     if (mask.data && (mask.ndim != 2 || mask.shape[0] != N || mask.shape[1] != T))
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the mask is %s, expected (%lld,%lld)", vdi_tensor_shape_text(desc->mask, text), (long long)N, (long long)T);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the mask is %s, expected (%lld,%lld)", vdi_tensor_shape_text(desc->mask, text),
+                             (long long)N, (long long)T);
     const bool labelled = label.data && vdi_tensor_ok(label);
-    if (labelled && label.ndim == 1 && N == 1) label.shape[1] = label.shape[0], label.stride[1] = label.stride[0], label.shape[0] = 1, label.stride[0] = 0, label.ndim = 2;
+    if (labelled && label.ndim == 1 && N == 1)
+        label.shape[1] = label.shape[0], label.stride[1] = label.stride[0], label.shape[0] = 1, label.stride[0] = 0, label.ndim = 2;
     if (labelled && label.ndim == 2) { /* (N,bins) to (N,1,bins) */
         label.shape[2] = label.shape[1], label.stride[2] = label.stride[1], label.shape[1] = 1, label.stride[1] = 0, label.ndim = 3;
     }
     if (labelled && (label.ndim != 3 || label.shape[0] != N || label.shape[1] != streams || label.shape[2] != shape.bins))
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "spikes are %s, expected %lld traces of %d streams of %lld bins", vdi_tensor_shape_text(desc->spikes, text),
-                             (long long)N, streams, (long long)shape.bins);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "spikes are %s, expected %lld traces of %d streams of %lld bins",
+                             vdi_tensor_shape_text(desc->spikes, text), (long long)N, streams, (long long)shape.bins);
     const size_t C = (size_t)shape.cells, size = vdi_dtype_size(md->dtype), frames = (size_t)(N * T);
-    const size_t part[] = {(size_t)N * sizeof(int64_t), (size_t)N * sizeof(int64_t), frames * (size_t)signals * size, frames,
-                           labelled ? (size_t)(N * streams * shape.bins) : 0, C * (size_t)P * sizeof(double), C * (size_t)P * sizeof(double),
-                           C * 2 * sizeof(double), C * (size_t)signals * 2 * sizeof(double)};
+    const size_t part[] = {(size_t)N * sizeof(int64_t),
+                           (size_t)N * sizeof(int64_t),
+                           frames * (size_t)signals * size,
+                           frames,
+                           labelled ? (size_t)(N * streams * shape.bins) : 0,
+                           C * (size_t)P * sizeof(double),
+                           C * (size_t)P * sizeof(double),
+                           C * 2 * sizeof(double),
+                           C * (size_t)signals * 2 * sizeof(double)};
     size_t bytes = 0;
     for (size_t i = 0; i < VDI__COUNT(part); i++) bytes += vdi_align_size(part[i]);
     data = (vdi_deepspike_data *)vdi_alloc(a, sizeof *data);
@@ -852,7 +883,8 @@ VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_da
         m->tensors[n].name = "cells.scale", m->tensors[n++].tensor = vdi_tensor_3d(data->scale, VDI_F64, data->cells, data->signals, 2);
     }
     if (data && training) {
-        m->tensors[n].name = "train.theta_v", m->tensors[n++].tensor = vdi_tensor_2d(data->theta_v, VDI_F64, data->cells, data->theta_count);
+        m->tensors[n].name = "train.theta_v",
+        m->tensors[n++].tensor = vdi_tensor_2d(data->theta_v, VDI_F64, data->cells, data->theta_count);
         m->tensors[n].name = "train.baseline", m->tensors[n++].tensor = vdi_tensor_2d(data->baseline, VDI_F64, data->cells, 2);
     }
     if (training) {
@@ -863,13 +895,17 @@ VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_da
     struct {
         const char *key;
         int64_t value;
-    } number[] = {{"head_width", d->head_width}, {"features", d->features}, {"hidden", d->hidden}, {"upsample", d->upsample},
-                  {"amplitude", d->amplitude},   {"normalise", d->normalise}, {"streams", d->generative.streams},
-                  {"prior", (int64_t)d->prior}};
+    } number[] = {{"head_width", d->head_width},      {"features", d->features},   {"hidden", d->hidden},
+                  {"upsample", d->upsample},          {"amplitude", d->amplitude}, {"normalise", d->normalise},
+                  {"streams", d->generative.streams}, {"prior", (int64_t)d->prior}};
     struct {
         const char *key;
         double value;
-    } real[] = {{"bias", d->bias}, {"floor", d->floor}, {"amplitude_spread", d->amplitude_spread}, {"prior_rate_0", d->prior_rate[0]}, {"prior_rate_1", d->prior_rate[1]}};
+    } real[] = {{"bias", d->bias},
+                {"floor", d->floor},
+                {"amplitude_spread", d->amplitude_spread},
+                {"prior_rate_0", d->prior_rate[0]},
+                {"prior_rate_1", d->prior_rate[1]}};
     m->meta[k].key = "model", m->meta[k++].value = "deepspike";
     m->meta[k].key = "posterior", m->meta[k++].value = d->posterior == VDI_DEEPSPIKE_CORRELATED ? "correlated" : "factorised";
     m->meta[k].key = "channels", m->meta[k].value = vdi__ds_list_text(m->text[k], sizeof m->text[0], d->layers, d->channels), k++;
@@ -912,7 +948,11 @@ VDI__DEF vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t c
         struct {
             const char *key;
             double *to;
-        } real[] = {{"bias", &d.bias}, {"floor", &d.floor}, {"amplitude_spread", &d.amplitude_spread}, {"prior_rate_0", &d.prior_rate[0]}, {"prior_rate_1", &d.prior_rate[1]}};
+        } real[] = {{"bias", &d.bias},
+                    {"floor", &d.floor},
+                    {"amplitude_spread", &d.amplitude_spread},
+                    {"prior_rate_0", &d.prior_rate[0]},
+                    {"prior_rate_1", &d.prior_rate[1]}};
         for (size_t j = 0; j < VDI__COUNT(number); j++)
             if (strcmp(key, number[j].key) == 0) *number[j].to = strtoll(v, NULL, 10);
         for (size_t j = 0; j < VDI__COUNT(real); j++)
@@ -928,7 +968,8 @@ VDI__DEF vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t c
         if (strcmp(key, "streams") == 0) d.generative.streams = (int)strtol(v, NULL, 10);
     }
     if (!ours || d.layers < 1 || widths != d.layers)
-        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected the metadata of a deepspike network, got %s", ours ? "layers that do not fit together" : "another model's");
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected the metadata of a deepspike network, got %s",
+                             ours ? "layers that do not fit together" : "another model's");
     d.train.estimator = VDI_DEEPSPIKE_SUPERVISED; /* until somebody says what generates */
     *out = d;
     return VDI_OK;

@@ -20,10 +20,12 @@
 
 /** How vdi_deepspike_infer runs. Zero is the default. */
 typedef struct vdi_deepspike_query {
-    int64_t samples; /**< trains drawn of each trace: S of `sample`, and what a correlated posterior's marginals are the mean of; default 5 */
-    uint64_t seed;   /**< of them */
+    int64_t
+        samples;   /**< trains drawn of each trace: S of `sample`, and what a correlated posterior's marginals are the mean of; default 5 */
+    uint64_t seed; /**< of them */
 } vdi_deepspike_query;
-/** Where vdi_deepspike_infer writes; NULL members are not computed. N traces, T frames, bins = T upsample. All zero beyond a trace's length. */
+/** Where vdi_deepspike_infer writes; NULL members are not computed. N traces, T frames, bins = T upsample. All zero beyond a trace's
+ * length. */
 typedef struct vdi_deepspike_result {
     double *probability;   /**< (N,streams,bins) of a spike in each bin */
     double *expected;      /**< (N,streams,T) spikes in each frame */
@@ -46,10 +48,11 @@ VDI_API size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most
  *  end of the trace first) and for a network of one's own. */
 VDI_API VDI_NODISCARD vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most, double shift, double scale, void *memory,
                                                            size_t bytes, vdi_deepspike_stream **out, vdi_error *err);
-/** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite frame. probability (n, upsample, streams) of the
- *  same dtype receives what has become certain: returns how many frames of it, 0 while the stream is younger than its delay. */
+/** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite frame. probability (n, upsample, streams) of
+ * the same dtype receives what has become certain: returns how many frames of it, 0 while the stream is younger than its delay. */
 VDI_API int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames, void *probability);
-/** The trace is over: the frames that are still owed, as many as the delay at most (delay, upsample, streams). The stream then begins anew. */
+/** The trace is over: the frames that are still owed, as many as the delay at most (delay, upsample, streams). The stream then begins anew.
+ */
 VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability);
 
 #endif /* VDI_MODEL_DEEPSPIKE_INFER_H */
@@ -131,13 +134,15 @@ VDI__DEF vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t mo
                                               vdi_deepspike_stream **out, vdi_error *err) {
     static const char where[] = "vdi_deepspike_stream_init";
     *out = NULL;
-    if (m->desc.network.odds) return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a stream runs the stack of convolutions, not a network of one's own");
+    if (m->desc.network.odds)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a stream runs the stack of convolutions, not a network of one's own");
     if (m->desc.posterior != VDI_DEEPSPIKE_FACTORISED)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a correlated posterior reads the trace from its end: it has no stream");
     if (most < 1 || !(scale > 0) || !(shift - shift == 0))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "most is %lld, shift %g, scale %g", (long long)most, shift, scale);
     if (!memory || bytes < vdi_deepspike_stream_memsize(m, most))
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "the block holds %zu bytes, %zu are needed", memory ? bytes : 0, vdi_deepspike_stream_memsize(m, most));
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "the block holds %zu bytes, %zu are needed", memory ? bytes : 0,
+                             vdi_deepspike_stream_memsize(m, most));
     *out = vdi__ds_stream_make(m, most, shift, scale, memory);
     return VDI_OK;
 }
@@ -166,8 +171,8 @@ VDI__FN int64_t vdi__ds_advance(vdi_deepspike_stream *s, bool end, void *out) {
         rows = VDI__MAX(0, l->have - (l->width - 1));
         if (!rows) continue;
         void *to = i + 1 < s->layers ? vdi__ds_room(s, &s->layer[i + 1], rows) : out;
-        vdi_affine(s->dtype, (size_t)rows, (size_t)l->cout, (size_t)(l->width * l->cin), l->data + (size_t)(l->at * l->cin) * size, (size_t)l->cin, l->w,
-                   (size_t)l->cout, l->b, l->act, 0.2, to, (size_t)l->cout);
+        vdi_affine(s->dtype, (size_t)rows, (size_t)l->cout, (size_t)(l->width * l->cin), l->data + (size_t)(l->at * l->cin) * size,
+                   (size_t)l->cin, l->w, (size_t)l->cout, l->b, l->act, 0.2, to, (size_t)l->cout);
         if (i + 1 < s->layers) s->layer[i + 1].have += rows;
         l->at += rows, l->have -= rows;
     }
@@ -230,10 +235,11 @@ VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t fra
 #define VDI__DS_ABREAST 4
 
 /* Input products (count,bins,3H) and log odds (count,bins) of the forward unit, for `count` traces of one length. */
-VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *const *x, int64_t frames, const char **input, const char **odds, vdi_arena *a) {
+VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *const *x, int64_t frames, const char **input,
+                           const char **odds, vdi_arena *a) {
     const vdi_dtype dtype = m->desc.dtype;
-    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features, n = (size_t)count,
-                 C = (size_t)m->desc.generative.streams, H = (size_t)m->desc.hidden, first = F + C, known = first + H;
+    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features,
+                 n = (size_t)count, C = (size_t)m->desc.generative.streams, H = (size_t)m->desc.hidden, first = F + C, known = first + H;
     const vdi_param *rnn = m->params->item + m->rnn;
     char *y = (char *)vdi_arena_alloc(a, bins * F * size), *all = (char *)vdi_arena_alloc(a, n * bins * known * size);
     char *h = (char *)vdi_arena_alloc(a, bins * n * H * size), *product = (char *)vdi_arena_alloc(a, n * bins * 3 * H * size);
@@ -246,14 +252,17 @@ VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *co
             memcpy(own + t * known * size, y + t * F * size, F * size);
             memcpy(own + (t * known + F) * size, x[i] + t / R * C * size, C * size);
         }
-        vdi_affine(dtype, bins, 3 * H, first, own, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data, VDI_ACT_NONE, 0,
-                   product + i * 3 * H * size, n * 3 * H);
+        vdi_affine(dtype, bins, 3 * H, first, own, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data,
+                   VDI_ACT_NONE, 0, product + i * 3 * H * size, n * 3 * H);
     }
-    vdi_gru_forward(dtype, bins, n, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h, NULL);
+    vdi_gru_forward(dtype, bins, n, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h,
+                    NULL);
     for (size_t i = 0; i < n; i++)
         for (size_t t = 0; t < bins; t++) memcpy(all + ((i * bins + t) * known + first) * size, h + (t * n + i) * H * size, H * size);
-    vdi_affine(dtype, n * bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data, VDI_ACT_NONE, 0, product, 3 * H);
-    vdi_affine(dtype, n * bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o, 1);
+    vdi_affine(dtype, n * bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data,
+               VDI_ACT_NONE, 0, product, 3 * H);
+    vdi_affine(dtype, n * bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o,
+               1);
     *input = product, *odds = o;
     return true;
 }
@@ -281,7 +290,8 @@ VDI__FN vdi_status vdi__ds_tell(const vdi__ds_query *q, int64_t i, const double 
     double *clean = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *clean);
     vdi_rng rng = vdi__ds_infer_rng(q, i);
     if (!clean) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer", "no memory for the denoised trace");
-    const vdi_status status = d->generative.sample(data->theta + cell * data->theta_count, VDI_F64, bins, p, &rng, clean, NULL, d->generative.user, err);
+    const vdi_status status =
+        d->generative.sample(data->theta + cell * data->theta_count, VDI_F64, bins, p, &rng, clean, NULL, d->generative.user, err);
     if (status < 0) return status;
     for (int64_t j = 0; j < M; j++) {
         const double *s = data->scale + (cell * M + j) * 2;
@@ -299,18 +309,21 @@ VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, v
     const size_t size = vdi_dtype_size(dtype);
     const int64_t M = data->streams, R = d->upsample, frames = data->length[i], bins = frames * R;
     const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
-    double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p), *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
+    double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p),
+           *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
     char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
     if (!p || !variance || !odds) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins", (long long)bins);
     if (d->network.odds) {
         vdi_tape_reset(w->tape);
         const bool old = vdi_tape_set_no_grad(w->tape, true);
-        vdi_var v = vdi__ds_network(q->m, w->tape, vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, dtype, 1, frames, M)), &i).odds;
+        vdi_var v =
+            vdi__ds_network(q->m, w->tape, vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, dtype, 1, frames, M)), &i).odds;
         (void)vdi_tape_set_no_grad(w->tape, old);
         const vdi_status status = vdi_tape_status(w->tape, err);
         if (status < 0) return status;
         memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
-    } else if (!vdi__ds_convolve(q->m, x, frames, odds, a)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
+    } else if (!vdi__ds_convolve(q->m, x, frames, odds, a))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
     vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
     for (int64_t t = 0; t < bins; t++)
         for (int64_t j = 0; j < M; j++) {
@@ -335,14 +348,17 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
     const int64_t R = d->upsample, frames = data->length[i], bins = frames * R, S = q->samples, rows = count * S;
     const char *x[VDI__DS_ABREAST];
     vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
-    double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p), *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
+    double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p),
+           *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size), *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
-    if (!p || !variance || !own || !uniform) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins", (long long)bins);
+    if (!p || !variance || !own || !uniform)
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins", (long long)bins);
     for (int64_t n = 0; n < count; n++) { /* numbers of its own for each trace, whoever runs beside it */
         vdi_rng rng = vdi__ds_infer_rng(q, i + n);
         x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
         vdi_rng_fill_uniform(&rng, dtype, bins * S, own);
-        for (int64_t t = 0; t < bins; t++) memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size, (size_t)S * size);
+        for (int64_t t = 0; t < bins; t++)
+            memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size, (size_t)S * size);
     }
     if (!vdi__ds_known(q->m, count, x, frames, &r.input, &r.odds, a) || !vdi__ds_rnn_room(&r, a, false))
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
@@ -390,8 +406,8 @@ VDI__FN void vdi__ds_infer_job(int64_t job, int worker, void *user) {
     }
 }
 
-VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_query *query, const vdi_deepspike_result *out,
-                                        vdi_error *err) {
+VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_query *query,
+                                        const vdi_deepspike_result *out, vdi_error *err) {
     static const char where[] = "vdi_deepspike_infer";
     const vdi_deepspike_desc *d = &m->desc;
     vdi__ds_query q = VDI__ZERO;

@@ -6,17 +6,17 @@
  *         if (p.step % 100 == 0) printf("%lld: %g nats a bin\n", (long long)p.step, p.bound);
  *
  * A step takes `batch` snippets of one cell, draws K trains for each, and weighs them: w_k = p(f, s_k) / q(s_k | f). With
- * L = log mean_k w_k, omega_k = w_k / sum_j w_j and L_{-k} = log mean_{j != k} w_j (0 for K = 1), VIMCO's estimate of the gradient of E[L] is
- *     sum_k (L - L_{-k} - omega_k) grad log q(s_k | f) + omega_k grad log p(f, s_k),
- * without bias: a sum over samples, not the mean of the published code. Only bins outside the buffers of a snippet count. The network is
- * stepped by Adam, the cell's theta by RMSprop. The other estimators: vdi_deepspike_weights, docs/deepspike.md.
+ * L = log mean_k w_k, omega_k = w_k / sum_j w_j and L_{-k} = log mean_{j != k} w_j (0 for K = 1), VIMCO's estimate of the gradient of E[L]
+ * is sum_k (L - L_{-k} - omega_k) grad log q(s_k | f) + omega_k grad log p(f, s_k), without bias: a sum over samples, not the mean of the
+ * published code. Only bins outside the buffers of a snippet count. The network is stepped by Adam, the cell's theta by RMSprop. The other
+ * estimators: vdi_deepspike_weights, docs/deepspike.md.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_TRAIN_H
 #define VDI_MODEL_DEEPSPIKE_TRAIN_H
 #include "deepspike.h"
 
-/** What a sample-based estimator is: from log_w (K) the value of its bound, and the weights with which grad log q(s_k) and grad log p(f, s_k)
- *  enter its gradient: to_q (K), to_p (K). `baseline` is what REINFORCE uses for K = 1. NaN comes out if a log weight is not finite.
+/** What a sample-based estimator is: from log_w (K) the value of its bound, and the weights with which grad log q(s_k) and grad log p(f,
+ * s_k) enter its gradient: to_q (K), to_p (K). `baseline` is what REINFORCE uses for K = 1. NaN comes out if a log weight is not finite.
  *      VIMCO        L - L_{-k} - omega_k                                   omega_k
  *      REINFORCE    (log w_k - mean_{j != k} log w_j - 1) / K              1 / K
  *      WAKE_SLEEP   0                                                      omega_k */
@@ -53,8 +53,8 @@ typedef struct vdi_deepspike_batch {
 } vdi_deepspike_batch;
 /** The mean over snippets of the estimator's bound (nats of a snippet), and the estimate of its gradient: MINUS that of the network is
  *  in the parameters' `grad`, that of theta is in d_theta (theta_count; may be NULL). Nothing else changes: for checks. */
-VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_batch *batch, double *bound,
-                                                    double *d_theta, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_batch *batch,
+                                                    double *bound, double *d_theta, vdi_error *err);
 
 #endif /* VDI_MODEL_DEEPSPIKE_TRAIN_H */
 
@@ -63,8 +63,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
 
 /* ======== estimators ======================================================================================================== */
 
-VDI__DEF void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K, const double *log_w, double baseline, double *bound, double *to_q,
-                                    double *to_p) {
+VDI__DEF void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K, const double *log_w, double baseline, double *bound,
+                                    double *to_q, double *to_p) {
     double top = -HUGE_VAL, sum = 0, total = 0;
     int64_t best = 0;
     for (int64_t k = 0; k < K; k++) {
@@ -115,11 +115,11 @@ typedef struct vdi__ds_pass {
     const double *theta;                /* (P) */
     double baseline;
     uint64_t draw;
-    const char *odds, *input, *amplitude;   /* what the network said: (B,bins,streams), (B,bins,3H), (B,2) */
-    char *d_odds, *d_input, *d_amplitude;   /* its gradient */
-    char *d_rnn;                            /* (jobs, weights of the forward unit) */
-    double *bound, *d_theta;                /* (B), (B,P) */
-    vdi_error *error;                       /* (jobs) */
+    const char *odds, *input, *amplitude; /* what the network said: (B,bins,streams), (B,bins,3H), (B,2) */
+    char *d_odds, *d_input, *d_amplitude; /* its gradient */
+    char *d_rnn;                          /* (jobs, weights of the forward unit) */
+    double *bound, *d_theta;              /* (B), (B,P) */
+    vdi_error *error;                     /* (jobs) */
 } vdi__ds_pass;
 
 enum { VDI__DS_RNG_BATCH = 1, VDI__DS_RNG_TRAIN, VDI__DS_RNG_DREAM, VDI__DS_RNG_INFER };
@@ -183,9 +183,9 @@ VDI__FN double vdi__ds_log_binomial(double n, double k) { return lgamma(n + 1) -
 /* What is kept of the trains of a snippet. */
 typedef struct vdi__ds_trains {
     int64_t K;
-    char *train;       /* (streams,bins,K) */
-    char *probability; /* factorised: (streams,bins), held; correlated: (bins,K) */
-    char *odds;        /* concrete: the relaxed log odds (streams,bins,K) / temperature */
+    char *train;           /* (streams,bins,K) */
+    char *probability;     /* factorised: (streams,bins), held; correlated: (bins,K) */
+    char *odds;            /* concrete: the relaxed log odds (streams,bins,K) / temperature */
     double *log_q, *prior; /* (K) */
     double kl;             /* concrete: KL(q | prior) */
 } vdi__ds_trains;
@@ -244,7 +244,8 @@ VDI__FN vdi_status vdi__ds_factorised(const vdi__ds_pass *g, int64_t b, const ch
 }
 
 /* log q and prior of the trains that the forward unit has drawn or read. */
-VDI__FN void vdi__ds_score_rnn(const vdi__ds_pass *g, int64_t rows, const void *train, const void *probability, double *log_q, double *prior) {
+VDI__FN void vdi__ds_score_rnn(const vdi__ds_pass *g, int64_t rows, const void *train, const void *probability, double *log_q,
+                               double *prior) {
     const vdi_deepspike_desc *d = &g->m->desc;
     const double rate = d->prior_rate[0], prior_odds = log(rate / (1 - rate)), n = (double)(g->hi - g->lo);
     for (int64_t k = 0; k < rows; k++) {
@@ -254,7 +255,8 @@ VDI__FN void vdi__ds_score_rnn(const vdi__ds_pass *g, int64_t rows, const void *
             sum += s != 0 ? log(p) : log1p(-p), count += s;
         }
         log_q[k] = sum;
-        if (prior) prior[k] = count * prior_odds + n * log1p(-rate) + (d->prior == VDI_DEEPSPIKE_COUNT ? vdi__ds_log_binomial(n, count) : 0);
+        if (prior)
+            prior[k] = count * prior_odds + n * log1p(-rate) + (d->prior == VDI_DEEPSPIKE_COUNT ? vdi__ds_log_binomial(n, count) : 0);
     }
 }
 
@@ -262,7 +264,8 @@ VDI__FN void vdi__ds_score_rnn(const vdi__ds_pass *g, int64_t rows, const void *
 VDI__FN vdi_status vdi__ds_job_labels(vdi__ds_pass *g, int64_t job, vdi__ds_worker *w) {
     const vdi_deepspike_desc *d = &g->m->desc;
     const vdi_dtype dtype = d->dtype;
-    const int64_t size = (int64_t)vdi_dtype_size(dtype), from = job * VDI__DS_ROWS, rows = VDI__MIN(g->B - from, VDI__DS_ROWS), bins = g->bins;
+    const int64_t size = (int64_t)vdi_dtype_size(dtype), from = job * VDI__DS_ROWS, rows = VDI__MIN(g->B - from, VDI__DS_ROWS),
+                  bins = g->bins;
     const int M = d->generative.streams;
     if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
         char *p = (char *)vdi_arena_alloc(&w->arena, (size_t)(bins * M * size));
@@ -313,15 +316,19 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)b);
     double *number = (double *)vdi_arena_alloc(a, (size_t)(8 * K) * sizeof *number);
     char *uniform = g->forced ? NULL : (char *)vdi_arena_alloc(a, trains * size);
-    char *target = (char *)vdi_arena_calloc(a, (size_t)(2 * M * bins) * size), *theta = (char *)vdi_arena_calloc(a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
-    if (!number || (!uniform && !g->forced) || !target || !theta) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
-    double *log_w = number, *to_q = number + K, *to_p = number + 2 * K, *log_p = number + 3 * K, *amp = number + 4 * K, *eps = number + 5 * K;
+    char *target = (char *)vdi_arena_calloc(a, (size_t)(2 * M * bins) * size),
+         *theta = (char *)vdi_arena_calloc(a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
+    if (!number || (!uniform && !g->forced) || !target || !theta)
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
+    double *log_w = number, *to_q = number + K, *to_p = number + 2 * K, *log_p = number + 3 * K, *amp = number + 4 * K,
+           *eps = number + 5 * K;
     vdi__ds_trains s = VDI__ZERO;
     vdi__ds_rnn r = vdi__ds_rnn_of(m, K, bins);
     s.K = K, s.log_q = number + 6 * K, s.prior = number + 7 * K;
     if (uniform) vdi_rng_fill_uniform(&rng, dtype, (int64_t)trains, uniform);
     if (correlated) {
-        if (!vdi__ds_rnn_room(&r, a, g->how != VDI_DEEPSPIKE_WAKE_SLEEP)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
+        if (!vdi__ds_rnn_room(&r, a, g->how != VDI_DEEPSPIKE_WAKE_SLEEP))
+            return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
         r.input = g->input + (size_t)(b * bins * 3 * H) * size, r.odds = g->odds + (size_t)(b * bins) * size;
         r.uniform = uniform;
         s.train = (char *)r.train, s.probability = (char *)r.probability;
@@ -357,7 +364,8 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     vdi_tensor tensor = vdi_tensor_view(s.train, dtype, 4 - skip, shape + skip);
     vdi_var spikes = concrete ? vdi_tape_variable(t, tensor) : vdi_tape_constant(t, tensor);
     shape[2] = 1;
-    vdi_var fv = vdi_tape_constant(t, vdi_tensor_view(f, dtype, 3 - skip, shape + skip)), mv = vdi_tape_constant(t, vdi_tensor_view(mask, dtype, 3 - skip, shape + skip));
+    vdi_var fv = vdi_tape_constant(t, vdi_tensor_view(f, dtype, 3 - skip, shape + skip)),
+            mv = vdi_tape_constant(t, vdi_tensor_view(mask, dtype, 3 - skip, shape + skip));
     double sd = 0, slope = 0;
     vdi_var tv = vdi_var_none();
     if (d->amplitude) {
@@ -379,16 +387,19 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     const vdi_tensor value = vdi_tape_value(t, ll);
     if (vdi_tensor_count(value) != K) {
         char text[VDI_SHAPE_TEXT];
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the log likelihood is %s, expected (%lld,1)", vdi_tensor_shape_text(value, text), (long long)K);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the log likelihood is %s, expected (%lld,1)", vdi_tensor_shape_text(value, text),
+                             (long long)K);
     }
     for (int64_t k = 0; k < K; k++) {
         log_p[k] = vdi_dtype_load(value.dtype, value.data, k);
         log_w[k] = concrete ? log_p[k] - s.kl : log_p[k] + s.prior[k] - s.log_q[k];
         if (d->amplitude)
-            log_w[k] += 0.5 * eps[k] * eps[k] + log(sd) - 0.5 * amp[k] * amp[k] / (d->amplitude_spread * d->amplitude_spread) - log(d->amplitude_spread);
+            log_w[k] += 0.5 * eps[k] * eps[k] + log(sd) - 0.5 * amp[k] * amp[k] / (d->amplitude_spread * d->amplitude_spread) -
+                        log(d->amplitude_spread);
     }
     vdi_deepspike_weights(g->how, K, log_w, g->baseline, &g->bound[b], to_q, to_p);
-    if (!(g->bound[b] - g->bound[b] == 0)) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the bound of snippet %lld is not finite", (long long)b);
+    if (!(g->bound[b] - g->bound[b] == 0))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the bound of snippet %lld is not finite", (long long)b);
 
     /* theta, amplitude and relaxed spikes through the tape */
     double *cotangent = log_p;
@@ -487,13 +498,15 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED, labels = g->how == VDI_DEEPSPIKE_SUPERVISED,
                wake = g->how == VDI_DEEPSPIKE_WAKE_SLEEP;
     const size_t size = vdi_dtype_size(dtype);
-    const int64_t B = g->B, P = d->generative.theta_count, M = d->generative.streams, H = d->hidden, jobs = labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
+    const int64_t B = g->B, P = d->generative.theta_count, M = d->generative.streams, H = d->hidden,
+                  jobs = labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
     const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(H) : 0;
     vdi_arena *a = &m->arena;
     g->m = m;
     vdi_tape_reset(m->tape);
     const bool old = vdi_tape_set_no_grad(m->tape, wake && !d->amplitude);
-    vdi__ds_graph net = vdi__ds_network(m, m->tape, vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, dtype, B, g->frames, M)), g->trace);
+    vdi__ds_graph net =
+        vdi__ds_network(m, m->tape, vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, dtype, B, g->frames, M)), g->trace);
     (void)vdi_tape_set_no_grad(m->tape, old);
     vdi_status status = vdi_tape_status(m->tape, err);
     if (status < 0) return status;
@@ -511,7 +524,8 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     g->error = (vdi_error *)vdi_arena_alloc(a, (size_t)jobs * sizeof(vdi_error));
     g->d_rnn = (char *)vdi_arena_calloc(a, weights * (size_t)jobs * size + 1);
     bool room = g->bound && g->d_theta && g->error && g->d_rnn;
-    for (int i = 0; i < outputs; i++) cotangent[i].data = vdi_arena_calloc(a, vdi_tensor_bytes(cotangent[i])), room = room && cotangent[i].data;
+    for (int i = 0; i < outputs; i++)
+        cotangent[i].data = vdi_arena_calloc(a, vdi_tensor_bytes(cotangent[i])), room = room && cotangent[i].data;
     if (!room) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
     g->d_odds = (char *)cotangent[0].data;
     g->d_input = correlated ? (char *)cotangent[1].data : NULL;
@@ -532,7 +546,8 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     if (correlated && !wake) {
         const vdi_param *rnn = m->params->item + m->rnn;
         const vdi_param *item[4];
-        item[0] = &rnn[VDI__DS_FORWARD + 2], item[1] = &rnn[VDI__DS_FORWARD + 3], item[2] = &rnn[VDI__DS_SPIKE], item[3] = &rnn[VDI__DS_STATE];
+        item[0] = &rnn[VDI__DS_FORWARD + 2], item[1] = &rnn[VDI__DS_FORWARD + 3], item[2] = &rnn[VDI__DS_SPIKE],
+        item[3] = &rnn[VDI__DS_STATE];
         for (int64_t j = 0; j < jobs; j++) {
             const char *w = g->d_rnn + weights * (size_t)j * size;
             for (int i = 0; i < 4; i++) {
@@ -560,7 +575,8 @@ VDI__FN bool vdi__ds_gather(vdi_deepspike *m, const vdi_deepspike_data *data, co
         memcpy(x + (size_t)(b * frames) * row, (const char *)data->x + (size_t)at * row, (size_t)frames * row);
         seen[b] = data->seen + at;
         for (int j = 0; data->label && j < data->streams; j++)
-            memcpy(label + (b * data->streams + j) * bins, data->label + (i * data->streams + j) * data->bins + batch->start[b] * m->desc.upsample, (size_t)bins);
+            memcpy(label + (b * data->streams + j) * bins,
+                   data->label + (i * data->streams + j) * data->bins + batch->start[b] * m->desc.upsample, (size_t)bins);
     }
     g->B = n, g->frames = frames, g->x = x, g->trace = batch->trace, g->seen = seen, g->label = data->label ? label : NULL;
     g->K = m->desc.train.samples;
@@ -578,15 +594,17 @@ VDI__FN vdi_status vdi__ds_fits(const vdi_deepspike *m, const vdi_deepspike_data
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_batch *batch, double *bound, double *d_theta,
-                                       vdi_error *err) {
+VDI__DEF vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_batch *batch, double *bound,
+                                       double *d_theta, vdi_error *err) {
     static const char where[] = "vdi_deepspike_loss";
     vdi_status status = vdi__ds_fits(m, data, where, err);
     if (status < 0) return status;
-    if (batch->count < 1 || batch->frames < 1) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "count is %lld, frames %lld", (long long)batch->count, (long long)batch->frames);
+    if (batch->count < 1 || batch->frames < 1)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "count is %lld, frames %lld", (long long)batch->count, (long long)batch->frames);
     for (int64_t b = 0; b < batch->count; b++) {
         const int64_t i = batch->trace[b];
-        if (i < 0 || i >= data->traces || batch->start[b] < 0 || batch->start[b] + batch->frames > data->length[i] || data->cell[i] != data->cell[batch->trace[0]])
+        if (i < 0 || i >= data->traces || batch->start[b] < 0 || batch->start[b] + batch->frames > data->length[i] ||
+            data->cell[i] != data->cell[batch->trace[0]])
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "snippet %lld is not inside its trace, or of another cell", (long long)b);
     }
     vdi__ds_pass g = VDI__ZERO;
@@ -608,8 +626,8 @@ VDI__DEF vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *dat
 /* ======== a step ============================================================================================================ */
 
 /* Snippets of one cell: the cell with a chance in proportion to its frames, then places in its traces. */
-VDI__FN int64_t vdi__ds_choose(const vdi_deepspike *m, const vdi_deepspike_data *data, vdi_rng *rng, int64_t frames, int64_t count, int64_t *trace,
-                               int64_t *start) {
+VDI__FN int64_t vdi__ds_choose(const vdi_deepspike *m, const vdi_deepspike_data *data, vdi_rng *rng, int64_t frames, int64_t count,
+                               int64_t *trace, int64_t *start) {
     int64_t total = 0, of_cell = 0;
     for (int64_t i = 0; i < data->traces; i++) total += data->length[i];
     int64_t at = (int64_t)vdi_rng_below(rng, (uint64_t)total), cell = 0;
@@ -638,12 +656,14 @@ VDI__FN int64_t vdi__ds_choose(const vdi_deepspike *m, const vdi_deepspike_data 
 }
 
 /* Snippets that the generative models of random cells draw themselves, with the trains as labels. */
-VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *data, int64_t frames, vdi__ds_pass *g, uint64_t step, vdi_error *err) {
+VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *data, int64_t frames, vdi__ds_pass *g, uint64_t step,
+                                 vdi_error *err) {
     static const char where[] = "vdi_deepspike_step";
     const vdi_deepspike_desc *d = &m->desc;
     const int64_t n = d->train.dreams, R = d->upsample, bins = frames * R, M = d->generative.streams;
     const size_t size = vdi_dtype_size(d->dtype);
-    char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size), *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
+    char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size),
+         *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
     unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
     int64_t *trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *trace);
     double theta[VDI_DEEPSPIKE_THETA];
@@ -711,7 +731,8 @@ VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *dat
         v[i] = 0.9 * data->theta_v[cell * P + i] + 0.1 * grad * grad;
         theta[i] = g.theta[i] + (d->generative.theta_frozen[i] ? 0 : tr->theta_factor * rate * grad / sqrt(v[i] + 1e-6));
         if (!(theta[i] - theta[i] == 0) || !(v[i] - v[i] == 0))
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the gradient of %s is %g", (long long)step, d->generative.theta_name[i] ? d->generative.theta_name[i] : "theta", grad);
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the gradient of %s is %g", (long long)step,
+                                 d->generative.theta_name[i] ? d->generative.theta_name[i] : "theta", grad);
     }
     status = vdi_optim_step(m->optim, err);
     if (status < 0) return status;
@@ -734,7 +755,8 @@ VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *dat
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_deepspike_fit(vdi_deepspike *m, vdi_deepspike_data *data, vdi_deepspike_progress_fn fn, void *user, vdi_error *err) {
+VDI__DEF vdi_status vdi_deepspike_fit(vdi_deepspike *m, vdi_deepspike_data *data, vdi_deepspike_progress_fn fn, void *user,
+                                      vdi_error *err) {
     for (;;) {
         vdi_deepspike_progress p;
         const vdi_status status = vdi_deepspike_step(m, data, &p, err);
