@@ -30,7 +30,8 @@ static vdi_state whole_state(fitting *f, bool training) {
     memcpy(tensors, s.tensors, (size_t)s.tensor_count * sizeof *tensors);
     memcpy(meta, s.meta, (size_t)s.meta_count * sizeof *meta);
     s.tensors = tensors, s.meta = meta;
-    if (training) tensors[s.tensor_count].name = "trace", tensors[s.tensor_count++].tensor = vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS);
+    if (training)
+        tensors[s.tensor_count].name = "trace", tensors[s.tensor_count++].tensor = vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS);
     snprintf(f->fps_text, sizeof f->fps_text, "%.17g", f->fps);
     snprintf(f->drift_text, sizeof f->drift_text, "%.17g", g->calcium.drift);
     meta[s.meta_count].key = "family", meta[s.meta_count++].value = "spikes";
@@ -62,7 +63,8 @@ static bool checkpoint_load(const run *r, fitting *f) {
         if (ok) {
             const vdi_tensor t = vdi_safetensors_find(&file, "trace");
             if (t.ndim != 2 || t.dtype != VDI_F64 || t.shape[1] != TRACE_COLUMNS || t.shape[0] > f->room)
-                ok = false, (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume", "expected a trace of at most %lld steps", (long long)f->room);
+                ok = false,
+                (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume", "expected a trace of at most %lld steps", (long long)f->room);
             else {
                 ok = vdi_safetensors_copy_to(&file, vdi_deepspike_state(f->net, f->data, true), &err) == VDI_OK;
                 f->rows = t.shape[0];
@@ -143,13 +145,15 @@ bool spikes_trace_save(const run *r, double *trace, int64_t rows) {
     return ok;
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- inference ------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* From what the library gives for (neurons, streams, bins) to what the commands write. */
 static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     vdi_error err = {0};
     const vdi_deepspike_desc *d = vdi_deepspike_description(f->net);
-    const int64_t N = vdi_deepspike_data_traces(f->data), T = vdi_deepspike_data_frames(f->data), R = d->upsample, rows = N * d->generative.streams;
+    const int64_t N = vdi_deepspike_data_traces(f->data), T = vdi_deepspike_data_frames(f->data), R = d->upsample,
+                  rows = N * d->generative.streams;
     vdi_deepspike_result result = {0};
     vdi_deepspike_query q = {0};
     double *p = doubles(rows * T * R);
@@ -168,7 +172,8 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     return ok ? DONE : fail_error(&err, r->argument[0]);
 }
 
-int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames, const double *traces, double fps, bool upsample_only, spikes_fitted *out) {
+int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames, const double *traces, double fps, bool upsample_only,
+                        spikes_fitted *out) {
     vdi_error err = {0};
     vdi_safetensors file;
     vdi_deepspike_desc desc;
@@ -180,10 +185,12 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     int code = DONE;
     if (joined) path = joined;
     if (vdi_safetensors_load(path, NULL, &file, &err) < 0) return free(joined), fail_error(&err, path);
-    const char *generative = vdi_safetensors_meta(&file, "generative"), *own_fps = vdi_safetensors_meta(&file, "fps"), *drift = vdi_safetensors_meta(&file, "drift");
+    const char *generative = vdi_safetensors_meta(&file, "generative"), *own_fps = vdi_safetensors_meta(&file, "fps"),
+               *drift = vdi_safetensors_meta(&file, "drift");
     vdi_meta list[16];
-    static const char *const key[] = {"model", "posterior", "channels", "width", "head_width", "features", "hidden", "upsample", "amplitude", "normalise", "streams",
-                                      "prior", "bias", "floor", "prior_rate_0", "prior_rate_1"};
+    static const char *const key[] = {"model",  "posterior", "channels",     "width",       "head_width", "features",
+                                      "hidden", "upsample",  "amplitude",    "normalise",   "streams",    "prior",
+                                      "bias",   "floor",     "prior_rate_0", "prior_rate_1"};
     int64_t n = 0;
     for (int i = 0; i < 16; i++)
         if (vdi_safetensors_meta(&file, key[i])) list[n].key = key[i], list[n++].value = vdi_safetensors_meta(&file, key[i]);
@@ -192,20 +199,24 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
         code = upsample_only ? DONE : spikes_tuned_infer(r, &file, neurons, frames, traces, fps, out);
         return vdi_safetensors_free(&file), free(joined), code;
     }
-    if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model)) code = fail("expected a network that vdi spikes fit has written, in %s", path);
+    if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model))
+        code = fail("expected a network that vdi spikes fit has written, in %s", path);
     if (code == DONE && vdi_deepspike_desc_from_meta(list, n, &desc, &err) < 0) code = fail_error(&err, path);
     if (code == DONE) out->upsample = desc.upsample;
     if (code != DONE || upsample_only) return vdi_safetensors_free(&file), free(joined), code;
     f.fps = strtod(own_fps, NULL);
-    if (!(fabs(fps / f.fps - 1) < 0.02)) code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in %s", f.fps, fps, path);
+    if (!(fabs(fps / f.fps - 1) < 0.02))
+        code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in %s", f.fps, fps, path);
     c.bin = 1 / (f.fps * (double)desc.upsample), c.drift = drift ? strtod(drift, NULL) : 0;
     desc.generative = vdi_deepspike_calcium(&c);
     desc.pool = r->pool;
     dd.traces = vdi_tensor_2d((void *)(uintptr_t)traces, VDI_F64, neurons, frames);
     if (desc.generative.streams != 1 && code == DONE) code = fail("expected a network of one trace, got one of a spine, in %s", path);
-    if (code == DONE && (vdi_deepspike_create(&desc, &f.net, &err) < 0 || vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0)) code = fail_error(&err, path);
+    if (code == DONE && (vdi_deepspike_create(&desc, &f.net, &err) < 0 || vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0))
+        code = fail_error(&err, path);
     if (code == DONE) {
-        const vdi_tensor theta = vdi_safetensors_find(&file, "cells.theta"), own = vdi_tensor_2d(vdi_deepspike_data_theta(f.data, 0), VDI_F64, neurons, desc.generative.theta_count);
+        const vdi_tensor theta = vdi_safetensors_find(&file, "cells.theta"),
+                         own = vdi_tensor_2d(vdi_deepspike_data_theta(f.data, 0), VDI_F64, neurons, desc.generative.theta_count);
         if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0) code = fail_error(&err, path);
         out->cells_known = vdi_tensor_ok(theta) && vdi_tensor_same_shape(theta, own);
         if (out->cells_known && vdi_tensor_copy(own, theta, &err) < 0) code = fail_error(&err, path);
@@ -218,7 +229,8 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     return code;
 }
 
-/* ---- learning ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- learning -------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The schedule with checkpoints; DONE, INTERRUPTED, or FAILED. */
 static int learn(run *r, fitting *f) {
@@ -243,8 +255,8 @@ static int learn(run *r, fitting *f) {
     progress_end(r);
     if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
     if (f->rows < f->room) {
-        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi spikes %s --resume %s\n", (long long)f->rows, (long long)f->room,
-                r->command->verb, option_text(r, "out"));
+        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi spikes %s --resume %s\n", (long long)f->rows,
+                (long long)f->room, r->command->verb, option_text(r, "out"));
         return INTERRUPTED;
     }
     return DONE;
@@ -256,7 +268,8 @@ static int desc_read(run *r, vdi_calcium_model model, double fps, int64_t frames
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_deepspike_train *t = &desc->train;
     const char *name = option_text(r, "estimator");
-    if (!(fps > 0 && fps < 1e5)) return usage("expected --fps F, frames a second, got %s", option_text(r, "fps") ? option_text(r, "fps") : "nothing");
+    if (!(fps > 0 && fps < 1e5))
+        return usage("expected --fps F, frames a second, got %s", option_text(r, "fps") ? option_text(r, "fps") : "nothing");
     desc->upsample = option_int(r, "upsample");
     if (desc->upsample == 0) desc->upsample = fps < 30 ? (int64_t)ceil(30 / fps) : 1;
     if (desc->upsample < 1 || desc->upsample > 64) return usage("--upsample: expected 1 to 64, got %lld", (long long)desc->upsample);
@@ -265,10 +278,12 @@ static int desc_read(run *r, vdi_calcium_model model, double fps, int64_t frames
     desc->generative = vdi_deepspike_calcium(&c);
     desc->normalise = true;
     desc->pool = r->pool;
-    if (!(option_real(r, "rate") > 0 && option_real(r, "rate") / bins < 0.9)) return usage("--rate: expected spikes a second, fewer than bins, got %s", option_text(r, "rate"));
+    if (!(option_real(r, "rate") > 0 && option_real(r, "rate") / bins < 0.9))
+        return usage("--rate: expected spikes a second, fewer than bins, got %s", option_text(r, "rate"));
     for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++) desc->prior_rate[i] = option_real(r, "rate") / bins;
     const int which = find_word(name, estimator, 5);
-    if (strcmp(name, "auto") == 0) t->estimator = desc->posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP : VDI_DEEPSPIKE_VIMCO;
+    if (strcmp(name, "auto") == 0)
+        t->estimator = desc->posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP : VDI_DEEPSPIKE_VIMCO;
     else if (which < 0) return usage("--estimator: expected auto, vimco, reinforce, concrete, wake-sleep or supervised, got '%s'", name);
     else t->estimator = (vdi_deepspike_estimator)which;
     t->steps = option_int(r, "steps"), t->batch = option_int(r, "batch"), t->samples = option_int(r, "samples");
@@ -304,9 +319,11 @@ static void amplitudes_begin(fitting *f, const double *traces, int64_t neurons, 
             top = high;
         }
         const double alpha = fmin(fmax(top / 3, 0.2), 20);
-        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.amplitude] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, alpha);
+        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.amplitude] =
+            vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, alpha);
         vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.theta_count - 2] = 0;
-        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.theta_count - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
+        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.theta_count - 1] =
+            vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
     }
     free(v);
 }
@@ -323,7 +340,8 @@ static bool traces_load(const char *path, vdi_tensor *t) {
     if (!array_load(path, t)) return false;
     if (t->ndim == 1) *t = vdi_tensor_2d(t->data, VDI_F64, 1, t->shape[0]);
     if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 16)
-        return fail("expected (neurons,frames) or (frames,) with 16 frames or more, got %s, in %s", vdi_tensor_shape_text(*t, text), path), false;
+        return fail("expected (neurons,frames) or (frames,) with 16 frames or more, got %s, in %s", vdi_tensor_shape_text(*t, text), path),
+               false;
     return true;
 }
 
@@ -347,11 +365,14 @@ static int fit_main(run *r) {
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     if (!vdi_calcium_find(option_text(r, "model"), &model) || model == VDI_CALCIUM_SPINE)
         return usage("--model: expected linear, ar2, scdf or mlphys, got '%s'", option_text(r, "model"));
-    if (strcmp(posterior, "factorised") != 0 && strcmp(posterior, "correlated") != 0) return usage("--posterior: expected factorised or correlated, got '%s'", posterior);
+    if (strcmp(posterior, "factorised") != 0 && strcmp(posterior, "correlated") != 0)
+        return usage("--posterior: expected factorised or correlated, got '%s'", posterior);
     desc.posterior = strcmp(posterior, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
+    desc.amplitude = option_flag(r, "amplitude");
     if (!traces_load(r->argument[0], &traces)) return FAILED;
     if (init && strcmp(init, "pretrained") == 0) {
-        if (labels || desc.posterior != VDI_DEEPSPIKE_FACTORISED) return usage("--init pretrained learns without --truth, and is factorised");
+        if (labels || desc.posterior != VDI_DEEPSPIKE_FACTORISED)
+            return usage("--init pretrained learns without --truth, and is factorised");
         code = spikes_tune_main(r, model, &traces);
         vdi_tensor_free(NULL, &traces);
         return code;
@@ -364,7 +385,8 @@ static int fit_main(run *r) {
         if (truth.ndim == 1) truth = vdi_tensor_2d(truth.data, VDI_F64, 1, truth.shape[0]);
         desc.train.estimator = VDI_DEEPSPIKE_SUPERVISED;
         if (truth.ndim != 2 || truth.shape[0] != neurons || (truth.shape[1] != frames && truth.shape[1] != frames * desc.upsample))
-            return fail("expected the spikes of %lld neurons in %lld frames (or %lld bins), in %s", (long long)neurons, (long long)frames, (long long)(frames * desc.upsample), labels);
+            return fail("expected the spikes of %lld neurons in %lld frames (or %lld bins), in %s", (long long)neurons, (long long)frames,
+                        (long long)(frames * desc.upsample), labels);
         if (truth.shape[1] == frames) desc.upsample = 1;
         vdi_calcium_desc c = desc.generative.calcium;
         c.bin = 1 / (f.fps * (double)desc.upsample);
@@ -387,10 +409,12 @@ static int fit_main(run *r) {
     const int64_t shape[2] = {neurons, frames};
     out.spikes = doubles(neurons * frames), out.probability = doubles(neurons * frames), out.denoised = doubles(neurons * frames);
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && spikes_trace_save(r, f.trace, f.rows) && array_save(r, "spikes", 2, shape, out.spikes) &&
-                    array_save(r, "probability", 2, shape, out.probability) && array_save(r, "denoised", 2, shape, out.denoised);
+    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && spikes_trace_save(r, f.trace, f.rows) &&
+                    array_save(r, "spikes", 2, shape, out.spikes) && array_save(r, "probability", 2, shape, out.probability) &&
+                    array_save(r, "denoised", 2, shape, out.denoised);
     static const char *const keys[] = {"bound_per_bin", "steps", "upsample", "expected_spikes"};
-    const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, (double)desc.upsample, vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes)};
+    const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, (double)desc.upsample,
+                             vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes)};
     if (ok) print_results(r, keys, values, 4);
     free(out.spikes), free(out.probability), free(out.denoised);
     vdi_tensor_free(NULL, &traces);
@@ -399,7 +423,8 @@ static int fit_main(run *r) {
     return ok ? DONE : FAILED;
 }
 
-/* ---- spines --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- spines ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static int spine_main(run *r) {
     vdi_tensor part[2];
@@ -414,7 +439,8 @@ static int spine_main(run *r) {
         if (!traces_load(r->argument[i], &part[i])) return FAILED;
     if (!vdi_tensor_same_shape(part[0], part[1])) {
         char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-        return fail("expected two arrays of one shape, got %s and %s, in %s", vdi_tensor_shape_text(part[0], a), vdi_tensor_shape_text(part[1], b), r->argument[1]);
+        return fail("expected two arrays of one shape, got %s and %s, in %s", vdi_tensor_shape_text(part[0], a),
+                    vdi_tensor_shape_text(part[1], b), r->argument[1]);
     }
     const int64_t spines = part[0].shape[0], frames = part[0].shape[1];
     f.fps = option_real(r, "fps");
@@ -423,7 +449,8 @@ static int spine_main(run *r) {
     if (vdi_deepspike_create(&desc, &f.net, &err) < 0) return fail_error(&err, NULL);
     double *both = doubles(spines * 2 * frames);
     for (int64_t i = 0; i < spines; i++)
-        for (int k = 0; k < 2; k++) memcpy(both + (2 * i + k) * frames, (const double *)part[k].data + i * frames, (size_t)frames * sizeof *both);
+        for (int k = 0; k < 2; k++)
+            memcpy(both + (2 * i + k) * frames, (const double *)part[k].data + i * frames, (size_t)frames * sizeof *both);
     dd.traces = vdi_tensor_3d(both, VDI_F64, spines, 2, frames);
     if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0) return fail_error(&err, r->argument[0]);
     for (int64_t i = 0; i < spines; i++) { /* noise is 0.1 after normalisation; baselines begin at 0 */
@@ -443,7 +470,8 @@ static int spine_main(run *r) {
     double count[2] = {0, 0};
     for (int what = 0; ok && what < 2; what++)
         for (int k = 0; ok && k < 2; k++) {
-            for (int64_t i = 0; i < spines; i++) memcpy(stream + i * frames, (what ? denoised : result) + (2 * i + k) * frames, (size_t)frames * sizeof *stream);
+            for (int64_t i = 0; i < spines; i++)
+                memcpy(stream + i * frames, (what ? denoised : result) + (2 * i + k) * frames, (size_t)frames * sizeof *stream);
             if (!what) count[k] = vdi_sum(VDI_F64, (size_t)(spines * frames), stream);
             ok = array_save(r, name[what][k], 2, shape, stream);
         }
@@ -472,23 +500,42 @@ static int spine_main(run *r) {
 
 static const option fit_options[] = {
     {"model", TEXT, "NAME", "linear", "what makes fluorescence of spikes: linear, ar2, scdf or mlphys"},
-    {"posterior", TEXT, "NAME", "factorised", "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each other)"},
+    {"posterior", TEXT, "NAME", "factorised",
+     "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each other)"},
     {"truth", TEXT, "SPIKES.npy", NULL, "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"},
-    {"init", TEXT, "pretrained|FILE", NULL, "begin with this network: a model.safetensors of the same shape, or pretrained: the network in the box"},
+    {"init", TEXT, "pretrained|FILE", NULL,
+     "begin with this network: a model.safetensors of the same shape, or pretrained: the network in the box"},
+    {"amplitude", FLAG, NULL, NULL, "infer the amplitude of a spike from each snippet, around the neuron's own"},
     {"learning-rate", REAL, "X", NULL, "of the network; default 1e-3, with --init pretrained 1e-4"},
     LEARNING_OPTIONS("1", "2000"),
 };
-const command spikes_fit_command = {
-    "spikes", "fit", "TRACES", 0, 1,
-    "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES is (neurons,frames) or (frames,); NaN is a missing\n"
-    "frame. Writes model.safetensors, spikes.npy, probability.npy, denoised.npy, params.csv (in the trace's units), trace.csv and trace.svg (the bound).",
-    "vdi spikes fit traces.npy --fps 30 --model mlphys --out run", fit_options, (int)(sizeof fit_options / sizeof *fit_options), fit_main};
+const command spikes_fit_command = {"spikes",
+                                    "fit",
+                                    "TRACES",
+                                    0,
+                                    1,
+                                    "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES is "
+                                    "(neurons,frames) or (frames,); NaN is a missing\n"
+                                    "frame. Writes model.safetensors, spikes.npy, probability.npy, denoised.npy, params.csv (in the "
+                                    "trace's units), trace.csv and trace.svg (the bound).",
+                                    "vdi spikes fit traces.npy --fps 30 --model mlphys --out run",
+                                    fit_options,
+                                    (int)(sizeof fit_options / sizeof *fit_options),
+                                    fit_main};
 
 static const option spine_options[] = {
     LEARNING_OPTIONS("0.5", "1500"),
 };
-const command spikes_spine_command = {
-    "spikes", "spine", "DENDRITE SPINE", 0, 2,
-    "Tell back-propagating spikes from synaptic input in a spine, from its trace and that of the dendrite next to it: (frames,) or (spines,frames).\n"
-    "Writes bap.npy and synaptic.npy (probability of an event in each frame), denoised traces, params.csv, model.safetensors and the bound.",
-    "vdi spikes spine dendrite.npy spine.npy --fps 30 --out run", spine_options, (int)(sizeof spine_options / sizeof *spine_options), spine_main};
+const command spikes_spine_command = {"spikes",
+                                      "spine",
+                                      "DENDRITE SPINE",
+                                      0,
+                                      2,
+                                      "Tell back-propagating spikes from synaptic input in a spine, from its trace and that of the "
+                                      "dendrite next to it: (frames,) or (spines,frames).\n"
+                                      "Writes bap.npy and synaptic.npy (probability of an event in each frame), denoised traces, "
+                                      "params.csv, model.safetensors and the bound.",
+                                      "vdi spikes spine dendrite.npy spine.npy --fps 30 --out run",
+                                      spine_options,
+                                      (int)(sizeof spine_options / sizeof *spine_options),
+                                      spine_main};

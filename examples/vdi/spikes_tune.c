@@ -1,7 +1,7 @@
 /* examples/vdi/spikes_tune.c - vdi spikes fit --init pretrained: the network in the box goes on learning on a recording's own traces
  *
- * The traces are prepared as that network wants them (baseline off, divided by their deviation, on a 60 Hz grid), its answer is read as the chance
- * of a spike in each 1/60 s, and both it and a generative model of each cell follow VIMCO's bound. Grid samples between frames were
+ * The traces are prepared as that network wants them (baseline off, divided by their deviation, on a 60 Hz grid), its answer is read as the
+ * chance of a spike in each 1/60 s, and both it and a generative model of each cell follow VIMCO's bound. Grid samples between frames were
  * interpolated, so only those nearest to a frame count. The steps are small: the network knows more of indicators than one recording tells.
  */
 #include "spikes_fit.h"
@@ -22,10 +22,12 @@ static vdi_var tune_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *use
     shape[0] = vdi_var_dim(t, x, 0), shape[1] = vdi_var_dim(t, x, 1), shape[2] = 1;
     row = (float *)malloc((size_t)shape[0] * VDI_PRETRAINED_STATS * sizeof *row);
     if (!row) return vdi_tape_fail(t, VDI_ERR_MEMORY, "spikes fit", "no memory");
-    for (int64_t b = 0; b < shape[0]; b++) memcpy(row + b * VDI_PRETRAINED_STATS, u->stats + trace[b] * VDI_PRETRAINED_STATS, VDI_PRETRAINED_STATS * sizeof *row);
+    for (int64_t b = 0; b < shape[0]; b++)
+        memcpy(row + b * VDI_PRETRAINED_STATS, u->stats + trace[b] * VDI_PRETRAINED_STATS, VDI_PRETRAINED_STATS * sizeof *row);
     vdi_var stats = vdi_tape_constant_copy(t, vdi_tensor_2d(row, VDI_F32, shape[0], VDI_PRETRAINED_STATS), VDI_F32);
     free(row);
-    vdi_var o = vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item, vdi_var_reshape(t, x, 2, shape), stats, NULL);
+    vdi_var o = vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item,
+                                     vdi_var_reshape(t, x, 2, shape), stats, NULL);
     /* expected spikes e to the log odds of at least one: 1 - exp(-e) against exp(-e) */
     o = vdi_var_log(t, vdi_var_expm1(t, vdi_var_softplus(t, vdi_var_clip(t, o, -16, 16))));
     return vdi_var_reshape(t, o, 3, shape);
@@ -35,7 +37,8 @@ static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u
     vdi_error err = {0};
     const int64_t frames = traces->shape[1], grid = vdi_pretrained_grid(frames, fps);
     u->traces = traces->shape[0], u->samples = grid - grid % 2;
-    if (u->samples < 128) return fail("expected traces of 2.2 s or more, got %lld frames at %g Hz, in %s", (long long)frames, fps, r->argument[0]);
+    if (u->samples < 128)
+        return fail("expected traces of 2.2 s or more, got %lld frames at %g Hz, in %s", (long long)frames, fps, r->argument[0]);
     const size_t cells = (size_t)(u->traces * u->samples), size = vdi_pretrained_prepare_memsize(frames, fps);
     u->x = (float *)malloc(cells * sizeof *u->x), u->mask = (float *)calloc(cells, sizeof *u->mask);
     u->stats = (float *)malloc((size_t)u->traces * VDI_PRETRAINED_STATS * sizeof *u->stats), u->noise = doubles(u->traces);
@@ -58,7 +61,8 @@ static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u
     return DONE;
 }
 
-static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t frames, const double *traces, double fps, spikes_fitted *out) {
+static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t frames, const double *traces, double fps,
+                    spikes_fitted *out) {
     vdi_error err = {0};
     const size_t size = vdi_pretrained_memsize(net, frames, fps);
     void *work = malloc(size);
@@ -68,7 +72,8 @@ static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t 
         p.spikes = out->spikes ? out->spikes + i * frames : NULL;
         p.probability = out->probability ? out->probability + i * frames : NULL;
         p.denoised = out->denoised ? out->denoised + i * frames : NULL;
-        if (vdi_pretrained_infer(net, VDI_F64, frames, traces + i * frames, fps, work, size, &p, &err) < 0) return free(work), fail_error(&err, r->argument[0]);
+        if (vdi_pretrained_infer(net, VDI_F64, frames, traces + i * frames, fps, work, size, &p, &err) < 0)
+            return free(work), fail_error(&err, r->argument[0]);
     }
     if (out->grid && out->spikes) memcpy(out->grid, out->spikes, (size_t)(neurons * frames) * sizeof *out->grid);
     free(work);
@@ -80,9 +85,12 @@ static const char *const measure[] = {"channels", "stem", "width", "layers", "hi
 static void measures(const vdi_pretrained_desc *d, int32_t v[5]) {
     v[0] = d->channels, v[1] = d->stem, v[2] = d->width, v[3] = d->layers, v[4] = d->hidden;
 }
-static vdi_status model_write(const char *path, const void *what, vdi_error *err) { return vdi_safetensors_save(path, (const vdi_state *)what, err); }
+static vdi_status model_write(const char *path, const void *what, vdi_error *err) {
+    return vdi_safetensors_save(path, (const vdi_state *)what, err);
+}
 
-int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames, const double *traces, double fps, spikes_fitted *out) {
+int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames, const double *traces, double fps,
+                       spikes_fitted *out) {
     vdi_error err = {0};
     vdi_pretrained *net = spikes_pretrained_network();
     int32_t own[5];
@@ -90,11 +98,14 @@ int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int
     measures(vdi_pretrained_desc_of(net), own);
     for (int i = 0; i < 5; i++) {
         const char *text = vdi_safetensors_meta(file, measure[i]);
-        if (!text || strtol(text, NULL, 10) != own[i]) return fail("expected a network with %s %d, as the one in the box has, got %s", measure[i], own[i], text ? text : "none");
+        if (!text || strtol(text, NULL, 10) != own[i])
+            return fail("expected a network with %s %d, as the one in the box has, got %s", measure[i], own[i], text ? text : "none");
     }
     int code = DONE;
-    if (out->sample) code = fail("expected a network of vdi spikes fit for samples; one that began as pretrained has expected spikes alone");
-    if (code == DONE && vdi_safetensors_copy_to(file, vdi_params_state(vdi_pretrained_params(net)), &err) < 0) code = fail_error(&err, NULL);
+    if (out->sample)
+        code = fail("expected a network of vdi spikes fit for samples; one that began as pretrained has expected spikes alone");
+    if (code == DONE && vdi_safetensors_copy_to(file, vdi_params_state(vdi_pretrained_params(net)), &err) < 0)
+        code = fail_error(&err, NULL);
     if (code == DONE) code = run_over(r, net, neurons, frames, traces, fps, out);
     vdi_pretrained_destroy(net);
     return code;
@@ -176,10 +187,11 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     bool ok = code == DONE && save_atomically(path, model_write, &s, &err);
     if (code == DONE && !ok) (void)fail_error(&err, path);
     free(path);
-    ok = ok && spikes_trace_save(r, trace, rows) && array_save(r, "spikes", 2, shape, out.spikes) && array_save(r, "probability", 2, shape, out.probability) &&
-         array_save(r, "denoised", 2, shape, out.denoised);
+    ok = ok && spikes_trace_save(r, trace, rows) && array_save(r, "spikes", 2, shape, out.spikes) &&
+         array_save(r, "probability", 2, shape, out.probability) && array_save(r, "denoised", 2, shape, out.denoised);
     static const char *const keys[] = {"bound_per_bin", "steps", "expected_spikes", "expected_before"};
-    const double values[] = {rows ? trace[(rows - 1) * TRACE_COLUMNS + TRACE_BOUND] : 0, (double)rows, vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
+    const double values[] = {rows ? trace[(rows - 1) * TRACE_COLUMNS + TRACE_BOUND] : 0, (double)rows,
+                             vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
                              u.mean * (double)(neurons * frames) * VDI_PRETRAINED_GRID / fps};
     if (ok) print_results(r, keys, values, 4);
     vdi_deepspike_data_destroy(data);
