@@ -242,6 +242,27 @@ exits 2 'no such layers' "$vdi" flds fit counts.npy -d 2 --hidden 60,,60 --out e
 exits 2 'no such recipe' "$vdi" flds fit counts.npy -d 2 --recipe nothing --out e
 exits 2 'no folder for a model' "$vdi" flds fit counts.npy -d 2
 
+# ---- vdi sacd inspect -------------------------------------------------------------------------------------------------------
+
+exits 0 'an agent to look into' "$vdi" sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 400 --out look --quiet
+exits 0 inspect "$vdi" sacd inspect look --episodes 2 --quiet --json --what-if 0.3,2,0.1 --at 1,40
+cp out.txt look.json
+[ "$(wc -l <look.json)" = 1 ] && grep -q '"angle": {"influence"' look.json && grep -q '"what_if": {"episode": 1, "step": 40' look.json
+ok 'inspect prints one line of JSON' $?
+grep -q '"steps": 400' look/run.json || grep -q '"steps": "400"' look/run.json
+ok 'the run.json of the training stays' $?
+exits 2 'weights of another reward' "$vdi" sacd inspect look --what-if 1,2
+exits 2 'a step that is not there' "$vdi" sacd inspect look --episodes 1 --what-if 1,1,1 --at 3,0
+if command -v chromium >/dev/null; then
+    timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+        --disable-component-update --disable-sync --user-data-dir="$PWD/browser" --dump-dom \
+        "file://$PWD/look/inspect.html#e=1&t=40&w=0.3,2,0.1,1" >dom.html 2>/dev/null
+    shown=$(sed -n 's/.*<output id="action"[^>]*data-value="\([^"]*\)".*/\1/p' dom.html)
+    called=$(sed -n 's/.*"what_if":.*"value": \([^,]*\),.*/\1/p' look.json)
+    [ -n "$shown" ] && awk -v a="$shown" -v b="$called" 'BEGIN { exit !(a + 0 == b + 0) }'
+    ok "sliders of the page show the action that the library's call finds: value $shown, $called" $?
+fi
+
 exits 0 demo "$vdi" demo --quick --out page --quiet
 [ -s page/index.html ]
 ok 'demo wrote its page' $?

@@ -13,6 +13,7 @@ static const command *const commands[] = {
     &lds_score_command,
     &sacd_train_command,
     &sacd_eval_command,
+    &sacd_inspect_command,
     &sacd_envs_command,
     &vilds_fit_command,
     &vilds_infer_command,
