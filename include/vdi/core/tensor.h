@@ -18,15 +18,7 @@
 #include "status.h"
 
 /** Element types. Arithmetic is on F32 and F64; the integers are for counts, lengths and indices. */
-typedef enum vdi_dtype {
-    VDI_F32 = 0,
-    VDI_F64 = 1,
-    VDI_U8 = 2,
-    VDI_I16 = 3,
-    VDI_I32 = 4,
-    VDI_I64 = 5,
-    VDI_BOOL = 6
-} vdi_dtype;
+typedef enum vdi_dtype { VDI_F32 = 0, VDI_F64 = 1, VDI_U8 = 2, VDI_I16 = 3, VDI_I32 = 4, VDI_I64 = 5, VDI_BOOL = 6 } vdi_dtype;
 /** How many there are. */
 #define VDI_DTYPE_COUNT 7
 
@@ -230,7 +222,8 @@ VDI__DEF vdi_status vdi_tensor_alloc(const vdi_allocator *a, vdi_dtype dtype, in
     vdi_tensor t = vdi_tensor_view(NULL, dtype, ndim, shape);
     *out = vdi__tensor_null();
     if (vdi_dtype_size(dtype) == 0) return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tensor_alloc", "there is no dtype %d", (int)dtype);
-    if (!vdi_tensor_ok(t)) return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_tensor_alloc", "%d dimensions, or an extent, is out of range", ndim);
+    if (!vdi_tensor_ok(t))
+        return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_tensor_alloc", "%d dimensions, or an extent, is out of range", ndim);
     size_t bytes = vdi_tensor_bytes(t);
     t.data = vdi_alloc(a, bytes);
     if (!t.data) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tensor_alloc", "no memory for %zu bytes", bytes);
@@ -353,9 +346,7 @@ VDI__DEF double vdi_dtype_load(vdi_dtype dtype, const void *p, int64_t i) {
     return 0;
 }
 
-VDI__FN double vdi__round_clamp(double x, double lo, double hi) {
-    return !(x == x) ? 0 : x <= lo ? lo : x >= hi ? hi : nearbyint(x);
-}
+VDI__FN double vdi__round_clamp(double x, double lo, double hi) { return !(x == x) ? 0 : x <= lo ? lo : x >= hi ? hi : nearbyint(x); }
 
 VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value) {
     switch (dtype) {
@@ -366,7 +357,7 @@ VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value)
     case VDI_I32: ((int32_t *)p)[i] = (int32_t)vdi__round_clamp(value, -2147483648.0, 2147483647.0); break;
     case VDI_I64:
         /* 2^63 is the first double that does not fit */
-        ((int64_t *)p)[i] = value >= 9223372036854775808.0 ? INT64_MAX
+        ((int64_t *)p)[i] = value >= 9223372036854775808.0    ? INT64_MAX
                             : value <= -9223372036854775808.0 ? INT64_MIN
                                                               : (int64_t)vdi__round_clamp(value, -9.3e18, 9.3e18);
         break;
@@ -444,9 +435,7 @@ VDI__FN int64_t vdi__tensor_offset(vdi_tensor t, const int64_t *index) {
     return offset;
 }
 
-VDI__DEF double vdi_tensor_get(vdi_tensor t, const int64_t *index) {
-    return vdi_dtype_load(t.dtype, t.data, vdi__tensor_offset(t, index));
-}
+VDI__DEF double vdi_tensor_get(vdi_tensor t, const int64_t *index) { return vdi_dtype_load(t.dtype, t.data, vdi__tensor_offset(t, index)); }
 
 VDI__DEF void vdi_tensor_set(vdi_tensor t, const int64_t *index, double value) {
     vdi_dtype_store(t.dtype, t.data, vdi__tensor_offset(t, index), value);
@@ -464,5 +453,56 @@ VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
         }
     }
     return bad;
+}
+
+/* ---- a model's parameters ---------------------------------------------------------------------------------------------------------
+ * A block of float64, matrix behind matrix, and as large a block for the step under way: what a step makes of them is looked at as a whole
+ * before any of it counts. */
+
+typedef struct vdi__block_row {
+    const char *name;
+    double **at;        /* the model's pointer to it */
+    int64_t rows, cols; /* cols -1: a vector */
+} vdi__block_row;
+
+/* Lay the rows out from `base` on (NULL: only count), and name them in `tensors` (or NULL). How many numbers. */
+VDI__FN size_t vdi__block_layout(const vdi__block_row *row, int count, double *base, vdi_named_tensor *tensors) {
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        const bool vector = row[i].cols < 0;
+        if (base) *row[i].at = base + at;
+        if (base && tensors) {
+            tensors[i].name = row[i].name;
+            tensors[i].tensor =
+                vector ? vdi_tensor_1d(base + at, VDI_F64, row[i].rows) : vdi_tensor_2d(base + at, VDI_F64, row[i].rows, row[i].cols);
+        }
+        at += (size_t)(row[i].rows * (vector ? 1 : row[i].cols));
+    }
+    return at;
+}
+
+/* Memory for a model of `head` bytes and both its blocks of `count` numbers, all 0; *size bytes. NULL: there is none. */
+VDI__FN void *vdi__block_create(const vdi_allocator *a, size_t head, size_t count, size_t *size, double **base, double **update,
+                                const char *where, vdi_error *err) {
+    head = vdi_align_size(head);
+    *size = vdi_add_size(head, vdi_mul_size(2 * sizeof(double), count));
+    char *p = *size == SIZE_MAX ? NULL : (char *)vdi_alloc(a, *size);
+    if (!p) {
+        (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", *size);
+        return NULL;
+    }
+    memset(p, 0, *size);
+    *base = (double *)(void *)(p + head);
+    *update = *base + count;
+    return p;
+}
+
+/* The update becomes the parameters, if all of it is finite. */
+VDI__FN vdi_status vdi__block_commit(size_t count, const double *update, double *values, const char *where, vdi_error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs(update[i]) < HUGE_VAL))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", update[i]);
+    memcpy(values, update, count * sizeof *values);
+    return VDI_OK;
 }
 #endif

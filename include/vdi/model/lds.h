@@ -64,15 +64,15 @@ typedef struct vdi_lds_desc {
 /** A model: the parameters are yours to read and to set. All row-major float64. */
 typedef struct vdi_lds {
     vdi_lds_desc desc; /**< as it was given, with defaults filled in */
-    double *A;  /**< (d,d) */
-    double *B;  /**< (d,inputs) */
-    double *Q;  /**< (d,d) */
-    double *C;  /**< (n,d) */
-    double *D;  /**< (n,inputs) */
-    double *b;  /**< (n) */
-    double *R;  /**< (n,n); only the diagonal counts if desc.diagonal_r */
-    double *x0; /**< (d) */
-    double *Q0; /**< (d,d) */
+    double *A;         /**< (d,d) */
+    double *B;         /**< (d,inputs) */
+    double *Q;         /**< (d,d) */
+    double *C;         /**< (n,d) */
+    double *D;         /**< (n,inputs) */
+    double *b;         /**< (n) */
+    double *R;         /**< (n,n); only the diagonal counts if desc.diagonal_r */
+    double *x0;        /**< (d) */
+    double *Q0;        /**< (d,d) */
     /* private */
     double *update; /* the parameters of the step under way, same layout */
     size_t param_count, block_size;
@@ -143,15 +143,15 @@ struct vdi_lds_data {
     vdi_arena arena;
     vdi_pool *pool;
     int64_t trials, T, n, d, inputs;
-    int64_t *lengths;         /* (trials) */
-    double *y;                /* (trials,T,n): centred on y_mean; 0 where missing */
-    double *y_mean;           /* (n) */
-    double *syy;              /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a diagonal R */
-    double *u;                /* (trials,T,inputs); 0 behind the length */
-    double variance;          /* mean over channels of the observed variance */
+    int64_t *lengths; /* (trials) */
+    double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
+    double *y_mean;   /* (n) */
+    double *syy;      /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a diagonal R */
+    double *u;        /* (trials,T,inputs); 0 behind the length */
+    double variance;  /* mean over channels of the observed variance */
     int64_t observed_bins, observed_values;
     bool missing;
-    double *channel_count;    /* (trials,n): observed bins */
+    double *channel_count; /* (trials,n): observed bins */
     /* Lanes: a lane is one covariance sequence, a slot (row, lane) one trial under it. rows * lanes >= trials. */
     int64_t lanes, rows;
     int64_t *lane_of, *row_of; /* (trials) */
@@ -161,23 +161,23 @@ struct vdi_lds_data {
     double *mask;              /* (lanes,T,n) 1 observed, 0 missing or behind the end; NULL if nothing is missing */
     /* Full R: the distinct sets of observed channels ("patterns") and the bins that have each. */
     int64_t patterns;
-    uint8_t *pattern_mask;     /* (patterns,n) */
-    int64_t *pattern_start;    /* (patterns+1) into bins */
-    int64_t *bins;             /* slot * T + t */
-    int64_t *lane_pattern;     /* (lanes,T), -1 behind the end */
+    uint8_t *pattern_mask;  /* (patterns,n) */
+    int64_t *pattern_start; /* (patterns+1) into bins */
+    int64_t *bins;          /* slot * T + t */
+    int64_t *lane_pattern;  /* (lanes,T), -1 behind the end */
     /* scratch of the E-step */
     vdi_blocktri bt;
-    double *D, *E;             /* (lanes,T,d,d), (lanes,T-1,d,d) */
-    double *W, *W_pattern;     /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
+    double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
     bool shared_w;
-    double *h, *m, *c;         /* (rows,lanes,T,d); c only with inputs or for the filter */
-    double *S, *O;             /* (lanes,T,d,d), (lanes,T-1,d,d) */
-    double *ll, *logdet;       /* (trials), (lanes) */
-    double *yt, *yd;           /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
-    double *small;             /* parameter-sized scratch, see vdi__lds_small */
-    double *chunk;             /* (CHUNK, n + d + ...) */
-    double *pattern_r;         /* (n,n) */
-    double *em;                /* scratch of EM */
+    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
+    double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *ll, *logdet; /* (trials), (lanes) */
+    double *yt, *yd;     /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
+    double *small;       /* parameter-sized scratch, see vdi__lds_small */
+    double *chunk;       /* (CHUNK, n + d + ...) */
+    double *pattern_r;   /* (n,n) */
+    double *em;          /* scratch of EM */
     void *kalman_work;
     double *kmp, *kPp, *kmf, *kPf;
 };
@@ -191,44 +191,38 @@ VDI__DEF vdi_lds_desc vdi_lds_desc_defaults(const vdi_lds_desc *desc) {
 
 VDI__DEF vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err) {
     const char *where = "vdi_lds_desc_check";
-    if (desc->d < 1 || desc->d > 1024) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..1024", (long long)desc->d);
-    if (desc->n < 1 || desc->n > 65536) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536", (long long)desc->n);
+    if (desc->d < 1 || desc->d > 1024)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..1024", (long long)desc->d);
+    if (desc->n < 1 || desc->n > 65536)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536", (long long)desc->n);
     if (desc->inputs < 0 || desc->inputs > 65536)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "inputs is %lld, expected 0..65536", (long long)desc->inputs);
-    if (desc->freeze >= 512u) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
+    if (desc->freeze >= 512u)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
     if (!(desc->r_floor >= 0) || !(desc->q_floor >= 0))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "r_floor is %g and q_floor %g, expected 0 or more", desc->r_floor, desc->q_floor);
-    if (!(desc->max_radius >= 0)) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more", desc->max_radius);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "r_floor is %g and q_floor %g, expected 0 or more", desc->r_floor,
+                             desc->q_floor);
+    if (!(desc->max_radius >= 0))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more", desc->max_radius);
     return VDI_OK;
 }
 
 /* The parameters lie one behind the other; the same walk lays out the model, its update and its state. */
-VDI__FN size_t vdi__lds_layout(const vdi_lds_desc *k, double *base, double **pointer[VDI_LDS_PARAMS], vdi_named_tensor *tensors) {
-    static const char *const name[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
-    int64_t rows[VDI_LDS_PARAMS], cols[VDI_LDS_PARAMS];
-    size_t at = 0;
-    rows[0] = rows[1] = rows[2] = rows[7] = rows[8] = k->d;
-    rows[3] = rows[4] = rows[5] = rows[6] = k->n;
-    cols[0] = cols[2] = cols[3] = cols[8] = k->d;
-    cols[1] = cols[4] = k->inputs;
-    cols[5] = cols[7] = 1;
-    cols[6] = k->n;
-    for (int i = 0; i < VDI_LDS_PARAMS; i++) {
-        if (pointer) *pointer[i] = base + at;
-        if (tensors) {
-            tensors[i].name = name[i];
-            tensors[i].tensor = i == 5 || i == 7 ? vdi_tensor_1d(base + at, VDI_F64, rows[i]) : vdi_tensor_2d(base + at, VDI_F64, rows[i], cols[i]);
-        }
-        at += (size_t)(rows[i] * cols[i]);
-    }
-    return at;
+VDI__FN size_t vdi__lds_layout(vdi_lds *p, double *base) {
+    const int64_t d = p->desc.d, n = p->desc.n, u = p->desc.inputs;
+    const vdi__block_row row[VDI_LDS_PARAMS] = {{"A", &p->A, d, d}, {"B", &p->B, d, u},    {"Q", &p->Q, d, d},
+                                                {"C", &p->C, n, d}, {"D", &p->D, n, u},    {"b", &p->b, n, -1},
+                                                {"R", &p->R, n, n}, {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
+    return vdi__block_layout(row, VDI_LDS_PARAMS, base, p->tensors);
 }
 
-VDI__FN void vdi__lds_pointers(vdi_lds *p, double *base) {
-    double **pointer[VDI_LDS_PARAMS];
-    pointer[0] = &p->A, pointer[1] = &p->B, pointer[2] = &p->Q, pointer[3] = &p->C, pointer[4] = &p->D;
-    pointer[5] = &p->b, pointer[6] = &p->R, pointer[7] = &p->x0, pointer[8] = &p->Q0;
-    (void)vdi__lds_layout(&p->desc, base, pointer, p->tensors);
+/* Where a chain starts: A = 0.95 I, stationary with covariance I. */
+VDI__FN void vdi__lds_chain_start(int64_t d, double *A, double *Q, double *Q0) {
+    for (int64_t i = 0; i < d; i++) {
+        A[i * (d + 1)] = 0.95;
+        Q[i * (d + 1)] = 1 - 0.95 * 0.95;
+        Q0[i * (d + 1)] = 1;
+    }
 }
 
 VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_error *err) {
@@ -236,22 +230,17 @@ VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_
     vdi_status status = vdi_lds_desc_check(desc, err);
     if (status < 0) return status;
     vdi_lds_desc k = vdi_lds_desc_defaults(desc);
-    size_t count = vdi__lds_layout(&k, NULL, NULL, NULL), head = vdi_align_size(sizeof(vdi_lds));
-    size_t size = head + 2 * count * sizeof(double);
-    vdi_lds *p = (vdi_lds *)vdi_alloc(&k.allocator, size);
-    if (!p) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_create", "no memory for %zu bytes", size);
-    memset(p, 0, size);
-    p->desc = k;
-    p->param_count = count;
-    p->block_size = size;
-    double *base = (double *)(void *)((char *)p + head);
-    p->update = base + count;
-    vdi__lds_pointers(p, base);
-    for (int64_t i = 0; i < k.d; i++) {
-        p->A[i * k.d + i] = 0.95;
-        p->Q[i * k.d + i] = 1 - 0.95 * 0.95;
-        p->Q0[i * k.d + i] = 1;
-    }
+    vdi_lds shape = VDI__ZERO;
+    double *base = NULL, *update = NULL;
+    size_t size = 0;
+    shape.desc = k;
+    const size_t count = vdi__lds_layout(&shape, NULL);
+    vdi_lds *p = (vdi_lds *)vdi__block_create(&k.allocator, sizeof *p, count, &size, &base, &update, "vdi_lds_create", err);
+    if (!p) return VDI_ERR_MEMORY;
+    p->desc = k, p->update = update;
+    p->param_count = count, p->block_size = size;
+    (void)vdi__lds_layout(p, base);
+    vdi__lds_chain_start(k.d, p->A, p->Q, p->Q0);
     for (int64_t i = 0; i < k.n; i++) p->R[i * k.n + i] = 1;
     *out = p;
     return VDI_OK;
@@ -288,8 +277,8 @@ VDI__DEF vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err) {
     }
     for (int64_t i = 0; k->diagonal_r && i < k->n; i++)
         if (!(lds->R[i * k->n + i] > 0) || !(lds->R[i * k->n + i] < HUGE_VAL))
-            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check", "R[%lld,%lld] is %g, expected a positive variance", (long long)i,
-                                 (long long)i, lds->R[i * k->n + i]);
+            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check", "R[%lld,%lld] is %g, expected a positive variance",
+                                 (long long)i, (long long)i, lds->R[i * k->n + i]);
     size_t side = (size_t)VDI__MAX(k->d, k->diagonal_r ? 1 : k->n), bytes = side * side * sizeof(double);
     double *l = (double *)vdi_alloc(&k->allocator, bytes);
     if (!l) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_check", "no memory for %zu bytes", bytes);
@@ -362,14 +351,14 @@ VDI__FN vdi_status vdi__lds_lanes(vdi_lds_data *a, const uint8_t *seen, vdi_erro
     const int64_t B = a->trials, T = a->T, n = a->n;
     vdi__classes k;
     if (!vdi__classes_init(&k, &a->arena, B)) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
-    for (int64_t i = 0; i < B; i++)
-        vdi__classes_add(&k, i, seen, (size_t)(T * n), a->missing ? (size_t)(T * n) : 0, a->lengths);
+    for (int64_t i = 0; i < B; i++) vdi__classes_add(&k, i, seen, (size_t)(T * n), a->missing ? (size_t)(T * n) : 0, a->lengths);
     int64_t *size = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
     int64_t *lane = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
     int64_t *filled = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
     a->lane_of = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
     a->row_of = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
-    if (!size || !lane || !filled || !a->lane_of || !a->row_of) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
+    if (!size || !lane || !filled || !a->lane_of || !a->row_of)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
     for (int64_t i = 0; i < B; i++) size[k.class_of[i]]++;
     a->rows = vdi__lds_rows(size, k.count, a->d);
     for (int64_t i = 0; i < B; i++) {
@@ -413,7 +402,8 @@ VDI__FN vdi_status vdi__lds_patterns(vdi_lds_data *a, const uint8_t *seen, vdi_e
     a->pattern_mask = (uint8_t *)vdi_arena_alloc(&a->arena, vdi_mul_size((size_t)k.count, (size_t)n));
     a->pattern_start = (int64_t *)vdi_arena_calloc(&a->arena, ((size_t)k.count + 1) * sizeof(int64_t));
     a->W_pattern = (double *)vdi_arena_alloc(&a->arena, vdi_mul_size((size_t)k.count, (size_t)(a->d * a->d) * sizeof(double)));
-    if (!a->pattern_mask || !a->pattern_start || !a->W_pattern) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for masks");
+    if (!a->pattern_mask || !a->pattern_start || !a->W_pattern)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for masks");
     for (int64_t p = 0; p < k.count; p++) memcpy(a->pattern_mask + p * n, seen + k.first[p] * n, (size_t)n);
     for (int64_t i = 0; i < a->lanes * T; i++) a->lane_pattern[i] = -1;
     for (int64_t i = 0; i < a->trials; i++)
@@ -448,22 +438,24 @@ VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc,
                 uint8_t *s = &seen[(i * T + t) * n + j];
                 *s = inside && y[j] == y[j];
                 if (*s && !(fabs(y[j]) < HUGE_VAL))
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is infinite (a missing value is NaN)", (long long)i, (long long)t,
-                                         (long long)j);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is infinite (a missing value is NaN)", (long long)i,
+                                         (long long)t, (long long)j);
                 if (!*s) y[j] = 0;
                 if (inside && !*s) a->missing = true;
                 count += *s;
             }
             for (int64_t j = 0; j < a->inputs; j++) {
                 if (inside && !(fabs(u[j]) < HUGE_VAL))
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "u[%lld,%lld,%lld] is %g, expected a finite number", (long long)i, (long long)t,
-                                         (long long)j, u[j]);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "u[%lld,%lld,%lld] is %g, expected a finite number", (long long)i,
+                                         (long long)t, (long long)j, u[j]);
                 if (!inside) u[j] = 0;
             }
             a->observed_values += count;
             a->observed_bins += count > 0;
         }
-    if (a->observed_values == 0) return vdi_error_set(err, VDI_ERR_DATA, where, "y holds no value: %lld trials of %lld bins, all missing", (long long)B, (long long)T);
+    if (a->observed_values == 0)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "y holds no value: %lld trials of %lld bins, all missing", (long long)B,
+                             (long long)T);
     return VDI_OK;
 }
 
@@ -491,7 +483,8 @@ VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
 }
 
 VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error *err) {
-    const size_t d = (size_t)a->d, n = (size_t)a->n, T = (size_t)a->T, B = (size_t)a->trials, G = (size_t)a->lanes, M = (size_t)a->rows, U = (size_t)a->inputs;
+    const size_t d = (size_t)a->d, n = (size_t)a->n, T = (size_t)a->T, B = (size_t)a->trials, G = (size_t)a->lanes, M = (size_t)a->rows,
+                 U = (size_t)a->inputs;
     const size_t cov = vdi_mul_size(G * T, d * d * sizeof(double)), mean = vdi_mul_size(vdi_mul_size(M * G, T), d * sizeof(double));
     const size_t side = VDI__MAX(n, d), K = d + 1 + U;
     vdi_kalman_desc kd = VDI__ZERO;
@@ -525,10 +518,11 @@ VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error 
     a->kmf = (double *)vdi_arena_alloc(&a->arena, mean);
     a->kPp = (double *)vdi_arena_alloc(&a->arena, cov);
     a->kPf = (double *)vdi_arena_alloc(&a->arena, cov);
-    if (!bt_mem || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m || !a->c || !a->ll || !a->logdet || !a->yt || !a->yd || !a->small ||
-        !a->chunk || !a->pattern_r || !a->em || !a->kalman_work || !a->kmp || !a->kmf || !a->kPp || !a->kPf)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for %lld trials of %lld bins, %lld channels, %lld latents", (long long)B,
-                             (long long)T, (long long)n, (long long)d);
+    if (!bt_mem || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m || !a->c || !a->ll || !a->logdet || !a->yt ||
+        !a->yd || !a->small || !a->chunk || !a->pattern_r || !a->em || !a->kalman_work || !a->kmp || !a->kmf || !a->kPp || !a->kPf)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
+                             "no memory for %lld trials of %lld bins, %lld channels, %lld latents", (long long)B, (long long)T,
+                             (long long)n, (long long)d);
     for (size_t r = 0; diagonal_r && r < B * T; r++) vdi_muladd(VDI_F64, n, a->y + r * n, 1, a->y + r * n, 1, a->syy);
     if (!diagonal_r) vdi_gemm(VDI_F64, VDI_GEMM_TA, n, n, B * T, a->y, n, a->y, n, a->syy, n);
     return vdi_blocktri_init(&a->bt, &bd, bt_mem, bt_size, err);
@@ -541,17 +535,18 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
     vdi_tensor y = desc->y, u = desc->u;
     *out = NULL;
     if ((y.ndim != 2 && y.ndim != 3) || !y.data || y.shape[y.ndim - 1] != k->n)
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld) or (T,%lld)", vdi_tensor_shape_text(y, text), (long long)k->n,
-                             (long long)k->n);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld) or (T,%lld)", vdi_tensor_shape_text(y, text),
+                             (long long)k->n, (long long)k->n);
     int64_t B = y.ndim == 3 ? y.shape[0] : 1, T = y.shape[y.ndim - 2];
     if (B < 1 || T < 1) return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s: there is nothing in it", vdi_tensor_shape_text(y, text));
-    if (k->inputs > 0 && (u.ndim < 2 || u.ndim > 3 || !u.data || u.shape[u.ndim - 1] != k->inputs || u.shape[u.ndim - 2] != T || (u.ndim == 3 && u.shape[0] != B)))
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)", vdi_tensor_shape_text(u, text), (long long)B, (long long)T,
-                             (long long)k->inputs);
+    if (k->inputs > 0 && (u.ndim < 2 || u.ndim > 3 || !u.data || u.shape[u.ndim - 1] != k->inputs || u.shape[u.ndim - 2] != T ||
+                          (u.ndim == 3 && u.shape[0] != B)))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)", vdi_tensor_shape_text(u, text), (long long)B,
+                             (long long)T, (long long)k->inputs);
     for (int64_t i = 0; desc->lengths && i < B; i++)
         if (desc->lengths[i] < 0 || desc->lengths[i] > T)
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0..%lld", (long long)i, (long long)desc->lengths[i],
-                                 (long long)T);
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0..%lld", (long long)i,
+                                 (long long)desc->lengths[i], (long long)T);
     vdi_arena arena;
     vdi_arena_init(&arena, &desc->allocator, 0);
     size_t values = vdi_mul_size((size_t)B * (size_t)T, (size_t)k->n);
@@ -597,8 +592,9 @@ VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) { return d
 
 VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where, vdi_error *err) {
     if (p->desc.d == a->d && p->desc.n == a->n && p->desc.inputs == a->inputs && (p->desc.diagonal_r || a->bins)) return VDI_OK;
-    return vdi_error_set(err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld", (long long)a->d,
-                         (long long)a->n, (long long)a->inputs, (long long)p->desc.d, (long long)p->desc.n, (long long)p->desc.inputs);
+    return vdi_error_set(err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
+                         (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d, (long long)p->desc.n,
+                         (long long)p->desc.inputs);
 }
 
 VDI__FN double *vdi__lds_slot(const vdi_lds_data *a, double *x, int64_t trial) {
@@ -655,7 +651,8 @@ VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
 }
 
 /* Factor of the observed part of R for one pattern into pattern_r, its channels' indices into `index`; returns how many. */
-VDI__FN vdi_status vdi__lds_pattern_factor(const vdi_lds *p, vdi_lds_data *a, int64_t pattern, int64_t *index, int64_t *count, vdi_error *err) {
+VDI__FN vdi_status vdi__lds_pattern_factor(const vdi_lds *p, vdi_lds_data *a, int64_t pattern, int64_t *index, int64_t *count,
+                                           vdi_error *err) {
     const int64_t n = a->n;
     int64_t m = 0;
     for (int64_t j = 0; j < n; j++)
@@ -718,13 +715,15 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
     if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) {
         double *c = vdi__lds_slot(a, a->c, i);
-        if (U > 0) vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)T, (size_t)d, (size_t)U, a->u + i * T * U, (size_t)U, p->B, (size_t)U, c, (size_t)d);
+        if (U > 0)
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)T, (size_t)d, (size_t)U, a->u + i * T * U, (size_t)U, p->B, (size_t)U, c, (size_t)d);
         if (a->lengths[i] > 0) memcpy(c, p->x0, (size_t)d * sizeof(double));
     }
     return VDI_OK;
 }
 
-/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the last bin, and -Q^{-1}A under the diagonal. */
+/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the last bin, and -Q^{-1}A under the diagonal.
+ */
 typedef struct vdi__lds_prior {
     double *Q0i, *Qi, *AQA, *QA; /* (d,d): Q0^{-1}, Q^{-1}, A'Q^{-1}A, -Q^{-1}A */
     double *hx;                  /* (d): Q0^{-1} x0 */
@@ -792,7 +791,8 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
     for (int64_t i = 0; i < a->trials; i++) {
         double quad = vdi_dot(VDI_F64, (size_t)(a->lengths[i] * d), vdi__lds_slot(a, a->h, i), vdi__lds_slot(a, a->m, i));
         if (a->lengths[i] > 0) a->ll[i] += 0.5 * (quad - a->logdet[a->lane_of[i]]);
-        if (!(fabs(a->ll[i]) < HUGE_VAL)) return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds", "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
+        if (!(fabs(a->ll[i]) < HUGE_VAL))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds", "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
     }
     return VDI_OK;
 }
@@ -811,10 +811,12 @@ VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_
     if (status < 0) return status;
     if (a->shared_w) /* the filter reads one W per bin; D is free here */
         for (int64_t i = 0; i < a->lanes * a->T; i++) memcpy(a->D + i * a->d * a->d, a->W, (size_t)(a->d * a->d) * sizeof(double));
-    for (int64_t i = 0; i < a->trials; i++) memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d, (size_t)(a->T * a->d) * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++)
+        memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d, (size_t)(a->T * a->d) * sizeof(double));
     double *ll = a->E; /* (rows,lanes) */
     if (a->rows > a->T * a->d * a->d) ll = a->m;
-    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c, a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, ll, err);
+    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c, a->kalman_work, a->kmp, a->kPp, a->kmf,
+                               a->kPf, ll, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) a->ll[i] += ll[a->row_of[i] * a->lanes + a->lane_of[i]];
     vdi__lds_unslot(a, a->kmp, out->mp);

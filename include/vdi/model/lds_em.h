@@ -33,19 +33,19 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 
 /* What the M-step needs to know of the posterior: second moments of the regressors x = (z, 1, u) and their products with targets. */
 typedef struct vdi__lds_stats {
-    int64_t K, Kd;              /* d + 1 + inputs for the read-out, d + inputs for the dynamics */
-    double *S11, *S10, *S00;    /* (d,d) z_t z_t', (d,Kd) z_t (z_{t-1},u_t)', (Kd,Kd), over t >= 2 */
-    double *first;              /* (d,d) sum over trials of Cov(z_1) */
+    int64_t K, Kd;           /* d + 1 + inputs for the read-out, d + inputs for the dynamics */
+    double *S11, *S10, *S00; /* (d,d) z_t z_t', (d,Kd) z_t (z_{t-1},u_t)', (Kd,Kd), over t >= 2 */
+    double *first;           /* (d,d) sum over trials of Cov(z_1) */
     double steps, trials;
-    double *Sxx, *Syx, *Syy;    /* (K,K), (n,K), (n) or (n,n) */
-    double *Sxx_channel;        /* (n,K*K) where each channel has its own, else NULL */
-    double *theta;              /* (n,K): C, b - y_mean, D */
-    double *kk, *kk2, *kk3;     /* (K,K) */
-    double *nk, *nk2;           /* (n,K) */
-    double *nn[3];              /* (n,n), full R only */
-    double *wide;               /* (lanes*T, K*K), diagonal R with missing values */
-    double *side;               /* 4 max(n,d) */
-    double *stable;             /* 8 d (d + inputs) */
+    double *Sxx, *Syx, *Syy; /* (K,K), (n,K), (n) or (n,n) */
+    double *Sxx_channel;     /* (n,K*K) where each channel has its own, else NULL */
+    double *theta;           /* (n,K): C, b - y_mean, D */
+    double *kk, *kk2, *kk3;  /* (K,K) */
+    double *nk, *nk2;        /* (n,K) */
+    double *nn[3];           /* (n,n), full R only */
+    double *wide;            /* (lanes*T, K*K), diagonal R with missing values */
+    double *side;            /* 4 max(n,d) */
+    double *stable;          /* 8 d (d + inputs) */
 } vdi__lds_stats;
 
 VDI__FN vdi__lds_stats vdi__lds_stats_of(const vdi_lds *p, const vdi_lds_data *a) {
@@ -80,7 +80,8 @@ VDI__FN void vdi__symmetrise(int64_t n, double *a) {
 }
 
 /* C (m,n) += A' B over `rows` rows */
-VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda, const double *b, int64_t ldb, double *c, int64_t ldc) {
+VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda, const double *b, int64_t ldb, double *c,
+                               int64_t ldc) {
     if (rows > 0 && m > 0 && n > 0)
         vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a, (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
 }
@@ -180,7 +181,8 @@ VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
         vdi_sum_rows(VDI_F64, (size_t)a->lengths[i], (size_t)n, y, (size_t)n, false, s->side);
         for (int64_t j = 0; j < n; j++) s->Syx[j * K + d] += s->side[j];
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask, (size_t)n, s->wide, (size_t)KK, s->Sxx_channel, (size_t)KK);
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask, (size_t)n, s->wide, (size_t)KK, s->Sxx_channel,
+             (size_t)KK);
 }
 
 /* Full R with missing values: for a bin with observed o and missing m,
@@ -259,8 +261,8 @@ VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vd
 }
 
 /* theta (rows,K) = argmin: the free columns solve the normal equations, the frozen ones stay. `free_column` (K). */
-VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx, const bool *free_column, double *theta, double *kk,
-                                    double *work, const char *what, vdi_error *err) {
+VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx, const bool *free_column, double *theta,
+                                    double *kk, double *work, const char *what, vdi_error *err) {
     int64_t f = 0;
     for (int64_t i = 0; i < K; i++) f += free_column[i];
     if (f == 0) return VDI_OK;
@@ -280,8 +282,8 @@ VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, 
         }
     vdi_error inner = VDI__ZERO;
     if (vdi_cholesky(VDI_F64, (size_t)f, kk, (size_t)f, &inner) < 0)
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_em_step", "%s is not determined by the data (inputs that are collinear, or too few bins): %s", what,
-                             inner.message);
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_em_step",
+                             "%s is not determined by the data (inputs that are collinear, or too few bins): %s", what, inner.message);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
     for (int64_t r = 0; r < rows; r++)
@@ -291,8 +293,8 @@ VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, 
 }
 
 /* V (n,n) = (Syy - theta Syx' - Syx theta' + theta Sxx theta') / count; `work` (n,K) */
-VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy, const double *Syx, const double *Sxx, const double *theta, double count,
-                                          double *work, double *V) {
+VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy, const double *Syx, const double *Sxx,
+                                          const double *theta, double count, double *work, double *V) {
     size_t N = (size_t)n, k = (size_t)K;
     /* work = Syx - theta Sxx: 0 in the free columns, so the last product corrects only for what is frozen */
     vdi_gemm(VDI_F64, 0, N, k, k, theta, k, Sxx, k, work, k);
@@ -318,7 +320,9 @@ VDI__FN vdi_status vdi__lds_clip(int64_t n, double *V, double floor_, double *wo
     return VDI_OK;
 }
 
-VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) { return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance; }
+VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
+    return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance;
+}
 
 /* The spectral radius of A (d,d), as |A^m|^{1/m} for m = 2^40 by squaring. `work` holds 2 d d. */
 VDI__FN double vdi__spectral_radius(int64_t d, const double *A, double *work) {
@@ -343,10 +347,11 @@ VDI__FN double vdi__lds_theta_radius(int64_t d, int64_t Kd, const double *theta,
     return vdi__spectral_radius(d, work, work + d * d);
 }
 
-/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way from the old parameters to it the likelihood
- * rises at any Q, so the farthest stable point that bisection finds never lowers it; the other candidate, A scaled down, is often better, and
- * is taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
-VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old, double bound, bool q_free, double *theta, double *work) {
+/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way from the old parameters to it the
+ * likelihood rises at any Q, so the farthest stable point that bisection finds never lowers it; the other candidate, A scaled down, is
+ * often better, and is taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
+VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old, double bound, bool q_free, double *theta,
+                                double *work) {
     const int64_t size = VDI__MAX(d * Kd, d * d);
     double *best = work, *trial = best + size, *V = trial + size, *scratch = V + size, *wide = scratch + size; /* wide: 3 d d */
     double radius = vdi__lds_theta_radius(d, Kd, theta, wide);
@@ -365,7 +370,8 @@ VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, 
     }
     for (int k = 0; k < 2; k++) {
         vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, k ? trial : best, s->steps, scratch, V);
-        logdet[k] = vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0 ? HUGE_VAL : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
+        logdet[k] =
+            vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0 ? HUGE_VAL : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
     }
     memcpy(theta, !stable || (q_free && logdet[1] < logdet[0]) ? trial : best, (size_t)(d * Kd) * sizeof *theta);
 }
@@ -433,7 +439,8 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, cons
     if (!s->Sxx_channel) status = vdi__lds_regress(n, K, s->Sxx, s->Syx, free_column, theta, s->kk, s->nk, what, err);
     for (int64_t j = 0; status == VDI_OK && s->Sxx_channel && j < n; j++)
         if (s->Sxx_channel[j * K * K + d * K + d] > 0) /* a channel that is never seen keeps its row */
-            status = vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column, theta + j * K, s->kk, s->nk, what, err);
+            status =
+                vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column, theta + j * K, s->kk, s->nk, what, err);
     if (status < 0) return status;
     for (int64_t j = 0; j < n; j++) {
         memcpy(next->C + j * d, theta + j * K, (size_t)d * sizeof(double));
@@ -463,15 +470,8 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, cons
 VDI__FN vdi_lds vdi__lds_next(vdi_lds *p) {
     vdi_lds next = *p;
     memcpy(p->update, p->A, p->param_count * sizeof(double));
-    vdi__lds_pointers(&next, p->update);
+    (void)vdi__lds_layout(&next, p->update);
     return next;
-}
-
-VDI__FN vdi_status vdi__lds_commit(vdi_lds *p, const char *where, vdi_error *err) {
-    for (size_t i = 0; i < p->param_count; i++)
-        if (!(fabs(p->update[i]) < HUGE_VAL)) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", p->update[i]);
-    memcpy(p->A, p->update, p->param_count * sizeof(double));
-    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood, vdi_error *err) {
@@ -495,7 +495,7 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
     else status = vdi__lds_stats_patterns(lds, data, &s, err);
     if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, &s, err);
     if (status == VDI_OK) status = vdi__lds_update_dynamics(lds, &next, data, &s, err);
-    if (status == VDI_OK) status = vdi__lds_commit(lds, "vdi_lds_em_step", err);
+    if (status == VDI_OK) status = vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_em_step", err);
     if (status == VDI_OK && log_likelihood) *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
     return status;
 }
@@ -591,6 +591,6 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
         for (int64_t k = 0; k < d; k++) r -= A[i * d + k] * s.S10[i * d + k] / count;
         if (!(freeze & VDI_LDS_Q)) next.Q[i * d + i] = VDI__MAX(r, 0.02);
     }
-    return vdi__lds_commit(lds, "vdi_lds_init", err);
+    return vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_init", err);
 }
 #endif

@@ -222,26 +222,11 @@ VDI__DEF vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *er
     return VDI_OK;
 }
 
-VDI__FN size_t vdi__plds_layout(const vdi_plds_desc *k, double *base, double **pointer[VDI_PLDS_PARAMS], vdi_named_tensor *tensors) {
-    static const char *const name[VDI_PLDS_PARAMS] = {"A", "Q", "C", "b", "x0", "Q0"};
-    size_t at = 0;
-    for (int i = 0; i < VDI_PLDS_PARAMS; i++) {
-        bool vector = i == 3 || i == 4;
-        int64_t rows = i == 2 || i == 3 ? k->n : k->d, cols = vector ? 1 : k->d;
-        if (pointer) *pointer[i] = base + at;
-        if (tensors) {
-            tensors[i].name = name[i];
-            tensors[i].tensor = vector ? vdi_tensor_1d(base + at, VDI_F64, rows) : vdi_tensor_2d(base + at, VDI_F64, rows, cols);
-        }
-        at += (size_t)(rows * cols);
-    }
-    return at;
-}
-
-VDI__FN void vdi__plds_pointers(vdi_plds *p, double *base) {
-    double **pointer[VDI_PLDS_PARAMS];
-    pointer[0] = &p->A, pointer[1] = &p->Q, pointer[2] = &p->C, pointer[3] = &p->b, pointer[4] = &p->x0, pointer[5] = &p->Q0;
-    (void)vdi__plds_layout(&p->desc, base, pointer, p->tensors);
+VDI__FN size_t vdi__plds_layout(vdi_plds *p, double *base) {
+    const int64_t d = p->desc.d, n = p->desc.n;
+    const vdi__block_row row[VDI_PLDS_PARAMS] = {{"A", &p->A, d, d},  {"Q", &p->Q, d, d},    {"C", &p->C, n, d},
+                                                 {"b", &p->b, n, -1}, {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
+    return vdi__block_layout(row, VDI_PLDS_PARAMS, base, p->tensors);
 }
 
 VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, vdi_error *err) {
@@ -249,22 +234,17 @@ VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, v
     vdi_status status = vdi_plds_desc_check(desc, err);
     if (status < 0) return status;
     vdi_plds_desc k = vdi_plds_desc_defaults(desc);
-    size_t count = vdi__plds_layout(&k, NULL, NULL, NULL), head = vdi_align_size(sizeof(vdi_plds));
-    size_t size = head + 2 * count * sizeof(double);
-    vdi_plds *p = (vdi_plds *)vdi_alloc(&k.allocator, size);
-    if (!p) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_plds_create", "no memory for %zu bytes", size);
-    memset(p, 0, size);
-    p->desc = k;
-    p->param_count = count;
-    p->block_size = size;
-    double *base = (double *)(void *)((char *)p + head);
-    p->update = base + count;
-    vdi__plds_pointers(p, base);
-    for (int64_t i = 0; i < k.d; i++) {
-        p->A[i * k.d + i] = 0.95;
-        p->Q[i * k.d + i] = 1 - 0.95 * 0.95;
-        p->Q0[i * k.d + i] = 1;
-    }
+    vdi_plds shape = VDI__ZERO;
+    double *base = NULL, *update = NULL;
+    size_t size = 0;
+    shape.desc = k;
+    const size_t count = vdi__plds_layout(&shape, NULL);
+    vdi_plds *p = (vdi_plds *)vdi__block_create(&k.allocator, sizeof *p, count, &size, &base, &update, "vdi_plds_create", err);
+    if (!p) return VDI_ERR_MEMORY;
+    p->desc = k, p->update = update;
+    p->param_count = count, p->block_size = size;
+    (void)vdi__plds_layout(p, base);
+    vdi__lds_chain_start(k.d, p->A, p->Q, p->Q0);
     *out = p;
     return VDI_OK;
 }

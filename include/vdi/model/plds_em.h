@@ -175,16 +175,8 @@ VDI__FN void vdi__plds_update_readout(vdi_plds *p, vdi_plds *next, vdi_plds_data
 VDI__FN vdi_plds vdi__plds_next(vdi_plds *p) {
     vdi_plds next = *p;
     memcpy(p->update, p->A, p->param_count * sizeof(double));
-    vdi__plds_pointers(&next, p->update);
+    (void)vdi__plds_layout(&next, p->update);
     return next;
-}
-
-VDI__FN vdi_status vdi__plds_commit(vdi_plds *p, const char *where, vdi_error *err) {
-    for (size_t i = 0; i < p->param_count; i++)
-        if (!(fabs(p->update[i]) < HUGE_VAL))
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", p->update[i]);
-    memcpy(p->A, p->update, p->param_count * sizeof(double));
-    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo, vdi_error *err) {
@@ -199,7 +191,7 @@ VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double
     status = vdi__lds_update_dynamics(&now, &then, &data->chain, &s, err);
     if (status < 0) return status;
     vdi__plds_update_readout(plds, &next, data);
-    status = vdi__plds_commit(plds, "vdi_plds_em_step", err);
+    status = vdi__block_commit(plds->param_count, plds->update, plds->A, "vdi_plds_em_step", err);
     if (status == VDI_OK && elbo) *elbo = vdi_sum(VDI_F64, (size_t)data->trials, data->q.elbo);
     return status;
 }
@@ -268,6 +260,6 @@ VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t 
         if (!(freeze & VDI_LDS_Q0)) next.Q0[i] = one;
     }
     if (!(freeze & VDI_LDS_X0)) memset(next.x0, 0, (size_t)d * sizeof(double));
-    return vdi__plds_commit(plds, "vdi_plds_init", err);
+    return vdi__block_commit(plds->param_count, plds->update, plds->A, "vdi_plds_init", err);
 }
 #endif
