@@ -94,6 +94,22 @@ extern vdi_plds_data *counts;
 extern vdi_score_bits bits;
 extern double *log_p, *ll, *y_train, *rates, *truth, elbo, sum, r2;
 #endif
+#ifdef EXAMPLE_model_replay
+extern float *obs, *action, *reward, *next;
+extern int end;
+extern vdi_rng rng;
+#endif
+#ifdef EXAMPLE_model_sacd_critic
+extern void *obs, *action, *next_obs, *next_action, *bootstrap;
+#endif
+#ifdef EXAMPLE_model_sacd
+extern vdi_env env;
+extern float *obs, *action;
+#endif
+#ifdef EXAMPLE_model_sacd_explain
+extern vdi_sacd *agent;
+extern vdi_env env;
+#endif
 #ifdef EXAMPLE_model_env_wire
 extern vdi_env env;
 int64_t read_stdin(void *buffer, size_t size, void *user);
