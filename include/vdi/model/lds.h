@@ -178,6 +178,9 @@ struct vdi_lds_data {
     double *chunk;       /* (CHUNK, n + d + ...) */
     double *pattern_r;   /* (n,n) */
     double *em;          /* scratch of EM */
+    /* One of the two routes runs at a time, and each begins from D or W: both have the same memory for what they make. */
+    void *route;
+    size_t bt_size;
     void *kalman_work;
     double *kmp, *kPp, *kmf, *kPf;
 };
@@ -482,17 +485,23 @@ VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
     if (!(a->variance > 0)) a->variance = 1;
 }
 
+VDI__FN vdi_blocktri_desc vdi__lds_systems(const vdi_lds_data *a) {
+    vdi_blocktri_desc bd = VDI__ZERO;
+    bd.dtype = VDI_F64, bd.trials = a->lanes, bd.T = a->T, bd.d = a->d, bd.lengths = a->lane_lengths, bd.pool = a->pool;
+    return bd;
+}
+
 VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error *err) {
     const size_t d = (size_t)a->d, n = (size_t)a->n, T = (size_t)a->T, B = (size_t)a->trials, G = (size_t)a->lanes, M = (size_t)a->rows,
                  U = (size_t)a->inputs;
     const size_t cov = vdi_mul_size(G * T, d * d * sizeof(double)), mean = vdi_mul_size(vdi_mul_size(M * G, T), d * sizeof(double));
     const size_t side = VDI__MAX(n, d), K = d + 1 + U;
     vdi_kalman_desc kd = VDI__ZERO;
-    vdi_blocktri_desc bd = VDI__ZERO;
-    bd.dtype = VDI_F64, bd.trials = a->lanes, bd.T = a->T, bd.d = a->d, bd.lengths = a->lane_lengths, bd.pool = a->pool;
+    vdi_blocktri_desc bd = vdi__lds_systems(a);
     kd.dtype = VDI_F64, kd.groups = a->lanes, kd.nrhs = a->rows, kd.T = a->T, kd.d = a->d;
-    size_t bt_size = vdi_blocktri_memsize(&bd), kalman_size = vdi_kalman_worksize(&kd);
-    void *bt_mem = vdi_arena_alloc(&a->arena, bt_size);
+    const size_t means = vdi_align_size(mean), covs = vdi_align_size(cov), work = vdi_align_size(vdi_kalman_worksize(&kd));
+    a->bt_size = vdi_blocktri_memsize(&bd);
+    a->route = vdi_arena_alloc(&a->arena, VDI__MAX(a->bt_size, vdi_add_size(work, vdi_mul_size(2, vdi_add_size(means, covs)))));
     size_t em = 8 * K * K + 4 * n * K + (diagonal_r ? 4 * n : 4 * n * n) + 16 * d * (d + U) + 4 * side;
     if (diagonal_r && a->missing) em = vdi_add_size(em, (G * T + n) * K * K);
     a->shared_w = !a->missing;
@@ -513,19 +522,18 @@ VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error 
     a->chunk = (double *)vdi_arena_calloc(&a->arena, VDI__LDS_CHUNK * (2 * n + 2 * K) * sizeof(double));
     a->pattern_r = (double *)vdi_arena_calloc(&a->arena, (diagonal_r ? n : 3 * n * n) * sizeof(double));
     a->em = (double *)vdi_arena_calloc(&a->arena, vdi_mul_size(em, sizeof(double)));
-    a->kalman_work = vdi_arena_alloc(&a->arena, kalman_size);
-    a->kmp = (double *)vdi_arena_alloc(&a->arena, mean);
-    a->kmf = (double *)vdi_arena_alloc(&a->arena, mean);
-    a->kPp = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->kPf = (double *)vdi_arena_alloc(&a->arena, cov);
-    if (!bt_mem || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m || !a->c || !a->ll || !a->logdet || !a->yt ||
-        !a->yd || !a->small || !a->chunk || !a->pattern_r || !a->em || !a->kalman_work || !a->kmp || !a->kmf || !a->kPp || !a->kPf)
+    if (!a->route || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m || !a->c || !a->ll || !a->logdet || !a->yt ||
+        !a->yd || !a->small || !a->chunk || !a->pattern_r || !a->em)
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
                              "no memory for %lld trials of %lld bins, %lld channels, %lld latents", (long long)B, (long long)T,
                              (long long)n, (long long)d);
     for (size_t r = 0; diagonal_r && r < B * T; r++) vdi_muladd(VDI_F64, n, a->y + r * n, 1, a->y + r * n, 1, a->syy);
     if (!diagonal_r) vdi_gemm(VDI_F64, VDI_GEMM_TA, n, n, B * T, a->y, n, a->y, n, a->syy, n);
-    return vdi_blocktri_init(&a->bt, &bd, bt_mem, bt_size, err);
+    char *route = (char *)a->route;
+    a->kalman_work = route;
+    a->kmp = (double *)(void *)(route + work), a->kmf = (double *)(void *)(route + work + means);
+    a->kPp = (double *)(void *)(route + work + 2 * means), a->kPf = (double *)(void *)(route + work + 2 * means + covs);
+    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_desc *desc, vdi_lds_data **out, vdi_error *err) {
@@ -783,7 +791,9 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
             a->ll[i] -= 0.5 * vdi_dot(VDI_F64, (size_t)d, v, c + t * d);
         }
     }
-    status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
+    const vdi_blocktri_desc systems = vdi__lds_systems(a);
+    status = vdi_blocktri_init(&a->bt, &systems, a->route, a->bt_size, err);
+    if (status >= 0) status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
     if (status < 0) return status;
     vdi_blocktri_logdet(&a->bt, a->logdet);
     vdi_blocktri_solve(&a->bt, a->rows, a->h, a->m);
