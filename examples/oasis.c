@@ -37,8 +37,8 @@ int main(void) {
         trial.frames = T, trial.fps = 30, trial.estimate = spikes, trial.times = times;
         trial.spikes = vdi_score_spikes_times(T, 30, truth, times);
         if (vdi_score_spikes(1, &trial, work, &s, &err) < 0) return puts(err.message), 1;
-        printf("%-28s %6.3f %9.3f %8.3f %7.3f %6.3f %7d %5.2f %6.2f %5.2f\n", name[i], r.noise, r.baseline, r.tau_decay, r.lambda, r.s_min, (int)r.events,
-               s.r25, s.r160g, s.auc);
+        printf("%-28s %6.3f %9.3f %8.3f %7.3f %6.3f %7d %5.2f %6.2f %5.2f\n", name[i], r.noise, r.baseline, r.tau_decay, r.lambda, r.s_min,
+               (int)r.events, s.r25, s.r160g, s.auc);
     }
     puts("\n    s    trace  calcium   spikes  truth                                        (L0, at least 0.5)");
     for (int t = 0; t < 60; t++) {
