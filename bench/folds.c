@@ -157,21 +157,7 @@ int main(int argc, char **argv) {
         if (from_plds) {
             need(vdi_vilds_init(m, td, 0, &err));
             need(vdi_flds_from_plds(m, plds, &err));
-            vdi_params *p = vdi_vilds_params(m);
-            if (option("pre", 400) > 0) { /* the encoder learns the posterior of the linear model first */
-                vdi_vilds_desc first = desc;
-                vdi_vilds *pre;
-                first.train.steps = (int64_t)option("pre", 400), first.train.rate = 1e-2, first.train.last_rate = 1e-3;
-                need(vdi_vilds_create(&first, &pre, &err));
-                need(vdi_vilds_init(pre, td, 0, &err));
-                need(vdi_flds_from_plds(pre, plds, &err));
-                vdi_params *q = vdi_vilds_params(pre);
-                for (int64_t i = 0; i < q->count; i++) q->item[i].frozen = strncmp(q->item[i].name, "encoder", 7) != 0;
-                need(vdi_vilds_fit(pre, td, NULL, NULL, NULL, &err));
-                for (int64_t i = 0; i < q->count; i++)
-                    if (q->item[i].frozen == 0) need(vdi_tensor_copy(p->item[i].value, q->item[i].value, &err));
-                vdi_vilds_destroy(pre);
-            }
+            if (option("pre", 400) > 0) need(vdi_flds_fit_encoder(m, td, (int64_t)option("pre", 400), &err));
         }
         if (tr->steps > 1) need(vdi_vilds_fit(m, td, vd, NULL, NULL, &err));
         vdi_vilds_query q = VDI__ZERO;

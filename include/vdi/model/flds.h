@@ -27,13 +27,18 @@
 typedef enum vdi_flds_kind {
     VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: 16 starts, rate 1e-2, Q0 and x0 fixed */
     VDI_FLDS_SPARSE,    /**< few spikes: gentler rates, Q0 and x0 free, a penalty on the decoder's weights */
-    VDI_FLDS_SMOOTH     /**< rates near log-linear in the latent: one start; gentler rates, Q0 and x0 free, the same penalty */
+    VDI_FLDS_SMOOTH,    /**< rates near log-linear in the latent: one start; gentler rates, Q0 and x0 free, the same penalty */
+    VDI_FLDS_FROM_PLDS  /**< few spikes and few trials: the read-out of a Poisson LDS, to which a network adds; goes on with
+                             vdi_vilds_init, vdi_flds_from_plds, vdi_flds_fit_encoder, vdi_vilds_fit */
 } vdi_flds_kind;
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in the skip of a network (desc.skip) whose
  * own output begins at 0. Then vdi_vilds_fit runs the full schedule from there. Call after vdi_vilds_init. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_error *err);
+/** Train the encoder alone on the model as it stands, so that what vdi_vilds_fit begins with is not an encoder at random; then the schedule
+ * begins. `steps` 0: 400. Stops for no callback; an interrupted or failed call leaves the parameters finite. */
+VDI_API VDI_NODISCARD vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int64_t steps, vdi_error *err);
 /** The map to canonical coordinates, G (d,d): z_canonical = G z. From posterior means of `data`. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, double *G, vdi_error *err);
 /** Rewrite the model itself in canonical coordinates: bounds and predictions do not change. Product posterior. */
@@ -57,8 +62,13 @@ VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kin
     vdi_vilds_desc d = VDI__ZERO;
     if (desc) d = *desc;
     vdi_vilds_train *t = &d.train;
-    bool sparse = kind == VDI_FLDS_SPARSE, dense = kind == VDI_FLDS_DENSE;
-    if (d.first_scale == 0) d.first_scale = kind == VDI_FLDS_SMOOTH ? 1 : 2.5;
+    bool plds = kind == VDI_FLDS_FROM_PLDS, sparse = kind == VDI_FLDS_SPARSE || plds, dense = kind == VDI_FLDS_DENSE;
+    if (plds) {
+        d.skip = !d.linear;
+        if (t->restarts == 0) t->restarts = 1;
+        if (t->open_from == 0 && t->open_to == 0) t->open_to = 1e-9; /* open from the first step on */
+    }
+    if (d.first_scale == 0) d.first_scale = kind == VDI_FLDS_SMOOTH || plds ? 1 : 2.5;
     if (t->rate == 0) t->rate = dense ? 1e-2 : 5e-3;
     if (t->steps == 0) t->steps = dense ? 1500 : sparse ? 800 : 1000;
     if (t->restarts == 0) t->restarts = kind == VDI_FLDS_SMOOTH ? 1 : 16;
@@ -97,6 +107,28 @@ VDI__DEF vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_e
     }
     vdi_vilds_resume_from_here(m);
     return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int64_t steps, vdi_error *err) {
+    const vdi_vilds_train kept = m->desc.train;
+    vdi_param *p = m->params->item;
+    int64_t count = m->params->count;
+    bool *frozen = (bool *)vdi_alloc(&m->desc.allocator, (size_t)count);
+    if (!frozen) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_flds_fit_encoder", "no memory");
+    for (int64_t i = 0; i < count; i++) {
+        frozen[i] = p[i].frozen;
+        p[i].frozen = frozen[i] || strncmp(p[i].name, "encoder", 7) != 0;
+    }
+    m->desc.train.restarts = 1;
+    m->desc.train.steps = steps > 0 ? steps : 400;
+    m->desc.train.rate = 1e-2, m->desc.train.last_rate = 1e-3;
+    vdi_vilds_resume_from_here(m);
+    vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, err);
+    for (int64_t i = 0; i < count; i++) p[i].frozen = frozen[i];
+    m->desc.train = kept;
+    vdi_vilds_resume_from_here(m);
+    vdi_free(&m->desc.allocator, frozen, (size_t)count);
+    return status;
 }
 
 /* ======== canonical coordinates ============================================================================================= */
