@@ -1,6 +1,7 @@
 /* bench/flds.c - learning results of the PfLDS on the population sets: the tables of docs/flds.md
  *
- *     flds SET D SEED [name=value ...]     SET: path without _counts.npy. Options: train (trials; default four fifths), restarts,
+ *     flds SET D SEED [name=value ...]     SET: path without _counts.npy, or "simulated": a Poisson LDS, 130 trials of 100 bins, 30
+ * neurons, D latents. Options: train (trials; default four fifths), restarts,
  * restart_steps, steps, rate, scale, wd, open, mask, reach, a0, free, link, posterior, linear, missing (share of training counts removed),
  * from_plds, refine, predict, verbose; plds=1 fits the Poisson LDS alone
  *
@@ -46,13 +47,52 @@ static vdi_tensor load(const char *set, const char *what, int needed) {
     return t;
 }
 
+/* Counts of a Poisson LDS: pairs of latents that rotate and decay, about 0.35 spikes a bin. */
+static vdi_tensor simulate(int64_t d, int64_t trials, int64_t T, int64_t n) {
+    vdi_plds_desc desc = VDI__ZERO;
+    vdi_plds *p;
+    vdi_error err;
+    vdi_rng rng = vdi_rng_make(20, 0);
+    vdi_tensor y;
+    int64_t shape[3];
+    shape[0] = trials, shape[1] = T, shape[2] = n;
+    desc.d = d, desc.n = n;
+    if (vdi_plds_create(&desc, &p, &err) < 0) fail(&err);
+    for (int64_t i = 0; i < d; i++) {
+        const bool pair = (i | 1) < d;
+        const double angle = 0.1 + 0.1 * (double)(i / 2);
+        p->A[i * d + i] = pair ? 0.97 * cos(angle) : 0.97;
+        if (pair) p->A[i * d + (i ^ 1)] = (i % 2 ? 0.97 : -0.97) * sin(angle);
+        p->Q[i * d + i] = 1 - 0.97 * 0.97;
+    }
+    for (int64_t j = 0; j < n; j++) {
+        p->b[j] = log(0.25);
+        for (int64_t i = 0; i < d; i++) p->C[j * d + i] = 0.5 * vdi_rng_normal(&rng);
+    }
+    double *z = (double *)malloc((size_t)(trials * T * d) * sizeof *z), *work = (double *)malloc(vdi_plds_simulate_work(p) * sizeof *work);
+    if (!z || !work) exit(1);
+    if (vdi_tensor_alloc(NULL, VDI_F64, 3, shape, &y, &err) < 0) fail(&err);
+    if (vdi_plds_simulate(p, 20, trials, T, 0, NULL, work, z, NULL, (double *)y.data, &err) < 0) fail(&err);
+    vdi_plds_data_desc dd = VDI__ZERO;
+    vdi_plds_data *held;
+    double elbo;
+    dd.y = vdi_tensor_slice(y, 0, 100, 1, trials - 100);
+    if (vdi_plds_data_create(p, &dd, &held, &err) < 0 || vdi_plds_elbo(p, held, NULL, &elbo, &err) < 0) fail(&err);
+    printf("true parameters, held-out %.4f; ", elbo / (double)((trials - 100) * T));
+    vdi_plds_data_destroy(held);
+    vdi_plds_destroy(p);
+    free(z), free(work);
+    return y;
+}
+
 int main(int argc, char **argv) {
     if (argc < 4) return fprintf(stderr, "usage: flds SET D SEED [name=value ...]\n"), 2;
     const char *set = argv[1];
     vdi_error err;
-    vdi_tensor y = load(set, "counts", 1), rates = load(set, "rates", 0);
+    const bool simulated = !strcmp(set, "simulated");
+    vdi_tensor y = simulated ? simulate(atoi(argv[2]), 130, 100, 30) : load(set, "counts", 1), rates = load(set, "rates", 0);
     int64_t trials = y.shape[0], T = y.shape[1], n = y.shape[2],
-            train = (int64_t)option(argc, argv, "train", (double)(int64_t)((double)trials * 0.8 + 0.5));
+            train = (int64_t)option(argc, argv, "train", simulated ? 100 : (double)(int64_t)((double)trials * 0.8 + 0.5));
     vdi_vilds_desc desc = VDI__ZERO;
     desc.d = atoi(argv[2]), desc.n = n;
     desc.first_scale = option(argc, argv, "scale", 1);
