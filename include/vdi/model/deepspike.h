@@ -178,9 +178,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_data_create(const vdi_deepspike *
                                                            vdi_deepspike_data **out, vdi_error *err);
 /** Give everything back; NULL is ignored. */
 VDI_API void vdi_deepspike_data_destroy(vdi_deepspike_data *data);
+/** How many traces. */
 VDI_API int64_t vdi_deepspike_data_traces(const vdi_deepspike_data *data);
 /** Frames of the longest trace: the T of results. */
 VDI_API int64_t vdi_deepspike_data_frames(const vdi_deepspike_data *data);
+/** How many cells they come from. */
 VDI_API int64_t vdi_deepspike_data_cells(const vdi_deepspike_data *data);
 /** theta of a cell (theta_count): read or write it. It belongs to the normalised trace (f - shift) / scale. */
 VDI_API double *vdi_deepspike_data_theta(vdi_deepspike_data *data, int64_t cell);
