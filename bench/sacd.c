@@ -78,7 +78,10 @@ int main(int argc, char **argv) {
         int width, batch;
         vdi_sacd_algo algo;
         bool bar;
-    } row[] = {{256, 256, VDI_SACD_COMPOSITE, true}, {256, 256, VDI_SACD_SAC, false}, {256, 256, VDI_SACD_NAIVE, false}, {256, 256, VDI_SACD_CAGRAD, false},
+    } row[] = {{256, 256, VDI_SACD_COMPOSITE, true},
+               {256, 256, VDI_SACD_SAC, false},
+               {256, 256, VDI_SACD_NAIVE, false},
+               {256, 256, VDI_SACD_CAGRAD, false},
                {64, 100, VDI_SACD_COMPOSITE, false}};
     bench_begin("sacd", argc, argv);
     blas_sgemm = (sgemm_fn *)bench_blas_symbol("cblas_sgemm");

@@ -62,8 +62,8 @@ int main(void) {
             share[m] = at[i] / vdi_sum(VDI_F64, (size_t)trace->heads, at);
         }
         vdi_value_error e = vdi_value_check_head(&check, i);
-        printf("%-9s %17.0f %% %6.0f %% %15.2f %7.2f %7.2f\n", i < env.components ? env.component[i] : "entropy", 100 * share[0], 100 * share[1],
-               e.bias, e.rmse, e.slope);
+        printf("%-9s %17.0f %% %6.0f %% %15.2f %7.2f %7.2f\n", i < env.components ? env.component[i] : "entropy", 100 * share[0],
+               100 * share[1], e.bias, e.rmse, e.slope);
     }
 
     /* wonder: what would it do here if speed cost nothing? Nothing is learned anew. */

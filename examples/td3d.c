@@ -70,7 +70,8 @@ int main(void) {
         if (end && vdi_env_reset(&env, 1, (uint64_t)episode++, obs, &err) < 0) return fail(&err);
         (void)policy(tape, actor, 1, obs, action);
         for (int k = 0; k < ACT; k++)
-            action[k] = step < START ? (float)(2 * vdi_rng_uniform(&rng) - 1) : clipped((double)action[k] + explore * vdi_rng_normal(&rng), 1);
+            action[k] =
+                step < START ? (float)(2 * vdi_rng_uniform(&rng) - 1) : clipped((double)action[k] + explore * vdi_rng_normal(&rng), 1);
         if (vdi_env_step(&env, action, next, reward, &end, &err) < 0) return fail(&err);
         if (vdi_replay_add(replay, obs, action, reward, next, end, &err) < 0) return fail(&err);
         memcpy(obs, next, sizeof obs);
@@ -90,8 +91,7 @@ int main(void) {
         (void)policy(tape, target, BATCH, s2, a2);
         for (int k = 0; k < BATCH * ACT; k++) a2[k] = clipped((double)(a2[k] + clipped(smooth * vdi_rng_normal(&rng), clip)), 1);
         vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, BATCH, s2, a2, NULL, y, NULL, NULL);
-        for (int k = 0; k < BATCH * M; k++)
-            y[k] = r[k / M].reward[k % M] + (r[k / M].end & VDI_ENV_TERMINATED ? 0 : (float)gamma_ * y[k]);
+        for (int k = 0; k < BATCH * M; k++) y[k] = r[k / M].reward[k % M] + (r[k / M].end & VDI_ENV_TERMINATED ? 0 : (float)gamma_ * y[k]);
         if (vdi_critic_fit(critic, BATCH, s, a, y, NULL, &err) < 0) return fail(&err);
 
         /* the policy: up the sum of the first twin's components, half as often */
@@ -119,8 +119,8 @@ int main(void) {
     }
     double influence[M];
     vdi_critic_influence(critic, 1, obs, action, NULL, influence);
-    printf("mean return of 20 new episodes: %.1f; influence at the last state: %s %.2f, %s %.2f, %s %.2f\n", mean, env.component[0], influence[0],
-           env.component[1], influence[1], env.component[2], influence[2]);
+    printf("mean return of 20 new episodes: %.1f; influence at the last state: %s %.2f, %s %.2f, %s %.2f\n", mean, env.component[0],
+           influence[0], env.component[1], influence[1], env.component[2], influence[2]);
 
     vdi_optim_destroy(adam), vdi_params_destroy(target), vdi_params_destroy(actor), vdi_tape_destroy(tape);
     vdi_replay_destroy(replay), vdi_critic_destroy(critic), vdi_env_close(&env);

@@ -205,18 +205,21 @@ TEST(sacd, gradients_of_the_action) {
         double grad64[N * HEADS * ACT], slope64[N * ACT], up[N * HEADS], down[N * HEADS], cu[N], cd[N];
         float xf[N * OBS], af[N * ACT], gradf[N * HEADS * ACT], slopef[N * ACT];
         unsigned long long seed = 11;
-        d.observations = OBS, d.actions = ACT, d.heads = HEADS, d.layers = 3, d.hidden[0] = 20, d.hidden[1] = 16, d.hidden[2] = 12, d.batch = 8;
+        d.observations = OBS, d.actions = ACT, d.heads = HEADS, d.layers = 3, d.hidden[0] = 20, d.hidden[1] = 16, d.hidden[2] = 12,
+        d.batch = 8;
         d.dtype = t;
         CHECK_OK(vdi_critic_create(&d, &c, &err), err);
         d.dtype = VDI_F64; /* the same weights, for differences that are not drowned in rounding */
         CHECK_OK(vdi_critic_create(&d, &exact, &err), err);
         const vdi_state *from = vdi_critic_state(c, true), *to = vdi_critic_state(exact, true);
-        for (int64_t i = 0; i < from->tensor_count; i++) CHECK_OK(vdi_tensor_copy(to->tensors[i].tensor, from->tensors[i].tensor, &err), err);
+        for (int64_t i = 0; i < from->tensor_count; i++)
+            CHECK_OK(vdi_tensor_copy(to->tensors[i].tensor, from->tensors[i].tensor, &err), err);
         for (int i = 0; i < N * OBS; i++) xf[i] = (float)test_normal(&seed), x[i] = (double)xf[i];
         for (int i = 0; i < N * ACT; i++) af[i] = (float)(2 * test_uniform(&seed) - 1), a[i] = (double)af[i];
         const void *px = dtype ? (const void *)x : (const void *)xf, *pa = dtype ? (const void *)a : (const void *)af;
         vdi_critic_action_grad(c, VDI_CRITIC_FIRST, N, px, pa, dtype ? (void *)grad64 : (void *)gradf);
-        if (!dtype) for (int i = 0; i < N * HEADS * ACT; i++) grad64[i] = (double)gradf[i];
+        if (!dtype)
+            for (int i = 0; i < N * HEADS * ACT; i++) grad64[i] = (double)gradf[i];
         vdi_critic_influence(c, N, px, pa, weights, influence);
         double worst = 0;
         for (int k = 0; k < ACT; k++) {
@@ -234,12 +237,14 @@ TEST(sacd, gradients_of_the_action) {
             CHECK(worst < tolerance, "component gradient off by %g", worst);
         }
         for (int i = 0; i < N * HEADS; i++) {
-            const double norm = sqrt(grad64[i * ACT] * grad64[i * ACT] + grad64[i * ACT + 1] * grad64[i * ACT + 1]) * fabs(weights[i % HEADS]);
+            const double norm =
+                sqrt(grad64[i * ACT] * grad64[i * ACT] + grad64[i * ACT + 1] * grad64[i * ACT + 1]) * fabs(weights[i % HEADS]);
             CHECK(fabs(influence[i] - norm) <= 1e-5 * norm, "influence %g, expected %g", influence[i], norm);
         }
         for (int rule = 0; rule < 2; rule++) { /* the slope of the twins' minimum */
             vdi_critic_best(c, 0, (vdi_critic_rule)rule, N, px, pa, weights, NULL, composite, dtype ? (void *)slope64 : (void *)slopef);
-            if (!dtype) for (int i = 0; i < N * ACT; i++) slope64[i] = (double)slopef[i];
+            if (!dtype)
+                for (int i = 0; i < N * ACT; i++) slope64[i] = (double)slopef[i];
             for (int k = 0; k < ACT; k++) {
                 const double h = 1e-7;
                 for (int b = 0; b < N; b++) a[b * ACT + k] += h;
@@ -304,7 +309,8 @@ TEST(sacd, an_update_equals_the_tape) {
         ((double *)state_find(s, "policy.2.bias").data)[2 * ACT - 1] = 5; /* one log sd beyond its limit: no gradient */
         const double alpha = exp(-0.7), gamma = 0.99, tau = 0.005;
         /* what the update will draw */
-        static double obs[BATCH * OBS], action[BATCH * ACT], next[BATCH * OBS], noise[2][BATCH * ACT], q[2][BATCH * HEADS], y[BATCH * HEADS];
+        static double obs[BATCH * OBS], action[BATCH * ACT], next[BATCH * OBS], noise[2][BATCH * ACT], q[2][BATCH * HEADS],
+            y[BATCH * HEADS];
         vdi_transition r[BATCH];
         vdi_rng rng = vdi_rng_make(d.seed, (uint64_t)2 << 56);
         for (int b = 0; b < BATCH; b++) {
@@ -333,7 +339,8 @@ TEST(sacd, an_update_equals_the_tape) {
         parts[0] = vdi_tape_constant(t, vdi_tensor_2d(next, VDI_F64, BATCH, OBS));
         parts[1] = taped_sample(t, &fixed, parts[0], noise[0], &log_pi);
         vdi_var x = vdi_var_concat(t, parts, 2, 1);
-        for (int j = 0; j < 2; j++) memcpy(q[j], vdi_tape_value(t, taped_apply(t, &target[j], x)).data, sizeof(double) * (size_t)(BATCH * heads));
+        for (int j = 0; j < 2; j++)
+            memcpy(q[j], vdi_tape_value(t, taped_apply(t, &target[j], x)).data, sizeof(double) * (size_t)(BATCH * heads));
         const double *lp = (const double *)vdi_tape_value(t, log_pi).data;
         for (int b = 0; b < BATCH; b++) {
             double sum[2] = {0, 0}, keep = r[b].end & VDI_ENV_TERMINATED ? 0 : gamma;
@@ -343,7 +350,9 @@ TEST(sacd, an_update_equals_the_tape) {
                 int j = sum[1] < sum[0];
                 if (algo == VDI_SACD_NAIVE) j = weights[i] * q[1][b * heads + i] < weights[i] * q[0][b * heads + i];
                 double reward = i < M ? (double)r[b].reward[i] : 0;
-                if (algo == VDI_SACD_SAC) reward = weights[0] * (double)r[b].reward[0] + weights[1] * (double)r[b].reward[1] + weights[2] * (double)r[b].reward[2];
+                if (algo == VDI_SACD_SAC)
+                    reward =
+                        weights[0] * (double)r[b].reward[0] + weights[1] * (double)r[b].reward[1] + weights[2] * (double)r[b].reward[2];
                 y[b * heads + i] = reward + keep * (q[j][b * heads + i] - (i == heads - 1 ? alpha * lp[b] : 0));
             }
         }
@@ -373,7 +382,8 @@ TEST(sacd, an_update_equals_the_tape) {
         /* the critics' gradients head by head, before the update moves the weights under the tape */
         static double g[2][HEADS][512], G[HEADS * HEADS], k[2][HEADS], loss_of[HEADS];
         for (int i = 0; i < heads; i++)
-            loss_of[i] = (((const double *)vdi_tape_value(t, losses[0]).data)[i] + ((const double *)vdi_tape_value(t, losses[1]).data)[i]) / 2;
+            loss_of[i] =
+                (((const double *)vdi_tape_value(t, losses[0]).data)[i] + ((const double *)vdi_tape_value(t, losses[1]).data)[i]) / 2;
         for (int j = 0; j < 2; j++) {
             int64_t total = 0;
             for (int i = 0; i < heads; i++) {
@@ -407,7 +417,8 @@ TEST(sacd, an_update_equals_the_tape) {
             char name[64];
             snprintf(name, sizeof name, "policy.m.%d.%s", l / 2, l % 2 ? "bias" : "weight");
             vdi_tensor m = state_find(s, name);
-            for (int64_t i = 0; i < vdi_tensor_count(m); i++) worst = fmax(worst, fabs(10 * ((double *)m.data)[i] - ((double *)policy.grad[l].data)[i]));
+            for (int64_t i = 0; i < vdi_tensor_count(m); i++)
+                worst = fmax(worst, fabs(10 * ((double *)m.data)[i] - ((double *)policy.grad[l].data)[i]));
         }
         CHECK(worst < 1e-13, "%s: gradient of the policy off by %g", vdi_sacd_algo_name(d.algo), worst);
         CHECK_CLOSE(vdi_sacd_alpha(agent), exp(-0.7 - 3e-4 * (-(mean_log_pi - ACT) > 0 ? 1 : -1)), 1e-9);
@@ -424,7 +435,8 @@ TEST(sacd, an_update_equals_the_tape) {
                     worst = fmax(worst, fabs(10 * ((double *)m.data)[i] - sum));
                 }
             }
-            CHECK(worst < (algo == VDI_SACD_CAGRAD ? 1e-9 : 1e-12), "%s: gradient of twin %d off by %g", vdi_sacd_algo_name(d.algo), j, worst);
+            CHECK(worst < (algo == VDI_SACD_CAGRAD ? 1e-9 : 1e-12), "%s: gradient of twin %d off by %g", vdi_sacd_algo_name(d.algo), j,
+                  worst);
         }
         for (int l = 0; l < 6; l++) {
             vdi_tensor_free(NULL, &policy.grad[l]);
@@ -448,7 +460,8 @@ TEST(sacd, the_same_bits) {
             vdi_sacd_desc d = VDI__ZERO;
             memset(episode, 0, sizeof episode);
             d.observations = 3, d.actions = 1, d.components = 3, d.algo = (vdi_sacd_algo)algo, d.dtype = dtype ? VDI_F64 : VDI_F32;
-            d.layers = 2, d.hidden[0] = 150, d.hidden[1] = 17, d.batch = 53, d.start = 180, d.capacity = 230, d.seed = 5, d.update_every = dtype ? 3 : 1;
+            d.layers = 2, d.hidden[0] = 150, d.hidden[1] = 17, d.batch = 53, d.start = 180, d.capacity = 230, d.seed = 5,
+            d.update_every = dtype ? 3 : 1;
             CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
             for (int k = 0; k < 3; k++) {
                 d.pool = k == 1 ? pool : NULL;
@@ -470,8 +483,10 @@ TEST(sacd, the_same_bits) {
                     episode[2].index = episode[0].index + 1;
                 }
             }
-            CHECK(state_same(vdi_sacd_state(agent[0], true), vdi_sacd_state(agent[1], true)), "%s %d: threads show in the bits", vdi_sacd_algo_name(d.algo), dtype);
-            CHECK(state_same(vdi_sacd_state(agent[0], true), vdi_sacd_state(agent[2], true)), "%s %d: a resumed run differs", vdi_sacd_algo_name(d.algo), dtype);
+            CHECK(state_same(vdi_sacd_state(agent[0], true), vdi_sacd_state(agent[1], true)), "%s %d: threads show in the bits",
+                  vdi_sacd_algo_name(d.algo), dtype);
+            CHECK(state_same(vdi_sacd_state(agent[0], true), vdi_sacd_state(agent[2], true)), "%s %d: a resumed run differs",
+                  vdi_sacd_algo_name(d.algo), dtype);
             for (int k = 0; k < 3; k++) vdi_sacd_destroy(agent[k]), vdi_env_close(&env[k]);
             vdi_pool_destroy(pool);
         }
@@ -531,8 +546,8 @@ TEST(sacd, memory_and_descriptions) {
     vdi_sacd_desc read;
     const vdi_state *s = vdi_sacd_state(agent, false);
     CHECK_OK(vdi_sacd_desc_from_meta(s->meta, s->meta_count, &read, &err), err);
-    CHECK(read.observations == OBS && read.components == M && read.layers == 2 && read.hidden[1] == 7 && read.algo == VDI_SACD_CAGRAD && read.seed == 3 &&
-          read.rate == 3e-4 && read.target_entropy == -ACT && read.batch == BATCH);
+    CHECK(read.observations == OBS && read.components == M && read.layers == 2 && read.hidden[1] == 7 && read.algo == VDI_SACD_CAGRAD &&
+          read.seed == 3 && read.rate == 3e-4 && read.target_entropy == -ACT && read.batch == BATCH);
     CHECK_FAILS(vdi_sacd_desc_from_meta(s->meta, 3, &read, &err), VDI_ERR_FORMAT);
     vdi_sacd_destroy(agent);
     CHECK(count.live == 0);
@@ -542,7 +557,8 @@ TEST(sacd, memory_and_descriptions) {
         CHECK(agent == NULL && count.live == 0, "request %ld: %ld blocks are left", at, count.live);
     }
     count.fail_at = 0;
-    static const char *const field[] = {"observations", "actions", "components", "gamma", "rate", "tau", "batch", "heads", "cagrad_c", "hidden", "update_every", "weights"};
+    static const char *const field[] = {"observations", "actions", "components", "gamma",  "rate",         "tau",
+                                        "batch",        "heads",   "cagrad_c",   "hidden", "update_every", "weights"};
     for (int k = 0; k < 12; k++) {
         vdi_sacd_desc bad = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
         if (k == 0) bad.observations = 0;
@@ -603,7 +619,8 @@ TEST(sacd, actions_and_weights) {
     vdi_sacd_destroy(agent);
 }
 
-/* ---- learning ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- learning -------------------------------------------------------------------------------------------------------------------------
+ */
 
 TEST(sacd, a_critic_fits_its_targets) {
     enum { N = 64 };
@@ -615,7 +632,8 @@ TEST(sacd, a_critic_fits_its_targets) {
         unsigned long long seed = 21;
         static float x[N * 2], a[N], y[N * 2];
         double begin = 0;
-        d.observations = 2, d.actions = 1, d.heads = 2, d.layers = 2, d.hidden[0] = d.hidden[1] = 32, d.batch = N, d.rate = 3e-3, d.gradient = (vdi_critic_gradient)gradient;
+        d.observations = 2, d.actions = 1, d.heads = 2, d.layers = 2, d.hidden[0] = d.hidden[1] = 32, d.batch = N, d.rate = 3e-3,
+        d.gradient = (vdi_critic_gradient)gradient;
         CHECK_OK(vdi_critic_create(&d, &c, &err), err);
         CHECK_FAILS(vdi_critic_fit(c, N + 1, x, a, y, &stats, &err), VDI_ERR_ARGUMENT);
         for (int k = 0; k < 600; k++) {
@@ -640,7 +658,8 @@ TEST(sacd, learns_the_pendulum) {
     vdi_sacd_desc d = VDI__ZERO;
     vdi_sacd_episode e = VDI__ZERO;
     CHECK_OK(vdi_env_pendulum(&env), err);
-    d.observations = 3, d.actions = 1, d.components = 3, d.layers = 2, d.hidden[0] = d.hidden[1] = 32, d.batch = 64, d.start = 200, d.capacity = 5000, d.rate = 2e-3;
+    d.observations = 3, d.actions = 1, d.components = 3, d.layers = 2, d.hidden[0] = d.hidden[1] = 32, d.batch = 64, d.start = 200,
+    d.capacity = 5000, d.rate = 2e-3;
     CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
     for (int step = 0; step < 5000; step++) CHECK_OK(vdi_sacd_step(agent, &env, &e, NULL, &err), err);
     double mean = 0;
@@ -656,7 +675,8 @@ TEST(sacd, learns_the_pendulum) {
     vdi_env_close(&env);
 }
 
-/* ---- what explains a decision --------------------------------------------------------------------------------------------------------- */
+/* ---- what explains a decision ---------------------------------------------------------------------------------------------------------
+ */
 
 TEST(sacd, a_trace_and_its_returns) {
     vdi_error err = {0};
@@ -668,7 +688,8 @@ TEST(sacd, a_trace_and_its_returns) {
         test_allocator count = {0};
         vdi_allocator a = test_allocator_of(&count);
         CHECK_OK(vdi_env_pendulum(&env), err);
-        d.observations = 3, d.actions = 1, d.components = 3, d.layers = 1, d.hidden[0] = 12, d.gamma = 0.9, d.algo = (vdi_sacd_algo)algo, d.dtype = algo ? VDI_F64 : VDI_F32;
+        d.observations = 3, d.actions = 1, d.components = 3, d.layers = 1, d.hidden[0] = 12, d.gamma = 0.9, d.algo = (vdi_sacd_algo)algo,
+        d.dtype = algo ? VDI_F64 : VDI_F32;
         CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
         CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &trace, &err), err);
         CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &again, &err), err);
@@ -686,7 +707,8 @@ TEST(sacd, a_trace_and_its_returns) {
                 for (int64_t j = k; j < n; j++, power *= 0.9) {
                     if (j > k && i == heads - 1) sum -= power * alpha * trace->log_pi[j];
                     if (j == n - 1) sum += power * trace->value[j * heads + i];
-                    else if (algo) sum += power * ((double)trace->reward[j * 3] + (double)trace->reward[j * 3 + 1] + (double)trace->reward[j * 3 + 2]);
+                    else if (algo)
+                        sum += power * ((double)trace->reward[j * 3] + (double)trace->reward[j * 3 + 1] + (double)trace->reward[j * 3 + 2]);
                     else if (i < 3) sum += power * (double)trace->reward[j * 3 + i];
                 }
                 CHECK_CLOSE(trace->returns[k * heads + i], sum, 1e-9 * (1 + fabs(sum)));
@@ -695,7 +717,8 @@ TEST(sacd, a_trace_and_its_returns) {
             double obs[3], mean, log_sd, act = (double)trace->action[k];
             for (int i = 0; i < 3; i++) obs[i] = (double)trace->obs[k * 3 + i];
             vdi_sacd_policy(agent, 1, obs, &mean, &log_sd);
-            const double z = (atanh(act) - atanh(mean)) / exp(log_sd), expected = -0.5 * z * z - log_sd - 0.5 * VDI_LOG_2PI - log(1 - act * act);
+            const double z = (atanh(act) - atanh(mean)) / exp(log_sd),
+                         expected = -0.5 * z * z - log_sd - 0.5 * VDI_LOG_2PI - log(1 - act * act);
             if (fabs(act) < 0.999) CHECK_CLOSE(trace->log_pi[k], expected, 1e-3);
         }
         CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, true, &err), err);

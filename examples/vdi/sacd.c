@@ -15,11 +15,13 @@ typedef struct recipe {
     const char *env, *hidden, *batch, *rate, *tau, *gamma, *start;
 } recipe;
 static const recipe recipes[] = {
+    /* clang-format off */
     {"pendulum", "64,64", "100", "0.001", "0.005", "0.99", "100"},
     {"lunar-lander", "256,256", "256", "0.0007", "0.01", "0.99", "5000"},
     {"lander", "256,256", "256", "0.0007", "0.01", "0.99", "5000"},
     {"bipedal-walker", "256,256", "256", "0.0007", "0.02", "0.98", "10000"},
     {NULL, "256,256", "256", "0.0003", "0.005", "0.99", "1000"},
+    /* clang-format on */
 };
 
 static void resolve(run *r, const vdi_env *env) {
@@ -93,7 +95,8 @@ bool agent_load(const char *folder, vdi_pool *pool, agent_file *out) {
     if (ok) {
         desc.capacity = 1; /* it will only act */
         desc.pool = pool;
-        ok = vdi_sacd_create(&desc, &out->agent, &err) == VDI_OK && vdi_safetensors_copy_to(&out->file, vdi_sacd_state(out->agent, false), &err) == VDI_OK;
+        ok = vdi_sacd_create(&desc, &out->agent, &err) == VDI_OK &&
+             vdi_safetensors_copy_to(&out->file, vdi_sacd_state(out->agent, false), &err) == VDI_OK;
         out->env = vdi_safetensors_meta(&out->file, "env");
         out->command = vdi_safetensors_meta(&out->file, "env_cmd");
         if (out->env && !*out->env) out->env = NULL;
@@ -165,7 +168,8 @@ static bool table_take(const vdi_safetensors *file, const char *name, table *t, 
     vdi_tensor from = vdi_safetensors_find(file, name);
     if (from.ndim != 2 || from.dtype != VDI_F64 || from.shape[1] != t->cols)
         return vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected \"%s\" with %lld columns", name, (long long)t->cols), false;
-    for (int64_t i = 0; i < from.shape[0]; i++) memcpy(table_row(t), (const double *)from.data + i * t->cols, (size_t)t->cols * sizeof(double));
+    for (int64_t i = 0; i < from.shape[0]; i++)
+        memcpy(table_row(t), (const double *)from.data + i * t->cols, (size_t)t->cols * sizeof(double));
     return true;
 }
 
@@ -222,8 +226,8 @@ static bool training_resume(training *t, const char *folder) {
             if (ok) {
                 vdi_sacd_expect(t->agent, ((const int64_t *)counters.data)[3]);
                 t->episode.index = ((const int64_t *)episode.data)[0];
-                ok = vdi_safetensors_copy_to(&file, vdi_sacd_state(t->agent, true), &err) == VDI_OK && table_take(&file, "log", &t->log, &err) &&
-                     table_take(&file, "evals", &t->evals, &err);
+                ok = vdi_safetensors_copy_to(&file, vdi_sacd_state(t->agent, true), &err) == VDI_OK &&
+                     table_take(&file, "log", &t->log, &err) && table_take(&file, "evals", &t->evals, &err);
             }
             vdi_safetensors_free(&file);
         }
@@ -236,7 +240,8 @@ static bool training_resume(training *t, const char *folder) {
 static void training_tables(training *t) {
     const int64_t m = t->env.components;
     table *l = &t->log;
-    static const char *const first[] = {"episode", "step", "length", "terminated", "return"}, *const last[] = {"alpha", "entropy", "value", "policy_loss"};
+    static const char *const first[] = {"episode", "step", "length", "terminated", "return"}, *const last[] = {"alpha", "entropy", "value",
+                                                                                                               "policy_loss"};
     t->heads = vdi_critic_get_desc(vdi_sacd_critic(t->agent))->heads;
     for (int64_t i = 0; i < t->heads; i++) t->head[i] = t->heads == 1 ? "value" : i < m ? t->env.component[i] : "entropy";
     for (int i = 0; i < 5; i++) table_name(l, "%s", first[i]);
@@ -274,7 +279,8 @@ static void training_log(training *t) {
 }
 
 /* Mean, standard deviation and components of the deterministic policy. */
-static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes, double *mean, double *sd, double *components, double *steps, run *r) {
+static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes, double *mean, double *sd, double *components,
+                  double *steps, run *r) {
     vdi_error err = {0};
     double sum = 0, squares = 0, total = 0, sums[VDI_ENV_MAX_COMPONENTS];
     for (int64_t i = 0; i < env->components; i++) components[i] = 0;
@@ -300,7 +306,8 @@ static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes
 
 static bool training_judge(training *t) {
     double row[3 + VDI_ENV_MAX_COMPONENTS], steps;
-    if (!judge(t->agent, &t->judge, (uint64_t)option_int(t->r, "seed"), option_int(t->r, "eval-episodes"), &row[1], &row[2], row + 3, &steps, NULL))
+    if (!judge(t->agent, &t->judge, (uint64_t)option_int(t->r, "seed"), option_int(t->r, "eval-episodes"), &row[1], &row[2], row + 3,
+               &steps, NULL))
         return false;
     row[0] = (double)vdi_sacd_steps(t->agent);
     memcpy(table_row(&t->evals), row, (size_t)t->evals.cols * sizeof *row);
@@ -349,7 +356,11 @@ static bool training_draw(const training *t) {
         }
         for (int64_t i = 0; i < count; i++) {
             line[lines] = smooth(l, first + i, window);
-            vdi_series *s = vdi_panel_line(p, row == 0 ? "mean of 20" : row == 1 ? t->env.component[i] : t->head[i], vdi_tensor_1d(line[lines++], VDI_F64, l->rows));
+            vdi_series *s = vdi_panel_line(p,
+                                           row == 0   ? "mean of 20"
+                                           : row == 1 ? t->env.component[i]
+                                                      : t->head[i],
+                                           vdi_tensor_1d(line[lines++], VDI_F64, l->rows));
             s->x = x;
             if (row == 0) s->color = VDI_COLOR_BLUE;
             if (i >= 6) s->dashed = true;
@@ -379,7 +390,8 @@ static bool training_loop(training *t, int64_t steps) {
     float before[VDI_ENV_MAX_OBSERVATIONS];
     t->saved = seconds_now();
     while (vdi_sacd_steps(t->agent) < steps) {
-        const bool look = t->episode.running && !t->episode.end && t->episode.steps % INFLUENCE_EVERY == 0 && vdi_sacd_updates(t->agent) > 0;
+        const bool look =
+            t->episode.running && !t->episode.end && t->episode.steps % INFLUENCE_EVERY == 0 && vdi_sacd_updates(t->agent) > 0;
         const int64_t done = vdi_sacd_updates(t->agent);
         if (look) memcpy(before, t->episode.obs, (size_t)o * sizeof *before);
         if (vdi_sacd_step(t->agent, &t->env, &t->episode, &t->stats, &err) < 0) return fail_error(&err, NULL), false;
@@ -427,12 +439,14 @@ static int train_main(run *r) {
     const int64_t m = t->env.components;
     desc.observations = t->env.observations, desc.actions = t->env.actions, desc.components = m;
     desc.layers = numbers_read(option_text(r, "hidden"), hidden, VDI_SACD_LAYERS);
-    if (desc.layers < 1) return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_SACD_LAYERS, option_text(r, "hidden"));
+    if (desc.layers < 1)
+        return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_SACD_LAYERS, option_text(r, "hidden"));
     for (int l = 0; l < desc.layers; l++) desc.hidden[l] = (int64_t)hidden[l];
     if (option_given(r, "weights")) {
         const int given = numbers_read(option_text(r, "weights"), list, (int)m + 1);
         if (given != m && given != m + 1)
-            return usage("--weights: expected %lld numbers (or %lld with the entropy's), got '%s'", (long long)m, (long long)m + 1, option_text(r, "weights"));
+            return usage("--weights: expected %lld numbers (or %lld with the entropy's), got '%s'", (long long)m, (long long)m + 1,
+                         option_text(r, "weights"));
         if (given == m) list[m] = 1;
         desc.weights = list;
     }
@@ -462,17 +476,19 @@ static int train_main(run *r) {
     const double cpu = (double)(clock() - begin) / CLOCKS_PER_SEC;
     const bool finished = vdi_sacd_steps(t->agent) >= steps;
     if (!ok) {
-        if (!r->quiet && t->log.rows && vdi_sacd_steps(t->agent) > 0) fprintf(stderr, "vdi: go on with: vdi sacd train --resume %s\n", option_text(r, "out"));
+        if (!r->quiet && t->log.rows && vdi_sacd_steps(t->agent) > 0)
+            fprintf(stderr, "vdi: go on with: vdi sacd train --resume %s\n", option_text(r, "out"));
         return FAILED;
     }
     if (!training_save(t) || !training_draw(t)) return FAILED;
     if (!finished) {
-        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi sacd train --resume %s\n", (long long)vdi_sacd_steps(t->agent),
-                (long long)steps, option_text(r, "out"));
+        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi sacd train --resume %s\n",
+                (long long)vdi_sacd_steps(t->agent), (long long)steps, option_text(r, "out"));
     } else {
         static const char *const keys[] = {"steps", "episodes", "updates", "return_recent", "alpha", "cpu_seconds"};
-        double values[] = {(double)vdi_sacd_steps(t->agent), (double)t->log.rows, (double)vdi_sacd_updates(t->agent), training_recent(t),
-                           vdi_sacd_alpha(t->agent), cpu};
+        double values[] = {(double)vdi_sacd_steps(t->agent),   (double)t->log.rows,
+                           (double)vdi_sacd_updates(t->agent), training_recent(t),
+                           vdi_sacd_alpha(t->agent),           cpu};
         print_results(r, keys, values, 6);
     }
     vdi_sacd_destroy(t->agent);
@@ -494,7 +510,8 @@ static int eval_main(run *r) {
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
     if (!agent_env_open(r, &a, &env)) return FAILED;
     double mean, sd, components[VDI_ENV_MAX_COMPONENTS], steps;
-    if (!judge(a.agent, &env, (uint64_t)option_int(r, "seed"), episodes, &mean, &sd, components, &steps, r)) return interrupted() ? INTERRUPTED : FAILED;
+    if (!judge(a.agent, &env, (uint64_t)option_int(r, "seed"), episodes, &mean, &sd, components, &steps, r))
+        return interrupted() ? INTERRUPTED : FAILED;
     if (r->json) {
         printf("{\"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {", mean, sd);
         for (int64_t i = 0; i < env.components; i++) printf("%s\"%s\": %.10g", i ? ", " : "", env.component[i], components[i]);
@@ -513,8 +530,8 @@ static int eval_main(run *r) {
 
 static void envs_row(const run *r, const vdi_env *e, const char *summary, const char *line, bool first) {
     if (r->json) {
-        printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [", first ? "{" : ", ", e->name, (long long)e->observations,
-               (long long)e->actions);
+        printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [", first ? "{" : ", ", e->name,
+               (long long)e->observations, (long long)e->actions);
         for (int64_t k = 0; k < e->components; k++) printf("%s\"%s\"", k ? ", " : "", e->component[k]);
         printf("]");
         if (line) printf(", \"env-cmd\": \"%s\"", line);
@@ -560,19 +577,33 @@ static const option train_options[] = {
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"},
 };
 const command sacd_train_command = {
-    "sacd", "train", "", 0, 0,
+    "sacd",
+    "train",
+    "",
+    0,
+    0,
     "Train an agent whose value is split by reward component. Writes agent.safetensors, log.csv (a row for each episode: return, every\n"
     "component, influence and loss of every head), curve.svg, and a checkpoint where an episode ends.",
-    "vdi sacd train --env pendulum --steps 10000 --out run", train_options, (int)(sizeof train_options / sizeof *train_options), train_main};
+    "vdi sacd train --env pendulum --steps 10000 --out run",
+    train_options,
+    (int)(sizeof train_options / sizeof *train_options),
+    train_main};
 
 static const option eval_options[] = {
     ENV_OPTIONS,
     {"episodes", INTEGER, "N", "100", "episodes to play"},
 };
-const command sacd_eval_command = {
-    "sacd", "eval", "RUN", 1, 1,
-    "Play episodes with deterministic actions: mean and standard deviation of the return, and its components. Equal --seed, equal episodes.",
-    "vdi sacd eval run --episodes 100 --json", eval_options, (int)(sizeof eval_options / sizeof *eval_options), eval_main};
+const command sacd_eval_command = {"sacd",
+                                   "eval",
+                                   "RUN",
+                                   1,
+                                   1,
+                                   "Play episodes with deterministic actions: mean and standard deviation of the return, and its "
+                                   "components. Equal --seed, equal episodes.",
+                                   "vdi sacd eval run --episodes 100 --json",
+                                   eval_options,
+                                   (int)(sizeof eval_options / sizeof *eval_options),
+                                   eval_main};
 
-const command sacd_envs_command = {
-    "sacd", "envs", "", 0, 0, "The built-in environments and their reward components.", "vdi sacd envs", NULL, 0, envs_main};
+const command sacd_envs_command = {"sacd",          "envs", "", 0,        0, "The built-in environments and their reward components.",
+                                   "vdi sacd envs", NULL,   0,  envs_main};

@@ -79,10 +79,9 @@ VDI__DEF vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **
     const int64_t most = (int64_t)1 << 20;
     if (desc->capacity < 1 || desc->observations < 1 || desc->actions < 1 || desc->components < 1 || desc->observations > most ||
         desc->actions > most || desc->components > most)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "capacity %lld, observations %lld, actions %lld, components %lld: expected 1 or more of each",
-                             (long long)desc->capacity, (long long)desc->observations, (long long)desc->actions,
-                             (long long)desc->components);
+        return vdi_error_set(
+            err, VDI_ERR_ARGUMENT, where, "capacity %lld, observations %lld, actions %lld, components %lld: expected 1 or more of each",
+            (long long)desc->capacity, (long long)desc->observations, (long long)desc->actions, (long long)desc->components);
     vdi_replay *r = (vdi_replay *)vdi_alloc(desc->allocator, sizeof *r);
     int64_t record = 2 * desc->observations + desc->actions + desc->components + 1;
     size_t bytes = vdi_mul_size(vdi_mul_size((size_t)record, sizeof(float)), (size_t)desc->capacity);

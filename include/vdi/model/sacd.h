@@ -80,14 +80,14 @@ typedef struct vdi_sacd_stats {
 
 /** An episode under way. Begin with all zero; `index` may be set. */
 typedef struct vdi_sacd_episode {
-    int64_t index; /**< the episode's number, counted up when the next one begins */
-    int64_t steps; /**< steps so far */
-    int end;       /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
-    bool running;  /**< has it begun? */
-    double sum[VDI_ENV_MAX_COMPONENTS];      /**< rewards so far */
-    float obs[VDI_ENV_MAX_OBSERVATIONS];     /**< before the next step */
-    float action[VDI_ENV_MAX_ACTIONS];       /**< of the last step */
-    float reward[VDI_ENV_MAX_COMPONENTS];    /**< of the last step */
+    int64_t index;                        /**< the episode's number, counted up when the next one begins */
+    int64_t steps;                        /**< steps so far */
+    int end;                              /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    bool running;                         /**< has it begun? */
+    double sum[VDI_ENV_MAX_COMPONENTS];   /**< rewards so far */
+    float obs[VDI_ENV_MAX_OBSERVATIONS];  /**< before the next step */
+    float action[VDI_ENV_MAX_ACTIONS];    /**< of the last step */
+    float reward[VDI_ENV_MAX_COMPONENTS]; /**< of the last step */
 } vdi_sacd_episode;
 
 /** An agent, made by vdi_sacd_create. */
@@ -126,12 +126,13 @@ VDI_API bool vdi_sacd_due(const vdi_sacd *agent);
 /** One update of critics, targets, policy and temperature on a batch: all gradients are taken at the same weights, then all steps are
  *  made. VDI_ERR_STATE without a transition; VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_update(vdi_sacd *agent, vdi_sacd_stats *stats, vdi_error *err);
-/** Targets of the heads, y (heads), for one transition: q (heads) are the target critics' values at (s', a') that the rule has picked, log_pi
- *  is log pi(a'|s'). With weights 1 they sum to SAC's target. */
+/** Targets of the heads, y (heads), for one transition: q (heads) are the target critics' values at (s', a') that the rule has picked,
+ * log_pi is log pi(a'|s'). With weights 1 they sum to SAC's target. */
 VDI_API void vdi_sacd_target(const vdi_sacd *agent, const float *reward, int end, const double *q, double log_pi, double *y);
 /** One step of training in an environment: begin an episode if none runs, act, observe, update if due. `stats` is written when there was an
  *  update. On an error of the environment the episode is dropped: running is false. */
-VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *episode, vdi_sacd_stats *stats, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *episode, vdi_sacd_stats *stats,
+                                               vdi_error *err);
 /** Play one episode without learning, with tanh(mean): sums (components) of the rewards, their number of steps; NULL: not wanted. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, uint64_t seed, uint64_t episode, double *sums, int64_t *steps,
                                                vdi_error *err);
@@ -330,7 +331,8 @@ VDI__FN bool vdi__sacd_memory(vdi_sacd *g) {
     g->act_x = vdi_arena_calloc(&g->arena, g->net.width[0] * size);
     g->tensor = (vdi_named_tensor *)vdi_arena_calloc(&g->arena, names * sizeof *g->tensor);
     g->name = (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(&g->arena, names * sizeof *g->name);
-    bool ok = g->weight && g->index && g->noise_next && g->noise && g->log_pi && g->value && g->w && g->space && g->act_x && g->tensor && g->name;
+    bool ok =
+        g->weight && g->index && g->noise_next && g->noise && g->log_pi && g->value && g->w && g->space && g->act_x && g->tensor && g->name;
     for (int l = 0; l < g->net.layers; l++) {
         g->act_h[l] = vdi_arena_calloc(&g->arena, g->net.width[l + 1] * size);
         ok = ok && g->act_h[l];
@@ -409,8 +411,8 @@ VDI__DEF vdi_status vdi_sacd_schedule_weight(vdi_sacd *g, int64_t component, dou
                                              vdi_error *err) {
     if (component < 0 || component > g->desc.components || !(fabs(from) < 1e6) || !(fabs(to) < 1e6) || length < 0)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_schedule_weight",
-                             "component %lld from %g to %g over %lld steps: expected one of 0..%lld, and finite weights", (long long)component,
-                             from, to, (long long)length, (long long)g->desc.components);
+                             "component %lld from %g to %g over %lld steps: expected one of 0..%lld, and finite weights",
+                             (long long)component, from, to, (long long)length, (long long)g->desc.components);
     double *p = g->weight[component];
     p[0] = from, p[1] = to, p[2] = (double)begin, p[3] = (double)length;
     return VDI_OK;
@@ -419,7 +421,8 @@ VDI__DEF vdi_status vdi_sacd_schedule_weight(vdi_sacd *g, int64_t component, dou
 VDI__DEF vdi_status vdi_sacd_set_weights(vdi_sacd *g, const double *weights, vdi_error *err) {
     for (int64_t i = 0; i <= g->desc.components; i++)
         if (!(fabs(weights[i]) < 1e6))
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_set_weights", "weight %lld is %g: out of range", (long long)i, weights[i]);
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_set_weights", "weight %lld is %g: out of range", (long long)i,
+                                 weights[i]);
     for (int64_t i = 0; i <= g->desc.components; i++) (void)vdi_sacd_schedule_weight(g, i, weights[i], weights[i], 0, 0, NULL);
     return VDI_OK;
 }
@@ -544,7 +547,8 @@ VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) 
 VDI__FN void vdi__sacd_y(const vdi_sacd *g, double alpha, const float *reward, int end, const double *q, double log_pi, double *y) {
     const int64_t m = g->desc.components;
     const bool terminal = (end & VDI_ENV_TERMINATED) != 0;
-    const double keep = terminal ? 0 : g->desc.gamma, entropy = (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
+    const double keep = terminal ? 0 : g->desc.gamma,
+                 entropy = (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
     if (g->desc.algo == VDI_SACD_SAC) {
         y[0] = entropy + keep * q[0];
         for (int64_t i = 0; i < m; i++) y[0] += vdi__sacd_weight(g, i) * (double)reward[i];
@@ -640,11 +644,13 @@ VDI__FN vdi_status vdi__sacd_sound(vdi_sacd *g, const char *where, vdi_error *er
     const double *la = g->log_alpha;
     vdi_status status = vdi__critic_sound(g->critic, where, err);
     if (status < 0) return status;
-    if (!vdi__learner_sound(&g->policy)) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the state of the policy holds numbers that are not finite");
+    if (!vdi__learner_sound(&g->policy))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the state of the policy holds numbers that are not finite");
     if (!(fabs(la[0]) < 700 && la[1] - la[1] == 0 && la[2] >= 0 && la[2] - la[2] == 0))
         return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the state of the temperature is not finite");
     for (int i = 0; i < VDI__SACD_COUNTERS; i++)
-        if (g->counter[i] < 0) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "a counter of the state is %lld", (long long)g->counter[i]);
+        if (g->counter[i] < 0)
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "a counter of the state is %lld", (long long)g->counter[i]);
     for (int64_t i = 0; i <= g->desc.components; i++)
         if (!(fabs(g->weight[i][0]) < 1e6 && fabs(g->weight[i][1]) < 1e6 && g->weight[i][3] >= 0))
             return vdi_error_set(err, VDI_ERR_NUMERIC, where, "weight %lld of the state is not finite", (long long)i);
@@ -690,8 +696,9 @@ VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_erro
     vdi_pool_run(d->pool, 3 * VDI__MAX(c->net.slices, g->net.slices), vdi__sacd_grad_job, &jobs);
     const double critics = vdi__learner_squares(&c->twin[0]) + vdi__learner_squares(&c->twin[1]), policy = vdi__learner_squares(&g->policy);
     if (!vdi__gradient_ok(critics) || !vdi__gradient_ok(policy) || !(fabs(log_pi) < 1e18))
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "update %lld: the gradient of the %s is not finite, or as long as %g", (long long)update,
-                             vdi__gradient_ok(critics) ? "policy" : "critics", sqrt(vdi__gradient_ok(critics) ? policy : critics));
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "update %lld: the gradient of the %s is not finite, or as long as %g",
+                             (long long)update, vdi__gradient_ok(critics) ? "policy" : "critics",
+                             sqrt(vdi__gradient_ok(critics) ? policy : critics));
     vdi_pool_run(d->pool, 3 * VDI__MAX(vdi__learner_pieces(&c->twin[0]), vdi__learner_pieces(&g->policy)), vdi__sacd_step_job, &jobs);
     if (!d->fixed_alpha) {
         double *la = g->log_alpha;
@@ -768,7 +775,8 @@ VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e
     return vdi_sacd_due(g) ? vdi_sacd_update(g, stats, err) : VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_sacd_play(vdi_sacd *g, vdi_env *env, uint64_t seed, uint64_t episode, double *sums, int64_t *steps, vdi_error *err) {
+VDI__DEF vdi_status vdi_sacd_play(vdi_sacd *g, vdi_env *env, uint64_t seed, uint64_t episode, double *sums, int64_t *steps,
+                                  vdi_error *err) {
     vdi_sacd_episode e = VDI__ZERO;
     e.index = (int64_t)episode;
     vdi_status status = vdi__sacd_fits(g, env, err);
@@ -882,21 +890,25 @@ VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count,
         const char *text = vdi__meta_find(meta, count, list[i].key);
         double x = 0;
         if (!text || vdi_text_parse_double(text, strlen(text), &x) != strlen(text) || !(fabs(x) < 1e15))
-            return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a number \"%s\" in the metadata, got %s", list[i].key, text ? text : "nothing");
+            return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a number \"%s\" in the metadata, got %s", list[i].key,
+                                 text ? text : "nothing");
         if (list[i].whole) *list[i].whole = (int64_t)x;
         else if (list[i].real) *list[i].real = x;
         else *list[i].flag = x != 0;
     }
     out->has_target_entropy = out->has_cagrad_c = true;
-    const char *hidden = vdi__meta_find(meta, count, "hidden"), *algo = vdi__meta_find(meta, count, "algo"), *dtype = vdi__meta_find(meta, count, "dtype");
+    const char *hidden = vdi__meta_find(meta, count, "hidden"), *algo = vdi__meta_find(meta, count, "algo"),
+               *dtype = vdi__meta_find(meta, count, "dtype");
     const char *seed = vdi__meta_find(meta, count, "seed");
     int64_t number;
-    if (!algo || !vdi_sacd_algo_find(algo, &out->algo)) return vdi_error_set(err, VDI_ERR_FORMAT, where, "there is no algorithm \"%s\"", algo ? algo : "");
+    if (!algo || !vdi_sacd_algo_find(algo, &out->algo))
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "there is no algorithm \"%s\"", algo ? algo : "");
     if (seed && vdi_text_parse_int(seed, strlen(seed), &number) == strlen(seed)) out->seed = (uint64_t)number;
     out->dtype = dtype && !strcmp(dtype, vdi_dtype_name(VDI_F64)) ? VDI_F64 : VDI_F32;
     for (const char *p = hidden ? hidden : ""; *p;) {
         size_t used = vdi_text_parse_int(p, strlen(p), &number);
-        if (!used || out->layers == VDI_SACD_LAYERS || number < 1) return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers", hidden);
+        if (!used || out->layers == VDI_SACD_LAYERS || number < 1)
+            return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers", hidden);
         out->hidden[out->layers++] = number;
         p += used;
         if (*p == ',') p++;

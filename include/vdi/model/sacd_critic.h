@@ -7,18 +7,18 @@
  *     desc.observations = 3, desc.actions = 1, desc.heads = 3;
  *     vdi_critic *critic;
  *     if (vdi_critic_create(&desc, &critic, &err) < 0) puts(err.message);
- *     vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, batch, next_obs, next_action, NULL, bootstrap, NULL, NULL);
+ *     vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, 256, next_obs, next_action, NULL, bootstrap, NULL, NULL);
  *     ... y = reward + gamma (1 - done) bootstrap ...
- *     if (vdi_critic_fit(critic, batch, obs, action, y, NULL, &err) < 0) puts(err.message);
+ *     if (vdi_critic_fit(critic, 256, obs, action, y, NULL, &err) < 0) puts(err.message);
  *     vdi_critic_destroy(critic);
  *
  * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It does not know SAC: the caller makes the
  * targets, and asks for values, for the smaller of the twins, and for gradients with respect to the action (examples/td3d.c puts it
  * into TD3, model/sacd.h into SAC). The minimum is over the composite, so that all components come from one twin and the sum of the
- * components' targets is the scalar target; the minimum head by head is there to be compared with (MacGlashan et al. 2022, arXiv 2206.13901).
- * Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and changes nothing. Threads: desc.pool
- * shares out the work; the number of threads does not show in the bits.
- * What it does NOT do: other activations than ReLU, discrete actions, more than two twins.
+ * components' targets is the scalar target; the minimum head by head is there to be compared with (MacGlashan et al. 2022, arXiv
+ * 2206.13901). Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and changes nothing. Threads:
+ * desc.pool shares out the work; the number of threads does not show in the bits. What it does NOT do: other activations than ReLU,
+ * discrete actions, more than two twins.
  */
 #ifndef VDI_MODEL_SACD_CRITIC_H
 #define VDI_MODEL_SACD_CRITIC_H
@@ -79,7 +79,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_critic_create(const vdi_critic_desc *desc, 
 VDI_API void vdi_critic_destroy(vdi_critic *c);
 /** The description with its defaults filled in. */
 VDI_API const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c);
-/** values (n,heads) of one net, `which` being VDI_CRITIC_FIRST or _SECOND, plus VDI_CRITIC_TARGET; obs (n,observations), action (n,actions). */
+/** values (n,heads) of one net, `which` being VDI_CRITIC_FIRST or _SECOND, plus VDI_CRITIC_TARGET; obs (n,observations), action
+ * (n,actions). */
 VDI_API void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs, const void *action, void *values);
 /** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads), composite (n) = sum_i w_i values_i, and for the
  *  nets that are not targets d composite / d action (n,actions); each may be NULL. weights (heads), NULL: all 1. */
@@ -94,6 +95,10 @@ VDI_API void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, con
  *  L = sum over twins of 1/heads sum_i mean_b (Q_i - y_i)^2. VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
 VDI_API VDI_NODISCARD vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, const void *action, const void *y,
                                                 vdi_critic_stats *stats, vdi_error *err);
+/** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads' losses at the last fit, `twin` 0 or 1, in all of a
+ *  critic's parameters (heads meet in the trunk alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c = 0 the
+ *  step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
+VDI_API vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err);
 /** Fits made. */
 VDI_API int64_t vdi_critic_fits(const vdi_critic *c);
 /** Another learning rate from here on. */
@@ -134,9 +139,9 @@ struct vdi_critic {
     vdi__net net;
     vdi__learner twin[2];
     int64_t fits;
-    int64_t chunk; /* rows of a job */
-    void *x;       /* (batch, inputs): obs, action */
-    void *y;       /* (batch, heads) */
+    int64_t chunk;            /* rows of a job */
+    void *x;                  /* (batch, inputs): obs, action */
+    void *y;                  /* (batch, heads) */
     vdi__critic_space *space; /* of each worker */
     int workers;
     void *part[2];            /* (heads, trunk) gradients of the heads' losses, for CAGrad */
@@ -268,7 +273,8 @@ VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **
     }
     if (!ok) {
         vdi_critic_destroy(c);
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_critic_create", "no memory for two critics and a batch of %lld", (long long)desc->batch);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_critic_create", "no memory for two critics and a batch of %lld",
+                             (long long)desc->batch);
     }
     *out = c;
     return VDI_OK;
@@ -283,10 +289,17 @@ VDI__DEF void vdi_critic_destroy(vdi_critic *c) {
 
 VDI__DEF const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c) { return &c->desc; }
 VDI__DEF int64_t vdi_critic_fits(const vdi_critic *c) { return c->fits; }
+VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err) {
+    if (c->desc.gradient != VDI_CRITIC_CAGRAD || c->fits == 0)
+        return vdi_error_set(err, VDI_ERR_STATE, "vdi_critic_gram", "expected a critic with conflict-averse gradients that has made a fit");
+    memcpy(gram, c->gram[twin & 1], (size_t)(c->desc.heads * c->desc.heads) * sizeof *gram);
+    return VDI_OK;
+}
 VDI__DEF void vdi_critic_set_rate(vdi_critic *c, double rate) { c->desc.rate = rate; }
 
 VDI__DEF const vdi_state *vdi_critic_state(vdi_critic *c, bool training) {
-    static const char *const prefix[2][4] = {{"critic0", "target0", "critic0.m", "critic0.v"}, {"critic1", "target1", "critic1.m", "critic1.v"}};
+    static const char *const prefix[2][4] = {{"critic0", "target0", "critic0.m", "critic0.v"},
+                                             {"critic1", "target1", "critic1.m", "critic1.v"}};
     int64_t count = 0;
     c->suspect = true;
     c->state.tensors = c->tensor;
@@ -322,7 +335,8 @@ VDI__DEF void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t 
         for (int64_t i = 0; i < heads && (values || from || rule == VDI_CRITIC_ELEMENTWISE); i++) {
             int j = whole;
             if (rule == VDI_CRITIC_ELEMENTWISE) { /* of w_i Q_i: a negative weight turns the order over */
-                const double w = weights ? weights[i] : 1, a = vdi__load(dtype, q0, at + (size_t)i), z = vdi__load(dtype, q1, at + (size_t)i);
+                const double w = weights ? weights[i] : 1, a = vdi__load(dtype, q0, at + (size_t)i),
+                             z = vdi__load(dtype, q1, at + (size_t)i);
                 j = w < 0 ? z > a : z < a;
                 total += w * (j ? z : a);
             }
@@ -349,7 +363,8 @@ VDI__FN const void *vdi__critic_block(const vdi_critic *c, int which) {
 
 /* Both twins on rows x (n,inputs); the results are s->h[j][top]. */
 VDI__FN void vdi__critic_twins(const vdi_critic *c, vdi__critic_space *s, int which, size_t n, const void *x) {
-    for (int j = 0; j < 2; j++) vdi__net_forward(&c->net, vdi__critic_block(c, (which & VDI_CRITIC_TARGET) | j), n, x, c->net.width[0], s->h[j]);
+    for (int j = 0; j < 2; j++)
+        vdi__net_forward(&c->net, vdi__critic_block(c, (which & VDI_CRITIC_TARGET) | j), n, x, c->net.width[0], s->h[j]);
 }
 
 /* After vdi__critic_twins: d composite / d action, da (n,actions), with s->from filled. Under the composite rule one twin's backward pass
@@ -363,8 +378,7 @@ VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_cr
     for (int j = 0; j < 2; j++) {
         const void *block = c->twin[j].value;
         if (rule == VDI_CRITIC_ELEMENTWISE) {
-            for (size_t i = 0; i < n * heads; i++)
-                vdi__store(t, s->dz[top], i, s->from[i] == j ? (weights ? weights[i % heads] : 1) : 0);
+            for (size_t i = 0; i < n * heads; i++) vdi__store(t, s->dz[top], i, s->from[i] == j ? (weights ? weights[i % heads] : 1) : 0);
             vdi__net_backward(net, block, top, n, s->h[j], s->dz);
             vdi__net_input_grad(net, block, n, (size_t)c->desc.observations, actions, s->dz[0], j ? s->da : da);
             if (j) vdi_axpby(t, n * actions, 1, s->da, 1, da);
@@ -421,7 +435,8 @@ VDI__DEF void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, in
 }
 
 /* dz[top-1] (n,width) = e[:,head] W[:,head]' * rectified: the cotangent of one head alone; e (n,heads), or NULL for all 1. */
-VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t n, size_t head, const void *e, void *const *h, void *const *dz) {
+VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t n, size_t head, const void *e, void *const *h,
+                                  void *const *dz) {
     const vdi__net *net = &c->net;
     const vdi_dtype t = net->dtype;
     const int top = net->layers - 1;
@@ -448,12 +463,14 @@ VDI__DEF void vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const 
             vdi__net_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
             vdi__net_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
             for (size_t b = 0; b < rows; b++)
-                memcpy((char *)out + (((size_t)at + b) * heads + i) * actions * size, (const char *)s->da + b * actions * size, actions * size);
+                memcpy((char *)out + (((size_t)at + b) * heads + i) * actions * size, (const char *)s->da + b * actions * size,
+                       actions * size);
         }
     }
 }
 
-VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, const void *action, const double *weights, double *influence) {
+VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, const void *action, const double *weights,
+                                   double *influence) {
     vdi__critic_space *s = &c->space[0];
     const vdi_dtype t = c->desc.dtype;
     const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
@@ -561,7 +578,8 @@ VDI__FN void vdi__critic_part(vdi_critic *c, int twin, size_t head, size_t batch
     vdi__net_backward(net, e->value, top - 1, batch, e->h, s->whole);
     for (int l = 0; l < top; l++) {
         vdi__net_weight_grad(net, l, 0, net->width[l], batch, l ? e->h[l - 1] : e->x, l ? net->width[l] : e->ldx, s->whole[l], part);
-        vdi_sum_rows(net->dtype, batch, net->width[l + 1], s->whole[l], net->width[l + 1], false, vdi__part(net->dtype, part, net->bias[l]));
+        vdi_sum_rows(net->dtype, batch, net->width[l + 1], s->whole[l], net->width[l + 1], false,
+                     vdi__part(net->dtype, part, net->bias[l]));
     }
 }
 
@@ -618,7 +636,8 @@ VDI__FN void vdi__critic_mixed_job(int64_t index, int worker, void *user) {
     void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
     (void)worker;
     vdi__learner_rows(e, at, h, dz);
-    for (size_t i = 0; i < n * heads; i++) vdi__store(c->net.dtype, dz[top], i, vdi__load(c->net.dtype, dz[top], i) * c->mix[index % 2][i % heads]);
+    for (size_t i = 0; i < n * heads; i++)
+        vdi__store(c->net.dtype, dz[top], i, vdi__load(c->net.dtype, dz[top], i) * c->mix[index % 2][i % heads]);
     vdi__net_backward(&c->net, e->value, top, n, h, dz);
 }
 VDI__FN void vdi__critic_grad_job(int64_t index, int worker, void *user) {

@@ -4,21 +4,18 @@
  *     vdi_sacd_trace *trace;
  *     vdi_value_check check = VDI__ZERO;
  *     if (vdi_sacd_trace_create(agent, 1000, NULL, &trace, &err) < 0) puts(err.message);
- *     vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err);            one episode: values, influence, realised returns
- *     vdi_value_check_add(&check, trace);
- *     vdi_value_error e = vdi_value_check_head(&check, 2);                      bias, RMSE and calibration of the third component
- *     vdi_sacd_trace_destroy(trace);
+ *     if (vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err) < 0) puts(err.message);      values, influence, returns of an
+ * episode vdi_value_check_add(&check, trace); vdi_value_error e = vdi_value_check_head(&check, 2);                      bias, RMSE and
+ * calibration of the third component vdi_sacd_trace_destroy(trace);
  *
  * On a critic whose heads are the components of the reward, with weights w:
  *   influence      I_i = |w_i| |d Q_i / d a|, relative I_i / sum: what pulls at the action (MacGlashan et al. 2022)
- *   value check    Q_i against the discounted sum G_i that was then realised: bias, RMSE, slope of G on Q, explained variance. A component that
- *                  stays unexplained while others are not can't be learned from these observations
- *   what-if        candidate actions ranked under other weights, without learning anew
- *   RDX, MSX       reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that outweigh all that speaks for b
- *                  (Juozapaitis et al. 2019)
- *   schedule       a component that drowns the others early is let in slowly
- * Memory: a trace is taken at create; the rest works in the caller's arrays. Threads: those of the agent.
- * What it does NOT do: say that an influence is good or bad. It grows with the weight and the scale of a reward.
+ *   value check    Q_i against the discounted sum G_i that was then realised: bias, RMSE, slope of G on Q, explained variance. A component
+ * that stays unexplained while others are not can't be learned from these observations what-if        candidate actions ranked under other
+ * weights, without learning anew RDX, MSX       reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that outweigh all
+ * that speaks for b (Juozapaitis et al. 2019) schedule       a component that drowns the others early is let in slowly Memory: a trace is
+ * taken at create; the rest works in the caller's arrays. Threads: those of the agent. What it does NOT do: say that an influence is good
+ * or bad. It grows with the weight and the scale of a reward.
  */
 #ifndef VDI_MODEL_SACD_EXPLAIN_H
 #define VDI_MODEL_SACD_EXPLAIN_H
@@ -36,15 +33,16 @@ typedef struct vdi_sacd_trace {
     float *reward;     /**< (steps, components) */
     double *value;     /**< (steps, heads) of the smaller twin, not weighted */
     double *influence; /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
-    double *returns;   /**< (steps, heads) realised: sum of gamma^k r_i, the entropy's from the next step on; goes on with `value` after a time-out */
+    double *returns;   /**< (steps, heads) realised: sum of gamma^k r_i, the entropy's from the next step on; goes on with `value` after a
+                          time-out */
     double *log_pi;    /**< (steps) of the action; 0 where it was deterministic */
     double *weights;   /**< (components + 1) those of the agent then */
     vdi_allocator allocator;
 } vdi_sacd_trace;
 
 /** Room for episodes of up to `capacity` steps of this agent; `a` NULL: malloc. */
-VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_create(const vdi_sacd *agent, int64_t capacity, const vdi_allocator *a, vdi_sacd_trace **out,
-                                                       vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_create(const vdi_sacd *agent, int64_t capacity, const vdi_allocator *a,
+                                                       vdi_sacd_trace **out, vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_sacd_trace_destroy(vdi_sacd_trace *trace);
 /** Play episode (seed, episode) and record it. Values are those of the sampling policy: to compare them with returns, sample. The same
@@ -54,9 +52,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_play(vdi_sacd_trace *trace, vdi_
 
 /** Sums over pairs of value and return. Begin with all zero. */
 typedef struct vdi_value_check {
-    int64_t heads;                                             /**< of the traces */
-    double count;                                              /**< pairs */
-    double q[VDI_CRITIC_HEADS], g[VDI_CRITIC_HEADS];           /**< means of Q and G */
+    int64_t heads;                                                           /**< of the traces */
+    double count;                                                            /**< pairs */
+    double q[VDI_CRITIC_HEADS], g[VDI_CRITIC_HEADS];                         /**< means of Q and G */
     double qq[VDI_CRITIC_HEADS], gg[VDI_CRITIC_HEADS], qg[VDI_CRITIC_HEADS]; /**< sums of squares and products about them */
 } vdi_value_check;
 /** How well one head predicts. NaN where there is nothing to say (no pairs, no variance). */
@@ -85,12 +83,13 @@ VDI_API int64_t vdi_what_if(int64_t n, int64_t heads, const double *weights, con
 
 /** Reward differences rdx (heads) = w_i (qa_i - qb_i); returns their sum: what speaks for a over b. */
 VDI_API double vdi_reward_difference(int64_t heads, const double *weights, const double *qa, const double *qb, double *rdx);
-/** Minimal sufficient explanation of a over b: `plus` (heads) marks the fewest positive differences that outweigh all the negative ones, `minus`
- *  (heads; may be NULL) the fewest negative ones that would outweigh `plus` if its least member were missing. Returns how many are in
- *  `plus`; -1 if even all of them do not suffice, which are then marked. */
+/** Minimal sufficient explanation of a over b: `plus` (heads) marks the fewest positive differences that outweigh all the negative ones,
+ * `minus` (heads; may be NULL) the fewest negative ones that would outweigh `plus` if its least member were missing. Returns how many are
+ * in `plus`; -1 if even all of them do not suffice, which are then marked. */
 VDI_API int64_t vdi_minimal_explanation(int64_t heads, const double *rdx, bool *plus, bool *minus);
 
-/** Mean relative influence share (heads) at the policy's mean actions in n states drawn from the replay buffer. VDI_ERR_STATE if it is empty. */
+/** Mean relative influence share (heads) at the policy's mean actions in n states drawn from the replay buffer. VDI_ERR_STATE if it is
+ * empty. */
 VDI_API vdi_status vdi_sacd_mean_influence(vdi_sacd *agent, vdi_rng *rng, int64_t n, double *share, vdi_error *err);
 /** Let in slowly what drowns the rest: each reward component whose mean relative influence exceeds `most` gets weight w most / share now,
  *  and its own weight w back along a straight line over `length` steps. Returns how many were changed, or a negative status. */
@@ -109,7 +108,8 @@ VDI__FN size_t vdi__trace_bytes(int64_t capacity, int64_t each, size_t size) {
     return vdi_mul_size(vdi_mul_size((size_t)capacity, (size_t)each), size);
 }
 
-VDI__DEF vdi_status vdi_sacd_trace_create(const vdi_sacd *g, int64_t capacity, const vdi_allocator *a, vdi_sacd_trace **out, vdi_error *err) {
+VDI__DEF vdi_status vdi_sacd_trace_create(const vdi_sacd *g, int64_t capacity, const vdi_allocator *a, vdi_sacd_trace **out,
+                                          vdi_error *err) {
     static const char where[] = "vdi_sacd_trace_create";
     *out = NULL;
     if (capacity < 1) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "room for %lld steps: expected 1 or more", (long long)capacity);
@@ -195,7 +195,8 @@ VDI__DEF vdi_status vdi_sacd_trace_play(vdi_sacd_trace *t, vdi_sacd *g, vdi_env 
     vdi_status status = vdi__sacd_fits(g, env, err);
     t->steps = 0;
     t->end = 0;
-    if (status >= 0 && (t->heads != g->heads || t->observations != g->desc.observations || t->actions != g->desc.actions || t->components != g->desc.components))
+    if (status >= 0 && (t->heads != g->heads || t->observations != g->desc.observations || t->actions != g->desc.actions ||
+                        t->components != g->desc.components))
         status = vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_trace_play", "the trace was made for an agent of other sizes");
     e.index = (int64_t)episode;
     if (status >= 0) status = vdi__sacd_env_begin(env, seed, &e, err);
@@ -233,7 +234,9 @@ VDI__DEF void vdi_value_check_pairs(vdi_value_check *c, int64_t n, int64_t heads
     }
 }
 
-VDI__DEF void vdi_value_check_add(vdi_value_check *c, const vdi_sacd_trace *t) { vdi_value_check_pairs(c, t->steps, t->heads, t->value, t->returns); }
+VDI__DEF void vdi_value_check_add(vdi_value_check *c, const vdi_sacd_trace *t) {
+    vdi_value_check_pairs(c, t->steps, t->heads, t->value, t->returns);
+}
 
 VDI__DEF vdi_value_error vdi_value_check_head(const vdi_value_check *c, int64_t i) {
     vdi_value_error e;
@@ -345,8 +348,8 @@ VDI__DEF vdi_status vdi_sacd_mean_influence(vdi_sacd *g, vdi_rng *rng, int64_t n
     double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_CRITIC_HEADS];
     float action[VDI_ENV_MAX_ACTIONS];
     if (count < 1 || n < 1)
-        return vdi_error_set(err, VDI_ERR_STATE, "vdi_sacd_mean_influence", "%lld states out of %lld transitions: expected 1 or more of both", (long long)n,
-                             (long long)count);
+        return vdi_error_set(err, VDI_ERR_STATE, "vdi_sacd_mean_influence",
+                             "%lld states out of %lld transitions: expected 1 or more of both", (long long)n, (long long)count);
     vdi_sacd_weights(g, weights);
     for (int64_t i = 0; i < g->heads; i++) share[i] = 0;
     for (int64_t k = 0; k < n; k++) {
@@ -363,10 +366,11 @@ VDI__DEF vdi_status vdi_sacd_mean_influence(vdi_sacd *g, vdi_rng *rng, int64_t n
 VDI__DEF int64_t vdi_sacd_tame(vdi_sacd *g, vdi_rng *rng, int64_t n, double most, int64_t length, vdi_error *err) {
     double share[VDI_CRITIC_HEADS], weights[VDI_ENV_MAX_COMPONENTS + 1];
     int64_t changed = 0;
-    if (g->desc.algo == VDI_SACD_SAC) return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_sacd_tame", "SAC has one head: there are no components to weigh");
+    if (g->desc.algo == VDI_SACD_SAC)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_sacd_tame", "SAC has one head: there are no components to weigh");
     if (!(most > 0 && most <= 1) || length < 1)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_tame", "a share of %g over %lld steps: expected 0 < share <= 1, 1 step or more", most,
-                             (long long)length);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_tame",
+                             "a share of %g over %lld steps: expected 0 < share <= 1, 1 step or more", most, (long long)length);
     vdi_status status = vdi_sacd_mean_influence(g, rng, n, share, err);
     if (status < 0) return status;
     vdi_sacd_weights(g, weights);

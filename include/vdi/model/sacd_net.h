@@ -111,7 +111,7 @@ typedef struct vdi__learner {
     void *value, *grad, *m, *v, *target; /* target may be NULL */
     const void *x;                       /* (batch, ldx) inputs */
     size_t ldx;
-    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS]; /* (batch, width[l+1]) */
+    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];    /* (batch, width[l+1]) */
     double squares[VDI__NET_LAYERS * VDI__NET_SLICES]; /* of the gradient, slice by slice */
 } vdi__learner;
 
@@ -228,11 +228,10 @@ VDI__FN void vdi__net_state(const vdi__net *n, const void *block, const char *pr
             char *name = names[*count];
             (void)vdi_text_format(name, VDI_PARAM_NAME, "%s.%d.%s", prefix, l, bias ? "bias" : "weight");
             list[*count].name = name;
-            if (bias)
-                list[*count].tensor = vdi_tensor_1d(vdi__part(n->dtype, block, n->bias[l]), n->dtype, (int64_t)n->width[l + 1]);
+            if (bias) list[*count].tensor = vdi_tensor_1d(vdi__part(n->dtype, block, n->bias[l]), n->dtype, (int64_t)n->width[l + 1]);
             else
-                list[*count].tensor = vdi_tensor_2d(vdi__part(n->dtype, block, n->weight[l]), n->dtype, (int64_t)n->width[l],
-                                                    (int64_t)n->width[l + 1]);
+                list[*count].tensor =
+                    vdi_tensor_2d(vdi__part(n->dtype, block, n->weight[l]), n->dtype, (int64_t)n->width[l], (int64_t)n->width[l + 1]);
             ++*count;
         }
 }
