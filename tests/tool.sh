@@ -95,6 +95,30 @@ exits 2 'neither start' "$vdi" lds fit y.csv --out e
 exits 1 'a folder that is a file' "$vdi" lds fit y.csv -d 2 --out y.csv
 printf '1,2\n3\n' >ragged.csv
 exits 1 'a ragged table' "$vdi" lds fit ragged.csv -d 1 --out e
+# spikes: simulated, found again, scored; one trace alone keeps its shape, and times in seconds score as counts do
+for c in simulate infer fit spine score; do exits 0 "help of spikes $c" "$vdi" spikes $c --help; done
+exits 0 'simulate spikes' "$vdi" spikes simulate --model scdf --cells 2 --traces 2 --frames 900 --out sim --json
+exits 0 'simulate a spine' "$vdi" spikes simulate --model spine --cells 1 --traces 1 --frames 300 --out spine --quiet
+exits 0 'simulate a line' "$vdi" spikes simulate --cells 2 --traces 1 --frames 3000 --out line --quiet
+for m in oasis oasis-ar2; do
+    exits 0 "$m" "$vdi" spikes infer line/traces.npy --fps 60 --method $m --truth line/spikes.npy --out $m --json
+    for f in spikes.npy probability.npy denoised.npy params.csv report.html run.json; do [ -s $m/$f ]; ok "$m wrote $f" $?; done
+    exits 0 "score of $m" "$vdi" spikes score $m/spikes.npy line/spikes.npy --fps 60 --json
+    awk -F'[:,]' '{ exit !($1 ~ /r25/ && $2 > 0.6) }' out.txt
+    ok "$m finds the spikes: $(cat out.txt)" $?
+done
+exits 0 'oasis, two threads' "$vdi" spikes infer line/traces.npy --fps 60 --method oasis --threads 2 --out oasis2 --quiet
+same oasis/spikes.npy oasis2/spikes.npy
+awk 'BEGIN { for (t = 0; t < 300; t++) { c = .95 * c + (t % 60 == 30); print c + .01 * (t % 7) } }' >one.csv
+awk 'BEGIN { for (t = 30; t < 300; t += 60) print t / 30 }' >times.csv
+exits 0 'one trace' "$vdi" spikes infer one.csv --fps 30 --method oasis --penalty l0 --s-min 0.5 --out one --quiet
+exits 0 'one trace against times' "$vdi" spikes score one/spikes.npy times.csv --fps 30 --json
+awk -F'[:,]' '{ exit !($2 > 0.7) }' out.txt
+ok "five spikes of five: $(cat out.txt)" $?
+exits 2 'no frame rate' "$vdi" spikes infer line/traces.npy --method oasis --out e
+exits 2 'no such method' "$vdi" spikes infer line/traces.npy --fps 60 --method magic --out e
+exits 2 'a rise without order 2' "$vdi" spikes infer line/traces.npy --fps 60 --method oasis --tau-r 0.1 --out e
+exits 1 'counts of another shape' "$vdi" spikes score oasis/spikes.npy sim/spikes.npy --fps 60
 # an environment behind a pipe: a server in a few lines of shell, which can die, lie and send NaN. Ten steps an episode.
 cat >server.sh <<'END'
 steps=0

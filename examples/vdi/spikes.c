@@ -10,11 +10,17 @@ bool fps_read(run *r, double *fps) {
     return true;
 }
 
+/* A table of one column is one trace, not many of one frame. */
+static void column_alone(vdi_tensor *t) {
+    if (t->ndim == 2 && t->shape[1] == 1) t->ndim = 1, t->stride[0] = 1;
+}
+
 bool traces_load(run *r, const char *path, traces *o) {
     char text[VDI_SHAPE_TEXT];
     (void)r;
     o->file = path;
     if (!array_load(path, &o->y)) return false;
+    column_alone(&o->y);
     if (o->y.ndim != 1 && o->y.ndim != 2) return fail("expected (neurons,frames) or (frames,), got %s, in %s", vdi_tensor_shape_text(o->y, text), path), false;
     o->neurons = o->y.ndim == 2 ? o->y.shape[0] : 1;
     o->frames = o->y.shape[o->y.ndim - 1];
@@ -242,6 +248,7 @@ static int score_main(run *r) {
     double fps;
     if (!fps_read(r, &fps)) return USAGE;
     if (!traces_load(r, r->argument[0], &est) || !array_load(r->argument[1], &truth.y)) return FAILED;
+    column_alone(&truth.y);
     const bool same = vdi_tensor_same_shape(est.y, truth.y), times = !same && est.neurons == 1 && truth.y.ndim == 1, one = option_flag(r, "one-neuron");
     if (!same && !times) {
         char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
