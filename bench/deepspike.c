@@ -5,7 +5,7 @@
  * second, and is scored on `unseen` other cells: the correlation of probability and spikes in bins of 1/60 s, mean over traces. Options:
  * steps, posterior (0 factorised, 1 correlated), estimator (in the order of vdi_deepspike_estimator), batch, samples, snippet, first, last,
  *         rate, factor, final (cosine to that share of the rate), dreams, threads, every (steps between scores), clip, floor, from=FILE,
- * save=FILE deepspike spine SEED [spines=N bins=N steps=N] back-propagating and synaptic events in simulated spines at three ratios of
+ * save=FILE deepspike spine SEED [spines=N bins=N steps=N ratio=X] back-propagating and synaptic events in simulated spines at three ratios of
  * amplitude, against regression subtraction deepspike mcmc SEED [steps=N] both posteriors of a linear cell whose parameters are known, T =
  * 1000, against Gibbs sampling deepspike variance SEED how the gradients of the estimators scatter, half-way through learning deepspike
  * speed 0 [threads=N] CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
@@ -263,7 +263,9 @@ static int spine(int argc, char **argv) {
     c.model = VDI_CALCIUM_SPINE;
     printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction then OASIS | back-propagating: both, "
            "dendrite alone by DeepSpike, by OASIS\n");
+    const double only = option(argc, argv, "ratio", 0);
     for (int k = 0; k < 3; k++) {
+        if (only > 0 && ratio[k] != only) continue;
         float *f = malloc(sizeof(float) * (size_t)(2 * n * bins)), *s = malloc(sizeof(float) * (size_t)(2 * n * bins)),
               *dendrite = malloc(sizeof(float) * (size_t)(n * bins)), *rest = malloc(sizeof(float) * (size_t)(n * bins));
         for (int64_t i = 0; i < n; i++) {

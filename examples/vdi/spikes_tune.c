@@ -111,14 +111,67 @@ int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int
     return code;
 }
 
-int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) {
-    tuning u = {0};
+/* A generative model beside the network, with parameters for each trace to begin with. */
+typedef struct candidate {
+    vdi_deepspike *net;
+    vdi_deepspike_data *data;
+    double bound; /* mean over the last quarter of the steps that its parameters alone have made */
+} candidate;
+
+static int candidate_make(const run *r, tuning *u, vdi_calcium_model model, const vdi_deepspike_train *train, candidate *c) {
     vdi_error err = {0};
     vdi_deepspike_desc desc = {0};
     vdi_deepspike_data_desc dd = {0};
-    vdi_deepspike *net = NULL;
-    vdi_deepspike_data *data = NULL;
-    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    vdi_calcium_desc calcium = vdi_calcium_desc_defaults();
+    calcium.model = model, calcium.bin = 1.0 / VDI_PRETRAINED_GRID, calcium.drift = option_real(r, "drift") * VDI_PRETRAINED_GRID;
+    desc.generative = vdi_deepspike_calcium(&calcium);
+    desc.network.params = vdi_pretrained_params(u->net), desc.network.odds = tune_odds, desc.network.user = u;
+    desc.prior_rate[0] = fmin(fmax(u->mean, 1e-4), 0.3);
+    desc.floor = 1e-5;
+    desc.pool = r->pool;
+    desc.train = *train;
+    if (vdi_deepspike_create(&desc, &c->net, &err) < 0) return fail_error(&err, NULL);
+    dd.traces = vdi_tensor_2d(u->x, VDI_F32, u->traces, u->samples), dd.mask = vdi_tensor_2d(u->mask, VDI_F32, u->traces, u->samples);
+    if (vdi_deepspike_data_create(c->net, &dd, &c->data, &err) < 0) return fail_error(&err, r->argument[0]);
+    for (int64_t i = 0; i < u->traces; i++) {
+        double *theta = vdi_deepspike_data_theta(c->data, i), top = 0;
+        const int P = (int)desc.generative.theta_count;
+        for (int64_t s = 0; s < u->samples; s++) top = fmax(top, u->x[i * u->samples + s]);
+        theta[desc.generative.amplitude] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmin(fmax(top / 6, 2 * u->noise[i]), 20));
+        theta[P - 2] = 0, theta[P - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmax(u->noise[i], 1e-3));
+    }
+    return DONE;
+}
+static void candidate_free(candidate *c) {
+    vdi_deepspike_data_destroy(c->data);
+    vdi_deepspike_destroy(c->net);
+    c->net = NULL, c->data = NULL;
+}
+
+/* All steps of a schedule; their rows go behind those that are there. */
+static int steps_make(run *r, candidate *c, const vdi_deepspike_train *train, double *trace, int64_t *rows, int64_t all) {
+    vdi_error err = {0};
+    if (vdi_deepspike_set_train(c->net, train, &err) < 0) return fail_error(&err, NULL);
+    vdi_deepspike_restart(c->net);
+    c->bound = 0;
+    while (!interrupted()) {
+        vdi_deepspike_progress p;
+        const vdi_status status = vdi_deepspike_step(c->net, c->data, &p, &err);
+        if (status == VDI_END) return DONE;
+        if (status < 0) return fail_error(&err, r->argument[0]);
+        double *row = trace + (*rows)++ * TRACE_COLUMNS;
+        row[TRACE_STEP] = (double)*rows, row[TRACE_BOUND] = p.bound, row[TRACE_SLEEP] = p.sleep, row[TRACE_RATE] = p.rate;
+        if (p.step > p.steps - p.steps / 4) c->bound += p.bound;
+        progress(r, *rows, all, "bound per bin", p.bound);
+    }
+    return INTERRUPTED;
+}
+
+int spikes_tune_main(run *r, const vdi_calcium_model *models, int count, const vdi_tensor *traces) {
+    tuning u = {0};
+    vdi_error err = {0};
+    vdi_deepspike_train train = {0}, first;
+    candidate best = {0};
     const int64_t neurons = traces->shape[0], frames = traces->shape[1], shape[2] = {neurons, frames};
     const double fps = option_real(r, "fps");
     int code = DONE;
@@ -131,44 +184,33 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     if ((code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out)) != DONE) return code;
     u.mean = vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes) / ((double)(neurons * frames) * VDI_PRETRAINED_GRID / fps);
 
-    c.model = model, c.bin = 1.0 / VDI_PRETRAINED_GRID, c.drift = option_real(r, "drift") * VDI_PRETRAINED_GRID;
-    desc.generative = vdi_deepspike_calcium(&c);
-    desc.network.params = vdi_pretrained_params(u.net), desc.network.odds = tune_odds, desc.network.user = &u;
-    desc.prior_rate[0] = fmin(fmax(u.mean, 1e-4), 0.3);
-    desc.floor = 1e-5;
-    desc.pool = r->pool;
-    vdi_deepspike_train *t = &desc.train;
-    t->steps = option_given(r, "steps") ? option_int(r, "steps") : 300;
-    t->batch = option_int(r, "batch"), t->samples = option_int(r, "samples");
-    t->snippet = 360 < u.samples ? 360 : u.samples;
-    t->rate = option_given(r, "learning-rate") ? option_real(r, "learning-rate") : 1e-4;
-    t->theta_factor = 300;
-    t->schedule.kind = VDI_SCHEDULE_COSINE, t->schedule.steps = t->steps, t->schedule.last = 0.05;
-    t->seed = (uint64_t)option_int(r, "seed");
-    if (vdi_deepspike_create(&desc, &net, &err) < 0) return fail_error(&err, NULL);
-    dd.traces = vdi_tensor_2d(u.x, VDI_F32, neurons, u.samples), dd.mask = vdi_tensor_2d(u.mask, VDI_F32, neurons, u.samples);
-    if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0) return fail_error(&err, r->argument[0]);
-    for (int64_t i = 0; i < neurons; i++) {
-        double *theta = vdi_deepspike_data_theta(data, i), top = 0;
-        const int P = (int)desc.generative.theta_count;
-        for (int64_t s = 0; s < u.samples; s++) top = fmax(top, u.x[i * u.samples + s]);
-        theta[desc.generative.amplitude] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmin(fmax(top / 6, 2 * u.noise[i]), 20));
-        theta[P - 2] = 0, theta[P - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmax(u.noise[i], 1e-3));
-    }
+    train.steps = option_given(r, "steps") ? option_int(r, "steps") : 80 * (1 + neurons / 4);
+    train.batch = option_int(r, "batch"), train.samples = option_int(r, "samples");
+    train.snippet = 360 < u.samples ? 360 : u.samples;
+    train.rate = option_given(r, "learning-rate") ? option_real(r, "learning-rate") : 3e-5;
+    train.theta_factor = 0.01 / train.rate;
+    train.schedule.kind = VDI_SCHEDULE_COSINE, train.schedule.steps = train.steps, train.schedule.last = 0.05;
+    train.seed = (uint64_t)option_int(r, "seed");
     if (!run_open_out(r)) return FAILED;
-    double *trace = doubles(t->steps * TRACE_COLUMNS + 1);
+    /* first the cells' parameters alone, through samples of the network as it is, since a wrong theta would teach it wrong spikes; the
+       model with the highest bound goes on, and the network with it */
+    const int64_t all = (count + 1) * train.steps;
+    double *trace = doubles(all * TRACE_COLUMNS + 1);
     int64_t rows = 0;
-    while (!interrupted()) {
-        vdi_deepspike_progress p;
-        const vdi_status status = vdi_deepspike_step(net, data, &p, &err);
-        if (status == VDI_END) break;
-        if (status < 0) return fail_error(&err, r->argument[0]);
-        double *row = trace + rows++ * TRACE_COLUMNS;
-        row[TRACE_STEP] = (double)p.step, row[TRACE_BOUND] = p.bound, row[TRACE_SLEEP] = p.sleep, row[TRACE_RATE] = p.rate;
-        progress(r, p.step, p.steps, "bound per bin", p.bound);
+    int chosen = 0;
+    first = train, first.rate = 1e-7, first.theta_factor = 0.03 / first.rate;
+    for (int k = 0; k < count; k++) {
+        candidate c = {0};
+        if ((code = candidate_make(r, &u, models[k], &first, &c)) != DONE || (code = steps_make(r, &c, &first, trace, &rows, all)) != DONE)
+            break;
+        if (k && !(c.bound > best.bound)) candidate_free(&c);
+        else candidate_free(&best), best = c, chosen = k;
     }
+    if (code == DONE) code = steps_make(r, &best, &train, trace, &rows, all);
     progress_end(r);
-    if (interrupted()) return INTERRUPTED;
+    if (code != DONE) return code;
+    option_resolve(r, "model", "%s", vdi_calcium_name(models[chosen]));
+    if (!save_run_json(r)) return FAILED;
     code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out);
     vdi_state s = *vdi_params_state(vdi_pretrained_params(u.net));
     vdi_meta meta[8];
@@ -194,8 +236,7 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
                              vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
                              u.mean * (double)(neurons * frames) * VDI_PRETRAINED_GRID / fps};
     if (ok) print_results(r, keys, values, 4);
-    vdi_deepspike_data_destroy(data);
-    vdi_deepspike_destroy(net);
+    candidate_free(&best);
     vdi_pretrained_destroy(u.net);
     free(u.x), free(u.mask), free(u.stats), free(u.noise), free(trace);
     free(out.spikes), free(out.probability), free(out.denoised);
