@@ -516,6 +516,14 @@ TEST(sacd, an_update_is_a_transaction) {
         free(before), free(after);
         remember(agent, PAST); /* it goes on once the data are sound again */
         CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+        float *record = (float *)state_find(vdi_sacd_state(agent, true), "replay").data, keep = record[2 * OBS + ACT + M];
+        for (int k = 0; k < 2; k++) { /* a past that somebody has spoilt */
+            record[2 * OBS + ACT + M] = k ? NAN : 1e30f;
+            (void)vdi_sacd_state(agent, true);
+            CHECK_FAILS(vdi_sacd_update(agent, NULL, &err), VDI_ERR_NUMERIC);
+        }
+        record[2 * OBS + ACT + M] = keep;
+        CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
         ((float *)state_find(vdi_sacd_state(agent, false), "policy.1.weight").data)[3] = NAN;
         CHECK_FAILS(vdi_sacd_update(agent, NULL, &err), VDI_ERR_NUMERIC);
         vdi_sacd_destroy(agent);

@@ -652,8 +652,15 @@ VDI__FN vdi_status vdi__sacd_sound(vdi_sacd *g, const char *where, vdi_error *er
         if (g->counter[i] < 0)
             return vdi_error_set(err, VDI_ERR_NUMERIC, where, "a counter of the state is %lld", (long long)g->counter[i]);
     for (int64_t i = 0; i <= g->desc.components; i++)
-        if (!(fabs(g->weight[i][0]) < 1e6 && fabs(g->weight[i][1]) < 1e6 && g->weight[i][3] >= 0))
+        if (!(fabs(g->weight[i][0]) < 1e6 && fabs(g->weight[i][1]) < 1e6 && fabs(g->weight[i][2]) < 1e18 && g->weight[i][3] >= 0))
             return vdi_error_set(err, VDI_ERR_NUMERIC, where, "weight %lld of the state is not finite", (long long)i);
+    const vdi_tensor past = vdi_replay_tensor(g->replay);
+    for (int64_t k = 0; k < past.shape[0]; k++) {
+        const float *record = (const float *)past.data + k * past.shape[1], end = record[past.shape[1] - 1];
+        if (!vdi__all_finite(record, past.shape[1]) || end < 0 || end > (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                                 "transition %lld of the state is not finite, or ends in a way that is unknown", (long long)k);
+    }
     g->suspect = false;
     return VDI_OK;
 }

@@ -29,9 +29,9 @@
 
 /** Which of the four nets. */
 enum {
-    VDI_CRITIC_FIRST = 0,
-    VDI_CRITIC_SECOND = 1,
-    VDI_CRITIC_TARGET = 2 /**< added to one of them: its target copy; alone where both twins are meant */
+    VDI_CRITIC_FIRST = 0,  /**< the first twin */
+    VDI_CRITIC_SECOND = 1, /**< the second twin */
+    VDI_CRITIC_TARGET = 2  /**< added to one of them: its target copy; alone where both twins are meant */
 };
 /** How the twins are combined. */
 typedef enum vdi_critic_rule {
@@ -95,9 +95,9 @@ VDI_API void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, con
  *  L = sum over twins of 1/heads sum_i mean_b (Q_i - y_i)^2. VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
 VDI_API VDI_NODISCARD vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, const void *action, const void *y,
                                                 vdi_critic_stats *stats, vdi_error *err);
-/** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads' losses at the last fit, `twin` 0 or 1, in all of a
- *  critic's parameters (heads meet in the trunk alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c = 0 the
- *  step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
+/** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads' losses at the last fit, `twin` 0 or 1, in all
+ * of a critic's parameters (heads meet in the trunk alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c
+ * = 0 the step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
 VDI_API vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err);
 /** Fits made. */
 VDI_API int64_t vdi_critic_fits(const vdi_critic *c);

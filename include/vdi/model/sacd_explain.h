@@ -23,21 +23,21 @@
 
 /** One episode as the agent saw it. Read the members; `heads` is components + 1 (1 for SAC). */
 typedef struct vdi_sacd_trace {
-    int64_t capacity; /**< steps there is room for */
-    int64_t steps;    /**< steps of the episode */
-    int64_t heads;    /**< of the agent's critic */
-    int64_t observations, actions, components;
-    int end;           /**< VDI_ENV_ flags of the last step; 0: it was cut off for want of room */
-    float *obs;        /**< (steps, observations) before each step */
-    float *action;     /**< (steps, actions) */
-    float *reward;     /**< (steps, components) */
-    double *value;     /**< (steps, heads) of the smaller twin, not weighted */
-    double *influence; /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
-    double *returns;   /**< (steps, heads) realised: sum of gamma^k r_i, the entropy's from the next step on; goes on with `value` after a
-                          time-out */
-    double *log_pi;    /**< (steps) of the action; 0 where it was deterministic */
-    double *weights;   /**< (components + 1) those of the agent then */
-    vdi_allocator allocator;
+    int64_t capacity;                          /**< steps there is room for */
+    int64_t steps;                             /**< steps of the episode */
+    int64_t heads;                             /**< of the agent's critic */
+    int64_t observations, actions, components; /**< sizes, of the agent */
+    int end;                                   /**< VDI_ENV_ flags of the last step; 0: it was cut off for want of room */
+    float *obs;                                /**< (steps, observations) before each step */
+    float *action;                             /**< (steps, actions) */
+    float *reward;                             /**< (steps, components) */
+    double *value;                             /**< (steps, heads) of the smaller twin, not weighted */
+    double *influence;                         /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
+    double *returns; /**< (steps, heads) realised: sum of gamma^k r_i, the entropy's from the next step on; goes on with `value` after a
+                        time-out */
+    double *log_pi;  /**< (steps) of the action; 0 where it was deterministic */
+    double *weights; /**< (components + 1) those of the agent then */
+    vdi_allocator allocator; /**< where the memory came from */
 } vdi_sacd_trace;
 
 /** Room for episodes of up to `capacity` steps of this agent; `a` NULL: malloc. */
