@@ -49,9 +49,10 @@ typedef enum vdi_deepspike_family {
 typedef enum vdi_deepspike_estimator {
     VDI_DEEPSPIKE_VIMCO = 0,  /**< of the K-sample bound, leave-one-out baseline (Mnih and Rezende 2016; arithmetic mean) */
     VDI_DEEPSPIKE_REINFORCE,  /**< of the evidence lower bound; baseline: the mean of the other samples, of earlier steps for K = 1 */
-    VDI_DEEPSPIKE_CONCRETE,   /**< of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised only */
+    VDI_DEEPSPIKE_CONCRETE,   /**< of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised and
+                                  Bernoulli prior only */
     VDI_DEEPSPIKE_WAKE_SLEEP, /**< theta by K importance-weighted samples, q by labels that the generative model draws itself
-                                   (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.simulate */
+                                   (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.sample */
     VDI_DEEPSPIKE_SUPERVISED  /**< -mean log q of the true train: needs labels, no generative model */
 } vdi_deepspike_estimator;
 
