@@ -10,7 +10,7 @@
 
 B         ?= build
 VDI_DIR   ?= include/vdi
-QUESTIONS ?= gemm elementwise blocktri tape nets lds vilds pretrained oasis
+QUESTIONS ?= gemm elementwise blocktri tape nets lds vilds pretrained oasis sacd
 BENCH_DIR := $(B)/bench
 BENCH_ALL := $(QUESTIONS:%=$(BENCH_DIR)/%)
 BENCH_ARG  = --out $(BENCH_DIR) $(if $(filter 1,$(PEERS)),--peers) $(if $(ONLY),--only '$(ONLY)')
