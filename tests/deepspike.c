@@ -608,3 +608,56 @@ TEST(deepspike, gradient_variance) {
     CHECK(concrete < 0.5 * mean, "relaxed %g, REINFORCE %g", concrete, mean);
     CHECK(vimco < 0.5 * mean, "VIMCO %g, REINFORCE %g", vimco, mean);
 }
+
+/* A network of one's own: log odds w x + b, and a frame that the network may see but the likelihood may not. */
+static vdi_var own_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *user) {
+    const vdi_params *p = (const vdi_params *)user;
+    for (int64_t b = 0; b < vdi_var_dim(t, x, 0); b++) CHECK(trace[b] == 0 || trace[b] == 1);
+    return vdi_var_affine(t, x, vdi_tape_param(t, &p->item[0]), vdi_tape_param(t, &p->item[1]), VDI_ACT_NONE, 0);
+}
+TEST(deepspike, network_of_ones_own) {
+    enum { T = 40 };
+    vdi_param_desc list[2];
+    vdi_params *p;
+    vdi_error err;
+    vdi_deepspike_desc d = VDI__ZERO;
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    vdi_deepspike *net;
+    list[0] = vdi_param_make("w", VDI_INIT_CONSTANT, 0, 2, 1, 1);
+    list[1] = vdi_param_make("b", VDI_INIT_CONSTANT, -1, 1, 1);
+    CHECK_OK(vdi_params_create(list, 2, VDI_F64, NULL, NULL, &p, &err), err);
+    d.generative = vdi_deepspike_calcium(&c);
+    d.network.params = p, d.network.odds = own_odds, d.network.user = p;
+    d.dtype = VDI_F64, d.train.snippet = T, d.train.samples = 5, d.train.steps = 3;
+    CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+    double f[2 * T], mask[2 * T], bound[2], d_theta[2][4], q[2 * T];
+    unsigned long long state = 3;
+    for (int i = 0; i < 2 * T; i++) f[i] = test_normal(&state), mask[i] = i != 20;
+    vdi_deepspike_data *data[2];
+    for (int k = 0; k < 2; k++) {
+        vdi_deepspike_data_desc dd = VDI__ZERO;
+        const int64_t trace = 0, start = 0;
+        vdi_deepspike_batch batch = VDI__ZERO;
+        if (k) f[20] = (double)NAN;
+        else dd.mask = vdi_tensor_2d(mask, VDI_F64, 2, T);
+        dd.traces = vdi_tensor_2d(f, VDI_F64, 2, T);
+        CHECK_OK(vdi_deepspike_data_create(net, &dd, &data[k], &err), err);
+        batch.count = 1, batch.frames = T, batch.trace = &trace, batch.start = &start;
+        CHECK_OK(vdi_deepspike_loss(net, data[k], &batch, &bound[k], d_theta[k], &err), err);
+    }
+    CHECK(bound[0] == bound[1] && memcmp(d_theta[0], d_theta[1], sizeof d_theta[0]) == 0,
+          "a masked frame is as one that is missing: %.17g, %.17g", bound[0], bound[1]);
+    for (int step = 0; step < 3; step++) CHECK_OK(vdi_deepspike_step(net, data[0], NULL, &err), err);
+    const double w = ((const double *)p->item[0].value.data)[0], b = ((const double *)p->item[1].value.data)[0];
+    CHECK(w != 0 && b != -1);
+    vdi_deepspike_result out = VDI__ZERO;
+    out.probability = q;
+    CHECK_OK(vdi_deepspike_infer(net, data[0], NULL, &out, &err), err);
+    f[20] = 0;
+    for (int i = 0; i < 2 * T; i++)
+        if (i != 20) CHECK_CLOSE(q[i], fmin(fmax(1 / (1 + exp(-(w * f[i] + b))), 1e-3), 1 - 1e-3), 1e-14);
+    for (int k = 0; k < 2; k++) vdi_deepspike_data_destroy(data[k]);
+    vdi_deepspike_destroy(net);
+    CHECK(((const double *)p->item[0].value.data)[0] == w);
+    vdi_params_destroy(p);
+}
