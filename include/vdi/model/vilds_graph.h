@@ -55,12 +55,10 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
 
 /* ======== small matrices ==================================================================================================== */
 
-#if defined(__clang__)
-#define VDI__VM_UNROLL _Pragma("unroll")
-#elif VDI__GNU
+#if VDI__GNU && !defined(__clang__)
 #define VDI__VM_UNROLL _Pragma("GCC unroll 4")
 #else
-#define VDI__VM_UNROLL
+#define VDI__VM_UNROLL /* clang unrolls constant loops by itself, and would complain about the others */
 #endif
 /* f(d, ...) with d a constant where it is small: these run once a bin. */
 #define VDI__VM_SIZES(d, f, ...)                                                                                                           \
