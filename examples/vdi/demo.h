@@ -29,5 +29,6 @@ bool demo_blocktri(demo *m);
 bool demo_lds(demo *m);
 bool demo_vilds(demo *m);
 bool demo_flds(demo *m);
+bool demo_sacd(demo *m);
 
 #endif
