@@ -50,7 +50,8 @@ typedef struct vdi_sacd_desc {
     int64_t update_every;                      /**< steps of the environment for one update; default 1 */
     double rate;                               /**< Adam's rate for policy, critics and temperature; default 3e-4 */
     double last_rate;                          /**< where a straight line leads it ... default rate */
-    int64_t rate_updates;                      /**< ... in that many updates */
+    int64_t rate_updates;                      /**< ... in that many updates ... */
+    int64_t rate_hold;                         /**< ... after the first so many, at `rate` */
     double tau;                                /**< of the target nets; default 0.005 */
     double gamma;                              /**< discount; default 0.99 */
     double target_entropy;                     /**< H, in nats; */
@@ -166,7 +167,7 @@ VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, 
 /* What random numbers are for: the upper byte of a stream. The critic's weights are streams 1 and 2 of the first. */
 enum { VDI__SACD_INIT = 1, VDI__SACD_SAMPLE, VDI__SACD_NEXT, VDI__SACD_POLICY, VDI__SACD_ACT };
 enum { VDI__SACD_STEPS = 0, VDI__SACD_UPDATES, VDI__SACD_ACTS, VDI__SACD_ADDED, VDI__SACD_COUNTERS };
-enum { VDI__SACD_META = 24, VDI__SACD_META_TEXT = 96 };
+enum { VDI__SACD_META = 32, VDI__SACD_META_TEXT = 96 };
 
 #define VDI__LOG_SD_MIN (-20.0)
 #define VDI__LOG_SD_MAX 2.0
@@ -289,6 +290,7 @@ VDI__DEF vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *er
     else if (d.update_every < 1) field = "update_every", value = (double)d.update_every;
     else if (!(d.last_rate > 0 && d.last_rate < 1e6)) field = "last_rate", value = d.last_rate;
     else if (d.rate_updates < 0) field = "rate_updates", value = (double)d.rate_updates;
+    else if (d.rate_hold < 0) field = "rate_hold", value = (double)d.rate_hold;
     else if (!(d.gamma > 0 && d.gamma <= 1)) field = "gamma", value = d.gamma;
     else if (!(fabs(d.target_entropy) < 1e6)) field = "target_entropy", value = d.target_entropy;
     else if (!(fabs(d.log_alpha) < 40)) field = "log_alpha", value = d.log_alpha;
@@ -674,7 +676,8 @@ VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_erro
     vdi_status status = vdi__sacd_sound(g, where, err);
     if (status < 0) return status;
     vdi__sacd_jobs jobs;
-    const double along = d->rate_updates > 0 ? VDI__MIN((double)update / (double)d->rate_updates, 1.0) : 0;
+    const double beyond = (double)VDI__MAX(update - d->rate_hold, 0);
+    const double along = d->rate_updates > 0 ? VDI__MIN(beyond / (double)d->rate_updates, 1.0) : 0;
     const double rate = d->rate + (d->last_rate - d->rate) * along;
     jobs.g = g;
     jobs.critic.c = c;
@@ -833,6 +836,7 @@ VDI__FN int vdi__sacd_numbers(vdi_sacd_desc *d, vdi__sacd_number *list) {
     VDI__X(real, rate);
     VDI__X(real, last_rate);
     VDI__X(whole, rate_updates);
+    VDI__X(whole, rate_hold);
     VDI__X(real, tau);
     VDI__X(real, gamma);
     VDI__X(real, target_entropy);
