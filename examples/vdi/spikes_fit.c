@@ -363,10 +363,9 @@ static int fit_main(run *r) {
     int code;
     if (r->arguments < 1) return usage("expected TRACES (neurons,frames); see vdi spikes fit --help");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    const bool tune = init && strcmp(init, "pretrained") == 0, choose = tune && strcmp(option_text(r, "model"), "auto") == 0;
-    if (!choose) option_resolve(r, "model", "linear");
-    model = VDI_CALCIUM_AR1;
-    if (!choose && (!vdi_calcium_find(option_text(r, "model"), &model) || model == VDI_CALCIUM_SPINE))
+    const bool tune = init && strcmp(init, "pretrained") == 0;
+    option_resolve(r, "model", tune ? "mlphys" : "linear");
+    if (!vdi_calcium_find(option_text(r, "model"), &model) || model == VDI_CALCIUM_SPINE)
         return usage("--model: expected auto, linear, ar2, scdf or mlphys, got '%s'", option_text(r, "model"));
     if (strcmp(posterior, "factorised") != 0 && strcmp(posterior, "correlated") != 0)
         return usage("--posterior: expected factorised or correlated, got '%s'", posterior);
@@ -376,8 +375,7 @@ static int fit_main(run *r) {
     if (tune) {
         if (labels || desc.posterior != VDI_DEEPSPIKE_FACTORISED)
             return usage("--init pretrained learns without --truth, and is factorised");
-        static const vdi_calcium_model candidates[] = {VDI_CALCIUM_AR2, VDI_CALCIUM_MLPHYS};
-        code = choose ? spikes_tune_main(r, candidates, 2, &traces) : spikes_tune_main(r, &model, 1, &traces);
+        code = spikes_tune_main(r, model, &traces);
         vdi_tensor_free(NULL, &traces);
         return code;
     }
@@ -504,7 +502,7 @@ static int spine_main(run *r) {
 
 static const option fit_options[] = {
     {"model", TEXT, "NAME", "auto",
-     "what makes fluorescence of spikes: linear, ar2, scdf or mlphys; auto: linear, with --init pretrained the better of ar2 and mlphys"},
+     "what makes fluorescence of spikes: linear, ar2, scdf or mlphys; auto: linear, with --init pretrained mlphys"},
     {"posterior", TEXT, "NAME", "factorised",
      "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each other)"},
     {"truth", TEXT, "SPIKES.npy", NULL, "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"},

@@ -19,9 +19,8 @@ typedef struct spikes_fitted {
 int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames, const double *traces, double fps, bool upsample_only,
                         spikes_fitted *out);
 
-/* spikes_tune.c: fit --init pretrained. The network in the box goes on learning on these traces (neurons,frames), beside that
- * of `count` generative models which explains them best, and is run over them. */
-int spikes_tune_main(run *r, const vdi_calcium_model *models, int count, const vdi_tensor *traces);
+/* spikes_tune.c: fit --init pretrained. The network in the box goes on learning on these traces (neurons,frames), and is run over them. */
+int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces);
 /* what infer --model does with a file of that; `file` is open */
 int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames, const double *traces, double fps,
                        spikes_fitted *out);

@@ -112,13 +112,12 @@ int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int
 }
 
 /* A generative model beside the network, with parameters for each trace to begin with. */
-typedef struct candidate {
+typedef struct pair {
     vdi_deepspike *net;
     vdi_deepspike_data *data;
-    double bound; /* mean over the last quarter of the steps that its parameters alone have made */
-} candidate;
+} pair;
 
-static int candidate_make(const run *r, tuning *u, vdi_calcium_model model, const vdi_deepspike_train *train, candidate *c) {
+static int pair_make(const run *r, tuning *u, vdi_calcium_model model, const vdi_deepspike_train *train, pair *c) {
     vdi_error err = {0};
     vdi_deepspike_desc desc = {0};
     vdi_deepspike_data_desc dd = {0};
@@ -142,18 +141,17 @@ static int candidate_make(const run *r, tuning *u, vdi_calcium_model model, cons
     }
     return DONE;
 }
-static void candidate_free(candidate *c) {
+static void pair_free(pair *c) {
     vdi_deepspike_data_destroy(c->data);
     vdi_deepspike_destroy(c->net);
     c->net = NULL, c->data = NULL;
 }
 
 /* All steps of a schedule; their rows go behind those that are there. */
-static int steps_make(run *r, candidate *c, const vdi_deepspike_train *train, double *trace, int64_t *rows, int64_t all) {
+static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double *trace, int64_t *rows, int64_t all) {
     vdi_error err = {0};
     if (vdi_deepspike_set_train(c->net, train, &err) < 0) return fail_error(&err, NULL);
     vdi_deepspike_restart(c->net);
-    c->bound = 0;
     while (!interrupted()) {
         vdi_deepspike_progress p;
         const vdi_status status = vdi_deepspike_step(c->net, c->data, &p, &err);
@@ -161,17 +159,16 @@ static int steps_make(run *r, candidate *c, const vdi_deepspike_train *train, do
         if (status < 0) return fail_error(&err, r->argument[0]);
         double *row = trace + (*rows)++ * TRACE_COLUMNS;
         row[TRACE_STEP] = (double)*rows, row[TRACE_BOUND] = p.bound, row[TRACE_SLEEP] = p.sleep, row[TRACE_RATE] = p.rate;
-        if (p.step > p.steps - p.steps / 4) c->bound += p.bound;
         progress(r, *rows, all, "bound per bin", p.bound);
     }
     return INTERRUPTED;
 }
 
-int spikes_tune_main(run *r, const vdi_calcium_model *models, int count, const vdi_tensor *traces) {
+int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) {
     tuning u = {0};
     vdi_error err = {0};
     vdi_deepspike_train train = {0}, first;
-    candidate best = {0};
+    pair both = {0};
     const int64_t neurons = traces->shape[0], frames = traces->shape[1], shape[2] = {neurons, frames};
     const double fps = option_real(r, "fps");
     int code = DONE;
@@ -192,25 +189,15 @@ int spikes_tune_main(run *r, const vdi_calcium_model *models, int count, const v
     train.schedule.kind = VDI_SCHEDULE_COSINE, train.schedule.steps = train.steps, train.schedule.last = 0.05;
     train.seed = (uint64_t)option_int(r, "seed");
     if (!run_open_out(r)) return FAILED;
-    /* first the cells' parameters alone, through samples of the network as it is, since a wrong theta would teach it wrong spikes; the
-       model with the highest bound goes on, and the network with it */
-    const int64_t all = (count + 1) * train.steps;
-    double *trace = doubles(all * TRACE_COLUMNS + 1);
+    /* first the cells' parameters alone, through samples of the network as it is: a wrong theta would teach it wrong spikes */
+    double *trace = doubles(2 * train.steps * TRACE_COLUMNS + 1);
     int64_t rows = 0;
-    int chosen = 0;
     first = train, first.rate = 1e-7, first.theta_factor = 0.03 / first.rate;
-    for (int k = 0; k < count; k++) {
-        candidate c = {0};
-        if ((code = candidate_make(r, &u, models[k], &first, &c)) != DONE || (code = steps_make(r, &c, &first, trace, &rows, all)) != DONE)
-            break;
-        if (k && !(c.bound > best.bound)) candidate_free(&c);
-        else candidate_free(&best), best = c, chosen = k;
-    }
-    if (code == DONE) code = steps_make(r, &best, &train, trace, &rows, all);
+    code = pair_make(r, &u, model, &first, &both);
+    if (code == DONE) code = steps_make(r, &both, &first, trace, &rows, 2 * train.steps);
+    if (code == DONE) code = steps_make(r, &both, &train, trace, &rows, 2 * train.steps);
     progress_end(r);
     if (code != DONE) return code;
-    option_resolve(r, "model", "%s", vdi_calcium_name(models[chosen]));
-    if (!save_run_json(r)) return FAILED;
     code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out);
     vdi_state s = *vdi_params_state(vdi_pretrained_params(u.net));
     vdi_meta meta[8];
@@ -236,7 +223,7 @@ int spikes_tune_main(run *r, const vdi_calcium_model *models, int count, const v
                              vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
                              u.mean * (double)(neurons * frames) * VDI_PRETRAINED_GRID / fps};
     if (ok) print_results(r, keys, values, 4);
-    candidate_free(&best);
+    pair_free(&both);
     vdi_pretrained_destroy(u.net);
     free(u.x), free(u.mask), free(u.stats), free(u.noise), free(trace);
     free(out.spikes), free(out.probability), free(out.denoised);
