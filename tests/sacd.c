@@ -407,6 +407,11 @@ TEST(sacd, an_update_equals_the_tape) {
         vdi_sacd_stats stats;
         CHECK_OK(vdi_sacd_update(agent, &stats, &err), err);
         CHECK_CLOSE(stats.policy_loss, policy_loss, 1e-12);
+        double gram[HEADS * HEADS]; /* G is the second twin's */
+        vdi_status told = vdi_critic_gram(vdi_sacd_critic(agent), 1, gram, &err);
+        CHECK(told == (algo == VDI_SACD_CAGRAD ? VDI_OK : VDI_ERR_STATE), "%s: status %d", vdi_sacd_algo_name(d.algo), told);
+        for (int i = 0; told == VDI_OK && i < heads * heads; i++)
+            CHECK(fabs(gram[i] - G[i]) < 1e-10 * (1 + fabs(G[i])), "Gram matrix: %.17g, not %.17g", gram[i], G[i]);
         CHECK_CLOSE(stats.entropy, -mean_log_pi, 1e-12);
         for (int i = 0; i < heads; i++) CHECK_CLOSE(stats.loss[i], loss_of[i], 1e-12);
         for (int64_t i = 0; i < vdi_tensor_count(watched); i++)
