@@ -206,7 +206,8 @@ for o in gc negbin bernoulli; do
     exits 0 "flds score of $o" "$vdi" flds score o $y --refine 2 --lno --json
     says '"lno_bits_per_spike": [-0-9]'
 done
-exits 0 'flds fit from a Poisson LDS' "$vdi" flds fit counts.npy $small --start plds --em 10 --out fp --quiet
+exits 0 'flds fit from a Poisson LDS' "$vdi" flds fit counts.npy -d 2 --recipe plds --steps 50 --em 10 --out fp --json
+says '"steps": 50'
 exits 0 'flds fit without a network' "$vdi" flds fit counts.npy -d 1 --hidden none --steps 30 --restarts 2 --restart-steps 10 --out fn --quiet
 grep -q '"recipe": "linear"' fn/run.json
 ok 'a linear read-out has a recipe of its own' $?

@@ -4,12 +4,7 @@
 static int fit_main(run *r) { return vilds_fit_main(r, true); }
 static int score_main(run *r) { return vilds_score_main(r, true); }
 
-static const option fit_options[] = {
-    VILDS_FIT_OPTIONS,
-    {"start", TEXT, "random|plds", "random",
-     "begin at random, or from a Poisson LDS fitted by VB-EM (exp link; the network has a linear read-out beside it)"},
-    {"em", INTEGER, "N", "200", "iterations of VB-EM for --start plds"},
-};
+static const option fit_options[] = {VILDS_FIT_OPTIONS};
 const command flds_fit_command = {
     "flds",
     "fit",

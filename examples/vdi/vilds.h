@@ -28,6 +28,7 @@ int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc); /* DONE, 
 
 /* vilds_fit.c, vilds.c: the verbs */
 int vilds_fit_main(run *r, bool flds);
+int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data); /* DONE, or an exit code */
 int vilds_infer_main(run *r);
 int vilds_score_main(run *r, bool flds);
 
@@ -52,7 +53,8 @@ int vilds_score_main(run *r, bool flds);
     {"label", TEXT, "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); default: time"}, \
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"}, \
     {"save-every", REAL, "S", "10", "seconds between checkpoints"}, \
-    {"recipe", TEXT, "NAME", "auto", "training: dense, smooth, sparse or linear; auto chooses by the data"}, \
+    {"recipe", TEXT, "NAME", "auto", "training: dense, smooth, sparse, plds or linear; auto chooses by the data"}, \
+    {"em", INTEGER, "N", "200", "iterations of VB-EM for the Poisson LDS that --recipe plds begins with"}, \
     {"steps", INTEGER, "N", NULL, "of the full schedule; default: the recipe's, as for those below"}, \
     {"restarts", INTEGER, "N", NULL, "starts, of which the best by training bound goes on"}, \
     {"restart-steps", INTEGER, "N", NULL, "steps of each start"}, \

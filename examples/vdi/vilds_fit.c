@@ -64,7 +64,7 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
 
 /* ---- a start from a Poisson LDS ---------------------------------------------------------------------------------------------- */
 
-static int start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data) {
+int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data) {
     vdi_error err = {0};
     vdi_plds_desc desc = {0};
     vdi_plds_data_desc dd = {0};
@@ -81,7 +81,8 @@ static int start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vild
         progress(r, i + 1, steps, "Poisson LDS: bound", sum / (double)vdi_plds_data_observed_bins(counts));
     }
     progress_end(r);
-    ok = ok && vdi_vilds_init(m, data, 0, &err) >= 0 && vdi_flds_from_plds(m, plds, &err) >= 0;
+    ok = ok && vdi_vilds_init(m, data, 0, &err) >= 0 && vdi_flds_from_plds(m, plds, &err) >= 0 &&
+         (interrupted() || vdi_flds_fit_encoder(m, data, 0, &err) >= 0);
     vdi_plds_data_destroy(counts);
     vdi_plds_destroy(plds);
     return ok ? DONE : fail_error(&err, o->file);
@@ -149,23 +150,22 @@ int vilds_fit_main(run *r, bool flds) {
     vdi_vilds_data *data = NULL, *val = NULL;
     vdi_vilds_desc desc;
     vdi_error err = {0};
-    const char *val_file = option_text(r, "val"), *start = flds ? option_text(r, "start") : "random";
-    bool from_plds = strcmp(start, "plds") == 0, resumed;
+    const char *val_file = option_text(r, "val");
+    bool from_plds, resumed;
     int code;
     if (r->arguments < 1) return usage("expected Y, the observations; see vdi %s fit --help", r->command->family);
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (!from_plds && strcmp(start, "random") != 0) return usage("--start: expected random or plds, got '%s'", start);
     if (!vilds_observations(r, r->argument[0], "", &o)) return FAILED;
     if (val_file) {
         if (!vilds_observations(r, val_file, "val-", &vo)) return FAILED;
         if (vo.n != o.n) return fail("expected %lld channels as in %s, got %lld, in %s", (long long)o.n, o.file, (long long)vo.n, val_file);
     }
     if ((code = vilds_desc_read(r, &o, &desc)) != DONE) return code;
-    if (from_plds) desc.skip = !desc.linear;
     if (!run_open_out(r)) return FAILED;
     if ((code = vilds_recipe_apply(r, &o, &desc)) == INTERRUPTED) return begin_again(r);
     if (code != DONE) return code;
     if (!save_run_json(r)) return FAILED;
+    from_plds = strcmp(option_text(r, "recipe"), "plds") == 0;
 
     if (vdi_vilds_create(&desc, &model.m, &err) < 0) return fail_error(&err, NULL);
     if (!vilds_data_make(&model, &o, &data) || (val_file && !vilds_data_make(&model, &vo, &val))) return FAILED;
@@ -175,7 +175,7 @@ int vilds_fit_main(run *r, bool flds) {
     t.trace = doubles(t.room * TRACE_COLUMNS);
     if (!checkpoint_load(r, &t, &resumed)) return FAILED;
     if (from_plds && !resumed) {
-        if ((code = start_from_plds(r, &o, model.m, data)) != DONE) return code;
+        if ((code = vilds_start_from_plds(r, &o, model.m, data)) != DONE) return code;
         if (interrupted()) return begin_again(r);
     }
     double saved = seconds_now(), began = saved;
@@ -186,12 +186,12 @@ int vilds_fit_main(run *r, bool flds) {
         if (status == VDI_END) break;
         if (status < 0) return fail_error(&err, o.file);
         double *row = t.trace + t.rows++ * TRACE_COLUMNS;
-        int64_t which = from_plds ? p.starts : (p.step - 1) / desc.train.restart_steps; /* the start that this step belonged to */
-        row[TRACE_STEP] = (double)p.step, row[TRACE_START] = (double)(which < p.starts ? which : p.starts), row[TRACE_BOUND] = p.elbo,
+        int64_t which = from_plds ? p.starts : (t.rows - 1) / desc.train.restart_steps; /* the start that this step belonged to */
+        row[TRACE_STEP] = (double)t.rows, row[TRACE_START] = (double)(which < p.starts ? which : p.starts), row[TRACE_BOUND] = p.elbo,
         row[TRACE_VALIDATION] = p.validation, row[TRACE_RATE] = p.rate;
         if (which < p.starts) snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1, (long long)p.starts);
         else snprintf(what, sizeof what, "bound");
-        progress(r, p.step, p.steps, what, p.elbo);
+        progress(r, t.rows, t.room, what, p.elbo);
         if (seconds_now() - saved > option_real(r, "save-every")) {
             if (!checkpoint_save(r, &t)) return FAILED;
             saved = seconds_now();

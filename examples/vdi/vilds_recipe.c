@@ -3,6 +3,7 @@
  * dense   many spikes, tuning of any shape: 16 starts of which the best by training bound goes on, fast rates
  * smooth  rates near log-linear in the latent: one start, gentler rates; a quarter of the time, and nothing is lost there
  * sparse  few spikes: 16 starts, gentle rates, a short schedule
+ * plds    few spikes and few trials: begins with a Poisson LDS fitted by VB-EM, to whose read-out the network adds
  * linear  a read-out without hidden layers: 4 starts, a long schedule
  *
  * `auto` asks the training data. Few spikes: sparse. Else a Poisson LDS, whose read-out is log-linear, is set against a short run of the
@@ -128,13 +129,13 @@ static void fields_take(const run *r, vdi_vilds_desc *d) {
         if (f[i].whole) *f[i].whole = option_int(r, f[i].name);
         else *f[i].real = option_real(r, f[i].name);
     }
-    if (option_text(r, "open")) d->train.open_to = d->train.open_from + 0.1;
+    if (option_text(r, "open")) d->train.open_to = d->train.open_from > 0 ? d->train.open_from + 0.1 : 1e-9;
     if (option_text(r, "mask-rate") && d->train.mask_rate == 0) d->train.no_masking = true;
     if (option_text(r, "free-start")) d->free_start = strcmp(option_text(r, "free-start"), "yes") == 0;
 }
 
 int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc) {
-    static const char *const names[] = {"dense", "sparse", "smooth", "linear"};
+    static const char *const names[] = {"dense", "sparse", "smooth", "plds", "linear"}; /* as vdi_flds_kind, and one of ours */
     vdi_error err = {0};
     const char *recipe = option_text(r, "recipe"), *start = option_text(r, "free-start");
     int kind = -1, code;
@@ -153,10 +154,10 @@ int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc) {
     vilds_model_free(&model);
     if (!good) return FAILED;
     if (strcmp(recipe, "auto") == 0 && (code = recipe_choose(r, o, desc, &recipe)) != DONE) return code;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (strcmp(recipe, names[i]) == 0) kind = i;
-    if (kind < 0) return usage("--recipe: expected auto, dense, sparse, smooth or linear, got '%s'", recipe);
-    if (kind == 3) {
+    if (kind < 0) return usage("--recipe: expected auto, dense, sparse, smooth, plds or linear, got '%s'", recipe);
+    if (kind == 4) {
         desc->free_start = true;
         if (desc->a0 == 0) desc->a0 = 0.95;
         if (desc->train.steps == 0) desc->train.steps = 3000;
