@@ -439,15 +439,7 @@ VDI_API void vdi_log_message(const vdi_logger *logger, vdi_log_level level, cons
 #define VDI_CORE_TENSOR_H
 
 /** Element types. Arithmetic is on F32 and F64; the integers are for counts, lengths and indices. */
-typedef enum vdi_dtype {
-    VDI_F32 = 0,
-    VDI_F64 = 1,
-    VDI_U8 = 2,
-    VDI_I16 = 3,
-    VDI_I32 = 4,
-    VDI_I64 = 5,
-    VDI_BOOL = 6
-} vdi_dtype;
+typedef enum vdi_dtype { VDI_F32 = 0, VDI_F64 = 1, VDI_U8 = 2, VDI_I16 = 3, VDI_I32 = 4, VDI_I64 = 5, VDI_BOOL = 6 } vdi_dtype;
 /** How many there are. */
 #define VDI_DTYPE_COUNT 7
 
@@ -814,6 +806,7 @@ VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t
  *
  * x (B,T,cin), w (width,cin,cout), y (B,T,cout), all packed:
  *     y[b,t,o] = act(bias[o] + sum_{j,i} x[b, t - pad_left + j, i] w[j,i,o]),   x = 0 outside 0..T-1.
+ * The dilated form looks at every `dilation`-th frame: x[b, t - pad_left + j dilation, i].
  * pad_left = (width-1)/2 is the usual "same" padding, width-1 a causal filter, 0 looks only ahead. Each output is one chain of
  * FMAs over (j,i) in rising order that leaves the padding out: a window fed frame by frame gives the same bits as the whole.
  * (It is a gemm whose rows overlap: row t of the left matrix begins at frame t - pad_left.)
@@ -832,6 +825,22 @@ VDI_API size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width);
 /** dw (width,cin,cout) += gradient with respect to w; dbias (cout) += that of the bias, or NULL. In rising order of (b,t). */
 VDI_API void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
                                     const void *dz, const void *x, void *dw, void *dbias);
+
+/** What a dilated convolution is made of; all counts in frames or channels. */
+typedef struct vdi_conv1d_shape {
+    size_t batch, t;        /**< sequences, frames of each */
+    size_t cin, cout;       /**< channels */
+    size_t width, pad_left; /**< taps; frames before t that the first tap looks at */
+    size_t dilation;        /**< frames from tap to tap; 0 means 1 */
+} vdi_conv1d_shape;
+/** vdi_conv1d with its taps `dilation` frames apart. */
+VDI_API void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x, const void *w, const void *bias, vdi_act act,
+                                double act_param, void *y);
+/** vdi_conv1d_grad_input likewise; the same `work`. */
+VDI_API void vdi_conv1d_dilated_grad_input(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *dz, const void *w, void *work, void *dx);
+/** vdi_conv1d_grad_weight likewise. */
+VDI_API void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *dz, const void *x, void *dw,
+                                            void *dbias);
 
 #endif /* VDI_KERNEL_CONV_H */
 
@@ -1764,6 +1773,9 @@ VDI_API vdi_var vdi_var_matmul(vdi_tape *t, vdi_var a, vdi_var b, int flags);
 VDI_API vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var x, vdi_var gain, vdi_var bias, double eps);
 /** act(conv(x, W) + b): x (B,T,cin), W (width,cin,cout), b (cout) or null; result (B,T,cout). pad_left -1 means (width-1)/2. */
 VDI_API vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t pad_left, vdi_act act, double act_param);
+/** The same with the taps `dilation` frames apart (0 means 1); pad_left -1 means dilation (width-1)/2. */
+VDI_API vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t dilation, int64_t pad_left, vdi_act act,
+                                       double act_param);
 /** A gated recurrent unit over a sequence (equations in kernel/rnn.h): xp (T,B,3H) = x W_ih + b_ih, W_hh (H,3H), b_hh (3H), h0
  *  (B,H) or null for zero; result (T,B,H), the states. `reverse` runs from the last time to the first. */
 VDI_API vdi_var vdi_var_gru(vdi_tape *t, vdi_var xp, vdi_var w_hh, vdi_var b_hh, vdi_var h0, bool reverse);
@@ -2059,7 +2071,8 @@ typedef struct vdi_conv_desc {
     const char *name;                     /**< prefix of the parameters' names */
     int32_t layers;                       /**< 1..VDI_LAYERS_MAX */
     int64_t channels[VDI_LAYERS_MAX + 1]; /**< of the input and of each layer */
-    int64_t width[VDI_LAYERS_MAX];        /**< frames that a filter sees */
+    int64_t width[VDI_LAYERS_MAX];        /**< taps of a filter */
+    int64_t dilation[VDI_LAYERS_MAX];     /**< frames from tap to tap; 0 means 1 */
     bool causal;                          /**< look at the past alone; else padded on both sides alike */
     vdi_act act, out_act;                 /**< between the layers; after the last */
     double act_param;                     /**< slope of the leaky rectifier; 0 means 0.2 */
@@ -2249,15 +2262,15 @@ typedef struct vdi_lds_desc {
 /** A model: the parameters are yours to read and to set. All row-major float64. */
 typedef struct vdi_lds {
     vdi_lds_desc desc; /**< as it was given, with defaults filled in */
-    double *A;  /**< (d,d) */
-    double *B;  /**< (d,inputs) */
-    double *Q;  /**< (d,d) */
-    double *C;  /**< (n,d) */
-    double *D;  /**< (n,inputs) */
-    double *b;  /**< (n) */
-    double *R;  /**< (n,n); only the diagonal counts if desc.diagonal_r */
-    double *x0; /**< (d) */
-    double *Q0; /**< (d,d) */
+    double *A;         /**< (d,d) */
+    double *B;         /**< (d,inputs) */
+    double *Q;         /**< (d,d) */
+    double *C;         /**< (n,d) */
+    double *D;         /**< (n,inputs) */
+    double *b;         /**< (n) */
+    double *R;         /**< (n,n); only the diagonal counts if desc.diagonal_r */
+    double *x0;        /**< (d) */
+    double *Q0;        /**< (d,d) */
     /* private */
     double *update; /* the parameters of the step under way, same layout */
     size_t param_count, block_size;
@@ -2688,13 +2701,65 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 #endif /* VDI_MODEL_SCORE_H */
 
+
+/* ======== model/score_spikes.h ======== */
+/* model/score_spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and the ROC area
+ *
+ * Do this:
+ *     vdi_score_train trial = {frames, fps, estimate, times, spikes};                       estimate (frames), times (spikes) in seconds
+ *     double *work = malloc(vdi_score_spikes_work(1, &trial) * sizeof *work);
+ *     vdi_score_spikes_result r;
+ *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK) printf("r25 %.3f, AUC %.3f\n", r.r25, r.auc);
+ *
+ * The protocol is Spikefinder's (Berens et al. 2018), one neuron at a time, its trials one behind the other:
+ *   r25    Pearson r in 40 ms bins. The estimate (value x fps) is interpolated linearly on a grid of 100 Hz that starts at frame 0, four
+ *          samples are summed; the true times are counted in the same bins, edges at 40 k - 5 ms
+ *   r40g, r160g   both sides smoothed per trial with a Gaussian of standard deviation 40 or 160 ms (cut at 4, ends mirrored)
+ *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
+ * No measure depends on the scale of the estimate. NaN and infinite values count as 0. A constant estimate has r = 0 and AUC 0.5, so that
+ * giving up never helps. Time 0 is the centre of frame 0.
+ *
+ * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory: the caller's. Threads: pure.
+ */
+#ifndef VDI_MODEL_SCORE_SPIKES_H
+#define VDI_MODEL_SCORE_SPIKES_H
+
+/** One trial of a neuron. */
+typedef struct vdi_score_train {
+    int64_t frames;         /**< of the estimate */
+    double fps;             /**< frames per second */
+    const double *estimate; /**< (frames): expected spikes or a probability per frame */
+    const double *times;    /**< (spikes): true spikes in seconds, any order, 0 = centre of frame 0 */
+    int64_t spikes;         /**< how many */
+} vdi_score_train;
+
+/** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
+typedef struct vdi_score_spikes_result {
+    double r25, r40g, r160g, auc;
+    double expected;   /**< sum of the estimate */
+    int64_t spikes;    /**< true spikes inside of the bins */
+    int64_t bins;      /**< of 40 ms */
+    int64_t nonfinite; /**< values of the estimate that count as 0 */
+} vdi_score_spikes_result;
+
+/** Doubles of `work`. */
+VDI_API size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial);
+/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive, VDI_ERR_DATA if no bin of 40 ms fits in. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work, vdi_score_spikes_result *out,
+                                                  vdi_error *err);
+/** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of counts) or NULL to count only. Returns how
+ *  many there are; counts that are NaN or negative are none. */
+VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts, double *times);
+
+#endif /* VDI_MODEL_SCORE_SPIKES_H */
+
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
 
 /* ======== model/vilds.h ======== */
 /* model/vilds.h - variational inference for latent time series: a structured Gaussian posterior given by a network
  *
- *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0, Q),   y_t ~ P(decoder(z_t)),     or any log p(y, z) of your own
+ *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t [+ g(z_{t-1})] + N(0, Q),   y_t ~ P(decoder(z_t)),     or any log p(y, z) of your own
  *     q(z | y) = N(m, J^{-1}),  J block tridiagonal, from a network of the bins around t
  *
  * Do this:
@@ -2723,7 +2788,7 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 /** Most hidden layers of encoder and decoder. */
 #define VDI_VILDS_LAYERS 6
 
-/** P(y | z) of one neuron and bin; eta is the decoder's output. */
+/** P(y | z) of one neuron and bin; eta is the decoder's output plus the log exposure (log bin width + offset, see the data). */
 typedef enum vdi_vilds_obs {
     VDI_VILDS_POISSON = 0, /**< mean link(eta) */
     VDI_VILDS_GAUSSIAN,    /**< mean eta, its own standard deviation for each channel */
@@ -2734,7 +2799,7 @@ typedef enum vdi_vilds_obs {
 /** From the decoder's output to the mean of Poisson and negative binomial counts. */
 typedef enum vdi_vilds_link {
     VDI_VILDS_EXP = 0, /**< exp(min(eta, 8)) */
-    VDI_VILDS_SOFTPLUS /**< softplus(eta) + 1e-6 */
+    VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 /** The family of q. */
 typedef enum vdi_vilds_family {
@@ -2749,6 +2814,7 @@ typedef struct vdi_trial_info {
     const int64_t *length;      /**< (B) bins of each that count */
     const bool *start;          /**< (B) does it begin where its trial begins, or in the middle? */
     const int64_t *trial;       /**< (B) index in the data */
+    const double *inputs;       /**< (B,T,desc.inputs), 0 behind a trial's end; NULL: none */
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
 } vdi_trial_info;
 /** z (S,B,T,d) float64 samples of the latents, y (B,T,N) with mask (B,T,N), both of the model's dtype; returns (S,B) float64: log p(y,z)
@@ -2778,35 +2844,38 @@ typedef struct vdi_vilds_train {
 
 /** Description of a model; zero is the default where one is named. */
 typedef struct vdi_vilds_desc {
-    int64_t d;                        /**< latent dimension, >= 1 */
-    int64_t n;                        /**< observed channels, >= 1 */
-    int64_t inputs;                   /**< entries of u_t; 0: none */
-    vdi_vilds_obs obs;                /**< ready observation part */
-    vdi_vilds_link link;              /**< of counts */
-    vdi_vilds_family posterior;       /**< family of q */
-    bool untied;                      /**< a product posterior with dynamics of its own */
-    bool linear;                      /**< decoder without hidden layers */
-    bool skip;                        /**< a linear read-out beside the decoder's network */
-    int32_t layers;                   /**< hidden layers of the decoder; 0: two of 60, tanh */
-    int64_t hidden[VDI_VILDS_LAYERS]; /**< their sizes */
-    double first_scale;               /**< on the initial first layer of the decoder; default 1 */
-    bool encoder_linear;              /**< encoder without hidden layers */
-    int32_t encoder_layers;           /**< 0: two of 60, tanh */
+    int64_t d;                                /**< latent dimension, >= 1 */
+    int64_t n;                                /**< observed channels, >= 1 */
+    int64_t inputs;                           /**< entries of u_t; 0: none */
+    vdi_vilds_obs obs;                        /**< ready observation part */
+    vdi_vilds_link link;                      /**< of counts */
+    vdi_vilds_family posterior;               /**< family of q */
+    bool untied;                              /**< a product posterior with dynamics of its own */
+    bool linear;                              /**< decoder without hidden layers */
+    bool skip;                                /**< a linear read-out beside the decoder's network */
+    int32_t layers;                           /**< hidden layers of the decoder; 0: two of 60, tanh */
+    int64_t hidden[VDI_VILDS_LAYERS];         /**< their sizes */
+    double first_scale;                       /**< on the initial first layer of the decoder; default 1 */
+    bool encoder_linear;                      /**< encoder without hidden layers */
+    int32_t encoder_layers;                   /**< 0: two of 60, tanh */
     int64_t encoder_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
-    bool has_reach;                    /**< take `reach` as it stands */
-    int64_t reach;                     /**< bins that the encoder sees on either side; default 2 */
-    bool free_start;                   /**< Q0 and x0 are trained; else N(0, I) */
-    double a0;                         /**< A starts as a0 I, Q as (1 - a0^2) I; default 0.99 */
-    vdi_log_joint_fn log_joint;        /**< your own log p(y, z), or NULL for the ready parts */
-    void *user;                        /**< handed to it */
-    const vdi_param_desc *user_params; /**< its parameters; copied */
-    int64_t user_param_count;          /**< how many */
-    int64_t max_count; /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
-    vdi_dtype dtype;   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
-    vdi_vilds_train train; /**< how it learns */
-    vdi_pool *pool;          /**< for the algebra over time; NULL: the caller's thread */
-    vdi_allocator allocator; /**< zero: malloc and free */
-    vdi_logger logger;       /**< zero: silent */
+    bool has_reach;                           /**< take `reach` as it stands */
+    int64_t reach;                            /**< bins that the encoder sees on either side; default 2 */
+    bool free_start;                          /**< Q0 and x0 are trained; else N(0, I) */
+    double a0;                                /**< A starts as a0 I, Q as (1 - a0^2) I; default 0.99 */
+    int32_t transition_layers; /**< hidden layers (tanh) of a network g of the last latent, added to A z_{t-1}; 0: no such network */
+    int64_t transition_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
+    double bin_width;                            /**< counts: the decoder gives the log of a rate per unit of it; default 1 */
+    vdi_log_joint_fn log_joint;                  /**< your own log p(y, z), or NULL for the ready parts */
+    void *user;                                  /**< handed to it */
+    const vdi_param_desc *user_params;           /**< its parameters; copied */
+    int64_t user_param_count;                    /**< how many */
+    int64_t max_count;                           /**< largest count that VDI_VILDS_COUNT has a free g for; default 12 */
+    vdi_dtype dtype;                             /**< of the networks; VDI_F32 to train, VDI_F64 to check */
+    vdi_vilds_train train;                       /**< how it learns */
+    vdi_pool *pool;                              /**< for the algebra over time; NULL: the caller's thread */
+    vdi_allocator allocator;                     /**< zero: malloc and free */
+    vdi_logger logger;                           /**< zero: silent */
 } vdi_vilds_desc;
 
 /** A model: opaque. */
@@ -2819,7 +2888,9 @@ typedef struct vdi_vilds_data_desc {
     vdi_tensor y;           /**< (trials,T,n) or (T,n), any dtype; NaN is missing */
     vdi_tensor mask;        /**< the same shape, 0 is missing; all zero (the default): nothing but NaN */
     bool has_mask;          /**< `mask` is given */
-    vdi_tensor u;           /**< (trials,T,inputs); where the model has inputs */
+    vdi_tensor u;           /**< (trials,T,inputs): u_t acts on the step from t-1 to t; where the model has inputs */
+    vdi_tensor offset;      /**< what is added to the decoder's output (a log exposure, for counts), finite, broadcast to the shape of y */
+    bool has_offset;        /**< `offset` is given */
     const int64_t *lengths; /**< (trials); NULL: T */
 } vdi_vilds_data_desc;
 
@@ -2833,7 +2904,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vd
 VDI_API void vdi_vilds_destroy(vdi_vilds *m);
 /** The description in force. */
 VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
-/** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d) (see docs/vilds.md), "decoder...". */
+/** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d) (see docs/vilds.md), "prior.B"
+ * (inputs,d), "transition...", "decoder...". */
 VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
 /** Take in observations; the tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_data_desc *desc, vdi_vilds_data **out,
@@ -2938,6 +3010,8 @@ typedef struct vdi_lds_vars {
     vdi_var A, Qi, Q0i; /**< (d,d): transition, inverse covariances */
     vdi_var x0;         /**< (d) */
     vdi_var c;          /**< (B,T,d): what the inputs add to each transition, or the null variable */
+    vdi_var g;          /**< (S,B,T,d): what a nonlinear transition adds to the step *after* each bin of samples z, or the null variable;
+                             read where the energy is one of samples */
     vdi_var ld, ld0;    /**< log det Q^{-1}, log det Q0^{-1}: scalars */
     const double *mid;  /**< (d,d) inverse stationary covariance, for windows in the middle of a trial, and its log determinant behind
                              it; or NULL: all trials start at their beginning */
@@ -2946,7 +3020,7 @@ typedef struct vdi_lds_vars {
 /** Q^{-1} = U' diag(exp 2w) U from q (d,d): w its diagonal, U unit lower triangular from the entries below; the rest is not read. */
 VDI_API vdi_status vdi_var_precision_root(vdi_tape *t, vdi_var q, vdi_var *inverse, vdi_var *log_det);
 /** For each trial (or sample and trial): E[(z_1-x0)'Q0^{-1}(z_1-x0) + sum_t (z_t - A z_{t-1} - c_t)'Q^{-1}(...)], z ~ N(m, S) with lag
- *  blocks O. m (B,T,d) or (S,B,T,d), then S and O null: the energy of samples. Result (B) or (S,B). */
+ *  blocks O. m (B,T,d) or (S,B,T,d), then S and O null: the energy of samples, less g_{t-1} in each step. Result (B) or (S,B). */
 VDI_API vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var m, vdi_var S, vdi_var O, const vdi_trial_info *info);
 /** log p(z) of samples z (S,B,T,d): (S,B), with all constants. */
 VDI_API vdi_var vdi_var_lds_log_prob(vdi_tape *t, const vdi_lds_vars *p, vdi_var z, const vdi_trial_info *info);
@@ -3024,13 +3098,18 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
 typedef enum vdi_flds_kind {
     VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: 16 starts, rate 1e-2, Q0 and x0 fixed */
     VDI_FLDS_SPARSE,    /**< few spikes: gentler rates, Q0 and x0 free, a penalty on the decoder's weights */
-    VDI_FLDS_SMOOTH     /**< rates near log-linear in the latent: one start, rate 5e-3 */
+    VDI_FLDS_SMOOTH,    /**< rates near log-linear in the latent: one start; gentler rates, Q0 and x0 free, the same penalty */
+    VDI_FLDS_FROM_PLDS  /**< few spikes and few trials: the read-out of a Poisson LDS, to which a network adds; goes on with
+                             vdi_vilds_init, vdi_flds_from_plds, vdi_flds_fit_encoder, vdi_vilds_fit */
 } vdi_flds_kind;
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in the skip of a network (desc.skip) whose
  * own output begins at 0. Then vdi_vilds_fit runs the full schedule from there. Call after vdi_vilds_init. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_error *err);
+/** Train the encoder alone on the model as it stands, so that what vdi_vilds_fit begins with is not an encoder at random; then the schedule
+ * begins. `steps` 0: 400. Stops for no callback; an interrupted or failed call leaves the parameters finite. */
+VDI_API VDI_NODISCARD vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int64_t steps, vdi_error *err);
 /** The map to canonical coordinates, G (d,d): z_canonical = G z. From posterior means of `data`. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, double *G, vdi_error *err);
 /** Rewrite the model itself in canonical coordinates: bounds and predictions do not change. Product posterior. */
@@ -3052,17 +3131,267 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 
 /* ======== model/calcium.h ======== */
 /* model/calcium.h - from spikes to fluorescence: generative models of calcium imaging, on the tape and simulable
+ *
+ * Do this:
+ *     vdi_calcium_desc desc = vdi_calcium_desc_defaults();
+ *     double raw[VDI_CALCIUM_PARAMS], clean[300], f[300];
+ *     desc.model = VDI_CALCIUM_SCDF, desc.bin = 1.0 / 60;
+ *     vdi_calcium_initial(&desc, raw);
+ *     if (vdi_calcium_sample(&desc, raw, VDI_F64, 300, spikes, 0.01, &rng, clean, f, &err) < 0) puts(err.message);
+ *     vdi_var log_p;                                                on a tape: s (S,B,T), theta (P), f (B,T)
+ *     vdi_var_calcium(t, &desc, s, theta, f_var, vdi_var_none(), NULL, &log_p);           log_p (S,B)
+ *
+ * s_t is the number of spikes in bin t (any number, and on the tape any real one >= 0), sg the logistic function, sp(x) = log(1 + e^x).
+ * Every parameter is a raw, unconstrained number; its map keeps it legal. e_t ~ N(0, sp(sigma)^2).
+ *
+ * VDI_CALCIUM_AR1      gamma alpha beta sigma. FOOPSI's model (Vogelstein et al. 2010):
+ *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t
+ * VDI_CALCIUM_AR2      gamma rho alpha beta sigma. A decay and a rise in a row (an AR(2) process whose two roots are the factors):
+ *     c_t as above;  d_t = (1 - sg(rho)) c_t + sg(rho) d_{t-1};  f_t = sp(alpha) d_t + beta + e_t
+ * VDI_CALCIUM_SCDF     gamma kappa eta zeta dmax alpha beta sigma. Facilitation and saturation (Speiser et al. 2017):
+ *     c_t as above;  m = min(d_{t-1}, sp(dmax));  d_t = sp(eta) c_t^(1 + sp(zeta)) (sp(dmax) - m) + sg(kappa) m;  f_t = sp(alpha) d_t + ...
+ * VDI_CALCIUM_MLPHYS   tau c0 hill gamma kappa alpha beta sigma. Deneux et al. 2016 in discrete time, bin width delta:
+ *     c_t = s_t + exp(-delta / sp(tau)) c_{t-1};  u = (sp(c0) + c_t)^sp(hill) - sp(c0)^sp(hill);  a = 1 + sp(gamma) u
+ *     d_t = u/a + (d_{t-1} - u/a) exp(-a delta / sp(kappa));  f_t = sp(alpha) d_t + ...
+ *     The rise is the exact solution of d' = (u - a d)/sp(kappa) over the bin with u held, for bins of any width; the usual Euler step is
+ *     its first order, and needs delta much smaller than the rise time sp(kappa).
+ * VDI_CALCIUM_SPINE    gamma_d alpha_d beta_d sigma_d gamma_s alpha_b alpha_y beta_s sigma_s. Two traces, of a dendrite and of a spine on
+ *     it, and two streams of spikes, back-propagating b and synaptic y (the spine sees both):
+ *     f^d = sp(alpha_d) AR(gamma_d) b + beta_d + e;  f^s = AR(gamma_s)(sp(alpha_b) b + sp(alpha_y) y) + beta_s + e'
+ *
+ * Drift. With desc.drift = lambda > 0 the baseline is a random walk with steps of variance sp(sigma)^2 / lambda from a flat start, and
+ * log p is exact: the walk is integrated out in O(T) through M = W + lambda D'D, D the first difference, W the mask:
+ *     log p = -(N-1)/2 log(2 pi sigma^2) - r'W(r - M^{-1}W r)/(2 sigma^2) + (T-1)/2 log lambda - 1/2 log|M|,  N = sum W, r = f - model.
+ * (Subtracting the smoothed residual and scoring the rest as white noise, as the published code does, is desc.drift_white: then log p is
+ * no density any more, but no more is lost than a constant where the walk is slow.)
+ *
+ * What counts: bins where the mask is not 0 and f is not NaN. Buffers at the ends of a snippet, missing frames, and frames coarser than the
+ * bins of the spikes (f on the fine grid, NaN between) are all said in this way. log p holds every constant and is in nats.
+ *
+ * Speed: one node, its recursions hand-written; lanes run over samples and cells, so hand over (T,S,B) with desc.time_major to save two
+ * transpositions. What it does NOT do: learn (see deepspike.h), estimate lambda, multiplicative drift.
+ * Memory: from the tape. Errors: the tape's, or statuses. Threads: as the tape.
  */
 #ifndef VDI_MODEL_CALCIUM_H
 #define VDI_MODEL_CALCIUM_H
+
+/** The models; the equations stand at the head of this file. */
+typedef enum vdi_calcium_model {
+    VDI_CALCIUM_AR1 = 0,
+    VDI_CALCIUM_AR2,
+    VDI_CALCIUM_SCDF,
+    VDI_CALCIUM_MLPHYS,
+    VDI_CALCIUM_SPINE
+} vdi_calcium_model;
+/** How many there are, and the most parameters of one. */
+#define VDI_CALCIUM_MODELS 5
+#define VDI_CALCIUM_PARAMS 9
+
+/** From the raw number to the one in the equations. */
+typedef enum vdi_calcium_map {
+    VDI_CALCIUM_IDENTITY = 0,
+    VDI_CALCIUM_SIGMOID, /**< 1 / (1 + exp(-x)) */
+    VDI_CALCIUM_SOFTPLUS /**< log(1 + exp(x)) */
+} vdi_calcium_map;
+
+/** One parameter of a model. */
+typedef struct vdi_calcium_param {
+    const char *name;    /**< as in the equations */
+    vdi_calcium_map map; /**< from raw to natural */
+    double initial;      /**< raw, at 60 bins a second; vdi_calcium_initial adapts what is counted in bins */
+    double low, high;    /**< raw range of the published simulations, at 60 bins a second */
+    bool per_bin;        /**< a factor per bin: depends on the bin's width */
+    const char *meaning; /**< what it is, and its unit */
+} vdi_calcium_param;
+
+/** Which model, on which bins. All zero is AR(1) at 60 Hz without drift. */
+typedef struct vdi_calcium_desc {
+    vdi_calcium_model model;
+    double bin;       /**< width of a bin, seconds; 0 means 1/60 */
+    double drift;     /**< lambda of the baseline's walk; 0: a constant baseline */
+    bool drift_white; /**< score what the smoother leaves as white noise; see above */
+    bool time_major;  /**< arrays on the tape are (T,S,B) and (T,B) instead of (S,B,T) and (B,T) */
+} vdi_calcium_desc;
+
+/** The filled description. */
+VDI_API vdi_calcium_desc vdi_calcium_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_calcium_desc_check(const vdi_calcium_desc *desc, vdi_error *err);
+/** "ar1", "ar2", "scdf", "mlphys", "spine"; NULL for none of them. */
+VDI_API const char *vdi_calcium_name(vdi_calcium_model model);
+/** The model of that name ("linear" is "ar1" too); false if there is none. */
+VDI_API bool vdi_calcium_find(const char *name, vdi_calcium_model *model);
+/** The parameters (*count of them), in the order of theta. */
+VDI_API const vdi_calcium_param *vdi_calcium_params(vdi_calcium_model model, int *count);
+/** Streams of spikes and of fluorescence: 2 for the spine, else 1. */
+VDI_API int vdi_calcium_streams(vdi_calcium_model model);
+/** The number in the equations from the raw one, and back (clamped to what the map can give). */
+VDI_API double vdi_calcium_natural(vdi_calcium_map map, double raw);
+VDI_API double vdi_calcium_raw(vdi_calcium_map map, double natural);
+/** Where fitting begins: raw (P). Decays keep their time constants whatever the bin. */
+VDI_API void vdi_calcium_initial(const vdi_calcium_desc *desc, double *raw);
+/** A cell of the published simulations: raw (P), uniform on the ranges (the noise uniform as a standard deviation). */
+VDI_API void vdi_calcium_draw(const vdi_calcium_desc *desc, vdi_rng *rng, double *raw);
+/** Spikes to fluorescence. raw (P); spikes, clean and f (C,T) of dtype, C = streams; `clean` without noise, or NULL; f with noise and a
+ *  baseline that walks by steps of standard deviation `walk` per bin from 0, or NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const double *raw, vdi_dtype dtype, int64_t T,
+                                                    const void *spikes, double walk, vdi_rng *rng, void *clean, void *f, vdi_error *err);
+
+/** log p(f | spikes, theta) on the tape. spikes (S,B,T), theta (P), (B,P) or (S,B,P) raw, f and mask (B,T) without gradients (mask may be
+ *  the null variable); one dtype. *trace (may be NULL: then it costs nothing): the fluorescence without noise and drift, (S,B,T); *log_p
+ *  (S,B), differentiable in spikes and theta. For the spine spikes are (2,S,B,T), f and mask (2,B,T), the trace (2,S,B,T), and log p is
+ *  the sum over both traces; the first stream is b and the dendrite. With desc.time_major: (T,S,B), (T,B). */
+VDI_API vdi_status vdi_var_calcium(vdi_tape *t, const vdi_calcium_desc *desc, vdi_var spikes, vdi_var theta, vdi_var f, vdi_var mask,
+                                   vdi_var *trace, vdi_var *log_p);
+
+/* ---- a model of your own ------------------------------------------------------------------------------------------------------ */
+
+/** What a generative model is told about a batch. */
+typedef struct vdi_calcium_info {
+    int64_t samples, batch, T; /**< S, B, T */
+    int streams;               /**< 1, or 2: then all arrays have a leading axis of 2 */
+    const int64_t *cell;       /**< (B): which cell each row is from; NULL: all from cell 0 */
+    double bin;                /**< seconds */
+    bool time_major;           /**< spikes are (T,S,B), f and mask (T,B) */
+} vdi_calcium_info;
+/** log p(f | s, theta), (S,B) in nats, differentiable in s where a relaxed estimator is to be used. *trace (may be NULL) receives the
+ *  fluorescence without noise if the model has such a thing. */
+typedef vdi_var (*vdi_fluorescence_fn)(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, const vdi_calcium_info *info, vdi_var *trace,
+                                       void *user);
+/** The models of this file behind that interface: `user` of vdi_calcium_fluorescence. */
+typedef struct vdi_calcium_cells {
+    vdi_calcium_desc desc;  /**< its layout and bin are taken from info */
+    const vdi_param *theta; /**< (cells,P) raw, or (P) */
+} vdi_calcium_cells;
+/** A vdi_fluorescence_fn: row b has the parameters theta[info->cell[b]]. */
+VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, const vdi_calcium_info *info, vdi_var *trace,
+                                         void *user);
+
 #endif /* VDI_MODEL_CALCIUM_H */
 
 
 /* ======== model/calcium_simulate.h ======== */
-/* model/calcium_simulate.h - populations of simulated cells over wide ranges of indicator, noise and firing
+/* model/calcium_simulate.h - populations of simulated cells over wide ranges of indicator, noise, firing and microscope
+ *
+ * Do this:
+ *     vdi_population_desc p = vdi_population_desc_defaults();
+ *     vdi_cell cell;                                                       what cell 7 of seed 1 was drawn as
+ *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);               how many frames it has
+ *     void *work = malloc(vdi_cell_memsize(&p));
+ *     float *trace = (float *)malloc((size_t)frames * sizeof *trace);
+ *     double spike[4096];
+ *     int64_t spikes = vdi_cell_simulate(&p, &cell, work, trace, NULL, spike, 4096);
+ *     printf("%g Hz, %lld spikes\n", cell.frame_rate, (long long)spikes);
+ *     free(trace), free(work);
+ *
+ * A network that is to work on any recording has to have seen any recording. So a cell is drawn from ranges that are as wide as the
+ * indicators, preparations and microscopes in use: firing with slow and fast changes of rate, episodes and bursts of a few
+ * milliseconds; calcium with one or two decays; a dye with cooperativity, saturation and up to three stages of rise; frames of 5 to 130
+ * Hz that see a part of their time and are stamped early or late; noise that is white, grows with the signal, drifts, or bleaches.
+ * All times in seconds, rates in Hz. (The single models that are fitted to data are in calcium.h; this one is only simulated.)
+ *
+ * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium, from its own time on,
+ *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)],     a ~ gamma with mean 1 and coefficient of variation cv;
+ *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)          the dye at equilibrium (Deneux et al. 2016)
+ *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)               its exact step, then up to two first-order stages
+ * and a frame is the mean of the last stage over its window.
+ *
+ * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an actual cell look like this.
+ * Memory: the caller's block of vdi_cell_memsize bytes. Errors: a description out of range is told by vdi_population_desc_check; draw and
+ * simulate return -1 then. Randomness: cell i of a seed is the same whatever else is drawn (within one build and instruction set:
+ * kernel functions round differently by some ulp on others). Threads: no state; each thread needs its own work block.
  */
 #ifndef VDI_MODEL_CALCIUM_SIMULATE_H
 #define VDI_MODEL_CALCIUM_SIMULATE_H
+
+/** The simulation's own grid, in Hz. */
+#define VDI_CELL_GRID 240
+
+/** A range to draw from. */
+typedef struct vdi_span {
+    double low, high; /**< both ends */
+} vdi_span;
+
+/** What a population is drawn from: ranges, and the shares of cells that have a property at all. "log" marks log-uniform draws, the
+ *  others are uniform. */
+typedef struct vdi_population_desc {
+    double seconds; /**< of each trace; default 30 */
+    double warmup;  /**< simulated before it; default 5 */
+    /* firing */
+    vdi_span rate;                                        /**< log, Hz: the rate before it is changed by what follows */
+    double fast_share, slow_share;                        /**< cells with a fast, a slow Ornstein-Uhlenbeck process in their log rate */
+    vdi_span fast_tau, slow_tau, fast_sd, slow_sd;        /**< log, s; standard deviations in log units */
+    double episode_share;                                 /**< cells with episodes of high rate */
+    vdi_span episode_onset, episode_length, episode_rate; /**< log, Hz; log, mean s of an exponential; Hz, added inside */
+    double burst_share;                                   /**< cells whose spikes come in bursts of a few milliseconds */
+    vdi_span burst_chance, burst_interval;                /**< chance of one more spike after each; log, mean s between them */
+    vdi_span refractory;                                  /**< s: least interval of any two spikes */
+    /* calcium */
+    vdi_span tau;                    /**< log, s */
+    double slow_decay_share;         /**< cells with a second decay */
+    vdi_span slow_decay, slow_times; /**< its part of each jump; its time constant in units of tau */
+    vdi_span jump_cv;                /**< variation of the jump from spike to spike */
+    /* dye */
+    double linear_share;      /**< cells with Hill exponent 1 */
+    vdi_span hill;            /**< of the others */
+    double rest_share;        /**< cells with resting calcium */
+    vdi_span rest;            /**< log, in jumps of one spike */
+    double saturation_share;  /**< cells that saturate */
+    vdi_span saturation;      /**< log */
+    double quick_share;       /**< cells with a quick rise */
+    vdi_span quick, sluggish; /**< log, s: first stage of rise of these, of the others; never above tau */
+    double second_share;      /**< cells with a second stage */
+    double third_share;       /**< those of them with a third one */
+    vdi_span stage;           /**< later stages, in units of the first */
+    /* microscope */
+    double low_share, middle_share;                  /**< cells at low, at middle frame rates; the others have high ones */
+    vdi_span low_frames, middle_frames, high_frames; /**< Hz */
+    vdi_span window;                                 /**< part of a frame that it sees */
+    vdi_span offset;                                 /**< frames by which it is seen later than its stamp says */
+    double latency_share;                            /**< cells that answer late by more than their rise */
+    vdi_span latency;                                /**< of these, in rise times (less for a quick rise) */
+    double latency_most;                             /**< s: at most */
+    /* noise, in units of the white noise's standard deviation unless said */
+    double power_share;                 /**< cells whose noise is set by the power of the trace, not by the height of one spike */
+    vdi_span power_snr, peak_snr;       /**< log: standard deviation of the trace over that of the noise; peak of one spike over that of
+                                              the noise of a frame of 1/30 s (it grows with the root of the frame rate) */
+    double shot_share;                  /**< cells whose variance grows with the signal */
+    vdi_span shot;                      /**< by how much */
+    double drift_share[3];              /**< cells with slow additive noise of three kinds */
+    vdi_span drift_tau[3], drift_sd[3]; /**< log, s; standard deviations */
+    double bleach_share;                /**< cells with an exponential over the trace */
+    vdi_span bleach_tau, bleach;        /**< s; amplitude */
+} vdi_population_desc;
+
+/** The ranges that the network in the box is trained on. */
+VDI_API vdi_population_desc vdi_population_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_error *err);
+
+/** One drawn cell: its numbers, and the stream of random numbers that makes its trace. */
+typedef struct vdi_cell {
+    vdi_rng rng;                                                     /**< at the first number of the trace */
+    double rate, fast_tau, fast_sd, slow_tau, slow_sd;               /**< firing, as in the population */
+    double episode_onset, episode_length, episode_rate;              /**< 0: none */
+    double burst_chance, burst_interval, refractory;                 /**< bursts and least interval */
+    double tau, slow, slow_tau_decay, jump_cv;                       /**< calcium */
+    double hill, rest, saturation, rise[3];                          /**< dye; a stage of 0 is none */
+    double frame_rate, window, delay;                                /**< Hz; s that a frame sees; s by which it sees later than stamped */
+    bool by_power;                                                   /**< does snr speak of the trace, or of one spike? */
+    double snr, shot, drift_tau[3], drift_sd[3], bleach, bleach_tau; /**< noise */
+    int64_t frames;                                                  /**< of the trace */
+} vdi_cell;
+
+/** Draw cell `index` of `seed`: returns its number of frames (frame k at k / frame_rate), -1 if the description is out of range. */
+VDI_API int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed, uint64_t index, vdi_cell *out);
+/** Bytes of work memory that any cell of the population needs. */
+VDI_API size_t vdi_cell_memsize(const vdi_population_desc *p);
+/** Simulate a drawn cell: `trace` (frames), and unless NULL `clean` (frames), the trace without its white noise (drifts are in it). The
+ * first `room` spike times, in s from frame 0 and rising, go to `spike`. Returns the number of spikes, -1 if the description is out of
+ * range. `work`: memory of vdi_cell_memsize bytes, aligned as malloc's. */
+VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work, float *trace, float *clean, double *spike,
+                                  int64_t room);
+
 #endif /* VDI_MODEL_CALCIUM_SIMULATE_H */
 
 #endif
@@ -3070,9 +3399,100 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 
 /* ======== model/oasis.h ======== */
 /* model/oasis.h - non-negative and sparse deconvolution of calcium traces by active sets (Friedrich, Zhou, Paninski 2017)
+ *
+ * Do this:
+ *     vdi_oasis_desc desc = vdi_oasis_desc_defaults();
+ *     vdi_oasis_result r;
+ *     desc.fps = 30;                                                  everything else is estimated from the trace
+ *     if (vdi_oasis(&desc, VDI_F32, T, trace, NULL, calcium, spikes, &r, &err) < 0) puts(err.message);
+ *     printf("noise %g, baseline %g, decay %g s\n", r.noise, r.baseline, r.tau_decay);
+ *
+ * The trace is baseline + calcium + noise, and calcium is driven by spikes of any size >= 0:
+ *     order 1:  c_t = d c_{t-1} + s_t,  d = exp(-1/(fps tau_decay))
+ *     order 2:  c_t = (d + r) c_{t-1} - d r c_{t-2} + s_t,  r = exp(-1/(fps tau_rise)): it rises before it decays
+ * What is minimised, over c and (unless it is given) the baseline b:
+ *     L1   1/2 |y - b - c|^2 + lambda sum_t s_t,  s >= 0; with lambda given, or the lambda at which |y - b - c|^2 = noise^2 T: then it is
+ *          the sparsest trace in this sense that explains all but the noise. If even lambda = 0 leaves more than that, lambda is 0; if no
+ *          spike at all leaves less, there is none.
+ *     L0   |y - b - c|^2 with every s_t either 0 or >= s_min; s_min given, or the largest that leaves no more than noise^2 T.
+ *
+ * Which variants are exact:
+ *     L1, order 1   EXACT: pools (a weighted isotonic regression), each merged in constant time; lambda and b by solving the two
+ *                   equations of the pools in closed form until the pools stand still (a semismooth Newton iteration).
+ *     L1, order 2   EXACT to a relative duality gap of 1e-10: primal-dual interior point on the pentadiagonal system, O(T) per
+ *                   step; lambda by secants until |r|^2 is noise^2 T to 1e-7.
+ *     L0, any order GREEDY: pools once from left to right, merged where a spike is below s_min. Good as a rule, with no guarantee.
+ * With lambda = 0 and no baseline given, b has no say (calcium can stand in for it): it is then the 15th percentile of the trace.
+ * Spikes are in units of the trace; s_0 is reported as 0, since the calcium of the first frame comes from before it (r.start has it).
+ *
+ * Estimated where not given: the noise from the upper half of the spectrum (Welch 1967) or from the median of differences; the time
+ * constants from the autocovariance by Yule and Walker's equations (Pnevmatikakis et al. 2016), the roots times `fudge` against their
+ * upward bias; refined on the largest events with desc.refine. NaN frames are bridged by a line. A constant trace is an error.
+ *
+ * What it does NOT do: counts (the scale of a spike is unknown), neuropil, drifting baselines (subtract a running one first).
+ * Memory: the caller's block of vdi_oasis_worksize(T) bytes, or one allocation. Cost O(T): docs/oasis.md. Threads: pure.
  */
 #ifndef VDI_MODEL_OASIS_H
 #define VDI_MODEL_OASIS_H
+
+/** What makes the spikes sparse. */
+typedef enum vdi_oasis_penalty {
+    VDI_OASIS_L1 = 0, /**< the sum of the spikes: convex, solved exactly */
+    VDI_OASIS_L0      /**< a least spike size: greedy */
+} vdi_oasis_penalty;
+/** How the noise is estimated. */
+typedef enum vdi_oasis_noise {
+    VDI_OASIS_SPECTRUM = 0, /**< mean power above half of the Nyquist frequency */
+    VDI_OASIS_MAD           /**< 1.4826 median |y_{t+1} - y_t| / sqrt 2 */
+} vdi_oasis_noise;
+
+/** What to do. All zero: order 1, L1, everything estimated, free baseline. */
+typedef struct vdi_oasis_desc {
+    double fps;                   /**< frames per second; 0 means 1 (then time constants are in frames) */
+    int order;                    /**< 1 or 2; 0 means 1 */
+    double tau_decay, tau_rise;   /**< seconds; 0: estimated. tau_rise is for order 2 */
+    vdi_oasis_penalty penalty;    /**< L1 or L0 */
+    bool has_lambda;              /**< L1: lambda is given, also as 0 (plain non-negative deconvolution) */
+    double lambda;                /**< in units of the trace */
+    double s_min;                 /**< L0: least spike; negative: in units of the noise; 0: from the noise */
+    bool has_baseline;            /**< the baseline is given */
+    double baseline;              /**< in units of the trace */
+    bool baseline_nonneg;         /**< an estimated baseline is at least 0 (wrong for dF/F, right for raw fluorescence) */
+    double noise;                 /**< standard deviation; 0: estimated */
+    vdi_oasis_noise noise_method; /**< how */
+    double fudge;                 /**< factor on estimated roots; 0 means 0.98, the peers' habit */
+    int refine;                   /**< order 1: refit the decay to this many large, isolated events, some rounds; 0: no */
+    vdi_allocator allocator;      /**< where `work` is NULL; default malloc */
+} vdi_oasis_desc;
+
+/** What was found. */
+typedef struct vdi_oasis_result {
+    double baseline, noise;     /**< in units of the trace */
+    double decay, rise;         /**< the roots d and r, per frame; rise is 0 for order 1 */
+    double tau_decay, tau_rise; /**< the same in seconds */
+    double lambda, s_min;       /**< the one that was used, the other 0 */
+    double start;               /**< calcium of frame 0 */
+    double residual;            /**< |y - b - c|^2 */
+    double objective;           /**< 1/2 residual + lambda (start + sum of spikes) for L1 */
+    int64_t events;             /**< spikes > 0 */
+    int64_t bridged;            /**< NaN frames */
+    int iterations;             /**< solves of the inner problem */
+} vdi_oasis_result;
+
+/** The filled description. */
+VDI_API vdi_oasis_desc vdi_oasis_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *desc, vdi_error *err);
+/** Bytes of `work` for traces of up to T frames. */
+VDI_API size_t vdi_oasis_worksize(int64_t T);
+/** Deconvolve y (T) of `dtype`. calcium and spikes (T), dtype, each may be NULL; *out may be NULL; `work` NULL allocates. VDI_ERR_DATA:
+ *  fewer than 4 finite frames, infinite ones, or a constant trace. VDI_NOT_CONVERGED: a legal answer whose lambda or baseline is not the
+ *  wanted one to 1e-9. */
+VDI_API VDI_NODISCARD vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64_t T, const void *y, void *work, void *calcium,
+                                           void *spikes, vdi_oasis_result *out, vdi_error *err);
+/** Standard deviation of the noise of y (T) without NaN, as VDI_OASIS_SPECTRUM estimates it; work: T doubles at least (for MAD). */
+VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const double *y, double *work);
+
 #endif /* VDI_MODEL_OASIS_H */
 
 #endif
@@ -3080,33 +3500,454 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 
 /* ======== model/deepspike.h ======== */
 /* model/deepspike.h - spikes from fluorescence by an amortised network (Speiser et al. 2017)
+ *
+ *     s_t ~ Bernoulli,   f ~ p(f | s, theta_i) with parameters theta_i of each cell,   q(s | f): one network for all cells
+ *
+ * Do this:
+ *     vdi_deepspike_desc desc = VDI__ZERO;
+ *     desc.generative = vdi_deepspike_calcium(&calcium);                what makes fluorescence of spikes
+ *     vdi_deepspike *net;
+ *     vdi_deepspike_create(&desc, &net, &err);
+ *     vdi_deepspike_data_desc dd = VDI__ZERO;
+ *     dd.traces = vdi_tensor_2d(f, VDI_F32, cells, T);                  NaN is a missing frame
+ *     vdi_deepspike_data *data;
+ *     vdi_deepspike_data_create(net, &dd, &data, &err);
+ *     vdi_deepspike_fit(net, data, NULL, NULL, &err);                   no labels are needed
+ *     vdi_deepspike_result out = VDI__ZERO;
+ *     out.expected = spikes;                                            (cells,T): expected spikes of each frame
+ *     vdi_deepspike_infer(net, data, NULL, &out, &err);
+ *
+ * Two families of q: factorised (a stack of convolutions) and correlated (that, a recurrent network backward in time, and one forward
+ * that reads its own samples). Estimators of the gradient are exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep,
+ * and labels where there are some. Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
+ * equations and what was measured: docs/deepspike.md.
+ *
+ * Memory: create and data_create allocate; the first step and the first call of each kind grow arenas, later ones of the same shape
+ * allocate nothing; a stream (deepspike_infer.h) never does. Errors: statuses; a step that would leave the finite numbers changes
+ * nothing. Threads: one network per thread; desc.pool splits a step over the snippets of its batch, with the same bits for any number.
+ * What it does NOT do: motion or neuropil correction; priors with refractory periods; correlated posteriors of two streams.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_H
 #define VDI_MODEL_DEEPSPIKE_H
+
+/** Most layers of the convolution stack, and most parameters of a generative model. */
+#define VDI_DEEPSPIKE_LAYERS 8
+#define VDI_DEEPSPIKE_THETA 16
+/** Most streams of spikes (two in a spine: back-propagating and synaptic). */
+#define VDI_DEEPSPIKE_STREAMS 2
+
+/** The family of q. */
+typedef enum vdi_deepspike_family {
+    VDI_DEEPSPIKE_FACTORISED = 0, /**< independent bins */
+    VDI_DEEPSPIKE_CORRELATED      /**< q(s_t | f, s_1..s_{t-1}) */
+} vdi_deepspike_family;
+
+/** How the gradient is estimated. */
+typedef enum vdi_deepspike_estimator {
+    VDI_DEEPSPIKE_VIMCO = 0,  /**< of the K-sample bound, leave-one-out baseline (Mnih and Rezende 2016; arithmetic mean) */
+    VDI_DEEPSPIKE_REINFORCE,  /**< of the evidence lower bound; baseline: the mean of the other samples, of earlier steps for K = 1 */
+    VDI_DEEPSPIKE_CONCRETE,   /**< of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised and
+                                  Bernoulli prior only */
+    VDI_DEEPSPIKE_WAKE_SLEEP, /**< theta by K importance-weighted samples, q by labels that the generative model draws itself
+                                   (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.sample */
+    VDI_DEEPSPIKE_SUPERVISED  /**< -mean log q of the true train: needs labels, no generative model */
+} vdi_deepspike_estimator;
+
+/** The prior over trains. */
+typedef enum vdi_deepspike_prior {
+    VDI_DEEPSPIKE_BERNOULLI = 0, /**< independent bins of probability `rate`: the bound is one of log p(f) */
+    VDI_DEEPSPIKE_COUNT          /**< log C(n,k) + k log p + (n-k) log(1-p): the probability of the count, as in the published code. It is
+                                      no distribution over trains, so no bound is claimed: a regulariser of the rate */
+} vdi_deepspike_prior;
+
+/** p(f | s, theta) for the trainer: one of calcium.h (vdi_deepspike_calcium), or your own. theta is a vector of unconstrained numbers for
+ *  each cell. */
+typedef struct vdi_deepspike_generative {
+    int64_t theta_count;                         /**< how many, 0..VDI_DEEPSPIKE_THETA */
+    const char *theta_name[VDI_DEEPSPIKE_THETA]; /**< for tables */
+    double theta_init[VDI_DEEPSPIKE_THETA];      /**< where every cell begins */
+    bool theta_frozen[VDI_DEEPSPIKE_THETA];      /**< stays there */
+    int64_t amplitude;                           /**< which of them is the amplitude that desc.amplitude infers */
+    int streams;                                 /**< of spikes and of fluorescence: 1 (or 0), or 2 for a spine */
+    /** log p(f | s, theta) in nats with all constants, (S,B). Time-major: spikes (T,S,B), f and mask (T,B), mask 1 where f is observed and
+     *  counts; with two streams all three have a leading axis of 2. theta (P), or (S,B,P) with an inferred amplitude. The concrete
+     *  estimator needs the gradient in spikes. */
+    vdi_var (*log_likelihood)(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info,
+                              void *user);
+    /** From spikes (streams,T) to f with noise and `clean` without, (streams,T) of dtype, either may be NULL: for wake-sleep and for
+     * denoised traces. May be NULL. */
+    vdi_status (*sample)(const double *theta, vdi_dtype dtype, int64_t T, const void *spikes, vdi_rng *rng, void *clean, void *f,
+                         void *user, vdi_error *err);
+    void *user;               /**< handed to both */
+    vdi_calcium_desc calcium; /**< what vdi_deepspike_calcium keeps here */
+} vdi_deepspike_generative;
+/** A model of calcium.h as a generative part: its parameters, initial values, streams. `calcium` is copied. */
+VDI_API vdi_deepspike_generative vdi_deepspike_calcium(const vdi_calcium_desc *calcium);
+
+/** A factorised posterior of your own in the place of the stack of convolutions. */
+typedef struct vdi_deepspike_network {
+    vdi_params *params; /**< what is trained; the caller's, of desc.dtype */
+    /** x (B,T,streams), row b from trace[b] of the data (as its statistics may matter); returns the log odds (B, T upsample, streams). */
+    vdi_var (*odds)(vdi_tape *t, vdi_var x, const int64_t *trace, void *user);
+    void *user; /**< handed to it */
+} vdi_deepspike_network;
+
+/** How a network is trained. Zero is the default of each field. */
+typedef struct vdi_deepspike_train {
+    vdi_deepspike_estimator estimator; /**< default VIMCO */
+    int64_t steps;                     /**< of the schedule; default 5000 */
+    int64_t batch;                     /**< snippets of one cell in a step; default 20 */
+    int64_t samples;                   /**< K; default 64 */
+    int64_t snippet;                   /**< frames of a snippet; default 300 */
+    bool has_buffer;                   /**< take buffer_first, buffer_last as they stand */
+    int64_t buffer_first, buffer_last; /**< frames at its ends that no term counts; default a third and a sixth */
+    double rate;                       /**< Adam's; default 1e-3 */
+    double theta_factor;               /**< RMSprop's rate for theta over Adam's; default 30 */
+    double clip_norm;                  /**< of the gradient of the network; default 0.02, negative: none */
+    vdi_schedule schedule;             /**< of both rates; default a factor of 0.995 every 200 steps */
+    int64_t dreams;                    /**< wake-sleep: simulated snippets in a step; default 3 times the batch */
+    double temperature;                /**< concrete: of the relaxation; default 0.5 */
+    double baseline_memory;            /**< REINFORCE with K = 1: of the running mean; default 0.9 */
+    uint64_t seed;                     /**< of everything random */
+} vdi_deepspike_train;
+
+/** Description of a network; zero is the default where one is named. */
+typedef struct vdi_deepspike_desc {
+    vdi_deepspike_family posterior;           /**< family of q */
+    vdi_deepspike_generative generative;      /**< may be empty for labels alone */
+    vdi_deepspike_network network;            /**< of your own; zero: the layers below */
+    int32_t layers;                           /**< convolutions below the head; 0: those of the published nets for the family */
+    int64_t channels[VDI_DEEPSPIKE_LAYERS];   /**< of each */
+    int64_t width[VDI_DEEPSPIKE_LAYERS];      /**< of each, odd, in frames */
+    int64_t head_width;                       /**< of the last convolution; default 11 */
+    int64_t features, hidden;                 /**< correlated: outputs of that, and units of both recurrent layers; default 13, 64 */
+    bool has_bias;                            /**< take `bias` as it stands */
+    double bias;                              /**< of the log odds at the start; default -3, correlated -5 */
+    double floor;                             /**< q is held in [floor, 1 - floor]; default 1e-3 */
+    int64_t upsample;                         /**< bins in a frame; default 1 */
+    bool amplitude;                           /**< infer the amplitude from each snippet: alpha + N(mu(f), sd(f)^2), prior N(0, spread^2) */
+    double amplitude_spread;                  /**< default 0.3 */
+    vdi_deepspike_prior prior;                /**< over trains */
+    double prior_rate[VDI_DEEPSPIKE_STREAMS]; /**< spikes in a bin; default 0.015 */
+    bool normalise;                           /**< bring each cell's traces to noise 0.1 and lower quartile 0 first */
+    vdi_dtype dtype;                          /**< VDI_F32 to train, VDI_F64 to check */
+    vdi_deepspike_train train;                /**< how it learns */
+    vdi_pool *pool;                           /**< splits a step; NULL: the caller's thread */
+    vdi_allocator allocator;                  /**< zero: malloc and free */
+    vdi_logger logger;                        /**< zero: silent */
+} vdi_deepspike_desc;
+
+/** A network: opaque. */
+typedef struct vdi_deepspike vdi_deepspike;
+/** Traces, and the parameters of the cells that they come from: opaque. */
+typedef struct vdi_deepspike_data vdi_deepspike_data;
+
+/** Traces. */
+typedef struct vdi_deepspike_data_desc {
+    vdi_tensor traces;      /**< (N,T) or (T); with two streams (N,2,T). Any dtype; NaN is a missing frame, bridged for the network and
+                                 left out of the likelihood */
+    const int64_t *lengths; /**< (N) frames of each; NULL: T */
+    const int64_t *cell;    /**< (N) 0,1,...: the cell of each trace; NULL: each its own */
+    vdi_tensor mask;        /**< (N,T): 0 where the network may look at a frame but the likelihood may not; null data: none */
+    vdi_tensor spikes;      /**< labels (N,T upsample), or (N,streams,T upsample): counts, taken as 0 or 1; null data: none */
+} vdi_deepspike_data_desc;
+
+/** The description with defaults filled in. */
+VDI_API vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc);
+/** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
+VDI_API vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi_error *err);
+/** Make a network with parameters drawn from train.seed. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_create(const vdi_deepspike_desc *desc, vdi_deepspike **out, vdi_error *err);
+/** Give everything back; NULL is ignored. */
+VDI_API void vdi_deepspike_destroy(vdi_deepspike *m);
+/** The description in force. */
+VDI_API const vdi_deepspike_desc *vdi_deepspike_description(const vdi_deepspike *m);
+/** The network's parameters: "conv.0.weight" (width,in,out), "head.0.weight" ...; correlated also "back...", "forward...". */
+VDI_API vdi_params *vdi_deepspike_params(vdi_deepspike *m);
+/** Another prior rate from here on (spikes in a bin): of stream 0, 1. */
+VDI_API void vdi_deepspike_set_prior_rate(vdi_deepspike *m, int stream, double rate);
+/** Another schedule from here on: the field `train`, defaults filled in. The optimiser's memory stays. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_set_train(vdi_deepspike *m, const vdi_deepspike_train *train, vdi_error *err);
+/** Begin the schedule again from the parameters as they are, with a fresh optimiser. */
+VDI_API void vdi_deepspike_restart(vdi_deepspike *m);
+
+/** Take in traces; the tensors are copied. VDI_ERR_DATA for a trace without a finite number. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_deepspike_data_desc *desc,
+                                                           vdi_deepspike_data **out, vdi_error *err);
+/** Give everything back; NULL is ignored. */
+VDI_API void vdi_deepspike_data_destroy(vdi_deepspike_data *data);
+/** How many traces. */
+VDI_API int64_t vdi_deepspike_data_traces(const vdi_deepspike_data *data);
+/** Frames of the longest trace: the T of results. */
+VDI_API int64_t vdi_deepspike_data_frames(const vdi_deepspike_data *data);
+/** How many cells they come from. */
+VDI_API int64_t vdi_deepspike_data_cells(const vdi_deepspike_data *data);
+/** theta of a cell (theta_count): read or write it. It belongs to the normalised trace (f - shift) / scale. */
+VDI_API double *vdi_deepspike_data_theta(vdi_deepspike_data *data, int64_t cell);
+/** What a cell's traces were normalised by; 0 and 1 without desc.normalise. */
+VDI_API void vdi_deepspike_data_scale(const vdi_deepspike_data *data, int64_t cell, int signal, double *shift, double *scale);
+
+/** Everything that makes the network by name, live: write it, or let a loader fill it. With `data` (may be NULL) the cells' theta too, and
+ *  with `training` the optimisers' memory and the counters, with which a run goes on to the bit. */
+VDI_API const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_data *data, bool training);
+/** The description of a saved network, from the metadata of its state; VDI_ERR_FORMAT if that is not one. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_deepspike_desc *out, vdi_error *err);
+
 #endif /* VDI_MODEL_DEEPSPIKE_H */
 
 
 /* ======== model/deepspike_train.h ======== */
-/* model/deepspike_train.h - multi-sample bounds and their gradients
+/* model/deepspike_train.h - multi-sample bounds of DeepSpike, their gradients, and the steps that follow them
+ *
+ * Do this:
+ *     vdi_deepspike_progress p;
+ *     while (vdi_deepspike_step(net, data, &p, &err) == VDI_OK)
+ *         if (p.step % 100 == 0) printf("%lld: %g nats a bin\n", (long long)p.step, p.bound);
+ *
+ * A step takes `batch` snippets of one cell, draws K trains for each, and weighs them: w_k = p(f, s_k) / q(s_k | f). With
+ * L = log mean_k w_k, omega_k = w_k / sum_j w_j and L_{-k} = log mean_{j != k} w_j (0 for K = 1), VIMCO's estimate of the gradient of E[L]
+ * is sum_k (L - L_{-k} - omega_k) grad log q(s_k | f) + omega_k grad log p(f, s_k), without bias: a sum over samples, not the mean of the
+ * published code. Only bins outside the buffers of a snippet count. The network is stepped by Adam, the cell's theta by RMSprop. The other
+ * estimators: vdi_deepspike_weights, docs/deepspike.md.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_TRAIN_H
 #define VDI_MODEL_DEEPSPIKE_TRAIN_H
+
+/** What a sample-based estimator is: from log_w (K) the value of its bound, and the weights with which grad log q(s_k) and grad log p(f,
+ * s_k) enter its gradient: to_q (K), to_p (K). `baseline` is what REINFORCE uses for K = 1. NaN comes out if a log weight is not finite.
+ *      VIMCO        L - L_{-k} - omega_k                                   omega_k
+ *      REINFORCE    (log w_k - mean_{j != k} log w_j - 1) / K              1 / K
+ *      WAKE_SLEEP   0                                                      omega_k */
+VDI_API void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K, const double *log_w, double baseline, double *bound,
+                                   double *to_q, double *to_p);
+
+/** What a progress callback sees. */
+typedef struct vdi_deepspike_progress {
+    int64_t step, steps; /**< done, and in all */
+    double bound;        /**< of the last step, nats per bin that counts; noisy. Supervised: mean log q */
+    double sleep;        /**< wake-sleep: mean log q of the dreams, nats per bin; else NaN */
+    double rate;         /**< learning rate of the network */
+    double norm;         /**< of its gradient, before clipping */
+    int64_t cell;        /**< whose snippets they were */
+} vdi_deepspike_progress;
+/** Return false to stop: vdi_deepspike_fit then returns VDI_STOPPED, and goes on when it is called again. */
+typedef bool (*vdi_deepspike_progress_fn)(const vdi_deepspike_progress *p, void *user);
+
+/** One step; VDI_END when the schedule is over. `p` may be NULL. A step that would leave the finite numbers is an error
+ *  (VDI_ERR_NUMERIC), and changes nothing. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *data, vdi_deepspike_progress *p, vdi_error *err);
+/** All steps that are left; `fn` may be NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_fit(vdi_deepspike *m, vdi_deepspike_data *data, vdi_deepspike_progress_fn fn, void *user,
+                                                   vdi_error *err);
+
+/** A batch of one's own, for vdi_deepspike_loss. */
+typedef struct vdi_deepspike_batch {
+    int64_t count;        /**< snippets, all of one cell */
+    const int64_t *trace; /**< (count) index of the trace */
+    const int64_t *start; /**< (count) first frame */
+    int64_t frames;       /**< of each snippet; buffers as in the description */
+    const double *forced; /**< (count, streams, bins, samples): these trains instead of drawn ones; or NULL */
+    uint64_t draw;        /**< which random numbers to draw with */
+} vdi_deepspike_batch;
+/** The mean over snippets of the estimator's bound (nats of a snippet), and the estimate of its gradient: MINUS that of the network is
+ *  in the parameters' `grad`, that of theta is in d_theta (theta_count; may be NULL). Nothing else changes: for checks. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_batch *batch,
+                                                    double *bound, double *d_theta, vdi_error *err);
+
 #endif /* VDI_MODEL_DEEPSPIKE_TRAIN_H */
 
 
 /* ======== model/deepspike_infer.h ======== */
-/* model/deepspike_infer.h - probabilities, samples, streaming
+/* model/deepspike_infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes, trains; and frame by frame
+ *
+ * Do this:
+ *     vdi_deepspike_query q = VDI__ZERO;
+ *     q.samples = 20;
+ *     vdi_deepspike_result out = VDI__ZERO;
+ *     out.expected = spikes, out.sample = trains;                 (N,T) expected spikes a frame, (20,N,bins) trains of 0 and 1
+ *     if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) puts(err.message);
+ *
+ * For an experiment that reacts while it runs, a stream gives the factorised network's answer frame by frame, a fixed number of frames
+ * late (half its field), with the bits of the whole trace at once and without any allocation:
+ *     void *memory = malloc(vdi_deepspike_stream_memsize(net, 1));
+ *     vdi_deepspike_stream *s;
+ *     vdi_deepspike_stream_init(net, 1, 0, 1, memory, vdi_deepspike_stream_memsize(net, 1), &s, &err);
+ *     int64_t ready = vdi_deepspike_stream_push(s, 1, &frame, &probability);     0 at first, then 1
  */
 #ifndef VDI_MODEL_DEEPSPIKE_INFER_H
 #define VDI_MODEL_DEEPSPIKE_INFER_H
+
+/** How vdi_deepspike_infer runs. Zero is the default. */
+typedef struct vdi_deepspike_query {
+    int64_t
+        samples;   /**< trains drawn of each trace: S of `sample`, and what a correlated posterior's marginals are the mean of; default 5 */
+    uint64_t seed; /**< of them */
+} vdi_deepspike_query;
+/** Where vdi_deepspike_infer writes; NULL members are not computed. N traces, T frames, bins = T upsample. All zero beyond a trace's
+ * length. */
+typedef struct vdi_deepspike_result {
+    double *probability;   /**< (N,streams,bins) of a spike in each bin */
+    double *expected;      /**< (N,streams,T) spikes in each frame */
+    double *deviation;     /**< (N,streams,T) standard deviation of that number under q */
+    double *denoised;      /**< (N,streams,T): the cell's generative model of the probabilities, in the trace's own units */
+    unsigned char *sample; /**< (S,N,streams,bins) */
+} vdi_deepspike_result;
+/** The posterior of each trace. Traces are split over desc.pool. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_query *q,
+                                                     const vdi_deepspike_result *out, vdi_error *err);
+
+/** The factorised network over a trace that is not over yet: opaque, lives in the caller's block. */
+typedef struct vdi_deepspike_stream vdi_deepspike_stream;
+/** Frames that an answer is late: half the field of the network. */
+VDI_API int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m);
+/** Bytes that a stream needs which is given at most `most` frames at a time. */
+VDI_API size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most);
+/** Begin a stream in `memory` (of memsize bytes). Frames are brought to (f - shift) / scale first. It reads the network's parameters where
+ *  they lie. VDI_ERR_UNSUPPORTED for a correlated posterior (that one looks at the
+ *  end of the trace first) and for a network of one's own. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most, double shift, double scale, void *memory,
+                                                           size_t bytes, vdi_deepspike_stream **out, vdi_error *err);
+/** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite frame. probability (n, upsample, streams) of
+ * the same dtype receives what has become certain: returns how many frames of it, 0 while the stream is younger than its delay. */
+VDI_API int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames, void *probability);
+/** The trace is over: the frames that are still owed, as many as the delay at most (delay, upsample, streams). The stream then begins anew.
+ */
+VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability);
+
 #endif /* VDI_MODEL_DEEPSPIKE_INFER_H */
 
 
 /* ======== model/deepspike_pretrained.h ======== */
-/* model/deepspike_pretrained.h - the network in the box: conditioned on a trace's own statistics, any indicator, any frame rate
+/* model/deepspike_pretrained.h - the network in the box: spikes from any indicator at any frame rate, without a setting
+ *
+ * Do this:
+ *     vdi_pretrained *net;                                                 the weights are in deepspike_weights.h, outside vdi.h
+ *     if (vdi_pretrained_create(&vdi_pretrained_shipped, NULL, &net, &err) < 0) puts(err.message);
+ *     vdi_pretrained_result r = VDI__ZERO;
+ *     r.spikes = spikes;                                                   (frames): expected spikes of each frame
+ *     size_t size = vdi_pretrained_memsize(net, frames, 30.0);
+ *     void *work = malloc(size);
+ *     if (vdi_pretrained_infer(net, VDI_F32, frames, trace, 30.0, work, size, &r, &err) < 0) puts(err.message);
+ *     free(work);
+ *     vdi_pretrained_destroy(net);
+ *
+ * The trace is brought to one form: frames without a number are bridged, a running baseline is taken off, the rest is divided by its
+ * standard deviation and brought to 60 Hz. 34 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean
+ * shape of its steepest rises) say which indicator, preparation and frame rate this is; a small network turns them into a scale and a
+ * shift for each channel of each layer, and these are folded into the weights before the trace goes through, so conditioning costs nothing
+ * per sample. The network itself is a stem of stride 2, a few dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz
+ * samples per step: expected spikes, and the trace without its noise. Expected spikes per frame are the integral over the frame.
+ *
+ * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps; how far the counts can be trusted is measured in
+ * docs/pretrained.md. The scale of the trace does not matter (dF/F, per cent, counts).
+ * What it does NOT do: sample trains (see deepspike_infer.h), work frame by frame (it looks 1.7 s ahead, and at the whole trace for its
+ * statistics), or correct neuropil, motion or frames dropped without a NaN.
+ * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each function. Threads: a network that nobody
+ * trains may be shared by threads with a work block each.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_PRETRAINED_H
 #define VDI_MODEL_DEEPSPIKE_PRETRAINED_H
+
+/** The grid that the network works on, in Hz. */
+#define VDI_PRETRAINED_GRID 60
+/** Statistics of a trace that the network is conditioned on. */
+#define VDI_PRETRAINED_STATS 34
+/** Numbers of the count correction: 1, log rate and its square, each statistic and its square. */
+#define VDI_PRETRAINED_COUNT (3 + 2 * VDI_PRETRAINED_STATS)
+/** Most parameters of such a network. */
+#define VDI_PRETRAINED_PARAMS (10 + VDI_LAYERS_MAX)
+
+/** The network's measures. All zero is the default. */
+typedef struct vdi_pretrained_desc {
+    int32_t channels;                 /**< of every layer; default 32 */
+    int32_t stem;                     /**< pairs of 60 Hz samples that the first layer sees, odd; default 17 */
+    int32_t width;                    /**< taps of the other layers, odd; default 7 */
+    int32_t layers;                   /**< how many others; default 4 */
+    int32_t dilation[VDI_LAYERS_MAX]; /**< of each, in 1/30 s; 0 means 2^layer */
+    int32_t hidden;                   /**< units of the conditioning network; default 32 */
+} vdi_pretrained_desc;
+/** The filled description. */
+VDI_API vdi_pretrained_desc vdi_pretrained_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *d, vdi_error *err);
+
+/** Weights as they are shipped: the parameters in their order (vdi_pretrained_declare), 16 bits each, with a scale per parameter. */
+typedef struct vdi_pretrained_weights {
+    vdi_pretrained_desc desc; /**< of the network that they are for */
+    const float *scale;       /**< (parameters): value = scale * word */
+    const int16_t *word;      /**< (count) */
+    int64_t count;            /**< of all words */
+} vdi_pretrained_weights;
+
+/** A network: an opaque object made by vdi_pretrained_create. */
+typedef struct vdi_pretrained vdi_pretrained;
+/** A network with the given weights. VDI_ERR_FORMAT if their number does not fit their description. */
+VDI_API VDI_NODISCARD vdi_status vdi_pretrained_create(const vdi_pretrained_weights *w, const vdi_allocator *a, vdi_pretrained **out,
+                                                       vdi_error *err);
+/** A network to be trained, or to be filled by a loader (vdi_params_state of its parameters): weights drawn from `rng`. `d` NULL is all
+ *  defaults. */
+VDI_API VDI_NODISCARD vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *d, const vdi_allocator *a, vdi_rng *rng,
+                                                              vdi_pretrained **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
+VDI_API void vdi_pretrained_destroy(vdi_pretrained *net);
+/** Its parameters, live: to train, save or load. */
+VDI_API vdi_params *vdi_pretrained_params(vdi_pretrained *net);
+/** Its description, filled. */
+VDI_API const vdi_pretrained_desc *vdi_pretrained_desc_of(const vdi_pretrained *net);
+/** Round the parameters to the shipped form: `scale` (parameters) and `word` (the count that is returned) may be NULL to count. */
+VDI_API int64_t vdi_pretrained_pack(const vdi_pretrained *net, float *scale, int16_t *word);
+
+/** Where results go; any pointer may be NULL. Arrays have the dtype of the trace. */
+typedef struct vdi_pretrained_result {
+    void *spikes;      /**< (frames): expected spikes */
+    void *probability; /**< (frames): of at least one spike, 1 - exp(-expected) */
+    void *denoised;    /**< (frames): the trace without its noise, in its own units */
+    void *baseline;    /**< (frames): the running baseline that was taken off */
+    void *grid;        /**< (vdi_pretrained_grid): expected spikes of each 1/60 s; sample k covers [k-1/2, k+1/2) / 60 s */
+    double noise;      /**< out: standard deviation of the white noise, in units of the trace */
+    double scale;      /**< out: standard deviation of what is left above the baseline */
+    double count;      /**< out: expected spikes of the whole trace */
+} vdi_pretrained_result;
+/** Samples of the 60 Hz grid for so many frames; at least 1. -1 if frames < 1, fps is not a positive finite number, or the trace is
+ *  longer than 10^9 samples. */
+VDI_API int64_t vdi_pretrained_grid(int64_t frames, double fps);
+/** Bytes that vdi_pretrained_infer needs; 0 where vdi_pretrained_grid is -1. */
+VDI_API size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames, double fps);
+/** Infer one trace, F32 or F64. Frames that are not finite are bridged. A trace that is constant (or of one frame) has no spikes.
+ *  VDI_ERR_DATA if no frame is finite, VDI_ERR_MEMORY if `size` is too small; results are then untouched. */
+VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dtype, int64_t frames, const void *trace,
+                                                      double fps, void *work, size_t size, vdi_pretrained_result *r, vdi_error *err);
+
+/* ---- the parts, for training and fine-tuning ------------------------------------------------------------------------------- */
+
+/** Its parameters in order: stats.mean and stats.sd (frozen), stem.weight, layers' weights, film.0 and film.1 weight and bias,
+ *  head.weight, head.bias, count.weight (frozen, zero: see vdi_pretrained_count_features). Returns how many; writes those that fit into
+ *  `list`. */
+VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list, int64_t room);
+/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), whose softplus is the
+ *  expected spikes per sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
+VDI_API vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d, const vdi_param *first, vdi_var x, vdi_var stats,
+                                     vdi_var *clean);
+/** A trace in the form that the network reads. */
+typedef struct vdi_prepared {
+    int64_t samples;                   /**< of the 60 Hz grid */
+    float *x;                          /**< (samples) */
+    float *baseline;                   /**< (frames), in units of the trace */
+    float *filled;                     /**< (frames): the trace with its gaps bridged */
+    double scale, noise;               /**< x = (trace - baseline) / scale; standard deviation of the white noise */
+    float stats[VDI_PRETRAINED_STATS]; /**< not yet standardised */
+} vdi_prepared;
+/** Bytes for vdi_pretrained_prepare: the arrays of the result live there. */
+VDI_API size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps);
+/** Steps 1 to 5: bridge, baseline, scale, 60 Hz, statistics. A constant trace has scale 0 and x = 0. */
+VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, const void *trace, double fps, void *work,
+                                                        size_t size, vdi_prepared *out, vdi_error *err);
+/** What the log of a trace's count correction is linear in, with count.weight: out (VDI_PRETRAINED_COUNT). `count`: what the network expects of
+ *  it, uncorrected; `seconds`: its length. */
+VDI_API void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out);
+/** `frames` values at fps to the 60 Hz grid: interpolated up to 63 Hz, else averaged. `sum` is scratch (frames + 1), used above 63 Hz. */
+VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum, int64_t samples, float *x);
+
 #endif /* VDI_MODEL_DEEPSPIKE_PRETRAINED_H */
 
 #endif
@@ -3114,25 +3955,165 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 
 /* ======== model/env.h ======== */
 /* model/env.h - an environment is a small struct of callbacks whose reward is a vector with names
+ *
+ * Do this:
+ *     vdi_env env;                                                     vdi_env_pendulum(&env) of model/env_builtin.h, or your own
+ *     float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0}, reward[VDI_ENV_MAX_COMPONENTS];
+ *     int end = 0;
+ *     if (vdi_env_reset(&env, seed, 0, obs, &err) < 0) puts(err.message);
+ *     while (!end)
+ *         if (vdi_env_step(&env, action, obs, reward, &end, &err) < 0) break;
+ *     vdi_env_close(&env);
+ *
+ * Actions are in [-1,1] each; an environment scales them itself. An episode is a function of (seed, episode) and the actions alone, so
+ * that any of them can be run again, and a run can be resumed at the start of an episode.
+ * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is not finite is a status, and the episode
+ * is over. Memory: none here. Threads: one environment per thread.
+ * What it does NOT do: discrete actions, images.
  */
 #ifndef VDI_MODEL_ENV_H
 #define VDI_MODEL_ENV_H
+
+/** Most numbers of an observation, of an action, and components of a reward. */
+#define VDI_ENV_MAX_OBSERVATIONS 256
+#define VDI_ENV_MAX_ACTIONS 32
+#define VDI_ENV_MAX_COMPONENTS 32
+
+/** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal state. */
+enum {
+    VDI_ENV_TERMINATED = 1, /**< the task ended the episode */
+    VDI_ENV_TRUNCATED = 2   /**< the time limit did */
+};
+
+/** An environment: what it is, and how to run it. Fill one for a simulator of your own. */
+typedef struct vdi_env {
+    const char *name;               /**< such as "pendulum" */
+    int64_t observations;           /**< numbers in an observation */
+    int64_t actions;                /**< numbers in an action, each in [-1,1] */
+    int64_t components;             /**< m, numbers in a reward; their sum is the scalar reward */
+    int64_t limit;                  /**< steps of the longest episode; 0: none */
+    const char *const *observation; /**< (observations) names, or NULL */
+    const char *const *action;      /**< (actions) names, or NULL */
+    const char *const *component;   /**< (components) names */
+    /** Begin episode number `episode` of the run `seed`; writes the first observation. */
+    vdi_status (*reset)(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err);
+    /** One step: reads `action`, writes the next observation, the reward vector, and 0 or VDI_ENV_ flags into `end`. */
+    vdi_status (*step)(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err);
+    void (*close)(void *self); /**< give everything back; may be NULL */
+    void *self;                /**< handed to them */
+} vdi_env;
+
+/** VDI_OK, or which member is missing or out of range. */
+VDI_API vdi_status vdi_env_check(const vdi_env *env, vdi_error *err);
+/** Begin an episode; obs (observations). */
+VDI_API VDI_NODISCARD vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode, float *obs, vdi_error *err);
+/** One step; action (actions) is clipped to [-1,1], obs (observations), reward (components). VDI_ERR_NUMERIC if something is not finite;
+ *  after any error *end is VDI_ENV_TRUNCATED. */
+VDI_API VDI_NODISCARD vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs, float *reward, int *end, vdi_error *err);
+/** Give everything back; `env` may be zero. */
+VDI_API void vdi_env_close(vdi_env *env);
+/** The random numbers of an episode: stream `episode` of a seed made from `seed`, so that they are none of those that an agent with the
+ *  same seed draws. For simulators that are written in C or C++. */
+VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
+
 #endif /* VDI_MODEL_ENV_H */
 
 
 /* ======== model/env_builtin.h ======== */
-/* model/env_builtin.h - pendulum, lander, navigate
+/* model/env_builtin.h - the environments that need nothing: pendulum, lander, navigate
+ *
+ * Do this:
+ *     vdi_env env;
+ *     if (vdi_env_open("pendulum", NULL, &env, &err) < 0) puts(err.message);       or vdi_env_pendulum(&env)
+ *     vdi_env_close(&env);
+ *
+ *     int64_t count;
+ *     const vdi_env_entry *list = vdi_env_list(&count);
+ *     for (int64_t i = 0; i < count; i++) printf("%s: %s\n", list[i].env.name, list[i].summary);
+ *
+ * pendulum is Gymnasium 1.4.0's Pendulum-v1, state and rewards in double, observations in float. lander has the observations, actions
+ * and nine components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one rigid body over flat ground,
+ * so results on it are not results on LunarLander. navigate is a point robot. docs/env.md has the equations, the units, and which
+ * observation is which for those who want to draw a scene.
+ * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one thread. What they do NOT do: rendering.
  */
 #ifndef VDI_MODEL_ENV_BUILTIN_H
 #define VDI_MODEL_ENV_BUILTIN_H
+
+/** What the list of environments holds. */
+typedef struct vdi_env_entry {
+    vdi_env env;         /**< name, sizes and names; `self` is NULL: open it by its name */
+    const char *summary; /**< one sentence */
+} vdi_env_entry;
+
+/** The built-in environments; *count (may be NULL) receives how many. */
+VDI_API const vdi_env_entry *vdi_env_list(int64_t *count);
+/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or VDI_ERR_MEMORY; `env` is zero then. */
+VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_allocator *a, vdi_env *env, vdi_error *err);
+/** vdi_env_open("pendulum", NULL, env, NULL): 3 observations, 1 action, 3 components, 200 steps. */
+VDI_API vdi_status vdi_env_pendulum(vdi_env *env);
+/** vdi_env_open("lander", NULL, env, NULL): 8 observations, 2 actions, 9 components, 1000 steps. */
+VDI_API vdi_status vdi_env_lander(vdi_env *env);
+/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200 steps. */
+VDI_API vdi_status vdi_env_navigate(vdi_env *env);
+/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your choice; obs (3). */
+VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
+
 #endif /* VDI_MODEL_ENV_BUILTIN_H */
 
 
 /* ======== model/env_wire.h ======== */
-/* model/env_wire.h - an environment at the other end of a pipe: the protocol
+/* model/env_wire.h - an environment at the other end of a pipe: both sides of the protocol
+ *
+ * Do this, in a simulator (a server), which then speaks to `vdi sacd train --env-cmd`:
+ *     vdi_env_wire wire = {read_stdin, write_stdout, NULL};                    your two callbacks: stdio, sockets, a UART
+ *     if (vdi_env_wire_serve(&env, &wire, &err) < 0) puts(err.message);
+ *
+ * and in a program that wants to use one:
+ *     vdi_env far;
+ *     if (vdi_env_wire_open(&wire, NULL, &far, &err) < 0) puts(err.message);
+ *     else vdi_env_close(&far);
+ *
+ * The protocol, version 1, is requests and replies in turn; docs/env.md has it with an example in bytes. All is little-endian. A message is
+ * four letters of kind, a u32 of the bytes that follow, and those:
+ *     client  HELO  "vdi-env\n", u32 version                  server  INFO  "vdi-env\n", u32 version, u32 observations, actions,
+ *                                                                           components, limit, then names, each ended by a zero byte:
+ *                                                                           of the environment, of every observation, action, component
+ *     client  RSET  u64 seed, u64 episode                     server  OBSV  f32 observation[]
+ *     client  STEP  f32 action[]                              server  TRAN  u32 end, f32 reward[], f32 observation[]
+ *     client  QUIT  (no reply)                                server  FAIL  text: instead of any reply
+ * Every message is written by one call and, as a rule, read by one.
+ *
+ * Trust: neither side believes the other. Sizes are checked against the limits of env.h before memory is asked for, each reply has to be
+ * of the kind and length that was expected, and vdi_env_step looks for numbers that are not finite. After a malformed reply the client
+ * refuses to go on (VDI_ERR_STATE), since nobody knows where the next message begins; after a FAIL it may begin another episode.
+ * What it does NOT do: timeouts (the read callback's business), several environments on one wire.
+ * Memory: the client has one block; the server none. Errors: VDI_ERR_IO where a callback failed or the other end is gone,
+ * VDI_ERR_FORMAT for what is not the protocol, VDI_ERR_DATA for a FAIL. Threads: one wire, one thread.
  */
 #ifndef VDI_MODEL_ENV_WIRE_H
 #define VDI_MODEL_ENV_WIRE_H
+
+/** Version of the protocol. */
+#define VDI_ENV_WIRE_VERSION 1
+/** Most bytes of all names together that a client accepts. */
+#define VDI_ENV_WIRE_MAX_TEXT 65536
+
+/** Two callbacks between which the protocol runs. */
+typedef struct vdi_env_wire {
+    /** Read up to `size` bytes, waiting for at least one; returns how many came, 0 at the end, negative on failure or a timeout. */
+    int64_t (*read_fn)(void *buffer, size_t size, void *user);
+    /** Write all `size` bytes and flush them; false on failure. */
+    bool (*write_fn)(const void *data, size_t size, void *user);
+    void *user; /**< handed to both */
+} vdi_env_wire;
+
+/** Serve `env` until the client quits or its end closes (VDI_OK). An error of the environment is told to the client and is not one here. */
+VDI_API VDI_NODISCARD vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire, vdi_error *err);
+/** Make an environment of the server behind `wire` (copied); `a` NULL: malloc. `env` is zero after an error. Pair with vdi_env_close,
+ *  which tells the server to quit. */
+VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_allocator *a, vdi_env *env, vdi_error *err);
+
 #endif /* VDI_MODEL_ENV_WIRE_H */
 
 #endif
@@ -3140,35 +4121,466 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 
 /* ======== model/replay.h ======== */
 /* model/replay.h - a ring of transitions, sampled evenly
+ *
+ * Do this:
+ *     vdi_replay_desc desc = VDI__ZERO;
+ *     desc.capacity = 100000, desc.observations = 3, desc.actions = 1, desc.components = 3;
+ *     vdi_replay *replay;
+ *     if (vdi_replay_create(&desc, &replay, &err) < 0) puts(err.message);
+ *     vdi_replay_add(replay, obs, action, reward, next, end, &err);
+ *     vdi_transition t = vdi_replay_get(replay, (int64_t)vdi_rng_below(&rng, (uint64_t)vdi_replay_count(replay)));
+ *     vdi_replay_destroy(replay);
+ *
+ * A transition is one record of float32 in the order observation, action, reward vector, next observation, end: a sample touches one
+ * stretch of memory. The reward stays a vector, so that weights may change without the past being lost.
+ * Memory: one block, taken at create. Errors: numbers that are not finite are refused. Threads: one writer, or any number of readers.
+ * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_REPLAY_H
 #define VDI_MODEL_REPLAY_H
+
+/** What a replay buffer holds. */
+typedef struct vdi_replay_desc {
+    int64_t capacity;               /**< transitions kept; the oldest go first */
+    int64_t observations;           /**< numbers in an observation */
+    int64_t actions;                /**< numbers in an action */
+    int64_t components;             /**< numbers in a reward */
+    const vdi_allocator *allocator; /**< NULL: malloc */
+} vdi_replay_desc;
+
+/** One transition, in the memory of the buffer. */
+typedef struct vdi_transition {
+    const float *obs;    /**< (observations) */
+    const float *action; /**< (actions), right behind obs: (obs, action) is one row */
+    const float *reward; /**< (components) */
+    const float *next;   /**< (observations) the observation after it */
+    int end;             /**< 0, or VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED of model/env.h */
+} vdi_transition;
+
+/** A replay buffer, made by vdi_replay_create. */
+typedef struct vdi_replay vdi_replay;
+/** Make an empty one. VDI_ERR_ARGUMENT for a size that is not positive, VDI_ERR_MEMORY. */
+VDI_API VDI_NODISCARD vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
+VDI_API void vdi_replay_destroy(vdi_replay *r);
+/** Append a transition. VDI_ERR_DATA if a number is not finite: nothing is added then. */
+VDI_API vdi_status vdi_replay_add(vdi_replay *r, const float *obs, const float *action, const float *reward, const float *next, int end,
+                                  vdi_error *err);
+/** Transitions that can be had now. */
+VDI_API int64_t vdi_replay_count(const vdi_replay *r);
+/** Transitions added since the beginning. */
+VDI_API int64_t vdi_replay_added(const vdi_replay *r);
+/** Transition `index` of 0..count-1, in the order of the ring. */
+VDI_API vdi_transition vdi_replay_get(const vdi_replay *r, int64_t index);
+/** The records that count, "replay" (count, 2 observations + actions + components + 1), in the buffer's own memory. */
+VDI_API vdi_tensor vdi_replay_tensor(vdi_replay *r);
+/** Make room for a load: as if `added` transitions had been added. The caller then fills vdi_replay_tensor. */
+VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
+
 #endif /* VDI_MODEL_REPLAY_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
 
+/* ======== model/sacd_net.h ======== */
+/* model/sacd_net.h - the multilayer perceptron of critic and policy: forward, backward and Adam on memory that is there already
+ *
+ * A net has two to eight layers, rectified but for the last; weights are stored (in, out). All its numbers stand in one block, each
+ * tensor on a 64-byte line, and gradient, Adam's memory and a target copy are blocks of the same layout. A batch is cut by rows for the
+ * passes forward and backward, and by rows of the weights for their gradients: every number is one chain of additions whatever
+ * the cut, so that neither chunks nor threads show in the bits. Nothing is allocated after the set-up.
+ *
+ * This header has no public part: the objects on it are model/sacd_critic.h and model/sacd.h. A tape (grad/tape.h) could do all of this;
+ * written out it costs half, and the fixed shape is what lets the passes of critics and policy be cut into equal jobs.
+ */
+#ifndef VDI_MODEL_SACD_NET_H
+#define VDI_MODEL_SACD_NET_H
+
+/** Most hidden layers of a critic or policy. */
+#define VDI_SACD_LAYERS 7
+
+#endif /* VDI_MODEL_SACD_NET_H */
+
+
 /* ======== model/sacd_critic.h ======== */
 /* model/sacd_critic.h - a critic whose value is split by reward component
+ *
+ *     Q(s,a) = sum_i w_i Q_i(s,a),     y_i = r_i + gamma (1-d) Q_i^{j*}(s',a'),     j* = argmin_j sum_i w_i Q_i^j(s',a')
+ *
+ * Do this:
+ *     vdi_critic_desc desc = VDI__ZERO;
+ *     desc.observations = 3, desc.actions = 1, desc.heads = 3;
+ *     vdi_critic *critic;
+ *     if (vdi_critic_create(&desc, &critic, &err) < 0) puts(err.message);
+ *     vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, 256, next_obs, next_action, NULL, bootstrap, NULL, NULL);
+ *     ... y = reward + gamma (1 - done) bootstrap ...
+ *     if (vdi_critic_fit(critic, 256, obs, action, y, NULL, &err) < 0) puts(err.message);
+ *     vdi_critic_destroy(critic);
+ *
+ * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It does not know SAC: the caller makes the
+ * targets, and asks for values, for the smaller of the twins, and for gradients with respect to the action (examples/td3d.c puts it
+ * into TD3, model/sacd.h into SAC). The minimum is over the composite, so that all components come from one twin and the sum of the
+ * components' targets is the scalar target; the minimum head by head is there to be compared with (MacGlashan et al. 2022, arXiv
+ * 2206.13901). Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and changes nothing. Threads:
+ * desc.pool shares out the work; the number of threads does not show in the bits. What it does NOT do: other activations than ReLU,
+ * discrete actions, more than two twins.
  */
 #ifndef VDI_MODEL_SACD_CRITIC_H
 #define VDI_MODEL_SACD_CRITIC_H
+
+/** Most heads of a critic. */
+#define VDI_CRITIC_HEADS 64
+
+/** Which of the four nets. */
+enum {
+    VDI_CRITIC_FIRST = 0,  /**< the first twin */
+    VDI_CRITIC_SECOND = 1, /**< the second twin */
+    VDI_CRITIC_TARGET = 2  /**< added to one of them: its target copy; alone where both twins are meant */
+};
+/** How the twins are combined. */
+typedef enum vdi_critic_rule {
+    VDI_CRITIC_COMPOSITE = 0, /**< all heads of the twin whose weighted sum is smaller */
+    VDI_CRITIC_ELEMENTWISE    /**< each head w_i Q_i from the twin where it is smaller: biased low by sqrt(heads) more */
+} vdi_critic_rule;
+/** How the gradients of the heads' losses are combined. */
+typedef enum vdi_critic_gradient {
+    VDI_CRITIC_MEAN = 0, /**< their mean */
+    VDI_CRITIC_CAGRAD    /**< conflict-averse, Liu et al. 2021 (arXiv 2110.14048); costs a backward pass for each head */
+} vdi_critic_gradient;
+
+/** Zero is the default of each field but the first three. */
+typedef struct vdi_critic_desc {
+    int64_t observations, actions, heads; /**< sizes */
+    int layers;                           /**< hidden layers; default 2 */
+    int64_t hidden[VDI_SACD_LAYERS];      /**< units of each; default 256 */
+    int64_t batch;                        /**< most rows of a fit; default 256 */
+    double rate, beta1, beta2, eps;       /**< Adam; default 3e-4, 0.9, 0.999, 1e-8 */
+    double tau;                           /**< share of the net in its target at each fit; default 0.005 */
+    vdi_critic_gradient gradient;         /**< default the mean */
+    double cagrad_c;                      /**< 0 <= c < 1; */
+    bool has_cagrad_c;                    /**< without it 0.5 */
+    vdi_dtype dtype;                      /**< of all arrays; default float32 */
+    uint64_t seed;                        /**< of the first weights */
+    vdi_pool *pool;                       /**< NULL: the caller alone */
+    const vdi_allocator *allocator;       /**< NULL: malloc */
+} vdi_critic_desc;
+
+/** What a fit saw. */
+typedef struct vdi_critic_stats {
+    double loss[VDI_CRITIC_HEADS]; /**< mean squared error of each head, mean of the twins, before the step */
+    double gradient;               /**< Euclidean norm of the gradient of both twins */
+} vdi_critic_stats;
+
+/** A critic, made by vdi_critic_create. */
+typedef struct vdi_critic vdi_critic;
+/** The filled description. */
+VDI_API vdi_critic_desc vdi_critic_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_critic_desc_check(const vdi_critic_desc *desc, vdi_error *err);
+/** Make a critic; its targets begin as copies. */
+VDI_API VDI_NODISCARD vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
+VDI_API void vdi_critic_destroy(vdi_critic *c);
+/** The description with its defaults filled in. */
+VDI_API const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c);
+/** values (n,heads) of one net, `which` being VDI_CRITIC_FIRST or _SECOND, plus VDI_CRITIC_TARGET; obs (n,observations), action
+ * (n,actions). */
+VDI_API void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs, const void *action, void *values);
+/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads), composite (n) = sum_i w_i values_i, and for the
+ *  nets that are not targets d composite / d action (n,actions); each may be NULL. weights (heads), NULL: all 1. */
+VDI_API void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n, const void *obs, const void *action,
+                             const double *weights, void *values, double *composite, void *action_grad);
+/** Gradient of each head with respect to the action, out (n,heads,actions); `which` as in vdi_critic_values. */
+VDI_API void vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs, const void *action, void *out);
+/** Reward influence |w_i| |d Q_i / d a| of the first twin, influence (n,heads): how much each component says about the action.
+ *  weights NULL: all 1. Divide by the row's sum for the relative influence. */
+VDI_API void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, const void *action, const double *weights, double *influence);
+/** One step of both twins towards targets y (n,heads), n <= desc.batch, and of the target copies behind them:
+ *  L = sum over twins of 1/heads sum_i mean_b (Q_i - y_i)^2. VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
+VDI_API VDI_NODISCARD vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, const void *action, const void *y,
+                                                vdi_critic_stats *stats, vdi_error *err);
+/** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads' losses at the last fit, `twin` 0 or 1, in all
+ * of a critic's parameters (heads meet in the trunk alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c
+ * = 0 the step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
+VDI_API vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err);
+/** Fits made. */
+VDI_API int64_t vdi_critic_fits(const vdi_critic *c);
+/** Another learning rate from here on. */
+VDI_API void vdi_critic_set_rate(vdi_critic *c, double rate);
+/** The weights by name; with `training` targets, Adam's memory and the count too: with them a run goes on to the bit. */
+VDI_API const vdi_state *vdi_critic_state(vdi_critic *c, bool training);
+
+/** The twins' minimum of arrays: q0, q1 (n,heads) of dtype; values (n,heads), composite (n), from (n,heads) the twin of each; each of
+ *  these three may be NULL. weights (heads) or NULL. */
+VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n, int64_t heads, const double *weights, const void *q0,
+                                const void *q1, void *values, double *composite, unsigned char *from);
+/** Conflict-averse combination from the Gram matrix G (n,n) = <g_i, g_j> of n <= VDI_CRITIC_HEADS gradients: coefficients k (n) so that
+ *  d = sum_i k_i g_i maximises min_i <g_i, d> within |d - g0| <= c |g0|, g0 the mean. simplex (n), may be NULL: the w of the dual,
+ *  argmin of <g_w, g0> + c |g0| |g_w|. Solved by exact line searches along pairs to a duality gap of 1e-14 |g|^2. */
+VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex);
+
 #endif /* VDI_MODEL_SACD_CRITIC_H */
 
 
 /* ======== model/sacd.h ======== */
-/* model/sacd.h - soft actor-critic with a decomposed critic
+/* model/sacd.h - SAC-D: a soft actor-critic whose value is split by reward component
+ *
+ *     y_i = r_i + gamma (1-d) Q_i(s',a')          i = 1..m        a' ~ pi(.|s'), all Q_i from the target twin with the smaller sum w_i Q_i
+ *     y_e = gamma (1-d) (Q_e(s',a') - alpha log pi(a'|s'))        the entropy is component m+1
+ *     L_pi = mean(alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a)),   L_alpha = -mean(alpha (log pi + H)),   H = -actions
+ *
+ * Do this:
+ *     vdi_sacd_desc desc = VDI__ZERO;
+ *     desc.observations = env.observations, desc.actions = env.actions, desc.components = env.components;
+ *     vdi_sacd *agent;
+ *     if (vdi_sacd_create(&desc, &agent, &err) < 0) puts(err.message);
+ *     vdi_sacd_episode episode = VDI__ZERO;
+ *     for (int64_t step = 0; step < 10000; step++)
+ *         if (vdi_sacd_step(agent, &env, &episode, NULL, &err) < 0) puts(err.message);        one step of the environment, one update
+ *     vdi_sacd_act(agent, obs, true, action);                                                 in a game loop: nothing is allocated
+ *     vdi_sacd_destroy(agent);
+ *
+ * With weights 1 the targets y_i sum to SAC's target; weights may be changed at any time, and no value has to be learned anew.
+ * Algorithms are options of one update: SAC-D, its element-wise ("naive") minimum, its conflict-averse gradient, and plain SAC on the
+ * weighted sum of the rewards (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905). docs/sacd.md has the
+ * equations and what was measured.
+ * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that would not stay finite is refused; the
+ * agent is as before then. Threads: desc.pool shares out an update; the bits do not depend on it. One agent per thread.
+ * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
+ * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations or rewards.
  */
 #ifndef VDI_MODEL_SACD_H
 #define VDI_MODEL_SACD_H
+
+/** What is learned. */
+typedef enum vdi_sacd_algo {
+    VDI_SACD_COMPOSITE = 0, /**< "sac-d": minimum over the composite, mean of the heads' gradients */
+    VDI_SACD_NAIVE,         /**< "sac-d-naive": minimum head by head */
+    VDI_SACD_CAGRAD,        /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
+    VDI_SACD_SAC            /**< "sac": one head for the weighted sum of the rewards and the entropy */
+} vdi_sacd_algo;
+
+/** Zero is the default of each field but the first three. */
+typedef struct vdi_sacd_desc {
+    int64_t observations, actions, components; /**< sizes, as in vdi_env */
+    vdi_sacd_algo algo;                        /**< default SAC-D */
+    int layers;                                /**< hidden layers of policy and critics; default 2 */
+    int64_t hidden[VDI_SACD_LAYERS];           /**< units of each; default 256 */
+    int64_t batch;                             /**< transitions of an update; default 256 */
+    int64_t capacity;                          /**< of the replay buffer; default 1,000,000 */
+    int64_t start;                             /**< uniformly random actions before the first update; default 1000 */
+    int64_t update_every;                      /**< steps of the environment for one update; default 1 */
+    double rate;                               /**< Adam's rate for policy, critics and temperature; default 3e-4 */
+    double last_rate;                          /**< where a straight line leads it ... default rate */
+    int64_t rate_updates;                      /**< ... in that many updates ... */
+    int64_t rate_hold;                         /**< ... after the first so many, at `rate` */
+    double tau;                                /**< of the target nets; default 0.005 */
+    double gamma;                              /**< discount; default 0.99 */
+    double target_entropy;                     /**< H, in nats; */
+    bool has_target_entropy;                   /**< without it -actions */
+    double log_alpha;                          /**< where the temperature begins; default 0, alpha = 1 */
+    bool fixed_alpha;                          /**< ... and stays */
+    bool entropy_at_terminals;                 /**< pay the last step's entropy at terminal states too, as nnablaRL does */
+    double cagrad_c;                           /**< 0 <= c < 1, for VDI_SACD_CAGRAD; */
+    bool has_cagrad_c;                         /**< without it 0.5 */
+    const double *weights;                     /**< (components + 1) or NULL: all 1; the last is the entropy's */
+    vdi_dtype dtype;                           /**< of the nets; default float32 */
+    uint64_t seed;                             /**< of everything random */
+    vdi_pool *pool;                            /**< NULL: the caller alone */
+    const vdi_allocator *allocator;            /**< NULL: malloc */
+} vdi_sacd_desc;
+
+/** What an update saw. */
+typedef struct vdi_sacd_stats {
+    double loss[VDI_CRITIC_HEADS]; /**< mean squared error of each head, mean of the twins */
+    double critic_gradient;        /**< norm */
+    double policy_gradient;        /**< norm */
+    double policy_loss;            /**< mean of alpha log pi - Q */
+    double value;                  /**< mean of the smaller composite at the policy's actions */
+    double entropy;                /**< mean of -log pi, in nats */
+    double alpha;                  /**< temperature used */
+} vdi_sacd_stats;
+
+/** An episode under way. Begin with all zero; `index` may be set. */
+typedef struct vdi_sacd_episode {
+    int64_t index;                        /**< the episode's number, counted up when the next one begins */
+    int64_t steps;                        /**< steps so far */
+    int end;                              /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    bool running;                         /**< has it begun? */
+    double sum[VDI_ENV_MAX_COMPONENTS];   /**< rewards so far */
+    float obs[VDI_ENV_MAX_OBSERVATIONS];  /**< before the next step */
+    float action[VDI_ENV_MAX_ACTIONS];    /**< of the last step */
+    float reward[VDI_ENV_MAX_COMPONENTS]; /**< of the last step */
+} vdi_sacd_episode;
+
+/** An agent, made by vdi_sacd_create. */
+typedef struct vdi_sacd vdi_sacd;
+/** The filled description (sizes left at 0). */
+VDI_API vdi_sacd_desc vdi_sacd_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err);
+/** "sac-d", "sac-d-naive", "sac-d-cagrad", "sac". */
+VDI_API const char *vdi_sacd_algo_name(vdi_sacd_algo algo);
+/** The algorithm of that name; false if there is none. */
+VDI_API bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out);
+/** Make an agent. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
+VDI_API void vdi_sacd_destroy(vdi_sacd *agent);
+/** The description with its defaults filled in. */
+VDI_API const vdi_sacd_desc *vdi_sacd_get_desc(const vdi_sacd *agent);
+/** Its critic, heads = components + 1 (1 for SAC), for the tools of model/sacd_explain.h. */
+VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
+/** Its replay buffer. */
+VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
+
+/** An action in [-1,1] for an observation: tanh of the mean, or a sample. No allocation; uses memory of the agent. */
+VDI_API void vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic, float *action);
+/** n actions at once, arrays of the agent's dtype: obs (n,observations); mean action tanh(mean) (n,actions), and log_sd (n,actions) of the
+ *  Gaussian before tanh, which may be NULL. */
+VDI_API void vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action, void *log_sd);
+/** The action of training: uniform in the first desc.start steps, then a sample. */
+VDI_API void vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
+/** Remember a transition; `end`: 0 or VDI_ENV_ flags. Time-outs bootstrap, terminal states do not. VDI_ERR_DATA if it is not finite. */
+VDI_API vdi_status vdi_sacd_observe(vdi_sacd *agent, const float *obs, const float *action, const float *reward, const float *next, int end,
+                                    vdi_error *err);
+/** Is an update due, by desc.start and desc.update_every? */
+VDI_API bool vdi_sacd_due(const vdi_sacd *agent);
+/** One update of critics, targets, policy and temperature on a batch: all gradients are taken at the same weights, then all steps are
+ *  made. VDI_ERR_STATE without a transition; VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_update(vdi_sacd *agent, vdi_sacd_stats *stats, vdi_error *err);
+/** Targets of the heads, y (heads), for one transition: q (heads) are the target critics' values at (s', a') that the rule has picked,
+ * log_pi is log pi(a'|s'). With weights 1 they sum to SAC's target. */
+VDI_API void vdi_sacd_target(const vdi_sacd *agent, const float *reward, int end, const double *q, double log_pi, double *y);
+/** One step of training in an environment: begin an episode if none runs, act, observe, update if due. `stats` is written when there was an
+ *  update. On an error of the environment the episode is dropped: running is false. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *episode, vdi_sacd_stats *stats,
+                                               vdi_error *err);
+/** Play one episode without learning, with tanh(mean): sums (components) of the rewards, their number of steps; NULL: not wanted. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, uint64_t seed, uint64_t episode, double *sums, int64_t *steps,
+                                               vdi_error *err);
+
+/** Steps observed. */
+VDI_API int64_t vdi_sacd_steps(const vdi_sacd *agent);
+/** Updates made. */
+VDI_API int64_t vdi_sacd_updates(const vdi_sacd *agent);
+/** The temperature alpha. */
+VDI_API double vdi_sacd_alpha(const vdi_sacd *agent);
+/** The weights now, (components + 1). */
+VDI_API void vdi_sacd_weights(const vdi_sacd *agent, double *weights);
+/** Other weights from here on, (components + 1). Values stay as they are: they are of the components, not of the sum. */
+VDI_API vdi_status vdi_sacd_set_weights(vdi_sacd *agent, const double *weights, vdi_error *err);
+/** Lead one weight along a straight line: `from` until step `begin`, `to` from step begin + length on. */
+VDI_API vdi_status vdi_sacd_schedule_weight(vdi_sacd *agent, int64_t component, double from, double to, int64_t begin, int64_t length,
+                                            vdi_error *err);
+/** The state by name: policy, critics, temperature, weights, and as metadata what vdi_sacd_desc_from_meta takes. With `training` also
+ *  targets, Adam's memory, counters and the replay buffer as far as it is filled: a run goes on to the bit. */
+VDI_API const vdi_state *vdi_sacd_state(vdi_sacd *agent, bool training);
+/** Before a training state is loaded: transitions that it holds ("counters" element 3), so that the shapes agree. */
+VDI_API void vdi_sacd_expect(vdi_sacd *agent, int64_t added);
+/** Sizes, algorithm and the numbers of training from a state's metadata. VDI_ERR_FORMAT if something is missing. */
+VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_sacd_desc *out, vdi_error *err);
+
 #endif /* VDI_MODEL_SACD_H */
 
 
 /* ======== model/sacd_explain.h ======== */
-/* model/sacd_explain.h - which component drives a decision, and what if it weighed differently
+/* model/sacd_explain.h - which part of the reward drives a decision, and is it predicted well?
+ *
+ * Do this:
+ *     vdi_sacd_trace *trace;
+ *     vdi_value_check check = VDI__ZERO;
+ *     if (vdi_sacd_trace_create(agent, 1000, NULL, &trace, &err) < 0) puts(err.message);
+ *     if (vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err) < 0) puts(err.message);      values, influence, returns of an
+ * episode vdi_value_check_add(&check, trace); vdi_value_error e = vdi_value_check_head(&check, 2);                      bias, RMSE and
+ * calibration of the third component vdi_sacd_trace_destroy(trace);
+ *
+ * On a critic whose heads are the components of the reward, with weights w:
+ *   influence      I_i = |w_i| |d Q_i / d a|, relative I_i / sum: what pulls at the action (MacGlashan et al. 2022)
+ *   value check    Q_i against the discounted sum G_i that was then realised: bias, RMSE, slope of G on Q, explained variance. A component
+ * that stays unexplained while others are not can't be learned from these observations what-if        candidate actions ranked under other
+ * weights, without learning anew RDX, MSX       reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that outweigh all
+ * that speaks for b (Juozapaitis et al. 2019) schedule       a component that drowns the others early is let in slowly Memory: a trace is
+ * taken at create; the rest works in the caller's arrays. Threads: those of the agent. What it does NOT do: say that an influence is good
+ * or bad. It grows with the weight and the scale of a reward.
  */
 #ifndef VDI_MODEL_SACD_EXPLAIN_H
 #define VDI_MODEL_SACD_EXPLAIN_H
+
+/** One episode as the agent saw it. Read the members; `heads` is components + 1 (1 for SAC). */
+typedef struct vdi_sacd_trace {
+    int64_t capacity;                          /**< steps there is room for */
+    int64_t steps;                             /**< steps of the episode */
+    int64_t heads;                             /**< of the agent's critic */
+    int64_t observations, actions, components; /**< sizes, of the agent */
+    int end;                                   /**< VDI_ENV_ flags of the last step; 0: it was cut off for want of room */
+    float *obs;                                /**< (steps, observations) before each step */
+    float *action;                             /**< (steps, actions) */
+    float *reward;                             /**< (steps, components) */
+    double *value;                             /**< (steps, heads) of the smaller twin, not weighted */
+    double *influence;                         /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
+    double *returns; /**< (steps, heads) realised: sum of gamma^k r_i, the entropy's from the next step on; goes on with `value` after a
+                        time-out */
+    double *log_pi;  /**< (steps) of the action; 0 where it was deterministic */
+    double *weights; /**< (components + 1) those of the agent then */
+    vdi_allocator allocator; /**< where the memory came from */
+} vdi_sacd_trace;
+
+/** Room for episodes of up to `capacity` steps of this agent; `a` NULL: malloc. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_create(const vdi_sacd *agent, int64_t capacity, const vdi_allocator *a,
+                                                       vdi_sacd_trace **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
+VDI_API void vdi_sacd_trace_destroy(vdi_sacd_trace *trace);
+/** Play episode (seed, episode) and record it. Values are those of the sampling policy: to compare them with returns, sample. The same
+ *  arguments give the same episode. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_play(vdi_sacd_trace *trace, vdi_sacd *agent, vdi_env *env, uint64_t seed, uint64_t episode,
+                                                     bool deterministic, vdi_error *err);
+
+/** Sums over pairs of value and return. Begin with all zero. */
+typedef struct vdi_value_check {
+    int64_t heads;                                                           /**< of the traces */
+    double count;                                                            /**< pairs */
+    double q[VDI_CRITIC_HEADS], g[VDI_CRITIC_HEADS];                         /**< means of Q and G */
+    double qq[VDI_CRITIC_HEADS], gg[VDI_CRITIC_HEADS], qg[VDI_CRITIC_HEADS]; /**< sums of squares and products about them */
+} vdi_value_check;
+/** How well one head predicts. NaN where there is nothing to say (no pairs, no variance). */
+typedef struct vdi_value_error {
+    double count;     /**< pairs */
+    double mean;      /**< of the returns */
+    double bias;      /**< mean of Q - G */
+    double rmse;      /**< root of the mean square of Q - G */
+    double slope;     /**< of G on Q: 1 is calibrated, below 1 overstates differences */
+    double explained; /**< 1 - var(G - Q) / var(G): 1 is perfect, 0 no better than a constant */
+} vdi_value_error;
+/** Add every step of a trace. */
+VDI_API void vdi_value_check_add(vdi_value_check *check, const vdi_sacd_trace *trace);
+/** Add n pairs (n,heads) of any source. */
+VDI_API void vdi_value_check_pairs(vdi_value_check *check, int64_t n, int64_t heads, const double *value, const double *returns);
+/** What is known of one head. */
+VDI_API vdi_value_error vdi_value_check_head(const vdi_value_check *check, int64_t head);
+
+/** n candidate actions (n,actions) at an observation: the policy's mean, then samples of the policy and uniform ones in turn. */
+VDI_API void vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n, float *actions);
+/** Values of n actions at one observation: q0, q1 (n,heads) of the twins. */
+VDI_API void vdi_sacd_action_values(vdi_sacd *agent, const float *obs, int64_t n, const float *actions, double *q0, double *q1);
+/** The best of n actions under other weights: the index of the largest min_j sum_i w_i Q_i^j, the first one of equals; *value receives it.
+ *  Sums run over i in rising order. weights (heads), NULL: all 1. -1 if n < 1. */
+VDI_API int64_t vdi_what_if(int64_t n, int64_t heads, const double *weights, const double *q0, const double *q1, double *value);
+
+/** Reward differences rdx (heads) = w_i (qa_i - qb_i); returns their sum: what speaks for a over b. */
+VDI_API double vdi_reward_difference(int64_t heads, const double *weights, const double *qa, const double *qb, double *rdx);
+/** Minimal sufficient explanation of a over b: `plus` (heads) marks the fewest positive differences that outweigh all the negative ones,
+ * `minus` (heads; may be NULL) the fewest negative ones that would outweigh `plus` if its least member were missing. Returns how many are
+ * in `plus`; -1 if even all of them do not suffice, which are then marked. */
+VDI_API int64_t vdi_minimal_explanation(int64_t heads, const double *rdx, bool *plus, bool *minus);
+
+/** Mean relative influence share (heads) at the policy's mean actions in n states drawn from the replay buffer. VDI_ERR_STATE if it is
+ * empty. */
+VDI_API vdi_status vdi_sacd_mean_influence(vdi_sacd *agent, vdi_rng *rng, int64_t n, double *share, vdi_error *err);
+/** Let in slowly what drowns the rest: each reward component whose mean relative influence exceeds `most` gets weight w most / share now,
+ *  and its own weight w back along a straight line over `length` steps. Returns how many were changed, or a negative status. */
+VDI_API int64_t vdi_sacd_tame(vdi_sacd *agent, vdi_rng *rng, int64_t n, double most, int64_t length, vdi_error *err);
+
 #endif /* VDI_MODEL_SACD_EXPLAIN_H */
 
 #endif
@@ -3793,6 +5205,7 @@ typedef struct vdi_series {
     double width;    /**< of a line in pixels, default 1.4; diameter of a point, default 4 */
     double opacity;  /**< 0 to 1; default by kind */
     bool dashed;     /**< a dashed line */
+    vdi_tensor by;   /**< (n,) values that colour a line or points by the panel's scale; default: `color` */
     /* private */
     vdi_series_kind kind;
     const char *name;
@@ -3809,7 +5222,7 @@ struct vdi_figure;
 typedef struct vdi_panel {
     const char *title; /**< above the panel, or NULL */
     vdi_axis x, y;     /**< the axes */
-    vdi_axis value;    /**< colour of a heat map: label and limits */
+    vdi_axis value;    /**< colours of a heat map, or of lines and points with values: label and limits */
     double x0, dx;     /**< x of sample i (or of column i of a map): x0 + i dx; dx 0 means 1 */
     double y0, dy;     /**< y of row i of a raster or map; dy 0 means 1 */
     bool diverging;    /**< colours about zero */
@@ -4752,7 +6165,8 @@ VDI__DEF vdi_status vdi_tensor_alloc(const vdi_allocator *a, vdi_dtype dtype, in
     vdi_tensor t = vdi_tensor_view(NULL, dtype, ndim, shape);
     *out = vdi__tensor_null();
     if (vdi_dtype_size(dtype) == 0) return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tensor_alloc", "there is no dtype %d", (int)dtype);
-    if (!vdi_tensor_ok(t)) return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_tensor_alloc", "%d dimensions, or an extent, is out of range", ndim);
+    if (!vdi_tensor_ok(t))
+        return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_tensor_alloc", "%d dimensions, or an extent, is out of range", ndim);
     size_t bytes = vdi_tensor_bytes(t);
     t.data = vdi_alloc(a, bytes);
     if (!t.data) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tensor_alloc", "no memory for %zu bytes", bytes);
@@ -4875,9 +6289,7 @@ VDI__DEF double vdi_dtype_load(vdi_dtype dtype, const void *p, int64_t i) {
     return 0;
 }
 
-VDI__FN double vdi__round_clamp(double x, double lo, double hi) {
-    return !(x == x) ? 0 : x <= lo ? lo : x >= hi ? hi : nearbyint(x);
-}
+VDI__FN double vdi__round_clamp(double x, double lo, double hi) { return !(x == x) ? 0 : x <= lo ? lo : x >= hi ? hi : nearbyint(x); }
 
 VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value) {
     switch (dtype) {
@@ -4888,7 +6300,7 @@ VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value)
     case VDI_I32: ((int32_t *)p)[i] = (int32_t)vdi__round_clamp(value, -2147483648.0, 2147483647.0); break;
     case VDI_I64:
         /* 2^63 is the first double that does not fit */
-        ((int64_t *)p)[i] = value >= 9223372036854775808.0 ? INT64_MAX
+        ((int64_t *)p)[i] = value >= 9223372036854775808.0    ? INT64_MAX
                             : value <= -9223372036854775808.0 ? INT64_MIN
                                                               : (int64_t)vdi__round_clamp(value, -9.3e18, 9.3e18);
         break;
@@ -4966,9 +6378,7 @@ VDI__FN int64_t vdi__tensor_offset(vdi_tensor t, const int64_t *index) {
     return offset;
 }
 
-VDI__DEF double vdi_tensor_get(vdi_tensor t, const int64_t *index) {
-    return vdi_dtype_load(t.dtype, t.data, vdi__tensor_offset(t, index));
-}
+VDI__DEF double vdi_tensor_get(vdi_tensor t, const int64_t *index) { return vdi_dtype_load(t.dtype, t.data, vdi__tensor_offset(t, index)); }
 
 VDI__DEF void vdi_tensor_set(vdi_tensor t, const int64_t *index, double value) {
     vdi_dtype_store(t.dtype, t.data, vdi__tensor_offset(t, index), value);
@@ -4986,6 +6396,57 @@ VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
         }
     }
     return bad;
+}
+
+/* ---- a model's parameters ---------------------------------------------------------------------------------------------------------
+ * A block of float64, matrix behind matrix, and as large a block for the step under way: what a step makes of them is looked at as a whole
+ * before any of it counts. */
+
+typedef struct vdi__block_row {
+    const char *name;
+    double **at;        /* the model's pointer to it */
+    int64_t rows, cols; /* cols -1: a vector */
+} vdi__block_row;
+
+/* Lay the rows out from `base` on (NULL: only count), and name them in `tensors` (or NULL). How many numbers. */
+VDI__FN size_t vdi__block_layout(const vdi__block_row *row, int count, double *base, vdi_named_tensor *tensors) {
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        const bool vector = row[i].cols < 0;
+        if (base) *row[i].at = base + at;
+        if (base && tensors) {
+            tensors[i].name = row[i].name;
+            tensors[i].tensor =
+                vector ? vdi_tensor_1d(base + at, VDI_F64, row[i].rows) : vdi_tensor_2d(base + at, VDI_F64, row[i].rows, row[i].cols);
+        }
+        at += (size_t)(row[i].rows * (vector ? 1 : row[i].cols));
+    }
+    return at;
+}
+
+/* Memory for a model of `head` bytes and both its blocks of `count` numbers, all 0; *size bytes. NULL: there is none. */
+VDI__FN void *vdi__block_create(const vdi_allocator *a, size_t head, size_t count, size_t *size, double **base, double **update,
+                                const char *where, vdi_error *err) {
+    head = vdi_align_size(head);
+    *size = vdi_add_size(head, vdi_mul_size(2 * sizeof(double), count));
+    char *p = *size == SIZE_MAX ? NULL : (char *)vdi_alloc(a, *size);
+    if (!p) {
+        (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", *size);
+        return NULL;
+    }
+    memset(p, 0, *size);
+    *base = (double *)(void *)(p + head);
+    *update = *base + count;
+    return p;
+}
+
+/* The update becomes the parameters, if all of it is finite. */
+VDI__FN vdi_status vdi__block_commit(size_t count, const double *update, double *values, const char *where, vdi_error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs(update[i]) < HUGE_VAL))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", update[i]);
+    memcpy(values, update, count * sizeof *values);
+    return VDI_OK;
 }
 #endif
 
@@ -6423,12 +7884,13 @@ VDI__FN const void *vdi__const_at(vdi_dtype dtype, const void *p, int64_t i) {
 }
 VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) { return (char *)p + i * (int64_t)vdi_dtype_size(dtype); }
 
-/* y[t] (+)= sum_j x[t - pad + j] w[j] of one sequence. In the middle, frames pad <= t < T + pad - width + 1, no tap falls on the padding
-   and the convolution is one gemm. The frames at both ends go tap by tap: tap j serves the frames max(0, pad - j) <= t < min(T, T + pad -
-   j), and neighbouring taps that serve the same frames are one gemm. Those frames begin at the bias, which is laid down first. */
+/* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. For D = 1 the frames in the middle, pad <= t < T + pad - width + 1,
+   meet no padding, and are one gemm over all taps at once. Everything else goes tap by tap: tap j serves the frames max(0, pad - j D) <= t <
+   min(T, T + pad - j D), and neighbouring taps that serve the same frames are one gemm if D = 1. Those frames begin at the bias, which is
+   laid down first. (Tap by tap costs an eighth more than one gemm at 24 channels: C is read and written once per tap.) */
 typedef struct vdi__conv {
     vdi_dtype dtype;
-    int64_t t, cin, cout, width, pad;
+    int64_t t, cin, cout, width, pad, dilation;
     const void *w, *bias;
     vdi_act act;
     double act_param;
@@ -6441,7 +7903,7 @@ VDI__FN void vdi__conv_rows(const vdi__conv *v, const void *x, void *y, int64_t 
     if (from >= to) return;
     g.flags = first ? 0 : VDI_GEMM_ACC;
     g.m = (size_t)(to - from), g.n = (size_t)v->cout, g.k = (size_t)(taps * v->cin);
-    g.a = taps ? vdi__const_at(v->dtype, x, (from - v->pad + tap) * v->cin) : x;
+    g.a = taps ? vdi__const_at(v->dtype, x, (from - v->pad + tap * v->dilation) * v->cin) : x;
     g.lda = (size_t)v->cin;
     g.b = vdi__const_at(v->dtype, v->w, tap * v->cin * v->cout);
     g.ldb = g.ldc = (size_t)v->cout;
@@ -6455,8 +7917,8 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
     if (from >= to) return;
     if (!v->accumulate) vdi__conv_rows(v, x, y, from, to, 0, 0, true, false);
     for (int64_t j = 0; j < v->width;) {
-        const int64_t lo = VDI__MAX(from, v->pad - j), hi = VDI__MIN(to, v->t + v->pad - j), first = j;
-        for (j++; j < v->width; j++)
+        const int64_t lo = VDI__MAX(from, v->pad - j * v->dilation), hi = VDI__MIN(to, v->t + v->pad - j * v->dilation), first = j;
+        for (j++; j < v->width && v->dilation == 1; j++)
             if (VDI__MAX(from, v->pad - j) != lo || VDI__MIN(to, v->t + v->pad - j) != hi) break;
         vdi__conv_rows(v, x, y, lo, hi, first, j - first, false, false);
     }
@@ -6464,7 +7926,8 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
 }
 
 VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, void *y) {
-    const int64_t start = VDI__MIN(VDI__MAX(v->pad, 0), v->t), end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
+    const int64_t start = v->dilation == 1 ? VDI__MIN(VDI__MAX(v->pad, 0), v->t) : v->t,
+                  end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
     for (int64_t b = 0; b < batch; b++) {
         vdi__conv_edge(v, x, y, 0, start);
         vdi__conv_rows(v, x, y, start, end, 0, v->width, !v->accumulate, true);
@@ -6474,25 +7937,39 @@ VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, voi
     }
 }
 
-VDI__DEF void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left, const void *x,
-                         const void *w, const void *bias, vdi_act act, double act_param, void *y) {
+VDI__FN vdi_conv1d_shape vdi__conv1d_shape(size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left) {
+    vdi_conv1d_shape s = VDI__ZERO;
+    s.batch = batch, s.t = t, s.cin = cin, s.cout = cout, s.width = width, s.pad_left = pad_left;
+    return s;
+}
+
+VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x, const void *w, const void *bias, vdi_act act,
+                                 double act_param, void *y) {
     vdi__conv v = VDI__ZERO;
     v.dtype = dtype;
-    v.t = (int64_t)t, v.cin = (int64_t)cin, v.cout = (int64_t)cout, v.width = (int64_t)width, v.pad = (int64_t)pad_left;
+    v.t = (int64_t)s->t, v.cin = (int64_t)s->cin, v.cout = (int64_t)s->cout, v.width = (int64_t)s->width, v.pad = (int64_t)s->pad_left;
+    v.dilation = s->dilation ? (int64_t)s->dilation : 1;
     v.w = w, v.bias = bias;
     v.act = act, v.act_param = act_param;
-    vdi__conv_run(&v, (int64_t)batch, x, y);
+    vdi__conv_run(&v, (int64_t)s->batch, x, y);
+}
+
+VDI__DEF void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left, const void *x,
+                         const void *w, const void *bias, vdi_act act, double act_param, void *y) {
+    const vdi_conv1d_shape s = vdi__conv1d_shape(batch, t, cin, cout, width, pad_left);
+    vdi_conv1d_dilated(dtype, &s, x, w, bias, act, act_param, y);
 }
 
 VDI__DEF size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width) { return width * cin * cout; }
 
-/* dx[s,i] = sum_{j,o} dz[s + pad - j, o] w[j,i,o]: the same convolution, of dz, with the taps in reverse order and w[j] transposed. */
-VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
-                                    const void *dz, const void *w, void *work, void *dx) {
+/* dx[s,i] = sum_{j,o} dz[s + pad - j D, o] w[j,i,o]: the same convolution, of dz, with the taps in reverse order and w[j] transposed. */
+VDI__DEF void vdi_conv1d_dilated_grad_input(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *dz, const void *w, void *work, void *dx) {
+    const size_t width = s->width, cin = s->cin, cout = s->cout;
     vdi__conv v = VDI__ZERO;
     v.dtype = dtype;
-    v.t = (int64_t)t, v.cin = (int64_t)cout, v.cout = (int64_t)cin, v.width = (int64_t)width;
-    v.pad = (int64_t)width - 1 - (int64_t)pad_left;
+    v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    v.t = (int64_t)s->t, v.cin = (int64_t)cout, v.cout = (int64_t)cin, v.width = (int64_t)width;
+    v.pad = ((int64_t)width - 1) * v.dilation - (int64_t)s->pad_left;
     v.w = work;
     v.accumulate = true;
     for (size_t j = 0; j < width; j++)
@@ -6502,29 +7979,49 @@ VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, siz
                 if (dtype == VDI_F32) ((float *)work)[to] = ((const float *)w)[from];
                 else ((double *)work)[to] = ((const double *)w)[from];
             }
-    vdi__conv_run(&v, (int64_t)batch, dz, dx);
+    vdi__conv_run(&v, (int64_t)s->batch, dz, dx);
+}
+
+VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
+                                    const void *dz, const void *w, void *work, void *dx) {
+    const vdi_conv1d_shape s = vdi__conv1d_shape(batch, t, cin, cout, width, pad_left);
+    vdi_conv1d_dilated_grad_input(dtype, &s, dz, w, work, dx);
 }
 
 /* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence a row of X is cut, and is added alone.
- */
-VDI__DEF void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
-                                     const void *dz, const void *x, void *dw, void *dbias) {
-    const int64_t T = (int64_t)t, pad = (int64_t)pad_left, taps = (int64_t)width, ci = (int64_t)cin, co = (int64_t)cout;
+   With a dilation the taps are not neighbours in memory, so each has a gemm of its own. */
+VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *shape, const void *dz, const void *x, void *dw,
+                                             void *dbias) {
+    const int64_t T = (int64_t)shape->t, pad = (int64_t)shape->pad_left, taps = (int64_t)shape->width, ci = (int64_t)shape->cin,
+                  co = (int64_t)shape->cout, step = (int64_t)shape->dilation;
     const int64_t start = VDI__MIN(pad, T), end = VDI__MAX(VDI__MIN(T, T + pad - taps + 1), start);
-    for (size_t b = 0; b < batch; b++) {
-        for (int64_t s = 0; s < T;) {
+    for (size_t b = 0; b < shape->batch; b++) {
+        for (int64_t j = 0; j < taps && step > 1; j++) {
+            const int64_t lo = VDI__MAX(0, pad - j * step), hi = VDI__MIN(T, T + pad - j * step);
+            if (lo < hi)
+                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, shape->cin, shape->cout, (size_t)(hi - lo),
+                         vdi__const_at(dtype, x, (lo - pad + j * step) * ci), shape->cin, vdi__const_at(dtype, dz, lo * co), shape->cout,
+                         vdi__offset_ptr(dtype, dw, j * ci * co), shape->cout);
+        }
+        for (int64_t s = 0; s < T && step <= 1;) {
             const bool middle = s >= start && s < end;
             const int64_t rows = middle ? end - s : 1, lo = VDI__MAX(0, pad - s), hi = VDI__MIN(taps, T + pad - s);
             if (lo < hi)
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), cout, (size_t)rows,
-                         vdi__const_at(dtype, x, (s - pad + lo) * ci), cin, vdi__const_at(dtype, dz, s * co), cout,
-                         vdi__offset_ptr(dtype, dw, lo * ci * co), cout);
+                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), shape->cout, (size_t)rows,
+                         vdi__const_at(dtype, x, (s - pad + lo) * ci), shape->cin, vdi__const_at(dtype, dz, s * co), shape->cout,
+                         vdi__offset_ptr(dtype, dw, lo * ci * co), shape->cout);
             s += rows;
         }
-        if (dbias) vdi__kernels_of(dtype)->sum_rows(t, cout, dz, cout, 1, dbias);
+        if (dbias) vdi__kernels_of(dtype)->sum_rows(shape->t, shape->cout, dz, shape->cout, 1, dbias);
         x = vdi__const_at(dtype, x, T * ci);
         dz = vdi__const_at(dtype, dz, T * co);
     }
+}
+
+VDI__DEF void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
+                                     const void *dz, const void *x, void *dw, void *dbias) {
+    const vdi_conv1d_shape s = vdi__conv1d_shape(batch, t, cin, cout, width, pad_left);
+    vdi_conv1d_dilated_grad_weight(dtype, &s, dz, x, dw, dbias);
 }
 #endif
 
@@ -7618,8 +9115,8 @@ VDI__DEF void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ld
 }
 
 /* acc_D(t) -= sum_k a_k(t) b_k(t)', acc_E(t) -= sum_k a_k(t+1) b_k(t)' with the vectors a_1 = a, a_2 = b if `both`: k = 1, 2. With
-   `turn` acc_E takes b_k(t) a_k(t+1)' instead. */
-VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, char *accD, char *accE) {
+   `turn` acc_E takes b_k(t) a_k(t+1)' instead. The `first` call begins at 0. */
+VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, bool first, char *accD, char *accE) {
     const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
     vdi__bt_op o = VDI__ZERO;
     o.rows = g->rows;
@@ -7630,11 +9127,13 @@ VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool t
     for (int64_t t = 0; t < g->T; t++) {
         const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
         o.a = a + at, o.b = b + at;
-        o.c = o.out = vdi__bt_block(g, accD, t);
+        o.out = vdi__bt_block(g, accD, t);
+        o.c = first ? NULL : o.out;
         g->k->blocktri_op(&o);
-        if (t + 1 == g->T || !accE) continue;
+        if (t + 1 == g->T) continue;
         o.a = a + (turn ? at : next), o.b = b + (turn ? next : at);
-        o.c = o.out = vdi__bt_block(g, accE, t);
+        o.out = vdi__bt_block(g, accE, t);
+        o.c = first ? NULL : o.out;
         g->k->blocktri_op(&o);
     }
 }
@@ -7644,14 +9143,13 @@ VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *jo
     const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit, vector = (size_t)(g->bt->T * g->d) * g->unit;
     char *accD = work, *accE = work + blocks, *w = work + 2 * blocks, *x = w + vector;
     const bool matrices = job->out[1] || job->out[2];
-    if (matrices) memset(work, 0, 2 * blocks);
     for (int64_t s = 0; s < job->nrhs; s++) {
         vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, w);
         vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_BACKWARD, 1, 1, w);
         if (job->out[0]) vdi__bt_give(g, w, 1, job->out[0], s, 0, g->d, 0, g->T);
         if (!matrices) continue;
         vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, x);
-        vdi__bt_outer(g, w, x, true, false, accD, accE);
+        vdi__bt_outer(g, w, x, true, false, s == 0, accD, accE);
     }
     if (job->out[1]) vdi__bt_give(g, accD, 0.5, job->out[1], 0, 0, g->dd, 0, g->T);
     if (job->out[2]) vdi__bt_give(g, accE, 1, job->out[2], 0, 1, g->dd, 0, g->T - 1);
@@ -7660,7 +9158,7 @@ VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *jo
 VDI__DEF void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x, const void *xbar, void *work, void *hbar,
                                          void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
+    if (!bt->factored || nrhs < 1) return;
     job.bt = bt;
     job.run = vdi__bt_solve_adjoint_group;
     job.nrhs = nrhs;
@@ -7703,7 +9201,6 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
     const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit, vector = (size_t)(g->bt->T * g->d) * g->unit;
     char *lbar = work, *mbar = work + blocks, *u = work + 2 * blocks, *z = u + vector;
     const bool matrices = job->out[1] || job->out[2];
-    if (matrices) memset(work, 0, 2 * blocks);
     for (int64_t s = 0; s < job->nrhs; s++) {
         vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, u);
         vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_ROOT, 1, 1, u);
@@ -7711,7 +9208,7 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
         if (!matrices) continue;
         vdi__bt_sweep_run(g, VDI__BT_ROOT, 1, 1, u); /* u p^{-1/2} */
         vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, z);
-        vdi__bt_outer(g, u, z, false, true, lbar, mbar);
+        vdi__bt_outer(g, u, z, false, true, s == 0, lbar, mbar);
     }
     if (matrices) vdi__bt_factor_adjoint_run(g, lbar, mbar, job->out[1], job->out[2]);
 }
@@ -7719,7 +9216,7 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
 VDI__DEF void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z, const void *zbar, void *work, void *epsbar,
                                           void *Dbar, void *Ebar) {
     vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
+    if (!bt->factored || nrhs < 1) return;
     job.bt = bt;
     job.run = vdi__bt_sample_adjoint_group;
     job.nrhs = nrhs;
@@ -10096,24 +11593,24 @@ VDI__DEF vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var xv, vdi_var gv, vdi_var
 
 VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0], *w = n->in[1], *b = n->in[2];
+    const vdi_conv1d_shape *s = (const vdi_conv1d_shape *)n->extra;
     vdi_dtype dtype = (vdi_dtype)n->dtype;
-    size_t batch = (size_t)x->shape[0], time = (size_t)x->shape[1], cin = (size_t)x->shape[2], width = (size_t)w->shape[0],
-           cout = (size_t)w->shape[2], pad = (size_t) * (const int64_t *)n->extra;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL, *gw = vdi__wants(w) ? vdi__grad_zeroed(t, w) : NULL,
          *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *dz = vdi__act_back(t, n, "vdi_var_conv1d");
-    void *work = gx ? vdi__tape_data(t, "vdi_var_conv1d", vdi_conv1d_grad_work(cin, cout, width) * vdi__real_size(n->dtype)) : NULL;
+    void *work = gx ? vdi__tape_data(t, "vdi_var_conv1d", vdi_conv1d_grad_work(s->cin, s->cout, s->width) * vdi__real_size(n->dtype)) : NULL;
     void *unwanted = !gw && gb ? vdi__tape_data(t, "vdi_var_conv1d", vdi__node_bytes(w)) : NULL;
     if (!t->measure && t->status >= 0) {
         if (unwanted) memset(unwanted, 0, vdi__node_bytes(w));
-        if (gw || gb) vdi_conv1d_grad_weight(dtype, batch, time, cin, cout, width, pad, dz, x->value, gw ? gw : unwanted, gb);
-        if (gx) vdi_conv1d_grad_input(dtype, batch, time, cin, cout, width, pad, dz, w->value, work, gx);
+        if (gw || gb) vdi_conv1d_dilated_grad_weight(dtype, s, dz, x->value, gw ? gw : unwanted, gb);
+        if (gx) vdi_conv1d_dilated_grad_input(dtype, s, dz, w->value, work, gx);
     }
     vdi__scratch_end(t, m);
 }
 
-VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, int64_t pad_left, vdi_act act, double act_param) {
+VDI__DEF vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, int64_t dilation, int64_t pad_left, vdi_act act,
+                                        double act_param) {
     static const char where[] = "vdi_var_conv1d";
     vdi__node *arg[3];
     int64_t shape[3];
@@ -10121,23 +11618,30 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     vdi__node *x = arg[0], *w = arg[1], *b = arg[2];
     int64_t width = w->shape[0];
     if (x->ndim != 3) return vdi__shapes_differ(t, where, x, w, "x has to be (batch, time, channels)");
-    if (pad_left == -1) pad_left = (width - 1) / 2;
-    if (width < 1 || pad_left < 0 || pad_left >= width)
+    if (dilation == 0) dilation = 1;
+    if (dilation < 1 || dilation > (int64_t)1 << 30 || width > (int64_t)1 << 30)
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "dilation is %lld, width %lld, expected 1..2^30", (long long)dilation,
+                             (long long)width);
+    if (pad_left == -1) pad_left = dilation * ((width - 1) / 2);
+    if (width < 1 || pad_left < 0 || pad_left > dilation * (width - 1))
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "width is %lld, pad_left %lld, expected 0..width-1", (long long)width,
                              (long long)pad_left);
     shape[0] = x->shape[0], shape[1] = x->shape[1], shape[2] = w->shape[2];
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, 3, shape, true);
-    int64_t *keep = n ? (int64_t *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
+    vdi_conv1d_shape *keep = n ? (vdi_conv1d_shape *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
     if (!keep) return vdi_var_none();
-    *keep = pad_left;
+    keep->batch = (size_t)shape[0], keep->t = (size_t)shape[1], keep->cin = (size_t)x->shape[2], keep->cout = (size_t)shape[2];
+    keep->width = (size_t)width, keep->pad_left = (size_t)pad_left, keep->dilation = (size_t)dilation;
     n->in[0] = x, n->in[1] = w, n->in[2] = b;
     n->op = (uint8_t)act;
     n->p = vdi__act_param(act, act_param);
     n->extra = keep;
-    if (!t->measure)
-        vdi_conv1d((vdi_dtype)n->dtype, (size_t)shape[0], (size_t)shape[1], (size_t)x->shape[2], (size_t)shape[2], (size_t)width,
-                   (size_t)pad_left, x->value, w->value, b ? b->value : NULL, act, n->p, n->value);
+    if (!t->measure) vdi_conv1d_dilated((vdi_dtype)n->dtype, keep, x->value, w->value, b ? b->value : NULL, act, n->p, n->value);
     return vdi__node_link(t, n, (unsigned)(x->flags | w->flags | (b ? b->flags : 0)), vdi__conv1d_back);
+}
+
+VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t pad_left, vdi_act act, double act_param) {
+    return vdi_var_conv1d_dilated(t, x, w, b, 1, pad_left, act, act_param);
 }
 
 /* ======== gated recurrent unit ============================================================================================== */
@@ -10431,7 +11935,7 @@ typedef struct vdi__btri_node {
     vdi_blocktri bt;
     vdi_blocktri_desc desc;
     vdi__node *D, *E;
-    vdi__node *S, *O; /* of a marginals hub */
+    vdi__node *S, *O; /* of a marginals hub; of a factor: those that were asked for, or NULL */
     const int64_t *lengths;
 } vdi__btri_node;
 
@@ -10517,7 +12021,15 @@ VDI__FN void vdi__btri_logdet_back(vdi_tape *t, vdi__node *n) {
     vdi__btri_node *p = (vdi__btri_node *)n->in[0]->extra;
     vdi__tape_mark m;
     vdi__btri_bars b = vdi__btri_open(t, p, &m, NULL, NULL);
-    if (b.ok) vdi_blocktri_logdet_adjoint(&p->bt, n->grad, b.work, b.D, b.E);
+    if (b.ok && p->S) { /* its gradient is the marginals, and those are there already */
+        const size_t block = (size_t)(p->desc.d * p->desc.d), size = vdi_dtype_size(p->desc.dtype), T = (size_t)p->desc.T;
+        for (int64_t i = 0; i < p->desc.trials; i++) {
+            const double bar = vdi_dtype_load(p->desc.dtype, n->grad, i);
+            const size_t at = (size_t)i * T * block * size, below = (size_t)i * (T - 1) * block * size;
+            if (b.D) t->k[n->dtype]->axpby(T * block, bar, (char *)p->S->value + at, 1, (char *)b.D + at);
+            if (b.E && p->O) t->k[n->dtype]->axpby((T - 1) * block, 2 * bar, (char *)p->O->value + below, 1, (char *)b.E + below);
+        }
+    } else if (b.ok) vdi_blocktri_logdet_adjoint(&p->bt, n->grad, b.work, b.D, b.E);
     vdi__scratch_end(t, m);
 }
 
@@ -10611,6 +12123,7 @@ VDI__DEF vdi_status vdi_var_blocktri_marginals(vdi_tape *t, vdi_blocktri_var f, 
     own->S->in[0] = hub;
     if (own->O) own->O->in[0] = hub;
     if (!t->measure) vdi_blocktri_marginals(&p->bt, own->S->value, own->O ? own->O->value : NULL);
+    p->S = own->S, p->O = own->O;
     *S = vdi__node_link(t, own->S, factor->flags, vdi__wake_back);
     if (O && own->O) *O = vdi__node_link(t, own->O, factor->flags, vdi__wake_back);
     return t->status;
@@ -11206,7 +12719,9 @@ VDI__DEF int64_t vdi_conv_declare(const vdi_conv_desc *d, vdi_param_desc *list, 
 VDI__DEF vdi_var vdi_conv_apply(vdi_tape *t, const vdi_conv_desc *d, const vdi_param *first, vdi_var x) {
     for (int i = 0; i < d->layers && i < VDI_LAYERS_MAX; i++, first += 2) {
         vdi_var w = vdi_tape_param(t, first), b = vdi_tape_param(t, first + 1);
-        x = vdi_var_conv1d(t, x, w, b, d->causal ? d->width[i] - 1 : -1, i + 1 < d->layers ? d->act : d->out_act, d->act_param);
+        const int64_t step = d->dilation[i] ? d->dilation[i] : 1;
+        x = vdi_var_conv1d_dilated(t, x, w, b, step, d->causal ? step * (d->width[i] - 1) : -1, i + 1 < d->layers ? d->act : d->out_act,
+                                   d->act_param);
     }
     return x;
 }
@@ -11552,15 +13067,15 @@ struct vdi_lds_data {
     vdi_arena arena;
     vdi_pool *pool;
     int64_t trials, T, n, d, inputs;
-    int64_t *lengths;         /* (trials) */
-    double *y;                /* (trials,T,n): centred on y_mean; 0 where missing */
-    double *y_mean;           /* (n) */
-    double *syy;              /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a diagonal R */
-    double *u;                /* (trials,T,inputs); 0 behind the length */
-    double variance;          /* mean over channels of the observed variance */
+    int64_t *lengths; /* (trials) */
+    double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
+    double *y_mean;   /* (n) */
+    double *syy;      /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a diagonal R */
+    double *u;        /* (trials,T,inputs); 0 behind the length */
+    double variance;  /* mean over channels of the observed variance */
     int64_t observed_bins, observed_values;
     bool missing;
-    double *channel_count;    /* (trials,n): observed bins */
+    double *channel_count; /* (trials,n): observed bins */
     /* Lanes: a lane is one covariance sequence, a slot (row, lane) one trial under it. rows * lanes >= trials. */
     int64_t lanes, rows;
     int64_t *lane_of, *row_of; /* (trials) */
@@ -11570,23 +13085,26 @@ struct vdi_lds_data {
     double *mask;              /* (lanes,T,n) 1 observed, 0 missing or behind the end; NULL if nothing is missing */
     /* Full R: the distinct sets of observed channels ("patterns") and the bins that have each. */
     int64_t patterns;
-    uint8_t *pattern_mask;     /* (patterns,n) */
-    int64_t *pattern_start;    /* (patterns+1) into bins */
-    int64_t *bins;             /* slot * T + t */
-    int64_t *lane_pattern;     /* (lanes,T), -1 behind the end */
+    uint8_t *pattern_mask;  /* (patterns,n) */
+    int64_t *pattern_start; /* (patterns+1) into bins */
+    int64_t *bins;          /* slot * T + t */
+    int64_t *lane_pattern;  /* (lanes,T), -1 behind the end */
     /* scratch of the E-step */
     vdi_blocktri bt;
-    double *D, *E;             /* (lanes,T,d,d), (lanes,T-1,d,d) */
-    double *W, *W_pattern;     /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
+    double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
     bool shared_w;
-    double *h, *m, *c;         /* (rows,lanes,T,d); c only with inputs or for the filter */
-    double *S, *O;             /* (lanes,T,d,d), (lanes,T-1,d,d) */
-    double *ll, *logdet;       /* (trials), (lanes) */
-    double *yt, *yd;           /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
-    double *small;             /* parameter-sized scratch, see vdi__lds_small */
-    double *chunk;             /* (CHUNK, n + d + ...) */
-    double *pattern_r;         /* (n,n) */
-    double *em;                /* scratch of EM */
+    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
+    double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *ll, *logdet; /* (trials), (lanes) */
+    double *yt, *yd;     /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
+    double *small;       /* parameter-sized scratch, see vdi__lds_small */
+    double *chunk;       /* (CHUNK, n + d + ...) */
+    double *pattern_r;   /* (n,n) */
+    double *em;          /* scratch of EM */
+    /* One of the two routes runs at a time, and each begins from D or W: both have the same memory for what they make. */
+    void *route;
+    size_t bt_size;
     void *kalman_work;
     double *kmp, *kPp, *kmf, *kPf;
 };
@@ -11600,44 +13118,38 @@ VDI__DEF vdi_lds_desc vdi_lds_desc_defaults(const vdi_lds_desc *desc) {
 
 VDI__DEF vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err) {
     const char *where = "vdi_lds_desc_check";
-    if (desc->d < 1 || desc->d > 1024) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..1024", (long long)desc->d);
-    if (desc->n < 1 || desc->n > 65536) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536", (long long)desc->n);
+    if (desc->d < 1 || desc->d > 1024)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..1024", (long long)desc->d);
+    if (desc->n < 1 || desc->n > 65536)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536", (long long)desc->n);
     if (desc->inputs < 0 || desc->inputs > 65536)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "inputs is %lld, expected 0..65536", (long long)desc->inputs);
-    if (desc->freeze >= 512u) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
+    if (desc->freeze >= 512u)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
     if (!(desc->r_floor >= 0) || !(desc->q_floor >= 0))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "r_floor is %g and q_floor %g, expected 0 or more", desc->r_floor, desc->q_floor);
-    if (!(desc->max_radius >= 0)) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more", desc->max_radius);
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "r_floor is %g and q_floor %g, expected 0 or more", desc->r_floor,
+                             desc->q_floor);
+    if (!(desc->max_radius >= 0))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more", desc->max_radius);
     return VDI_OK;
 }
 
 /* The parameters lie one behind the other; the same walk lays out the model, its update and its state. */
-VDI__FN size_t vdi__lds_layout(const vdi_lds_desc *k, double *base, double **pointer[VDI_LDS_PARAMS], vdi_named_tensor *tensors) {
-    static const char *const name[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
-    int64_t rows[VDI_LDS_PARAMS], cols[VDI_LDS_PARAMS];
-    size_t at = 0;
-    rows[0] = rows[1] = rows[2] = rows[7] = rows[8] = k->d;
-    rows[3] = rows[4] = rows[5] = rows[6] = k->n;
-    cols[0] = cols[2] = cols[3] = cols[8] = k->d;
-    cols[1] = cols[4] = k->inputs;
-    cols[5] = cols[7] = 1;
-    cols[6] = k->n;
-    for (int i = 0; i < VDI_LDS_PARAMS; i++) {
-        if (pointer) *pointer[i] = base + at;
-        if (tensors) {
-            tensors[i].name = name[i];
-            tensors[i].tensor = i == 5 || i == 7 ? vdi_tensor_1d(base + at, VDI_F64, rows[i]) : vdi_tensor_2d(base + at, VDI_F64, rows[i], cols[i]);
-        }
-        at += (size_t)(rows[i] * cols[i]);
-    }
-    return at;
+VDI__FN size_t vdi__lds_layout(vdi_lds *p, double *base) {
+    const int64_t d = p->desc.d, n = p->desc.n, u = p->desc.inputs;
+    const vdi__block_row row[VDI_LDS_PARAMS] = {{"A", &p->A, d, d}, {"B", &p->B, d, u},    {"Q", &p->Q, d, d},
+                                                {"C", &p->C, n, d}, {"D", &p->D, n, u},    {"b", &p->b, n, -1},
+                                                {"R", &p->R, n, n}, {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
+    return vdi__block_layout(row, VDI_LDS_PARAMS, base, p->tensors);
 }
 
-VDI__FN void vdi__lds_pointers(vdi_lds *p, double *base) {
-    double **pointer[VDI_LDS_PARAMS];
-    pointer[0] = &p->A, pointer[1] = &p->B, pointer[2] = &p->Q, pointer[3] = &p->C, pointer[4] = &p->D;
-    pointer[5] = &p->b, pointer[6] = &p->R, pointer[7] = &p->x0, pointer[8] = &p->Q0;
-    (void)vdi__lds_layout(&p->desc, base, pointer, p->tensors);
+/* Where a chain starts: A = 0.95 I, stationary with covariance I. */
+VDI__FN void vdi__lds_chain_start(int64_t d, double *A, double *Q, double *Q0) {
+    for (int64_t i = 0; i < d; i++) {
+        A[i * (d + 1)] = 0.95;
+        Q[i * (d + 1)] = 1 - 0.95 * 0.95;
+        Q0[i * (d + 1)] = 1;
+    }
 }
 
 VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_error *err) {
@@ -11645,22 +13157,17 @@ VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_
     vdi_status status = vdi_lds_desc_check(desc, err);
     if (status < 0) return status;
     vdi_lds_desc k = vdi_lds_desc_defaults(desc);
-    size_t count = vdi__lds_layout(&k, NULL, NULL, NULL), head = vdi_align_size(sizeof(vdi_lds));
-    size_t size = head + 2 * count * sizeof(double);
-    vdi_lds *p = (vdi_lds *)vdi_alloc(&k.allocator, size);
-    if (!p) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_create", "no memory for %zu bytes", size);
-    memset(p, 0, size);
-    p->desc = k;
-    p->param_count = count;
-    p->block_size = size;
-    double *base = (double *)(void *)((char *)p + head);
-    p->update = base + count;
-    vdi__lds_pointers(p, base);
-    for (int64_t i = 0; i < k.d; i++) {
-        p->A[i * k.d + i] = 0.95;
-        p->Q[i * k.d + i] = 1 - 0.95 * 0.95;
-        p->Q0[i * k.d + i] = 1;
-    }
+    vdi_lds shape = VDI__ZERO;
+    double *base = NULL, *update = NULL;
+    size_t size = 0;
+    shape.desc = k;
+    const size_t count = vdi__lds_layout(&shape, NULL);
+    vdi_lds *p = (vdi_lds *)vdi__block_create(&k.allocator, sizeof *p, count, &size, &base, &update, "vdi_lds_create", err);
+    if (!p) return VDI_ERR_MEMORY;
+    p->desc = k, p->update = update;
+    p->param_count = count, p->block_size = size;
+    (void)vdi__lds_layout(p, base);
+    vdi__lds_chain_start(k.d, p->A, p->Q, p->Q0);
     for (int64_t i = 0; i < k.n; i++) p->R[i * k.n + i] = 1;
     *out = p;
     return VDI_OK;
@@ -11697,8 +13204,8 @@ VDI__DEF vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err) {
     }
     for (int64_t i = 0; k->diagonal_r && i < k->n; i++)
         if (!(lds->R[i * k->n + i] > 0) || !(lds->R[i * k->n + i] < HUGE_VAL))
-            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check", "R[%lld,%lld] is %g, expected a positive variance", (long long)i,
-                                 (long long)i, lds->R[i * k->n + i]);
+            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check", "R[%lld,%lld] is %g, expected a positive variance",
+                                 (long long)i, (long long)i, lds->R[i * k->n + i]);
     size_t side = (size_t)VDI__MAX(k->d, k->diagonal_r ? 1 : k->n), bytes = side * side * sizeof(double);
     double *l = (double *)vdi_alloc(&k->allocator, bytes);
     if (!l) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_check", "no memory for %zu bytes", bytes);
@@ -11771,14 +13278,14 @@ VDI__FN vdi_status vdi__lds_lanes(vdi_lds_data *a, const uint8_t *seen, vdi_erro
     const int64_t B = a->trials, T = a->T, n = a->n;
     vdi__classes k;
     if (!vdi__classes_init(&k, &a->arena, B)) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
-    for (int64_t i = 0; i < B; i++)
-        vdi__classes_add(&k, i, seen, (size_t)(T * n), a->missing ? (size_t)(T * n) : 0, a->lengths);
+    for (int64_t i = 0; i < B; i++) vdi__classes_add(&k, i, seen, (size_t)(T * n), a->missing ? (size_t)(T * n) : 0, a->lengths);
     int64_t *size = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
     int64_t *lane = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
     int64_t *filled = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
     a->lane_of = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
     a->row_of = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
-    if (!size || !lane || !filled || !a->lane_of || !a->row_of) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
+    if (!size || !lane || !filled || !a->lane_of || !a->row_of)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
     for (int64_t i = 0; i < B; i++) size[k.class_of[i]]++;
     a->rows = vdi__lds_rows(size, k.count, a->d);
     for (int64_t i = 0; i < B; i++) {
@@ -11822,7 +13329,8 @@ VDI__FN vdi_status vdi__lds_patterns(vdi_lds_data *a, const uint8_t *seen, vdi_e
     a->pattern_mask = (uint8_t *)vdi_arena_alloc(&a->arena, vdi_mul_size((size_t)k.count, (size_t)n));
     a->pattern_start = (int64_t *)vdi_arena_calloc(&a->arena, ((size_t)k.count + 1) * sizeof(int64_t));
     a->W_pattern = (double *)vdi_arena_alloc(&a->arena, vdi_mul_size((size_t)k.count, (size_t)(a->d * a->d) * sizeof(double)));
-    if (!a->pattern_mask || !a->pattern_start || !a->W_pattern) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for masks");
+    if (!a->pattern_mask || !a->pattern_start || !a->W_pattern)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for masks");
     for (int64_t p = 0; p < k.count; p++) memcpy(a->pattern_mask + p * n, seen + k.first[p] * n, (size_t)n);
     for (int64_t i = 0; i < a->lanes * T; i++) a->lane_pattern[i] = -1;
     for (int64_t i = 0; i < a->trials; i++)
@@ -11857,22 +13365,24 @@ VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc,
                 uint8_t *s = &seen[(i * T + t) * n + j];
                 *s = inside && y[j] == y[j];
                 if (*s && !(fabs(y[j]) < HUGE_VAL))
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is infinite (a missing value is NaN)", (long long)i, (long long)t,
-                                         (long long)j);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is infinite (a missing value is NaN)", (long long)i,
+                                         (long long)t, (long long)j);
                 if (!*s) y[j] = 0;
                 if (inside && !*s) a->missing = true;
                 count += *s;
             }
             for (int64_t j = 0; j < a->inputs; j++) {
                 if (inside && !(fabs(u[j]) < HUGE_VAL))
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "u[%lld,%lld,%lld] is %g, expected a finite number", (long long)i, (long long)t,
-                                         (long long)j, u[j]);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "u[%lld,%lld,%lld] is %g, expected a finite number", (long long)i,
+                                         (long long)t, (long long)j, u[j]);
                 if (!inside) u[j] = 0;
             }
             a->observed_values += count;
             a->observed_bins += count > 0;
         }
-    if (a->observed_values == 0) return vdi_error_set(err, VDI_ERR_DATA, where, "y holds no value: %lld trials of %lld bins, all missing", (long long)B, (long long)T);
+    if (a->observed_values == 0)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "y holds no value: %lld trials of %lld bins, all missing", (long long)B,
+                             (long long)T);
     return VDI_OK;
 }
 
@@ -11899,16 +13409,23 @@ VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
     if (!(a->variance > 0)) a->variance = 1;
 }
 
+VDI__FN vdi_blocktri_desc vdi__lds_systems(const vdi_lds_data *a) {
+    vdi_blocktri_desc bd = VDI__ZERO;
+    bd.dtype = VDI_F64, bd.trials = a->lanes, bd.T = a->T, bd.d = a->d, bd.lengths = a->lane_lengths, bd.pool = a->pool;
+    return bd;
+}
+
 VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error *err) {
-    const size_t d = (size_t)a->d, n = (size_t)a->n, T = (size_t)a->T, B = (size_t)a->trials, G = (size_t)a->lanes, M = (size_t)a->rows, U = (size_t)a->inputs;
+    const size_t d = (size_t)a->d, n = (size_t)a->n, T = (size_t)a->T, B = (size_t)a->trials, G = (size_t)a->lanes, M = (size_t)a->rows,
+                 U = (size_t)a->inputs;
     const size_t cov = vdi_mul_size(G * T, d * d * sizeof(double)), mean = vdi_mul_size(vdi_mul_size(M * G, T), d * sizeof(double));
     const size_t side = VDI__MAX(n, d), K = d + 1 + U;
     vdi_kalman_desc kd = VDI__ZERO;
-    vdi_blocktri_desc bd = VDI__ZERO;
-    bd.dtype = VDI_F64, bd.trials = a->lanes, bd.T = a->T, bd.d = a->d, bd.lengths = a->lane_lengths, bd.pool = a->pool;
+    vdi_blocktri_desc bd = vdi__lds_systems(a);
     kd.dtype = VDI_F64, kd.groups = a->lanes, kd.nrhs = a->rows, kd.T = a->T, kd.d = a->d;
-    size_t bt_size = vdi_blocktri_memsize(&bd), kalman_size = vdi_kalman_worksize(&kd);
-    void *bt_mem = vdi_arena_alloc(&a->arena, bt_size);
+    const size_t means = vdi_align_size(mean), covs = vdi_align_size(cov), work = vdi_align_size(vdi_kalman_worksize(&kd));
+    a->bt_size = vdi_blocktri_memsize(&bd);
+    a->route = vdi_arena_alloc(&a->arena, VDI__MAX(a->bt_size, vdi_add_size(work, vdi_mul_size(2, vdi_add_size(means, covs)))));
     size_t em = 8 * K * K + 4 * n * K + (diagonal_r ? 4 * n : 4 * n * n) + 16 * d * (d + U) + 4 * side;
     if (diagonal_r && a->missing) em = vdi_add_size(em, (G * T + n) * K * K);
     a->shared_w = !a->missing;
@@ -11929,18 +13446,18 @@ VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error 
     a->chunk = (double *)vdi_arena_calloc(&a->arena, VDI__LDS_CHUNK * (2 * n + 2 * K) * sizeof(double));
     a->pattern_r = (double *)vdi_arena_calloc(&a->arena, (diagonal_r ? n : 3 * n * n) * sizeof(double));
     a->em = (double *)vdi_arena_calloc(&a->arena, vdi_mul_size(em, sizeof(double)));
-    a->kalman_work = vdi_arena_alloc(&a->arena, kalman_size);
-    a->kmp = (double *)vdi_arena_alloc(&a->arena, mean);
-    a->kmf = (double *)vdi_arena_alloc(&a->arena, mean);
-    a->kPp = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->kPf = (double *)vdi_arena_alloc(&a->arena, cov);
-    if (!bt_mem || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m || !a->c || !a->ll || !a->logdet || !a->yt || !a->yd || !a->small ||
-        !a->chunk || !a->pattern_r || !a->em || !a->kalman_work || !a->kmp || !a->kmf || !a->kPp || !a->kPf)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for %lld trials of %lld bins, %lld channels, %lld latents", (long long)B,
-                             (long long)T, (long long)n, (long long)d);
+    if (!a->route || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m || !a->c || !a->ll || !a->logdet || !a->yt ||
+        !a->yd || !a->small || !a->chunk || !a->pattern_r || !a->em)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
+                             "no memory for %lld trials of %lld bins, %lld channels, %lld latents", (long long)B, (long long)T,
+                             (long long)n, (long long)d);
     for (size_t r = 0; diagonal_r && r < B * T; r++) vdi_muladd(VDI_F64, n, a->y + r * n, 1, a->y + r * n, 1, a->syy);
     if (!diagonal_r) vdi_gemm(VDI_F64, VDI_GEMM_TA, n, n, B * T, a->y, n, a->y, n, a->syy, n);
-    return vdi_blocktri_init(&a->bt, &bd, bt_mem, bt_size, err);
+    char *route = (char *)a->route;
+    a->kalman_work = route;
+    a->kmp = (double *)(void *)(route + work), a->kmf = (double *)(void *)(route + work + means);
+    a->kPp = (double *)(void *)(route + work + 2 * means), a->kPf = (double *)(void *)(route + work + 2 * means + covs);
+    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_desc *desc, vdi_lds_data **out, vdi_error *err) {
@@ -11950,17 +13467,18 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
     vdi_tensor y = desc->y, u = desc->u;
     *out = NULL;
     if ((y.ndim != 2 && y.ndim != 3) || !y.data || y.shape[y.ndim - 1] != k->n)
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld) or (T,%lld)", vdi_tensor_shape_text(y, text), (long long)k->n,
-                             (long long)k->n);
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld) or (T,%lld)", vdi_tensor_shape_text(y, text),
+                             (long long)k->n, (long long)k->n);
     int64_t B = y.ndim == 3 ? y.shape[0] : 1, T = y.shape[y.ndim - 2];
     if (B < 1 || T < 1) return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s: there is nothing in it", vdi_tensor_shape_text(y, text));
-    if (k->inputs > 0 && (u.ndim < 2 || u.ndim > 3 || !u.data || u.shape[u.ndim - 1] != k->inputs || u.shape[u.ndim - 2] != T || (u.ndim == 3 && u.shape[0] != B)))
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)", vdi_tensor_shape_text(u, text), (long long)B, (long long)T,
-                             (long long)k->inputs);
+    if (k->inputs > 0 && (u.ndim < 2 || u.ndim > 3 || !u.data || u.shape[u.ndim - 1] != k->inputs || u.shape[u.ndim - 2] != T ||
+                          (u.ndim == 3 && u.shape[0] != B)))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)", vdi_tensor_shape_text(u, text), (long long)B,
+                             (long long)T, (long long)k->inputs);
     for (int64_t i = 0; desc->lengths && i < B; i++)
         if (desc->lengths[i] < 0 || desc->lengths[i] > T)
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0..%lld", (long long)i, (long long)desc->lengths[i],
-                                 (long long)T);
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lengths[%lld] is %lld, expected 0..%lld", (long long)i,
+                                 (long long)desc->lengths[i], (long long)T);
     vdi_arena arena;
     vdi_arena_init(&arena, &desc->allocator, 0);
     size_t values = vdi_mul_size((size_t)B * (size_t)T, (size_t)k->n);
@@ -12006,8 +13524,9 @@ VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) { return d
 
 VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where, vdi_error *err) {
     if (p->desc.d == a->d && p->desc.n == a->n && p->desc.inputs == a->inputs && (p->desc.diagonal_r || a->bins)) return VDI_OK;
-    return vdi_error_set(err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld", (long long)a->d,
-                         (long long)a->n, (long long)a->inputs, (long long)p->desc.d, (long long)p->desc.n, (long long)p->desc.inputs);
+    return vdi_error_set(err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
+                         (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d, (long long)p->desc.n,
+                         (long long)p->desc.inputs);
 }
 
 VDI__FN double *vdi__lds_slot(const vdi_lds_data *a, double *x, int64_t trial) {
@@ -12064,7 +13583,8 @@ VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
 }
 
 /* Factor of the observed part of R for one pattern into pattern_r, its channels' indices into `index`; returns how many. */
-VDI__FN vdi_status vdi__lds_pattern_factor(const vdi_lds *p, vdi_lds_data *a, int64_t pattern, int64_t *index, int64_t *count, vdi_error *err) {
+VDI__FN vdi_status vdi__lds_pattern_factor(const vdi_lds *p, vdi_lds_data *a, int64_t pattern, int64_t *index, int64_t *count,
+                                           vdi_error *err) {
     const int64_t n = a->n;
     int64_t m = 0;
     for (int64_t j = 0; j < n; j++)
@@ -12127,13 +13647,15 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
     if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) {
         double *c = vdi__lds_slot(a, a->c, i);
-        if (U > 0) vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)T, (size_t)d, (size_t)U, a->u + i * T * U, (size_t)U, p->B, (size_t)U, c, (size_t)d);
+        if (U > 0)
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)T, (size_t)d, (size_t)U, a->u + i * T * U, (size_t)U, p->B, (size_t)U, c, (size_t)d);
         if (a->lengths[i] > 0) memcpy(c, p->x0, (size_t)d * sizeof(double));
     }
     return VDI_OK;
 }
 
-/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the last bin, and -Q^{-1}A under the diagonal. */
+/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the last bin, and -Q^{-1}A under the diagonal.
+ */
 typedef struct vdi__lds_prior {
     double *Q0i, *Qi, *AQA, *QA; /* (d,d): Q0^{-1}, Q^{-1}, A'Q^{-1}A, -Q^{-1}A */
     double *hx;                  /* (d): Q0^{-1} x0 */
@@ -12193,7 +13715,9 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
             a->ll[i] -= 0.5 * vdi_dot(VDI_F64, (size_t)d, v, c + t * d);
         }
     }
-    status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
+    const vdi_blocktri_desc systems = vdi__lds_systems(a);
+    status = vdi_blocktri_init(&a->bt, &systems, a->route, a->bt_size, err);
+    if (status >= 0) status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
     if (status < 0) return status;
     vdi_blocktri_logdet(&a->bt, a->logdet);
     vdi_blocktri_solve(&a->bt, a->rows, a->h, a->m);
@@ -12201,7 +13725,8 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
     for (int64_t i = 0; i < a->trials; i++) {
         double quad = vdi_dot(VDI_F64, (size_t)(a->lengths[i] * d), vdi__lds_slot(a, a->h, i), vdi__lds_slot(a, a->m, i));
         if (a->lengths[i] > 0) a->ll[i] += 0.5 * (quad - a->logdet[a->lane_of[i]]);
-        if (!(fabs(a->ll[i]) < HUGE_VAL)) return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds", "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
+        if (!(fabs(a->ll[i]) < HUGE_VAL))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds", "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
     }
     return VDI_OK;
 }
@@ -12220,10 +13745,12 @@ VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_
     if (status < 0) return status;
     if (a->shared_w) /* the filter reads one W per bin; D is free here */
         for (int64_t i = 0; i < a->lanes * a->T; i++) memcpy(a->D + i * a->d * a->d, a->W, (size_t)(a->d * a->d) * sizeof(double));
-    for (int64_t i = 0; i < a->trials; i++) memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d, (size_t)(a->T * a->d) * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++)
+        memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d, (size_t)(a->T * a->d) * sizeof(double));
     double *ll = a->E; /* (rows,lanes) */
     if (a->rows > a->T * a->d * a->d) ll = a->m;
-    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c, a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, ll, err);
+    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c, a->kalman_work, a->kmp, a->kPp, a->kmf,
+                               a->kPf, ll, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) a->ll[i] += ll[a->row_of[i] * a->lanes + a->lane_of[i]];
     vdi__lds_unslot(a, a->kmp, out->mp);
@@ -12267,19 +13794,19 @@ VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *dat
 
 /* What the M-step needs to know of the posterior: second moments of the regressors x = (z, 1, u) and their products with targets. */
 typedef struct vdi__lds_stats {
-    int64_t K, Kd;              /* d + 1 + inputs for the read-out, d + inputs for the dynamics */
-    double *S11, *S10, *S00;    /* (d,d) z_t z_t', (d,Kd) z_t (z_{t-1},u_t)', (Kd,Kd), over t >= 2 */
-    double *first;              /* (d,d) sum over trials of Cov(z_1) */
+    int64_t K, Kd;           /* d + 1 + inputs for the read-out, d + inputs for the dynamics */
+    double *S11, *S10, *S00; /* (d,d) z_t z_t', (d,Kd) z_t (z_{t-1},u_t)', (Kd,Kd), over t >= 2 */
+    double *first;           /* (d,d) sum over trials of Cov(z_1) */
     double steps, trials;
-    double *Sxx, *Syx, *Syy;    /* (K,K), (n,K), (n) or (n,n) */
-    double *Sxx_channel;        /* (n,K*K) where each channel has its own, else NULL */
-    double *theta;              /* (n,K): C, b - y_mean, D */
-    double *kk, *kk2, *kk3;     /* (K,K) */
-    double *nk, *nk2;           /* (n,K) */
-    double *nn[3];              /* (n,n), full R only */
-    double *wide;               /* (lanes*T, K*K), diagonal R with missing values */
-    double *side;               /* 4 max(n,d) */
-    double *stable;             /* 8 d (d + inputs) */
+    double *Sxx, *Syx, *Syy; /* (K,K), (n,K), (n) or (n,n) */
+    double *Sxx_channel;     /* (n,K*K) where each channel has its own, else NULL */
+    double *theta;           /* (n,K): C, b - y_mean, D */
+    double *kk, *kk2, *kk3;  /* (K,K) */
+    double *nk, *nk2;        /* (n,K) */
+    double *nn[3];           /* (n,n), full R only */
+    double *wide;            /* (lanes*T, K*K), diagonal R with missing values */
+    double *side;            /* 4 max(n,d) */
+    double *stable;          /* 8 d (d + inputs) */
 } vdi__lds_stats;
 
 VDI__FN vdi__lds_stats vdi__lds_stats_of(const vdi_lds *p, const vdi_lds_data *a) {
@@ -12314,7 +13841,8 @@ VDI__FN void vdi__symmetrise(int64_t n, double *a) {
 }
 
 /* C (m,n) += A' B over `rows` rows */
-VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda, const double *b, int64_t ldb, double *c, int64_t ldc) {
+VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda, const double *b, int64_t ldb, double *c,
+                               int64_t ldc) {
     if (rows > 0 && m > 0 && n > 0)
         vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a, (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
 }
@@ -12414,7 +13942,8 @@ VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
         vdi_sum_rows(VDI_F64, (size_t)a->lengths[i], (size_t)n, y, (size_t)n, false, s->side);
         for (int64_t j = 0; j < n; j++) s->Syx[j * K + d] += s->side[j];
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask, (size_t)n, s->wide, (size_t)KK, s->Sxx_channel, (size_t)KK);
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask, (size_t)n, s->wide, (size_t)KK, s->Sxx_channel,
+             (size_t)KK);
 }
 
 /* Full R with missing values: for a bin with observed o and missing m,
@@ -12493,8 +14022,8 @@ VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vd
 }
 
 /* theta (rows,K) = argmin: the free columns solve the normal equations, the frozen ones stay. `free_column` (K). */
-VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx, const bool *free_column, double *theta, double *kk,
-                                    double *work, const char *what, vdi_error *err) {
+VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx, const bool *free_column, double *theta,
+                                    double *kk, double *work, const char *what, vdi_error *err) {
     int64_t f = 0;
     for (int64_t i = 0; i < K; i++) f += free_column[i];
     if (f == 0) return VDI_OK;
@@ -12514,8 +14043,8 @@ VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, 
         }
     vdi_error inner = VDI__ZERO;
     if (vdi_cholesky(VDI_F64, (size_t)f, kk, (size_t)f, &inner) < 0)
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_em_step", "%s is not determined by the data (inputs that are collinear, or too few bins): %s", what,
-                             inner.message);
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_em_step",
+                             "%s is not determined by the data (inputs that are collinear, or too few bins): %s", what, inner.message);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
     for (int64_t r = 0; r < rows; r++)
@@ -12525,8 +14054,8 @@ VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, 
 }
 
 /* V (n,n) = (Syy - theta Syx' - Syx theta' + theta Sxx theta') / count; `work` (n,K) */
-VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy, const double *Syx, const double *Sxx, const double *theta, double count,
-                                          double *work, double *V) {
+VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy, const double *Syx, const double *Sxx,
+                                          const double *theta, double count, double *work, double *V) {
     size_t N = (size_t)n, k = (size_t)K;
     /* work = Syx - theta Sxx: 0 in the free columns, so the last product corrects only for what is frozen */
     vdi_gemm(VDI_F64, 0, N, k, k, theta, k, Sxx, k, work, k);
@@ -12552,7 +14081,9 @@ VDI__FN vdi_status vdi__lds_clip(int64_t n, double *V, double floor_, double *wo
     return VDI_OK;
 }
 
-VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) { return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance; }
+VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
+    return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance;
+}
 
 /* The spectral radius of A (d,d), as |A^m|^{1/m} for m = 2^40 by squaring. `work` holds 2 d d. */
 VDI__FN double vdi__spectral_radius(int64_t d, const double *A, double *work) {
@@ -12577,10 +14108,11 @@ VDI__FN double vdi__lds_theta_radius(int64_t d, int64_t Kd, const double *theta,
     return vdi__spectral_radius(d, work, work + d * d);
 }
 
-/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way from the old parameters to it the likelihood
- * rises at any Q, so the farthest stable point that bisection finds never lowers it; the other candidate, A scaled down, is often better, and
- * is taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
-VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old, double bound, bool q_free, double *theta, double *work) {
+/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way from the old parameters to it the
+ * likelihood rises at any Q, so the farthest stable point that bisection finds never lowers it; the other candidate, A scaled down, is
+ * often better, and is taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
+VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old, double bound, bool q_free, double *theta,
+                                double *work) {
     const int64_t size = VDI__MAX(d * Kd, d * d);
     double *best = work, *trial = best + size, *V = trial + size, *scratch = V + size, *wide = scratch + size; /* wide: 3 d d */
     double radius = vdi__lds_theta_radius(d, Kd, theta, wide);
@@ -12599,7 +14131,8 @@ VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, 
     }
     for (int k = 0; k < 2; k++) {
         vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, k ? trial : best, s->steps, scratch, V);
-        logdet[k] = vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0 ? HUGE_VAL : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
+        logdet[k] =
+            vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0 ? HUGE_VAL : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
     }
     memcpy(theta, !stable || (q_free && logdet[1] < logdet[0]) ? trial : best, (size_t)(d * Kd) * sizeof *theta);
 }
@@ -12667,7 +14200,8 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, cons
     if (!s->Sxx_channel) status = vdi__lds_regress(n, K, s->Sxx, s->Syx, free_column, theta, s->kk, s->nk, what, err);
     for (int64_t j = 0; status == VDI_OK && s->Sxx_channel && j < n; j++)
         if (s->Sxx_channel[j * K * K + d * K + d] > 0) /* a channel that is never seen keeps its row */
-            status = vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column, theta + j * K, s->kk, s->nk, what, err);
+            status =
+                vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column, theta + j * K, s->kk, s->nk, what, err);
     if (status < 0) return status;
     for (int64_t j = 0; j < n; j++) {
         memcpy(next->C + j * d, theta + j * K, (size_t)d * sizeof(double));
@@ -12697,15 +14231,8 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, cons
 VDI__FN vdi_lds vdi__lds_next(vdi_lds *p) {
     vdi_lds next = *p;
     memcpy(p->update, p->A, p->param_count * sizeof(double));
-    vdi__lds_pointers(&next, p->update);
+    (void)vdi__lds_layout(&next, p->update);
     return next;
-}
-
-VDI__FN vdi_status vdi__lds_commit(vdi_lds *p, const char *where, vdi_error *err) {
-    for (size_t i = 0; i < p->param_count; i++)
-        if (!(fabs(p->update[i]) < HUGE_VAL)) return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", p->update[i]);
-    memcpy(p->A, p->update, p->param_count * sizeof(double));
-    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood, vdi_error *err) {
@@ -12729,7 +14256,7 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
     else status = vdi__lds_stats_patterns(lds, data, &s, err);
     if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, &s, err);
     if (status == VDI_OK) status = vdi__lds_update_dynamics(lds, &next, data, &s, err);
-    if (status == VDI_OK) status = vdi__lds_commit(lds, "vdi_lds_em_step", err);
+    if (status == VDI_OK) status = vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_em_step", err);
     if (status == VDI_OK && log_likelihood) *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
     return status;
 }
@@ -12825,7 +14352,7 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
         for (int64_t k = 0; k < d; k++) r -= A[i * d + k] * s.S10[i * d + k] / count;
         if (!(freeze & VDI_LDS_Q)) next.Q[i * d + i] = VDI__MAX(r, 0.02);
     }
-    return vdi__lds_commit(lds, "vdi_lds_init", err);
+    return vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_init", err);
 }
 #endif
 
@@ -13069,26 +14596,11 @@ VDI__DEF vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *er
     return VDI_OK;
 }
 
-VDI__FN size_t vdi__plds_layout(const vdi_plds_desc *k, double *base, double **pointer[VDI_PLDS_PARAMS], vdi_named_tensor *tensors) {
-    static const char *const name[VDI_PLDS_PARAMS] = {"A", "Q", "C", "b", "x0", "Q0"};
-    size_t at = 0;
-    for (int i = 0; i < VDI_PLDS_PARAMS; i++) {
-        bool vector = i == 3 || i == 4;
-        int64_t rows = i == 2 || i == 3 ? k->n : k->d, cols = vector ? 1 : k->d;
-        if (pointer) *pointer[i] = base + at;
-        if (tensors) {
-            tensors[i].name = name[i];
-            tensors[i].tensor = vector ? vdi_tensor_1d(base + at, VDI_F64, rows) : vdi_tensor_2d(base + at, VDI_F64, rows, cols);
-        }
-        at += (size_t)(rows * cols);
-    }
-    return at;
-}
-
-VDI__FN void vdi__plds_pointers(vdi_plds *p, double *base) {
-    double **pointer[VDI_PLDS_PARAMS];
-    pointer[0] = &p->A, pointer[1] = &p->Q, pointer[2] = &p->C, pointer[3] = &p->b, pointer[4] = &p->x0, pointer[5] = &p->Q0;
-    (void)vdi__plds_layout(&p->desc, base, pointer, p->tensors);
+VDI__FN size_t vdi__plds_layout(vdi_plds *p, double *base) {
+    const int64_t d = p->desc.d, n = p->desc.n;
+    const vdi__block_row row[VDI_PLDS_PARAMS] = {{"A", &p->A, d, d},  {"Q", &p->Q, d, d},    {"C", &p->C, n, d},
+                                                 {"b", &p->b, n, -1}, {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
+    return vdi__block_layout(row, VDI_PLDS_PARAMS, base, p->tensors);
 }
 
 VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, vdi_error *err) {
@@ -13096,22 +14608,17 @@ VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, v
     vdi_status status = vdi_plds_desc_check(desc, err);
     if (status < 0) return status;
     vdi_plds_desc k = vdi_plds_desc_defaults(desc);
-    size_t count = vdi__plds_layout(&k, NULL, NULL, NULL), head = vdi_align_size(sizeof(vdi_plds));
-    size_t size = head + 2 * count * sizeof(double);
-    vdi_plds *p = (vdi_plds *)vdi_alloc(&k.allocator, size);
-    if (!p) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_plds_create", "no memory for %zu bytes", size);
-    memset(p, 0, size);
-    p->desc = k;
-    p->param_count = count;
-    p->block_size = size;
-    double *base = (double *)(void *)((char *)p + head);
-    p->update = base + count;
-    vdi__plds_pointers(p, base);
-    for (int64_t i = 0; i < k.d; i++) {
-        p->A[i * k.d + i] = 0.95;
-        p->Q[i * k.d + i] = 1 - 0.95 * 0.95;
-        p->Q0[i * k.d + i] = 1;
-    }
+    vdi_plds shape = VDI__ZERO;
+    double *base = NULL, *update = NULL;
+    size_t size = 0;
+    shape.desc = k;
+    const size_t count = vdi__plds_layout(&shape, NULL);
+    vdi_plds *p = (vdi_plds *)vdi__block_create(&k.allocator, sizeof *p, count, &size, &base, &update, "vdi_plds_create", err);
+    if (!p) return VDI_ERR_MEMORY;
+    p->desc = k, p->update = update;
+    p->param_count = count, p->block_size = size;
+    (void)vdi__plds_layout(p, base);
+    vdi__lds_chain_start(k.d, p->A, p->Q, p->Q0);
     *out = p;
     return VDI_OK;
 }
@@ -13975,16 +15482,8 @@ VDI__FN void vdi__plds_update_readout(vdi_plds *p, vdi_plds *next, vdi_plds_data
 VDI__FN vdi_plds vdi__plds_next(vdi_plds *p) {
     vdi_plds next = *p;
     memcpy(p->update, p->A, p->param_count * sizeof(double));
-    vdi__plds_pointers(&next, p->update);
+    (void)vdi__plds_layout(&next, p->update);
     return next;
-}
-
-VDI__FN vdi_status vdi__plds_commit(vdi_plds *p, const char *where, vdi_error *err) {
-    for (size_t i = 0; i < p->param_count; i++)
-        if (!(fabs(p->update[i]) < HUGE_VAL))
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the step would make a parameter %g; it was undone", p->update[i]);
-    memcpy(p->A, p->update, p->param_count * sizeof(double));
-    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo, vdi_error *err) {
@@ -13999,7 +15498,7 @@ VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double
     status = vdi__lds_update_dynamics(&now, &then, &data->chain, &s, err);
     if (status < 0) return status;
     vdi__plds_update_readout(plds, &next, data);
-    status = vdi__plds_commit(plds, "vdi_plds_em_step", err);
+    status = vdi__block_commit(plds->param_count, plds->update, plds->A, "vdi_plds_em_step", err);
     if (status == VDI_OK && elbo) *elbo = vdi_sum(VDI_F64, (size_t)data->trials, data->q.elbo);
     return status;
 }
@@ -14068,7 +15567,7 @@ VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t 
         if (!(freeze & VDI_LDS_Q0)) next.Q0[i] = one;
     }
     if (!(freeze & VDI_LDS_X0)) memset(next.x0, 0, (size_t)d * sizeof(double));
-    return vdi__plds_commit(plds, "vdi_plds_init", err);
+    return vdi__block_commit(plds->param_count, plds->update, plds->A, "vdi_plds_init", err);
 }
 #endif
 
@@ -14609,6 +16108,164 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
 }
 #endif
 
+/* ======== model/score_spikes.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_SPIKES_C)
+#define VDI_MODEL_SCORE_SPIKES_C
+
+/* Samples of a 100 Hz grid over the trial: 0, 0.01, ... below the centre of the last frame. */
+VDI__FN int64_t vdi__score_grid(const vdi_score_train *q) {
+    const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / 0.01) : 0;
+    return n > 0 ? (int64_t)n : 0;
+}
+
+VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial) {
+    size_t bins = 0;
+    for (int64_t i = 0; i < trials; i++)
+        if (trial[i].fps > 0) bins += (size_t)(vdi__score_grid(&trial[i]) / 4);
+    return 4 * bins + 1;
+}
+
+VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts, double *times) {
+    int64_t n = 0;
+    for (int64_t k = 0; k < frames; k++) {
+        const int64_t c = counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        for (int64_t j = 0; j < c && times; j++) times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
+        n += c;
+    }
+    return n;
+}
+
+VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) { return isfinite(q->estimate[k]) ? q->estimate[k] : 0; }
+
+VDI__FN void vdi__score_bin(const vdi_score_train *q, int64_t bins, double *p, double *z) {
+    double least = vdi__score_value(q, 0), most = least;
+    for (int64_t k = 1; k < q->frames; k++) {
+        const double v = vdi__score_value(q, k);
+        least = VDI__MIN(least, v), most = VDI__MAX(most, v);
+    }
+    int64_t frame = 0;
+    for (int64_t i = 0; i < bins; i++) {
+        double sum = 0;
+        for (int64_t j = 4 * i; j < 4 * i + 4; j++) {
+            const double time = (double)j * 0.01;
+            while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time) frame++;
+            const double x0 = (double)frame / q->fps, x1 = (double)(frame + 1) / q->fps;
+            const double a = vdi__score_value(q, frame) * q->fps, b = vdi__score_value(q, frame + 1) * q->fps;
+            sum += (a + (b - a) / (x1 - x0) * (time - x0)) * 0.01;
+        }
+        p[i] = least < most ? sum : least * q->fps * 0.04; /* a constant stays exactly constant: rounding has no rank */
+        z[i] = 0;
+    }
+    for (int64_t s = 0; s < q->spikes; s++) {
+        const double t = q->times[s];
+        if (!(t >= -1 && t <= (double)bins * 0.04 + 1)) continue;
+        int64_t i = (int64_t)floor((t + 0.005) / 0.04);
+        while (i > 0 && t < (double)i * 0.04 - 0.005) i--;
+        while (t >= (double)(i + 1) * 0.04 - 0.005) i++;
+        if (i == bins && t == (double)bins * 0.04 - 0.005) i--; /* the last edge belongs to the last bin */
+        if (i >= 0 && i < bins && t >= (double)i * 0.04 - 0.005) z[i] += 1;
+    }
+}
+
+/* y = x smoothed with a Gaussian of `sigma` bins, cut at 4 sigma, mirrored at the ends: d c b a | a b c d | d c b a */
+VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
+    enum { MOST = 16 };
+    double w[MOST + 1], sum = 0;
+    const int radius = 4 * sigma;
+    for (int k = 0; k <= radius; k++) {
+        w[k] = exp(-0.5 * (double)(k * k) / (double)(sigma * sigma));
+        sum += k ? 2 * w[k] : w[k];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double v = 0;
+        for (int k = -radius; k <= radius; k++) {
+            int64_t j = (i + k) % (2 * n);
+            if (j < 0) j += 2 * n;
+            if (j >= n) j = 2 * n - 1 - j;
+            v += w[k < 0 ? -k : k] * x[j];
+        }
+        y[i] = v / sum;
+    }
+}
+
+/* Pearson r; 0 for a constant estimate, NaN for a constant truth. */
+VDI__FN double vdi__score_pearson(int64_t n, const double *p, const double *z) {
+    double pm = 0, zm = 0, pp = 0, zz = 0, pz = 0;
+    for (int64_t i = 0; i < n; i++) pm += p[i], zm += z[i];
+    pm /= (double)n, zm /= (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const double a = p[i] - pm, b = z[i] - zm;
+        pp += a * a, zz += b * b, pz += a * b;
+    }
+    if (!(zz > 0)) return HUGE_VAL - HUGE_VAL;
+    if (pp <= 1e-24 * (double)n * pm * pm) return 0; /* rounding of a constant, no signal */
+    return pz / sqrt(pp * zz);
+}
+
+typedef struct vdi__score_pair {
+    double p, z;
+} vdi__score_pair;
+VDI__FN int vdi__score_pair_order(const void *a, const void *b) {
+    const double x = ((const vdi__score_pair *)a)->p, y = ((const vdi__score_pair *)b)->p;
+    return (x > y) - (x < y);
+}
+
+/* The rank sum of the bins with a spike (Mann and Whitney); ties share their mean rank. */
+VDI__FN double vdi__score_auc(int64_t n, vdi__score_pair *x) {
+    double ranks = 0, positive = 0;
+    qsort(x, (size_t)n, sizeof *x, vdi__score_pair_order);
+    for (int64_t i = 0, j; i < n; i = j) {
+        double hits = 0;
+        for (j = i; j < n && !(x[j].p > x[i].p); j++) hits += x[j].z > 0;
+        ranks += hits * (0.5 * (double)(i + j - 1) + 1), positive += hits;
+    }
+    const double negative = (double)n - positive;
+    if (!(positive > 0 && negative > 0)) return HUGE_VAL - HUGE_VAL;
+    return (ranks - 0.5 * positive * (positive + 1)) / (positive * negative);
+}
+
+VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work, vdi_score_spikes_result *out,
+                                     vdi_error *err) {
+    static const char where[] = "vdi_score_spikes";
+    vdi_score_spikes_result r = VDI__ZERO;
+    for (int64_t i = 0; i < trials; i++) {
+        if (!(trial[i].fps > 0 && trial[i].fps < 1e9))
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "trial %lld has %g frames per second", (long long)i, trial[i].fps);
+        r.bins += vdi__score_grid(&trial[i]) / 4;
+    }
+    if (r.bins < 1) return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
+    double *p = work, *z = p + r.bins, *ps = z + r.bins, *zs = ps + r.bins;
+    double *const score[2] = {&r.r40g, &r.r160g};
+    int64_t at = 0;
+    for (int64_t i = 0; i < trials; i++) {
+        const int64_t bins = vdi__score_grid(&trial[i]) / 4;
+        for (int64_t k = 0; k < trial[i].frames; k++) {
+            r.expected += vdi__score_value(&trial[i], k);
+            r.nonfinite += !isfinite(trial[i].estimate[k]);
+        }
+        if (bins > 0) vdi__score_bin(&trial[i], bins, p + at, z + at);
+        at += bins;
+    }
+    for (int64_t i = 0; i < r.bins; i++) r.spikes += (int64_t)z[i];
+    r.r25 = vdi__score_pearson(r.bins, p, z);
+    for (int k = 0; k < 2; k++) {
+        at = 0;
+        for (int64_t i = 0; i < trials; i++) {
+            const int64_t bins = vdi__score_grid(&trial[i]) / 4;
+            vdi__score_smooth(bins, k ? 4 : 1, p + at, ps + at);
+            vdi__score_smooth(bins, k ? 4 : 1, z + at, zs + at);
+            at += bins;
+        }
+        *score[k] = vdi__score_pearson(r.bins, ps, zs);
+    }
+    vdi__score_pair *pairs = (vdi__score_pair *)(void *)ps;
+    for (int64_t i = 0; i < r.bins; i++) pairs[i].p = p[i], pairs[i].z = z[i];
+    r.auc = vdi__score_auc(r.bins, pairs);
+    *out = r;
+    return VDI_OK;
+}
+#endif
+
 /* ======== model/vilds.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_C)
 #define VDI_MODEL_VILDS_C
@@ -14627,6 +16284,7 @@ VDI__DEF vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc) {
     d.has_reach = true;
     if (d.a0 == 0) d.a0 = 0.99;
     if (d.max_count == 0) d.max_count = 12;
+    if (d.bin_width == 0) d.bin_width = 1;
     vdi_vilds_train *t = &d.train;
     if (t->steps == 0) t->steps = 1500;
     if (t->batch == 0) t->batch = 20;
@@ -14663,6 +16321,9 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
     else if (!(d.a0 > -1 && d.a0 < 1)) field = "a0", value = d.a0;
     else if (!(d.first_scale > 0 && d.first_scale < 1e6)) field = "first_scale", value = d.first_scale;
     else if (d.max_count < 2 || d.max_count > 4096) field = "max_count", value = (double)d.max_count;
+    else if (d.transition_layers < 0 || d.transition_layers > VDI_VILDS_LAYERS || (d.transition_layers && d.log_joint))
+        field = "transition_layers", value = d.transition_layers;
+    else if (!(d.bin_width > 0 && d.bin_width < 1e9)) field = "bin_width", value = d.bin_width;
     else if (!vdi_dtype_is_real(d.dtype)) field = "dtype", value = d.dtype;
     else if (d.user_param_count < 0 || (d.user_param_count && !d.user_params))
         field = "user_param_count", value = (double)d.user_param_count;
@@ -14685,6 +16346,8 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
         if (d.hidden[i] < 1) field = "hidden", value = (double)d.hidden[i];
     for (int i = 0; !field && i < d.encoder_layers; i++)
         if (d.encoder_hidden[i] < 1) field = "encoder_hidden", value = (double)d.encoder_hidden[i];
+    for (int i = 0; !field && i < d.transition_layers; i++)
+        if (d.transition_hidden[i] < 1) field = "transition_hidden", value = (double)d.transition_hidden[i];
     return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_desc", "%s is %g: out of range", field, value) : VDI_OK;
 }
 
@@ -14696,8 +16359,8 @@ struct vdi_vilds {
     vdi_param_desc *list;
     int64_t list_count;
     /* where each part's parameters begin, -1 if there is none */
-    int64_t A, Q, Q0, x0, B, own_A, own_Q, own_Q0, own_x0, own_B, window, mask, bias, net, decoder, skip, extra, user;
-    vdi_mlp_desc net_desc, decoder_desc;
+    int64_t A, Q, Q0, x0, B, own_A, own_Q, own_Q0, own_x0, own_B, window, mask, bias, net, decoder, skip, extra, transition, user;
+    vdi_mlp_desc net_desc, decoder_desc, transition_desc;
     vdi_optim *optim;
     vdi_tape *tape;
     vdi_arena arena;                /* batches */
@@ -14709,7 +16372,7 @@ struct vdi_vilds {
     double number[8];
     vdi_state state;
     vdi_named_tensor *tensors;
-    char text[16][40];
+    char text[16][48];
     vdi_meta meta[32];
 };
 
@@ -14719,6 +16382,7 @@ struct vdi_vilds_data {
     int64_t trials, T, n, inputs, total;
     int64_t *length;
     void *y, *x, *log_factorial; /* (trials,T,n): values (missing: 0), standardised, log y! */
+    void *offset;                /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
     double *factorial;           /* (trials,n): sums of log y! over what is seen */
     unsigned char *seen;         /* (trials,T,n), or NULL: all */
     double *u;                   /* (trials,T,inputs) */
@@ -14735,6 +16399,7 @@ VDI__DEF void vdi_vilds_data_destroy(vdi_vilds_data *data) {
     vdi_free(&a, data->y, cells * size);
     vdi_free(&a, data->x, cells * size);
     vdi_free(&a, data->log_factorial, cells * size);
+    vdi_free(&a, data->offset, cells * size);
     vdi_free(&a, data->factorial, (size_t)(data->trials * data->n) * sizeof(double));
     vdi_free(&a, data->seen, cells);
     vdi_free(&a, data->u, (size_t)(data->trials * data->T * data->inputs) * sizeof(double));
@@ -14768,6 +16433,16 @@ VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_da
         return vdi_error_set(err, VDI_ERR_SHAPE, where, "mask is %s, expected the shape of y", vdi_tensor_shape_text(desc->mask, text));
     int64_t trials = y.shape[0], T = y.shape[1], n = md->n;
     vdi_tensor u = vdi__vilds_view(desc->u);
+    vdi_tensor offset = vdi__vilds_view(desc->offset);
+    bool counts = md->obs != VDI_VILDS_GAUSSIAN && !md->log_joint, all = true;
+    double width = counts && md->obs != VDI_VILDS_BERNOULLI ? log(md->bin_width) : 0;
+    bool shifted = desc->has_offset || width != 0;
+    if (desc->has_offset) {
+        offset = vdi_tensor_broadcast_to(offset, 3, y.shape);
+        if (!vdi_tensor_ok(offset))
+            return vdi_error_set(err, VDI_ERR_SHAPE, where, "offset is %s, expected what broadcasts to the shape of y",
+                                 vdi_tensor_shape_text(desc->offset, text));
+    }
     if (md->inputs && (u.ndim != 3 || u.shape[0] != trials || u.shape[1] != T || u.shape[2] != md->inputs))
         return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)", vdi_tensor_shape_text(desc->u, text),
                              (long long)trials, (long long)T, (long long)md->inputs);
@@ -14782,14 +16457,15 @@ VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_da
     data->y = vdi_alloc(&md->allocator, cells * size);
     data->x = vdi_alloc(&md->allocator, cells * size);
     data->log_factorial = vdi_alloc(&md->allocator, cells * size);
+    if (shifted) data->offset = vdi_alloc(&md->allocator, cells * size);
     data->factorial = (double *)vdi_alloc(&md->allocator, (size_t)(trials * n) * sizeof(double));
     data->seen = (unsigned char *)vdi_alloc(&md->allocator, cells);
     data->u = (double *)vdi_alloc(&md->allocator, (size_t)(trials * T * md->inputs) * sizeof(double));
-    if (!data->length || !data->y || !data->x || !data->log_factorial || !data->factorial || !data->seen || !data->u) {
+    if (!data->length || !data->y || !data->x || !data->log_factorial || !data->factorial || !data->seen || !data->u ||
+        (shifted && !data->offset)) {
         vdi_vilds_data_destroy(data);
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %lld values", (long long)cells);
     }
-    bool counts = md->obs != VDI_VILDS_GAUSSIAN && !md->log_joint, all = true;
     memset(data->factorial, 0, (size_t)(trials * n) * sizeof(double));
     for (int64_t b = 0, i = 0; b < trials; b++) {
         int64_t length = desc->lengths ? desc->lengths[b] : T;
@@ -14811,7 +16487,14 @@ VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_da
                     return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is %g: %s", (long long)b, (long long)t, (long long)j,
                                          v, counts ? "expected a count" : "expected a finite number");
                 }
-                double lf = seen && counts && v > 1 ? lgamma(v + 1) : 0;
+                double lf = seen && counts && v > 1 ? lgamma(v + 1) : 0, shift = desc->has_offset ? vdi_tensor_get(offset, at) : 0;
+                if (t >= length) shift = 0;
+                if (shift - shift != 0) {
+                    vdi_vilds_data_destroy(data);
+                    return vdi_error_set(err, VDI_ERR_DATA, where, "offset[%lld,%lld,%lld] is %g: expected a finite number", (long long)b,
+                                         (long long)t, (long long)j, shift);
+                }
+                if (shifted) vdi_dtype_store(md->dtype, data->offset, i, shift + width);
                 if (!seen) v = 0;
                 if (!seen && t < length) all = false;
                 data->seen[i] = seen;
@@ -14857,6 +16540,21 @@ VDI__FN void vdi__vilds_standardise(const vdi_vilds *m, vdi_vilds_data *data) {
 
 /* ======== small matrices ==================================================================================================== */
 
+#if VDI__GNU && !defined(__clang__)
+#define VDI__VM_UNROLL _Pragma("GCC unroll 4")
+#else
+#define VDI__VM_UNROLL /* clang unrolls constant loops by itself, and would complain about the others */
+#endif
+/* f(d, ...) with d a constant where it is small: these run once a bin. */
+#define VDI__VM_SIZES(d, f, ...)                                                                                                           \
+    switch (d) {                                                                                                                           \
+    case 1: f(1, __VA_ARGS__); break;                                                                                                      \
+    case 2: f(2, __VA_ARGS__); break;                                                                                                      \
+    case 3: f(3, __VA_ARGS__); break;                                                                                                      \
+    case 4: f(4, __VA_ARGS__); break;                                                                                                      \
+    default: f(d, __VA_ARGS__);                                                                                                            \
+    }
+
 /* c += s op(a) op(b), (d,d) each. */
 VDI__FN void vdi__vm_mul(int64_t d, double s, const double *a, bool ta, const double *b, bool tb, double *c) {
     for (int64_t i = 0; i < d; i++)
@@ -14866,16 +16564,28 @@ VDI__FN void vdi__vm_mul(int64_t d, double s, const double *a, bool ta, const do
         }
 }
 /* c += a a', a (d,d) */
-VDI__FN void vdi__vm_square(int64_t d, const double *a, double *c) {
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = 0; j <= i; j++) {
+VDI__INLINE void vdi__vm_square_body(int64_t d, const double *a, double *c) {
+    VDI__VM_UNROLL for (int64_t i = 0; i < d; i++) {
+        VDI__VM_UNROLL for (int64_t j = 0; j <= i; j++) {
             double sum = 0;
-            for (int64_t k = 0; k < d; k++) sum += a[i * d + k] * a[j * d + k];
+            VDI__VM_UNROLL for (int64_t k = 0; k < d; k++) sum += a[i * d + k] * a[j * d + k];
             c[i * d + j] += sum;
             if (j < i) c[j * d + i] += sum;
         }
+    }
 }
-/* y += s op(a) x */
+VDI__FN void vdi__vm_square(int64_t d, const double *a, double *c){VDI__VM_SIZES(d, vdi__vm_square_body, a, c)}
+/* c += (g + g') a: what a' bar g of c = a a' comes to */
+VDI__INLINE void vdi__vm_square_back_body(int64_t d, const double *g, const double *a, double *c) {
+    VDI__VM_UNROLL for (int64_t i = 0; i < d; i++) {
+        VDI__VM_UNROLL for (int64_t k = 0; k < d; k++) {
+            const double x = g[i * d + k] + g[k * d + i];
+            VDI__VM_UNROLL for (int64_t j = 0; j < d; j++) c[i * d + j] += x * a[k * d + j];
+        }
+    }
+}
+VDI__FN void vdi__vm_square_back(int64_t d, const double *g, const double *a,
+                                 double *c){VDI__VM_SIZES(d, vdi__vm_square_back_body, g, a, c)} /* y += s op(a) x */
 VDI__FN void vdi__vm_apply(int64_t d, double s, const double *a, bool ta, const double *x, double *y) {
     for (int64_t i = 0; i < d; i++) {
         double sum = 0;
@@ -15026,7 +16736,7 @@ typedef struct vdi__lds_note {
     const int64_t *length;
     const bool *start;
     const double *mid;
-    bool has_S, has_c;
+    bool has_S, has_c, has_g;
 } vdi__lds_note;
 
 VDI__FN vdi__lds_note *vdi__lds_remember(vdi_tape *t, const char *where, const vdi_trial_info *info, const double *mid, int64_t d) {
@@ -15045,92 +16755,137 @@ VDI__FN vdi__lds_note *vdi__lds_remember(vdi_tape *t, const char *where, const v
     return note;
 }
 
-/* inputs: m A Qi Q0i x0 [S O] [c]; saved: G = Qi A, H = A'Qi A */
+/* The operands of the energy, and where its gradients go (NULL: not wanted). inputs: m A Qi Q0i x0 [S O] [c] [g] */
+typedef struct vdi__energy {
+    int64_t d, dd, T, items;
+    const double *m, *A, *Qi, *P0, *x0, *S, *O, *c, *g;
+    double *mb, *Ab, *Qb, *Pb, *xb, *Sb, *Ob, *cb, *gb;
+    double *G, *H, *r, *w; /* saved: Qi A, A'Qi A, residuals and precision times residuals (items,T,d) */
+} vdi__energy;
+VDI__FN vdi__energy vdi__energy_open(const vdi_custom *c, const vdi__lds_note *n) {
+    vdi__energy e;
+    const double *in[VDI_CUSTOM_MAX];
+    double *bar[VDI_CUSTOM_MAX];
+    int at = 5, inputs = 5 + (n->has_S ? n->T > 1 ? 2 : 1 : 0) + n->has_c + n->has_g;
+    memset(&e, 0, sizeof e);
+    for (int i = 0; i < inputs; i++) in[i] = (const double *)c->in[i].data, bar[i] = (double *)c->din[i].data;
+    e.d = c->in[1].shape[0], e.dd = e.d * e.d, e.T = n->T, e.items = vdi_tensor_count(c->out[0]);
+    e.m = in[0], e.A = in[1], e.Qi = in[2], e.P0 = in[3], e.x0 = in[4];
+    e.mb = bar[0], e.Ab = bar[1], e.Qb = bar[2], e.Pb = bar[3], e.xb = bar[4];
+    if (n->has_S) e.S = in[at], e.Sb = bar[at++];
+    if (n->has_S && n->T > 1) e.O = in[at], e.Ob = bar[at++];
+    if (n->has_c) e.c = in[at], e.cb = bar[at++];
+    if (n->has_g) e.g = in[at], e.gb = bar[at++];
+    e.G = (double *)c->saved, e.H = e.G + e.dd, e.r = e.H + e.dd, e.w = e.r + e.items * e.T * e.d;
+    return e;
+}
+/* sum over bins from .. to of (T,dd) blocks: (dd) */
+VDI__FN void vdi__vm_sum(int64_t dd, const double *blocks, int64_t from, int64_t to, double *sum) {
+    if (to > from) vdi_sum_rows(VDI_F64, (size_t)(to - from), (size_t)dd, blocks + from * dd, (size_t)dd, false, sum);
+    else memset(sum, 0, (size_t)dd * sizeof *sum);
+}
+
 VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
-    int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, items = vdi_tensor_count(c->out[0]);
-    const double *m = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *S = NULL, *O = NULL, *in = NULL;
-    int at = 5;
-    if (n->has_S) {
-        S = (const double *)c->in[at++].data;
-        if (T > 1) O = (const double *)c->in[at++].data;
-    }
-    if (n->has_c) in = (const double *)c->in[at].data;
-    double *G = (double *)c->saved, *H = G + dd, *out = (double *)c->out[0].data, *r = H + dd;
+    vdi__energy e = vdi__energy_open(c, n);
+    const int64_t d = e.d, dd = e.dd, T = e.T;
+    const size_t D = (size_t)d;
+    double *sum = e.w + e.items * T * d, *out = (double *)c->out[0].data;
     (void)err;
-    memset(G, 0, (size_t)(2 * dd) * sizeof *G);
-    vdi__vm_mul(d, 1, Qi, false, A, false, G);
-    vdi__vm_mul(d, 1, A, true, G, false, H);
-    for (int64_t i = 0; i < items; i++) {
-        int64_t b = i % n->trials, length = n->length[b];
-        double sum = 0;
-        for (int64_t t = 0; t < length; t++) {
-            const double *mt = m + (i * T + t) * d, *P = t ? Qi : n->start[b] ? P0 : n->mid;
-            for (int64_t k = 0; k < d; k++) r[k] = mt[k] - (t ? in ? in[(b * T + t) * d + k] : 0 : n->start[b] ? x0[k] : 0);
-            if (t) vdi__vm_apply(d, -1, A, false, mt - d, r);
-            for (int64_t k = 0; k < d; k++) sum += r[k] * vdi__vm_dot(d, P + k * d, r);
-            if (!S) continue;
-            sum += vdi__vm_dot(dd, P, S + (i * T + t) * dd);
-            if (t + 1 < length) sum += vdi__vm_dot(dd, H, S + (i * T + t) * dd) - 2 * vdi__vm_dot(dd, G, O + (i * (T - 1) + t) * dd);
+    memset(e.G, 0, (size_t)(2 * dd) * sizeof *e.G);
+    vdi__vm_mul(d, 1, e.Qi, false, e.A, false, e.G);
+    vdi__vm_mul(d, 1, e.A, true, e.G, false, e.H);
+    for (int64_t i = 0; i < e.items; i++) {
+        const int64_t b = i % n->trials, length = n->length[b], first = i * T * d;
+        const double *m = e.m + first, *P = n->start[b] ? e.P0 : n->mid;
+        double *r = e.r + first, *w = e.w + first;
+        for (int64_t k = 0; k < d; k++) r[k] = m[k] - (n->start[b] ? e.x0[k] : 0), w[k] = 0;
+        vdi__vm_apply(d, 1, P, false, r, w);
+        if (length > 1) {
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)(length - 1), D, D, m, D, e.A, D, r + d, D);
+            for (int64_t k = d; k < length * d; k++) r[k] = m[k] - r[k];
+            if (e.c) vdi__vm_add((length - 1) * d, -1, e.c + (b * T + 1) * d, r + d);
+            if (e.g) vdi__vm_add((length - 1) * d, -1, e.g + first, r + d);
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)(length - 1), D, D, r + d, D, e.Qi, D, w + d, D);
         }
-        out[i] = sum;
+        out[i] = vdi_dot(VDI_F64, (size_t)(length * d), r, w);
+        if (!e.S) continue;
+        const double *S = e.S + i * T * dd;
+        vdi__vm_sum(dd, S, 1, length, sum);
+        out[i] += vdi__vm_dot(dd, e.Qi, sum) + vdi__vm_dot(dd, P, S);
+        vdi__vm_sum(dd, S, 0, length - 1, sum);
+        out[i] += vdi__vm_dot(dd, e.H, sum);
+        if (!e.O) continue;
+        vdi__vm_sum(dd, e.O + i * (T - 1) * dd, 0, length - 1, sum);
+        out[i] -= 2 * vdi__vm_dot(dd, e.G, sum);
     }
     return VDI_OK;
 }
 
+/* to_t += s x for `count` blocks of dd */
+VDI__FN void vdi__vm_spread(int64_t dd, int64_t count, double s, const double *x, double *to) {
+    for (int64_t t = 0; t < count; t++, to += dd)
+        for (int64_t k = 0; k < dd; k++) to[k] += s * x[k];
+}
+
+/* With G = Qi A and H = A'G as operands of their own: their cotangents into those of A and Qi. */
+VDI__FN void vdi__lds_roots_back(int64_t d, const double *A, const double *Qi, const double *G, double *Gb, const double *Hb, double *Ab,
+                                 double *Qb) {
+    if (Ab) vdi__vm_mul(d, 1, G, false, Hb, true, Ab);
+    vdi__vm_mul(d, 1, A, false, Hb, false, Gb);
+    if (Ab) vdi__vm_mul(d, 1, Qi, true, Gb, false, Ab);
+    if (Qb) vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
+}
+
 VDI__FN vdi_status vdi__energy_backward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
-    int64_t d = c->in[1].shape[0], T = n->T, dd = d * d, items = vdi_tensor_count(c->out[0]);
-    const double *m = (const double *)c->in[0].data, *A = (const double *)c->in[1].data, *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data, *x0 = (const double *)c->in[4].data, *S = NULL, *O = NULL, *in = NULL;
-    double *mb = (double *)c->din[0].data, *Sb = NULL, *Ob = NULL, *inb = NULL;
-    int at = 5;
-    if (n->has_S) {
-        S = (const double *)c->in[at].data, Sb = (double *)c->din[at++].data;
-        if (T > 1) O = (const double *)c->in[at].data, Ob = (double *)c->din[at++].data;
-    }
-    if (n->has_c) in = (const double *)c->in[at].data, inb = (double *)c->din[at].data;
-    const double *G = (const double *)c->saved, *H = G + dd, *g = (const double *)c->dout[0].data;
-    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(5 * dd + 3 * d) * sizeof *w);
+    vdi__energy e = vdi__energy_open(c, n);
+    const int64_t d = e.d, dd = e.dd, T = e.T;
+    const size_t D = (size_t)d;
+    const double *g = (const double *)c->dout[0].data;
+    double *s = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd + 2 * T * d) * sizeof *s);
     (void)err;
-    if (!g || !w) return VDI_OK;
-    memset(w, 0, (size_t)(5 * dd + 3 * d) * sizeof *w);
-    double *Ab = w, *Qb = w + dd, *Gb = w + 2 * dd, *Hb = w + 3 * dd, *Pb = w + 4 * dd, *xb = w + 5 * dd, *r = xb + d, *Pr = r + d;
-    for (int64_t i = 0; i < items; i++) {
-        int64_t b = i % n->trials, length = n->length[b];
-        double gi = g[i];
-        for (int64_t t = 0; t < length; t++) {
-            const double *mt = m + (i * T + t) * d, *P = t ? Qi : n->start[b] ? P0 : n->mid;
-            double *bar = t ? Qb : n->start[b] ? Pb : NULL;
-            for (int64_t k = 0; k < d; k++) r[k] = mt[k] - (t ? in ? in[(b * T + t) * d + k] : 0 : n->start[b] ? x0[k] : 0);
-            if (t) vdi__vm_apply(d, -1, A, false, mt - d, r);
-            for (int64_t k = 0; k < d; k++) Pr[k] = 2 * gi * vdi__vm_dot(d, P + k * d, r);
-            if (mb) vdi__vm_add(d, 1, Pr, mb + (i * T + t) * d);
-            if (mb && t) vdi__vm_apply(d, -1, A, true, Pr, mb + (i * T + t - 1) * d);
-            if (t) vdi__vm_outer(d, -1, Pr, mt - d, Ab);
-            if (t && inb) vdi__vm_add(d, -1, Pr, inb + (b * T + t) * d);
-            if (!t && n->start[b]) vdi__vm_add(d, -1, Pr, xb);
-            if (bar) vdi__vm_outer(d, gi, r, r, bar);
-            if (!S) continue;
-            if (bar) vdi__vm_add(dd, gi, S + (i * T + t) * dd, bar);
-            if (Sb) vdi__vm_add(dd, gi, P, Sb + (i * T + t) * dd);
-            if (t + 1 < length) {
-                vdi__vm_add(dd, gi, S + (i * T + t) * dd, Hb);
-                vdi__vm_add(dd, -2 * gi, O + (i * (T - 1) + t) * dd, Gb);
-                if (Sb) vdi__vm_add(dd, gi, H, Sb + (i * T + t) * dd);
-                if (Ob) vdi__vm_add(dd, -2 * gi, G, Ob + (i * (T - 1) + t) * dd);
-            }
+    if (!g || !s) return VDI_OK;
+    double *Gb = s, *Hb = s + dd, *sum = s + 2 * dd, *w = s + 3 * dd, *r = w + T * d;
+    memset(s, 0, (size_t)(2 * dd) * sizeof *s);
+    for (int64_t i = 0; i < e.items; i++) {
+        const int64_t b = i % n->trials, length = n->length[b], first = i * T * d, steps = length - 1;
+        const double *m = e.m + first, *P = n->start[b] ? e.P0 : n->mid;
+        double *Pb = n->start[b] ? e.Pb : NULL, *mb = e.mb ? e.mb + first : NULL;
+        const double gi = g[i];
+        for (int64_t k = 0; k < length * d; k++) w[k] = 2 * gi * e.w[first + k], r[k] = gi * e.r[first + k];
+        if (mb) vdi__vm_add(length * d, 1, w, mb);
+        if (n->start[b] && e.xb) vdi__vm_add(d, -1, w, e.xb);
+        if (Pb) vdi__vm_outer(d, 1, r, e.r + first, Pb);
+        if (steps > 0) {
+            const size_t k = (size_t)steps;
+            if (e.cb) vdi__vm_add(steps * d, -1, w + d, e.cb + (b * T + 1) * d);
+            if (e.gb) vdi__vm_add(steps * d, -1, w + d, e.gb + first);
+            if (e.Qb) vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, k, r + d, D, e.r + first + d, D, e.Qb, D);
+            for (int64_t j = d; j < length * d; j++) w[j] = -w[j];
+            if (e.Ab) vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, k, w + d, D, m, D, e.Ab, D);
+            if (mb) vdi_gemm(VDI_F64, VDI_GEMM_ACC, k, D, D, w + d, D, e.A, D, mb, D);
         }
+        if (!e.S) continue;
+        const double *S = e.S + i * T * dd;
+        double *Sb = e.Sb ? e.Sb + i * T * dd : NULL;
+        if (Pb) vdi__vm_add(dd, gi, S, Pb);
+        vdi__vm_sum(dd, S, 1, length, sum);
+        if (e.Qb) vdi__vm_add(dd, gi, sum, e.Qb);
+        vdi__vm_sum(dd, S, 0, steps, sum);
+        vdi__vm_add(dd, gi, sum, Hb);
+        if (Sb) {
+            for (int64_t k = 0; k < dd; k++) sum[k] = e.H[k] + e.Qi[k];
+            vdi__vm_add(dd, gi, P, Sb);
+            if (steps > 0)
+                vdi__vm_add(dd, gi, e.H, Sb), vdi__vm_spread(dd, steps - 1, gi, sum, Sb + dd), vdi__vm_add(dd, gi, e.Qi, Sb + steps * dd);
+        }
+        if (!e.O) continue;
+        vdi__vm_sum(dd, e.O + i * (T - 1) * dd, 0, steps, sum);
+        vdi__vm_add(dd, -2 * gi, sum, Gb);
+        if (e.Ob) vdi__vm_spread(dd, steps, -2 * gi, e.G, e.Ob + i * (T - 1) * dd);
     }
-    vdi__vm_mul(d, 1, G, false, Hb, true, Ab); /* H = A'G */
-    vdi__vm_mul(d, 1, A, false, Hb, false, Gb);
-    vdi__vm_mul(d, 1, Qi, true, Gb, false, Ab); /* G = Qi A */
-    vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
-    if (c->din[1].data) vdi__vm_add(dd, 1, Ab, (double *)c->din[1].data);
-    if (c->din[2].data) vdi__vm_add(dd, 1, Qb, (double *)c->din[2].data);
-    if (c->din[3].data) vdi__vm_add(dd, 1, Pb, (double *)c->din[3].data);
-    if (c->din[4].data) vdi__vm_add(d, 1, xb, (double *)c->din[4].data);
+    vdi__lds_roots_back(d, e.A, e.Qi, e.G, Gb, Hb, e.Ab, e.Qb);
     return VDI_OK;
 }
 
@@ -15145,14 +16900,17 @@ VDI__DEF vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var 
     if (!note) return r;
     in[0] = m, in[1] = p->A, in[2] = p->Qi, in[3] = p->Q0i, in[4] = p->x0;
     desc.inputs = 5;
-    note->has_S = vdi_var_ok(S), note->has_c = vdi_var_ok(p->c);
+    note->has_S = vdi_var_ok(S), note->has_c = vdi_var_ok(p->c), note->has_g = samples && vdi_var_ok(p->g);
     if (note->has_S) in[desc.inputs++] = S;
     if (note->has_S && info->T > 1) in[desc.inputs++] = O;
     if (note->has_c) in[desc.inputs++] = p->c;
+    if (note->has_g) in[desc.inputs++] = p->g;
     shape[0] = samples ? vdi_var_dim(t, m, 0) : info->trials, shape[1] = info->trials;
     vdi_tensor out = vdi_tensor_view(NULL, VDI_F64, samples ? 2 : 1, shape);
     desc.name = where, desc.outputs = 1, desc.input = in, desc.output = &out, desc.user = note;
-    desc.saved_bytes = (size_t)(2 * d * d + d) * sizeof(double), desc.scratch_bytes = (size_t)(5 * d * d + 3 * d) * sizeof(double);
+    int64_t bins = vdi_tensor_count(out) * info->T;
+    desc.saved_bytes = (size_t)(3 * d * d + 2 * bins * d) * sizeof(double);
+    desc.scratch_bytes = (size_t)(3 * d * d + 2 * info->T * d) * sizeof(double);
     desc.forward = vdi__energy_forward, desc.backward = vdi__energy_backward;
     (void)vdi_var_custom(t, &desc, &r);
     return r;
@@ -15232,47 +16990,46 @@ VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *e
                  *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
     const double *G = (const double *)c->saved;
     double *ob = (double *)c->din[0].data, *inb = n->has_c ? (double *)c->din[5].data : NULL;
-    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(6 * dd + d) * sizeof *w);
+    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd) * sizeof *w);
+    double *Ab = (double *)c->din[1].data, *Qb = (double *)c->din[2].data, *P0b = (double *)c->din[3].data, *xb = (double *)c->din[4].data;
     (void)err;
     if (!w) return VDI_OK;
-    memset(w, 0, (size_t)(6 * dd + d) * sizeof *w);
-    double *Ab = w, *Qb = w + dd, *Gb = w + 2 * dd, *Hb = w + 3 * dd, *Pb = w + 4 * dd, *sym = w + 5 * dd, *xb = w + 6 * dd;
-    for (int64_t b = 0; b < B; b++)
-        for (int64_t t = 0; t < n->length[b]; t++) {
-            int64_t i = b * T + t;
-            const double *R = o + i * (d + dd) + d, *P = t ? Qi : P0;
-            double *bar = t ? Qb : n->start[b] ? Pb : NULL;
-            bool more = t + 1 < n->length[b];
-            if (Db) {
-                const double *Di = Db + i * dd;
-                if (bar) vdi__vm_add(dd, 1, Di, bar);
-                if (more) vdi__vm_add(dd, 1, Di, Hb);
-                if (ob && n->has_S) vdi__vm_add(dd, 1, Di, ob + i * (d + dd) + d);
-                else if (ob) {
-                    for (int64_t r = 0; r < d; r++)
-                        for (int64_t s = 0; s < d; s++) sym[r * d + s] = Di[r * d + s] + Di[s * d + r];
-                    vdi__vm_mul(d, 1, sym, false, R, false, ob + i * (d + dd) + d);
-                }
-            }
-            if (kb) {
-                const double *ki = kb + i * d;
-                if (ob) vdi__vm_add(d, 1, ki, ob + i * (d + dd));
-                if (!t && bar) vdi__vm_outer(d, 1, ki, x0, Pb), vdi__vm_apply(d, 1, P0, true, ki, xb);
-                if (t && in) vdi__vm_outer(d, 1, ki, in + i * d, Qb);
-                if (t && inb) vdi__vm_apply(d, 1, P, true, ki, inb + i * d);
-                if (more && in) vdi__vm_outer(d, -1, in + (i + 1) * d, ki, Gb);
-                if (more && inb) vdi__vm_apply(d, -1, G, false, ki, inb + (i + 1) * d);
-            }
-            if (Eb && more) vdi__vm_add(dd, -1, Eb + (b * (T - 1) + t) * dd, Gb);
+    memset(w, 0, (size_t)(2 * dd) * sizeof *w);
+    double *Gb = w, *Hb = w + dd, *sum = w + 2 * dd;
+    const int64_t stride = d + dd;
+    for (int64_t b = 0; b < B; b++) {
+        const int64_t length = n->length[b], first = b * T;
+        const double *D = Db ? Db + first * dd : NULL, *k = kb ? kb + first * d : NULL;
+        double *Pb = n->start[b] ? P0b : NULL, *out = ob ? ob + first * stride : NULL;
+        if (D) {
+            if (Pb) vdi__vm_add(dd, 1, D, Pb);
+            vdi__vm_sum(dd, D, 1, length, sum);
+            if (Qb) vdi__vm_add(dd, 1, sum, Qb);
+            vdi__vm_sum(dd, D, 0, length - 1, sum);
+            vdi__vm_add(dd, 1, sum, Hb);
+            for (int64_t t = 0; out && t < length; t++)
+                if (n->has_S) vdi__vm_add(dd, 1, D + t * dd, out + t * stride + d);
+                else vdi__vm_square_back(d, D + t * dd, o + (first + t) * stride + d, out + t * stride + d);
         }
-    vdi__vm_mul(d, 1, G, false, Hb, true, Ab);
-    vdi__vm_mul(d, 1, A, false, Hb, false, Gb);
-    vdi__vm_mul(d, 1, Qi, true, Gb, false, Ab);
-    vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
-    if (c->din[1].data) vdi__vm_add(dd, 1, Ab, (double *)c->din[1].data);
-    if (c->din[2].data) vdi__vm_add(dd, 1, Qb, (double *)c->din[2].data);
-    if (c->din[3].data) vdi__vm_add(dd, 1, Pb, (double *)c->din[3].data);
-    if (c->din[4].data) vdi__vm_add(d, 1, xb, (double *)c->din[4].data);
+        if (k) {
+            for (int64_t t = 0; out && t < length; t++)
+                for (int64_t j = 0; j < d; j++) out[t * stride + j] += k[t * d + j];
+            if (n->start[b] && Pb) vdi__vm_outer(d, 1, k, x0, Pb);
+            if (n->start[b] && xb) vdi__vm_apply(d, 1, P0, true, k, xb);
+            for (int64_t t = 1; in && t < length; t++) { /* k_t has Qi c_t, k_{t-1} has -G'c_t */
+                const double *ct = in + (first + t) * d, *here = k + t * d, *before = here - d;
+                if (Qb) vdi__vm_outer(d, 1, here, ct, Qb);
+                vdi__vm_outer(d, -1, ct, before, Gb);
+                if (!inb) continue;
+                vdi__vm_apply(d, 1, Qi, true, here, inb + (first + t) * d);
+                vdi__vm_apply(d, -1, G, false, before, inb + (first + t) * d);
+            }
+        }
+        if (!Eb) continue;
+        vdi__vm_sum(dd, Eb + b * (T - 1) * dd, 0, length - 1, sum);
+        vdi__vm_add(dd, -1, sum, Gb);
+    }
+    vdi__lds_roots_back(d, A, Qi, G, Gb, Hb, Ab, Qb);
     return VDI_OK;
 }
 
@@ -15295,7 +17052,7 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     shape[2] = vdi_tensor_4d(NULL, VDI_F64, B, T - 1, d, d);
     desc.name = where, desc.inputs = note->has_c ? 6 : 5, desc.outputs = T > 1 ? 3 : 2, desc.input = in, desc.output = shape,
     desc.user = note;
-    desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double), desc.scratch_bytes = (size_t)(6 * d * d + d) * sizeof(double);
+    desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double), desc.scratch_bytes = (size_t)(3 * d * d) * sizeof(double);
     desc.forward = vdi__product_forward, desc.backward = vdi__product_backward;
     vdi_status status = vdi_var_custom(t, &desc, r);
     *D = r[0], *k = r[1], *E = r[2];
@@ -15382,6 +17139,7 @@ typedef struct vdi__vrows {
     int64_t samples, trials, rows, n;
     const int64_t *first, *length;
     const void *y, *mask; /* (rows,n) counts, times the mask; and the mask, or NULL */
+    const void **lent;    /* or, instead of y, where each trial's counts (length,n) stand in the data */
 } vdi__vrows;
 
 /* x (S rows, n) to (S,B): the sum of everything in a trial. */
@@ -15422,7 +17180,8 @@ VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_erro
     for (int64_t s = 0; s < r->samples; s++)
         for (int64_t b = 0; b < r->trials; b++) {
             size_t n = (size_t)(r->length[b] * r->n), at = (size_t)(s * r->rows + r->first[b]) * row, from = (size_t)r->first[b] * row;
-            const char *eta = (const char *)c->in[0].data + at, *y = (const char *)r->y + from, *mask = (const char *)r->mask + from;
+            const char *eta = (const char *)c->in[0].data + at, *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from,
+                       *mask = (const char *)r->mask + from;
             char *keep = (char *)c->saved + at;
             double top = vdi_max(dtype, n, eta), sum;
             bool held = !(top <= VDI__POISSON_TOP);
@@ -15497,7 +17256,7 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
     int first = d->encoder_layers ? (int)d->encoder_hidden[0] : outputs;
     vdi_param_desc p;
     m->list_count = 0;
-    m->skip = m->extra = m->decoder = m->net = m->B = m->own_B = -1;
+    m->skip = m->extra = m->decoder = m->net = m->B = m->own_B = m->transition = -1;
     for (int own = 0; own <= (int)d->untied; own++) {
         int64_t at[5];
         at[4] = -1;
@@ -15544,6 +17303,15 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
         if (d->obs == VDI_VILDS_NEGBIN) m->extra = vdi__vilds_add(m, vdi_param_make("obs.log_shape", VDI_INIT_CONSTANT, 2, 1, n));
         if (d->obs == VDI_VILDS_COUNT)
             m->extra = vdi__vilds_add(m, vdi_param_make("obs.g", VDI_INIT_ZEROS, 0, 2, n, (int)d->max_count - 1));
+    }
+    if (d->transition_layers) {
+        vdi_mlp_desc *g = &m->transition_desc;
+        memset(g, 0, sizeof *g);
+        g->name = "transition", g->layers = d->transition_layers + 1, g->act = VDI_ACT_TANH;
+        g->sizes[0] = g->sizes[d->transition_layers + 1] = dd;
+        for (int i = 0; i < d->transition_layers; i++) g->sizes[i + 1] = d->transition_hidden[i];
+        m->transition = m->list_count;
+        m->list_count += vdi_mlp_declare(g, m->list ? m->list + m->list_count : NULL, m->list ? 2 * (d->transition_layers + 1) : 0);
     }
     m->user = m->list_count;
     for (int64_t i = 0; i < d->user_param_count; i++) (void)vdi__vilds_add(m, d->user_params[i]);
@@ -15657,7 +17425,11 @@ VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t 
         const int64_t dynamics[5] = {m->A, m->Q, m->Q0, m->x0, m->B};
         for (int i = 0; i < 5; i++)
             if (dynamics[i] >= 0) m->params->item[dynamics[i]].frozen = true;
+        for (int i = 0; i < 2 * (d->transition_layers + 1) && m->transition >= 0; i++) m->params->item[m->transition + i].frozen = true;
     }
+    /* the nonlinear part of the transition grows out of nothing: the model starts as a linear one */
+    for (int i = 0; i < 2 && m->transition >= 0; i++)
+        vdi_tensor_fill(m->params->item[m->transition + 2 * d->transition_layers + i].value, 0);
     /* means and deviations of what is seen */
     for (int64_t j = 0; j < d->n; j++) {
         double count = 0, sum = 0, squares = 0;
@@ -15686,8 +17458,17 @@ VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t 
             vdi_dtype_store(d->dtype, w.data, i, d->first_scale * vdi_dtype_load(d->dtype, w.data, i));
     }
     for (int64_t j = 0; j < d->n; j++) {
-        double mean = VDI__MAX(m->mean[j], 1e-3), eta = m->mean[j];
-        if (d->obs == VDI_VILDS_BERNOULLI) mean = VDI__MIN(mean, 1 - 1e-3), eta = log(mean / (1 - mean));
+        double exposure = 0, shift = 0, count = 0, mean = m->mean[j], eta;
+        for (int64_t r = 0; data->offset && r < data->trials * data->T; r++) {
+            double s = vdi_dtype_load(data->dtype, data->offset, r * d->n + j);
+            if (data->seen ? data->seen[r * d->n + j] != 0 : r % data->T < data->length[r / data->T])
+                count += 1, shift += s, exposure += exp(s);
+        }
+        bool scaled = count > 0 && d->obs != VDI_VILDS_BERNOULLI && d->obs != VDI_VILDS_GAUSSIAN;
+        shift = count > 0 ? shift / count : 0;
+        mean = VDI__MAX(mean, 1e-3) / (scaled ? exposure / count : 1);
+        eta = m->mean[j] - shift;
+        if (d->obs == VDI_VILDS_BERNOULLI) mean = VDI__MIN(mean, 1 - 1e-3), eta = log(mean / (1 - mean)) - shift;
         else if (d->obs != VDI_VILDS_GAUSSIAN)
             eta = d->link == VDI_VILDS_SOFTPLUS && d->obs != VDI_VILDS_COUNT ? log(expm1(mean)) : log(mean);
         vdi_dtype_store(d->dtype, m->params->item[m->decoder + 2 * d->layers + 1].value.data, j, eta);
@@ -15709,6 +17490,7 @@ typedef struct vdi__vbatch {
     vdi_tensor y, mask;      /* (rows,n); the mask may be null */
     vdi_tensor silent;       /* (B,T,1) float64, 0 where nothing is seen; null if there is no such bin */
     vdi_tensor u;            /* (B,T,inputs) float64 */
+    vdi_tensor offset;       /* (rows,n) log exposure, or null */
     bool dense, by_trial;
     int64_t bins, *bin_row, *row_trial, *first; /* (B T): the row of x of each bin; (rows of x): its trial */
     int64_t *trial;
@@ -15728,9 +17510,17 @@ VDI__FN void vdi__vilds_blank(vdi_dtype dtype, void *p, int64_t rows, int64_t n,
         for (int64_t r = 0; r < rows; r++) ((double *)p)[r * n + j] = 0;
 }
 
-/* `visible` (count,n) bytes or NULL. Memory from the model's arena. */
+/* Does the expected log likelihood have a closed form? */
+VDI__FN bool vdi__vilds_closed(const vdi_vilds *m) {
+    const vdi_vilds_desc *d = &m->desc;
+    return !d->log_joint && d->layers == 0 && d->transition_layers == 0 &&
+           (d->obs == VDI_VILDS_GAUSSIAN || (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
+}
+
+/* `visible` (count,n) bytes or NULL. With `lend` the caller asks for Poisson sums alone, which can read complete counts where they stand.
+   Memory from the model's arena. */
 VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item, int64_t count, const unsigned char *visible,
-                                    vdi__vbatch *b, vdi_error *err) {
+                                    bool lend, vdi__vbatch *b, vdi_error *err) {
     vdi_dtype dtype = m->desc.dtype;
     size_t size = vdi_dtype_size(dtype);
     int64_t n = m->desc.n, T = 0, rows = 0, gap = m->desc.reach;
@@ -15741,26 +17531,31 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
     b->dense = rows == T * count;
     int64_t xrows = b->dense ? rows : rows + (count - 1) * gap;
     bool by_bin = data->seen != NULL;
+    lend = lend && !hidden && !by_bin && m->desc.obs == VDI_VILDS_POISSON && !m->desc.log_joint && !vdi__vilds_closed(m);
     vdi_arena *a = &m->arena;
     b->first = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
     b->trial = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
     int64_t *length = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
     bool *start = (bool *)vdi_arena_alloc(a, (size_t)count * sizeof(bool));
     b->constant = (double *)vdi_arena_calloc(a, (size_t)count * sizeof(double));
-    char *x = (char *)vdi_arena_alloc(a, (size_t)(xrows * n) * size), *y = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
+    char *x = (char *)vdi_arena_alloc(a, (size_t)(xrows * n) * size), *y = NULL;
+    if (lend) b->rows.lent = (const void **)vdi_arena_alloc(a, (size_t)count * sizeof *b->rows.lent);
+    else y = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
     char *mask = NULL, *ind = NULL;
     if (hidden || by_bin) {
         mask = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
         ind = (char *)vdi_arena_calloc(a, (size_t)((by_bin ? xrows : count) * n) * size);
     }
     double *silent = by_bin ? (double *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof *silent) : NULL;
+    char *offset = data->offset ? (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size) : NULL;
     double *u = m->desc.inputs ? (double *)vdi_arena_calloc(a, (size_t)(count * T * m->desc.inputs) * sizeof *u) : NULL;
     if (!b->dense) {
         b->bin_row = (int64_t *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof(int64_t));
         b->row_trial = (int64_t *)vdi_arena_alloc(a, (size_t)xrows * sizeof(int64_t));
     }
-    if (!b->first || !b->trial || !length || !start || !b->constant || !x || !y || ((hidden || by_bin) && (!mask || !ind)) ||
-        (by_bin && !silent) || (m->desc.inputs && !u) || (!b->dense && (!b->bin_row || !b->row_trial)))
+    if (!b->first || !b->trial || !length || !start || !b->constant || !x || (!y && !b->rows.lent) ||
+        ((hidden || by_bin) && (!mask || !ind)) || (by_bin && !silent) || (m->desc.inputs && !u) || (data->offset && !offset) ||
+        (!b->dense && (!b->bin_row || !b->row_trial)))
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for a batch of %lld bins", (long long)rows);
     bool quiet = false;
     for (int64_t i = 0, at = 0, xat = 0; i < count; i++) {
@@ -15770,7 +17565,9 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
         length[i] = it->length, start[i] = it->first == 0, b->trial[i] = it->trial, b->first[i] = at;
         if (!b->dense && i) memset(x + (size_t)((xat - gap) * n) * size, 0, (size_t)(gap * n) * size);
         memcpy(x + (size_t)(xat * n) * size, (const char *)data->x + (size_t)from * size, (size_t)cells * size);
-        memcpy(y + (size_t)(at * n) * size, (const char *)data->y + (size_t)from * size, (size_t)cells * size);
+        if (lend) b->rows.lent[i] = (const char *)data->y + (size_t)from * size;
+        else memcpy(y + (size_t)(at * n) * size, (const char *)data->y + (size_t)from * size, (size_t)cells * size);
+        if (offset) memcpy(offset + (size_t)(at * n) * size, (const char *)data->offset + (size_t)from * size, (size_t)cells * size);
         if (mask && !by_bin) vdi_fill(dtype, (size_t)cells, 1, mask + (size_t)(at * n) * size);
         for (int64_t c = 0; by_bin && c < cells; c++) {
             bool seen = data->seen[from + c] != 0;
@@ -15811,12 +17608,14 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
     b->info.trials = count, b->info.T = T, b->info.length = length, b->info.start = start, b->info.trial = b->trial;
     b->info.params = m->params->item + m->user;
     b->x = b->dense ? vdi_tensor_3d(x, dtype, count, T, n) : vdi_tensor_3d(x, dtype, 1, xrows, n);
-    b->y = vdi_tensor_2d(y, dtype, rows, n);
+    b->y = y ? vdi_tensor_2d(y, dtype, rows, n) : vdi__no_tensor();
     b->mask = mask ? vdi_tensor_2d(mask, dtype, rows, n) : vdi__no_tensor();
     b->indicator = !ind     ? vdi__no_tensor()
                    : by_bin ? vdi_tensor_3d(ind, dtype, b->x.shape[0], b->x.shape[1], n)
                             : vdi_tensor_2d(ind, dtype, count, n);
     b->silent = quiet ? vdi_tensor_3d(silent, VDI_F64, count, T, 1) : vdi__no_tensor();
+    b->offset = offset ? vdi_tensor_2d(offset, dtype, rows, n) : vdi__no_tensor();
+    b->info.inputs = u;
     if (u) b->u = vdi_tensor_3d(u, VDI_F64, count, T, m->desc.inputs);
     b->rows.trials = count, b->rows.rows = rows, b->rows.n = n, b->rows.first = b->first, b->rows.length = length;
     b->rows.y = y, b->rows.mask = mask;
@@ -15827,11 +17626,6 @@ VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vd
 
 VDI__FN vdi_var vdi__vparam(vdi_vilds *m, int64_t i) { return vdi_tape_param(m->tape, &m->params->item[i]); }
 VDI__FN vdi_var vdi__vparam64(vdi_vilds *m, int64_t i) { return vdi_var_cast(m->tape, vdi__vparam(m, i), VDI_F64); }
-
-VDI__FN bool vdi__vilds_closed(const vdi_vilds *m) {
-    const vdi_vilds_desc *d = &m->desc;
-    return !d->log_joint && d->layers == 0 && (d->obs == VDI_VILDS_GAUSSIAN || (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
-}
 
 /* The prior on the tape; `own`: that of an untied posterior. */
 VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vbatch *b, bool own, vdi_lds_vars *p) {
@@ -15930,6 +17724,31 @@ VDI__FN vdi_var vdi__vilds_eta(vdi_vilds *m, vdi_var z) {
     return eta;
 }
 
+/* g(z) of samples (S,B,T,d), float64 as they are. */
+VDI__FN vdi_var vdi__vilds_drift(vdi_vilds *m, vdi_var z, int64_t samples, const vdi_trial_info *info) {
+    int64_t d = m->desc.d, flat[2], full[4];
+    full[0] = samples, full[1] = info->trials, full[2] = info->T, full[3] = d;
+    flat[0] = samples * info->trials * info->T, flat[1] = d;
+    vdi_var x = vdi_var_cast(m->tape, vdi_var_reshape(m->tape, z, 2, flat), m->desc.dtype);
+    x = vdi_mlp_apply(m->tape, &m->transition_desc, &m->params->item[m->transition], x);
+    return vdi_var_reshape(m->tape, vdi_var_cast(m->tape, x, VDI_F64), 4, full);
+}
+
+/* rows (S rows,n) plus the log exposure of each row. */
+VDI__FN vdi_var vdi__vilds_exposed(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta, int64_t samples) {
+    int64_t full[3], flat[2];
+    if (!vdi_tensor_ok(b->offset)) return eta;
+    full[0] = samples, full[1] = b->rows.rows, full[2] = b->rows.n;
+    flat[0] = samples * b->rows.rows, flat[1] = b->rows.n;
+    eta = vdi_var_add(m->tape, vdi_var_reshape(m->tape, eta, 3, full), vdi_tape_constant(m->tape, b->offset));
+    return vdi_var_reshape(m->tape, eta, 2, flat);
+}
+
+/* The log of softplus(decoder) + 1e-6. */
+VDI__FN vdi_var vdi__vilds_softplus(vdi_tape *t, vdi_var eta) {
+    return vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
+}
+
 /* How far the sum of a generalised count goes. */
 VDI__FN int64_t vdi__count_terms(const vdi_vilds_desc *d) { return 2 * d->max_count + 20; }
 /* g (n, terms + 1) from its free part (n, max_count - 1): g(0) = g(1) = 0, then free, then linear. */
@@ -15954,7 +17773,7 @@ VDI__FN vdi_var vdi__count_base(vdi_vilds *m, vdi_var table) {
     return vdi_var_sub(m->tape, table, vdi_tape_constant(m->tape, vdi_tensor_1d(lf, m->desc.dtype, terms)));
 }
 
-/* log p(y | eta) element by element, eta (S rows, n); without log y! for Poisson and generalised counts. */
+/* log p(y | eta) element by element, eta (S rows, n) with exposure and link; without log y! for Poisson and generalised counts. */
 VDI__FN vdi_var vdi__vilds_element(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta, int64_t samples) {
     vdi_tape *t = m->tape;
     vdi_dtype dtype = m->desc.dtype;
@@ -15967,8 +17786,7 @@ VDI__FN vdi_var vdi__vilds_element(vdi_vilds *m, const vdi__vbatch *b, vdi_var e
     case VDI_VILDS_GAUSSIAN: r = vdi_var_normal_log_prob(t, y, eta, vdi__vparam(m, m->extra)); break;
     case VDI_VILDS_BERNOULLI: r = vdi_var_bernoulli_log_prob(t, y, eta); break;
     case VDI_VILDS_NEGBIN:
-        if (m->desc.link == VDI_VILDS_SOFTPLUS) eta = vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
-        else eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
+        if (m->desc.link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
         r = vdi_var_negative_binomial_log_prob(t, y, eta, vdi__vparam(m, m->extra));
         break;
     default: {
@@ -16003,10 +17821,10 @@ VDI__FN vdi_var vdi__vilds_likelihood(vdi_vilds *m, const vdi__vbatch *b, vdi_va
     vdi_tape *t = m->tape;
     vdi__vrows rows = b->rows;
     rows.samples = samples;
-    if (m->desc.obs == VDI_VILDS_POISSON) {
-        if (m->desc.link == VDI_VILDS_SOFTPLUS) eta = vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
-        return vdi__row_sums(t, eta, &rows, true);
-    }
+    if (m->desc.link == VDI_VILDS_SOFTPLUS && (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_NEGBIN))
+        eta = vdi__vilds_softplus(t, eta);
+    eta = vdi__vilds_exposed(m, b, eta, samples);
+    if (m->desc.obs == VDI_VILDS_POISSON) return vdi__row_sums(t, eta, &rows, true);
     vdi_var r = vdi__vilds_element(m, b, eta, samples);
     if (vdi_tensor_ok(b->mask)) {
         int64_t shape[3], flat[2];
@@ -16024,7 +17842,7 @@ VDI__FN vdi_var vdi__vilds_closed_likelihood(vdi_vilds *m, const vdi__vbatch *b,
     int64_t d = m->desc.d, n = m->desc.n, shape[3];
     vdi__vrows rows = b->rows;
     rows.samples = 1;
-    vdi_var eta = vdi__vilds_eta(m, vdi__vilds_rows(m, b, mean, 1, d)), C = vdi__vparam(m, m->decoder);
+    vdi_var eta = vdi__vilds_exposed(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, mean, 1, d)), 1), C = vdi__vparam(m, m->decoder);
     shape[0] = d, shape[1] = 1, shape[2] = n;
     vdi_var left = vdi_var_reshape(t, C, 3, shape), right;
     shape[0] = 1, shape[1] = d;
@@ -16125,6 +17943,14 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi_
                             vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * (double)d * (1 + VDI_LOG_2PI)));
     } else {
         vdi__vilds_kl(m, b, e);
+        if (m->transition >= 0) {
+            /* the linear part stays in closed form, the samples give what g adds to its energy: nothing where g = 0 */
+            vdi_lds_vars straight = e->prior;
+            e->prior.g = vdi__vilds_drift(m, e->z, samples, &b->info);
+            vdi_var bent = vdi_var_lds_energy(t, &e->prior, e->z, vdi_var_none(), vdi_var_none(), &b->info);
+            bent = vdi_var_sub(t, bent, vdi_var_lds_energy(t, &straight, e->z, vdi_var_none(), vdi_var_none(), &b->info));
+            e->kl = vdi_var_add(t, e->kl, vdi_var_mul_scalar(t, vdi_var_mean_axis(t, bent, 0, false), 0.5));
+        }
         e->likelihood = vdi_tensor_ok(eps)
                             ? vdi__vilds_likelihood(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, e->z, samples, d)), samples)
                             : vdi__vilds_closed_likelihood(m, b, e->mean, e->S);
@@ -16156,7 +17982,7 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
         if (!item) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
         for (int64_t i = 0; i < count; i++)
             item[i].trial = from + i, item[i].first = 0, item[i].length = data->length[from + i], item[i].hide = -1;
-        status = vdi__vilds_batch(m, data, item, count, NULL, &b, err);
+        status = vdi__vilds_batch(m, data, item, count, NULL, true, &b, err);
         if (status < 0) break;
         bool old = vdi_tape_set_no_grad(m->tape, true);
         vdi__vilds_elbo(m, &b, closed ? vdi__no_tensor() : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0), &e);
@@ -16206,7 +18032,7 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
         bool some = vdi_rng_bernoulli(&rng, tr->mask_trials);
         for (int64_t j = 0; j < n; j++) visible[i * n + j] = !(some && vdi_rng_bernoulli(&rng, tr->mask_rate));
     }
-    vdi_status status = vdi__vilds_batch(m, data, item, count, visible, &b, err);
+    vdi_status status = vdi__vilds_batch(m, data, item, count, visible, true, &b, err);
     if (status < 0) return status;
     vdi__vilds_elbo(
         m, &b, vdi__vilds_closed(m) ? vdi__no_tensor() : vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__V_RNG_EPS, phase << 32 | step),
@@ -16402,13 +18228,18 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
         m->tensors[n].name = "train.number", m->tensors[n++].tensor = vdi_tensor_1d(m->number, VDI_F64, 8);
         m->tensors[n].name = "train.best", m->tensors[n++].tensor = vdi_tensor_1d(m->best, m->desc.dtype, m->params->total);
         m->tensors[n].name = "train.start_best", m->tensors[n++].tensor = vdi_tensor_1d(m->start_best, m->desc.dtype, m->params->total);
+        static const char *const safe[] = {"train.safe", "train.safe_m", "train.safe_v"}; /* what the next step may have to go back to */
+        void *copy[3];
+        copy[0] = m->safe, copy[1] = m->safe_m, copy[2] = m->safe_v;
+        for (int i = 0; i < 3; i++)
+            m->tensors[n].name = safe[i], m->tensors[n++].tensor = vdi_tensor_1d(copy[i], m->desc.dtype, m->params->total);
     }
     s->tensors = m->tensors, s->tensor_count = n;
     static const char *const obs[] = {"poisson", "gaussian", "gc", "negbin", "bernoulli"};
     struct {
         const char *key;
         int64_t value;
-    } number[8];
+    } number[9];
     int64_t k = 0, values = 0;
     number[values].key = "d", number[values++].value = m->desc.d;
     number[values].key = "n", number[values++].value = m->desc.n;
@@ -16426,14 +18257,16 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
         (void)vdi_text_format(m->text[i], sizeof m->text[i], "%lld", (long long)number[i].value);
         m->meta[k].key = number[i].key, m->meta[k++].value = m->text[i];
     }
-    for (int which = 0; which < 2; which++) { /* "60,60" or "none" */
-        const int64_t *size = which ? m->desc.encoder_hidden : m->desc.hidden;
-        int32_t layers = which ? m->desc.encoder_layers : m->desc.layers;
+    (void)vdi_text_format(m->text[values + 3], sizeof m->text[0], "%.17g", m->desc.bin_width);
+    m->meta[k].key = "bin_width", m->meta[k++].value = m->text[values + 3];
+    for (int which = 0; which < 3; which++) { /* "60,60" or "none" */
+        const int64_t *size = which == 2 ? m->desc.transition_hidden : which ? m->desc.encoder_hidden : m->desc.hidden;
+        int32_t layers = which == 2 ? m->desc.transition_layers : which ? m->desc.encoder_layers : m->desc.layers;
         char *text = m->text[values + which];
         size_t used = vdi_text_copy(text, sizeof m->text[0], layers ? "" : "none");
         for (int i = 0; i < layers; i++)
             used += vdi_text_format(text + used, sizeof m->text[0] - used, i ? ",%lld" : "%lld", (long long)size[i]);
-        m->meta[k].key = which ? "encoder_hidden" : "hidden", m->meta[k++].value = text;
+        m->meta[k].key = which == 2 ? "transition_hidden" : which ? "encoder_hidden" : "hidden", m->meta[k++].value = text;
     }
     s->meta = m->meta, s->meta_count = k;
     return s;
@@ -16482,8 +18315,11 @@ typedef struct vdi__vterm {
     double log_p, r, w, mean;
 } vdi__vterm;
 
-VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, double lf, double eta) {
+/* `shift` is the log exposure. */
+VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, double lf, double eta, double shift) {
     vdi__vterm v;
+    bool soft = o->link == VDI_VILDS_SOFTPLUS && (o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN);
+    if (!soft) eta += shift;
     bool held = eta > VDI__POISSON_TOP &&
                 (o->obs == VDI_VILDS_COUNT || ((o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN) && o->link == VDI_VILDS_EXP));
     double e = held ? VDI__POISSON_TOP : eta, slope = 1; /* of log mean by eta */
@@ -16512,10 +18348,10 @@ VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, doubl
         return v;
     }
     double log_mean = e, mean;
-    if (o->link == VDI_VILDS_SOFTPLUS) {
+    if (soft) {
         mean = (e > 0 ? e + log1p(exp(-e)) : log1p(exp(e))) + 1e-6;
-        log_mean = log(mean);
         slope = (e >= 0 ? 1 / (1 + exp(-e)) : exp(e) / (1 + exp(e))) / mean;
+        log_mean = log(mean) + shift, mean *= exp(shift);
     } else mean = exp(e);
     if (held) slope = 0;
     v.mean = mean;
@@ -16625,6 +18461,48 @@ VDI__FN bool vdi__vrule_place(const vdi_vilds *m, const vdi__vrule *rule, const 
     return true;
 }
 
+/* Buffers to push the nodes of a rule through z -> A z + g(z). */
+typedef struct vdi__vdrift {
+    void *z, *h[2];
+    double *to; /* (nodes,d) */
+} vdi__vdrift;
+VDI__FN vdi_status vdi__vdrift_make(vdi_vilds *m, int64_t nodes, vdi__vdrift *v, vdi_error *err) {
+    int64_t widest = m->desc.d;
+    for (int i = 0; i < m->desc.transition_layers; i++) widest = VDI__MAX(widest, m->desc.transition_hidden[i]);
+    size_t bytes = (size_t)(nodes * widest) * vdi_dtype_size(m->desc.dtype);
+    v->z = vdi_arena_alloc(&m->arena, bytes), v->h[0] = vdi_arena_alloc(&m->arena, bytes), v->h[1] = vdi_arena_alloc(&m->arena, bytes);
+    v->to = (double *)vdi_arena_alloc(&m->arena, (size_t)(nodes * m->desc.d) * sizeof *v->to);
+    return v->z && v->h[0] && v->h[1] && v->to ? VDI_OK : vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+}
+/* The mean and covariance of A z + g(z), z ~ N(mean, S), added to mu (d) and cov (d,d). */
+VDI__FN bool vdi__vdrift_moments(const vdi_vilds *m, const vdi__vrule *rule, vdi__vdrift *v, const double *A, const double *mean,
+                                 const double *S, double *chol, double *mu, double *cov) {
+    int64_t d = m->desc.d, Q = rule->count;
+    vdi_dtype dtype = m->desc.dtype;
+    const vdi_param *p = &m->params->item[m->transition];
+    if (!vdi__vrule_place(m, rule, mean, S, chol, v->z, 0)) return false;
+    const void *h = v->z;
+    size_t width = (size_t)d;
+    for (int layer = 0; layer <= m->desc.transition_layers; layer++, p += 2) {
+        bool last = layer == m->desc.transition_layers;
+        size_t next = (size_t)(last ? d : m->desc.transition_hidden[layer]);
+        vdi_affine(dtype, (size_t)Q, next, width, h, width, p[0].value.data, next, p[1].value.data, last ? VDI_ACT_NONE : VDI_ACT_TANH, 0,
+                   v->h[layer & 1], next);
+        h = v->h[layer & 1], width = next;
+    }
+    for (int64_t q = 0; q < Q; q++)
+        for (int64_t i = 0; i < d; i++) {
+            double x = vdi_dtype_load(dtype, h, q * d + i);
+            for (int64_t k = 0; k < d; k++) x += A[i * d + k] * vdi_dtype_load(dtype, v->z, q * d + k);
+            v->to[q * d + i] = x;
+            mu[i] += rule->w[q] * x;
+        }
+    for (int64_t q = 0; q < Q; q++)
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t k = 0; k < d; k++) cov[i * d + k] += rule->w[q] * (v->to[q * d + i] - mu[i]) * (v->to[q * d + k] - mu[k]);
+    return true;
+}
+
 /* ======== refinement ======================================================================================================== */
 
 /* The state of a batch under refinement; everything float64. */
@@ -16680,23 +18558,21 @@ VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__v
                 break;
             }
             vdi__vdecoder_run(m, dec, P, -1);
-            if (plain) { /* the rates of all rows at once, in place of the first buffer of the tangents */
-                vdi_clip(dtype, (size_t)(P * n), -1e30, VDI__POISSON_TOP, dec->eta, dec->eta);
-            }
             for (int64_t r = 0; r < count; r++) {
                 int64_t bin = i * T + from + r, row = b->first[i] + from + r;
                 double *G = s->G + bin * d, *H = s->H + bin * dd;
                 for (int64_t j = 0; j < n; j++) {
                     double y = vdi_dtype_load(dtype, b->y.data, row * n + j);
+                    double shift = vdi_tensor_ok(b->offset) ? vdi_dtype_load(dtype, b->offset.data, row * n + j) : 0;
                     if (vdi_tensor_ok(b->mask) && vdi_dtype_load(dtype, b->mask.data, row * n + j) == 0) continue;
                     for (int64_t q = 0; q < Q; q++) {
                         int64_t at = (r * Q + q) * n + j;
                         double w = rule->w[q], tangent[64];
                         vdi__vterm v;
                         if (plain) {
-                            double eta = vdi_dtype_load(dtype, dec->eta, at), mean = exp(eta);
+                            double eta = VDI__MIN(vdi_dtype_load(dtype, dec->eta, at) + shift, VDI__POISSON_TOP), mean = exp(eta);
                             v.log_p = y * eta - mean, v.w = eta < VDI__POISSON_TOP ? mean : 0, v.r = eta < VDI__POISSON_TOP ? y - mean : 0;
-                        } else v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at));
+                        } else v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at), shift);
                         if (!plain && m->desc.obs == VDI_VILDS_COUNT) v.log_p += lgamma(y + 1); /* taken off with the constant */
                         sum += w * v.log_p;
                         for (int64_t k = 0; k < d; k++) tangent[k] = vdi_dtype_load(dtype, dec->jeta, k * P * n + at);
@@ -16813,14 +18689,16 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
 
 /* ======== posteriors of items =============================================================================================== */
 
-VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) { return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint; }
+VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) {
+    return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint && m->transition < 0;
+}
 
 /* q of `count` items, on the tape without gradients; arena and tape are reset first, so `item` may not live there. */
 VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item, int64_t count, const vdi_vilds_query *q,
                                     vdi__vbatch *b, vdi__velbo *e, vdi_error *err) {
     vdi_arena_reset(&m->arena);
     vdi_tape_reset(m->tape);
-    vdi_status status = vdi__vilds_batch(m, data, item, count, NULL, b, err);
+    vdi_status status = vdi__vilds_batch(m, data, item, count, NULL, false, b, err);
     if (status < 0) return status;
     bool old = vdi_tape_set_no_grad(m->tape, true), natural = false;
     vdi_var out = vdi__vilds_encode(m, b);
@@ -16907,11 +18785,11 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
             for (int64_t i = 0; i < count && status >= 0; i++) {
                 memset(out->rate + (from + i) * T * n, 0, (size_t)(T * n) * sizeof(double));
                 for (int64_t c = 0; c < b.info.length[i] * n; c++)
-                    for (int64_t s = 0; s < samples; s++)
-                        out->rate[(from + i) * T * n + c] +=
-                            vdi__vobs_term(&obs, c % n, 0, 0, vdi_dtype_load(eta.dtype, eta.data, (s * b.rows.rows + b.first[i]) * n + c))
-                                .mean /
-                            (double)samples;
+                    for (int64_t s = 0; s < samples; s++) {
+                        double shift = vdi_tensor_ok(b.offset) ? vdi_dtype_load(eta.dtype, b.offset.data, b.first[i] * n + c) : 0;
+                        double v = vdi_dtype_load(eta.dtype, eta.data, (s * b.rows.rows + b.first[i]) * n + c);
+                        out->rate[(from + i) * T * n + c] += vdi__vobs_term(&obs, c % n, 0, 0, v, shift).mean / (double)samples;
+                    }
             }
         }
         if (status >= 0 && out->iw && q.iw > 0) {
@@ -16932,7 +18810,8 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data, const vd
                 else {
                     k.z = vdi_var_add(m->tape, e.mean, vdi_var_blocktri_sample(m->tape, e.factor, vdi_tape_constant(m->tape, eps)));
                     k.likelihood = vdi__vilds_likelihood(m, &b, vdi__vilds_eta(m, vdi__vilds_rows(m, &b, k.z, group, d)), group);
-                    k.likelihood = vdi_var_add(m->tape, k.likelihood, vdi_var_lds_log_prob(m->tape, &e.prior, k.z, &b.info));
+                    if (m->transition >= 0) k.prior.g = vdi__vilds_drift(m, k.z, group, &b.info);
+                    k.likelihood = vdi_var_add(m->tape, k.likelihood, vdi_var_lds_log_prob(m->tape, &k.prior, k.z, &b.info));
                 }
                 status = vdi_tape_status(m->tape, err);
                 if (status < 0) break;
@@ -16982,9 +18861,10 @@ VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, cons
             int64_t at = cell[r] * n + j;
             double y = vdi_dtype_load(data->dtype, data->y, at), top = -HUGE_VAL, sum = 0, mean = 0;
             double lf = vdi_dtype_load(data->dtype, data->log_factorial, at);
+            double shift = data->offset ? vdi_dtype_load(data->dtype, data->offset, at) : 0;
             for (int64_t q = 0; q < Q; q++) {
                 vdi__vterm v =
-                    vdi__vobs_term(obs, j, y, lf, vdi_dtype_load(m->desc.dtype, dec->eta, (r * Q + q) * width + (only < 0 ? j : 0)));
+                    vdi__vobs_term(obs, j, y, lf, vdi_dtype_load(m->desc.dtype, dec->eta, (r * Q + q) * width + (only < 0 ? j : 0)), shift);
                 if (v.log_p > top) sum = sum * exp(top - v.log_p) + rule->w[q], top = v.log_p;
                 else sum += rule->w[q] * exp(v.log_p - top);
                 mean += rule->w[q] * v.mean;
@@ -17041,6 +18921,8 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
         if (status >= 0) status = vdi__vobs_make(m, &obs, err);
         if (status >= 0) status = vdi__vrule_make(m, q.nodes, &rule, err);
         if (status >= 0) status = vdi__vdecoder_make(m, VDI__MAX(2048, rule.count), false, &dec, err);
+        vdi__vdrift drift = VDI__ZERO;
+        if (status >= 0 && m->transition >= 0) status = vdi__vdrift_make(m, rule.count, &drift, err);
         double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(5 * dd + 2 * d) * sizeof *w);
         int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1,
                 *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
@@ -17075,10 +18957,12 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
                 status = vdi_vilds_get_covariance(m, "prior.Q", Q, err);
                 memcpy(cov, Q, (size_t)dd * sizeof *cov);
                 memset(AS, 0, (size_t)dd * sizeof *AS);
-                vdi__vm_mul(d, 1, A, false, S, false, AS);
-                vdi__vm_mul(d, 1, AS, false, A, true, cov);
                 memset(mu, 0, (size_t)d * sizeof *mu);
-                vdi__vm_apply(d, 1, A, false, pm + (i * Tb + t - 1) * d, mu);
+                if (m->transition < 0) {
+                    vdi__vm_mul(d, 1, A, false, S, false, AS);
+                    vdi__vm_mul(d, 1, AS, false, A, true, cov);
+                    vdi__vm_apply(d, 1, A, false, pm + (i * Tb + t - 1) * d, mu);
+                } else if (!vdi__vdrift_moments(m, &rule, &drift, A, pm + (i * Tb + t - 1) * d, S, chol, mu, cov)) status = VDI_ERR_NUMERIC;
                 for (int64_t u = 0; u < m->desc.inputs; u++)
                     for (int64_t k2 = 0; k2 < d; k2++)
                         mu[k2] += data->u[(item[i].trial * T + t) * m->desc.inputs + u] *
@@ -17107,18 +18991,23 @@ VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kin
     vdi_vilds_desc d = VDI__ZERO;
     if (desc) d = *desc;
     vdi_vilds_train *t = &d.train;
-    bool sparse = kind == VDI_FLDS_SPARSE, dense = kind == VDI_FLDS_DENSE;
-    if (d.first_scale == 0) d.first_scale = kind == VDI_FLDS_SMOOTH ? 1 : 2.5;
+    bool plds = kind == VDI_FLDS_FROM_PLDS, sparse = kind == VDI_FLDS_SPARSE || plds, dense = kind == VDI_FLDS_DENSE;
+    if (plds) {
+        d.skip = !d.linear;
+        if (t->restarts == 0) t->restarts = 1;
+        if (t->open_from == 0 && t->open_to == 0) t->open_to = 1e-9; /* open from the first step on */
+    }
+    if (d.first_scale == 0) d.first_scale = kind == VDI_FLDS_SMOOTH || plds ? 1 : 2.5;
     if (t->rate == 0) t->rate = dense ? 1e-2 : 5e-3;
     if (t->steps == 0) t->steps = dense ? 1500 : sparse ? 800 : 1000;
     if (t->restarts == 0) t->restarts = kind == VDI_FLDS_SMOOTH ? 1 : 16;
     if (t->restart_steps == 0) t->restart_steps = sparse ? 200 : 250;
-    if (sparse) {
+    if (!dense) {
         d.free_start = true;
         if (d.a0 == 0) d.a0 = 0.95;
-        if (t->open_from == 0 && t->open_to == 0) t->open_from = 0.2, t->open_to = 0.3;
         if (t->weight_decay == 0) t->weight_decay = 1;
     }
+    if (sparse && t->open_from == 0 && t->open_to == 0) t->open_from = 0.2, t->open_to = 0.3;
     return vdi_vilds_desc_defaults(&d);
 }
 
@@ -17147,6 +19036,28 @@ VDI__DEF vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_e
     }
     vdi_vilds_resume_from_here(m);
     return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int64_t steps, vdi_error *err) {
+    const vdi_vilds_train kept = m->desc.train;
+    vdi_param *p = m->params->item;
+    int64_t count = m->params->count;
+    bool *frozen = (bool *)vdi_alloc(&m->desc.allocator, (size_t)count);
+    if (!frozen) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_flds_fit_encoder", "no memory");
+    for (int64_t i = 0; i < count; i++) {
+        frozen[i] = p[i].frozen;
+        p[i].frozen = frozen[i] || strncmp(p[i].name, "encoder", 7) != 0;
+    }
+    m->desc.train.restarts = 1;
+    m->desc.train.steps = steps > 0 ? steps : 400;
+    m->desc.train.rate = 1e-2, m->desc.train.last_rate = 1e-3;
+    vdi_vilds_resume_from_here(m);
+    vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, err);
+    for (int64_t i = 0; i < count; i++) p[i].frozen = frozen[i];
+    m->desc.train = kept;
+    vdi_vilds_resume_from_here(m);
+    vdi_free(&m->desc.allocator, frozen, (size_t)count);
+    return status;
 }
 
 /* ======== canonical coordinates ============================================================================================= */
@@ -17273,16 +19184,17 @@ VDI__DEF vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data, vdi_e
         memset(A, 0, (size_t)dd * sizeof *A);
         vdi__vm_mul(d, 1, tmp, false, Gi, false, A);
         for (int64_t i = 0; i < dd; i++) vdi__flds_put(&p[m->A], i, A[i]);
-        int64_t index[2];
+        int64_t index[4], g = m->transition;
         index[0] = m->x0, index[1] = m->B;
-        for (int k = 0; k < 2; k++)
+        index[2] = g < 0 ? -1 : g + 2 * m->desc.transition_layers, index[3] = g < 0 ? -1 : index[2] + 1; /* g -> G g(G^{-1} .) */
+        for (int k = 0; k < 4; k++)
             for (int64_t r = 0; index[k] >= 0 && r < vdi_tensor_count(p[index[k]].value) / d; r++) {
                 for (int64_t i = 0; i < d; i++) x[i] = vdi__flds_get(&p[index[k]], r * d + i), x[d + i] = 0;
                 vdi__vm_apply(d, 1, G, false, x, x + d);
                 for (int64_t i = 0; i < d; i++) vdi__flds_put(&p[index[k]], r * d + i, x[d + i]);
             }
-        index[0] = m->decoder, index[1] = m->skip;
-        for (int k = 0; k < 2; k++) {
+        index[0] = m->decoder, index[1] = m->skip, index[2] = g;
+        for (int k = 0; k < 3; k++) {
             if (index[k] < 0) continue;
             int64_t columns = p[index[k]].value.shape[1];
             for (int64_t c = 0; c < columns; c++) {
@@ -17339,71 +19251,7177 @@ VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const dou
 /* ======== model/calcium.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_C)
 #define VDI_MODEL_CALCIUM_C
+
+/* ======== the parameters =======================================================================================================
+ * Initial values and ranges: those of the published notebooks (noise was drawn as a standard deviation there: its range is the raw
+ * number of it). Where a quantity has to be positive and was free in the published code (tau, hill, dmax), softplus keeps it so, and
+ * the raw numbers below give the published natural ones. */
+
+static const vdi_calcium_param vdi__calcium_ar1[] = {
+    {"gamma", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay per bin"},
+    {"alpha", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false, "fluorescence of one spike"},
+    {"beta", VDI_CALCIUM_IDENTITY, -0.3, -0.3, -0.3, false, "baseline"},
+    {"sigma", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false, "standard deviation of the noise"},
+};
+static const vdi_calcium_param vdi__calcium_ar2[] = {
+    {"gamma", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay per bin"},
+    {"rho", VDI_CALCIUM_SIGMOID, 1, 0, 2, true, "rise per bin: what is left of the gap to the calcium"},
+    {"alpha", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false, "fluorescence per unit of d"},
+    {"beta", VDI_CALCIUM_IDENTITY, -0.3, -0.3, -0.3, false, "baseline"},
+    {"sigma", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false, "standard deviation of the noise"},
+};
+static const vdi_calcium_param vdi__calcium_scdf[] = {
+    {"gamma", VDI_CALCIUM_SIGMOID, 3, 2.5, 3.5, true, "decay of calcium per bin"},
+    {"kappa", VDI_CALCIUM_SIGMOID, 2, 2, 2.5, true, "decay of the bound dye per bin"},
+    {"eta", VDI_CALCIUM_SOFTPLUS, -5, -5.9, -4.9, false, "binding"},
+    {"zeta", VDI_CALCIUM_SOFTPLUS, 0.8, 0.5, 1, false, "exponent above 1"},
+    {"dmax", VDI_CALCIUM_SOFTPLUS, 5.997518, 5.495905, 6.498495, false, "saturation"},
+    {"alpha", VDI_CALCIUM_SOFTPLUS, 0.7, 0.2, 0.5, false, "fluorescence per unit of bound dye"},
+    {"beta", VDI_CALCIUM_IDENTITY, -0.2, -0.2, -0.2, false, "baseline"},
+    {"sigma", VDI_CALCIUM_SOFTPLUS, -4, -3.902006, -2.970628, false, "standard deviation of the noise"},
+};
+static const vdi_calcium_param vdi__calcium_mlphys[] = {
+    {"tau", VDI_CALCIUM_SOFTPLUS, 1.702618, -0.432752, 1.854587, false, "decay time of calcium, seconds"},
+    {"c0", VDI_CALCIUM_SOFTPLUS, 0.83, -2.252168, 1.854587, false, "calcium at rest, in units of one spike"},
+    {"hill", VDI_CALCIUM_SOFTPLUS, 1.667053, 0.541325, 2.252168, false, "Hill exponent"},
+    {"gamma", VDI_CALCIUM_SOFTPLUS, -4.8, -5.9, -2.252168, false, "saturation"},
+    {"kappa", VDI_CALCIUM_SOFTPLUS, -2.62, -3.902006, -1.507772, false, "rise time of the dye, seconds"},
+    {"alpha", VDI_CALCIUM_SOFTPLUS, -1.15, -2.252168, -0.432752, false, "fluorescence per unit of d"},
+    {"beta", VDI_CALCIUM_IDENTITY, 0, 0, 0, false, "baseline"},
+    {"sigma", VDI_CALCIUM_SOFTPLUS, -3.5, -3.902006, -2.252168, false, "standard deviation of the noise"},
+};
+static const vdi_calcium_param vdi__calcium_spine[] = {
+    {"gamma_d", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay in the dendrite per bin"},
+    {"alpha_d", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false, "fluorescence of a back-propagating spike in the dendrite"},
+    {"beta_d", VDI_CALCIUM_IDENTITY, -0.3, -0.3, -0.3, false, "baseline of the dendrite"},
+    {"sigma_d", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false, "noise of the dendrite, standard deviation"},
+    {"gamma_s", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay in the spine per bin"},
+    {"alpha_b", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false, "fluorescence of a back-propagating spike in the spine"},
+    {"alpha_y", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false, "fluorescence of a synaptic event in the spine"},
+    {"beta_s", VDI_CALCIUM_IDENTITY, -0.3, -0.3, -0.3, false, "baseline of the spine"},
+    {"sigma_s", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false, "noise of the spine, standard deviation"},
+};
+/* where a model's parameters stand */
+enum { VDI__AR_GAMMA = 0, VDI__AR1_ALPHA = 1, VDI__AR2_RHO = 1, VDI__AR2_ALPHA = 2 };
+enum { VDI__SCDF_KAPPA = 1, VDI__SCDF_ETA, VDI__SCDF_ZETA, VDI__SCDF_DMAX, VDI__SCDF_ALPHA };
+enum { VDI__PHYS_TAU = 0, VDI__PHYS_C0, VDI__PHYS_HILL, VDI__PHYS_GAMMA, VDI__PHYS_KAPPA, VDI__PHYS_ALPHA };
+enum {
+    VDI__SPINE_GAMMA_D = 0,
+    VDI__SPINE_ALPHA_D,
+    VDI__SPINE_BETA_D,
+    VDI__SPINE_SIGMA_D,
+    VDI__SPINE_GAMMA_S,
+    VDI__SPINE_ALPHA_B,
+    VDI__SPINE_ALPHA_Y
+};
+
+VDI__DEF const vdi_calcium_param *vdi_calcium_params(vdi_calcium_model model, int *count) {
+    static const vdi_calcium_param *const list[VDI_CALCIUM_MODELS] = {vdi__calcium_ar1, vdi__calcium_ar2, vdi__calcium_scdf,
+                                                                      vdi__calcium_mlphys, vdi__calcium_spine};
+    static const int counts[VDI_CALCIUM_MODELS] = {4, 5, 8, 8, 9};
+    if ((unsigned)model >= VDI_CALCIUM_MODELS) return NULL;
+    if (count) *count = counts[model];
+    return list[model];
+}
+
+static const char *const vdi__calcium_names[VDI_CALCIUM_MODELS] = {"ar1", "ar2", "scdf", "mlphys", "spine"};
+
+VDI__DEF const char *vdi_calcium_name(vdi_calcium_model model) {
+    return (unsigned)model < VDI_CALCIUM_MODELS ? vdi__calcium_names[model] : NULL;
+}
+
+VDI__DEF bool vdi_calcium_find(const char *name, vdi_calcium_model *model) {
+    int found = strcmp(name, "linear") == 0 ? 0 : -1;
+    for (int i = 0; i < VDI_CALCIUM_MODELS; i++)
+        if (!strcmp(name, vdi__calcium_names[i])) found = i;
+    if (found >= 0) *model = (vdi_calcium_model)found;
+    return found >= 0;
+}
+
+VDI__DEF int vdi_calcium_streams(vdi_calcium_model model) { return model == VDI_CALCIUM_SPINE ? 2 : 1; }
+
+VDI__DEF double vdi_calcium_natural(vdi_calcium_map map, double raw) {
+    if (map == VDI_CALCIUM_SIGMOID) return 1 / (1 + exp(-raw));
+    if (map == VDI_CALCIUM_SOFTPLUS) return raw > 0 ? raw + log1p(exp(-raw)) : log1p(exp(raw));
+    return raw;
+}
+
+/* the derivative of the map, from its value */
+VDI__FN double vdi__calcium_slope(vdi_calcium_map map, double natural) {
+    if (map == VDI_CALCIUM_SIGMOID) return natural * (1 - natural);
+    if (map == VDI_CALCIUM_SOFTPLUS) return -expm1(-natural);
+    return 1;
+}
+
+VDI__DEF double vdi_calcium_raw(vdi_calcium_map map, double natural) {
+    if (map == VDI_CALCIUM_SIGMOID) {
+        const double p = VDI__MIN(VDI__MAX(natural, 1e-12), 1 - 1e-12);
+        return log(p / (1 - p));
+    }
+    if (map == VDI_CALCIUM_SOFTPLUS) {
+        const double y = VDI__MAX(natural, 1e-12);
+        return y + log(-expm1(-y));
+    }
+    return natural;
+}
+
+VDI__DEF vdi_calcium_desc vdi_calcium_desc_defaults(void) {
+    vdi_calcium_desc d = VDI__ZERO;
+    d.bin = 1.0 / 60;
+    return d;
+}
+
+VDI__DEF vdi_status vdi_calcium_desc_check(const vdi_calcium_desc *desc, vdi_error *err) {
+    static const char where[] = "vdi_calcium_desc";
+    if ((unsigned)desc->model >= VDI_CALCIUM_MODELS)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "model is %d, expected 0 to %d", (int)desc->model, VDI_CALCIUM_MODELS - 1);
+    if (!(desc->bin >= 0 && desc->bin <= 3600))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "bin is %g seconds, expected more than 0 and at most 3600", desc->bin);
+    if (!(desc->drift >= 0 && desc->drift <= 1e12))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "drift is %g, expected 0 to 1e12", desc->drift);
+    return VDI_OK;
+}
+
+VDI__FN double vdi__calcium_bin(const vdi_calcium_desc *desc) { return desc->bin > 0 ? desc->bin : 1.0 / 60; }
+
+/* A factor per bin of 1/60 s as one per bin of this description: the time constant stays. */
+VDI__FN double vdi__calcium_rebin(const vdi_calcium_desc *desc, const vdi_calcium_param *p, double raw) {
+    const double factor = 60 * vdi__calcium_bin(desc);
+    if (!p->per_bin || factor == 1) return raw;
+    return vdi_calcium_raw(p->map, pow(vdi_calcium_natural(p->map, raw), factor));
+}
+
+VDI__DEF void vdi_calcium_initial(const vdi_calcium_desc *desc, double *raw) {
+    int count = 0;
+    const vdi_calcium_param *p = vdi_calcium_params(desc->model, &count);
+    for (int i = 0; i < count; i++) raw[i] = vdi__calcium_rebin(desc, &p[i], p[i].initial);
+}
+
+VDI__DEF void vdi_calcium_draw(const vdi_calcium_desc *desc, vdi_rng *rng, double *raw) {
+    int count = 0;
+    const vdi_calcium_param *p = vdi_calcium_params(desc->model, &count);
+    for (int i = 0; i < count; i++) {
+        const double u = vdi_rng_uniform(rng);
+        if (!strncmp(p[i].name, "sigma", 5)) {
+            const double low = vdi_calcium_natural(p[i].map, p[i].low), high = vdi_calcium_natural(p[i].map, p[i].high);
+            raw[i] = vdi_calcium_raw(p[i].map, low + u * (high - low));
+        } else raw[i] = vdi__calcium_rebin(desc, &p[i], p[i].low + u * (p[i].high - p[i].low));
+    }
+}
+
+/* ======== one cell, plainly ==================================================================================================== */
+
+VDI__DEF vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const double *raw, vdi_dtype dtype, int64_t T, const void *spikes,
+                                       double walk, vdi_rng *rng, void *clean, void *f, vdi_error *err) {
+    static const char where[] = "vdi_calcium_sample";
+    double q[VDI_CALCIUM_PARAMS], c[3] = {0, 0, 0}, d = 0;
+    int count = 0;
+    vdi_status status = vdi_calcium_desc_check(desc, err);
+    if (status < 0) return status;
+    if (!vdi_dtype_is_real(dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64", vdi_dtype_name(dtype));
+    if (f && !rng) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "f needs a generator for its noise");
+    const vdi_calcium_param *p = vdi_calcium_params(desc->model, &count);
+    for (int i = 0; i < count; i++) {
+        q[i] = vdi_calcium_natural(p[i].map, raw[i]);
+        if (!isfinite(q[i])) return vdi_error_set(err, VDI_ERR_DATA, where, "%s is %g", p[i].name, raw[i]);
+    }
+    const double bin = vdi__calcium_bin(desc);
+    const int streams = vdi_calcium_streams(desc->model);
+    double base[2] = {0, 0};
+    for (int64_t t = 0; t < T; t++) {
+        double y[2] = {0, 0};
+        const double s = vdi_dtype_load(dtype, spikes, t);
+        switch (desc->model) {
+        case VDI_CALCIUM_AR1:
+            c[0] = s + q[VDI__AR_GAMMA] * c[0];
+            y[0] = q[VDI__AR1_ALPHA] * c[0];
+            break;
+        case VDI_CALCIUM_AR2:
+            c[0] = s + q[VDI__AR_GAMMA] * c[0];
+            d = (1 - q[VDI__AR2_RHO]) * c[0] + q[VDI__AR2_RHO] * d;
+            y[0] = q[VDI__AR2_ALPHA] * d;
+            break;
+        case VDI_CALCIUM_SCDF: {
+            const double top = q[VDI__SCDF_DMAX], m = VDI__MIN(d, top);
+            c[0] = s + q[VDI__AR_GAMMA] * c[0];
+            d = q[VDI__SCDF_ETA] * pow(c[0], 1 + q[VDI__SCDF_ZETA]) * (top - m) + q[VDI__SCDF_KAPPA] * m;
+            y[0] = q[VDI__SCDF_ALPHA] * d;
+            break;
+        }
+        case VDI_CALCIUM_MLPHYS: {
+            c[0] = s + exp(-bin / q[VDI__PHYS_TAU]) * c[0];
+            const double u = pow(q[VDI__PHYS_C0] + c[0], q[VDI__PHYS_HILL]) - pow(q[VDI__PHYS_C0], q[VDI__PHYS_HILL]);
+            const double a = 1 + q[VDI__PHYS_GAMMA] * u;
+            d = u / a + (d - u / a) * exp(-a * bin / q[VDI__PHYS_KAPPA]);
+            y[0] = q[VDI__PHYS_ALPHA] * d;
+            break;
+        }
+        case VDI_CALCIUM_SPINE: {
+            const double z = vdi_dtype_load(dtype, spikes, T + t);
+            c[0] = s + q[VDI__SPINE_GAMMA_D] * c[0];
+            c[1] = q[VDI__SPINE_ALPHA_B] * s + q[VDI__SPINE_ALPHA_Y] * z + q[VDI__SPINE_GAMMA_S] * c[1];
+            y[0] = q[VDI__SPINE_ALPHA_D] * c[0], y[1] = c[1];
+            break;
+        }
+        }
+        for (int k = 0; k < streams; k++) {
+            const double beta = q[streams == 2 && k == 0 ? VDI__SPINE_BETA_D : count - 2];
+            const double sigma = q[streams == 2 && k == 0 ? VDI__SPINE_SIGMA_D : count - 1];
+            if (clean) vdi_dtype_store(dtype, clean, k * T + t, y[k] + beta);
+            if (!f) continue;
+            if (t) base[k] += walk * vdi_rng_normal(rng);
+            vdi_dtype_store(dtype, f, k * T + t, y[k] + beta + base[k] + sigma * vdi_rng_normal(rng));
+        }
+    }
+    return VDI_OK;
+}
+
+/* ======== on the tape ==========================================================================================================
+ * Everything inside is time-major: row t holds n = S B lanes, lane s B + b. One time step is a handful of row operations on the
+ * kernels' own tables, so the recursions run in lanes and what has no recursion (powers, exponentials) runs over whole arrays.
+ * Parameters are rows too, which makes one cell for all, a cell per row of the batch and a parameter set per sample one code. */
+
+enum { VDI__CALCIUM_STATES = 6 };
+
+typedef struct vdi__calcium_note {
+    vdi_calcium_desc desc;
+    const vdi__kernels *k;
+    vdi_dtype dtype;
+    int64_t S, B, T;
+    size_t n, row; /* lanes, and bytes of a row of them */
+    int P, streams;
+    int64_t R; /* rows of theta: 1, B or S B */
+    bool want_trace;
+    /* what stays from forward to backward, in `saved` */
+    char *par, *state[VDI__CALCIUM_STATES], *e[2], *q[2]; /* (P,n); (T,n) each; (T,n): dlog p / dmodel sigma^2; (n): r'.. */
+    double *eff[2];                                       /* (B): how often log sigma counts */
+} vdi__calcium_note;
+
+#define VDI__CROW(p, t) ((p) + (size_t)(t)*u->row)
+#define VDI__CPAR(i) (u->par + (size_t)(i)*u->row)
+
+VDI__FN int vdi__calcium_states(vdi_calcium_model model) {
+    static const uint8_t count[VDI_CALCIUM_MODELS] = {1, 2, 4, 6, 3};
+    return count[model];
+}
+
+/* to (cols,rows) = from (rows,cols) turned over, or added to what is there */
+VDI__FN void vdi__calcium_turn(vdi_dtype dtype, int64_t rows, int64_t cols, const void *from, void *to, bool add) {
+    enum { TILE = 16 };
+    VDI__BOTH(dtype, {
+        const real *x = (const real *)from;
+        real *y = (real *)to;
+        for (int64_t i0 = 0; i0 < rows; i0 += TILE)
+            for (int64_t j0 = 0; j0 < cols; j0 += TILE) {
+                const int64_t i1 = VDI__MIN(i0 + TILE, rows), j1 = VDI__MIN(j0 + TILE, cols);
+                if (add)
+                    for (int64_t j = j0; j < j1; j++)
+                        for (int64_t i = i0; i < i1; i++) y[j * rows + i] += x[i * cols + j];
+                else
+                    for (int64_t j = j0; j < j1; j++)
+                        for (int64_t i = i0; i < i1; i++) y[j * rows + i] = x[i * cols + j];
+            }
+    });
+}
+
+/* (B) -> (S,B): a row of the batch for every sample */
+VDI__FN void vdi__calcium_tile(const vdi__calcium_note *u, const void *from, void *to) {
+    const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
+    for (int64_t s = 0; s < u->S; s++) memcpy((char *)to + (size_t)s * part, from, part);
+}
+
+VDI__FN void vdi__calcium_mul(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
+    u->k->binary[VDI_MUL](u->n, a, 1, b, 1, y);
+}
+VDI__FN void vdi__calcium_sub(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
+    u->k->binary[VDI_SUB](u->n, a, 1, b, 1, y);
+}
+VDI__FN void vdi__calcium_add(const vdi__calcium_note *u, const void *x, void *y) { u->k->axpby(u->n, 1, x, 1, y); }
+/* y += a b */
+VDI__FN void vdi__calcium_muladd(const vdi__calcium_note *u, const void *a, const void *b, void *y) { u->k->muladd(u->n, a, 1, b, 1, y); }
+
+/* c_t += g c_{t-1}, in place on c = s */
+VDI__FN void vdi__calcium_decay(const vdi__calcium_note *u, const char *g, char *c) {
+    for (int64_t t = 1; t < u->T; t++) vdi__calcium_muladd(u, g, VDI__CROW(c, t - 1), VDI__CROW(c, t));
+}
+
+/* All states from the spikes, which stand in state 0 (spine: 0 and 2). */
+VDI__FN void vdi__calcium_run(const vdi__calcium_note *u, char *scratch) {
+    char *c = u->state[0], *d = u->state[1];
+    char *one = scratch, *two = scratch + u->row;
+    const size_t n = u->n, all = n * (size_t)u->T;
+    const vdi__kernels *k = u->k;
+    switch (u->desc.model) {
+    case VDI_CALCIUM_AR1: vdi__calcium_decay(u, VDI__CPAR(VDI__AR_GAMMA), c); break;
+    case VDI_CALCIUM_SPINE:
+        memcpy(d, c, all * vdi_dtype_size(u->dtype));
+        vdi__calcium_decay(u, VDI__CPAR(VDI__SPINE_GAMMA_D), c);
+        vdi__calcium_decay(u, VDI__CPAR(VDI__SPINE_GAMMA_S), d);
+        vdi__calcium_decay(u, VDI__CPAR(VDI__SPINE_GAMMA_S), u->state[2]);
+        break;
+    case VDI_CALCIUM_AR2:
+        vdi__calcium_decay(u, VDI__CPAR(VDI__AR_GAMMA), c);
+        k->fill(n, 1, one);
+        vdi__calcium_sub(u, one, VDI__CPAR(VDI__AR2_RHO), one);
+        for (int64_t t = 0; t < u->T; t++) {
+            vdi__calcium_mul(u, one, VDI__CROW(c, t), VDI__CROW(d, t));
+            if (t) vdi__calcium_muladd(u, VDI__CPAR(VDI__AR2_RHO), VDI__CROW(d, t - 1), VDI__CROW(d, t));
+        }
+        break;
+    case VDI_CALCIUM_SCDF: {
+        /* state 2: log c, with c held off 0 so that 0 log 0 is 0; state 3: A = sp(eta) c^(1 + sp(zeta)) */
+        char *lc = u->state[2], *A = u->state[3];
+        const char *top = VDI__CPAR(VDI__SCDF_DMAX);
+        vdi__calcium_decay(u, VDI__CPAR(VDI__AR_GAMMA), c);
+        k->clip(all, 1e-30, HUGE_VAL, c, lc);
+        k->unary[VDI_LOG](all, 0, lc, lc);
+        k->fill(n, 1, one);
+        vdi__calcium_add(u, VDI__CPAR(VDI__SCDF_ZETA), one);
+        for (int64_t t = 0; t < u->T; t++) vdi__calcium_mul(u, one, VDI__CROW(lc, t), VDI__CROW(A, t));
+        k->unary[VDI_EXP](all, 0, A, A);
+        memset(one, 0, u->row);
+        for (int64_t t = 0; t < u->T; t++) {
+            vdi__calcium_mul(u, VDI__CPAR(VDI__SCDF_ETA), VDI__CROW(A, t), VDI__CROW(A, t));
+            vdi__calcium_sub(u, top, one, two);
+            vdi__calcium_mul(u, VDI__CROW(A, t), two, VDI__CROW(d, t));
+            vdi__calcium_muladd(u, VDI__CPAR(VDI__SCDF_KAPPA), one, VDI__CROW(d, t));
+            k->binary[VDI_MIN](n, VDI__CROW(d, t), 1, top, 1, one);
+        }
+        break;
+    }
+    case VDI_CALCIUM_MLPHYS: {
+        /* state 2: log(c0 + c); 3: (c0 + c)^hill; 4: u/a; 5: E = exp(-a delta/kappa) */
+        char *lx = u->state[2], *xp = u->state[3], *goal = u->state[4], *E = u->state[5];
+        k->fill(n, vdi__calcium_bin(&u->desc), two);
+        k->binary[VDI_DIV](n, two, 1, VDI__CPAR(VDI__PHYS_TAU), 1, one);
+        k->unary[VDI_NEG](n, 0, one, one);
+        k->unary[VDI_EXP](n, 0, one, one);
+        vdi__calcium_decay(u, one, c);
+        for (int64_t t = 0; t < u->T; t++) k->binary[VDI_ADD](n, VDI__CPAR(VDI__PHYS_C0), 1, VDI__CROW(c, t), 1, VDI__CROW(lx, t));
+        k->unary[VDI_LOG](all, 0, lx, lx);
+        for (int64_t t = 0; t < u->T; t++) vdi__calcium_mul(u, VDI__CPAR(VDI__PHYS_HILL), VDI__CROW(lx, t), VDI__CROW(xp, t));
+        k->unary[VDI_EXP](all, 0, xp, xp);
+        /* one: c0^hill; two: -delta/kappa */
+        k->binary[VDI_POW](n, VDI__CPAR(VDI__PHYS_C0), 1, VDI__CPAR(VDI__PHYS_HILL), 1, one);
+        k->binary[VDI_DIV](n, two, 1, VDI__CPAR(VDI__PHYS_KAPPA), 1, two);
+        k->unary[VDI_NEG](n, 0, two, two);
+        for (int64_t t = 0; t < u->T; t++) {
+            char *g = VDI__CROW(goal, t), *x = VDI__CROW(E, t);
+            vdi__calcium_sub(u, VDI__CROW(xp, t), one, g);
+            k->fill(n, 1, x);
+            vdi__calcium_muladd(u, VDI__CPAR(VDI__PHYS_GAMMA), g, x);
+            k->binary[VDI_DIV](n, g, 1, x, 1, g);
+            vdi__calcium_mul(u, two, x, x);
+        }
+        k->unary[VDI_EXP](all, 0, E, E);
+        memset(one, 0, u->row);
+        for (int64_t t = 0; t < u->T; t++) {
+            vdi__calcium_sub(u, t ? VDI__CROW(d, t - 1) : one, VDI__CROW(goal, t), two);
+            memcpy(VDI__CROW(d, t), VDI__CROW(goal, t), u->row);
+            vdi__calcium_muladd(u, VDI__CROW(E, t), two, VDI__CROW(d, t));
+        }
+        break;
+    }
+    }
+}
+
+/* What is read out in stream k: y = sum of amplitude times state. */
+typedef struct vdi__calcium_readout {
+    int terms, amplitude[2], state[2], beta, sigma;
+} vdi__calcium_readout;
+VDI__FN vdi__calcium_readout vdi__calcium_read(const vdi__calcium_note *u, int stream) {
+    vdi__calcium_readout r = VDI__ZERO;
+    r.terms = 1;
+    r.amplitude[0] = u->P - 3, r.beta = u->P - 2, r.sigma = u->P - 1;
+    r.state[0] = u->desc.model == VDI_CALCIUM_AR1 ? 0 : 1;
+    if (u->streams == 2 && stream == 0)
+        r.amplitude[0] = VDI__SPINE_ALPHA_D, r.beta = VDI__SPINE_BETA_D, r.sigma = VDI__SPINE_SIGMA_D, r.state[0] = 0;
+    if (u->streams == 2 && stream == 1) {
+        r.terms = 2;
+        r.amplitude[0] = VDI__SPINE_ALPHA_B, r.amplitude[1] = VDI__SPINE_ALPHA_Y;
+        r.state[0] = 1, r.state[1] = 2;
+    }
+    return r;
+}
+
+VDI__FN void vdi__calcium_model_row(const vdi__calcium_note *u, const vdi__calcium_readout *r, int64_t t, char *y) {
+    memcpy(y, VDI__CPAR(r->beta), u->row);
+    for (int i = 0; i < r->terms; i++) vdi__calcium_muladd(u, VDI__CPAR(r->amplitude[i]), VDI__CROW(u->state[r->state[i]], t), y);
+}
+
+/* x = M^{-1} x for every lane, M = W + lambda D'D factored per row of the batch: down (T,B) = lambda / pivot, inv = 1 / pivot. */
+VDI__FN void vdi__calcium_smooth(const vdi__calcium_note *u, const char *down, const char *inv, char *one, char *x) {
+    const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
+    for (int64_t t = 1; t < u->T; t++) {
+        vdi__calcium_tile(u, down + (size_t)(t - 1) * part, one);
+        vdi__calcium_muladd(u, one, VDI__CROW(x, t - 1), VDI__CROW(x, t));
+    }
+    for (int64_t t = u->T - 1; t >= 0; t--) {
+        vdi__calcium_tile(u, inv + (size_t)t * part, one);
+        vdi__calcium_mul(u, one, VDI__CROW(x, t), VDI__CROW(x, t));
+        if (t + 1 == u->T) continue;
+        vdi__calcium_tile(u, down + (size_t)t * part, one);
+        vdi__calcium_muladd(u, one, VDI__CROW(x, t + 1), VDI__CROW(x, t));
+    }
+}
+
+/* Element (b,t) of f or mask of stream k */
+VDI__INLINE int64_t vdi__calcium_at(const vdi__calcium_note *u, int k, int64_t b, int64_t t) {
+    return k * u->B * u->T + (u->desc.time_major ? t * u->B + b : b * u->T + t);
+}
+
+VDI__FN size_t vdi__calcium_scratch_bytes(const vdi__calcium_note *u) {
+    const size_t batch = vdi_align_size((size_t)(u->T * u->B) * sizeof(double)), whole = vdi_align_size((size_t)u->T * u->row);
+    const size_t rows = vdi_align_size((size_t)(u->P + 12) * u->row);
+    return 5 * batch + (size_t)(2 + u->streams) * whole + rows;
+}
+
+/* Residuals, the baseline's walk, and log p of stream k (added to log_p). */
+VDI__FN void vdi__calcium_score(const vdi__calcium_note *u, int k, const vdi_tensor *f, const vdi_tensor *mask, char *scratch,
+                                char *log_p) {
+    const vdi__calcium_readout r = vdi__calcium_read(u, k);
+    const size_t size = vdi_dtype_size(u->dtype), part = (size_t)u->B * size,
+                 batch = vdi_align_size((size_t)(u->T * u->B) * sizeof(double));
+    char *W = scratch, *F = W + batch, *down = F + batch, *inv = down + batch, *whole = inv + 2 * batch,
+         *one = whole + vdi_align_size((size_t)u->T * u->row), *two = one + u->row;
+    double *shift = (double *)(void *)(inv + batch); /* (B): what the walk adds */
+    const double lambda = u->desc.drift;
+    bool full = true;
+    for (int64_t b = 0; b < u->B; b++) {
+        double count = 0;
+        for (int64_t t = 0; t < u->T; t++) {
+            const double v = vdi_dtype_load(u->dtype, f->data, vdi__calcium_at(u, k, b, t));
+            const bool there = v == v && (!mask || vdi_dtype_load(u->dtype, mask->data, vdi__calcium_at(u, k, b, t)) != 0);
+            vdi_dtype_store(u->dtype, W, t * u->B + b, there ? 1 : 0);
+            vdi_dtype_store(u->dtype, F, t * u->B + b, there ? v : 0);
+            count += there;
+            full = full && there;
+        }
+        u->eff[k][b] = count;
+    }
+    char *e = u->e[k];
+    for (int64_t t = 0; t < u->T; t++) { /* e = W (f - model) */
+        char *to = VDI__CROW(e, t);
+        vdi__calcium_model_row(u, &r, t, one);
+        vdi__calcium_tile(u, F + (size_t)t * part, to);
+        vdi__calcium_sub(u, to, one, to);
+        if (full) continue;
+        vdi__calcium_tile(u, W + (size_t)t * part, two);
+        vdi__calcium_mul(u, two, to, to);
+    }
+    char *q = u->q[k];
+    memset(q, 0, u->row);
+    for (int64_t b = 0; b < u->B; b++) shift[b] = 0;
+    if (lambda > 0) {
+        for (int64_t b = 0; b < u->B; b++) {
+            double pivot = 0, logdet = 0;
+            for (int64_t t = 0; t < u->T; t++) {
+                const double w = vdi_dtype_load(u->dtype, W, t * u->B + b), ends = (t > 0) + (t + 1 < u->T);
+                pivot = w + lambda * ends - (t ? lambda * lambda / pivot : 0);
+                if (!(pivot > 1e-12 * lambda)) pivot = 1e-12 * lambda + (u->T == 1); /* only if nothing was observed */
+                logdet += log(pivot);
+                vdi_dtype_store(u->dtype, down, t * u->B + b, lambda / pivot);
+                vdi_dtype_store(u->dtype, inv, t * u->B + b, 1 / pivot);
+            }
+            if (u->desc.drift_white || !(u->eff[k][b] > 0)) continue;
+            u->eff[k][b] -= 1;
+            shift[b] = 0.5 * (double)(u->T - 1) * log(lambda) - 0.5 * logdet;
+        }
+        for (int pass = 0; pass < (u->desc.drift_white ? 2 : 1); pass++) {
+            memcpy(whole, e, (size_t)u->T * u->row);
+            vdi__calcium_smooth(u, down, inv, one, whole);
+            for (int64_t t = 0; t < u->T; t++) {
+                char *y = VDI__CROW(e, t);
+                if (!full) {
+                    vdi__calcium_tile(u, W + (size_t)t * part, one);
+                    vdi__calcium_mul(u, one, VDI__CROW(whole, t), VDI__CROW(whole, t));
+                }
+                memcpy(one, y, u->row);
+                vdi__calcium_sub(u, y, VDI__CROW(whole, t), y);
+                if (pass == 0) vdi__calcium_muladd(u, u->desc.drift_white ? y : one, y, q);
+            }
+        }
+    } else
+        for (int64_t t = 0; t < u->T; t++) vdi__calcium_muladd(u, VDI__CROW(e, t), VDI__CROW(e, t), q);
+    for (int64_t l = 0; l < (int64_t)u->n; l++) {
+        const double sigma = vdi_dtype_load(u->dtype, VDI__CPAR(r.sigma), l), count = u->eff[k][l % u->B];
+        const double v =
+            -0.5 * count * (VDI_LOG_2PI + 2 * log(sigma)) - 0.5 * vdi_dtype_load(u->dtype, q, l) / (sigma * sigma) + shift[l % u->B];
+        vdi_dtype_store(u->dtype, log_p, l, vdi_dtype_load(u->dtype, log_p, l) + v);
+    }
+}
+
+VDI__FN vdi_status vdi__calcium_forward(vdi_custom *c, void *user, vdi_error *err) {
+    vdi__calcium_note *u = (vdi__calcium_note *)user;
+    const vdi_calcium_param *p = vdi_calcium_params(u->desc.model, NULL);
+    const size_t size = vdi_dtype_size(u->dtype), stream = (size_t)u->T * u->row;
+    char *at = (char *)c->saved, *scratch = (char *)vdi_tape_scratch(c->tape, vdi__calcium_scratch_bytes(u));
+    if (!scratch) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_var_calcium", "no memory for the scratch");
+    u->par = at, at += (size_t)u->P * u->row;
+    for (int i = 0; i < vdi__calcium_states(u->desc.model); i++) u->state[i] = at, at += stream;
+    for (int k = 0; k < u->streams; k++) u->e[k] = at, at += stream;
+    for (int k = 0; k < u->streams; k++) u->q[k] = at, at += u->row;
+    at = (char *)c->saved + vdi_align_size((size_t)(at - (char *)c->saved));
+    for (int k = 0; k < u->streams; k++) u->eff[k] = (double *)(void *)at + k * u->B;
+    for (int64_t l = 0; l < (int64_t)u->n; l++)
+        for (int i = 0; i < u->P; i++) {
+            if (l >= u->R) {
+                memcpy(VDI__CPAR(i) + (size_t)l * size, VDI__CPAR(i) + (size_t)(l % u->R) * size, size);
+                continue;
+            }
+            const double raw = vdi_dtype_load(u->dtype, c->in[1].data, l * u->P + i);
+            if (!isfinite(raw)) return vdi_error_set(err, VDI_ERR_DATA, "vdi_var_calcium", "parameter %s is %g", p[i].name, raw);
+            vdi_dtype_store(u->dtype, VDI__CPAR(i), l, vdi_calcium_natural(p[i].map, raw));
+        }
+    for (int k = 0; k < u->streams; k++) {
+        const char *from = (const char *)c->in[0].data + (size_t)k * stream;
+        char *to = u->state[k ? 2 : 0];
+        if (u->desc.time_major) memcpy(to, from, stream);
+        else vdi__calcium_turn(u->dtype, (int64_t)u->n, u->T, from, to, false);
+    }
+    vdi__calcium_run(u, scratch);
+    memset(c->out[0].data, 0, u->row);
+    for (int k = 0; k < u->streams; k++)
+        vdi__calcium_score(u, k, &c->in[2], c->inputs > 3 ? &c->in[3] : NULL, scratch, (char *)c->out[0].data);
+    for (int k = 0; k < u->streams && u->want_trace; k++) {
+        const vdi__calcium_readout r = vdi__calcium_read(u, k);
+        char *to = (char *)c->out[1].data + (size_t)k * stream, *y = u->desc.time_major ? to : scratch;
+        for (int64_t t = 0; t < u->T; t++) vdi__calcium_model_row(u, &r, t, VDI__CROW(y, t));
+        if (!u->desc.time_major) vdi__calcium_turn(u->dtype, u->T, (int64_t)u->n, y, to, false);
+    }
+    return VDI_OK;
+}
+
+/* carry = g carry + dc_t, and what it means for g and for the spikes: one step of a decay's adjoint */
+VDI__FN void vdi__calcium_decay_back(const vdi__calcium_note *u, int64_t t, const char *g, const char *c, const char *dc, char *carry,
+                                     char *dg, char *ds) {
+    vdi__calcium_mul(u, g, carry, carry);
+    vdi__calcium_add(u, dc, carry);
+    if (t) vdi__calcium_muladd(u, carry, VDI__CROW(c, t - 1), dg);
+    if (ds) vdi__calcium_add(u, carry, VDI__CROW(ds, t));
+}
+
+VDI__FN vdi_status vdi__calcium_backward(vdi_custom *c, void *user, vdi_error *err) {
+    vdi__calcium_note *u = (vdi__calcium_note *)user;
+    const vdi__kernels *k = u->k;
+    const vdi_calcium_param *p = vdi_calcium_params(u->desc.model, NULL);
+    const size_t n = u->n, size = vdi_dtype_size(u->dtype), stream = (size_t)u->T * u->row;
+    char *scratch = (char *)vdi_tape_scratch(c->tape, vdi__calcium_scratch_bytes(u));
+    if (!scratch) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_var_calcium", "no memory for the scratch");
+    const bool want_s = vdi_tensor_ok(c->din[0]), from_trace = u->want_trace && vdi_tensor_ok(c->dout[1]),
+               from_p = vdi_tensor_ok(c->dout[0]);
+    char *dtrace = scratch, *ds = dtrace + (size_t)u->streams * stream;
+    char *dp = ds + (size_t)u->streams * stream;                                                           /* (P,n) */
+    char *G = dp + (size_t)u->P * u->row, *df = G + 2 * u->row, *w = df + u->row, *carry = w + 4 * u->row; /* then 3 carries */
+    const size_t used = (size_t)(carry - scratch) + 3 * u->row;
+    VDI_ASSERT(used <= vdi__calcium_scratch_bytes(u));
+    (void)used;
+    memset(dp, 0, (size_t)u->P * u->row);
+    memset(carry, 0, 3 * u->row);
+    if (want_s) memset(ds, 0, (size_t)u->streams * stream);
+    for (int s = 0; s < u->streams && from_trace; s++) {
+        const char *from = (const char *)c->dout[1].data + (size_t)s * stream;
+        if (u->desc.time_major) memcpy(dtrace + (size_t)s * stream, from, stream);
+        else vdi__calcium_turn(u->dtype, (int64_t)n, u->T, from, dtrace + (size_t)s * stream, false);
+    }
+    vdi__calcium_readout r[2];
+    for (int s = 0; s < u->streams; s++) { /* G = dlog p / sigma^2, and all that sigma gets */
+        r[s] = vdi__calcium_read(u, s);
+        for (int64_t l = 0; l < (int64_t)n; l++) {
+            const double sigma = vdi_dtype_load(u->dtype, VDI__CPAR(r[s].sigma), l),
+                         g = from_p ? vdi_dtype_load(u->dtype, c->dout[0].data, l) : 0;
+            vdi_dtype_store(u->dtype, G + (size_t)s * u->row, l, g / (sigma * sigma));
+            vdi_dtype_store(u->dtype, dp + (size_t)r[s].sigma * u->row, l,
+                            g * (vdi_dtype_load(u->dtype, u->q[s], l) / (sigma * sigma) - u->eff[s][l % u->B]) / sigma);
+        }
+    }
+#define VDI__DPAR(i) (dp + (size_t)(i)*u->row)
+    char *w1 = w + u->row, *w2 = w + 2 * u->row, *w3 = w + 3 * u->row, *carry1 = carry + u->row, *carry2 = carry + 2 * u->row;
+    char *const C = u->state[0], *const D = u->state[1];
+    for (int64_t t = u->T - 1; t >= 0; t--) {
+        for (int s = 0; s < u->streams; s++) {
+            vdi__calcium_mul(u, G + (size_t)s * u->row, VDI__CROW(u->e[s], t), df);
+            if (from_trace) vdi__calcium_add(u, VDI__CROW(dtrace + (size_t)s * stream, t), df);
+            vdi__calcium_add(u, df, VDI__DPAR(r[s].beta));
+            for (int i = 0; i < r[s].terms; i++) {
+                const char *state = u->state[r[s].state[i]];
+                vdi__calcium_muladd(u, df, VDI__CROW(state, t), VDI__DPAR(r[s].amplitude[i]));
+                if (u->streams == 2) {
+                    const int g = s ? VDI__SPINE_GAMMA_S : VDI__SPINE_GAMMA_D;
+                    vdi__calcium_mul(u, VDI__CPAR(r[s].amplitude[i]), df, w);
+                    vdi__calcium_decay_back(u, t, VDI__CPAR(g), state, w, carry + (size_t)r[s].state[i] * u->row, VDI__DPAR(g),
+                                            want_s ? ds + (size_t)i * stream : NULL);
+                }
+            }
+        }
+        if (u->streams == 2) continue;
+        vdi__calcium_mul(u, VDI__CPAR(r[0].amplitude[0]), df, w); /* w: d loss / d (what is read out) */
+        char *dst = want_s ? ds : NULL;
+        switch (u->desc.model) {
+        case VDI_CALCIUM_AR1: vdi__calcium_decay_back(u, t, VDI__CPAR(VDI__AR_GAMMA), C, w, carry, VDI__DPAR(VDI__AR_GAMMA), dst); break;
+        case VDI_CALCIUM_AR2: /* carry1: the adjoint of d */
+            vdi__calcium_mul(u, VDI__CPAR(VDI__AR2_RHO), carry1, carry1);
+            vdi__calcium_add(u, w, carry1);
+            if (t) vdi__calcium_muladd(u, carry1, VDI__CROW(D, t - 1), VDI__DPAR(VDI__AR2_RHO));
+            vdi__calcium_mul(u, carry1, VDI__CROW(C, t), w);
+            vdi__calcium_sub(u, VDI__DPAR(VDI__AR2_RHO), w, VDI__DPAR(VDI__AR2_RHO));
+            vdi__calcium_mul(u, carry1, VDI__CPAR(VDI__AR2_RHO), w);
+            vdi__calcium_sub(u, carry1, w, w);
+            vdi__calcium_decay_back(u, t, VDI__CPAR(VDI__AR_GAMMA), C, w, carry, VDI__DPAR(VDI__AR_GAMMA), dst);
+            break;
+        case VDI_CALCIUM_SCDF: {
+            /* carry1 holds dloss/dm of the step after; it reaches d_t where d_t is below the top, else the top */
+            const char *A = VDI__CROW(u->state[3], t), *top = VDI__CPAR(VDI__SCDF_DMAX), *lc = VDI__CROW(u->state[2], t);
+            k->binary[VDI_MIN](n, VDI__CROW(D, t), 1, top, 1, w1);
+            k->binary[VDI_SUB](n, top, 1, w1, 1, w2); /* > 0 where free */
+            VDI__BOTH(u->dtype, {
+                const real *open = (const real *)w2;
+                real *mu = (real *)w, *m = (real *)carry1, *dtop = (real *)VDI__DPAR(VDI__SCDF_DMAX);
+                for (size_t l = 0; l < n; l++) {
+                    if (open[l] > 0) mu[l] += m[l];
+                    else dtop[l] += m[l];
+                }
+            });
+            if (t) k->binary[VDI_MIN](n, VDI__CROW(D, t - 1), 1, top, 1, w1); /* m_{t-1} */
+            else memset(w1, 0, u->row);
+            vdi__calcium_muladd(u, w, A, VDI__DPAR(VDI__SCDF_DMAX));
+            vdi__calcium_muladd(u, w, w1, VDI__DPAR(VDI__SCDF_KAPPA));
+            vdi__calcium_sub(u, VDI__CPAR(VDI__SCDF_KAPPA), A, carry1);
+            vdi__calcium_mul(u, w, carry1, carry1);
+            vdi__calcium_sub(u, top, w1, w2);
+            vdi__calcium_mul(u, w, w2, w2); /* dA */
+            vdi__calcium_mul(u, w2, A, w2); /* dA A = dlog A */
+            k->binary[VDI_DIV](n, w2, 1, VDI__CPAR(VDI__SCDF_ETA), 1, w3);
+            vdi__calcium_add(u, w3, VDI__DPAR(VDI__SCDF_ETA));
+            vdi__calcium_muladd(u, w2, lc, VDI__DPAR(VDI__SCDF_ZETA));
+            k->clip(n, 1e-30, HUGE_VAL, VDI__CROW(C, t), w3);
+            k->binary[VDI_DIV](n, w2, 1, w3, 1, w3);
+            memcpy(w, w3, u->row);
+            vdi__calcium_muladd(u, w3, VDI__CPAR(VDI__SCDF_ZETA), w); /* (1 + zeta) dlog A / c */
+            vdi__calcium_decay_back(u, t, VDI__CPAR(VDI__AR_GAMMA), C, w, carry, VDI__DPAR(VDI__AR_GAMMA), dst);
+            break;
+        }
+        case VDI_CALCIUM_MLPHYS: {
+            /* carry1: E_{t+1} mu_{t+1}. With a = 1 + gamma u and goal = u/a: 1/a = 1 - gamma goal */
+            const char *E = VDI__CROW(u->state[5], t), *goal = VDI__CROW(u->state[4], t), *xp = VDI__CROW(u->state[3], t),
+                       *lx = VDI__CROW(u->state[2], t);
+            const double bin = vdi__calcium_bin(&u->desc);
+            const size_t parameters = n;
+            VDI__BOTH(u->dtype, {
+                const real *Es = (const real *)E, *gs = (const real *)goal, *xs = (const real *)xp, *ls = (const real *)lx;
+                const real *before = t ? (const real *)VDI__CROW(D, t - 1) : NULL, *cs = (const real *)VDI__CROW(C, t);
+                const real *tau = (const real *)VDI__CPAR(VDI__PHYS_TAU), *c0 = (const real *)VDI__CPAR(VDI__PHYS_C0),
+                           *hill = (const real *)VDI__CPAR(VDI__PHYS_HILL), *gamma = (const real *)VDI__CPAR(VDI__PHYS_GAMMA),
+                           *kappa = (const real *)VDI__CPAR(VDI__PHYS_KAPPA);
+                real *dc0 = (real *)VDI__DPAR(VDI__PHYS_C0), *dhill = (real *)VDI__DPAR(VDI__PHYS_HILL),
+                     *dgamma = (real *)VDI__DPAR(VDI__PHYS_GAMMA), *dkappa = (real *)VDI__DPAR(VDI__PHYS_KAPPA), *mus = (real *)carry1,
+                     *dcs = (real *)w, *du_sum = (real *)carry2;
+                (void)tau;
+                for (size_t l = 0; l < parameters; l++) {
+                    const real mu = dcs[l] + mus[l], ia = 1 - gamma[l] * gs[l], a = 1 / ia, uu = gs[l] * a;
+                    const real dgoal = mu * (1 - Es[l]), step = (real)bin / kappa[l];
+                    const real dE = mu * ((before ? before[l] : 0) - gs[l]) * Es[l]; /* dlog E */
+                    const real da = -dE * step - dgoal * gs[l] * ia, du = dgoal * ia + gamma[l] * da;
+                    dkappa[l] += dE * a * step / kappa[l];
+                    dgamma[l] += da * uu;
+                    dhill[l] += du * xs[l] * ls[l];
+                    dcs[l] = du * hill[l] * xs[l] / (c0[l] + cs[l]);
+                    dc0[l] += dcs[l];
+                    du_sum[l] += du;
+                    mus[l] = mu * Es[l];
+                }
+            });
+            /* the decay is exp(-delta/tau): w2 its factor */
+            k->fill(n, -bin, w1);
+            k->binary[VDI_DIV](n, w1, 1, VDI__CPAR(VDI__PHYS_TAU), 1, w2);
+            k->unary[VDI_EXP](n, 0, w2, w2);
+            vdi__calcium_decay_back(u, t, w2, C, w, carry, VDI__DPAR(VDI__PHYS_TAU), dst);
+            break;
+        }
+        case VDI_CALCIUM_SPINE: break;
+        }
+    }
+    if (u->desc.model == VDI_CALCIUM_MLPHYS) /* what stands outside of the sum over time: -c0^hill in u, and the factor of tau */
+        for (int64_t l = 0; l < (int64_t)n; l++) {
+            const double c0 = vdi_dtype_load(u->dtype, VDI__CPAR(VDI__PHYS_C0), l),
+                         hill = vdi_dtype_load(u->dtype, VDI__CPAR(VDI__PHYS_HILL), l);
+            const double tau = vdi_dtype_load(u->dtype, VDI__CPAR(VDI__PHYS_TAU), l), du = vdi_dtype_load(u->dtype, carry2, l);
+            const double power = c0 > 0 ? pow(c0, hill) : 0, bin = vdi__calcium_bin(&u->desc);
+            if (c0 > 0) {
+                vdi_dtype_store(u->dtype, VDI__DPAR(VDI__PHYS_HILL), l,
+                                vdi_dtype_load(u->dtype, VDI__DPAR(VDI__PHYS_HILL), l) - du * power * log(c0));
+                vdi_dtype_store(u->dtype, VDI__DPAR(VDI__PHYS_C0), l,
+                                vdi_dtype_load(u->dtype, VDI__DPAR(VDI__PHYS_C0), l) - du * hill * power / c0);
+            }
+            vdi_dtype_store(u->dtype, VDI__DPAR(VDI__PHYS_TAU), l,
+                            vdi_dtype_load(u->dtype, VDI__DPAR(VDI__PHYS_TAU), l) * exp(-bin / tau) * bin / (tau * tau));
+        }
+    for (int s = 0; s < u->streams && want_s; s++) {
+        char *to = (char *)c->din[0].data + (size_t)s * stream;
+        if (u->desc.time_major) k->axpby(n * (size_t)u->T, 1, ds + (size_t)s * stream, 1, to);
+        else vdi__calcium_turn(u->dtype, u->T, (int64_t)n, ds + (size_t)s * stream, to, true);
+    }
+    if (vdi_tensor_ok(c->din[1]))
+        for (int64_t row = 0; row < u->R; row++)
+            for (int i = 0; i < u->P; i++) {
+                double sum = 0;
+                for (int64_t l = row; l < (int64_t)n; l += u->R) sum += vdi_dtype_load(u->dtype, VDI__DPAR(i), l);
+                sum *= vdi__calcium_slope(p[i].map, vdi_dtype_load(u->dtype, VDI__CPAR(i), row));
+                vdi_dtype_store(u->dtype, c->din[1].data, row * u->P + i, vdi_dtype_load(u->dtype, c->din[1].data, row * u->P + i) + sum);
+            }
+#undef VDI__DPAR
+    (void)size;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_var_calcium(vdi_tape *t, const vdi_calcium_desc *desc, vdi_var spikes, vdi_var theta, vdi_var f, vdi_var mask,
+                                    vdi_var *trace, vdi_var *log_p) {
+    static const char where[] = "vdi_var_calcium";
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT], e[VDI_SHAPE_TEXT];
+    vdi_error err;
+    vdi_var in[4], out[2];
+    vdi_tensor shapes[2];
+    vdi_status status = vdi_tape_status(t, NULL);
+    if (trace) *trace = vdi_var_none();
+    *log_p = vdi_var_none();
+    if (status < 0) return status;
+    status = vdi_calcium_desc_check(desc, &err);
+    if (status < 0) return (void)vdi_tape_fail(t, status, where, "%s", err.message), status;
+    const bool masked = vdi_var_ok(mask);
+    const vdi_tensor vs = vdi_tape_value(t, spikes), vp = vdi_tape_value(t, theta), vf = vdi_tape_value(t, f), vm = vdi_tape_value(t, mask);
+    const int lead = vdi_calcium_streams(desc->model) == 2;
+    int count = 0;
+    (void)vdi_calcium_params(desc->model, &count);
+    bool good = vdi_tensor_ok(vs) && vdi_tensor_ok(vp) && vdi_tensor_ok(vf) && vs.ndim == 3 + lead && vf.ndim == 2 + lead && vp.ndim >= 1 &&
+                vp.ndim <= 3;
+    if (!good || (lead && (vs.shape[0] != 2 || vf.shape[0] != 2)))
+        return (void)vdi_tape_fail(
+                   t, VDI_ERR_SHAPE, where, "spikes %s, theta %s, f %s: expected %s(samples, batch, T), (.., %d), %s(batch, T)",
+                   vdi_tensor_ok(vs) ? vdi_tensor_shape_text(vs, a) : "none", vdi_tensor_ok(vp) ? vdi_tensor_shape_text(vp, b) : "none",
+                   vdi_tensor_ok(vf) ? vdi_tensor_shape_text(vf, e) : "none", lead ? "2, " : "", count, lead ? "2, " : ""),
+               VDI_ERR_SHAPE;
+    const int64_t *s = vs.shape + lead, *g = vf.shape + lead;
+    const bool major = desc->time_major;
+    const int64_t S = major ? s[1] : s[0], B = major ? s[2] : s[1], T = major ? s[0] : s[2];
+    const int64_t R = vp.ndim == 1 ? 1 : vp.ndim == 2 ? vp.shape[0] : vp.shape[0] * vp.shape[1];
+    good = (major ? g[1] : g[0]) == B && (major ? g[0] : g[1]) == T && vp.shape[vp.ndim - 1] == count && S >= 1 && B >= 1 && T >= 1;
+    good = good && (vp.ndim == 1 || (vp.ndim == 2 && (R == B || R == 1)) || (vp.ndim == 3 && vp.shape[0] == S && vp.shape[1] == B));
+    if (!good || (masked && !vdi_tensor_same_shape(vm, vf)))
+        return (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                                   "spikes %s, theta %s, f %s do not fit together (%s has %d parameters), or the mask is not like f",
+                                   vdi_tensor_shape_text(vs, a), vdi_tensor_shape_text(vp, b), vdi_tensor_shape_text(vf, e),
+                                   vdi_calcium_name(desc->model), count),
+               VDI_ERR_SHAPE;
+    if (vp.dtype != vs.dtype || vf.dtype != vs.dtype || (masked && vm.dtype != vs.dtype))
+        return (void)vdi_tape_fail(t, VDI_ERR_DTYPE, where, "spikes are %s, theta %s, f %s: expected one dtype", vdi_dtype_name(vs.dtype),
+                                   vdi_dtype_name(vp.dtype), vdi_dtype_name(vf.dtype)),
+               VDI_ERR_DTYPE;
+    vdi__calcium_note *u = (vdi__calcium_note *)vdi__tape_payload(t, where, sizeof *u);
+    if (!u) return vdi_tape_status(t, NULL);
+    memset(u, 0, sizeof *u);
+    u->desc = *desc;
+    u->dtype = vs.dtype;
+    u->k = vdi__kernels_of(vs.dtype);
+    u->S = S, u->B = B, u->T = T, u->R = R;
+    u->n = (size_t)(S * B);
+    u->row = u->n * vdi_dtype_size(u->dtype);
+    u->P = count, u->streams = lead + 1;
+    u->want_trace = trace != NULL;
+    vdi_custom_desc op = VDI__ZERO;
+    in[0] = spikes, in[1] = theta, in[2] = f, in[3] = mask;
+    shapes[0] = vdi_tensor_2d(NULL, u->dtype, S, B);
+    shapes[1] = vdi_tensor_view(NULL, u->dtype, vs.ndim, vs.shape);
+    op.name = where;
+    op.inputs = masked ? 4 : 3, op.input = in;
+    op.outputs = trace ? 2 : 1, op.output = shapes;
+    op.saved_bytes = ((size_t)(count + u->streams) + (size_t)(vdi__calcium_states(desc->model) + u->streams) * (size_t)T) * u->row +
+                     VDI_ALIGN + (size_t)(u->streams * B) * sizeof(double);
+    op.scratch_bytes = vdi__calcium_scratch_bytes(u);
+    op.forward = vdi__calcium_forward, op.backward = vdi__calcium_backward, op.user = u;
+    status = vdi_var_custom(t, &op, out);
+    if (status < 0) return status;
+    *log_p = out[0];
+    if (trace) *trace = out[1];
+    return VDI_OK;
+}
+#undef VDI__CROW
+#undef VDI__CPAR
+
+VDI__DEF vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, const vdi_calcium_info *info,
+                                          vdi_var *trace, void *user) {
+    const vdi_calcium_cells *cells = (const vdi_calcium_cells *)user;
+    vdi_calcium_desc desc = cells->desc;
+    vdi_var log_p, theta = vdi_tape_param(t, cells->theta);
+    desc.time_major = info->time_major;
+    if (info->bin > 0) desc.bin = info->bin;
+    if (cells->theta->value.ndim == 2) {
+        if (!info->cell) theta = vdi_var_index(t, theta, 0, 0);
+        else {
+            bool same = true; /* one cell for the whole batch is the common case, and the cheaper one */
+            for (int64_t b = 1; b < info->batch; b++) same = same && info->cell[b] == info->cell[0];
+            int64_t index = info->batch;
+            theta = same ? vdi_var_index(t, theta, 0, info->cell[0])
+                         : vdi_var_gather(t, theta, vdi_tensor_1d((void *)(uintptr_t)info->cell, VDI_I64, index));
+        }
+    }
+    return vdi_var_calcium(t, &desc, spikes, theta, f, mask, trace, &log_p) < 0 ? vdi_var_none() : log_p;
+}
 #endif
 
 /* ======== model/calcium_simulate.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_SIMULATE_C)
 #define VDI_MODEL_CALCIUM_SIMULATE_C
+
+VDI__FN vdi_span vdi__span(double low, double high) {
+    vdi_span s;
+    s.low = low, s.high = high;
+    return s;
+}
+
+VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
+    vdi_population_desc p = VDI__ZERO;
+    p.seconds = 30, p.warmup = 5;
+    p.rate = vdi__span(0.02, 10);
+    p.fast_share = 0.5, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.2);
+    p.slow_share = 0.7, p.slow_tau = vdi__span(1, 15), p.slow_sd = vdi__span(0, 2);
+    p.episode_share = 0.3, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.02, 0.5),
+    p.episode_rate = vdi__span(15, 150);
+    p.burst_share = 0, p.burst_chance = vdi__span(0, 0.6), p.burst_interval = vdi__span(0.003, 0.012);
+    p.refractory = vdi__span(0.002, 0.006);
+    p.tau = vdi__span(0.06, 3);
+    p.slow_decay_share = 0.3, p.slow_decay = vdi__span(0.05, 0.4), p.slow_times = vdi__span(2, 6);
+    p.jump_cv = vdi__span(0, 0.4);
+    p.linear_share = 0.2, p.hill = vdi__span(1.5, 3.5);
+    p.rest_share = 0.8, p.rest = vdi__span(0.05, 2);
+    p.saturation_share = 0.7, p.saturation = vdi__span(0.003, 0.5);
+    p.quick_share = 0.45, p.quick = vdi__span(0.002, 0.03), p.sluggish = vdi__span(0.03, 0.35);
+    p.second_share = 0.5, p.third_share = 0, p.stage = vdi__span(0.1, 1);
+    p.low_share = 0.2, p.middle_share = 0.4;
+    p.low_frames = vdi__span(5, 10), p.middle_frames = vdi__span(10, 60), p.high_frames = vdi__span(60, 130);
+    p.window = vdi__span(0.05, 1), p.offset = vdi__span(0, 0.7);
+    p.latency_share = 1, p.latency = vdi__span(0.3, 0.6), p.latency_most = 0.08;
+    p.power_share = 0.1, p.power_snr = vdi__span(1, 40), p.peak_snr = vdi__span(0.5, 15);
+    p.shot_share = 0.5, p.shot = vdi__span(0, 1.5);
+    p.drift_share[0] = 0.6, p.drift_tau[0] = vdi__span(0.1, 1), p.drift_sd[0] = vdi__span(0, 0.6);
+    p.drift_share[1] = 0.5, p.drift_tau[1] = vdi__span(1, 5), p.drift_sd[1] = vdi__span(0, 0.7);
+    p.drift_share[2] = 0.5, p.drift_tau[2] = vdi__span(8, 60), p.drift_sd[2] = vdi__span(0, 1);
+    p.bleach_share = 0.15, p.bleach_tau = vdi__span(3, 30), p.bleach = vdi__span(-3, 8);
+    return p;
+}
+
+VDI__DEF vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_error *err) {
+    static const char where[] = "vdi_population_desc";
+    const struct {
+        const char *name;
+        double value;
+    } share[] = {{"fast_share", p->fast_share},
+                 {"slow_share", p->slow_share},
+                 {"episode_share", p->episode_share},
+                 {"burst_share", p->burst_share},
+                 {"linear_share", p->linear_share},
+                 {"slow_decay_share", p->slow_decay_share},
+                 {"rest_share", p->rest_share},
+                 {"quick_share", p->quick_share},
+                 {"saturation_share", p->saturation_share},
+                 {"second_share", p->second_share},
+                 {"third_share", p->third_share},
+                 {"low_share + middle_share", p->low_share + p->middle_share},
+                 {"low_share", p->low_share},
+                 {"middle_share", p->middle_share},
+                  {"latency_share", p->latency_share},
+                 {"power_share", p->power_share},
+                 {"shot_share", p->shot_share},
+                 {"drift_share[0]", p->drift_share[0]},
+                 {"drift_share[1]", p->drift_share[1]},
+                 {"drift_share[2]", p->drift_share[2]},
+                 {"bleach_share", p->bleach_share}};
+    const struct {
+        const char *name;
+        vdi_span value;
+        double low, high;
+    } span[] = {{"rate", p->rate, 1e-6, 1e3},
+                {"fast_tau", p->fast_tau, 1e-3, 1e6},
+                {"slow_tau", p->slow_tau, 1e-3, 1e6},
+                {"fast_sd", p->fast_sd, 0, 4},
+                {"slow_sd", p->slow_sd, 0, 4},
+                {"episode_onset", p->episode_onset, 1e-9, 1e3},
+                {"episode_length", p->episode_length, 1e-6, 1e6},
+                {"episode_rate", p->episode_rate, 0, 1e3},
+                {"burst_chance", p->burst_chance, 0, 0.95},
+                {"burst_interval", p->burst_interval, 1e-6, 1},
+                {"refractory", p->refractory, 1e-4, 1},
+                {"tau", p->tau, 1e-3, 1e3},
+                {"slow_decay", p->slow_decay, 0, 1},
+                {"slow_times", p->slow_times, 1e-3, 1e3},
+                {"jump_cv", p->jump_cv, 0, 2},
+                {"hill", p->hill, 0.1, 5},
+                {"rest", p->rest, 1e-9, 1e3},
+                {"saturation", p->saturation, 1e-9, 1e3},
+                {"quick", p->quick, 1e-4, 1e2},
+                {"sluggish", p->sluggish, 1e-4, 1e2},
+                {"stage", p->stage, 0, 10},
+                {"low_frames", p->low_frames, 1, 1000},
+                {"middle_frames", p->middle_frames, 1, 1000},
+                {"high_frames", p->high_frames, 1, 1000},
+                {"window", p->window, 1e-3, 1},
+                {"offset", p->offset, -1, 1},
+                {"latency", p->latency, 0, 10},
+                {"power_snr", p->power_snr, 1e-3, 1e6},
+                {"peak_snr", p->peak_snr, 1e-3, 1e6},
+                {"shot", p->shot, 0, 1e3},
+                {"drift_tau[0]", p->drift_tau[0], 1e-3, 1e6},
+                {"drift_tau[1]", p->drift_tau[1], 1e-3, 1e6},
+                {"drift_tau[2]", p->drift_tau[2], 1e-3, 1e6},
+                {"drift_sd[0]", p->drift_sd[0], 0, 1e3},
+                {"drift_sd[1]", p->drift_sd[1], 0, 1e3},
+                {"drift_sd[2]", p->drift_sd[2], 0, 1e3},
+                {"bleach_tau", p->bleach_tau, 1e-3, 1e6},
+                {"bleach", p->bleach, -1e3, 1e3}};
+    if (!(p->seconds >= 4 && p->seconds <= 3600))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "seconds is %g, expected 4..3600", p->seconds);
+    if (!(p->warmup >= 2 && p->warmup <= 3600))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "warmup is %g, expected 2..3600", p->warmup);
+    if (!(p->latency_most >= 0 && p->latency_most <= 1))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "latency_most is %g, expected 0..1", p->latency_most);
+    for (size_t i = 0; i < VDI__COUNT(share); i++)
+        if (!(share[i].value >= 0 && share[i].value <= 1))
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g, expected 0..1", share[i].name, share[i].value);
+    for (size_t i = 0; i < VDI__COUNT(span); i++)
+        if (!(span[i].value.low >= span[i].low && span[i].value.high <= span[i].high && span[i].value.low <= span[i].value.high))
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g..%g, expected a rising range inside %g..%g", span[i].name,
+                                 span[i].value.low, span[i].value.high, span[i].low, span[i].high);
+    return VDI_OK;
+}
+
+/* ======== drawing =========================================================================================================== */
+
+VDI__FN double vdi__draw(vdi_rng *r, vdi_span s) { return s.low + (s.high - s.low) * vdi_rng_uniform(r); }
+VDI__FN double vdi__draw_log(vdi_rng *r, vdi_span s) { return s.low * pow(s.high / s.low, vdi_rng_uniform(r)); }
+/* The draw is made in any case, so that a share that changes does not change the other numbers of a cell. */
+VDI__FN double vdi__draw_if(vdi_rng *r, double share, double value, double otherwise) {
+    return vdi_rng_bernoulli(r, share) ? value : otherwise;
+}
+
+VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed, uint64_t index, vdi_cell *c) {
+    vdi_rng own = vdi_rng_make(seed, index), *r = &own;
+    memset(c, 0, sizeof *c);
+    if (vdi_population_desc_check(p, NULL) < 0) return -1;
+    c->rate = vdi__draw_log(r, p->rate);
+    c->fast_tau = vdi__draw_log(r, p->fast_tau), c->fast_sd = vdi__draw_if(r, p->fast_share, vdi__draw(r, p->fast_sd), 0);
+    c->slow_tau = vdi__draw_log(r, p->slow_tau), c->slow_sd = vdi__draw_if(r, p->slow_share, vdi__draw(r, p->slow_sd), 0);
+    c->episode_onset = vdi__draw_if(r, p->episode_share, vdi__draw_log(r, p->episode_onset), 0);
+    c->episode_length = vdi__draw_log(r, p->episode_length), c->episode_rate = vdi__draw(r, p->episode_rate);
+    c->burst_chance = vdi__draw_if(r, p->burst_share, vdi__draw(r, p->burst_chance), 0);
+    c->burst_interval = vdi__draw_log(r, p->burst_interval), c->refractory = vdi__draw(r, p->refractory);
+
+    c->tau = vdi__draw_log(r, p->tau);
+    c->slow = vdi__draw_if(r, p->slow_decay_share, vdi__draw(r, p->slow_decay), 0),
+    c->slow_tau_decay = c->tau * vdi__draw(r, p->slow_times);
+    c->jump_cv = vdi__draw(r, p->jump_cv);
+    c->hill = vdi__draw_if(r, p->linear_share, 1, vdi__draw(r, p->hill));
+    c->rest = vdi__draw_if(r, p->rest_share, vdi__draw_log(r, p->rest), 0);
+    c->saturation = vdi__draw_if(r, p->saturation_share, vdi__draw_log(r, p->saturation), 0);
+    c->rise[0] = vdi__draw_if(r, p->quick_share, vdi__draw_log(r, p->quick), vdi__draw_log(r, p->sluggish));
+    c->rise[0] = VDI__MIN(c->rise[0], c->tau);
+    c->rise[1] = vdi__draw_if(r, p->second_share, c->rise[0] * vdi__draw(r, p->stage), 0);
+    c->rise[2] = c->rise[0] * vdi__draw(r, p->stage) * (double)vdi_rng_bernoulli(r, p->third_share) * (double)(c->rise[1] > 0);
+
+    const double band = vdi_rng_uniform(r);
+    c->frame_rate = vdi__draw(r, band < p->low_share                     ? p->low_frames
+                                 : band < p->low_share + p->middle_share ? p->middle_frames
+                                                                         : p->high_frames);
+    c->window = vdi__draw(r, p->window) / c->frame_rate;
+    c->delay = vdi__draw(r, p->offset) / c->frame_rate;
+    /* a quick dye answers at once; a slow one, whose binding has many steps, waits for about its rise */
+    const double latency = vdi__draw(r, p->latency) * c->rise[0] * c->rise[0] / (c->rise[0] + 0.03);
+    c->delay -= vdi__draw_if(r, p->latency_share, VDI__MIN(latency, p->latency_most), 0);
+
+    c->by_power = vdi_rng_bernoulli(r, p->power_share);
+    const double by_power = vdi__draw_log(r, p->power_snr), by_peak = vdi__draw_log(r, p->peak_snr);
+    c->snr = c->by_power ? by_power : by_peak;
+    c->shot = vdi__draw_if(r, p->shot_share, vdi__draw(r, p->shot), 0);
+    for (int i = 0; i < 3; i++) {
+        c->drift_tau[i] = vdi__draw_log(r, p->drift_tau[i]);
+        c->drift_sd[i] = vdi__draw_if(r, p->drift_share[i], vdi__draw(r, p->drift_sd[i]), 0);
+    }
+    c->bleach_tau = vdi__draw(r, p->bleach_tau);
+    c->bleach = vdi__draw_if(r, p->bleach_share, vdi__draw(r, p->bleach), 0);
+    c->frames = (int64_t)floor(p->seconds * c->frame_rate);
+    c->rng = own;
+    return c->frames;
+}
+
+/* ======== one trace ========================================================================================================= */
+
+/* One second of margin at the end: frames may see beyond the last stamp. */
+VDI__FN int64_t vdi__cell_steps(const vdi_population_desc *p) { return (int64_t)((p->seconds + p->warmup + 1) * VDI_CELL_GRID); }
+
+VDI__DEF size_t vdi_cell_memsize(const vdi_population_desc *p) {
+    const size_t n = (size_t)vdi__cell_steps(p) + 1;
+    return 3 * vdi_align_size(n * sizeof(float)) + vdi_align_size(n * sizeof(double)) + VDI_ALIGN;
+}
+
+/* A jump of the calcium at time s: it is put on the next point of the grid, decayed by what has passed until there. */
+VDI__FN void vdi__cell_jump(const vdi_cell *c, vdi_rng *r, double s, int64_t n, float *fast, float *slow) {
+    const double at = ceil(s * VDI_CELL_GRID), passed = at / VDI_CELL_GRID - s;
+    const double shape = c->jump_cv > 0.01 ? 1 / (c->jump_cv * c->jump_cv) : 0, a = shape > 0 ? vdi_rng_gamma(r, shape) / shape : 1;
+    const int64_t i = (int64_t)at;
+    if (i < 0 || i >= n) return;
+    fast[i] += (float)(a * (1 - c->slow) * exp(-passed / c->tau));
+    if (c->slow > 0) slow[i] += (float)(a * c->slow * exp(-passed / c->slow_tau_decay));
+}
+
+/* Spikes of a rate that changes every 1/30 s, by time rescaling: the next one comes when the summed rate since the last has passed an
+   exponential number. Bursts and the refractory time are laid on top. */
+VDI__FN int64_t vdi__cell_spikes(const vdi_population_desc *p, const vdi_cell *c, vdi_rng *r, int64_t n, float *fast, float *slow,
+                                 double *spike, int64_t room) {
+    const double step = 8.0 / VDI_CELL_GRID, end = p->seconds + 0.5, a_fast = exp(-step / c->fast_tau), a_slow = exp(-step / c->slow_tau);
+    const double b_fast = sqrt(1 - a_fast * a_fast), b_slow = sqrt(1 - a_slow * a_slow);
+    double z_fast = vdi_rng_normal(r), z_slow = vdi_rng_normal(r), left = 0, wait = vdi_rng_exponential(r), last = -1e9;
+    int64_t count = 0;
+    for (double t = -p->warmup; t < end; t += step) {
+        double rate = c->rate, from = t;
+        if (c->fast_sd > 0) {
+            z_fast = a_fast * z_fast + b_fast * vdi_rng_normal(r);
+            rate *= exp(c->fast_sd * (z_fast - 0.5 * c->fast_sd));
+        }
+        if (c->slow_sd > 0) {
+            z_slow = a_slow * z_slow + b_slow * vdi_rng_normal(r);
+            rate *= exp(c->slow_sd * (z_slow - 0.5 * c->slow_sd));
+        }
+        if (c->episode_onset > 0) {
+            if (vdi_rng_uniform(r) < c->episode_onset * step) left = vdi_rng_exponential(r) * c->episode_length;
+            if (left > 0) rate += c->episode_rate;
+            left -= step;
+        }
+        while (wait < rate * (t + step - from)) {
+            from += wait / rate;
+            for (double s = from;;) {
+                if (s - last >= c->refractory) {
+                    vdi__cell_jump(c, r, s + p->warmup, n, fast, slow);
+                    last = s;
+                    if (s >= -1 && s < p->seconds + 0.25) {
+                        if (count < room) spike[count] = s;
+                        count++;
+                    }
+                }
+                if (!(c->burst_chance > 0) || vdi_rng_uniform(r) >= c->burst_chance) break;
+                s = VDI__MAX(s, last) + c->refractory + vdi_rng_exponential(r) * c->burst_interval;
+            }
+            wait = vdi_rng_exponential(r);
+        }
+        wait -= rate * (t + step - from);
+    }
+    return count;
+}
+
+VDI__FN void vdi__first_order(int64_t n, double tau, float *x) {
+    const float keep = (float)exp(-1 / (VDI_CELL_GRID * tau));
+    float y = x[0];
+    for (int64_t i = 0; i < n; i++) x[i] = y = x[i] + (y - x[i]) * keep;
+}
+
+/* Calcium in c becomes the light of the dye, in place; s is scratch. */
+VDI__FN void vdi__cell_dye(const vdi_cell *cell, int64_t n, float *c, float *s) {
+    const vdi__kernels *k = vdi__kernels_of(VDI_F32);
+    const float rest = (float)cell->rest, at_rest = (float)pow(cell->rest, cell->hill), saturation = (float)cell->saturation;
+    if (cell->hill != 1) {
+        for (int64_t i = 0; i < n; i++) c[i] = rest + c[i] > 1e-12f ? rest + c[i] : 1e-12f;
+        k->unary[VDI_LOG]((size_t)n, 0, c, s);
+        for (int64_t i = 0; i < n; i++) s[i] *= (float)cell->hill;
+        k->unary[VDI_EXP]((size_t)n, 0, s, c);
+        for (int64_t i = 0; i < n; i++) c[i] = c[i] > at_rest ? c[i] - at_rest : 0;
+    }
+    const float speed = (float)(-1 / (VDI_CELL_GRID * cell->rise[0]));
+    for (int64_t i = 0; i < n; i++) s[i] = speed * (1 + saturation * c[i]);
+    k->unary[VDI_EXP]((size_t)n, 0, s, s);
+    float p = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const float target = c[i] / (1 + saturation * c[i]);
+        c[i] = p = target + (p - target) * s[i];
+    }
+    for (int j = 1; j < 3; j++)
+        if (cell->rise[j] > 0) vdi__first_order(n, cell->rise[j], c);
+}
+
+/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 - rho)) of a decay seen through a first-order
+   rise of rho times its time constant. Exact for a linear dye of one stage. */
+VDI__FN double vdi__cell_peak(const vdi_cell *c) {
+    const double u = pow(c->rest + 1, c->hill) - pow(c->rest, c->hill), g = 1 + c->saturation * u;
+    const double rho = VDI__MIN(0.999, (c->rise[0] / g + c->rise[1] + c->rise[2]) / c->tau);
+    return u / g * pow(rho, rho / (1 - rho));
+}
+
+VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work, float *trace, float *clean,
+                                   double *spike, int64_t room) {
+    if (vdi_population_desc_check(p, NULL) < 0 || !(cell->frame_rate > 0)) return -1;
+    const int64_t n = vdi__cell_steps(p), frames = cell->frames;
+    const size_t row = vdi_align_size(((size_t)n + 1) * sizeof(float));
+    char *at = (char *)(((uintptr_t)work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    float *c = (float *)(void *)at, *slow = (float *)(void *)(at + row), *s = (float *)(void *)(at + 2 * row);
+    double *sum = (double *)(void *)(at + 3 * row);
+    vdi_rng rng = cell->rng, *r = &rng;
+
+    memset(c, 0, row), memset(slow, 0, row);
+    const int64_t spikes = vdi__cell_spikes(p, cell, r, n, c, slow, spike, spike ? room : 0);
+    const float keep = (float)exp(-1 / (VDI_CELL_GRID * cell->tau)), keep_slow = (float)exp(-1 / (VDI_CELL_GRID * cell->slow_tau_decay));
+    for (int64_t i = 1; i < n; i++) c[i] += keep * c[i - 1];
+    if (cell->slow > 0) {
+        for (int64_t i = 1; i < n; i++) slow[i] += keep_slow * slow[i - 1];
+        for (int64_t i = 0; i < n; i++) c[i] += slow[i];
+    }
+    vdi__cell_dye(cell, n, c, s);
+
+    /* frames, from the running integral of the light */
+    sum[0] = 0;
+    for (int64_t i = 0; i < n; i++) sum[i + 1] = sum[i] + (double)c[i];
+    double mean = 0, square = 0;
+    for (int64_t k = 0; k < frames; k++) {
+        const double middle = (double)k / cell->frame_rate + cell->delay + p->warmup,
+                     edge[2] = {middle - 0.5 * cell->window, middle + 0.5 * cell->window};
+        double integral[2];
+        for (int e = 0; e < 2; e++) {
+            const double x = VDI__MAX(0, VDI__MIN(edge[e] * VDI_CELL_GRID, (double)n - 1e-9));
+            const int64_t i = (int64_t)x;
+            integral[e] = sum[i] + (x - (double)i) * (double)c[i];
+        }
+        const double y = (integral[1] - integral[0]) / (cell->window * VDI_CELL_GRID);
+        trace[k] = (float)y;
+        mean += y, square += y * y;
+    }
+    mean /= (double)frames;
+    const double sd = sqrt(VDI__MAX(0, square / (double)frames - mean * mean)), peak = vdi__cell_peak(cell);
+
+    /* noise; a cell that has hardly fired has no power to measure it by */
+    const double noise = cell->by_power && sd > 1e-3 * peak
+                             ? sd / cell->snr
+                             : sqrt(cell->frame_rate / 30) * peak / (cell->by_power ? VDI__MIN(cell->snr, 10) : cell->snr);
+    const double thin = cell->frame_rate > 30 ? sqrt(30 / cell->frame_rate) : 1;
+    double z[3], a[3], b[3];
+    for (int j = 0; j < 3; j++) {
+        a[j] = exp(-1 / (cell->frame_rate * cell->drift_tau[j]));
+        b[j] = sqrt(1 - a[j] * a[j]);
+        z[j] = vdi_rng_normal(r);
+    }
+    for (int64_t k = 0; k < frames; k++) {
+        const double y = (double)trace[k];
+        double e = vdi_rng_normal(r), slowly = 0;
+        if (cell->shot > 0) e *= sqrt(1 + cell->shot * VDI__MAX(y, 0) / (sd + peak));
+        for (int j = 0; j < 3; j++)
+            if (cell->drift_sd[j] > 0) {
+                slowly += z[j] * cell->drift_sd[j] * thin;
+                z[j] = a[j] * z[j] + b[j] * vdi_rng_normal(r);
+            }
+        if (cell->bleach != 0) slowly += cell->bleach * exp(-(double)k / (cell->frame_rate * cell->bleach_tau));
+        if (clean) clean[k] = (float)(y + noise * slowly);
+        trace[k] = (float)(y + noise * (slowly + e));
+    }
+    return spikes;
+}
 #endif
 
 /* ======== model/oasis.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_C)
 #define VDI_MODEL_OASIS_C
+
+VDI__DEF vdi_oasis_desc vdi_oasis_desc_defaults(void) {
+    vdi_oasis_desc d = VDI__ZERO;
+    d.fps = 1, d.order = 1, d.fudge = 0.98;
+    d.allocator = vdi_allocator_defaults(NULL);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *d, vdi_error *err) {
+    static const char where[] = "vdi_oasis_desc";
+    if (!(d->fps >= 0 && d->fps <= 1e9))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fps is %g, expected more than 0 frames per second", d->fps);
+    if (d->order < 0 || d->order > 2) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "order is %d, expected 1 or 2", d->order);
+    if (!(d->tau_decay >= 0 && d->tau_rise >= 0 && d->tau_decay < HUGE_VAL && d->tau_rise < HUGE_VAL))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "tau_decay %g and tau_rise %g: expected seconds, or 0 to estimate them",
+                             d->tau_decay, d->tau_rise);
+    if ((unsigned)d->penalty > VDI_OASIS_L0 || (unsigned)d->noise_method > VDI_OASIS_MAD)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "penalty is %d and noise_method %d, expected 0 or 1", (int)d->penalty,
+                             (int)d->noise_method);
+    if (d->has_lambda && !(d->lambda >= 0 && d->lambda < HUGE_VAL))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lambda is %g, expected 0 or more", d->lambda);
+    if (!isfinite(d->s_min) || (d->has_baseline && !isfinite(d->baseline)))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "s_min is %g and baseline %g: expected numbers", d->s_min,
+                             d->has_baseline ? d->baseline : 0);
+    if (!(d->noise >= 0 && d->noise < HUGE_VAL))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "noise is %g, expected a standard deviation, or 0", d->noise);
+    if (!(d->fudge >= 0 && d->fudge <= 1)) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fudge is %g, expected 0 to 1", d->fudge);
+    if (d->refine < 0 || d->refine > 1000)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "refine is %d, expected 0 to 1000", d->refine);
+    return VDI_OK;
+}
+
+/* ======== noise and time constants ============================================================================================= */
+
+enum { VDI__OASIS_SEGMENT = 256 };
+
+/* In-place FFT of n = 2^k complex numbers (Cooley and Tukey 1965); turn[k] = cos, turn[n/2 + k] = sin of 2 pi k/n. */
+VDI__FN void vdi__oasis_fft(int n, const double *turn, double *re, double *im) {
+    for (int i = 1, j = 0; i < n; i++) {
+        int bit = n >> 1;
+        for (; j & bit; bit >>= 1) j ^= bit;
+        j ^= bit;
+        if (i < j) {
+            const double a = re[i], b = im[i];
+            re[i] = re[j], im[i] = im[j], re[j] = a, im[j] = b;
+        }
+    }
+    for (int len = 2; len <= n; len <<= 1)
+        for (int i = 0; i < n; i += len)
+            for (int k = 0; k < len / 2; k++) {
+                const double c = turn[k * (n / len)], s = -turn[n / 2 + k * (n / len)];
+                const int g = i + k, h = g + len / 2;
+                const double a = re[h] * c - im[h] * s, b = re[h] * s + im[h] * c;
+                re[h] = re[g] - a, im[h] = im[g] - b;
+                re[g] += a, im[g] += b;
+            }
+}
+
+/* The k-th smallest of x (n), which is reordered (Hoare 1961). */
+VDI__FN double vdi__oasis_select(int64_t n, double *x, int64_t k) {
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        const double pivot = x[low + (high - low) / 2];
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (x[i] < pivot) i++;
+            while (x[j] > pivot) j--;
+            if (i > j) break;
+            const double t = x[i];
+            x[i++] = x[j], x[j--] = t;
+        }
+        if (k <= j) high = j;
+        else if (k >= i) low = i;
+        else break;
+    }
+    return x[k];
+}
+
+VDI__DEF double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const double *y, double *work) {
+    if (T < 4) return 0;
+    if (method == VDI_OASIS_MAD) {
+        for (int64_t t = 0; t + 1 < T; t++) work[t] = fabs(y[t + 1] - y[t]);
+        const double median = 0.5 * (vdi__oasis_select(T - 1, work, (T - 1) / 2) + vdi__oasis_select(T - 1, work, (T - 2) / 2));
+        return 1.4826 * median / sqrt(2.0);
+    }
+    /* Two real segments go through one complex transform. Half overlap, Hann window, each segment's own mean taken off. */
+    double re[VDI__OASIS_SEGMENT], im[VDI__OASIS_SEGMENT], window[VDI__OASIS_SEGMENT], turn[VDI__OASIS_SEGMENT], power = 0, weight = 0;
+    int n = 4;
+    while (n < VDI__OASIS_SEGMENT && 2 * n <= T) n *= 2;
+    for (int i = 0; i < n; i++) {
+        window[i] = 0.5 - 0.5 * cos(2 * VDI_PI * i / n);
+        weight += window[i] * window[i];
+        turn[i] = i < n / 2 ? cos(2 * VDI_PI * i / n) : sin(2 * VDI_PI * (i - n / 2) / n);
+    }
+    const int64_t segments = (T - n) / (n / 2) + 1;
+    for (int64_t s = 0; s < segments; s += 2)
+        for (int half = 0; half < 2; half++) {
+            double *x = half ? im : re, mean = 0;
+            const double *from = y + (s + half) * (n / 2);
+            if (s + half >= segments) {
+                memset(x, 0, sizeof re);
+            } else {
+                for (int i = 0; i < n; i++) mean += from[i] / n;
+                for (int i = 0; i < n; i++) x[i] = (from[i] - mean) * window[i];
+            }
+            if (half == 0) continue;
+            vdi__oasis_fft(n, turn, re, im);
+            for (int k = n / 4 + 1; k <= n / 2; k++) { /* |X|^2 of both: the even and odd parts of the spectrum */
+                const int j = n - k;
+                const double twice = k == n / 2 ? 0.5 : 1; /* a one-sided density counts all but the last twice */
+                power += twice * 0.5 * (re[k] * re[k] + im[k] * im[k] + re[j] * re[j] + im[j] * im[j]);
+            }
+        }
+    return sqrt(power / ((double)segments * weight * (n / 4)));
+}
+
+/* Roots from the autocovariance x_0..x_lags of y: x_{k+1} = sum_j g_j (x_{|k-j|} - noise^2 [k = j]), least squares over k < lags. */
+VDI__FN void vdi__oasis_roots(int order, int64_t T, const double *y, double noise, double fudge, double *decay, double *rise) {
+    enum { LAGS = 10 };
+    double x[LAGS + 2], mean = 0, a = 0, b = 0, c = 0, p = 0, q = 0;
+    const int lags = (int)VDI__MIN((int64_t)LAGS, T - 2);
+    for (int64_t t = 0; t < T; t++) mean += y[t] / (double)T;
+    for (int k = 0; k <= lags; k++) {
+        x[k] = 0;
+        for (int64_t t = k; t < T; t++) x[k] += (y[t] - mean) * (y[t - k] - mean);
+        x[k] /= (double)T;
+    }
+    for (int k = 0; k < lags; k++) {
+        const double u = x[k] - (k == 0 ? noise * noise : 0), v = k ? x[k - 1] - (k == 1 ? noise * noise : 0) : x[1];
+        a += u * u, b += u * v, c += v * v;
+        p += u * x[k + 1], q += v * x[k + 1];
+    }
+    *rise = 0;
+    if (order == 1) *decay = a > 0 ? p / a : 0.9;
+    else {
+        const double det = a * c - b * b, g1 = det > 0 ? (c * p - b * q) / det : 0.9, g2 = det > 0 ? (a * q - b * p) / det : 0;
+        const double disc = g1 * g1 + 4 * g2, root = disc > 0 ? sqrt(disc) : 0; /* complex roots: their real part, twice */
+        *decay = 0.5 * (g1 + root), *rise = 0.5 * (g1 - root);
+    }
+    if (!(*decay < 1)) *decay = 0.95;
+    if (!(*decay > 0.15)) *decay = 0.15;
+    *decay *= fudge;
+    if (order == 2) {
+        if (!(*rise > 0)) *rise = 0.01;
+        *rise = VDI__MIN(*rise * fudge, *decay - 1e-3);
+        if (!(*rise > 0)) *rise = 0.01 * *decay;
+    }
+}
+
+/* ======== order 1: pools =======================================================================================================
+ * With c_t = d^t x_t the problem is an isotonic regression of x with weights d^{2t}; a pool is a run of frames without a spike. Its
+ * first value is v = num / den, num = sum d^k (y - b - mu)_{t+k}, den = sum d^{2k}, mu the slope of lambda sum s: lambda (1 - d), and
+ * lambda at the last frame. Merging adds d^l times num and d^2l times den of the later pool. Where v <= 0, calcium is 0. */
+
+typedef struct vdi__oasis_pool {
+    double num, den, v;
+    int64_t start, length;
+} vdi__oasis_pool;
+
+typedef struct vdi__oasis {
+    const vdi_oasis_desc *desc;
+    int64_t T, pools;
+    int order, solves;
+    bool held; /* b is not free */
+    double d, r, d0, lambda, b, noise, s_min, residual;
+    double *y, *c, *power, *power2, *aux[12]; /* (T) each; power[k] = d^k, power2[k] = r^k */
+    vdi__oasis_pool *pool;                    /* (T) */
+} vdi__oasis;
+
+VDI__FN void vdi__oasis_powers(double d, int64_t T, double *power) {
+    double p = 1;
+    for (int64_t k = 0; k <= T; k++) {
+        power[k] = p;
+        p *= d;
+        if (p < 1e-150) p = 0; /* nobody needs denormal powers, and they are slow */
+    }
+}
+
+VDI__FN void vdi__oasis_pools(vdi__oasis *o) {
+    const double d = o->d, *power = o->power, *y = o->y, mu = o->b + o->lambda * (1 - d), s_min = o->s_min;
+    vdi__oasis_pool *top = o->pool;
+    o->solves++;
+    for (int64_t t = 0; t < o->T; t++) {
+        double num = t + 1 < o->T ? y[t] - mu : y[t] - o->b - o->lambda, den = 1, v = num;
+        int64_t start = t, length = 1;
+        while (top > o->pool) {
+            const vdi__oasis_pool *before = top - 1;
+            const double f = power[before->length];
+            if (v >= f * before->v + s_min) break;
+            num = before->num + f * num;
+            den = before->den + f * f * den;
+            v = num / den;
+            start = before->start, length += before->length;
+            top--;
+        }
+        if (s_min > 0 && v < 0) v = 0; /* a greedy spike is measured from calcium as it will be */
+        top->num = num, top->den = den, top->v = v, top->start = start, top->length = length;
+        top++;
+    }
+    o->pools = top - o->pool;
+}
+
+VDI__FN void vdi__oasis_fill1(vdi__oasis *o) {
+    for (int64_t i = 0; i < o->pools; i++) {
+        const vdi__oasis_pool *p = &o->pool[i];
+        const double v = VDI__MAX(p->v, 0);
+        for (int64_t k = 0; k < p->length; k++) o->c[p->start + k] = v * o->power[k];
+    }
+}
+
+/* The pools standing, residual and its sum are closed forms in lambda and b. With N = sum d^k y, S = sum d^k, W = sum d^2k,
+ * M = sum d^k mu/lambda of each pool with calcium (others have no terms but their own y):
+ *     sum r = A - B b + C lambda,  |r|^2 = P - 2 A b + B b^2 + Q lambda^2
+ *     A = sum y - sum N S/W,  B = T - sum S^2/W,  C = sum M S/W,  P = sum y^2 - sum N^2/W,  Q = sum M^2/W. */
+typedef struct vdi__oasis_form {
+    double A, B, C, P, Q;
+} vdi__oasis_form;
+VDI__FN vdi__oasis_form vdi__oasis_closed(const vdi__oasis *o, double sum, double squares) {
+    vdi__oasis_form f;
+    f.A = sum, f.B = (double)o->T, f.C = 0, f.P = squares, f.Q = 0;
+    for (int64_t i = 0; i < o->pools; i++) {
+        const vdi__oasis_pool *p = &o->pool[i];
+        if (!(p->v > 0)) continue;
+        const double M = p->start + p->length < o->T ? 1 - o->power[p->length] : 1, S = (1 - o->power[p->length]) / (1 - o->d);
+        const double N = p->num + o->b * S + o->lambda * M, w = 1 / p->den;
+        f.A -= N * S * w, f.B -= S * S * w, f.C += M * S * w, f.P -= N * N * w, f.Q += M * M * w;
+    }
+    return f;
+}
+
+VDI__FN double vdi__oasis_target(const vdi__oasis *o) { return o->noise * o->noise * (double)o->T; }
+
+/* The best b for a given lambda, the pools standing. */
+VDI__FN double vdi__oasis_best_b(const vdi__oasis *o, const vdi__oasis_form *f, double lambda) {
+    if (o->held) return o->b;
+    double b = f->B > 1e-9 * (double)o->T ? (f->A + f->C * lambda) / f->B : o->b;
+    if (o->desc->baseline_nonneg && b < 0) b = 0;
+    return b;
+}
+
+/* Solve for b at o->lambda: Newton's iteration on a piecewise linear function; false if it circled. */
+VDI__FN bool vdi__oasis_settle_b(vdi__oasis *o, double sum, double squares, vdi__oasis_form *f, double scale) {
+    double low = -HUGE_VAL, high = HUGE_VAL;
+    for (int i = 0; i < 60; i++) {
+        vdi__oasis_pools(o);
+        *f = vdi__oasis_closed(o, sum, squares);
+        double b = vdi__oasis_best_b(o, f, o->lambda);
+        if (fabs(b - o->b) <= 1e-12 * scale) return true;
+        if (b > o->b) low = VDI__MAX(low, o->b); /* the sum of residuals falls with b */
+        else high = VDI__MIN(high, o->b);
+        if (!(b > low && b < high)) b = 0.5 * (low + high);
+        o->b = b;
+    }
+    return false;
+}
+
+/* lambda and b where nothing but them is free. */
+VDI__FN bool vdi__oasis_solve1(vdi__oasis *o) {
+    const vdi_oasis_desc *desc = o->desc;
+    double sum = 0, squares = 0, scale = 0, low = 0, high = HUGE_VAL;
+    vdi__oasis_form f;
+    for (int64_t t = 0; t < o->T; t++) sum += o->y[t], squares += o->y[t] * o->y[t];
+    scale = sqrt(squares / (double)o->T) + o->noise;
+    o->s_min = 0;
+    if (desc->has_lambda) {
+        o->lambda = desc->lambda;
+        return vdi__oasis_settle_b(o, sum, squares, &f, scale);
+    }
+    /* both at once first: each step solves the two equations of the pools that stand */
+    const double target = vdi__oasis_target(o);
+    for (int i = 0; i < 25; i++) {
+        vdi__oasis_pools(o);
+        f = vdi__oasis_closed(o, sum, squares);
+        double b = vdi__oasis_best_b(o, &f, 0), fixed, lambda, gain = f.Q;
+        bool free_b = !o->held && f.B > 1e-9 * (double)o->T;
+        for (int again = 0;; again++) { /* a baseline that would be below 0 is held there */
+            fixed = free_b ? f.P - f.A * f.A / f.B : f.P - 2 * f.A * b + f.B * b * b;
+            gain = free_b ? f.Q + f.C * f.C / f.B : f.Q;
+            lambda = gain > 0 && target > fixed ? sqrt((target - fixed) / gain) : 0;
+            if (!free_b || again) break;
+            b = (f.A + f.C * lambda) / f.B;
+            if (!(desc->baseline_nonneg && b < 0)) break;
+            b = 0, free_b = false;
+        }
+        const bool still = fabs(b - o->b) <= 1e-11 * scale && fabs(lambda - o->lambda) <= 1e-10 * (o->lambda + scale);
+        if (still) return true;
+        o->b = b, o->lambda = lambda;
+    }
+    /* it circles between sets of pools: the residual rises with lambda, so halve */
+    o->lambda = 0;
+    bool good = vdi__oasis_settle_b(o, sum, squares, &f, scale);
+    double rss = f.P - 2 * f.A * o->b + f.B * o->b * o->b;
+    if (rss >= target) return good;
+    for (int i = 0; i < 200; i++) {
+        const double gain = f.Q + (o->held || !(f.B > 0) ? 0 : f.C * f.C / f.B);
+        double lambda = gain > 0 ? sqrt(VDI__MAX(o->lambda * o->lambda + (target - rss) / gain, 0)) : 2 * o->lambda + scale;
+        if (!(lambda > low && lambda < high)) lambda = high < HUGE_VAL ? 0.5 * (low + high) : 2 * low + scale;
+        o->lambda = lambda;
+        good = vdi__oasis_settle_b(o, sum, squares, &f, scale);
+        rss = f.P - 2 * f.A * o->b + f.B * o->b * o->b + f.Q * lambda * lambda;
+        if (fabs(rss - target) <= 1e-10 * target) return good;
+        if (rss < target) low = lambda;
+        else high = lambda;
+        if (high - low <= 1e-14 * high) return good;
+    }
+    return false;
+}
+
+/* The decay that fits the largest isolated events best, each with a height of its own, in windows of fixed length (the pools themselves
+ * end where the noise is high, so their own decays are biased). */
+VDI__FN double vdi__oasis_events_fit(const vdi__oasis *o, const int64_t *event, int count, int64_t window, double d) {
+    double rss = 0;
+    for (int e = 0; e < count; e++) {
+        double num = 0, den = 0, all = 0, f = 1;
+        for (int64_t t = event[e]; t < event[e] + window; t++) {
+            const double x = o->y[t] - o->b;
+            num += f * x, den += f * f, all += x * x;
+            f *= d;
+        }
+        rss += all - (num > 0 ? num * num / den : 0);
+    }
+    return rss;
+}
+
+VDI__FN bool vdi__oasis_refine(vdi__oasis *o) {
+    enum { MOST = 1000 };
+    int64_t event[MOST];
+    int count = 0;
+    double *jump = o->aux[0];
+    const double tau = -1 / log(o->d);
+    const int64_t window = (int64_t)(3 * tau) + 4;
+    for (int64_t i = 0; i < o->pools; i++) {
+        const vdi__oasis_pool *p = &o->pool[i];
+        jump[i] = i ? VDI__MAX(p->v, 0) - o->power[p[-1].length] * VDI__MAX(p[-1].v, 0) : 0;
+    }
+    while (count < o->desc->refine) {
+        double best = 3 * o->noise;
+        int64_t at = -1;
+        for (int64_t i = 1; i < o->pools; i++)
+            if (jump[i] > best && o->pool[i].start + window <= o->T) best = jump[i], at = i;
+        if (at < 0) break;
+        bool alone = true;
+        for (int64_t i = at + 1; alone && i < o->pools && o->pool[i].start < o->pool[at].start + window; i++)
+            alone = fabs(jump[i]) < 0.25 * best;
+        if (alone) event[count++] = o->pool[at].start;
+        jump[at] = alone ? -jump[at] : 0; /* not again, but still in the way of others */
+    }
+    if (count == 0) return false;
+    const double golden = 0.6180339887498949;
+    const double tau0 = -1 / log(o->d0); /* no further than twice from the first estimate */
+    double a = exp(-2 / tau0), b = exp(-0.5 / tau0), x = b - golden * (b - a), z = a + golden * (b - a);
+    double fx = vdi__oasis_events_fit(o, event, count, window, x), fz = vdi__oasis_events_fit(o, event, count, window, z);
+    while (b - a > 1e-6) {
+        if (fx < fz) b = z, z = x, fz = fx, x = b - golden * (b - a), fx = vdi__oasis_events_fit(o, event, count, window, x);
+        else a = x, x = z, fx = fz, z = a + golden * (b - a), fz = vdi__oasis_events_fit(o, event, count, window, z);
+    }
+    const double d = 0.5 * (a + b);
+    const bool moved = fabs(d - o->d) > 1e-5;
+    o->d = d;
+    vdi__oasis_powers(o->d, o->T, o->power);
+    return moved;
+}
+
+/* ======== order 2: interior point ==============================================================================================
+ * min 1/2 |x - b - c|^2 + lambda 1'Gc over c with s = Gc >= 0, G = 1 - (d + r) L + d r L^2 (L: one frame back), and over b where it is
+ * free. With dual z: c - x + b + G'(lambda - z) = 0, s z = mu. Each Newton step solves (I + G'(Z/S)G) dc + 1 db = .., a pentadiagonal
+ * system with a border. Mehrotra's predictor and corrector (1992). */
+
+/* a, e, f: the three diagonals of a positive definite pentadiagonal matrix, factored in place: unit L in e and f, 1/D in a */
+VDI__FN void vdi__penta_factor(int64_t T, double *a, double *e, double *f) {
+    for (int64_t t = 0; t < T; t++) {
+        double diag = a[t], off = t + 1 < T ? e[t] : 0;
+        if (t >= 1) diag -= e[t - 1] * e[t - 1] * a[t - 1], off -= e[t - 1] * f[t - 1] * a[t - 1];
+        if (t >= 2) diag -= f[t - 2] * f[t - 2] * a[t - 2];
+        a[t] = diag;
+        const double inverse = 1 / diag;
+        if (t + 1 < T) e[t] = off * inverse;
+        if (t + 2 < T) f[t] *= inverse;
+    }
+    for (int64_t t = 0; t < T; t++) a[t] = 1 / a[t]; /* what the solves multiply by */
+}
+VDI__FN void vdi__penta_solve(int64_t T, const double *a, const double *e, const double *f, double *x) {
+    for (int64_t t = 0; t < T; t++) {
+        if (t >= 1) x[t] -= e[t - 1] * x[t - 1];
+        if (t >= 2) x[t] -= f[t - 2] * x[t - 2];
+    }
+    for (int64_t t = T - 1; t >= 0; t--) {
+        x[t] *= a[t];
+        if (t + 1 < T) x[t] -= e[t] * x[t + 1];
+        if (t + 2 < T) x[t] -= f[t] * x[t + 2];
+    }
+}
+/* s = G c and g = G' z */
+VDI__FN void vdi__ar2_apply(int64_t T, double g1, double g2, const double *c, double *s) {
+    for (int64_t t = 0; t < T; t++) s[t] = c[t] - (t >= 1 ? g1 * c[t - 1] : 0) - (t >= 2 ? g2 * c[t - 2] : 0);
+}
+VDI__FN void vdi__ar2_adjoint(int64_t T, double g1, double g2, const double *z, double *g) {
+    for (int64_t t = 0; t < T; t++) g[t] = z[t] - (t + 1 < T ? g1 * z[t + 1] : 0) - (t + 2 < T ? g2 * z[t + 2] : 0);
+}
+
+/* At o->lambda; b is free unless `held`. The unit of the problem is `scale`. */
+VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
+    const int64_t T = o->T;
+    const double g1 = o->d + o->r, g2 = -o->d * o->r, scale = o->noise > 0 ? o->noise : 1, lambda = o->lambda / scale;
+    double *c = o->c, *s = o->aux[0], *z = o->aux[1], *a = o->aux[2], *e = o->aux[3], *f = o->aux[4], *rhs = o->aux[5], *one = o->aux[6],
+           *ds = o->aux[7], *dz = o->aux[8], *dual = o->aux[9], *w = o->aux[10], *dc = o->aux[11];
+    double b = o->b / scale, db = 0;
+    o->solves++;
+    /* a start whose calcium is about what the trace holds */
+    double level = 1;
+    for (int64_t t = 0; t < T; t++) level += fabs(o->y[t] / scale - b) / (double)T;
+    level *= (1 - o->d) * (1 - o->r);
+    for (int64_t t = 0; t < T; t++) s[t] = level, z[t] = lambda + 1 / sqrt(level);
+    for (int64_t t = 0; t < T; t++) c[t] = s[t] + (t >= 1 ? g1 * c[t - 1] : 0) + (t >= 2 ? g2 * c[t - 2] : 0);
+    for (int round = 0; round < 100; round++) {
+        double gap = 0, infeasible = 0, objective = 0, mean = 0;
+        for (int64_t t = 0; t < T; t++) w[t] = lambda - z[t], gap += s[t] * z[t];
+        vdi__ar2_adjoint(T, g1, g2, w, dual);
+        for (int64_t t = 0; t < T; t++) {
+            const double residual = o->y[t] / scale - b - c[t];
+            dual[t] -= residual; /* what stationarity misses */
+            mean += residual;
+            infeasible += fabs(dual[t]);
+            objective += 0.5 * residual * residual + lambda * s[t];
+        }
+        if (held) mean = 0;
+        if (gap <= 1e-10 * (objective + 1) && infeasible <= 1e-8 * ((double)T + objective) && fabs(mean) <= 1e-8 * (double)T) {
+            o->b = b * scale;
+            for (int64_t t = 0; t < T; t++) { /* what the barrier left on an inactive spike is nothing */
+                if (s[t] < z[t]) s[t] = 0;
+                c[t] = s[t] + (t >= 1 ? g1 * c[t - 1] : 0) + (t >= 2 ? g2 * c[t - 2] : 0);
+            }
+            for (int64_t t = 0; t < T; t++) c[t] *= scale;
+            return true;
+        }
+        if (!(gap >= 0)) return false;
+        for (int64_t t = 0; t < T; t++) w[t] = z[t] / s[t];
+        for (int64_t t = 0; t < T; t++) { /* I + G'WG */
+            const double w0 = w[t], w1 = t + 1 < T ? w[t + 1] : 0, w2 = t + 2 < T ? w[t + 2] : 0;
+            a[t] = 1 + w0 + g1 * g1 * w1 + g2 * g2 * w2;
+            e[t] = -g1 * w1 + g1 * g2 * w2;
+            f[t] = -g2 * w2;
+            one[t] = 1;
+        }
+        vdi__penta_factor(T, a, e, f);
+        double border = (double)T, step = 1, mu = 0, sigma = 0;
+        if (!held) {
+            vdi__penta_solve(T, a, e, f, one);
+            for (int64_t t = 0; t < T; t++) border -= one[t];
+        }
+        for (int pass = 0; pass < 2; pass++) {
+            /* s z + z ds + s dz = mu - ds dz of the first pass: dz = (mu - corr)/s - z - w ds */
+            for (int64_t t = 0; t < T; t++) rhs[t] = (mu - (pass ? ds[t] * dz[t] : 0)) / s[t] - z[t], ds[t] = rhs[t];
+            vdi__ar2_adjoint(T, g1, g2, ds, dc);
+            for (int64_t t = 0; t < T; t++) dc[t] -= dual[t];
+            vdi__penta_solve(T, a, e, f, dc);
+            if (!held) {
+                double sum = 0;
+                for (int64_t t = 0; t < T; t++) sum += dc[t];
+                db = border > 1e-12 * (double)T ? (mean - sum) / border : 0;
+                for (int64_t t = 0; t < T; t++) dc[t] -= db * one[t];
+            }
+            vdi__ar2_apply(T, g1, g2, dc, ds);
+            double primal = 1, both = 1, after = 0;
+            for (int64_t t = 0; t < T; t++) {
+                dz[t] = rhs[t] - w[t] * ds[t];
+                if (ds[t] * primal < -s[t]) primal = -s[t] / ds[t];
+                if (dz[t] * both < -z[t]) both = -z[t] / dz[t];
+            }
+            step = VDI__MIN(primal, both);
+            if (pass) break;
+            for (int64_t t = 0; t < T; t++) after += (s[t] + step * ds[t]) * (z[t] + step * dz[t]);
+            sigma = after / gap;
+            mu = sigma * sigma * sigma * gap / (double)T;
+        }
+        step *= 0.995;
+        if (!(step > 1e-12)) break;
+        for (int64_t t = 0; t < T; t++) c[t] += step * dc[t], s[t] += step * ds[t], z[t] += step * dz[t];
+        if (!held) b += step * db;
+    }
+    return false;
+}
+
+VDI__FN double vdi__oasis_rss(const vdi__oasis *o) {
+    double sum = 0;
+    for (int64_t t = 0; t < o->T; t++) sum += (o->y[t] - o->b - o->c[t]) * (o->y[t] - o->b - o->c[t]);
+    return sum;
+}
+
+VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o) {
+    if (o->held) return vdi__oasis_interior(o, true);
+    bool good = vdi__oasis_interior(o, false);
+    if (o->desc->baseline_nonneg && o->b < 0) {
+        o->b = 0;
+        good = vdi__oasis_interior(o, true);
+    }
+    return good;
+}
+
+/* The residual is a piecewise linear function of lambda^2, so the secant in lambda^2 lands on the piece and then on the point. At lambda
+ * = 0 a free b has no say (calcium can stand in for it), so the search begins above and takes what is tiny for 0. */
+VDI__FN bool vdi__oasis_solve2(vdi__oasis *o) {
+    const double target = vdi__oasis_target(o), tiny = 1e-3 * o->noise;
+    if (o->desc->has_lambda) {
+        o->lambda = o->desc->lambda;
+        return vdi__oasis_interior_b(o);
+    }
+    double low = 0, high = HUGE_VAL, rss_low = 0, rss_high = 0, last = 0, rss_last = 0;
+    o->lambda = 10 * o->noise;
+    for (int i = 0; i < 60; i++) {
+        const double square = o->lambda * o->lambda;
+        const bool good = vdi__oasis_interior_b(o);
+        const double rss = vdi__oasis_rss(o);
+        if (!good || fabs(rss - target) <= 1e-7 * target || (rss > target && o->lambda <= tiny)) return good;
+        if (rss < target) low = square, rss_low = rss;
+        else high = square, rss_high = rss;
+        if (high < HUGE_VAL && high - low <= 1e-13 * high) return good;
+        double next = i && rss != rss_last ? square + (target - rss) * (square - last) / (rss - rss_last) : -1;
+        last = square, rss_last = rss;
+        if (!(low > 0)) next = VDI__MAX(0.1 * high, tiny * tiny); /* not bracketed yet */
+        else if (!(high < HUGE_VAL)) next = VDI__MIN(VDI__MAX(next, 2 * low), 10 * low);
+        else if (!(next > low && next < high))
+            next = low + (high - low) * VDI__MIN(VDI__MAX((target - rss_low) / (rss_high - rss_low), 0.1), 0.9);
+        o->lambda = sqrt(next);
+    }
+    return false;
+}
+
+/* ======== L0: greedy pools for either order ====================================================================================
+ * In a pool calcium starts at v after a spike, and for order 2 the value before it, `last`, goes on too: k frames on it is
+ * h_k v + q_k last, h_k = (d^{k+1} - r^{k+1})/(d - r), q_k = -d r h_{k-1}. Sums over a pool of d^k x and r^k x make merging cheap. */
+
+VDI__FN void vdi__oasis_greedy2(vdi__oasis *o) {
+    const double d = o->d, r = o->r, *pd = o->power, *pr = o->power2, g1 = d + r, g2 = -d * r;
+    double *hh = o->aux[0], *hq = o->aux[1], *sums = o->aux[2], *rsums = o->aux[3], *last = o->aux[4],
+           *last2 = o->aux[5]; /* (T) by pool or length */
+    vdi__oasis_pool *pool = o->pool;
+    int64_t n = 0;
+    double a = 0, b = 0;
+    o->solves++;
+    for (int64_t k = 0; k < o->T; k++) { /* hh[k] = sum of h^2 over the first k + 1, hq likewise of h q */
+        const double h = (d * pd[k] - r * pr[k]) / (d - r), q = k ? g2 * (pd[k] - pr[k]) / (d - r) : 0;
+        hh[k] = a += h * h, hq[k] = b += h * q;
+    }
+    /* c at k frames into pool i */
+#define VDI__AT(i, k) (((d * pd[k] - r * pr[k]) * pool[i].v + ((k) ? g2 * (pd[k] - pr[k]) : 0) * ((i) ? last[(i)-1] : 0)) / (d - r))
+    for (int64_t t = 0; t < o->T; t++) {
+        double x = o->y[t] - o->b, rx = x;
+        int64_t start = t, length = 1;
+        for (;;) {
+            const double before = n ? last[n - 1] : 0, before2 = n ? last2[n - 1] : 0;
+            const double num = (d * x - r * rx) / (d - r) - hq[length - 1] * before;
+            double v = num / hh[length - 1];
+            if (n == 0 && v < 0) v = 0;
+            const double s = n ? v - g1 * before - g2 * before2 : v;
+            if (n == 0 || s >= VDI__MAX(o->s_min, 0)) {
+                pool[n].v = v, pool[n].start = start, pool[n].length = length;
+                sums[n] = x, rsums[n] = rx;
+                last[n] = VDI__AT(n, length - 1);
+                last2[n] = length > 1 ? VDI__AT(n, length - 2) : before;
+                n++;
+                break;
+            }
+            n--; /* merge into the one before */
+            x = sums[n] + pd[pool[n].length] * x, rx = rsums[n] + pr[pool[n].length] * rx;
+            start = pool[n].start, length += pool[n].length;
+        }
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < pool[i].length; k++) o->c[pool[i].start + k] = VDI__MAX(VDI__AT(i, k), 0);
+#undef VDI__AT
+    o->pools = n;
+}
+
+VDI__FN void vdi__oasis_greedy(vdi__oasis *o) {
+    if (o->order == 2) vdi__oasis_greedy2(o);
+    else {
+        vdi__oasis_pools(o);
+        vdi__oasis_fill1(o);
+    }
+    o->residual = vdi__oasis_rss(o);
+}
+
+/* At one s_min: the baseline and the pools in turn. */
+VDI__FN void vdi__oasis_greedy_b(vdi__oasis *o, double s_min) {
+    o->s_min = s_min;
+    for (int i = 0; i < 4; i++) {
+        double sum = 0;
+        vdi__oasis_greedy(o);
+        if (o->held) break;
+        for (int64_t t = 0; t < o->T; t++) sum += o->y[t] - o->c[t];
+        double b = sum / (double)o->T;
+        if (o->desc->baseline_nonneg && b < 0) b = 0;
+        if (fabs(b - o->b) < 1e-6 * o->noise) break;
+        o->b = b;
+    }
+}
+
+/* From the baseline of the L1 solution. */
+VDI__FN void vdi__oasis_solve0(vdi__oasis *o) {
+    const vdi_oasis_desc *desc = o->desc;
+    const double b = o->b;
+    o->lambda = 0;
+    if (desc->s_min != 0) {
+        vdi__oasis_greedy_b(o, desc->s_min > 0 ? desc->s_min : -desc->s_min * o->noise);
+        return;
+    }
+    double low = 0, high = 0, target = vdi__oasis_target(o);
+    for (int64_t t = 0; t < o->T; t++) high = VDI__MAX(high, o->y[t] - b);
+    for (int i = 0; i < 25 && high - low > 1e-4 * high; i++) {
+        const double s_min = 0.5 * (low + high);
+        o->b = b;
+        vdi__oasis_greedy_b(o, s_min);
+        if (o->residual <= target) low = s_min;
+        else high = s_min;
+    }
+    o->b = b;
+    vdi__oasis_greedy_b(o, low);
+}
+
+/* Is the trace no more than noise about a constant? Then no spike is the sparsest answer, from lambda = max_t sum_k h_k (y - b)_{t+k} on.
+ */
+VDI__FN bool vdi__oasis_silent(vdi__oasis *o) {
+    double b = 0, rss = 0, next = 0, after = 0, most = 0;
+    if (o->desc->has_lambda) return false;
+    for (int64_t t = 0; t < o->T; t++) b += o->y[t] / (double)o->T;
+    if (o->held) b = o->b;
+    if (!o->held && o->desc->baseline_nonneg && b < 0) b = 0;
+    for (int64_t t = 0; t < o->T; t++) rss += (o->y[t] - b) * (o->y[t] - b);
+    if (rss > vdi__oasis_target(o)) return false;
+    for (int64_t t = o->T - 1; t >= 0; t--) {
+        const double now = o->y[t] - b + (o->d + o->r) * next - o->d * o->r * after;
+        after = next, next = now;
+        most = VDI__MAX(most, now);
+    }
+    o->b = b, o->lambda = most, o->pools = 0;
+    return true;
+}
+
+/* ======== the call ============================================================================================================= */
+
+VDI__DEF size_t vdi_oasis_worksize(int64_t T) {
+    if (T < 0 || (uint64_t)T > SIZE_MAX / 1024) return SIZE_MAX;
+    return 16 * vdi_align_size(((size_t)T + 1) * sizeof(double)) + vdi_align_size((size_t)T * sizeof(vdi__oasis_pool)) + VDI_ALIGN;
+}
+
+VDI__FN vdi_status vdi__oasis_load(vdi__oasis *o, vdi_dtype dtype, const void *y, int64_t *bridged, vdi_error *err) {
+    static const char where[] = "vdi_oasis";
+    int64_t seen = -1, count = 0;
+    double least = HUGE_VAL, most = -HUGE_VAL;
+    for (int64_t t = 0; t < o->T; t++) {
+        const double v = dtype == VDI_F32 ? (double)((const float *)y)[t] : ((const double *)y)[t];
+        if (v != v) continue;
+        if (!isfinite(v)) return vdi_error_set(err, VDI_ERR_DATA, where, "frame %lld is infinite", (long long)t);
+        o->y[t] = v;
+        least = VDI__MIN(least, v), most = VDI__MAX(most, v);
+        count++;
+        for (int64_t k = seen + 1; k < t; k++)
+            o->y[k] = seen < 0 ? v : o->y[seen] + (v - o->y[seen]) * (double)(k - seen) / (double)(t - seen);
+        seen = t;
+    }
+    if (count < 4)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "%lld of %lld frames are numbers, expected at least 4", (long long)count,
+                             (long long)o->T);
+    for (int64_t k = seen + 1; k < o->T; k++) o->y[k] = o->y[seen];
+    if (!(most > least)) return vdi_error_set(err, VDI_ERR_DATA, where, "the trace is constant, %g", most);
+    *bridged = o->T - count;
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__oasis_run(vdi__oasis *o, vdi_dtype dtype, const void *y, void *calcium, void *spikes, vdi_oasis_result *out,
+                                  vdi_error *err) {
+    const vdi_oasis_desc *desc = o->desc;
+    const double fps = desc->fps > 0 ? desc->fps : 1, fudge = desc->fudge > 0 ? desc->fudge : 0.98;
+    vdi_oasis_result res = VDI__ZERO;
+    vdi_status status = vdi__oasis_load(o, dtype, y, &res.bridged, err);
+    if (status < 0) return status;
+    o->noise = desc->noise > 0 ? desc->noise : vdi_oasis_noise_of(desc->noise_method, o->T, o->y, o->aux[0]);
+    double decay = 0, rise = 0;
+    if (!(desc->tau_decay > 0) || (o->order == 2 && !(desc->tau_rise > 0)))
+        vdi__oasis_roots(o->order, o->T, o->y, o->noise, fudge, &decay, &rise);
+    o->d = desc->tau_decay > 0 ? exp(-1 / (fps * desc->tau_decay)) : decay;
+    o->r = o->order == 1 ? 0 : desc->tau_rise > 0 ? exp(-1 / (fps * desc->tau_rise)) : rise;
+    if (o->order == 2) { /* equal roots are a limit that the formulas divide by */
+        if (o->r > o->d) {
+            const double keep = o->d;
+            o->d = o->r, o->r = keep;
+        }
+        if (o->d - o->r < 1e-4 * o->d) o->r = o->d * (1 - 1e-4);
+        vdi__oasis_powers(o->r, o->T, o->power2);
+    }
+    vdi__oasis_powers(o->d, o->T, o->power);
+    o->d0 = o->d;
+    o->b = desc->baseline;
+    o->held = desc->has_baseline || (desc->has_lambda && !(desc->lambda > 0));
+    if (!desc->has_baseline) { /* a first guess, and all that lambda = 0 can know: the 15th percentile */
+        memcpy(o->aux[0], o->y, (size_t)o->T * sizeof(double));
+        o->b = vdi__oasis_select(o->T, o->aux[0], (o->T - 1) * 15 / 100);
+        if (desc->baseline_nonneg && o->b < 0) o->b = 0;
+    }
+    bool good = true;
+    if (vdi__oasis_silent(o)) memset(o->c, 0, (size_t)o->T * sizeof(double));
+    else if (o->order == 2) good = vdi__oasis_solve2(o);
+    else {
+        good = vdi__oasis_solve1(o);
+        for (int round = 0; desc->refine > 0 && round < 5 && vdi__oasis_refine(o); round++) good = vdi__oasis_solve1(o);
+        vdi__oasis_fill1(o);
+    }
+    o->residual = vdi__oasis_rss(o);
+    if (desc->penalty == VDI_OASIS_L0) vdi__oasis_solve0(o);
+    const double g1 = o->d + o->r, g2 = -o->d * o->r;
+    double total = o->c[0];
+    for (int64_t t = 0; t < o->T; t++) {
+        double s = t ? o->c[t] - g1 * o->c[t - 1] - (t > 1 ? g2 * o->c[t - 2] : 0) : 0;
+        if (!(s > 1e-9 * o->noise)) s = 0;
+        total += s;
+        res.events += s > 0;
+        if (spikes) vdi_dtype_store(dtype, spikes, t, s);
+        if (calcium) vdi_dtype_store(dtype, calcium, t, o->c[t]);
+    }
+    res.baseline = o->b, res.noise = o->noise, res.decay = o->d, res.rise = o->r;
+    res.tau_decay = -1 / (fps * log(o->d)), res.tau_rise = o->r > 0 ? -1 / (fps * log(o->r)) : 0;
+    res.lambda = o->lambda, res.s_min = desc->penalty == VDI_OASIS_L0 ? o->s_min : 0;
+    res.start = o->c[0], res.residual = o->residual, res.objective = 0.5 * o->residual + o->lambda * total;
+    res.iterations = o->solves;
+    if (out) *out = res;
+    if (!isfinite(res.objective)) return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_oasis", "the solution is not finite");
+    if (!good) return vdi_error_set(err, VDI_NOT_CONVERGED, "vdi_oasis", "lambda and baseline did not settle");
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64_t T, const void *y, void *work, void *calcium,
+                              void *spikes, vdi_oasis_result *out, vdi_error *err) {
+    static const char where[] = "vdi_oasis";
+    vdi__oasis o = VDI__ZERO;
+    vdi_status status = vdi_oasis_desc_check(desc, err);
+    const size_t bytes = vdi_oasis_worksize(T), row = vdi_align_size(((size_t)VDI__MAX(T, 0) + 1) * sizeof(double));
+    if (status < 0) return status;
+    if (!vdi_dtype_is_real(dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64", vdi_dtype_name(dtype));
+    if (T < 4 || bytes == SIZE_MAX) return vdi_error_set(err, VDI_ERR_DATA, where, "%lld frames, expected at least 4", (long long)T);
+    char *mem = work ? (char *)work : (char *)vdi_alloc(&desc->allocator, bytes);
+    if (!mem) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
+    char *at = (char *)(((uintptr_t)mem + (VDI_ALIGN - 1)) & ~(uintptr_t)(VDI_ALIGN - 1));
+    o.desc = desc, o.T = T, o.order = desc->order ? desc->order : 1;
+    double **list[4];
+    list[0] = &o.y, list[1] = &o.c, list[2] = &o.power, list[3] = &o.power2;
+    for (int i = 0; i < 4; i++) *list[i] = (double *)(void *)at, at += row;
+    for (int i = 0; i < 12; i++) o.aux[i] = (double *)(void *)at, at += row;
+    o.pool = (vdi__oasis_pool *)(void *)at;
+    status = vdi__oasis_run(&o, dtype, y, calcium, spikes, out, err);
+    if (!work) vdi_free(&desc->allocator, mem, bytes);
+    return status;
+}
 #endif
 
 /* ======== model/deepspike.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_C)
 #define VDI_MODEL_DEEPSPIKE_C
+
+/* ======== description ======================================================================================================= */
+
+VDI__DEF vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc) {
+    static const int64_t channels[2][5] = {{30, 25, 25, 20, 15}, {20, 15, 15, 15, 0}},
+                         width[2][5] = {{31, 21, 21, 13, 11}, {31, 21, 21, 11, 0}};
+    vdi_deepspike_desc d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_deepspike_train *t = &d.train;
+    const int correlated = d.posterior == VDI_DEEPSPIKE_CORRELATED;
+    if (d.layers == 0) {
+        d.layers = correlated ? 4 : 5;
+        for (int i = 0; i < d.layers; i++) d.channels[i] = channels[correlated][i], d.width[i] = width[correlated][i];
+    }
+    if (d.head_width == 0) d.head_width = 11;
+    if (d.features == 0) d.features = 13;
+    if (d.hidden == 0) d.hidden = 64;
+    if (!d.has_bias) d.bias = correlated ? -5 : -3, d.has_bias = true;
+    if (d.floor == 0) d.floor = 1e-3;
+    if (d.upsample == 0) d.upsample = 1;
+    if (d.amplitude_spread == 0) d.amplitude_spread = 0.3;
+    for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++)
+        if (d.prior_rate[i] == 0) d.prior_rate[i] = 0.015;
+    if (d.generative.streams == 0) d.generative.streams = 1;
+    if (t->steps == 0) t->steps = 5000;
+    if (t->batch == 0) t->batch = 20;
+    if (t->samples == 0) t->samples = 64;
+    if (t->snippet == 0) t->snippet = 300;
+    if (!t->has_buffer) t->buffer_first = t->snippet / 3, t->buffer_last = t->snippet / 6, t->has_buffer = true;
+    if (t->rate == 0) t->rate = 1e-3;
+    if (t->theta_factor == 0) t->theta_factor = 30;
+    if (t->clip_norm == 0) t->clip_norm = 0.02;
+    if (t->schedule.kind == VDI_SCHEDULE_CONSTANT && t->schedule.every == 0 && t->schedule.factor == 0 && t->schedule.warmup == 0)
+        t->schedule.kind = VDI_SCHEDULE_STEP, t->schedule.every = 200, t->schedule.factor = 0.995;
+    if (t->dreams == 0) t->dreams = 3 * t->batch;
+    if (t->temperature == 0) t->temperature = 0.5;
+    if (t->baseline_memory == 0) t->baseline_memory = 0.9;
+    return d;
+}
+
+VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_desc_check";
+    const vdi_deepspike_desc full = vdi_deepspike_desc_defaults(desc), *d = &full;
+    const vdi_deepspike_train *t = &d->train;
+    const vdi_deepspike_generative *g = &d->generative;
+    struct {
+        const char *name;
+        int64_t value, least, most;
+    } field[] = {{"layers", d->layers, 1, VDI_DEEPSPIKE_LAYERS},
+                 {"head_width", d->head_width, 1, 4096},
+                 {"features", d->features, 1, 4096},
+                 {"hidden", d->hidden, 1, 4096},
+                 {"upsample", d->upsample, 1, 64},
+                 {"generative.theta_count", g->theta_count, 0, VDI_DEEPSPIKE_THETA},
+                 {"generative.streams", g->streams, 1, VDI_DEEPSPIKE_STREAMS},
+                 {"train.steps", t->steps, 1, (int64_t)1 << 38},
+                 {"train.batch", t->batch, 1, 1 << 15},
+                 {"train.samples", t->samples, 1, 1 << 20},
+                 {"train.snippet", t->snippet, 1, 1 << 24},
+                 {"train.buffer_first", t->buffer_first, 0, t->snippet - 1},
+                 {"train.buffer_last", t->buffer_last, 0, t->snippet - t->buffer_first - 1},
+                 {"train.dreams", t->dreams, 1, 1 << 15}};
+    struct {
+        const char *name;
+        double value, least, most;
+    } real[] = {{"floor", d->floor, 1e-12, 0.49},
+                {"bias", d->bias, -50, 50},
+                {"amplitude_spread", d->amplitude_spread, 1e-6, 1e3},
+                {"prior_rate[0]", d->prior_rate[0], 1e-9, 0.999},
+                {"prior_rate[1]", d->prior_rate[1], 1e-9, 0.999},
+                {"train.rate", t->rate, 1e-12, 10},
+                {"train.theta_factor", t->theta_factor, 0, 1e6},
+                {"train.temperature", t->temperature, 1e-3, 100},
+                {"train.baseline_memory", t->baseline_memory, 0, 1}};
+    for (size_t i = 0; i < VDI__COUNT(field); i++)
+        if (field[i].value < field[i].least || field[i].value > field[i].most)
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %lld, expected %lld to %lld", field[i].name,
+                                 (long long)field[i].value, (long long)field[i].least, (long long)field[i].most);
+    for (size_t i = 0; i < VDI__COUNT(real); i++)
+        if (!(real[i].value >= real[i].least && real[i].value <= real[i].most))
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g, expected %g to %g", real[i].name, real[i].value, real[i].least,
+                                 real[i].most);
+    for (int i = 0; i < d->layers; i++)
+        if (d->channels[i] < 1 || d->channels[i] > 4096 || d->width[i] < 1 || d->width[i] > 4096 || d->width[i] % 2 == 0)
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "layer %d has %lld channels of width %lld, expected 1 to 4096 and an odd width", i,
+                                 (long long)d->channels[i], (long long)d->width[i]);
+    if (d->head_width % 2 == 0)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "head_width is %lld, expected an odd one", (long long)d->head_width);
+    if ((unsigned)d->posterior > VDI_DEEPSPIKE_CORRELATED || (unsigned)t->estimator > VDI_DEEPSPIKE_SUPERVISED ||
+        (unsigned)d->prior > VDI_DEEPSPIKE_COUNT)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "posterior is %d, estimator %d, prior %d: not one of the enum's",
+                             (int)d->posterior, (int)t->estimator, (int)d->prior);
+    if (!vdi_dtype_is_real(d->dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64", vdi_dtype_name(d->dtype));
+    if (t->estimator != VDI_DEEPSPIKE_SUPERVISED && !g->log_likelihood)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "generative.log_likelihood is missing: only the supervised estimator does without");
+    if (t->estimator == VDI_DEEPSPIKE_WAKE_SLEEP && !g->sample)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "wake-sleep draws from the generative model: generative.sample is missing");
+    if (d->posterior == VDI_DEEPSPIKE_CORRELATED && g->streams > 1)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a correlated posterior has one stream, the generative model %d", g->streams);
+    if (d->posterior == VDI_DEEPSPIKE_CORRELATED && t->estimator == VDI_DEEPSPIKE_CONCRETE)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "the concrete relaxation is for the factorised posterior");
+    if (d->network.odds &&
+        (!d->network.params || d->network.params->dtype != d->dtype || d->posterior != VDI_DEEPSPIKE_FACTORISED || d->amplitude))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "a network of one's own needs its parameters in desc.dtype, and is factorised, without amplitude");
+    if (d->amplitude && (g->amplitude < 0 || g->amplitude >= g->theta_count))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "amplitude: generative.amplitude is %lld, expected an entry of theta",
+                             (long long)g->amplitude);
+    return VDI_OK;
+}
+
+/* ======== the models of calcium.h ========================================================================================== */
+
+VDI__FN vdi_var vdi__ds_calcium(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, vdi_var theta, const vdi_calcium_info *info,
+                                void *user) {
+    vdi_calcium_desc d = *(const vdi_calcium_desc *)user;
+    vdi_var log_p = vdi_var_none();
+    d.time_major = info->time_major;
+    (void)vdi_var_calcium(t, &d, spikes, theta, f, mask, NULL, &log_p);
+    return log_p;
+}
+VDI__FN vdi_status vdi__ds_calcium_sample(const double *theta, vdi_dtype dtype, int64_t T, const void *spikes, vdi_rng *rng, void *clean,
+                                          void *f, void *user, vdi_error *err) {
+    const vdi_calcium_desc *d = (const vdi_calcium_desc *)user;
+    int count = 0;
+    const vdi_calcium_param *p = vdi_calcium_params(d->model, &count);
+    const double sigma = vdi_calcium_natural(p[count - 1].map, theta[count - 1]);
+    return vdi_calcium_sample(d, theta, dtype, T, spikes, d->drift > 0 ? sigma / sqrt(d->drift) : 0, rng, clean, f, err);
+}
+VDI__DEF vdi_deepspike_generative vdi_deepspike_calcium(const vdi_calcium_desc *calcium) {
+    vdi_deepspike_generative g = VDI__ZERO;
+    int count = 0;
+    const vdi_calcium_param *p = vdi_calcium_params(calcium->model, &count);
+    if (!p) return g;
+    g.calcium = *calcium;
+    g.theta_count = count, g.streams = vdi_calcium_streams(calcium->model);
+    for (int i = 0; i < count; i++) {
+        g.theta_name[i] = p[i].name;
+        if (strcmp(p[i].name, "alpha") == 0) g.amplitude = i;
+    }
+    vdi_calcium_initial(calcium, g.theta_init);
+    g.log_likelihood = vdi__ds_calcium, g.sample = vdi__ds_calcium_sample;
+    return g;
+}
+
+/* ======== the network ======================================================================================================= */
+
+/* One of the workers that share a step: memory of its own. */
+typedef struct vdi__ds_worker {
+    vdi_tape *tape;
+    vdi_arena arena;
+} vdi__ds_worker;
+
+enum { VDI__DS_STEP = 0, VDI__DS_COUNTS };                                                                       /* what `count` holds */
+enum { VDI__DS_BACK = 0, VDI__DS_FORWARD = 4, VDI__DS_SPIKE = 8, VDI__DS_OUT, VDI__DS_OUT_BIAS, VDI__DS_STATE }; /* items behind `rnn` */
+
+struct vdi_deepspike {
+    vdi_deepspike_desc desc;
+    vdi_conv_desc stack, head;
+    vdi_gru_desc back, forward;
+    vdi_param_desc list[2 * VDI_DEEPSPIKE_LAYERS + 20];
+    int64_t items, head_at, rnn, amplitude; /* where the parameters of each part begin */
+    vdi_params *params;
+    vdi_optim *optim;
+    vdi_tape *tape;
+    vdi_arena arena;
+    int workers;
+    vdi__ds_worker *worker;
+    int64_t count[VDI__DS_COUNTS];
+    vdi_named_tensor tensors[6 * VDI_DEEPSPIKE_LAYERS + 80];
+    vdi_meta meta[24];
+    char text[24][64];
+    vdi_state state;
+};
+
+struct vdi_deepspike_data {
+    vdi_allocator allocator;
+    vdi_dtype dtype;
+    int64_t traces, frames, cells, theta_count, bins; /* bins: frames * upsample */
+    int streams, signals;
+    int64_t *length, *cell;
+    void *x;                 /* (traces, frames, signals): normalised and bridged */
+    unsigned char *seen;     /* (traces, frames) */
+    unsigned char *label;    /* (traces, streams, bins) or NULL */
+    double *theta, *theta_v; /* (cells, theta_count) */
+    double *baseline;        /* (cells, 2): REINFORCE's running mean, and how many went into it */
+    double *scale;           /* (cells, signals, 2): shift, scale */
+    void *block;
+    size_t bytes;
+};
+
+VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
+    const int64_t room = (int64_t)VDI__COUNT(m->list), signals = d->generative.streams, streams = signals, R = d->upsample,
+                  known = d->features + signals + d->hidden;
+    int64_t n = 0;
+    m->stack.name = "conv", m->stack.layers = d->layers, m->stack.act = m->stack.out_act = VDI_ACT_LEAKY_RELU;
+    m->stack.channels[0] = signals;
+    for (int i = 0; i < d->layers; i++) m->stack.channels[i + 1] = d->channels[i], m->stack.width[i] = d->width[i];
+    m->head.name = "head", m->head.layers = 1;
+    m->head.out_act = correlated ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE;
+    m->head.channels[0] = d->channels[d->layers - 1], m->head.width[0] = d->head_width;
+    m->head.channels[1] = correlated ? d->features * R : streams * R;
+    m->head.init = correlated ? VDI_INIT_HE_NORMAL : VDI_INIT_GLOROT_NORMAL;
+    n += vdi_conv_declare(&m->stack, m->list + n, room - n);
+    m->head_at = n;
+    n += vdi_conv_declare(&m->head, m->list + n, room - n);
+    if (!correlated) m->list[n - 1].init = VDI_INIT_CONSTANT, m->list[n - 1].scale = d->bias;
+    m->rnn = n;
+    if (correlated) {
+        const int H = (int)d->hidden;
+        m->back.name = "back", m->back.inputs = d->features + signals, m->back.hidden = d->hidden, m->back.reverse = true;
+        m->forward.name = "forward", m->forward.inputs = known, m->forward.hidden = d->hidden;
+        n += vdi_gru_declare(&m->back, m->list + n, room - n);
+        n += vdi_gru_declare(&m->forward, m->list + n, room - n);
+        m->list[n] = vdi_param_make("forward.weight_spike", VDI_INIT_FAN_IN, 0, 2, 1, 3 * H), m->list[n++].fan_in = d->hidden;
+        m->list[n++] = vdi_param_make("out.weight", VDI_INIT_GLOROT_NORMAL, 0, 2, (int)known, 1);
+        m->list[n++] = vdi_param_make("out.bias", VDI_INIT_CONSTANT, d->bias, 1, 1);
+        m->list[n++] = vdi_param_make("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, 2, H, 1);
+    }
+    m->amplitude = n;
+    if (d->amplitude) {
+        m->list[n++] = vdi_param_make("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, 2, (int)m->head.channels[0], 2);
+        m->list[n++] = vdi_param_make("amplitude.bias", VDI_INIT_ZEROS, 0, 1, 2);
+    }
+    m->items = n;
+}
+
+/* What the network says of a batch. Factorised: the log odds (B, T upsample, streams). Correlated: what is known before the samples are,
+   input products (B, T upsample, 3H) of the forward unit and log odds (B, T upsample, 1) without its state. With amplitude: mean and
+   softplus^{-1} of the deviation (B,2). */
+typedef struct vdi__ds_graph {
+    vdi_var odds, input, amplitude;
+} vdi__ds_graph;
+
+VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x, const int64_t *trace) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const vdi_param *item = m->params->item;
+    const int64_t R = d->upsample, batch = vdi_var_dim(t, x, 0), frames = vdi_var_dim(t, x, 1), signals = vdi_var_dim(t, x, 2);
+    static const int swap[3] = {1, 0, 2};
+    vdi__ds_graph g;
+    g.input = g.amplitude = vdi_var_none();
+    if (d->network.odds) {
+        g.odds = d->network.odds(t, x, trace, d->network.user);
+        if (vdi_var_ok(g.odds) && (vdi_var_ndim(t, g.odds) != 3 || vdi_var_dim(t, g.odds, 0) != batch ||
+                                   vdi_var_dim(t, g.odds, 1) != frames * R || vdi_var_dim(t, g.odds, 2) != signals))
+            g.odds = vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_deepspike_network", "the log odds are not (%lld,%lld,%lld)", (long long)batch,
+                                   (long long)(frames * R), (long long)signals);
+        return g;
+    }
+    vdi_var h = vdi_conv_apply(t, &m->stack, item, x), y = vdi_conv_apply(t, &m->head, item + m->head_at, h);
+    int64_t shape[4];
+    shape[0] = batch, shape[1] = frames * R, shape[2] = m->head.channels[1] / R;
+    y = vdi_var_reshape(t, y, 3, shape);
+    if (d->amplitude) {
+        g.amplitude = vdi_var_affine(t, vdi_var_mean_axis(t, h, 1, false), vdi_tape_param(t, item + m->amplitude),
+                                     vdi_tape_param(t, item + m->amplitude + 1), VDI_ACT_NONE, 0);
+    }
+    if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
+        g.odds = y;
+        return g;
+    }
+    if (R > 1) { /* each bin of a frame sees the frame */
+        shape[0] = batch, shape[1] = frames, shape[2] = 1, shape[3] = signals;
+        x = vdi_var_reshape(t, x, 4, shape);
+        shape[2] = R;
+        x = vdi_var_broadcast_to(t, x, 4, shape);
+        shape[1] = frames * R, shape[2] = signals;
+        x = vdi_var_reshape(t, x, 3, shape);
+    }
+    vdi_var part[2];
+    const vdi_param *rnn = item + m->rnn;
+    part[0] = y, part[1] = x;
+    y = vdi_var_concat(t, part, 2, -1);
+    vdi_var back = vdi_gru_apply(t, &m->back, rnn + VDI__DS_BACK, vdi_var_permute(t, y, swap), vdi_var_none());
+    part[0] = y, part[1] = vdi_var_permute(t, back, swap);
+    y = vdi_var_concat(t, part, 2, -1);
+    g.input = vdi_var_affine(t, y, vdi_tape_param(t, rnn + VDI__DS_FORWARD), vdi_tape_param(t, rnn + VDI__DS_FORWARD + 1), VDI_ACT_NONE, 0);
+    g.odds = vdi_var_affine(t, y, vdi_tape_param(t, rnn + VDI__DS_OUT), vdi_tape_param(t, rnn + VDI__DS_OUT_BIAS), VDI_ACT_NONE, 0);
+    return g;
+}
+
+/* ======== the forward unit ================================================================================================== */
+
+/* `rows` trains of one length, each with its own input products or all with the same (then the steps between rows are 0). Time-major:
+   train, probability (T,rows), h (T,rows,H), gates (T,rows,4H). */
+typedef struct vdi__ds_rnn {
+    vdi_dtype dtype;
+    int64_t rows, T, H;
+    const char *input, *odds;      /* (T,3H), (T): of row 0 */
+    int64_t input_step, odds_step; /* elements to the next row's */
+    int64_t share;                 /* rows in a row that read the same (0: 1): the next `share` rows read the next */
+    const void *w_hh, *b_hh, *w_spike, *w_state;
+    double floor;
+    void *train, *probability; /* train: drawn here where `uniform` is given, else read */
+    const void *uniform;
+    void *h, *gates;                          /* gates NULL: h is one state (rows,H) */
+    void *input_now, *input_spike, *work, *z; /* (rows,3H), (3H), (rows,3H), (rows) */
+} vdi__ds_rnn;
+
+VDI__FN vdi__ds_rnn vdi__ds_rnn_of(const vdi_deepspike *m, int64_t rows, int64_t T) {
+    vdi__ds_rnn r = VDI__ZERO;
+    const vdi_param *rnn = m->params->item + m->rnn;
+    r.dtype = m->desc.dtype, r.rows = rows, r.T = T, r.H = m->desc.hidden;
+    r.w_hh = rnn[VDI__DS_FORWARD + 2].value.data, r.b_hh = rnn[VDI__DS_FORWARD + 3].value.data;
+    r.w_spike = rnn[VDI__DS_SPIKE].value.data, r.w_state = rnn[VDI__DS_STATE].value.data;
+    r.floor = m->desc.floor;
+    return r;
+}
+VDI__FN bool vdi__ds_rnn_room(vdi__ds_rnn *r, vdi_arena *a, bool keep) {
+    const size_t size = vdi_dtype_size(r->dtype), rows = (size_t)r->rows, H = (size_t)r->H, T = (size_t)r->T;
+    r->h = vdi_arena_alloc(a, (keep ? T : 1) * rows * H * size);
+    r->gates = keep ? vdi_arena_alloc(a, T * rows * 4 * H * size) : NULL;
+    r->input_now = vdi_arena_alloc(a, rows * 3 * H * size);
+    r->input_spike = vdi_arena_alloc(a, 3 * H * size);
+    r->work = vdi_arena_alloc(a, rows * 3 * H * size);
+    r->z = vdi_arena_alloc(a, rows * size);
+    r->probability = vdi_arena_alloc(a, T * rows * size);
+    r->train = vdi_arena_alloc(a, T * rows * size);
+    return r->h && (r->gates || !keep) && r->input_now && r->input_spike && r->work && r->z && r->probability && r->train;
+}
+
+/* probability = sigmoid(z) held in [floor, 1 - floor], of n log odds */
+VDI__FN void vdi__ds_probability(vdi_dtype dtype, double floor_, int64_t n, const void *z, void *p) {
+    vdi_sigmoid(dtype, (size_t)n, z, p);
+    vdi_clip(dtype, (size_t)n, floor_, 1 - floor_, p, p);
+}
+/* train = uniform < probability; `step` 1, or 0 for one row of probabilities for all */
+VDI__FN void vdi__ds_draw(vdi_dtype dtype, int64_t n, const void *uniform, const void *p, void *train) {
+    if (dtype == VDI_F32) {
+        const float *u = (const float *)uniform, *q = (const float *)p;
+        float *s = (float *)train;
+        for (int64_t i = 0; i < n; i++) s[i] = u[i] < q[i] ? 1.0f : 0.0f;
+    } else {
+        const double *u = (const double *)uniform, *q = (const double *)p;
+        double *s = (double *)train;
+        for (int64_t i = 0; i < n; i++) s[i] = u[i] < q[i] ? 1.0 : 0.0;
+    }
+}
+
+/* One step for all rows: bin t, from the state `before` (NULL: zero) to `after`. */
+VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *before, void *after, void *gates) {
+    const vdi_dtype dtype = r->dtype;
+    const int64_t size = (int64_t)vdi_dtype_size(dtype), H3 = 3 * r->H;
+    const char *last = t ? (const char *)r->train + (t - 1) * r->rows * size : NULL;
+    char *z = (char *)r->z, *p = (char *)r->probability + t * r->rows * size, *s = (char *)r->train + t * r->rows * size;
+    const bool shared = r->input_step == 0;
+    const char *x = r->input + t * H3 * size;
+    const int64_t share = r->share ? r->share : 1;
+    if (shared && t) { /* what a row reads depends on its last spike alone */
+        memcpy(r->input_spike, x, (size_t)(H3 * size));
+        vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, r->input_spike);
+    }
+    for (int64_t k = 0; k < r->rows; k++) {
+        char *to = (char *)r->input_now + k * H3 * size;
+        const bool spike =
+            last && (dtype == VDI_F32 ? ((const float *)(const void *)last)[k] != 0 : ((const double *)(const void *)last)[k] != 0);
+        memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
+        if (spike && !shared) vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, to);
+        memcpy(z + k * size, r->odds + (t + k / share * r->odds_step) * size, (size_t)size);
+    }
+    if (!before) {
+        memset(after, 0, (size_t)(r->rows * r->H * size));
+        before = after;
+    }
+    vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, r->input_now, r->w_hh, r->b_hh, before, r->work, after, gates);
+    for (int64_t k = 0; k < r->rows; k++)
+        vdi_dtype_store(dtype, z, k,
+                        vdi_dtype_load(dtype, z, k) + vdi_dot(dtype, (size_t)r->H, (const char *)after + k * r->H * size, r->w_state));
+    vdi__ds_probability(dtype, r->floor, r->rows, z, p);
+    if (r->uniform) vdi__ds_draw(dtype, r->rows, (const char *)r->uniform + t * r->rows * size, p, s);
+}
+VDI__FN void vdi__ds_rnn_run(const vdi__ds_rnn *r) {
+    const int64_t state = r->rows * r->H * (int64_t)vdi_dtype_size(r->dtype);
+    for (int64_t t = 0; t < r->T; t++)
+        if (r->gates)
+            vdi__ds_rnn_step(r, t, t ? (const char *)r->h + (t - 1) * state : NULL, (char *)r->h + t * state,
+                             (char *)r->gates + 4 * t * state);
+        else vdi__ds_rnn_step(r, t, t ? r->h : NULL, r->h, NULL);
+}
+
+/* ======== create ============================================================================================================ */
+
+VDI__DEF void vdi_deepspike_destroy(vdi_deepspike *m) {
+    if (!m) return;
+    const vdi_allocator a = m->desc.allocator;
+    for (int i = 0; m->worker && i < m->workers; i++) {
+        vdi_tape_destroy(m->worker[i].tape);
+        vdi_arena_free(&m->worker[i].arena);
+    }
+    vdi_free(&a, m->worker, (size_t)m->workers * sizeof *m->worker);
+    vdi_optim_destroy(m->optim);
+    vdi_tape_destroy(m->tape);
+    if (!m->desc.network.odds) vdi_params_destroy(m->params);
+    vdi_arena_free(&m->arena);
+    vdi_free(&a, m, sizeof *m);
+}
+
+VDI__FN vdi_status vdi__ds_optim(vdi_deepspike *m, vdi_optim **out, vdi_error *err) {
+    vdi_optim_desc od = vdi_optim_desc_defaults();
+    od.rate = m->desc.train.rate, od.schedule = m->desc.train.schedule;
+    od.clip_norm = m->desc.train.clip_norm > 0 ? m->desc.train.clip_norm : 0;
+    return vdi_optim_create(&od, m->params, &m->desc.allocator, out, err);
+}
+
+VDI__DEF vdi_status vdi_deepspike_create(const vdi_deepspike_desc *desc, vdi_deepspike **out, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_create";
+    const vdi_deepspike_desc d = vdi_deepspike_desc_defaults(desc);
+    vdi_status status = vdi_deepspike_desc_check(&d, err);
+    *out = NULL;
+    if (status < 0) return status;
+    vdi_deepspike *m = (vdi_deepspike *)vdi_alloc(&d.allocator, sizeof *m);
+    if (!m) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    memset(m, 0, sizeof *m);
+    m->desc = d;
+    if (d.generative.log_likelihood == vdi__ds_calcium) m->desc.generative.user = &m->desc.generative.calcium;
+    m->workers = vdi_pool_threads(d.pool);
+    vdi_arena_init(&m->arena, &d.allocator, 0);
+    m->worker = (vdi__ds_worker *)vdi_alloc(&d.allocator, (size_t)m->workers * sizeof *m->worker);
+    if (!m->worker) status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    td.dtype = d.dtype, td.allocator = d.allocator, td.block_size = (size_t)1 << 20;
+    if (m->worker) {
+        memset(m->worker, 0, (size_t)m->workers * sizeof *m->worker);
+        for (int i = 0; i < m->workers; i++) vdi_arena_init(&m->worker[i].arena, &d.allocator, (size_t)1 << 20);
+        for (int i = 0; i < m->workers && status >= 0; i++) status = vdi_tape_create(&td, &m->worker[i].tape, err);
+    }
+    vdi__ds_declare(m);
+    vdi_rng rng = vdi_rng_make(d.train.seed, 0);
+    if (d.network.odds) m->params = d.network.params;
+    if (d.network.odds && (size_t)(3 * m->params->count + 8) > VDI__COUNT(m->tensors))
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "network.params are %lld, too many to be listed", (long long)m->params->count);
+    if (!d.network.odds && status >= 0) status = vdi_params_create(m->list, m->items, d.dtype, &d.allocator, &rng, &m->params, err);
+    if (status >= 0) status = vdi_tape_create(&td, &m->tape, err);
+    if (status >= 0) status = vdi__ds_optim(m, &m->optim, err);
+    if (status < 0) {
+        vdi_deepspike_destroy(m);
+        return status;
+    }
+    *out = m;
+    return VDI_OK;
+}
+
+VDI__DEF const vdi_deepspike_desc *vdi_deepspike_description(const vdi_deepspike *m) { return &m->desc; }
+VDI__DEF vdi_params *vdi_deepspike_params(vdi_deepspike *m) { return m->params; }
+VDI__DEF void vdi_deepspike_set_prior_rate(vdi_deepspike *m, int stream, double rate) {
+    if (stream >= 0 && stream < VDI_DEEPSPIKE_STREAMS && rate > 0 && rate < 1) m->desc.prior_rate[stream] = rate;
+}
+VDI__DEF vdi_status vdi_deepspike_set_train(vdi_deepspike *m, const vdi_deepspike_train *train, vdi_error *err) {
+    vdi_deepspike_desc d = m->desc;
+    vdi_optim *fresh;
+    d.train = *train;
+    d = vdi_deepspike_desc_defaults(&d);
+    vdi_status status = vdi_deepspike_desc_check(&d, err);
+    if (status < 0) return status;
+    const vdi_deepspike_train old = m->desc.train;
+    m->desc.train = d.train;
+    status = vdi__ds_optim(m, &fresh, err);
+    if (status < 0) {
+        m->desc.train = old;
+        return status;
+    }
+    const vdi_state *from = vdi_optim_state(m->optim), *to = vdi_optim_state(fresh);
+    for (int64_t i = 0; i < from->tensor_count; i++)
+        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data, vdi_tensor_bytes(from->tensors[i].tensor));
+    vdi_optim_destroy(m->optim);
+    m->optim = fresh;
+    return VDI_OK;
+}
+VDI__DEF void vdi_deepspike_restart(vdi_deepspike *m) {
+    m->count[VDI__DS_STEP] = 0;
+    vdi_optim_reset(m->optim);
+}
+
+/* ======== data ============================================================================================================== */
+
+VDI__DEF void vdi_deepspike_data_destroy(vdi_deepspike_data *data) {
+    if (!data) return;
+    const vdi_allocator a = data->allocator;
+    vdi_free(&a, data->block, data->bytes);
+    vdi_free(&a, data, sizeof *data);
+}
+VDI__DEF int64_t vdi_deepspike_data_traces(const vdi_deepspike_data *data) { return data->traces; }
+VDI__DEF int64_t vdi_deepspike_data_frames(const vdi_deepspike_data *data) { return data->frames; }
+VDI__DEF int64_t vdi_deepspike_data_cells(const vdi_deepspike_data *data) { return data->cells; }
+VDI__DEF double *vdi_deepspike_data_theta(vdi_deepspike_data *data, int64_t cell) { return data->theta + cell * data->theta_count; }
+VDI__DEF void vdi_deepspike_data_scale(const vdi_deepspike_data *data, int64_t cell, int signal, double *shift, double *scale) {
+    *shift = data->scale[(cell * data->signals + signal) * 2];
+    *scale = data->scale[(cell * data->signals + signal) * 2 + 1];
+}
+
+VDI__FN int vdi__ds_compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+VDI__FN double vdi__ds_quantile(double *v, int64_t n, double q) {
+    if (n < 1) return 0;
+    qsort(v, (size_t)n, sizeof *v, vdi__ds_compare);
+    const double at = q * (double)(n - 1), low = floor(at);
+    const int64_t i = (int64_t)low, j = VDI__MIN(i + 1, n - 1);
+    return v[i] + (at - low) * (v[j] - v[i]);
+}
+
+/* Lower quartile to 0, noise (from the differences of neighbours, Gaussian quantile) to 0.1: one shift and scale for all traces of a cell.
+ */
+VDI__FN void vdi__ds_measure(const vdi_deepspike_data *data, const double *raw, int64_t cell, int signal, double *v, double *shift,
+                             double *scale) {
+    int64_t n = 0, d = 0;
+    for (int64_t i = 0; i < data->traces; i++)
+        for (int64_t t = 0; data->cell[i] == cell && t < data->length[i]; t++)
+            if (data->seen[i * data->frames + t]) v[n++] = raw[(i * data->frames + t) * data->signals + signal];
+    *shift = vdi__ds_quantile(v, n, 0.25);
+    const double spread = vdi__ds_quantile(v, n, 0.99) - *shift;
+    for (int64_t i = 0; i < data->traces; i++)
+        for (int64_t t = 1; data->cell[i] == cell && t < data->length[i]; t++)
+            if (data->seen[i * data->frames + t] && data->seen[i * data->frames + t - 1])
+                v[d++] =
+                    fabs(raw[(i * data->frames + t) * data->signals + signal] - raw[(i * data->frames + t - 1) * data->signals + signal]);
+    const double noise = 1.4826 * vdi__ds_quantile(v, d, 0.5) / sqrt(2.0);
+    *scale = noise > 0 ? noise / 0.1 : spread > 0 ? spread : 1;
+}
+
+VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m, const vdi_deepspike_data_desc *desc, vdi_deepspike_data **out,
+                                              vdi_error *err) {
+    static const char where[] = "vdi_deepspike_data_create";
+    const vdi_deepspike_desc *md = &m->desc;
+    const vdi_allocator *a = &md->allocator;
+    const int streams = md->generative.streams, signals = streams;
+    char text[VDI_SHAPE_TEXT];
+    vdi_tensor y = desc->traces, label = desc->spikes;
+    *out = NULL;
+    if (!vdi_tensor_ok(y) || !y.data) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "traces are missing");
+    const int need = signals > 1 ? 3 : 2;
+    if (y.ndim == need - 1) { /* one trace */
+        for (int i = y.ndim; i > 0; i--) y.shape[i] = y.shape[i - 1], y.stride[i] = y.stride[i - 1];
+        y.shape[0] = 1, y.stride[0] = 0, y.ndim++;
+    }
+    if (y.ndim != need || (signals > 1 && y.shape[1] != signals) || y.shape[0] < 1 || y.shape[need - 1] < 1)
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "traces are %s, expected %s", vdi_tensor_shape_text(desc->traces, text),
+                             signals > 1 ? "(N,2,T)" : "(N,T) or (T)");
+    vdi_deepspike_data shape = VDI__ZERO, *data;
+    const int64_t N = shape.traces = y.shape[0], T = shape.frames = y.shape[need - 1], P = shape.theta_count = md->generative.theta_count;
+    shape.bins = T * md->upsample, shape.streams = streams, shape.signals = signals, shape.dtype = md->dtype, shape.cells = 0;
+    for (int64_t i = 0; i < N; i++) {
+        const int64_t c = desc->cell ? desc->cell[i] : i, n = desc->lengths ? desc->lengths[i] : T;
+        if (c < 0 || c >= N)
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "cell of trace %lld is %lld, expected 0 to %lld", (long long)i, (long long)c,
+                                 (long long)(N - 1));
+        if (n < 1 || n > T)
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "length of trace %lld is %lld, expected 1 to %lld", (long long)i,
+                                 (long long)n, (long long)T);
+        shape.cells = VDI__MAX(shape.cells, c + 1);
+    }
+    vdi_tensor mask = desc->mask;
+    if (mask.data && mask.ndim == 1 && N == 1)
+        mask.shape[1] = mask.shape[0], mask.stride[1] = mask.stride[0], mask.shape[0] = 1, mask.stride[0] = 0, mask.ndim = 2;
+    if (mask.data && (mask.ndim != 2 || mask.shape[0] != N || mask.shape[1] != T))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the mask is %s, expected (%lld,%lld)", vdi_tensor_shape_text(desc->mask, text),
+                             (long long)N, (long long)T);
+    const bool labelled = label.data && vdi_tensor_ok(label);
+    if (labelled && label.ndim == 1 && N == 1)
+        label.shape[1] = label.shape[0], label.stride[1] = label.stride[0], label.shape[0] = 1, label.stride[0] = 0, label.ndim = 2;
+    if (labelled && label.ndim == 2) { /* (N,bins) to (N,1,bins) */
+        label.shape[2] = label.shape[1], label.stride[2] = label.stride[1], label.shape[1] = 1, label.stride[1] = 0, label.ndim = 3;
+    }
+    if (labelled && (label.ndim != 3 || label.shape[0] != N || label.shape[1] != streams || label.shape[2] != shape.bins))
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "spikes are %s, expected %lld traces of %d streams of %lld bins",
+                             vdi_tensor_shape_text(desc->spikes, text), (long long)N, streams, (long long)shape.bins);
+    const size_t C = (size_t)shape.cells, size = vdi_dtype_size(md->dtype), frames = (size_t)(N * T);
+    const size_t part[] = {(size_t)N * sizeof(int64_t),
+                           (size_t)N * sizeof(int64_t),
+                           frames * (size_t)signals * size,
+                           frames,
+                           labelled ? (size_t)(N * streams * shape.bins) : 0,
+                           C * (size_t)P * sizeof(double),
+                           C * (size_t)P * sizeof(double),
+                           C * 2 * sizeof(double),
+                           C * (size_t)signals * 2 * sizeof(double)};
+    size_t bytes = 0;
+    for (size_t i = 0; i < VDI__COUNT(part); i++) bytes += vdi_align_size(part[i]);
+    data = (vdi_deepspike_data *)vdi_alloc(a, sizeof *data);
+    char *block = (char *)vdi_alloc(a, bytes);
+    const size_t raw_bytes = 2 * frames * (size_t)signals * sizeof(double);
+    double *raw = (double *)vdi_alloc(a, raw_bytes), *room = raw ? raw + frames * (size_t)signals : NULL;
+    if (!data || !block || !raw) {
+        vdi_free(a, data, sizeof *data);
+        vdi_free(a, block, bytes);
+        vdi_free(a, raw, raw_bytes);
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
+    }
+    memset(block, 0, bytes);
+    *data = shape;
+    data->allocator = *a, data->block = block, data->bytes = bytes;
+    void *at[VDI__COUNT(part)];
+    for (size_t i = 0; i < VDI__COUNT(part); i++) at[i] = block, block += vdi_align_size(part[i]);
+    data->length = (int64_t *)at[0], data->cell = (int64_t *)at[1], data->x = at[2], data->seen = (unsigned char *)at[3];
+    data->label = labelled ? (unsigned char *)at[4] : NULL;
+    data->theta = (double *)at[5], data->theta_v = (double *)at[6], data->baseline = (double *)at[7], data->scale = (double *)at[8];
+    vdi_status status = VDI_OK;
+    for (int64_t i = 0; i < N; i++) {
+        data->length[i] = desc->lengths ? desc->lengths[i] : T;
+        data->cell[i] = desc->cell ? desc->cell[i] : i;
+        int64_t seen = 0;
+        for (int64_t t = 0; t < T; t++) {
+            bool all = t < data->length[i];
+            for (int k = 0; k < signals; k++) {
+                int64_t index[3];
+                index[0] = i, index[1] = signals > 1 ? k : t, index[2] = t;
+                const double f = vdi_tensor_get(y, index);
+                raw[(i * T + t) * signals + k] = f;
+                all = all && f - f == 0;
+            }
+            data->seen[i * T + t] = all, seen += all;
+        }
+        if (!seen && status >= 0) status = vdi_error_set(err, VDI_ERR_DATA, where, "trace %lld holds no finite number", (long long)i);
+        /* bridge what is missing: a straight line between its neighbours, the nearest value at the ends */
+        int64_t last = -1;
+        for (int64_t t = 0; seen && t < data->length[i]; t++) {
+            if (!data->seen[i * T + t]) continue;
+            for (int64_t s = last + 1; s < t; s++)
+                for (int k = 0; k < signals; k++) {
+                    const double to = raw[(i * T + t) * signals + k], from = last < 0 ? to : raw[(i * T + last) * signals + k];
+                    raw[(i * T + s) * signals + k] = from + (to - from) * (double)(s - last) / (double)(t - last);
+                }
+            last = t;
+        }
+        for (int64_t s = last + 1; seen && s < data->length[i]; s++)
+            for (int k = 0; k < signals; k++) raw[(i * T + s) * signals + k] = raw[(i * T + last) * signals + k];
+        for (int64_t t = 0; mask.data && t < T; t++) {
+            int64_t index[2];
+            index[0] = i, index[1] = t;
+            if (vdi_tensor_get(mask, index) == 0) data->seen[i * T + t] = 0;
+        }
+    }
+    for (int64_t c = 0; status >= 0 && c < data->cells; c++) {
+        for (int64_t p = 0; p < P; p++) data->theta[c * P + p] = md->generative.theta_init[p];
+        for (int k = 0; k < signals; k++) {
+            double *s = data->scale + (c * signals + k) * 2;
+            s[0] = 0, s[1] = 1;
+            if (md->normalise) vdi__ds_measure(data, raw, c, k, room, &s[0], &s[1]);
+        }
+    }
+    for (int64_t i = 0; status >= 0 && i < N; i++) {
+        for (int64_t t = 0; t < data->length[i]; t++)
+            for (int k = 0; k < signals; k++) {
+                const double *s = data->scale + (data->cell[i] * signals + k) * 2;
+                vdi_dtype_store(md->dtype, data->x, (i * T + t) * signals + k, (raw[(i * T + t) * signals + k] - s[0]) / s[1]);
+            }
+        for (int64_t j = 0; labelled && j < streams * data->bins; j++) {
+            int64_t index[3];
+            index[0] = i, index[1] = j / data->bins, index[2] = j % data->bins;
+            data->label[i * streams * data->bins + j] = vdi_tensor_get(label, index) > 0;
+        }
+    }
+    vdi_free(a, raw, raw_bytes);
+    if (status < 0) {
+        vdi_deepspike_data_destroy(data);
+        return status;
+    }
+    *out = data;
+    return VDI_OK;
+}
+
+/* ======== state ============================================================================================================= */
+
+VDI__FN const char *vdi__ds_list_text(char *text, size_t room, int32_t n, const int64_t *v) {
+    size_t used = 0;
+    for (int i = 0; i < n; i++) used += vdi_text_format(text + used, room - used, i ? ",%lld" : "%lld", (long long)v[i]);
+    return text;
+}
+
+VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_data *data, bool training) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const vdi_state *p = vdi_params_state(m->params);
+    vdi_state *s = &m->state;
+    int64_t n = 0, k = 0;
+    for (int64_t i = 0; i < p->tensor_count; i++) m->tensors[n++] = p->tensors[i];
+    if (data) {
+        m->tensors[n].name = "cells.theta", m->tensors[n++].tensor = vdi_tensor_2d(data->theta, VDI_F64, data->cells, data->theta_count);
+        m->tensors[n].name = "cells.scale", m->tensors[n++].tensor = vdi_tensor_3d(data->scale, VDI_F64, data->cells, data->signals, 2);
+    }
+    if (data && training) {
+        m->tensors[n].name = "train.theta_v",
+        m->tensors[n++].tensor = vdi_tensor_2d(data->theta_v, VDI_F64, data->cells, data->theta_count);
+        m->tensors[n].name = "train.baseline", m->tensors[n++].tensor = vdi_tensor_2d(data->baseline, VDI_F64, data->cells, 2);
+    }
+    if (training) {
+        const vdi_state *o = vdi_optim_state(m->optim);
+        for (int64_t i = 0; i < o->tensor_count; i++) m->tensors[n++] = o->tensors[i];
+        m->tensors[n].name = "train.count", m->tensors[n++].tensor = vdi_tensor_1d(m->count, VDI_I64, VDI__DS_COUNTS);
+    }
+    struct {
+        const char *key;
+        int64_t value;
+    } number[] = {{"head_width", d->head_width},      {"features", d->features},   {"hidden", d->hidden},
+                  {"upsample", d->upsample},          {"amplitude", d->amplitude}, {"normalise", d->normalise},
+                  {"streams", d->generative.streams}, {"prior", (int64_t)d->prior}};
+    struct {
+        const char *key;
+        double value;
+    } real[] = {{"bias", d->bias},
+                {"floor", d->floor},
+                {"amplitude_spread", d->amplitude_spread},
+                {"prior_rate_0", d->prior_rate[0]},
+                {"prior_rate_1", d->prior_rate[1]}};
+    m->meta[k].key = "model", m->meta[k++].value = "deepspike";
+    m->meta[k].key = "posterior", m->meta[k++].value = d->posterior == VDI_DEEPSPIKE_CORRELATED ? "correlated" : "factorised";
+    m->meta[k].key = "channels", m->meta[k].value = vdi__ds_list_text(m->text[k], sizeof m->text[0], d->layers, d->channels), k++;
+    m->meta[k].key = "width", m->meta[k].value = vdi__ds_list_text(m->text[k], sizeof m->text[0], d->layers, d->width), k++;
+    for (size_t i = 0; i < VDI__COUNT(number); i++, k++) {
+        (void)vdi_text_format(m->text[k], sizeof m->text[0], "%lld", (long long)number[i].value);
+        m->meta[k].key = number[i].key, m->meta[k].value = m->text[k];
+    }
+    for (size_t i = 0; i < VDI__COUNT(real); i++, k++) {
+        (void)vdi_text_format(m->text[k], sizeof m->text[0], "%g", real[i].value);
+        m->meta[k].key = real[i].key, m->meta[k].value = m->text[k];
+    }
+    s->tensors = m->tensors, s->tensor_count = n;
+    s->meta = m->meta, s->meta_count = k;
+    return s;
+}
+
+VDI__FN int vdi__ds_parse_list(const char *text, int64_t *out) {
+    int n = 0;
+    while (text && *text && n < VDI_DEEPSPIKE_LAYERS) {
+        int64_t v = 0;
+        if (*text < '0' || *text > '9') return 0;
+        while (*text >= '0' && *text <= '9' && v < 1000000) v = v * 10 + (*text++ - '0');
+        out[n++] = v;
+        if (*text == ',') text++;
+    }
+    return n;
+}
+VDI__DEF vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_deepspike_desc *out, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_desc_from_meta";
+    vdi_deepspike_desc d = VDI__ZERO;
+    bool ours = false;
+    int widths = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const char *key = meta[i].key, *v = meta[i].value;
+        struct {
+            const char *key;
+            int64_t *to;
+        } number[] = {{"head_width", &d.head_width}, {"features", &d.features}, {"hidden", &d.hidden}, {"upsample", &d.upsample}};
+        struct {
+            const char *key;
+            double *to;
+        } real[] = {{"bias", &d.bias},
+                    {"floor", &d.floor},
+                    {"amplitude_spread", &d.amplitude_spread},
+                    {"prior_rate_0", &d.prior_rate[0]},
+                    {"prior_rate_1", &d.prior_rate[1]}};
+        for (size_t j = 0; j < VDI__COUNT(number); j++)
+            if (strcmp(key, number[j].key) == 0) *number[j].to = strtoll(v, NULL, 10);
+        for (size_t j = 0; j < VDI__COUNT(real); j++)
+            if (strcmp(key, real[j].key) == 0) *real[j].to = strtod(v, NULL);
+        if (strcmp(key, "bias") == 0) d.has_bias = true;
+        if (strcmp(key, "model") == 0) ours = strcmp(v, "deepspike") == 0;
+        if (strcmp(key, "posterior") == 0) d.posterior = strcmp(v, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
+        if (strcmp(key, "channels") == 0) d.layers = vdi__ds_parse_list(v, d.channels);
+        if (strcmp(key, "width") == 0) widths = vdi__ds_parse_list(v, d.width);
+        if (strcmp(key, "amplitude") == 0) d.amplitude = strtol(v, NULL, 10) != 0;
+        if (strcmp(key, "normalise") == 0) d.normalise = strtol(v, NULL, 10) != 0;
+        if (strcmp(key, "prior") == 0) d.prior = strtol(v, NULL, 10) ? VDI_DEEPSPIKE_COUNT : VDI_DEEPSPIKE_BERNOULLI;
+        if (strcmp(key, "streams") == 0) d.generative.streams = (int)strtol(v, NULL, 10);
+    }
+    if (!ours || d.layers < 1 || widths != d.layers)
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected the metadata of a deepspike network, got %s",
+                             ours ? "layers that do not fit together" : "another model's");
+    d.train.estimator = VDI_DEEPSPIKE_SUPERVISED; /* until somebody says what generates */
+    *out = d;
+    return VDI_OK;
+}
 #endif
 
 /* ======== model/deepspike_train.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_TRAIN_C)
 #define VDI_MODEL_DEEPSPIKE_TRAIN_C
+
+/* ======== estimators ======================================================================================================== */
+
+VDI__DEF void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K, const double *log_w, double baseline, double *bound,
+                                    double *to_q, double *to_p) {
+    double top = -HUGE_VAL, sum = 0, total = 0;
+    int64_t best = 0;
+    for (int64_t k = 0; k < K; k++) {
+        if (log_w[k] > top || log_w[k] != log_w[k]) top = log_w[k], best = k;
+        total += log_w[k];
+    }
+    for (int64_t k = 0; k < K; k++) to_p[k] = exp(log_w[k] - top), sum += to_p[k];
+    if (estimator == VDI_DEEPSPIKE_REINFORCE || estimator == VDI_DEEPSPIKE_CONCRETE) {
+        *bound = total / (double)K;
+        for (int64_t k = 0; k < K; k++) {
+            const double others = K > 1 ? (total - log_w[k]) / (double)(K - 1) : baseline;
+            to_p[k] = 1 / (double)K;
+            to_q[k] = (log_w[k] - others - 1) / (double)K;
+        }
+        return;
+    }
+    /* without its largest member the sum may be anything smaller: then it is formed anew */
+    double without = 0, second = -HUGE_VAL;
+    for (int64_t k = 0; k < K; k++)
+        if (k != best && log_w[k] > second) second = log_w[k];
+    for (int64_t k = 0; k < K; k++)
+        if (k != best) without += exp(log_w[k] - second);
+    const double L = top + log(sum / (double)K);
+    for (int64_t k = 0; k < K; k++) {
+        const double rest = k == best ? second + log(without) : top + log(sum - to_p[k]);
+        const double others = K > 1 ? rest - log((double)(K - 1)) : 0;
+        to_q[k] = estimator == VDI_DEEPSPIKE_WAKE_SLEEP ? 0 : L - others - to_p[k] / sum;
+        to_p[k] /= sum;
+    }
+    *bound = L;
+}
+
+/* ======== one snippet ======================================================================================================= */
+
+/* rows of a supervised batch that run through the forward unit together */
+#define VDI__DS_ROWS 32
+
+/* What the jobs of a step share. Gradients come out as those of the bound. */
+typedef struct vdi__ds_pass {
+    vdi_deepspike *m;
+    vdi_deepspike_estimator how;
+    int64_t B, K, frames, bins, lo, hi; /* lo..hi: the bins that count */
+    const void *x;                      /* (B,frames,streams) */
+    const int64_t *trace;               /* (B) */
+    const unsigned char *const *seen;   /* (B) of (frames) */
+    const unsigned char *label;         /* (B,streams,bins), SUPERVISED */
+    const double *forced;               /* (B,streams,bins,K) or NULL */
+    const double *theta;                /* (P) */
+    double baseline;
+    uint64_t draw;
+    const char *odds, *input, *amplitude; /* what the network said: (B,bins,streams), (B,bins,3H), (B,2) */
+    char *d_odds, *d_input, *d_amplitude; /* its gradient */
+    char *d_rnn;                          /* (jobs, weights of the forward unit) */
+    double *bound, *d_theta;              /* (B), (B,P) */
+    vdi_error *error;                     /* (jobs) */
+} vdi__ds_pass;
+
+enum { VDI__DS_RNG_BATCH = 1, VDI__DS_RNG_TRAIN, VDI__DS_RNG_DREAM, VDI__DS_RNG_INFER };
+VDI__FN vdi_rng vdi__ds_rng(const vdi_deepspike *m, int purpose, uint64_t step, uint64_t index) {
+    return vdi_rng_make(m->desc.train.seed, (uint64_t)purpose << 56 | (step & (((uint64_t)1 << 40) - 1)) << 16 | (index & 0xFFFF));
+}
+
+/* w_hh (H,3H), b_hh (3H), weight_spike (3H), weight_state (H) */
+VDI__FN int64_t vdi__ds_rnn_size(int64_t H) { return 3 * H * H + 7 * H; }
+
+/* The derivative of sum dz . log odds through the forward unit; dz (T,rows). weights: see vdi__ds_rnn_size, added to. */
+VDI__FN bool vdi__ds_rnn_back(const vdi__ds_rnn *r, const void *dz, char *d_input, char *d_odds, char *weights, vdi_arena *a) {
+    const vdi_dtype dtype = r->dtype;
+    const size_t size = vdi_dtype_size(dtype), H = (size_t)r->H, rows = (size_t)r->rows, T = (size_t)r->T;
+    char *dh = (char *)vdi_arena_alloc(a, T * rows * H * size), *dx = (char *)vdi_arena_calloc(a, T * rows * 3 * H * size);
+    void *work = vdi_arena_alloc(a, vdi_gru_backward_work(T, rows, H) * size);
+    char *two = (char *)vdi_arena_alloc(a, 2 * rows * size), *pair = (char *)vdi_arena_alloc(a, 6 * H * size);
+    if (!dh || !dx || !work || !two || !pair) return false;
+    char *dw = weights, *db = dw + 3 * H * H * size, *d_spike = db + 3 * H * size, *d_state = d_spike + 3 * H * size;
+    vdi_gemm(dtype, 0, T * rows, H, 1, dz, 1, r->w_state, H, dh, H);
+    vdi_gemv(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, T * rows, H, r->h, H, dz, d_state);
+    vdi_gru_backward(dtype, T, rows, H, false, r->w_hh, NULL, r->h, r->gates, dh, work, dx, dw, db, NULL);
+    const bool shared = r->input_step == 0;
+    vdi_fill(dtype, rows, 1, two);
+    for (size_t t = 0; t < T; t++) {
+        const char *from = dx + t * rows * 3 * H * size, *z = (const char *)dz + t * rows * size;
+        const char *last = t ? (const char *)r->train + (t - 1) * rows * size : NULL;
+        if (shared) { /* the sum over rows, and over those that follow a spike */
+            if (last) memcpy(two + rows * size, last, rows * size);
+            vdi_gemm(dtype, 0, last ? 2 : 1, 3 * H, rows, two, rows, from, 3 * H, pair, 3 * H);
+            memcpy(d_input + t * 3 * H * size, pair, 3 * H * size);
+            if (last) vdi_axpby(dtype, 3 * H, 1, pair + 3 * H * size, 1, d_spike);
+            vdi_sum_rows(dtype, rows, 1, z, 1, false, d_odds + t * size);
+            continue;
+        }
+        if (last) vdi_gemv(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, rows, 3 * H, from, 3 * H, last, d_spike);
+        for (size_t k = 0; k < rows; k++) {
+            memcpy(d_input + (k * (size_t)r->input_step + t * 3 * H) * size, from + k * 3 * H * size, 3 * H * size);
+            memcpy(d_odds + (k * (size_t)r->odds_step + t) * size, z + k * size, size);
+        }
+    }
+    return true;
+}
+
+/* dz of log odds given coefficients c_k of log q(s_k): c_k (s - p), 0 in the buffers and where p is held at its limits. (T,rows) arrays;
+   c NULL: 1 */
+VDI__FN void vdi__ds_odds_grad(const vdi__ds_pass *g, int64_t rows, const void *train, const void *probability, const double *c, void *dz) {
+    const vdi_dtype dtype = g->m->desc.dtype;
+    const double low = g->m->desc.floor, limit = low * (1 + 1e-6);
+    for (int64_t t = 0; t < g->bins; t++)
+        for (int64_t k = 0; k < rows; k++) {
+            const int64_t i = t * rows + k;
+            const double p = vdi_dtype_load(dtype, probability, i), s = vdi_dtype_load(dtype, train, i);
+            const bool counts = t >= g->lo && t < g->hi && p > limit && p < 1 - limit;
+            vdi_dtype_store(dtype, dz, i, counts ? (c ? c[k] : 1) * (s - p) : 0);
+        }
+}
+
+VDI__FN double vdi__ds_log_binomial(double n, double k) { return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1); }
+
+/* What is kept of the trains of a snippet. */
+typedef struct vdi__ds_trains {
+    int64_t K;
+    char *train;           /* (streams,bins,K) */
+    char *probability;     /* factorised: (streams,bins), held; correlated: (bins,K) */
+    char *odds;            /* concrete: the relaxed log odds (streams,bins,K) / temperature */
+    double *log_q, *prior; /* (K) */
+    double kl;             /* concrete: KL(q | prior) */
+} vdi__ds_trains;
+
+/* Draw (or read) the trains of an independent-bins posterior, and score them. */
+VDI__FN vdi_status vdi__ds_factorised(const vdi__ds_pass *g, int64_t b, const char *uniform, vdi__ds_trains *s, vdi_arena *a) {
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const vdi_dtype dtype = d->dtype;
+    const size_t size = vdi_dtype_size(dtype), K = (size_t)s->K, n = (size_t)(g->hi - g->lo);
+    const int M = d->generative.streams;
+    char *score = (char *)vdi_arena_alloc(a, (size_t)g->bins * size), *sum = (char *)vdi_arena_alloc(a, 2 * K * size);
+    char *one = (char *)vdi_arena_alloc(a, n * size);
+    if (!score || !sum || !one) return VDI_ERR_MEMORY;
+    vdi_fill(dtype, n, 1, one);
+    for (size_t k = 0; k < K; k++) s->log_q[k] = s->prior[k] = 0;
+    s->kl = 0;
+    for (int j = 0; j < M; j++) {
+        double rest = 0;
+        const double rate = d->prior_rate[j], prior_odds = log(rate / (1 - rate));
+        char *train = s->train + (size_t)j * (size_t)g->bins * K * size, *p = s->probability + (size_t)j * (size_t)g->bins * size;
+        const char *u = uniform ? uniform + (size_t)j * (size_t)g->bins * K * size : NULL;
+        for (int64_t t = 0; t < g->bins; t++) vdi_dtype_store(dtype, p, t, vdi_dtype_load(dtype, g->odds, (b * g->bins + t) * M + j));
+        vdi__ds_probability(dtype, d->floor, g->bins, p, p);
+        for (int64_t t = 0; t < g->bins; t++) {
+            const double q = vdi_dtype_load(dtype, p, t), odds = log(q / (1 - q));
+            const bool counts = t >= g->lo && t < g->hi;
+            vdi_dtype_store(dtype, score, t, odds);
+            if (counts) rest += log1p(-q), s->kl += q * (odds - prior_odds) + log1p(-q) - log1p(-rate);
+            if (g->how == VDI_DEEPSPIKE_CONCRETE) {
+                for (size_t k = 0; k < K; k++) {
+                    const double v = vdi_dtype_load(dtype, u, (int64_t)((size_t)t * K + k)), w = VDI__MIN(VDI__MAX(v, 1e-7), 1 - 1e-7);
+                    vdi_dtype_store(dtype, train, (int64_t)((size_t)t * K + k), (odds + log(w / (1 - w))) / d->train.temperature);
+                }
+                vdi_sigmoid(dtype, K, train + (size_t)t * K * size, train + (size_t)t * K * size);
+            } else if (u && dtype == VDI_F32) {
+                const float *from = (const float *)(const void *)u + (size_t)t * K, limit = (float)q;
+                float *to = (float *)(void *)train + (size_t)t * K;
+                for (size_t k = 0; k < K; k++) to[k] = from[k] < limit ? 1.0f : 0.0f;
+            } else if (u) {
+                const double *from = (const double *)(const void *)u + (size_t)t * K;
+                double *to = (double *)(void *)train + (size_t)t * K;
+                for (size_t k = 0; k < K; k++) to[k] = from[k] < q ? 1.0 : 0.0;
+            }
+        }
+        const char *from = train + (size_t)g->lo * K * size;
+        vdi_gemv(dtype, VDI_GEMM_TA, n, K, from, K, score + (size_t)g->lo * size, sum);
+        vdi_gemv(dtype, VDI_GEMM_TA, n, K, from, K, one, sum + K * size);
+        for (size_t k = 0; k < K; k++) {
+            const double count = vdi_dtype_load(dtype, sum, (int64_t)(K + k));
+            s->log_q[k] += rest + vdi_dtype_load(dtype, sum, (int64_t)k);
+            s->prior[k] += count * prior_odds + (double)n * log1p(-rate);
+            if (d->prior == VDI_DEEPSPIKE_COUNT) s->prior[k] += vdi__ds_log_binomial((double)n, count);
+        }
+    }
+    return VDI_OK;
+}
+
+/* log q and prior of the trains that the forward unit has drawn or read. */
+VDI__FN void vdi__ds_score_rnn(const vdi__ds_pass *g, int64_t rows, const void *train, const void *probability, double *log_q,
+                               double *prior) {
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const double rate = d->prior_rate[0], prior_odds = log(rate / (1 - rate)), n = (double)(g->hi - g->lo);
+    for (int64_t k = 0; k < rows; k++) {
+        double sum = 0, count = 0;
+        for (int64_t t = g->lo; t < g->hi; t++) {
+            const double s = vdi_dtype_load(d->dtype, train, t * rows + k), p = vdi_dtype_load(d->dtype, probability, t * rows + k);
+            sum += s != 0 ? log(p) : log1p(-p), count += s;
+        }
+        log_q[k] = sum;
+        if (prior)
+            prior[k] = count * prior_odds + n * log1p(-rate) + (d->prior == VDI_DEEPSPIKE_COUNT ? vdi__ds_log_binomial(n, count) : 0);
+    }
+}
+
+/* A supervised group of snippets [from, to): its labels are the trains. */
+VDI__FN vdi_status vdi__ds_job_labels(vdi__ds_pass *g, int64_t job, vdi__ds_worker *w) {
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const vdi_dtype dtype = d->dtype;
+    const int64_t size = (int64_t)vdi_dtype_size(dtype), from = job * VDI__DS_ROWS, rows = VDI__MIN(g->B - from, VDI__DS_ROWS),
+                  bins = g->bins;
+    const int M = d->generative.streams;
+    if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
+        char *p = (char *)vdi_arena_alloc(&w->arena, (size_t)(bins * M * size));
+        if (!p) return VDI_ERR_MEMORY;
+        for (int64_t b = from; b < from + rows; b++) {
+            double sum = 0;
+            vdi__ds_probability(dtype, d->floor, bins * M, g->odds + b * bins * M * size, p);
+            for (int64_t t = 0; t < bins; t++)
+                for (int j = 0; j < M; j++) {
+                    const double q = vdi_dtype_load(dtype, p, t * M + j), limit = d->floor * (1 + 1e-6);
+                    const bool spike = g->label[(b * M + j) * bins + t] != 0, counts = t >= g->lo && t < g->hi;
+                    if (counts) sum += spike ? log(q) : log1p(-q);
+                    vdi_dtype_store(dtype, g->d_odds, (b * bins + t) * M + j, counts && q > limit && q < 1 - limit ? (double)spike - q : 0);
+                }
+            g->bound[b] = sum;
+        }
+        return VDI_OK;
+    }
+    const int64_t H = d->hidden;
+    vdi__ds_rnn r = vdi__ds_rnn_of(g->m, rows, bins);
+    void *dz = vdi_arena_alloc(&w->arena, (size_t)(bins * rows * size));
+    if (!dz || !vdi__ds_rnn_room(&r, &w->arena, true)) return VDI_ERR_MEMORY;
+    r.input = g->input + from * bins * 3 * H * size, r.odds = g->odds + from * bins * size;
+    r.input_step = bins * 3 * H, r.odds_step = bins;
+    for (int64_t t = 0; t < bins; t++)
+        for (int64_t k = 0; k < rows; k++) vdi_dtype_store(dtype, r.train, t * rows + k, g->label[(from + k) * bins + t] ? 1 : 0);
+    vdi__ds_rnn_run(&r);
+    vdi__ds_score_rnn(g, rows, r.train, r.probability, g->bound + from, NULL);
+    vdi__ds_odds_grad(g, rows, r.train, r.probability, NULL, dz);
+    return vdi__ds_rnn_back(&r, dz, g->d_input + from * bins * 3 * H * size, g->d_odds + from * bins * size,
+                            g->d_rnn + job * vdi__ds_rnn_size(H) * size, &w->arena)
+               ? VDI_OK
+               : VDI_ERR_MEMORY;
+}
+
+/* One snippet with its K trains. */
+VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_step";
+    vdi_deepspike *m = g->m;
+    const vdi_deepspike_desc *d = &m->desc;
+    const vdi_deepspike_generative *gen = &d->generative;
+    const vdi_dtype dtype = d->dtype;
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED, concrete = g->how == VDI_DEEPSPIKE_CONCRETE;
+    const int64_t K = g->K, bins = g->bins, P = gen->theta_count, H = d->hidden, R = d->upsample;
+    const int64_t M = gen->streams;
+    const size_t size = vdi_dtype_size(dtype), trains = (size_t)(M * bins * K);
+    vdi_arena *a = &w->arena;
+    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)b);
+    double *number = (double *)vdi_arena_alloc(a, (size_t)(8 * K) * sizeof *number);
+    char *uniform = g->forced ? NULL : (char *)vdi_arena_alloc(a, trains * size);
+    char *target = (char *)vdi_arena_calloc(a, (size_t)(2 * M * bins) * size),
+         *theta = (char *)vdi_arena_calloc(a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
+    if (!number || (!uniform && !g->forced) || !target || !theta)
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
+    double *log_w = number, *to_q = number + K, *to_p = number + 2 * K, *log_p = number + 3 * K, *amp = number + 4 * K,
+           *eps = number + 5 * K;
+    vdi__ds_trains s = VDI__ZERO;
+    vdi__ds_rnn r = vdi__ds_rnn_of(m, K, bins);
+    s.K = K, s.log_q = number + 6 * K, s.prior = number + 7 * K;
+    if (uniform) vdi_rng_fill_uniform(&rng, dtype, (int64_t)trains, uniform);
+    if (correlated) {
+        if (!vdi__ds_rnn_room(&r, a, g->how != VDI_DEEPSPIKE_WAKE_SLEEP))
+            return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
+        r.input = g->input + (size_t)(b * bins * 3 * H) * size, r.odds = g->odds + (size_t)(b * bins) * size;
+        r.uniform = uniform;
+        s.train = (char *)r.train, s.probability = (char *)r.probability;
+    } else {
+        s.train = (char *)vdi_arena_alloc(a, trains * size);
+        s.probability = (char *)vdi_arena_alloc(a, (size_t)(M * bins) * size);
+        if (!s.train || !s.probability) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
+    }
+    if (g->forced)
+        for (size_t i = 0; i < trains; i++) vdi_dtype_store(dtype, s.train, (int64_t)i, g->forced[(size_t)b * trains + i]);
+    if (correlated) {
+        vdi__ds_rnn_run(&r);
+        vdi__ds_score_rnn(g, K, r.train, r.probability, s.log_q, s.prior);
+    } else if (vdi__ds_factorised(g, b, uniform, &s, a) < 0) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
+
+    /* the generative model, on this worker's tape */
+    char *f = target, *mask = target + (size_t)(M * bins) * size;
+    for (int64_t j = 0; j < M; j++)
+        for (int64_t t = 0; t < bins; t++) { /* a frame is what has come together at the end of its last bin */
+            const int64_t frame = t / R;
+            const bool counts = t % R == R - 1 && t >= g->lo && t < g->hi && g->seen[b][frame];
+            vdi_dtype_store(dtype, f, j * bins + t, counts ? vdi_dtype_load(dtype, g->x, (b * g->frames + frame) * M + j) : 0);
+            vdi_dtype_store(dtype, mask, j * bins + t, counts ? 1 : 0);
+        }
+    vdi_tape *t = w->tape;
+    vdi_tape_reset(t);
+    vdi_calcium_info info = VDI__ZERO;
+    info.samples = K, info.batch = 1, info.T = bins, info.streams = (int)M, info.time_major = true;
+    info.bin = gen->calcium.bin > 0 ? gen->calcium.bin : 1.0 / 60;
+    int64_t shape[4];
+    shape[0] = M, shape[1] = bins, shape[2] = K, shape[3] = 1;
+    const int skip = M > 1 ? 0 : 1;
+    vdi_tensor tensor = vdi_tensor_view(s.train, dtype, 4 - skip, shape + skip);
+    vdi_var spikes = concrete ? vdi_tape_variable(t, tensor) : vdi_tape_constant(t, tensor);
+    shape[2] = 1;
+    vdi_var fv = vdi_tape_constant(t, vdi_tensor_view(f, dtype, 3 - skip, shape + skip)),
+            mv = vdi_tape_constant(t, vdi_tensor_view(mask, dtype, 3 - skip, shape + skip));
+    double sd = 0, slope = 0;
+    vdi_var tv = vdi_var_none();
+    if (d->amplitude) {
+        const double mean = vdi_dtype_load(dtype, g->amplitude, 2 * b), raw = vdi_dtype_load(dtype, g->amplitude, 2 * b + 1) - 2;
+        sd = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw), slope = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw);
+        for (int64_t k = 0; k < K; k++) {
+            eps[k] = vdi_rng_normal(&rng), amp[k] = mean + sd * eps[k];
+            for (int64_t i = 0; i < P; i++) vdi_dtype_store(dtype, theta, k * P + i, g->theta[i] + (i == gen->amplitude ? amp[k] : 0));
+        }
+        shape[0] = K, shape[1] = 1, shape[2] = P;
+        tv = vdi_tape_variable(t, vdi_tensor_view(theta, dtype, 3, shape));
+    } else if (P > 0) {
+        for (int64_t i = 0; i < P; i++) vdi_dtype_store(dtype, theta, i, g->theta[i]);
+        tv = vdi_tape_variable(t, vdi_tensor_1d(theta, dtype, P));
+    }
+    vdi_var ll = gen->log_likelihood(t, spikes, fv, mv, tv, &info, gen->user);
+    vdi_status status = vdi_tape_status(t, err);
+    if (status < 0) return status;
+    const vdi_tensor value = vdi_tape_value(t, ll);
+    if (vdi_tensor_count(value) != K) {
+        char text[VDI_SHAPE_TEXT];
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the log likelihood is %s, expected (%lld,1)", vdi_tensor_shape_text(value, text),
+                             (long long)K);
+    }
+    for (int64_t k = 0; k < K; k++) {
+        log_p[k] = vdi_dtype_load(value.dtype, value.data, k);
+        log_w[k] = concrete ? log_p[k] - s.kl : log_p[k] + s.prior[k] - s.log_q[k];
+        if (d->amplitude)
+            log_w[k] += 0.5 * eps[k] * eps[k] + log(sd) - 0.5 * amp[k] * amp[k] / (d->amplitude_spread * d->amplitude_spread) -
+                        log(d->amplitude_spread);
+    }
+    vdi_deepspike_weights(g->how, K, log_w, g->baseline, &g->bound[b], to_q, to_p);
+    if (!(g->bound[b] - g->bound[b] == 0))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the bound of snippet %lld is not finite", (long long)b);
+
+    /* theta, amplitude and relaxed spikes through the tape */
+    double *cotangent = log_p;
+    memcpy(cotangent, to_p, (size_t)K * sizeof *cotangent);
+    if (vdi_var_needs_grad(t, ll)) {
+        vdi_tensor c = value;
+        c.data = cotangent, c.dtype = VDI_F64;
+        (void)vdi_tape_backward_from(t, ll, c);
+        status = vdi_tape_status(t, err);
+        if (status < 0) return status;
+    }
+    const vdi_tensor dtheta = vdi_var_ok(tv) ? vdi_tape_grad(t, tv) : vdi_tape_grad(t, vdi_var_none());
+    double d_mean = 0, d_sd = 0;
+    for (int64_t i = 0; i < P; i++) g->d_theta[b * P + i] = 0;
+    for (int64_t k = 0; vdi_tensor_ok(dtheta) && k < (d->amplitude ? K : 1); k++)
+        for (int64_t i = 0; i < P; i++) {
+            const double v = vdi_dtype_load(dtheta.dtype, dtheta.data, k * P + i);
+            g->d_theta[b * P + i] += v;
+            if (d->amplitude && i == gen->amplitude) d_mean += v, d_sd += v * eps[k];
+        }
+    if (d->amplitude) {
+        for (int64_t k = 0; k < K; k++) {
+            const double pull = -to_p[k] * amp[k] / (d->amplitude_spread * d->amplitude_spread);
+            d_mean += pull, d_sd += pull * eps[k] + to_p[k] / sd;
+        }
+        vdi_dtype_store(dtype, g->d_amplitude, 2 * b, d_mean);
+        vdi_dtype_store(dtype, g->d_amplitude, 2 * b + 1, d_sd * slope);
+    }
+    if (g->how == VDI_DEEPSPIKE_WAKE_SLEEP) return VDI_OK;
+
+    /* log odds */
+    if (correlated) {
+        vdi__ds_odds_grad(g, K, r.train, r.probability, to_q, uniform ? (void *)uniform : (void *)r.z);
+        if (!uniform) { /* forced trains left no room for it */
+            void *dz = vdi_arena_alloc(a, (size_t)(bins * K) * size);
+            if (!dz) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
+            vdi__ds_odds_grad(g, K, r.train, r.probability, to_q, dz);
+            uniform = (char *)dz;
+        }
+        return vdi__ds_rnn_back(&r, uniform, g->d_input + (size_t)(b * bins * 3 * H) * size, g->d_odds + (size_t)(b * bins) * size,
+                                g->d_rnn + (size_t)(b * vdi__ds_rnn_size(H)) * size, a)
+                   ? VDI_OK
+                   : vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
+    }
+    const vdi_tensor relaxed = concrete ? vdi_tape_grad(t, spikes) : vdi_tape_grad(t, vdi_var_none());
+    char *c = (char *)vdi_arena_alloc(a, (size_t)K * size), *along = (char *)vdi_arena_alloc(a, (size_t)bins * size);
+    if (!c || !along) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the gradient");
+    double all = 0;
+    for (int64_t k = 0; k < K; k++) vdi_dtype_store(dtype, c, k, to_q[k]), all += vdi_dtype_load(dtype, c, k);
+    for (int64_t j = 0; j < M; j++) {
+        const double rate = d->prior_rate[j], prior_odds = log(rate / (1 - rate)), limit = d->floor * (1 + 1e-6);
+        vdi_gemv(dtype, 0, (size_t)bins, (size_t)K, s.train + (size_t)(j * bins * K) * size, (size_t)K, c, along);
+        for (int64_t i = 0; i < bins; i++) {
+            const double p = vdi_dtype_load(dtype, s.probability, j * bins + i);
+            const bool free_ = p > limit && p < 1 - limit, counts = i >= g->lo && i < g->hi;
+            double v = counts ? vdi_dtype_load(dtype, along, i) - all * p : 0;
+            if (concrete) {
+                v = counts ? -p * (1 - p) * (log(p / (1 - p)) - prior_odds) : 0;
+                for (int64_t k = 0; vdi_tensor_ok(relaxed) && k < K; k++) {
+                    const int64_t at = (j * bins + i) * K + k;
+                    const double y = vdi_dtype_load(dtype, s.train, at);
+                    v += vdi_dtype_load(dtype, relaxed.data, at) * y * (1 - y) / d->train.temperature;
+                }
+            }
+            vdi_dtype_store(dtype, g->d_odds, (b * bins + i) * M + j, free_ ? v : 0);
+        }
+    }
+    return VDI_OK;
+}
+
+VDI__FN void vdi__ds_job(int64_t index, int worker, void *user) {
+    vdi__ds_pass *g = (vdi__ds_pass *)user;
+    vdi__ds_worker *w = &g->m->worker[worker];
+    vdi_error *err = &g->error[index];
+    vdi_arena_reset(&w->arena);
+    err->status = VDI_OK;
+    vdi_status status = g->how == VDI_DEEPSPIKE_SUPERVISED ? vdi__ds_job_labels(g, index, w) : vdi__ds_job_samples(g, index, w, err);
+    if (status < 0 && err->status >= 0) (void)vdi_error_set(err, status, "vdi_deepspike_step", "no memory for a group of snippets");
+}
+
+/* ======== a batch =========================================================================================================== */
+
+VDI__FN void vdi__ds_buffers(const vdi_deepspike *m, vdi__ds_pass *g) {
+    const vdi_deepspike_train *tr = &m->desc.train;
+    int64_t first = tr->buffer_first, last = tr->buffer_last;
+    if (g->frames < tr->snippet) first = first * g->frames / tr->snippet, last = last * g->frames / tr->snippet;
+    g->bins = g->frames * m->desc.upsample;
+    g->lo = first * m->desc.upsample, g->hi = g->bins - last * m->desc.upsample;
+}
+
+/* Network, jobs, and the gradient of -bound/B added to the parameters. The theta gradient of each snippet is left in g->d_theta. */
+VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_step";
+    const vdi_deepspike_desc *d = &m->desc;
+    const vdi_dtype dtype = d->dtype;
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED, labels = g->how == VDI_DEEPSPIKE_SUPERVISED,
+               wake = g->how == VDI_DEEPSPIKE_WAKE_SLEEP;
+    const size_t size = vdi_dtype_size(dtype);
+    const int64_t B = g->B, P = d->generative.theta_count, M = d->generative.streams, H = d->hidden,
+                  jobs = labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
+    const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(H) : 0;
+    vdi_arena *a = &m->arena;
+    g->m = m;
+    vdi_tape_reset(m->tape);
+    const bool old = vdi_tape_set_no_grad(m->tape, wake && !d->amplitude);
+    vdi__ds_graph net =
+        vdi__ds_network(m, m->tape, vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, dtype, B, g->frames, M)), g->trace);
+    (void)vdi_tape_set_no_grad(m->tape, old);
+    vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    vdi_var from[3];
+    vdi_tensor cotangent[3];
+    int outputs = 0;
+    from[outputs] = net.odds, cotangent[outputs++] = vdi_tape_value(m->tape, net.odds);
+    if (correlated) from[outputs] = net.input, cotangent[outputs++] = vdi_tape_value(m->tape, net.input);
+    if (d->amplitude) from[outputs] = net.amplitude, cotangent[outputs++] = vdi_tape_value(m->tape, net.amplitude);
+    g->odds = (const char *)cotangent[0].data;
+    g->input = correlated ? (const char *)cotangent[1].data : NULL;
+    g->amplitude = d->amplitude ? (const char *)cotangent[outputs - 1].data : NULL;
+    g->bound = (double *)vdi_arena_alloc(a, (size_t)B * sizeof(double));
+    g->d_theta = (double *)vdi_arena_calloc(a, (size_t)(B * P + 1) * sizeof(double));
+    g->error = (vdi_error *)vdi_arena_alloc(a, (size_t)jobs * sizeof(vdi_error));
+    g->d_rnn = (char *)vdi_arena_calloc(a, weights * (size_t)jobs * size + 1);
+    bool room = g->bound && g->d_theta && g->error && g->d_rnn;
+    for (int i = 0; i < outputs; i++)
+        cotangent[i].data = vdi_arena_calloc(a, vdi_tensor_bytes(cotangent[i])), room = room && cotangent[i].data;
+    if (!room) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
+    g->d_odds = (char *)cotangent[0].data;
+    g->d_input = correlated ? (char *)cotangent[1].data : NULL;
+    g->d_amplitude = d->amplitude ? (char *)cotangent[outputs - 1].data : NULL;
+    vdi_pool_run(d->pool, jobs, vdi__ds_job, g);
+    for (int64_t i = 0; i < jobs; i++)
+        if (g->error[i].status < 0) {
+            if (err) *err = g->error[i];
+            return g->error[i].status;
+        }
+    double sum = 0;
+    for (int64_t b = 0; b < B; b++) sum += g->bound[b];
+    *mean = sum / (double)B;
+    if (wake && !d->amplitude) return VDI_OK;
+    const double scale = -1 / (double)B;
+    for (int i = 0; i < outputs; i++)
+        vdi_axpby(dtype, (size_t)vdi_tensor_count(cotangent[i]), 0, cotangent[i].data, scale, cotangent[i].data);
+    if (correlated && !wake) {
+        const vdi_param *rnn = m->params->item + m->rnn;
+        const vdi_param *item[4];
+        item[0] = &rnn[VDI__DS_FORWARD + 2], item[1] = &rnn[VDI__DS_FORWARD + 3], item[2] = &rnn[VDI__DS_SPIKE],
+        item[3] = &rnn[VDI__DS_STATE];
+        for (int64_t j = 0; j < jobs; j++) {
+            const char *w = g->d_rnn + weights * (size_t)j * size;
+            for (int i = 0; i < 4; i++) {
+                const size_t n = (size_t)vdi_tensor_count(item[i]->grad);
+                if (!item[i]->frozen) vdi_axpby(dtype, n, scale, w, 1, item[i]->grad.data);
+                w += n * size;
+            }
+        }
+    }
+    const int first = wake ? outputs - 1 : 0; /* of a wake phase the network learns the amplitude alone */
+    (void)vdi_tape_backward_many(m->tape, outputs - first, from + first, cotangent + first);
+    return vdi_tape_status(m->tape, err);
+}
+
+/* x (count,frames,streams) of snippets, and which frames were seen. */
+VDI__FN bool vdi__ds_gather(vdi_deepspike *m, const vdi_deepspike_data *data, const vdi_deepspike_batch *batch, vdi__ds_pass *g) {
+    const size_t size = vdi_dtype_size(m->desc.dtype), row = (size_t)data->streams * size;
+    const int64_t n = batch->count, frames = batch->frames, bins = frames * m->desc.upsample;
+    char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames) * row);
+    const unsigned char **seen = (const unsigned char **)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *seen);
+    unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * data->streams * bins));
+    if (!x || !seen || !label) return false;
+    for (int64_t b = 0; b < n; b++) {
+        const int64_t i = batch->trace[b], at = i * data->frames + batch->start[b];
+        memcpy(x + (size_t)(b * frames) * row, (const char *)data->x + (size_t)at * row, (size_t)frames * row);
+        seen[b] = data->seen + at;
+        for (int j = 0; data->label && j < data->streams; j++)
+            memcpy(label + (b * data->streams + j) * bins,
+                   data->label + (i * data->streams + j) * data->bins + batch->start[b] * m->desc.upsample, (size_t)bins);
+    }
+    g->B = n, g->frames = frames, g->x = x, g->trace = batch->trace, g->seen = seen, g->label = data->label ? label : NULL;
+    g->K = m->desc.train.samples;
+    vdi__ds_buffers(m, g);
+    return true;
+}
+
+VDI__FN vdi_status vdi__ds_fits(const vdi_deepspike *m, const vdi_deepspike_data *data, const char *where, vdi_error *err) {
+    const vdi_deepspike_desc *d = &m->desc;
+    if (data->dtype != d->dtype || data->streams != d->generative.streams || data->theta_count != d->generative.theta_count ||
+        data->bins != data->frames * d->upsample)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "the data were made for another network");
+    if (d->train.estimator == VDI_DEEPSPIKE_SUPERVISED && !data->label)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "the supervised estimator needs labels, the data have none");
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_batch *batch, double *bound,
+                                       double *d_theta, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_loss";
+    vdi_status status = vdi__ds_fits(m, data, where, err);
+    if (status < 0) return status;
+    if (batch->count < 1 || batch->frames < 1)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "count is %lld, frames %lld", (long long)batch->count, (long long)batch->frames);
+    for (int64_t b = 0; b < batch->count; b++) {
+        const int64_t i = batch->trace[b];
+        if (i < 0 || i >= data->traces || batch->start[b] < 0 || batch->start[b] + batch->frames > data->length[i] ||
+            data->cell[i] != data->cell[batch->trace[0]])
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "snippet %lld is not inside its trace, or of another cell", (long long)b);
+    }
+    vdi__ds_pass g = VDI__ZERO;
+    const int64_t cell = data->cell[batch->trace[0]], P = data->theta_count;
+    vdi_arena_reset(&m->arena);
+    if (!vdi__ds_gather(m, data, batch, &g)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
+    g.how = m->desc.train.estimator, g.forced = batch->forced, g.draw = batch->draw;
+    g.theta = data->theta + cell * P, g.baseline = data->baseline[2 * cell];
+    vdi_params_zero_grad(m->params);
+    status = vdi__ds_batch_run(m, &g, bound, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; d_theta && i < P; i++) {
+        d_theta[i] = 0;
+        for (int64_t b = 0; b < g.B; b++) d_theta[i] += g.d_theta[b * P + i] / (double)g.B;
+    }
+    return VDI_OK;
+}
+
+/* ======== a step ============================================================================================================ */
+
+/* Snippets of one cell: the cell with a chance in proportion to its frames, then places in its traces. */
+VDI__FN int64_t vdi__ds_choose(const vdi_deepspike *m, const vdi_deepspike_data *data, vdi_rng *rng, int64_t frames, int64_t count,
+                               int64_t *trace, int64_t *start) {
+    int64_t total = 0, of_cell = 0;
+    for (int64_t i = 0; i < data->traces; i++) total += data->length[i];
+    int64_t at = (int64_t)vdi_rng_below(rng, (uint64_t)total), cell = 0;
+    (void)m;
+    for (int64_t i = 0; i < data->traces; i++) {
+        if (at < data->length[i]) {
+            cell = data->cell[i];
+            break;
+        }
+        at -= data->length[i];
+    }
+    for (int64_t i = 0; i < data->traces; i++)
+        if (data->cell[i] == cell) of_cell += data->length[i] - frames + 1;
+    for (int64_t b = 0; b < count; b++) {
+        at = (int64_t)vdi_rng_below(rng, (uint64_t)of_cell);
+        for (int64_t i = 0; i < data->traces; i++) {
+            const int64_t n = data->cell[i] == cell ? data->length[i] - frames + 1 : 0;
+            if (at < n) {
+                trace[b] = i, start[b] = at;
+                break;
+            }
+            at -= n;
+        }
+    }
+    return cell;
+}
+
+/* Snippets that the generative models of random cells draw themselves, with the trains as labels. */
+VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *data, int64_t frames, vdi__ds_pass *g, uint64_t step,
+                                 vdi_error *err) {
+    static const char where[] = "vdi_deepspike_step";
+    const vdi_deepspike_desc *d = &m->desc;
+    const int64_t n = d->train.dreams, R = d->upsample, bins = frames * R, M = d->generative.streams;
+    const size_t size = vdi_dtype_size(d->dtype);
+    char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size),
+         *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
+    unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
+    int64_t *trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *trace);
+    double theta[VDI_DEEPSPIKE_THETA];
+    if (!x || !s || !label || !trace) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for dreams");
+    char *f = s + (size_t)(bins * M) * size;
+    for (int64_t b = 0; b < n; b++) {
+        vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)b);
+        trace[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)data->traces);
+        const int64_t cell = data->cell[trace[b]];
+        memcpy(theta, data->theta + cell * data->theta_count, (size_t)data->theta_count * sizeof *theta);
+        if (d->amplitude) theta[d->generative.amplitude] += d->amplitude_spread * vdi_rng_normal(&rng);
+        for (int64_t j = 0; j < M; j++)
+            for (int64_t t = 0; t < bins; t++) {
+                const bool spike = vdi_rng_bernoulli(&rng, d->prior_rate[j]);
+                label[(b * M + j) * bins + t] = spike;
+                vdi_dtype_store(d->dtype, s, j * bins + t, spike);
+            }
+        const vdi_status status = d->generative.sample(theta, d->dtype, bins, s, &rng, NULL, f, d->generative.user, err);
+        if (status < 0) return status;
+        for (int64_t j = 0; j < M; j++)
+            for (int64_t t = 0; t < frames; t++)
+                memcpy(x + (size_t)((b * frames + t) * M + j) * size, f + (size_t)(j * bins + t * R + R - 1) * size, size);
+    }
+    g->B = n, g->K = 1, g->frames = frames, g->x = x, g->trace = trace, g->label = label;
+    g->how = VDI_DEEPSPIKE_SUPERVISED;
+    vdi__ds_buffers(m, g);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *data, vdi_deepspike_progress *p, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_step";
+    const vdi_deepspike_desc *d = &m->desc;
+    const vdi_deepspike_train *tr = &d->train;
+    const int64_t P = data->theta_count, step = m->count[VDI__DS_STEP];
+    if (step >= tr->steps) return VDI_END;
+    vdi_status status = vdi__ds_fits(m, data, where, err);
+    if (status < 0) return status;
+    vdi_deepspike_batch batch = VDI__ZERO;
+    batch.count = tr->batch, batch.frames = tr->snippet;
+    for (int64_t i = 0; i < data->traces; i++) batch.frames = VDI__MIN(batch.frames, data->length[i]);
+    vdi_arena_reset(&m->arena);
+    int64_t *place = (int64_t *)vdi_arena_alloc(&m->arena, 2 * (size_t)tr->batch * sizeof *place);
+    if (!place) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
+    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_BATCH, (uint64_t)step, 0);
+    const int64_t cell = vdi__ds_choose(m, data, &rng, batch.frames, batch.count, place, place + tr->batch);
+    batch.trace = place, batch.start = place + tr->batch;
+    vdi__ds_pass g = VDI__ZERO, dream = VDI__ZERO;
+    if (!vdi__ds_gather(m, data, &batch, &g)) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
+    g.how = tr->estimator, g.draw = (uint64_t)step;
+    g.theta = data->theta + cell * P, g.baseline = data->baseline[2 * cell];
+    double bound = 0, sleep = 0;
+    vdi_params_zero_grad(m->params);
+    status = vdi__ds_batch_run(m, &g, &bound, err);
+    if (status >= 0 && tr->estimator == VDI_DEEPSPIKE_WAKE_SLEEP) {
+        status = vdi__ds_dream(m, data, batch.frames, &dream, (uint64_t)step, err);
+        if (status >= 0) status = vdi__ds_batch_run(m, &dream, &sleep, err);
+    }
+    if (status < 0) return status;
+    /* theta's step is worked out before anything is changed */
+    double theta[VDI_DEEPSPIKE_THETA], v[VDI_DEEPSPIKE_THETA];
+    const double rate = vdi_optim_rate(m->optim);
+    for (int64_t i = 0; i < P && tr->estimator != VDI_DEEPSPIKE_SUPERVISED; i++) {
+        double grad = 0;
+        for (int64_t b = 0; b < g.B; b++) grad += g.d_theta[b * P + i] / (double)g.B;
+        v[i] = 0.9 * data->theta_v[cell * P + i] + 0.1 * grad * grad;
+        theta[i] = g.theta[i] + (d->generative.theta_frozen[i] ? 0 : tr->theta_factor * rate * grad / sqrt(v[i] + 1e-6));
+        if (!(theta[i] - theta[i] == 0) || !(v[i] - v[i] == 0))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "step %lld: the gradient of %s is %g", (long long)step,
+                                 d->generative.theta_name[i] ? d->generative.theta_name[i] : "theta", grad);
+    }
+    status = vdi_optim_step(m->optim, err);
+    if (status < 0) return status;
+    if (tr->estimator != VDI_DEEPSPIKE_SUPERVISED && P > 0) {
+        memcpy(data->theta + cell * P, theta, (size_t)P * sizeof *theta);
+        memcpy(data->theta_v + cell * P, v, (size_t)P * sizeof *v);
+    }
+    if (tr->estimator == VDI_DEEPSPIKE_REINFORCE) {
+        double *mean = data->baseline + 2 * cell;
+        mean[0] = mean[1] > 0 ? tr->baseline_memory * mean[0] + (1 - tr->baseline_memory) * bound : bound;
+        mean[1]++;
+    }
+    m->count[VDI__DS_STEP]++;
+    if (p) {
+        p->step = m->count[VDI__DS_STEP], p->steps = tr->steps;
+        p->bound = bound / (double)(g.hi - g.lo);
+        p->sleep = tr->estimator == VDI_DEEPSPIKE_WAKE_SLEEP ? sleep / (double)(dream.hi - dream.lo) : (double)NAN;
+        p->rate = rate, p->norm = vdi_optim_grad_norm(m->optim), p->cell = cell;
+    }
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_deepspike_fit(vdi_deepspike *m, vdi_deepspike_data *data, vdi_deepspike_progress_fn fn, void *user,
+                                      vdi_error *err) {
+    for (;;) {
+        vdi_deepspike_progress p;
+        const vdi_status status = vdi_deepspike_step(m, data, &p, err);
+        if (status == VDI_END) return VDI_OK;
+        if (status < 0) return status;
+        if (fn && !fn(&p, user)) return VDI_STOPPED;
+    }
+}
 #endif
 
 /* ======== model/deepspike_infer.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_INFER_C)
 #define VDI_MODEL_DEEPSPIKE_INFER_C
+
+/* ======== the convolutions, frames as they come ============================================================================= */
+
+/* A layer's input window: `have` frames from `at` on. It begins with the padding before the trace, so that it holds width - 1 frames of
+   the past; whatever is beyond them is turned into outputs at once. */
+typedef struct vdi__ds_window {
+    int64_t cin, cout, width, capacity, at, have;
+    const void *w, *b;
+    vdi_act act;
+    char *data; /* (capacity, cin) */
+} vdi__ds_window;
+
+struct vdi_deepspike_stream {
+    vdi_dtype dtype;
+    int layers;
+    int64_t most, delay, upsample, streams, seen, told; /* frames that came, and went */
+    double shift, scale, floor;
+    double last[VDI_DEEPSPIKE_STREAMS];
+    vdi__ds_window layer[VDI_DEEPSPIKE_LAYERS + 1];
+};
+
+VDI__DEF int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m) {
+    int64_t sum = (m->desc.head_width - 1) / 2;
+    for (int i = 0; i < m->desc.layers; i++) sum += (m->desc.width[i] - 1) / 2;
+    return sum;
+}
+
+/* Frames that may stand in a window at once: its past, what is pushed or owed at the end, and room so that it is moved down rarely. */
+VDI__FN int64_t vdi__ds_capacity(const vdi_deepspike *m, int64_t width, int64_t most) {
+    return 2 * (width - 1) + VDI__MAX(most, vdi_deepspike_stream_delay(m)) + 64;
+}
+VDI__DEF size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most) {
+    size_t bytes = VDI_ALIGN + vdi_align_size(sizeof(vdi_deepspike_stream));
+    const size_t size = vdi_dtype_size(m->desc.dtype);
+    for (int i = 0; i < m->desc.layers; i++)
+        bytes += vdi_align_size((size_t)(vdi__ds_capacity(m, m->desc.width[i], most) * m->stack.channels[i]) * size);
+    return bytes + vdi_align_size((size_t)(vdi__ds_capacity(m, m->desc.head_width, most) * m->head.channels[0]) * size);
+}
+
+VDI__FN void vdi__ds_stream_restart(vdi_deepspike_stream *s) {
+    for (int i = 0; i < s->layers; i++) {
+        vdi__ds_window *l = &s->layer[i];
+        l->at = 0, l->have = (l->width - 1) / 2;
+        memset(l->data, 0, (size_t)(l->have * l->cin) * vdi_dtype_size(s->dtype));
+    }
+    s->seen = s->told = 0;
+    s->last[0] = s->last[1] = s->shift;
+}
+VDI__FN vdi_deepspike_stream *vdi__ds_stream_make(const vdi_deepspike *m, int64_t most, double shift, double scale, void *memory) {
+    char *at = (char *)memory + ((VDI_ALIGN - ((uintptr_t)memory & (VDI_ALIGN - 1))) & (VDI_ALIGN - 1));
+    vdi_deepspike_stream *s = (vdi_deepspike_stream *)(void *)at;
+    memset(s, 0, sizeof *s);
+    at += vdi_align_size(sizeof *s);
+    s->dtype = m->desc.dtype, s->layers = m->desc.layers + 1, s->most = most, s->delay = vdi_deepspike_stream_delay(m);
+    s->upsample = m->desc.upsample, s->streams = m->desc.generative.streams, s->shift = shift, s->scale = scale, s->floor = m->desc.floor;
+    for (int i = 0; i < s->layers; i++) {
+        vdi__ds_window *l = &s->layer[i];
+        const bool head = i == m->desc.layers;
+        const vdi_param *item = m->params->item + (head ? m->head_at : 2 * i);
+        l->cin = head ? m->head.channels[0] : m->stack.channels[i], l->cout = head ? m->head.channels[1] : m->stack.channels[i + 1];
+        l->width = head ? m->desc.head_width : m->desc.width[i];
+        l->w = item[0].value.data, l->b = item[1].value.data;
+        l->act = head ? m->head.out_act : VDI_ACT_LEAKY_RELU;
+        l->capacity = vdi__ds_capacity(m, l->width, most);
+        l->data = at;
+        at += vdi_align_size((size_t)(l->capacity * l->cin) * vdi_dtype_size(s->dtype));
+    }
+    vdi__ds_stream_restart(s);
+    return s;
+}
+
+VDI__DEF vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most, double shift, double scale, void *memory, size_t bytes,
+                                              vdi_deepspike_stream **out, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_stream_init";
+    *out = NULL;
+    if (m->desc.network.odds)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a stream runs the stack of convolutions, not a network of one's own");
+    if (m->desc.posterior != VDI_DEEPSPIKE_FACTORISED)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a correlated posterior reads the trace from its end: it has no stream");
+    if (most < 1 || !(scale > 0) || !(shift - shift == 0))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "most is %lld, shift %g, scale %g", (long long)most, shift, scale);
+    if (!memory || bytes < vdi_deepspike_stream_memsize(m, most))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "the block holds %zu bytes, %zu are needed", memory ? bytes : 0,
+                             vdi_deepspike_stream_memsize(m, most));
+    *out = vdi__ds_stream_make(m, most, shift, scale, memory);
+    return VDI_OK;
+}
+
+/* Where the next n input frames of a layer go. */
+VDI__FN char *vdi__ds_room(const vdi_deepspike_stream *s, vdi__ds_window *l, int64_t n) {
+    const size_t row = (size_t)l->cin * vdi_dtype_size(s->dtype);
+    if (l->at + l->have + n > l->capacity) {
+        memmove(l->data, l->data + (size_t)l->at * row, (size_t)l->have * row);
+        l->at = 0;
+    }
+    return l->data + (size_t)(l->at + l->have) * row;
+}
+/* What the windows hold beyond their past, through all layers; `end` pads behind the trace. Log odds (or features) to out: returns how
+   many frames. */
+VDI__FN int64_t vdi__ds_advance(vdi_deepspike_stream *s, bool end, void *out) {
+    int64_t rows = 0;
+    const size_t size = vdi_dtype_size(s->dtype);
+    for (int i = 0; i < s->layers; i++) {
+        vdi__ds_window *l = &s->layer[i];
+        if (end) {
+            const int64_t pad = (l->width - 1) / 2;
+            memset(vdi__ds_room(s, l, pad), 0, (size_t)(pad * l->cin) * size);
+            l->have += pad;
+        }
+        rows = VDI__MAX(0, l->have - (l->width - 1));
+        if (!rows) continue;
+        void *to = i + 1 < s->layers ? vdi__ds_room(s, &s->layer[i + 1], rows) : out;
+        vdi_affine(s->dtype, (size_t)rows, (size_t)l->cout, (size_t)(l->width * l->cin), l->data + (size_t)(l->at * l->cin) * size,
+                   (size_t)l->cin, l->w, (size_t)l->cout, l->b, l->act, 0.2, to, (size_t)l->cout);
+        if (i + 1 < s->layers) s->layer[i + 1].have += rows;
+        l->at += rows, l->have -= rows;
+    }
+    return rows;
+}
+
+VDI__DEF int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames, void *probability) {
+    if (n < 1 || n > s->most) return 0;
+    char *to = vdi__ds_room(s, &s->layer[0], n);
+    for (int64_t i = 0; i < n * s->streams; i++) {
+        double *last = &s->last[i % s->streams];
+        const double f = vdi_dtype_load(s->dtype, frames, i);
+        if (f - f == 0) *last = f;
+        vdi_dtype_store(s->dtype, to, i, (*last - s->shift) / s->scale);
+    }
+    s->layer[0].have += n, s->seen += n;
+    const int64_t ready = vdi__ds_advance(s, false, probability);
+    vdi__ds_probability(s->dtype, s->floor, ready * s->upsample * s->streams, probability, probability);
+    s->told += ready;
+    return ready;
+}
+VDI__DEF int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability) {
+    const int64_t ready = s->seen ? vdi__ds_advance(s, true, probability) : 0;
+    vdi__ds_probability(s->dtype, s->floor, ready * s->upsample * s->streams, probability, probability);
+    vdi__ds_stream_restart(s);
+    return ready;
+}
+
+/* ======== whole traces ====================================================================================================== */
+
+/* frames that go through the layers together: their windows stay in the second-level cache */
+#define VDI__DS_BLOCK 512
+
+typedef struct vdi__ds_query {
+    vdi_deepspike *m;
+    vdi_deepspike_data *data;
+    int64_t samples;
+    uint64_t seed;
+    const vdi_deepspike_result *out;
+    vdi_error *error; /* (traces) */
+} vdi__ds_query;
+
+/* The last convolution of a whole trace: y (frames, cout). */
+VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t frames, char *y, vdi_arena *a) {
+    void *memory = vdi_arena_alloc(a, vdi_deepspike_stream_memsize(m, VDI__DS_BLOCK));
+    if (!memory) return false;
+    vdi_deepspike_stream *s = vdi__ds_stream_make(m, VDI__DS_BLOCK, 0, 1, memory);
+    const size_t size = vdi_dtype_size(s->dtype), in = (size_t)s->streams * size, out = (size_t)m->head.channels[1] * size;
+    for (int64_t t = 0; t < frames; t += VDI__DS_BLOCK) {
+        const int64_t n = VDI__MIN(frames - t, VDI__DS_BLOCK);
+        memcpy(vdi__ds_room(s, &s->layer[0], n), x + (size_t)t * in, (size_t)n * in);
+        s->layer[0].have += n;
+        y += (size_t)vdi__ds_advance(s, false, y) * out;
+    }
+    (void)vdi__ds_advance(s, true, y);
+    return true;
+}
+
+/* traces that go through the recurrent units side by side: their weights are then read once for all */
+#define VDI__DS_ABREAST 4
+
+/* Input products (count,bins,3H) and log odds (count,bins) of the forward unit, for `count` traces of one length. */
+VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *const *x, int64_t frames, const char **input,
+                           const char **odds, vdi_arena *a) {
+    const vdi_dtype dtype = m->desc.dtype;
+    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features,
+                 n = (size_t)count, C = (size_t)m->desc.generative.streams, H = (size_t)m->desc.hidden, first = F + C, known = first + H;
+    const vdi_param *rnn = m->params->item + m->rnn;
+    char *y = (char *)vdi_arena_alloc(a, bins * F * size), *all = (char *)vdi_arena_alloc(a, n * bins * known * size);
+    char *h = (char *)vdi_arena_alloc(a, bins * n * H * size), *product = (char *)vdi_arena_alloc(a, n * bins * 3 * H * size);
+    char *o = (char *)vdi_arena_alloc(a, n * bins * size), *work = (char *)vdi_arena_alloc(a, n * 3 * H * size);
+    if (!y || !all || !h || !product || !o || !work) return false;
+    for (size_t i = 0; i < n; i++) {
+        char *own = all + i * bins * known * size;
+        if (!vdi__ds_convolve(m, x[i], frames, y, a)) return false;
+        for (size_t t = 0; t < bins; t++) {
+            memcpy(own + t * known * size, y + t * F * size, F * size);
+            memcpy(own + (t * known + F) * size, x[i] + t / R * C * size, C * size);
+        }
+        vdi_affine(dtype, bins, 3 * H, first, own, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data,
+                   VDI_ACT_NONE, 0, product + i * 3 * H * size, n * 3 * H);
+    }
+    vdi_gru_forward(dtype, bins, n, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h,
+                    NULL);
+    for (size_t i = 0; i < n; i++)
+        for (size_t t = 0; t < bins; t++) memcpy(all + ((i * bins + t) * known + first) * size, h + (t * n + i) * H * size, H * size);
+    vdi_affine(dtype, n * bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data,
+               VDI_ACT_NONE, 0, product, 3 * H);
+    vdi_affine(dtype, n * bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o,
+               1);
+    *input = product, *odds = o;
+    return true;
+}
+
+VDI__FN vdi_rng vdi__ds_infer_rng(const vdi__ds_query *q, int64_t i) {
+    return vdi__ds_rng(q->m, VDI__DS_RNG_INFER, (q->seed << 20) ^ (uint64_t)i, (uint64_t)i);
+}
+
+/* From the chances p (streams,bins) and the variance of counts (streams,frames) of trace i to what was asked for. */
+VDI__FN vdi_status vdi__ds_tell(const vdi__ds_query *q, int64_t i, const double *p, const double *variance, vdi_arena *a, vdi_error *err) {
+    const vdi_deepspike_desc *d = &q->m->desc;
+    vdi_deepspike_data *data = q->data;
+    const vdi_deepspike_result *out = q->out;
+    const int64_t M = data->streams, R = d->upsample, frames = data->length[i], bins = frames * R, cell = data->cell[i];
+    for (int64_t j = 0; j < M; j++) {
+        if (out->probability) memcpy(out->probability + (i * M + j) * data->bins, p + j * bins, (size_t)bins * sizeof *p);
+        for (int64_t f = 0; f < frames; f++) {
+            double sum = 0;
+            for (int64_t t = f * R; t < (f + 1) * R; t++) sum += p[j * bins + t];
+            if (out->expected) out->expected[(i * M + j) * data->frames + f] = sum;
+            if (out->deviation) out->deviation[(i * M + j) * data->frames + f] = sqrt(variance[j * frames + f]);
+        }
+    }
+    if (!out->denoised) return VDI_OK;
+    double *clean = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *clean);
+    vdi_rng rng = vdi__ds_infer_rng(q, i);
+    if (!clean) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer", "no memory for the denoised trace");
+    const vdi_status status =
+        d->generative.sample(data->theta + cell * data->theta_count, VDI_F64, bins, p, &rng, clean, NULL, d->generative.user, err);
+    if (status < 0) return status;
+    for (int64_t j = 0; j < M; j++) {
+        const double *s = data->scale + (cell * M + j) * 2;
+        for (int64_t f = 0; f < frames; f++) out->denoised[(i * M + j) * data->frames + f] = s[0] + s[1] * clean[j * bins + f * R + R - 1];
+    }
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_desc *d = &q->m->desc;
+    const vdi_deepspike_data *data = q->data;
+    vdi_arena *a = &w->arena;
+    const vdi_dtype dtype = d->dtype;
+    const size_t size = vdi_dtype_size(dtype);
+    const int64_t M = data->streams, R = d->upsample, frames = data->length[i], bins = frames * R;
+    const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
+    double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p),
+           *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
+    char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
+    if (!p || !variance || !odds) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins", (long long)bins);
+    if (d->network.odds) {
+        vdi_tape_reset(w->tape);
+        const bool old = vdi_tape_set_no_grad(w->tape, true);
+        vdi_var v =
+            vdi__ds_network(q->m, w->tape, vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, dtype, 1, frames, M)), &i).odds;
+        (void)vdi_tape_set_no_grad(w->tape, old);
+        const vdi_status status = vdi_tape_status(w->tape, err);
+        if (status < 0) return status;
+        memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
+    } else if (!vdi__ds_convolve(q->m, x, frames, odds, a))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
+    vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
+    for (int64_t t = 0; t < bins; t++)
+        for (int64_t j = 0; j < M; j++) {
+            p[j * bins + t] = vdi_dtype_load(dtype, odds, t * M + j);
+            variance[j * frames + t / R] += p[j * bins + t] * (1 - p[j * bins + t]);
+        }
+    vdi_rng rng = vdi__ds_infer_rng(q, i);
+    for (int64_t k = 0; q->out->sample && k < q->samples; k++)
+        for (int64_t j = 0; j < M * bins; j++)
+            q->out->sample[((k * data->traces + i) * M + j / bins) * data->bins + j % bins] = vdi_rng_uniform(&rng) < p[j];
+    return vdi__ds_tell(q, i, p, variance, a, err);
+}
+
+/* `count` traces of one length, from i on. */
+VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, int64_t count, vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_desc *d = &q->m->desc;
+    const vdi_deepspike_data *data = q->data;
+    vdi_arena *a = &w->arena;
+    const vdi_dtype dtype = d->dtype;
+    const size_t size = vdi_dtype_size(dtype);
+    const int64_t R = d->upsample, frames = data->length[i], bins = frames * R, S = q->samples, rows = count * S;
+    const char *x[VDI__DS_ABREAST];
+    vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
+    double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p),
+           *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
+    char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size), *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
+    if (!p || !variance || !own || !uniform)
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins", (long long)bins);
+    for (int64_t n = 0; n < count; n++) { /* numbers of its own for each trace, whoever runs beside it */
+        vdi_rng rng = vdi__ds_infer_rng(q, i + n);
+        x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
+        vdi_rng_fill_uniform(&rng, dtype, bins * S, own);
+        for (int64_t t = 0; t < bins; t++)
+            memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size, (size_t)S * size);
+    }
+    if (!vdi__ds_known(q->m, count, x, frames, &r.input, &r.odds, a) || !vdi__ds_rnn_room(&r, a, false))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
+    r.uniform = uniform;
+    if (count > 1) r.share = S, r.input_step = bins * 3 * r.H, r.odds_step = bins;
+    vdi__ds_rnn_run(&r);
+    for (int64_t n = 0; n < count; n++) {
+        for (int64_t t = 0; t < bins; t++) {
+            p[t] = 0;
+            for (int64_t k = 0; k < S; k++) p[t] += vdi_dtype_load(dtype, r.probability, t * rows + n * S + k) / (double)S;
+        }
+        for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
+            double sum = 0, sum2 = 0;
+            for (int64_t k = 0; k < S; k++) {
+                double spikes = 0;
+                for (int64_t t = f * R; t < (f + 1) * R; t++) spikes += vdi_dtype_load(dtype, r.train, t * rows + n * S + k);
+                sum += spikes, sum2 += spikes * spikes;
+            }
+            variance[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
+        }
+        for (int64_t k = 0; q->out->sample && k < S; k++)
+            for (int64_t t = 0; t < bins; t++)
+                q->out->sample[(k * data->traces + i + n) * data->bins + t] = vdi_dtype_load(dtype, r.train, t * rows + n * S + k) != 0;
+        const vdi_status status = vdi__ds_tell(q, i + n, p, variance, a, err);
+        if (status < 0) return status;
+    }
+    return VDI_OK;
+}
+
+VDI__FN void vdi__ds_infer_job(int64_t job, int worker, void *user) {
+    const vdi__ds_query *q = (const vdi__ds_query *)user;
+    vdi__ds_worker *w = &q->m->worker[worker];
+    if (q->m->desc.posterior == VDI_DEEPSPIKE_FACTORISED) {
+        vdi_arena_reset(&w->arena);
+        q->error[job].status = VDI_OK;
+        (void)vdi__ds_infer_factorised(q, job, w, &q->error[job]);
+        return;
+    }
+    const int64_t end = VDI__MIN((job + 1) * VDI__DS_ABREAST, q->data->traces);
+    for (int64_t i = job * VDI__DS_ABREAST, n; i < end; i += n) {
+        for (n = 1; i + n < end && q->data->length[i + n] == q->data->length[i];) n++;
+        vdi_arena_reset(&w->arena);
+        for (int64_t k = 0; k < n; k++) q->error[i + k].status = VDI_OK;
+        (void)vdi__ds_infer_correlated(q, i, n, w, &q->error[i]);
+    }
+}
+
+VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *data, const vdi_deepspike_query *query,
+                                        const vdi_deepspike_result *out, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_desc *d = &m->desc;
+    vdi__ds_query q = VDI__ZERO;
+    if (data->dtype != d->dtype || data->streams != d->generative.streams || data->bins != data->frames * d->upsample)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "the data were made for another network");
+    if (out->denoised && !d->generative.sample)
+        return vdi_error_set(err, VDI_ERR_STATE, where, "a denoised trace needs a generative model that can be sampled");
+    q.m = m, q.data = data, q.out = out;
+    q.samples = query && query->samples > 0 ? query->samples : 5;
+    q.seed = query ? query->seed : 0;
+    vdi_arena_reset(&m->arena);
+    q.error = (vdi_error *)vdi_arena_alloc(&m->arena, (size_t)data->traces * sizeof *q.error);
+    if (!q.error) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    const size_t frames = (size_t)(data->traces * data->streams * data->frames), bins = (size_t)(data->traces * data->streams * data->bins);
+    if (out->probability) memset(out->probability, 0, bins * sizeof(double));
+    if (out->expected) memset(out->expected, 0, frames * sizeof(double));
+    if (out->deviation) memset(out->deviation, 0, frames * sizeof(double));
+    if (out->denoised) memset(out->denoised, 0, frames * sizeof(double));
+    if (out->sample) memset(out->sample, 0, (size_t)q.samples * bins);
+    const int64_t jobs = d->posterior == VDI_DEEPSPIKE_FACTORISED ? data->traces : (data->traces + VDI__DS_ABREAST - 1) / VDI__DS_ABREAST;
+    vdi_pool_run(d->pool, jobs, vdi__ds_infer_job, &q);
+    for (int64_t i = 0; i < data->traces; i++)
+        if (q.error[i].status < 0) {
+            if (err) *err = q.error[i];
+            return q.error[i].status;
+        }
+    return VDI_OK;
+}
 #endif
 
 /* ======== model/deepspike_pretrained.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_PRETRAINED_C)
 #define VDI_MODEL_DEEPSPIKE_PRETRAINED_C
+
+#define VDI__PRE_PAD 64 /* samples of the grid, even: the ends of a trace are held on for so long */
+#define VDI__PRE_SLOPE 0.1
+
+/* ======== preparation ======================================================================================================= */
+
+/* The k-th smallest of x, which is left partly sorted (Hoare's find): x[k] is it, smaller ones stand before, larger ones behind. */
+VDI__FN float vdi__select(float *x, int64_t n, int64_t k) {
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        const float pivot = x[k];
+        int64_t i = low, j = high;
+        do {
+            while (x[i] < pivot) i++;
+            while (pivot < x[j]) j--;
+            if (i <= j) {
+                const float swap = x[i];
+                x[i++] = x[j], x[j--] = swap;
+            }
+        } while (i <= j);
+        if (j < k) low = i;
+        if (k < i) high = j;
+    }
+    return x[k];
+}
+
+/* The q-quantile with linear interpolation between order statistics, as NumPy's default. */
+VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
+    const double at = q * (double)(n - 1);
+    const int64_t k = (int64_t)at;
+    const double low = (double)vdi__select(x, n, k);
+    if (k + 1 >= n) return low;
+    float next = x[k + 1];
+    for (int64_t i = k + 2; i < n; i++) next = x[i] < next ? x[i] : next;
+    return low + (at - (double)k) * ((double)next - low);
+}
+
+/* The running baseline: medians of blocks of half a second, their 20th percentile within 15 s on either side, a moving average of five,
+   and straight lines between the middles of the blocks. b (frames); s: scratch (frames + 96). */
+VDI__FN void vdi__baseline(int64_t n, const float *y, double fps, float *b, float *s) {
+    const int64_t width = VDI__MIN(n, VDI__MAX((int64_t)1, (int64_t)nearbyint(0.5 * fps))), blocks = n / width;
+    float *median = b, window[64]; /* the medians lie at the front of b until they are spread out; there are never more than frames */
+    for (int64_t i = 0; i < blocks; i++) {
+        memcpy(s, y + i * width, (size_t)width * sizeof *s);
+        median[i] = (float)vdi__quantile(s, width, 0.5);
+    }
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t from = VDI__MAX((int64_t)0, i - 30), to = VDI__MIN(blocks, i + 31);
+        memcpy(window, median + from, (size_t)(to - from) * sizeof *window);
+        s[i] = (float)vdi__quantile(window, to - from, 0.2);
+    }
+    for (int64_t i = 0; i < blocks; i++) {
+        double sum = 0;
+        for (int64_t j = -2; j <= 2; j++) sum += (double)s[VDI__MAX((int64_t)0, VDI__MIN(blocks - 1, i + j))];
+        median[i] = blocks > 5 ? (float)(sum / 5) : s[i];
+    }
+    memcpy(s, median, (size_t)blocks * sizeof *s);
+    for (int64_t i = 0; i < n; i++) {
+        const double at = ((double)i - 0.5 * (double)(width - 1)) / (double)width;
+        const int64_t k = VDI__MAX((int64_t)0, VDI__MIN(blocks - 2, (int64_t)floor(at)));
+        const double u = VDI__MAX(0, VDI__MIN(1, at - (double)k));
+        b[i] = blocks < 2 ? s[0] : (float)((double)s[k] + u * ((double)s[k + 1] - (double)s[k]));
+    }
+}
+
+VDI__DEF int64_t vdi_pretrained_grid(int64_t frames, double fps) {
+    if (frames < 1 || !(fps > 0) || !(fps < 1e9)) return -1;
+    const double samples = floor((double)(frames - 1) / fps * VDI_PRETRAINED_GRID + 1e-9) + 1;
+    return samples <= 1e9 && frames <= 1000000000 ? (int64_t)samples : -1;
+}
+
+VDI__DEF void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum, int64_t samples, float *x) {
+    if (fps <= 1.05 * VDI_PRETRAINED_GRID) {
+        for (int64_t i = 0; i < samples; i++) {
+            const double at = (double)i * fps / VDI_PRETRAINED_GRID;
+            const int64_t k = VDI__MAX((int64_t)0, VDI__MIN((int64_t)at, frames - 2));
+            x[i] = frames < 2 ? y[0] : (float)((double)y[k] + VDI__MIN(1, at - (double)k) * ((double)y[k + 1] - (double)y[k]));
+        }
+        return;
+    }
+    sum[0] = 0; /* the running integral; frame k covers [k, k+1) of its axis */
+    for (int64_t k = 0; k < frames; k++) sum[k + 1] = sum[k] + (double)y[k];
+    double from = 0, integral = 0;
+    for (int64_t i = 0; i < samples; i++) {
+        double to = ((double)i + 0.5) * fps / VDI_PRETRAINED_GRID + 0.5;
+        to = VDI__MIN(to, (double)frames);
+        const int64_t k = VDI__MIN((int64_t)to, frames - 1);
+        const double until = sum[k] + (to - (double)k) * (double)y[k];
+        if (i == 0) { /* half a sample, from half a sample before frame 0 on, as far as there is a frame */
+            from = VDI__MAX(0, 0.5 - 0.5 * fps / VDI_PRETRAINED_GRID);
+            integral = from * (double)y[0];
+        }
+        x[i] = (float)((until - integral) / VDI__MAX(to - from, 1e-9));
+        from = to, integral = until;
+    }
+}
+
+VDI__FN double vdi__cube_root(double x) { return x < 0 ? -pow(-x, 1.0 / 3) : pow(x, 1.0 / 3); }
+
+/* The statistics. v: scratch (n + 256). Lags that the trace is too short for are cut to its length. */
+VDI__FN void vdi__trace_stats(int64_t n, const float *x, double fps, double noise, float *v, float *out) {
+    static const int lag[] = {2, 4, 8, 16, 32, 64, 128}, jump[] = {4, 16, 64}, around[] = {-12, -6, -2, -1, 0, 1, 2, 4, 8, 16, 32, 64};
+    static const double level[] = {0.01, 0.1, 0.5, 0.9, 0.99};
+    double mean = 0, square = 0, cube = 0;
+    for (int64_t i = 0; i < n; i++) mean += (double)x[i];
+    mean /= (double)n;
+    for (int64_t i = 0; i < n; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const double sd = sqrt(square / (double)n) + 1e-9;
+    for (int64_t i = 0; i < n; i++) {
+        const double z = ((double)x[i] - mean) / sd;
+        v[i] = (float)z;
+        cube += z * z * z;
+    }
+    *out++ = (float)log(fps / 30);
+    *out++ = (float)log(noise + 1e-3);
+    for (size_t j = 0; j < VDI__COUNT(lag); j++) {
+        const int64_t d = VDI__MIN((int64_t)lag[j], n - 1);
+        *out++ = (float)(vdi_dot(VDI_F32, (size_t)(n - d), v, v + d) / (double)(n - d));
+    }
+    *out++ = (float)VDI__MAX(-5, VDI__MIN(15, cube / (double)n));
+    for (size_t j = 0; j < VDI__COUNT(jump); j++) {
+        const int64_t d = VDI__MIN((int64_t)jump[j], n - 1), m = n - d;
+        double m1 = 0, m2 = 0, m3 = 0;
+        for (int64_t i = 0; i < m; i++) m1 += (double)v[i + d] - (double)v[i];
+        m1 /= (double)m;
+        for (int64_t i = 0; i < m; i++) {
+            const double e = (double)v[i + d] - (double)v[i], c = e - m1;
+            m2 += c * c;
+            m3 += e * e * e;
+        }
+        const double s = sqrt(m2 / (double)m) + 1e-9;
+        *out++ = (float)vdi__cube_root(m3 / (double)m / (s * s * s));
+        *out++ = (float)log(s);
+    }
+    /* the mean shape around rises, weighted by the cube of the rise over 0.1 s: the steepest ones decide */
+    double weight = 0, rise = 0, shape[VDI__COUNT(around)] = {0};
+    for (int64_t i = 3; i + 3 < n; i++) {
+        const double d = (double)v[i + 3] - (double)v[i - 3], w = d > 0 ? d * d * d : 0;
+        if (!(w > 0)) continue;
+        weight += w, rise += w * d;
+        for (size_t j = 0; j < VDI__COUNT(around); j++) {
+            const int64_t at = VDI__MAX((int64_t)0, VDI__MIN(n - 1, i + around[j]));
+            shape[j] += w * ((double)v[at] - (double)v[i - 3]);
+        }
+    }
+    *out++ = (float)log(weight > 0 ? rise / weight + 1e-3 : 1e-3);
+    for (size_t j = 0; j < VDI__COUNT(around); j++) *out++ = (float)(rise > 0 ? VDI__MAX(-5, VDI__MIN(5, shape[j] / rise)) : 0);
+    memcpy(v, x, (size_t)n * sizeof *v);
+    for (size_t j = 0; j < VDI__COUNT(level); j++) *out++ = (float)vdi__quantile(v, n, level[j]);
+}
+
+VDI__FN size_t vdi__align_count(int64_t n, size_t size) { return vdi_align_size((size_t)n * size); }
+
+VDI__DEF size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps) {
+    const int64_t samples = vdi_pretrained_grid(frames, fps), most = VDI__MAX(frames, samples);
+    if (samples < 0) return 0;
+    return 2 * vdi__align_count(frames, sizeof(float)) + vdi__align_count(samples, sizeof(float)) +
+           vdi__align_count(most + 256, sizeof(float)) + vdi__align_count(frames + 1, sizeof(double)) + VDI_ALIGN;
+}
+
+VDI__DEF vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, const void *trace, double fps, void *work, size_t size,
+                                           vdi_prepared *out, vdi_error *err) {
+    static const char where[] = "vdi_pretrained_prepare";
+    const int64_t samples = vdi_pretrained_grid(frames, fps);
+    if (samples < 0)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "%lld frames at %g Hz: expected at least one frame, a rate above 0, and at most "
+                             "10^9 samples at 60 Hz",
+                             (long long)frames, fps);
+    if (!vdi_dtype_is_real(dtype))
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "the trace is %s, expected float32 or float64", vdi_dtype_name(dtype));
+    if (size < vdi_pretrained_prepare_memsize(frames, fps))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "%zu bytes of work memory, expected %zu", size,
+                             vdi_pretrained_prepare_memsize(frames, fps));
+    char *at = (char *)(((uintptr_t)work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    out->samples = samples;
+    out->filled = (float *)(void *)at, at += vdi__align_count(frames, sizeof(float));
+    out->baseline = (float *)(void *)at, at += vdi__align_count(frames, sizeof(float));
+    out->x = (float *)(void *)at, at += vdi__align_count(samples, sizeof(float));
+    float *s = (float *)(void *)at;
+    at += vdi__align_count(VDI__MAX(frames, samples) + 256, sizeof(float));
+    double *sum = (double *)(void *)at;
+    float *y = out->filled;
+
+    /* bridge: straight lines over gaps, the nearest number before the first and after the last */
+    int64_t last = -1;
+    for (int64_t i = 0; i < frames; i++) {
+        const double value = vdi_dtype_load(dtype, trace, i);
+        if (!(value - value == 0) || !(fabs(value) < 1e30)) continue;
+        y[i] = (float)value;
+        for (int64_t k = last + 1; k < i; k++)
+            y[k] = last < 0 ? y[i] : (float)((double)y[last] + (double)(k - last) / (double)(i - last) * ((double)y[i] - (double)y[last]));
+        last = i;
+    }
+    if (last < 0) return vdi_error_set(err, VDI_ERR_DATA, where, "none of the trace's %lld frames is a finite number", (long long)frames);
+    for (int64_t k = last + 1; k < frames; k++) y[k] = y[last];
+
+    for (int64_t i = 0; i + 1 < frames; i++) s[i] = fabsf(y[i + 1] - y[i]);
+    out->noise = frames > 1 ? 1.4826 / sqrt(2.0) * vdi__quantile(s, frames - 1, 0.5) : 0;
+    vdi__baseline(frames, y, fps, out->baseline, s);
+    double mean = 0, square = 0, large = 0;
+    for (int64_t i = 0; i < frames; i++) {
+        mean += (double)y[i] - (double)out->baseline[i];
+        large = VDI__MAX(large, fabs((double)y[i]));
+    }
+    mean /= (double)frames;
+    for (int64_t i = 0; i < frames; i++) {
+        const double d = (double)y[i] - (double)out->baseline[i] - mean;
+        square += d * d;
+    }
+    out->scale = sqrt(square / (double)frames);
+    if (!(out->scale > 1e-6 * large)) out->scale = 0; /* what is left is rounding */
+    for (int64_t i = 0; i < frames; i++) s[i] = out->scale > 0 ? (float)(((double)y[i] - (double)out->baseline[i]) / out->scale) : 0;
+    vdi_pretrained_to_grid(frames, s, fps, sum, samples, out->x);
+    vdi__trace_stats(samples, out->x, fps, out->scale > 0 ? out->noise / out->scale : 0, s, out->stats);
+    return VDI_OK;
+}
+
+/* ======== the network ======================================================================================================= */
+
+VDI__DEF vdi_pretrained_desc vdi_pretrained_desc_defaults(void) {
+    vdi_pretrained_desc d = VDI__ZERO;
+    d.channels = 32, d.stem = 17, d.width = 7, d.layers = 4, d.hidden = 32;
+    for (int i = 0; i < 4; i++) d.dilation[i] = 1 << i;
+    return d;
+}
+
+VDI__FN vdi_pretrained_desc vdi__pretrained_filled(const vdi_pretrained_desc *desc) {
+    const vdi_pretrained_desc d = vdi_pretrained_desc_defaults();
+    vdi_pretrained_desc r = desc ? *desc : d;
+    if (!r.channels) r.channels = d.channels;
+    if (!r.stem) r.stem = d.stem;
+    if (!r.width) r.width = d.width;
+    if (!r.layers) r.layers = d.layers;
+    if (!r.hidden) r.hidden = d.hidden;
+    for (int i = 0; i < VDI_LAYERS_MAX; i++) r.dilation[i] = i >= r.layers ? 0 : r.dilation[i] ? r.dilation[i] : 1 << i;
+    return r;
+}
+
+VDI__DEF vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *desc, vdi_error *err) {
+    const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
+    const char *field = NULL;
+    int32_t value = 0;
+    if (d.channels < 1 || d.channels > 1024) field = "channels", value = d.channels;
+    else if (d.stem < 1 || d.stem > 255 || d.stem % 2 == 0) field = "stem", value = d.stem;
+    else if (d.width < 1 || d.width > 255 || d.width % 2 == 0) field = "width", value = d.width;
+    else if (d.layers < 1 || d.layers > VDI_LAYERS_MAX) field = "layers", value = d.layers;
+    else if (d.hidden < 1 || d.hidden > 1024) field = "hidden", value = d.hidden;
+    for (int i = 0; !field && i < d.layers; i++)
+        if (d.dilation[i] < 1 || d.dilation[i] > 1024) field = "dilation", value = d.dilation[i];
+    return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pretrained_desc", "%s is %d: out of range", field, (int)value) : VDI_OK;
+}
+
+/* where the parameters stand */
+enum { VDI__PRE_MEAN, VDI__PRE_SD, VDI__PRE_STEM, VDI__PRE_LAYER };
+#define VDI__PRE_FILM(d) (VDI__PRE_LAYER + (d)->layers)
+#define VDI__PRE_HEAD(d) (VDI__PRE_FILM(d) + 4)
+#define VDI__PRE_COUNT(d) (VDI__PRE_HEAD(d) + 2)
+
+VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_param_desc *list, int64_t room) {
+    const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
+    const int S = VDI_PRETRAINED_STATS, C = d.channels, F = 2 * C * (d.layers + 1);
+    int64_t n = 0;
+#define VDI__PRE_ADD(param)                                                                                                                \
+    do {                                                                                                                                   \
+        if (n < room) list[n] = param;                                                                                                     \
+        n++;                                                                                                                               \
+    } while (0)
+    VDI__PRE_ADD(vdi_param_make("stats.mean", VDI_INIT_ZEROS, 0, 1, S));
+    VDI__PRE_ADD(vdi_param_make("stats.sd", VDI_INIT_CONSTANT, 1, 1, S));
+    for (int64_t i = 0; i < n && i < room; i++) list[i].frozen = true;
+    VDI__PRE_ADD(vdi_param_make("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C));
+    for (int i = 0; i < d.layers; i++) {
+        char name[VDI_PARAM_NAME];
+        (void)vdi_text_format(name, sizeof name, "layer.%d.weight", i);
+        VDI__PRE_ADD(vdi_param_make(name, VDI_INIT_FAN_IN, 1, 3, d.width, C, C));
+    }
+    VDI__PRE_ADD(vdi_param_make("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden));
+    VDI__PRE_ADD(vdi_param_make("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden));
+    VDI__PRE_ADD(vdi_param_make("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F));
+    VDI__PRE_ADD(vdi_param_make("film.1.bias", VDI_INIT_ZEROS, 0, 1, F));
+    VDI__PRE_ADD(vdi_param_make("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4));
+    VDI__PRE_ADD(vdi_param_make("head.bias", VDI_INIT_ZEROS, 0, 1, 4));
+    VDI__PRE_ADD(vdi_param_make("count.weight", VDI_INIT_ZEROS, 0, 1, VDI_PRETRAINED_COUNT));
+    if (n <= room) list[n - 1].frozen = true;
+#undef VDI__PRE_ADD
+    return n;
+}
+
+/* y = x + leaky(h (1 + g) + s), with g and s (channels) of this layer and trace out of film (B, layers + 1, 2, C); without x for the stem.
+   One pass forward, one backward: as separate operations it would take longer than the convolutions. */
+VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) {
+    (void)err;
+    const int64_t B = c->in[0].shape[0], T = c->in[0].shape[1], C = c->in[0].shape[2], layer = (int64_t)(intptr_t)user;
+    const int64_t stride = c->in[1].shape[1];
+    const vdi_dtype dtype = c->in[0].dtype;
+    for (int64_t b = 0; b < B; b++)
+        VDI__BOTH(dtype, {
+            const real *h = (const real *)c->in[0].data + b * T * C, *g = (const real *)c->in[1].data + b * stride + layer * 2 * C,
+                       *s = g + C;
+            const real *x = c->inputs > 2 ? (const real *)c->in[2].data + b * T * C : NULL;
+            real *y = (real *)c->out[0].data + b * T * C;
+            for (int64_t t = 0; t < T; t++, h += C, y += C) {
+                for (int64_t i = 0; i < C; i++) {
+                    const real z = h[i] * (1 + g[i]) + s[i];
+                    y[i] = z > 0 ? z : (real)VDI__PRE_SLOPE * z;
+                }
+                if (!x) continue;
+                for (int64_t i = 0; i < C; i++) y[i] += x[i];
+                x += C;
+            }
+        });
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err) {
+    (void)err;
+    const int64_t B = c->in[0].shape[0], T = c->in[0].shape[1], C = c->in[0].shape[2], layer = (int64_t)(intptr_t)user;
+    const int64_t stride = c->in[1].shape[1];
+    const vdi_dtype dtype = c->in[0].dtype;
+    const bool dh_wanted = vdi_tensor_ok(c->din[0]), film_wanted = vdi_tensor_ok(c->din[1]),
+               dx_wanted = c->inputs > 2 && vdi_tensor_ok(c->din[2]);
+    void *scratch = vdi_tape_scratch(c->tape, 3 * (size_t)C * vdi_dtype_size(dtype));
+    if (!scratch) return VDI_ERR_MEMORY;
+    if (!vdi_tensor_ok(c->dout[0])) return VDI_OK;
+    for (int64_t b = 0; b < B; b++)
+        VDI__BOTH(dtype, {
+            const real *h = (const real *)c->in[0].data + b * T * C, *g = (const real *)c->in[1].data + b * stride + layer * 2 * C,
+                       *s = g + C;
+            const real *dy = (const real *)c->dout[0].data + b * T * C;
+            real *dh = dh_wanted ? (real *)c->din[0].data + b * T * C : NULL, *dx = dx_wanted ? (real *)c->din[2].data + b * T * C : NULL;
+            real *dg = (real *)scratch, *ds = dg + C, *dz = ds + C;
+            memset(dg, 0, 2 * (size_t)C * sizeof(real));
+            for (int64_t t = 0; t < T; t++, h += C, dy += C) {
+                for (int64_t i = 0; i < C; i++) {
+                    const real z = h[i] * (1 + g[i]) + s[i];
+                    dz[i] = z > 0 ? dy[i] : (real)VDI__PRE_SLOPE * dy[i];
+                }
+                for (int64_t i = 0; i < C; i++) dg[i] += dz[i] * h[i];
+                for (int64_t i = 0; i < C; i++) ds[i] += dz[i];
+                if (dh) {
+                    for (int64_t i = 0; i < C; i++) dh[i] += dz[i] * (1 + g[i]);
+                    dh += C;
+                }
+                if (dx) {
+                    for (int64_t i = 0; i < C; i++) dx[i] += dy[i];
+                    dx += C;
+                }
+            }
+            if (film_wanted) {
+                real *df = (real *)c->din[1].data + b * stride + layer * 2 * C;
+                for (int64_t i = 0; i < 2 * C; i++) df[i] += dg[i];
+            }
+        });
+    return VDI_OK;
+}
+
+VDI__FN vdi_var vdi__film_apply(vdi_tape *t, vdi_var h, vdi_var film, vdi_var x, int layer) {
+    vdi_var in[3], y = vdi_var_none();
+    vdi_tensor out = vdi_tape_value(t, h);
+    vdi_custom_desc d = VDI__ZERO;
+    if (!vdi_var_ok(h) || !vdi_var_ok(film)) return y;
+    out.data = NULL;
+    in[0] = h, in[1] = film, in[2] = x;
+    d.name = "film";
+    d.inputs = vdi_var_ok(x) ? 3 : 2, d.outputs = 1;
+    d.input = in, d.output = &out;
+    d.scratch_bytes = 3 * (size_t)out.shape[2] * vdi_dtype_size(out.dtype);
+    d.forward = vdi__film_forward, d.backward = vdi__film_backward;
+    d.user = (void *)(intptr_t)layer;
+    (void)vdi_var_custom(t, &d, &y);
+    return y;
+}
+
+VDI__DEF vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *desc, const vdi_param *first, vdi_var x, vdi_var stats,
+                                      vdi_var *clean) {
+    const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
+    const vdi_param *film_param = first + VDI__PRE_FILM(&d), *head = first + VDI__PRE_HEAD(&d);
+    const int64_t B = vdi_var_dim(t, x, 0), N = vdi_var_dim(t, x, 1), pair[3] = {B, N / 2, 2}, flat[2] = {B, N};
+    const vdi_var none = vdi_var_none();
+    if (clean) *clean = none;
+    if (vdi_var_ok(x) && (vdi_var_ndim(t, x) != 2 || N % 2))
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_pretrained_apply", "x has %d axes and %lld samples, expected (traces, an even number)",
+                             vdi_var_ndim(t, x), (long long)N);
+    vdi_var z = vdi_var_div(t, vdi_var_sub(t, stats, vdi_tape_param(t, first + VDI__PRE_MEAN)), vdi_tape_param(t, first + VDI__PRE_SD));
+    vdi_var film = vdi_var_affine(t, vdi_var_clip(t, z, -3, 3), vdi_tape_param(t, film_param), vdi_tape_param(t, film_param + 1),
+                                  VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE);
+    film = vdi_var_affine(t, film, vdi_tape_param(t, film_param + 2), vdi_tape_param(t, film_param + 3), VDI_ACT_NONE, 0);
+    vdi_var h = vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair), vdi_tape_param(t, first + VDI__PRE_STEM), none, -1, VDI_ACT_NONE, 0);
+    h = vdi__film_apply(t, h, film, none, 0);
+    for (int i = 0; i < d.layers; i++) {
+        vdi_var c = vdi_var_conv1d_dilated(t, h, vdi_tape_param(t, first + VDI__PRE_LAYER + i), none, d.dilation[i], -1, VDI_ACT_NONE, 0);
+        h = vdi__film_apply(t, c, film, h, i + 1);
+    }
+    h = vdi_var_conv1d(t, h, vdi_tape_param(t, head), vdi_tape_param(t, head + 1), -1, VDI_ACT_NONE, 0);
+    if (clean) *clean = vdi_var_reshape(t, vdi_var_slice(t, h, 2, 2, 1, 2), 2, flat);
+    return vdi_var_reshape(t, vdi_var_slice(t, h, 2, 0, 1, 2), 2, flat);
+}
+
+struct vdi_pretrained {
+    vdi_pretrained_desc desc;
+    vdi_params *params;
+    vdi_allocator allocator;
+};
+
+VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc, const vdi_allocator *a, vdi_rng *rng,
+                                                 vdi_pretrained **out, vdi_error *err) {
+    vdi_param_desc list[VDI_PRETRAINED_PARAMS];
+    vdi_rng plain = vdi_rng_make(0, 0);
+    *out = NULL;
+    vdi_status status = vdi_pretrained_desc_check(desc, err);
+    if (status < 0) return status;
+    vdi_pretrained *net = (vdi_pretrained *)vdi_alloc(a, sizeof *net);
+    if (!net) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_create", "no memory for a network");
+    memset(net, 0, sizeof *net);
+    net->allocator = vdi_allocator_defaults(a);
+    net->desc = vdi__pretrained_filled(desc);
+    const int64_t count = vdi_pretrained_declare(&net->desc, list, VDI_PRETRAINED_PARAMS);
+    status = vdi_params_create(list, count, VDI_F32, a, rng ? rng : &plain, &net->params, err);
+    if (status < 0) {
+        vdi_pretrained_destroy(net);
+        return status;
+    }
+    float *bias = (float *)net->params->item[VDI__PRE_HEAD(&net->desc) + 1].value.data;
+    bias[0] = bias[1] = -3; /* few spikes to begin with */
+    *out = net;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_pretrained_create(const vdi_pretrained_weights *w, const vdi_allocator *a, vdi_pretrained **out, vdi_error *err) {
+    vdi_pretrained *net;
+    *out = NULL;
+    vdi_status status = vdi_pretrained_create_random(&w->desc, a, NULL, &net, err);
+    if (status < 0) return status;
+    const int64_t expected = vdi_pretrained_pack(net, NULL, NULL);
+    if (w->count != expected) {
+        vdi_pretrained_destroy(net);
+        return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_pretrained_create", "%lld weights, expected %lld for their description",
+                             (long long)w->count, (long long)expected);
+    }
+    const int16_t *word = w->word;
+    for (int64_t i = 0; i < net->params->count; i++) {
+        float *v = (float *)net->params->item[i].value.data;
+        for (int64_t n = vdi_tensor_count(net->params->item[i].value); n > 0; n--) *v++ = w->scale[i] * (float)*word++;
+    }
+    *out = net;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_pretrained_destroy(vdi_pretrained *net) {
+    if (!net) return;
+    const vdi_allocator a = net->allocator;
+    vdi_params_destroy(net->params);
+    vdi_free(&a, net, sizeof *net);
+}
+
+VDI__DEF vdi_params *vdi_pretrained_params(vdi_pretrained *net) { return net->params; }
+VDI__DEF const vdi_pretrained_desc *vdi_pretrained_desc_of(const vdi_pretrained *net) { return &net->desc; }
+
+VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, float *scale, int16_t *word) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < net->params->count; i++) {
+        const float *v = (const float *)net->params->item[i].value.data;
+        const int64_t n = vdi_tensor_count(net->params->item[i].value);
+        float most = 0;
+        for (int64_t k = 0; k < n; k++) most = VDI__MAX(most, fabsf(v[k]));
+        const float step = most > 0 ? most / 32767 : 1;
+        if (scale) scale[i] = step;
+        for (int64_t k = 0; word && k < n; k++) word[count + k] = (int16_t)nearbyintf(v[k] / step);
+        count += n;
+    }
+    return count;
+}
+
+/* ======== inference ========================================================================================================= */
+
+VDI__FN size_t vdi__pretrained_net_bytes(const vdi_pretrained_desc *d, int64_t samples) {
+    const int64_t steps = (samples + 1) / 2 + VDI__PRE_PAD, C = d->channels, F = 2 * C * (d->layers + 1);
+    const int64_t weights = VDI__MAX((int64_t)d->stem * 2 * C, (int64_t)d->width * C * C);
+    return vdi__align_count(2 * steps, sizeof(float)) + 2 * vdi__align_count(steps * C, sizeof(float)) +
+           vdi__align_count(4 * steps, sizeof(float)) + vdi__align_count(weights, sizeof(float)) +
+           vdi__align_count(VDI_PRETRAINED_STATS + d->hidden + F, sizeof(float)) + vdi__align_count(samples + 1, sizeof(double)) +
+           VDI_ALIGN;
+}
+
+VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames, double fps) {
+    const int64_t samples = vdi_pretrained_grid(frames, fps);
+    return samples < 0 ? 0 : vdi_pretrained_prepare_memsize(frames, fps) + vdi__pretrained_net_bytes(&net->desc, samples);
+}
+
+/* Statistic i, standardised and cut at 3. */
+VDI__FN float vdi__pretrained_standard(const vdi_pretrained *net, const float *stats, int i) {
+    const vdi_param *item = net->params->item;
+    const float z = (stats[i] - ((const float *)item[VDI__PRE_MEAN].value.data)[i]) / ((const float *)item[VDI__PRE_SD].value.data)[i];
+    return z < -3 ? -3 : z > 3 ? 3 : z;
+}
+
+VDI__DEF void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out) {
+    const double rate = log((count + 0.5) / seconds);
+    out[0] = 1, out[1] = rate, out[2] = rate * rate;
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) {
+        const double z = (double)vdi__pretrained_standard(net, stats, i);
+        out[3 + i] = z;
+        out[3 + VDI_PRETRAINED_STATS + i] = 0.3 * z * z;
+    }
+}
+
+/* By what to multiply the expected spikes of a trace: e^-2 to e^2. */
+VDI__FN double vdi__pretrained_correction(const vdi_pretrained *net, const float *stats, double count, double seconds) {
+    const float *w = (const float *)net->params->item[VDI__PRE_COUNT(&net->desc)].value.data;
+    double feature[VDI_PRETRAINED_COUNT], sum = 0;
+    vdi_pretrained_count_features(net, stats, count, seconds, feature);
+    for (int i = 0; i < VDI_PRETRAINED_COUNT; i++) sum += (double)w[i] * feature[i];
+    return exp(sum < -2 ? -2 : sum > 2 ? 2 : sum);
+}
+
+/* The weights of a layer with a trace's scale folded in. */
+VDI__FN void vdi__fold(int64_t rows, int64_t C, const float *w, const float *gain, float *out) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < C; i++) out[r * C + i] = w[r * C + i] * (1 + gain[i]);
+}
+
+/* out (steps,4) from a prepared trace; `at` is memory for the rest. */
+VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_prepared *p, char *at) {
+    const vdi_pretrained_desc *d = &net->desc;
+    const vdi_param *item = net->params->item, *film_param = item + VDI__PRE_FILM(d), *head = item + VDI__PRE_HEAD(d);
+    const int64_t steps = (p->samples + 1) / 2 + VDI__PRE_PAD, C = d->channels, F = 2 * C * (d->layers + 1);
+    float *x = (float *)(void *)at, *h, *c, *out, *w, *z, *film;
+    at += vdi__align_count(2 * steps, sizeof(float));
+    h = (float *)(void *)at, at += vdi__align_count(steps * C, sizeof(float));
+    c = (float *)(void *)at, at += vdi__align_count(steps * C, sizeof(float));
+    out = (float *)(void *)at, at += vdi__align_count(4 * steps, sizeof(float));
+    w = (float *)(void *)at, at += vdi__align_count(VDI__MAX((int64_t)d->stem * 2 * C, (int64_t)d->width * C * C), sizeof(float));
+    z = (float *)(void *)at;
+    film = z + VDI_PRETRAINED_STATS + d->hidden;
+
+    for (int64_t i = 0; i < 2 * steps; i++) x[i] = p->x[VDI__MAX((int64_t)0, VDI__MIN(p->samples - 1, i - VDI__PRE_PAD))];
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) z[i] = vdi__pretrained_standard(net, p->stats, i);
+    vdi_affine(VDI_F32, 1, (size_t)d->hidden, VDI_PRETRAINED_STATS, z, VDI_PRETRAINED_STATS, film_param[0].value.data, (size_t)d->hidden,
+               film_param[1].value.data, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, z + VDI_PRETRAINED_STATS, (size_t)d->hidden);
+    vdi_affine(VDI_F32, 1, (size_t)F, (size_t)d->hidden, z + VDI_PRETRAINED_STATS, (size_t)d->hidden, film_param[2].value.data, (size_t)F,
+               film_param[3].value.data, VDI_ACT_NONE, 0, film, (size_t)F);
+
+    vdi__fold(2 * (int64_t)d->stem, C, (const float *)item[VDI__PRE_STEM].value.data, film, w);
+    vdi_conv1d(VDI_F32, 1, (size_t)steps, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2, x, w, film + C, VDI_ACT_LEAKY_RELU,
+               VDI__PRE_SLOPE, h);
+    for (int i = 0; i < d->layers; i++) {
+        const float *gain = film + 2 * C * (i + 1);
+        vdi_conv1d_shape s = VDI__ZERO;
+        s.batch = 1, s.t = (size_t)steps, s.cin = s.cout = (size_t)C, s.width = (size_t)d->width, s.dilation = (size_t)d->dilation[i];
+        s.pad_left = s.dilation * (s.width - 1) / 2;
+        vdi__fold((int64_t)d->width * C, C, (const float *)item[VDI__PRE_LAYER + i].value.data, gain, w);
+        vdi_conv1d_dilated(VDI_F32, &s, h, w, gain + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, c);
+        vdi_axpby(VDI_F32, (size_t)(steps * C), 1, c, 1, h);
+    }
+    vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, 4, 3, 1, h, head[0].value.data, head[1].value.data, VDI_ACT_NONE, 0, out);
+    return out;
+}
+
+VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dtype, int64_t frames, const void *trace, double fps,
+                                         void *work, size_t size, vdi_pretrained_result *r, vdi_error *err) {
+    const size_t prepare = vdi_pretrained_prepare_memsize(frames, fps), all = vdi_pretrained_memsize(net, frames, fps);
+    vdi_prepared p = VDI__ZERO;
+    if (all && size < all)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_infer", "%zu bytes of work memory, expected %zu", size, all);
+    vdi_status status = vdi_pretrained_prepare(dtype, frames, trace, fps, work, prepare, &p, err);
+    if (status < 0) return status;
+    const int64_t samples = p.samples;
+    char *at = (char *)(((uintptr_t)work + prepare + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    double *sum = (double *)(void *)at; /* expected spikes up to the beginning of each sample */
+    sum[0] = 0;
+    const float *out = NULL;
+    if (p.scale > 0) {
+        out = vdi__pretrained_run(net, &p, at + vdi__align_count(samples + 1, sizeof(double))) + 2 * VDI__PRE_PAD;
+        for (int64_t i = 0; i < samples; i++) {
+            const double o = (double)out[4 * (i / 2) + i % 2];
+            sum[i + 1] = sum[i] + (o > 30 ? o : log1p(exp(o)));
+        }
+        const double factor = vdi__pretrained_correction(net, p.stats, sum[samples], (double)frames / fps);
+        for (int64_t i = 1; i <= samples; i++) sum[i] *= factor;
+    } else memset(sum, 0, (size_t)(samples + 1) * sizeof *sum);
+    r->noise = p.noise;
+    r->scale = p.scale;
+    r->count = sum[samples];
+    for (int64_t i = 0; r->grid && i < samples; i++) vdi_dtype_store(dtype, r->grid, i, sum[i + 1] - sum[i]);
+    double before = 0;
+    for (int64_t k = 0; k < frames; k++) {
+        const double edge = ((double)k + 0.5) / fps * VDI_PRETRAINED_GRID + 0.5,
+                     to = k + 1 < frames ? VDI__MIN(edge, (double)samples) : (double)samples;
+        const int64_t i = VDI__MIN((int64_t)to, samples - 1);
+        const double until = sum[i] + (to - (double)i) * (sum[i + 1] - sum[i]), expected = VDI__MAX(0, until - before);
+        before = until;
+        if (r->spikes) vdi_dtype_store(dtype, r->spikes, k, expected);
+        if (r->probability) vdi_dtype_store(dtype, r->probability, k, -expm1(-expected));
+        if (r->baseline) vdi_dtype_store(dtype, r->baseline, k, (double)p.baseline[k]);
+        if (r->denoised) {
+            double clean = (double)p.baseline[k];
+            if (out) {
+                const double where = VDI__MIN((double)k / fps * VDI_PRETRAINED_GRID, (double)(samples - 1));
+                const int64_t j = VDI__MIN((int64_t)where, VDI__MAX(samples - 2, (int64_t)0)), j1 = VDI__MIN(j + 1, samples - 1);
+                const double y0 = (double)out[4 * (j / 2) + 2 + j % 2], y1 = (double)out[4 * (j1 / 2) + 2 + j1 % 2];
+                clean += p.scale * (y0 + (where - (double)j) * (y1 - y0));
+            }
+            vdi_dtype_store(dtype, r->denoised, k, clean);
+        }
+    }
+    return VDI_OK;
+}
 #endif
 
 /* ======== model/env.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_C)
 #define VDI_MODEL_ENV_C
+
+VDI__DEF vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode) {
+    return vdi_rng_make(seed ^ UINT64_C(0x76646920656e7669), episode); /* "vdi envi": apart from what an agent draws from the same seed */
+}
+
+VDI__FN bool vdi__env_size(int64_t n, int64_t most, const char *what, const char *name, vdi_error *err) {
+    if (n >= 1 && n <= most) return true;
+    (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected 1 to %lld %s, got %lld", name, (long long)most,
+                        what, (long long)n);
+    return false;
+}
+
+VDI__FN bool vdi__env_names(const char *const *names, int64_t n, const char *what, const char *name, vdi_error *err) {
+    for (int64_t i = 0; i < n; i++)
+        if (!names[i]) {
+            (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: %s %lld of %lld has no name", name, what,
+                                (long long)i + 1, (long long)n);
+            return false;
+        }
+    return true;
+}
+
+VDI__DEF vdi_status vdi_env_check(const vdi_env *env, vdi_error *err) {
+    if (!env || !env->reset || !env->step)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "expected an environment with reset and step, got %s",
+                             !env          ? "NULL"
+                             : !env->reset ? "no reset"
+                                           : "no step");
+    if (!env->name) return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "expected an environment with a name, got none");
+    if (!vdi__env_size(env->observations, VDI_ENV_MAX_OBSERVATIONS, "observations", env->name, err) ||
+        !vdi__env_size(env->actions, VDI_ENV_MAX_ACTIONS, "actions", env->name, err) ||
+        !vdi__env_size(env->components, VDI_ENV_MAX_COMPONENTS, "components", env->name, err))
+        return VDI_ERR_ARGUMENT;
+    if (env->limit < 0)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected a limit of 0 (none) or more steps, got %lld",
+                             env->name, (long long)env->limit);
+    if (!env->component)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check", "environment %s: expected names of its components, got NULL",
+                             env->name);
+    if (!vdi__env_names(env->component, env->components, "component", env->name, err) ||
+        (env->observation && !vdi__env_names(env->observation, env->observations, "observation", env->name, err)) ||
+        (env->action && !vdi__env_names(env->action, env->actions, "action", env->name, err)))
+        return VDI_ERR_ARGUMENT;
+    return VDI_OK;
+}
+
+/* The first number that is not finite, by its name. */
+VDI__FN vdi_status vdi__env_finite(const vdi_env *env, const char *where, const char *what, const char *const *names, int64_t n,
+                                   const float *x, vdi_error *err) {
+    for (int64_t i = 0; i < n; i++)
+        if (!(x[i] - x[i] == 0))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "environment %s: expected finite numbers, got %g as %s %lld (%s)", env->name,
+                                 (double)x[i], what, (long long)i, names ? names[i] : "no name");
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode, float *obs, vdi_error *err) {
+    vdi_status status = vdi_env_check(env, err);
+    if (status == VDI_OK && !obs) status = vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_reset", "obs is NULL");
+    if (status == VDI_OK) status = env->reset(env->self, seed, episode, obs, err);
+    if (status >= 0) status = vdi__env_finite(env, "vdi_env_reset", "observation", env->observation, env->observations, obs, err);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
+    float clipped[VDI_ENV_MAX_ACTIONS];
+    vdi_status status = vdi_env_check(env, err);
+    if (status == VDI_OK && (!action || !obs || !reward || !end))
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_step", "expected action, obs, reward and end, got a NULL");
+    if (status == VDI_OK) status = vdi__env_finite(env, "vdi_env_step", "action", env->action, env->actions, action, err);
+    if (status < 0) {
+        if (end) *end = VDI_ENV_TRUNCATED;
+        return status;
+    }
+    for (int64_t i = 0; i < env->actions; i++) clipped[i] = action[i] < -1 ? -1 : action[i] > 1 ? 1 : action[i];
+    *end = 0;
+    status = env->step(env->self, clipped, obs, reward, end, err);
+    if (status >= 0) status = vdi__env_finite(env, "vdi_env_step", "reward", env->component, env->components, reward, err);
+    if (status >= 0) status = vdi__env_finite(env, "vdi_env_step", "observation", env->observation, env->observations, obs, err);
+    if (status >= 0 && (*end & ~(VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)))
+        status = vdi_error_set(err, VDI_ERR_DATA, "vdi_env_step", "environment %s: expected the end to be flags 1 and 2, got %d", env->name,
+                               *end);
+    if (status < 0) *end = VDI_ENV_TRUNCATED;
+    return status;
+}
+
+VDI__DEF void vdi_env_close(vdi_env *env) {
+    if (!env) return;
+    if (env->close) env->close(env->self);
+    memset(env, 0, sizeof *env);
+}
 #endif
 
 /* ======== model/env_builtin.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_BUILTIN_C)
 #define VDI_MODEL_ENV_BUILTIN_C
+
+/* What every built-in environment begins with. */
+typedef struct vdi__env_head {
+    vdi_allocator allocator;
+    size_t size; /* of the whole block */
+    vdi_rng rng;
+    int64_t steps; /* of this episode so far */
+} vdi__env_head;
+
+VDI__FN void vdi__env_free(void *self) {
+    vdi__env_head *head = (vdi__env_head *)self;
+    if (!head) return;
+    vdi_allocator a = head->allocator;
+    vdi_free(&a, head, head->size);
+}
+
+VDI__INLINE double vdi__env_uniform(vdi_rng *rng, double low, double high) { return low + (high - low) * vdi_rng_uniform(rng); }
+VDI__INLINE double vdi__env_clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+
+/* ---- pendulum: Gymnasium 1.4.0, Pendulum-v1 ------------------------------------------------------------------------------- */
+
+typedef struct vdi__pendulum {
+    vdi__env_head head;
+    double angle, speed; /* rad from upright, not wrapped; rad/s */
+} vdi__pendulum;
+
+VDI__FN void vdi__pendulum_look(const vdi__pendulum *p, float *obs) {
+    obs[0] = (float)cos(p->angle);
+    obs[1] = (float)sin(p->angle);
+    obs[2] = (float)p->speed;
+}
+
+VDI__FN vdi_status vdi__pendulum_reset(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err) {
+    vdi__pendulum *p = (vdi__pendulum *)self;
+    (void)err;
+    p->head.rng = vdi_env_rng(seed, episode);
+    p->head.steps = 0;
+    p->angle = vdi__env_uniform(&p->head.rng, -VDI_PI, VDI_PI);
+    p->speed = vdi__env_uniform(&p->head.rng, -1, 1);
+    vdi__pendulum_look(p, obs);
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__pendulum_step(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
+    vdi__pendulum *p = (vdi__pendulum *)self;
+    const double g = 10, m = 1, l = 1, dt = 0.05;
+    double u = 2 * (double)action[0], turn = fmod(p->angle + VDI_PI, 2 * VDI_PI);
+    (void)err;
+    if (turn < 0) turn += 2 * VDI_PI;
+    turn -= VDI_PI;
+    reward[0] = (float)-(turn * turn); /* of the state before the step */
+    reward[1] = (float)(-0.1 * p->speed * p->speed);
+    reward[2] = (float)(-0.001 * u * u);
+    p->speed = vdi__env_clip(p->speed + (3 * g / (2 * l) * sin(p->angle) + 3 / (m * l * l) * u) * dt, -8, 8);
+    p->angle += p->speed * dt;
+    vdi__pendulum_look(p, obs);
+    *end = ++p->head.steps >= 200 ? VDI_ENV_TRUNCATED : 0;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs) {
+    vdi__pendulum *p = (vdi__pendulum *)env->self;
+    p->head.steps = 0;
+    p->angle = angle;
+    p->speed = speed;
+    vdi__pendulum_look(p, obs);
+}
+
+/* ---- lander: one rigid body over flat ground ----------------------------------------------------------------------------- */
+
+/* Lengths in LunarLander's units (30 of its pixels), mass and inertia those of its hull and legs together, engines and observations its
+ * own. The ground is the line y = 0, and the legs are two springs with dampers and friction under the hull. The rule of touchdown is this
+ * file's: a foot that comes down faster than 2.5 units/s, or a corner of the hull under the ground, is a failure; half a second on both
+ * feet without motion is success, wherever it is. */
+#define VDI__LANDER_MASS 4.96
+#define VDI__LANDER_INERTIA 0.95
+#define VDI__LANDER_SUBSTEPS 4
+
+typedef struct vdi__lander {
+    vdi__env_head head;
+    double x, y, angle, vx, vy, spin; /* centre of the hull: units, rad, per second; x = 0 is the middle */
+    bool foot[2], failed;             /* left, right: on the ground */
+    int rest;                         /* steps that it has been still */
+    double shaped[5];                 /* position, velocity, angle, feet of the state now */
+} vdi__lander;
+
+VDI__FN void vdi__lander_look(vdi__lander *s, float *obs) {
+    double o[8];
+    o[0] = s->x / 10;
+    o[1] = (s->y - 0.6) / (20.0 / 3);
+    o[2] = s->vx * 10 / 50;
+    o[3] = s->vy * (20.0 / 3) / 50;
+    o[4] = s->angle;
+    o[5] = s->spin * 20 / 50;
+    o[6] = s->foot[0];
+    o[7] = s->foot[1];
+    s->shaped[0] = -100 * sqrt(o[0] * o[0] + o[1] * o[1]);
+    s->shaped[1] = -100 * sqrt(o[2] * o[2] + o[3] * o[3]);
+    s->shaped[2] = -100 * fabs(o[4]);
+    s->shaped[3] = 10 * o[6];
+    s->shaped[4] = 10 * o[7];
+    for (int i = 0; i < 8; i++) obs[i] = (float)o[i];
+}
+
+VDI__FN vdi_status vdi__lander_reset(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err) {
+    vdi__lander *s = (vdi__lander *)self;
+    vdi_rng rng = vdi_env_rng(seed, episode);
+    (void)err;
+    s->x = s->angle = s->spin = 0;
+    s->y = 10;
+    s->vx = vdi__env_uniform(&rng, -1000, 1000) / (50 * VDI__LANDER_MASS); /* a push of one step */
+    s->vy = vdi__env_uniform(&rng, -1000, 1000) / (50 * VDI__LANDER_MASS);
+    s->foot[0] = s->foot[1] = s->failed = false;
+    s->rest = 0;
+    s->head.steps = 0;
+    s->head.rng = rng;
+    vdi__lander_look(s, obs);
+    return VDI_OK;
+}
+
+VDI__FN void vdi__lander_kick(vdi__lander *s, double rx, double ry, double jx,
+                              double jy) { /* an impulse at a place relative to the centre */
+    s->vx += jx / VDI__LANDER_MASS;
+    s->vy += jy / VDI__LANDER_MASS;
+    s->spin += (rx * jy - ry * jx) / VDI__LANDER_INERTIA;
+}
+
+VDI__FN void vdi__lander_move(vdi__lander *s, double dt) {
+    static const double corner[6][2] = {{-14, 17}, {-17, 0}, {-17, -10}, {17, -10}, {17, 0}, {14, 17}}; /* pixels, as LunarLander's hull */
+    double c = cos(s->angle), n = sin(s->angle);
+    vdi__lander_kick(s, 0, 0, 0, -10 * VDI__LANDER_MASS * dt);
+    double vx = s->vx, vy = s->vy, spin = s->spin; /* both feet see the same motion */
+    for (int i = 0; i < 2; i++) {
+        double bx = i ? 0.8 : -0.8, by = -0.6, rx = c * bx - n * by, ry = n * bx + c * by, deep = -(s->y + ry);
+        bool stood = s->foot[i];
+        s->foot[i] = deep > 0;
+        if (!s->foot[i]) continue;
+        double down = vy + spin * rx, along = vx - spin * ry;
+        if (!stood && down < -2.5) s->failed = true;
+        double force = 1500 * deep - 40 * down;
+        if (force <= 0) continue;
+        vdi__lander_kick(s, rx, ry, -vdi__env_clip(100 * along, -0.5 * force, 0.5 * force) * dt, force * dt);
+    }
+    s->x += s->vx * dt;
+    s->y += s->vy * dt;
+    s->angle += s->spin * dt;
+    for (int i = 0; i < 6; i++)
+        if (s->y + (sin(s->angle) * corner[i][0] + cos(s->angle) * corner[i][1]) / 30 < 0) s->failed = true;
+}
+
+VDI__FN vdi_status vdi__lander_step(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
+    vdi__lander *s = (vdi__lander *)self;
+    double d0 = vdi__env_uniform(&s->head.rng, -1, 1) / 30, d1 = vdi__env_uniform(&s->head.rng, -1, 1) / 30, before[5];
+    double main_power = action[0] > 0 ? 0.5 + 0.5 * (double)action[0] : 0, side_power = fabs((double)action[1]);
+    double tx = sin(s->angle), ty = cos(s->angle); /* (-tx, ty) is upwards from the hull's own point of view */
+    (void)err;
+    if (side_power <= 0.5) side_power = 0;
+    memcpy(before, s->shaped, sizeof before);
+    if (main_power > 0) {
+        double along = 4.0 / 30 + 2 * d0, rx = tx * along - ty * d1, ry = -ty * along - tx * d1;
+        vdi__lander_kick(s, rx, ry, -13 * main_power * rx, -13 * main_power * ry);
+    }
+    if (side_power > 0) {
+        double across = 3 * d1 + (action[1] > 0 ? 12.0 : -12.0) / 30, px = tx * d0 - ty * across, py = -ty * d0 - tx * across;
+        vdi__lander_kick(s, px - tx * 14 / 30, py + ty * 14 / 30, -0.6 * side_power * px, -0.6 * side_power * py);
+    }
+    for (int i = 0; i < VDI__LANDER_SUBSTEPS; i++) vdi__lander_move(s, 1.0 / (50 * VDI__LANDER_SUBSTEPS));
+    vdi__lander_look(s, obs);
+
+    for (int i = 0; i < 5; i++) reward[i] = (float)(s->shaped[i] - before[i]);
+    reward[5] = (float)(-0.30 * main_power);
+    reward[6] = (float)(-0.03 * side_power);
+    reward[7] = reward[8] = 0;
+    bool still = s->foot[0] && s->foot[1] && fabs(s->vx) + fabs(s->vy) + fabs(s->spin) < 0.05;
+    s->rest = still ? s->rest + 1 : 0;
+    if (fabs(s->x) >= 10) s->failed = true;
+    *end = ++s->head.steps >= 1000 ? VDI_ENV_TRUNCATED : 0;
+    if (s->failed || s->rest >= 25) { /* as in LunarLander, the end replaces the reward */
+        memset(reward, 0, 7 * sizeof *reward);
+        reward[7] = s->failed ? -100.0f : 0;
+        reward[8] = s->failed ? 0 : 100.0f;
+        *end = VDI_ENV_TERMINATED;
+    }
+    return VDI_OK;
+}
+
+/* ---- navigate: a point robot ---------------------------------------------------------------------------------------------- */
+
+#define VDI__NAVIGATE_OBSTACLES 3
+
+/* A square of 10 m; 0.1 s a step, thrust up to 2 m/s^2 along each axis, drag 0.5 per second. The tank lasts for 100 steps of full thrust.
+ */
+typedef struct vdi__navigate {
+    vdi__env_head head;
+    double x, y, vx, vy, goal[2], fuel;          /* m, m/s; fuel 1 is a full tank */
+    double obstacle[VDI__NAVIGATE_OBSTACLES][3]; /* m: centre, radius */
+} vdi__navigate;
+
+VDI__FN double vdi__navigate_far(const vdi__navigate *s) { return hypot(s->goal[0] - s->x, s->goal[1] - s->y); }
+
+VDI__FN void vdi__navigate_look(const vdi__navigate *s, float *obs) {
+    *obs++ = (float)(s->x / 5);
+    *obs++ = (float)(s->y / 5);
+    *obs++ = (float)(s->vx / 2);
+    *obs++ = (float)(s->vy / 2);
+    *obs++ = (float)((s->goal[0] - s->x) / 5);
+    *obs++ = (float)((s->goal[1] - s->y) / 5);
+    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) {
+        *obs++ = (float)((s->obstacle[i][0] - s->x) / 5);
+        *obs++ = (float)((s->obstacle[i][1] - s->y) / 5);
+        *obs++ = (float)(s->obstacle[i][2] / 5);
+    }
+    *obs = (float)s->fuel;
+}
+
+VDI__FN vdi_status vdi__navigate_reset(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err) {
+    vdi__navigate *s = (vdi__navigate *)self;
+    vdi_rng rng = vdi_env_rng(seed, episode);
+    (void)err;
+    /* the goal is at least 5 m away: opposite quarters of the square, so that nothing has to be tried again */
+    double turn = vdi_rng_bernoulli(&rng, 0.5) ? 1 : -1, side = vdi_rng_bernoulli(&rng, 0.5) ? 1 : -1;
+    s->x = side * vdi__env_uniform(&rng, -4.5, -2.5);
+    s->y = turn * vdi__env_uniform(&rng, -4.5, -2.5);
+    s->goal[0] = side * vdi__env_uniform(&rng, 2.5, 4.5);
+    s->goal[1] = turn * vdi__env_uniform(&rng, 2.5, 4.5);
+    s->vx = s->vy = 0;
+    s->fuel = 1;
+    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) { /* one near the line from start to goal, the others about the middle */
+        double *o = s->obstacle[i], share = vdi__env_uniform(&rng, 0.35, 0.65), spread = i ? 2.5 : 0.5;
+        o[2] = vdi__env_uniform(&rng, 0.5, 0.9);
+        o[0] = s->x + share * (s->goal[0] - s->x) + vdi__env_uniform(&rng, -spread, spread);
+        o[1] = s->y + share * (s->goal[1] - s->y) + vdi__env_uniform(&rng, -spread, spread);
+        for (int tries = 0;
+             tries < 64 && (hypot(o[0] - s->x, o[1] - s->y) < o[2] + 0.6 || hypot(o[0] - s->goal[0], o[1] - s->goal[1]) < o[2] + 0.6);
+             tries++) {
+            o[0] = vdi__env_uniform(&rng, -2, 2);
+            o[1] = vdi__env_uniform(&rng, -2, 2);
+        }
+    }
+    s->head.rng = rng;
+    s->head.steps = 0;
+    vdi__navigate_look(s, obs);
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__navigate_step(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
+    vdi__navigate *s = (vdi__navigate *)self;
+    const double dt = 0.1;
+    double ax = (double)action[0], ay = (double)action[1], used = ax * ax + ay * ay, before = vdi__navigate_far(s), close = 0;
+    (void)err;
+    if (s->fuel <= 0) ax = ay = used = 0;
+    s->fuel = VDI__MAX(s->fuel - used / 200, 0);
+    s->vx += dt * (2 * ax - 0.5 * s->vx);
+    s->vy += dt * (2 * ay - 0.5 * s->vy);
+    s->x += dt * s->vx;
+    s->y += dt * s->vy;
+    if (fabs(s->x) > 5) s->x = vdi__env_clip(s->x, -5, 5), s->vx = 0; /* walls */
+    if (fabs(s->y) > 5) s->y = vdi__env_clip(s->y, -5, 5), s->vy = 0;
+    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) { /* from 0.3 m before the edge on; twice that deep inside */
+        double gap = hypot(s->obstacle[i][0] - s->x, s->obstacle[i][1] - s->y) - s->obstacle[i][2];
+        close += vdi__env_clip((0.3 - gap) / 0.3, 0, 2);
+    }
+    double after = vdi__navigate_far(s);
+    bool there = after < 0.3;
+    reward[0] = (float)(2 * (before - after) + (there ? 20 : 0));
+    reward[1] = (float)-close;
+    reward[2] = (float)(-0.1 * used);
+    reward[3] = -0.05f;
+    vdi__navigate_look(s, obs);
+    s->head.steps++;
+    *end = there ? VDI_ENV_TERMINATED : s->head.steps >= 200 ? VDI_ENV_TRUNCATED : 0;
+    return VDI_OK;
+}
+
+/* ---- the list ------------------------------------------------------------------------------------------------------------- */
+
+static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed"};
+static const char *const vdi__pendulum_action[] = {"torque"};
+static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"};
+static const char *const vdi__lander_observation[] = {"x", "y", "vx", "vy", "angle", "spin", "left_leg", "right_leg"};
+static const char *const vdi__lander_action[] = {"main_engine", "side_engine"};
+static const char *const vdi__lander_component[] = {"position",    "velocity",    "angle",   "left_leg", "right_leg",
+                                                    "main_engine", "side_engine", "failure", "success"};
+static const char *const vdi__navigate_observation[] = {
+    "x",           "y",           "vx",          "vy",          "goal_x",      "goal_y",      "obstacle0_x", "obstacle0_y",
+    "obstacle0_r", "obstacle1_x", "obstacle1_y", "obstacle1_r", "obstacle2_x", "obstacle2_y", "obstacle2_r", "fuel"};
+static const char *const vdi__navigate_action[] = {"thrust_x", "thrust_y"};
+static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel", "time"};
+
+static const vdi_env_entry vdi__env_entries[] = {
+    {{"pendulum", 3, 1, 3, 200, vdi__pendulum_observation, vdi__pendulum_action, vdi__pendulum_component, vdi__pendulum_reset,
+      vdi__pendulum_step, vdi__env_free, NULL},
+     "swing a pendulum up and hold it there (Gymnasium's Pendulum-v1)"},
+    {{"lander", 8, 2, 9, 1000, vdi__lander_observation, vdi__lander_action, vdi__lander_component, vdi__lander_reset, vdi__lander_step,
+      vdi__env_free, NULL},
+     "land a rocket on two legs (LunarLander's rewards, a simpler body)"},
+    {{"navigate", 16, 2, 4, 200, vdi__navigate_observation, vdi__navigate_action, vdi__navigate_component, vdi__navigate_reset,
+      vdi__navigate_step, vdi__env_free, NULL},
+     "steer a point robot around obstacles to a goal before the fuel is out"},
+};
+static const size_t vdi__env_sizes[] = {sizeof(vdi__pendulum), sizeof(vdi__lander), sizeof(vdi__navigate)};
+
+VDI__DEF const vdi_env_entry *vdi_env_list(int64_t *count) {
+    if (count) *count = (int64_t)VDI__COUNT(vdi__env_entries);
+    return vdi__env_entries;
+}
+
+VDI__DEF vdi_status vdi_env_open(const char *name, const vdi_allocator *a, vdi_env *env, vdi_error *err) {
+    vdi_allocator allocator = vdi_allocator_defaults(a);
+    char names[128] = VDI__ZERO;
+    size_t used = 0;
+    memset(env, 0, sizeof *env);
+    for (size_t i = 0; i < VDI__COUNT(vdi__env_entries); i++) {
+        const vdi_env_entry *entry = &vdi__env_entries[i];
+        used += vdi_text_format(names + used, sizeof names - used, "%s%s", i ? ", " : "", entry->env.name);
+        if (!name || strcmp(name, entry->env.name) != 0) continue;
+        vdi__env_head *head = (vdi__env_head *)vdi_alloc(&allocator, vdi__env_sizes[i]);
+        if (!head) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_env_open", "no memory for the %zu bytes of %s", vdi__env_sizes[i], name);
+        memset(head, 0, vdi__env_sizes[i]);
+        head->allocator = allocator;
+        head->size = vdi__env_sizes[i];
+        *env = entry->env;
+        env->self = head;
+        return VDI_OK;
+    }
+    return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_open", "expected an environment among %s, got %s", names, name ? name : "NULL");
+}
+
+VDI__DEF vdi_status vdi_env_pendulum(vdi_env *env) { return vdi_env_open("pendulum", NULL, env, NULL); }
+VDI__DEF vdi_status vdi_env_lander(vdi_env *env) { return vdi_env_open("lander", NULL, env, NULL); }
+VDI__DEF vdi_status vdi_env_navigate(vdi_env *env) { return vdi_env_open("navigate", NULL, env, NULL); }
 #endif
 
 /* ======== model/env_wire.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_WIRE_C)
 #define VDI_MODEL_ENV_WIRE_C
+
+#define VDI__WIRE_MAGIC "vdi-env\n"
+#define VDI__WIRE_KIND(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define VDI__WIRE_HELO VDI__WIRE_KIND('H', 'E', 'L', 'O')
+#define VDI__WIRE_INFO VDI__WIRE_KIND('I', 'N', 'F', 'O')
+#define VDI__WIRE_RSET VDI__WIRE_KIND('R', 'S', 'E', 'T')
+#define VDI__WIRE_OBSV VDI__WIRE_KIND('O', 'B', 'S', 'V')
+#define VDI__WIRE_STEP VDI__WIRE_KIND('S', 'T', 'E', 'P')
+#define VDI__WIRE_TRAN VDI__WIRE_KIND('T', 'R', 'A', 'N')
+#define VDI__WIRE_QUIT VDI__WIRE_KIND('Q', 'U', 'I', 'T')
+#define VDI__WIRE_FAIL VDI__WIRE_KIND('F', 'A', 'I', 'L')
+
+enum {
+    VDI__WIRE_HEAD = 8,       /* kind and size */
+    VDI__WIRE_INFO_HEAD = 28, /* magic, version, four sizes; names follow */
+    VDI__WIRE_FAIL_TEXT = 256,
+    /* the longest message of fixed size: a TRAN */
+    VDI__WIRE_MAX = VDI__WIRE_HEAD + 4 + 4 * (VDI_ENV_MAX_COMPONENTS + VDI_ENV_MAX_OBSERVATIONS)
+};
+
+/* ---- numbers --------------------------------------------------------------------------------------------------------------- */
+
+VDI__INLINE void vdi__wire_put_u32(unsigned char *p, uint32_t x) {
+    for (int i = 0; i < 4; i++) p[i] = (unsigned char)(x >> 8 * i);
+}
+VDI__INLINE uint32_t vdi__wire_get_u32(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+VDI__INLINE void vdi__wire_put_u64(unsigned char *p, uint64_t x) {
+    vdi__wire_put_u32(p, (uint32_t)x);
+    vdi__wire_put_u32(p + 4, (uint32_t)(x >> 32));
+}
+VDI__INLINE uint64_t vdi__wire_get_u64(const unsigned char *p) { return vdi__wire_get_u32(p) | (uint64_t)vdi__wire_get_u32(p + 4) << 32; }
+VDI__FN void vdi__wire_put_floats(unsigned char *p, int64_t n, const float *x) {
+    for (int64_t i = 0; i < n; i++, p += 4) {
+        uint32_t bits;
+        memcpy(&bits, x + i, 4);
+        vdi__wire_put_u32(p, bits);
+    }
+}
+VDI__FN void vdi__wire_get_floats(const unsigned char *p, int64_t n, float *x) {
+    for (int64_t i = 0; i < n; i++, p += 4) {
+        uint32_t bits = vdi__wire_get_u32(p);
+        memcpy(x + i, &bits, 4);
+    }
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------------------------- */
+
+VDI__FN void vdi__wire_head(unsigned char *p, uint32_t kind, size_t size) {
+    vdi__wire_put_u32(p, kind);
+    vdi__wire_put_u32(p + 4, (uint32_t)size);
+}
+
+/* A kind as text for messages: its letters, or what its bytes are. */
+VDI__FN const char *vdi__wire_kind_text(uint32_t kind, char text[16]) {
+    bool letters = true;
+    for (int i = 0; i < 4; i++) {
+        text[i] = (char)(kind >> 8 * i & 255);
+        letters = letters && text[i] >= 32 && text[i] < 127;
+    }
+    text[4] = 0;
+    if (!letters) (void)vdi_text_format(text, 16, "0x%x", (unsigned)kind);
+    return text;
+}
+
+/* Read until `fill` reaches `need`, taking up to `room` bytes where more are there already. */
+VDI__FN vdi_status vdi__wire_fill(const vdi_env_wire *wire, unsigned char *buffer, size_t *fill, size_t need, size_t room,
+                                  const char *where, vdi_error *err) {
+    while (*fill < need) {
+        int64_t n = wire->read_fn(buffer + *fill, room - *fill, wire->user);
+        if (n <= 0 || (uint64_t)n > (uint64_t)(room - *fill))
+            return vdi_error_set(err, VDI_ERR_IO, where, "the other end %s, after %zu of %zu bytes of a message",
+                                 n == 0 ? "closed the connection" : "could not be read", *fill, need);
+        *fill += (size_t)n;
+    }
+    return VDI_OK;
+}
+
+/* ---- the server ------------------------------------------------------------------------------------------------------------ */
+
+VDI__FN bool vdi__wire_send_fail(const vdi_env_wire *wire, const char *text) {
+    unsigned char message[VDI__WIRE_HEAD + VDI__WIRE_FAIL_TEXT];
+    size_t n = vdi_text_copy((char *)message + VDI__WIRE_HEAD, VDI__WIRE_FAIL_TEXT, text);
+    vdi__wire_head(message, VDI__WIRE_FAIL, n);
+    return wire->write_fn(message, VDI__WIRE_HEAD + n, wire->user);
+}
+
+/* Name number i of the INFO message: of the environment, its observations, actions, components. "" for one without a name. */
+VDI__FN const char *vdi__wire_name(const vdi_env *env, int64_t i) {
+    if (i == 0) return env->name;
+    i -= 1;
+    if (i < env->observations) return env->observation ? env->observation[i] : "";
+    i -= env->observations;
+    if (i < env->actions) return env->action ? env->action[i] : "";
+    return env->component[i - env->actions];
+}
+
+VDI__FN bool vdi__wire_send_info(const vdi_env_wire *wire, const vdi_env *env) {
+    unsigned char message[VDI__WIRE_HEAD + VDI__WIRE_INFO_HEAD];
+    int64_t names = 1 + env->observations + env->actions + env->components;
+    size_t text = 0;
+    for (int64_t i = 0; i < names; i++) text += strlen(vdi__wire_name(env, i)) + 1;
+    vdi__wire_head(message, VDI__WIRE_INFO, VDI__WIRE_INFO_HEAD + text);
+    memcpy(message + 8, VDI__WIRE_MAGIC, 8);
+    vdi__wire_put_u32(message + 16, VDI_ENV_WIRE_VERSION);
+    vdi__wire_put_u32(message + 20, (uint32_t)env->observations);
+    vdi__wire_put_u32(message + 24, (uint32_t)env->actions);
+    vdi__wire_put_u32(message + 28, (uint32_t)env->components);
+    vdi__wire_put_u32(message + 32, (uint32_t)env->limit);
+    bool ok = wire->write_fn(message, sizeof message, wire->user);
+    for (int64_t i = 0; ok && i < names; i++) {
+        const char *name = vdi__wire_name(env, i);
+        ok = wire->write_fn(name, strlen(name) + 1, wire->user);
+    }
+    return ok;
+}
+
+VDI__DEF vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire, vdi_error *err) {
+    const char *where = "vdi_env_wire_serve";
+    unsigned char in[VDI__WIRE_HEAD + 4 * VDI_ENV_MAX_ACTIONS], out[VDI__WIRE_MAX];
+    float action[VDI_ENV_MAX_ACTIONS], obs[VDI_ENV_MAX_OBSERVATIONS], reward[VDI_ENV_MAX_COMPONENTS];
+    size_t fill = 0;
+    bool greeted = false, running = false, ok = true;
+    vdi_status status = vdi_env_check(env, err);
+    if (status < 0) return status;
+    while (ok) {
+        vdi_error mishap = VDI__ZERO;
+        char text[16];
+        int64_t n = 0;
+        if (fill == 0) { /* between two messages the end may come */
+            n = wire->read_fn(in, sizeof in, wire->user);
+            if (n == 0) return VDI_OK;
+            if (n < 0 || (uint64_t)n > sizeof in) return vdi_error_set(err, VDI_ERR_IO, where, "the client could not be read");
+            fill = (size_t)n;
+        }
+        status = vdi__wire_fill(wire, in, &fill, VDI__WIRE_HEAD, sizeof in, where, err);
+        if (status < 0) return status;
+        uint32_t kind = vdi__wire_get_u32(in), size = vdi__wire_get_u32(in + 4), expected = 0;
+        if (kind == VDI__WIRE_HELO) expected = 12;
+        else if (kind == VDI__WIRE_RSET) expected = 16;
+        else if (kind == VDI__WIRE_STEP) expected = (uint32_t)(4 * env->actions);
+        else if (kind != VDI__WIRE_QUIT || !greeted) expected = UINT32_MAX;
+        if (size != expected || (!greeted && kind != VDI__WIRE_HELO)) {
+            (void)vdi_error_set(err, VDI_ERR_FORMAT, where, "expected %s, got %s of %u bytes",
+                                !greeted                 ? "HELO of 12 bytes"
+                                : kind == VDI__WIRE_STEP ? "STEP with as many numbers as there are actions"
+                                                         : "HELO, RSET of 16 bytes, STEP or QUIT",
+                                vdi__wire_kind_text(kind, text), (unsigned)size);
+            (void)vdi_error_set(&mishap, VDI_ERR_FORMAT, where, "a request is not the protocol: %s of %u bytes", text, (unsigned)size);
+            (void)vdi__wire_send_fail(wire, mishap.message);
+            return VDI_ERR_FORMAT;
+        }
+        status = vdi__wire_fill(wire, in, &fill, VDI__WIRE_HEAD + expected, sizeof in, where, err);
+        if (status < 0) return status;
+        const unsigned char *body = in + VDI__WIRE_HEAD;
+        if (kind == VDI__WIRE_QUIT) return VDI_OK;
+        if (kind == VDI__WIRE_HELO) {
+            if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || vdi__wire_get_u32(body + 8) != VDI_ENV_WIRE_VERSION) {
+                (void)vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a client of protocol version %d, got version %u",
+                                    VDI_ENV_WIRE_VERSION, (unsigned)vdi__wire_get_u32(body + 8));
+                (void)vdi__wire_send_fail(wire, "this server speaks version 1 of the protocol");
+                return VDI_ERR_FORMAT;
+            }
+            greeted = true;
+            ok = vdi__wire_send_info(wire, env);
+        } else if (kind == VDI__WIRE_RSET) {
+            running = vdi_env_reset(env, vdi__wire_get_u64(body), vdi__wire_get_u64(body + 8), obs, &mishap) >= 0;
+            if (running) {
+                vdi__wire_head(out, VDI__WIRE_OBSV, (size_t)(4 * env->observations));
+                vdi__wire_put_floats(out + VDI__WIRE_HEAD, env->observations, obs);
+                ok = wire->write_fn(out, (size_t)(VDI__WIRE_HEAD + 4 * env->observations), wire->user);
+            } else ok = vdi__wire_send_fail(wire, mishap.message);
+        } else {
+            int end = 0;
+            vdi__wire_get_floats(body, env->actions, action);
+            if (!running) (void)vdi_error_set(&mishap, VDI_ERR_STATE, where, "a step without an episode that runs: reset first");
+            else running = vdi_env_step(env, action, obs, reward, &end, &mishap) >= 0;
+            if (running) {
+                int64_t numbers = 1 + env->components + env->observations;
+                vdi__wire_head(out, VDI__WIRE_TRAN, (size_t)(4 * numbers));
+                vdi__wire_put_u32(out + 8, (uint32_t)end);
+                vdi__wire_put_floats(out + 12, env->components, reward);
+                vdi__wire_put_floats(out + 12 + 4 * env->components, env->observations, obs);
+                ok = wire->write_fn(out, (size_t)(VDI__WIRE_HEAD + 4 * numbers), wire->user);
+                running = end == 0;
+            } else ok = vdi__wire_send_fail(wire, mishap.message);
+        }
+        fill -= VDI__WIRE_HEAD + expected; /* a client need not wait for replies */
+        memmove(in, in + VDI__WIRE_HEAD + expected, fill);
+    }
+    return vdi_error_set(err, VDI_ERR_IO, where, "a reply could not be written to the client");
+}
+
+/* ---- the client ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct vdi__wire_client {
+    vdi_allocator allocator;
+    size_t size; /* of the block: this, the pointers, the names */
+    vdi_env_wire wire;
+    int64_t observations, actions, components;
+    bool broken; /* nobody knows where the next message begins */
+    unsigned char buffer[VDI__WIRE_MAX];
+} vdi__wire_client;
+
+/* The reply to a request: `kind` with `size` bytes, whose place is the buffer behind the head. */
+VDI__FN vdi_status vdi__wire_reply(const vdi_env_wire *wire, unsigned char *buffer, uint32_t kind, size_t size, bool *broken,
+                                   vdi_error *err) {
+    const char *where = "vdi_env_wire";
+    size_t fill = 0, room = VDI__WIRE_HEAD + size;
+    char text[16], wanted[16];
+    *broken = true;
+    vdi_status status = vdi__wire_fill(wire, buffer, &fill, VDI__WIRE_HEAD, room, where, err);
+    if (status < 0) return status;
+    uint32_t came = vdi__wire_get_u32(buffer), bytes = vdi__wire_get_u32(buffer + 4);
+    if (came == VDI__WIRE_FAIL && bytes < VDI__WIRE_FAIL_TEXT) {
+        status = vdi__wire_fill(wire, buffer, &fill, VDI__WIRE_HEAD + bytes, VDI__WIRE_MAX, where, err);
+        if (status < 0) return status;
+        *broken = false;
+        buffer[VDI__WIRE_HEAD + bytes] = 0;
+        for (uint32_t i = 0; i < bytes; i++) /* one line, whatever a server sends */
+            if (buffer[VDI__WIRE_HEAD + i] < 32) buffer[VDI__WIRE_HEAD + i] = ' ';
+        return vdi_error_set(err, VDI_ERR_DATA, where, "the server says: %s", (const char *)buffer + VDI__WIRE_HEAD);
+    }
+    /* an INFO is as long as its names, and is read by its caller */
+    if (came != kind || (kind != VDI__WIRE_INFO && bytes != size) || (kind == VDI__WIRE_INFO && bytes < size))
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected the reply %s of %zu bytes, got %s of %u bytes%s",
+                             vdi__wire_kind_text(kind, wanted), size, vdi__wire_kind_text(came, text), (unsigned)bytes,
+                             came == kind ? "" : " (a server may write nothing else to where its replies go)");
+    status = vdi__wire_fill(wire, buffer, &fill, room, room, where, err);
+    *broken = status < 0;
+    return status;
+}
+
+VDI__FN vdi_status vdi__wire_ask(vdi__wire_client *c, uint32_t kind, size_t size, uint32_t reply, int64_t numbers, vdi_error *err) {
+    const char *where = "vdi_env_wire";
+    if (c->broken) return vdi_error_set(err, VDI_ERR_STATE, where, "the connection to the server broke before");
+    vdi__wire_head(c->buffer, kind, size);
+    if (!c->wire.write_fn(c->buffer, VDI__WIRE_HEAD + size, c->wire.user)) {
+        c->broken = true;
+        return vdi_error_set(err, VDI_ERR_IO, where, "a request could not be written to the server");
+    }
+    return vdi__wire_reply(&c->wire, c->buffer, reply, (size_t)(4 * numbers), &c->broken, err);
+}
+
+VDI__FN vdi_status vdi__wire_reset(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err) {
+    vdi__wire_client *c = (vdi__wire_client *)self;
+    vdi__wire_put_u64(c->buffer + 8, seed);
+    vdi__wire_put_u64(c->buffer + 16, episode);
+    vdi_status status = vdi__wire_ask(c, VDI__WIRE_RSET, 16, VDI__WIRE_OBSV, c->observations, err);
+    if (status >= 0) vdi__wire_get_floats(c->buffer + 8, c->observations, obs);
+    return status;
+}
+
+VDI__FN vdi_status vdi__wire_step(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
+    vdi__wire_client *c = (vdi__wire_client *)self;
+    vdi__wire_put_floats(c->buffer + 8, c->actions, action);
+    vdi_status status =
+        vdi__wire_ask(c, VDI__WIRE_STEP, (size_t)(4 * c->actions), VDI__WIRE_TRAN, 1 + c->components + c->observations, err);
+    if (status < 0) return status;
+    uint32_t flags = vdi__wire_get_u32(c->buffer + 8);
+    if (flags > (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED))
+        return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_env_wire", "expected the end of a step to be 0 to 3, got %u", (unsigned)flags);
+    *end = (int)flags;
+    vdi__wire_get_floats(c->buffer + 12, c->components, reward);
+    vdi__wire_get_floats(c->buffer + 12 + 4 * c->components, c->observations, obs);
+    return VDI_OK;
+}
+
+VDI__FN void vdi__wire_close(void *self) {
+    vdi__wire_client *c = (vdi__wire_client *)self;
+    if (!c) return;
+    vdi_allocator a = c->allocator;
+    vdi__wire_head(c->buffer, VDI__WIRE_QUIT, 0);
+    if (!c->broken) (void)c->wire.write_fn(c->buffer, VDI__WIRE_HEAD, c->wire.user);
+    vdi_free(&a, c, c->size);
+}
+
+VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_allocator *a, vdi_env *env, vdi_error *err) {
+    const char *where = "vdi_env_wire_open";
+    vdi_allocator allocator = vdi_allocator_defaults(a);
+    unsigned char head[VDI__WIRE_MAX];
+    bool broken;
+    memset(env, 0, sizeof *env);
+    vdi__wire_head(head, VDI__WIRE_HELO, 12);
+    memcpy(head + 8, VDI__WIRE_MAGIC, 8);
+    vdi__wire_put_u32(head + 16, VDI_ENV_WIRE_VERSION);
+    if (!wire->write_fn(head, 20, wire->user))
+        return vdi_error_set(err, VDI_ERR_IO, where, "the greeting could not be written to the server");
+    vdi_status status = vdi__wire_reply(wire, head, VDI__WIRE_INFO, VDI__WIRE_INFO_HEAD, &broken, err);
+    if (status < 0) return status;
+    const unsigned char *info = head + VDI__WIRE_HEAD;
+    int64_t size[4]; /* observations, actions, components, limit */
+    if (memcmp(info, VDI__WIRE_MAGIC, 8) != 0 || vdi__wire_get_u32(info + 8) != VDI_ENV_WIRE_VERSION)
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a server of protocol version %d, got version %u", VDI_ENV_WIRE_VERSION,
+                             (unsigned)vdi__wire_get_u32(info + 8));
+    for (int i = 0; i < 4; i++) size[i] = (int64_t)vdi__wire_get_u32(info + 12 + 4 * i);
+    size_t text = vdi__wire_get_u32(head + 4) - (size_t)VDI__WIRE_INFO_HEAD;
+    if (size[0] < 1 || size[0] > VDI_ENV_MAX_OBSERVATIONS || size[1] < 1 || size[1] > VDI_ENV_MAX_ACTIONS || size[2] < 1 ||
+        size[2] > VDI_ENV_MAX_COMPONENTS)
+        return vdi_error_set(err, VDI_ERR_FORMAT, where,
+                             "expected 1 to %d observations, 1 to %d actions, 1 to %d components, got %lld, %lld, %lld",
+                             VDI_ENV_MAX_OBSERVATIONS, VDI_ENV_MAX_ACTIONS, VDI_ENV_MAX_COMPONENTS, (long long)size[0], (long long)size[1],
+                             (long long)size[2]);
+    if (text > VDI_ENV_WIRE_MAX_TEXT)
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected at most %d bytes of names, got %zu", VDI_ENV_WIRE_MAX_TEXT, text);
+    size_t names = (size_t)(1 + size[0] + size[1] + size[2]), bytes = sizeof(vdi__wire_client) + names * sizeof(char *) + text, fill = 0,
+           at = 0;
+    vdi__wire_client *c = (vdi__wire_client *)vdi_alloc(&allocator, bytes);
+    if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
+    memset(c, 0, sizeof *c);
+    c->allocator = allocator, c->size = bytes, c->wire = *wire;
+    c->observations = size[0], c->actions = size[1], c->components = size[2];
+    const char **name = (const char **)(void *)(c + 1);
+    char *letters = (char *)(name + names);
+    status = vdi__wire_fill(wire, (unsigned char *)letters, &fill, text, text, where, err);
+    size_t found = 0, unnamed = 0;
+    for (; status >= 0 && at < text && found < names; found++) {
+        name[found] = letters + at;
+        while (at < text && letters[at]) {
+            if ((unsigned char)letters[at] < 32) letters[at] = ' ';
+            at++;
+        }
+        if (at == text) break; /* not ended */
+        unnamed += letters + at == name[found] && (found == 0 || found > (size_t)(size[0] + size[1]));
+        at++;
+    }
+    if (status >= 0 && (found != names || at != text || unnamed))
+        status = vdi_error_set(
+            err, VDI_ERR_FORMAT, where,
+            "expected %zu names, each ended by a zero byte, those of the environment and its components not empty; got %zu in %zu bytes, "
+            "%zu of them empty",
+            names, found, text, unnamed);
+    if (status < 0) {
+        vdi_free(&allocator, c, bytes);
+        return status;
+    }
+    env->name = name[0];
+    env->observations = size[0], env->actions = size[1], env->components = size[2], env->limit = size[3];
+    env->observation = name + 1;
+    env->action = name + 1 + size[0];
+    env->component = name + 1 + size[0] + size[1];
+    env->reset = vdi__wire_reset;
+    env->step = vdi__wire_step;
+    env->close = vdi__wire_close;
+    env->self = c;
+    return VDI_OK;
+}
 #endif
 
 /* ======== model/replay.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_REPLAY_IMPLEMENTATION) && !defined(VDI_MODEL_REPLAY_C)
 #define VDI_MODEL_REPLAY_C
+
+struct vdi_replay {
+    vdi_replay_desc desc;
+    vdi_allocator allocator;
+    float *data;
+    int64_t record; /* floats of one transition */
+    int64_t added;
+    size_t bytes;
+};
+
+VDI__DEF vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **out, vdi_error *err) {
+    static const char where[] = "vdi_replay_create";
+    *out = NULL;
+    const int64_t most = (int64_t)1 << 20;
+    if (desc->capacity < 1 || desc->observations < 1 || desc->actions < 1 || desc->components < 1 || desc->observations > most ||
+        desc->actions > most || desc->components > most)
+        return vdi_error_set(
+            err, VDI_ERR_ARGUMENT, where, "capacity %lld, observations %lld, actions %lld, components %lld: expected 1 or more of each",
+            (long long)desc->capacity, (long long)desc->observations, (long long)desc->actions, (long long)desc->components);
+    vdi_replay *r = (vdi_replay *)vdi_alloc(desc->allocator, sizeof *r);
+    int64_t record = 2 * desc->observations + desc->actions + desc->components + 1;
+    size_t bytes = vdi_mul_size(vdi_mul_size((size_t)record, sizeof(float)), (size_t)desc->capacity);
+    float *data = r && bytes != SIZE_MAX ? (float *)vdi_alloc(desc->allocator, bytes) : NULL;
+    if (!data) {
+        vdi_free(desc->allocator, r, sizeof *r);
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %lld transitions of %lld numbers", (long long)desc->capacity,
+                             (long long)record);
+    }
+    r->desc = *desc;
+    r->allocator = vdi_allocator_defaults(desc->allocator);
+    r->desc.allocator = NULL;
+    r->data = data;
+    r->record = record;
+    r->added = 0;
+    r->bytes = bytes;
+    *out = r;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_replay_destroy(vdi_replay *r) {
+    if (!r) return;
+    vdi_allocator a = r->allocator;
+    vdi_free(&a, r->data, r->bytes);
+    vdi_free(&a, r, sizeof *r);
+}
+
+VDI__FN bool vdi__all_finite(const float *x, int64_t n) {
+    float zero = 0;
+    for (int64_t i = 0; i < n; i++) zero += x[i] * 0; /* NaN where x[i] is not finite */
+    return zero == 0;
+}
+
+VDI__DEF vdi_status vdi_replay_add(vdi_replay *r, const float *obs, const float *action, const float *reward, const float *next, int end,
+                                   vdi_error *err) {
+    const int64_t o = r->desc.observations, a = r->desc.actions, m = r->desc.components;
+    const char *what = !vdi__all_finite(obs, o)      ? "the observation"
+                       : !vdi__all_finite(action, a) ? "the action"
+                       : !vdi__all_finite(reward, m) ? "the reward"
+                       : !vdi__all_finite(next, o)   ? "the next observation"
+                                                     : NULL;
+    if (what)
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_replay_add", "%s of transition %lld holds a number that is not finite", what,
+                             (long long)r->added);
+    float *to = r->data + r->added % r->desc.capacity * r->record;
+    memcpy(to, obs, (size_t)o * sizeof *to);
+    memcpy(to + o, action, (size_t)a * sizeof *to);
+    memcpy(to + o + a, reward, (size_t)m * sizeof *to);
+    memcpy(to + o + a + m, next, (size_t)o * sizeof *to);
+    to[2 * o + a + m] = (float)end;
+    r->added++;
+    return VDI_OK;
+}
+
+VDI__DEF int64_t vdi_replay_count(const vdi_replay *r) { return VDI__MIN(r->added, r->desc.capacity); }
+VDI__DEF int64_t vdi_replay_added(const vdi_replay *r) { return r->added; }
+
+VDI__DEF vdi_transition vdi_replay_get(const vdi_replay *r, int64_t index) {
+    vdi_transition t;
+    t.obs = r->data + index * r->record;
+    t.action = t.obs + r->desc.observations;
+    t.reward = t.action + r->desc.actions;
+    t.next = t.reward + r->desc.components;
+    t.end = (int)t.next[r->desc.observations];
+    return t;
+}
+
+VDI__DEF vdi_tensor vdi_replay_tensor(vdi_replay *r) { return vdi_tensor_2d(r->data, VDI_F32, vdi_replay_count(r), r->record); }
+
+VDI__DEF void vdi_replay_set_added(vdi_replay *r, int64_t added) {
+    int64_t before = vdi_replay_count(r);
+    r->added = added;
+    int64_t now = vdi_replay_count(r);
+    if (now > before) memset(r->data + before * r->record, 0, (size_t)((now - before) * r->record) * sizeof *r->data);
+}
+#endif
+
+/* ======== model/sacd_net.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_NET_C)
+#define VDI_MODEL_SACD_NET_C
+
+enum {
+    VDI__NET_LAYERS = VDI_SACD_LAYERS + 1,
+    VDI__NET_SLICES = 8,    /* most slices of one layer's weight gradient */
+    VDI__NET_PIECE = 16384, /* parameters that one job of Adam takes */
+    VDI__NET_STRIP = 2048   /* ... and the stretch of them that is stepped and mixed before the next */
+};
+
+/* The shape of a net, and where its tensors stand in a block. */
+typedef struct vdi__net {
+    vdi_dtype dtype;
+    int layers;
+    size_t width[VDI__NET_LAYERS + 1]; /* inputs, hidden ..., outputs */
+    size_t weight[VDI__NET_LAYERS], bias[VDI__NET_LAYERS];
+    size_t trunk; /* elements before the last layer */
+    size_t total;
+    int slices; /* jobs of a weight gradient */
+} vdi__net;
+
+VDI__FN void *vdi__part(vdi_dtype dtype, const void *p, size_t i) {
+    return (char *)(uintptr_t)p + i * (dtype == VDI_F64 ? sizeof(double) : sizeof(float));
+}
+
+VDI__FN size_t vdi__net_slice_rows(size_t in) {
+    size_t rows = (in + VDI__NET_SLICES - 1) / VDI__NET_SLICES;
+    return rows < 128 ? 128 : (rows + 15) / 16 * 16;
+}
+
+VDI__FN void vdi__net_init(vdi__net *n, vdi_dtype dtype, int64_t in, int hidden_layers, const int64_t *hidden, int64_t out) {
+    const size_t line = VDI_ALIGN / vdi_dtype_size(dtype);
+    memset(n, 0, sizeof *n);
+    n->dtype = dtype;
+    n->layers = hidden_layers + 1;
+    n->width[0] = (size_t)in;
+    for (int l = 0; l < hidden_layers; l++) n->width[l + 1] = (size_t)hidden[l];
+    n->width[n->layers] = (size_t)out;
+    for (int l = 0; l < n->layers; l++) {
+        n->trunk = n->total;
+        n->weight[l] = n->total;
+        n->total += (n->width[l] * n->width[l + 1] + line - 1) / line * line;
+        n->bias[l] = n->total;
+        n->total += (n->width[l + 1] + line - 1) / line * line;
+        n->slices += (int)((n->width[l] + vdi__net_slice_rows(n->width[l]) - 1) / vdi__net_slice_rows(n->width[l]));
+    }
+}
+
+/* Weights and biases uniform on +-1/sqrt(fan in), the last layer times `last`. */
+VDI__FN void vdi__net_draw(const vdi__net *n, void *block, vdi_rng *rng, double last) {
+    for (int l = 0; l < n->layers; l++) {
+        double scale = (l == n->layers - 1 ? last : 1) / sqrt((double)n->width[l]);
+        for (size_t i = 0; i < n->width[l] * n->width[l + 1]; i++)
+            vdi__store(n->dtype, block, n->weight[l] + i, scale * (2 * vdi_rng_uniform(rng) - 1));
+        for (size_t i = 0; i < n->width[l + 1]; i++) vdi__store(n->dtype, block, n->bias[l] + i, scale * (2 * vdi_rng_uniform(rng) - 1));
+    }
+}
+
+/* h[l] (rows, width[l+1]) from x; h[layers-1] is the output. */
+VDI__FN void vdi__net_forward(const vdi__net *n, const void *block, size_t rows, const void *x, size_t ldx, void *const *h) {
+    for (int l = 0; l < n->layers; l++)
+        vdi_affine(n->dtype, rows, n->width[l + 1], n->width[l], l ? h[l - 1] : x, l ? n->width[l] : ldx,
+                   vdi__part(n->dtype, block, n->weight[l]), n->width[l + 1], vdi__part(n->dtype, block, n->bias[l]),
+                   l == n->layers - 1 ? VDI_ACT_NONE : VDI_ACT_RELU, 0, h[l], n->width[l + 1]);
+}
+
+/* From dz[top] (rows, width[top+1]), the cotangent before the activation of layer `top`, to those of the layers below it. */
+VDI__FN void vdi__net_backward(const vdi__net *n, const void *block, int top, size_t rows, void *const *h, void *const *dz) {
+    for (int l = top; l > 0; l--) {
+        vdi_gemm(n->dtype, VDI_GEMM_TB, rows, n->width[l], n->width[l + 1], dz[l], n->width[l + 1],
+                 vdi__part(n->dtype, block, n->weight[l]), n->width[l + 1], dz[l - 1], n->width[l]);
+        vdi_act_grad(n->dtype, VDI_ACT_RELU, 0, rows * n->width[l], h[l - 1], dz[l - 1], dz[l - 1]);
+    }
+}
+
+/* The cotangent of inputs first ... first+cols-1 from dz[0], into dx (rows, cols). */
+VDI__FN void vdi__net_input_grad(const vdi__net *n, const void *block, size_t rows, size_t first, size_t cols, const void *dz0, void *dx) {
+    vdi_gemm(n->dtype, VDI_GEMM_TB, rows, cols, n->width[1], dz0, n->width[1],
+             vdi__part(n->dtype, block, n->weight[0] + first * n->width[1]), n->width[1], dx, cols);
+}
+
+/* ---- learning ------------------------------------------------------------------------------------------------------------- */
+
+/* A net that learns: its blocks, and the activations of a batch. */
+typedef struct vdi__learner {
+    const vdi__net *net;
+    void *value, *grad, *m, *v, *target; /* target may be NULL */
+    const void *x;                       /* (batch, ldx) inputs */
+    size_t ldx;
+    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];    /* (batch, width[l+1]) */
+    double squares[VDI__NET_LAYERS * VDI__NET_SLICES]; /* of the gradient, slice by slice */
+} vdi__learner;
+
+/* Adam's constants of one step, bias corrections folded in. */
+typedef struct vdi__adam {
+    double step, beta1, beta2, eps, tau;
+} vdi__adam;
+
+VDI__FN vdi__adam vdi__adam_at(double rate, double beta1, double beta2, double eps, int64_t step, double tau) {
+    vdi__adam a;
+    double root = sqrt(1 - pow(beta2, (double)step));
+    a.step = rate * root / (1 - pow(beta1, (double)step));
+    a.beta1 = beta1, a.beta2 = beta2;
+    a.eps = eps * root;
+    a.tau = tau;
+    return a;
+}
+
+/* How far Adam can carry a parameter in one step, in units of the rate: |m|/sqrt(v) <= (1-b1)/sqrt((1-b2)(1-b1^2/b2)). It does not
+   depend on the gradient: where every gradient is finite, no step can leave the finite numbers, and a step need not be undone. */
+VDI__FN bool vdi__adam_safe(double rate, double beta1, double beta2) { return beta1 * beta1 < beta2 && rate < 1e6; }
+
+/* Rows of batch -> h, dz and the blocks for one learner; NULL when memory is out. */
+VDI__FN bool vdi__learner_init(vdi__learner *e, const vdi__net *n, vdi_arena *a, size_t batch, bool target) {
+    const size_t size = vdi_dtype_size(n->dtype), bytes = n->total * size;
+    memset(e, 0, sizeof *e);
+    e->net = n;
+    e->value = vdi_arena_calloc(a, bytes);
+    e->grad = vdi_arena_calloc(a, bytes);
+    e->m = vdi_arena_calloc(a, bytes);
+    e->v = vdi_arena_calloc(a, bytes);
+    e->target = target ? vdi_arena_calloc(a, bytes) : NULL;
+    bool ok = e->value && e->grad && e->m && e->v && (e->target || !target);
+    for (int l = 0; l < n->layers; l++) {
+        e->h[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
+        e->dz[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
+        ok = ok && e->h[l] && e->dz[l];
+    }
+    return ok;
+}
+
+/* h and dz of rows `at` onwards. */
+VDI__FN void vdi__learner_rows(const vdi__learner *e, size_t at, void **h, void **dz) {
+    for (int l = 0; l < e->net->layers; l++) {
+        h[l] = vdi__part(e->net->dtype, e->h[l], at * e->net->width[l + 1]);
+        dz[l] = vdi__part(e->net->dtype, e->dz[l], at * e->net->width[l + 1]);
+    }
+}
+
+/* dW of one layer, rows r to r+rows, as one chain over the batch. */
+VDI__FN void vdi__net_weight_grad(const vdi__net *n, int l, size_t r, size_t rows, size_t batch, const void *in, size_t ldin,
+                                  const void *dz, void *grad) {
+    vdi_gemm(n->dtype, VDI_GEMM_TA, rows, n->width[l + 1], batch, vdi__part(n->dtype, in, r), ldin, dz, n->width[l + 1],
+             vdi__part(n->dtype, grad, n->weight[l] + r * n->width[l + 1]), n->width[l + 1]);
+}
+
+/* Job `slice` of the net's: part of one layer's gradient, and the sum of its squares. */
+VDI__FN void vdi__learner_grad(vdi__learner *e, size_t batch, int slice) {
+    const vdi__net *n = e->net;
+    int l = 0, k = slice;
+    size_t each = vdi__net_slice_rows(n->width[0]);
+    while ((size_t)k * each >= n->width[l]) {
+        k -= (int)((n->width[l] + each - 1) / each);
+        each = vdi__net_slice_rows(n->width[++l]);
+    }
+    const size_t r = (size_t)k * each, rows = VDI__MIN(each, n->width[l] - r), out = n->width[l + 1];
+    vdi__net_weight_grad(n, l, r, rows, batch, l ? e->h[l - 1] : e->x, l ? n->width[l] : e->ldx, e->dz[l], e->grad);
+    const void *g = vdi__part(n->dtype, e->grad, n->weight[l] + r * out);
+    double s = vdi_dot(n->dtype, rows * out, g, g);
+    if (k == 0) {
+        void *b = vdi__part(n->dtype, e->grad, n->bias[l]);
+        vdi_sum_rows(n->dtype, batch, out, e->dz[l], out, false, b);
+        s += vdi_dot(n->dtype, out, b, b);
+    }
+    e->squares[slice] = s;
+}
+
+VDI__FN double vdi__learner_squares(const vdi__learner *e) {
+    double s = 0;
+    for (int i = 0; i < e->net->slices; i++) s += e->squares[i];
+    return s;
+}
+
+VDI__FN int vdi__learner_pieces(const vdi__learner *e) { return (int)((e->net->total + VDI__NET_PIECE - 1) / VDI__NET_PIECE); }
+
+/* Job `piece`: Adam on a part of the block, and the target's share of it. */
+VDI__FN void vdi__learner_step(vdi__learner *e, const vdi__adam *a, int piece) {
+    const vdi_dtype t = e->net->dtype;
+    const size_t end = VDI__MIN(((size_t)piece + 1) * VDI__NET_PIECE, e->net->total);
+    for (size_t at = (size_t)piece * VDI__NET_PIECE; at < end; at += VDI__NET_STRIP) {
+        const size_t n = VDI__MIN((size_t)VDI__NET_STRIP, end - at);
+        void *w = vdi__part(t, e->value, at);
+        vdi_adam_kernel(t, n, w, vdi__part(t, e->grad, at), vdi__part(t, e->m, at), vdi__part(t, e->v, at), a->step, a->beta1, a->beta2,
+                        a->eps, 0, 1);
+        if (e->target) vdi_axpby(t, n, a->tau, w, 1 - a->tau, vdi__part(t, e->target, at));
+    }
+}
+
+/* Are the blocks fit to learn from, after somebody could have written to them? */
+VDI__FN bool vdi__learner_sound(const vdi__learner *e) {
+    const vdi_dtype t = e->net->dtype;
+    const size_t n = e->net->total;
+    return vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) + vdi_count_nonfinite(t, n, e->v) == 0 &&
+           vdi_min(t, n, e->v) >= 0 && (!e->target || vdi_count_nonfinite(t, n, e->target) == 0);
+}
+
+/* ---- names of the state --------------------------------------------------------------------------------------------------- */
+
+/* Appends "<prefix>.<layer>.weight" and ".bias" of a block to a list; `names` has room for VDI_PARAM_NAME each. */
+VDI__FN void vdi__net_state(const vdi__net *n, const void *block, const char *prefix, vdi_named_tensor *list, char (*names)[VDI_PARAM_NAME],
+                            int64_t *count) {
+    for (int l = 0; l < n->layers; l++)
+        for (int bias = 0; bias < 2; bias++) {
+            char *name = names[*count];
+            (void)vdi_text_format(name, VDI_PARAM_NAME, "%s.%d.%s", prefix, l, bias ? "bias" : "weight");
+            list[*count].name = name;
+            if (bias) list[*count].tensor = vdi_tensor_1d(vdi__part(n->dtype, block, n->bias[l]), n->dtype, (int64_t)n->width[l + 1]);
+            else
+                list[*count].tensor =
+                    vdi_tensor_2d(vdi__part(n->dtype, block, n->weight[l]), n->dtype, (int64_t)n->width[l], (int64_t)n->width[l + 1]);
+            ++*count;
+        }
+}
 #endif
 
 /* ======== model/sacd_critic.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_CRITIC_C)
 #define VDI_MODEL_SACD_CRITIC_C
+
+/* Scratch of one worker, for `chunk` rows. */
+typedef struct vdi__critic_space {
+    void *x;                      /* (chunk, inputs) */
+    void *h[2][VDI__NET_LAYERS];  /* activations of the twins */
+    void *dz[VDI__NET_LAYERS];    /* cotangents of one of them */
+    void *slope;                  /* (width of the trunk) sum_i w_i W_i */
+    void *da;                     /* (chunk, actions) */
+    void *whole[VDI__NET_LAYERS]; /* (batch, width) cotangents of one head, for CAGrad */
+    int64_t *row;                 /* (chunk) */
+    unsigned char *from;          /* (chunk, heads) */
+} vdi__critic_space;
+
+struct vdi_critic {
+    vdi_critic_desc desc;
+    vdi_allocator allocator;
+    vdi_arena arena;
+    vdi__net net;
+    vdi__learner twin[2];
+    int64_t fits;
+    int64_t chunk;            /* rows of a job */
+    void *x;                  /* (batch, inputs): obs, action */
+    void *y;                  /* (batch, heads) */
+    vdi__critic_space *space; /* of each worker */
+    int workers;
+    void *part[2];            /* (heads, trunk) gradients of the heads' losses, for CAGrad */
+    double *gram[2], *mix[2]; /* (heads,heads), (heads) */
+    vdi_state state;
+    vdi_named_tensor *tensor;
+    char (*name)[VDI_PARAM_NAME];
+    bool suspect; /* somebody may have written to the state */
+};
+
+VDI__DEF vdi_critic_desc vdi_critic_desc_defaults(void) {
+    vdi_critic_desc d = VDI__ZERO;
+    d.layers = 2;
+    d.hidden[0] = d.hidden[1] = 256;
+    d.batch = 256;
+    d.rate = 3e-4, d.beta1 = 0.9, d.beta2 = 0.999, d.eps = 1e-8;
+    d.tau = 0.005;
+    d.cagrad_c = 0.5;
+    d.has_cagrad_c = true;
+    return d;
+}
+
+VDI__FN vdi_critic_desc vdi__critic_filled(const vdi_critic_desc *desc) {
+    vdi_critic_desc d = vdi_critic_desc_defaults(), r = *desc;
+    if (r.layers == 0) r.layers = d.layers;
+    for (int l = 0; l < r.layers && l < VDI_SACD_LAYERS; l++)
+        if (r.hidden[l] == 0) r.hidden[l] = d.hidden[0];
+    if (r.batch == 0) r.batch = d.batch;
+    if (r.rate == 0) r.rate = d.rate;
+    if (r.beta1 == 0) r.beta1 = d.beta1;
+    if (r.beta2 == 0) r.beta2 = d.beta2;
+    if (r.eps == 0) r.eps = d.eps;
+    if (r.tau == 0) r.tau = d.tau;
+    if (!r.has_cagrad_c) r.cagrad_c = d.cagrad_c;
+    r.has_cagrad_c = true;
+    return r;
+}
+
+VDI__DEF vdi_status vdi_critic_desc_check(const vdi_critic_desc *desc, vdi_error *err) {
+    vdi_critic_desc d = vdi__critic_filled(desc);
+    const char *field = NULL;
+    double value = 0;
+    const int64_t most = 65536;
+    if (d.observations < 1 || d.observations > most) field = "observations", value = (double)d.observations;
+    else if (d.actions < 1 || d.actions > most) field = "actions", value = (double)d.actions;
+    else if (d.heads < 1 || d.heads > VDI_CRITIC_HEADS) field = "heads", value = (double)d.heads;
+    else if (d.layers < 1 || d.layers > VDI_SACD_LAYERS) field = "layers", value = d.layers;
+    else if (d.batch < 1 || d.batch > 1000000) field = "batch", value = (double)d.batch;
+    else if (!(d.rate > 0 && vdi__adam_safe(d.rate, d.beta1, d.beta2))) field = "rate", value = d.rate;
+    else if (!(d.beta1 > 0 && d.beta1 < 1)) field = "beta1", value = d.beta1;
+    else if (!(d.beta2 > 0 && d.beta2 < 1)) field = "beta2", value = d.beta2;
+    else if (!(d.eps > 1e-30 && d.eps < 1e18)) field = "eps", value = d.eps;
+    else if (!(d.tau > 0 && d.tau <= 1)) field = "tau", value = d.tau;
+    else if ((unsigned)d.gradient > VDI_CRITIC_CAGRAD) field = "gradient", value = d.gradient;
+    else if (!(d.cagrad_c >= 0 && d.cagrad_c < 1)) field = "cagrad_c", value = d.cagrad_c;
+    else if (!vdi_dtype_is_real(d.dtype)) field = "dtype", value = d.dtype;
+    for (int l = 0; !field && l < d.layers; l++)
+        if (d.hidden[l] < 1 || d.hidden[l] > most) field = "hidden", value = (double)d.hidden[l];
+    return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_critic_desc", "%s is %g: out of range", field, value) : VDI_OK;
+}
+
+VDI__FN bool vdi__critic_space_init(vdi_critic *c, vdi__critic_space *s) {
+    const vdi__net *n = &c->net;
+    const size_t size = vdi_dtype_size(n->dtype), rows = (size_t)c->chunk;
+    bool ok = true;
+    s->x = vdi_arena_calloc(&c->arena, rows * n->width[0] * size);
+    s->da = vdi_arena_calloc(&c->arena, rows * (size_t)c->desc.actions * size);
+    s->slope = vdi_arena_calloc(&c->arena, (n->width[n->layers - 1] + (size_t)c->desc.heads) * size);
+    s->row = (int64_t *)vdi_arena_calloc(&c->arena, rows * sizeof *s->row);
+    s->from = (unsigned char *)vdi_arena_calloc(&c->arena, rows * (size_t)c->desc.heads);
+    for (int l = 0; l < n->layers; l++) {
+        for (int j = 0; j < 2; j++) {
+            s->h[j][l] = vdi_arena_calloc(&c->arena, rows * n->width[l + 1] * size);
+            ok = ok && s->h[j][l];
+        }
+        s->dz[l] = vdi_arena_calloc(&c->arena, rows * n->width[l + 1] * size);
+        ok = ok && s->dz[l];
+        if (c->desc.gradient != VDI_CRITIC_CAGRAD) continue;
+        s->whole[l] = vdi_arena_calloc(&c->arena, (size_t)c->desc.batch * n->width[l + 1] * size);
+        ok = ok && s->whole[l];
+    }
+    return ok && s->x && s->da && s->slope && s->row && s->from;
+}
+
+/* Rows of a job: all of a batch for one thread; a quarter where there are more, since threads rarely run evenly. */
+VDI__FN int64_t vdi__critic_chunk(int64_t batch, int threads) {
+    int64_t jobs = threads > 1 ? 2 * (int64_t)threads : 1, rows = (batch + jobs - 1) / jobs;
+    rows = (rows + 7) / 8 * 8;
+    return VDI__MIN(VDI__MAX(VDI__MIN(rows, 256), 8), VDI__MAX(batch, 1));
+}
+
+VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **out, vdi_error *err) {
+    *out = NULL;
+    vdi_status status = vdi_critic_desc_check(desc, err);
+    if (status < 0) return status;
+    vdi_critic *c = (vdi_critic *)vdi_alloc(desc->allocator, sizeof *c);
+    if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_critic_create", "no memory");
+    memset(c, 0, sizeof *c);
+    c->desc = vdi__critic_filled(desc);
+    c->allocator = vdi_allocator_defaults(desc->allocator);
+    c->desc.allocator = NULL;
+    vdi_arena_init(&c->arena, &c->allocator, (size_t)1 << 20);
+    const int64_t heads = c->desc.heads, inputs = c->desc.observations + c->desc.actions;
+    vdi__net_init(&c->net, c->desc.dtype, inputs, c->desc.layers, c->desc.hidden, heads);
+    const size_t batch = (size_t)c->desc.batch, size = vdi_dtype_size(c->desc.dtype), per_net = (size_t)c->net.layers * 2;
+    c->workers = vdi_pool_threads(c->desc.pool);
+    c->chunk = vdi__critic_chunk(c->desc.batch, c->workers);
+    c->x = vdi_arena_calloc(&c->arena, batch * (size_t)inputs * size);
+    c->y = vdi_arena_calloc(&c->arena, batch * (size_t)heads * size);
+    c->space = (vdi__critic_space *)vdi_arena_calloc(&c->arena, (size_t)c->workers * sizeof *c->space);
+    c->tensor = (vdi_named_tensor *)vdi_arena_calloc(&c->arena, (8 * per_net + 1) * sizeof *c->tensor);
+    c->name = (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(&c->arena, (8 * per_net + 1) * sizeof *c->name);
+    bool ok = c->x && c->y && c->space && c->tensor && c->name;
+    for (int w = 0; ok && w < c->workers; w++) ok = vdi__critic_space_init(c, &c->space[w]);
+    for (int j = 0; ok && j < 2; j++) {
+        ok = vdi__learner_init(&c->twin[j], &c->net, &c->arena, batch, true);
+        c->twin[j].x = c->x;
+        c->twin[j].ldx = (size_t)inputs;
+        if (c->desc.gradient == VDI_CRITIC_CAGRAD) {
+            c->part[j] = vdi_arena_calloc(&c->arena, (size_t)heads * c->net.trunk * size);
+            c->gram[j] = (double *)vdi_arena_calloc(&c->arena, (size_t)(heads * heads) * sizeof(double));
+            c->mix[j] = (double *)vdi_arena_calloc(&c->arena, (size_t)heads * sizeof(double));
+            ok = ok && c->part[j] && c->gram[j] && c->mix[j];
+        }
+        if (!ok) break;
+        vdi_rng rng = vdi_rng_make(c->desc.seed, (uint64_t)1 << 56 | (uint64_t)(j + 1));
+        vdi__net_draw(&c->net, c->twin[j].value, &rng, 1);
+        memcpy(c->twin[j].target, c->twin[j].value, c->net.total * size);
+    }
+    if (!ok) {
+        vdi_critic_destroy(c);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_critic_create", "no memory for two critics and a batch of %lld",
+                             (long long)desc->batch);
+    }
+    *out = c;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_critic_destroy(vdi_critic *c) {
+    if (!c) return;
+    vdi_allocator a = c->allocator;
+    vdi_arena_free(&c->arena);
+    vdi_free(&a, c, sizeof *c);
+}
+
+VDI__DEF const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c) { return &c->desc; }
+VDI__DEF int64_t vdi_critic_fits(const vdi_critic *c) { return c->fits; }
+VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err) {
+    if (c->desc.gradient != VDI_CRITIC_CAGRAD || c->fits == 0)
+        return vdi_error_set(err, VDI_ERR_STATE, "vdi_critic_gram", "expected a critic with conflict-averse gradients that has made a fit");
+    memcpy(gram, c->gram[twin & 1], (size_t)(c->desc.heads * c->desc.heads) * sizeof *gram);
+    return VDI_OK;
+}
+VDI__DEF void vdi_critic_set_rate(vdi_critic *c, double rate) { c->desc.rate = rate; }
+
+VDI__DEF const vdi_state *vdi_critic_state(vdi_critic *c, bool training) {
+    static const char *const prefix[2][4] = {{"critic0", "target0", "critic0.m", "critic0.v"},
+                                             {"critic1", "target1", "critic1.m", "critic1.v"}};
+    int64_t count = 0;
+    c->suspect = true;
+    c->state.tensors = c->tensor;
+    for (int kind = 0; kind < (training ? 4 : 1); kind++)
+        for (int j = 0; j < 2; j++) {
+            const vdi__learner *e = &c->twin[j];
+            const void *block[4];
+            block[0] = e->value, block[1] = e->target, block[2] = e->m, block[3] = e->v;
+            vdi__net_state(&c->net, block[kind], prefix[j][kind], c->tensor, c->name, &count);
+        }
+    if (training) {
+        c->tensor[count].name = "critic.fits";
+        c->tensor[count++].tensor = vdi_tensor_1d(&c->fits, VDI_I64, 1);
+    }
+    c->state.tensor_count = count;
+    return &c->state;
+}
+
+/* ---- the smaller twin ------------------------------------------------------------------------------------------------------- */
+
+VDI__DEF void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n, int64_t heads, const double *weights, const void *q0,
+                                 const void *q1, void *values, double *composite, unsigned char *from) {
+    for (int64_t b = 0; b < n; b++) {
+        const size_t at = (size_t)(b * heads);
+        double sum[2] = {0, 0};
+        for (int64_t i = 0; i < heads; i++) {
+            const double w = weights ? weights[i] : 1;
+            sum[0] += w * vdi__load(dtype, q0, at + (size_t)i);
+            sum[1] += w * vdi__load(dtype, q1, at + (size_t)i);
+        }
+        const int whole = sum[1] < sum[0];
+        double total = rule == VDI_CRITIC_COMPOSITE ? sum[whole] : 0;
+        for (int64_t i = 0; i < heads && (values || from || rule == VDI_CRITIC_ELEMENTWISE); i++) {
+            int j = whole;
+            if (rule == VDI_CRITIC_ELEMENTWISE) { /* of w_i Q_i: a negative weight turns the order over */
+                const double w = weights ? weights[i] : 1, a = vdi__load(dtype, q0, at + (size_t)i),
+                             z = vdi__load(dtype, q1, at + (size_t)i);
+                j = w < 0 ? z > a : z < a;
+                total += w * (j ? z : a);
+            }
+            if (values) vdi__store(dtype, values, at + (size_t)i, vdi__load(dtype, j ? q1 : q0, at + (size_t)i));
+            if (from) from[at + (size_t)i] = (unsigned char)j;
+        }
+        if (composite) composite[b] = total;
+    }
+}
+
+VDI__FN void vdi__critic_join(const vdi_critic *c, size_t n, size_t at, const void *obs, const void *action, void *x) {
+    const size_t o = (size_t)c->desc.observations, a = (size_t)c->desc.actions, size = vdi_dtype_size(c->desc.dtype);
+    for (size_t b = 0; b < n; b++) {
+        char *row = (char *)x + b * (o + a) * size;
+        memcpy(row, (const char *)obs + (at + b) * o * size, o * size);
+        memcpy(row + o * size, (const char *)action + (at + b) * a * size, a * size);
+    }
+}
+
+VDI__FN const void *vdi__critic_block(const vdi_critic *c, int which) {
+    const vdi__learner *e = &c->twin[which & 1];
+    return which & VDI_CRITIC_TARGET ? e->target : e->value;
+}
+
+/* Both twins on rows x (n,inputs); the results are s->h[j][top]. */
+VDI__FN void vdi__critic_twins(const vdi_critic *c, vdi__critic_space *s, int which, size_t n, const void *x) {
+    for (int j = 0; j < 2; j++)
+        vdi__net_forward(&c->net, vdi__critic_block(c, (which & VDI_CRITIC_TARGET) | j), n, x, c->net.width[0], s->h[j]);
+}
+
+/* After vdi__critic_twins: d composite / d action, da (n,actions), with s->from filled. Under the composite rule one twin's backward pass
+   is needed for a row, so the rows of each twin are closed up; all of them share one cotangent, W w. */
+VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_critic_rule rule, size_t n, const double *weights, void *da) {
+    const vdi__net *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions, width = net->width[top];
+    const size_t size = vdi_dtype_size(t);
+    for (int j = 0; j < 2; j++) {
+        const void *block = c->twin[j].value;
+        if (rule == VDI_CRITIC_ELEMENTWISE) {
+            for (size_t i = 0; i < n * heads; i++) vdi__store(t, s->dz[top], i, s->from[i] == j ? (weights ? weights[i % heads] : 1) : 0);
+            vdi__net_backward(net, block, top, n, s->h[j], s->dz);
+            vdi__net_input_grad(net, block, n, (size_t)c->desc.observations, actions, s->dz[0], j ? s->da : da);
+            if (j) vdi_axpby(t, n * actions, 1, s->da, 1, da);
+            continue;
+        }
+        void *w = vdi__part(t, s->slope, width);
+        size_t count = 0;
+        for (size_t i = 0; i < heads; i++) vdi__store(t, w, i, weights ? weights[i] : 1);
+        vdi_gemv(t, 0, width, heads, vdi__part(t, block, net->weight[top]), heads, w, s->slope);
+        for (size_t b = 0; b < n; b++)
+            if (s->from[b * heads] == j) s->row[count++] = (int64_t)b;
+        if (count == 0) continue;
+        for (int l = top - 1; l >= 0; l--) {
+            const size_t out = net->width[l + 1];
+            if (l < top - 1)
+                vdi_gemm(t, VDI_GEMM_TB, count, out, net->width[l + 2], s->dz[l + 1], net->width[l + 2],
+                         vdi__part(t, block, net->weight[l + 1]), net->width[l + 2], s->dz[l], out);
+            for (size_t k = 0; k < count; k++) {
+                void *to = vdi__part(t, s->dz[l], k * out);
+                vdi_act_grad(t, VDI_ACT_RELU, 0, out, vdi__part(t, s->h[j][l], (size_t)s->row[k] * out), l == top - 1 ? s->slope : to, to);
+            }
+        }
+        vdi__net_input_grad(net, block, count, (size_t)c->desc.observations, actions, s->dz[0], s->da);
+        for (size_t k = 0; k < count; k++)
+            memcpy((char *)da + (size_t)s->row[k] * actions * size, (const char *)s->da + k * actions * size, actions * size);
+    }
+}
+
+VDI__DEF void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs, const void *action, void *values) {
+    vdi__critic_space *s = &c->space[0];
+    const size_t heads = (size_t)c->desc.heads, size = vdi_dtype_size(c->desc.dtype);
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
+        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
+        vdi__net_forward(&c->net, vdi__critic_block(c, which), rows, s->x, c->net.width[0], s->h[0]);
+        memcpy((char *)values + (size_t)at * heads * size, s->h[0][c->net.layers - 1], rows * heads * size);
+    }
+}
+
+VDI__DEF void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n, const void *obs, const void *action,
+                              const double *weights, void *values, double *composite, void *action_grad) {
+    vdi__critic_space *s = &c->space[0];
+    const vdi_dtype t = c->desc.dtype;
+    const int top = c->net.layers - 1;
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const int64_t rows = VDI__MIN(c->chunk, n - at);
+        vdi__critic_join(c, (size_t)rows, (size_t)at, obs, action, s->x);
+        vdi__critic_twins(c, s, which, (size_t)rows, s->x);
+        vdi_critic_minimum(t, rule, rows, c->desc.heads, weights, s->h[0][top], s->h[1][top],
+                           values ? vdi__part(t, values, (size_t)(at * c->desc.heads)) : NULL, composite ? composite + at : NULL, s->from);
+        if (action_grad && !(which & VDI_CRITIC_TARGET))
+            vdi__critic_slope(c, s, rule, (size_t)rows, weights, vdi__part(t, action_grad, (size_t)(at * c->desc.actions)));
+    }
+}
+
+/* dz[top-1] (n,width) = e[:,head] W[:,head]' * rectified: the cotangent of one head alone; e (n,heads), or NULL for all 1. */
+VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t n, size_t head, const void *e, void *const *h,
+                                  void *const *dz) {
+    const vdi__net *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, width = net->width[top];
+    const void *w = vdi__part(t, block, net->weight[top] + head);
+    if (e) vdi_gemm(t, VDI_GEMM_TB, n, width, 1, vdi__part(t, e, head), heads, w, heads, dz[top - 1], width);
+    else
+        for (size_t b = 0; b < n; b++)
+            for (size_t i = 0; i < width; i++) vdi__store(t, dz[top - 1], b * width + i, vdi__load(t, w, i * heads));
+    vdi_act_grad(t, VDI_ACT_RELU, 0, n * width, h[top - 1], dz[top - 1], dz[top - 1]);
+}
+
+VDI__DEF void vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs, const void *action, void *out) {
+    vdi__critic_space *s = &c->space[0];
+    const vdi_dtype t = c->desc.dtype;
+    const void *block = vdi__critic_block(c, which);
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions, size = vdi_dtype_size(t);
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
+        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
+        vdi__net_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
+        for (size_t i = 0; i < heads; i++) {
+            vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
+            vdi__net_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
+            vdi__net_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
+            for (size_t b = 0; b < rows; b++)
+                memcpy((char *)out + (((size_t)at + b) * heads + i) * actions * size, (const char *)s->da + b * actions * size,
+                       actions * size);
+        }
+    }
+}
+
+VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, const void *action, const double *weights,
+                                   double *influence) {
+    vdi__critic_space *s = &c->space[0];
+    const vdi_dtype t = c->desc.dtype;
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
+    const void *block = c->twin[0].value;
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
+        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
+        vdi__net_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
+        for (size_t i = 0; i < heads; i++) {
+            vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
+            vdi__net_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
+            vdi__net_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
+            for (size_t b = 0; b < rows; b++) {
+                double square = 0;
+                for (size_t k = 0; k < actions; k++) {
+                    double g = vdi__load(t, s->da, b * actions + k);
+                    square += g * g;
+                }
+                influence[((size_t)at + b) * heads + i] = sqrt(square) * (weights ? fabs(weights[i]) : 1);
+            }
+        }
+    }
+}
+
+/* ---- conflict-averse gradients ---------------------------------------------------------------------------------------------- */
+
+/* The dual, f(w) = <g_w, g0> + c |g0| |g_w|, is convex on the simplex. Along a pair (one entry up, one down by s) it is
+   a s + r sqrt(q0 + 2 b s + q s^2) plus a constant, whose minimum is the root of a quadratic: each step is exact. The pair is the one
+   that the gradient likes most, so that the gap below bounds what is left. */
+VDI__DEF void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex) {
+    double w[VDI_CRITIC_HEADS], Gw[VDI_CRITIC_HEADS], Gu[VDI_CRITIC_HEADS], uGu = 0, scale = 0;
+    for (int64_t i = 0; i < n; i++) {
+        w[i] = 1 / (double)n;
+        Gu[i] = 0;
+        for (int64_t j = 0; j < n; j++) Gu[i] += G[i * n + j] / (double)n;
+        uGu += Gu[i] / (double)n;
+        Gw[i] = Gu[i];
+        scale = fmax(scale, G[i * n + i]);
+    }
+    const double radius = c * sqrt(fmax(uGu, 0));
+    double wGw = uGu;
+    for (int round = 0; round < 1000 && radius > 0; round++) {
+        const double norm = sqrt(fmax(wGw, 0)), r = norm > 0 ? radius / norm : 0;
+        double gap = 0, low = 0, high = 0;
+        int64_t up = 0, down = -1;
+        for (int64_t i = 0; i < n; i++) {
+            const double f = Gu[i] + r * Gw[i];
+            gap += w[i] * f;
+            if (i == 0 || f < low) low = f, up = i;
+            if (w[i] > 0 && (down < 0 || f > high)) high = f, down = i;
+        }
+        gap -= low;
+        if (gap <= 1e-14 * (scale + 1e-300) || up == down || norm == 0) break;
+        const double a = Gu[up] - Gu[down], b = Gw[up] - Gw[down], q = G[up * n + up] - 2 * G[up * n + down] + G[down * n + down];
+        double s = w[down]; /* as far as the entry lasts */
+        /* a + radius (b + q s) / sqrt(wGw + 2 b s + q s^2) = 0: squared, (b + q s)^2 (radius^2 q - a^2) = a^2 (wGw q - b^2) */
+        const double left = radius * radius * q - a * a, right = a * a * fmax(wGw * q - b * b, 0);
+        if (q > 0 && left > 0) {
+            const double t = (sqrt(right / left) * (a < 0 ? 1 : -1) - b) / q;
+            if (t < s) s = t;
+        }
+        if (!(s > 0)) break;
+        w[up] += s;
+        w[down] = s < w[down] ? w[down] - s : 0;
+        wGw = 0;
+        for (int64_t i = 0; i < n; i++) {
+            Gw[i] = 0;
+            for (int64_t j = 0; j < n; j++) Gw[i] += G[i * n + j] * w[j];
+        }
+        for (int64_t i = 0; i < n; i++) wGw += w[i] * Gw[i];
+    }
+    const double norm = sqrt(fmax(wGw, 0)), lambda = norm > 0 ? radius / norm : 0;
+    for (int64_t i = 0; i < n; i++) {
+        k[i] = 1 / (double)n + lambda * w[i];
+        if (simplex) simplex[i] = w[i];
+    }
+}
+
+/* ---- fit --------------------------------------------------------------------------------------------------------------------- */
+
+/* Rows at..at+n of one twin: forward, errors, and (for the mean gradient) the cotangents of every layer. dz[top] is then the gradient
+   2 k_i / batch (Q_i - y_i); for CAGrad the k_i come later and stand at 1. */
+VDI__FN void vdi__critic_rows(vdi_critic *c, int twin, size_t at, size_t n, size_t batch) {
+    const vdi__net *net = &c->net;
+    vdi__learner *e = &c->twin[twin];
+    const int top = net->layers - 1;
+    const bool mean = c->desc.gradient == VDI_CRITIC_MEAN;
+    const size_t heads = (size_t)c->desc.heads;
+    const double scale = 2.0 / (double)batch / (mean ? (double)heads : 1);
+    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
+    vdi__learner_rows(e, at, h, dz);
+    vdi__net_forward(net, e->value, n, vdi__part(net->dtype, c->x, at * net->width[0]), net->width[0], h);
+    vdi_axpby(net->dtype, n * heads, scale, h[top], 0, dz[top]);
+    vdi_axpby(net->dtype, n * heads, -scale, vdi__part(net->dtype, c->y, at * heads), 1, dz[top]);
+    if (mean) vdi__net_backward(net, e->value, top, n, h, dz);
+}
+
+/* Job (twin, head): the gradient of one head's loss with respect to the trunk. */
+VDI__FN void vdi__critic_part(vdi_critic *c, int twin, size_t head, size_t batch, vdi__critic_space *s) {
+    const vdi__net *net = &c->net;
+    vdi__learner *e = &c->twin[twin];
+    const int top = net->layers - 1;
+    void *part = vdi__part(net->dtype, c->part[twin], head * net->trunk);
+    vdi__critic_one_head(c, e->value, batch, head, e->dz[top], e->h, s->whole);
+    vdi__net_backward(net, e->value, top - 1, batch, e->h, s->whole);
+    for (int l = 0; l < top; l++) {
+        vdi__net_weight_grad(net, l, 0, net->width[l], batch, l ? e->h[l - 1] : e->x, l ? net->width[l] : e->ldx, s->whole[l], part);
+        vdi_sum_rows(net->dtype, batch, net->width[l + 1], s->whole[l], net->width[l + 1], false,
+                     vdi__part(net->dtype, part, net->bias[l]));
+    }
+}
+
+/* The Gram matrix of one twin: trunks meet, rows of different heads do not. Then the coefficients. */
+VDI__FN void vdi__critic_weigh(vdi_critic *c, int twin, size_t batch) {
+    const vdi__net *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    vdi__learner *e = &c->twin[twin];
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, width = net->width[top];
+    double *G = c->gram[twin];
+    vdi__net_weight_grad(net, top, 0, width, batch, e->h[top - 1], width, e->dz[top], e->grad);
+    vdi_sum_rows(t, batch, heads, e->dz[top], heads, false, vdi__part(t, e->grad, net->bias[top]));
+    for (size_t i = 0; i < heads; i++) {
+        for (size_t j = 0; j <= i; j++)
+            G[i * heads + j] = G[j * heads + i] =
+                vdi_dot(t, net->trunk, vdi__part(t, c->part[twin], i * net->trunk), vdi__part(t, c->part[twin], j * net->trunk));
+        for (size_t r = 0; r <= width; r++) { /* the row after the last is the bias */
+            double g = vdi__load(t, e->grad, (r < width ? net->weight[top] + r * heads : net->bias[top]) + i);
+            G[i * heads + i] += g * g;
+        }
+    }
+    vdi_cagrad((int64_t)heads, G, c->desc.cagrad_c, c->mix[twin], NULL);
+}
+
+typedef struct vdi__critic_jobs {
+    vdi_critic *c;
+    size_t batch;
+    int64_t chunks;
+    vdi__adam adam;
+} vdi__critic_jobs;
+
+VDI__FN void vdi__critic_rows_job(int64_t index, int worker, void *user) {
+    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    const size_t at = (size_t)(index / 2 * u->c->chunk);
+    (void)worker;
+    vdi__critic_rows(u->c, (int)(index % 2), at, VDI__MIN((size_t)u->c->chunk, u->batch - at), u->batch);
+}
+VDI__FN void vdi__critic_part_job(int64_t index, int worker, void *user) {
+    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    vdi__critic_part(u->c, (int)(index % 2), (size_t)(index / 2), u->batch, &u->c->space[worker]);
+}
+VDI__FN void vdi__critic_weigh_job(int64_t index, int worker, void *user) {
+    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    (void)worker;
+    vdi__critic_weigh(u->c, (int)index, u->batch);
+}
+VDI__FN void vdi__critic_mixed_job(int64_t index, int worker, void *user) {
+    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    vdi_critic *c = u->c;
+    vdi__learner *e = &c->twin[index % 2];
+    const size_t at = (size_t)(index / 2 * c->chunk), n = VDI__MIN((size_t)c->chunk, u->batch - at), heads = (size_t)c->desc.heads;
+    const int top = c->net.layers - 1;
+    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
+    (void)worker;
+    vdi__learner_rows(e, at, h, dz);
+    for (size_t i = 0; i < n * heads; i++)
+        vdi__store(c->net.dtype, dz[top], i, vdi__load(c->net.dtype, dz[top], i) * c->mix[index % 2][i % heads]);
+    vdi__net_backward(&c->net, e->value, top, n, h, dz);
+}
+VDI__FN void vdi__critic_grad_job(int64_t index, int worker, void *user) {
+    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    (void)worker;
+    vdi__learner_grad(&u->c->twin[index % 2], u->batch, (int)(index / 2));
+}
+VDI__FN void vdi__critic_step_job(int64_t index, int worker, void *user) {
+    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    (void)worker;
+    vdi__learner_step(&u->c->twin[index % 2], &u->adam, (int)(index / 2));
+}
+
+/* Mean squared error of each head, from the dz[top] of the first pass. */
+VDI__FN void vdi__critic_losses(const vdi_critic *c, size_t batch, vdi_critic_stats *stats) {
+    const size_t heads = (size_t)c->desc.heads;
+    const int top = c->net.layers - 1;
+    const double k = (double)batch / 2 * (c->desc.gradient == VDI_CRITIC_MEAN ? (double)heads : 1);
+    for (size_t i = 0; i < heads; i++) stats->loss[i] = 0;
+    for (int j = 0; j < 2; j++)
+        for (size_t b = 0; b < batch; b++)
+            for (size_t i = 0; i < heads; i++) {
+                double e = vdi__load(c->net.dtype, c->twin[j].dz[top], b * heads + i);
+                stats->loss[i] += e * e;
+            }
+    for (size_t i = 0; i < heads; i++) stats->loss[i] *= k * k / (2 * (double)batch);
+}
+
+/* Between the first pass and the weights' gradients, for CAGrad alone. */
+VDI__FN void vdi__critic_avert(vdi_critic *c, vdi__critic_jobs *u) {
+    vdi_pool_run(c->desc.pool, 2 * c->desc.heads, vdi__critic_part_job, u);
+    vdi_pool_run(c->desc.pool, 2, vdi__critic_weigh_job, u);
+    vdi_pool_run(c->desc.pool, 2 * u->chunks, vdi__critic_mixed_job, u);
+}
+
+VDI__FN vdi_status vdi__critic_sound(vdi_critic *c, const char *where, vdi_error *err) {
+    for (int j = 0; c->suspect && j < 2; j++)
+        if (!vdi__learner_sound(&c->twin[j]) || c->fits < 0)
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the state of twin %d holds numbers that are not finite", j);
+    c->suspect = false;
+    return VDI_OK;
+}
+
+/* Squares beyond this leave float32; a gradient as long as that means that learning has failed anyway. */
+VDI__FN bool vdi__gradient_ok(double squares) { return squares < 1e36; }
+
+VDI__DEF vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, const void *action, const void *y, vdi_critic_stats *stats,
+                                   vdi_error *err) {
+    static const char where[] = "vdi_critic_fit";
+    vdi_critic_stats seen;
+    vdi__critic_jobs u;
+    if (n < 1 || n > c->desc.batch)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%lld rows: expected 1 to %lld", (long long)n, (long long)c->desc.batch);
+    vdi_status status = vdi__critic_sound(c, where, err);
+    if (status < 0) return status;
+    u.c = c;
+    u.batch = (size_t)n;
+    u.chunks = (n + c->chunk - 1) / c->chunk;
+    u.adam = vdi__adam_at(c->desc.rate, c->desc.beta1, c->desc.beta2, c->desc.eps, c->fits + 1, c->desc.tau);
+    vdi__critic_join(c, (size_t)n, 0, obs, action, c->x);
+    memcpy(c->y, y, (size_t)(n * c->desc.heads) * vdi_dtype_size(c->desc.dtype));
+    vdi_pool_run(c->desc.pool, 2 * u.chunks, vdi__critic_rows_job, &u);
+    vdi__critic_losses(c, u.batch, &seen);
+    if (c->desc.gradient == VDI_CRITIC_CAGRAD) vdi__critic_avert(c, &u);
+    vdi_pool_run(c->desc.pool, 2 * c->net.slices, vdi__critic_grad_job, &u);
+    const double squares = vdi__learner_squares(&c->twin[0]) + vdi__learner_squares(&c->twin[1]);
+    if (!vdi__gradient_ok(squares))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "fit %lld: the gradient is not finite, or as long as %g", (long long)c->fits,
+                             sqrt(squares));
+    vdi_pool_run(c->desc.pool, 2 * vdi__learner_pieces(&c->twin[0]), vdi__critic_step_job, &u);
+    c->fits++;
+    seen.gradient = sqrt(squares);
+    if (stats) *stats = seen;
+    return VDI_OK;
+}
 #endif
 
 /* ======== model/sacd.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_C)
 #define VDI_MODEL_SACD_C
+
+/* What random numbers are for: the upper byte of a stream. The critic's weights are streams 1 and 2 of the first. */
+enum { VDI__SACD_INIT = 1, VDI__SACD_SAMPLE, VDI__SACD_NEXT, VDI__SACD_POLICY, VDI__SACD_ACT };
+enum { VDI__SACD_STEPS = 0, VDI__SACD_UPDATES, VDI__SACD_ACTS, VDI__SACD_ADDED, VDI__SACD_COUNTERS };
+enum { VDI__SACD_META = 32, VDI__SACD_META_TEXT = 96 };
+
+#define VDI__LOG_SD_MIN (-20.0)
+#define VDI__LOG_SD_MAX 2.0
+#define VDI__LOG_2 0.69314718055994530942
+
+/* Scratch of one worker, for a chunk of rows. */
+typedef struct vdi__sacd_space {
+    void *x;                  /* (chunk, inputs) observation and action of the policy */
+    void *h[VDI__NET_LAYERS]; /* of the policy at the next observation */
+    void *sd, *u, *softplus;  /* (chunk, actions) */
+    void *da;                 /* (chunk, actions) */
+    double *composite;        /* (chunk) */
+} vdi__sacd_space;
+
+struct vdi_sacd {
+    vdi_sacd_desc desc;
+    vdi_allocator allocator;
+    vdi_arena arena;
+    vdi_critic *critic;
+    vdi_replay *replay;
+    vdi__net net; /* policy: outputs are mean and log sd */
+    vdi__learner policy;
+    int64_t heads;
+    double log_alpha[3];                 /* value, and Adam's m and v */
+    int64_t counter[VDI__SACD_COUNTERS]; /* steps, updates, sampled actions, transitions */
+    double (*weight)[4];                 /* (components + 1): from, to, begin, length */
+    /* an update */
+    int64_t *index;           /* (batch) */
+    void *noise_next, *noise; /* (batch, actions) */
+    double *log_pi, *value;   /* (batch) */
+    double *w;                /* (heads) weights of this update */
+    double alpha;
+    vdi__sacd_space *space;
+    /* an action */
+    void *act_x, *act_h[VDI__NET_LAYERS];
+    /* the state */
+    vdi_state state;
+    vdi_named_tensor *tensor;
+    char (*name)[VDI_PARAM_NAME];
+    vdi_meta meta[VDI__SACD_META];
+    char meta_text[VDI__SACD_META][VDI__SACD_META_TEXT];
+    bool suspect;
+};
+
+static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive", "sac-d-cagrad", "sac"};
+
+VDI__DEF const char *vdi_sacd_algo_name(vdi_sacd_algo algo) { return (unsigned)algo <= VDI_SACD_SAC ? vdi__sacd_algos[algo] : "?"; }
+VDI__DEF bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out) {
+    for (int i = 0; i <= VDI_SACD_SAC; i++)
+        if (!strcmp(name, vdi__sacd_algos[i])) return *out = (vdi_sacd_algo)i, true;
+    return false;
+}
+
+VDI__DEF vdi_sacd_desc vdi_sacd_desc_defaults(void) {
+    vdi_sacd_desc d = VDI__ZERO;
+    d.layers = 2;
+    d.hidden[0] = d.hidden[1] = 256;
+    d.batch = 256;
+    d.capacity = 1000000;
+    d.start = 1000;
+    d.update_every = 1;
+    d.rate = d.last_rate = 3e-4;
+    d.tau = 0.005;
+    d.gamma = 0.99;
+    d.cagrad_c = 0.5;
+    d.has_cagrad_c = true;
+    return d;
+}
+
+VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
+    vdi_sacd_desc d = vdi_sacd_desc_defaults(), r = *desc;
+    if (r.layers == 0) r.layers = d.layers;
+    for (int l = 0; l < r.layers && l < VDI_SACD_LAYERS; l++)
+        if (r.hidden[l] == 0) r.hidden[l] = d.hidden[0];
+    if (r.batch == 0) r.batch = d.batch;
+    if (r.capacity == 0) r.capacity = d.capacity;
+    if (r.start == 0) r.start = d.start;
+    if (r.update_every == 0) r.update_every = d.update_every;
+    if (r.rate == 0) r.rate = d.rate;
+    if (r.last_rate == 0) r.last_rate = r.rate;
+    if (r.tau == 0) r.tau = d.tau;
+    if (r.gamma == 0) r.gamma = d.gamma;
+    if (!r.has_target_entropy) r.target_entropy = -(double)r.actions;
+    r.has_target_entropy = true;
+    if (!r.has_cagrad_c) r.cagrad_c = d.cagrad_c;
+    r.has_cagrad_c = true;
+    return r;
+}
+
+VDI__FN vdi_critic_desc vdi__sacd_critic_desc(const vdi_sacd_desc *d) {
+    vdi_critic_desc c = VDI__ZERO;
+    c.observations = d->observations;
+    c.actions = d->actions;
+    c.heads = d->algo == VDI_SACD_SAC ? 1 : d->components + 1;
+    c.layers = d->layers;
+    memcpy(c.hidden, d->hidden, sizeof c.hidden);
+    c.batch = d->batch;
+    c.rate = d->rate;
+    c.tau = d->tau;
+    c.gradient = d->algo == VDI_SACD_CAGRAD ? VDI_CRITIC_CAGRAD : VDI_CRITIC_MEAN;
+    c.cagrad_c = d->cagrad_c;
+    c.has_cagrad_c = true;
+    c.dtype = d->dtype;
+    c.seed = d->seed;
+    c.pool = d->pool;
+    c.allocator = d->allocator;
+    return c;
+}
+
+VDI__DEF vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err) {
+    vdi_sacd_desc d = vdi__sacd_filled(desc);
+    const char *field = NULL;
+    double value = 0;
+    if ((unsigned)d.algo > VDI_SACD_SAC) field = "algo", value = d.algo;
+    else if (d.observations < 1 || d.observations > VDI_ENV_MAX_OBSERVATIONS) field = "observations", value = (double)d.observations;
+    else if (d.actions < 1 || d.actions > VDI_ENV_MAX_ACTIONS) field = "actions", value = (double)d.actions;
+    else if (d.components < 1 || d.components > VDI_ENV_MAX_COMPONENTS) field = "components", value = (double)d.components;
+    else if (d.capacity < 1) field = "capacity", value = (double)d.capacity;
+    else if (d.start < 1) field = "start", value = (double)d.start;
+    else if (d.update_every < 1) field = "update_every", value = (double)d.update_every;
+    else if (!(d.last_rate > 0 && d.last_rate < 1e6)) field = "last_rate", value = d.last_rate;
+    else if (d.rate_updates < 0) field = "rate_updates", value = (double)d.rate_updates;
+    else if (d.rate_hold < 0) field = "rate_hold", value = (double)d.rate_hold;
+    else if (!(d.gamma > 0 && d.gamma <= 1)) field = "gamma", value = d.gamma;
+    else if (!(fabs(d.target_entropy) < 1e6)) field = "target_entropy", value = d.target_entropy;
+    else if (!(fabs(d.log_alpha) < 40)) field = "log_alpha", value = d.log_alpha;
+    for (int64_t i = 0; !field && d.weights && i <= d.components; i++)
+        if (!(fabs(d.weights[i]) < 1e6)) field = "weights", value = d.weights[i];
+    if (field) return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_desc", "%s is %g: out of range", field, value);
+    vdi_critic_desc c = vdi__sacd_critic_desc(&d);
+    return vdi_critic_desc_check(&c, err);
+}
+
+VDI__FN bool vdi__sacd_space_init(vdi_sacd *g, vdi__sacd_space *s) {
+    const size_t size = vdi_dtype_size(g->desc.dtype), rows = (size_t)g->critic->chunk, actions = (size_t)g->desc.actions;
+    bool ok = true;
+    s->x = vdi_arena_calloc(&g->arena, rows * g->critic->net.width[0] * size);
+    s->sd = vdi_arena_calloc(&g->arena, rows * actions * size);
+    s->u = vdi_arena_calloc(&g->arena, rows * actions * size);
+    s->softplus = vdi_arena_calloc(&g->arena, rows * actions * size);
+    s->da = vdi_arena_calloc(&g->arena, rows * actions * size);
+    s->composite = (double *)vdi_arena_calloc(&g->arena, rows * sizeof(double));
+    for (int l = 0; l < g->net.layers; l++) {
+        s->h[l] = vdi_arena_calloc(&g->arena, rows * g->net.width[l + 1] * size);
+        ok = ok && s->h[l];
+    }
+    return ok && s->x && s->sd && s->u && s->softplus && s->da && s->composite;
+}
+
+VDI__FN bool vdi__sacd_memory(vdi_sacd *g) {
+    const vdi_sacd_desc *d = &g->desc;
+    const size_t batch = (size_t)d->batch, size = vdi_dtype_size(d->dtype), actions = (size_t)d->actions;
+    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 8;
+    const int workers = vdi_pool_threads(d->pool);
+    g->weight = (double(*)[4])vdi_arena_calloc(&g->arena, (size_t)(d->components + 1) * sizeof *g->weight);
+    g->index = (int64_t *)vdi_arena_calloc(&g->arena, batch * sizeof *g->index);
+    g->noise_next = vdi_arena_calloc(&g->arena, batch * actions * size);
+    g->noise = vdi_arena_calloc(&g->arena, batch * actions * size);
+    g->log_pi = (double *)vdi_arena_calloc(&g->arena, batch * sizeof(double));
+    g->value = (double *)vdi_arena_calloc(&g->arena, batch * sizeof(double));
+    g->w = (double *)vdi_arena_calloc(&g->arena, (size_t)(d->components + 1) * sizeof(double));
+    g->space = (vdi__sacd_space *)vdi_arena_calloc(&g->arena, (size_t)workers * sizeof *g->space);
+    g->act_x = vdi_arena_calloc(&g->arena, g->net.width[0] * size);
+    g->tensor = (vdi_named_tensor *)vdi_arena_calloc(&g->arena, names * sizeof *g->tensor);
+    g->name = (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(&g->arena, names * sizeof *g->name);
+    bool ok =
+        g->weight && g->index && g->noise_next && g->noise && g->log_pi && g->value && g->w && g->space && g->act_x && g->tensor && g->name;
+    for (int l = 0; l < g->net.layers; l++) {
+        g->act_h[l] = vdi_arena_calloc(&g->arena, g->net.width[l + 1] * size);
+        ok = ok && g->act_h[l];
+    }
+    for (int i = 0; ok && i < workers; i++) ok = vdi__sacd_space_init(g, &g->space[i]);
+    return ok && vdi__learner_init(&g->policy, &g->net, &g->arena, batch, false);
+}
+
+VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, vdi_error *err) {
+    *out = NULL;
+    vdi_status status = vdi_sacd_desc_check(desc, err);
+    if (status < 0) return status;
+    vdi_sacd *g = (vdi_sacd *)vdi_alloc(desc->allocator, sizeof *g);
+    if (!g) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory");
+    memset(g, 0, sizeof *g);
+    g->desc = vdi__sacd_filled(desc);
+    g->allocator = vdi_allocator_defaults(desc->allocator);
+    vdi_arena_init(&g->arena, &g->allocator, (size_t)1 << 20);
+    vdi_replay_desc rd = VDI__ZERO;
+    rd.capacity = g->desc.capacity;
+    rd.observations = g->desc.observations, rd.actions = g->desc.actions, rd.components = g->desc.components;
+    rd.allocator = &g->allocator;
+    vdi_critic_desc cd = vdi__sacd_critic_desc(&g->desc);
+    cd.allocator = &g->allocator;
+    g->heads = cd.heads;
+    status = vdi_replay_create(&rd, &g->replay, err);
+    if (status >= 0) status = vdi_critic_create(&cd, &g->critic, err);
+    if (status >= 0) {
+        vdi__net_init(&g->net, g->desc.dtype, g->desc.observations, g->desc.layers, g->desc.hidden, 2 * g->desc.actions);
+        if (!vdi__sacd_memory(g)) status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory for the policy");
+    }
+    if (status < 0) {
+        vdi_sacd_destroy(g);
+        return status;
+    }
+    vdi_rng rng = vdi_rng_make(g->desc.seed, (uint64_t)VDI__SACD_INIT << 56 | 3);
+    vdi__net_draw(&g->net, g->policy.value, &rng, 1);
+    g->policy.x = g->critic->x; /* rows begin with the observation */
+    g->policy.ldx = g->critic->net.width[0];
+    g->log_alpha[0] = g->desc.log_alpha;
+    for (int64_t i = 0; i <= g->desc.components; i++) g->weight[i][0] = g->weight[i][1] = desc->weights ? desc->weights[i] : 1;
+    g->desc.weights = NULL;
+    g->desc.allocator = NULL;
+    *out = g;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_sacd_destroy(vdi_sacd *g) {
+    if (!g) return;
+    vdi_allocator a = g->allocator;
+    vdi_critic_destroy(g->critic);
+    vdi_replay_destroy(g->replay);
+    vdi_arena_free(&g->arena);
+    vdi_free(&a, g, sizeof *g);
+}
+
+VDI__DEF const vdi_sacd_desc *vdi_sacd_get_desc(const vdi_sacd *g) { return &g->desc; }
+VDI__DEF vdi_critic *vdi_sacd_critic(vdi_sacd *g) { return g->critic; }
+VDI__DEF vdi_replay *vdi_sacd_replay(vdi_sacd *g) { return g->replay; }
+VDI__DEF int64_t vdi_sacd_steps(const vdi_sacd *g) { return g->counter[VDI__SACD_STEPS]; }
+VDI__DEF int64_t vdi_sacd_updates(const vdi_sacd *g) { return g->counter[VDI__SACD_UPDATES]; }
+VDI__DEF double vdi_sacd_alpha(const vdi_sacd *g) { return exp(g->log_alpha[0]); }
+
+/* ---- weights ---------------------------------------------------------------------------------------------------------------- */
+
+VDI__FN double vdi__sacd_weight(const vdi_sacd *g, int64_t i) {
+    const double *p = g->weight[i], k = (double)g->counter[VDI__SACD_STEPS] - p[2];
+    return k <= 0 ? p[0] : k >= p[3] ? p[1] : p[0] + (p[1] - p[0]) * (k / p[3]);
+}
+
+VDI__DEF void vdi_sacd_weights(const vdi_sacd *g, double *weights) {
+    for (int64_t i = 0; i <= g->desc.components; i++) weights[i] = vdi__sacd_weight(g, i);
+}
+
+VDI__DEF vdi_status vdi_sacd_schedule_weight(vdi_sacd *g, int64_t component, double from, double to, int64_t begin, int64_t length,
+                                             vdi_error *err) {
+    if (component < 0 || component > g->desc.components || !(fabs(from) < 1e6) || !(fabs(to) < 1e6) || length < 0)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_schedule_weight",
+                             "component %lld from %g to %g over %lld steps: expected one of 0..%lld, and finite weights",
+                             (long long)component, from, to, (long long)length, (long long)g->desc.components);
+    double *p = g->weight[component];
+    p[0] = from, p[1] = to, p[2] = (double)begin, p[3] = (double)length;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_set_weights(vdi_sacd *g, const double *weights, vdi_error *err) {
+    for (int64_t i = 0; i <= g->desc.components; i++)
+        if (!(fabs(weights[i]) < 1e6))
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_set_weights", "weight %lld is %g: out of range", (long long)i,
+                                 weights[i]);
+    for (int64_t i = 0; i <= g->desc.components; i++) (void)vdi_sacd_schedule_weight(g, i, weights[i], weights[i], 0, 0, NULL);
+    return VDI_OK;
+}
+
+/* ---- acting ----------------------------------------------------------------------------------------------------------------- */
+
+VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
+    return vdi_rng_make(g->desc.seed, (uint64_t)what << 56 | (uint64_t)count);
+}
+
+VDI__FN double vdi__log_sd(double raw) { return raw < VDI__LOG_SD_MIN ? VDI__LOG_SD_MIN : raw > VDI__LOG_SD_MAX ? VDI__LOG_SD_MAX : raw; }
+
+/* tanh of the mean, or of a sample drawn from rng; returns log pi of it (0 for the mean). */
+VDI__FN double vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    const void *x = obs;
+    double log_pi = 0;
+    if (t != VDI_F32) {
+        for (size_t i = 0; i < g->net.width[0]; i++) vdi__store(t, g->act_x, i, (double)obs[i]);
+        x = g->act_x;
+    }
+    vdi__net_forward(&g->net, g->policy.value, 1, x, g->net.width[0], g->act_h);
+    const void *out = g->act_h[g->net.layers - 1];
+    for (size_t k = 0; k < actions; k++) {
+        double u = vdi__load(t, out, k);
+        if (rng) {
+            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k)), e = vdi_rng_normal(rng);
+            u += exp(log_sd) * e;
+            const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
+            log_pi -= 0.5 * VDI_LOG_2PI + 0.5 * e * e + log_sd + 2 * (VDI__LOG_2 - u - softplus);
+        }
+        action[k] = (float)tanh(u);
+    }
+    return log_pi;
+}
+
+VDI__DEF void vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+    vdi_rng rng;
+    if (!deterministic) rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->counter[VDI__SACD_ACTS]++);
+    (void)vdi__sacd_draw(g, obs, deterministic ? NULL : &rng, action);
+}
+
+VDI__DEF void vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *action, void *log_sd) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    vdi__sacd_space *s = &g->space[0];
+    for (int64_t at = 0; at < n; at += g->critic->chunk) {
+        const size_t rows = (size_t)VDI__MIN(g->critic->chunk, n - at), first = (size_t)at * actions;
+        const void *out = s->h[g->net.layers - 1];
+        vdi__net_forward(&g->net, g->policy.value, rows, vdi__part(t, obs, (size_t)at * g->net.width[0]), g->net.width[0], s->h);
+        for (size_t b = 0; b < rows; b++)
+            for (size_t k = 0; k < actions; k++) {
+                vdi__store(t, action, first + b * actions + k, tanh(vdi__load(t, out, b * 2 * actions + k)));
+                if (log_sd) vdi__store(t, log_sd, first + b * actions + k, vdi__log_sd(vdi__load(t, out, (b * 2 + 1) * actions + k)));
+            }
+    }
+}
+
+VDI__DEF void vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
+    if (g->counter[VDI__SACD_STEPS] >= g->desc.start) {
+        vdi_sacd_act(g, obs, false, action);
+        return;
+    }
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->counter[VDI__SACD_ACTS]++);
+    for (int64_t k = 0; k < g->desc.actions; k++) action[k] = (float)(2 * vdi_rng_uniform(&rng) - 1);
+}
+
+VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action, const float *reward, const float *next, int end,
+                                     vdi_error *err) {
+    vdi_status status = vdi_replay_add(g->replay, obs, action, reward, next, end, err);
+    if (status >= 0) g->counter[VDI__SACD_STEPS]++;
+    return status;
+}
+
+VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
+    return g->counter[VDI__SACD_STEPS] >= g->desc.start && g->counter[VDI__SACD_STEPS] % g->desc.update_every == 0;
+}
+
+/* ---- one update ------------------------------------------------------------------------------------------------------------- */
+
+/* Sample a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log pi (n) =
+   sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact for every u. */
+VDI__FN void vdi__sacd_sample(const vdi_sacd *g, vdi__sacd_space *s, size_t n, const void *out, const void *eps, void *x, double *log_pi) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, observations = (size_t)g->desc.observations, count = n * actions;
+    for (size_t b = 0; b < n; b++) {
+        double sum = -0.5 * VDI_LOG_2PI * (double)actions;
+        for (size_t k = 0; k < actions; k++) {
+            const double log_sd = vdi__log_sd(vdi__load(t, out, (b * 2 + 1) * actions + k)), e = vdi__load(t, eps, b * actions + k);
+            sum -= log_sd + 0.5 * e * e;
+            vdi__store(t, s->sd, b * actions + k, log_sd);
+        }
+        log_pi[b] = sum;
+    }
+    vdi_exp(t, count, s->sd, s->sd);
+    for (size_t b = 0; b < n; b++)
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            const double u = vdi__load(t, out, b * 2 * actions + k) + vdi__load(t, s->sd, i) * vdi__load(t, eps, i);
+            vdi__store(t, s->u, i, u);
+            vdi__store(t, s->softplus, i, -2 * u);
+        }
+    vdi_softplus(t, count, s->softplus, s->softplus);
+    for (size_t b = 0; b < n; b++)
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            log_pi[b] -= 2 * (VDI__LOG_2 - vdi__load(t, s->u, i) - vdi__load(t, s->softplus, i));
+        }
+    vdi_tanh(t, count, s->u, s->u);
+    for (size_t b = 0; b < n; b++)
+        memcpy(vdi__part(t, x, b * (observations + actions) + observations), vdi__part(t, s->u, b * actions), actions * vdi_dtype_size(t));
+}
+
+/* float32 of the replay buffer into the agent's dtype */
+VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) {
+    if (t == VDI_F32) memcpy(to, from, n * sizeof *from);
+    else
+        for (size_t i = 0; i < n; i++) ((double *)to)[i] = (double)from[i];
+}
+
+VDI__FN void vdi__sacd_y(const vdi_sacd *g, double alpha, const float *reward, int end, const double *q, double log_pi, double *y) {
+    const int64_t m = g->desc.components;
+    const bool terminal = (end & VDI_ENV_TERMINATED) != 0;
+    const double keep = terminal ? 0 : g->desc.gamma,
+                 entropy = (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
+    if (g->desc.algo == VDI_SACD_SAC) {
+        y[0] = entropy + keep * q[0];
+        for (int64_t i = 0; i < m; i++) y[0] += vdi__sacd_weight(g, i) * (double)reward[i];
+        return;
+    }
+    for (int64_t i = 0; i < m; i++) y[i] = (double)reward[i] + keep * q[i];
+    y[m] = entropy + keep * q[m];
+}
+
+VDI__DEF void vdi_sacd_target(const vdi_sacd *g, const float *reward, int end, const double *q, double log_pi, double *y) {
+    vdi__sacd_y(g, vdi_sacd_alpha(g), reward, end, q, log_pi, y);
+}
+
+typedef struct vdi__sacd_jobs {
+    vdi_sacd *g;
+    vdi__critic_jobs critic;
+    vdi__adam adam; /* of the policy */
+} vdi__sacd_jobs;
+
+/* A chunk of the batch through everything that is row by row: gather, targets, critics, policy, and the cotangents of all three nets. */
+VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
+    vdi__sacd_jobs *jobs = (vdi__sacd_jobs *)user;
+    vdi_sacd *g = jobs->g;
+    vdi_critic *c = g->critic;
+    vdi__sacd_space *s = &g->space[worker];
+    vdi__critic_space *cs = &c->space[worker];
+    const vdi_dtype t = g->desc.dtype;
+    const size_t batch = (size_t)g->desc.batch, at = (size_t)(index * c->chunk), n = VDI__MIN((size_t)c->chunk, batch - at);
+    const size_t observations = (size_t)g->desc.observations, actions = (size_t)g->desc.actions, inputs = observations + actions;
+    const size_t heads = (size_t)g->heads;
+    const int top = g->net.layers - 1, ctop = c->net.layers - 1;
+    const vdi_critic_rule rule = g->desc.algo == VDI_SACD_NAIVE ? VDI_CRITIC_ELEMENTWISE : VDI_CRITIC_COMPOSITE;
+    void *x = vdi__part(t, c->x, at * inputs), *y = vdi__part(t, c->y, at * heads);
+    const void *noise = vdi__part(t, g->noise, at * actions);
+    double *log_pi = g->log_pi + at;
+    /* targets */
+    for (size_t b = 0; b < n; b++) {
+        vdi_transition r = vdi_replay_get(g->replay, g->index[at + b]);
+        vdi__sacd_take(t, inputs, r.obs, vdi__part(t, x, b * inputs));
+        vdi__sacd_take(t, observations, r.next, vdi__part(t, s->x, b * inputs));
+    }
+    vdi__net_forward(&g->net, g->policy.value, n, s->x, inputs, s->h);
+    vdi__sacd_sample(g, s, n, s->h[top], vdi__part(t, g->noise_next, at * actions), s->x, log_pi);
+    vdi__critic_twins(c, cs, VDI_CRITIC_TARGET, n, s->x);
+    vdi_critic_minimum(t, rule, (int64_t)n, g->heads, g->w, cs->h[0][ctop], cs->h[1][ctop], cs->dz[ctop], NULL, NULL);
+    for (size_t b = 0; b < n; b++) {
+        vdi_transition r = vdi_replay_get(g->replay, g->index[at + b]);
+        double q[VDI_CRITIC_HEADS], target[VDI_CRITIC_HEADS];
+        for (size_t i = 0; i < heads; i++) q[i] = vdi__load(t, cs->dz[ctop], b * heads + i);
+        vdi__sacd_y(g, g->alpha, r.reward, r.end, q, log_pi[b], target);
+        for (size_t i = 0; i < heads; i++) vdi__store(t, y, b * heads + i, target[i]);
+    }
+    /* critics */
+    for (int j = 0; j < 2; j++) vdi__critic_rows(c, j, at, n, batch);
+    /* policy: its rows of x begin with the same observations */
+    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
+    vdi__learner_rows(&g->policy, at, h, dz);
+    vdi__net_forward(&g->net, g->policy.value, n, x, inputs, h);
+    memcpy(s->x, x, n * inputs * vdi_dtype_size(t));
+    vdi__sacd_sample(g, s, n, h[top], noise, s->x, log_pi);
+    vdi__critic_twins(c, cs, 0, n, s->x);
+    vdi_critic_minimum(t, rule, (int64_t)n, g->heads, g->w, cs->h[0][ctop], cs->h[1][ctop], NULL, g->value + at, cs->from);
+    vdi__critic_slope(c, cs, rule, n, g->w, s->da);
+    /* d L / d u = (2 alpha a - (1 - a^2) dQ/da) / batch; the density's own -log sd adds -alpha / batch */
+    for (size_t b = 0; b < n; b++)
+        for (size_t k = 0; k < actions; k++) {
+            const double a = vdi__load(t, s->u, b * actions + k), q = vdi__load(t, s->da, b * actions + k);
+            const double du = (2 * g->alpha * a - (1 - a * a) * q) / (double)batch, raw = vdi__load(t, h[top], (b * 2 + 1) * actions + k);
+            const double ds = du * vdi__load(t, s->sd, b * actions + k) * vdi__load(t, noise, b * actions + k) - g->alpha / (double)batch;
+            vdi__store(t, dz[top], b * 2 * actions + k, du);
+            vdi__store(t, dz[top], (b * 2 + 1) * actions + k, raw < VDI__LOG_SD_MIN || raw > VDI__LOG_SD_MAX ? 0 : ds);
+        }
+    vdi__net_backward(&g->net, g->policy.value, top, n, h, dz);
+}
+
+/* The weights' gradients of twin, twin, policy; then their steps. */
+VDI__FN vdi__learner *vdi__sacd_learner(vdi_sacd *g, int64_t index) { return index % 3 < 2 ? &g->critic->twin[index % 3] : &g->policy; }
+VDI__FN void vdi__sacd_grad_job(int64_t index, int worker, void *user) {
+    vdi_sacd *g = ((vdi__sacd_jobs *)user)->g;
+    vdi__learner *e = vdi__sacd_learner(g, index);
+    (void)worker;
+    if (index / 3 < e->net->slices) vdi__learner_grad(e, (size_t)g->desc.batch, (int)(index / 3));
+}
+VDI__FN void vdi__sacd_step_job(int64_t index, int worker, void *user) {
+    vdi__sacd_jobs *jobs = (vdi__sacd_jobs *)user;
+    vdi__learner *e = vdi__sacd_learner(jobs->g, index);
+    (void)worker;
+    if (index / 3 < vdi__learner_pieces(e)) vdi__learner_step(e, index % 3 < 2 ? &jobs->critic.adam : &jobs->adam, (int)(index / 3));
+}
+
+VDI__FN vdi_status vdi__sacd_sound(vdi_sacd *g, const char *where, vdi_error *err) {
+    if (!g->suspect) return VDI_OK;
+    const double *la = g->log_alpha;
+    vdi_status status = vdi__critic_sound(g->critic, where, err);
+    if (status < 0) return status;
+    if (!vdi__learner_sound(&g->policy))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the state of the policy holds numbers that are not finite");
+    if (!(fabs(la[0]) < 700 && la[1] - la[1] == 0 && la[2] >= 0 && la[2] - la[2] == 0))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the state of the temperature is not finite");
+    for (int i = 0; i < VDI__SACD_COUNTERS; i++)
+        if (g->counter[i] < 0)
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "a counter of the state is %lld", (long long)g->counter[i]);
+    for (int64_t i = 0; i <= g->desc.components; i++)
+        if (!(fabs(g->weight[i][0]) < 1e6 && fabs(g->weight[i][1]) < 1e6 && fabs(g->weight[i][2]) < 1e18 && g->weight[i][3] >= 0))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "weight %lld of the state is not finite", (long long)i);
+    const vdi_tensor past = vdi_replay_tensor(g->replay);
+    for (int64_t k = 0; k < past.shape[0]; k++) {
+        const float *record = (const float *)past.data + k * past.shape[1], end = record[past.shape[1] - 1];
+        if (!vdi__all_finite(record, past.shape[1]) || end < 0 || end > (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED))
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                                 "transition %lld of the state is not finite, or ends in a way that is unknown", (long long)k);
+    }
+    g->suspect = false;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_error *err) {
+    static const char where[] = "vdi_sacd_update";
+    const vdi_sacd_desc *d = &g->desc;
+    vdi_critic *c = g->critic;
+    const int64_t count = vdi_replay_count(g->replay), update = g->counter[VDI__SACD_UPDATES];
+    if (count < 1) return vdi_error_set(err, VDI_ERR_STATE, where, "there is no transition to learn from");
+    vdi_status status = vdi__sacd_sound(g, where, err);
+    if (status < 0) return status;
+    vdi__sacd_jobs jobs;
+    const double beyond = (double)VDI__MAX(update - d->rate_hold, 0);
+    const double along = d->rate_updates > 0 ? VDI__MIN(beyond / (double)d->rate_updates, 1.0) : 0;
+    const double rate = d->rate + (d->last_rate - d->rate) * along;
+    jobs.g = g;
+    jobs.critic.c = c;
+    jobs.critic.batch = (size_t)d->batch;
+    jobs.critic.chunks = (d->batch + c->chunk - 1) / c->chunk;
+    jobs.critic.adam = vdi__adam_at(rate, 0.9, 0.999, 1e-8, update + 1, d->tau);
+    jobs.adam = jobs.critic.adam;
+    /* all that is random, before the work is shared out */
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_SAMPLE, update);
+    for (int64_t b = 0; b < d->batch; b++) g->index[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)count);
+    rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
+    vdi_rng_fill_normal(&rng, d->dtype, d->batch * d->actions, g->noise_next);
+    rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
+    vdi_rng_fill_normal(&rng, d->dtype, d->batch * d->actions, g->noise);
+    g->alpha = vdi_sacd_alpha(g);
+    for (int64_t i = 0; i < g->heads; i++) g->w[i] = d->algo == VDI_SACD_SAC ? 1 : vdi__sacd_weight(g, i);
+
+    vdi_pool_run(d->pool, jobs.critic.chunks, vdi__sacd_rows_job, &jobs);
+    vdi_sacd_stats seen;
+    vdi_critic_stats losses;
+    double log_pi = 0, value = 0;
+    vdi__critic_losses(c, jobs.critic.batch, &losses);
+    for (int64_t b = 0; b < d->batch; b++) log_pi += g->log_pi[b], value += g->value[b];
+    log_pi /= (double)d->batch, value /= (double)d->batch;
+    if (d->algo == VDI_SACD_CAGRAD) vdi__critic_avert(c, &jobs.critic);
+    vdi_pool_run(d->pool, 3 * VDI__MAX(c->net.slices, g->net.slices), vdi__sacd_grad_job, &jobs);
+    const double critics = vdi__learner_squares(&c->twin[0]) + vdi__learner_squares(&c->twin[1]), policy = vdi__learner_squares(&g->policy);
+    if (!vdi__gradient_ok(critics) || !vdi__gradient_ok(policy) || !(fabs(log_pi) < 1e18))
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "update %lld: the gradient of the %s is not finite, or as long as %g",
+                             (long long)update, vdi__gradient_ok(critics) ? "policy" : "critics",
+                             sqrt(vdi__gradient_ok(critics) ? policy : critics));
+    vdi_pool_run(d->pool, 3 * VDI__MAX(vdi__learner_pieces(&c->twin[0]), vdi__learner_pieces(&g->policy)), vdi__sacd_step_job, &jobs);
+    if (!d->fixed_alpha) {
+        double *la = g->log_alpha;
+        const double gradient = -g->alpha * (log_pi + d->target_entropy);
+        la[1] = 0.9 * la[1] + 0.1 * gradient;
+        la[2] = 0.999 * la[2] + 0.001 * gradient * gradient;
+        la[0] -= jobs.adam.step * la[1] / (sqrt(la[2]) + jobs.adam.eps);
+        la[0] = VDI__MAX(VDI__MIN(la[0], 40.0), -40.0);
+    }
+    c->fits++;
+    g->counter[VDI__SACD_UPDATES]++;
+    if (stats) {
+        memset(&seen, 0, sizeof seen);
+        for (int64_t i = 0; i < g->heads; i++) seen.loss[i] = losses.loss[i];
+        seen.critic_gradient = sqrt(critics);
+        seen.policy_gradient = sqrt(policy);
+        seen.policy_loss = g->alpha * log_pi - value;
+        seen.value = value;
+        seen.entropy = -log_pi;
+        seen.alpha = g->alpha;
+        *stats = seen;
+    }
+    return VDI_OK;
+}
+
+/* ---- in an environment ------------------------------------------------------------------------------------------------------- */
+
+VDI__FN vdi_status vdi__sacd_fits(const vdi_sacd *g, const vdi_env *env, vdi_error *err) {
+    const vdi_sacd_desc *d = &g->desc;
+    if (env->observations == d->observations && env->actions == d->actions && env->components == d->components) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_step",
+                         "the agent has %lld observations, %lld actions, %lld components, the environment %lld, %lld, %lld",
+                         (long long)d->observations, (long long)d->actions, (long long)d->components, (long long)env->observations,
+                         (long long)env->actions, (long long)env->components);
+}
+
+/* One step of the environment into `next`, with the time limit held; sums go on. */
+VDI__FN vdi_status vdi__sacd_env_step(vdi_env *env, vdi_sacd_episode *e, float *next, vdi_error *err) {
+    int end = 0;
+    vdi_status status = vdi_env_step(env, e->action, next, e->reward, &end, err);
+    if (status < 0) {
+        e->running = false;
+        return status;
+    }
+    e->steps++;
+    if (env->limit > 0 && e->steps >= env->limit && !end) end = VDI_ENV_TRUNCATED;
+    for (int64_t i = 0; i < env->components; i++) e->sum[i] += (double)e->reward[i];
+    e->end = end;
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__sacd_env_begin(vdi_env *env, uint64_t seed, vdi_sacd_episode *e, vdi_error *err) {
+    e->steps = 0;
+    e->end = 0;
+    memset(e->sum, 0, sizeof e->sum);
+    vdi_status status = vdi_env_reset(env, seed, (uint64_t)e->index, e->obs, err);
+    e->running = status >= 0;
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e, vdi_sacd_stats *stats, vdi_error *err) {
+    float next[VDI_ENV_MAX_OBSERVATIONS];
+    vdi_status status = vdi__sacd_fits(g, env, err);
+    if (status >= 0 && (!e->running || e->end)) {
+        if (e->running) e->index++;
+        status = vdi__sacd_env_begin(env, g->desc.seed, e, err);
+    }
+    if (status < 0) return status;
+    vdi_sacd_explore(g, e->obs, e->action);
+    status = vdi__sacd_env_step(env, e, next, err);
+    if (status >= 0) status = vdi_sacd_observe(g, e->obs, e->action, e->reward, next, e->end, err);
+    if (status < 0) return status;
+    memcpy(e->obs, next, (size_t)env->observations * sizeof *next);
+    return vdi_sacd_due(g) ? vdi_sacd_update(g, stats, err) : VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_play(vdi_sacd *g, vdi_env *env, uint64_t seed, uint64_t episode, double *sums, int64_t *steps,
+                                  vdi_error *err) {
+    vdi_sacd_episode e = VDI__ZERO;
+    e.index = (int64_t)episode;
+    vdi_status status = vdi__sacd_fits(g, env, err);
+    if (status >= 0) status = vdi__sacd_env_begin(env, seed, &e, err);
+    while (status >= 0 && !e.end) {
+        vdi_sacd_act(g, e.obs, true, e.action);
+        status = vdi__sacd_env_step(env, &e, e.obs, err);
+    }
+    for (int64_t i = 0; sums && i < env->components; i++) sums[i] = e.sum[i];
+    if (steps) *steps = e.steps;
+    return status;
+}
+
+/* ---- the state ---------------------------------------------------------------------------------------------------------------- */
+
+VDI__FN void vdi__sacd_add(vdi_sacd *g, const char *name, vdi_tensor t) {
+    vdi_named_tensor *n = &g->tensor[g->state.tensor_count++];
+    n->name = name;
+    n->tensor = t;
+}
+
+VDI__FN void vdi__sacd_note(vdi_sacd *g, const char *key, double value) {
+    vdi_meta *m = &g->meta[g->state.meta_count];
+    char *text = g->meta_text[g->state.meta_count++];
+    (void)vdi_text_double(text, value, 0);
+    m->key = key;
+    m->value = text;
+}
+
+/* The numbers of a description that are saved, in one list for writing and reading. */
+typedef struct vdi__sacd_number {
+    const char *key;
+    int64_t *whole; /* or */
+    double *real;   /* or */
+    bool *flag;
+} vdi__sacd_number;
+VDI__FN int vdi__sacd_numbers(vdi_sacd_desc *d, vdi__sacd_number *list) {
+    int n = 0;
+#define VDI__X(kind, field) list[n].key = #field, list[n].whole = NULL, list[n].real = NULL, list[n].flag = NULL, list[n++].kind = &d->field
+    VDI__X(whole, observations);
+    VDI__X(whole, actions);
+    VDI__X(whole, components);
+    VDI__X(whole, batch);
+    VDI__X(whole, capacity);
+    VDI__X(whole, start);
+    VDI__X(whole, update_every);
+    VDI__X(real, rate);
+    VDI__X(real, last_rate);
+    VDI__X(whole, rate_updates);
+    VDI__X(whole, rate_hold);
+    VDI__X(real, tau);
+    VDI__X(real, gamma);
+    VDI__X(real, target_entropy);
+    VDI__X(real, log_alpha);
+    VDI__X(flag, fixed_alpha);
+    VDI__X(flag, entropy_at_terminals);
+    VDI__X(real, cagrad_c);
+#undef VDI__X
+    return n;
+}
+
+VDI__DEF const vdi_state *vdi_sacd_state(vdi_sacd *g, bool training) {
+    static const char *const prefix[3] = {"policy", "policy.m", "policy.v"};
+    const void *block[3];
+    vdi_sacd_desc *d = &g->desc;
+    block[0] = g->policy.value, block[1] = g->policy.m, block[2] = g->policy.v;
+    g->suspect = true;
+    g->state.tensors = g->tensor;
+    g->state.meta = g->meta;
+    g->state.tensor_count = g->state.meta_count = 0;
+    for (int kind = 0; kind < (training ? 3 : 1); kind++)
+        vdi__net_state(&g->net, block[kind], prefix[kind], g->tensor, g->name, &g->state.tensor_count);
+    const vdi_state *c = vdi_critic_state(g->critic, training);
+    for (int64_t i = 0; i < c->tensor_count; i++) vdi__sacd_add(g, c->tensors[i].name, c->tensors[i].tensor);
+    vdi__sacd_add(g, "log_alpha", vdi_tensor_1d(g->log_alpha, VDI_F64, training ? 3 : 1));
+    vdi__sacd_add(g, "weights", vdi_tensor_2d(g->weight, VDI_F64, d->components + 1, 4));
+    g->counter[VDI__SACD_ADDED] = vdi_replay_added(g->replay);
+    vdi__sacd_add(g, "counters", vdi_tensor_1d(g->counter, VDI_I64, VDI__SACD_COUNTERS));
+    if (training) vdi__sacd_add(g, "replay", vdi_replay_tensor(g->replay));
+    vdi__sacd_number list[VDI__SACD_META];
+    const int numbers = vdi__sacd_numbers(d, list);
+    for (int i = 0; i < numbers; i++)
+        vdi__sacd_note(g, list[i].key, list[i].whole ? (double)*list[i].whole : list[i].real ? *list[i].real : *list[i].flag ? 1 : 0);
+    vdi__sacd_note(g, "seed", 0);
+    (void)vdi_text_format(g->meta_text[g->state.meta_count - 1], VDI__SACD_META_TEXT, "%lld", (long long)d->seed);
+    vdi__sacd_note(g, "hidden", 0);
+    char *text = g->meta_text[g->state.meta_count - 1];
+    size_t used = 0;
+    for (int l = 0; l < d->layers; l++)
+        used += vdi_text_format(text + used, VDI__SACD_META_TEXT - used, l ? ",%lld" : "%lld", (long long)d->hidden[l]);
+    vdi__sacd_note(g, "algo", 0);
+    g->meta[g->state.meta_count - 1].value = vdi_sacd_algo_name(d->algo);
+    vdi__sacd_note(g, "dtype", 0);
+    g->meta[g->state.meta_count - 1].value = vdi_dtype_name(d->dtype);
+    return &g->state;
+}
+
+VDI__DEF void vdi_sacd_expect(vdi_sacd *g, int64_t added) { vdi_replay_set_added(g->replay, VDI__MAX(added, 0)); }
+
+VDI__FN const char *vdi__meta_find(const vdi_meta *meta, int64_t count, const char *key) {
+    for (int64_t i = 0; i < count; i++)
+        if (!strcmp(meta[i].key, key)) return meta[i].value;
+    return NULL;
+}
+
+VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_sacd_desc *out, vdi_error *err) {
+    static const char where[] = "vdi_sacd_desc_from_meta";
+    vdi__sacd_number list[VDI__SACD_META];
+    memset(out, 0, sizeof *out);
+    const int numbers = vdi__sacd_numbers(out, list);
+    for (int i = 0; i < numbers; i++) {
+        const char *text = vdi__meta_find(meta, count, list[i].key);
+        double x = 0;
+        if (!text || vdi_text_parse_double(text, strlen(text), &x) != strlen(text) || !(fabs(x) < 1e15))
+            return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a number \"%s\" in the metadata, got %s", list[i].key,
+                                 text ? text : "nothing");
+        if (list[i].whole) *list[i].whole = (int64_t)x;
+        else if (list[i].real) *list[i].real = x;
+        else *list[i].flag = x != 0;
+    }
+    out->has_target_entropy = out->has_cagrad_c = true;
+    const char *hidden = vdi__meta_find(meta, count, "hidden"), *algo = vdi__meta_find(meta, count, "algo"),
+               *dtype = vdi__meta_find(meta, count, "dtype");
+    const char *seed = vdi__meta_find(meta, count, "seed");
+    int64_t number;
+    if (!algo || !vdi_sacd_algo_find(algo, &out->algo))
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "there is no algorithm \"%s\"", algo ? algo : "");
+    if (seed && vdi_text_parse_int(seed, strlen(seed), &number) == strlen(seed)) out->seed = (uint64_t)number;
+    out->dtype = dtype && !strcmp(dtype, vdi_dtype_name(VDI_F64)) ? VDI_F64 : VDI_F32;
+    for (const char *p = hidden ? hidden : ""; *p;) {
+        size_t used = vdi_text_parse_int(p, strlen(p), &number);
+        if (!used || out->layers == VDI_SACD_LAYERS || number < 1)
+            return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers", hidden);
+        out->hidden[out->layers++] = number;
+        p += used;
+        if (*p == ',') p++;
+        else if (*p) return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers", hidden);
+    }
+    if (out->layers == 0) return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected \"hidden\" in the metadata");
+    return vdi_sacd_desc_check(out, err);
+}
 #endif
 
 /* ======== model/sacd_explain.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EXPLAIN_C)
 #define VDI_MODEL_SACD_EXPLAIN_C
+
+enum { VDI__SACD_TRACE = 9 }; /* a random stream of its own, beside those of training */
+
+/* ---- an episode ---------------------------------------------------------------------------------------------------------------- */
+
+VDI__FN size_t vdi__trace_bytes(int64_t capacity, int64_t each, size_t size) {
+    return vdi_mul_size(vdi_mul_size((size_t)capacity, (size_t)each), size);
+}
+
+VDI__DEF vdi_status vdi_sacd_trace_create(const vdi_sacd *g, int64_t capacity, const vdi_allocator *a, vdi_sacd_trace **out,
+                                          vdi_error *err) {
+    static const char where[] = "vdi_sacd_trace_create";
+    *out = NULL;
+    if (capacity < 1) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "room for %lld steps: expected 1 or more", (long long)capacity);
+    vdi_sacd_trace *t = (vdi_sacd_trace *)vdi_alloc(a, sizeof *t);
+    if (!t) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    memset(t, 0, sizeof *t);
+    t->allocator = vdi_allocator_defaults(a);
+    t->capacity = capacity;
+    t->heads = g->heads;
+    t->observations = g->desc.observations, t->actions = g->desc.actions, t->components = g->desc.components;
+    t->obs = (float *)vdi_alloc(a, vdi__trace_bytes(capacity, t->observations, sizeof(float)));
+    t->action = (float *)vdi_alloc(a, vdi__trace_bytes(capacity, t->actions, sizeof(float)));
+    t->reward = (float *)vdi_alloc(a, vdi__trace_bytes(capacity, t->components, sizeof(float)));
+    t->value = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, t->heads, sizeof(double)));
+    t->influence = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, t->heads, sizeof(double)));
+    t->returns = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, t->heads, sizeof(double)));
+    t->log_pi = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, 1, sizeof(double)));
+    t->weights = (double *)vdi_alloc(a, vdi__trace_bytes(t->components + 1, 1, sizeof(double)));
+    if (!t->obs || !t->action || !t->reward || !t->value || !t->influence || !t->returns || !t->log_pi || !t->weights) {
+        vdi_sacd_trace_destroy(t);
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld steps", (long long)capacity);
+    }
+    *out = t;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_sacd_trace_destroy(vdi_sacd_trace *t) {
+    if (!t) return;
+    vdi_allocator a = t->allocator;
+    vdi_free(&a, t->obs, vdi__trace_bytes(t->capacity, t->observations, sizeof(float)));
+    vdi_free(&a, t->action, vdi__trace_bytes(t->capacity, t->actions, sizeof(float)));
+    vdi_free(&a, t->reward, vdi__trace_bytes(t->capacity, t->components, sizeof(float)));
+    vdi_free(&a, t->value, vdi__trace_bytes(t->capacity, t->heads, sizeof(double)));
+    vdi_free(&a, t->influence, vdi__trace_bytes(t->capacity, t->heads, sizeof(double)));
+    vdi_free(&a, t->returns, vdi__trace_bytes(t->capacity, t->heads, sizeof(double)));
+    vdi_free(&a, t->log_pi, vdi__trace_bytes(t->capacity, 1, sizeof(double)));
+    vdi_free(&a, t->weights, vdi__trace_bytes(t->components + 1, 1, sizeof(double)));
+    vdi_free(&a, t, sizeof *t);
+}
+
+/* Values of the smaller twin and influence at (obs, action); either may be NULL. */
+VDI__FN void vdi__sacd_look(vdi_sacd *g, const float *obs, const float *action, const double *weights, double *value, double *influence) {
+    double x[VDI_ENV_MAX_OBSERVATIONS], a[VDI_ENV_MAX_ACTIONS], q[VDI_CRITIC_HEADS]; /* of the agent's dtype */
+    const vdi_dtype t = g->desc.dtype;
+    const double *w = g->desc.algo == VDI_SACD_SAC ? NULL : weights;
+    vdi__sacd_take(t, (size_t)g->desc.observations, obs, x);
+    vdi__sacd_take(t, (size_t)g->desc.actions, action, a);
+    if (value) {
+        vdi_critic_best(g->critic, 0, VDI_CRITIC_COMPOSITE, 1, x, a, w, q, NULL, NULL);
+        for (int64_t i = 0; i < g->heads; i++) value[i] = vdi__load(t, q, (size_t)i);
+    }
+    if (influence) vdi_critic_influence(g->critic, 1, x, a, w, influence);
+}
+
+/* Realised returns, from the end backwards. SAC's one head has the weighted sum and the entropy. */
+VDI__FN void vdi__trace_returns(vdi_sacd_trace *t, const vdi_sacd *g) {
+    const bool split = g->desc.algo != VDI_SACD_SAC;
+    const double gamma = g->desc.gamma, alpha = vdi_sacd_alpha(g);
+    double after[VDI_CRITIC_HEADS]; /* of what follows the step */
+    const bool terminal = (t->end & VDI_ENV_TERMINATED) != 0;
+    for (int64_t k = t->steps - 1; k >= 0; k--) {
+        double *to = t->returns + k * t->heads;
+        const double *q = t->value + k * t->heads;
+        for (int64_t i = 0; i < t->heads; i++) {
+            if (k == t->steps - 1 && !terminal) { /* nobody knows what would have come: the value itself */
+                to[i] = q[i];
+                continue;
+            }
+            double now = split && i < t->components ? (double)t->reward[k * t->components + i] : 0;
+            for (int64_t c = 0; !split && c < t->components; c++) now += t->weights[c] * (double)t->reward[k * t->components + c];
+            to[i] = now + (k == t->steps - 1 ? 0 : gamma * after[i]);
+        }
+        /* seen from the step before, the entropy of this one counts too */
+        memcpy(after, to, (size_t)t->heads * sizeof *to);
+        after[t->heads - 1] -= alpha * t->log_pi[k];
+    }
+}
+
+VDI__DEF vdi_status vdi_sacd_trace_play(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env, uint64_t seed, uint64_t episode, bool deterministic,
+                                        vdi_error *err) {
+    vdi_sacd_episode e = VDI__ZERO;
+    vdi_rng rng = vdi_rng_make(seed, (uint64_t)VDI__SACD_TRACE << 56 | episode);
+    vdi_status status = vdi__sacd_fits(g, env, err);
+    t->steps = 0;
+    t->end = 0;
+    if (status >= 0 && (t->heads != g->heads || t->observations != g->desc.observations || t->actions != g->desc.actions ||
+                        t->components != g->desc.components))
+        status = vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_trace_play", "the trace was made for an agent of other sizes");
+    e.index = (int64_t)episode;
+    if (status >= 0) status = vdi__sacd_env_begin(env, seed, &e, err);
+    vdi_sacd_weights(g, t->weights);
+    while (status >= 0 && !e.end && t->steps < t->capacity) {
+        const int64_t k = t->steps;
+        t->log_pi[k] = vdi__sacd_draw(g, e.obs, deterministic ? NULL : &rng, e.action);
+        memcpy(t->obs + k * t->observations, e.obs, (size_t)t->observations * sizeof(float));
+        memcpy(t->action + k * t->actions, e.action, (size_t)t->actions * sizeof(float));
+        vdi__sacd_look(g, e.obs, e.action, t->weights, t->value + k * t->heads, t->influence + k * t->heads);
+        status = vdi__sacd_env_step(env, &e, e.obs, err);
+        if (status < 0) break;
+        memcpy(t->reward + k * t->components, e.reward, (size_t)t->components * sizeof(float));
+        t->steps++;
+    }
+    t->end = e.end;
+    if (status >= 0) vdi__trace_returns(t, g);
+    return status;
+}
+
+/* ---- value against return ------------------------------------------------------------------------------------------------------- */
+
+VDI__DEF void vdi_value_check_pairs(vdi_value_check *c, int64_t n, int64_t heads, const double *value, const double *returns) {
+    c->heads = VDI__MIN(heads, (int64_t)VDI_CRITIC_HEADS);
+    for (int64_t k = 0; k < n; k++) { /* Welford, for both at once */
+        c->count += 1;
+        for (int64_t i = 0; i < c->heads; i++) {
+            const double q = value[k * heads + i], g = returns[k * heads + i], dq = q - c->q[i], dg = g - c->g[i];
+            c->q[i] += dq / c->count;
+            c->g[i] += dg / c->count;
+            c->qq[i] += dq * (q - c->q[i]);
+            c->gg[i] += dg * (g - c->g[i]);
+            c->qg[i] += dq * (g - c->g[i]);
+        }
+    }
+}
+
+VDI__DEF void vdi_value_check_add(vdi_value_check *c, const vdi_sacd_trace *t) {
+    vdi_value_check_pairs(c, t->steps, t->heads, t->value, t->returns);
+}
+
+VDI__DEF vdi_value_error vdi_value_check_head(const vdi_value_check *c, int64_t i) {
+    vdi_value_error e;
+    const double spread = c->qq[i] + c->gg[i] - 2 * c->qg[i]; /* of Q - G about its mean */
+    e.count = c->count;
+    e.mean = c->count > 0 ? c->g[i] : NAN;
+    e.bias = c->count > 0 ? c->q[i] - c->g[i] : NAN;
+    e.rmse = c->count > 0 ? sqrt(e.bias * e.bias + VDI__MAX(spread, 0) / c->count) : NAN;
+    e.slope = c->qq[i] > 0 ? c->qg[i] / c->qq[i] : NAN;
+    e.explained = c->gg[i] > 0 ? 1 - spread / c->gg[i] : NAN;
+    return e;
+}
+
+/* ---- other weights ---------------------------------------------------------------------------------------------------------------- */
+
+VDI__DEF void vdi_sacd_candidates(vdi_sacd *g, const float *obs, vdi_rng *rng, int64_t n, float *actions) {
+    const int64_t a = g->desc.actions;
+    for (int64_t k = 0; k < n; k++) {
+        if (k % 2 == 1 || k == 0) (void)vdi__sacd_draw(g, obs, k ? rng : NULL, actions + k * a);
+        else
+            for (int64_t i = 0; i < a; i++) actions[k * a + i] = (float)(2 * vdi_rng_uniform(rng) - 1);
+    }
+}
+
+VDI__DEF void vdi_sacd_action_values(vdi_sacd *g, const float *obs, int64_t n, const float *actions, double *q0, double *q1) {
+    vdi_critic *c = g->critic;
+    vdi__critic_space *s = &c->space[0];
+    const vdi_dtype t = g->desc.dtype;
+    const size_t o = (size_t)g->desc.observations, a = (size_t)g->desc.actions;
+    const int top = c->net.layers - 1;
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
+        for (size_t b = 0; b < rows; b++) {
+            vdi__sacd_take(t, o, obs, vdi__part(t, s->x, b * (o + a)));
+            vdi__sacd_take(t, a, actions + ((size_t)at + b) * a, vdi__part(t, s->x, b * (o + a) + o));
+        }
+        vdi__critic_twins(c, s, 0, rows, s->x);
+        for (size_t i = 0; i < rows * (size_t)g->heads; i++) {
+            q0[at * g->heads + (int64_t)i] = vdi__load(t, s->h[0][top], i);
+            q1[at * g->heads + (int64_t)i] = vdi__load(t, s->h[1][top], i);
+        }
+    }
+}
+
+VDI__DEF int64_t vdi_what_if(int64_t n, int64_t heads, const double *weights, const double *q0, const double *q1, double *value) {
+    int64_t best = -1;
+    double most = 0;
+    for (int64_t k = 0; k < n; k++) {
+        double sum[2] = {0, 0};
+        for (int64_t i = 0; i < heads; i++) {
+            const double w = weights ? weights[i] : 1;
+            sum[0] += w * q0[k * heads + i];
+            sum[1] += w * q1[k * heads + i];
+        }
+        const double v = sum[1] < sum[0] ? sum[1] : sum[0];
+        if (best < 0 || v > most) best = k, most = v;
+    }
+    if (value) *value = most;
+    return best;
+}
+
+/* ---- reasons ------------------------------------------------------------------------------------------------------------------------ */
+
+VDI__DEF double vdi_reward_difference(int64_t heads, const double *weights, const double *qa, const double *qb, double *rdx) {
+    double sum = 0;
+    for (int64_t i = 0; i < heads; i++) {
+        rdx[i] = (weights ? weights[i] : 1) * (qa[i] - qb[i]);
+        sum += rdx[i];
+    }
+    return sum;
+}
+
+/* Marks the largest entries of sign * rdx until their sum exceeds `need`; returns the sum, *count and *least of the marked. */
+VDI__FN double vdi__explain_take(int64_t heads, const double *rdx, double sign, double need, bool *mark, int64_t *count, double *least) {
+    double sum = 0;
+    *count = 0;
+    *least = 0;
+    while (!(sum > need)) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < heads; i++)
+            if (!mark[i] && sign * rdx[i] > 0 && (best < 0 || sign * rdx[i] > sign * rdx[best])) best = i;
+        if (best < 0) break;
+        mark[best] = true;
+        *least = sign * rdx[best];
+        sum += *least;
+        ++*count;
+    }
+    return sum;
+}
+
+VDI__DEF int64_t vdi_minimal_explanation(int64_t heads, const double *rdx, bool *plus, bool *minus) {
+    double against = 0, least, ignored;
+    int64_t count, members;
+    for (int64_t i = 0; i < heads; i++) {
+        plus[i] = false;
+        if (minus) minus[i] = false;
+        if (rdx[i] < 0) against -= rdx[i];
+    }
+    const double sum = vdi__explain_take(heads, rdx, 1, against, plus, &count, &least);
+    if (!(sum > against)) return -1;
+    if (minus) (void)vdi__explain_take(heads, rdx, -1, sum - least, minus, &members, &ignored);
+    return count;
+}
+
+/* ---- schedules from influence -------------------------------------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_sacd_mean_influence(vdi_sacd *g, vdi_rng *rng, int64_t n, double *share, vdi_error *err) {
+    const int64_t count = vdi_replay_count(g->replay);
+    double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_CRITIC_HEADS];
+    float action[VDI_ENV_MAX_ACTIONS];
+    if (count < 1 || n < 1)
+        return vdi_error_set(err, VDI_ERR_STATE, "vdi_sacd_mean_influence",
+                             "%lld states out of %lld transitions: expected 1 or more of both", (long long)n, (long long)count);
+    vdi_sacd_weights(g, weights);
+    for (int64_t i = 0; i < g->heads; i++) share[i] = 0;
+    for (int64_t k = 0; k < n; k++) {
+        vdi_transition r = vdi_replay_get(g->replay, (int64_t)vdi_rng_below(rng, (uint64_t)count));
+        double sum = 1e-5;
+        (void)vdi__sacd_draw(g, r.obs, NULL, action);
+        vdi__sacd_look(g, r.obs, action, weights, NULL, influence);
+        for (int64_t i = 0; i < g->heads; i++) sum += influence[i];
+        for (int64_t i = 0; i < g->heads; i++) share[i] += influence[i] / sum / (double)n;
+    }
+    return VDI_OK;
+}
+
+VDI__DEF int64_t vdi_sacd_tame(vdi_sacd *g, vdi_rng *rng, int64_t n, double most, int64_t length, vdi_error *err) {
+    double share[VDI_CRITIC_HEADS], weights[VDI_ENV_MAX_COMPONENTS + 1];
+    int64_t changed = 0;
+    if (g->desc.algo == VDI_SACD_SAC)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_sacd_tame", "SAC has one head: there are no components to weigh");
+    if (!(most > 0 && most <= 1) || length < 1)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_tame",
+                             "a share of %g over %lld steps: expected 0 < share <= 1, 1 step or more", most, (long long)length);
+    vdi_status status = vdi_sacd_mean_influence(g, rng, n, share, err);
+    if (status < 0) return status;
+    vdi_sacd_weights(g, weights);
+    for (int64_t i = 0; i < g->desc.components; i++)
+        if (share[i] > most) {
+            status = vdi_sacd_schedule_weight(g, i, weights[i] * most / share[i], weights[i], g->counter[VDI__SACD_STEPS], length, err);
+            if (status < 0) return status;
+            changed++;
+        }
+    return changed;
+}
 #endif
 
 /* ======== io/stream.h, implementation ======== */
@@ -20312,6 +29330,9 @@ VDI__FN vdi_status vdi__series_check(const vdi_series *s, const char *name, vdi_
     if (along && !(vdi_tensor_same_shape(s->x, s->y) && (s->x.data || !vdi_tensor_count(s->x))))
         return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has x %s and y %s, expected equal lengths", kind[s->kind],
                              s->name ? s->name : "", vdi_tensor_shape_text(s->x, a), vdi_tensor_shape_text(s->y, b));
+    if (s->kind <= VDI_SERIES_SCATTER && s->by.data && !vdi_tensor_same_shape(s->by, s->y))
+        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has colours by %s and y %s, expected equal lengths",
+                             kind[s->kind], s->name ? s->name : "", vdi_tensor_shape_text(s->by, a), vdi_tensor_shape_text(s->y, b));
     return VDI_OK;
 }
 #endif
@@ -20427,8 +29448,18 @@ typedef struct vdi__view {
     double above, below, before, after; /* room for titles, labels and numbers */
     double label_turn;                  /* category labels are slanted: their height */
     int legend_lines;
-    bool has_map, categories, shown;
+    bool has_map, pale, categories, shown; /* has_map: there is a scale of colours; pale: from that of a map */
 } vdi__view;
+
+VDI__FN bool vdi__colored(const vdi_series *s) { return s->by.data && (s->kind == VDI_SERIES_LINE || s->kind == VDI_SERIES_SCATTER); }
+
+/* The panel's scale of colours. That of a map begins near white; thin lines and points, on white or black, need more contrast. */
+VDI__FN void vdi__palette(const vdi__view *v, vdi_rgb palette[255]) {
+    for (int i = 0; i < 255; i++)
+        palette[i] = v->p->diverging ? vdi_color_diverging((i - 127) / 127.0)
+                     : v->pale       ? vdi_color_sequential(i / 254.0)
+                                     : vdi_color_oklch(0.80 - 0.36 * i / 254, 0.15, 110 + 200.0 * i / 254);
+}
 
 VDI__FN double vdi__y_at(const vdi_panel *p, double row) { return p->y0 + row * vdi__step(p->dy); }
 
@@ -20451,6 +29482,10 @@ VDI__FN void vdi__view_limits(vdi__view *v) {
                 vdi__range_take(&y, b);
                 lines = true;
             }
+        if (vdi__colored(s)) {
+            v->has_map = true;
+            for (int64_t i = 0; i < s->by.shape[0]; i++) vdi__range_take(&value, vdi__at(s->by, i));
+        }
         points = points || s->kind == VDI_SERIES_SCATTER;
         if ((s->kind == VDI_SERIES_RASTER || s->kind == VDI_SERIES_HEATMAP) && vdi_tensor_count(s->y)) {
             double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
@@ -20463,7 +29498,7 @@ VDI__FN void vdi__view_limits(vdi__view *v) {
                 for (int64_t i = 0; i < s->y.shape[0]; i++)
                     for (int64_t k = 0; k < s->y.shape[1]; k++) vdi__range_take(&value, vdi__at2(s->y, i, k));
         }
-        if (s->kind == VDI_SERIES_HEATMAP) v->has_map = true;
+        if (s->kind == VDI_SERIES_HEATMAP) v->has_map = v->pale = true;
         if (s->kind == VDI_SERIES_BARS) {
             v->categories = upright = true;
             vdi__range_take(&x, -0.5);
@@ -20643,6 +29678,45 @@ VDI__FN bool vdi__rising(const vdi_panel *p, const vdi_series *s) {
     return vdi__step(p->dx) > 0 || s->x.data;
 }
 
+/* Lines and points with values: a path for each stretch of one colour; 64 colours are as many as an eye tells apart in a thin line. */
+VDI__FN void vdi__draw_colored(vdi_writer *w, const vdi__view *v, const vdi_series *s) {
+    vdi_rgb palette[255];
+    vdi__scale value = v->value;
+    bool line = s->kind == VDI_SERIES_LINE;
+    int64_t n = s->y.shape[0];
+    int open = -1;
+    double last_x = (double)NAN, last_y = (double)NAN;
+    value.origin = 0, value.length = 1;
+    vdi__palette(v, palette);
+    vdi_write_format(w, "<g fill=\"none\" stroke-width=\"%g\" stroke-linejoin=\"round\" stroke-linecap=\"round\" opacity=\"%g\">\n",
+                     s->width > 0 ? s->width
+                     : line       ? 1.4
+                     : n > 300    ? 3
+                                  : 4.5,
+                     s->opacity > 0 ? s->opacity : 1);
+    for (int64_t i = 0; i < n; i++) {
+        double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i)), y = vdi__to_pixel(&v->y, vdi__at(s->y, i));
+        double level = vdi__to_pixel(&value, vdi__at(s->by, i));
+        int c = level == level ? 4 * (int)(0.5 + 63 * VDI__MIN(VDI__MAX(level, 0), 1)) : -1;
+        if (x == x && y == y && c >= 0 && (!line || last_x == last_x)) {
+            if (c != open) {
+                vdi_write_format(w, open >= 0 ? "\"/>\n<path stroke=\"rgb(%d,%d,%d)\" d=\"" : "<path stroke=\"rgb(%d,%d,%d)\" d=\"",
+                                 palette[VDI__MIN(c, 254)].r, palette[VDI__MIN(c, 254)].g, palette[VDI__MIN(c, 254)].b);
+                if (line) vdi__point(w, 'M', last_x, last_y);
+            }
+            vdi__point(w, line ? 'L' : 'M', x, y);
+            if (!line) vdi_write_text(w, "h.01");
+            open = c;
+        } else if (line && open >= 0) {
+            vdi_write_text(w, "\"/>\n"); /* a gap */
+            open = -1;
+        }
+        last_x = x, last_y = y;
+        if (!(y == y)) last_x = y;
+    }
+    vdi_write_text(w, open >= 0 ? "\"/>\n</g>\n" : "</g>\n");
+}
+
 VDI__FN void vdi__draw_line(vdi_writer *w, const vdi__view *v, const vdi_series *s, const char *ink) {
     vdi__pen pen = VDI__ZERO;
     double width = s->width > 0 ? s->width : 1.4;
@@ -20762,7 +29836,7 @@ VDI__FN void vdi__draw_heatmap(vdi_writer *w, const vdi__view *v, const vdi_seri
     int64_t h = s->y.shape[0], n = s->y.shape[1];
     vdi__scale value = v->value;
     value.origin = 0, value.length = 1;
-    for (int i = 0; i < 255; i++) palette[i] = v->p->diverging ? vdi_color_diverging((i - 127) / 127.0) : vdi_color_sequential(i / 254.0);
+    vdi__palette(v, palette);
     if (h * n > 2000) {
         vdi__draw_image(w, v, s, &value, palette);
         return;
@@ -20895,13 +29969,15 @@ VDI__FN void vdi__draw_series(vdi_writer *w, vdi__view *v) {
             bool turn = back == (layer == 0);
             switch (s->kind) {
             case VDI_SERIES_LINE:
-                if (turn) vdi__draw_line(w, v, s, ink);
+                if (turn && vdi__colored(s)) vdi__draw_colored(w, v, s);
+                else if (turn) vdi__draw_line(w, v, s, ink);
                 break;
             case VDI_SERIES_BAND:
                 if (turn) vdi__draw_band(w, v, s, ink);
                 break;
             case VDI_SERIES_SCATTER:
-                if (turn) vdi__draw_scatter(w, v, s, ink);
+                if (turn && vdi__colored(s)) vdi__draw_colored(w, v, s);
+                else if (turn) vdi__draw_scatter(w, v, s, ink);
                 break;
             case VDI_SERIES_RASTER:
                 if (turn && vdi_tensor_count(s->y)) vdi__draw_raster(w, v, s);
@@ -21010,7 +30086,7 @@ VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     double x = v->left + v->width + 10;
     vdi__scale scale = v->value;
     scale.origin = v->top + v->height, scale.length = -v->height;
-    for (int i = 0; i < 255; i++) palette[i] = v->p->diverging ? vdi_color_diverging((i - 127) / 127.0) : vdi_color_sequential(i / 254.0);
+    vdi__palette(v, palette);
     vdi_write_text(w, "<g transform=\"translate(");
     vdi__px(w, x);
     vdi_write(w, ",", 1);
@@ -24057,7 +33133,7 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_marginals)(int64_t d, int64_t T, con
 }
 
 /* Lanes in and out, VDI__BT_STAGE elements at a time. Squares of VDI_TBLOCK trials and elements are turned over in registers; where a
-   trial is missing or ends early, its piece is completed with zeros in a staging row first, so that nobody is slow. */
+   trial is missing, the others go in one by one; where one ends early, its piece is completed with zeros in a staging row first. */
 #define VDI__BT_STAGE 128
 /* dst[e][lane] = src[lane * stride + e] for e < count[lane], else 0; n elements. */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst) {
@@ -24069,8 +33145,17 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t strid
             VDI_T *y = (VDI_T *)dst + e0 * VDI__BT_LANES + w;
             int64_t ldx = VDI__BT_STAGE, least = some, e = 0;
             for (int q = 0; q < VDI_TBLOCK; q++) least = VDI__MIN(least, count[w + q] - e0);
+            bool all_or_none = true;
+            for (int q = 0; q < VDI_TBLOCK; q++) all_or_none &= count[w + q] <= e0 || count[w + q] - e0 >= some;
             if (least == some) {
                 x = (const VDI_T *)src + w * stride + e0, ldx = stride;
+            } else if (all_or_none) {
+                for (int q = 0; q < VDI_TBLOCK; q++) {
+                    const VDI_T *z = (const VDI_T *)src + (w + q) * stride + e0;
+                    const bool there = count[w + q] > e0;
+                    for (e = 0; e < some; e++) y[e * VDI__BT_LANES + q] = there ? z[e] : 0;
+                }
+                continue;
             } else {
                 for (int q = 0; q < VDI_TBLOCK; q++) {
                     const int64_t have = VDI__MAX((int64_t)0, VDI__MIN(some, count[w + q] - e0));
@@ -24141,6 +33226,19 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_map)(vdi__bt_kind kind, bool rows, i
     const int64_t u = rows ? 1 : VDI__BT_LANES;
     const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(u, (int64_t)VDI_W));
     const VDI_V s = VDI_VSET1(VDI_C(scale));
+    if (!rows && (kind == VDI__BT_SUM || kind == VDI__BT_SCALE)) { /* most calls, without a question for each element */
+        for (int w = 0; w < u; w += VDI_W)
+            for (int64_t i = 0; i < d; i++) {
+                const VDI_T *p = (const VDI_T *)x + w + i * xr * u, *q = (const VDI_T *)y + w + i * yr * u;
+                VDI_T *to = (VDI_T *)out + w + i * d * u;
+                if (kind == VDI__BT_SCALE)
+                    for (int64_t j = 0; j < d; j++, p += xc * u, to += u) VDI_VSTORE(to, VDI_VMUL(s, VDI_VLOAD(p)));
+                else
+                    for (int64_t j = 0; j < d; j++, p += xc * u, q += yc * u, to += u)
+                        VDI_VSTORE(to, VDI_VMUL(s, VDI_VADD(VDI_VLOAD(p), VDI_VLOAD(q))));
+            }
+        return;
+    }
     for (int w = 0; w < u; w += VDI_W)
         for (int64_t i = 0; i < d; i++)
             for (int64_t j = 0; j < d; j++) {
