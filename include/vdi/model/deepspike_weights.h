@@ -4,6 +4,9 @@
  * alone and are as free as the code (MIT). Order and meaning: vdi_pretrained_declare. */
 #ifndef VDI_MODEL_DEEPSPIKE_WEIGHTS_H
 #define VDI_MODEL_DEEPSPIKE_WEIGHTS_H
+#ifndef VDI_MODEL_DEEPSPIKE_PRETRAINED_H /* in vdi.h, or else in the tree */
+#include "deepspike_pretrained.h"
+#endif
 /* clang-format off */
 static const float vdi_pretrained_shipped_scale[13] = {
     0.000114153365f, 7.13205663e-05f, 1.17966092e-05f, 1.34753946e-05f, 1.21868115e-05f, 1.39946424e-05f, 1.25174356e-05f, 1.66259651e-05f,
