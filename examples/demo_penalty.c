@@ -117,7 +117,7 @@ static vdi_status draw(const char *path, result (*run)[2], vdi_error *err) {
         vdi_panel *p = vdi_figure_panel(&f, 0, tame);
         p->title = tame ? "river let in slowly: new episodes" : "full weight from the start: new episodes";
         p->x.label = "x", p->y.label = "y", p->x.has_limits = p->y.has_limits = true, p->x.low = p->y.low = -1, p->x.high = p->y.high = 1;
-        vdi_panel_rule(p, "banks", 'x', -0.25)->color = vdi_panel_rule(p, NULL, 'x', 0.25)->color = VDI_COLOR_GREY;
+        vdi_panel_rule(p, "banks", 'x', -0.25)->color = VDI_COLOR_GREY, vdi_panel_rule(p, NULL, 'x', 0.25)->color = VDI_COLOR_GREY;
         for (int k = 0; k < EPISODES; k++) {
             vdi_series *s = vdi_panel_line(p, k ? NULL : "paths", vdi_tensor_1d(r->path[k][1], VDI_F64, LIMIT));
             s->x = vdi_tensor_1d(r->path[k][0], VDI_F64, LIMIT), s->color = VDI_COLOR_BLUE, s->opacity = 0.6;
