@@ -506,6 +506,7 @@ typedef struct vdi__ds_rnn {
 
 VDI__FN vdi__ds_rnn vdi__ds_rnn_of(const vdi_deepspike *m, int64_t rows, int64_t T) {
     vdi__ds_rnn r = VDI__ZERO;
+    if (m->desc.posterior == VDI_DEEPSPIKE_FACTORISED) return r; /* it has no such parameters */
     const vdi_param *rnn = m->params->item + m->rnn;
     r.dtype = m->desc.dtype, r.rows = rows, r.T = T, r.H = m->desc.hidden;
     r.w_hh = rnn[VDI__DS_FORWARD + 2].value.data, r.b_hh = rnn[VDI__DS_FORWARD + 3].value.data;
