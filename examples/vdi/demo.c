@@ -38,6 +38,7 @@ static int demo_main(run *r) {
         demo_lds,
         demo_vilds,
         demo_flds,
+        demo_spikes,
         demo_sacd,
     };
     static demo m;

@@ -29,6 +29,7 @@ bool demo_blocktri(demo *m);
 bool demo_lds(demo *m);
 bool demo_vilds(demo *m);
 bool demo_flds(demo *m);
+bool demo_spikes(demo *m);
 bool demo_sacd(demo *m);
 
 #endif
