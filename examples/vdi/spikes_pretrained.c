@@ -49,7 +49,8 @@ int spikes_pretrained_infer(run *r, int64_t neurons, int64_t frames, const doubl
     job j = {0};
     out->samples = vdi_pretrained_grid(frames, fps);
     out->empty = 0;
-    if (out->samples < 0) return fail("expected at least one frame and a frame rate above 0, got %lld frames at %g Hz", (long long)frames, fps);
+    if (out->samples < 0)
+        return fail("expected at least one frame and a frame rate above 0, got %lld frames at %g Hz", (long long)frames, fps);
     vdi_pretrained *net = spikes_pretrained_network();
     if (!net) return FAILED;
     j.net = net, j.frames = frames, j.traces = traces, j.fps = fps, j.out = out;

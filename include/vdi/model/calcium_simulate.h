@@ -77,10 +77,10 @@ typedef struct vdi_population_desc {
     double low_share, middle_share;                  /**< cells at low, at middle frame rates; the others have high ones */
     vdi_span low_frames, middle_frames, high_frames; /**< Hz */
     vdi_span window;                                 /**< part of a frame that it sees */
-    vdi_span offset;                                 /**< frames by which the stamp is early */
-    double late_share;                               /**< cells stamped at the end or start of the frame: half a frame more, either way */
+    vdi_span offset;                                 /**< frames by which it is seen later than its stamp says */
     double latency_share;                            /**< cells that answer late by more than their rise */
-    double latency_rises, latency_most;              /**< at most so many rise times, so many seconds */
+    vdi_span latency;                                /**< of these, in rise times (less for a quick rise) */
+    double latency_most;                             /**< s: at most */
     /* noise, in units of the white noise's standard deviation unless said */
     double power_share;                 /**< cells whose noise is set by the power of the trace, not by the height of one spike */
     vdi_span power_snr, peak_snr;       /**< log: standard deviation of the trace over that of the noise; peak of one spike over that of
@@ -137,25 +137,25 @@ VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
     vdi_population_desc p = VDI__ZERO;
     p.seconds = 30, p.warmup = 5;
     p.rate = vdi__span(0.02, 10);
-    p.fast_share = 0.7, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.5);
+    p.fast_share = 0.5, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.2);
     p.slow_share = 0.7, p.slow_tau = vdi__span(1, 15), p.slow_sd = vdi__span(0, 2);
-    p.episode_share = 0.6, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.01, 0.5),
+    p.episode_share = 0.3, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.02, 0.5),
     p.episode_rate = vdi__span(15, 150);
     p.burst_share = 0, p.burst_chance = vdi__span(0, 0.6), p.burst_interval = vdi__span(0.003, 0.012);
-    p.refractory = vdi__span(0.0042, 0.0083);
+    p.refractory = vdi__span(0.002, 0.006);
     p.tau = vdi__span(0.06, 3);
     p.slow_decay_share = 0.3, p.slow_decay = vdi__span(0.05, 0.4), p.slow_times = vdi__span(2, 6);
     p.jump_cv = vdi__span(0, 0.4);
-    p.linear_share = 0.3, p.hill = vdi__span(1, 3);
-    p.rest_share = 0.7, p.rest = vdi__span(0.02, 2);
+    p.linear_share = 0.2, p.hill = vdi__span(1.5, 3.5);
+    p.rest_share = 0.8, p.rest = vdi__span(0.05, 2);
     p.saturation_share = 0.7, p.saturation = vdi__span(0.003, 0.5);
     p.quick_share = 0.45, p.quick = vdi__span(0.002, 0.03), p.sluggish = vdi__span(0.03, 0.35);
     p.second_share = 0.5, p.third_share = 0, p.stage = vdi__span(0.1, 1);
     p.low_share = 0.2, p.middle_share = 0.4;
     p.low_frames = vdi__span(5, 10), p.middle_frames = vdi__span(10, 60), p.high_frames = vdi__span(60, 130);
-    p.window = vdi__span(0.05, 1), p.offset = vdi__span(-0.3, 0.3), p.late_share = 0;
-    p.latency_share = 0.7, p.latency_rises = 0.4, p.latency_most = 0.06;
-    p.power_share = 0.5, p.power_snr = vdi__span(0.6, 40), p.peak_snr = vdi__span(0.25, 10);
+    p.window = vdi__span(0.05, 1), p.offset = vdi__span(0, 0.7);
+    p.latency_share = 1, p.latency = vdi__span(0.3, 0.6), p.latency_most = 0.08;
+    p.power_share = 0.1, p.power_snr = vdi__span(1, 40), p.peak_snr = vdi__span(0.5, 15);
     p.shot_share = 0.5, p.shot = vdi__span(0, 1.5);
     p.drift_share[0] = 0.6, p.drift_tau[0] = vdi__span(0.1, 1), p.drift_sd[0] = vdi__span(0, 0.6);
     p.drift_share[1] = 0.5, p.drift_tau[1] = vdi__span(1, 5), p.drift_sd[1] = vdi__span(0, 0.7);
@@ -183,7 +183,6 @@ VDI__DEF vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_
                  {"low_share + middle_share", p->low_share + p->middle_share},
                  {"low_share", p->low_share},
                  {"middle_share", p->middle_share},
-                 {"late_share", p->late_share},
                  {"latency_share", p->latency_share},
                  {"power_share", p->power_share},
                  {"shot_share", p->shot_share},
@@ -220,7 +219,8 @@ VDI__DEF vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_
                 {"middle_frames", p->middle_frames, 1, 1000},
                 {"high_frames", p->high_frames, 1, 1000},
                 {"window", p->window, 1e-3, 1},
-                {"offset", p->offset, -0.5, 0.5},
+                {"offset", p->offset, -1, 1},
+                {"latency", p->latency, 0, 10},
                 {"power_snr", p->power_snr, 1e-3, 1e6},
                 {"peak_snr", p->peak_snr, 1e-3, 1e6},
                 {"shot", p->shot, 0, 1e3},
@@ -236,9 +236,8 @@ VDI__DEF vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "seconds is %g, expected 4..3600", p->seconds);
     if (!(p->warmup >= 2 && p->warmup <= 3600))
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "warmup is %g, expected 2..3600", p->warmup);
-    if (!(p->latency_rises >= 0 && p->latency_most >= 0 && p->latency_most <= 1))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "latency_rises is %g, latency_most %g, expected 0 or more, 0..1",
-                             p->latency_rises, p->latency_most);
+    if (!(p->latency_most >= 0 && p->latency_most <= 1))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "latency_most is %g, expected 0..1", p->latency_most);
     for (size_t i = 0; i < VDI__COUNT(share); i++)
         if (!(share[i].value >= 0 && share[i].value <= 1))
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g, expected 0..1", share[i].name, share[i].value);
@@ -288,11 +287,9 @@ VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed
                                                                          : p->high_frames);
     c->window = vdi__draw(r, p->window) / c->frame_rate;
     c->delay = vdi__draw(r, p->offset) / c->frame_rate;
-    c->delay += vdi__draw_if(r, p->late_share, 0.5, 0) / c->frame_rate;
     /* a quick dye answers at once; a slow one, whose binding has many steps, waits for about its rise */
-    const double wait = p->latency_rises * c->rise[0] * c->rise[0] / (c->rise[0] + 0.03);
-    const double latency = vdi_rng_uniform(r) * VDI__MIN(wait, p->latency_most);
-    c->delay -= vdi__draw_if(r, p->latency_share, latency, 0);
+    const double latency = vdi__draw(r, p->latency) * c->rise[0] * c->rise[0] / (c->rise[0] + 0.03);
+    c->delay -= vdi__draw_if(r, p->latency_share, VDI__MIN(latency, p->latency_most), 0);
 
     c->by_power = vdi_rng_bernoulli(r, p->power_share);
     const double by_power = vdi__draw_log(r, p->power_snr), by_peak = vdi__draw_log(r, p->peak_snr);
@@ -402,10 +399,12 @@ VDI__FN void vdi__cell_dye(const vdi_cell *cell, int64_t n, float *c, float *s) 
         if (cell->rise[j] > 0) vdi__first_order(n, cell->rise[j], c);
 }
 
-/* About how high one spike rises: what the noise is measured against in half of the cells. */
+/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 - rho)) of a decay seen through a first-order
+   rise of rho times its time constant. Exact for a linear dye of one stage. */
 VDI__FN double vdi__cell_peak(const vdi_cell *c) {
     const double u = pow(c->rest + 1, c->hill) - pow(c->rest, c->hill), g = 1 + c->saturation * u;
-    return u / g * (1 - exp(-g * VDI__MIN(1, 0.7 * c->tau / c->rise[0]))) * exp(-0.7 * VDI__MIN(c->rise[0], 0.5) / c->tau);
+    const double rho = VDI__MIN(0.999, (c->rise[0] / g + c->rise[1] + c->rise[2]) / c->tau);
+    return u / g * pow(rho, rho / (1 - rho));
 }
 
 VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work, float *trace, float *clean,

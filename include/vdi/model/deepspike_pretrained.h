@@ -12,7 +12,7 @@
  *     vdi_pretrained_destroy(net);
  *
  * The trace is brought to one form: frames without a number are bridged, a running baseline is taken off, the rest is divided by its
- * standard deviation and brought to 60 Hz. 31 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean
+ * standard deviation and brought to 60 Hz. 34 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean
  * shape of its steepest rises) say which indicator, preparation and frame rate this is; a small network turns them into a scale and a
  * shift for each channel of each layer, and these are folded into the weights before the trace goes through, so conditioning costs nothing
  * per sample. The network itself is a stem of stride 2, a few dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz
@@ -32,7 +32,9 @@
 /** The grid that the network works on, in Hz. */
 #define VDI_PRETRAINED_GRID 60
 /** Statistics of a trace that the network is conditioned on. */
-#define VDI_PRETRAINED_STATS 31
+#define VDI_PRETRAINED_STATS 34
+/** Numbers of the count correction: 1, log rate and its square, each statistic and its square. */
+#define VDI_PRETRAINED_COUNT (3 + 2 * VDI_PRETRAINED_STATS)
 /** Most parameters of such a network. */
 #define VDI_PRETRAINED_PARAMS (10 + VDI_LAYERS_MAX)
 
@@ -100,7 +102,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
 /* ---- the parts, for training and fine-tuning ------------------------------------------------------------------------------- */
 
 /** Its parameters in order: stats.mean and stats.sd (frozen), stem.weight, layers' weights, film.0 and film.1 weight and bias,
- *  head.weight, head.bias. Returns how many; writes those that fit into `list`. */
+ *  head.weight, head.bias, count.weight (frozen, zero: see vdi_pretrained_count_features). Returns how many; writes those that fit into
+ *  `list`. */
 VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list, int64_t room);
 /** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), whose softplus is the
  *  expected spikes per sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
@@ -120,6 +123,9 @@ VDI_API size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps);
 /** Steps 1 to 5: bridge, baseline, scale, 60 Hz, statistics. A constant trace has scale 0 and x = 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, const void *trace, double fps, void *work,
                                                         size_t size, vdi_prepared *out, vdi_error *err);
+/** What the log of a trace's count correction is linear in, with count.weight: out (VDI_PRETRAINED_COUNT). `count`: what the network
+ * expects of it, uncorrected; `seconds`: its length. */
+VDI_API void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out);
 /** `frames` values at fps to the 60 Hz grid: interpolated up to 63 Hz, else averaged. `sum` is scratch (frames + 1), used above 63 Hz. */
 VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum, int64_t samples, float *x);
 
@@ -228,7 +234,7 @@ VDI__FN double vdi__cube_root(double x) { return x < 0 ? -pow(-x, 1.0 / 3) : pow
 
 /* The statistics. v: scratch (n + 256). Lags that the trace is too short for are cut to its length. */
 VDI__FN void vdi__trace_stats(int64_t n, const float *x, double fps, double noise, float *v, float *out) {
-    static const int lag[] = {2, 4, 8, 16, 32, 64, 128}, jump[] = {4, 16, 64}, around[] = {-24, -12, -6, 0, 6, 12, 24, 48, 96};
+    static const int lag[] = {2, 4, 8, 16, 32, 64, 128}, jump[] = {4, 16, 64}, around[] = {-12, -6, -2, -1, 0, 1, 2, 4, 8, 16, 32, 64};
     static const double level[] = {0.01, 0.1, 0.5, 0.9, 0.99};
     double mean = 0, square = 0, cube = 0;
     for (int64_t i = 0; i < n; i++) mean += (double)x[i];
@@ -384,6 +390,7 @@ VDI__DEF vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *desc, v
 enum { VDI__PRE_MEAN, VDI__PRE_SD, VDI__PRE_STEM, VDI__PRE_LAYER };
 #define VDI__PRE_FILM(d) (VDI__PRE_LAYER + (d)->layers)
 #define VDI__PRE_HEAD(d) (VDI__PRE_FILM(d) + 4)
+#define VDI__PRE_COUNT(d) (VDI__PRE_HEAD(d) + 2)
 
 VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_param_desc *list, int64_t room) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
@@ -409,6 +416,8 @@ VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_par
     VDI__PRE_ADD(vdi_param_make("film.1.bias", VDI_INIT_ZEROS, 0, 1, F));
     VDI__PRE_ADD(vdi_param_make("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4));
     VDI__PRE_ADD(vdi_param_make("head.bias", VDI_INIT_ZEROS, 0, 1, 4));
+    VDI__PRE_ADD(vdi_param_make("count.weight", VDI_INIT_ZEROS, 0, 1, VDI_PRETRAINED_COUNT));
+    if (n <= room) list[n - 1].frozen = true;
 #undef VDI__PRE_ADD
     return n;
 }
@@ -547,7 +556,7 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
         vdi_pretrained_destroy(net);
         return status;
     }
-    float *bias = (float *)net->params->item[count - 1].value.data;
+    float *bias = (float *)net->params->item[VDI__PRE_HEAD(&net->desc) + 1].value.data;
     bias[0] = bias[1] = -3; /* few spikes to begin with */
     *out = net;
     return VDI_OK;
@@ -614,6 +623,32 @@ VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames
     return samples < 0 ? 0 : vdi_pretrained_prepare_memsize(frames, fps) + vdi__pretrained_net_bytes(&net->desc, samples);
 }
 
+/* Statistic i, standardised and cut at 3. */
+VDI__FN float vdi__pretrained_standard(const vdi_pretrained *net, const float *stats, int i) {
+    const vdi_param *item = net->params->item;
+    const float z = (stats[i] - ((const float *)item[VDI__PRE_MEAN].value.data)[i]) / ((const float *)item[VDI__PRE_SD].value.data)[i];
+    return z < -3 ? -3 : z > 3 ? 3 : z;
+}
+
+VDI__DEF void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out) {
+    const double rate = log((count + 0.5) / seconds);
+    out[0] = 1, out[1] = rate, out[2] = rate * rate;
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) {
+        const double z = (double)vdi__pretrained_standard(net, stats, i);
+        out[3 + i] = z;
+        out[3 + VDI_PRETRAINED_STATS + i] = 0.3 * z * z;
+    }
+}
+
+/* By what to multiply the expected spikes of a trace: e^-2 to e^2. */
+VDI__FN double vdi__pretrained_correction(const vdi_pretrained *net, const float *stats, double count, double seconds) {
+    const float *w = (const float *)net->params->item[VDI__PRE_COUNT(&net->desc)].value.data;
+    double feature[VDI_PRETRAINED_COUNT], sum = 0;
+    vdi_pretrained_count_features(net, stats, count, seconds, feature);
+    for (int i = 0; i < VDI_PRETRAINED_COUNT; i++) sum += (double)w[i] * feature[i];
+    return exp(sum < -2 ? -2 : sum > 2 ? 2 : sum);
+}
+
 /* The weights of a layer with a trace's scale folded in. */
 VDI__FN void vdi__fold(int64_t rows, int64_t C, const float *w, const float *gain, float *out) {
     for (int64_t r = 0; r < rows; r++)
@@ -635,11 +670,7 @@ VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_pr
     film = z + VDI_PRETRAINED_STATS + d->hidden;
 
     for (int64_t i = 0; i < 2 * steps; i++) x[i] = p->x[VDI__MAX((int64_t)0, VDI__MIN(p->samples - 1, i - VDI__PRE_PAD))];
-    const float *mean = (const float *)item[VDI__PRE_MEAN].value.data, *sd = (const float *)item[VDI__PRE_SD].value.data;
-    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) {
-        const float standard = (p->stats[i] - mean[i]) / sd[i];
-        z[i] = standard < -3 ? -3 : standard > 3 ? 3 : standard;
-    }
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) z[i] = vdi__pretrained_standard(net, p->stats, i);
     vdi_affine(VDI_F32, 1, (size_t)d->hidden, VDI_PRETRAINED_STATS, z, VDI_PRETRAINED_STATS, film_param[0].value.data, (size_t)d->hidden,
                film_param[1].value.data, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, z + VDI_PRETRAINED_STATS, (size_t)d->hidden);
     vdi_affine(VDI_F32, 1, (size_t)F, (size_t)d->hidden, z + VDI_PRETRAINED_STATS, (size_t)d->hidden, film_param[2].value.data, (size_t)F,
@@ -680,6 +711,8 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
             const double o = (double)out[4 * (i / 2) + i % 2];
             sum[i + 1] = sum[i] + (o > 30 ? o : log1p(exp(o)));
         }
+        const double factor = vdi__pretrained_correction(net, p.stats, sum[samples], (double)frames / fps);
+        for (int64_t i = 1; i <= samples; i++) sum[i] *= factor;
     } else memset(sum, 0, (size_t)(samples + 1) * sizeof *sum);
     r->noise = p.noise;
     r->scale = p.scale;
