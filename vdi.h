@@ -3942,8 +3942,8 @@ VDI_API size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps);
 /** Steps 1 to 5: bridge, baseline, scale, 60 Hz, statistics. A constant trace has scale 0 and x = 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, const void *trace, double fps, void *work,
                                                         size_t size, vdi_prepared *out, vdi_error *err);
-/** What the log of a trace's count correction is linear in, with count.weight: out (VDI_PRETRAINED_COUNT). `count`: what the network expects of
- *  it, uncorrected; `seconds`: its length. */
+/** What the log of a trace's count correction is linear in, with count.weight: out (VDI_PRETRAINED_COUNT). `count`: what the network
+ * expects of it, uncorrected; `seconds`: its length. */
 VDI_API void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out);
 /** `frames` values at fps to the 60 Hz grid: interpolated up to 63 Hz, else averaged. `sum` is scratch (frames + 1), used above 63 Hz. */
 VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum, int64_t samples, float *x);
@@ -20129,7 +20129,7 @@ VDI__DEF vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_
                  {"low_share + middle_share", p->low_share + p->middle_share},
                  {"low_share", p->low_share},
                  {"middle_share", p->middle_share},
-                  {"latency_share", p->latency_share},
+                 {"latency_share", p->latency_share},
                  {"power_share", p->power_share},
                  {"shot_share", p->shot_share},
                  {"drift_share[0]", p->drift_share[0]},
@@ -21489,6 +21489,7 @@ typedef struct vdi__ds_rnn {
 
 VDI__FN vdi__ds_rnn vdi__ds_rnn_of(const vdi_deepspike *m, int64_t rows, int64_t T) {
     vdi__ds_rnn r = VDI__ZERO;
+    if (m->desc.posterior == VDI_DEEPSPIKE_FACTORISED) return r; /* it has no such parameters */
     const vdi_param *rnn = m->params->item + m->rnn;
     r.dtype = m->desc.dtype, r.rows = rows, r.T = T, r.H = m->desc.hidden;
     r.w_hh = rnn[VDI__DS_FORWARD + 2].value.data, r.b_hh = rnn[VDI__DS_FORWARD + 3].value.data;
