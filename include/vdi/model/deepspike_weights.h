@@ -4,6 +4,9 @@
  * alone and are as free as the code (MIT). Order and meaning: vdi_pretrained_declare. */
 #ifndef VDI_MODEL_DEEPSPIKE_WEIGHTS_H
 #define VDI_MODEL_DEEPSPIKE_WEIGHTS_H
+#ifndef VDI_MODEL_DEEPSPIKE_PRETRAINED_H /* in vdi.h, or else in the tree */
+#include "deepspike_pretrained.h"
+#endif
 /* clang-format off */
 static const float vdi_pretrained_shipped_scale[14] = {
     0.000106146355f, 6.63249666e-05f, 1.00242605e-05f, 1.49963698e-05f, 1.31925626e-05f, 1.32719506e-05f, 1.42337249e-05f, 1.60400468e-05f,
