@@ -5,7 +5,7 @@
  *
  * A pool of simulated traces of 30 s is kept, and a few of them are replaced in every step, so that no trace is seen often. A batch is
  * 48 crops of 384 samples at 60 Hz; each carries the statistics of its whole trace. The loss is the negative log likelihood of the true
- * spike counts under independent Poisson bins, weighted so that busy crops do not drown quiet ones, plus a small squared error of the
+ * spike counts under independent Poisson bins, weighted so that busy cells do not drown quiet ones, plus a small squared error of the
  * denoised trace. Adam with a warm-up and a cosine; what is shipped is the moving average of the weights.
  *
  * Options: --steps N  --seed N  --out HEADER  --checkpoint FILE (written now and then, and on Ctrl-C)  --resume FILE  --set
@@ -86,7 +86,7 @@ static int pool_add(pool *p, vdi_error *err) {
 /* ---- one step -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct batch {
-    float x[BATCH * CROP], clean[BATCH * CROP], count[BATCH * CROP], stats[BATCH * VDI_PRETRAINED_STATS];
+    float x[BATCH * CROP], clean[BATCH * CROP], count[BATCH * CROP], stats[BATCH * VDI_PRETRAINED_STATS], weight[BATCH];
 } batch;
 
 /* Crops of batch `index`: which ones depends on nothing but the seed and that number. */
@@ -97,91 +97,26 @@ static void batch_draw(const pool *p, uint64_t seed, uint64_t index, batch *b) {
         memcpy(b->x + i * CROP, p->x + slot * LENGTH + at, CROP * sizeof *b->x);
         memcpy(b->clean + i * CROP, p->clean + slot * LENGTH + at, CROP * sizeof *b->clean);
         memcpy(b->stats + i * VDI_PRETRAINED_STATS, p->stats + slot * VDI_PRETRAINED_STATS, VDI_PRETRAINED_STATS * sizeof *b->stats);
+        double spikes = 0; /* a busy trace counts less, so that it does not drown the quiet ones */
+        for (size_t k = 0; k < LENGTH; k++) spikes += p->count[slot * LENGTH + k];
+        b->weight[i] = 1 / sqrtf(0.3f + (float)(spikes * VDI_PRETRAINED_GRID / LENGTH));
         for (size_t k = 0; k < CROP; k++) b->count[(size_t)i * CROP + k] = (float)p->count[slot * LENGTH + at + k];
     }
 }
 
 /* The loss on a tape: (m - n log m) per bin away from the ends of a crop, and the squared error of the denoised trace. */
 static vdi_var loss_of(vdi_tape *t, const vdi_pretrained_desc *d, const vdi_param *params, const batch *b, vdi_var *poisson) {
-    const int64_t all[2] = {BATCH, CROP}, stat[2] = {BATCH, VDI_PRETRAINED_STATS};
+    const int64_t all[2] = {BATCH, CROP}, stat[2] = {BATCH, VDI_PRETRAINED_STATS}, one[2] = {BATCH, 1};
     vdi_var clean, x = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->x, VDI_F32, 2, all));
     vdi_var stats = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->stats, VDI_F32, 2, stat));
     vdi_var n = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->count, VDI_F32, 2, all));
     vdi_var target = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->clean, VDI_F32, 2, all));
     vdi_var m = vdi_var_softplus(t, vdi_pretrained_apply(t, d, params, x, stats, &clean));
-    /* a busy crop counts less, by what the network itself expects of it: the truth would teach it to expect too little */
-    vdi_var expected = vdi_var_stop_gradient(t, vdi_var_mean_axis(t, m, 1, true));
-    vdi_var w = vdi_var_pow_scalar(t, vdi_var_scale_shift(t, expected, VDI_PRETRAINED_GRID, 0.3), -0.5);
+    vdi_var w = vdi_tape_constant(t, vdi_tensor_view((void *)(uintptr_t)b->weight, VDI_F32, 2, one));
     vdi_var bin = vdi_var_sub(t, m, vdi_var_mul(t, n, vdi_var_log(t, vdi_var_add_scalar(t, m, 1e-6))));
     vdi_var error = vdi_var_square(t, vdi_var_sub(t, clean, target));
     *poisson = vdi_var_mean(t, vdi_var_slice(t, vdi_var_mul(t, bin, w), 1, EDGE, 1, CROP - 2 * EDGE));
     return vdi_var_add(t, *poisson, vdi_var_mul_scalar(t, vdi_var_mean(t, vdi_var_slice(t, error, 1, EDGE, 1, CROP - 2 * EDGE)), 0.03));
-}
-
-/* ---- the count correction --------------------------------------------------------------------------------------------------- */
-
-/* How large one spike is cannot be read off a trace, so the expected count leans on the prior over rates, which is much wider in training
- * than in life. One factor per trace corrects for that: its log is linear in the features of vdi_pretrained_count_features, fitted on new
- * simulated cells whose single spikes rise at least to the noise of a 30 Hz frame, weighted so that their rates are log-normal about 1 Hz
- * with a standard deviation of a factor e. The fit is a regression of the true counts with variance m + 0.3 m^2 and a ridge. */
-static int fit_counts(vdi_pretrained *net, pool *p, vdi_error *err) {
-    enum { CELLS = 4000, N = VDI_PRETRAINED_COUNT, BINS = 32 };
-    static double feature[CELLS][N], truth[CELLS], expected[CELLS], log_rate[CELLS], weight[CELLS], A[N * N], b[N], beta[N];
-    const int64_t most = (int64_t)(p->population.seconds * p->population.high_frames.high) + 1;
-    const size_t size = vdi_pretrained_memsize(net, most, VDI_PRETRAINED_GRID);
-    vdi_params *params = vdi_pretrained_params(net);
-    vdi_param *count = vdi_params_find(params, "count.weight");
-    void *work = malloc(size);
-    double in_bin[BINS] = {0}, total = 0;
-    int n = 0;
-    if (!work) return (int)vdi_error_set(err, VDI_ERR_MEMORY, "fit_counts", "no memory for %zu bytes", size);
-    memset(count->value.data, 0, N * sizeof(float));
-    for (uint64_t i = 0; i < CELLS; i++) {
-        vdi_cell cell;
-        vdi_prepared ready;
-        vdi_pretrained_result r = VDI__ZERO;
-        (void)vdi_population_draw(&p->population, p->seed ^ 0x636f756e74u, i, &cell);
-        if (cell.by_power || cell.snr < 1) continue;
-        const int64_t spikes = vdi_cell_simulate(&p->population, &cell, p->work, p->trace, NULL, p->spike, SPIKES);
-        const double seconds = (double)cell.frames / cell.frame_rate;
-        truth[n] = 0;
-        for (int64_t k = 0; k < spikes && k < SPIKES; k++) truth[n] += p->spike[k] >= 0 && p->spike[k] < seconds;
-        if (truth[n] == 0) continue;
-        vdi_status status =
-            vdi_pretrained_prepare(VDI_F32, cell.frames, p->trace, cell.frame_rate, p->prepare, p->prepare_size, &ready, err);
-        if (status >= 0) status = vdi_pretrained_infer(net, VDI_F32, cell.frames, p->trace, cell.frame_rate, work, size, &r, err);
-        if (status < 0) return free(work), (int)status;
-        expected[n] = r.count + 0.5;
-        log_rate[n] = log(truth[n] / seconds);
-        vdi_pretrained_count_features(net, ready.stats, r.count, seconds, feature[n]);
-        n++;
-    }
-    free(work);
-#define BIN(x) ((x) < -4 ? 0 : (x) >= 4 ? BINS - 1 : (int)(((x) + 4) * 4))
-    for (int i = 0; i < n; i++) in_bin[BIN(log_rate[i])]++;
-    for (int i = 0; i < n; i++) total += weight[i] = exp(-0.5 * log_rate[i] * log_rate[i]) / (in_bin[BIN(log_rate[i])] + 1);
-#undef BIN
-    memset(beta, 0, sizeof beta);
-    for (int round = 0; round < 20; round++) { /* reweighted least squares */
-        memset(A, 0, sizeof A), memset(b, 0, sizeof b);
-        for (int j = 0; j < N; j++) A[j * N + j] = j ? 100 : 1e-6;
-        for (int i = 0; i < n; i++) {
-            double sum = 0;
-            for (int j = 0; j < N; j++) sum += beta[j] * feature[i][j];
-            const double m = expected[i] * exp(sum < -3 ? -3 : sum > 3 ? 3 : sum), w = weight[i] / total * n * m / (1 + 0.3 * m);
-            const double target = sum + (truth[i] - m) / m;
-            for (int j = 0; j < N; j++) {
-                b[j] += w * feature[i][j] * target;
-                for (int k = 0; k <= j; k++) A[j * N + k] += w * feature[i][j] * feature[i][k];
-            }
-        }
-        vdi_status status = vdi_cholesky(VDI_F64, N, A, N, err);
-        if (status < 0) return (int)status;
-        vdi_cholesky_solve(VDI_F64, N, 1, A, N, b, 1);
-        memcpy(beta, b, sizeof beta);
-    }
-    for (int j = 0; j < N; j++) ((float *)count->value.data)[j] = (float)beta[j];
-    return 0;
 }
 
 /* ---- the run --------------------------------------------------------------------------------------------------------------- */
@@ -372,7 +307,7 @@ int main(int argc, char **argv) {
     vdi_params *params = vdi_pretrained_params(net), *average = vdi_pretrained_params(mean);
     vdi_optim_desc rule = vdi_optim_desc_defaults();
     rule.rate = 2e-3, rule.beta2 = 0.99, rule.clip_norm = 1;
-    rule.schedule.kind = VDI_SCHEDULE_COSINE, rule.schedule.warmup = 100, rule.schedule.steps = steps > 100 ? steps * 8 / 5 - 100 : 1;
+    rule.schedule.kind = VDI_SCHEDULE_COSINE, rule.schedule.warmup = 100, rule.schedule.steps = steps > 100 ? steps * 4 / 3 - 100 : 1;
     vdi_optim *optim = NULL;
     vdi_tape *tape = NULL;
     if (vdi_optim_create(&rule, params, NULL, &optim, &err) < 0 || vdi_tape_create(NULL, &tape, &err) < 0) return failed(&err);
@@ -426,7 +361,7 @@ int main(int argc, char **argv) {
         }
     }
     if (checkpoint && vdi_safetensors_save(checkpoint, state, &err) < 0) return failed(&err);
-    if (out && step >= steps && (fit_counts(mean, &p, &err) < 0 || !header_write(out, mean, command, &err))) return failed(&err);
+    if (out && step >= steps && !header_write(out, mean, command, &err)) return failed(&err);
     const int code = step < steps ? 130 : 0;
     pool_destroy(&p);
     vdi_tape_destroy(tape), vdi_optim_destroy(optim), vdi_pretrained_destroy(net), vdi_pretrained_destroy(mean);

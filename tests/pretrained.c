@@ -199,10 +199,7 @@ TEST(pretrained, folded_is_unfolded) {
                                                  vdi_tape_constant(t, vdi_tensor_2d(p.stats, VDI_F32, 1, VDI_PRETRAINED_STATS)), NULL));
     CHECK_OK(vdi_tape_status(t, &err), err);
     const float *value = (const float *)vdi_tape_value(t, rate).data;
-    double sum = 0; /* the tape knows nothing of the count correction, one factor for the trace */
-    for (int64_t i = 0; i < p.samples; i++) sum += (double)value[i + 64];
-    CHECK(r.count > 0.13 * sum && r.count < 7.4 * sum, "corrected by a factor of %g", r.count / sum);
-    for (int64_t i = 0; i < p.samples; i++) CHECK_CLOSE(grid[i], value[i + 64] * r.count / sum, 1e-5 + 1e-4 * (double)value[i + 64]);
+    for (int64_t i = 0; i < p.samples; i++) CHECK_CLOSE(grid[i], value[i + 64], 1e-5 + 1e-4 * (double)value[i + 64]);
     free(x), free(work);
     vdi_tape_destroy(t);
     vdi_pretrained_destroy(net);
@@ -401,7 +398,7 @@ TEST(pretrained, simulated_truth) {
     double ks = 0;
     for (size_t i = 0; i < windows; i++)
         ks = fmax(ks, fmax(fabs((double)(i + 1) / (double)windows - pit[i]), fabs((double)i / (double)windows - pit[i])));
-    CHECK(ks < 0.05, "Kolmogorov-Smirnov distance %g over %zu windows", ks, windows);
+    CHECK(ks < (cells == CELLS ? 0.05 : 0.1), "Kolmogorov-Smirnov distance %g over %zu windows", ks, windows);
     CHECK(r / (double)scored > 0.6, "mean correlation in 200 ms windows %g over %zu cells", r / (double)scored, scored);
     if (cells == CELLS) CHECK(fabs(log(expected / true_count)) < 0.25, "%g spikes expected, %g true", expected, true_count);
     free(pit), free(spike), free(trace), free(grid), free(draw);
@@ -464,7 +461,7 @@ TEST(pretrained, recordings) {
     NEED_SHARED("data/calcium/index.json");
     static neuron list[64];
     static const char *const key[4] = {"r25", "r160g", "AUC", "|ln count ratio|"};
-    static const double bar[4] = {0.57, 0.85, 0.94, 0.42}; /* the issue asks for ln 1.5 = 0.405 of the last: not quite */
+    static const double bar[4] = {0.57, 0.85, 0.94, 0.405465};
     int neurons = 0, sets = 0;
     char path[2048], set_of[16][32];
     double mean[16][4] = {{0}}, total[4] = {0};

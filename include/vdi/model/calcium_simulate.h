@@ -137,24 +137,24 @@ VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
     vdi_population_desc p = VDI__ZERO;
     p.seconds = 30, p.warmup = 5;
     p.rate = vdi__span(0.02, 10);
-    p.fast_share = 0.5, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.2);
+    p.fast_share = 0.7, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.5);
     p.slow_share = 0.7, p.slow_tau = vdi__span(1, 15), p.slow_sd = vdi__span(0, 2);
-    p.episode_share = 0.3, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.02, 0.5),
+    p.episode_share = 0.6, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.01, 0.5),
     p.episode_rate = vdi__span(15, 150);
     p.burst_share = 0, p.burst_chance = vdi__span(0, 0.6), p.burst_interval = vdi__span(0.003, 0.012);
-    p.refractory = vdi__span(0.002, 0.006);
+    p.refractory = vdi__span(0.0042, 0.0083);
     p.tau = vdi__span(0.06, 3);
     p.slow_decay_share = 0.3, p.slow_decay = vdi__span(0.05, 0.4), p.slow_times = vdi__span(2, 6);
     p.jump_cv = vdi__span(0, 0.4);
-    p.linear_share = 0.2, p.hill = vdi__span(1.5, 3.5);
-    p.rest_share = 0.8, p.rest = vdi__span(0.05, 2);
+    p.linear_share = 0.25, p.hill = vdi__span(1.2, 3.2);
+    p.rest_share = 0.8, p.rest = vdi__span(0.03, 2);
     p.saturation_share = 0.7, p.saturation = vdi__span(0.003, 0.5);
     p.quick_share = 0.45, p.quick = vdi__span(0.002, 0.03), p.sluggish = vdi__span(0.03, 0.35);
     p.second_share = 0.5, p.third_share = 0, p.stage = vdi__span(0.1, 1);
     p.low_share = 0.2, p.middle_share = 0.4;
     p.low_frames = vdi__span(5, 10), p.middle_frames = vdi__span(10, 60), p.high_frames = vdi__span(60, 130);
     p.window = vdi__span(0.05, 1), p.offset = vdi__span(0, 0.7);
-    p.latency_share = 1, p.latency = vdi__span(0.3, 0.6), p.latency_most = 0.08;
+    p.latency_share = 1, p.latency = vdi__span(0.3, 0.8), p.latency_most = 0.1;
     p.power_share = 0.1, p.power_snr = vdi__span(1, 40), p.peak_snr = vdi__span(0.5, 15);
     p.shot_share = 0.5, p.shot = vdi__span(0, 1.5);
     p.drift_share[0] = 0.6, p.drift_tau[0] = vdi__span(0.1, 1), p.drift_sd[0] = vdi__span(0, 0.6);
