@@ -105,7 +105,7 @@ for m in oasis oasis-ar2; do
     for f in spikes.npy probability.npy denoised.npy params.csv report.html run.json; do [ -s $m/$f ]; ok "$m wrote $f" $?; done
     exits 0 "score of $m" "$vdi" spikes score $m/spikes.npy line/spikes.npy --fps 60 --json
     awk -F'[:,]' '{ exit !($1 ~ /r25/ && $2 > 0.6) }' out.txt
-    ok "$m finds the spikes: $(cat out.txt)" $?
+    rc=$?; ok "$m finds the spikes: $(cat out.txt)" $rc
 done
 exits 0 'oasis, two threads' "$vdi" spikes infer line/traces.npy --fps 60 --method oasis --threads 2 --out oasis2 --quiet
 same oasis/spikes.npy oasis2/spikes.npy
@@ -114,7 +114,7 @@ awk 'BEGIN { for (t = 30; t < 300; t += 60) print t / 30 }' >times.csv
 exits 0 'one trace' "$vdi" spikes infer one.csv --fps 30 --method oasis --penalty l0 --s-min 0.5 --out one --quiet
 exits 0 'one trace against times' "$vdi" spikes score one/spikes.npy times.csv --fps 30 --json
 awk -F'[:,]' '{ exit !($2 > 0.7) }' out.txt
-ok "five spikes of five: $(cat out.txt)" $?
+rc=$?; ok "five spikes of five: $(cat out.txt)" $rc
 exits 2 'no frame rate' "$vdi" spikes infer line/traces.npy --method oasis --out e
 exits 2 'no such method' "$vdi" spikes infer line/traces.npy --fps 60 --method magic --out e
 exits 2 'a rise without order 2' "$vdi" spikes infer line/traces.npy --fps 60 --method oasis --tau-r 0.1 --out e
@@ -170,9 +170,9 @@ exits 2 'two environments' served --env pendulum --out q7
             printf "\\%03o", k } } }')"
 } >counts.npy
 # shape FILE "(6, 30, 2)"
-shape() { head -c 128 "$1" | grep -aq "'shape': $2"; ok "$1 has shape $2: $(head -c 128 "$1" | tr -d '\000' | cut -c 10-90)" $?; }
+shape() { head -c 128 "$1" | grep -aq "'shape': $2"; rc=$?; ok "$1 has shape $2: $(head -c 128 "$1" | tr -d '\000' | cut -c 10-90)" $rc; }
 # says WORDS...: the last line of the output has each
-says() { for w; do tail -1 out.txt | grep -q "$w"; ok "'$w' in $(head -c 300 out.txt)" $?; done; }
+says() { for w; do tail -1 out.txt | grep -q "$w"; rc=$?; ok "'$w' in $(head -c 300 out.txt)" $rc; done; }
 small='-d 2 --recipe dense --restarts 3 --restart-steps 20 --steps 80 --hidden 10 --encoder-hidden 10'
 exits 0 'flds fit' "$vdi" flds fit counts.npy $small --out f --json
 [ "$(wc -l <out.txt)" -eq 1 ]
@@ -250,10 +250,10 @@ done
 # what cannot be
 exits 1 'halves are no counts' "$vdi" flds fit y.csv -d 1 --out e
 grep -q 'expected a count.*y.csv' err.txt
-ok "the message tells what was expected: $(cat err.txt)" $?
+rc=$?; ok "the message tells what was expected: $(cat err.txt)" $rc
 exits 1 'neurons that the model does not have' "$vdi" flds score f y.csv
 grep -q '(trials,T,5).*y.csv' err.txt
-ok "the message tells the shapes: $(cat err.txt)" $?
+rc=$?; ok "the message tells the shapes: $(cat err.txt)" $rc
 exits 1 'a model that is none' "$vdi" flds score counts.npy counts.npy
 exits 1 'parameters of another kind' "$vdi" flds score i/checkpoint.safetensors counts.npy
 exits 1 'no model' "$vdi" vilds infer nothing counts.npy --out e
