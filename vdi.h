@@ -3852,8 +3852,6 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
 #define VDI_PRETRAINED_GRID 60
 /** Statistics of a trace that the network is conditioned on. */
 #define VDI_PRETRAINED_STATS 34
-/** Numbers of the count correction: 1, log rate and its square, each statistic and its square. */
-#define VDI_PRETRAINED_COUNT (3 + 2 * VDI_PRETRAINED_STATS)
 /** Most parameters of such a network. */
 #define VDI_PRETRAINED_PARAMS (10 + VDI_LAYERS_MAX)
 
@@ -3921,7 +3919,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
 /* ---- the parts, for training and fine-tuning ------------------------------------------------------------------------------- */
 
 /** Its parameters in order: stats.mean and stats.sd (frozen), stem.weight, layers' weights, film.0 and film.1 weight and bias,
- *  head.weight, head.bias, count.weight (frozen, zero: see vdi_pretrained_count_features). Returns how many; writes those that fit into
+ *  head.weight, head.bias. Returns how many; writes those that fit into
  *  `list`. */
 VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list, int64_t room);
 /** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), whose softplus is the
@@ -3942,9 +3940,6 @@ VDI_API size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps);
 /** Steps 1 to 5: bridge, baseline, scale, 60 Hz, statistics. A constant trace has scale 0 and x = 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, const void *trace, double fps, void *work,
                                                         size_t size, vdi_prepared *out, vdi_error *err);
-/** What the log of a trace's count correction is linear in, with count.weight: out (VDI_PRETRAINED_COUNT). `count`: what the network
- * expects of it, uncorrected; `seconds`: its length. */
-VDI_API void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out);
 /** `frames` values at fps to the 60 Hz grid: interpolated up to 63 Hz, else averaged. `sum` is scratch (frames + 1), used above 63 Hz. */
 VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum, int64_t samples, float *x);
 
@@ -20083,24 +20078,24 @@ VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
     vdi_population_desc p = VDI__ZERO;
     p.seconds = 30, p.warmup = 5;
     p.rate = vdi__span(0.02, 10);
-    p.fast_share = 0.5, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.2);
+    p.fast_share = 0.7, p.fast_tau = vdi__span(0.05, 1), p.fast_sd = vdi__span(0, 1.5);
     p.slow_share = 0.7, p.slow_tau = vdi__span(1, 15), p.slow_sd = vdi__span(0, 2);
-    p.episode_share = 0.3, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.02, 0.5),
+    p.episode_share = 0.6, p.episode_onset = vdi__span(0.02, 1), p.episode_length = vdi__span(0.01, 0.5),
     p.episode_rate = vdi__span(15, 150);
     p.burst_share = 0, p.burst_chance = vdi__span(0, 0.6), p.burst_interval = vdi__span(0.003, 0.012);
-    p.refractory = vdi__span(0.002, 0.006);
+    p.refractory = vdi__span(0.0042, 0.0083);
     p.tau = vdi__span(0.06, 3);
     p.slow_decay_share = 0.3, p.slow_decay = vdi__span(0.05, 0.4), p.slow_times = vdi__span(2, 6);
     p.jump_cv = vdi__span(0, 0.4);
-    p.linear_share = 0.2, p.hill = vdi__span(1.5, 3.5);
-    p.rest_share = 0.8, p.rest = vdi__span(0.05, 2);
+    p.linear_share = 0.25, p.hill = vdi__span(1.2, 3.2);
+    p.rest_share = 0.8, p.rest = vdi__span(0.03, 2);
     p.saturation_share = 0.7, p.saturation = vdi__span(0.003, 0.5);
     p.quick_share = 0.45, p.quick = vdi__span(0.002, 0.03), p.sluggish = vdi__span(0.03, 0.35);
     p.second_share = 0.5, p.third_share = 0, p.stage = vdi__span(0.1, 1);
     p.low_share = 0.2, p.middle_share = 0.4;
     p.low_frames = vdi__span(5, 10), p.middle_frames = vdi__span(10, 60), p.high_frames = vdi__span(60, 130);
     p.window = vdi__span(0.05, 1), p.offset = vdi__span(0, 0.7);
-    p.latency_share = 1, p.latency = vdi__span(0.3, 0.6), p.latency_most = 0.08;
+    p.latency_share = 1, p.latency = vdi__span(0.3, 0.8), p.latency_most = 0.1;
     p.power_share = 0.1, p.power_snr = vdi__span(1, 40), p.peak_snr = vdi__span(0.5, 15);
     p.shot_share = 0.5, p.shot = vdi__span(0, 1.5);
     p.drift_share[0] = 0.6, p.drift_tau[0] = vdi__span(0.1, 1), p.drift_sd[0] = vdi__span(0, 0.6);
@@ -23315,7 +23310,6 @@ VDI__DEF vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *desc, v
 enum { VDI__PRE_MEAN, VDI__PRE_SD, VDI__PRE_STEM, VDI__PRE_LAYER };
 #define VDI__PRE_FILM(d) (VDI__PRE_LAYER + (d)->layers)
 #define VDI__PRE_HEAD(d) (VDI__PRE_FILM(d) + 4)
-#define VDI__PRE_COUNT(d) (VDI__PRE_HEAD(d) + 2)
 
 VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_param_desc *list, int64_t room) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
@@ -23341,8 +23335,6 @@ VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_par
     VDI__PRE_ADD(vdi_param_make("film.1.bias", VDI_INIT_ZEROS, 0, 1, F));
     VDI__PRE_ADD(vdi_param_make("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4));
     VDI__PRE_ADD(vdi_param_make("head.bias", VDI_INIT_ZEROS, 0, 1, 4));
-    VDI__PRE_ADD(vdi_param_make("count.weight", VDI_INIT_ZEROS, 0, 1, VDI_PRETRAINED_COUNT));
-    if (n <= room) list[n - 1].frozen = true;
 #undef VDI__PRE_ADD
     return n;
 }
@@ -23555,25 +23547,6 @@ VDI__FN float vdi__pretrained_standard(const vdi_pretrained *net, const float *s
     return z < -3 ? -3 : z > 3 ? 3 : z;
 }
 
-VDI__DEF void vdi_pretrained_count_features(const vdi_pretrained *net, const float *stats, double count, double seconds, double *out) {
-    const double rate = log((count + 0.5) / seconds);
-    out[0] = 1, out[1] = rate, out[2] = rate * rate;
-    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) {
-        const double z = (double)vdi__pretrained_standard(net, stats, i);
-        out[3 + i] = z;
-        out[3 + VDI_PRETRAINED_STATS + i] = 0.3 * z * z;
-    }
-}
-
-/* By what to multiply the expected spikes of a trace: e^-2 to e^2. */
-VDI__FN double vdi__pretrained_correction(const vdi_pretrained *net, const float *stats, double count, double seconds) {
-    const float *w = (const float *)net->params->item[VDI__PRE_COUNT(&net->desc)].value.data;
-    double feature[VDI_PRETRAINED_COUNT], sum = 0;
-    vdi_pretrained_count_features(net, stats, count, seconds, feature);
-    for (int i = 0; i < VDI_PRETRAINED_COUNT; i++) sum += (double)w[i] * feature[i];
-    return exp(sum < -2 ? -2 : sum > 2 ? 2 : sum);
-}
-
 /* The weights of a layer with a trace's scale folded in. */
 VDI__FN void vdi__fold(int64_t rows, int64_t C, const float *w, const float *gain, float *out) {
     for (int64_t r = 0; r < rows; r++)
@@ -23636,8 +23609,6 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
             const double o = (double)out[4 * (i / 2) + i % 2];
             sum[i + 1] = sum[i] + (o > 30 ? o : log1p(exp(o)));
         }
-        const double factor = vdi__pretrained_correction(net, p.stats, sum[samples], (double)frames / fps);
-        for (int64_t i = 1; i <= samples; i++) sum[i] *= factor;
     } else memset(sum, 0, (size_t)(samples + 1) * sizeof *sum);
     r->noise = p.noise;
     r->scale = p.scale;
