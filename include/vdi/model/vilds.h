@@ -44,7 +44,7 @@ typedef enum vdi_vilds_obs {
 } vdi_vilds_obs;
 /** From the decoder's output to the mean of Poisson and negative binomial counts. */
 typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(min(eta, 8)) */
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, negative binomial ones stay */
     VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 /** The family of q. */

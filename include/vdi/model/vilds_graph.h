@@ -685,8 +685,13 @@ VDI__FN vdi_status vdi__trial_sums_backward(vdi_custom *c, void *user, vdi_error
     return VDI_OK;
 }
 
-/* Poisson counts with log rate eta held below 8, without log y!: y eta - exp(eta), its derivative is kept in place of the rate. */
+/* Poisson counts, without log y!: y log rate - rate, its derivative is kept in place of the rate. The rate is exp(eta), and beyond a log
+   rate of 8 the tangent there: nothing overflows, and what went too far is still told the way back. */
 #define VDI__POISSON_TOP 8.0
+VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
+    *log_rate = VDI__POISSON_TOP + log1p(eta - VDI__POISSON_TOP);
+    return exp(VDI__POISSON_TOP) * (1 + eta - VDI__POISSON_TOP);
+}
 VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__vrows *r = (const vdi__vrows *)user;
     vdi_dtype dtype = c->in[0].dtype;
@@ -706,8 +711,14 @@ VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_erro
             if (r->mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
             sum -= vdi_sum(dtype, n, keep);
             vdi_axpby(dtype, n, 1, y, -1, keep);
-            for (size_t i = 0; held && i < n; i++)
-                if (vdi_dtype_load(dtype, eta, (int64_t)i) > VDI__POISSON_TOP) vdi_dtype_store(dtype, keep, (int64_t)i, 0);
+            for (size_t i = 0; held && i < n; i++) {
+                const double x = vdi_dtype_load(dtype, eta, (int64_t)i), yi = vdi_dtype_load(dtype, y, (int64_t)i),
+                             top_rate = exp(VDI__POISSON_TOP);
+                if (!(x > VDI__POISSON_TOP) || (r->mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0)) continue;
+                double log_rate, rate = vdi__poisson_beyond(x, &log_rate);
+                sum += yi * (log_rate - VDI__POISSON_TOP) - (rate - top_rate);
+                vdi_dtype_store(dtype, keep, (int64_t)i, (yi / rate - 1) * top_rate);
+            }
             ((double *)c->out[0].data)[s * r->trials + b] = sum;
         }
     return VDI_OK;

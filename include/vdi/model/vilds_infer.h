@@ -90,8 +90,13 @@ VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, doubl
         mean = (e > 0 ? e + log1p(exp(-e)) : log1p(exp(e))) + 1e-6;
         slope = (e >= 0 ? 1 / (1 + exp(-e)) : exp(e) / (1 + exp(e))) / mean;
         log_mean = log(mean) + shift, mean *= exp(shift);
-    } else mean = exp(e);
-    if (held) slope = 0;
+    } else if (held && o->obs == VDI_VILDS_POISSON) {
+        mean = vdi__poisson_beyond(eta, &log_mean);
+        slope = exp(VDI__POISSON_TOP) / mean;
+    } else {
+        mean = exp(e);
+        if (held) slope = 0;
+    }
     v.mean = mean;
     if (o->obs == VDI_VILDS_NEGBIN) {
         double s = exp(o->extra[j]), both = s + mean;
@@ -308,8 +313,9 @@ VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__v
                         double w = rule->w[q], tangent[64];
                         vdi__vterm v;
                         if (plain) {
-                            double eta = VDI__MIN(vdi_dtype_load(dtype, dec->eta, at) + shift, VDI__POISSON_TOP), mean = exp(eta);
-                            v.log_p = y * eta - mean, v.w = eta < VDI__POISSON_TOP ? mean : 0, v.r = eta < VDI__POISSON_TOP ? y - mean : 0;
+                            double eta = vdi_dtype_load(dtype, dec->eta, at) + shift, mean = exp(eta);
+                            if (eta > VDI__POISSON_TOP) v = vdi__vobs_term(obs, j, y, 0, eta, 0);
+                            else v.log_p = y * eta - mean, v.w = mean, v.r = y - mean;
                         } else v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at), shift);
                         if (!plain && m->desc.obs == VDI_VILDS_COUNT) v.log_p += lgamma(y + 1); /* taken off with the constant */
                         sum += w * v.log_p;
