@@ -2735,7 +2735,10 @@ typedef struct vdi_score_train {
 
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double r25, r40g, r160g, auc;
+    double r25;        /**< correlation in bins of 40 ms */
+    double r40g;       /**< after a Gaussian of sigma 40 ms */
+    double r160g;      /**< after one of 160 ms */
+    double auc;        /**< area under the ROC curve: bins with a spike against bins without */
     double expected;   /**< sum of the estimate */
     int64_t spikes;    /**< true spikes inside of the bins */
     int64_t bins;      /**< of 40 ms */
@@ -2798,7 +2801,7 @@ typedef enum vdi_vilds_obs {
 } vdi_vilds_obs;
 /** From the decoder's output to the mean of Poisson and negative binomial counts. */
 typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(min(eta, 8)) */
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, negative binomial ones stay */
     VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 /** The family of q. */
@@ -3206,7 +3209,7 @@ typedef struct vdi_calcium_param {
 
 /** Which model, on which bins. All zero is AR(1) at 60 Hz without drift. */
 typedef struct vdi_calcium_desc {
-    vdi_calcium_model model;
+    vdi_calcium_model model; /**< which one */
     double bin;       /**< width of a bin, seconds; 0 means 1/60 */
     double drift;     /**< lambda of the baseline's walk; 0: a constant baseline */
     bool drift_white; /**< score what the smoother leaves as white noise; see above */
@@ -3353,8 +3356,9 @@ typedef struct vdi_population_desc {
     double latency_most;                             /**< s: at most */
     /* noise, in units of the white noise's standard deviation unless said */
     double power_share;                 /**< cells whose noise is set by the power of the trace, not by the height of one spike */
-    vdi_span power_snr, peak_snr;       /**< log: standard deviation of the trace over that of the noise; peak of one spike over that of
-                                              the noise of a frame of 1/30 s (it grows with the root of the frame rate) */
+    vdi_span power_snr;                 /**< log: standard deviation of the trace over that of the noise */
+    vdi_span peak_snr;                  /**< log: peak of one spike over the standard deviation of the noise of a frame of 1/30 s (it grows
+                                             with the root of the frame rate) */
     double shot_share;                  /**< cells whose variance grows with the signal */
     vdi_span shot;                      /**< by how much */
     double drift_share[3];              /**< cells with slow additive noise of three kinds */
@@ -17165,8 +17169,13 @@ VDI__FN vdi_status vdi__trial_sums_backward(vdi_custom *c, void *user, vdi_error
     return VDI_OK;
 }
 
-/* Poisson counts with log rate eta held below 8, without log y!: y eta - exp(eta), its derivative is kept in place of the rate. */
+/* Poisson counts, without log y!: y log rate - rate, its derivative is kept in place of the rate. The rate is exp(eta), and beyond a log
+   rate of 8 the tangent there: nothing overflows, and what went too far is still told the way back. */
 #define VDI__POISSON_TOP 8.0
+VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
+    *log_rate = VDI__POISSON_TOP + log1p(eta - VDI__POISSON_TOP);
+    return exp(VDI__POISSON_TOP) * (1 + eta - VDI__POISSON_TOP);
+}
 VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__vrows *r = (const vdi__vrows *)user;
     vdi_dtype dtype = c->in[0].dtype;
@@ -17186,8 +17195,14 @@ VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_erro
             if (r->mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
             sum -= vdi_sum(dtype, n, keep);
             vdi_axpby(dtype, n, 1, y, -1, keep);
-            for (size_t i = 0; held && i < n; i++)
-                if (vdi_dtype_load(dtype, eta, (int64_t)i) > VDI__POISSON_TOP) vdi_dtype_store(dtype, keep, (int64_t)i, 0);
+            for (size_t i = 0; held && i < n; i++) {
+                const double x = vdi_dtype_load(dtype, eta, (int64_t)i), yi = vdi_dtype_load(dtype, y, (int64_t)i),
+                             top_rate = exp(VDI__POISSON_TOP);
+                if (!(x > VDI__POISSON_TOP) || (r->mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0)) continue;
+                double log_rate, rate = vdi__poisson_beyond(x, &log_rate);
+                sum += yi * (log_rate - VDI__POISSON_TOP) - (rate - top_rate);
+                vdi_dtype_store(dtype, keep, (int64_t)i, (yi / rate - 1) * top_rate);
+            }
             ((double *)c->out[0].data)[s * r->trials + b] = sum;
         }
     return VDI_OK;
@@ -18347,8 +18362,13 @@ VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, doubl
         mean = (e > 0 ? e + log1p(exp(-e)) : log1p(exp(e))) + 1e-6;
         slope = (e >= 0 ? 1 / (1 + exp(-e)) : exp(e) / (1 + exp(e))) / mean;
         log_mean = log(mean) + shift, mean *= exp(shift);
-    } else mean = exp(e);
-    if (held) slope = 0;
+    } else if (held && o->obs == VDI_VILDS_POISSON) {
+        mean = vdi__poisson_beyond(eta, &log_mean);
+        slope = exp(VDI__POISSON_TOP) / mean;
+    } else {
+        mean = exp(e);
+        if (held) slope = 0;
+    }
     v.mean = mean;
     if (o->obs == VDI_VILDS_NEGBIN) {
         double s = exp(o->extra[j]), both = s + mean;
@@ -18565,8 +18585,9 @@ VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__v
                         double w = rule->w[q], tangent[64];
                         vdi__vterm v;
                         if (plain) {
-                            double eta = VDI__MIN(vdi_dtype_load(dtype, dec->eta, at) + shift, VDI__POISSON_TOP), mean = exp(eta);
-                            v.log_p = y * eta - mean, v.w = eta < VDI__POISSON_TOP ? mean : 0, v.r = eta < VDI__POISSON_TOP ? y - mean : 0;
+                            double eta = vdi_dtype_load(dtype, dec->eta, at) + shift, mean = exp(eta);
+                            if (eta > VDI__POISSON_TOP) v = vdi__vobs_term(obs, j, y, 0, eta, 0);
+                            else v.log_p = y * eta - mean, v.w = mean, v.r = y - mean;
                         } else v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at), shift);
                         if (!plain && m->desc.obs == VDI_VILDS_COUNT) v.log_p += lgamma(y + 1); /* taken off with the constant */
                         sum += w * v.log_p;

@@ -77,7 +77,7 @@ typedef struct vdi_calcium_param {
 
 /** Which model, on which bins. All zero is AR(1) at 60 Hz without drift. */
 typedef struct vdi_calcium_desc {
-    vdi_calcium_model model;
+    vdi_calcium_model model; /**< which one */
     double bin;       /**< width of a bin, seconds; 0 means 1/60 */
     double drift;     /**< lambda of the baseline's walk; 0: a constant baseline */
     bool drift_white; /**< score what the smoother leaves as white noise; see above */

@@ -83,8 +83,9 @@ typedef struct vdi_population_desc {
     double latency_most;                             /**< s: at most */
     /* noise, in units of the white noise's standard deviation unless said */
     double power_share;                 /**< cells whose noise is set by the power of the trace, not by the height of one spike */
-    vdi_span power_snr, peak_snr;       /**< log: standard deviation of the trace over that of the noise; peak of one spike over that of
-                                              the noise of a frame of 1/30 s (it grows with the root of the frame rate) */
+    vdi_span power_snr;                 /**< log: standard deviation of the trace over that of the noise */
+    vdi_span peak_snr;                  /**< log: peak of one spike over the standard deviation of the noise of a frame of 1/30 s (it grows
+                                             with the root of the frame rate) */
     double shot_share;                  /**< cells whose variance grows with the signal */
     vdi_span shot;                      /**< by how much */
     double drift_share[3];              /**< cells with slow additive noise of three kinds */

@@ -32,7 +32,10 @@ typedef struct vdi_score_train {
 
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double r25, r40g, r160g, auc;
+    double r25;        /**< correlation in bins of 40 ms */
+    double r40g;       /**< after a Gaussian of sigma 40 ms */
+    double r160g;      /**< after one of 160 ms */
+    double auc;        /**< area under the ROC curve: bins with a spike against bins without */
     double expected;   /**< sum of the estimate */
     int64_t spikes;    /**< true spikes inside of the bins */
     int64_t bins;      /**< of 40 ms */
