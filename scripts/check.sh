@@ -282,6 +282,7 @@ portable() { # portable SUBFOLDER ARGS make-variables...
     return $rc
 }
 slow() { VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.1}; export VDI_TEST_SCALE; }
+# what learns for a minute does so under the address sanitizer and on every native path; here its parts are tested
 emulated() { slow; VDI_TEST_EMULATED=1; export VDI_TEST_EMULATED; }
 
 step_simd() { # each path that this processor has, by name
@@ -297,12 +298,12 @@ step_simd() { # each path that this processor has, by name
 }
 step_single() { need clang clang; portable single "" VDI_DIR=. CC=clang; }
 step_msan() { # MSan does not know AVX2's masked loads and stores, and takes what they leave out for read
-    need clang clang; slow
+    need clang clang; emulated
     f="-O1 -g -DVDI_NO_AVX2 -fsanitize=memory -fno-sanitize-recover=all -fno-omit-frame-pointer"
     portable msan "" CC=clang CFLAGS="$f" LDFLAGS="$f"
 }
 step_tsan() {
-    need gcc gcc; slow
+    need gcc gcc; emulated
     f="-O1 -g -DVDI_NO_SSE2 -DVDI_NO_AVX2 -fsanitize=thread" # races are the pool's affair, not a path's
     TSAN_OPTIONS=halt_on_error=1 portable tsan "" CC=gcc CFLAGS="$f" LDFLAGS="$f" RUN_ENV="setarch -R"
 }

@@ -75,7 +75,7 @@ static inline const char *shared_path(const char *name) {
 /** For tests that learn something: under an emulator they would take minutes and show nothing about the instruction set. */
 #define NEED_NATIVE() \
     do { \
-        if (getenv("VDI_TEST_EMULATED")) SKIP("too long for an emulator"); \
+        if (getenv("VDI_TEST_EMULATED")) SKIP("too long for an emulator or a thorough sanitizer"); \
     } while (0)
 
 /** How much of a long test to do: n times VDI_TEST_SCALE (default 1), at least 1. Emulators and sanitizers run 10 to 100 times
