@@ -74,8 +74,8 @@ bool demo_spikes(demo *m) {
     if (ok) {
         demo_row(m, "spikes", "correlation in 0.1 s, OASIS", mean[0], "at least", 0.4, mean[0] > 0.4, since);
         demo_row(m, "spikes", "correlation in 0.1 s, network", mean[1], "at least", 0.5, mean[1] > 0.5, parted);
-        demo_row(m, "spikes", "spikes expected / true", expected / true_count, "within 2/3 and 3/2 of", 1,
-                 fabs(log(expected / true_count)) < log(1.5), parted);
+        demo_row(m, "spikes", "spikes expected / true", expected / true_count, "within a factor 2.5 of", 1,
+                 fabs(log(expected / true_count)) < log(2.5), parted);
         if (m->open) {
             double most = 1e-9;
             for (int t = 0; t < SHOWN; t++) most = fmax(most, spikes[t]);
