@@ -105,6 +105,17 @@ static inline double test_normal(unsigned long long *state) {
     return sqrt(-2 * log(u + 1e-300)) * cos(2 * VDI_PI * v);
 }
 
+/** The largest |a_i - b_i|; NaN if one of them is. */
+static inline double largest_difference(const double *a, const double *b, int64_t n) {
+    double m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double e = fabs(a[i] - b[i]);
+        if (isnan(e)) return e;
+        if (e > m) m = e;
+    }
+    return m;
+}
+
 /** For tests of failed allocations: fails the request number `fail_at` (from 1) and, if `forever`, all later ones; counts what is out. */
 typedef struct test_allocator {
     long requests, fail_at, live;

@@ -54,15 +54,6 @@ static double *simulate(const vdi_lds *p, unsigned seed, int64_t trials, int64_t
     return y;
 }
 
-static double largest_difference(const double *a, const double *b, int64_t n) {
-    double m = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double e = fabs(a[i] - b[i]);
-        if (!(e <= m)) m = e;
-    }
-    return m;
-}
-
 /* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z: no structure used at all */
 static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T, double *z_mean) {
     const int64_t d = p->desc.d, n = p->desc.n, U = p->desc.inputs, Z = T * d, Y = T * n;

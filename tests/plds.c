@@ -44,15 +44,6 @@ static double elbo_of(const vdi_plds *p, double *y, int64_t trials, int64_t T, c
     return sum;
 }
 
-static double largest_difference(const double *a, const double *b, int64_t n) {
-    double m = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double e = fabs(a[i] - b[i]);
-        if (!(e <= m)) m = e;
-    }
-    return m;
-}
-
 /* ---- against numerical integration: d = 1, T = 1 and 2 ---------------------------------------------------------------------------- */
 
 static double log_normal(double x, double mean, double variance) {

@@ -7,7 +7,6 @@
 //
 // Where the hull touches the ground or leaves the course on the left the original replaces the reward by -100, so the three other
 // components are zero there. The end of the course terminates with an ordinary reward.
-#include <box2d/box2d.h>
 
 #include <memory>
 
@@ -19,7 +18,6 @@ constexpr double leg_h = 34 / scale, leg_w = 8 / scale, leg_down = -8 / scale, l
 constexpr double torque_most = 80, speed_hip = 4, speed_knee = 6;
 constexpr int points = 200, start_pad = 20, grass = 10;
 
-b2Vec2 vec(double x, double y) { return b2Vec2(static_cast<float>(x), static_cast<float>(y)); }
 double sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
 
 class walker : public simulation, private b2ContactListener {
@@ -37,14 +35,14 @@ class walker : public simulation, private b2ContactListener {
         double x = step_x * start_pad / 2, y = ground_y + 2 * leg_h;
         b2PolygonShape shape;
         shape.Set(outline, 5);
-        hull = body(shape, x, y, 0, 5, 0.1);
+        hull = body_in(*world, shape, x, y, 0, 5, 0.1);
         hull->ApplyForceToCenter(vec(random.uniform(-5, 5), 0), true);
         for (int k = 0; k < 2; k++) {
             double i = k == 0 ? -1 : 1;
             shape.SetAsBox(static_cast<float>(leg_w / 2), static_cast<float>(leg_h / 2));
-            b2Body *upper = body(shape, x, y - leg_h / 2 - leg_down, 0.05 * i, 1, 0.2);
+            b2Body *upper = body_in(*world, shape, x, y - leg_h / 2 - leg_down, 0.05 * i, 1, 0.2);
             shape.SetAsBox(static_cast<float>(0.8 * leg_w / 2), static_cast<float>(leg_h / 2));
-            foot[k] = body(shape, x, y - leg_h * 3 / 2 - leg_down, 0.05 * i, 1, 0.2);
+            foot[k] = body_in(*world, shape, x, y - leg_h * 3 / 2 - leg_down, 0.05 * i, 1, 0.2);
             joint[2 * k] = hinge(hull, upper, leg_down, i, -0.8, 1.1);
             joint[2 * k + 1] = hinge(upper, foot[k], -leg_h / 2, 1, -1.6, -0.1);
         }
@@ -183,9 +181,6 @@ class walker : public simulation, private b2ContactListener {
         for (int k = 0; k < 2; k++)
             if (involves(contact, foot[k])) touch[k] = false;
     }
-    static bool involves(b2Contact *contact, const b2Body *b) {
-        return contact->GetFixtureA()->GetBody() == b || contact->GetFixtureB()->GetBody() == b;
-    }
 
     // 200 points; the slope is a random walk that is drawn back to the start's height. Each edge is a body of its own.
     void terrain(draws &random) {
@@ -214,23 +209,6 @@ class walker : public simulation, private b2ContactListener {
             }
             before = y;
         }
-    }
-
-    // meets the ground (category 1) alone
-    b2Body *body(const b2PolygonShape &shape, double x, double y, double angle, double density, double friction) {
-        b2BodyDef def;
-        def.type = b2_dynamicBody;
-        def.position = vec(x, y);
-        def.angle = static_cast<float>(angle);
-        b2Body *b = world->CreateBody(&def);
-        b2FixtureDef fixture;
-        fixture.shape = &shape;
-        fixture.density = static_cast<float>(density);
-        fixture.friction = static_cast<float>(friction);
-        fixture.filter.categoryBits = 0x20;
-        fixture.filter.maskBits = 1;
-        b->CreateFixture(&fixture);
-        return b;
     }
 
     b2RevoluteJoint *hinge(b2Body *a, b2Body *b, double anchor_a, double speed, double lower, double upper) {

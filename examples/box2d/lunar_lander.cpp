@@ -7,7 +7,6 @@
 // between the bodies where they are created), and edges collide from both sides. Leg 0, at +x, is the one that is called left.
 //
 // On a step that terminates the original replaces the reward by -100 or +100, so the seven other components are zero there.
-#include <box2d/box2d.h>
 
 #include <array>
 #include <memory>
@@ -19,7 +18,6 @@ constexpr double scale = 30, fps = 50, W = 600 / scale, H = 400 / scale, pad_y =
 constexpr double main_power = 13, side_power = 0.6, leg_away = 20, leg_down = 18;
 constexpr int chunks = 11;
 
-b2Vec2 vec(double x, double y) { return b2Vec2(static_cast<float>(x), static_cast<float>(y)); }
 double sqr(double x) { return x * x; }
 
 class lander : public simulation, private b2ContactListener {
@@ -47,13 +45,13 @@ class lander : public simulation, private b2ContactListener {
                                           vec(17 / scale, -10 / scale), vec(17 / scale, 0),  vec(14 / scale, 17 / scale)};
         b2PolygonShape shape;
         shape.Set(outline, 6);
-        hull = body(shape, W / 2, H, 0, 5, 0.1, 0x10);
+        hull = body_in(*world, shape, W / 2, H, 0, 5, 0.1, 0x10);
         double fx = random.uniform(-1000, 1000), fy = random.uniform(-1000, 1000);
         hull->ApplyForceToCenter(vec(fx, fy), true);
         for (size_t k = 0; k < 2; k++) {
             double i = k == 0 ? -1 : 1;
             shape.SetAsBox(static_cast<float>(2 / scale), static_cast<float>(8 / scale));
-            leg[k] = body(shape, W / 2 - i * leg_away / scale, H, 0.05 * i, 1, 0.2, 0x20);
+            leg[k] = body_in(*world, shape, W / 2 - i * leg_away / scale, H, 0.05 * i, 1, 0.2, 0x20);
             b2RevoluteJointDef joint;
             joint.bodyA = hull;
             joint.bodyB = leg[k];
@@ -161,9 +159,6 @@ class lander : public simulation, private b2ContactListener {
         for (size_t k = 0; k < 2; k++)
             if (involves(contact, leg[k])) touch[k] = false;
     }
-    static bool involves(b2Contact *contact, const b2Body *b) {
-        return contact->GetFixtureA()->GetBody() == b || contact->GetFixtureB()->GetBody() == b;
-    }
 
     static void ground(b2Body *moon, b2Vec2 a, b2Vec2 b, double friction) {
         b2EdgeShape edge;
@@ -172,23 +167,6 @@ class lander : public simulation, private b2ContactListener {
         fixture.shape = &edge;
         fixture.friction = static_cast<float>(friction);
         moon->CreateFixture(&fixture);
-    }
-
-    // meets the ground (category 1) alone
-    b2Body *body(const b2PolygonShape &shape, double x, double y, double angle, double density, double friction, uint16 category) {
-        b2BodyDef def;
-        def.type = b2_dynamicBody;
-        def.position = vec(x, y);
-        def.angle = static_cast<float>(angle);
-        b2Body *b = world->CreateBody(&def);
-        b2FixtureDef fixture;
-        fixture.shape = &shape;
-        fixture.density = static_cast<float>(density);
-        fixture.friction = static_cast<float>(friction);
-        fixture.filter.categoryBits = category;
-        fixture.filter.maskBits = 1;
-        b->CreateFixture(&fixture);
-        return b;
     }
 
     std::unique_ptr<b2World> world;

@@ -14,6 +14,8 @@
 #define VDI_IO_IMPLEMENTATION
 #include "vdi.h"
 
+#include <box2d/box2d.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -42,6 +44,30 @@ class draws {
     size_t at = 0;
     bool from_recording = false;
 };
+
+inline b2Vec2 vec(double x, double y) { return b2Vec2(static_cast<float>(x), static_cast<float>(y)); }
+
+// A moving body that meets the ground (category 1) alone.
+inline b2Body *body_in(b2World &world, const b2PolygonShape &shape, double x, double y, double angle, double density, double friction,
+                       uint16 category = 0x20) {
+    b2BodyDef def;
+    def.type = b2_dynamicBody;
+    def.position = vec(x, y);
+    def.angle = static_cast<float>(angle);
+    b2Body *b = world.CreateBody(&def);
+    b2FixtureDef fixture;
+    fixture.shape = &shape;
+    fixture.density = static_cast<float>(density);
+    fixture.friction = static_cast<float>(friction);
+    fixture.filter.categoryBits = category;
+    fixture.filter.maskBits = 1;
+    b->CreateFixture(&fixture);
+    return b;
+}
+
+inline bool involves(b2Contact *contact, const b2Body *b) {
+    return contact->GetFixtureA()->GetBody() == b || contact->GetFixtureB()->GetBody() == b;
+}
 
 class simulation {
   public:
