@@ -105,6 +105,9 @@ static inline double test_normal(unsigned long long *state) {
     return sqrt(-2 * log(u + 1e-300)) * cos(2 * VDI_PI * v);
 }
 
+/** The larger of two errors, and NaN if one of them is (fmax would lose it, and the test with it). */
+static inline double test_worst(double a, double b) { return isnan(a) || isnan(b) ? (double)NAN : a > b ? a : b; }
+
 /** The largest |a_i - b_i|; NaN if one of them is. */
 static inline double largest_difference(const double *a, const double *b, int64_t n) {
     double m = 0;

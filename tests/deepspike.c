@@ -141,7 +141,7 @@ TEST(deepspike, estimators_without_bias) {
         for (int64_t i = 0; i < total; i++) {
             if (is_gap(&s, i) || (seen++ % kind[n].stride && i < total - 4) || !test_chosen((size_t)i)) continue;
             const double slope = slope_of_expectation(&s, kind[n].K, i);
-            worst = fmax(worst, fabs(slope - gradient[i])), largest = fmax(largest, fabs(slope));
+            worst = test_worst(worst, fabs(slope - gradient[i])), largest = fmax(largest, fabs(slope));
         }
         CHECK(worst <= 1e-8, "case %d: the expected gradient is off by %.3g (largest entry %.3g)", (int)n, worst, largest);
         CHECK(largest > 1e-2 || test_scaled(10) < 10, "case %d: no gradient to speak of", (int)n);
@@ -240,7 +240,7 @@ TEST(deepspike, pathwise_gradients) {
             }
             *x = old;
             const double slope = (value[0] - 8 * value[1] + 8 * value[2] - value[3]) / 12e-4;
-            worst = fmax(worst, fabs(slope - gradient[i])), largest = fmax(largest, fabs(slope));
+            worst = test_worst(worst, fabs(slope - gradient[i])), largest = fmax(largest, fabs(slope));
         }
         CHECK(worst <= 1e-8 && largest > 1e-3, "case %d: off by %.3g, largest %.3g", which, worst, largest);
         free(gradient);
@@ -428,8 +428,8 @@ TEST(deepspike, results) {
                     mean += (double)(s[0] + s[1]) / S, square += (double)(s[0] + s[1]) * (s[0] + s[1]) / S;
                 }
                 CHECK_CLOSE(e, p[0] + p[1], 1e-12);
-                far_off = fmax(far_off, fabs(mean - e) / sqrt(0.5 / S));
-                noise_off = fmax(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) - out.deviation[i * FRAMES + t]));
+                far_off = test_worst(far_off, fabs(mean - e) / sqrt(0.5 / S));
+                noise_off = test_worst(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) - out.deviation[i * FRAMES + t]));
                 CHECK(out.denoised[i * FRAMES + t] - out.denoised[i * FRAMES + t] == 0);
             }
         CHECK(far_off < 4.5 && noise_off < 0.2, "family %d: samples are %.2f standard errors from the mean, their deviation is off by %.3f",

@@ -42,8 +42,8 @@ TEST(env, pendulum_recordings) {
             CHECK(!end, "ended at step %lld", (long long)t);
             CHECK_OK(vdi_env_step(&env, &action, obs, reward, &end, &err), err);
             for (int i = 0; i < 3; i++)
-                worst = fmax(worst, fmax(fabs((double)obs[i] - o[3 * t + i]), fabs((double)reward[i] - part[3 * t + i])));
-            worst = fmax(worst, fabs((double)reward[0] + (double)reward[1] + (double)reward[2] - scalar[t]));
+                worst = test_worst(worst, test_worst(fabs((double)obs[i] - o[3 * t + i]), fabs((double)reward[i] - part[3 * t + i])));
+            worst = test_worst(worst, fabs((double)reward[0] + (double)reward[1] + (double)reward[2] - scalar[t]));
         }
         CHECK(worst <= 1e-6, "%s: off by %g", file[k], worst);
         vdi_env_close(&env);

@@ -231,7 +231,7 @@ TEST(sacd, gradients_of_the_action) {
             for (int b = 0; b < N; b++) a[b * ACT + k] += h;
             for (int i = 0; i < N * HEADS; i++) {
                 const double fd = (up[i] - down[i]) / (2 * h);
-                worst = fmax(worst, fabs(grad64[i * ACT + k] - fd));
+                worst = test_worst(worst, fabs(grad64[i * ACT + k] - fd));
                 up[i] = fd;
             }
             CHECK(worst < tolerance, "component gradient off by %g", worst);
@@ -423,7 +423,7 @@ TEST(sacd, an_update_equals_the_tape) {
             snprintf(name, sizeof name, "policy.m.%d.%s", l / 2, l % 2 ? "bias" : "weight");
             vdi_tensor m = state_find(s, name);
             for (int64_t i = 0; i < vdi_tensor_count(m); i++)
-                worst = fmax(worst, fabs(10 * ((double *)m.data)[i] - ((double *)policy.grad[l].data)[i]));
+                worst = test_worst(worst, fabs(10 * ((double *)m.data)[i] - ((double *)policy.grad[l].data)[i]));
         }
         CHECK(worst < 1e-13, "%s: gradient of the policy off by %g", vdi_sacd_algo_name(d.algo), worst);
         CHECK_CLOSE(vdi_sacd_alpha(agent), exp(-0.7 - 3e-4 * (-(mean_log_pi - ACT) > 0 ? 1 : -1)), 1e-9);
@@ -437,7 +437,7 @@ TEST(sacd, an_update_equals_the_tape) {
                 for (int64_t i = 0; i < vdi_tensor_count(m); i++, at++) {
                     double sum = 0;
                     for (int a = 0; a < heads; a++) sum += k[j][a] * g[j][a][at];
-                    worst = fmax(worst, fabs(10 * ((double *)m.data)[i] - sum));
+                    worst = test_worst(worst, fabs(10 * ((double *)m.data)[i] - sum));
                 }
             }
             CHECK(worst < (algo == VDI_SACD_CAGRAD ? 1e-9 : 1e-12), "%s: gradient of twin %d off by %g", vdi_sacd_algo_name(d.algo), j,
