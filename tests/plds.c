@@ -400,6 +400,7 @@ TEST(plds, em_stationary) {
 
 /* The references of the field's recordings, 40 steps of VB-EM from vdi_plds_init (training bound, nats per bin). */
 TEST(plds, references) {
+    NEED_NATIVE();
     static const struct {
         const char *name;
         int d, steps;

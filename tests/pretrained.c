@@ -458,6 +458,7 @@ static double roc_area(const neuron *n) {
 }
 
 TEST(pretrained, recordings) {
+    NEED_NATIVE();
     NEED_SHARED("data/calcium/index.json");
     static neuron list[64];
     static const char *const key[4] = {"r25", "r160g", "AUC", "|ln count ratio|"};

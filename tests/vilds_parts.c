@@ -153,6 +153,7 @@ TEST(vilds_parts, transition_is_learned) {
 /* What B u_t does: the model on y is the model without inputs on y less its response C mu, mu_t = A mu_{t-1} + B u_t, mu_1 = 0. With the
    exact encoder both bounds are log p(y). And from data B is found. */
 TEST(vilds_parts, inputs) {
+    NEED_NATIVE();
     enum { B = 3, T = 12, N = 4, D = 2, U = 2 };
     unsigned long long seed = 17;
     double y[2][B * T * N], u[B * T * U], A[D * D] = {0.9, 0.1, -0.1, 0.8}, Bu[U * D] = {0.5, 0, -0.3, 0.7}, C[N * D], bound[2][B],
@@ -574,6 +575,7 @@ static void meter_free(void *p, size_t size, size_t align, void *user) {
 
 /* The memory of a training step grows in proportion to T; and once warm, neither steps nor inference allocate. */
 TEST(vilds_parts, memory) {
+    NEED_NATIVE();
     enum { N = 10, B = 2 };
     double used[3];
     for (int k = 0; k < 3; k++) {
