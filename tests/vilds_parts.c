@@ -617,3 +617,37 @@ TEST(vilds_parts, memory) {
           used[1], used[2]);
     CHECK(used[2] > 3 * used[0], "the meter sees nothing: %.3g, %.3g bytes", used[0], used[2]);
 }
+
+/* ---- the families of q -------------------------------------------------------------------------------------------------------- */
+
+/* On counts of a Poisson LDS with as many spikes as it takes to move a posterior far within a few hundred steps: each family trains, and
+ * what sees more of the structure is closer to log p(y), on trials that were not seen as well. */
+TEST(vilds_parts, three_posteriors) {
+    NEED_NATIVE();
+    enum { B = 80, TRAIN = 60, T = 40, N = 15 };
+    double *y = numbers(B * T * N), C[N][2], bound[3];
+    vdi_rng rng = vdi_rng_make(33, 0);
+    vdi_error err = {0};
+    for (int j = 0; j < N; j++) C[j][0] = 0.5 * vdi_rng_normal(&rng), C[j][1] = 0.5 * vdi_rng_normal(&rng);
+    for (int b = 0; b < B; b++) {
+        double z[2] = {vdi_rng_normal(&rng), vdi_rng_normal(&rng)};
+        for (int t = 0; t < T; t++) {
+            for (int i = 0; i < 2; i++) z[i] = 0.95 * z[i] + 0.31 * vdi_rng_normal(&rng);
+            for (int j = 0; j < N; j++) y[(b * T + t) * N + j] = (double)vdi_rng_poisson(&rng, 0.25 * exp(C[j][0] * z[0] + C[j][1] * z[1]));
+        }
+    }
+    for (int k = 0; k < 3; k++) {
+        vdi_vilds_desc desc = VDI__ZERO;
+        desc.d = 2, desc.n = N, desc.linear = true, desc.posterior = (vdi_vilds_family)k;
+        desc.train.steps = 400, desc.train.rate = 1e-2;
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data *data = observe(m, y, TRAIN, T), *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
+        CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
+        CHECK_OK(vdi_vilds_score(m, held, NULL, &bound[k], &err), err);
+        vdi_vilds_data_destroy(data), vdi_vilds_data_destroy(held);
+        vdi_vilds_destroy(m);
+    }
+    CHECK(bound[0] > bound[1] && bound[1] > bound[2] && bound[2] > bound[0] - 1.5,
+          "held-out bounds: product %.4f, direct %.4f, mean field %.4f", bound[0], bound[1], bound[2]);
+    free(y);
+}

@@ -50,7 +50,7 @@ typedef enum vdi_vilds_link {
 /** The family of q. */
 typedef enum vdi_vilds_family {
     VDI_VILDS_PRODUCT = 0, /**< the linear dynamical prior times one Gaussian factor a bin: exp(h_t'z_t - z_t'R_t R_t'z_t/2) */
-    VDI_VILDS_DIRECT,      /**< mean from the network, precision from bidiagonal factor blocks a_t = I + ., b_t */
+    VDI_VILDS_DIRECT,      /**< mean from the network, precision F F' from the blocks a_t (lower triangular) and b_t of a bidiagonal F */
     VDI_VILDS_MEANFIELD    /**< independent Gaussians over time */
 } vdi_vilds_family;
 

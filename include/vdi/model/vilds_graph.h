@@ -582,14 +582,23 @@ VDI__FN vdi_status vdi__product_build(vdi_tape *t, vdi_var out, const vdi_lds_va
 /* ======== q: direct and mean field ========================================================================================== */
 
 VDI__FN int64_t vdi__direct_outputs(int64_t d) { return d + 2 * d * d; }
-VDI__FN void vdi__direct_start(int64_t d, double *bias) {
-    for (int64_t i = 0; i < d; i++) bias[d + i * d + i] = 1;
-}
+VDI__FN void vdi__unit_start(int64_t d, double *bias) { (void)d, (void)bias; } /* exp 0 = 1: all is white */
 /* out columns [from, from + d d) as (B,T,d,d) */
 VDI__FN vdi_var vdi__block_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d, const vdi_trial_info *info) {
     int64_t shape[4];
     shape[0] = info->trials, shape[1] = info->T, shape[2] = shape[3] = d;
     return vdi_var_reshape(t, vdi_var_slice(t, out, 2, from, 1, d * d), 4, shape);
+}
+/* The same columns as a lower triangular factor with a positive diagonal: below it as they come, on it exp, above it unread. Every
+   precision has exactly one such factor; a full matrix for it would go through singular ones wherever an eigenvalue changes its sign, and a
+   bin there has a variance without bounds. */
+VDI__FN vdi_var vdi__factor_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d, const vdi_trial_info *info) {
+    double *eye = (double *)vdi__tape_payload(t, "vdi_vilds", (size_t)(2 * d * d) * sizeof *eye), *low = eye + d * d;
+    if (!eye) return vdi_var_none();
+    for (int64_t i = 0; i < d * d; i++) eye[i] = i / d == i % d, low[i] = i / d > i % d;
+    vdi_var x = vdi__block_of(t, out, from, d, info), I = vdi_tape_constant(t, vdi_tensor_2d(eye, VDI_F64, d, d));
+    vdi_var diagonal = vdi_var_mul(t, vdi_var_exp(t, vdi_var_mul(t, x, I)), I);
+    return vdi_var_add(t, vdi_var_mul(t, x, vdi_tape_constant(t, vdi_tensor_2d(low, VDI_F64, d, d))), diagonal);
 }
 /* c I added to each block */
 VDI__FN vdi_var vdi__add_identity(vdi_tape *t, vdi_var D, int64_t d, double c) {
@@ -605,7 +614,7 @@ VDI__FN vdi_status vdi__direct_build(vdi_tape *t, vdi_var out, const vdi_lds_var
     *is_mean = true;
     if (d < 1) return vdi_tape_status(t, NULL);
     *mean = vdi_var_slice(t, out, 2, 0, 1, d);
-    vdi_var a = vdi__block_of(t, out, d, d, info);
+    vdi_var a = vdi__factor_of(t, out, d, d, info);
     *D = vdi_var_matmul(t, a, a, VDI_GEMM_TB);
     *E = vdi_var_none();
     if (T > 1) {
@@ -629,7 +638,7 @@ VDI__FN vdi_status vdi__meanfield_build(vdi_tape *t, vdi_var out, const vdi_lds_
     *is_mean = true;
     if (d < 1) return vdi_tape_status(t, NULL);
     *mean = vdi_var_slice(t, out, 2, 0, 1, d);
-    vdi_var r = vdi__block_of(t, out, d, d, info);
+    vdi_var r = vdi__factor_of(t, out, d, d, info);
     *D = vdi__add_identity(t, vdi_var_matmul(t, r, r, VDI_GEMM_TB), d, 1e-6);
     *E = vdi_var_none();
     shape[0] = info->trials, shape[1] = info->T - 1, shape[2] = shape[3] = d;
@@ -641,8 +650,8 @@ VDI__FN vdi_status vdi__meanfield_build(vdi_tape *t, vdi_var out, const vdi_lds_
 VDI__DEF const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind) {
     static const vdi_vilds_family_ops family[3] = {
         {"product", vdi__product_outputs, vdi__product_start, vdi__product_build, true},
-        {"direct", vdi__direct_outputs, vdi__direct_start, vdi__direct_build, false},
-        {"meanfield", vdi__meanfield_outputs, vdi__direct_start, vdi__meanfield_build, false},
+        {"direct", vdi__direct_outputs, vdi__unit_start, vdi__direct_build, false},
+        {"meanfield", vdi__meanfield_outputs, vdi__unit_start, vdi__meanfield_build, false},
     };
     return (unsigned)kind < 3 ? &family[kind] : NULL;
 }
