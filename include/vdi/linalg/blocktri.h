@@ -52,6 +52,7 @@ typedef struct vdi__bt_op {
 typedef struct vdi__bt_factor {
     bool rows;
     int64_t d, T, t0, t1;
+    const void *D, *E; /* rows: the trial's own */
     void *L, *N, *g;
 } vdi__bt_factor;
 
@@ -484,15 +485,15 @@ VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char
     f.rows = g->rows;
     f.d = d, f.T = T;
     f.L = g->L, f.N = g->N, f.g = g->block;
+    if (g->rows) {
+        const size_t block = (size_t)dd * g->real;
+        f.D = (const char *)job->in[0] + (size_t)(g->first * g->bt->T) * block;
+        f.E = T > 1 ? (const char *)job->in[1] + (size_t)(g->first * (g->bt->T - 1)) * block : NULL;
+    }
     for (f.t0 = 0; f.t0 < T; f.t0 = f.t1) {
         f.t1 = VDI__MIN(T, f.t0 + chunk);
         char *L = vdi__bt_block(g, g->L, f.t0), *N = vdi__bt_block(g, g->N, f.t0);
-        if (g->rows) {
-            const size_t at = (size_t)(g->first * g->bt->T + f.t0), et = (size_t)(g->first * (g->bt->T - 1) + f.t0);
-            g->k->blocktri_turn(f.t1 - f.t0, d, true, (const char *)job->in[0] + at * (size_t)dd * g->real, L);
-            if (f.t0 + 1 < T)
-                g->k->blocktri_turn(VDI__MIN(f.t1, T - 1) - f.t0, d, false, (const char *)job->in[1] + et * (size_t)dd * g->real, N);
-        } else {
+        if (!g->rows) {
             vdi__bt_fetch(g, job->in[0], 0, 0, dd, f.t0, f.t1 - f.t0, L);
             if (f.t0 + 1 < T) vdi__bt_fetch(g, job->in[1], 0, 1, dd, f.t0, VDI__MIN(f.t1, T - 1) - f.t0, N);
             const int64_t lanes = vdi__bt_lanes(g->bt->dtype);

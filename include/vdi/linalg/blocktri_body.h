@@ -328,6 +328,35 @@ VDI_LOCAL void VDI_PN(vdi__bt_row)(int d, int i, VDI_T *block, VDI_V v) {
     }
 }
 
+/* dst = src turned over, one block (d,d); with `lower` only what stands on and under the diagonal of src needs to arrive. */
+VDI_LOCAL void VDI_PN(vdi__bt_turn)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+    const int64_t full = d - d % VDI_TBLOCK;
+#if VDI_TBLOCK == 8
+    if (d == 4) { /* half a square of 8: number by number it takes longer than the factor itself */
+        __m128 row0 = _mm_loadu_ps(x), row1 = _mm_loadu_ps(x + 4), row2 = _mm_loadu_ps(x + 8), row3 = _mm_loadu_ps(x + 12);
+        _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+        _mm_storeu_ps(y, row0), _mm_storeu_ps(y + 4, row1), _mm_storeu_ps(y + 8, row2), _mm_storeu_ps(y + 12, row3);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < full; i += VDI_TBLOCK)
+        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK) VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
+    for (int64_t i = 0; full < d && i < d; i++)
+        for (int64_t j = i < full ? full : 0; j < d; j++) y[j * d + i] = x[i * d + j];
+}
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t count, int64_t d, bool lower, const void *src, void *dst) {
+    for (int64_t t = 0; t < count; t++) VDI_PN(vdi__bt_turn)(d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d);
+}
+
+/* D and E of blocks first .. last into the places of the factor. */
+VDI_LOCAL void VDI_PN(vdi__bt_turn_in)(int64_t d, const vdi__bt_factor *f, int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; t++) {
+        const int64_t at = t * d * d;
+        VDI_PN(vdi__bt_turn)(d, true, (const VDI_T *)f->D + at, (VDI_T *)f->L + at);
+        if (t + 1 < f->T) VDI_PN(vdi__bt_turn)(d, false, (const VDI_T *)f->E + at, (VDI_T *)f->N + at);
+    }
+}
+
 /* One trial, rows of one vector: blocks t0 .. t1 with the pivots' chain as short as it gets. Rows of S (what is left of D_t), of E_t' and
    of the coming Schur complement stay in registers; per pivot one division, and products that do not wait for it. d is a constant. */
 VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
@@ -337,9 +366,12 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
     VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
     VDI_V s[8], e[8], p[8], c[8];
     VDI_M ok = VDI_VGE(zero, zero);
+    VDI_PN(vdi__bt_turn_in)(d, f, f->t0, VDI__MIN(f->t1, f->t0 + 2));
     VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = f->t0 ? VDI_VLOADT(schur + i * d, tail) : zero;
     for (int64_t t = f->t0; t < f->t1; t++) {
         VDI_T *L = (VDI_T *)f->L + t * d * d, *N = (VDI_T *)f->N + t * d * d;
+        /* hidden behind the pivots' chain; two blocks ahead, since a vector of several stores is not forwarded to its load */
+        if (t + 2 < f->t1) VDI_PN(vdi__bt_turn_in)(d, f, t + 2, t + 3);
         VDI__BT_UNROLL for (int i = 0; i < d; i++) {
             s[i] = VDI_VADD(VDI_VLOADT(L + i * d, tail), p[i]);
             e[i] = t + 1 < f->T ? VDI_VLOADT(N + i * d, tail) : zero;
@@ -412,7 +444,8 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
     return !VDI_MANY(bad);
 }
 
-/* Blocks t0 .. t1 of one group: L and N hold D and E on entry (both turned over in rows), the factor on return. */
+/* Blocks t0 .. t1 of one group: in rows D and E are the caller's, in lanes L and N hold them on entry; L and N hold the factor on return.
+ */
 VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
     const int64_t d = f->d, u = f->rows ? 1 : VDI__BT_LANES, dd = d * d * u;
     const int64_t r = f->rows ? d : u, c = f->rows ? 1 : d * u; /* strides of a row and a column of U and N' */
@@ -446,6 +479,7 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
         default: break;
         }
 #endif
+    if (f->rows) VDI_PN(vdi__bt_turn_in)(d, f, f->t0, f->t1);
     vdi__bt_op l = VDI__ZERO, n = VDI__ZERO;
     l.rows = n.rows = f->rows;
     l.m = l.n = n.m = n.n = d;
@@ -620,11 +654,16 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t strid
             if (least == some) {
                 x = (const VDI_T *)src + w * stride + e0, ldx = stride;
             } else if (all_or_none) {
+                static const VDI_T nothing[VDI__BT_STAGE];
+                const VDI_T *z[VDI_TBLOCK];
+                bool any = false;
                 for (int q = 0; q < VDI_TBLOCK; q++) {
-                    const VDI_T *z = (const VDI_T *)src + (w + q) * stride + e0;
                     const bool there = count[w + q] > e0;
-                    for (e = 0; e < some; e++) y[e * VDI__BT_LANES + q] = there ? z[e] : 0;
+                    z[q] = there ? (const VDI_T *)src + (w + q) * stride + e0 : nothing;
+                    any |= there;
                 }
+                for (e = 0; !any && e < some; e++) VDI__BT_UNROLL for (int q = 0; q < VDI_TBLOCK; q++) y[e * VDI__BT_LANES + q] = 0;
+                for (e = 0; any && e < some; e++) VDI__BT_UNROLL for (int q = 0; q < VDI_TBLOCK; q++) y[e * VDI__BT_LANES + q] = z[q][e];
                 continue;
             } else {
                 for (int q = 0; q < VDI_TBLOCK; q++) {
@@ -673,20 +712,6 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_unpack)(const void *src, int64_t n, 
                 }
             }
         }
-    }
-}
-
-/* dst = src turned over, `count` blocks (d,d); with `lower` only what stands on and under the diagonal of src needs to arrive. */
-VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t count, int64_t d, bool lower, const void *src, void *dst) {
-    const int64_t full = d - d % VDI_TBLOCK;
-    for (int64_t t = 0; t < count; t++) {
-        const VDI_T *x = (const VDI_T *)src + t * d * d;
-        VDI_T *y = (VDI_T *)dst + t * d * d;
-        for (int64_t i = 0; i < full; i += VDI_TBLOCK)
-            for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
-                VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
-        for (int64_t i = 0; full < d && i < d; i++)
-            for (int64_t j = i < full ? full : 0; j < d; j++) y[j * d + i] = x[i * d + j];
     }
 }
 
