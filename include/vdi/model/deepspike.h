@@ -495,7 +495,10 @@ typedef struct vdi__ds_rnn {
     int64_t rows, T, H;
     const char *input, *odds;      /* (T,3H), (T): of row 0 */
     int64_t input_step, odds_step; /* elements to the next row's */
+    int64_t input_next, odds_next; /* elements to the next bin's */
     int64_t share;                 /* rows in a row that read the same (0: 1): the next `share` rows read the next */
+    bool in_place;                 /* input (T,rows,3H) may be used up: no row is copied */
+    bool goes_on;                  /* h holds a state, and train begins behind a bin that was drawn: not the first block of a trace */
     const void *w_hh, *b_hh, *w_spike, *w_state;
     double floor;
     void *train, *probability; /* train: drawn here where `uniform` is given, else read */
@@ -509,6 +512,7 @@ VDI__FN vdi__ds_rnn vdi__ds_rnn_of(const vdi_deepspike *m, int64_t rows, int64_t
     if (m->desc.posterior == VDI_DEEPSPIKE_FACTORISED) return r; /* it has no such parameters */
     const vdi_param *rnn = m->params->item + m->rnn;
     r.dtype = m->desc.dtype, r.rows = rows, r.T = T, r.H = m->desc.hidden;
+    r.input_next = 3 * r.H, r.odds_next = 1;
     r.w_hh = rnn[VDI__DS_FORWARD + 2].value.data, r.b_hh = rnn[VDI__DS_FORWARD + 3].value.data;
     r.w_spike = rnn[VDI__DS_SPIKE].value.data, r.w_state = rnn[VDI__DS_STATE].value.data;
     r.floor = m->desc.floor;
@@ -549,28 +553,30 @@ VDI__FN void vdi__ds_draw(vdi_dtype dtype, int64_t n, const void *uniform, const
 VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *before, void *after, void *gates) {
     const vdi_dtype dtype = r->dtype;
     const int64_t size = (int64_t)vdi_dtype_size(dtype), H3 = 3 * r->H;
-    const char *last = t ? (const char *)r->train + (t - 1) * r->rows * size : NULL;
+    const char *last = t || r->goes_on ? (const char *)r->train + (t - 1) * r->rows * size : NULL;
     char *z = (char *)r->z, *p = (char *)r->probability + t * r->rows * size, *s = (char *)r->train + t * r->rows * size;
     const bool shared = r->input_step == 0;
-    const char *x = r->input + t * H3 * size;
+    const char *x = r->input + t * r->input_next * size;
+    char *now = r->in_place ? (char *)(uintptr_t)x : (char *)r->input_now;
     const int64_t share = r->share ? r->share : 1;
-    if (shared && t) { /* what a row reads depends on its last spike alone */
+    if (shared && last) { /* what a row reads depends on its last spike alone */
         memcpy(r->input_spike, x, (size_t)(H3 * size));
         vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, r->input_spike);
     }
     for (int64_t k = 0; k < r->rows; k++) {
-        char *to = (char *)r->input_now + k * H3 * size;
+        char *to = now + k * H3 * size;
         const bool spike =
             last && (dtype == VDI_F32 ? ((const float *)(const void *)last)[k] != 0 : ((const double *)(const void *)last)[k] != 0);
-        memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
+        if (!r->in_place)
+            memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
         if (spike && !shared) vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, to);
-        memcpy(z + k * size, r->odds + (t + k / share * r->odds_step) * size, (size_t)size);
+        memcpy(z + k * size, r->odds + (t * r->odds_next + k / share * r->odds_step) * size, (size_t)size);
     }
     if (!before) {
         memset(after, 0, (size_t)(r->rows * r->H * size));
         before = after;
     }
-    vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, r->input_now, r->w_hh, r->b_hh, before, r->work, after, gates);
+    vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, now, r->w_hh, r->b_hh, before, r->work, after, gates);
     for (int64_t k = 0; k < r->rows; k++)
         vdi_dtype_store(dtype, z, k,
                         vdi_dtype_load(dtype, z, k) + vdi_dot(dtype, (size_t)r->H, (const char *)after + k * r->H * size, r->w_state));
@@ -583,7 +589,7 @@ VDI__FN void vdi__ds_rnn_run(const vdi__ds_rnn *r) {
         if (r->gates)
             vdi__ds_rnn_step(r, t, t ? (const char *)r->h + (t - 1) * state : NULL, (char *)r->h + t * state,
                              (char *)r->gates + 4 * t * state);
-        else vdi__ds_rnn_step(r, t, t ? r->h : NULL, r->h, NULL);
+        else vdi__ds_rnn_step(r, t, t || r->goes_on ? r->h : NULL, r->h, NULL);
 }
 
 /* ======== create ============================================================================================================ */

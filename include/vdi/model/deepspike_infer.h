@@ -234,37 +234,54 @@ VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t fra
 /* traces that go through the recurrent units side by side: their weights are then read once for all */
 #define VDI__DS_ABREAST 4
 
-/* Input products (count,bins,3H) and log odds (count,bins) of the forward unit, for `count` traces of one length. */
-VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *const *x, int64_t frames, const char **input,
-                           const char **odds, vdi_arena *a) {
+/* What `count` traces of one length tell the forward unit about each bin: u (bins,count,F+C), features and the trace itself, and b
+   (bins,count,H), the states of the backward unit. */
+typedef struct vdi__ds_known {
+    size_t count, bins, block, H, first; /* block: bins whose products stay in the second-level cache; first: F + C */
+    char *u, *b;
+    char *product, *odds; /* of a block: (block,count,3H), (block,count) */
+} vdi__ds_known;
+
+VDI__FN bool vdi__ds_look_back(const vdi_deepspike *m, vdi__ds_known *k, const char *const *x, int64_t frames, vdi_arena *a) {
     const vdi_dtype dtype = m->desc.dtype;
-    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features,
-                 n = (size_t)count, C = (size_t)m->desc.generative.streams, H = (size_t)m->desc.hidden, first = F + C, known = first + H;
-    const vdi_param *rnn = m->params->item + m->rnn;
-    char *y = (char *)vdi_arena_alloc(a, bins * F * size), *all = (char *)vdi_arena_alloc(a, n * bins * known * size);
-    char *h = (char *)vdi_arena_alloc(a, bins * n * H * size), *product = (char *)vdi_arena_alloc(a, n * bins * 3 * H * size);
-    char *o = (char *)vdi_arena_alloc(a, n * bins * size), *work = (char *)vdi_arena_alloc(a, n * 3 * H * size);
-    if (!y || !all || !h || !product || !o || !work) return false;
+    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, F = (size_t)m->desc.features,
+                 C = (size_t)m->desc.generative.streams, n = k->count;
+    const vdi_param *rnn = m->params->item + m->rnn + VDI__DS_BACK;
+    k->bins = (size_t)frames * R, k->block = VDI__DS_BLOCK / n, k->H = (size_t)m->desc.hidden, k->first = F + C;
+    char *y = (char *)vdi_arena_alloc(a, k->bins * F * size), *work = (char *)vdi_arena_alloc(a, n * 3 * k->H * size);
+    k->u = (char *)vdi_arena_alloc(a, k->bins * n * k->first * size), k->b = (char *)vdi_arena_alloc(a, k->bins * n * k->H * size);
+    k->product = (char *)vdi_arena_alloc(a, k->block * n * 3 * k->H * size), k->odds = (char *)vdi_arena_alloc(a, k->block * n * size);
+    if (!y || !work || !k->u || !k->b || !k->product || !k->odds) return false;
     for (size_t i = 0; i < n; i++) {
-        char *own = all + i * bins * known * size;
         if (!vdi__ds_convolve(m, x[i], frames, y, a)) return false;
-        for (size_t t = 0; t < bins; t++) {
-            memcpy(own + t * known * size, y + t * F * size, F * size);
-            memcpy(own + (t * known + F) * size, x[i] + t / R * C * size, C * size);
+        for (size_t t = 0; t < k->bins; t++) {
+            char *to = k->u + (t * n + i) * k->first * size;
+            memcpy(to, y + t * F * size, F * size);
+            memcpy(to + F * size, x[i] + t / R * C * size, C * size);
         }
-        vdi_affine(dtype, bins, 3 * H, first, own, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data,
-                   VDI_ACT_NONE, 0, product + i * 3 * H * size, n * 3 * H);
     }
-    vdi_gru_forward(dtype, bins, n, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h,
-                    NULL);
-    for (size_t i = 0; i < n; i++)
-        for (size_t t = 0; t < bins; t++) memcpy(all + ((i * bins + t) * known + first) * size, h + (t * n + i) * H * size, H * size);
-    vdi_affine(dtype, n * bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data,
-               VDI_ACT_NONE, 0, product, 3 * H);
-    vdi_affine(dtype, n * bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o,
-               1);
-    *input = product, *odds = o;
+    for (size_t end = k->bins, T; end > 0; end -= T) {
+        T = VDI__MIN(end, k->block);
+        const size_t t = end - T;
+        vdi_affine(dtype, T * n, 3 * k->H, k->first, k->u + t * n * k->first * size, k->first, rnn[0].value.data, 3 * k->H,
+                   rnn[1].value.data, VDI_ACT_NONE, 0, k->product, 3 * k->H);
+        vdi_gru_forward(dtype, T, n, k->H, true, k->product, rnn[2].value.data, rnn[3].value.data,
+                        end < k->bins ? k->b + end * n * k->H * size : NULL, work, k->b + t * n * k->H * size, NULL);
+    }
     return true;
+}
+
+/* Input products and log odds of the forward unit, for T bins from t on. The second product goes on where the first ended. */
+VDI__FN void vdi__ds_look_up(const vdi_deepspike *m, const vdi__ds_known *k, size_t t, size_t T) {
+    const vdi_dtype dtype = m->desc.dtype;
+    const size_t size = vdi_dtype_size(dtype), rows = T * k->count, H3 = 3 * k->H;
+    const vdi_param *rnn = m->params->item + m->rnn;
+    const char *u = k->u + t * k->count * k->first * size, *b = k->b + t * k->count * k->H * size;
+    const char *w = (const char *)rnn[VDI__DS_FORWARD].value.data, *v = (const char *)rnn[VDI__DS_OUT].value.data;
+    vdi_affine(dtype, rows, H3, k->first, u, k->first, w, H3, rnn[VDI__DS_FORWARD + 1].value.data, VDI_ACT_NONE, 0, k->product, H3);
+    vdi_gemm(dtype, VDI_GEMM_ACC, rows, H3, k->H, b, k->H, w + k->first * H3 * size, H3, k->product, H3);
+    vdi_affine(dtype, rows, 1, k->first, u, k->first, v, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, k->odds, 1);
+    vdi_gemm(dtype, VDI_GEMM_ACC, rows, 1, k->H, b, k->H, v + k->first * size, 1, k->odds, 1);
 }
 
 VDI__FN vdi_rng vdi__ds_infer_rng(const vdi__ds_query *q, int64_t i) {
@@ -348,6 +365,7 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
     const int64_t R = d->upsample, frames = data->length[i], bins = frames * R, S = q->samples, rows = count * S;
     const char *x[VDI__DS_ABREAST];
     vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
+    vdi__ds_known known = VDI__ZERO;
     double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p),
            *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size), *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
@@ -360,11 +378,19 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
         for (int64_t t = 0; t < bins; t++)
             memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size, (size_t)S * size);
     }
-    if (!vdi__ds_known(q->m, count, x, frames, &r.input, &r.odds, a) || !vdi__ds_rnn_room(&r, a, false))
+    known.count = (size_t)count;
+    if (!vdi__ds_look_back(q->m, &known, x, frames, a) || !vdi__ds_rnn_room(&r, a, false))
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
-    r.uniform = uniform;
-    if (count > 1) r.share = S, r.input_step = bins * 3 * r.H, r.odds_step = bins;
-    vdi__ds_rnn_run(&r);
+    r.input = known.product, r.odds = known.odds, r.input_next = count * 3 * r.H, r.odds_next = count;
+    if (count > 1 || S == 1) r.share = S, r.input_step = 3 * r.H, r.odds_step = 1, r.in_place = S == 1;
+    for (int64_t t = 0; t < bins; t += r.T) {
+        vdi__ds_rnn part = r;
+        part.T = r.T = VDI__MIN(bins - t, (int64_t)known.block), part.goes_on = t > 0;
+        part.uniform = uniform + (size_t)(t * rows) * size;
+        part.train = (char *)r.train + (size_t)(t * rows) * size, part.probability = (char *)r.probability + (size_t)(t * rows) * size;
+        vdi__ds_look_up(q->m, &known, (size_t)t, (size_t)part.T);
+        vdi__ds_rnn_run(&part);
+    }
     for (int64_t n = 0; n < count; n++) {
         for (int64_t t = 0; t < bins; t++) {
             p[t] = 0;
