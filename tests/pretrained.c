@@ -193,10 +193,9 @@ TEST(pretrained, folded_is_unfolded) {
     const int64_t all = 2 * ((p.samples + 1) / 2) + 128;
     float *x = malloc((size_t)all * sizeof *x);
     for (int64_t i = 0; i < all; i++) x[i] = p.x[i < 64 ? 0 : i - 64 >= p.samples ? p.samples - 1 : i - 64];
-    vdi_var rate =
-        vdi_var_softplus(t, vdi_pretrained_apply(t, vdi_pretrained_desc_of(net), vdi_pretrained_params(net)->item,
-                                                 vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, all)),
-                                                 vdi_tape_constant(t, vdi_tensor_2d(p.stats, VDI_F32, 1, VDI_PRETRAINED_STATS)), NULL));
+    vdi_var rate = vdi_pretrained_apply(t, vdi_pretrained_desc_of(net), vdi_pretrained_params(net)->item,
+                                        vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, all)),
+                                        vdi_tape_constant(t, vdi_tensor_2d(p.stats, VDI_F32, 1, VDI_PRETRAINED_STATS)), NULL);
     CHECK_OK(vdi_tape_status(t, &err), err);
     const float *value = (const float *)vdi_tape_value(t, rate).data;
     for (int64_t i = 0; i < p.samples; i++) CHECK_CLOSE(grid[i], value[i + 64], 1e-5 + 1e-4 * (double)value[i + 64]);
@@ -213,7 +212,7 @@ typedef struct net_case {
 static vdi_var net_fn(vdi_tape *t, const vdi_var *x, void *user) {
     const net_case *c = (const net_case *)user;
     vdi_var clean, rate = vdi_pretrained_apply(t, &c->d, c->params->item, x[0], x[1], &clean);
-    return vdi_var_concat(t, (vdi_var[]){vdi_var_softplus(t, rate), clean}, 2, 0);
+    return vdi_var_concat(t, (vdi_var[]){rate, clean}, 2, 0);
 }
 TEST(pretrained, gradient) {
     net_case c = {{0}, NULL};
@@ -221,7 +220,7 @@ TEST(pretrained, gradient) {
     static double x[2 * 24], stats[2 * VDI_PRETRAINED_STATS];
     unsigned long long seed = 5;
     vdi_rng rng = vdi_rng_make(1, 1);
-    c.d.channels = 3, c.d.stem = 3, c.d.width = 3, c.d.layers = 2, c.d.hidden = 4;
+    c.d.channels = 3, c.d.stem = 3, c.d.width = 3, c.d.layers = 2, c.d.hidden = 4, c.d.members = 2;
     const int64_t n = vdi_pretrained_declare(&c.d, list, VDI_PRETRAINED_PARAMS);
     CHECK_OK(vdi_params_create(list, n, VDI_F64, NULL, &rng, &c.params, &err), err);
     for (int i = 0; i < 48; i++) x[i] = test_normal(&seed);
@@ -237,15 +236,18 @@ TEST(pretrained, gradient) {
 
 TEST(pretrained, packing) {
     vdi_pretrained *net = shipped(), *other;
-    const int64_t count = vdi_pretrained_pack(net, NULL, NULL);
+    int64_t scales;
+    const int64_t count = vdi_pretrained_pack(net, &scales, NULL, NULL);
     CHECK(count == vdi_pretrained_shipped.count, "count");
-    float scale[VDI_PRETRAINED_PARAMS];
-    int16_t *word = malloc((size_t)count * sizeof *word);
-    (void)vdi_pretrained_pack(net, scale, word);
-    CHECK(memcmp(word, vdi_pretrained_shipped.word, (size_t)count * sizeof *word) == 0,
-          "what was packed is packed again to the same words");
-    CHECK(count * 2 <= 120000, "%lld bytes are not about a hundred kilobytes", (long long)count * 2);
-    free(word);
+    float *scale = malloc((size_t)scales * sizeof *scale);
+    int8_t *word = malloc((size_t)count);
+    (void)vdi_pretrained_pack(net, NULL, scale, word);
+    CHECK(memcmp(word, vdi_pretrained_shipped.word, (size_t)count) == 0, "what was packed is packed again to the same words");
+    double worst = 0;
+    for (int64_t i = 0; i < scales; i++) worst = test_worst(worst, fabs((double)(scale[i] / vdi_pretrained_shipped.scale[i]) - 1));
+    CHECK(worst < 1e-6, "a scale is off by %g", worst);
+    CHECK(count + 4 * scales <= 120000, "%lld bytes are not about a hundred kilobytes", (long long)(count + 4 * scales));
+    free(word), free(scale);
     vdi_pretrained_weights lying = vdi_pretrained_shipped;
     lying.count--;
     CHECK_FAILS(vdi_pretrained_create(&lying, NULL, &other, &err), VDI_ERR_FORMAT);
@@ -253,6 +255,9 @@ TEST(pretrained, packing) {
     vdi_pretrained_desc d = VDI__ZERO;
     d.width = 4;
     CHECK_FAILS(vdi_pretrained_create_random(&d, NULL, NULL, &other, &err), VDI_ERR_ARGUMENT);
+    d.width = 0, d.members = VDI_PRETRAINED_MEMBERS + 1;
+    CHECK_FAILS(vdi_pretrained_create_random(&d, NULL, NULL, &other, &err), VDI_ERR_ARGUMENT);
+    CHECK(strstr(err.message, "members"), "%s", err.message);
     vdi_pretrained_destroy(net);
     for (long i = 1; i < 12; i++) { /* every allocation may fail, and nothing is left */
         test_allocator a = {0, i, 0, 0};

@@ -26,11 +26,10 @@ static vdi_var tune_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *use
         memcpy(row + b * VDI_PRETRAINED_STATS, u->stats + trace[b] * VDI_PRETRAINED_STATS, VDI_PRETRAINED_STATS * sizeof *row);
     vdi_var stats = vdi_tape_constant_copy(t, vdi_tensor_2d(row, VDI_F32, shape[0], VDI_PRETRAINED_STATS), VDI_F32);
     free(row);
-    vdi_var o = vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item,
+    vdi_var e = vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item,
                                      vdi_var_reshape(t, x, 2, shape), stats, NULL);
     /* expected spikes e to the log odds of at least one: 1 - exp(-e) against exp(-e) */
-    o = vdi_var_log(t, vdi_var_expm1(t, vdi_var_softplus(t, vdi_var_clip(t, o, -16, 16))));
-    return vdi_var_reshape(t, o, 3, shape);
+    return vdi_var_reshape(t, vdi_var_log(t, vdi_var_expm1(t, vdi_var_clip(t, e, 1e-7, 16))), 3, shape);
 }
 
 static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u) {
@@ -81,9 +80,10 @@ static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t 
 }
 
 /* Its description comes with the file: the measures of the network in the box. */
-static const char *const measure[] = {"channels", "stem", "width", "layers", "hidden"};
-static void measures(const vdi_pretrained_desc *d, int32_t v[5]) {
-    v[0] = d->channels, v[1] = d->stem, v[2] = d->width, v[3] = d->layers, v[4] = d->hidden;
+enum { MEASURES = 6 };
+static const char *const measure[MEASURES] = {"channels", "stem", "width", "layers", "hidden", "members"};
+static void measures(const vdi_pretrained_desc *d, int32_t v[MEASURES]) {
+    v[0] = d->channels, v[1] = d->stem, v[2] = d->width, v[3] = d->layers, v[4] = d->hidden, v[5] = d->members;
 }
 static vdi_status model_write(const char *path, const void *what, vdi_error *err) {
     return vdi_safetensors_save(path, (const vdi_state *)what, err);
@@ -93,10 +93,10 @@ int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int
                        spikes_fitted *out) {
     vdi_error err = {0};
     vdi_pretrained *net = spikes_pretrained_network();
-    int32_t own[5];
+    int32_t own[MEASURES];
     if (!net) return FAILED;
     measures(vdi_pretrained_desc_of(net), own);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < MEASURES; i++) {
         const char *text = vdi_safetensors_meta(file, measure[i]);
         if (!text || strtol(text, NULL, 10) != own[i])
             return fail("expected a network with %s %d, as the one in the box has, got %s", measure[i], own[i], text ? text : "none");
@@ -200,15 +200,15 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     if (code != DONE) return code;
     code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out);
     vdi_state s = *vdi_params_state(vdi_pretrained_params(u.net));
-    vdi_meta meta[8];
-    char text[5][16];
-    int32_t own[5];
+    vdi_meta meta[3 + MEASURES];
+    char text[MEASURES][16];
+    int32_t own[MEASURES];
     measures(vdi_pretrained_desc_of(u.net), own);
     s.meta = meta, s.meta_count = 0;
     meta[s.meta_count].key = "model", meta[s.meta_count++].value = "pretrained";
     meta[s.meta_count].key = "family", meta[s.meta_count++].value = "spikes";
     meta[s.meta_count].key = "version", meta[s.meta_count++].value = VDI_VERSION;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < MEASURES; i++) {
         snprintf(text[i], sizeof text[i], "%d", own[i]);
         meta[s.meta_count].key = measure[i], meta[s.meta_count++].value = text[i];
     }

@@ -16,7 +16,8 @@
  * shape of its steepest rises) say which indicator, preparation and frame rate this is; a small network turns them into a scale and a
  * shift for each channel of each layer, and these are folded into the weights before the trace goes through, so conditioning costs nothing
  * per sample. The network itself is a stem of stride 2, a few dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz
- * samples per step: expected spikes, and the trace without its noise. Expected spikes per frame are the integral over the frame.
+ * samples per step: expected spikes, and the trace without its noise. Several such networks (members), trained from different seeds, are
+ * one: what they say is averaged. Expected spikes per frame are the integral over the frame.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps; how far the counts can be trusted is measured in
  * docs/pretrained.md. The scale of the trace does not matter (dF/F, per cent, counts).
@@ -33,8 +34,10 @@
 #define VDI_PRETRAINED_GRID 60
 /** Statistics of a trace that the network is conditioned on. */
 #define VDI_PRETRAINED_STATS 34
-/** Most parameters of such a network. */
-#define VDI_PRETRAINED_PARAMS (10 + VDI_LAYERS_MAX)
+/** Most members of a network. */
+#define VDI_PRETRAINED_MEMBERS 4
+/** Most parameters of a network, all members together. */
+#define VDI_PRETRAINED_PARAMS (VDI_PRETRAINED_MEMBERS * (9 + VDI_LAYERS_MAX))
 
 /** The network's measures. All zero is the default. */
 typedef struct vdi_pretrained_desc {
@@ -44,17 +47,19 @@ typedef struct vdi_pretrained_desc {
     int32_t layers;                   /**< how many others; default 4 */
     int32_t dilation[VDI_LAYERS_MAX]; /**< of each, in 1/30 s; 0 means 2^layer */
     int32_t hidden;                   /**< units of the conditioning network; default 32 */
+    int32_t members;                  /**< networks of these measures whose results are averaged; default 1 */
 } vdi_pretrained_desc;
 /** The filled description. */
 VDI_API vdi_pretrained_desc vdi_pretrained_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *d, vdi_error *err);
 
-/** Weights as they are shipped: the parameters in their order (vdi_pretrained_declare), 16 bits each, with a scale per parameter. */
+/** Weights as they are shipped: the parameters in their order (vdi_pretrained_declare), 8 bits each, with a scale for each index of a
+ *  parameter's last axis (an output channel; a bias is its scale). */
 typedef struct vdi_pretrained_weights {
     vdi_pretrained_desc desc; /**< of the network that they are for */
-    const float *scale;       /**< (parameters): value = scale * word */
-    const int16_t *word;      /**< (count) */
+    const float *scale;       /**< (last axes of all parameters): value = scale * word */
+    const int8_t *word;       /**< (count) */
     int64_t count;            /**< of all words */
 } vdi_pretrained_weights;
 
@@ -73,8 +78,8 @@ VDI_API void vdi_pretrained_destroy(vdi_pretrained *net);
 VDI_API vdi_params *vdi_pretrained_params(vdi_pretrained *net);
 /** Its description, filled. */
 VDI_API const vdi_pretrained_desc *vdi_pretrained_desc_of(const vdi_pretrained *net);
-/** Round the parameters to the shipped form: `scale` (parameters) and `word` (the count that is returned) may be NULL to count. */
-VDI_API int64_t vdi_pretrained_pack(const vdi_pretrained *net, float *scale, int16_t *word);
+/** Round the parameters to the shipped form. Returns how many words; `scales` becomes how many scales. Any pointer may be NULL. */
+VDI_API int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales, float *scale, int8_t *word);
 
 /** Where results go; any pointer may be NULL. Arrays have the dtype of the trace. */
 typedef struct vdi_pretrained_result {
@@ -99,12 +104,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
 
 /* ---- the parts, for training and fine-tuning ------------------------------------------------------------------------------- */
 
-/** Its parameters in order: stats.mean and stats.sd (frozen), stem.weight, layers' weights, film.0 and film.1 weight and bias,
- *  head.weight, head.bias. Returns how many; writes those that fit into
- *  `list`. */
+/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight, the layers' weights, m.film.0 and
+ *  m.film.1 weight and bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into `list`. */
 VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list, int64_t room);
-/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), whose softplus is the
- *  expected spikes per sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
+/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), the expected spikes of each
+ *  sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
 VDI_API vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d, const vdi_param *first, vdi_var x, vdi_var stats,
                                      vdi_var *clean);
 /** A trace in the form that the network reads. */
@@ -350,7 +354,7 @@ VDI__DEF vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, cons
 
 VDI__DEF vdi_pretrained_desc vdi_pretrained_desc_defaults(void) {
     vdi_pretrained_desc d = VDI__ZERO;
-    d.channels = 32, d.stem = 17, d.width = 7, d.layers = 4, d.hidden = 32;
+    d.channels = 32, d.stem = 17, d.width = 7, d.layers = 4, d.hidden = 32, d.members = 1;
     for (int i = 0; i < 4; i++) d.dilation[i] = 1 << i;
     return d;
 }
@@ -363,6 +367,7 @@ VDI__FN vdi_pretrained_desc vdi__pretrained_filled(const vdi_pretrained_desc *de
     if (!r.width) r.width = d.width;
     if (!r.layers) r.layers = d.layers;
     if (!r.hidden) r.hidden = d.hidden;
+    if (!r.members) r.members = d.members;
     for (int i = 0; i < VDI_LAYERS_MAX; i++) r.dilation[i] = i >= r.layers ? 0 : r.dilation[i] ? r.dilation[i] : 1 << i;
     return r;
 }
@@ -376,40 +381,45 @@ VDI__DEF vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *desc, v
     else if (d.width < 1 || d.width > 255 || d.width % 2 == 0) field = "width", value = d.width;
     else if (d.layers < 1 || d.layers > VDI_LAYERS_MAX) field = "layers", value = d.layers;
     else if (d.hidden < 1 || d.hidden > 1024) field = "hidden", value = d.hidden;
+    else if (d.members < 1 || d.members > VDI_PRETRAINED_MEMBERS) field = "members", value = d.members;
     for (int i = 0; !field && i < d.layers; i++)
         if (d.dilation[i] < 1 || d.dilation[i] > 1024) field = "dilation", value = d.dilation[i];
     return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pretrained_desc", "%s is %d: out of range", field, (int)value) : VDI_OK;
 }
 
-/* where the parameters stand */
+/* where a member's parameters stand */
 enum { VDI__PRE_MEAN, VDI__PRE_SD, VDI__PRE_STEM, VDI__PRE_LAYER };
 #define VDI__PRE_FILM(d) (VDI__PRE_LAYER + (d)->layers)
 #define VDI__PRE_HEAD(d) (VDI__PRE_FILM(d) + 4)
+#define VDI__PRE_EACH(d) (VDI__PRE_HEAD(d) + 2)
 
 VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_param_desc *list, int64_t room) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
     const int S = VDI_PRETRAINED_STATS, C = d.channels, F = 2 * C * (d.layers + 1);
     int64_t n = 0;
-#define VDI__PRE_ADD(param)                                                                                                                \
+    char name[VDI_PARAM_NAME], layer[32];
+#define VDI__PRE_ADD(what, ...)                                                                                                            \
     do {                                                                                                                                   \
-        if (n < room) list[n] = param;                                                                                                     \
+        (void)vdi_text_format(name, sizeof name, "%d.%s", m, what);                                                                        \
+        if (n < room) list[n] = vdi_param_make(name, __VA_ARGS__);                                                                         \
         n++;                                                                                                                               \
     } while (0)
-    VDI__PRE_ADD(vdi_param_make("stats.mean", VDI_INIT_ZEROS, 0, 1, S));
-    VDI__PRE_ADD(vdi_param_make("stats.sd", VDI_INIT_CONSTANT, 1, 1, S));
-    for (int64_t i = 0; i < n && i < room; i++) list[i].frozen = true;
-    VDI__PRE_ADD(vdi_param_make("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C));
-    for (int i = 0; i < d.layers; i++) {
-        char name[VDI_PARAM_NAME];
-        (void)vdi_text_format(name, sizeof name, "layer.%d.weight", i);
-        VDI__PRE_ADD(vdi_param_make(name, VDI_INIT_FAN_IN, 1, 3, d.width, C, C));
+    for (int m = 0; m < d.members; m++) {
+        VDI__PRE_ADD("stats.mean", VDI_INIT_ZEROS, 0, 1, S);
+        VDI__PRE_ADD("stats.sd", VDI_INIT_CONSTANT, 1, 1, S);
+        for (int64_t i = n - 2; i < n && i < room; i++) list[i].frozen = true;
+        VDI__PRE_ADD("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C);
+        for (int i = 0; i < d.layers; i++) {
+            (void)vdi_text_format(layer, sizeof layer, "layer.%d.weight", i);
+            VDI__PRE_ADD(layer, VDI_INIT_FAN_IN, 1, 3, d.width, C, C);
+        }
+        VDI__PRE_ADD("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden);
+        VDI__PRE_ADD("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden);
+        VDI__PRE_ADD("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F);
+        VDI__PRE_ADD("film.1.bias", VDI_INIT_ZEROS, 0, 1, F);
+        VDI__PRE_ADD("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4);
+        VDI__PRE_ADD("head.bias", VDI_INIT_ZEROS, 0, 1, 4);
     }
-    VDI__PRE_ADD(vdi_param_make("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden));
-    VDI__PRE_ADD(vdi_param_make("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden));
-    VDI__PRE_ADD(vdi_param_make("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F));
-    VDI__PRE_ADD(vdi_param_make("film.1.bias", VDI_INIT_ZEROS, 0, 1, F));
-    VDI__PRE_ADD(vdi_param_make("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4));
-    VDI__PRE_ADD(vdi_param_make("head.bias", VDI_INIT_ZEROS, 0, 1, 4));
 #undef VDI__PRE_ADD
     return n;
 }
@@ -502,26 +512,35 @@ VDI__FN vdi_var vdi__film_apply(vdi_tape *t, vdi_var h, vdi_var film, vdi_var x,
 VDI__DEF vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *desc, const vdi_param *first, vdi_var x, vdi_var stats,
                                       vdi_var *clean) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
-    const vdi_param *film_param = first + VDI__PRE_FILM(&d), *head = first + VDI__PRE_HEAD(&d);
     const int64_t B = vdi_var_dim(t, x, 0), N = vdi_var_dim(t, x, 1), pair[3] = {B, N / 2, 2}, flat[2] = {B, N};
     const vdi_var none = vdi_var_none();
+    vdi_var spikes = none;
     if (clean) *clean = none;
     if (vdi_var_ok(x) && (vdi_var_ndim(t, x) != 2 || N % 2))
         return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_pretrained_apply", "x has %d axes and %lld samples, expected (traces, an even number)",
                              vdi_var_ndim(t, x), (long long)N);
-    vdi_var z = vdi_var_div(t, vdi_var_sub(t, stats, vdi_tape_param(t, first + VDI__PRE_MEAN)), vdi_tape_param(t, first + VDI__PRE_SD));
-    vdi_var film = vdi_var_affine(t, vdi_var_clip(t, z, -3, 3), vdi_tape_param(t, film_param), vdi_tape_param(t, film_param + 1),
-                                  VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE);
-    film = vdi_var_affine(t, film, vdi_tape_param(t, film_param + 2), vdi_tape_param(t, film_param + 3), VDI_ACT_NONE, 0);
-    vdi_var h = vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair), vdi_tape_param(t, first + VDI__PRE_STEM), none, -1, VDI_ACT_NONE, 0);
-    h = vdi__film_apply(t, h, film, none, 0);
-    for (int i = 0; i < d.layers; i++) {
-        vdi_var c = vdi_var_conv1d_dilated(t, h, vdi_tape_param(t, first + VDI__PRE_LAYER + i), none, d.dilation[i], -1, VDI_ACT_NONE, 0);
-        h = vdi__film_apply(t, c, film, h, i + 1);
+    for (int m = 0; m < d.members; m++, first += VDI__PRE_EACH(&d)) {
+        const vdi_param *film_param = first + VDI__PRE_FILM(&d), *head = first + VDI__PRE_HEAD(&d);
+        vdi_var z = vdi_var_div(t, vdi_var_sub(t, stats, vdi_tape_param(t, first + VDI__PRE_MEAN)), vdi_tape_param(t, first + VDI__PRE_SD));
+        vdi_var film = vdi_var_affine(t, vdi_var_clip(t, z, -3, 3), vdi_tape_param(t, film_param), vdi_tape_param(t, film_param + 1),
+                                      VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE);
+        film = vdi_var_affine(t, film, vdi_tape_param(t, film_param + 2), vdi_tape_param(t, film_param + 3), VDI_ACT_NONE, 0);
+        vdi_var h = vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair), vdi_tape_param(t, first + VDI__PRE_STEM), none, -1, VDI_ACT_NONE, 0);
+        h = vdi__film_apply(t, h, film, none, 0);
+        for (int i = 0; i < d.layers; i++) {
+            vdi_var c =
+                vdi_var_conv1d_dilated(t, h, vdi_tape_param(t, first + VDI__PRE_LAYER + i), none, d.dilation[i], -1, VDI_ACT_NONE, 0);
+            h = vdi__film_apply(t, c, film, h, i + 1);
+        }
+        h = vdi_var_conv1d(t, h, vdi_tape_param(t, head), vdi_tape_param(t, head + 1), -1, VDI_ACT_NONE, 0);
+        vdi_var own = vdi_var_softplus(t, vdi_var_reshape(t, vdi_var_slice(t, h, 2, 0, 1, 2), 2, flat));
+        spikes = m ? vdi_var_add(t, spikes, own) : own;
+        if (!clean) continue;
+        own = vdi_var_reshape(t, vdi_var_slice(t, h, 2, 2, 1, 2), 2, flat);
+        *clean = m ? vdi_var_add(t, *clean, own) : own;
     }
-    h = vdi_var_conv1d(t, h, vdi_tape_param(t, head), vdi_tape_param(t, head + 1), -1, VDI_ACT_NONE, 0);
-    if (clean) *clean = vdi_var_reshape(t, vdi_var_slice(t, h, 2, 2, 1, 2), 2, flat);
-    return vdi_var_reshape(t, vdi_var_slice(t, h, 2, 0, 1, 2), 2, flat);
+    if (d.members > 1 && clean) *clean = vdi_var_mul_scalar(t, *clean, 1.0 / d.members);
+    return d.members > 1 ? vdi_var_mul_scalar(t, spikes, 1.0 / d.members) : spikes;
 }
 
 struct vdi_pretrained {
@@ -548,8 +567,10 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
         vdi_pretrained_destroy(net);
         return status;
     }
-    float *bias = (float *)net->params->item[VDI__PRE_HEAD(&net->desc) + 1].value.data;
-    bias[0] = bias[1] = -3; /* few spikes to begin with */
+    for (int m = 0; m < net->desc.members; m++) {
+        float *bias = (float *)net->params->item[(m + 1) * VDI__PRE_EACH(&net->desc) - 1].value.data;
+        bias[0] = bias[1] = -3; /* few spikes to begin with */
+    }
     *out = net;
     return VDI_OK;
 }
@@ -559,16 +580,19 @@ VDI__DEF vdi_status vdi_pretrained_create(const vdi_pretrained_weights *w, const
     *out = NULL;
     vdi_status status = vdi_pretrained_create_random(&w->desc, a, NULL, &net, err);
     if (status < 0) return status;
-    const int64_t expected = vdi_pretrained_pack(net, NULL, NULL);
+    const int64_t expected = vdi_pretrained_pack(net, NULL, NULL, NULL);
     if (w->count != expected) {
         vdi_pretrained_destroy(net);
         return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_pretrained_create", "%lld weights, expected %lld for their description",
                              (long long)w->count, (long long)expected);
     }
-    const int16_t *word = w->word;
+    const float *scale = w->scale;
+    const int8_t *word = w->word;
     for (int64_t i = 0; i < net->params->count; i++) {
-        float *v = (float *)net->params->item[i].value.data;
-        for (int64_t n = vdi_tensor_count(net->params->item[i].value); n > 0; n--) *v++ = w->scale[i] * (float)*word++;
+        const vdi_tensor v = net->params->item[i].value;
+        const int64_t last = v.shape[v.ndim - 1], n = vdi_tensor_count(v);
+        for (int64_t k = 0; k < n; k++) ((float *)v.data)[k] = scale[k % last] * (float)*word++;
+        scale += last;
     }
     *out = net;
     return VDI_OK;
@@ -584,18 +608,22 @@ VDI__DEF void vdi_pretrained_destroy(vdi_pretrained *net) {
 VDI__DEF vdi_params *vdi_pretrained_params(vdi_pretrained *net) { return net->params; }
 VDI__DEF const vdi_pretrained_desc *vdi_pretrained_desc_of(const vdi_pretrained *net) { return &net->desc; }
 
-VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, float *scale, int16_t *word) {
-    int64_t count = 0;
+VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales, float *scale, int8_t *word) {
+    int64_t count = 0, channels = 0;
     for (int64_t i = 0; i < net->params->count; i++) {
         const float *v = (const float *)net->params->item[i].value.data;
         const int64_t n = vdi_tensor_count(net->params->item[i].value);
-        float most = 0;
-        for (int64_t k = 0; k < n; k++) most = VDI__MAX(most, fabsf(v[k]));
-        const float step = most > 0 ? most / 32767 : 1;
-        if (scale) scale[i] = step;
-        for (int64_t k = 0; word && k < n; k++) word[count + k] = (int16_t)nearbyintf(v[k] / step);
-        count += n;
+        const int64_t last = net->params->item[i].value.shape[net->params->item[i].value.ndim - 1];
+        for (int64_t c = 0; c < last; c++) {
+            float most = 0;
+            for (int64_t k = c; k < n; k += last) most = VDI__MAX(most, fabsf(v[k]));
+            const float step = most > 0 ? most / 127 : 1;
+            if (scale) scale[channels + c] = step;
+            for (int64_t k = c; word && k < n; k += last) word[count + k] = (int8_t)nearbyintf(v[k] / step);
+        }
+        count += n, channels += last;
     }
+    if (scales) *scales = channels;
     return count;
 }
 
@@ -607,7 +635,7 @@ VDI__FN size_t vdi__pretrained_net_bytes(const vdi_pretrained_desc *d, int64_t s
     return vdi__align_count(2 * steps, sizeof(float)) + 2 * vdi__align_count(steps * C, sizeof(float)) +
            vdi__align_count(4 * steps, sizeof(float)) + vdi__align_count(weights, sizeof(float)) +
            vdi__align_count(VDI_PRETRAINED_STATS + d->hidden + F, sizeof(float)) + vdi__align_count(samples + 1, sizeof(double)) +
-           VDI_ALIGN;
+           2 * vdi__align_count(samples, sizeof(float)) + VDI_ALIGN;
 }
 
 VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames, double fps) {
@@ -615,9 +643,8 @@ VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames
     return samples < 0 ? 0 : vdi_pretrained_prepare_memsize(frames, fps) + vdi__pretrained_net_bytes(&net->desc, samples);
 }
 
-/* Statistic i, standardised and cut at 3. */
-VDI__FN float vdi__pretrained_standard(const vdi_pretrained *net, const float *stats, int i) {
-    const vdi_param *item = net->params->item;
+/* Statistic i, standardised by a member and cut at 3. */
+VDI__FN float vdi__pretrained_standard(const vdi_param *item, const float *stats, int i) {
     const float z = (stats[i] - ((const float *)item[VDI__PRE_MEAN].value.data)[i]) / ((const float *)item[VDI__PRE_SD].value.data)[i];
     return z < -3 ? -3 : z > 3 ? 3 : z;
 }
@@ -628,10 +655,10 @@ VDI__FN void vdi__fold(int64_t rows, int64_t C, const float *w, const float *gai
         for (int64_t i = 0; i < C; i++) out[r * C + i] = w[r * C + i] * (1 + gain[i]);
 }
 
-/* out (steps,4) from a prepared trace; `at` is memory for the rest. */
-VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_prepared *p, char *at) {
-    const vdi_pretrained_desc *d = &net->desc;
-    const vdi_param *item = net->params->item, *film_param = item + VDI__PRE_FILM(d), *head = item + VDI__PRE_HEAD(d);
+/* A member over a prepared trace: what it says is added to spikes (samples) and clean (samples). `at` is memory for the rest. */
+VDI__FN void vdi__pretrained_add(const vdi_pretrained_desc *d, const vdi_param *item, const vdi_prepared *p, char *at, float *spikes,
+                                 float *clean) {
+    const vdi_param *film_param = item + VDI__PRE_FILM(d), *head = item + VDI__PRE_HEAD(d);
     const int64_t steps = (p->samples + 1) / 2 + VDI__PRE_PAD, C = d->channels, F = 2 * C * (d->layers + 1);
     float *x = (float *)(void *)at, *h, *c, *out, *w, *z, *film;
     at += vdi__align_count(2 * steps, sizeof(float));
@@ -643,7 +670,7 @@ VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_pr
     film = z + VDI_PRETRAINED_STATS + d->hidden;
 
     for (int64_t i = 0; i < 2 * steps; i++) x[i] = p->x[VDI__MAX((int64_t)0, VDI__MIN(p->samples - 1, i - VDI__PRE_PAD))];
-    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) z[i] = vdi__pretrained_standard(net, p->stats, i);
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) z[i] = vdi__pretrained_standard(item, p->stats, i);
     vdi_affine(VDI_F32, 1, (size_t)d->hidden, VDI_PRETRAINED_STATS, z, VDI_PRETRAINED_STATS, film_param[0].value.data, (size_t)d->hidden,
                film_param[1].value.data, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, z + VDI_PRETRAINED_STATS, (size_t)d->hidden);
     vdi_affine(VDI_F32, 1, (size_t)F, (size_t)d->hidden, z + VDI_PRETRAINED_STATS, (size_t)d->hidden, film_param[2].value.data, (size_t)F,
@@ -662,7 +689,11 @@ VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_pr
         vdi_axpby(VDI_F32, (size_t)(steps * C), 1, c, 1, h);
     }
     vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, 4, 3, 1, h, head[0].value.data, head[1].value.data, VDI_ACT_NONE, 0, out);
-    return out;
+    out += 2 * VDI__PRE_PAD; /* (steps,4): spikes of both samples, then the trace of both */
+    for (int64_t i = 0; i < p->samples; i++) x[i] = out[4 * (i / 2) + i % 2];
+    for (int64_t i = 0; i < p->samples; i++) clean[i] += out[4 * (i / 2) + 2 + i % 2];
+    vdi_softplus(VDI_F32, (size_t)p->samples, x, x);
+    vdi_axpby(VDI_F32, (size_t)p->samples, 1, x, 1, spikes);
 }
 
 VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dtype, int64_t frames, const void *trace, double fps,
@@ -676,15 +707,15 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
     const int64_t samples = p.samples;
     char *at = (char *)(((uintptr_t)work + prepare + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
     double *sum = (double *)(void *)at; /* expected spikes up to the beginning of each sample */
+    const int members = net->desc.members;
+    at += vdi__align_count(samples + 1, sizeof(double));
+    float *spikes = (float *)(void *)at, *denoised = (float *)(void *)(at + vdi__align_count(samples, sizeof(float)));
+    at += 2 * vdi__align_count(samples, sizeof(float));
+    memset(spikes, 0, (size_t)samples * sizeof *spikes), memset(denoised, 0, (size_t)samples * sizeof *denoised);
+    for (int m = 0; p.scale > 0 && m < members; m++)
+        vdi__pretrained_add(&net->desc, net->params->item + m * VDI__PRE_EACH(&net->desc), &p, at, spikes, denoised);
     sum[0] = 0;
-    const float *out = NULL;
-    if (p.scale > 0) {
-        out = vdi__pretrained_run(net, &p, at + vdi__align_count(samples + 1, sizeof(double))) + 2 * VDI__PRE_PAD;
-        for (int64_t i = 0; i < samples; i++) {
-            const double o = (double)out[4 * (i / 2) + i % 2];
-            sum[i + 1] = sum[i] + (o > 30 ? o : log1p(exp(o)));
-        }
-    } else memset(sum, 0, (size_t)(samples + 1) * sizeof *sum);
+    for (int64_t i = 0; i < samples; i++) sum[i + 1] = sum[i] + (double)spikes[i] / members;
     r->noise = p.noise;
     r->scale = p.scale;
     r->count = sum[samples];
@@ -700,13 +731,10 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
         if (r->probability) vdi_dtype_store(dtype, r->probability, k, -expm1(-expected));
         if (r->baseline) vdi_dtype_store(dtype, r->baseline, k, (double)p.baseline[k]);
         if (r->denoised) {
-            double clean = (double)p.baseline[k];
-            if (out) {
-                const double where = VDI__MIN((double)k / fps * VDI_PRETRAINED_GRID, (double)(samples - 1));
-                const int64_t j = VDI__MIN((int64_t)where, VDI__MAX(samples - 2, (int64_t)0)), j1 = VDI__MIN(j + 1, samples - 1);
-                const double y0 = (double)out[4 * (j / 2) + 2 + j % 2], y1 = (double)out[4 * (j1 / 2) + 2 + j1 % 2];
-                clean += p.scale * (y0 + (where - (double)j) * (y1 - y0));
-            }
+            const double where = VDI__MIN((double)k / fps * VDI_PRETRAINED_GRID, (double)(samples - 1));
+            const int64_t j = VDI__MIN((int64_t)where, VDI__MAX(samples - 2, (int64_t)0)), j1 = VDI__MIN(j + 1, samples - 1);
+            const double y0 = (double)denoised[j], y1 = (double)denoised[j1];
+            const double clean = (double)p.baseline[k] + p.scale / members * (y0 + (where - (double)j) * (y1 - y0));
             vdi_dtype_store(dtype, r->denoised, k, clean);
         }
     }
