@@ -654,7 +654,7 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t strid
             if (least == some) {
                 x = (const VDI_T *)src + w * stride + e0, ldx = stride;
             } else if (all_or_none) {
-                static const VDI_T nothing[VDI__BT_STAGE];
+                static const VDI_T nothing[VDI__BT_STAGE] = {0};
                 const VDI_T *z[VDI_TBLOCK];
                 bool any = false;
                 for (int q = 0; q < VDI_TBLOCK; q++) {
