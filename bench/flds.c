@@ -3,7 +3,7 @@
  *     flds SET D SEED [name=value ...]     SET: path without _counts.npy, or "simulated": a Poisson LDS, 130 trials of 100 bins, 30
  * neurons, D latents. Options: train (trials; default four fifths), restarts,
  * restart_steps, steps, rate, scale, wd, open, mask, reach, a0, free, link, posterior, linear, missing (share of training counts removed),
- * from_plds, refine, predict, verbose; plds=1 fits the Poisson LDS alone
+ * sampled_kl, from_plds, refine, predict, verbose; plds=1 fits the Poisson LDS alone
  *
  * Prints one line of figures: held-out ELBO per bin before and after refinement, leave-one-neuron-out and one-step bits per spike against
  * training means, R2 of the rates where they are known, CPU seconds of the fit.
@@ -111,6 +111,7 @@ int main(int argc, char **argv) {
     desc.train.weight_decay = option(argc, argv, "wd", 0);
     desc.train.open_from = option(argc, argv, "open", 0.3), desc.train.open_to = desc.train.open_from + 0.1;
     desc.train.mask_rate = option(argc, argv, "mask", 0.25);
+    desc.train.sampled_kl = option(argc, argv, "sampled_kl", 0) != 0;
     if (option(argc, argv, "verbose", 0) != 0) desc.logger.log_fn = say;
     bool from_plds = option(argc, argv, "from_plds", 0) != 0, only_plds = option(argc, argv, "plds", 0) != 0;
     desc.skip = from_plds && !desc.linear;

@@ -1,8 +1,9 @@
 /* bench/vilds.c - one training step of a variational model of a population, against PyTorch's loop over bins
  *
  * The peer does the same work in the way that it is usually written (peers.py, elbo): networks in batches, the block-tridiagonal
- * factor and both solves as a loop over bins. Its encoder sees one bin and nothing is masked, so the first row does the same; what the
- * defaults of vdi add (a window of bins, masking) has rows of its own.
+ * factor and both solves as a loop over bins. Its encoder sees one bin, nothing is masked, and its log p(z) is that of the sample, so the
+ * first row does the same; what the defaults of vdi add (KL in closed form from the marginals, a window of bins, masking) has rows of its
+ * own.
  */
 #include "bench.h"
 
@@ -15,7 +16,7 @@ typedef struct step_case {
 
 /* Counts with a common rhythm. `ragged`: lengths from half of T to T, a third of the counts missing; T is then longer, so that there are as
  * many bins. */
-static void make(step_case *c, int64_t trials, int64_t T, int64_t d, int64_t n, int64_t reach, bool masking, bool ragged) {
+static void make(step_case *c, int64_t trials, int64_t T, int64_t d, int64_t n, int64_t reach, bool sampled, bool masking, bool ragged) {
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_vilds_data_desc dd = VDI__ZERO;
     vdi_error err;
@@ -38,7 +39,8 @@ static void make(step_case *c, int64_t trials, int64_t T, int64_t d, int64_t n, 
     }
     desc.d = d, desc.n = n, desc.has_reach = true, desc.reach = reach;
     desc.train.steps = (int64_t)1 << 40, desc.train.batch = trials, desc.train.rate = 1e-3, desc.train.last_rate = 1e-3;
-    desc.train.no_masking = !masking, desc.train.open_from = 0, desc.train.open_to = 1e-13; /* the window is open */
+    desc.train.sampled_kl = sampled, desc.train.no_masking = !masking, desc.train.open_from = 0,
+    desc.train.open_to = 1e-13; /* the window is open */
     memset(c, 0, sizeof *c);
     if (vdi_vilds_create(&desc, &c->m, &err) < 0) bench_die(err.message);
     dd.y = vdi_tensor_3d(y, VDI_F32, trials, longest, n), dd.lengths = lengths;
@@ -118,7 +120,7 @@ int main(int argc, char **argv) {
     /* products of a step: 10 trials x 100 bins through 100-60-60-20 and 4-60-60-100, forward, gradients of weights and of inputs */
     const double nets = 2.0 * 1000 * (2 * 100 * 60 + 3 * (60 * 60 + 60 * 20) + 3 * (4 * 60 + 60 * 60 + 60 * 100));
     if (bench_row("ELBO step: T=100, d=4, N=100, 10 trials, 60-60 networks", BENCH_MS, 1)) {
-        make(&c, 10, 100, 4, 100, 0, false, false);
+        make(&c, 10, 100, 4, 100, 0, true, false, false);
         check_step(&c);
         bench_vdi(run_step, &c);
         bench_limit_flops(VDI_F32, nets);
@@ -128,8 +130,17 @@ int main(int argc, char **argv) {
         bench_run();
         free_step(&c);
     }
-    if (bench_row("the same, with a window of +-2 bins and masked channels", BENCH_MS, 1)) {
-        make(&c, 10, 100, 4, 100, 2, true, false);
+    if (bench_row("the same, KL in closed form from the marginals", BENCH_MS, 1)) {
+        make(&c, 10, 100, 4, 100, 0, false, false, false);
+        check_step(&c);
+        bench_vdi(run_step, &c);
+        bench_limit_flops(VDI_F32, nets);
+        bench_python("PyTorch", "elbo");
+        bench_run();
+        free_step(&c);
+    }
+    if (bench_row("and a window of +-2 bins, masked channels: the defaults", BENCH_MS, 1)) {
+        make(&c, 10, 100, 4, 100, 2, false, true, false);
         check_step(&c);
         bench_vdi(run_step, &c);
         bench_limit_flops(VDI_F32, nets + 2.0 * 1000 * 4 * 2 * 100 * 60);
@@ -138,8 +149,8 @@ int main(int argc, char **argv) {
         free_step(&c);
     }
     if (bench_row("ragged trials, a third of the counts missing: T=67..133, d=2, N=40, 20 trials, +-2 bins", BENCH_MS, 1)) {
-        make(&dense, 20, 100, 2, 40, 2, true, false);
-        make(&c, 20, 100, 2, 40, 2, true, true);
+        make(&dense, 20, 100, 2, 40, 2, false, true, false);
+        make(&c, 20, 100, 2, 40, 2, false, true, true);
         check_step(&c), check_step(&dense);
         bench_vdi(run_step, &c);
         bench_limit("a dense step on as many bins", run_step, &dense, 1);

@@ -82,10 +82,12 @@ typedef struct vdi_vilds_train {
     double mask_trials, mask_rate; /**< share of trials with neurons left out, and of neurons left out there; default 0.8, 0.25 */
     bool no_masking;               /**< leave none out */
     bool frozen_dynamics;          /**< keep A, B, Q (and Q0, x0) as they are */
-    double weight_decay;           /**< sum of squares of the decoder's weights, in nats for the whole data set; default 0 */
-    int64_t eval_every;            /**< steps between validations; default 50 */
-    int64_t patience;              /**< validations without gain after which it stops; 0: never */
-    uint64_t seed;                 /**< of everything random */
+    bool sampled_kl;     /**< where z is sampled, E log p(z) from the samples too instead of in closed form: a shorter step, with more
+                              noise in its gradient; the entropy of q stays exact, and so do scores */
+    double weight_decay; /**< sum of squares of the decoder's weights, in nats for the whole data set; default 0 */
+    int64_t eval_every;  /**< steps between validations; default 50 */
+    int64_t patience;    /**< validations without gain after which it stops; 0: never */
+    uint64_t seed;       /**< of everything random */
 } vdi_vilds_train;
 
 /** Description of a model; zero is the default where one is named. */

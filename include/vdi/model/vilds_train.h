@@ -650,7 +650,8 @@ typedef struct vdi__velbo {
 /* eps (S,B,T,d): trial by trial from streams of their own, 0 beyond a trial's end. */
 VDI__FN vdi_tensor vdi__vilds_eps(vdi_vilds *m, const vdi__vbatch *b, int64_t samples, uint64_t seed, int what, int64_t a) {
     int64_t d = m->desc.d, T = b->info.T, B = b->info.trials;
-    double *eps = (double *)vdi_arena_calloc(&m->arena, (size_t)(samples * B * T * d) * sizeof *eps);
+    size_t bytes = (size_t)(samples * B * T * d) * sizeof(double);
+    double *eps = (double *)(b->dense ? vdi_arena_alloc(&m->arena, bytes) : vdi_arena_calloc(&m->arena, bytes));
     if (!eps) return vdi__no_tensor();
     for (int64_t i = 0; i < B; i++) {
         vdi_rng rng = vdi__vilds_rng(seed, what, a, b->info.trial[i]);
@@ -677,11 +678,13 @@ VDI__FN void vdi__vilds_posterior(vdi_vilds *m, const vdi__vbatch *b, vdi_var ou
     if (moments) (void)vdi_var_blocktri_marginals(t, e->factor, &e->S, &e->O);
 }
 
-/* KL(q | prior) from the moments: (B). */
+/* KL(q | prior): (B). In closed form from the moments, or without them from the samples: the entropy of q is exact in any case. */
 VDI__FN void vdi__vilds_kl(vdi_vilds *m, const vdi__vbatch *b, vdi__velbo *e) {
     vdi_tape *t = m->tape;
     int64_t d = m->desc.d;
-    vdi_var energy = vdi_var_lds_energy(t, &e->prior, e->mean, e->S, e->O, &b->info);
+    vdi_var energy = vdi_var_ok(e->S)
+                         ? vdi_var_lds_energy(t, &e->prior, e->mean, e->S, e->O, &b->info)
+                         : vdi_var_mean_axis(t, vdi_var_lds_energy(t, &e->prior, e->z, vdi_var_none(), vdi_var_none(), &b->info), 0, false);
     vdi_var r = vdi_var_sub(t, vdi_var_add(t, energy, e->logdet), vdi__lds_log_dets(t, &e->prior, &b->info, d, false));
     e->kl = vdi_var_add(t, vdi_var_mul_scalar(t, r, 0.5), vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * (double)d));
 }
@@ -739,9 +742,9 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi_
     e->elbo = vdi_var_sub(t, vdi_var_mean_axis(t, e->likelihood, 0, false), e->kl);
 }
 
-/* The ELBO (B) of a batch, amortised. */
-VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi__velbo *e) {
-    vdi__vilds_posterior(m, b, vdi__vilds_encode(m, b), false, !m->desc.log_joint, e);
+/* The ELBO (B) of a batch, amortised; `sampled`: the prior's share of it from the samples too, if there are any. */
+VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, bool sampled, vdi__velbo *e) {
+    vdi__vilds_posterior(m, b, vdi__vilds_encode(m, b), false, !m->desc.log_joint && !(sampled && vdi_tensor_ok(eps)), e);
     vdi__vilds_bound(m, b, eps, e);
 }
 
@@ -764,7 +767,7 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
         status = vdi__vilds_batch(m, data, item, count, NULL, true, &b, err);
         if (status < 0) break;
         bool old = vdi_tape_set_no_grad(m->tape, true);
-        vdi__vilds_elbo(m, &b, closed ? vdi__no_tensor() : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0), &e);
+        vdi__vilds_elbo(m, &b, closed ? vdi__no_tensor() : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0), false, &e);
         (void)vdi_tape_set_no_grad(m->tape, old);
         status = vdi_tape_status(m->tape, err);
         const double *v = (const double *)vdi_tape_value(m->tape, e.elbo).data;
@@ -815,7 +818,7 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
     if (status < 0) return status;
     vdi__vilds_elbo(
         m, &b, vdi__vilds_closed(m) ? vdi__no_tensor() : vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__V_RNG_EPS, phase << 32 | step),
-        &e);
+        tr->sampled_kl, &e);
     *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, e.elbo), -1 / (double)b.bins);
     return vdi_tape_status(m->tape, err);
 }
