@@ -214,6 +214,16 @@ ok 'a linear read-out has a recipe of its own' $?
 exits 0 'flds fit chooses a recipe' "$vdi" flds fit counts.npy -d 1 --steps 20 --restarts 1 --out fa --quiet
 grep -Eq '"recipe": "(dense|smooth|sparse)"' fa/run.json
 ok 'run.json tells the recipe that was chosen' $?
+# few spikes: two recipes are tried on trials that they do not see; 4 neurons in 10 trials of 20 bins
+{
+    printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (10, 20, 4), }"
+    printf "$(awk 'BEGIN { srand(6); for (i = 0; i < 800; i++) printf "\\%03o", rand() < .08 }')"
+} >few.npy
+exits 0 'flds fit of few spikes' "$vdi" flds fit few.npy -d 1 --hidden 5 --encoder-hidden 5 --steps 20 --restarts 2 --restart-steps 10 --em 5 --out fs
+grep -q 'recipe [a-z]*: on every fifth trial' err.txt
+ok 'flds fit tries two recipes where spikes are few' $?
+grep -Eq '"recipe": "(sparse|plds)"' fs/run.json
+ok 'run.json tells which of the two' $?
 # what vilds adds: real values with holes, other families of q, trials of unequal length, validation
 for q in product direct meanfield; do
     exits 0 "vilds fit --posterior $q" "$vdi" vilds fit y.csv $small --obs gaussian --posterior $q --window 50 --val y.csv --out v$q --json

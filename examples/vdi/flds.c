@@ -15,8 +15,9 @@ const command flds_fit_command = {
     "(trials,T,N) or (T,N) of counts; NaN is a missing value. Writes model.safetensors (in canonical coordinates: stationary\n"
     "covariance I, axes by strength), trace.csv (bound of each step's batch, learning rate, bound on --val), trace.svg, latents.svg,\n"
     "rates.svg and a checkpoint.\n"
-    "--recipe auto: sparse below 0.15 spikes a neuron and bin; else dense or smooth, by whether a short run of the network is better\n"
-    "than a Poisson LDS on the same data. run.json tells what was chosen.",
+    "--recipe auto: below 0.15 spikes a neuron and bin sparse or plds, by the bound that each reaches on every fifth trial when trained\n"
+    "without those; else dense or smooth, by whether a short run of the network is better than a Poisson LDS on the same data. run.json\n"
+    "tells what was chosen.",
     "vdi flds fit counts.npy -d 2 --out run",
     fit_options,
     (int)(sizeof fit_options / sizeof *fit_options),

@@ -54,7 +54,7 @@ int vilds_score_main(run *r, bool flds);
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"}, \
     {"save-every", REAL, "S", "10", "seconds between checkpoints"}, \
     {"recipe", TEXT, "NAME", "auto", "training: dense, smooth, sparse, plds or linear; auto chooses by the data"}, \
-    {"em", INTEGER, "N", "200", "iterations of VB-EM for the Poisson LDS that --recipe plds begins with"}, \
+    {"em", INTEGER, "N", "100", "iterations of VB-EM for each of the four starts of the Poisson LDS that --recipe plds begins with"}, \
     {"steps", INTEGER, "N", NULL, "of the full schedule; default: the recipe's, as for those below"}, \
     {"restarts", INTEGER, "N", NULL, "starts, of which the best by training bound goes on"}, \
     {"restart-steps", INTEGER, "N", NULL, "steps of each start"}, \

@@ -64,27 +64,40 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
 
 /* ---- a start from a Poisson LDS ---------------------------------------------------------------------------------------------- */
 
+/* The best of some starts by training bound: VB-EM ends in optima that differ by more than the network will add. */
 int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data) {
+    enum { STARTS = 4 };
     vdi_error err = {0};
     vdi_plds_desc desc = {0};
     vdi_plds_data_desc dd = {0};
-    vdi_plds *plds = NULL;
-    vdi_plds_data *counts = NULL;
+    vdi_plds *best = NULL;
     const int64_t steps = option_int(r, "em");
-    double sum = 0;
+    double bound = -INFINITY;
+    bool ok = true;
     desc.d = vdi_vilds_description(m)->d, desc.n = o->n;
     dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool, dd.offset = o->offset, dd.width = option_real(r, "bin-width");
-    bool ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK && vdi_plds_data_create(plds, &dd, &counts, &err) == VDI_OK &&
-              vdi_plds_init(plds, counts, (uint64_t)option_int(r, "seed"), &err) >= 0;
-    for (int64_t i = 0; ok && i < steps && !interrupted(); i++) {
-        ok = vdi_plds_em_step(plds, counts, &sum, &err) >= 0;
-        progress(r, i + 1, steps, "Poisson LDS: bound", sum / (double)vdi_plds_data_observed_bins(counts));
+    for (int k = 0; ok && k < STARTS && !interrupted(); k++) {
+        vdi_plds *plds = NULL;
+        vdi_plds_data *counts = NULL;
+        double sum = -INFINITY;
+        char what[64];
+        snprintf(what, sizeof what, "Poisson LDS, start %d/%d: bound", k + 1, STARTS);
+        ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK && vdi_plds_data_create(plds, &dd, &counts, &err) == VDI_OK &&
+             vdi_plds_init(plds, counts, (uint64_t)(option_int(r, "seed") * 100 + k), &err) >= 0;
+        for (int64_t i = 0; ok && i < steps && !interrupted(); i++) {
+            ok = vdi_plds_em_step(plds, counts, &sum, &err) >= 0;
+            progress(r, i + 1, steps, what, sum / (double)vdi_plds_data_observed_bins(counts));
+        }
+        progress_end(r);
+        vdi_plds_data_destroy(counts);
+        if (ok && (!best || sum > bound)) {
+            vdi_plds_destroy(best);
+            best = plds, bound = sum;
+        } else vdi_plds_destroy(plds);
     }
-    progress_end(r);
-    ok = ok && vdi_vilds_init(m, data, 0, &err) >= 0 && vdi_flds_from_plds(m, plds, &err) >= 0 &&
-         (interrupted() || vdi_flds_fit_encoder(m, data, 0, &err) >= 0);
-    vdi_plds_data_destroy(counts);
-    vdi_plds_destroy(plds);
+    ok = ok && (!best || (vdi_vilds_init(m, data, 0, &err) >= 0 && vdi_flds_from_plds(m, best, &err) >= 0 &&
+                          (interrupted() || vdi_flds_fit_encoder(m, data, 0, &err) >= 0)));
+    vdi_plds_destroy(best);
     return ok ? DONE : fail_error(&err, o->file);
 }
 
