@@ -6,7 +6,7 @@
  * block-tridiagonal, D_t = Q^{-1} + A'Q^{-1}A + C'C/r (the last block without the middle term, the first with Q0 for Q), E_t = -Q^{-1}A,
  * and the posterior mean solves J m = h with h_t = C'y_t/r: smoothing is one factor and one solve.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_LINALG_IMPLEMENTATION
 #include "vdi.h"
 #include <stdio.h>
 

@@ -6,7 +6,8 @@
  * one's, and many of its steps work against the others. CAGrad turns the step, within a ball about the mean, towards the
  * component that gains least. The critic is used alone here, without an agent: the question is about values. docs/sacd_tools.md tells more.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
 #include "vdi.h"
 
 #include <stdio.h>

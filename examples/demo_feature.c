@@ -6,7 +6,8 @@
  * that is not told the tariff learns all the same, and its return does not show that something is missing. The value of each component
  * against the return that followed does: the bill stays unexplained while comfort does not. docs/sacd_tools.md tells more.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
 #include "vdi.h"
 
 #include <stdio.h>

@@ -6,7 +6,8 @@
  * ford, so an agent that has not found the ford yet learns to stay on its bank. With a value for each component one can see what holds it,
  * let that component in slowly, and have the agent cross anywhere first, then where it is cheap. docs/sacd_tools.md tells more.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
 #include "vdi.h"
 
 #include <stdio.h>

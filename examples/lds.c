@@ -5,7 +5,8 @@
  * Five noisy channels follow one rotation. All of them are silent for twenty bins, and a tenth of the other values is missing too. EM learns
  * the dynamics from what is left; the smoother then says what the channels would have shown, and how sure it is.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_LDS_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
 #include "vdi.h"
 #include <stdio.h>
 

@@ -5,7 +5,7 @@
  * The pendulum pays for three things: angle, speed, torque. The agent learns a value for each of them, and for the entropy of its own
  * choices; their sum is what it acts on. That costs nothing over learning the sum, and afterwards one can ask.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
 #include "vdi.h"
 
 #include <stdio.h>

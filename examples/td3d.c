@@ -5,7 +5,7 @@
  * vdi_critic does not know SAC. TD3 needs of it: the smaller target twin at a' = tanh(mu'(s')) + clipped noise, a fit to y = r + gamma Q,
  * and, every other step, the gradient of the first twin with respect to the action. The policy lives on the tape.
  */
-#define VDI_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
 #include "vdi.h"
 
 #include <stdio.h>

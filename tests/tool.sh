@@ -277,6 +277,22 @@ exits 2 'no such layers' "$vdi" flds fit counts.npy -d 2 --hidden 60,,60 --out e
 exits 2 'no such recipe' "$vdi" flds fit counts.npy -d 2 --recipe nothing --out e
 exits 2 'no folder for a model' "$vdi" flds fit counts.npy -d 2
 
+# ---- the best agent of a run ---------------------------------------------------------------------------------------------------
+set -- --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 1200 --eval-every 200 --eval-episodes 3 --quiet
+exits 0 'a run with evaluations' "$vdi" sacd train "$@" --out judged
+exits 0 'its best agent, on the episodes of the evaluations' "$vdi" sacd eval judged/best.safetensors --episodes 3 --json --quiet
+best=$(awk -F, 'NR > 1 && (NR == 2 || $2 > m) { m = $2 } END { printf "%.6g", m }' judged/eval.csv)
+awk -F'[:,]' -v m="$best" '{ exit !(sprintf("%.6g", $2) == m) }' out.txt
+ok "best of eval.csv is $best, best.safetensors has $(head -c 60 out.txt)" $?
+"$vdi" sacd train "$@" --out again >/dev/null 2>&1 &
+half=$!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -s again/best.safetensors ] && break; sleep 0.05; done
+kill -9 $half 2>/dev/null
+wait $half 2>/dev/null
+exits 0 'resumed after kill -9' "$vdi" sacd train --resume again --quiet
+for f in best.safetensors agent.safetensors eval.csv; do same judged/$f again/$f; done
+exits 2 'a page of a file needs a place' "$vdi" sacd inspect judged/best.safetensors
+
 # ---- vdi sacd inspect -------------------------------------------------------------------------------------------------------
 
 exits 0 'an agent to look into' "$vdi" sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 400 --out look --quiet

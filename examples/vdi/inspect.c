@@ -73,6 +73,7 @@ static int inspect_main(run *r) {
     const int64_t candidates = option_int(r, "candidates");
     if (s.episodes < 1 || s.episodes > 1000) return usage("--episodes: expected 1 to 1000, got %lld", (long long)s.episodes);
     if (candidates < 1 || candidates > 1000) return usage("--candidates: expected 1 to 1000, got %lld", (long long)candidates);
+    if (!r->out && agent_is_file(r->argument[0])) return usage("%s is a file: say with --out where the page goes", r->argument[0]);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
     if (!agent_env_open(r, &a, &env)) return FAILED;
     s.agent = a.agent, s.env = &env, s.run = r->argument[0];

@@ -88,10 +88,17 @@ static bool parcel_save(const run *r, const char *name, const parcel *p) {
     return ok;
 }
 
-bool agent_load(const char *folder, vdi_pool *pool, agent_file *out) {
+bool agent_is_file(const char *from) {
+    static const char end[] = ".safetensors";
+    const size_t n = strlen(from), e = sizeof end - 1;
+    return n > e && strcmp(from + n - e, end) == 0;
+}
+
+bool agent_load(const char *from, vdi_pool *pool, agent_file *out) {
     vdi_error err = {0};
     vdi_sacd_desc desc;
-    char *path = path_join(folder, "agent.safetensors");
+    char *path = agent_is_file(from) ? strdup(from) : path_join(from, "agent.safetensors");
+    if (!path) return fail("out of memory"), false;
     memset(out, 0, sizeof *out);
     bool ok = vdi_safetensors_load(path, NULL, &out->file, &err) == VDI_OK &&
               vdi_sacd_desc_from_meta(out->file.state.meta, out->file.state.meta_count, &desc, &err) == VDI_OK;
@@ -191,10 +198,19 @@ typedef struct training {
     double saved, save_seconds;
 } training;
 
+/* What acts, without what learns. */
+static bool agent_save(training *t, const char *name, parcel *p) {
+    const char *env = option_text(t->r, "env"), *line = option_text(t->r, "env-cmd");
+    parcel_from(p, vdi_sacd_state(t->agent, false));
+    parcel_note(p, "model", "sacd");
+    parcel_note(p, "env", env ? env : "");
+    parcel_note(p, "env_cmd", line ? line : "");
+    return parcel_save(t->r, name, p);
+}
+
 static bool training_save(training *t) {
     parcel *p = (parcel *)calloc(1, sizeof *p);
     if (!p) return fail("out of memory"), false;
-    const char *env = option_text(t->r, "env"), *line = option_text(t->r, "env-cmd");
     int64_t next = t->episode.index + 1;
     double begin = seconds_now();
     parcel_from(p, vdi_sacd_state(t->agent, true));
@@ -202,11 +218,7 @@ static bool training_save(training *t) {
     parcel_add(p, "evals", table_tensor(&t->evals));
     parcel_add(p, "episode", vdi_tensor_1d(&next, VDI_I64, 1));
     bool ok = parcel_save(t->r, "checkpoint.safetensors", p);
-    parcel_from(p, vdi_sacd_state(t->agent, false));
-    parcel_note(p, "model", "sacd");
-    parcel_note(p, "env", env ? env : "");
-    parcel_note(p, "env_cmd", line ? line : "");
-    ok = ok && parcel_save(t->r, "agent.safetensors", p) && table_save(t->r, "log.csv", &t->log);
+    ok = ok && agent_save(t, "agent.safetensors", p) && table_save(t->r, "log.csv", &t->log);
     if (t->evals.rows) ok = ok && table_save(t->r, "eval.csv", &t->evals);
     free(p);
     t->saved = seconds_now();
@@ -307,14 +319,23 @@ static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes
     return true;
 }
 
+/* An evaluation: a row of eval.csv, and best.safetensors if none before was better. A run that was stopped repeats what came after its
+   checkpoint, so the file is in the end what it would have been. */
 static bool training_judge(training *t) {
     double row[3 + VDI_ENV_MAX_COMPONENTS], steps;
+    bool best = true;
     if (!judge(t->agent, &t->judge, (uint64_t)option_int(t->r, "seed"), option_int(t->r, "eval-episodes"), &row[1], &row[2], row + 3,
                &steps, NULL))
         return false;
     row[0] = (double)vdi_sacd_steps(t->agent);
+    for (int64_t i = 0; i < t->evals.rows; i++) best = best && row[1] > t->evals.data[i * t->evals.cols + 1];
     memcpy(table_row(&t->evals), row, (size_t)t->evals.cols * sizeof *row);
-    return true;
+    if (!best) return true;
+    parcel *p = (parcel *)calloc(1, sizeof *p);
+    if (!p) return fail("out of memory"), false;
+    best = agent_save(t, "best.safetensors", p);
+    free(p);
+    return best;
 }
 
 /* Mean of column `col` over the last `window` episodes, for each episode. */
@@ -578,7 +599,7 @@ static const option train_options[] = {
     {"last-target-entropy", REAL, "X", NULL, "... to which it goes in a straight line over the second half; default: it stays (landers -2)"},
     {"entropy-at-terminals", FLAG, NULL, NULL, "pay the last entropy at terminal states too"},
     {"cagrad-c", REAL, "C", "0.5", "for sac-d-cagrad: 0 <= c < 1"},
-    {"eval-every", INTEGER, "N", "0", "evaluate every N steps into eval.csv; 0: never"},
+    {"eval-every", INTEGER, "N", "0", "evaluate every N steps into eval.csv, the best agent into best.safetensors; 0: never"},
     {"eval-episodes", INTEGER, "N", "10", "episodes of each"},
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"},
 };
@@ -589,7 +610,8 @@ const command sacd_train_command = {
     0,
     0,
     "Train an agent whose value is split by reward component. Writes agent.safetensors, log.csv (a row for each episode: return, every\n"
-    "component, influence and loss of every head), curve.svg, and a checkpoint where an episode ends.",
+    "component, influence and loss of every head), curve.svg, and a checkpoint where an episode ends; with --eval-every eval.csv and\n"
+    "best.safetensors.",
     "vdi sacd train --env pendulum --steps 10000 --out run",
     train_options,
     (int)(sizeof train_options / sizeof *train_options),

@@ -11,7 +11,8 @@ typedef struct agent_file {
     vdi_sacd *agent;
     const char *env, *command; /* --env or --env-cmd of the training; NULL: the other */
 } agent_file;
-bool agent_load(const char *folder, vdi_pool *pool, agent_file *out); /* messages are printed by it */
+bool agent_is_file(const char *from); /* not a folder: it ends in .safetensors */
+bool agent_load(const char *from, vdi_pool *pool, agent_file *out); /* a run's folder, or a file such as its best.safetensors; prints messages */
 void agent_free(agent_file *a);
 /* A list of numbers with commas between: how many, or -1. */
 int numbers_read(const char *text, double *out, int most);
