@@ -452,31 +452,6 @@ TEST(sacd, an_update_equals_the_tape) {
     }
 }
 
-/* The target entropy goes along with the rate: held for one update, then down to -2 in two. */
-TEST(sacd, target_entropy_along_its_line) {
-    vdi_error err = {0};
-    vdi_sacd *held = NULL, *falling = NULL;
-    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
-    d.has_target_entropy = true, d.rate_hold = 1, d.rate_updates = 2;
-    CHECK_OK(vdi_sacd_create(&d, &held, &err), err);
-    d.has_last_target_entropy = true, d.last_target_entropy = -2;
-    CHECK_OK(vdi_sacd_create(&d, &falling, &err), err);
-    remember(held, PAST), remember(falling, PAST);
-    for (int k = 0; k < 2; k++) {
-        CHECK_OK(vdi_sacd_update(held, NULL, &err), err);
-        CHECK_OK(vdi_sacd_update(falling, NULL, &err), err);
-        CHECK(state_same(vdi_sacd_state(held, true), vdi_sacd_state(falling, true)), "update %d: not held", k);
-    }
-    /* half way: H = -1 in place of 0 adds alpha to the temperature's gradient, a tenth of that to Adam's mean */
-    const double alpha = vdi_sacd_alpha(held);
-    CHECK_OK(vdi_sacd_update(held, NULL, &err), err);
-    CHECK_OK(vdi_sacd_update(falling, NULL, &err), err);
-    const double *a = (const double *)state_find(vdi_sacd_state(held, true), "log_alpha").data;
-    const double *b = (const double *)state_find(vdi_sacd_state(falling, true), "log_alpha").data;
-    CHECK_CLOSE(b[1] - a[1], 0.1 * alpha, 1e-12);
-    vdi_sacd_destroy(held), vdi_sacd_destroy(falling);
-}
-
 /* ---- bits -------------------------------------------------------------------------------------------------------------------------- */
 
 TEST(sacd, the_same_bits) {

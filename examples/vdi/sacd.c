@@ -12,15 +12,15 @@ enum { EVALUATION_SEED = 1000000, INFLUENCE_EVERY = 16 };
 /* ---- what is learned where: used for options that are not given -------------------------------------------------------------- */
 
 typedef struct recipe {
-    const char *env, *hidden, *batch, *rate, *last_rate, *tau, *gamma, *start, *target_entropy, *last_target_entropy; /* NULL: the rate stays; -actions; it stays */
+    const char *env, *hidden, *batch, *rate, *last_rate, *tau, *gamma, *start, *target_entropy; /* NULL: the rate stays; -actions */
 } recipe;
 static const recipe recipes[] = {
     /* clang-format off */
-    {"pendulum", "64,64", "100", "0.001", NULL, "0.005", "0.99", "100", NULL, NULL},
-    {"lunar-lander", "128,128", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0", "-2"},
-    {"lander", "128,128", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0", "-2"},
-    {"bipedal-walker", "256,256", "256", "0.0007", NULL, "0.02", "0.98", "10000", NULL, NULL},
-    {NULL, "256,256", "256", "0.0003", NULL, "0.005", "0.99", "1000", NULL, NULL},
+    {"pendulum", "64,64", "100", "0.001", NULL, "0.005", "0.99", "100", NULL},
+    {"lunar-lander", "128,128", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
+    {"lander", "128,128", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
+    {"bipedal-walker", "256,256", "256", "0.0007", NULL, "0.02", "0.98", "10000", NULL},
+    {NULL, "256,256", "256", "0.0003", NULL, "0.005", "0.99", "1000", NULL},
     /* clang-format on */
 };
 
@@ -31,7 +31,6 @@ static void resolve(run *r, const vdi_env *env) {
     option_resolve(r, "batch", "%s", c->batch);
     option_resolve(r, "rate", "%s", c->rate);
     if (c->last_rate && !option_given(r, "rate")) option_resolve(r, "last-rate", "%s", c->last_rate);
-    if (c->last_target_entropy && !option_given(r, "target-entropy")) option_resolve(r, "last-target-entropy", "%s", c->last_target_entropy);
     if (c->target_entropy) option_resolve(r, "target-entropy", "%s", c->target_entropy);
     option_resolve(r, "tau", "%s", c->tau);
     option_resolve(r, "gamma", "%s", c->gamma);
@@ -479,14 +478,13 @@ static int train_main(run *r) {
     desc.last_rate = option_text(r, "last-rate") ? option_real(r, "last-rate") : desc.rate;
     desc.tau = option_real(r, "tau"), desc.gamma = option_real(r, "gamma");
     desc.start = option_int(r, "start"), desc.update_every = option_int(r, "update-every");
-    desc.rate_hold = desc.rate_updates = steps / (desc.update_every > 0 ? 2 * desc.update_every : 2);
+    desc.rate_hold = desc.last_rate != desc.rate ? steps / (desc.update_every > 0 ? 2 * desc.update_every : 2) : 0;
+    desc.rate_updates = desc.rate_hold;
     desc.capacity = option_int(r, "capacity");
     if (desc.capacity > steps) desc.capacity = steps;
     desc.cagrad_c = option_real(r, "cagrad-c"), desc.has_cagrad_c = true;
     desc.entropy_at_terminals = option_flag(r, "entropy-at-terminals");
     if (option_text(r, "target-entropy")) desc.target_entropy = option_real(r, "target-entropy"), desc.has_target_entropy = true;
-    if (option_text(r, "last-target-entropy"))
-        desc.last_target_entropy = option_real(r, "last-target-entropy"), desc.has_last_target_entropy = true;
     if (option_given(r, "alpha")) {
         if (!(option_real(r, "alpha") > 0)) return usage("--alpha: expected a number above 0, got '%s'", option_text(r, "alpha"));
         desc.log_alpha = log(option_real(r, "alpha")), desc.fixed_alpha = true;
@@ -584,8 +582,8 @@ static const option train_options[] = {
     ENV_OPTIONS,
     {"algo", TEXT, "NAME", "sac-d", "sac-d, sac-d-naive, sac-d-cagrad or sac"},
     {"steps", INTEGER, "N", "10000", "steps of the environment"},
-    {"hidden", TEXT, "N,N", "auto", "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64)"},
-    {"batch", INTEGER, "N", NULL, "transitions of an update; default 256 (pendulum 100)"},
+    {"hidden", TEXT, "N,N", "auto", "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64, landers 128,128)"},
+    {"batch", INTEGER, "N", NULL, "transitions of an update; default 256 (pendulum 100, landers 128)"},
     {"rate", REAL, "X", NULL, "Adam's rate; default 0.0003 (pendulum 0.001, landers and walker 0.0007)"},
     {"last-rate", REAL, "X", NULL, "... to which it falls in a straight line over the second half; default: it stays (landers 0.00005)"},
     {"tau", REAL, "X", NULL, "how fast the target nets follow; default 0.005 (landers 0.01, walker 0.02)"},
@@ -596,7 +594,6 @@ static const option train_options[] = {
     {"weights", TEXT, "W1,...", NULL, "a weight for each reward component (and one for the entropy); default 1 each"},
     {"alpha", REAL, "X", NULL, "a fixed temperature; default: it is learned"},
     {"target-entropy", REAL, "X", NULL, "in nats; default minus the number of actions (landers 0: less leaves them hovering)"},
-    {"last-target-entropy", REAL, "X", NULL, "... to which it goes in a straight line over the second half; default: it stays (landers -2)"},
     {"entropy-at-terminals", FLAG, NULL, NULL, "pay the last entropy at terminal states too"},
     {"cagrad-c", REAL, "C", "0.5", "for sac-d-cagrad: 0 <= c < 1"},
     {"eval-every", INTEGER, "N", "0", "evaluate every N steps into eval.csv, the best agent into best.safetensors; 0: never"},

@@ -56,8 +56,6 @@ typedef struct vdi_sacd_desc {
     double gamma;                              /**< discount; default 0.99 */
     double target_entropy;                     /**< H, in nats; */
     bool has_target_entropy;                   /**< without it -actions */
-    double last_target_entropy;                /**< where H goes while the rate goes to last_rate; */
-    bool has_last_target_entropy;              /**< without it H stays */
     double log_alpha;                          /**< where the temperature begins; default 0, alpha = 1 */
     bool fixed_alpha;                          /**< ... and stays */
     bool entropy_at_terminals;                 /**< pay the last step's entropy at terminal states too, as nnablaRL does */
@@ -254,8 +252,6 @@ VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
     if (r.gamma == 0) r.gamma = d.gamma;
     if (!r.has_target_entropy) r.target_entropy = -(double)r.actions;
     r.has_target_entropy = true;
-    if (!r.has_last_target_entropy) r.last_target_entropy = r.target_entropy;
-    r.has_last_target_entropy = true;
     if (!r.has_cagrad_c) r.cagrad_c = d.cagrad_c;
     r.has_cagrad_c = true;
     return r;
@@ -297,7 +293,6 @@ VDI__DEF vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *er
     else if (d.rate_hold < 0) field = "rate_hold", value = (double)d.rate_hold;
     else if (!(d.gamma > 0 && d.gamma <= 1)) field = "gamma", value = d.gamma;
     else if (!(fabs(d.target_entropy) < 1e6)) field = "target_entropy", value = d.target_entropy;
-    else if (!(fabs(d.last_target_entropy) < 1e6)) field = "last_target_entropy", value = d.last_target_entropy;
     else if (!(fabs(d.log_alpha) < 40)) field = "log_alpha", value = d.log_alpha;
     for (int64_t i = 0; !field && d.weights && i <= d.components; i++)
         if (!(fabs(d.weights[i]) < 1e6)) field = "weights", value = d.weights[i];
@@ -684,7 +679,6 @@ VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_erro
     const double beyond = (double)VDI__MAX(update - d->rate_hold, 0);
     const double along = d->rate_updates > 0 ? VDI__MIN(beyond / (double)d->rate_updates, 1.0) : 0;
     const double rate = d->rate + (d->last_rate - d->rate) * along;
-    const double target_entropy = d->target_entropy + (d->last_target_entropy - d->target_entropy) * along;
     jobs.g = g;
     jobs.critic.c = c;
     jobs.critic.batch = (size_t)d->batch;
@@ -718,7 +712,7 @@ VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_erro
     vdi_pool_run(d->pool, 3 * VDI__MAX(vdi__learner_pieces(&c->twin[0]), vdi__learner_pieces(&g->policy)), vdi__sacd_step_job, &jobs);
     if (!d->fixed_alpha) {
         double *la = g->log_alpha;
-        const double gradient = -g->alpha * (log_pi + target_entropy);
+        const double gradient = -g->alpha * (log_pi + d->target_entropy);
         la[1] = 0.9 * la[1] + 0.1 * gradient;
         la[2] = 0.999 * la[2] + 0.001 * gradient * gradient;
         la[0] -= jobs.adam.step * la[1] / (sqrt(la[2]) + jobs.adam.eps);
@@ -846,7 +840,6 @@ VDI__FN int vdi__sacd_numbers(vdi_sacd_desc *d, vdi__sacd_number *list) {
     VDI__X(real, tau);
     VDI__X(real, gamma);
     VDI__X(real, target_entropy);
-    VDI__X(real, last_target_entropy);
     VDI__X(real, log_alpha);
     VDI__X(flag, fixed_alpha);
     VDI__X(flag, entropy_at_terminals);
@@ -914,7 +907,7 @@ VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count,
         else if (list[i].real) *list[i].real = x;
         else *list[i].flag = x != 0;
     }
-    out->has_target_entropy = out->has_last_target_entropy = out->has_cagrad_c = true;
+    out->has_target_entropy = out->has_cagrad_c = true;
     const char *hidden = vdi__meta_find(meta, count, "hidden"), *algo = vdi__meta_find(meta, count, "algo"),
                *dtype = vdi__meta_find(meta, count, "dtype");
     const char *seed = vdi__meta_find(meta, count, "seed");
