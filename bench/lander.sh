@@ -15,7 +15,8 @@ for one in "$@"; do
             ./vdi sacd train --env-cmd build/box2d/lunar_lander --algo "${one%:*}" --seed "${one#*:}" --steps 200000 --hidden 128,128 --batch 128 \
                 --eval-every 20000 --eval-episodes 20 --out "$out" --quiet
         fi
+        ./vdi sacd eval "$out/best.safetensors" --episodes 100 --seed 1000 --json --quiet > "$out/best.json"
         ./vdi sacd eval "$out" --episodes 100 --seed 1000 --json --quiet > "$out/eval.part" && mv "$out/eval.part" "$out/eval.json"
     fi
-    echo "$one $(cat "$out/eval.json")"
+    echo "$one last $(cat "$out/eval.json") best $(cat "$out/best.json")"
 done
