@@ -1,14 +1,21 @@
 /* bench/deepspike.c - learning results of DeepSpike on simulations, and its speed: the tables of docs/deepspike.md
  *
- *     deepspike ar1|ar2|scdf|mlphys SEED [name=value ...]
- *         learns without labels (or with: estimator=4) from `cells` cells of 3 traces of `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a
- * second, and is scored on `unseen` other cells: the correlation of probability and spikes in bins of 1/60 s, mean over traces. Options:
- * steps, posterior (0 factorised, 1 correlated), estimator (in the order of vdi_deepspike_estimator), batch, samples, snippet, first, last,
- *         rate, factor, final (cosine to that share of the rate), dreams, threads, every (steps between scores), clip, floor, from=FILE,
- * save=FILE deepspike spine SEED [spines=N bins=N steps=N ratio=X] back-propagating and synaptic events in simulated spines at three ratios of
- * amplitude, against regression subtraction deepspike mcmc SEED [steps=N] both posteriors of a linear cell whose parameters are known, T =
- * 1000, against Gibbs sampling deepspike variance SEED how the gradients of the estimators scatter, half-way through learning deepspike
- * speed 0 [threads=N] CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
+ * deepspike ar1|ar2|scdf|mlphys SEED [name=value ...]: learns without labels (or with: estimator=4) from `cells` cells of 3 traces of
+ * `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a second, and is scored on `unseen` other cells: the correlation of probability and spikes
+ * in bins of 1/60 s, mean over traces. Options: steps, posterior (0 factorised, 1 correlated), estimator (in the order of
+ * vdi_deepspike_estimator), batch, samples, snippet, first, last, rate, factor, final (cosine to that share of the rate), dreams, threads,
+ * every (steps between scores), clip, floor, from=FILE, save=FILE
+ *
+ * deepspike spine SEED [spines=N bins=N steps=N rate=X batch=N samples=N ratio=X]: back-propagating and synaptic events in simulated
+ * spines at three ratios of amplitude, against regression subtraction
+ *
+ * deepspike bound SEED [spines=N bins=N sweeps=N ratio=X]: the same spines by Gibbs sampling with known parameters
+ *
+ * deepspike mcmc SEED [steps=N]: both posteriors of a linear cell whose parameters are known, T = 1000, against Gibbs sampling
+ *
+ * deepspike variance SEED: how the gradients of the estimators scatter, half-way through learning
+ *
+ * deepspike speed 0 [threads=N]: CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,8 +215,8 @@ static void robust_line(int64_t n, const float *x, const float *y, double *inter
     free(r);
 }
 /* Learn without labels on `f` (n, signals, bins), then the mean correlation of each stream with s (n, signals, bins). */
-static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f, const float *s, int stream, int64_t steps,
-                          uint64_t seed, double rate, double *r) {
+static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f, const float *s, int stream,
+                          const vdi_deepspike_train *train, double rate, double *r) {
     vdi_deepspike_desc desc = {0};
     vdi_deepspike *net;
     vdi_deepspike_data_desc dd = {0};
@@ -218,10 +225,7 @@ static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, co
     desc.generative = vdi_deepspike_calcium(c);
     const int M = desc.generative.streams;
     desc.prior_rate[0] = desc.prior_rate[1] = rate;
-    desc.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
-    desc.train.steps = steps, desc.train.batch = 8, desc.train.samples = 32, desc.train.dreams = 24, desc.train.theta_factor = 100;
-    desc.train.schedule.kind = VDI_SCHEDULE_COSINE, desc.train.schedule.steps = steps, desc.train.schedule.last = 0.05;
-    desc.train.seed = seed;
+    desc.train = *train;
     if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
     dd.traces = M > 1 ? vdi_tensor_3d((void *)(uintptr_t)f, VDI_F32, n, M, bins) : vdi_tensor_2d((void *)(uintptr_t)f, VDI_F32, n, bins);
     if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0) fail(&err);
@@ -252,41 +256,142 @@ static double oasis_score(int64_t n, int64_t bins, const float *f, const float *
     free(x), free(y);
     return sum;
 }
+/* Dendrite and spine i: raw (9), events s (2,bins) and traces f (2,bins). */
+static void spine_draw(const vdi_calcium_desc *c, uint64_t seed, int64_t i, double ratio, double rate, int64_t bins, double *raw, float *s,
+                       float *f) {
+    vdi_rng rng = vdi_rng_make(3000 + seed, (uint64_t)i);
+    vdi_error err;
+    vdi_calcium_draw(c, &rng, raw);
+    raw[4] = raw[0] + 0.3 * vdi_rng_normal(&rng); /* decays of a dendrite and its spine are alike */
+    raw[6] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS,
+                             ratio * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5])); /* synaptic over back-propagating */
+    for (int64_t t = 0; t < 2 * bins; t++) s[t] = vdi_rng_bernoulli(&rng, rate) ? 1 : 0;
+    if (vdi_calcium_sample(c, raw, VDI_F32, bins, s, 0, &rng, NULL, f, &err) < 0) fail(&err);
+}
+
+/* Gibbs sampling of both streams with known parameters: what is left for a network to reach. The two traces are two linear models whose
+   trains are the mixtures alpha_d b and alpha_b b + alpha_y y (tests/deepspike_gibbs.h has the projections that a proposal needs). */
+static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t sweeps, double rate, const float *first, uint64_t seed,
+                        double *marginal) {
+    const double up[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]), 0}, /* what an event of each stream adds to each trace */
+        sp[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5]), vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[6])};
+    const double *add[2] = {up, sp}, prior = log(rate / (1 - rate));
+    gibbs side[2] = {{0}};
+    double *x = calloc((size_t)(2 * bins), sizeof *x);
+    vdi_rng rng = vdi_rng_make(seed, 0);
+    for (int k = 0; k < 2; k++) {
+        gibbs *c = &side[k];
+        c->T = bins, c->alpha = 1, c->g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[4 * k]);
+        c->sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[k ? 8 : 3]);
+        c->s = calloc((size_t)bins, sizeof *c->s), c->q = calloc((size_t)bins, sizeof *c->q);
+        c->power = malloc((size_t)(2 * bins + 1) * sizeof *c->power);
+        c->power[0] = 1;
+        for (int64_t i = 1; i <= 2 * bins; i++) c->power[i] = c->power[i - 1] * c->g;
+        for (int64_t i = bins - 1; i >= 0; i--) c->q[i] = f[k * bins + i] - raw[k ? 7 : 2] + (i + 1 < bins ? c->g * c->q[i + 1] : 0);
+    }
+    for (int64_t i = 0; i < 2 * bins; i++) marginal[i] = 0;
+    for (int64_t n = -sweeps / 5 - 1; n < sweeps; n++) {
+        for (int64_t t = 0; t < bins; t++) { /* both streams of a bin together */
+            const double b = x[t], y = x[bins + t];
+            double p[4], most = -HUGE_VAL, sum = 0;
+            int want = 0;
+            for (int c = 0; c < 4; c++) {
+                p[c] = prior * ((c & 1) - b + (c >> 1) - y);
+                for (int k = 0; k < 2; k++) {
+                    const double u = add[k][0] * ((c & 1) - b) + add[k][1] * ((c >> 1) - y);
+                    p[c] += (u * side[k].q[t] - 0.5 * u * u * gibbs_kernel(&side[k], t, t)) / (side[k].sigma * side[k].sigma);
+                }
+                most = fmax(most, p[c]);
+            }
+            for (int c = 0; c < 4; c++) sum += p[c] = exp(p[c] - most);
+            for (double u = vdi_rng_uniform(&rng) * sum; want < 3 && (u -= p[want]) > 0;) want++;
+            if (n == -sweeps / 5 - 1 && first) want = (first[t] > 0) + 2 * (first[bins + t] > 0); /* begin there */
+            for (int k = 0; k < 2; k++) {
+                const double u = add[k][0] * ((want & 1) - b) + add[k][1] * ((want >> 1) - y);
+                if (u != 0) gibbs_flip(&side[k], t, u);
+            }
+            x[t] = want & 1, x[bins + t] = want >> 1;
+        }
+        for (int j = 0; j < 2; j++)
+            for (int64_t i = 0; i < bins; i++) { /* an event to another place, up to four bins away */
+                if (!(x[j * bins + i] > 0)) continue;
+                const int64_t by = (int64_t)vdi_rng_below(&rng, 8) - 4, to = i + (by >= 0 ? by + 1 : by);
+                if (to < 0 || to >= bins || x[j * bins + to] > 0) continue;
+                double gain = 0;
+                for (int k = 0; k < 2; k++) {
+                    const gibbs *c = &side[k];
+                    const double u = add[k][j];
+                    gain += (u * (c->q[to] - c->q[i]) -
+                             0.5 * u * u * (gibbs_kernel(c, i, i) + gibbs_kernel(c, to, to) - 2 * gibbs_kernel(c, i, to))) /
+                            (c->sigma * c->sigma);
+                }
+                if (log(vdi_rng_uniform(&rng)) >= gain) continue;
+                for (int k = 0; k < 2; k++)
+                    if (add[k][j] != 0) gibbs_flip(&side[k], i, -add[k][j]), gibbs_flip(&side[k], to, add[k][j]);
+                x[j * bins + i] = 0, x[j * bins + to] = 1;
+            }
+        for (int64_t i = 0; n >= 0 && i < 2 * bins; i++) marginal[i] += x[i] / (double)sweeps;
+    }
+    for (int k = 0; k < 2; k++) free(side[k].s), free(side[k].q), free(side[k].power);
+    free(x);
+}
+static int bound(int argc, char **argv) {
+    const uint64_t seed = strtoull(argv[2], NULL, 10);
+    const int64_t n = (int64_t)option(argc, argv, "spines", 8), bins = (int64_t)option(argc, argv, "bins", 6000),
+                  sweeps = (int64_t)option(argc, argv, "sweeps", 300);
+    const double ratio = option(argc, argv, "ratio", 1), rate = 0.7 / 60;
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    float *f = malloc(sizeof(float) * (size_t)(2 * bins)), *s = malloc(sizeof(float) * (size_t)(2 * bins));
+    double *marginal = malloc(sizeof(double) * (size_t)(2 * bins));
+    c.model = VDI_CALCIUM_SPINE;
+    for (int truth = 0; truth < 2; truth++) {
+        double r[2] = {0, 0};
+        for (int64_t i = 0; i < n; i++) {
+            double raw[VDI_CALCIUM_PARAMS];
+            spine_draw(&c, seed, i, ratio, rate, bins, raw, s, f);
+            spine_gibbs(raw, f, bins, sweeps, rate, truth ? s : NULL, 7 + (uint64_t)i, marginal);
+            for (int j = 0; j < 2; j++) r[j] += correlation(bins, marginal + j * bins, s + j * bins) / (double)n;
+        }
+        printf("Gibbs with known parameters, from %s: synaptic %.3f, back-propagating %.3f\n", truth ? "the truth" : "no events", r[1],
+               r[0]);
+        fflush(stdout);
+    }
+    free(f), free(s), free(marginal);
+    return 0;
+}
 static int spine(int argc, char **argv) {
     static const double ratio[3] = {0.5, 1, 2};
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     const int64_t n = (int64_t)option(argc, argv, "spines", 12), bins = (int64_t)option(argc, argv, "bins", 10000),
-                  steps = (int64_t)option(argc, argv, "steps", 1000);
+                  steps = (int64_t)option(argc, argv, "steps", 2000);
     vdi_calcium_desc c = vdi_calcium_desc_defaults(), one = c;
-    vdi_error err;
+    vdi_deepspike_train train = {0};
+    train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP, train.seed = seed;
+    train.steps = steps, train.batch = (int64_t)option(argc, argv, "batch", 4), train.samples = (int64_t)option(argc, argv, "samples", 16);
+    train.dreams = 24, train.rate = option(argc, argv, "rate", 2e-3), train.theta_factor = 0.2 / train.rate;
+    train.schedule.kind = VDI_SCHEDULE_COSINE, train.schedule.steps = steps, train.schedule.last = 0.05;
     const double rate = 0.7 / 60;
     c.model = VDI_CALCIUM_SPINE;
     printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction then OASIS | back-propagating: both, "
            "dendrite alone by DeepSpike, by OASIS\n");
     const double only = option(argc, argv, "ratio", 0);
+    double alone[1] = {0};
     for (int k = 0; k < 3; k++) {
         if (only > 0 && ratio[k] != only) continue;
         float *f = malloc(sizeof(float) * (size_t)(2 * n * bins)), *s = malloc(sizeof(float) * (size_t)(2 * n * bins)),
               *dendrite = malloc(sizeof(float) * (size_t)(n * bins)), *rest = malloc(sizeof(float) * (size_t)(n * bins));
         for (int64_t i = 0; i < n; i++) {
-            double raw[VDI_CALCIUM_PARAMS];
-            vdi_rng rng = vdi_rng_make(3000 + seed, (uint64_t)i);
-            vdi_calcium_draw(&c, &rng, raw);
-            raw[4] = raw[0] + 0.3 * vdi_rng_normal(&rng); /* decays of a dendrite and its spine are alike */
-            raw[6] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS,
-                                     ratio[k] * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5])); /* synaptic over back-propagating */
-            for (int64_t t = 0; t < 2 * bins; t++) s[2 * i * bins + t] = vdi_rng_bernoulli(&rng, rate) ? 1 : 0;
-            if (vdi_calcium_sample(&c, raw, VDI_F32, bins, s + 2 * i * bins, 0, &rng, NULL, f + 2 * i * bins, &err) < 0) fail(&err);
-            double a, b;
+            double raw[VDI_CALCIUM_PARAMS], a, b;
+            spine_draw(&c, seed, i, ratio[k], rate, bins, raw, s + 2 * i * bins, f + 2 * i * bins);
             memcpy(dendrite + i * bins, f + 2 * i * bins, sizeof(float) * (size_t)bins);
             robust_line(bins, f + 2 * i * bins, f + (2 * i + 1) * bins, &a, &b);
             for (int64_t t = 0; t < bins; t++)
                 rest[i * bins + t] = (float)(f[(2 * i + 1) * bins + t] - b * (f[2 * i * bins + t] + 0.3) - 0.0);
         }
-        double both[2], left[1], alone[1];
-        fit_and_score(&c, n, bins, f, s, 0, steps, seed, rate, both);
-        fit_and_score(&one, n, bins, rest, s, 1, steps, seed, rate, left);
-        fit_and_score(&one, n, bins, dendrite, s, 0, steps, seed, rate, alone);
+        double both[2], left[1];
+        fit_and_score(&c, n, bins, f, s, 0, &train, rate, both);
+        fit_and_score(&one, n, bins, rest, s, 1, &train, rate, left);
+        if (!(alone[0] > 0)) fit_and_score(&one, n, bins, dendrite, s, 0, &train, rate, alone); /* the same for every ratio */
         printf("%5.1f | %.3f %.3f %.3f | %.3f %.3f %.3f\n", ratio[k], both[1], left[0], oasis_score(n, bins, rest, s, 1), both[0], alone[0],
                oasis_score(n, bins, dendrite, s, 0));
         fflush(stdout);
@@ -515,9 +620,10 @@ static int speed(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     vdi_calcium_model model;
-    if (argc < 3) return fprintf(stderr, "usage: deepspike ar1|ar2|scdf|mlphys|spine|mcmc|variance|speed SEED [name=value ...]\n"), 2;
+    if (argc < 3) return fprintf(stderr, "usage: deepspike ar1|ar2|scdf|mlphys|spine|bound|mcmc|variance|speed SEED [name=value ...]\n"), 2;
     if (!strcmp(argv[1], "speed")) return speed(argc, argv);
     if (!strcmp(argv[1], "spine")) return spine(argc, argv);
+    if (!strcmp(argv[1], "bound")) return bound(argc, argv);
     if (!strcmp(argv[1], "mcmc")) return mcmc(argc, argv);
     if (!strcmp(argv[1], "variance")) return variance(argc, argv);
     if (vdi_calcium_find(argv[1], &model) && model != VDI_CALCIUM_SPINE) return learn(argc, argv, model);

@@ -509,7 +509,7 @@ static const option fit_options[] = {
     {"init", TEXT, "pretrained|FILE", NULL,
      "begin with this network: a model.safetensors of the same shape, or pretrained: the network in the box"},
     {"amplitude", FLAG, NULL, NULL, "infer the amplitude of a spike from each snippet, around the neuron's own"},
-    {"learning-rate", REAL, "X", NULL, "of the network; default 1e-3, with --init pretrained 1e-4"},
+    {"learning-rate", REAL, "X", NULL, "of the network; default 1e-3, with --init pretrained 1e-5"},
     LEARNING_OPTIONS("1", "2000"),
 };
 const command spikes_fit_command = {"spikes",

@@ -184,7 +184,7 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     train.steps = option_given(r, "steps") ? option_int(r, "steps") : 80 * (1 + neurons / 4);
     train.batch = option_int(r, "batch"), train.samples = option_int(r, "samples");
     train.snippet = 360 < u.samples ? 360 : u.samples;
-    train.rate = option_given(r, "learning-rate") ? option_real(r, "learning-rate") : 3e-5;
+    train.rate = option_given(r, "learning-rate") ? option_real(r, "learning-rate") : 1e-5;
     train.theta_factor = 0.01 / train.rate;
     train.schedule.kind = VDI_SCHEDULE_COSINE, train.schedule.steps = train.steps, train.schedule.last = 0.05;
     train.seed = (uint64_t)option_int(r, "seed");
