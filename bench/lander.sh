@@ -12,7 +12,7 @@ for one in "$@"; do
     if [ ! -f "$out/eval.json" ]; then
         if [ -f "$out/run.json" ]; then ./vdi sacd train --resume "$out" --quiet
         else
-            ./vdi sacd train --env-cmd build/box2d/lunar_lander --algo "${one%:*}" --seed "${one#*:}" --steps 200000 --hidden 128,128 --batch 128 \
+            ./vdi sacd train --env-cmd build/box2d/lunar_lander --algo "${one%:*}" --seed "${one#*:}" --steps 200000 --hidden 256,256 --batch 128 \
                 --eval-every 20000 --eval-episodes 20 --out "$out" --quiet
         fi
         ./vdi sacd eval "$out/best.safetensors" --episodes 100 --seed 1000 --json --quiet > "$out/best.json"

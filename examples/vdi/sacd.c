@@ -17,8 +17,8 @@ typedef struct recipe {
 static const recipe recipes[] = {
     /* clang-format off */
     {"pendulum", "64,64", "100", "0.001", NULL, "0.005", "0.99", "100", NULL},
-    {"lunar-lander", "128,128", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
-    {"lander", "128,128", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
+    {"lunar-lander", "256,256", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
+    {"lander", "256,256", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
     {"bipedal-walker", "256,256", "256", "0.0007", NULL, "0.02", "0.98", "10000", NULL},
     {NULL, "256,256", "256", "0.0003", NULL, "0.005", "0.99", "1000", NULL},
     /* clang-format on */
@@ -582,7 +582,7 @@ static const option train_options[] = {
     ENV_OPTIONS,
     {"algo", TEXT, "NAME", "sac-d", "sac-d, sac-d-naive, sac-d-cagrad or sac"},
     {"steps", INTEGER, "N", "10000", "steps of the environment"},
-    {"hidden", TEXT, "N,N", "auto", "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64, landers 128,128)"},
+    {"hidden", TEXT, "N,N", "auto", "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64)"},
     {"batch", INTEGER, "N", NULL, "transitions of an update; default 256 (pendulum 100, landers 128)"},
     {"rate", REAL, "X", NULL, "Adam's rate; default 0.0003 (pendulum 0.001, landers and walker 0.0007)"},
     {"last-rate", REAL, "X", NULL, "... to which it falls in a straight line over the second half; default: it stays (landers 0.00005)"},
