@@ -1173,6 +1173,7 @@ typedef struct vdi__bt_op {
 typedef struct vdi__bt_factor {
     bool rows;
     int64_t d, T, t0, t1;
+    const void *D, *E; /* rows: the trial's own */
     void *L, *N, *g;
 } vdi__bt_factor;
 
@@ -2807,7 +2808,7 @@ typedef enum vdi_vilds_link {
 /** The family of q. */
 typedef enum vdi_vilds_family {
     VDI_VILDS_PRODUCT = 0, /**< the linear dynamical prior times one Gaussian factor a bin: exp(h_t'z_t - z_t'R_t R_t'z_t/2) */
-    VDI_VILDS_DIRECT,      /**< mean from the network, precision from bidiagonal factor blocks a_t = I + ., b_t */
+    VDI_VILDS_DIRECT,      /**< mean from the network, precision F F' from the blocks a_t (lower triangular) and b_t of a bidiagonal F */
     VDI_VILDS_MEANFIELD    /**< independent Gaussians over time */
 } vdi_vilds_family;
 
@@ -2839,10 +2840,12 @@ typedef struct vdi_vilds_train {
     double mask_trials, mask_rate; /**< share of trials with neurons left out, and of neurons left out there; default 0.8, 0.25 */
     bool no_masking;               /**< leave none out */
     bool frozen_dynamics;          /**< keep A, B, Q (and Q0, x0) as they are */
-    double weight_decay;           /**< sum of squares of the decoder's weights, in nats for the whole data set; default 0 */
-    int64_t eval_every;            /**< steps between validations; default 50 */
-    int64_t patience;              /**< validations without gain after which it stops; 0: never */
-    uint64_t seed;                 /**< of everything random */
+    bool sampled_kl;     /**< where z is sampled, E log p(z) from the samples too instead of in closed form: a shorter step, with more
+                              noise in its gradient; the entropy of q stays exact, and so do scores */
+    double weight_decay; /**< sum of squares of the decoder's weights, in nats for the whole data set; default 0 */
+    int64_t eval_every;  /**< steps between validations; default 50 */
+    int64_t patience;    /**< validations without gain after which it stops; 0: never */
+    uint64_t seed;       /**< of everything random */
 } vdi_vilds_train;
 
 /** Description of a model; zero is the default where one is named. */
@@ -3840,7 +3843,8 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
  * shape of its steepest rises) say which indicator, preparation and frame rate this is; a small network turns them into a scale and a
  * shift for each channel of each layer, and these are folded into the weights before the trace goes through, so conditioning costs nothing
  * per sample. The network itself is a stem of stride 2, a few dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz
- * samples per step: expected spikes, and the trace without its noise. Expected spikes per frame are the integral over the frame.
+ * samples per step: expected spikes, and the trace without its noise. Several such networks (members), trained from different seeds, are
+ * one: what they say is averaged. Expected spikes per frame are the integral over the frame.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps; how far the counts can be trusted is measured in
  * docs/pretrained.md. The scale of the trace does not matter (dF/F, per cent, counts).
@@ -3856,8 +3860,10 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
 #define VDI_PRETRAINED_GRID 60
 /** Statistics of a trace that the network is conditioned on. */
 #define VDI_PRETRAINED_STATS 34
-/** Most parameters of such a network. */
-#define VDI_PRETRAINED_PARAMS (10 + VDI_LAYERS_MAX)
+/** Most members of a network. */
+#define VDI_PRETRAINED_MEMBERS 4
+/** Most parameters of a network, all members together. */
+#define VDI_PRETRAINED_PARAMS (VDI_PRETRAINED_MEMBERS * (9 + VDI_LAYERS_MAX))
 
 /** The network's measures. All zero is the default. */
 typedef struct vdi_pretrained_desc {
@@ -3867,17 +3873,19 @@ typedef struct vdi_pretrained_desc {
     int32_t layers;                   /**< how many others; default 4 */
     int32_t dilation[VDI_LAYERS_MAX]; /**< of each, in 1/30 s; 0 means 2^layer */
     int32_t hidden;                   /**< units of the conditioning network; default 32 */
+    int32_t members;                  /**< networks of these measures whose results are averaged; default 1 */
 } vdi_pretrained_desc;
 /** The filled description. */
 VDI_API vdi_pretrained_desc vdi_pretrained_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *d, vdi_error *err);
 
-/** Weights as they are shipped: the parameters in their order (vdi_pretrained_declare), 16 bits each, with a scale per parameter. */
+/** Weights as they are shipped: the parameters in their order (vdi_pretrained_declare), 8 bits each, with a scale for each index of a
+ *  parameter's last axis (an output channel; a bias is its scale). */
 typedef struct vdi_pretrained_weights {
     vdi_pretrained_desc desc; /**< of the network that they are for */
-    const float *scale;       /**< (parameters): value = scale * word */
-    const int16_t *word;      /**< (count) */
+    const float *scale;       /**< (last axes of all parameters): value = scale * word */
+    const int8_t *word;       /**< (count) */
     int64_t count;            /**< of all words */
 } vdi_pretrained_weights;
 
@@ -3896,8 +3904,8 @@ VDI_API void vdi_pretrained_destroy(vdi_pretrained *net);
 VDI_API vdi_params *vdi_pretrained_params(vdi_pretrained *net);
 /** Its description, filled. */
 VDI_API const vdi_pretrained_desc *vdi_pretrained_desc_of(const vdi_pretrained *net);
-/** Round the parameters to the shipped form: `scale` (parameters) and `word` (the count that is returned) may be NULL to count. */
-VDI_API int64_t vdi_pretrained_pack(const vdi_pretrained *net, float *scale, int16_t *word);
+/** Round the parameters to the shipped form. Returns how many words; `scales` becomes how many scales. Any pointer may be NULL. */
+VDI_API int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales, float *scale, int8_t *word);
 
 /** Where results go; any pointer may be NULL. Arrays have the dtype of the trace. */
 typedef struct vdi_pretrained_result {
@@ -3922,12 +3930,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
 
 /* ---- the parts, for training and fine-tuning ------------------------------------------------------------------------------- */
 
-/** Its parameters in order: stats.mean and stats.sd (frozen), stem.weight, layers' weights, film.0 and film.1 weight and bias,
- *  head.weight, head.bias. Returns how many; writes those that fit into
- *  `list`. */
+/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight, the layers' weights, m.film.0 and
+ *  m.film.1 weight and bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into `list`. */
 VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list, int64_t room);
-/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), whose softplus is the
- *  expected spikes per sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
+/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns (B,N), the expected spikes of each
+ *  sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
 VDI_API vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d, const vdi_param *first, vdi_var x, vdi_var stats,
                                      vdi_var *clean);
 /** A trace in the form that the network reads. */
@@ -8819,15 +8826,15 @@ VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char
     f.rows = g->rows;
     f.d = d, f.T = T;
     f.L = g->L, f.N = g->N, f.g = g->block;
+    if (g->rows) {
+        const size_t block = (size_t)dd * g->real;
+        f.D = (const char *)job->in[0] + (size_t)(g->first * g->bt->T) * block;
+        f.E = T > 1 ? (const char *)job->in[1] + (size_t)(g->first * (g->bt->T - 1)) * block : NULL;
+    }
     for (f.t0 = 0; f.t0 < T; f.t0 = f.t1) {
         f.t1 = VDI__MIN(T, f.t0 + chunk);
         char *L = vdi__bt_block(g, g->L, f.t0), *N = vdi__bt_block(g, g->N, f.t0);
-        if (g->rows) {
-            const size_t at = (size_t)(g->first * g->bt->T + f.t0), et = (size_t)(g->first * (g->bt->T - 1) + f.t0);
-            g->k->blocktri_turn(f.t1 - f.t0, d, true, (const char *)job->in[0] + at * (size_t)dd * g->real, L);
-            if (f.t0 + 1 < T)
-                g->k->blocktri_turn(VDI__MIN(f.t1, T - 1) - f.t0, d, false, (const char *)job->in[1] + et * (size_t)dd * g->real, N);
-        } else {
+        if (!g->rows) {
             vdi__bt_fetch(g, job->in[0], 0, 0, dd, f.t0, f.t1 - f.t0, L);
             if (f.t0 + 1 < T) vdi__bt_fetch(g, job->in[1], 0, 1, dd, f.t0, VDI__MIN(f.t1, T - 1) - f.t0, N);
             const int64_t lanes = vdi__bt_lanes(g->bt->dtype);
@@ -17066,14 +17073,23 @@ VDI__FN vdi_status vdi__product_build(vdi_tape *t, vdi_var out, const vdi_lds_va
 /* ======== q: direct and mean field ========================================================================================== */
 
 VDI__FN int64_t vdi__direct_outputs(int64_t d) { return d + 2 * d * d; }
-VDI__FN void vdi__direct_start(int64_t d, double *bias) {
-    for (int64_t i = 0; i < d; i++) bias[d + i * d + i] = 1;
-}
+VDI__FN void vdi__unit_start(int64_t d, double *bias) { (void)d, (void)bias; } /* exp 0 = 1: all is white */
 /* out columns [from, from + d d) as (B,T,d,d) */
 VDI__FN vdi_var vdi__block_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d, const vdi_trial_info *info) {
     int64_t shape[4];
     shape[0] = info->trials, shape[1] = info->T, shape[2] = shape[3] = d;
     return vdi_var_reshape(t, vdi_var_slice(t, out, 2, from, 1, d * d), 4, shape);
+}
+/* The same columns as a lower triangular factor with a positive diagonal: below it as they come, on it exp, above it unread. Every
+   precision has exactly one such factor; a full matrix for it would go through singular ones wherever an eigenvalue changes its sign, and a
+   bin there has a variance without bounds. */
+VDI__FN vdi_var vdi__factor_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d, const vdi_trial_info *info) {
+    double *eye = (double *)vdi__tape_payload(t, "vdi_vilds", (size_t)(2 * d * d) * sizeof *eye), *low = eye + d * d;
+    if (!eye) return vdi_var_none();
+    for (int64_t i = 0; i < d * d; i++) eye[i] = i / d == i % d, low[i] = i / d > i % d;
+    vdi_var x = vdi__block_of(t, out, from, d, info), I = vdi_tape_constant(t, vdi_tensor_2d(eye, VDI_F64, d, d));
+    vdi_var diagonal = vdi_var_mul(t, vdi_var_exp(t, vdi_var_mul(t, x, I)), I);
+    return vdi_var_add(t, vdi_var_mul(t, x, vdi_tape_constant(t, vdi_tensor_2d(low, VDI_F64, d, d))), diagonal);
 }
 /* c I added to each block */
 VDI__FN vdi_var vdi__add_identity(vdi_tape *t, vdi_var D, int64_t d, double c) {
@@ -17089,7 +17105,7 @@ VDI__FN vdi_status vdi__direct_build(vdi_tape *t, vdi_var out, const vdi_lds_var
     *is_mean = true;
     if (d < 1) return vdi_tape_status(t, NULL);
     *mean = vdi_var_slice(t, out, 2, 0, 1, d);
-    vdi_var a = vdi__block_of(t, out, d, d, info);
+    vdi_var a = vdi__factor_of(t, out, d, d, info);
     *D = vdi_var_matmul(t, a, a, VDI_GEMM_TB);
     *E = vdi_var_none();
     if (T > 1) {
@@ -17113,7 +17129,7 @@ VDI__FN vdi_status vdi__meanfield_build(vdi_tape *t, vdi_var out, const vdi_lds_
     *is_mean = true;
     if (d < 1) return vdi_tape_status(t, NULL);
     *mean = vdi_var_slice(t, out, 2, 0, 1, d);
-    vdi_var r = vdi__block_of(t, out, d, d, info);
+    vdi_var r = vdi__factor_of(t, out, d, d, info);
     *D = vdi__add_identity(t, vdi_var_matmul(t, r, r, VDI_GEMM_TB), d, 1e-6);
     *E = vdi_var_none();
     shape[0] = info->trials, shape[1] = info->T - 1, shape[2] = shape[3] = d;
@@ -17125,8 +17141,8 @@ VDI__FN vdi_status vdi__meanfield_build(vdi_tape *t, vdi_var out, const vdi_lds_
 VDI__DEF const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind) {
     static const vdi_vilds_family_ops family[3] = {
         {"product", vdi__product_outputs, vdi__product_start, vdi__product_build, true},
-        {"direct", vdi__direct_outputs, vdi__direct_start, vdi__direct_build, false},
-        {"meanfield", vdi__meanfield_outputs, vdi__direct_start, vdi__meanfield_build, false},
+        {"direct", vdi__direct_outputs, vdi__unit_start, vdi__direct_build, false},
+        {"meanfield", vdi__meanfield_outputs, vdi__unit_start, vdi__meanfield_build, false},
     };
     return (unsigned)kind < 3 ? &family[kind] : NULL;
 }
@@ -17176,33 +17192,41 @@ VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
     *log_rate = VDI__POISSON_TOP + log1p(eta - VDI__POISSON_TOP);
     return exp(VDI__POISSON_TOP) * (1 + eta - VDI__POISSON_TOP);
 }
+/* One piece of it: log likelihood of n counts, derivatives into keep. */
+VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, const char *y, const char *mask, char *keep) {
+    double top = vdi_max(dtype, n, eta), sum;
+    bool held = !(top <= VDI__POISSON_TOP);
+    if (held) vdi_clip(dtype, n, -1e30, VDI__POISSON_TOP, eta, keep);
+    sum = vdi_dot(dtype, n, y, held ? keep : eta);
+    vdi_exp(dtype, n, held ? keep : eta, keep);
+    if (mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
+    sum -= vdi_sum(dtype, n, keep);
+    vdi_axpby(dtype, n, 1, y, -1, keep);
+    for (size_t i = 0; held && i < n; i++) {
+        const double x = vdi_dtype_load(dtype, eta, (int64_t)i), yi = vdi_dtype_load(dtype, y, (int64_t)i),
+                     top_rate = exp(VDI__POISSON_TOP);
+        if (!(x > VDI__POISSON_TOP) || (mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0)) continue;
+        double log_rate, rate = vdi__poisson_beyond(x, &log_rate);
+        sum += yi * (log_rate - VDI__POISSON_TOP) - (rate - top_rate);
+        vdi_dtype_store(dtype, keep, (int64_t)i, (yi / rate - 1) * top_rate);
+    }
+    return sum;
+}
 VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__vrows *r = (const vdi__vrows *)user;
     vdi_dtype dtype = c->in[0].dtype;
-    size_t row = (size_t)r->n * vdi_dtype_size(dtype);
+    const size_t size = vdi_dtype_size(dtype), row = (size_t)r->n * size, piece = 8192 / size; /* stays in the first-level cache */
     (void)err;
     for (int64_t s = 0; s < r->samples; s++)
         for (int64_t b = 0; b < r->trials; b++) {
-            size_t n = (size_t)(r->length[b] * r->n), at = (size_t)(s * r->rows + r->first[b]) * row, from = (size_t)r->first[b] * row;
+            const size_t n = (size_t)(r->length[b] * r->n), at = (size_t)(s * r->rows + r->first[b]) * row,
+                         from = (size_t)r->first[b] * row;
             const char *eta = (const char *)c->in[0].data + at, *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from,
-                       *mask = (const char *)r->mask + from;
-            char *keep = (char *)c->saved + at;
-            double top = vdi_max(dtype, n, eta), sum;
-            bool held = !(top <= VDI__POISSON_TOP);
-            if (held) vdi_clip(dtype, n, -1e30, VDI__POISSON_TOP, eta, keep);
-            sum = vdi_dot(dtype, n, y, held ? keep : eta);
-            vdi_exp(dtype, n, held ? keep : eta, keep);
-            if (r->mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
-            sum -= vdi_sum(dtype, n, keep);
-            vdi_axpby(dtype, n, 1, y, -1, keep);
-            for (size_t i = 0; held && i < n; i++) {
-                const double x = vdi_dtype_load(dtype, eta, (int64_t)i), yi = vdi_dtype_load(dtype, y, (int64_t)i),
-                             top_rate = exp(VDI__POISSON_TOP);
-                if (!(x > VDI__POISSON_TOP) || (r->mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0)) continue;
-                double log_rate, rate = vdi__poisson_beyond(x, &log_rate);
-                sum += yi * (log_rate - VDI__POISSON_TOP) - (rate - top_rate);
-                vdi_dtype_store(dtype, keep, (int64_t)i, (yi / rate - 1) * top_rate);
-            }
+                       *mask = r->mask ? (const char *)r->mask + from : NULL;
+            double sum = 0;
+            for (size_t i = 0; i < n; i += piece)
+                sum += vdi__poisson_piece(dtype, VDI__MIN(piece, n - i), eta + i * size, y + i * size, mask ? mask + i * size : NULL,
+                                          (char *)c->saved + at + i * size);
             ((double *)c->out[0].data)[s * r->trials + b] = sum;
         }
     return VDI_OK;
@@ -17881,7 +17905,8 @@ typedef struct vdi__velbo {
 /* eps (S,B,T,d): trial by trial from streams of their own, 0 beyond a trial's end. */
 VDI__FN vdi_tensor vdi__vilds_eps(vdi_vilds *m, const vdi__vbatch *b, int64_t samples, uint64_t seed, int what, int64_t a) {
     int64_t d = m->desc.d, T = b->info.T, B = b->info.trials;
-    double *eps = (double *)vdi_arena_calloc(&m->arena, (size_t)(samples * B * T * d) * sizeof *eps);
+    size_t bytes = (size_t)(samples * B * T * d) * sizeof(double);
+    double *eps = (double *)(b->dense ? vdi_arena_alloc(&m->arena, bytes) : vdi_arena_calloc(&m->arena, bytes));
     if (!eps) return vdi__no_tensor();
     for (int64_t i = 0; i < B; i++) {
         vdi_rng rng = vdi__vilds_rng(seed, what, a, b->info.trial[i]);
@@ -17908,11 +17933,13 @@ VDI__FN void vdi__vilds_posterior(vdi_vilds *m, const vdi__vbatch *b, vdi_var ou
     if (moments) (void)vdi_var_blocktri_marginals(t, e->factor, &e->S, &e->O);
 }
 
-/* KL(q | prior) from the moments: (B). */
+/* KL(q | prior): (B). In closed form from the moments, or without them from the samples: the entropy of q is exact in any case. */
 VDI__FN void vdi__vilds_kl(vdi_vilds *m, const vdi__vbatch *b, vdi__velbo *e) {
     vdi_tape *t = m->tape;
     int64_t d = m->desc.d;
-    vdi_var energy = vdi_var_lds_energy(t, &e->prior, e->mean, e->S, e->O, &b->info);
+    vdi_var energy = vdi_var_ok(e->S)
+                         ? vdi_var_lds_energy(t, &e->prior, e->mean, e->S, e->O, &b->info)
+                         : vdi_var_mean_axis(t, vdi_var_lds_energy(t, &e->prior, e->z, vdi_var_none(), vdi_var_none(), &b->info), 0, false);
     vdi_var r = vdi_var_sub(t, vdi_var_add(t, energy, e->logdet), vdi__lds_log_dets(t, &e->prior, &b->info, d, false));
     e->kl = vdi_var_add(t, vdi_var_mul_scalar(t, r, 0.5), vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * (double)d));
 }
@@ -17970,9 +17997,9 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi_
     e->elbo = vdi_var_sub(t, vdi_var_mean_axis(t, e->likelihood, 0, false), e->kl);
 }
 
-/* The ELBO (B) of a batch, amortised. */
-VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi__velbo *e) {
-    vdi__vilds_posterior(m, b, vdi__vilds_encode(m, b), false, !m->desc.log_joint, e);
+/* The ELBO (B) of a batch, amortised; `sampled`: the prior's share of it from the samples too, if there are any. */
+VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, bool sampled, vdi__velbo *e) {
+    vdi__vilds_posterior(m, b, vdi__vilds_encode(m, b), false, !m->desc.log_joint && !(sampled && vdi_tensor_ok(eps)), e);
     vdi__vilds_bound(m, b, eps, e);
 }
 
@@ -17995,7 +18022,7 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
         status = vdi__vilds_batch(m, data, item, count, NULL, true, &b, err);
         if (status < 0) break;
         bool old = vdi_tape_set_no_grad(m->tape, true);
-        vdi__vilds_elbo(m, &b, closed ? vdi__no_tensor() : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0), &e);
+        vdi__vilds_elbo(m, &b, closed ? vdi__no_tensor() : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0), false, &e);
         (void)vdi_tape_set_no_grad(m->tape, old);
         status = vdi_tape_status(m->tape, err);
         const double *v = (const double *)vdi_tape_value(m->tape, e.elbo).data;
@@ -18046,7 +18073,7 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
     if (status < 0) return status;
     vdi__vilds_elbo(
         m, &b, vdi__vilds_closed(m) ? vdi__no_tensor() : vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__V_RNG_EPS, phase << 32 | step),
-        &e);
+        tr->sampled_kl, &e);
     *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, e.elbo), -1 / (double)b.bins);
     return vdi_tape_status(m->tape, err);
 }
@@ -21494,7 +21521,10 @@ typedef struct vdi__ds_rnn {
     int64_t rows, T, H;
     const char *input, *odds;      /* (T,3H), (T): of row 0 */
     int64_t input_step, odds_step; /* elements to the next row's */
+    int64_t input_next, odds_next; /* elements to the next bin's */
     int64_t share;                 /* rows in a row that read the same (0: 1): the next `share` rows read the next */
+    bool in_place;                 /* input (T,rows,3H) may be used up: no row is copied */
+    bool goes_on;                  /* h holds a state, and train begins behind a bin that was drawn: not the first block of a trace */
     const void *w_hh, *b_hh, *w_spike, *w_state;
     double floor;
     void *train, *probability; /* train: drawn here where `uniform` is given, else read */
@@ -21508,6 +21538,7 @@ VDI__FN vdi__ds_rnn vdi__ds_rnn_of(const vdi_deepspike *m, int64_t rows, int64_t
     if (m->desc.posterior == VDI_DEEPSPIKE_FACTORISED) return r; /* it has no such parameters */
     const vdi_param *rnn = m->params->item + m->rnn;
     r.dtype = m->desc.dtype, r.rows = rows, r.T = T, r.H = m->desc.hidden;
+    r.input_next = 3 * r.H, r.odds_next = 1;
     r.w_hh = rnn[VDI__DS_FORWARD + 2].value.data, r.b_hh = rnn[VDI__DS_FORWARD + 3].value.data;
     r.w_spike = rnn[VDI__DS_SPIKE].value.data, r.w_state = rnn[VDI__DS_STATE].value.data;
     r.floor = m->desc.floor;
@@ -21548,28 +21579,30 @@ VDI__FN void vdi__ds_draw(vdi_dtype dtype, int64_t n, const void *uniform, const
 VDI__FN void vdi__ds_rnn_step(const vdi__ds_rnn *r, int64_t t, const void *before, void *after, void *gates) {
     const vdi_dtype dtype = r->dtype;
     const int64_t size = (int64_t)vdi_dtype_size(dtype), H3 = 3 * r->H;
-    const char *last = t ? (const char *)r->train + (t - 1) * r->rows * size : NULL;
+    const char *last = t || r->goes_on ? (const char *)r->train + (t - 1) * r->rows * size : NULL;
     char *z = (char *)r->z, *p = (char *)r->probability + t * r->rows * size, *s = (char *)r->train + t * r->rows * size;
     const bool shared = r->input_step == 0;
-    const char *x = r->input + t * H3 * size;
+    const char *x = r->input + t * r->input_next * size;
+    char *now = r->in_place ? (char *)(uintptr_t)x : (char *)r->input_now;
     const int64_t share = r->share ? r->share : 1;
-    if (shared && t) { /* what a row reads depends on its last spike alone */
+    if (shared && last) { /* what a row reads depends on its last spike alone */
         memcpy(r->input_spike, x, (size_t)(H3 * size));
         vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, r->input_spike);
     }
     for (int64_t k = 0; k < r->rows; k++) {
-        char *to = (char *)r->input_now + k * H3 * size;
+        char *to = now + k * H3 * size;
         const bool spike =
             last && (dtype == VDI_F32 ? ((const float *)(const void *)last)[k] != 0 : ((const double *)(const void *)last)[k] != 0);
-        memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
+        if (!r->in_place)
+            memcpy(to, shared && spike ? (const char *)r->input_spike : x + k / share * r->input_step * size, (size_t)(H3 * size));
         if (spike && !shared) vdi_axpby(dtype, (size_t)H3, 1, r->w_spike, 1, to);
-        memcpy(z + k * size, r->odds + (t + k / share * r->odds_step) * size, (size_t)size);
+        memcpy(z + k * size, r->odds + (t * r->odds_next + k / share * r->odds_step) * size, (size_t)size);
     }
     if (!before) {
         memset(after, 0, (size_t)(r->rows * r->H * size));
         before = after;
     }
-    vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, r->input_now, r->w_hh, r->b_hh, before, r->work, after, gates);
+    vdi_gru_step(dtype, (size_t)r->rows, (size_t)r->H, now, r->w_hh, r->b_hh, before, r->work, after, gates);
     for (int64_t k = 0; k < r->rows; k++)
         vdi_dtype_store(dtype, z, k,
                         vdi_dtype_load(dtype, z, k) + vdi_dot(dtype, (size_t)r->H, (const char *)after + k * r->H * size, r->w_state));
@@ -21582,7 +21615,7 @@ VDI__FN void vdi__ds_rnn_run(const vdi__ds_rnn *r) {
         if (r->gates)
             vdi__ds_rnn_step(r, t, t ? (const char *)r->h + (t - 1) * state : NULL, (char *)r->h + t * state,
                              (char *)r->gates + 4 * t * state);
-        else vdi__ds_rnn_step(r, t, t ? r->h : NULL, r->h, NULL);
+        else vdi__ds_rnn_step(r, t, t || r->goes_on ? r->h : NULL, r->h, NULL);
 }
 
 /* ======== create ============================================================================================================ */
@@ -22867,37 +22900,54 @@ VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t fra
 /* traces that go through the recurrent units side by side: their weights are then read once for all */
 #define VDI__DS_ABREAST 4
 
-/* Input products (count,bins,3H) and log odds (count,bins) of the forward unit, for `count` traces of one length. */
-VDI__FN bool vdi__ds_known(const vdi_deepspike *m, int64_t count, const char *const *x, int64_t frames, const char **input,
-                           const char **odds, vdi_arena *a) {
+/* What `count` traces of one length tell the forward unit about each bin: u (bins,count,F+C), features and the trace itself, and b
+   (bins,count,H), the states of the backward unit. */
+typedef struct vdi__ds_known {
+    size_t count, bins, block, H, first; /* block: bins whose products stay in the second-level cache; first: F + C */
+    char *u, *b;
+    char *product, *odds; /* of a block: (block,count,3H), (block,count) */
+} vdi__ds_known;
+
+VDI__FN bool vdi__ds_look_back(const vdi_deepspike *m, vdi__ds_known *k, const char *const *x, int64_t frames, vdi_arena *a) {
     const vdi_dtype dtype = m->desc.dtype;
-    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, bins = (size_t)frames * R, F = (size_t)m->desc.features,
-                 n = (size_t)count, C = (size_t)m->desc.generative.streams, H = (size_t)m->desc.hidden, first = F + C, known = first + H;
-    const vdi_param *rnn = m->params->item + m->rnn;
-    char *y = (char *)vdi_arena_alloc(a, bins * F * size), *all = (char *)vdi_arena_alloc(a, n * bins * known * size);
-    char *h = (char *)vdi_arena_alloc(a, bins * n * H * size), *product = (char *)vdi_arena_alloc(a, n * bins * 3 * H * size);
-    char *o = (char *)vdi_arena_alloc(a, n * bins * size), *work = (char *)vdi_arena_alloc(a, n * 3 * H * size);
-    if (!y || !all || !h || !product || !o || !work) return false;
+    const size_t size = vdi_dtype_size(dtype), R = (size_t)m->desc.upsample, F = (size_t)m->desc.features,
+                 C = (size_t)m->desc.generative.streams, n = k->count;
+    const vdi_param *rnn = m->params->item + m->rnn + VDI__DS_BACK;
+    k->bins = (size_t)frames * R, k->block = VDI__DS_BLOCK / n, k->H = (size_t)m->desc.hidden, k->first = F + C;
+    char *y = (char *)vdi_arena_alloc(a, k->bins * F * size), *work = (char *)vdi_arena_alloc(a, n * 3 * k->H * size);
+    k->u = (char *)vdi_arena_alloc(a, k->bins * n * k->first * size), k->b = (char *)vdi_arena_alloc(a, k->bins * n * k->H * size);
+    k->product = (char *)vdi_arena_alloc(a, k->block * n * 3 * k->H * size), k->odds = (char *)vdi_arena_alloc(a, k->block * n * size);
+    if (!y || !work || !k->u || !k->b || !k->product || !k->odds) return false;
     for (size_t i = 0; i < n; i++) {
-        char *own = all + i * bins * known * size;
         if (!vdi__ds_convolve(m, x[i], frames, y, a)) return false;
-        for (size_t t = 0; t < bins; t++) {
-            memcpy(own + t * known * size, y + t * F * size, F * size);
-            memcpy(own + (t * known + F) * size, x[i] + t / R * C * size, C * size);
+        for (size_t t = 0; t < k->bins; t++) {
+            char *to = k->u + (t * n + i) * k->first * size;
+            memcpy(to, y + t * F * size, F * size);
+            memcpy(to + F * size, x[i] + t / R * C * size, C * size);
         }
-        vdi_affine(dtype, bins, 3 * H, first, own, known, rnn[VDI__DS_BACK].value.data, 3 * H, rnn[VDI__DS_BACK + 1].value.data,
-                   VDI_ACT_NONE, 0, product + i * 3 * H * size, n * 3 * H);
     }
-    vdi_gru_forward(dtype, bins, n, H, true, product, rnn[VDI__DS_BACK + 2].value.data, rnn[VDI__DS_BACK + 3].value.data, NULL, work, h,
-                    NULL);
-    for (size_t i = 0; i < n; i++)
-        for (size_t t = 0; t < bins; t++) memcpy(all + ((i * bins + t) * known + first) * size, h + (t * n + i) * H * size, H * size);
-    vdi_affine(dtype, n * bins, 3 * H, known, all, known, rnn[VDI__DS_FORWARD].value.data, 3 * H, rnn[VDI__DS_FORWARD + 1].value.data,
-               VDI_ACT_NONE, 0, product, 3 * H);
-    vdi_affine(dtype, n * bins, 1, known, all, known, rnn[VDI__DS_OUT].value.data, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, o,
-               1);
-    *input = product, *odds = o;
+    for (size_t end = k->bins, T; end > 0; end -= T) {
+        T = VDI__MIN(end, k->block);
+        const size_t t = end - T;
+        vdi_affine(dtype, T * n, 3 * k->H, k->first, k->u + t * n * k->first * size, k->first, rnn[0].value.data, 3 * k->H,
+                   rnn[1].value.data, VDI_ACT_NONE, 0, k->product, 3 * k->H);
+        vdi_gru_forward(dtype, T, n, k->H, true, k->product, rnn[2].value.data, rnn[3].value.data,
+                        end < k->bins ? k->b + end * n * k->H * size : NULL, work, k->b + t * n * k->H * size, NULL);
+    }
     return true;
+}
+
+/* Input products and log odds of the forward unit, for T bins from t on. The second product goes on where the first ended. */
+VDI__FN void vdi__ds_look_up(const vdi_deepspike *m, const vdi__ds_known *k, size_t t, size_t T) {
+    const vdi_dtype dtype = m->desc.dtype;
+    const size_t size = vdi_dtype_size(dtype), rows = T * k->count, H3 = 3 * k->H;
+    const vdi_param *rnn = m->params->item + m->rnn;
+    const char *u = k->u + t * k->count * k->first * size, *b = k->b + t * k->count * k->H * size;
+    const char *w = (const char *)rnn[VDI__DS_FORWARD].value.data, *v = (const char *)rnn[VDI__DS_OUT].value.data;
+    vdi_affine(dtype, rows, H3, k->first, u, k->first, w, H3, rnn[VDI__DS_FORWARD + 1].value.data, VDI_ACT_NONE, 0, k->product, H3);
+    vdi_gemm(dtype, VDI_GEMM_ACC, rows, H3, k->H, b, k->H, w + k->first * H3 * size, H3, k->product, H3);
+    vdi_affine(dtype, rows, 1, k->first, u, k->first, v, 1, rnn[VDI__DS_OUT_BIAS].value.data, VDI_ACT_NONE, 0, k->odds, 1);
+    vdi_gemm(dtype, VDI_GEMM_ACC, rows, 1, k->H, b, k->H, v + k->first * size, 1, k->odds, 1);
 }
 
 VDI__FN vdi_rng vdi__ds_infer_rng(const vdi__ds_query *q, int64_t i) {
@@ -22981,6 +23031,7 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
     const int64_t R = d->upsample, frames = data->length[i], bins = frames * R, S = q->samples, rows = count * S;
     const char *x[VDI__DS_ABREAST];
     vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
+    vdi__ds_known known = VDI__ZERO;
     double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p),
            *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size), *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
@@ -22993,11 +23044,19 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
         for (int64_t t = 0; t < bins; t++)
             memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size, (size_t)S * size);
     }
-    if (!vdi__ds_known(q->m, count, x, frames, &r.input, &r.odds, a) || !vdi__ds_rnn_room(&r, a, false))
+    known.count = (size_t)count;
+    if (!vdi__ds_look_back(q->m, &known, x, frames, a) || !vdi__ds_rnn_room(&r, a, false))
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
-    r.uniform = uniform;
-    if (count > 1) r.share = S, r.input_step = bins * 3 * r.H, r.odds_step = bins;
-    vdi__ds_rnn_run(&r);
+    r.input = known.product, r.odds = known.odds, r.input_next = count * 3 * r.H, r.odds_next = count;
+    if (count > 1 || S == 1) r.share = S, r.input_step = 3 * r.H, r.odds_step = 1, r.in_place = S == 1;
+    for (int64_t t = 0; t < bins; t += r.T) {
+        vdi__ds_rnn part = r;
+        part.T = r.T = VDI__MIN(bins - t, (int64_t)known.block), part.goes_on = t > 0;
+        part.uniform = uniform + (size_t)(t * rows) * size;
+        part.train = (char *)r.train + (size_t)(t * rows) * size, part.probability = (char *)r.probability + (size_t)(t * rows) * size;
+        vdi__ds_look_up(q->m, &known, (size_t)t, (size_t)part.T);
+        vdi__ds_rnn_run(&part);
+    }
     for (int64_t n = 0; n < count; n++) {
         for (int64_t t = 0; t < bins; t++) {
             p[t] = 0;
@@ -23296,7 +23355,7 @@ VDI__DEF vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, cons
 
 VDI__DEF vdi_pretrained_desc vdi_pretrained_desc_defaults(void) {
     vdi_pretrained_desc d = VDI__ZERO;
-    d.channels = 32, d.stem = 17, d.width = 7, d.layers = 4, d.hidden = 32;
+    d.channels = 32, d.stem = 17, d.width = 7, d.layers = 4, d.hidden = 32, d.members = 1;
     for (int i = 0; i < 4; i++) d.dilation[i] = 1 << i;
     return d;
 }
@@ -23309,6 +23368,7 @@ VDI__FN vdi_pretrained_desc vdi__pretrained_filled(const vdi_pretrained_desc *de
     if (!r.width) r.width = d.width;
     if (!r.layers) r.layers = d.layers;
     if (!r.hidden) r.hidden = d.hidden;
+    if (!r.members) r.members = d.members;
     for (int i = 0; i < VDI_LAYERS_MAX; i++) r.dilation[i] = i >= r.layers ? 0 : r.dilation[i] ? r.dilation[i] : 1 << i;
     return r;
 }
@@ -23322,40 +23382,45 @@ VDI__DEF vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *desc, v
     else if (d.width < 1 || d.width > 255 || d.width % 2 == 0) field = "width", value = d.width;
     else if (d.layers < 1 || d.layers > VDI_LAYERS_MAX) field = "layers", value = d.layers;
     else if (d.hidden < 1 || d.hidden > 1024) field = "hidden", value = d.hidden;
+    else if (d.members < 1 || d.members > VDI_PRETRAINED_MEMBERS) field = "members", value = d.members;
     for (int i = 0; !field && i < d.layers; i++)
         if (d.dilation[i] < 1 || d.dilation[i] > 1024) field = "dilation", value = d.dilation[i];
     return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pretrained_desc", "%s is %d: out of range", field, (int)value) : VDI_OK;
 }
 
-/* where the parameters stand */
+/* where a member's parameters stand */
 enum { VDI__PRE_MEAN, VDI__PRE_SD, VDI__PRE_STEM, VDI__PRE_LAYER };
 #define VDI__PRE_FILM(d) (VDI__PRE_LAYER + (d)->layers)
 #define VDI__PRE_HEAD(d) (VDI__PRE_FILM(d) + 4)
+#define VDI__PRE_EACH(d) (VDI__PRE_HEAD(d) + 2)
 
 VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_param_desc *list, int64_t room) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
     const int S = VDI_PRETRAINED_STATS, C = d.channels, F = 2 * C * (d.layers + 1);
     int64_t n = 0;
-#define VDI__PRE_ADD(param)                                                                                                                \
+    char name[VDI_PARAM_NAME], layer[32];
+#define VDI__PRE_ADD(what, ...)                                                                                                            \
     do {                                                                                                                                   \
-        if (n < room) list[n] = param;                                                                                                     \
+        (void)vdi_text_format(name, sizeof name, "%d.%s", m, what);                                                                        \
+        if (n < room) list[n] = vdi_param_make(name, __VA_ARGS__);                                                                         \
         n++;                                                                                                                               \
     } while (0)
-    VDI__PRE_ADD(vdi_param_make("stats.mean", VDI_INIT_ZEROS, 0, 1, S));
-    VDI__PRE_ADD(vdi_param_make("stats.sd", VDI_INIT_CONSTANT, 1, 1, S));
-    for (int64_t i = 0; i < n && i < room; i++) list[i].frozen = true;
-    VDI__PRE_ADD(vdi_param_make("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C));
-    for (int i = 0; i < d.layers; i++) {
-        char name[VDI_PARAM_NAME];
-        (void)vdi_text_format(name, sizeof name, "layer.%d.weight", i);
-        VDI__PRE_ADD(vdi_param_make(name, VDI_INIT_FAN_IN, 1, 3, d.width, C, C));
+    for (int m = 0; m < d.members; m++) {
+        VDI__PRE_ADD("stats.mean", VDI_INIT_ZEROS, 0, 1, S);
+        VDI__PRE_ADD("stats.sd", VDI_INIT_CONSTANT, 1, 1, S);
+        for (int64_t i = n - 2; i < n && i < room; i++) list[i].frozen = true;
+        VDI__PRE_ADD("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C);
+        for (int i = 0; i < d.layers; i++) {
+            (void)vdi_text_format(layer, sizeof layer, "layer.%d.weight", i);
+            VDI__PRE_ADD(layer, VDI_INIT_FAN_IN, 1, 3, d.width, C, C);
+        }
+        VDI__PRE_ADD("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden);
+        VDI__PRE_ADD("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden);
+        VDI__PRE_ADD("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F);
+        VDI__PRE_ADD("film.1.bias", VDI_INIT_ZEROS, 0, 1, F);
+        VDI__PRE_ADD("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4);
+        VDI__PRE_ADD("head.bias", VDI_INIT_ZEROS, 0, 1, 4);
     }
-    VDI__PRE_ADD(vdi_param_make("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden));
-    VDI__PRE_ADD(vdi_param_make("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden));
-    VDI__PRE_ADD(vdi_param_make("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F));
-    VDI__PRE_ADD(vdi_param_make("film.1.bias", VDI_INIT_ZEROS, 0, 1, F));
-    VDI__PRE_ADD(vdi_param_make("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4));
-    VDI__PRE_ADD(vdi_param_make("head.bias", VDI_INIT_ZEROS, 0, 1, 4));
 #undef VDI__PRE_ADD
     return n;
 }
@@ -23448,26 +23513,35 @@ VDI__FN vdi_var vdi__film_apply(vdi_tape *t, vdi_var h, vdi_var film, vdi_var x,
 VDI__DEF vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *desc, const vdi_param *first, vdi_var x, vdi_var stats,
                                       vdi_var *clean) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
-    const vdi_param *film_param = first + VDI__PRE_FILM(&d), *head = first + VDI__PRE_HEAD(&d);
     const int64_t B = vdi_var_dim(t, x, 0), N = vdi_var_dim(t, x, 1), pair[3] = {B, N / 2, 2}, flat[2] = {B, N};
     const vdi_var none = vdi_var_none();
+    vdi_var spikes = none;
     if (clean) *clean = none;
     if (vdi_var_ok(x) && (vdi_var_ndim(t, x) != 2 || N % 2))
         return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_pretrained_apply", "x has %d axes and %lld samples, expected (traces, an even number)",
                              vdi_var_ndim(t, x), (long long)N);
-    vdi_var z = vdi_var_div(t, vdi_var_sub(t, stats, vdi_tape_param(t, first + VDI__PRE_MEAN)), vdi_tape_param(t, first + VDI__PRE_SD));
-    vdi_var film = vdi_var_affine(t, vdi_var_clip(t, z, -3, 3), vdi_tape_param(t, film_param), vdi_tape_param(t, film_param + 1),
-                                  VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE);
-    film = vdi_var_affine(t, film, vdi_tape_param(t, film_param + 2), vdi_tape_param(t, film_param + 3), VDI_ACT_NONE, 0);
-    vdi_var h = vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair), vdi_tape_param(t, first + VDI__PRE_STEM), none, -1, VDI_ACT_NONE, 0);
-    h = vdi__film_apply(t, h, film, none, 0);
-    for (int i = 0; i < d.layers; i++) {
-        vdi_var c = vdi_var_conv1d_dilated(t, h, vdi_tape_param(t, first + VDI__PRE_LAYER + i), none, d.dilation[i], -1, VDI_ACT_NONE, 0);
-        h = vdi__film_apply(t, c, film, h, i + 1);
+    for (int m = 0; m < d.members; m++, first += VDI__PRE_EACH(&d)) {
+        const vdi_param *film_param = first + VDI__PRE_FILM(&d), *head = first + VDI__PRE_HEAD(&d);
+        vdi_var z = vdi_var_div(t, vdi_var_sub(t, stats, vdi_tape_param(t, first + VDI__PRE_MEAN)), vdi_tape_param(t, first + VDI__PRE_SD));
+        vdi_var film = vdi_var_affine(t, vdi_var_clip(t, z, -3, 3), vdi_tape_param(t, film_param), vdi_tape_param(t, film_param + 1),
+                                      VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE);
+        film = vdi_var_affine(t, film, vdi_tape_param(t, film_param + 2), vdi_tape_param(t, film_param + 3), VDI_ACT_NONE, 0);
+        vdi_var h = vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair), vdi_tape_param(t, first + VDI__PRE_STEM), none, -1, VDI_ACT_NONE, 0);
+        h = vdi__film_apply(t, h, film, none, 0);
+        for (int i = 0; i < d.layers; i++) {
+            vdi_var c =
+                vdi_var_conv1d_dilated(t, h, vdi_tape_param(t, first + VDI__PRE_LAYER + i), none, d.dilation[i], -1, VDI_ACT_NONE, 0);
+            h = vdi__film_apply(t, c, film, h, i + 1);
+        }
+        h = vdi_var_conv1d(t, h, vdi_tape_param(t, head), vdi_tape_param(t, head + 1), -1, VDI_ACT_NONE, 0);
+        vdi_var own = vdi_var_softplus(t, vdi_var_reshape(t, vdi_var_slice(t, h, 2, 0, 1, 2), 2, flat));
+        spikes = m ? vdi_var_add(t, spikes, own) : own;
+        if (!clean) continue;
+        own = vdi_var_reshape(t, vdi_var_slice(t, h, 2, 2, 1, 2), 2, flat);
+        *clean = m ? vdi_var_add(t, *clean, own) : own;
     }
-    h = vdi_var_conv1d(t, h, vdi_tape_param(t, head), vdi_tape_param(t, head + 1), -1, VDI_ACT_NONE, 0);
-    if (clean) *clean = vdi_var_reshape(t, vdi_var_slice(t, h, 2, 2, 1, 2), 2, flat);
-    return vdi_var_reshape(t, vdi_var_slice(t, h, 2, 0, 1, 2), 2, flat);
+    if (d.members > 1 && clean) *clean = vdi_var_mul_scalar(t, *clean, 1.0 / d.members);
+    return d.members > 1 ? vdi_var_mul_scalar(t, spikes, 1.0 / d.members) : spikes;
 }
 
 struct vdi_pretrained {
@@ -23494,8 +23568,10 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
         vdi_pretrained_destroy(net);
         return status;
     }
-    float *bias = (float *)net->params->item[VDI__PRE_HEAD(&net->desc) + 1].value.data;
-    bias[0] = bias[1] = -3; /* few spikes to begin with */
+    for (int m = 0; m < net->desc.members; m++) {
+        float *bias = (float *)net->params->item[(m + 1) * VDI__PRE_EACH(&net->desc) - 1].value.data;
+        bias[0] = bias[1] = -3; /* few spikes to begin with */
+    }
     *out = net;
     return VDI_OK;
 }
@@ -23505,16 +23581,19 @@ VDI__DEF vdi_status vdi_pretrained_create(const vdi_pretrained_weights *w, const
     *out = NULL;
     vdi_status status = vdi_pretrained_create_random(&w->desc, a, NULL, &net, err);
     if (status < 0) return status;
-    const int64_t expected = vdi_pretrained_pack(net, NULL, NULL);
+    const int64_t expected = vdi_pretrained_pack(net, NULL, NULL, NULL);
     if (w->count != expected) {
         vdi_pretrained_destroy(net);
         return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_pretrained_create", "%lld weights, expected %lld for their description",
                              (long long)w->count, (long long)expected);
     }
-    const int16_t *word = w->word;
+    const float *scale = w->scale;
+    const int8_t *word = w->word;
     for (int64_t i = 0; i < net->params->count; i++) {
-        float *v = (float *)net->params->item[i].value.data;
-        for (int64_t n = vdi_tensor_count(net->params->item[i].value); n > 0; n--) *v++ = w->scale[i] * (float)*word++;
+        const vdi_tensor v = net->params->item[i].value;
+        const int64_t last = v.shape[v.ndim - 1], n = vdi_tensor_count(v);
+        for (int64_t k = 0; k < n; k++) ((float *)v.data)[k] = scale[k % last] * (float)*word++;
+        scale += last;
     }
     *out = net;
     return VDI_OK;
@@ -23530,18 +23609,22 @@ VDI__DEF void vdi_pretrained_destroy(vdi_pretrained *net) {
 VDI__DEF vdi_params *vdi_pretrained_params(vdi_pretrained *net) { return net->params; }
 VDI__DEF const vdi_pretrained_desc *vdi_pretrained_desc_of(const vdi_pretrained *net) { return &net->desc; }
 
-VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, float *scale, int16_t *word) {
-    int64_t count = 0;
+VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales, float *scale, int8_t *word) {
+    int64_t count = 0, channels = 0;
     for (int64_t i = 0; i < net->params->count; i++) {
         const float *v = (const float *)net->params->item[i].value.data;
         const int64_t n = vdi_tensor_count(net->params->item[i].value);
-        float most = 0;
-        for (int64_t k = 0; k < n; k++) most = VDI__MAX(most, fabsf(v[k]));
-        const float step = most > 0 ? most / 32767 : 1;
-        if (scale) scale[i] = step;
-        for (int64_t k = 0; word && k < n; k++) word[count + k] = (int16_t)nearbyintf(v[k] / step);
-        count += n;
+        const int64_t last = net->params->item[i].value.shape[net->params->item[i].value.ndim - 1];
+        for (int64_t c = 0; c < last; c++) {
+            float most = 0;
+            for (int64_t k = c; k < n; k += last) most = VDI__MAX(most, fabsf(v[k]));
+            const float step = most > 0 ? most / 127 : 1;
+            if (scale) scale[channels + c] = step;
+            for (int64_t k = c; word && k < n; k += last) word[count + k] = (int8_t)nearbyintf(v[k] / step);
+        }
+        count += n, channels += last;
     }
+    if (scales) *scales = channels;
     return count;
 }
 
@@ -23553,7 +23636,7 @@ VDI__FN size_t vdi__pretrained_net_bytes(const vdi_pretrained_desc *d, int64_t s
     return vdi__align_count(2 * steps, sizeof(float)) + 2 * vdi__align_count(steps * C, sizeof(float)) +
            vdi__align_count(4 * steps, sizeof(float)) + vdi__align_count(weights, sizeof(float)) +
            vdi__align_count(VDI_PRETRAINED_STATS + d->hidden + F, sizeof(float)) + vdi__align_count(samples + 1, sizeof(double)) +
-           VDI_ALIGN;
+           2 * vdi__align_count(samples, sizeof(float)) + VDI_ALIGN;
 }
 
 VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames, double fps) {
@@ -23561,9 +23644,8 @@ VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames
     return samples < 0 ? 0 : vdi_pretrained_prepare_memsize(frames, fps) + vdi__pretrained_net_bytes(&net->desc, samples);
 }
 
-/* Statistic i, standardised and cut at 3. */
-VDI__FN float vdi__pretrained_standard(const vdi_pretrained *net, const float *stats, int i) {
-    const vdi_param *item = net->params->item;
+/* Statistic i, standardised by a member and cut at 3. */
+VDI__FN float vdi__pretrained_standard(const vdi_param *item, const float *stats, int i) {
     const float z = (stats[i] - ((const float *)item[VDI__PRE_MEAN].value.data)[i]) / ((const float *)item[VDI__PRE_SD].value.data)[i];
     return z < -3 ? -3 : z > 3 ? 3 : z;
 }
@@ -23574,10 +23656,10 @@ VDI__FN void vdi__fold(int64_t rows, int64_t C, const float *w, const float *gai
         for (int64_t i = 0; i < C; i++) out[r * C + i] = w[r * C + i] * (1 + gain[i]);
 }
 
-/* out (steps,4) from a prepared trace; `at` is memory for the rest. */
-VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_prepared *p, char *at) {
-    const vdi_pretrained_desc *d = &net->desc;
-    const vdi_param *item = net->params->item, *film_param = item + VDI__PRE_FILM(d), *head = item + VDI__PRE_HEAD(d);
+/* A member over a prepared trace: what it says is added to spikes (samples) and clean (samples). `at` is memory for the rest. */
+VDI__FN void vdi__pretrained_add(const vdi_pretrained_desc *d, const vdi_param *item, const vdi_prepared *p, char *at, float *spikes,
+                                 float *clean) {
+    const vdi_param *film_param = item + VDI__PRE_FILM(d), *head = item + VDI__PRE_HEAD(d);
     const int64_t steps = (p->samples + 1) / 2 + VDI__PRE_PAD, C = d->channels, F = 2 * C * (d->layers + 1);
     float *x = (float *)(void *)at, *h, *c, *out, *w, *z, *film;
     at += vdi__align_count(2 * steps, sizeof(float));
@@ -23589,7 +23671,7 @@ VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_pr
     film = z + VDI_PRETRAINED_STATS + d->hidden;
 
     for (int64_t i = 0; i < 2 * steps; i++) x[i] = p->x[VDI__MAX((int64_t)0, VDI__MIN(p->samples - 1, i - VDI__PRE_PAD))];
-    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) z[i] = vdi__pretrained_standard(net, p->stats, i);
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) z[i] = vdi__pretrained_standard(item, p->stats, i);
     vdi_affine(VDI_F32, 1, (size_t)d->hidden, VDI_PRETRAINED_STATS, z, VDI_PRETRAINED_STATS, film_param[0].value.data, (size_t)d->hidden,
                film_param[1].value.data, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, z + VDI_PRETRAINED_STATS, (size_t)d->hidden);
     vdi_affine(VDI_F32, 1, (size_t)F, (size_t)d->hidden, z + VDI_PRETRAINED_STATS, (size_t)d->hidden, film_param[2].value.data, (size_t)F,
@@ -23608,7 +23690,11 @@ VDI__FN const float *vdi__pretrained_run(const vdi_pretrained *net, const vdi_pr
         vdi_axpby(VDI_F32, (size_t)(steps * C), 1, c, 1, h);
     }
     vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, 4, 3, 1, h, head[0].value.data, head[1].value.data, VDI_ACT_NONE, 0, out);
-    return out;
+    out += 2 * VDI__PRE_PAD; /* (steps,4): spikes of both samples, then the trace of both */
+    for (int64_t i = 0; i < p->samples; i++) x[i] = out[4 * (i / 2) + i % 2];
+    for (int64_t i = 0; i < p->samples; i++) clean[i] += out[4 * (i / 2) + 2 + i % 2];
+    vdi_softplus(VDI_F32, (size_t)p->samples, x, x);
+    vdi_axpby(VDI_F32, (size_t)p->samples, 1, x, 1, spikes);
 }
 
 VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dtype, int64_t frames, const void *trace, double fps,
@@ -23622,15 +23708,15 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
     const int64_t samples = p.samples;
     char *at = (char *)(((uintptr_t)work + prepare + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
     double *sum = (double *)(void *)at; /* expected spikes up to the beginning of each sample */
+    const int members = net->desc.members;
+    at += vdi__align_count(samples + 1, sizeof(double));
+    float *spikes = (float *)(void *)at, *denoised = (float *)(void *)(at + vdi__align_count(samples, sizeof(float)));
+    at += 2 * vdi__align_count(samples, sizeof(float));
+    memset(spikes, 0, (size_t)samples * sizeof *spikes), memset(denoised, 0, (size_t)samples * sizeof *denoised);
+    for (int m = 0; p.scale > 0 && m < members; m++)
+        vdi__pretrained_add(&net->desc, net->params->item + m * VDI__PRE_EACH(&net->desc), &p, at, spikes, denoised);
     sum[0] = 0;
-    const float *out = NULL;
-    if (p.scale > 0) {
-        out = vdi__pretrained_run(net, &p, at + vdi__align_count(samples + 1, sizeof(double))) + 2 * VDI__PRE_PAD;
-        for (int64_t i = 0; i < samples; i++) {
-            const double o = (double)out[4 * (i / 2) + i % 2];
-            sum[i + 1] = sum[i] + (o > 30 ? o : log1p(exp(o)));
-        }
-    } else memset(sum, 0, (size_t)(samples + 1) * sizeof *sum);
+    for (int64_t i = 0; i < samples; i++) sum[i + 1] = sum[i] + (double)spikes[i] / members;
     r->noise = p.noise;
     r->scale = p.scale;
     r->count = sum[samples];
@@ -23646,13 +23732,10 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
         if (r->probability) vdi_dtype_store(dtype, r->probability, k, -expm1(-expected));
         if (r->baseline) vdi_dtype_store(dtype, r->baseline, k, (double)p.baseline[k]);
         if (r->denoised) {
-            double clean = (double)p.baseline[k];
-            if (out) {
-                const double where = VDI__MIN((double)k / fps * VDI_PRETRAINED_GRID, (double)(samples - 1));
-                const int64_t j = VDI__MIN((int64_t)where, VDI__MAX(samples - 2, (int64_t)0)), j1 = VDI__MIN(j + 1, samples - 1);
-                const double y0 = (double)out[4 * (j / 2) + 2 + j % 2], y1 = (double)out[4 * (j1 / 2) + 2 + j1 % 2];
-                clean += p.scale * (y0 + (where - (double)j) * (y1 - y0));
-            }
+            const double where = VDI__MIN((double)k / fps * VDI_PRETRAINED_GRID, (double)(samples - 1));
+            const int64_t j = VDI__MIN((int64_t)where, VDI__MAX(samples - 2, (int64_t)0)), j1 = VDI__MIN(j + 1, samples - 1);
+            const double y0 = (double)denoised[j], y1 = (double)denoised[j1];
+            const double clean = (double)p.baseline[k] + p.scale / members * (y0 + (where - (double)j) * (y1 - y0));
             vdi_dtype_store(dtype, r->denoised, k, clean);
         }
     }
@@ -32851,6 +32934,35 @@ VDI_LOCAL void VDI_PN(vdi__bt_row)(int d, int i, VDI_T *block, VDI_V v) {
     }
 }
 
+/* dst = src turned over, one block (d,d); with `lower` only what stands on and under the diagonal of src needs to arrive. */
+VDI_LOCAL void VDI_PN(vdi__bt_turn)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+    const int64_t full = d - d % VDI_TBLOCK;
+#if VDI_TBLOCK == 8
+    if (d == 4) { /* half a square of 8: number by number it takes longer than the factor itself */
+        __m128 row0 = _mm_loadu_ps(x), row1 = _mm_loadu_ps(x + 4), row2 = _mm_loadu_ps(x + 8), row3 = _mm_loadu_ps(x + 12);
+        _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+        _mm_storeu_ps(y, row0), _mm_storeu_ps(y + 4, row1), _mm_storeu_ps(y + 8, row2), _mm_storeu_ps(y + 12, row3);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < full; i += VDI_TBLOCK)
+        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK) VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
+    for (int64_t i = 0; full < d && i < d; i++)
+        for (int64_t j = i < full ? full : 0; j < d; j++) y[j * d + i] = x[i * d + j];
+}
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t count, int64_t d, bool lower, const void *src, void *dst) {
+    for (int64_t t = 0; t < count; t++) VDI_PN(vdi__bt_turn)(d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d);
+}
+
+/* D and E of blocks first .. last into the places of the factor. */
+VDI_LOCAL void VDI_PN(vdi__bt_turn_in)(int64_t d, const vdi__bt_factor *f, int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; t++) {
+        const int64_t at = t * d * d;
+        VDI_PN(vdi__bt_turn)(d, true, (const VDI_T *)f->D + at, (VDI_T *)f->L + at);
+        if (t + 1 < f->T) VDI_PN(vdi__bt_turn)(d, false, (const VDI_T *)f->E + at, (VDI_T *)f->N + at);
+    }
+}
+
 /* One trial, rows of one vector: blocks t0 .. t1 with the pivots' chain as short as it gets. Rows of S (what is left of D_t), of E_t' and
    of the coming Schur complement stay in registers; per pivot one division, and products that do not wait for it. d is a constant. */
 VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
@@ -32860,9 +32972,12 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
     VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
     VDI_V s[8], e[8], p[8], c[8];
     VDI_M ok = VDI_VGE(zero, zero);
+    VDI_PN(vdi__bt_turn_in)(d, f, f->t0, VDI__MIN(f->t1, f->t0 + 2));
     VDI__BT_UNROLL for (int i = 0; i < d; i++) p[i] = f->t0 ? VDI_VLOADT(schur + i * d, tail) : zero;
     for (int64_t t = f->t0; t < f->t1; t++) {
         VDI_T *L = (VDI_T *)f->L + t * d * d, *N = (VDI_T *)f->N + t * d * d;
+        /* hidden behind the pivots' chain; two blocks ahead, since a vector of several stores is not forwarded to its load */
+        if (t + 2 < f->t1) VDI_PN(vdi__bt_turn_in)(d, f, t + 2, t + 3);
         VDI__BT_UNROLL for (int i = 0; i < d; i++) {
             s[i] = VDI_VADD(VDI_VLOADT(L + i * d, tail), p[i]);
             e[i] = t + 1 < f->T ? VDI_VLOADT(N + i * d, tail) : zero;
@@ -32935,7 +33050,8 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
     return !VDI_MANY(bad);
 }
 
-/* Blocks t0 .. t1 of one group: L and N hold D and E on entry (both turned over in rows), the factor on return. */
+/* Blocks t0 .. t1 of one group: in rows D and E are the caller's, in lanes L and N hold them on entry; L and N hold the factor on return.
+ */
 VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
     const int64_t d = f->d, u = f->rows ? 1 : VDI__BT_LANES, dd = d * d * u;
     const int64_t r = f->rows ? d : u, c = f->rows ? 1 : d * u; /* strides of a row and a column of U and N' */
@@ -32969,6 +33085,7 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
         default: break;
         }
 #endif
+    if (f->rows) VDI_PN(vdi__bt_turn_in)(d, f, f->t0, f->t1);
     vdi__bt_op l = VDI__ZERO, n = VDI__ZERO;
     l.rows = n.rows = f->rows;
     l.m = l.n = n.m = n.n = d;
@@ -33143,11 +33260,16 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t strid
             if (least == some) {
                 x = (const VDI_T *)src + w * stride + e0, ldx = stride;
             } else if (all_or_none) {
+                static const VDI_T nothing[VDI__BT_STAGE] = {0};
+                const VDI_T *z[VDI_TBLOCK];
+                bool any = false;
                 for (int q = 0; q < VDI_TBLOCK; q++) {
-                    const VDI_T *z = (const VDI_T *)src + (w + q) * stride + e0;
                     const bool there = count[w + q] > e0;
-                    for (e = 0; e < some; e++) y[e * VDI__BT_LANES + q] = there ? z[e] : 0;
+                    z[q] = there ? (const VDI_T *)src + (w + q) * stride + e0 : nothing;
+                    any |= there;
                 }
+                for (e = 0; !any && e < some; e++) VDI__BT_UNROLL for (int q = 0; q < VDI_TBLOCK; q++) y[e * VDI__BT_LANES + q] = 0;
+                for (e = 0; any && e < some; e++) VDI__BT_UNROLL for (int q = 0; q < VDI_TBLOCK; q++) y[e * VDI__BT_LANES + q] = z[q][e];
                 continue;
             } else {
                 for (int q = 0; q < VDI_TBLOCK; q++) {
@@ -33196,20 +33318,6 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_unpack)(const void *src, int64_t n, 
                 }
             }
         }
-    }
-}
-
-/* dst = src turned over, `count` blocks (d,d); with `lower` only what stands on and under the diagonal of src needs to arrive. */
-VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t count, int64_t d, bool lower, const void *src, void *dst) {
-    const int64_t full = d - d % VDI_TBLOCK;
-    for (int64_t t = 0; t < count; t++) {
-        const VDI_T *x = (const VDI_T *)src + t * d * d;
-        VDI_T *y = (VDI_T *)dst + t * d * d;
-        for (int64_t i = 0; i < full; i += VDI_TBLOCK)
-            for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
-                VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
-        for (int64_t i = 0; full < d && i < d; i++)
-            for (int64_t j = i < full ? full : 0; j < d; j++) y[j * d + i] = x[i * d + j];
     }
 }
 
