@@ -367,6 +367,7 @@ static bool training_draw(const training *t) {
         vdi_panel *p = vdi_figure_panel(&f, row, 0);
         const int64_t first = row == 0 ? 4 : row == 1 ? 5 : 5 + m, count = row == 0 ? 1 : row == 1 ? m : t->heads;
         p->y.label = row == 0 ? "return" : row == 1 ? "components of the return" : "relative influence";
+        p->x.has_limits = vdi_sacd_steps(t->agent) > 0, p->x.high = (double)vdi_sacd_steps(t->agent); /* one axis for all three */
         if (row == 2) p->x.label = "steps of the environment";
         else p->x.bare = true;
         if (row == 0) {
