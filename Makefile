@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 VERSION := $(shell awk '$$2 == "VDI_VERSION" { gsub(/"/, "", $$3); print $$3 }' include/vdi/core/config.h)
-HEADERS := $(wildcard include/vdi/*.h include/vdi/*/*.h)
+HEADERS := $(wildcard include/vdi/*.h include/vdi/*/*.h include/vdi/*/*/*.h)
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes
 C11     := -std=c11
 # Tests and tools around the library may use POSIX, and read better without a cast in each assertion.
@@ -144,9 +144,9 @@ STEPS ?= 3000
 SEED  ?= 1
 MEMBERS ?= 2
 .PHONY: pretrain
-pretrain: $(B)/examples/pretrain ## train the network in the box again, from a seed, and write deepspike_weights.h
+pretrain: $(B)/examples/pretrain ## train the network in the box again, from a seed, and write weights.h
 	$(B)/examples/pretrain --steps $(STEPS) --seed $(SEED) --members $(MEMBERS) --checkpoint $(B)/pretrain \
-	  --out include/vdi/model/deepspike_weights.h
+	  --out include/vdi/model/pretrained/weights.h
 
 -include bench/bench.mk
 

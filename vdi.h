@@ -168,14 +168,17 @@
 #ifndef VDI_SCORE_IMPLEMENTATION
 #define VDI_SCORE_IMPLEMENTATION
 #endif
-#ifndef VDI_FLDS_IMPLEMENTATION
-#define VDI_FLDS_IMPLEMENTATION
+#ifndef VDI_VILDS_IMPLEMENTATION
+#define VDI_VILDS_IMPLEMENTATION
 #endif
 #ifndef VDI_OASIS_IMPLEMENTATION
 #define VDI_OASIS_IMPLEMENTATION
 #endif
 #ifndef VDI_DEEPSPIKE_IMPLEMENTATION
 #define VDI_DEEPSPIKE_IMPLEMENTATION
+#endif
+#ifndef VDI_PRETRAINED_IMPLEMENTATION
+#define VDI_PRETRAINED_IMPLEMENTATION
 #endif
 #ifndef VDI_SACD_IMPLEMENTATION
 #define VDI_SACD_IMPLEMENTATION
@@ -184,22 +187,17 @@
 #if defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_ENV_IMPLEMENTATION)
 #define VDI_ENV_IMPLEMENTATION
 #endif
-#if defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_REPLAY_IMPLEMENTATION)
-#define VDI_REPLAY_IMPLEMENTATION
-#endif
 #if defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_GRAD_IMPLEMENTATION)
 #define VDI_GRAD_IMPLEMENTATION
 #endif
 #if defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_CALCIUM_IMPLEMENTATION)
 #define VDI_CALCIUM_IMPLEMENTATION
 #endif
-#if defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_GRAD_IMPLEMENTATION)
+#if (defined(VDI_CALCIUM_IMPLEMENTATION) || defined(VDI_PRETRAINED_IMPLEMENTATION)) && \
+    !defined(VDI_GRAD_IMPLEMENTATION)
 #define VDI_GRAD_IMPLEMENTATION
 #endif
-#if defined(VDI_FLDS_IMPLEMENTATION) && !defined(VDI_VILDS_IMPLEMENTATION)
-#define VDI_VILDS_IMPLEMENTATION
-#endif
-#if defined(VDI_FLDS_IMPLEMENTATION) && !defined(VDI_PLDS_IMPLEMENTATION)
+#if defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_PLDS_IMPLEMENTATION)
 #define VDI_PLDS_IMPLEMENTATION
 #endif
 #if defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_GRAD_IMPLEMENTATION)
@@ -216,8 +214,7 @@
 #if defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_KERNEL_IMPLEMENTATION)
 #define VDI_KERNEL_IMPLEMENTATION
 #endif
-#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) || defined(VDI_ENV_IMPLEMENTATION) || \
-     defined(VDI_REPLAY_IMPLEMENTATION)) && \
+#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) || defined(VDI_ENV_IMPLEMENTATION)) && \
     !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
 #endif
@@ -1350,7 +1347,7 @@ VDI_API size_t vdi_svd_work(size_t m, size_t n);
 /* ======== linalg/kalman.h ======== */
 /* linalg/kalman.h - Kalman filter and Rauch-Tung-Striebel smoother for many trials at once
  *
- * Do this: see model/lds.h, which prepares the arrays. The recursions are here because they are linear algebra over lanes: one
+ * Do this: see model/lds/lds.h, which prepares the arrays. The recursions are here because they are linear algebra over lanes: one
  * covariance sequence ("group") per SIMD lane, and under it as many mean sequences as there are trials with those covariances.
  *
  *     z_1 ~ N(c_1, Q0),  z_t = A z_{t-1} + c_t + N(0, Q),  and each bin's observation enters by its information
@@ -2098,6 +2095,26 @@ VDI_API vdi_var vdi_gru_apply(vdi_tape *t, const vdi_gru_desc *d, const vdi_para
 #endif /* VDI_GRAD_LAYERS_H */
 
 
+/* ======== grad/mlp.h ======== */
+/* grad/mlp.h - the multilayer perceptron of critic and policy: forward, backward and Adam on memory that is there already
+ *
+ * A net has two to eight layers, rectified but for the last; weights are stored (in, out). All its numbers stand in one block, each
+ * tensor on a 64-byte line, and gradient, Adam's memory and a target copy are blocks of the same layout. A batch is cut by rows for the
+ * passes forward and backward, and by rows of the weights for their gradients: every number is one chain of additions whatever
+ * the cut, so that neither chunks nor threads show in the bits. Nothing is allocated after the set-up.
+ *
+ * This header has no public part: the objects on it are model/sacd/critic.h and model/sacd/sacd.h. A tape (grad/tape.h) could do all of this;
+ * written out it costs half, and the fixed shape is what lets the passes of critics and policy be cut into equal jobs.
+ */
+#ifndef VDI_GRAD_MLP_H
+#define VDI_GRAD_MLP_H
+
+/** Most hidden layers of a critic or policy. */
+#define VDI_MLP_LAYERS 7
+
+#endif /* VDI_GRAD_MLP_H */
+
+
 /* ======== grad/dist.h ======== */
 /* grad/dist.h - log densities with all their constants, divergences, and reparameterised samples
  *
@@ -2199,8 +2216,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
 
-/* ======== model/lds.h ======== */
-/* model/lds.h - the linear dynamical system: exact smoothing and log likelihood; learning is in lds_em.h, drawing and
+/* ======== model/lds/lds.h ======== */
+/* model/lds/lds.h - the linear dynamical system: exact smoothing and log likelihood; learning is in lds_em.h, drawing and
  * forecasting in lds_sample.h
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q),   y_t = C z_t + D u_t + b + N(0,R)
@@ -2228,8 +2245,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
  * thread, or data_desc.pool. Source of the formulas: docs/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
-#ifndef VDI_MODEL_LDS_H
-#define VDI_MODEL_LDS_H
+#ifndef VDI_MODEL_LDS_LDS_H
+#define VDI_MODEL_LDS_LDS_H
 
 /** Parameters, as bits of vdi_lds_desc.freeze. */
 enum {
@@ -2330,11 +2347,11 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
 VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data, const vdi_lds_moments *out, vdi_error *err);
 /** log p(y) of each trial into ll (trials) (may be NULL), and its sum. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *data, double *ll, double *sum, vdi_error *err);
-#endif /* VDI_MODEL_LDS_H */
+#endif /* VDI_MODEL_LDS_LDS_H */
 
 
-/* ======== model/lds_em.h ======== */
-/* model/lds_em.h - learning a linear dynamical system by expectation-maximisation
+/* ======== model/lds/em.h ======== */
+/* model/lds/em.h - learning a linear dynamical system by expectation-maximisation
  *
  * Do this:
  *     vdi_lds_init(lds, data, 1, &err);
@@ -2364,8 +2381,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 #endif /* VDI_MODEL_LDS_EM_H */
 
 
-/* ======== model/lds_sample.h ======== */
-/* model/lds_sample.h - drawing from a linear dynamical system, from its posterior, and forecasting
+/* ======== model/lds/sample.h ======== */
+/* model/lds/sample.h - drawing from a linear dynamical system, from its posterior, and forecasting
  *
  * Do this:
  *     vdi_lds_simulate(lds, 1, trials, T, NULL, work, z, y, &err);               a data set of seed 1
@@ -2395,8 +2412,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_PLDS_IMPLEMENTATION)
 
-/* ======== model/plds.h ======== */
-/* model/plds.h - the Poisson linear dynamical system: the model and its counts; the posterior is in plds_posterior.h, learning in
+/* ======== model/plds/plds.h ======== */
+/* model/plds/plds.h - the Poisson linear dynamical system: the model and its counts; the posterior is in plds_posterior.h, learning in
  * plds_em.h, log p(y) and predictions are in plds_predict.h
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + N(0,Q),   y_t ~ Poisson(width exp(C z_t + b + offset_t))
@@ -2422,8 +2439,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
  * thread, or data_desc.pool (groups of trials, neurons); the number of threads does not show in the bits. Formulas: docs/plds.md.
  * What it does not do: inputs to the latents (an offset reaches the rates), links other than exp, spike history.
  */
-#ifndef VDI_MODEL_PLDS_H
-#define VDI_MODEL_PLDS_H
+#ifndef VDI_MODEL_PLDS_PLDS_H
+#define VDI_MODEL_PLDS_PLDS_H
 
 /** Which Gaussian stands for the posterior. */
 typedef enum vdi_plds_method {
@@ -2503,11 +2520,11 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
 /** Forget the posterior that the data carry from call to call (every search starts from it), so that the next starts from the prior. */
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
 
-#endif /* VDI_MODEL_PLDS_H */
+#endif /* VDI_MODEL_PLDS_PLDS_H */
 
 
-/* ======== model/plds_posterior.h ======== */
-/* model/plds_posterior.h - the best Gaussian posterior of a Poisson linear dynamical system's latents, and the evidence lower bound
+/* ======== model/plds/posterior.h ======== */
+/* model/plds/posterior.h - the best Gaussian posterior of a Poisson linear dynamical system's latents, and the evidence lower bound
  *
  * Do this:
  *     vdi_plds_moments out = {0};
@@ -2542,8 +2559,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_da
 #endif /* VDI_MODEL_PLDS_POSTERIOR_H */
 
 
-/* ======== model/plds_em.h ======== */
-/* model/plds_em.h - learning a Poisson linear dynamical system by expectation-maximisation
+/* ======== model/plds/em.h ======== */
+/* model/plds/em.h - learning a Poisson linear dynamical system by expectation-maximisation
  *
  * Do this:
  *     vdi_plds_init(plds, counts, 1, &err);
@@ -2575,8 +2592,8 @@ VDI_API double vdi_plds_penalty(const vdi_plds *plds);
 #endif /* VDI_MODEL_PLDS_EM_H */
 
 
-/* ======== model/plds_predict.h ======== */
-/* model/plds_predict.h - what a Poisson linear dynamical system says of counts that it did not see: log p(y) by importance sampling,
+/* ======== model/plds/predict.h ======== */
+/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see: log p(y) by importance sampling,
  * leave-one-neuron-out and one-step-ahead predictions; and drawing from the model
  *
  * Do this:
@@ -2631,8 +2648,8 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
 
-/* ======== model/score.h ======== */
-/* model/score.h - the field's measures of how well firing rates, counts and latents are predicted
+/* ======== model/score/score.h ======== */
+/* model/score/score.h - the field's measures of how well firing rates, counts and latents are predicted
  *
  * Do this:
  *     vdi_score_means(rows, n, y_train, means);                                  each neuron's mean count
@@ -2655,8 +2672,8 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
  * over all columns before dividing (weighted by variance). What it does not do: velocity and PSTH R2, confidence intervals. Memory: none is
  * allocated. Errors: statuses where a measure is undefined. Threads: all functions are pure.
  */
-#ifndef VDI_MODEL_SCORE_H
-#define VDI_MODEL_SCORE_H
+#ifndef VDI_MODEL_SCORE_SCORE_H
+#define VDI_MODEL_SCORE_SCORE_H
 
 /** Rates below this count as this. */
 #define VDI_SCORE_FLOOR 1e-9
@@ -2700,11 +2717,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, co
                                                      int64_t fit_rows, double *work, double *column, double *r2, vdi_error *err);
 VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
-#endif /* VDI_MODEL_SCORE_H */
+#endif /* VDI_MODEL_SCORE_SCORE_H */
 
 
-/* ======== model/score_spikes.h ======== */
-/* model/score_spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and the ROC area
+/* ======== model/score/spikes.h ======== */
+/* model/score/spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and the ROC area
  *
  * Do this:
  *     vdi_score_train trial = {frames, fps, estimate, times, spikes};                       estimate (frames), times (spikes) in seconds
@@ -2760,8 +2777,8 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
 
-/* ======== model/vilds.h ======== */
-/* model/vilds.h - variational inference for latent time series: a structured Gaussian posterior given by a network
+/* ======== model/vilds/vilds.h ======== */
+/* model/vilds/vilds.h - variational inference for latent time series: a structured Gaussian posterior given by a network
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t [+ g(z_{t-1})] + N(0, Q),   y_t ~ P(decoder(z_t)),     or any log p(y, z) of your own
  *     q(z | y) = N(m, J^{-1}),  J block tridiagonal, from a network of the bins around t
@@ -2786,8 +2803,8 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
  * allocate nothing. Errors: statuses; a step that would leave the finite numbers is undone and shortened. Threads: one model per thread.
  * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
  */
-#ifndef VDI_MODEL_VILDS_H
-#define VDI_MODEL_VILDS_H
+#ifndef VDI_MODEL_VILDS_VILDS_H
+#define VDI_MODEL_VILDS_VILDS_H
 
 /** Most hidden layers of encoder and decoder. */
 #define VDI_VILDS_LAYERS 6
@@ -2993,11 +3010,11 @@ typedef enum vdi_vilds_prediction {
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_prediction what, const vdi_vilds_query *q,
                                                    double *log_prob, double *mean, vdi_error *err);
 
-#endif /* VDI_MODEL_VILDS_H */
+#endif /* VDI_MODEL_VILDS_VILDS_H */
 
 
-/* ======== model/vilds_graph.h ======== */
-/* model/vilds_graph.h - what an ELBO is made of: the prior, the families of q, the observation parts, as operations of the tape
+/* ======== model/vilds/posterior.h ======== */
+/* model/vilds/posterior.h - what an ELBO is made of: the prior, the families of q, the observation parts, as operations of the tape
  *
  * Do this:
  *     vdi_var Qi, ld;
@@ -3008,8 +3025,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data 
  * here is float64 and O(T d^3); shapes are checked by the model, not again.
  * A family of q is a struct of functions (vdi_vilds_family_ops): a fourth one is one more of them.
  */
-#ifndef VDI_MODEL_VILDS_GRAPH_H
-#define VDI_MODEL_VILDS_GRAPH_H
+#ifndef VDI_MODEL_VILDS_POSTERIOR_H
+#define VDI_MODEL_VILDS_POSTERIOR_H
 
 /** The linear dynamical prior on a tape, all float64. */
 typedef struct vdi_lds_vars {
@@ -3046,11 +3063,11 @@ typedef struct vdi_vilds_family_ops {
 /** The family of that kind. */
 VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
 
-#endif /* VDI_MODEL_VILDS_GRAPH_H */
+#endif /* VDI_MODEL_VILDS_POSTERIOR_H */
 
 
-/* ======== model/vilds_train.h ======== */
-/* model/vilds_train.h - the model object, its batches, its ELBO and its training; declared in vilds.h
+/* ======== model/vilds/train.h ======== */
+/* model/vilds/train.h - the model object, its batches, its ELBO and its training; declared in vilds.h
  *
  * A batch packs the bins that count of ragged trials one behind another, so networks never see padding; trials meet the padded algebra
  * over time through one gather. A batch of equal lengths needs no gather at all.
@@ -3060,8 +3077,8 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
 #endif /* VDI_MODEL_VILDS_TRAIN_H */
 
 
-/* ======== model/vilds_infer.h ======== */
-/* model/vilds_infer.h - posteriors, refinement, bounds and predictions of a trained model; declared in vilds.h
+/* ======== model/vilds/infer.h ======== */
+/* model/vilds/infer.h - posteriors, refinement, bounds and predictions of a trained model; declared in vilds.h
  *
  * Refinement leaves the network's start by natural-gradient steps on the factors (h_t, Lambda_t) of a product posterior: with the
  * expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature, G_t = E sum_n dlog p/d eta_n  d eta_n/dz,    H_t = E sum_n w_n (d
@@ -3073,12 +3090,10 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
 #define VDI_MODEL_VILDS_INFER_H
 #endif /* VDI_MODEL_VILDS_INFER_H */
 
-#endif
-#if !defined(VDI_STATIC) || defined(VDI_FLDS_IMPLEMENTATION)
 
-/* ======== model/flds.h ======== */
-/* model/flds.h - fLDS, PfLDS, GCfLDS: a low-dimensional linear dynamical latent whose network read-out gives a population's firing rates
- * (Gao, Archer, Paninski, Cunningham 2016), on model/vilds.h
+/* ======== model/vilds/flds.h ======== */
+/* model/vilds/flds.h - fLDS, PfLDS, GCfLDS: a low-dimensional linear dynamical latent whose network read-out gives a population's firing rates
+ * (Gao, Archer, Paninski, Cunningham 2016), on model/vilds/vilds.h
  *
  *     z_t = A z_{t-1} + N(0, Q),   y_tn ~ P(link(f_n(z_t))),   f a network with two hidden layers of 60 tanh units
  *
@@ -3095,10 +3110,10 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
  * Latents are known only up to an affine map: z -> G z + s with A -> G A G^{-1}, f -> f(G^{-1}(z - s)) is the same model. The canonical
  * strongest first, each axis with the sign that makes the sum of its column of the Jacobian positive.
  * Memory: from the model's allocator, given back before return. Errors: statuses; the model stays as it was.
- * Threads: as model/vilds.h. What it does NOT do: choose d.
+ * Threads: as model/vilds/vilds.h. What it does NOT do: choose d.
  */
-#ifndef VDI_MODEL_FLDS_H
-#define VDI_MODEL_FLDS_H
+#ifndef VDI_MODEL_VILDS_FLDS_H
+#define VDI_MODEL_VILDS_FLDS_H
 
 /** Recipes of training, by the kind of data. */
 typedef enum vdi_flds_kind {
@@ -3130,13 +3145,13 @@ typedef struct vdi_flds_scores {
 VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const double *train_means, const vdi_vilds_query *q,
                                                 vdi_flds_scores *out, vdi_error *err);
 
-#endif /* VDI_MODEL_FLDS_H */
+#endif /* VDI_MODEL_VILDS_FLDS_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_CALCIUM_IMPLEMENTATION)
 
-/* ======== model/calcium.h ======== */
-/* model/calcium.h - from spikes to fluorescence: generative models of calcium imaging, on the tape and simulable
+/* ======== model/calcium/calcium.h ======== */
+/* model/calcium/calcium.h - from spikes to fluorescence: generative models of calcium imaging, on the tape and simulable
  *
  * Do this:
  *     vdi_calcium_desc desc = vdi_calcium_desc_defaults();
@@ -3178,8 +3193,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
  * transpositions. What it does NOT do: learn (see deepspike.h), estimate lambda, multiplicative drift.
  * Memory: from the tape. Errors: the tape's, or statuses. Threads: as the tape.
  */
-#ifndef VDI_MODEL_CALCIUM_H
-#define VDI_MODEL_CALCIUM_H
+#ifndef VDI_MODEL_CALCIUM_CALCIUM_H
+#define VDI_MODEL_CALCIUM_CALCIUM_H
 
 /** The models; the equations stand at the head of this file. */
 typedef enum vdi_calcium_model {
@@ -3273,11 +3288,11 @@ typedef struct vdi_calcium_cells {
 VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask, const vdi_calcium_info *info, vdi_var *trace,
                                          void *user);
 
-#endif /* VDI_MODEL_CALCIUM_H */
+#endif /* VDI_MODEL_CALCIUM_CALCIUM_H */
 
 
-/* ======== model/calcium_simulate.h ======== */
-/* model/calcium_simulate.h - populations of simulated cells over wide ranges of indicator, noise, firing and microscope
+/* ======== model/calcium/simulate.h ======== */
+/* model/calcium/simulate.h - populations of simulated cells over wide ranges of indicator, noise, firing and microscope
  *
  * Do this:
  *     vdi_population_desc p = vdi_population_desc_defaults();
@@ -3404,8 +3419,8 @@ VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
 
-/* ======== model/oasis.h ======== */
-/* model/oasis.h - non-negative and sparse deconvolution of calcium traces by active sets (Friedrich, Zhou, Paninski 2017)
+/* ======== model/oasis/oasis.h ======== */
+/* model/oasis/oasis.h - non-negative and sparse deconvolution of calcium traces by active sets (Friedrich, Zhou, Paninski 2017)
  *
  * Do this:
  *     vdi_oasis_desc desc = vdi_oasis_desc_defaults();
@@ -3439,8 +3454,8 @@ VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *
  * What it does NOT do: counts (the scale of a spike is unknown), neuropil, drifting baselines (subtract a running one first).
  * Memory: the caller's block of vdi_oasis_worksize(T) bytes, or one allocation. Cost O(T): docs/oasis.md. Threads: pure.
  */
-#ifndef VDI_MODEL_OASIS_H
-#define VDI_MODEL_OASIS_H
+#ifndef VDI_MODEL_OASIS_OASIS_H
+#define VDI_MODEL_OASIS_OASIS_H
 
 /** What makes the spikes sparse. */
 typedef enum vdi_oasis_penalty {
@@ -3500,13 +3515,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype
 /** Standard deviation of the noise of y (T) without NaN, as VDI_OASIS_SPECTRUM estimates it; work: T doubles at least (for MAD). */
 VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const double *y, double *work);
 
-#endif /* VDI_MODEL_OASIS_H */
+#endif /* VDI_MODEL_OASIS_OASIS_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
 
-/* ======== model/deepspike.h ======== */
-/* model/deepspike.h - spikes from fluorescence by an amortised network (Speiser et al. 2017)
+/* ======== model/deepspike/deepspike.h ======== */
+/* model/deepspike/deepspike.h - spikes from fluorescence by an amortised network (Speiser et al. 2017)
  *
  *     s_t ~ Bernoulli,   f ~ p(f | s, theta_i) with parameters theta_i of each cell,   q(s | f): one network for all cells
  *
@@ -3534,8 +3549,8 @@ VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const doubl
  * nothing. Threads: one network per thread; desc.pool splits a step over the snippets of its batch, with the same bits for any number.
  * What it does NOT do: motion or neuropil correction; priors with refractory periods; correlated posteriors of two streams.
  */
-#ifndef VDI_MODEL_DEEPSPIKE_H
-#define VDI_MODEL_DEEPSPIKE_H
+#ifndef VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
+#define VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
 
 /** Most layers of the convolution stack, and most parameters of a generative model. */
 #define VDI_DEEPSPIKE_LAYERS 8
@@ -3700,11 +3715,11 @@ VDI_API const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_dat
 /** The description of a saved network, from the metadata of its state; VDI_ERR_FORMAT if that is not one. */
 VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_deepspike_desc *out, vdi_error *err);
 
-#endif /* VDI_MODEL_DEEPSPIKE_H */
+#endif /* VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H */
 
 
-/* ======== model/deepspike_train.h ======== */
-/* model/deepspike_train.h - multi-sample bounds of DeepSpike, their gradients, and the steps that follow them
+/* ======== model/deepspike/train.h ======== */
+/* model/deepspike/train.h - multi-sample bounds of DeepSpike, their gradients, and the steps that follow them
  *
  * Do this:
  *     vdi_deepspike_progress p;
@@ -3764,8 +3779,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
 #endif /* VDI_MODEL_DEEPSPIKE_TRAIN_H */
 
 
-/* ======== model/deepspike_infer.h ======== */
-/* model/deepspike_infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes, trains; and frame by frame
+/* ======== model/deepspike/infer.h ======== */
+/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes, trains; and frame by frame
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;
@@ -3823,9 +3838,11 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
 
 #endif /* VDI_MODEL_DEEPSPIKE_INFER_H */
 
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
 
-/* ======== model/deepspike_pretrained.h ======== */
-/* model/deepspike_pretrained.h - the network in the box: spikes from any indicator at any frame rate, without a setting
+/* ======== model/pretrained/pretrained.h ======== */
+/* model/pretrained/pretrained.h - the network in the box: spikes from any indicator at any frame rate, without a setting
  *
  * Do this:
  *     vdi_pretrained *net;                                                 the weights are in deepspike_weights.h, outside vdi.h
@@ -3853,8 +3870,8 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each function. Threads: a network that nobody
  * trains may be shared by threads with a work block each.
  */
-#ifndef VDI_MODEL_DEEPSPIKE_PRETRAINED_H
-#define VDI_MODEL_DEEPSPIKE_PRETRAINED_H
+#ifndef VDI_MODEL_PRETRAINED_PRETRAINED_H
+#define VDI_MODEL_PRETRAINED_PRETRAINED_H
 
 /** The grid that the network works on, in Hz. */
 #define VDI_PRETRAINED_GRID 60
@@ -3954,16 +3971,16 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t
 /** `frames` values at fps to the 60 Hz grid: interpolated up to 63 Hz, else averaged. `sum` is scratch (frames + 1), used above 63 Hz. */
 VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum, int64_t samples, float *x);
 
-#endif /* VDI_MODEL_DEEPSPIKE_PRETRAINED_H */
+#endif /* VDI_MODEL_PRETRAINED_PRETRAINED_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 
-/* ======== model/env.h ======== */
-/* model/env.h - an environment is a small struct of callbacks whose reward is a vector with names
+/* ======== model/env/env.h ======== */
+/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with names
  *
  * Do this:
- *     vdi_env env;                                                     vdi_env_pendulum(&env) of model/env_builtin.h, or your own
+ *     vdi_env env;                                                     vdi_env_pendulum(&env) of model/env/builtin.h, or your own
  *     float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0}, reward[VDI_ENV_MAX_COMPONENTS];
  *     int end = 0;
  *     if (vdi_env_reset(&env, seed, 0, obs, &err) < 0) puts(err.message);
@@ -3977,8 +3994,8 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
  * is over. Memory: none here. Threads: one environment per thread.
  * What it does NOT do: discrete actions, images.
  */
-#ifndef VDI_MODEL_ENV_H
-#define VDI_MODEL_ENV_H
+#ifndef VDI_MODEL_ENV_ENV_H
+#define VDI_MODEL_ENV_ENV_H
 
 /** Most numbers of an observation, of an action, and components of a reward. */
 #define VDI_ENV_MAX_OBSERVATIONS 256
@@ -4022,11 +4039,11 @@ VDI_API void vdi_env_close(vdi_env *env);
  *  same seed draws. For simulators that are written in C or C++. */
 VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
 
-#endif /* VDI_MODEL_ENV_H */
+#endif /* VDI_MODEL_ENV_ENV_H */
 
 
-/* ======== model/env_builtin.h ======== */
-/* model/env_builtin.h - the environments that need nothing: pendulum, lander, navigate
+/* ======== model/env/builtin.h ======== */
+/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate
  *
  * Do this:
  *     vdi_env env;
@@ -4068,8 +4085,8 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 #endif /* VDI_MODEL_ENV_BUILTIN_H */
 
 
-/* ======== model/env_wire.h ======== */
-/* model/env_wire.h - an environment at the other end of a pipe: both sides of the protocol
+/* ======== model/env/wire.h ======== */
+/* model/env/wire.h - an environment at the other end of a pipe: both sides of the protocol
  *
  * Do this, in a simulator (a server), which then speaks to `vdi sacd train --env-cmd`:
  *     vdi_env_wire wire = {read_stdin, write_stdout, NULL};                    your two callbacks: stdio, sockets, a UART
@@ -4123,10 +4140,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
 #endif /* VDI_MODEL_ENV_WIRE_H */
 
 #endif
-#if !defined(VDI_STATIC) || defined(VDI_REPLAY_IMPLEMENTATION)
+#if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
 
-/* ======== model/replay.h ======== */
-/* model/replay.h - a ring of transitions, sampled evenly
+/* ======== model/sacd/replay.h ======== */
+/* model/sacd/replay.h - a ring of transitions, sampled evenly
  *
  * Do this:
  *     vdi_replay_desc desc = VDI__ZERO;
@@ -4142,8 +4159,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
  * Memory: one block, taken at create. Errors: numbers that are not finite are refused. Threads: one writer, or any number of readers.
  * What it does NOT do: priorities, n-step returns.
  */
-#ifndef VDI_MODEL_REPLAY_H
-#define VDI_MODEL_REPLAY_H
+#ifndef VDI_MODEL_SACD_REPLAY_H
+#define VDI_MODEL_SACD_REPLAY_H
 
 /** What a replay buffer holds. */
 typedef struct vdi_replay_desc {
@@ -4160,7 +4177,7 @@ typedef struct vdi_transition {
     const float *action; /**< (actions), right behind obs: (obs, action) is one row */
     const float *reward; /**< (components) */
     const float *next;   /**< (observations) the observation after it */
-    int end;             /**< 0, or VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED of model/env.h */
+    int end;             /**< 0, or VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED of model/env/env.h */
 } vdi_transition;
 
 /** A replay buffer, made by vdi_replay_create. */
@@ -4183,33 +4200,11 @@ VDI_API vdi_tensor vdi_replay_tensor(vdi_replay *r);
 /** Make room for a load: as if `added` transitions had been added. The caller then fills vdi_replay_tensor. */
 VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
 
-#endif /* VDI_MODEL_REPLAY_H */
-
-#endif
-#if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
-
-/* ======== model/sacd_net.h ======== */
-/* model/sacd_net.h - the multilayer perceptron of critic and policy: forward, backward and Adam on memory that is there already
- *
- * A net has two to eight layers, rectified but for the last; weights are stored (in, out). All its numbers stand in one block, each
- * tensor on a 64-byte line, and gradient, Adam's memory and a target copy are blocks of the same layout. A batch is cut by rows for the
- * passes forward and backward, and by rows of the weights for their gradients: every number is one chain of additions whatever
- * the cut, so that neither chunks nor threads show in the bits. Nothing is allocated after the set-up.
- *
- * This header has no public part: the objects on it are model/sacd_critic.h and model/sacd.h. A tape (grad/tape.h) could do all of this;
- * written out it costs half, and the fixed shape is what lets the passes of critics and policy be cut into equal jobs.
- */
-#ifndef VDI_MODEL_SACD_NET_H
-#define VDI_MODEL_SACD_NET_H
-
-/** Most hidden layers of a critic or policy. */
-#define VDI_SACD_LAYERS 7
-
-#endif /* VDI_MODEL_SACD_NET_H */
+#endif /* VDI_MODEL_SACD_REPLAY_H */
 
 
-/* ======== model/sacd_critic.h ======== */
-/* model/sacd_critic.h - a critic whose value is split by reward component
+/* ======== model/sacd/critic.h ======== */
+/* model/sacd/critic.h - a critic whose value is split by reward component
  *
  *     Q(s,a) = sum_i w_i Q_i(s,a),     y_i = r_i + gamma (1-d) Q_i^{j*}(s',a'),     j* = argmin_j sum_i w_i Q_i^j(s',a')
  *
@@ -4225,7 +4220,7 @@ VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
  *
  * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It does not know SAC: the caller makes the
  * targets, and asks for values, for the smaller of the twins, and for gradients with respect to the action (examples/td3d.c puts it
- * into TD3, model/sacd.h into SAC). The minimum is over the composite, so that all components come from one twin and the sum of the
+ * into TD3, model/sacd/sacd.h into SAC). The minimum is over the composite, so that all components come from one twin and the sum of the
  * components' targets is the scalar target; the minimum head by head is there to be compared with (MacGlashan et al. 2022, arXiv
  * 2206.13901). Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and changes nothing. Threads:
  * desc.pool shares out the work; the number of threads does not show in the bits. What it does NOT do: other activations than ReLU,
@@ -4258,7 +4253,7 @@ typedef enum vdi_critic_gradient {
 typedef struct vdi_critic_desc {
     int64_t observations, actions, heads; /**< sizes */
     int layers;                           /**< hidden layers; default 2 */
-    int64_t hidden[VDI_SACD_LAYERS];      /**< units of each; default 256 */
+    int64_t hidden[VDI_MLP_LAYERS];      /**< units of each; default 256 */
     int64_t batch;                        /**< most rows of a fit; default 256 */
     double rate, beta1, beta2, eps;       /**< Adam; default 3e-4, 0.9, 0.999, 1e-8 */
     double tau;                           /**< share of the net in its target at each fit; default 0.005 */
@@ -4328,8 +4323,8 @@ VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double 
 #endif /* VDI_MODEL_SACD_CRITIC_H */
 
 
-/* ======== model/sacd.h ======== */
-/* model/sacd.h - SAC-D: a soft actor-critic whose value is split by reward component
+/* ======== model/sacd/sacd.h ======== */
+/* model/sacd/sacd.h - SAC-D: a soft actor-critic whose value is split by reward component
  *
  *     y_i = r_i + gamma (1-d) Q_i(s',a')          i = 1..m        a' ~ pi(.|s'), all Q_i from the target twin with the smaller sum w_i Q_i
  *     y_e = gamma (1-d) (Q_e(s',a') - alpha log pi(a'|s'))        the entropy is component m+1
@@ -4355,8 +4350,8 @@ VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double 
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
  * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations or rewards.
  */
-#ifndef VDI_MODEL_SACD_H
-#define VDI_MODEL_SACD_H
+#ifndef VDI_MODEL_SACD_SACD_H
+#define VDI_MODEL_SACD_SACD_H
 
 /** What is learned. */
 typedef enum vdi_sacd_algo {
@@ -4371,7 +4366,7 @@ typedef struct vdi_sacd_desc {
     int64_t observations, actions, components; /**< sizes, as in vdi_env */
     vdi_sacd_algo algo;                        /**< default SAC-D */
     int layers;                                /**< hidden layers of policy and critics; default 2 */
-    int64_t hidden[VDI_SACD_LAYERS];           /**< units of each; default 256 */
+    int64_t hidden[VDI_MLP_LAYERS];           /**< units of each; default 256 */
     int64_t batch;                             /**< transitions of an update; default 256 */
     int64_t capacity;                          /**< of the replay buffer; default 1,000,000 */
     int64_t start;                             /**< uniformly random actions before the first update; default 1000 */
@@ -4435,7 +4430,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_
 VDI_API void vdi_sacd_destroy(vdi_sacd *agent);
 /** The description with its defaults filled in. */
 VDI_API const vdi_sacd_desc *vdi_sacd_get_desc(const vdi_sacd *agent);
-/** Its critic, heads = components + 1 (1 for SAC), for the tools of model/sacd_explain.h. */
+/** Its critic, heads = components + 1 (1 for SAC), for the tools of model/sacd/explain.h. */
 VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
 /** Its replay buffer. */
 VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
@@ -4487,11 +4482,11 @@ VDI_API void vdi_sacd_expect(vdi_sacd *agent, int64_t added);
 /** Sizes, algorithm and the numbers of training from a state's metadata. VDI_ERR_FORMAT if something is missing. */
 VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_sacd_desc *out, vdi_error *err);
 
-#endif /* VDI_MODEL_SACD_H */
+#endif /* VDI_MODEL_SACD_SACD_H */
 
 
-/* ======== model/sacd_explain.h ======== */
-/* model/sacd_explain.h - which part of the reward drives a decision, and is it predicted well?
+/* ======== model/sacd/explain.h ======== */
+/* model/sacd/explain.h - which part of the reward drives a decision, and is it predicted well?
  *
  * Do this:
  *     vdi_sacd_trace *trace;
@@ -12750,6 +12745,222 @@ VDI__DEF vdi_var vdi_gru_apply(vdi_tape *t, const vdi_gru_desc *d, const vdi_par
 }
 #endif
 
+/* ======== grad/mlp.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_MLP_C)
+#define VDI_GRAD_MLP_C
+
+enum {
+    VDI__MLP_LAYERS = VDI_MLP_LAYERS + 1,
+    VDI__MLP_SLICES = 8,    /* most slices of one layer's weight gradient */
+    VDI__MLP_PIECE = 16384, /* parameters that one job of Adam takes */
+    VDI__MLP_STRIP = 2048   /* ... and the stretch of them that is stepped and mixed before the next */
+};
+
+/* The shape of a net, and where its tensors stand in a block. */
+typedef struct vdi__mlp {
+    vdi_dtype dtype;
+    int layers;
+    size_t width[VDI__MLP_LAYERS + 1]; /* inputs, hidden ..., outputs */
+    size_t weight[VDI__MLP_LAYERS], bias[VDI__MLP_LAYERS];
+    size_t trunk; /* elements before the last layer */
+    size_t total;
+    int slices; /* jobs of a weight gradient */
+} vdi__mlp;
+
+VDI__FN void *vdi__part(vdi_dtype dtype, const void *p, size_t i) {
+    return (char *)(uintptr_t)p + i * (dtype == VDI_F64 ? sizeof(double) : sizeof(float));
+}
+
+VDI__FN size_t vdi__mlp_slice_rows(size_t in) {
+    size_t rows = (in + VDI__MLP_SLICES - 1) / VDI__MLP_SLICES;
+    return rows < 128 ? 128 : (rows + 15) / 16 * 16;
+}
+
+VDI__FN void vdi__mlp_init(vdi__mlp *n, vdi_dtype dtype, int64_t in, int hidden_layers, const int64_t *hidden, int64_t out) {
+    const size_t line = VDI_ALIGN / vdi_dtype_size(dtype);
+    memset(n, 0, sizeof *n);
+    n->dtype = dtype;
+    n->layers = hidden_layers + 1;
+    n->width[0] = (size_t)in;
+    for (int l = 0; l < hidden_layers; l++) n->width[l + 1] = (size_t)hidden[l];
+    n->width[n->layers] = (size_t)out;
+    for (int l = 0; l < n->layers; l++) {
+        n->trunk = n->total;
+        n->weight[l] = n->total;
+        n->total += (n->width[l] * n->width[l + 1] + line - 1) / line * line;
+        n->bias[l] = n->total;
+        n->total += (n->width[l + 1] + line - 1) / line * line;
+        n->slices += (int)((n->width[l] + vdi__mlp_slice_rows(n->width[l]) - 1) / vdi__mlp_slice_rows(n->width[l]));
+    }
+}
+
+/* Weights and biases uniform on +-1/sqrt(fan in), the last layer times `last`. */
+VDI__FN void vdi__mlp_draw(const vdi__mlp *n, void *block, vdi_rng *rng, double last) {
+    for (int l = 0; l < n->layers; l++) {
+        double scale = (l == n->layers - 1 ? last : 1) / sqrt((double)n->width[l]);
+        for (size_t i = 0; i < n->width[l] * n->width[l + 1]; i++)
+            vdi__store(n->dtype, block, n->weight[l] + i, scale * (2 * vdi_rng_uniform(rng) - 1));
+        for (size_t i = 0; i < n->width[l + 1]; i++) vdi__store(n->dtype, block, n->bias[l] + i, scale * (2 * vdi_rng_uniform(rng) - 1));
+    }
+}
+
+/* h[l] (rows, width[l+1]) from x; h[layers-1] is the output. */
+VDI__FN void vdi__mlp_forward(const vdi__mlp *n, const void *block, size_t rows, const void *x, size_t ldx, void *const *h) {
+    for (int l = 0; l < n->layers; l++)
+        vdi_affine(n->dtype, rows, n->width[l + 1], n->width[l], l ? h[l - 1] : x, l ? n->width[l] : ldx,
+                   vdi__part(n->dtype, block, n->weight[l]), n->width[l + 1], vdi__part(n->dtype, block, n->bias[l]),
+                   l == n->layers - 1 ? VDI_ACT_NONE : VDI_ACT_RELU, 0, h[l], n->width[l + 1]);
+}
+
+/* From dz[top] (rows, width[top+1]), the cotangent before the activation of layer `top`, to those of the layers below it. */
+VDI__FN void vdi__mlp_backward(const vdi__mlp *n, const void *block, int top, size_t rows, void *const *h, void *const *dz) {
+    for (int l = top; l > 0; l--) {
+        vdi_gemm(n->dtype, VDI_GEMM_TB, rows, n->width[l], n->width[l + 1], dz[l], n->width[l + 1],
+                 vdi__part(n->dtype, block, n->weight[l]), n->width[l + 1], dz[l - 1], n->width[l]);
+        vdi_act_grad(n->dtype, VDI_ACT_RELU, 0, rows * n->width[l], h[l - 1], dz[l - 1], dz[l - 1]);
+    }
+}
+
+/* The cotangent of inputs first ... first+cols-1 from dz[0], into dx (rows, cols). */
+VDI__FN void vdi__mlp_input_grad(const vdi__mlp *n, const void *block, size_t rows, size_t first, size_t cols, const void *dz0, void *dx) {
+    vdi_gemm(n->dtype, VDI_GEMM_TB, rows, cols, n->width[1], dz0, n->width[1],
+             vdi__part(n->dtype, block, n->weight[0] + first * n->width[1]), n->width[1], dx, cols);
+}
+
+/* ---- learning ------------------------------------------------------------------------------------------------------------- */
+
+/* A net that learns: its blocks, and the activations of a batch. */
+typedef struct vdi__learner {
+    const vdi__mlp *net;
+    void *value, *grad, *m, *v, *target; /* target may be NULL */
+    const void *x;                       /* (batch, ldx) inputs */
+    size_t ldx;
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];    /* (batch, width[l+1]) */
+    double squares[VDI__MLP_LAYERS * VDI__MLP_SLICES]; /* of the gradient, slice by slice */
+} vdi__learner;
+
+/* Adam's constants of one step, bias corrections folded in. */
+typedef struct vdi__adam {
+    double step, beta1, beta2, eps, tau;
+} vdi__adam;
+
+VDI__FN vdi__adam vdi__adam_at(double rate, double beta1, double beta2, double eps, int64_t step, double tau) {
+    vdi__adam a;
+    double root = sqrt(1 - pow(beta2, (double)step));
+    a.step = rate * root / (1 - pow(beta1, (double)step));
+    a.beta1 = beta1, a.beta2 = beta2;
+    a.eps = eps * root;
+    a.tau = tau;
+    return a;
+}
+
+/* How far Adam can carry a parameter in one step, in units of the rate: |m|/sqrt(v) <= (1-b1)/sqrt((1-b2)(1-b1^2/b2)). It does not
+   depend on the gradient: where every gradient is finite, no step can leave the finite numbers, and a step need not be undone. */
+VDI__FN bool vdi__adam_safe(double rate, double beta1, double beta2) { return beta1 * beta1 < beta2 && rate < 1e6; }
+
+/* Rows of batch -> h, dz and the blocks for one learner; NULL when memory is out. */
+VDI__FN bool vdi__learner_init(vdi__learner *e, const vdi__mlp *n, vdi_arena *a, size_t batch, bool target) {
+    const size_t size = vdi_dtype_size(n->dtype), bytes = n->total * size;
+    memset(e, 0, sizeof *e);
+    e->net = n;
+    e->value = vdi_arena_calloc(a, bytes);
+    e->grad = vdi_arena_calloc(a, bytes);
+    e->m = vdi_arena_calloc(a, bytes);
+    e->v = vdi_arena_calloc(a, bytes);
+    e->target = target ? vdi_arena_calloc(a, bytes) : NULL;
+    bool ok = e->value && e->grad && e->m && e->v && (e->target || !target);
+    for (int l = 0; l < n->layers; l++) {
+        e->h[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
+        e->dz[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
+        ok = ok && e->h[l] && e->dz[l];
+    }
+    return ok;
+}
+
+/* h and dz of rows `at` onwards. */
+VDI__FN void vdi__learner_rows(const vdi__learner *e, size_t at, void **h, void **dz) {
+    for (int l = 0; l < e->net->layers; l++) {
+        h[l] = vdi__part(e->net->dtype, e->h[l], at * e->net->width[l + 1]);
+        dz[l] = vdi__part(e->net->dtype, e->dz[l], at * e->net->width[l + 1]);
+    }
+}
+
+/* dW of one layer, rows r to r+rows, as one chain over the batch. */
+VDI__FN void vdi__mlp_weight_grad(const vdi__mlp *n, int l, size_t r, size_t rows, size_t batch, const void *in, size_t ldin,
+                                  const void *dz, void *grad) {
+    vdi_gemm(n->dtype, VDI_GEMM_TA, rows, n->width[l + 1], batch, vdi__part(n->dtype, in, r), ldin, dz, n->width[l + 1],
+             vdi__part(n->dtype, grad, n->weight[l] + r * n->width[l + 1]), n->width[l + 1]);
+}
+
+/* Job `slice` of the net's: part of one layer's gradient, and the sum of its squares. */
+VDI__FN void vdi__learner_grad(vdi__learner *e, size_t batch, int slice) {
+    const vdi__mlp *n = e->net;
+    int l = 0, k = slice;
+    size_t each = vdi__mlp_slice_rows(n->width[0]);
+    while ((size_t)k * each >= n->width[l]) {
+        k -= (int)((n->width[l] + each - 1) / each);
+        each = vdi__mlp_slice_rows(n->width[++l]);
+    }
+    const size_t r = (size_t)k * each, rows = VDI__MIN(each, n->width[l] - r), out = n->width[l + 1];
+    vdi__mlp_weight_grad(n, l, r, rows, batch, l ? e->h[l - 1] : e->x, l ? n->width[l] : e->ldx, e->dz[l], e->grad);
+    const void *g = vdi__part(n->dtype, e->grad, n->weight[l] + r * out);
+    double s = vdi_dot(n->dtype, rows * out, g, g);
+    if (k == 0) {
+        void *b = vdi__part(n->dtype, e->grad, n->bias[l]);
+        vdi_sum_rows(n->dtype, batch, out, e->dz[l], out, false, b);
+        s += vdi_dot(n->dtype, out, b, b);
+    }
+    e->squares[slice] = s;
+}
+
+VDI__FN double vdi__learner_squares(const vdi__learner *e) {
+    double s = 0;
+    for (int i = 0; i < e->net->slices; i++) s += e->squares[i];
+    return s;
+}
+
+VDI__FN int vdi__learner_pieces(const vdi__learner *e) { return (int)((e->net->total + VDI__MLP_PIECE - 1) / VDI__MLP_PIECE); }
+
+/* Job `piece`: Adam on a part of the block, and the target's share of it. */
+VDI__FN void vdi__learner_step(vdi__learner *e, const vdi__adam *a, int piece) {
+    const vdi_dtype t = e->net->dtype;
+    const size_t end = VDI__MIN(((size_t)piece + 1) * VDI__MLP_PIECE, e->net->total);
+    for (size_t at = (size_t)piece * VDI__MLP_PIECE; at < end; at += VDI__MLP_STRIP) {
+        const size_t n = VDI__MIN((size_t)VDI__MLP_STRIP, end - at);
+        void *w = vdi__part(t, e->value, at);
+        vdi_adam_kernel(t, n, w, vdi__part(t, e->grad, at), vdi__part(t, e->m, at), vdi__part(t, e->v, at), a->step, a->beta1, a->beta2,
+                        a->eps, 0, 1);
+        if (e->target) vdi_axpby(t, n, a->tau, w, 1 - a->tau, vdi__part(t, e->target, at));
+    }
+}
+
+/* Are the blocks fit to learn from, after somebody could have written to them? */
+VDI__FN bool vdi__learner_sound(const vdi__learner *e) {
+    const vdi_dtype t = e->net->dtype;
+    const size_t n = e->net->total;
+    return vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) + vdi_count_nonfinite(t, n, e->v) == 0 &&
+           vdi_min(t, n, e->v) >= 0 && (!e->target || vdi_count_nonfinite(t, n, e->target) == 0);
+}
+
+/* ---- names of the state --------------------------------------------------------------------------------------------------- */
+
+/* Appends "<prefix>.<layer>.weight" and ".bias" of a block to a list; `names` has room for VDI_PARAM_NAME each. */
+VDI__FN void vdi__mlp_state(const vdi__mlp *n, const void *block, const char *prefix, vdi_named_tensor *list, char (*names)[VDI_PARAM_NAME],
+                            int64_t *count) {
+    for (int l = 0; l < n->layers; l++)
+        for (int bias = 0; bias < 2; bias++) {
+            char *name = names[*count];
+            (void)vdi_text_format(name, VDI_PARAM_NAME, "%s.%d.%s", prefix, l, bias ? "bias" : "weight");
+            list[*count].name = name;
+            if (bias) list[*count].tensor = vdi_tensor_1d(vdi__part(n->dtype, block, n->bias[l]), n->dtype, (int64_t)n->width[l + 1]);
+            else
+                list[*count].tensor =
+                    vdi_tensor_2d(vdi__part(n->dtype, block, n->weight[l]), n->dtype, (int64_t)n->width[l], (int64_t)n->width[l + 1]);
+            ++*count;
+        }
+}
+#endif
+
 /* ======== grad/dist.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_DIST_C)
 #define VDI_GRAD_DIST_C
@@ -13062,9 +13273,9 @@ VDI__DEF vdi_status vdi_check_taylor(const vdi_check_desc *desc, double *slope, 
 }
 #endif
 
-/* ======== model/lds.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_C)
-#define VDI_MODEL_LDS_C
+/* ======== model/lds/lds.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_LDS_C)
+#define VDI_MODEL_LDS_LDS_C
 
 /* Bins are worked on in chunks of this many rows. */
 #define VDI__LDS_CHUNK 64
@@ -13794,7 +14005,7 @@ VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *dat
 }
 #endif
 
-/* ======== model/lds_em.h, implementation ======== */
+/* ======== model/lds/em.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_EM_C)
 #define VDI_MODEL_LDS_EM_C
 
@@ -14362,7 +14573,7 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
 }
 #endif
 
-/* ======== model/lds_sample.h, implementation ======== */
+/* ======== model/lds/sample.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SAMPLE_C)
 #define VDI_MODEL_LDS_SAMPLE_C
 
@@ -14488,9 +14699,9 @@ VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t 
 }
 #endif
 
-/* ======== model/plds.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_C)
-#define VDI_MODEL_PLDS_C
+/* ======== model/plds/plds.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_PLDS_C)
+#define VDI_MODEL_PLDS_PLDS_C
 
 /* Trials per group: the lanes of the solver in float64. */
 #define VDI__PLDS_GROUP 8
@@ -14860,7 +15071,7 @@ VDI__FN vdi_status vdi__plds_fits(const vdi_plds *p, const vdi_plds_data *a, con
 }
 #endif
 
-/* ======== model/plds_posterior.h, implementation ======== */
+/* ======== model/plds/posterior.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_POSTERIOR_C)
 #define VDI_MODEL_PLDS_POSTERIOR_C
 
@@ -15343,7 +15554,7 @@ VDI__DEF vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_data *data, dou
 }
 #endif
 
-/* ======== model/plds_em.h, implementation ======== */
+/* ======== model/plds/em.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_EM_C)
 #define VDI_MODEL_PLDS_EM_C
 
@@ -15577,7 +15788,7 @@ VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t 
 }
 #endif
 
-/* ======== model/plds_predict.h, implementation ======== */
+/* ======== model/plds/predict.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_PREDICT_C)
 #define VDI_MODEL_PLDS_PREDICT_C
 
@@ -15920,9 +16131,9 @@ VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64
 }
 #endif
 
-/* ======== model/score.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_C)
-#define VDI_MODEL_SCORE_C
+/* ======== model/score/score.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_SCORE_C)
+#define VDI_MODEL_SCORE_SCORE_C
 
 VDI__DEF void vdi_score_means(int64_t rows, int64_t n, const double *y, double *means) {
     for (int64_t j = 0; j < n; j++) {
@@ -16114,7 +16325,7 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
 }
 #endif
 
-/* ======== model/score_spikes.h, implementation ======== */
+/* ======== model/score/spikes.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_SPIKES_C)
 #define VDI_MODEL_SCORE_SPIKES_C
 
@@ -16272,9 +16483,9 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
 }
 #endif
 
-/* ======== model/vilds.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_C)
-#define VDI_MODEL_VILDS_C
+/* ======== model/vilds/vilds.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_VILDS_C)
+#define VDI_MODEL_VILDS_VILDS_C
 
 /* ======== descriptions ====================================================================================================== */
 
@@ -16540,9 +16751,9 @@ VDI__FN void vdi__vilds_standardise(const vdi_vilds *m, vdi_vilds_data *data) {
 }
 #endif
 
-/* ======== model/vilds_graph.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_GRAPH_C)
-#define VDI_MODEL_VILDS_GRAPH_C
+/* ======== model/vilds/posterior.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_POSTERIOR_C)
+#define VDI_MODEL_VILDS_POSTERIOR_C
 
 /* ======== small matrices ==================================================================================================== */
 
@@ -17262,7 +17473,7 @@ VDI__FN vdi_var vdi__row_sums(vdi_tape *t, vdi_var x, const vdi__vrows *rows, bo
 }
 #endif
 
-/* ======== model/vilds_train.h, implementation ======== */
+/* ======== model/vilds/train.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_TRAIN_C)
 #define VDI_MODEL_VILDS_TRAIN_C
 
@@ -18310,7 +18521,7 @@ VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
 }
 #endif
 
-/* ======== model/vilds_infer.h, implementation ======== */
+/* ======== model/vilds/infer.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_INFER_C)
 #define VDI_MODEL_VILDS_INFER_C
 
@@ -19026,9 +19237,9 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
 }
 #endif
 
-/* ======== model/flds.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_FLDS_IMPLEMENTATION) && !defined(VDI_MODEL_FLDS_C)
-#define VDI_MODEL_FLDS_C
+/* ======== model/vilds/flds.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_FLDS_C)
+#define VDI_MODEL_VILDS_FLDS_C
 
 VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind) {
     vdi_vilds_desc d = VDI__ZERO;
@@ -19291,9 +19502,9 @@ VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const dou
 }
 #endif
 
-/* ======== model/calcium.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_C)
-#define VDI_MODEL_CALCIUM_C
+/* ======== model/calcium/calcium.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_CALCIUM_C)
+#define VDI_MODEL_CALCIUM_CALCIUM_C
 
 /* ======== the parameters =======================================================================================================
  * Initial values and ranges: those of the published notebooks (noise was drawn as a standard deviation there: its range is the raw
@@ -20112,7 +20323,7 @@ VDI__DEF vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f
 }
 #endif
 
-/* ======== model/calcium_simulate.h, implementation ======== */
+/* ======== model/calcium/simulate.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_SIMULATE_C)
 #define VDI_MODEL_CALCIUM_SIMULATE_C
 
@@ -20464,9 +20675,9 @@ VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell 
 }
 #endif
 
-/* ======== model/oasis.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_C)
-#define VDI_MODEL_OASIS_C
+/* ======== model/oasis/oasis.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_OASIS_C)
+#define VDI_MODEL_OASIS_OASIS_C
 
 VDI__DEF vdi_oasis_desc vdi_oasis_desc_defaults(void) {
     vdi_oasis_desc d = VDI__ZERO;
@@ -21223,9 +21434,9 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
 }
 #endif
 
-/* ======== model/deepspike.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_C)
-#define VDI_MODEL_DEEPSPIKE_C
+/* ======== model/deepspike/deepspike.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_DEEPSPIKE_C)
+#define VDI_MODEL_DEEPSPIKE_DEEPSPIKE_C
 
 /* ======== description ======================================================================================================= */
 
@@ -22012,7 +22223,7 @@ VDI__DEF vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t c
 }
 #endif
 
-/* ======== model/deepspike_train.h, implementation ======== */
+/* ======== model/deepspike/train.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_TRAIN_C)
 #define VDI_MODEL_DEEPSPIKE_TRAIN_C
 
@@ -22722,7 +22933,7 @@ VDI__DEF vdi_status vdi_deepspike_fit(vdi_deepspike *m, vdi_deepspike_data *data
 }
 #endif
 
-/* ======== model/deepspike_infer.h, implementation ======== */
+/* ======== model/deepspike/infer.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_INFER_C)
 #define VDI_MODEL_DEEPSPIKE_INFER_C
 
@@ -23130,9 +23341,9 @@ VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *da
 }
 #endif
 
-/* ======== model/deepspike_pretrained.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && !defined(VDI_MODEL_DEEPSPIKE_PRETRAINED_C)
-#define VDI_MODEL_DEEPSPIKE_PRETRAINED_C
+/* ======== model/pretrained/pretrained.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && !defined(VDI_MODEL_PRETRAINED_PRETRAINED_C)
+#define VDI_MODEL_PRETRAINED_PRETRAINED_C
 
 #define VDI__PRE_PAD 64 /* samples of the grid, even: the ends of a trace are held on for so long */
 #define VDI__PRE_SLOPE 0.1
@@ -23743,9 +23954,9 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
 }
 #endif
 
-/* ======== model/env.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_C)
-#define VDI_MODEL_ENV_C
+/* ======== model/env/env.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_ENV_C)
+#define VDI_MODEL_ENV_ENV_C
 
 VDI__DEF vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode) {
     return vdi_rng_make(seed ^ UINT64_C(0x76646920656e7669), episode); /* "vdi envi": apart from what an agent draws from the same seed */
@@ -23839,7 +24050,7 @@ VDI__DEF void vdi_env_close(vdi_env *env) {
 }
 #endif
 
-/* ======== model/env_builtin.h, implementation ======== */
+/* ======== model/env/builtin.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_BUILTIN_C)
 #define VDI_MODEL_ENV_BUILTIN_C
 
@@ -24175,7 +24386,7 @@ VDI__DEF vdi_status vdi_env_lander(vdi_env *env) { return vdi_env_open("lander",
 VDI__DEF vdi_status vdi_env_navigate(vdi_env *env) { return vdi_env_open("navigate", NULL, env, NULL); }
 #endif
 
-/* ======== model/env_wire.h, implementation ======== */
+/* ======== model/env/wire.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_WIRE_C)
 #define VDI_MODEL_ENV_WIRE_C
 
@@ -24528,9 +24739,9 @@ VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_alloca
 }
 #endif
 
-/* ======== model/replay.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_REPLAY_IMPLEMENTATION) && !defined(VDI_MODEL_REPLAY_C)
-#define VDI_MODEL_REPLAY_C
+/* ======== model/sacd/replay.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_REPLAY_C)
+#define VDI_MODEL_SACD_REPLAY_C
 
 struct vdi_replay {
     vdi_replay_desc desc;
@@ -24627,234 +24838,18 @@ VDI__DEF void vdi_replay_set_added(vdi_replay *r, int64_t added) {
 }
 #endif
 
-/* ======== model/sacd_net.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_NET_C)
-#define VDI_MODEL_SACD_NET_C
-
-enum {
-    VDI__NET_LAYERS = VDI_SACD_LAYERS + 1,
-    VDI__NET_SLICES = 8,    /* most slices of one layer's weight gradient */
-    VDI__NET_PIECE = 16384, /* parameters that one job of Adam takes */
-    VDI__NET_STRIP = 2048   /* ... and the stretch of them that is stepped and mixed before the next */
-};
-
-/* The shape of a net, and where its tensors stand in a block. */
-typedef struct vdi__net {
-    vdi_dtype dtype;
-    int layers;
-    size_t width[VDI__NET_LAYERS + 1]; /* inputs, hidden ..., outputs */
-    size_t weight[VDI__NET_LAYERS], bias[VDI__NET_LAYERS];
-    size_t trunk; /* elements before the last layer */
-    size_t total;
-    int slices; /* jobs of a weight gradient */
-} vdi__net;
-
-VDI__FN void *vdi__part(vdi_dtype dtype, const void *p, size_t i) {
-    return (char *)(uintptr_t)p + i * (dtype == VDI_F64 ? sizeof(double) : sizeof(float));
-}
-
-VDI__FN size_t vdi__net_slice_rows(size_t in) {
-    size_t rows = (in + VDI__NET_SLICES - 1) / VDI__NET_SLICES;
-    return rows < 128 ? 128 : (rows + 15) / 16 * 16;
-}
-
-VDI__FN void vdi__net_init(vdi__net *n, vdi_dtype dtype, int64_t in, int hidden_layers, const int64_t *hidden, int64_t out) {
-    const size_t line = VDI_ALIGN / vdi_dtype_size(dtype);
-    memset(n, 0, sizeof *n);
-    n->dtype = dtype;
-    n->layers = hidden_layers + 1;
-    n->width[0] = (size_t)in;
-    for (int l = 0; l < hidden_layers; l++) n->width[l + 1] = (size_t)hidden[l];
-    n->width[n->layers] = (size_t)out;
-    for (int l = 0; l < n->layers; l++) {
-        n->trunk = n->total;
-        n->weight[l] = n->total;
-        n->total += (n->width[l] * n->width[l + 1] + line - 1) / line * line;
-        n->bias[l] = n->total;
-        n->total += (n->width[l + 1] + line - 1) / line * line;
-        n->slices += (int)((n->width[l] + vdi__net_slice_rows(n->width[l]) - 1) / vdi__net_slice_rows(n->width[l]));
-    }
-}
-
-/* Weights and biases uniform on +-1/sqrt(fan in), the last layer times `last`. */
-VDI__FN void vdi__net_draw(const vdi__net *n, void *block, vdi_rng *rng, double last) {
-    for (int l = 0; l < n->layers; l++) {
-        double scale = (l == n->layers - 1 ? last : 1) / sqrt((double)n->width[l]);
-        for (size_t i = 0; i < n->width[l] * n->width[l + 1]; i++)
-            vdi__store(n->dtype, block, n->weight[l] + i, scale * (2 * vdi_rng_uniform(rng) - 1));
-        for (size_t i = 0; i < n->width[l + 1]; i++) vdi__store(n->dtype, block, n->bias[l] + i, scale * (2 * vdi_rng_uniform(rng) - 1));
-    }
-}
-
-/* h[l] (rows, width[l+1]) from x; h[layers-1] is the output. */
-VDI__FN void vdi__net_forward(const vdi__net *n, const void *block, size_t rows, const void *x, size_t ldx, void *const *h) {
-    for (int l = 0; l < n->layers; l++)
-        vdi_affine(n->dtype, rows, n->width[l + 1], n->width[l], l ? h[l - 1] : x, l ? n->width[l] : ldx,
-                   vdi__part(n->dtype, block, n->weight[l]), n->width[l + 1], vdi__part(n->dtype, block, n->bias[l]),
-                   l == n->layers - 1 ? VDI_ACT_NONE : VDI_ACT_RELU, 0, h[l], n->width[l + 1]);
-}
-
-/* From dz[top] (rows, width[top+1]), the cotangent before the activation of layer `top`, to those of the layers below it. */
-VDI__FN void vdi__net_backward(const vdi__net *n, const void *block, int top, size_t rows, void *const *h, void *const *dz) {
-    for (int l = top; l > 0; l--) {
-        vdi_gemm(n->dtype, VDI_GEMM_TB, rows, n->width[l], n->width[l + 1], dz[l], n->width[l + 1],
-                 vdi__part(n->dtype, block, n->weight[l]), n->width[l + 1], dz[l - 1], n->width[l]);
-        vdi_act_grad(n->dtype, VDI_ACT_RELU, 0, rows * n->width[l], h[l - 1], dz[l - 1], dz[l - 1]);
-    }
-}
-
-/* The cotangent of inputs first ... first+cols-1 from dz[0], into dx (rows, cols). */
-VDI__FN void vdi__net_input_grad(const vdi__net *n, const void *block, size_t rows, size_t first, size_t cols, const void *dz0, void *dx) {
-    vdi_gemm(n->dtype, VDI_GEMM_TB, rows, cols, n->width[1], dz0, n->width[1],
-             vdi__part(n->dtype, block, n->weight[0] + first * n->width[1]), n->width[1], dx, cols);
-}
-
-/* ---- learning ------------------------------------------------------------------------------------------------------------- */
-
-/* A net that learns: its blocks, and the activations of a batch. */
-typedef struct vdi__learner {
-    const vdi__net *net;
-    void *value, *grad, *m, *v, *target; /* target may be NULL */
-    const void *x;                       /* (batch, ldx) inputs */
-    size_t ldx;
-    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];    /* (batch, width[l+1]) */
-    double squares[VDI__NET_LAYERS * VDI__NET_SLICES]; /* of the gradient, slice by slice */
-} vdi__learner;
-
-/* Adam's constants of one step, bias corrections folded in. */
-typedef struct vdi__adam {
-    double step, beta1, beta2, eps, tau;
-} vdi__adam;
-
-VDI__FN vdi__adam vdi__adam_at(double rate, double beta1, double beta2, double eps, int64_t step, double tau) {
-    vdi__adam a;
-    double root = sqrt(1 - pow(beta2, (double)step));
-    a.step = rate * root / (1 - pow(beta1, (double)step));
-    a.beta1 = beta1, a.beta2 = beta2;
-    a.eps = eps * root;
-    a.tau = tau;
-    return a;
-}
-
-/* How far Adam can carry a parameter in one step, in units of the rate: |m|/sqrt(v) <= (1-b1)/sqrt((1-b2)(1-b1^2/b2)). It does not
-   depend on the gradient: where every gradient is finite, no step can leave the finite numbers, and a step need not be undone. */
-VDI__FN bool vdi__adam_safe(double rate, double beta1, double beta2) { return beta1 * beta1 < beta2 && rate < 1e6; }
-
-/* Rows of batch -> h, dz and the blocks for one learner; NULL when memory is out. */
-VDI__FN bool vdi__learner_init(vdi__learner *e, const vdi__net *n, vdi_arena *a, size_t batch, bool target) {
-    const size_t size = vdi_dtype_size(n->dtype), bytes = n->total * size;
-    memset(e, 0, sizeof *e);
-    e->net = n;
-    e->value = vdi_arena_calloc(a, bytes);
-    e->grad = vdi_arena_calloc(a, bytes);
-    e->m = vdi_arena_calloc(a, bytes);
-    e->v = vdi_arena_calloc(a, bytes);
-    e->target = target ? vdi_arena_calloc(a, bytes) : NULL;
-    bool ok = e->value && e->grad && e->m && e->v && (e->target || !target);
-    for (int l = 0; l < n->layers; l++) {
-        e->h[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
-        e->dz[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
-        ok = ok && e->h[l] && e->dz[l];
-    }
-    return ok;
-}
-
-/* h and dz of rows `at` onwards. */
-VDI__FN void vdi__learner_rows(const vdi__learner *e, size_t at, void **h, void **dz) {
-    for (int l = 0; l < e->net->layers; l++) {
-        h[l] = vdi__part(e->net->dtype, e->h[l], at * e->net->width[l + 1]);
-        dz[l] = vdi__part(e->net->dtype, e->dz[l], at * e->net->width[l + 1]);
-    }
-}
-
-/* dW of one layer, rows r to r+rows, as one chain over the batch. */
-VDI__FN void vdi__net_weight_grad(const vdi__net *n, int l, size_t r, size_t rows, size_t batch, const void *in, size_t ldin,
-                                  const void *dz, void *grad) {
-    vdi_gemm(n->dtype, VDI_GEMM_TA, rows, n->width[l + 1], batch, vdi__part(n->dtype, in, r), ldin, dz, n->width[l + 1],
-             vdi__part(n->dtype, grad, n->weight[l] + r * n->width[l + 1]), n->width[l + 1]);
-}
-
-/* Job `slice` of the net's: part of one layer's gradient, and the sum of its squares. */
-VDI__FN void vdi__learner_grad(vdi__learner *e, size_t batch, int slice) {
-    const vdi__net *n = e->net;
-    int l = 0, k = slice;
-    size_t each = vdi__net_slice_rows(n->width[0]);
-    while ((size_t)k * each >= n->width[l]) {
-        k -= (int)((n->width[l] + each - 1) / each);
-        each = vdi__net_slice_rows(n->width[++l]);
-    }
-    const size_t r = (size_t)k * each, rows = VDI__MIN(each, n->width[l] - r), out = n->width[l + 1];
-    vdi__net_weight_grad(n, l, r, rows, batch, l ? e->h[l - 1] : e->x, l ? n->width[l] : e->ldx, e->dz[l], e->grad);
-    const void *g = vdi__part(n->dtype, e->grad, n->weight[l] + r * out);
-    double s = vdi_dot(n->dtype, rows * out, g, g);
-    if (k == 0) {
-        void *b = vdi__part(n->dtype, e->grad, n->bias[l]);
-        vdi_sum_rows(n->dtype, batch, out, e->dz[l], out, false, b);
-        s += vdi_dot(n->dtype, out, b, b);
-    }
-    e->squares[slice] = s;
-}
-
-VDI__FN double vdi__learner_squares(const vdi__learner *e) {
-    double s = 0;
-    for (int i = 0; i < e->net->slices; i++) s += e->squares[i];
-    return s;
-}
-
-VDI__FN int vdi__learner_pieces(const vdi__learner *e) { return (int)((e->net->total + VDI__NET_PIECE - 1) / VDI__NET_PIECE); }
-
-/* Job `piece`: Adam on a part of the block, and the target's share of it. */
-VDI__FN void vdi__learner_step(vdi__learner *e, const vdi__adam *a, int piece) {
-    const vdi_dtype t = e->net->dtype;
-    const size_t end = VDI__MIN(((size_t)piece + 1) * VDI__NET_PIECE, e->net->total);
-    for (size_t at = (size_t)piece * VDI__NET_PIECE; at < end; at += VDI__NET_STRIP) {
-        const size_t n = VDI__MIN((size_t)VDI__NET_STRIP, end - at);
-        void *w = vdi__part(t, e->value, at);
-        vdi_adam_kernel(t, n, w, vdi__part(t, e->grad, at), vdi__part(t, e->m, at), vdi__part(t, e->v, at), a->step, a->beta1, a->beta2,
-                        a->eps, 0, 1);
-        if (e->target) vdi_axpby(t, n, a->tau, w, 1 - a->tau, vdi__part(t, e->target, at));
-    }
-}
-
-/* Are the blocks fit to learn from, after somebody could have written to them? */
-VDI__FN bool vdi__learner_sound(const vdi__learner *e) {
-    const vdi_dtype t = e->net->dtype;
-    const size_t n = e->net->total;
-    return vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) + vdi_count_nonfinite(t, n, e->v) == 0 &&
-           vdi_min(t, n, e->v) >= 0 && (!e->target || vdi_count_nonfinite(t, n, e->target) == 0);
-}
-
-/* ---- names of the state --------------------------------------------------------------------------------------------------- */
-
-/* Appends "<prefix>.<layer>.weight" and ".bias" of a block to a list; `names` has room for VDI_PARAM_NAME each. */
-VDI__FN void vdi__net_state(const vdi__net *n, const void *block, const char *prefix, vdi_named_tensor *list, char (*names)[VDI_PARAM_NAME],
-                            int64_t *count) {
-    for (int l = 0; l < n->layers; l++)
-        for (int bias = 0; bias < 2; bias++) {
-            char *name = names[*count];
-            (void)vdi_text_format(name, VDI_PARAM_NAME, "%s.%d.%s", prefix, l, bias ? "bias" : "weight");
-            list[*count].name = name;
-            if (bias) list[*count].tensor = vdi_tensor_1d(vdi__part(n->dtype, block, n->bias[l]), n->dtype, (int64_t)n->width[l + 1]);
-            else
-                list[*count].tensor =
-                    vdi_tensor_2d(vdi__part(n->dtype, block, n->weight[l]), n->dtype, (int64_t)n->width[l], (int64_t)n->width[l + 1]);
-            ++*count;
-        }
-}
-#endif
-
-/* ======== model/sacd_critic.h, implementation ======== */
+/* ======== model/sacd/critic.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_CRITIC_C)
 #define VDI_MODEL_SACD_CRITIC_C
 
 /* Scratch of one worker, for `chunk` rows. */
 typedef struct vdi__critic_space {
     void *x;                      /* (chunk, inputs) */
-    void *h[2][VDI__NET_LAYERS];  /* activations of the twins */
-    void *dz[VDI__NET_LAYERS];    /* cotangents of one of them */
+    void *h[2][VDI__MLP_LAYERS];  /* activations of the twins */
+    void *dz[VDI__MLP_LAYERS];    /* cotangents of one of them */
     void *slope;                  /* (width of the trunk) sum_i w_i W_i */
     void *da;                     /* (chunk, actions) */
-    void *whole[VDI__NET_LAYERS]; /* (batch, width) cotangents of one head, for CAGrad */
+    void *whole[VDI__MLP_LAYERS]; /* (batch, width) cotangents of one head, for CAGrad */
     int64_t *row;                 /* (chunk) */
     unsigned char *from;          /* (chunk, heads) */
 } vdi__critic_space;
@@ -24863,7 +24858,7 @@ struct vdi_critic {
     vdi_critic_desc desc;
     vdi_allocator allocator;
     vdi_arena arena;
-    vdi__net net;
+    vdi__mlp net;
     vdi__learner twin[2];
     int64_t fits;
     int64_t chunk;            /* rows of a job */
@@ -24894,7 +24889,7 @@ VDI__DEF vdi_critic_desc vdi_critic_desc_defaults(void) {
 VDI__FN vdi_critic_desc vdi__critic_filled(const vdi_critic_desc *desc) {
     vdi_critic_desc d = vdi_critic_desc_defaults(), r = *desc;
     if (r.layers == 0) r.layers = d.layers;
-    for (int l = 0; l < r.layers && l < VDI_SACD_LAYERS; l++)
+    for (int l = 0; l < r.layers && l < VDI_MLP_LAYERS; l++)
         if (r.hidden[l] == 0) r.hidden[l] = d.hidden[0];
     if (r.batch == 0) r.batch = d.batch;
     if (r.rate == 0) r.rate = d.rate;
@@ -24915,7 +24910,7 @@ VDI__DEF vdi_status vdi_critic_desc_check(const vdi_critic_desc *desc, vdi_error
     if (d.observations < 1 || d.observations > most) field = "observations", value = (double)d.observations;
     else if (d.actions < 1 || d.actions > most) field = "actions", value = (double)d.actions;
     else if (d.heads < 1 || d.heads > VDI_CRITIC_HEADS) field = "heads", value = (double)d.heads;
-    else if (d.layers < 1 || d.layers > VDI_SACD_LAYERS) field = "layers", value = d.layers;
+    else if (d.layers < 1 || d.layers > VDI_MLP_LAYERS) field = "layers", value = d.layers;
     else if (d.batch < 1 || d.batch > 1000000) field = "batch", value = (double)d.batch;
     else if (!(d.rate > 0 && vdi__adam_safe(d.rate, d.beta1, d.beta2))) field = "rate", value = d.rate;
     else if (!(d.beta1 > 0 && d.beta1 < 1)) field = "beta1", value = d.beta1;
@@ -24931,7 +24926,7 @@ VDI__DEF vdi_status vdi_critic_desc_check(const vdi_critic_desc *desc, vdi_error
 }
 
 VDI__FN bool vdi__critic_space_init(vdi_critic *c, vdi__critic_space *s) {
-    const vdi__net *n = &c->net;
+    const vdi__mlp *n = &c->net;
     const size_t size = vdi_dtype_size(n->dtype), rows = (size_t)c->chunk;
     bool ok = true;
     s->x = vdi_arena_calloc(&c->arena, rows * n->width[0] * size);
@@ -24972,7 +24967,7 @@ VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **
     c->desc.allocator = NULL;
     vdi_arena_init(&c->arena, &c->allocator, (size_t)1 << 20);
     const int64_t heads = c->desc.heads, inputs = c->desc.observations + c->desc.actions;
-    vdi__net_init(&c->net, c->desc.dtype, inputs, c->desc.layers, c->desc.hidden, heads);
+    vdi__mlp_init(&c->net, c->desc.dtype, inputs, c->desc.layers, c->desc.hidden, heads);
     const size_t batch = (size_t)c->desc.batch, size = vdi_dtype_size(c->desc.dtype), per_net = (size_t)c->net.layers * 2;
     c->workers = vdi_pool_threads(c->desc.pool);
     c->chunk = vdi__critic_chunk(c->desc.batch, c->workers);
@@ -24995,7 +24990,7 @@ VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **
         }
         if (!ok) break;
         vdi_rng rng = vdi_rng_make(c->desc.seed, (uint64_t)1 << 56 | (uint64_t)(j + 1));
-        vdi__net_draw(&c->net, c->twin[j].value, &rng, 1);
+        vdi__mlp_draw(&c->net, c->twin[j].value, &rng, 1);
         memcpy(c->twin[j].target, c->twin[j].value, c->net.total * size);
     }
     if (!ok) {
@@ -25035,7 +25030,7 @@ VDI__DEF const vdi_state *vdi_critic_state(vdi_critic *c, bool training) {
             const vdi__learner *e = &c->twin[j];
             const void *block[4];
             block[0] = e->value, block[1] = e->target, block[2] = e->m, block[3] = e->v;
-            vdi__net_state(&c->net, block[kind], prefix[j][kind], c->tensor, c->name, &count);
+            vdi__mlp_state(&c->net, block[kind], prefix[j][kind], c->tensor, c->name, &count);
         }
     if (training) {
         c->tensor[count].name = "critic.fits";
@@ -25091,13 +25086,13 @@ VDI__FN const void *vdi__critic_block(const vdi_critic *c, int which) {
 /* Both twins on rows x (n,inputs); the results are s->h[j][top]. */
 VDI__FN void vdi__critic_twins(const vdi_critic *c, vdi__critic_space *s, int which, size_t n, const void *x) {
     for (int j = 0; j < 2; j++)
-        vdi__net_forward(&c->net, vdi__critic_block(c, (which & VDI_CRITIC_TARGET) | j), n, x, c->net.width[0], s->h[j]);
+        vdi__mlp_forward(&c->net, vdi__critic_block(c, (which & VDI_CRITIC_TARGET) | j), n, x, c->net.width[0], s->h[j]);
 }
 
 /* After vdi__critic_twins: d composite / d action, da (n,actions), with s->from filled. Under the composite rule one twin's backward pass
    is needed for a row, so the rows of each twin are closed up; all of them share one cotangent, W w. */
 VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_critic_rule rule, size_t n, const double *weights, void *da) {
-    const vdi__net *net = &c->net;
+    const vdi__mlp *net = &c->net;
     const vdi_dtype t = net->dtype;
     const int top = net->layers - 1;
     const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions, width = net->width[top];
@@ -25106,8 +25101,8 @@ VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_cr
         const void *block = c->twin[j].value;
         if (rule == VDI_CRITIC_ELEMENTWISE) {
             for (size_t i = 0; i < n * heads; i++) vdi__store(t, s->dz[top], i, s->from[i] == j ? (weights ? weights[i % heads] : 1) : 0);
-            vdi__net_backward(net, block, top, n, s->h[j], s->dz);
-            vdi__net_input_grad(net, block, n, (size_t)c->desc.observations, actions, s->dz[0], j ? s->da : da);
+            vdi__mlp_backward(net, block, top, n, s->h[j], s->dz);
+            vdi__mlp_input_grad(net, block, n, (size_t)c->desc.observations, actions, s->dz[0], j ? s->da : da);
             if (j) vdi_axpby(t, n * actions, 1, s->da, 1, da);
             continue;
         }
@@ -25128,7 +25123,7 @@ VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_cr
                 vdi_act_grad(t, VDI_ACT_RELU, 0, out, vdi__part(t, s->h[j][l], (size_t)s->row[k] * out), l == top - 1 ? s->slope : to, to);
             }
         }
-        vdi__net_input_grad(net, block, count, (size_t)c->desc.observations, actions, s->dz[0], s->da);
+        vdi__mlp_input_grad(net, block, count, (size_t)c->desc.observations, actions, s->dz[0], s->da);
         for (size_t k = 0; k < count; k++)
             memcpy((char *)da + (size_t)s->row[k] * actions * size, (const char *)s->da + k * actions * size, actions * size);
     }
@@ -25140,7 +25135,7 @@ VDI__DEF void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void 
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__net_forward(&c->net, vdi__critic_block(c, which), rows, s->x, c->net.width[0], s->h[0]);
+        vdi__mlp_forward(&c->net, vdi__critic_block(c, which), rows, s->x, c->net.width[0], s->h[0]);
         memcpy((char *)values + (size_t)at * heads * size, s->h[0][c->net.layers - 1], rows * heads * size);
     }
 }
@@ -25164,7 +25159,7 @@ VDI__DEF void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, in
 /* dz[top-1] (n,width) = e[:,head] W[:,head]' * rectified: the cotangent of one head alone; e (n,heads), or NULL for all 1. */
 VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t n, size_t head, const void *e, void *const *h,
                                   void *const *dz) {
-    const vdi__net *net = &c->net;
+    const vdi__mlp *net = &c->net;
     const vdi_dtype t = net->dtype;
     const int top = net->layers - 1;
     const size_t heads = (size_t)c->desc.heads, width = net->width[top];
@@ -25184,11 +25179,11 @@ VDI__DEF void vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const 
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__net_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
+        vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
         for (size_t i = 0; i < heads; i++) {
             vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
-            vdi__net_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
-            vdi__net_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
+            vdi__mlp_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
+            vdi__mlp_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
             for (size_t b = 0; b < rows; b++)
                 memcpy((char *)out + (((size_t)at + b) * heads + i) * actions * size, (const char *)s->da + b * actions * size,
                        actions * size);
@@ -25205,11 +25200,11 @@ VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, co
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__net_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
+        vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
         for (size_t i = 0; i < heads; i++) {
             vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
-            vdi__net_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
-            vdi__net_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
+            vdi__mlp_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
+            vdi__mlp_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions, s->dz[0], s->da);
             for (size_t b = 0; b < rows; b++) {
                 double square = 0;
                 for (size_t k = 0; k < actions; k++) {
@@ -25281,30 +25276,30 @@ VDI__DEF void vdi_cagrad(int64_t n, const double *G, double c, double *k, double
 /* Rows at..at+n of one twin: forward, errors, and (for the mean gradient) the cotangents of every layer. dz[top] is then the gradient
    2 k_i / batch (Q_i - y_i); for CAGrad the k_i come later and stand at 1. */
 VDI__FN void vdi__critic_rows(vdi_critic *c, int twin, size_t at, size_t n, size_t batch) {
-    const vdi__net *net = &c->net;
+    const vdi__mlp *net = &c->net;
     vdi__learner *e = &c->twin[twin];
     const int top = net->layers - 1;
     const bool mean = c->desc.gradient == VDI_CRITIC_MEAN;
     const size_t heads = (size_t)c->desc.heads;
     const double scale = 2.0 / (double)batch / (mean ? (double)heads : 1);
-    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
     vdi__learner_rows(e, at, h, dz);
-    vdi__net_forward(net, e->value, n, vdi__part(net->dtype, c->x, at * net->width[0]), net->width[0], h);
+    vdi__mlp_forward(net, e->value, n, vdi__part(net->dtype, c->x, at * net->width[0]), net->width[0], h);
     vdi_axpby(net->dtype, n * heads, scale, h[top], 0, dz[top]);
     vdi_axpby(net->dtype, n * heads, -scale, vdi__part(net->dtype, c->y, at * heads), 1, dz[top]);
-    if (mean) vdi__net_backward(net, e->value, top, n, h, dz);
+    if (mean) vdi__mlp_backward(net, e->value, top, n, h, dz);
 }
 
 /* Job (twin, head): the gradient of one head's loss with respect to the trunk. */
 VDI__FN void vdi__critic_part(vdi_critic *c, int twin, size_t head, size_t batch, vdi__critic_space *s) {
-    const vdi__net *net = &c->net;
+    const vdi__mlp *net = &c->net;
     vdi__learner *e = &c->twin[twin];
     const int top = net->layers - 1;
     void *part = vdi__part(net->dtype, c->part[twin], head * net->trunk);
     vdi__critic_one_head(c, e->value, batch, head, e->dz[top], e->h, s->whole);
-    vdi__net_backward(net, e->value, top - 1, batch, e->h, s->whole);
+    vdi__mlp_backward(net, e->value, top - 1, batch, e->h, s->whole);
     for (int l = 0; l < top; l++) {
-        vdi__net_weight_grad(net, l, 0, net->width[l], batch, l ? e->h[l - 1] : e->x, l ? net->width[l] : e->ldx, s->whole[l], part);
+        vdi__mlp_weight_grad(net, l, 0, net->width[l], batch, l ? e->h[l - 1] : e->x, l ? net->width[l] : e->ldx, s->whole[l], part);
         vdi_sum_rows(net->dtype, batch, net->width[l + 1], s->whole[l], net->width[l + 1], false,
                      vdi__part(net->dtype, part, net->bias[l]));
     }
@@ -25312,13 +25307,13 @@ VDI__FN void vdi__critic_part(vdi_critic *c, int twin, size_t head, size_t batch
 
 /* The Gram matrix of one twin: trunks meet, rows of different heads do not. Then the coefficients. */
 VDI__FN void vdi__critic_weigh(vdi_critic *c, int twin, size_t batch) {
-    const vdi__net *net = &c->net;
+    const vdi__mlp *net = &c->net;
     const vdi_dtype t = net->dtype;
     vdi__learner *e = &c->twin[twin];
     const int top = net->layers - 1;
     const size_t heads = (size_t)c->desc.heads, width = net->width[top];
     double *G = c->gram[twin];
-    vdi__net_weight_grad(net, top, 0, width, batch, e->h[top - 1], width, e->dz[top], e->grad);
+    vdi__mlp_weight_grad(net, top, 0, width, batch, e->h[top - 1], width, e->dz[top], e->grad);
     vdi_sum_rows(t, batch, heads, e->dz[top], heads, false, vdi__part(t, e->grad, net->bias[top]));
     for (size_t i = 0; i < heads; i++) {
         for (size_t j = 0; j <= i; j++)
@@ -25360,12 +25355,12 @@ VDI__FN void vdi__critic_mixed_job(int64_t index, int worker, void *user) {
     vdi__learner *e = &c->twin[index % 2];
     const size_t at = (size_t)(index / 2 * c->chunk), n = VDI__MIN((size_t)c->chunk, u->batch - at), heads = (size_t)c->desc.heads;
     const int top = c->net.layers - 1;
-    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
     (void)worker;
     vdi__learner_rows(e, at, h, dz);
     for (size_t i = 0; i < n * heads; i++)
         vdi__store(c->net.dtype, dz[top], i, vdi__load(c->net.dtype, dz[top], i) * c->mix[index % 2][i % heads]);
-    vdi__net_backward(&c->net, e->value, top, n, h, dz);
+    vdi__mlp_backward(&c->net, e->value, top, n, h, dz);
 }
 VDI__FN void vdi__critic_grad_job(int64_t index, int worker, void *user) {
     vdi__critic_jobs *u = (vdi__critic_jobs *)user;
@@ -25442,9 +25437,9 @@ VDI__DEF vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, co
 }
 #endif
 
-/* ======== model/sacd.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_C)
-#define VDI_MODEL_SACD_C
+/* ======== model/sacd/sacd.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_SACD_C)
+#define VDI_MODEL_SACD_SACD_C
 
 /* What random numbers are for: the upper byte of a stream. The critic's weights are streams 1 and 2 of the first. */
 enum { VDI__SACD_INIT = 1, VDI__SACD_SAMPLE, VDI__SACD_NEXT, VDI__SACD_POLICY, VDI__SACD_ACT };
@@ -25458,7 +25453,7 @@ enum { VDI__SACD_META = 32, VDI__SACD_META_TEXT = 96 };
 /* Scratch of one worker, for a chunk of rows. */
 typedef struct vdi__sacd_space {
     void *x;                  /* (chunk, inputs) observation and action of the policy */
-    void *h[VDI__NET_LAYERS]; /* of the policy at the next observation */
+    void *h[VDI__MLP_LAYERS]; /* of the policy at the next observation */
     void *sd, *u, *softplus;  /* (chunk, actions) */
     void *da;                 /* (chunk, actions) */
     double *composite;        /* (chunk) */
@@ -25470,7 +25465,7 @@ struct vdi_sacd {
     vdi_arena arena;
     vdi_critic *critic;
     vdi_replay *replay;
-    vdi__net net; /* policy: outputs are mean and log sd */
+    vdi__mlp net; /* policy: outputs are mean and log sd */
     vdi__learner policy;
     int64_t heads;
     double log_alpha[3];                 /* value, and Adam's m and v */
@@ -25484,7 +25479,7 @@ struct vdi_sacd {
     double alpha;
     vdi__sacd_space *space;
     /* an action */
-    void *act_x, *act_h[VDI__NET_LAYERS];
+    void *act_x, *act_h[VDI__MLP_LAYERS];
     /* the state */
     vdi_state state;
     vdi_named_tensor *tensor;
@@ -25522,7 +25517,7 @@ VDI__DEF vdi_sacd_desc vdi_sacd_desc_defaults(void) {
 VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
     vdi_sacd_desc d = vdi_sacd_desc_defaults(), r = *desc;
     if (r.layers == 0) r.layers = d.layers;
-    for (int l = 0; l < r.layers && l < VDI_SACD_LAYERS; l++)
+    for (int l = 0; l < r.layers && l < VDI_MLP_LAYERS; l++)
         if (r.hidden[l] == 0) r.hidden[l] = d.hidden[0];
     if (r.batch == 0) r.batch = d.batch;
     if (r.capacity == 0) r.capacity = d.capacity;
@@ -25645,7 +25640,7 @@ VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, v
     status = vdi_replay_create(&rd, &g->replay, err);
     if (status >= 0) status = vdi_critic_create(&cd, &g->critic, err);
     if (status >= 0) {
-        vdi__net_init(&g->net, g->desc.dtype, g->desc.observations, g->desc.layers, g->desc.hidden, 2 * g->desc.actions);
+        vdi__mlp_init(&g->net, g->desc.dtype, g->desc.observations, g->desc.layers, g->desc.hidden, 2 * g->desc.actions);
         if (!vdi__sacd_memory(g)) status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory for the policy");
     }
     if (status < 0) {
@@ -25653,7 +25648,7 @@ VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, v
         return status;
     }
     vdi_rng rng = vdi_rng_make(g->desc.seed, (uint64_t)VDI__SACD_INIT << 56 | 3);
-    vdi__net_draw(&g->net, g->policy.value, &rng, 1);
+    vdi__mlp_draw(&g->net, g->policy.value, &rng, 1);
     g->policy.x = g->critic->x; /* rows begin with the observation */
     g->policy.ldx = g->critic->net.width[0];
     g->log_alpha[0] = g->desc.log_alpha;
@@ -25729,7 +25724,7 @@ VDI__FN double vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float
         for (size_t i = 0; i < g->net.width[0]; i++) vdi__store(t, g->act_x, i, (double)obs[i]);
         x = g->act_x;
     }
-    vdi__net_forward(&g->net, g->policy.value, 1, x, g->net.width[0], g->act_h);
+    vdi__mlp_forward(&g->net, g->policy.value, 1, x, g->net.width[0], g->act_h);
     const void *out = g->act_h[g->net.layers - 1];
     for (size_t k = 0; k < actions; k++) {
         double u = vdi__load(t, out, k);
@@ -25757,7 +25752,7 @@ VDI__DEF void vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *act
     for (int64_t at = 0; at < n; at += g->critic->chunk) {
         const size_t rows = (size_t)VDI__MIN(g->critic->chunk, n - at), first = (size_t)at * actions;
         const void *out = s->h[g->net.layers - 1];
-        vdi__net_forward(&g->net, g->policy.value, rows, vdi__part(t, obs, (size_t)at * g->net.width[0]), g->net.width[0], s->h);
+        vdi__mlp_forward(&g->net, g->policy.value, rows, vdi__part(t, obs, (size_t)at * g->net.width[0]), g->net.width[0], s->h);
         for (size_t b = 0; b < rows; b++)
             for (size_t k = 0; k < actions; k++) {
                 vdi__store(t, action, first + b * actions + k, tanh(vdi__load(t, out, b * 2 * actions + k)));
@@ -25874,7 +25869,7 @@ VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
         vdi__sacd_take(t, inputs, r.obs, vdi__part(t, x, b * inputs));
         vdi__sacd_take(t, observations, r.next, vdi__part(t, s->x, b * inputs));
     }
-    vdi__net_forward(&g->net, g->policy.value, n, s->x, inputs, s->h);
+    vdi__mlp_forward(&g->net, g->policy.value, n, s->x, inputs, s->h);
     vdi__sacd_sample(g, s, n, s->h[top], vdi__part(t, g->noise_next, at * actions), s->x, log_pi);
     vdi__critic_twins(c, cs, VDI_CRITIC_TARGET, n, s->x);
     vdi_critic_minimum(t, rule, (int64_t)n, g->heads, g->w, cs->h[0][ctop], cs->h[1][ctop], cs->dz[ctop], NULL, NULL);
@@ -25888,9 +25883,9 @@ VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
     /* critics */
     for (int j = 0; j < 2; j++) vdi__critic_rows(c, j, at, n, batch);
     /* policy: its rows of x begin with the same observations */
-    void *h[VDI__NET_LAYERS], *dz[VDI__NET_LAYERS];
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
     vdi__learner_rows(&g->policy, at, h, dz);
-    vdi__net_forward(&g->net, g->policy.value, n, x, inputs, h);
+    vdi__mlp_forward(&g->net, g->policy.value, n, x, inputs, h);
     memcpy(s->x, x, n * inputs * vdi_dtype_size(t));
     vdi__sacd_sample(g, s, n, h[top], noise, s->x, log_pi);
     vdi__critic_twins(c, cs, 0, n, s->x);
@@ -25905,7 +25900,7 @@ VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
             vdi__store(t, dz[top], b * 2 * actions + k, du);
             vdi__store(t, dz[top], (b * 2 + 1) * actions + k, raw < VDI__LOG_SD_MIN || raw > VDI__LOG_SD_MAX ? 0 : ds);
         }
-    vdi__net_backward(&g->net, g->policy.value, top, n, h, dz);
+    vdi__mlp_backward(&g->net, g->policy.value, top, n, h, dz);
 }
 
 /* The weights' gradients of twin, twin, policy; then their steps. */
@@ -26140,7 +26135,7 @@ VDI__DEF const vdi_state *vdi_sacd_state(vdi_sacd *g, bool training) {
     g->state.meta = g->meta;
     g->state.tensor_count = g->state.meta_count = 0;
     for (int kind = 0; kind < (training ? 3 : 1); kind++)
-        vdi__net_state(&g->net, block[kind], prefix[kind], g->tensor, g->name, &g->state.tensor_count);
+        vdi__mlp_state(&g->net, block[kind], prefix[kind], g->tensor, g->name, &g->state.tensor_count);
     const vdi_state *c = vdi_critic_state(g->critic, training);
     for (int64_t i = 0; i < c->tensor_count; i++) vdi__sacd_add(g, c->tensors[i].name, c->tensors[i].tensor);
     vdi__sacd_add(g, "log_alpha", vdi_tensor_1d(g->log_alpha, VDI_F64, training ? 3 : 1));
@@ -26200,7 +26195,7 @@ VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count,
     out->dtype = dtype && !strcmp(dtype, vdi_dtype_name(VDI_F64)) ? VDI_F64 : VDI_F32;
     for (const char *p = hidden ? hidden : ""; *p;) {
         size_t used = vdi_text_parse_int(p, strlen(p), &number);
-        if (!used || out->layers == VDI_SACD_LAYERS || number < 1)
+        if (!used || out->layers == VDI_MLP_LAYERS || number < 1)
             return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers", hidden);
         out->hidden[out->layers++] = number;
         p += used;
@@ -26212,7 +26207,7 @@ VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count,
 }
 #endif
 
-/* ======== model/sacd_explain.h, implementation ======== */
+/* ======== model/sacd/explain.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EXPLAIN_C)
 #define VDI_MODEL_SACD_EXPLAIN_C
 

@@ -1,4 +1,4 @@
-/* bench/wire.c - what a step costs over the wire of model/env_wire.h, between two processes and two pipes
+/* bench/wire.c - what a step costs over the wire of model/env/wire.h, between two processes and two pipes
  *
  *     cc -std=gnu11 -O2 -Iinclude/vdi bench/wire.c -o build/wire -lm && build/wire [CMD]
  *

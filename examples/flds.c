@@ -5,7 +5,7 @@
  * A point wanders in the plane. Each of 40 neurons fires along the stripes of a wave of its own, so no rate is a monotone function of the
  * position and a log-linear read-out (PLDS) is hopeless. The network read-out is not told any of this.
  */
-#define VDI_FLDS_IMPLEMENTATION
+#define VDI_VILDS_IMPLEMENTATION
 #define VDI_SCORE_IMPLEMENTATION
 #define VDI_IO_IMPLEMENTATION
 #include "vdi.h"

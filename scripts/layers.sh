@@ -6,7 +6,7 @@ root=${1:-include/vdi}
 find "$root" -name '*.h' | LC_ALL=C sort | xargs awk -v root="$root/" '
 BEGIN {
     level["core"] = 1; level["kernel"] = 2; level["linalg"] = 3; level["grad"] = 4; level["model"] = 5; level["io"] = 2
-    split("flds>vilds vilds>lds flds>plds plds>lds deepspike>calcium sacd>env sacd>replay", list, " ")
+    split("plds>lds vilds>lds vilds>plds deepspike>calcium sacd>env", list, " ")
     for (i in list) edge[list[i]] = 1
 }
 function complain(why) { printf "%s:%d: %s\n", FILENAME, FNR, why; bad++ }
@@ -14,7 +14,9 @@ function complain(why) { printf "%s:%d: %s\n", FILENAME, FNR, why; bad++ }
     from = substr(FILENAME, length(root) + 1)
     to = $0; sub(/^[^"]*"/, "", to); sub(/".*/, "", to)
     folder = from; if (!sub(/\/.*/, "", folder)) next                # the umbrella sees all
-    if (to !~ /^\.\.\//) to = folder "/" to; else sub(/^\.\.\//, "", to)
+    room = from; sub(/[^\/]*$/, "", room)                            # from where the path is read
+    while (sub(/^\.\.\//, "", to)) sub(/[^\/]*\/$/, "", room)
+    to = room to
     other = to; if (!sub(/\/.*/, "", other)) { complain("includes " to ", which is in no layer"); next }
     includes++
     if (!(folder in level)) complain(folder " is no layer")
@@ -22,8 +24,8 @@ function complain(why) { printf "%s:%d: %s\n", FILENAME, FNR, why; bad++ }
     else if (folder == "io" ? other != "io" && other != "core" : other == "io" || level[other] > level[folder])
         complain(folder " may not include " other)
     if (folder == "model" && other == "model") {
-        a = from; b = to                                              # lds_em.h is of the family lds
-        sub(/.*\//, "", a); sub(/.*\//, "", b); sub(/[_.].*/, "", a); sub(/[_.].*/, "", b)
+        split(from, path, "/"); a = path[2]                           # model/lds/em.h is of the family lds
+        split(to, path, "/"); b = path[2]
         if (a != b && !((a ">" b) in edge)) complain("model/" a " may not include model/" b)
     }
 }

@@ -1,6 +1,6 @@
 /* The network in the box: preparation, network, inference, the simulator it was trained on, and what it reaches */
 #include "check.h"
-#include "../include/vdi/model/deepspike_weights.h"
+#include "../include/vdi/model/pretrained/weights.h"
 
 static vdi_error err;
 

@@ -458,7 +458,7 @@ TEST(vilds, never_nan) {
 }
 
 /* Refinement never lowers a trial's bound, and ends where the gradient of the bound in q is 0: PLDS against the best Gaussian of
- * model/plds.h. */
+ * model/plds/plds.h. */
 TEST(vilds, refinement_finds_the_best_gaussian) {
     enum { B = 4, T = 15, N = 6, D = 2 };
     double *y = simulated(B, T, N, 41), best[B], elbo[B], last[B];

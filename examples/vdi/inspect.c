@@ -1,6 +1,6 @@
 /* examples/vdi/inspect.c - vdi sacd inspect: why an agent does what it does, as numbers and as a page to play with
  *
- * Episodes are recorded as the agent saw them (model/sacd_explain.h). At every step a few candidate actions are kept with the values that
+ * Episodes are recorded as the agent saw them (model/sacd/explain.h). At every step a few candidate actions are kept with the values that
  * both twins give to each component, so that the page can rank them anew under other weights, without the agent: inspect_page.c.
  */
 #include "inspect.h"

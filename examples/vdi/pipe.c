@@ -1,6 +1,6 @@
 /* examples/vdi/pipe.c - an environment for an agent: a built-in one, or a program at the other end of two pipes
  *
- * The protocol is the library's (model/env_wire.h); here are the process, its pipes, its time limit, and what can be told when it is gone.
+ * The protocol is the library's (model/env/wire.h); here are the process, its pipes, its time limit, and what can be told when it is gone.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -449,7 +449,7 @@ static int train_main(run *r) {
     if (!t) return fail("out of memory");
     const char *resume = option_text(r, "resume");
     const int64_t steps = option_int(r, "steps");
-    double list[VDI_ENV_MAX_COMPONENTS + 1], hidden[VDI_SACD_LAYERS];
+    double list[VDI_ENV_MAX_COMPONENTS + 1], hidden[VDI_MLP_LAYERS];
     vdi_sacd_desc desc = vdi_sacd_desc_defaults();
     if (!option_text(r, "out")) return usage("expected --out RUN, the folder for the agent");
     if (steps < 1 || steps > INT64_C(1000000000000)) return usage("--steps: expected 1 or more, got %lld", (long long)steps);
@@ -462,9 +462,9 @@ static int train_main(run *r) {
     resolve(r, &t->env);
     const int64_t m = t->env.components;
     desc.observations = t->env.observations, desc.actions = t->env.actions, desc.components = m;
-    desc.layers = numbers_read(option_text(r, "hidden"), hidden, VDI_SACD_LAYERS);
+    desc.layers = numbers_read(option_text(r, "hidden"), hidden, VDI_MLP_LAYERS);
     if (desc.layers < 1)
-        return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_SACD_LAYERS, option_text(r, "hidden"));
+        return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_MLP_LAYERS, option_text(r, "hidden"));
     for (int l = 0; l < desc.layers; l++) desc.hidden[l] = (int64_t)hidden[l];
     if (option_given(r, "weights")) {
         const int given = numbers_read(option_text(r, "weights"), list, (int)m + 1);

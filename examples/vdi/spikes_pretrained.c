@@ -1,6 +1,6 @@
 /* examples/vdi/spikes_pretrained.c - the network in the box over a matrix of traces */
 #include "spikes_pretrained.h"
-#include "../../include/vdi/model/deepspike_weights.h"
+#include "../../include/vdi/model/pretrained/weights.h"
 
 int64_t spikes_pretrained_samples(int64_t frames, double fps) { return vdi_pretrained_grid(frames, fps); }
 

@@ -65,59 +65,57 @@
 #include "grad/params.h"
 #include "grad/optim.h"
 #include "grad/layers.h"
+#include "grad/mlp.h"
 #include "grad/dist.h"
 #include "grad/check.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
-#include "model/lds.h"
-#include "model/lds_em.h"
-#include "model/lds_sample.h"
+#include "model/lds/lds.h"
+#include "model/lds/em.h"
+#include "model/lds/sample.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_PLDS_IMPLEMENTATION)
-#include "model/plds.h"
-#include "model/plds_posterior.h"
-#include "model/plds_em.h"
-#include "model/plds_predict.h"
+#include "model/plds/plds.h"
+#include "model/plds/posterior.h"
+#include "model/plds/em.h"
+#include "model/plds/predict.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
-#include "model/score.h"
-#include "model/score_spikes.h"
+#include "model/score/score.h"
+#include "model/score/spikes.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
-#include "model/vilds.h"
-#include "model/vilds_graph.h"
-#include "model/vilds_train.h"
-#include "model/vilds_infer.h"
-#endif
-#if !defined(VDI_STATIC) || defined(VDI_FLDS_IMPLEMENTATION)
-#include "model/flds.h"
+#include "model/vilds/vilds.h"
+#include "model/vilds/posterior.h"
+#include "model/vilds/train.h"
+#include "model/vilds/infer.h"
+#include "model/vilds/flds.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_CALCIUM_IMPLEMENTATION)
-#include "model/calcium.h"
-#include "model/calcium_simulate.h"
+#include "model/calcium/calcium.h"
+#include "model/calcium/simulate.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
-#include "model/oasis.h"
+#include "model/oasis/oasis.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
-#include "model/deepspike.h"
-#include "model/deepspike_train.h"
-#include "model/deepspike_infer.h"
-#include "model/deepspike_pretrained.h"
+#include "model/deepspike/deepspike.h"
+#include "model/deepspike/train.h"
+#include "model/deepspike/infer.h"
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
+#include "model/pretrained/pretrained.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
-#include "model/env.h"
-#include "model/env_builtin.h"
-#include "model/env_wire.h"
-#endif
-#if !defined(VDI_STATIC) || defined(VDI_REPLAY_IMPLEMENTATION)
-#include "model/replay.h"
+#include "model/env/env.h"
+#include "model/env/builtin.h"
+#include "model/env/wire.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
-#include "model/sacd_net.h"
-#include "model/sacd_critic.h"
-#include "model/sacd.h"
-#include "model/sacd_explain.h"
+#include "model/sacd/replay.h"
+#include "model/sacd/critic.h"
+#include "model/sacd/sacd.h"
+#include "model/sacd/explain.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"

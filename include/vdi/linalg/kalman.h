@@ -1,6 +1,6 @@
 /* linalg/kalman.h - Kalman filter and Rauch-Tung-Striebel smoother for many trials at once
  *
- * Do this: see model/lds.h, which prepares the arrays. The recursions are here because they are linear algebra over lanes: one
+ * Do this: see model/lds/lds.h, which prepares the arrays. The recursions are here because they are linear algebra over lanes: one
  * covariance sequence ("group") per SIMD lane, and under it as many mean sequences as there are trials with those covariances.
  *
  *     z_1 ~ N(c_1, Q0),  z_t = A z_{t-1} + c_t + N(0, Q),  and each bin's observation enters by its information
