@@ -35,6 +35,8 @@
 #include "core/alloc.h"
 #include "core/log.h"
 #include "core/tensor.h"
+#include "core/state.h"
+#include "core/field.h"
 #include "core/rng.h"
 #include "core/pool.h"
 #endif

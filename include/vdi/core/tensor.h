@@ -34,25 +34,6 @@ typedef struct vdi_tensor {
     int64_t stride[VDI_MAX_DIMS]; /**< elements from one index to the next; 0 repeats, negative runs backwards */
 } vdi_tensor;
 
-/** A tensor with a name: how a model hands out its state. The name is not owned. */
-typedef struct vdi_named_tensor {
-    const char *name;  /**< unique within its list */
-    vdi_tensor tensor; /**< a view of the model's own memory */
-} vdi_named_tensor;
-
-/** Key and value of metadata, not owned. */
-typedef struct vdi_meta {
-    const char *key, *value; /* text in UTF-8 */
-} vdi_meta;
-
-/** The state of a model as any file format can write it: named tensors and metadata, both owned by the model. */
-typedef struct vdi_state {
-    vdi_named_tensor *tensors; /**< (tensor_count) */
-    int64_t tensor_count;      /**< how many */
-    vdi_meta *meta;            /**< (meta_count) */
-    int64_t meta_count;        /**< how many */
-} vdi_state;
-
 /** Bytes of one element. */
 VDI_API size_t vdi_dtype_size(vdi_dtype dtype);
 /** "float32", "float64", "uint8", "int16", "int32", "int64", "bool". */

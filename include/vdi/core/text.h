@@ -30,6 +30,8 @@ VDI_API size_t vdi_text_double(char *buf, double x, int digits);
 VDI_API size_t vdi_text_parse_double(const char *s, size_t n, double *out);
 /** Read a decimal integer at s[0..n); returns the bytes taken, 0 if there is none or it does not fit. */
 VDI_API size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out);
+/** Likewise without a sign, up to 2^64 - 1. */
+VDI_API size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out);
 
 #endif /* VDI_CORE_TEXT_H */
 
@@ -506,19 +508,30 @@ VDI__DEF size_t vdi_text_parse_double(const char *s, size_t n, double *out) {
     return (size_t)(p - s);
 }
 
-VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
-    size_t i = 0, start;
-    uint64_t x = 0, most = (uint64_t)INT64_MAX;
-    bool negative = false;
-    if (i < n && (s[i] == '-' || s[i] == '+')) negative = s[i++] == '-';
-    most += negative;
-    for (start = i; i < n && s[i] >= '0' && s[i] <= '9'; i++) {
-        unsigned c = (unsigned)(s[i] - '0');
-        if (x > (most - c) / 10) return 0;
+/* Digits at s[0..n) as a number of at most `most`; the bytes taken, 0 if there is none or it is larger. */
+VDI__FN size_t vdi__text_digits(const char *s, size_t n, uint64_t most, uint64_t *out) {
+    size_t i = 0;
+    uint64_t x = 0;
+    for (; i < n && s[i] >= '0' && s[i] <= '9'; i++) {
+        const unsigned c = (unsigned)(s[i] - '0');
+        if (c > most || x > (most - c) / 10) return 0;
         x = 10 * x + c;
     }
-    if (i == start) return 0;
-    *out = negative && x ? -(int64_t)(x - 1) - 1 : (int64_t)x;
+    *out = x;
     return i;
+}
+
+VDI__DEF size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out) {
+    return vdi__text_digits(s, n, UINT64_MAX, out);
+}
+
+VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
+    const bool sign = n > 0 && (s[0] == '-' || s[0] == '+');
+    const bool negative = sign && s[0] == '-';
+    uint64_t x = 0;
+    const size_t digits = vdi__text_digits(s + sign, n - sign, (uint64_t)INT64_MAX + negative, &x);
+    if (digits == 0) return 0;
+    *out = negative && x ? -(int64_t)(x - 1) - 1 : (int64_t)x;
+    return sign + digits;
 }
 #endif

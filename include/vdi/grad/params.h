@@ -17,6 +17,7 @@
 #ifndef VDI_GRAD_PARAMS_H
 #define VDI_GRAD_PARAMS_H
 #include "../core/rng.h"
+#include "../core/state.h"
 #include "tape.h"
 
 /** Room for a parameter's name, with the terminating 0. */

@@ -18,6 +18,7 @@
  */
 #ifndef VDI_IO_CSV_H
 #define VDI_IO_CSV_H
+#include "../core/state.h"
 #include "stream.h"
 
 /** A table. `values` and `name` are yours to read. */

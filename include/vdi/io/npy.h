@@ -23,6 +23,7 @@
  */
 #ifndef VDI_IO_NPY_H
 #define VDI_IO_NPY_H
+#include "../core/state.h"
 #include "stream.h"
 #include "zip.h"
 

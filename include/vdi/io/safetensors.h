@@ -22,6 +22,7 @@
 #ifndef VDI_IO_SAFETENSORS_H
 #define VDI_IO_SAFETENSORS_H
 #include "json.h"
+#include "../core/state.h"
 #include "stream.h"
 
 /** What a file held. `state` is yours to read and owned by this. */
