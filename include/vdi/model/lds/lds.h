@@ -30,6 +30,7 @@
 #define VDI_MODEL_LDS_LDS_H
 #include "../../core/log.h"
 #include "../../core/rng.h"
+#include "../../core/state.h"
 #include "../../linalg/table.h"
 
 /** Parameters, as bits of vdi_lds_desc.freeze. */
