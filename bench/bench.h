@@ -1,26 +1,32 @@
 /* bench/bench.h - how vdi is timed against its peers
  *
- * A program of bench/ asks one question ("gemm", "blocktri" ...). It describes rows, and each row is run and printed at once:
+ * A program of bench/ asks one question ("gemm", "blocktri" ...). It describes rows, and each row
+ * is run and printed at once:
  *
  *     bench_begin("gemm", argc, argv);
- *     bench_row("f32 n=64", BENCH_GFLOPS, 2.0 * 64 * 64 * 64);              what one call is worth, in the unit
- *     bench_vdi(my_vdi_call, &context);
- *     bench_limit("FMA peak", bench_peak_f32, ...);                         what the machine could do
- *     bench_blas(my_blas_call, &context);                                   only with --peers
+ *     bench_row("f32 n=64", BENCH_GFLOPS, 2.0 * 64 * 64 * 64);   what one call is worth, in the
+ *     unit bench_vdi(my_vdi_call, &context);
+ *     bench_limit("FMA peak", bench_peak_f32, ...);              what the machine could do
+ *     bench_blas(my_blas_call, &context);                        only with --peers
  *     bench_bar_ratio("OpenBLAS", 0.97);
  *     bench_run();
  *     return bench_end();
  *
- * Method. Times are CPU time of the thread, so what other programs take from the core is not counted. A row is measured in rounds:
- * vdi, limit, peer, peer, then vdi again ...; a contestant's figure of a round is the smallest of several samples. Printed are
- * the best round of each, and as ratio the median over rounds of (peer's time / vdi's time in the same round): above 1, vdi is faster.
+ * Method. Times are CPU time of the thread, so what other programs take from the core is not
+ * counted. A row is measured in rounds: vdi, limit, peer, peer, then vdi again ...; a contestant's
+ * figure of a round is the smallest of several samples. Printed are the best round of each, and as
+ * ratio the median over rounds of (peer's time / vdi's time in the same round): above 1, vdi is
+ * faster.
  *
- * Peers. OpenBLAS reads its environment when it is loaded, so it lives in child processes: this same program, started again and run in
- * lock step, once with the environment as it is and, where OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE is set, once with both removed;
- * vdi is compared with the faster. Python peers are served by peers.py. Nothing is linked: a peer that is not installed is left out.
+ * Peers. OpenBLAS reads its environment when it is loaded, so it lives in child processes: this
+ * same program, started again and run in lock step, once with the environment as it is and, where
+ * OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE is set, once with both removed; vdi is compared with the
+ * faster. Python peers are served by peers.py. Nothing is linked: a peer that is not installed is
+ * left out.
  *
- * Options: --peers, --quick (few rounds, for a smoke test), --out DIR (default build/bench), --only TEXT (rows whose name has it).
- * Not a library: everything is static, one program is one file that includes this one. POSIX and gcc or clang.
+ * Options: --peers, --quick (few rounds, for a smoke test), --out DIR (default build/bench), --only
+ * TEXT (rows whose name has it). Not a library: everything is static, one program is one file that
+ * includes this one. POSIX and gcc or clang.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -47,7 +53,8 @@ static const char *const bench_unit_names[] = {"GFLOP/s", "ns", "us", "ms"};
 
 enum { BENCH_MAX_ROUNDS = 32, BENCH_MAX_PEERS = 6, BENCH_MAX_BARS = 6 };
 
-/* A child process that measures when asked: "s" on its input gives a line with seconds per call on its output. */
+/* A child process that measures when asked: "s" on its input gives a line with seconds per call on
+ * its output. */
 typedef struct bench_child {
     const char *name;
     char version[96];
@@ -57,13 +64,15 @@ typedef struct bench_child {
 
 typedef struct bench_contestant {
     char name[48];  /* what is printed */
-    char group[24]; /* "OpenBLAS" for both of its environments: bars compare with the faster of a group */
+    char group[24]; /* "OpenBLAS" for both of its environments: bars compare with the faster of a
+                       group */
     bench_fn *fn;   /* measured here ... */
     void *ctx;
     bench_child *child;            /* ... or there */
     char request[64];              /* for children that are asked by name */
     long inner;                    /* calls per sample */
-    double time[BENCH_MAX_ROUNDS]; /* seconds per call, best sample of each round; < 0 where it failed */
+    double time[BENCH_MAX_ROUNDS]; /* seconds per call, best sample of each round; < 0 where it
+                                      failed */
     double best;
 } bench_contestant;
 
@@ -91,15 +100,17 @@ static struct bench_state {
     char row[112], note[160], limit_name[32];
     bool skip;
     bench_unit unit;
-    double work;        /* flops of a call for GFLOP/s, else by how much the time of a call is divided */
-    double limit_scale; /* time of the limit's call -> time that the row's call would take at the limit */
+    double work;        /* flops of a call for GFLOP/s, else by how much the time of a call is
+                           divided */
+    double limit_scale; /* time of the limit's call -> time that the row's call would take at the
+                           limit */
     bench_contestant vdi, limit, peer[BENCH_MAX_PEERS];
     int peer_count, bar_count;
     bool has_limit;
     bench_bar bar[BENCH_MAX_BARS];
 } bench;
 
-/* ---- small things ---------------------------------------------------------------------------------------------------------- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 BENCH_FN double bench_now(void) {
     struct timespec t;
@@ -131,7 +142,8 @@ BENCH_FN double bench_median(const double *x, int n) {
     return n == 0 ? 0 : n % 2 ? t[n / 2] : 0.5 * (t[n / 2 - 1] + t[n / 2]);
 }
 
-/* Uniform on [lo,hi); a fixed stream (xorshift, Marsaglia 2003), so that every contestant and run works on the same numbers. */
+/* Uniform on [lo,hi); a fixed stream (xorshift, Marsaglia 2003), so that every contestant and run
+ * works on the same numbers. */
 static uint64_t bench_rng = 88172645463325252u;
 BENCH_FN double bench_random(double lo, double hi) {
     bench_rng ^= bench_rng << 13;
@@ -142,8 +154,10 @@ BENCH_FN double bench_random(double lo, double hi) {
 BENCH_FN void *bench_array(vdi_dtype dtype, size_t n, double lo, double hi) {
     void *p = bench_alloc(n * vdi_dtype_size(dtype) + 64);
     for (size_t i = 0; i < n; i++) {
-        if (dtype == VDI_F32) ((float *)p)[i] = (float)bench_random(lo, hi);
-        else ((double *)p)[i] = bench_random(lo, hi);
+        if (dtype == VDI_F32)
+            ((float *)p)[i] = (float)bench_random(lo, hi);
+        else
+            ((double *)p)[i] = bench_random(lo, hi);
     }
     return p;
 }
@@ -159,10 +173,11 @@ BENCH_FN void bench_check(bool ok, const char *what) {
     bench.failed++;
 }
 
-/* ---- the machine's limits -------------------------------------------------------------------------------------------------- */
+/* ---- the machine's limits -------------------------------------------------------------------- */
 
-/* FMA peak: independent chains in registers, written in assembly so that no compiler can spoil them; several chain counts and
- * widths are tried, and the fastest is the peak. One call does bench_peak_flops flops. */
+/* FMA peak: independent chains in registers, written in assembly so that no compiler can spoil
+ * them; several chain counts and widths are tried, and the fastest is the peak. One call does
+ * bench_peak_flops flops. */
 typedef void bench_peak_fn(long loops);
 typedef struct bench_peak_variant {
     const char *name;
@@ -175,80 +190,98 @@ typedef struct bench_peak_variant {
 #define BENCH_10(F) BENCH_8(F) F(8) F(9)
 #define BENCH_12(F) BENCH_10(F) F(10) F(11)
 #define BENCH_14(F) BENCH_12(F) F(12) F(13)
-#define BENCH_CLOBBER                                                                                                                      \
-    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",  \
-        "cc"
-#define BENCH_PEAK(name, isa, F, Z, broadcast, reg, list, type)                                                                            \
-    __attribute__((target(isa), noinline)) static void name(long loops) {                                                                  \
-        static const type a = (type)1.0001, b = (type)1e-7;                                                                                \
-        __asm__ volatile(list(Z) broadcast " %1, %%" reg "14\n\t" broadcast " %2, %%" reg "15\n\t"                                         \
-                                           ".p2align 5\n1:\n\t" list(F) list(F) "dec %0\n\tjnz 1b\n\tvzeroupper\n\t"                       \
-                         : "+r"(loops)                                                                                                     \
-                         : "m"(a), "m"(b)                                                                                                  \
-                         : BENCH_CLOBBER);                                                                                                 \
+#define BENCH_CLOBBER                                                                        \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc"
+#define BENCH_PEAK(name, isa, F, Z, broadcast, reg, list, type)                                    \
+    __attribute__((target(isa), noinline)) static void name(long loops) {                          \
+        static const type a = (type)1.0001, b = (type)1e-7;                                        \
+        __asm__ volatile(list(Z) broadcast " %1, %%" reg "14\n\t" broadcast " %2, %%" reg "15\n\t" \
+                                           ".p2align 5\n1:\n\t" list(F)                            \
+                                               list(F) "dec %0\n\tjnz 1b\n\tvzeroupper\n\t"        \
+                         : "+r"(loops)                                                             \
+                         : "m"(a), "m"(b)                                                          \
+                         : BENCH_CLOBBER);                                                         \
     }
 #define BENCH_Z(i) "vpxor %%xmm" #i ", %%xmm" #i ", %%xmm" #i "\n\t"
 #define BENCH_F32_512(i) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" #i "\n\t"
 #define BENCH_F64_512(i) "vfmadd231pd %%zmm14, %%zmm15, %%zmm" #i "\n\t"
 #define BENCH_F32_256(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n\t"
 #define BENCH_F64_256(i) "vfmadd231pd %%ymm14, %%ymm15, %%ymm" #i "\n\t"
-#define BENCH_PEAKS(n)                                                                                                                     \
-    BENCH_PEAK(bench_peak_f32_512_##n, "avx512f", BENCH_F32_512, BENCH_Z, "vbroadcastss", "zmm", BENCH_##n, float)                         \
-    BENCH_PEAK(bench_peak_f64_512_##n, "avx512f", BENCH_F64_512, BENCH_Z, "vbroadcastsd", "zmm", BENCH_##n, double)                        \
-    BENCH_PEAK(bench_peak_f32_256_##n, "avx2,fma", BENCH_F32_256, BENCH_Z, "vbroadcastss", "ymm", BENCH_##n, float)                        \
-    BENCH_PEAK(bench_peak_f64_256_##n, "avx2,fma", BENCH_F64_256, BENCH_Z, "vbroadcastsd", "ymm", BENCH_##n, double)
+#define BENCH_PEAKS(n)                                                                            \
+    BENCH_PEAK(bench_peak_f32_512_##n, "avx512f", BENCH_F32_512, BENCH_Z, "vbroadcastss", "zmm",  \
+               BENCH_##n, float)                                                                  \
+    BENCH_PEAK(bench_peak_f64_512_##n, "avx512f", BENCH_F64_512, BENCH_Z, "vbroadcastsd", "zmm",  \
+               BENCH_##n, double)                                                                 \
+    BENCH_PEAK(bench_peak_f32_256_##n, "avx2,fma", BENCH_F32_256, BENCH_Z, "vbroadcastss", "ymm", \
+               BENCH_##n, float)                                                                  \
+    BENCH_PEAK(bench_peak_f64_256_##n, "avx2,fma", BENCH_F64_256, BENCH_Z, "vbroadcastsd", "ymm", \
+               BENCH_##n, double)
 BENCH_PEAKS(8)
 BENCH_PEAKS(10)
 BENCH_PEAKS(12)
 BENCH_PEAKS(14)
-#define BENCH_VARIANTS(type, lanes512)                                                                                                     \
-    {"512 bit, 8 chains", bench_peak_##type##_512_8, 8, lanes512}, {"512 bit, 10 chains", bench_peak_##type##_512_10, 10, lanes512},       \
-        {"512 bit, 12 chains", bench_peak_##type##_512_12, 12, lanes512},                                                                  \
-        {"512 bit, 14 chains", bench_peak_##type##_512_14, 14, lanes512},                                                                  \
-        {"256 bit, 8 chains", bench_peak_##type##_256_8, 8, lanes512 / 2},                                                                 \
-        {"256 bit, 10 chains", bench_peak_##type##_256_10, 10, lanes512 / 2},                                                              \
-        {"256 bit, 12 chains", bench_peak_##type##_256_12, 12, lanes512 / 2}, {                                                            \
-        "256 bit, 14 chains", bench_peak_##type##_256_14, 14, lanes512 / 2                                                                 \
+#define BENCH_VARIANTS(type, lanes512)                                          \
+    {"512 bit, 8 chains", bench_peak_##type##_512_8, 8, lanes512},              \
+        {"512 bit, 10 chains", bench_peak_##type##_512_10, 10, lanes512},       \
+        {"512 bit, 12 chains", bench_peak_##type##_512_12, 12, lanes512},       \
+        {"512 bit, 14 chains", bench_peak_##type##_512_14, 14, lanes512},       \
+        {"256 bit, 8 chains", bench_peak_##type##_256_8, 8, lanes512 / 2},      \
+        {"256 bit, 10 chains", bench_peak_##type##_256_10, 10, lanes512 / 2},   \
+        {"256 bit, 12 chains", bench_peak_##type##_256_12, 12, lanes512 / 2}, { \
+        "256 bit, 14 chains", bench_peak_##type##_256_14, 14, lanes512 / 2      \
     }
-static const bench_peak_variant bench_peak_variants[2][8] = {{BENCH_VARIANTS(f32, 16)}, {BENCH_VARIANTS(f64, 8)}};
+static const bench_peak_variant bench_peak_variants[2][8] = {{BENCH_VARIANTS(f32, 16)},
+                                                             {BENCH_VARIANTS(f64, 8)}};
 BENCH_FN bool bench_peak_runs(const bench_peak_variant *v) {
-    return v->name[0] == '5' ? __builtin_cpu_supports("avx512f") != 0 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return v->name[0] == '5' ? __builtin_cpu_supports("avx512f") != 0
+                             : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 #else
 /* The compiler's own vectors of 128 bits, contracted to FMAs where the machine has them. */
 typedef float bench_v4f __attribute__((vector_size(16)));
 typedef double bench_v2d __attribute__((vector_size(16)));
-#define BENCH_PEAK(name, type, scalar)                                                                                                     \
-    __attribute__((noinline)) static void name(long loops) {                                                                               \
-        type x = {(scalar)1.0001}, y = {(scalar)1e-7}, a[16];                                                                              \
-        memset(a, 0, sizeof a);                                                                                                            \
-        __asm__ volatile("" : "+w"(x), "+w"(y));                                                                                           \
-        for (; loops > 0; loops--)                                                                                                         \
-            for (int i = 0; i < 16; i++) a[i] = x * y + a[i], a[i] = x * y + a[i];                                                         \
-        for (int i = 0; i < 16; i++) __asm__ volatile("" : : "w"(a[i]));                                                                   \
+#define BENCH_PEAK(name, type, scalar)                        \
+    __attribute__((noinline)) static void name(long loops) {  \
+        type x = {(scalar)1.0001}, y = {(scalar)1e-7}, a[16]; \
+        memset(a, 0, sizeof a);                               \
+        __asm__ volatile("" : "+w"(x), "+w"(y));              \
+        for (; loops > 0; loops--) {                          \
+            for (int i = 0; i < 16; i++) {                    \
+                a[i] = x * y + a[i];                          \
+                a[i] = x * y + a[i];                          \
+            }                                                 \
+        }                                                     \
+        for (int i = 0; i < 16; i++)                          \
+            __asm__ volatile("" : : "w"(a[i]));               \
     }
 BENCH_PEAK(bench_peak_f32_128, bench_v4f, float)
 BENCH_PEAK(bench_peak_f64_128, bench_v2d, double)
-static const bench_peak_variant bench_peak_variants[2][1] = {{{"128 bit, 16 chains", bench_peak_f32_128, 16, 4}},
-                                                             {{"128 bit, 16 chains", bench_peak_f64_128, 16, 2}}};
+static const bench_peak_variant bench_peak_variants[2][1] = {
+    {{"128 bit, 16 chains", bench_peak_f32_128, 16, 4}},
+    {{"128 bit, 16 chains", bench_peak_f64_128, 16, 2}}};
 BENCH_FN bool bench_peak_runs(const bench_peak_variant *v) { return v->fn != NULL; }
 #endif
 
 enum { BENCH_PEAK_LOOPS = 20000 }; /* about 0.1 to 0.2 ms */
 static const bench_peak_variant *bench_peak_best[2];
-BENCH_FN double bench_peak_gflops[2]; /* at the start, to scale bars by; each row measures it again beside itself */
+/* at the start, to scale bars by; each row measures it again beside itself */
+BENCH_FN double bench_peak_gflops[2];
 BENCH_FN double bench_peak_flops(vdi_dtype dtype) {
     const bench_peak_variant *v = bench_peak_best[dtype == VDI_F64];
     return 2.0 * 2.0 * v->chains * v->lanes * BENCH_PEAK_LOOPS;
 }
-BENCH_FN void bench_peak_call(void *ctx) { ((const bench_peak_variant *)ctx)->fn(BENCH_PEAK_LOOPS); }
+BENCH_FN void bench_peak_call(void *ctx) {
+    ((const bench_peak_variant *)ctx)->fn(BENCH_PEAK_LOOPS);
+}
 
-/* Rounds outside, so that a slow moment hits all variants alike; the second smallest time, see bench_measure_here. */
+/* Rounds outside, so that a slow moment hits all variants alike; the second smallest time, see
+ * bench_measure_here. */
 BENCH_FN void bench_peak_find(void) {
     enum { VARIANTS = VDI__COUNT(bench_peak_variants[0]) };
     double best[2][VARIANTS], second[2][VARIANTS];
-    for (int r = 0; r < (bench.quick ? 10 : 40); r++)
-        for (int q = 0; q < 2; q++)
+    for (int r = 0; r < (bench.quick ? 10 : 40); r++) {
+        for (int q = 0; q < 2; q++) {
             for (int i = 0; i < VARIANTS; i++) {
                 const bench_peak_variant *v = &bench_peak_variants[q][i];
                 if (r == 0) best[q][i] = second[q][i] = 1e30;
@@ -256,47 +289,66 @@ BENCH_FN void bench_peak_find(void) {
                 double t = bench_now();
                 v->fn(BENCH_PEAK_LOOPS);
                 t = bench_now() - t;
-                if (t < best[q][i]) second[q][i] = best[q][i], best[q][i] = t;
-                else if (t < second[q][i]) second[q][i] = t;
+                if (t < best[q][i]) {
+                    second[q][i] = best[q][i];
+                    best[q][i] = t;
+                } else if (t < second[q][i]) {
+                    second[q][i] = t;
+                }
             }
-    for (int q = 0; q < 2; q++)
+        }
+    }
+    for (int q = 0; q < 2; q++) {
         for (int i = 0; i < VARIANTS; i++) {
             const bench_peak_variant *v = &bench_peak_variants[q][i];
             double g = 4e-9 * v->chains * v->lanes * BENCH_PEAK_LOOPS / second[q][i];
-            if (g > bench_peak_gflops[q] && second[q][i] < 1e29) bench_peak_gflops[q] = g, bench_peak_best[q] = v;
+            if (g > bench_peak_gflops[q] && second[q][i] < 1e29) {
+                bench_peak_gflops[q] = g;
+                bench_peak_best[q] = v;
+            }
         }
-    if (!bench_peak_best[0] || !bench_peak_best[1]) bench_die("no peak loop runs on this machine (x86 needs AVX2 and FMA)");
+    }
+    if (!bench_peak_best[0] || !bench_peak_best[1])
+        bench_die("no peak loop runs on this machine (x86 needs AVX2 and FMA)");
 }
 
-/* ---- measuring ------------------------------------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 BENCH_FN double bench_sample(bench_fn *fn, void *ctx, long inner) {
     double t = bench_now();
-    for (long i = 0; i < inner; i++) fn(ctx);
+    for (long i = 0; i < inner; i++)
+        fn(ctx);
     return (bench_now() - t) / (double)inner;
 }
 
-/* Calls per sample so that one lasts about 0.4 ms: long against the clock's resolution, short against a time slice. */
+/* Calls per sample so that one lasts about 0.4 ms: long against the clock's resolution, short
+ * against a time slice. */
 BENCH_FN void bench_calibrate(bench_contestant *c) {
     c->inner = 1;
     (void)bench_sample(c->fn, c->ctx, 1); /* page faults, start-up of libraries */
     while (c->inner < 1L << 28) {
-        double t = bench_sample(c->fn, c->ctx, c->inner), again = bench_sample(c->fn, c->ctx, c->inner);
+        double t = bench_sample(c->fn, c->ctx, c->inner);
+        double again = bench_sample(c->fn, c->ctx, c->inner);
         t = (t < again ? t : again) * (double)c->inner;
         if (t >= 2e-4) break;
         c->inner *= t < 2e-5 ? 8 : 2;
     }
 }
 
-/* The second smallest of the samples: a virtual machine's clock is now and then caught too early, and the smallest would believe it. */
+/* The second smallest of the samples: a virtual machine's clock is now and then caught too early,
+ * and the smallest would believe it. */
 BENCH_FN double bench_measure_here(bench_contestant *c) {
     if (!c->inner) bench_calibrate(c);
     double best = 1e30, second = 1e30, spent = 0;
     for (int i = 0; i < 400 && (spent < bench.round_seconds || i < 3); i++) {
         double t = bench_sample(c->fn, c->ctx, c->inner);
         spent += t * (double)c->inner;
-        if (t < best) second = best, best = t;
-        else if (t < second) second = t;
+        if (t < best) {
+            second = best;
+            best = t;
+        } else if (t < second) {
+            second = t;
+        }
     }
     return second;
 }
@@ -306,20 +358,24 @@ BENCH_FN double bench_measure(bench_contestant *c) {
     if (!c->child) return bench_measure_here(c);
     char line[128];
     if (!c->child->to) return -1;
-    if (c->request[0]) fprintf(c->child->to, "%s %.3f\n", c->request, bench.round_seconds);
-    else fputs("s\n", c->child->to);
+    if (c->request[0])
+        fprintf(c->child->to, "%s %.3f\n", c->request, bench.round_seconds);
+    else
+        fputs("s\n", c->child->to);
     fflush(c->child->to);
     if (!fgets(line, sizeof line, c->child->from) || sscanf(line, "%lf", &t) != 1) {
-        fprintf(stderr, "bench %s: %s stopped answering: it is left out from here on\n", bench.question, c->child->name);
+        fprintf(stderr, "bench %s: %s stopped answering: it is left out from here on\n",
+                bench.question, c->child->name);
         c->child->to = NULL;
         return -1;
     }
     return t;
 }
 
-/* ---- children -------------------------------------------------------------------------------------------------------------- */
+/* ---- children -------------------------------------------------------------------------------- */
 
-BENCH_FN bool bench_child_start(bench_child *child, const char *name, char *const argv[], bool unset) {
+BENCH_FN bool bench_child_start(bench_child *child, const char *name, char *const argv[],
+                                bool unset) {
     int in[2], out[2];
     char line[96] = "";
     memset(child, 0, sizeof *child);
@@ -330,8 +386,12 @@ BENCH_FN bool bench_child_start(bench_child *child, const char *name, char *cons
     if (child->pid == 0) {
         dup2(in[0], 0);
         dup2(out[1], 1);
-        for (int i = 3; i < 64; i++) close(i);
-        if (unset) unsetenv("OPENBLAS_CORETYPE"), unsetenv("OPENBLAS_L2_SIZE");
+        for (int i = 3; i < 64; i++)
+            close(i);
+        if (unset) {
+            unsetenv("OPENBLAS_CORETYPE");
+            unsetenv("OPENBLAS_L2_SIZE");
+        }
         setenv("OPENBLAS_NUM_THREADS", "1", 1);
         setenv("OMP_NUM_THREADS", "1", 1);
         execvp(argv[0], argv);
@@ -363,7 +423,9 @@ BENCH_FN void bench_child_stop(bench_child *child) {
     if (child->pid > 0) waitpid(child->pid, NULL, 0);
 }
 
-BENCH_FN bool bench_env_is_tuned(void) { return getenv("OPENBLAS_CORETYPE") || getenv("OPENBLAS_L2_SIZE"); }
+BENCH_FN bool bench_env_is_tuned(void) {
+    return getenv("OPENBLAS_CORETYPE") || getenv("OPENBLAS_L2_SIZE");
+}
 
 /* OpenBLAS itself, only ever loaded in a child. */
 BENCH_FN void *bench_blas_library;
@@ -375,11 +437,12 @@ BENCH_FN void *bench_blas_symbol(const char *name) {
 }
 BENCH_FN bool bench_blas_load(void) {
     static const char *const names[] = {"libopenblas.so.0", "libopenblas.so"};
-    for (size_t i = 0; i < VDI__COUNT(names) && !bench_blas_library; i++) bench_blas_library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; i < VDI__COUNT(names) && !bench_blas_library; i++)
+        bench_blas_library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     return bench_blas_library != NULL;
 }
 
-/* ---- a question ------------------------------------------------------------------------------------------------------------ */
+/* ---- a question ------------------------------------------------------------------------------ */
 
 BENCH_FN void bench_describe_machine(char *buf, size_t size) {
     char model[96] = "unknown processor", line[256];
@@ -390,20 +453,25 @@ BENCH_FN void bench_describe_machine(char *buf, size_t size) {
         if (!v) continue;
         v += 2;
         v[strcspn(v, "\n")] = 0;
-        if (!strncmp(line, "model name", 10)) snprintf(model, sizeof model, "%s", v);
-        else if (!strncmp(line, "cpu family", 10)) family = atoi(v);
-        else if (!strncmp(line, "model\t", 6)) number = atoi(v);
+        if (!strncmp(line, "model name", 10))
+            snprintf(model, sizeof model, "%s", v);
+        else if (!strncmp(line, "cpu family", 10))
+            family = atoi(v);
+        else if (!strncmp(line, "model\t", 6))
+            number = atoi(v);
     }
     if (f) fclose(f);
-    snprintf(
-        buf, size,
-        "%s (family %d, model %d), %ld processors, L2 %ld KiB, L3 %ld KiB; FMA peak f32 %.0f (%s), f64 %.0f GFLOP/s (%s); vdi path %s; %s",
-        model, family, number, sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_LEVEL2_CACHE_SIZE) / 1024, sysconf(_SC_LEVEL3_CACHE_SIZE) / 1024,
-        bench_peak_gflops[0], bench_peak_best[0]->name, bench_peak_gflops[1], bench_peak_best[1]->name, vdi_simd_name(vdi_simd_active()),
+    snprintf(buf, size,
+             "%s (family %d, model %d), %ld processors, L2 %ld KiB, L3 %ld KiB; FMA peak f32 %.0f "
+             "(%s), f64 %.0f GFLOP/s (%s); vdi path %s; %s",
+             model, family, number, sysconf(_SC_NPROCESSORS_ONLN),
+             sysconf(_SC_LEVEL2_CACHE_SIZE) / 1024, sysconf(_SC_LEVEL3_CACHE_SIZE) / 1024,
+             bench_peak_gflops[0], bench_peak_best[0]->name, bench_peak_gflops[1],
+             bench_peak_best[1]->name, vdi_simd_name(vdi_simd_active()),
 #if defined(__clang__)
-        "clang " __clang_version__
+             "clang " __clang_version__
 #else
-        "gcc " __VERSION__
+             "gcc " __VERSION__
 #endif
     );
 }
@@ -415,12 +483,18 @@ BENCH_FN void bench_begin(const char *question, int argc, char **argv) {
     bench.self = argv[0];
     bench.out = "build/bench";
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--peers")) bench.peers = true;
-        else if (!strcmp(argv[i], "--quick")) bench.quick = true;
-        else if (!strcmp(argv[i], "--serve")) bench.serving = true; /* a child of this very program */
-        else if (!strcmp(argv[i], "--out") && i + 1 < argc) bench.out = argv[++i];
-        else if (!strcmp(argv[i], "--only") && i + 1 < argc) bench.only = argv[++i];
-        else bench_die("options: --peers --quick --out DIR --only TEXT");
+        if (!strcmp(argv[i], "--peers"))
+            bench.peers = true;
+        else if (!strcmp(argv[i], "--quick"))
+            bench.quick = true;
+        else if (!strcmp(argv[i], "--serve"))
+            bench.serving = true; /* a child of this very program */
+        else if (!strcmp(argv[i], "--out") && i + 1 < argc)
+            bench.out = argv[++i];
+        else if (!strcmp(argv[i], "--only") && i + 1 < argc)
+            bench.only = argv[++i];
+        else
+            bench_die("options: --peers --quick --out DIR --only TEXT");
     }
     bench.rounds = bench.quick ? 3 : 11;
     bench.round_seconds = bench.quick ? 0.002 : 0.008;
@@ -450,20 +524,30 @@ BENCH_FN void bench_begin(const char *question, int argc, char **argv) {
     printf("== %s ==\n%s\n", question, machine);
     fprintf(bench.md, "### %s\n\n%s.", question, machine);
     fprintf(bench.json, "{\"question\": \"%s\",\n \"machine\": \"%s\",\n", question, machine);
-    fprintf(bench.json, " \"peak_gflops\": {\"f32\": %.2f, \"f64\": %.2f},\n \"rows\": [", bench_peak_gflops[0], bench_peak_gflops[1]);
-    fprintf(bench.md, "\n\n| case | vdi | share of the limit | peers: figure (vdi is faster by) | bars |\n|---|---|---|---|---|\n");
+    fprintf(bench.json, " \"peak_gflops\": {\"f32\": %.2f, \"f64\": %.2f},\n \"rows\": [",
+            bench_peak_gflops[0], bench_peak_gflops[1]);
+    fprintf(bench.md, "\n\n| case | vdi | share of the limit | peers: figure (vdi is faster by) | "
+                      "bars |\n|---|---|---|---|---|\n");
 }
 
-/* The children are started when the first row asks for them; that row is then also the first at which a BLAS child waits. */
+/* The children are started when the first row asks for them; that row is then also the first at
+ * which a BLAS child waits. */
 BENCH_FN void bench_blas_start(void) {
     char *argv[] = {(char *)bench.self, (char *)"--serve", NULL, NULL, NULL, NULL};
     int n = 2;
     bench.blas_tried = true;
     if (bench.quick) argv[n++] = (char *)"--quick";
-    if (bench.only) argv[n++] = (char *)"--only", argv[n++] = (char *)bench.only;
-    if (bench_child_start(&bench.blas[0], "OpenBLAS", argv, bench_env_is_tuned())) bench.blas_count = 1;
-    if (bench.blas_count && bench_env_is_tuned() && bench_child_start(&bench.blas[1], "OpenBLAS (env)", argv, false)) bench.blas_count = 2;
-    for (int i = 0; i < bench.blas_count; i++) printf("%s: %s\n", bench.blas[i].name, bench.blas[i].version);
+    if (bench.only) {
+        argv[n++] = (char *)"--only";
+        argv[n++] = (char *)bench.only;
+    }
+    if (bench_child_start(&bench.blas[0], "OpenBLAS", argv, bench_env_is_tuned()))
+        bench.blas_count = 1;
+    if (bench.blas_count && bench_env_is_tuned() &&
+        bench_child_start(&bench.blas[1], "OpenBLAS (env)", argv, false))
+        bench.blas_count = 2;
+    for (int i = 0; i < bench.blas_count; i++)
+        printf("%s: %s\n", bench.blas[i].name, bench.blas[i].version);
 }
 
 BENCH_FN void bench_python_start(void) {
@@ -472,16 +556,21 @@ BENCH_FN void bench_python_start(void) {
     const char *python = getenv("BENCH_PYTHON"), *slash = strrchr(here, '/');
     bench.python_tried = true;
     snprintf(script, sizeof script, "%.*speers.py", slash ? (int)(slash + 1 - here) : 0, here);
-    char *argv[] = {(char *)(python ? python : "/usr/bin/python3"), script, (char *)bench.question, NULL};
-    if (bench_child_start(&bench.python[0], "Python", argv, bench_env_is_tuned())) bench.python_count = 1;
-    if (bench.python_count && bench_env_is_tuned() && bench_child_start(&bench.python[1], "Python (env)", argv, false))
+    char *argv[] = {(char *)(python ? python : "/usr/bin/python3"), script, (char *)bench.question,
+                    NULL};
+    if (bench_child_start(&bench.python[0], "Python", argv, bench_env_is_tuned()))
+        bench.python_count = 1;
+    if (bench.python_count && bench_env_is_tuned() &&
+        bench_child_start(&bench.python[1], "Python (env)", argv, false))
         bench.python_count = 2;
-    for (int i = 0; i < bench.python_count; i++) printf("%s: %s\n", bench.python[i].name, bench.python[i].version);
+    for (int i = 0; i < bench.python_count; i++)
+        printf("%s: %s\n", bench.python[i].name, bench.python[i].version);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-/* `work`: for GFLOP/s the flops of a call, else how many things (elements, blocks, nodes) a call does. False: the row is left out. */
+/* `work`: for GFLOP/s the flops of a call, else how many things (elements, blocks, nodes) a call
+ * does. False: the row is left out. */
 BENCH_FN bool bench_row(const char *name, bench_unit unit, double work) {
     snprintf(bench.row, sizeof bench.row, "%s", name);
     bench.note[0] = 0;
@@ -494,7 +583,8 @@ BENCH_FN bool bench_row(const char *name, bench_unit unit, double work) {
     return !bench.skip;
 }
 
-BENCH_FN void bench_contestant_set(bench_contestant *c, const char *name, const char *group, bench_fn *fn, void *ctx) {
+BENCH_FN void bench_contestant_set(bench_contestant *c, const char *name, const char *group,
+                                   bench_fn *fn, void *ctx) {
     memset(c, 0, sizeof *c);
     snprintf(c->name, sizeof c->name, "%s", name);
     snprintf(c->group, sizeof c->group, "%s", group);
@@ -502,7 +592,9 @@ BENCH_FN void bench_contestant_set(bench_contestant *c, const char *name, const 
     c->ctx = ctx;
 }
 
-BENCH_FN void bench_vdi(bench_fn *fn, void *ctx) { bench_contestant_set(&bench.vdi, "vdi", "vdi", fn, ctx); }
+BENCH_FN void bench_vdi(bench_fn *fn, void *ctx) {
+    bench_contestant_set(&bench.vdi, "vdi", "vdi", fn, ctx);
+}
 
 /* The row's limit: `scale` calls of fn would take as long as one call of the row takes at best. */
 BENCH_FN void bench_limit(const char *name, bench_fn *fn, void *ctx, double scale) {
@@ -514,7 +606,8 @@ BENCH_FN void bench_limit(const char *name, bench_fn *fn, void *ctx, double scal
 /* The FMA peak as limit of a call that does `flops`. */
 BENCH_FN void bench_limit_flops(vdi_dtype dtype, double flops) {
     if (bench.serving) return;
-    bench_limit("FMA peak", bench_peak_call, (void *)(uintptr_t)(const void *)bench_peak_best[dtype == VDI_F64],
+    bench_limit("FMA peak", bench_peak_call,
+                (void *)(uintptr_t)(const void *)bench_peak_best[dtype == VDI_F64],
                 flops / bench_peak_flops(dtype));
 }
 
@@ -532,7 +625,8 @@ BENCH_FN void bench_blas(bench_fn *fn, void *ctx) {
     if (!bench.peers || bench.skip) return;
     if (!bench.blas_tried) bench_blas_start();
     for (int i = 0; i < bench.blas_count && bench.peer_count < BENCH_MAX_PEERS; i++) {
-        bench_contestant_set(&bench.peer[bench.peer_count], bench.blas[i].name, "OpenBLAS", NULL, NULL);
+        bench_contestant_set(&bench.peer[bench.peer_count], bench.blas[i].name, "OpenBLAS", NULL,
+                             NULL);
         bench.peer[bench.peer_count++].child = &bench.blas[i];
     }
 }
@@ -549,7 +643,8 @@ BENCH_FN void bench_python(const char *name, const char *request) {
     }
 }
 
-BENCH_FN void bench_bar_add(bench_bar_kind kind, const char *peer, double value, double scaled, bool aim) {
+BENCH_FN void bench_bar_add(bench_bar_kind kind, const char *peer, double value, double scaled,
+                            bool aim) {
     if (bench.bar_count == BENCH_MAX_BARS) return;
     bench_bar *b = &bench.bar[bench.bar_count++];
     b->kind = kind;
@@ -559,15 +654,22 @@ BENCH_FN void bench_bar_add(bench_bar_kind kind, const char *peer, double value,
     snprintf(b->peer, sizeof b->peer, "%s", peer);
 }
 /* vdi is to be at least `value` times as fast as the peer (the fastest of its group). */
-BENCH_FN void bench_bar_ratio(const char *peer, double value) { bench_bar_add(BENCH_BAR_RATIO, peer, value, 0, false); }
-BENCH_FN void bench_aim_ratio(const char *peer, double value) { bench_bar_add(BENCH_BAR_RATIO, peer, value, 0, true); }
+BENCH_FN void bench_bar_ratio(const char *peer, double value) {
+    bench_bar_add(BENCH_BAR_RATIO, peer, value, 0, false);
+}
+BENCH_FN void bench_aim_ratio(const char *peer, double value) {
+    bench_bar_add(BENCH_BAR_RATIO, peer, value, 0, true);
+}
 /* vdi is to reach this share of the limit. */
 BENCH_FN void bench_bar_share(double value) { bench_bar_add(BENCH_BAR_SHARE, "", value, 0, false); }
-/* A bare time, set on a machine whose peak was 235 (f32) or 118 (f64) GFLOP/s. Work that is bound by the width of the vectors gets a
- * second reading, scaled to this machine's peak; work bound by latency (BENCH_LATENCY) does not, for the clocks are alike. */
+/* A bare time, set on a machine whose peak was 235 (f32) or 118 (f64) GFLOP/s. Work that is bound
+ * by the width of the vectors gets a second reading, scaled to this machine's peak; work bound by
+ * latency (BENCH_LATENCY) does not, for the clocks are alike. */
 enum { BENCH_LATENCY = -1 };
 BENCH_FN double bench_bar_scale(int dtype) {
-    return dtype == BENCH_LATENCY || bench.serving ? 1 : (dtype == VDI_F64 ? 118.0 : 235.0) / bench_peak_gflops[dtype == VDI_F64];
+    return dtype == BENCH_LATENCY || bench.serving
+               ? 1
+               : (dtype == VDI_F64 ? 118.0 : 235.0) / bench_peak_gflops[dtype == VDI_F64];
 }
 BENCH_FN void bench_bar_figure(double value, int dtype) {
     bench_bar_add(BENCH_BAR_FIGURE, "", value, value * bench_bar_scale(dtype), false);
@@ -578,7 +680,8 @@ BENCH_FN void bench_aim_figure(double value, int dtype) {
 
 BENCH_FN double bench_figure(double seconds) {
     static const double per[] = {0, 1e9, 1e6, 1e3};
-    return bench.unit == BENCH_GFLOPS ? bench.work / seconds * 1e-9 : seconds / bench.work * per[bench.unit];
+    return bench.unit == BENCH_GFLOPS ? bench.work / seconds * 1e-9
+                                      : seconds / bench.work * per[bench.unit];
 }
 /* median over rounds of a's time over vdi's */
 BENCH_FN double bench_ratio(const bench_contestant *a) {
@@ -604,28 +707,42 @@ BENCH_FN void bench_serve_row(void) {
 }
 
 BENCH_FN void bench_run(void) {
-    char figure[32], other[32], peers_md[512] = "", bars_md[768] = "", bars_json[768] = "", line[256];
+    char figure[32];
+    char other[32];
+    char peers_md[512] = "";
+    char bars_md[768] = "";
+    char bars_json[768] = "";
+    char line[256];
     if (bench.skip) return;
     if (bench.serving) {
         bench_serve_row();
         return;
     }
     bench.vdi.best = bench.limit.best = 1e30;
-    for (int p = 0; p < bench.peer_count; p++) bench.peer[p].best = 1e30;
+    for (int p = 0; p < bench.peer_count; p++)
+        bench.peer[p].best = 1e30;
     for (int r = 0; r < bench.rounds; r++) {
         bench_contestant *order[2 + BENCH_MAX_PEERS];
         int n = 0;
         if (bench.vdi.fn) order[n++] = &bench.vdi;
         if (bench.has_limit) order[n++] = &bench.limit;
-        for (int p = 0; p < bench.peer_count; p++) order[n++] = &bench.peer[p];
+        for (int p = 0; p < bench.peer_count; p++)
+            order[n++] = &bench.peer[p];
         for (int i = 0; i < n; i++) {
             order[i]->time[r] = bench_measure(order[i]);
-            if (order[i]->time[r] > 0 && order[i]->time[r] < order[i]->best) order[i]->best = order[i]->time[r];
+            if (order[i]->time[r] > 0 && order[i]->time[r] < order[i]->best)
+                order[i]->best = order[i]->time[r];
         }
     }
-    for (int i = 0; i < bench.blas_count; i++) /* lock step: the child goes on to the next row that has a BLAS part */
-        for (int p = 0; p < bench.peer_count; p++)
-            if (bench.peer[p].child == &bench.blas[i] && bench.blas[i].to) fputs("n\n", bench.blas[i].to), fflush(bench.blas[i].to);
+    for (int i = 0; i < bench.blas_count; i++) {
+        /* lock step: the child goes on to the next row that has a BLAS part */
+        for (int p = 0; p < bench.peer_count; p++) {
+            if (bench.peer[p].child == &bench.blas[i] && bench.blas[i].to) {
+                fputs("n\n", bench.blas[i].to);
+                fflush(bench.blas[i].to);
+            }
+        }
+    }
     if (!bench.vdi.fn) return;
 
     bench_text_figure(figure, sizeof figure, bench_figure(bench.vdi.best));
@@ -633,10 +750,12 @@ BENCH_FN void bench_run(void) {
     if (bench.has_limit) share = bench.limit_scale * bench_ratio(&bench.limit);
     printf("%-44s %8s %s", bench.row, figure, bench_unit_names[bench.unit]);
     if (bench.has_limit) printf("  %3.0f %% of %s", 100 * share, bench.limit_name);
-    fprintf(bench.json, "%s\n  {\"case\": \"%s\", \"unit\": \"%s\", \"vdi\": %.6g, \"vdi_median\": %.6g", bench.rows++ ? "," : "",
-            bench.row, bench_unit_names[bench.unit], bench_figure(bench.vdi.best),
-            bench_figure(bench_median(bench.vdi.time, bench.rounds)));
-    if (bench.has_limit) fprintf(bench.json, ", \"limit\": \"%s\", \"share\": %.4f", bench.limit_name, share);
+    fprintf(bench.json,
+            "%s\n  {\"case\": \"%s\", \"unit\": \"%s\", \"vdi\": %.6g, \"vdi_median\": %.6g",
+            bench.rows++ ? "," : "", bench.row, bench_unit_names[bench.unit],
+            bench_figure(bench.vdi.best), bench_figure(bench_median(bench.vdi.time, bench.rounds)));
+    if (bench.has_limit)
+        fprintf(bench.json, ", \"limit\": \"%s\", \"share\": %.4f", bench.limit_name, share);
     fprintf(bench.json, ", \"peers\": [");
     int written = 0;
     for (int p = 0; p < bench.peer_count; p++) {
@@ -644,10 +763,14 @@ BENCH_FN void bench_run(void) {
         if (c->best > 1e29) continue;
         bench_text_figure(other, sizeof other, bench_figure(c->best));
         printf("  | %s %s (%.2fx)", c->name, other, bench_ratio(c));
-        snprintf(line, sizeof line, "%s%s %s (%.2fx)", written ? "; " : "", c->name, other, bench_ratio(c));
+        snprintf(line, sizeof line, "%s%s %s (%.2fx)", written ? "; " : "", c->name, other,
+                 bench_ratio(c));
         strncat(peers_md, line, sizeof peers_md - strlen(peers_md) - 1);
-        fprintf(bench.json, "%s{\"name\": \"%s\", \"figure\": %.6g, \"ratio_median\": %.4f, \"ratio_best\": %.4f}", written++ ? ", " : "",
-                c->name, bench_figure(c->best), bench_ratio(c), c->best / bench.vdi.best);
+        fprintf(
+            bench.json,
+            "%s{\"name\": \"%s\", \"figure\": %.6g, \"ratio_median\": %.4f, \"ratio_best\": %.4f}",
+            written++ ? ", " : "", c->name, bench_figure(c->best), bench_ratio(c),
+            c->best / bench.vdi.best);
     }
     if (bench.note[0]) printf("  | %s", bench.note);
     printf("\n");
@@ -657,53 +780,64 @@ BENCH_FN void bench_run(void) {
         bool met = false, met_scaled = false;
         if (b->kind == BENCH_BAR_RATIO) {
             reached = 0;
-            for (int p = 0; p < bench.peer_count; p++)
+            for (int p = 0; p < bench.peer_count; p++) {
                 if (!strcmp(bench.peer[p].group, b->peer) && bench.peer[p].best < 1e29) {
                     double r = bench_ratio(&bench.peer[p]);
                     if (reached == 0 || r < reached) reached = r;
                 }
+            }
             if (reached == 0) continue; /* that peer was not in this run */
             met = reached >= b->value;
-            snprintf(line, sizeof line, "%s >= %.4gx %s: %s", b->aim ? "aim" : "bar", b->value, b->peer, met ? "met" : "missed");
+            snprintf(line, sizeof line, "%s >= %.4gx %s: %s", b->aim ? "aim" : "bar", b->value,
+                     b->peer, met ? "met" : "missed");
         } else if (b->kind == BENCH_BAR_SHARE) {
             reached = share;
             met = share >= b->value;
-            snprintf(line, sizeof line, "%s >= %.0f %% of %s: %s", b->aim ? "aim" : "bar", 100 * b->value, bench.limit_name,
-                     met ? "met" : "missed");
+            snprintf(line, sizeof line, "%s >= %.0f %% of %s: %s", b->aim ? "aim" : "bar",
+                     100 * b->value, bench.limit_name, met ? "met" : "missed");
         } else {
             met = reached <= b->value;
             met_scaled = reached <= b->scaled;
-            snprintf(line, sizeof line, "%s <= %.4g %s: %s", b->aim ? "aim" : "bar", b->value, bench_unit_names[bench.unit],
-                     met ? "met" : "missed");
+            snprintf(line, sizeof line, "%s <= %.4g %s: %s", b->aim ? "aim" : "bar", b->value,
+                     bench_unit_names[bench.unit], met ? "met" : "missed");
             if (!met && b->scaled > b->value) {
                 size_t used = strlen(line);
-                snprintf(line + used, sizeof line - used, "; at this machine's peak <= %.3g: %s", b->scaled, met_scaled ? "met" : "missed");
+                snprintf(line + used, sizeof line - used, "; at this machine's peak <= %.3g: %s",
+                         b->scaled, met_scaled ? "met" : "missed");
             }
         }
         if (!met && !met_scaled && !b->aim) bench.missed++;
         printf("    %s\n", line);
         snprintf(bars_json + strlen(bars_json), sizeof bars_json - strlen(bars_json),
-                 "%s{\"text\": \"%s\", \"reached\": %.5g, \"met\": %s}", bars_json[0] ? ", " : "", line, reached, met ? "true" : "false");
-        snprintf(bars_md + strlen(bars_md), sizeof bars_md - strlen(bars_md), "%s%s", bars_md[0] ? "; " : "", line);
+                 "%s{\"text\": \"%s\", \"reached\": %.5g, \"met\": %s}", bars_json[0] ? ", " : "",
+                 line, reached, met ? "true" : "false");
+        snprintf(bars_md + strlen(bars_md), sizeof bars_md - strlen(bars_md), "%s%s",
+                 bars_md[0] ? "; " : "", line);
     }
     fprintf(bench.json, "], \"bars\": [%s], \"note\": \"%s\"}", bars_json, bench.note);
     fprintf(bench.md, "| %s | %s %s | ", bench.row, figure, bench_unit_names[bench.unit]);
     if (bench.has_limit) fprintf(bench.md, "%.0f %% of %s", 100 * share, bench.limit_name);
-    fprintf(bench.md, " | %s%s%s | %s |\n", peers_md, peers_md[0] && bench.note[0] ? "; " : "", bench.note, bars_md);
+    fprintf(bench.md, " | %s%s%s | %s |\n", peers_md, peers_md[0] && bench.note[0] ? "; " : "",
+            bench.note, bars_md);
     fflush(stdout);
 }
 
-/* 0, or 1 where a result was wrong. A missed bar is reported, not an error: the machine may be a slower one. */
+/* 0, or 1 where a result was wrong. A missed bar is reported, not an error: the machine may be a
+ * slower one. */
 BENCH_FN int bench_end(void) {
     if (bench.serving) return 0;
-    for (int i = 0; i < bench.blas_count; i++) bench_child_stop(&bench.blas[i]);
-    for (int i = 0; i < bench.python_count; i++) bench_child_stop(&bench.python[i]);
+    for (int i = 0; i < bench.blas_count; i++)
+        bench_child_stop(&bench.blas[i]);
+    for (int i = 0; i < bench.python_count; i++)
+        bench_child_stop(&bench.python[i]);
     fprintf(bench.md, "\n");
-    for (int i = 0; i < bench.blas_count; i++) fprintf(bench.md, "%s: %s. ", bench.blas[i].name, bench.blas[i].version);
-    for (int i = 0; i < bench.python_count; i++) fprintf(bench.md, "%s: %s. ", bench.python[i].name, bench.python[i].version);
+    for (int i = 0; i < bench.blas_count; i++)
+        fprintf(bench.md, "%s: %s. ", bench.blas[i].name, bench.blas[i].version);
+    for (int i = 0; i < bench.python_count; i++)
+        fprintf(bench.md, "%s: %s. ", bench.python[i].name, bench.python[i].version);
     fprintf(bench.md, "%s", bench.blas_count || bench.python_count ? "\n\n" : "");
-    fprintf(bench.json, "\n ],\n \"openblas\": \"%s\", \"python\": \"%s\", \"bars_missed\": %d}\n", bench.blas[0].version,
-            bench.python[0].version, bench.missed);
+    fprintf(bench.json, "\n ],\n \"openblas\": \"%s\", \"python\": \"%s\", \"bars_missed\": %d}\n",
+            bench.blas[0].version, bench.python[0].version, bench.missed);
     fclose(bench.md);
     fclose(bench.json);
     printf("%d rows, %d bars missed\n\n", bench.rows, bench.missed);

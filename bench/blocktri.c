@@ -1,8 +1,10 @@
-/* bench/blocktri.c - how fast is a block-tridiagonal system factorised, solved and inverted, against banded LAPACK (OpenBLAS)?
+/* bench/blocktri.c - how fast is a block-tridiagonal system factorised, solved and inverted,
+ * against banded LAPACK (OpenBLAS)?
  *
- * J is (T d)x(T d) with diagonal blocks 2 I + R R'/d and sub-diagonal blocks of entries within 0.4/d, so it is well conditioned. LAPACK
- * sees the same matrix as a band of 2d - 1 sub-diagonals; since dpbtrf overwrites its input, the copy is timed with it, as vdi's copy is.
- * Figures are per block and system; the share counts T (d^3/3 + 2 d^3) flops for a factor.
+ * J is (T d)x(T d) with diagonal blocks 2 I + R R'/d and sub-diagonal blocks of entries within
+ * 0.4/d, so it is well conditioned. LAPACK sees the same matrix as a band of 2d - 1 sub-diagonals;
+ * since dpbtrf overwrites its input, the copy is timed with it, as vdi's copy is. Figures are per
+ * block and system; the share counts T (d^3/3 + 2 d^3) flops for a factor.
  */
 #include "bench.h"
 
@@ -33,11 +35,16 @@ static void run_everything(void *ctx) {
 }
 
 typedef void pbtrf_fn(const char *, const int *, const int *, void *, const int *, int *, size_t);
-typedef void pbtrs_fn(const char *, const int *, const int *, const int *, const void *, const int *, void *, const int *, int *, size_t);
+typedef void pbtrs_fn(const char *, const int *, const int *, const int *, const void *,
+                      const int *, void *, const int *, int *, size_t);
 static pbtrf_fn *blas_pbtrf[2];
 static pbtrs_fn *blas_pbtrs[2];
 static void blas_any(system_case *c, bool solve) {
-    int n = (int)(c->T * c->d), kd = (int)(2 * c->d - 1), ld = kd + 1, one = 1, info = 0;
+    int n = (int)(c->T * c->d);
+    int kd = (int)(2 * c->d - 1);
+    int ld = kd + 1;
+    int one = 1;
+    int info = 0;
     size_t size = vdi_dtype_size(c->dtype), band = (size_t)n * (size_t)ld * size;
     double logdet = 0;
     for (size_t b = 0; b < c->B; b++) {
@@ -45,7 +52,8 @@ static void blas_any(system_case *c, bool solve) {
         memcpy(f, (char *)c->band + b * band, band);
         blas_pbtrf[c->dtype == VDI_F64]("L", &n, &kd, f, &ld, &info, 1);
         if (!solve) continue;
-        for (int i = 0; i < n; i++) logdet += 2 * log(bench_get(c->dtype, f, (size_t)i * (size_t)ld));
+        for (int i = 0; i < n; i++)
+            logdet += 2 * log(bench_get(c->dtype, f, (size_t)i * (size_t)ld));
         memcpy(x, (char *)c->h + b * (size_t)n * size, (size_t)n * size);
         blas_pbtrs[c->dtype == VDI_F64]("L", &n, &kd, &one, f, &ld, x, &n, &info, 1);
     }
@@ -55,13 +63,20 @@ static void run_blas_factor(void *ctx) { blas_any((system_case *)ctx, false); }
 static void run_blas_solve(void *ctx) { blas_any((system_case *)ctx, true); }
 
 static void put(vdi_dtype dtype, void *p, size_t i, double v) {
-    if (dtype == VDI_F32) ((float *)p)[i] = (float)v;
-    else ((double *)p)[i] = v;
+    if (dtype == VDI_F32)
+        ((float *)p)[i] = (float)v;
+    else
+        ((double *)p)[i] = v;
 }
 
-/* One random system, copied B times with small changes: what is measured does not depend on the values. */
+/* One random system, copied B times with small changes: what is measured does not depend on the
+ * values. */
 static void make(system_case *c) {
-    size_t B = c->B, T = c->T, d = c->d, dd = d * d, size = vdi_dtype_size(c->dtype);
+    size_t B = c->B;
+    size_t T = c->T;
+    size_t d = c->d;
+    size_t dd = d * d;
+    size_t size = vdi_dtype_size(c->dtype);
     double *r = (double *)bench_alloc(dd * sizeof *r);
     c->D = bench_alloc(B * T * dd * size);
     c->E = bench_alloc(B * T * dd * size);
@@ -71,30 +86,41 @@ static void make(system_case *c) {
     c->z = bench_alloc(B * T * d * size);
     c->logdet = bench_alloc(B * size);
     for (size_t t = 0; t < B * T; t++) {
-        for (size_t i = 0; i < dd; i++) r[i] = bench_random(-1, 1);
-        for (size_t i = 0; i < d; i++)
+        for (size_t i = 0; i < dd; i++)
+            r[i] = bench_random(-1, 1);
+        for (size_t i = 0; i < d; i++) {
             for (size_t j = 0; j <= i; j++) {
                 double s = i == j ? 2 : 0;
-                for (size_t k = 0; k < d; k++) s += r[i * d + k] * r[j * d + k] / (double)d;
+                for (size_t k = 0; k < d; k++)
+                    s += r[i * d + k] * r[j * d + k] / (double)d;
                 put(c->dtype, c->D, t * dd + i * d + j, s);
                 put(c->dtype, c->D, t * dd + j * d + i, s);
             }
-        if (t % T != T - 1)
-            for (size_t i = 0; i < dd; i++) put(c->dtype, c->E, (t - t / T) * dd + i, bench_random(-0.4, 0.4) / (double)d);
+        }
+        if (t % T != T - 1) {
+            for (size_t i = 0; i < dd; i++)
+                put(c->dtype, c->E, (t - t / T) * dd + i, bench_random(-0.4, 0.4) / (double)d);
+        }
     }
     if (bench.serving) {
         size_t n = T * d, ld = 2 * d;
         c->band = bench_alloc(B * n * ld * size);
         c->factor = bench_alloc(B * n * ld * size);
-        for (size_t b = 0; b < B; b++)
-            for (size_t t = 0; t < T; t++)
+        for (size_t b = 0; b < B; b++) {
+            for (size_t t = 0; t < T; t++) {
                 for (size_t j = 0; j < d; j++) {
                     size_t column = (b * n + t * d + j) * ld;
-                    for (size_t i = j; i < d; i++)
-                        put(c->dtype, c->band, column + i - j, bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j));
-                    for (size_t i = 0; i < d && t + 1 < T; i++)
-                        put(c->dtype, c->band, column + d + i - j, bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + i * d + j));
+                    for (size_t i = j; i < d; i++) {
+                        put(c->dtype, c->band, column + i - j,
+                            bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j));
+                    }
+                    for (size_t i = 0; i < d && t + 1 < T; i++) {
+                        put(c->dtype, c->band, column + d + i - j,
+                            bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + i * d + j));
+                    }
                 }
+            }
+        }
         return;
     }
     vdi_blocktri_desc desc;
@@ -105,27 +131,33 @@ static void make(system_case *c) {
     desc.T = (int64_t)T;
     desc.d = (int64_t)d;
     size_t bytes = vdi_blocktri_memsize(&desc);
-    if (vdi_blocktri_init(&c->bt, &desc, bench_alloc(bytes), bytes, &err) < 0) bench_die(err.message);
+    if (vdi_blocktri_init(&c->bt, &desc, bench_alloc(bytes), bytes, &err) < 0)
+        bench_die(err.message);
     c->S = bench_alloc(B * T * dd * size);
     c->O = bench_alloc(B * T * dd * size);
     run_everything(c);
     /* residual J x - h with plain loops */
     double worst = 0;
-    for (size_t b = 0; b < B; b++)
-        for (size_t t = 0; t < T; t++)
+    for (size_t b = 0; b < B; b++) {
+        for (size_t t = 0; t < T; t++) {
             for (size_t i = 0; i < d; i++) {
                 double s = -bench_get(c->dtype, c->h, (b * T + t) * d + i);
                 for (size_t j = 0; j < d; j++) {
-                    s += bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j) * bench_get(c->dtype, c->x, (b * T + t) * d + j);
-                    if (t)
+                    s += bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j) *
+                         bench_get(c->dtype, c->x, (b * T + t) * d + j);
+                    if (t) {
                         s += bench_get(c->dtype, c->E, (b * (T - 1) + t - 1) * dd + i * d + j) *
                              bench_get(c->dtype, c->x, (b * T + t - 1) * d + j);
-                    if (t + 1 < T)
+                    }
+                    if (t + 1 < T) {
                         s += bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + j * d + i) *
                              bench_get(c->dtype, c->x, (b * T + t + 1) * d + j);
+                    }
                 }
                 if (!(fabs(s) <= worst)) worst = fabs(s);
             }
+        }
+    }
     bench_check(worst <= (c->dtype == VDI_F32 ? 1e-5 : 1e-13), "residual of the solution");
 }
 
@@ -136,7 +168,8 @@ typedef struct shape {
     double ratio; /* the bar as a ratio to banded LAPACK where both were measured */
     double aim;
 } shape;
-/* B = 8 and 16: one vector of trials (the prototype's case); 64: their traffic leaves the inner caches */
+/* B = 8 and 16: one vector of trials (the prototype's case); 64: their traffic leaves the inner
+ * caches */
 static const shape shapes[] = {
     {8, 100, 2, 4, VDI_F64, 14.5, 0},
     {8, 100, 4, 8, VDI_F64, 16.4, 0},
@@ -167,7 +200,7 @@ int main(int argc, char **argv) {
     blas_pbtrs[0] = (pbtrs_fn *)bench_blas_symbol("spbtrs_");
     blas_pbtrs[1] = (pbtrs_fn *)bench_blas_symbol("dpbtrs_");
     double f64_factor[VDI__COUNT(shapes)] = {0};
-    for (int q = 1; q >= 0; q--)
+    for (int q = 1; q >= 0; q--) {
         for (size_t s = 0; s < VDI__COUNT(shapes); s++) {
             const shape *p = &shapes[s];
             double blocks = (double)p->B * p->T, cube = (double)p->d * p->d * p->d;
@@ -181,8 +214,10 @@ int main(int argc, char **argv) {
             c.T = (size_t)p->T;
             c.d = (size_t)p->d;
             for (int part = 0; part < 3; part++) {
-                static const char *const parts[] = {"factor", "factor, logdet, solve", "factor, logdet, solve, sample, marginals"};
-                snprintf(name, sizeof name, "%s %s, B=%d T=%d d=%d", bench_dtype(c.dtype), parts[part], p->B, p->T, p->d);
+                static const char *const parts[] = {"factor", "factor, logdet, solve",
+                                                    "factor, logdet, solve, sample, marginals"};
+                snprintf(name, sizeof name, "%s %s, B=%d T=%d d=%d", bench_dtype(c.dtype),
+                         parts[part], p->B, p->T, p->d);
                 if (!bench_row(name, BENCH_NS, blocks)) continue;
                 if (!made) make(&c);
                 made = true;
@@ -200,5 +235,6 @@ int main(int argc, char **argv) {
                 if (part == 0 && q && !bench.serving) f64_factor[s] = bench_figure(bench.vdi.best);
             }
         }
+    }
     return bench_end();
 }

@@ -1,21 +1,28 @@
-/* bench/deepspike.c - learning results of DeepSpike on simulations, and its speed: the tables of docs/deepspike.md
+/* bench/deepspike.c - learning results of DeepSpike on simulations, and its speed: the tables of
+ * docs/deepspike.md
  *
- * deepspike ar1|ar2|scdf|mlphys SEED [name=value ...]: learns without labels (or with: estimator=4) from `cells` cells of 3 traces of
- * `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a second, and is scored on `unseen` other cells: the correlation of probability and spikes
- * in bins of 1/60 s, mean over traces. Options: steps, posterior (0 factorised, 1 correlated), estimator (in the order of
- * vdi_deepspike_estimator), batch, samples, snippet, first, last, rate, factor, final (cosine to that share of the rate), dreams, threads,
- * every (steps between scores), clip, floor, from=FILE, save=FILE
+ * deepspike ar1|ar2|scdf|mlphys SEED [name=value ...]: learns without labels (or with: estimator=4)
+ * from `cells` cells of 3 traces of `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a second, and is
+ * scored on `unseen` other cells: the correlation of probability and spikes in bins of 1/60 s, mean
+ * over traces. Options: steps, posterior (0 factorised, 1 correlated), estimator (in the order of
+ * vdi_deepspike_estimator), batch, samples, snippet, first, last, rate, factor, final (cosine to
+ * that share of the rate), dreams, threads, every (steps between scores), clip, floor, from=FILE,
+ * save=FILE
  *
- * deepspike spine SEED [spines=N bins=N steps=N rate=X batch=N samples=N ratio=X]: back-propagating and synaptic events in simulated
- * spines at three ratios of amplitude, against regression subtraction
+ * deepspike spine SEED [spines=N bins=N steps=N rate=X batch=N samples=N ratio=X]: back-propagating
+ * and synaptic events in simulated spines at three ratios of amplitude, against regression
+ * subtraction
  *
- * deepspike bound SEED [spines=N bins=N sweeps=N ratio=X]: the same spines by Gibbs sampling with known parameters
+ * deepspike bound SEED [spines=N bins=N sweeps=N ratio=X]: the same spines by Gibbs sampling with
+ * known parameters
  *
- * deepspike mcmc SEED [steps=N]: both posteriors of a linear cell whose parameters are known, T = 1000, against Gibbs sampling
+ * deepspike mcmc SEED [steps=N]: both posteriors of a linear cell whose parameters are known, T =
+ * 1000, against Gibbs sampling
  *
  * deepspike variance SEED: how the gradients of the estimators scatter, half-way through learning
  *
- * deepspike speed 0 [threads=N]: CPU time of inference, a frame of a stream, and training steps, as shares of this core's peak too
+ * deepspike speed 0 [threads=N]: CPU time of inference, a frame of a stream, and training steps, as
+ * shares of this core's peak too
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,9 +80,10 @@ static population simulate(const vdi_calcium_desc *c, int64_t cells, int64_t bin
         vdi_calcium_draw(c, &rng, p.theta + i * VDI_CALCIUM_PARAMS);
         for (int k = 0; k < 3; k++) {
             float *s = p.s + (3 * i + k) * bins;
-            for (int64_t t = 0; t < bins; t++) s[t] = (float)vdi_rng_poisson(&rng, rate[k] * c->bin);
-            if (vdi_calcium_sample(c, p.theta + i * VDI_CALCIUM_PARAMS, VDI_F32, bins, s, 0, &rng, NULL, p.f + (3 * i + k) * bins, &err) <
-                0)
+            for (int64_t t = 0; t < bins; t++)
+                s[t] = (float)vdi_rng_poisson(&rng, rate[k] * c->bin);
+            if (vdi_calcium_sample(c, p.theta + i * VDI_CALCIUM_PARAMS, VDI_F32, bins, s, 0, &rng,
+                                   NULL, p.f + (3 * i + k) * bins, &err) < 0)
                 fail(&err);
             p.cell[3 * i + k] = i;
         }
@@ -83,14 +91,29 @@ static population simulate(const vdi_calcium_desc *c, int64_t cells, int64_t bin
     return p;
 }
 static double correlation(int64_t n, const double *x, const float *y) {
-    double sx = 0, sy = 0, xx = 0, yy = 0, xy = 0;
-    for (int64_t i = 0; i < n; i++) sx += x[i], sy += y[i], xx += x[i] * x[i], yy += (double)y[i] * y[i], xy += x[i] * y[i];
-    return (xy - sx * sy / (double)n) / sqrt((xx - sx * sx / (double)n) * (yy - sy * sy / (double)n));
+    double sx = 0;
+    double sy = 0;
+    double xx = 0;
+    double yy = 0;
+    double xy = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sx += x[i];
+        sy += y[i];
+        xx += x[i] * x[i];
+        yy += (double)y[i] * y[i];
+        xy += x[i] * y[i];
+    }
+    return (xy - sx * sy / (double)n) /
+           sqrt((xx - sx * sx / (double)n) * (yy - sy * sy / (double)n));
 }
 /* mean correlation over traces, and expected spikes over true ones */
-static double score(vdi_deepspike *net, vdi_deepspike_data *data, const population *p, double *ratio) {
+static double score(vdi_deepspike *net, vdi_deepspike_data *data, const population *p,
+                    double *ratio) {
     const int64_t n = 3 * p->cells;
-    double *probability = malloc(sizeof(double) * (size_t)(n * p->bins)), sum = 0, found = 0, truth = 0;
+    double *probability = malloc(sizeof(double) * (size_t)(n * p->bins));
+    double sum = 0;
+    double found = 0;
+    double truth = 0;
     vdi_deepspike_result out = {0};
     vdi_deepspike_query q = {0};
     vdi_error err;
@@ -98,7 +121,10 @@ static double score(vdi_deepspike *net, vdi_deepspike_data *data, const populati
     if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
     for (int64_t i = 0; i < n; i++) {
         sum += correlation(p->bins, probability + i * p->bins, p->s + i * p->bins);
-        for (int64_t t = 0; t < p->bins; t++) found += probability[i * p->bins + t], truth += p->s[i * p->bins + t];
+        for (int64_t t = 0; t < p->bins; t++) {
+            found += probability[i * p->bins + t];
+            truth += p->s[i * p->bins + t];
+        }
     }
     free(probability);
     *ratio = found / truth;
@@ -123,10 +149,13 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
     vdi_error err;
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     c.model = model;
-    const population seen = simulate(&c, (int64_t)option(argc, argv, "cells", 30), (int64_t)option(argc, argv, "bins", 10000), 1000 + seed);
-    const population unseen = simulate(&c, (int64_t)option(argc, argv, "unseen", 30), seen.bins, 2000 + seed);
+    const population seen = simulate(&c, (int64_t)option(argc, argv, "cells", 30),
+                                     (int64_t)option(argc, argv, "bins", 10000), 1000 + seed);
+    const population unseen =
+        simulate(&c, (int64_t)option(argc, argv, "unseen", 30), seen.bins, 2000 + seed);
     desc.generative = vdi_deepspike_calcium(&c);
-    desc.posterior = (vdi_deepspike_family)option(argc, argv, "posterior", model == VDI_CALCIUM_AR1 ? 0 : 1);
+    desc.posterior =
+        (vdi_deepspike_family)option(argc, argv, "posterior", model == VDI_CALCIUM_AR1 ? 0 : 1);
     desc.floor = option(argc, argv, "floor", 0);
     tr->estimator = (vdi_deepspike_estimator)option(argc, argv, "estimator", 0);
     tr->steps = (int64_t)option(argc, argv, "steps", 5000);
@@ -134,15 +163,22 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
     tr->samples = (int64_t)option(argc, argv, "samples", 64);
     tr->snippet = (int64_t)option(argc, argv, "snippet", model == VDI_CALCIUM_AR1 ? 300 : 250);
     tr->has_buffer = true;
-    tr->buffer_first = (int64_t)option(argc, argv, "first", 100), tr->buffer_last = (int64_t)option(argc, argv, "last", 50);
+    tr->buffer_first = (int64_t)option(argc, argv, "first", 100);
+    tr->buffer_last = (int64_t)option(argc, argv, "last", 50);
     tr->rate = option(argc, argv, "rate", 1e-3);
     tr->theta_factor = option(argc, argv, "factor", model == VDI_CALCIUM_AR1 ? 30 : 15);
     tr->clip_norm = option(argc, argv, "clip", 0);
     tr->dreams = (int64_t)option(argc, argv, "dreams", 0);
     tr->temperature = option(argc, argv, "temperature", 0);
-    tr->schedule.kind = VDI_SCHEDULE_STEP, tr->schedule.factor = 0.995, tr->schedule.every = model == VDI_CALCIUM_AR1 ? 200 : 100;
+    tr->schedule.kind = VDI_SCHEDULE_STEP;
+    tr->schedule.factor = 0.995;
+    tr->schedule.every = model == VDI_CALCIUM_AR1 ? 200 : 100;
     const double final = option(argc, argv, "final", 0);
-    if (final > 0) tr->schedule.kind = VDI_SCHEDULE_COSINE, tr->schedule.steps = tr->steps, tr->schedule.last = final;
+    if (final > 0) {
+        tr->schedule.kind = VDI_SCHEDULE_COSINE;
+        tr->schedule.steps = tr->steps;
+        tr->schedule.last = final;
+    }
     tr->seed = seed;
     const int threads = (int)option(argc, argv, "threads", 1);
     if (threads > 1 && vdi_pool_create(threads, NULL, &desc.pool, &err) < 0) fail(&err);
@@ -157,7 +193,12 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
         vdi_safetensors_free(&file);
     }
     const int64_t every = (int64_t)option(argc, argv, "every", 500);
-    double bound = 0, sleep = 0, norm = 0, start = cpu_seconds(), ratio, ratio_seen;
+    double bound = 0;
+    double sleep = 0;
+    double norm = 0;
+    double start = cpu_seconds();
+    double ratio;
+    double ratio_seen;
     int64_t since = 0;
     const int alpha = (int)desc.generative.amplitude, P = (int)desc.generative.theta_count;
     for (;;) {
@@ -165,58 +206,94 @@ static int learn(int argc, char **argv, vdi_calcium_model model) {
         const vdi_status status = vdi_deepspike_step(net, data, &p, &err);
         if (status < 0) fail(&err);
         if (status == VDI_END) break;
-        bound += p.bound, sleep += p.sleep, norm += p.norm, since++;
+        bound += p.bound;
+        sleep += p.sleep;
+        norm += p.norm;
+        since++;
         if (p.step % every && p.step != p.steps) continue;
-        const double spent = cpu_seconds() - start, r = score(net, test, &unseen, &ratio), own = score(net, data, &seen, &ratio_seen);
+        const double spent = cpu_seconds() - start;
+        const double r = score(net, test, &unseen, &ratio);
+        const double own = score(net, data, &seen, &ratio_seen);
         double off[VDI_CALCIUM_PARAMS] = {0};
-        for (int64_t i = 0; i < seen.cells; i++)
-            for (int k = 0; k < P; k++)
-                off[k] += fabs(vdi_deepspike_data_theta(data, i)[k] - seen.theta[i * VDI_CALCIUM_PARAMS + k]) / (double)seen.cells;
-        printf("step %5lld  bound %8.5f  sleep %8.5f  norm %7.4f  unseen %.4f (count %.3f)  seen %.4f (%.3f)  alpha off %.3f  %7.1f s  "
+        for (int64_t i = 0; i < seen.cells; i++) {
+            for (int k = 0; k < P; k++) {
+                off[k] += fabs(vdi_deepspike_data_theta(data, i)[k] -
+                               seen.theta[i * VDI_CALCIUM_PARAMS + k]) /
+                          (double)seen.cells;
+            }
+        }
+        printf("step %5lld  bound %8.5f  sleep %8.5f  norm %7.4f  unseen %.4f (count %.3f)  seen "
+               "%.4f (%.3f)  alpha off %.3f  %7.1f s  "
                "theta off",
-               (long long)p.step, bound / (double)since, sleep / (double)since, norm / (double)since, r, ratio, own, ratio_seen, off[alpha],
-               spent);
-        for (int k = 0; k < P; k++) printf(" %.2f", off[k]);
+               (long long)p.step, bound / (double)since, sleep / (double)since,
+               norm / (double)since, r, ratio, own, ratio_seen, off[alpha], spent);
+        for (int k = 0; k < P; k++)
+            printf(" %.2f", off[k]);
         printf("\n");
         fflush(stdout);
-        bound = sleep = norm = 0, since = 0;
-        if (save && vdi_safetensors_save(save, vdi_deepspike_state(net, data, true), &err) < 0) fail(&err);
+        bound = sleep = norm = 0;
+        since = 0;
+        if (save && vdi_safetensors_save(save, vdi_deepspike_state(net, data, true), &err) < 0)
+            fail(&err);
         start = cpu_seconds() - spent;
     }
-    vdi_deepspike_data_destroy(data), vdi_deepspike_data_destroy(test);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_data_destroy(test);
     vdi_deepspike_destroy(net);
     vdi_pool_destroy(desc.pool);
     return 0;
 }
 
-/* ---- spines ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- spines ---------------------------------------------------------------------------------- */
 
-/* y on x: intercept and slope by Tukey's bisquare, as robustfit does it (the subtraction of Chen et al. 2013). */
-static void robust_line(int64_t n, const float *x, const float *y, double *intercept, double *slope) {
-    double a = 0, b = 0, *r = malloc(sizeof(double) * (size_t)n), scale = HUGE_VAL;
+/* y on x: intercept and slope by Tukey's bisquare, as robustfit does it (the subtraction of Chen et
+ * al. 2013). */
+static void robust_line(int64_t n, const float *x, const float *y, double *intercept,
+                        double *slope) {
+    double a = 0;
+    double b = 0;
+    double *r = malloc(sizeof(double) * (size_t)n);
+    double scale = HUGE_VAL;
     for (int round = 0; round < 30; round++) {
-        double w = 0, sx = 0, sy = 0, xx = 0, xy = 0;
+        double w = 0;
+        double sx = 0;
+        double sy = 0;
+        double xx = 0;
+        double xy = 0;
         for (int64_t i = 0; i < n; i++) {
-            const double u = round ? (y[i] - a - b * x[i]) / (4.685 * scale) : 0, k = fabs(u) < 1 ? (1 - u * u) * (1 - u * u) : 0;
-            w += k, sx += k * x[i], sy += k * y[i], xx += k * x[i] * x[i], xy += k * x[i] * y[i];
+            const double u = round ? (y[i] - a - b * x[i]) / (4.685 * scale) : 0;
+            const double k = fabs(u) < 1 ? (1 - u * u) * (1 - u * u) : 0;
+            w += k;
+            sx += k * x[i];
+            sy += k * y[i];
+            xx += k * x[i] * x[i];
+            xy += k * x[i] * y[i];
         }
-        b = (xy - sx * sy / w) / (xx - sx * sx / w), a = (sy - b * sx) / w;
-        for (int64_t i = 0; i < n; i++) r[i] = fabs(y[i] - a - b * x[i]);
+        b = (xy - sx * sy / w) / (xx - sx * sx / w);
+        a = (sy - b * sx) / w;
+        for (int64_t i = 0; i < n; i++)
+            r[i] = fabs(y[i] - a - b * x[i]);
         double low = 0, high = 100; /* the median, by halving */
         for (int k = 0; k < 50; k++) {
             int64_t above = 0;
-            for (int64_t i = 0; i < n; i++) above += r[i] > 0.5 * (low + high);
-            if (2 * above > n) low = 0.5 * (low + high);
-            else high = 0.5 * (low + high);
+            for (int64_t i = 0; i < n; i++)
+                above += r[i] > 0.5 * (low + high);
+            if (2 * above > n)
+                low = 0.5 * (low + high);
+            else
+                high = 0.5 * (low + high);
         }
         scale = 1.4826 * high + 1e-12;
     }
-    *intercept = a, *slope = b;
+    *intercept = a;
+    *slope = b;
     free(r);
 }
-/* Learn without labels on `f` (n, signals, bins), then the mean correlation of each stream with s (n, signals, bins). */
-static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f, const float *s, int stream,
-                          const vdi_deepspike_train *train, double rate, double *r) {
+/* Learn without labels on `f` (n, signals, bins), then the mean correlation of each stream with s
+ * (n, signals, bins). */
+static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, const float *f,
+                          const float *s, int stream, const vdi_deepspike_train *train, double rate,
+                          double *r) {
     vdi_deepspike_desc desc = {0};
     vdi_deepspike *net;
     vdi_deepspike_data_desc dd = {0};
@@ -227,7 +304,8 @@ static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, co
     desc.prior_rate[0] = desc.prior_rate[1] = rate;
     desc.train = *train;
     if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
-    dd.traces = M > 1 ? vdi_tensor_3d((void *)(uintptr_t)f, VDI_F32, n, M, bins) : vdi_tensor_2d((void *)(uintptr_t)f, VDI_F32, n, bins);
+    dd.traces = M > 1 ? vdi_tensor_3d((void *)(uintptr_t)f, VDI_F32, n, M, bins)
+                      : vdi_tensor_2d((void *)(uintptr_t)f, VDI_F32, n, bins);
     if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0) fail(&err);
     if (vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0) fail(&err);
     double *p = malloc(sizeof(double) * (size_t)(n * M * bins));
@@ -236,8 +314,11 @@ static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, co
     if (vdi_deepspike_infer(net, data, NULL, &out, &err) < 0) fail(&err);
     for (int j = 0; j < M; j++) {
         r[j] = 0;
-        for (int64_t i = 0; i < n; i++)
-            r[j] += correlation(bins, p + (i * M + j) * bins, s + (i * 2 + (M > 1 ? j : stream)) * bins) / (double)n;
+        for (int64_t i = 0; i < n; i++) {
+            r[j] += correlation(bins, p + (i * M + j) * bins,
+                                s + (i * 2 + (M > 1 ? j : stream)) * bins) /
+                    (double)n;
+        }
     }
     free(p);
     vdi_deepspike_data_destroy(data);
@@ -245,51 +326,66 @@ static void fit_and_score(const vdi_calcium_desc *c, int64_t n, int64_t bins, co
 }
 static double oasis_score(int64_t n, int64_t bins, const float *f, const float *s, int stream) {
     vdi_oasis_desc d = vdi_oasis_desc_defaults();
-    double sum = 0, *x = malloc(sizeof(double) * (size_t)bins), *y = malloc(sizeof(double) * (size_t)bins);
+    double sum = 0;
+    double *x = malloc(sizeof(double) * (size_t)bins);
+    double *y = malloc(sizeof(double) * (size_t)bins);
     vdi_error err;
     d.fps = 60;
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t t = 0; t < bins; t++) y[t] = f[i * bins + t];
+        for (int64_t t = 0; t < bins; t++)
+            y[t] = f[i * bins + t];
         if (vdi_oasis(&d, VDI_F64, bins, y, NULL, NULL, x, NULL, &err) < 0) fail(&err);
         sum += correlation(bins, x, s + (i * 2 + stream) * bins) / (double)n;
     }
-    free(x), free(y);
+    free(x);
+    free(y);
     return sum;
 }
 /* Dendrite and spine i: raw (9), events s (2,bins) and traces f (2,bins). */
-static void spine_draw(const vdi_calcium_desc *c, uint64_t seed, int64_t i, double ratio, double rate, int64_t bins, double *raw, float *s,
-                       float *f) {
+static void spine_draw(const vdi_calcium_desc *c, uint64_t seed, int64_t i, double ratio,
+                       double rate, int64_t bins, double *raw, float *s, float *f) {
     vdi_rng rng = vdi_rng_make(3000 + seed, (uint64_t)i);
     vdi_error err;
     vdi_calcium_draw(c, &rng, raw);
     raw[4] = raw[0] + 0.3 * vdi_rng_normal(&rng); /* decays of a dendrite and its spine are alike */
+    /* synaptic over back-propagating */
     raw[6] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS,
-                             ratio * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5])); /* synaptic over back-propagating */
-    for (int64_t t = 0; t < 2 * bins; t++) s[t] = vdi_rng_bernoulli(&rng, rate) ? 1 : 0;
+                             ratio * vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5]));
+    for (int64_t t = 0; t < 2 * bins; t++)
+        s[t] = vdi_rng_bernoulli(&rng, rate) ? 1 : 0;
     if (vdi_calcium_sample(c, raw, VDI_F32, bins, s, 0, &rng, NULL, f, &err) < 0) fail(&err);
 }
 
-/* Gibbs sampling of both streams with known parameters: what is left for a network to reach. The two traces are two linear models whose
-   trains are the mixtures alpha_d b and alpha_b b + alpha_y y (tests/deepspike_gibbs.h has the projections that a proposal needs). */
-static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t sweeps, double rate, const float *first, uint64_t seed,
-                        double *marginal) {
-    const double up[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]), 0}, /* what an event of each stream adds to each trace */
-        sp[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5]), vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[6])};
+/* Gibbs sampling of both streams with known parameters: what is left for a network to reach. The
+   two traces are two linear models whose trains are the mixtures alpha_d b and alpha_b b + alpha_y
+   y (tests/deepspike_gibbs.h has the projections that a proposal needs). */
+static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t sweeps,
+                        double rate, const float *first, uint64_t seed, double *marginal) {
+    /* what an event of each stream adds to each trace */
+    const double up[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]), 0};
+    const double sp[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5]),
+                          vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[6])};
     const double *add[2] = {up, sp}, prior = log(rate / (1 - rate));
     gibbs side[2] = {{0}};
     double *x = calloc((size_t)(2 * bins), sizeof *x);
     vdi_rng rng = vdi_rng_make(seed, 0);
     for (int k = 0; k < 2; k++) {
         gibbs *c = &side[k];
-        c->T = bins, c->alpha = 1, c->g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[4 * k]);
+        c->T = bins;
+        c->alpha = 1;
+        c->g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[4 * k]);
         c->sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[k ? 8 : 3]);
-        c->s = calloc((size_t)bins, sizeof *c->s), c->q = calloc((size_t)bins, sizeof *c->q);
+        c->s = calloc((size_t)bins, sizeof *c->s);
+        c->q = calloc((size_t)bins, sizeof *c->q);
         c->power = malloc((size_t)(2 * bins + 1) * sizeof *c->power);
         c->power[0] = 1;
-        for (int64_t i = 1; i <= 2 * bins; i++) c->power[i] = c->power[i - 1] * c->g;
-        for (int64_t i = bins - 1; i >= 0; i--) c->q[i] = f[k * bins + i] - raw[k ? 7 : 2] + (i + 1 < bins ? c->g * c->q[i + 1] : 0);
+        for (int64_t i = 1; i <= 2 * bins; i++)
+            c->power[i] = c->power[i - 1] * c->g;
+        for (int64_t i = bins - 1; i >= 0; i--)
+            c->q[i] = f[k * bins + i] - raw[k ? 7 : 2] + (i + 1 < bins ? c->g * c->q[i + 1] : 0);
     }
-    for (int64_t i = 0; i < 2 * bins; i++) marginal[i] = 0;
+    for (int64_t i = 0; i < 2 * bins; i++)
+        marginal[i] = 0;
     for (int64_t n = -sweeps / 5 - 1; n < sweeps; n++) {
         for (int64_t t = 0; t < bins; t++) { /* both streams of a bin together */
             const double b = x[t], y = x[bins + t];
@@ -299,49 +395,72 @@ static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t
                 p[c] = prior * ((c & 1) - b + (c >> 1) - y);
                 for (int k = 0; k < 2; k++) {
                     const double u = add[k][0] * ((c & 1) - b) + add[k][1] * ((c >> 1) - y);
-                    p[c] += (u * side[k].q[t] - 0.5 * u * u * gibbs_kernel(&side[k], t, t)) / (side[k].sigma * side[k].sigma);
+                    p[c] += (u * side[k].q[t] - 0.5 * u * u * gibbs_kernel(&side[k], t, t)) /
+                            (side[k].sigma * side[k].sigma);
                 }
                 most = fmax(most, p[c]);
             }
-            for (int c = 0; c < 4; c++) sum += p[c] = exp(p[c] - most);
-            for (double u = vdi_rng_uniform(&rng) * sum; want < 3 && (u -= p[want]) > 0;) want++;
-            if (n == -sweeps / 5 - 1 && first) want = (first[t] > 0) + 2 * (first[bins + t] > 0); /* begin there */
+            for (int c = 0; c < 4; c++)
+                sum += p[c] = exp(p[c] - most);
+            for (double u = vdi_rng_uniform(&rng) * sum; want < 3 && (u -= p[want]) > 0;)
+                want++;
+            /* begin there */
+            if (n == -sweeps / 5 - 1 && first) want = (first[t] > 0) + 2 * (first[bins + t] > 0);
             for (int k = 0; k < 2; k++) {
                 const double u = add[k][0] * ((want & 1) - b) + add[k][1] * ((want >> 1) - y);
                 if (u != 0) gibbs_flip(&side[k], t, u);
             }
-            x[t] = want & 1, x[bins + t] = want >> 1;
+            x[t] = want & 1;
+            x[bins + t] = want >> 1;
         }
-        for (int j = 0; j < 2; j++)
-            for (int64_t i = 0; i < bins; i++) { /* an event to another place, up to four bins away */
+        for (int j = 0; j < 2; j++) {
+            for (int64_t i = 0; i < bins; i++) {
+                /* an event to another place, up to four bins away */
                 if (!(x[j * bins + i] > 0)) continue;
-                const int64_t by = (int64_t)vdi_rng_below(&rng, 8) - 4, to = i + (by >= 0 ? by + 1 : by);
+                const int64_t by = (int64_t)vdi_rng_below(&rng, 8) - 4;
+                const int64_t to = i + (by >= 0 ? by + 1 : by);
                 if (to < 0 || to >= bins || x[j * bins + to] > 0) continue;
                 double gain = 0;
                 for (int k = 0; k < 2; k++) {
                     const gibbs *c = &side[k];
                     const double u = add[k][j];
                     gain += (u * (c->q[to] - c->q[i]) -
-                             0.5 * u * u * (gibbs_kernel(c, i, i) + gibbs_kernel(c, to, to) - 2 * gibbs_kernel(c, i, to))) /
+                             0.5 * u * u *
+                                 (gibbs_kernel(c, i, i) + gibbs_kernel(c, to, to) -
+                                  2 * gibbs_kernel(c, i, to))) /
                             (c->sigma * c->sigma);
                 }
                 if (log(vdi_rng_uniform(&rng)) >= gain) continue;
-                for (int k = 0; k < 2; k++)
-                    if (add[k][j] != 0) gibbs_flip(&side[k], i, -add[k][j]), gibbs_flip(&side[k], to, add[k][j]);
-                x[j * bins + i] = 0, x[j * bins + to] = 1;
+                for (int k = 0; k < 2; k++) {
+                    if (add[k][j] != 0) {
+                        gibbs_flip(&side[k], i, -add[k][j]);
+                        gibbs_flip(&side[k], to, add[k][j]);
+                    }
+                }
+                x[j * bins + i] = 0;
+                x[j * bins + to] = 1;
             }
-        for (int64_t i = 0; n >= 0 && i < 2 * bins; i++) marginal[i] += x[i] / (double)sweeps;
+        }
+        for (int64_t i = 0; n >= 0 && i < 2 * bins; i++)
+            marginal[i] += x[i] / (double)sweeps;
     }
-    for (int k = 0; k < 2; k++) free(side[k].s), free(side[k].q), free(side[k].power);
+    for (int k = 0; k < 2; k++) {
+        free(side[k].s);
+        free(side[k].q);
+        free(side[k].power);
+    }
     free(x);
 }
 static int bound(int argc, char **argv) {
     const uint64_t seed = strtoull(argv[2], NULL, 10);
-    const int64_t n = (int64_t)option(argc, argv, "spines", 8), bins = (int64_t)option(argc, argv, "bins", 6000),
-                  sweeps = (int64_t)option(argc, argv, "sweeps", 300);
+    const int64_t n = (int64_t)option(argc, argv, "spines", 8);
+    const int64_t bins = (int64_t)option(argc, argv, "bins", 6000);
+
+    const int64_t sweeps = (int64_t)option(argc, argv, "sweeps", 300);
     const double ratio = option(argc, argv, "ratio", 1), rate = 0.7 / 60;
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
-    float *f = malloc(sizeof(float) * (size_t)(2 * bins)), *s = malloc(sizeof(float) * (size_t)(2 * bins));
+    float *f = malloc(sizeof(float) * (size_t)(2 * bins));
+    float *s = malloc(sizeof(float) * (size_t)(2 * bins));
     double *marginal = malloc(sizeof(double) * (size_t)(2 * bins));
     c.model = VDI_CALCIUM_SPINE;
     for (int truth = 0; truth < 2; truth++) {
@@ -350,57 +469,80 @@ static int bound(int argc, char **argv) {
             double raw[VDI_CALCIUM_PARAMS];
             spine_draw(&c, seed, i, ratio, rate, bins, raw, s, f);
             spine_gibbs(raw, f, bins, sweeps, rate, truth ? s : NULL, 7 + (uint64_t)i, marginal);
-            for (int j = 0; j < 2; j++) r[j] += correlation(bins, marginal + j * bins, s + j * bins) / (double)n;
+            for (int j = 0; j < 2; j++)
+                r[j] += correlation(bins, marginal + j * bins, s + j * bins) / (double)n;
         }
-        printf("Gibbs with known parameters, from %s: synaptic %.3f, back-propagating %.3f\n", truth ? "the truth" : "no events", r[1],
-               r[0]);
+        printf("Gibbs with known parameters, from %s: synaptic %.3f, back-propagating %.3f\n",
+               truth ? "the truth" : "no events", r[1], r[0]);
         fflush(stdout);
     }
-    free(f), free(s), free(marginal);
+    free(f);
+    free(s);
+    free(marginal);
     return 0;
 }
 static int spine(int argc, char **argv) {
     static const double ratio[3] = {0.5, 1, 2};
     const uint64_t seed = strtoull(argv[2], NULL, 10);
-    const int64_t n = (int64_t)option(argc, argv, "spines", 12), bins = (int64_t)option(argc, argv, "bins", 10000),
-                  steps = (int64_t)option(argc, argv, "steps", 2000);
+    const int64_t n = (int64_t)option(argc, argv, "spines", 12);
+    const int64_t bins = (int64_t)option(argc, argv, "bins", 10000);
+
+    const int64_t steps = (int64_t)option(argc, argv, "steps", 2000);
     vdi_calcium_desc c = vdi_calcium_desc_defaults(), one = c;
     vdi_deepspike_train train = {0};
-    train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP, train.seed = seed;
-    train.steps = steps, train.batch = (int64_t)option(argc, argv, "batch", 4), train.samples = (int64_t)option(argc, argv, "samples", 16);
-    train.dreams = 24, train.rate = option(argc, argv, "rate", 2e-3), train.theta_factor = 0.2 / train.rate;
-    train.schedule.kind = VDI_SCHEDULE_COSINE, train.schedule.steps = steps, train.schedule.last = 0.05;
+    train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+    train.seed = seed;
+    train.steps = steps;
+    train.batch = (int64_t)option(argc, argv, "batch", 4);
+    train.samples = (int64_t)option(argc, argv, "samples", 16);
+    train.dreams = 24;
+    train.rate = option(argc, argv, "rate", 2e-3);
+    train.theta_factor = 0.2 / train.rate;
+    train.schedule.kind = VDI_SCHEDULE_COSINE;
+    train.schedule.steps = steps;
+    train.schedule.last = 0.05;
     const double rate = 0.7 / 60;
     c.model = VDI_CALCIUM_SPINE;
-    printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction then OASIS | back-propagating: both, "
+    printf("ratio | synaptic: DeepSpike on both traces, subtraction then DeepSpike, subtraction "
+           "then OASIS | back-propagating: both, "
            "dendrite alone by DeepSpike, by OASIS\n");
     const double only = option(argc, argv, "ratio", 0);
     double alone[1] = {0};
     for (int k = 0; k < 3; k++) {
         if (only > 0 && ratio[k] != only) continue;
-        float *f = malloc(sizeof(float) * (size_t)(2 * n * bins)), *s = malloc(sizeof(float) * (size_t)(2 * n * bins)),
-              *dendrite = malloc(sizeof(float) * (size_t)(n * bins)), *rest = malloc(sizeof(float) * (size_t)(n * bins));
+        float *f = malloc(sizeof(float) * (size_t)(2 * n * bins));
+        float *s = malloc(sizeof(float) * (size_t)(2 * n * bins));
+
+        float *dendrite = malloc(sizeof(float) * (size_t)(n * bins));
+        float *rest = malloc(sizeof(float) * (size_t)(n * bins));
         for (int64_t i = 0; i < n; i++) {
             double raw[VDI_CALCIUM_PARAMS], a, b;
             spine_draw(&c, seed, i, ratio[k], rate, bins, raw, s + 2 * i * bins, f + 2 * i * bins);
             memcpy(dendrite + i * bins, f + 2 * i * bins, sizeof(float) * (size_t)bins);
             robust_line(bins, f + 2 * i * bins, f + (2 * i + 1) * bins, &a, &b);
-            for (int64_t t = 0; t < bins; t++)
-                rest[i * bins + t] = (float)(f[(2 * i + 1) * bins + t] - b * (f[2 * i * bins + t] + 0.3) - 0.0);
+            for (int64_t t = 0; t < bins; t++) {
+                rest[i * bins + t] =
+                    (float)(f[(2 * i + 1) * bins + t] - b * (f[2 * i * bins + t] + 0.3) - 0.0);
+            }
         }
         double both[2], left[1];
         fit_and_score(&c, n, bins, f, s, 0, &train, rate, both);
         fit_and_score(&one, n, bins, rest, s, 1, &train, rate, left);
-        if (!(alone[0] > 0)) fit_and_score(&one, n, bins, dendrite, s, 0, &train, rate, alone); /* the same for every ratio */
-        printf("%5.1f | %.3f %.3f %.3f | %.3f %.3f %.3f\n", ratio[k], both[1], left[0], oasis_score(n, bins, rest, s, 1), both[0], alone[0],
+        /* the same for every ratio */
+        if (!(alone[0] > 0)) fit_and_score(&one, n, bins, dendrite, s, 0, &train, rate, alone);
+        printf("%5.1f | %.3f %.3f %.3f | %.3f %.3f %.3f\n", ratio[k], both[1], left[0],
+               oasis_score(n, bins, rest, s, 1), both[0], alone[0],
                oasis_score(n, bins, dendrite, s, 0));
         fflush(stdout);
-        free(f), free(s), free(dendrite), free(rest);
+        free(f);
+        free(s);
+        free(dendrite);
+        free(rest);
     }
     return 0;
 }
 
-/* ---- posteriors and gradients ---------------------------------------------------------------------------------------------------- */
+/* ---- posteriors and gradients ---------------------------------------------------------------- */
 
 static int mcmc(int argc, char **argv) {
     enum { T = 1000, S = 1000 };
@@ -410,71 +552,123 @@ static int mcmc(int argc, char **argv) {
     const int64_t steps = (int64_t)option(argc, argv, "steps", 2000);
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     vdi_error err;
-    printf("sigma / alpha | posterior: mean |marginal - Gibbs|, the same over bins above 0.01, covariance of neighbours off, of Gibbs, "
+    printf("sigma / alpha | posterior: mean |marginal - Gibbs|, the same over bins above 0.01, "
+           "covariance of neighbours off, of Gibbs, "
            "bound of 64 samples\n");
     for (int k = 0; k < 3; k++) {
         const double raw[4] = {2.6, -0.7, -0.2, noise[k]};
         gibbs chain = {0};
         vdi_calcium_desc c = vdi_calcium_desc_defaults();
         vdi_rng rng = vdi_rng_make(seed, 0);
-        for (int t = 0; t < T; t++) p[t] = vdi_rng_bernoulli(&rng, 0.03);
+        for (int t = 0; t < T; t++)
+            p[t] = vdi_rng_bernoulli(&rng, 0.03);
         if (vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err) < 0) fail(&err);
-        chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]),
+        chain.T = T;
+        chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
+
         chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
-        chain.beta = raw[2], chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]), chain.rate = 0.03;
+        chain.beta = raw[2];
+        chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
+        chain.rate = 0.03;
         gibbs_run(&chain, f, 20000, 1, marginal, adjacent);
-        for (int family = 0; family < 2; family++)
+        for (int family = 0; family < 2; family++) {
             for (int estimator = 0; estimator < (family ? 1 : 2); estimator++) {
                 vdi_deepspike_desc d = {0};
                 vdi_deepspike *net;
                 vdi_deepspike_data *data;
                 d.generative = vdi_deepspike_calcium(&c);
-                for (int i = 0; i < 4; i++) d.generative.theta_init[i] = raw[i], d.generative.theta_frozen[i] = true;
+                for (int i = 0; i < 4; i++) {
+                    d.generative.theta_init[i] = raw[i];
+                    d.generative.theta_frozen[i] = true;
+                }
                 d.posterior = (vdi_deepspike_family)family;
-                d.prior_rate[0] = 0.03, d.features = 8, d.hidden = 32;
-                d.layers = 3, d.channels[0] = 20, d.channels[1] = 15, d.channels[2] = 15, d.width[0] = 31, d.width[1] = 21, d.width[2] = 11;
+                d.prior_rate[0] = 0.03;
+                d.features = 8;
+                d.hidden = 32;
+                d.layers = 3;
+                d.channels[0] = 20;
+                d.channels[1] = 15;
+                d.channels[2] = 15;
+                d.width[0] = 31;
+                d.width[1] = 21;
+                d.width[2] = 11;
                 d.train.estimator = estimator ? VDI_DEEPSPIKE_VIMCO : VDI_DEEPSPIKE_WAKE_SLEEP;
-                d.train.batch = estimator ? 10 : 1, d.train.samples = estimator ? 64 : 2, d.train.dreams = 32,
-                d.train.snippet = estimator ? 250 : 160, d.train.has_buffer = true;
-                d.train.buffer_first = estimator ? 60 : 0, d.train.buffer_last = 30;
-                d.train.steps = steps, d.train.rate = estimator ? 1e-3 : 3e-3, d.train.clip_norm = estimator ? 0.02 : 1;
-                d.train.schedule.kind = VDI_SCHEDULE_COSINE, d.train.schedule.steps = steps, d.train.schedule.last = 0.02;
+                d.train.batch = estimator ? 10 : 1;
+                d.train.samples = estimator ? 64 : 2;
+                d.train.dreams = 32;
+
+                d.train.snippet = estimator ? 250 : 160;
+                d.train.has_buffer = true;
+                d.train.buffer_first = estimator ? 60 : 0;
+                d.train.buffer_last = 30;
+                d.train.steps = steps;
+                d.train.rate = estimator ? 1e-3 : 3e-3;
+                d.train.clip_norm = estimator ? 0.02 : 1;
+                d.train.schedule.kind = VDI_SCHEDULE_COSINE;
+                d.train.schedule.steps = steps;
+                d.train.schedule.last = 0.02;
                 if (vdi_deepspike_create(&d, &net, &err) < 0) fail(&err);
                 vdi_deepspike_data_desc dd = {0};
                 dd.traces = vdi_tensor_2d(f, VDI_F64, 1, T);
-                if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0 || vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0) fail(&err);
+                if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0 ||
+                    vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0)
+                    fail(&err);
                 vdi_deepspike_query q = {0};
                 vdi_deepspike_result out = {0};
-                q.samples = S, out.probability = p, out.sample = trains;
+                q.samples = S;
+                out.probability = p;
+                out.sample = trains;
                 if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
-                double apart = 0, active = 0, bins = 0, pairs = 0, true_pairs = 0, bound = 0, value;
+                double apart = 0;
+                double active = 0;
+                double bins = 0;
+                double pairs = 0;
+                double true_pairs = 0;
+                double bound = 0;
+                double value;
                 for (int t = 0; t < T; t++) {
                     apart += fabs(p[t] - marginal[t]) / T;
-                    if (marginal[t] > 0.01) active += fabs(p[t] - marginal[t]), bins++;
+                    if (marginal[t] > 0.01) {
+                        active += fabs(p[t] - marginal[t]);
+                        bins++;
+                    }
                     if (t + 1 == T) break;
                     double both = 0, one = 0, other = 0;
-                    for (int i = 0; i < S; i++)
-                        both += trains[i * T + t] * trains[i * T + t + 1], one += trains[i * T + t], other += trains[i * T + t + 1];
+                    for (int i = 0; i < S; i++) {
+                        both += trains[i * T + t] * trains[i * T + t + 1];
+                        one += trains[i * T + t];
+                        other += trains[i * T + t + 1];
+                    }
                     const double truth = adjacent[t] - marginal[t] * marginal[t + 1];
-                    pairs += fabs(both / S - one / S * other / S - truth) / T, true_pairs += fabs(truth) / T;
+                    pairs += fabs(both / S - one / S * other / S - truth) / T;
+                    true_pairs += fabs(truth) / T;
                 }
                 vdi_deepspike_train tr = d.train;
                 const int64_t zero = 0;
                 vdi_deepspike_batch whole = {0};
-                tr.estimator = VDI_DEEPSPIKE_VIMCO, tr.samples = 64, tr.snippet = T, tr.buffer_first = tr.buffer_last = 0;
+                tr.estimator = VDI_DEEPSPIKE_VIMCO;
+                tr.samples = 64;
+                tr.snippet = T;
+                tr.buffer_first = tr.buffer_last = 0;
                 if (vdi_deepspike_set_train(net, &tr, &err) < 0) fail(&err);
-                whole.count = 1, whole.trace = &zero, whole.start = &zero, whole.frames = T;
+                whole.count = 1;
+                whole.trace = &zero;
+                whole.start = &zero;
+                whole.frames = T;
                 for (int i = 0; i < 20; i++) {
                     whole.draw = (uint64_t)i;
                     if (vdi_deepspike_loss(net, data, &whole, &value, NULL, &err) < 0) fail(&err);
                     bound += value / 20;
                 }
-                printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n", chain.sigma / chain.alpha, family ? "correlated" : "factorised",
-                       estimator ? "VIMCO" : "wake-sleep", apart, active / bins, pairs, true_pairs, bound);
+                printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n",
+                       chain.sigma / chain.alpha, family ? "correlated" : "factorised",
+                       estimator ? "VIMCO" : "wake-sleep", apart, active / bins, pairs, true_pairs,
+                       bound);
                 fflush(stdout);
                 vdi_deepspike_data_destroy(data);
                 vdi_deepspike_destroy(net);
             }
+        }
     }
     return 0;
 }
@@ -496,7 +690,9 @@ static int variance(int argc, char **argv) {
     vdi_deepspike *net;
     vdi_error err;
     desc.generative = vdi_deepspike_calcium(&c);
-    desc.train.steps = (int64_t)option(argc, argv, "steps", 300), desc.train.theta_factor = 100, desc.train.batch = 10;
+    desc.train.steps = (int64_t)option(argc, argv, "steps", 300);
+    desc.train.theta_factor = 100;
+    desc.train.batch = 10;
     if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
     vdi_deepspike_data *data = data_of(net, &p);
     if (vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0) fail(&err);
@@ -507,21 +703,30 @@ static int variance(int argc, char **argv) {
         vdi_deepspike_train tr = desc.train;
         vdi_deepspike_batch batch = {0};
         double bound, scatter = 0, square = 0;
-        tr.estimator = kind[k].estimator, tr.samples = kind[k].samples;
+        tr.estimator = kind[k].estimator;
+        tr.samples = kind[k].samples;
         if (vdi_deepspike_set_train(net, &tr, &err) < 0) fail(&err);
-        batch.count = 4, batch.frames = 300, batch.trace = trace, batch.start = start;
+        batch.count = 4;
+        batch.frames = 300;
+        batch.trace = trace;
+        batch.start = start;
         memset(sum, 0, sizeof(double) * (size_t)(2 * q->total));
         for (int64_t n = 0; n < draws; n++) {
             batch.draw = (uint64_t)n;
             if (vdi_deepspike_loss(net, data, &batch, &bound, NULL, &err) < 0) fail(&err);
             for (int64_t i = 0; i < q->total; i++) {
                 const double g = ((const float *)q->grads)[i];
-                sum[i] += g / (double)draws, sum[q->total + i] += g * g / (double)draws;
+                sum[i] += g / (double)draws;
+                sum[q->total + i] += g * g / (double)draws;
             }
         }
-        for (int64_t i = 0; i < q->total; i++) scatter += sum[q->total + i] - sum[i] * sum[i], square += sum[i] * sum[i];
+        for (int64_t i = 0; i < q->total; i++) {
+            scatter += sum[q->total + i] - sum[i] * sum[i];
+            square += sum[i] * sum[i];
+        }
         if (kind[k].samples == 1) scatter /= 64;
-        printf("%-52s standard deviation of the gradient %10.3f, length of its mean %10.3f\n", kind[k].name, sqrt(scatter), sqrt(square));
+        printf("%-52s standard deviation of the gradient %10.3f, length of its mean %10.3f\n",
+               kind[k].name, sqrt(scatter), sqrt(square));
     }
     free(sum);
     vdi_deepspike_data_destroy(data);
@@ -529,14 +734,15 @@ static int variance(int argc, char **argv) {
     return 0;
 }
 
-/* ---- speed ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- speed ----------------------------------------------------------------------------------- */
 
 /* What this core reaches in a product that stays in its caches: the yardstick. */
 static double peak_gflops(void) {
     enum { N = 192 };
     static float a[N * N], b[N * N], c[N * N];
     double best = 1e9;
-    for (int i = 0; i < N * N; i++) a[i] = b[i] = 1e-3f;
+    for (int i = 0; i < N * N; i++)
+        a[i] = b[i] = 1e-3f;
     for (int k = 0; k < 200; k++) {
         const double t = thread_seconds();
         vdi_gemm(VDI_F32, 0, N, N, N, a, N, b, N, c, N);
@@ -546,7 +752,8 @@ static double peak_gflops(void) {
 }
 static void line(const char *what, double ms, double gflop, double peak) {
     printf("%-58s %9.4f ms", what, ms);
-    if (gflop > 0) printf("   %3.0f %% of the peak (%.0f GFLOP/s)", 100 * gflop / (ms * 1e-3) / peak, peak);
+    if (gflop > 0)
+        printf("   %3.0f %% of the peak (%.0f GFLOP/s)", 100 * gflop / (ms * 1e-3) / peak, peak);
     printf("\n");
 }
 static int speed(int argc, char **argv) {
@@ -561,8 +768,11 @@ static int speed(int argc, char **argv) {
         c.model = family ? VDI_CALCIUM_SCDF : VDI_CALCIUM_AR1;
         desc.generative = vdi_deepspike_calcium(&c);
         desc.posterior = (vdi_deepspike_family)family;
-        desc.train.batch = family ? 30 : 20, desc.train.snippet = family ? 250 : 300;
-        desc.train.has_buffer = true, desc.train.buffer_first = 100, desc.train.buffer_last = 50;
+        desc.train.batch = family ? 30 : 20;
+        desc.train.snippet = family ? 250 : 300;
+        desc.train.has_buffer = true;
+        desc.train.buffer_first = 100;
+        desc.train.buffer_last = 50;
         const int threads = (int)option(argc, argv, "threads", 1);
         if (threads > 1 && vdi_pool_create(threads, NULL, &desc.pool, &err) < 0) fail(&err);
         if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
@@ -571,11 +781,14 @@ static int speed(int argc, char **argv) {
         double *probability = malloc(sizeof(double) * 3 * 10000), best = 1e9;
         vdi_deepspike_result out = {0};
         vdi_deepspike_query q = {0};
-        out.probability = probability, q.samples = 1;
+        out.probability = probability;
+        q.samples = 1;
         double macs = 0;
         const vdi_deepspike_desc *d = vdi_deepspike_description(net);
-        for (int i = 0; i < d->layers; i++) macs += (double)(d->channels[i] * d->width[i] * (i ? d->channels[i - 1] : 1));
-        macs += (double)(d->head_width * d->channels[d->layers - 1]) * (family ? (double)d->features : 1);
+        for (int i = 0; i < d->layers; i++)
+            macs += (double)(d->channels[i] * d->width[i] * (i ? d->channels[i - 1] : 1));
+        macs += (double)(d->head_width * d->channels[d->layers - 1]) *
+                (family ? (double)d->features : 1);
         if (family) macs += 3 * 64 * (14 + 64 + 78 + 64) + 78 + 64;
         for (int k = 0; k < 12; k++) {
             const double t = cpu_seconds();
@@ -607,10 +820,14 @@ static int speed(int argc, char **argv) {
             if (vdi_deepspike_step(net, data, NULL, &err) < 0) fail(&err);
             best = fmin(best, cpu_seconds() - t);
         }
-        snprintf(text, sizeof text, "%s, training step %s, CPU time of all threads", name, family ? "30 x 64 x 250" : "20 x 64 x 300");
-        /* three products a weight: of the network once a snippet, of the forward unit once a sample */
-        const double once = macs - (family ? 3 * 64 * 64 + 64 : 0), each = family ? 3 * 64 * 64 + 64 : 0;
-        line(text, 1e3 * best, 6e-9 * (double)(desc.train.batch * desc.train.snippet) * (once + 64 * each), peak);
+        snprintf(text, sizeof text, "%s, training step %s, CPU time of all threads", name,
+                 family ? "30 x 64 x 250" : "20 x 64 x 300");
+        /* three products a weight: of the network once a snippet, of the forward unit once a
+         * sample */
+        const double once = macs - (family ? 3 * 64 * 64 + 64 : 0);
+        const double each = family ? 3 * 64 * 64 + 64 : 0;
+        line(text, 1e3 * best,
+             6e-9 * (double)(desc.train.batch * desc.train.snippet) * (once + 64 * each), peak);
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);
         vdi_pool_destroy(desc.pool);
@@ -620,12 +837,18 @@ static int speed(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     vdi_calcium_model model;
-    if (argc < 3) return fprintf(stderr, "usage: deepspike ar1|ar2|scdf|mlphys|spine|bound|mcmc|variance|speed SEED [name=value ...]\n"), 2;
+    if (argc < 3) {
+        fprintf(stderr, "usage: deepspike ar1|ar2|scdf|mlphys|spine|bound|mcmc|variance|speed SEED "
+                        "[name=value ...]\n");
+        return 2;
+    }
     if (!strcmp(argv[1], "speed")) return speed(argc, argv);
     if (!strcmp(argv[1], "spine")) return spine(argc, argv);
     if (!strcmp(argv[1], "bound")) return bound(argc, argv);
     if (!strcmp(argv[1], "mcmc")) return mcmc(argc, argv);
     if (!strcmp(argv[1], "variance")) return variance(argc, argv);
-    if (vdi_calcium_find(argv[1], &model) && model != VDI_CALCIUM_SPINE) return learn(argc, argv, model);
-    return fprintf(stderr, "deepspike: there is no \"%s\"\n", argv[1]), 2;
+    if (vdi_calcium_find(argv[1], &model) && model != VDI_CALCIUM_SPINE)
+        return learn(argc, argv, model);
+    fprintf(stderr, "deepspike: there is no \"%s\"\n", argv[1]);
+    return 2;
 }

@@ -1,8 +1,10 @@
-/* bench/elementwise.c - functions of one argument over arrays, against glibc's libmvec and SLEEF, with errors in ulp
+/* bench/elementwise.c - functions of one argument over arrays, against glibc's libmvec and SLEEF,
+ * with errors in ulp
  *
- * The peers are called vector by vector through pointers, as compiled code calls them (libmvec is what gcc -ffast-math uses). Sigmoid and
- * softplus are what a user would write with them: 1 / (1 + exp(-x)), max(x, 0) + log1p(exp(-|x|)). The 512-bit entries are taken
- * where vdi runs on AVX-512, else the 256-bit ones.
+ * The peers are called vector by vector through pointers, as compiled code calls them (libmvec is
+ * what gcc -ffast-math uses). Sigmoid and softplus are what a user would write with them: 1 / (1 +
+ * exp(-x)), max(x, 0) + log1p(exp(-|x|)). The 512-bit entries are taken where vdi runs on AVX-512,
+ * else the 256-bit ones.
  */
 #include "bench.h"
 #if defined(__x86_64__)
@@ -30,49 +32,53 @@ static void run_copy(void *ctx) {
 
 #if defined(__x86_64__)
 /* one loop per type and width: y = f(x), and the two functions that are made of exp */
-#define MAP_PEER(name, isa, V, T, W, load, store, set1, add, sub, max, div)                                                                \
-    __attribute__((target(isa))) static void name(void *ctx) {                                                                             \
-        map_case *m = (map_case *)ctx;                                                                                                     \
-        const T *x = (const T *)m->x;                                                                                                      \
-        T *y = (T *)m->y;                                                                                                                  \
-        V (*f)(V) = (V(*)(V))m->inner;                                                                                                     \
-        V (*g)(V) = (V(*)(V))m->outer;                                                                                                     \
-        V one = set1(1), zero = set1(0);                                                                                                   \
-        for (size_t i = 0; i < m->n; i += W) {                                                                                             \
-            V v = load(x + i);                                                                                                             \
-            if (m->op == VDI_SIGMOID) v = div(one, add(one, f(sub(zero, v))));                                                             \
-            else if (m->op == VDI_SOFTPLUS) v = add(max(v, zero), g(f(sub(zero, max(v, sub(zero, v))))));                                  \
-            else v = f(v);                                                                                                                 \
-            store(y + i, v);                                                                                                               \
-        }                                                                                                                                  \
+#define MAP_PEER(name, isa, V, T, W, load, store, set1, add, sub, max, div)   \
+    __attribute__((target(isa))) static void name(void *ctx) {                \
+        map_case *m = (map_case *)ctx;                                        \
+        const T *x = (const T *)m->x;                                         \
+        T *y = (T *)m->y;                                                     \
+        V (*f)(V) = (V(*)(V))m->inner;                                        \
+        V (*g)(V) = (V(*)(V))m->outer;                                        \
+        V one = set1(1), zero = set1(0);                                      \
+        for (size_t i = 0; i < m->n; i += W) {                                \
+            V v = load(x + i);                                                \
+            if (m->op == VDI_SIGMOID)                                         \
+                v = div(one, add(one, f(sub(zero, v))));                      \
+            else if (m->op == VDI_SOFTPLUS)                                   \
+                v = add(max(v, zero), g(f(sub(zero, max(v, sub(zero, v)))))); \
+            else                                                              \
+                v = f(v);                                                     \
+            store(y + i, v);                                                  \
+        }                                                                     \
     }
-MAP_PEER(run_peer_512_f32, "avx512f", __m512, float, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_sub_ps,
-         _mm512_max_ps, _mm512_div_ps)
-MAP_PEER(run_peer_512_f64, "avx512f", __m512d, double, 8, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_set1_pd, _mm512_add_pd, _mm512_sub_pd,
-         _mm512_max_pd, _mm512_div_pd)
-MAP_PEER(run_peer_256_f32, "avx2", __m256, float, 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps,
-         _mm256_max_ps, _mm256_div_ps)
-MAP_PEER(run_peer_256_f64, "avx2", __m256d, double, 4, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_set1_pd, _mm256_add_pd, _mm256_sub_pd,
-         _mm256_max_pd, _mm256_div_pd)
+MAP_PEER(run_peer_512_f32, "avx512f", __m512, float, 16, _mm512_loadu_ps, _mm512_storeu_ps,
+         _mm512_set1_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_max_ps, _mm512_div_ps)
+MAP_PEER(run_peer_512_f64, "avx512f", __m512d, double, 8, _mm512_loadu_pd, _mm512_storeu_pd,
+         _mm512_set1_pd, _mm512_add_pd, _mm512_sub_pd, _mm512_max_pd, _mm512_div_pd)
+MAP_PEER(run_peer_256_f32, "avx2", __m256, float, 8, _mm256_loadu_ps, _mm256_storeu_ps,
+         _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_max_ps, _mm256_div_ps)
+MAP_PEER(run_peer_256_f64, "avx2", __m256d, double, 4, _mm256_loadu_pd, _mm256_storeu_pd,
+         _mm256_set1_pd, _mm256_add_pd, _mm256_sub_pd, _mm256_max_pd, _mm256_div_pd)
 
 static bench_fn *peer_loop(vdi_dtype dtype) {
-    if (vdi_simd_active() == VDI_SIMD_AVX512) return dtype == VDI_F32 ? run_peer_512_f32 : run_peer_512_f64;
+    if (vdi_simd_active() == VDI_SIMD_AVX512)
+        return dtype == VDI_F32 ? run_peer_512_f32 : run_peer_512_f64;
     return dtype == VDI_F32 ? run_peer_256_f32 : run_peer_256_f64;
 }
 /* _ZGVeN16v_expf: 'e' is AVX-512, 'd' AVX2; 16, 8, 4 the lanes */
 static void *libmvec_symbol(void *library, vdi_dtype dtype, const char *f) {
     char name[64];
     bool wide = vdi_simd_active() == VDI_SIMD_AVX512;
-    snprintf(name, sizeof name, "_ZGV%cN%dv_%s%s", wide ? 'e' : 'd', (wide ? 8 : 4) * (dtype == VDI_F32 ? 2 : 1), f,
-             dtype == VDI_F32 ? "f" : "");
+    snprintf(name, sizeof name, "_ZGV%cN%dv_%s%s", wide ? 'e' : 'd',
+             (wide ? 8 : 4) * (dtype == VDI_F32 ? 2 : 1), f, dtype == VDI_F32 ? "f" : "");
     return library ? dlsym(library, name) : NULL;
 }
 /* Sleef_expf16_u10avx512f */
 static void *sleef_symbol(void *library, vdi_dtype dtype, const char *f) {
     char name[64];
     bool wide = vdi_simd_active() == VDI_SIMD_AVX512;
-    snprintf(name, sizeof name, "Sleef_%s%c%d_u10%s", f, dtype == VDI_F32 ? 'f' : 'd', (wide ? 8 : 4) * (dtype == VDI_F32 ? 2 : 1),
-             wide ? "avx512f" : "avx2");
+    snprintf(name, sizeof name, "Sleef_%s%c%d_u10%s", f, dtype == VDI_F32 ? 'f' : 'd',
+             (wide ? 8 : 4) * (dtype == VDI_F32 ? 2 : 1), wide ? "avx512f" : "avx2");
     return library ? dlsym(library, name) : NULL;
 }
 #endif
@@ -81,10 +87,12 @@ static void run_libm(void *ctx) {
     map_case *m = (map_case *)ctx;
     if (m->dtype == VDI_F32) {
         float (*f)(float) = (float (*)(float))m->inner;
-        for (size_t i = 0; i < m->n; i++) ((float *)m->y)[i] = f(((const float *)m->x)[i]);
+        for (size_t i = 0; i < m->n; i++)
+            ((float *)m->y)[i] = f(((const float *)m->x)[i]);
     } else {
         double (*f)(double) = (double (*)(double))m->inner;
-        for (size_t i = 0; i < m->n; i++) ((double *)m->y)[i] = f(((const double *)m->x)[i]);
+        for (size_t i = 0; i < m->n; i++)
+            ((double *)m->y)[i] = f(((const double *)m->x)[i]);
     }
 }
 static float sigmoid_f(float x) { return 1 / (1 + expf(-x)); }
@@ -92,7 +100,9 @@ static double sigmoid_d(double x) { return 1 / (1 + exp(-x)); }
 static float softplus_f(float x) { return fmaxf(x, 0) + log1pf(expf(-fabsf(x))); }
 static double softplus_d(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
 static long double exact_sigmoid(long double x) { return 1 / (1 + expl(-x)); }
-static long double exact_softplus(long double x) { return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x))); }
+static long double exact_softplus(long double x) {
+    return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x)));
+}
 
 typedef struct function {
     vdi_unary_op op;
@@ -108,12 +118,68 @@ typedef struct function {
 } function;
 static const function functions[] = {
     {VDI_EXP, "exp", -20, 20, 0.20, 0.55, 2, {"libmvec", "libmvec"}, {1.0, 1.0}, expf, exp, expl},
-    {VDI_LOG, "log", 1e-3, 1e3, 0.20, 0.55, 2, {"libmvec", "libmvec"}, {1.0, 1.15}, logf, log, logl},
-    {VDI_TANH, "tanh", -5, 5, 0.25, 0.90, 2, {"libmvec", "libmvec"}, {0.85, 1.1}, tanhf, tanh, tanhl},
-    {VDI_SIGMOID, "exp", -10, 10, 0.20, 0.55, 2, {"libmvec", "libmvec"}, {1.1, 1.0}, sigmoid_f, sigmoid_d, exact_sigmoid},
-    {VDI_SOFTPLUS, "exp", -10, 10, 0.30, 0.90, 0, {"libmvec", "libmvec"}, {2.0, 2.0}, softplus_f, softplus_d, exact_softplus},
-    {VDI_LGAMMA, "lgamma", 3, 100, 0.80, 1.60, 4, {"SLEEF", "libm"}, {3.8, 4.6}, lgammaf, lgamma, lgammal},
-    {VDI_LGAMMA, "lgamma", 0.05, 3, 0, 0, 0, {NULL, NULL}, {0, 0}, lgammaf, lgamma, lgammal}, /* with its zeros at 1 and 2 */
+    {VDI_LOG,
+     "log",
+     1e-3,
+     1e3,
+     0.20,
+     0.55,
+     2,
+     {"libmvec", "libmvec"},
+     {1.0, 1.15},
+     logf,
+     log,
+     logl},
+    {VDI_TANH,
+     "tanh",
+     -5,
+     5,
+     0.25,
+     0.90,
+     2,
+     {"libmvec", "libmvec"},
+     {0.85, 1.1},
+     tanhf,
+     tanh,
+     tanhl},
+    {VDI_SIGMOID,
+     "exp",
+     -10,
+     10,
+     0.20,
+     0.55,
+     2,
+     {"libmvec", "libmvec"},
+     {1.1, 1.0},
+     sigmoid_f,
+     sigmoid_d,
+     exact_sigmoid},
+    {VDI_SOFTPLUS,
+     "exp",
+     -10,
+     10,
+     0.30,
+     0.90,
+     0,
+     {"libmvec", "libmvec"},
+     {2.0, 2.0},
+     softplus_f,
+     softplus_d,
+     exact_softplus},
+    {VDI_LGAMMA,
+     "lgamma",
+     3,
+     100,
+     0.80,
+     1.60,
+     4,
+     {"SLEEF", "libm"},
+     {3.8, 4.6},
+     lgammaf,
+     lgamma,
+     lgammal},
+    /* with its zeros at 1 and 2 */
+    {VDI_LGAMMA, "lgamma", 0.05, 3, 0, 0, 0, {NULL, NULL}, {0, 0}, lgammaf, lgamma, lgammal},
     {VDI_LOG1P, "log1p", -0.5, 10, 0, 0, 0, {NULL, NULL}, {0, 0}, log1pf, log1p, log1pl},
     {VDI_EXPM1, "expm1", -5, 5, 0, 0, 0, {NULL, NULL}, {0, 0}, expm1f, expm1, expm1l},
     {VDI_ERF, "erf", -3, 3, 0, 0, 0, {NULL, NULL}, {0, 0}, erff, erf, erfl},
@@ -128,7 +194,8 @@ static double worst_ulp(const map_case *m, const function *f) {
         long double want = f->exact((long double)bench_get(m->dtype, m->x, i));
         int e;
         (void)frexp((double)want, &e);
-        double error = fabs((double)(((long double)bench_get(m->dtype, m->y, i) - want) * ldexpl(1, (m->dtype == VDI_F32 ? 24 : 53) - e)));
+        double error = fabs((double)(((long double)bench_get(m->dtype, m->y, i) - want) *
+                                     ldexpl(1, (m->dtype == VDI_F32 ? 24 : 53) - e)));
         if (error > worst || error != error) worst = error;
     }
     return worst;
@@ -137,7 +204,8 @@ static double worst_ulp(const map_case *m, const function *f) {
 static void note_ulp(map_case *m, const function *f, const char *who, bench_fn *fn) {
     size_t used = strlen(bench.note);
     fn(m);
-    snprintf(bench.note + used, sizeof bench.note - used, "%s%s %.2f", used ? ", " : "max ulp: ", who, worst_ulp(m, f));
+    snprintf(bench.note + used, sizeof bench.note - used, "%s%s %.2f",
+             used ? ", " : "max ulp: ", who, worst_ulp(m, f));
 }
 
 int main(int argc, char **argv) {
@@ -161,8 +229,8 @@ int main(int argc, char **argv) {
                 m.dtype = q ? VDI_F64 : VDI_F32;
                 m.op = f->op;
                 m.n = large ? (size_t)1 << 20 : 4096;
-                snprintf(name, sizeof name, "%s %s on [%g,%g], n=%s", vdi_unary_name(f->op), bench_dtype(m.dtype), f->lo, f->hi,
-                         large ? "1M" : "4096");
+                snprintf(name, sizeof name, "%s %s on [%g,%g], n=%s", vdi_unary_name(f->op),
+                         bench_dtype(m.dtype), f->lo, f->hi, large ? "1M" : "4096");
                 if (!bench_row(name, BENCH_NS, (double)m.n)) continue;
                 m.x = bench_array(m.dtype, m.n, f->lo, f->hi);
                 m.y = bench_array(m.dtype, m.n, 0, 1);
@@ -176,11 +244,14 @@ int main(int argc, char **argv) {
 #if defined(__x86_64__)
                 for (int p = 0; p < 2 && f->name; p++) {
                     vector[p] = m;
-                    vector[p].inner = p ? sleef_symbol(sleef, m.dtype, f->name) : libmvec_symbol(libmvec, m.dtype, f->name);
-                    vector[p].outer = p ? sleef_symbol(sleef, m.dtype, "log1p") : libmvec_symbol(libmvec, m.dtype, "log1p");
+                    vector[p].inner = p ? sleef_symbol(sleef, m.dtype, f->name)
+                                        : libmvec_symbol(libmvec, m.dtype, f->name);
+                    vector[p].outer = p ? sleef_symbol(sleef, m.dtype, "log1p")
+                                        : libmvec_symbol(libmvec, m.dtype, "log1p");
                     if (!vector[p].inner || (f->op == VDI_SOFTPLUS && !vector[p].outer)) continue;
                     bench_peer(p ? "SLEEF" : "libmvec", peer_loop(m.dtype), &vector[p]);
-                    if (!large) note_ulp(&vector[p], f, p ? "SLEEF" : "libmvec", peer_loop(m.dtype));
+                    if (!large)
+                        note_ulp(&vector[p], f, p ? "SLEEF" : "libmvec", peer_loop(m.dtype));
                 }
 #endif
                 libm = m;

@@ -1,11 +1,12 @@
 /* bench/nets.c - the networks that the models spend their time in, against PyTorch
  *
- * A gated recurrent unit at batch 1 (DeepSpike), a policy at batch 1 (the agent in its loop), the whole spike network, and one training
- * step of a critic: forward, backward and Adam through the tape. Weights are random; the work does not depend on them.
+ * A gated recurrent unit at batch 1 (DeepSpike), a policy at batch 1 (the agent in its loop), the
+ * whole spike network, and one training step of a critic: forward, backward and Adam through the
+ * tape. Weights are random; the work does not depend on them.
  */
 #include "bench.h"
 
-/* ---- recurrence ------------------------------------------------------------------------------------------------------------ */
+/* ---- recurrence ------------------------------------------------------------------------------ */
 
 enum { STEPS = 1000, IN = 32, HIDDEN = 64 };
 typedef struct gru_case {
@@ -14,16 +15,19 @@ typedef struct gru_case {
 
 static void run_recurrence(void *ctx) {
     gru_case *g = (gru_case *)ctx;
-    vdi_gru_forward(VDI_F32, STEPS, 1, HIDDEN, false, g->xp, g->w_hh, g->b_hh, NULL, g->work, g->h, NULL);
+    vdi_gru_forward(VDI_F32, STEPS, 1, HIDDEN, false, g->xp, g->w_hh, g->b_hh, NULL, g->work, g->h,
+                    NULL);
 }
 static void run_gru(void *ctx) {
     gru_case *g = (gru_case *)ctx;
-    vdi_affine(VDI_F32, STEPS, 3 * HIDDEN, IN, g->x, IN, g->w_ih, 3 * HIDDEN, g->b_ih, VDI_ACT_NONE, 0, g->xp, 3 * HIDDEN);
+    vdi_affine(VDI_F32, STEPS, 3 * HIDDEN, IN, g->x, IN, g->w_ih, 3 * HIDDEN, g->b_ih, VDI_ACT_NONE,
+               0, g->xp, 3 * HIDDEN);
     run_recurrence(ctx);
 }
 static void run_gru_step(void *ctx) {
     gru_case *g = (gru_case *)ctx;
-    vdi_affine(VDI_F32, 1, 3 * HIDDEN, IN, g->x, IN, g->w_ih, 3 * HIDDEN, g->b_ih, VDI_ACT_NONE, 0, g->xp, 3 * HIDDEN);
+    vdi_affine(VDI_F32, 1, 3 * HIDDEN, IN, g->x, IN, g->w_ih, 3 * HIDDEN, g->b_ih, VDI_ACT_NONE, 0,
+               g->xp, 3 * HIDDEN);
     vdi_gru_step(VDI_F32, 1, HIDDEN, g->xp, g->w_hh, g->b_hh, g->state, g->work, g->state, NULL);
 }
 
@@ -48,11 +52,14 @@ static void check_gru(gru_case *g) {
         for (int j = 0; j < 3 * HIDDEN; j++) {
             z[j] = g->b_ih[j];
             u[j] = g->b_hh[j];
-            for (int i = 0; i < IN; i++) z[j] += (double)g->x[t * IN + i] * g->w_ih[i * 3 * HIDDEN + j];
-            for (int i = 0; i < HIDDEN; i++) u[j] += state[i] * g->w_hh[i * 3 * HIDDEN + j];
+            for (int i = 0; i < IN; i++)
+                z[j] += (double)g->x[t * IN + i] * g->w_ih[i * 3 * HIDDEN + j];
+            for (int i = 0; i < HIDDEN; i++)
+                u[j] += state[i] * g->w_hh[i * 3 * HIDDEN + j];
         }
         for (int j = 0; j < HIDDEN; j++) {
-            double r = 1 / (1 + exp(-z[j] - u[j])), s = 1 / (1 + exp(-z[HIDDEN + j] - u[HIDDEN + j]));
+            double r = 1 / (1 + exp(-z[j] - u[j]));
+            double s = 1 / (1 + exp(-z[HIDDEN + j] - u[HIDDEN + j]));
             state[j] = (1 - s) * tanh(z[2 * HIDDEN + j] + r * u[2 * HIDDEN + j]) + s * state[j];
             worst = fmax(worst, fabs(state[j] - g->h[t * HIDDEN + j]));
         }
@@ -60,7 +67,7 @@ static void check_gru(gru_case *g) {
     bench_check(worst < 5e-6, "states of the GRU");
 }
 
-/* ---- policy ---------------------------------------------------------------------------------------------------------------- */
+/* ---- policy ---------------------------------------------------------------------------------- */
 
 typedef struct policy_case {
     float *x, *w[3], *b[3], *h[2], *y;
@@ -68,11 +75,12 @@ typedef struct policy_case {
 static void run_policy(void *ctx) {
     policy_case *p = (policy_case *)ctx;
     vdi_affine(VDI_F32, 1, 256, 24, p->x, 24, p->w[0], 256, p->b[0], VDI_ACT_RELU, 0, p->h[0], 256);
-    vdi_affine(VDI_F32, 1, 256, 256, p->h[0], 256, p->w[1], 256, p->b[1], VDI_ACT_RELU, 0, p->h[1], 256);
+    vdi_affine(VDI_F32, 1, 256, 256, p->h[0], 256, p->w[1], 256, p->b[1], VDI_ACT_RELU, 0, p->h[1],
+               256);
     vdi_affine(VDI_F32, 1, 4, 256, p->h[1], 256, p->w[2], 4, p->b[2], VDI_ACT_NONE, 0, p->y, 4);
 }
 
-/* ---- spike network: fluorescence (T,1) -> 3 convolutions -> GRU -> probability of a spike (T,1) ---------------------------- */
+/* ---- spike network: fluorescence (T,1) -> 3 convolutions -> GRU -> probability of a spike (T,1) --- */
 
 enum { WIDTH = 31, CHANNELS = 32 };
 typedef struct spike_case {
@@ -81,18 +89,22 @@ typedef struct spike_case {
 } spike_case;
 static void run_convolutions(void *ctx) {
     spike_case *s = (spike_case *)ctx;
-    vdi_conv1d(VDI_F32, 1, STEPS, 1, CHANNELS, WIDTH, WIDTH / 2, s->x, s->w[0], s->b[0], VDI_ACT_RELU, 0, s->c[0]);
-    vdi_conv1d(VDI_F32, 1, STEPS, CHANNELS, CHANNELS, WIDTH, WIDTH / 2, s->c[0], s->w[1], s->b[1], VDI_ACT_RELU, 0, s->c[1]);
-    vdi_conv1d(VDI_F32, 1, STEPS, CHANNELS, CHANNELS, WIDTH, WIDTH / 2, s->c[1], s->w[2], s->b[2], VDI_ACT_RELU, 0, s->g.x);
+    vdi_conv1d(VDI_F32, 1, STEPS, 1, CHANNELS, WIDTH, WIDTH / 2, s->x, s->w[0], s->b[0],
+               VDI_ACT_RELU, 0, s->c[0]);
+    vdi_conv1d(VDI_F32, 1, STEPS, CHANNELS, CHANNELS, WIDTH, WIDTH / 2, s->c[0], s->w[1], s->b[1],
+               VDI_ACT_RELU, 0, s->c[1]);
+    vdi_conv1d(VDI_F32, 1, STEPS, CHANNELS, CHANNELS, WIDTH, WIDTH / 2, s->c[1], s->w[2], s->b[2],
+               VDI_ACT_RELU, 0, s->g.x);
 }
 static void run_spike(void *ctx) {
     spike_case *s = (spike_case *)ctx;
     run_convolutions(ctx);
     run_gru(&s->g);
-    vdi_affine(VDI_F32, STEPS, 1, HIDDEN, s->g.h, HIDDEN, s->w_out, 1, s->b_out, VDI_ACT_SIGMOID, 0, s->p, 1);
+    vdi_affine(VDI_F32, STEPS, 1, HIDDEN, s->g.h, HIDDEN, s->w_out, 1, s->b_out, VDI_ACT_SIGMOID, 0,
+               s->p, 1);
 }
 
-/* ---- critic ---------------------------------------------------------------------------------------------------------------- */
+/* ---- critic ---------------------------------------------------------------------------------- */
 
 enum { BATCH = 256, CRITIC_IN = 28 };
 typedef struct critic_case {
@@ -110,8 +122,10 @@ static void run_critic(void *ctx) {
     vdi_tape_reset(t);
     vdi_params_zero_grad(c->params);
     vdi_var q = vdi_mlp_apply(t, &c->net, c->params->item, vdi_tape_constant(t, c->x));
-    vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, q, vdi_tape_constant(t, c->y))));
-    if (vdi_tape_backward(t, loss) < 0 || vdi_optim_step(c->adam, &err) < 0) bench_check(false, "training step failed");
+    vdi_var loss =
+        vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, q, vdi_tape_constant(t, c->y))));
+    if (vdi_tape_backward(t, loss) < 0 || vdi_optim_step(c->adam, &err) < 0)
+        bench_check(false, "training step failed");
     c->loss = vdi_tape_item(t, loss);
 }
 static void make_critic(critic_case *c) {
@@ -123,13 +137,16 @@ static void make_critic(critic_case *c) {
     c->net.name = "critic";
     c->net.layers = 3;
     c->net.act = VDI_ACT_RELU;
-    c->net.sizes[0] = CRITIC_IN, c->net.sizes[1] = c->net.sizes[2] = 256, c->net.sizes[3] = 1;
+    c->net.sizes[0] = CRITIC_IN;
+    c->net.sizes[1] = c->net.sizes[2] = 256;
+    c->net.sizes[3] = 1;
     c->x = vdi_tensor_2d(bench_array(VDI_F32, BATCH * CRITIC_IN, -1, 1), VDI_F32, BATCH, CRITIC_IN);
     c->y = vdi_tensor_2d(bench_array(VDI_F32, BATCH, -1, 1), VDI_F32, BATCH, 1);
     adam.rate = 1e-3;
     int64_t n = vdi_mlp_declare(&c->net, list, 8);
     if (vdi_params_create(list, n, VDI_F32, NULL, &rng, &c->params, &err) < 0 ||
-        vdi_optim_create(&adam, c->params, NULL, &c->adam, &err) < 0 || vdi_tape_create(NULL, &c->tape, &err) < 0)
+        vdi_optim_create(&adam, c->params, NULL, &c->adam, &err) < 0 ||
+        vdi_tape_create(NULL, &c->tape, &err) < 0)
         bench_die(err.message);
 }
 
@@ -185,11 +202,13 @@ int main(int argc, char **argv) {
         make_critic(&c);
         run_critic(&c);
         double first = c.loss;
-        for (int i = 0; i < 50; i++) run_critic(&c);
+        for (int i = 0; i < 50; i++)
+            run_critic(&c);
         bench_check(c.loss < 0.5 * first, "the critic does not learn");
         bench_vdi(run_critic, &c);
         /* forward, gradient of the weights, gradient of the inputs (not of the first layer) */
-        bench_limit_flops(VDI_F32, 2.0 * BATCH * (2.0 * CRITIC_IN * 256 + 3.0 * 256 * 256 + 3.0 * 256));
+        bench_limit_flops(VDI_F32,
+                          2.0 * BATCH * (2.0 * CRITIC_IN * 256 + 3.0 * 256 * 256 + 3.0 * 256));
         bench_python("PyTorch", "critic");
         bench_bar_ratio("PyTorch", 1.25);
         bench_run();

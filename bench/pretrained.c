@@ -1,6 +1,8 @@
-/* bench/pretrained.c - the network in the box: what a trace costs, from frames to expected spikes, and what a simulated one costs
+/* bench/pretrained.c - the network in the box: what a trace costs, from frames to expected spikes,
+ * and what a simulated one costs
  *
- * Two members, as the one that is shipped has. Weights are random; the work does not depend on them.
+ * Two members, as the one that is shipped has. Weights are random; the work does not depend on
+ * them.
  */
 #include "bench.h"
 
@@ -20,13 +22,16 @@ static void run_infer(void *ctx) {
     box_case *c = (box_case *)ctx;
     vdi_pretrained_result r = VDI__ZERO;
     r.spikes = c->spikes;
-    if (vdi_pretrained_infer(c->net, VDI_F32, FRAMES, c->trace, c->fps, c->work, c->size, &r, NULL) < 0) abort();
+    if (vdi_pretrained_infer(c->net, VDI_F32, FRAMES, c->trace, c->fps, c->work, c->size, &r,
+                             NULL) < 0)
+        abort();
 }
 
 static void run_prepare(void *ctx) {
     box_case *c = (box_case *)ctx;
     vdi_prepared p;
-    if (vdi_pretrained_prepare(VDI_F32, FRAMES, c->trace, c->fps, c->work, c->size, &p, NULL) < 0) abort();
+    if (vdi_pretrained_prepare(VDI_F32, FRAMES, c->trace, c->fps, c->work, c->size, &p, NULL) < 0)
+        abort();
 }
 
 static void run_simulate(void *ctx) {
@@ -48,19 +53,24 @@ int main(int argc, char **argv) {
     c.size = vdi_pretrained_memsize(c.net, FRAMES, 30);
     if (c.size < vdi_cell_memsize(&c.population)) c.size = vdi_cell_memsize(&c.population);
     c.work = bench_alloc(c.size);
-    c.trace = (float *)bench_array(VDI_F32, FRAMES, -1, 1), c.spikes = (float *)bench_alloc(FRAMES * sizeof(float));
+    c.trace = (float *)bench_array(VDI_F32, FRAMES, -1, 1);
+    c.spikes = (float *)bench_alloc(FRAMES * sizeof(float));
     for (int i = 0; i < 3; i++) {
         char name[96];
         snprintf(name, sizeof name, "expected spikes at %g Hz, per 1000 frames", rates[i]);
         c.fps = rates[i];
         if (bench_row(name, BENCH_MS, FRAMES / 1000.0)) {
             bench_vdi(run_infer, &c);
-            if (i == 0) bench_bar_figure(1, VDI_F32), bench_aim_figure(0.5, VDI_F32);
+            if (i == 0) {
+                bench_bar_figure(1, VDI_F32);
+                bench_aim_figure(0.5, VDI_F32);
+            }
             bench_run();
         }
     }
     c.fps = 60;
-    if (bench_row("of that: preparation and statistics at 60 Hz, per 1000 frames", BENCH_MS, FRAMES / 1000.0)) {
+    if (bench_row("of that: preparation and statistics at 60 Hz, per 1000 frames", BENCH_MS,
+                  FRAMES / 1000.0)) {
         bench_vdi(run_prepare, &c);
         bench_run();
     }

@@ -1,7 +1,8 @@
-/* bench/tape.c - what does a node of the tape cost? Chains of small operations, forward and backward, against PyTorch
+/* bench/tape.c - what does a node of the tape cost? Chains of small operations, forward and
+ * backward, against PyTorch
  *
- * v = v * x, v = v + c, 500 times, then the sum of v; x has a gradient. The figure is the time of a whole step (reset, forward, backward)
- * over its 1000 nodes.
+ * v = v * x, v = v + c, 500 times, then the sum of v; x has a gradient. The figure is the time of a
+ * whole step (reset, forward, backward) over its 1000 nodes.
  */
 #include "bench.h"
 
@@ -38,8 +39,8 @@ int main(int argc, char **argv) {
     static const int sizes[] = {1, 8, 64, 1024};
     bench_begin("tape", argc, argv);
     if (bench.serving) return 0;
-    for (int q = 0; q < 2; q++)
-        for (size_t s = 0; s < VDI__COUNT(sizes); s++)
+    for (int q = 0; q < 2; q++) {
+        for (size_t s = 0; s < VDI__COUNT(sizes); s++) {
             for (int both = 1; both >= 0; both--) {
                 chain_case k;
                 char name[80];
@@ -56,16 +57,23 @@ int main(int argc, char **argv) {
                 k.c = vdi_tensor_1d(bench_array(dtype, (size_t)n, 1e-6, 1e-6), dtype, n);
                 k.grad = vdi_tensor_1d(bench_array(dtype, (size_t)n, 0, 0), dtype, n);
                 run_both(&k);
-                /* v = x^501 + ..., so the gradient at 1 is near 501, plus what the small constants add */
+                /* v = x^501 + ..., so the gradient at 1 is near 501, plus what the small constants
+                 * add */
                 double g = bench_get(dtype, k.grad.data, 0);
-                bench_check(fabs(k.sum / n - 1) < 1e-2 && g > 500 && g < 502, "gradient of the chain");
+                bench_check(fabs(k.sum / n - 1) < 1e-2 && g > 500 && g < 502,
+                            "gradient of the chain");
                 bench_vdi(both ? run_both : run_forward, &k);
                 if (n == 8 && !q) {
                     bench_python("PyTorch", both ? "ops8" : "ops8_forward");
-                    if (both) bench_bar_figure(50, BENCH_LATENCY), bench_aim_figure(30, BENCH_LATENCY);
+                    if (both) {
+                        bench_bar_figure(50, BENCH_LATENCY);
+                        bench_aim_figure(30, BENCH_LATENCY);
+                    }
                 }
                 bench_run();
                 vdi_tape_destroy(k.tape);
             }
+        }
+    }
     return bench_end();
 }

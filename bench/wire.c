@@ -1,10 +1,12 @@
-/* bench/wire.c - what a step costs over the wire of model/env/wire.h, between two processes and two pipes
+/* bench/wire.c - what a step costs over the wire of model/env/wire.h, between two processes and two
+ * pipes
  *
  *     cc -std=gnu11 -O2 -Iinclude/vdi bench/wire.c -o build/wire -lm && build/wire [CMD]
  *
- * The server is this program's own child with the pendulum, whose own step costs next to nothing, or CMD. Wall time, since a step of the
- * wire is a message there, a switch of processes, a message back and a switch: on a busy machine the upper quantiles are its neighbours'.
- * The last figure is CPU time of both processes together.
+ * The server is this program's own child with the pendulum, whose own step costs next to nothing,
+ * or CMD. Wall time, since a step of the wire is a message there, a switch of processes, a message
+ * back and a switch: on a busy machine the upper quantiles are its neighbours'. The last figure is
+ * CPU time of both processes together.
  */
 #define VDI_ENV_IMPLEMENTATION
 #include "vdi.h"
@@ -20,8 +22,12 @@ static double taken[STEPS];
 typedef struct ends {
     int in, out;
 } ends;
-static int64_t get(void *buffer, size_t size, void *user) { return read(((ends *)user)->in, buffer, size); }
-static bool put(const void *data, size_t size, void *user) { return write(((ends *)user)->out, data, size) == (ssize_t)size; }
+static int64_t get(void *buffer, size_t size, void *user) {
+    return read(((ends *)user)->in, buffer, size);
+}
+static bool put(const void *data, size_t size, void *user) {
+    return write(((ends *)user)->out, data, size) == (ssize_t)size;
+}
 
 static double now(void) {
     struct timespec t;
@@ -31,7 +37,8 @@ static double now(void) {
 static double cpu(int who) {
     struct rusage u;
     getrusage(who, &u);
-    return 1e6 * (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    return 1e6 * (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 static int rising(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -39,19 +46,26 @@ static int rising(const void *a, const void *b) {
 }
 
 static int measure(const char *name, vdi_env *env) {
-    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0}, reward[VDI_ENV_MAX_COMPONENTS];
+    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0},
+                                         reward[VDI_ENV_MAX_COMPONENTS];
     vdi_error err;
     uint64_t episode = 0;
     int end = 1;
     for (int i = 0; i < STEPS; i++) {
-        if (end && vdi_env_reset(env, 1, episode++, obs, &err) < 0) return puts(err.message), 1;
+        if (end && vdi_env_reset(env, 1, episode++, obs, &err) < 0) {
+            puts(err.message);
+            return 1;
+        }
         double t = now();
-        if (vdi_env_step(env, action, obs, reward, &end, &err) < 0) return puts(err.message), 1;
+        if (vdi_env_step(env, action, obs, reward, &end, &err) < 0) {
+            puts(err.message);
+            return 1;
+        }
         taken[i] = now() - t;
     }
     qsort(taken, STEPS, sizeof *taken, rising);
-    printf("%-24s %-16s quantiles 1 %%, 50 %%, 90 %%: %6.2f %6.2f %6.2f us a step\n", name, env->name, taken[STEPS / 100], taken[STEPS / 2],
-           taken[STEPS / 10 * 9]);
+    printf("%-24s %-16s quantiles 1 %%, 50 %%, 90 %%: %6.2f %6.2f %6.2f us a step\n", name,
+           env->name, taken[STEPS / 100], taken[STEPS / 2], taken[STEPS / 10 * 9]);
     return 0;
 }
 
@@ -78,13 +92,17 @@ int main(int argc, char **argv) {
     close(back[1]);
     ends e = {back[0], there[1]};
     vdi_env_wire wire = {get, put, &e};
-    if (vdi_env_wire_open(&wire, NULL, &far, &err) < 0) return puts(err.message), 1;
+    if (vdi_env_wire_open(&wire, NULL, &far, &err) < 0) {
+        puts(err.message);
+        return 1;
+    }
     double before = cpu(RUSAGE_SELF);
     int code = measure("over two pipes", &far);
     double used = cpu(RUSAGE_SELF) - before;
     vdi_env_close(&far);
     waitpid(child, NULL, 0);
-    printf("%-24s %-16s client and server together: %.2f us a step\n", "CPU time", "", (used + cpu(RUSAGE_CHILDREN)) / STEPS);
+    printf("%-24s %-16s client and server together: %.2f us a step\n", "CPU time", "",
+           (used + cpu(RUSAGE_CHILDREN)) / STEPS);
     if (argc == 1) code |= measure("in this process", &near);
     vdi_env_close(&near);
     return code;

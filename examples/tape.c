@@ -23,8 +23,12 @@ int main(void) {
 
     /* the net: 1 -> 32 -> 32 -> 1, tanh between */
     vdi_mlp_desc net = {0};
-    net.name = "net", net.layers = 3, net.act = VDI_ACT_TANH;
-    net.sizes[0] = 1, net.sizes[1] = net.sizes[2] = 32, net.sizes[3] = 1;
+    net.name = "net";
+    net.layers = 3;
+    net.act = VDI_ACT_TANH;
+    net.sizes[0] = 1;
+    net.sizes[1] = net.sizes[2] = 32;
+    net.sizes[3] = 1;
     vdi_param_desc list[6];
     int64_t count = vdi_mlp_declare(&net, list, 6);
 
@@ -36,7 +40,8 @@ int main(void) {
     vdi_params *params = NULL;
     vdi_optim *optim = NULL;
     vdi_tape *t = NULL;
-    if (vdi_params_create(list, count, VDI_F32, NULL, &rng, &params, &err) < 0 || vdi_optim_create(&adam, params, NULL, &optim, &err) < 0 ||
+    if (vdi_params_create(list, count, VDI_F32, NULL, &rng, &params, &err) < 0 ||
+        vdi_optim_create(&adam, params, NULL, &optim, &err) < 0 ||
         vdi_tape_create(NULL, &t, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
@@ -46,8 +51,10 @@ int main(void) {
     for (int step = 0; step <= STEPS; step++) {
         vdi_tape_reset(t); /* forgets the last graph, keeps its memory */
         vdi_params_zero_grad(params);
-        vdi_var out = vdi_mlp_apply(t, &net, params->item, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, POINTS, 1)));
-        vdi_var error = vdi_var_sub(t, out, vdi_tape_constant(t, vdi_tensor_2d(y, VDI_F32, POINTS, 1)));
+        vdi_var out = vdi_mlp_apply(t, &net, params->item,
+                                    vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, POINTS, 1)));
+        vdi_var error =
+            vdi_var_sub(t, out, vdi_tape_constant(t, vdi_tensor_2d(y, VDI_F32, POINTS, 1)));
         vdi_var loss = vdi_var_mean(t, vdi_var_square(t, error));
         if (vdi_tape_backward(t, loss) < 0 || vdi_optim_step(optim, &err) < 0) {
             (void)vdi_tape_status(t, &err);
@@ -61,9 +68,12 @@ int main(void) {
     for (int i = -2; i <= 2; i++) {
         float at = 0.75f * (float)i;
         vdi_tape_reset(t);
-        vdi_var out = vdi_mlp_apply(t, &net, params->item, vdi_tape_constant(t, vdi_tensor_2d(&at, VDI_F32, 1, 1)));
+        vdi_var out = vdi_mlp_apply(t, &net, params->item,
+                                    vdi_tape_constant(t, vdi_tensor_2d(&at, VDI_F32, 1, 1)));
         printf("%5.2f  %6.3f  %6.3f\n", (double)at, curve(at), vdi_tape_item(t, out));
     }
-    vdi_tape_destroy(t), vdi_optim_destroy(optim), vdi_params_destroy(params);
+    vdi_tape_destroy(t);
+    vdi_optim_destroy(optim);
+    vdi_params_destroy(params);
     return 0;
 }

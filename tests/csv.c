@@ -27,18 +27,21 @@ TEST(csv, read) {
     vdi_error err;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CHECK_OK(read_text(cases[i].text, NULL, &t, &err), err);
-        CHECK(t.values.ndim == 2 && t.values.shape[0] == cases[i].rows && t.values.shape[1] == cases[i].cols &&
-                  (t.name != NULL) == cases[i].header,
+        CHECK(t.values.ndim == 2 && t.values.shape[0] == cases[i].rows &&
+                  t.values.shape[1] == cases[i].cols && (t.name != NULL) == cases[i].header,
               "case %d", (int)i);
-        for (int64_t k = 0; k < vdi_tensor_count(t.values); k++)
-            CHECK(((double *)t.values.data)[k] == (double)(k + 1), "case %d, cell %d", (int)i, (int)k);
+        for (int64_t k = 0; k < vdi_tensor_count(t.values); k++) {
+            CHECK(((double *)t.values.data)[k] == (double)(k + 1), "case %d, cell %d", (int)i,
+                  (int)k);
+        }
         vdi_csv_free(&t);
     }
     CHECK_OK(read_text(cases[3].text, NULL, &t, &err), err);
     CHECK(strcmp(t.name[0], "a") == 0 && strcmp(t.name[1], "b \"c\"") == 0);
     vdi_tensor c = vdi_csv_column(&t, "c");
     int64_t one = 1;
-    CHECK(c.ndim == 1 && c.shape[0] == 2 && vdi_tensor_get(c, &one) == 6 && !vdi_tensor_ok(vdi_csv_column(&t, "d")));
+    CHECK(c.ndim == 1 && c.shape[0] == 2 && vdi_tensor_get(c, &one) == 6 &&
+          !vdi_tensor_ok(vdi_csv_column(&t, "d")));
     vdi_csv_free(&t);
 }
 
@@ -47,10 +50,11 @@ TEST(csv, missing) {
     vdi_error err;
     CHECK_OK(read_text("a,b,c,d\n1,,nan,NA\n,,,\n-inf,NaN,\"\",1e3\n", NULL, &t, &err), err);
     double *x = (double *)t.values.data;
-    CHECK(t.values.shape[0] == 3 && x[0] == 1 && isnan(x[1]) && isnan(x[2]) && isnan(x[3]) && isnan(x[4]) && isnan(x[7]) &&
-          x[8] == -INFINITY && x[11] == 1000);
+    CHECK(t.values.shape[0] == 3 && x[0] == 1 && isnan(x[1]) && isnan(x[2]) && isnan(x[3]) &&
+          isnan(x[4]) && isnan(x[7]) && x[8] == -INFINITY && x[11] == 1000);
     vdi_csv_free(&t);
-    CHECK_OK(read_text("\t\t\n1\t2\t3\n", NULL, &t, &err), err); /* a row of nothing where tabs separate */
+    /* a row of nothing where tabs separate */
+    CHECK_OK(read_text("\t\t\n1\t2\t3\n", NULL, &t, &err), err);
     vdi_csv_free(&t);
 }
 
@@ -86,17 +90,23 @@ TEST(csv, round_trip) {
     vdi_writer w;
     vdi_error err;
     vdi_csv t;
-    columns[0].name = "x, \"quoted\"", columns[0].tensor = vdi_tensor_1d(x, VDI_F64, 5);
-    columns[1].name = "12", columns[1].tensor = vdi_tensor_1d(y, VDI_F32, 5);
-    columns[2].name = "n", columns[2].tensor = vdi_tensor_1d(n, VDI_I64, 5);
+    columns[0].name = "x, \"quoted\"";
+    columns[0].tensor = vdi_tensor_1d(x, VDI_F64, 5);
+    columns[1].name = "12";
+    columns[1].tensor = vdi_tensor_1d(y, VDI_F32, 5);
+    columns[2].name = "n";
+    columns[2].tensor = vdi_tensor_1d(n, VDI_I64, 5);
     vdi_buffer_init(&b, NULL);
     vdi_writer_to_buffer(&w, &b);
     CHECK_OK(vdi_csv_write(&w, columns, 3, &err), err);
-    CHECK(b.size > 60 && memcmp(b.data, "\"x, \"\"quoted\"\"\",\"12\",n\n0.1,0.1,9223372036854775807\n", 51) == 0, "%.*s", (int)b.size,
-          b.data);
+    CHECK(b.size > 60 &&
+              memcmp(b.data, "\"x, \"\"quoted\"\"\",\"12\",n\n0.1,0.1,9223372036854775807\n", 51) ==
+                  0,
+          "%.*s", (int)b.size, b.data);
     vdi_reader r = vdi_reader_memory(b.data, b.size, NULL);
     CHECK_OK(vdi_csv_read(&r, NULL, &t, &err), err);
-    CHECK(t.values.shape[0] == 5 && strcmp(t.name[0], columns[0].name) == 0 && strcmp(t.name[1], "12") == 0);
+    CHECK(t.values.shape[0] == 5 && strcmp(t.name[0], columns[0].name) == 0 &&
+          strcmp(t.name[1], "12") == 0);
     for (int i = 0; i < 5; i++) {
         double back = ((double *)t.values.data)[3 * i];
         CHECK(back == x[i] || (isnan(back) && isnan(x[i])), "%.17g came back as %.17g", x[i], back);
@@ -135,7 +145,10 @@ TEST(csv, damage) {
     for (int i = 0; i < (int)test_scaled(30000); i++) {
         memcpy(copy, text, n + 1);
         size_t length = i % 2 ? n : (size_t)(test_uniform(&seed) * (double)n);
-        for (int k = 0; k < i % 4; k++) copy[(size_t)(test_uniform(&seed) * (double)n)] ^= (char)(1 << (int)(8 * test_uniform(&seed)));
+        for (int k = 0; k < i % 4; k++) {
+            copy[(size_t)(test_uniform(&seed) * (double)n)] ^=
+                (char)(1 << (int)(8 * test_uniform(&seed)));
+        }
         char *exact = (char *)malloc(length + 1);
         memcpy(exact, copy, length);
         vdi_reader r = vdi_reader_memory(exact, length, NULL);
@@ -163,7 +176,8 @@ TEST(csv, files) {
     vdi_csv t;
     vdi_error err;
     const char *path = scratch_path("files.csv");
-    column.name = "x", column.tensor = vdi_tensor_1d(x, VDI_F64, 2);
+    column.name = "x";
+    column.tensor = vdi_tensor_1d(x, VDI_F64, 2);
     CHECK_OK(vdi_csv_save(path, &column, 1, &err), err);
     CHECK_OK(vdi_csv_load(path, NULL, &t, &err), err);
     CHECK(t.values.shape[0] == 2);

@@ -1,9 +1,9 @@
-/* tests/deepspike.c - the bounds and their gradients against sums over all trains, the networks against each other and against long Markov
- * chains, streams against whole traces */
+/* tests/deepspike.c - the bounds and their gradients against sums over all trains, the networks
+ * against each other and against long Markov chains, streams against whole traces */
 #include "check.h"
 #include "deepspike_gibbs.h"
 
-/* ---- small networks, exactly ------------------------------------------------------------------------------------------------------- */
+/* ---- small networks, exactly ----------------------------------------------------------------- */
 
 enum { T3 = 3, TRAINS = 1 << T3 };
 
@@ -12,12 +12,19 @@ static vdi_deepspike_desc small_desc(vdi_deepspike_family family, int64_t sample
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     d.generative = vdi_deepspike_calcium(&c);
     d.posterior = family;
-    d.layers = 1, d.channels[0] = 2, d.width[0] = 3, d.head_width = 3;
-    d.features = 2, d.hidden = 3;
-    d.has_bias = true, d.bias = -0.4;
+    d.layers = 1;
+    d.channels[0] = 2;
+    d.width[0] = 3;
+    d.head_width = 3;
+    d.features = 2;
+    d.hidden = 3;
+    d.has_bias = true;
+    d.bias = -0.4;
     d.prior_rate[0] = 0.2;
     d.dtype = VDI_F64;
-    d.train.samples = samples, d.train.batch = 1, d.train.snippet = T3;
+    d.train.samples = samples;
+    d.train.batch = 1;
+    d.train.snippet = T3;
     d.train.has_buffer = true;
     return d;
 }
@@ -39,8 +46,10 @@ static void small_begin(small *s, const vdi_deepspike_desc *d) {
     dd.spikes = vdi_tensor_2d(label, VDI_F64, 1, T3);
     CHECK_OK(vdi_deepspike_data_create(s->net, &dd, &s->data, &err), err);
     vdi_deepspike_data_theta(s->data, 0)[3] = -0.5; /* much noise: all trains matter */
-    s->batch.count = 1, s->batch.frames = T3;
-    s->batch.trace = &s->trace, s->batch.start = &s->start;
+    s->batch.count = 1;
+    s->batch.frames = T3;
+    s->batch.trace = &s->trace;
+    s->batch.start = &s->start;
 }
 static void small_end(small *s) {
     vdi_deepspike_data_destroy(s->data);
@@ -58,7 +67,8 @@ static void train_chances(const small *s, double *q) {
         vdi_deepspike_data *data;
         static const double f[T3] = {0.1, 0.9, 0.4};
         double label[T3], log_q;
-        for (int t = 0; t < T3; t++) label[t] = i >> t & 1;
+        for (int t = 0; t < T3; t++)
+            label[t] = i >> t & 1;
         dd.traces = vdi_tensor_2d((void *)(uintptr_t)f, VDI_F64, 1, T3);
         dd.spikes = vdi_tensor_2d(label, VDI_F64, 1, T3);
         CHECK_OK(vdi_deepspike_data_create(s->net, &dd, &data, &err), err);
@@ -69,34 +79,41 @@ static void train_chances(const small *s, double *q) {
     CHECK_OK(vdi_deepspike_set_train(s->net, &tr, &err), err);
 }
 
-/* The bound and its estimated gradient (network, then theta), expected over all tuples of K trains. gradient may be NULL. */
+/* The bound and its estimated gradient (network, then theta), expected over all tuples of K trains.
+ * gradient may be NULL. */
 static double expectation(small *s, int64_t K, double *gradient) {
     const vdi_params *p = vdi_deepspike_params(s->net);
     vdi_error err;
     double q[TRAINS], total = 0, forced[T3 * 8];
     long tuples = 1;
     train_chances(s, q);
-    for (int64_t k = 0; k < K; k++) tuples *= TRAINS;
-    for (int64_t i = 0; gradient && i < p->total + 4; i++) gradient[i] = 0;
+    for (int64_t k = 0; k < K; k++)
+        tuples *= TRAINS;
+    for (int64_t i = 0; gradient && i < p->total + 4; i++)
+        gradient[i] = 0;
     for (long n = 0; n < tuples; n++) {
         double chance = 1, bound, d_theta[4];
         long rest = n;
         for (int64_t k = 0; k < K; k++, rest /= TRAINS) {
             chance *= q[rest % TRAINS];
-            for (int t = 0; t < T3; t++) forced[t * K + k] = (double)(rest % TRAINS >> t & 1);
+            for (int t = 0; t < T3; t++)
+                forced[t * K + k] = (double)(rest % TRAINS >> t & 1);
         }
         s->batch.forced = forced;
         CHECK_OK(vdi_deepspike_loss(s->net, s->data, &s->batch, &bound, d_theta, &err), err);
         total += chance * bound;
-        for (int64_t i = 0; gradient && i < p->total; i++) gradient[i] -= chance * ((const double *)p->grads)[i];
-        for (int64_t i = 0; gradient && i < 4; i++) gradient[p->total + i] += chance * d_theta[i];
+        for (int64_t i = 0; gradient && i < p->total; i++)
+            gradient[i] -= chance * ((const double *)p->grads)[i];
+        for (int64_t i = 0; gradient && i < 4; i++)
+            gradient[p->total + i] += chance * d_theta[i];
     }
     s->batch.forced = NULL;
     return total;
 }
 static double *small_number(small *s, int64_t i) {
     const vdi_params *p = vdi_deepspike_params(s->net);
-    return i < p->total ? (double *)p->values + i : vdi_deepspike_data_theta(s->data, 0) + (i - p->total);
+    return i < p->total ? (double *)p->values + i
+                        : vdi_deepspike_data_theta(s->data, 0) + (i - p->total);
 }
 /* five-point difference of the expected bound in number i */
 static double slope_of_expectation(small *s, int64_t K, int64_t i) {
@@ -135,15 +152,21 @@ TEST(deepspike, estimators_without_bias) {
         d.train.estimator = kind[n].estimator;
         small_begin(&s, &d);
         const int64_t total = vdi_deepspike_params(s.net)->total + 4;
-        double *gradient = (double *)malloc((size_t)total * sizeof *gradient), worst = 0, largest = 0;
+        double *gradient = (double *)malloc((size_t)total * sizeof *gradient);
+        double worst = 0;
+        double largest = 0;
         (void)expectation(&s, kind[n].K, gradient);
         int64_t seen = 0;
         for (int64_t i = 0; i < total; i++) {
-            if (is_gap(&s, i) || (seen++ % kind[n].stride && i < total - 4) || !test_chosen((size_t)i)) continue;
+            if (is_gap(&s, i) || (seen++ % kind[n].stride && i < total - 4) ||
+                !test_chosen((size_t)i))
+                continue;
             const double slope = slope_of_expectation(&s, kind[n].K, i);
-            worst = test_worst(worst, fabs(slope - gradient[i])), largest = fmax(largest, fabs(slope));
+            worst = test_worst(worst, fabs(slope - gradient[i]));
+            largest = fmax(largest, fabs(slope));
         }
-        CHECK(worst <= 1e-8, "case %d: the expected gradient is off by %.3g (largest entry %.3g)", (int)n, worst, largest);
+        CHECK(worst <= 1e-8, "case %d: the expected gradient is off by %.3g (largest entry %.3g)",
+              (int)n, worst, largest);
         CHECK(largest > 1e-2 || test_scaled(10) < 10, "case %d: no gradient to speak of", (int)n);
         free(gradient);
         small_end(&s);
@@ -165,7 +188,8 @@ TEST(deepspike, bound_rises_with_samples) {
             double sum = 0, forced[T3], b;
             train_chances(&s, q);
             for (int i = 0; i < TRAINS; i++) {
-                for (int t = 0; t < T3; t++) forced[t] = i >> t & 1;
+                for (int t = 0; t < T3; t++)
+                    forced[t] = i >> t & 1;
                 s.batch.forced = forced;
                 CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &b, NULL, &err), err);
                 sum += exp(b) * q[i];
@@ -201,23 +225,30 @@ TEST(deepspike, weights) {
     double bound, to_q[4], to_p[4], sum = 0;
     vdi_deepspike_weights(VDI_DEEPSPIKE_VIMCO, 4, log_w, 0, &bound, to_q, to_p);
     CHECK_CLOSE(bound, -1000 + log((1 + exp(-1.0) + exp(-0.5) + exp(-3.0)) / 4), 1e-12);
-    for (int k = 0; k < 4; k++) sum += to_p[k];
+    for (int k = 0; k < 4; k++)
+        sum += to_p[k];
     CHECK_CLOSE(sum, 1, 1e-14);
-    CHECK_CLOSE(to_q[0] + to_p[0], bound - (-1000 + log((exp(-1.0) + exp(-0.5) + exp(-3.0)) / 3)), 1e-12);
+    CHECK_CLOSE(to_q[0] + to_p[0], bound - (-1000 + log((exp(-1.0) + exp(-0.5) + exp(-3.0)) / 3)),
+                1e-12);
     vdi_deepspike_weights(VDI_DEEPSPIKE_VIMCO, 3, wild, 0, &bound, to_q, to_p);
-    CHECK_CLOSE(to_q[0], 5 - log(3.0) - (-900 - log(2.0)) - 1, 1e-10); /* without its largest weight the sum does not vanish */
+    /* without its largest weight the sum does not vanish */
+    CHECK_CLOSE(to_q[0], 5 - log(3.0) - (-900 - log(2.0)) - 1, 1e-10);
     vdi_deepspike_weights(VDI_DEEPSPIKE_WAKE_SLEEP, 3, wild, 0, &bound, to_q, to_p);
     CHECK(to_q[0] == 0 && to_q[1] == 0 && to_p[0] == 1);
 }
 
-/* The derivative of what is differentiable once the random numbers are fixed: labels, the relaxation, theta, the inferred amplitude. */
+/* The derivative of what is differentiable once the random numbers are fixed: labels, the
+ * relaxation, theta, the inferred amplitude. */
 TEST(deepspike, pathwise_gradients) {
     for (int which = 0; which < 6; which++) {
         small s;
         vdi_error err;
-        vdi_deepspike_desc d = small_desc(which % 2 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED, 4);
+        vdi_deepspike_desc d =
+            small_desc(which % 2 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED, 4);
         const double forced[T3 * 4] = {0, 1, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0};
-        d.train.estimator = which < 2 ? VDI_DEEPSPIKE_SUPERVISED : which == 2 ? VDI_DEEPSPIKE_CONCRETE : VDI_DEEPSPIKE_VIMCO;
+        d.train.estimator = which < 2    ? VDI_DEEPSPIKE_SUPERVISED
+                            : which == 2 ? VDI_DEEPSPIKE_CONCRETE
+                                         : VDI_DEEPSPIKE_VIMCO;
         d.amplitude = which >= 4;
         if (which == 3) d.prior = VDI_DEEPSPIKE_COUNT;
         small_begin(&s, &d);
@@ -225,13 +256,19 @@ TEST(deepspike, pathwise_gradients) {
         if (which >= 3) s.batch.forced = forced;
         s.batch.draw = 5;
         const int64_t total = p->total + 4;
-        double *gradient = (double *)malloc((size_t)total * sizeof *gradient), bound, worst = 0, largest = 0;
-        CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &bound, gradient + p->total, &err), err);
-        for (int64_t i = 0; i < p->total; i++) gradient[i] = -((const double *)p->grads)[i];
+        double *gradient = (double *)malloc((size_t)total * sizeof *gradient);
+        double bound;
+        double worst = 0;
+        double largest = 0;
+        CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &bound, gradient + p->total, &err),
+                 err);
+        for (int64_t i = 0; i < p->total; i++)
+            gradient[i] = -((const double *)p->grads)[i];
         const vdi_param *amplitude = vdi_params_find(p, "amplitude.weight");
         for (int64_t i = 0; i < total; i++) {
             double *x = small_number(&s, i), old = *x, value[4];
-            if (is_gap(&s, i) || (which == 0 && i >= p->total) || (which == 1 && i >= p->total)) continue;
+            if (is_gap(&s, i) || (which == 0 && i >= p->total) || (which == 1 && i >= p->total))
+                continue;
             if (which >= 3 && i < p->total && (!amplitude || x < (double *)amplitude->value.data))
                 continue; /* they move log q of forced trains too */
             for (int j = 0; j < 4; j++) {
@@ -240,25 +277,38 @@ TEST(deepspike, pathwise_gradients) {
             }
             *x = old;
             const double slope = (value[0] - 8 * value[1] + 8 * value[2] - value[3]) / 12e-4;
-            worst = test_worst(worst, fabs(slope - gradient[i])), largest = fmax(largest, fabs(slope));
+            worst = test_worst(worst, fabs(slope - gradient[i]));
+            largest = fmax(largest, fabs(slope));
         }
-        CHECK(worst <= 1e-8 && largest > 1e-3, "case %d: off by %.3g, largest %.3g", which, worst, largest);
+        CHECK(worst <= 1e-8 && largest > 1e-3, "case %d: off by %.3g, largest %.3g", which, worst,
+              largest);
         free(gradient);
         small_end(&s);
     }
 }
 
-/* ---- networks of a real shape ---------------------------------------------------------------------------------------------------- */
+/* ---- networks of a real shape ---------------------------------------------------------------- */
 
 static vdi_deepspike_desc middle_desc(vdi_deepspike_family family) {
     vdi_deepspike_desc d = VDI__ZERO;
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     d.generative = vdi_deepspike_calcium(&c);
     d.posterior = family;
-    d.layers = 3, d.channels[0] = 7, d.channels[1] = 6, d.channels[2] = 5;
-    d.width[0] = 11, d.width[1] = 7, d.width[2] = 3, d.head_width = 5;
-    d.features = 4, d.hidden = 9;
-    d.train.snippet = 60, d.train.batch = 5, d.train.samples = 6, d.train.steps = 6, d.train.dreams = 40;
+    d.layers = 3;
+    d.channels[0] = 7;
+    d.channels[1] = 6;
+    d.channels[2] = 5;
+    d.width[0] = 11;
+    d.width[1] = 7;
+    d.width[2] = 3;
+    d.head_width = 5;
+    d.features = 4;
+    d.hidden = 9;
+    d.train.snippet = 60;
+    d.train.batch = 5;
+    d.train.samples = 6;
+    d.train.steps = 6;
+    d.train.dreams = 40;
     return d;
 }
 enum { CELLS = 3, FRAMES = 333 };
@@ -270,7 +320,8 @@ static void middle_traces(double *f, double *spikes, int upsample) {
             const double s = test_uniform(&state) < 0.03;
             c = 0.96 * c + s;
             spikes[i * FRAMES * upsample + t] = s;
-            if (t % upsample == upsample - 1) f[i * FRAMES + t / upsample] = 0.5 * c - 0.3 + 0.1 * test_normal(&state);
+            if (t % upsample == upsample - 1)
+                f[i * FRAMES + t / upsample] = 0.5 * c - 0.3 + 0.1 * test_normal(&state);
         }
     }
 }
@@ -281,9 +332,10 @@ static vdi_deepspike_data *middle_data(vdi_deepspike *net, int holes) {
     vdi_deepspike_data *data = NULL;
     vdi_error err;
     middle_traces(f, spikes, upsample);
-    if (holes)
+    if (holes) {
         for (int t = 0; t < FRAMES; t++)
             if (t % 50 < 3 || t > 325) f[FRAMES + t] = (double)NAN;
+    }
     dd.traces = vdi_tensor_2d(f, VDI_F64, CELLS, FRAMES);
     dd.spikes = vdi_tensor_2d(spikes, VDI_F64, CELLS, (int64_t)FRAMES * upsample);
     CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
@@ -291,12 +343,13 @@ static vdi_deepspike_data *middle_data(vdi_deepspike *net, int holes) {
 }
 
 TEST(deepspike, stream_is_the_batch) {
-    for (int dtype = 0; dtype < 2; dtype++)
+    for (int dtype = 0; dtype < 2; dtype++) {
         for (int upsample = 1; upsample <= 2; upsample++) {
             vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED);
             vdi_deepspike *net;
             vdi_error err;
-            d.dtype = (vdi_dtype)dtype, d.upsample = upsample;
+            d.dtype = (vdi_dtype)dtype;
+            d.upsample = upsample;
             CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
             vdi_deepspike_data *data = middle_data(net, 0);
             double p[CELLS * FRAMES * 2], f[CELLS * FRAMES], spikes[CELLS * FRAMES * 2];
@@ -310,44 +363,57 @@ TEST(deepspike, stream_is_the_batch) {
                 const size_t bytes = vdi_deepspike_stream_memsize(net, most);
                 void *memory = malloc(bytes);
                 vdi_deepspike_stream *s;
-                CHECK_FAILS(vdi_deepspike_stream_init(net, most, 0, 1, memory, bytes - 1, &s, &err), VDI_ERR_MEMORY);
+                CHECK_FAILS(vdi_deepspike_stream_init(net, most, 0, 1, memory, bytes - 1, &s, &err),
+                            VDI_ERR_MEMORY);
                 CHECK_OK(vdi_deepspike_stream_init(net, most, 0, 1, memory, bytes, &s, &err), err);
                 for (int i = 0; i < CELLS; i++) { /* one after the other: finish begins anew */
                     int64_t told = 0, differ = 0;
                     for (int64_t t = 0; t <= FRAMES;) {
                         const int64_t n = t == FRAMES ? 0 : VDI__MIN(FRAMES - t, most);
                         double in[200], answer[2 * 211];
-                        for (int64_t j = 0; j < n; j++) vdi_dtype_store(d.dtype, in, j, f[i * FRAMES + t + j]);
-                        const int64_t ready = n ? vdi_deepspike_stream_push(s, n, in, answer) : vdi_deepspike_stream_finish(s, answer);
-                        for (int64_t j = 0; j < ready * upsample; j++)
-                            differ += vdi_dtype_load(d.dtype, answer, j) != p[(i * FRAMES + told) * upsample + j];
-                        told += ready, t += n ? n : 1;
-                        CHECK(!n || told == VDI__MAX(0, t - delay), "after %d frames %d answers", (int)t, (int)told);
+                        for (int64_t j = 0; j < n; j++)
+                            vdi_dtype_store(d.dtype, in, j, f[i * FRAMES + t + j]);
+                        const int64_t ready = n ? vdi_deepspike_stream_push(s, n, in, answer)
+                                                : vdi_deepspike_stream_finish(s, answer);
+                        for (int64_t j = 0; j < ready * upsample; j++) {
+                            differ += vdi_dtype_load(d.dtype, answer, j) !=
+                                      p[(i * FRAMES + told) * upsample + j];
+                        }
+                        told += ready;
+                        t += n ? n : 1;
+                        CHECK(!n || told == VDI__MAX(0, t - delay), "after %d frames %d answers",
+                              (int)t, (int)told);
                     }
-                    CHECK(told == FRAMES && differ == 0, "%d answers, %d of them differ", (int)told, (int)differ);
+                    CHECK(told == FRAMES && differ == 0, "%d answers, %d of them differ", (int)told,
+                          (int)differ);
                 }
                 free(memory);
             }
             vdi_deepspike_data_destroy(data);
             vdi_deepspike_destroy(net);
         }
+    }
 }
 
 static int64_t count_differences(const vdi_state *a, const vdi_state *b) {
     int64_t n = 0;
-    for (int64_t i = 0; i < a->tensor_count; i++)
-        n += memcmp(a->tensors[i].tensor.data, b->tensors[i].tensor.data, vdi_tensor_bytes(a->tensors[i].tensor)) != 0;
+    for (int64_t i = 0; i < a->tensor_count; i++) {
+        n += memcmp(a->tensors[i].tensor.data, b->tensors[i].tensor.data,
+                    vdi_tensor_bytes(a->tensors[i].tensor)) != 0;
+    }
     return n;
 }
 
-/* Threads, a run in two halves, and failing allocations leave no mark; steps of one shape ask for no memory. */
+/* Threads, a run in two halves, and failing allocations leave no mark; steps of one shape ask for
+ * no memory. */
 TEST(deepspike, steps) {
-    static const vdi_deepspike_estimator estimator[] = {VDI_DEEPSPIKE_VIMCO, VDI_DEEPSPIKE_WAKE_SLEEP, VDI_DEEPSPIKE_SUPERVISED,
-                                                        VDI_DEEPSPIKE_REINFORCE, VDI_DEEPSPIKE_CONCRETE};
+    static const vdi_deepspike_estimator estimator[] = {
+        VDI_DEEPSPIKE_VIMCO, VDI_DEEPSPIKE_WAKE_SLEEP, VDI_DEEPSPIKE_SUPERVISED,
+        VDI_DEEPSPIKE_REINFORCE, VDI_DEEPSPIKE_CONCRETE};
     vdi_pool *pool;
     vdi_error err;
     CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
-    for (int family = 0; family < 2; family++)
+    for (int family = 0; family < 2; family++) {
         for (int e = 0; e < 5; e++) {
             vdi_deepspike *net[3];
             vdi_deepspike_data *data[3];
@@ -372,13 +438,17 @@ TEST(deepspike, steps) {
                     vdi_deepspike *fresh;
                     CHECK_OK(vdi_deepspike_create(&d, &fresh, &err), err);
                     vdi_deepspike_data *fresh_data = middle_data(fresh, 1);
-                    const vdi_state *from = vdi_deepspike_state(net[2], data[2], true), *to = vdi_deepspike_state(fresh, fresh_data, true);
+                    const vdi_state *from = vdi_deepspike_state(net[2], data[2], true);
+                    const vdi_state *to = vdi_deepspike_state(fresh, fresh_data, true);
                     CHECK(from->tensor_count == to->tensor_count);
-                    for (int64_t i = 0; i < from->tensor_count; i++)
-                        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data, vdi_tensor_bytes(from->tensors[i].tensor));
+                    for (int64_t i = 0; i < from->tensor_count; i++) {
+                        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data,
+                               vdi_tensor_bytes(from->tensors[i].tensor));
+                    }
                     vdi_deepspike_data_destroy(data[2]);
                     vdi_deepspike_destroy(net[2]);
-                    net[2] = fresh, data[2] = fresh_data;
+                    net[2] = fresh;
+                    data[2] = fresh_data;
                 }
                 if (step == 5) asked = counted.requests;
                 for (int i = 0; i < 3; i++) {
@@ -386,11 +456,14 @@ TEST(deepspike, steps) {
                     CHECK(p.step == step + 1 && p.bound - p.bound == 0);
                 }
             }
-            CHECK(counted.requests == asked, "%ld requests in a later step", counted.requests - asked);
+            CHECK(counted.requests == asked, "%ld requests in a later step",
+                  counted.requests - asked);
             CHECK(vdi_deepspike_step(net[0], data[0], NULL, &err) == VDI_END);
-            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[1], data[1], true)) == 0,
+            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true),
+                                    vdi_deepspike_state(net[1], data[1], true)) == 0,
                   "threads show, family %d, estimator %d", family, e);
-            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true), vdi_deepspike_state(net[2], data[2], true)) == 0,
+            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true),
+                                    vdi_deepspike_state(net[2], data[2], true)) == 0,
                   "two halves show, family %d, estimator %d", family, e);
             for (int i = 0; i < 3; i++) {
                 vdi_deepspike_data_destroy(data[i]);
@@ -398,6 +471,7 @@ TEST(deepspike, steps) {
             }
             CHECK(counted.live == 0);
         }
+    }
     vdi_pool_destroy(pool);
 }
 
@@ -407,37 +481,51 @@ TEST(deepspike, results) {
         vdi_deepspike *net;
         vdi_error err;
         enum { S = 200, BINS = FRAMES * 2 };
-        d.upsample = 2, d.normalise = true, d.has_bias = true, d.bias = -1;
+        d.upsample = 2;
+        d.normalise = true;
+        d.has_bias = true;
+        d.bias = -1;
         CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
         vdi_deepspike_data *data = middle_data(net, 1);
-        double *v = (double *)malloc(sizeof(double) * CELLS * (BINS + 3 * FRAMES)), far_off = 0, noise_off = 0;
+        double *v = (double *)malloc(sizeof(double) * CELLS * (BINS + 3 * FRAMES));
+        double far_off = 0;
+        double noise_off = 0;
         unsigned char *trains = (unsigned char *)malloc((size_t)S * CELLS * BINS);
         vdi_deepspike_query q = VDI__ZERO;
         vdi_deepspike_result out;
         q.samples = S;
-        out.probability = v, out.expected = v + CELLS * BINS, out.deviation = out.expected + CELLS * FRAMES,
+        out.probability = v;
+        out.expected = v + CELLS * BINS;
+        out.deviation = out.expected + CELLS * FRAMES;
+
         out.denoised = out.deviation + CELLS * FRAMES;
         out.sample = trains;
         CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
-        for (int i = 0; i < CELLS; i++)
+        for (int i = 0; i < CELLS; i++) {
             for (int t = 0; t < FRAMES; t++) {
-                const double *p = out.probability + i * BINS + 2 * t, e = out.expected[i * FRAMES + t];
+                const double *p = out.probability + i * BINS + 2 * t;
+                const double e = out.expected[i * FRAMES + t];
                 double mean = 0, square = 0;
                 for (int k = 0; k < S; k++) {
                     const unsigned char *s = trains + ((int64_t)k * CELLS + i) * BINS + 2 * t;
-                    mean += (double)(s[0] + s[1]) / S, square += (double)(s[0] + s[1]) * (s[0] + s[1]) / S;
+                    mean += (double)(s[0] + s[1]) / S;
+                    square += (double)(s[0] + s[1]) * (s[0] + s[1]) / S;
                 }
                 CHECK_CLOSE(e, p[0] + p[1], 1e-12);
                 far_off = test_worst(far_off, fabs(mean - e) / sqrt(0.5 / S));
-                noise_off = test_worst(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) - out.deviation[i * FRAMES + t]));
+                noise_off = test_worst(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) -
+                                                       out.deviation[i * FRAMES + t]));
                 CHECK(out.denoised[i * FRAMES + t] - out.denoised[i * FRAMES + t] == 0);
             }
-        CHECK(far_off < 4.5 && noise_off < 0.2, "family %d: samples are %.2f standard errors from the mean, their deviation is off by %.3f",
+        }
+        CHECK(far_off < 4.5 && noise_off < 0.2,
+              "family %d: samples are %.2f standard errors from the mean, their deviation is off "
+              "by %.3f",
               family, far_off, noise_off);
         const vdi_state *state = vdi_deepspike_state(net, data, false);
         CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
-        CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 && again.width[0] == 11 &&
-              again.upsample == 2 && again.normalise && again.bias == -1);
+        CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 &&
+              again.width[0] == 11 && again.upsample == 2 && again.normalise && again.bias == -1);
         CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
         /* a trace's answer does not depend on those beside it */
         vdi_deepspike_data_desc dd = VDI__ZERO;
@@ -447,7 +535,8 @@ TEST(deepspike, results) {
         for (int t = 0; t < FRAMES; t++)
             if (t % 50 < 3 || t > 325) f[FRAMES + t] = (double)NAN;
         const int64_t lengths[2] = {FRAMES, FRAMES - 7};
-        dd.traces = vdi_tensor_2d(f, VDI_F64, 2, FRAMES), dd.lengths = lengths;
+        dd.traces = vdi_tensor_2d(f, VDI_F64, 2, FRAMES);
+        dd.lengths = lengths;
         CHECK_OK(vdi_deepspike_data_create(net, &dd, &few, &err), err);
         vdi_deepspike_result one = VDI__ZERO;
         one.probability = alone;
@@ -455,7 +544,8 @@ TEST(deepspike, results) {
         CHECK(memcmp(alone, out.probability, sizeof(double) * BINS) == 0, "family %d", family);
         CHECK(alone[2 * BINS - 1] == 0 && alone[2 * BINS - 15] > 0);
         vdi_deepspike_data_destroy(few);
-        free(v), free(trains);
+        free(v);
+        free(trains);
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);
     }
@@ -466,11 +556,15 @@ TEST(deepspike, what_does_not_fit) {
     vdi_deepspike *net = NULL;
     vdi_deepspike_data *data;
     vdi_error err;
-    bad = d, bad.width[1] = 4;
+    bad = d;
+    bad.width[1] = 4;
     CHECK_FAILS(vdi_deepspike_desc_check(&bad, &err), VDI_ERR_ARGUMENT);
-    bad = d, bad.generative.log_likelihood = NULL;
+    bad = d;
+    bad.generative.log_likelihood = NULL;
     CHECK_FAILS(vdi_deepspike_desc_check(&bad, &err), VDI_ERR_ARGUMENT);
-    bad = d, bad.posterior = VDI_DEEPSPIKE_CORRELATED, bad.train.estimator = VDI_DEEPSPIKE_CONCRETE;
+    bad = d;
+    bad.posterior = VDI_DEEPSPIKE_CORRELATED;
+    bad.train.estimator = VDI_DEEPSPIKE_CONCRETE;
     CHECK_FAILS(vdi_deepspike_create(&bad, &net, &err), VDI_ERR_UNSUPPORTED);
     CHECK(!net);
     CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
@@ -478,16 +572,20 @@ TEST(deepspike, what_does_not_fit) {
     vdi_deepspike_data_desc dd = VDI__ZERO;
     CHECK_FAILS(vdi_deepspike_data_create(net, &dd, &data, &err), VDI_ERR_ARGUMENT);
     dd.traces = vdi_tensor_2d(f, VDI_F64, 2, 10);
-    for (int t = 10; t < 20; t++) f[t] = (double)NAN;
+    for (int t = 10; t < 20; t++)
+        f[t] = (double)NAN;
     CHECK_FAILS(vdi_deepspike_data_create(net, &dd, &data, &err), VDI_ERR_DATA);
     CHECK(strstr(err.message, "trace 1") != NULL);
-    f[12] = HUGE_VAL, f[13] = 1;
+    f[12] = HUGE_VAL;
+    f[13] = 1;
     dd.spikes = vdi_tensor_2d(f, VDI_F64, 2, 9);
     CHECK_FAILS(vdi_deepspike_data_create(net, &dd, &data, &err), VDI_ERR_SHAPE);
     dd.spikes.data = NULL;
     CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
     /* a step that leaves the finite numbers changes nothing */
-    double *theta = vdi_deepspike_data_theta(data, 0), *other = vdi_deepspike_data_theta(data, 1), kept = other[0];
+    double *theta = vdi_deepspike_data_theta(data, 0);
+    double *other = vdi_deepspike_data_theta(data, 1);
+    double kept = other[0];
     theta[1] = other[1] = 1e300;
     vdi_params *p = vdi_deepspike_params(net);
     const float before = ((const float *)p->values)[0];
@@ -497,24 +595,31 @@ TEST(deepspike, what_does_not_fit) {
     vdi_deepspike_destroy(net);
 }
 
-/* ---- against long Markov chains ---------------------------------------------------------------------------------------------------- */
+/* ---- against long Markov chains -------------------------------------------------------------- */
 
-/* One linear cell whose parameters are known, T = 1000: both posteriors, trained on what the model itself draws, against Gibbs sampling. */
+/* One linear cell whose parameters are known, T = 1000: both posteriors, trained on what the model
+ * itself draws, against Gibbs sampling. */
 TEST(deepspike, posterior_of_a_linear_cell) {
     enum { T = 1000, S = 200 };
     static double f[T], marginal[T], adjacent[T], p[T];
     static unsigned char trains[S * T];
     if (test_scaled(10) < 10) SKIP("trains two networks");
-    const double raw[4] = {2.6, -0.7, -0.2, -1.6}; /* decay 0.93 a bin, amplitude 0.40, noise 0.18 */
+    /* decay 0.93 a bin, amplitude 0.40, noise 0.18 */
+    const double raw[4] = {2.6, -0.7, -0.2, -1.6};
     gibbs chain = VDI__ZERO;
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_error err;
     vdi_rng rng = vdi_rng_make(11, 0);
-    for (int t = 0; t < T; t++) p[t] = vdi_rng_bernoulli(&rng, 0.03);
+    for (int t = 0; t < T; t++)
+        p[t] = vdi_rng_bernoulli(&rng, 0.03);
     CHECK_OK(vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err), err);
-    chain.T = T, chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]),
+    chain.T = T;
+    chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
+
     chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
-    chain.beta = raw[2], chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]), chain.rate = 0.03;
+    chain.beta = raw[2];
+    chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
+    chain.rate = 0.03;
     gibbs_run(&chain, f, 4000, 1, marginal, adjacent);
     double bound[2], apart[2], pairs[2];
     for (int family = 0; family < 2; family++) {
@@ -522,16 +627,33 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         vdi_deepspike *net;
         vdi_deepspike_data *data;
         d.generative = vdi_deepspike_calcium(&c);
-        for (int i = 0; i < 4; i++) d.generative.theta_init[i] = raw[i], d.generative.theta_frozen[i] = true;
+        for (int i = 0; i < 4; i++) {
+            d.generative.theta_init[i] = raw[i];
+            d.generative.theta_frozen[i] = true;
+        }
         d.posterior = (vdi_deepspike_family)family;
-        d.layers = 2, d.channels[0] = 16, d.channels[1] = 12, d.width[0] = 31, d.width[1] = 15;
-        d.features = 8, d.hidden = 24;
+        d.layers = 2;
+        d.channels[0] = 16;
+        d.channels[1] = 12;
+        d.width[0] = 31;
+        d.width[1] = 15;
+        d.features = 8;
+        d.hidden = 24;
         d.prior_rate[0] = 0.03;
         d.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
-        d.train.batch = 1, d.train.samples = 2, d.train.dreams = 32, d.train.snippet = 128, d.train.has_buffer = true,
+        d.train.batch = 1;
+        d.train.samples = 2;
+        d.train.dreams = 32;
+        d.train.snippet = 128;
+        d.train.has_buffer = true;
+
         d.train.buffer_last = 16;
-        d.train.steps = family ? 500 : 400, d.train.rate = 4e-3, d.train.clip_norm = 1;
-        d.train.schedule.kind = VDI_SCHEDULE_COSINE, d.train.schedule.steps = d.train.steps, d.train.schedule.last = 0.02;
+        d.train.steps = family ? 500 : 400;
+        d.train.rate = 4e-3;
+        d.train.clip_norm = 1;
+        d.train.schedule.kind = VDI_SCHEDULE_COSINE;
+        d.train.schedule.steps = d.train.steps;
+        d.train.schedule.last = 0.02;
         CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
         vdi_deepspike_data_desc dd = VDI__ZERO;
         dd.traces = vdi_tensor_2d(f, VDI_F64, 1, T);
@@ -539,22 +661,36 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         CHECK_OK(vdi_deepspike_fit(net, data, NULL, NULL, &err), err);
         vdi_deepspike_query q = VDI__ZERO;
         vdi_deepspike_result out = VDI__ZERO;
-        q.samples = S, out.probability = p, out.sample = trains;
+        q.samples = S;
+        out.probability = p;
+        out.sample = trains;
         CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
         apart[family] = pairs[family] = 0;
-        for (int t = 0; t < T; t++) apart[family] += fabs(p[t] - marginal[t]) / T;
+        for (int t = 0; t < T; t++)
+            apart[family] += fabs(p[t] - marginal[t]) / T;
         for (int t = 0; t + 1 < T; t++) { /* how neighbours vary together */
             double both = 0, one = 0, other = 0;
-            for (int k = 0; k < S; k++)
-                both += trains[k * T + t] * trains[k * T + t + 1], one += trains[k * T + t], other += trains[k * T + t + 1];
-            pairs[family] += fabs(both / S - one / S * other / S - (adjacent[t] - marginal[t] * marginal[t + 1])) / T;
+            for (int k = 0; k < S; k++) {
+                both += trains[k * T + t] * trains[k * T + t + 1];
+                one += trains[k * T + t];
+                other += trains[k * T + t + 1];
+            }
+            pairs[family] += fabs(both / S - one / S * other / S -
+                                  (adjacent[t] - marginal[t] * marginal[t + 1])) /
+                             T;
         }
         vdi_deepspike_train tr = d.train;
         int64_t zero = 0;
         vdi_deepspike_batch whole = VDI__ZERO;
-        tr.estimator = VDI_DEEPSPIKE_VIMCO, tr.samples = 64, tr.snippet = T, tr.buffer_first = tr.buffer_last = 0;
+        tr.estimator = VDI_DEEPSPIKE_VIMCO;
+        tr.samples = 64;
+        tr.snippet = T;
+        tr.buffer_first = tr.buffer_last = 0;
         CHECK_OK(vdi_deepspike_set_train(net, &tr, &err), err);
-        whole.count = 1, whole.trace = &zero, whole.start = &zero, whole.frames = T;
+        whole.count = 1;
+        whole.trace = &zero;
+        whole.start = &zero;
+        whole.frames = T;
         double sum = 0, one;
         for (int n = 0; n < 5; n++) {
             whole.draw = (uint64_t)n;
@@ -565,35 +701,48 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);
     }
-    CHECK(apart[0] <= 0.02 && apart[1] <= 0.02, "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean", apart[0],
+    CHECK(apart[0] <= 0.02 && apart[1] <= 0.02,
+          "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean", apart[0],
           apart[1]);
-    CHECK(pairs[1] < 0.8 * pairs[0], "covariances of neighbours are off by %.5f (correlated), %.5f (factorised)", pairs[1], pairs[0]);
-    CHECK(bound[1] > bound[0], "the bound of 64 samples is %.3f (correlated), %.3f (factorised)", bound[1], bound[0]);
+    CHECK(pairs[1] < 0.8 * pairs[0],
+          "covariances of neighbours are off by %.5f (correlated), %.5f (factorised)", pairs[1],
+          pairs[0]);
+    CHECK(bound[1] > bound[0], "the bound of 64 samples is %.3f (correlated), %.3f (factorised)",
+          bound[1], bound[0]);
 }
 
-/* How far the gradient scatters between draws of the same snippets: the sum of variances over the network's parameters. */
+/* How far the gradient scatters between draws of the same snippets: the sum of variances over the
+ * network's parameters. */
 static double gradient_variance(vdi_deepspike_estimator estimator, int64_t samples, size_t draws) {
     vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED);
     vdi_deepspike *net;
     vdi_error err;
     const int64_t trace[4] = {0, 0, 0, 0}, start[4] = {0, 50, 100, 200};
     vdi_deepspike_batch batch = VDI__ZERO;
-    d.dtype = VDI_F64, d.train.estimator = estimator, d.train.samples = samples;
+    d.dtype = VDI_F64;
+    d.train.estimator = estimator;
+    d.train.samples = samples;
     CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
     vdi_deepspike_data *data = middle_data(net, 0);
     const vdi_params *p = vdi_deepspike_params(net);
     double *sum = (double *)calloc((size_t)(2 * p->total), sizeof *sum), bound, variance = 0;
-    batch.count = 4, batch.frames = 100, batch.trace = trace, batch.start = start;
+    batch.count = 4;
+    batch.frames = 100;
+    batch.trace = trace;
+    batch.start = start;
     for (size_t n = 0; n < draws; n++) {
         batch.draw = n;
         CHECK_OK(vdi_deepspike_loss(net, data, &batch, &bound, NULL, &err), err);
         for (int64_t i = 0; i < p->total; i++) {
             const double g = ((const double *)p->grads)[i];
-            sum[i] += g, sum[p->total + i] += g * g;
+            sum[i] += g;
+            sum[p->total + i] += g * g;
         }
     }
-    for (int64_t i = 0; i < p->total; i++)
-        variance += sum[p->total + i] / (double)draws - sum[i] / (double)draws * (sum[i] / (double)draws);
+    for (int64_t i = 0; i < p->total; i++) {
+        variance +=
+            sum[p->total + i] / (double)draws - sum[i] / (double)draws * (sum[i] / (double)draws);
+    }
     free(sum);
     vdi_deepspike_data_destroy(data);
     vdi_deepspike_destroy(net);
@@ -601,19 +750,25 @@ static double gradient_variance(vdi_deepspike_estimator estimator, int64_t sampl
 }
 TEST(deepspike, gradient_variance) {
     const size_t draws = 60;
-    const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8,
-                 mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws), vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws),
-                 concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
+    const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8;
+
+    const double mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws);
+    const double vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws);
+
+    const double concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
     CHECK(mean < 0.75 * none, "with the other samples as baseline %g, without one %g", mean, none);
     CHECK(concrete < 0.5 * mean, "relaxed %g, REINFORCE %g", concrete, mean);
     CHECK(vimco < 0.5 * mean, "VIMCO %g, REINFORCE %g", vimco, mean);
 }
 
-/* A network of one's own: log odds w x + b, and a frame that the network may see but the likelihood may not. */
+/* A network of one's own: log odds w x + b, and a frame that the network may see but the likelihood
+ * may not. */
 static vdi_var own_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *user) {
     const vdi_params *p = (const vdi_params *)user;
-    for (int64_t b = 0; b < vdi_var_dim(t, x, 0); b++) CHECK(trace[b] == 0 || trace[b] == 1);
-    return vdi_var_affine(t, x, vdi_tape_param(t, &p->item[0]), vdi_tape_param(t, &p->item[1]), VDI_ACT_NONE, 0);
+    for (int64_t b = 0; b < vdi_var_dim(t, x, 0); b++)
+        CHECK(trace[b] == 0 || trace[b] == 1);
+    return vdi_var_affine(t, x, vdi_tape_param(t, &p->item[0]), vdi_tape_param(t, &p->item[1]),
+                          VDI_ACT_NONE, 0);
 }
 TEST(deepspike, network_of_ones_own) {
     enum { T = 40 };
@@ -627,36 +782,54 @@ TEST(deepspike, network_of_ones_own) {
     list[1] = vdi_param_make("b", VDI_INIT_CONSTANT, -1, 1, 1);
     CHECK_OK(vdi_params_create(list, 2, VDI_F64, NULL, NULL, &p, &err), err);
     d.generative = vdi_deepspike_calcium(&c);
-    d.network.params = p, d.network.odds = own_odds, d.network.user = p;
-    d.dtype = VDI_F64, d.train.snippet = T, d.train.samples = 5, d.train.steps = 3;
+    d.network.params = p;
+    d.network.odds = own_odds;
+    d.network.user = p;
+    d.dtype = VDI_F64;
+    d.train.snippet = T;
+    d.train.samples = 5;
+    d.train.steps = 3;
     CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
     double f[2 * T], mask[2 * T], bound[2], d_theta[2][4], q[2 * T];
     unsigned long long state = 3;
-    for (int i = 0; i < 2 * T; i++) f[i] = test_normal(&state), mask[i] = i != 20;
+    for (int i = 0; i < 2 * T; i++) {
+        f[i] = test_normal(&state);
+        mask[i] = i != 20;
+    }
     vdi_deepspike_data *data[2];
     for (int k = 0; k < 2; k++) {
         vdi_deepspike_data_desc dd = VDI__ZERO;
         const int64_t trace = 0, start = 0;
         vdi_deepspike_batch batch = VDI__ZERO;
-        if (k) f[20] = (double)NAN;
-        else dd.mask = vdi_tensor_2d(mask, VDI_F64, 2, T);
+        if (k)
+            f[20] = (double)NAN;
+        else
+            dd.mask = vdi_tensor_2d(mask, VDI_F64, 2, T);
         dd.traces = vdi_tensor_2d(f, VDI_F64, 2, T);
         CHECK_OK(vdi_deepspike_data_create(net, &dd, &data[k], &err), err);
-        batch.count = 1, batch.frames = T, batch.trace = &trace, batch.start = &start;
+        batch.count = 1;
+        batch.frames = T;
+        batch.trace = &trace;
+        batch.start = &start;
         CHECK_OK(vdi_deepspike_loss(net, data[k], &batch, &bound[k], d_theta[k], &err), err);
     }
     CHECK(bound[0] == bound[1] && memcmp(d_theta[0], d_theta[1], sizeof d_theta[0]) == 0,
           "a masked frame is as one that is missing: %.17g, %.17g", bound[0], bound[1]);
-    for (int step = 0; step < 3; step++) CHECK_OK(vdi_deepspike_step(net, data[0], NULL, &err), err);
-    const double w = ((const double *)p->item[0].value.data)[0], b = ((const double *)p->item[1].value.data)[0];
+    for (int step = 0; step < 3; step++)
+        CHECK_OK(vdi_deepspike_step(net, data[0], NULL, &err), err);
+    const double w = ((const double *)p->item[0].value.data)[0];
+    const double b = ((const double *)p->item[1].value.data)[0];
     CHECK(w != 0 && b != -1);
     vdi_deepspike_result out = VDI__ZERO;
     out.probability = q;
     CHECK_OK(vdi_deepspike_infer(net, data[0], NULL, &out, &err), err);
     f[20] = 0;
-    for (int i = 0; i < 2 * T; i++)
-        if (i != 20) CHECK_CLOSE(q[i], fmin(fmax(1 / (1 + exp(-(w * f[i] + b))), 1e-3), 1 - 1e-3), 1e-14);
-    for (int k = 0; k < 2; k++) vdi_deepspike_data_destroy(data[k]);
+    for (int i = 0; i < 2 * T; i++) {
+        if (i != 20)
+            CHECK_CLOSE(q[i], fmin(fmax(1 / (1 + exp(-(w * f[i] + b))), 1e-3), 1 - 1e-3), 1e-14);
+    }
+    for (int k = 0; k < 2; k++)
+        vdi_deepspike_data_destroy(data[k]);
     vdi_deepspike_destroy(net);
     CHECK(((const double *)p->item[0].value.data)[0] == w);
     vdi_params_destroy(p);

@@ -1,4 +1,5 @@
-/* elementwise.c - functions of one and two arguments: accuracy, corners, every path against the scalar one, tensors
+/* elementwise.c - functions of one and two arguments: accuracy, corners, every path against the
+ * scalar one, tensors
  *
  * The accuracy test also makes the table of docs/kernels.md:
  *     VDI_ULP_TABLE=40 ./elementwise --filter elementwise/accuracy
@@ -6,11 +7,13 @@
  */
 #include "check.h"
 
-#define FOR_EACH_PATH(simd)                                                                                                                \
-    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++)                                                                        \
+#define FOR_EACH_PATH(simd)                                         \
+    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) \
         if (vdi_simd_set((vdi_simd)simd) == VDI_OK)
 
-static bool has_fma(int simd) { return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON; }
+static bool has_fma(int simd) {
+    return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
+}
 
 typedef long double real;
 static const real pi = 3.141592653589793238462643383279502884L;
@@ -25,23 +28,35 @@ static real reference_digamma(real x) {
         r = pi * cosl(pi * f) / sinl(pi * f);
         x = 1 + a;
     }
-    for (; x < 30; x += 1) r -= 1 / x;
+    for (; x < 30; x += 1)
+        r -= 1 / x;
     real z = 1 / (x * x);
     return r + logl(x) - 0.5L / x -
-           z * (1 / 12.L - z * (1 / 120.L - z * (1 / 252.L - z * (1 / 240.L - z * (1 / 132.L - z * (691 / 32760.L - z / 12))))));
+           z * (1 / 12.L -
+                z * (1 / 120.L -
+                     z * (1 / 252.L -
+                          z * (1 / 240.L - z * (1 / 132.L - z * (691 / 32760.L - z / 12))))));
 }
 
 static real reference_trigamma(real x) {
     real r = 0, sign = 1;
     if (x <= 0) {
         real a = -x, s = sinl(pi * (a - roundl(a))) / pi;
-        r = 1 / (s * s), sign = -1, x = 1 + a;
+        r = 1 / (s * s);
+        sign = -1;
+        x = 1 + a;
     }
-    for (; x < 30; x += 1) r += sign / (x * x);
+    for (; x < 30; x += 1)
+        r += sign / (x * x);
     real z = 1 / (x * x);
     return r +
-           sign * (1 / x + z / 2 +
-                   z / x * (1 / 6.L - z * (1 / 30.L - z * (1 / 42.L - z * (1 / 30.L - z * (5 / 66.L - z * (691 / 2730.L - z * 7 / 6)))))));
+           sign *
+               (1 / x + z / 2 +
+                z / x *
+                    (1 / 6.L -
+                     z * (1 / 30.L -
+                          z * (1 / 42.L -
+                               z * (1 / 30.L - z * (5 / 66.L - z * (691 / 2730.L - z * 7 / 6)))))));
 }
 
 /* op(x), and op'(x), at a precision beyond double where long double has it */
@@ -102,16 +117,27 @@ static real reference_slope(vdi_unary_op op, double p, real x) {
     return NAN;
 }
 
-/* Error of y in units of the last place that t has in `dtype` (denormals: the smallest denormal). */
+/* Error of y in units of the last place that t has in `dtype` (denormals: the smallest
+ * denormal). */
 static double ulps(vdi_dtype dtype, real t, double y) {
-    const int digits = dtype == VDI_F32 ? FLT_MANT_DIG : DBL_MANT_DIG, lowest = dtype == VDI_F32 ? FLT_MIN_EXP : DBL_MIN_EXP;
+    const int digits = dtype == VDI_F32 ? FLT_MANT_DIG : DBL_MANT_DIG;
+    const int lowest = dtype == VDI_F32 ? FLT_MIN_EXP : DBL_MIN_EXP;
     const double rounded = dtype == VDI_F32 ? (double)(float)t : (double)t;
     int e;
     if (t != t || y != y) return (t != t) == (y != y) ? 0 : INFINITY;
     if (rounded == y && isinf(y)) return 0;
-    if (isinf(rounded)) /* the largest finite number is half an ulp away from what rounds to infinity */
-        return fabs(y) == (dtype == VDI_F32 ? (double)FLT_MAX : DBL_MAX) && (y > 0) == (t > 0) ? 1 : INFINITY;
-    if (isinf(y)) return fabsl(t) > (dtype == VDI_F32 ? (real)FLT_MAX : (real)DBL_MAX) * (1 - ldexpl(1, 1 - digits)) ? 1 : INFINITY;
+    if (isinf(rounded)) {
+        /* the largest finite number is half an ulp away from what rounds to infinity */
+        return fabs(y) == (dtype == VDI_F32 ? (double)FLT_MAX : DBL_MAX) && (y > 0) == (t > 0)
+                   ? 1
+                   : INFINITY;
+    }
+    if (isinf(y)) {
+        return fabsl(t) > (dtype == VDI_F32 ? (real)FLT_MAX : (real)DBL_MAX) *
+                              (1 - ldexpl(1, 1 - digits))
+                   ? 1
+                   : INFINITY;
+    }
     frexpl(t, &e);
     return (double)(fabsl((real)y - t) / ldexpl(1, (e < lowest ? lowest : e) - digits));
 }
@@ -122,14 +148,19 @@ typedef struct buffer {
     float f32[MANY];
 } buffer;
 
-static void *data_of(buffer *b, vdi_dtype dtype) { return dtype == VDI_F32 ? (void *)b->f32 : (void *)b->f64; }
-static double at(const buffer *b, vdi_dtype dtype, int i) { return dtype == VDI_F32 ? (double)b->f32[i] : b->f64[i]; }
+static void *data_of(buffer *b, vdi_dtype dtype) {
+    return dtype == VDI_F32 ? (void *)b->f32 : (void *)b->f64;
+}
+static double at(const buffer *b, vdi_dtype dtype, int i) {
+    return dtype == VDI_F32 ? (double)b->f32[i] : b->f64[i];
+}
 static void put(buffer *b, int i, double x) {
     b->f64[i] = x;
     b->f32[i] = (float)x;
 }
 
-/* What is promised, and shown in docs/kernels.md. Half of the arguments are uniform over the range, half spread over its magnitudes
+/* What is promised, and shown in docs/kernels.md. Half of the arguments are uniform over the range,
+   half spread over its magnitudes
    down to the denormals. */
 static const struct accuracy {
     vdi_unary_op op;
@@ -166,20 +197,24 @@ static const struct accuracy {
     {VDI_RECIPROCAL, -1e300, 1e300, 0.5001},
 };
 
-/* Error that counts: below 0 the gamma functions have zeros between the poles, and near one only the absolute error is bounded (in ulp
+/* Error that counts: below 0 the gamma functions have zeros between the poles, and near one only
+   the absolute error is bounded (in ulp
    of 1, or of the sum's larger term). */
 static double counted(const struct accuracy *a, vdi_dtype dtype, real x, double y) {
     const real t = reference(a->op, 0, x);
     const bool gamma = a->op == VDI_LGAMMA || a->op == VDI_DIGAMMA;
     const real unit = dtype == VDI_F32 ? (real)FLT_EPSILON : (real)DBL_EPSILON;
     if (gamma && x < -0.25L && t == t && fabsl(t) <= LDBL_MAX) {
-        real terms = a->op == VDI_LGAMMA ? fabsl(lgammal(-x)) + fabsl(logl(fabsl(pi / (x * sinl(pi * (x - roundl(x)))))))
-                                         : fabsl(reference_digamma(1 - x));
+        real terms =
+            a->op == VDI_LGAMMA
+                ? fabsl(lgammal(-x)) + fabsl(logl(fabsl(pi / (x * sinl(pi * (x - roundl(x)))))))
+                : fabsl(reference_digamma(1 - x));
         if (a->op == VDI_DIGAMMA) terms += fabsl(reference_digamma(x) - reference_digamma(1 - x));
         if (rintl(x) == x) return isnan(y) == (a->op == VDI_DIGAMMA) ? 0 : INFINITY;
         return (double)(fabsl((real)y - t) / (unit * (terms > 1 ? terms : 1)));
     }
-    if (a->op == VDI_DIGAMMA && fabsl(x - digamma_zero) < 0.05L) { /* where the sum of the reference cancels to 4e-18 */
+    if (a->op == VDI_DIGAMMA && fabsl(x - digamma_zero) < 0.05L) {
+        /* where the sum of the reference cancels to 4e-18 */
         const real error = fabsl((real)y - t) - 4e-18L;
         return error <= 0 ? 0 : ulps(dtype, t, (double)(t + error));
     }
@@ -190,13 +225,16 @@ static double draw(const struct accuracy *a, vdi_dtype dtype, unsigned long long
     const double u = test_uniform(state);
     double x = a->low + (a->high - a->low) * u;
     if (i % 2) {
-        const double top = log2(fmax(fabs(a->low), fabs(a->high))), bottom = dtype == VDI_F32 ? -149 : -1074;
+        const double top = log2(fmax(fabs(a->low), fabs(a->high)));
+        const double bottom = dtype == VDI_F32 ? -149 : -1074;
         x = exp2(bottom + (fmin(top, dtype == VDI_F32 ? 128 : 1024) - bottom) * u);
         if (a->low < 0 && (a->high <= 0 || test_uniform(state) < 0.5)) x = -x;
         if (i % 4 == 3) x = a->low > 0 ? a->low * (1 + u) : exp2(8 * u - 4) * (x < 0 ? -1 : 1);
     }
     if (dtype == VDI_F32) x = (double)(float)x;
-    return x >= a->low && x <= a->high ? x : a->low + (a->high > 1e30 ? 1 : a->high - a->low) * test_uniform(state);
+    return x >= a->low && x <= a->high
+               ? x
+               : a->low + (a->high > 1e30 ? 1 : a->high - a->low) * test_uniform(state);
 }
 
 TEST(elementwise, accuracy) {
@@ -206,21 +244,31 @@ TEST(elementwise, accuracy) {
     for (size_t k = 0; k < VDI__COUNT(accuracy); k++) {
         const struct accuracy *a = &accuracy[k];
         if (table) printf("| %s | %g .. %g |", vdi_unary_name(a->op), a->low, a->high);
-        for (int dtype = VDI_F32; dtype <= VDI_F64; dtype++) FOR_EACH_PATH(simd) {
+        for (int dtype = VDI_F32; dtype <= VDI_F64; dtype++) {
+            FOR_EACH_PATH(simd) {
                 unsigned long long state = 88172645463325252ull + k;
                 double worst = 0, worst_at = 0;
                 for (int round = 0; round < rounds; round++) {
-                    for (int i = 0; i < MANY; i++) put(&x, i, draw(a, (vdi_dtype)dtype, &state, i));
-                    vdi_unary((vdi_dtype)dtype, a->op, 0, MANY, data_of(&x, (vdi_dtype)dtype), data_of(&y, (vdi_dtype)dtype));
+                    for (int i = 0; i < MANY; i++)
+                        put(&x, i, draw(a, (vdi_dtype)dtype, &state, i));
+                    vdi_unary((vdi_dtype)dtype, a->op, 0, MANY, data_of(&x, (vdi_dtype)dtype),
+                              data_of(&y, (vdi_dtype)dtype));
                     for (int i = 0; i < MANY; i++) {
-                        const double error = counted(a, (vdi_dtype)dtype, at(&x, (vdi_dtype)dtype, i), at(&y, (vdi_dtype)dtype, i));
-                        if (error > worst) worst = error, worst_at = at(&x, (vdi_dtype)dtype, i);
+                        const double error =
+                            counted(a, (vdi_dtype)dtype, at(&x, (vdi_dtype)dtype, i),
+                                    at(&y, (vdi_dtype)dtype, i));
+                        if (error > worst) {
+                            worst = error;
+                            worst_at = at(&x, (vdi_dtype)dtype, i);
+                        }
                     }
                 }
-                CHECK(worst <= a->limit, "%s %s %s: %.3f ulp at %.17g (allowed %g)", vdi_unary_name(a->op),
-                      vdi_dtype_name((vdi_dtype)dtype), vdi_simd_name((vdi_simd)simd), worst, worst_at, a->limit);
+                CHECK(worst <= a->limit, "%s %s %s: %.3f ulp at %.17g (allowed %g)",
+                      vdi_unary_name(a->op), vdi_dtype_name((vdi_dtype)dtype),
+                      vdi_simd_name((vdi_simd)simd), worst, worst_at, a->limit);
                 if (table) printf(" %.2f |", worst);
             }
+        }
         if (table) printf("\n");
     }
     vdi_simd_set(VDI_SIMD_AUTO);
@@ -293,38 +341,54 @@ TEST(elementwise, corners) {
                                      -1 + FLT_EPSILON / 2};
     static buffer x, y;
     const int n = (int)VDI__COUNT(special);
-    for (int i = 0; i < n; i++) put(&x, i, special[i]);
-    for (int op = 0; op < VDI_UNARY_COUNT; op++)
-        for (int d = VDI_F32; d <= VDI_F64; d++) FOR_EACH_PATH(simd) {
+    for (int i = 0; i < n; i++)
+        put(&x, i, special[i]);
+    for (int op = 0; op < VDI_UNARY_COUNT; op++) {
+        for (int d = VDI_F32; d <= VDI_F64; d++) {
+            FOR_EACH_PATH(simd) {
                 const vdi_dtype dtype = (vdi_dtype)d;
                 struct accuracy a = {(vdi_unary_op)op, 0, 0, 0};
-                vdi_unary(dtype, (vdi_unary_op)op, 0.25, (size_t)n, data_of(&x, dtype), data_of(&y, dtype));
+                vdi_unary(dtype, (vdi_unary_op)op, 0.25, (size_t)n, data_of(&x, dtype),
+                          data_of(&y, dtype));
                 for (int i = 0; i < n; i++) {
                     const double v = at(&x, dtype, i), r = at(&y, dtype, i);
                     if (op == VDI_ELU && v != v) continue;
                     real t = reference((vdi_unary_op)op, 0.25, v);
                     if (op == VDI_LGAMMA && (v == -INFINITY || v == 0)) t = INFINITY;
                     if (op == VDI_DIGAMMA && isinf(v)) t = v > 0 ? INFINITY : NAN;
-                    if (op == VDI_SIN || op == VDI_COS) t = dtype == VDI_F32 && fabs(v) < 1e30 ? t : (op == VDI_SIN ? sin(v) : cos(v));
-                    const double error = isfinite(v) && (op == VDI_LGAMMA || op == VDI_DIGAMMA) && t == t && v != 0
-                                             ? counted(&a, dtype, v, r)
-                                             : ulps(dtype, t, r);
-                    CHECK(error <= 4, "%s(%.17g) %s %s = %.17g, expected %.17Lg: %g ulp", vdi_unary_name((vdi_unary_op)op), v,
-                          vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), r, t, error);
-                    if (t == 0 && r == 0 && op != VDI_RELU && op != VDI_LGAMMA)
-                        CHECK(!signbit(t) == !signbit(r), "%s(%g) %s %s: sign of zero", vdi_unary_name((vdi_unary_op)op), v,
-                              vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd));
+                    if (op == VDI_SIN || op == VDI_COS) {
+                        t = dtype == VDI_F32 && fabs(v) < 1e30 ? t
+                                                               : (op == VDI_SIN ? sin(v) : cos(v));
+                    }
+                    const double error =
+                        isfinite(v) && (op == VDI_LGAMMA || op == VDI_DIGAMMA) && t == t && v != 0
+                            ? counted(&a, dtype, v, r)
+                            : ulps(dtype, t, r);
+                    CHECK(error <= 4, "%s(%.17g) %s %s = %.17g, expected %.17Lg: %g ulp",
+                          vdi_unary_name((vdi_unary_op)op), v, vdi_dtype_name(dtype),
+                          vdi_simd_name((vdi_simd)simd), r, t, error);
+                    if (t == 0 && r == 0 && op != VDI_RELU && op != VDI_LGAMMA) {
+                        CHECK(!signbit(t) == !signbit(r), "%s(%g) %s %s: sign of zero",
+                              vdi_unary_name((vdi_unary_op)op), v, vdi_dtype_name(dtype),
+                              vdi_simd_name((vdi_simd)simd));
+                    }
                 }
             }
+        }
+    }
     vdi_simd_set(VDI_SIMD_AUTO);
 }
 
-/* Every unary and binary kernel and gradient, every path, sizes about the vector's, unaligned, in place; nothing is written behind the
-   end. A result does not depend on where in a vector its element stands; paths with a fused multiply-add agree in every bit. */
+/* Every unary and binary kernel and gradient, every path, sizes about the vector's, unaligned, in
+   place; nothing is written behind the
+   end. A result does not depend on where in a vector its element stands; paths with a fused
+   multiply-add agree in every bit. */
 enum { SPAN = 40, GUARD = 8 };
 static void set_span(vdi_dtype dtype, void *p, int i, double x) {
-    if (dtype == VDI_F32) ((float *)p)[i] = (float)x;
-    else ((double *)p)[i] = x;
+    if (dtype == VDI_F32)
+        ((float *)p)[i] = (float)x;
+    else
+        ((double *)p)[i] = x;
 }
 static double get_span(vdi_dtype dtype, const void *p, int i) {
     return dtype == VDI_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
@@ -334,10 +398,14 @@ typedef struct span {
     double room[SPAN + 2 * GUARD];
 } span;
 /* a place that is aligned to its elements and to nothing more */
-static void *span_data(span *s, vdi_dtype dtype) { return (char *)s->room + (dtype == VDI_F32 ? 3 * sizeof(float) : sizeof(double)); }
+static void *span_data(span *s, vdi_dtype dtype) {
+    return (char *)s->room + (dtype == VDI_F32 ? 3 * sizeof(float) : sizeof(double));
+}
 
-/* kinds: 0 unary, 1 gradient, 2 binary, 3 muladd, 4 axpby, 5 clip, 6 fill; `form` chooses steps or coefficients */
-static void call_kernel(int kind, int op, vdi_dtype dtype, size_t n, int form, const void *a, const void *b, const void *c, void *y) {
+/* kinds: 0 unary, 1 gradient, 2 binary, 3 muladd, 4 axpby, 5 clip, 6 fill; `form` chooses steps or
+ * coefficients */
+static void call_kernel(int kind, int op, vdi_dtype dtype, size_t n, int form, const void *a,
+                        const void *b, const void *c, void *y) {
     const int sa = form != 1, sb = form != 2;
     switch (kind) {
     case 0: vdi_unary(dtype, (vdi_unary_op)op, 0.25, n, a, y); break;
@@ -351,155 +419,218 @@ static void call_kernel(int kind, int op, vdi_dtype dtype, size_t n, int form, c
 }
 
 TEST(elementwise, paths) {
-    static const double pool[] = {0.3,   -1.7, 3.9,  12, -0.01, 0.75, 1e-3, 5.5, -4.25,    100,   1,
-                                  0.999, 2.5,  -0.6, 33, 7e4,   -20,  0,    NAN, INFINITY, 1e-42, 6.3};
+    static const double pool[] = {0.3,   -1.7, 3.9, 12,       -0.01, 0.75, 1e-3, 5.5,
+                                  -4.25, 100,  1,   0.999,    2.5,   -0.6, 33,   7e4,
+                                  -20,   0,    NAN, INFINITY, 1e-42, 6.3};
     static const int count[] = {VDI_UNARY_COUNT, VDI_UNARY_COUNT, VDI_BINARY_COUNT, 1, 1, 1, 1};
-    for (int kind = 0; kind < 7; kind++)
-        for (int op = 0; op < count[kind]; op++)
+    for (int kind = 0; kind < 7; kind++) {
+        for (int op = 0; op < count[kind]; op++) {
             for (int d = VDI_F32; d <= VDI_F64; d++) {
                 const vdi_dtype dtype = (vdi_dtype)d;
                 const size_t size = vdi_dtype_size(dtype);
                 double first[3][SPAN], fused[3][SPAN];
                 bool any_fused = false;
-                FOR_EACH_PATH(simd)
-                for (int form = 0; form < (kind < 2 || kind > 4 ? 1 : 3); form++)
-                    for (int n = 0; n <= 2 * 16 + 1; n++) {
-                        span x, b, c, y, before;
-                        int wrong = 0;
-                        for (int i = 0; i < SPAN; i++) {
-                            set_span(dtype, span_data(&x, dtype), i, pool[i % (int)VDI__COUNT(pool)]);
-                            set_span(dtype, span_data(&b, dtype), i, kind == 1 ? 0 : pool[(i * 7 + 3) % (int)VDI__COUNT(pool)]);
-                            set_span(dtype, span_data(&c, dtype), i, 0.5 + i * 0.01);
+                FOR_EACH_PATH(simd) {
+                    for (int form = 0; form < (kind < 2 || kind > 4 ? 1 : 3); form++) {
+                        for (int n = 0; n <= 2 * 16 + 1; n++) {
+                            span x, b, c, y, before;
+                            int wrong = 0;
+                            for (int i = 0; i < SPAN; i++) {
+                                set_span(dtype, span_data(&x, dtype), i,
+                                         pool[i % (int)VDI__COUNT(pool)]);
+                                set_span(dtype, span_data(&b, dtype), i,
+                                         kind == 1 ? 0 : pool[(i * 7 + 3) % (int)VDI__COUNT(pool)]);
+                                set_span(dtype, span_data(&c, dtype), i, 0.5 + i * 0.01);
+                            }
+                            memset(&y, 0x3f, sizeof y);
+                            if (kind == 1) {
+                                vdi_unary(dtype, (vdi_unary_op)op, 0.25, SPAN, span_data(&x, dtype),
+                                          span_data(&b, dtype));
+                            }
+                            before = y;
+                            void *out = span_data(&y, dtype);
+                            call_kernel(kind, op, dtype, (size_t)n, form, span_data(&x, dtype),
+                                        span_data(&b, dtype), span_data(&c, dtype), out);
+                            for (int i = 0; i < n; i++) {
+                                const double r = get_span(dtype, out, i);
+                                if (simd == VDI_SIMD_SCALAR && n == 33) first[form][i] = r;
+                                if (has_fma(simd) && n == 33 && !any_fused) fused[form][i] = r;
+                                /* the same element alone */
+                                span one = before;
+                                void *single = (char *)span_data(&one, dtype) + (size_t)i * size;
+                                const bool fixed_a = (kind == 2 || kind == 3) && form == 1;
+                                const bool fixed_b = (kind == 2 || kind == 3) && form == 2;
+                                call_kernel(
+                                    kind, op, dtype, 1, form,
+                                    (char *)span_data(&x, dtype) + (fixed_a ? 0 : (size_t)i * size),
+                                    (char *)span_data(&b, dtype) + (fixed_b ? 0 : (size_t)i * size),
+                                    (char *)span_data(&c, dtype) + (size_t)i * size, single);
+                                const double s = get_span(dtype, single, 0);
+                                wrong += !(s == r || (s != s && r != r));
+                                memcpy((char *)span_data(&before, dtype) + (size_t)i * size,
+                                       (char *)out + (size_t)i * size, size);
+                            }
+                            CHECK(wrong == 0,
+                                  "kind %d op %d %s %s n=%d: %d elements depend on their place",
+                                  kind, op, vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), n,
+                                  wrong);
+                            CHECK(memcmp(&before, &y, sizeof y) == 0,
+                                  "kind %d op %d %s %s n=%d: wrote beyond its array", kind, op,
+                                  vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), n);
+                            if (kind == 0 || kind == 2) { /* in place */
+                                span z = x;
+                                call_kernel(kind, op, dtype, (size_t)n, form, span_data(&z, dtype),
+                                            span_data(&b, dtype), NULL, span_data(&z, dtype));
+                                if (form != 1) {
+                                    CHECK(memcmp(span_data(&z, dtype), out, (size_t)n * size) == 0,
+                                          "kind %d op %d: in place", kind, op);
+                                }
+                            }
+                            if (n != 33) continue;
+                            for (int i = 0; i < n; i++) {
+                                const double r = get_span(dtype, out, i), s = first[form][i];
+                                const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
+                                CHECK(r == s || (r != r && s != s) ||
+                                          fabs(r - s) <=
+                                              8 * unit * fmax(fabs(s), kind == 0 ? 0 : 1),
+                                      "kind %d op %d form %d %s %s [%d]: %.17g, scalar %.17g", kind,
+                                      op, form, vdi_dtype_name(dtype),
+                                      vdi_simd_name((vdi_simd)simd), i, r, s);
+                                if (has_fma(simd)) {
+                                    CHECK(r == fused[form][i] ||
+                                              (r != r && fused[form][i] != fused[form][i]),
+                                          "kind %d op %d %s %s [%d]: bits differ", kind, op,
+                                          vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), i);
+                                }
+                            }
+                            if (has_fma(simd) && form == (kind < 2 || kind > 4 ? 0 : 2))
+                                any_fused = true;
                         }
-                        memset(&y, 0x3f, sizeof y);
-                        if (kind == 1) vdi_unary(dtype, (vdi_unary_op)op, 0.25, SPAN, span_data(&x, dtype), span_data(&b, dtype));
-                        before = y;
-                        void *out = span_data(&y, dtype);
-                        call_kernel(kind, op, dtype, (size_t)n, form, span_data(&x, dtype), span_data(&b, dtype), span_data(&c, dtype),
-                                    out);
-                        for (int i = 0; i < n; i++) {
-                            const double r = get_span(dtype, out, i);
-                            if (simd == VDI_SIMD_SCALAR && n == 33) first[form][i] = r;
-                            if (has_fma(simd) && n == 33 && !any_fused) fused[form][i] = r;
-                            /* the same element alone */
-                            span one = before;
-                            void *single = (char *)span_data(&one, dtype) + (size_t)i * size;
-                            const bool fixed_a = (kind == 2 || kind == 3) && form == 1, fixed_b = (kind == 2 || kind == 3) && form == 2;
-                            call_kernel(kind, op, dtype, 1, form, (char *)span_data(&x, dtype) + (fixed_a ? 0 : (size_t)i * size),
-                                        (char *)span_data(&b, dtype) + (fixed_b ? 0 : (size_t)i * size),
-                                        (char *)span_data(&c, dtype) + (size_t)i * size, single);
-                            const double s = get_span(dtype, single, 0);
-                            wrong += !(s == r || (s != s && r != r));
-                            memcpy((char *)span_data(&before, dtype) + (size_t)i * size, (char *)out + (size_t)i * size, size);
-                        }
-                        CHECK(wrong == 0, "kind %d op %d %s %s n=%d: %d elements depend on their place", kind, op, vdi_dtype_name(dtype),
-                              vdi_simd_name((vdi_simd)simd), n, wrong);
-                        CHECK(memcmp(&before, &y, sizeof y) == 0, "kind %d op %d %s %s n=%d: wrote beyond its array", kind, op,
-                              vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), n);
-                        if (kind == 0 || kind == 2) { /* in place */
-                            span z = x;
-                            call_kernel(kind, op, dtype, (size_t)n, form, span_data(&z, dtype), span_data(&b, dtype), NULL,
-                                        span_data(&z, dtype));
-                            if (form != 1)
-                                CHECK(memcmp(span_data(&z, dtype), out, (size_t)n * size) == 0, "kind %d op %d: in place", kind, op);
-                        }
-                        if (n != 33) continue;
-                        for (int i = 0; i < n; i++) {
-                            const double r = get_span(dtype, out, i), s = first[form][i];
-                            const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
-                            CHECK(r == s || (r != r && s != s) || fabs(r - s) <= 8 * unit * fmax(fabs(s), kind == 0 ? 0 : 1),
-                                  "kind %d op %d form %d %s %s [%d]: %.17g, scalar %.17g", kind, op, form, vdi_dtype_name(dtype),
-                                  vdi_simd_name((vdi_simd)simd), i, r, s);
-                            if (has_fma(simd))
-                                CHECK(r == fused[form][i] || (r != r && fused[form][i] != fused[form][i]),
-                                      "kind %d op %d %s %s [%d]: bits differ", kind, op, vdi_dtype_name(dtype),
-                                      vdi_simd_name((vdi_simd)simd), i);
-                        }
-                        if (has_fma(simd) && form == (kind < 2 || kind > 4 ? 0 : 2)) any_fused = true;
                     }
+                }
             }
+        }
+    }
     vdi_simd_set(VDI_SIMD_AUTO);
 }
 
 TEST(elementwise, gradients) {
-    static const double xs[] = {-29.7, -6.3, -2.6, -1.2, -0.7, -0.3, -1e-3, 1e-3, 0.2, 0.7, 1.1, 1.9, 2.6, 3.4, 8, 40};
-    for (int op = 0; op < VDI_UNARY_COUNT; op++)
-        for (int d = VDI_F32; d <= VDI_F64; d++) FOR_EACH_PATH(simd)
-    for (size_t i = 0; i < VDI__COUNT(xs); i++) {
-        const vdi_dtype dtype = (vdi_dtype)d;
-        double x, y, dy, dx; /* storage for one element of either type */
-        set_span(dtype, &x, 0, xs[i]), set_span(dtype, &dy, 0, 1.5), set_span(dtype, &dx, 0, 0.25);
-        vdi_unary(dtype, (vdi_unary_op)op, 0.25, 1, &x, &y);
-        vdi_unary_grad(dtype, (vdi_unary_op)op, 0.25, 1, &x, &y, &dy, &dx);
-        const real slope = reference_slope((vdi_unary_op)op, 0.25, (real)get_span(dtype, &x, 0));
-        const double got = get_span(dtype, &dx, 0), unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
-        const bool outside = (op == VDI_LOG || op == VDI_SQRT || op == VDI_RSQRT) ? xs[i] < 0 : op == VDI_LOG1P && xs[i] < -1;
-        if (outside) continue;
-        CHECK(fabsl((real)got - (0.25L + 1.5L * slope)) <= 16 * (real)unit * (1 + fabsl(slope)), "%s'(%g) %s %s: %.17g, expected %.17Lg",
-              vdi_unary_name((vdi_unary_op)op), xs[i], vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), got, 0.25L + 1.5L * slope);
+    static const double xs[] = {-29.7, -6.3, -2.6, -1.2, -0.7, -0.3, -1e-3, 1e-3,
+                                0.2,   0.7,  1.1,  1.9,  2.6,  3.4,  8,     40};
+    for (int op = 0; op < VDI_UNARY_COUNT; op++) {
+        for (int d = VDI_F32; d <= VDI_F64; d++) {
+            FOR_EACH_PATH(simd) {
+                for (size_t i = 0; i < VDI__COUNT(xs); i++) {
+                    const vdi_dtype dtype = (vdi_dtype)d;
+                    double x, y, dy, dx; /* storage for one element of either type */
+                    set_span(dtype, &x, 0, xs[i]);
+                    set_span(dtype, &dy, 0, 1.5);
+                    set_span(dtype, &dx, 0, 0.25);
+                    vdi_unary(dtype, (vdi_unary_op)op, 0.25, 1, &x, &y);
+                    vdi_unary_grad(dtype, (vdi_unary_op)op, 0.25, 1, &x, &y, &dy, &dx);
+                    const real slope =
+                        reference_slope((vdi_unary_op)op, 0.25, (real)get_span(dtype, &x, 0));
+                    const double got = get_span(dtype, &dx, 0);
+                    const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
+                    const bool outside = (op == VDI_LOG || op == VDI_SQRT || op == VDI_RSQRT)
+                                             ? xs[i] < 0
+                                             : op == VDI_LOG1P && xs[i] < -1;
+                    if (outside) continue;
+                    CHECK(fabsl((real)got - (0.25L + 1.5L * slope)) <=
+                              16 * (real)unit * (1 + fabsl(slope)),
+                          "%s'(%g) %s %s: %.17g, expected %.17Lg", vdi_unary_name((vdi_unary_op)op),
+                          xs[i], vdi_dtype_name(dtype), vdi_simd_name((vdi_simd)simd), got,
+                          0.25L + 1.5L * slope);
+                }
+            }
+        }
     }
     vdi_simd_set(VDI_SIMD_AUTO);
     /* at a kink the derivative from the left */
     const vdi_unary_op kinked[] = {VDI_RELU, VDI_LEAKY_RELU, VDI_ELU, VDI_ABS};
     const double left[] = {0, 0.25, 0.25, -1};
     for (size_t i = 0; i < VDI__COUNT(kinked); i++) {
-        double x = 0, y = 0, dy = 1, dx = 0;
+        double x = 0;
+        double y = 0;
+        double dy = 1;
+        double dx = 0;
         vdi_unary_grad(VDI_F64, kinked[i], 0.25, 1, &x, &y, &dy, &dx);
         CHECK(dx == left[i], "%s'(0) = %g", vdi_unary_name(kinked[i]), dx);
     }
 }
 
 TEST(elementwise, binary) {
-    static const double v[] = {0.0, -0.0, 1, -1, 2.5, -3, NAN, INFINITY, -INFINITY, 1e300, 1e-300, 0.5, 700};
-    FOR_EACH_PATH(simd)
-    for (size_t i = 0; i < VDI__COUNT(v); i++)
-        for (size_t j = 0; j < VDI__COUNT(v); j++) {
-            const double a = v[i], b = v[j];
-            const double want[VDI_BINARY_COUNT] = {
-                a + b, a - b, a * b, a / b, a != a || b != b ? NAN : (a > b ? a : b), a != a || b != b ? NAN : (a < b ? a : b), pow(a, b)};
-            for (int op = 0; op < VDI_BINARY_COUNT; op++) {
-                double y;
-                vdi_binary(VDI_F64, (vdi_binary_op)op, 1, &a, 1, &b, 1, &y);
-                CHECK(y == want[op] || (y != y && want[op] != want[op]), "%s(%g,%g) = %g, expected %g", vdi_binary_name((vdi_binary_op)op),
-                      a, b, y, want[op]);
+    static const double v[] = {0.0,      -0.0,      1,     -1,     2.5, -3, NAN,
+                               INFINITY, -INFINITY, 1e300, 1e-300, 0.5, 700};
+    FOR_EACH_PATH(simd) {
+        for (size_t i = 0; i < VDI__COUNT(v); i++) {
+            for (size_t j = 0; j < VDI__COUNT(v); j++) {
+                const double a = v[i], b = v[j];
+                const double want[VDI_BINARY_COUNT] = {a + b,
+                                                       a - b,
+                                                       a * b,
+                                                       a / b,
+                                                       a != a || b != b ? NAN : (a > b ? a : b),
+                                                       a != a || b != b ? NAN : (a < b ? a : b),
+                                                       pow(a, b)};
+                for (int op = 0; op < VDI_BINARY_COUNT; op++) {
+                    double y;
+                    vdi_binary(VDI_F64, (vdi_binary_op)op, 1, &a, 1, &b, 1, &y);
+                    CHECK(y == want[op] || (y != y && want[op] != want[op]),
+                          "%s(%g,%g) = %g, expected %g", vdi_binary_name((vdi_binary_op)op), a, b,
+                          y, want[op]);
+                }
+                double y = a;
+                vdi_clip(VDI_F64, 1, -1, 2, &a, &y);
+                CHECK(a != a ? y != y : y == (a < -1 ? -1 : a > 2 ? 2 : a), "clip %g: %g", a, y);
             }
-            double y = a;
-            vdi_clip(VDI_F64, 1, -1, 2, &a, &y);
-            CHECK(a != a ? y != y : y == (a < -1 ? -1 : a > 2 ? 2 : a), "clip %g: %g", a, y);
         }
+    }
     vdi_simd_set(VDI_SIMD_AUTO);
 }
 
 TEST(elementwise, tensors) {
     double a[4 * 3 * 700], y[4 * 3 * 700];
     vdi_error err;
-    for (int i = 0; i < 4 * 3 * 700; i++) a[i] = 0.001 * i + 0.1, y[i] = -1;
+    for (int i = 0; i < 4 * 3 * 700; i++) {
+        a[i] = 0.001 * i + 0.1;
+        y[i] = -1;
+    }
     const int64_t shape[3] = {4, 3, 700};
     vdi_tensor t = vdi_tensor_view(a, VDI_F64, 3, shape), u = vdi_tensor_view(y, VDI_F64, 3, shape);
     /* every other element, backwards, into a transposed place */
-    vdi_tensor x = vdi_tensor_slice(vdi_tensor_slice(t, 2, 699, -2, 350), 0, 0, 2, 2); /* (2,3,350) */
+    /* (2,3,350) */
+    vdi_tensor x = vdi_tensor_slice(vdi_tensor_slice(t, 2, 699, -2, 350), 0, 0, 2, 2);
     vdi_tensor out = vdi_tensor_slice(vdi_tensor_slice(u, 2, 0, 1, 350), 0, 0, 1, 2);
     const int swap[3] = {1, 0, 2};
-    vdi_tensor place = vdi_tensor_permute(vdi_tensor_slice(vdi_tensor_slice(vdi_tensor_permute(out, swap), 0, 0, 1, 3), 1, 0, 1, 2), swap);
+    vdi_tensor place = vdi_tensor_permute(
+        vdi_tensor_slice(vdi_tensor_slice(vdi_tensor_permute(out, swap), 0, 0, 1, 3), 1, 0, 1, 2),
+        swap);
     CHECK_OK(vdi_tensor_unary(VDI_SQRT, 0, x, place, &err), err);
-    for (int64_t i = 0; i < 2; i++)
-        for (int64_t j = 0; j < 3; j++)
+    for (int64_t i = 0; i < 2; i++) {
+        for (int64_t j = 0; j < 3; j++) {
             for (int64_t k = 0; k < 350; k++) {
                 const int64_t at_out[3] = {i, j, k}, at_in[3] = {2 * i, j, 699 - 2 * k};
                 CHECK(vdi_tensor_get(u, at_out) == sqrt(vdi_tensor_get(t, at_in)), "strided unary");
             }
+        }
+    }
     CHECK(y[350] == -1 && y[2 * 3 * 700] == -1, "wrote beside the view");
     /* (4,1,700) / (3,1) + scalar, and a transposed operand */
     const int64_t ca[2] = {3, 1}, sa[1] = {1};
     double column[3] = {2, 4, 8}, one = 0.5;
     vdi_tensor row = vdi_tensor_slice(t, 1, 1, 1, 1);
-    CHECK_OK(vdi_tensor_binary(VDI_DIV, row, vdi_tensor_view(column, VDI_F64, 2, ca), u, &err), err);
+    CHECK_OK(vdi_tensor_binary(VDI_DIV, row, vdi_tensor_view(column, VDI_F64, 2, ca), u, &err),
+             err);
     CHECK_OK(vdi_tensor_binary(VDI_ADD, u, vdi_tensor_view(&one, VDI_F64, 1, sa), u, &err), err);
-    for (int i = 0; i < 4 * 3 * 700; i += 37)
-        CHECK(y[i] == a[i / 2100 * 2100 + 700 + i % 700] / column[i / 700 % 3] + 0.5, "broadcast [%d]", i);
+    for (int i = 0; i < 4 * 3 * 700; i += 37) {
+        CHECK(y[i] == a[i / 2100 * 2100 + 700 + i % 700] / column[i / 700 % 3] + 0.5,
+              "broadcast [%d]", i);
+    }
     double m[6] = {1, 2, 3, 4, 5, 6}, n[6] = {10, 20, 30, 40, 50, 60}, r[6];
-    CHECK_OK(vdi_tensor_binary(VDI_SUB, vdi_tensor_transpose(vdi_tensor_2d(m, VDI_F64, 2, 3)), vdi_tensor_2d(n, VDI_F64, 3, 2),
-                               vdi_tensor_2d(r, VDI_F64, 3, 2), &err),
+    CHECK_OK(vdi_tensor_binary(VDI_SUB, vdi_tensor_transpose(vdi_tensor_2d(m, VDI_F64, 2, 3)),
+                               vdi_tensor_2d(n, VDI_F64, 3, 2), vdi_tensor_2d(r, VDI_F64, 3, 2),
+                               &err),
              err);
     const double want[6] = {-9, -16, -28, -35, -47, -54};
     CHECK(memcmp(r, want, sizeof r) == 0, "transposed operand");
@@ -507,13 +638,20 @@ TEST(elementwise, tensors) {
     vdi_tensor scalar = vdi_tensor_view(&one, VDI_F64, 0, NULL);
     CHECK_OK(vdi_tensor_unary(VDI_SQUARE, 0, scalar, scalar, &err), err);
     CHECK(one == 0.25, "scalar tensor: %g", one);
-    CHECK_OK(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(NULL, VDI_F64, 0, 3), vdi_tensor_2d(NULL, VDI_F64, 0, 3), &err), err);
+    CHECK_OK(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(NULL, VDI_F64, 0, 3),
+                              vdi_tensor_2d(NULL, VDI_F64, 0, 3), &err),
+             err);
     /* errors say what came */
-    CHECK_FAILS(
-        vdi_tensor_binary(VDI_ADD, vdi_tensor_2d(m, VDI_F64, 2, 3), vdi_tensor_2d(n, VDI_F64, 3, 2), vdi_tensor_2d(r, VDI_F64, 2, 3), &err),
-        VDI_ERR_SHAPE);
+    CHECK_FAILS(vdi_tensor_binary(VDI_ADD, vdi_tensor_2d(m, VDI_F64, 2, 3),
+                                  vdi_tensor_2d(n, VDI_F64, 3, 2), vdi_tensor_2d(r, VDI_F64, 2, 3),
+                                  &err),
+                VDI_ERR_SHAPE);
     CHECK(strstr(err.message, "(3,2)") && strstr(err.message, "(2,3)"), "%s", err.message);
-    CHECK_FAILS(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(m, VDI_F32, 2, 3), vdi_tensor_2d(r, VDI_F64, 2, 3), &err), VDI_ERR_DTYPE);
+    CHECK_FAILS(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(m, VDI_F32, 2, 3),
+                                 vdi_tensor_2d(r, VDI_F64, 2, 3), &err),
+                VDI_ERR_DTYPE);
     CHECK(strstr(err.message, "float32"), "%s", err.message);
-    CHECK_FAILS(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(m, VDI_F64, 2, 2), vdi_tensor_2d(r, VDI_F64, 2, 3), NULL), VDI_ERR_SHAPE);
+    CHECK_FAILS(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(m, VDI_F64, 2, 2),
+                                 vdi_tensor_2d(r, VDI_F64, 2, 3), NULL),
+                VDI_ERR_SHAPE);
 }

@@ -1,7 +1,8 @@
-/* tests/env.c - environments: the pendulum against recordings, what the others promise, and both ends of the wire */
+/* tests/env.c - environments: the pendulum against recordings, what the others promise, and both
+ * ends of the wire */
 #include "io.h"
 
-/* ---- the recordings --------------------------------------------------------------------------------------------------------- */
+/* ---- the recordings -------------------------------------------------------------------------- */
 
 static vdi_tensor recorded(vdi_npz *npz, const char *name) {
     vdi_tensor t;
@@ -25,50 +26,73 @@ TEST(env, pendulum_recordings) {
         const int64_t again = 50;
         snprintf(name, sizeof name, "data/gym/pendulum_%s.npz", file[k]);
         CHECK_OK(vdi_npz_open_file(&npz, shared_path(name), NULL, &err), err);
-        vdi_tensor state = recorded(&npz, "state"), actions = recorded(&npz, "action"), seen = recorded(&npz, "obs");
-        vdi_tensor first = recorded(&npz, "obs0"), components = recorded(&npz, "component"), rewards = recorded(&npz, "reward");
-        const double *start = (const double *)state.data, *part = (const double *)components.data, *scalar = (const double *)rewards.data;
-        const float *u = (const float *)actions.data, *o = (const float *)seen.data, *o0 = (const float *)first.data;
+        vdi_tensor state = recorded(&npz, "state");
+        vdi_tensor actions = recorded(&npz, "action");
+        vdi_tensor seen = recorded(&npz, "obs");
+        vdi_tensor first = recorded(&npz, "obs0");
+        vdi_tensor components = recorded(&npz, "component");
+        vdi_tensor rewards = recorded(&npz, "reward");
+        const double *start = (const double *)state.data;
+        const double *part = (const double *)components.data;
+        const double *scalar = (const double *)rewards.data;
+        const float *u = (const float *)actions.data;
+        const float *o = (const float *)seen.data;
+        const float *o0 = (const float *)first.data;
         int64_t T = vdi_tensor_count(rewards);
-        CHECK(T == 200 && vdi_tensor_count(components) == 3 * T, "recording of %lld steps", (long long)T);
+        CHECK(T == 200 && vdi_tensor_count(components) == 3 * T, "recording of %lld steps",
+              (long long)T);
         CHECK_OK(vdi_env_pendulum(&env), err);
         vdi_env_pendulum_place(&env, start[0], start[1], obs);
-        for (int i = 0; i < 3; i++) CHECK_CLOSE(obs[i], o0[i], 1e-6);
+        for (int i = 0; i < 3; i++)
+            CHECK_CLOSE(obs[i], o0[i], 1e-6);
         for (int64_t t = 0; t < T; t++) {
             action = u[t] / 2; /* the recorded one is a torque */
-            /* The sine that NumPy has there differs in a last bit from the C library's at every tenth angle, and upright the pendulum
-             * makes e^9.7 of that in 50 steps, e^38 in 200: so it begins again at the recorded state. */
-            if (t % again == 0) vdi_env_pendulum_place(&env, start[2 * t], start[2 * t + 1], obs), end = 0;
+            /* The sine that NumPy has there differs in a last bit from the C library's at every
+             * tenth angle, and upright the pendulum makes e^9.7 of that in 50 steps, e^38 in 200:
+             * so it begins again at the recorded state. */
+            if (t % again == 0) {
+                vdi_env_pendulum_place(&env, start[2 * t], start[2 * t + 1], obs);
+                end = 0;
+            }
             CHECK(!end, "ended at step %lld", (long long)t);
             CHECK_OK(vdi_env_step(&env, &action, obs, reward, &end, &err), err);
-            for (int i = 0; i < 3; i++)
-                worst = test_worst(worst, test_worst(fabs((double)obs[i] - o[3 * t + i]), fabs((double)reward[i] - part[3 * t + i])));
-            worst = test_worst(worst, fabs((double)reward[0] + (double)reward[1] + (double)reward[2] - scalar[t]));
+            for (int i = 0; i < 3; i++) {
+                worst = test_worst(worst, test_worst(fabs((double)obs[i] - o[3 * t + i]),
+                                                     fabs((double)reward[i] - part[3 * t + i])));
+            }
+            worst = test_worst(
+                worst, fabs((double)reward[0] + (double)reward[1] + (double)reward[2] - scalar[t]));
         }
         CHECK(worst <= 1e-6, "%s: off by %g", file[k], worst);
         vdi_env_close(&env);
         vdi_tensor *all[] = {&state, &actions, &seen, &first, &components, &rewards};
-        for (size_t i = 0; i < 6; i++) vdi_tensor_free(NULL, all[i]);
+        for (size_t i = 0; i < 6; i++)
+            vdi_tensor_free(NULL, all[i]);
         vdi_npz_close(&npz);
     }
 }
 
-/* ---- what every built-in environment promises ----------------------------------------------------------------------------- */
+/* ---- what every built-in environment promises ------------------------------------------------ */
 
 /* Random play of one episode; returns a sum over all bits that came, and the steps. */
 static double play(vdi_env *env, uint64_t seed, uint64_t episode, int64_t *steps, int *end) {
-    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS], reward[VDI_ENV_MAX_COMPONENTS];
+    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS],
+        reward[VDI_ENV_MAX_COMPONENTS];
     vdi_rng dice = vdi_rng_make(seed + 1000, episode);
     vdi_error err = {0};
     double sum = 0;
     CHECK_OK(vdi_env_reset(env, seed, episode, obs, &err), err);
-    *steps = 0, *end = 0;
+    *steps = 0;
+    *end = 0;
     while (!*end && *steps < 5000) {
-        for (int64_t i = 0; i < env->actions; i++) action[i] = (float)(2.4 * vdi_rng_uniform(&dice) - 1.2);
+        for (int64_t i = 0; i < env->actions; i++)
+            action[i] = (float)(2.4 * vdi_rng_uniform(&dice) - 1.2);
         CHECK_OK(vdi_env_step(env, action, obs, reward, end, &err), err);
         ++*steps;
-        for (int64_t i = 0; i < env->observations; i++) sum += (double)(i + 1) * obs[i];
-        for (int64_t i = 0; i < env->components; i++) sum += (double)(i + 2) * reward[i];
+        for (int64_t i = 0; i < env->observations; i++)
+            sum += (double)(i + 1) * obs[i];
+        for (int64_t i = 0; i < env->components; i++)
+            sum += (double)(i + 2) * reward[i];
     }
     return sum;
 }
@@ -91,13 +115,18 @@ TEST(env, builtin) {
         double third = play(&env, 7, 3, &steps, &end);
         for (uint64_t episode = 0; episode < test_scaled(40); episode++) {
             (void)play(&other, 7, episode, &more, &same);
-            CHECK(more <= env.limit && (same == VDI_ENV_TERMINATED || (same == VDI_ENV_TRUNCATED && more == env.limit)),
+            CHECK(more <= env.limit && (same == VDI_ENV_TERMINATED ||
+                                        (same == VDI_ENV_TRUNCATED && more == env.limit)),
                   "%s: ended by %d after %lld steps", env.name, same, (long long)more);
         }
-        /* an episode is a function of (seed, episode): whatever was played before, whatever object plays it */
+        /* an episode is a function of (seed, episode): whatever was played before, whatever object
+         * plays it */
         double again = play(&other, 7, 3, &more, &same);
-        CHECK(memcmp(&again, &third, sizeof again) == 0 && steps == more && end == same, "%s: episode 3 differs", env.name);
-        CHECK(play(&other, 7, 4, &more, &same) != third && play(&other, 8, 3, &more, &same) != third, "%s", env.name);
+        CHECK(memcmp(&again, &third, sizeof again) == 0 && steps == more && end == same,
+              "%s: episode 3 differs", env.name);
+        CHECK(play(&other, 7, 4, &more, &same) != third &&
+                  play(&other, 8, 3, &more, &same) != third,
+              "%s", env.name);
         vdi_env_close(&env);
         vdi_env_close(&other);
         CHECK(env.self == NULL && env.step == NULL);
@@ -114,15 +143,20 @@ TEST(env, builtin) {
     CHECK_FAILS(vdi_env_open("lander", &a, &env, &err), VDI_ERR_MEMORY);
     CHECK_OK(vdi_env_open("lander", &a, &env, &err), err);
     vdi_env_close(&env);
-    CHECK(counted.requests == 2 && counted.live == 0, "%ld requests, %ld out", counted.requests, counted.live);
+    CHECK(counted.requests == 2 && counted.live == 0, "%ld requests, %ld out", counted.requests,
+          counted.live);
 }
 
 /* LunarLander's published law of control */
 static void land(const float *o, float *action) {
     double angle = fmin(fmax(0.5 * o[0] + o[2], -0.4), 0.4), turn = 0.5 * (angle - o[4]) - o[5];
     double lift = 0.5 * (0.55 * fabs(o[0]) - o[1]) - 0.5 * o[3];
-    if (o[6] != 0 || o[7] != 0) turn = 0, lift = -0.5 * o[3];
-    action[0] = (float)(20 * lift - 1), action[1] = (float)(-20 * turn);
+    if (o[6] != 0 || o[7] != 0) {
+        turn = 0;
+        lift = -0.5 * o[3];
+    }
+    action[0] = (float)(20 * lift - 1);
+    action[1] = (float)(-20 * turn);
 }
 
 TEST(env, lander) {
@@ -140,23 +174,32 @@ TEST(env, lander) {
             memcpy(before, obs, sizeof obs);
             land(obs, action);
             CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
-            for (int i = 0; i < 9; i++) total += (double)reward[i];
+            for (int i = 0; i < 9; i++)
+                total += (double)reward[i];
             mean += total / (double)episodes;
             side += obs[0] / 1000;
             if (end) { /* the end replaces the rest */
-                for (int i = 0; i < 7; i++) CHECK(reward[i] == 0, "component %d is %g at the end", i, reward[i]);
-                CHECK(total == (end == VDI_ENV_TRUNCATED ? total : reward[8] > 0 ? 100 : -100), "total %g", total);
+                for (int i = 0; i < 7; i++)
+                    CHECK(reward[i] == 0, "component %d is %g at the end", i, reward[i]);
+                CHECK(total == (end == VDI_ENV_TRUNCATED ? total
+                                : reward[8] > 0          ? 100
+                                                         : -100),
+                      "total %g", total);
                 continue;
             }
             shaped[0] = -100 * (hypot(obs[0], obs[1]) - hypot(before[0], before[1]));
             shaped[1] = -100 * (hypot(obs[2], obs[3]) - hypot(before[2], before[3]));
             shaped[2] = -100 * (fabs((double)obs[4]) - fabs((double)before[4]));
-            shaped[3] = 10 * (obs[6] - before[6]), shaped[4] = 10 * (obs[7] - before[7]);
-            for (int i = 0; i < 5; i++)
-                CHECK(fabs(reward[i] - shaped[i]) < 1e-4, "component %d is %g, the observations say %g", i, reward[i], shaped[i]);
+            shaped[3] = 10 * (obs[6] - before[6]);
+            shaped[4] = 10 * (obs[7] - before[7]);
+            for (int i = 0; i < 5; i++) {
+                CHECK(fabs(reward[i] - shaped[i]) < 1e-4,
+                      "component %d is %g, the observations say %g", i, reward[i], shaped[i]);
+            }
         }
     }
-    CHECK(mean > 250 && fabs(side) < 1, "the law lands with %g on average", mean); /* 283 +- 16 over 400 episodes */
+    /* 283 +- 16 over 400 episodes */
+    CHECK(mean > 250 && fabs(side) < 1, "the law lands with %g on average", mean);
     /* without engines it falls freely, and comes down too fast */
     float obs[8], reward[9], nothing[2] = {0, 0};
     double speed;
@@ -168,7 +211,8 @@ TEST(env, lander) {
         if (!end) CHECK_CLOSE(obs[3] - speed, -10.0 / 50 * (20.0 / 3) / 50, 1e-6);
         steps++;
     }
-    CHECK(end == VDI_ENV_TERMINATED && reward[7] == -100 && steps > 20, "end %d, failure %g, %d steps", end, reward[7], steps);
+    CHECK(end == VDI_ENV_TERMINATED && reward[7] == -100 && steps > 20,
+          "end %d, failure %g, %d steps", end, reward[7], steps);
     vdi_env_close(&env);
 }
 
@@ -184,21 +228,27 @@ TEST(env, navigate) {
         CHECK_OK(vdi_env_reset(&env, 3, episode, obs, &err), err);
         for (int i = 0; i < 3; i++) { /* neither start nor goal lies in an obstacle */
             const float *o = obs + 6 + 3 * i;
-            CHECK(hypot(o[0], o[1]) > o[2] && hypot(o[0] - obs[4], o[1] - obs[5]) > o[2], "episode %d obstacle %d", (int)episode, i);
+            CHECK(hypot(o[0], o[1]) > o[2] && hypot(o[0] - obs[4], o[1] - obs[5]) > o[2],
+                  "episode %d obstacle %d", (int)episode, i);
         }
         CHECK(obs[15] == 1 && hypot(obs[4], obs[5]) >= 1);
         while (!end) {
             double before = hypot(obs[4], obs[5]), used;
             float fuel = obs[15];
-            for (int i = 0; i < 2; i++) /* into a corner, or straight to the goal */
-                action[i] = wasteful ? (obs[4 + i] > 0 ? -1.0f : 1.0f) : obs[4 + i] - 0.5f * obs[2 + i];
+            for (int i = 0; i < 2; i++) { /* into a corner, or straight to the goal */
+                action[i] =
+                    wasteful ? (obs[4 + i] > 0 ? -1.0f : 1.0f) : obs[4 + i] - 0.5f * obs[2 + i];
+            }
             used = 0;
-            for (int i = 0; i < 2; i++) used += fmin(action[i] * action[i], 1);
+            for (int i = 0; i < 2; i++)
+                used += fmin(action[i] * action[i], 1);
             CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
             CHECK_CLOSE(reward[2], fuel > 0 ? -0.1 * used : 0, 1e-6);
             CHECK_CLOSE(reward[3], -0.05, 1e-8);
             CHECK(reward[1] <= 0 && reward[1] >= -6);
-            CHECK_CLOSE(reward[0], 10 * (before - hypot(obs[4], obs[5])) + (end == VDI_ENV_TERMINATED ? 20 : 0), 2e-5);
+            CHECK_CLOSE(
+                reward[0],
+                10 * (before - hypot(obs[4], obs[5])) + (end == VDI_ENV_TERMINATED ? 20 : 0), 2e-5);
             CHECK(fabs((double)obs[0]) <= 1 && fabs((double)obs[1]) <= 1);
         }
         arrived += end == VDI_ENV_TERMINATED;
@@ -208,32 +258,43 @@ TEST(env, navigate) {
     vdi_env_close(&env);
 }
 
-/* ---- environments that misbehave -------------------------------------------------------------------------------------------- */
+/* ---- environments that misbehave ------------------------------------------------------------- */
 
 typedef struct odd {
     float obs, reward, got;
     int end;
     vdi_status status;
 } odd;
-static vdi_status odd_reset(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err) {
+static vdi_status odd_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
+                            vdi_error *err) {
     odd *o = (odd *)self;
-    (void)seed, (void)episode;
-    obs[0] = o->obs, obs[1] = 2;
+    (void)seed;
+    (void)episode;
+    obs[0] = o->obs;
+    obs[1] = 2;
     return o->status < 0 ? vdi_error_set(err, o->status, "odd", "no world today") : VDI_OK;
 }
-static vdi_status odd_step(void *self, const float *action, float *obs, float *reward, int *end, vdi_error *err) {
+static vdi_status odd_step(void *self, const float *action, float *obs, float *reward, int *end,
+                           vdi_error *err) {
     odd *o = (odd *)self;
     o->got = action[0];
-    reward[0] = o->reward, *end = o->end;
+    reward[0] = o->reward;
+    *end = o->end;
     return odd_reset(self, 0, 0, obs, err);
 }
 static const char *const odd_names[] = {"drift", "height"};
 static vdi_env odd_env(odd *o) {
     vdi_env env;
     memset(&env, 0, sizeof env);
-    env.name = "odd", env.observations = 2, env.actions = 1, env.components = 1;
-    env.component = odd_names, env.observation = odd_names;
-    env.reset = odd_reset, env.step = odd_step, env.self = o;
+    env.name = "odd";
+    env.observations = 2;
+    env.actions = 1;
+    env.components = 1;
+    env.component = odd_names;
+    env.observation = odd_names;
+    env.reset = odd_reset;
+    env.step = odd_step;
+    env.self = o;
     return env;
 }
 
@@ -255,13 +316,16 @@ TEST(env, checks) {
     CHECK_FAILS(vdi_env_step(&env, action, obs, reward, &end, &err), VDI_ERR_NUMERIC);
     CHECK_SAYS(err, "reward 0 (drift)");
     CHECK(o.got == -1 && end == VDI_ENV_TRUNCATED);
-    o.reward = 0, o.obs = NAN;
+    o.reward = 0;
+    o.obs = NAN;
     CHECK_FAILS(vdi_env_step(&env, action, obs, reward, &end, &err), VDI_ERR_NUMERIC);
     CHECK_SAYS(err, "observation 0 (drift)");
     CHECK_FAILS(vdi_env_reset(&env, 0, 0, obs, &err), VDI_ERR_NUMERIC);
-    o.obs = 0, o.end = 4;
+    o.obs = 0;
+    o.end = 4;
     CHECK_FAILS(vdi_env_step(&env, action, obs, reward, &end, &err), VDI_ERR_DATA);
-    o.end = 0, o.status = VDI_ERR_IO;
+    o.end = 0;
+    o.status = VDI_ERR_IO;
     CHECK_FAILS(vdi_env_step(&env, action, obs, reward, &end, &err), VDI_ERR_IO);
     CHECK_SAYS(err, "no world today");
     CHECK_FAILS(vdi_env_reset(&env, 0, 0, obs, NULL), VDI_ERR_IO);
@@ -286,7 +350,7 @@ TEST(env, checks) {
     CHECK_FAILS(vdi_env_check(NULL, &err), VDI_ERR_ARGUMENT);
 }
 
-/* ---- the wire --------------------------------------------------------------------------------------------------------------- */
+/* ---- the wire -------------------------------------------------------------------------------- */
 
 enum { ROOM = 1 << 16 };
 
@@ -311,8 +375,9 @@ static bool tape_write(const void *data, size_t size, void *user) {
     return true;
 }
 
-/* A client whose server is in the same thread: at each read the server is run again over all requests so far, and the reply is what it
- * says beyond what was read before. So the server has to be deterministic, which is one of its promises. */
+/* A client whose server is in the same thread: at each read the server is run again over all
+ * requests so far, and the reply is what it says beyond what was read before. So the server has to
+ * be deterministic, which is one of its promises. */
 typedef struct loopback {
     tape_end server;
     vdi_env *env;
@@ -343,11 +408,13 @@ static tape_end one_end;
 /* A short session; returns the first error, or VDI_OK. */
 static vdi_status session(const vdi_env_wire *wire, int steps, vdi_error *err) {
     vdi_env env;
-    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0.5f, -0.25f}, reward[VDI_ENV_MAX_COMPONENTS];
+    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0.5f, -0.25f},
+                                         reward[VDI_ENV_MAX_COMPONENTS];
     int end = 0;
     vdi_status status = vdi_env_wire_open(wire, NULL, &env, err);
     if (status >= 0) status = vdi_env_reset(&env, 3, 5, obs, err);
-    for (int i = 0; status >= 0 && i < steps; i++) status = vdi_env_step(&env, action, obs, reward, &end, err);
+    for (int i = 0; status >= 0 && i < steps; i++)
+        status = vdi_env_step(&env, action, obs, reward, &end, err);
     vdi_env_close(&env);
     return status;
 }
@@ -365,13 +432,22 @@ TEST(env, wire_round_trip) {
     loop.env = &near;
     CHECK_FAILS(vdi_env_wire_open(&wire, &allocator, &far, &err), VDI_ERR_MEMORY);
     memset(&loop, 0, sizeof loop);
-    loop.server.most = 7, loop.env = &near;
+    loop.server.most = 7;
+    loop.env = &near;
     CHECK_OK(vdi_env_wire_open(&wire, &allocator, &far, &err), err);
     CHECK_OK(vdi_env_check(&far, &err), err);
-    CHECK(far.observations == 8 && far.actions == 2 && far.components == 9 && far.limit == 1000 && strcmp(far.name, "lander") == 0);
-    for (int i = 0; i < 8; i++) CHECK(strcmp(far.observation[i], near.observation[i]) == 0, "observation %d is %s", i, far.observation[i]);
-    for (int i = 0; i < 2; i++) CHECK(strcmp(far.action[i], near.action[i]) == 0, "action %d is %s", i, far.action[i]);
-    for (int i = 0; i < 9; i++) CHECK(strcmp(far.component[i], near.component[i]) == 0, "component %d is %s", i, far.component[i]);
+    CHECK(far.observations == 8 && far.actions == 2 && far.components == 9 && far.limit == 1000 &&
+          strcmp(far.name, "lander") == 0);
+    for (int i = 0; i < 8; i++) {
+        CHECK(strcmp(far.observation[i], near.observation[i]) == 0, "observation %d is %s", i,
+              far.observation[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK(strcmp(far.action[i], near.action[i]) == 0, "action %d is %s", i, far.action[i]);
+    for (int i = 0; i < 9; i++) {
+        CHECK(strcmp(far.component[i], near.component[i]) == 0, "component %d is %s", i,
+              far.component[i]);
+    }
     vdi_env twin;
     CHECK_OK(vdi_env_lander(&twin), err);
     vdi_rng dice = vdi_rng_make(1, 1);
@@ -381,30 +457,37 @@ TEST(env, wire_round_trip) {
         CHECK_OK(vdi_env_reset(&twin, UINT64_C(0x123456789abcdef0), episode, o2, &err), err);
         CHECK(memcmp(o1, o2, sizeof o1) == 0);
         for (int t = 0; t < 30; t++) {
-            for (int i = 0; i < 2; i++) a[i] = (float)(2 * vdi_rng_uniform(&dice) - 1);
+            for (int i = 0; i < 2; i++)
+                a[i] = (float)(2 * vdi_rng_uniform(&dice) - 1);
             CHECK_OK(vdi_env_step(&far, a, o1, r1, &end1, &err), err);
             CHECK_OK(vdi_env_step(&twin, a, o2, r2, &end2, &err), err);
-            CHECK(memcmp(o1, o2, sizeof o1) == 0 && memcmp(r1, r2, sizeof r1) == 0 && end1 == end2, "step %d differs", t);
+            CHECK(memcmp(o1, o2, sizeof o1) == 0 && memcmp(r1, r2, sizeof r1) == 0 && end1 == end2,
+                  "step %d differs", t);
         }
     }
     vdi_env_close(&far);
     CHECK(counted.live == 0, "%ld blocks left", counted.live);
-    CHECK(memcmp(loop.server.in + loop.server.size - 8, "QUIT\0\0\0\0", 8) == 0, "no QUIT at the end");
+    CHECK(memcmp(loop.server.in + loop.server.size - 8, "QUIT\0\0\0\0", 8) == 0,
+          "no QUIT at the end");
     /* the bytes of the page on the protocol */
     CHECK(memcmp(loop.server.in, "HELO\x0c\0\0\0vdi-env\n\x01\0\0\0", 20) == 0);
-    CHECK(memcmp(loop.server.in + 20, "RSET\x10\0\0\0\xf0\xde\xbc\x9a\x78\x56\x34\x12\0\0\0\0\0\0\0\0", 24) == 0);
+    CHECK(memcmp(loop.server.in + 20,
+                 "RSET\x10\0\0\0\xf0\xde\xbc\x9a\x78\x56\x34\x12\0\0\0\0\0\0\0\0", 24) == 0);
 
     /* a failure of the environment is told, and another episode may begin */
     odd o = {0, 0, 0, 0, VDI_ERR_MEMORY};
     vdi_env strange = odd_env(&o);
     memset(&loop, 0, sizeof loop);
-    loop.server.most = 100, loop.env = &strange;
+    loop.server.most = 100;
+    loop.env = &strange;
     CHECK_OK(vdi_env_wire_open(&wire, NULL, &far, &err), err);
     CHECK(strcmp(far.observation[1], "height") == 0 && strcmp(far.action[0], "") == 0);
     CHECK_FAILS(vdi_env_reset(&far, 1, 1, o1, &err), VDI_ERR_DATA);
     CHECK_SAYS(err, "the server says: no world today");
-    o.status = VDI_OK, o.reward = NAN;
-    loop.server.size -= 24, loop.read -= 8 + strlen("no world today"); /* the history that never was */
+    o.status = VDI_OK;
+    o.reward = NAN;
+    loop.server.size -= 24;
+    loop.read -= 8 + strlen("no world today"); /* the history that never was */
     CHECK_OK(vdi_env_reset(&far, 1, 1, o1, &err), err);
     CHECK(o1[1] == 2);
     int end;
@@ -445,7 +528,8 @@ TEST(env, wire_lying_server) {
     enum { STEPS = 3 };
     vdi_error err = {0};
     size_t all = true_replies(STEPS), text = 0;
-    while (memcmp(one_end.in + text, "OBSV", 4) != 0) text++; /* end of the INFO */
+    while (memcmp(one_end.in + text, "OBSV", 4) != 0)
+        text++; /* end of the INFO */
     size_t obsv = text, tran = obsv + 8 + 4 * 16;
     CHECK_OK(again(all, STEPS, &err), err);
     for (size_t n = 0; n < all; n++) { /* it dies, wherever */
@@ -483,21 +567,26 @@ TEST(env, wire_lying_server) {
         {2028, 0xffc00000, VDI_ERR_NUMERIC, "observation"},
     };
     for (size_t i = 0; i < sizeof lie / sizeof *lie; i++) {
-        size_t at = lie[i].at >= 2000 ? lie[i].at - 2000 + tran : lie[i].at >= 1000 ? lie[i].at - 1000 + obsv : lie[i].at;
+        size_t at = lie[i].at >= 2000   ? lie[i].at - 2000 + tran
+                    : lie[i].at >= 1000 ? lie[i].at - 1000 + obsv
+                                        : lie[i].at;
         unsigned char kept[4];
         memcpy(kept, one_end.in + at, 4);
-        for (int b = 0; b < 4; b++) one_end.in[at + (size_t)b] = (unsigned char)(lie[i].value >> 8 * b);
-        CHECK(again(all, STEPS, &err) == lie[i].wanted, "lie %d gave %s: %s", (int)i, vdi_status_name(err.status), err.message);
+        for (int b = 0; b < 4; b++)
+            one_end.in[at + (size_t)b] = (unsigned char)(lie[i].value >> 8 * b);
+        CHECK(again(all, STEPS, &err) == lie[i].wanted, "lie %d gave %s: %s", (int)i,
+              vdi_status_name(err.status), err.message);
         CHECK_SAYS(err, lie[i].says);
         memcpy(one_end.in + at, kept, 4);
     }
     /* any byte may be wrong: whatever comes of it, nothing breaks (the sanitizers watch) */
-    for (size_t i = 0; i < all; i++)
+    for (size_t i = 0; i < all; i++) {
         for (int bit = 0; bit < 8; bit += 1 + (int)(i % 3)) {
             one_end.in[i] ^= (unsigned char)(1 << bit);
             (void)again(all, STEPS, &err);
             one_end.in[i] ^= (unsigned char)(1 << bit);
         }
+    }
     /* it takes no requests */
     one_end.broken = true;
     CHECK_FAILS(again(all, STEPS, &err), VDI_ERR_IO);
@@ -516,7 +605,8 @@ TEST(env, wire_lying_server) {
     CHECK_FAILS(vdi_env_reset(&env, 1, 1, obs, &err), VDI_ERR_STATE);
     CHECK_FAILS(vdi_env_step(&env, action, obs, reward, &end, &err), VDI_ERR_STATE);
     vdi_env_close(&env);
-    CHECK(one_end.written == before, "%zu bytes were written to a dead wire", one_end.written - before);
+    CHECK(one_end.written == before, "%zu bytes were written to a dead wire",
+          one_end.written - before);
 }
 
 /* A client of a server: requests in, status and last reply out. */
@@ -526,7 +616,8 @@ static vdi_status serve(const char *requests, size_t size, size_t most, vdi_erro
     CHECK_OK(vdi_env_pendulum(&env), *err);
     memset(&one_end, 0, sizeof one_end);
     memcpy(one_end.in, requests, size);
-    one_end.size = size, one_end.most = most;
+    one_end.size = size;
+    one_end.most = most;
     vdi_status status = vdi_env_wire_serve(&env, &wire, err);
     vdi_env_close(&env);
     return status;
@@ -541,7 +632,8 @@ TEST(env, wire_lying_client) {
     static const char all[] = HELO RSET STEP STEP "QUIT\0\0\0\0";
     const size_t boundary[] = {0, 20, 44, 56, 68, 76};
     size_t size = sizeof all - 1;
-    for (size_t n = 0, b = 0; n <= size; n++) { /* the client is gone: between two messages that is no error */
+    for (size_t n = 0, b = 0; n <= size; n++) {
+        /* the client is gone: between two messages that is no error */
         bool whole = n == boundary[b];
         b += whole;
         CHECK_FAILS(serve(all, n, 1 + n % 50, &err), whole ? VDI_OK : VDI_ERR_IO);

@@ -1,4 +1,5 @@
-/* core/field, core/state: defaults, ranges, text and metadata of a description, all from its table */
+/* core/field, core/state: defaults, ranges, text and metadata of a description, all from its
+ * table */
 #include "check.h"
 
 typedef enum shape { ROUND, SQUARE } shape;
@@ -25,7 +26,8 @@ static const vdi_field rows[] = {
     VDI_FIELD_BOOL(part, plain, "without ornament"),
     VDI_FIELD_ENUM(part, outline, outlines, "its outline"),
     VDI_FIELD_SEED(part, seed, "seed"),
-    VDI_FIELD_SIZES(part, hidden, layers, offsetof(part, bare), 3, 2, 60, 1, 1000, "sizes of layers"),
+    VDI_FIELD_SIZES(part, hidden, layers, offsetof(part, bare), 3, 2, 60, 1, 1000,
+                    "sizes of layers"),
 };
 static const vdi_fields table = {"part", rows, (int)(sizeof rows / sizeof *rows)};
 
@@ -83,7 +85,8 @@ TEST(field, ranges_name_the_field_and_what_it_takes) {
     CHECK_OK(vdi_fields_check(&table, &p, &err), err);
     p.level = NAN;
     CHECK_FAILS(vdi_fields_check(&table, &p, &err), VDI_ERR_ARGUMENT);
-    CHECK(strcmp(err.message, "level is nan: expected at least -10, below 10") == 0, "%s", err.message);
+    CHECK(strcmp(err.message, "level is nan: expected at least -10, below 10") == 0, "%s",
+          err.message);
     p = filled();
     p.outline = (shape)2;
     CHECK_FAILS(vdi_fields_check(&table, &p, &err), VDI_ERR_ARGUMENT);
@@ -91,7 +94,8 @@ TEST(field, ranges_name_the_field_and_what_it_takes) {
     p = filled();
     p.hidden[1] = 1001;
     CHECK_FAILS(vdi_fields_check(&table, &p, &err), VDI_ERR_ARGUMENT);
-    CHECK(strcmp(err.message, "hidden is 60,1001: expected none, or up to 3 sizes from 1 to 1000") == 0);
+    CHECK(strcmp(err.message,
+                 "hidden is 60,1001: expected none, or up to 3 sizes from 1 to 1000") == 0);
     p = filled();
     p.layers = 4;
     CHECK_FAILS(vdi_fields_check(&table, &p, &err), VDI_ERR_ARGUMENT);
@@ -115,7 +119,8 @@ TEST(field, metadata_read_back_exactly) {
     CHECK(list.count == table.count - 1, "the angle is not saved");
     CHECK_OK(vdi_fields_read(&table, &q, list.meta, list.count, &err), err);
     CHECK(q.count == 7 && q.small == -3 && q.width == 1.0 / 3 && q.level == 0 && signbit(q.level));
-    CHECK(q.plain && q.outline == SQUARE && q.seed == UINT64_MAX && q.layers == 0 && q.bare && q.has_level);
+    CHECK(q.plain && q.outline == SQUARE && q.seed == UINT64_MAX && q.layers == 0 && q.bare &&
+          q.has_level);
     CHECK(q.angle == 0);
     for (int64_t drop = 0; drop < list.count; drop++) {
         vdi_meta_list less = list;
@@ -125,7 +130,8 @@ TEST(field, metadata_read_back_exactly) {
     }
     list.meta[2].value = "3";
     CHECK_FAILS(vdi_fields_read(&table, &q, list.meta, list.count, &err), VDI_ERR_FORMAT);
-    CHECK(strcmp(err.message, "in the metadata, width is 3: expected above 0, at most 1") == 0, "%s", err.message);
+    CHECK(strcmp(err.message, "in the metadata, width is 3: expected above 0, at most 1") == 0,
+          "%s", err.message);
 }
 
 TEST(field, a_full_list_says_so) {

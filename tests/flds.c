@@ -1,11 +1,13 @@
-/* tests/flds.c - canonical coordinates change no bound and no prediction; the start from a Poisson LDS; scores against their definition */
+/* tests/flds.c - canonical coordinates change no bound and no prediction; the start from a Poisson
+ * LDS; scores against their definition */
 #include "check.h"
 
 enum { B = 6, T = 14, N = 7, D = 2 };
 
 static double *simulated(unsigned long long seed) {
     double *y = (double *)calloc(B * T * N, sizeof *y);
-    for (int i = 0; i < B * T * N; i++) y[i] = floor(fabs(1.3 * test_normal(&seed)));
+    for (int i = 0; i < B * T * N; i++)
+        y[i] = floor(fabs(1.3 * test_normal(&seed)));
     return y;
 }
 
@@ -22,12 +24,20 @@ TEST(flds, canonical_coordinates) {
     NEED_NATIVE();
     double *y = simulated(3);
     for (int k = 0; k < 3; k++) {
-        double elbo[2], mean[2][B * T * D], rate[2][B * T * N], predicted[2][2][B * T * N], G[D * D], cov[D * D];
+        double elbo[2], mean[2][B * T * D], rate[2][B * T * N], predicted[2][2][B * T * N],
+            G[D * D], cov[D * D];
         vdi_error err = {0};
         vdi_vilds_desc desc = VDI__ZERO;
-        desc.d = D, desc.n = N, desc.dtype = VDI_F64, desc.free_start = true, desc.train.steps = 40;
+        desc.d = D;
+        desc.n = N;
+        desc.dtype = VDI_F64;
+        desc.free_start = true;
+        desc.train.steps = 40;
         if (k == 1) desc.linear = desc.encoder_linear = true;
-        if (k == 2) desc.skip = true, desc.obs = VDI_VILDS_GAUSSIAN;
+        if (k == 2) {
+            desc.skip = true;
+            desc.obs = VDI_VILDS_GAUSSIAN;
+        }
         vdi_vilds *m = NULL;
         CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
         vdi_vilds_data *data = observe(m, y);
@@ -35,36 +45,52 @@ TEST(flds, canonical_coordinates) {
         for (int pass = 0; pass < 2; pass++) {
             vdi_vilds_result out = VDI__ZERO;
             vdi_vilds_query q = VDI__ZERO;
-            out.mean = mean[pass], out.rate = rate[pass];
+            out.mean = mean[pass];
+            out.rate = rate[pass];
             if (pass) CHECK_OK(vdi_flds_canonical(m, data, &err), err);
             q.samples = 2000; /* the same normals are other samples after a rotation */
             CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
             CHECK_OK(vdi_vilds_score(m, data, &q, &elbo[pass], &err), err);
             if (!pass) CHECK_OK(vdi_flds_canonical_map(m, data, G, &err), err);
             q.nodes = 15;
-            for (int what = 0; what < 2; what++)
-                CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, &q, predicted[pass][what], NULL, &err), err);
+            for (int what = 0; what < 2; what++) {
+                CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, &q,
+                                           predicted[pass][what], NULL, &err),
+                         err);
+            }
         }
         CHECK_CLOSE(elbo[0], elbo[1], k == 1 ? 1e-10 : 0.05);
         for (int i = 0; i < B * T; i++) {
-            for (int r = 0; r < D; r++)
-                CHECK_CLOSE(mean[1][i * D + r], G[r * D] * mean[0][i * D] + G[r * D + 1] * mean[0][i * D + 1], 1e-8);
-            for (int j = 0; j < N; j++)
-                CHECK(fabs(rate[0][i * N + j] - rate[1][i * N + j]) < 0.15 * (0.5 + fabs(rate[0][i * N + j])), "rates differ");
+            for (int r = 0; r < D; r++) {
+                CHECK_CLOSE(mean[1][i * D + r],
+                            G[r * D] * mean[0][i * D] + G[r * D + 1] * mean[0][i * D + 1], 1e-8);
+            }
+            for (int j = 0; j < N; j++) {
+                CHECK(fabs(rate[0][i * N + j] - rate[1][i * N + j]) <
+                          0.15 * (0.5 + fabs(rate[0][i * N + j])),
+                      "rates differ");
+            }
         }
-        for (int what = 0; what < 2; what++)
-            for (int i = 0; i < B * T * N; i++) CHECK_CLOSE(predicted[0][what][i], predicted[1][what][i], 1e-3);
+        for (int what = 0; what < 2; what++) {
+            for (int i = 0; i < B * T * N; i++)
+                CHECK_CLOSE(predicted[0][what][i], predicted[1][what][i], 1e-3);
+        }
         /* the stationary covariance is I: Q = I - A A' */
         const vdi_param *A = vdi_params_find(vdi_vilds_params(m), "prior.A");
         CHECK_OK(vdi_vilds_get_covariance(m, "prior.Q", cov, &err), err);
-        for (int i = 0; i < D; i++)
+        for (int i = 0; i < D; i++) {
             for (int j = 0; j < D; j++) {
                 double sum = cov[i * D + j];
-                for (int l = 0; l < D; l++) sum += ((double *)A->value.data)[i * D + l] * ((double *)A->value.data)[j * D + l];
+                for (int l = 0; l < D; l++) {
+                    sum +=
+                        ((double *)A->value.data)[i * D + l] * ((double *)A->value.data)[j * D + l];
+                }
                 CHECK_CLOSE(sum, i == j, 1e-9);
             }
+        }
         CHECK_OK(vdi_flds_canonical_map(m, data, G, &err), err); /* a second time: nothing to do */
-        for (int i = 0; i < D * D; i++) CHECK_CLOSE(G[i], i / D == i % D, 1e-7);
+        for (int i = 0; i < D * D; i++)
+            CHECK_CLOSE(G[i], i / D == i % D, 1e-7);
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
@@ -77,9 +103,12 @@ TEST(flds, scores_by_their_definition) {
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_flds_scores s;
     vdi_score_bits bits;
-    desc.d = D, desc.n = N;
+    desc.d = D;
+    desc.n = N;
     desc = vdi_flds_recipe(&desc, VDI_FLDS_SMOOTH);
-    CHECK(desc.train.steps == 1000 && desc.train.restarts == 1 && desc.layers == 2 && desc.hidden[1] == 60, "the recipe");
+    CHECK(desc.train.steps == 1000 && desc.train.restarts == 1 && desc.layers == 2 &&
+              desc.hidden[1] == 60,
+          "the recipe");
     desc.train.steps = 30;
     vdi_vilds *m = NULL;
     CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
@@ -88,7 +117,8 @@ TEST(flds, scores_by_their_definition) {
     vdi_score_means(B * T, N, y, means);
     CHECK_OK(vdi_flds_score(m, data, means, NULL, &s, &err), err);
     for (int what = 0; what < 2; what++) {
-        CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, NULL, log_prob, rate, &err), err);
+        CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, NULL, log_prob, rate, &err),
+                 err);
         CHECK_OK(vdi_score_bits_per_spike(B * T, N, y, log_prob, means, &bits, &err), err);
         CHECK_CLOSE(what ? s.one_step_bits : s.lno_bits, bits.bits_per_spike, 1e-6);
         CHECK_CLOSE(what ? s.one_step_mse : s.lno_mse, vdi_score_mse(B * T * N, y, rate), 1e-9);
@@ -98,29 +128,37 @@ TEST(flds, scores_by_their_definition) {
     free(y);
 }
 
-/* Training the encoder alone leaves the model as it is, to the bit, and brings the bound up; then the whole schedule lies ahead. */
+/* Training the encoder alone leaves the model as it is, to the bit, and brings the bound up; then
+ * the whole schedule lies ahead. */
 TEST(flds, encoder_first) {
     enum { B = 12, T = 20, N = 8 };
     double y[B * T * N], score[2];
     vdi_error err = {0};
     vdi_rng rng = vdi_rng_make(4, 0);
-    for (int i = 0; i < B * T * N; i++) y[i] = (double)vdi_rng_poisson(&rng, exp(sin(0.3 * (i / N % T) + i % N) - 0.5));
+    for (int i = 0; i < B * T * N; i++)
+        y[i] = (double)vdi_rng_poisson(&rng, exp(sin(0.3 * (i / N % T) + i % N) - 0.5));
     vdi_plds_desc pd = VDI__ZERO;
     vdi_plds_data_desc pdd = VDI__ZERO;
     vdi_plds *plds = NULL;
     vdi_plds_data *counts = NULL;
-    pd.d = 2, pd.n = N, pdd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+    pd.d = 2;
+    pd.n = N;
+    pdd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
     CHECK_OK(vdi_plds_create(&pd, &plds, &err), err);
     CHECK_OK(vdi_plds_data_create(plds, &pdd, &counts, &err), err);
     CHECK_OK(vdi_plds_init(plds, counts, 1, &err), err);
-    for (int i = 0; i < 20; i++) CHECK_OK(vdi_plds_em_step(plds, counts, NULL, &err), err);
+    for (int i = 0; i < 20; i++)
+        CHECK_OK(vdi_plds_em_step(plds, counts, NULL, &err), err);
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_vilds_data_desc dd = VDI__ZERO;
     vdi_vilds *m = NULL;
     vdi_vilds_data *data = NULL;
-    desc.d = 2, desc.n = N, desc.train.steps = 7;
+    desc.d = 2;
+    desc.n = N;
+    desc.train.steps = 7;
     desc = vdi_flds_recipe(&desc, VDI_FLDS_FROM_PLDS);
-    CHECK(desc.skip && desc.free_start && desc.train.restarts == 1 && desc.train.steps == 7, "the recipe overrides what is set");
+    CHECK(desc.skip && desc.free_start && desc.train.restarts == 1 && desc.train.steps == 7,
+          "the recipe overrides what is set");
     dd.y = pdd.y;
     CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
     CHECK_OK(vdi_vilds_data_create(m, &dd, &data, &err), err);
@@ -136,14 +174,18 @@ TEST(flds, encoder_first) {
     for (int64_t i = 0; i < p->count; i++) {
         const float *v = (const float *)p->item[i].value.data;
         size_t bytes = vdi_tensor_bytes(p->item[i].value);
-        bool same = !memcmp(v, before + (v - (const float *)p->values), bytes), encoder = !strncmp(p->item[i].name, "encoder", 7);
+        bool same = !memcmp(v, before + (v - (const float *)p->values), bytes);
+        bool encoder = !strncmp(p->item[i].name, "encoder", 7);
         CHECK(same != encoder, "%s %s", p->item[i].name, same ? "has not moved" : "has moved");
         CHECK(!p->item[i].frozen, "%s stays frozen", p->item[i].name);
     }
     int steps = 0;
-    while (vdi_vilds_step(m, data, NULL, NULL, &err) == VDI_OK) steps++;
+    while (vdi_vilds_step(m, data, NULL, NULL, &err) == VDI_OK)
+        steps++;
     CHECK(steps == 7, "%d steps follow", steps);
     free(before);
-    vdi_vilds_data_destroy(data), vdi_vilds_destroy(m);
-    vdi_plds_data_destroy(counts), vdi_plds_destroy(plds);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    vdi_plds_data_destroy(counts);
+    vdi_plds_destroy(plds);
 }

@@ -1,8 +1,10 @@
-/* tests/grad_case.h - one operation, put through everything that has to hold for every operation of the tape
+/* tests/grad_case.h - one operation, put through everything that has to hold for every operation of
+ * the tape
  *
- * A case is a function of some inputs. Checked are its gradient (central differences, adjoint identity, Taylor slope), that two backward
- * runs and two tapes agree to the bit, that a reset tape allocates no more, that a measuring tape tells enough bytes, that float32 follows
- * float64, and that every failing allocation ends in an error and no leak.
+ * A case is a function of some inputs. Checked are its gradient (central differences, adjoint
+ * identity, Taylor slope), that two backward runs and two tapes agree to the bit, that a reset tape
+ * allocates no more, that a measuring tape tells enough bytes, that float32 follows float64, and
+ * that every failing allocation ends in an error and no leak.
  */
 #ifndef VDI_TESTS_GRAD_CASE_H
 #define VDI_TESTS_GRAD_CASE_H
@@ -42,14 +44,19 @@ static case_data case_make(const grad_case *c, vdi_dtype dtype) {
     for (int i = 0; i < c->inputs; i++) {
         d.x[i] = case_tensor(dtype, c->in[i].ndim, c->in[i].shape);
         d.g[i] = case_tensor(dtype, c->in[i].ndim, c->in[i].shape);
-        for (int64_t k = 0; k < vdi_tensor_count(d.x[i]); k++)
-            vdi_dtype_store(dtype, d.x[i].data, k, c->in[i].low + (c->in[i].high - c->in[i].low) * test_uniform(&seed));
+        for (int64_t k = 0; k < vdi_tensor_count(d.x[i]); k++) {
+            vdi_dtype_store(dtype, d.x[i].data, k,
+                            c->in[i].low + (c->in[i].high - c->in[i].low) * test_uniform(&seed));
+        }
     }
     return d;
 }
 
 static void case_free(const grad_case *c, case_data *d) {
-    for (int i = 0; i < c->inputs; i++) vdi_tensor_free(NULL, &d->x[i]), vdi_tensor_free(NULL, &d->g[i]);
+    for (int i = 0; i < c->inputs; i++) {
+        vdi_tensor_free(NULL, &d->x[i]);
+        vdi_tensor_free(NULL, &d->g[i]);
+    }
     vdi_tensor_free(NULL, &d->y);
 }
 
@@ -57,7 +64,8 @@ static void case_free(const grad_case *c, case_data *d) {
 static vdi_status case_run(const grad_case *c, vdi_tape *t, case_data *d) {
     vdi_var x[CASE_INPUTS];
     vdi_tape_reset(t);
-    for (int i = 0; i < c->inputs; i++) x[i] = vdi_tape_variable(t, d->x[i]);
+    for (int i = 0; i < c->inputs; i++)
+        x[i] = vdi_tape_variable(t, d->x[i]);
     vdi_var y = c->fn(t, x, NULL);
     vdi_tensor value = vdi_tape_value(t, y);
     if (vdi_tape_status(t, NULL) < 0) return vdi_tape_status(t, NULL);
@@ -77,7 +85,8 @@ static vdi_status case_run(const grad_case *c, vdi_tape *t, case_data *d) {
     if (status >= 0) status = vdi_tape_backward_from(t, y, cotangent);
     for (int i = 0; i < c->inputs && status >= 0 && !vdi_tape_is_measuring(t); i++) {
         vdi_tensor g = vdi_tape_grad(t, x[i]);
-        CHECK(!vdi_tensor_ok(g) || memcmp(d->g[i].data, g.data, vdi_tensor_bytes(g)) == 0, "%s: two backward runs differ", c->name);
+        CHECK(!vdi_tensor_ok(g) || memcmp(d->g[i].data, g.data, vdi_tensor_bytes(g)) == 0,
+              "%s: two backward runs differ", c->name);
     }
     vdi_tensor_free(NULL, &cotangent);
     return status;
@@ -85,14 +94,17 @@ static vdi_status case_run(const grad_case *c, vdi_tape *t, case_data *d) {
 
 static int case_equal(const grad_case *c, const case_data *a, const case_data *b) {
     int same = memcmp(a->y.data, b->y.data, vdi_tensor_bytes(a->y)) == 0;
-    for (int i = 0; i < c->inputs; i++) same = same && memcmp(a->g[i].data, b->g[i].data, vdi_tensor_bytes(a->g[i])) == 0;
+    for (int i = 0; i < c->inputs; i++)
+        same = same && memcmp(a->g[i].data, b->g[i].data, vdi_tensor_bytes(a->g[i])) == 0;
     return same;
 }
 
 static double case_distance(vdi_tensor a, vdi_tensor b) {
     double worst = 0, largest = 1e-3;
     for (int64_t k = 0; k < vdi_tensor_count(a); k++) {
-        double x = vdi_dtype_load(a.dtype, a.data, k), y = vdi_dtype_load(b.dtype, b.data, k), e = fabs(x - y);
+        double x = vdi_dtype_load(a.dtype, a.data, k);
+        double y = vdi_dtype_load(b.dtype, b.data, k);
+        double e = fabs(x - y);
         if (e > worst || e != e) worst = e;
         if (fabs(x) > largest) largest = fabs(x);
     }
@@ -105,18 +117,26 @@ static void case_gradient(const grad_case *c, case_data *a) {
     vdi_check_report report;
     double error = NAN, slope = NAN;
     memset(&desc, 0, sizeof desc);
-    desc.fn = c->fn, desc.inputs = c->inputs, desc.input = a->x;
-    CHECK(vdi_check_gradient(&desc, &report, &err) >= 0, "%s: %s: %s", c->name, err.where, err.message);
+    desc.fn = c->fn;
+    desc.inputs = c->inputs;
+    desc.input = a->x;
+    CHECK(vdi_check_gradient(&desc, &report, &err) >= 0, "%s: %s: %s", c->name, err.where,
+          err.message);
     CHECK(report.worst < 1e-6 && report.checked > 0, "%s: %s", c->name, report.text);
-    CHECK(vdi_check_adjoint(&desc, &error, &err) >= 0 && error < 1e-6, "%s: adjoint identity off by %g", c->name, error);
-    CHECK(vdi_check_taylor(&desc, &slope, &err) >= 0 && slope >= 1.9, "%s: Taylor slope %g", c->name, slope);
+    CHECK(vdi_check_adjoint(&desc, &error, &err) >= 0 && error < 1e-6,
+          "%s: adjoint identity off by %g", c->name, error);
+    CHECK(vdi_check_taylor(&desc, &slope, &err) >= 0 && slope >= 1.9, "%s: Taylor slope %g",
+          c->name, slope);
 }
 
 static void case_check(const grad_case *c) {
     vdi_error err = VDI__ZERO;
     vdi_tape_desc td = vdi_tape_desc_defaults();
     vdi_tape *t;
-    case_data a = case_make(c, VDI_F64), b = case_make(c, VDI_F64), m = case_make(c, VDI_F64), s = case_make(c, VDI_F32);
+    case_data a = case_make(c, VDI_F64);
+    case_data b = case_make(c, VDI_F64);
+    case_data m = case_make(c, VDI_F64);
+    case_data s = case_make(c, VDI_F32);
     test_allocator counter;
     vdi_status status;
     case_gradient(c, &a);
@@ -132,7 +152,8 @@ static void case_check(const grad_case *c) {
     long before = counter.requests;
     if (status >= 0) {
         CHECK(case_run(c, t, &b) >= 0, "%s", c->name);
-        CHECK(counter.requests == before, "%s: %ld allocations after a reset", c->name, counter.requests - before);
+        CHECK(counter.requests == before, "%s: %ld allocations after a reset", c->name,
+              counter.requests - before);
         CHECK(case_equal(c, &a, &b), "%s: two runs differ", c->name);
     }
     vdi_tape_destroy(t);
@@ -145,9 +166,11 @@ static void case_check(const grad_case *c) {
         td.allocator = test_allocator_of(&counter);
         if (vdi_tape_create(&td, &t, &err) < 0) continue;
         vdi_status failed = case_run(c, t, &m);
-        CHECK(failed == VDI_ERR_MEMORY, "%s: request %ld failed: %s", c->name, k, vdi_status_name(failed));
+        CHECK(failed == VDI_ERR_MEMORY, "%s: request %ld failed: %s", c->name, k,
+              vdi_status_name(failed));
         CHECK(vdi_tape_status(t, &err) == failed, "%s", c->name);
-        CHECK(case_run(c, t, &b) >= 0 && case_equal(c, &a, &b), "%s: the tape does not recover", c->name);
+        CHECK(case_run(c, t, &b) >= 0 && case_equal(c, &a, &b), "%s: the tape does not recover",
+              c->name);
         vdi_tape_destroy(t);
         CHECK(counter.live == 0, "%s: %ld blocks are out", c->name, counter.live);
     }
@@ -159,7 +182,8 @@ static void case_check(const grad_case *c) {
         td.measure = true;
         CHECK_OK(vdi_tape_create(&td, &t, &err), err);
         status = case_run(c, t, &m);
-        CHECK(status >= 0, "%s: measuring: %s", c->name, vdi_tape_status(t, &err) < 0 ? err.message : "");
+        CHECK(status >= 0, "%s: measuring: %s", c->name,
+              vdi_tape_status(t, &err) < 0 ? err.message : "");
         size_t bytes = vdi_tape_bytes(t);
         vdi_tape_destroy(t);
         char *block = (char *)malloc(bytes + 1);
@@ -169,9 +193,11 @@ static void case_check(const grad_case *c) {
         td.memory_size = bytes;
         CHECK_OK(vdi_tape_create(&td, &t, &err), err);
         status = case_run(c, t, &b);
-        CHECK(status >= 0, "%s: in %zu measured bytes: %s", c->name, bytes, vdi_tape_status(t, &err) < 0 ? err.message : "");
+        CHECK(status >= 0, "%s: in %zu measured bytes: %s", c->name, bytes,
+              vdi_tape_status(t, &err) < 0 ? err.message : "");
         CHECK(case_equal(c, &a, &b), "%s: other bits in a fixed block", c->name);
-        CHECK(vdi_tape_bytes(t) <= bytes, "%s: %zu bytes used, %zu measured", c->name, vdi_tape_bytes(t), bytes);
+        CHECK(vdi_tape_bytes(t) <= bytes, "%s: %zu bytes used, %zu measured", c->name,
+              vdi_tape_bytes(t), bytes);
         vdi_tape_destroy(t);
         free(block);
     }
@@ -180,15 +206,21 @@ static void case_check(const grad_case *c) {
     td = vdi_tape_desc_defaults();
     CHECK_OK(vdi_tape_create(&td, &t, &err), err);
     status = case_run(c, t, &s);
-    CHECK(status >= 0, "%s in float32: %s", c->name, vdi_tape_status(t, &err) < 0 ? err.message : "");
+    CHECK(status >= 0, "%s in float32: %s", c->name,
+          vdi_tape_status(t, &err) < 0 ? err.message : "");
     if (status >= 0) {
         double tolerance = c->f32_tolerance > 0 ? c->f32_tolerance : 1e-4;
-        CHECK(case_distance(a.y, s.y) < tolerance, "%s in float32: value off by %g", c->name, case_distance(a.y, s.y));
-        for (int i = 0; i < c->inputs; i++)
-            CHECK(case_distance(a.g[i], s.g[i]) < tolerance, "%s in float32: gradient %d off by %g", c->name, i,
-                  case_distance(a.g[i], s.g[i]));
+        CHECK(case_distance(a.y, s.y) < tolerance, "%s in float32: value off by %g", c->name,
+              case_distance(a.y, s.y));
+        for (int i = 0; i < c->inputs; i++) {
+            CHECK(case_distance(a.g[i], s.g[i]) < tolerance, "%s in float32: gradient %d off by %g",
+                  c->name, i, case_distance(a.g[i], s.g[i]));
+        }
     }
     vdi_tape_destroy(t);
-    case_free(c, &a), case_free(c, &b), case_free(c, &m), case_free(c, &s);
+    case_free(c, &a);
+    case_free(c, &b);
+    case_free(c, &m);
+    case_free(c, &s);
 }
 #endif

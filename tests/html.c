@@ -2,13 +2,14 @@
 #include "io.h"
 
 static void write_page(vdi_page *p, vdi_writer *w, vdi_tensor y) {
-    static const char *const head[2] = {"method", "score"}, *const cells[6] = {"a<b",
-                                                                               "0.5",
-                                                                               "c&d",
-                                                                               "\xE2\x88\x92"
-                                                                               "1",
-                                                                               NULL,
-                                                                               "n/a"};
+    static const char *const head[2] = {"method", "score"};
+    static const char *const cells[6] = {"a<b",
+                                         "0.5",
+                                         "c&d",
+                                         "\xE2\x88\x92"
+                                         "1",
+                                         NULL,
+                                         "n/a"};
     static const char *const rows[2] = {"r1", "r2"};
     static double numbers[4] = {0.5, 1200, NAN, 3};
     vdi_figure f;
@@ -46,12 +47,16 @@ TEST(html, page) {
     CHECK(strstr(b.data, "<!doctype html>") == b.data && strstr(b.data, "</html>"));
     CHECK(strstr(b.data, "<title>Fit &lt;of&gt; &quot;run&quot; &amp; co</title>") &&
           strstr(b.data, "<p>x &lt; y &amp; \xEF\xBF\xBD\xEF\xBF\xBD</p>"));
-    CHECK(strstr(b.data, "<td>a&lt;b</td><td class=\"n\">0.5</td>") && strstr(b.data, "<td class=\"n\">\xE2\x88\x92"
-                                                                                      "1</td>"));
-    CHECK(strstr(b.data, "<td class=\"n\">\xE2\x80\x93</td><td class=\"n\">3</td>") && strstr(b.data, "<td class=\"n\">1200</td>"));
-    CHECK(strstr(b.data, "{\"s\":\"\\u003c/script>\\u003cb>\"}") && strstr(b.data, "1 < 2") && strstr(b.data, "<section id=\"own\">"));
+    CHECK(strstr(b.data, "<td>a&lt;b</td><td class=\"n\">0.5</td>") &&
+          strstr(b.data, "<td class=\"n\">\xE2\x88\x92"
+                         "1</td>"));
+    CHECK(strstr(b.data, "<td class=\"n\">\xE2\x80\x93</td><td class=\"n\">3</td>") &&
+          strstr(b.data, "<td class=\"n\">1200</td>"));
+    CHECK(strstr(b.data, "{\"s\":\"\\u003c/script>\\u003cb>\"}") && strstr(b.data, "1 < 2") &&
+          strstr(b.data, "<section id=\"own\">"));
     /* nothing is fetched: the only addresses are the names of XML */
-    for (const char *at = b.data; (at = strstr(at, "http")) != NULL; at++) CHECK(strncmp(at, "http://www.w3.org/", 18) == 0, "%.40s", at);
+    for (const char *at = b.data; (at = strstr(at, "http")) != NULL; at++)
+        CHECK(strncmp(at, "http://www.w3.org/", 18) == 0, "%.40s", at);
     CHECK(!strstr(b.data, "@import") && !strstr(b.data, "<link") && !strstr(b.data, " src="));
     vdi_buffer_free(&b);
 }

@@ -4,7 +4,8 @@
 #include "check.h"
 #include <unistd.h>
 
-/** A stream of memory that gives few bytes at a time, does not tell its size and cannot seek, and may fail at `fail_at`. */
+/** A stream of memory that gives few bytes at a time, does not tell its size and cannot seek, and
+ * may fail at `fail_at`. */
 typedef struct slow_stream {
     const unsigned char *data;
     size_t size, at, most;
@@ -22,7 +23,11 @@ static inline int64_t slow_read(void *buffer, size_t size, void *user) {
 static inline vdi_reader slow_reader(slow_stream *s, const void *data, size_t size, size_t most) {
     vdi_reader r;
     memset(&r, 0, sizeof r);
-    s->data = (const unsigned char *)data, s->size = size, s->at = 0, s->most = most, s->fails = 0;
+    s->data = (const unsigned char *)data;
+    s->size = size;
+    s->at = 0;
+    s->most = most;
+    s->fails = 0;
     r.read_fn = slow_read;
     r.user = s;
     r.name = "stream";
@@ -44,12 +49,14 @@ static inline const char *scratch_path(const char *name) {
     static int turn;
     const char *folder = getenv("TMPDIR");
     char *p = path[turn++ & 3];
-    snprintf(p, sizeof path[0], "%s/vdi_%ld_%s", folder ? folder : "/tmp", (long)getpid(), name); /* suites run side by side */
+    /* suites run side by side */
+    snprintf(p, sizeof path[0], "%s/vdi_%ld_%s", folder ? folder : "/tmp", (long)getpid(), name);
     return p;
 }
 
 /** Does the message speak of that? */
-#define CHECK_SAYS(err, text) CHECK(strstr((err).message, text) != NULL, "\"%s\" does not say \"%s\"", (err).message, text)
+#define CHECK_SAYS(err, text) \
+    CHECK(strstr((err).message, text) != NULL, "\"%s\" does not say \"%s\"", (err).message, text)
 
 /** The largest request so far, for bounds on what a lying file can make a loader ask for. */
 typedef struct greedy_allocator {

@@ -12,19 +12,27 @@ TEST(json, look_up) {
     vdi_arena arena;
     vdi_arena_init(&arena, NULL, 0);
     const vdi_json *root =
-        parse(&arena, " {\"a\": [1, -2.5e1, \"x\", true, null, {}, []],\n\"b\":{\"c\":{\"d\":9007199254740993}}, \"\": false}\r\n");
+        parse(&arena, " {\"a\": [1, -2.5e1, \"x\", true, null, {}, "
+                      "[]],\n\"b\":{\"c\":{\"d\":9007199254740993}}, \"\": false}\r\n");
     const vdi_json *a = vdi_json_get(root, "a");
     CHECK(root->type == VDI_JSON_OBJECT && root->count == 3 && a->count == 7);
-    CHECK(vdi_json_as_integer(vdi_json_at(a, 0), 0) == 1 && vdi_json_as_number(vdi_json_at(a, 1), 0) == -25);
+    CHECK(vdi_json_as_integer(vdi_json_at(a, 0), 0) == 1 &&
+          vdi_json_as_number(vdi_json_at(a, 1), 0) == -25);
     CHECK(!vdi_json_at(a, 1)->is_integer && vdi_json_as_integer(vdi_json_at(a, 1), 7) == 7);
-    CHECK(strcmp(vdi_json_as_text(vdi_json_at(a, 2), ""), "x") == 0 && vdi_json_as_bool(vdi_json_at(a, 3), false));
-    CHECK(vdi_json_at(a, 4)->type == VDI_JSON_NULL && vdi_json_at(a, 7) == NULL && vdi_json_at(a, -1) == NULL);
+    CHECK(strcmp(vdi_json_as_text(vdi_json_at(a, 2), ""), "x") == 0 &&
+          vdi_json_as_bool(vdi_json_at(a, 3), false));
+    CHECK(vdi_json_at(a, 4)->type == VDI_JSON_NULL && vdi_json_at(a, 7) == NULL &&
+          vdi_json_at(a, -1) == NULL);
     CHECK(vdi_json_first(vdi_json_at(a, 5)) == NULL && vdi_json_first(vdi_json_at(a, 6)) == NULL);
-    CHECK(vdi_json_as_integer(vdi_json_get(vdi_json_get(vdi_json_get(root, "b"), "c"), "d"), 0) == 9007199254740993LL);
-    CHECK(vdi_json_get(vdi_json_get(root, "no"), "way") == NULL && vdi_json_as_number(NULL, 3) == 3);
-    CHECK(vdi_json_get(root, "")->type == VDI_JSON_BOOL && !vdi_json_as_bool(vdi_json_get(root, ""), true));
+    CHECK(vdi_json_as_integer(vdi_json_get(vdi_json_get(vdi_json_get(root, "b"), "c"), "d"), 0) ==
+          9007199254740993LL);
+    CHECK(vdi_json_get(vdi_json_get(root, "no"), "way") == NULL &&
+          vdi_json_as_number(NULL, 3) == 3);
+    CHECK(vdi_json_get(root, "")->type == VDI_JSON_BOOL &&
+          !vdi_json_as_bool(vdi_json_get(root, ""), true));
     int n = 0;
-    for (const vdi_json *x = vdi_json_first(root); x; x = vdi_json_next(root, x)) n++;
+    for (const vdi_json *x = vdi_json_first(root); x; x = vdi_json_next(root, x))
+        n++;
     CHECK(n == 3);
     vdi_arena_free(&arena);
 }
@@ -51,7 +59,8 @@ TEST(json, numbers) {
     vdi_arena_init(&arena, NULL, 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double x = vdi_json_as_number(parse(&arena, cases[i].text), NAN);
-        CHECK(x == cases[i].value && !signbit(x) == !signbit(cases[i].value), "%s is %.17g", cases[i].text, x);
+        CHECK(x == cases[i].value && !signbit(x) == !signbit(cases[i].value), "%s is %.17g",
+              cases[i].text, x);
     }
     CHECK(vdi_json_as_integer(parse(&arena, "9223372036854775807"), 0) == INT64_MAX);
     CHECK(vdi_json_as_integer(parse(&arena, "-9223372036854775808"), 0) == INT64_MIN);
@@ -63,9 +72,12 @@ TEST(json, unicode) {
     vdi_arena arena;
     vdi_arena_init(&arena, NULL, 0);
     const vdi_json *x =
-        parse(&arena, "\"\\u00e9\\u20AC\\ud834\\udd1e \xC3\xA9\xE2\x82\xAC\xF0\x9D\x84\x9E \\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000!\"");
-    const char want[] = "\xC3\xA9\xE2\x82\xAC\xF0\x9D\x84\x9E \xC3\xA9\xE2\x82\xAC\xF0\x9D\x84\x9E \"\\/\b\f\n\r\t\0!";
-    CHECK(x && x->v.length == (int64_t)sizeof want - 1 && memcmp(x->u.text, want, sizeof want) == 0);
+        parse(&arena, "\"\\u00e9\\u20AC\\ud834\\udd1e \xC3\xA9\xE2\x82\xAC\xF0\x9D\x84\x9E "
+                      "\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000!\"");
+    const char want[] = "\xC3\xA9\xE2\x82\xAC\xF0\x9D\x84\x9E \xC3\xA9\xE2\x82\xAC\xF0\x9D\x84\x9E "
+                        "\"\\/\b\f\n\r\t\0!";
+    CHECK(x && x->v.length == (int64_t)sizeof want - 1 &&
+          memcmp(x->u.text, want, sizeof want) == 0);
     vdi_arena_free(&arena);
 }
 
@@ -115,7 +127,9 @@ TEST(json, refused) {
     const vdi_json *root;
     vdi_arena_init(&arena, NULL, 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        CHECK_FAILS(vdi_json_parse(&arena, cases[i].text, strlen(cases[i].text), "t.json", &root, &err), VDI_ERR_FORMAT);
+        CHECK_FAILS(
+            vdi_json_parse(&arena, cases[i].text, strlen(cases[i].text), "t.json", &root, &err),
+            VDI_ERR_FORMAT);
         CHECK_SAYS(err, cases[i].says);
         CHECK_SAYS(err, ", in t.json");
         CHECK(root == NULL && arena.used == 0);
@@ -132,7 +146,8 @@ TEST(json, refused) {
 
 /* Every prefix and many flips of a text, with every allocation failing in turn. */
 TEST(json, damage) {
-    const char *text = "{\"a\":[1,2.5,\"\xC3\xA9\\n\\ud834\\udd1e\",true,null],\"b\":{\"c\":{},\"d\":[[]]},\"e\":-1e-5}";
+    const char *text = "{\"a\":[1,2.5,\"\xC3\xA9\\n\\ud834\\udd1e\",true,null],\"b\":{\"c\":{},"
+                       "\"d\":[[]]},\"e\":-1e-5}";
     size_t n = strlen(text);
     vdi_error err;
     const vdi_json *root;
@@ -143,12 +158,16 @@ TEST(json, damage) {
     for (size_t k = 0; k < n; k++) {
         char *exact = (char *)malloc(k + 1); /* so that a read behind the end is seen */
         memcpy(exact, text, k);
-        CHECK(vdi_json_parse(&arena, exact, k, NULL, &root, &err) == VDI_ERR_FORMAT, "cut at %zu", k);
+        CHECK(vdi_json_parse(&arena, exact, k, NULL, &root, &err) == VDI_ERR_FORMAT, "cut at %zu",
+              k);
         free(exact);
     }
     for (int i = 0; i < (int)test_scaled(30000); i++) {
         memcpy(copy, text, n);
-        for (int k = 0; k <= i % 3; k++) copy[(size_t)(test_uniform(&seed) * (double)n)] ^= (char)(1 << (int)(8 * test_uniform(&seed)));
+        for (int k = 0; k <= i % 3; k++) {
+            copy[(size_t)(test_uniform(&seed) * (double)n)] ^=
+                (char)(1 << (int)(8 * test_uniform(&seed)));
+        }
         vdi_arena_reset(&arena);
         CHECK((vdi_json_parse(&arena, copy, n, NULL, &root, &err) == VDI_OK) == (root != NULL));
     }
@@ -182,7 +201,8 @@ static vdi_json_writer start(bool pretty) {
 static void ends_as(vdi_json_writer *j, const char *want) {
     vdi_error err;
     CHECK_OK(vdi_json_end(j, &err), err);
-    CHECK(out.size == strlen(want) && memcmp(out.data, want, out.size) == 0, "%.*s is not %s", (int)out.size, out.data, want);
+    CHECK(out.size == strlen(want) && memcmp(out.data, want, out.size) == 0, "%.*s is not %s",
+          (int)out.size, out.data, want);
     vdi_buffer_free(&out);
 }
 
@@ -209,8 +229,10 @@ static void write_example(vdi_json_writer *j) {
 TEST(json, written) {
     vdi_json_writer j = start(false);
     write_example(&j);
-    ends_as(&j, "{\"x\":0.1,\"nan\":null,\"inf\":null,\"i\":-9223372036854775808,\"list\":[true,null,{}],\"t\":[[0.1,null],[-2,3e+20]],"
-                "\"big\":[9223372036854775807,-9223372036854775808],\"k\\\"ey\":\"\\\"\\\\\\n\\t\\u0001\\u001f\\u003c/script> \xC3\xA9 "
+    ends_as(&j, "{\"x\":0.1,\"nan\":null,\"inf\":null,\"i\":-9223372036854775808,\"list\":[true,"
+                "null,{}],\"t\":[[0.1,null],[-2,3e+20]],"
+                "\"big\":[9223372036854775807,-9223372036854775808],\"k\\\"ey\":"
+                "\"\\\"\\\\\\n\\t\\u0001\\u001f\\u003c/script> \xC3\xA9 "
                 "\xEF\xBF\xBD\"}\n");
     j = start(true);
     write_example(&j);
@@ -235,9 +257,19 @@ TEST(json, misused) {
         vdi_json_writer j = start(false);
         if (i != 6) vdi_json_open(&j, NULL, i == 5 ? '(' : '{');
         if (i == 0) vdi_json_put_number(&j, NULL, 1); /* no key */
-        if (i == 1) vdi_json_close(&j), vdi_json_close(&j);
-        if (i == 3) vdi_json_close(&j), vdi_json_put_number(&j, NULL, 1); /* a second value */
-        if (i == 4) vdi_json_open(&j, "a", '['), vdi_json_put_number(&j, "k", 1), vdi_json_close(&j);
+        if (i == 1) {
+            vdi_json_close(&j);
+            vdi_json_close(&j);
+        }
+        if (i == 3) { /* a second value */
+            vdi_json_close(&j);
+            vdi_json_put_number(&j, NULL, 1);
+        }
+        if (i == 4) {
+            vdi_json_open(&j, "a", '[');
+            vdi_json_put_number(&j, "k", 1);
+            vdi_json_close(&j);
+        }
         if (i == 0 || i == 4) vdi_json_close(&j);
         CHECK_FAILS(vdi_json_end(&j, &err), VDI_ERR_STATE);
         vdi_buffer_free(&out);

@@ -1,24 +1,35 @@
-/* tests/lds.c - the linear dynamical system against references, dense algebra and its own second route */
+/* tests/lds.c - the linear dynamical system against references, dense algebra and its own second
+ * route */
 #include "check.h"
 
-/* ---- helpers ----------------------------------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static void identity(double *a, int64_t n, double value) {
-    for (int64_t i = 0; i < n * n; i++) a[i] = i / n == i % n ? value : 0;
+    for (int64_t i = 0; i < n * n; i++)
+        a[i] = i / n == i % n ? value : 0;
 }
 
 static vdi_lds *make(int64_t d, int64_t n, int64_t inputs, bool diagonal, unsigned long long seed) {
     vdi_lds_desc desc = {0};
     vdi_lds *p = NULL;
     vdi_error err = {0};
-    desc.d = d, desc.n = n, desc.inputs = inputs, desc.diagonal_r = diagonal;
+    desc.d = d;
+    desc.n = n;
+    desc.inputs = inputs;
+    desc.diagonal_r = diagonal;
     CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
-    for (int64_t i = 0; i < d * d; i++) p->A[i] = (i / d == i % d ? 0.8 : 0) + 0.1 * test_normal(&seed) / (double)d;
-    for (int64_t i = 0; i < n * d; i++) p->C[i] = test_normal(&seed);
-    for (int64_t i = 0; i < n; i++) p->b[i] = test_normal(&seed);
-    for (int64_t i = 0; i < d * inputs; i++) p->B[i] = 0.5 * test_normal(&seed);
-    for (int64_t i = 0; i < n * inputs; i++) p->D[i] = 0.5 * test_normal(&seed);
-    for (int64_t i = 0; i < d; i++) p->x0[i] = test_normal(&seed);
+    for (int64_t i = 0; i < d * d; i++)
+        p->A[i] = (i / d == i % d ? 0.8 : 0) + 0.1 * test_normal(&seed) / (double)d;
+    for (int64_t i = 0; i < n * d; i++)
+        p->C[i] = test_normal(&seed);
+    for (int64_t i = 0; i < n; i++)
+        p->b[i] = test_normal(&seed);
+    for (int64_t i = 0; i < d * inputs; i++)
+        p->B[i] = 0.5 * test_normal(&seed);
+    for (int64_t i = 0; i < n * inputs; i++)
+        p->D[i] = 0.5 * test_normal(&seed);
+    for (int64_t i = 0; i < d; i++)
+        p->x0[i] = test_normal(&seed);
     /* covariances: identity plus a low-rank part */
     double *cov[3] = {p->Q, p->Q0, p->R};
     int64_t side[3] = {d, d, n};
@@ -26,16 +37,20 @@ static vdi_lds *make(int64_t d, int64_t n, int64_t inputs, bool diagonal, unsign
         int64_t m = side[k];
         double v[64];
         identity(cov[k], m, k == 0 ? 0.3 : 0.7);
-        for (int64_t i = 0; i < m; i++) v[i] = 0.5 * test_normal(&seed);
+        for (int64_t i = 0; i < m; i++)
+            v[i] = 0.5 * test_normal(&seed);
         for (int64_t i = 0; i < m * m; i++)
             if (!(k == 2 && diagonal) || i / m == i % m) cov[k][i] += v[i / m] * v[i % m];
     }
     return p;
 }
 
-static double *numbers(int64_t n) { return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double)); }
+static double *numbers(int64_t n) {
+    return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double));
+}
 
-static vdi_lds_data *data_of(const vdi_lds *p, double *y, double *u, int64_t trials, int64_t T, const int64_t *lengths) {
+static vdi_lds_data *data_of(const vdi_lds *p, double *y, double *u, int64_t trials, int64_t T,
+                             const int64_t *lengths) {
     vdi_lds_data_desc desc = {0};
     vdi_lds_data *data = NULL;
     vdi_error err = {0};
@@ -46,7 +61,8 @@ static vdi_lds_data *data_of(const vdi_lds *p, double *y, double *u, int64_t tri
     return data;
 }
 
-static double *simulate(const vdi_lds *p, unsigned seed, int64_t trials, int64_t T, const double *u) {
+static double *simulate(const vdi_lds *p, unsigned seed, int64_t trials, int64_t T,
+                        const double *u) {
     double *y = numbers(trials * T * p->desc.n), *work = numbers((int64_t)vdi_lds_simulate_work(p));
     vdi_error err = {0};
     CHECK_OK(vdi_lds_simulate(p, seed, trials, T, u, work, NULL, y, &err), err);
@@ -54,101 +70,160 @@ static double *simulate(const vdi_lds *p, unsigned seed, int64_t trials, int64_t
     return y;
 }
 
-/* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z: no structure used at all */
-static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T, double *z_mean) {
-    const int64_t d = p->desc.d, n = p->desc.n, U = p->desc.inputs, Z = T * d, Y = T * n;
-    double *m = numbers(Z), *P = numbers(Z * Z), *C = numbers(Y * Z), *CP = numbers(Y * Z), *S = numbers(Y * Y), *e = numbers(Y);
+/* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z:
+ * no structure used at all */
+static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T,
+                                   double *z_mean) {
+    const int64_t d = p->desc.d;
+    const int64_t n = p->desc.n;
+    const int64_t U = p->desc.inputs;
+    const int64_t Z = T * d;
+    const int64_t Y = T * n;
+    double *m = numbers(Z);
+    double *P = numbers(Z * Z);
+    double *C = numbers(Y * Z);
+    double *CP = numbers(Y * Z);
+    double *S = numbers(Y * Y);
+    double *e = numbers(Y);
     int64_t *at = (int64_t *)calloc((size_t)Y, sizeof *at), count = 0;
-    for (int64_t t = 0; t < T; t++)
+    for (int64_t t = 0; t < T; t++) {
         for (int64_t i = 0; i < d; i++) {
             double s = t == 0 ? p->x0[i] : 0;
-            for (int64_t k = 0; t > 0 && k < d; k++) s += p->A[i * d + k] * m[(t - 1) * d + k];
-            for (int64_t k = 0; t > 0 && k < U; k++) s += p->B[i * U + k] * u[t * U + k];
+            for (int64_t k = 0; t > 0 && k < d; k++)
+                s += p->A[i * d + k] * m[(t - 1) * d + k];
+            for (int64_t k = 0; t > 0 && k < U; k++)
+                s += p->B[i * U + k] * u[t * U + k];
             m[t * d + i] = s;
         }
-    for (int64_t t = 0; t < T; t++) /* Cov(z_t, z_s) for s <= t by the recursion */
-        for (int64_t s = 0; s <= t; s++)
-            for (int64_t i = 0; i < d; i++)
+    }
+    for (int64_t t = 0; t < T; t++) { /* Cov(z_t, z_s) for s <= t by the recursion */
+        for (int64_t s = 0; s <= t; s++) {
+            for (int64_t i = 0; i < d; i++) {
                 for (int64_t j = 0; j < d; j++) {
                     double x = s == t ? (t == 0 ? p->Q0[i * d + j] : p->Q[i * d + j]) : 0;
-                    if (t > 0 && s < t)
-                        for (int64_t k = 0; k < d; k++) x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + s * d + j];
-                    if (t > 0 && s == t)
+                    if (t > 0 && s < t) {
                         for (int64_t k = 0; k < d; k++)
-                            for (int64_t l = 0; l < d; l++) x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + (t - 1) * d + l] * p->A[j * d + l];
+                            x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + s * d + j];
+                    }
+                    if (t > 0 && s == t) {
+                        for (int64_t k = 0; k < d; k++) {
+                            for (int64_t l = 0; l < d; l++) {
+                                x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + (t - 1) * d + l] *
+                                     p->A[j * d + l];
+                            }
+                        }
+                    }
                     P[(t * d + i) * Z + s * d + j] = P[(s * d + j) * Z + t * d + i] = x;
                 }
+            }
+        }
+    }
     for (int64_t i = 0; i < Y; i++)
         if (y[i] == y[i]) at[count++] = i;
     for (int64_t r = 0; r < count; r++) {
         int64_t t = at[r] / n, j = at[r] % n;
         double s = p->b[j];
-        for (int64_t k = 0; k < d; k++) s += p->C[j * d + k] * m[t * d + k];
-        for (int64_t k = 0; k < U; k++) s += p->D[j * U + k] * u[t * U + k];
+        for (int64_t k = 0; k < d; k++)
+            s += p->C[j * d + k] * m[t * d + k];
+        for (int64_t k = 0; k < U; k++)
+            s += p->D[j * U + k] * u[t * U + k];
         e[r] = y[at[r]] - s;
-        for (int64_t c = 0; c < Z; c++)
-            for (int64_t k = 0; k < d; k++) CP[r * Z + c] += p->C[j * d + k] * P[(t * d + k) * Z + c];
+        for (int64_t c = 0; c < Z; c++) {
+            for (int64_t k = 0; k < d; k++)
+                CP[r * Z + c] += p->C[j * d + k] * P[(t * d + k) * Z + c];
+        }
     }
-    for (int64_t r = 0; r < count; r++)
+    for (int64_t r = 0; r < count; r++) {
         for (int64_t q = 0; q < count; q++) {
             int64_t t = at[q] / n, j = at[q] % n;
-            double s = t == at[r] / n && (!p->desc.diagonal_r || r == q) ? p->R[(at[r] % n) * n + j] : 0;
-            for (int64_t k = 0; k < d; k++) s += CP[r * Z + t * d + k] * p->C[j * d + k];
+            double s =
+                t == at[r] / n && (!p->desc.diagonal_r || r == q) ? p->R[(at[r] % n) * n + j] : 0;
+            for (int64_t k = 0; k < d; k++)
+                s += CP[r * Z + t * d + k] * p->C[j * d + k];
             S[r * count + q] = s;
         }
+    }
     double logdet = 0, quad = 0;
-    for (int64_t i = 0; i < count; i++) /* Cholesky, then whiten e and CP */
+    for (int64_t i = 0; i < count; i++) { /* Cholesky, then whiten e and CP */
         for (int64_t j = 0; j <= i; j++) {
             double s = S[i * count + j];
-            for (int64_t k = 0; k < j; k++) s -= S[i * count + k] * S[j * count + k];
+            for (int64_t k = 0; k < j; k++)
+                s -= S[i * count + k] * S[j * count + k];
             S[i * count + j] = i == j ? sqrt(s) : s / S[j * count + j];
         }
+    }
     for (int64_t i = 0; i < count; i++) {
         for (int64_t k = 0; k < i; k++) {
             e[i] -= S[i * count + k] * e[k];
-            for (int64_t c = 0; c < Z; c++) CP[i * Z + c] -= S[i * count + k] * CP[k * Z + c];
+            for (int64_t c = 0; c < Z; c++)
+                CP[i * Z + c] -= S[i * count + k] * CP[k * Z + c];
         }
         e[i] /= S[i * count + i];
-        for (int64_t c = 0; c < Z; c++) CP[i * Z + c] /= S[i * count + i];
+        for (int64_t c = 0; c < Z; c++)
+            CP[i * Z + c] /= S[i * count + i];
         logdet += 2 * log(S[i * count + i]);
         quad += e[i] * e[i];
     }
     for (int64_t c = 0; z_mean && c < Z; c++) {
         z_mean[c] = m[c];
-        for (int64_t i = 0; i < count; i++) z_mean[c] += CP[i * Z + c] * e[i];
+        for (int64_t i = 0; i < count; i++)
+            z_mean[c] += CP[i * Z + c] * e[i];
     }
-    free(m), free(P), free(C), free(CP), free(S), free(e), free(at);
+    free(m);
+    free(P);
+    free(C);
+    free(CP);
+    free(S);
+    free(e);
+    free(at);
     return -0.5 * ((double)count * VDI_LOG_2PI + logdet + quad);
 }
 
-/* ---- exactness ---------------------------------------------------------------------------------------------------------------- */
+/* ---- exactness ------------------------------------------------------------------------------- */
 
-/* Ragged, masked trials, with inputs: both routes against dense algebra, full and diagonal R, every path. */
+/* Ragged, masked trials, with inputs: both routes against dense algebra, full and diagonal R, every
+ * path. */
 TEST(lds, dense_reference) {
     unsigned long long seed = 11;
     vdi_error err = {0};
     for (int variant = 0; variant < 12; variant++) {
-        int64_t d = 1 + variant % 4, n = 1 + variant % 5, U = variant % 3, B = 7, T = 6;
+        int64_t d = 1 + variant % 4;
+        int64_t n = 1 + variant % 5;
+        int64_t U = variant % 3;
+        int64_t B = 7;
+        int64_t T = 6;
         bool missing = variant % 2, diagonal = variant >= 6;
         vdi_lds *p = make(d, n, U, diagonal, (unsigned long long)variant + 5);
         double *u = numbers(B * T * U);
-        for (int64_t i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
+        for (int64_t i = 0; i < B * T * U; i++)
+            u[i] = test_normal(&seed);
         double *y = simulate(p, 3, B, T, u);
         int64_t lengths[7] = {6, 1, 4, 6, 0, 4, 6};
         for (int64_t i = 0; missing && i < B * T * n; i++)
             if (i / (T * n) != 3 && test_uniform(&seed) < 0.3) y[i] = NAN;
-        for (int64_t i = 0; i < T * n; i++) y[6 * T * n + i] = missing && y[i] != y[i] ? NAN : y[6 * T * n + i]; /* trial 6 shares trial 0's mask ... */
+        for (int64_t i = 0; i < T * n; i++) {
+            y[6 * T * n + i] = missing && y[i] != y[i]
+                                   ? NAN
+                                   : y[6 * T * n + i]; /* trial 6 shares trial 0's mask ... */
+        }
+        /* ... and trial 0 trial 6's */
         for (int64_t i = 0; i < T * n; i++)
-            if (missing && y[6 * T * n + i] != y[6 * T * n + i]) y[i] = NAN; /* ... and trial 0 trial 6's */
+            if (missing && y[6 * T * n + i] != y[6 * T * n + i]) y[i] = NAN;
         vdi_lds_data *data = data_of(p, y, U ? u : NULL, B, T, lengths);
         int64_t lanes = vdi_lds_data_lanes(data);
         double *z = numbers(T * d), ll[2][7], *ms[2], *Ps[2], *Pc[2];
         for (int simd = 0; simd < VDI_SIMD_COUNT; simd++) {
             if (vdi_simd_set((vdi_simd)simd) < 0) continue;
             for (int route = 0; route < 2; route++) {
-                ms[route] = numbers(B * T * d), Ps[route] = numbers(lanes * T * d * d), Pc[route] = numbers(lanes * (T - 1) * d * d);
+                ms[route] = numbers(B * T * d);
+                Ps[route] = numbers(lanes * T * d * d);
+                Pc[route] = numbers(lanes * (T - 1) * d * d);
                 vdi_lds_moments m = {0};
-                m.ms = ms[route], m.Ps = Ps[route], m.Pc = Pc[route], m.ll = ll[route], m.kalman = route == 1;
+                m.ms = ms[route];
+                m.Ps = Ps[route];
+                m.Pc = Pc[route];
+                m.ll = ll[route];
+                m.kalman = route == 1;
                 CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
             }
             CHECK_CLOSE(largest_difference(ms[0], ms[1], B * T * d), 0, 1e-11);
@@ -159,14 +234,21 @@ TEST(lds, dense_reference) {
                 CHECK_CLOSE(ll[0][i], want, 1e-11 * (1 + fabs(want)));
                 CHECK_CLOSE(ll[1][i], want, 1e-11 * (1 + fabs(want)));
                 CHECK_CLOSE(largest_difference(ms[0] + i * T * d, z, lengths[i] * d), 0, 1e-11);
-                for (int64_t k = lengths[i] * d; k < T * d; k++) CHECK(ms[0][i * T * d + k] == 0, "behind the end of trial %d", (int)i);
+                for (int64_t k = lengths[i] * d; k < T * d; k++)
+                    CHECK(ms[0][i * T * d + k] == 0, "behind the end of trial %d", (int)i);
             }
-            for (int route = 0; route < 2; route++) free(ms[route]), free(Ps[route]), free(Pc[route]);
+            for (int route = 0; route < 2; route++) {
+                free(ms[route]);
+                free(Ps[route]);
+                free(Pc[route]);
+            }
         }
         (void)vdi_simd_set(VDI_SIMD_AUTO);
         vdi_lds_data_destroy(data);
         vdi_lds_destroy(p);
-        free(y), free(u), free(z);
+        free(y);
+        free(u);
+        free(z);
     }
 }
 
@@ -188,7 +270,9 @@ static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal)
     vdi_error err = {0};
     snprintf(full, sizeof full, "%sC", prefix);
     vdi_tensor c = shared_array(set, full);
-    desc.n = c.shape[0], desc.d = c.shape[1], desc.diagonal_r = diagonal;
+    desc.n = c.shape[0];
+    desc.d = c.shape[1];
+    desc.diagonal_r = diagonal;
     vdi_tensor_free(NULL, &c);
     CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
     vdi_state state = vdi_lds_state(p);
@@ -196,7 +280,10 @@ static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal)
         if (i == 1 || i == 4) continue;
         snprintf(full, sizeof full, "%s%s", prefix, name[i]);
         vdi_tensor t = shared_array(set, full), to = state.tensors[i].tensor;
-        if (i == 6 && t.ndim == 1) to.ndim = 1, to.stride[0] = to.shape[0] + 1;
+        if (i == 6 && t.ndim == 1) {
+            to.ndim = 1;
+            to.stride[0] = to.shape[0] + 1;
+        }
         CHECK_OK(vdi_tensor_copy(to, t, &err), err);
         vdi_tensor_free(NULL, &t);
     }
@@ -207,9 +294,10 @@ static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal)
 TEST(lds, references) {
     NEED_SHARED("data/lds/k1_A.npy");
     static const char *const set[] = {"k1", "k2", "k4"};
-    static const char *const name[] = {"out_mp", "out_Pp", "out_mf", "out_Pf", "out_ms", "out_Ps", "out_Pc", "out_ll"};
+    static const char *const name[] = {"out_mp", "out_Pp", "out_mf", "out_Pf",
+                                       "out_ms", "out_Ps", "out_Pc", "out_ll"};
     vdi_error err = {0};
-    for (int s = 0; s < 3; s++)
+    for (int s = 0; s < 3; s++) {
         for (int route = 0; route < 2; route++) {
             vdi_lds *p = shared_model(set[s], "", false);
             vdi_tensor y = shared_array(set[s], "y");
@@ -218,20 +306,33 @@ TEST(lds, references) {
             CHECK(vdi_lds_data_lanes(data) == 1, "%d lanes", (int)vdi_lds_data_lanes(data));
             vdi_lds_moments m = {0};
             double *out[8];
-            int64_t count[8] = {B * T * d, T * d * d, B * T * d, T * d * d, B * T * d, T * d * d, (T - 1) * d * d, B};
-            for (int i = 0; i < 8; i++) out[i] = numbers(count[i]);
-            m.mp = out[0], m.Pp = out[1], m.mf = out[2], m.Pf = out[3], m.ms = out[4], m.Ps = out[5], m.Pc = out[6], m.ll = out[7], m.kalman = route == 1;
+            int64_t count[8] = {B * T * d, T * d * d, B * T * d,       T * d * d,
+                                B * T * d, T * d * d, (T - 1) * d * d, B};
+            for (int i = 0; i < 8; i++)
+                out[i] = numbers(count[i]);
+            m.mp = out[0];
+            m.Pp = out[1];
+            m.mf = out[2];
+            m.Pf = out[3];
+            m.ms = out[4];
+            m.Ps = out[5];
+            m.Pc = out[6];
+            m.ll = out[7];
+            m.kalman = route == 1;
             CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
             for (int i = 0; i < 8; i++) {
                 vdi_tensor want = shared_array(set[s], name[i]);
-                bool covariance = name[i][4] == 'P'; /* the reference repeats it for each trial; here all share one lane */
+                /* the reference repeats it for each trial; here all share one lane */
+                bool covariance = name[i][4] == 'P';
                 int64_t copies = covariance ? B : 1;
-                CHECK(vdi_tensor_count(want) == copies * count[i], "%s %s has %d numbers, not %d", set[s], name[i], (int)vdi_tensor_count(want),
-                      (int)(copies * count[i]));
+                CHECK(vdi_tensor_count(want) == copies * count[i], "%s %s has %d numbers, not %d",
+                      set[s], name[i], (int)vdi_tensor_count(want), (int)(copies * count[i]));
                 double scale = i == 7 ? fabs(((double *)want.data)[0]) : 1;
                 for (int64_t j = 0; j < copies; j++) {
-                    double e = largest_difference(out[i], (double *)want.data + j * count[i], count[i]);
-                    CHECK(e <= 1e-10 * scale, "%s %s, route %d: off by %g", set[s], name[i], route, e);
+                    double e =
+                        largest_difference(out[i], (double *)want.data + j * count[i], count[i]);
+                    CHECK(e <= 1e-10 * scale, "%s %s, route %d: off by %g", set[s], name[i], route,
+                          e);
                 }
                 vdi_tensor_free(NULL, &want);
                 free(out[i]);
@@ -240,6 +341,7 @@ TEST(lds, references) {
             vdi_lds_data_destroy(data);
             vdi_lds_destroy(p);
         }
+    }
 }
 
 TEST(lds, em_reference) {
@@ -251,83 +353,113 @@ TEST(lds, em_reference) {
     const double *want = (const double *)trace.data;
     for (int i = 0; i <= 200; i++) {
         double ll = 0;
-        if (i < 200) CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
-        else CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), err);
+        if (i < 200)
+            CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        else
+            CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), err);
         CHECK_CLOSE(ll, want[i], 1e-6 * fabs(want[i]));
     }
     vdi_tensor a = shared_array("em", "out_A");
     CHECK_CLOSE(largest_difference(p->A, (double *)a.data, p->desc.d * p->desc.d), 0, 1e-6);
-    vdi_tensor_free(NULL, &a), vdi_tensor_free(NULL, &y), vdi_tensor_free(NULL, &trace);
+    vdi_tensor_free(NULL, &a);
+    vdi_tensor_free(NULL, &y);
+    vdi_tensor_free(NULL, &trace);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(p);
 }
 #endif
 
-/* ---- EM ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- EM -------------------------------------------------------------------------------------- */
 
 static void climbs(vdi_lds *p, vdi_lds_data *data, int steps, const char *what) {
     double before = -HUGE_VAL, ll = 0;
     vdi_error err = {0};
     for (int i = 0; i < steps; i++) {
         CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
-        CHECK(ll >= before - 1e-9 * fabs(ll), "%s: step %d fell from %.12g to %.12g", what, i, before, ll);
+        CHECK(ll >= before - 1e-9 * fabs(ll), "%s: step %d fell from %.12g to %.12g", what, i,
+              before, ll);
         before = ll;
     }
     CHECK_OK(vdi_lds_check(p, &err), err);
 }
 
-/* Ragged, masked, with inputs, full and diagonal R, each subset of frozen parameters: the log likelihood never falls. */
+/* Ragged, masked, with inputs, full and diagonal R, each subset of frozen parameters: the log
+ * likelihood never falls. */
 TEST(lds, em_never_falls) {
     unsigned long long seed = 4;
     for (int variant = 0; variant < 24; variant++) {
-        int64_t d = 1 + variant % 3, n = 2 + variant % 4, U = variant % 3 == 2 ? 2 : 0, B = 9, T = 25, lengths[9];
+        int64_t d = 1 + variant % 3;
+        int64_t n = 2 + variant % 4;
+        int64_t U = variant % 3 == 2 ? 2 : 0;
+        int64_t B = 9;
+        int64_t T = 25;
+        int64_t lengths[9];
         bool diagonal = variant % 2, missing = variant % 4 >= 2, ragged = variant % 6 >= 3;
         vdi_lds *truth = make(d, n, U, diagonal, 77), *p = make(d, n, U, diagonal, 78);
         double *u = numbers(B * T * U);
-        for (int64_t i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
+        for (int64_t i = 0; i < B * T * U; i++)
+            u[i] = test_normal(&seed);
         double *y = simulate(truth, 9, B, T, u);
         for (int64_t i = 0; missing && i < B * T * n; i++)
             if (test_uniform(&seed) < 0.3) y[i] = NAN;
-        for (int64_t i = 0; i < B; i++) lengths[i] = ragged ? 1 + i * 3 : T;
+        for (int64_t i = 0; i < B; i++)
+            lengths[i] = ragged ? 1 + i * 3 : T;
         p->desc.freeze = variant >= 12 ? 1u << variant % 9 | 1u << (variant * 5 + 1) % 9 : 0;
         double *frozen = numbers((int64_t)p->param_count);
         memcpy(frozen, p->A, p->param_count * sizeof *frozen);
         vdi_lds_data *data = data_of(p, y, U ? u : NULL, B, T, lengths);
         char what[96];
-        snprintf(what, sizeof what, "variant %d (d %d n %d U %d diagonal %d missing %d ragged %d freeze %u)", variant, (int)d, (int)n, (int)U, diagonal, missing,
-                 ragged, p->desc.freeze);
+        snprintf(what, sizeof what,
+                 "variant %d (d %d n %d U %d diagonal %d missing %d ragged %d freeze %u)", variant,
+                 (int)d, (int)n, (int)U, diagonal, missing, ragged, p->desc.freeze);
         climbs(p, data, 30, what);
         for (int i = 0; i < VDI_LDS_PARAMS; i++) {
             const double *now = (const double *)p->tensors[i].tensor.data;
-            if (p->desc.freeze >> i & 1)
-                CHECK(memcmp(now, frozen + (now - p->A), vdi_tensor_bytes(p->tensors[i].tensor)) == 0, "%s: %s was frozen and moved", what, p->tensors[i].name);
+            if (p->desc.freeze >> i & 1) {
+                CHECK(memcmp(now, frozen + (now - p->A), vdi_tensor_bytes(p->tensors[i].tensor)) ==
+                          0,
+                      "%s: %s was frozen and moved", what, p->tensors[i].name);
+            }
         }
         vdi_lds_data_destroy(data);
-        vdi_lds_destroy(p), vdi_lds_destroy(truth);
-        free(y), free(u), free(frozen);
+        vdi_lds_destroy(p);
+        vdi_lds_destroy(truth);
+        free(y);
+        free(u);
+        free(frozen);
     }
 }
 
-/* At a maximum the M-step's own fixed point is a stationary point of log p(y): the finite-difference gradient vanishes. */
+/* At a maximum the M-step's own fixed point is a stationary point of log p(y): the
+ * finite-difference gradient vanishes. */
 TEST(lds, em_finds_a_stationary_point) {
     NEED_NATIVE();
     vdi_error err = {0};
     for (int variant = 0; variant < 4; variant++) {
         bool diagonal = variant % 2, missing = variant >= 2;
-        int64_t d = 1, n = 3, B = 6, T = 40;
+        int64_t d = 1;
+        int64_t n = 3;
+        int64_t B = 6;
+        int64_t T = 40;
         unsigned long long seed = 21;
         vdi_lds *truth = make(d, n, 0, diagonal, 5), *p = make(d, n, 0, diagonal, 6);
         double *y = simulate(truth, 2, B, T, NULL), ll;
         for (int64_t i = 0; missing && i < B * T * n; i++)
             if (test_uniform(&seed) < 0.25) y[i] = NAN;
         vdi_lds_data *data = data_of(p, y, NULL, B, T, NULL);
-        for (int i = 0; i < 8000; i++) CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
-        struct { const char *name; double *x, *twin; } entry[] = {{"A", p->A, NULL}, {"C", p->C + 1, NULL}, {"b", p->b, NULL}, {"R00", p->R, NULL},
-                                                                  {"R01", p->R + 1, p->R + n}, {"Q0", p->Q0, NULL}, {"x0", p->x0, NULL}};
+        for (int i = 0; i < 8000; i++)
+            CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        struct {
+            const char *name;
+            double *x, *twin;
+        } entry[] = {{"A", p->A, NULL},   {"C", p->C + 1, NULL},       {"b", p->b, NULL},
+                     {"R00", p->R, NULL}, {"R01", p->R + 1, p->R + n}, {"Q0", p->Q0, NULL},
+                     {"x0", p->x0, NULL}};
         for (size_t i = 0; i < sizeof entry / sizeof *entry; i++) {
             double value = *entry[i].x, side[2], h = 1e-4;
             if (entry[i].twin && diagonal) continue;
-            if (entry[i].x == p->Q0 && value < 0.05) continue; /* on its way to the floor, where EM crawls */
+            /* on its way to the floor, where EM crawls */
+            if (entry[i].x == p->Q0 && value < 0.05) continue;
             for (int s = 0; s < 2; s++) {
                 *entry[i].x = value + (s ? h : -h);
                 if (entry[i].twin) *entry[i].twin = *entry[i].x;
@@ -336,25 +468,33 @@ TEST(lds, em_finds_a_stationary_point) {
             *entry[i].x = value;
             if (entry[i].twin) *entry[i].twin = value;
             double curvature = fabs(side[0] + side[1] - 2 * ll) / (h * h);
-            CHECK(fabs(side[1] - side[0]) / (2 * h) <= 1e-3 * (1 + curvature), "variant %d: d log p / d %s = %g (curvature %g)", variant, entry[i].name,
+            CHECK(fabs(side[1] - side[0]) / (2 * h) <= 1e-3 * (1 + curvature),
+                  "variant %d: d log p / d %s = %g (curvature %g)", variant, entry[i].name,
                   (side[1] - side[0]) / (2 * h), curvature);
         }
         vdi_lds_data_destroy(data);
-        vdi_lds_destroy(p), vdi_lds_destroy(truth);
+        vdi_lds_destroy(p);
+        vdi_lds_destroy(truth);
         free(y);
     }
 }
 
-/* What breaks a careless EM: one trial, a channel that never varies, one that is never seen, more latents than channels, T = 1. */
+/* What breaks a careless EM: one trial, a channel that never varies, one that is never seen, more
+ * latents than channels, T = 1. */
 TEST(lds, em_hard_cases) {
     for (int diagonal = 0; diagonal < 2; diagonal++) {
         int64_t n = 4, T = 60;
         vdi_lds *truth = make(2, n, 0, diagonal, 3), *p;
         double *y = simulate(truth, 8, 1, T, NULL);
         vdi_error err = {0};
-        for (int64_t t = 0; t < T; t++) y[t * n + 1] = 3.5, y[t * n + 2] = NAN;
+        for (int64_t t = 0; t < T; t++) {
+            y[t * n + 1] = 3.5;
+            y[t * n + 2] = NAN;
+        }
         vdi_lds_desc desc = {0};
-        desc.d = 6, desc.n = n, desc.diagonal_r = diagonal;
+        desc.d = 6;
+        desc.n = n;
+        desc.diagonal_r = diagonal;
         CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
         vdi_lds_data *data = data_of(p, y, NULL, 1, T, NULL);
         CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
@@ -363,37 +503,52 @@ TEST(lds, em_hard_cases) {
         vdi_lds_data_destroy(data);
         vdi_lds_destroy(p);
         CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
-        for (int64_t t = 0; t < T; t++) y[t * n + 1] = (double)t, y[t * n + 2] = 0.1 * (double)(t % 7);
+        for (int64_t t = 0; t < T; t++) {
+            y[t * n + 1] = (double)t;
+            y[t * n + 2] = 0.1 * (double)(t % 7);
+        }
         data = data_of(p, y, NULL, T, 1, NULL); /* every bin a trial of its own */
         CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
         climbs(p, data, 100, "T = 1");
         vdi_lds_data_destroy(data);
-        vdi_lds_destroy(p), vdi_lds_destroy(truth);
+        vdi_lds_destroy(p);
+        vdi_lds_destroy(truth);
         free(y);
     }
 }
 
-/* ---- sampling, forecasting ---------------------------------------------------------------------------------------------------- */
+/* ---- sampling, forecasting ------------------------------------------------------------------- */
 
 TEST(lds, samples_have_the_posterior_moments) {
     vdi_lds *p = make(2, 3, 0, false, 1);
-    int64_t B = 3, T = 5, d = 2, S = 20000, lengths[3] = {5, 3, 5};
+    int64_t B = 3;
+    int64_t T = 5;
+    int64_t d = 2;
+    int64_t S = 20000;
+    int64_t lengths[3] = {5, 3, 5};
     double *y = simulate(p, 1, B, T, NULL), *z = numbers(S * B * T * d), *ms = numbers(B * T * d);
     vdi_error err = {0};
     y[4] = NAN;
     vdi_lds_data *data = data_of(p, y, NULL, B, T, lengths);
-    double *Ps = numbers(vdi_lds_data_lanes(data) * T * d * d), *Pc = numbers(vdi_lds_data_lanes(data) * (T - 1) * d * d);
+    double *Ps = numbers(vdi_lds_data_lanes(data) * T * d * d);
+    double *Pc = numbers(vdi_lds_data_lanes(data) * (T - 1) * d * d);
     vdi_lds_moments m = {0};
-    m.ms = ms, m.Ps = Ps, m.Pc = Pc;
+    m.ms = ms;
+    m.Ps = Ps;
+    m.Pc = Pc;
     CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
     CHECK_OK(vdi_lds_sample(p, data, S, 5, z, &err), err);
-    for (int64_t i = 0; i < B; i++)
+    for (int64_t i = 0; i < B; i++) {
         for (int64_t t = 0; t < lengths[i]; t++) {
             const double *P = Ps + (vdi_lds_data_lane(data, i) * T + t) * d * d;
-            double sum = 0, square = 0, pair = 0, want = 0;
+            double sum = 0;
+            double square = 0;
+            double pair = 0;
+            double want = 0;
             for (int64_t s = 0; s < S; s++) {
                 const double *zt = z + ((s * B + i) * T + t) * d, e = zt[0] - ms[(i * T + t) * d];
-                sum += e, square += e * e;
+                sum += e;
+                square += e * e;
                 if (t + 1 < lengths[i]) pair += e * (zt[d] - ms[(i * T + t + 1) * d]);
             }
             if (t + 1 < lengths[i]) want = Pc[(vdi_lds_data_lane(data, i) * (T - 1) + t) * d * d];
@@ -402,46 +557,81 @@ TEST(lds, samples_have_the_posterior_moments) {
             CHECK_CLOSE(square / (double)S, P[0], 5 * P[0] * sqrt(2.0 / (double)S));
             CHECK_CLOSE(pair / (double)S, want, 5 * 2 * P[0] / sqrt((double)S));
         }
-    free(y), free(z), free(ms), free(Ps), free(Pc);
+    }
+    free(y);
+    free(z);
+    free(ms);
+    free(Ps);
+    free(Pc);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(p);
 }
 
 /* A forecast is what smoothing says of bins that are all missing. */
 TEST(lds, forecast_equals_smoothing_of_missing_bins) {
-    int64_t B = 2, T = 9, H = 4, d = 3, n = 4, U = 1, lengths[2] = {5, 5};
+    int64_t B = 2;
+    int64_t T = 9;
+    int64_t H = 4;
+    int64_t d = 3;
+    int64_t n = 4;
+    int64_t U = 1;
+    int64_t lengths[2] = {5, 5};
     vdi_lds *p = make(d, n, U, false, 8);
     unsigned long long seed = 2;
     vdi_error err = {0};
     double *u = numbers(B * T * U), *future = numbers(B * H * U);
-    for (int64_t i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
+    for (int64_t i = 0; i < B * T * U; i++)
+        u[i] = test_normal(&seed);
     double *y = simulate(p, 4, B, T, u);
     for (int64_t i = 0; i < B * T * n; i++)
         if (i / n % T >= 5) y[i] = NAN;
-    for (int64_t i = 0; i < B * H; i++) future[i] = u[i / H * T + 5 + i % H];
+    for (int64_t i = 0; i < B * H; i++)
+        future[i] = u[i / H * T + 5 + i % H];
     vdi_lds_data *known = data_of(p, y, u, B, T, lengths), *all = data_of(p, y, u, B, T, NULL);
-    double *zm = numbers(B * H * d), *zc = numbers(B * H * d * d), *ym = numbers(B * H * n), *yc = numbers(B * H * n * n), *ms = numbers(B * T * d),
-           *Ps = numbers(vdi_lds_data_lanes(all) * T * d * d);
+    double *zm = numbers(B * H * d);
+    double *zc = numbers(B * H * d * d);
+    double *ym = numbers(B * H * n);
+    double *yc = numbers(B * H * n * n);
+    double *ms = numbers(B * T * d);
+
+    double *Ps = numbers(vdi_lds_data_lanes(all) * T * d * d);
     vdi_lds_moments m = {0};
-    m.ms = ms, m.Ps = Ps;
+    m.ms = ms;
+    m.Ps = Ps;
     CHECK_OK(vdi_lds_smooth(p, all, &m, &err), err);
     CHECK_OK(vdi_lds_forecast(p, known, H, future, zm, zc, ym, yc, &err), err);
-    for (int64_t i = 0; i < B; i++)
+    for (int64_t i = 0; i < B; i++) {
         for (int64_t h = 0; h < H; h++) {
-            CHECK_CLOSE(largest_difference(zm + (i * H + h) * d, ms + (i * T + 5 + h) * d, d), 0, 1e-11);
-            CHECK_CLOSE(largest_difference(zc + (i * H + h) * d * d, Ps + (vdi_lds_data_lane(all, i) * T + 5 + h) * d * d, d * d), 0, 1e-11);
+            CHECK_CLOSE(largest_difference(zm + (i * H + h) * d, ms + (i * T + 5 + h) * d, d), 0,
+                        1e-11);
+            CHECK_CLOSE(largest_difference(zc + (i * H + h) * d * d,
+                                           Ps + (vdi_lds_data_lane(all, i) * T + 5 + h) * d * d,
+                                           d * d),
+                        0, 1e-11);
             double want = p->b[0] + p->D[0] * future[i * H + h], variance = p->R[0];
-            for (int64_t k = 0; k < d; k++) want += p->C[k] * zm[(i * H + h) * d + k];
-            for (int64_t k = 0; k < d * d; k++) variance += p->C[k / d] * zc[(i * H + h) * d * d + k] * p->C[k % d];
+            for (int64_t k = 0; k < d; k++)
+                want += p->C[k] * zm[(i * H + h) * d + k];
+            for (int64_t k = 0; k < d * d; k++)
+                variance += p->C[k / d] * zc[(i * H + h) * d * d + k] * p->C[k % d];
             CHECK_CLOSE(ym[(i * H + h) * n], want, 1e-12);
             CHECK_CLOSE(yc[(i * H + h) * n * n], variance, 1e-12);
         }
-    free(u), free(future), free(y), free(zm), free(zc), free(ym), free(yc), free(ms), free(Ps);
-    vdi_lds_data_destroy(known), vdi_lds_data_destroy(all);
+    }
+    free(u);
+    free(future);
+    free(y);
+    free(zm);
+    free(zc);
+    free(ym);
+    free(yc);
+    free(ms);
+    free(Ps);
+    vdi_lds_data_destroy(known);
+    vdi_lds_data_destroy(all);
     vdi_lds_destroy(p);
 }
 
-/* ---- wrong input ---------------------------------------------------------------------------------------------------------------- */
+/* ---- wrong input ----------------------------------------------------------------------------- */
 
 TEST(lds, wrong_input_is_told) {
     vdi_error err = {0};
@@ -452,7 +642,9 @@ TEST(lds, wrong_input_is_told) {
     double y[24] = {0};
     CHECK_FAILS(vdi_lds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
     CHECK(strstr(err.message, "d is 0") != NULL, "%s", err.message);
-    desc.d = 2, desc.n = 3, desc.q_floor = -1;
+    desc.d = 2;
+    desc.n = 3;
+    desc.q_floor = -1;
     CHECK_FAILS(vdi_lds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
     desc.q_floor = 0;
     CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
@@ -488,7 +680,8 @@ TEST(lds, wrong_input_is_told) {
 TEST(lds, memory_runs_out) {
     double y[60];
     vdi_error err = {0};
-    for (int i = 0; i < 60; i++) y[i] = sin(i);
+    for (int i = 0; i < 60; i++)
+        y[i] = sin(i);
     y[7] = NAN;
     for (long at = 1;; at++) {
         test_allocator t = {0};
@@ -497,8 +690,11 @@ TEST(lds, memory_runs_out) {
         vdi_lds_desc desc = {0};
         vdi_lds_data_desc dd = {0};
         t.fail_at = at;
-        desc.d = 2, desc.n = 3, desc.allocator = test_allocator_of(&t);
-        dd.y = vdi_tensor_3d(y, VDI_F64, 4, 5, 3), dd.allocator = desc.allocator;
+        desc.d = 2;
+        desc.n = 3;
+        desc.allocator = test_allocator_of(&t);
+        dd.y = vdi_tensor_3d(y, VDI_F64, 4, 5, 3);
+        dd.allocator = desc.allocator;
         vdi_status status = vdi_lds_create(&desc, &p, &err);
         if (status == VDI_OK) status = vdi_lds_data_create(p, &dd, &data, &err);
         if (status == VDI_OK) {
@@ -507,7 +703,9 @@ TEST(lds, memory_runs_out) {
             CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
             CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
             CHECK(t.requests == before, "a step made %ld allocations", t.requests - before);
-        } else CHECK(status == VDI_ERR_MEMORY, "%s: %s", vdi_status_name(status), err.message);
+        } else {
+            CHECK(status == VDI_ERR_MEMORY, "%s: %s", vdi_status_name(status), err.message);
+        }
         vdi_lds_data_destroy(data);
         vdi_lds_destroy(p);
         CHECK(t.live == 0, "%ld blocks left after failing request %ld", t.live, at);

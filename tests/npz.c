@@ -17,8 +17,10 @@ static vdi_buffer example(void) {
     static double x[6] = {1, 2, 3, 4, 5, 6};
     static int16_t y[4] = {-1, 0, 1, 2};
     vdi_named_tensor t[2];
-    t[0].name = "a", t[0].tensor = vdi_tensor_2d(x, VDI_F64, 2, 3);
-    t[1].name = "b", t[1].tensor = vdi_tensor_1d(y, VDI_I16, 4);
+    t[0].name = "a";
+    t[0].tensor = vdi_tensor_2d(x, VDI_F64, 2, 3);
+    t[1].name = "b";
+    t[1].tensor = vdi_tensor_1d(y, VDI_I16, 4);
     return archive(t, 2);
 }
 
@@ -28,8 +30,9 @@ TEST(npz, crc) {
     CHECK(vdi_crc32(0, "123456789", 9) == 0xCBF43926u);
     CHECK(vdi_crc32(vdi_crc32(0, "1234", 4), "56789", 5) == 0xCBF43926u);
     CHECK(vdi_crc32(0, "", 0) == 0);
-    for (size_t n = 1; n < 40; n++) /* every remainder of eight bytes, against a byte at a time */
+    for (size_t n = 1; n < 40; n++) { /* every remainder of eight bytes, against a byte at a time */
         CHECK(vdi_crc32(0, zeros, n) == vdi_crc32(vdi_crc32(0, zeros, 1), zeros, n - 1));
+    }
 }
 
 TEST(npz, round_trip) {
@@ -37,11 +40,15 @@ TEST(npz, round_trip) {
     vdi_npz npz;
     vdi_tensor t;
     vdi_error err;
-    CHECK(b.size == again.size && memcmp(b.data, again.data, b.size) == 0, "equal arrays make equal bytes");
+    CHECK(b.size == again.size && memcmp(b.data, again.data, b.size) == 0,
+          "equal arrays make equal bytes");
     vdi_buffer_free(&again);
     for (int slow = 0; slow < 2; slow++) {
         slow_stream s;
-        CHECK_OK(vdi_npz_open(&npz, slow ? slow_reader(&s, b.data, b.size, 50) : vdi_reader_memory(b.data, b.size, "two.npz"), NULL, &err),
+        CHECK_OK(vdi_npz_open(&npz,
+                              slow ? slow_reader(&s, b.data, b.size, 50)
+                                   : vdi_reader_memory(b.data, b.size, "two.npz"),
+                              NULL, &err),
                  err);
         CHECK(npz.count == 2 && strcmp(npz.name[0], "a") == 0 && strcmp(npz.name[1], "b") == 0);
         CHECK_OK(vdi_npz_get(&npz, "b", NULL, &t, &err), err);
@@ -68,7 +75,8 @@ TEST(npz, names) {
     vdi_error err;
     vdi_named_tensor t[2];
     double x = 1;
-    t[0].name = "x", t[0].tensor = t[1].tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
+    t[0].name = "x";
+    t[0].tensor = t[1].tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
     const char *const bad[3] = {"x", "", NULL};
     for (int i = 0; i < 3; i++) {
         vdi_buffer_init(&b, NULL);
@@ -85,14 +93,16 @@ TEST(npz, deflated_by_numpy) {
     vdi_error err;
     for (int slow = 0; slow < 2; slow++) {
         slow_stream s;
-        CHECK_OK(vdi_npz_open(
-                     &npz, slow ? slow_reader(&s, compressed, sizeof compressed, 3) : vdi_reader_memory(compressed, sizeof compressed, "c"),
-                     NULL, &err),
+        CHECK_OK(vdi_npz_open(&npz,
+                              slow ? slow_reader(&s, compressed, sizeof compressed, 3)
+                                   : vdi_reader_memory(compressed, sizeof compressed, "c"),
+                              NULL, &err),
                  err);
         CHECK(npz.count == 2 && npz.zip.member[0].method == 8);
         CHECK_OK(vdi_npz_get(&npz, "wave", NULL, &t, &err), err);
         CHECK(t.dtype == VDI_F64 && t.ndim == 1 && t.shape[0] == 3000);
-        for (int i = 0; i < 3000; i++) CHECK(((double *)t.data)[i] == (i % 50) * 0.25, "at %d", i);
+        for (int i = 0; i < 3000; i++)
+            CHECK(((double *)t.data)[i] == (i % 50) * 0.25, "at %d", i);
         vdi_tensor_free(NULL, &t);
         CHECK_OK(vdi_npz_get(&npz, "count", NULL, &t, &err), err);
         CHECK(t.dtype == VDI_I32 && ((int32_t *)t.data)[2] == 4);
@@ -132,17 +142,25 @@ TEST(npz, cut_and_flipped) {
     size_t sizes[3];
     vdi_error err;
     unsigned long long seed = 3;
-    files[0] = (const unsigned char *)b.data, files[1] = compressed, files[2] = wide;
-    sizes[0] = b.size, sizes[1] = sizeof compressed, sizes[2] = sizeof wide;
+    files[0] = (const unsigned char *)b.data;
+    files[1] = compressed;
+    files[2] = wide;
+    sizes[0] = b.size;
+    sizes[1] = sizeof compressed;
+    sizes[2] = sizeof wide;
     for (int f = 0; f < 3; f++) {
         unsigned char *copy = (unsigned char *)malloc(sizes[f]);
-        for (size_t n = 0; n < sizes[f]; n++) CHECK(read_all(files[f], n, NULL, &err) < 0, "file %d cut at %zu", f, n);
+        for (size_t n = 0; n < sizes[f]; n++)
+            CHECK(read_all(files[f], n, NULL, &err) < 0, "file %d cut at %zu", f, n);
         for (int i = 0; i < (int)test_scaled(8000); i++) {
             memcpy(copy, files[f], sizes[f]);
-            for (int k = 0; k <= i % 4; k++)
-                copy[(size_t)(test_uniform(&seed) * (double)sizes[f])] ^= (unsigned char)(1 << (int)(8 * test_uniform(&seed)));
+            for (int k = 0; k <= i % 4; k++) {
+                copy[(size_t)(test_uniform(&seed) * (double)sizes[f])] ^=
+                    (unsigned char)(1 << (int)(8 * test_uniform(&seed)));
+            }
             err.message[0] = 0;
-            CHECK(read_all(copy, sizes[f], NULL, &err) == VDI_OK || err.message[0], "flip %d of file %d", i, f);
+            CHECK(read_all(copy, sizes[f], NULL, &err) == VDI_OK || err.message[0],
+                  "flip %d of file %d", i, f);
         }
         free(copy);
     }
@@ -163,7 +181,10 @@ TEST(npz, cut_and_flipped) {
 }
 
 static void put(unsigned char *p, unsigned long long x, int n) {
-    while (n--) *p++ = (unsigned char)x, x >>= 8;
+    while (n--) {
+        *p++ = (unsigned char)x;
+        x >>= 8;
+    }
 }
 
 /* The directory entry number i of an archive. */
@@ -188,12 +209,18 @@ TEST(npz, archives_that_lie) {
         const char *says;
         vdi_status status;
     } cases[] = {
-        {42, 4, 0, "overlap", VDI_ERR_FORMAT},           {42, 4, 0xFFFFFF00, "beyond the archive", VDI_ERR_FORMAT},
-        {42, 4, 5, "overlap", VDI_ERR_FORMAT},           {20, 4, 1u << 30, "beyond the archive", VDI_ERR_FORMAT},
-        {24, 4, 1u << 30, "impossible", VDI_ERR_FORMAT}, {10, 2, 8, "contradicts", VDI_ERR_FORMAT},
-        {10, 2, 12, "method 12", VDI_ERR_UNSUPPORTED},   {8, 2, 1, "encrypted", VDI_ERR_UNSUPPORTED},
-        {28, 2, 60000, "cut short", VDI_ERR_FORMAT},     {16, 4, 1234, "CRC-32", VDI_ERR_FORMAT},
-        {46, 1, 'a', "one name", VDI_ERR_FORMAT},        {46, 1, 0, "NUL", VDI_ERR_FORMAT},
+        {42, 4, 0, "overlap", VDI_ERR_FORMAT},
+        {42, 4, 0xFFFFFF00, "beyond the archive", VDI_ERR_FORMAT},
+        {42, 4, 5, "overlap", VDI_ERR_FORMAT},
+        {20, 4, 1u << 30, "beyond the archive", VDI_ERR_FORMAT},
+        {24, 4, 1u << 30, "impossible", VDI_ERR_FORMAT},
+        {10, 2, 8, "contradicts", VDI_ERR_FORMAT},
+        {10, 2, 12, "method 12", VDI_ERR_UNSUPPORTED},
+        {8, 2, 1, "encrypted", VDI_ERR_UNSUPPORTED},
+        {28, 2, 60000, "cut short", VDI_ERR_FORMAT},
+        {16, 4, 1234, "CRC-32", VDI_ERR_FORMAT},
+        {46, 1, 'a', "one name", VDI_ERR_FORMAT},
+        {46, 1, 0, "NUL", VDI_ERR_FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         unsigned char name = e[46];
@@ -207,12 +234,15 @@ TEST(npz, archives_that_lie) {
     CHECK(first != NULL && read_all(b.data, b.size, NULL, &err) == VDI_OK);
     vdi_buffer_free(&b);
     CHECK_FAILS(vdi_npz_open(&npz, vdi_reader_memory("", 0, "empty"), NULL, &err), VDI_ERR_FORMAT);
-    CHECK_FAILS(vdi_npz_open(&npz, vdi_reader_memory(compressed, 100, "no end"), NULL, &err), VDI_ERR_FORMAT);
+    CHECK_FAILS(vdi_npz_open(&npz, vdi_reader_memory(compressed, 100, "no end"), NULL, &err),
+                VDI_ERR_FORMAT);
 
-    /* a bomb: a deflated member that claims as much as deflate could pack, and whose header promises it */
+    /* a bomb: a deflated member that claims as much as deflate could pack, and whose header
+     * promises it */
     unsigned char *copy = (unsigned char *)malloc(sizeof compressed);
     memcpy(copy, compressed, sizeof compressed);
-    b.data = (char *)copy, b.size = sizeof compressed;
+    b.data = (char *)copy;
+    b.size = sizeof compressed;
     e = entry(b, 0);
     put(e + 24, 1032ull * (e[20] + 256u * e[21]), 4);
     a = greedy_allocator_of(&greedy);
@@ -228,11 +258,12 @@ TEST(npz, archives_that_lie) {
 TEST(npz, no_memory) {
     vdi_error err;
     vdi_buffer b = example();
-    for (int f = 0; f < 2; f++)
+    for (int f = 0; f < 2; f++) {
         for (long fail = 1;; fail++) {
             test_allocator counter = {0, fail, 0, fail & 1};
             vdi_allocator a = test_allocator_of(&counter);
-            vdi_status status = f ? read_all(compressed, sizeof compressed, &a, &err) : read_all(b.data, b.size, &a, &err);
+            vdi_status status = f ? read_all(compressed, sizeof compressed, &a, &err)
+                                  : read_all(b.data, b.size, &a, &err);
             CHECK(counter.live == 0, "request %ld: %ld blocks are left", fail, counter.live);
             if (counter.requests < fail) {
                 CHECK_OK(status, err);
@@ -240,6 +271,7 @@ TEST(npz, no_memory) {
             }
             CHECK(status == VDI_ERR_MEMORY, "request %ld: %s", fail, vdi_status_name(status));
         }
+    }
     for (long fail = 1;; fail++) { /* and while writing */
         test_allocator counter = {0, fail, 0, 1};
         vdi_allocator a = test_allocator_of(&counter);
@@ -247,7 +279,8 @@ TEST(npz, no_memory) {
         size_t room = 1000000;
         vdi_writer w;
         vdi_named_tensor t;
-        t.name = "x", t.tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
+        t.name = "x";
+        t.tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
         vdi_writer_init(&w, full_write, &room, NULL);
         vdi_status status = vdi_npz_write(&w, &t, 1, &a, &err);
         CHECK(counter.live == 0);
@@ -263,7 +296,8 @@ TEST(npz, no_memory) {
         double x[100];
         vdi_named_tensor t;
         memset(x, 0, sizeof x);
-        t.name = "x", t.tensor = vdi_tensor_1d(x, VDI_F64, 100);
+        t.name = "x";
+        t.tensor = vdi_tensor_1d(x, VDI_F64, 100);
         vdi_writer_init(&w, full_write, &left, "disk");
         CHECK_FAILS(vdi_npz_write(&w, &t, 1, NULL, &err), VDI_ERR_IO);
     }
@@ -277,8 +311,10 @@ TEST(npz, files) {
     double x[3] = {1, 2, 3};
     vdi_named_tensor two[2];
     const char *path = scratch_path("files.npz");
-    two[0].name = "one", two[0].tensor = vdi_tensor_1d(x, VDI_F64, 3);
-    two[1].name = "two", two[1].tensor = vdi_tensor_1d(x, VDI_F64, 2);
+    two[0].name = "one";
+    two[0].tensor = vdi_tensor_1d(x, VDI_F64, 3);
+    two[1].name = "two";
+    two[1].tensor = vdi_tensor_1d(x, VDI_F64, 2);
     CHECK_OK(vdi_npz_save(path, two, 1, &err), err);
     CHECK_OK(vdi_npy_load(path, NULL, &t, &err), err); /* the only one needs no name */
     CHECK(t.shape[0] == 3);
@@ -296,7 +332,8 @@ TEST(npz, files) {
     if (system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") == 0) {
         char command[900];
         snprintf(command, sizeof command,
-                 "/usr/bin/python3 -c \"import numpy as n, zipfile; z = n.load('%s'); assert z.files == ['one', 'two'] and "
+                 "/usr/bin/python3 -c \"import numpy as n, zipfile; z = n.load('%s'); assert "
+                 "z.files == ['one', 'two'] and "
                  "z['one'].tolist() == [1, 2, 3]; "
                  "assert zipfile.ZipFile('%s').testzip() is None\"",
                  path, path);

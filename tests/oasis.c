@@ -1,4 +1,5 @@
-/* tests/oasis.c - deconvolution against certificates of optimality, an exact active-set solver, and the recordings' known scores
+/* tests/oasis.c - deconvolution against certificates of optimality, an exact active-set solver, and
+ * the recordings' known scores
  */
 #include "check.h"
 
@@ -12,15 +13,19 @@ static trace simulate(unsigned long long *seed, int T, int order) {
     trace x;
     double c1 = 0, c2 = 0;
     memset(&x, 0, sizeof x);
-    x.T = T, x.fps = 30;
-    x.d = 0.7 + 0.29 * test_uniform(seed), x.r = order == 2 ? (0.1 + 0.8 * test_uniform(seed)) * x.d : 0;
-    x.noise = 0.05 + 0.5 * test_uniform(seed), x.b = test_normal(seed);
+    x.T = T;
+    x.fps = 30;
+    x.d = 0.7 + 0.29 * test_uniform(seed);
+    x.r = order == 2 ? (0.1 + 0.8 * test_uniform(seed)) * x.d : 0;
+    x.noise = 0.05 + 0.5 * test_uniform(seed);
+    x.b = test_normal(seed);
     const double rate = 0.02 + 0.2 * test_uniform(seed);
     for (int t = 0; t < T; t++) {
         x.s[t] = test_uniform(seed) < rate ? 0.5 + test_uniform(seed) : 0;
         const double c = x.s[t] + (x.d + x.r) * c1 - x.d * x.r * c2;
         x.y[t] = x.b + c + x.noise * test_normal(seed);
-        c2 = c1, c1 = c;
+        c2 = c1;
+        c1 = c;
     }
     return x;
 }
@@ -29,55 +34,70 @@ static double tau(double root, double fps) { return -1 / (fps * log(root)); }
 
 static vdi_oasis_desc describe(const trace *x, int order) {
     vdi_oasis_desc d = vdi_oasis_desc_defaults();
-    d.fps = x->fps, d.order = order, d.noise = x->noise;
+    d.fps = x->fps;
+    d.order = order;
+    d.noise = x->noise;
     d.tau_decay = tau(x->d, x->fps);
     if (order == 2) d.tau_rise = tau(x->r, x->fps);
     return d;
 }
 
-/* How far c may be from the optimum of 1/2 |y - b - c|^2 + lambda 1'Gc over Gc >= 0: its objective minus that of a dual point, by weak
- * duality. The dual point is made from c alone, so this trusts nothing of the solver. */
-static double duality_gap(const trace *x, int order, const vdi_oasis_result *r, const double *c, double *objective) {
+/* How far c may be from the optimum of 1/2 |y - b - c|^2 + lambda 1'Gc over Gc >= 0: its objective
+ * minus that of a dual point, by weak duality. The dual point is made from c alone, so this trusts
+ * nothing of the solver. */
+static double duality_gap(const trace *x, int order, const vdi_oasis_result *r, const double *c,
+                          double *objective) {
     const int T = x->T;
-    const double g1 = r->decay + (order == 2 ? r->rise : 0), g2 = order == 2 ? -r->decay * r->rise : 0;
+    const double g1 = r->decay + (order == 2 ? r->rise : 0);
+    const double g2 = order == 2 ? -r->decay * r->rise : 0;
     static double z[1200], g[1200];
     double primal = 0, dual = 0;
     for (int t = T - 1; t >= 0; t--) { /* z = lambda + G^{-T}(c - x), not below 0 */
-        z[t] = c[t] - x->y[t] + r->baseline + (t + 1 < T ? g1 * z[t + 1] : 0) + (t + 2 < T ? g2 * z[t + 2] : 0);
+        z[t] = c[t] - x->y[t] + r->baseline + (t + 1 < T ? g1 * z[t + 1] : 0) +
+               (t + 2 < T ? g2 * z[t + 2] : 0);
     }
-    for (int t = 0; t < T; t++) z[t] = fmax(z[t] + r->lambda, 0);
+    for (int t = 0; t < T; t++)
+        z[t] = fmax(z[t] + r->lambda, 0);
     for (int t = 0; t < T; t++) {
-        const double s = c[t] - (t ? g1 * c[t - 1] : 0) - (t > 1 ? g2 * c[t - 2] : 0), target = x->y[t] - r->baseline;
+        const double s = c[t] - (t ? g1 * c[t - 1] : 0) - (t > 1 ? g2 * c[t - 2] : 0);
+        const double target = x->y[t] - r->baseline;
         CHECK(s > -1e-9, "spike %d is %g", t, s);
         primal += 0.5 * (target - c[t]) * (target - c[t]) + r->lambda * fmax(s, 0);
         g[t] = z[t] - r->lambda;
     }
     for (int t = 0; t < T; t++) {
-        const double target = x->y[t] - r->baseline, at = target + g[t] - (t + 1 < T ? g1 * g[t + 1] : 0) - (t + 2 < T ? g2 * g[t + 2] : 0);
+        const double target = x->y[t] - r->baseline;
+        const double at =
+            target + g[t] - (t + 1 < T ? g1 * g[t + 1] : 0) - (t + 2 < T ? g2 * g[t + 2] : 0);
         dual += 0.5 * target * target - 0.5 * at * at;
     }
     *objective = primal;
     return primal - dual;
 }
 
-/* Lawson and Hanson 1974, densely: min 1/2 |x - K s|^2 + lambda 1's over s >= 0. Returns the objective. */
+/* Lawson and Hanson 1974, densely: min 1/2 |x - K s|^2 + lambda 1's over s >= 0. Returns the
+ * objective. */
 static double nnls(const trace *x, int order, double d, double r, double b, double lambda) {
     enum { N = 40 };
     static double K[N][N], H[N][N], q[N], s[N], A[N][N + 1];
     bool in[N] = {false};
     const int T = x->T;
     (void)order;
-    for (int t = 0; t < T; t++)
+    for (int t = 0; t < T; t++) {
         for (int j = 0; j < T; j++) {
             const int k = t - j;
             K[t][j] = k < 0 ? 0 : r > 0 ? (pow(d, k + 1) - pow(r, k + 1)) / (d - r) : pow(d, k);
         }
+    }
     for (int i = 0; i < T; i++) {
-        s[i] = 0, q[i] = -lambda;
-        for (int t = 0; t < T; t++) q[i] += K[t][i] * (x->y[t] - b);
+        s[i] = 0;
+        q[i] = -lambda;
+        for (int t = 0; t < T; t++)
+            q[i] += K[t][i] * (x->y[t] - b);
         for (int j = 0; j < T; j++) {
             H[i][j] = 0;
-            for (int t = 0; t < T; t++) H[i][j] += K[t][i] * K[t][j];
+            for (int t = 0; t < T; t++)
+                H[i][j] += K[t][i] * K[t][j];
         }
     }
     for (int round = 0; round < 10 * N; round++) {
@@ -85,8 +105,12 @@ static double nnls(const trace *x, int order, double d, double r, double b, doub
         double most = 1e-10;
         for (int i = 0; i < T; i++) {
             double g = q[i];
-            for (int j = 0; j < T; j++) g -= H[i][j] * s[j];
-            if (!in[i] && g > most) most = g, best = i;
+            for (int j = 0; j < T; j++)
+                g -= H[i][j] * s[j];
+            if (!in[i] && g > most) {
+                most = g;
+                best = i;
+            }
         }
         if (best < 0) break;
         in[best] = true;
@@ -96,83 +120,114 @@ static double nnls(const trace *x, int order, double d, double r, double b, doub
             for (int i = 0; i < T; i++)
                 if (in[i]) list[n++] = i;
             for (int i = 0; i < n; i++) {
-                for (int j = 0; j < n; j++) A[i][j] = H[list[i]][list[j]];
+                for (int j = 0; j < n; j++)
+                    A[i][j] = H[list[i]][list[j]];
                 A[i][n] = q[list[i]];
             }
-            for (int i = 0; i < n; i++)
+            for (int i = 0; i < n; i++) {
                 for (int k = i + 1; k < n; k++) {
                     const double f = A[k][i] / A[i][i];
-                    for (int j = i; j <= n; j++) A[k][j] -= f * A[i][j];
+                    for (int j = i; j <= n; j++)
+                        A[k][j] -= f * A[i][j];
                 }
+            }
             for (int i = n - 1; i >= 0; i--) {
                 z[i] = A[i][n];
-                for (int j = i + 1; j < n; j++) z[i] -= A[i][j] * z[j];
+                for (int j = i + 1; j < n; j++)
+                    z[i] -= A[i][j] * z[j];
                 z[i] /= A[i][i];
             }
             for (int i = 0; i < n; i++)
                 if (z[i] <= 0) step = fmin(step, s[list[i]] / (s[list[i]] - z[i]));
-            for (int i = 0; i < n; i++) s[list[i]] += step * (z[i] - s[list[i]]);
-            if (step >= 1) break;
             for (int i = 0; i < n; i++)
-                if (s[list[i]] < 1e-13) s[list[i]] = 0, in[list[i]] = false;
+                s[list[i]] += step * (z[i] - s[list[i]]);
+            if (step >= 1) break;
+            for (int i = 0; i < n; i++) {
+                if (s[list[i]] < 1e-13) {
+                    s[list[i]] = 0;
+                    in[list[i]] = false;
+                }
+            }
         }
     }
     double objective = 0;
     for (int t = 0; t < T; t++) {
         double c = 0;
-        for (int j = 0; j < T; j++) c += K[t][j] * s[j];
+        for (int j = 0; j < T; j++)
+            c += K[t][j] * s[j];
         objective += 0.5 * (x->y[t] - b - c) * (x->y[t] - b - c) + lambda * s[t];
     }
     return objective;
 }
 
-/* Both orders: lambda and baseline given, lambda given with a free baseline, and both from the noise. */
+/* Both orders: lambda and baseline given, lambda given with a free baseline, and both from the
+ * noise. */
 TEST(oasis, l1_is_exact) {
     unsigned long long seed = 2024;
     const size_t cases = test_scaled(1000);
     static double c[1200], s[1200];
-    for (size_t i = 0; i < cases; i++)
+    for (size_t i = 0; i < cases; i++) {
         for (int order = 1; order <= 2; order++) {
             if (order == 2 && i % 8) continue;
-            const int T = 20 + (int)(test_uniform(&seed) * (i % 10 ? 80 : 1100)), kind = (int)(i % 3);
+            const int T = 20 + (int)(test_uniform(&seed) * (i % 10 ? 80 : 1100));
+            const int kind = (int)(i % 3);
             trace x = simulate(&seed, T, order);
             vdi_oasis_desc desc = describe(&x, order);
             vdi_oasis_result r;
             vdi_error err = {0};
             double objective, residual = 0, sum = 0;
-            if (kind == 0) desc.has_baseline = true, desc.baseline = x.b;
-            if (kind <= 1) desc.has_lambda = true, desc.lambda = i % 7 ? 3 * x.noise * test_uniform(&seed) + 1e-3 : i % 2 ? 1e3 : 0;
+            if (kind == 0) {
+                desc.has_baseline = true;
+                desc.baseline = x.b;
+            }
+            if (kind <= 1) {
+                desc.has_lambda = true;
+                desc.lambda = i % 7 ? 3 * x.noise * test_uniform(&seed) + 1e-3 : i % 2 ? 1e3 : 0;
+            }
             CHECK_OK(vdi_oasis(&desc, VDI_F64, T, x.y, NULL, c, s, &r, &err), err);
-            const double gap = duality_gap(&x, order, &r, c, &objective), allowed = 1e-8 * fmax(objective, 1);
-            CHECK(gap <= allowed && gap > -allowed, "case %d, order %d, kind %d: gap %g of %g, lambda %g", (int)i, order, kind, gap,
+            const double gap = duality_gap(&x, order, &r, c, &objective);
+            const double allowed = 1e-8 * fmax(objective, 1);
+            CHECK(gap <= allowed && gap > -allowed,
+                  "case %d, order %d, kind %d: gap %g of %g, lambda %g", (int)i, order, kind, gap,
                   objective, r.lambda);
             CHECK_CLOSE(r.objective, objective, 1e-8 * fmax(objective, 1));
-            for (int t = 0; t < T; t++) residual += pow(x.y[t] - r.baseline - c[t], 2), sum += x.y[t] - r.baseline - c[t];
+            for (int t = 0; t < T; t++) {
+                residual += pow(x.y[t] - r.baseline - c[t], 2);
+                sum += x.y[t] - r.baseline - c[t];
+            }
             CHECK_CLOSE(r.residual, residual, 1e-9 * residual + 1e-12);
-            if (kind >= 1 && r.lambda > 0) CHECK_CLOSE(sum, 0, 1e-5 * T); /* the baseline is the best one */
-            if (kind == 2 && r.lambda > 2e-3 * x.noise && r.events) CHECK_CLOSE(residual, x.noise * x.noise * T, 2e-7 * residual);
+            /* the baseline is the best one */
+            if (kind >= 1 && r.lambda > 0) CHECK_CLOSE(sum, 0, 1e-5 * T);
+            if (kind == 2 && r.lambda > 2e-3 * x.noise && r.events)
+                CHECK_CLOSE(residual, x.noise * x.noise * T, 2e-7 * residual);
             if (kind == 2 && r.events) CHECK(residual >= x.noise * x.noise * T * (1 - 2e-7));
         }
+    }
 }
 
 TEST(oasis, l1_against_active_sets) {
     unsigned long long seed = 77;
     const size_t cases = test_scaled(150);
     double c[40];
-    for (size_t i = 0; i < cases; i++)
+    for (size_t i = 0; i < cases; i++) {
         for (int order = 1; order <= 2; order++) {
             trace x = simulate(&seed, 40, order);
             vdi_oasis_desc desc = describe(&x, order);
             vdi_oasis_result r;
             vdi_error err = {0};
-            desc.has_baseline = true, desc.baseline = x.b, desc.has_lambda = true, desc.lambda = (double)(i % 5) * 0.5 * x.noise;
+            desc.has_baseline = true;
+            desc.baseline = x.b;
+            desc.has_lambda = true;
+            desc.lambda = (double)(i % 5) * 0.5 * x.noise;
             CHECK_OK(vdi_oasis(&desc, VDI_F64, 40, x.y, NULL, c, NULL, &r, &err), err);
             const double exact = nnls(&x, order, r.decay, r.rise, x.b, desc.lambda);
             CHECK_CLOSE(r.objective, exact, 1e-8 * fmax(exact, 1));
         }
+    }
 }
 
-/* Of all b and lambda that leave noise^2 T, the sum of spikes is the least: any other feasible b has a larger one. */
+/* Of all b and lambda that leave noise^2 T, the sum of spikes is the least: any other feasible b
+ * has a larger one. */
 TEST(oasis, constraint_is_sparsest) {
     unsigned long long seed = 5;
     static double c[600], s[600];
@@ -185,10 +240,11 @@ TEST(oasis, constraint_is_sparsest) {
         CHECK_OK(vdi_oasis(&desc, VDI_F64, x.T, x.y, NULL, c, s, &r, &err), err);
         const double total = (r.objective - 0.5 * r.residual) / r.lambda;
         for (int k = -1; k <= 1; k += 2) {
-            desc.has_baseline = true, desc.baseline = r.baseline + 0.05 * k * x.noise;
+            desc.has_baseline = true;
+            desc.baseline = r.baseline + 0.05 * k * x.noise;
             CHECK_OK(vdi_oasis(&desc, VDI_F64, x.T, x.y, NULL, c, s, &other, &err), err);
-            CHECK((other.objective - 0.5 * other.residual) / other.lambda > total, "baseline %g has fewer spikes than %g", desc.baseline,
-                  r.baseline);
+            CHECK((other.objective - 0.5 * other.residual) / other.lambda > total,
+                  "baseline %g has fewer spikes than %g", desc.baseline, r.baseline);
         }
     }
 }
@@ -197,7 +253,7 @@ TEST(oasis, l0_keeps_its_promises) {
     unsigned long long seed = 31;
     static double c[1000], s[1000];
     double found = 0, true_ones = 0;
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         for (int order = 1; order <= 2; order++) {
             trace x = simulate(&seed, 1000, order);
             vdi_oasis_desc desc = describe(&x, order);
@@ -207,15 +263,24 @@ TEST(oasis, l0_keeps_its_promises) {
             for (int given = 0; given < 2; given++) {
                 desc.s_min = given ? 0.4 : 0;
                 CHECK_OK(vdi_oasis(&desc, VDI_F64, x.T, x.y, NULL, c, s, &r, &err), err);
-                for (int t = 1; t < x.T; t++) CHECK(s[t] == 0 || s[t] >= r.s_min * (1 - 1e-6) - 1e-9, "spike %g below %g", s[t], r.s_min);
-                if (!given && r.s_min > 0)
-                    CHECK(r.residual <= x.noise * x.noise * x.T * 1.02, "%g above %g", r.residual, x.noise * x.noise * x.T);
+                for (int t = 1; t < x.T; t++) {
+                    CHECK(s[t] == 0 || s[t] >= r.s_min * (1 - 1e-6) - 1e-9, "spike %g below %g",
+                          s[t], r.s_min);
+                }
+                if (!given && r.s_min > 0) {
+                    CHECK(r.residual <= x.noise * x.noise * x.T * 1.02, "%g above %g", r.residual,
+                          x.noise * x.noise * x.T);
+                }
                 if (given && x.noise < 0.15 && order == 1) { /* nothing is hard here */
-                    for (int t = 1; t < x.T; t++) found += s[t] > 0 && x.s[t] > 0, true_ones += x.s[t] > 0;
+                    for (int t = 1; t < x.T; t++) {
+                        found += s[t] > 0 && x.s[t] > 0;
+                        true_ones += x.s[t] > 0;
+                    }
                     CHECK_CLOSE(r.baseline, x.b, 0.2);
                 }
             }
         }
+    }
     CHECK(found > 0.8 * true_ones, "%g of %g", found, true_ones);
 }
 
@@ -224,27 +289,35 @@ TEST(oasis, estimates) {
     static double y[20000], c[20000], s[20000], work[20001];
     vdi_error err = {0};
     vdi_oasis_result r;
-    for (int order = 1; order <= 2; order++)
+    for (int order = 1; order <= 2; order++) {
         for (int mad = 0; mad < 2; mad++) {
             const double d = exp(-1 / (30 * 0.8)), rise = order == 2 ? exp(-1 / (30 * 0.1)) : 0;
             double c1 = 0, c2 = 0;
             for (int t = 0; t < 20000; t++) {
                 const double now = (test_uniform(&seed) < 0.006) + (d + rise) * c1 - d * rise * c2;
                 y[t] = 3 + now + 0.2 * test_normal(&seed);
-                c2 = c1, c1 = now;
+                c2 = c1;
+                c1 = now;
             }
-            CHECK_CLOSE(vdi_oasis_noise_of(mad ? VDI_OASIS_MAD : VDI_OASIS_SPECTRUM, 20000, y, work), 0.2, mad ? 0.04 : 0.01);
+            CHECK_CLOSE(
+                vdi_oasis_noise_of(mad ? VDI_OASIS_MAD : VDI_OASIS_SPECTRUM, 20000, y, work), 0.2,
+                mad ? 0.04 : 0.01);
             vdi_oasis_desc desc = vdi_oasis_desc_defaults();
-            desc.fps = 30, desc.order = order, desc.noise_method = mad ? VDI_OASIS_MAD : VDI_OASIS_SPECTRUM, desc.fudge = 1;
+            desc.fps = 30;
+            desc.order = order;
+            desc.noise_method = mad ? VDI_OASIS_MAD : VDI_OASIS_SPECTRUM;
+            desc.fudge = 1;
             CHECK_OK(vdi_oasis(&desc, VDI_F64, 20000, y, NULL, c, s, &r, &err), err);
             CHECK_CLOSE(r.tau_decay, 0.8, 0.2);
             if (order == 2) CHECK_CLOSE(r.tau_rise, 0.1, 0.05);
             CHECK_CLOSE(r.baseline, 3, 0.1);
             if (order == 2) continue;
-            desc.fudge = 0, desc.refine = 20;
+            desc.fudge = 0;
+            desc.refine = 20;
             CHECK_OK(vdi_oasis(&desc, VDI_F64, 20000, y, NULL, c, s, &r, &err), err);
             CHECK_CLOSE(r.tau_decay, 0.8, mad ? 0.35 : 0.15);
         }
+    }
 }
 
 TEST(oasis, odd_input) {
@@ -256,19 +329,23 @@ TEST(oasis, odd_input) {
     trace x = simulate(&seed, 400, 1);
     vdi_oasis_desc desc = vdi_oasis_desc_defaults();
     test_allocator counter = {0};
-    desc.fps = 30, desc.allocator = test_allocator_of(&counter);
+    desc.fps = 30;
+    desc.allocator = test_allocator_of(&counter);
     void *work = malloc(vdi_oasis_worksize(400));
     CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, x.y, work, c, s, &r, &err), err);
     CHECK(counter.requests == 0);
     CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, x.y, NULL, NULL, z, &same, &err), err);
-    CHECK(counter.requests == 1 && counter.live == 0 && !memcmp(s, z, sizeof s) && same.lambda == r.lambda);
+    CHECK(counter.requests == 1 && counter.live == 0 && !memcmp(s, z, sizeof s) &&
+          same.lambda == r.lambda);
     counter.fail_at = 2;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, x.y, NULL, NULL, z, &same, &err), VDI_ERR_MEMORY);
     free(work);
-    for (int t = 0; t < 400; t++) f[t] = (float)x.y[t];
+    for (int t = 0; t < 400; t++)
+        f[t] = (float)x.y[t];
     CHECK_OK(vdi_oasis(&desc, VDI_F32, 400, f, NULL, cf, NULL, &same, &err), err);
     CHECK_CLOSE(same.baseline, r.baseline, 1e-3);
-    for (int t = 0; t < 400; t++) CHECK_CLOSE(cf[t], c[t], 1e-2);
+    for (int t = 0; t < 400; t++)
+        CHECK_CLOSE(cf[t], c[t], 1e-2);
     /* NaN frames: bridged at both ends and inside, and counted */
     trace gaps = x;
     for (int t = 0; t < 400; t++)
@@ -277,7 +354,8 @@ TEST(oasis, odd_input) {
     CHECK(r.bridged == 9 && vdi_count_nonfinite(VDI_F64, 400, c) == 0, "%d", (int)r.bridged);
     gaps.y[5] = INFINITY;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
-    for (int t = 0; t < 400; t++) gaps.y[t] = 2;
+    for (int t = 0; t < 400; t++)
+        gaps.y[t] = 2;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 3, x.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
     desc.order = 3;
@@ -286,19 +364,25 @@ TEST(oasis, odd_input) {
     for (int i = 0; i < 60; i++) {
         const int T = 4 + i % 30;
         desc = vdi_oasis_desc_defaults();
-        desc.order = 1 + i % 2, desc.penalty = i % 4 < 2 ? VDI_OASIS_L1 : VDI_OASIS_L0, desc.baseline_nonneg = i % 3 == 0,
+        desc.order = 1 + i % 2;
+        desc.penalty = i % 4 < 2 ? VDI_OASIS_L1 : VDI_OASIS_L0;
+        desc.baseline_nonneg = i % 3 == 0;
+
         desc.refine = i % 5;
         if (i % 6 == 1) desc.tau_decay = desc.tau_rise = 3;
-        for (int t = 0; t < T; t++) x.y[t] = test_normal(&seed) - (i % 3 == 0) * 2;
+        for (int t = 0; t < T; t++)
+            x.y[t] = test_normal(&seed) - (i % 3 == 0) * 2;
         vdi_status status = vdi_oasis(&desc, VDI_F64, T, x.y, NULL, c, s, &r, &err);
         CHECK(status >= 0, "case %d: %s", i, err.message);
-        for (int t = 0; t < T; t++) CHECK(s[t] >= 0 && c[t] > -1e-9 && isfinite(c[t]), "case %d: %g %g", i, s[t], c[t]);
+        for (int t = 0; t < T; t++)
+            CHECK(s[t] >= 0 && c[t] > -1e-9 && isfinite(c[t]), "case %d: %g %g", i, s[t], c[t]);
         if (desc.baseline_nonneg) CHECK(r.baseline >= 0);
     }
 }
 
-/* The means over data sets that the reference implementation has on the same recordings (pretrained_recipe.md, section 7: L1 AR(1)
- * with everything estimated): r25 0.424, r40g 0.619, r160g 0.774, AUC 0.843. */
+/* The means over data sets that the reference implementation has on the same recordings
+ * (pretrained_recipe.md, section 7: L1 AR(1) with everything estimated): r25 0.424, r40g 0.619,
+ * r160g 0.774, AUC 0.843. */
 TEST(oasis, scores_on_recordings) {
     NEED_SHARED("data/calcium/index.json");
     enum { MOST = 200, SETS = 16 };
@@ -317,7 +401,8 @@ TEST(oasis, scores_on_recordings) {
     json[got] = 0;
     for (char *at = json; (at = strstr(at, "\"stem\"")) != NULL; at++) {
         char *row = at, *end, stem[128], *p;
-        while (*row != '{') row--;
+        while (*row != '{')
+            row--;
         end = strchr(at, '}');
         *end = 0;
         vdi_tensor y, spt;
@@ -333,9 +418,11 @@ TEST(oasis, scores_on_recordings) {
         const int64_t T = y.shape[0];
         float *s = (float *)malloc((size_t)T * sizeof *s);
         double *est = (double *)malloc((size_t)T * sizeof *est);
-        desc.fps = fps, desc.baseline_nonneg = true;
+        desc.fps = fps;
+        desc.baseline_nonneg = true;
         CHECK_OK(vdi_oasis(&desc, VDI_F32, T, y.data, NULL, NULL, s, NULL, &err), err);
-        for (int64_t t = 0; t < T; t++) est[t] = s[t];
+        for (int64_t t = 0; t < T; t++)
+            est[t] = s[t];
         free(s);
         snprintf(neurons[n], sizeof neurons[n], "%.*s", (int)(strrchr(stem, '_') - stem), stem);
         char set[64];
@@ -344,7 +431,11 @@ TEST(oasis, scores_on_recordings) {
         for (int k = 0; k < set_count; k++)
             if (!strcmp(sets[k], set)) set_of[n] = k;
         if (set_of[n] < 0) strcpy(sets[set_of[n] = set_count++], set);
-        trial[n].frames = T, trial[n].fps = fps, trial[n].estimate = est, trial[n].times = (const double *)spt.data,
+        trial[n].frames = T;
+        trial[n].fps = fps;
+        trial[n].estimate = est;
+        trial[n].times = (const double *)spt.data;
+
         trial[n].spikes = spt.shape[0];
         times[n++] = spt;
         vdi_tensor_free(NULL, &y);
@@ -356,12 +447,17 @@ TEST(oasis, scores_on_recordings) {
         vdi_score_spikes_result r;
         double *work = (double *)malloc(vdi_score_spikes_work(j - i, trial + i) * sizeof *work);
         CHECK_OK(vdi_score_spikes(j - i, trial + i, work, &r, &err), err);
-        sum[set_of[i]][0] += r.r25, sum[set_of[i]][1] += r.r40g, sum[set_of[i]][2] += r.r160g, sum[set_of[i]][3] += r.auc;
+        sum[set_of[i]][0] += r.r25;
+        sum[set_of[i]][1] += r.r40g;
+        sum[set_of[i]][2] += r.r160g;
+        sum[set_of[i]][3] += r.auc;
         count[set_of[i]]++;
         free(work);
     }
-    for (int k = 0; k < set_count; k++)
-        for (int i = 0; i < 4; i++) mean[i] += sum[k][i] / count[k] / set_count;
+    for (int k = 0; k < set_count; k++) {
+        for (int i = 0; i < 4; i++)
+            mean[i] += sum[k][i] / count[k] / set_count;
+    }
     CHECK_CLOSE(mean[0], 0.424, 0.01);
     CHECK_CLOSE(mean[1], 0.619, 0.01);
     CHECK_CLOSE(mean[2], 0.774, 0.01);

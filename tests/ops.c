@@ -1,4 +1,5 @@
-/* Every operation of the tape, one case or more each; what is checked of a case is in grad_case.h. */
+/* Every operation of the tape, one case or more each; what is checked of a case is in
+ * grad_case.h. */
 #include "grad_case.h"
 
 #define FN(name) static vdi_var name(vdi_tape *t, const vdi_var *x, void *user)
@@ -20,16 +21,25 @@ FN(f_unary_twice) {
 
 TEST(ops, unary) {
     static const int64_t sizes[] = {13, 1, 37};
-    for (int op = 0; op < VDI_UNARY_COUNT; op++)
+    for (int op = 0; op < VDI_UNARY_COUNT; op++) {
         for (int twice = 0; twice < 2; twice++) {
             unary_op = (vdi_unary_op)op;
             unary_p = op == VDI_LEAKY_RELU ? 0.2 : op == VDI_ELU ? 0.7 : 0;
-            grad_case c = {vdi_unary_name(unary_op), twice ? f_unary_twice : f_unary, 1, {{1, {sizes[op % 3]}, ANY}}, 0};
-            if (op == VDI_LOG || op == VDI_SQRT || op == VDI_RSQRT || op == VDI_RECIPROCAL) c.in[0].low = 0.3;
+            grad_case c = {vdi_unary_name(unary_op),
+                           twice ? f_unary_twice : f_unary,
+                           1,
+                           {{1, {sizes[op % 3]}, ANY}},
+                           0};
+            if (op == VDI_LOG || op == VDI_SQRT || op == VDI_RSQRT || op == VDI_RECIPROCAL)
+                c.in[0].low = 0.3;
             if (op == VDI_LOG1P) c.in[0].low = -0.5;
-            if (op == VDI_LGAMMA || op == VDI_DIGAMMA) c.in[0].low = 0.5, c.in[0].high = 6;
+            if (op == VDI_LGAMMA || op == VDI_DIGAMMA) {
+                c.in[0].low = 0.5;
+                c.in[0].high = 6;
+            }
             case_check(&c);
         }
+    }
 }
 
 static vdi_binary_op binary_op;
@@ -69,8 +79,11 @@ TEST(ops, binary_and_broadcasting) {
             char name[80];
             snprintf(name, sizeof name, "%s, broadcast %zu", vdi_binary_name(binary_op), i);
             memset(&c, 0, sizeof c);
-            c.name = name, c.fn = f_binary, c.inputs = 2;
-            c.in[0].ndim = shapes[i].na, c.in[1].ndim = shapes[i].nb;
+            c.name = name;
+            c.fn = f_binary;
+            c.inputs = 2;
+            c.in[0].ndim = shapes[i].na;
+            c.in[1].ndim = shapes[i].nb;
             memcpy(c.in[0].shape, shapes[i].a, sizeof shapes[i].a);
             memcpy(c.in[1].shape, shapes[i].b, sizeof shapes[i].b);
             c.in[0].low = c.in[1].low = op == VDI_DIV || op == VDI_POW ? 0.5 : -2;
@@ -85,9 +98,12 @@ TEST(ops, binary_and_broadcasting) {
     vdi_error err;
     CHECK_OK(vdi_tape_create(NULL, &t, &err), err);
     float one[2] = {1, 1}, same[2] = {1, 1};
-    vdi_var a = vdi_tape_variable(t, vdi_tensor_1d(one, VDI_F32, 2)), b = vdi_tape_variable(t, vdi_tensor_1d(same, VDI_F32, 2));
+    vdi_var a = vdi_tape_variable(t, vdi_tensor_1d(one, VDI_F32, 2));
+    vdi_var b = vdi_tape_variable(t, vdi_tensor_1d(same, VDI_F32, 2));
     CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, vdi_var_maximum(t, a, b))), err);
-    CHECK(((float *)vdi_tape_grad(t, a).data)[0] == 1 && ((float *)vdi_tape_grad(t, b).data)[0] == 0, "ties");
+    CHECK(((float *)vdi_tape_grad(t, a).data)[0] == 1 &&
+              ((float *)vdi_tape_grad(t, b).data)[0] == 0,
+          "ties");
     vdi_tape_destroy(t);
 }
 
@@ -112,7 +128,8 @@ FN(f_pick_min) {
     (void)user;
     key[0] = vdi_var_stop_gradient(t, vdi_var_sum_axis(t, x[0], 1, false));
     key[1] = vdi_var_stop_gradient(t, vdi_var_sum_axis(t, x[1], 1, false));
-    value[0] = x[0], value[1] = x[1];
+    value[0] = x[0];
+    value[1] = x[1];
     return vdi_var_square(t, vdi_var_pick_min(t, 2, key, value));
 }
 FN(f_pick) {
@@ -131,7 +148,8 @@ TEST(ops, choices) {
         {"pick_min", f_pick_min, 2, {{2, {6, 3}, ANY}, {2, {6, 3}, ANY}}, 0},
         {"pick", f_pick, 3, {{2, {4, 3}, ANY}, {2, {4, 3}, ANY}, {2, {4, 3}, ANY}}, 0},
     };
-    for (size_t i = 1; i < VDI__COUNT(cases); i++) case_check(&cases[i]);
+    for (size_t i = 1; i < VDI__COUNT(cases); i++)
+        case_check(&cases[i]);
     case_check(&cases[0]);
     vdi_tape *t;
     vdi_error err;
@@ -145,7 +163,8 @@ TEST(ops, choices) {
     CHECK(vdi_tape_value(t, narrow).dtype == VDI_F32, "dtype");
     vdi_var y = vdi_var_mul(t, vdi_var_cast(t, narrow, VDI_F64), x);
     CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, y)), err);
-    for (int i = 0; i < 3; i++) CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[i], 2 * v[i], 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[i], 2 * v[i], 0);
     /* stop_gradient, straight_through and clip_gradient */
     vdi_tape_reset(t);
     x = vdi_tape_variable(t, vdi_tensor_1d(v, VDI_F64, 3));
@@ -155,7 +174,8 @@ TEST(ops, choices) {
     CHECK_CLOSE(((double *)vdi_tape_value(t, y).data)[1], -1.25, 0);
     CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, y)), err);
     CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[0], 1.5, 0);
-    CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[2], 6, 0); /* 3 is clipped to 2 before it is tripled */
+    /* 3 is clipped to 2 before it is tripled */
+    CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[2], 6, 0);
     vdi_tape_destroy(t);
 }
 
@@ -209,15 +229,19 @@ TEST(ops, reductions) {
         {"softmax", f_softmax, 1, {{2, {3, 7}, ANY}}, 0},
         {"log_softmax", f_log_softmax, 1, {{2, {3, 7}, ANY}}, 0},
     };
-    static const vdi_check_fn axis_fn[] = {f_sum_axis, f_mean_axis, f_max_axis, f_min_axis, f_logsumexp};
-    static const char *const names[] = {"sum_axis", "mean_axis", "max_axis", "min_axis", "logsumexp"};
-    for (size_t i = 0; i < VDI__COUNT(whole); i++) case_check(&whole[i]);
-    for (size_t i = 0; i < VDI__COUNT(axis_fn); i++)
+    static const vdi_check_fn axis_fn[] = {f_sum_axis, f_mean_axis, f_max_axis, f_min_axis,
+                                           f_logsumexp};
+    static const char *const names[] = {"sum_axis", "mean_axis", "max_axis", "min_axis",
+                                        "logsumexp"};
+    for (size_t i = 0; i < VDI__COUNT(whole); i++)
+        case_check(&whole[i]);
+    for (size_t i = 0; i < VDI__COUNT(axis_fn); i++) {
         for (reduce_axis = -3; reduce_axis < 3; reduce_axis++) {
             grad_case c = {names[i], axis_fn[i], 1, {{3, {2, 3, 5}, ANY}}, 0};
             reduce_keep = reduce_axis < 0;
             case_check(&c);
         }
+    }
     /* logsumexp: -inf is absent, and a row of them stays -inf without a NaN in the gradient */
     vdi_tape *t;
     vdi_error err;
@@ -231,7 +255,8 @@ TEST(ops, reductions) {
         CHECK(((float *)vdi_tape_value(t, y).data)[1 - at] == -INFINITY, "empty row");
         CHECK_OK(vdi_tape_backward(t, vdi_var_index(t, y, 0, at)), err);
         const float *g = (const float *)vdi_tape_grad(t, x).data;
-        CHECK(g[1] == 1 && g[0] == 0 && g[2] == 0 && g[3] == 0, "axis %d: %g %g %g %g", axis, g[0], g[1], g[2], g[3]);
+        CHECK(g[1] == 1 && g[0] == 0 && g[2] == 0 && g[3] == 0, "axis %d: %g %g %g %g", axis, g[0],
+              g[1], g[2], g[3]);
     }
     vdi_tape_destroy(t);
 }
@@ -257,7 +282,8 @@ FN(f_transpose) {
 }
 FN(f_slice) {
     (void)user;
-    vdi_var a = vdi_var_slice(t, x[0], 0, 1, 1, 2), b = vdi_var_slice(t, x[0], 0, 0, 1, 2); /* views */
+    /* views */
+    vdi_var a = vdi_var_slice(t, x[0], 0, 1, 1, 2), b = vdi_var_slice(t, x[0], 0, 0, 1, 2);
     vdi_var c = vdi_var_slice(t, vdi_var_mul(t, a, b), 1, 2, -1, 2);
     return vdi_var_mul(t, c, vdi_var_slice(t, a, -2, 1, 1, 2));
 }
@@ -272,13 +298,16 @@ FN(f_index) {
 FN(f_concat) {
     vdi_var part[3];
     (void)user;
-    part[0] = x[0], part[1] = vdi_var_square(t, x[1]), part[2] = x[0];
+    part[0] = x[0];
+    part[1] = vdi_var_square(t, x[1]);
+    part[2] = x[0];
     return vdi_var_square(t, vdi_var_concat(t, part, 3, 1));
 }
 FN(f_stack) {
     vdi_var part[2];
     (void)user;
-    part[0] = x[0], part[1] = vdi_var_square(t, x[1]);
+    part[0] = x[0];
+    part[1] = vdi_var_square(t, x[1]);
     return vdi_var_square(t, vdi_var_stack(t, part, 2, -1));
 }
 FN(f_gather) {
@@ -316,14 +345,22 @@ TEST(ops, shapes) {
         {"broadcast_to", f_broadcast_to, 1, {{2, {3, 1}, ANY}}, 0},
         {"broadcast_to, leading", f_broadcast_to, 1, {{1, {5}, ANY}}, 0},
     };
-    for (size_t i = 0; i < VDI__COUNT(cases); i++) case_check(&cases[i]);
+    for (size_t i = 0; i < VDI__COUNT(cases); i++)
+        case_check(&cases[i]);
     for (scan_axis = 0; scan_axis < 3; scan_axis++) {
         grad_case same = {"scan", f_scan, 2, {{3, {2, 4, 3}, ANY}, {3, {2, 4, 3}, ANY}}, 0};
-        grad_case scalar = {"scan with one factor", f_scan, 2, {{0, {0}, 0.5, 0.9}, {3, {2, 4, 3}, ANY}}, 0};
-        grad_case start = {"scan with a start", f_scan_start, 3, {{3, {2, 4, 3}, ANY}, {3, {2, 4, 3}, ANY}, {2, {0, 0}, ANY}}, 0};
+        grad_case scalar = {
+            "scan with one factor", f_scan, 2, {{0, {0}, 0.5, 0.9}, {3, {2, 4, 3}, ANY}}, 0};
+        grad_case start = {"scan with a start",
+                           f_scan_start,
+                           3,
+                           {{3, {2, 4, 3}, ANY}, {3, {2, 4, 3}, ANY}, {2, {0, 0}, ANY}},
+                           0};
         start.in[2].shape[0] = scan_axis == 0 ? 4 : 2;
         start.in[2].shape[1] = scan_axis == 2 ? 4 : 3;
-        case_check(&same), case_check(&scalar), case_check(&start);
+        case_check(&same);
+        case_check(&scalar);
+        case_check(&start);
     }
 }
 
@@ -341,18 +378,21 @@ TEST(ops, matmul) {
         {2, 2, {3, 4}, {4, 5}},       {3, 2, {6, 3, 4}, {4, 2}},       {2, 3, {3, 4}, {5, 4, 2}},
         {3, 3, {2, 3, 2}, {2, 2, 3}}, {4, 3, {2, 1, 3, 2}, {3, 2, 2}}, {2, 2, {1, 1}, {1, 1}},
     };
-    for (matmul_flags = 0; matmul_flags < 4; matmul_flags++)
+    for (matmul_flags = 0; matmul_flags < 4; matmul_flags++) {
         for (size_t i = 0; i < VDI__COUNT(shapes); i++) {
             char name[64];
             grad_case c;
             snprintf(name, sizeof name, "matmul %zu, flags %d", i, matmul_flags);
             memset(&c, 0, sizeof c);
-            c.name = name, c.fn = f_matmul, c.inputs = 2;
+            c.name = name;
+            c.fn = f_matmul;
+            c.inputs = 2;
             for (int side = 0; side < 2; side++) {
                 case_input *in = &c.in[side];
                 in->ndim = side ? shapes[i].nb : shapes[i].na;
                 memcpy(in->shape, side ? shapes[i].b : shapes[i].a, sizeof shapes[i].a);
-                in->low = -1, in->high = 1;
+                in->low = -1;
+                in->high = 1;
                 if (matmul_flags & (side ? VDI_GEMM_TB : VDI_GEMM_TA)) {
                     int64_t swap = in->shape[in->ndim - 1];
                     in->shape[in->ndim - 1] = in->shape[in->ndim - 2];
@@ -361,12 +401,14 @@ TEST(ops, matmul) {
             }
             case_check(&c);
         }
+    }
 }
 
 /* X X' + n I, from a free matrix */
 static vdi_var definite(vdi_tape *t, vdi_var x, double shift) {
     vdi_var zero = vdi_var_mul_scalar(t, vdi_var_stop_gradient(t, vdi_var_diagonal(t, x)), 0);
-    return vdi_var_add(t, vdi_var_matmul(t, x, x, VDI_GEMM_TB), vdi_var_diag_embed(t, vdi_var_add_scalar(t, zero, shift)));
+    return vdi_var_add(t, vdi_var_matmul(t, x, x, VDI_GEMM_TB),
+                       vdi_var_diag_embed(t, vdi_var_add_scalar(t, zero, shift)));
 }
 static int trsm_flags;
 FN(f_cholesky) {
@@ -404,17 +446,24 @@ TEST(ops, triangles) {
         {"diagonal", f_diagonal, 1, {{3, {2, 4, 4}, ANY}}, 0},
         {"diag_embed", f_diag_embed, 1, {{2, {3, 4}, ANY}}, 0},
     };
-    for (size_t i = 0; i < VDI__COUNT(cases); i++) case_check(&cases[i]);
+    for (size_t i = 0; i < VDI__COUNT(cases); i++)
+        case_check(&cases[i]);
     for (trsm_flags = 0; trsm_flags < 4; trsm_flags++) {
         int right = (trsm_flags & VDI_TRSM_RIGHT) != 0;
         grad_case one = {"trsm", f_trsm, 2, {{2, {4, 4}, -1, 1}, {2, {4, 3}, -1, 1}}, 0};
-        grad_case batch = {"trsm of a batch", f_trsm, 2, {{3, {5, 4, 4}, -1, 1}, {3, {5, 4, 3}, -1, 1}}, 0};
-        grad_case shared = {"trsm, one L for a batch", f_trsm, 2, {{2, {4, 4}, -1, 1}, {3, {5, 4, 3}, -1, 1}}, 0};
+        grad_case batch = {
+            "trsm of a batch", f_trsm, 2, {{3, {5, 4, 4}, -1, 1}, {3, {5, 4, 3}, -1, 1}}, 0};
+        grad_case shared = {
+            "trsm, one L for a batch", f_trsm, 2, {{2, {4, 4}, -1, 1}, {3, {5, 4, 3}, -1, 1}}, 0};
         if (right) {
-            one.in[1].shape[0] = 3, one.in[1].shape[1] = 4;
-            batch.in[1].shape[1] = shared.in[1].shape[1] = 3, batch.in[1].shape[2] = shared.in[1].shape[2] = 4;
+            one.in[1].shape[0] = 3;
+            one.in[1].shape[1] = 4;
+            batch.in[1].shape[1] = shared.in[1].shape[1] = 3;
+            batch.in[1].shape[2] = shared.in[1].shape[2] = 4;
         }
-        case_check(&one), case_check(&batch), case_check(&shared);
+        case_check(&one);
+        case_check(&batch);
+        case_check(&shared);
     }
     /* not positive definite: an error that names the matrix */
     vdi_tape *t;
@@ -423,7 +472,9 @@ TEST(ops, triangles) {
     float bad[8] = {1, 0, 0, 1, 1, 2, 2, 1};
     vdi_var a = vdi_tape_variable(t, vdi_tensor_3d(bad, VDI_F32, 2, 2, 2));
     CHECK(!vdi_var_ok(vdi_var_cholesky(t, a)), "an indefinite matrix");
-    CHECK(vdi_tape_status(t, &err) == VDI_ERR_NOT_POSITIVE_DEFINITE && strstr(err.message, "matrix 1"), "%s", err.message);
+    CHECK(vdi_tape_status(t, &err) == VDI_ERR_NOT_POSITIVE_DEFINITE &&
+              strstr(err.message, "matrix 1"),
+          "%s", err.message);
     vdi_tape_destroy(t);
 }
 
@@ -433,7 +484,8 @@ FN(f_blocktri) {
     (void)user;
     bool one = vdi_var_dim(t, x[0], 1) == 1;
     vdi_var S, O;
-    vdi_blocktri_var f = vdi_var_blocktri_factor(t, definite(t, x[0], 4), one ? vdi_var_none() : x[2], btri_lengths);
+    vdi_blocktri_var f =
+        vdi_var_blocktri_factor(t, definite(t, x[0], 4), one ? vdi_var_none() : x[2], btri_lengths);
     if (btri_what == 0) return vdi_var_blocktri_logdet(t, f);
     if (btri_what == 1) return vdi_var_blocktri_solve(t, f, x[1]);
     if (btri_what == 2) return vdi_var_blocktri_sample(t, f, x[1]);
@@ -442,29 +494,41 @@ FN(f_blocktri) {
     if (btri_what == 4) return S;
     if (btri_what == 5) return O;
     /* everything at once, as an ELBO has it */
-    vdi_var z = vdi_var_add(t, vdi_var_blocktri_solve(t, f, x[1]), vdi_var_blocktri_sample(t, f, x[1]));
-    vdi_var u = vdi_var_add(t, vdi_var_sum(t, vdi_var_tanh(t, z)), vdi_var_sum(t, vdi_var_blocktri_logdet(t, f)));
-    return vdi_var_add(t, u, vdi_var_add(t, vdi_var_sum(t, vdi_var_square(t, S)), vdi_var_sum(t, vdi_var_square(t, O))));
+    vdi_var z =
+        vdi_var_add(t, vdi_var_blocktri_solve(t, f, x[1]), vdi_var_blocktri_sample(t, f, x[1]));
+    vdi_var u = vdi_var_add(t, vdi_var_sum(t, vdi_var_tanh(t, z)),
+                            vdi_var_sum(t, vdi_var_blocktri_logdet(t, f)));
+    return vdi_var_add(
+        t, u,
+        vdi_var_add(t, vdi_var_sum(t, vdi_var_square(t, S)), vdi_var_sum(t, vdi_var_square(t, O))));
 }
 
 TEST(ops, blocktri) {
     static const int64_t lengths[3] = {4, 2, 3};
     static const int64_t B[] = {3, 3, 1, 2, 3}, T[] = {4, 4, 5, 1, 4}, d[] = {2, 2, 3, 2, 1};
-    for (btri_what = 0; btri_what < 7; btri_what++)
+    for (btri_what = 0; btri_what < 7; btri_what++) {
         for (int shape = 0; shape < 5; shape++) {
             char name[64];
-            grad_case c = {name, f_blocktri, 3, {{4, {0}, -1, 1}, {3, {0}, -1, 1}, {4, {0}, -0.7, 0.7}}, 1e-3};
+            grad_case c = {
+                name, f_blocktri, 3, {{4, {0}, -1, 1}, {3, {0}, -1, 1}, {4, {0}, -0.7, 0.7}}, 1e-3};
             if (T[shape] == 1 && btri_what >= 5) continue; /* there is no O */
             snprintf(name, sizeof name, "blocktri %d, shape %d", btri_what, shape);
             btri_lengths = shape == 1 ? lengths : NULL;
             c.in[0].shape[0] = c.in[2].shape[0] = B[shape];
-            c.in[0].shape[1] = T[shape], c.in[2].shape[1] = T[shape] - 1;
+            c.in[0].shape[1] = T[shape];
+            c.in[2].shape[1] = T[shape] - 1;
             c.in[0].shape[2] = c.in[0].shape[3] = c.in[2].shape[2] = c.in[2].shape[3] = d[shape];
-            c.in[1].shape[0] = B[shape], c.in[1].shape[1] = T[shape], c.in[1].shape[2] = d[shape];
+            c.in[1].shape[0] = B[shape];
+            c.in[1].shape[1] = T[shape];
+            c.in[1].shape[2] = d[shape];
             if (shape == 4) { /* several right-hand sides */
                 c.in[1].ndim = 4;
-                c.in[1].shape[0] = 2, c.in[1].shape[1] = B[shape], c.in[1].shape[2] = T[shape], c.in[1].shape[3] = d[shape];
+                c.in[1].shape[0] = 2;
+                c.in[1].shape[1] = B[shape];
+                c.in[1].shape[2] = T[shape];
+                c.in[1].shape[3] = d[shape];
             }
             case_check(&c);
         }
+    }
 }

@@ -1,41 +1,60 @@
-/* tests/plds.c - the Poisson linear dynamical system against numerical integration, against the linear dynamical system, and against itself
+/* tests/plds.c - the Poisson linear dynamical system against numerical integration, against the
+ * linear dynamical system, and against itself
  */
 #include "check.h"
 
-static double *numbers(int64_t n) { return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double)); }
+static double *numbers(int64_t n) {
+    return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double));
+}
 
 static vdi_plds *make(int64_t d, int64_t n, vdi_plds_method method, unsigned long long seed) {
     vdi_plds_desc desc = {0};
     vdi_plds *p = NULL;
     vdi_error err = {0};
-    desc.d = d, desc.n = n, desc.method = method;
+    desc.d = d;
+    desc.n = n;
+    desc.method = method;
     CHECK_OK(vdi_plds_create(&desc, &p, &err), err);
-    for (int64_t i = 0; i < d * d; i++) p->A[i] = (i / d == i % d ? 0.9 : 0) + 0.05 * test_normal(&seed) / (double)d;
-    for (int64_t i = 0; i < n * d; i++) p->C[i] = 0.7 * test_normal(&seed);
-    for (int64_t i = 0; i < n; i++) p->b[i] = -0.7 + 0.5 * test_normal(&seed);
-    for (int64_t i = 0; i < d; i++) p->x0[i] = 0.3 * test_normal(&seed);
-    for (int64_t i = 0; i < d * d; i++) p->Q[i] = i / d == i % d ? 0.25 : 0.05, p->Q0[i] = i / d == i % d ? 0.9 : -0.1;
+    for (int64_t i = 0; i < d * d; i++)
+        p->A[i] = (i / d == i % d ? 0.9 : 0) + 0.05 * test_normal(&seed) / (double)d;
+    for (int64_t i = 0; i < n * d; i++)
+        p->C[i] = 0.7 * test_normal(&seed);
+    for (int64_t i = 0; i < n; i++)
+        p->b[i] = -0.7 + 0.5 * test_normal(&seed);
+    for (int64_t i = 0; i < d; i++)
+        p->x0[i] = 0.3 * test_normal(&seed);
+    for (int64_t i = 0; i < d * d; i++) {
+        p->Q[i] = i / d == i % d ? 0.25 : 0.05;
+        p->Q0[i] = i / d == i % d ? 0.9 : -0.1;
+    }
     return p;
 }
 
 static double *simulate(const vdi_plds *p, uint64_t seed, int64_t trials, int64_t T) {
-    double *z = numbers(trials * T * p->desc.d), *y = numbers(trials * T * p->desc.n), *work = numbers((int64_t)vdi_plds_simulate_work(p));
+    double *z = numbers(trials * T * p->desc.d);
+    double *y = numbers(trials * T * p->desc.n);
+    double *work = numbers((int64_t)vdi_plds_simulate_work(p));
     vdi_error err = {0};
     CHECK_OK(vdi_plds_simulate(p, seed, trials, T, 0, NULL, work, z, NULL, y, &err), err);
-    free(z), free(work);
+    free(z);
+    free(work);
     return y;
 }
 
-static vdi_plds_data *data_of(const vdi_plds *p, double *y, int64_t trials, int64_t T, const int64_t *lengths, vdi_pool *pool) {
+static vdi_plds_data *data_of(const vdi_plds *p, double *y, int64_t trials, int64_t T,
+                              const int64_t *lengths, vdi_pool *pool) {
     vdi_plds_data_desc desc = {0};
     vdi_plds_data *data = NULL;
     vdi_error err = {0};
-    desc.y = vdi_tensor_3d(y, VDI_F64, trials, T, p->desc.n), desc.lengths = lengths, desc.pool = pool;
+    desc.y = vdi_tensor_3d(y, VDI_F64, trials, T, p->desc.n);
+    desc.lengths = lengths;
+    desc.pool = pool;
     CHECK_OK(vdi_plds_data_create(p, &desc, &data, &err), err);
     return data;
 }
 
-static double elbo_of(const vdi_plds *p, double *y, int64_t trials, int64_t T, const int64_t *lengths) {
+static double elbo_of(const vdi_plds *p, double *y, int64_t trials, int64_t T,
+                      const int64_t *lengths) {
     vdi_plds_data *data = data_of(p, y, trials, T, lengths, NULL);
     vdi_error err = {0};
     double sum = 0;
@@ -44,7 +63,7 @@ static double elbo_of(const vdi_plds *p, double *y, int64_t trials, int64_t T, c
     return sum;
 }
 
-/* ---- against numerical integration: d = 1, T = 1 and 2 ---------------------------------------------------------------------------- */
+/* ---- against numerical integration: d = 1, T = 1 and 2 --------------------------------------- */
 
 static double log_normal(double x, double mean, double variance) {
     return -0.5 * (VDI_LOG_2PI + log(variance) + (x - mean) * (x - mean) / variance);
@@ -53,42 +72,60 @@ static double log_normal(double x, double mean, double variance) {
 /* log p(y, z), every constant written out */
 static double log_joint(const vdi_plds *p, const double *y, int T, const double *z) {
     double s = log_normal(z[0], p->x0[0], p->Q0[0]);
-    for (int t = 1; t < T; t++) s += log_normal(z[t], p->A[0] * z[t - 1], p->Q[0]);
-    for (int t = 0; t < T; t++)
+    for (int t = 1; t < T; t++)
+        s += log_normal(z[t], p->A[0] * z[t - 1], p->Q[0]);
+    for (int t = 0; t < T; t++) {
         for (int64_t j = 0; j < p->desc.n; j++) {
             double eta = p->C[j] * z[t] + p->b[j], k = y[t * p->desc.n + j];
             s += k * eta - exp(eta) - lgamma(k + 1);
         }
+    }
     return s;
 }
 
-/* E of log p(y,z) - log q(z) under N(m, [s0 o; o s1]) by a product rule, and log p(y) by the trapezoid rule on a wide grid */
-static double bound_by_rule(const vdi_plds *p, const double *y, int T, const double *m, double s0, double s1, double o) {
+/* E of log p(y,z) - log q(z) under N(m, [s0 o; o s1]) by a product rule, and log p(y) by the
+ * trapezoid rule on a wide grid */
+static double bound_by_rule(const vdi_plds *p, const double *y, int T, const double *m, double s0,
+                            double s1, double o) {
     enum { N = 40 };
     static double x[N], w[N];
-    double sum = 0, l00 = sqrt(s0), l10 = T > 1 ? o / l00 : 0, l11 = T > 1 ? sqrt(s1 - l10 * l10) : 1;
+    double sum = 0;
+    double l00 = sqrt(s0);
+    double l10 = T > 1 ? o / l00 : 0;
+    double l11 = T > 1 ? sqrt(s1 - l10 * l10) : 1;
     vdi_error err = {0};
     CHECK_OK(vdi_gauss_hermite(N, x, w, &err), err);
-    for (int a = 0; a < N; a++)
+    for (int a = 0; a < N; a++) {
         for (int b = 0; b < (T > 1 ? N : 1); b++) {
-            double z[2], entropy = 0.5 * (VDI_LOG_2PI + x[a] * x[a]) + log(l00), weight = w[a] * (T > 1 ? w[b] : 1);
+            double z[2];
+            double entropy = 0.5 * (VDI_LOG_2PI + x[a] * x[a]) + log(l00);
+            double weight = w[a] * (T > 1 ? w[b] : 1);
             z[0] = m[0] + l00 * x[a];
-            if (T > 1) z[1] = m[1] + l10 * x[a] + l11 * x[b], entropy += 0.5 * (VDI_LOG_2PI + x[b] * x[b]) + log(l11);
+            if (T > 1) {
+                z[1] = m[1] + l10 * x[a] + l11 * x[b];
+                entropy += 0.5 * (VDI_LOG_2PI + x[b] * x[b]) + log(l11);
+            }
             sum += weight * (log_joint(p, y, T, z) + entropy);
         }
+    }
     return sum;
 }
 static double log_evidence(const vdi_plds *p, const double *y, int T) {
     const double step = 0.025;
     double top = -1e300, sum = 0, z[2];
-    for (int pass = 0; pass < 2; pass++)
-        for (int a = -320; a <= 320; a++)
+    for (int pass = 0; pass < 2; pass++) {
+        for (int a = -320; a <= 320; a++) {
             for (int b = T > 1 ? -320 : 0; b <= (T > 1 ? 320 : 0); b++) {
-                z[0] = step * a, z[1] = step * b;
+                z[0] = step * a;
+                z[1] = step * b;
                 double l = log_joint(p, y, T, z);
-                if (pass == 0) top = fmax(top, l);
-                else sum += exp(l - top);
+                if (pass == 0)
+                    top = fmax(top, l);
+                else
+                    sum += exp(l - top);
             }
+        }
+    }
     return top + log(sum) + T * log(step);
 }
 
@@ -101,21 +138,31 @@ TEST(plds, numerical_integration) {
         if (variant == 7) memset(y, 0, (size_t)(T * n) * sizeof *y);
         vdi_plds_data *data = data_of(p, y, 1, T, NULL, NULL);
         vdi_plds_moments out = {0};
-        out.mean = mean, out.cov = cov, out.lagcov = &lag, out.elbo = &elbo;
+        out.mean = mean;
+        out.cov = cov;
+        out.lagcov = &lag;
+        out.elbo = &elbo;
         CHECK_OK(vdi_plds_infer(p, data, &out, &err), err);
-        CHECK_CLOSE(elbo, bound_by_rule(p, y, T, mean, cov[0], cov[1], lag), 1e-9 * (1 + fabs(elbo)));
+        CHECK_CLOSE(elbo, bound_by_rule(p, y, T, mean, cov[0], cov[1], lag),
+                    1e-9 * (1 + fabs(elbo)));
         double evidence = log_evidence(p, y, T);
-        CHECK(elbo <= evidence + 1e-9 && elbo > evidence - 0.05, "bound %g, log p %g", elbo, evidence);
+        CHECK(elbo <= evidence + 1e-9 && elbo > evidence - 0.05, "bound %g, log p %g", elbo,
+              evidence);
         /* it is the best Gaussian: stationary in every parameter, and lower on both sides */
         for (int k = 0; k < (T > 1 ? 5 : 2); k++) {
             double value[2];
             for (int side = 0; side < 2; side++) {
-                double h = side ? 1e-3 : -1e-3, m[2] = {mean[0] + (k == 0) * h, T > 1 ? mean[1] + (k == 2) * h : 0};
-                value[side] = bound_by_rule(p, y, T, m, cov[0] * (1 + (k == 1) * h), T > 1 ? cov[1] * (1 + (k == 3) * h) : 1,
+                double h = side ? 1e-3 : -1e-3;
+                double m[2] = {mean[0] + (k == 0) * h, T > 1 ? mean[1] + (k == 2) * h : 0};
+                value[side] = bound_by_rule(p, y, T, m, cov[0] * (1 + (k == 1) * h),
+                                            T > 1 ? cov[1] * (1 + (k == 3) * h) : 1,
                                             lag + (k == 4) * h * cov[0]);
-                CHECK(value[side] < elbo, "parameter %d moved by %g: the bound rises from %.12g to %.12g", k, h, elbo, value[side]);
+                CHECK(value[side] < elbo,
+                      "parameter %d moved by %g: the bound rises from %.12g to %.12g", k, h, elbo,
+                      value[side]);
             }
-            CHECK(fabs(value[1] - value[0]) < 1e-7, "slope of parameter %d is %g", k, (value[1] - value[0]) / 2e-3);
+            CHECK(fabs(value[1] - value[0]) < 1e-7, "slope of parameter %d is %g", k,
+                  (value[1] - value[0]) / 2e-3);
         }
         CHECK_OK(vdi_plds_log_likelihood(p, data, 20000, 1, &ll, &ess, NULL, &err), err);
         CHECK_CLOSE(ll, evidence, 5 * sqrt(1 / ess - 1 / 20000.0) + 1e-9);
@@ -125,19 +172,30 @@ TEST(plds, numerical_integration) {
         vdi_plds_data_reset(data);
         CHECK_OK(vdi_plds_infer(laplace, data, &out, &err), err);
         for (int t = 0; t < T; t++) {
-            double h = 1e-4, z[2] = {mean[0], T > 1 ? mean[1] : 0}, centre = log_joint(p, y, T, z), side[2];
-            for (int s = 0; s < 2; s++) z[t] = mean[t] + (s ? h : -h), side[s] = log_joint(p, y, T, z);
-            CHECK(fabs(side[1] - side[0]) / (2 * h) < 1e-5, "slope at the mode %g", (side[1] - side[0]) / (2 * h));
-            if (T == 1) CHECK_CLOSE(1 / cov[0], -(side[0] + side[1] - 2 * centre) / (h * h), 1e-4 / cov[0]);
+            double h = 1e-4;
+            double z[2] = {mean[0], T > 1 ? mean[1] : 0};
+            double centre = log_joint(p, y, T, z);
+            double side[2];
+            for (int s = 0; s < 2; s++) {
+                z[t] = mean[t] + (s ? h : -h);
+                side[s] = log_joint(p, y, T, z);
+            }
+            CHECK(fabs(side[1] - side[0]) / (2 * h) < 1e-5, "slope at the mode %g",
+                  (side[1] - side[0]) / (2 * h));
+            if (T == 1)
+                CHECK_CLOSE(1 / cov[0], -(side[0] + side[1] - 2 * centre) / (h * h), 1e-4 / cov[0]);
         }
-        CHECK_CLOSE(elbo, bound_by_rule(p, y, T, mean, cov[0], cov[1], lag), 1e-9 * (1 + fabs(elbo)));
+        CHECK_CLOSE(elbo, bound_by_rule(p, y, T, mean, cov[0], cov[1], lag),
+                    1e-9 * (1 + fabs(elbo)));
         vdi_plds_data_destroy(data);
-        vdi_plds_destroy(p), vdi_plds_destroy(laplace);
+        vdi_plds_destroy(p);
+        vdi_plds_destroy(laplace);
         free(y);
     }
 }
 
-/* Predictions, d = 1: one neuron from the other, and the second bin from the first, against the exact predictive probability. */
+/* Predictions, d = 1: one neuron from the other, and the second bin from the first, against the
+ * exact predictive probability. */
 TEST(plds, predictions_by_integration) {
     vdi_error err = {0};
     for (int variant = 0; variant < 6; variant++) {
@@ -145,40 +203,51 @@ TEST(plds, predictions_by_integration) {
         double *y = simulate(p, (uint64_t)variant + 7, 1, 2), log_p[4], marginal, joint;
         vdi_plds_data *data = data_of(p, y, 1, 2, NULL, NULL);
         vdi_plds_prediction out = {0};
-        out.log_p = log_p, out.nodes = 48;
+        out.log_p = log_p;
+        out.nodes = 48;
         CHECK_OK(vdi_plds_predict(p, data, VDI_PLDS_ONE_STEP, &out, &err), err);
         /* bin 0 from the prior alone, neuron by neuron: nothing is approximated */
         vdi_plds *one = make(1, 1, VDI_PLDS_VB, 1);
-        *one->A = *p->A, *one->Q = *p->Q, *one->x0 = *p->x0, *one->Q0 = *p->Q0;
+        *one->A = *p->A;
+        *one->Q = *p->Q;
+        *one->x0 = *p->x0;
+        *one->Q0 = *p->Q0;
         for (int j = 0; j < 2; j++) {
-            *one->C = p->C[j], *one->b = p->b[j];
+            *one->C = p->C[j];
+            *one->b = p->b[j];
             marginal = log_evidence(one, y + j, 1);
             CHECK_CLOSE(log_p[j], marginal, 1e-6);
         }
-        /* bin 1, neuron j given all of bin 0: a model whose bin 1 shows neuron j alone. Another neuron that never fires says next to
-         * nothing */
+        /* bin 1, neuron j given all of bin 0: a model whose bin 1 shows neuron j alone. Another
+         * neuron that never fires says next to nothing */
         double saved_c = p->C[1], saved_b = p->b[1], two[4];
         CHECK_OK(vdi_plds_predict(p, data, VDI_PLDS_LEAVE_ONE_OUT, &out, &err), err);
-        *one->C = saved_c, *one->b = saved_b;
-        two[0] = y[1], two[1] = y[3];
+        *one->C = saved_c;
+        *one->b = saved_b;
+        two[0] = y[1];
+        two[1] = y[3];
         marginal = log_evidence(one, two, 2); /* log p(neuron 1) */
         joint = log_evidence(p, y, 2);
-        /* the product of both bins' predictions is not log p(neuron 0 | neuron 1), but for T = 1 it is */
+        /* the product of both bins' predictions is not log p(neuron 0 | neuron 1), but for T = 1 it
+         * is */
         vdi_plds_data *first = data_of(p, y, 1, 1, NULL, NULL);
         double single[2];
         out.log_p = single;
         CHECK_OK(vdi_plds_predict(p, first, VDI_PLDS_LEAVE_ONE_OUT, &out, &err), err);
         CHECK_CLOSE(single[0], log_evidence(p, y, 1) - log_evidence(one, y + 1, 1), 5e-3);
         CHECK(joint < marginal, "log p(both) %g is above log p(one) %g", joint, marginal);
-        vdi_plds_data_destroy(data), vdi_plds_data_destroy(first);
-        vdi_plds_destroy(p), vdi_plds_destroy(one);
+        vdi_plds_data_destroy(data);
+        vdi_plds_data_destroy(first);
+        vdi_plds_destroy(p);
+        vdi_plds_destroy(one);
         free(y);
     }
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
-/* Rates so high that log counts are Gaussian, at small signal: the Kalman smoother with R = 1/rate. */
+/* Rates so high that log counts are Gaussian, at small signal: the Kalman smoother with R =
+ * 1/rate. */
 TEST(plds, gaussian_limit) {
     enum { B = 3, T = 12, N = 4, D = 2 };
     const double rate = 1e8;
@@ -187,16 +256,31 @@ TEST(plds, gaussian_limit) {
     vdi_plds *p = make(D, N, VDI_PLDS_VB, 4);
     vdi_lds_desc desc = {0};
     vdi_lds *k = NULL;
-    desc.d = D, desc.n = N, desc.diagonal_r = true;
+    desc.d = D;
+    desc.n = N;
+    desc.diagonal_r = true;
     CHECK_OK(vdi_lds_create(&desc, &k, &err), err);
-    static double y[B * T * N], x[B * T * N], mean[B * T * D], cov[B * T * D * D], lag[B * (T - 1) * D * D], ms[B * T * D], Ps[T * D * D],
-        Pc[T * D * D];
+    static double y[B * T * N], x[B * T * N], mean[B * T * D], cov[B * T * D * D],
+        lag[B * (T - 1) * D * D], ms[B * T * D], Ps[T * D * D], Pc[T * D * D];
     memcpy(k->A, p->A, sizeof(double) * D * D);
     memcpy(k->C, p->C, sizeof(double) * N * D);
-    for (int i = 0; i < D * D; i++) p->Q[i] *= 1e-8, p->Q0[i] *= 1e-8, k->Q[i] = p->Q[i], k->Q0[i] = p->Q0[i];
-    for (int i = 0; i < D; i++) p->x0[i] = k->x0[i] = 0;
-    for (int i = 0; i < N; i++) p->b[i] = log(rate), k->b[i] = 0, k->R[i * N + i] = 1 / rate;
-    for (int i = 0; i < B * T * N; i++) y[i] = floor(rate * (1 + 2e-4 * test_normal(&seed))), x[i] = y[i] / rate - 1;
+    for (int i = 0; i < D * D; i++) {
+        p->Q[i] *= 1e-8;
+        p->Q0[i] *= 1e-8;
+        k->Q[i] = p->Q[i];
+        k->Q0[i] = p->Q0[i];
+    }
+    for (int i = 0; i < D; i++)
+        p->x0[i] = k->x0[i] = 0;
+    for (int i = 0; i < N; i++) {
+        p->b[i] = log(rate);
+        k->b[i] = 0;
+        k->R[i * N + i] = 1 / rate;
+    }
+    for (int i = 0; i < B * T * N; i++) {
+        y[i] = floor(rate * (1 + 2e-4 * test_normal(&seed)));
+        x[i] = y[i] / rate - 1;
+    }
     vdi_plds_data *data = data_of(p, y, B, T, NULL, NULL);
     vdi_lds_data_desc ld = {0};
     vdi_lds_data *exact = NULL;
@@ -204,24 +288,34 @@ TEST(plds, gaussian_limit) {
     CHECK_OK(vdi_lds_data_create(k, &ld, &exact, &err), err);
     vdi_plds_moments out = {0};
     vdi_lds_moments want = {0};
-    out.mean = mean, out.cov = cov, out.lagcov = lag;
-    want.ms = ms, want.Ps = Ps, want.Pc = Pc;
+    out.mean = mean;
+    out.cov = cov;
+    out.lagcov = lag;
+    want.ms = ms;
+    want.Ps = Ps;
+    want.Pc = Pc;
     CHECK_OK(vdi_plds_infer(p, data, &out, &err), err);
     CHECK_OK(vdi_lds_smooth(k, exact, &want, &err), err);
     double scale = 0;
-    for (int i = 0; i < B * T * D; i++) scale = fmax(scale, fabs(ms[i]));
-    CHECK(largest_difference(mean, ms, B * T * D) < 2e-3 * scale, "means differ by %g of %g", largest_difference(mean, ms, B * T * D),
-          scale);
+    for (int i = 0; i < B * T * D; i++)
+        scale = fmax(scale, fabs(ms[i]));
+    CHECK(largest_difference(mean, ms, B * T * D) < 2e-3 * scale, "means differ by %g of %g",
+          largest_difference(mean, ms, B * T * D), scale);
     for (int i = 0; i < B; i++) {
-        CHECK(largest_difference(cov + i * T * D * D, Ps, T * D * D) < 2e-3 * Ps[0], "covariances differ by %g of %g",
+        CHECK(largest_difference(cov + i * T * D * D, Ps, T * D * D) < 2e-3 * Ps[0],
+              "covariances differ by %g of %g",
               largest_difference(cov + i * T * D * D, Ps, T * D * D), Ps[0]);
-        CHECK(largest_difference(lag + i * (T - 1) * D * D, Pc, (T - 1) * D * D) < 2e-3 * Ps[0], "lagged covariances differ");
+        CHECK(largest_difference(lag + i * (T - 1) * D * D, Pc, (T - 1) * D * D) < 2e-3 * Ps[0],
+              "lagged covariances differ");
     }
-    vdi_plds_data_destroy(data), vdi_lds_data_destroy(exact);
-    vdi_plds_destroy(p), vdi_lds_destroy(k);
+    vdi_plds_data_destroy(data);
+    vdi_lds_data_destroy(exact);
+    vdi_plds_destroy(p);
+    vdi_lds_destroy(k);
 }
 
-/* What is missing says nothing; what is shifted between b, width and offset is the same model; a silent or absent neuron may be deleted. */
+/* What is missing says nothing; what is shifted between b, width and offset is the same model; a
+ * silent or absent neuron may be deleted. */
 TEST(plds, missing_ragged_offset) {
     enum { B = 11, T = 9, N = 5, D = 2 };
     vdi_error err = {0};
@@ -231,63 +325,95 @@ TEST(plds, missing_ragged_offset) {
     int64_t lengths[B] = {9, 1, 4, 0, 9, 2, 9, 7, 9, 3, 9};
     for (int i = 0; i < B * T * N; i++)
         if (i % N == 3 || test_uniform(&seed) < 0.2) y[i] = NAN;
-    for (int i = 0; i < T * N; i++) y[4 * T * N + i] = NAN; /* trial 4: nothing at all */
+    for (int i = 0; i < T * N; i++)
+        y[4 * T * N + i] = NAN; /* trial 4: nothing at all */
     vdi_plds_data *data = data_of(p, y, B, T, lengths, NULL);
     vdi_plds_moments out = {0};
-    out.mean = mean, out.cov = cov, out.elbo = elbo;
+    out.mean = mean;
+    out.cov = cov;
+    out.elbo = elbo;
     CHECK_OK(vdi_plds_infer(p, data, &out, &err), err);
     CHECK_CLOSE(elbo[3], 0, 0);
     CHECK_CLOSE(elbo[4], 0, 1e-10); /* posterior and prior are one */
     double m[D], P[D * D];
-    memcpy(m, p->x0, sizeof m), memcpy(P, p->Q0, sizeof P);
+    memcpy(m, p->x0, sizeof m);
+    memcpy(P, p->Q0, sizeof P);
     for (int t = 0; t < T; t++) {
         CHECK_CLOSE(largest_difference(mean + (4 * T + t) * D, m, D), 0, 1e-9);
         CHECK_CLOSE(largest_difference(cov + (4 * T + t) * D * D, P, D * D), 0, 1e-9);
         double next[D] = {0}, AP[D * D] = {0}, APA[D * D];
         memcpy(APA, p->Q, sizeof APA);
-        for (int i = 0; i < D; i++)
+        for (int i = 0; i < D; i++) {
             for (int j = 0; j < D; j++) {
                 next[i] += p->A[i * D + j] * m[j];
-                for (int k = 0; k < D; k++) AP[i * D + j] += p->A[i * D + k] * P[k * D + j];
+                for (int k = 0; k < D; k++)
+                    AP[i * D + j] += p->A[i * D + k] * P[k * D + j];
             }
-        for (int i = 0; i < D; i++)
-            for (int j = 0; j < D; j++)
-                for (int k = 0; k < D; k++) APA[i * D + j] += AP[i * D + k] * p->A[j * D + k];
-        memcpy(m, next, sizeof m), memcpy(P, APA, sizeof P);
+        }
+        for (int i = 0; i < D; i++) {
+            for (int j = 0; j < D; j++) {
+                for (int k = 0; k < D; k++)
+                    APA[i * D + j] += AP[i * D + k] * p->A[j * D + k];
+            }
+        }
+        memcpy(m, next, sizeof m);
+        memcpy(P, APA, sizeof P);
     }
-    for (int i = 0; i < B; i++)
-        for (int64_t c = lengths[i] * D; c < T * D; c++)
-            CHECK(mean[i * T * D + c] == 0, "behind the end of trial %d: %g", i, mean[i * T * D + c]);
+    for (int i = 0; i < B; i++) {
+        for (int64_t c = lengths[i] * D; c < T * D; c++) {
+            CHECK(mean[i * T * D + c] == 0, "behind the end of trial %d: %g", i,
+                  mean[i * T * D + c]);
+        }
+    }
     /* each trial alone, cut to its length */
-    for (int i = 0; i < B; i++)
-        if (lengths[i] > 0 && i != 4) CHECK_CLOSE(elbo_of(p, y + i * T * N, 1, lengths[i], NULL), elbo[i], 1e-8 * (1 + fabs(elbo[i])));
+    for (int i = 0; i < B; i++) {
+        if (lengths[i] > 0 && i != 4) {
+            CHECK_CLOSE(elbo_of(p, y + i * T * N, 1, lengths[i], NULL), elbo[i],
+                        1e-8 * (1 + fabs(elbo[i])));
+        }
+    }
     /* neuron 3 is never seen: the model without it */
     double *fewer = numbers(B * T * (N - 1)), sum = 0;
-    for (int i = 0; i < B; i++) sum += elbo[i];
+    for (int i = 0; i < B; i++)
+        sum += elbo[i];
     for (int r = 0, c = 0; r < B * T * N; r++)
         if (r % N != 3) fewer[c++] = y[r];
-    memcpy(less->A, p->A, sizeof(double) * D * D), memcpy(less->x0, p->x0, sizeof(double) * D);
-    for (int j = 0, c = 0; j < N; j++)
-        if (j != 3) memcpy(less->C + D * c, p->C + D * j, sizeof(double) * D), less->b[c++] = p->b[j];
+    memcpy(less->A, p->A, sizeof(double) * D * D);
+    memcpy(less->x0, p->x0, sizeof(double) * D);
+    for (int j = 0, c = 0; j < N; j++) {
+        if (j != 3) {
+            memcpy(less->C + D * c, p->C + D * j, sizeof(double) * D);
+            less->b[c++] = p->b[j];
+        }
+    }
     CHECK_CLOSE(elbo_of(less, fewer, B, T, lengths), sum, 1e-8 * fabs(sum));
     /* width and offset against b */
     vdi_plds_data_desc dd = {0};
     vdi_plds_data *shifted = NULL;
     double offset[N];
-    for (int j = 0; j < N; j++) offset[j] = 0.3 * j - 0.2, p->b[j] -= offset[j] + log(0.05);
-    dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N), dd.lengths = lengths, dd.width = 0.05, dd.offset = vdi_tensor_1d(offset, VDI_F64, N);
+    for (int j = 0; j < N; j++) {
+        offset[j] = 0.3 * j - 0.2;
+        p->b[j] -= offset[j] + log(0.05);
+    }
+    dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+    dd.lengths = lengths;
+    dd.width = 0.05;
+    dd.offset = vdi_tensor_1d(offset, VDI_F64, N);
     CHECK_OK(vdi_plds_data_create(p, &dd, &shifted, &err), err);
     CHECK_OK(vdi_plds_elbo(p, shifted, again, NULL, &err), err);
     CHECK_CLOSE(largest_difference(elbo, again, B), 0, 1e-7);
-    vdi_plds_data_destroy(data), vdi_plds_data_destroy(shifted);
-    vdi_plds_destroy(p), vdi_plds_destroy(less);
-    free(y), free(fewer);
+    vdi_plds_data_destroy(data);
+    vdi_plds_data_destroy(shifted);
+    vdi_plds_destroy(p);
+    vdi_plds_destroy(less);
+    free(y);
+    free(fewer);
 }
 
-/* ---- learning ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- learning -------------------------------------------------------------------------------- */
 
-/* Sparse, ragged, masked counts: neither the bound nor the penalised one falls, A stays stable, a silent neuron stays finite, threads do
- * not show. */
+/* Sparse, ragged, masked counts: neither the bound nor the penalised one falls, A stays stable, a
+ * silent neuron stays finite, threads do not show. */
 TEST(plds, em) {
     enum { B = 19, T = 30, N = 7, D = 3 };
     vdi_error err = {0};
@@ -297,7 +423,8 @@ TEST(plds, em) {
     int64_t lengths[B];
     vdi_pool *pool = NULL;
     CHECK_OK(vdi_pool_create(2, NULL, &pool, &err), err);
-    for (int i = 0; i < B; i++) lengths[i] = i % 5 == 4 ? i : T;
+    for (int i = 0; i < B; i++)
+        lengths[i] = i % 5 == 4 ? i : T;
     for (int i = 0; i < B * T * N; i++) {
         if (i % N == 2) y[i] = 0;
         if (test_uniform(&seed) < 0.15) y[i] = NAN;
@@ -311,17 +438,20 @@ TEST(plds, em) {
         double unseen = q->b[5];
         q->desc.freeze = VDI_LDS_BIAS | VDI_LDS_C; /* the start keeps what is frozen */
         CHECK_OK(vdi_plds_init(q, data, 1, &err), err);
-        CHECK(q->b[5] == unseen && q->b[0] == p->b[0] && q->C[0] == p->C[0], "init changed a frozen parameter");
+        CHECK(q->b[5] == unseen && q->b[0] == p->b[0] && q->C[0] == p->C[0],
+              "init changed a frozen parameter");
         q->desc.freeze = 0;
         CHECK_OK(vdi_plds_init(q, data, 1, &err), err);
         unseen = q->b[5];
         for (int i = 0; i < 60; i++) {
             double penalty = vdi_plds_penalty(q);
             CHECK_OK(vdi_plds_em_step(q, data, &elbo, &err), err);
-            CHECK(elbo >= before - 1e-9 * fabs(before), "step %d: the bound fell by %g", i, before - elbo);
-            CHECK(elbo - penalty >= penalised - 1e-9 * fabs(before), "step %d: the penalised bound fell by %g", i,
-                  penalised - elbo + penalty);
-            before = elbo, penalised = elbo - penalty;
+            CHECK(elbo >= before - 1e-9 * fabs(before), "step %d: the bound fell by %g", i,
+                  before - elbo);
+            CHECK(elbo - penalty >= penalised - 1e-9 * fabs(before),
+                  "step %d: the penalised bound fell by %g", i, penalised - elbo + penalty);
+            before = elbo;
+            penalised = elbo - penalty;
             if (i == 0) first = elbo;
         }
         last[threads] = elbo;
@@ -332,11 +462,14 @@ TEST(plds, em) {
         double v[D] = {1, 0.3, -0.5}, norm = 0; /* growth over 2000 steps bounds the radius */
         for (int i = 0; i < 2000; i++) {
             double next[D] = {0};
-            for (int r = 0; r < D; r++)
-                for (int c = 0; c < D; c++) next[r] += q->A[r * D + c] * v[c];
+            for (int r = 0; r < D; r++) {
+                for (int c = 0; c < D; c++)
+                    next[r] += q->A[r * D + c] * v[c];
+            }
             memcpy(v, next, sizeof v);
         }
-        for (int r = 0; r < D; r++) norm += v[r] * v[r];
+        for (int r = 0; r < D; r++)
+            norm += v[r] * v[r];
         CHECK(norm < 1e-20, "|A^2000 v|^2 is %g", norm);
         /* a step is a transaction: a Q that is not positive definite stops it */
         double saved[D * D];
@@ -349,24 +482,37 @@ TEST(plds, em) {
         q->Q[0] = q00;
         CHECK_OK(vdi_plds_em_step(q, data, &elbo, &err), err);
         /* parameters that have nothing to do with the posterior so far: rates of e^1000 there */
-        for (int i = 0; i < N; i++) q->b[i] = i == 0 ? 1000 : -1, q->C[i * D] = 1 + 0.1 * i, q->C[i * D + 1] = 0.2 * i;
-        q->x0[0] = -1000, q->A[0] = 0.999;
-        for (int i = 0; i < D * D; i++) q->A[i] = i % (D + 1) ? 0 : 1, q->Q[i] = i % (D + 1) ? 0 : 0.01, q->Q0[i] = i % (D + 1) ? 0 : 0.1;
-        for (int i = 1; i < N; i++) q->b[i] += 1000 * q->C[i * D];
+        for (int i = 0; i < N; i++) {
+            q->b[i] = i == 0 ? 1000 : -1;
+            q->C[i * D] = 1 + 0.1 * i;
+            q->C[i * D + 1] = 0.2 * i;
+        }
+        q->x0[0] = -1000;
+        q->A[0] = 0.999;
+        for (int i = 0; i < D * D; i++) {
+            q->A[i] = i % (D + 1) ? 0 : 1;
+            q->Q[i] = i % (D + 1) ? 0 : 0.01;
+            q->Q0[i] = i % (D + 1) ? 0 : 0.1;
+        }
+        for (int i = 1; i < N; i++)
+            q->b[i] += 1000 * q->C[i * D];
         vdi_status moved = vdi_plds_elbo(q, data, NULL, &elbo, &err);
         CHECK(moved >= 0, "%s", err.message);
         CHECK_CLOSE(elbo, elbo_of(q, y, B, T, lengths), 1e-7 * fabs(elbo));
         vdi_plds_data_destroy(data);
     }
-    CHECK(last[0] == last[1] && memcmp(dynamics[0], dynamics[1], sizeof dynamics[0]) == 0, "two threads give %.17g, one %.17g", last[1],
-          last[0]);
+    CHECK(last[0] == last[1] && memcmp(dynamics[0], dynamics[1], sizeof dynamics[0]) == 0,
+          "two threads give %.17g, one %.17g", last[1], last[0]);
     vdi_pool_destroy(pool);
-    vdi_plds_destroy(p), vdi_plds_destroy(model[0]), vdi_plds_destroy(model[1]);
+    vdi_plds_destroy(p);
+    vdi_plds_destroy(model[0]);
+    vdi_plds_destroy(model[1]);
     free(y);
 }
 
-/* At EM's end the bound's slope in C and b (by differences of the converged bound: the envelope theorem) is 0; where C grew against a
- * penalty, it is the penalty's or less (a step back that would lower the bound is not taken). */
+/* At EM's end the bound's slope in C and b (by differences of the converged bound: the envelope
+ * theorem) is 0; where C grew against a penalty, it is the penalty's or less (a step back that
+ * would lower the bound is not taken). */
 TEST(plds, em_stationary) {
     enum { B = 10, T = 20, N = 4, D = 1 };
     vdi_error err = {0};
@@ -376,8 +522,10 @@ TEST(plds, em_stationary) {
         vdi_plds_data *data = data_of(p, y, B, T, NULL, NULL);
         p->desc.ridge = ridge ? 3 : 0;
         p->desc.freeze = VDI_LDS_A | VDI_LDS_Q | VDI_LDS_X0 | VDI_LDS_Q0;
-        for (int j = 0; ridge && j < N; j++) p->C[j] *= 0.2;
-        for (int i = 0; i < 300; i++) CHECK_OK(vdi_plds_em_step(p, data, NULL, &err), err);
+        for (int j = 0; ridge && j < N; j++)
+            p->C[j] *= 0.2;
+        for (int i = 0; i < 300; i++)
+            CHECK_OK(vdi_plds_em_step(p, data, NULL, &err), err);
         for (int k = 0; k < 2 * N; k++) {
             double *at = k < N ? p->C + k : p->b + k - N, old = *at, value[2];
             for (int s = 0; s < 2; s++) {
@@ -386,11 +534,15 @@ TEST(plds, em_stationary) {
             }
             *at = old;
             double slope = (value[1] - value[0]) / (2 * h);
-            if (!ridge) CHECK_CLOSE(slope, 0, 1e-3);
-            else if (k >= N) CHECK_CLOSE(slope, 0, 1e-2);
-            else
-                CHECK(slope / old > -1e-3 && slope / old < p->desc.ridge * 1.001 && slope / old > 0.7 * p->desc.ridge, "slope %g at %g",
-                      slope, old);
+            if (!ridge) {
+                CHECK_CLOSE(slope, 0, 1e-3);
+            } else if (k >= N) {
+                CHECK_CLOSE(slope, 0, 1e-2);
+            } else {
+                CHECK(slope / old > -1e-3 && slope / old < p->desc.ridge * 1.001 &&
+                          slope / old > 0.7 * p->desc.ridge,
+                      "slope %g at %g", slope, old);
+            }
         }
         vdi_plds_data_destroy(data);
         vdi_plds_destroy(p);
@@ -398,15 +550,18 @@ TEST(plds, em_stationary) {
     }
 }
 
-/* The references of the field's recordings, 40 steps of VB-EM from vdi_plds_init (training bound, nats per bin). */
+/* The references of the field's recordings, 40 steps of VB-EM from vdi_plds_init (training bound,
+ * nats per bin). */
 TEST(plds, references) {
     NEED_NATIVE();
     static const struct {
         const char *name;
         int d, steps;
         double want;
-    } set[] = {
-        {"ca1_wmaze", 2, 40, -4.7177}, {"ca1_wmaze", 3, 40, -4.5716}, {"ca1_linear", 2, 40, -4.9566}, {"ca1_linear", 3, 40, -4.7074}};
+    } set[] = {{"ca1_wmaze", 2, 40, -4.7177},
+               {"ca1_wmaze", 3, 40, -4.5716},
+               {"ca1_linear", 2, 40, -4.9566},
+               {"ca1_linear", 3, 40, -4.7074}};
     NEED_SHARED("data/population/ca1_wmaze_counts.npy");
     vdi_error err = {0};
     for (size_t s = 0; s < VDI__COUNT(set); s++) {
@@ -419,22 +574,25 @@ TEST(plds, references) {
         vdi_plds_data_desc dd = {0};
         vdi_plds_data *data = NULL;
         double elbo = 0;
-        desc.d = set[s].d, desc.n = y.shape[2];
+        desc.d = set[s].d;
+        desc.n = y.shape[2];
         CHECK_OK(vdi_plds_create(&desc, &p, &err), err);
         dd.y = y;
         CHECK_OK(vdi_plds_data_create(p, &dd, &data, &err), err);
         CHECK_OK(vdi_plds_init(p, data, 1, &err), err);
-        for (int i = 0; i < set[s].steps; i++) CHECK_OK(vdi_plds_em_step(p, data, NULL, &err), err);
+        for (int i = 0; i < set[s].steps; i++)
+            CHECK_OK(vdi_plds_em_step(p, data, NULL, &err), err);
         CHECK_OK(vdi_plds_elbo(p, data, NULL, &elbo, &err), err);
         elbo /= (double)vdi_plds_data_observed_bins(data);
-        CHECK(elbo > set[s].want - 0.002, "%s d=%d: %g nats per bin, the reference is %g", set[s].name, set[s].d, elbo, set[s].want);
+        CHECK(elbo > set[s].want - 0.002, "%s d=%d: %g nats per bin, the reference is %g",
+              set[s].name, set[s].d, elbo, set[s].want);
         vdi_plds_data_destroy(data);
         vdi_plds_destroy(p);
         vdi_tensor_free(NULL, &y);
     }
 }
 
-/* ---- predictions -------------------------------------------------------------------------------------------------------------------- */
+/* ---- predictions ----------------------------------------------------------------------------- */
 
 /* Random counts in the place of those that are predicted change no prediction by a bit. */
 TEST(plds, no_leak) {
@@ -446,17 +604,28 @@ TEST(plds, no_leak) {
     int64_t lengths[B] = {14, 14, 3, 14, 9, 14, 1, 14, 14, 12};
     for (int i = 0; i < B * T * N; i++)
         if (test_uniform(&seed) < 0.1) y[i] = NAN;
-    for (int k = 0; k < 2; k++) mean[k] = numbers(B * T * N), variance[k] = numbers(B * T * N);
-    for (int task = 0; task < 2; task++)
-        for (int which = 0; which < (task ? T : N); which++) { /* the neuron left out, or the first bin that is replaced */
+    for (int k = 0; k < 2; k++) {
+        mean[k] = numbers(B * T * N);
+        variance[k] = numbers(B * T * N);
+    }
+    for (int task = 0; task < 2; task++) {
+        for (int which = 0; which < (task ? T : N); which++) {
+            /* the neuron left out, or the first bin that is replaced */
             memcpy(other, y, (size_t)(B * T * N) * sizeof *y);
-            for (int i = 0; i < B * T * N; i++)
-                if (task ? i / N % T >= which : i % N == which) other[i] = test_uniform(&seed) < 0.1 ? NAN : floor(9 * test_uniform(&seed));
+            for (int i = 0; i < B * T * N; i++) {
+                if (task ? i / N % T >= which : i % N == which)
+                    other[i] = test_uniform(&seed) < 0.1 ? NAN : floor(9 * test_uniform(&seed));
+            }
             for (int k = 0; k < 2; k++) {
                 vdi_plds_data *data = data_of(p, k ? other : y, B, T, lengths, NULL);
                 vdi_plds_prediction out = {0};
-                out.mean = mean[k], out.variance = variance[k], out.window = 5;
-                CHECK_OK(vdi_plds_predict(p, data, task ? VDI_PLDS_ONE_STEP : VDI_PLDS_LEAVE_ONE_OUT, &out, &err), err);
+                out.mean = mean[k];
+                out.variance = variance[k];
+                out.window = 5;
+                CHECK_OK(vdi_plds_predict(p, data,
+                                          task ? VDI_PLDS_ONE_STEP : VDI_PLDS_LEAVE_ONE_OUT, &out,
+                                          &err),
+                         err);
                 vdi_plds_data_destroy(data);
             }
             int differ = 0, checked = 0, elsewhere = 0;
@@ -467,18 +636,30 @@ TEST(plds, no_leak) {
                     continue;
                 }
                 bool same = mean[0][i] == mean[1][i] && variance[0][i] == variance[1][i];
-                if (task ? t <= which : i % N == which) checked++, differ += !same;
-                else elsewhere += !same;
+                if (task ? t <= which : i % N == which) {
+                    checked++;
+                    differ += !same;
+                } else {
+                    elsewhere += !same;
+                }
             }
-            CHECK(differ == 0 && checked > 0, "task %d, %d: %d of %d predictions changed", task, which, differ, checked);
-            CHECK(elsewhere > 0 || (task && which == T - 1), "task %d, %d: nothing changed anywhere", task, which);
+            CHECK(differ == 0 && checked > 0, "task %d, %d: %d of %d predictions changed", task,
+                  which, differ, checked);
+            CHECK(elsewhere > 0 || (task && which == T - 1),
+                  "task %d, %d: nothing changed anywhere", task, which);
         }
-    for (int k = 0; k < 2; k++) free(mean[k]), free(variance[k]);
+    }
+    for (int k = 0; k < 2; k++) {
+        free(mean[k]);
+        free(variance[k]);
+    }
     vdi_plds_destroy(p);
-    free(y), free(other);
+    free(y);
+    free(other);
 }
 
-/* With as long a window as the trial, the prediction of bin t is one prior step from the posterior of a trial that ends at t-1. */
+/* With as long a window as the trial, the prediction of bin t is one prior step from the posterior
+ * of a trial that ends at t-1. */
 TEST(plds, one_step_is_truncation) {
     enum { B = 3, T = 8, N = 5, D = 2 };
     vdi_error err = {0};
@@ -488,10 +669,12 @@ TEST(plds, one_step_is_truncation) {
     for (int k = 0; k < 2; k++) {
         vdi_plds_prediction out = {0};
         mean[k] = numbers(B * T * N);
-        out.mean = mean[k], out.window = k ? 3 : T;
+        out.mean = mean[k];
+        out.window = k ? 3 : T;
         CHECK_OK(vdi_plds_predict(p, data, VDI_PLDS_ONE_STEP, &out, &err), err);
     }
-    CHECK(largest_difference(mean[0], mean[1], B * T * N) < 0.05, "a window of 3 changes predictions by %g",
+    CHECK(largest_difference(mean[0], mean[1], B * T * N) < 0.05,
+          "a window of 3 changes predictions by %g",
           largest_difference(mean[0], mean[1], B * T * N));
     CHECK(largest_difference(mean[0], mean[1], B * T * N) > 0, "a window of 3 changes nothing");
     for (int64_t t = 1; t < T; t++) {
@@ -500,39 +683,57 @@ TEST(plds, one_step_is_truncation) {
         vdi_plds_moments out = {0};
         out.mean = m;
         CHECK_OK(vdi_plds_infer(p, cut, &out, &err), err);
-        for (int b = 0; b < B; b++)
+        for (int b = 0; b < B; b++) {
             for (int j = 0; j < N; j++) {
                 double eta = p->b[j];
-                for (int i = 0; i < D; i++)
-                    for (int k = 0; k < D; k++) eta += p->C[j * D + i] * p->A[i * D + k] * m[(b * T + t - 1) * D + k];
+                for (int i = 0; i < D; i++) {
+                    for (int k = 0; k < D; k++)
+                        eta += p->C[j * D + i] * p->A[i * D + k] * m[(b * T + t - 1) * D + k];
+                }
                 CHECK_CLOSE(mean[0][(b * T + t) * N + j], eta, 2e-4);
             }
+        }
         vdi_plds_data_destroy(cut);
     }
     vdi_plds_data_destroy(data);
     vdi_plds_destroy(p);
-    free(y), free(mean[0]), free(mean[1]);
+    free(y);
+    free(mean[0]);
+    free(mean[1]);
 }
 
-/* Drawn counts have the mean that the model says; the posterior's rates follow the true ones; every trial can be drawn alone. */
+/* Drawn counts have the mean that the model says; the posterior's rates follow the true ones; every
+ * trial can be drawn alone. */
 TEST(plds, simulate) {
     enum { B = 400, T = 6, N = 3, D = 2 };
     vdi_error err = {0};
     vdi_plds *p = make(D, N, VDI_PLDS_VB, 15);
-    double *z = numbers(B * T * D), *rate = numbers(B * T * N), *y = numbers(B * T * N),
-           *work = numbers((int64_t)vdi_plds_simulate_work(p)), *guess = numbers(B * T * N);
+    double *z = numbers(B * T * D);
+    double *rate = numbers(B * T * N);
+    double *y = numbers(B * T * N);
+
+    double *work = numbers((int64_t)vdi_plds_simulate_work(p));
+    double *guess = numbers(B * T * N);
     CHECK_OK(vdi_plds_simulate(p, 5, B, T, 2, NULL, work, z, rate, y, &err), err);
     for (int j = 0; j < N; j++) { /* bin 0: E rate = 2 exp(b + c'x0 + c'Q0c/2) */
         double mean = 0, square = 0, want = p->b[j] + log(2);
+        for (int i = 0; i < D; i++) {
+            for (int k = 0; k < D; k++)
+                want += 0.5 * p->C[j * D + i] * p->Q0[i * D + k] * p->C[j * D + k];
+        }
         for (int i = 0; i < D; i++)
-            for (int k = 0; k < D; k++) want += 0.5 * p->C[j * D + i] * p->Q0[i * D + k] * p->C[j * D + k];
-        for (int i = 0; i < D; i++) want += p->C[j * D + i] * p->x0[i];
-        for (int b = 0; b < B; b++) mean += y[b * T * N + j] / B, square += y[b * T * N + j] * y[b * T * N + j] / B;
-        CHECK(fabs(mean - exp(want)) < 5 * sqrt((square - mean * mean) / B), "neuron %d: mean %g, expected %g", j, mean, exp(want));
+            want += p->C[j * D + i] * p->x0[i];
+        for (int b = 0; b < B; b++) {
+            mean += y[b * T * N + j] / B;
+            square += y[b * T * N + j] * y[b * T * N + j] / B;
+        }
+        CHECK(fabs(mean - exp(want)) < 5 * sqrt((square - mean * mean) / B),
+              "neuron %d: mean %g, expected %g", j, mean, exp(want));
     }
     vdi_plds_data_desc dd = {0};
     vdi_plds_data *data = NULL;
-    dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N), dd.width = 2;
+    dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+    dd.width = 2;
     CHECK_OK(vdi_plds_data_create(p, &dd, &data, &err), err);
     vdi_plds_moments out = {0};
     out.rate = guess;
@@ -542,7 +743,11 @@ TEST(plds, simulate) {
     CHECK(r2 > 0.5 && r2 < 1, "R2 of the rates is %g", r2);
     vdi_plds_data_destroy(data);
     vdi_plds_destroy(p);
-    free(z), free(rate), free(y), free(work), free(guess);
+    free(z);
+    free(rate);
+    free(y);
+    free(work);
+    free(guess);
 }
 
 TEST(plds, errors) {
@@ -551,9 +756,12 @@ TEST(plds, errors) {
     vdi_plds *p = NULL;
     vdi_plds_data *data = NULL;
     CHECK_FAILS(vdi_plds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
-    desc.d = 2, desc.n = 3, desc.max_radius = 1;
+    desc.d = 2;
+    desc.n = 3;
+    desc.max_radius = 1;
     CHECK_FAILS(vdi_plds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
-    desc.max_radius = 0, desc.ridge = -1;
+    desc.max_radius = 0;
+    desc.ridge = -1;
     CHECK_FAILS(vdi_plds_create(&desc, &p, &err), VDI_ERR_ARGUMENT);
     p = make(2, 3, VDI_PLDS_VB, 1);
     double y[2 * 4 * 3] = {0, 1, 2}, offset[24] = {0}, bad[] = {-1, 0.5, HUGE_VAL};
@@ -587,10 +795,12 @@ TEST(plds, errors) {
         if (status == VDI_OK) {
             vdi_plds *other = make(1, 3, VDI_PLDS_VB, 1);
             CHECK_FAILS(vdi_plds_elbo(other, data, NULL, NULL, &err), VDI_ERR_SHAPE);
-            CHECK_FAILS(vdi_plds_log_likelihood(p, data, 0, 1, NULL, NULL, NULL, &err), VDI_ERR_ARGUMENT);
+            CHECK_FAILS(vdi_plds_log_likelihood(p, data, 0, 1, NULL, NULL, NULL, &err),
+                        VDI_ERR_ARGUMENT);
             long requests = t.requests;
             double elbo;
-            for (int i = 0; i < 3; i++) CHECK_OK(vdi_plds_em_step(p, data, &elbo, &err), err);
+            for (int i = 0; i < 3; i++)
+                CHECK_OK(vdi_plds_em_step(p, data, &elbo, &err), err);
             CHECK(t.requests == requests, "EM allocates");
             vdi_plds_data_destroy(data);
             vdi_plds_destroy(other);
@@ -600,7 +810,9 @@ TEST(plds, errors) {
         CHECK(status == VDI_ERR_MEMORY && !data, "failure %ld: %s", at, vdi_status_name(status));
     }
     vdi_state state = vdi_plds_state(p);
-    CHECK(state.tensor_count == VDI_PLDS_PARAMS && state.tensors[2].tensor.data == p->C && !strcmp(state.tensors[2].name, "C"), "state");
+    CHECK(state.tensor_count == VDI_PLDS_PARAMS && state.tensors[2].tensor.data == p->C &&
+              !strcmp(state.tensors[2].name, "C"),
+          "state");
     p->C[1] = NAN;
     CHECK_FAILS(vdi_plds_check(p, &err), VDI_ERR_DATA);
     vdi_plds_destroy(p);

@@ -16,7 +16,8 @@ static void count_job(int64_t i, int worker, void *user) {
     p->times[i]++;
     p->worker[worker]++;
     double x = (double)i + 1;
-    for (int k = 0; k < 20; k++) x = x * 0.75 + 1 / x;
+    for (int k = 0; k < 20; k++)
+        x = x * 0.75 + 1 / x;
     p->result[i] = x;
 }
 
@@ -28,30 +29,44 @@ TEST(pool, every_job_once) {
     vdi_error err;
     for (int threads = 0; threads <= 9; threads++) {
         vdi_pool *pool = NULL;
-        if (threads) CHECK_OK(vdi_pool_create(threads, NULL, &pool, &err), err); /* threads = 0: a NULL pool */
+        /* threads = 0: a NULL pool */
+        if (threads) CHECK_OK(vdi_pool_create(threads, NULL, &pool, &err), err);
         int workers = vdi_pool_threads(pool);
-        CHECK(workers >= 1 && workers <= VDI__MAX(threads, 1), "asked for %d, have %d", threads, workers);
-        for (size_t c = 0; c < VDI__COUNT(counts); c++)
+        CHECK(workers >= 1 && workers <= VDI__MAX(threads, 1), "asked for %d, have %d", threads,
+              workers);
+        for (size_t c = 0; c < VDI__COUNT(counts); c++) {
             for (int round = 0; round < 5; round++) {
                 memset(&p, 0, sizeof p);
                 memset(times, 0, sizeof times);
-                p.count = counts[c], p.threads = workers, p.times = times, p.result = result;
+                p.count = counts[c];
+                p.threads = workers;
+                p.times = times;
+                p.result = result;
                 vdi_pool_run(pool, counts[c], count_job, &p);
                 int64_t wrong = 0, taken = 0;
-                for (int64_t i = 0; i < counts[c]; i++) wrong += times[i] != 1;
-                for (int i = 0; i < workers; i++) taken += p.worker[i];
-                CHECK(wrong == 0 && taken == counts[c], "%d threads: %lld of %lld jobs not run once", threads, (long long)wrong,
+                for (int64_t i = 0; i < counts[c]; i++)
+                    wrong += times[i] != 1;
+                for (int i = 0; i < workers; i++)
+                    taken += p.worker[i];
+                CHECK(wrong == 0 && taken == counts[c],
+                      "%d threads: %lld of %lld jobs not run once", threads, (long long)wrong,
                       (long long)counts[c]);
                 if (threads == 0) memcpy(expected, result, sizeof expected);
                 if (threads == 0 || counts[c] < 20000) continue;
-                CHECK(memcmp(result, expected, sizeof expected) == 0, "%d threads give other bits", threads);
+                CHECK(memcmp(result, expected, sizeof expected) == 0, "%d threads give other bits",
+                      threads);
             }
+        }
         vdi_pool_destroy(pool);
     }
     vdi_pool_run(NULL, -5, count_job, &p);
 }
 
-static void nothing(int64_t i, int worker, void *user) { (void)i, (void)worker, (void)user; }
+static void nothing(int64_t i, int worker, void *user) {
+    (void)i;
+    (void)worker;
+    (void)user;
+}
 
 TEST(pool, create_and_destroy) {
     vdi_error err;

@@ -7,21 +7,31 @@ TEST(replay, a_ring) {
     vdi_allocator a = test_allocator_of(&count);
     vdi_replay_desc desc = VDI__ZERO;
     vdi_replay *r = NULL;
-    desc.capacity = 7, desc.observations = 3, desc.actions = 2, desc.components = 4, desc.allocator = &a;
+    desc.capacity = 7;
+    desc.observations = 3;
+    desc.actions = 2;
+    desc.components = 4;
+    desc.allocator = &a;
     CHECK_OK(vdi_replay_create(&desc, &r, &err), err);
     CHECK(vdi_replay_count(r) == 0);
     const long made = count.requests;
     for (int k = 0; k < 20; k++) {
         float obs[3], action[2], reward[4], next[3];
-        for (int i = 0; i < 3; i++) obs[i] = (float)(100 * k + i), next[i] = (float)(100 * (k + 1) + i);
-        for (int i = 0; i < 2; i++) action[i] = (float)(k - i);
-        for (int i = 0; i < 4; i++) reward[i] = (float)(k * i);
+        for (int i = 0; i < 3; i++) {
+            obs[i] = (float)(100 * k + i);
+            next[i] = (float)(100 * (k + 1) + i);
+        }
+        for (int i = 0; i < 2; i++)
+            action[i] = (float)(k - i);
+        for (int i = 0; i < 4; i++)
+            reward[i] = (float)(k * i);
         CHECK_OK(vdi_replay_add(r, obs, action, reward, next, k % 4, &err), err);
         CHECK(vdi_replay_added(r) == k + 1 && vdi_replay_count(r) == (k < 6 ? k + 1 : 7));
         for (int64_t i = 0; i < vdi_replay_count(r); i++) {
             vdi_transition t = vdi_replay_get(r, i);
             int which = (int)(k - ((k - i) % 7 + 7) % 7); /* the last of those that stood there */
-            CHECK(t.obs[2] == (float)(100 * which + 2) && t.action[1] == (float)(which - 1) && t.reward[3] == (float)(3 * which) &&
+            CHECK(t.obs[2] == (float)(100 * which + 2) && t.action[1] == (float)(which - 1) &&
+                      t.reward[3] == (float)(3 * which) &&
                       t.next[0] == (float)(100 * (which + 1)) && t.end == which % 4,
                   "after %d, place %d", k, (int)i);
             CHECK(t.action == t.obs + 3);
@@ -49,14 +59,18 @@ TEST(replay, a_ring) {
         if (k == 4 || k == 9) {
             vdi_replay_set_added(copy, vdi_replay_added(r));
             CHECK_OK(vdi_tensor_copy(vdi_replay_tensor(copy), vdi_replay_tensor(r), &err), err);
-        } else if (k > 4) CHECK_OK(vdi_replay_add(copy, x, x, x, x, 0, &err), err);
+        } else if (k > 4) {
+            CHECK_OK(vdi_replay_add(copy, x, x, x, x, 0, &err), err);
+        }
     }
-    CHECK(memcmp(vdi_replay_tensor(r).data, vdi_replay_tensor(copy).data, vdi_tensor_bytes(vdi_replay_tensor(r))) == 0);
+    CHECK(memcmp(vdi_replay_tensor(r).data, vdi_replay_tensor(copy).data,
+                 vdi_tensor_bytes(vdi_replay_tensor(r))) == 0);
     vdi_replay_destroy(copy);
     vdi_replay_destroy(r);
     vdi_replay_destroy(NULL);
     for (long at = 1; at <= 2; at++) {
-        count.requests = 0, count.fail_at = at;
+        count.requests = 0;
+        count.fail_at = at;
         CHECK_FAILS(vdi_replay_create(&desc, &r, &err), VDI_ERR_MEMORY);
         CHECK(r == NULL && count.live == 0);
     }

@@ -11,13 +11,20 @@ static vdi_meta meta[2] = {{"seed", "7"}, {"note", "caf\xC3\xA9 \"x\""}};
 static vdi_state example(void) {
     vdi_state s;
     memset(&s, 0, sizeof s);
-    tensors[0].name = "flag", tensors[0].tensor = vdi_tensor_1d(flag, VDI_BOOL, 3);
-    tensors[1].name = "layer.weight", tensors[1].tensor = vdi_tensor_transpose(vdi_tensor_2d(weight, VDI_F32, 2, 3));
-    tensors[2].name = "bias", tensors[2].tensor = vdi_tensor_1d(bias, VDI_F64, 2);
-    tensors[3].name = "step", tensors[3].tensor = vdi_tensor_view(&step, VDI_I64, 0, NULL);
-    tensors[4].name = "nothing", tensors[4].tensor = vdi_tensor_2d(NULL, VDI_I16, 0, 4);
-    s.tensors = tensors, s.tensor_count = 5;
-    s.meta = meta, s.meta_count = 2;
+    tensors[0].name = "flag";
+    tensors[0].tensor = vdi_tensor_1d(flag, VDI_BOOL, 3);
+    tensors[1].name = "layer.weight";
+    tensors[1].tensor = vdi_tensor_transpose(vdi_tensor_2d(weight, VDI_F32, 2, 3));
+    tensors[2].name = "bias";
+    tensors[2].tensor = vdi_tensor_1d(bias, VDI_F64, 2);
+    tensors[3].name = "step";
+    tensors[3].tensor = vdi_tensor_view(&step, VDI_I64, 0, NULL);
+    tensors[4].name = "nothing";
+    tensors[4].tensor = vdi_tensor_2d(NULL, VDI_I16, 0, 4);
+    s.tensors = tensors;
+    s.tensor_count = 5;
+    s.meta = meta;
+    s.meta_count = 2;
     return s;
 }
 
@@ -35,24 +42,32 @@ TEST(safetensors, round_trip) {
     vdi_state s = example();
     vdi_buffer b = written(&s);
     vdi_error err;
-    const char *want = "{\"__metadata__\":{\"seed\":\"7\",\"note\":\"caf\xC3\xA9 "
-                       "\\\"x\\\"\"},\"bias\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]},"
-                       "\"step\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[16,24]},\"layer.weight\":{\"dtype\":\"F32\",\"shape\":["
-                       "3,2],\"data_offsets\":[24,48]},"
-                       "\"nothing\":{\"dtype\":\"I16\",\"shape\":[0,4],\"data_offsets\":[48,48]},\"flag\":{\"dtype\":\"BOOL\",\"shape\":[3]"
-                       ",\"data_offsets\":[48,51]}}";
-    CHECK(b.size > 8 + strlen(want) && memcmp(b.data + 8, want, strlen(want)) == 0, "%.*s", (int)b.size - 8, b.data + 8);
+    const char *want =
+        "{\"__metadata__\":{\"seed\":\"7\",\"note\":\"caf\xC3\xA9 "
+        "\\\"x\\\"\"},\"bias\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]},"
+        "\"step\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[16,24]},\"layer.weight\":{"
+        "\"dtype\":\"F32\",\"shape\":["
+        "3,2],\"data_offsets\":[24,48]},"
+        "\"nothing\":{\"dtype\":\"I16\",\"shape\":[0,4],\"data_offsets\":[48,48]},\"flag\":{"
+        "\"dtype\":\"BOOL\",\"shape\":[3]"
+        ",\"data_offsets\":[48,51]}}";
+    CHECK(b.size > 8 + strlen(want) && memcmp(b.data + 8, want, strlen(want)) == 0, "%.*s",
+          (int)b.size - 8, b.data + 8);
     size_t header = (unsigned char)b.data[0] + 256u * (unsigned char)b.data[1];
     CHECK((header + 8) % 64 == 0 && b.size == 8 + header + 51 && b.data[8 + header + 48] == 1);
     for (int slow = 0; slow < 2; slow++) {
         vdi_safetensors f;
         slow_stream stream;
-        vdi_reader r = slow ? slow_reader(&stream, b.data, b.size, 11) : vdi_reader_memory(b.data, b.size, "m.safetensors");
+        vdi_reader r = slow ? slow_reader(&stream, b.data, b.size, 11)
+                            : vdi_reader_memory(b.data, b.size, "m.safetensors");
         CHECK_OK(vdi_safetensors_read(&r, NULL, &f, &err), err);
-        CHECK(f.state.tensor_count == 5 && f.state.meta_count == 2 && strcmp(vdi_safetensors_meta(&f, "note"), meta[1].value) == 0);
-        CHECK(vdi_safetensors_meta(&f, "no") == NULL && !vdi_tensor_ok(vdi_safetensors_find(&f, "no")));
+        CHECK(f.state.tensor_count == 5 && f.state.meta_count == 2 &&
+              strcmp(vdi_safetensors_meta(&f, "note"), meta[1].value) == 0);
+        CHECK(vdi_safetensors_meta(&f, "no") == NULL &&
+              !vdi_tensor_ok(vdi_safetensors_find(&f, "no")));
         vdi_tensor t = vdi_safetensors_find(&f, "layer.weight");
-        CHECK(t.ndim == 2 && t.shape[0] == 3 && ((float *)t.data)[1] == 4 && vdi_tensor_ok(vdi_safetensors_find(&f, "nothing")));
+        CHECK(t.ndim == 2 && t.shape[0] == 3 && ((float *)t.data)[1] == 4 &&
+              vdi_tensor_ok(vdi_safetensors_find(&f, "nothing")));
         CHECK(*(int64_t *)vdi_safetensors_find(&f, "step").data == step);
 
         /* into a model, all or nothing */
@@ -61,9 +76,12 @@ TEST(safetensors, round_trip) {
         vdi_named_tensor to[2];
         vdi_state model;
         memset(&model, 0, sizeof model);
-        to[0].name = "layer.weight", to[0].tensor = vdi_tensor_2d(w2, VDI_F32, 3, 2);
-        to[1].name = "bias", to[1].tensor = vdi_tensor_1d(b2, VDI_F64, 2);
-        model.tensors = to, model.tensor_count = 2;
+        to[0].name = "layer.weight";
+        to[0].tensor = vdi_tensor_2d(w2, VDI_F32, 3, 2);
+        to[1].name = "bias";
+        to[1].tensor = vdi_tensor_1d(b2, VDI_F64, 2);
+        model.tensors = to;
+        model.tensor_count = 2;
         CHECK_OK(vdi_safetensors_copy_to(&f, &model, &err), err);
         CHECK(w2[1] == 4 && b2[1] == -0.5);
         memset(w2, 0, sizeof w2);
@@ -89,9 +107,11 @@ TEST(safetensors, round_trip) {
 static size_t make(unsigned char *out, const char *header, size_t data) {
     size_t n = strlen(header);
     memset(out, 0, 8);
-    out[0] = (unsigned char)n, out[1] = (unsigned char)(n >> 8);
+    out[0] = (unsigned char)n;
+    out[1] = (unsigned char)(n >> 8);
     memcpy(out + 8, header, n);
-    for (size_t i = 0; i < data; i++) out[8 + n + i] = (unsigned char)i;
+    for (size_t i = 0; i < data; i++)
+        out[8 + n + i] = (unsigned char)i;
     return 8 + n + data;
 }
 
@@ -101,7 +121,8 @@ TEST(safetensors, foreign) {
     vdi_error err;
     /* data out of the header's order, and dtypes that are widened */
     size_t n = make(file,
-                    "{\"u16\":{\"data_offsets\":[4,6],\"dtype\":\"U16\",\"shape\":[1]},\"bf\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_"
+                    "{\"u16\":{\"data_offsets\":[4,6],\"dtype\":\"U16\",\"shape\":[1]},\"bf\":{"
+                    "\"dtype\":\"BF16\",\"shape\":[2],\"data_"
                     "offsets\":[0,4]},"
                     "\"i8\":{\"dtype\":\"I8\",\"shape\":[1],\"data_offsets\":[6,7]}}   \n",
                     7);
@@ -130,22 +151,33 @@ TEST(safetensors, files_that_lie) {
     } cases[] = {
         {"[]", "does not begin with '{'", 0, VDI_ERR_FORMAT},
         {"{\"a\":1}", "\"dtype\", \"shape\" and \"data_offsets\"", 0, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", "expected ',' or '}'", 4, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", "a: its shape needs 8 bytes, its offsets are 0 to 4", 4,
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", "expected ',' or '}'",
+         4, VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}",
+         "a: its shape needs 8 bytes, its offsets are 0 to 4", 4, VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", "a: its shape", 4,
          VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", "a: its shape", 4, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0.5],\"data_offsets\":[0,4]}}", "a: its shape", 4, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387905],\"data_offsets\":[0,4]}}", "a: its shape", 4, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", "its offsets are 4 to 0", 4, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "a gap", 8, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0.5],\"data_offsets\":[0,4]}}", "a: its shape", 4,
+         VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387905],\"data_offsets\":[0,4]}}",
+         "a: its shape", 4, VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}",
+         "its offsets are 4 to 0", 4, VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "a gap", 8,
+         VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\","
+         "\"shape\":[4],\"data_offsets\":[2,6]}}",
          "arrays overlap", 6, VDI_ERR_FORMAT},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[250000000000],\"data_offsets\":[0,1000000000000]}}",
          "need 1000000000000 bytes, the file holds 4", 4, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "the file holds 5", 5, VDI_ERR_FORMAT},
-        {"{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", "F8_E4M3", 1, VDI_ERR_UNSUPPORTED},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", "7 axes", 1, VDI_ERR_UNSUPPORTED},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "the file holds 5", 5,
+         VDI_ERR_FORMAT},
+        {"{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", "F8_E4M3", 1,
+         VDI_ERR_UNSUPPORTED},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", "7 axes", 1,
+         VDI_ERR_UNSUPPORTED},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\","
+         "\"shape\":[0],\"data_offsets\":[0,0]}}",
          "key twice", 0, VDI_ERR_FORMAT},
         {"{\"__metadata__\":{\"a\":1}}", "is no plain text", 0, VDI_ERR_FORMAT},
         {"{\"__metadata__\":3}", "\"__metadata__\"", 0, VDI_ERR_FORMAT},
@@ -153,7 +185,7 @@ TEST(safetensors, files_that_lie) {
     unsigned char file[600];
     vdi_safetensors f;
     vdi_error err;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (int slow = 0; slow < 2; slow++) {
             greedy_allocator greedy;
             vdi_allocator a = greedy_allocator_of(&greedy);
@@ -162,9 +194,11 @@ TEST(safetensors, files_that_lie) {
             vdi_reader r = slow ? slow_reader(&s, file, n, 9) : vdi_reader_memory(file, n, "lie");
             CHECK_FAILS(vdi_safetensors_read(&r, &a, &f, &err), cases[i].status);
             if (!slow) CHECK_SAYS(err, cases[i].says);
-            CHECK(f.state.tensor_count == 0 && greedy.largest <= 70000, "case %d: %zu bytes", (int)i, greedy.largest);
+            CHECK(f.state.tensor_count == 0 && greedy.largest <= 70000, "case %d: %zu bytes",
+                  (int)i, greedy.largest);
             vdi_safetensors_free(&f); /* harmless */
         }
+    }
     size_t n = make(file, "{}", 0);
     for (int i = 1; i < 8; i++) { /* absurd lengths */
         file[i] = 255;
@@ -181,16 +215,20 @@ TEST(safetensors, damage) {
     vdi_safetensors f;
     vdi_error err;
     unsigned long long seed = 17;
-    for (size_t n = 0; n < b.size; n++)
+    for (size_t n = 0; n < b.size; n++) {
         for (int slow = 0; slow < 2; slow++) {
             slow_stream stream;
-            vdi_reader r = slow ? slow_reader(&stream, b.data, n, 60) : vdi_reader_memory(b.data, n, "cut");
+            vdi_reader r =
+                slow ? slow_reader(&stream, b.data, n, 60) : vdi_reader_memory(b.data, n, "cut");
             CHECK(vdi_safetensors_read(&r, NULL, &f, &err) == VDI_ERR_FORMAT, "cut at %zu", n);
         }
+    }
     for (int i = 0; i < (int)test_scaled(10000); i++) {
         memcpy(copy, b.data, b.size);
-        for (int k = 0; k <= i % 3; k++)
-            copy[(size_t)(test_uniform(&seed) * (double)b.size)] ^= (unsigned char)(1 << (int)(8 * test_uniform(&seed)));
+        for (int k = 0; k <= i % 3; k++) {
+            copy[(size_t)(test_uniform(&seed) * (double)b.size)] ^=
+                (unsigned char)(1 << (int)(8 * test_uniform(&seed)));
+        }
         vdi_reader r = vdi_reader_memory(copy, b.size, "flipped");
         err.message[0] = 0;
         CHECK(vdi_safetensors_read(&r, NULL, &f, &err) == VDI_OK || err.message[0]);
@@ -228,14 +266,18 @@ TEST(safetensors, files) {
     CHECK_OK(vdi_safetensors_load(path, NULL, &f, &err), err);
     CHECK_OK(vdi_safetensors_copy_to(&f, &s, &err), err);
     vdi_safetensors_free(&f);
-    if (system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") == 0) { /* as the format's page reads it */
+    if (system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") == 0) {
+        /* as the format's page reads it */
         char command[1200];
-        snprintf(command, sizeof command,
-                 "/usr/bin/python3 -c \"import json, numpy as n; b = open('%s', 'rb').read(); k = int.from_bytes(b[:8], 'little'); "
-                 "h = json.loads(b[8:8 + k]); t = h['layer.weight']; p, q = t['data_offsets']; w = n.frombuffer(b[8 + k:][p:q], "
-                 "'<f4').reshape(t['shape']); "
-                 "assert w.tolist() == [[1, 4], [2, 5], [3, 6]] and h['__metadata__']['seed'] == '7'\"",
-                 path);
+        snprintf(
+            command, sizeof command,
+            "/usr/bin/python3 -c \"import json, numpy as n; b = open('%s', 'rb').read(); k = "
+            "int.from_bytes(b[:8], 'little'); "
+            "h = json.loads(b[8:8 + k]); t = h['layer.weight']; p, q = t['data_offsets']; w = "
+            "n.frombuffer(b[8 + k:][p:q], "
+            "'<f4').reshape(t['shape']); "
+            "assert w.tolist() == [[1, 4], [2, 5], [3, 6]] and h['__metadata__']['seed'] == '7'\"",
+            path);
         CHECK(system(command) == 0, "Python does not read the file");
     }
     remove(path);

@@ -9,12 +9,18 @@ TEST(score, gauss_hermite) {
         double factor = 1; /* E x^2k = (2k-1)!! */
         for (int k = 0; k <= n - 1 && k <= 30; k++) {
             double sum = 0, odd = 0;
-            for (int i = 0; i < n; i++) sum += w[i] * pow(x[i] * x[i], k), odd += w[i] * pow(x[i], 2 * k + 1);
+            for (int i = 0; i < n; i++) {
+                sum += w[i] * pow(x[i] * x[i], k);
+                odd += w[i] * pow(x[i], 2 * k + 1);
+            }
             if (k > 0) factor *= 2 * k - 1;
-            CHECK(fabs(sum - factor) <= 2e-13 * factor, "n %d, moment %d: %.17g, expected %.17g", n, 2 * k, sum, factor);
-            CHECK(odd == 0 || fabs(odd) < 1e-14 * factor * n * fabs(x[n - 1] + 1), "n %d: odd moment %d is %g", n, 2 * k + 1, odd);
+            CHECK(fabs(sum - factor) <= 2e-13 * factor, "n %d, moment %d: %.17g, expected %.17g", n,
+                  2 * k, sum, factor);
+            CHECK(odd == 0 || fabs(odd) < 1e-14 * factor * n * fabs(x[n - 1] + 1),
+                  "n %d: odd moment %d is %g", n, 2 * k + 1, odd);
         }
-        for (int i = 1; i < n; i++) CHECK(x[i] > x[i - 1] && w[i] > 0, "node %d of %d", i, n);
+        for (int i = 1; i < n; i++)
+            CHECK(x[i] > x[i - 1] && w[i] > 0, "node %d of %d", i, n);
     }
     CHECK_OK(vdi_gauss_hermite(3, x, w, &err), err);
     CHECK_CLOSE(x[2], sqrt(3.0), 1e-15);
@@ -28,17 +34,21 @@ TEST(score, gauss_hermite) {
         CHECK_OK(vdi_gauss_hermite_product(8, d, X, W, &err), err);
         for (int i = 0; i < (int)pow(8, d); i++) {
             double s = 0;
-            for (int k = 0; k < d; k++) s += (k % 2 ? -0.3 : 0.4) * X[i * d + k];
-            sum += W[i] * exp(s), weight += W[i];
+            for (int k = 0; k < d; k++)
+                s += (k % 2 ? -0.3 : 0.4) * X[i * d + k];
+            sum += W[i] * exp(s);
+            weight += W[i];
         }
-        for (int k = 0; k < d; k++) square += k % 2 ? 0.09 : 0.16;
+        for (int k = 0; k < d; k++)
+            square += k % 2 ? 0.09 : 0.16;
         CHECK_CLOSE(weight, 1, 1e-13);
         CHECK_CLOSE(sum, exp(square / 2), 1e-9);
     }
     CHECK_FAILS(vdi_gauss_hermite_product(128, 4, x, w, &err), VDI_ERR_ARGUMENT);
 }
 
-/* log E Poisson by the trapezoid rule on a fine grid, which converges faster than any power for such integrands */
+/* log E Poisson by the trapezoid rule on a fine grid, which converges faster than any power for
+ * such integrands */
 static double lognormal_poisson(double y, double mean, double variance) {
     double sum = 0, s = sqrt(variance);
     for (int i = -4000; i <= 4000; i++) {
@@ -49,32 +59,42 @@ static double lognormal_poisson(double y, double mean, double variance) {
 }
 
 TEST(score, poisson_lognormal) {
-    static double x[VDI_GAUSS_HERMITE_MAX], w[VDI_GAUSS_HERMITE_MAX], y[67], mean[67], variance[67], out[67];
+    static double x[VDI_GAUSS_HERMITE_MAX], w[VDI_GAUSS_HERMITE_MAX], y[67], mean[67], variance[67],
+        out[67];
     unsigned long long seed = 3;
     vdi_error err = {0};
     CHECK_OK(vdi_gauss_hermite(64, x, w, &err), err);
     for (int i = 0; i < 67; i++) {
-        y[i] = floor(6 * test_uniform(&seed)), mean[i] = 3 * test_uniform(&seed) - 2, variance[i] = i % 5 ? 0.8 * test_uniform(&seed) : 0;
+        y[i] = floor(6 * test_uniform(&seed));
+        mean[i] = 3 * test_uniform(&seed) - 2;
+        variance[i] = i % 5 ? 0.8 * test_uniform(&seed) : 0;
         if (i % 11 == 3) y[i] = NAN;
     }
-    y[0] = 0, mean[0] = -800, variance[0] = 0.1; /* a rate of nothing, and the count that goes with it */
+    y[0] = 0;
+    mean[0] = -800;
+    variance[0] = 0.1; /* a rate of nothing, and the count that goes with it */
     vdi_poisson_lognormal(67, y, mean, variance, 64, x, w, out);
     for (int i = 0; i < 67; i++) {
-        if (y[i] != y[i]) CHECK(out[i] != out[i], "value %d is %g, its count is missing", i, out[i]);
-        else CHECK_CLOSE(out[i], i ? lognormal_poisson(y[i], mean[i], variance[i]) : 0, 1e-8);
+        if (y[i] != y[i])
+            CHECK(out[i] != out[i], "value %d is %g, its count is missing", i, out[i]);
+        else
+            CHECK_CLOSE(out[i], i ? lognormal_poisson(y[i], mean[i], variance[i]) : 0, 1e-8);
     }
 }
 
 TEST(score, bits_per_spike) {
-    /* three neurons, four bins; the second neuron is silent in training, one count and one whole bin are missing */
-    const double y[12] = {1, 0, 2, 0, 1, 0, NAN, 0, 1, NAN, NAN, NAN}, train[6] = {1, 0, 1, 0, 0, 2};
+    /* three neurons, four bins; the second neuron is silent in training, one count and one whole
+     * bin are missing */
+    const double y[12] = {1, 0, 2, 0, 1, 0, NAN, 0, 1, NAN, NAN, NAN};
+    const double train[6] = {1, 0, 1, 0, 0, 2};
     const double rate[12] = {0.8, 0, 1.5, 0.2, 0.5, 0.3, 0.1, 0.2, 0.9, 1, 1, 1};
     double means[3], log_p[12], total = 0, null = 0, co_null = 0;
     int64_t bins;
     vdi_score_bits s;
     vdi_error err = {0};
     vdi_score_means(2, 3, train, means);
-    CHECK(means[0] == 0.5 && means[1] == 0 && means[2] == 1.5, "%g %g %g", means[0], means[1], means[2]);
+    CHECK(means[0] == 0.5 && means[1] == 0 && means[2] == 1.5, "%g %g %g", means[0], means[1],
+          means[2]);
     const double own[3] = {0.5, 1.0 / 3, 1};
     for (int i = 0; i < 12; i++) {
         if (y[i] != y[i]) continue;
@@ -87,7 +107,8 @@ TEST(score, bits_per_spike) {
     CHECK_CLOSE(vdi_score_homogeneous(4, 3, y, means, &bins), null, 1e-12);
     CHECK(bins == 3, "%d bins", (int)bins);
     CHECK_OK(vdi_score_bits_per_spike(4, 3, y, log_p, means, &s, &err), err);
-    CHECK(s.spikes == 5 && s.values == 8 && s.bins == 3, "%g spikes, %d values, %d bins", s.spikes, (int)s.values, (int)s.bins);
+    CHECK(s.spikes == 5 && s.values == 8 && s.bins == 3, "%g spikes, %d values, %d bins", s.spikes,
+          (int)s.values, (int)s.bins);
     CHECK_CLOSE(s.bits_per_spike, (total - null) / (5 * log(2)), 1e-12);
     CHECK_OK(vdi_score_co_bps(4, 3, y, rate, &s, &err), err);
     CHECK_CLOSE(s.log_likelihood, total, 1e-12);
@@ -95,7 +116,8 @@ TEST(score, bits_per_spike) {
     CHECK_CLOSE(s.bits_per_spike, (total - co_null) / (5 * log(2)), 1e-12);
     /* the constant rate of the evaluation scores 0 there */
     double constant[12];
-    for (int i = 0; i < 12; i++) constant[i] = own[i % 3];
+    for (int i = 0; i < 12; i++)
+        constant[i] = own[i % 3];
     CHECK_OK(vdi_score_co_bps(4, 3, y, constant, &s, &err), err);
     CHECK_CLOSE(s.bits_per_spike, 0, 1e-14);
     /* undefined */
@@ -116,24 +138,39 @@ TEST(score, r2) {
     unsigned long long seed = 5;
     vdi_error err = {0};
     for (int r = 0; r < R; r++) {
-        for (int k = 0; k < 2; k++) x[r * 2 + k] = 1e3 + test_normal(&seed);
+        for (int k = 0; k < 2; k++)
+            x[r * 2 + k] = 1e3 + test_normal(&seed);
         truth[r * 3] = 2 * x[r * 2] - x[r * 2 + 1] + 7;
         truth[r * 3 + 1] = 3 * x[r * 2 + 1] + 0.5 * test_normal(&seed);
         truth[r * 3 + 2] = -4;
-        for (int k = 0; k < 3; k++) estimate[r * 3 + k] = truth[r * 3 + k] + 0.1 * test_normal(&seed);
+        for (int k = 0; k < 3; k++)
+            estimate[r * 3 + k] = truth[r * 3 + k] + 0.1 * test_normal(&seed);
     }
     truth[31] = NAN; /* row 10, column 1 */
     double error = 0, spread = 0, want[2];
     for (int k = 0; k < 2; k++) {
-        double mean = 0, e = 0, s = 0, count = 0;
-        for (int r = 0; r < R; r++)
-            if (truth[r * 3 + k] == truth[r * 3 + k]) mean += truth[r * 3 + k], count++;
-        for (int r = 0; r < R; r++)
-            if (truth[r * 3 + k] == truth[r * 3 + k])
-                e += pow(truth[r * 3 + k] - estimate[r * 3 + k], 2), s += pow(truth[r * 3 + k] - mean / count, 2);
-        error += e, spread += s, want[k] = 1 - e / s;
+        double mean = 0;
+        double e = 0;
+        double s = 0;
+        double count = 0;
+        for (int r = 0; r < R; r++) {
+            if (truth[r * 3 + k] == truth[r * 3 + k]) {
+                mean += truth[r * 3 + k];
+                count++;
+            }
+        }
+        for (int r = 0; r < R; r++) {
+            if (truth[r * 3 + k] == truth[r * 3 + k]) {
+                e += pow(truth[r * 3 + k] - estimate[r * 3 + k], 2);
+                s += pow(truth[r * 3 + k] - mean / count, 2);
+            }
+        }
+        error += e;
+        spread += s;
+        want[k] = 1 - e / s;
     }
-    for (int r = 0; r < R; r++) error += pow(truth[r * 3 + 2] - estimate[r * 3 + 2], 2);
+    for (int r = 0; r < R; r++)
+        error += pow(truth[r * 3 + 2] - estimate[r * 3 + 2], 2);
     CHECK_OK(vdi_score_r2(R, 3, truth, estimate, column, &r2, &err), err);
     CHECK_CLOSE(r2, 1 - error / spread, 1e-9);
     CHECK_CLOSE(column[0], want[0], 1e-9);
@@ -144,15 +181,20 @@ TEST(score, r2) {
     CHECK_CLOSE(column[0], 1, 1e-9); /* an exact affine map is found, in spite of the large mean */
     CHECK(column[1] > 0.94 && column[1] < 0.999, "%g", column[1]);
     /* judged on what it was not fitted to: noise has R2 below 0 there */
-    for (int r = 0; r < R; r++) truth[r * 3] = test_normal(&seed);
+    for (int r = 0; r < R; r++)
+        truth[r * 3] = test_normal(&seed);
     double fitted;
     CHECK_OK(vdi_score_linear_r2(R, 2, x, 1, estimate, R, work, NULL, &fitted, &err), err);
-    for (int r = 0; r < R; r++) estimate[r] = test_normal(&seed);
+    for (int r = 0; r < R; r++)
+        estimate[r] = test_normal(&seed);
     CHECK_OK(vdi_score_linear_r2(R, 2, x, 1, estimate, 20, work, NULL, &r2, &err), err);
     CHECK(r2 < 0.02, "R2 of noise on new rows is %g", r2);
-    for (int r = 0; r < R; r++) x[r * 2] = x[r * 2 + 1];
+    for (int r = 0; r < R; r++)
+        x[r * 2] = x[r * 2 + 1];
     CHECK_FAILS(vdi_score_linear_r2(R, 2, x, 1, estimate, R, work, NULL, &r2, &err), VDI_ERR_DATA);
-    CHECK_FAILS(vdi_score_linear_r2(R, 2, x, 1, estimate, 0, work, NULL, &r2, &err), VDI_ERR_ARGUMENT);
-    for (int r = 0; r < R; r++) truth[r] = 1;
+    CHECK_FAILS(vdi_score_linear_r2(R, 2, x, 1, estimate, 0, work, NULL, &r2, &err),
+                VDI_ERR_ARGUMENT);
+    for (int r = 0; r < R; r++)
+        truth[r] = 1;
     CHECK_FAILS(vdi_score_r2(R, 1, truth, estimate, NULL, &r2, &err), VDI_ERR_DATA);
 }

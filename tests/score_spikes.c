@@ -1,8 +1,11 @@
-/* tests/score_spikes.c - the spike scores against numbers from an independent scorer, and the rules for odd cases */
+/* tests/score_spikes.c - the spike scores against numbers from an independent scorer, and the rules
+ * for odd cases */
 #include "check.h"
 
 /* Made by score_spikes.py (numpy, scipy) of the shared folder from the same numbers. */
-static double estimate_at(int seed, int k) { return fabs(sin(0.37 * k + seed)) * (1 + cos(0.011 * k * k)) + (k % 17 == seed ? 2.0 : 0.0); }
+static double estimate_at(int seed, int k) {
+    return fabs(sin(0.37 * k + seed)) * (1 + cos(0.011 * k * k)) + (k % 17 == seed ? 2.0 : 0.0);
+}
 
 TEST(score_spikes, against_the_reference) {
     enum { FRAMES = 400 };
@@ -19,13 +22,22 @@ TEST(score_spikes, against_the_reference) {
         vdi_error err = {0};
         for (int i = 0; i < 2; i++) {
             const int frames = FRAMES - 37 * i;
-            for (int k = 0; k < frames; k++) est[i][k] = estimate_at(i + c, k);
+            for (int k = 0; k < frames; k++)
+                est[i][k] = estimate_at(i + c, k);
             int n = 0;
-            for (int k = 1; k < 60; k++) times[i][n++] = (k + 0.4 * sin(3.1 * k)) * frames / fps[c] / 60;
-            times[i][n++] = -0.004, times[i][n++] = 0.035, times[i][n++] = 0.0350001;
-            trial[i].frames = frames, trial[i].fps = fps[c], trial[i].estimate = est[i], trial[i].times = times[i], trial[i].spikes = n;
+            for (int k = 1; k < 60; k++)
+                times[i][n++] = (k + 0.4 * sin(3.1 * k)) * frames / fps[c] / 60;
+            times[i][n++] = -0.004;
+            times[i][n++] = 0.035;
+            times[i][n++] = 0.0350001;
+            trial[i].frames = frames;
+            trial[i].fps = fps[c];
+            trial[i].estimate = est[i];
+            trial[i].times = times[i];
+            trial[i].spikes = n;
         }
-        est[0][5] = NAN, est[0][9] = INFINITY;
+        est[0][5] = NAN;
+        est[0][9] = INFINITY;
         double *work = (double *)malloc(vdi_score_spikes_work(2, trial) * sizeof *work);
         CHECK_OK(vdi_score_spikes(2, trial, work, &r, &err), err);
         CHECK_CLOSE(r.r25, expected[c][0], 1e-10);
@@ -43,8 +55,15 @@ TEST(score_spikes, rules) {
     vdi_score_train trial;
     vdi_score_spikes_result r;
     vdi_error err = {0};
-    counts[10] = 1, counts[20] = 2, counts[30] = NAN, counts[40] = -1, counts[50] = 3;
-    trial.frames = FRAMES, trial.fps = 30, trial.estimate = est, trial.times = times;
+    counts[10] = 1;
+    counts[20] = 2;
+    counts[30] = NAN;
+    counts[40] = -1;
+    counts[50] = 3;
+    trial.frames = FRAMES;
+    trial.fps = 30;
+    trial.estimate = est;
+    trial.times = times;
     trial.spikes = vdi_score_spikes_times(FRAMES, 30, counts, NULL);
     CHECK(trial.spikes == 6);
     CHECK(vdi_score_spikes_times(FRAMES, 30, counts, times) == 6);
@@ -52,14 +71,17 @@ TEST(score_spikes, rules) {
     CHECK_CLOSE(times[1], 19.75 / 30, 1e-12);
     CHECK_CLOSE(times[2], 20.25 / 30, 1e-12);
     CHECK(vdi_score_spikes_work(1, &trial) <= sizeof work / sizeof *work);
-    for (int k = 0; k < FRAMES; k++) est[k] = 0.3;
+    for (int k = 0; k < FRAMES; k++)
+        est[k] = 0.3;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &r, &err), err);
     CHECK(r.r25 == 0 && r.r160g == 0 && r.auc == 0.5, "r25 %g auc %g", r.r25, r.auc);
-    for (int k = 0; k < FRAMES; k++) est[k] = counts[k] > 0 ? counts[k] : 0;
+    for (int k = 0; k < FRAMES; k++)
+        est[k] = counts[k] > 0 ? counts[k] : 0;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &r, &err), err);
     CHECK(r.r160g > 0.99 && r.auc > 0.9 && r.spikes == 6, "r160g %g auc %g", r.r160g, r.auc);
     vdi_score_spikes_result twice;
-    for (int k = 0; k < FRAMES; k++) est[k] *= 7;
+    for (int k = 0; k < FRAMES; k++)
+        est[k] *= 7;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &twice, &err), err);
     CHECK_CLOSE(twice.r40g, r.r40g, 1e-12);
     trial.spikes = 0;
@@ -67,6 +89,7 @@ TEST(score_spikes, rules) {
     CHECK(r.r25 != r.r25 && r.auc != r.auc);
     trial.fps = 0;
     CHECK_FAILS(vdi_score_spikes(1, &trial, work, &r, &err), VDI_ERR_ARGUMENT);
-    trial.fps = 30, trial.frames = 1;
+    trial.fps = 30;
+    trial.frames = 1;
     CHECK_FAILS(vdi_score_spikes(1, &trial, work, &r, &err), VDI_ERR_DATA);
 }

@@ -5,7 +5,8 @@
 static double y[N], x[N], low[N], high[N];
 static uint8_t spikes[300 * 2000];
 
-/* The picture, ended with NUL, in a buffer that the caller frees; checked to be well-formed as far as tags go. */
+/* The picture, ended with NUL, in a buffer that the caller frees; checked to be well-formed as far
+ * as tags go. */
 static vdi_buffer drawn(vdi_figure *f) {
     vdi_buffer b;
     vdi_writer w;
@@ -24,56 +25,78 @@ static vdi_buffer drawn(vdi_figure *f) {
             CHECK(0, "a tag has no end");
             break;
         }
-        for (const char *q = p + 1; q < end; q++) CHECK(*q != '<', "markup inside a tag: %.40s", p);
+        for (const char *q = p + 1; q < end; q++)
+            CHECK(*q != '<', "markup inside a tag: %.40s", p);
         if (p[1] == '/') {
             depth--;
-            if (depth >= 0) CHECK(strncmp(p + 2, open[depth], strlen(open[depth])) == 0, "</%.10s closes <%s>", p + 2, open[depth]);
+            if (depth >= 0) {
+                CHECK(strncmp(p + 2, open[depth], strlen(open[depth])) == 0, "</%.10s closes <%s>",
+                      p + 2, open[depth]);
+            }
         } else if (end[-1] != '/') {
             if (depth < 64) snprintf(open[depth], sizeof open[0], "%.*s", (int)n, p + 1);
             depth++;
         }
     }
     CHECK(depth == 0, "%d tags are open", depth);
-    CHECK(!strstr(b.data, "\"nan") && !strstr(b.data, " nan") && !strstr(b.data, "inf\""), "a coordinate is no number");
+    CHECK(!strstr(b.data, "\"nan") && !strstr(b.data, " nan") && !strstr(b.data, "inf\""),
+          "a coordinate is no number");
     return b;
 }
 
 static size_t count(const char *text, const char *what) {
     size_t n = 0;
-    for (const char *p = text; (p = strstr(p, what)) != NULL; p++) n++;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
     return n;
 }
 
 TEST(svg, one_of_each) {
-    static const char *const groups[2] = {"a & b", "<c>"}, *const categories[3] = {"one", NULL,
-                                                                                   "a long name \"quoted\" that has to be slanted"};
+    static const char *const groups[2] = {"a & b", "<c>"};
+    static const char *const categories[3] = {"one", NULL,
+                                              "a long name \"quoted\" that has to be slanted"};
     vdi_figure_desc desc;
     vdi_figure f;
     vdi_panel *p;
     memset(&desc, 0, sizeof desc);
-    desc.rows = 4, desc.cols = 2, desc.title = "all & <sundry>";
-    for (int i = 0; i < 200; i++) x[i] = i * 0.1, y[i] = sin(x[i]), low[i] = y[i] - 0.2, high[i] = y[i] + 0.2;
-    y[50] = NAN, low[60] = INFINITY;
+    desc.rows = 4;
+    desc.cols = 2;
+    desc.title = "all & <sundry>";
+    for (int i = 0; i < 200; i++) {
+        x[i] = i * 0.1;
+        y[i] = sin(x[i]);
+        low[i] = y[i] - 0.2;
+        high[i] = y[i] + 0.2;
+    }
+    y[50] = NAN;
+    low[60] = INFINITY;
     vdi_figure_init(&f, &desc);
     p = vdi_figure_panel(&f, 0, 0);
-    p->title = "lines", p->x.label = "time (s)", p->y.label = "\xC2\xB5V";
+    p->title = "lines";
+    p->x.label = "time (s)";
+    p->y.label = "\xC2\xB5V";
     vdi_panel_line(p, "y", vdi_tensor_1d(y, VDI_F64, 200))->x = vdi_tensor_1d(x, VDI_F64, 200);
-    vdi_panel_band(p, "2 sd", vdi_tensor_1d(low, VDI_F64, 200), vdi_tensor_1d(high, VDI_F64, 200))->x = vdi_tensor_1d(x, VDI_F64, 200);
+    vdi_panel_band(p, "2 sd", vdi_tensor_1d(low, VDI_F64, 200), vdi_tensor_1d(high, VDI_F64, 200))
+        ->x = vdi_tensor_1d(x, VDI_F64, 200);
     vdi_panel_rule(p, "rule", 'x', 3);
-    vdi_panel_scatter(vdi_figure_panel(&f, 0, 1), "dots", vdi_tensor_1d(x, VDI_F64, 200), vdi_tensor_1d(y, VDI_F64, 200));
+    vdi_panel_scatter(vdi_figure_panel(&f, 0, 1), "dots", vdi_tensor_1d(x, VDI_F64, 200),
+                      vdi_tensor_1d(y, VDI_F64, 200));
     vdi_panel_raster(vdi_figure_panel(&f, 1, 0), vdi_tensor_2d(spikes, VDI_U8, 300, 2000));
     p = vdi_figure_panel(&f, 1, 1);
-    p->diverging = true, p->value.label = "weight";
+    p->diverging = true;
+    p->value.label = "weight";
     vdi_panel_heatmap(p, vdi_tensor_2d(y, VDI_F64, 10, 20));
-    vdi_panel_bars(vdi_figure_panel(&f, 2, 0), groups, categories, vdi_tensor_2d(y, VDI_F64, 2, 3), vdi_tensor_2d(x, VDI_F64, 2, 3));
+    vdi_panel_bars(vdi_figure_panel(&f, 2, 0), groups, categories, vdi_tensor_2d(y, VDI_F64, 2, 3),
+                   vdi_tensor_2d(x, VDI_F64, 2, 3));
     vdi_panel_histogram(vdi_figure_panel(&f, 2, 1), "h", vdi_tensor_2d(y, VDI_F64, 10, 20), 0);
     p = vdi_figure_panel(&f, 3, 0);
     p->x.log = p->y.log = true;
     vdi_panel_line(p, vdi_figure_text(&f, "run %d", 7), vdi_tensor_1d(x, VDI_F64, 200));
     vdi_buffer b = drawn(&f);
-    CHECK(strstr(b.data, "all &amp; &lt;sundry&gt;") && strstr(b.data, "a &amp; b") && strstr(b.data, "&quot;quoted&quot;") &&
-          strstr(b.data, "run 7"));
-    CHECK(count(b.data, "no data") == 1 && count(b.data, "<rect x=") >= 199, "one panel is empty, a small map is made of rectangles");
+    CHECK(strstr(b.data, "all &amp; &lt;sundry&gt;") && strstr(b.data, "a &amp; b") &&
+          strstr(b.data, "&quot;quoted&quot;") && strstr(b.data, "run 7"));
+    CHECK(count(b.data, "no data") == 1 && count(b.data, "<rect x=") >= 199,
+          "one panel is empty, a small map is made of rectangles");
     vdi_buffer_free(&b);
     vdi_figure_free(&f);
 }
@@ -96,18 +119,22 @@ TEST(svg, odd_data) {
                  {3, {1e-12, 1, 1e12}},
                  {2, {1, NAN}},
                  {3, {123456, 234567, 345678}}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (int log = 0; log < 2; log++) {
             vdi_figure_desc desc;
             vdi_figure f;
             int n = cases[i].n;
             double v[3], turned[3];
             memset(&desc, 0, sizeof desc);
-            desc.rows = 4, desc.cols = 2;
+            desc.rows = 4;
+            desc.cols = 2;
             memcpy(v, cases[i].v, sizeof v);
-            for (int k = 0; k < n; k++) turned[k] = v[n - 1 - k];
-            vdi_tensor t = vdi_tensor_1d(v, VDI_F64, n), u = vdi_tensor_1d(turned, VDI_F64, n),
-                       row = vdi_tensor_2d(v, VDI_F64, n ? 1 : 0, n);
+            for (int k = 0; k < n; k++)
+                turned[k] = v[n - 1 - k];
+            vdi_tensor t = vdi_tensor_1d(v, VDI_F64, n);
+            vdi_tensor u = vdi_tensor_1d(turned, VDI_F64, n);
+
+            vdi_tensor row = vdi_tensor_2d(v, VDI_F64, n ? 1 : 0, n);
             vdi_figure_init(&f, &desc);
             for (int k = 0; k < 8; k++) {
                 vdi_panel *p = vdi_figure_panel(&f, k / 2, k % 2);
@@ -126,27 +153,41 @@ TEST(svg, odd_data) {
             vdi_buffer_free(&b);
             vdi_figure_free(&f);
         }
+    }
 }
 
 TEST(svg, long_data_stay_small) {
     unsigned long long seed = 1;
     vdi_figure f;
-    for (int i = 0; i < N; i++) x[i] = test_normal(&seed), y[i] = test_normal(&seed), low[i] = y[i] - 1, high[i] = y[i] + 1;
+    for (int i = 0; i < N; i++) {
+        x[i] = test_normal(&seed);
+        y[i] = test_normal(&seed);
+        low[i] = y[i] - 1;
+        high[i] = y[i] + 1;
+    }
     y[31234] = 1000; /* one sample in 100,000 */
-    for (size_t i = 0; i < sizeof spikes; i++) spikes[i] = test_uniform(&seed) < 0.2;
+    for (size_t i = 0; i < sizeof spikes; i++)
+        spikes[i] = test_uniform(&seed) < 0.2;
     for (int kind = 0; kind < 6; kind++) {
         vdi_figure_init(&f, NULL);
         vdi_panel *p = vdi_figure_panel(&f, 0, 0);
         vdi_tensor t = vdi_tensor_1d(y, VDI_F64, N);
         if (kind == 0) vdi_panel_line(p, NULL, t);
-        if (kind == 1) vdi_panel_band(p, NULL, vdi_tensor_1d(low, VDI_F64, N), vdi_tensor_1d(high, VDI_F64, N));
-        if (kind == 2) vdi_panel_scatter(p, NULL, vdi_tensor_1d(x, VDI_F64, N), vdi_tensor_1d(low, VDI_F64, N));
+        if (kind == 1) {
+            vdi_panel_band(p, NULL, vdi_tensor_1d(low, VDI_F64, N),
+                           vdi_tensor_1d(high, VDI_F64, N));
+        }
+        if (kind == 2) {
+            vdi_panel_scatter(p, NULL, vdi_tensor_1d(x, VDI_F64, N),
+                              vdi_tensor_1d(low, VDI_F64, N));
+        }
         if (kind == 3) vdi_panel_raster(p, vdi_tensor_2d(spikes, VDI_U8, 300, 2000));
         if (kind == 4) vdi_panel_heatmap(p, vdi_tensor_2d(x, VDI_F64, 100, 1000));
         if (kind == 5) vdi_panel_histogram(p, NULL, t, 0);
         vdi_buffer b = drawn(&f);
         CHECK(b.size < (kind == 2 ? 800000u : 250000u), "kind %d: %zu bytes", kind, b.size);
-        if (kind == 0) { /* the spike of 1000 still reaches its height, a twentieth of the axis below the top */
+        if (kind == 0) {
+            /* the spike of 1000 still reaches its height, a twentieth of the axis below the top */
             double top = 1e9;
             for (const char *q = strstr(b.data, " d=\"M"); q && *q != '>'; q++)
                 if (*q == 'L') top = fmin(top, atof(strchr(q, ' ')));
@@ -175,7 +216,9 @@ TEST(svg, what_does_not_fit) {
         if (i >= 5) vdi_panel_line(p, "line", three);
         vdi_writer_init(&w, full_write, &room, "f.svg");
         if (i == 6) room = 100;
-        CHECK_FAILS(vdi_svg_write(&w, &f, false, &err), i < 5 ? VDI_ERR_SHAPE : i == 5 ? VDI_ERR_ARGUMENT : VDI_ERR_IO);
+        CHECK_FAILS(vdi_svg_write(&w, &f, false, &err), i < 5    ? VDI_ERR_SHAPE
+                                                        : i == 5 ? VDI_ERR_ARGUMENT
+                                                                 : VDI_ERR_IO);
         CHECK_SAYS(err, "f.svg");
         vdi_figure_free(&f);
     }
@@ -186,8 +229,11 @@ TEST(svg, what_does_not_fit) {
         memset(&desc, 0, sizeof desc);
         desc.allocator = test_allocator_of(&counter);
         vdi_figure_init(&f, &desc);
-        for (int i = 0; i < 100; i++)
-            vdi_panel_line(vdi_figure_panel(&f, 0, 0), vdi_figure_text(&f, "%d", i), vdi_tensor_1d(y, VDI_F64, 3))->width = 2;
+        for (int i = 0; i < 100; i++) {
+            vdi_panel_line(vdi_figure_panel(&f, 0, 0), vdi_figure_text(&f, "%d", i),
+                           vdi_tensor_1d(y, VDI_F64, 3))
+                ->width = 2;
+        }
         vdi_writer_init(&w, full_write, &room, "f.svg");
         vdi_status status = vdi_svg_write(&w, &f, false, &err);
         vdi_figure_free(&f);
@@ -197,19 +243,27 @@ TEST(svg, what_does_not_fit) {
     }
 }
 
-/* A line whose colour runs with time: one path for each colour, a gap where a point or a value is missing, and a scale beside it. */
+/* A line whose colour runs with time: one path for each colour, a gap where a point or a value is
+ * missing, and a scale beside it. */
 TEST(svg, colours_by_value) {
     vdi_figure f;
     vdi_figure_init(&f, NULL);
-    for (int i = 0; i < 100; i++) x[i] = cos(0.1 * i), y[i] = sin(0.1 * i), low[i] = i;
+    for (int i = 0; i < 100; i++) {
+        x[i] = cos(0.1 * i);
+        y[i] = sin(0.1 * i);
+        low[i] = i;
+    }
     vdi_panel *p = vdi_figure_panel(&f, 0, 0);
     p->value.label = "time (s)";
     vdi_series *s = vdi_panel_line(p, NULL, vdi_tensor_1d(y, VDI_F64, 100));
-    s->x = vdi_tensor_1d(x, VDI_F64, 100), s->by = vdi_tensor_1d(low, VDI_F64, 100);
+    s->x = vdi_tensor_1d(x, VDI_F64, 100);
+    s->by = vdi_tensor_1d(low, VDI_F64, 100);
     vdi_buffer b = drawn(&f);
-    CHECK(count(b.data, "<path stroke=\"rgb(") == 63 && strstr(b.data, "time (s)") && count(b.data, "<image") == 1);
+    CHECK(count(b.data, "<path stroke=\"rgb(") == 63 && strstr(b.data, "time (s)") &&
+          count(b.data, "<image") == 1);
     vdi_buffer_free(&b);
-    y[50] = NAN, low[70] = NAN;
+    y[50] = NAN;
+    low[70] = NAN;
     vdi_panel_scatter(p, NULL, s->x, s->y)->by = s->by;
     b = drawn(&f);
     CHECK(count(b.data, "<path stroke=\"rgb(") > 63 + 60 && !strstr(b.data, "nan"));
@@ -220,7 +274,8 @@ TEST(svg, colours_by_value) {
 /* OKLab of an sRGB colour, by Ottosson's forward formula. */
 static void oklab(vdi_rgb c, double lab[3]) {
     double v[3] = {c.r / 255.0, c.g / 255.0, c.b / 255.0};
-    for (int i = 0; i < 3; i++) v[i] = v[i] <= 0.04045 ? v[i] / 12.92 : pow((v[i] + 0.055) / 1.055, 2.4);
+    for (int i = 0; i < 3; i++)
+        v[i] = v[i] <= 0.04045 ? v[i] / 12.92 : pow((v[i] + 0.055) / 1.055, 2.4);
     double l = cbrt(0.4122214708 * v[0] + 0.5363325363 * v[1] + 0.0514459929 * v[2]);
     double m = cbrt(0.2119034982 * v[0] + 0.6806995451 * v[1] + 0.1073969566 * v[2]);
     double s = cbrt(0.0883024619 * v[0] + 0.2817188376 * v[1] + 0.6299787005 * v[2]);
@@ -234,8 +289,10 @@ TEST(svg, colours) {
     oklab(vdi_color_sequential(0), a);
     for (int i = 1; i <= 16; i++) {
         oklab(vdi_color_sequential(i / 16.0), b);
-        double d = sqrt((a[0] - b[0]) * (a[0] - b[0]) + (a[1] - b[1]) * (a[1] - b[1]) + (a[2] - b[2]) * (a[2] - b[2]));
-        least = fmin(least, d), most = fmax(most, d);
+        double d = sqrt((a[0] - b[0]) * (a[0] - b[0]) + (a[1] - b[1]) * (a[1] - b[1]) +
+                        (a[2] - b[2]) * (a[2] - b[2]));
+        least = fmin(least, d);
+        most = fmax(most, d);
         CHECK_CLOSE(b[0], 0.97 - 0.74 * i / 16, 0.006);
         memcpy(a, b, sizeof a);
     }
@@ -245,12 +302,14 @@ TEST(svg, colours) {
         oklab(vdi_color_diverging(-i / 10.0), b);
         CHECK_CLOSE(a[0], b[0], 0.01);
     }
-    for (int i = 0; i < VDI_COLOR_CATEGORIES; i++)
+    for (int i = 0; i < VDI_COLOR_CATEGORIES; i++) {
         for (int k = 0; k < i; k++) {
             oklab(vdi_color_category(i), a);
             oklab(vdi_color_category(k), b);
-            CHECK(fabs(a[0] - b[0]) + fabs(a[1] - b[1]) + fabs(a[2] - b[2]) > 0.1, "%d and %d look alike", i, k);
+            CHECK(fabs(a[0] - b[0]) + fabs(a[1] - b[1]) + fabs(a[2] - b[2]) > 0.1,
+                  "%d and %d look alike", i, k);
         }
+    }
     vdi_rgb nan = vdi_color_sequential(NAN), zero = vdi_color_sequential(-3);
     CHECK(nan.r == zero.r && nan.g == zero.g && vdi_color_category(-1).r < 256);
 }
@@ -278,17 +337,23 @@ TEST(svg, png) {
     for (p += 8; p + 12 <= end; chunks++) {
         size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
         if (n + 12 > (size_t)(end - p)) break;
-        uint32_t crc = (uint32_t)p[8 + n] << 24 | (uint32_t)p[9 + n] << 16 | (uint32_t)p[10 + n] << 8 | p[11 + n];
+        uint32_t crc = (uint32_t)p[8 + n] << 24 | (uint32_t)p[9 + n] << 16 |
+                       (uint32_t)p[10 + n] << 8 | p[11 + n];
         CHECK(vdi_crc32(0, p + 4, n + 4) == crc, "CRC of chunk %d", chunks);
         if (memcmp(p + 4, "IDAT", 4) == 0) {
             uint32_t s = 1, t = 0;
             const unsigned char *data = p + 10;
             for (int i = 0; i < 5; i++, data += 306) {
-                CHECK(data[0] == (i == 4) && data[1] + 256 * data[2] == 301 && data[3] + data[1] == 255 && data[5] == 0 &&
-                      data[6] == i * 50);
-                for (int k = 0; k < 301; k++) s = (s + data[5 + k]) % 65521, t = (t + s) % 65521;
+                CHECK(data[0] == (i == 4) && data[1] + 256 * data[2] == 301 &&
+                      data[3] + data[1] == 255 && data[5] == 0 && data[6] == i * 50);
+                for (int k = 0; k < 301; k++) {
+                    s = (s + data[5 + k]) % 65521;
+                    t = (t + s) % 65521;
+                }
             }
-            CHECK(data + 4 == p + 8 + n && data[3] == (unsigned char)s && data[0] == (unsigned char)(t >> 8), "Adler-32");
+            CHECK(data + 4 == p + 8 + n && data[3] == (unsigned char)s &&
+                      data[0] == (unsigned char)(t >> 8),
+                  "Adler-32");
         }
         p += 12 + n;
     }

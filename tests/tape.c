@@ -1,5 +1,5 @@
-/* The tape itself: leaves, accumulation, several backward runs, errors that stay, handles that have gone stale, memory, operations of the
- * user's own. */
+/* The tape itself: leaves, accumulation, several backward runs, errors that stay, handles that have
+ * gone stale, memory, operations of the user's own. */
 #include "grad_case.h"
 
 static vdi_tape *make(vdi_dtype dtype) {
@@ -19,10 +19,15 @@ TEST(tape, gradients_of_leaves) {
     vdi_error err;
     vdi_tape *t = make(VDI_F64);
     double x[3] = {1, 2, 3}, w[3] = {4, 5, 6}, gw[3] = {100, 100, 100};
-    vdi_tensor xt = vdi_tensor_1d(x, VDI_F64, 3), wt = vdi_tensor_1d(w, VDI_F64, 3), gt = vdi_tensor_1d(gw, VDI_F64, 3);
+    vdi_tensor xt = vdi_tensor_1d(x, VDI_F64, 3);
+    vdi_tensor wt = vdi_tensor_1d(w, VDI_F64, 3);
+    vdi_tensor gt = vdi_tensor_1d(gw, VDI_F64, 3);
     for (int round = 1; round <= 2; round++) { /* a leaf's gradient is added, a variable's is set */
         vdi_tape_reset(t);
-        vdi_var v = vdi_tape_variable(t, xt), p = vdi_tape_leaf(t, wt, gt), q = vdi_tape_leaf(t, wt, gt); /* one parameter, used twice */
+        /* one parameter, used twice */
+        vdi_var v = vdi_tape_variable(t, xt);
+        vdi_var p = vdi_tape_leaf(t, wt, gt);
+        vdi_var q = vdi_tape_leaf(t, wt, gt);
         vdi_var loss = vdi_var_sum(t, vdi_var_mul(t, vdi_var_mul(t, v, p), q));
         CHECK_CLOSE(vdi_tape_item(t, loss), 1 * 16 + 2 * 25 + 3 * 36, 0);
         CHECK_OK(vdi_tape_backward(t, loss), err);
@@ -34,8 +39,12 @@ TEST(tape, gradients_of_leaves) {
     }
     /* several runs over one graph, from several places */
     vdi_tape_reset(t);
-    vdi_var v = vdi_tape_variable(t, xt), sq = vdi_var_square(t, v), ex = vdi_var_mul_scalar(t, v, 10), a = vdi_var_sum(t, sq),
-            b = vdi_var_sum(t, ex);
+    vdi_var v = vdi_tape_variable(t, xt);
+    vdi_var sq = vdi_var_square(t, v);
+    vdi_var ex = vdi_var_mul_scalar(t, v, 10);
+    vdi_var a = vdi_var_sum(t, sq);
+
+    vdi_var b = vdi_var_sum(t, ex);
     CHECK_OK(vdi_tape_backward(t, a), err);
     CHECK_CLOSE(grad_at(t, v, 2), 6, 0);
     CHECK(!vdi_tensor_ok(vdi_tape_grad(t, ex)), "no gradient came to the other branch");
@@ -45,9 +54,12 @@ TEST(tape, gradients_of_leaves) {
     vdi_var both[2];
     vdi_tensor cotangent[2];
     double three[6] = {3, 0, 3, 0, 3, 0};
-    both[0] = b, both[1] = sq;
-    cotangent[0] = vdi_tape_grad(t, a),
-    cotangent[1] = vdi_tensor_slice(vdi_tensor_1d(three, VDI_F64, 6), 0, 0, 2, 3); /* none: 1; strided */
+    both[0] = b;
+    both[1] = sq;
+    cotangent[0] = vdi_tape_grad(t, a);
+
+    /* none: 1; strided */
+    cotangent[1] = vdi_tensor_slice(vdi_tensor_1d(three, VDI_F64, 6), 0, 0, 2, 3);
     CHECK(!vdi_tensor_ok(cotangent[0]), "a null tensor");
     CHECK_OK(vdi_tape_backward_many(t, 2, both, cotangent), err);
     CHECK_CLOSE(grad_at(t, v, 2), 10 + 3 * 6, 0);
@@ -63,12 +75,15 @@ TEST(tape, inference_and_freezing) {
     vdi_error err;
     vdi_tape *t = make(VDI_F32);
     float x[2] = {1, 2}, w[2] = {3, 4}, g[2] = {0, 0};
-    vdi_tensor xt = vdi_tensor_1d(x, VDI_F32, 2), wt = vdi_tensor_1d(w, VDI_F32, 2), gt = vdi_tensor_1d(g, VDI_F32, 2);
+    vdi_tensor xt = vdi_tensor_1d(x, VDI_F32, 2);
+    vdi_tensor wt = vdi_tensor_1d(w, VDI_F32, 2);
+    vdi_tensor gt = vdi_tensor_1d(g, VDI_F32, 2);
     CHECK(!vdi_tape_set_frozen(t, true), "was off");
     vdi_var v = vdi_tape_variable(t, xt), frozen = vdi_tape_leaf(t, wt, gt);
     CHECK(vdi_tape_set_frozen(t, false), "was on");
     CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, vdi_var_mul(t, v, frozen))), err);
-    CHECK(g[0] == 0 && grad_at(t, v, 1) == 4, "a frozen parameter gets nothing, what goes through it does");
+    CHECK(g[0] == 0 && grad_at(t, v, 1) == 4,
+          "a frozen parameter gets nothing, what goes through it does");
     (void)vdi_tape_set_no_grad(t, true);
     vdi_tape_reset(t);
     v = vdi_tape_variable(t, xt);
@@ -83,7 +98,9 @@ TEST(tape, errors) {
     vdi_tape *t = make(VDI_F32);
     float x[12] = {0};
     int64_t bad_index[2] = {0, 7};
-    vdi_tensor xt = vdi_tensor_2d(x, VDI_F32, 3, 4), wt = vdi_tensor_2d(x, VDI_F32, 3, 2), bt = vdi_tensor_1d(x, VDI_F32, 3);
+    vdi_tensor xt = vdi_tensor_2d(x, VDI_F32, 3, 4);
+    vdi_tensor wt = vdi_tensor_2d(x, VDI_F32, 3, 2);
+    vdi_tensor bt = vdi_tensor_1d(x, VDI_F32, 3);
     double wide[2] = {1, 2};
     vdi_tape *other = make(VDI_F32);
     for (int i = 0; i < 23; i++) {
@@ -116,10 +133,15 @@ TEST(tape, errors) {
             {VDI_ERR_DATA, {"my own 7", "", ""}},
         };
         vdi_tape_reset(t);
-        vdi_var a = vdi_tape_variable(t, xt), w = vdi_tape_variable(t, wt), b = vdi_tape_variable(t, bt), none = vdi_var_none(), y = none;
+        vdi_var a = vdi_tape_variable(t, xt);
+        vdi_var w = vdi_tape_variable(t, wt);
+        vdi_var b = vdi_tape_variable(t, bt);
+        vdi_var none = vdi_var_none();
+        vdi_var y = none;
         vdi_var pair[2];
         int64_t shape[2] = {5, -1};
-        pair[0] = a, pair[1] = w;
+        pair[0] = a;
+        pair[1] = w;
         switch (i) {
         case 0: y = vdi_var_add(t, a, b); break;
         case 1: y = vdi_var_affine(t, a, w, none, VDI_ACT_NONE, 0); break;
@@ -147,14 +169,22 @@ TEST(tape, errors) {
         }
         CHECK(!vdi_var_ok(y), "case %d", i);
         vdi_status status = vdi_tape_status(t, &err);
-        CHECK(status == want[i].status && status == err.status, "case %d: %s: %s", i, vdi_status_name(status), err.message);
-        for (int k = 0; k < 3; k++)
-            if (status < 0)
-                CHECK(strstr(err.message, want[i].words[k]) != NULL, "case %d: \"%s\" lacks \"%s\"", i, err.message, want[i].words[k]);
+        CHECK(status == want[i].status && status == err.status, "case %d: %s: %s", i,
+              vdi_status_name(status), err.message);
+        for (int k = 0; k < 3; k++) {
+            if (status < 0) {
+                CHECK(strstr(err.message, want[i].words[k]) != NULL, "case %d: \"%s\" lacks \"%s\"",
+                      i, err.message, want[i].words[k]);
+            }
+        }
         /* everything afterwards does nothing, and the first error stays */
         vdi_var z = vdi_var_add(t, vdi_var_exp(t, a), vdi_tape_scalar(t, 1));
-        CHECK(!vdi_var_ok(z) && !vdi_tensor_ok(vdi_tape_value(t, a)) && vdi_tape_item(t, z) != vdi_tape_item(t, z), "case %d", i);
-        CHECK(vdi_tape_backward(t, vdi_var_sum(t, z)) == want[i].status && vdi_tape_status(t, NULL) == want[i].status, "case %d", i);
+        CHECK(!vdi_var_ok(z) && !vdi_tensor_ok(vdi_tape_value(t, a)) &&
+                  vdi_tape_item(t, z) != vdi_tape_item(t, z),
+              "case %d", i);
+        CHECK(vdi_tape_backward(t, vdi_var_sum(t, z)) == want[i].status &&
+                  vdi_tape_status(t, NULL) == want[i].status,
+              "case %d", i);
     }
     vdi_tape_reset(t);
     CHECK(vdi_tape_status(t, &err) == VDI_OK, "a reset forgets the error");
@@ -163,13 +193,16 @@ TEST(tape, errors) {
     CHECK(!vdi_tensor_ok(vdi_tape_value(t, old)) && vdi_var_ndim(t, old) == -1, "a stale handle");
     (void)vdi_var_exp(t, old);
     CHECK(vdi_tape_status(t, &err) == VDI_ERR_STATE, "%s", err.message);
-    vdi_tape_destroy(t), vdi_tape_destroy(other);
+    vdi_tape_destroy(t);
+    vdi_tape_destroy(other);
 
     vdi_tape_desc desc = vdi_tape_desc_defaults();
     desc.dtype = VDI_I64;
-    CHECK(vdi_tape_create(&desc, &t, &err) == VDI_ERR_DTYPE && strstr(err.where, "dtype"), "%s", err.where);
+    CHECK(vdi_tape_create(&desc, &t, &err) == VDI_ERR_DTYPE && strstr(err.where, "dtype"), "%s",
+          err.where);
     desc = vdi_tape_desc_defaults();
-    desc.memory = x, desc.memory_size = sizeof x;
+    desc.memory = x;
+    desc.memory_size = sizeof x;
     CHECK_FAILS(vdi_tape_create(&desc, &t, &err), VDI_ERR_MEMORY);
     desc.memory_size = 0;
     CHECK_FAILS(vdi_tape_create(&desc, &t, &err), VDI_ERR_ARGUMENT);
@@ -181,13 +214,18 @@ TEST(tape, empty) {
     vdi_error err;
     vdi_tape *t = make(VDI_F32);
     float x[4] = {1, 2, 3, 4}, g[4] = {0};
-    vdi_var e = vdi_tape_variable(t, vdi_tensor_2d(NULL, VDI_F32, 0, 4)),
-            w = vdi_tape_leaf(t, vdi_tensor_2d(x, VDI_F32, 4, 1), vdi_tensor_2d(g, VDI_F32, 4, 1));
+    vdi_var e = vdi_tape_variable(t, vdi_tensor_2d(NULL, VDI_F32, 0, 4));
+
+    vdi_var w = vdi_tape_leaf(t, vdi_tensor_2d(x, VDI_F32, 4, 1), vdi_tensor_2d(g, VDI_F32, 4, 1));
     vdi_var y = vdi_var_affine(t, vdi_var_tanh(t, e), w, vdi_var_none(), VDI_ACT_RELU, 0);
-    vdi_var z = vdi_var_add(t, vdi_var_sum(t, y), vdi_var_sum(t, vdi_var_add(t, vdi_var_sum_axis(t, e, 0, false), vdi_tape_scalar(t, 2))));
+    vdi_var z = vdi_var_add(
+        t, vdi_var_sum(t, y),
+        vdi_var_sum(t, vdi_var_add(t, vdi_var_sum_axis(t, e, 0, false), vdi_tape_scalar(t, 2))));
     vdi_var parts[2];
-    parts[0] = e,
-    parts[1] = vdi_var_reshape(t, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, 4)), 2, vdi_tensor_2d(x, VDI_F32, 1, 4).shape);
+    parts[0] = e;
+
+    parts[1] = vdi_var_reshape(t, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, 4)), 2,
+                               vdi_tensor_2d(x, VDI_F32, 1, 4).shape);
     z = vdi_var_add(t, z, vdi_var_sum(t, vdi_var_softmax(t, vdi_var_concat(t, parts, 2, 0))));
     CHECK_OK(vdi_tape_status(t, &err), err);
     CHECK_CLOSE(vdi_tape_item(t, z), 9, 1e-6);
@@ -200,7 +238,8 @@ TEST(tape, empty) {
 static int fail_in;
 static vdi_status product_forward(vdi_custom *c, void *user, vdi_error *err) {
     for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) {
-        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i), y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i);
+        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i);
+        double y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i);
         vdi_dtype_store(c->out[0].dtype, c->out[0].data, i, x * y);
         vdi_dtype_store(c->out[1].dtype, c->out[1].data, i, x / y);
         ((double *)c->saved)[i] = 1 / y;
@@ -213,13 +252,23 @@ static vdi_status product_backward(vdi_custom *c, void *user, vdi_error *err) {
     if (scratch) scratch[0] = 0;
     (void)user;
     for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) {
-        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i), y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i),
-               r = ((double *)c->saved)[i];
-        double p = vdi_tensor_ok(c->dout[0]) ? vdi_dtype_load(c->dout[0].dtype, c->dout[0].data, i) : 0;
-        double q = vdi_tensor_ok(c->dout[1]) ? vdi_dtype_load(c->dout[1].dtype, c->dout[1].data, i) : 0;
+        double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i);
+        double y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i);
+
+        double r = ((double *)c->saved)[i];
+        double p =
+            vdi_tensor_ok(c->dout[0]) ? vdi_dtype_load(c->dout[0].dtype, c->dout[0].data, i) : 0;
+        double q =
+            vdi_tensor_ok(c->dout[1]) ? vdi_dtype_load(c->dout[1].dtype, c->dout[1].data, i) : 0;
         vdi_tensor dx = c->din[0], dy = c->din[1];
-        if (vdi_tensor_ok(dx)) vdi_dtype_store(dx.dtype, dx.data, i, vdi_dtype_load(dx.dtype, dx.data, i) + p * y + q * r);
-        if (vdi_tensor_ok(dy)) vdi_dtype_store(dy.dtype, dy.data, i, vdi_dtype_load(dy.dtype, dy.data, i) + p * x - q * x * r * r);
+        if (vdi_tensor_ok(dx)) {
+            vdi_dtype_store(dx.dtype, dx.data, i,
+                            vdi_dtype_load(dx.dtype, dx.data, i) + p * y + q * r);
+        }
+        if (vdi_tensor_ok(dy)) {
+            vdi_dtype_store(dy.dtype, dy.data, i,
+                            vdi_dtype_load(dy.dtype, dy.data, i) + p * x - q * x * r * r);
+        }
     }
     return fail_in == 2 ? vdi_error_set(err, VDI_ERR_DATA, "product", "backward says no") : VDI_OK;
 }
@@ -230,10 +279,15 @@ static vdi_status product(vdi_tape *t, const vdi_var *x, vdi_var *out) {
     memset(&d, 0, sizeof d);
     shape[0] = shape[1] = vdi_tape_value(t, x[0]);
     shape[0].data = shape[1].data = NULL;
-    d.name = "product", d.inputs = d.outputs = 2, d.input = x, d.output = shape;
+    d.name = "product";
+    d.inputs = d.outputs = 2;
+    d.input = x;
+    d.output = shape;
     d.saved_bytes = (size_t)vdi_tensor_count(shape[0]) * sizeof(double);
     d.scratch_bytes = 64;
-    d.forward = product_forward, d.backward = product_backward, d.user = &forward_calls;
+    d.forward = product_forward;
+    d.backward = product_backward;
+    d.user = &forward_calls;
     return vdi_var_custom(t, &d, out);
 }
 static vdi_var f_product_both(vdi_tape *t, const vdi_var *x, void *user) {
@@ -245,7 +299,8 @@ static vdi_var f_product_both(vdi_tape *t, const vdi_var *x, void *user) {
 static vdi_var f_product_one(vdi_tape *t, const vdi_var *x, void *user) {
     vdi_var y[2], pair[2];
     (void)user;
-    pair[0] = vdi_var_stop_gradient(t, x[0]), pair[1] = x[1];
+    pair[0] = vdi_var_stop_gradient(t, x[0]);
+    pair[1] = x[1];
     (void)product(t, pair, y);
     return vdi_var_square(t, vdi_var_add(t, y[1], x[0]));
 }
@@ -260,7 +315,8 @@ TEST(tape, operations_of_the_user) {
     vdi_tape *t = make(VDI_F64);
     double x[2] = {3, 5}, y[2] = {2, 4}, given[2] = {6, 20};
     vdi_var v[2], out[2];
-    v[0] = vdi_tape_variable(t, vdi_tensor_1d(x, VDI_F64, 2)), v[1] = vdi_tape_variable(t, vdi_tensor_1d(y, VDI_F64, 2));
+    v[0] = vdi_tape_variable(t, vdi_tensor_1d(x, VDI_F64, 2));
+    v[1] = vdi_tape_variable(t, vdi_tensor_1d(y, VDI_F64, 2));
     CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, f_product_one(t, v, NULL))), err);
     CHECK_CLOSE(grad_at(t, v[0], 0), 2 * (1.5 + 3), 1e-12);
     CHECK_CLOSE(grad_at(t, v[1], 0), 2 * (1.5 + 3) * -0.75, 1e-12);
@@ -268,18 +324,27 @@ TEST(tape, operations_of_the_user) {
     vdi_custom_desc d;
     vdi_tensor there = vdi_tensor_1d(given, VDI_F64, 2);
     memset(&d, 0, sizeof d);
-    d.inputs = 2, d.outputs = 1, d.input = v, d.output = &there, d.saved_bytes = 0;
+    d.inputs = 2;
+    d.outputs = 1;
+    d.input = v;
+    d.output = &there;
+    d.saved_bytes = 0;
     CHECK_OK(vdi_var_custom(t, &d, out), err);
-    CHECK(vdi_tape_value(t, out[0]).data == given && !vdi_var_needs_grad(t, out[0]), "given values");
+    CHECK(vdi_tape_value(t, out[0]).data == given && !vdi_var_needs_grad(t, out[0]),
+          "given values");
     /* failing callbacks */
     for (fail_in = 1; fail_in <= 2; fail_in++) {
         vdi_tape_reset(t);
-        v[0] = vdi_tape_variable(t, vdi_tensor_1d(x, VDI_F64, 2)), v[1] = vdi_tape_variable(t, vdi_tensor_1d(y, VDI_F64, 2));
+        v[0] = vdi_tape_variable(t, vdi_tensor_1d(x, VDI_F64, 2));
+        v[1] = vdi_tape_variable(t, vdi_tensor_1d(y, VDI_F64, 2));
         vdi_status status = product(t, v, out);
-        CHECK(status == (fail_in == 1 ? VDI_ERR_DATA : VDI_OK) && vdi_var_ok(out[0]) == (fail_in == 2), "%d", fail_in);
+        CHECK(status == (fail_in == 1 ? VDI_ERR_DATA : VDI_OK) &&
+                  vdi_var_ok(out[0]) == (fail_in == 2),
+              "%d", fail_in);
         CHECK_FAILS(vdi_tape_backward(t, vdi_var_sum(t, out[0])), VDI_ERR_DATA);
-        CHECK(vdi_tape_status(t, &err) < 0 && strstr(err.message, "says no") && !strcmp(err.where, "product"), "%s: %s", err.where,
-              err.message);
+        CHECK(vdi_tape_status(t, &err) < 0 && strstr(err.message, "says no") &&
+                  !strcmp(err.where, "product"),
+              "%s: %s", err.where, err.message);
     }
     fail_in = 0;
     vdi_tape_destroy(t);
@@ -293,12 +358,15 @@ TEST(tape, constants_and_views) {
     vdi_var c = vdi_tape_constant_copy(t, column, VDI_F32);
     CHECK_OK(vdi_tape_status(t, &err), err);
     const float *p = (const float *)vdi_tape_value(t, c).data;
-    CHECK(p[0] == 1 && p[1] == 4 && p[2] == 2 && vdi_var_dim(t, c, 0) == 3 && vdi_var_dim(t, c, -1) == 2 && vdi_var_dim(t, c, 2) == -1,
+    CHECK(p[0] == 1 && p[1] == 4 && p[2] == 2 && vdi_var_dim(t, c, 0) == 3 &&
+              vdi_var_dim(t, c, -1) == 2 && vdi_var_dim(t, c, 2) == -1,
           "copy");
     vdi_var row = vdi_var_slice(t, c, 0, 1, 1, 1);
     CHECK(vdi_tape_value(t, row).data == p + 2, "a slice of the leading axis is a view");
     int64_t shape[2] = {2, 2};
     vdi_var f = vdi_tape_full(t, 2, shape, 3);
-    CHECK(((const float *)vdi_tape_value(t, f).data)[3] == 3 && vdi_tape_dtype(t) == VDI_F32 && vdi_tape_pool(t) == NULL, "full");
+    CHECK(((const float *)vdi_tape_value(t, f).data)[3] == 3 && vdi_tape_dtype(t) == VDI_F32 &&
+              vdi_tape_pool(t) == NULL,
+          "full");
     vdi_tape_destroy(t);
 }

@@ -12,7 +12,8 @@ static uint64_t bits_of(double x) {
     return bits;
 }
 static uint64_t next_bits(unsigned long long *state) {
-    uint64_t hi = (uint64_t)(test_uniform(state) * 4294967296.0), lo = (uint64_t)(test_uniform(state) * 4294967296.0);
+    uint64_t hi = (uint64_t)(test_uniform(state) * 4294967296.0);
+    uint64_t lo = (uint64_t)(test_uniform(state) * 4294967296.0);
     return hi << 32 | lo;
 }
 /* Doubles of every kind: any bits, denormals, near powers of two, short decimals, whole numbers. */
@@ -70,9 +71,12 @@ TEST(text, double_shortest) {
         if (x - x != 0) continue;
         /* no text with one digit fewer, rounded up or down, may read back */
         int digits = 0;
-        for (const char *p = mine; *p && *p != 'e'; p++) digits += *p >= '0' && *p <= '9' && (digits || *p != '0');
-        if (!strchr(mine, '.') && !strchr(mine, 'e'))
-            for (const char *p = mine + strlen(mine); p > mine && p[-1] == '0'; p--) digits--;
+        for (const char *p = mine; *p && *p != 'e'; p++)
+            digits += *p >= '0' && *p <= '9' && (digits || *p != '0');
+        if (!strchr(mine, '.') && !strchr(mine, 'e')) {
+            for (const char *p = mine + strlen(mine); p > mine && p[-1] == '0'; p--)
+                digits--;
+        }
         if (digits < 2) continue;
         snprintf(shorter, sizeof shorter, "%.*e", digits - 2, x);
         if (strtod(shorter, NULL) == x) {
@@ -128,23 +132,28 @@ TEST(text, parse_against_strtod) {
     unsigned long long state = 42ULL;
     long bad = 0;
     char s[1600];
-    for (long i = 0; i < (long)test_scaled(300000) && bad < 5; i++) { /* what printf writes, with more or fewer digits than needed */
+    for (long i = 0; i < (long)test_scaled(300000) && bad < 5; i++) {
+        /* what printf writes, with more or fewer digits than needed */
         double x = some_double(&state, i);
         if (x != x) continue;
         snprintf(s, sizeof s, "%.*e", (int)(i % 40), x);
         check_read(s, &bad);
     }
     for (long i = 0; i < (long)test_scaled(100000) && bad < 5; i++) { /* any digits, any exponent */
-        int length = snprintf(s, sizeof s, "%llu%llu.%llue%d", (unsigned long long)next_bits(&state) >> (i % 50),
-                              (unsigned long long)(i % 10), (unsigned long long)next_bits(&state), (int)(i % 720) - 380);
+        int length = snprintf(s, sizeof s, "%llu%llu.%llue%d",
+                              (unsigned long long)next_bits(&state) >> (i % 50),
+                              (unsigned long long)(i % 10), (unsigned long long)next_bits(&state),
+                              (int)(i % 720) - 380);
         CHECK(length > 0);
         check_read(s, &bad);
     }
-    for (long i = 0; i < (long)test_scaled(20000) && bad < 5; i++) { /* halfway between neighbours, exactly, a digit below and a digit above */
+    for (long i = 0; i < (long)test_scaled(20000) && bad < 5; i++) {
+        /* halfway between neighbours, exactly, a digit below and a digit above */
         double x = fabs(some_double(&state, i)), y;
         if (!(x < 1e308)) continue;
         y = of_bits(bits_of(x) + 1);
-        /* long double holds the halfway point of doubles that are not denormal; its exact digits come from printf */
+        /* long double holds the halfway point of doubles that are not denormal; its exact digits
+         * come from printf */
         long double half = ((long double)x + (long double)y) / 2;
         int length = snprintf(s, sizeof s - 2, "%.1100Lf", half);
         check_read(s, &bad);
@@ -154,40 +163,43 @@ TEST(text, parse_against_strtod) {
         }
         snprintf(s, sizeof s, "%.780Le", half);
         char *last = strchr(s, 'e');
-        while (last > s && last[-1] == '0') last--;
+        while (last > s && last[-1] == '0')
+            last--;
         if (last > s && last[-1] >= '1' && last[-1] <= '9') {
             last[-1]--;
             check_read(s, &bad);
         }
     }
-    static const char *const odd[] = {"0",
-                                      "-0",
-                                      "+1",
-                                      ".5",
-                                      "5.",
-                                      "00012",
-                                      "1e400",
-                                      "-1e400",
-                                      "1e-400",
-                                      "4.9406564584124654e-324",
-                                      "2.4703282292062327e-324",
-                                      "2.4703282292062328e-324",
-                                      "1.7976931348623158e308",
-                                      "1.797693134862315807e308",
-                                      "1.7976931348623159e308",
-                                      "9007199254740993",
-                                      "9007199254740993.0000000000000000000000000000001",
-                                      "0e999999999999999999999",
-                                      "1e-999999999999999999999",
-                                      "0.000000000000000000000000000000000000000000000000000000000000000001e66",
-                                      "123456789012345678901234567890",
-                                      "inf",
-                                      "-Infinity",
-                                      "INF",
-                                      "8.5e-1",
-                                      "1E5",
-                                      "1e+5"};
-    for (size_t i = 0; i < VDI__COUNT(odd); i++) check_read(odd[i], &bad);
+    static const char *const odd[] = {
+        "0",
+        "-0",
+        "+1",
+        ".5",
+        "5.",
+        "00012",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "4.9406564584124654e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "1.7976931348623158e308",
+        "1.797693134862315807e308",
+        "1.7976931348623159e308",
+        "9007199254740993",
+        "9007199254740993.0000000000000000000000000000001",
+        "0e999999999999999999999",
+        "1e-999999999999999999999",
+        "0.000000000000000000000000000000000000000000000000000000000000000001e66",
+        "123456789012345678901234567890",
+        "inf",
+        "-Infinity",
+        "INF",
+        "8.5e-1",
+        "1E5",
+        "1e+5"};
+    for (size_t i = 0; i < VDI__COUNT(odd); i++)
+        check_read(odd[i], &bad);
     /* a thousand zeros, and a one so far behind a tie that no fixed buffer holds it */
     memset(s, '0', sizeof s);
     strcpy(s + 1000, "1e1000");
@@ -205,9 +217,10 @@ TEST(text, parse_takes_only_numbers) {
         const char *s;
         size_t took;
         double x;
-    } rows[] = {{"", 0, 0},    {"-", 0, 0},       {".", 0, 0},    {"e5", 0, 0},     {" 1", 0, 0},   {"1e", 1, 1},
-                {"1e+", 1, 1}, {"1.5.2", 3, 1.5}, {"1,5", 1, 1},  {"12abc", 2, 12}, {"0x10", 1, 0}, {"infinit", 3, HUGE_VAL},
-                {"in", 0, 0},  {"--1", 0, 0},     {"-.e1", 0, 0}, {"1_0", 1, 1}};
+    } rows[] = {{"", 0, 0},    {"-", 0, 0},      {".", 0, 0},    {"e5", 0, 0},
+                {" 1", 0, 0},  {"1e", 1, 1},     {"1e+", 1, 1},  {"1.5.2", 3, 1.5},
+                {"1,5", 1, 1}, {"12abc", 2, 12}, {"0x10", 1, 0}, {"infinit", 3, HUGE_VAL},
+                {"in", 0, 0},  {"--1", 0, 0},    {"-.e1", 0, 0}, {"1_0", 1, 1}};
     for (size_t i = 0; i < VDI__COUNT(rows); i++) {
         double x = -3;
         size_t took = vdi_text_parse_double(rows[i].s, strlen(rows[i].s), &x);
@@ -237,22 +250,27 @@ TEST(text, parse_takes_only_numbers) {
     for (size_t i = 0; i < VDI__COUNT(whole); i++) {
         int64_t y = 0;
         size_t took = vdi_text_parse_int(whole[i].s, strlen(whole[i].s), &y);
-        CHECK(took == whole[i].took && y == whole[i].x, "\"%s\": %zu bytes, %lld", whole[i].s, took, (long long)y);
+        CHECK(took == whole[i].took && y == whole[i].x, "\"%s\": %zu bytes, %lld", whole[i].s, took,
+              (long long)y);
     }
 }
 
 TEST(text, format) {
     char b[96];
-    size_t n = vdi_text_format(b, sizeof b, "%s %d %u %c %x %ld %lu %lld %llu %zu %g %.3g %%", "W", -5, 6u, 'z', 0xabcu, -7L, 8uL,
-                               INT64_C(-9) - 0LL, 10ULL, sizeof(char), 0.25, 3.14159);
+    size_t n = vdi_text_format(b, sizeof b, "%s %d %u %c %x %ld %lu %lld %llu %zu %g %.3g %%", "W",
+                               -5, 6u, 'z', 0xabcu, -7L, 8uL, INT64_C(-9) - 0LL, 10ULL,
+                               sizeof(char), 0.25, 3.14159);
     CHECK(strcmp(b, "W -5 6 z abc -7 8 -9 10 1 0.25 3.14 %") == 0 && n == strlen(b), "%s", b);
     vdi_text_format(b, sizeof b, "%d %lld %u", INT_MIN, (long long)INT64_MIN, UINT_MAX);
     CHECK(strcmp(b, "-2147483648 -9223372036854775808 4294967295") == 0, "%s", b);
     for (size_t cap = 0; cap < 12; cap++) { /* never a byte beyond, always terminated */
         memset(b, '#', sizeof b);
         n = vdi_text_format(b, cap, "%s%d", "abcdef", 1234);
-        CHECK(cap ? n == VDI__MIN(cap - 1, 10) && b[n] == 0 : n == 0 && b[0] == '#', "cap %zu gave %zu", cap, n);
+        CHECK(cap ? n == VDI__MIN(cap - 1, 10) && b[n] == 0 : n == 0 && b[0] == '#',
+              "cap %zu gave %zu", cap, n);
         CHECK(b[cap] == '#' || cap == 0, "wrote beyond %zu", cap);
     }
-    CHECK(vdi_text_copy(b, 4, "abcdef") == 3 && strcmp(b, "abc") == 0 && vdi_text_copy(b, 4, NULL) == 0 && b[0] == 0, "copy");
+    CHECK(vdi_text_copy(b, 4, "abcdef") == 3 && strcmp(b, "abc") == 0 &&
+              vdi_text_copy(b, 4, NULL) == 0 && b[0] == 0,
+          "copy");
 }

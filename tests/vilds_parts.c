@@ -1,8 +1,11 @@
-/* tests/vilds_parts.c - the generative parts of VILDS (transition by a network, inputs, exposure, kinds of counts) and the promises of its
- * training: windows, restarts, early stopping, steps undone, memory */
+/* tests/vilds_parts.c - the generative parts of VILDS (transition by a network, inputs, exposure,
+ * kinds of counts) and the promises of its training: windows, restarts, early stopping, steps
+ * undone, memory */
 #include "check.h"
 
-static double *numbers(int64_t n) { return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double)); }
+static double *numbers(int64_t n) {
+    return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double));
+}
 
 static vdi_vilds *make(const vdi_vilds_desc *desc) {
     vdi_vilds *m = NULL;
@@ -30,13 +33,16 @@ static void put(vdi_vilds *m, const char *name, int64_t i, double v) {
     vdi_param *p = param(m, name);
     vdi_dtype_store(p->value.dtype, p->value.data, i, v);
 }
-static void fill(vdi_vilds *m, const char *name, double v) { vdi_tensor_fill(param(m, name)->value, v); }
+static void fill(vdi_vilds *m, const char *name, double v) {
+    vdi_tensor_fill(param(m, name)->value, v);
+}
 static void freeze_all_but(vdi_vilds *m, const char *prefix) {
     vdi_params *p = vdi_vilds_params(m);
-    for (int64_t i = 0; i < p->count; i++) p->item[i].frozen = strncmp(p->item[i].name, prefix, strlen(prefix)) != 0;
+    for (int64_t i = 0; i < p->count; i++)
+        p->item[i].frozen = strncmp(p->item[i].name, prefix, strlen(prefix)) != 0;
 }
 
-/* ---- transition by a network -------------------------------------------------------------------------------------------------- */
+/* ---- transition by a network ----------------------------------------------------------------- */
 
 /* Two wells: z_t = 0.3 z + 1.2 tanh(1.5 z) + N(0, 0.4^2), seen through N channels with noise 1. */
 enum { WELL_N = 4, WELL_T = 40 };
@@ -47,13 +53,17 @@ static double *wells(int64_t trials, uint64_t seed) {
     vdi_rng rng = vdi_rng_make(seed, 0);
     for (int64_t i = 0; i < trials * WELL_T; i++) {
         z = i % WELL_T ? well(z) + well_sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
-        for (int64_t j = 0; j < WELL_N; j++) y[i * WELL_N + j] = (j % 2 ? -1 : 1) * z + vdi_rng_normal(&rng);
+        for (int64_t j = 0; j < WELL_N; j++)
+            y[i * WELL_N + j] = (j % 2 ? -1 : 1) * z + vdi_rng_normal(&rng);
     }
     return y;
 }
 /* log p(y) of one trial by a bootstrap filter. */
 static double well_filter(const double *y, int particles, uint64_t seed) {
-    double *z = numbers(particles), *w = numbers(particles), *next = numbers(particles), total = 0;
+    double *z = numbers(particles);
+    double *w = numbers(particles);
+    double *next = numbers(particles);
+    double total = 0;
     vdi_rng rng = vdi_rng_make(seed, 1);
     for (int64_t t = 0; t < WELL_T; t++) {
         double top = -HUGE_VAL, sum = 0;
@@ -66,106 +76,169 @@ static double well_filter(const double *y, int particles, uint64_t seed) {
             }
             top = fmax(top, w[i]);
         }
-        for (int i = 0; i < particles; i++) w[i] = exp(w[i] - top), sum += w[i];
+        for (int i = 0; i < particles; i++) {
+            w[i] = exp(w[i] - top);
+            sum += w[i];
+        }
         total += top + log(sum / particles);
         double u = vdi_rng_uniform(&rng), reach = w[0];
         for (int i = 0, j = 0; i < particles; i++) {
-            for (; reach < (i + u) * sum / particles && j < particles - 1;) reach += w[++j];
+            for (; reach < (i + u) * sum / particles && j < particles - 1;)
+                reach += w[++j];
             next[i] = z[j];
         }
         memcpy(z, next, (size_t)particles * sizeof *z);
     }
-    free(z), free(w), free(next);
+    free(z);
+    free(w);
+    free(next);
     return total;
 }
 
-/* With the true parameters in place and only the encoder trained, the bound stays below log p(y) and importance weights close the gap. */
+/* With the true parameters in place and only the encoder trained, the bound stays below log p(y)
+ * and importance weights close the gap. */
 TEST(vilds_parts, transition_against_a_particle_filter) {
     NEED_NATIVE();
     enum { B = 40 };
     double *y = wells(B, 3), elbo[B], iw[B], sum[3] = {0};
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_error err = {0};
-    desc.d = 1, desc.n = WELL_N, desc.obs = VDI_VILDS_GAUSSIAN, desc.linear = true, desc.dtype = VDI_F64, desc.untied = true;
-    desc.transition_layers = 1, desc.transition_hidden[0] = 1;
-    desc.train.steps = 500, desc.train.no_masking = true;
+    desc.d = 1;
+    desc.n = WELL_N;
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    desc.linear = true;
+    desc.dtype = VDI_F64;
+    desc.untied = true;
+    desc.transition_layers = 1;
+    desc.transition_hidden[0] = 1;
+    desc.train.steps = 500;
+    desc.train.no_masking = true;
     vdi_vilds *m = make(&desc);
     vdi_vilds_data *data = observe(m, y, B, WELL_T);
     CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
     double Q = well_sd * well_sd, own = 0.3;
     CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", &Q, &err), err);
     CHECK_OK(vdi_vilds_set_covariance(m, "own.Q", &own, &err), err);
-    put(m, "prior.A", 0, 0.3), put(m, "own.A", 0, 0.9);
-    put(m, "transition.0.weight", 0, 1.5), put(m, "transition.0.bias", 0, 0), put(m, "transition.1.weight", 0, 1.2);
-    fill(m, "obs.log_sd", 0), fill(m, "decoder.0.bias", 0);
-    for (int j = 0; j < WELL_N; j++) put(m, "decoder.0.weight", j, j % 2 ? -1 : 1);
+    put(m, "prior.A", 0, 0.3);
+    put(m, "own.A", 0, 0.9);
+    put(m, "transition.0.weight", 0, 1.5);
+    put(m, "transition.0.bias", 0, 0);
+    put(m, "transition.1.weight", 0, 1.2);
+    fill(m, "obs.log_sd", 0);
+    fill(m, "decoder.0.bias", 0);
+    for (int j = 0; j < WELL_N; j++)
+        put(m, "decoder.0.weight", j, j % 2 ? -1 : 1);
     freeze_all_but(m, "encoder");
     vdi_vilds_resume_from_here(m);
     CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
     vdi_vilds_query q = VDI__ZERO;
     vdi_vilds_result out = VDI__ZERO;
-    out.elbo = elbo, out.iw = iw, q.samples = 200, q.iw = 400, q.refine = 50;
+    out.elbo = elbo;
+    out.iw = iw;
+    q.samples = 200;
+    q.iw = 400;
+    q.refine = 50;
     CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
     for (int b = 0; b < B; b++) {
-        sum[0] += elbo[b] / (B * WELL_T), sum[1] += iw[b] / (B * WELL_T);
+        sum[0] += elbo[b] / (B * WELL_T);
+        sum[1] += iw[b] / (B * WELL_T);
         sum[2] += well_filter(y + b * WELL_T * WELL_N, 4000, (uint64_t)b) / (B * WELL_T);
     }
-    CHECK(sum[0] < sum[2] + 1e-3 && sum[0] > sum[2] - 0.05, "ELBO %.4f, particle filter %.4f", sum[0], sum[2]);
-    CHECK(sum[1] < sum[2] + 2e-3 && sum[1] > sum[2] - 0.02, "importance-weighted %.4f, particle filter %.4f", sum[1], sum[2]);
+    CHECK(sum[0] < sum[2] + 1e-3 && sum[0] > sum[2] - 0.05, "ELBO %.4f, particle filter %.4f",
+          sum[0], sum[2]);
+    CHECK(sum[1] < sum[2] + 2e-3 && sum[1] > sum[2] - 0.02,
+          "importance-weighted %.4f, particle filter %.4f", sum[1], sum[2]);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
     free(y);
 }
 
-/* Learned from data, the network finds the two wells: on new trials it beats the linear transition in the importance-weighted bound and in
-   one-step prediction. */
+/* Learned from data, the network finds the two wells: on new trials it beats the linear transition
+   in the importance-weighted bound and in one-step prediction. */
 TEST(vilds_parts, transition_is_learned) {
     NEED_NATIVE();
     enum { TRAIN = 120, B = 40 };
-    double *y = wells(TRAIN, 5), *held = wells(B, 6), iw[B], bound[2] = {0}, ahead[2] = {0};
+    double *y = wells(TRAIN, 5);
+    double *held = wells(B, 6);
+    double iw[B];
+    double bound[2] = {0};
+    double ahead[2] = {0};
     double *lp = numbers(B * WELL_T * WELL_N);
     for (int k = 0; k < 2; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_error err = {0};
-        desc.d = 1, desc.n = WELL_N, desc.obs = VDI_VILDS_GAUSSIAN, desc.linear = true, desc.free_start = true, desc.a0 = 0.9;
-        if (k) desc.transition_layers = 1, desc.transition_hidden[0] = 16;
-        desc.train.steps = 900, desc.train.no_masking = true, desc.train.samples = 2;
+        desc.d = 1;
+        desc.n = WELL_N;
+        desc.obs = VDI_VILDS_GAUSSIAN;
+        desc.linear = true;
+        desc.free_start = true;
+        desc.a0 = 0.9;
+        if (k) {
+            desc.transition_layers = 1;
+            desc.transition_hidden[0] = 16;
+        }
+        desc.train.steps = 900;
+        desc.train.no_masking = true;
+        desc.train.samples = 2;
         vdi_vilds *m = make(&desc);
         vdi_vilds_data *data = observe(m, y, TRAIN, WELL_T), *other = observe(m, held, B, WELL_T);
         CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
         vdi_vilds_query q = VDI__ZERO;
         vdi_vilds_result out = VDI__ZERO;
-        out.iw = iw, q.iw = 100, q.nodes = 15;
+        out.iw = iw;
+        q.iw = 100;
+        q.nodes = 15;
         CHECK_OK(vdi_vilds_infer(m, other, &q, &out, &err), err);
-        for (int b = 0; b < B; b++) bound[k] += iw[b] / (B * WELL_T);
+        for (int b = 0; b < B; b++)
+            bound[k] += iw[b] / (B * WELL_T);
         CHECK_OK(vdi_vilds_predict(m, other, VDI_VILDS_ONE_STEP, &q, lp, NULL, &err), err);
-        for (int64_t i = 0; i < B * WELL_T * WELL_N; i++) ahead[k] += lp[i] / (B * WELL_T);
-        vdi_vilds_data_destroy(data), vdi_vilds_data_destroy(other);
+        for (int64_t i = 0; i < B * WELL_T * WELL_N; i++)
+            ahead[k] += lp[i] / (B * WELL_T);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_data_destroy(other);
         vdi_vilds_destroy(m);
     }
-    CHECK(bound[1] > bound[0] + 0.01, "importance-weighted: network %.4f, linear %.4f nats per bin", bound[1], bound[0]);
-    CHECK(ahead[1] > ahead[0], "one step: network %.4f, linear %.4f nats per bin", ahead[1], ahead[0]);
-    free(y), free(held), free(lp);
+    CHECK(bound[1] > bound[0] + 0.01, "importance-weighted: network %.4f, linear %.4f nats per bin",
+          bound[1], bound[0]);
+    CHECK(ahead[1] > ahead[0], "one step: network %.4f, linear %.4f nats per bin", ahead[1],
+          ahead[0]);
+    free(y);
+    free(held);
+    free(lp);
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------------------------------------ */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
-/* What B u_t does: the model on y is the model without inputs on y less its response C mu, mu_t = A mu_{t-1} + B u_t, mu_1 = 0. With the
-   exact encoder both bounds are log p(y). And from data B is found. */
+/* What B u_t does: the model on y is the model without inputs on y less its response C mu, mu_t = A
+   mu_{t-1} + B u_t, mu_1 = 0. With the exact encoder both bounds are log p(y). And from data B is
+   found. */
 TEST(vilds_parts, inputs) {
     NEED_NATIVE();
     enum { B = 3, T = 12, N = 4, D = 2, U = 2 };
     unsigned long long seed = 17;
-    double y[2][B * T * N], u[B * T * U], A[D * D] = {0.9, 0.1, -0.1, 0.8}, Bu[U * D] = {0.5, 0, -0.3, 0.7}, C[N * D], bound[2][B],
-                                                mean[2][B * T * D], mu[B * T * D];
-    for (int i = 0; i < B * T * U; i++) u[i] = test_normal(&seed);
-    for (int i = 0; i < N * D; i++) C[i] = test_normal(&seed);
-    for (int i = 0; i < B * T; i++)
+    double y[2][B * T * N];
+    double u[B * T * U];
+    double A[D * D] = {0.9, 0.1, -0.1, 0.8};
+    double Bu[U * D] = {0.5, 0, -0.3, 0.7};
+    double C[N * D];
+    double bound[2][B];
+
+    double mean[2][B * T * D];
+    double mu[B * T * D];
+    for (int i = 0; i < B * T * U; i++)
+        u[i] = test_normal(&seed);
+    for (int i = 0; i < N * D; i++)
+        C[i] = test_normal(&seed);
+    for (int i = 0; i < B * T; i++) {
         for (int k = 0; k < D; k++) {
             double s = 0;
-            if (i % T) s = A[k * D] * mu[(i - 1) * D] + A[k * D + 1] * mu[(i - 1) * D + 1] + u[i * U] * Bu[k] + u[i * U + 1] * Bu[D + k];
+            if (i % T) {
+                s = A[k * D] * mu[(i - 1) * D] + A[k * D + 1] * mu[(i - 1) * D + 1] +
+                    u[i * U] * Bu[k] + u[i * U + 1] * Bu[D + k];
+            }
             mu[i * D + k] = s;
         }
+    }
     for (int i = 0; i < B * T * N; i++) {
         y[0][i] = 2 * test_normal(&seed);
         y[1][i] = y[0][i] - C[i % N * D] * mu[i / N * D] - C[i % N * D + 1] * mu[i / N * D + 1];
@@ -173,40 +246,59 @@ TEST(vilds_parts, inputs) {
     for (int k = 0; k < 2; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_error err = {0};
-        desc.d = D, desc.n = N, desc.obs = VDI_VILDS_GAUSSIAN, desc.linear = desc.encoder_linear = true, desc.dtype = VDI_F64;
-        desc.has_reach = true, desc.inputs = k ? 0 : U;
+        desc.d = D;
+        desc.n = N;
+        desc.obs = VDI_VILDS_GAUSSIAN;
+        desc.linear = desc.encoder_linear = true;
+        desc.dtype = VDI_F64;
+        desc.has_reach = true;
+        desc.inputs = k ? 0 : U;
         vdi_vilds *m = make(&desc);
         vdi_vilds_data_desc dd = VDI__ZERO;
-        dd.y = vdi_tensor_3d(y[k], VDI_F64, B, T, N), dd.u = vdi_tensor_3d(u, VDI_F64, B, T, U);
+        dd.y = vdi_tensor_3d(y[k], VDI_F64, B, T, N);
+        dd.u = vdi_tensor_3d(u, VDI_F64, B, T, U);
         vdi_vilds_data *data = take(m, &dd);
         CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
         const vdi_state *state = vdi_vilds_state(m, false);
         for (int64_t i = 0; i < state->tensor_count; i++) {
-            if (!strcmp(state->tensors[i].name, "data.mean")) vdi_tensor_fill(state->tensors[i].tensor, 0);
-            if (!strcmp(state->tensors[i].name, "data.sd")) vdi_tensor_fill(state->tensors[i].tensor, 1);
+            if (!strcmp(state->tensors[i].name, "data.mean"))
+                vdi_tensor_fill(state->tensors[i].tensor, 0);
+            if (!strcmp(state->tensors[i].name, "data.sd"))
+                vdi_tensor_fill(state->tensors[i].tensor, 1);
         }
         double Q[4] = {0.3, 0.1, 0.1, 0.2}, L[4] = {0};
         CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", Q, &err), err);
-        for (int i = 0; i < D * D; i++) put(m, "prior.A", i, A[i]);
-        for (int i = 0; i < U * D && !k; i++) put(m, "prior.B", i, Bu[i]);
-        fill(m, "encoder.window", 0), fill(m, "encoder.bias", 0), fill(m, "decoder.0.bias", 0), fill(m, "obs.log_sd", 0);
-        for (int j = 0; j < N; j++)
+        for (int i = 0; i < D * D; i++)
+            put(m, "prior.A", i, A[i]);
+        for (int i = 0; i < U * D && !k; i++)
+            put(m, "prior.B", i, Bu[i]);
+        fill(m, "encoder.window", 0);
+        fill(m, "encoder.bias", 0);
+        fill(m, "decoder.0.bias", 0);
+        fill(m, "obs.log_sd", 0);
+        for (int j = 0; j < N; j++) {
             for (int i = 0; i < D; i++) {
                 put(m, "decoder.0.weight", i * N + j, C[j * D + i]);
                 put(m, "encoder.window", j * (D + D * D) + i, C[j * D + i]);
-                for (int l = 0; l < D; l++) L[i * D + l] += C[j * D + i] * C[j * D + l];
+                for (int l = 0; l < D; l++)
+                    L[i * D + l] += C[j * D + i] * C[j * D + l];
             }
+        }
         CHECK_OK(vdi_cholesky(VDI_F64, D, L, D, &err), err);
         L[1] = 0;
-        for (int i = 0; i < D * D; i++) put(m, "encoder.bias", D + i, L[i]);
+        for (int i = 0; i < D * D; i++)
+            put(m, "encoder.bias", D + i, L[i]);
         vdi_vilds_result out = VDI__ZERO;
-        out.elbo = bound[k], out.mean = mean[k];
+        out.elbo = bound[k];
+        out.mean = mean[k];
         CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
-    for (int b = 0; b < B; b++) CHECK_CLOSE(bound[0][b], bound[1][b], 1e-9 * fabs(bound[1][b]));
-    for (int i = 0; i < B * T * D; i++) CHECK_CLOSE(mean[0][i], mean[1][i] + mu[i], 1e-9);
+    for (int b = 0; b < B; b++)
+        CHECK_CLOSE(bound[0][b], bound[1][b], 1e-9 * fabs(bound[1][b]));
+    for (int i = 0; i < B * T * D; i++)
+        CHECK_CLOSE(mean[0][i], mean[1][i] + mu[i], 1e-9);
 
     /* learning: one latent, one input */
     enum { TRIALS = 60, LONG = 50 };
@@ -215,73 +307,104 @@ TEST(vilds_parts, inputs) {
     for (int64_t i = 0; i < TRIALS * LONG; i++) {
         w[i] = vdi_rng_normal(&rng);
         z = i % LONG ? 0.8 * z + 0.6 * w[i] + 0.3 * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
-        for (int j = 0; j < N; j++) v[i * N + j] = (double)vdi_rng_poisson(&rng, exp(0.3 + (j % 2 ? 0.7 : -0.7) * z));
+        for (int j = 0; j < N; j++)
+            v[i * N + j] = (double)vdi_rng_poisson(&rng, exp(0.3 + (j % 2 ? 0.7 : -0.7) * z));
     }
     double score[2];
     for (int k = 0; k < 2; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_vilds_data_desc dd = VDI__ZERO;
         vdi_error err = {0};
-        desc.d = 1, desc.n = N, desc.linear = true, desc.inputs = k, desc.a0 = 0.9, desc.train.steps = 400;
+        desc.d = 1;
+        desc.n = N;
+        desc.linear = true;
+        desc.inputs = k;
+        desc.a0 = 0.9;
+        desc.train.steps = 400;
         vdi_vilds *m = make(&desc);
-        dd.y = vdi_tensor_3d(v, VDI_F64, TRIALS, LONG, N), dd.u = vdi_tensor_3d(w, VDI_F64, TRIALS, LONG, 1);
+        dd.y = vdi_tensor_3d(v, VDI_F64, TRIALS, LONG, N);
+        dd.u = vdi_tensor_3d(w, VDI_F64, TRIALS, LONG, 1);
         vdi_vilds_data *data = take(m, &dd);
         CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
         CHECK_OK(vdi_vilds_score(m, data, NULL, &score[k], &err), err);
         if (k) {
             vdi_tensor Bv = param(m, "prior.B")->value, Cv = param(m, "decoder.0.weight")->value;
-            double gain = vdi_dtype_load(Bv.dtype, Bv.data, 0) * vdi_dtype_load(Cv.dtype, Cv.data, 1); /* scale and sign of z are free */
+            double gain = vdi_dtype_load(Bv.dtype, Bv.data, 0) *
+                          vdi_dtype_load(Cv.dtype, Cv.data, 1); /* scale and sign of z are free */
             CHECK(fabs(gain - 0.42) < 0.06, "B times the read-out is %.3f, in truth 0.42", gain);
         }
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
     CHECK(score[1] > score[0] + 0.1, "with inputs %.4f, without %.4f", score[1], score[0]);
-    free(w), free(v);
+    free(w);
+    free(v);
 }
 
-/* ---- exposure, and kinds of observations ----------------------------------------------------------------------------------------- */
+/* ---- exposure, and kinds of observations ----------------------------------------------------- */
 
-/* With a read-out that does not depend on z and a posterior that is the prior, the bound is log p(y): a sum over channels that can be
-   written down; and so is each prediction. */
+/* With a read-out that does not depend on z and a posterior that is the prior, the bound is log
+   p(y): a sum over channels that can be written down; and so is each prediction. */
 TEST(vilds_parts, exposure) {
     enum { B = 2, T = 3, N = 3, CASES = 7 };
-    static const vdi_vilds_obs obs[CASES] = {VDI_VILDS_POISSON, VDI_VILDS_POISSON,   VDI_VILDS_NEGBIN,  VDI_VILDS_NEGBIN,
-                                             VDI_VILDS_COUNT,   VDI_VILDS_BERNOULLI, VDI_VILDS_GAUSSIAN};
+    static const vdi_vilds_obs obs[CASES] = {
+        VDI_VILDS_POISSON, VDI_VILDS_POISSON,   VDI_VILDS_NEGBIN,  VDI_VILDS_NEGBIN,
+        VDI_VILDS_COUNT,   VDI_VILDS_BERNOULLI, VDI_VILDS_GAUSSIAN};
     static const double bias[N] = {0.3, -0.5, 0.1};
     const double y[B * T * N] = {0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0};
     double offset[T * N], copy[B * T * N], lp[B * T * N], rate[B * T * N], elbo[B];
     unsigned long long seed = 4;
-    for (int i = 0; i < T * N; i++) offset[i] = 0.4 * test_normal(&seed);
+    for (int i = 0; i < T * N; i++)
+        offset[i] = 0.4 * test_normal(&seed);
     for (int k = 0; k < CASES; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_vilds_data_desc dd = VDI__ZERO;
         vdi_error err = {0};
-        desc.d = 1, desc.n = N, desc.obs = obs[k], desc.link = k % 2 && k < 4 ? VDI_VILDS_SOFTPLUS : VDI_VILDS_EXP;
-        desc.bin_width = 0.7, desc.linear = desc.encoder_linear = true, desc.dtype = VDI_F64, desc.max_count = 3;
+        desc.d = 1;
+        desc.n = N;
+        desc.obs = obs[k];
+        desc.link = k % 2 && k < 4 ? VDI_VILDS_SOFTPLUS : VDI_VILDS_EXP;
+        desc.bin_width = 0.7;
+        desc.linear = desc.encoder_linear = true;
+        desc.dtype = VDI_F64;
+        desc.max_count = 3;
         vdi_vilds *m = make(&desc);
         memcpy(copy, y, sizeof copy);
-        dd.y = vdi_tensor_3d(copy, VDI_F64, B, T, N), dd.has_offset = true, dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
+        dd.y = vdi_tensor_3d(copy, VDI_F64, B, T, N);
+        dd.has_offset = true;
+        dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
         vdi_vilds_data *data = take(m, &dd);
         CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
-        fill(m, "decoder.0.weight", 0), fill(m, "encoder.window", 0), fill(m, "encoder.mask", 0), fill(m, "encoder.bias", 0);
-        for (int j = 0; j < N; j++) put(m, "decoder.0.bias", j, bias[j]);
+        fill(m, "decoder.0.weight", 0);
+        fill(m, "encoder.window", 0);
+        fill(m, "encoder.mask", 0);
+        fill(m, "encoder.bias", 0);
+        for (int j = 0; j < N; j++)
+            put(m, "decoder.0.bias", j, bias[j]);
         if (obs[k] == VDI_VILDS_NEGBIN) fill(m, "obs.log_shape", 0.2);
         if (obs[k] == VDI_VILDS_GAUSSIAN) fill(m, "obs.log_sd", 0.1);
         if (obs[k] == VDI_VILDS_COUNT) fill(m, "obs.g", 0);
         vdi_vilds_result out = VDI__ZERO;
-        out.elbo = elbo, out.rate = rate;
+        out.elbo = elbo;
+        out.rate = rate;
         CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
         CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, lp, NULL, &err), err);
         double sum[B] = {0};
         for (int i = 0; i < B * T * N; i++) {
             const bool counts = obs[k] < VDI_VILDS_BERNOULLI && obs[k] != VDI_VILDS_GAUSSIAN;
-            const double o = offset[i % (T * N)] + (counts ? log(0.7) : 0), eta = bias[i % N] + o, v = y[i];
-            double mean = desc.link == VDI_VILDS_SOFTPLUS ? (log1p(exp(bias[i % N])) + 1e-6) * exp(o) : exp(eta), p;
-            if (obs[k] == VDI_VILDS_POISSON || obs[k] == VDI_VILDS_COUNT) p = v * log(mean) - mean - lgamma(v + 1);
-            else if (obs[k] == VDI_VILDS_NEGBIN) {
+            const double o = offset[i % (T * N)] + (counts ? log(0.7) : 0);
+            const double eta = bias[i % N] + o;
+            const double v = y[i];
+            double mean = desc.link == VDI_VILDS_SOFTPLUS
+                              ? (log1p(exp(bias[i % N])) + 1e-6) * exp(o)
+                              : exp(eta),
+                   p;
+            if (obs[k] == VDI_VILDS_POISSON || obs[k] == VDI_VILDS_COUNT) {
+                p = v * log(mean) - mean - lgamma(v + 1);
+            } else if (obs[k] == VDI_VILDS_NEGBIN) {
                 double r = exp(0.2);
-                p = lgamma(v + r) - lgamma(r) - lgamma(v + 1) + r * log(r / (r + mean)) + v * log(mean / (r + mean));
+                p = lgamma(v + r) - lgamma(r) - lgamma(v + 1) + r * log(r / (r + mean)) +
+                    v * log(mean / (r + mean));
             } else if (obs[k] == VDI_VILDS_BERNOULLI) {
                 mean = 1 / (1 + exp(-eta));
                 p = v > 0 ? log(mean) : log1p(-mean);
@@ -290,10 +413,15 @@ TEST(vilds_parts, exposure) {
                 p = -0.5 * ((v - mean) * (v - mean) * exp(-0.2) + VDI_LOG_2PI) - 0.1;
             }
             sum[i / (T * N)] += p;
-            CHECK(fabs(lp[i] - p) < 1e-6, "case %d, value %d: log p %.9g, by hand %.9g", k, i, lp[i], p);
-            CHECK(fabs(rate[i] - mean) < 1e-6, "case %d, value %d: mean %.9g, by hand %.9g", k, i, rate[i], mean);
+            CHECK(fabs(lp[i] - p) < 1e-6, "case %d, value %d: log p %.9g, by hand %.9g", k, i,
+                  lp[i], p);
+            CHECK(fabs(rate[i] - mean) < 1e-6, "case %d, value %d: mean %.9g, by hand %.9g", k, i,
+                  rate[i], mean);
         }
-        for (int b = 0; b < B; b++) CHECK(fabs(elbo[b] - sum[b]) < 1e-6, "case %d: bound %.9g, by hand %.9g", k, elbo[b], sum[b]);
+        for (int b = 0; b < B; b++) {
+            CHECK(fabs(elbo[b] - sum[b]) < 1e-6, "case %d: bound %.9g, by hand %.9g", k, elbo[b],
+                  sum[b]);
+        }
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
@@ -302,10 +430,13 @@ TEST(vilds_parts, exposure) {
         vdi_vilds_data_desc dd = VDI__ZERO;
         vdi_vilds_data *data;
         vdi_error err = {0};
-        desc.d = 1, desc.n = N;
+        desc.d = 1;
+        desc.n = N;
         vdi_vilds *m = make(&desc);
         offset[2] = HUGE_VAL;
-        dd.y = vdi_tensor_3d(copy, VDI_F64, B, T, N), dd.has_offset = true, dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
+        dd.y = vdi_tensor_3d(copy, VDI_F64, B, T, N);
+        dd.has_offset = true;
+        dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
         CHECK_FAILS(vdi_vilds_data_create(m, &dd, &data, &err), VDI_ERR_DATA);
         dd.offset = vdi_tensor_2d(offset, VDI_F64, N, T + 1);
         CHECK_FAILS(vdi_vilds_data_create(m, &dd, &data, &err), VDI_ERR_SHAPE);
@@ -313,8 +444,8 @@ TEST(vilds_parts, exposure) {
     }
 }
 
-/* Negative binomial and Bernoulli observations are learned: better than Poisson on new trials and the shape found, and the probabilities
-   found. */
+/* Negative binomial and Bernoulli observations are learned: better than Poisson on new trials and
+   the shape found, and the probabilities found. */
 TEST(vilds_parts, kinds_of_counts) {
     NEED_NATIVE();
     enum { B = 60, T = 40, N = 10, TRAIN = 45 };
@@ -327,21 +458,29 @@ TEST(vilds_parts, kinds_of_counts) {
     }
     for (int k = 0; k < 2; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
-        desc.d = 2, desc.n = N, desc.obs = k ? VDI_VILDS_NEGBIN : VDI_VILDS_POISSON, desc.train.steps = 450, desc.train.batch = 15;
+        desc.d = 2;
+        desc.n = N;
+        desc.obs = k ? VDI_VILDS_NEGBIN : VDI_VILDS_POISSON;
+        desc.train.steps = 450;
+        desc.train.batch = 15;
         vdi_vilds *m = make(&desc);
-        vdi_vilds_data *train = observe(m, y, TRAIN, T), *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
+        vdi_vilds_data *train = observe(m, y, TRAIN, T);
+        vdi_vilds_data *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
         CHECK_OK(vdi_vilds_fit(m, train, NULL, NULL, NULL, &err), err);
         CHECK_OK(vdi_vilds_score(m, held, NULL, &score[k], &err), err);
         if (k) {
             vdi_tensor v = param(m, "obs.log_shape")->value;
             double mean = 0;
-            for (int64_t j = 0; j < N; j++) mean += vdi_dtype_load(v.dtype, v.data, j) / N;
+            for (int64_t j = 0; j < N; j++)
+                mean += vdi_dtype_load(v.dtype, v.data, j) / N;
             CHECK(fabs(mean - log(1.5)) < 0.3, "the shape is %.3f, in truth 1.5", exp(mean));
         }
-        vdi_vilds_data_destroy(train), vdi_vilds_data_destroy(held);
+        vdi_vilds_data_destroy(train);
+        vdi_vilds_data_destroy(held);
         vdi_vilds_destroy(m);
     }
-    CHECK(score[1] > score[0] + 0.5, "negative binomial %.4f, Poisson %.4f nats per bin", score[1], score[0]);
+    CHECK(score[1] > score[0] + 0.5, "negative binomial %.4f, Poisson %.4f nats per bin", score[1],
+          score[0]);
 
     double truth = 0, homogeneous = 0, means[N] = {0};
     for (int64_t i = 0; i < B * T * N; i++) {
@@ -355,9 +494,14 @@ TEST(vilds_parts, kinds_of_counts) {
         homogeneous += log(y[i] > 0 ? means[i % N] : 1 - means[i % N]) / ((B - TRAIN) * T);
     }
     vdi_vilds_desc desc = VDI__ZERO;
-    desc.d = 2, desc.n = N, desc.obs = VDI_VILDS_BERNOULLI, desc.train.steps = 300, desc.train.batch = 15;
+    desc.d = 2;
+    desc.n = N;
+    desc.obs = VDI_VILDS_BERNOULLI;
+    desc.train.steps = 300;
+    desc.train.batch = 15;
     vdi_vilds *m = make(&desc);
-    vdi_vilds_data *train = observe(m, y, TRAIN, T), *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
+    vdi_vilds_data *train = observe(m, y, TRAIN, T);
+    vdi_vilds_data *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
     CHECK_OK(vdi_vilds_fit(m, train, NULL, NULL, NULL, &err), err);
     CHECK_OK(vdi_vilds_score(m, held, NULL, &score[0], &err), err);
     vdi_vilds_result out = VDI__ZERO;
@@ -365,67 +509,96 @@ TEST(vilds_parts, kinds_of_counts) {
     out.rate = rate;
     CHECK_OK(vdi_vilds_infer(m, held, NULL, &out, &err), err);
     CHECK_OK(vdi_score_r2((B - TRAIN) * T, N, p + TRAIN * T * N, rate, NULL, &r2, &err), err);
-    CHECK(score[0] > homogeneous + 0.6 * (truth - homogeneous) && score[0] < truth, "Bernoulli %.4f, homogeneous %.4f, truth %.4f",
-          score[0], homogeneous, truth);
+    CHECK(score[0] > homogeneous + 0.6 * (truth - homogeneous) && score[0] < truth,
+          "Bernoulli %.4f, homogeneous %.4f, truth %.4f", score[0], homogeneous, truth);
     CHECK(r2 > 0.85, "R2 of the probabilities is %.3f", r2);
-    vdi_vilds_data_destroy(train), vdi_vilds_data_destroy(held);
+    vdi_vilds_data_destroy(train);
+    vdi_vilds_data_destroy(held);
     vdi_vilds_destroy(m);
-    free(y), free(p), free(rate);
+    free(y);
+    free(p);
+    free(rate);
 }
 
-/* ---- training ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
-/* A log joint that notes what it is told: y holds each bin's number in its trial, so that what is said of the start can be checked. */
+/* A log joint that notes what it is told: y holds each bin's number in its trial, so that what is
+ * said of the start can be checked. */
 typedef struct told {
     int64_t starts, middles, wrong;
 } told;
-static vdi_var listening(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info, void *user) {
+static vdi_var listening(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
+                         const vdi_trial_info *info, void *user) {
     told *w = (told *)user;
     const double *v = (const double *)vdi_tape_value(t, y).data;
     for (int64_t b = 0; b < info->trials; b++) {
-        w->starts += info->start[b], w->middles += !info->start[b];
+        w->starts += info->start[b];
+        w->middles += !info->start[b];
         w->wrong += info->start[b] != (v[b * info->T] == 0) || info->length[b] != 6;
-        for (int64_t k = 1; k < info->length[b]; k++) w->wrong += v[b * info->T + k] != v[b * info->T] + (double)k;
+        for (int64_t k = 1; k < info->length[b]; k++)
+            w->wrong += v[b * info->T + k] != v[b * info->T] + (double)k;
     }
-    vdi_var energy = vdi_var_mul(t, vdi_var_square(t, vdi_var_sub(t, z, vdi_var_cast(t, y, VDI_F64))), vdi_var_cast(t, mask, VDI_F64));
-    return vdi_var_mul_scalar(t, vdi_var_sum_axis(t, vdi_var_sum_axis(t, energy, 3, false), 2, false), -0.5);
+    vdi_var energy =
+        vdi_var_mul(t, vdi_var_square(t, vdi_var_sub(t, z, vdi_var_cast(t, y, VDI_F64))),
+                    vdi_var_cast(t, mask, VDI_F64));
+    return vdi_var_mul_scalar(
+        t, vdi_var_sum_axis(t, vdi_var_sum_axis(t, energy, 3, false), 2, false), -0.5);
 }
 
-/* Windows: the log joint is told truly where each begins; for the ready prior, one in the middle does not see Q0 and x0. */
+/* Windows: the log joint is told truly where each begins; for the ready prior, one in the middle
+ * does not see Q0 and x0. */
 TEST(vilds_parts, windows) {
     enum { B = 4, T = 30, N = 3 };
     double y[B * T * N], loss[2];
     vdi_error err = {0};
     told w = {0, 0, 0};
     vdi_vilds_desc desc = VDI__ZERO;
-    for (int i = 0; i < B * T; i++) y[i] = i % T;
-    desc.d = desc.n = 1, desc.obs = VDI_VILDS_GAUSSIAN, desc.dtype = VDI_F64, desc.log_joint = listening, desc.user = &w;
-    desc.train.window = 6, desc.train.steps = 60, desc.train.no_masking = true;
+    for (int i = 0; i < B * T; i++)
+        y[i] = i % T;
+    desc.d = desc.n = 1;
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    desc.dtype = VDI_F64;
+    desc.log_joint = listening;
+    desc.user = &w;
+    desc.train.window = 6;
+    desc.train.steps = 60;
+    desc.train.no_masking = true;
     vdi_vilds *m = make(&desc);
     vdi_vilds_data *data = observe(m, y, B, T);
     CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
     CHECK(w.wrong == 0, "%d windows are not what was said of them", (int)w.wrong);
-    CHECK(w.starts > 0 && w.middles > 4 * w.starts, "%d windows at the start, %d in the middle", (int)w.starts, (int)w.middles);
+    CHECK(w.starts > 0 && w.middles > 4 * w.starts, "%d windows at the start, %d in the middle",
+          (int)w.starts, (int)w.middles);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
 
     unsigned long long seed = 2;
-    for (int i = 0; i < B * T * N; i++) y[i] = floor(fabs(test_normal(&seed)));
+    for (int i = 0; i < B * T * N; i++)
+        y[i] = floor(fabs(test_normal(&seed)));
     int same = 0, other = 0;
     memset(&desc, 0, sizeof desc);
-    desc.d = 2, desc.n = N, desc.dtype = VDI_F64, desc.free_start = true, desc.train.window = 6, desc.train.batch = 1;
+    desc.d = 2;
+    desc.n = N;
+    desc.dtype = VDI_F64;
+    desc.free_start = true;
+    desc.train.window = 6;
+    desc.train.batch = 1;
     m = make(&desc);
     data = observe(m, y, B, T);
     CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
     for (int step = 0; step < 60; step++) {
         for (int k = 0; k < 2; k++) {
-            fill(m, "prior.x0", k ? 5 : 0), put(m, "prior.Q0", 0, k ? 1 : 0);
+            fill(m, "prior.x0", k ? 5 : 0);
+            put(m, "prior.Q0", 0, k ? 1 : 0);
             CHECK_OK(vdi_vilds_loss(m, data, step, &loss[k], &err), err);
         }
-        if (loss[0] == loss[1]) same++;
-        else other++;
+        if (loss[0] == loss[1])
+            same++;
+        else
+            other++;
     }
-    CHECK(other > 0 && same > 40, "%d of 60 windows depend on the initial distribution", other); /* 1 of 25 begins its trial */
+    /* 1 of 25 begins its trial */
+    CHECK(other > 0 && same > 40, "%d of 60 windows depend on the initial distribution", other);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
 }
@@ -438,7 +611,8 @@ typedef struct starts {
 static void note_start(const vdi_log_record *r, void *user) {
     starts *s = (starts *)user;
     const char *at = strstr(r->message, "ELBO ");
-    if (!strncmp(r->message, "start ", 6) && at && s->count < 16) s->elbo[s->count++] = atof(at + 5);
+    if (!strncmp(r->message, "start ", 6) && at && s->count < 16)
+        s->elbo[s->count++] = atof(at + 5);
 }
 TEST(vilds_parts, best_start_goes_on) {
     enum { B = 10, T = 20, N = 6, STARTS = 5 };
@@ -448,9 +622,16 @@ TEST(vilds_parts, best_start_goes_on) {
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_rng rng = vdi_rng_make(3, 0);
     memset(&s, 0, sizeof s);
-    for (int i = 0; i < B * T * N; i++) y[i] = (double)vdi_rng_poisson(&rng, exp(sin(0.4 * (i / N % T) + i % N)));
-    desc.d = 2, desc.n = N, desc.dtype = VDI_F64, desc.train.restarts = STARTS, desc.train.restart_steps = 30, desc.train.steps = 3;
-    desc.logger.log_fn = note_start, desc.logger.user = &s;
+    for (int i = 0; i < B * T * N; i++)
+        y[i] = (double)vdi_rng_poisson(&rng, exp(sin(0.4 * (i / N % T) + i % N)));
+    desc.d = 2;
+    desc.n = N;
+    desc.dtype = VDI_F64;
+    desc.train.restarts = STARTS;
+    desc.train.restart_steps = 30;
+    desc.train.steps = 3;
+    desc.logger.log_fn = note_start;
+    desc.logger.user = &s;
     vdi_vilds *m = make(&desc);
     vdi_vilds_data *data = observe(m, y, B, T);
     vdi_params *p = vdi_vilds_params(m);
@@ -459,7 +640,8 @@ TEST(vilds_parts, best_start_goes_on) {
     int best = 0;
     for (int k = 0; k < STARTS; k++) {
         end[k] = numbers(p->total);
-        for (int i = 0; i < 30; i++) { /* what a start ends with is gone with its last step: keep what it had before */
+        for (int i = 0; i < 30; i++) {
+            /* what a start ends with is gone with its last step: keep what it had before */
             CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);
             if (i == 28) memcpy(end[k], p->values, bytes);
         }
@@ -470,26 +652,41 @@ TEST(vilds_parts, best_start_goes_on) {
     double least = HUGE_VAL;
     for (int k = 0; k < STARTS; k++) { /* one step away from that start's, far from the others' */
         double far = 0;
-        for (int64_t i = 0; i < p->total; i++) far += fabs(end[k][i] - ((double *)p->values)[i]);
-        if (far < least) least = far, nearest = k;
+        for (int64_t i = 0; i < p->total; i++)
+            far += fabs(end[k][i] - ((double *)p->values)[i]);
+        if (far < least) {
+            least = far;
+            nearest = k;
+        }
     }
-    CHECK(nearest == best, "start %d goes on, the best is %d (%.4f against %.4f)", nearest, best, s.elbo[nearest], s.elbo[best]);
-    for (int k = 0; k < STARTS; k++) free(end[k]);
+    CHECK(nearest == best, "start %d goes on, the best is %d (%.4f against %.4f)", nearest, best,
+          s.elbo[nearest], s.elbo[best]);
+    for (int k = 0; k < STARTS; k++)
+        free(end[k]);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
 }
 
-/* Early stopping: validation trials of another world make it stop, and the parameters that were best there stand. */
+/* Early stopping: validation trials of another world make it stop, and the parameters that were
+ * best there stand. */
 TEST(vilds_parts, early_stopping) {
     enum { B = 6, T = 20, N = 5 };
     double y[2 * B * T * N], best = -HUGE_VAL, last = 0, score;
     vdi_error err = {0};
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_rng rng = vdi_rng_make(5, 0);
-    for (int i = 0; i < 2 * B * T * N; i++)
-        y[i] = (double)vdi_rng_poisson(&rng, exp((i < B * T * N ? 1 : -1) * 1.5 * sin(0.4 * (i / N % T) + i % N)));
-    desc.d = 3, desc.n = N, desc.linear = true, desc.dtype = VDI_F64, desc.has_reach = true;
-    desc.train.steps = 2000, desc.train.eval_every = 5, desc.train.patience = 4;
+    for (int i = 0; i < 2 * B * T * N; i++) {
+        y[i] = (double)vdi_rng_poisson(
+            &rng, exp((i < B * T * N ? 1 : -1) * 1.5 * sin(0.4 * (i / N % T) + i % N)));
+    }
+    desc.d = 3;
+    desc.n = N;
+    desc.linear = true;
+    desc.dtype = VDI_F64;
+    desc.has_reach = true;
+    desc.train.steps = 2000;
+    desc.train.eval_every = 5;
+    desc.train.patience = 4;
     vdi_vilds *m = make(&desc);
     vdi_vilds_data *data = observe(m, y, B, T), *other = observe(m, y + B * T * N, B, T);
     vdi_vilds_progress p;
@@ -503,23 +700,34 @@ TEST(vilds_parts, early_stopping) {
     CHECK(last < best, "validation ends at its best, %g", best);
     CHECK_OK(vdi_vilds_score(m, other, NULL, &score, &err), err);
     CHECK_CLOSE(score, best, 1e-9 * fabs(best)); /* in closed form: the same number */
-    vdi_vilds_data_destroy(data), vdi_vilds_data_destroy(other);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_data_destroy(other);
     vdi_vilds_destroy(m);
 }
 
-/* A log joint that now and then is not a number, and now and then has an infinite slope: those steps are undone to the bit of the state
-   before, shortened, told of; the parameters are finite throughout. */
+/* A log joint that now and then is not a number, and now and then has an infinite slope: those
+   steps are undone to the bit of the state before, shortened, told of; the parameters are finite
+   throughout. */
 typedef struct trap {
     int calls, sprung, told;
 } trap;
-static vdi_var trapped(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info, void *user) {
+static vdi_var trapped(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info,
+                       void *user) {
     trap *w = (trap *)user;
     vdi_var r = vdi_var_mul_scalar(t, vdi_var_square(t, z), -0.5);
-    (void)y, (void)mask, (void)info;
+    (void)y;
+    (void)mask;
+    (void)info;
     r = vdi_var_sum_axis(t, vdi_var_sum_axis(t, r, 3, false), 2, false);
     w->calls++;
-    if (w->calls % 7 == 0) w->sprung++, r = vdi_var_mul_scalar(t, r, w->calls % 2 ? (double)NAN : (double)HUGE_VAL);
-    if (w->calls % 11 == 0) w->sprung++, r = vdi_var_add(t, r, vdi_var_sqrt(t, vdi_var_mul_scalar(t, r, 0))); /* slope 1/0 at 0 */
+    if (w->calls % 7 == 0) {
+        w->sprung++;
+        r = vdi_var_mul_scalar(t, r, w->calls % 2 ? (double)NAN : (double)HUGE_VAL);
+    }
+    if (w->calls % 11 == 0) { /* slope 1/0 at 0 */
+        w->sprung++;
+        r = vdi_var_add(t, r, vdi_var_sqrt(t, vdi_var_mul_scalar(t, r, 0)));
+    }
     return r;
 }
 static void note_undone(const vdi_log_record *r, void *user) {
@@ -531,8 +739,14 @@ TEST(vilds_parts, steps_are_undone) {
     trap w = {0, 0, 0};
     vdi_error err = {0};
     vdi_vilds_desc desc = VDI__ZERO;
-    desc.d = desc.n = 1, desc.obs = VDI_VILDS_GAUSSIAN, desc.dtype = VDI_F64, desc.log_joint = trapped, desc.user = &w;
-    desc.train.steps = 60, desc.logger.log_fn = note_undone, desc.logger.user = &w;
+    desc.d = desc.n = 1;
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    desc.dtype = VDI_F64;
+    desc.log_joint = trapped;
+    desc.user = &w;
+    desc.train.steps = 60;
+    desc.logger.log_fn = note_undone;
+    desc.logger.user = &w;
     vdi_vilds *m = make(&desc);
     vdi_vilds_data *data = observe(m, y, B, T);
     vdi_vilds_progress p;
@@ -541,20 +755,24 @@ TEST(vilds_parts, steps_are_undone) {
     int64_t undone = 0;
     vdi_params *params = vdi_vilds_params(m);
     while ((status = vdi_vilds_step(m, data, NULL, &p, &err)) == VDI_OK) {
-        CHECK(vdi_count_nonfinite(VDI_F64, (size_t)params->total, params->values) == 0, "step %d leaves a parameter that is not finite",
-              (int)p.step);
+        CHECK(vdi_count_nonfinite(VDI_F64, (size_t)params->total, params->values) == 0,
+              "step %d leaves a parameter that is not finite", (int)p.step);
         CHECK(p.elbo == p.elbo, "the bound that is told is not a number");
-        if (rate > 0) CHECK(p.rate < 0.55 * rate, "the step after an undone one is not shorter: %g, %g", p.rate, rate);
+        if (rate > 0) {
+            CHECK(p.rate < 0.55 * rate, "the step after an undone one is not shorter: %g, %g",
+                  p.rate, rate);
+        }
         rate = undone < p.undone && p.step > 25 ? p.rate : 0; /* behind the warm-up */
         undone = p.undone;
     }
     CHECK(status == VDI_END, "%s: %s", vdi_status_name(status), err.message);
-    CHECK(p.undone >= 8 && p.undone == w.told, "%d steps undone, %d told of, %d traps", (int)p.undone, w.told, w.sprung);
+    CHECK(p.undone >= 8 && p.undone == w.told, "%d steps undone, %d told of, %d traps",
+          (int)p.undone, w.told, w.sprung);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 typedef struct meter {
     size_t now, peak;
@@ -564,7 +782,11 @@ static void *meter_alloc(size_t size, size_t align, void *user) {
     meter *w = (meter *)user;
     vdi_allocator plain = vdi_allocator_defaults(NULL);
     void *p = plain.alloc_fn(size, align, plain.user);
-    if (p) w->calls++, w->now += size, w->peak = VDI__MAX(w->peak, w->now);
+    if (p) {
+        w->calls++;
+        w->now += size;
+        w->peak = VDI__MAX(w->peak, w->now);
+    }
     return p;
 }
 static void meter_free(void *p, size_t size, size_t align, void *user) {
@@ -573,7 +795,8 @@ static void meter_free(void *p, size_t size, size_t align, void *user) {
     plain.free_fn(p, size, align, plain.user);
 }
 
-/* The memory of a training step grows in proportion to T; and once warm, neither steps nor inference allocate. */
+/* The memory of a training step grows in proportion to T; and once warm, neither steps nor
+ * inference allocate. */
 TEST(vilds_parts, memory) {
     NEED_NATIVE();
     enum { N = 10, B = 2 };
@@ -587,67 +810,100 @@ TEST(vilds_parts, memory) {
         double *y = numbers(B * T * N), *mean = numbers(B * T * 3), *elbo = numbers(B);
         int64_t lengths[B];
         unsigned long long seed = 6;
-        for (int64_t i = 0; i < B * T * N; i++) y[i] = floor(fabs(test_normal(&seed)));
+        for (int64_t i = 0; i < B * T * N; i++)
+            y[i] = floor(fabs(test_normal(&seed)));
         y[5] = NAN;
-        lengths[0] = T, lengths[1] = T - 100;
-        desc.d = 3, desc.n = N, desc.allocator.alloc_fn = meter_alloc, desc.allocator.free_fn = meter_free, desc.allocator.user = &w;
-        desc.train.open_from = 0.01, desc.train.open_to = 0.02, desc.train.steps = 1000;
+        lengths[0] = T;
+        lengths[1] = T - 100;
+        desc.d = 3;
+        desc.n = N;
+        desc.allocator.alloc_fn = meter_alloc;
+        desc.allocator.free_fn = meter_free;
+        desc.allocator.user = &w;
+        desc.train.open_from = 0.01;
+        desc.train.open_to = 0.02;
+        desc.train.steps = 1000;
         vdi_vilds *m = make(&desc);
-        dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N), dd.lengths = lengths;
+        dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+        dd.lengths = lengths;
         vdi_vilds_data *data = take(m, &dd);
         const size_t before = w.now;
-        for (int i = 0; i < 25; i++) CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);
+        for (int i = 0; i < 25; i++)
+            CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);
         used[k] = (double)(w.peak - before);
         int64_t calls = w.calls;
-        for (int i = 0; i < (k ? 2 : 20); i++) CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);
+        for (int i = 0; i < (k ? 2 : 20); i++)
+            CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);
         CHECK(w.calls == calls, "%d allocations in warm steps", (int)(w.calls - calls));
         vdi_vilds_query q = VDI__ZERO;
         vdi_vilds_result out = VDI__ZERO;
-        out.mean = mean, out.elbo = elbo, q.refine = 1;
-        for (int i = 0; i < (k ? 0 : 2); i++) CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        out.mean = mean;
+        out.elbo = elbo;
+        q.refine = 1;
+        for (int i = 0; i < (k ? 0 : 2); i++)
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
         calls = w.calls;
-        for (int i = 0; i < (k ? 0 : 2); i++) CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        for (int i = 0; i < (k ? 0 : 2); i++)
+            CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
         CHECK(w.calls == calls, "%d allocations in warm inference", (int)(w.calls - calls));
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
         CHECK(w.now == 0, "%d bytes are not given back", (int)w.now);
-        free(y), free(mean), free(elbo);
+        free(y);
+        free(mean);
+        free(elbo);
     }
-    CHECK(used[1] < 2.2 * used[0] && used[2] < 2.2 * used[1], "a step takes %.3g, %.3g, %.3g bytes for T = 1000, 2000, 4000", used[0],
-          used[1], used[2]);
+    CHECK(used[1] < 2.2 * used[0] && used[2] < 2.2 * used[1],
+          "a step takes %.3g, %.3g, %.3g bytes for T = 1000, 2000, 4000", used[0], used[1],
+          used[2]);
     CHECK(used[2] > 3 * used[0], "the meter sees nothing: %.3g, %.3g bytes", used[0], used[2]);
 }
 
-/* ---- the families of q -------------------------------------------------------------------------------------------------------- */
+/* ---- the families of q ----------------------------------------------------------------------- */
 
-/* On counts of a Poisson LDS with as many spikes as it takes to move a posterior far within a few hundred steps: each family trains, and
- * what sees more of the structure is closer to log p(y), on trials that were not seen as well. */
+/* On counts of a Poisson LDS with as many spikes as it takes to move a posterior far within a few
+ * hundred steps: each family trains, and what sees more of the structure is closer to log p(y), on
+ * trials that were not seen as well. */
 TEST(vilds_parts, three_posteriors) {
     NEED_NATIVE();
     enum { B = 80, TRAIN = 60, T = 40, N = 15 };
     double *y = numbers(B * T * N), C[N][2], bound[3];
     vdi_rng rng = vdi_rng_make(33, 0);
     vdi_error err = {0};
-    for (int j = 0; j < N; j++) C[j][0] = 0.5 * vdi_rng_normal(&rng), C[j][1] = 0.5 * vdi_rng_normal(&rng);
+    for (int j = 0; j < N; j++) {
+        C[j][0] = 0.5 * vdi_rng_normal(&rng);
+        C[j][1] = 0.5 * vdi_rng_normal(&rng);
+    }
     for (int b = 0; b < B; b++) {
         double z[2] = {vdi_rng_normal(&rng), vdi_rng_normal(&rng)};
         for (int t = 0; t < T; t++) {
-            for (int i = 0; i < 2; i++) z[i] = 0.95 * z[i] + 0.31 * vdi_rng_normal(&rng);
-            for (int j = 0; j < N; j++) y[(b * T + t) * N + j] = (double)vdi_rng_poisson(&rng, 0.25 * exp(C[j][0] * z[0] + C[j][1] * z[1]));
+            for (int i = 0; i < 2; i++)
+                z[i] = 0.95 * z[i] + 0.31 * vdi_rng_normal(&rng);
+            for (int j = 0; j < N; j++) {
+                y[(b * T + t) * N + j] =
+                    (double)vdi_rng_poisson(&rng, 0.25 * exp(C[j][0] * z[0] + C[j][1] * z[1]));
+            }
         }
     }
     for (int k = 0; k < 3; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
-        desc.d = 2, desc.n = N, desc.linear = true, desc.posterior = (vdi_vilds_family)k;
-        desc.train.steps = 400, desc.train.rate = 1e-2;
+        desc.d = 2;
+        desc.n = N;
+        desc.linear = true;
+        desc.posterior = (vdi_vilds_family)k;
+        desc.train.steps = 400;
+        desc.train.rate = 1e-2;
         vdi_vilds *m = make(&desc);
-        vdi_vilds_data *data = observe(m, y, TRAIN, T), *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
+        vdi_vilds_data *data = observe(m, y, TRAIN, T);
+        vdi_vilds_data *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
         CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
         CHECK_OK(vdi_vilds_score(m, held, NULL, &bound[k], &err), err);
-        vdi_vilds_data_destroy(data), vdi_vilds_data_destroy(held);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_data_destroy(held);
         vdi_vilds_destroy(m);
     }
     CHECK(bound[0] > bound[1] && bound[1] > bound[2] && bound[2] > bound[0] - 1.5,
-          "held-out bounds: product %.4f, direct %.4f, mean field %.4f", bound[0], bound[1], bound[2]);
+          "held-out bounds: product %.4f, direct %.4f, mean field %.4f", bound[0], bound[1],
+          bound[2]);
     free(y);
 }

@@ -1,11 +1,15 @@
-// examples/box2d/bipedal_walker.cpp - Gymnasium's BipedalWalker (not hardcore) on Box2D, with its reward in four components
+// examples/box2d/bipedal_walker.cpp - Gymnasium's BipedalWalker (not hardcore) on Box2D, with its
+// reward in four components
 //
 //     make box2d && ./vdi sacd train --env-cmd build/box2d/bipedal_walker --steps 300000 --out run
 //
-// Written from the published description of Gymnasium 1.4.0's BipedalWalker-v3: same constants, same order of draws (the clouds, which are
-// decoration, draw nothing here). The hips have a reference angle: pybox2d takes the angle between the bodies where a joint is created.
+// Written from the published description of Gymnasium 1.4.0's BipedalWalker-v3: same constants,
+// same order of draws (the clouds, which are
+// decoration, draw nothing here). The hips have a reference angle: pybox2d takes the angle between
+// the bodies where a joint is created.
 //
-// Where the hull touches the ground or leaves the course on the left the original replaces the reward by -100, so the three other
+// Where the hull touches the ground or leaves the course on the left the original replaces the
+// reward by -100, so the three other
 // components are zero there. The end of the course terminates with an ordinary reward.
 
 #include <memory>
@@ -13,8 +17,14 @@
 #include "simulator.hpp"
 
 namespace {
-constexpr double scale = 30, fps = 50, step_x = 14 / scale, ground_y = 400 / scale / 4;
-constexpr double leg_h = 34 / scale, leg_w = 8 / scale, leg_down = -8 / scale, lidar_range = 160 / scale;
+constexpr double scale = 30;
+constexpr double fps = 50;
+constexpr double step_x = 14 / scale;
+constexpr double ground_y = 400 / scale / 4;
+constexpr double leg_h = 34 / scale;
+constexpr double leg_w = 8 / scale;
+constexpr double leg_down = -8 / scale;
+constexpr double lidar_range = 160 / scale;
 constexpr double torque_most = 80, speed_hip = 4, speed_knee = 6;
 constexpr int points = 200, start_pad = 20, grass = 10;
 
@@ -30,8 +40,9 @@ class walker : public simulation, private b2ContactListener {
         gait = walking();
         terrain(random);
 
-        static const b2Vec2 outline[5] = {vec(-30 / scale, 9 / scale), vec(6 / scale, 9 / scale), vec(34 / scale, 1 / scale),
-                                          vec(34 / scale, -8 / scale), vec(-30 / scale, -8 / scale)};
+        static const b2Vec2 outline[5] = {vec(-30 / scale, 9 / scale), vec(6 / scale, 9 / scale),
+                                          vec(34 / scale, 1 / scale), vec(34 / scale, -8 / scale),
+                                          vec(-30 / scale, -8 / scale)};
         double x = step_x * start_pad / 2, y = ground_y + 2 * leg_h;
         b2PolygonShape shape;
         shape.Set(outline, 5);
@@ -62,8 +73,10 @@ class walker : public simulation, private b2ContactListener {
         world->Step(static_cast<float>(1 / fps), 180, 60);
 
         b2Vec2 p = hull->GetPosition(), v = hull->GetLinearVelocity();
-        double state[24] = {static_cast<double>(hull->GetAngle()), 2 * static_cast<double>(hull->GetAngularVelocity()) / fps,
-                            0.3 * static_cast<double>(v.x) * 20 / fps, 0.3 * static_cast<double>(v.y) * (400 / scale) / fps};
+        double state[24] = {static_cast<double>(hull->GetAngle()),
+                            2 * static_cast<double>(hull->GetAngularVelocity()) / fps,
+                            0.3 * static_cast<double>(v.x) * 20 / fps,
+                            0.3 * static_cast<double>(v.y) * (400 / scale) / fps};
         for (int k = 0; k < 2; k++) {
             double *leg = state + 4 + 5 * k;
             leg[0] = static_cast<double>(joint[2 * k]->GetJointAngle());
@@ -75,20 +88,25 @@ class walker : public simulation, private b2ContactListener {
         for (int i = 0; i < 10; i++) {
             ray r;
             double angle = 1.5 * i / 10;
-            world->RayCast(
-                &r, p,
-                vec(static_cast<double>(p.x) + std::sin(angle) * lidar_range, static_cast<double>(p.y) - std::cos(angle) * lidar_range));
+            world->RayCast(&r, p,
+                           vec(static_cast<double>(p.x) + std::sin(angle) * lidar_range,
+                               static_cast<double>(p.y) - std::cos(angle) * lidar_range));
             state[14 + i] = static_cast<double>(r.fraction);
         }
-        for (int i = 0; i < 24; i++) obs[i] = static_cast<float>(state[i]);
+        for (int i = 0; i < 24; i++)
+            obs[i] = static_cast<float>(state[i]);
 
-        double forward = 130 * static_cast<double>(p.x) / scale, tilt = -5 * std::fabs(state[0]), shaping = forward + tilt;
+        double forward = 130 * static_cast<double>(p.x) / scale;
+        double tilt = -5 * std::fabs(state[0]);
+        double shaping = forward + tilt;
         scalar = (begun ? shaping - shaping_before : 0) - torque;
         reward[0] = static_cast<float>(begun ? forward - forward_before : 0);
         reward[1] = static_cast<float>(begun ? tilt - tilt_before : 0);
         reward[2] = static_cast<float>(-torque);
         reward[3] = 0;
-        forward_before = forward, tilt_before = tilt, shaping_before = shaping;
+        forward_before = forward;
+        tilt_before = tilt;
+        shaping_before = shaping;
         begun = true;
         if (fallen || p.x < 0) {
             reward[0] = reward[1] = reward[2] = 0;
@@ -99,22 +117,32 @@ class walker : public simulation, private b2ContactListener {
         return ++steps >= 1600 ? VDI_ENV_TRUNCATED : 0;
     }
 
-    // The law that Gymnasium publishes with the environment: three phases (stand on one leg and swing the other, put it down, push off),
-    // each with target angles, and proportional-derivative controllers for the joints and against the hull's tilt.
+    // The law that Gymnasium publishes with the environment: three phases (stand on one leg and
+    // swing the other, put it down, push off),
+    // each with target angles, and proportional-derivative controllers for the joints and against
+    // the hull's tilt.
     void heuristic(const float *obs, float *action) override {
         constexpr double pace = 0.29, straight = 0.1;
         double o[24], hip[2] = {0, 0}, knee[2] = {0, 0};
         bool hip_set[2] = {false, false}, knee_set[2] = {false, false};
-        for (int i = 0; i < 24; i++) o[i] = static_cast<double>(obs[i]);
+        for (int i = 0; i < 24; i++)
+            o[i] = static_cast<double>(obs[i]);
         if (!gait.begun) { // the reference plays a zero action first
             gait.begun = true;
             std::fill(action, action + 4, 0.0f);
             return;
         }
         int swing = gait.swing, stand = 1 - swing;
-        const double *swinging = o + 4 + 5 * swing, *standing = o + 4 + 5 * stand; // hip, its speed, knee, its speed, contact
-        auto want_hip = [&](int k, double x) { hip[k] = x, hip_set[k] = true; };
-        auto want_knee = [&](int k, double x) { knee[k] = x, knee_set[k] = true; };
+        // hip, its speed, knee, its speed, contact
+        const double *swinging = o + 4 + 5 * swing, *standing = o + 4 + 5 * stand;
+        auto want_hip = [&](int k, double x) {
+            hip[k] = x;
+            hip_set[k] = true;
+        };
+        auto want_knee = [&](int k, double x) {
+            knee[k] = x;
+            knee_set[k] = true;
+        };
         if (gait.phase == walking::swings) {
             want_hip(swing, 1.1);
             want_knee(swing, -0.6);
@@ -152,7 +180,8 @@ class walker : public simulation, private b2ContactListener {
 
     std::vector<double> recorded_draws(vdi_npz *npz) override {
         std::vector<double> all = recorded(npz, "draw_reset"), force = recorded(npz, "draw_force");
-        all.resize(static_cast<size_t>(recorded(npz, "draw_terrain_count").at(0))); // without the clouds
+        // without the clouds
+        all.resize(static_cast<size_t>(recorded(npz, "draw_terrain_count").at(0)));
         all.insert(all.end(), force.begin(), force.end());
         return all;
     }
@@ -182,7 +211,8 @@ class walker : public simulation, private b2ContactListener {
             if (involves(contact, foot[k])) touch[k] = false;
     }
 
-    // 200 points; the slope is a random walk that is drawn back to the start's height. Each edge is a body of its own.
+    // 200 points; the slope is a random walk that is drawn back to the start's height. Each edge is
+    // a body of its own.
     void terrain(draws &random) {
         double slope = 0, y = ground_y, before = 0;
         bool keep = false;
@@ -211,7 +241,8 @@ class walker : public simulation, private b2ContactListener {
         }
     }
 
-    b2RevoluteJoint *hinge(b2Body *a, b2Body *b, double anchor_a, double speed, double lower, double upper) {
+    b2RevoluteJoint *hinge(b2Body *a, b2Body *b, double anchor_a, double speed, double lower,
+                           double upper) {
         b2RevoluteJointDef def;
         def.bodyA = a;
         def.bodyB = b;
@@ -235,10 +266,11 @@ class walker : public simulation, private b2ContactListener {
     walking gait;
 };
 
-const char *const observations[] = {"hull_angle",  "hull_spin",   "vx",       "vy",         "hip0_angle", "hip0_speed",
-                                    "knee0_angle", "knee0_speed", "contact0", "hip1_angle", "hip1_speed", "knee1_angle",
-                                    "knee1_speed", "contact1",    "lidar0",   "lidar1",     "lidar2",     "lidar3",
-                                    "lidar4",      "lidar5",      "lidar6",   "lidar7",     "lidar8",     "lidar9"};
+const char *const observations[] = {
+    "hull_angle",  "hull_spin",   "vx",       "vy",         "hip0_angle", "hip0_speed",
+    "knee0_angle", "knee0_speed", "contact0", "hip1_angle", "hip1_speed", "knee1_angle",
+    "knee1_speed", "contact1",    "lidar0",   "lidar1",     "lidar2",     "lidar3",
+    "lidar4",      "lidar5",      "lidar6",   "lidar7",     "lidar8",     "lidar9"};
 const char *const actions[] = {"hip0", "knee0", "hip1", "knee1"};
 const char *const components[] = {"forward", "hull_angle", "torque", "failure"};
 } // namespace
@@ -247,7 +279,12 @@ int main(int argc, char **argv) {
     walker sim;
     vdi_env shape = {};
     shape.name = "bipedal-walker";
-    shape.observations = 24, shape.actions = 4, shape.components = 4, shape.limit = 1600;
-    shape.observation = observations, shape.action = actions, shape.component = components;
+    shape.observations = 24;
+    shape.actions = 4;
+    shape.components = 4;
+    shape.limit = 1600;
+    shape.observation = observations;
+    shape.action = actions;
+    shape.component = components;
     return simulator_main(argc, argv, sim, shape);
 }

@@ -4,7 +4,9 @@
 #include "tool.h"
 
 double *doubles(int64_t count) {
-    double *p = count >= 0 && (uint64_t)count < SIZE_MAX / sizeof(double) ? (double *)calloc((size_t)(count ? count : 1), sizeof(double)) : NULL;
+    double *p = count >= 0 && (uint64_t)count < SIZE_MAX / sizeof(double)
+                    ? (double *)calloc((size_t)(count ? count : 1), sizeof(double))
+                    : NULL;
     if (!p) exit(fail("out of memory: %lld numbers", (long long)count));
     return p;
 }
@@ -19,14 +21,23 @@ bool array_load(const char *path, vdi_tensor *out) {
     vdi_tensor raw;
     vdi_csv table;
     bool csv = ends_in(path, ".csv");
-    vdi_status status = csv ? vdi_csv_load(path, NULL, &table, &err) : vdi_npy_load(path, NULL, &raw, &err);
-    if (status < 0) return fail_error(&err, path), false;
+    vdi_status status =
+        csv ? vdi_csv_load(path, NULL, &table, &err) : vdi_npy_load(path, NULL, &raw, &err);
+    if (status < 0) {
+        fail_error(&err, path);
+        return false;
+    }
     if (csv) raw = table.values;
     status = vdi_tensor_alloc(NULL, VDI_F64, raw.ndim, raw.shape, out, &err);
     if (status == VDI_OK) status = vdi_tensor_copy(*out, raw, &err);
-    if (csv) vdi_csv_free(&table);
-    else vdi_tensor_free(NULL, &raw);
-    if (status < 0) return fail_error(&err, path), false;
+    if (csv)
+        vdi_csv_free(&table);
+    else
+        vdi_tensor_free(NULL, &raw);
+    if (status < 0) {
+        fail_error(&err, path);
+        return false;
+    }
     return true;
 }
 
@@ -42,9 +53,12 @@ bool array_load_in(const char *folder, const char *name, bool optional, vdi_tens
     return ok;
 }
 
-static vdi_status save_npy(const char *path, const void *what, vdi_error *err) { return vdi_npy_save(path, *(const vdi_tensor *)what, err); }
+static vdi_status save_npy(const char *path, const void *what, vdi_error *err) {
+    return vdi_npy_save(path, *(const vdi_tensor *)what, err);
+}
 
-bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data) {
+bool array_save(const run *r, const char *name, int ndim, const int64_t *shape,
+                const double *data) {
     char file[64];
     vdi_error err = {0};
     double *p;
@@ -65,7 +79,8 @@ bool lengths_load(const char *path, int64_t trials, int64_t **out) {
     if (!array_load(path, &t)) return false;
     if (vdi_tensor_count(t) != trials) {
         char text[VDI_SHAPE_TEXT];
-        (void)fail("expected %lld lengths, one per trial, got %s, in %s", (long long)trials, vdi_tensor_shape_text(t, text), path);
+        (void)fail("expected %lld lengths, one per trial, got %s, in %s", (long long)trials,
+                   vdi_tensor_shape_text(t, text), path);
         vdi_tensor_free(NULL, &t);
         return false;
     }
@@ -73,7 +88,10 @@ bool lengths_load(const char *path, int64_t trials, int64_t **out) {
     if (!*out) exit(fail("out of memory"));
     for (int64_t i = 0; i < trials; i++) {
         double x = ((const double *)t.data)[i];
-        if (!(x >= 0 && x < 9e15) || x != floor(x)) return fail("expected whole lengths, got %g for trial %lld, in %s", x, (long long)i, path), false;
+        if (!(x >= 0 && x < 9e15) || x != floor(x)) {
+            fail("expected whole lengths, got %g for trial %lld, in %s", x, (long long)i, path);
+            return false;
+        }
         (*out)[i] = (int64_t)x;
     }
     vdi_tensor_free(NULL, &t);
@@ -86,15 +104,26 @@ bool observations_load(const char *path, const char *lengths, const char *inputs
     o->u.ndim = o->offset.ndim = -1;
     o->file = path;
     if (!array_load(path, &o->y)) return false;
-    if (o->y.ndim != 2 && o->y.ndim != 3) return fail("expected (trials,T,N) or (T,N), got %s, in %s", vdi_tensor_shape_text(o->y, text), path), false;
+    if (o->y.ndim != 2 && o->y.ndim != 3) {
+        fail("expected (trials,T,N) or (T,N), got %s, in %s", vdi_tensor_shape_text(o->y, text),
+             path);
+        return false;
+    }
     o->trials = o->y.ndim == 3 ? o->y.shape[0] : 1;
     o->T = o->y.shape[o->y.ndim - 2];
     o->n = o->y.shape[o->y.ndim - 1];
-    if (o->trials < 1 || o->T < 1 || o->n < 1)
-        return fail("expected at least one trial, bin and channel, got %s, in %s", vdi_tensor_shape_text(o->y, text), path), false;
+    if (o->trials < 1 || o->T < 1 || o->n < 1) {
+        fail("expected at least one trial, bin and channel, got %s, in %s",
+             vdi_tensor_shape_text(o->y, text), path);
+        return false;
+    }
     if (inputs) {
         if (!array_load(inputs, &o->u)) return false;
-        if (o->u.ndim < 2) return fail("expected (trials,T,inputs) or (T,inputs), got %s, in %s", vdi_tensor_shape_text(o->u, text), inputs), false;
+        if (o->u.ndim < 2) {
+            fail("expected (trials,T,inputs) or (T,inputs), got %s, in %s",
+                 vdi_tensor_shape_text(o->u, text), inputs);
+            return false;
+        }
         o->inputs = o->u.shape[o->u.ndim - 1];
     }
     return lengths_load(lengths, o->trials, &o->lengths);

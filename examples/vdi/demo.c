@@ -1,21 +1,31 @@
-/* examples/vdi/demo.c - vdi demo: what there is, run on data that it simulates; one table, and a page with pictures
+/* examples/vdi/demo.c - vdi demo: what there is, run on data that it simulates; one table, and a
+ * page with pictures
  *
  * The sections are functions of files of their own, demo_<family>.c; the list of them is below.
  */
 #include "demo.h"
 
-void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning, double reference, bool good, double since) {
+void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning,
+              double reference, bool good, double since) {
     if (m->rows == DEMO_ROWS) return;
     int i = m->rows++;
-    m->family[i] = family, m->what[i] = what, m->value[i] = value, m->meaning[i] = meaning, m->reference[i] = reference, m->good[i] = good;
+    m->family[i] = family;
+    m->what[i] = what;
+    m->value[i] = value;
+    m->meaning[i] = meaning;
+    m->reference[i] = reference;
+    m->good[i] = good;
     m->seconds[i] = seconds_now() - since;
 }
 
 static void table_print(const demo *m) {
-    printf("%-10s %-38s %12s  %-12s %12s %8s\n", "family", "what", "value", "reference", "", "seconds");
-    for (int i = 0; i < m->rows; i++)
-        printf("%-10s %-38s %12.5g  %-12s %12.5g %8.2f  %s\n", m->family[i], m->what[i], m->value[i], m->meaning[i], m->reference[i], m->seconds[i],
+    printf("%-10s %-38s %12s  %-12s %12s %8s\n", "family", "what", "value", "reference", "",
+           "seconds");
+    for (int i = 0; i < m->rows; i++) {
+        printf("%-10s %-38s %12.5g  %-12s %12.5g %8.2f  %s\n", m->family[i], m->what[i],
+               m->value[i], m->meaning[i], m->reference[i], m->seconds[i],
                m->good[i] ? "ok" : "OFF");
+    }
 }
 
 static void table_page(demo *m) {
@@ -25,7 +35,10 @@ static void table_page(demo *m) {
     for (int i = 0; i < m->rows; i++) {
         (void)vdi_text_double(text[i][0], m->value[i], 5);
         (void)vdi_text_double(text[i][1], m->reference[i], 5);
-        cell[5 * i] = m->family[i], cell[5 * i + 1] = m->what[i], cell[5 * i + 2] = text[i][0], cell[5 * i + 3] = m->meaning[i];
+        cell[5 * i] = m->family[i];
+        cell[5 * i + 1] = m->what[i];
+        cell[5 * i + 2] = text[i][0];
+        cell[5 * i + 3] = m->meaning[i];
         cell[5 * i + 4] = text[i][1];
     }
     vdi_page_heading(&m->page, 2, "In figures");
@@ -34,12 +47,7 @@ static void table_page(demo *m) {
 
 static int demo_main(run *r) {
     static bool (*const family[])(demo *) = {
-        demo_blocktri,
-        demo_lds,
-        demo_vilds,
-        demo_flds,
-        demo_spikes,
-        demo_sacd,
+        demo_blocktri, demo_lds, demo_vilds, demo_flds, demo_spikes, demo_sacd,
     };
     static demo m;
     vdi_error err = {0};
@@ -52,10 +60,12 @@ static int demo_main(run *r) {
         if (vdi_writer_open(&m.w, path, &err) < 0) return fail_error(&err, path);
         m.open = true;
         vdi_page_begin(&m.page, &m.w, "vdi " VDI_VERSION ": a demonstration");
-        vdi_page_text(&m.page, "Everything on this page was simulated and computed by one run of vdi demo.");
+        vdi_page_text(&m.page,
+                      "Everything on this page was simulated and computed by one run of vdi demo.");
     }
     bool ok = true;
-    for (size_t i = 0; ok && i < sizeof family / sizeof *family; i++) ok = family[i](&m);
+    for (size_t i = 0; ok && i < sizeof family / sizeof *family; i++)
+        ok = family[i](&m);
     if (m.open) {
         table_page(&m);
         bool written = vdi_page_end(&m.page, &err) == VDI_OK;
@@ -65,9 +75,11 @@ static int demo_main(run *r) {
     free(path);
     if (!ok) return interrupted() ? INTERRUPTED : FAILED;
     int off = 0;
-    for (int i = 0; i < m.rows; i++) off += !m.good[i];
-    if (!r->json) table_print(&m);
-    else {
+    for (int i = 0; i < m.rows; i++)
+        off += !m.good[i];
+    if (!r->json) {
+        table_print(&m);
+    } else {
         static const char *const keys[] = {"figures", "off"};
         double values[] = {m.rows, off};
         print_results(r, keys, values, 2);
@@ -75,7 +87,16 @@ static int demo_main(run *r) {
     return off ? fail("%d of %d figures are off", off, m.rows) : DONE;
 }
 
-static const option options[] = {{"quick", FLAG, NULL, NULL, "less of everything, for a check of the build"}};
-const command demo_command = {
-    "demo", "", "", 0, 0, "Run what there is on data that it simulates, and print one table. With --out, also index.html with pictures.",
-    "vdi demo --out demo", options, 1, demo_main};
+static const option options[] = {
+    {"quick", FLAG, NULL, NULL, "less of everything, for a check of the build"}};
+const command demo_command = {"demo",
+                              "",
+                              "",
+                              0,
+                              0,
+                              "Run what there is on data that it simulates, and print one table. "
+                              "With --out, also index.html with pictures.",
+                              "vdi demo --out demo",
+                              options,
+                              1,
+                              demo_main};

@@ -1,7 +1,8 @@
 /* examples/vdi/demo.h - what the sections of vdi demo share
  *
- * One file per family, demo_<family>.c, with one function that adds rows to the table and a section to the page; demo.c holds the list.
- * A row sets a figure beside what it should be, and the demo fails if one is off, so it is a check of the build too.
+ * One file per family, demo_<family>.c, with one function that adds rows to the table and a section
+ * to the page; demo.c holds the list. A row sets a figure beside what it should be, and the demo
+ * fails if one is off, so it is a check of the build too.
  */
 #ifndef DEMO_H
 #define DEMO_H
@@ -15,14 +16,16 @@ typedef struct demo {
     vdi_page page;
     vdi_writer w;
     /* the table */
-    const char *family[DEMO_ROWS], *what[DEMO_ROWS], *meaning[DEMO_ROWS]; /* meaning: of the reference */
+    /* meaning: of the reference */
+    const char *family[DEMO_ROWS], *what[DEMO_ROWS], *meaning[DEMO_ROWS];
     double value[DEMO_ROWS], reference[DEMO_ROWS], seconds[DEMO_ROWS];
     bool good[DEMO_ROWS];
     int rows;
 } demo;
 
 /* A row; the strings have to last. `since` is seconds_now() at the start of what is measured. */
-void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning, double reference, bool good, double since);
+void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning,
+              double reference, bool good, double since);
 
 /* Each returns false if it failed (it has said why) or was interrupted. */
 bool demo_blocktri(demo *m);

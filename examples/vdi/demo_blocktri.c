@@ -1,4 +1,5 @@
-/* examples/vdi/demo_blocktri.c - block-tridiagonal systems: a smooth random walk seen through noise */
+/* examples/vdi/demo_blocktri.c - block-tridiagonal systems: a smooth random walk seen through
+ * noise */
 #include "demo.h"
 
 bool demo_blocktri(demo *m) {
@@ -16,12 +17,17 @@ bool demo_blocktri(demo *m) {
     vdi_blocktri_desc desc = {0};
     vdi_blocktri bt;
     vdi_error err = {0};
-    desc.dtype = VDI_F64, desc.trials = 1, desc.T = T, desc.d = 1;
+    desc.dtype = VDI_F64;
+    desc.trials = 1;
+    desc.T = T;
+    desc.d = 1;
     size_t size = vdi_blocktri_memsize(&desc);
     void *mem = malloc(size);
-    if (!mem || vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 || vdi_blocktri_factor(&bt, D, E, &err) < 0) {
+    if (!mem || vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 ||
+        vdi_blocktri_factor(&bt, D, E, &err) < 0) {
         free(mem);
-        return fail_error(&err, NULL), false;
+        fail_error(&err, NULL);
+        return false;
     }
     vdi_blocktri_solve(&bt, 1, h, x);
     vdi_blocktri_marginals(&bt, S, NULL);
@@ -30,22 +36,30 @@ bool demo_blocktri(demo *m) {
     double residual = 0, inside = 0;
     for (int t = 0; t < T; t++) {
         residual = fmax(residual, fabs(back[t] - h[t]));
-        low[t] = x[t] - 2 * sqrt(S[t]), high[t] = x[t] + 2 * sqrt(S[t]);
+        low[t] = x[t] - 2 * sqrt(S[t]);
+        high[t] = x[t] + 2 * sqrt(S[t]);
         inside += truth[t] > low[t] && truth[t] < high[t];
     }
-    demo_row(m, "blocktri", "largest residual of J x = h", residual, "at most", 1e-10, residual < 1e-10, since);
-    demo_row(m, "blocktri", "truth inside two standard deviations", inside / T, "about", 0.954, inside / T > 0.85, since);
+    demo_row(m, "blocktri", "largest residual of J x = h", residual, "at most", 1e-10,
+             residual < 1e-10, since);
+    demo_row(m, "blocktri", "truth inside two standard deviations", inside / T, "about", 0.954,
+             inside / T > 0.85, since);
     if (m->open) {
         vdi_figure f;
         vdi_figure_init(&f, NULL);
         vdi_panel *p = vdi_figure_panel(&f, 0, 0);
-        p->x.label = "time (bins)", p->y.label = "position";
-        vdi_panel_band(p, "two standard deviations", vdi_tensor_1d(low, VDI_F64, T), vdi_tensor_1d(high, VDI_F64, T))->color = VDI_COLOR_BLUE;
+        p->x.label = "time (bins)";
+        p->y.label = "position";
+        vdi_panel_band(p, "two standard deviations", vdi_tensor_1d(low, VDI_F64, T),
+                       vdi_tensor_1d(high, VDI_F64, T))
+            ->color = VDI_COLOR_BLUE;
         vdi_panel_line(p, "posterior mean", vdi_tensor_1d(x, VDI_F64, T))->color = VDI_COLOR_BLUE;
         vdi_panel_line(p, "truth", vdi_tensor_1d(truth, VDI_F64, T))->color = VDI_COLOR_INK;
         vdi_page_heading(&m->page, 2, "Block-tridiagonal solver");
-        vdi_page_text(&m->page, "A random walk seen through noise. Its posterior is one symmetric system with three diagonals of blocks; one "
-                                "factorisation gives the mean, the variances and the log determinant.");
+        vdi_page_text(&m->page,
+                      "A random walk seen through noise. Its posterior is one symmetric system "
+                      "with three diagonals of blocks; one "
+                      "factorisation gives the mean, the variances and the log determinant.");
         vdi_page_figure(&m->page, &f, NULL);
         vdi_figure_free(&f);
     }

@@ -1,56 +1,92 @@
-/* examples/vdi/demo_spikes.c - spikes out of fluorescence: deconvolution, and the network in the box, on cells that it has not seen */
+/* examples/vdi/demo_spikes.c - spikes out of fluorescence: deconvolution, and the network in the
+ * box, on cells that it has not seen */
 #include "demo.h"
 #include "spikes_pretrained.h"
 
 enum { CELLS = 8, FRAMES = 1800, SHOWN = 450 };
 static const double fps = 30;
 
-static double correlation(const double *a, const double *b, int n, int bin) { /* in bins of so many frames */
-    double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0, m = 0;
+static double correlation(const double *a, const double *b, int n, int bin) {
+    /* in bins of so many frames */
+    double sa = 0;
+    double sb = 0;
+    double aa = 0;
+    double bb = 0;
+    double ab = 0;
+    double m = 0;
     for (int t = 0; t + bin <= n; t += bin, m++) {
         double x = 0, y = 0;
-        for (int k = 0; k < bin; k++) x += a[t + k], y += b[t + k];
-        sa += x, sb += y, aa += x * x, bb += y * y, ab += x * y;
+        for (int k = 0; k < bin; k++) {
+            x += a[t + k];
+            y += b[t + k];
+        }
+        sa += x;
+        sb += y;
+        aa += x * x;
+        bb += y * y;
+        ab += x * y;
     }
     return (ab - sa * sb / m) / sqrt(fmax((aa - sa * sa / m) * (bb - sb * sb / m), 1e-300));
 }
 
-static void page(demo *m, const double *trace, const double *truth, const double *oasis, const spikes_pretrained *net) {
+static void page(demo *m, const double *trace, const double *truth, const double *oasis,
+                 const spikes_pretrained *net) {
     vdi_figure f;
     vdi_figure_desc desc = {0};
-    desc.rows = 2, desc.height = 150;
+    desc.rows = 2;
+    desc.height = 150;
     vdi_figure_init(&f, &desc);
     vdi_panel *p = vdi_figure_panel(&f, 0, 0);
-    p->y.label = "fluorescence", p->x.bare = true, p->dx = 1 / fps;
-    vdi_panel_line(p, "trace", vdi_tensor_1d((void *)trace, VDI_F64, SHOWN))->color = VDI_COLOR_GREY;
-    vdi_panel_line(p, "without noise, by the network", vdi_tensor_1d(net->denoised, VDI_F64, SHOWN))->color = VDI_COLOR_BLUE;
+    p->y.label = "fluorescence";
+    p->x.bare = true;
+    p->dx = 1 / fps;
+    vdi_panel_line(p, "trace", vdi_tensor_1d((void *)trace, VDI_F64, SHOWN))->color =
+        VDI_COLOR_GREY;
+    vdi_panel_line(p, "without noise, by the network", vdi_tensor_1d(net->denoised, VDI_F64, SHOWN))
+        ->color = VDI_COLOR_BLUE;
     p = vdi_figure_panel(&f, 1, 0);
-    p->x.label = "time (s)", p->y.label = "spikes per frame", p->dx = 1 / fps;
-    vdi_panel_line(p, "truth", vdi_tensor_1d((void *)truth, VDI_F64, SHOWN))->color = VDI_COLOR_GREY;
-    vdi_panel_line(p, "network", vdi_tensor_1d(net->spikes, VDI_F64, SHOWN))->color = VDI_COLOR_BLUE;
-    vdi_panel_line(p, "OASIS, scaled", vdi_tensor_1d((void *)oasis, VDI_F64, SHOWN))->color = VDI_COLOR_VERMILION;
+    p->x.label = "time (s)";
+    p->y.label = "spikes per frame";
+    p->dx = 1 / fps;
+    vdi_panel_line(p, "truth", vdi_tensor_1d((void *)truth, VDI_F64, SHOWN))->color =
+        VDI_COLOR_GREY;
+    vdi_panel_line(p, "network", vdi_tensor_1d(net->spikes, VDI_F64, SHOWN))->color =
+        VDI_COLOR_BLUE;
+    vdi_panel_line(p, "OASIS, scaled", vdi_tensor_1d((void *)oasis, VDI_F64, SHOWN))->color =
+        VDI_COLOR_VERMILION;
     vdi_page_heading(&m->page, 2, "DeepSpike");
-    vdi_page_text(
-        &m->page,
-        "Cells with a slow, saturating indicator (MLphys), simulated here; a spike is six times as high as the noise. The network "
-        "in the box knows neither the indicator nor the noise: it was trained once, on simulations of many, and reads both off the "
-        "trace. Whether a usual rise is one spike or a burst no single trace tells, so it knows counts up to a factor of about two. "
-        "OASIS deconvolves with constants that it estimates. vdi spikes infer does this for a file of traces.");
+    vdi_page_text(&m->page, "Cells with a slow, saturating indicator (MLphys), simulated here; a "
+                            "spike is six times as high as the noise. The network "
+                            "in the box knows neither the indicator nor the noise: it was trained "
+                            "once, on simulations of many, and reads both off the "
+                            "trace. Whether a usual rise is one spike or a burst no single trace "
+                            "tells, so it knows counts up to a factor of about two. "
+                            "OASIS deconvolves with constants that it estimates. vdi spikes infer "
+                            "does this for a file of traces.");
     vdi_page_figure(&m->page, &f, NULL);
     vdi_figure_free(&f);
 }
 
 bool demo_spikes(demo *m) {
-    double since = seconds_now(), mean[2] = {0, 0}, expected = 0, true_count = 0;
+    double since = seconds_now();
+    double mean[2] = {0, 0};
+    double expected = 0;
+    double true_count = 0;
     const int cells = m->quick ? CELLS / 2 : CELLS;
     vdi_error err = {0};
     vdi_calcium_desc model = {0};
     vdi_oasis_desc oasis = {0};
-    double raw[32], *truth = doubles(CELLS * FRAMES), *trace = doubles(CELLS * FRAMES), *spikes = doubles(CELLS * FRAMES),
-                    *calcium = doubles(FRAMES);
+    double raw[32];
+    double *truth = doubles(CELLS * FRAMES);
+    double *trace = doubles(CELLS * FRAMES);
+    double *spikes = doubles(CELLS * FRAMES);
+
+    double *calcium = doubles(FRAMES);
     spikes_pretrained net = {0};
-    net.spikes = doubles(CELLS * FRAMES), net.denoised = doubles(CELLS * FRAMES);
-    model.model = VDI_CALCIUM_MLPHYS, model.bin = 1 / fps;
+    net.spikes = doubles(CELLS * FRAMES);
+    net.denoised = doubles(CELLS * FRAMES);
+    model.model = VDI_CALCIUM_MLPHYS;
+    model.bin = 1 / fps;
     oasis.fps = fps;
     bool ok = true;
     int parameters = 0;
@@ -58,35 +94,51 @@ bool demo_spikes(demo *m) {
     for (int c = 0; ok && c < cells; c++) {
         vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 70 + (uint64_t)c);
         double *s = truth + c * FRAMES, rate = 0.5;
-        for (int t = 0; t < FRAMES; t++) { /* a rate that wanders between silence and some spikes a second */
-            rate *= exp(0.2 * vdi_rng_normal(&rng)), rate = fmin(fmax(rate, 0.05), 5);
+        for (int t = 0; t < FRAMES; t++) {
+            /* a rate that wanders between silence and some spikes a second */
+            rate *= exp(0.2 * vdi_rng_normal(&rng));
+            rate = fmin(fmax(rate, 0.05), 5);
             true_count += s[t] = (double)vdi_rng_poisson(&rng, rate / fps);
         }
         vdi_calcium_initial(&model, raw);
-        raw[parameters - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.13); /* noise: with the published 0.03 a spike is 26 times as high */
-        ok = vdi_calcium_sample(&model, raw, VDI_F64, FRAMES, s, 0, &rng, NULL, trace + c * FRAMES, &err) == VDI_OK &&
-             vdi_oasis(&oasis, VDI_F64, FRAMES, trace + c * FRAMES, NULL, calcium, spikes + c * FRAMES, NULL, &err) >= 0;
+        /* noise: with the published 0.03 a spike is 26 times as high */
+        raw[parameters - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.13);
+        ok = vdi_calcium_sample(&model, raw, VDI_F64, FRAMES, s, 0, &rng, NULL, trace + c * FRAMES,
+                                &err) == VDI_OK &&
+             vdi_oasis(&oasis, VDI_F64, FRAMES, trace + c * FRAMES, NULL, calcium,
+                       spikes + c * FRAMES, NULL, &err) >= 0;
         mean[0] += correlation(s, spikes + c * FRAMES, FRAMES, 3) / cells;
     }
     const double parted = seconds_now();
     if (!ok) (void)fail_error(&err, NULL);
-    ok = ok && !interrupted() && spikes_pretrained_infer(m->r, cells, FRAMES, trace, fps, &net) == DONE;
+    ok = ok && !interrupted() &&
+         spikes_pretrained_infer(m->r, cells, FRAMES, trace, fps, &net) == DONE;
     for (int c = 0; ok && c < cells; c++) {
         mean[1] += correlation(truth + c * FRAMES, net.spikes + c * FRAMES, FRAMES, 3) / cells;
-        for (int t = 0; t < FRAMES; t++) expected += net.spikes[c * FRAMES + t];
+        for (int t = 0; t < FRAMES; t++)
+            expected += net.spikes[c * FRAMES + t];
     }
     if (ok) {
-        demo_row(m, "spikes", "correlation in 0.1 s, OASIS", mean[0], "at least", 0.4, mean[0] > 0.4, since);
-        demo_row(m, "spikes", "correlation in 0.1 s, network", mean[1], "at least", 0.5, mean[1] > 0.5, parted);
-        demo_row(m, "spikes", "spikes expected / true", expected / true_count, "within a factor 2.5 of", 1,
-                 fabs(log(expected / true_count)) < log(2.5), parted);
+        demo_row(m, "spikes", "correlation in 0.1 s, OASIS", mean[0], "at least", 0.4,
+                 mean[0] > 0.4, since);
+        demo_row(m, "spikes", "correlation in 0.1 s, network", mean[1], "at least", 0.5,
+                 mean[1] > 0.5, parted);
+        demo_row(m, "spikes", "spikes expected / true", expected / true_count,
+                 "within a factor 2.5 of", 1, fabs(log(expected / true_count)) < log(2.5), parted);
         if (m->open) {
             double most = 1e-9;
-            for (int t = 0; t < SHOWN; t++) most = fmax(most, spikes[t]);
-            for (int t = 0; t < SHOWN; t++) spikes[t] /= most;
+            for (int t = 0; t < SHOWN; t++)
+                most = fmax(most, spikes[t]);
+            for (int t = 0; t < SHOWN; t++)
+                spikes[t] /= most;
             page(m, trace, truth, spikes, &net);
         }
     }
-    free(truth), free(trace), free(spikes), free(calcium), free(net.spikes), free(net.denoised);
+    free(truth);
+    free(trace);
+    free(spikes);
+    free(calcium);
+    free(net.spikes);
+    free(net.denoised);
     return ok;
 }

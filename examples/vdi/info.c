@@ -28,15 +28,18 @@ static const char *compiler(void) {
 }
 
 static void kernel_table(const run *r) {
-    static const vdi_simd paths[] = {VDI_SIMD_SCALAR, VDI_SIMD_SSE2, VDI_SIMD_AVX2, VDI_SIMD_AVX512, VDI_SIMD_NEON};
+    static const vdi_simd paths[] = {VDI_SIMD_SCALAR, VDI_SIMD_SSE2, VDI_SIMD_AVX2, VDI_SIMD_AVX512,
+                                     VDI_SIMD_NEON};
     if (r->json) return;
     printf("\n%-20s", "kernel");
-    for (size_t p = 0; p < VDI__COUNT(paths); p++) printf(" %-15s", vdi_simd_name(paths[p]));
+    for (size_t p = 0; p < VDI__COUNT(paths); p++)
+        printf(" %-15s", vdi_simd_name(paths[p]));
     puts("\n(each cell: what serves it in float32/float64 on that path; - not in this build)");
     for (size_t i = 0; i < vdi_kernel_count(); i++) {
         printf("%-20s", vdi_kernel_name(i));
         for (size_t p = 0; p < VDI__COUNT(paths); p++) {
-            const char *a = vdi_kernel_path(i, paths[p], VDI_F32), *b = vdi_kernel_path(i, paths[p], VDI_F64);
+            const char *a = vdi_kernel_path(i, paths[p], VDI_F32);
+            const char *b = vdi_kernel_path(i, paths[p], VDI_F64);
             char cell[32];
             snprintf(cell, sizeof cell, *a == '-' ? "-" : "%s/%s", a, b);
             printf(" %-15s", cell);
@@ -80,14 +83,19 @@ static int info_main(run *r) {
         vdi_buffer_free(&text);
         return status == VDI_OK ? DONE : fail_error(&err, NULL);
     }
-    printf("version   %s\ncompiler  %s\ncpu       %s\nsimd      %s (best here: ", VDI_VERSION, compiler(), cpu, vdi_simd_name(vdi_simd_active()));
+    printf("version   %s\ncompiler  %s\ncpu       %s\nsimd      %s (best here: ", VDI_VERSION,
+           compiler(), cpu, vdi_simd_name(vdi_simd_active()));
     vdi_simd used = vdi_simd_active();
     (void)vdi_simd_set(VDI_SIMD_AUTO);
-    printf("%s)\nthreads   %d of %ld\n", vdi_simd_name(vdi_simd_active()), vdi_pool_threads(r->pool), sysconf(_SC_NPROCESSORS_ONLN));
+    printf("%s)\nthreads   %d of %ld\n", vdi_simd_name(vdi_simd_active()),
+           vdi_pool_threads(r->pool), sysconf(_SC_NPROCESSORS_ONLN));
     (void)vdi_simd_set(used);
     if (option_flag(r, "kernels")) kernel_table(r);
     return DONE;
 }
 
-static const option options[] = {{"kernels", FLAG, NULL, NULL, "the table of kernels by instruction set"}};
-const command info_command = {"info", "", "", 0, 0, "What this binary is and what it runs on.", "vdi info --kernels", options, 1, info_main};
+static const option options[] = {
+    {"kernels", FLAG, NULL, NULL, "the table of kernels by instruction set"}};
+const command info_command = {
+    "info",  "", "",       0, 0, "What this binary is and what it runs on.", "vdi info --kernels",
+    options, 1,  info_main};

@@ -1,25 +1,34 @@
-/* examples/vdi/inspect.c - vdi sacd inspect: why an agent does what it does, as numbers and as a page to play with
+/* examples/vdi/inspect.c - vdi sacd inspect: why an agent does what it does, as numbers and as a
+ * page to play with
  *
- * Episodes are recorded as the agent saw them (model/sacd/explain.h). At every step a few candidate actions are kept with the values that
- * both twins give to each component, so that the page can rank them anew under other weights, without the agent: inspect_page.c.
+ * Episodes are recorded as the agent saw them (model/sacd/explain.h). At every step a few candidate
+ * actions are kept with the values that both twins give to each component, so that the page can
+ * rank them anew under other weights, without the agent: inspect_page.c.
  */
 #include "inspect.h"
 
 /* numbers of what-if that a page may hold; above that they are kept at every n-th step only */
 #define MOST_NUMBERS 800000.0
 
-static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64_t seed, int64_t index, int64_t candidates) {
+static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64_t seed,
+                   int64_t index, int64_t candidates) {
     vdi_error err = {0};
     const int64_t heads = s->heads, actions = env->actions;
-    if (vdi_sacd_trace_create(s->agent, env->limit ? env->limit : 10000, NULL, &e->trace, &err) < 0 ||
-        vdi_sacd_trace_play(e->trace, s->agent, env, seed, (uint64_t)index, option_flag(r, "deterministic"), &err) < 0)
-        return fail_error(&err, NULL), false;
-    const double whole = (double)e->trace->steps * (double)candidates * (double)(2 * heads + actions) * (double)option_int(r, "episodes");
+    if (vdi_sacd_trace_create(s->agent, env->limit ? env->limit : 10000, NULL, &e->trace, &err) <
+            0 ||
+        vdi_sacd_trace_play(e->trace, s->agent, env, seed, (uint64_t)index,
+                            option_flag(r, "deterministic"), &err) < 0) {
+        fail_error(&err, NULL);
+        return false;
+    }
+    const double whole = (double)e->trace->steps * (double)candidates *
+                         (double)(2 * heads + actions) * (double)option_int(r, "episodes");
     e->stride = 1 + (int64_t)(whole / MOST_NUMBERS);
     e->states = (e->trace->steps + e->stride - 1) / e->stride;
     e->candidates = candidates;
     e->action = malloc((size_t)(e->states * candidates * actions) * sizeof *e->action + 1);
-    for (int j = 0; j < 2; j++) e->q[j] = malloc((size_t)(e->states * candidates * heads) * sizeof *e->q[j] + 1);
+    for (int j = 0; j < 2; j++)
+        e->q[j] = malloc((size_t)(e->states * candidates * heads) * sizeof *e->q[j] + 1);
     double *q = doubles(2 * candidates * heads);
     bool ok = e->action && e->q[0] && e->q[1];
     for (int64_t k = 0; ok && k < e->states; k++) {
@@ -28,39 +37,51 @@ static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64
         const float *obs = e->trace->obs + k * e->stride * env->observations;
         vdi_sacd_candidates(s->agent, obs, &rng, candidates, a);
         vdi_sacd_action_values(s->agent, obs, candidates, a, q, q + candidates * heads);
-        for (int j = 0; j < 2; j++)
-            for (int64_t i = 0; i < candidates * heads; i++) e->q[j][k * candidates * heads + i] = (float)q[j * candidates * heads + i];
+        for (int j = 0; j < 2; j++) {
+            for (int64_t i = 0; i < candidates * heads; i++)
+                e->q[j][k * candidates * heads + i] = (float)q[j * candidates * heads + i];
+        }
     }
     free(q);
-    return ok || (fail("no memory for the candidate actions of episode %lld", (long long)index), false);
+    return ok ||
+           (fail("no memory for the candidate actions of episode %lld", (long long)index), false);
 }
 
 /* --what-if W1,... --at EPISODE,STEP: what the page shows there, by the library's own call. */
 static int what_if_read(const run *r, const inspection *s, double *w, double *at) {
     const char *text = option_text(r, "what-if"), *where = option_text(r, "at");
     const int count = numbers_read(text, w, VDI_CRITIC_HEADS);
-    if (count < 1 || count < s->heads - 1 || count > s->heads)
+    if (count < 1 || count < s->heads - 1 || count > s->heads) {
         return usage("--what-if: expected %lld weights, or one more for the entropy, got \"%s\"",
                      (long long)(s->heads > 1 ? s->heads - 1 : 1), text);
+    }
     if (count < s->heads) w[s->heads - 1] = 1;
-    if (numbers_read(where, at, 2) != 2) return usage("--at: expected EPISODE,STEP, got \"%s\"", where);
-    if (!(at[0] >= 0 && at[0] < (double)s->episodes) || !(at[1] >= 0 && at[1] < (double)s->episode[(int64_t)at[0]].trace->steps))
+    if (numbers_read(where, at, 2) != 2)
+        return usage("--at: expected EPISODE,STEP, got \"%s\"", where);
+    if (!(at[0] >= 0 && at[0] < (double)s->episodes) ||
+        !(at[1] >= 0 && at[1] < (double)s->episode[(int64_t)at[0]].trace->steps))
         return usage("--at: there is no step %g of an episode %g", at[1], at[0]);
     return DONE;
 }
 
 static void what_if(const run *r, const inspection *s, const double *w, const double *at) {
     const episode *e = &s->episode[(int64_t)at[0]];
-    const int64_t state = (int64_t)at[1] / e->stride, n = e->candidates * s->heads, actions = s->env->actions;
+    const int64_t state = (int64_t)at[1] / e->stride;
+    const int64_t n = e->candidates * s->heads;
+    const int64_t actions = s->env->actions;
     double *q = doubles(2 * n), value;
-    for (int j = 0; j < 2; j++)
-        for (int64_t i = 0; i < n; i++) q[j * n + i] = (double)e->q[j][state * n + i];
+    for (int j = 0; j < 2; j++) {
+        for (int64_t i = 0; i < n; i++)
+            q[j * n + i] = (double)e->q[j][state * n + i];
+    }
     const int64_t best = vdi_what_if(e->candidates, s->heads, w, q, q + n, &value);
     const float *a = e->action + (state * e->candidates + best) * actions;
-    printf(r->json ? ", \"what_if\": {\"episode\": %lld, \"step\": %lld, \"candidate\": %lld, \"value\": %.17g, \"action\": ["
+    printf(r->json ? ", \"what_if\": {\"episode\": %lld, \"step\": %lld, \"candidate\": %lld, "
+                     "\"value\": %.17g, \"action\": ["
                    : "what if, episode %lld, step %lld: candidate %lld, value %.6g, action",
            (long long)at[0], (long long)(state * e->stride), (long long)best, value);
-    for (int64_t k = 0; k < actions; k++) printf(r->json ? "%s%.9g" : "%s%.4g", r->json ? (k ? ", " : "") : " ", (double)a[k]);
+    for (int64_t k = 0; k < actions; k++)
+        printf(r->json ? "%s%.9g" : "%s%.4g", r->json ? (k ? ", " : "") : " ", (double)a[k]);
     printf(r->json ? "]}" : "\n");
     free(q);
 }
@@ -71,67 +92,92 @@ static int inspect_main(run *r) {
     inspection s = {0};
     s.episodes = option_int(r, "episodes");
     const int64_t candidates = option_int(r, "candidates");
-    if (s.episodes < 1 || s.episodes > 1000) return usage("--episodes: expected 1 to 1000, got %lld", (long long)s.episodes);
-    if (candidates < 1 || candidates > 1000) return usage("--candidates: expected 1 to 1000, got %lld", (long long)candidates);
-    if (!r->out && agent_is_file(r->argument[0])) return usage("%s is a file: say with --out where the page goes", r->argument[0]);
+    if (s.episodes < 1 || s.episodes > 1000)
+        return usage("--episodes: expected 1 to 1000, got %lld", (long long)s.episodes);
+    if (candidates < 1 || candidates > 1000)
+        return usage("--candidates: expected 1 to 1000, got %lld", (long long)candidates);
+    if (!r->out && agent_is_file(r->argument[0]))
+        return usage("%s is a file: say with --out where the page goes", r->argument[0]);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
     if (!agent_env_open(r, &a, &env)) return FAILED;
-    s.agent = a.agent, s.env = &env, s.run = r->argument[0];
+    s.agent = a.agent;
+    s.env = &env;
+    s.run = r->argument[0];
     s.heads = vdi_critic_get_desc(vdi_sacd_critic(a.agent))->heads;
     s.gamma = vdi_sacd_get_desc(a.agent)->gamma;
     s.algo = vdi_sacd_algo_name(vdi_sacd_get_desc(a.agent)->algo);
-    for (int64_t i = 0; i < s.heads; i++) s.head[i] = s.heads == 1 ? "value" : i < env.components ? env.component[i] : "entropy";
+    for (int64_t i = 0; i < s.heads; i++)
+        s.head[i] = s.heads == 1 ? "value" : i < env.components ? env.component[i] : "entropy";
     vdi_sacd_weights(a.agent, s.weights);
     if (s.heads == 1) s.weights[0] = 1;
     if (!run_open_out(r)) return FAILED;
-    const char *folder = r->out ? r->out : r->argument[0]; /* into the run, whose run.json stays that of the training */
+    /* into the run, whose run.json stays that of the training */
+    const char *folder = r->out ? r->out : r->argument[0];
     int status = FAILED;
     double sum = 0, squares = 0, w[VDI_CRITIC_HEADS], at[2];
     s.episode = calloc((size_t)s.episodes, sizeof *s.episode);
     if (!s.episode) return fail("no memory for %lld episodes", (long long)s.episodes);
     for (int64_t i = 0; i < s.episodes; i++) {
         if (interrupted()) return INTERRUPTED;
-        if (!record(r, &s, &s.episode[i], &env, (uint64_t)option_int(r, "seed"), i, candidates)) goto end;
+        if (!record(r, &s, &s.episode[i], &env, (uint64_t)option_int(r, "seed"), i, candidates))
+            goto end;
         const vdi_sacd_trace *t = s.episode[i].trace;
         vdi_value_check_add(&s.check, t);
         double total = 0;
-        for (int64_t k = 0; k < t->steps * t->components; k++) total += (double)t->reward[k];
+        for (int64_t k = 0; k < t->steps * t->components; k++)
+            total += (double)t->reward[k];
         for (int64_t k = 0; k < t->steps; k++) {
             double all = 1e-300;
-            for (int64_t h = 0; h < s.heads; h++) all += t->influence[k * s.heads + h];
-            for (int64_t h = 0; h < s.heads; h++) s.influence[h] += t->influence[k * s.heads + h] / all;
+            for (int64_t h = 0; h < s.heads; h++)
+                all += t->influence[k * s.heads + h];
+            for (int64_t h = 0; h < s.heads; h++)
+                s.influence[h] += t->influence[k * s.heads + h] / all;
             s.steps++;
         }
-        sum += total, squares += total * total;
+        sum += total;
+        squares += total * total;
         progress(r, i + 1, s.episodes, "return", total);
     }
     progress_end(r);
-    for (int64_t h = 0; h < s.heads; h++) s.influence[h] /= (double)(s.steps ? s.steps : 1);
-    const double mean = sum / (double)s.episodes, variance = squares / (double)s.episodes - mean * mean;
+    for (int64_t h = 0; h < s.heads; h++)
+        s.influence[h] /= (double)(s.steps ? s.steps : 1);
+    const double mean = sum / (double)s.episodes;
+    const double variance = squares / (double)s.episodes - mean * mean;
     if (option_text(r, "what-if") && (status = what_if_read(r, &s, w, at)) != DONE) goto end;
     status = FAILED;
     if (!inspect_page(&s, folder)) goto end;
-    if (r->json)
-        printf("{\"episodes\": %lld, \"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {", (long long)s.episodes, mean,
-               sqrt(fmax(variance, 0)));
-    else printf("%-16s %12s %12s %12s %12s %12s %12s\n", "component", "influence", "mean return", "bias", "RMSE", "slope", "explained");
+    if (r->json) {
+        printf(
+            "{\"episodes\": %lld, \"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {",
+            (long long)s.episodes, mean, sqrt(fmax(variance, 0)));
+    } else {
+        printf("%-16s %12s %12s %12s %12s %12s %12s\n", "component", "influence", "mean return",
+               "bias", "RMSE", "slope", "explained");
+    }
     for (int64_t h = 0; h < s.heads; h++) {
         const vdi_value_error v = vdi_value_check_head(&s.check, h);
         const double x[6] = {s.influence[h], v.mean, v.bias, v.rmse, v.slope, v.explained};
-        static const char *const key[6] = {"influence", "mean", "bias", "rmse", "slope", "explained"};
+        static const char *const key[6] = {"influence", "mean",  "bias",
+                                           "rmse",      "slope", "explained"};
         printf(r->json ? "%s\"%s\": {" : "%s%-16s", r->json && h ? ", " : "", s.head[h]);
         for (int i = 0; i < 6; i++) {
-            if (!r->json && isfinite(x[i])) printf(" %12.4g", x[i]);
-            else if (!r->json) printf(" %12s", "-");
-            else if (isfinite(x[i])) printf("%s\"%s\": %.10g", i ? ", " : "", key[i], x[i]);
-            else printf("%s\"%s\": null", i ? ", " : "", key[i]);
+            if (!r->json && isfinite(x[i]))
+                printf(" %12.4g", x[i]);
+            else if (!r->json)
+                printf(" %12s", "-");
+            else if (isfinite(x[i]))
+                printf("%s\"%s\": %.10g", i ? ", " : "", key[i], x[i]);
+            else
+                printf("%s\"%s\": null", i ? ", " : "", key[i]);
         }
         printf(r->json ? "}" : "\n");
     }
     if (r->json) printf("}");
     if (option_text(r, "what-if")) what_if(r, &s, w, at);
-    if (r->json) printf("}\n");
-    else printf("%s/inspect.html\n", folder);
+    if (r->json)
+        printf("}\n");
+    else
+        printf("%s/inspect.html\n", folder);
     status = DONE;
 end:
     for (int64_t i = 0; i < s.episodes; i++) {
@@ -149,9 +195,12 @@ end:
 static const option inspect_options[] = {
     ENV_OPTIONS,
     {"episodes", INTEGER, "N", "3", "episodes to play"},
-    {"candidates", INTEGER, "N", "12", "actions that what-if chooses from: the policy's mean, samples of it, uniform ones"},
-    {"deterministic", FLAG, NULL, NULL, "play tanh(mean); values are those of the sampling policy, which plays without this"},
-    {"what-if", TEXT, "W1,...", NULL, "a weight for each component: print the best candidate under them ..."},
+    {"candidates", INTEGER, "N", "12",
+     "actions that what-if chooses from: the policy's mean, samples of it, uniform ones"},
+    {"deterministic", FLAG, NULL, NULL,
+     "play tanh(mean); values are those of the sampling policy, which plays without this"},
+    {"what-if", TEXT, "W1,...", NULL,
+     "a weight for each component: print the best candidate under them ..."},
     {"at", TEXT, "EPISODE,STEP", "0,0", "... at this state"},
 };
 const command sacd_inspect_command = {
@@ -160,9 +209,11 @@ const command sacd_inspect_command = {
     "RUN",
     1,
     1,
-    "Which component drives a decision, is it predicted well, and what if it weighed differently? Writes inspect.html (into RUN, or "
+    "Which component drives a decision, is it predicted well, and what if it weighed differently? "
+    "Writes inspect.html (into RUN, or "
     "--out): an\n"
-    "episode to scrub through, its values by component over the returns that followed, influence, and sliders for the weights.",
+    "episode to scrub through, its values by component over the returns that followed, influence, "
+    "and sliders for the weights.",
     "vdi sacd inspect run --episodes 3",
     inspect_options,
     (int)(sizeof inspect_options / sizeof *inspect_options),

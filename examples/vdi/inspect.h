@@ -5,7 +5,8 @@
 
 typedef struct episode {
     vdi_sacd_trace *trace;
-    int64_t stride, states, candidates; /* candidate actions are known at steps 0, stride, 2 stride, ... */
+    int64_t stride, states, candidates; /* candidate actions are known at steps 0, stride, 2 stride,
+                                           ... */
     float *action;                      /* (states, candidates, actions) */
     float *q[2];                        /* (states, candidates, heads) of the twins */
 } episode;
@@ -17,11 +18,13 @@ typedef struct inspection {
     int64_t episodes, heads, steps;
     double gamma;
     const char *head[VDI_CRITIC_HEADS];
-    double weights[VDI_CRITIC_HEADS], influence[VDI_CRITIC_HEADS]; /* influence: mean share over all steps */
+    /* influence: mean share over all steps */
+    double weights[VDI_CRITIC_HEADS], influence[VDI_CRITIC_HEADS];
     vdi_value_check check;
     episode *episode;
 } inspection;
 
-bool inspect_page(const inspection *s, const char *folder); /* folder/inspect.html; messages are printed by it */
+/* folder/inspect.html; messages are printed by it */
+bool inspect_page(const inspection *s, const char *folder);
 
 #endif

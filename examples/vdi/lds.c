@@ -1,50 +1,83 @@
 /* examples/vdi/lds.c - vdi lds smooth | fit | score: the linear dynamical system */
 #include "tool.h"
 
-static const char *const parameter[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
+static const char *const parameter[VDI_LDS_PARAMS] = {"A", "B", "Q",  "C", "D",
+                                                      "b", "R", "x0", "Q0"};
 
 /* What every verb begins with. */
 static bool data_load(const run *r, observations *o) {
-    return observations_load(r->argument[0], option_text(r, "lengths"), option_text(r, "inputs"), o);
+    return observations_load(r->argument[0], option_text(r, "lengths"), option_text(r, "inputs"),
+                             o);
 }
 
-static bool data_make(const run *r, const vdi_lds *lds, const observations *o, vdi_lds_data **data) {
+static bool data_make(const run *r, const vdi_lds *lds, const observations *o,
+                      vdi_lds_data **data) {
     vdi_error err = {0};
     vdi_lds_data_desc desc = {0};
-    desc.y = o->y, desc.u = o->u, desc.lengths = o->lengths, desc.pool = r->pool;
-    if (vdi_lds_data_create(lds, &desc, data, &err) < 0) return fail_error(&err, r->argument[0]), false;
+    desc.y = o->y;
+    desc.u = o->u;
+    desc.lengths = o->lengths;
+    desc.pool = r->pool;
+    if (vdi_lds_data_create(lds, &desc, data, &err) < 0) {
+        fail_error(&err, r->argument[0]);
+        return false;
+    }
     return true;
 }
 
 /* A model from a folder of .npy files. A vector R is a diagonal one. */
-static bool model_load(const char *folder, int64_t n, int64_t inputs, bool diagonal, vdi_lds **out) {
+static bool model_load(const char *folder, int64_t n, int64_t inputs, bool diagonal,
+                       vdi_lds **out) {
     vdi_tensor t[VDI_LDS_PARAMS];
     vdi_error err = {0};
     vdi_lds_desc desc = {0};
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-    for (int i = 0; i < VDI_LDS_PARAMS; i++)
-        if (!array_load_in(folder, parameter[i], (i == 1 || i == 4) && inputs == 0, &t[i])) return false;
-    if (t[0].ndim != 2 || t[3].ndim != 2 || t[3].shape[1] != t[0].shape[0])
-        return fail("expected A (d,d) and C (N,d), got %s and %s, in %s", vdi_tensor_shape_text(t[0], a), vdi_tensor_shape_text(t[3], b), folder), false;
-    if (t[3].shape[0] != n)
-        return fail("expected C for %lld channels as the data have, got %s, in %s", (long long)n, vdi_tensor_shape_text(t[3], a), folder), false;
-    desc.d = t[0].shape[0], desc.n = n, desc.inputs = inputs, desc.diagonal_r = diagonal || t[6].ndim == 1;
-    if (vdi_lds_create(&desc, out, &err) < 0) return fail_error(&err, folder), false;
+    for (int i = 0; i < VDI_LDS_PARAMS; i++) {
+        if (!array_load_in(folder, parameter[i], (i == 1 || i == 4) && inputs == 0, &t[i]))
+            return false;
+    }
+    if (t[0].ndim != 2 || t[3].ndim != 2 || t[3].shape[1] != t[0].shape[0]) {
+        fail("expected A (d,d) and C (N,d), got %s and %s, in %s", vdi_tensor_shape_text(t[0], a),
+             vdi_tensor_shape_text(t[3], b), folder);
+        return false;
+    }
+    if (t[3].shape[0] != n) {
+        fail("expected C for %lld channels as the data have, got %s, in %s", (long long)n,
+             vdi_tensor_shape_text(t[3], a), folder);
+        return false;
+    }
+    desc.d = t[0].shape[0];
+    desc.n = n;
+    desc.inputs = inputs;
+    desc.diagonal_r = diagonal || t[6].ndim == 1;
+    if (vdi_lds_create(&desc, out, &err) < 0) {
+        fail_error(&err, folder);
+        return false;
+    }
     vdi_state state = vdi_lds_state(*out);
     for (int64_t i = 0; i < state.tensor_count; i++) {
         vdi_tensor to = state.tensors[i].tensor;
         if (!vdi_tensor_ok(t[i])) continue; /* B and D without inputs */
-        if (i == 6 && t[i].ndim == 1) { /* onto the diagonal */
+        if (i == 6 && t[i].ndim == 1) {     /* onto the diagonal */
             to.ndim = 1;
             to.stride[0] = to.shape[0] + 1;
         }
-        if (!vdi_tensor_same_shape(to, t[i]))
-            return fail("expected %s %s, got %s, in %s/%s.npy", parameter[i], vdi_tensor_shape_text(to, a), vdi_tensor_shape_text(t[i], b), folder, parameter[i]),
-                   false;
-        if (vdi_tensor_copy(to, t[i], &err) < 0) return fail_error(&err, folder), false;
+        if (!vdi_tensor_same_shape(to, t[i])) {
+            fail("expected %s %s, got %s, in %s/%s.npy", parameter[i], vdi_tensor_shape_text(to, a),
+                 vdi_tensor_shape_text(t[i], b), folder, parameter[i]);
+
+            return false;
+        }
+        if (vdi_tensor_copy(to, t[i], &err) < 0) {
+            fail_error(&err, folder);
+            return false;
+        }
         vdi_tensor_free(NULL, &t[i]);
     }
-    if (vdi_lds_check(*out, &err) < 0) return fail_error(&err, folder), false;
+    if (vdi_lds_check(*out, &err) < 0) {
+        fail_error(&err, folder);
+        return false;
+    }
     return true;
 }
 
@@ -57,7 +90,7 @@ static bool model_save(const run *r, const vdi_lds *lds) {
     return true;
 }
 
-/* ---- smooth ------------------------------------------------------------------------------------------------------------------- */
+/* ---- smooth ---------------------------------------------------------------------------------- */
 
 static int smooth_main(run *r) {
     observations o;
@@ -67,17 +100,30 @@ static int smooth_main(run *r) {
     const char *folder = option_text(r, "params");
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data)) return FAILED;
-    const int64_t d = lds->desc.d, lanes = vdi_lds_data_lanes(data), means = o.trials * o.T * d, block = o.T * d * d, pairs = (o.T - 1) * d * d;
+    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) ||
+        !data_make(r, lds, &o, &data))
+        return FAILED;
+    const int64_t d = lds->desc.d;
+    const int64_t lanes = vdi_lds_data_lanes(data);
+    const int64_t means = o.trials * o.T * d;
+    const int64_t block = o.T * d * d;
+    const int64_t pairs = (o.T - 1) * d * d;
     vdi_lds_moments m = {0};
-    m.mp = doubles(means), m.mf = doubles(means), m.ms = doubles(means), m.ll = doubles(o.trials);
-    m.Pp = doubles(lanes * block), m.Pf = doubles(lanes * block), m.Ps = doubles(lanes * block), m.Pc = doubles(lanes * pairs);
+    m.mp = doubles(means);
+    m.mf = doubles(means);
+    m.ms = doubles(means);
+    m.ll = doubles(o.trials);
+    m.Pp = doubles(lanes * block);
+    m.Pf = doubles(lanes * block);
+    m.Ps = doubles(lanes * block);
+    m.Pc = doubles(lanes * pairs);
     m.kalman = option_flag(r, "kalman");
     if (vdi_lds_smooth(lds, data, &m, &err) < 0) return fail_error(&err, r->argument[0]);
     if (!run_open_out(r)) return FAILED;
     int64_t mean_shape[3] = {o.trials, o.T, d}, cov_shape[4] = {o.trials, o.T, d, d};
-    bool ok = array_save(r, "mp", 3, mean_shape, m.mp) && array_save(r, "mf", 3, mean_shape, m.mf) && array_save(r, "ms", 3, mean_shape, m.ms) &&
-              array_save(r, "ll", 1, &o.trials, m.ll);
+    bool ok = array_save(r, "mp", 3, mean_shape, m.mp) &&
+              array_save(r, "mf", 3, mean_shape, m.mf) &&
+              array_save(r, "ms", 3, mean_shape, m.ms) && array_save(r, "ll", 1, &o.trials, m.ll);
     static const char *const name[4] = {"Pp", "Pf", "Ps", "Pc"};
     const double *cov[4] = {m.Pp, m.Pf, m.Ps, m.Pc};
     for (int i = 0; ok && i < 4; i++) {
@@ -88,22 +134,33 @@ static int smooth_main(run *r) {
             continue;
         }
         double *full = doubles(o.trials * each);
-        for (int64_t k = 0; k < o.trials; k++) memcpy(full + k * each, cov[i] + vdi_lds_data_lane(data, k) * each, (size_t)each * sizeof *full);
+        for (int64_t k = 0; k < o.trials; k++) {
+            memcpy(full + k * each, cov[i] + vdi_lds_data_lane(data, k) * each,
+                   (size_t)each * sizeof *full);
+        }
         ok = array_save(r, name[i], 4, cov_shape, full);
         free(full);
     }
     static const char *const keys[] = {"log_likelihood", "trials", "lanes"};
     double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, m.ll), (double)o.trials, (double)lanes};
-    free(m.mp), free(m.mf), free(m.ms), free(m.ll), free(m.Pp), free(m.Pf), free(m.Ps), free(m.Pc);
+    free(m.mp);
+    free(m.mf);
+    free(m.ms);
+    free(m.ll);
+    free(m.Pp);
+    free(m.Pf);
+    free(m.Ps);
+    free(m.Pc);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
     if (ok) print_results(r, keys, values, 3);
     return ok ? DONE : FAILED;
 }
 
-/* ---- fit ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- fit ------------------------------------------------------------------------------------- */
 
-/* A checkpoint: the parameters, and the trace so far (its length is the number of iterations done). */
+/* A checkpoint: the parameters, and the trace so far (its length is the number of iterations
+ * done). */
 typedef struct checkpoint {
     const vdi_lds *lds;
     const double *trace;
@@ -119,7 +176,8 @@ static vdi_status checkpoint_write(const char *path, const void *what, vdi_error
     memcpy(t, c->lds->tensors, sizeof c->lds->tensors);
     t[VDI_LDS_PARAMS].name = "trace";
     t[VDI_LDS_PARAMS].tensor = vdi_tensor_1d(trace, VDI_F64, c->done);
-    state.tensors = t, state.tensor_count = VDI_LDS_PARAMS + 1;
+    state.tensors = t;
+    state.tensor_count = VDI_LDS_PARAMS + 1;
     return vdi_safetensors_save(path, &state, err);
 }
 
@@ -132,7 +190,8 @@ static bool checkpoint_save(const run *r, const checkpoint *c) {
     return ok;
 }
 
-static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int64_t most, int64_t *done) {
+static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int64_t most,
+                            int64_t *done) {
     vdi_error err = {0};
     vdi_safetensors file;
     char *path = path_join(folder, "checkpoint.safetensors");
@@ -140,11 +199,19 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
     bool ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
     if (ok) {
         vdi_tensor t = vdi_safetensors_find(&file, "trace");
-        ok = t.ndim == 1 && t.dtype == VDI_F64 && vdi_safetensors_copy_to(&file, &state, &err) == VDI_OK && vdi_lds_check(lds, &err) == VDI_OK;
-        if (t.ndim != 1 || t.dtype != VDI_F64) (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume", "expected a trace (iterations,) of float64");
-        if (ok && t.shape[0] > most)
-            ok = false, (void)vdi_error_set(&err, VDI_ERR_ARGUMENT, "resume", "the run has done %lld iterations, more than --iters %lld", (long long)t.shape[0],
-                                            (long long)most);
+        ok = t.ndim == 1 && t.dtype == VDI_F64 &&
+             vdi_safetensors_copy_to(&file, &state, &err) == VDI_OK &&
+             vdi_lds_check(lds, &err) == VDI_OK;
+        if (t.ndim != 1 || t.dtype != VDI_F64) {
+            (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
+                                "expected a trace (iterations,) of float64");
+        }
+        if (ok && t.shape[0] > most) {
+            ok = false;
+            (void)vdi_error_set(&err, VDI_ERR_ARGUMENT, "resume",
+                                "the run has done %lld iterations, more than --iters %lld",
+                                (long long)t.shape[0], (long long)most);
+        }
         if (ok) {
             *done = t.shape[0];
             memcpy(trace, t.data, (size_t)*done * sizeof *trace);
@@ -156,7 +223,6 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
     return ok;
 }
 
-
 static int fit_main(run *r) {
     observations o;
     vdi_lds *lds = NULL;
@@ -166,24 +232,33 @@ static int fit_main(run *r) {
     int64_t d = option_int(r, "d"), iterations = option_int(r, "iters"), done = 0;
     if (r->arguments < 1) return usage("expected Y, the observations; see vdi lds fit --help");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (iterations < 0 || iterations > 100000000) return usage("--iters: expected 0 to 100000000, got %lld", (long long)iterations);
-    if ((d > 0) == (init != NULL)) return usage("expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
+    if (iterations < 0 || iterations > 100000000)
+        return usage("--iters: expected 0 to 100000000, got %lld", (long long)iterations);
+    if ((d > 0) == (init != NULL)) {
+        return usage(
+            "expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
+    }
     if (!data_load(r, &o)) return FAILED;
     if (init && !model_load(init, o.n, o.inputs, option_flag(r, "diagonal-r"), &lds)) return FAILED;
     if (!init) {
         vdi_lds_desc desc = {0};
-        desc.d = d, desc.n = o.n, desc.inputs = o.inputs, desc.diagonal_r = option_flag(r, "diagonal-r");
+        desc.d = d;
+        desc.n = o.n;
+        desc.inputs = o.inputs;
+        desc.diagonal_r = option_flag(r, "diagonal-r");
         if (vdi_lds_create(&desc, &lds, &err) < 0) return fail_error(&err, NULL);
     }
     if (!data_make(r, lds, &o, &data)) return FAILED;
     double *trace = doubles(iterations + 1), bins = (double)vdi_lds_data_observed_bins(data);
     if (resume && !checkpoint_load(resume, lds, trace, iterations, &done)) return FAILED;
-    if (!resume && !init && vdi_lds_init(lds, data, (uint64_t)option_int(r, "seed"), &err) < 0) return fail_error(&err, r->argument[0]);
+    if (!resume && !init && vdi_lds_init(lds, data, (uint64_t)option_int(r, "seed"), &err) < 0)
+        return fail_error(&err, r->argument[0]);
     if (!run_open_out(r)) return FAILED;
     double saved = seconds_now();
     checkpoint c = {lds, trace, done};
     for (; c.done < iterations && !interrupted(); c.done++) {
-        if (vdi_lds_em_step(lds, data, &trace[c.done], &err) < 0) return fail_error(&err, r->argument[0]);
+        if (vdi_lds_em_step(lds, data, &trace[c.done], &err) < 0)
+            return fail_error(&err, r->argument[0]);
         progress(r, c.done + 1, iterations, "log likelihood per bin", trace[c.done] / bins);
         if (seconds_now() - saved > 10) {
             checkpoint now = {lds, trace, c.done + 1};
@@ -194,20 +269,29 @@ static int fit_main(run *r) {
     progress_end(r);
     if (!checkpoint_save(r, &c)) return FAILED;
     if (c.done < iterations) {
-        fprintf(stderr, "vdi: interrupted after %lld of %lld iterations; go on with: vdi lds fit --resume %s\n", (long long)c.done, (long long)iterations,
-                option_text(r, "out"));
+        fprintf(
+            stderr,
+            "vdi: interrupted after %lld of %lld iterations; go on with: vdi lds fit --resume %s\n",
+            (long long)c.done, (long long)iterations, option_text(r, "out"));
         return INTERRUPTED;
     }
-    if (vdi_lds_log_likelihood(lds, data, NULL, &trace[iterations], &err) < 0) return fail_error(&err, r->argument[0]);
+    if (vdi_lds_log_likelihood(lds, data, NULL, &trace[iterations], &err) < 0)
+        return fail_error(&err, r->argument[0]);
     int64_t length = iterations + 1;
     char *picture = path_join(r->out, "latents.svg");
     bool ok = model_save(r, lds) && array_save(r, "trace", 1, &length, trace);
-    if (ok && !latents_draw(picture, lds, data, trace, iterations, &err)) ok = false, (void)fail_error(&err, picture);
+    if (ok && !latents_draw(picture, lds, data, trace, iterations, &err)) {
+        ok = false;
+        (void)fail_error(&err, picture);
+    }
     free(picture);
     double smallest = iterations > 0 ? HUGE_VAL : 0;
-    for (int64_t i = 0; i < iterations; i++) smallest = fmin(smallest, trace[i + 1] - trace[i]);
-    static const char *const keys[] = {"log_likelihood", "per_bin", "bins", "iterations", "start", "smallest_rise"};
-    double values[] = {trace[iterations], trace[iterations] / bins, bins, (double)iterations, trace[0], smallest};
+    for (int64_t i = 0; i < iterations; i++)
+        smallest = fmin(smallest, trace[i + 1] - trace[i]);
+    static const char *const keys[] = {"log_likelihood", "per_bin", "bins",
+                                       "iterations",     "start",   "smallest_rise"};
+    double values[] = {
+        trace[iterations], trace[iterations] / bins, bins, (double)iterations, trace[0], smallest};
     if (ok) print_results(r, keys, values, 6);
     free(trace);
     vdi_lds_data_destroy(data);
@@ -215,7 +299,7 @@ static int fit_main(run *r) {
     return ok ? DONE : FAILED;
 }
 
-/* ---- score ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- score ----------------------------------------------------------------------------------- */
 
 static int score_main(run *r) {
     observations o;
@@ -225,8 +309,11 @@ static int score_main(run *r) {
     double sum;
     const char *folder = option_text(r, "params");
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
-    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data)) return FAILED;
-    if (vdi_lds_log_likelihood(lds, data, NULL, &sum, &err) < 0) return fail_error(&err, r->argument[0]);
+    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) ||
+        !data_make(r, lds, &o, &data))
+        return FAILED;
+    if (vdi_lds_log_likelihood(lds, data, NULL, &sum, &err) < 0)
+        return fail_error(&err, r->argument[0]);
     static const char *const keys[] = {"log_likelihood", "per_bin", "bins"};
     double bins = (double)vdi_lds_data_observed_bins(data), values[] = {sum, sum / bins, bins};
     print_results(r, keys, values, 3);
@@ -235,20 +322,34 @@ static int score_main(run *r) {
     return DONE;
 }
 
-#define DATA_OPTIONS \
-    {"lengths", TEXT, "LENGTHS.npy", NULL, "bins of each trial that count (trials,); default: all"}, \
-    {"inputs", TEXT, "U.npy", NULL, "known inputs u (trials,T,inputs): z_t += B u_t, y_t += D u_t"}
+#define DATA_OPTIONS                                                       \
+    {"lengths", TEXT, "LENGTHS.npy", NULL,                                 \
+     "bins of each trial that count (trials,); default: all"},             \
+    {                                                                      \
+        "inputs", TEXT, "U.npy", NULL,                                     \
+            "known inputs u (trials,T,inputs): z_t += B u_t, y_t += D u_t" \
+    }
 
 static const option smooth_options[] = {
     {"params", TEXT, "FOLDER", NULL, "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"},
-    {"kalman", FLAG, NULL, NULL, "smooth by Kalman filter and RTS instead of the block-tridiagonal solver"},
+    {"kalman", FLAG, NULL, NULL,
+     "smooth by Kalman filter and RTS instead of the block-tridiagonal solver"},
     DATA_OPTIONS,
 };
 const command lds_smooth_command = {
-    "lds", "smooth", "Y", 1, 1,
-    "Exact posterior moments of the latents. Writes means mp mf ms (trials,T,d), covariances Pp Pf Ps and Pc = Cov(z_{t+1}, z_t)\n"
-    "((T,d,d) where all trials share them, else (trials,T,d,d)), and ll (trials,), the log likelihood in nats; each .npy.",
-    "vdi lds smooth y.npy --params model --out run", smooth_options, 4, smooth_main};
+    "lds",
+    "smooth",
+    "Y",
+    1,
+    1,
+    "Exact posterior moments of the latents. Writes means mp mf ms (trials,T,d), covariances Pp Pf "
+    "Ps and Pc = Cov(z_{t+1}, z_t)\n"
+    "((T,d,d) where all trials share them, else (trials,T,d,d)), and ll (trials,), the log "
+    "likelihood in nats; each .npy.",
+    "vdi lds smooth y.npy --params model --out run",
+    smooth_options,
+    4,
+    smooth_main};
 
 static const option fit_options[] = {
     {"d", INTEGER, "D", NULL, "latent dimension; the start is found from the data"},
@@ -258,16 +359,32 @@ static const option fit_options[] = {
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"},
     DATA_OPTIONS,
 };
-const command lds_fit_command = {
-    "lds", "fit", "Y", 0, 1,
-    "Learn a linear dynamical system by exact EM. Y is (trials,T,N) or (T,N); NaN is a missing value. Writes A C Q R b x0 Q0 .npy,\n"
-    "trace.npy (log likelihood before each iteration and after the last), latents.svg and a checkpoint.",
-    "vdi lds fit y.npy -d 4 --iters 100 --out run", fit_options, 7, fit_main};
+const command lds_fit_command = {"lds",
+                                 "fit",
+                                 "Y",
+                                 0,
+                                 1,
+                                 "Learn a linear dynamical system by exact EM. Y is (trials,T,N) "
+                                 "or (T,N); NaN is a missing value. Writes A C Q R b x0 Q0 .npy,\n"
+                                 "trace.npy (log likelihood before each iteration and after the "
+                                 "last), latents.svg and a checkpoint.",
+                                 "vdi lds fit y.npy -d 4 --iters 100 --out run",
+                                 fit_options,
+                                 7,
+                                 fit_main};
 
 static const option score_options[] = {
     {"params", TEXT, "FOLDER", NULL, "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"},
     DATA_OPTIONS,
 };
 const command lds_score_command = {
-    "lds", "score", "Y", 1, 1, "The log likelihood of observations under a model: nats, all constants included.", "vdi lds score y.npy --params run --json",
-    score_options, 3, score_main};
+    "lds",
+    "score",
+    "Y",
+    1,
+    1,
+    "The log likelihood of observations under a model: nats, all constants included.",
+    "vdi lds score y.npy --params run --json",
+    score_options,
+    3,
+    score_main};

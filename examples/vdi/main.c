@@ -37,7 +37,8 @@ int main(int argc, char **argv) {
     catch_interrupts();
     vdi_error err = {0};
     int threads = (int)option_int(&r, "threads");
-    if (threads != 1 && vdi_pool_create(threads, NULL, &r.pool, &err) < 0) return fail_error(&err, NULL);
+    if (threads != 1 && vdi_pool_create(threads, NULL, &r.pool, &err) < 0)
+        return fail_error(&err, NULL);
     code = r.command->main(&r);
     vdi_pool_destroy(r.pool);
     if (!run_close(&r) && code == DONE) code = FAILED;

@@ -1,4 +1,5 @@
-/* examples/vdi/run.c - messages, the run folder, interrupts, progress: what POSIX brings to the tool */
+/* examples/vdi/run.c - messages, the run folder, interrupts, progress: what POSIX brings to the
+ * tool */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -56,7 +57,10 @@ bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 static bool make_folders(const char *path) {
     char part[4096];
     size_t n = strlen(path);
-    if (n == 0 || n >= sizeof part) return errno = ENAMETOOLONG, false;
+    if (n == 0 || n >= sizeof part) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
     for (size_t i = 1; i <= n; i++) {
         if (i < n && path[i] != '/') continue;
         memcpy(part, path, i);
@@ -64,23 +68,34 @@ static bool make_folders(const char *path) {
         if (mkdir(part, 0777) < 0 && errno != EEXIST) return false;
     }
     struct stat s;
-    if (stat(path, &s) < 0 || !S_ISDIR(s.st_mode)) return errno = ENOTDIR, false;
+    if (stat(path, &s) < 0 || !S_ISDIR(s.st_mode)) {
+        errno = ENOTDIR;
+        return false;
+    }
     return true;
 }
 
 bool run_open_out(run *r) {
     const char *out = option_text(r, "out");
     if (!out) return true;
-    if (!make_folders(out)) return fail("cannot create the folder %s: %s", out, strerror(errno)), false;
+    if (!make_folders(out)) {
+        fail("cannot create the folder %s: %s", out, strerror(errno));
+        return false;
+    }
     r->out = path_join(out, "");
-    /* two runs in one folder would mix their files; the lock goes with the process, however it ends */
+    /* two runs in one folder would mix their files; the lock goes with the process, however it
+     * ends */
     char *path = path_join(out, ".lock");
     struct flock l;
     memset(&l, 0, sizeof l);
     l.l_type = F_WRLCK;
     r->lock = open(path, O_RDWR | O_CREAT, 0666);
     bool ok = r->lock >= 0 && fcntl(r->lock, F_SETLK, &l) == 0;
-    if (!ok) (void)fail(r->lock < 0 ? "cannot write to the folder %s: %s" : "another run is writing to %s (%s)", out, strerror(errno));
+    if (!ok) {
+        (void)fail(r->lock < 0 ? "cannot write to the folder %s: %s"
+                               : "another run is writing to %s (%s)",
+                   out, strerror(errno));
+    }
     free(path);
     return ok && save_run_json(r);
 }
@@ -93,28 +108,40 @@ bool run_close(run *r) {
         close(r->lock);
     }
     free(r->out);
-    if (fflush(stdout) != 0 || ferror(stdout)) return fail("cannot write to standard output: %s", strerror(errno)), false;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fail("cannot write to standard output: %s", strerror(errno));
+        return false;
+    }
     return true;
 }
 
-/* Beside the file, then over it: whoever reads sees the old one or the whole new one, even after a power cut. */
-bool save_atomically(const char *path, vdi_status (*save)(const char *path, const void *what, vdi_error *err), const void *what, vdi_error *err) {
+/* Beside the file, then over it: whoever reads sees the old one or the whole new one, even after a
+ * power cut. */
+bool save_atomically(const char *path,
+                     vdi_status (*save)(const char *path, const void *what, vdi_error *err),
+                     const void *what, vdi_error *err) {
     size_t n = strlen(path) + 8;
     char *part = (char *)malloc(n);
-    if (!part) return vdi_error_set(err, VDI_ERR_MEMORY, "save", "no memory"), false;
+    if (!part) {
+        vdi_error_set(err, VDI_ERR_MEMORY, "save", "no memory");
+        return false;
+    }
     snprintf(part, n, "%s.part", path);
     bool ok = save(part, what, err) >= 0;
     if (ok) {
         int f = open(part, O_RDONLY);
         ok = f >= 0 && fsync(f) == 0 && close(f) == 0 && rename(part, path) == 0;
-        if (!ok) (void)vdi_error_set(err, VDI_ERR_IO, "save", "cannot write %s: %s", path, strerror(errno));
+        if (!ok) {
+            (void)vdi_error_set(err, VDI_ERR_IO, "save", "cannot write %s: %s", path,
+                                strerror(errno));
+        }
     }
     if (!ok) unlink(part);
     free(part);
     return ok;
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------------------------------------ */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 static volatile sig_atomic_t stop;
 
@@ -134,19 +161,25 @@ void catch_interrupts(void) {
 
 bool interrupted(void) { return stop != 0; }
 
-/* ---- progress ---------------------------------------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 static void print_duration(char *buf, size_t size, double s) {
-    if (s < 100) snprintf(buf, size, "%.0f s", s);
-    else if (s < 6000) snprintf(buf, size, "%.0f min", s / 60);
-    else snprintf(buf, size, "%.1f h", s / 3600);
+    if (s < 100)
+        snprintf(buf, size, "%.0f s", s);
+    else if (s < 6000)
+        snprintf(buf, size, "%.0f min", s / 60);
+    else
+        snprintf(buf, size, "%.1f h", s / 3600);
 }
 
 void progress(run *r, int64_t step, int64_t steps, const char *name, double value) {
     double now = seconds_now();
     bool terminal = isatty(2) != 0;
     if (r->quiet) return;
-    if (r->started == 0) r->started = r->spoke = now, r->first_step = step;
+    if (r->started == 0) {
+        r->started = r->spoke = now;
+        r->first_step = step;
+    }
     if (step < steps && now - r->spoke < (terminal ? 0.1 : 3)) return;
     if (!terminal && step >= steps && now - r->started < 3) return;
     r->spoke = now;
@@ -156,11 +189,16 @@ void progress(run *r, int64_t step, int64_t steps, const char *name, double valu
     if (terminal) {
         char bar[31];
         int full = steps > 0 ? (int)(30 * step / steps) : 30;
-        for (int i = 0; i < 30; i++) bar[i] = i < full ? '#' : '.';
+        for (int i = 0; i < 30; i++)
+            bar[i] = i < full ? '#' : '.';
         bar[30] = 0;
-        fprintf(stderr, "\r\033[K[%s] %lld/%lld  %.3g/s  %s left  %s %.6g", bar, (long long)step, (long long)steps, rate, left, name, value);
+        fprintf(stderr, "\r\033[K[%s] %lld/%lld  %.3g/s  %s left  %s %.6g", bar, (long long)step,
+                (long long)steps, rate, left, name, value);
         r->drew = true;
-    } else fprintf(stderr, "%lld/%lld  %.3g/s  %s left  %s %.6g\n", (long long)step, (long long)steps, rate, left, name, value);
+    } else {
+        fprintf(stderr, "%lld/%lld  %.3g/s  %s left  %s %.6g\n", (long long)step, (long long)steps,
+                rate, left, name, value);
+    }
     fflush(stderr);
 }
 
@@ -176,8 +214,10 @@ void print_results(const run *r, const char *const *keys, const double *values, 
     for (int i = 0; i < count; i++) {
         bool finite = values[i] - values[i] == 0;
         (void)vdi_text_double(number, values[i], r->json ? 0 : 10);
-        if (r->json) printf("%s\"%s\": %s", i ? ", " : "", keys[i], finite ? number : "null");
-        else printf("%-24s %s\n", keys[i], number);
+        if (r->json)
+            printf("%s\"%s\": %s", i ? ", " : "", keys[i], finite ? number : "null");
+        else
+            printf("%-24s %s\n", keys[i], number);
     }
     if (r->json) puts("}");
 }

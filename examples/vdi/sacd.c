@@ -1,7 +1,9 @@
-/* examples/vdi/sacd.c - vdi sacd train | eval | envs: an agent whose value is split by reward component
+/* examples/vdi/sacd.c - vdi sacd train | eval | envs: an agent whose value is split by reward
+ * component
  *
- * A run is a function of its options alone: episode k of training is episode k of --seed, evaluation plays those of seed + 1,000,000.
- * It is saved where an episode has ended, so that any simulator can go on from there.
+ * A run is a function of its options alone: episode k of training is episode k of --seed,
+ * evaluation plays those of seed + 1,000,000. It is saved where an episode has ended, so that any
+ * simulator can go on from there.
  */
 #include <time.h>
 
@@ -9,10 +11,11 @@
 
 enum { EVALUATION_SEED = 1000000, INFLUENCE_EVERY = 16 };
 
-/* ---- what is learned where: used for options that are not given -------------------------------------------------------------- */
+/* ---- what is learned where: used for options that are not given ------------------------------ */
 
 typedef struct recipe {
-    const char *env, *hidden, *batch, *rate, *last_rate, *tau, *gamma, *start, *target_entropy; /* NULL: the rate stays; -actions */
+    /* NULL: the rate stays; -actions */
+    const char *env, *hidden, *batch, *rate, *last_rate, *tau, *gamma, *start, *target_entropy;
 } recipe;
 static const recipe recipes[] = {
     /* clang-format off */
@@ -26,11 +29,13 @@ static const recipe recipes[] = {
 
 static void resolve(run *r, const vdi_env *env) {
     const recipe *c = recipes;
-    while (c->env && strcmp(c->env, env->name) != 0) c++;
+    while (c->env && strcmp(c->env, env->name) != 0)
+        c++;
     option_resolve(r, "hidden", "%s", c->hidden);
     option_resolve(r, "batch", "%s", c->batch);
     option_resolve(r, "rate", "%s", c->rate);
-    if (c->last_rate && !option_given(r, "rate")) option_resolve(r, "last-rate", "%s", c->last_rate);
+    if (c->last_rate && !option_given(r, "rate"))
+        option_resolve(r, "last-rate", "%s", c->last_rate);
     if (c->target_entropy) option_resolve(r, "target-entropy", "%s", c->target_entropy);
     option_resolve(r, "tau", "%s", c->tau);
     option_resolve(r, "gamma", "%s", c->gamma);
@@ -45,13 +50,15 @@ int numbers_read(const char *text, double *out, int most) {
         if (used == 0 || n == most) return -1;
         n++;
         text += used;
-        if (*text == ',') text++;
-        else if (*text) return -1;
+        if (*text == ',')
+            text++;
+        else if (*text)
+            return -1;
     }
     return n;
 }
 
-/* ---- an agent and its files ---------------------------------------------------------------------------------------------------- */
+/* ---- an agent and its files ------------------------------------------------------------------ */
 
 /* A state with more to it. */
 typedef struct parcel {
@@ -97,10 +104,14 @@ bool agent_load(const char *from, vdi_pool *pool, agent_file *out) {
     vdi_error err = {0};
     vdi_sacd_desc desc;
     char *path = agent_is_file(from) ? strdup(from) : path_join(from, "agent.safetensors");
-    if (!path) return fail("out of memory"), false;
+    if (!path) {
+        fail("out of memory");
+        return false;
+    }
     memset(out, 0, sizeof *out);
     bool ok = vdi_safetensors_load(path, NULL, &out->file, &err) == VDI_OK &&
-              vdi_sacd_desc_from_meta(out->file.state.meta, out->file.state.meta_count, &desc, &err) == VDI_OK;
+              vdi_sacd_desc_from_meta(out->file.state.meta, out->file.state.meta_count, &desc,
+                                      &err) == VDI_OK;
     if (ok) {
         desc.capacity = 1; /* it will only act */
         desc.pool = pool;
@@ -127,11 +138,14 @@ void agent_free(agent_file *a) {
 
 bool agent_env_open(run *r, const agent_file *a, vdi_env *env) {
     const char *name = option_text(r, "env"), *line = option_text(r, "env-cmd");
-    if (!name && !line) name = a->command ? NULL : a->env, line = a->command;
+    if (!name && !line) {
+        name = a->command ? NULL : a->env;
+        line = a->command;
+    }
     return env_open_as(name, line, option_real(r, "env-timeout"), env);
 }
 
-/* ---- train ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- train ----------------------------------------------------------------------------------- */
 
 /* A table of numbers that grows: one row for each episode, or for each evaluation. */
 typedef struct table {
@@ -155,7 +169,9 @@ static double *table_row(table *t) {
     }
     return t->data + t->rows++ * t->cols;
 }
-static vdi_tensor table_tensor(const table *t) { return vdi_tensor_2d(t->data, VDI_F64, t->rows, t->cols); }
+static vdi_tensor table_tensor(const table *t) {
+    return vdi_tensor_2d(t->data, VDI_F64, t->rows, t->cols);
+}
 static vdi_status table_write(const char *path, const void *what, vdi_error *err) {
     const table *t = (const table *)what;
     vdi_named_tensor column[160];
@@ -175,10 +191,15 @@ static bool table_save(const run *r, const char *name, const table *t) {
 }
 static bool table_take(const vdi_safetensors *file, const char *name, table *t, vdi_error *err) {
     vdi_tensor from = vdi_safetensors_find(file, name);
-    if (from.ndim != 2 || from.dtype != VDI_F64 || from.shape[1] != t->cols)
-        return vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected \"%s\" with %lld columns", name, (long long)t->cols), false;
-    for (int64_t i = 0; i < from.shape[0]; i++)
-        memcpy(table_row(t), (const double *)from.data + i * t->cols, (size_t)t->cols * sizeof(double));
+    if (from.ndim != 2 || from.dtype != VDI_F64 || from.shape[1] != t->cols) {
+        vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected \"%s\" with %lld columns", name,
+                      (long long)t->cols);
+        return false;
+    }
+    for (int64_t i = 0; i < from.shape[0]; i++) {
+        memcpy(table_row(t), (const double *)from.data + i * t->cols,
+               (size_t)t->cols * sizeof(double));
+    }
     return true;
 }
 
@@ -209,7 +230,10 @@ static bool agent_save(training *t, const char *name, parcel *p) {
 
 static bool training_save(training *t) {
     parcel *p = (parcel *)calloc(1, sizeof *p);
-    if (!p) return fail("out of memory"), false;
+    if (!p) {
+        fail("out of memory");
+        return false;
+    }
     int64_t next = t->episode.index + 1;
     double begin = seconds_now();
     parcel_from(p, vdi_sacd_state(t->agent, true));
@@ -233,15 +257,21 @@ static bool training_resume(training *t, const char *folder) {
     if (file_exists(path)) { /* else it was stopped before the first: from the beginning */
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
-            vdi_tensor counters = vdi_safetensors_find(&file, "counters"), episode = vdi_safetensors_find(&file, "episode");
-            ok = counters.ndim == 1 && counters.shape[0] == 4 && counters.dtype == VDI_I64 && episode.ndim == 1 && episode.shape[0] == 1 &&
-                 episode.dtype == VDI_I64;
-            if (!ok) (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume", "expected counters and an episode");
+            vdi_tensor counters = vdi_safetensors_find(&file, "counters");
+            vdi_tensor episode = vdi_safetensors_find(&file, "episode");
+            ok = counters.ndim == 1 && counters.shape[0] == 4 && counters.dtype == VDI_I64 &&
+                 episode.ndim == 1 && episode.shape[0] == 1 && episode.dtype == VDI_I64;
+            if (!ok) {
+                (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
+                                    "expected counters and an episode");
+            }
             if (ok) {
                 vdi_sacd_expect(t->agent, ((const int64_t *)counters.data)[3]);
                 t->episode.index = ((const int64_t *)episode.data)[0];
-                ok = vdi_safetensors_copy_to(&file, vdi_sacd_state(t->agent, true), &err) == VDI_OK &&
-                     table_take(&file, "log", &t->log, &err) && table_take(&file, "evals", &t->evals, &err);
+                ok = vdi_safetensors_copy_to(&file, vdi_sacd_state(t->agent, true), &err) ==
+                         VDI_OK &&
+                     table_take(&file, "log", &t->log, &err) &&
+                     table_take(&file, "evals", &t->evals, &err);
             }
             vdi_safetensors_free(&file);
         }
@@ -254,19 +284,26 @@ static bool training_resume(training *t, const char *folder) {
 static void training_tables(training *t) {
     const int64_t m = t->env.components;
     table *l = &t->log;
-    static const char *const first[] = {"episode", "step", "length", "terminated", "return"}, *const last[] = {"alpha", "entropy", "value",
-                                                                                                               "policy_loss"};
+    static const char *const first[] = {"episode", "step", "length", "terminated", "return"};
+    static const char *const last[] = {"alpha", "entropy", "value", "policy_loss"};
     t->heads = vdi_critic_get_desc(vdi_sacd_critic(t->agent))->heads;
-    for (int64_t i = 0; i < t->heads; i++) t->head[i] = t->heads == 1 ? "value" : i < m ? t->env.component[i] : "entropy";
-    for (int i = 0; i < 5; i++) table_name(l, "%s", first[i]);
-    for (int64_t i = 0; i < m; i++) table_name(l, "r_%s", t->env.component[i]);
-    for (int64_t i = 0; i < t->heads; i++) table_name(l, "influence_%s", t->head[i]);
-    for (int64_t i = 0; i < t->heads; i++) table_name(l, "loss_%s", t->head[i]);
-    for (int i = 0; i < 4; i++) table_name(l, "%s", last[i]);
+    for (int64_t i = 0; i < t->heads; i++)
+        t->head[i] = t->heads == 1 ? "value" : i < m ? t->env.component[i] : "entropy";
+    for (int i = 0; i < 5; i++)
+        table_name(l, "%s", first[i]);
+    for (int64_t i = 0; i < m; i++)
+        table_name(l, "r_%s", t->env.component[i]);
+    for (int64_t i = 0; i < t->heads; i++)
+        table_name(l, "influence_%s", t->head[i]);
+    for (int64_t i = 0; i < t->heads; i++)
+        table_name(l, "loss_%s", t->head[i]);
+    for (int i = 0; i < 4; i++)
+        table_name(l, "%s", last[i]);
     table_name(&t->evals, "%s", "step");
     table_name(&t->evals, "%s", "return_mean");
     table_name(&t->evals, "%s", "return_std");
-    for (int64_t i = 0; i < m; i++) table_name(&t->evals, "r_%s", t->env.component[i]);
+    for (int64_t i = 0; i < m; i++)
+        table_name(&t->evals, "r_%s", t->env.component[i]);
 }
 
 /* The row of an episode that has ended. */
@@ -274,15 +311,19 @@ static void training_log(training *t) {
     const vdi_sacd_episode *e = &t->episode;
     double *row = table_row(&t->log), sum = 0;
     const int64_t m = t->env.components;
-    for (int64_t i = 0; i < m; i++) sum += e->sum[i];
+    for (int64_t i = 0; i < m; i++)
+        sum += e->sum[i];
     *row++ = (double)e->index;
     *row++ = (double)vdi_sacd_steps(t->agent);
     *row++ = (double)e->steps;
     *row++ = (e->end & VDI_ENV_TERMINATED) != 0;
     *row++ = sum;
-    for (int64_t i = 0; i < m; i++) *row++ = e->sum[i];
-    for (int64_t i = 0; i < t->heads; i++) *row++ = t->states ? t->influence[i] / (double)t->states : NAN;
-    for (int64_t i = 0; i < t->heads; i++) *row++ = t->updates ? t->mean_loss[i] / (double)t->updates : NAN;
+    for (int64_t i = 0; i < m; i++)
+        *row++ = e->sum[i];
+    for (int64_t i = 0; i < t->heads; i++)
+        *row++ = t->states ? t->influence[i] / (double)t->states : NAN;
+    for (int64_t i = 0; i < t->heads; i++)
+        *row++ = t->updates ? t->mean_loss[i] / (double)t->updates : NAN;
     *row++ = vdi_sacd_alpha(t->agent);
     *row++ = t->updates ? t->stats.entropy : NAN;
     *row++ = t->updates ? t->stats.value : NAN;
@@ -293,16 +334,24 @@ static void training_log(training *t) {
 }
 
 /* Mean, standard deviation and components of the deterministic policy. */
-static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes, double *mean, double *sd, double *components,
-                  double *steps, run *r) {
+static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes, double *mean,
+                  double *sd, double *components, double *steps, run *r) {
     vdi_error err = {0};
     double sum = 0, squares = 0, total = 0, sums[VDI_ENV_MAX_COMPONENTS];
-    for (int64_t i = 0; i < env->components; i++) components[i] = 0;
+    for (int64_t i = 0; i < env->components; i++)
+        components[i] = 0;
     for (int64_t k = 0; k < episodes; k++) {
         double value = 0;
         int64_t length;
-        if (vdi_sacd_play(agent, env, seed + EVALUATION_SEED, (uint64_t)k, sums, &length, &err) < 0) return fail_error(&err, NULL), false;
-        for (int64_t i = 0; i < env->components; i++) value += sums[i], components[i] += sums[i] / (double)episodes;
+        if (vdi_sacd_play(agent, env, seed + EVALUATION_SEED, (uint64_t)k, sums, &length, &err) <
+            0) {
+            fail_error(&err, NULL);
+            return false;
+        }
+        for (int64_t i = 0; i < env->components; i++) {
+            value += sums[i];
+            components[i] += sums[i] / (double)episodes;
+        }
         /* Welford */
         double from_mean = value - sum;
         sum += from_mean / (double)(k + 1);
@@ -318,20 +367,25 @@ static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes
     return true;
 }
 
-/* An evaluation: a row of eval.csv, and best.safetensors if none before was better. A run that was stopped repeats what came after its
-   checkpoint, so the file is in the end what it would have been. */
+/* An evaluation: a row of eval.csv, and best.safetensors if none before was better. A run that was
+   stopped repeats what came after its checkpoint, so the file is in the end what it would have
+   been. */
 static bool training_judge(training *t) {
     double row[3 + VDI_ENV_MAX_COMPONENTS], steps;
     bool best = true;
-    if (!judge(t->agent, &t->judge, (uint64_t)option_int(t->r, "seed"), option_int(t->r, "eval-episodes"), &row[1], &row[2], row + 3,
-               &steps, NULL))
+    if (!judge(t->agent, &t->judge, (uint64_t)option_int(t->r, "seed"),
+               option_int(t->r, "eval-episodes"), &row[1], &row[2], row + 3, &steps, NULL))
         return false;
     row[0] = (double)vdi_sacd_steps(t->agent);
-    for (int64_t i = 0; i < t->evals.rows; i++) best = best && row[1] > t->evals.data[i * t->evals.cols + 1];
+    for (int64_t i = 0; i < t->evals.rows; i++)
+        best = best && row[1] > t->evals.data[i * t->evals.cols + 1];
     memcpy(table_row(&t->evals), row, (size_t)t->evals.cols * sizeof *row);
     if (!best) return true;
     parcel *p = (parcel *)calloc(1, sizeof *p);
-    if (!p) return fail("out of memory"), false;
+    if (!p) {
+        fail("out of memory");
+        return false;
+    }
     best = agent_save(t, "best.safetensors", p);
     free(p);
     return best;
@@ -342,9 +396,16 @@ static double *smooth(const table *t, int64_t col, int64_t window) {
     double *out = doubles(t->rows ? t->rows : 1), sum = 0;
     int64_t count = 0;
     for (int64_t i = 0; i < t->rows; i++) {
-        double in = t->data[i * t->cols + col], gone = i >= window ? t->data[(i - window) * t->cols + col] : NAN;
-        if (in == in) sum += in, count++;
-        if (gone == gone) sum -= gone, count--;
+        double in = t->data[i * t->cols + col];
+        double gone = i >= window ? t->data[(i - window) * t->cols + col] : NAN;
+        if (in == in) {
+            sum += in;
+            count++;
+        }
+        if (gone == gone) {
+            sum -= gone;
+            count--;
+        }
         out[i] = count ? sum / (double)count : NAN;
     }
     return out;
@@ -358,24 +419,36 @@ static bool training_draw(const training *t) {
     vdi_error err = {0};
     vdi_figure f;
     vdi_figure_desc desc = {0};
-    desc.rows = 3, desc.cols = 1;
+    desc.rows = 3;
+    desc.cols = 1;
     vdi_figure_init(&f, &desc);
-    desc.title = vdi_figure_text(&f, "%s on %s, seed %s", option_text(t->r, "algo"), t->env.name, option_text(t->r, "seed"));
+    desc.title = vdi_figure_text(&f, "%s on %s, seed %s", option_text(t->r, "algo"), t->env.name,
+                                 option_text(t->r, "seed"));
     f.desc.title = desc.title;
     vdi_tensor x = vdi_tensor_index(table_tensor(l), 1, 1);
     for (int row = 0; row < 3; row++) {
         vdi_panel *p = vdi_figure_panel(&f, row, 0);
-        const int64_t first = row == 0 ? 4 : row == 1 ? 5 : 5 + m, count = row == 0 ? 1 : row == 1 ? m : t->heads;
-        p->y.label = row == 0 ? "return" : row == 1 ? "components of the return" : "relative influence";
-        p->x.has_limits = vdi_sacd_steps(t->agent) > 0, p->x.high = (double)vdi_sacd_steps(t->agent); /* one axis for all three */
-        if (row == 2) p->x.label = "steps of the environment";
-        else p->x.bare = true;
+        const int64_t first = row == 0 ? 4 : row == 1 ? 5 : 5 + m;
+        const int64_t count = row == 0 ? 1 : row == 1 ? m : t->heads;
+        p->y.label = row == 0   ? "return"
+                     : row == 1 ? "components of the return"
+                                : "relative influence";
+        p->x.has_limits = vdi_sacd_steps(t->agent) > 0;
+        p->x.high = (double)vdi_sacd_steps(t->agent); /* one axis for all three */
+        if (row == 2)
+            p->x.label = "steps of the environment";
+        else
+            p->x.bare = true;
         if (row == 0) {
-            vdi_series *s = vdi_panel_scatter(p, "episodes", x, vdi_tensor_index(table_tensor(l), 1, 4));
-            s->color = VDI_COLOR_GREY, s->width = 2.5;
+            vdi_series *s =
+                vdi_panel_scatter(p, "episodes", x, vdi_tensor_index(table_tensor(l), 1, 4));
+            s->color = VDI_COLOR_GREY;
+            s->width = 2.5;
             if (t->evals.rows) {
-                vdi_series *e = vdi_panel_line(p, "evaluation", vdi_tensor_index(table_tensor(&t->evals), 1, 1));
-                e->x = vdi_tensor_index(table_tensor(&t->evals), 1, 0), e->color = VDI_COLOR_VERMILION;
+                vdi_series *e = vdi_panel_line(p, "evaluation",
+                                               vdi_tensor_index(table_tensor(&t->evals), 1, 1));
+                e->x = vdi_tensor_index(table_tensor(&t->evals), 1, 0);
+                e->color = VDI_COLOR_VERMILION;
             }
         }
         for (int64_t i = 0; i < count; i++) {
@@ -395,7 +468,8 @@ static bool training_draw(const training *t) {
     if (!ok) (void)fail_error(&err, path);
     free(path);
     vdi_figure_free(&f);
-    for (int i = 0; i < lines; i++) free(line[i]);
+    for (int i = 0; i < lines; i++)
+        free(line[i]);
     return ok;
 }
 
@@ -403,7 +477,8 @@ static bool training_draw(const training *t) {
 static double training_recent(const training *t) {
     const int64_t n = t->log.rows < 20 ? t->log.rows : 20;
     double sum = 0;
-    for (int64_t i = t->log.rows - n; i < t->log.rows; i++) sum += t->log.data[i * t->log.cols + 4];
+    for (int64_t i = t->log.rows - n; i < t->log.rows; i++)
+        sum += t->log.data[i * t->log.cols + 4];
     return n ? sum / (double)n : NAN;
 }
 
@@ -414,22 +489,30 @@ static bool training_loop(training *t, int64_t steps) {
     float before[VDI_ENV_MAX_OBSERVATIONS];
     t->saved = seconds_now();
     while (vdi_sacd_steps(t->agent) < steps) {
-        const bool look =
-            t->episode.running && !t->episode.end && t->episode.steps % INFLUENCE_EVERY == 0 && vdi_sacd_updates(t->agent) > 0;
+        const bool look = t->episode.running && !t->episode.end &&
+                          t->episode.steps % INFLUENCE_EVERY == 0 && vdi_sacd_updates(t->agent) > 0;
         const int64_t done = vdi_sacd_updates(t->agent);
         if (look) memcpy(before, t->episode.obs, (size_t)o * sizeof *before);
-        if (vdi_sacd_step(t->agent, &t->env, &t->episode, &t->stats, &err) < 0) return fail_error(&err, NULL), false;
+        if (vdi_sacd_step(t->agent, &t->env, &t->episode, &t->stats, &err) < 0) {
+            fail_error(&err, NULL);
+            return false;
+        }
         const int64_t step = vdi_sacd_steps(t->agent);
         if (look) {
-            double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_ENV_MAX_COMPONENTS + 1], sum = 1e-5;
+            double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_ENV_MAX_COMPONENTS + 1],
+                sum = 1e-5;
             vdi_sacd_weights(t->agent, weights);
-            vdi_critic_influence(vdi_sacd_critic(t->agent), 1, before, t->episode.action, t->heads == 1 ? NULL : weights, influence);
-            for (int64_t i = 0; i < t->heads; i++) sum += influence[i];
-            for (int64_t i = 0; i < t->heads; i++) t->influence[i] += influence[i] / sum;
+            vdi_critic_influence(vdi_sacd_critic(t->agent), 1, before, t->episode.action,
+                                 t->heads == 1 ? NULL : weights, influence);
+            for (int64_t i = 0; i < t->heads; i++)
+                sum += influence[i];
+            for (int64_t i = 0; i < t->heads; i++)
+                t->influence[i] += influence[i] / sum;
             t->states++;
         }
         if (vdi_sacd_updates(t->agent) > done) {
-            for (int64_t i = 0; i < t->heads; i++) t->mean_loss[i] += t->stats.loss[i];
+            for (int64_t i = 0; i < t->heads; i++)
+                t->mean_loss[i] += t->stats.loss[i];
             t->updates++;
         }
         if (every > 0 && step % every == 0 && !training_judge(t)) return false;
@@ -437,7 +520,8 @@ static bool training_loop(training *t, int64_t steps) {
         if (!t->episode.end) continue;
         training_log(t);
         if (interrupted()) break;
-        if (seconds_now() - t->saved > fmax(10, 50 * t->save_seconds) && !training_save(t)) return false;
+        if (seconds_now() - t->saved > fmax(10, 50 * t->save_seconds) && !training_save(t))
+            return false;
     }
     progress_end(r);
     return true;
@@ -452,43 +536,62 @@ static int train_main(run *r) {
     double list[VDI_ENV_MAX_COMPONENTS + 1], hidden[VDI_MLP_LAYERS];
     vdi_sacd_desc desc = vdi_sacd_desc_defaults();
     if (!option_text(r, "out")) return usage("expected --out RUN, the folder for the agent");
-    if (steps < 1 || steps > INT64_C(1000000000000)) return usage("--steps: expected 1 or more, got %lld", (long long)steps);
-    if (!vdi_sacd_algo_find(option_text(r, "algo"), &desc.algo))
-        return usage("--algo: expected sac-d, sac-d-naive, sac-d-cagrad or sac, got '%s'", option_text(r, "algo"));
+    if (steps < 1 || steps > INT64_C(1000000000000))
+        return usage("--steps: expected 1 or more, got %lld", (long long)steps);
+    if (!vdi_sacd_algo_find(option_text(r, "algo"), &desc.algo)) {
+        return usage("--algo: expected sac-d, sac-d-naive, sac-d-cagrad or sac, got '%s'",
+                     option_text(r, "algo"));
+    }
     if (option_int(r, "eval-episodes") < 1) return usage("--eval-episodes: expected 1 or more");
     t->r = r;
     if (!env_open(r, &t->env)) return FAILED;
     if (option_int(r, "eval-every") > 0 && !env_open(r, &t->judge)) return FAILED;
     resolve(r, &t->env);
     const int64_t m = t->env.components;
-    desc.observations = t->env.observations, desc.actions = t->env.actions, desc.components = m;
+    desc.observations = t->env.observations;
+    desc.actions = t->env.actions;
+    desc.components = m;
     desc.layers = numbers_read(option_text(r, "hidden"), hidden, VDI_MLP_LAYERS);
-    if (desc.layers < 1)
-        return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_MLP_LAYERS, option_text(r, "hidden"));
-    for (int l = 0; l < desc.layers; l++) desc.hidden[l] = (int64_t)hidden[l];
+    if (desc.layers < 1) {
+        return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_MLP_LAYERS,
+                     option_text(r, "hidden"));
+    }
+    for (int l = 0; l < desc.layers; l++)
+        desc.hidden[l] = (int64_t)hidden[l];
     if (option_given(r, "weights")) {
         const int given = numbers_read(option_text(r, "weights"), list, (int)m + 1);
-        if (given != m && given != m + 1)
-            return usage("--weights: expected %lld numbers (or %lld with the entropy's), got '%s'", (long long)m, (long long)m + 1,
-                         option_text(r, "weights"));
+        if (given != m && given != m + 1) {
+            return usage("--weights: expected %lld numbers (or %lld with the entropy's), got '%s'",
+                         (long long)m, (long long)m + 1, option_text(r, "weights"));
+        }
         if (given == m) list[m] = 1;
         desc.weights = list;
     }
     desc.batch = option_int(r, "batch");
     desc.rate = option_real(r, "rate");
     desc.last_rate = option_text(r, "last-rate") ? option_real(r, "last-rate") : desc.rate;
-    desc.tau = option_real(r, "tau"), desc.gamma = option_real(r, "gamma");
-    desc.start = option_int(r, "start"), desc.update_every = option_int(r, "update-every");
-    desc.rate_hold = desc.last_rate != desc.rate ? steps / (desc.update_every > 0 ? 2 * desc.update_every : 2) : 0;
+    desc.tau = option_real(r, "tau");
+    desc.gamma = option_real(r, "gamma");
+    desc.start = option_int(r, "start");
+    desc.update_every = option_int(r, "update-every");
+    desc.rate_hold = desc.last_rate != desc.rate
+                         ? steps / (desc.update_every > 0 ? 2 * desc.update_every : 2)
+                         : 0;
     desc.rate_updates = desc.rate_hold;
     desc.capacity = option_int(r, "capacity");
     if (desc.capacity > steps) desc.capacity = steps;
-    desc.cagrad_c = option_real(r, "cagrad-c"), desc.has_cagrad_c = true;
+    desc.cagrad_c = option_real(r, "cagrad-c");
+    desc.has_cagrad_c = true;
     desc.entropy_at_terminals = option_flag(r, "entropy-at-terminals");
-    if (option_text(r, "target-entropy")) desc.target_entropy = option_real(r, "target-entropy"), desc.has_target_entropy = true;
+    if (option_text(r, "target-entropy")) {
+        desc.target_entropy = option_real(r, "target-entropy");
+        desc.has_target_entropy = true;
+    }
     if (option_given(r, "alpha")) {
-        if (!(option_real(r, "alpha") > 0)) return usage("--alpha: expected a number above 0, got '%s'", option_text(r, "alpha"));
-        desc.log_alpha = log(option_real(r, "alpha")), desc.fixed_alpha = true;
+        if (!(option_real(r, "alpha") > 0))
+            return usage("--alpha: expected a number above 0, got '%s'", option_text(r, "alpha"));
+        desc.log_alpha = log(option_real(r, "alpha"));
+        desc.fixed_alpha = true;
     }
     desc.seed = (uint64_t)option_int(r, "seed");
     desc.pool = r->pool;
@@ -507,10 +610,13 @@ static int train_main(run *r) {
     }
     if (!training_save(t) || !training_draw(t)) return FAILED;
     if (!finished) {
-        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi sacd train --resume %s\n",
-                (long long)vdi_sacd_steps(t->agent), (long long)steps, option_text(r, "out"));
+        fprintf(
+            stderr,
+            "vdi: interrupted after %lld of %lld steps; go on with: vdi sacd train --resume %s\n",
+            (long long)vdi_sacd_steps(t->agent), (long long)steps, option_text(r, "out"));
     } else {
-        static const char *const keys[] = {"steps", "episodes", "updates", "return_recent", "alpha", "cpu_seconds"};
+        static const char *const keys[] = {"steps",         "episodes", "updates",
+                                           "return_recent", "alpha",    "cpu_seconds"};
         double values[] = {(double)vdi_sacd_steps(t->agent),   (double)t->log.rows,
                            (double)vdi_sacd_updates(t->agent), training_recent(t),
                            vdi_sacd_alpha(t->agent),           cpu};
@@ -525,25 +631,29 @@ static int train_main(run *r) {
     return finished ? DONE : INTERRUPTED;
 }
 
-/* ---- eval -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- eval ------------------------------------------------------------------------------------ */
 
 static int eval_main(run *r) {
     agent_file a;
     vdi_env env;
     const int64_t episodes = option_int(r, "episodes");
-    if (episodes < 1 || episodes > 100000000) return usage("--episodes: expected 1 or more, got %lld", (long long)episodes);
+    if (episodes < 1 || episodes > 100000000)
+        return usage("--episodes: expected 1 or more, got %lld", (long long)episodes);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
     if (!agent_env_open(r, &a, &env)) return FAILED;
     double mean, sd, components[VDI_ENV_MAX_COMPONENTS], steps;
-    if (!judge(a.agent, &env, (uint64_t)option_int(r, "seed"), episodes, &mean, &sd, components, &steps, r))
+    if (!judge(a.agent, &env, (uint64_t)option_int(r, "seed"), episodes, &mean, &sd, components,
+               &steps, r))
         return interrupted() ? INTERRUPTED : FAILED;
     if (r->json) {
         printf("{\"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {", mean, sd);
-        for (int64_t i = 0; i < env.components; i++) printf("%s\"%s\": %.10g", i ? ", " : "", env.component[i], components[i]);
+        for (int64_t i = 0; i < env.components; i++)
+            printf("%s\"%s\": %.10g", i ? ", " : "", env.component[i], components[i]);
         printf("}, \"steps\": %.10g, \"episodes\": %lld}\n", steps, (long long)episodes);
     } else {
         printf("%-24s %.10g\n%-24s %.10g\n", "return_mean", mean, "return_std", sd);
-        for (int64_t i = 0; i < env.components; i++) printf("  %-22s %.10g\n", env.component[i], components[i]);
+        for (int64_t i = 0; i < env.components; i++)
+            printf("  %-22s %.10g\n", env.component[i], components[i]);
         printf("%-24s %.10g\n", "steps", steps);
     }
     vdi_env_close(&env);
@@ -551,21 +661,24 @@ static int eval_main(run *r) {
     return DONE;
 }
 
-/* ---- envs -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- envs ------------------------------------------------------------------------------------ */
 
-static void envs_row(const run *r, const vdi_env *e, const char *summary, const char *line, bool first) {
+static void envs_row(const run *r, const vdi_env *e, const char *summary, const char *line,
+                     bool first) {
     if (r->json) {
-        printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [", first ? "{" : ", ", e->name,
-               (long long)e->observations, (long long)e->actions);
-        for (int64_t k = 0; k < e->components; k++) printf("%s\"%s\"", k ? ", " : "", e->component[k]);
+        printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [",
+               first ? "{" : ", ", e->name, (long long)e->observations, (long long)e->actions);
+        for (int64_t k = 0; k < e->components; k++)
+            printf("%s\"%s\"", k ? ", " : "", e->component[k]);
         printf("]");
         if (line) printf(", \"env-cmd\": \"%s\"", line);
         printf("}");
         return;
     }
-    printf("%s: %s\n  %lld observations, %lld actions, at most %lld steps; reward:", e->name, summary, (long long)e->observations,
-           (long long)e->actions, (long long)e->limit);
-    for (int64_t k = 0; k < e->components; k++) printf(" %s", e->component[k]);
+    printf("%s: %s\n  %lld observations, %lld actions, at most %lld steps; reward:", e->name,
+           summary, (long long)e->observations, (long long)e->actions, (long long)e->limit);
+    for (int64_t k = 0; k < e->components; k++)
+        printf(" %s", e->component[k]);
     puts("");
     if (line) printf("  outside: make box2d, then --env-cmd %s\n", line);
 }
@@ -573,9 +686,13 @@ static void envs_row(const run *r, const vdi_env *e, const char *summary, const 
 static int envs_main(run *r) {
     int64_t count;
     const vdi_env_entry *list = vdi_env_list(&count);
-    for (int64_t i = 0; i < count; i++) envs_row(r, &list[i].env, list[i].summary, NULL, i == 0);
-    for (const env_program *p = env_programs; p->line; p++) envs_row(r, &p->env, p->summary, p->line, false);
-    puts(r->json ? "}" : "Any other runs as a program behind --env-cmd; examples/gymnasium_bridge.py serves Gymnasium's (docs/env.md).");
+    for (int64_t i = 0; i < count; i++)
+        envs_row(r, &list[i].env, list[i].summary, NULL, i == 0);
+    for (const env_program *p = env_programs; p->line; p++)
+        envs_row(r, &p->env, p->summary, p->line, false);
+    puts(r->json ? "}"
+                 : "Any other runs as a program behind --env-cmd; examples/gymnasium_bridge.py "
+                   "serves Gymnasium's (docs/env.md).");
     return DONE;
 }
 
@@ -583,21 +700,31 @@ static const option train_options[] = {
     ENV_OPTIONS,
     {"algo", TEXT, "NAME", "sac-d", "sac-d, sac-d-naive, sac-d-cagrad or sac"},
     {"steps", INTEGER, "N", "10000", "steps of the environment"},
-    {"hidden", TEXT, "N,N", "auto", "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64)"},
-    {"batch", INTEGER, "N", NULL, "transitions of an update; default 256 (pendulum 100, landers 128)"},
-    {"rate", REAL, "X", NULL, "Adam's rate; default 0.0003 (pendulum 0.001, landers and walker 0.0007)"},
-    {"last-rate", REAL, "X", NULL, "... to which it falls in a straight line over the second half; default: it stays (landers 0.00005)"},
-    {"tau", REAL, "X", NULL, "how fast the target nets follow; default 0.005 (landers 0.01, walker 0.02)"},
+    {"hidden", TEXT, "N,N", "auto",
+     "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64)"},
+    {"batch", INTEGER, "N", NULL,
+     "transitions of an update; default 256 (pendulum 100, landers 128)"},
+    {"rate", REAL, "X", NULL,
+     "Adam's rate; default 0.0003 (pendulum 0.001, landers and walker 0.0007)"},
+    {"last-rate", REAL, "X", NULL,
+     "... to which it falls in a straight line over the second half; default: it stays (landers "
+     "0.00005)"},
+    {"tau", REAL, "X", NULL,
+     "how fast the target nets follow; default 0.005 (landers 0.01, walker 0.02)"},
     {"gamma", REAL, "X", NULL, "discount; default 0.99 (walker 0.98)"},
-    {"start", INTEGER, "N", NULL, "random steps before learning; default 1000 (pendulum 100, landers 5000, walker 10000)"},
+    {"start", INTEGER, "N", NULL,
+     "random steps before learning; default 1000 (pendulum 100, landers 5000, walker 10000)"},
     {"update-every", INTEGER, "N", "1", "steps of the environment for one update"},
     {"capacity", INTEGER, "N", "1000000", "transitions that are remembered"},
-    {"weights", TEXT, "W1,...", NULL, "a weight for each reward component (and one for the entropy); default 1 each"},
+    {"weights", TEXT, "W1,...", NULL,
+     "a weight for each reward component (and one for the entropy); default 1 each"},
     {"alpha", REAL, "X", NULL, "a fixed temperature; default: it is learned"},
-    {"target-entropy", REAL, "X", NULL, "in nats; default minus the number of actions (landers 0: less leaves them hovering)"},
+    {"target-entropy", REAL, "X", NULL,
+     "in nats; default minus the number of actions (landers 0: less leaves them hovering)"},
     {"entropy-at-terminals", FLAG, NULL, NULL, "pay the last entropy at terminal states too"},
     {"cagrad-c", REAL, "C", "0.5", "for sac-d-cagrad: 0 <= c < 1"},
-    {"eval-every", INTEGER, "N", "0", "evaluate every N steps into eval.csv, the best agent into best.safetensors; 0: never"},
+    {"eval-every", INTEGER, "N", "0",
+     "evaluate every N steps into eval.csv, the best agent into best.safetensors; 0: never"},
     {"eval-episodes", INTEGER, "N", "10", "episodes of each"},
     {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"},
 };
@@ -607,8 +734,10 @@ const command sacd_train_command = {
     "",
     0,
     0,
-    "Train an agent whose value is split by reward component. Writes agent.safetensors, log.csv (a row for each episode: return, every\n"
-    "component, influence and loss of every head), curve.svg, and a checkpoint where an episode ends; with --eval-every eval.csv and\n"
+    "Train an agent whose value is split by reward component. Writes agent.safetensors, log.csv (a "
+    "row for each episode: return, every\n"
+    "component, influence and loss of every head), curve.svg, and a checkpoint where an episode "
+    "ends; with --eval-every eval.csv and\n"
     "best.safetensors.",
     "vdi sacd train --env pendulum --steps 10000 --out run",
     train_options,
@@ -619,17 +748,26 @@ static const option eval_options[] = {
     ENV_OPTIONS,
     {"episodes", INTEGER, "N", "100", "episodes to play"},
 };
-const command sacd_eval_command = {"sacd",
-                                   "eval",
-                                   "RUN",
-                                   1,
-                                   1,
-                                   "Play episodes with deterministic actions: mean and standard deviation of the return, and its "
-                                   "components. Equal --seed, equal episodes.",
-                                   "vdi sacd eval run --episodes 100 --json",
-                                   eval_options,
-                                   (int)(sizeof eval_options / sizeof *eval_options),
-                                   eval_main};
+const command sacd_eval_command = {
+    "sacd",
+    "eval",
+    "RUN",
+    1,
+    1,
+    "Play episodes with deterministic actions: mean and standard deviation of the return, and its "
+    "components. Equal --seed, equal episodes.",
+    "vdi sacd eval run --episodes 100 --json",
+    eval_options,
+    (int)(sizeof eval_options / sizeof *eval_options),
+    eval_main};
 
-const command sacd_envs_command = {"sacd",          "envs", "", 0,        0, "The built-in environments and their reward components.",
-                                   "vdi sacd envs", NULL,   0,  envs_main};
+const command sacd_envs_command = {"sacd",
+                                   "envs",
+                                   "",
+                                   0,
+                                   0,
+                                   "The built-in environments and their reward components.",
+                                   "vdi sacd envs",
+                                   NULL,
+                                   0,
+                                   envs_main};

@@ -12,11 +12,13 @@ typedef struct agent_file {
     const char *env, *command; /* --env or --env-cmd of the training; NULL: the other */
 } agent_file;
 bool agent_is_file(const char *from); /* not a folder: it ends in .safetensors */
-bool agent_load(const char *from, vdi_pool *pool, agent_file *out); /* a run's folder, or a file such as its best.safetensors; prints messages */
+/* a run's folder, or a file such as its best.safetensors; prints messages */
+bool agent_load(const char *from, vdi_pool *pool, agent_file *out);
 void agent_free(agent_file *a);
 /* A list of numbers with commas between: how many, or -1. */
 int numbers_read(const char *text, double *out, int most);
-/* The environment of --env or --env-cmd, else the one of the training. The command has ENV_OPTIONS. */
+/* The environment of --env or --env-cmd, else the one of the training. The command has
+ * ENV_OPTIONS. */
 bool agent_env_open(run *r, const agent_file *a, vdi_env *env);
 
 #endif

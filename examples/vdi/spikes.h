@@ -21,17 +21,20 @@ bool fps_read(run *r, double *fps);
 typedef struct inference {
     const traces *in;
     double *spikes, *probability, *denoised;
-    double *samples, *grid;   /* (S,neurons,frames) counts; (neurons,grid_bins); NULL if not asked for */
+    double *samples, *grid; /* (S,neurons,frames) counts; (neurons,grid_bins); NULL if not asked
+                               for */
     int64_t S, grid_bins;
-    const char *unit;         /* of spikes */
-    const char *columns[12];  /* of params.csv, after "neuron" */
-    double *values;           /* (neurons, column_count) */
+    const char *unit;        /* of spikes */
+    const char *columns[12]; /* of params.csv, after "neuron" */
+    double *values;          /* (neurons, column_count) */
     int column_count;
-    int64_t empty;            /* neurons of which nothing can be said: rows of NaN */
-    bool no_probability;      /* it is but 1 where there is an event */
+    int64_t empty;       /* neurons of which nothing can be said: rows of NaN */
+    bool no_probability; /* it is but 1 where there is an event */
 } inference;
 
-/* spikes_report.c: report.html of the first `shown` neurons; truth (neurons,frames) counts or NULL. */
-bool spikes_report(const run *r, const inference *q, const double *truth, int64_t shown, const char *method, vdi_error *err);
+/* spikes_report.c: report.html of the first `shown` neurons; truth (neurons,frames) counts or
+ * NULL. */
+bool spikes_report(const run *r, const inference *q, const double *truth, int64_t shown,
+                   const char *method, vdi_error *err);
 
 #endif

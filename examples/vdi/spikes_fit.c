@@ -1,4 +1,5 @@
-/* examples/vdi/spikes_fit.c - vdi spikes fit | spine: DeepSpike learned on the traces at hand, and what it says of them */
+/* examples/vdi/spikes_fit.c - vdi spikes fit | spine: DeepSpike learned on the traces at hand, and
+ * what it says of them */
 #include <sys/stat.h>
 
 #include "spikes_fit.h"
@@ -19,9 +20,10 @@ static int find_word(const char *word, const char *const *words, int count) {
     return -1;
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
-/* The library's own state with what the tool has to know besides. The arrays live until the next call. */
+/* The library's own state with what the tool has to know besides. The arrays live until the next
+ * call. */
 static vdi_state whole_state(fitting *f, bool training) {
     static vdi_named_tensor tensors[256];
     static vdi_meta meta[40];
@@ -29,16 +31,24 @@ static vdi_state whole_state(fitting *f, bool training) {
     const vdi_deepspike_generative *g = &vdi_deepspike_description(f->net)->generative;
     memcpy(tensors, s.tensors, (size_t)s.tensor_count * sizeof *tensors);
     memcpy(meta, s.meta, (size_t)s.meta_count * sizeof *meta);
-    s.tensors = tensors, s.meta = meta;
-    if (training)
-        tensors[s.tensor_count].name = "trace", tensors[s.tensor_count++].tensor = vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS);
+    s.tensors = tensors;
+    s.meta = meta;
+    if (training) {
+        tensors[s.tensor_count].name = "trace";
+        tensors[s.tensor_count++].tensor = vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS);
+    }
     snprintf(f->fps_text, sizeof f->fps_text, "%.17g", f->fps);
     snprintf(f->drift_text, sizeof f->drift_text, "%.17g", g->calcium.drift);
-    meta[s.meta_count].key = "family", meta[s.meta_count++].value = "spikes";
-    meta[s.meta_count].key = "version", meta[s.meta_count++].value = VDI_VERSION;
-    meta[s.meta_count].key = "generative", meta[s.meta_count++].value = vdi_calcium_name(g->calcium.model);
-    meta[s.meta_count].key = "fps", meta[s.meta_count++].value = f->fps_text;
-    meta[s.meta_count].key = "drift", meta[s.meta_count++].value = f->drift_text;
+    meta[s.meta_count].key = "family";
+    meta[s.meta_count++].value = "spikes";
+    meta[s.meta_count].key = "version";
+    meta[s.meta_count++].value = VDI_VERSION;
+    meta[s.meta_count].key = "generative";
+    meta[s.meta_count++].value = vdi_calcium_name(g->calcium.model);
+    meta[s.meta_count].key = "fps";
+    meta[s.meta_count++].value = f->fps_text;
+    meta[s.meta_count].key = "drift";
+    meta[s.meta_count++].value = f->drift_text;
     return s;
 }
 static vdi_status state_write(const char *path, const void *what, vdi_error *err) {
@@ -62,11 +72,15 @@ static bool checkpoint_load(const run *r, fitting *f) {
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
             const vdi_tensor t = vdi_safetensors_find(&file, "trace");
-            if (t.ndim != 2 || t.dtype != VDI_F64 || t.shape[1] != TRACE_COLUMNS || t.shape[0] > f->room)
-                ok = false,
-                (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume", "expected a trace of at most %lld steps", (long long)f->room);
-            else {
-                ok = vdi_safetensors_copy_to(&file, vdi_deepspike_state(f->net, f->data, true), &err) == VDI_OK;
+            if (t.ndim != 2 || t.dtype != VDI_F64 || t.shape[1] != TRACE_COLUMNS ||
+                t.shape[0] > f->room) {
+                ok = false;
+
+                (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
+                                    "expected a trace of at most %lld steps", (long long)f->room);
+            } else {
+                ok = vdi_safetensors_copy_to(&file, vdi_deepspike_state(f->net, f->data, true),
+                                             &err) == VDI_OK;
                 f->rows = t.shape[0];
                 memcpy(f->trace, t.data, (size_t)(f->rows * TRACE_COLUMNS) * sizeof *f->trace);
             }
@@ -78,7 +92,8 @@ static bool checkpoint_load(const run *r, fitting *f) {
     return ok;
 }
 
-/* theta of each cell in natural units: of the normalised trace, and alpha, beta, sigma back in the trace's own. */
+/* theta of each cell in natural units: of the normalised trace, and alpha, beta, sigma back in the
+ * trace's own. */
 static bool params_save(const run *r, const fitting *f) {
     const vdi_deepspike_generative *g = &vdi_deepspike_description(f->net)->generative;
     const int64_t cells = vdi_deepspike_data_cells(f->data);
@@ -87,8 +102,10 @@ static bool params_save(const run *r, const fitting *f) {
     int count = 0, n = 0;
     const vdi_calcium_param *p = vdi_calcium_params(g->calcium.model, &count);
     double *v = doubles(cells * (count + 1));
-    column[n].name = "neuron", column[n++].tensor = vdi_tensor_1d(v, VDI_F64, cells);
-    for (int64_t i = 0; i < cells; i++) v[i] = (double)i;
+    column[n].name = "neuron";
+    column[n++].tensor = vdi_tensor_1d(v, VDI_F64, cells);
+    for (int64_t i = 0; i < cells; i++)
+        v[i] = (double)i;
     for (int k = 0; k < count; k++) {
         double *to = v + (k + 1) * cells;
         const bool second = count == 9 && k > 3; /* a spine's own */
@@ -99,12 +116,14 @@ static bool params_save(const run *r, const fitting *f) {
             if (!strncmp(p[k].name, "alpha", 5) || !strncmp(p[k].name, "sigma", 5)) to[i] *= scale;
             if (!strncmp(p[k].name, "beta", 4)) to[i] = shift + scale * to[i];
         }
-        column[n].name = p[k].name, column[n++].tensor = vdi_tensor_1d(to, VDI_F64, cells);
+        column[n].name = p[k].name;
+        column[n++].tensor = vdi_tensor_1d(to, VDI_F64, cells);
     }
     char *path = path_join(r->out, "params.csv");
     const bool ok = vdi_csv_save(path, column, n, &err) == VDI_OK;
     if (!ok) (void)fail_error(&err, path);
-    free(path), free(v);
+    free(path);
+    free(v);
     return ok;
 }
 
@@ -114,7 +133,10 @@ bool spikes_trace_save(const run *r, double *trace, int64_t rows) {
     vdi_named_tensor column[TRACE_COLUMNS];
     vdi_error err = {0};
     const vdi_tensor all = vdi_tensor_2d(trace, VDI_F64, rows, TRACE_COLUMNS);
-    for (int i = 0; i < TRACE_COLUMNS; i++) column[i].name = name[i], column[i].tensor = vdi_tensor_index(all, 1, i);
+    for (int i = 0; i < TRACE_COLUMNS; i++) {
+        column[i].name = name[i];
+        column[i].tensor = vdi_tensor_index(all, 1, i);
+    }
     char *csv = path_join(r->out, "trace.csv"), *svg = path_join(r->out, "trace.svg");
     double *smooth = doubles(rows), sum = 0;
     for (int64_t i = 0; i < rows; i++) {
@@ -126,45 +148,72 @@ bool spikes_trace_save(const run *r, double *trace, int64_t rows) {
     if (!ok) (void)fail_error(&err, csv);
     vdi_figure figure;
     vdi_figure_desc desc = {0};
-    desc.title = "Bound against step", desc.height = 260;
+    desc.title = "Bound against step";
+    desc.height = 260;
     vdi_figure_init(&figure, &desc);
     vdi_panel *p = vdi_figure_panel(&figure, 0, 0);
-    p->x.label = "step", p->y.label = "nats per bin";
+    p->x.label = "step";
+    p->y.label = "nats per bin";
     if (rows > 20) { /* the first steps would fill the axis */
         double low = HUGE_VAL, high = -HUGE_VAL;
-        for (int64_t i = rows / 10; i < rows; i++) low = fmin(low, smooth[i]), high = fmax(high, smooth[i]);
-        if (high > low) p->y.has_limits = true, p->y.low = low - 0.3 * (high - low), p->y.high = high + 0.3 * (high - low);
+        for (int64_t i = rows / 10; i < rows; i++) {
+            low = fmin(low, smooth[i]);
+            high = fmax(high, smooth[i]);
+        }
+        if (high > low) {
+            p->y.has_limits = true;
+            p->y.low = low - 0.3 * (high - low);
+            p->y.high = high + 0.3 * (high - low);
+        }
     }
-    vdi_series *s = vdi_panel_line(p, "snippets of one neuron", vdi_tensor_index(all, 1, TRACE_BOUND));
-    s->x = vdi_tensor_index(all, 1, TRACE_STEP), s->color = VDI_COLOR_GREY, s->width = 0.7;
+    vdi_series *s =
+        vdi_panel_line(p, "snippets of one neuron", vdi_tensor_index(all, 1, TRACE_BOUND));
+    s->x = vdi_tensor_index(all, 1, TRACE_STEP);
+    s->color = VDI_COLOR_GREY;
+    s->width = 0.7;
     s = vdi_panel_line(p, "mean of 50 steps", vdi_tensor_1d(smooth, VDI_F64, rows));
-    s->x = vdi_tensor_index(all, 1, TRACE_STEP), s->color = VDI_COLOR_BLUE;
-    if (ok && vdi_svg_save(svg, &figure, &err) < 0) ok = false, (void)fail_error(&err, svg);
+    s->x = vdi_tensor_index(all, 1, TRACE_STEP);
+    s->color = VDI_COLOR_BLUE;
+    if (ok && vdi_svg_save(svg, &figure, &err) < 0) {
+        ok = false;
+        (void)fail_error(&err, svg);
+    }
     vdi_figure_free(&figure);
-    free(csv), free(svg), free(smooth);
+    free(csv);
+    free(svg);
+    free(smooth);
     return ok;
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------------------------------------
+/* ---- inference ----------------------------------------------------------------------------------
  */
 
 /* From what the library gives for (neurons, streams, bins) to what the commands write. */
 static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     vdi_error err = {0};
     const vdi_deepspike_desc *d = vdi_deepspike_description(f->net);
-    const int64_t N = vdi_deepspike_data_traces(f->data), T = vdi_deepspike_data_frames(f->data), R = d->upsample,
-                  rows = N * d->generative.streams;
+    const int64_t N = vdi_deepspike_data_traces(f->data);
+    const int64_t T = vdi_deepspike_data_frames(f->data);
+    const int64_t R = d->upsample;
+
+    const int64_t rows = N * d->generative.streams;
     vdi_deepspike_result result = {0};
     vdi_deepspike_query q = {0};
     double *p = doubles(rows * T * R);
     (void)r;
-    result.probability = p, result.expected = out->spikes, result.denoised = out->denoised, result.sample = out->sample;
-    q.samples = out->samples, q.seed = (uint64_t)option_int(r, "seed");
-    if (d->posterior == VDI_DEEPSPIKE_CORRELATED && q.samples < 20) q.samples = out->sample ? q.samples : 20;
+    result.probability = p;
+    result.expected = out->spikes;
+    result.denoised = out->denoised;
+    result.sample = out->sample;
+    q.samples = out->samples;
+    q.seed = (uint64_t)option_int(r, "seed");
+    if (d->posterior == VDI_DEEPSPIKE_CORRELATED && q.samples < 20)
+        q.samples = out->sample ? q.samples : 20;
     const bool ok = vdi_deepspike_infer(f->net, f->data, &q, &result, &err) >= 0;
     for (int64_t i = 0; ok && out->probability && i < rows * T; i++) {
         double none = 1;
-        for (int64_t k = 0; k < R; k++) none *= 1 - p[i * R + k];
+        for (int64_t k = 0; k < R; k++)
+            none *= 1 - p[i * R + k];
         out->probability[i] = 1 - none;
     }
     if (ok && out->grid) memcpy(out->grid, p, (size_t)(rows * T * R) * sizeof *p);
@@ -172,8 +221,8 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     return ok ? DONE : fail_error(&err, r->argument[0]);
 }
 
-int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames, const double *traces, double fps, bool upsample_only,
-                        spikes_fitted *out) {
+int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames,
+                        const double *traces, double fps, bool upsample_only, spikes_fitted *out) {
     vdi_error err = {0};
     vdi_safetensors file;
     vdi_deepspike_desc desc;
@@ -181,45 +230,74 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
     struct stat st;
-    char *joined = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? path_join(path, "model.safetensors") : NULL;
+    char *joined =
+        stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? path_join(path, "model.safetensors") : NULL;
     int code = DONE;
     if (joined) path = joined;
-    if (vdi_safetensors_load(path, NULL, &file, &err) < 0) return free(joined), fail_error(&err, path);
-    const char *generative = vdi_safetensors_meta(&file, "generative"), *own_fps = vdi_safetensors_meta(&file, "fps"),
-               *drift = vdi_safetensors_meta(&file, "drift");
+    if (vdi_safetensors_load(path, NULL, &file, &err) < 0) {
+        free(joined);
+        return fail_error(&err, path);
+    }
+    const char *generative = vdi_safetensors_meta(&file, "generative");
+    const char *own_fps = vdi_safetensors_meta(&file, "fps");
+
+    const char *drift = vdi_safetensors_meta(&file, "drift");
     vdi_meta list[16];
-    static const char *const key[] = {"model",  "posterior", "channels",     "width",       "head_width", "features",
-                                      "hidden", "upsample",  "amplitude",    "normalise",   "streams",    "prior",
-                                      "bias",   "floor",     "prior_rate_0", "prior_rate_1"};
+    static const char *const key[] = {"model",      "posterior", "channels",     "width",
+                                      "head_width", "features",  "hidden",       "upsample",
+                                      "amplitude",  "normalise", "streams",      "prior",
+                                      "bias",       "floor",     "prior_rate_0", "prior_rate_1"};
     int64_t n = 0;
-    for (int i = 0; i < 16; i++)
-        if (vdi_safetensors_meta(&file, key[i])) list[n].key = key[i], list[n++].value = vdi_safetensors_meta(&file, key[i]);
-    if (vdi_safetensors_meta(&file, "model") && !strcmp(vdi_safetensors_meta(&file, "model"), "pretrained")) {
+    for (int i = 0; i < 16; i++) {
+        if (vdi_safetensors_meta(&file, key[i])) {
+            list[n].key = key[i];
+            list[n++].value = vdi_safetensors_meta(&file, key[i]);
+        }
+    }
+    if (vdi_safetensors_meta(&file, "model") &&
+        !strcmp(vdi_safetensors_meta(&file, "model"), "pretrained")) {
         out->upsample = 1;
-        code = upsample_only ? DONE : spikes_tuned_infer(r, &file, neurons, frames, traces, fps, out);
-        return vdi_safetensors_free(&file), free(joined), code;
+        code =
+            upsample_only ? DONE : spikes_tuned_infer(r, &file, neurons, frames, traces, fps, out);
+        vdi_safetensors_free(&file);
+        free(joined);
+        return code;
     }
     if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model))
         code = fail("expected a network that vdi spikes fit has written, in %s", path);
-    if (code == DONE && vdi_deepspike_desc_from_meta(list, n, &desc, &err) < 0) code = fail_error(&err, path);
+    if (code == DONE && vdi_deepspike_desc_from_meta(list, n, &desc, &err) < 0)
+        code = fail_error(&err, path);
     if (code == DONE) out->upsample = desc.upsample;
-    if (code != DONE || upsample_only) return vdi_safetensors_free(&file), free(joined), code;
+    if (code != DONE || upsample_only) {
+        vdi_safetensors_free(&file);
+        free(joined);
+        return code;
+    }
     f.fps = strtod(own_fps, NULL);
-    if (!(fabs(fps / f.fps - 1) < 0.02))
-        code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in %s", f.fps, fps, path);
-    c.bin = 1 / (f.fps * (double)desc.upsample), c.drift = drift ? strtod(drift, NULL) : 0;
+    if (!(fabs(fps / f.fps - 1) < 0.02)) {
+        code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in %s",
+                    f.fps, fps, path);
+    }
+    c.bin = 1 / (f.fps * (double)desc.upsample);
+    c.drift = drift ? strtod(drift, NULL) : 0;
     desc.generative = vdi_deepspike_calcium(&c);
     desc.pool = r->pool;
     dd.traces = vdi_tensor_2d((void *)(uintptr_t)traces, VDI_F64, neurons, frames);
-    if (desc.generative.streams != 1 && code == DONE) code = fail("expected a network of one trace, got one of a spine, in %s", path);
-    if (code == DONE && (vdi_deepspike_create(&desc, &f.net, &err) < 0 || vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0))
+    if (desc.generative.streams != 1 && code == DONE)
+        code = fail("expected a network of one trace, got one of a spine, in %s", path);
+    if (code == DONE && (vdi_deepspike_create(&desc, &f.net, &err) < 0 ||
+                         vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0))
         code = fail_error(&err, path);
     if (code == DONE) {
-        const vdi_tensor theta = vdi_safetensors_find(&file, "cells.theta"),
-                         own = vdi_tensor_2d(vdi_deepspike_data_theta(f.data, 0), VDI_F64, neurons, desc.generative.theta_count);
-        if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0) code = fail_error(&err, path);
+        const vdi_tensor theta = vdi_safetensors_find(&file, "cells.theta");
+
+        const vdi_tensor own = vdi_tensor_2d(vdi_deepspike_data_theta(f.data, 0), VDI_F64, neurons,
+                                             desc.generative.theta_count);
+        if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0)
+            code = fail_error(&err, path);
         out->cells_known = vdi_tensor_ok(theta) && vdi_tensor_same_shape(theta, own);
-        if (out->cells_known && vdi_tensor_copy(own, theta, &err) < 0) code = fail_error(&err, path);
+        if (out->cells_known && vdi_tensor_copy(own, theta, &err) < 0)
+            code = fail_error(&err, path);
     }
     if (code == DONE) code = results_fill(r, &f, out);
     vdi_deepspike_data_destroy(f.data);
@@ -229,7 +307,7 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     return code;
 }
 
-/* ---- learning -------------------------------------------------------------------------------------------------------------------------
+/* ---- learning -----------------------------------------------------------------------------------
  */
 
 /* The schedule with checkpoints; DONE, INTERRUPTED, or FAILED. */
@@ -245,7 +323,10 @@ static int learn(run *r, fitting *f) {
         if (status == VDI_END) break;
         if (status < 0) return fail_error(&err, r->argument[0]);
         double *row = f->trace + f->rows++ * TRACE_COLUMNS;
-        row[TRACE_STEP] = (double)p.step, row[TRACE_BOUND] = p.bound, row[TRACE_SLEEP] = p.sleep, row[TRACE_RATE] = p.rate;
+        row[TRACE_STEP] = (double)p.step;
+        row[TRACE_BOUND] = p.bound;
+        row[TRACE_SLEEP] = p.sleep;
+        row[TRACE_RATE] = p.rate;
         progress(r, p.step, p.steps, "bound per bin", p.bound);
         if (seconds_now() - saved > option_real(r, "save-every")) {
             if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
@@ -255,49 +336,73 @@ static int learn(run *r, fitting *f) {
     progress_end(r);
     if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
     if (f->rows < f->room) {
-        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi spikes %s --resume %s\n", (long long)f->rows,
-                (long long)f->room, r->command->verb, option_text(r, "out"));
+        fprintf(
+            stderr,
+            "vdi: interrupted after %lld of %lld steps; go on with: vdi spikes %s --resume %s\n",
+            (long long)f->rows, (long long)f->room, r->command->verb, option_text(r, "out"));
         return INTERRUPTED;
     }
     return DONE;
 }
 
 /* What both verbs ask for in the same words. */
-static int desc_read(run *r, vdi_calcium_model model, double fps, int64_t frames, vdi_deepspike_desc *desc) {
-    static const char *const estimator[] = {"vimco", "reinforce", "concrete", "wake-sleep", "supervised"};
+static int desc_read(run *r, vdi_calcium_model model, double fps, int64_t frames,
+                     vdi_deepspike_desc *desc) {
+    static const char *const estimator[] = {"vimco", "reinforce", "concrete", "wake-sleep",
+                                            "supervised"};
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_deepspike_train *t = &desc->train;
     const char *name = option_text(r, "estimator");
-    if (!(fps > 0 && fps < 1e5))
-        return usage("expected --fps F, frames a second, got %s", option_text(r, "fps") ? option_text(r, "fps") : "nothing");
+    if (!(fps > 0 && fps < 1e5)) {
+        return usage("expected --fps F, frames a second, got %s",
+                     option_text(r, "fps") ? option_text(r, "fps") : "nothing");
+    }
     desc->upsample = option_int(r, "upsample");
     if (desc->upsample == 0) desc->upsample = fps < 30 ? (int64_t)ceil(30 / fps) : 1;
-    if (desc->upsample < 1 || desc->upsample > 64) return usage("--upsample: expected 1 to 64, got %lld", (long long)desc->upsample);
+    if (desc->upsample < 1 || desc->upsample > 64)
+        return usage("--upsample: expected 1 to 64, got %lld", (long long)desc->upsample);
     const double bins = fps * (double)desc->upsample;
-    c.model = model, c.bin = 1 / bins, c.drift = option_real(r, "drift") * bins;
+    c.model = model;
+    c.bin = 1 / bins;
+    c.drift = option_real(r, "drift") * bins;
     desc->generative = vdi_deepspike_calcium(&c);
     desc->normalise = true;
     desc->pool = r->pool;
-    if (!(option_real(r, "rate") > 0 && option_real(r, "rate") / bins < 0.9))
-        return usage("--rate: expected spikes a second, fewer than bins, got %s", option_text(r, "rate"));
-    for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++) desc->prior_rate[i] = option_real(r, "rate") / bins;
+    if (!(option_real(r, "rate") > 0 && option_real(r, "rate") / bins < 0.9)) {
+        return usage("--rate: expected spikes a second, fewer than bins, got %s",
+                     option_text(r, "rate"));
+    }
+    for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++)
+        desc->prior_rate[i] = option_real(r, "rate") / bins;
     const int which = find_word(name, estimator, 5);
-    if (strcmp(name, "auto") == 0)
-        t->estimator = desc->posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP : VDI_DEEPSPIKE_VIMCO;
-    else if (which < 0) return usage("--estimator: expected auto, vimco, reinforce, concrete, wake-sleep or supervised, got '%s'", name);
-    else t->estimator = (vdi_deepspike_estimator)which;
-    t->steps = option_int(r, "steps"), t->batch = option_int(r, "batch"), t->samples = option_int(r, "samples");
+    if (strcmp(name, "auto") == 0) {
+        t->estimator = desc->posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP
+                                                                   : VDI_DEEPSPIKE_VIMCO;
+    } else if (which < 0) {
+        return usage("--estimator: expected auto, vimco, reinforce, concrete, wake-sleep or "
+                     "supervised, got '%s'",
+                     name);
+    } else {
+        t->estimator = (vdi_deepspike_estimator)which;
+    }
+    t->steps = option_int(r, "steps");
+    t->batch = option_int(r, "batch");
+    t->samples = option_int(r, "samples");
     t->dreams = 32;
     t->snippet = (int64_t)(5 * fps) > 64 ? (int64_t)(5 * fps) : 64;
     if (t->snippet > frames) t->snippet = frames;
-    if (!strcmp(r->command->verb, "fit") && option_given(r, "learning-rate")) t->rate = option_real(r, "learning-rate");
+    if (!strcmp(r->command->verb, "fit") && option_given(r, "learning-rate"))
+        t->rate = option_real(r, "learning-rate");
     t->theta_factor = 60;
-    t->schedule.kind = VDI_SCHEDULE_COSINE, t->schedule.steps = t->steps, t->schedule.last = 0.05;
+    t->schedule.kind = VDI_SCHEDULE_COSINE;
+    t->schedule.steps = t->steps;
+    t->schedule.last = 0.05;
     t->seed = (uint64_t)option_int(r, "seed");
     return DONE;
 }
 
-/* The amplitude of one spike to begin with, from how far the trace rises: too small a one ends in many small spikes that explain noise. */
+/* The amplitude of one spike to begin with, from how far the trace rises: too small a one ends in
+ * many small spikes that explain noise. */
 static void amplitudes_begin(fitting *f, const double *traces, int64_t neurons, int64_t frames) {
     double *v = doubles(frames);
     for (int64_t i = 0; i < neurons; i++) {
@@ -307,22 +412,29 @@ static void amplitudes_begin(fitting *f, const double *traces, int64_t neurons, 
         for (int64_t t = 0; t < frames; t++)
             if (isfinite(traces[i * frames + t])) v[n++] = (traces[i * frames + t] - shift) / scale;
         double top = 0;
-        for (int round = 0; round < 2; round++) { /* the 99th percentile, by counting down from the top */
+        for (int round = 0; round < 2; round++) {
+            /* the 99th percentile, by counting down from the top */
             double low = -1e9, high = 1e9;
             for (int k = 0; k < 60; k++) {
                 const double middle = 0.5 * (low + high);
                 int64_t above = 0;
-                for (int64_t t = 0; t < n; t++) above += v[t] > middle;
-                if (above * 100 > n) low = middle;
-                else high = middle;
+                for (int64_t t = 0; t < n; t++)
+                    above += v[t] > middle;
+                if (above * 100 > n)
+                    low = middle;
+                else
+                    high = middle;
             }
             top = high;
         }
         const double alpha = fmin(fmax(top / 3, 0.2), 20);
-        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.amplitude] =
+        vdi_deepspike_data_theta(f->data,
+                                 i)[vdi_deepspike_description(f->net)->generative.amplitude] =
             vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, alpha);
-        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.theta_count - 2] = 0;
-        vdi_deepspike_data_theta(f->data, i)[vdi_deepspike_description(f->net)->generative.theta_count - 1] =
+        vdi_deepspike_data_theta(
+            f->data, i)[vdi_deepspike_description(f->net)->generative.theta_count - 2] = 0;
+        vdi_deepspike_data_theta(f->data,
+                                 i)[vdi_deepspike_description(f->net)->generative.theta_count - 1] =
             vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
     }
     free(v);
@@ -339,16 +451,20 @@ static bool traces_load(const char *path, vdi_tensor *t) {
     char text[VDI_SHAPE_TEXT];
     if (!array_load(path, t)) return false;
     if (t->ndim == 1) *t = vdi_tensor_2d(t->data, VDI_F64, 1, t->shape[0]);
-    if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 16)
-        return fail("expected (neurons,frames) or (frames,) with 16 frames or more, got %s, in %s", vdi_tensor_shape_text(*t, text), path),
-               false;
+    if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 16) {
+        fail("expected (neurons,frames) or (frames,) with 16 frames or more, got %s, in %s",
+             vdi_tensor_shape_text(*t, text), path);
+
+        return false;
+    }
     return true;
 }
 
 static double mean_tail(const fitting *f, int column) {
     double sum = 0;
     const int64_t n = f->rows < 100 ? f->rows : 100;
-    for (int64_t i = f->rows - n; i < f->rows; i++) sum += f->trace[i * TRACE_COLUMNS + column];
+    for (int64_t i = f->rows - n; i < f->rows; i++)
+        sum += f->trace[i * TRACE_COLUMNS + column];
     return sum / (double)n;
 }
 
@@ -359,17 +475,23 @@ static int fit_main(run *r) {
     vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
     vdi_error err = {0};
-    const char *labels = option_text(r, "truth"), *posterior = option_text(r, "posterior"), *init = option_text(r, "init");
+    const char *labels = option_text(r, "truth");
+    const char *posterior = option_text(r, "posterior");
+    const char *init = option_text(r, "init");
     int code;
-    if (r->arguments < 1) return usage("expected TRACES (neurons,frames); see vdi spikes fit --help");
+    if (r->arguments < 1)
+        return usage("expected TRACES (neurons,frames); see vdi spikes fit --help");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     const bool tune = init && strcmp(init, "pretrained") == 0;
     option_resolve(r, "model", tune ? "mlphys" : "linear");
-    if (!vdi_calcium_find(option_text(r, "model"), &model) || model == VDI_CALCIUM_SPINE)
-        return usage("--model: expected auto, linear, ar2, scdf or mlphys, got '%s'", option_text(r, "model"));
+    if (!vdi_calcium_find(option_text(r, "model"), &model) || model == VDI_CALCIUM_SPINE) {
+        return usage("--model: expected auto, linear, ar2, scdf or mlphys, got '%s'",
+                     option_text(r, "model"));
+    }
     if (strcmp(posterior, "factorised") != 0 && strcmp(posterior, "correlated") != 0)
         return usage("--posterior: expected factorised or correlated, got '%s'", posterior);
-    desc.posterior = strcmp(posterior, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
+    desc.posterior =
+        strcmp(posterior, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
     desc.amplitude = option_flag(r, "amplitude");
     if (!traces_load(r->argument[0], &traces)) return FAILED;
     if (tune) {
@@ -386,9 +508,12 @@ static int fit_main(run *r) {
         if (!array_load(labels, &truth)) return FAILED;
         if (truth.ndim == 1) truth = vdi_tensor_2d(truth.data, VDI_F64, 1, truth.shape[0]);
         desc.train.estimator = VDI_DEEPSPIKE_SUPERVISED;
-        if (truth.ndim != 2 || truth.shape[0] != neurons || (truth.shape[1] != frames && truth.shape[1] != frames * desc.upsample))
-            return fail("expected the spikes of %lld neurons in %lld frames (or %lld bins), in %s", (long long)neurons, (long long)frames,
-                        (long long)(frames * desc.upsample), labels);
+        if (truth.ndim != 2 || truth.shape[0] != neurons ||
+            (truth.shape[1] != frames && truth.shape[1] != frames * desc.upsample)) {
+            return fail("expected the spikes of %lld neurons in %lld frames (or %lld bins), in %s",
+                        (long long)neurons, (long long)frames, (long long)(frames * desc.upsample),
+                        labels);
+        }
         if (truth.shape[1] == frames) desc.upsample = 1;
         vdi_calcium_desc c = desc.generative.calcium;
         c.bin = 1 / (f.fps * (double)desc.upsample);
@@ -397,35 +522,43 @@ static int fit_main(run *r) {
     }
     if (vdi_deepspike_create(&desc, &f.net, &err) < 0) return fail_error(&err, NULL);
     dd.traces = traces;
-    if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0) return fail_error(&err, r->argument[0]);
+    if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0)
+        return fail_error(&err, r->argument[0]);
     amplitudes_begin(&f, (const double *)traces.data, neurons, frames);
     if (init) {
         vdi_safetensors file;
         if (vdi_safetensors_load(init, NULL, &file, &err) < 0) return fail_error(&err, init);
-        if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0) return fail_error(&err, init);
+        if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0)
+            return fail_error(&err, init);
         vdi_safetensors_free(&file);
     }
     if (!run_open_out(r)) return FAILED;
     if ((code = learn(r, &f)) != DONE) return code;
     spikes_fitted out = {0};
     const int64_t shape[2] = {neurons, frames};
-    out.spikes = doubles(neurons * frames), out.probability = doubles(neurons * frames), out.denoised = doubles(neurons * frames);
+    out.spikes = doubles(neurons * frames);
+    out.probability = doubles(neurons * frames);
+    out.denoised = doubles(neurons * frames);
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && spikes_trace_save(r, f.trace, f.rows) &&
-                    array_save(r, "spikes", 2, shape, out.spikes) && array_save(r, "probability", 2, shape, out.probability) &&
+    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
+                    spikes_trace_save(r, f.trace, f.rows) &&
+                    array_save(r, "spikes", 2, shape, out.spikes) &&
+                    array_save(r, "probability", 2, shape, out.probability) &&
                     array_save(r, "denoised", 2, shape, out.denoised);
     static const char *const keys[] = {"bound_per_bin", "steps", "upsample", "expected_spikes"};
     const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, (double)desc.upsample,
                              vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes)};
     if (ok) print_results(r, keys, values, 4);
-    free(out.spikes), free(out.probability), free(out.denoised);
+    free(out.spikes);
+    free(out.probability);
+    free(out.denoised);
     vdi_tensor_free(NULL, &traces);
     if (labels) vdi_tensor_free(NULL, &truth);
     fitting_free(&f);
     return ok ? DONE : FAILED;
 }
 
-/* ---- spines ---------------------------------------------------------------------------------------------------------------------------
+/* ---- spines -------------------------------------------------------------------------------------
  */
 
 static int spine_main(run *r) {
@@ -435,27 +568,35 @@ static int spine_main(run *r) {
     fitting f = {0};
     vdi_error err = {0};
     int code;
-    if (r->arguments < 2) return usage("expected DENDRITE and SPINE, a trace each; see vdi spikes spine --help");
+    if (r->arguments < 2)
+        return usage("expected DENDRITE and SPINE, a trace each; see vdi spikes spine --help");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     for (int i = 0; i < 2; i++)
         if (!traces_load(r->argument[i], &part[i])) return FAILED;
     if (!vdi_tensor_same_shape(part[0], part[1])) {
         char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-        return fail("expected two arrays of one shape, got %s and %s, in %s", vdi_tensor_shape_text(part[0], a),
-                    vdi_tensor_shape_text(part[1], b), r->argument[1]);
+        return fail("expected two arrays of one shape, got %s and %s, in %s",
+                    vdi_tensor_shape_text(part[0], a), vdi_tensor_shape_text(part[1], b),
+                    r->argument[1]);
     }
     const int64_t spines = part[0].shape[0], frames = part[0].shape[1];
     f.fps = option_real(r, "fps");
     if ((code = desc_read(r, VDI_CALCIUM_SPINE, f.fps, frames, &desc)) != DONE) return code;
-    if (strcmp(option_text(r, "estimator"), "auto") == 0) desc.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+    if (strcmp(option_text(r, "estimator"), "auto") == 0)
+        desc.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
     if (vdi_deepspike_create(&desc, &f.net, &err) < 0) return fail_error(&err, NULL);
     double *both = doubles(spines * 2 * frames);
-    for (int64_t i = 0; i < spines; i++)
-        for (int k = 0; k < 2; k++)
-            memcpy(both + (2 * i + k) * frames, (const double *)part[k].data + i * frames, (size_t)frames * sizeof *both);
+    for (int64_t i = 0; i < spines; i++) {
+        for (int k = 0; k < 2; k++) {
+            memcpy(both + (2 * i + k) * frames, (const double *)part[k].data + i * frames,
+                   (size_t)frames * sizeof *both);
+        }
+    }
     dd.traces = vdi_tensor_3d(both, VDI_F64, spines, 2, frames);
-    if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0) return fail_error(&err, r->argument[0]);
-    for (int64_t i = 0; i < spines; i++) { /* noise is 0.1 after normalisation; baselines begin at 0 */
+    if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0)
+        return fail_error(&err, r->argument[0]);
+    for (int64_t i = 0; i < spines; i++) {
+        /* noise is 0.1 after normalisation; baselines begin at 0 */
         double *theta = vdi_deepspike_data_theta(f.data, i);
         theta[2] = theta[7] = 0;
         theta[3] = theta[8] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
@@ -464,24 +605,36 @@ static int spine_main(run *r) {
     if ((code = learn(r, &f)) != DONE) return code;
     spikes_fitted out = {0};
     const int64_t shape[2] = {spines, frames};
-    double *result = doubles(2 * spines * frames), *denoised = doubles(2 * spines * frames), *stream = doubles(spines * frames);
-    out.probability = result, out.denoised = denoised;
+    double *result = doubles(2 * spines * frames);
+    double *denoised = doubles(2 * spines * frames);
+    double *stream = doubles(spines * frames);
+    out.probability = result;
+    out.denoised = denoised;
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) && spikes_trace_save(r, f.trace, f.rows);
-    static const char *const name[2][2] = {{"bap", "synaptic"}, {"dendrite_denoised", "spine_denoised"}};
+    bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
+              spikes_trace_save(r, f.trace, f.rows);
+    static const char *const name[2][2] = {{"bap", "synaptic"},
+                                           {"dendrite_denoised", "spine_denoised"}};
     double count[2] = {0, 0};
-    for (int what = 0; ok && what < 2; what++)
+    for (int what = 0; ok && what < 2; what++) {
         for (int k = 0; ok && k < 2; k++) {
-            for (int64_t i = 0; i < spines; i++)
-                memcpy(stream + i * frames, (what ? denoised : result) + (2 * i + k) * frames, (size_t)frames * sizeof *stream);
+            for (int64_t i = 0; i < spines; i++) {
+                memcpy(stream + i * frames, (what ? denoised : result) + (2 * i + k) * frames,
+                       (size_t)frames * sizeof *stream);
+            }
             if (!what) count[k] = vdi_sum(VDI_F64, (size_t)(spines * frames), stream);
             ok = array_save(r, name[what][k], 2, shape, stream);
         }
+    }
     static const char *const keys[] = {"bound_per_bin", "steps", "bap_frames", "synaptic_frames"};
     const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, count[0], count[1]};
     if (ok) print_results(r, keys, values, 4);
-    free(result), free(denoised), free(stream), free(both);
-    vdi_tensor_free(NULL, &part[0]), vdi_tensor_free(NULL, &part[1]);
+    free(result);
+    free(denoised);
+    free(stream);
+    free(both);
+    vdi_tensor_free(NULL, &part[0]);
+    vdi_tensor_free(NULL, &part[1]);
     fitting_free(&f);
     return ok ? DONE : FAILED;
 }
@@ -502,43 +655,51 @@ static int spine_main(run *r) {
 
 static const option fit_options[] = {
     {"model", TEXT, "NAME", "auto",
-     "what makes fluorescence of spikes: linear, ar2, scdf or mlphys; auto: linear, with --init pretrained mlphys"},
+     "what makes fluorescence of spikes: linear, ar2, scdf or mlphys; auto: linear, with --init "
+     "pretrained mlphys"},
     {"posterior", TEXT, "NAME", "factorised",
-     "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each other)"},
-    {"truth", TEXT, "SPIKES.npy", NULL, "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"},
+     "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each "
+     "other)"},
+    {"truth", TEXT, "SPIKES.npy", NULL,
+     "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"},
     {"init", TEXT, "pretrained|FILE", NULL,
-     "begin with this network: a model.safetensors of the same shape, or pretrained: the network in the box"},
-    {"amplitude", FLAG, NULL, NULL, "infer the amplitude of a spike from each snippet, around the neuron's own"},
+     "begin with this network: a model.safetensors of the same shape, or pretrained: the network "
+     "in the box"},
+    {"amplitude", FLAG, NULL, NULL,
+     "infer the amplitude of a spike from each snippet, around the neuron's own"},
     {"learning-rate", REAL, "X", NULL, "of the network; default 1e-3, with --init pretrained 1e-5"},
     LEARNING_OPTIONS("1", "2000"),
 };
-const command spikes_fit_command = {"spikes",
-                                    "fit",
-                                    "TRACES",
-                                    0,
-                                    1,
-                                    "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES is "
-                                    "(neurons,frames) or (frames,); NaN is a missing\n"
-                                    "frame. Writes model.safetensors, spikes.npy, probability.npy, denoised.npy, params.csv (in the "
-                                    "trace's units), trace.csv and trace.svg (the bound).",
-                                    "vdi spikes fit traces.npy --fps 30 --model mlphys --out run",
-                                    fit_options,
-                                    (int)(sizeof fit_options / sizeof *fit_options),
-                                    fit_main};
+const command spikes_fit_command = {
+    "spikes",
+    "fit",
+    "TRACES",
+    0,
+    1,
+    "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES is "
+    "(neurons,frames) or (frames,); NaN is a missing\n"
+    "frame. Writes model.safetensors, spikes.npy, probability.npy, denoised.npy, params.csv (in "
+    "the "
+    "trace's units), trace.csv and trace.svg (the bound).",
+    "vdi spikes fit traces.npy --fps 30 --model mlphys --out run",
+    fit_options,
+    (int)(sizeof fit_options / sizeof *fit_options),
+    fit_main};
 
 static const option spine_options[] = {
     LEARNING_OPTIONS("0.5", "1500"),
 };
-const command spikes_spine_command = {"spikes",
-                                      "spine",
-                                      "DENDRITE SPINE",
-                                      0,
-                                      2,
-                                      "Tell back-propagating spikes from synaptic input in a spine, from its trace and that of the "
-                                      "dendrite next to it: (frames,) or (spines,frames).\n"
-                                      "Writes bap.npy and synaptic.npy (probability of an event in each frame), denoised traces, "
-                                      "params.csv, model.safetensors and the bound.",
-                                      "vdi spikes spine dendrite.npy spine.npy --fps 30 --out run",
-                                      spine_options,
-                                      (int)(sizeof spine_options / sizeof *spine_options),
-                                      spine_main};
+const command spikes_spine_command = {
+    "spikes",
+    "spine",
+    "DENDRITE SPINE",
+    0,
+    2,
+    "Tell back-propagating spikes from synaptic input in a spine, from its trace and that of the "
+    "dendrite next to it: (frames,) or (spines,frames).\n"
+    "Writes bap.npy and synaptic.npy (probability of an event in each frame), denoised traces, "
+    "params.csv, model.safetensors and the bound.",
+    "vdi spikes spine dendrite.npy spine.npy --fps 30 --out run",
+    spine_options,
+    (int)(sizeof spine_options / sizeof *spine_options),
+    spine_main};

@@ -1,4 +1,5 @@
-/* examples/vdi/spikes_report.c - report.html of vdi spikes infer: trace, denoised trace, what was inferred, rasters */
+/* examples/vdi/spikes_report.c - report.html of vdi spikes infer: trace, denoised trace, what was
+ * inferred, rasters */
 #include "spikes.h"
 
 static vdi_tensor part(const double *p, int64_t from, int64_t count) {
@@ -14,44 +15,64 @@ static int64_t busiest(const double *s, int64_t n, int64_t width) {
     for (int64_t t = 0; t < n; t++) {
         sum += s[t] == s[t] ? s[t] : 0;
         if (t >= width) sum -= s[t - width] == s[t - width] ? s[t - width] : 0;
-        if (t + 1 >= width && sum > best) best = sum, at = t + 1 - width;
+        if (t + 1 >= width && sum > best) {
+            best = sum;
+            at = t + 1 - width;
+        }
     }
     return at;
 }
 
-static void neuron_figure(vdi_page *page, const inference *q, const double *truth, int64_t neuron, int64_t from, int64_t count, const char *caption) {
+static void neuron_figure(vdi_page *page, const inference *q, const double *truth, int64_t neuron,
+                          int64_t from, int64_t count, const char *caption) {
     const int64_t n = q->in->frames, all = q->in->neurons * n, base = neuron * n + from;
     const int64_t rows = (truth ? 1 : 0) + (q->S < 20 ? q->S : 20);
     vdi_figure_desc desc = {0};
     vdi_figure f;
     double *raster = rows ? doubles(rows * count) : NULL;
-    desc.rows = rows ? 3 : 2, desc.height = 110;
+    desc.rows = rows ? 3 : 2;
+    desc.height = 110;
     vdi_figure_init(&f, &desc);
     vdi_panel *p = vdi_figure_panel(&f, 0, 0);
-    p->y.label = "fluorescence", p->x.bare = true;
-    p->x0 = (double)from / q->in->fps, p->dx = 1 / q->in->fps;
+    p->y.label = "fluorescence";
+    p->x.bare = true;
+    p->x0 = (double)from / q->in->fps;
+    p->dx = 1 / q->in->fps;
     vdi_series *raw = vdi_panel_line(p, "trace", part((const double *)q->in->y.data, base, count));
-    raw->color = VDI_COLOR_GREY, raw->width = 1;
+    raw->color = VDI_COLOR_GREY;
+    raw->width = 1;
     vdi_series *fit = vdi_panel_line(p, "denoised", part(q->denoised, base, count));
-    fit->color = VDI_COLOR_BLUE, fit->width = 1.6;
+    fit->color = VDI_COLOR_BLUE;
+    fit->width = 1.6;
     p = vdi_figure_panel(&f, 1, 0);
-    p->x0 = (double)from / q->in->fps, p->dx = 1 / q->in->fps;
+    p->x0 = (double)from / q->in->fps;
+    p->dx = 1 / q->in->fps;
     p->y.label = "inferred";
-    if (rows) p->x.bare = true;
-    else p->x.label = "time (s)";
+    if (rows)
+        p->x.bare = true;
+    else
+        p->x.label = "time (s)";
     vdi_panel_line(p, q->unit, part(q->spikes, base, count))->color = VDI_COLOR_VERMILION;
     if (!q->no_probability) {
         vdi_series *chance = vdi_panel_line(p, "probability", part(q->probability, base, count));
-        chance->color = VDI_COLOR_PURPLE, chance->width = 1, chance->opacity = 0.6;
+        chance->color = VDI_COLOR_PURPLE;
+        chance->width = 1;
+        chance->opacity = 0.6;
     }
     if (rows) {
         int64_t row = 0;
         if (truth) memcpy(raster + count * row++, truth + base, (size_t)count * sizeof *raster);
-        for (int64_t s = 0; row < rows; s++) memcpy(raster + count * row++, q->samples + s * all + base, (size_t)count * sizeof *raster);
+        for (int64_t s = 0; row < rows; s++) {
+            memcpy(raster + count * row++, q->samples + s * all + base,
+                   (size_t)count * sizeof *raster);
+        }
         p = vdi_figure_panel(&f, 2, 0);
-        p->x0 = (double)from / q->in->fps, p->dx = 1 / q->in->fps;
+        p->x0 = (double)from / q->in->fps;
+        p->dx = 1 / q->in->fps;
         p->x.label = "time (s)";
-        p->title = truth && rows > 1 ? "true spikes (top), sampled trains" : truth ? "true spikes" : "sampled trains";
+        p->title = truth && rows > 1 ? "true spikes (top), sampled trains"
+                   : truth           ? "true spikes"
+                                     : "sampled trains";
         p->y.bare = true;
         p->height = 12.0 + 6.0 * (double)rows;
         vdi_panel_raster(p, vdi_tensor_2d(raster, VDI_F64, rows, count))->color = VDI_COLOR_INK;
@@ -61,8 +82,12 @@ static void neuron_figure(vdi_page *page, const inference *q, const double *trut
     free(raster);
 }
 
-bool spikes_report(const run *r, const inference *q, const double *truth, int64_t shown, const char *method, vdi_error *err) {
-    const int64_t neurons = q->in->neurons, n = q->in->frames, width = (int64_t)(20 * q->in->fps) + 1, zoom = n < width ? n : width;
+bool spikes_report(const run *r, const inference *q, const double *truth, int64_t shown,
+                   const char *method, vdi_error *err) {
+    const int64_t neurons = q->in->neurons;
+    const int64_t n = q->in->frames;
+    const int64_t width = (int64_t)(20 * q->in->fps) + 1;
+    const int64_t zoom = n < width ? n : width;
     char text[400], *path = path_join(r->out, "report.html");
     vdi_writer w;
     vdi_page page;
@@ -71,32 +96,44 @@ bool spikes_report(const run *r, const inference *q, const double *truth, int64_
     if (!ok) return false;
     shown = shown < 0 ? 0 : shown < neurons ? shown : neurons;
     vdi_page_begin(&page, &w, "Spikes from fluorescence");
-    snprintf(text, sizeof text, "%s: %lld traces of %lld frames at %g Hz (%.1f s), method %s, vdi %s.", q->in->file, (long long)neurons, (long long)n,
-             q->in->fps, (double)n / q->in->fps, method, VDI_VERSION);
+    snprintf(text, sizeof text,
+             "%s: %lld traces of %lld frames at %g Hz (%.1f s), method %s, vdi %s.", q->in->file,
+             (long long)neurons, (long long)n, q->in->fps, (double)n / q->in->fps, method,
+             VDI_VERSION);
     vdi_page_text(&page, text);
     if (q->empty) {
-        snprintf(text, sizeof text, "%lld traces hold too few numbers or are constant: nothing is said of them.", (long long)q->empty);
+        snprintf(text, sizeof text,
+                 "%lld traces hold too few numbers or are constant: nothing is said of them.",
+                 (long long)q->empty);
         vdi_page_text(&page, text);
     }
     for (int64_t i = 0; i < shown; i++) {
         const double *s = q->spikes + i * n;
         double sum = 0;
-        for (int64_t t = 0; t < n; t++) sum += s[t] == s[t] ? s[t] : 0;
+        for (int64_t t = 0; t < n; t++)
+            sum += s[t] == s[t] ? s[t] : 0;
         snprintf(text, sizeof text, "Neuron %lld", (long long)i);
         vdi_page_heading(&page, 2, text);
-        snprintf(text, sizeof text, "The whole trace. Sum of what was inferred: %.4g (%s).", sum, q->unit);
+        snprintf(text, sizeof text, "The whole trace. Sum of what was inferred: %.4g (%s).", sum,
+                 q->unit);
         neuron_figure(&page, q, truth, i, 0, n, text);
-        if (zoom < n) neuron_figure(&page, q, truth, i, busiest(s, n, zoom), zoom, "Its busiest 20 seconds.");
+        if (zoom < n)
+            neuron_figure(&page, q, truth, i, busiest(s, n, zoom), zoom, "Its busiest 20 seconds.");
     }
     if (q->column_count) {
         const char *head[13];
         static char names[1000][24];
         const char *rows[1000];
         const int64_t listed = neurons < 1000 ? neurons : 1000;
-        for (int64_t i = 0; i < listed; i++) snprintf(names[i], sizeof names[i], "%lld", (long long)i), rows[i] = names[i];
-        for (int k = 0; k < q->column_count; k++) head[k] = q->columns[k];
+        for (int64_t i = 0; i < listed; i++) {
+            snprintf(names[i], sizeof names[i], "%lld", (long long)i);
+            rows[i] = names[i];
+        }
+        for (int k = 0; k < q->column_count; k++)
+            head[k] = q->columns[k];
         vdi_page_heading(&page, 2, "Each trace");
-        vdi_page_numbers(&page, head, rows, vdi_tensor_2d(q->values, VDI_F64, listed, q->column_count), 4);
+        vdi_page_numbers(&page, head, rows,
+                         vdi_tensor_2d(q->values, VDI_F64, listed, q->column_count), 4);
     }
     ok = vdi_page_end(&page, err) == VDI_OK;
     if (vdi_writer_close(&w, ok ? err : NULL) < 0) ok = false;

@@ -1,8 +1,11 @@
-/* examples/vdi/spikes_tune.c - vdi spikes fit --init pretrained: the network in the box goes on learning on a recording's own traces
+/* examples/vdi/spikes_tune.c - vdi spikes fit --init pretrained: the network in the box goes on
+ * learning on a recording's own traces
  *
- * The traces are prepared as that network wants them (baseline off, divided by their deviation, on a 60 Hz grid), its answer is read as the
- * chance of a spike in each 1/60 s, and both it and a generative model of each cell follow VIMCO's bound. Grid samples between frames were
- * interpolated, so only those nearest to a frame count. The steps are small: the network knows more of indicators than one recording tells.
+ * The traces are prepared as that network wants them (baseline off, divided by their deviation, on
+ * a 60 Hz grid), its answer is read as the chance of a spike in each 1/60 s, and both it and a
+ * generative model of each cell follow VIMCO's bound. Grid samples between frames were
+ * interpolated, so only those nearest to a frame count. The steps are small: the network knows more
+ * of indicators than one recording tells.
  */
 #include "spikes_fit.h"
 #include "spikes_pretrained.h"
@@ -19,38 +22,53 @@ static vdi_var tune_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *use
     tuning *u = (tuning *)user;
     int64_t shape[3];
     float *row;
-    shape[0] = vdi_var_dim(t, x, 0), shape[1] = vdi_var_dim(t, x, 1), shape[2] = 1;
+    shape[0] = vdi_var_dim(t, x, 0);
+    shape[1] = vdi_var_dim(t, x, 1);
+    shape[2] = 1;
     row = (float *)malloc((size_t)shape[0] * VDI_PRETRAINED_STATS * sizeof *row);
     if (!row) return vdi_tape_fail(t, VDI_ERR_MEMORY, "spikes fit", "no memory");
-    for (int64_t b = 0; b < shape[0]; b++)
-        memcpy(row + b * VDI_PRETRAINED_STATS, u->stats + trace[b] * VDI_PRETRAINED_STATS, VDI_PRETRAINED_STATS * sizeof *row);
-    vdi_var stats = vdi_tape_constant_copy(t, vdi_tensor_2d(row, VDI_F32, shape[0], VDI_PRETRAINED_STATS), VDI_F32);
+    for (int64_t b = 0; b < shape[0]; b++) {
+        memcpy(row + b * VDI_PRETRAINED_STATS, u->stats + trace[b] * VDI_PRETRAINED_STATS,
+               VDI_PRETRAINED_STATS * sizeof *row);
+    }
+    vdi_var stats = vdi_tape_constant_copy(
+        t, vdi_tensor_2d(row, VDI_F32, shape[0], VDI_PRETRAINED_STATS), VDI_F32);
     free(row);
-    vdi_var e = vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item,
-                                     vdi_var_reshape(t, x, 2, shape), stats, NULL);
+    vdi_var e =
+        vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item,
+                             vdi_var_reshape(t, x, 2, shape), stats, NULL);
     /* expected spikes e to the log odds of at least one: 1 - exp(-e) against exp(-e) */
-    return vdi_var_reshape(t, vdi_var_log(t, vdi_var_expm1(t, vdi_var_clip(t, e, 1e-7, 16))), 3, shape);
+    return vdi_var_reshape(t, vdi_var_log(t, vdi_var_expm1(t, vdi_var_clip(t, e, 1e-7, 16))), 3,
+                           shape);
 }
 
 static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u) {
     vdi_error err = {0};
     const int64_t frames = traces->shape[1], grid = vdi_pretrained_grid(frames, fps);
-    u->traces = traces->shape[0], u->samples = grid - grid % 2;
-    if (u->samples < 128)
-        return fail("expected traces of 2.2 s or more, got %lld frames at %g Hz, in %s", (long long)frames, fps, r->argument[0]);
-    const size_t cells = (size_t)(u->traces * u->samples), size = vdi_pretrained_prepare_memsize(frames, fps);
-    u->x = (float *)malloc(cells * sizeof *u->x), u->mask = (float *)calloc(cells, sizeof *u->mask);
-    u->stats = (float *)malloc((size_t)u->traces * VDI_PRETRAINED_STATS * sizeof *u->stats), u->noise = doubles(u->traces);
+    u->traces = traces->shape[0];
+    u->samples = grid - grid % 2;
+    if (u->samples < 128) {
+        return fail("expected traces of 2.2 s or more, got %lld frames at %g Hz, in %s",
+                    (long long)frames, fps, r->argument[0]);
+    }
+    const size_t cells = (size_t)(u->traces * u->samples);
+    const size_t size = vdi_pretrained_prepare_memsize(frames, fps);
+    u->x = (float *)malloc(cells * sizeof *u->x);
+    u->mask = (float *)calloc(cells, sizeof *u->mask);
+    u->stats = (float *)malloc((size_t)u->traces * VDI_PRETRAINED_STATS * sizeof *u->stats);
+    u->noise = doubles(u->traces);
     void *work = malloc(size);
     if (!u->x || !u->mask || !u->stats || !work) return fail("no memory for %zu samples", cells);
     for (int64_t i = 0; i < u->traces; i++) {
         const double *y = (const double *)traces->data + i * frames;
         vdi_prepared p;
-        if (vdi_pretrained_prepare(VDI_F64, frames, y, fps, work, size, &p, &err) < 0) return fail_error(&err, r->argument[0]);
+        if (vdi_pretrained_prepare(VDI_F64, frames, y, fps, work, size, &p, &err) < 0)
+            return fail_error(&err, r->argument[0]);
         memcpy(u->x + i * u->samples, p.x, (size_t)u->samples * sizeof *u->x);
         memcpy(u->stats + i * VDI_PRETRAINED_STATS, p.stats, sizeof p.stats);
         u->noise[i] = p.scale > 0 ? p.noise / p.scale : 1;
-        if (fps > VDI_PRETRAINED_GRID) u->noise[i] *= sqrt(VDI_PRETRAINED_GRID / fps); /* a sample is the mean of some frames */
+        /* a sample is the mean of some frames */
+        if (fps > VDI_PRETRAINED_GRID) u->noise[i] *= sqrt(VDI_PRETRAINED_GRID / fps);
         for (int64_t k = 0; k < frames; k++) {
             const int64_t s = (int64_t)floor((double)k * VDI_PRETRAINED_GRID / fps + 0.5);
             if (s >= 0 && s < u->samples && isfinite(y[k])) u->mask[i * u->samples + s] = 1;
@@ -60,8 +78,8 @@ static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u
     return DONE;
 }
 
-static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t frames, const double *traces, double fps,
-                    spikes_fitted *out) {
+static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t frames,
+                    const double *traces, double fps, spikes_fitted *out) {
     vdi_error err = {0};
     const size_t size = vdi_pretrained_memsize(net, frames, fps);
     void *work = malloc(size);
@@ -71,26 +89,36 @@ static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t 
         p.spikes = out->spikes ? out->spikes + i * frames : NULL;
         p.probability = out->probability ? out->probability + i * frames : NULL;
         p.denoised = out->denoised ? out->denoised + i * frames : NULL;
-        if (vdi_pretrained_infer(net, VDI_F64, frames, traces + i * frames, fps, work, size, &p, &err) < 0)
-            return free(work), fail_error(&err, r->argument[0]);
+        if (vdi_pretrained_infer(net, VDI_F64, frames, traces + i * frames, fps, work, size, &p,
+                                 &err) < 0) {
+            free(work);
+            return fail_error(&err, r->argument[0]);
+        }
     }
-    if (out->grid && out->spikes) memcpy(out->grid, out->spikes, (size_t)(neurons * frames) * sizeof *out->grid);
+    if (out->grid && out->spikes)
+        memcpy(out->grid, out->spikes, (size_t)(neurons * frames) * sizeof *out->grid);
     free(work);
     return DONE;
 }
 
 /* Its description comes with the file: the measures of the network in the box. */
 enum { MEASURES = 6 };
-static const char *const measure[MEASURES] = {"channels", "stem", "width", "layers", "hidden", "members"};
+static const char *const measure[MEASURES] = {"channels", "stem",   "width",
+                                              "layers",   "hidden", "members"};
 static void measures(const vdi_pretrained_desc *d, int32_t v[MEASURES]) {
-    v[0] = d->channels, v[1] = d->stem, v[2] = d->width, v[3] = d->layers, v[4] = d->hidden, v[5] = d->members;
+    v[0] = d->channels;
+    v[1] = d->stem;
+    v[2] = d->width;
+    v[3] = d->layers;
+    v[4] = d->hidden;
+    v[5] = d->members;
 }
 static vdi_status model_write(const char *path, const void *what, vdi_error *err) {
     return vdi_safetensors_save(path, (const vdi_state *)what, err);
 }
 
-int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames, const double *traces, double fps,
-                       spikes_fitted *out) {
+int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames,
+                       const double *traces, double fps, spikes_fitted *out) {
     vdi_error err = {0};
     vdi_pretrained *net = spikes_pretrained_network();
     int32_t own[MEASURES];
@@ -98,13 +126,18 @@ int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int
     measures(vdi_pretrained_desc_of(net), own);
     for (int i = 0; i < MEASURES; i++) {
         const char *text = vdi_safetensors_meta(file, measure[i]);
-        if (!text || strtol(text, NULL, 10) != own[i])
-            return fail("expected a network with %s %d, as the one in the box has, got %s", measure[i], own[i], text ? text : "none");
+        if (!text || strtol(text, NULL, 10) != own[i]) {
+            return fail("expected a network with %s %d, as the one in the box has, got %s",
+                        measure[i], own[i], text ? text : "none");
+        }
     }
     int code = DONE;
-    if (out->sample)
-        code = fail("expected a network of vdi spikes fit for samples; one that began as pretrained has expected spikes alone");
-    if (code == DONE && vdi_safetensors_copy_to(file, vdi_params_state(vdi_pretrained_params(net)), &err) < 0)
+    if (out->sample) {
+        code = fail("expected a network of vdi spikes fit for samples; one that began as "
+                    "pretrained has expected spikes alone");
+    }
+    if (code == DONE &&
+        vdi_safetensors_copy_to(file, vdi_params_state(vdi_pretrained_params(net)), &err) < 0)
         code = fail_error(&err, NULL);
     if (code == DONE) code = run_over(r, net, neurons, frames, traces, fps, out);
     vdi_pretrained_destroy(net);
@@ -117,38 +150,50 @@ typedef struct pair {
     vdi_deepspike_data *data;
 } pair;
 
-static int pair_make(const run *r, tuning *u, vdi_calcium_model model, const vdi_deepspike_train *train, pair *c) {
+static int pair_make(const run *r, tuning *u, vdi_calcium_model model,
+                     const vdi_deepspike_train *train, pair *c) {
     vdi_error err = {0};
     vdi_deepspike_desc desc = {0};
     vdi_deepspike_data_desc dd = {0};
     vdi_calcium_desc calcium = vdi_calcium_desc_defaults();
-    calcium.model = model, calcium.bin = 1.0 / VDI_PRETRAINED_GRID, calcium.drift = option_real(r, "drift") * VDI_PRETRAINED_GRID;
+    calcium.model = model;
+    calcium.bin = 1.0 / VDI_PRETRAINED_GRID;
+    calcium.drift = option_real(r, "drift") * VDI_PRETRAINED_GRID;
     desc.generative = vdi_deepspike_calcium(&calcium);
-    desc.network.params = vdi_pretrained_params(u->net), desc.network.odds = tune_odds, desc.network.user = u;
+    desc.network.params = vdi_pretrained_params(u->net);
+    desc.network.odds = tune_odds;
+    desc.network.user = u;
     desc.prior_rate[0] = fmin(fmax(u->mean, 1e-4), 0.3);
     desc.floor = 1e-5;
     desc.pool = r->pool;
     desc.train = *train;
     if (vdi_deepspike_create(&desc, &c->net, &err) < 0) return fail_error(&err, NULL);
-    dd.traces = vdi_tensor_2d(u->x, VDI_F32, u->traces, u->samples), dd.mask = vdi_tensor_2d(u->mask, VDI_F32, u->traces, u->samples);
-    if (vdi_deepspike_data_create(c->net, &dd, &c->data, &err) < 0) return fail_error(&err, r->argument[0]);
+    dd.traces = vdi_tensor_2d(u->x, VDI_F32, u->traces, u->samples);
+    dd.mask = vdi_tensor_2d(u->mask, VDI_F32, u->traces, u->samples);
+    if (vdi_deepspike_data_create(c->net, &dd, &c->data, &err) < 0)
+        return fail_error(&err, r->argument[0]);
     for (int64_t i = 0; i < u->traces; i++) {
         double *theta = vdi_deepspike_data_theta(c->data, i), top = 0;
         const int P = (int)desc.generative.theta_count;
-        for (int64_t s = 0; s < u->samples; s++) top = fmax(top, u->x[i * u->samples + s]);
-        theta[desc.generative.amplitude] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmin(fmax(top / 6, 2 * u->noise[i]), 20));
-        theta[P - 2] = 0, theta[P - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmax(u->noise[i], 1e-3));
+        for (int64_t s = 0; s < u->samples; s++)
+            top = fmax(top, u->x[i * u->samples + s]);
+        theta[desc.generative.amplitude] =
+            vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmin(fmax(top / 6, 2 * u->noise[i]), 20));
+        theta[P - 2] = 0;
+        theta[P - 1] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, fmax(u->noise[i], 1e-3));
     }
     return DONE;
 }
 static void pair_free(pair *c) {
     vdi_deepspike_data_destroy(c->data);
     vdi_deepspike_destroy(c->net);
-    c->net = NULL, c->data = NULL;
+    c->net = NULL;
+    c->data = NULL;
 }
 
 /* All steps of a schedule; their rows go behind those that are there. */
-static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double *trace, int64_t *rows, int64_t all) {
+static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double *trace,
+                      int64_t *rows, int64_t all) {
     vdi_error err = {0};
     if (vdi_deepspike_set_train(c->net, train, &err) < 0) return fail_error(&err, NULL);
     vdi_deepspike_restart(c->net);
@@ -158,7 +203,10 @@ static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double 
         if (status == VDI_END) return DONE;
         if (status < 0) return fail_error(&err, r->argument[0]);
         double *row = trace + (*rows)++ * TRACE_COLUMNS;
-        row[TRACE_STEP] = (double)*rows, row[TRACE_BOUND] = p.bound, row[TRACE_SLEEP] = p.sleep, row[TRACE_RATE] = p.rate;
+        row[TRACE_STEP] = (double)*rows;
+        row[TRACE_BOUND] = p.bound;
+        row[TRACE_SLEEP] = p.sleep;
+        row[TRACE_RATE] = p.rate;
         progress(r, *rows, all, "bound per bin", p.bound);
     }
     return INTERRUPTED;
@@ -169,30 +217,44 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     vdi_error err = {0};
     vdi_deepspike_train train = {0}, first;
     pair both = {0};
-    const int64_t neurons = traces->shape[0], frames = traces->shape[1], shape[2] = {neurons, frames};
+    const int64_t neurons = traces->shape[0];
+    const int64_t frames = traces->shape[1];
+    const int64_t shape[2] = {neurons, frames};
     const double fps = option_real(r, "fps");
     int code = DONE;
     if (!(fps > 0 && fps < 1e5)) return usage("expected --fps F, frames a second");
-    if (option_text(r, "resume")) return usage("--init pretrained takes some hundred short steps: it has no --resume");
+    if (option_text(r, "resume"))
+        return usage("--init pretrained takes some hundred short steps: it has no --resume");
     if (!(u.net = spikes_pretrained_network())) return FAILED;
     if ((code = prepare(r, traces, fps, &u)) != DONE) return code;
     spikes_fitted out = {0};
-    out.spikes = doubles(neurons * frames), out.probability = doubles(neurons * frames), out.denoised = doubles(neurons * frames);
-    if ((code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out)) != DONE) return code;
-    u.mean = vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes) / ((double)(neurons * frames) * VDI_PRETRAINED_GRID / fps);
+    out.spikes = doubles(neurons * frames);
+    out.probability = doubles(neurons * frames);
+    out.denoised = doubles(neurons * frames);
+    if ((code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out)) !=
+        DONE)
+        return code;
+    u.mean = vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes) /
+             ((double)(neurons * frames) * VDI_PRETRAINED_GRID / fps);
 
     train.steps = option_given(r, "steps") ? option_int(r, "steps") : 80 * (1 + neurons / 4);
-    train.batch = option_int(r, "batch"), train.samples = option_int(r, "samples");
+    train.batch = option_int(r, "batch");
+    train.samples = option_int(r, "samples");
     train.snippet = 360 < u.samples ? 360 : u.samples;
     train.rate = option_given(r, "learning-rate") ? option_real(r, "learning-rate") : 1e-5;
     train.theta_factor = 0.01 / train.rate;
-    train.schedule.kind = VDI_SCHEDULE_COSINE, train.schedule.steps = train.steps, train.schedule.last = 0.05;
+    train.schedule.kind = VDI_SCHEDULE_COSINE;
+    train.schedule.steps = train.steps;
+    train.schedule.last = 0.05;
     train.seed = (uint64_t)option_int(r, "seed");
     if (!run_open_out(r)) return FAILED;
-    /* first the cells' parameters alone, through samples of the network as it is: a wrong theta would teach it wrong spikes */
+    /* first the cells' parameters alone, through samples of the network as it is: a wrong theta
+     * would teach it wrong spikes */
     double *trace = doubles(2 * train.steps * TRACE_COLUMNS + 1);
     int64_t rows = 0;
-    first = train, first.rate = 1e-7, first.theta_factor = 0.03 / first.rate;
+    first = train;
+    first.rate = 1e-7;
+    first.theta_factor = 0.03 / first.rate;
     code = pair_make(r, &u, model, &first, &both);
     if (code == DONE) code = steps_make(r, &both, &first, trace, &rows, 2 * train.steps);
     if (code == DONE) code = steps_make(r, &both, &train, trace, &rows, 2 * train.steps);
@@ -204,28 +266,41 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     char text[MEASURES][16];
     int32_t own[MEASURES];
     measures(vdi_pretrained_desc_of(u.net), own);
-    s.meta = meta, s.meta_count = 0;
-    meta[s.meta_count].key = "model", meta[s.meta_count++].value = "pretrained";
-    meta[s.meta_count].key = "family", meta[s.meta_count++].value = "spikes";
-    meta[s.meta_count].key = "version", meta[s.meta_count++].value = VDI_VERSION;
+    s.meta = meta;
+    s.meta_count = 0;
+    meta[s.meta_count].key = "model";
+    meta[s.meta_count++].value = "pretrained";
+    meta[s.meta_count].key = "family";
+    meta[s.meta_count++].value = "spikes";
+    meta[s.meta_count].key = "version";
+    meta[s.meta_count++].value = VDI_VERSION;
     for (int i = 0; i < MEASURES; i++) {
         snprintf(text[i], sizeof text[i], "%d", own[i]);
-        meta[s.meta_count].key = measure[i], meta[s.meta_count++].value = text[i];
+        meta[s.meta_count].key = measure[i];
+        meta[s.meta_count++].value = text[i];
     }
     char *path = path_join(r->out, "model.safetensors");
     bool ok = code == DONE && save_atomically(path, model_write, &s, &err);
     if (code == DONE && !ok) (void)fail_error(&err, path);
     free(path);
     ok = ok && spikes_trace_save(r, trace, rows) && array_save(r, "spikes", 2, shape, out.spikes) &&
-         array_save(r, "probability", 2, shape, out.probability) && array_save(r, "denoised", 2, shape, out.denoised);
-    static const char *const keys[] = {"bound_per_bin", "steps", "expected_spikes", "expected_before"};
-    const double values[] = {rows ? trace[(rows - 1) * TRACE_COLUMNS + TRACE_BOUND] : 0, (double)rows,
-                             vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
+         array_save(r, "probability", 2, shape, out.probability) &&
+         array_save(r, "denoised", 2, shape, out.denoised);
+    static const char *const keys[] = {"bound_per_bin", "steps", "expected_spikes",
+                                       "expected_before"};
+    const double values[] = {rows ? trace[(rows - 1) * TRACE_COLUMNS + TRACE_BOUND] : 0,
+                             (double)rows, vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
                              u.mean * (double)(neurons * frames) * VDI_PRETRAINED_GRID / fps};
     if (ok) print_results(r, keys, values, 4);
     pair_free(&both);
     vdi_pretrained_destroy(u.net);
-    free(u.x), free(u.mask), free(u.stats), free(u.noise), free(trace);
-    free(out.spikes), free(out.probability), free(out.denoised);
+    free(u.x);
+    free(u.mask);
+    free(u.stats);
+    free(u.noise);
+    free(trace);
+    free(out.spikes);
+    free(out.probability);
+    free(out.denoised);
     return ok ? DONE : FAILED;
 }

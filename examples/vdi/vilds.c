@@ -1,4 +1,5 @@
-/* examples/vdi/vilds.c - vdi vilds fit | infer | score: variational inference for latent time series
+/* examples/vdi/vilds.c - vdi vilds fit | infer | score: variational inference for latent time
+ * series
  *
  * The verbs of flds are the same functions with more to say; flds.c names them.
  */
@@ -6,10 +7,11 @@
 
 /* MODEL and Y, as infer and score take them. */
 static bool model_and_data(run *r, vilds_model *model, observations *o, vdi_vilds_data **data) {
-    return vilds_model_load(r, r->argument[0], model) && vilds_observations(r, r->argument[1], "", o) && vilds_data_make(model, o, data);
+    return vilds_model_load(r, r->argument[0], model) &&
+           vilds_observations(r, r->argument[1], "", o) && vilds_data_make(model, o, data);
 }
 
-/* ---- infer -------------------------------------------------------------------------------------------------------------------- */
+/* ---- infer ----------------------------------------------------------------------------------- */
 
 int vilds_infer_main(run *r) {
     vilds_model model = {0};
@@ -21,47 +23,77 @@ int vilds_infer_main(run *r) {
     double *label = NULL;
     const int64_t samples = option_int(r, "samples");
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (option_int(r, "refine") < 0) return usage("--refine: expected 0 or more, got %s", option_text(r, "refine"));
-    if (samples < 0 || samples > 1000000) return usage("--samples: expected 0 to 1000000, got %s", option_text(r, "samples"));
-    if (!model_and_data(r, &model, &o, &data) || !label_load(option_text(r, "label"), o.trials, o.T, &label)) return FAILED;
+    if (option_int(r, "refine") < 0)
+        return usage("--refine: expected 0 or more, got %s", option_text(r, "refine"));
+    if (samples < 0 || samples > 1000000)
+        return usage("--samples: expected 0 to 1000000, got %s", option_text(r, "samples"));
+    if (!model_and_data(r, &model, &o, &data) ||
+        !label_load(option_text(r, "label"), o.trials, o.T, &label))
+        return FAILED;
     const vdi_vilds_desc *d = vdi_vilds_description(model.m);
     const int64_t bins = o.trials * o.T, pairs = o.trials * (o.T - 1), block = d->d * d->d;
-    q.refine = option_int(r, "refine"), q.seed = (uint64_t)option_int(r, "seed");
+    q.refine = option_int(r, "refine");
+    q.seed = (uint64_t)option_int(r, "seed");
     q.samples = samples > 64 ? samples : 64; /* the rates are means over them */
-    out.mean = doubles(bins * d->d), out.cov = doubles(bins * block), out.lagcov = doubles(pairs * block), out.rate = doubles(bins * o.n);
+    out.mean = doubles(bins * d->d);
+    out.cov = doubles(bins * block);
+    out.lagcov = doubles(pairs * block);
+    out.rate = doubles(bins * o.n);
     out.elbo = doubles(o.trials);
     if (samples) out.sample = doubles(q.samples * bins * d->d);
     if (!run_open_out(r)) return FAILED;
     if (vdi_vilds_infer(model.m, data, &q, &out, &err) < 0) return fail_error(&err, o.file);
     vilds_map(&model, bins, out.mean, out.cov, out.lagcov, pairs);
     vilds_map(&model, samples * bins, out.sample, NULL, NULL, 0);
-    const int64_t mean[3] = {o.trials, o.T, d->d}, cov[4] = {o.trials, o.T, d->d, d->d}, lagcov[4] = {o.trials, o.T - 1, d->d, d->d},
-                  rate[3] = {o.trials, o.T, o.n}, sample[4] = {samples, o.trials, o.T, d->d};
+    const int64_t mean[3] = {o.trials, o.T, d->d};
+    const int64_t cov[4] = {o.trials, o.T, d->d, d->d};
+    const int64_t lagcov[4] = {o.trials, o.T - 1, d->d, d->d};
+
+    const int64_t rate[3] = {o.trials, o.T, o.n};
+    const int64_t sample[4] = {samples, o.trials, o.T, d->d};
     bool ok = array_save(r, "mean", 3, mean, out.mean) && array_save(r, "cov", 4, cov, out.cov) &&
-              array_save(r, "lagcov", 4, lagcov, out.lagcov) && array_save(r, "rates", 3, rate, out.rate) &&
-              array_save(r, "elbo", 1, &o.trials, out.elbo) && (!samples || array_save(r, "samples", 4, sample, out.sample));
+              array_save(r, "lagcov", 4, lagcov, out.lagcov) &&
+              array_save(r, "rates", 3, rate, out.rate) &&
+              array_save(r, "elbo", 1, &o.trials, out.elbo) &&
+              (!samples || array_save(r, "samples", 4, sample, out.sample));
     char *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
-    if (ok && !latents_picture(latents, NULL, o.trials, o.T, d->d, o.lengths, out.mean, out.cov, label, &err))
-        ok = false, (void)fail_error(&err, latents);
-    if (ok && !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o.n, (const double *)o.y.data, out.rate,
-                             d->obs != VDI_VILDS_GAUSSIAN, &err))
-        ok = false, (void)fail_error(&err, rates);
+    if (ok && !latents_picture(latents, NULL, o.trials, o.T, d->d, o.lengths, out.mean, out.cov,
+                               label, &err)) {
+        ok = false;
+        (void)fail_error(&err, latents);
+    }
+    if (ok &&
+        !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o.n, (const double *)o.y.data,
+                       out.rate, d->obs != VDI_VILDS_GAUSSIAN, &err)) {
+        ok = false;
+        (void)fail_error(&err, rates);
+    }
     static const char *const keys[] = {"elbo_per_bin", "trials", "bins"};
-    double total = (double)vdi_vilds_data_total_bins(data),
-           values[] = {vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total, (double)o.trials, total};
+    double total = (double)vdi_vilds_data_total_bins(data);
+
+    double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total, (double)o.trials,
+                       total};
     if (ok) print_results(r, keys, values, 3);
-    free(latents), free(rates), free(label);
-    free(out.mean), free(out.cov), free(out.lagcov), free(out.rate), free(out.elbo), free(out.sample);
+    free(latents);
+    free(rates);
+    free(label);
+    free(out.mean);
+    free(out.cov);
+    free(out.lagcov);
+    free(out.rate);
+    free(out.elbo);
+    free(out.sample);
     vdi_vilds_data_destroy(data);
     observations_free(&o);
     vilds_model_free(&model);
     return ok ? DONE : FAILED;
 }
 
-/* ---- score -------------------------------------------------------------------------------------------------------------------- */
+/* ---- score ----------------------------------------------------------------------------------- */
 
 /* Bounds per bin into elbo and, if there are to be samples for it, iw. */
-static bool bounds(vilds_model *model, const observations *o, vdi_vilds_data *data, const vdi_vilds_query *q, double *elbo, double *iw) {
+static bool bounds(vilds_model *model, const observations *o, vdi_vilds_data *data,
+                   const vdi_vilds_query *q, double *elbo, double *iw) {
     vdi_error err = {0};
     vdi_vilds_result out = {0};
     double bins = (double)vdi_vilds_data_total_bins(data);
@@ -71,7 +103,8 @@ static bool bounds(vilds_model *model, const observations *o, vdi_vilds_data *da
     if (!ok) (void)fail_error(&err, o->file);
     *elbo = vdi_sum(VDI_F64, (size_t)o->trials, out.elbo) / bins;
     if (out.iw) *iw = vdi_sum(VDI_F64, (size_t)o->trials, out.iw) / bins;
-    free(out.elbo), free(out.iw);
+    free(out.elbo);
+    free(out.iw);
     return ok;
 }
 
@@ -79,9 +112,11 @@ static vdi_status npy_write(const char *path, const void *what, vdi_error *err) 
     return vdi_npy_save(path, *(const vdi_tensor *)what, err);
 }
 
-/* Predictive probabilities against constant rates with the training means; the predicted rates into `rates` (trials,T,n). */
-static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *data, vdi_vilds_prediction what, const vdi_vilds_query *q,
-                    double *rates, double *bits, double *mse) {
+/* Predictive probabilities against constant rates with the training means; the predicted rates into
+ * `rates` (trials,T,n). */
+static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *data,
+                    vdi_vilds_prediction what, const vdi_vilds_query *q, double *rates,
+                    double *bits, double *mse) {
     vdi_error err = {0};
     vdi_score_bits b;
     const int64_t rows = o->trials * o->T;
@@ -89,8 +124,12 @@ static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *d
     double *log_p = doubles(rows * o->n);
     bool ok = vdi_vilds_predict(model->m, data, what, q, log_p, rates, &err) >= 0 &&
               vdi_score_bits_per_spike(rows, o->n, y, log_p, vilds_means(model), &b, &err) >= 0;
-    if (ok) *bits = b.bits_per_spike, *mse = vdi_score_mse(rows * o->n, y, rates);
-    else (void)fail_error(&err, o->file);
+    if (ok) {
+        *bits = b.bits_per_spike;
+        *mse = vdi_score_mse(rows * o->n, y, rates);
+    } else {
+        (void)fail_error(&err, o->file);
+    }
     free(log_p);
     return ok;
 }
@@ -103,41 +142,71 @@ int vilds_score_main(run *r, bool flds) {
     const char *rates_out = flds ? option_text(r, "rates-out") : NULL, *keys[16];
     double values[16], elbo = 0, iw = 0, amortised = 0;
     int count = 0;
-    if (option_int(r, "refine") < 0) return usage("--refine: expected 0 or more, got %s", option_text(r, "refine"));
-    if (option_int(r, "iw") < 0) return usage("--iw: expected 0 or more, got %s", option_text(r, "iw"));
-    if (option_int(r, "samples") < 1) return usage("--samples: expected 1 or more, got %s", option_text(r, "samples"));
+    if (option_int(r, "refine") < 0)
+        return usage("--refine: expected 0 or more, got %s", option_text(r, "refine"));
+    if (option_int(r, "iw") < 0)
+        return usage("--iw: expected 0 or more, got %s", option_text(r, "iw"));
+    if (option_int(r, "samples") < 1)
+        return usage("--samples: expected 1 or more, got %s", option_text(r, "samples"));
     if (!model_and_data(r, &model, &o, &data) || !run_open_out(r)) return FAILED;
     const vdi_vilds_desc *d = vdi_vilds_description(model.m);
     double bins = (double)vdi_vilds_data_total_bins(data);
-    q.seed = (uint64_t)option_int(r, "seed"), q.samples = option_int(r, "samples");
-    if (option_int(r, "refine") > 0 && !bounds(&model, &o, data, &q, &amortised, NULL)) return FAILED;
-    q.refine = option_int(r, "refine"), q.iw = option_int(r, "iw");
+    q.seed = (uint64_t)option_int(r, "seed");
+    q.samples = option_int(r, "samples");
+    if (option_int(r, "refine") > 0 && !bounds(&model, &o, data, &q, &amortised, NULL))
+        return FAILED;
+    q.refine = option_int(r, "refine");
+    q.iw = option_int(r, "iw");
     if (!bounds(&model, &o, data, &q, &elbo, &iw)) return FAILED;
-    keys[count] = "elbo_per_bin", values[count++] = elbo;
-    if (q.refine > 0) keys[count] = "amortised_elbo_per_bin", values[count++] = amortised;
-    if (q.iw > 0) keys[count] = "iw_per_bin", values[count++] = iw;
-    keys[count] = "homogeneous_per_bin", values[count++] = vilds_homogeneous(&model, &o, bins);
-    bool lno = flds && (option_flag(r, "lno") || (rates_out && !option_flag(r, "one-step"))), one_step = flds && option_flag(r, "one-step");
+    keys[count] = "elbo_per_bin";
+    values[count++] = elbo;
+    if (q.refine > 0) {
+        keys[count] = "amortised_elbo_per_bin";
+        values[count++] = amortised;
+    }
+    if (q.iw > 0) {
+        keys[count] = "iw_per_bin";
+        values[count++] = iw;
+    }
+    keys[count] = "homogeneous_per_bin";
+    values[count++] = vilds_homogeneous(&model, &o, bins);
+    bool lno = flds && (option_flag(r, "lno") || (rates_out && !option_flag(r, "one-step")));
+    bool one_step = flds && option_flag(r, "one-step");
     if (lno || one_step) {
         const int64_t shape[3] = {o.trials, o.T, o.n};
         double *rates = doubles(o.trials * o.T * o.n), bits, mse;
         vdi_error err = {0};
-        if (d->obs == VDI_VILDS_GAUSSIAN)
-            return fail("bits per spike need spikes: the model's observations are gaussian, in %s", r->argument[0]);
-        q.refine = option_int(r, "refine-predict"), q.iw = 0;
+        if (d->obs == VDI_VILDS_GAUSSIAN) {
+            return fail("bits per spike need spikes: the model's observations are gaussian, in %s",
+                        r->argument[0]);
+        }
+        q.refine = option_int(r, "refine-predict");
+        q.iw = 0;
         if (one_step) {
-            if (!predict(&model, &o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse)) return FAILED;
-            keys[count] = "one_step_bits_per_spike", values[count++] = bits, keys[count] = "one_step_mse", values[count++] = mse;
+            if (!predict(&model, &o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse))
+                return FAILED;
+            keys[count] = "one_step_bits_per_spike";
+            values[count++] = bits;
+            keys[count] = "one_step_mse";
+            values[count++] = mse;
         }
         if (lno) {
-            if (!predict(&model, &o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse)) return FAILED;
-            keys[count] = "lno_bits_per_spike", values[count++] = bits, keys[count] = "lno_mse", values[count++] = mse;
+            if (!predict(&model, &o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse))
+                return FAILED;
+            keys[count] = "lno_bits_per_spike";
+            values[count++] = bits;
+            keys[count] = "lno_mse";
+            values[count++] = mse;
         }
         vdi_tensor t = vdi_tensor_view(rates, VDI_F64, 3, shape);
-        if (rates_out && !save_atomically(rates_out, npy_write, &t, &err)) return fail_error(&err, rates_out);
+        if (rates_out && !save_atomically(rates_out, npy_write, &t, &err))
+            return fail_error(&err, rates_out);
         free(rates);
     }
-    keys[count] = "trials", values[count++] = (double)o.trials, keys[count] = "bins", values[count++] = bins;
+    keys[count] = "trials";
+    values[count++] = (double)o.trials;
+    keys[count] = "bins";
+    values[count++] = bins;
     print_results(r, keys, values, count);
     vdi_vilds_data_destroy(data);
     observations_free(&o);
@@ -145,7 +214,7 @@ int vilds_score_main(run *r, bool flds) {
     return DONE;
 }
 
-/* ---- the commands ------------------------------------------------------------------------------------------------------------- */
+/* ---- the commands ---------------------------------------------------------------------------- */
 
 static int fit_main(run *r) { return vilds_fit_main(r, false); }
 static int score_main(run *r) { return vilds_score_main(r, false); }
@@ -157,9 +226,12 @@ const command vilds_fit_command = {
     "Y",
     0,
     1,
-    "Learn a latent time-series model by variational inference. Y is (trials,T,N) or (T,N); NaN is a missing value. Writes\n"
-    "model.safetensors, trace.csv (bound of each step's batch, learning rate, bound on --val), trace.svg, latents.svg, rates.svg\n"
-    "and a checkpoint. What is not said about the training is chosen from the data and told in run.json.",
+    "Learn a latent time-series model by variational inference. Y is (trials,T,N) or (T,N); NaN is "
+    "a missing value. Writes\n"
+    "model.safetensors, trace.csv (bound of each step's batch, learning rate, bound on --val), "
+    "trace.svg, latents.svg, rates.svg\n"
+    "and a checkpoint. What is not said about the training is chosen from the data and told in "
+    "run.json.",
     "vdi vilds fit y.npy -d 3 --obs gaussian --posterior direct --out run",
     fit_options,
     (int)(sizeof fit_options / sizeof *fit_options),
@@ -172,9 +244,12 @@ const command vilds_infer_command = {
     "MODEL Y",
     2,
     2,
-    "The posterior of the latents of each trial. MODEL is a model.safetensors or the folder of a fit. Writes mean (trials,T,d),\n"
-    "cov (trials,T,d,d), lagcov (trials,T-1,d,d) = Cov(z_{t+1}, z_t), rates (trials,T,N) = E of the mean of y, elbo (trials,) in nats\n"
-    "and with --samples also samples (S,trials,T,d); each .npy, 0 behind a trial's end. Pictures: latents.svg, rates.svg.",
+    "The posterior of the latents of each trial. MODEL is a model.safetensors or the folder of a "
+    "fit. Writes mean (trials,T,d),\n"
+    "cov (trials,T,d,d), lagcov (trials,T-1,d,d) = Cov(z_{t+1}, z_t), rates (trials,T,N) = E of "
+    "the mean of y, elbo (trials,) in nats\n"
+    "and with --samples also samples (S,trials,T,d); each .npy, 0 behind a trial's end. Pictures: "
+    "latents.svg, rates.svg.",
     "vdi vilds infer run y.npy --refine 8 --out posterior",
     infer_options,
     (int)(sizeof infer_options / sizeof *infer_options),
@@ -187,8 +262,10 @@ const command vilds_score_command = {
     "MODEL Y",
     2,
     2,
-    "The evidence lower bound of observations under a model, in nats per bin, all channels summed, log y! included; beside it\n"
-    "homogeneous_per_bin: constant rates with the means of the training data (gaussian: their standard deviations too).",
+    "The evidence lower bound of observations under a model, in nats per bin, all channels summed, "
+    "log y! included; beside it\n"
+    "homogeneous_per_bin: constant rates with the means of the training data (gaussian: their "
+    "standard deviations too).",
     "vdi vilds score run y.npy --refine 8 --iw 64 --json",
     score_options,
     (int)(sizeof score_options / sizeof *score_options),

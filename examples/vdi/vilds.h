@@ -1,34 +1,47 @@
-/* examples/vdi/vilds.h - what the commands of vilds and flds share: the model's file, fitting, pictures
+/* examples/vdi/vilds.h - what the commands of vilds and flds share: the model's file, fitting,
+ * pictures
  *
- * Both families are one model object; they differ in what they start from (flds: canonical coordinates, scores of prediction).
+ * Both families are one model object; they differ in what they start from (flds: canonical
+ * coordinates, scores of prediction).
  */
 #ifndef TOOL_VILDS_H
 #define TOOL_VILDS_H
 #include "tool.h"
 
-extern const command vilds_fit_command, vilds_infer_command, vilds_score_command, flds_fit_command, flds_infer_command, flds_score_command;
+extern const command vilds_fit_command, vilds_infer_command, vilds_score_command, flds_fit_command,
+    flds_infer_command, flds_score_command;
 
-/* vilds_model.c: a model and its file. Messages are printed by what returns bool or an exit code. */
+/* vilds_model.c: a model and its file. Messages are printed by what returns bool or an exit
+ * code. */
 typedef struct vilds_model {
     vdi_vilds *m;
-    double *map; /* (d,d): to canonical coordinates, where the model itself could not be rewritten in them; NULL: as they are */
+    double *map; /* (d,d): to canonical coordinates, where the model itself could not be rewritten
+                    in them; NULL: as they are */
 } vilds_model;
-int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc); /* from the options of fit: DONE, or an exit code */
+/* from the options of fit: DONE, or an exit code */
+int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc);
 bool vilds_model_save(const vilds_model *model, const char *path, const char *family);
-bool vilds_model_load(run *r, const char *path, vilds_model *out); /* the file, or the folder of the run that wrote it */
+/* the file, or the folder of the run that wrote it */
+bool vilds_model_load(run *r, const char *path, vilds_model *out);
 void vilds_model_free(vilds_model *model);
-bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o); /* with --[prefix]lengths, inputs, offset */
-bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out);  /* sets what lies behind a trial's end to NaN */
-double vilds_homogeneous(const vilds_model *model, const observations *o, double bins); /* per bin, with the training means */
-const double *vilds_means(const vilds_model *model);                                    /* (n) of the training data */
-void vilds_map(const vilds_model *model, int64_t count, double *mean, double *cov, double *lagcov, int64_t pairs); /* to its coordinates */
+/* with --[prefix]lengths, inputs, offset */
+bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o);
+/* sets what lies behind a trial's end to NaN */
+bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out);
+/* per bin, with the training means */
+double vilds_homogeneous(const vilds_model *model, const observations *o, double bins);
+/* (n) of the training data */
+const double *vilds_means(const vilds_model *model);
+void vilds_map(const vilds_model *model, int64_t count, double *mean, double *cov, double *lagcov,
+               int64_t pairs); /* to its coordinates */
 
 /* vilds_recipe.c: what the schedule is where nobody has said */
 int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc); /* DONE, or an exit code */
 
 /* vilds_fit.c, vilds.c: the verbs */
 int vilds_fit_main(run *r, bool flds);
-int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data); /* DONE, or an exit code */
+/* DONE, or an exit code */
+int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data);
 int vilds_infer_main(run *r);
 int vilds_score_main(run *r, bool flds);
 
@@ -89,14 +102,17 @@ int vilds_score_main(run *r, bool flds);
 
 /* vilds_pictures.c: into the file `path`, or into the page if there is one */
 enum { TRACE_STEP, TRACE_START, TRACE_BOUND, TRACE_VALIDATION, TRACE_RATE, TRACE_COLUMNS };
-bool trace_picture(const char *path, vdi_page *page, const double *trace, int64_t rows, vdi_error *err);
-/* mean (trials,T,d), cov (trials,T,d,d); label (trials,T) or NULL: time; lengths (trials) or NULL: T */
-bool latents_picture(const char *path, vdi_page *page, int64_t trials, int64_t T, int64_t d, const int64_t *lengths, const double *mean,
-                     const double *cov, const double *label, vdi_error *err);
-/* y and rate (T,n) of one trial; counts: draw y as a raster */
-bool rates_picture(const char *path, vdi_page *page, int64_t T, int64_t n, const double *y, const double *rate, bool counts,
+bool trace_picture(const char *path, vdi_page *page, const double *trace, int64_t rows,
                    vdi_error *err);
-bool label_load(const char *path, int64_t trials, int64_t T,
-                double **label); /* (trials,T), (trials) or the first of (trials,T,k); NULL path: NULL */
+/* mean (trials,T,d), cov (trials,T,d,d); label (trials,T) or NULL: time; lengths (trials) or NULL:
+ * T */
+bool latents_picture(const char *path, vdi_page *page, int64_t trials, int64_t T, int64_t d,
+                     const int64_t *lengths, const double *mean, const double *cov,
+                     const double *label, vdi_error *err);
+/* y and rate (T,n) of one trial; counts: draw y as a raster */
+bool rates_picture(const char *path, vdi_page *page, int64_t T, int64_t n, const double *y,
+                   const double *rate, bool counts, vdi_error *err);
+/* (trials,T), (trials) or the first of (trials,T,k); NULL path: NULL */
+bool label_load(const char *path, int64_t trials, int64_t T, double **label);
 
 #endif

@@ -1,4 +1,5 @@
-/* examples/vdi/vilds_fit.c - vdi vilds fit, vdi flds fit: training that can be interrupted, and what is left at its end */
+/* examples/vdi/vilds_fit.c - vdi vilds fit, vdi flds fit: training that can be interrupted, and
+ * what is left at its end */
 #include "vilds.h"
 
 typedef struct training {
@@ -7,12 +8,13 @@ typedef struct training {
     int64_t rows, room;
 } training;
 
-/* ---- the checkpoint: all that the model's training needs, and the trace so far ---------------------------------------------- */
+/* ---- the checkpoint: all that the model's training needs, and the trace so far --------------- */
 
 static vdi_status checkpoint_write(const char *path, const void *what, vdi_error *err) {
     const training *t = (const training *)what;
     vdi_state all = *vdi_vilds_state(t->m, true);
-    vdi_named_tensor *tensors = (vdi_named_tensor *)malloc((size_t)(all.tensor_count + 1) * sizeof *tensors);
+    vdi_named_tensor *tensors =
+        (vdi_named_tensor *)malloc((size_t)(all.tensor_count + 1) * sizeof *tensors);
     if (!tensors) return vdi_error_set(err, VDI_ERR_MEMORY, "checkpoint", "no memory");
     memcpy(tensors, all.tensors, (size_t)all.tensor_count * sizeof *tensors);
     all.tensors = tensors;
@@ -44,12 +46,17 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
         if (ok) {
             vdi_tensor trace = vdi_safetensors_find(&file, "trace");
             ok = trace.ndim == 2 && trace.dtype == VDI_F64 && trace.shape[1] == TRACE_COLUMNS;
-            if (!ok) (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume", "expected a trace (steps,%d) of float64", TRACE_COLUMNS);
-            else if (trace.shape[0] > t->room)
-                ok = false,
-                (void)vdi_error_set(&err, VDI_ERR_ARGUMENT, "resume", "the run has done %lld steps, more than the %lld of this schedule",
-                                    (long long)trace.shape[0], (long long)t->room);
-            else {
+            if (!ok) {
+                (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
+                                    "expected a trace (steps,%d) of float64", TRACE_COLUMNS);
+            } else if (trace.shape[0] > t->room) {
+                ok = false;
+
+                (void)vdi_error_set(
+                    &err, VDI_ERR_ARGUMENT, "resume",
+                    "the run has done %lld steps, more than the %lld of this schedule",
+                    (long long)trace.shape[0], (long long)t->room);
+            } else {
                 ok = vdi_safetensors_copy_to(&file, vdi_vilds_state(t->m, true), &err) == VDI_OK;
                 t->rows = trace.shape[0];
                 memcpy(t->trace, trace.data, (size_t)(t->rows * TRACE_COLUMNS) * sizeof *t->trace);
@@ -62,9 +69,10 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
     return ok;
 }
 
-/* ---- a start from a Poisson LDS ---------------------------------------------------------------------------------------------- */
+/* ---- a start from a Poisson LDS -------------------------------------------------------------- */
 
-/* The best of some starts by training bound: VB-EM ends in optima that differ by more than the network will add. */
+/* The best of some starts by training bound: VB-EM ends in optima that differ by more than the
+ * network will add. */
 int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data) {
     enum { STARTS = 4 };
     vdi_error err = {0};
@@ -74,15 +82,21 @@ int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds
     const int64_t steps = option_int(r, "em");
     double bound = -INFINITY;
     bool ok = true;
-    desc.d = vdi_vilds_description(m)->d, desc.n = o->n;
-    dd.y = o->y, dd.lengths = o->lengths, dd.pool = r->pool, dd.offset = o->offset, dd.width = option_real(r, "bin-width");
+    desc.d = vdi_vilds_description(m)->d;
+    desc.n = o->n;
+    dd.y = o->y;
+    dd.lengths = o->lengths;
+    dd.pool = r->pool;
+    dd.offset = o->offset;
+    dd.width = option_real(r, "bin-width");
     for (int k = 0; ok && k < STARTS && !interrupted(); k++) {
         vdi_plds *plds = NULL;
         vdi_plds_data *counts = NULL;
         double sum = -INFINITY;
         char what[64];
         snprintf(what, sizeof what, "Poisson LDS, start %d/%d: bound", k + 1, STARTS);
-        ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK && vdi_plds_data_create(plds, &dd, &counts, &err) == VDI_OK &&
+        ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK &&
+             vdi_plds_data_create(plds, &dd, &counts, &err) == VDI_OK &&
              vdi_plds_init(plds, counts, (uint64_t)(option_int(r, "seed") * 100 + k), &err) >= 0;
         for (int64_t i = 0; ok && i < steps && !interrupted(); i++) {
             ok = vdi_plds_em_step(plds, counts, &sum, &err) >= 0;
@@ -92,27 +106,35 @@ int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds
         vdi_plds_data_destroy(counts);
         if (ok && (!best || sum > bound)) {
             vdi_plds_destroy(best);
-            best = plds, bound = sum;
-        } else vdi_plds_destroy(plds);
+            best = plds;
+            bound = sum;
+        } else {
+            vdi_plds_destroy(plds);
+        }
     }
-    ok = ok && (!best || (vdi_vilds_init(m, data, 0, &err) >= 0 && vdi_flds_from_plds(m, best, &err) >= 0 &&
-                          (interrupted() || vdi_flds_fit_encoder(m, data, 0, &err) >= 0)));
+    ok = ok && (!best ||
+                (vdi_vilds_init(m, data, 0, &err) >= 0 && vdi_flds_from_plds(m, best, &err) >= 0 &&
+                 (interrupted() || vdi_flds_fit_encoder(m, data, 0, &err) >= 0)));
     vdi_plds_destroy(best);
     return ok ? DONE : fail_error(&err, o->file);
 }
 
-/* ---- what a fit leaves --------------------------------------------------------------------------------------------------------- */
+/* ---- what a fit leaves ----------------------------------------------------------------------- */
 
 static vdi_status trace_write(const char *path, const void *what, vdi_error *err) {
     static const char *const name[TRACE_COLUMNS] = {"step", "start", "bound", "validation", "rate"};
     const training *t = (const training *)what;
     vdi_named_tensor column[TRACE_COLUMNS];
     vdi_tensor all = vdi_tensor_2d(t->trace, VDI_F64, t->rows, TRACE_COLUMNS);
-    for (int i = 0; i < TRACE_COLUMNS; i++) column[i].name = name[i], column[i].tensor = vdi_tensor_index(all, 1, i);
+    for (int i = 0; i < TRACE_COLUMNS; i++) {
+        column[i].name = name[i];
+        column[i].tensor = vdi_tensor_index(all, 1, i);
+    }
     return vdi_csv_save(path, column, TRACE_COLUMNS, err);
 }
 
-static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *data, const training *t, bool flds, double *elbo) {
+static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *data,
+                  const training *t, bool flds, double *elbo) {
     const vdi_vilds_desc *d = vdi_vilds_description(model->m);
     const int64_t bins = o->trials * o->T;
     vdi_error err = {0};
@@ -120,40 +142,74 @@ static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *d
     if (!label_load(option_text(r, "label"), o->trials, o->T, &label)) return false;
     if (flds) {
         if (d->posterior == VDI_VILDS_PRODUCT && !d->untied) {
-            if (vdi_flds_canonical(model->m, data, &err) < 0) return fail_error(&err, o->file), false;
+            if (vdi_flds_canonical(model->m, data, &err) < 0) {
+                fail_error(&err, o->file);
+                return false;
+            }
         } else {
             model->map = doubles(d->d * d->d);
-            if (vdi_flds_canonical_map(model->m, data, model->map, &err) < 0) return fail_error(&err, o->file), false;
+            if (vdi_flds_canonical_map(model->m, data, model->map, &err) < 0) {
+                fail_error(&err, o->file);
+                return false;
+            }
         }
     }
     vdi_vilds_result out = {0};
     vdi_vilds_query q = {0};
-    out.mean = doubles(bins * d->d), out.cov = doubles(bins * d->d * d->d), out.rate = doubles(bins * d->n), out.elbo = doubles(o->trials);
+    out.mean = doubles(bins * d->d);
+    out.cov = doubles(bins * d->d * d->d);
+    out.rate = doubles(bins * d->n);
+    out.elbo = doubles(o->trials);
     q.samples = 16;
     bool ok = vdi_vilds_infer(model->m, data, &q, &out, &err) >= 0;
     if (!ok) (void)fail_error(&err, o->file);
     vilds_map(model, bins, out.mean, out.cov, NULL, 0);
     *elbo = vdi_sum(VDI_F64, (size_t)o->trials, out.elbo) / (double)vdi_vilds_data_total_bins(data);
-    char *model_path = path_join(r->out, "model.safetensors"), *trace = path_join(r->out, "trace.csv"),
-         *picture = path_join(r->out, "trace.svg"), *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
+    char *model_path = path_join(r->out, "model.safetensors");
+    char *trace = path_join(r->out, "trace.csv");
+
+    char *picture = path_join(r->out, "trace.svg");
+    char *latents = path_join(r->out, "latents.svg");
+    char *rates = path_join(r->out, "rates.svg");
     ok = ok && vilds_model_save(model, model_path, flds ? "flds" : "vilds");
-    if (ok && !save_atomically(trace, trace_write, t, &err)) ok = false, (void)fail_error(&err, trace);
-    if (ok && !trace_picture(picture, NULL, t->trace, t->rows, &err)) ok = false, (void)fail_error(&err, picture);
-    if (ok && !latents_picture(latents, NULL, o->trials, o->T, d->d, o->lengths, out.mean, out.cov, label, &err))
-        ok = false, (void)fail_error(&err, latents);
-    if (ok && !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o->n, (const double *)o->y.data, out.rate,
-                             d->obs != VDI_VILDS_GAUSSIAN, &err))
-        ok = false, (void)fail_error(&err, rates);
-    free(model_path), free(trace), free(picture), free(latents), free(rates);
-    free(out.mean), free(out.cov), free(out.rate), free(out.elbo), free(label);
+    if (ok && !save_atomically(trace, trace_write, t, &err)) {
+        ok = false;
+        (void)fail_error(&err, trace);
+    }
+    if (ok && !trace_picture(picture, NULL, t->trace, t->rows, &err)) {
+        ok = false;
+        (void)fail_error(&err, picture);
+    }
+    if (ok && !latents_picture(latents, NULL, o->trials, o->T, d->d, o->lengths, out.mean, out.cov,
+                               label, &err)) {
+        ok = false;
+        (void)fail_error(&err, latents);
+    }
+    if (ok &&
+        !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o->n, (const double *)o->y.data,
+                       out.rate, d->obs != VDI_VILDS_GAUSSIAN, &err)) {
+        ok = false;
+        (void)fail_error(&err, rates);
+    }
+    free(model_path);
+    free(trace);
+    free(picture);
+    free(latents);
+    free(rates);
+    free(out.mean);
+    free(out.cov);
+    free(out.rate);
+    free(out.elbo);
+    free(label);
     return ok;
 }
 
-/* ---- the command ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int begin_again(const run *r) {
-    fprintf(stderr, "vdi: interrupted before the first step; begin again with: vdi %s fit --resume %s\n", r->command->family,
-            option_text(r, "out"));
+    fprintf(stderr,
+            "vdi: interrupted before the first step; begin again with: vdi %s fit --resume %s\n",
+            r->command->family, option_text(r, "out"));
     return INTERRUPTED;
 }
 
@@ -166,12 +222,16 @@ int vilds_fit_main(run *r, bool flds) {
     const char *val_file = option_text(r, "val");
     bool from_plds, resumed;
     int code;
-    if (r->arguments < 1) return usage("expected Y, the observations; see vdi %s fit --help", r->command->family);
+    if (r->arguments < 1)
+        return usage("expected Y, the observations; see vdi %s fit --help", r->command->family);
     if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     if (!vilds_observations(r, r->argument[0], "", &o)) return FAILED;
     if (val_file) {
         if (!vilds_observations(r, val_file, "val-", &vo)) return FAILED;
-        if (vo.n != o.n) return fail("expected %lld channels as in %s, got %lld, in %s", (long long)o.n, o.file, (long long)vo.n, val_file);
+        if (vo.n != o.n) {
+            return fail("expected %lld channels as in %s, got %lld, in %s", (long long)o.n, o.file,
+                        (long long)vo.n, val_file);
+        }
     }
     if ((code = vilds_desc_read(r, &o, &desc)) != DONE) return code;
     if (!run_open_out(r)) return FAILED;
@@ -181,10 +241,12 @@ int vilds_fit_main(run *r, bool flds) {
     from_plds = strcmp(option_text(r, "recipe"), "plds") == 0;
 
     if (vdi_vilds_create(&desc, &model.m, &err) < 0) return fail_error(&err, NULL);
-    if (!vilds_data_make(&model, &o, &data) || (val_file && !vilds_data_make(&model, &vo, &val))) return FAILED;
+    if (!vilds_data_make(&model, &o, &data) || (val_file && !vilds_data_make(&model, &vo, &val)))
+        return FAILED;
     training t = {0};
     t.m = model.m;
-    t.room = (desc.train.restarts > 1 ? desc.train.restarts * desc.train.restart_steps : 0) + desc.train.steps;
+    t.room = (desc.train.restarts > 1 ? desc.train.restarts * desc.train.restart_steps : 0) +
+             desc.train.steps;
     t.trace = doubles(t.room * TRACE_COLUMNS);
     if (!checkpoint_load(r, &t, &resumed)) return FAILED;
     if (from_plds && !resumed) {
@@ -199,11 +261,20 @@ int vilds_fit_main(run *r, bool flds) {
         if (status == VDI_END) break;
         if (status < 0) return fail_error(&err, o.file);
         double *row = t.trace + t.rows++ * TRACE_COLUMNS;
-        int64_t which = from_plds ? p.starts : (t.rows - 1) / desc.train.restart_steps; /* the start that this step belonged to */
-        row[TRACE_STEP] = (double)t.rows, row[TRACE_START] = (double)(which < p.starts ? which : p.starts), row[TRACE_BOUND] = p.elbo,
-        row[TRACE_VALIDATION] = p.validation, row[TRACE_RATE] = p.rate;
-        if (which < p.starts) snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1, (long long)p.starts);
-        else snprintf(what, sizeof what, "bound");
+        /* the start that this step belonged to */
+        int64_t which = from_plds ? p.starts : (t.rows - 1) / desc.train.restart_steps;
+        row[TRACE_STEP] = (double)t.rows;
+        row[TRACE_START] = (double)(which < p.starts ? which : p.starts);
+        row[TRACE_BOUND] = p.elbo;
+
+        row[TRACE_VALIDATION] = p.validation;
+        row[TRACE_RATE] = p.rate;
+        if (which < p.starts) {
+            snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1,
+                     (long long)p.starts);
+        } else {
+            snprintf(what, sizeof what, "bound");
+        }
         progress(r, t.rows, t.room, what, p.elbo);
         if (seconds_now() - saved > option_real(r, "save-every")) {
             if (!checkpoint_save(r, &t)) return FAILED;
@@ -213,15 +284,18 @@ int vilds_fit_main(run *r, bool flds) {
     progress_end(r);
     if (!checkpoint_save(r, &t)) return FAILED;
     if (interrupted()) {
-        fprintf(stderr, "vdi: interrupted after %lld of %lld steps; go on with: vdi %s fit --resume %s\n", (long long)t.rows,
-                (long long)t.room, r->command->family, option_text(r, "out"));
+        fprintf(stderr,
+                "vdi: interrupted after %lld of %lld steps; go on with: vdi %s fit --resume %s\n",
+                (long long)t.rows, (long long)t.room, r->command->family, option_text(r, "out"));
         return INTERRUPTED;
     }
     double elbo = 0, val_elbo = 0;
     if (!leave(r, &model, &o, data, &t, flds, &elbo)) return FAILED;
-    if (val && vdi_vilds_score(model.m, val, NULL, &val_elbo, &err) < 0) return fail_error(&err, val_file);
-    static const char *const keys[] = {"elbo_per_bin",     "homogeneous_per_bin",    "bins", "steps", "undone", "seconds",
-                                       "val_elbo_per_bin", "val_homogeneous_per_bin"};
+    if (val && vdi_vilds_score(model.m, val, NULL, &val_elbo, &err) < 0)
+        return fail_error(&err, val_file);
+    static const char *const keys[] = {
+        "elbo_per_bin",     "homogeneous_per_bin",    "bins", "steps", "undone", "seconds",
+        "val_elbo_per_bin", "val_homogeneous_per_bin"};
     double bins = (double)vdi_vilds_data_total_bins(data);
     double values[] = {elbo,
                        vilds_homogeneous(&model, &o, bins),
@@ -230,9 +304,11 @@ int vilds_fit_main(run *r, bool flds) {
                        (double)p.undone,
                        seconds_now() - began,
                        val_elbo,
-                       val ? vilds_homogeneous(&model, &vo, (double)vdi_vilds_data_total_bins(val)) : 0};
+                       val ? vilds_homogeneous(&model, &vo, (double)vdi_vilds_data_total_bins(val))
+                           : 0};
     print_results(r, keys, values, val ? 8 : 6);
-    vdi_vilds_data_destroy(data), vdi_vilds_data_destroy(val);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_data_destroy(val);
     observations_free(&o);
     if (val_file) observations_free(&vo);
     vilds_model_free(&model);

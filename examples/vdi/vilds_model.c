@@ -1,10 +1,11 @@
-/* examples/vdi/vilds_model.c - the model of vilds and flds: from options, into its file, out of it */
+/* examples/vdi/vilds_model.c - the model of vilds and flds: from options, into its file, out of
+ * it */
 #include <sys/stat.h>
 
 #include "vilds.h"
 
-static const char *const obs_name[] = {"poisson", "gaussian", "gc", "negbin",
-                                       "bernoulli"}; /* as vdi_vilds_obs, and as vdi_vilds_state says */
+/* as vdi_vilds_obs, and as vdi_vilds_state says */
+static const char *const obs_name[] = {"poisson", "gaussian", "gc", "negbin", "bernoulli"};
 static const char *const link_name[] = {"exp", "softplus"};
 static const char *const posterior_name[] = {"product", "direct", "meanfield"};
 
@@ -20,7 +21,9 @@ static int32_t layers_read(const char *text, int64_t sizes[VDI_VILDS_LAYERS]) {
     if (strcmp(text, "none") == 0) return 0;
     for (const char *p = text;; p++) {
         size_t length = strcspn(p, ",");
-        if (layers == VDI_VILDS_LAYERS || length == 0 || vdi_text_parse_int(p, length, &sizes[layers]) != length) return -1;
+        if (layers == VDI_VILDS_LAYERS || length == 0 ||
+            vdi_text_parse_int(p, length, &sizes[layers]) != length)
+            return -1;
         if (sizes[layers] < 1 || sizes[layers] > 100000) return -1;
         layers++;
         p += length;
@@ -28,14 +31,19 @@ static int32_t layers_read(const char *text, int64_t sizes[VDI_VILDS_LAYERS]) {
     }
 }
 
-static int option_word(const run *r, const char *name, const char *const *words, int count, int *out) {
+static int option_word(const run *r, const char *name, const char *const *words, int count,
+                       int *out) {
     const char *text = option_text(r, name);
     char all[128] = "";
     *out = word_find(text, words, count);
     if (*out >= 0) return DONE;
     for (int i = 0; i < count; i++) {
         size_t used = strlen(all);
-        snprintf(all + used, sizeof all - used, "%s%s", !i ? "" : i + 1 < count ? ", " : " or ", words[i]);
+        snprintf(all + used, sizeof all - used, "%s%s",
+                 !i              ? ""
+                 : i + 1 < count ? ", "
+                                 : " or ",
+                 words[i]);
     }
     return usage("--%s: expected %s, got '%s'", name, all, text);
 }
@@ -47,19 +55,35 @@ int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc) {
     if ((code = option_word(r, "link", link_name, 2, &link)) != DONE) return code;
     if ((code = option_word(r, "posterior", posterior_name, 3, &posterior)) != DONE) return code;
     if (!option_text(r, "d")) return usage("expected -d D, the latent dimension");
-    if (option_int(r, "d") < 1 || option_int(r, "d") > 64) return usage("-d: expected 1 to 64, got %s", option_text(r, "d"));
-    desc->d = option_int(r, "d"), desc->n = o->n, desc->inputs = o->inputs;
-    desc->obs = (vdi_vilds_obs)obs, desc->link = (vdi_vilds_link)link, desc->posterior = (vdi_vilds_family)posterior;
+    if (option_int(r, "d") < 1 || option_int(r, "d") > 64)
+        return usage("-d: expected 1 to 64, got %s", option_text(r, "d"));
+    desc->d = option_int(r, "d");
+    desc->n = o->n;
+    desc->inputs = o->inputs;
+    desc->obs = (vdi_vilds_obs)obs;
+    desc->link = (vdi_vilds_link)link;
+    desc->posterior = (vdi_vilds_family)posterior;
     for (int which = 0; which < 2; which++) {
         const char *name = which ? "encoder-hidden" : "hidden", *text = option_text(r, name);
         int32_t layers = layers_read(text, which ? desc->encoder_hidden : desc->hidden);
-        if (layers < 0) return usage("--%s: expected sizes such as 60,60 (at most %d) or none, got '%s'", name, VDI_VILDS_LAYERS, text);
-        if (which) desc->encoder_layers = layers, desc->encoder_linear = layers == 0;
-        else desc->layers = layers, desc->linear = layers == 0;
+        if (layers < 0) {
+            return usage("--%s: expected sizes such as 60,60 (at most %d) or none, got '%s'", name,
+                         VDI_VILDS_LAYERS, text);
+        }
+        if (which) {
+            desc->encoder_layers = layers;
+            desc->encoder_linear = layers == 0;
+        } else {
+            desc->layers = layers;
+            desc->linear = layers == 0;
+        }
     }
-    desc->has_reach = true, desc->reach = option_int(r, "reach");
-    if (desc->reach < 0 || desc->reach > 256) return usage("--reach: expected 0 to 256, got %s", option_text(r, "reach"));
-    desc->skip = option_flag(r, "skip"), desc->untied = option_flag(r, "untied");
+    desc->has_reach = true;
+    desc->reach = option_int(r, "reach");
+    if (desc->reach < 0 || desc->reach > 256)
+        return usage("--reach: expected 0 to 256, got %s", option_text(r, "reach"));
+    desc->skip = option_flag(r, "skip");
+    desc->untied = option_flag(r, "untied");
     desc->dtype = option_flag(r, "double") ? VDI_F64 : VDI_F32;
     desc->train.seed = (uint64_t)option_int(r, "seed");
     desc->pool = r->pool;
@@ -74,13 +98,14 @@ int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc) {
     return DONE;
 }
 
-/* ---- the file -------------------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static vdi_status state_save(const char *path, const void *what, vdi_error *err) {
     return vdi_safetensors_save(path, (const vdi_state *)what, err);
 }
 
-/* What vdi_vilds_state tells, the family, and the map. The order and the bytes are the same for equal models. */
+/* What vdi_vilds_state tells, the family, and the map. The order and the bytes are the same for
+ * equal models. */
 bool vilds_model_save(const vilds_model *model, const char *path, const char *family) {
     const vdi_state *own = vdi_vilds_state(model->m, false);
     const int64_t d = vdi_vilds_description(model->m)->d;
@@ -91,27 +116,37 @@ bool vilds_model_save(const vilds_model *model, const char *path, const char *fa
     if (!all.tensors || !all.meta) exit(fail("out of memory"));
     memcpy(all.tensors, own->tensors, (size_t)own->tensor_count * sizeof *all.tensors);
     memcpy(all.meta, own->meta, (size_t)own->meta_count * sizeof *all.meta);
-    all.meta[all.meta_count].key = "family", all.meta[all.meta_count++].value = family;
-    all.meta[all.meta_count].key = "version", all.meta[all.meta_count++].value = VDI_VERSION;
+    all.meta[all.meta_count].key = "family";
+    all.meta[all.meta_count++].value = family;
+    all.meta[all.meta_count].key = "version";
+    all.meta[all.meta_count++].value = VDI_VERSION;
     if (model->map) {
         all.tensors[all.tensor_count].name = "canonical.map";
         all.tensors[all.tensor_count++].tensor = vdi_tensor_2d(model->map, VDI_F64, d, d);
     }
     bool ok = save_atomically(path, state_save, &all, &err);
     if (!ok) (void)fail_error(&err, path);
-    free(all.tensors), free(all.meta);
+    free(all.tensors);
+    free(all.meta);
     return ok;
 }
 
 /* The description that a file's metadata give; NULL, or what is wrong with them. */
 static const char *desc_of_file(const vdi_safetensors *file, vdi_vilds_desc *desc) {
-    static const char *const number[] = {"d", "n", "inputs", "reach", "max_count", "untied", "skip", "free_start"};
+    static const char *const number[] = {"d",         "n",      "inputs", "reach",
+                                         "max_count", "untied", "skip",   "free_start"};
     int64_t value[8];
-    const char *model = vdi_safetensors_meta(file, "model"), *hidden = vdi_safetensors_meta(file, "hidden"),
-               *encoder = vdi_safetensors_meta(file, "encoder_hidden"), *transition = vdi_safetensors_meta(file, "transition_hidden"),
-               *width = vdi_safetensors_meta(file, "bin_width");
-    int obs = word_find(vdi_safetensors_meta(file, "obs"), obs_name, 5), link = word_find(vdi_safetensors_meta(file, "link"), link_name, 2),
-        posterior = word_find(vdi_safetensors_meta(file, "posterior"), posterior_name, 3);
+    const char *model = vdi_safetensors_meta(file, "model");
+    const char *hidden = vdi_safetensors_meta(file, "hidden");
+
+    const char *encoder = vdi_safetensors_meta(file, "encoder_hidden");
+    const char *transition = vdi_safetensors_meta(file, "transition_hidden");
+
+    const char *width = vdi_safetensors_meta(file, "bin_width");
+    int obs = word_find(vdi_safetensors_meta(file, "obs"), obs_name, 5);
+    int link = word_find(vdi_safetensors_meta(file, "link"), link_name, 2);
+
+    int posterior = word_find(vdi_safetensors_meta(file, "posterior"), posterior_name, 3);
     memset(desc, 0, sizeof *desc);
     if (!model || strcmp(model, "vilds") != 0) return "model";
     if (obs < 0) return "obs";
@@ -119,16 +154,31 @@ static const char *desc_of_file(const vdi_safetensors *file, vdi_vilds_desc *des
     if (posterior < 0) return "posterior";
     for (int i = 0; i < 8; i++) {
         const char *text = vdi_safetensors_meta(file, number[i]);
-        if (!text || vdi_text_parse_int(text, strlen(text), &value[i]) != strlen(text)) return number[i];
+        if (!text || vdi_text_parse_int(text, strlen(text), &value[i]) != strlen(text))
+            return number[i];
     }
-    desc->d = value[0], desc->n = value[1], desc->inputs = value[2], desc->reach = value[3], desc->max_count = value[4];
-    desc->untied = value[5] != 0, desc->skip = value[6] != 0, desc->free_start = value[7] != 0, desc->has_reach = true;
-    desc->obs = (vdi_vilds_obs)obs, desc->link = (vdi_vilds_link)link, desc->posterior = (vdi_vilds_family)posterior;
+    desc->d = value[0];
+    desc->n = value[1];
+    desc->inputs = value[2];
+    desc->reach = value[3];
+    desc->max_count = value[4];
+    desc->untied = value[5] != 0;
+    desc->skip = value[6] != 0;
+    desc->free_start = value[7] != 0;
+    desc->has_reach = true;
+    desc->obs = (vdi_vilds_obs)obs;
+    desc->link = (vdi_vilds_link)link;
+    desc->posterior = (vdi_vilds_family)posterior;
     if (!hidden || (desc->layers = layers_read(hidden, desc->hidden)) < 0) return "hidden";
-    if (!encoder || (desc->encoder_layers = layers_read(encoder, desc->encoder_hidden)) < 0) return "encoder_hidden";
-    if (transition && (desc->transition_layers = layers_read(transition, desc->transition_hidden)) < 0) return "transition_hidden";
-    if (width && vdi_text_parse_double(width, strlen(width), &desc->bin_width) != strlen(width)) return "bin_width";
-    desc->linear = desc->layers == 0, desc->encoder_linear = desc->encoder_layers == 0;
+    if (!encoder || (desc->encoder_layers = layers_read(encoder, desc->encoder_hidden)) < 0)
+        return "encoder_hidden";
+    if (transition &&
+        (desc->transition_layers = layers_read(transition, desc->transition_hidden)) < 0)
+        return "transition_hidden";
+    if (width && vdi_text_parse_double(width, strlen(width), &desc->bin_width) != strlen(width))
+        return "bin_width";
+    desc->linear = desc->layers == 0;
+    desc->encoder_linear = desc->encoder_layers == 0;
     desc->dtype = vdi_safetensors_find(file, "prior.A").dtype;
     return vdi_tensor_ok(vdi_safetensors_find(file, "prior.A")) ? NULL : "prior.A";
 }
@@ -143,15 +193,25 @@ bool vilds_model_load(run *r, const char *path, vilds_model *out) {
     if (!folder && (name = (char *)malloc(strlen(path) + 1))) strcpy(name, path);
     if (!name) exit(fail("out of memory"));
     memset(out, 0, sizeof *out);
-    if (folder && !file_exists(name)) return fail("expected a finished fit, got a folder without model.safetensors, in %s", path), false;
-    if (vdi_safetensors_load(name, NULL, &file, &err) < 0) return fail_error(&err, name), false;
+    if (folder && !file_exists(name)) {
+        fail("expected a finished fit, got a folder without model.safetensors, in %s", path);
+        return false;
+    }
+    if (vdi_safetensors_load(name, NULL, &file, &err) < 0) {
+        fail_error(&err, name);
+        return false;
+    }
     const char *wrong = desc_of_file(&file, &desc);
-    if (wrong)
-        return fail("expected a model that 'vdi vilds fit' or 'vdi flds fit' wrote, got one without a valid '%s', in %s", wrong, name),
-               false;
+    if (wrong) {
+        fail("expected a model that 'vdi vilds fit' or 'vdi flds fit' wrote, got one without a "
+             "valid '%s', in %s",
+             wrong, name);
+
+        return false;
+    }
     desc.pool = r->pool;
-    bool ok =
-        vdi_vilds_create(&desc, &out->m, &err) == VDI_OK && vdi_safetensors_copy_to(&file, vdi_vilds_state(out->m, false), &err) == VDI_OK;
+    bool ok = vdi_vilds_create(&desc, &out->m, &err) == VDI_OK &&
+              vdi_safetensors_copy_to(&file, vdi_vilds_state(out->m, false), &err) == VDI_OK;
     vdi_tensor map = vdi_safetensors_find(&file, "canonical.map");
     if (ok && vdi_tensor_ok(map)) {
         out->map = doubles(desc.d * desc.d);
@@ -169,7 +229,7 @@ void vilds_model_free(vilds_model *model) {
     memset(model, 0, sizeof *model);
 }
 
-/* ---- data -------------------------------------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o) {
     static const char *const name[3] = {"lengths", "inputs", "offset"};
@@ -179,21 +239,33 @@ bool vilds_observations(const run *r, const char *path, const char *prefix, obse
         snprintf(option_name, sizeof option_name, "%s%s", prefix, name[i]);
         file[i] = option_text(r, option_name);
     }
-    return observations_load(path, file[0], file[1], o) && (!file[2] || array_load(file[2], &o->offset));
+    return observations_load(path, file[0], file[1], o) &&
+           (!file[2] || array_load(file[2], &o->offset));
 }
 
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out) {
     vdi_error err = {0};
     vdi_vilds_data_desc desc = {0};
     const vdi_vilds_desc *d = vdi_vilds_description(model->m);
-    if (d->inputs && !o->inputs)
-        return fail("expected --inputs with %lld entries, as the model was trained with, for %s", (long long)d->inputs, o->file), false;
-    desc.y = o->y, desc.u = o->u, desc.lengths = o->lengths;
-    desc.offset = o->offset, desc.has_offset = vdi_tensor_ok(o->offset);
-    if (vdi_vilds_data_create(model->m, &desc, out, &err) < 0) return fail_error(&err, o->file), false;
+    if (d->inputs && !o->inputs) {
+        fail("expected --inputs with %lld entries, as the model was trained with, for %s",
+             (long long)d->inputs, o->file);
+        return false;
+    }
+    desc.y = o->y;
+    desc.u = o->u;
+    desc.lengths = o->lengths;
+    desc.offset = o->offset;
+    desc.has_offset = vdi_tensor_ok(o->offset);
+    if (vdi_vilds_data_create(model->m, &desc, out, &err) < 0) {
+        fail_error(&err, o->file);
+        return false;
+    }
     double *y = (double *)o->y.data;
-    for (int64_t i = 0; i < o->trials; i++)
-        for (int64_t k = vdi_vilds_data_length(*out, i) * o->n; k < o->T * o->n; k++) y[i * o->T * o->n + k] = NAN;
+    for (int64_t i = 0; i < o->trials; i++) {
+        for (int64_t k = vdi_vilds_data_length(*out, i) * o->n; k < o->T * o->n; k++)
+            y[i * o->T * o->n + k] = NAN;
+    }
     return true;
 }
 
@@ -207,35 +279,45 @@ static const double *statistic(const vilds_model *model, const char *name) {
 const double *vilds_means(const vilds_model *model) { return statistic(model, "data.mean"); }
 
 double vilds_homogeneous(const vilds_model *model, const observations *o, double bins) {
-    const double *mean = vilds_means(model), *sd = statistic(model, "data.sd"), *y = (const double *)o->y.data;
+    const double *mean = vilds_means(model);
+    const double *sd = statistic(model, "data.sd");
+    const double *y = (const double *)o->y.data;
     const vdi_vilds_obs obs = vdi_vilds_description(model->m)->obs;
     const int64_t rows = o->trials * o->T, n = o->n;
-    if (obs != VDI_VILDS_GAUSSIAN && obs != VDI_VILDS_BERNOULLI) return vdi_score_homogeneous(rows, n, y, mean, NULL) / bins;
+    if (obs != VDI_VILDS_GAUSSIAN && obs != VDI_VILDS_BERNOULLI)
+        return vdi_score_homogeneous(rows, n, y, mean, NULL) / bins;
     double sum = 0;
     for (int64_t i = 0; i < rows * n; i++) {
-        const double m = mean[i % n], s = sd[i % n], p = fmin(fmax(m, VDI_SCORE_FLOOR), 1 - VDI_SCORE_FLOOR);
+        const double m = mean[i % n];
+        const double s = sd[i % n];
+        const double p = fmin(fmax(m, VDI_SCORE_FLOOR), 1 - VDI_SCORE_FLOOR);
         if (y[i] != y[i]) continue;
-        sum += obs == VDI_VILDS_BERNOULLI ? y[i] * log(p) + (1 - y[i]) * log1p(-p)
-                                          : -0.5 * ((y[i] - m) * (y[i] - m) / (s * s) + log(2 * VDI_PI)) - log(s);
+        sum += obs == VDI_VILDS_BERNOULLI
+                   ? y[i] * log(p) + (1 - y[i]) * log1p(-p)
+                   : -0.5 * ((y[i] - m) * (y[i] - m) / (s * s) + log(2 * VDI_PI)) - log(s);
     }
     return sum / bins;
 }
 
 /* x -> G x, S -> G S G' in place, for `count` bins and `pairs` blocks of the lagged covariance. */
-void vilds_map(const vilds_model *model, int64_t count, double *mean, double *cov, double *lagcov, int64_t pairs) {
+void vilds_map(const vilds_model *model, int64_t count, double *mean, double *cov, double *lagcov,
+               int64_t pairs) {
     const int64_t d = vdi_vilds_description(model->m)->d;
     const double *G = model->map;
     if (!G) return;
     double *work = doubles(d * d);
     for (int64_t i = 0; mean && i < count; i++) {
-        vdi_gemm(VDI_F64, VDI_GEMM_TB, 1, (size_t)d, (size_t)d, mean + i * d, (size_t)d, G, (size_t)d, work, (size_t)d);
+        vdi_gemm(VDI_F64, VDI_GEMM_TB, 1, (size_t)d, (size_t)d, mean + i * d, (size_t)d, G,
+                 (size_t)d, work, (size_t)d);
         memcpy(mean + i * d, work, (size_t)d * sizeof *work);
     }
     for (int k = 0; k < 2; k++) {
         double *S = k ? lagcov : cov;
         for (int64_t i = 0; S && i < (k ? pairs : count); i++) {
-            vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, G, (size_t)d, S + i * d * d, (size_t)d, work, (size_t)d);
-            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)d, (size_t)d, (size_t)d, work, (size_t)d, G, (size_t)d, S + i * d * d, (size_t)d);
+            vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, G, (size_t)d, S + i * d * d,
+                     (size_t)d, work, (size_t)d);
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)d, (size_t)d, (size_t)d, work, (size_t)d, G,
+                     (size_t)d, S + i * d * d, (size_t)d);
         }
     }
     free(work);

@@ -1,5 +1,5 @@
-/* vdi.h - value decomposition and variational inference: tensors, SIMD kernels, block-tridiagonal solvers, a reverse-mode
- * tape and model families, in one header without dependencies
+/* vdi.h - value decomposition and variational inference: tensors, SIMD kernels, block-tridiagonal
+ * solvers, a reverse-mode tape and model families, in one header without dependencies
  *
  * Do this, in exactly one C or C++ file:
  *     #define VDI_IMPLEMENTATION
@@ -7,27 +7,31 @@
  * and plain includes elsewhere; link with -lm (and -pthread on older systems).
  *
  * Ten lines:
- *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];           J = [2 -1; -1 2], two blocks of size one
- *     vdi_blocktri_desc desc = {0};
+ *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];
+ *     J = [2 -1; -1 2], two blocks of size one vdi_blocktri_desc desc = {0};
  *     desc.dtype = VDI_F64, desc.trials = 1, desc.T = 2, desc.d = 1;
  *     size_t size = vdi_blocktri_memsize(&desc);
  *     void *mem = malloc(size);
  *     vdi_blocktri bt;
  *     vdi_error err;
- *     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 || vdi_blocktri_factor(&bt, D, E, &err) < 0) puts(err.message);
- *     else vdi_blocktri_solve(&bt, 1, h, x);                            x = {2/3, 1/3}
+ *     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 || vdi_blocktri_factor(&bt, D, E,
+ *     &err) < 0) puts(err.message);
+ *     else vdi_blocktri_solve(&bt, 1, h, x);                    x = {2/3, 1/3}
  *     free(mem);
  *
- * Options: the switches are listed, with their cost, in core/config.h (VDI_STATIC, VDI_NO_SIMD, VDI_NO_THREADS, ...).
- * Memory: descriptions may carry an allocator; solvers run in the caller's block; nothing is allocated after create or init.
- * Errors: every call that can fail returns a vdi_status and may fill a vdi_error; vdi never aborts, exits or prints.
- * Threads: distinct objects may be used from distinct threads; no object is locked; the only global is the choice of the SIMD path.
- * vdi does NOT: use a GPU, link BLAS, read the locale or the environment, install signal handlers, or accept -ffast-math.
+ * Options: the switches are listed, with their cost, in core/config.h (VDI_STATIC, VDI_NO_SIMD,
+ * VDI_NO_THREADS, ...). Memory: descriptions may carry an allocator; solvers run in the caller's
+ * block; nothing is allocated after create or init. Errors: every call that can fail returns a
+ * vdi_status and may fill a vdi_error; vdi never aborts, exits or prints. Threads: distinct objects
+ * may be used from distinct threads; no object is locked; the only global is the choice of the SIMD
+ * path. vdi does NOT: use a GPU, link BLAS, read the locale or the environment, install signal
+ * handlers, or accept -ffast-math.
  *
  * License: MIT, see LICENSE.
  */
-/* The order of this list is the order of the single file. A file with its own static copy sees only the modules that it compiles: a static
- * declaration without a body would be a warning in the user's file. */
+/* The order of this list is the order of the single file. A file with its own static copy sees only
+ * the modules that it compiles: a static declaration without a body would be a warning in the
+ * user's file. */
 #include "core/config.h"
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 #include "core/text.h"
@@ -133,7 +137,8 @@
 #include "io/html.h"
 #endif
 
-/* The second visit compiles what the implementation macros ask for, after every declaration is known. */
+/* The second visit compiles what the implementation macros ask for, after every declaration is
+ * known. */
 #if defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI__BODIES)
 #define VDI__BODIES
 #include "vdi.h"

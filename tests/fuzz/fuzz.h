@@ -1,7 +1,8 @@
 /* tests/fuzz/fuzz.h - a target of libFuzzer for one loader: run.sh builds and runs them
  *
- * The data come once as memory of known size and once as a stream that does not tell its size, gives 7 bytes at a time and cannot
- * seek; both have to end alike. An allocator counts, so that a leak or a request out of proportion to the input ends the run.
+ * The data come once as memory of known size and once as a stream that does not tell its size,
+ * gives 7 bytes at a time and cannot seek; both have to end alike. An allocator counts, so that a
+ * leak or a request out of proportion to the input ends the run.
  */
 #define VDI_IO_IMPLEMENTATION
 #define VDI_STATIC
@@ -36,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_limit = 100000 + 64 * size; /* a node of JSON is 40 bytes, and a number in it may be 2 */
     vdi_reader r = vdi_reader_memory(data, size, "fuzz");
     vdi_status status = load(&r, &a, &err);
-    if (status < 0 && (err.status != status || !err.message[0] || strchr(err.message, '\n'))) abort();
+    if (status < 0 && (err.status != status || !err.message[0] || strchr(err.message, '\n')))
+        abort();
     r = slow_reader(&s, data, size, 7);
     vdi_status slow_status = load(&r, &a, &slow_err);
     if (slow_status != status || fuzz_live) abort();

@@ -15,12 +15,15 @@ static void put(vdi_json_writer *j, const vdi_json *x) {
     case VDI_JSON_BOOL: vdi_json_put_bool(j, x->key, vdi_json_as_bool(x, false)); break;
     case VDI_JSON_STRING: vdi_json_put_text(j, x->key, vdi_json_as_text(x, "")); break;
     case VDI_JSON_NUMBER:
-        if (x->is_integer) vdi_json_put_integer(j, x->key, x->v.integer);
-        else vdi_json_put_number(j, x->key, x->u.number);
+        if (x->is_integer)
+            vdi_json_put_integer(j, x->key, x->v.integer);
+        else
+            vdi_json_put_number(j, x->key, x->u.number);
         break;
     default:
         vdi_json_open(j, x->key, x->type == VDI_JSON_ARRAY ? '[' : '{');
-        for (const vdi_json *y = vdi_json_first(x); y; y = vdi_json_next(x, y)) put(j, y);
+        for (const vdi_json *y = vdi_json_first(x); y; y = vdi_json_next(x, y))
+            put(j, y);
         vdi_json_close(j);
     }
 }
@@ -40,7 +43,8 @@ static vdi_status load(vdi_reader *r, const vdi_allocator *a, vdi_error *err) {
         vdi_json_begin(&j, &w, i != 0);
         put(&j, root);
         if (vdi_json_end(&j, &e) < 0) abort();
-        /* keys that differ behind a NUL become equal when they are written, and that is no text any more */
+        /* keys that differ behind a NUL become equal when they are written, and that is no text any
+         * more */
         bool cut = vdi_json_parse(&arena, text[i].data, text[i].size, "own", &again, &e) < 0;
         if (cut && !strstr(e.message, "key twice")) abort();
         if (!cut && walk(again) != walk(root)) abort();

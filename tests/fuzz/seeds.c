@@ -1,4 +1,5 @@
-/* tests/fuzz/seeds.c - writes small sound files to begin from, one folder per target: seeds FOLDER */
+/* tests/fuzz/seeds.c - writes small sound files to begin from, one folder per target: seeds
+ * FOLDER */
 #include <stdio.h>
 
 #include "../npz_bytes.h"
@@ -11,7 +12,10 @@ static const char *in(const char *folder, const char *name) {
     return path;
 }
 static void keep(vdi_status status, const vdi_error *err) {
-    if (status < 0) fprintf(stderr, "seeds: %s\n", err->message), failed = 1;
+    if (status < 0) {
+        fprintf(stderr, "seeds: %s\n", err->message);
+        failed = 1;
+    }
 }
 static void bytes(const char *path, const void *content, size_t size) {
     vdi_writer w;
@@ -26,15 +30,19 @@ typedef struct bit_stream {
     size_t bits;
 } bit_stream;
 static void put(bit_stream *b, unsigned value, int length) { /* lowest bit first */
-    for (; length-- > 0; value >>= 1, b->bits++) b->data[b->bits / 8] = (uint8_t)(b->data[b->bits / 8] | (value & 1) << b->bits % 8);
+    for (; length-- > 0; value >>= 1, b->bits++)
+        b->data[b->bits / 8] = (uint8_t)(b->data[b->bits / 8] | (value & 1) << b->bits % 8);
 }
-static void word(bit_stream *b, unsigned value, int length) { /* of a Huffman code: highest bit first */
-    while (length-- > 0) put(b, value >> length & 1, 1);
+static void word(bit_stream *b, unsigned value, int length) {
+    /* of a Huffman code: highest bit first */
+    while (length-- > 0)
+        put(b, value >> length & 1, 1);
 }
 
 static void text(const char *path, const char *content) { bytes(path, content, strlen(content)); }
 
-/* An archive of one deflated member, made by hand: 64 zeros in a .npy as a fixed block with a long match. */
+/* An archive of one deflated member, made by hand: 64 zeros in a .npy as a fixed block with a long
+ * match. */
 static void deflated(const char *path) {
     vdi_buffer npy;
     vdi_writer w;
@@ -46,14 +54,20 @@ static void deflated(const char *path) {
     vdi_writer_to_buffer(&w, &npy);
     keep(vdi_npy_write(&w, vdi_tensor_1d(zeros, VDI_F64, 64), &err), &err);
     memset(&b, 0, sizeof b);
-    put(&b, 1, 1), put(&b, 1, 2);
+    put(&b, 1, 1);
+    put(&b, 1, 2);
     for (size_t i = 0; i < 129; i++) { /* the header and the first zero as literals */
         uint8_t c = (uint8_t)npy.data[i];
-        if (c < 144) word(&b, 0x30u + c, 8);
-        else word(&b, 0x190u + c - 144, 9);
+        if (c < 144)
+            word(&b, 0x30u + c, 8);
+        else
+            word(&b, 0x190u + c - 144, 9);
     }
-    word(&b, 0xC0 + 285 - 280, 8), word(&b, 0, 5); /* 258 times what stands 1 back; 253 more */
-    word(&b, 0xC0 + 284 - 280, 8), put(&b, 253 - 227, 5), word(&b, 0, 5);
+    word(&b, 0xC0 + 285 - 280, 8);
+    word(&b, 0, 5); /* 258 times what stands 1 back; 253 more */
+    word(&b, 0xC0 + 284 - 280, 8);
+    put(&b, 253 - 227, 5);
+    word(&b, 0, 5);
     word(&b, 0, 7);
     size_t n = (b.bits + 7) / 8;
     memset(head, 0, sizeof head);
@@ -61,18 +75,27 @@ static void deflated(const char *path) {
     for (int local = 1; local >= 0; local--) { /* local header, data; directory */
         uint8_t *p = head + (local ? 0 : 2);
         uint32_t fields[3], signature = local ? 0x04034b50 : 0x02014b50;
-        fields[0] = vdi_crc32(0, npy.data, npy.size), fields[1] = (uint32_t)n, fields[2] = (uint32_t)npy.size;
+        fields[0] = vdi_crc32(0, npy.data, npy.size);
+        fields[1] = (uint32_t)n;
+        fields[2] = (uint32_t)npy.size;
         memset(head, 0, sizeof head);
-        for (int i = 0; i < 4; i++) head[i] = (uint8_t)(signature >> 8 * i);
-        p[4] = 20, p[8] = 8, p[26] = 5;
-        for (int i = 0; i < 12; i++) p[14 + i] = (uint8_t)(fields[i / 4] >> 8 * (i % 4));
+        for (int i = 0; i < 4; i++)
+            head[i] = (uint8_t)(signature >> 8 * i);
+        p[4] = 20;
+        p[8] = 8;
+        p[26] = 5;
+        for (int i = 0; i < 12; i++)
+            p[14 + i] = (uint8_t)(fields[i / 4] >> 8 * (i % 4));
         vdi_write(&w, head, local ? 30 : 46);
         vdi_write_text(&w, "z.npy");
         if (local) vdi_write(&w, b.data, n);
     }
     memset(head, 0, sizeof head);
     memcpy(head, "PK\5\6", 4);
-    head[8] = head[10] = 1, head[12] = 51, head[16] = (uint8_t)(35 + n), head[17] = (uint8_t)((35 + n) >> 8);
+    head[8] = head[10] = 1;
+    head[12] = 51;
+    head[16] = (uint8_t)(35 + n);
+    head[17] = (uint8_t)((35 + n) >> 8);
     vdi_write(&w, head, 22);
     keep(vdi_writer_close(&w, &err), &err);
     vdi_buffer_free(&npy);
@@ -86,8 +109,10 @@ int main(int argc, char **argv) {
     vdi_meta meta = {"seed", "7"};
     vdi_state state = {t, 2, &meta, 1};
     const char *folder = argc > 1 ? argv[1] : ".";
-    t[0].name = "a.weight", t[0].tensor = vdi_tensor_2d(x, VDI_F64, 2, 3);
-    t[1].name = "b", t[1].tensor = vdi_tensor_1d(y, VDI_I16, 4);
+    t[0].name = "a.weight";
+    t[0].tensor = vdi_tensor_2d(x, VDI_F64, 2, 3);
+    t[1].name = "b";
+    t[1].tensor = vdi_tensor_1d(y, VDI_I16, 4);
     keep(vdi_npy_save(in(folder, "npy/f8"), t[0].tensor, &err), &err);
     keep(vdi_npy_save(in(folder, "npy/i2"), t[1].tensor, &err), &err);
     text(in(folder, "npy/short"), "\x93NUMPY\x01");
@@ -100,7 +125,8 @@ int main(int argc, char **argv) {
     keep(vdi_csv_save(in(folder, "csv/named"), t, 2, &err), &err);
     text(in(folder, "csv/spaces"), "# c\n 1.0 2 \n3 nan\n");
     text(in(folder, "csv/quoted"), "\"a\",\"b \"\"c\"\"\"\r\n1,\r\n\"2\",NA\r\n");
-    text(in(folder, "json/all"), "{\"a\":[1,-2.5e-3,true,false,null],\"b\":{\"c\":\"\\u00e9\\n\\ud834\\udd1e\"},\"d\":{}}");
+    text(in(folder, "json/all"),
+         "{\"a\":[1,-2.5e-3,true,false,null],\"b\":{\"c\":\"\\u00e9\\n\\ud834\\udd1e\"},\"d\":{}}");
     text(in(folder, "json/deep"), "[[[[{\"x\":[[]]}]]]]");
     /* the deflated archive is sound: else it is no seed */
     vdi_npz npz;

@@ -1,4 +1,5 @@
-/* What a file of a user looks like; scripts/check.sh compiles it with every switch and implementation macro (-D...). */
+/* What a file of a user looks like; scripts/check.sh compiles it with every switch and
+ * implementation macro (-D...). */
 #include "vdi.h"
 #include "vdi.h"
 int header_include(void);

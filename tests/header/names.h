@@ -1,5 +1,5 @@
-/* The names that the "Do this" examples of the headers take as given; scripts/snippets.sh puts EXAMPLE_<layer> and
- * EXAMPLE_<layer>_<file> before it. */
+/* The names that the "Do this" examples of the headers take as given; scripts/snippets.sh puts
+ * EXAMPLE_<layer> and EXAMPLE_<layer>_<file> before it. */
 #include "vdi.h"
 #include <stdio.h>
 
@@ -61,7 +61,8 @@ extern int64_t frames;
 extern float *trace, *spikes;
 #endif
 extern vdi_lds *lds;
-#if defined(EXAMPLE_model_deepspike) || defined(EXAMPLE_model_deepspike_train) || defined(EXAMPLE_model_deepspike_infer)
+#if defined(EXAMPLE_model_deepspike) || defined(EXAMPLE_model_deepspike_train) || \
+    defined(EXAMPLE_model_deepspike_infer)
 extern vdi_calcium_desc calcium;
 extern vdi_deepspike *net;
 extern vdi_deepspike_data *data;
@@ -88,7 +89,9 @@ extern double *z;
 extern uint8_t *counts;
 #endif
 extern double *y, *work, *means, *mean, *cov, log_likelihood;
-#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_posterior) || defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || defined(EXAMPLE_model_score)
+#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_posterior) ||  \
+    defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || \
+    defined(EXAMPLE_model_score)
 extern vdi_plds *plds;
 extern vdi_plds_data *counts;
 extern vdi_score_bits bits;

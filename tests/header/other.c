@@ -7,6 +7,7 @@
 #ifdef __cplusplus
 extern "C"
 #endif
-    const char *header_other(vdi_status status);
+    const char *
+    header_other(vdi_status status);
 
 const char *header_other(vdi_status status) { return vdi_status_name(status); }

@@ -3,11 +3,13 @@
  *     portable [--simd NAME] [--expect NAME] [--at-least N] [--verbose] [--list] [FILTER...]
  *
  *     --simd NAME     run on that path (scalar, sse2, avx2, avx512, neon)
- *     --expect NAME   fail unless the path in use is that one: proves what was found, or set, is what ran
+ *     --expect NAME   fail unless the path in use is that one: proves what was found, or set, is
+ *                     what ran
  *     --at-least N    fail if fewer tests than N ran or were skipped: an empty run is no success
  *     FILTER          only tests whose "suite/name" contains it
  *
- * All tests share one process, so a crash ends the run; the name of the test it was in is then the last line.
+ * All tests share one process, so a crash ends the run; the name of the test it was in is then the
+ * last line.
  */
 #include "../check.h"
 #include <signal.h>
@@ -34,7 +36,8 @@ void check_register(const char *name, void (*run)(void)) {
     tests[test_count++].run = run;
 }
 
-void check_report(int ok, const char *file, int line, const char *condition, const char *format, ...) {
+void check_report(int ok, const char *file, int line, const char *condition, const char *format,
+                  ...) {
     va_list args;
     if (ok) return;
     if (++failures > 20) return; /* a broken loop should not print a thousand lines */
@@ -67,26 +70,40 @@ static int chosen(const char *name, char **filters, int count) {
     return count == 0;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const check_test *)a)->name, ((const check_test *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const check_test *)a)->name, ((const check_test *)b)->name);
+}
 
 int main(int argc, char **argv) {
     const char *simd = NULL, *expect = NULL;
-    long at_least = 1, passed = 0, failed = 0, skipped = 0;
+    long at_least = 1;
+    long passed = 0;
+    long failed = 0;
+    long skipped = 0;
     int verbose = 0, list = 0, i = 1;
     for (; i < argc && !strncmp(argv[i], "--", 2); i++) {
-        if (!strcmp(argv[i], "--verbose")) verbose = 1;
-        else if (!strcmp(argv[i], "--list")) list = 1;
-        else if (!strcmp(argv[i], "--simd") && i + 1 < argc) simd = argv[++i];
-        else if (!strcmp(argv[i], "--expect") && i + 1 < argc) expect = argv[++i];
-        else if (!strcmp(argv[i], "--at-least") && i + 1 < argc) at_least = atol(argv[++i]);
-        else {
-            fprintf(stderr, "usage: %s [--simd NAME] [--expect NAME] [--at-least N] [--verbose] [--list] [FILTER...]\n", argv[0]);
+        if (!strcmp(argv[i], "--verbose")) {
+            verbose = 1;
+        } else if (!strcmp(argv[i], "--list")) {
+            list = 1;
+        } else if (!strcmp(argv[i], "--simd") && i + 1 < argc) {
+            simd = argv[++i];
+        } else if (!strcmp(argv[i], "--expect") && i + 1 < argc) {
+            expect = argv[++i];
+        } else if (!strcmp(argv[i], "--at-least") && i + 1 < argc) {
+            at_least = atol(argv[++i]);
+        } else {
+            fprintf(stderr,
+                    "usage: %s [--simd NAME] [--expect NAME] [--at-least N] [--verbose] [--list] "
+                    "[FILTER...]\n",
+                    argv[0]);
             return 2;
         }
     }
     qsort(tests, test_count, sizeof *tests, by_name);
     if (list) {
-        for (size_t t = 0; t < test_count; t++) puts(tests[t].name);
+        for (size_t t = 0; t < test_count; t++)
+            puts(tests[t].name);
         return 0;
     }
 
@@ -117,7 +134,8 @@ int main(int argc, char **argv) {
         clock_t start = clock();
         tests[t].run();
         double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-        if (vdi_simd_set(path) != VDI_OK || vdi_simd_active() != path) { /* a test may change the path for itself alone */
+        if (vdi_simd_set(path) != VDI_OK || vdi_simd_active() != path) {
+            /* a test may change the path for itself alone */
             printf("  %s left the path %s for good\n", current, vdi_simd_name(path));
             failures++;
         }
@@ -134,7 +152,8 @@ int main(int argc, char **argv) {
         fflush(stdout);
     }
     int too_few = passed + failed + skipped < at_least;
-    if (too_few) printf("only %ld tests, at least %ld expected\n", passed + failed + skipped, at_least);
+    if (too_few)
+        printf("only %ld tests, at least %ld expected\n", passed + failed + skipped, at_least);
     printf("%ld passed, %ld failed, %ld skipped\n", passed, failed, skipped);
     return failed || too_few;
 }

@@ -7,8 +7,9 @@
  *     vdi_arena_reset(&a);                             keeps the memory for the next round
  *     vdi_arena_free(&a);
  *
- * An arena hands out blocks aligned to 64 bytes and takes them back all at once. It is not thread-safe: one per thread.
- * After a reset the same sequence of requests makes no call to the allocator.
+ * An arena hands out blocks aligned to 64 bytes and takes them back all at once. It is not
+ * thread-safe: one per thread. After a reset the same sequence of requests makes no call to the
+ * allocator.
  */
 #ifndef VDI_CORE_ALLOC_H
 #define VDI_CORE_ALLOC_H
@@ -18,16 +19,20 @@
 /** What vdi_alloc aligns to, in bytes: a cache line, and the widest vector. */
 #define VDI_ALIGN 64
 
-/** Where memory comes from. Members are called alloc_fn and free_fn because `free` may be a macro. */
+/** Where memory comes from. Members are called alloc_fn and free_fn because `free` may be a
+ * macro. */
 typedef struct vdi_allocator {
-    void *(*alloc_fn)(size_t size, size_t align, void *user); /**< NULL on failure; `align` is a power of two */
-    void (*free_fn)(void *p, size_t size, size_t align, void *user); /**< with the size and alignment that were asked for */
-    void *user;                                               /**< handed to both */
+    void *(*alloc_fn)(size_t size, size_t align, void *user); /**< NULL on failure; `align` is a
+                                                                   power of two */
+    void (*free_fn)(void *p, size_t size, size_t align, void *user);
+    /**< with the size and alignment that were asked for */
+    void *user; /**< handed to both */
 } vdi_allocator;
 
 /** The filled allocator: `a`, or malloc and free where `a` is NULL or all zero. */
 VDI_API vdi_allocator vdi_allocator_defaults(const vdi_allocator *a);
-/** `size` bytes aligned to VDI_ALIGN, not cleared; NULL on failure. Size 0 gives a block that may be freed. */
+/** `size` bytes aligned to VDI_ALIGN, not cleared; NULL on failure. Size 0 gives a block that may
+ * be freed. */
 VDI_API void *vdi_alloc(const vdi_allocator *a, size_t size);
 /** Give back what vdi_alloc gave; `size` as asked for. NULL is ignored. */
 VDI_API void vdi_free(const vdi_allocator *a, void *p, size_t size);
@@ -48,9 +53,11 @@ typedef struct vdi_arena_mark {
     size_t chunk_used, used;
 } vdi_arena_mark;
 
-/** Start an arena; `chunk_size` 0 gives 64 KiB (chunks double as it grows). Allocates nothing yet. */
+/** Start an arena; `chunk_size` 0 gives 64 KiB (chunks double as it grows). Allocates nothing
+ * yet. */
 VDI_API void vdi_arena_init(vdi_arena *arena, const vdi_allocator *a, size_t chunk_size);
-/** Start an arena inside the caller's block; it never allocates, and fails when the block is full. */
+/** Start an arena inside the caller's block; it never allocates, and fails when the block is
+ * full. */
 VDI_API void vdi_arena_init_block(vdi_arena *arena, void *block, size_t size);
 /** `size` bytes aligned to VDI_ALIGN, not cleared; NULL when memory is out. */
 VDI_API void *vdi_arena_alloc(vdi_arena *arena, size_t size);
@@ -64,12 +71,16 @@ VDI_API void vdi_arena_reset(vdi_arena *arena);
 /** Give all memory back to the allocator. */
 VDI_API void vdi_arena_free(vdi_arena *arena);
 
-/** Bytes that `size` takes in an arena or a caller's block: rounded up to VDI_ALIGN. SIZE_MAX on overflow. */
+/** Bytes that `size` takes in an arena or a caller's block: rounded up to VDI_ALIGN. SIZE_MAX on
+ * overflow. */
 VDI__INLINE size_t vdi_align_size(size_t size) {
-    return size > SIZE_MAX - (VDI_ALIGN - 1) ? SIZE_MAX : (size + (VDI_ALIGN - 1)) & ~(size_t)(VDI_ALIGN - 1);
+    return size > SIZE_MAX - (VDI_ALIGN - 1) ? SIZE_MAX
+                                             : (size + (VDI_ALIGN - 1)) & ~(size_t)(VDI_ALIGN - 1);
 }
 /** a * b, or SIZE_MAX where it overflows. */
-VDI__INLINE size_t vdi_mul_size(size_t a, size_t b) { return a && b > SIZE_MAX / a ? SIZE_MAX : a * b; }
+VDI__INLINE size_t vdi_mul_size(size_t a, size_t b) {
+    return a && b > SIZE_MAX / a ? SIZE_MAX : a * b;
+}
 /** a + b, or SIZE_MAX where it overflows. */
 VDI__INLINE size_t vdi_add_size(size_t a, size_t b) { return b > SIZE_MAX - a ? SIZE_MAX : a + b; }
 
@@ -78,7 +89,8 @@ VDI__INLINE size_t vdi_add_size(size_t a, size_t b) { return b > SIZE_MAX - a ? 
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_ALLOC_C)
 #define VDI_CORE_ALLOC_C
 
-/* ISO C has no aligned_alloc that every C library offers, so the block start is kept just below the aligned address. */
+/* ISO C has no aligned_alloc that every C library offers, so the block start is kept just below the
+ * aligned address. */
 VDI__FN void *vdi__default_alloc(size_t size, size_t align, void *user) {
     (void)user;
     size_t total = vdi_add_size(size, align + sizeof(void *));
@@ -127,13 +139,16 @@ typedef struct vdi__chunk {
 
 VDI__FN vdi__chunk *vdi__arena_grow(vdi_arena *arena, size_t size) {
     size_t data = VDI__MAX(arena->chunk_size, size);
-    vdi__chunk *c = (vdi__chunk *)vdi_alloc(&arena->allocator, vdi_add_size(data, VDI__CHUNK_HEADER));
+    vdi__chunk *c =
+        (vdi__chunk *)vdi_alloc(&arena->allocator, vdi_add_size(data, VDI__CHUNK_HEADER));
     if (!c) return NULL;
     c->size = data;
     c->used = 0;
     c->next = arena->current ? arena->current->next : arena->first;
-    if (arena->current) arena->current->next = c;
-    else arena->first = c;
+    if (arena->current)
+        arena->current->next = c;
+    else
+        arena->first = c;
     if (arena->chunk_size < (size_t)1 << 26) arena->chunk_size *= 2;
     return c;
 }
@@ -158,7 +173,8 @@ VDI__DEF void vdi_arena_init_block(vdi_arena *arena, void *block, size_t size) {
 
 VDI__DEF void *vdi_arena_alloc(vdi_arena *arena, size_t size) {
     size_t n = vdi_align_size(size ? size : 1);
-    if (n > SIZE_MAX / 2) return NULL; /* no object is that large, and the sum of two such would wrap */
+    /* no object is that large, and the sum of two such would wrap */
+    if (n > SIZE_MAX / 2) return NULL;
     vdi__chunk *c = arena->current ? arena->current : arena->first;
     while (c && c->size - c->used < n) { /* chunks behind the current one are empty */
         if (!c->next) break;
@@ -195,7 +211,8 @@ VDI__DEF vdi_arena_mark vdi_arena_get_mark(const vdi_arena *arena) {
 
 VDI__DEF void vdi_arena_rewind(vdi_arena *arena, vdi_arena_mark mark) {
     vdi__chunk *c = mark.chunk ? mark.chunk->next : arena->first;
-    for (; c; c = c->next) c->used = 0;
+    for (; c; c = c->next)
+        c->used = 0;
     if (mark.chunk) mark.chunk->used = mark.chunk_used;
     arena->current = mark.chunk;
     arena->used = mark.used;

@@ -1,20 +1,27 @@
 /* core/config.h - compiler, platform, switches
  *
- * The first header of all: it knows which implementation parts are wanted, what the compiler can do and
+ * The first header of all: it knows which implementation parts are wanted, what the compiler can do
+ * and
  * which switches the user has set. It declares no function.
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
- *   VDI_IMPLEMENTATION         compile everything here; in exactly one C or C++ file
- *   VDI_CORE_IMPLEMENTATION    only core; likewise VDI_KERNEL_, VDI_LINALG_, VDI_GRAD_, VDI_IO_, VDI_MODEL_, and one per
- *                              model (VDI_LDS_IMPLEMENTATION ...); each brings what it stands on. Cost: compile time only
- *   VDI_STATIC                 every function and table is static: several files may each have their own copy
- *   VDI_API                    what stands before a public declaration (default: extern "C" where needed, or static)
- *   VDI_ASSERT(x)              internal checks; default: nothing. An assertion that fails is a bug in vdi, never bad input
- *   VDI_NO_SIMD                scalar code alone: smallest object, 5 to 20 times slower
- *   VDI_NO_SSE2, VDI_NO_AVX2, VDI_NO_AVX512, VDI_NO_NEON   leave one path out: shorter compile, smaller object
- *   VDI_NO_THREADS             no pthreads or Win32 threads: a pool runs its jobs on the caller; same results
- *   VDI_NO_STDIO               no <stdio.h>: io then reads and writes through callbacks alone
- *   VDI_SELF                   the name by which the single file can include itself (default "vdi.h"; set it for a renamed copy)
+ *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file
+ *   VDI_CORE_IMPLEMENTATION   only core; likewise VDI_KERNEL_, VDI_LINALG_, VDI_GRAD_, VDI_IO_,
+ *                             VDI_MODEL_, and one per
+ *                   model (VDI_LDS_IMPLEMENTATION ...); each brings what it stands on. Cost:
+ *                   compile time only
+ *   VDI_STATIC      every function and table is static: several files may each have their own copy
+ *   VDI_API         what stands before a public declaration (default: extern "C" where needed, or
+ *                   static)
+ *   VDI_ASSERT(x)   internal checks; default: nothing. An assertion that fails is a bug in vdi,
+ *                   never bad input
+ *   VDI_NO_SIMD     scalar code alone: smallest object, 5 to 20 times slower
+ *   VDI_NO_SSE2, VDI_NO_AVX2, VDI_NO_AVX512, VDI_NO_NEON   leave one path out: shorter compile,
+ *                                                          smaller object
+ *   VDI_NO_THREADS   no pthreads or Win32 threads: a pool runs its jobs on the caller; same results
+ *   VDI_NO_STDIO     no <stdio.h>: io then reads and writes through callbacks alone
+ *   VDI_SELF         the name by which the single file can include itself (default "vdi.h"; set it
+ *                    for a renamed copy)
  */
 #ifndef VDI_CORE_CONFIG_H
 #define VDI_CORE_CONFIG_H
@@ -26,7 +33,8 @@
 #define VDI_VERSION "0.1.0"
 
 #ifdef __FAST_MATH__
-#error "vdi: -ffast-math breaks NaN handling and the promised bits; compile vdi without it (-O2 or -O3 is enough)"
+#error \
+    "vdi: -ffast-math breaks NaN handling and the promised bits; compile vdi without it (-O2 or -O3 is enough)"
 #endif
 
 #include <float.h>
@@ -65,10 +73,12 @@
 #endif
 
 #ifdef __cplusplus
-#define VDI__ZERO {}
+#define VDI__ZERO \
+    {}
 #define VDI_RESTRICT __restrict
 #else
-#define VDI__ZERO {0}
+#define VDI__ZERO \
+    { 0 }
 #if defined(__TINYC__)
 #define VDI_RESTRICT
 #else
@@ -77,7 +87,8 @@
 #endif
 #endif
 
-/* extern "C" stands on each declaration, so that VDI_STATIC needs no bracket around the whole header. */
+/* extern "C" stands on each declaration, so that VDI_STATIC needs no bracket around the whole
+ * header. */
 #ifndef VDI_API
 #if defined(VDI_STATIC)
 #define VDI_API VDI__UNUSED static
@@ -100,7 +111,8 @@
 #define VDI__INLINE VDI__UNUSED static inline
 
 #ifndef VDI_ASSERT
-/** A check of vdi's own invariants; define it before the include to switch it on. Never a check of input. */
+/** A check of vdi's own invariants; define it before the include to switch it on. Never a check of
+ * input. */
 #define VDI_ASSERT(x) ((void)0)
 #endif
 
@@ -114,7 +126,8 @@
 
 #endif /* VDI_CORE_CONFIG_H */
 
-/* Which parts to compile: outside the guard, since an implementation may be asked for by a later include. */
+/* Which parts to compile: outside the guard, since an implementation may be asked for by a later
+ * include. */
 #if defined(VDI_IMPLEMENTATION)
 #ifndef VDI_IO_IMPLEMENTATION
 #define VDI_IO_IMPLEMENTATION
@@ -171,15 +184,16 @@
 #if defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_LDS_IMPLEMENTATION)
 #define VDI_LDS_IMPLEMENTATION
 #endif
-#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION) || defined(VDI_SCORE_IMPLEMENTATION) || \
-     defined(VDI_OASIS_IMPLEMENTATION)) && \
+#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION) ||     \
+     defined(VDI_SCORE_IMPLEMENTATION) || defined(VDI_OASIS_IMPLEMENTATION)) && \
     !defined(VDI_LINALG_IMPLEMENTATION)
 #define VDI_LINALG_IMPLEMENTATION
 #endif
 #if defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_KERNEL_IMPLEMENTATION)
 #define VDI_KERNEL_IMPLEMENTATION
 #endif
-#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) || defined(VDI_ENV_IMPLEMENTATION)) && \
+#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) || \
+     defined(VDI_ENV_IMPLEMENTATION)) &&                                     \
     !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
 #endif

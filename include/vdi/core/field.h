@@ -1,20 +1,24 @@
-/* core/field.h - one table per description: defaults, ranges, metadata, options and help come from the same rows
+/* core/field.h - one table per description: defaults, ranges, metadata, options and help come from
+ * the same rows
  *
  * Do this:
  *     typedef struct filter_desc { int64_t order; double cutoff; } filter_desc;
  *     static const vdi_field rows[] = {
  *         VDI_FIELD_INT(filter_desc, order, 4, 1, 16, "order of the filter"),
- *         VDI_FIELD_REAL(filter_desc, cutoff, 0.5, 0, 1, "cut-off frequency, share of the sampling rate"),
+ *         VDI_FIELD_REAL(filter_desc, cutoff, 0.5, 0, 1, "cut-off frequency,
+ *             share of the sampling rate"),
  *     };
  *     static const vdi_fields table = {"filter_desc", rows, 2};
  *     filter_desc d = {0};
- *     vdi_fields_fill(&table, &d);                                         order 4, cutoff 0.5
+ *     vdi_fields_fill(&table, &d);                                     order 4, cutoff 0.5
  *     if (vdi_fields_set(&table, &d, "cutoff", "0.3", &err) < 0) puts(err.message);
- *     if (vdi_fields_check(&table, &d, &err) < 0) puts(err.message);       "cutoff is 3: expected 0 to 1"
+ *     if (vdi_fields_check(&table, &d, &err) < 0)
+ *         puts(err.message);   "cutoff is 3: expected 0 to 1"
  *
- * Zero means the default. Where zero is a value of its own, the description has a bool beside the field (its twin): set, the field is
- * taken as it stands. A default that depends on other fields is no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
- * What it does NOT do: pointers, callbacks and sizes that depend on each other; a model checks those by hand.
+ * Zero means the default. Where zero is a value of its own, the description has a bool beside the
+ * field (its twin): set, the field is taken as it stands. A default that depends on other fields is
+ * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in. What it does NOT do:
+ * pointers, callbacks and sizes that depend on each other; a model checks those by hand.
  */
 #ifndef VDI_CORE_FIELD_H
 #define VDI_CORE_FIELD_H
@@ -29,7 +33,8 @@ typedef enum vdi_field_type {
     VDI_FIELD_TYPE_REAL,  /**< double, never NaN */
     VDI_FIELD_TYPE_BOOL,  /**< bool; as text 0 or 1 */
     VDI_FIELD_TYPE_ENUM,  /**< an enum that counts from 0; as text one of `words` */
-    VDI_FIELD_TYPE_SIZES  /**< int64_t[capacity], their number in an int or int32_t; as text "60,60" or "none" */
+    VDI_FIELD_TYPE_SIZES  /**< int64_t[capacity], their number in an int or int32_t; as text "60,60"
+                               or "none" */
 } vdi_field_type;
 
 /** Properties of a row, to be added up. */
@@ -39,7 +44,8 @@ enum {
     VDI_FIELD_ABOVE = 4,      /**< the least value itself is excluded */
     VDI_FIELD_BELOW = 8,      /**< the largest value itself is excluded */
     VDI_FIELD_NOT_SAVED = 16, /**< about this run alone: no part of the metadata */
-    VDI_FIELD_ADDED = 32      /**< younger than the format: metadata without it stand for the default */
+    VDI_FIELD_ADDED = 32      /**< younger than the format: metadata without it stand for the
+                                   default */
 };
 
 /** The place of no field. */
@@ -73,44 +79,63 @@ typedef struct vdi_fields {
     VDI__FIELD(type, member, VDI_FIELD_TYPE_INT, VDI_FIELD_NONE, initial, least, most, 0, help)
 #define VDI_FIELD_INT_FLAGS(type, member, initial, least, most, flags, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_INT, VDI_FIELD_NONE, initial, least, most, flags, help)
-#define VDI_FIELD_INT_TWIN(type, member, twin, initial, least, most, help) \
-    VDI__FIELD(type, member, VDI_FIELD_TYPE_INT, offsetof(type, twin), initial, least, most, 0, help)
+#define VDI_FIELD_INT_TWIN(type, member, twin, initial, least, most, help)                      \
+    VDI__FIELD(type, member, VDI_FIELD_TYPE_INT, offsetof(type, twin), initial, least, most, 0, \
+               help)
 #define VDI_FIELD_INT32(type, member, initial, least, most, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_INT32, VDI_FIELD_NONE, initial, least, most, 0, help)
 #define VDI_FIELD_REAL(type, member, initial, least, most, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_REAL, VDI_FIELD_NONE, initial, least, most, 0, help)
 #define VDI_FIELD_REAL_FLAGS(type, member, initial, least, most, flags, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_REAL, VDI_FIELD_NONE, initial, least, most, flags, help)
-#define VDI_FIELD_REAL_TWIN(type, member, twin, initial, least, most, flags, help) \
-    VDI__FIELD(type, member, VDI_FIELD_TYPE_REAL, offsetof(type, twin), initial, least, most, flags, help)
+#define VDI_FIELD_REAL_TWIN(type, member, twin, initial, least, most, flags, help)            \
+    VDI__FIELD(type, member, VDI_FIELD_TYPE_REAL, offsetof(type, twin), initial, least, most, \
+               flags, help)
 #define VDI_FIELD_SEED(type, member, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_SEED, VDI_FIELD_NONE, 0, 0, 0, 0, help)
 #define VDI_FIELD_BOOL(type, member, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_BOOL, VDI_FIELD_NONE, 0, 0, 1, 0, help)
-#define VDI_FIELD_ENUM(type, member, words, help) \
-    {#member, VDI_FIELD_TYPE_ENUM, offsetof(type, member), VDI_FIELD_NONE, 0, 0, 0, words, VDI_FIELD_NONE, 0, 0, 0, help}
-#define VDI_FIELD_SIZES(type, member, number, none, capacity, initial_number, initial, least, most, help) \
-    {#member, VDI_FIELD_TYPE_SIZES, offsetof(type, member), none, initial, least, most, NULL, \
-     offsetof(type, number), capacity, initial_number, 0, help}
-#define VDI__FIELD(type, member, kind, twin, initial, least, most, flags, help) \
-    {#member, kind, offsetof(type, member), twin, initial, least, most, NULL, VDI_FIELD_NONE, 0, 0, flags, help}
+#define VDI_FIELD_ENUM(type, member, words, help)                                             \
+    {                                                                                         \
+#member, VDI_FIELD_TYPE_ENUM, offsetof(type, member), VDI_FIELD_NONE, 0, 0, 0, words, \
+            VDI_FIELD_NONE, 0, 0, 0, help                                                     \
+    }
+#define VDI_FIELD_SIZES(type, member, number, none, capacity, initial_number, initial, least,    \
+                        most, help)                                                              \
+    {                                                                                            \
+#member, VDI_FIELD_TYPE_SIZES, offsetof(type, member), none, initial, least, most, NULL, \
+            offsetof(type, number), capacity, initial_number, 0, help                            \
+    }
+#define VDI__FIELD(type, member, kind, twin, initial, least, most, flags, help)                  \
+    {                                                                                            \
+#member, kind, offsetof(type, member), twin, initial, least, most, NULL, VDI_FIELD_NONE, \
+            0, 0, flags, help                                                                    \
+    }
 
 /** The row of that name, or NULL. */
 VDI_API const vdi_field *vdi_fields_find(const vdi_fields *fields, const char *name);
-/** Put the default where a field is zero and its twin, if it has one, is not set; twins of numbers are set afterwards. */
+/** Put the default where a field is zero and its twin, if it has one, is not set; twins of numbers
+ * are set afterwards. */
 VDI_API void vdi_fields_fill(const vdi_fields *fields, void *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the first field out of its range, its value and the range. */
 VDI_API vdi_status vdi_fields_check(const vdi_fields *fields, const void *desc, vdi_error *err);
-/** Set a field from text, and its twin. VDI_ERR_ARGUMENT if there is no such field, or the text is not a value within its range. */
-VDI_API vdi_status vdi_fields_set(const vdi_fields *fields, void *desc, const char *name, const char *text, vdi_error *err);
-/** The value of a field as text that reads back exactly; returns the length. `buf` of `cap` bytes is terminated. */
+/** Set a field from text, and its twin. VDI_ERR_ARGUMENT if there is no such field, or the text is
+ * not a value within its range. */
+VDI_API vdi_status vdi_fields_set(const vdi_fields *fields, void *desc, const char *name,
+                                  const char *text, vdi_error *err);
+/** The value of a field as text that reads back exactly; returns the length. `buf` of `cap` bytes
+ * is terminated. */
 VDI_API size_t vdi_field_text(const vdi_field *field, const void *desc, char *buf, size_t cap);
-/** The values that a field takes, as words: "1 to 16", "above 0, at most 1", "poisson, gaussian or gc". */
+/** The values that a field takes, as words: "1 to 16", "above 0, at most 1", "poisson, gaussian or
+ * gc". */
 VDI_API size_t vdi_field_range_text(const vdi_field *field, char *buf, size_t cap);
 /** Add every field that is saved to a list of metadata. VDI_ERR_MEMORY if the list is full. */
-VDI_API vdi_status vdi_fields_write(const vdi_fields *fields, const void *desc, vdi_meta_list *list);
-/** Read every field that is saved out of metadata, and set the twins. VDI_ERR_FORMAT names the key that is missing or wrong. */
-VDI_API vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const vdi_meta *meta, int64_t count, vdi_error *err);
+VDI_API vdi_status vdi_fields_write(const vdi_fields *fields, const void *desc,
+                                    vdi_meta_list *list);
+/** Read every field that is saved out of metadata, and set the twins. VDI_ERR_FORMAT names the key
+ * that is missing or wrong. */
+VDI_API vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const vdi_meta *meta,
+                                   int64_t count, vdi_error *err);
 
 #endif /* VDI_CORE_FIELD_H */
 
@@ -130,19 +155,11 @@ VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     double real = 0;
     bool flag = false;
     switch (f->type) {
-    case VDI_FIELD_TYPE_INT:
-        memcpy(&whole, at, sizeof whole);
-        return (double)whole;
+    case VDI_FIELD_TYPE_INT: memcpy(&whole, at, sizeof whole); return (double)whole;
     case VDI_FIELD_TYPE_INT32:
-    case VDI_FIELD_TYPE_ENUM:
-        memcpy(&small, at, sizeof small);
-        return small;
-    case VDI_FIELD_TYPE_REAL:
-        memcpy(&real, at, sizeof real);
-        return real;
-    case VDI_FIELD_TYPE_BOOL:
-        memcpy(&flag, at, sizeof flag);
-        return flag;
+    case VDI_FIELD_TYPE_ENUM: memcpy(&small, at, sizeof small); return small;
+    case VDI_FIELD_TYPE_REAL: memcpy(&real, at, sizeof real); return real;
+    case VDI_FIELD_TYPE_BOOL: memcpy(&flag, at, sizeof flag); return flag;
     default: return 0;
     }
 }
@@ -212,7 +229,8 @@ VDI__DEF void vdi_fields_fill(const vdi_fields *fields, void *desc) {
             vdi__field_fill_sizes(f, desc);
             continue;
         }
-        if (f->type == VDI_FIELD_TYPE_SEED || f->flags & (VDI_FIELD_REQUIRED | VDI_FIELD_COMPUTED)) continue;
+        if (f->type == VDI_FIELD_TYPE_SEED || f->flags & (VDI_FIELD_REQUIRED | VDI_FIELD_COMPUTED))
+            continue;
         if (vdi__field_load(f, desc) == 0 && !vdi__field_twin(f, desc)) {
             vdi__field_store(f, desc, f->initial);
         }
@@ -390,7 +408,8 @@ VDI__DEF vdi_status vdi_fields_set(const vdi_fields *fields, void *desc, const c
     const vdi_field *f = vdi_fields_find(fields, name);
     if (!f) return vdi_error_set(err, VDI_ERR_ARGUMENT, fields->name, "there is no field %s", name);
     if (f->type == VDI_FIELD_TYPE_SIZES) {
-        if (!vdi__field_parse_sizes(f, desc, text)) return vdi__field_complain(fields, f, text, err);
+        if (!vdi__field_parse_sizes(f, desc, text))
+            return vdi__field_complain(fields, f, text, err);
         return VDI_OK;
     }
     if (!vdi__field_parse(f, desc, text)) return vdi__field_complain(fields, f, text, err);
@@ -400,7 +419,8 @@ VDI__DEF vdi_status vdi_fields_set(const vdi_fields *fields, void *desc, const c
 
 /* ---- metadata ------------------------------------------------------------------------------ */
 
-VDI__DEF vdi_status vdi_fields_write(const vdi_fields *fields, const void *desc, vdi_meta_list *list) {
+VDI__DEF vdi_status vdi_fields_write(const vdi_fields *fields, const void *desc,
+                                     vdi_meta_list *list) {
     for (int i = 0; i < fields->count; i++) {
         const vdi_field *f = &fields->rows[i];
         char text[VDI__FIELD_TEXT];

@@ -1,11 +1,13 @@
 /* core/log.h - what vdi would say if asked: silent unless a logger is given
  *
  * Do this:
- *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s: %s\n", r->where, r->message); }
+ *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s: %s\n", r->where,
+ *         r->message); }
  *     vdi_logger logger = { say, NULL };
  *     vdi_lds_desc desc = {0}; desc.logger = logger;
  *
- * A logger is a member of a description, never a global. It is called on the thread that runs the function.
+ * A logger is a member of a description, never a global. It is called on the thread that runs the
+ * function.
  */
 #ifndef VDI_CORE_LOG_H
 #define VDI_CORE_LOG_H
@@ -13,7 +15,11 @@
 #include "text.h"
 
 /** How much a message matters. */
-typedef enum vdi_log_level { VDI_LOG_DEBUG = 0, VDI_LOG_INFO = 1, VDI_LOG_WARNING = 2 } vdi_log_level;
+typedef enum vdi_log_level {
+    VDI_LOG_DEBUG = 0,
+    VDI_LOG_INFO = 1,
+    VDI_LOG_WARNING = 2
+} vdi_log_level;
 
 /** One message; the strings live for the duration of the call. */
 typedef struct vdi_log_record {
@@ -29,13 +35,15 @@ typedef struct vdi_logger {
 } vdi_logger;
 
 /** Format and hand on one message; formats as in vdi_text_format. */
-VDI_API void vdi_log_message(const vdi_logger *logger, vdi_log_level level, const char *where, const char *format, ...) VDI__PRINTF(4, 5);
+VDI_API void vdi_log_message(const vdi_logger *logger, vdi_log_level level, const char *where,
+                             const char *format, ...) VDI__PRINTF(4, 5);
 
 #endif /* VDI_CORE_LOG_H */
 
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_LOG_C)
 #define VDI_CORE_LOG_C
-VDI__DEF void vdi_log_message(const vdi_logger *logger, vdi_log_level level, const char *where, const char *format, ...) {
+VDI__DEF void vdi_log_message(const vdi_logger *logger, vdi_log_level level, const char *where,
+                              const char *format, ...) {
     char message[256];
     va_list args;
     vdi_log_record record;

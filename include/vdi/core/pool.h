@@ -3,17 +3,19 @@
  * Do this:
  *     vdi_pool *pool;
  *     if (vdi_pool_create(2, NULL, &pool, &err) < 0) ...
- *     vdi_pool_run(pool, 100, job, user);              job(0..99, worker, user), returns when all are done
+ *     vdi_pool_run(pool, 100, job, user);   job(0..99, worker, user), returns when all are done
  *     vdi_pool_destroy(pool);
  *
- * The caller works too: a pool of 2 has one thread besides it. Which worker takes which job is not fixed, so a job must
- * depend on its index alone; then the number of threads never shows in the bits. Workers wait on a condition variable and
- * never spin (on a busy machine spinning peers were slowed a hundred times). A NULL pool runs the jobs on the caller.
+ * The caller works too: a pool of 2 has one thread besides it. Which worker takes which job is not
+ * fixed, so a job must depend on its index alone; then the number of threads never shows in the
+ * bits. Workers wait on a condition variable and never spin (on a busy machine spinning peers were
+ * slowed a hundred times). A NULL pool runs the jobs on the caller.
  *
  * What it does not do: futures, priorities, work stealing, nested runs.
- * Memory: one block, taken at create. Threads: one run at a time per pool; distinct pools are independent.
- * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error: vdi_pool_threads tells.
- * With VDI_NO_THREADS a pool has one worker.
+ * Memory: one block, taken at create. Threads: one run at a time per pool; distinct pools are
+ * independent.
+ * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error:
+ * vdi_pool_threads tells. With VDI_NO_THREADS a pool has one worker.
  */
 #ifndef VDI_CORE_POOL_H
 #define VDI_CORE_POOL_H
@@ -29,14 +31,17 @@ typedef struct vdi_pool vdi_pool;
 /** One job: `index` says what to do, `worker` (0..threads-1) which scratch memory may be used. */
 typedef void (*vdi_job_fn)(int64_t index, int worker, void *user);
 
-/** Make a pool of `threads` workers, the caller among them; 0 means as many as the machine has processors. *out is NULL on error:
+/** Make a pool of `threads` workers, the caller among them; 0 means as many as the machine has
+ * processors. *out is NULL on error:
  *  VDI_ERR_ARGUMENT (threads < 0 or > VDI_POOL_MAX, or out NULL), VDI_ERR_MEMORY. */
-VDI_API VDI_NODISCARD vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_pool **out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_pool_create(int threads, const vdi_allocator *a,
+                                                 vdi_pool **out, vdi_error *err);
 /** Wait for the workers to end and give back the memory. NULL is ignored. */
 VDI_API void vdi_pool_destroy(vdi_pool *pool);
 /** Workers of the pool, 1 for NULL. */
 VDI_API int vdi_pool_threads(const vdi_pool *pool);
-/** Run job(0) ... job(count-1) and return when all are done; what the jobs wrote is then visible to the caller. Not to be called
+/** Run job(0) ... job(count-1) and return when all are done; what the jobs wrote is then visible to
+ * the caller. Not to be called
  *  from inside a job of the same pool, nor from two threads at once. count <= 0 does nothing. */
 VDI_API void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *user);
 
@@ -70,13 +75,21 @@ VDI__FN void vdi__thread_join(vdi__thread t) {
     (void)WaitForSingleObject(t, INFINITE);
     (void)CloseHandle(t);
 }
-VDI__FN bool vdi__lock_init(vdi__lock *l) { return InitializeSRWLock(l), true; }
+VDI__FN bool vdi__lock_init(vdi__lock *l) {
+    InitializeSRWLock(l);
+    return true;
+}
 VDI__FN void vdi__lock_free(vdi__lock *l) { (void)l; }
 VDI__FN void vdi__lock_take(vdi__lock *l) { AcquireSRWLockExclusive(l); }
 VDI__FN void vdi__lock_give(vdi__lock *l) { ReleaseSRWLockExclusive(l); }
-VDI__FN bool vdi__signal_init(vdi__signal *s) { return InitializeConditionVariable(s), true; }
+VDI__FN bool vdi__signal_init(vdi__signal *s) {
+    InitializeConditionVariable(s);
+    return true;
+}
 VDI__FN void vdi__signal_free(vdi__signal *s) { (void)s; }
-VDI__FN void vdi__signal_wait(vdi__signal *s, vdi__lock *l) { (void)SleepConditionVariableSRW(s, l, INFINITE, 0); }
+VDI__FN void vdi__signal_wait(vdi__signal *s, vdi__lock *l) {
+    (void)SleepConditionVariableSRW(s, l, INFINITE, 0);
+}
 VDI__FN void vdi__signal_one(vdi__signal *s) { WakeConditionVariable(s); }
 VDI__FN void vdi__signal_all(vdi__signal *s) { WakeAllConditionVariable(s); }
 VDI__FN int vdi__processors(void) {
@@ -93,7 +106,9 @@ typedef pthread_mutex_t vdi__lock;
 typedef pthread_cond_t vdi__signal;
 #define VDI__THREAD_FN(name) static void *name(void *arg)
 #define VDI__THREAD_END NULL
-VDI__FN bool vdi__thread_start(vdi__thread *t, void *(*fn)(void *), void *arg) { return pthread_create(t, NULL, fn, arg) == 0; }
+VDI__FN bool vdi__thread_start(vdi__thread *t, void *(*fn)(void *), void *arg) {
+    return pthread_create(t, NULL, fn, arg) == 0;
+}
 VDI__FN void vdi__thread_join(vdi__thread t) { (void)pthread_join(t, NULL); }
 VDI__FN bool vdi__lock_init(vdi__lock *l) { return pthread_mutex_init(l, NULL) == 0; }
 VDI__FN void vdi__lock_free(vdi__lock *l) { (void)pthread_mutex_destroy(l); }
@@ -140,8 +155,9 @@ struct vdi_pool {
 };
 
 #if VDI__THREADS
-/* Take jobs until none is left; called, and returns, with the lock held. Few jobs are handed out one by one, many in slices that
-   shrink towards the end, so that the lock costs little and no worker ends long after the others. */
+/* Take jobs until none is left; called, and returns, with the lock held. Few jobs are handed out
+   one by one, many in slices that shrink towards the end, so that the lock costs little and no
+   worker ends long after the others. */
 VDI__FN void vdi__pool_work(vdi_pool *pool, int worker) {
     while (pool->next < pool->count) {
         vdi_job_fn job = pool->job;
@@ -149,7 +165,8 @@ VDI__FN void vdi__pool_work(vdi_pool *pool, int worker) {
         int64_t first = pool->next, slice = (pool->count - first) / (8 * pool->threads) + 1;
         pool->next += slice;
         vdi__lock_give(&pool->lock);
-        for (int64_t i = first; i < first + slice; i++) job(i, worker, user);
+        for (int64_t i = first; i < first + slice; i++)
+            job(i, worker, user);
         vdi__lock_take(&pool->lock);
         pool->left -= slice;
         if (pool->left == 0) vdi__signal_one(&pool->finished);
@@ -169,20 +186,27 @@ VDI__THREAD_FN(vdi__pool_thread) {
 }
 #endif
 
-VDI__DEF vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_pool **out, vdi_error *err) {
+VDI__DEF vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_pool **out,
+                                    vdi_error *err) {
     if (!out) return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pool_create", "out is NULL");
     *out = NULL;
-    if (threads < 0 || threads > VDI_POOL_MAX)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pool_create", "threads is %d, expected 0 to %d", threads, VDI_POOL_MAX);
+    if (threads < 0 || threads > VDI_POOL_MAX) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pool_create",
+                             "threads is %d, expected 0 to %d", threads, VDI_POOL_MAX);
+    }
 #if VDI__THREADS
     if (threads == 0) threads = vdi__processors();
-    size_t head = vdi_align_size(sizeof(vdi_pool)), size = head + (size_t)(threads - 1) * sizeof(vdi__worker);
+    size_t head = vdi_align_size(sizeof(vdi_pool));
+    size_t size = head + (size_t)(threads - 1) * sizeof(vdi__worker);
 #else
     threads = 1;
     size_t size = sizeof(vdi_pool);
 #endif
     vdi_pool *pool = (vdi_pool *)vdi_alloc(a, size);
-    if (!pool) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pool_create", "no memory for %d workers", threads);
+    if (!pool) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pool_create", "no memory for %d workers",
+                             threads);
+    }
     memset(pool, 0, sizeof *pool);
     pool->allocator = vdi_allocator_defaults(a);
     pool->size = size;
@@ -217,7 +241,8 @@ VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
     pool->quit = true;
     vdi__signal_all(&pool->work);
     vdi__lock_give(&pool->lock);
-    for (int i = 0; i < pool->threads - 1; i++) vdi__thread_join(pool->workers[i].thread);
+    for (int i = 0; i < pool->threads - 1; i++)
+        vdi__thread_join(pool->workers[i].thread);
     vdi__signal_free(&pool->finished);
     vdi__signal_free(&pool->work);
     vdi__lock_free(&pool->lock);
@@ -237,17 +262,22 @@ VDI__DEF void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *
         pool->next = 0;
         pool->count = pool->left = count;
         vdi__lock_give(&pool->lock); /* so that who wakes up need not wait for us */
-        if (wake == pool->threads - 1) vdi__signal_all(&pool->work);
-        else
-            for (int64_t i = 0; i < wake; i++) vdi__signal_one(&pool->work);
+        if (wake == pool->threads - 1) {
+            vdi__signal_all(&pool->work);
+        } else {
+            for (int64_t i = 0; i < wake; i++)
+                vdi__signal_one(&pool->work);
+        }
         vdi__lock_take(&pool->lock);
         vdi__pool_work(pool, 0);
-        while (pool->left > 0) vdi__signal_wait(&pool->finished, &pool->lock);
+        while (pool->left > 0)
+            vdi__signal_wait(&pool->finished, &pool->lock);
         vdi__lock_give(&pool->lock);
         return;
     }
 #endif
     (void)pool;
-    for (int64_t i = 0; i < count; i++) job(i, 0, user);
+    for (int64_t i = 0; i < count; i++)
+        job(i, 0, user);
 }
 #endif

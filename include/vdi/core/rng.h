@@ -1,19 +1,22 @@
-/* core/rng.h - counter-based random numbers: equal seed, equal numbers, on every platform and for any thread count
+/* core/rng.h - counter-based random numbers: equal seed, equal numbers, on every platform and for
+ * any thread count
  *
  * Do this:
- *     vdi_rng rng = vdi_rng_make(42, 0);               seed 42, stream 0
- *     double u = vdi_rng_uniform(&rng);                [0,1)
- *     vdi_rng trial7 = vdi_rng_make(42, 7);            another stream: trial 7 alone can be run again
+ *     vdi_rng rng = vdi_rng_make(42, 0);      seed 42, stream 0
+ *     double u = vdi_rng_uniform(&rng);       [0,1)
+ *     vdi_rng trial7 = vdi_rng_make(42, 7);   another stream: trial 7 alone can be run again
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): the numbers are a function of (seed, stream, position), so there is no
- * state to warm up and any position can be jumped to. A stream has 2^66 words; seed is the key, block and stream are the counter.
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): the numbers are a function of (seed, stream,
+ * position), so there is no state to warm up and any position can be jumped to. A stream has 2^66
+ * words; seed is the key, block and stream are the counter.
  *
- * What is the same bits where: words, uniforms, below, bernoulli and permutations on every platform; normals in 97 of 100
- * draws too, but the others, and exponential, gamma, Poisson and binomial, call exp, log and pow of the C library, whose last bit
- * differs between libraries, so they are the same within one build. docs/rng.md has the details.
+ * What is the same bits where: words, uniforms, below, bernoulli and permutations on every
+ * platform; normals in 97 of 100 draws too, but the others, and exponential, gamma, Poisson and
+ * binomial, call exp, log and pow of the C library, whose last bit differs between libraries, so
+ * they are the same within one build. docs/rng.md has the details.
  * What it does not do: cryptography, quasi-random sequences.
- * Memory: none. Errors: bad parameters give NaN or -1, as noted. Threads: a vdi_rng is 64 bytes to be copied freely, and is not
- * locked: one per thread.
+ * Memory: none. Errors: bad parameters give NaN or -1, as noted. Threads: a vdi_rng is 64 bytes to
+ * be copied freely, and is not locked: one per thread.
  */
 #ifndef VDI_CORE_RNG_H
 #define VDI_CORE_RNG_H
@@ -39,28 +42,36 @@ VDI_API void vdi_rng_philox(const uint32_t counter[4], const uint32_t key[2], ui
 VDI_API uint32_t vdi_rng_u32(vdi_rng *rng);
 /** The next two words, the first one low. */
 VDI_API uint64_t vdi_rng_u64(vdi_rng *rng);
-/** Uniform on 0..n-1 without bias (Lemire 2019), from words up to n = 2^32, else from pairs; n = 0 gives 0. */
+/** Uniform on 0..n-1 without bias (Lemire 2019), from words up to n = 2^32, else from pairs; n = 0
+ * gives 0. */
 VDI_API uint64_t vdi_rng_below(vdi_rng *rng, uint64_t n);
 /** Uniform on [0,1): the upper 53 bits of a u64, times 2^-53. */
 VDI_API double vdi_rng_uniform(vdi_rng *rng);
-/** Standard normal (ziggurat of Marsaglia and Tsang 2000 with 128 layers and 53 bits, so that the tails are whole). */
+/** Standard normal (ziggurat of Marsaglia and Tsang 2000 with 128 layers and 53 bits, so that the
+ * tails are whole). */
 VDI_API double vdi_rng_normal(vdi_rng *rng);
 /** Exponential with mean 1. */
 VDI_API double vdi_rng_exponential(vdi_rng *rng);
-/** Gamma with the given shape > 0 and scale 1 (Marsaglia and Tsang 2000). NaN for a shape that is not positive and finite. */
+/** Gamma with the given shape > 0 and scale 1 (Marsaglia and Tsang 2000). NaN for a shape that is
+ * not positive and finite. */
 VDI_API double vdi_rng_gamma(vdi_rng *rng, double shape);
-/** Poisson with mean >= 0 (inversion below 10, Hoermann's PTRS 1993 above). -1 for a bad mean: NaN, negative, or above 10^15. */
+/** Poisson with mean >= 0 (inversion below 10, Hoermann's PTRS 1993 above). -1 for a bad mean: NaN,
+ * negative, or above 10^15. */
 VDI_API int64_t vdi_rng_poisson(vdi_rng *rng, double mean);
-/** true with probability p; never for p <= 0 or NaN, always for p >= 1. Takes one uniform in any case. */
+/** true with probability p; never for p <= 0 or NaN, always for p >= 1. Takes one uniform in any
+ * case. */
 VDI_API bool vdi_rng_bernoulli(vdi_rng *rng, double p);
-/** Successes in n trials of probability p (inversion for n min(p,1-p) below 10, Hoermann's BTRS 1993 above).
+/** Successes in n trials of probability p (inversion for n min(p,1-p) below 10, Hoermann's BTRS
+ * 1993 above).
  *  -1 for bad arguments: n < 0, n > 10^15, or p not in [0,1]. */
 VDI_API int64_t vdi_rng_binomial(vdi_rng *rng, int64_t n, double p);
 /** A random permutation of 0..n-1 into out (Fisher-Yates). */
 VDI_API void vdi_rng_permutation(vdi_rng *rng, int64_t n, int64_t *out);
-/** n uniforms on [0,1), in F32 or F64: those of n single calls, faster. The F32 ones are cut to 24 bits, so none is 1. */
+/** n uniforms on [0,1), in F32 or F64: those of n single calls, faster. The F32 ones are cut to 24
+ * bits, so none is 1. */
 VDI_API void vdi_rng_fill_uniform(vdi_rng *rng, vdi_dtype dtype, int64_t n, void *out);
-/** n standard normals, in F32 or F64: those of n single calls, faster. The F32 ones are the F64 ones rounded. */
+/** n standard normals, in F32 or F64: those of n single calls, faster. The F32 ones are the F64
+ * ones rounded. */
 VDI_API void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void *out);
 
 #endif /* VDI_CORE_RNG_H */
@@ -69,35 +80,48 @@ VDI_API void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void 
 #define VDI_CORE_RNG_C
 
 /* One round: two 32 x 32 -> 64 bit products, crossed. */
-#define VDI__PHILOX_ROUND(c0, c1, c2, c3)                                                                                                  \
-    do {                                                                                                                                   \
-        uint64_t vdi__a = (uint64_t)(c0)*0xD2511F53u, vdi__b = (uint64_t)(c2)*0xCD9E8D57u;                                                 \
-        c0 = (uint32_t)(vdi__b >> 32) ^ (c1) ^ k0;                                                                                         \
-        c1 = (uint32_t)vdi__b;                                                                                                             \
-        c2 = (uint32_t)(vdi__a >> 32) ^ (c3) ^ k1;                                                                                         \
-        c3 = (uint32_t)vdi__a;                                                                                                             \
+#define VDI__PHILOX_ROUND(c0, c1, c2, c3)                                                  \
+    do {                                                                                   \
+        uint64_t vdi__a = (uint64_t)(c0)*0xD2511F53u, vdi__b = (uint64_t)(c2)*0xCD9E8D57u; \
+        c0 = (uint32_t)(vdi__b >> 32) ^ (c1) ^ k0;                                         \
+        c1 = (uint32_t)vdi__b;                                                             \
+        c2 = (uint32_t)(vdi__a >> 32) ^ (c3) ^ k1;                                         \
+        c3 = (uint32_t)vdi__a;                                                             \
     } while (0)
 
-/* Blocks `block` and block + 1: a block is a chain of ten products, and two chains take the time of one. */
+/* Blocks `block` and block + 1: a block is a chain of ten products, and two chains take the time of
+ * one. */
 VDI__INLINE void vdi__philox_pair(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[8]) {
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    uint32_t a0 = (uint32_t)block, a1 = (uint32_t)(block >> 32), a2 = (uint32_t)stream, a3 = (uint32_t)(stream >> 32);
-    uint32_t b0 = (uint32_t)(block + 1), b1 = (uint32_t)((block + 1) >> 32), b2 = a2, b3 = a3;
+    uint32_t a0 = (uint32_t)block;
+    uint32_t a1 = (uint32_t)(block >> 32);
+    uint32_t a2 = (uint32_t)stream;
+    uint32_t a3 = (uint32_t)(stream >> 32);
+    uint32_t b0 = (uint32_t)(block + 1);
+    uint32_t b1 = (uint32_t)((block + 1) >> 32);
+    uint32_t b2 = a2;
+    uint32_t b3 = a3;
     for (int round = 0; round < 10; round++) {
         VDI__PHILOX_ROUND(a0, a1, a2, a3);
         VDI__PHILOX_ROUND(b0, b1, b2, b3);
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    out[0] = a0, out[1] = a1, out[2] = a2, out[3] = a3;
-    out[4] = b0, out[5] = b1, out[6] = b2, out[7] = b3;
+    out[0] = a0;
+    out[1] = a1;
+    out[2] = a2;
+    out[3] = a3;
+    out[4] = b0;
+    out[5] = b1;
+    out[6] = b2;
+    out[7] = b3;
 }
 #undef VDI__PHILOX_ROUND
 
 VDI__DEF void vdi_rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t pair[8];
-    vdi__philox_pair((uint64_t)key[1] << 32 | key[0], (uint64_t)counter[3] << 32 | counter[2], (uint64_t)counter[1] << 32 | counter[0],
-                     pair);
+    vdi__philox_pair((uint64_t)key[1] << 32 | key[0], (uint64_t)counter[3] << 32 | counter[2],
+                     (uint64_t)counter[1] << 32 | counter[0], pair);
     memcpy(out, pair, 4 * sizeof *out);
 }
 
@@ -142,79 +166,89 @@ VDI__DEF uint64_t vdi_rng_u64(vdi_rng *rng) { return vdi__rng_pair(rng); }
 VDI__DEF uint64_t vdi_rng_below(vdi_rng *rng, uint64_t n) {
     uint64_t low;
     if (n <= 1) return 0;
-    if (n <= (uint64_t)1 << 32) { /* the upper half of word * n; a low half below 2^32 mod n would give some values one word too many */
+    if (n <= (uint64_t)1 << 32) {
+        /* the upper half of word * n; a low half below 2^32 mod n would give some values one word
+         * too many */
         uint64_t product = vdi_rng_u32(rng) * n;
         if ((uint32_t)product < n) {
             uint32_t least = (uint32_t)(((uint64_t)1 << 32) % n);
-            while ((uint32_t)product < least) product = vdi_rng_u32(rng) * n;
+            while ((uint32_t)product < least)
+                product = vdi_rng_u32(rng) * n;
         }
         return product >> 32;
     }
     uint64_t high = vdi__mul64(vdi_rng_u64(rng), n, &low);
     if (low < n) {
         uint64_t least = (0 - n) % n;
-        while (low < least) high = vdi__mul64(vdi_rng_u64(rng), n, &low);
+        while (low < least)
+            high = vdi__mul64(vdi_rng_u64(rng), n, &low);
     }
     return high;
 }
 
-VDI__FN double vdi__unit(uint64_t u) { return (double)(int64_t)(u >> 11) * (1.0 / 9007199254740992.0); }
+VDI__FN double vdi__unit(uint64_t u) {
+    return (double)(int64_t)(u >> 11) * (1.0 / 9007199254740992.0);
+}
 VDI__DEF double vdi_rng_uniform(vdi_rng *rng) { return vdi__unit(vdi_rng_u64(rng)); }
 
 /* A draw from (0,1), for logarithms. */
 VDI__FN double vdi__rng_open(vdi_rng *rng) {
     double u;
-    do u = vdi_rng_uniform(rng);
-    while (u == 0);
+    do {
+        u = vdi_rng_uniform(rng);
+    } while (u == 0);
     return u;
 }
 
-/* The right ends of 128 layers of equal area under exp(-x^2/2); the lowest holds the tail too and is as wide as if it were a box. */
-static const double vdi__ziggurat[129] = {3.7130862467403634,  3.4426198558966523,  3.2230849845786187,
-                                          3.0832288582142136,  2.9786962526450171,  2.8943440070186708,
-                                          2.8231253505459666,  2.7611693723841539,  2.7061135731187225,
-                                          2.6564064112581924,  2.6109722484286131,  2.5690336259216391,
-                                          2.5300096723854666,  2.4934545220919508,  2.4590181774083502,
-                                          2.4264206455302118,  2.3954342780074676,  2.3658713701139877,
-                                          2.3375752413355309,  2.310413683695002,   2.2842740596736566,
-                                          2.2590595738653296,  2.2346863955870568,  2.2110814088747279,
-                                          2.1881804320720204,  2.1659267937448408,  2.1442701823562613,
-                                          2.1231657086697902,  2.1025731351849988,  2.0824562379877247,
-                                          2.0627822745039635,  2.0435215366506694,  2.024646973372934,
-                                          2.0061338699589668,  1.9879595741230607,  1.9701032608497133,
-                                          1.9525457295488888,  1.9352692282919002,  1.9182573008597321,
-                                          1.9014946531003176,  1.8849670357028692,  1.8686611409895419,
-                                          1.8525645117230871,  1.8366654602533841,  1.8209529965910052,
-                                          1.8054167642140488,  1.790046982594619,   1.7748343955807693,
-                                          1.759770224894232,   1.7448461281083765,  1.7300541605582436,
-                                          1.7153867407081165,  1.7008366185643009,  1.6863968467734862,
-                                          1.6720607540918522,  1.6578219209482075,  1.6436741568569826,
-                                          1.6296114794646783,  1.6156280950371329,  1.601718380215277,
-                                          1.5878768648844006,  1.5740982160167498,  1.5603772223598407,
-                                          1.5467087798535035,  1.5330878776675561,  1.5195095847593707,
-                                          1.5059690368565504,  1.4924614237746154,  1.4789819769830979,
-                                          1.4655259573357946,  1.4520886428822164,  1.4386653166774612,
-                                          1.4252512545068616,  1.4118417124397602,  1.3984319141236063,
-                                          1.3850170377251487,  1.3715922024197322,  1.3581524543224228,
-                                          1.344692751745713,   1.3312079496576765,  1.317692783201343,
-                                          1.3041418501204216,  1.2905495919178731,  1.2769102735516997,
-                                          1.2632179614460282,  1.2494664995643336,  1.2356494832544811,
-                                          1.2217602305309625,  1.2077917504067577,  1.1937367078237722,
-                                          1.1795873846544607,  1.1653356361550469,  1.150972842138976,
-                                          1.1364898520030755,  1.121876922572254,   1.1071236475235353,
-                                          1.0922188768965537,  1.0771506248819376,  1.0619059636836194,
-                                          1.0464709007525803,  1.0308302360564556,  1.0149673952392995,
-                                          0.99886423348064346, 0.98250080350276037, 0.96585507938813064,
-                                          0.94890262549791193, 0.93161619660135386, 0.91396525100880177,
-                                          0.89591535256623855, 0.87742742909771565, 0.85845684317805082,
-                                          0.83895221428120748, 0.8188539066833177,  0.7980920606262748,
-                                          0.77658398787614835, 0.75423066443451003, 0.73091191062188132,
-                                          0.70647961131360804, 0.68074791864590423, 0.65347863871504241,
-                                          0.62435859730908827, 0.592962942441978,   0.55869217837551799,
-                                          0.52065603872514488, 0.47743783725378786, 0.42654798630330515,
-                                          0.36287143102841829, 0.27232086470466382, 0};
+/* The right ends of 128 layers of equal area under exp(-x^2/2); the lowest holds the tail too and
+ * is as wide as if it were a box. */
+static const double vdi__ziggurat[129] = {
+    3.7130862467403634,  3.4426198558966523,  3.2230849845786187,
+    3.0832288582142136,  2.9786962526450171,  2.8943440070186708,
+    2.8231253505459666,  2.7611693723841539,  2.7061135731187225,
+    2.6564064112581924,  2.6109722484286131,  2.5690336259216391,
+    2.5300096723854666,  2.4934545220919508,  2.4590181774083502,
+    2.4264206455302118,  2.3954342780074676,  2.3658713701139877,
+    2.3375752413355309,  2.310413683695002,   2.2842740596736566,
+    2.2590595738653296,  2.2346863955870568,  2.2110814088747279,
+    2.1881804320720204,  2.1659267937448408,  2.1442701823562613,
+    2.1231657086697902,  2.1025731351849988,  2.0824562379877247,
+    2.0627822745039635,  2.0435215366506694,  2.024646973372934,
+    2.0061338699589668,  1.9879595741230607,  1.9701032608497133,
+    1.9525457295488888,  1.9352692282919002,  1.9182573008597321,
+    1.9014946531003176,  1.8849670357028692,  1.8686611409895419,
+    1.8525645117230871,  1.8366654602533841,  1.8209529965910052,
+    1.8054167642140488,  1.790046982594619,   1.7748343955807693,
+    1.759770224894232,   1.7448461281083765,  1.7300541605582436,
+    1.7153867407081165,  1.7008366185643009,  1.6863968467734862,
+    1.6720607540918522,  1.6578219209482075,  1.6436741568569826,
+    1.6296114794646783,  1.6156280950371329,  1.601718380215277,
+    1.5878768648844006,  1.5740982160167498,  1.5603772223598407,
+    1.5467087798535035,  1.5330878776675561,  1.5195095847593707,
+    1.5059690368565504,  1.4924614237746154,  1.4789819769830979,
+    1.4655259573357946,  1.4520886428822164,  1.4386653166774612,
+    1.4252512545068616,  1.4118417124397602,  1.3984319141236063,
+    1.3850170377251487,  1.3715922024197322,  1.3581524543224228,
+    1.344692751745713,   1.3312079496576765,  1.317692783201343,
+    1.3041418501204216,  1.2905495919178731,  1.2769102735516997,
+    1.2632179614460282,  1.2494664995643336,  1.2356494832544811,
+    1.2217602305309625,  1.2077917504067577,  1.1937367078237722,
+    1.1795873846544607,  1.1653356361550469,  1.150972842138976,
+    1.1364898520030755,  1.121876922572254,   1.1071236475235353,
+    1.0922188768965537,  1.0771506248819376,  1.0619059636836194,
+    1.0464709007525803,  1.0308302360564556,  1.0149673952392995,
+    0.99886423348064346, 0.98250080350276037, 0.96585507938813064,
+    0.94890262549791193, 0.93161619660135386, 0.91396525100880177,
+    0.89591535256623855, 0.87742742909771565, 0.85845684317805082,
+    0.83895221428120748, 0.8188539066833177,  0.7980920606262748,
+    0.77658398787614835, 0.75423066443451003, 0.73091191062188132,
+    0.70647961131360804, 0.68074791864590423, 0.65347863871504241,
+    0.62435859730908827, 0.592962942441978,   0.55869217837551799,
+    0.52065603872514488, 0.47743783725378786, 0.42654798630330515,
+    0.36287143102841829, 0.27232086470466382, 0};
 
-/* Point u of the ziggurat: the lower bits choose layer and sign, the upper 53 the place. True if it lies under the curve for sure. */
+/* Point u of the ziggurat: the lower bits choose layer and sign, the upper 53 the place. True if it
+ * lies under the curve for sure. */
 VDI__INLINE bool vdi__ziggurat_try(uint64_t u, double *x) {
     const double *edge = vdi__ziggurat + (u & 127);
     double place = vdi__unit(u) * edge[0];
@@ -264,7 +298,8 @@ VDI__DEF double vdi_rng_gamma(vdi_rng *rng, double shape) {
         if (v <= 0) continue;
         v = v * v * v;
         double u = vdi__rng_open(rng), xx = x * x;
-        if (u < 1 - 0.0331 * xx * xx || log(u) < 0.5 * xx + d * (1 - v + log(v))) return boost * d * v;
+        if (u < 1 - 0.0331 * xx * xx || log(u) < 0.5 * xx + d * (1 - v + log(v)))
+            return boost * d * v;
     }
 }
 
@@ -282,7 +317,8 @@ VDI__FN double vdi__stirling_error(double k) {
                                      0.009255462182712732917728637};
     if (k < 10) return small[(int)k];
     double r = 1 / (k * k);
-    return (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188))))) / k;
+    return (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188))))) /
+           k;
 }
 
 /* k log(k/m) + m - k without cancellation (Loader 2000). */
@@ -301,7 +337,8 @@ VDI__FN double vdi__deviance(double k, double m) {
 
 /* log of the Poisson probability of k >= 0 */
 VDI__FN double vdi__poisson_log(double k, double mean) {
-    return k == 0 ? -mean : -vdi__stirling_error(k) - vdi__deviance(k, mean) - 0.5 * log(2 * VDI_PI * k);
+    return k == 0 ? -mean
+                  : -vdi__stirling_error(k) - vdi__deviance(k, mean) - 0.5 * log(2 * VDI_PI * k);
 }
 
 VDI__DEF int64_t vdi_rng_poisson(vdi_rng *rng, double mean) {
@@ -325,7 +362,8 @@ VDI__DEF int64_t vdi_rng_poisson(vdi_rng *rng, double mean) {
         double k = floor((2 * a / us + b) * u + mean + 0.43);
         if (us >= 0.07 && v <= sure) return (int64_t)k;
         if (k < 0 || (us < 0.013 && v > us)) continue;
-        if (log(v) + log_inverse - log(a / (us * us) + b) <= vdi__poisson_log(k, mean)) return (int64_t)k;
+        if (log(v) + log_inverse - log(a / (us * us) + b) <= vdi__poisson_log(k, mean))
+            return (int64_t)k;
     }
 }
 
@@ -335,8 +373,9 @@ VDI__DEF bool vdi_rng_bernoulli(vdi_rng *rng, double p) { return vdi_rng_uniform
 VDI__FN double vdi__binomial_log(double k, double n, double p) {
     if (k == 0) return n * log1p(-p);
     if (k == n) return n * log(p);
-    return vdi__stirling_error(n) - vdi__stirling_error(k) - vdi__stirling_error(n - k) - vdi__deviance(k, n * p) -
-           vdi__deviance(n - k, n * (1 - p)) - 0.5 * log(2 * VDI_PI * k * ((n - k) / n));
+    return vdi__stirling_error(n) - vdi__stirling_error(k) - vdi__stirling_error(n - k) -
+           vdi__deviance(k, n * p) - vdi__deviance(n - k, n * (1 - p)) -
+           0.5 * log(2 * VDI_PI * k * ((n - k) / n));
 }
 
 VDI__DEF int64_t vdi_rng_binomial(vdi_rng *rng, int64_t n, double p) {
@@ -357,7 +396,10 @@ VDI__DEF int64_t vdi_rng_binomial(vdi_rng *rng, int64_t n, double p) {
             if (k <= most) return k;
         }
     }
-    double spread = sqrt(np * (1 - p)), b = 1.15 + 2.53 * spread, a = -0.0873 + 0.0248 * b + 0.01 * p, c = np + 0.5;
+    double spread = sqrt(np * (1 - p));
+    double b = 1.15 + 2.53 * spread;
+    double a = -0.0873 + 0.0248 * b + 0.01 * p;
+    double c = np + 0.5;
     double sure = 0.92 - 4.2 / b, alpha = (2.83 + 5.1 / b) * spread;
     double at_mode = vdi__binomial_log(floor((trials + 1) * p), trials, p);
     for (;;) {
@@ -366,7 +408,8 @@ VDI__DEF int64_t vdi_rng_binomial(vdi_rng *rng, int64_t n, double p) {
         double k = floor((2 * a / us + b) * u + c);
         if (us >= 0.07 && v <= sure) return (int64_t)k;
         if (k < 0 || k > trials) continue;
-        if (log(v * alpha / (a / (us * us) + b)) <= vdi__binomial_log(k, trials, p) - at_mode) return (int64_t)k;
+        if (log(v * alpha / (a / (us * us) + b)) <= vdi__binomial_log(k, trials, p) - at_mode)
+            return (int64_t)k;
     }
 }
 
@@ -388,7 +431,8 @@ typedef struct vdi__rng_window {
 /* Fill the window from the block of the next word on; returns the place of that word in it. */
 VDI__FN int vdi__rng_open_window(const vdi_rng *rng, vdi__rng_window *w) {
     w->first = rng->block - 2 + rng->used / 4;
-    for (int i = 0; i < VDI__RNG_WINDOW; i += 8) vdi__philox_pair(rng->seed, rng->stream, w->first + (uint64_t)i / 4, w->word + i);
+    for (int i = 0; i < VDI__RNG_WINDOW; i += 8)
+        vdi__philox_pair(rng->seed, rng->stream, w->first + (uint64_t)i / 4, w->word + i);
     return (int)(rng->used % 4);
 }
 
@@ -407,8 +451,10 @@ VDI__DEF void vdi_rng_fill_uniform(vdi_rng *rng, vdi_dtype dtype, int64_t n, voi
     for (int64_t i = 0; i < n;) {
         int at = vdi__rng_open_window(rng, &w);
         for (; at + 2 <= VDI__RNG_WINDOW && i < n; at += 2, i++) {
-            if (dtype == VDI_F32) f[i] = (float)(int32_t)(w.word[at + 1] >> 8) * (1.0f / 16777216.0f);
-            else d[i] = vdi__unit((uint64_t)w.word[at + 1] << 32 | w.word[at]);
+            if (dtype == VDI_F32)
+                f[i] = (float)(int32_t)(w.word[at + 1] >> 8) * (1.0f / 16777216.0f);
+            else
+                d[i] = vdi__unit((uint64_t)w.word[at + 1] << 32 | w.word[at]);
         }
         vdi__rng_leave_window(rng, &w, at);
     }
@@ -434,8 +480,10 @@ VDI__DEF void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void
                 if (inside) at = (int)now;
             }
             if (!taken) continue;
-            if (dtype == VDI_F32) f[i++] = (float)x;
-            else d[i++] = x;
+            if (dtype == VDI_F32)
+                f[i++] = (float)x;
+            else
+                d[i++] = x;
         }
         if (inside) vdi__rng_leave_window(rng, &w, at);
     }

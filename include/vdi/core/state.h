@@ -5,9 +5,11 @@
  *     vdi_safetensors_save("agent.safetensors", state, &err);
  *     const char *gamma = vdi_meta_find(state->meta, state->meta_count, "gamma");
  *
- * A model knows no file format: it names its tensors and writes its description as text, and io writes any such list. Numbers
- * in metadata are exact: what is read back is the same bits, in every locale.
- * Memory: names, tensors and texts belong to the model that hands them out. Errors: a list that is full says so by its status.
+ * A model knows no file format: it names its tensors and writes its description as text, and io
+ * writes any such list. Numbers in metadata are exact: what is read back is the same bits, in every
+ * locale.
+ * Memory: names, tensors and texts belong to the model that hands them out. Errors: a list that is
+ * full says so by its status.
  */
 #ifndef VDI_CORE_STATE_H
 #define VDI_CORE_STATE_H
@@ -25,7 +27,8 @@ typedef struct vdi_meta {
     const char *key, *value; /* text in UTF-8 */
 } vdi_meta;
 
-/** The state of a model as any file format can write it: named tensors and metadata, both owned by the model. */
+/** The state of a model as any file format can write it: named tensors and metadata, both owned by
+ * the model. */
 typedef struct vdi_state {
     vdi_named_tensor *tensors; /**< (tensor_count) */
     int64_t tensor_count;      /**< how many */
@@ -37,7 +40,8 @@ typedef struct vdi_state {
 #define VDI_META_ENTRIES 64
 #define VDI_META_BYTES 4096
 
-/** Metadata under construction, with the memory of its texts. Begin with all zero; keys are not copied. */
+/** Metadata under construction, with the memory of its texts. Begin with all zero; keys are not
+ * copied. */
 typedef struct vdi_meta_list {
     vdi_meta meta[VDI_META_ENTRIES];
     int64_t count;
@@ -49,7 +53,8 @@ typedef struct vdi_meta_list {
 VDI_API const char *vdi_meta_find(const vdi_meta *meta, int64_t count, const char *key);
 /** Forget all entries. */
 VDI_API void vdi_meta_clear(vdi_meta_list *list);
-/** Add a text (copied), a whole number, or a real number with as many digits as it needs to be read back exactly.
+/** Add a text (copied), a whole number, or a real number with as many digits as it needs to be read
+ * back exactly.
  *  VDI_ERR_MEMORY if the list is full. */
 VDI_API vdi_status vdi_meta_put_text(vdi_meta_list *list, const char *key, const char *value);
 VDI_API vdi_status vdi_meta_put_int(vdi_meta_list *list, const char *key, int64_t value);
@@ -74,7 +79,8 @@ VDI__DEF void vdi_meta_clear(vdi_meta_list *list) {
 
 VDI__DEF vdi_status vdi_meta_put_text(vdi_meta_list *list, const char *key, const char *value) {
     const size_t bytes = strlen(value) + 1;
-    if (list->count == VDI_META_ENTRIES || bytes > VDI_META_BYTES - list->used) return VDI_ERR_MEMORY;
+    if (list->count == VDI_META_ENTRIES || bytes > VDI_META_BYTES - list->used)
+        return VDI_ERR_MEMORY;
     char *copy = list->text + list->used;
     memcpy(copy, value, bytes);
     list->used += bytes;

@@ -4,9 +4,12 @@
  *     vdi_error err;
  *     if (vdi_something(..., &err) < 0) puts(err.message);     (err may also be NULL)
  *
- * A status of 0 is success, negative an error, positive a normal end that the caller may want to know of.
- * vdi never aborts, exits or prints. After an error every object is as it was before the call, unless its
- * function says otherwise. There is no global error state; distinct vdi_error objects belong to distinct threads.
+ * A status of 0 is success, negative an error, positive a normal end that the caller may want to
+ * know of.
+ * vdi never aborts, exits or prints. After an error every object is as it was before the call,
+ * unless its
+ * function says otherwise. There is no global error state; distinct vdi_error objects belong to
+ * distinct threads.
  */
 #ifndef VDI_CORE_STATUS_H
 #define VDI_CORE_STATUS_H
@@ -16,10 +19,12 @@
 /** Outcome of a call: 0 ok, negative error, positive notable but normal. */
 typedef enum vdi_status {
     VDI_OK = 0,
-    VDI_ERR_ARGUMENT = -1,              /**< an argument is out of its range, or NULL where it may not be */
+    VDI_ERR_ARGUMENT = -1,              /**< an argument is out of its range, or NULL where it may
+                                             not be */
     VDI_ERR_SHAPE = -2,                 /**< shapes do not fit together */
     VDI_ERR_DTYPE = -3,                 /**< a tensor has another dtype than the call takes */
-    VDI_ERR_MEMORY = -4,                /**< an allocation failed, or a caller's block is too small */
+    VDI_ERR_MEMORY = -4,                /**< an allocation failed, or a caller's block is too
+                                             small */
     VDI_ERR_DATA = -5,                  /**< data hold NaN or infinity, or are too few */
     VDI_ERR_NOT_POSITIVE_DEFINITE = -6, /**< a matrix that has to be positive definite is not */
     VDI_ERR_IO = -7,                    /**< a read, write, open or rename failed */
@@ -42,9 +47,11 @@ typedef struct vdi_error {
 /** The name of a status, such as "not positive definite". Never NULL. */
 VDI_API const char *vdi_status_name(vdi_status status);
 
-/** Fill `err` (may be NULL) and return `status`, so that a function can end with `return vdi_error_set(...)`.
+/** Fill `err` (may be NULL) and return `status`, so that a function can end with `return
+ * vdi_error_set(...)`.
  *  Formats: %s %c %d %u %ld %lld %zu %x %g %% (no width; %g gives six significant digits). */
-VDI_API vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char *where, const char *format, ...) VDI__PRINTF(4, 5);
+VDI_API vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char *where,
+                                 const char *format, ...) VDI__PRINTF(4, 5);
 
 #endif /* VDI_CORE_STATUS_H */
 
@@ -72,7 +79,8 @@ VDI__DEF const char *vdi_status_name(vdi_status status) {
     return "unknown status";
 }
 
-VDI__DEF vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char *where, const char *format, ...) {
+VDI__DEF vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char *where,
+                                  const char *format, ...) {
     if (err) {
         va_list args;
         va_start(args, format);

@@ -4,15 +4,17 @@
  *     char b[64];
  *     vdi_text_format(b, sizeof b, "W is (%d,%d)", 64, 3);
  *
- * Files and messages must read the same wherever the host program has set its locale, and the core may not need
- * <stdio.h>; so the few formats that vdi uses are written here.
+ * Files and messages must read the same wherever the host program has set its locale, and the core
+ * may not need <stdio.h>; so the few formats that vdi uses are written here.
  */
 #ifndef VDI_CORE_TEXT_H
 #define VDI_CORE_TEXT_H
 #include "config.h"
 
-/** printf into `buf` of `cap` bytes, always terminated; returns the length written (cut at cap - 1).
- *  Knows %s %c %d %u %ld %lu %lld %llu %zu %x %g %%; no flags, no width; %.Ng takes N significant digits. */
+/** printf into `buf` of `cap` bytes, always terminated; returns the length written (cut at
+ * cap - 1).
+ *  Knows %s %c %d %u %ld %lu %lld %llu %zu %x %g %%; no flags, no width; %.Ng takes N significant
+ *  digits. */
 VDI_API size_t vdi_text_format(char *buf, size_t cap, const char *format, ...) VDI__PRINTF(3, 4);
 /** As vdi_text_format, with an argument list. */
 VDI_API size_t vdi_text_vformat(char *buf, size_t cap, const char *format, va_list args);
@@ -21,14 +23,18 @@ VDI_API size_t vdi_text_copy(char *buf, size_t cap, const char *s);
 
 /** Room that any number needs. */
 #define VDI_TEXT_NUMBER 40
-/** Write `x` with `digits` significant digits (1 to 17), correctly rounded and laid out as printf's %.{digits}g does; 0 gives
- *  the fewest digits that read back to the same double, laid out as %.17g. NaN is "nan", infinities "inf" and "-inf", and zero
- *  keeps its sign. Returns the length. `buf` holds VDI_TEXT_NUMBER bytes. */
+/** Write `x` with `digits` significant digits (1 to 17), correctly rounded and laid out as printf's
+ * %.{digits}g does; 0 gives
+ *  the fewest digits that read back to the same double, laid out as %.17g. NaN is "nan", infinities
+ *  "inf" and "-inf", and zero keeps its sign. Returns the length. `buf` holds VDI_TEXT_NUMBER
+ *  bytes. */
 VDI_API size_t vdi_text_double(char *buf, double x, int digits);
-/** Read a decimal number at s[0..n), correctly rounded; returns how many bytes it took, 0 if there is no number.
+/** Read a decimal number at s[0..n), correctly rounded; returns how many bytes it took, 0 if there
+ * is no number.
  *  Takes an optional sign, digits, point, exponent, and nan, inf, infinity in any case. */
 VDI_API size_t vdi_text_parse_double(const char *s, size_t n, double *out);
-/** Read a decimal integer at s[0..n); returns the bytes taken, 0 if there is none or it does not fit. */
+/** Read a decimal integer at s[0..n); returns the bytes taken, 0 if there is none or it does not
+ * fit. */
 VDI_API size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out);
 /** Likewise without a sign, up to 2^64 - 1. */
 VDI_API size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out);
@@ -41,7 +47,8 @@ VDI_API size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out);
 VDI__DEF size_t vdi_text_copy(char *buf, size_t cap, const char *s) {
     size_t n = 0;
     if (!cap) return 0;
-    for (; s && s[n] && n + 1 < cap; n++) buf[n] = s[n];
+    for (; s && s[n] && n + 1 < cap; n++)
+        buf[n] = s[n];
     buf[n] = 0;
     return n;
 }
@@ -54,7 +61,8 @@ VDI__FN size_t vdi__text_unsigned(char *buf, unsigned long long x, unsigned base
         r[n++] = "0123456789abcdef"[c];
         x = base == 16 ? x / 16 : x / 10;
     } while (x);
-    for (i = 0; i < n; i++) buf[i] = r[n - 1 - i];
+    for (i = 0; i < n; i++)
+        buf[i] = r[n - 1 - i];
     buf[n] = 0;
     return n;
 }
@@ -71,16 +79,25 @@ VDI__DEF size_t vdi_text_vformat(char *buf, size_t cap, const char *format, va_l
             continue;
         }
         format++;
-        if (*format == '.')
-            for (digits = 0, format++; *format >= '0' && *format <= '9'; format++) digits = 10 * digits + (*format - '0');
-        for (; *format == 'l' || *format == 'z'; format++) longs += *format == 'z' ? 3 : 1;
+        if (*format == '.') {
+            for (digits = 0, format++; *format >= '0' && *format <= '9'; format++)
+                digits = 10 * digits + (*format - '0');
+        }
+        for (; *format == 'l' || *format == 'z'; format++)
+            longs += *format == 'z' ? 3 : 1;
         switch (*format) {
         case 's': piece = va_arg(args, const char *); break;
-        case 'c': number[0] = (char)va_arg(args, int), number[1] = 0; break;
+        case 'c':
+            number[0] = (char)va_arg(args, int);
+            number[1] = 0;
+            break;
         case 'd': {
-            long long x = longs == 0 ? va_arg(args, int) : longs == 1 ? va_arg(args, long) : va_arg(args, long long);
+            long long x = longs == 0   ? va_arg(args, int)
+                          : longs == 1 ? va_arg(args, long)
+                                       : va_arg(args, long long);
             number[0] = '-';
-            (void)vdi__text_unsigned(number + (x < 0), x < 0 ? 0ULL - (unsigned long long)x : (unsigned long long)x, 10);
+            (void)vdi__text_unsigned(
+                number + (x < 0), x < 0 ? 0ULL - (unsigned long long)x : (unsigned long long)x, 10);
             break;
         }
         case 'u':
@@ -94,7 +111,10 @@ VDI__DEF size_t vdi_text_vformat(char *buf, size_t cap, const char *format, va_l
             break;
         }
         case 'g': (void)vdi_text_double(number, va_arg(args, double), digits); break;
-        default: number[0] = *format, number[1] = 0; break;
+        default:
+            number[0] = *format;
+            number[1] = 0;
+            break;
         }
         if (*format) format++;
         n += vdi_text_copy(buf + n, cap - n, piece);
@@ -111,15 +131,19 @@ VDI__DEF size_t vdi_text_format(char *buf, size_t cap, const char *format, ...) 
     return n;
 }
 
-/* ---- decimal and binary ----------------------------------------------------------------------------------------------------
- * Both directions work alike. A 128-bit product gives the answer and a bound of its own error; only where that bound cannot
- * tell which way to round (a tie, or nearly one) are two big integers compared, on the stack. So the result is always the
- * correctly rounded one, and nearly always found by five 64-bit multiplications.
+/* ---- decimal and binary -------------------------------------------------------------------------
+ * Both directions work alike. A 128-bit product gives the answer and a bound of its own error; only
+ * where that bound cannot tell which way to round (a tie, or nearly one) are two big integers
+ * compared, on the stack. So the result is always the correctly rounded one, and nearly always
+ * found by five 64-bit multiplications.
  */
 
 /* 64 x 64 -> 128 bits; returns the upper half. */
 VDI__FN uint64_t vdi__mul64(uint64_t a, uint64_t b, uint64_t *low) {
-    uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+    uint64_t al = (uint32_t)a;
+    uint64_t ah = a >> 32;
+    uint64_t bl = (uint32_t)b;
+    uint64_t bh = b >> 32;
     uint64_t ll = al * bl, lh = al * bh, hl = ah * bl;
     uint64_t middle = (ll >> 32) + (uint32_t)lh + (uint32_t)hl;
     *low = middle << 32 | (uint32_t)ll;
@@ -132,14 +156,21 @@ VDI__FN int vdi__clz64(uint64_t x) {
     return __builtin_clzll(x);
 #else
     int n = 0;
-    for (int step = 32; step; step >>= 1)
-        if (!(x >> (64 - step))) n += step, x <<= step;
+    for (int step = 32; step; step >>= 1) {
+        if (!(x >> (64 - step))) {
+            n += step;
+            x <<= step;
+        }
+    }
     return n;
 #endif
 }
 
-/* floor(e log2 10) and floor(e log10 2), right for |e| <= 370 and 1100; division would round towards zero. */
-VDI__FN int vdi__floor_shift(int x, int bits) { return x >= 0 ? x >> bits : -((-x + (1 << bits) - 1) >> bits); }
+/* floor(e log2 10) and floor(e log10 2), right for |e| <= 370 and 1100; division would round
+ * towards zero. */
+VDI__FN int vdi__floor_shift(int x, int bits) {
+    return x >= 0 ? x >> bits : -((-x + (1 << bits) - 1) >> bits);
+}
 VDI__FN int vdi__log2_pow10(int e) { return vdi__floor_shift(217706 * e, 16); }
 VDI__FN int vdi__log10_pow2(int e) { return vdi__floor_shift(78913 * e, 18); }
 
@@ -166,23 +197,31 @@ static const uint64_t vdi__pow10[20] = {1u,
 
 /* 10^(16 k), k = -22 ... 21: the upper 128 bits, cut off, the first of them set */
 static const uint64_t vdi__pow10_coarse[44][2] = {
-    {0xcd42a11346f34f7du, 0x0092757bf2623727u}, {0xe3e27a444d8d98b7u, 0xfd1b1b2308169b25u}, {0xfd00b897478238d0u, 0x8920b098955522b4u},
-    {0x8c71dcd9ba0b4925u, 0x9ff0c08b7f1d0b14u}, {0x9becce62836ac577u, 0x4ee367f9430aec32u}, {0xad1c8eab5ee43b66u, 0xda3243650005eecfu},
-    {0xc0314325637a1939u, 0xfa911155fefb5308u}, {0xd5605fcdcf32e1d6u, 0xfb1e4a9a90880a64u}, {0xece53cec4a314ebdu, 0xa4f8bf5635246428u},
-    {0x8380dea93da4bc60u, 0x4247cb9e59f71e6du}, {0x91ff83775423cc06u, 0x7b6306a34627ddcfu}, {0xa21727db38cb002fu, 0xb8ada00e5a506a7cu},
-    {0xb3f4e093db73a093u, 0x59ed216765690f56u}, {0xc7caba6e7c5382c8u, 0xfe64a52ee96b8fc0u}, {0xddd0467c64bce4a0u, 0xac7cb3f6d05ddbdeu},
-    {0xf64335bcf065d37du, 0x4d4617b5ff4a16d5u}, {0x88b402f7fd75539bu, 0x11dbcb0218ebb414u}, {0x97c560ba6b0919a5u, 0xdccd879fc967d41au},
-    {0xa87fea27a539e9a5u, 0x3f2398d747b36224u}, {0xbb127c53b17ec159u, 0x5560c018580d5d52u}, {0xcfb11ead453994bau, 0x67de18eda5814af2u},
-    {0xe69594bec44de15bu, 0x4c2ebe687989a9b3u}, {0x8000000000000000u, 0x0000000000000000u}, {0x8e1bc9bf04000000u, 0x0000000000000000u},
-    {0x9dc5ada82b70b59du, 0xf020000000000000u}, {0xaf298d050e4395d6u, 0x9670b12b7f410000u}, {0xc2781f49ffcfa6d5u, 0x3cbf6b71c76b25fbu},
-    {0xd7e77a8f87daf7fbu, 0xdc33745ec97be906u}, {0xefb3ab16c59b14a2u, 0xc5cfe94ef3ea101eu}, {0x850fadc09923329eu, 0x03e2cf6bc604ddb0u},
-    {0x93ba47c980e98cdfu, 0xc66f336c36b10137u}, {0xa402b9c5a8d3a6e7u, 0x5f16206c9c6209a6u}, {0xb616a12b7fe617aau, 0x577b986b314d6009u},
-    {0xca28a291859bbf93u, 0x7d7b8f7503cfdcfeu}, {0xe070f78d3927556au, 0x85bbe253f47b1417u}, {0xf92e0c3537826145u, 0xa7709a56ccdf8a82u},
-    {0x8a5296ffe33cc92fu, 0x82bd6b70d99aaa6fu}, {0x9991a6f3d6bf1765u, 0xacca6da1e0a8ef29u}, {0xaa7eebfb9df9de8du, 0xddbb901b98feeab7u},
-    {0xbd49d14aa79dbc82u, 0x4b2d8644d8a74e18u}, {0xd226fc195c6a2f8cu, 0x73832eec6fff3111u}, {0xe950df20247c83fdu, 0x47c6b82ef32a2069u},
+    {0xcd42a11346f34f7du, 0x0092757bf2623727u}, {0xe3e27a444d8d98b7u, 0xfd1b1b2308169b25u},
+    {0xfd00b897478238d0u, 0x8920b098955522b4u}, {0x8c71dcd9ba0b4925u, 0x9ff0c08b7f1d0b14u},
+    {0x9becce62836ac577u, 0x4ee367f9430aec32u}, {0xad1c8eab5ee43b66u, 0xda3243650005eecfu},
+    {0xc0314325637a1939u, 0xfa911155fefb5308u}, {0xd5605fcdcf32e1d6u, 0xfb1e4a9a90880a64u},
+    {0xece53cec4a314ebdu, 0xa4f8bf5635246428u}, {0x8380dea93da4bc60u, 0x4247cb9e59f71e6du},
+    {0x91ff83775423cc06u, 0x7b6306a34627ddcfu}, {0xa21727db38cb002fu, 0xb8ada00e5a506a7cu},
+    {0xb3f4e093db73a093u, 0x59ed216765690f56u}, {0xc7caba6e7c5382c8u, 0xfe64a52ee96b8fc0u},
+    {0xddd0467c64bce4a0u, 0xac7cb3f6d05ddbdeu}, {0xf64335bcf065d37du, 0x4d4617b5ff4a16d5u},
+    {0x88b402f7fd75539bu, 0x11dbcb0218ebb414u}, {0x97c560ba6b0919a5u, 0xdccd879fc967d41au},
+    {0xa87fea27a539e9a5u, 0x3f2398d747b36224u}, {0xbb127c53b17ec159u, 0x5560c018580d5d52u},
+    {0xcfb11ead453994bau, 0x67de18eda5814af2u}, {0xe69594bec44de15bu, 0x4c2ebe687989a9b3u},
+    {0x8000000000000000u, 0x0000000000000000u}, {0x8e1bc9bf04000000u, 0x0000000000000000u},
+    {0x9dc5ada82b70b59du, 0xf020000000000000u}, {0xaf298d050e4395d6u, 0x9670b12b7f410000u},
+    {0xc2781f49ffcfa6d5u, 0x3cbf6b71c76b25fbu}, {0xd7e77a8f87daf7fbu, 0xdc33745ec97be906u},
+    {0xefb3ab16c59b14a2u, 0xc5cfe94ef3ea101eu}, {0x850fadc09923329eu, 0x03e2cf6bc604ddb0u},
+    {0x93ba47c980e98cdfu, 0xc66f336c36b10137u}, {0xa402b9c5a8d3a6e7u, 0x5f16206c9c6209a6u},
+    {0xb616a12b7fe617aau, 0x577b986b314d6009u}, {0xca28a291859bbf93u, 0x7d7b8f7503cfdcfeu},
+    {0xe070f78d3927556au, 0x85bbe253f47b1417u}, {0xf92e0c3537826145u, 0xa7709a56ccdf8a82u},
+    {0x8a5296ffe33cc92fu, 0x82bd6b70d99aaa6fu}, {0x9991a6f3d6bf1765u, 0xacca6da1e0a8ef29u},
+    {0xaa7eebfb9df9de8du, 0xddbb901b98feeab7u}, {0xbd49d14aa79dbc82u, 0x4b2d8644d8a74e18u},
+    {0xd226fc195c6a2f8cu, 0x73832eec6fff3111u}, {0xe950df20247c83fdu, 0x47c6b82ef32a2069u},
     {0x81842f29f2cce375u, 0xe6a1158300d46640u}, {0x8fcac257558ee4e6u, 0x213a4f0aa5e8a7b1u}};
 
-/* A positive number: (high 2^64 + low + error) 2^exponent with 0 <= error < 12 and the first bit of `high` set. */
+/* A positive number: (high 2^64 + low + error) 2^exponent with 0 <= error < 12 and the first bit of
+ * `high` set. */
 typedef struct vdi__wide {
     uint64_t high, low;
     int exponent;
@@ -204,8 +243,8 @@ VDI__FN vdi__wide vdi__wide_mul(vdi__wide a, uint64_t b) { /* b has its first bi
     return r;
 }
 
-/* w 10^e, w > 0, -352 <= e < 352. The table is off by less than 1; each product cuts off less than 1 more and may then double:
-   ((1 + 1) 2 + 1) 2 = 10. */
+/* w 10^e, w > 0, -352 <= e < 352. The table is off by less than 1; each product cuts off less than
+   1 more and may then double: ((1 + 1) 2 + 1) 2 = 10. */
 VDI__FN vdi__wide vdi__wide_decimal(uint64_t w, int e) {
     int k = (e + 352) / 16, rest = (e + 352) % 16, z = vdi__clz64(w);
     vdi__wide p;
@@ -222,7 +261,8 @@ VDI__FN vdi__wide vdi__wide_decimal(uint64_t w, int e) {
     return p;
 }
 
-/* Big naturals for the undecided cases: the longest are 800 digits, or 5^1150 times a double, below 2800 bits. */
+/* Big naturals for the undecided cases: the longest are 800 digits, or 5^1150 times a double, below
+ * 2800 bits. */
 #define VDI__BIG_LIMBS 96
 #define VDI__BIG_DIGITS 770 /* no point halfway between doubles has more */
 typedef struct vdi__big {
@@ -247,8 +287,10 @@ VDI__FN void vdi__big_set(vdi__big *b, uint64_t x) {
 }
 
 VDI__FN void vdi__big_mul_pow5(vdi__big *b, int e) {
-    for (; e >= 13; e -= 13) vdi__big_muladd(b, 1220703125u, 0);
-    for (; e > 0; e--) vdi__big_muladd(b, 5, 0);
+    for (; e >= 13; e -= 13)
+        vdi__big_muladd(b, 1220703125u, 0);
+    for (; e > 0; e--)
+        vdi__big_muladd(b, 5, 0);
 }
 
 VDI__FN void vdi__big_shift(vdi__big *b, int bits) {
@@ -265,25 +307,30 @@ VDI__FN void vdi__big_shift(vdi__big *b, int bits) {
 VDI__FN int vdi__big_compare(vdi__big *left, int e, uint64_t right, int p) {
     vdi__big r;
     vdi__big_set(&r, right);
-    if (e >= 0) vdi__big_mul_pow5(left, e);
-    else vdi__big_mul_pow5(&r, -e);
-    if (e >= p) vdi__big_shift(left, e - p);
-    else vdi__big_shift(&r, p - e);
+    if (e >= 0)
+        vdi__big_mul_pow5(left, e);
+    else
+        vdi__big_mul_pow5(&r, -e);
+    if (e >= p)
+        vdi__big_shift(left, e - p);
+    else
+        vdi__big_shift(&r, p - e);
     if (left->count != r.count) return left->count < r.count ? -1 : 1;
     for (int i = r.count - 1; i >= 0; i--)
         if (left->limb[i] != r.limb[i]) return left->limb[i] < r.limb[i] ? -1 : 1;
     return 0;
 }
 
-/* A decimal number as it was read: the first 19 digits as `w`, and where they all stand. Its value is w 10^exponent, or a
-   little more where `cut` digits follow. */
+/* A decimal number as it was read: the first 19 digits as `w`, and where they all stand. Its value
+   is w 10^exponent, or a little more where `cut` digits follow. */
 typedef struct vdi__decimal {
     uint64_t w;
     int64_t exponent, cut;
     const char *digits, *end; /* digits and perhaps a point; NULL: w is all */
 } vdi__decimal;
 
-/* All digits of d as a big integer times 10^*exponent; what lies behind the 770th is told by one more digit. */
+/* All digits of d as a big integer times 10^*exponent; what lies behind the 770th is told by one
+ * more digit. */
 VDI__FN void vdi__decimal_big(const vdi__decimal *d, vdi__big *b, int *exponent) {
     int taken = 0;
     bool more = false;
@@ -316,13 +363,17 @@ VDI__FN uint64_t vdi__decimal_round(const vdi__decimal *d) {
     if (d->exponent > 310) return infinite; /* w >= 1 */
     if (d->exponent < -345) return 0;       /* w < 10^20 */
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
-    if (!d->cut && d->w <= (uint64_t)1 << 53 && d->exponent >= -22 && d->exponent <= 22) { /* both exact: one rounding */
-        static const double power[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                         1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (!d->cut && d->w <= (uint64_t)1 << 53 && d->exponent >= -22 && d->exponent <= 22) {
+        /* both exact: one rounding */
+        static const double power[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                         1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                         1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
         double x = (double)d->w;
         uint64_t bits;
-        if (d->exponent < 0) x /= power[-d->exponent];
-        else x *= power[d->exponent];
+        if (d->exponent < 0)
+            x /= power[-d->exponent];
+        else
+            x *= power[d->exponent];
         memcpy(&bits, &x, sizeof bits);
         return bits;
     }
@@ -332,7 +383,8 @@ VDI__FN uint64_t vdi__decimal_round(const vdi__decimal *d) {
     int keep = top >= -1022 ? 53 : top + 1075;
     if (top > 1023) return infinite;
     if (keep < -1) return 0;
-    /* m: the bits kept; rest: the first 64 of those that are not; slack: how much more the rest may be */
+    /* m: the bits kept; rest: the first 64 of those that are not; slack: how much more the rest may
+     * be */
     uint64_t m = 0, rest = v.high, slack = d->cut ? (uint64_t)40 << VDI__MAX(keep, 0) : 2;
     bool tie;
     if (keep > 0) {
@@ -352,11 +404,14 @@ VDI__FN uint64_t vdi__decimal_round(const vdi__decimal *d) {
         int order = vdi__big_compare(&b, e, 2 * m + 1, (keep == 53 ? top - 52 : -1074) - 1);
         up = order > 0 || (order == 0 && (m & 1));
     }
-    if (keep == 53) m += (uint64_t)(top + 1022) << 52; /* the first bit of m adds the last 1 of the exponent */
-    return m + up;                                     /* a carry runs on into the exponent, as it should */
+    /* the first bit of m adds the last 1 of the exponent */
+    if (keep == 53) m += (uint64_t)(top + 1022) << 52;
+    /* a carry runs on into the exponent, as it should */
+    return m + up;
 }
 
-/* x = m 2^e, positive and finite, to n <= 17 significant digits: returns q with 10^(n-1) <= q < 10^n, x ~ q 10^*exponent. */
+/* x = m 2^e, positive and finite, to n <= 17 significant digits: returns q with 10^(n-1) <= q <
+ * 10^n, x ~ q 10^*exponent. */
 VDI__FN uint64_t vdi__double_round(uint64_t m, int e, int n, int *exponent) {
     int k = vdi__log10_pow2(e + 63 - vdi__clz64(m)) - n + 1, shift = 0; /* or one more */
     vdi__wide v = VDI__ZERO;
@@ -376,36 +431,47 @@ VDI__FN uint64_t vdi__double_round(uint64_t m, int e, int n, int *exponent) {
         up = order < 0 || (order == 0 && (q & 1));
     }
     q += up;
-    if (q >= vdi__pow10[n]) q /= 10, k++;
+    if (q >= vdi__pow10[n]) {
+        q /= 10;
+        k++;
+    }
     *exponent = k;
     return q;
 }
 
 /* Lay out q 10^exponent as %g does with that precision. */
-VDI__FN size_t vdi__text_decimal(char *buf, bool negative, uint64_t q, int exponent, int precision) {
+VDI__FN size_t vdi__text_decimal(char *buf, bool negative, uint64_t q, int exponent,
+                                 int precision) {
     char digit[24];
     char *p = buf;
     int n = (int)vdi__text_unsigned(digit, q, 10), i;
     int x = exponent + n - 1; /* of the first digit */
-    while (n > 1 && digit[n - 1] == '0') n--;
+    while (n > 1 && digit[n - 1] == '0')
+        n--;
     if (negative) *p++ = '-';
     if (x < -4 || x >= precision) {
         *p++ = digit[0];
         if (n > 1) *p++ = '.';
-        for (i = 1; i < n; i++) *p++ = digit[i];
+        for (i = 1; i < n; i++)
+            *p++ = digit[i];
         *p++ = 'e';
         *p++ = x < 0 ? '-' : '+';
         if (x < 0) x = -x;
         if (x < 10) *p++ = '0';
         p += vdi__text_unsigned(p, (unsigned)x, 10);
     } else {
-        if (x < 0) *p++ = '0', *p++ = '.';
-        for (i = -1; i > x; i--) *p++ = '0';
+        if (x < 0) {
+            *p++ = '0';
+            *p++ = '.';
+        }
+        for (i = -1; i > x; i--)
+            *p++ = '0';
         for (i = 0; i < n; i++) {
             *p++ = digit[i];
             if (i == x && i + 1 < n) *p++ = '.';
         }
-        for (; i <= x; i++) *p++ = '0';
+        for (; i <= x; i++)
+            *p++ = '0';
     }
     *p = 0;
     return (size_t)(p - buf);
@@ -418,27 +484,33 @@ VDI__DEF size_t vdi_text_double(char *buf, double x, int digits) {
     bool negative = bits >> 63 != 0;
     int e = (int)(bits >> 52 & 0x7ff);
     uint64_t m = bits & (((uint64_t)1 << 52) - 1), magnitude = bits & ~((uint64_t)1 << 63);
-    if (e == 0x7ff) return vdi_text_copy(buf, VDI_TEXT_NUMBER, m ? "nan" : negative ? "-inf" : "inf");
+    if (e == 0x7ff)
+        return vdi_text_copy(buf, VDI_TEXT_NUMBER, m ? "nan" : negative ? "-inf" : "inf");
     int n = digits <= 0 ? 0 : VDI__MIN(digits, 17), precision = n ? n : 17;
-    if (e) m |= (uint64_t)1 << 52;
-    else e = 1;
+    if (e)
+        m |= (uint64_t)1 << 52;
+    else
+        e = 1;
     e -= 1075;
     if (m == 0) return vdi__text_decimal(buf, negative, 0, 0, precision);
-    if (e <= 0 && e > -53 && (m & (((uint64_t)1 << -e) - 1)) == 0 && (m >> -e) < vdi__pow10[n ? VDI__MIN(n, 15) : 15])
+    if (e <= 0 && e > -53 && (m & (((uint64_t)1 << -e) - 1)) == 0 &&
+        (m >> -e) < vdi__pow10[n ? VDI__MIN(n, 15) : 15])
         return vdi__text_decimal(buf, negative, m >> -e, 0, precision); /* a whole number */
     if (n) {
         q = vdi__double_round(m, e, n, &k);
         return vdi__text_decimal(buf, negative, q, k, precision);
     }
-    /* 15 digits name every double that has a name so short (but denormals are coarser), 17 name all. The nearest 16 digits
-       may miss where doubles are denser below than above: then the next ones up may do. */
+    /* 15 digits name every double that has a name so short (but denormals are coarser), 17 name
+       all. The nearest 16 digits may miss where doubles are denser below than above: then the next
+       ones up may do. */
     for (n = m >> 52 ? 15 : 1; n < 17; n++) {
         vdi__decimal d = VDI__ZERO;
         q = vdi__double_round(m, e, n, &k);
         for (int next = 0; next < 2; next++) {
             d.w = q + (uint64_t)next;
             d.exponent = k;
-            if (vdi__decimal_round(&d) == magnitude) return vdi__text_decimal(buf, negative, d.w, k, precision);
+            if (vdi__decimal_round(&d) == magnitude)
+                return vdi__text_decimal(buf, negative, d.w, k, precision);
             if (m != (uint64_t)1 << 52) break;
         }
     }
@@ -474,8 +546,11 @@ VDI__DEF size_t vdi_text_parse_double(const char *s, size_t n, double *out) {
                 d.cut++;
                 d.exponent += !point;
             }
-        } else if (*p == '.' && !point) point = true;
-        else break;
+        } else if (*p == '.' && !point) {
+            point = true;
+        } else {
+            break;
+        }
     }
     d.end = p;
     if (!any) {
@@ -508,7 +583,8 @@ VDI__DEF size_t vdi_text_parse_double(const char *s, size_t n, double *out) {
     return (size_t)(p - s);
 }
 
-/* Digits at s[0..n) as a number of at most `most`; the bytes taken, 0 if there is none or it is larger. */
+/* Digits at s[0..n) as a number of at most `most`; the bytes taken, 0 if there is none or it is
+ * larger. */
 VDI__FN size_t vdi__text_digits(const char *s, size_t n, uint64_t most, uint64_t *out) {
     size_t i = 0;
     uint64_t x = 0;

@@ -1,11 +1,11 @@
 /* grad/dist.h - log densities with all their constants, divergences, and reparameterised samples
  *
  * Do this:
- *     vdi_var lp = vdi_var_poisson_log_prob(t, y, log_rate);                        element by element, in nats
+ *     vdi_var lp = vdi_var_poisson_log_prob(t, y, log_rate);   element by element, in nats
  *     vdi_var per_trial = vdi_var_sum_axis(t, vdi_var_sum_axis(t, lp, -1, false), -1, false);
  *
- * Element by element unless said otherwise: nothing is summed that a caller might need apart (importance weights, ragged trials).
- * Everything broadcasts. Densities over counts include log y!.
+ * Element by element unless said otherwise: nothing is summed that a caller might need apart
+ * (importance weights, ragged trials). Everything broadcasts. Densities over counts include log y!.
  */
 #ifndef VDI_GRAD_DIST_H
 #define VDI_GRAD_DIST_H
@@ -13,25 +13,34 @@
 
 /** log N(x; mean, sd^2) from log sd: -1/2 ((x - mean)/sd)^2 - log sd - 1/2 log 2 pi. */
 VDI_API vdi_var vdi_var_normal_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_sd);
-/** log N(x; mean, L L') over the last axis: x, mean (..., n), L (..., n, n) lower with positive diagonal, or (n,n) for all; result (...).
+/** log N(x; mean, L L') over the last axis: x, mean (..., n), L (..., n, n) lower with positive
+ * diagonal, or (n,n) for all; result (...).
  */
 VDI_API vdi_var vdi_var_mvn_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var L);
 /** log Poisson(y; exp(log_rate)) = y log_rate - exp(log_rate) - log y!. */
 VDI_API vdi_var vdi_var_poisson_log_prob(vdi_tape *t, vdi_var y, vdi_var log_rate);
-/** The same with log y! given (the shape of y): for counts that are seen again and again, since log Gamma is the dearest part. */
-VDI_API vdi_var vdi_var_poisson_log_prob_given(vdi_tape *t, vdi_var y, vdi_var log_factorial, vdi_var log_rate);
+/** The same with log y! given (the shape of y): for counts that are seen again and again, since log
+ * Gamma is the dearest part. */
+VDI_API vdi_var vdi_var_poisson_log_prob_given(vdi_tape *t, vdi_var y, vdi_var log_factorial,
+                                               vdi_var log_rate);
 /** log Bernoulli(y; sigmoid(logit)) = y logit - softplus(logit). */
 VDI_API vdi_var vdi_var_bernoulli_log_prob(vdi_tape *t, vdi_var y, vdi_var logit);
-/** Negative binomial with mean exp(log_mean) and shape r = exp(log_shape), variance mean + mean^2 / r:
+/** Negative binomial with mean exp(log_mean) and shape r = exp(log_shape), variance mean + mean^2 /
+ * r:
  *  log Gamma(y + r) - log Gamma(r) - log y! + r log(r / (r + mean)) + y log(mean / (r + mean)). */
-VDI_API vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_var log_mean, vdi_var log_shape);
+VDI_API vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_var log_mean,
+                                                   vdi_var log_shape);
 /** mean + exp(log_sd) eps: a sample with gradients to its parameters. */
 VDI_API vdi_var vdi_var_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps);
-/** a = tanh(u), u = mean + exp(log_sd) eps, with log p(a) summed over the last axis: sum log N(u) - log(1 - tanh(u)^2), the last term
- *  as 2 (log 2 - u - softplus(-2u)), exact for every u. `log_prob` may be NULL. Haarnoja et al. 2018, appendix C. */
-VDI_API vdi_var vdi_var_tanh_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps, vdi_var *log_prob);
+/** a = tanh(u), u = mean + exp(log_sd) eps, with log p(a) summed over the last axis: sum log N(u) -
+ * log(1 - tanh(u)^2), the last term
+ *  as 2 (log 2 - u - softplus(-2u)), exact for every u. `log_prob` may be NULL. Haarnoja et al.
+ *  2018, appendix C. */
+VDI_API vdi_var vdi_var_tanh_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps,
+                                           vdi_var *log_prob);
 /** KL(N(mean1, sd1^2) | N(mean2, sd2^2)), element by element. */
-VDI_API vdi_var vdi_var_normal_kl(vdi_tape *t, vdi_var mean1, vdi_var log_sd1, vdi_var mean2, vdi_var log_sd2);
+VDI_API vdi_var vdi_var_normal_kl(vdi_tape *t, vdi_var mean1, vdi_var log_sd1, vdi_var mean2,
+                                  vdi_var log_sd2);
 /** KL(N(mean, sd^2) | N(0,1)), element by element. */
 VDI_API vdi_var vdi_var_normal_kl_standard(vdi_tape *t, vdi_var mean, vdi_var log_sd);
 
@@ -42,40 +51,50 @@ VDI_API vdi_var vdi_var_normal_kl_standard(vdi_tape *t, vdi_var mean, vdi_var lo
 
 VDI__DEF vdi_var vdi_var_normal_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_sd) {
     vdi_var e = vdi_var_mul(t, vdi_var_sub(t, x, mean), vdi_var_exp(t, vdi_var_neg(t, log_sd)));
-    return vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_square(t, e), -0.5, -0.5 * VDI_LOG_2PI), log_sd);
+    return vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_square(t, e), -0.5, -0.5 * VDI_LOG_2PI),
+                       log_sd);
 }
 
 VDI__DEF vdi_var vdi_var_mvn_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var L) {
     vdi_var e = vdi_var_sub(t, x, mean);
     int ndim = vdi_var_ndim(t, e);
     double n = (double)vdi_var_dim(t, e, -1);
-    vdi_var u = vdi_var_ndim(t, L) == 2 && ndim == 1 ? vdi_var_trsm(t, L, vdi_var_unsqueeze(t, e, -1), VDI_TRSM_LOWER)
-                : vdi_var_ndim(t, L) == 2            ? vdi_var_trsm(t, L, e, VDI_TRSM_RIGHT | VDI_TRSM_TRANS) /* rows */
-                                                     : vdi_var_trsm(t, L, vdi_var_unsqueeze(t, e, -1), VDI_TRSM_LOWER);
+    vdi_var u = vdi_var_ndim(t, L) == 2 && ndim == 1
+                    ? vdi_var_trsm(t, L, vdi_var_unsqueeze(t, e, -1), VDI_TRSM_LOWER)
+                : vdi_var_ndim(t, L) == 2
+                    ? vdi_var_trsm(t, L, e, VDI_TRSM_RIGHT | VDI_TRSM_TRANS) /* rows */
+                    : vdi_var_trsm(t, L, vdi_var_unsqueeze(t, e, -1), VDI_TRSM_LOWER);
     if (vdi_var_ndim(t, u) > ndim) u = vdi_var_index(t, u, -1, 0);
     vdi_var logdet = vdi_var_sum_axis(t, vdi_var_log(t, vdi_var_diagonal(t, L)), -1, false);
-    return vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_sum_axis(t, vdi_var_square(t, u), -1, false), -0.5, -0.5 * n * VDI_LOG_2PI),
+    return vdi_var_sub(t,
+                       vdi_var_scale_shift(t, vdi_var_sum_axis(t, vdi_var_square(t, u), -1, false),
+                                           -0.5, -0.5 * n * VDI_LOG_2PI),
                        logdet);
 }
 
-VDI__DEF vdi_var vdi_var_poisson_log_prob_given(vdi_tape *t, vdi_var y, vdi_var log_factorial, vdi_var log_rate) {
-    return vdi_var_sub(t, vdi_var_sub(t, vdi_var_mul(t, y, log_rate), vdi_var_exp(t, log_rate)), log_factorial);
+VDI__DEF vdi_var vdi_var_poisson_log_prob_given(vdi_tape *t, vdi_var y, vdi_var log_factorial,
+                                                vdi_var log_rate) {
+    return vdi_var_sub(t, vdi_var_sub(t, vdi_var_mul(t, y, log_rate), vdi_var_exp(t, log_rate)),
+                       log_factorial);
 }
 
 VDI__DEF vdi_var vdi_var_poisson_log_prob(vdi_tape *t, vdi_var y, vdi_var log_rate) {
-    return vdi_var_poisson_log_prob_given(t, y, vdi_var_lgamma(t, vdi_var_add_scalar(t, y, 1)), log_rate);
+    return vdi_var_poisson_log_prob_given(t, y, vdi_var_lgamma(t, vdi_var_add_scalar(t, y, 1)),
+                                          log_rate);
 }
 
 VDI__DEF vdi_var vdi_var_bernoulli_log_prob(vdi_tape *t, vdi_var y, vdi_var logit) {
     return vdi_var_sub(t, vdi_var_mul(t, y, logit), vdi_var_softplus(t, logit));
 }
 
-VDI__DEF vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_var log_mean, vdi_var log_shape) {
+VDI__DEF vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_var log_mean,
+                                                    vdi_var log_shape) {
     vdi_var r = vdi_var_exp(t, log_shape), d = vdi_var_sub(t, log_mean, log_shape);
     vdi_var gammas = vdi_var_sub(t, vdi_var_lgamma(t, vdi_var_add(t, y, r)), vdi_var_lgamma(t, r));
     vdi_var weight = vdi_var_sub(t, gammas, vdi_var_lgamma(t, vdi_var_add_scalar(t, y, 1)));
     /* log(r/(r+mean)) = -softplus(d), log(mean/(r+mean)) = d - softplus(d) */
-    vdi_var tail = vdi_var_sub(t, vdi_var_mul(t, y, d), vdi_var_mul(t, vdi_var_add(t, y, r), vdi_var_softplus(t, d)));
+    vdi_var tail = vdi_var_sub(t, vdi_var_mul(t, y, d),
+                               vdi_var_mul(t, vdi_var_add(t, y, r), vdi_var_softplus(t, d)));
     return vdi_var_add(t, weight, tail);
 }
 
@@ -83,27 +102,35 @@ VDI__DEF vdi_var vdi_var_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd
     return vdi_var_add(t, mean, vdi_var_mul(t, vdi_var_exp(t, log_sd), eps));
 }
 
-VDI__DEF vdi_var vdi_var_tanh_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps, vdi_var *log_prob) {
+VDI__DEF vdi_var vdi_var_tanh_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps,
+                                            vdi_var *log_prob) {
     vdi_var u = vdi_var_normal_sample(t, mean, log_sd, eps);
     if (log_prob) {
-        /* log N(u) = -eps^2/2 - log sd - log(2 pi)/2, and -log(1 - tanh^2) = 2 u - 2 log 2 + 2 softplus(-2u) */
+        /* log N(u) = -eps^2/2 - log sd - log(2 pi)/2, and -log(1 - tanh^2) = 2 u - 2 log 2 + 2
+         * softplus(-2u) */
         double constant = -0.5 * VDI_LOG_2PI - 2 * 0.69314718055994530942;
-        vdi_var base = vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_square(t, eps), -0.5, constant), log_sd);
+        vdi_var base =
+            vdi_var_sub(t, vdi_var_scale_shift(t, vdi_var_square(t, eps), -0.5, constant), log_sd);
         vdi_var fold = vdi_var_add(t, u, vdi_var_softplus(t, vdi_var_mul_scalar(t, u, -2)));
-        *log_prob = vdi_var_sum_axis(t, vdi_var_add(t, base, vdi_var_mul_scalar(t, fold, 2)), -1, false);
+        *log_prob =
+            vdi_var_sum_axis(t, vdi_var_add(t, base, vdi_var_mul_scalar(t, fold, 2)), -1, false);
     }
     return vdi_var_tanh(t, u);
 }
 
-VDI__DEF vdi_var vdi_var_normal_kl(vdi_tape *t, vdi_var mean1, vdi_var log_sd1, vdi_var mean2, vdi_var log_sd2) {
+VDI__DEF vdi_var vdi_var_normal_kl(vdi_tape *t, vdi_var mean1, vdi_var log_sd1, vdi_var mean2,
+                                   vdi_var log_sd2) {
     vdi_var d = vdi_var_sub(t, log_sd1, log_sd2);
-    vdi_var e = vdi_var_mul(t, vdi_var_sub(t, mean1, mean2), vdi_var_exp(t, vdi_var_neg(t, log_sd2)));
-    vdi_var squares = vdi_var_add(t, vdi_var_exp(t, vdi_var_mul_scalar(t, d, 2)), vdi_var_square(t, e));
+    vdi_var e =
+        vdi_var_mul(t, vdi_var_sub(t, mean1, mean2), vdi_var_exp(t, vdi_var_neg(t, log_sd2)));
+    vdi_var squares =
+        vdi_var_add(t, vdi_var_exp(t, vdi_var_mul_scalar(t, d, 2)), vdi_var_square(t, e));
     return vdi_var_sub(t, vdi_var_scale_shift(t, squares, 0.5, -0.5), d);
 }
 
 VDI__DEF vdi_var vdi_var_normal_kl_standard(vdi_tape *t, vdi_var mean, vdi_var log_sd) {
-    vdi_var squares = vdi_var_add(t, vdi_var_exp(t, vdi_var_mul_scalar(t, log_sd, 2)), vdi_var_square(t, mean));
+    vdi_var squares =
+        vdi_var_add(t, vdi_var_exp(t, vdi_var_mul_scalar(t, log_sd, 2)), vdi_var_square(t, mean));
     return vdi_var_sub(t, vdi_var_scale_shift(t, squares, 0.5, -0.5), log_sd);
 }
 #endif

@@ -3,12 +3,14 @@
  * Do this:
  *     vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, prediction, target)));
  *
- * Binary operations broadcast as NumPy does; the gradient of what was repeated is the sum over the repetitions. Both arguments
- * have one dtype (vdi_var_cast changes it). `axis` may be negative, counted from the end.
+ * Binary operations broadcast as NumPy does; the gradient of what was repeated is the sum over the
+ * repetitions. Both arguments have one dtype (vdi_var_cast changes it). `axis` may be negative,
+ * counted from the end.
  *
- * Where a function has a kink, the gradient is one of its one-sided ones, and it is fixed: relu, leaky_relu, elu and abs take the
- * derivative from the left at 0; maximum and minimum give everything to the first argument on a tie; max and min over an axis to
- * the first extreme element; clip lets the gradient pass on the closed interval; where gives nothing to the mask.
+ * Where a function has a kink, the gradient is one of its one-sided ones, and it is fixed: relu,
+ * leaky_relu, elu and abs take the derivative from the left at 0; maximum and minimum give
+ * everything to the first argument on a tie; max and min over an axis to the first extreme element;
+ * clip lets the gradient pass on the closed interval; where gives nothing to the mask.
  */
 #ifndef VDI_GRAD_OPS_H
 #define VDI_GRAD_OPS_H
@@ -18,61 +20,111 @@
 VDI_API vdi_var vdi_var_unary(vdi_tape *t, vdi_unary_op op, double p, vdi_var x);
 VDI__INLINE vdi_var vdi_var_exp(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_EXP, 0, x); }
 VDI__INLINE vdi_var vdi_var_log(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_LOG, 0, x); }
-VDI__INLINE vdi_var vdi_var_log1p(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_LOG1P, 0, x); }
-VDI__INLINE vdi_var vdi_var_expm1(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_EXPM1, 0, x); }
-VDI__INLINE vdi_var vdi_var_tanh(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_TANH, 0, x); }
-VDI__INLINE vdi_var vdi_var_sigmoid(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_SIGMOID, 0, x); }
-VDI__INLINE vdi_var vdi_var_softplus(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_SOFTPLUS, 0, x); }
-VDI__INLINE vdi_var vdi_var_relu(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_RELU, 0, x); }
+VDI__INLINE vdi_var vdi_var_log1p(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_LOG1P, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_expm1(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_EXPM1, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_tanh(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_TANH, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_sigmoid(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_SIGMOID, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_softplus(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_SOFTPLUS, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_relu(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_RELU, 0, x);
+}
 /** x > 0 ? x : slope x. */
-VDI__INLINE vdi_var vdi_var_leaky_relu(vdi_tape *t, vdi_var x, double slope) { return vdi_var_unary(t, VDI_LEAKY_RELU, slope, x); }
+VDI__INLINE vdi_var vdi_var_leaky_relu(vdi_tape *t, vdi_var x, double slope) {
+    return vdi_var_unary(t, VDI_LEAKY_RELU, slope, x);
+}
 /** x > 0 ? x : alpha (exp(x) - 1). */
-VDI__INLINE vdi_var vdi_var_elu(vdi_tape *t, vdi_var x, double alpha) { return vdi_var_unary(t, VDI_ELU, alpha, x); }
-VDI__INLINE vdi_var vdi_var_sqrt(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_SQRT, 0, x); }
-VDI__INLINE vdi_var vdi_var_rsqrt(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_RSQRT, 0, x); }
-VDI__INLINE vdi_var vdi_var_reciprocal(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_RECIPROCAL, 0, x); }
+VDI__INLINE vdi_var vdi_var_elu(vdi_tape *t, vdi_var x, double alpha) {
+    return vdi_var_unary(t, VDI_ELU, alpha, x);
+}
+VDI__INLINE vdi_var vdi_var_sqrt(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_SQRT, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_rsqrt(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_RSQRT, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_reciprocal(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_RECIPROCAL, 0, x);
+}
 VDI__INLINE vdi_var vdi_var_erf(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_ERF, 0, x); }
-VDI__INLINE vdi_var vdi_var_lgamma(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_LGAMMA, 0, x); }
-VDI__INLINE vdi_var vdi_var_digamma(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_DIGAMMA, 0, x); }
+VDI__INLINE vdi_var vdi_var_lgamma(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_LGAMMA, 0, x);
+}
+VDI__INLINE vdi_var vdi_var_digamma(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_DIGAMMA, 0, x);
+}
 VDI__INLINE vdi_var vdi_var_abs(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_ABS, 0, x); }
 VDI__INLINE vdi_var vdi_var_neg(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_NEG, 0, x); }
-VDI__INLINE vdi_var vdi_var_square(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_SQUARE, 0, x); }
+VDI__INLINE vdi_var vdi_var_square(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_SQUARE, 0, x);
+}
 VDI__INLINE vdi_var vdi_var_sin(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_SIN, 0, x); }
 VDI__INLINE vdi_var vdi_var_cos(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_COS, 0, x); }
 
 /** y = op(a, b), broadcasting. */
 VDI_API vdi_var vdi_var_binary(vdi_tape *t, vdi_binary_op op, vdi_var a, vdi_var b);
-VDI__INLINE vdi_var vdi_var_add(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_ADD, a, b); }
-VDI__INLINE vdi_var vdi_var_sub(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_SUB, a, b); }
-VDI__INLINE vdi_var vdi_var_mul(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_MUL, a, b); }
-VDI__INLINE vdi_var vdi_var_div(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_DIV, a, b); }
-VDI__INLINE vdi_var vdi_var_maximum(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_MAX, a, b); }
+VDI__INLINE vdi_var vdi_var_add(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_ADD, a, b);
+}
+VDI__INLINE vdi_var vdi_var_sub(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_SUB, a, b);
+}
+VDI__INLINE vdi_var vdi_var_mul(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_MUL, a, b);
+}
+VDI__INLINE vdi_var vdi_var_div(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_DIV, a, b);
+}
+VDI__INLINE vdi_var vdi_var_maximum(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_MAX, a, b);
+}
 /** The twin minimum, element by element: the gradient goes to the smaller. */
-VDI__INLINE vdi_var vdi_var_minimum(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_MIN, a, b); }
+VDI__INLINE vdi_var vdi_var_minimum(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_MIN, a, b);
+}
 /** a^b; the gradient of b is 0 where a is 0. */
-VDI__INLINE vdi_var vdi_var_pow(vdi_tape *t, vdi_var a, vdi_var b) { return vdi_var_binary(t, VDI_POW, a, b); }
+VDI__INLINE vdi_var vdi_var_pow(vdi_tape *t, vdi_var a, vdi_var b) {
+    return vdi_var_binary(t, VDI_POW, a, b);
+}
 /** x^p for a number p. */
 VDI_API vdi_var vdi_var_pow_scalar(vdi_tape *t, vdi_var x, double p);
 /** scale x + shift for two numbers, fused. */
 VDI_API vdi_var vdi_var_scale_shift(vdi_tape *t, vdi_var x, double scale, double shift);
-VDI__INLINE vdi_var vdi_var_mul_scalar(vdi_tape *t, vdi_var x, double scale) { return vdi_var_scale_shift(t, x, scale, 0); }
-VDI__INLINE vdi_var vdi_var_add_scalar(vdi_tape *t, vdi_var x, double shift) { return vdi_var_scale_shift(t, x, 1, shift); }
+VDI__INLINE vdi_var vdi_var_mul_scalar(vdi_tape *t, vdi_var x, double scale) {
+    return vdi_var_scale_shift(t, x, scale, 0);
+}
+VDI__INLINE vdi_var vdi_var_add_scalar(vdi_tape *t, vdi_var x, double shift) {
+    return vdi_var_scale_shift(t, x, 1, shift);
+}
 /** x held between low and high. */
 VDI_API vdi_var vdi_var_clip(vdi_tape *t, vdi_var x, double low, double high);
-/** mask != 0 ? a : b; the three broadcast together. Unlike a product with a mask it keeps the NaN of the other side out. */
+/** mask != 0 ? a : b; the three broadcast together. Unlike a product with a mask it keeps the NaN
+ * of the other side out. */
 VDI_API vdi_var vdi_var_where(vdi_tape *t, vdi_var mask, vdi_var a, vdi_var b);
 /** The value of x as a constant. */
 VDI_API vdi_var vdi_var_stop_gradient(vdi_tape *t, vdi_var x);
-/** The value of `value`, with the gradient handed to `through` (same shape): a straight-through estimator. */
+/** The value of `value`, with the gradient handed to `through` (same shape): a straight-through
+ * estimator. */
 VDI_API vdi_var vdi_var_straight_through(vdi_tape *t, vdi_var value, vdi_var through);
 /** x itself, with every element of its gradient held to [-limit, limit]. */
 VDI_API vdi_var vdi_var_clip_gradient(vdi_tape *t, vdi_var x, double limit);
 /** The value in another real dtype; the gradient is cast back. */
 VDI_API vdi_var vdi_var_cast(vdi_tape *t, vdi_var x, vdi_dtype dtype);
-/** Row r of value[index[r]]: the `count` values have one shape (R, ...), `index` is packed int64 (R). The gradient goes to the row's
+/** Row r of value[index[r]]: the `count` values have one shape (R, ...), `index` is packed int64
+ * (R). The gradient goes to the row's
  *  source. `index` is copied. */
 VDI_API vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index);
-/** Row r of value[j*], j* = the first j with the smallest key[j][r]; keys (R), values (R, ...). No gradient to the keys: the
+/** Row r of value[j*], j* = the first j with the smallest key[j][r]; keys (R), values (R, ...). No
+ * gradient to the keys: the
  *  composite twin minimum of SAC-D. */
 VDI_API vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key, const vdi_var *value);
 
@@ -98,15 +150,15 @@ VDI_API vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x);
 #define VDI_GRAD_OPS_C
 
 /* Plain code in both real types: for what no kernel does and no time is spent on. */
-#define VDI__BOTH(dtype_, ...)                                                                                                             \
-    do {                                                                                                                                   \
-        if ((dtype_) == VDI_F32) {                                                                                                         \
-            typedef float real;                                                                                                            \
-            __VA_ARGS__                                                                                                                    \
-        } else {                                                                                                                           \
-            typedef double real;                                                                                                           \
-            __VA_ARGS__                                                                                                                    \
-        }                                                                                                                                  \
+#define VDI__BOTH(dtype_, ...)     \
+    do {                           \
+        if ((dtype_) == VDI_F32) { \
+            typedef float real;    \
+            __VA_ARGS__            \
+        } else {                   \
+            typedef double real;   \
+            __VA_ARGS__            \
+        }                          \
     } while (0)
 
 /* One element of either type, for kernels that take a step of 0. */
@@ -116,12 +168,16 @@ typedef union vdi__one {
 } vdi__one;
 
 VDI__INLINE void vdi__put(int dtype, void *p, double x) {
-    if (dtype == VDI_F32) *(float *)p = (float)x;
-    else *(double *)p = x;
+    if (dtype == VDI_F32)
+        *(float *)p = (float)x;
+    else
+        *(double *)p = x;
 }
-VDI__INLINE double vdi__get(int dtype, const void *p) { return dtype == VDI_F32 ? (double)*(const float *)p : *(const double *)p; }
+VDI__INLINE double vdi__get(int dtype, const void *p) {
+    return dtype == VDI_F32 ? (double)*(const float *)p : *(const double *)p;
+}
 
-/* ======== one argument ====================================================================================================== */
+/* ======== one argument ======================================================================== */
 
 VDI__FN void vdi__unary_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0];
@@ -131,8 +187,10 @@ VDI__FN void vdi__unary_back(vdi_tape *t, vdi__node *n) {
         g = vdi__grad_open(t, x, &add);
         if (!g || t->measure) return;
         if (!add) {
-            if (n->op == VDI_EXP) t->k[n->dtype]->binary[VDI_MUL]((size_t)n->count, n->grad, 1, n->value, 1, g);
-            else t->k[n->dtype]->axpby((size_t)n->count, -1, n->grad, 0, g);
+            if (n->op == VDI_EXP)
+                t->k[n->dtype]->binary[VDI_MUL]((size_t)n->count, n->grad, 1, n->value, 1, g);
+            else
+                t->k[n->dtype]->axpby((size_t)n->count, -1, n->grad, 0, g);
             return;
         }
     } else {
@@ -145,17 +203,23 @@ VDI__FN void vdi__unary_back(vdi_tape *t, vdi__node *n) {
 VDI__DEF vdi_var vdi_var_unary(vdi_tape *t, vdi_unary_op op, double p, vdi_var xv) {
     vdi__node *x = vdi__arg(t, xv, "vdi_var_unary");
     if (!x) return vdi_var_none();
-    if ((unsigned)op >= VDI_UNARY_COUNT) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, "vdi_var_unary", "there is no operation %d", (int)op);
+    if ((unsigned)op >= VDI_UNARY_COUNT) {
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, "vdi_var_unary", "there is no operation %d",
+                             (int)op);
+    }
     vdi__node *n = vdi__node_like(t, "vdi_var_unary", x, true);
     if (!n) return vdi_var_none();
     n->in[0] = x;
     n->op = (uint8_t)op;
     n->p = p;
-    if (VDI__LIKELY(!t->measure)) t->k[x->dtype]->unary[op]((size_t)n->count, p, x->value, n->value);
+    if (VDI__LIKELY(!t->measure))
+        t->k[x->dtype]->unary[op]((size_t)n->count, p, x->value, n->value);
     return vdi__node_link(t, n, x->flags, vdi__unary_back);
 }
 
-VDI__FN void vdi__scale_back(vdi_tape *t, vdi__node *n) { vdi__grad_add(t, n->in[0], n->p, n->grad); }
+VDI__FN void vdi__scale_back(vdi_tape *t, vdi__node *n) {
+    vdi__grad_add(t, n->in[0], n->p, n->grad);
+}
 
 VDI__DEF vdi_var vdi_var_scale_shift(vdi_tape *t, vdi_var xv, double scale, double shift) {
     vdi__node *x = vdi__arg(t, xv, "vdi_var_scale_shift");
@@ -165,8 +229,9 @@ VDI__DEF vdi_var vdi_var_scale_shift(vdi_tape *t, vdi_var xv, double scale, doub
     n->p = scale;
     if (!t->measure) {
         const vdi__kernels *k = t->k[x->dtype];
-        if (shift == 0) k->axpby((size_t)n->count, scale, x->value, 0, n->value);
-        else {
+        if (shift == 0) {
+            k->axpby((size_t)n->count, scale, x->value, 0, n->value);
+        } else {
             k->fill((size_t)n->count, shift, n->value);
             k->axpby((size_t)n->count, scale, x->value, 1, n->value);
         }
@@ -191,11 +256,13 @@ VDI__DEF vdi_var vdi_var_clip(vdi_tape *t, vdi_var xv, double low, double high) 
     static const char where[] = "vdi_var_clip";
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x) return vdi_var_none();
-    if (!(low <= high)) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "low is %g, high is %g", low, high);
+    if (!(low <= high))
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "low is %g, high is %g", low, high);
     vdi__node *n = vdi__node_like(t, where, x, true);
     double *bound = n ? (double *)vdi__tape_payload(t, where, 2 * sizeof *bound) : NULL;
     if (!bound) return vdi_var_none();
-    bound[0] = low, bound[1] = high;
+    bound[0] = low;
+    bound[1] = high;
     n->in[0] = x;
     n->extra = bound;
     if (!t->measure) t->k[x->dtype]->clip((size_t)n->count, low, high, x->value, n->value);
@@ -210,7 +277,9 @@ VDI__DEF vdi_var vdi_var_stop_gradient(vdi_tape *t, vdi_var xv) {
     return vdi__var_of(t, n);
 }
 
-VDI__FN void vdi__through_back(vdi_tape *t, vdi__node *n) { vdi__grad_add(t, n->in[0], 1, n->grad); }
+VDI__FN void vdi__through_back(vdi_tape *t, vdi__node *n) {
+    vdi__grad_add(t, n->in[0], 1, n->grad);
+}
 
 VDI__DEF vdi_var vdi_var_straight_through(vdi_tape *t, vdi_var vv, vdi_var xv) {
     static const char where[] = "vdi_var_straight_through";
@@ -242,7 +311,10 @@ VDI__DEF vdi_var vdi_var_clip_gradient(vdi_tape *t, vdi_var xv, double limit) {
     static const char where[] = "vdi_var_clip_gradient";
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x) return vdi_var_none();
-    if (!(limit > 0)) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "limit is %g, expected more than 0", limit);
+    if (!(limit > 0)) {
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "limit is %g, expected more than 0",
+                             limit);
+    }
     vdi__node *n = vdi__node_like(t, where, x, false);
     if (!n) return vdi_var_none();
     n->value = x->value;
@@ -252,11 +324,15 @@ VDI__DEF vdi_var vdi_var_clip_gradient(vdi_tape *t, vdi_var xv, double limit) {
 }
 
 VDI__FN void vdi__convert(int to, void *y, int from, const void *x, int64_t n) {
-    if (to == from) memmove(y, x, (size_t)n * vdi__real_size(to));
-    else if (to == VDI_F32)
-        for (int64_t i = 0; i < n; i++) ((float *)y)[i] = (float)((const double *)x)[i];
-    else
-        for (int64_t i = 0; i < n; i++) ((double *)y)[i] = (double)((const float *)x)[i];
+    if (to == from) {
+        memmove(y, x, (size_t)n * vdi__real_size(to));
+    } else if (to == VDI_F32) {
+        for (int64_t i = 0; i < n; i++)
+            ((float *)y)[i] = (float)((const double *)x)[i];
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            ((double *)y)[i] = (double)((const float *)x)[i];
+    }
 }
 
 VDI__FN void vdi__cast_back(vdi_tape *t, vdi__node *n) {
@@ -277,7 +353,10 @@ VDI__DEF vdi_var vdi_var_cast(vdi_tape *t, vdi_var xv, vdi_dtype dtype) {
     static const char where[] = "vdi_var_cast";
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x) return vdi_var_none();
-    if (!vdi_dtype_is_real(dtype)) return vdi_tape_fail(t, VDI_ERR_DTYPE, where, "%s is not a real dtype", vdi_dtype_name(dtype));
+    if (!vdi_dtype_is_real(dtype)) {
+        return vdi_tape_fail(t, VDI_ERR_DTYPE, where, "%s is not a real dtype",
+                             vdi_dtype_name(dtype));
+    }
     if (x->dtype == (uint8_t)dtype) return xv;
     vdi__node *n = vdi__node_shaped(t, where, dtype, x->ndim, x->shape, true);
     if (!n) return vdi_var_none();
@@ -286,8 +365,9 @@ VDI__DEF vdi_var vdi_var_cast(vdi_tape *t, vdi_var xv, vdi_dtype dtype) {
     return vdi__node_link(t, n, x->flags, vdi__cast_back);
 }
 
-/* ======== two arguments =====================================================================================================
- * A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape are one row. */
+/* ======== two arguments ==========================================================================
+ * A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape
+ * are one row. */
 
 typedef struct vdi__bcast {
     int ndim; /* after axes that step alike have been joined; the last one is the row */
@@ -300,29 +380,46 @@ typedef struct vdi__bcast_at {
     int64_t i[VDI_MAX_DIMS], a, b, y;
 } vdi__bcast_at;
 
-VDI__FN void vdi__bcast_make(vdi__bcast *p, int ndim, const int64_t *shape, const vdi__node *a, const vdi__node *b) {
+VDI__FN void vdi__bcast_make(vdi__bcast *p, int ndim, const int64_t *shape, const vdi__node *a,
+                             const vdi__node *b) {
     int64_t step_a = 1, step_b = 1;
     int k = VDI_MAX_DIMS; /* filled from the back */
     memset(p, 0, sizeof *p);
     for (int i = ndim - 1; i >= 0; i--) {
         int ia = i - (ndim - a->ndim), ib = i - (ndim - b->ndim);
-        int64_t ea = ia < 0 ? 1 : a->shape[ia], eb = ib < 0 ? 1 : b->shape[ib], sa = ea == 1 ? 0 : step_a, sb = eb == 1 ? 0 : step_b;
-        step_a *= ea, step_b *= eb;
+        int64_t ea = ia < 0 ? 1 : a->shape[ia];
+        int64_t eb = ib < 0 ? 1 : b->shape[ib];
+        int64_t sa = ea == 1 ? 0 : step_a;
+        int64_t sb = eb == 1 ? 0 : step_b;
+        step_a *= ea;
+        step_b *= eb;
         if (shape[i] == 1) continue;
-        if (k < VDI_MAX_DIMS && sa == p->sa[k] * p->shape[k] && sb == p->sb[k] * p->shape[k]) p->shape[k] *= shape[i];
-        else k--, p->shape[k] = shape[i], p->sa[k] = sa, p->sb[k] = sb;
+        if (k < VDI_MAX_DIMS && sa == p->sa[k] * p->shape[k] && sb == p->sb[k] * p->shape[k]) {
+            p->shape[k] *= shape[i];
+        } else {
+            k--;
+            p->shape[k] = shape[i];
+            p->sa[k] = sa;
+            p->sb[k] = sb;
+        }
     }
     p->ndim = VDI_MAX_DIMS - k;
-    for (int i = 0; i < p->ndim; i++) p->shape[i] = p->shape[k + i], p->sa[i] = p->sa[k + i], p->sb[i] = p->sb[k + i];
+    for (int i = 0; i < p->ndim; i++) {
+        p->shape[i] = p->shape[k + i];
+        p->sa[i] = p->sa[k + i];
+        p->sb[i] = p->sb[k + i];
+    }
     p->inner = p->rows = 1;
     if (p->ndim == 0) {
-        p->ndim = 1, p->shape[0] = 1;
+        p->ndim = 1;
+        p->shape[0] = 1;
         return;
     }
     p->inner = p->shape[p->ndim - 1];
     p->a_step = (int)p->sa[p->ndim - 1];
     p->b_step = (int)p->sb[p->ndim - 1];
-    for (int i = 0; i + 1 < p->ndim; i++) p->rows *= p->shape[i];
+    for (int i = 0; i + 1 < p->ndim; i++)
+        p->rows *= p->shape[i];
     if (p->inner == 0) p->rows = 0;
 }
 
@@ -338,12 +435,14 @@ VDI__INLINE void vdi__bcast_next(const vdi__bcast *p, vdi__bcast_at *r) {
     }
 }
 
-static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {"vdi_var_add",     "vdi_var_sub",     "vdi_var_mul", "vdi_var_div",
-                                                                "vdi_var_maximum", "vdi_var_minimum", "vdi_var_pow"};
+static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {
+    "vdi_var_add",     "vdi_var_sub",     "vdi_var_mul", "vdi_var_div",
+    "vdi_var_maximum", "vdi_var_minimum", "vdi_var_pow"};
 
 /* One row of the full cotangent of argument `side`, into g. */
-VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side, int64_t count, const void *a, int as, const void *b,
-                             int bs, const void *y, const void *dy, void *g) {
+VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side, int64_t count,
+                             const void *a, int as, const void *b, int bs, const void *y,
+                             const void *dy, void *g) {
     size_t n = (size_t)count;
     switch (op) {
     case VDI_ADD: k->axpby(n, 1, dy, 0, g); break;
@@ -358,11 +457,15 @@ VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side,
         break;
     case VDI_POW:
         VDI__BOTH(dtype, {
-            const real *x = (const real *)a, *e = (const real *)b, *ys = (const real *)y, *d = (const real *)dy;
+            const real *x = (const real *)a;
+            const real *e = (const real *)b;
+            const real *ys = (const real *)y;
+            const real *d = (const real *)dy;
             real *out = (real *)g;
             for (int64_t i = 0; i < count; i++) {
                 double base = x[i * as], power = e[i * bs];
-                out[i] = (real)(side ? (base == 0 ? 0 : d[i] * ys[i] * log(base)) : (power == 0 ? 0 : d[i] * power * pow(base, power - 1)));
+                out[i] = (real)(side ? (base == 0 ? 0 : d[i] * ys[i] * log(base))
+                                     : (power == 0 ? 0 : d[i] * power * pow(base, power - 1)));
             }
         });
         break;
@@ -389,18 +492,28 @@ VDI__FN void vdi__binary_side(vdi_tape *t, vdi__node *n, const vdi__bcast *p, in
     void *s = vdi__tape_data(t, vdi__binary_where[op], (size_t)p->inner * vdi__real_size(n->dtype));
     if (s && !t->measure) {
         vdi__bcast_at r = VDI__ZERO;
-        if (p->ndim == 2 && op <= VDI_SUB && step == 1 && (side ? p->sb : p->sa)[0] == 0 && op == VDI_ADD) { /* a bias */
+        if (p->ndim == 2 && op <= VDI_SUB && step == 1 && (side ? p->sb : p->sa)[0] == 0 &&
+            op == VDI_ADD) { /* a bias */
             k->sum_rows((size_t)p->rows, (size_t)p->inner, n->grad, (size_t)p->inner, 1, g);
-        } else
+        } else {
             for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r)) {
-                const void *av = vdi__elem(n, a->value, r.a), *bv = vdi__elem(n, b->value, r.b), *dy = vdi__elem(n, n->grad, r.y);
+                const void *av = vdi__elem(n, a->value, r.a);
+                const void *bv = vdi__elem(n, b->value, r.b);
+                const void *dy = vdi__elem(n, n->grad, r.y);
                 char *to = (char *)vdi__elem(n, g, side ? r.b : r.a);
                 const void *full = s;
-                if (op == VDI_ADD) full = dy;
-                else vdi__binary_row(k, n->dtype, op, side, p->inner, av, p->a_step, bv, p->b_step, vdi__elem(n, n->value, r.y), dy, s);
-                if (step) k->axpby((size_t)p->inner, 1, full, 1, to);
-                else vdi__put(n->dtype, to, vdi__get(n->dtype, to) + k->sum((size_t)p->inner, full));
+                if (op == VDI_ADD) {
+                    full = dy;
+                } else {
+                    vdi__binary_row(k, n->dtype, op, side, p->inner, av, p->a_step, bv, p->b_step,
+                                    vdi__elem(n, n->value, r.y), dy, s);
+                }
+                if (step)
+                    k->axpby((size_t)p->inner, 1, full, 1, to);
+                else
+                    vdi__put(n->dtype, to, vdi__get(n->dtype, to) + k->sum((size_t)p->inner, full));
             }
+        }
     }
     vdi__scratch_end(t, m);
 }
@@ -424,56 +537,76 @@ VDI__FN void vdi__binary_back(vdi_tape *t, vdi__node *n) {
         if (op > VDI_MUL || !step) {
             vdi__bcast p;
             memset(&p, 0, sizeof p);
-            p.ndim = 1, p.rows = n->count > 0, p.inner = p.shape[0] = n->count;
-            p.a_step = n->op >> 4 & 1, p.b_step = n->op >> 5 & 1;
+            p.ndim = 1;
+            p.rows = n->count > 0;
+            p.inner = p.shape[0] = n->count;
+            p.a_step = n->op >> 4 & 1;
+            p.b_step = n->op >> 5 & 1;
             vdi__binary_side(t, n, &p, side);
             continue;
         }
         void *g = vdi__grad_open(t, x, &add);
         if (!g || t->measure) continue;
         if (op == VDI_MUL) {
-            if (add) k->muladd(count, n->grad, 1, other->value, other_step, g);
-            else k->binary[VDI_MUL](count, n->grad, 1, other->value, other_step, g);
-        } else k->axpby(count, op == VDI_SUB && side ? -1 : 1, n->grad, add ? 1 : 0, g);
+            if (add)
+                k->muladd(count, n->grad, 1, other->value, other_step, g);
+            else
+                k->binary[VDI_MUL](count, n->grad, 1, other->value, other_step, g);
+        } else {
+            k->axpby(count, op == VDI_SUB && side ? -1 : 1, n->grad, add ? 1 : 0, g);
+        }
     }
 }
 
-VDI__NOINLINE VDI__FN vdi_var vdi__binary_general(vdi_tape *t, int op, vdi__node *a, vdi__node *b, const char *where) {
+VDI__NOINLINE VDI__FN vdi_var vdi__binary_general(vdi_tape *t, int op, vdi__node *a, vdi__node *b,
+                                                  const char *where) {
     int64_t shape[VDI_MAX_DIMS];
-    int ndim = vdi_broadcast_shape(vdi__node_tensor(t, a, NULL), vdi__node_tensor(t, b, NULL), shape);
+    int ndim =
+        vdi_broadcast_shape(vdi__node_tensor(t, a, NULL), vdi__node_tensor(t, b, NULL), shape);
     if (ndim < 0) return vdi__shapes_differ(t, where, a, b, "they do not broadcast");
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)a->dtype, ndim, shape, true);
     vdi__bcast *p = n ? (vdi__bcast *)vdi__tape_payload(t, where, sizeof *p) : NULL;
     if (!p) return vdi_var_none();
     vdi__bcast_make(p, ndim, shape, a, b);
-    n->in[0] = a, n->in[1] = b;
+    n->in[0] = a;
+    n->in[1] = b;
     n->op = (uint8_t)op;
     n->extra = p;
     if (!t->measure) {
         vdi__bcast_at r = VDI__ZERO;
-        for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r))
-            t->k[n->dtype]->binary[op]((size_t)p->inner, vdi__elem(n, a->value, r.a), p->a_step, vdi__elem(n, b->value, r.b), p->b_step,
+        for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r)) {
+            t->k[n->dtype]->binary[op]((size_t)p->inner, vdi__elem(n, a->value, r.a), p->a_step,
+                                       vdi__elem(n, b->value, r.b), p->b_step,
                                        vdi__elem(n, n->value, r.y));
+        }
     }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__broadcast_back);
 }
 
 VDI__DEF vdi_var vdi_var_binary(vdi_tape *t, vdi_binary_op op, vdi_var av, vdi_var bv) {
-    if ((unsigned)op >= VDI_BINARY_COUNT) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, "vdi_var_binary", "there is no operation %d", (int)op);
+    if ((unsigned)op >= VDI_BINARY_COUNT) {
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, "vdi_var_binary", "there is no operation %d",
+                             (int)op);
+    }
     const char *where = vdi__binary_where[op];
     vdi__node *a = vdi__arg(t, av, where), *b = vdi__arg(t, bv, where);
     int as = 1, bs = 1;
     if (!a || !b || !vdi__same_dtype(t, where, a, b)) return vdi_var_none();
     if (!vdi__same_shape(a, b)) {
-        if (b->count == 1 && b->ndim <= a->ndim) bs = 0;
-        else if (a->count == 1 && a->ndim <= b->ndim) as = 0;
-        else return vdi__binary_general(t, (int)op, a, b, where);
+        if (b->count == 1 && b->ndim <= a->ndim)
+            bs = 0;
+        else if (a->count == 1 && a->ndim <= b->ndim)
+            as = 0;
+        else
+            return vdi__binary_general(t, (int)op, a, b, where);
     }
     vdi__node *n = vdi__node_like(t, where, as ? a : b, true);
     if (!n) return vdi_var_none();
-    n->in[0] = a, n->in[1] = b;
+    n->in[0] = a;
+    n->in[1] = b;
     n->op = (uint8_t)((unsigned)op | (unsigned)as << 4 | (unsigned)bs << 5);
-    if (VDI__LIKELY(!t->measure)) t->k[n->dtype]->binary[op]((size_t)n->count, a->value, as, b->value, bs, n->value);
+    if (VDI__LIKELY(!t->measure))
+        t->k[n->dtype]->binary[op]((size_t)n->count, a->value, as, b->value, bs, n->value);
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__binary_back);
 }
 
@@ -491,9 +624,10 @@ VDI__DEF vdi_var vdi_var_pow_scalar(vdi_tape *t, vdi_var xv, double p) {
     return vdi_var_pow(t, xv, vdi__scalar_of(t, "vdi_var_pow_scalar", (vdi_dtype)x->dtype, p));
 }
 
-/* ======== choices =========================================================================================================== */
+/* ======== choices ============================================================================= */
 
-VDI_API vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var x, int ndim, const int64_t *shape); /* shape_ops.h */
+/* shape_ops.h */
+VDI_API vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var x, int ndim, const int64_t *shape);
 
 VDI__FN void vdi__where_back(vdi_tape *t, vdi__node *n) {
     for (int side = 1; side < 3; side++) {
@@ -513,11 +647,15 @@ VDI__DEF vdi_var vdi_var_where(vdi_tape *t, vdi_var mv, vdi_var av, vdi_var bv) 
     static const char where[] = "vdi_var_where";
     int64_t s[VDI_MAX_DIMS];
     vdi__node *m = vdi__arg(t, mv, where), *a = vdi__arg(t, av, where), *b = vdi__arg(t, bv, where);
-    if (!m || !a || !b || !vdi__same_dtype(t, where, m, a) || !vdi__same_dtype(t, where, a, b)) return vdi_var_none();
+    if (!m || !a || !b || !vdi__same_dtype(t, where, m, a) || !vdi__same_dtype(t, where, a, b))
+        return vdi_var_none();
     if (!vdi__same_shape(m, a) || !vdi__same_shape(a, b)) {
-        int ndim = vdi_broadcast_shape(vdi__node_tensor(t, m, NULL), vdi__node_tensor(t, a, NULL), s);
-        if (ndim < 0) return vdi__shapes_differ(t, where, m, a, "mask and first argument do not broadcast");
-        ndim = vdi_broadcast_shape(vdi_tensor_view(NULL, VDI_F32, ndim, s), vdi__node_tensor(t, b, NULL), s);
+        int ndim =
+            vdi_broadcast_shape(vdi__node_tensor(t, m, NULL), vdi__node_tensor(t, a, NULL), s);
+        if (ndim < 0)
+            return vdi__shapes_differ(t, where, m, a, "mask and first argument do not broadcast");
+        ndim = vdi_broadcast_shape(vdi_tensor_view(NULL, VDI_F32, ndim, s),
+                                   vdi__node_tensor(t, b, NULL), s);
         if (ndim < 0) return vdi__shapes_differ(t, where, a, b, "they do not broadcast");
         m = vdi__arg(t, vdi_var_broadcast_to(t, mv, ndim, s), where);
         a = vdi__arg(t, vdi_var_broadcast_to(t, av, ndim, s), where);
@@ -526,13 +664,19 @@ VDI__DEF vdi_var vdi_var_where(vdi_tape *t, vdi_var mv, vdi_var av, vdi_var bv) 
     }
     vdi__node *n = vdi__node_like(t, where, a, true);
     if (!n) return vdi_var_none();
-    n->in[0] = m, n->in[1] = a, n->in[2] = b;
-    if (!t->measure)
+    n->in[0] = m;
+    n->in[1] = a;
+    n->in[2] = b;
+    if (!t->measure) {
         VDI__BOTH(n->dtype, {
-            const real *mask = (const real *)m->value, *x = (const real *)a->value, *z = (const real *)b->value;
+            const real *mask = (const real *)m->value;
+            const real *x = (const real *)a->value;
+            const real *z = (const real *)b->value;
             real *y = (real *)n->value;
-            for (int64_t i = 0; i < n->count; i++) y[i] = mask[i] != 0 ? x[i] : z[i];
+            for (int64_t i = 0; i < n->count; i++)
+                y[i] = mask[i] != 0 ? x[i] : z[i];
         });
+    }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__where_back);
 }
 
@@ -549,14 +693,18 @@ VDI__FN void vdi__pick_back(vdi_tape *t, vdi__node *n) {
         if (!vdi__wants(p->in[j])) continue;
         void *g = vdi__grad_zeroed(t, p->in[j]);
         if (!g || t->measure) continue;
-        for (int64_t r = 0; r < p->rows; r++)
-            if (p->index[r] == j)
-                t->k[n->dtype]->axpby((size_t)p->cols, 1, vdi__elem(n, n->grad, r * p->cols), 1, vdi__elem(n, g, r * p->cols));
+        for (int64_t r = 0; r < p->rows; r++) {
+            if (p->index[r] == j) {
+                t->k[n->dtype]->axpby((size_t)p->cols, 1, vdi__elem(n, n->grad, r * p->cols), 1,
+                                      vdi__elem(n, g, r * p->cols));
+            }
+        }
     }
 }
 
 /* Checks the values and makes the node, with the index still open. */
-VDI__FN vdi__node *vdi__pick_new(vdi_tape *t, const char *where, int count, const vdi_var *value, unsigned *flags) {
+VDI__FN vdi__node *vdi__pick_new(vdi_tape *t, const char *where, int count, const vdi_var *value,
+                                 unsigned *flags) {
     if (count < 1) {
         (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%d values, expected at least one", count);
         return NULL;
@@ -567,7 +715,8 @@ VDI__FN vdi__node *vdi__pick_new(vdi_tape *t, const char *where, int count, cons
         (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the values are scalars, expected rows");
         return NULL;
     }
-    vdi__pick_node *p = (vdi__pick_node *)vdi__tape_payload(t, where, sizeof *p + (size_t)count * sizeof *p->in);
+    vdi__pick_node *p =
+        (vdi__pick_node *)vdi__tape_payload(t, where, sizeof *p + (size_t)count * sizeof *p->in);
     if (!p) return NULL;
     p->count = count;
     p->in = (vdi__node **)(void *)(p + 1);
@@ -592,9 +741,12 @@ VDI__FN vdi__node *vdi__pick_new(vdi_tape *t, const char *where, int count, cons
 VDI__FN vdi_var vdi__pick_run(vdi_tape *t, vdi__node *n, unsigned flags) {
     vdi__pick_node *p = (vdi__pick_node *)n->extra;
     size_t bytes = (size_t)p->cols * vdi__real_size(n->dtype);
-    if (!t->measure && bytes)
-        for (int64_t r = 0; r < p->rows; r++)
-            memcpy(vdi__elem(n, n->value, r * p->cols), vdi__elem(n, p->in[p->index[r]]->value, r * p->cols), bytes);
+    if (!t->measure && bytes) {
+        for (int64_t r = 0; r < p->rows; r++) {
+            memcpy(vdi__elem(n, n->value, r * p->cols),
+                   vdi__elem(n, p->in[p->index[r]]->value, r * p->cols), bytes);
+        }
+    }
     return vdi__node_link(t, n, flags, vdi__pick_back);
 }
 
@@ -604,20 +756,27 @@ VDI__DEF vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_
     vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
     if (!n) return vdi_var_none();
     vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    if (index.dtype != VDI_I64 || index.ndim != 1 || index.shape[0] != p->rows || !vdi_tensor_is_contiguous(index))
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "expected an index of %lld packed int64", (long long)p->rows);
-    if (!t->measure)
+    if (index.dtype != VDI_I64 || index.ndim != 1 || index.shape[0] != p->rows ||
+        !vdi_tensor_is_contiguous(index)) {
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "expected an index of %lld packed int64",
+                             (long long)p->rows);
+    }
+    if (!t->measure) {
         for (int64_t r = 0; r < p->rows; r++) {
             int64_t j = ((const int64_t *)index.data)[r];
-            if (j < 0 || j >= count)
-                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "index[%lld] is %lld, expected 0..%d", (long long)r, (long long)j,
-                                     count - 1);
+            if (j < 0 || j >= count) {
+                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                                     "index[%lld] is %lld, expected 0..%d", (long long)r,
+                                     (long long)j, count - 1);
+            }
             p->index[r] = (int32_t)j;
         }
+    }
     return vdi__pick_run(t, n, flags);
 }
 
-VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key, const vdi_var *value) {
+VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key,
+                                  const vdi_var *value) {
     static const char where[] = "vdi_var_pick_min";
     unsigned flags;
     vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
@@ -628,19 +787,22 @@ VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key, co
     for (int j = 0; j < count; j++) {
         vdi__node *k = vdi__arg(t, key[j], where);
         if (!k || !vdi__same_dtype(t, where, n, k)) return vdi_var_none();
-        if (k->count != p->rows) return vdi__shapes_differ(t, where, k, n, "expected one key for each row");
+        if (k->count != p->rows)
+            return vdi__shapes_differ(t, where, k, n, "expected one key for each row");
         if (j == 0) best = k;
         if (t->measure || j == 0) continue;
         for (int64_t r = 0; r < p->rows; r++) {
             best = vdi__arg(t, key[p->index[r]], where);
-            if (vdi__get(k->dtype, vdi__elem(k, k->value, r)) < vdi__get(k->dtype, vdi__elem(best, best->value, r))) p->index[r] = j;
+            if (vdi__get(k->dtype, vdi__elem(k, k->value, r)) <
+                vdi__get(k->dtype, vdi__elem(best, best->value, r)))
+                p->index[r] = j;
         }
     }
     (void)best;
     return vdi__pick_run(t, n, flags);
 }
 
-/* ======== reductions ======================================================================================================== */
+/* ======== reductions ========================================================================== */
 
 VDI__FN void vdi__sum_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0];
@@ -649,8 +811,9 @@ VDI__FN void vdi__sum_back(vdi_tape *t, vdi__node *n) {
     void *g = vdi__grad_open(t, x, &add);
     if (!g || t->measure) return;
     double d = vdi__get(n->dtype, n->grad) * n->p;
-    if (!add) k->fill((size_t)x->count, d, g);
-    else {
+    if (!add) {
+        k->fill((size_t)x->count, d, g);
+    } else {
         vdi__one one;
         vdi__put(n->dtype, &one, d);
         k->binary[VDI_ADD]((size_t)x->count, g, 1, &one, 0, g);
@@ -670,16 +833,23 @@ VDI__FN vdi_var vdi__sum(vdi_tape *t, const char *where, vdi_var xv, bool mean) 
     return vdi__node_link(t, n, x->flags, vdi__sum_back);
 }
 
-VDI__DEF vdi_var vdi_var_sum(vdi_tape *t, vdi_var x) { return vdi__sum(t, "vdi_var_sum", x, false); }
-VDI__DEF vdi_var vdi_var_mean(vdi_tape *t, vdi_var x) { return vdi__sum(t, "vdi_var_mean", x, true); }
+VDI__DEF vdi_var vdi_var_sum(vdi_tape *t, vdi_var x) {
+    return vdi__sum(t, "vdi_var_sum", x, false);
+}
+VDI__DEF vdi_var vdi_var_mean(vdi_tape *t, vdi_var x) {
+    return vdi__sum(t, "vdi_var_mean", x, true);
+}
 
 /* A node with one axis of x taken away, or of extent 1. */
 VDI__FN vdi__node *vdi__reduced(vdi_tape *t, const char *where, vdi__node *x, int axis, bool keep) {
     int64_t shape[VDI_MAX_DIMS];
     int ndim = 0;
-    for (int i = 0; i < x->ndim; i++)
-        if (i != axis) shape[ndim++] = x->shape[i];
-        else if (keep) shape[ndim++] = 1;
+    for (int i = 0; i < x->ndim; i++) {
+        if (i != axis)
+            shape[ndim++] = x->shape[i];
+        else if (keep)
+            shape[ndim++] = 1;
+    }
     vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, ndim, shape, true);
     if (n) n->in[0] = x;
     return n;
@@ -702,15 +872,21 @@ VDI__FN void vdi__sum_axis_back(vdi_tape *t, vdi__node *n) {
             vdi__one d;
             void *to = vdi__elem(x, g, o * s.n);
             vdi__put(n->dtype, &d, n->p * vdi__get(n->dtype, vdi__elem(n, n->grad, o)));
-            if (add) k->binary[VDI_ADD]((size_t)s.n, to, 1, &d, 0, to);
-            else k->fill((size_t)s.n, vdi__get(n->dtype, &d), to);
-        } else
-            for (int64_t i = 0; i < s.n; i++)
-                k->axpby((size_t)s.inner, n->p, vdi__elem(n, n->grad, o * s.inner), add ? 1 : 0, vdi__elem(x, g, (o * s.n + i) * s.inner));
+            if (add)
+                k->binary[VDI_ADD]((size_t)s.n, to, 1, &d, 0, to);
+            else
+                k->fill((size_t)s.n, vdi__get(n->dtype, &d), to);
+        } else {
+            for (int64_t i = 0; i < s.n; i++) {
+                k->axpby((size_t)s.inner, n->p, vdi__elem(n, n->grad, o * s.inner), add ? 1 : 0,
+                         vdi__elem(x, g, (o * s.n + i) * s.inner));
+            }
+        }
     }
 }
 
-VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int axis, bool keep, bool mean) {
+VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int axis, bool keep,
+                              bool mean) {
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
     vdi__node *n = vdi__reduced(t, where, x, axis, keep);
@@ -722,10 +898,13 @@ VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int ax
     if (!t->measure) {
         const vdi__kernels *k = t->k[x->dtype];
         for (int64_t o = 0; o < s.outer; o++) {
-            if (s.inner == 1) vdi__put(n->dtype, vdi__elem(n, n->value, o), k->sum((size_t)s.n, vdi__elem(x, x->value, o * s.n)));
-            else
-                k->sum_rows((size_t)s.n, (size_t)s.inner, vdi__elem(x, x->value, o * s.n * s.inner), (size_t)s.inner, 0,
-                            vdi__elem(n, n->value, o * s.inner));
+            if (s.inner == 1) {
+                vdi__put(n->dtype, vdi__elem(n, n->value, o),
+                         k->sum((size_t)s.n, vdi__elem(x, x->value, o * s.n)));
+            } else {
+                k->sum_rows((size_t)s.n, (size_t)s.inner, vdi__elem(x, x->value, o * s.n * s.inner),
+                            (size_t)s.inner, 0, vdi__elem(n, n->value, o * s.inner));
+            }
         }
         if (mean) k->axpby((size_t)n->count, n->p, n->value, 0, n->value);
     }
@@ -745,16 +924,20 @@ VDI__FN void vdi__extreme_back(vdi_tape *t, vdi__node *n) {
     if (!g || t->measure) return;
     for (int64_t i = 0; i < n->count; i++) {
         void *to = vdi__elem(n, g, r->at[i]);
-        vdi__put(n->dtype, to, vdi__get(n->dtype, to) + vdi__get(n->dtype, vdi__elem(n, n->grad, i)));
+        vdi__put(n->dtype, to,
+                 vdi__get(n->dtype, to) + vdi__get(n->dtype, vdi__elem(n, n->grad, i)));
     }
 }
 
-VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axis, bool keep, double sign) {
+VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axis, bool keep,
+                             double sign) {
     char text[VDI_SHAPE_TEXT];
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
-    if (x->shape[axis] == 0)
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: axis %d of shape %s is empty", where, axis, vdi__node_text(x, text));
+    if (x->shape[axis] == 0) {
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: axis %d of shape %s is empty", where,
+                             axis, vdi__node_text(x, text));
+    }
     vdi__node *n = vdi__reduced(t, where, x, axis, keep);
     vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
     if (!r) return vdi_var_none();
@@ -762,17 +945,21 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
     r->at = (int64_t *)vdi__tape_data(t, where, (size_t)n->count * sizeof *r->at);
     if (!r->at) return vdi_var_none();
     n->extra = r;
-    if (!t->measure)
+    if (!t->measure) {
         for (int64_t i = 0; i < n->count; i++) {
             int64_t from = (i / s.inner) * s.n * s.inner + i % s.inner, best = from;
             double top = sign * vdi__get(x->dtype, vdi__elem(x, x->value, from));
             for (int64_t j = 1; j < s.n; j++) {
                 double v = sign * vdi__get(x->dtype, vdi__elem(x, x->value, from + j * s.inner));
-                if (v > top || (v != v && top == top)) top = v, best = from + j * s.inner;
+                if (v > top || (v != v && top == top)) {
+                    top = v;
+                    best = from + j * s.inner;
+                }
             }
             vdi__put(n->dtype, vdi__elem(n, n->value, i), sign * top);
             r->at[i] = best;
         }
+    }
     return vdi__node_link(t, n, x->flags, vdi__extreme_back);
 }
 
@@ -783,7 +970,8 @@ VDI__DEF vdi_var vdi_var_min_axis(vdi_tape *t, vdi_var x, int axis, bool keep) {
     return vdi__extreme(t, "vdi_var_min_axis", x, axis, keep, -1);
 }
 
-/* dx += dy exp(x - y): rows of the reduced axis where it is the last, else rows of what lies behind it. */
+/* dx += dy exp(x - y): rows of the reduced axis where it is the last, else rows of what lies behind
+ * it. */
 VDI__FN void vdi__logsumexp_back(vdi_tape *t, vdi__node *n) {
     const vdi__split s = ((vdi__reduce_node *)n->extra)->s;
     const vdi__kernels *k = t->k[n->dtype];
@@ -794,20 +982,27 @@ VDI__FN void vdi__logsumexp_back(vdi_tape *t, vdi__node *n) {
     if (!g) return;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *e = vdi__tape_data(t, "vdi_var_logsumexp", (size_t)cols * vdi__real_size(n->dtype));
-    if (e && !t->measure)
+    if (e && !t->measure) {
         for (int64_t i = 0; i < rows; i++) {
             int64_t at = last ? i : i / s.n * s.inner;
             if (last && vdi__get(n->dtype, vdi__elem(n, n->value, at)) == -INFINITY) continue;
-            k->binary[VDI_SUB]((size_t)cols, vdi__elem(x, x->value, i * cols), 1, vdi__elem(n, n->value, at), !last, e);
+            k->binary[VDI_SUB]((size_t)cols, vdi__elem(x, x->value, i * cols), 1,
+                               vdi__elem(n, n->value, at), !last, e);
             k->unary[VDI_EXP]((size_t)cols, 0, e, e);
-            if (!last)
+            if (!last) {
                 VDI__BOTH(n->dtype, {
                     const real *y = (const real *)n->value + at;
-                    for (int64_t j = 0; j < cols; j++)
-                        if (y[j] == -INFINITY) ((real *)e)[j] = 0; /* there is nothing to share the gradient out to */
+                    for (int64_t j = 0; j < cols; j++) {
+                        if (y[j] == -INFINITY)
+                            ((real *)e)[j] = 0; /* there is nothing to share the
+                                                   gradient out to */
+                    }
                 });
-            k->muladd((size_t)cols, e, 1, vdi__elem(n, n->grad, at), !last, vdi__elem(x, g, i * cols));
+            }
+            k->muladd((size_t)cols, e, 1, vdi__elem(n, n->grad, at), !last,
+                      vdi__elem(x, g, i * cols));
         }
+    }
     vdi__scratch_end(t, m);
 }
 
@@ -822,23 +1017,32 @@ VDI__DEF vdi_var vdi_var_logsumexp(vdi_tape *t, vdi_var xv, int axis, bool keep)
     n->extra = r;
     const vdi__kernels *k = t->k[x->dtype];
     if (s.inner == 1) {
-        if (!t->measure) k->logsumexp((size_t)s.outer, (size_t)s.n, x->value, (size_t)s.n, n->value);
+        if (!t->measure)
+            k->logsumexp((size_t)s.outer, (size_t)s.n, x->value, (size_t)s.n, n->value);
     } else {
         size_t width = (size_t)s.inner;
         vdi__tape_mark m = vdi__scratch_begin(t);
-        char *work = (char *)vdi__tape_data(t, where, 2 * width * vdi__real_size(x->dtype)), *e = work + width * vdi__real_size(x->dtype);
+        char *work = (char *)vdi__tape_data(t, where, 2 * width * vdi__real_size(x->dtype));
+        char *e = work + width * vdi__real_size(x->dtype);
         if (!work) return vdi_var_none();
         for (int64_t o = 0; o < s.outer && !t->measure; o++) {
             void *y = vdi__elem(n, n->value, o * s.inner);
             k->fill(width, -INFINITY, work);
-            for (int64_t j = 0; j < s.n; j++) k->binary[VDI_MAX](width, work, 1, vdi__elem(x, x->value, (o * s.n + j) * s.inner), 1, work);
+            for (int64_t j = 0; j < s.n; j++) {
+                k->binary[VDI_MAX](width, work, 1, vdi__elem(x, x->value, (o * s.n + j) * s.inner),
+                                   1, work);
+            }
             VDI__BOTH(x->dtype, {
-                for (size_t i = 0; i < width; i++)
-                    if (((real *)work)[i] == -INFINITY) ((real *)work)[i] = 0; /* -inf - -inf would be NaN */
+                for (size_t i = 0; i < width; i++) {
+                    if (((real *)work)[i] == -INFINITY)
+                        ((real *)work)[i] = 0; /* -inf - -inf would
+                                                  be NaN */
+                }
             });
             k->fill(width, 0, y);
             for (int64_t j = 0; j < s.n; j++) {
-                k->binary[VDI_SUB](width, vdi__elem(x, x->value, (o * s.n + j) * s.inner), 1, work, 1, e);
+                k->binary[VDI_SUB](width, vdi__elem(x, x->value, (o * s.n + j) * s.inner), 1, work,
+                                   1, e);
                 k->unary[VDI_EXP](width, 0, e, e);
                 k->binary[VDI_ADD](width, y, 1, e, 1, y);
             }
@@ -856,9 +1060,10 @@ VDI__FN void vdi__dot_back(vdi_tape *t, vdi__node *n) {
         vdi__node *x = n->in[side], *other = n->in[1 - side];
         void *g = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
         if (!g || t->measure) continue;
-        for (int64_t r = 0; r < n->count; r++)
-            t->k[n->dtype]->muladd((size_t)cols, vdi__elem(x, other->value, r * cols), 1, vdi__elem(n, n->grad, r), 0,
-                                   vdi__elem(x, g, r * cols));
+        for (int64_t r = 0; r < n->count; r++) {
+            t->k[n->dtype]->muladd((size_t)cols, vdi__elem(x, other->value, r * cols), 1,
+                                   vdi__elem(n, n->grad, r), 0, vdi__elem(x, g, r * cols));
+        }
     }
 }
 
@@ -866,15 +1071,19 @@ VDI__DEF vdi_var vdi_var_dot(vdi_tape *t, vdi_var av, vdi_var bv) {
     static const char where[] = "vdi_var_dot";
     vdi__node *a = vdi__arg(t, av, where), *b = vdi__arg(t, bv, where);
     if (!a || !b || !vdi__same_dtype(t, where, a, b)) return vdi_var_none();
-    if (!vdi__same_shape(a, b) || a->ndim < 1) return vdi__shapes_differ(t, where, a, b, "expected one shape of at least one axis");
+    if (!vdi__same_shape(a, b) || a->ndim < 1)
+        return vdi__shapes_differ(t, where, a, b, "expected one shape of at least one axis");
     vdi__node *n = vdi__reduced(t, where, a, a->ndim - 1, false);
     if (!n) return vdi_var_none();
     n->in[1] = b;
     int64_t cols = a->shape[a->ndim - 1];
-    if (!t->measure)
-        for (int64_t r = 0; r < n->count; r++)
+    if (!t->measure) {
+        for (int64_t r = 0; r < n->count; r++) {
             vdi__put(n->dtype, vdi__elem(n, n->value, r),
-                     t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols), vdi__elem(b, b->value, r * cols)));
+                     t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols),
+                                         vdi__elem(b, b->value, r * cols)));
+        }
+    }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__dot_back);
 }
 
@@ -887,9 +1096,11 @@ VDI__FN void vdi__softmax_back(vdi_tape *t, vdi__node *n) {
     if (!g) return;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *e = vdi__tape_data(t, "vdi_var_softmax", (size_t)cols * vdi__real_size(n->dtype));
-    if (e && !t->measure)
+    if (e && !t->measure) {
         for (int64_t r = 0; r < rows; r++) {
-            void *y = vdi__elem(n, n->value, r * cols), *dy = vdi__elem(n, n->grad, r * cols), *dx = vdi__elem(n, g, r * cols);
+            void *y = vdi__elem(n, n->value, r * cols);
+            void *dy = vdi__elem(n, n->grad, r * cols);
+            void *dx = vdi__elem(n, g, r * cols);
             vdi__one s;
             if (n->op == 0) {
                 vdi__put(n->dtype, &s, k->dot((size_t)cols, dy, y));
@@ -902,23 +1113,36 @@ VDI__FN void vdi__softmax_back(vdi_tape *t, vdi__node *n) {
                 k->muladd((size_t)cols, e, 1, &s, 0, dx);
             }
         }
+    }
     vdi__scratch_end(t, m);
 }
 
 VDI__FN vdi_var vdi__softmax(vdi_tape *t, const char *where, vdi_var xv, int logarithm) {
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x) return vdi_var_none();
-    if (x->ndim < 1) return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the argument is a scalar, expected at least one axis");
+    if (x->ndim < 1) {
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                             "the argument is a scalar, expected at least one axis");
+    }
     vdi__node *n = vdi__node_like(t, where, x, true);
     if (!n) return vdi_var_none();
     int64_t cols = x->shape[x->ndim - 1], rows = cols ? x->count / cols : 0;
     n->in[0] = x;
     n->op = (uint8_t)logarithm;
-    if (!t->measure && logarithm) t->k[n->dtype]->log_softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value, (size_t)cols);
-    else if (!t->measure) t->k[n->dtype]->softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value, (size_t)cols);
+    if (!t->measure && logarithm) {
+        t->k[n->dtype]->log_softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value,
+                                    (size_t)cols);
+    } else if (!t->measure) {
+        t->k[n->dtype]->softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value,
+                                (size_t)cols);
+    }
     return vdi__node_link(t, n, x->flags, vdi__softmax_back);
 }
 
-VDI__DEF vdi_var vdi_var_softmax(vdi_tape *t, vdi_var x) { return vdi__softmax(t, "vdi_var_softmax", x, 0); }
-VDI__DEF vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x) { return vdi__softmax(t, "vdi_var_log_softmax", x, 1); }
+VDI__DEF vdi_var vdi_var_softmax(vdi_tape *t, vdi_var x) {
+    return vdi__softmax(t, "vdi_var_softmax", x, 0);
+}
+VDI__DEF vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x) {
+    return vdi__softmax(t, "vdi_var_log_softmax", x, 1);
+}
 #endif

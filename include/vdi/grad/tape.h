@@ -10,22 +10,27 @@
  *         vdi_var w = vdi_tape_param(t, &params->item[0]), b = vdi_tape_param(t, &params->item[1]);
  *         vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_TANH, 0);
  *         vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, h, y)));
- *         if (vdi_tape_backward(t, loss) < 0) { vdi_tape_status(t, &err); puts(err.message); break; }
+ *         if (vdi_tape_backward(t, loss) < 0) { vdi_tape_status(t,
+ *             &err); puts(err.message); break; }
  *         vdi_optim_step(optim, &err);
  *     }
  *     vdi_tape_destroy(t);
  *
- * Define-by-run: each operation computes its value at once and remembers its inputs; backward walks them in reverse. A vdi_var is a
- * handle of two words, good until the next reset. Values are packed, row-major, F32 or F64 (one graph may hold both: vdi_var_cast).
+ * Define-by-run: each operation computes its value at once and remembers its inputs; backward walks
+ * them in reverse. A vdi_var is a handle of two words, good until the next reset. Values are
+ * packed, row-major, F32 or F64 (one graph may hold both: vdi_var_cast).
  *
- * Errors: operations return the null variable on failure, and so does every operation after it; the first error stays until reset,
- * so mathematics is written as mathematics and checked once, by vdi_tape_backward or vdi_tape_status. A handle from before the last
- * reset, or from another tape, is an error too, not a crash.
- * Memory: nodes, values and gradients come from one bump allocator in blocks that a reset keeps. The same step again calls the
- * allocator no more. With desc.memory everything lives in the caller's block; desc.measure runs a step on shapes alone, without
- * reading or writing data, and vdi_tape_bytes then tells how large that block has to be.
+ * Errors: operations return the null variable on failure, and so does every operation after it; the
+ * first error stays until reset, so mathematics is written as mathematics and checked once, by
+ * vdi_tape_backward or vdi_tape_status. A handle from before the last reset, or from another tape,
+ * is an error too, not a crash.
+ * Memory: nodes, values and gradients come from one bump allocator in blocks that a reset keeps.
+ * The same step again calls the allocator no more. With desc.memory everything lives in the
+ * caller's block; desc.measure runs a step on shapes alone, without reading or writing data, and
+ * vdi_tape_bytes then tells how large that block has to be.
  * Threads: one tape per thread. Equal inputs give equal bits, and so do two backward runs.
- * What it does NOT do: second derivatives, in-place operations, graphs that outlive a reset, checks for NaN (the optimiser makes them).
+ * What it does NOT do: second derivatives, in-place operations, graphs that outlive a reset, checks
+ * for NaN (the optimiser makes them).
  */
 #ifndef VDI_GRAD_TAPE_H
 #define VDI_GRAD_TAPE_H
@@ -36,7 +41,8 @@
 /** A tape: an opaque object made by vdi_tape_create. */
 typedef struct vdi_tape vdi_tape;
 struct vdi__node;
-/** A value on a tape. Copy it freely; it is good until the tape is reset. The null variable has node NULL. */
+/** A value on a tape. Copy it freely; it is good until the tape is reset. The null variable has
+ * node NULL. */
 typedef struct vdi_var {
     struct vdi__node *node; /**< private; NULL in the null variable */
     uintptr_t serial;       /**< private; which life of which tape */
@@ -44,13 +50,16 @@ typedef struct vdi_var {
 
 /** What a tape is made of. All zero is a legal description. */
 typedef struct vdi_tape_desc {
-    vdi_dtype dtype;         /**< of the constants that are made from plain numbers; default VDI_F32 */
+    vdi_dtype dtype;         /**< of the constants that are made from plain numbers; default
+                                  VDI_F32 */
     vdi_allocator allocator; /**< default malloc and free */
     size_t block_size;       /**< bytes of the first block; default 64 KiB, doubling as it grows */
     void *memory;            /**< the caller's block, or NULL; with it the tape never allocates */
     size_t memory_size;      /**< bytes of `memory` */
-    vdi_pool *pool;          /**< for the operations that split over trials; NULL: the caller's thread */
-    bool measure;            /**< shapes alone: no data is read or written, only vdi_tape_bytes means something */
+    vdi_pool *pool;          /**< for the operations that split over trials; NULL: the caller's
+                                  thread */
+    bool measure;            /**< shapes alone: no data is read or written, only vdi_tape_bytes
+                                  means something */
 } vdi_tape_desc;
 
 /** The filled description. */
@@ -58,16 +67,20 @@ VDI_API vdi_tape_desc vdi_tape_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *err);
 /** Make a tape; `desc` NULL is all defaults. */
-VDI_API VDI_NODISCARD vdi_status vdi_tape_create(const vdi_tape_desc *desc, vdi_tape **out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_tape_create(const vdi_tape_desc *desc, vdi_tape **out,
+                                                 vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_tape_destroy(vdi_tape *t);
 /** Forget all variables and the error, keep the memory. */
 VDI_API void vdi_tape_reset(vdi_tape *t);
 /** VDI_OK, or the first error since the last reset; `err` may be NULL. */
 VDI_API vdi_status vdi_tape_status(const vdi_tape *t, vdi_error *err);
-/** Record an error of the caller's own, from inside code that builds on a tape; returns the null variable. */
-VDI_API vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where, const char *format, ...) VDI__PRINTF(4, 5);
-/** The most bytes in use at any time so far, the tape itself included: what desc.memory_size has to be for the same step. */
+/** Record an error of the caller's own, from inside code that builds on a tape; returns the null
+ * variable. */
+VDI_API vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where, const char *format,
+                              ...) VDI__PRINTF(4, 5);
+/** The most bytes in use at any time so far, the tape itself included: what desc.memory_size has to
+ * be for the same step. */
 VDI_API size_t vdi_tape_bytes(const vdi_tape *t);
 /** Is it a measuring tape? Then data pointers may not be followed. */
 VDI_API bool vdi_tape_is_measuring(const vdi_tape *t);
@@ -86,25 +99,33 @@ VDI_API vdi_var vdi_tape_scalar(vdi_tape *t, double value);
 VDI_API vdi_var vdi_tape_full(vdi_tape *t, int ndim, const int64_t *shape, double value);
 /** A leaf with a gradient of its own (see vdi_tape_grad): packed data, referenced. */
 VDI_API vdi_var vdi_tape_variable(vdi_tape *t, vdi_tensor data);
-/** A leaf whose gradient is ADDED to `grad` (packed, same shape and dtype) by backward: how parameters enter. A null `grad`
+/** A leaf whose gradient is ADDED to `grad` (packed, same shape and dtype) by backward: how
+ * parameters enter. A null `grad`
  *  makes it a constant, and so does vdi_tape_set_frozen. */
 VDI_API vdi_var vdi_tape_leaf(vdi_tape *t, vdi_tensor value, vdi_tensor grad);
-/** While true, leaves and variables are taken as constants, so nothing is kept for a backward run (inference). Returns the old setting. */
+/** While true, leaves and variables are taken as constants, so nothing is kept for a backward run
+ * (inference). Returns the old setting. */
 VDI_API bool vdi_tape_set_no_grad(vdi_tape *t, bool on);
-/** While true, vdi_tape_leaf gives constants: a critic inside a policy's loss. Returns the old setting. */
+/** While true, vdi_tape_leaf gives constants: a critic inside a policy's loss. Returns the old
+ * setting. */
 VDI_API bool vdi_tape_set_frozen(vdi_tape *t, bool on);
 
-/** Gradient of a scalar with respect to every leaf it depends on. May be called again, for the same or another variable. After an
+/** Gradient of a scalar with respect to every leaf it depends on. May be called again, for the same
+ * or another variable. After an
  *  error the gradients of leaves may be half added: zero them. */
 VDI_API vdi_status vdi_tape_backward(vdi_tape *t, vdi_var loss);
-/** The same for a variable of any shape, from its cotangent (same shape; any strides and real dtype). */
+/** The same for a variable of any shape, from its cotangent (same shape; any strides and real
+ * dtype). */
 VDI_API vdi_status vdi_tape_backward_from(vdi_tape *t, vdi_var v, vdi_tensor cotangent);
 /** From several variables at once; a null tensor as cotangent means 1 (for a scalar). */
-VDI_API vdi_status vdi_tape_backward_many(vdi_tape *t, int count, const vdi_var *v, const vdi_tensor *cotangent);
+VDI_API vdi_status vdi_tape_backward_many(vdi_tape *t, int count, const vdi_var *v,
+                                          const vdi_tensor *cotangent);
 
-/** The value: a view of the tape's memory, good until reset. The null tensor for a null or stale variable. */
+/** The value: a view of the tape's memory, good until reset. The null tensor for a null or stale
+ * variable. */
 VDI_API vdi_tensor vdi_tape_value(const vdi_tape *t, vdi_var v);
-/** The gradient that the last backward run gave this variable; the null tensor if none reached it (then it is zero). */
+/** The gradient that the last backward run gave this variable; the null tensor if none reached it
+ * (then it is zero). */
 VDI_API vdi_tensor vdi_tape_grad(const vdi_tape *t, vdi_var v);
 /** The value of a one-element variable as double; NaN for any other. */
 VDI_API double vdi_tape_item(const vdi_tape *t, vdi_var v);
@@ -124,7 +145,7 @@ VDI_API int64_t vdi_var_dim(const vdi_tape *t, vdi_var v, int axis);
 /** Does a gradient flow through it? */
 VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 
-/* ---- operations of your own ------------------------------------------------------------------------------------------------ */
+/* ---- operations of your own ------------------------------------------------------------------ */
 
 /** Most inputs and outputs of a user-defined operation. */
 #define VDI_CUSTOM_MAX 8
@@ -134,28 +155,36 @@ typedef struct vdi_custom {
     int inputs, outputs;             /**< how many of the following count */
     vdi_tensor in[VDI_CUSTOM_MAX];   /**< values of the inputs, packed */
     vdi_tensor out[VDI_CUSTOM_MAX];  /**< values of the outputs, packed: forward fills them */
-    vdi_tensor din[VDI_CUSTOM_MAX];  /**< backward ADDS here; the null tensor where no gradient is wanted */
-    vdi_tensor dout[VDI_CUSTOM_MAX]; /**< cotangents of the outputs; the null tensor where none came (it is zero) */
-    void *saved;                     /**< saved_bytes of the tape's memory, kept from forward to backward */
+    vdi_tensor din[VDI_CUSTOM_MAX];  /**< backward ADDS here; the null tensor where no gradient is
+                                          wanted */
+    vdi_tensor dout[VDI_CUSTOM_MAX]; /**< cotangents of the outputs; the null tensor where none came
+                                          (it is zero) */
+    void *saved;                     /**< saved_bytes of the tape's memory, kept from forward to
+                                          backward */
 } vdi_custom;
-/** Computes outputs or adds gradients. A negative status becomes the tape's error; `err` is there for its message. */
+/** Computes outputs or adds gradients. A negative status becomes the tape's error; `err` is there
+ * for its message. */
 typedef vdi_status (*vdi_custom_fn)(vdi_custom *c, void *user, vdi_error *err);
 /** A user-defined operation. */
 typedef struct vdi_custom_desc {
-    const char *name;     /**< for messages */
-    int inputs, outputs;  /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
-    const vdi_var *input; /**< (inputs) */
-    const vdi_tensor
-        *output;            /**< shapes and dtypes; with data they are taken as computed (and referenced until reset), else room is made */
-    size_t saved_bytes;     /**< memory from forward to backward */
-    size_t scratch_bytes;   /**< the most that a callback takes by vdi_tape_scratch: what a measuring tape counts */
-    vdi_custom_fn forward;  /**< NULL if the outputs hold their values already. Not called on a measuring tape */
-    vdi_custom_fn backward; /**< NULL: no gradient flows */
-    void *user;             /**< handed to the callbacks */
+    const char *name;         /**< for messages */
+    int inputs, outputs;      /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
+    const vdi_var *input;     /**< (inputs) */
+    const vdi_tensor *output; /**< shapes and dtypes; with data they are taken as computed (and
+                                   referenced until reset), else room is made */
+    size_t saved_bytes;       /**< memory from forward to backward */
+    size_t scratch_bytes;     /**< the most that a callback takes by vdi_tape_scratch: what a
+                                   measuring tape counts */
+    vdi_custom_fn forward;    /**< NULL if the outputs hold their values already. Not called on a
+                                   measuring tape */
+    vdi_custom_fn backward;   /**< NULL: no gradient flows */
+    void *user;               /**< handed to the callbacks */
 } vdi_custom_desc;
-/** Put a user-defined operation on the tape: out[0..outputs) become its variables (null ones after an error). */
+/** Put a user-defined operation on the tape: out[0..outputs) become its variables (null ones after
+ * an error). */
 VDI_API vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out);
-/** Memory for the time of one callback, aligned to 64 bytes and not cleared; NULL when memory is out or on a measuring tape. */
+/** Memory for the time of one callback, aligned to 64 bytes and not cleared; NULL when memory is
+ * out or on a measuring tape. */
 VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
 #endif /* VDI_GRAD_TAPE_H */
@@ -163,12 +192,13 @@ VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_TAPE_C)
 #define VDI_GRAD_TAPE_C
 
-/* ======== nodes ============================================================================================================= */
+/* ======== nodes =============================================================================== */
 
 typedef struct vdi__node vdi__node;
 typedef void vdi__back_fn(vdi_tape *t, vdi__node *n);
 
-/* Two cache lines. Values are packed, so a shape says it all; shapes are shared between nodes by pointer. */
+/* Two cache lines. Values are packed, so a shape says it all; shapes are shared between nodes by
+ * pointer. */
 struct vdi__node {
     vdi__back_fn *back;
     vdi__node *prev; /* the node before it through which gradients flow */
@@ -202,7 +232,8 @@ struct vdi_tape {
     bool measure, no_grad, frozen, fixed;
     vdi_status status;
     vdi__tape_block *first, *block;
-    size_t before, phantom, peak; /* bytes in earlier blocks; bytes that a measuring tape only counts */
+    size_t before, phantom, peak; /* bytes in earlier blocks; bytes that a measuring tape only
+                                     counts */
     size_t next_size;
     vdi_tape_desc desc;
     vdi_error error;
@@ -219,7 +250,8 @@ VDI__FN void vdi__tape_keep(vdi_tape *t, vdi_status status) {
     t->serial++; /* every variable from before the error is void */
 }
 
-VDI__DEF vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where, const char *format, ...) {
+VDI__DEF vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where,
+                               const char *format, ...) {
     if (t->status >= 0) {
         va_list args;
         va_start(args, format);
@@ -232,7 +264,7 @@ VDI__DEF vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where
     return vdi_var_none();
 }
 
-/* ======== memory ============================================================================================================ */
+/* ======== memory ============================================================================== */
 
 VDI__FN size_t vdi__tape_used(const vdi_tape *t) {
     return t->before + t->phantom + (t->block ? (size_t)(t->at - vdi__block_data(t->block)) : 0);
@@ -246,7 +278,8 @@ VDI__FN void vdi__tape_enter(vdi_tape *t, vdi__tape_block *b) {
 
 VDI__NOINLINE VDI__FN void *vdi__tape_more(vdi_tape *t, size_t size) {
     vdi__tape_block *last = t->block, *b = last ? last->next : t->first;
-    for (; b && b->size < size; b = b->next) last = b;
+    for (; b && b->size < size; b = b->next)
+        last = b;
     if (!b) {
         size_t bytes = VDI__MAX(t->next_size, size);
         if (t->fixed || bytes > SIZE_MAX - 2 * VDI__LINE) return NULL;
@@ -254,8 +287,10 @@ VDI__NOINLINE VDI__FN void *vdi__tape_more(vdi_tape *t, size_t size) {
         if (!b) return NULL;
         b->next = NULL;
         b->size = bytes;
-        if (last) last->next = b;
-        else t->first = b;
+        if (last)
+            last->next = b;
+        else
+            t->first = b;
         if (t->next_size < (size_t)1 << 26) t->next_size *= 2;
     }
     if (t->block) t->before += (size_t)(t->at - vdi__block_data(t->block));
@@ -299,7 +334,10 @@ typedef struct vdi__tape_mark {
 
 VDI__FN vdi__tape_mark vdi__scratch_begin(vdi_tape *t) {
     vdi__tape_mark m;
-    m.block = t->block, m.at = t->at, m.before = t->before, m.phantom = t->phantom;
+    m.block = t->block;
+    m.at = t->at;
+    m.before = t->before;
+    m.phantom = t->phantom;
     return m;
 }
 
@@ -307,7 +345,9 @@ VDI__FN void vdi__scratch_end(vdi_tape *t, vdi__tape_mark m) {
     size_t used = vdi__tape_used(t);
     if (used > t->peak) t->peak = used;
     vdi__tape_enter(t, m.block);
-    t->at = m.at, t->before = m.before, t->phantom = m.phantom;
+    t->at = m.at;
+    t->before = m.before;
+    t->phantom = m.phantom;
 }
 
 VDI__DEF void *vdi_tape_scratch(vdi_tape *t, size_t bytes) {
@@ -324,14 +364,20 @@ VDI__DEF vdi_tape_desc vdi_tape_desc_defaults(void) {
 }
 
 VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *err) {
-    if (!vdi_dtype_is_real(desc->dtype))
-        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tape_desc.dtype", "dtype is %s, expected float32 or float64",
+    if (!vdi_dtype_is_real(desc->dtype)) {
+        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tape_desc.dtype",
+                             "dtype is %s, expected float32 or float64",
                              vdi_dtype_name(desc->dtype));
-    if ((desc->memory == NULL) != (desc->memory_size == 0))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.memory", "memory and memory_size have to be given together");
-    if (desc->memory && desc->memory_size < sizeof(vdi_tape) + 3 * VDI__LINE)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_desc.memory_size", "memory_size is %zu, the tape alone needs %zu",
-                             desc->memory_size, sizeof(vdi_tape) + 3 * VDI__LINE);
+    }
+    if ((desc->memory == NULL) != (desc->memory_size == 0)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.memory",
+                             "memory and memory_size have to be given together");
+    }
+    if (desc->memory && desc->memory_size < sizeof(vdi_tape) + 3 * VDI__LINE) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_desc.memory_size",
+                             "memory_size is %zu, the tape alone needs %zu", desc->memory_size,
+                             sizeof(vdi_tape) + 3 * VDI__LINE);
+    }
     return VDI_OK;
 }
 
@@ -350,16 +396,21 @@ VDI__DEF vdi_status vdi_tape_create(const vdi_tape_desc *desc, vdi_tape **out, v
         t->fixed = true;
         t->first = (vdi__tape_block *)(void *)((char *)t + vdi__lines(sizeof *t));
         t->first->next = NULL;
-        t->first->size = (d.memory_size - (up - at) - vdi__lines(sizeof *t) - VDI__LINE) & ~(VDI__LINE - 1);
+        t->first->size =
+            (d.memory_size - (up - at) - vdi__lines(sizeof *t) - VDI__LINE) & ~(VDI__LINE - 1);
     } else {
         t = (vdi_tape *)vdi_alloc(&d.allocator, sizeof *t);
-        if (!t) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_create", "no memory for %zu bytes", sizeof *t);
+        if (!t) {
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_create", "no memory for %zu bytes",
+                                 sizeof *t);
+        }
         memset(t, 0, sizeof *t);
     }
     t->desc = d;
     t->measure = d.measure;
     t->next_size = vdi__lines(d.block_size);
-    t->serial = ((uintptr_t)t >> 4) * (uintptr_t)0x9E3779B1u; /* tapes rarely share a serial, so foreign handles are found */
+    /* tapes rarely share a serial, so foreign handles are found */
+    t->serial = ((uintptr_t)t >> 4) * (uintptr_t)0x9E3779B1u;
     vdi_tape_reset(t);
     *out = t;
     return VDI_OK;
@@ -394,7 +445,8 @@ VDI__DEF vdi_status vdi_tape_status(const vdi_tape *t, vdi_error *err) {
 
 VDI__DEF size_t vdi_tape_bytes(const vdi_tape *t) {
     size_t used = vdi__tape_used(t);
-    return VDI__MAX(used, t->peak) + vdi__lines(sizeof *t) + 3 * VDI__LINE; /* the block's header, and an unaligned start */
+    /* the block's header, and an unaligned start */
+    return VDI__MAX(used, t->peak) + vdi__lines(sizeof *t) + 3 * VDI__LINE;
 }
 
 VDI__DEF bool vdi_tape_is_measuring(const vdi_tape *t) { return t->measure; }
@@ -411,16 +463,25 @@ VDI__DEF bool vdi_tape_set_frozen(vdi_tape *t, bool on) {
     return old;
 }
 
-/* ======== making nodes ====================================================================================================== */
+/* ======== making nodes ======================================================================== */
 
 VDI__INLINE size_t vdi__real_size(int dtype) { return dtype == VDI_F32 ? 4 : 8; }
-VDI__INLINE size_t vdi__node_bytes(const vdi__node *n) { return (size_t)n->count * vdi__real_size(n->dtype); }
-VDI__FN void *vdi__elem(const vdi__node *n, void *base, int64_t i) { return (char *)base + i * (int64_t)vdi__real_size(n->dtype); }
+VDI__INLINE size_t vdi__node_bytes(const vdi__node *n) {
+    return (size_t)n->count * vdi__real_size(n->dtype);
+}
+VDI__FN void *vdi__elem(const vdi__node *n, void *base, int64_t i) {
+    return (char *)base + i * (int64_t)vdi__real_size(n->dtype);
+}
 
 /* The node of an argument, or NULL with an error. */
 VDI__NOINLINE VDI__FN vdi__node *vdi__arg_bad(vdi_tape *t, vdi_var v, const char *where) {
-    if (!v.node) (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "an argument is the null variable");
-    else (void)vdi_tape_fail(t, VDI_ERR_STATE, where, "an argument belongs to another tape, or is from before the last reset");
+    if (!v.node) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "an argument is the null variable");
+    } else {
+        (void)vdi_tape_fail(
+            t, VDI_ERR_STATE, where,
+            "an argument belongs to another tape, or is from before the last reset");
+    }
     return NULL;
 }
 VDI__INLINE vdi__node *vdi__arg(vdi_tape *t, vdi_var v, const char *where) {
@@ -441,14 +502,18 @@ VDI__NOINLINE VDI__FN vdi__node *vdi__node_failed(vdi_tape *t, const char *where
 }
 
 /* A node with the shape and dtype of x; with room for its value, or none. */
-VDI__INLINE vdi__node *vdi__node_like(vdi_tape *t, const char *where, const vdi__node *x, bool room) {
+VDI__INLINE vdi__node *vdi__node_like(vdi_tape *t, const char *where, const vdi__node *x,
+                                      bool room) {
     size_t bytes = room ? vdi__lines(vdi__node_bytes(x)) : 0, real = t->measure ? 0 : bytes;
     vdi__node *n = (vdi__node *)vdi__tape_bump(t, VDI__NODE_SIZE + real);
     if (VDI__UNLIKELY(!n)) return vdi__node_failed(t, where, VDI__NODE_SIZE + real);
     n->back = NULL;
     n->prev = NULL;
     n->value = (char *)n + VDI__NODE_SIZE;
-    if (VDI__UNLIKELY(t->measure)) t->phantom += bytes, n->value = VDI__PHANTOM;
+    if (VDI__UNLIKELY(t->measure)) {
+        t->phantom += bytes;
+        n->value = VDI__PHANTOM;
+    }
     n->grad = NULL;
     n->count = x->count;
     n->shape = x->shape;
@@ -464,17 +529,20 @@ VDI__INLINE vdi__node *vdi__node_like(vdi_tape *t, const char *where, const vdi_
 }
 
 /* A node of any shape. */
-VDI__FN vdi__node *vdi__node_shaped(vdi_tape *t, const char *where, vdi_dtype dtype, int ndim, const int64_t *shape, bool room) {
+VDI__FN vdi__node *vdi__node_shaped(vdi_tape *t, const char *where, vdi_dtype dtype, int ndim,
+                                    const int64_t *shape, bool room) {
     vdi__node model;
     int64_t own[VDI_MAX_DIMS];
     if (t->status < 0) return NULL;
     model.count = vdi__shape_count(ndim, shape);
     if (model.count < 0) {
-        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "a result of %d dimensions is out of range (at most %d, extents >= 0)", ndim,
-                            VDI_MAX_DIMS);
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                            "a result of %d dimensions is out of range (at most %d, extents >= 0)",
+                            ndim, VDI_MAX_DIMS);
         return NULL;
     }
-    for (int i = 0; i < ndim; i++) own[i] = shape[i];
+    for (int i = 0; i < ndim; i++)
+        own[i] = shape[i];
     model.shape = NULL;
     model.dtype = (uint8_t)dtype;
     model.ndim = (uint8_t)ndim;
@@ -485,13 +553,15 @@ VDI__FN vdi__node *vdi__node_shaped(vdi_tape *t, const char *where, vdi_dtype dt
         to = (int64_t *)vdi__tape_payload(t, where, (size_t)ndim * sizeof *to);
         if (!to) return NULL;
     }
-    for (int i = 0; i < ndim; i++) to[i] = own[i];
+    for (int i = 0; i < ndim; i++)
+        to[i] = own[i];
     n->shape = to;
     return n;
 }
 
 /* Let gradients flow: `back` runs when one has reached n. Give the variable. */
-VDI__INLINE vdi_var vdi__node_link(vdi_tape *t, vdi__node *n, unsigned input_flags, vdi__back_fn *back) {
+VDI__INLINE vdi_var vdi__node_link(vdi_tape *t, vdi__node *n, unsigned input_flags,
+                                   vdi__back_fn *back) {
     if (input_flags & VDI__NODE_GRAD) {
         n->flags = (uint8_t)(n->flags | VDI__NODE_GRAD);
         n->back = back;
@@ -517,14 +587,18 @@ VDI__INLINE bool vdi__same_shape(const vdi__node *a, const vdi__node *b) {
     return true;
 }
 
-VDI__FN vdi_var vdi__shapes_differ(vdi_tape *t, const char *where, const vdi__node *a, const vdi__node *b, const char *why) {
+VDI__FN vdi_var vdi__shapes_differ(vdi_tape *t, const char *where, const vdi__node *a,
+                                   const vdi__node *b, const char *why) {
     char x[VDI_SHAPE_TEXT], y[VDI_SHAPE_TEXT];
-    return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shapes %s and %s: %s", where, vdi__node_text(a, x), vdi__node_text(b, y), why);
+    return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shapes %s and %s: %s", where,
+                         vdi__node_text(a, x), vdi__node_text(b, y), why);
 }
 
-VDI__FN bool vdi__same_dtype(vdi_tape *t, const char *where, const vdi__node *a, const vdi__node *b) {
+VDI__FN bool vdi__same_dtype(vdi_tape *t, const char *where, const vdi__node *a,
+                             const vdi__node *b) {
     if (VDI__LIKELY(a->dtype == b->dtype)) return true;
-    (void)vdi_tape_fail(t, VDI_ERR_DTYPE, where, "%s: arguments are %s and %s; cast one (vdi_var_cast)", where,
+    (void)vdi_tape_fail(t, VDI_ERR_DTYPE, where,
+                        "%s: arguments are %s and %s; cast one (vdi_var_cast)", where,
                         vdi_dtype_name((vdi_dtype)a->dtype), vdi_dtype_name((vdi_dtype)b->dtype));
     return false;
 }
@@ -534,7 +608,8 @@ VDI__FN int vdi__axis(vdi_tape *t, const char *where, const vdi__node *x, int ax
     char a[VDI_SHAPE_TEXT];
     int i = axis < 0 ? axis + x->ndim : axis;
     if (i >= 0 && i < x->ndim) return i;
-    (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%s: axis %d of shape %s", where, axis, vdi__node_text(x, a));
+    (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%s: axis %d of shape %s", where, axis,
+                        vdi__node_text(x, a));
     return -1;
 }
 
@@ -545,18 +620,22 @@ typedef struct vdi__split {
 VDI__FN vdi__split vdi__split_at(const vdi__node *x, int axis) {
     vdi__split s;
     s.outer = s.inner = 1;
-    for (int i = 0; i < axis; i++) s.outer *= x->shape[i];
+    for (int i = 0; i < axis; i++)
+        s.outer *= x->shape[i];
     s.n = x->shape[axis];
-    for (int i = axis + 1; i < x->ndim; i++) s.inner *= x->shape[i];
+    for (int i = axis + 1; i < x->ndim; i++)
+        s.inner *= x->shape[i];
     return s;
 }
 
-/* ======== leaves ============================================================================================================ */
+/* ======== leaves ============================================================================== */
 
 VDI__FN vdi__node *vdi__leaf_new(vdi_tape *t, const char *where, vdi_tensor data) {
     if (t->status < 0) return NULL;
     if (!vdi_tensor_ok(data) || !vdi_dtype_is_real(data.dtype) || !vdi_tensor_is_contiguous(data)) {
-        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "expected packed float32 or float64 data; vdi_tape_constant_copy takes any");
+        (void)vdi_tape_fail(
+            t, VDI_ERR_ARGUMENT, where,
+            "expected packed float32 or float64 data; vdi_tape_constant_copy takes any");
         return NULL;
     }
     if (!data.data && !t->measure && vdi_tensor_count(data) > 0) {
@@ -578,7 +657,8 @@ VDI__DEF vdi_var vdi_tape_constant_copy(vdi_tape *t, vdi_tensor data, vdi_dtype 
     if (t->status < 0) return vdi_var_none();
     if (!vdi_tensor_ok(data) || !vdi_dtype_is_real(dtype))
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "a null tensor, or not a real dtype");
-    if (!data.data && !t->measure && vdi_tensor_count(data) > 0) return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "data is NULL");
+    if (!data.data && !t->measure && vdi_tensor_count(data) > 0)
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "data is NULL");
     vdi__node *n = vdi__node_shaped(t, where, dtype, data.ndim, data.shape, true);
     if (!n) return vdi_var_none();
     if (!t->measure && vdi_tensor_copy(vdi__node_tensor(t, n, n->value), data, NULL) < 0)
@@ -593,7 +673,9 @@ VDI__DEF vdi_var vdi_tape_full(vdi_tape *t, int ndim, const int64_t *shape, doub
     return vdi__var_of(t, n);
 }
 
-VDI__DEF vdi_var vdi_tape_scalar(vdi_tape *t, double value) { return vdi_tape_full(t, 0, NULL, value); }
+VDI__DEF vdi_var vdi_tape_scalar(vdi_tape *t, double value) {
+    return vdi_tape_full(t, 0, NULL, value);
+}
 
 VDI__DEF vdi_var vdi_tape_variable(vdi_tape *t, vdi_tensor data) {
     vdi__node *n = vdi__leaf_new(t, "vdi_tape_variable", data);
@@ -606,16 +688,21 @@ VDI__DEF vdi_var vdi_tape_leaf(vdi_tape *t, vdi_tensor value, vdi_tensor grad) {
     vdi__node *n = vdi__leaf_new(t, "vdi_tape_leaf", value);
     if (!n) return vdi_var_none();
     if (t->no_grad || t->frozen || !vdi_tensor_ok(grad)) return vdi__var_of(t, n);
-    if (grad.dtype != value.dtype || !vdi_tensor_same_shape(grad, value) || !vdi_tensor_is_contiguous(grad))
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_tape_leaf", "the gradient is not packed, or of another shape or dtype than the value");
+    if (grad.dtype != value.dtype || !vdi_tensor_same_shape(grad, value) ||
+        !vdi_tensor_is_contiguous(grad)) {
+        return vdi_tape_fail(
+            t, VDI_ERR_SHAPE, "vdi_tape_leaf",
+            "the gradient is not packed, or of another shape or dtype than the value");
+    }
     n->flags = VDI__NODE_GRAD | VDI__NODE_EXTERNAL;
     n->grad = grad.data;
     return vdi__var_of(t, n);
 }
 
-/* ======== backward ========================================================================================================== */
+/* ======== backward ============================================================================ */
 
-/* Where the gradient of n goes, NULL with an error when memory is out. *add: to what is there, or overwrite it (first to come). */
+/* Where the gradient of n goes, NULL with an error when memory is out. *add: to what is there, or
+ * overwrite it (first to come). */
 VDI__INLINE void *vdi__grad_open(vdi_tape *t, vdi__node *n, bool *add) {
     *add = true;
     if (n->pass == t->pass) return n->grad;
@@ -641,11 +728,14 @@ VDI__FN void vdi__grad_add(vdi_tape *t, vdi__node *n, double scale, const void *
     bool add;
     void *g = vdi__grad_open(t, n, &add);
     if (!g || t->measure) return;
-    if (!add && scale == 1) memcpy(g, x, vdi__node_bytes(n));
-    else t->k[n->dtype]->axpby((size_t)n->count, scale, x, add ? 1 : 0, g);
+    if (!add && scale == 1)
+        memcpy(g, x, vdi__node_bytes(n));
+    else
+        t->k[n->dtype]->axpby((size_t)n->count, scale, x, add ? 1 : 0, g);
 }
 
-VDI__FN vdi_status vdi__backward(vdi_tape *t, const char *where, int count, const vdi_var *v, const vdi_tensor *cotangent) {
+VDI__FN vdi_status vdi__backward(vdi_tape *t, const char *where, int count, const vdi_var *v,
+                                 const vdi_tensor *cotangent) {
     if (t->status < 0) return t->status;
     if (++t->pass == 0) t->pass = 1;
     vdi__node *from = count == 1 ? NULL : t->last;
@@ -655,30 +745,41 @@ VDI__FN vdi_status vdi__backward(vdi_tape *t, const char *where, int count, cons
         bool one = !cotangent || !vdi_tensor_ok(cotangent[i]);
         if (!n) return t->status;
         if (!vdi__wants(n)) {
-            (void)vdi_tape_fail(t, VDI_ERR_STATE, where, "%s: the variable depends on no parameter and no variable with a gradient", where);
+            (void)vdi_tape_fail(
+                t, VDI_ERR_STATE, where,
+                "%s: the variable depends on no parameter and no variable with a gradient", where);
             return t->status;
         }
         if (one && n->count != 1) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: the variable has shape %s, expected a scalar", where, vdi__node_text(n, a));
+            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                                "%s: the variable has shape %s, expected a scalar", where,
+                                vdi__node_text(n, a));
             return t->status;
         }
         if (!one && !vdi_tensor_same_shape(cotangent[i], vdi__node_tensor(t, n, NULL))) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: the variable has shape %s, its cotangent %s", where, vdi__node_text(n, a),
-                                vdi_tensor_shape_text(cotangent[i], b));
+            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                                "%s: the variable has shape %s, its cotangent %s", where,
+                                vdi__node_text(n, a), vdi_tensor_shape_text(cotangent[i], b));
             return t->status;
         }
         void *g = vdi__grad_zeroed(t, n);
         if (!g) return t->status;
         if (t->measure) {
-        } else if (one) vdi_dtype_store((vdi_dtype)n->dtype, g, 0, vdi_dtype_load((vdi_dtype)n->dtype, g, 0) + 1);
-        else if (cotangent[i].dtype == (vdi_dtype)n->dtype && vdi_tensor_is_contiguous(cotangent[i]))
+        } else if (one) {
+            vdi_dtype_store((vdi_dtype)n->dtype, g, 0,
+                            vdi_dtype_load((vdi_dtype)n->dtype, g, 0) + 1);
+        } else if (cotangent[i].dtype == (vdi_dtype)n->dtype &&
+                   vdi_tensor_is_contiguous(cotangent[i])) {
             t->k[n->dtype]->axpby((size_t)n->count, 1, cotangent[i].data, 1, g);
-        else {
+        } else {
             vdi__tape_mark m = vdi__scratch_begin(t);
             void *s = vdi__tape_data(t, where, vdi__node_bytes(n));
             if (!s) return t->status;
             vdi_status copied = vdi_tensor_copy(vdi__node_tensor(t, n, s), cotangent[i], NULL);
-            if (copied < 0) return (void)vdi_tape_fail(t, copied, where, "the cotangent cannot be copied"), copied;
+            if (copied < 0) {
+                (void)vdi_tape_fail(t, copied, where, "the cotangent cannot be copied");
+                return copied;
+            }
             t->k[n->dtype]->axpby((size_t)n->count, 1, s, 1, g);
             vdi__scratch_end(t, m);
         }
@@ -690,17 +791,22 @@ VDI__FN vdi_status vdi__backward(vdi_tape *t, const char *where, int count, cons
     return t->status;
 }
 
-VDI__DEF vdi_status vdi_tape_backward(vdi_tape *t, vdi_var loss) { return vdi__backward(t, "vdi_tape_backward", 1, &loss, NULL); }
+VDI__DEF vdi_status vdi_tape_backward(vdi_tape *t, vdi_var loss) {
+    return vdi__backward(t, "vdi_tape_backward", 1, &loss, NULL);
+}
 VDI__DEF vdi_status vdi_tape_backward_from(vdi_tape *t, vdi_var v, vdi_tensor cotangent) {
     return vdi__backward(t, "vdi_tape_backward_from", 1, &v, &cotangent);
 }
-VDI__DEF vdi_status vdi_tape_backward_many(vdi_tape *t, int count, const vdi_var *v, const vdi_tensor *cotangent) {
+VDI__DEF vdi_status vdi_tape_backward_many(vdi_tape *t, int count, const vdi_var *v,
+                                           const vdi_tensor *cotangent) {
     return vdi__backward(t, "vdi_tape_backward_many", count, v, cotangent);
 }
 
-/* ======== looking at variables ============================================================================================== */
+/* ======== looking at variables ================================================================ */
 
-VDI__FN vdi__node *vdi__peek(const vdi_tape *t, vdi_var v) { return v.serial == t->serial ? v.node : NULL; }
+VDI__FN vdi__node *vdi__peek(const vdi_tape *t, vdi_var v) {
+    return v.serial == t->serial ? v.node : NULL;
+}
 
 VDI__DEF vdi_tensor vdi_tape_value(const vdi_tape *t, vdi_var v) {
     vdi__node *n = vdi__peek(t, v);
@@ -713,7 +819,8 @@ VDI__DEF vdi_tensor vdi_tape_grad(const vdi_tape *t, vdi_var v) {
 }
 VDI__DEF double vdi_tape_item(const vdi_tape *t, vdi_var v) {
     vdi__node *n = vdi__peek(t, v);
-    return n && n->count == 1 && !t->measure ? vdi_dtype_load((vdi_dtype)n->dtype, n->value, 0) : NAN;
+    return n && n->count == 1 && !t->measure ? vdi_dtype_load((vdi_dtype)n->dtype, n->value, 0)
+                                             : NAN;
 }
 VDI__DEF int vdi_var_ndim(const vdi_tape *t, vdi_var v) {
     vdi__node *n = vdi__peek(t, v);
@@ -725,11 +832,14 @@ VDI__DEF int64_t vdi_var_dim(const vdi_tape *t, vdi_var v, int axis) {
     if (axis < 0) axis += n->ndim;
     return axis >= 0 && axis < n->ndim ? n->shape[axis] : -1;
 }
-VDI__DEF bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v) { return vdi__wants(vdi__peek(t, v)); }
+VDI__DEF bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v) {
+    return vdi__wants(vdi__peek(t, v));
+}
 
-/* ======== operations of the user's own ======================================================================================
- * Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a gradient wakes the hub, which
- * stands before all outputs on the tape and so runs after all of them. */
+/* ======== operations of the user's own ===========================================================
+ * Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a
+ * gradient wakes the hub, which stands before all outputs on the tape and so runs after all of
+ * them. */
 
 typedef struct vdi__custom_node {
     vdi_custom_desc desc;
@@ -751,14 +861,20 @@ VDI__FN void vdi__custom_back(vdi_tape *t, vdi__node *hub) {
         void *g = vdi__wants(u->in[i]) ? vdi__grad_zeroed(t, u->in[i]) : NULL;
         u->c.din[i] = g ? vdi__node_tensor(t, u->in[i], g) : vdi__tensor_null();
     }
-    for (int i = 0; i < u->desc.outputs; i++)
-        u->c.dout[i] = u->out[i]->pass == t->pass ? vdi__node_tensor(t, u->out[i], u->out[i]->grad) : vdi__tensor_null();
+    for (int i = 0; i < u->desc.outputs; i++) {
+        u->c.dout[i] = u->out[i]->pass == t->pass ? vdi__node_tensor(t, u->out[i], u->out[i]->grad)
+                                                  : vdi__tensor_null();
+    }
     if (t->status < 0) return;
     vdi__tape_mark m = vdi__scratch_begin(t);
     (void)vdi_text_copy(err.message, sizeof err.message, "the backward callback failed");
-    vdi_status status = t->measure ? vdi__custom_measure(t, u) : u->desc.backward(&u->c, u->desc.user, &err);
+    vdi_status status =
+        t->measure ? vdi__custom_measure(t, u) : u->desc.backward(&u->c, u->desc.user, &err);
     vdi__scratch_end(t, m);
-    if (status < 0) (void)vdi_tape_fail(t, status, u->desc.name ? u->desc.name : "vdi_var_custom", "%s", err.message);
+    if (status < 0) {
+        (void)vdi_tape_fail(t, status, u->desc.name ? u->desc.name : "vdi_var_custom", "%s",
+                            err.message);
+    }
 }
 
 VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out) {
@@ -766,14 +882,22 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
     vdi_error err;
     unsigned flags = 0;
     int made = 0;
-    if (desc->inputs < 0 || desc->inputs > VDI_CUSTOM_MAX || desc->outputs < 1 || desc->outputs > VDI_CUSTOM_MAX)
-        return (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%d inputs and %d outputs, expected at most %d", desc->inputs, desc->outputs,
-                                   VDI_CUSTOM_MAX),
-               t->status;
-    for (int i = 0; i < desc->outputs; i++) out[i] = vdi_var_none();
+    if (desc->inputs < 0 || desc->inputs > VDI_CUSTOM_MAX || desc->outputs < 1 ||
+        desc->outputs > VDI_CUSTOM_MAX) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                            "%d inputs and %d outputs, expected at most %d", desc->inputs,
+                            desc->outputs, VDI_CUSTOM_MAX);
+
+        return t->status;
+    }
+    for (int i = 0; i < desc->outputs; i++)
+        out[i] = vdi_var_none();
     if (t->status < 0) return t->status;
     vdi__node scalar;
-    scalar.count = 0, scalar.shape = NULL, scalar.dtype = VDI_F32, scalar.ndim = 0;
+    scalar.count = 0;
+    scalar.shape = NULL;
+    scalar.dtype = VDI_F32;
+    scalar.ndim = 0;
     vdi__node *hub = vdi__node_like(t, where, &scalar, false);
     vdi__custom_node *u = hub ? (vdi__custom_node *)vdi__tape_payload(t, where, sizeof *u) : NULL;
     if (!u) return t->status;
@@ -797,8 +921,12 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
     for (made = 0; made < desc->outputs; made++) {
         vdi_tensor want = desc->output[made];
         bool given = want.data != NULL;
-        if (!vdi_tensor_ok(want) || !vdi_dtype_is_real(want.dtype) || (given && !vdi_tensor_is_contiguous(want)))
-            return (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "output %d is not packed float32 or float64", made), t->status;
+        if (!vdi_tensor_ok(want) || !vdi_dtype_is_real(want.dtype) ||
+            (given && !vdi_tensor_is_contiguous(want))) {
+            (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                                "output %d is not packed float32 or float64", made);
+            return t->status;
+        }
         vdi__node *n = vdi__node_shaped(t, where, want.dtype, want.ndim, want.shape, !given);
         if (!n) return t->status;
         if (given && !t->measure) n->value = want.data;
@@ -811,12 +939,15 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
     if (desc->forward) {
         vdi__tape_mark m = vdi__scratch_begin(t);
         (void)vdi_text_copy(err.message, sizeof err.message, "the forward callback failed");
-        vdi_status status = t->measure ? vdi__custom_measure(t, u) : desc->forward(&u->c, desc->user, &err);
+        vdi_status status =
+            t->measure ? vdi__custom_measure(t, u) : desc->forward(&u->c, desc->user, &err);
         vdi__scratch_end(t, m);
         if (status < 0) (void)vdi_tape_fail(t, status, where, "%s", err.message);
     }
-    if (t->status < 0)
-        for (int i = 0; i < desc->outputs; i++) out[i] = vdi_var_none();
+    if (t->status < 0) {
+        for (int i = 0; i < desc->outputs; i++)
+            out[i] = vdi_var_none();
+    }
     return t->status;
 }
 #endif

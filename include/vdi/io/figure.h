@@ -1,4 +1,5 @@
-/* io/figure.h - what a figure shows: panels in a grid, and in each lines, bands, points, spikes, maps, bars
+/* io/figure.h - what a figure shows: panels in a grid, and in each lines, bands, points, spikes,
+ * maps, bars
  *
  * Do this (it compiles):
  *     static double mean[3] = {1, 3, 2}, low[3] = {0, 2, 1}, high[3] = {2, 4, 3};
@@ -12,9 +13,9 @@
  *     if (vdi_svg_save("smooth.svg", &f, &err) < 0) puts(err.message);        io/svg.h draws it
  *     vdi_figure_free(&f);
  *
- * Nothing is copied: numbers and strings have to live until the figure is drawn (vdi_figure_text keeps a formatted string).
- * Any dtype, any strides. NaN is a gap, infinities too. A call never fails by itself: what does not fit together, or a lack of
- * memory, is the status of the drawing.
+ * Nothing is copied: numbers and strings have to live until the figure is drawn (vdi_figure_text
+ * keeps a formatted string). Any dtype, any strides. NaN is a gap, infinities too. A call never
+ * fails by itself: what does not fit together, or a lack of memory, is the status of the drawing.
  * Memory: an arena for the list of what is shown. Threads: one figure, one thread.
  */
 #ifndef VDI_IO_FIGURE_H
@@ -74,7 +75,8 @@ typedef struct vdi_series {
     double width;    /**< of a line in pixels, default 1.4; diameter of a point, default 4 */
     double opacity;  /**< 0 to 1; default by kind */
     bool dashed;     /**< a dashed line */
-    vdi_tensor by;   /**< (n,) values that colour a line or points by the panel's scale; default: `color` */
+    vdi_tensor by;   /**< (n,) values that colour a line or points by the panel's scale; default:
+                          `color` */
     /* private */
     vdi_series_kind kind;
     const char *name;
@@ -91,7 +93,8 @@ struct vdi_figure;
 typedef struct vdi_panel {
     const char *title; /**< above the panel, or NULL */
     vdi_axis x, y;     /**< the axes */
-    vdi_axis value;    /**< colours of a heat map, or of lines and points with values: label and limits */
+    vdi_axis value;    /**< colours of a heat map, or of lines and points with values: label and
+                            limits */
     double x0, dx;     /**< x of sample i (or of column i of a map): x0 + i dx; dx 0 means 1 */
     double y0, dy;     /**< y of row i of a raster or map; dy 0 means 1 */
     bool diverging;    /**< colours about zero */
@@ -122,9 +125,11 @@ VDI_API vdi_panel *vdi_figure_panel(vdi_figure *f, int row, int col);
 /** A formatted string that lives as long as the figure; formats of vdi_text_format. */
 VDI_API const char *vdi_figure_text(vdi_figure *f, const char *format, ...) VDI__PRINTF(2, 3);
 
-/* Each returns the new series, never NULL, so that it can be changed. `name` is its entry in the legend; NULL: none. */
+/* Each returns the new series, never NULL, so that it can be changed. `name` is its entry in the
+ * legend; NULL: none. */
 
-/** A line through y (n,). Long lines are thinned to the extremes of each pixel column: no peak is lost. */
+/** A line through y (n,). Long lines are thinned to the extremes of each pixel column: no peak is
+ * lost. */
 VDI_API vdi_series *vdi_panel_line(vdi_panel *p, const char *name, vdi_tensor y);
 /** The area between low (n,) and high (n,), behind the lines. */
 VDI_API vdi_series *vdi_panel_band(vdi_panel *p, const char *name, vdi_tensor low, vdi_tensor high);
@@ -134,12 +139,16 @@ VDI_API vdi_series *vdi_panel_scatter(vdi_panel *p, const char *name, vdi_tensor
 VDI_API vdi_series *vdi_panel_raster(vdi_panel *p, vdi_tensor spikes);
 /** A map of values (rows,columns) with a colour bar; row 0 at the top, as a matrix is written. */
 VDI_API vdi_series *vdi_panel_heatmap(vdi_panel *p, vdi_tensor values);
-/** Bars: values (categories,) or (groups,categories), side by side; `errors` of the same shape are half-lengths of whiskers, or data
+/** Bars: values (categories,) or (groups,categories), side by side; `errors` of the same shape are
+ * half-lengths of whiskers, or data
  *  NULL. `groups` (legend) and `categories` (x axis) are arrays of strings, or NULL. */
-VDI_API vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups, const char *const *categories, vdi_tensor values,
+VDI_API vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups,
+                                   const char *const *categories, vdi_tensor values,
                                    vdi_tensor errors);
-/** Counts of values of any shape in `bins` bins; 0 chooses: 1 wide for whole numbers, else Scott's rule 3.49 sd n^(-1/3). */
-VDI_API vdi_series *vdi_panel_histogram(vdi_panel *p, const char *name, vdi_tensor values, int bins);
+/** Counts of values of any shape in `bins` bins; 0 chooses: 1 wide for whole numbers, else Scott's
+ * rule 3.49 sd n^(-1/3). */
+VDI_API vdi_series *vdi_panel_histogram(vdi_panel *p, const char *name, vdi_tensor values,
+                                        int bins);
 /** A straight line across the panel where `axis` ('x' or 'y') has that value. */
 VDI_API vdi_series *vdi_panel_rule(vdi_panel *p, const char *name, char axis, double value);
 
@@ -160,7 +169,8 @@ VDI__DEF void vdi_figure_init(vdi_figure *f, const vdi_figure_desc *desc) {
     size_t n = vdi_mul_size((size_t)f->desc.rows, (size_t)f->desc.cols);
     f->panels = (vdi_panel *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *f->panels));
     f->no_memory = !f->panels;
-    for (size_t i = 0; i < n && f->panels; i++) f->panels[i].figure = f;
+    for (size_t i = 0; i < n && f->panels; i++)
+        f->panels[i].figure = f;
 }
 
 VDI__DEF void vdi_figure_free(vdi_figure *f) {
@@ -189,23 +199,32 @@ VDI__DEF const char *vdi_figure_text(vdi_figure *f, const char *format, ...) {
     return copy;
 }
 
-VDI__FN vdi_series *vdi__panel_add(vdi_panel *p, vdi_series_kind kind, const char *name, vdi_tensor y) {
-    vdi_series *s = p == &p->figure->spare ? NULL : (vdi_series *)vdi_arena_calloc(&p->figure->arena, sizeof *s);
+VDI__FN vdi_series *vdi__panel_add(vdi_panel *p, vdi_series_kind kind, const char *name,
+                                   vdi_tensor y) {
+    vdi_series *s = p == &p->figure->spare
+                        ? NULL
+                        : (vdi_series *)vdi_arena_calloc(&p->figure->arena, sizeof *s);
     if (!s) {
         if (p != &p->figure->spare) p->figure->no_memory = true;
         s = &p->figure->spare_series;
         memset(s, 0, sizeof *s);
-    } else if (p->last) p->last = p->last->next = s;
-    else p->first = p->last = s;
+    } else if (p->last) {
+        p->last = p->last->next = s;
+    } else {
+        p->first = p->last = s;
+    }
     s->kind = kind;
     s->name = name;
     s->y = y;
     return s;
 }
 
-VDI__DEF vdi_series *vdi_panel_line(vdi_panel *p, const char *name, vdi_tensor y) { return vdi__panel_add(p, VDI_SERIES_LINE, name, y); }
+VDI__DEF vdi_series *vdi_panel_line(vdi_panel *p, const char *name, vdi_tensor y) {
+    return vdi__panel_add(p, VDI_SERIES_LINE, name, y);
+}
 
-VDI__DEF vdi_series *vdi_panel_band(vdi_panel *p, const char *name, vdi_tensor low, vdi_tensor high) {
+VDI__DEF vdi_series *vdi_panel_band(vdi_panel *p, const char *name, vdi_tensor low,
+                                    vdi_tensor high) {
     vdi_series *s = vdi__panel_add(p, VDI_SERIES_BAND, name, low);
     s->z = high;
     return s;
@@ -217,11 +236,16 @@ VDI__DEF vdi_series *vdi_panel_scatter(vdi_panel *p, const char *name, vdi_tenso
     return s;
 }
 
-VDI__DEF vdi_series *vdi_panel_raster(vdi_panel *p, vdi_tensor spikes) { return vdi__panel_add(p, VDI_SERIES_RASTER, NULL, spikes); }
+VDI__DEF vdi_series *vdi_panel_raster(vdi_panel *p, vdi_tensor spikes) {
+    return vdi__panel_add(p, VDI_SERIES_RASTER, NULL, spikes);
+}
 
-VDI__DEF vdi_series *vdi_panel_heatmap(vdi_panel *p, vdi_tensor values) { return vdi__panel_add(p, VDI_SERIES_HEATMAP, NULL, values); }
+VDI__DEF vdi_series *vdi_panel_heatmap(vdi_panel *p, vdi_tensor values) {
+    return vdi__panel_add(p, VDI_SERIES_HEATMAP, NULL, values);
+}
 
-VDI__DEF vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups, const char *const *categories, vdi_tensor values,
+VDI__DEF vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups,
+                                    const char *const *categories, vdi_tensor values,
                                     vdi_tensor errors) {
     vdi_series *s = vdi__panel_add(p, VDI_SERIES_BARS, NULL, values);
     s->z = errors;
@@ -229,7 +253,8 @@ VDI__DEF vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups, con
     s->categories = categories;
     if (values.ndim == 1) { /* one group */
         int64_t shape[2];
-        shape[0] = 1, shape[1] = values.shape[0];
+        shape[0] = 1;
+        shape[1] = values.shape[0];
         s->y = vdi_tensor_broadcast_to(values, 2, shape);
         shape[1] = errors.shape[0];
         if (errors.data && errors.ndim == 1) s->z = vdi_tensor_broadcast_to(errors, 2, shape);
@@ -237,7 +262,8 @@ VDI__DEF vdi_series *vdi_panel_bars(vdi_panel *p, const char *const *groups, con
     return s;
 }
 
-VDI__DEF vdi_series *vdi_panel_histogram(vdi_panel *p, const char *name, vdi_tensor values, int bins) {
+VDI__DEF vdi_series *vdi_panel_histogram(vdi_panel *p, const char *name, vdi_tensor values,
+                                         int bins) {
     vdi_series *s = vdi__panel_add(p, VDI_SERIES_HISTOGRAM, name, values);
     s->bins = bins;
     return s;
@@ -266,7 +292,8 @@ VDI__FN double vdi__x_at(const vdi_panel *p, const vdi_series *s, int64_t i) {
     return s->x.data ? vdi__at(s->x, i) : p->x0 + (double)i * vdi__step(p->dx);
 }
 
-/* From values to pixels: pixel = origin + length * (f(v) - low) / (high - low), f the identity or log10. */
+/* From values to pixels: pixel = origin + length * (f(v) - low) / (high - low), f the identity or
+ * log10. */
 typedef struct vdi__scale {
     double low, high, origin, length;
     bool log;
@@ -275,7 +302,8 @@ typedef struct vdi__scale {
 VDI__FN double vdi__to_pixel(const vdi__scale *s, double v) {
     double u = s->log ? (v > 0 ? log10(v) : (double)NAN) : v;
     double p = s->origin + s->length * ((u - s->low) / (s->high - s->low));
-    return p > 1e5 ? 1e5 : p < -1e5 ? -1e5 : p; /* far outside is outside: no overflow in the file */
+    /* far outside is outside: no overflow in the file */
+    return p > 1e5 ? 1e5 : p < -1e5 ? -1e5 : p;
 }
 
 /* The range of what has been shown to it. */
@@ -293,17 +321,26 @@ VDI__FN void vdi__range_take(vdi__range *r, double v) {
 }
 
 /* Limits: those given, else the data's with a margin; never empty, whatever the data. */
-VDI__FN void vdi__scale_set(vdi__scale *s, const vdi_axis *axis, vdi__range r, double margin_low, double margin_high) {
-    bool given = axis->has_limits && axis->low < axis->high && axis->high - axis->low < 1e308 && (!axis->log || axis->low > 0);
+VDI__FN void vdi__scale_set(vdi__scale *s, const vdi_axis *axis, vdi__range r, double margin_low,
+                            double margin_high) {
+    bool given = axis->has_limits && axis->low < axis->high && axis->high - axis->low < 1e308 &&
+                 (!axis->log || axis->low > 0);
     s->log = axis->log;
     s->low = given ? axis->low : r.any ? r.low : axis->log ? 1 : 0;
     s->high = given ? axis->high : r.any ? r.high : axis->log ? 10 : 1;
-    if (s->log) s->low = log10(s->low), s->high = log10(s->high);
+    if (s->log) {
+        s->low = log10(s->low);
+        s->high = log10(s->high);
+    }
     double size = VDI__MAX(fabs(s->low), fabs(s->high)), width = s->high - s->low;
     if (width <= 1e-10 * size || width < 1e-300) { /* constant data, in the middle */
         double half = s->log ? 0.5 : size > 1e-290 ? 0.1 * size : 1;
-        s->low -= half, s->high += half;
-    } else if (!given) s->low -= margin_low * width, s->high += margin_high * width;
+        s->low -= half;
+        s->high += half;
+    } else if (!given) {
+        s->low -= margin_low * width;
+        s->high += margin_high * width;
+    }
 }
 
 #define VDI__TICKS 48
@@ -335,8 +372,11 @@ VDI__FN void vdi__ticks_linear(vdi__ticks *t, double low, double high, double mo
     if (whole && step < 1) step = 1;
     memset(t, 0, sizeof *t);
     t->unit = 1;
-    if (!(step > 1e-290 && size < 1e305)) return; /* at the ends of double: an axis without numbers */
-    for (double k = ceil(low / step - 1e-6); k <= floor(high / step + 1e-6) && t->count < VDI__TICKS; k++) vdi__tick_add(t, k * step, true);
+    /* at the ends of double: an axis without numbers */
+    if (!(step > 1e-290 && size < 1e305)) return;
+    for (double k = ceil(low / step - 1e-6);
+         k <= floor(high / step + 1e-6) && t->count < VDI__TICKS; k++)
+        vdi__tick_add(t, k * step, true);
     if (size >= 1e5 || size < 1e-3) t->power = 3 * (int)floor(log10(size) / 3 + 1e-9);
     t->unit = pow(10, t->power);
     t->decimals = VDI__MIN(VDI__MAX(0, (int)-floor(log10(step / t->unit) + 1e-6)), 12);
@@ -354,16 +394,19 @@ VDI__FN void vdi__ticks_log(vdi__ticks *t, double low, double high, double most)
     bool minor = last - first <= 5;
     t->powers = first < -3 || last > 4;
     t->decimals = (int)VDI__MAX(0, -first);
-    for (double k = first - 1; k <= last && t->count < VDI__TICKS; k++)
+    for (double k = first - 1; k <= last && t->count < VDI__TICKS; k++) {
         for (int m = 1; m <= (minor ? 9 : 1); m++) {
             double at = k + log10(m);
-            if (at >= low - 1e-6 && at <= high + 1e-6) vdi__tick_add(t, m * pow(10, k), m == 1 && fmod(k - first, every) == 0);
+            if (at >= low - 1e-6 && at <= high + 1e-6)
+                vdi__tick_add(t, m * pow(10, k), m == 1 && fmod(k - first, every) == 0);
         }
+    }
 }
 
 /* A number with `decimals` digits behind the point and a true minus sign. Returns its length. */
 VDI__FN size_t vdi__fixed(char *buf, double v, int decimals) {
-    static const double ten[13] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+    static const double ten[13] = {1,   1e1, 1e2, 1e3,  1e4,  1e5, 1e6,
+                                   1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
     double scaled = floor(fabs(v) * ten[decimals] + 0.5);
     char digits[VDI_TEXT_NUMBER];
     size_t n = 0, k;
@@ -384,18 +427,24 @@ VDI__FN size_t vdi__fixed(char *buf, double v, int decimals) {
 
 /* "10" with a raised exponent. */
 VDI__FN size_t vdi__power_text(char *buf, size_t cap, int power) {
-    static const char *const raised[10] = {"\xE2\x81\xB0", "\xC2\xB9",     "\xC2\xB2",     "\xC2\xB3",     "\xE2\x81\xB4",
-                                           "\xE2\x81\xB5", "\xE2\x81\xB6", "\xE2\x81\xB7", "\xE2\x81\xB8", "\xE2\x81\xB9"};
+    static const char *const raised[10] = {
+        "\xE2\x81\xB0", "\xC2\xB9",     "\xC2\xB2",     "\xC2\xB3",     "\xE2\x81\xB4",
+        "\xE2\x81\xB5", "\xE2\x81\xB6", "\xE2\x81\xB7", "\xE2\x81\xB8", "\xE2\x81\xB9"};
     char digits[VDI_TEXT_NUMBER];
-    size_t n = vdi_text_copy(buf, cap, power < 0 ? "10\xE2\x81\xBB" : "10"), k = vdi_text_format(digits, sizeof digits, "%d", abs(power));
-    for (size_t i = 0; i < k; i++) n += vdi_text_copy(buf + n, cap - n, raised[digits[i] - '0']);
+    size_t n = vdi_text_copy(buf, cap, power < 0 ? "10\xE2\x81\xBB" : "10");
+    size_t k = vdi_text_format(digits, sizeof digits, "%d", abs(power));
+    for (size_t i = 0; i < k; i++)
+        n += vdi_text_copy(buf + n, cap - n, raised[digits[i] - '0']);
     return n;
 }
 
 VDI__FN void vdi__tick_text(const vdi__ticks *t, int i, char buf[48]) {
-    if (t->powers) (void)vdi__power_text(buf, 48, (int)floor(log10(t->value[i]) + 0.5));
-    else if (t->unit == 1 && t->value[i] != 0 && fabs(t->value[i]) < 1 && t->decimals > 3) (void)vdi_text_double(buf, t->value[i], 3);
-    else (void)vdi__fixed(buf, t->value[i] / t->unit, t->decimals);
+    if (t->powers)
+        (void)vdi__power_text(buf, 48, (int)floor(log10(t->value[i]) + 0.5));
+    else if (t->unit == 1 && t->value[i] != 0 && fabs(t->value[i]) < 1 && t->decimals > 3)
+        (void)vdi_text_double(buf, t->value[i], 3);
+    else
+        (void)vdi__fixed(buf, t->value[i] / t->unit, t->decimals);
 }
 
 /* ---- histograms ---- */
@@ -418,7 +467,8 @@ VDI__FN void vdi__bins_choose(const vdi_panel *p, vdi__bins *b) {
     for (const vdi_series *s = p->first; s; s = s->next) {
         if (s->kind != VDI_SERIES_HISTOGRAM || vdi_tensor_count(s->y) == 0) continue;
         if (!wanted) wanted = s->bins;
-        int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1, step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
+        int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1;
+        int64_t step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
         for (vdi__rows rows = vdi__rows_begin(s->y); rows.left > 0; vdi__rows_next(&rows, s->y)) {
             const void *data = vdi__tensor_at(s->y, vdi__rows_offset(&rows, s->y));
             for (int64_t i = 0; i < last; i++) {
@@ -435,22 +485,30 @@ VDI__FN void vdi__bins_choose(const vdi_panel *p, vdi__bins *b) {
     double range = r.high - r.low, best = n > 0 ? 3.49 * sqrt(square / n) / cbrt(n) : 0;
     if (!r.any || range <= 1e-10 * fabs(r.high)) { /* nothing, or one value */
         double half = r.any && fabs(r.high) > 1e3 ? 1e-3 * fabs(r.high) : 0.5;
-        b->low = (r.any ? r.low : 0) - half, b->width = 2 * half, b->count = 1;
+        b->low = (r.any ? r.low : 0) - half;
+        b->width = 2 * half;
+        b->count = 1;
         return;
     }
     b->low = r.low;
-    if (wanted > 0) b->count = VDI__MIN(wanted, VDI__BINS);
-    else if (whole && range < 60) {
-        b->low -= 0.5, b->width = 1, b->count = (int)range + 1;
+    if (wanted > 0) {
+        b->count = VDI__MIN(wanted, VDI__BINS);
+    } else if (whole && range < 60) {
+        b->low -= 0.5;
+        b->width = 1;
+        b->count = (int)range + 1;
         return;
-    } else b->count = (int)VDI__MIN(VDI__MAX(ceil(range / VDI__MAX(best, range / 100)), 5), 100);
+    } else {
+        b->count = (int)VDI__MIN(VDI__MAX(ceil(range / VDI__MAX(best, range / 100)), 5), 100);
+    }
     b->width = range / b->count;
 }
 
 VDI__FN void vdi__bins_fill(const vdi_series *s, vdi__bins *b) {
     memset(b->hits, 0, sizeof b->hits);
     if (vdi_tensor_count(s->y) == 0) return;
-    int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1, step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
+    int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1;
+    int64_t step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
     for (vdi__rows rows = vdi__rows_begin(s->y); rows.left > 0; vdi__rows_next(&rows, s->y)) {
         const void *data = vdi__tensor_at(s->y, vdi__rows_offset(&rows, s->y));
         for (int64_t i = 0; i < last; i++) {
@@ -463,24 +521,38 @@ VDI__FN void vdi__bins_fill(const vdi_series *s, vdi__bins *b) {
 /* ---- what fits together ---- */
 
 VDI__FN vdi_status vdi__series_check(const vdi_series *s, const char *name, vdi_error *err) {
-    static const char *const kind[] = {"line", "band", "scatter", "raster", "heat map", "bars", "histogram", "rule"};
+    static const char *const kind[] = {"line",     "band", "scatter",   "raster",
+                                       "heat map", "bars", "histogram", "rule"};
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
     int axes = s->kind <= VDI_SERIES_SCATTER ? 1 : s->kind <= VDI_SERIES_BARS ? 2 : s->y.ndim;
     if (s->kind == VDI_SERIES_RULE) return VDI_OK;
-    if (!vdi_tensor_ok(s->y) || s->y.ndim != axes || (!s->y.data && vdi_tensor_count(s->y)))
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has shape %s, expected %d axes", kind[s->kind],
-                             s->name ? s->name : "", vdi_tensor_shape_text(s->y, a), axes < 0 ? 1 : axes);
+    if (!vdi_tensor_ok(s->y) || s->y.ndim != axes || (!s->y.data && vdi_tensor_count(s->y))) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
+                             "%s '%s' has shape %s, expected %d axes", kind[s->kind],
+                             s->name ? s->name : "", vdi_tensor_shape_text(s->y, a),
+                             axes < 0 ? 1 : axes);
+    }
     bool paired = s->kind == VDI_SERIES_BAND || (s->kind == VDI_SERIES_BARS && s->z.data);
-    if (paired && !(vdi_tensor_ok(s->z) && vdi_tensor_same_shape(s->y, s->z) && (s->z.data || !vdi_tensor_count(s->z))))
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has shapes %s and %s, expected equal ones", kind[s->kind],
-                             s->name ? s->name : "", vdi_tensor_shape_text(s->y, a), vdi_tensor_shape_text(s->z, b));
+    if (paired && !(vdi_tensor_ok(s->z) && vdi_tensor_same_shape(s->y, s->z) &&
+                    (s->z.data || !vdi_tensor_count(s->z)))) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
+                             "%s '%s' has shapes %s and %s, expected equal ones", kind[s->kind],
+                             s->name ? s->name : "", vdi_tensor_shape_text(s->y, a),
+                             vdi_tensor_shape_text(s->z, b));
+    }
     bool along = s->kind == VDI_SERIES_SCATTER || (s->kind <= VDI_SERIES_BAND && s->x.data);
-    if (along && !(vdi_tensor_same_shape(s->x, s->y) && (s->x.data || !vdi_tensor_count(s->x))))
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has x %s and y %s, expected equal lengths", kind[s->kind],
-                             s->name ? s->name : "", vdi_tensor_shape_text(s->x, a), vdi_tensor_shape_text(s->y, b));
-    if (s->kind <= VDI_SERIES_SCATTER && s->by.data && !vdi_tensor_same_shape(s->by, s->y))
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name, "%s '%s' has colours by %s and y %s, expected equal lengths",
-                             kind[s->kind], s->name ? s->name : "", vdi_tensor_shape_text(s->by, a), vdi_tensor_shape_text(s->y, b));
+    if (along && !(vdi_tensor_same_shape(s->x, s->y) && (s->x.data || !vdi_tensor_count(s->x)))) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
+                             "%s '%s' has x %s and y %s, expected equal lengths", kind[s->kind],
+                             s->name ? s->name : "", vdi_tensor_shape_text(s->x, a),
+                             vdi_tensor_shape_text(s->y, b));
+    }
+    if (s->kind <= VDI_SERIES_SCATTER && s->by.data && !vdi_tensor_same_shape(s->by, s->y)) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
+                             "%s '%s' has colours by %s and y %s, expected equal lengths",
+                             kind[s->kind], s->name ? s->name : "", vdi_tensor_shape_text(s->by, a),
+                             vdi_tensor_shape_text(s->y, b));
+    }
     return VDI_OK;
 }
 #endif

@@ -11,9 +11,10 @@
  *     if (vdi_page_end(&page, &err) < 0) puts(err.message);
  *     if (vdi_writer_close(&w, &err) < 0) puts(err.message);
  *
- * The page opens from a disk, light or dark as the reader's system is, prints well, and fits a telephone. Every text is escaped;
- * vdi_page_raw and vdi_page_script are the ways in for what is markup or code. vdi_page_data_begin gives a JSON writer whose
- * text a script of the page reads with JSON.parse(document.getElementById(id).textContent).
+ * The page opens from a disk, light or dark as the reader's system is, prints well, and fits a
+ * telephone. Every text is escaped; vdi_page_raw and vdi_page_script are the ways in for what is
+ * markup or code. vdi_page_data_begin gives a JSON writer whose text a script of the page reads
+ * with JSON.parse(document.getElementById(id).textContent).
  * Memory: none of its own. Errors: the first one, told by vdi_page_end.
  */
 #ifndef VDI_IO_HTML_H
@@ -36,18 +37,23 @@ VDI_API void vdi_page_begin(vdi_page *p, vdi_writer *out, const char *title);
 VDI_API void vdi_page_heading(vdi_page *p, int level, const char *text);
 /** A paragraph. */
 VDI_API void vdi_page_text(vdi_page *p, const char *text);
-/** A table: `cols` heads, then `rows` x `cols` cells, row by row. Cells that begin like a number are set to the right; NULL is empty. */
-VDI_API void vdi_page_table(vdi_page *p, const char *const *head, int cols, const char *const *cells, int rows);
-/** A table of numbers (rows,cols), each column to as many decimals as its largest needs for `digits` significant digits; `row_names`
+/** A table: `cols` heads, then `rows` x `cols` cells, row by row. Cells that begin like a number
+ * are set to the right; NULL is empty. */
+VDI_API void vdi_page_table(vdi_page *p, const char *const *head, int cols,
+                            const char *const *cells, int rows);
+/** A table of numbers (rows,cols), each column to as many decimals as its largest needs for
+ * `digits` significant digits; `row_names`
  *  (rows of them, or NULL) make a first column with an empty head. NaN is a dash. */
-VDI_API void vdi_page_numbers(vdi_page *p, const char *const *head, const char *const *row_names, vdi_tensor values, int digits);
+VDI_API void vdi_page_numbers(vdi_page *p, const char *const *head, const char *const *row_names,
+                              vdi_tensor values, int digits);
 /** A figure and its caption (or NULL). */
 VDI_API void vdi_page_figure(vdi_page *p, vdi_figure *f, const char *caption);
 /** Markup as it is. */
 VDI_API void vdi_page_raw(vdi_page *p, const char *html);
 /** JavaScript as it is; it may not hold "</script". */
 VDI_API void vdi_page_script(vdi_page *p, const char *code);
-/** Data for scripts: starts a JSON text under `id` (letters and digits) into `j`; end it with vdi_page_data_end. */
+/** Data for scripts: starts a JSON text under `id` (letters and digits) into `j`; end it with
+ * vdi_page_data_end. */
 VDI_API void vdi_page_data_begin(vdi_page *p, const char *id, vdi_json_writer *j);
 VDI_API void vdi_page_data_end(vdi_page *p, vdi_json_writer *j);
 /** End the page and flush; the first error since vdi_page_begin. */
@@ -73,36 +79,47 @@ VDI__FN void vdi__page_keep(vdi_page *p, vdi_status status, const vdi_error *err
 VDI__DEF void vdi_page_begin(vdi_page *p, vdi_writer *out, const char *title) {
     memset(p, 0, sizeof *p);
     p->out = out;
-    vdi_write_text(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
+    vdi_write_text(out,
+                   "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
     vdi__page_element(p, "title", title);
+    vdi_write_text(out, "<style>\n"
+                        ":root{--ink:#1d1f23;--soft:#63676f;--line:#d9dbe0;--paper:#fff;--tint:#"
+                        "f5f6f8;color-scheme:light dark}\n"
+                        "@media(prefers-color-scheme:dark){:root{--ink:#e4e6ea;--soft:#9aa0aa;--"
+                        "line:#3a3d44;--paper:#17181b;--tint:#202227}}\n");
     vdi_write_text(
-        out, "<style>\n"
-             ":root{--ink:#1d1f23;--soft:#63676f;--line:#d9dbe0;--paper:#fff;--tint:#f5f6f8;color-scheme:light dark}\n"
-             "@media(prefers-color-scheme:dark){:root{--ink:#e4e6ea;--soft:#9aa0aa;--line:#3a3d44;--paper:#17181b;--tint:#202227}}\n");
+        out, "*{box-sizing:border-box}\n"
+             "body{margin:0 auto;padding:40px 20px "
+             "72px;max-width:760px;background:var(--paper);color:var(--ink);"
+             "font:16px/1.55 system-ui,'Segoe UI',Helvetica,Arial,sans-serif}\n"
+             "h1{font-size:27px;line-height:1.25;margin:0 0 20px}\nh2{font-size:20px;margin:40px 0 "
+             "10px}\nh3{font-size:16px;margin:28px 0 8px}\n"
+             "p{margin:0 0 14px}\n");
     vdi_write_text(
         out,
-        "*{box-sizing:border-box}\n"
-        "body{margin:0 auto;padding:40px 20px 72px;max-width:760px;background:var(--paper);color:var(--ink);"
-        "font:16px/1.55 system-ui,'Segoe UI',Helvetica,Arial,sans-serif}\n"
-        "h1{font-size:27px;line-height:1.25;margin:0 0 20px}\nh2{font-size:20px;margin:40px 0 10px}\nh3{font-size:16px;margin:28px 0 8px}\n"
-        "p{margin:0 0 14px}\n");
-    vdi_write_text(
-        out, "figure{margin:22px 0}\nfigure svg{display:block;max-width:100%;height:auto}\n"
-             "figcaption{color:var(--soft);font-size:14px;margin-top:6px}\n"
-             ".wide{overflow-x:auto;margin:16px 0 22px}\ntable{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}\n"
-             "th,td{padding:5px 14px 5px 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}\n"
-             "th{font-weight:600}\n.n{text-align:right}\ntr:last-child td{border-bottom-color:transparent}\n"
-             "pre{background:var(--tint);padding:12px 14px;overflow-x:auto;font-size:13px}\n"
-             "@media(prefers-color-scheme:dark){[stroke='#0072b2']{stroke:#4ba3e3}[fill='#0072b2']{fill:#4ba3e3}"
-             "[stroke='#d55e00']{stroke:#f28444}[fill='#d55e00']{fill:#f28444}[stroke='#009e73']{stroke:#2cc79b}[fill='#009e73']{fill:#"
-             "2cc79b}}\n"
-             "@media print{body{max-width:none;padding:0}figure,tr{break-inside:avoid}}\n"
-             "</style>\n</head>\n<body>\n");
+        "figure{margin:22px 0}\nfigure svg{display:block;max-width:100%;height:auto}\n"
+        "figcaption{color:var(--soft);font-size:14px;margin-top:6px}\n"
+        ".wide{overflow-x:auto;margin:16px 0 "
+        "22px}\ntable{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}\n"
+        "th,td{padding:5px 14px 5px 0;text-align:left;border-bottom:1px solid "
+        "var(--line);white-space:nowrap}\n"
+        "th{font-weight:600}\n.n{text-align:right}\ntr:last-child "
+        "td{border-bottom-color:transparent}\n"
+        "pre{background:var(--tint);padding:12px 14px;overflow-x:auto;font-size:13px}\n"
+        "@media(prefers-color-scheme:dark){[stroke='#0072b2']{stroke:#4ba3e3}[fill='#0072b2']{fill:"
+        "#4ba3e3}"
+        "[stroke='#d55e00']{stroke:#f28444}[fill='#d55e00']{fill:#f28444}[stroke='#009e73']{stroke:"
+        "#2cc79b}[fill='#009e73']{fill:#"
+        "2cc79b}}\n"
+        "@media print{body{max-width:none;padding:0}figure,tr{break-inside:avoid}}\n"
+        "</style>\n</head>\n<body>\n");
     vdi__page_element(p, "h1", title);
 }
 
-VDI__DEF void vdi_page_heading(vdi_page *p, int level, const char *text) { vdi__page_element(p, level <= 2 ? "h2" : "h3", text); }
+VDI__DEF void vdi_page_heading(vdi_page *p, int level, const char *text) {
+    vdi__page_element(p, level <= 2 ? "h2" : "h3", text);
+}
 
 VDI__DEF void vdi_page_text(vdi_page *p, const char *text) { vdi__page_element(p, "p", text); }
 
@@ -120,17 +137,20 @@ VDI__FN void vdi__page_cell(vdi_page *p, const char *tag, bool right, const char
     vdi_write_format(p->out, "</%s>", tag);
 }
 
-VDI__DEF void vdi_page_table(vdi_page *p, const char *const *head, int cols, const char *const *cells, int rows) {
+VDI__DEF void vdi_page_table(vdi_page *p, const char *const *head, int cols,
+                             const char *const *cells, int rows) {
     vdi_write_text(p->out, "<div class=\"wide\"><table>\n<tr>");
     for (int k = 0; k < cols; k++) {
         bool right = rows > 0; /* a head stands over its numbers */
-        for (int i = 0; i < rows && right; i++) right = !cells[i * cols + k] || vdi__cell_is_number(cells[i * cols + k]);
+        for (int i = 0; i < rows && right; i++)
+            right = !cells[i * cols + k] || vdi__cell_is_number(cells[i * cols + k]);
         vdi__page_cell(p, "th", right, head[k]);
     }
     vdi_write_text(p->out, "</tr>\n");
     for (int i = 0; i < rows; i++) {
         vdi_write_text(p->out, "<tr>");
-        for (int k = 0; k < cols; k++) vdi__page_cell(p, "td", vdi__cell_is_number(cells[i * cols + k]), cells[i * cols + k]);
+        for (int k = 0; k < cols; k++)
+            vdi__page_cell(p, "td", vdi__cell_is_number(cells[i * cols + k]), cells[i * cols + k]);
         vdi_write_text(p->out, "</tr>\n");
     }
     vdi_write_text(p->out, "</table></div>\n");
@@ -144,24 +164,30 @@ VDI__FN void vdi__page_number(char *text, vdi_tensor values, int64_t row, int64_
         if (a > most) most = a;
         whole = whole && !(a != floor(a) && a == a);
     }
-    if (v != v) (void)vdi_text_copy(text, VDI_TEXT_NUMBER, "\xE2\x80\x93");
-    else if (whole && most < 1e15) (void)vdi__fixed(text, v, 0);
-    else if (most < 1e-4 || most >= 1e7) (void)vdi_text_double(text, v, digits);
-    else (void)vdi__fixed(text, v, VDI__MIN(VDI__MAX(digits - 1 - (int)floor(log10(most)), 0), 12));
+    if (v != v)
+        (void)vdi_text_copy(text, VDI_TEXT_NUMBER, "\xE2\x80\x93");
+    else if (whole && most < 1e15)
+        (void)vdi__fixed(text, v, 0);
+    else if (most < 1e-4 || most >= 1e7)
+        (void)vdi_text_double(text, v, digits);
+    else
+        (void)vdi__fixed(text, v, VDI__MIN(VDI__MAX(digits - 1 - (int)floor(log10(most)), 0), 12));
 }
 
-VDI__DEF void vdi_page_numbers(vdi_page *p, const char *const *head, const char *const *row_names, vdi_tensor values, int digits) {
+VDI__DEF void vdi_page_numbers(vdi_page *p, const char *const *head, const char *const *row_names,
+                               vdi_tensor values, int digits) {
     char text[VDI_TEXT_NUMBER];
     vdi_error err;
     if (values.ndim != 2) {
-        vdi_status status =
-            vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name, "expected (rows,cols), found %d axes", values.ndim);
+        vdi_status status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
+                                          "expected (rows,cols), found %d axes", values.ndim);
         vdi__page_keep(p, status, &err);
         return;
     }
     vdi_write_text(p->out, "<div class=\"wide\"><table>\n<tr>");
     if (row_names) vdi_write_text(p->out, "<th></th>");
-    for (int64_t k = 0; k < values.shape[1]; k++) vdi__page_cell(p, "th", true, head ? head[k] : "");
+    for (int64_t k = 0; k < values.shape[1]; k++)
+        vdi__page_cell(p, "th", true, head ? head[k] : "");
     vdi_write_text(p->out, "</tr>\n");
     for (int64_t i = 0; i < values.shape[0]; i++) {
         vdi_write_text(p->out, "<tr>");

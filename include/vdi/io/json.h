@@ -4,8 +4,9 @@
  *     vdi_arena arena;
  *     vdi_arena_init(&arena, NULL, 0);
  *     const vdi_json *root;
- *     if (vdi_json_parse(&arena, text, strlen(text), "config", &root, &err) < 0) puts(err.message);       line and column
- *     double rate = vdi_json_as_number(vdi_json_get(root, "learning_rate"), 1e-3);                        1e-3 if absent
+ *     if (vdi_json_parse(&arena, text, strlen(text), "config", &root, &err) < 0)
+ *         puts(err.message);   line and column
+ *     double rate = vdi_json_as_number(vdi_json_get(root, "learning_rate"), 1e-3);   1e-3 if absent
  *     for (const vdi_json *x = vdi_json_first(root); x; x = vdi_json_next(root, x)) puts(x->key);
  *     vdi_arena_free(&arena);
  *
@@ -17,13 +18,15 @@
  *     vdi_json_close(&j);
  *     if (vdi_json_end(&j, &err) < 0) puts(err.message);
  *
- * Strict: valid UTF-8 without a byte order mark, no comments, no trailing commas, no lone surrogates, a key once per object,
- * numbers within the range of a double (correctly rounded; integers of up to 64 bits exact too), depth up to 64.
- * Written: NaN and infinities as null, floats in the fewest digits that read back, bytes that are no UTF-8 as U+FFFD, '<' as
- * an escape (so that a page may hold the text in a script).
+ * Strict: valid UTF-8 without a byte order mark, no comments, no trailing commas, no lone
+ * surrogates, a key once per object, numbers within the range of a double (correctly rounded;
+ * integers of up to 64 bits exact too), depth up to 64.
+ * Written: NaN and infinities as null, floats in the fewest digits that read back, bytes that are
+ * no UTF-8 as U+FFFD, '<' as an escape (so that a page may hold the text in a script).
  *
- * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the text is known to be sound.
- * Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is constant.
+ * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the
+ * text is known to be sound. Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is
+ * constant.
  */
 #ifndef VDI_IO_JSON_H
 #define VDI_IO_JSON_H
@@ -39,7 +42,8 @@ typedef enum vdi_json_type {
     VDI_JSON_OBJECT
 } vdi_json_type;
 
-/** A value. Nodes lie in the order of the text: children follow their parent. Read it through the functions below. */
+/** A value. Nodes lie in the order of the text: children follow their parent. Read it through the
+ * functions below. */
 typedef struct vdi_json {
     uint8_t type;        /**< a vdi_json_type */
     uint8_t is_integer;  /**< a number without point and exponent that int64 holds */
@@ -63,13 +67,17 @@ typedef struct vdi_json {
 /** Most levels of arrays and objects. */
 #define VDI_JSON_DEPTH 64
 
-/** Parse text[0..n) into `arena`; the text may be freed afterwards. `name` is for messages (may be NULL). */
-VDI_API VDI_NODISCARD vdi_status vdi_json_parse(vdi_arena *arena, const char *text, size_t n, const char *name, const vdi_json **root,
+/** Parse text[0..n) into `arena`; the text may be freed afterwards. `name` is for messages (may be
+ * NULL). */
+VDI_API VDI_NODISCARD vdi_status vdi_json_parse(vdi_arena *arena, const char *text, size_t n,
+                                                const char *name, const vdi_json **root,
                                                 vdi_error *err);
 /** Parse a whole stream, at most 1 GiB. */
-VDI_API VDI_NODISCARD vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena, const vdi_json **root, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena,
+                                               const vdi_json **root, vdi_error *err);
 
-/** The member of an object, or NULL (also where `object` is NULL or no object, so that look-ups chain). */
+/** The member of an object, or NULL (also where `object` is NULL or no object, so that look-ups
+ * chain). */
 VDI_API const vdi_json *vdi_json_get(const vdi_json *object, const char *key);
 /** Element i of an array, or NULL. Walk with first and next where you want all. */
 VDI_API const vdi_json *vdi_json_at(const vdi_json *array, int64_t i);
@@ -94,7 +102,8 @@ typedef struct vdi_json_writer {
 
 /** Start one JSON text. `pretty`: lines and two spaces a level; else one line. */
 VDI_API void vdi_json_begin(vdi_json_writer *j, vdi_writer *out, bool pretty);
-/** Open an object ('{') or array ('['). In each call, `key` is the name inside an object and NULL elsewhere. */
+/** Open an object ('{') or array ('['). In each call, `key` is the name inside an object and NULL
+ * elsewhere. */
 VDI_API void vdi_json_open(vdi_json_writer *j, const char *key, char bracket);
 /** Close what was opened last. */
 VDI_API void vdi_json_close(vdi_json_writer *j);
@@ -105,12 +114,14 @@ VDI_API void vdi_json_put_bool(vdi_json_writer *j, const char *key, bool x);
 VDI_API void vdi_json_put_text(vdi_json_writer *j, const char *key, const char *x);
 /** Nested arrays in the shape of t, on one line. */
 VDI_API void vdi_json_put_tensor(vdi_json_writer *j, const char *key, vdi_tensor t);
-/** End the text with a newline and flush. VDI_ERR_STATE if brackets or keys did not match, VDI_ERR_IO if writing failed. */
+/** End the text with a newline and flush. VDI_ERR_STATE if brackets or keys did not match,
+ * VDI_ERR_IO if writing failed. */
 VDI_API vdi_status vdi_json_end(vdi_json_writer *j, vdi_error *err);
 
 #ifndef VDI_NO_STDIO
 /** Parse a file. */
-VDI_API VDI_NODISCARD vdi_status vdi_json_load(const char *path, vdi_arena *arena, const vdi_json **root, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_json_load(const char *path, vdi_arena *arena,
+                                               const vdi_json **root, vdi_error *err);
 #endif
 
 #endif /* VDI_IO_JSON_H */
@@ -120,16 +131,21 @@ VDI_API VDI_NODISCARD vdi_status vdi_json_load(const char *path, vdi_arena *aren
 
 /* ---- UTF-8 ---- */
 
-/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
+/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
+ * nothing above U+10FFFF). */
 VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
     const uint8_t *s = (const uint8_t *)text;
     if (n == 0) return 0;
     if (s[0] < 0x80) return 1;
-    size_t length = s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+    size_t length = s[0] >= 0xC2 && s[0] < 0xE0   ? 2
+                    : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
+                    : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
+                                                  : 0;
     if (length == 0 || length > n) return 0;
     for (size_t i = 1; i < length; i++)
         if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
+        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
         return 0;
     return length;
 }
@@ -137,12 +153,13 @@ VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
 VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = length; i-- > 1; c >>= 6) out[i] = (char)(uint8_t)(0x80 | (c & 63));
+    for (size_t i = length; i-- > 1; c >>= 6)
+        out[i] = (char)(uint8_t)(0x80 | (c & 63));
     out[0] = (char)(uint8_t)(lead[length] | c);
     return length;
 }
 
-/* ---- parser: one function, run twice. The first run (nodes NULL) checks everything and counts; the second fills. ---- */
+/* ---- parser: one function, run twice. The first run (nodes NULL) checks everything and counts; the second fills. --- */
 
 typedef struct vdi__json_parser {
     const char *s, *end, *at;
@@ -156,12 +173,16 @@ typedef struct vdi__json_parser {
 } vdi__json_parser;
 
 VDI__FN bool vdi__json_fail(vdi__json_parser *p, const char *at, const char *why) {
-    if (!p->why) p->why = why, p->why_at = at;
+    if (!p->why) {
+        p->why = why;
+        p->why_at = at;
+    }
     return false;
 }
 
 VDI__FN void vdi__json_space(vdi__json_parser *p) {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t')) p->at++;
+    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t'))
+        p->at++;
 }
 
 VDI__FN bool vdi__json_hex4(vdi__json_parser *p, uint32_t *value) {
@@ -190,21 +211,32 @@ VDI__FN bool vdi__json_string(vdi__json_parser *p, const char **text, size_t *le
         if (p->at >= p->end) return vdi__json_fail(p, start, "a string has no end");
         char c = piece[0] = *p->at;
         if (c == '"') break;
-        if ((unsigned char)c < 32) return vdi__json_fail(p, p->at, "a control character in a string (write \\n, \\t or \\u)");
+        if ((unsigned char)c < 32) {
+            return vdi__json_fail(p, p->at,
+                                  "a control character in a string (write \\n, \\t or \\u)");
+        }
         if (c != '\\') {
-            if ((got = vdi__utf8_length(p->at, (size_t)(p->end - p->at))) == 0) return vdi__json_fail(p, p->at, "bytes that are not UTF-8");
+            if ((got = vdi__utf8_length(p->at, (size_t)(p->end - p->at))) == 0)
+                return vdi__json_fail(p, p->at, "bytes that are not UTF-8");
             memcpy(piece, p->at, got);
             p->at += got;
         } else {
-            const char *at = p->at++, *known = p->at < p->end && *p->at ? strchr(escape, *p->at) : NULL;
-            if (known) piece[0] = meaning[known - escape], p->at++;
-            else {
+            const char *at = p->at++;
+            const char *known = p->at < p->end && *p->at ? strchr(escape, *p->at) : NULL;
+            if (known) {
+                piece[0] = meaning[known - escape];
+                p->at++;
+            } else {
                 uint32_t u, low;
                 if (p->at >= p->end || *p->at++ != 'u' || !vdi__json_hex4(p, &u))
                     return vdi__json_fail(p, at, "an unknown escape in a string");
                 if (u >= 0xD800 && u < 0xE000) {
-                    bool pair = u < 0xDC00 && p->end - p->at >= 6 && p->at[0] == '\\' && p->at[1] == 'u';
-                    if (pair) p->at += 2, pair = vdi__json_hex4(p, &low) && low >= 0xDC00 && low < 0xE000;
+                    bool pair =
+                        u < 0xDC00 && p->end - p->at >= 6 && p->at[0] == '\\' && p->at[1] == 'u';
+                    if (pair) {
+                        p->at += 2;
+                        pair = vdi__json_hex4(p, &low) && low >= 0xDC00 && low < 0xE000;
+                    }
                     if (!pair) return vdi__json_fail(p, at, "half of a surrogate pair");
                     u = 0x10000 + ((u - 0xD800) << 10) + (low - 0xDC00);
                 }
@@ -226,7 +258,8 @@ VDI__FN bool vdi__json_string(vdi__json_parser *p, const char **text, size_t *le
 
 VDI__FN bool vdi__json_digits(vdi__json_parser *p) {
     const char *start = p->at;
-    while (p->at < p->end && *p->at >= '0' && *p->at <= '9') p->at++;
+    while (p->at < p->end && *p->at >= '0' && *p->at <= '9')
+        p->at++;
     return p->at > start;
 }
 
@@ -234,16 +267,22 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
     const char *start = p->at;
     bool whole = true;
     if (*p->at == '-') p->at++;
-    if (p->at < p->end && *p->at == '0') p->at++;
-    else if (!vdi__json_digits(p)) return vdi__json_fail(p, start, "expected a value");
+    if (p->at < p->end && *p->at == '0')
+        p->at++;
+    else if (!vdi__json_digits(p))
+        return vdi__json_fail(p, start, "expected a value");
     if (p->at < p->end && *p->at == '.') {
-        p->at++, whole = false;
-        if (!vdi__json_digits(p)) return vdi__json_fail(p, start, "a number has no digit after its point");
+        p->at++;
+        whole = false;
+        if (!vdi__json_digits(p))
+            return vdi__json_fail(p, start, "a number has no digit after its point");
     }
     if (p->at < p->end && (*p->at == 'e' || *p->at == 'E')) {
-        p->at++, whole = false;
+        p->at++;
+        whole = false;
         if (p->at < p->end && (*p->at == '+' || *p->at == '-')) p->at++;
-        if (!vdi__json_digits(p)) return vdi__json_fail(p, start, "a number has no digit in its exponent");
+        if (!vdi__json_digits(p))
+            return vdi__json_fail(p, start, "a number has no digit in its exponent");
     }
     size_t n = (size_t)(p->at - start);
     double x = 0;
@@ -264,16 +303,19 @@ VDI__FN bool vdi__json_key_before(const void *a, const void *b) {
 /* Sorted, so that no choice of keys makes it slow. */
 VDI__FN bool vdi__json_keys_differ(vdi__json_parser *p, const vdi_json *object, const char *at) {
     vdi_arena_mark mark = vdi_arena_get_mark(p->arena);
-    const void **order = (const void **)vdi_arena_alloc(p->arena, (size_t)object->count * sizeof *order);
+    const void **order =
+        (const void **)vdi_arena_alloc(p->arena, (size_t)object->count * sizeof *order);
     int64_t n = 0;
     bool differ = true;
     if (!order) {
         p->no_memory = true;
         return false;
     }
-    for (const vdi_json *x = vdi_json_first(object); x; x = vdi_json_next(object, x)) order[n++] = x;
+    for (const vdi_json *x = vdi_json_first(object); x; x = vdi_json_next(object, x))
+        order[n++] = x;
     vdi__sort(order, n, vdi__json_key_before);
-    for (int64_t i = 0; i + 1 < n && differ; i++) differ = vdi__json_key_before(order[i], order[i + 1]);
+    for (int64_t i = 0; i + 1 < n && differ; i++)
+        differ = vdi__json_key_before(order[i], order[i + 1]);
     vdi_arena_rewind(p->arena, mark);
     return differ || vdi__json_fail(p, at, "an object has a key twice");
 }
@@ -297,14 +339,18 @@ VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_le
         const char *text;
         type = VDI_JSON_STRING;
         if (!vdi__json_string(p, &text, &length)) return false;
-        if (node) node->u.text = text, node->v.length = (int64_t)length;
+        if (node) {
+            node->u.text = text;
+            node->v.length = (int64_t)length;
+        }
         break;
     }
     case 't':
     case 'f':
     case 'n': {
         const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
-        if (left < strlen(word) || memcmp(p->at, word, strlen(word)) != 0) return vdi__json_fail(p, p->at, "expected a value");
+        if (left < strlen(word) || memcmp(p->at, word, strlen(word)) != 0)
+            return vdi__json_fail(p, p->at, "expected a value");
         type = *word == 'n' ? VDI_JSON_NULL : VDI_JSON_BOOL;
         if (node) node->v.truth = *word == 't';
         p->at += strlen(word);
@@ -314,7 +360,8 @@ VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_le
     case '{': {
         char closer = *p->at++ == '[' ? ']' : '}';
         type = closer == ']' ? VDI_JSON_ARRAY : VDI_JSON_OBJECT;
-        if (depth >= VDI_JSON_DEPTH) return vdi__json_fail(p, start, "arrays and objects are nested more than 64 deep");
+        if (depth >= VDI_JSON_DEPTH)
+            return vdi__json_fail(p, start, "arrays and objects are nested more than 64 deep");
         vdi__json_space(p);
         if (p->at < p->end && *p->at == closer) {
             p->at++;
@@ -325,17 +372,22 @@ VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_le
             length = 0;
             vdi__json_space(p);
             if (closer == '}') {
-                if (p->at >= p->end || *p->at != '"') return vdi__json_fail(p, p->at, "expected a key in quotes");
+                if (p->at >= p->end || *p->at != '"')
+                    return vdi__json_fail(p, p->at, "expected a key in quotes");
                 if (!vdi__json_string(p, &name, &length)) return false;
                 vdi__json_space(p);
-                if (p->at >= p->end || *p->at != ':') return vdi__json_fail(p, p->at, "expected ':' after a key");
+                if (p->at >= p->end || *p->at != ':')
+                    return vdi__json_fail(p, p->at, "expected ':' after a key");
                 p->at++;
             }
             if (!vdi__json_value(p, name, length, depth + 1)) return false;
             count++;
             vdi__json_space(p);
             char c = p->at < p->end ? *p->at : 0;
-            if (c != ',' && c != closer) return vdi__json_fail(p, p->at, closer == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+            if (c != ',' && c != closer) {
+                return vdi__json_fail(
+                    p, p->at, closer == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+            }
             p->at++;
             if (c == closer) break;
         }
@@ -357,7 +409,10 @@ VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_le
 VDI__FN vdi_status vdi__json_error(const vdi__json_parser *p, const char *name, vdi_error *err) {
     long long line = 1, column = 1;
     char found[16];
-    if (p->no_memory) return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_json_parse", name, "no memory for %lld values", (long long)p->count);
+    if (p->no_memory) {
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_json_parse", name,
+                             "no memory for %lld values", (long long)p->count);
+    }
     for (const char *c = p->s; c < p->why_at; c++) {
         column = *c == '\n' ? 1 : column + ((*c & 0xC0) != 0x80);
         line += *c == '\n';
@@ -367,20 +422,26 @@ VDI__FN vdi_status vdi__json_error(const vdi__json_parser *p, const char *name, 
                           : (unsigned char)*p->why_at >= 127 ? "byte %x"
                                                              : "'%c'",
                           (unsigned char)(p->why_at < p->end ? *p->why_at : 0));
-    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_json_parse", name, "line %lld, column %lld: %s, found %s", line, column, p->why, found);
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_json_parse", name,
+                         "line %lld, column %lld: %s, found %s", line, column, p->why, found);
 }
 
-VDI__DEF vdi_status vdi_json_parse(vdi_arena *arena, const char *text, size_t n, const char *name, const vdi_json **root, vdi_error *err) {
+VDI__DEF vdi_status vdi_json_parse(vdi_arena *arena, const char *text, size_t n, const char *name,
+                                   const vdi_json **root, vdi_error *err) {
     vdi__json_parser p = VDI__ZERO;
     vdi_arena_mark mark = vdi_arena_get_mark(arena);
     *root = NULL;
-    if (n > INT32_MAX)
-        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_json_parse", name, "%zu bytes of JSON, at most 2 GiB are read", n);
-    p.s = text, p.end = text + n;
+    if (n > INT32_MAX) {
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_json_parse", name,
+                             "%zu bytes of JSON, at most 2 GiB are read", n);
+    }
+    p.s = text;
+    p.end = text + n;
     p.arena = arena;
     for (int run = 0; run < 2; run++) {
         if (run == 1) {
-            p.nodes = (vdi_json *)vdi_arena_alloc(arena, vdi_mul_size((size_t)p.count, sizeof *p.nodes));
+            p.nodes =
+                (vdi_json *)vdi_arena_alloc(arena, vdi_mul_size((size_t)p.count, sizeof *p.nodes));
             p.chars = (char *)vdi_arena_alloc(arena, n);
             p.no_memory = !p.nodes || !p.chars;
         }
@@ -398,11 +459,13 @@ VDI__DEF vdi_status vdi_json_parse(vdi_arena *arena, const char *text, size_t n,
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena, const vdi_json **root, vdi_error *err) {
+VDI__DEF vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena, const vdi_json **root,
+                                  vdi_error *err) {
     char *text;
     size_t n, capacity;
     *root = NULL;
-    vdi_status status = vdi__read_all(r, &arena->allocator, (size_t)1 << 30, &text, &n, &capacity, err);
+    vdi_status status =
+        vdi__read_all(r, &arena->allocator, (size_t)1 << 30, &text, &n, &capacity, err);
     if (status < 0) return status;
     status = vdi_json_parse(arena, text, n, r->name, root, err);
     vdi_free(&arena->allocator, text, capacity);
@@ -410,7 +473,8 @@ VDI__DEF vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena, const vdi_jso
 }
 
 #ifndef VDI_NO_STDIO
-VDI__DEF vdi_status vdi_json_load(const char *path, vdi_arena *arena, const vdi_json **root, vdi_error *err) {
+VDI__DEF vdi_status vdi_json_load(const char *path, vdi_arena *arena, const vdi_json **root,
+                                  vdi_error *err) {
     vdi_reader r;
     *root = NULL;
     vdi_status status = vdi_reader_open(&r, path, err);
@@ -424,7 +488,10 @@ VDI__DEF vdi_status vdi_json_load(const char *path, vdi_arena *arena, const vdi_
 /* ---- look-up ---- */
 
 VDI__DEF const vdi_json *vdi_json_first(const vdi_json *parent) {
-    return parent && (parent->type == VDI_JSON_ARRAY || parent->type == VDI_JSON_OBJECT) && parent->count ? parent + 1 : NULL;
+    return parent && (parent->type == VDI_JSON_ARRAY || parent->type == VDI_JSON_OBJECT) &&
+                   parent->count
+               ? parent + 1
+               : NULL;
 }
 
 VDI__DEF const vdi_json *vdi_json_next(const vdi_json *parent, const vdi_json *child) {
@@ -443,7 +510,8 @@ VDI__DEF const vdi_json *vdi_json_get(const vdi_json *object, const char *key) {
 VDI__DEF const vdi_json *vdi_json_at(const vdi_json *array, int64_t i) {
     if (!array || array->type != VDI_JSON_ARRAY || i < 0 || i >= array->count) return NULL;
     const vdi_json *x = vdi_json_first(array);
-    while (i-- > 0) x = vdi_json_next(array, x);
+    while (i-- > 0)
+        x = vdi_json_next(array, x);
     return x;
 }
 
@@ -479,11 +547,16 @@ VDI__FN void vdi__json_put_string(vdi_writer *w, const char *text) {
             continue;
         }
         vdi_write(w, text + plain, i - plain);
-        if (length == 0) vdi_write_text(w, "\xEF\xBF\xBD");
-        else if (c == '"' || c == '\\') vdi_write_format(w, "\\%c", c);
-        else if (c == '\n') vdi_write_text(w, "\\n");
-        else if (c == '\t') vdi_write_text(w, "\\t");
-        else vdi_write_format(w, c < 16 ? "\\u000%x" : "\\u00%x", (unsigned)c);
+        if (length == 0)
+            vdi_write_text(w, "\xEF\xBF\xBD");
+        else if (c == '"' || c == '\\')
+            vdi_write_format(w, "\\%c", c);
+        else if (c == '\n')
+            vdi_write_text(w, "\\n");
+        else if (c == '\t')
+            vdi_write_text(w, "\\t");
+        else
+            vdi_write_format(w, c < 16 ? "\\u000%x" : "\\u00%x", (unsigned)c);
         plain = ++i;
     }
     vdi_write(w, text + plain, n - plain);
@@ -493,7 +566,8 @@ VDI__FN void vdi__json_put_string(vdi_writer *w, const char *text) {
 VDI__FN void vdi__json_line(vdi_json_writer *j) {
     if (!j->pretty) return;
     vdi_write(j->out, "\n", 1);
-    for (int i = 0; i < j->depth; i++) vdi_write(j->out, "  ", 2);
+    for (int i = 0; i < j->depth; i++)
+        vdi_write(j->out, "  ", 2);
 }
 
 /* What stands before a value: comma, line, key. */
@@ -535,8 +609,10 @@ VDI__DEF void vdi_json_close(vdi_json_writer *j) {
 
 VDI__DEF void vdi_json_put_number(vdi_json_writer *j, const char *key, double x) {
     vdi__json_lead(j, key);
-    if (x - x == 0) vdi_write_number(j->out, x, 0);
-    else vdi_write_text(j->out, "null");
+    if (x - x == 0)
+        vdi_write_number(j->out, x, 0);
+    else
+        vdi_write_text(j->out, "null");
 }
 
 VDI__DEF void vdi_json_put_integer(vdi_json_writer *j, const char *key, int64_t x) {
@@ -551,17 +627,21 @@ VDI__DEF void vdi_json_put_bool(vdi_json_writer *j, const char *key, bool x) {
 
 VDI__DEF void vdi_json_put_text(vdi_json_writer *j, const char *key, const char *x) {
     vdi__json_lead(j, key);
-    if (x) vdi__json_put_string(j->out, x);
-    else vdi_write_text(j->out, "null");
+    if (x)
+        vdi__json_put_string(j->out, x);
+    else
+        vdi_write_text(j->out, "null");
 }
 
 VDI__FN void vdi__json_nested(vdi_writer *w, vdi_tensor t) {
     char text[VDI_TEXT_NUMBER];
     if (t.ndim == 0) {
-        if (t.dtype == VDI_BOOL) vdi_write_text(w, vdi_dtype_load(t.dtype, t.data, 0) != 0 ? "true" : "false");
+        if (t.dtype == VDI_BOOL)
+            vdi_write_text(w, vdi_dtype_load(t.dtype, t.data, 0) != 0 ? "true" : "false");
         else if (!vdi_dtype_is_real(t.dtype) || vdi_tensor_count_nonfinite(t) == 0)
             vdi_write(w, text, vdi__text_element(text, t, t.data, 0));
-        else vdi_write_text(w, "null");
+        else
+            vdi_write_text(w, "null");
         return;
     }
     vdi_write(w, "[", 1);
@@ -574,16 +654,20 @@ VDI__FN void vdi__json_nested(vdi_writer *w, vdi_tensor t) {
 
 VDI__DEF void vdi_json_put_tensor(vdi_json_writer *j, const char *key, vdi_tensor t) {
     vdi__json_lead(j, key);
-    if (!vdi_tensor_ok(t)) vdi_write_text(j->out, "null");
-    else vdi__json_nested(j->out, t);
+    if (!vdi_tensor_ok(t))
+        vdi_write_text(j->out, "null");
+    else
+        vdi__json_nested(j->out, t);
 }
 
 VDI__DEF vdi_status vdi_json_end(vdi_json_writer *j, vdi_error *err) {
     if (j->depth || !j->filled[0]) j->wrong = true;
     vdi_write(j->out, "\n", 1);
     vdi_status status = vdi_writer_flush(j->out, err);
-    if (status == VDI_OK && j->wrong)
-        return vdi__io_error(err, VDI_ERR_STATE, "vdi_json_end", j->out->name, "the calls make no JSON: brackets or keys do not match");
+    if (status == VDI_OK && j->wrong) {
+        return vdi__io_error(err, VDI_ERR_STATE, "vdi_json_end", j->out->name,
+                             "the calls make no JSON: brackets or keys do not match");
+    }
     return status;
 }
 #endif

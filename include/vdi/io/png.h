@@ -6,8 +6,9 @@
  *     for (int i = 0; i < 200; i++) vdi_png_row(&png, row);          320 indices; 255 is clear
  *     if (vdi_writer_flush(&writer, &err) < 0) puts(err.message);
  *
- * Source: W3C PNG specification, third edition. Data are stored, not packed: a byte a pixel. Memory: 10 KiB in vdi_png itself.
- * Does NOT: read, true colour, more than 32767 pixels a row. Errors: those of the writer.
+ * Source: W3C PNG specification, third edition. Data are stored, not packed: a byte a pixel.
+ * Memory: 10 KiB in vdi_png itself. Does NOT: read, true colour, more than 32767 pixels a row.
+ * Errors: those of the writer.
  */
 #ifndef VDI_IO_PNG_H
 #define VDI_IO_PNG_H
@@ -26,9 +27,11 @@ typedef struct vdi_png {
     uint32_t table[8][256];
 } vdi_png;
 
-/** Start a picture of `cols` x `rows` (at least 1, cols up to 32767). `palette` has 255 colours; index 255 is transparent. `base64`:
+/** Start a picture of `cols` x `rows` (at least 1, cols up to 32767). `palette` has 255 colours;
+ * index 255 is transparent. `base64`:
  *  for a data URL. */
-VDI_API void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const vdi_rgb *palette, bool base64);
+VDI_API void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const vdi_rgb *palette,
+                           bool base64);
 /** The next row, `cols` indices; the last one ends the picture. */
 VDI_API void vdi_png_row(vdi_png *p, const uint8_t *row);
 
@@ -41,10 +44,12 @@ VDI__FN void vdi__base64(vdi_png *p, const uint8_t *data, size_t n, bool last) {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n || (last && p->held);) {
         char out[4];
-        while (p->held < 3 && i < n) p->rest[p->held++] = data[i++];
+        while (p->held < 3 && i < n)
+            p->rest[p->held++] = data[i++];
         int have = p->held;
         if (have < 3 && !last) return;
-        while (p->held < 3) p->rest[p->held++] = 0;
+        while (p->held < 3)
+            p->rest[p->held++] = 0;
         out[0] = digit[p->rest[0] >> 2];
         out[1] = digit[(p->rest[0] & 3) << 4 | p->rest[1] >> 4];
         out[2] = have > 1 ? digit[(p->rest[1] & 15) << 2 | p->rest[2] >> 6] : '=';
@@ -56,14 +61,17 @@ VDI__FN void vdi__base64(vdi_png *p, const uint8_t *data, size_t n, bool last) {
 
 VDI__FN void vdi__png_put(vdi_png *p, const void *data, size_t n) {
     p->crc = vdi__crc_update(p->table, p->crc, data, n);
-    if (p->base64) vdi__base64(p, (const uint8_t *)data, n, false);
-    else vdi_write(p->w, data, n);
+    if (p->base64)
+        vdi__base64(p, (const uint8_t *)data, n, false);
+    else
+        vdi_write(p->w, data, n);
 }
 
 /* PNG's numbers are big-endian. */
 VDI__FN void vdi__png_number(vdi_png *p, uint32_t x) {
     uint8_t b[4];
-    for (int i = 0; i < 4; i++) b[i] = (uint8_t)(x >> (24 - 8 * i));
+    for (int i = 0; i < 4; i++)
+        b[i] = (uint8_t)(x >> (24 - 8 * i));
     vdi__png_put(p, b, 4);
 }
 
@@ -73,20 +81,29 @@ VDI__FN void vdi__png_chunk(vdi_png *p, const char *name, size_t size) {
     vdi__png_put(p, name, 4);
 }
 
-VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const vdi_rgb *palette, bool base64) {
-    static const uint8_t indexed[5] = {8, 3, 0, 0, 0}; /* bits, colour type, compression, filter, interlace */
+VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const vdi_rgb *palette,
+                            bool base64) {
+    /* bits, colour type, compression, filter, interlace */
+    static const uint8_t indexed[5] = {8, 3, 0, 0, 0};
     uint8_t colors[768], clear[256];
     p->w = w;
-    p->cols = cols, p->rows = rows, p->row = 0;
+    p->cols = cols;
+    p->rows = rows;
+    p->row = 0;
     p->base64 = base64;
-    p->a = 1, p->b = 0;
+    p->a = 1;
+    p->b = 0;
     p->held = 0;
     p->crc = 0;
     vdi__crc_prepare(p->table);
     memset(colors, 0, sizeof colors);
     memset(clear, 255, sizeof clear);
     clear[255] = 0;
-    for (int i = 0; i < 255; i++) colors[3 * i] = palette[i].r, colors[3 * i + 1] = palette[i].g, colors[3 * i + 2] = palette[i].b;
+    for (int i = 0; i < 255; i++) {
+        colors[3 * i] = palette[i].r;
+        colors[3 * i + 1] = palette[i].g;
+        colors[3 * i + 2] = palette[i].b;
+    }
     vdi__png_put(p, "\x89PNG\r\n\x1a\n", 8);
     vdi__png_chunk(p, "IHDR", 13);
     vdi__png_number(p, (uint32_t)cols);
@@ -104,7 +121,8 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
 }
 
 VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
-    uint8_t head[6] = {0, 0, 0, 0, 0, 0}; /* a stored block: last, length, its inverse; then filter 0 */
+    /* a stored block: last, length, its inverse; then filter 0 */
+    uint8_t head[6] = {0, 0, 0, 0, 0, 0};
     bool last = ++p->row == p->rows;
     head[0] = last;
     vdi__put_le(head + 1, (uint64_t)p->cols + 1, 2);
@@ -112,7 +130,10 @@ VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
     vdi__png_put(p, head, 6);
     vdi__png_put(p, row, (size_t)p->cols);
     p->b = (p->b + p->a) % 65521; /* of the filter byte, a zero */
-    for (int i = 0; i < p->cols; i++) p->a = (p->a + row[i]) % 65521, p->b = (p->b + p->a) % 65521;
+    for (int i = 0; i < p->cols; i++) {
+        p->a = (p->a + row[i]) % 65521;
+        p->b = (p->b + p->a) % 65521;
+    }
     if (!last) return;
     vdi__png_number(p, p->b << 16 | p->a);
     vdi__png_number(p, p->crc);

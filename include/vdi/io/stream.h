@@ -4,18 +4,22 @@
  *     vdi_writer w;
  *     vdi_error err;
  *     if (vdi_writer_open(&w, "notes.txt", &err) < 0) puts(err.message);
- *     vdi_write_format(&w, "%d neurons\n", 12);                  no check: the writer keeps its first failure ...
- *     if (vdi_writer_close(&w, &err) < 0) puts(err.message);     ... and tells it here
+ *     vdi_write_format(&w, "%d neurons\n", 12);   no check: the writer keeps its first failure ...
+ *     if (vdi_writer_close(&w, &err) < 0) puts(err.message);   ... and tells it here
  *
- * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that carry callbacks, so that
- * files may live in an archive, in flash or behind a socket; vdi_reader_open and vdi_writer_open bring <stdio.h>, and
+ * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that
+ * carry callbacks, so that files may live in an archive, in flash or behind a socket;
+ * vdi_reader_open and vdi_writer_open bring <stdio.h>, and
  * are absent under VDI_NO_STDIO. Numbers in binary files are little-endian on every machine.
  *
- * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown size memory grows
- * with the data that really come. Neither ever allocates more than twice what the stream has delivered or still holds.
+ * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown
+ * size memory grows
+ * with the data that really come. Neither ever allocates more than twice what the stream has
+ * delivered or still holds.
  *
- * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails leaves a partial file.
- * Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors: VDI_ERR_IO. Threads: one stream, one thread.
+ * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails
+ * leaves a partial file. Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors:
+ * VDI_ERR_IO. Threads: one stream, one thread.
  */
 #ifndef VDI_IO_STREAM_H
 #define VDI_IO_STREAM_H
@@ -27,9 +31,11 @@
 
 /** A source of bytes. Zero it, set read_fn and user, and what else is known. */
 typedef struct vdi_reader {
-    /** Read up to `size` bytes; returns how many came, 0 at the end, negative on failure. NULL: `user` is memory of `size` bytes. */
+    /** Read up to `size` bytes; returns how many came, 0 at the end, negative on failure. NULL:
+     * `user` is memory of `size` bytes. */
     int64_t (*read_fn)(void *buffer, size_t size, void *user);
-    /** Go to `offset` bytes from the start. May be NULL: an archive is then read into memory whole. */
+    /** Go to `offset` bytes from the start. May be NULL: an archive is then read into memory
+     * whole. */
     bool (*seek_fn)(int64_t offset, void *user);
     void *user;       /**< handed to the callbacks */
     const char *name; /**< for messages: the path; may be NULL; must outlive the reader */
@@ -37,13 +43,18 @@ typedef struct vdi_reader {
     int64_t at;       /**< bytes from the start, kept by vdi */
 } vdi_reader;
 
-/** A sink of bytes with a small buffer. Start it with vdi_writer_init, vdi_writer_to_buffer or vdi_writer_open. */
+/** A sink of bytes with a small buffer. Start it with vdi_writer_init, vdi_writer_to_buffer or
+ * vdi_writer_open. */
 typedef struct vdi_writer {
-    bool (*write_fn)(const void *data, size_t size, void *user); /**< false on failure; takes all or fails */
+    bool (*write_fn)(const void *data, size_t size, void *user); /**< false on failure; takes all or
+                                                                      fails */
     void *user;                                                  /**< handed to the callback */
-    const char *name;                                            /**< for messages; may be NULL; must outlive the writer */
-    int64_t written;                                             /**< bytes so far, those still in the buffer included */
-    bool failed;                                                 /**< once true, later writes do nothing */
+    const char *name;                                            /**< for messages; may be NULL;
+                                                                      must outlive the writer */
+    int64_t written;                                             /**< bytes so far, those still in
+                                                                      the buffer included */
+    bool failed;                                                 /**< once true, later writes do
+                                                                      nothing */
     /* private */
     uint32_t fill; /* bytes in the buffer */
     char buffer[1024];
@@ -63,14 +74,17 @@ VDI_API vdi_reader vdi_reader_memory(const void *data, size_t size, const char *
 VDI_API int64_t vdi_read(vdi_reader *r, void *buffer, size_t size);
 
 /** Start a writer. */
-VDI_API void vdi_writer_init(vdi_writer *w, bool (*write_fn)(const void *data, size_t size, void *user), void *user, const char *name);
+VDI_API void vdi_writer_init(vdi_writer *w,
+                             bool (*write_fn)(const void *data, size_t size, void *user),
+                             void *user, const char *name);
 /** Write bytes. */
 VDI_API void vdi_write(vdi_writer *w, const void *data, size_t size);
 /** Write a string. */
 VDI_API void vdi_write_text(vdi_writer *w, const char *text);
 /** Write up to 1023 bytes in the formats of vdi_text_format. */
 VDI_API void vdi_write_format(vdi_writer *w, const char *format, ...) VDI__PRINTF(2, 3);
-/** Write a number with `digits` significant digits, 0: the fewest that read back to the same double. */
+/** Write a number with `digits` significant digits, 0: the fewest that read back to the same
+ * double. */
 VDI_API void vdi_write_number(vdi_writer *w, double x, int digits);
 /** Hand the buffer on; VDI_ERR_IO if this or any write before failed. */
 VDI_API vdi_status vdi_writer_flush(vdi_writer *w, vdi_error *err);
@@ -83,7 +97,8 @@ VDI_API void vdi_writer_to_buffer(vdi_writer *w, vdi_buffer *b);
 VDI_API void vdi_buffer_free(vdi_buffer *b);
 
 #ifndef VDI_NO_STDIO
-/** Open a file to read (pipes too); VDI_ERR_IO with the path and the reason. Close it with vdi_reader_close. */
+/** Open a file to read (pipes too); VDI_ERR_IO with the path and the reason. Close it with
+ * vdi_reader_close. */
 VDI_API VDI_NODISCARD vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err);
 /** Close a file that vdi_reader_open opened. */
 VDI_API void vdi_reader_close(vdi_reader *r);
@@ -98,11 +113,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err)
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_STREAM_C)
 #define VDI_IO_STREAM_C
 
-/* "what was expected, what came, in which file": the message, then the end of the name, as much as fits. Names and texts come
- * out of files, so control characters are replaced: a message is one line. */
-VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *where, const char *name, const char *format, ...)
-    VDI__PRINTF(5, 6);
-VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *where, const char *name, const char *format, ...) {
+/* "what was expected, what came, in which file": the message, then the end of the name, as much as
+ * fits. Names and texts come out of files, so control characters are replaced: a message is one
+ * line. */
+VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *where,
+                                 const char *name, const char *format, ...) VDI__PRINTF(5, 6);
+VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *where,
+                                 const char *name, const char *format, ...) {
     va_list args;
     if (!err) return status;
     va_start(args, format);
@@ -111,7 +128,8 @@ VDI__FN vdi_status vdi__io_error(vdi_error *err, vdi_status status, const char *
     if (name && *name) {
         size_t length = strlen(name), room = cap - 1 - n - 8;
         n += vdi_text_copy(err->message + n, cap - n, length > room ? ", in ..." : ", in ");
-        n += vdi_text_copy(err->message + n, cap - n, length > room ? name + (length - room) : name);
+        n +=
+            vdi_text_copy(err->message + n, cap - n, length > room ? name + (length - room) : name);
     }
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)err->message[i] < 32 || err->message[i] == 127) err->message[i] = '?';
@@ -137,13 +155,14 @@ VDI__DEF int64_t vdi_read(vdi_reader *r, void *buffer, size_t size) {
         int64_t left = r->size - r->at;
         done = left < 0 ? 0 : VDI__MIN(size, (size_t)left);
         if (done) memcpy(buffer, (const char *)r->user + r->at, done);
-    } else
+    } else {
         while (done < size) {
             int64_t got = r->read_fn((char *)buffer + done, size - done, r->user);
             if (got < 0 || (uint64_t)got > size - done) return -1;
             if (got == 0) break;
             done += (size_t)got;
         }
+    }
     r->at += (int64_t)done;
     return (int64_t)done;
 }
@@ -160,17 +179,22 @@ VDI__FN bool vdi__reader_seek(vdi_reader *r, int64_t offset) {
     return true;
 }
 
-VDI__FN vdi_status vdi__read_exact(vdi_reader *r, void *buffer, size_t size, const char *what, vdi_error *err) {
+VDI__FN vdi_status vdi__read_exact(vdi_reader *r, void *buffer, size_t size, const char *what,
+                                   vdi_error *err) {
     int64_t got = vdi_read(r, buffer, size);
-    if (got < 0) return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading %s failed", what);
-    if ((size_t)got < size)
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%s is cut short: expected %zu bytes, found %zu", what, size,
+    if (got < 0)
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading %s failed", what);
+    if ((size_t)got < size) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
+                             "%s is cut short: expected %zu bytes, found %zu", what, size,
                              (size_t)got);
+    }
     return VDI_OK;
 }
 
 /* Move a block of `old_size` bytes into a new one of `size`. */
-VDI__FN void *vdi__grow(const vdi_allocator *a, void *p, size_t old_size, size_t size, size_t keep) {
+VDI__FN void *vdi__grow(const vdi_allocator *a, void *p, size_t old_size, size_t size,
+                        size_t keep) {
     void *q = vdi_alloc(a, size);
     if (!q) return NULL;
     if (keep) memcpy(q, p, keep);
@@ -180,23 +204,31 @@ VDI__FN void *vdi__grow(const vdi_allocator *a, void *p, size_t old_size, size_t
 
 #define VDI__FIRST_CHUNK ((size_t)1 << 16)
 
-/* `size` bytes into a new block of exactly that size. If the stream's size is known they are asked for at once; if not, the block
- * doubles as data really arrive, so that a false length costs nothing. */
-VDI__FN vdi_status vdi__read_block(vdi_reader *r, const vdi_allocator *a, size_t size, const char *what, void **out, vdi_error *err) {
+/* `size` bytes into a new block of exactly that size. If the stream's size is known they are asked
+ * for at once; if not, the block doubles as data really arrive, so that a false length costs
+ * nothing. */
+VDI__FN vdi_status vdi__read_block(vdi_reader *r, const vdi_allocator *a, size_t size,
+                                   const char *what, void **out, vdi_error *err) {
     int64_t left = vdi__reader_left(r);
     size_t have = 0, capacity = left >= 0 ? size : VDI__MIN(size, VDI__FIRST_CHUNK);
     void *p;
     *out = NULL;
-    if (left >= 0 && (uint64_t)left < size)
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%s is cut short: expected %zu bytes, found %lld", what, size,
+    if (left >= 0 && (uint64_t)left < size) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
+                             "%s is cut short: expected %zu bytes, found %lld", what, size,
                              (long long)left);
+    }
     p = vdi_alloc(a, capacity);
     while (p) {
         int64_t got = vdi_read(r, (char *)p + have, capacity - have);
         if (got < 0 || (size_t)got < capacity - have) {
             vdi_free(a, p, capacity);
-            if (got < 0) return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading %s failed", what);
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%s is cut short: expected %zu bytes, found %zu", what, size,
+            if (got < 0) {
+                return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading %s failed",
+                                     what);
+            }
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
+                                 "%s is cut short: expected %zu bytes, found %zu", what, size,
                                  have + (size_t)got);
         }
         have = capacity;
@@ -210,29 +242,40 @@ VDI__FN vdi_status vdi__read_block(vdi_reader *r, const vdi_allocator *a, size_t
         p = q;
         capacity = next;
     }
-    return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_read", r->name, "no memory for %s of %zu bytes", what, size);
+    return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_read", r->name, "no memory for %s of %zu bytes",
+                         what, size);
 }
 
-/* Everything up to the end, at most `limit` bytes, as a block of `*capacity` bytes of which `*size` are filled. */
-VDI__FN vdi_status vdi__read_all(vdi_reader *r, const vdi_allocator *a, size_t limit, char **out, size_t *size, size_t *capacity,
-                                 vdi_error *err) {
+/* Everything up to the end, at most `limit` bytes, as a block of `*capacity` bytes of which `*size`
+ * are filled. */
+VDI__FN vdi_status vdi__read_all(vdi_reader *r, const vdi_allocator *a, size_t limit, char **out,
+                                 size_t *size, size_t *capacity, vdi_error *err) {
     int64_t left = vdi__reader_left(r);
-    size_t have = 0, cap = left < 0 ? VDI__FIRST_CHUNK : (uint64_t)left < limit ? (size_t)left + 1 : limit;
+    size_t have = 0;
+    size_t cap = left < 0 ? VDI__FIRST_CHUNK : (uint64_t)left < limit ? (size_t)left + 1 : limit;
     char *p;
     *out = NULL;
-    if (left >= 0 && (uint64_t)left > limit)
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "%lld bytes, at most %zu are read", (long long)left, limit);
+    if (left >= 0 && (uint64_t)left > limit) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
+                             "%lld bytes, at most %zu are read", (long long)left, limit);
+    }
     p = (char *)vdi_alloc(a, cap);
     while (p) {
         int64_t got = vdi_read(r, p + have, cap - have);
         if (got < 0 || have + (size_t)got > limit) {
             vdi_free(a, p, cap);
-            if (got < 0) return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name, "reading failed after %zu bytes", have);
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "more than %zu bytes", limit);
+            if (got < 0) {
+                return vdi__io_error(err, VDI_ERR_IO, "vdi_read", r->name,
+                                     "reading failed after %zu bytes", have);
+            }
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "more than %zu bytes",
+                                 limit);
         }
         have += (size_t)got;
         if (have < cap) {
-            *out = p, *size = have, *capacity = cap;
+            *out = p;
+            *size = have;
+            *capacity = cap;
             return VDI_OK;
         }
         size_t next = vdi_mul_size(cap, 2);
@@ -246,7 +289,9 @@ VDI__FN vdi_status vdi__read_all(vdi_reader *r, const vdi_allocator *a, size_t l
 
 /* ---- writing ---- */
 
-VDI__DEF void vdi_writer_init(vdi_writer *w, bool (*write_fn)(const void *data, size_t size, void *user), void *user, const char *name) {
+VDI__DEF void vdi_writer_init(vdi_writer *w,
+                              bool (*write_fn)(const void *data, size_t size, void *user),
+                              void *user, const char *name) {
     w->write_fn = write_fn;
     w->user = user;
     w->name = name;
@@ -266,7 +311,9 @@ VDI__DEF void vdi_write(vdi_writer *w, const void *data, size_t size) {
     if (size < sizeof w->buffer) {
         memcpy(w->buffer + w->fill, data, size);
         w->fill += (uint32_t)size;
-    } else if (!w->failed && !w->write_fn(data, size, w->user)) w->failed = true;
+    } else if (!w->failed && !w->write_fn(data, size, w->user)) {
+        w->failed = true;
+    }
     w->written += (int64_t)size;
 }
 
@@ -288,9 +335,11 @@ VDI__DEF void vdi_write_number(vdi_writer *w, double x, int digits) {
 
 VDI__DEF vdi_status vdi_writer_flush(vdi_writer *w, vdi_error *err) {
     vdi__writer_drain(w);
-    if (w->failed)
-        return vdi__io_error(err, VDI_ERR_IO, "vdi_write", w->name, "writing failed after about %lld bytes (is the disk full?)",
+    if (w->failed) {
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_write", w->name,
+                             "writing failed after about %lld bytes (is the disk full?)",
                              (long long)w->written);
+    }
     return VDI_OK;
 }
 
@@ -315,7 +364,9 @@ VDI__FN bool vdi__buffer_write(const void *data, size_t size, void *user) {
     return true;
 }
 
-VDI__DEF void vdi_writer_to_buffer(vdi_writer *w, vdi_buffer *b) { vdi_writer_init(w, vdi__buffer_write, b, "memory"); }
+VDI__DEF void vdi_writer_to_buffer(vdi_writer *w, vdi_buffer *b) {
+    vdi_writer_init(w, vdi__buffer_write, b, "memory");
+}
 
 VDI__DEF void vdi_buffer_free(vdi_buffer *b) {
     vdi_free(&b->allocator, b->data, b->capacity);
@@ -325,7 +376,9 @@ VDI__DEF void vdi_buffer_free(vdi_buffer *b) {
 
 /* Takes everything and keeps nothing: measures what a writer would write. */
 VDI__FN bool vdi__null_write(const void *data, size_t size, void *user) {
-    (void)data, (void)size, (void)user;
+    (void)data;
+    (void)size;
+    (void)user;
     return true;
 }
 
@@ -339,7 +392,9 @@ VDI__FN int64_t vdi__file_read(void *buffer, size_t size, void *user) {
     return got < size && ferror((FILE *)user) ? -1 : (int64_t)got;
 }
 
-VDI__FN bool vdi__file_write(const void *data, size_t size, void *user) { return fwrite(data, 1, size, (FILE *)user) == size; }
+VDI__FN bool vdi__file_write(const void *data, size_t size, void *user) {
+    return fwrite(data, 1, size, (FILE *)user) == size;
+}
 
 VDI__FN bool vdi__file_seek(int64_t offset, void *user) {
 #ifdef _WIN32
@@ -349,7 +404,8 @@ VDI__FN bool vdi__file_seek(int64_t offset, void *user) {
 #endif
 }
 
-/* 0 where it cannot be told: pipes, devices, and folders (which fopen opens, and which end at LONG_MAX). */
+/* 0 where it cannot be told: pipes, devices, and folders (which fopen opens, and which end at
+ * LONG_MAX). */
 VDI__FN int64_t vdi__file_size(FILE *f) {
     int64_t size = 0;
 #ifdef _WIN32
@@ -361,11 +417,13 @@ VDI__FN int64_t vdi__file_size(FILE *f) {
     return size < 0 || size == (int64_t)LONG_MAX ? 0 : size;
 }
 
-VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const char *what, vdi_error *err) {
+VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const char *what,
+                             vdi_error *err) {
     errno = 0;
     *f = path && *path ? fopen(path, mode) : NULL;
     if (*f) return VDI_OK;
-    return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what, path && *path ? path : "a file without a name",
+    return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what,
+                         path && *path ? path : "a file without a name",
                          errno ? strerror(errno) : "it cannot be opened");
 }
 
@@ -414,31 +472,36 @@ VDI__FN bool vdi__host_is_big(void) {
 
 VDI__FN uint64_t vdi__get_le(const uint8_t *p, int bytes) {
     uint64_t x = 0;
-    for (int i = bytes - 1; i >= 0; i--) x = x << 8 | p[i];
+    for (int i = bytes - 1; i >= 0; i--)
+        x = x << 8 | p[i];
     return x;
 }
 
 VDI__FN void vdi__put_le(uint8_t *p, uint64_t x, int bytes) {
-    for (int i = 0; i < bytes; i++, x >>= 8) p[i] = (uint8_t)x;
+    for (int i = 0; i < bytes; i++, x >>= 8)
+        p[i] = (uint8_t)x;
 }
 
 VDI__FN void vdi__swap_bytes(void *data, int64_t count, size_t size) {
     uint8_t *p = (uint8_t *)data;
-    for (int64_t i = 0; i < count; i++, p += size)
+    for (int64_t i = 0; i < count; i++, p += size) {
         for (size_t k = 0; k < size / 2; k++) {
             uint8_t t = p[k];
             p[k] = p[size - 1 - k];
             p[size - 1 - k] = t;
         }
+    }
 }
 
-/* Order `items` so that less(items[i + 1], items[i]) never holds: heap sort, which no input makes slow and which allocates nothing. */
+/* Order `items` so that less(items[i + 1], items[i]) never holds: heap sort, which no input makes
+ * slow and which allocates nothing. */
 VDI__FN void vdi__sort(const void **items, int64_t n, bool (*less)(const void *a, const void *b)) {
     for (int64_t start = n / 2, end = n; end > 1;) {
         const void *x;
         int64_t at, child;
-        if (start > 0) x = items[at = --start];
-        else {
+        if (start > 0) {
+            x = items[at = --start];
+        } else {
             x = items[--end];
             items[end] = items[0];
             at = 0;
@@ -452,7 +515,8 @@ VDI__FN void vdi__sort(const void **items, int64_t n, bool (*less)(const void *a
     }
 }
 
-/* How a file stores an element, and the dtype that it becomes: types that vdi lacks are widened to one that holds them. */
+/* How a file stores an element, and the dtype that it becomes: types that vdi lacks are widened to
+ * one that holds them. */
 typedef struct vdi__stored {
     const char *npy, *safetensors; /* without the byte order; the name in safetensors, or NULL */
     uint8_t size;
@@ -461,9 +525,12 @@ typedef struct vdi__stored {
 } vdi__stored;
 
 static const vdi__stored vdi__stored_types[] = {
-    {"f4", "F32", 4, 'f', VDI_F32},  {"f8", "F64", 8, 'f', VDI_F64}, {"u1", "U8", 1, 'u', VDI_U8},     {"i2", "I16", 2, 'i', VDI_I16},
-    {"i4", "I32", 4, 'i', VDI_I32},  {"i8", "I64", 8, 'i', VDI_I64}, {"b1", "BOOL", 1, 'b', VDI_BOOL}, {"i1", "I8", 1, 'i', VDI_I16},
-    {"u2", "U16", 2, 'u', VDI_I32},  {"u4", "U32", 4, 'u', VDI_I64}, {"u8", "U64", 8, 'u', VDI_I64},   {"f2", "F16", 2, 'f', VDI_F32},
+    {"f4", "F32", 4, 'f', VDI_F32},   {"f8", "F64", 8, 'f', VDI_F64},
+    {"u1", "U8", 1, 'u', VDI_U8},     {"i2", "I16", 2, 'i', VDI_I16},
+    {"i4", "I32", 4, 'i', VDI_I32},   {"i8", "I64", 8, 'i', VDI_I64},
+    {"b1", "BOOL", 1, 'b', VDI_BOOL}, {"i1", "I8", 1, 'i', VDI_I16},
+    {"u2", "U16", 2, 'u', VDI_I32},   {"u4", "U32", 4, 'u', VDI_I64},
+    {"u8", "U64", 8, 'u', VDI_I64},   {"f2", "F16", 2, 'f', VDI_F32},
     {NULL, "BF16", 2, 'h', VDI_F32},
 };
 
@@ -475,22 +542,31 @@ VDI__FN float vdi__half_to_float(uint32_t h) {
     return (float)(h >> 15 ? -x : x);
 }
 
-/* The next array of the stream in row-major order, as a tensor of its own: byte order, width and Fortran order are seen to. */
-VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const vdi__stored *type, bool big, bool fortran, int ndim,
-                                   const int64_t *shape, vdi_tensor *out, vdi_error *err) {
+/* The next array of the stream in row-major order, as a tensor of its own: byte order, width and
+ * Fortran order are seen to. */
+VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const vdi__stored *type,
+                                   bool big, bool fortran, int ndim, const int64_t *shape,
+                                   vdi_tensor *out, vdi_error *err) {
     int64_t n = vdi__shape_count(ndim, shape), turned[VDI_MAX_DIMS];
     size_t bytes = n < 0 ? 0 : (size_t)n * type->size;
     void *raw;
     vdi_status status;
     *out = vdi__tensor_null();
-    if (n < 0) return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name, "the shape is beyond the memory of any machine");
+    if (n < 0) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
+                             "the shape is beyond the memory of any machine");
+    }
     if ((status = vdi__read_block(r, a, bytes, "the array", &raw, err)) < 0) return status;
     if (big != vdi__host_is_big()) vdi__swap_bytes(raw, n, type->size);
-    for (int i = 0; i < ndim; i++) turned[i] = fortran ? shape[ndim - 1 - i] : shape[i];
+    for (int i = 0; i < ndim; i++)
+        turned[i] = fortran ? shape[ndim - 1 - i] : shape[i];
     vdi_tensor t = vdi_tensor_view(raw, type->dtype, ndim, turned);
-    if (type->kind == 'b')
-        for (int64_t i = 0; i < n; i++) ((uint8_t *)raw)[i] = ((uint8_t *)raw)[i] != 0;
-    if (type->size != vdi_dtype_size(type->dtype) || (type->kind == 'u' && type->size == 8)) { /* widen */
+    if (type->kind == 'b') {
+        for (int64_t i = 0; i < n; i++)
+            ((uint8_t *)raw)[i] = ((uint8_t *)raw)[i] != 0;
+    }
+    if (type->size != vdi_dtype_size(type->dtype) || (type->kind == 'u' && type->size == 8)) {
+        /* widen */
         status = vdi_tensor_alloc(a, type->dtype, ndim, turned, &t, err);
         for (int64_t i = 0; i < n && status == VDI_OK; i++) {
             const uint8_t *p = (const uint8_t *)raw + i * type->size;
@@ -500,24 +576,32 @@ VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const 
             if (type->size == 2) memcpy(&u2, p, 2);
             if (type->size == 4) memcpy(&u4, p, 4);
             if (type->size == 8) memcpy(&u8, p, 8);
-            if (type->kind == 'f') ((float *)t.data)[i] = vdi__half_to_float(u2);
-            else if (type->kind == 'h') {
+            if (type->kind == 'f') {
+                ((float *)t.data)[i] = vdi__half_to_float(u2);
+            } else if (type->kind == 'h') {
                 u4 = (uint32_t)u2 << 16;
                 memcpy((float *)t.data + i, &u4, 4);
-            } else if (type->size == 1) ((int16_t *)t.data)[i] = (int16_t)(*p < 128 ? *p : *p - 256);
-            else if (type->size == 2) ((int32_t *)t.data)[i] = u2;
-            else if (type->size == 4) ((int64_t *)t.data)[i] = u4;
-            else if (u8 > INT64_MAX)
-                status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_read", r->name, "element %lld is %llu, which int64 does not hold",
+            } else if (type->size == 1) {
+                ((int16_t *)t.data)[i] = (int16_t)(*p < 128 ? *p : *p - 256);
+            } else if (type->size == 2) {
+                ((int32_t *)t.data)[i] = u2;
+            } else if (type->size == 4) {
+                ((int64_t *)t.data)[i] = u4;
+            } else if (u8 > INT64_MAX) {
+                status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_read", r->name,
+                                       "element %lld is %llu, which int64 does not hold",
                                        (long long)i, (unsigned long long)u8);
-            else ((int64_t *)t.data)[i] = (int64_t)u8;
+            } else {
+                ((int64_t *)t.data)[i] = (int64_t)u8;
+            }
         }
         vdi_free(a, raw, bytes);
     }
     if (fortran && ndim > 1 && status == VDI_OK) {
         int order[VDI_MAX_DIMS];
         vdi_tensor straight;
-        for (int i = 0; i < ndim; i++) order[i] = ndim - 1 - i;
+        for (int i = 0; i < ndim; i++)
+            order[i] = ndim - 1 - i;
         status = vdi_tensor_alloc(a, t.dtype, ndim, shape, &straight, err);
         if (status == VDI_OK) status = vdi_tensor_copy(straight, vdi_tensor_permute(t, order), err);
         vdi_tensor_free(a, &t);
@@ -538,20 +622,26 @@ VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
         return;
     }
     uint8_t block[2048];
-    int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1, most = (int64_t)(sizeof block / size);
+    int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1;
+    int64_t step = t.ndim ? t.stride[t.ndim - 1] : 1;
+    int64_t most = (int64_t)(sizeof block / size);
     for (vdi__rows rows = vdi__rows_begin(t); rows.left > 0; vdi__rows_next(&rows, t)) {
         const uint8_t *p = (const uint8_t *)vdi__tensor_at(t, vdi__rows_offset(&rows, t));
         if (step == 1 && !swap) {
             vdi_write(w, p, (size_t)n * size);
             continue;
         }
-        for (int64_t at = 0, count; at < n; at += count) { /* gathered block by block; copies of constant size are single moves */
+        for (int64_t at = 0, count; at < n; at += count) {
+            /* gathered block by block; copies of constant size are single moves */
             count = VDI__MIN(most, n - at);
             for (int64_t i = 0; i < count; i++) {
                 const uint8_t *from = p + (at + i) * step * (int64_t)size;
-                if (size == 8) memcpy(block + 8 * i, from, 8);
-                else if (size == 4) memcpy(block + 4 * i, from, 4);
-                else memcpy(block + (int64_t)size * i, from, size);
+                if (size == 8)
+                    memcpy(block + 8 * i, from, 8);
+                else if (size == 4)
+                    memcpy(block + 4 * i, from, 4);
+                else
+                    memcpy(block + (int64_t)size * i, from, size);
             }
             if (swap) vdi__swap_bytes(block, count, size);
             vdi_write(w, block, (size_t)count * size);
@@ -562,14 +652,16 @@ VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
 /* The shortest text that reads back to the same element; integers exactly. */
 VDI__FN size_t vdi__text_element(char *buf, vdi_tensor t, const void *p, int64_t i) {
     if (!vdi_dtype_is_real(t.dtype)) {
-        long long x = t.dtype == VDI_I64 ? (long long)((const int64_t *)p)[i] : (long long)vdi_dtype_load(t.dtype, p, i);
+        long long x = t.dtype == VDI_I64 ? (long long)((const int64_t *)p)[i]
+                                         : (long long)vdi_dtype_load(t.dtype, p, i);
         return vdi_text_format(buf, VDI_TEXT_NUMBER, "%lld", x);
     }
     double x = vdi_dtype_load(t.dtype, p, i), back;
     if (t.dtype == VDI_F64 || !(x - x == 0)) return vdi_text_double(buf, x, 0);
     for (int digits = 6;; digits++) { /* 9 digits tell any two floats apart */
         size_t n = vdi_text_double(buf, x, digits);
-        if (digits >= 9 || (vdi_text_parse_double(buf, n, &back) == n && (double)(float)back == x)) return n;
+        if (digits >= 9 || (vdi_text_parse_double(buf, n, &back) == n && (double)(float)back == x))
+            return n;
     }
 }
 #endif

@@ -1,30 +1,38 @@
 /* kernel/conv.h - one-dimensional convolution over time, channels last
  *
  * Do this:
- *     vdi_conv1d(VDI_F32, batch, T, cin, cout, width, pad_left, x, w, bias, VDI_ACT_LEAKY_RELU, 0.2, y);
+ *     vdi_conv1d(VDI_F32, batch, T, cin, cout, width, pad_left, x, w, bias, VDI_ACT_LEAKY_RELU,
+ *         0.2, y);
  *
  * x (B,T,cin), w (width,cin,cout), y (B,T,cout), all packed:
- *     y[b,t,o] = act(bias[o] + sum_{j,i} x[b, t - pad_left + j, i] w[j,i,o]),   x = 0 outside 0..T-1.
+ *     y[b,t,o] = act(bias[o] + sum_{j,i} x[b, t - pad_left + j, i] w[j,i,o]),
+ *     x = 0 outside 0..T-1.
  * The dilated form looks at every `dilation`-th frame: x[b, t - pad_left + j dilation, i].
- * pad_left = (width-1)/2 is the usual "same" padding, width-1 a causal filter, 0 looks only ahead. Each output is one chain of
- * FMAs over (j,i) in rising order that leaves the padding out: a window fed frame by frame gives the same bits as the whole.
- * (It is a gemm whose rows overlap: row t of the left matrix begins at frame t - pad_left.)
+ * pad_left = (width-1)/2 is the usual "same" padding, width-1 a causal filter, 0 looks only ahead.
+ * Each output is one chain of FMAs over (j,i) in rising order that leaves the padding out: a window
+ * fed frame by frame gives the same bits as the whole. (It is a gemm whose rows overlap: row t of
+ * the left matrix begins at frame t - pad_left.)
  */
 #ifndef VDI_KERNEL_CONV_H
 #define VDI_KERNEL_CONV_H
 #include "gemm.h"
 
 /** Forward; bias (cout) or NULL. */
-VDI_API void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left, const void *x,
-                        const void *w, const void *bias, vdi_act act, double act_param, void *y);
-/** dx (B,T,cin) += gradient with respect to x, from dz (B,T,cout), the gradient before the activation.
+VDI_API void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout,
+                        size_t width, size_t pad_left, const void *x, const void *w,
+                        const void *bias, vdi_act act, double act_param, void *y);
+/** dx (B,T,cin) += gradient with respect to x, from dz (B,T,cout), the gradient before the
+ * activation.
  *  `work`: vdi_conv1d_grad_work(...) elements for the flipped weights. */
-VDI_API void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
-                                   const void *dz, const void *w, void *work, void *dx);
+VDI_API void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout,
+                                   size_t width, size_t pad_left, const void *dz, const void *w,
+                                   void *work, void *dx);
 VDI_API size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width);
-/** dw (width,cin,cout) += gradient with respect to w; dbias (cout) += that of the bias, or NULL. In rising order of (b,t). */
-VDI_API void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
-                                    const void *dz, const void *x, void *dw, void *dbias);
+/** dw (width,cin,cout) += gradient with respect to w; dbias (cout) += that of the bias, or NULL. In
+ * rising order of (b,t). */
+VDI_API void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin,
+                                    size_t cout, size_t width, size_t pad_left, const void *dz,
+                                    const void *x, void *dw, void *dbias);
 
 /** What a dilated convolution is made of; all counts in frames or channels. */
 typedef struct vdi_conv1d_shape {
@@ -34,13 +42,15 @@ typedef struct vdi_conv1d_shape {
     size_t dilation;        /**< frames from tap to tap; 0 means 1 */
 } vdi_conv1d_shape;
 /** vdi_conv1d with its taps `dilation` frames apart. */
-VDI_API void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x, const void *w, const void *bias, vdi_act act,
-                                double act_param, void *y);
+VDI_API void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x,
+                                const void *w, const void *bias, vdi_act act, double act_param,
+                                void *y);
 /** vdi_conv1d_grad_input likewise; the same `work`. */
-VDI_API void vdi_conv1d_dilated_grad_input(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *dz, const void *w, void *work, void *dx);
+VDI_API void vdi_conv1d_dilated_grad_input(vdi_dtype dtype, const vdi_conv1d_shape *s,
+                                           const void *dz, const void *w, void *work, void *dx);
 /** vdi_conv1d_grad_weight likewise. */
-VDI_API void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *dz, const void *x, void *dw,
-                                            void *dbias);
+VDI_API void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s,
+                                            const void *dz, const void *x, void *dw, void *dbias);
 
 #endif /* VDI_KERNEL_CONV_H */
 
@@ -50,12 +60,16 @@ VDI_API void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_sh
 VDI__FN const void *vdi__const_at(vdi_dtype dtype, const void *p, int64_t i) {
     return (const char *)p + i * (int64_t)vdi_dtype_size(dtype);
 }
-VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) { return (char *)p + i * (int64_t)vdi_dtype_size(dtype); }
+VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) {
+    return (char *)p + i * (int64_t)vdi_dtype_size(dtype);
+}
 
-/* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. For D = 1 the frames in the middle, pad <= t < T + pad - width + 1,
-   meet no padding, and are one gemm over all taps at once. Everything else goes tap by tap: tap j serves the frames max(0, pad - j D) <= t <
-   min(T, T + pad - j D), and neighbouring taps that serve the same frames are one gemm if D = 1. Those frames begin at the bias, which is
-   laid down first. (Tap by tap costs an eighth more than one gemm at 24 channels: C is read and written once per tap.) */
+/* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. For D = 1 the frames in
+   the middle, pad <= t < T + pad - width + 1, meet no padding, and are one gemm over all taps at
+   once. Everything else goes tap by tap: tap j serves the frames max(0, pad - j D) <= t < min(T,
+   T + pad - j D), and neighbouring taps that serve the same frames are one gemm if D = 1. Those
+   frames begin at the bias, which is laid down first. (Tap by tap costs an eighth more than one
+   gemm at 24 channels: C is read and written once per tap.) */
 typedef struct vdi__conv {
     vdi_dtype dtype;
     int64_t t, cin, cout, width, pad, dilation;
@@ -65,19 +79,24 @@ typedef struct vdi__conv {
     bool accumulate;
 } vdi__conv;
 
-VDI__FN void vdi__conv_rows(const vdi__conv *v, const void *x, void *y, int64_t from, int64_t to, int64_t tap, int64_t taps, bool first,
-                            bool last) {
+VDI__FN void vdi__conv_rows(const vdi__conv *v, const void *x, void *y, int64_t from, int64_t to,
+                            int64_t tap, int64_t taps, bool first, bool last) {
     vdi__gemm_args g = VDI__ZERO;
     if (from >= to) return;
     g.flags = first ? 0 : VDI_GEMM_ACC;
-    g.m = (size_t)(to - from), g.n = (size_t)v->cout, g.k = (size_t)(taps * v->cin);
+    g.m = (size_t)(to - from);
+    g.n = (size_t)v->cout;
+    g.k = (size_t)(taps * v->cin);
     g.a = taps ? vdi__const_at(v->dtype, x, (from - v->pad + tap * v->dilation) * v->cin) : x;
     g.lda = (size_t)v->cin;
     g.b = vdi__const_at(v->dtype, v->w, tap * v->cin * v->cout);
     g.ldb = g.ldc = (size_t)v->cout;
     g.c = vdi__offset_ptr(v->dtype, y, from * v->cout);
     g.bias = v->bias;
-    if (last) g.act = v->act, g.act_param = v->act_param;
+    if (last) {
+        g.act = v->act;
+        g.act_param = v->act_param;
+    }
     vdi__kernels_of(v->dtype)->gemm(&g);
 }
 
@@ -85,7 +104,9 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
     if (from >= to) return;
     if (!v->accumulate) vdi__conv_rows(v, x, y, from, to, 0, 0, true, false);
     for (int64_t j = 0; j < v->width;) {
-        const int64_t lo = VDI__MAX(from, v->pad - j * v->dilation), hi = VDI__MIN(to, v->t + v->pad - j * v->dilation), first = j;
+        const int64_t lo = VDI__MAX(from, v->pad - j * v->dilation);
+        const int64_t hi = VDI__MIN(to, v->t + v->pad - j * v->dilation);
+        const int64_t first = j;
         for (j++; j < v->width && v->dilation == 1; j++)
             if (VDI__MAX(from, v->pad - j) != lo || VDI__MIN(to, v->t + v->pad - j) != hi) break;
         vdi__conv_rows(v, x, y, lo, hi, first, j - first, false, false);
@@ -94,8 +115,9 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
 }
 
 VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, void *y) {
-    const int64_t start = v->dilation == 1 ? VDI__MIN(VDI__MAX(v->pad, 0), v->t) : v->t,
-                  end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
+    const int64_t start = v->dilation == 1 ? VDI__MIN(VDI__MAX(v->pad, 0), v->t) : v->t;
+
+    const int64_t end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
     for (int64_t b = 0; b < batch; b++) {
         vdi__conv_edge(v, x, y, 0, start);
         vdi__conv_rows(v, x, y, start, end, 0, v->width, !v->accumulate, true);
@@ -105,89 +127,130 @@ VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, voi
     }
 }
 
-VDI__FN vdi_conv1d_shape vdi__conv1d_shape(size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left) {
+VDI__FN vdi_conv1d_shape vdi__conv1d_shape(size_t batch, size_t t, size_t cin, size_t cout,
+                                           size_t width, size_t pad_left) {
     vdi_conv1d_shape s = VDI__ZERO;
-    s.batch = batch, s.t = t, s.cin = cin, s.cout = cout, s.width = width, s.pad_left = pad_left;
+    s.batch = batch;
+    s.t = t;
+    s.cin = cin;
+    s.cout = cout;
+    s.width = width;
+    s.pad_left = pad_left;
     return s;
 }
 
-VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x, const void *w, const void *bias, vdi_act act,
-                                 double act_param, void *y) {
+VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x,
+                                 const void *w, const void *bias, vdi_act act, double act_param,
+                                 void *y) {
     vdi__conv v = VDI__ZERO;
     v.dtype = dtype;
-    v.t = (int64_t)s->t, v.cin = (int64_t)s->cin, v.cout = (int64_t)s->cout, v.width = (int64_t)s->width, v.pad = (int64_t)s->pad_left;
+    v.t = (int64_t)s->t;
+    v.cin = (int64_t)s->cin;
+    v.cout = (int64_t)s->cout;
+    v.width = (int64_t)s->width;
+    v.pad = (int64_t)s->pad_left;
     v.dilation = s->dilation ? (int64_t)s->dilation : 1;
-    v.w = w, v.bias = bias;
-    v.act = act, v.act_param = act_param;
+    v.w = w;
+    v.bias = bias;
+    v.act = act;
+    v.act_param = act_param;
     vdi__conv_run(&v, (int64_t)s->batch, x, y);
 }
 
-VDI__DEF void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left, const void *x,
-                         const void *w, const void *bias, vdi_act act, double act_param, void *y) {
+VDI__DEF void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout,
+                         size_t width, size_t pad_left, const void *x, const void *w,
+                         const void *bias, vdi_act act, double act_param, void *y) {
     const vdi_conv1d_shape s = vdi__conv1d_shape(batch, t, cin, cout, width, pad_left);
     vdi_conv1d_dilated(dtype, &s, x, w, bias, act, act_param, y);
 }
 
-VDI__DEF size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width) { return width * cin * cout; }
+VDI__DEF size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width) {
+    return width * cin * cout;
+}
 
-/* dx[s,i] = sum_{j,o} dz[s + pad - j D, o] w[j,i,o]: the same convolution, of dz, with the taps in reverse order and w[j] transposed. */
-VDI__DEF void vdi_conv1d_dilated_grad_input(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *dz, const void *w, void *work, void *dx) {
+/* dx[s,i] = sum_{j,o} dz[s + pad - j D, o] w[j,i,o]: the same convolution, of dz, with the taps in
+ * reverse order and w[j] transposed. */
+VDI__DEF void vdi_conv1d_dilated_grad_input(vdi_dtype dtype, const vdi_conv1d_shape *s,
+                                            const void *dz, const void *w, void *work, void *dx) {
     const size_t width = s->width, cin = s->cin, cout = s->cout;
     vdi__conv v = VDI__ZERO;
     v.dtype = dtype;
     v.dilation = s->dilation ? (int64_t)s->dilation : 1;
-    v.t = (int64_t)s->t, v.cin = (int64_t)cout, v.cout = (int64_t)cin, v.width = (int64_t)width;
+    v.t = (int64_t)s->t;
+    v.cin = (int64_t)cout;
+    v.cout = (int64_t)cin;
+    v.width = (int64_t)width;
     v.pad = ((int64_t)width - 1) * v.dilation - (int64_t)s->pad_left;
     v.w = work;
     v.accumulate = true;
-    for (size_t j = 0; j < width; j++)
-        for (size_t i = 0; i < cin; i++)
+    for (size_t j = 0; j < width; j++) {
+        for (size_t i = 0; i < cin; i++) {
             for (size_t o = 0; o < cout; o++) {
-                const size_t from = (j * cin + i) * cout + o, to = ((width - 1 - j) * cout + o) * cin + i;
-                if (dtype == VDI_F32) ((float *)work)[to] = ((const float *)w)[from];
-                else ((double *)work)[to] = ((const double *)w)[from];
+                const size_t from = (j * cin + i) * cout + o;
+                const size_t to = ((width - 1 - j) * cout + o) * cin + i;
+                if (dtype == VDI_F32)
+                    ((float *)work)[to] = ((const float *)w)[from];
+                else
+                    ((double *)work)[to] = ((const double *)w)[from];
             }
+        }
+    }
     vdi__conv_run(&v, (int64_t)s->batch, dz, dx);
 }
 
-VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
-                                    const void *dz, const void *w, void *work, void *dx) {
+VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, size_t cin,
+                                    size_t cout, size_t width, size_t pad_left, const void *dz,
+                                    const void *w, void *work, void *dx) {
     const vdi_conv1d_shape s = vdi__conv1d_shape(batch, t, cin, cout, width, pad_left);
     vdi_conv1d_dilated_grad_input(dtype, &s, dz, w, work, dx);
 }
 
-/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence a row of X is cut, and is added alone.
-   With a dilation the taps are not neighbours in memory, so each has a gemm of its own. */
-VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *shape, const void *dz, const void *x, void *dw,
-                                             void *dbias) {
-    const int64_t T = (int64_t)shape->t, pad = (int64_t)shape->pad_left, taps = (int64_t)shape->width, ci = (int64_t)shape->cin,
-                  co = (int64_t)shape->cout, step = (int64_t)shape->dilation;
+/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence
+   a row of X is cut, and is added alone. With a dilation the taps are not neighbours in memory, so
+   each has a gemm of its own. */
+VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *shape,
+                                             const void *dz, const void *x, void *dw, void *dbias) {
+    const int64_t T = (int64_t)shape->t;
+    const int64_t pad = (int64_t)shape->pad_left;
+    const int64_t taps = (int64_t)shape->width;
+    const int64_t ci = (int64_t)shape->cin;
+
+    const int64_t co = (int64_t)shape->cout;
+    const int64_t step = (int64_t)shape->dilation;
     const int64_t start = VDI__MIN(pad, T), end = VDI__MAX(VDI__MIN(T, T + pad - taps + 1), start);
     for (size_t b = 0; b < shape->batch; b++) {
         for (int64_t j = 0; j < taps && step > 1; j++) {
             const int64_t lo = VDI__MAX(0, pad - j * step), hi = VDI__MIN(T, T + pad - j * step);
-            if (lo < hi)
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, shape->cin, shape->cout, (size_t)(hi - lo),
-                         vdi__const_at(dtype, x, (lo - pad + j * step) * ci), shape->cin, vdi__const_at(dtype, dz, lo * co), shape->cout,
+            if (lo < hi) {
+                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, shape->cin, shape->cout,
+                         (size_t)(hi - lo), vdi__const_at(dtype, x, (lo - pad + j * step) * ci),
+                         shape->cin, vdi__const_at(dtype, dz, lo * co), shape->cout,
                          vdi__offset_ptr(dtype, dw, j * ci * co), shape->cout);
+            }
         }
         for (int64_t s = 0; s < T && step <= 1;) {
             const bool middle = s >= start && s < end;
-            const int64_t rows = middle ? end - s : 1, lo = VDI__MAX(0, pad - s), hi = VDI__MIN(taps, T + pad - s);
-            if (lo < hi)
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), shape->cout, (size_t)rows,
-                         vdi__const_at(dtype, x, (s - pad + lo) * ci), shape->cin, vdi__const_at(dtype, dz, s * co), shape->cout,
+            const int64_t rows = middle ? end - s : 1;
+            const int64_t lo = VDI__MAX(0, pad - s);
+            const int64_t hi = VDI__MIN(taps, T + pad - s);
+            if (lo < hi) {
+                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), shape->cout,
+                         (size_t)rows, vdi__const_at(dtype, x, (s - pad + lo) * ci), shape->cin,
+                         vdi__const_at(dtype, dz, s * co), shape->cout,
                          vdi__offset_ptr(dtype, dw, lo * ci * co), shape->cout);
+            }
             s += rows;
         }
-        if (dbias) vdi__kernels_of(dtype)->sum_rows(shape->t, shape->cout, dz, shape->cout, 1, dbias);
+        if (dbias)
+            vdi__kernels_of(dtype)->sum_rows(shape->t, shape->cout, dz, shape->cout, 1, dbias);
         x = vdi__const_at(dtype, x, T * ci);
         dz = vdi__const_at(dtype, dz, T * co);
     }
 }
 
-VDI__DEF void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin, size_t cout, size_t width, size_t pad_left,
-                                     const void *dz, const void *x, void *dw, void *dbias) {
+VDI__DEF void vdi_conv1d_grad_weight(vdi_dtype dtype, size_t batch, size_t t, size_t cin,
+                                     size_t cout, size_t width, size_t pad_left, const void *dz,
+                                     const void *x, void *dw, void *dbias) {
     const vdi_conv1d_shape s = vdi__conv1d_shape(batch, t, cin, cout, width, pad_left);
     vdi_conv1d_dilated_grad_weight(dtype, &s, dz, x, dw, dbias);
 }

@@ -1,12 +1,13 @@
 /* kernel/cpu.h - which instruction set the kernels use
  *
  * Do this (or nothing: the best path is found by itself at the first kernel call):
- *     puts(vdi_simd_name(vdi_simd_active()));          "avx512"
- *     vdi_simd_set(VDI_SIMD_AVX2);                     never above this from here on (for tests and comparisons)
+ *     puts(vdi_simd_name(vdi_simd_active()));   "avx512"
+ *     vdi_simd_set(VDI_SIMD_AVX2);   never above this from here on (for tests and comparisons)
  *
- * Every kernel is compiled once per instruction set (a "path") and per real type; one index, set once with the compiler's
- * atomic builtins, says which is in use. It is the only mutable global of vdi. Changing it while other threads compute is
- * safe, but their results then come from either path.
+ * Every kernel is compiled once per instruction set (a "path") and per real type; one index, set
+ * once with the compiler's atomic builtins, says which is in use. It is the only mutable global of
+ * vdi. Changing it while other threads compute is safe, but their results then come from either
+ * path.
  */
 #ifndef VDI_KERNEL_CPU_H
 #define VDI_KERNEL_CPU_H
@@ -17,9 +18,9 @@ typedef enum vdi_simd {
     VDI_SIMD_AUTO = 0,
     VDI_SIMD_SCALAR = 1,
     VDI_SIMD_SSE2 = 2,
-    VDI_SIMD_AVX2 = 3, /**< with FMA */
+    VDI_SIMD_AVX2 = 3,   /**< with FMA */
     VDI_SIMD_AVX512 = 4, /**< F, DQ, BW, VL */
-    VDI_SIMD_NEON = 5 /**< aarch64 */
+    VDI_SIMD_NEON = 5    /**< aarch64 */
 } vdi_simd;
 /** How many values vdi_simd has, AUTO among them. */
 #define VDI_SIMD_COUNT 6
@@ -30,7 +31,8 @@ VDI_API const char *vdi_simd_name(vdi_simd simd);
 VDI_API bool vdi_simd_available(vdi_simd simd);
 /** The path in use. */
 VDI_API vdi_simd vdi_simd_active(void);
-/** Use this path from now on; VDI_SIMD_AUTO goes back to the best. VDI_ERR_UNSUPPORTED if it is not available. */
+/** Use this path from now on; VDI_SIMD_AUTO goes back to the best. VDI_ERR_UNSUPPORTED if it is not
+ * available. */
 VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 
 /* Which paths this build contains. The values of VDI__ISA are those of vdi_simd. */
@@ -77,7 +79,8 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 static int vdi__simd_index = 0; /* 0: not looked for yet */
 
 VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
-    static const char *const name[VDI_SIMD_COUNT] = {"auto", "scalar", "sse2", "avx2", "avx512", "neon"};
+    static const char *const name[VDI_SIMD_COUNT] = {"auto", "scalar", "sse2",
+                                                     "avx2", "avx512", "neon"};
     return (unsigned)simd < VDI_SIMD_COUNT ? name[simd] : "?";
 }
 
@@ -89,7 +92,8 @@ VDI__DEF bool vdi_simd_available(vdi_simd simd) {
     case VDI_SIMD_SSE2: return __builtin_cpu_supports("sse2") != 0;
 #endif
 #if VDI__HAVE_AVX2
-    case VDI_SIMD_AVX2: return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case VDI_SIMD_AVX2:
+        return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 #endif
 #if VDI__HAVE_AVX512
     case VDI_SIMD_AVX512:

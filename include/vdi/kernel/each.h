@@ -1,7 +1,8 @@
 /* kernel/each.h - one pass per instruction set and real type
  *
- * Not for users. The includer defines VDI__PASS (which layer's bodies: 1 kernel, 2 linalg) and VDI__PASS_FILE (their list, as seen
- * from here); this file then includes that list once per pass. In the single file the list is the file itself.
+ * Not for users. The includer defines VDI__PASS (which layer's bodies: 1 kernel, 2 linalg) and
+ * VDI__PASS_FILE (their list, as seen from here); this file then includes that list once per pass.
+ * In the single file the list is the file itself.
  */
 #ifndef VDI_SELF
 #define VDI_SELF "vdi.h"

@@ -2,13 +2,14 @@
  *
  * Do this:
  *     float x[1000], y[1000];
- *     vdi_exp(VDI_F32, 1000, x, y);                                  y may be x
- *     vdi_binary(VDI_F32, VDI_MUL, 1000, x, 1, y, 1, y);             y = x * y
- *     vdi_tensor_binary(VDI_ADD, a, b, c, &err);                     any strides, NumPy's broadcasting
+ *     vdi_exp(VDI_F32, 1000, x, y);                        y may be x
+ *     vdi_binary(VDI_F32, VDI_MUL, 1000, x, 1, y, 1, y);   y = x * y
+ *     vdi_tensor_binary(VDI_ADD, a, b, c, &err);           any strides, NumPy's broadcasting
  *
- * `dtype` is VDI_F32 or VDI_F64. Arrays are contiguous and need no alignment. An output may be an input itself, but may not
- * overlap one in part. Every function takes NaN to NaN and infinities and signed zeros as IEEE 754 and C's Annex F say,
- * except where noted. Errors in ulp, for finite results that are not denormal, are listed in docs/kernels.md.
+ * `dtype` is VDI_F32 or VDI_F64. Arrays are contiguous and need no alignment. An output may be an
+ * input itself, but may not overlap one in part. Every function takes NaN to NaN and infinities and
+ * signed zeros as IEEE 754 and C's Annex F say, except where noted. Errors in ulp, for finite
+ * results that are not denormal, are listed in docs/kernels.md.
  */
 #ifndef VDI_KERNEL_ELEMENTWISE_H
 #define VDI_KERNEL_ELEMENTWISE_H
@@ -55,21 +56,34 @@ typedef enum vdi_binary_op {
 /** How many there are. */
 #define VDI_BINARY_COUNT 7
 
-/* One kernel of each kind per op; the lists give the names by which `vdi info --kernels` and the tests know them. */
-#define VDI__UNARY_LIST(X)                                                                                                                 \
-    X(exp)                                                                                                                                 \
-    X(log) X(log1p) X(expm1) X(tanh) X(sigmoid) X(softplus) X(relu) X(leaky_relu) X(elu) X(sqrt) X(rsqrt) X(reciprocal) X(erf) X(lgamma)   \
-        X(digamma) X(abs) X(neg) X(square) X(sin) X(cos) X(identity)
+/* One kernel of each kind per op; the lists give the names by which `vdi info --kernels` and the
+ * tests know them. */
+#define VDI__UNARY_LIST(X) \
+    X(exp)                 \
+    X(log)                 \
+    X(log1p)               \
+    X(expm1)               \
+    X(tanh)                \
+    X(sigmoid)             \
+    X(softplus)            \
+    X(relu)                \
+    X(leaky_relu)          \
+    X(elu)                 \
+    X(sqrt)                \
+    X(rsqrt)               \
+    X(reciprocal) X(erf) X(lgamma) X(digamma) X(abs) X(neg) X(square) X(sin) X(cos) X(identity)
 #define VDI__BINARY_LIST(X) X(add) X(sub) X(mul) X(div) X(max) X(min) X(pow)
 typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
 /* dx += dy * f'(x), with y = f(x) given */
-typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy, void *dx);
+typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,
+                                void *dx);
 /* steps are 0 (one value for all) or 1 */
-typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step, void *y);
-#define VDI__KERNELS_ELEMENTWISE(X)                                                                                                        \
-    X(fill, void, (size_t n, double value, void *y))                                                                                       \
-    X(axpby, void, (size_t n, double alpha, const void *x, double beta, void *y))                                                          \
-    X(muladd, void, (size_t n, const void *a, int a_step, const void *b, int b_step, void *y))                                             \
+typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step,
+                            void *y);
+#define VDI__KERNELS_ELEMENTWISE(X)                                                            \
+    X(fill, void, (size_t n, double value, void *y))                                           \
+    X(axpby, void, (size_t n, double alpha, const void *x, double beta, void *y))              \
+    X(muladd, void, (size_t n, const void *a, int a_step, const void *b, int b_step, void *y)) \
     X(clip, void, (size_t n, double low, double high, const void *x, void *y))
 
 /** The op's name, such as "softplus". */
@@ -77,17 +91,22 @@ VDI_API const char *vdi_unary_name(vdi_unary_op op);
 VDI_API const char *vdi_binary_name(vdi_binary_op op);
 
 /** y[i] = op(x[i]), i < n. */
-VDI_API void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x, void *y);
+VDI_API void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
+                       void *y);
 /** dx[i] += dy[i] * op'(x[i]), where y = op(x). At a kink the derivative from the left. */
-VDI_API void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x, const void *y, const void *dy, void *dx);
+VDI_API void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
+                            const void *y, const void *dy, void *dx);
 /** y[i] = op(a[i * a_step], b[i * b_step]); a step is 0 or 1. */
-VDI_API void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step, const void *b, int b_step, void *y);
+VDI_API void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step,
+                        const void *b, int b_step, void *y);
 /** y[i] = value. */
 VDI_API void vdi_fill(vdi_dtype dtype, size_t n, double value, void *y);
 /** y = alpha x + beta y; with beta = 0, y is not read. */
-VDI_API void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta, void *y);
+VDI_API void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta,
+                       void *y);
 /** y[i] += a[i * a_step] * b[i * b_step], fused; a step is 0 or 1. */
-VDI_API void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b, int b_step, void *y);
+VDI_API void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b,
+                        int b_step, void *y);
 /** y[i] = x[i] held between low and high; NaN stays. */
 VDI_API void vdi_clip(vdi_dtype dtype, size_t n, double low, double high, const void *x, void *y);
 
@@ -104,9 +123,11 @@ VDI_API void vdi_digamma(vdi_dtype dtype, size_t n, const void *x, void *y);
 VDI_API void vdi_erf(vdi_dtype dtype, size_t n, const void *x, void *y);
 
 /** y = op(x) over tensors of one shape and dtype, any strides; y may be x. */
-VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x, vdi_tensor y, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x,
+                                                  vdi_tensor y, vdi_error *err);
 /** y = op(a, b); a and b broadcast to the shape of y. */
-VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b, vdi_tensor y, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b,
+                                                   vdi_tensor y, vdi_error *err);
 
 #endif /* VDI_KERNEL_ELEMENTWISE_H */
 
@@ -131,63 +152,102 @@ VDI__DEF const char *vdi_binary_name(vdi_binary_op op) {
     return (unsigned)op < VDI_BINARY_COUNT ? name[op] : "?";
 }
 
-VDI__DEF void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x, void *y) {
+VDI__DEF void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
+                        void *y) {
     vdi__kernels_of(dtype)->unary[op](n, p, x, y);
 }
-VDI__DEF void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x, const void *y, const void *dy, void *dx) {
+VDI__DEF void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
+                             const void *y, const void *dy, void *dx) {
     vdi__kernels_of(dtype)->unary_grad[op](n, p, x, y, dy, dx);
 }
-VDI__DEF void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step, const void *b, int b_step, void *y) {
+VDI__DEF void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step,
+                         const void *b, int b_step, void *y) {
     vdi__kernels_of(dtype)->binary[op](n, a, a_step, b, b_step, y);
 }
-VDI__DEF void vdi_fill(vdi_dtype dtype, size_t n, double value, void *y) { vdi__kernels_of(dtype)->fill(n, value, y); }
-VDI__DEF void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta, void *y) {
+VDI__DEF void vdi_fill(vdi_dtype dtype, size_t n, double value, void *y) {
+    vdi__kernels_of(dtype)->fill(n, value, y);
+}
+VDI__DEF void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta,
+                        void *y) {
     vdi__kernels_of(dtype)->axpby(n, alpha, x, beta, y);
 }
-VDI__DEF void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b, int b_step, void *y) {
+VDI__DEF void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b,
+                         int b_step, void *y) {
     vdi__kernels_of(dtype)->muladd(n, a, a_step, b, b_step, y);
 }
 VDI__DEF void vdi_clip(vdi_dtype dtype, size_t n, double low, double high, const void *x, void *y) {
     vdi__kernels_of(dtype)->clip(n, low, high, x, y);
 }
 
-VDI__DEF void vdi_exp(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_EXP, 0, n, x, y); }
-VDI__DEF void vdi_log(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_LOG, 0, n, x, y); }
-VDI__DEF void vdi_log1p(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_LOG1P, 0, n, x, y); }
-VDI__DEF void vdi_expm1(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_EXPM1, 0, n, x, y); }
-VDI__DEF void vdi_tanh(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_TANH, 0, n, x, y); }
-VDI__DEF void vdi_sigmoid(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_SIGMOID, 0, n, x, y); }
-VDI__DEF void vdi_softplus(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_SOFTPLUS, 0, n, x, y); }
-VDI__DEF void vdi_lgamma(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_LGAMMA, 0, n, x, y); }
-VDI__DEF void vdi_digamma(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_DIGAMMA, 0, n, x, y); }
-VDI__DEF void vdi_erf(vdi_dtype dtype, size_t n, const void *x, void *y) { vdi_unary(dtype, VDI_ERF, 0, n, x, y); }
+VDI__DEF void vdi_exp(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_EXP, 0, n, x, y);
+}
+VDI__DEF void vdi_log(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_LOG, 0, n, x, y);
+}
+VDI__DEF void vdi_log1p(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_LOG1P, 0, n, x, y);
+}
+VDI__DEF void vdi_expm1(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_EXPM1, 0, n, x, y);
+}
+VDI__DEF void vdi_tanh(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_TANH, 0, n, x, y);
+}
+VDI__DEF void vdi_sigmoid(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_SIGMOID, 0, n, x, y);
+}
+VDI__DEF void vdi_softplus(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_SOFTPLUS, 0, n, x, y);
+}
+VDI__DEF void vdi_lgamma(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_LGAMMA, 0, n, x, y);
+}
+VDI__DEF void vdi_digamma(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_DIGAMMA, 0, n, x, y);
+}
+VDI__DEF void vdi_erf(vdi_dtype dtype, size_t n, const void *x, void *y) {
+    vdi_unary(dtype, VDI_ERF, 0, n, x, y);
+}
 
 /* Rows that are not contiguous pass through a block on the stack. */
 #define VDI__STRIP 256
 
-VDI__FN void vdi__strip_gather(vdi_dtype dtype, size_t n, const void *p, int64_t start, int64_t step, void *out) {
-    if (dtype == VDI_F32)
-        for (size_t i = 0; i < n; i++) ((float *)out)[i] = ((const float *)p)[start + (int64_t)i * step];
-    else
-        for (size_t i = 0; i < n; i++) ((double *)out)[i] = ((const double *)p)[start + (int64_t)i * step];
+VDI__FN void vdi__strip_gather(vdi_dtype dtype, size_t n, const void *p, int64_t start,
+                               int64_t step, void *out) {
+    if (dtype == VDI_F32) {
+        for (size_t i = 0; i < n; i++)
+            ((float *)out)[i] = ((const float *)p)[start + (int64_t)i * step];
+    } else {
+        for (size_t i = 0; i < n; i++)
+            ((double *)out)[i] = ((const double *)p)[start + (int64_t)i * step];
+    }
 }
-VDI__FN void vdi__strip_scatter(vdi_dtype dtype, size_t n, const void *in, void *p, int64_t start, int64_t step) {
-    if (dtype == VDI_F32)
-        for (size_t i = 0; i < n; i++) ((float *)p)[start + (int64_t)i * step] = ((const float *)in)[i];
-    else
-        for (size_t i = 0; i < n; i++) ((double *)p)[start + (int64_t)i * step] = ((const double *)in)[i];
+VDI__FN void vdi__strip_scatter(vdi_dtype dtype, size_t n, const void *in, void *p, int64_t start,
+                                int64_t step) {
+    if (dtype == VDI_F32) {
+        for (size_t i = 0; i < n; i++)
+            ((float *)p)[start + (int64_t)i * step] = ((const float *)in)[i];
+    } else {
+        for (size_t i = 0; i < n; i++)
+            ((double *)p)[start + (int64_t)i * step] = ((const double *)in)[i];
+    }
 }
 
-/* Drop axes of extent 1 and join neighbours that lie one behind the other in all of t[0..count), so that rows get long. */
+/* Drop axes of extent 1 and join neighbours that lie one behind the other in all of t[0..count), so
+ * that rows get long. */
 VDI__FN void vdi__tensors_merge(vdi_tensor *t, int count) {
     int n = 0;
     for (int i = 0; i < t[0].ndim; i++) {
         bool join = n > 0;
         if (t[0].shape[i] == 1) continue;
-        for (int k = 0; k < count; k++) join = join && t[k].stride[n - 1] == t[k].stride[i] * t[k].shape[i];
+        for (int k = 0; k < count; k++)
+            join = join && t[k].stride[n - 1] == t[k].stride[i] * t[k].shape[i];
         for (int k = 0; k < count; k++) {
-            if (join) t[k].shape[n - 1] *= t[k].shape[i];
-            else t[k].shape[n] = t[k].shape[i];
+            if (join)
+                t[k].shape[n - 1] *= t[k].shape[i];
+            else
+                t[k].shape[n] = t[k].shape[i];
             t[k].stride[join ? n - 1 : n] = t[k].stride[i];
         }
         n += !join;
@@ -198,23 +258,30 @@ VDI__FN void vdi__tensors_merge(vdi_tensor *t, int count) {
     }
 }
 
-VDI__DEF vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x, vdi_tensor y, vdi_error *err) {
+VDI__DEF vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x, vdi_tensor y,
+                                     vdi_error *err) {
     static const char where[] = "vdi_tensor_unary";
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
     union {
         float f32[VDI__STRIP];
         double f64[VDI__STRIP];
     } strip;
-    if ((unsigned)op >= VDI_UNARY_COUNT) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not an operation", (int)op);
-    if (!vdi_tensor_ok(x) || !vdi_tensor_ok(y) || !vdi_tensor_same_shape(x, y))
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: x is %s, y is %s: they have to be alike", vdi_unary_name(op),
+    if ((unsigned)op >= VDI_UNARY_COUNT)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not an operation", (int)op);
+    if (!vdi_tensor_ok(x) || !vdi_tensor_ok(y) || !vdi_tensor_same_shape(x, y)) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                             "%s: x is %s, y is %s: they have to be alike", vdi_unary_name(op),
                              vdi_tensor_shape_text(x, a), vdi_tensor_shape_text(y, b));
-    if (x.dtype != y.dtype || !vdi_dtype_is_real(x.dtype))
-        return vdi_error_set(err, VDI_ERR_DTYPE, where, "%s: x is %s, y is %s: both have to be float32 or float64", vdi_unary_name(op),
-                             vdi_dtype_name(x.dtype), vdi_dtype_name(y.dtype));
+    }
+    if (x.dtype != y.dtype || !vdi_dtype_is_real(x.dtype)) {
+        return vdi_error_set(err, VDI_ERR_DTYPE, where,
+                             "%s: x is %s, y is %s: both have to be float32 or float64",
+                             vdi_unary_name(op), vdi_dtype_name(x.dtype), vdi_dtype_name(y.dtype));
+    }
     if (vdi_tensor_count(y) == 0) return VDI_OK;
     vdi_tensor t[2];
-    t[0] = y, t[1] = x;
+    t[0] = y;
+    t[1] = x;
     vdi__tensors_merge(t, 2);
     const int last = t[0].ndim - 1;
     const int64_t ys = t[0].stride[last], xs = t[1].stride[last];
@@ -225,7 +292,10 @@ VDI__DEF vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x, vd
             const size_t k = xs == 1 && ys == 1 ? n : VDI__MIN(n - i, VDI__STRIP);
             const void *from = vdi__tensor_at(x, x0 + (int64_t)i * xs);
             void *to = ys == 1 ? vdi__tensor_at(y, y0 + (int64_t)i) : (void *)&strip;
-            if (xs != 1) vdi__strip_gather(x.dtype, k, x.data, x0 + (int64_t)i * xs, xs, &strip), from = &strip;
+            if (xs != 1) {
+                vdi__strip_gather(x.dtype, k, x.data, x0 + (int64_t)i * xs, xs, &strip);
+                from = &strip;
+            }
             vdi_unary(x.dtype, op, p, k, from, to);
             if (ys != 1) vdi__strip_scatter(y.dtype, k, &strip, y.data, y0 + (int64_t)i * ys, ys);
             i += k;
@@ -234,24 +304,33 @@ VDI__DEF vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x, vd
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b, vdi_tensor y, vdi_error *err) {
+VDI__DEF vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b, vdi_tensor y,
+                                      vdi_error *err) {
     static const char where[] = "vdi_tensor_binary";
     char sa[VDI_SHAPE_TEXT], sb[VDI_SHAPE_TEXT], sy[VDI_SHAPE_TEXT];
     union {
         float f32[VDI__STRIP];
         double f64[VDI__STRIP];
     } strip[3];
-    if ((unsigned)op >= VDI_BINARY_COUNT) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not an operation", (int)op);
+    if ((unsigned)op >= VDI_BINARY_COUNT)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not an operation", (int)op);
     vdi_tensor t[3];
     t[0] = y;
     t[1] = vdi_tensor_broadcast_to(a, VDI__MAX(y.ndim, 0), y.shape);
     t[2] = vdi_tensor_broadcast_to(b, VDI__MAX(y.ndim, 0), y.shape);
-    if (!vdi_tensor_ok(y) || !vdi_tensor_ok(t[1]) || !vdi_tensor_ok(t[2]))
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: a is %s and b is %s: they do not broadcast to y, which is %s",
-                             vdi_binary_name(op), vdi_tensor_shape_text(a, sa), vdi_tensor_shape_text(b, sb), vdi_tensor_shape_text(y, sy));
-    if (a.dtype != y.dtype || b.dtype != y.dtype || !vdi_dtype_is_real(y.dtype))
-        return vdi_error_set(err, VDI_ERR_DTYPE, where, "%s: a is %s, b is %s, y is %s: all have to be float32 or float64, and alike",
-                             vdi_binary_name(op), vdi_dtype_name(a.dtype), vdi_dtype_name(b.dtype), vdi_dtype_name(y.dtype));
+    if (!vdi_tensor_ok(y) || !vdi_tensor_ok(t[1]) || !vdi_tensor_ok(t[2])) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                             "%s: a is %s and b is %s: they do not broadcast to y, which is %s",
+                             vdi_binary_name(op), vdi_tensor_shape_text(a, sa),
+                             vdi_tensor_shape_text(b, sb), vdi_tensor_shape_text(y, sy));
+    }
+    if (a.dtype != y.dtype || b.dtype != y.dtype || !vdi_dtype_is_real(y.dtype)) {
+        return vdi_error_set(
+            err, VDI_ERR_DTYPE, where,
+            "%s: a is %s, b is %s, y is %s: all have to be float32 or float64, and alike",
+            vdi_binary_name(op), vdi_dtype_name(a.dtype), vdi_dtype_name(b.dtype),
+            vdi_dtype_name(y.dtype));
+    }
     if (vdi_tensor_count(y) == 0) return VDI_OK;
     vdi__tensors_merge(t, 3);
     const int last = t[0].ndim - 1;
@@ -264,20 +343,25 @@ VDI__DEF vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor
     }
     for (vdi__rows r = vdi__rows_begin(t[0]); r.left > 0; vdi__rows_next(&r, t[0])) {
         int64_t at[3];
-        for (int k = 0; k < 3; k++) at[k] = vdi__rows_offset(&r, t[k]);
+        for (int k = 0; k < 3; k++)
+            at[k] = vdi__rows_offset(&r, t[k]);
         for (size_t i = 0; i < n;) {
             const size_t count = direct ? n : VDI__MIN(n - i, VDI__STRIP);
             const void *in[3] = {NULL, NULL, NULL};
             for (int k = 1; k < 3; k++) {
                 in[k] = vdi__tensor_at(t[k], at[k] + (int64_t)i * step[k]);
                 if (step[k] != 0 && step[k] != 1) {
-                    vdi__strip_gather(y.dtype, count, t[k].data, at[k] + (int64_t)i * step[k], step[k], &strip[k]);
+                    vdi__strip_gather(y.dtype, count, t[k].data, at[k] + (int64_t)i * step[k],
+                                      step[k], &strip[k]);
                     in[k] = &strip[k];
                 }
             }
             void *to = step[0] == 1 ? vdi__tensor_at(y, at[0] + (int64_t)i) : (void *)&strip[0];
             vdi_binary(y.dtype, op, count, in[1], step[1] != 0, in[2], step[2] != 0, to);
-            if (step[0] != 1) vdi__strip_scatter(y.dtype, count, &strip[0], y.data, at[0] + (int64_t)i * step[0], step[0]);
+            if (step[0] != 1) {
+                vdi__strip_scatter(y.dtype, count, &strip[0], y.data, at[0] + (int64_t)i * step[0],
+                                   step[0]);
+            }
             i += count;
         }
     }

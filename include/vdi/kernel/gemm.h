@@ -1,13 +1,14 @@
 /* kernel/gemm.h - matrix products, with bias and activation in the same pass
  *
  * Do this:
- *     vdi_gemm(VDI_F32, 0, m, n, k, A, k, B, n, C, n);                              C = A B, row-major
- *     vdi_gemm(VDI_F32, VDI_GEMM_TB | VDI_GEMM_ACC, m, n, k, A, k, B, k, C, n);     C += A B'
+ *     vdi_gemm(VDI_F32, 0, m, n, k, A, k, B, n, C, n);   C = A B, row-major
+ *     vdi_gemm(VDI_F32, VDI_GEMM_TB | VDI_GEMM_ACC, m, n, k, A, k, B, k, C, n);   C += A B'
  *     vdi_affine(VDI_F32, rows, out, in, x, in, W, out, bias, VDI_ACT_TANH, 0, y, out);
  *
- * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C with VDI_GEMM_ACC, at the
- * bias in vdi_affine). So it does not depend on m, n, how the work is cut, or the thread count; AVX2, AVX-512 and NEON give the same bits.
- * A leading dimension may be smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
+ * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C
+ * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, how the work is
+ * cut, or the thread count; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
+ * smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
  * C may not overlap A or B. No memory is allocated; at most 64 KiB of stack is used.
  */
 #ifndef VDI_KERNEL_GEMM_H
@@ -43,7 +44,8 @@ typedef struct vdi__gemm_args {
     vdi_act act;
     double act_param;
 } vdi__gemm_args;
-/* one register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p * acs], (p,j) of B at b[p * ldb + j] */
+/* one register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
+ * acs], (p,j) of B at b[p * ldb + j] */
 typedef struct vdi__tile {
     const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
     void *c;
@@ -51,63 +53,84 @@ typedef struct vdi__tile {
     bool ahead; /* C is large: fetch the next tile of it early */
 } vdi__tile;
 typedef void vdi__tile_fn(const vdi__tile *t);
-#define VDI__KERNELS_GEMM(X) \
+#define VDI__KERNELS_GEMM(X)                 \
     X(gemm, void, (const vdi__gemm_args *g)) \
     X(act_grad, void, (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
 
 /** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
-VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb, void *c,
-                      size_t ldc);
+VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
+                      size_t lda, const void *b, size_t ldb, void *c, size_t ldc);
 /** y (m,n) = act(bias + x (m,k) W (k,n)): a layer; `bias` (n) or NULL. */
-VDI_API void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx, const void *w, size_t ldw, const void *bias,
-                        vdi_act act, double act_param, void *y, size_t ldy);
-/** y = op(A) x [+ y]; A is stored (m,n). Without VDI_GEMM_TA x has n entries and y has m; with it the other way round. */
-VDI_API void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y);
+VDI_API void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx,
+                        const void *w, size_t ldw, const void *bias, vdi_act act, double act_param,
+                        void *y, size_t ldy);
+/** y = op(A) x [+ y]; A is stored (m,n). Without VDI_GEMM_TA x has n entries and y has m; with it
+ * the other way round. */
+VDI_API void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda,
+                      const void *x, void *y);
 /** A (m,n) += x y'. */
-VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a, size_t lda);
-/** dz = dy * act'(.), from the activation's output y: n elements, dz may be dy or y. At a kink the derivative from the left. */
-VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y, const void *dy, void *dz);
+VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a,
+                     size_t lda);
+/** dz = dy * act'(.), from the activation's output y: n elements, dz may be dy or y. At a kink the
+ * derivative from the left. */
+VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y,
+                          const void *dy, void *dz);
 
 #endif /* VDI_KERNEL_GEMM_H */
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_GEMM_C)
 #define VDI_KERNEL_GEMM_C
 
-VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, const void *b, size_t ldb, void *c,
-                       size_t ldc) {
+VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
+                       size_t lda, const void *b, size_t ldb, void *c, size_t ldc) {
     vdi__gemm_args g = VDI__ZERO;
     g.flags = flags;
-    g.m = m, g.n = n, g.k = k;
-    g.a = a, g.lda = lda;
-    g.b = b, g.ldb = ldb;
-    g.c = c, g.ldc = ldc;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.a = a;
+    g.lda = lda;
+    g.b = b;
+    g.ldb = ldb;
+    g.c = c;
+    g.ldc = ldc;
     vdi__kernels_of(dtype)->gemm(&g);
 }
 
-VDI__DEF void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx, const void *w, size_t ldw, const void *bias,
-                         vdi_act act, double act_param, void *y, size_t ldy) {
+VDI__DEF void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx,
+                         const void *w, size_t ldw, const void *bias, vdi_act act, double act_param,
+                         void *y, size_t ldy) {
     vdi__gemm_args g = VDI__ZERO;
-    g.m = m, g.n = n, g.k = k;
-    g.a = x, g.lda = ldx;
-    g.b = w, g.ldb = ldw;
-    g.c = y, g.ldc = ldy;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.a = x;
+    g.lda = ldx;
+    g.b = w;
+    g.ldb = ldw;
+    g.c = y;
+    g.ldc = ldy;
     g.bias = bias;
-    g.act = act, g.act_param = act_param;
+    g.act = act;
+    g.act_param = act_param;
     vdi__kernels_of(dtype)->gemm(&g);
 }
 
-VDI__DEF void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda, const void *x, void *y) {
+VDI__DEF void vdi_gemv(vdi_dtype dtype, int flags, size_t m, size_t n, const void *a, size_t lda,
+                       const void *x, void *y) {
     /* y' = x' op(A)': a product with one row, so that the lanes run across the outputs */
     bool turned = (flags & VDI_GEMM_TA) != 0;
-    vdi_gemm(dtype, (flags & VDI_GEMM_ACC) | (turned ? 0 : VDI_GEMM_TB), 1, turned ? n : m, turned ? m : n, x, turned ? m : n, a, lda, y,
-             turned ? n : m);
+    vdi_gemm(dtype, (flags & VDI_GEMM_ACC) | (turned ? 0 : VDI_GEMM_TB), 1, turned ? n : m,
+             turned ? m : n, x, turned ? m : n, a, lda, y, turned ? n : m);
 }
 
-VDI__DEF void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a, size_t lda) {
+VDI__DEF void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const void *y, void *a,
+                      size_t lda) {
     vdi_gemm(dtype, VDI_GEMM_ACC, m, n, 1, x, 1, y, n, a, lda);
 }
 
-VDI__DEF void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y, const void *dy, void *dz) {
+VDI__DEF void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y,
+                           const void *dy, void *dz) {
     vdi__kernels_of(dtype)->act_grad(act, act_param, n, y, dy, dz);
 }
 #endif

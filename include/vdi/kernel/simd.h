@@ -1,36 +1,46 @@
 /* kernel/simd.h - the vector language of one pass
  *
- * Not for users. A kernel body is compiled once per pass, that is per instruction set (VDI__ISA) and real type (VDI__REAL 32
- * or 64). This header turns the two numbers into the words the bodies are written in; simd_end.h takes them away again, so
- * that none leaves the header. All words of one pass mean the same on every path:
+ * Not for users. A kernel body is compiled once per pass, that is per instruction set (VDI__ISA)
+ * and real type (VDI__REAL 32 or 64). This header turns the two numbers into the words the bodies
+ * are written in; simd_end.h takes them away again, so that none leaves the header. All words of
+ * one pass mean the same on every path:
  *
  *   VDI_T, VDI_IT         the real type, the signed integer of its size
  *   VDI_V, VDI_I, VDI_M   vector of VDI_W reals, of as many integers, and what a comparison yields
  *   VDI_PN(name)          name with the pass's suffix: name_avx2_f32
  *   VDI_KERNEL            before a kernel: static, with the pass's target attribute
- *   VDI_LOCAL             before a helper that is always inlined into kernels; VDI_SHARED: one that never is
- *   VDI_VLOAD(p) VDI_VSTORE(p,v) VDI_VSET1(x) VDI_VZERO()           no alignment asked
- *   VDI_TAIL, VDI_VTAIL(n), VDI_VLOADT(p,t) VDI_VSTORET(p,t,v)      the first n lanes, 0 <= n <= VDI_W; the others load as 0,
- *                                                                   nothing beyond them is touched
- *   VDI_VLOADOR(p,t,v)                                              as VDI_VLOADT, but the other lanes come from v
- *   VDI_VHADD(v), VDI_VHMAX(v)                                      one real: lanes j and j + VDI_W/2 first, then on by halves; the
- *                                                                   maximum is of lanes without NaN
- *   VDI_VADD SUB MUL DIV SQRT ABS NEG                               as IEEE says
- *   VDI_VMIN(a,b) = a < b ? a : b, VDI_VMAX(a,b) = a > b ? a : b    (so a NaN in b, or in a only, gives b)
- *   VDI_VFMA(a,b,c) = a*b + c, VDI_VFNMA(a,b,c) = c - a*b           one rounding where VDI_FMA is 1, else two
- *   VDI_VLT LE GT GE EQ NE, VDI_MAND MOR MNOT, VDI_MANY(m)          comparisons (false on NaN; NE true), masks, "any lane?"
- *   VDI_VSEL(m,a,b)                                                 m ? a : b
- *   VDI_VAND OR XOR                                                 bits of reals
- *   VDI_VBITS(v) VDI_IBITS(i)                                       reinterpret real as integer and back
+ *   VDI_LOCAL             before a helper that is always inlined into kernels; VDI_SHARED: one that
+ *                         never is
+ *   VDI_VLOAD(p) VDI_VSTORE(p,v) VDI_VSET1(x) VDI_VZERO()   no alignment asked
+ *   VDI_TAIL, VDI_VTAIL(n), VDI_VLOADT(p,t) VDI_VSTORET(p,t,v)   the first n lanes, 0 <= n <=
+ *   VDI_W; the others load as 0,
+ *                                nothing beyond them is touched
+ *   VDI_VLOADOR(p,t,v)           as VDI_VLOADT, but the other lanes come from v
+ *   VDI_VHADD(v), VDI_VHMAX(v)   one real: lanes j and j + VDI_W/2 first, then on by halves; the
+ *                                maximum is of lanes without NaN
+ *   VDI_VADD SUB MUL DIV SQRT ABS NEG   as IEEE says
+ *   VDI_VMIN(a,b) = a < b ? a : b, VDI_VMAX(a,b) = a > b ? a : b   (so a NaN in b, or in a only,
+ *   gives b)
+ *   VDI_VFMA(a,b,c) = a*b + c, VDI_VFNMA(a,b,c) = c - a*b   one rounding where VDI_FMA is 1, else
+ *   two
+ *   VDI_VLT LE GT GE EQ NE, VDI_MAND MOR MNOT, VDI_MANY(m)   comparisons (false on NaN; NE true),
+ *   masks, "any lane?"
+ *   VDI_VSEL(m,a,b)              m ? a : b
+ *   VDI_VAND OR XOR              bits of reals
+ *   VDI_VBITS(v) VDI_IBITS(i)    reinterpret real as integer and back
  *   VDI_ISET1 IADD ISUB IAND IOR IXOR ISHL(i,n) ISHR(i,n) ISAR(i,n) integer lanes; n is a constant
- *   VDI_TBLOCK, VDI_TRANSPOSE(s,lds,d,ldd)                          d[j*ldd + i] = s[i*lds + j] for i, j < VDI_TBLOCK
- *   VDI_VSCALEF(v,n) VDI_VGETEXP(v) VDI_VGETMANT(v)                 AVX-512 alone (ask #ifdef): v * 2^n, floor(log2 v), v * 2^-k in
- *                                                                   [0.75,1.5); right for denormals, and 0, inf, NaN give what log needs
+ *   VDI_TBLOCK, VDI_TRANSPOSE(s,lds,d,ldd)   d[j*ldd + i] = s[i*lds + j] for i, j < VDI_TBLOCK
+ *   VDI_VSCALEF(v,n) VDI_VGETEXP(v) VDI_VGETMANT(v)   AVX-512 alone (ask #ifdef): v * 2^n,
+ *                                                     floor(log2 v), v * 2^-k in
+ *                                [0.75,1.5); right for denormals, and 0, inf, NaN give what log
+ *                                needs
  *   VDI_MANT, VDI_EMAX    bits of the mantissa (23, 52), exponent bias (127, 1023)
- *   VDI_MAGIC             1.5 * 2^mantissa: x + MAGIC - MAGIC rounds to the nearest integer, and the low bits of x + MAGIC are it
+ *   VDI_MAGIC             1.5 * 2^mantissa: x + MAGIC - MAGIC rounds to the nearest integer, and
+ *                         the low bits of x + MAGIC are it
  *
- * House rules for bodies: a product that feeds a sum is written with FMA (then no compiler can contract it another way); tails
- * use VDI_VTAIL, never a scalar remainder loop; pointers come in as void, since one table type serves both real types.
+ * House rules for bodies: a product that feeds a sum is written with FMA (then no compiler can
+ * contract it another way); tails use VDI_VTAIL, never a scalar remainder loop; pointers come in as
+ * void, since one table type serves both real types.
  */
 #define VDI__CAT3_(a, b, c) a##b##c
 #define VDI__CAT3(a, b, c) VDI__CAT3_(a, b, c)
@@ -70,7 +80,8 @@
 #include "simd_neon.h"
 #endif
 
-/* Before a loop with a constant count that has to be unrolled for its arrays to live in registers. */
+/* Before a loop with a constant count that has to be unrolled for its arrays to live in
+ * registers. */
 #ifndef VDI__UNROLL
 #if defined(__clang__)
 #define VDI__UNROLL _Pragma("unroll")

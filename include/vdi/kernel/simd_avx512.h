@@ -1,9 +1,11 @@
-/* kernel/simd_avx512.h - the vector language on AVX-512 (F, DQ, BW, VL): 16 floats or 8 doubles, masks in registers of their own */
+/* kernel/simd_avx512.h - the vector language on AVX-512 (F, DQ, BW, VL): 16 floats or 8 doubles,
+ * masks in registers of their own */
 #define VDI__ISA_SUFFIX _avx512
 #define VDI__TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #define VDI_REGISTERS 32
 #define VDI_FMA 1
-/* every lane: the unmasked forms of some intrinsics start from an undefined vector, of which g++ 12 warns */
+/* every lane: the unmasked forms of some intrinsics start from an undefined vector, of which g++ 12
+ * warns */
 #define VDI__ALL ((VDI_M)(0xFFFFu >> (16 - VDI_W)))
 #define VDI_I __m512i
 #define VDI_IAND(a, b) _mm512_and_si512(a, b)

@@ -1,4 +1,5 @@
-/* kernel/simd_neon.h - the vector language on aarch64 NEON: 4 floats or 2 doubles, fused multiply-add, no masked memory access */
+/* kernel/simd_neon.h - the vector language on aarch64 NEON: 4 floats or 2 doubles, fused
+ * multiply-add, no masked memory access */
 #define VDI__ISA_SUFFIX _neon
 #define VDI__TARGET
 #define VDI_REGISTERS 32

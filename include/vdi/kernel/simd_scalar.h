@@ -1,4 +1,5 @@
-/* kernel/simd_scalar.h - the vector language with vectors of one: the reference that every other path is held against */
+/* kernel/simd_scalar.h - the vector language with vectors of one: the reference that every other
+ * path is held against */
 #define VDI__ISA_SUFFIX _scalar
 #define VDI__TARGET
 #define VDI_W 1

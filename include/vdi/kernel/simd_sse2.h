@@ -1,4 +1,5 @@
-/* kernel/simd_sse2.h - the vector language on SSE2: 4 floats or 2 doubles, no fused multiply-add, no masked memory access */
+/* kernel/simd_sse2.h - the vector language on SSE2: 4 floats or 2 doubles, no fused multiply-add,
+ * no masked memory access */
 #define VDI__ISA_SUFFIX _sse2
 #define VDI__TARGET __attribute__((target("sse2")))
 #define VDI_REGISTERS 16

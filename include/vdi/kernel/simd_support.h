@@ -1,10 +1,12 @@
-/* kernel/simd_support.h - the few vector words that are functions, not single instructions; once, before the passes */
+/* kernel/simd_support.h - the few vector words that are functions, not single instructions; once,
+ * before the passes */
 #ifndef VDI_KERNEL_SIMD_SUPPORT_H
 #define VDI_KERNEL_SIMD_SUPPORT_H
 #include "cpu.h"
 #endif
 
-#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_SIMD_SUPPORT_C)
+#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && \
+    !defined(VDI_KERNEL_SIMD_SUPPORT_C)
 #define VDI_KERNEL_SIMD_SUPPORT_C
 
 VDI__INLINE int32_t vdi__bits_of_f32(float x) {
@@ -28,40 +30,52 @@ VDI__INLINE double vdi__f64_of_bits(int64_t i) {
     return x;
 }
 
-/* partial memory access by copying is long where there are no masks, and rare: a call keeps every kernel short */
+/* partial memory access by copying is long where there are no masks, and rare: a call keeps every
+ * kernel short */
 #define VDI__SUPPORT_CALL(target) VDI__UNUSED VDI__NOINLINE target static
 #define VDI__SUPPORT(target) VDI__UNUSED VDI__ALWAYS_INLINE target static inline
 
 #if VDI__HAVE_SSE2
 #define VDI__SSE2 VDI__SUPPORT(__attribute__((target("sse2"))))
-VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128 vdi__loadt_sse2_f32(const float *p, size_t n) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2"))))
+__m128 vdi__loadt_sse2_f32(const float *p, size_t n) {
     float t[4] = {0, 0, 0, 0};
     memcpy(t, p, n * sizeof *t);
     return _mm_loadu_ps(t);
 }
-VDI__SUPPORT_CALL(__attribute__((target("sse2")))) void vdi__storet_sse2_f32(float *p, size_t n, __m128 v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2"))))
+void vdi__storet_sse2_f32(float *p, size_t n, __m128 v) {
     float t[4];
     _mm_storeu_ps(t, v);
     memcpy(p, t, n * sizeof *t);
 }
-VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128d vdi__loadt_sse2_f64(const double *p, size_t n) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2"))))
+__m128d vdi__loadt_sse2_f64(const double *p, size_t n) {
     double t[2] = {0, 0};
     memcpy(t, p, n * sizeof *t);
     return _mm_loadu_pd(t);
 }
-VDI__SUPPORT_CALL(__attribute__((target("sse2")))) void vdi__storet_sse2_f64(double *p, size_t n, __m128d v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2"))))
+void vdi__storet_sse2_f64(double *p, size_t n, __m128d v) {
     double t[2];
     _mm_storeu_pd(t, v);
     memcpy(p, t, n * sizeof *t);
 }
 VDI__SSE2 __m128i vdi__sar_sse2(__m128i a, int n) {
     __m128i sign = _mm_srai_epi32(_mm_shuffle_epi32(a, 0xF5), 31);
-    return _mm_or_si128(_mm_srl_epi64(a, _mm_cvtsi32_si128(n)), _mm_sll_epi64(sign, _mm_cvtsi32_si128(64 - n)));
+    return _mm_or_si128(_mm_srl_epi64(a, _mm_cvtsi32_si128(n)),
+                        _mm_sll_epi64(sign, _mm_cvtsi32_si128(64 - n)));
 }
 /* squares turned over: what packing a transposed matrix is made of */
 VDI__SSE2 void vdi__transpose_sse2_f32(const float *s, size_t lds, float *d, size_t ldd) {
-    __m128 a = _mm_loadu_ps(s), b = _mm_loadu_ps(s + lds), c = _mm_loadu_ps(s + 2 * lds), e = _mm_loadu_ps(s + 3 * lds);
-    __m128 p = _mm_unpacklo_ps(a, b), q = _mm_unpacklo_ps(c, e), r = _mm_unpackhi_ps(a, b), t = _mm_unpackhi_ps(c, e);
+    __m128 a = _mm_loadu_ps(s);
+    __m128 b = _mm_loadu_ps(s + lds);
+    __m128 c = _mm_loadu_ps(s + 2 * lds);
+    __m128 e = _mm_loadu_ps(s + 3 * lds);
+    __m128 p = _mm_unpacklo_ps(a, b);
+    __m128 q = _mm_unpacklo_ps(c, e);
+    __m128 r = _mm_unpackhi_ps(a, b);
+    __m128 t = _mm_unpackhi_ps(c, e);
     _mm_storeu_ps(d, _mm_movelh_ps(p, q));
     _mm_storeu_ps(d + ldd, _mm_movehl_ps(q, p));
     _mm_storeu_ps(d + 2 * ldd, _mm_movelh_ps(r, t));
@@ -72,13 +86,15 @@ VDI__SSE2 void vdi__transpose_sse2_f64(const double *s, size_t lds, double *d, s
     _mm_storeu_pd(d, _mm_unpacklo_pd(a, b));
     _mm_storeu_pd(d + ldd, _mm_unpackhi_pd(a, b));
 }
-VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128 vdi__loador_sse2_f32(const float *p, size_t n, __m128 v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2"))))
+__m128 vdi__loador_sse2_f32(const float *p, size_t n, __m128 v) {
     float t[4];
     _mm_storeu_ps(t, v);
     memcpy(t, p, n * sizeof *t);
     return _mm_loadu_ps(t);
 }
-VDI__SUPPORT_CALL(__attribute__((target("sse2")))) __m128d vdi__loador_sse2_f64(const double *p, size_t n, __m128d v) {
+VDI__SUPPORT_CALL(__attribute__((target("sse2"))))
+__m128d vdi__loador_sse2_f64(const double *p, size_t n, __m128d v) {
     double t[2];
     _mm_storeu_pd(t, v);
     memcpy(t, p, n * sizeof *t);
@@ -92,32 +108,43 @@ VDI__SSE2 float vdi__hmax_sse2_f32(__m128 v) {
     v = _mm_max_ps(v, _mm_movehl_ps(v, v));
     return _mm_cvtss_f32(_mm_max_ss(v, _mm_shuffle_ps(v, v, 1)));
 }
-VDI__SSE2 double vdi__hadd_sse2_f64(__m128d v) { return _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v))); }
-VDI__SSE2 double vdi__hmax_sse2_f64(__m128d v) { return _mm_cvtsd_f64(_mm_max_sd(v, _mm_unpackhi_pd(v, v))); }
+VDI__SSE2 double vdi__hadd_sse2_f64(__m128d v) {
+    return _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)));
+}
+VDI__SSE2 double vdi__hmax_sse2_f64(__m128d v) {
+    return _mm_cvtsd_f64(_mm_max_sd(v, _mm_unpackhi_pd(v, v)));
+}
 #undef VDI__SSE2
 #endif
 
 #if VDI__HAVE_AVX2
-/* a window of these, 8 or 4 long, that starts n before the middle, is a mask of the first n lanes */
+/* a window of these, 8 or 4 long, that starts n before the middle, is a mask of the first n
+ * lanes */
 static const int32_t vdi__tail32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 static const int64_t vdi__tail64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
 VDI__SUPPORT(__attribute__((target("avx2")))) __m256i vdi__sar_avx2(__m256i a, int n) {
     __m256i sign = _mm256_srai_epi32(_mm256_shuffle_epi32(a, 0xF5), 31);
-    return _mm256_or_si256(_mm256_srl_epi64(a, _mm_cvtsi32_si128(n)), _mm256_sll_epi64(sign, _mm_cvtsi32_si128(64 - n)));
+    return _mm256_or_si256(_mm256_srl_epi64(a, _mm_cvtsi32_si128(n)),
+                           _mm256_sll_epi64(sign, _mm_cvtsi32_si128(64 - n)));
 }
 #endif
 
 #if VDI__HAVE_AVX2 || VDI__HAVE_AVX512
 #define VDI__AVX VDI__SUPPORT(__attribute__((target("avx2"))))
-/* rows i and i + 4 (f64: i + 2) share a register from the load on, so that no shuffle has to cross its halves */
+/* rows i and i + 4 (f64: i + 2) share a register from the load on, so that no shuffle has to cross
+ * its halves */
 VDI__AVX __m256 vdi__halves_f32(const float *low, const float *high) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
 }
 VDI__AVX void vdi__transpose_avx2_f32(const float *s, size_t lds, float *d, size_t ldd) {
     for (int h = 0; h < 2; h++, s += 4, d += 4 * ldd) {
         __m256 a = vdi__halves_f32(s, s + 4 * lds), b = vdi__halves_f32(s + lds, s + 5 * lds);
-        __m256 c = vdi__halves_f32(s + 2 * lds, s + 6 * lds), e = vdi__halves_f32(s + 3 * lds, s + 7 * lds);
-        __m256 p = _mm256_unpacklo_ps(a, b), q = _mm256_unpacklo_ps(c, e), r = _mm256_unpackhi_ps(a, b), t = _mm256_unpackhi_ps(c, e);
+        __m256 c = vdi__halves_f32(s + 2 * lds, s + 6 * lds);
+        __m256 e = vdi__halves_f32(s + 3 * lds, s + 7 * lds);
+        __m256 p = _mm256_unpacklo_ps(a, b);
+        __m256 q = _mm256_unpacklo_ps(c, e);
+        __m256 r = _mm256_unpackhi_ps(a, b);
+        __m256 t = _mm256_unpackhi_ps(c, e);
         _mm256_storeu_ps(d, _mm256_shuffle_ps(p, q, 0x44));
         _mm256_storeu_ps(d + ldd, _mm256_shuffle_ps(p, q, 0xEE));
         _mm256_storeu_ps(d + 2 * ldd, _mm256_shuffle_ps(r, t, 0x44));
@@ -162,7 +189,8 @@ VDI__WIDE double vdi__hmax_avx2_f64(__m256d v) {
 #if VDI__HAVE_AVX512
 /* a function, because gcc takes the complement of a mask in a condition for a mistake */
 VDI__INLINE bool vdi__any_avx512(__mmask16 m) { return m != 0; }
-#define VDI__WIDE VDI__SUPPORT(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))))
+#define VDI__WIDE \
+    VDI__SUPPORT(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))))
 VDI__WIDE float vdi__hadd_ymm_f32(__m256 v) {
     __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     h = _mm_add_ps(h, _mm_movehl_ps(h, h));
@@ -182,22 +210,31 @@ VDI__WIDE double vdi__hmax_ymm_f64(__m256d v) {
     return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
 }
 VDI__WIDE float vdi__hadd_avx512_f32(__m512 v) {
-    return vdi__hadd_ymm_f32(_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, v, 0), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
+    return vdi__hadd_ymm_f32(_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, v, 0),
+                                           _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
 }
 VDI__WIDE double vdi__hadd_avx512_f64(__m512d v) {
-    return vdi__hadd_ymm_f64(_mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
+    return vdi__hadd_ymm_f64(_mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0),
+                                           _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
 VDI__WIDE float vdi__hmax_avx512_f32(__m512 v) {
-    return vdi__hmax_ymm_f32(_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xFF, v, 0), _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
+    return vdi__hmax_ymm_f32(_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xFF, v, 0),
+                                           _mm512_maskz_extractf32x8_ps(0xFF, v, 1)));
 }
 VDI__WIDE double vdi__hmax_avx512_f64(__m512d v) {
-    return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0), _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
+    return vdi__hmax_ymm_f64(_mm256_max_pd(_mm512_maskz_extractf64x4_pd(0xF, v, 0),
+                                           _mm512_maskz_extractf64x4_pd(0xF, v, 1)));
 }
-/* without optimisation these are macros of the compiler's header, which convert a mask to a signed type */
+/* without optimisation these are macros of the compiler's header, which convert a mask to a signed
+ * type */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
-VDI__WIDE __m512 vdi__getexp_avx512_f32(__m512 v) { return _mm512_maskz_getexp_ps((__mmask16)0xFFFF, v); }
-VDI__WIDE __m512d vdi__getexp_avx512_f64(__m512d v) { return _mm512_maskz_getexp_pd((__mmask8)0xFF, v); }
+VDI__WIDE __m512 vdi__getexp_avx512_f32(__m512 v) {
+    return _mm512_maskz_getexp_ps((__mmask16)0xFFFF, v);
+}
+VDI__WIDE __m512d vdi__getexp_avx512_f64(__m512d v) {
+    return _mm512_maskz_getexp_pd((__mmask8)0xFF, v);
+}
 VDI__WIDE __m512 vdi__getmant_avx512_f32(__m512 v) {
     return _mm512_maskz_getmant_ps((__mmask16)0xFFFF, v, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
 }
@@ -230,8 +267,14 @@ VDI__SUPPORT_CALL() void vdi__storet_neon_f64(double *p, size_t n, float64x2_t v
     memcpy(p, t, n * sizeof *t);
 }
 VDI__SUPPORT() void vdi__transpose_neon_f32(const float *s, size_t lds, float *d, size_t ldd) {
-    float32x4_t a = vld1q_f32(s), b = vld1q_f32(s + lds), c = vld1q_f32(s + 2 * lds), e = vld1q_f32(s + 3 * lds);
-    float32x4_t p = vzip1q_f32(a, c), q = vzip1q_f32(b, e), r = vzip2q_f32(a, c), t = vzip2q_f32(b, e);
+    float32x4_t a = vld1q_f32(s);
+    float32x4_t b = vld1q_f32(s + lds);
+    float32x4_t c = vld1q_f32(s + 2 * lds);
+    float32x4_t e = vld1q_f32(s + 3 * lds);
+    float32x4_t p = vzip1q_f32(a, c);
+    float32x4_t q = vzip1q_f32(b, e);
+    float32x4_t r = vzip2q_f32(a, c);
+    float32x4_t t = vzip2q_f32(b, e);
     vst1q_f32(d, vzip1q_f32(p, q));
     vst1q_f32(d + ldd, vzip2q_f32(p, q));
     vst1q_f32(d + 2 * ldd, vzip1q_f32(r, t));
@@ -242,11 +285,20 @@ VDI__SUPPORT() void vdi__transpose_neon_f64(const double *s, size_t lds, double 
     vst1q_f64(d, vzip1q_f64(a, b));
     vst1q_f64(d + ldd, vzip2q_f64(a, b));
 }
-/* NEON's own minimum spreads NaN; x86's returns the second operand, and that is what the word promises */
-VDI__SUPPORT() float32x4_t vdi__vmin_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
-VDI__SUPPORT() float32x4_t vdi__vmax_neon_f32(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-VDI__SUPPORT() float64x2_t vdi__vmin_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
-VDI__SUPPORT() float64x2_t vdi__vmax_neon_f64(float64x2_t a, float64x2_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
+/* NEON's own minimum spreads NaN; x86's returns the second operand, and that is what the word
+ * promises */
+VDI__SUPPORT() float32x4_t vdi__vmin_neon_f32(float32x4_t a, float32x4_t b) {
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+VDI__SUPPORT() float32x4_t vdi__vmax_neon_f32(float32x4_t a, float32x4_t b) {
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+VDI__SUPPORT() float64x2_t vdi__vmin_neon_f64(float64x2_t a, float64x2_t b) {
+    return vbslq_f64(vcltq_f64(a, b), a, b);
+}
+VDI__SUPPORT() float64x2_t vdi__vmax_neon_f64(float64x2_t a, float64x2_t b) {
+    return vbslq_f64(vcgtq_f64(a, b), a, b);
+}
 VDI__SUPPORT_CALL() float32x4_t vdi__loador_neon_f32(const float *p, size_t n, float32x4_t v) {
     float t[4];
     vst1q_f32(t, v);
@@ -264,7 +316,9 @@ VDI__SUPPORT() float vdi__hadd_neon_f32(float32x4_t v) {
     return vget_lane_f32(h, 0) + vget_lane_f32(h, 1);
 }
 VDI__SUPPORT() float vdi__hmax_neon_f32(float32x4_t v) { return vmaxvq_f32(v); }
-VDI__SUPPORT() double vdi__hadd_neon_f64(float64x2_t v) { return vgetq_lane_f64(v, 0) + vgetq_lane_f64(v, 1); }
+VDI__SUPPORT() double vdi__hadd_neon_f64(float64x2_t v) {
+    return vgetq_lane_f64(v, 0) + vgetq_lane_f64(v, 1);
+}
 VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); }
 #endif
 #endif

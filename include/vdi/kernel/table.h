@@ -1,4 +1,5 @@
-/* kernel/table.h - the table of kernels: one constant row per path and real type, and the list of their names
+/* kernel/table.h - the table of kernels: one constant row per path and real type, and the list of
+ * their names
  *
  * Do this:
  *     for (size_t i = 0; i < vdi_kernel_count(); i++)
@@ -14,7 +15,9 @@
 #include "reduce.h"
 #include "rnn.h"
 
-#define VDI__KERNELS(X) VDI__KERNELS_ELEMENTWISE(X) VDI__KERNELS_REDUCE(X) VDI__KERNELS_GEMM(X) VDI__KERNELS_RNN(X) VDI__KERNELS_OPTIM(X)
+#define VDI__KERNELS(X)         \
+    VDI__KERNELS_ELEMENTWISE(X) \
+    VDI__KERNELS_REDUCE(X) VDI__KERNELS_GEMM(X) VDI__KERNELS_RNN(X) VDI__KERNELS_OPTIM(X)
 
 typedef struct vdi__kernels {
     vdi__unary_fn *unary[VDI_UNARY_COUNT];
@@ -28,7 +31,8 @@ typedef struct vdi__kernels {
 /** How many kernels there are, and what they are called ("exp", "exp_grad", "gemm" ...). */
 VDI_API size_t vdi_kernel_count(void);
 VDI_API const char *vdi_kernel_name(size_t i);
-/** What serves kernel i on that path: the path's own name, "scalar" if it has to fall back, or "-" if the path is not in this build. */
+/** What serves kernel i on that path: the path's own name, "scalar" if it has to fall back, or "-"
+ * if the path is not in this build. */
 VDI_API const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype);
 
 #endif /* VDI_KERNEL_TABLE_H */
@@ -80,29 +84,34 @@ static const char *const vdi__kernel_names[] = {
     VDI__UNARY_LIST(VDI__X)
 #undef VDI__X
 #define VDI__X(name) #name "_grad",
-    VDI__UNARY_LIST(VDI__X)
+        VDI__UNARY_LIST(VDI__X)
 #undef VDI__X
 #define VDI__X(name) #name,
-    VDI__BINARY_LIST(VDI__X)
+            VDI__BINARY_LIST(VDI__X)
 #undef VDI__X
 #define VDI__X(name, result, args) #name,
-    VDI__KERNELS(VDI__X)
+                VDI__KERNELS(VDI__X)
 #undef VDI__X
 };
 
 VDI__DEF size_t vdi_kernel_count(void) { return VDI__COUNT(vdi__kernel_names); }
-VDI__DEF const char *vdi_kernel_name(size_t i) { return i < vdi_kernel_count() ? vdi__kernel_names[i] : NULL; }
+VDI__DEF const char *vdi_kernel_name(size_t i) {
+    return i < vdi_kernel_count() ? vdi__kernel_names[i] : NULL;
+}
 
-/* Every row is made from the same bodies, so a kernel is there on each path; what is compared is whether its row holds the
-   scalar row's own function. */
+/* Every row is made from the same bodies, so a kernel is there on each path; what is compared is
+   whether its row holds the scalar row's own function. */
 VDI__DEF const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype) {
     typedef void (*any_fn)(void);
     any_fn own, scalar;
-    if (i >= vdi_kernel_count() || (unsigned)simd >= VDI_SIMD_COUNT || !vdi_dtype_is_real(dtype)) return "-";
+    if (i >= vdi_kernel_count() || (unsigned)simd >= VDI_SIMD_COUNT || !vdi_dtype_is_real(dtype))
+        return "-";
     const vdi__kernels *row = vdi__kernel_tables[simd][dtype == VDI_F64];
     if (!row) return "-";
     memcpy(&own, (const char *)row + i * sizeof own, sizeof own);
-    memcpy(&scalar, (const char *)vdi__kernel_tables[VDI_SIMD_SCALAR][dtype == VDI_F64] + i * sizeof scalar, sizeof scalar);
+    memcpy(&scalar,
+           (const char *)vdi__kernel_tables[VDI_SIMD_SCALAR][dtype == VDI_F64] + i * sizeof scalar,
+           sizeof scalar);
     return own == scalar ? "scalar" : vdi_simd_name(simd);
 }
 #endif

@@ -1,44 +1,54 @@
 /* linalg/kalman_body.h - the recursions of kalman.h, one group of trials per lane
  *
- * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group repeat it and are not stored.
- * Everything is put together from five shared pieces, since these kernels are not where time goes, and eight passes compile them.
+ * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group
+ * repeat it and are not stored. Everything is put together from five shared pieces, since these
+ * kernels are not where time goes, and eight passes compile them.
  */
 
 /* Where the lanes of a block are: element `at` of each of n groups, `step` apart. */
-VDI_SHARED void VDI_PN(vdi__lanes_load)(const void *from, int64_t at, int64_t count, int64_t step, int64_t n, VDI_V *to) {
+VDI_SHARED void VDI_PN(vdi__lanes_load)(const void *from, int64_t at, int64_t count, int64_t step,
+                                        int64_t n, VDI_V *to) {
     const VDI_T *x = (const VDI_T *)from + at;
     for (int64_t i = 0; i < count; i++) {
         VDI_T t[VDI_W];
-        for (int64_t l = 0; l < VDI_W; l++) t[l] = x[i + (l < n ? l : n - 1) * step];
+        for (int64_t l = 0; l < VDI_W; l++)
+            t[l] = x[i + (l < n ? l : n - 1) * step];
         to[i] = VDI_VLOAD(t);
     }
 }
 
 /* stores v where alive[lane] is not 0, else 0 */
-VDI_SHARED void VDI_PN(vdi__lanes_store)(void *to, int64_t at, int64_t count, int64_t step, int64_t n, const VDI_T *alive, const VDI_V *v) {
+VDI_SHARED void VDI_PN(vdi__lanes_store)(void *to, int64_t at, int64_t count, int64_t step,
+                                         int64_t n, const VDI_T *alive, const VDI_V *v) {
     VDI_T *x = (VDI_T *)to + at;
     for (int64_t i = 0; i < count; i++) {
         VDI_T t[VDI_W];
         VDI_VSTORE(t, v[i]);
-        for (int64_t l = 0; l < VDI_W && l < n; l++) x[i + l * step] = alive[l] != 0 ? t[l] : VDI_C(0);
+        for (int64_t l = 0; l < VDI_W && l < n; l++)
+            x[i + l * step] = alive[l] != 0 ? t[l] : VDI_C(0);
     }
 }
 
-/* C (rows,cols) = base + sign * A B, where A[i,k] is A[i ai + k ak] and B[k,j] is B[k bk + j bj]; base is C's shape, or NULL for 0.
- * C may be base, but neither A nor B. */
-VDI_SHARED void VDI_PN(vdi__lanes_product)(int64_t rows, int64_t cols, int64_t inner, const VDI_V *A, int64_t ai, int64_t ak, const VDI_V *B,
-                                           int64_t bk, int64_t bj, int sign, const VDI_V *base, VDI_V *C) {
-    for (int64_t i = 0; i < rows; i++)
+/* C (rows,cols) = base + sign * A B, where A[i,k] is A[i ai + k ak] and B[k,j] is B[k bk + j bj];
+ * base is C's shape, or NULL for 0. C may be base, but neither A nor B. */
+VDI_SHARED void VDI_PN(vdi__lanes_product)(int64_t rows, int64_t cols, int64_t inner,
+                                           const VDI_V *A, int64_t ai, int64_t ak, const VDI_V *B,
+                                           int64_t bk, int64_t bj, int sign, const VDI_V *base,
+                                           VDI_V *C) {
+    for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < cols; j++) {
             VDI_V s = VDI_VZERO();
-            for (int64_t k = 0; k < inner; k++) s = VDI_VFMA(A[i * ai + k * ak], B[k * bk + j * bj], s);
-            if (base) s = sign < 0 ? VDI_VSUB(base[i * cols + j], s) : VDI_VADD(base[i * cols + j], s);
+            for (int64_t k = 0; k < inner; k++)
+                s = VDI_VFMA(A[i * ai + k * ak], B[k * bk + j * bj], s);
+            if (base)
+                s = sign < 0 ? VDI_VSUB(base[i * cols + j], s) : VDI_VADD(base[i * cols + j], s);
             C[i * cols + j] = s;
         }
+    }
 }
 
-/* Cholesky factor of the mean of A and A' in place, upper triangle 0; the product of the diagonal. good[lane] becomes 0 where a pivot is not
- * positive (or NaN): the lane then goes on with 1. */
+/* Cholesky factor of the mean of A and A' in place, upper triangle 0; the product of the diagonal.
+ * good[lane] becomes 0 where a pivot is not positive (or NaN): the lane then goes on with 1. */
 VDI_SHARED void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, VDI_T *good) {
     VDI_V fine = VDI_VSET1(VDI_C(1)), one = fine;
     *product = one;
@@ -46,24 +56,30 @@ VDI_SHARED void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product,
         VDI_V r = one;
         for (int64_t i = j; i < d; i++) {
             VDI_V s = VDI_VMUL(VDI_VADD(A[i * d + j], A[j * d + i]), VDI_VSET1(VDI_C(0.5)));
-            for (int64_t k = 0; k < j; k++) s = VDI_VFNMA(A[i * d + k], A[j * d + k], s);
+            for (int64_t k = 0; k < j; k++)
+                s = VDI_VFNMA(A[i * d + k], A[j * d + k], s);
             if (i == j) {
                 VDI_M positive = VDI_VGT(s, VDI_VZERO());
                 fine = VDI_VSEL(positive, fine, VDI_VZERO());
                 s = VDI_VSQRT(VDI_VSEL(positive, s, one));
                 r = VDI_VDIV(one, s);
                 *product = VDI_VMUL(*product, s);
-            } else s = VDI_VMUL(s, r);
+            } else {
+                s = VDI_VMUL(s, r);
+            }
             A[i * d + j] = s;
         }
     }
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = i + 1; j < d; j++) A[i * d + j] = VDI_VZERO();
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = i + 1; j < d; j++)
+            A[i * d + j] = VDI_VZERO();
+    }
     VDI_VSTORE(good, fine);
 }
 
 /* X (d,cols) = L^{-1} X, or L'^{-1} X */
-VDI_SHARED void VDI_PN(vdi__lanes_solve)(int64_t d, int64_t cols, const VDI_V *L, bool transposed, VDI_V *X) {
+VDI_SHARED void VDI_PN(vdi__lanes_solve)(int64_t d, int64_t cols, const VDI_V *L, bool transposed,
+                                         VDI_V *X) {
     for (int64_t q = 0; q < d; q++) {
         int64_t i = transposed ? d - 1 - q : q;
         for (int64_t j = 0; j < cols; j++) {
@@ -76,32 +92,56 @@ VDI_SHARED void VDI_PN(vdi__lanes_solve)(int64_t d, int64_t cols, const VDI_V *L
 }
 
 /* alive[lane] = 1 where bin t lies inside the group's length */
-VDI_SHARED void VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, VDI_T *alive) {
-    for (int64_t l = 0; l < VDI_W; l++) alive[l] = VDI_C(t < (a->lengths ? a->lengths[g + (l < n ? l : n - 1)] : a->T));
+VDI_SHARED void VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n,
+                                          int64_t t, VDI_T *alive) {
+    for (int64_t l = 0; l < VDI_W; l++)
+        alive[l] = VDI_C(t < (a->lengths ? a->lengths[g + (l < n ? l : n - 1)] : a->T));
 }
 
-VDI_SHARED void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t, const VDI_T *alive, const VDI_T *good) {
-    for (int64_t l = 0; l < VDI_W && l < n; l++)
-        if (good[l] == 0 && alive[l] != 0 && a->bad_group < 0) a->bad_group = g + l, a->bad_time = t;
+VDI_SHARED void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
+                                         const VDI_T *alive, const VDI_T *good) {
+    for (int64_t l = 0; l < VDI_W && l < n; l++) {
+        if (good[l] == 0 && alive[l] != 0 && a->bad_group < 0) {
+            a->bad_group = g + l;
+            a->bad_time = t;
+        }
+    }
 }
 
 VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
     const int64_t d = a->d, T = a->T, dd = d * d;
-    VDI_V *work = (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *A = work, *P = work + dd, *L = work + 2 * dd, *W = work + 3 * dd, *X = work + 4 * dd, *G = work + 5 * dd, *K = work + 6 * dd,
-          *Q = work + 7 * dd, *m = work + 8 * dd, *h = m + d, *e = h + d, *v = e + d, *pivots = v + 3 * d, *state = pivots + T, *ll = state + a->nrhs * d;
+    VDI_V *work =
+        (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    VDI_V *A = work;
+    VDI_V *P = work + dd;
+    VDI_V *L = work + 2 * dd;
+    VDI_V *W = work + 3 * dd;
+    VDI_V *X = work + 4 * dd;
+    VDI_V *G = work + 5 * dd;
+    VDI_V *K = work + 6 * dd;
+
+    VDI_V *Q = work + 7 * dd;
+    VDI_V *m = work + 8 * dd;
+    VDI_V *h = m + d;
+    VDI_V *e = h + d;
+    VDI_V *v = e + d;
+    VDI_V *pivots = v + 3 * d;
+    VDI_V *state = pivots + T;
+    VDI_V *ll = state + a->nrhs * d;
     VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
     VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, Q);
     for (int64_t g = 0; g < a->groups; g += VDI_W) {
         int64_t n = a->groups - g, cov = T * dd, mean = T * d;
         VDI_T alive[VDI_W], good[VDI_W];
-        for (int64_t r = 0; r < a->nrhs; r++) ll[r] = VDI_VZERO();
+        for (int64_t r = 0; r < a->nrhs; r++)
+            ll[r] = VDI_VZERO();
         for (int64_t t = 0; t < T; t++) {
             int64_t at = (g * T + t) * dd;
             VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
             VDI_M on = VDI_VGT(VDI_VLOAD(alive), VDI_VZERO());
-            if (t == 0) VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
-            else { /* P holds Pf: P = A Pf A' + Q */
+            if (t == 0) {
+                VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
+            } else { /* P holds Pf: P = A Pf A' + Q */
                 VDI_PN(vdi__lanes_product)(d, d, d, A, d, 1, P, d, 1, 1, NULL, X);
                 VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, A, 1, d, 1, Q, P);
             }
@@ -120,7 +160,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
             VDI_PN(vdi__lanes_cholesky)(d, G, &pivots[t], good);
             VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
             pivots[t] = VDI_VSEL(on, pivots[t], VDI_VSET1(VDI_C(1)));
-            for (int64_t i = 0; i < dd; i++) K[i] = L[i % d * d + i / d];
+            for (int64_t i = 0; i < dd; i++)
+                K[i] = L[i % d * d + i / d];
             VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
             VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
             VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, alive, P);
@@ -130,10 +171,12 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
                 VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
                 if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, A, d, 1, mf, 1, 1, 1, m, m);
                 VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
-                for (int64_t i = 0; i < d; i++) h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
+                for (int64_t i = 0; i < d; i++)
+                    h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
                 VDI_PN(vdi__lanes_product)(d, 1, d, W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
                 VDI_PN(vdi__lanes_product)(d, 1, d, K, d, 1, e, 1, 1, 1, NULL, v);
-                VDI_PN(vdi__lanes_product)(d, 1, d, K, 1, d, v, 1, 1, 1, m, mf); /* mf = m + K K' e */
+                /* mf = m + K K' e */
+                VDI_PN(vdi__lanes_product)(d, 1, d, K, 1, d, v, 1, 1, 1, m, mf);
                 for (int64_t i = 0; i < d; i++) {
                     sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
                     sum = VDI_VFMA(v[i], v[i], sum);
@@ -146,8 +189,10 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
         /* the products are square roots of determinants, so their logs count once */
         VDI_PN(vdi__unary_log)((size_t)(T * VDI_W), 0, pivots, pivots);
         v[0] = VDI_VZERO();
-        for (int64_t t = 0; t < T; t++) v[0] = VDI_VADD(v[0], pivots[t]);
-        for (int64_t l = 0; l < VDI_W; l++) alive[l] = VDI_C(1);
+        for (int64_t t = 0; t < T; t++)
+            v[0] = VDI_VADD(v[0], pivots[t]);
+        for (int64_t l = 0; l < VDI_W; l++)
+            alive[l] = VDI_C(1);
         for (int64_t r = 0; r < a->nrhs; r++) {
             ll[r] = VDI_VSUB(ll[r], v[0]);
             VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, alive, &ll[r]);
@@ -157,19 +202,32 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
 
 VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
     const int64_t d = a->d, T = a->T, dd = d * d;
-    VDI_V *work = (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *A = work, *Pp = work + dd, *L = work + 2 * dd, *Pf = work + 3 * dd, *Y = work + 4 * dd, *X = work + 5 * dd, *Ps = work + 6 * dd,
-          *D = work + 7 * dd, *m = work + 8 * dd, *p = m + d, product;
+    VDI_V *work =
+        (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    VDI_V *A = work;
+    VDI_V *Pp = work + dd;
+    VDI_V *L = work + 2 * dd;
+    VDI_V *Pf = work + 3 * dd;
+    VDI_V *Y = work + 4 * dd;
+    VDI_V *X = work + 5 * dd;
+    VDI_V *Ps = work + 6 * dd;
+
+    VDI_V *D = work + 7 * dd;
+    VDI_V *m = work + 8 * dd;
+    VDI_V *p = m + d;
+    VDI_V product;
     VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
     for (int64_t g = 0; g < a->groups; g += VDI_W) {
         int64_t n = a->groups - g, cov = T * dd, mean = T * d;
         VDI_T alive[VDI_W], next[VDI_W], good[VDI_W];
-        for (int64_t l = 0; l < VDI_W; l++) next[l] = VDI_C(0);
+        for (int64_t l = 0; l < VDI_W; l++)
+            next[l] = VDI_C(0);
         for (int64_t t = T - 1; t >= 0; t--) {
             int64_t at = (g * T + t) * dd;
             VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
             VDI_PN(vdi__lanes_load)(a->Pf, at, dd, cov, n, Pf);
-            VDI_M ahead = VDI_VGT(VDI_VLOAD(next), VDI_VZERO()); /* the next bin exists: else this one is its own smoothed state */
+            /* the next bin exists: else this one is its own smoothed state */
+            VDI_M ahead = VDI_VGT(VDI_VLOAD(next), VDI_VZERO());
             if (t + 1 < T) {
                 VDI_PN(vdi__lanes_load)(a->Pp, at + dd, dd, cov, n, Pp);
                 for (int64_t i = 0; i < dd; i++) {
@@ -183,13 +241,20 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
                 VDI_PN(vdi__lanes_solve)(d, d, L, false, Y);
                 VDI_PN(vdi__lanes_solve)(d, d, L, true, Y);
                 VDI_PN(vdi__lanes_product)(d, d, d, Ps, d, 1, Y, d, 1, 1, NULL, X);
-                if (a->Pc) VDI_PN(vdi__lanes_store)(a->Pc, (g * (T - 1) + t) * dd, dd, (T - 1) * dd, n, next, X);
+                if (a->Pc) {
+                    VDI_PN(vdi__lanes_store)(a->Pc, (g * (T - 1) + t) * dd, dd, (T - 1) * dd, n,
+                                             next, X);
+                }
                 VDI_PN(vdi__lanes_product)(d, d, d, D, d, 1, Y, d, 1, 1, NULL, X);
                 VDI_PN(vdi__lanes_product)(d, d, d, Y, 1, d, X, d, 1, 1, Pf, Pp);
             }
             for (int64_t i = 0; i < dd; i++) {
                 VDI_V s = Pf[i];
-                if (t + 1 < T) s = VDI_VSEL(ahead, VDI_VMUL(VDI_VADD(Pp[i], Pp[i % d * d + i / d]), VDI_VSET1(VDI_C(0.5))), s);
+                if (t + 1 < T) {
+                    s = VDI_VSEL(
+                        ahead,
+                        VDI_VMUL(VDI_VADD(Pp[i], Pp[i % d * d + i / d]), VDI_VSET1(VDI_C(0.5))), s);
+                }
                 Ps[i] = s;
             }
             VDI_PN(vdi__lanes_store)(a->Ps, at, dd, cov, n, alive, Ps);
@@ -199,7 +264,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
                 if (t + 1 < T) { /* X is free: the smoothed state ahead, less its prediction */
                     VDI_PN(vdi__lanes_load)(a->ms, row + d, d, mean, n, X);
                     VDI_PN(vdi__lanes_load)(a->mp, row + d, d, mean, n, p);
-                    for (int64_t i = 0; i < d; i++) p[i] = VDI_VSEL(ahead, VDI_VSUB(X[i], p[i]), VDI_VZERO());
+                    for (int64_t i = 0; i < d; i++)
+                        p[i] = VDI_VSEL(ahead, VDI_VSUB(X[i], p[i]), VDI_VZERO());
                     VDI_PN(vdi__lanes_product)(d, 1, d, Y, 1, d, p, 1, 1, 1, m, m);
                 }
                 VDI_PN(vdi__lanes_store)(a->ms, row, d, mean, n, alive, m);

@@ -1,4 +1,5 @@
-/* linalg/pass.h - the bodies of linalg, in the order of one pass; no guard: included once per pass */
+/* linalg/pass.h - the bodies of linalg, in the order of one pass; no guard: included once per
+ * pass */
 #include "../kernel/simd.h"
 #include "dense_body.h"
 #include "blocktri_body.h"

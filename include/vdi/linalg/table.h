@@ -1,4 +1,5 @@
-/* linalg/table.h - the table of linalg's kernels, one constant row per path and real type (see kernel/table.h) */
+/* linalg/table.h - the table of linalg's kernels, one constant row per path and real type (see
+ * kernel/table.h) */
 #ifndef VDI_LINALG_TABLE_H
 #define VDI_LINALG_TABLE_H
 #include "blocktri.h"
@@ -6,7 +7,8 @@
 #include "kalman.h"
 
 /* X(name, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
-#define VDI__LINALG_KERNELS(X) VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X) VDI__LINALG_KERNELS_KALMAN(X)
+#define VDI__LINALG_KERNELS(X) \
+    VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X) VDI__LINALG_KERNELS_KALMAN(X)
 
 typedef struct vdi__linalg_kernels {
 #define VDI__X(name, result, args) result(*name) args;

@@ -4,15 +4,18 @@
  *     vdi_lds_init(lds, data, 1, &err);
  *     double before, after;
  *     for (int i = 0; i < 100; i++)
- *         if (vdi_lds_em_step(lds, data, &before, &err) < 0) puts(err.message);       log likelihood before the step
+ *         if (vdi_lds_em_step(lds, data, &before, &err) < 0)
+ *             puts(err.message);   log likelihood before the step
  *     vdi_lds_log_likelihood(lds, data, NULL, &after, &err);
  *
- * Each step is exact, so the log likelihood never falls (beyond rounding). What keeps it so in hard cases:
- * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free optimum is the exact optimum under
- *   "no eigenvalue below the floor", so a channel that never varies, or a single trial (whose Q0 would shrink to nothing), neither
- *   breaks the step nor its monotony.
- * - Missing values are latent variables: with a full R the missing part of a bin is filled in by its conditional mean given the
- *   observed part and z, and its conditional covariance is added.
+ * Each step is exact, so the log likelihood never falls (beyond rounding). What keeps it so in hard
+ * cases:
+ * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
+ *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
+ *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
+ *   monotony.
+ * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
+ *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
  * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/lds.md for the rest.
  */
@@ -20,18 +23,23 @@
 #define VDI_MODEL_LDS_EM_H
 #include "lds.h"
 
-/** A start for EM: principal components of y (subspace iteration from `seed`; missing values count as the channel's mean), dynamics by
+/** A start for EM: principal components of y (subspace iteration from `seed`; missing values count
+ * as the channel's mean), dynamics by
  *  regressing their scores on the bin before. Leaves frozen parameters alone. */
-VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err);
-/** One step of EM. `log_likelihood` (may be NULL) receives the sum of log p(y) under the parameters before the step. */
-VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
+                                              vdi_error *err);
+/** One step of EM. `log_likelihood` (may be NULL) receives the sum of log p(y) under the parameters
+ * before the step. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data,
+                                                 double *log_likelihood, vdi_error *err);
 
 #endif /* VDI_MODEL_LDS_EM_H */
 
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_EM_C)
 #define VDI_MODEL_LDS_EM_C
 
-/* What the M-step needs to know of the posterior: second moments of the regressors x = (z, 1, u) and their products with targets. */
+/* What the M-step needs to know of the posterior: second moments of the regressors x = (z, 1, u)
+ * and their products with targets. */
 typedef struct vdi__lds_stats {
     int64_t K, Kd;           /* d + 1 + inputs for the read-out, d + inputs for the dynamics */
     double *S11, *S10, *S00; /* (d,d) z_t z_t', (d,Kd) z_t (z_{t-1},u_t)', (Kd,Kd), over t >= 2 */
@@ -50,44 +58,78 @@ typedef struct vdi__lds_stats {
 
 VDI__FN vdi__lds_stats vdi__lds_stats_of(const vdi_lds *p, const vdi_lds_data *a) {
     vdi__lds_stats s = VDI__ZERO;
-    const int64_t d = a->d, n = a->n, U = a->inputs, K = d + 1 + U, Kd = d + U;
+    const int64_t d = a->d;
+    const int64_t n = a->n;
+    const int64_t U = a->inputs;
+    const int64_t K = d + 1 + U;
+    const int64_t Kd = d + U;
     double *at = a->em;
-    s.K = K, s.Kd = Kd;
-    s.Sxx = at, at += K * K;
-    s.kk = at, at += K * K;
-    s.kk2 = at, at += K * K;
-    s.kk3 = at, at += K * K;
-    s.S00 = at, at += K * K;
-    s.first = at, at += K * K;
+    s.K = K;
+    s.Kd = Kd;
+    s.Sxx = at;
+    at += K * K;
+    s.kk = at;
+    at += K * K;
+    s.kk2 = at;
+    at += K * K;
+    s.kk3 = at;
+    at += K * K;
+    s.S00 = at;
+    at += K * K;
+    s.first = at;
+    at += K * K;
     at += 2 * K * K;
-    s.Syx = at, at += n * K;
-    s.theta = at, at += n * K;
-    s.nk = at, at += n * K;
-    s.nk2 = at, at += n * K;
-    s.Syy = at, at += p->desc.diagonal_r ? n : n * n;
-    for (int i = 0; i < 3; i++) s.nn[i] = at, at += p->desc.diagonal_r ? n : n * n;
-    s.S11 = at, at += 4 * d * (d + U);
-    s.S10 = at, at += 4 * d * (d + U);
-    s.side = at, at += 4 * VDI__MAX(n, d);
-    s.stable = at, at += 8 * d * (d + U);
-    if (p->desc.diagonal_r && a->missing) s.Sxx_channel = at, s.wide = at + n * K * K;
+    s.Syx = at;
+    at += n * K;
+    s.theta = at;
+    at += n * K;
+    s.nk = at;
+    at += n * K;
+    s.nk2 = at;
+    at += n * K;
+    s.Syy = at;
+    at += p->desc.diagonal_r ? n : n * n;
+    for (int i = 0; i < 3; i++) {
+        s.nn[i] = at;
+        at += p->desc.diagonal_r ? n : n * n;
+    }
+    s.S11 = at;
+    at += 4 * d * (d + U);
+    s.S10 = at;
+    at += 4 * d * (d + U);
+    s.side = at;
+    at += 4 * VDI__MAX(n, d);
+    s.stable = at;
+    at += 8 * d * (d + U);
+    if (p->desc.diagonal_r && a->missing) {
+        s.Sxx_channel = at;
+        s.wide = at + n * K * K;
+    }
     return s;
 }
 
 VDI__FN void vdi__symmetrise(int64_t n, double *a) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < i; j++) a[i * n + j] = a[j * n + i] = 0.5 * (a[i * n + j] + a[j * n + i]);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < i; j++)
+            a[i * n + j] = a[j * n + i] = 0.5 * (a[i * n + j] + a[j * n + i]);
+    }
 }
 
 /* C (m,n) += A' B over `rows` rows */
-VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda, const double *b, int64_t ldb, double *c,
-                               int64_t ldc) {
-    if (rows > 0 && m > 0 && n > 0)
-        vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a, (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
+VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda,
+                               const double *b, int64_t ldb, double *c, int64_t ldc) {
+    if (rows > 0 && m > 0 && n > 0) {
+        vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a,
+                 (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
+    }
 }
 
 VDI__FN void vdi__lds_stats_dynamics(const vdi_lds_data *a, vdi__lds_stats *s) {
-    const int64_t d = a->d, dd = d * d, U = a->inputs, T = a->T, Kd = s->Kd;
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    const int64_t U = a->inputs;
+    const int64_t T = a->T;
+    const int64_t Kd = s->Kd;
     double *sum = s->kk, *pair = s->kk2;
     memset(s->S11, 0, (size_t)dd * sizeof(double));
     memset(s->S10, 0, (size_t)(d * Kd) * sizeof(double));
@@ -105,13 +147,14 @@ VDI__FN void vdi__lds_stats_dynamics(const vdi_lds_data *a, vdi__lds_stats *s) {
         if (length == 1) continue;
         vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, S, (size_t)dd, false, sum);
         vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, O, (size_t)dd, false, pair);
-        for (int64_t i = 0; i < d; i++)
+        for (int64_t i = 0; i < d; i++) {
             for (int64_t j = 0; j < d; j++) {
                 int64_t at = i * d + j;
                 s->S00[i * Kd + j] += w * sum[at];
                 s->S11[at] += w * (sum[at] - S[at] + S[(length - 1) * dd + at]);
                 s->S10[i * Kd + j] += w * pair[at];
             }
+        }
     }
     for (int64_t i = 0; i < a->trials; i++) {
         const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U;
@@ -123,27 +166,40 @@ VDI__FN void vdi__lds_stats_dynamics(const vdi_lds_data *a, vdi__lds_stats *s) {
         vdi__add_products(d, U, steps, z, d, u + U, U, s->S00 + d, Kd);
         vdi__add_products(U, U, steps, u + U, U, u + U, U, s->S00 + d * Kd + d, Kd);
     }
-    for (int64_t i = 0; i < d; i++)
-        for (int64_t j = d; j < Kd; j++) s->S00[j * Kd + i] = s->S00[i * Kd + j];
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = d; j < Kd; j++)
+            s->S00[j * Kd + i] = s->S00[i * Kd + j];
+    }
 }
 
-/* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m, and covariance S counted `weight` times (S may be NULL) */
-VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const double *u, const double *S, double weight, double *xx) {
+/* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m, and covariance S counted
+ * `weight` times (S may be NULL) */
+VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const double *u,
+                                 const double *S, double weight, double *xx) {
     const int64_t d = a->d, U = a->inputs, K = d + 1 + U;
     for (int64_t i = 0; i < K; i++) {
         double x = i < d ? m[i] : i == d ? 1 : u[i - d - 1];
-        for (int64_t j = 0; j < d; j++) xx[i * K + j] += x * m[j] + (S && i < d ? weight * S[i * d + j] : 0);
+        for (int64_t j = 0; j < d; j++)
+            xx[i * K + j] += x * m[j] + (S && i < d ? weight * S[i * d + j] : 0);
         xx[i * K + d] += x;
-        for (int64_t j = 0; j < U; j++) xx[i * K + d + 1 + j] += x * u[j];
+        for (int64_t j = 0; j < U; j++)
+            xx[i * K + d + 1 + j] += x * u[j];
     }
 }
 
 /* Nothing missing: one Sxx for all channels. */
 VDI__FN void vdi__lds_stats_complete(const vdi_lds_data *a, vdi__lds_stats *s) {
-    const int64_t d = a->d, dd = d * d, n = a->n, U = a->inputs, T = a->T, K = s->K;
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    const int64_t n = a->n;
+    const int64_t U = a->inputs;
+    const int64_t T = a->T;
+    const int64_t K = s->K;
     for (int64_t g = 0; g < a->lanes; g++) {
-        vdi_sum_rows(VDI_F64, (size_t)a->lane_lengths[g], (size_t)dd, a->S + g * T * dd, (size_t)dd, false, s->kk);
-        for (int64_t i = 0; i < dd; i++) s->Sxx[i / d * K + i % d] += a->lane_weight[g] * s->kk[i];
+        vdi_sum_rows(VDI_F64, (size_t)a->lane_lengths[g], (size_t)dd, a->S + g * T * dd, (size_t)dd,
+                     false, s->kk);
+        for (int64_t i = 0; i < dd; i++)
+            s->Sxx[i / d * K + i % d] += a->lane_weight[g] * s->kk[i];
     }
     for (int64_t i = 0; i < a->trials; i++) {
         const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U, *y = a->y + i * T * n;
@@ -155,20 +211,33 @@ VDI__FN void vdi__lds_stats_complete(const vdi_lds_data *a, vdi__lds_stats *s) {
         vdi__add_products(n, d, rows, y, n, z, d, s->Syx, K);
         vdi__add_products(n, U, rows, y, n, u, U, s->Syx + d + 1, K);
         vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)d, z, (size_t)d, false, sum);
-        for (int64_t j = 0; j < d; j++) s->Sxx[j * K + d] += sum[j];
-        for (int64_t t = 0; t < rows; t++)
-            for (int64_t j = 0; j < U; j++) s->Sxx[d * K + d + 1 + j] += u[t * U + j];
+        for (int64_t j = 0; j < d; j++)
+            s->Sxx[j * K + d] += sum[j];
+        for (int64_t t = 0; t < rows; t++) {
+            for (int64_t j = 0; j < U; j++)
+                s->Sxx[d * K + d + 1 + j] += u[t * U + j];
+        }
         vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)n, y, (size_t)n, false, sum);
-        for (int64_t j = 0; j < n; j++) s->Syx[j * K + d] += sum[j];
+        for (int64_t j = 0; j < n; j++)
+            s->Syx[j * K + d] += sum[j];
         s->Sxx[d * K + d] += (double)rows;
     }
-    for (int64_t i = 0; i < K; i++)
-        for (int64_t j = 0; j < i; j++) s->Sxx[i * K + j] = s->Sxx[j * K + i];
+    for (int64_t i = 0; i < K; i++) {
+        for (int64_t j = 0; j < i; j++)
+            s->Sxx[i * K + j] = s->Sxx[j * K + i];
+    }
 }
 
-/* Diagonal R: a channel sees only its own observed bins, so each has its own Sxx, all by one product with the mask. */
+/* Diagonal R: a channel sees only its own observed bins, so each has its own Sxx, all by one
+ * product with the mask. */
 VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
-    const int64_t d = a->d, dd = d * d, n = a->n, U = a->inputs, T = a->T, K = s->K, KK = K * K;
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    const int64_t n = a->n;
+    const int64_t U = a->inputs;
+    const int64_t T = a->T;
+    const int64_t K = s->K;
+    const int64_t KK = K * K;
     memset(s->wide, 0, (size_t)(a->lanes * T * KK) * sizeof(double));
     for (int64_t i = 0; i < a->trials; i++) {
         const double *z = vdi__lds_slot(a, a->m, i), *y = a->y + i * T * n, *u = a->u + i * T * U;
@@ -179,19 +248,34 @@ VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
         vdi__add_products(n, d, a->lengths[i], y, n, z, d, s->Syx, K);
         vdi__add_products(n, U, a->lengths[i], y, n, u, U, s->Syx + d + 1, K);
         vdi_sum_rows(VDI_F64, (size_t)a->lengths[i], (size_t)n, y, (size_t)n, false, s->side);
-        for (int64_t j = 0; j < n; j++) s->Syx[j * K + d] += s->side[j];
+        for (int64_t j = 0; j < n; j++)
+            s->Syx[j * K + d] += s->side[j];
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask, (size_t)n, s->wide, (size_t)KK, s->Sxx_channel,
-             (size_t)KK);
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask,
+             (size_t)n, s->wide, (size_t)KK, s->Sxx_channel, (size_t)KK);
 }
 
 /* Full R with missing values: for a bin with observed o and missing m,
  *     E[y_m | z, y_o] = theta_m x + G (y_o - theta_o x),  G = R_mo R_oo^{-1},  Var = R_mm - G R_om,
- * so with Phi = theta_m - G theta_o every statistic is a product of sums over the bins of one pattern. */
-VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vdi__lds_stats *s, vdi_error *err) {
-    const int64_t n = a->n, d = a->d, dd = d * d, U = a->inputs, T = a->T, K = s->K;
-    double *XX = s->kk, *Yx = s->nk, *Phi = s->nk2, *Yy = s->nn[0], *G = s->nn[1], *tmp = s->nn[2];
-    int64_t *seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n), *lost = (int64_t *)(void *)s->side; /* indices of o and m */
+ * so with Phi = theta_m - G theta_o every statistic is a product of sums over the bins of one
+ * pattern. */
+VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vdi__lds_stats *s,
+                                           vdi_error *err) {
+    const int64_t n = a->n;
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    const int64_t U = a->inputs;
+    const int64_t T = a->T;
+    const int64_t K = s->K;
+    double *XX = s->kk;
+    double *Yx = s->nk;
+    double *Phi = s->nk2;
+    double *Yy = s->nn[0];
+    double *G = s->nn[1];
+    double *tmp = s->nn[2];
+    /* indices of o and m */
+    int64_t *seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
+    int64_t *lost = (int64_t *)(void *)s->side;
     for (int64_t q = 0; q < a->patterns; q++) {
         int64_t o, m = 0, first = a->pattern_start[q], last = a->pattern_start[q + 1];
         double count = (double)(last - first), *Y = a->chunk, *X = a->chunk + VDI__LDS_CHUNK * n;
@@ -205,10 +289,15 @@ VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vd
         for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
             int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
             for (int64_t r = 0; r < rows; r++) {
-                int64_t slot = a->bins[at + r] / T, t = a->bins[at + r] % T, trial = a->trial_at[slot];
-                const double *z = a->m + (slot * T + t) * d, *y = a->y + (trial * T + t) * n, *u = a->u + (trial * T + t) * U;
+                int64_t slot = a->bins[at + r] / T;
+                int64_t t = a->bins[at + r] % T;
+                int64_t trial = a->trial_at[slot];
+                const double *z = a->m + (slot * T + t) * d;
+                const double *y = a->y + (trial * T + t) * n;
+                const double *u = a->u + (trial * T + t) * U;
                 vdi__lds_add_moment(a, z, u, a->S + (slot % a->lanes * T + t) * dd, 1, XX);
-                for (int64_t i = 0; i < o; i++) Y[r * o + i] = y[seen[i]];
+                for (int64_t i = 0; i < o; i++)
+                    Y[r * o + i] = y[seen[i]];
                 memcpy(X + r * K, z, (size_t)d * sizeof(double));
                 X[r * K + d] = 1;
                 if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));
@@ -216,42 +305,59 @@ VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vd
             vdi__add_products(o, K, rows, Y, o, X, K, Yx, K);
             if (m > 0) vdi__add_products(o, o, rows, Y, o, Y, o, Yy, o);
         }
-        for (int64_t i = 0; i < K * K; i++) s->Sxx[i] += XX[i];
-        for (int64_t i = 0; i < o * K; i++) s->Syx[seen[i / K] * K + i % K] += Yx[i];
+        for (int64_t i = 0; i < K * K; i++)
+            s->Sxx[i] += XX[i];
+        for (int64_t i = 0; i < o * K; i++)
+            s->Syx[seen[i / K] * K + i % K] += Yx[i];
         if (m == 0) continue;
         /* G = R_mo R_oo^{-1} */
-        for (int64_t i = 0; i < m; i++)
-            for (int64_t j = 0; j < o; j++) G[i * o + j] = p->R[lost[i] * n + seen[j]];
-        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, G, (size_t)o);
-        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, G, (size_t)o);
-        for (int64_t i = 0; i < m; i++)
+        for (int64_t i = 0; i < m; i++) {
+            for (int64_t j = 0; j < o; j++)
+                G[i * o + j] = p->R[lost[i] * n + seen[j]];
+        }
+        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r,
+                 (size_t)o, G, (size_t)o);
+        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, G,
+                 (size_t)o);
+        for (int64_t i = 0; i < m; i++) {
             for (int64_t k = 0; k < K; k++) {
                 double x = s->theta[lost[i] * K + k];
-                for (int64_t j = 0; j < o; j++) x -= G[i * o + j] * s->theta[seen[j] * K + k];
+                for (int64_t j = 0; j < o; j++)
+                    x -= G[i * o + j] * s->theta[seen[j] * K + k];
                 Phi[i * K + k] = x;
             }
-        /* Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,  Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
+        }
+        /* Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,
+         * Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
         double *row = s->kk2, *cross = tmp; /* (K), (o) */
         for (int64_t i = 0; i < m; i++) {
             for (int64_t k = 0; k < K; k++) {
                 double x = 0;
-                for (int64_t l = 0; l < K; l++) x += Phi[i * K + l] * XX[l * K + k];
-                for (int64_t j = 0; j < o; j++) x += G[i * o + j] * Yx[j * K + k];
+                for (int64_t l = 0; l < K; l++)
+                    x += Phi[i * K + l] * XX[l * K + k];
+                for (int64_t j = 0; j < o; j++)
+                    x += G[i * o + j] * Yx[j * K + k];
                 row[k] = x;
                 s->Syx[lost[i] * K + k] += x;
             }
             for (int64_t j = 0; j < o; j++) {
                 double x = 0;
-                for (int64_t k = 0; k < K; k++) x += Phi[i * K + k] * Yx[j * K + k];
-                for (int64_t k = 0; k < o; k++) x += G[i * o + k] * Yy[k * o + j];
+                for (int64_t k = 0; k < K; k++)
+                    x += Phi[i * K + k] * Yx[j * K + k];
+                for (int64_t k = 0; k < o; k++)
+                    x += G[i * o + k] * Yy[k * o + j];
                 cross[j] = x;
                 s->Syy[lost[i] * n + seen[j]] += x;
                 s->Syy[seen[j] * n + lost[i]] += x;
             }
             for (int64_t j = 0; j < m; j++) {
                 double x = count * p->R[lost[i] * n + lost[j]];
-                for (int64_t k = 0; k < K; k++) x += row[k] * Phi[j * K + k];
-                for (int64_t k = 0; k < o; k++) x += cross[k] * G[j * o + k] - count * G[i * o + k] * p->R[seen[k] * n + lost[j]];
+                for (int64_t k = 0; k < K; k++)
+                    x += row[k] * Phi[j * K + k];
+                for (int64_t k = 0; k < o; k++) {
+                    x += cross[k] * G[j * o + k] -
+                         count * G[i * o + k] * p->R[seen[k] * n + lost[j]];
+                }
                 s->Syy[lost[i] * n + lost[j]] += x;
             }
         }
@@ -260,11 +366,14 @@ VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vd
     return VDI_OK;
 }
 
-/* theta (rows,K) = argmin: the free columns solve the normal equations, the frozen ones stay. `free_column` (K). */
-VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx, const bool *free_column, double *theta,
-                                    double *kk, double *work, const char *what, vdi_error *err) {
+/* theta (rows,K) = argmin: the free columns solve the normal equations, the frozen ones stay.
+ * `free_column` (K). */
+VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx,
+                                    const bool *free_column, double *theta, double *kk,
+                                    double *work, const char *what, vdi_error *err) {
     int64_t f = 0;
-    for (int64_t i = 0; i < K; i++) f += free_column[i];
+    for (int64_t i = 0; i < K; i++)
+        f += free_column[i];
     if (f == 0) return VDI_OK;
     for (int64_t i = 0, r = 0; i < K; i++) {
         if (!free_column[i]) continue;
@@ -272,7 +381,7 @@ VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, 
             if (free_column[j]) kk[r * f + c++] = Sxx[i * K + j];
         r++;
     }
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0, c = 0; i < K; i++) {
             if (!free_column[i]) continue;
             double x = Syx[r * K + i];
@@ -280,42 +389,58 @@ VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, 
                 if (!free_column[j]) x -= theta[r * K + j] * Sxx[j * K + i];
             work[r * f + c++] = x;
         }
+    }
     vdi_error inner = VDI__ZERO;
-    if (vdi_cholesky(VDI_F64, (size_t)f, kk, (size_t)f, &inner) < 0)
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_em_step",
-                             "%s is not determined by the data (inputs that are collinear, or too few bins): %s", what, inner.message);
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
+    if (vdi_cholesky(VDI_F64, (size_t)f, kk, (size_t)f, &inner) < 0) {
+        return vdi_error_set(
+            err, VDI_ERR_DATA, "vdi_lds_em_step",
+            "%s is not determined by the data (inputs that are collinear, or too few bins): %s",
+            what, inner.message);
+    }
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)f, (size_t)rows, kk, (size_t)f, work,
+             (size_t)f);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0, c = 0; i < K; i++)
             if (free_column[i]) theta[r * K + i] = work[r * f + c++];
+    }
     return VDI_OK;
 }
 
 /* V (n,n) = (Syy - theta Syx' - Syx theta' + theta Sxx theta') / count; `work` (n,K) */
-VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy, const double *Syx, const double *Sxx,
-                                          const double *theta, double count, double *work, double *V) {
+VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy,
+                                          const double *Syx, const double *Sxx, const double *theta,
+                                          double count, double *work, double *V) {
     size_t N = (size_t)n, k = (size_t)K;
-    /* work = Syx - theta Sxx: 0 in the free columns, so the last product corrects only for what is frozen */
+    /* work = Syx - theta Sxx: 0 in the free columns, so the last product corrects only for what is
+     * frozen */
     vdi_gemm(VDI_F64, 0, N, k, k, theta, k, Sxx, k, work, k);
-    for (int64_t i = 0; i < n * K; i++) work[i] = Syx[i] - work[i];
+    for (int64_t i = 0; i < n * K; i++)
+        work[i] = Syx[i] - work[i];
     vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, k, theta, k, Syx, k, V, N);
     vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, N, N, k, work, k, theta, k, V, N);
-    for (int64_t i = 0; i < n * n; i++) V[i] = (Syy[i] - V[i]) / count;
+    for (int64_t i = 0; i < n * n; i++)
+        V[i] = (Syy[i] - V[i]) / count;
     vdi__symmetrise(n, V);
 }
 
-/* The nearest matrix in likelihood with no eigenvalue below `floor`: eigenvalues are clipped. `work` holds 3 n n, `w` n. */
-VDI__FN vdi_status vdi__lds_clip(int64_t n, double *V, double floor_, double *work, double *w, vdi_error *err) {
+/* The nearest matrix in likelihood with no eigenvalue below `floor`: eigenvalues are clipped.
+ * `work` holds 3 n n, `w` n. */
+VDI__FN vdi_status vdi__lds_clip(int64_t n, double *V, double floor_, double *work, double *w,
+                                 vdi_error *err) {
     double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
     memcpy(work, V, (size_t)(n * n) * sizeof *work);
-    for (int64_t i = 0; i < n; i++) work[i * n + i] -= floor_;
+    for (int64_t i = 0; i < n; i++)
+        work[i * n + i] -= floor_;
     if (vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK) return VDI_OK;
     vdi_status status = vdi_eigh(VDI_F64, (size_t)n, V, (size_t)n, w, vectors, scratch, err);
     if (status < 0) return status;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++) scaled[i * n + j] = vectors[i * n + j] * VDI__MAX(w[j], floor_);
-    vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)n, (size_t)n, (size_t)n, scaled, (size_t)n, vectors, (size_t)n, V, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < n; j++)
+            scaled[i * n + j] = vectors[i * n + j] * VDI__MAX(w[j], floor_);
+    }
+    vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)n, (size_t)n, (size_t)n, scaled, (size_t)n, vectors,
+             (size_t)n, V, (size_t)n);
     vdi__symmetrise(n, V);
     return VDI_OK;
 }
@@ -326,57 +451,78 @@ VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
 
 /* The spectral radius of A (d,d), as |A^m|^{1/m} for m = 2^40 by squaring. `work` holds 2 d d. */
 VDI__FN double vdi__spectral_radius(int64_t d, const double *A, double *work) {
-    double *x = work, *y = work + d * d, log_norm = 0, share = 1;
+    double *x = work;
+    double *y = work + d * d;
+    double log_norm = 0;
+    double share = 1;
     memcpy(x, A, (size_t)(d * d) * sizeof *x);
     for (int k = 0; k <= 40; k++, share *= 0.5) {
         double norm = 0;
-        for (int64_t i = 0; i < d * d; i++) norm += x[i] * x[i];
+        for (int64_t i = 0; i < d * d; i++)
+            norm += x[i] * x[i];
         norm = sqrt(norm);
         if (!(norm > 0) || !(norm < HUGE_VAL)) return norm; /* 0: nilpotent */
         log_norm += share * log(norm);
-        for (int64_t i = 0; i < d * d; i++) x[i] /= norm;
-        vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, x, (size_t)d, x, (size_t)d, y, (size_t)d);
+        for (int64_t i = 0; i < d * d; i++)
+            x[i] /= norm;
+        vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, x, (size_t)d, x, (size_t)d, y,
+                 (size_t)d);
         double *swap = x;
-        x = y, y = swap;
+        x = y;
+        y = swap;
     }
     return exp(log_norm);
 }
 
 VDI__FN double vdi__lds_theta_radius(int64_t d, int64_t Kd, const double *theta, double *work) {
-    for (int64_t i = 0; i < d; i++) memcpy(work + i * d, theta + i * Kd, (size_t)d * sizeof *work);
+    for (int64_t i = 0; i < d; i++)
+        memcpy(work + i * d, theta + i * Kd, (size_t)d * sizeof *work);
     return vdi__spectral_radius(d, work, work + d * d);
 }
 
-/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way from the old parameters to it the
- * likelihood rises at any Q, so the farthest stable point that bisection finds never lowers it; the other candidate, A scaled down, is
- * often better, and is taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
-VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old, double bound, bool q_free, double *theta,
-                                double *work) {
+/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way
+ * from the old parameters to it the likelihood rises at any Q, so the farthest stable point that
+ * bisection finds never lowers it; the other candidate, A scaled down, is often better, and is
+ * taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
+VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old,
+                                double bound, bool q_free, double *theta, double *work) {
     const int64_t size = VDI__MAX(d * Kd, d * d);
-    double *best = work, *trial = best + size, *V = trial + size, *scratch = V + size, *wide = scratch + size; /* wide: 3 d d */
+    /* wide: 3 d d */
+    double *best = work;
+    double *trial = best + size;
+    double *V = trial + size;
+    double *scratch = V + size;
+    double *wide = scratch + size;
     double radius = vdi__lds_theta_radius(d, Kd, theta, wide);
     if (radius <= bound) return;
     double low = 0, high = 1, logdet[2];
     bool stable = vdi__lds_theta_radius(d, Kd, old, wide) <= bound;
     for (int step = 0; stable && step < 30; step++) {
         double mid = 0.5 * (low + high);
-        for (int64_t i = 0; i < d * Kd; i++) trial[i] = old[i] + mid * (theta[i] - old[i]);
-        if (vdi__lds_theta_radius(d, Kd, trial, wide) <= bound) low = mid;
-        else high = mid;
+        for (int64_t i = 0; i < d * Kd; i++)
+            trial[i] = old[i] + mid * (theta[i] - old[i]);
+        if (vdi__lds_theta_radius(d, Kd, trial, wide) <= bound)
+            low = mid;
+        else
+            high = mid;
     }
     for (int64_t i = 0; i < d * Kd; i++) {
         best[i] = low > 0 ? old[i] + low * (theta[i] - old[i]) : old[i];
         trial[i] = i % Kd < d ? theta[i] * (bound * (1 - 1e-12) / radius) : theta[i];
     }
     for (int k = 0; k < 2; k++) {
-        vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, k ? trial : best, s->steps, scratch, V);
-        logdet[k] =
-            vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0 ? HUGE_VAL : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
+        vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, k ? trial : best, s->steps,
+                                     scratch, V);
+        logdet[k] = vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0
+                        ? HUGE_VAL
+                        : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
     }
-    memcpy(theta, !stable || (q_free && logdet[1] < logdet[0]) ? trial : best, (size_t)(d * Kd) * sizeof *theta);
+    memcpy(theta, !stable || (q_free && logdet[1] < logdet[0]) ? trial : best,
+           (size_t)(d * Kd) * sizeof *theta);
 }
 
-VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a, vdi__lds_stats *s, vdi_error *err) {
+VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a,
+                                            vdi__lds_stats *s, vdi_error *err) {
     const int64_t d = a->d, U = a->inputs, Kd = s->Kd;
     unsigned freeze = p->desc.freeze;
     vdi_status status = VDI_OK;
@@ -387,8 +533,10 @@ VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, con
             memcpy(theta + i * Kd, p->A + i * d, (size_t)d * sizeof(double));
             if (U > 0) memcpy(theta + i * Kd + d, p->B + i * U, (size_t)U * sizeof(double));
         }
-        for (int64_t i = 0; i < Kd; i++) free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
-        status = vdi__lds_regress(d, Kd, s->S00, s->S10, free_column, theta, s->kk, work, U > 0 ? "A, B" : "A", err);
+        for (int64_t i = 0; i < Kd; i++)
+            free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
+        status = vdi__lds_regress(d, Kd, s->S00, s->S10, free_column, theta, s->kk, work,
+                                  U > 0 ? "A, B" : "A", err);
         if (status < 0) return status;
         if (p->desc.max_radius > 0 && !(freeze & VDI_LDS_A)) {
             double *old = s->stable;
@@ -396,51 +544,68 @@ VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, con
                 memcpy(old + i * Kd, p->A + i * d, (size_t)d * sizeof(double));
                 if (U > 0) memcpy(old + i * Kd + d, p->B + i * U, (size_t)U * sizeof(double));
             }
-            vdi__lds_stabilise(d, Kd, s, old, p->desc.max_radius, !(freeze & VDI_LDS_Q), theta, old + d * Kd);
+            vdi__lds_stabilise(d, Kd, s, old, p->desc.max_radius, !(freeze & VDI_LDS_Q), theta,
+                               old + d * Kd);
         }
         for (int64_t i = 0; i < d; i++) {
             memcpy(next->A + i * d, theta + i * Kd, (size_t)d * sizeof(double));
             if (U > 0) memcpy(next->B + i * U, theta + i * Kd + d, (size_t)U * sizeof(double));
         }
         if (!(freeze & VDI_LDS_Q)) {
-            vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, theta, s->steps, work, next->Q);
+            vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, theta, s->steps, work,
+                                         next->Q);
             status = vdi__lds_clip(d, next->Q, p->desc.q_floor, a->small, s->side, err);
         }
     }
     double *x0 = next->x0;
     if (!(freeze & VDI_LDS_X0)) {
         memset(x0, 0, (size_t)d * sizeof(double));
-        for (int64_t i = 0; i < a->trials; i++)
-            if (a->lengths[i] > 0) vdi_axpby(VDI_F64, (size_t)d, 1 / s->trials, vdi__lds_slot(a, a->m, i), 1, x0);
+        for (int64_t i = 0; i < a->trials; i++) {
+            if (a->lengths[i] > 0)
+                vdi_axpby(VDI_F64, (size_t)d, 1 / s->trials, vdi__lds_slot(a, a->m, i), 1, x0);
+        }
     }
     if (status == VDI_OK && !(freeze & VDI_LDS_Q0)) {
-        for (int64_t i = 0; i < d * d; i++) next->Q0[i] = s->first[i];
+        for (int64_t i = 0; i < d * d; i++)
+            next->Q0[i] = s->first[i];
         for (int64_t i = 0; i < a->trials; i++) {
             double *e = s->side;
             if (a->lengths[i] == 0) continue;
             vdi_binary(VDI_F64, VDI_SUB, (size_t)d, vdi__lds_slot(a, a->m, i), 1, x0, 1, e);
             vdi_ger(VDI_F64, (size_t)d, (size_t)d, e, e, next->Q0, (size_t)d);
         }
-        for (int64_t i = 0; i < d * d; i++) next->Q0[i] /= s->trials;
+        for (int64_t i = 0; i < d * d; i++)
+            next->Q0[i] /= s->trials;
         vdi__symmetrise(d, next->Q0);
         status = vdi__lds_clip(d, next->Q0, p->desc.q_floor, a->small, s->side, err);
     }
     return status;
 }
 
-VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a, vdi__lds_stats *s, vdi_error *err) {
-    const int64_t d = a->d, n = a->n, U = a->inputs, K = s->K;
+VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a,
+                                           vdi__lds_stats *s, vdi_error *err) {
+    const int64_t d = a->d;
+    const int64_t n = a->n;
+    const int64_t U = a->inputs;
+    const int64_t K = s->K;
     unsigned freeze = p->desc.freeze;
     double *theta = s->theta, floor_r = vdi__lds_r_floor(p, a);
     bool *free_column = (bool *)(void *)s->kk3;
     vdi_status status = VDI_OK;
-    for (int64_t i = 0; i < K; i++) free_column[i] = !(freeze & (i < d ? VDI_LDS_C : i == d ? VDI_LDS_BIAS : VDI_LDS_D));
+    for (int64_t i = 0; i < K; i++)
+        free_column[i] = !(freeze & (i < d ? VDI_LDS_C : i == d ? VDI_LDS_BIAS : VDI_LDS_D));
     const char *what = U > 0 ? "C, D, b" : "C, b";
-    if (!s->Sxx_channel) status = vdi__lds_regress(n, K, s->Sxx, s->Syx, free_column, theta, s->kk, s->nk, what, err);
-    for (int64_t j = 0; status == VDI_OK && s->Sxx_channel && j < n; j++)
-        if (s->Sxx_channel[j * K * K + d * K + d] > 0) /* a channel that is never seen keeps its row */
-            status =
-                vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column, theta + j * K, s->kk, s->nk, what, err);
+    if (!s->Sxx_channel) {
+        status =
+            vdi__lds_regress(n, K, s->Sxx, s->Syx, free_column, theta, s->kk, s->nk, what, err);
+    }
+    for (int64_t j = 0; status == VDI_OK && s->Sxx_channel && j < n; j++) {
+        if (s->Sxx_channel[j * K * K + d * K + d] > 0) {
+            /* a channel that is never seen keeps its row */
+            status = vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column,
+                                      theta + j * K, s->kk, s->nk, what, err);
+        }
+    }
     if (status < 0) return status;
     for (int64_t j = 0; j < n; j++) {
         memcpy(next->C + j * d, theta + j * K, (size_t)d * sizeof(double));
@@ -450,15 +615,19 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, cons
     }
     if (freeze & VDI_LDS_R) return VDI_OK;
     if (!p->desc.diagonal_r) {
-        vdi__lds_residual_covariance(n, K, s->Syy, s->Syx, s->Sxx, theta, s->Sxx[d * K + d], s->nk, next->R);
+        vdi__lds_residual_covariance(n, K, s->Syy, s->Syx, s->Sxx, theta, s->Sxx[d * K + d], s->nk,
+                                     next->R);
         return vdi__lds_clip(n, next->R, floor_r, s->nn[0], s->side, err);
     }
     for (int64_t j = 0; j < n; j++) {
-        const double *xx = s->Sxx_channel ? s->Sxx_channel + j * K * K : s->Sxx, *yx = s->Syx + j * K, *th = theta + j * K;
+        const double *xx = s->Sxx_channel ? s->Sxx_channel + j * K * K : s->Sxx;
+        const double *yx = s->Syx + j * K;
+        const double *th = theta + j * K;
         double r = s->Syy[j];
         for (int64_t i = 0; i < K; i++) {
             double x = 0;
-            for (int64_t k = 0; k < K; k++) x += xx[i * K + k] * th[k];
+            for (int64_t k = 0; k < K; k++)
+                x += xx[i * K + k] * th[k];
             r += th[i] * (x - 2 * yx[i]);
         }
         if (xx[d * K + d] > 0) next->R[j * n + j] = VDI__MAX(r / xx[d * K + d], floor_r);
@@ -474,7 +643,8 @@ VDI__FN vdi_lds vdi__lds_next(vdi_lds *p) {
     return next;
 }
 
-VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood, vdi_error *err) {
+VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood,
+                                    vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_em_step", err);
     if (status == VDI_OK) status = vdi__lds_posterior(lds, data, true, err);
     if (status < 0) return status;
@@ -490,36 +660,49 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
     memset(s.Sxx, 0, (size_t)(s.K * s.K) * sizeof(double));
     memset(s.Syx, 0, (size_t)(n * s.K) * sizeof(double));
     memcpy(s.Syy, data->syy, (size_t)(lds->desc.diagonal_r ? n : n * n) * sizeof(double));
-    if (!data->missing) vdi__lds_stats_complete(data, &s);
-    else if (lds->desc.diagonal_r) vdi__lds_stats_masked(data, &s);
-    else status = vdi__lds_stats_patterns(lds, data, &s, err);
+    if (!data->missing)
+        vdi__lds_stats_complete(data, &s);
+    else if (lds->desc.diagonal_r)
+        vdi__lds_stats_masked(data, &s);
+    else
+        status = vdi__lds_stats_patterns(lds, data, &s, err);
     if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, &s, err);
     if (status == VDI_OK) status = vdi__lds_update_dynamics(lds, &next, data, &s, err);
-    if (status == VDI_OK) status = vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_em_step", err);
-    if (status == VDI_OK && log_likelihood) *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    if (status == VDI_OK)
+        status = vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_em_step", err);
+    if (status == VDI_OK && log_likelihood)
+        *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
     return status;
 }
 
-/* ---- the start -------------------------------------------------------------------------------------------------------------- */
+/* ---- the start ------------------------------------------------------------------------------- */
 
-/* Columns of V (n,d) orthonormal, by Gram-Schmidt done twice; a column that vanishes becomes a unit vector. */
+/* Columns of V (n,d) orthonormal, by Gram-Schmidt done twice; a column that vanishes becomes a unit
+ * vector. */
 VDI__FN void vdi__orthonormalise(int64_t n, int64_t d, double *V) {
     for (int64_t j = 0; j < d; j++) {
-        for (int pass = 0; pass < 2; pass++)
+        for (int pass = 0; pass < 2; pass++) {
             for (int64_t k = 0; k < j; k++) {
                 double s = 0;
-                for (int64_t i = 0; i < n; i++) s += V[i * d + j] * V[i * d + k];
-                for (int64_t i = 0; i < n; i++) V[i * d + j] -= s * V[i * d + k];
+                for (int64_t i = 0; i < n; i++)
+                    s += V[i * d + j] * V[i * d + k];
+                for (int64_t i = 0; i < n; i++)
+                    V[i * d + j] -= s * V[i * d + k];
             }
+        }
         double norm = 0;
-        for (int64_t i = 0; i < n; i++) norm += V[i * d + j] * V[i * d + j];
+        for (int64_t i = 0; i < n; i++)
+            norm += V[i * d + j] * V[i * d + j];
         norm = sqrt(norm);
-        for (int64_t i = 0; i < n; i++) V[i * d + j] = norm > 1e-150 ? V[i * d + j] / norm : (double)(i == j % n);
+        for (int64_t i = 0; i < n; i++)
+            V[i * d + j] = norm > 1e-150 ? V[i * d + j] / norm : (double)(i == j % n);
     }
 }
 
-/* The first d principal axes V (n,d) of y (rows,n), orthonormal, and the scores y V (rows,d), by subspace iteration. */
-VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y, uint64_t seed, double *V, double *score) {
+/* The first d principal axes V (n,d) of y (rows,n), orthonormal, and the scores y V (rows,d), by
+ * subspace iteration. */
+VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y, uint64_t seed,
+                            double *V, double *score) {
     const size_t r = (size_t)rows, N = (size_t)n, k = (size_t)d;
     vdi_rng rng = vdi_rng_make(seed, 0);
     vdi_rng_fill_normal(&rng, VDI_F64, n * d, V);
@@ -535,32 +718,45 @@ VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y,
 VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_init", err);
     if (status < 0) return status;
-    const int64_t d = data->d, n = data->n, T = data->T, rows = data->trials * T, U = data->inputs;
+    const int64_t d = data->d;
+    const int64_t n = data->n;
+    const int64_t T = data->T;
+    const int64_t rows = data->trials * T;
+    const int64_t U = data->inputs;
     unsigned freeze = lds->desc.freeze;
     vdi__lds_stats s = vdi__lds_stats_of(lds, data);
     vdi_lds next = vdi__lds_next(lds);
     double *V = s.nk, *score = data->yd, count = 0;
     vdi__principal(rows, n, d, data->y, seed, V, score);
-    for (int64_t i = 0; i < data->trials; i++) count += (double)data->lengths[i];
+    for (int64_t i = 0; i < data->trials; i++)
+        count += (double)data->lengths[i];
     /* latents of unit variance: z = score / scale, C = V scale */
     double *scale = s.side;
     for (int64_t k = 0; k < d; k++) {
         double q = 0;
-        for (int64_t r = 0; r < rows; r++) q += score[r * d + k] * score[r * d + k];
+        for (int64_t r = 0; r < rows; r++)
+            q += score[r * d + k] * score[r * d + k];
         scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * data->variance));
-        for (int64_t r = 0; r < rows; r++) score[r * d + k] /= scale[k];
+        for (int64_t r = 0; r < rows; r++)
+            score[r * d + k] /= scale[k];
     }
     for (int64_t j = 0; j < n; j++) {
         double seen = 0, square = lds->desc.diagonal_r ? data->syy[j] : data->syy[j * n + j];
-        for (int64_t i = 0; i < data->trials; i++) seen += data->channel_count[i * n + j];
+        for (int64_t i = 0; i < data->trials; i++)
+            seen += data->channel_count[i * n + j];
         double variance = seen > 0 ? square / seen : data->variance, share = 0;
-        for (int64_t k = 0; k < d; k++) share += V[j * d + k] * V[j * d + k] * scale[k] * scale[k];
-        if (!(freeze & VDI_LDS_C))
-            for (int64_t k = 0; k < d; k++) next.C[j * d + k] = V[j * d + k] * scale[k];
+        for (int64_t k = 0; k < d; k++)
+            share += V[j * d + k] * V[j * d + k] * scale[k] * scale[k];
+        if (!(freeze & VDI_LDS_C)) {
+            for (int64_t k = 0; k < d; k++)
+                next.C[j * d + k] = V[j * d + k] * scale[k];
+        }
         if (!(freeze & VDI_LDS_BIAS)) next.b[j] = data->y_mean[j];
         if (!(freeze & VDI_LDS_R)) {
-            for (int64_t i = 0; i < n; i++) next.R[j * n + i] = 0;
-            next.R[j * n + j] = VDI__MAX(variance - share, VDI__MAX(0.05 * variance, vdi__lds_r_floor(lds, data)));
+            for (int64_t i = 0; i < n; i++)
+                next.R[j * n + i] = 0;
+            next.R[j * n + j] =
+                VDI__MAX(variance - share, VDI__MAX(0.05 * variance, vdi__lds_r_floor(lds, data)));
         }
         if (!(freeze & VDI_LDS_D)) memset(next.D + j * U, 0, (size_t)U * sizeof(double));
     }
@@ -573,10 +769,13 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
         vdi__add_products(d, d, data->lengths[i] - 1, z, d, z, d, s.S00, d);
     }
     bool *free_column = (bool *)(void *)s.kk2;
-    for (int64_t i = 0; i < d; i++) free_column[i] = true;
-    for (int64_t i = 0; i < d; i++) s.S00[i * d + i] += 1e-3 * count + 1;
+    for (int64_t i = 0; i < d; i++)
+        free_column[i] = true;
+    for (int64_t i = 0; i < d; i++)
+        s.S00[i * d + i] += 1e-3 * count + 1;
     double *A = s.S10 + d * d;
-    status = vdi__lds_regress(d, d, s.S00, s.S10, free_column, A, s.kk, s.S10 + 2 * d * d, "A", err);
+    status =
+        vdi__lds_regress(d, d, s.S00, s.S10, free_column, A, s.kk, s.S10 + 2 * d * d, "A", err);
     if (status < 0) return status;
     if (!(freeze & VDI_LDS_A)) memcpy(next.A, A, (size_t)(d * d) * sizeof(double));
     for (int64_t i = 0; i < d * d; i++) {
@@ -588,7 +787,8 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
         if (!(freeze & VDI_LDS_X0)) next.x0[i] = 0;
         if (!(freeze & VDI_LDS_B) && U > 0) memset(next.B + i * U, 0, (size_t)U * sizeof(double));
         double r = 1;
-        for (int64_t k = 0; k < d; k++) r -= A[i * d + k] * s.S10[i * d + k] / count;
+        for (int64_t k = 0; k < d; k++)
+            r -= A[i * d + k] * s.S10[i * d + k] / count;
         if (!(freeze & VDI_LDS_Q)) next.Q[i * d + i] = VDI__MAX(r, 0.02);
     }
     return vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_init", err);

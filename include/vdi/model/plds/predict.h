@@ -1,19 +1,22 @@
-/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see: log p(y) by importance sampling,
- * leave-one-neuron-out and one-step-ahead predictions; and drawing from the model
+/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see:
+ * log p(y) by importance sampling, leave-one-neuron-out and one-step-ahead predictions; and drawing
+ * from the model
  *
  * Do this:
- *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);            64 samples per trial, seed 1
+ *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples per trial, seed 1
  *     vdi_plds_prediction out = {0};
- *     out.log_p = log_p;                                                             (trials,T,n)
+ *     out.log_p = log_p;                                                       (trials,T,n)
  *     vdi_plds_predict(plds, counts, VDI_PLDS_LEAVE_ONE_OUT, &out, &err);
- *     vdi_score_bits_per_spike(trials * T, n, y, log_p, means, &bits, &err);         (score.h)
+ *     vdi_score_bits_per_spike(trials * T, n, y, log_p, means, &bits, &err);   (score.h)
  *
- * A prediction is a distribution: given the counts that may be used, the log rate of neuron n in bin t is Gaussian, and log_p integrates
- * the Poisson probability over it by Gauss-Hermite quadrature: log E p(y), not the log probability at a mean rate. exp(mean + variance/2),
- * the expected rate, can be huge where little is known; `rate` is exp(mean), the median. No leak: the count that is predicted is never
- * read. Leaving neuron n out, its counts in all bins of the trial are not read, and the search for the posterior starts from the latents at
- * rest; one step ahead, no count of bin t or later is read. Random counts in their place change no bit. Memory: none is allocated. Threads:
- * data_desc.pool.
+ * A prediction is a distribution: given the counts that may be used, the log rate of neuron n in
+ * bin t is Gaussian, and log_p integrates the Poisson probability over it by Gauss-Hermite
+ * quadrature: log E p(y), not the log probability at a mean rate. exp(mean + variance/2), the
+ * expected rate, can be huge where little is known; `rate` is exp(mean), the median. No leak: the
+ * count that is predicted is never read. Leaving neuron n out, its counts in all bins of the trial
+ * are not read, and the search for the posterior starts from the latents at rest; one step ahead,
+ * no count of bin t or later is read. Random counts in their place change no bit. Memory: none is
+ * allocated. Threads: data_desc.pool.
  */
 #ifndef VDI_MODEL_PLDS_PREDICT_H
 #define VDI_MODEL_PLDS_PREDICT_H
@@ -26,28 +29,38 @@ typedef enum vdi_plds_task {
     VDI_PLDS_ONE_STEP           /**< all neurons in the bins before t */
 } vdi_plds_task;
 
-/** Where vdi_plds_predict writes; all (trials,T,n), NULL: not wanted, NaN behind a trial's length. */
+/** Where vdi_plds_predict writes; all (trials,T,n), NULL: not wanted, NaN behind a trial's
+ * length. */
 typedef struct vdi_plds_prediction {
     double *mean;     /**< of the log rate, width and offset included */
     double *variance; /**< of the log rate */
     double *rate;     /**< exp(mean): the median rate, expected counts per bin */
-    double *log_p;    /**< log probability of the count under the predictive distribution, nats, log y! included; NaN where it is missing */
+    double *log_p;    /**< log probability of the count under the predictive distribution, nats, log
+                           y! included; NaN where it is missing */
     int nodes;        /**< of the quadrature; 0: 24 */
-    int64_t window;   /**< one step ahead: the last so many bins are fitted together, what is older is kept as it was; 0: 16 */
+    int64_t window;   /**< one step ahead: the last so many bins are fitted together, what is older
+                           is kept as it was; 0: 16 */
 } vdi_plds_prediction;
 
-/** log p(y) of each trial by importance sampling from the best Gaussian (of the Laplace one, if that is the model's method): ll (trials),
- * an estimate that is too low on average, by about half the variance of the weights over `samples`; ess (trials): effective samples, (sum
- * w)^2 / sum w^2. Either may be NULL, and so may *sum. Sample s of trial i draws from stream s * trials + i of `seed`. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data, int64_t samples, uint64_t seed,
-                                                         double *ll, double *ess, double *sum, vdi_error *err);
+/** log p(y) of each trial by importance sampling from the best Gaussian (of the Laplace one, if
+ * that is the model's method): ll (trials), an estimate that is too low on average, by about half
+ * the variance of the weights over `samples`; ess (trials): effective samples, (sum w)^2 / sum w^2.
+ * Either may be NULL, and so may *sum. Sample s of trial i draws from stream s * trials + i of
+ * `seed`. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data,
+                                                         int64_t samples, uint64_t seed, double *ll,
+                                                         double *ess, double *sum, vdi_error *err);
 /** Predict every count from others. Does not use or touch the posterior that the data carry. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task,
+VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data,
+                                                  vdi_plds_task task,
                                                   const vdi_plds_prediction *out, vdi_error *err);
-/** Draw from the model: z (trials,T,d), rate (trials,T,n) (expected counts), y (trials,T,n); each may be NULL but z. offset (trials,T,n) or
- * NULL; width 0: 1. Trial i uses stream i of `seed`, its counts stream 2^32 + i. `work` holds vdi_plds_simulate_work(plds) doubles. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials, int64_t T, double width,
-                                                   const double *offset, double *work, double *z, double *rate, double *y, vdi_error *err);
+/** Draw from the model: z (trials,T,d), rate (trials,T,n) (expected counts), y (trials,T,n); each
+ * may be NULL but z. offset (trials,T,n) or NULL; width 0: 1. Trial i uses stream i of `seed`, its
+ * counts stream 2^32 + i. `work` holds vdi_plds_simulate_work(plds) doubles. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed,
+                                                   int64_t trials, int64_t T, double width,
+                                                   const double *offset, double *work, double *z,
+                                                   double *rate, double *y, vdi_error *err);
 VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 
 #endif /* VDI_MODEL_PLDS_PREDICT_H */
@@ -55,7 +68,7 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 #if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_PREDICT_C)
 #define VDI_MODEL_PLDS_PREDICT_C
 
-/* ---- log p(y) ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- log p(y) -------------------------------------------------------------------------------- */
 
 typedef struct vdi__plds_sampling {
     const vdi__plds_run *r;
@@ -64,15 +77,16 @@ typedef struct vdi__plds_sampling {
     double *ll, *ess;
 } vdi__plds_sampling;
 
-/* log p(y,z) - log q(z) with q = N(m, J^{-1}), z = m + L^{-T} eps: the sums of squares cost nothing, since log q holds |eps|^2. The weights
- * are summed about their running maximum. */
+/* log p(y,z) - log q(z) with q = N(m, J^{-1}), z = m + L^{-T} eps: the sums of squares cost
+ * nothing, since log q holds |eps|^2. The weights are summed about their running maximum. */
 VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
     const vdi__plds_sampling *u = (const vdi__plds_sampling *)user;
     const vdi__plds_run *r = u->r;
     vdi_plds_data *a = r->a;
     vdi__plds_worker *k = &a->worker[worker];
     const int64_t d = a->d, T = a->T;
-    double top[VDI__PLDS_GROUP], sum[VDI__PLDS_GROUP], square[VDI__PLDS_GROUP], eps2[VDI__PLDS_GROUP];
+    double top[VDI__PLDS_GROUP], sum[VDI__PLDS_GROUP], square[VDI__PLDS_GROUP],
+        eps2[VDI__PLDS_GROUP];
     vdi__plds_fit f;
     if (k->status < 0) return;
     vdi__plds_group(r, g, worker, &f);
@@ -84,11 +98,15 @@ VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
         k->status = status;
         return;
     }
-    for (int64_t i = 0; i < f.count; i++) top[i] = -HUGE_VAL, sum[i] = square[i] = 0;
+    for (int64_t i = 0; i < f.count; i++) {
+        top[i] = -HUGE_VAL;
+        sum[i] = square[i] = 0;
+    }
     for (int64_t s = 0; s < u->samples; s++) {
         double *z = f.next.m;
         for (int64_t i = 0; i < f.count; i++) {
-            vdi_rng rng = vdi_rng_make(u->seed, (uint64_t)(s * a->trials + g * VDI__PLDS_GROUP + i));
+            vdi_rng rng =
+                vdi_rng_make(u->seed, (uint64_t)(s * a->trials + g * VDI__PLDS_GROUP + i));
             vdi_rng_fill_normal(&rng, VDI_F64, f.length[i] * d, z + i * T * d);
             eps2[i] = vdi_dot(VDI_F64, (size_t)(f.length[i] * d), z + i * T * d, z + i * T * d);
         }
@@ -98,15 +116,20 @@ VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
             if (f.length[i] == 0) continue;
             vdi_axpby(VDI_F64, (size_t)(f.length[i] * d), 1, q.m + i * T * d, 1, x);
             vdi__plds_rates(&f, i, x, NULL);
-            double w = vdi__plds_log_joint(&f, i, x, vdi_sum(VDI_F64, (size_t)(f.length[i] * a->n), f.rate)) + f.constant[i];
-            w += 0.5 *
-                 (eps2[i] - q.logdet[i] - (double)(f.length[i] * d)); /* the bound's constant holds T d / 2, which is not wanted here */
+            double w = vdi__plds_log_joint(&f, i, x,
+                                           vdi_sum(VDI_F64, (size_t)(f.length[i] * a->n), f.rate)) +
+                       f.constant[i];
+            /* the bound's constant holds T d / 2, which is not wanted here */
+            w += 0.5 * (eps2[i] - q.logdet[i] - (double)(f.length[i] * d));
             if (w > top[i]) {
                 double scale = top[i] > -HUGE_VAL ? exp(top[i] - w) : 0;
-                sum[i] = sum[i] * scale + 1, square[i] = square[i] * scale * scale + 1, top[i] = w;
+                sum[i] = sum[i] * scale + 1;
+                square[i] = square[i] * scale * scale + 1;
+                top[i] = w;
             } else {
                 double e = exp(w - top[i]);
-                sum[i] += e, square[i] += e * e;
+                sum[i] += e;
+                square[i] += e * e;
             }
         }
     }
@@ -117,17 +140,27 @@ VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
     }
 }
 
-VDI__DEF vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data, int64_t samples, uint64_t seed, double *ll,
-                                            double *ess, double *sum, vdi_error *err) {
+VDI__DEF vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data,
+                                            int64_t samples, uint64_t seed, double *ll, double *ess,
+                                            double *sum, vdi_error *err) {
     const char *where = "vdi_plds_log_likelihood";
     vdi__plds_run r;
     vdi__plds_sampling u;
-    if (samples < 1) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "samples is %lld, expected at least 1", (long long)samples);
+    if (samples < 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "samples is %lld, expected at least 1",
+                             (long long)samples);
+    }
     vdi_status fit = vdi__plds_posterior(plds, data, -1, &r, where, err);
     if (fit < 0) return fit;
-    u.r = &r, u.samples = samples, u.seed = seed, u.ess = ess;
-    u.ll = ll ? ll : data->q.elbo; /* without a place of their own they stand where the bounds stood, which every search finds anew */
-    for (int w = 0; w < vdi_pool_threads(data->pool); w++) data->worker[w].status = VDI_OK;
+    u.r = &r;
+    u.samples = samples;
+    u.seed = seed;
+    u.ess = ess;
+    /* without a place of their own they stand where the bounds stood, which every search finds
+     * anew */
+    u.ll = ll ? ll : data->q.elbo;
+    for (int w = 0; w < vdi_pool_threads(data->pool); w++)
+        data->worker[w].status = VDI_OK;
     vdi_pool_run(data->pool, data->groups, vdi__plds_sample_group, &u);
     vdi_status status = vdi__plds_finish(data, where, err);
     if (status < 0) return status;
@@ -135,7 +168,7 @@ VDI__DEF vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data 
     return fit;
 }
 
-/* ---- predictions ------------------------------------------------------------------------------------------------------------------- */
+/* ---- predictions ----------------------------------------------------------------------------- */
 
 typedef struct vdi__plds_forecast {
     vdi__plds_run r;
@@ -150,12 +183,16 @@ enum { VDI__PLDS_BATCH = 32 };
 typedef struct vdi__plds_batch {
     const vdi__plds_forecast *u;
     int64_t count, at[VDI__PLDS_BATCH];
-    double y[VDI__PLDS_BATCH], mean[VDI__PLDS_BATCH], variance[VDI__PLDS_BATCH], log_p[VDI__PLDS_BATCH];
+    double y[VDI__PLDS_BATCH], mean[VDI__PLDS_BATCH], variance[VDI__PLDS_BATCH],
+        log_p[VDI__PLDS_BATCH];
 } vdi__plds_batch;
 
 VDI__FN void vdi__plds_flush(vdi__plds_batch *k) {
     const vdi_plds_prediction *out = k->u->out;
-    if (out->log_p) vdi_poisson_lognormal((size_t)k->count, k->y, k->mean, k->variance, k->u->nodes, k->u->x, k->u->w, k->log_p);
+    if (out->log_p) {
+        vdi_poisson_lognormal((size_t)k->count, k->y, k->mean, k->variance, k->u->nodes, k->u->x,
+                              k->u->w, k->log_p);
+    }
     for (int64_t i = 0; i < k->count; i++) {
         if (out->mean) out->mean[k->at[i]] = k->mean[i];
         if (out->variance) out->variance[k->at[i]] = k->variance[i];
@@ -166,7 +203,8 @@ VDI__FN void vdi__plds_flush(vdi__plds_batch *k) {
 }
 
 /* Neuron j of bin t: mean and variance of c'z + b + offset under N(m,S). */
-VDI__FN void vdi__plds_write(vdi__plds_batch *k, int64_t trial, int64_t t, int64_t j, const double *m, const double *S) {
+VDI__FN void vdi__plds_write(vdi__plds_batch *k, int64_t trial, int64_t t, int64_t j,
+                             const double *m, const double *S) {
     const vdi__plds_run *r = &k->u->r;
     const vdi_plds_data *a = r->a;
     const int64_t d = a->d, at = (trial * a->T + t) * a->n + j;
@@ -175,7 +213,8 @@ VDI__FN void vdi__plds_write(vdi__plds_batch *k, int64_t trial, int64_t t, int64
     double mean = r->p->b[j] + a->log_width + (missing ? 0 : offset), variance = 0;
     for (int64_t i = 0; i < d; i++) {
         double v = 0;
-        for (int64_t l = 0; l < d; l++) v += S[i * d + l] * c[l];
+        for (int64_t l = 0; l < d; l++)
+            v += S[i * d + l] * c[l];
         mean += c[i] * m[i];
         variance += c[i] * v;
     }
@@ -192,8 +231,8 @@ VDI__FN bool vdi__plds_group_empty(const vdi__plds_fit *f) {
     return true;
 }
 
-/* Neuron index % n of group index / n: the read-out without it, in the worker's own copy. A row of zeros in C and a rate of exp(-1e300) = 0
- * take it out. */
+/* Neuron index % n of group index / n: the read-out without it, in the worker's own copy. A row of
+ * zeros in C and a rate of exp(-1e300) = 0 take it out. */
 VDI__FN void vdi__plds_leave_out(int64_t index, int worker, void *user) {
     const vdi__plds_forecast *u = (const vdi__plds_forecast *)user;
     vdi_plds_data *a = u->r.a;
@@ -206,61 +245,85 @@ VDI__FN void vdi__plds_leave_out(int64_t index, int worker, void *user) {
     memcpy(k->readout.in, a->readout.in, (size_t)(n * a->K) * sizeof(double));
     memcpy(k->readout.out, a->readout.out, (size_t)(n * a->K) * sizeof(double));
     memcpy(k->readout.b, a->readout.b, (size_t)n * sizeof(double));
-    for (int64_t i = 0; i < a->K; i++) k->readout.in[i * n + j] = k->readout.out[j * a->K + i] = 0;
+    for (int64_t i = 0; i < a->K; i++)
+        k->readout.in[i * n + j] = k->readout.out[j * a->K + i] = 0;
     k->readout.b[j] = VDI__PLDS_NEVER;
     f.readout = k->readout;
     f.left_out = j;
-    for (int64_t i = 0; i < f.count; i++) vdi__plds_open(&f, i, 0);
+    for (int64_t i = 0; i < f.count; i++)
+        vdi__plds_open(&f, i, 0);
     vdi_status status = vdi__plds_solve(&u->r, &f, false, &k->err);
     if (status == VDI_OK && !f.converged) k->status = VDI_NOT_CONVERGED;
     if (status < 0) k->status = status;
     vdi__plds_batch batch;
-    batch.u = u, batch.count = 0;
-    for (int64_t i = 0; status >= 0 && i < f.count; i++)
-        for (int64_t t = 0; t < f.length[i]; t++)
-            vdi__plds_write(&batch, g * VDI__PLDS_GROUP + i, t, j, f.now.m + (i * a->T + t) * a->d, f.now.S + (i * a->T + t) * a->d * a->d);
+    batch.u = u;
+    batch.count = 0;
+    for (int64_t i = 0; status >= 0 && i < f.count; i++) {
+        for (int64_t t = 0; t < f.length[i]; t++) {
+            vdi__plds_write(&batch, g * VDI__PLDS_GROUP + i, t, j, f.now.m + (i * a->T + t) * a->d,
+                            f.now.S + (i * a->T + t) * a->d * a->d);
+        }
+    }
     vdi__plds_flush(&batch);
 }
 
-/* The first block of a full window goes: what it and everything before it say of the next block, as precision and precision times mean,
- *     P' = Q^{-1} - Q^{-1}A G^{-1} A'Q^{-1},  h' = Q^{-1}A G^{-1} (h + site),  G = P + site + A'Q^{-1}A. */
-VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, const double *k, double *P, double *h, double *work,
-                                    vdi_error *err) {
+/* The first block of a full window goes: what it and everything before it say of the next block, as
+ * precision and precision times mean,
+ *     P' = Q^{-1} - Q^{-1}A G^{-1} A'Q^{-1},  h' = Q^{-1}A G^{-1} (h + site),
+ *     G = P + site + A'Q^{-1}A. */
+VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, const double *k,
+                                    double *P, double *h, double *work, vdi_error *err) {
     const size_t d = (size_t)f->d, dd = d * d;
     double *G = work, *X = G + dd, *v = X + dd;
     memcpy(G, D, dd * sizeof *G); /* P + site + A'Q^{-1}A */
     memcpy(v, k, d * sizeof *v);
     vdi_status status = vdi_cholesky(VDI_F64, d, G, d, err);
     if (status < 0) return status;
-    for (size_t r = 0; r < d; r++)
-        for (size_t c = 0; c < d; c++) X[r * d + c] = f->prior->QA[c * d + r]; /* -A'Q^{-1} */
+    for (size_t r = 0; r < d; r++) {
+        for (size_t c = 0; c < d; c++)
+            X[r * d + c] = f->prior->QA[c * d + r]; /* -A'Q^{-1} */
+    }
     vdi_trsm(VDI_F64, VDI_TRSM_LOWER, d, d, G, d, X, d);
     vdi_trsm(VDI_F64, VDI_TRSM_LOWER, d, 1, G, d, v, 1);
     vdi_gemm(VDI_F64, VDI_GEMM_TA, d, d, d, X, d, X, d, P, d);
-    for (size_t c = 0; c < dd; c++) P[c] = f->prior->Qi[c] - P[c];
+    for (size_t c = 0; c < dd; c++)
+        P[c] = f->prior->Qi[c] - P[c];
     vdi_gemv(VDI_F64, VDI_GEMM_TA, d, d, X, d, v, h);
-    for (size_t r = 0; r < d; r++) h[r] = -h[r];
+    for (size_t r = 0; r < d; r++)
+        h[r] = -h[r];
     return VDI_OK;
 }
 
-/* Group g, bin after bin: predict, take the bin in, fit the last `window` bins to their best Gaussian. */
-VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int worker, vdi__plds_worker *k) {
+/* Group g, bin after bin: predict, take the bin in, fit the last `window` bins to their best
+ * Gaussian. */
+VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int worker,
+                                  vdi__plds_worker *k) {
     vdi_plds_data *a = u->r.a;
-    const int64_t d = a->d, dd = d * d, n = a->n, K = a->K, first = g * VDI__PLDS_GROUP, W = VDI__MIN(u->window, a->T);
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    const int64_t n = a->n;
+    const int64_t K = a->K;
+    const int64_t first = g * VDI__PLDS_GROUP;
+    const int64_t W = VDI__MIN(u->window, a->T);
     const vdi__lds_prior *prior = &u->r.prior;
-    double *m = k->small, *S = m + d, *AS = S + dd, *work = AS + dd;
+    double *m = k->small;
+    double *S = m + d;
+    double *AS = S + dd;
+    double *work = AS + dd;
     int64_t longest = 0;
     vdi__plds_fit f;
     vdi_status status = VDI_OK;
     vdi__plds_batch batch;
-    batch.u = u, batch.count = 0;
+    batch.u = u;
+    batch.count = 0;
     vdi__plds_group(&u->r, g, worker, &f);
     for (int64_t i = 0; i < f.count; i++) {
         longest = VDI__MAX(longest, f.length[i]);
         memcpy(k->first + i * dd, prior->Q0i, (size_t)dd * sizeof(double));
         memcpy(k->first_h + i * d, prior->hx, (size_t)d * sizeof(double));
     }
-    f.first = k->first, f.first_h = k->first_h;
+    f.first = k->first;
+    f.first_h = k->first_h;
     for (int64_t t = 0, start = 0; t < longest; t++) {
         const int64_t have = t - start; /* blocks in the window, before bin t comes in */
         for (int64_t i = 0; i < f.count; i++) {
@@ -268,14 +331,17 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
             memcpy(m, u->r.p->x0, (size_t)d * sizeof *m);
             memcpy(S, u->r.p->Q0, (size_t)dd * sizeof *S);
             if (t > 0) { /* one step of the prior from the last block */
-                const double *z = f.now.m + (i * f.T + have - 1) * d, *P = f.now.S + (i * f.T + have - 1) * dd;
+                const double *z = f.now.m + (i * f.T + have - 1) * d;
+                const double *P = f.now.S + (i * f.T + have - 1) * dd;
                 vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, z, m);
-                vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, P, (size_t)d, AS, (size_t)d);
+                vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, P,
+                         (size_t)d, AS, (size_t)d);
                 memcpy(S, u->r.p->Q, (size_t)dd * sizeof *S);
-                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, (size_t)d, AS, (size_t)d, u->r.p->A, (size_t)d, S,
-                         (size_t)d);
+                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, (size_t)d, AS,
+                         (size_t)d, u->r.p->A, (size_t)d, S, (size_t)d);
             }
-            for (int64_t j = 0; j < n; j++) vdi__plds_write(&batch, first + i, t, j, m, S);
+            for (int64_t j = 0; j < n; j++)
+                vdi__plds_write(&batch, first + i, t, j, m, S);
         }
         vdi__plds_flush(&batch);
         if (t + 1 == longest) break;
@@ -285,18 +351,23 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
         for (int64_t i = 0; i < f.count; i++) {
             const double *old = f.now.site + (i * f.T) * K, *mean = f.now.m + i * f.T * d;
             if (drop && t < a->lengths[first + i]) {
-                double *D = f.next.D, *E = f.next.E, *h = f.next.k; /* of which the first block is read: it has a successor now */
+                /* of which the first block is read: it has a successor now */
+                double *D = f.next.D, *E = f.next.E, *h = f.next.k;
                 f.length[i] = VDI__MAX(have, 2);
                 vdi__plds_precision(&f, i, old, D, E);
                 vdi__plds_information(&f, i, old, mean, h);
-                status = vdi__plds_absorb(&f, D, h, k->first + i * dd, k->first_h + i * d, work, &k->err);
+                status = vdi__plds_absorb(&f, D, h, k->first + i * dd, k->first_h + i * d, work,
+                                          &k->err);
                 if (status < 0) return status;
             }
         }
-        for (int64_t i = 0; i < f.count; i++) { /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
-            memcpy(site + i * T * K, f.now.site + (i * f.T + drop) * K, (size_t)(keep * K) * sizeof(double));
+        for (int64_t i = 0; i < f.count; i++) {
+            /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
+            memcpy(site + i * T * K, f.now.site + (i * f.T + drop) * K,
+                   (size_t)(keep * K) * sizeof(double));
             memset(site + (i * T + keep) * K, 0, (size_t)K * sizeof(double));
-            memcpy(f.next.m + i * T * d, f.now.m + (i * f.T + drop) * d, (size_t)(keep * d) * sizeof(double));
+            memcpy(f.next.m + i * T * d, f.now.m + (i * f.T + drop) * d,
+                   (size_t)(keep * d) * sizeof(double));
         }
         memcpy(f.now.site, site, (size_t)(f.count * T * K) * sizeof(double));
         memcpy(f.now.m, f.next.m, (size_t)(f.count * T * d) * sizeof(double));
@@ -309,13 +380,16 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
             f.offset[i] = a->offset ? a->offset + ((first + i) * a->T + start) * n : NULL;
             if (!inside) continue;
             vdi__plds_open(&f, i, 0);
-            /* what is known before bin t: the old sites with their own information, which k of a Gaussian at `now.m` gives if the new bin's
-             * is 0 */
-            vdi__plds_precision(&f, i, f.now.site + i * T * K, f.now.D + i * T * dd, f.now.E + i * (T - 1) * dd);
+            /* what is known before bin t: the old sites with their own information, which k of a
+             * Gaussian at `now.m` gives if the new bin's is 0 */
+            vdi__plds_precision(&f, i, f.now.site + i * T * K, f.now.D + i * T * dd,
+                                f.now.E + i * (T - 1) * dd);
             memset(f.now.m + (i * T + keep) * d, 0, (size_t)d * sizeof(double));
-            vdi__plds_information(&f, i, f.now.site + i * T * K, f.now.m + i * T * d, f.now.k + i * T * d);
+            vdi__plds_information(&f, i, f.now.site + i * T * K, f.now.m + i * T * d,
+                                  f.now.k + i * T * d);
             double *last = f.now.k + (i * T + keep) * d;
-            for (int64_t c = 0; c < d; c++) last[c] -= f.yC[(i * T + keep) * d + c];
+            for (int64_t c = 0; c < d; c++)
+                last[c] -= f.yC[(i * T + keep) * d + c];
         }
         if (vdi__plds_group_empty(&f)) break;
         status = vdi__plds_bt_init(&f, &k->err);
@@ -338,39 +412,52 @@ VDI__FN void vdi__plds_one_step(int64_t g, int worker, void *user) {
     if (status < 0) k->status = status;
 }
 
-VDI__DEF vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task, const vdi_plds_prediction *out,
-                                     vdi_error *err) {
+VDI__DEF vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task,
+                                     const vdi_plds_prediction *out, vdi_error *err) {
     const char *where = "vdi_plds_predict";
     vdi__plds_forecast u;
     double *const place[4] = {out->mean, out->variance, out->rate, out->log_p};
     vdi_status status = vdi__plds_fits(plds, data, where, err);
-    if (status == VDI_OK && task != VDI_PLDS_LEAVE_ONE_OUT && task != VDI_PLDS_ONE_STEP)
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "task is %d, expected VDI_PLDS_LEAVE_ONE_OUT or VDI_PLDS_ONE_STEP", (int)task);
-    if (status == VDI_OK && out->window < 0)
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more", (long long)out->window);
+    if (status == VDI_OK && task != VDI_PLDS_LEAVE_ONE_OUT && task != VDI_PLDS_ONE_STEP) {
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                               "task is %d, expected VDI_PLDS_LEAVE_ONE_OUT or VDI_PLDS_ONE_STEP",
+                               (int)task);
+    }
+    if (status == VDI_OK && out->window < 0) {
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more",
+                               (long long)out->window);
+    }
     u.nodes = out->nodes ? out->nodes : 24;
     if (status == VDI_OK) status = vdi_gauss_hermite(u.nodes, u.x, u.w, err);
     if (status == VDI_OK) status = vdi__plds_prepare(plds, data, &u.r, err);
     if (status < 0) return status;
     u.out = out;
     u.window = out->window ? out->window : 16;
-    u.r.iterations = -1, u.r.tolerance = 1e-9;
-    for (int i = 0; i < 4; i++)
-        if (place[i]) vdi_fill(VDI_F64, (size_t)(data->trials * data->T * data->n), HUGE_VAL - HUGE_VAL, place[i]);
-    if (task == VDI_PLDS_LEAVE_ONE_OUT) vdi_pool_run(data->pool, data->groups * data->n, vdi__plds_leave_out, &u);
-    else vdi_pool_run(data->pool, data->groups, vdi__plds_one_step, &u);
+    u.r.iterations = -1;
+    u.r.tolerance = 1e-9;
+    for (int i = 0; i < 4; i++) {
+        if (place[i]) {
+            vdi_fill(VDI_F64, (size_t)(data->trials * data->T * data->n), HUGE_VAL - HUGE_VAL,
+                     place[i]);
+        }
+    }
+    if (task == VDI_PLDS_LEAVE_ONE_OUT)
+        vdi_pool_run(data->pool, data->groups * data->n, vdi__plds_leave_out, &u);
+    else
+        vdi_pool_run(data->pool, data->groups, vdi__plds_one_step, &u);
     return vdi__plds_finish(data, where, err);
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 VDI__DEF size_t vdi_plds_simulate_work(const vdi_plds *plds) {
     vdi_lds chain = vdi__plds_chain(plds);
     return vdi_lds_simulate_work(&chain) + 2;
 }
 
-VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials, int64_t T, double width, const double *offset,
-                                      double *work, double *z, double *rate, double *y, vdi_error *err) {
+VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials,
+                                      int64_t T, double width, const double *offset, double *work,
+                                      double *z, double *rate, double *y, vdi_error *err) {
     const int64_t d = plds->desc.d, n = plds->desc.n;
     vdi_lds chain = vdi__plds_chain(plds);
     double *one = work + vdi_lds_simulate_work(&chain);
@@ -380,15 +467,17 @@ VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64
     if (status < 0) return status;
     for (int64_t i = 0; i < trials; i++) {
         vdi_rng rng = vdi_rng_make(seed, ((uint64_t)1 << 32) + (uint64_t)i);
-        for (int64_t t = 0; t < T; t++)
+        for (int64_t t = 0; t < T; t++) {
             for (int64_t j = 0; j < n; j++) {
                 int64_t at = (i * T + t) * n + j;
                 double eta = plds->b[j] + (width > 0 ? log(width) : 0) + (offset ? offset[at] : 0);
-                for (int64_t k = 0; k < d; k++) eta += plds->C[j * d + k] * z[(i * T + t) * d + k];
+                for (int64_t k = 0; k < d; k++)
+                    eta += plds->C[j * d + k] * z[(i * T + t) * d + k];
                 eta = exp(VDI__MIN(eta, 20)); /* half a billion spikes per bin: no count beyond */
                 if (rate) rate[at] = eta;
                 if (y) y[at] = (double)vdi_rng_poisson(&rng, eta);
             }
+        }
     }
     return VDI_OK;
 }

@@ -1,25 +1,32 @@
-/* model/score/score.h - the field's measures of how well firing rates, counts and latents are predicted
+/* model/score/score.h - the field's measures of how well firing rates, counts and latents are
+ * predicted
  *
  * Do this:
- *     vdi_score_means(rows, n, y_train, means);                                  each neuron's mean count
+ *     vdi_score_means(rows, n, y_train, means);           each neuron's mean count
  *     vdi_score_bits bits;
- *     vdi_score_bits_per_spike(rows, n, y, log_p, means, &bits, &err);           log_p: log of the predicted probability of each count
- *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);                          the Neural Latents Benchmark's habit
+ *     vdi_score_bits_per_spike(rows, n, y, log_p, means, &bits, &err);   log_p: log of the predicted probability of each count
+ *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);   the Neural Latents Benchmark's habit
  *     vdi_score_r2(rows, n, truth, rates, NULL, &r2, &err);
  *
- * Arrays are (rows,n), row-major float64, one row per bin, trials one behind the other; n neurons or dimensions. A count that is NaN is
- * missing: it is left out of every sum. So is what lies behind the end of a ragged trial, if the caller sets it to NaN.
+ * Arrays are (rows,n), row-major float64, one row per bin, trials one behind the other; n neurons
+ * or dimensions. A count that is NaN is missing: it is left out of every sum. So is what lies
+ * behind the end of a ragged trial, if the caller sets it to NaN.
  *
  * The constants:
- * - Log likelihoods are in nats and hold every term, log y! too. "Per bin" divides the sum over all neurons by the bins with at least
- *   one count in them; "per spike" divides by the sum of all counts and by log 2.
- * - The homogeneous Poisson process has each neuron's mean count per bin. With the training means it is a model like others, and a neuron
- * that never fired in training would make a later spike infinitely unlikely; a mean or rate below the floor, VDI_SCORE_FLOOR = 1e-9, counts
- * as the floor (the choice of nlb_tools). With the evaluation's own means (nlb_tools: bits_per_spike) it is a hindsight optimum, a little
- * harder to beat; the two habits differ, so the names do.
- * - R2 is 1 - sum of squared errors / sum of squares about the evaluated truth's own column means; over several columns the sums are taken
- * over all columns before dividing (weighted by variance). What it does not do: velocity and PSTH R2, confidence intervals. Memory: none is
- * allocated. Errors: statuses where a measure is undefined. Threads: all functions are pure.
+ * - Log likelihoods are in nats and hold every term, log y! too. "Per bin" divides the sum over all
+ *   neurons by the bins with at least one count in them; "per spike" divides by the sum of all
+ *   counts and by log 2.
+ * - The homogeneous Poisson process has each neuron's mean count per bin. With the training means
+ *   it is a model like others, and a neuron
+ * that never fired in training would make a later spike infinitely unlikely; a mean or rate below
+ * the floor, VDI_SCORE_FLOOR = 1e-9, counts as the floor (the choice of nlb_tools). With the
+ * evaluation's own means (nlb_tools: bits_per_spike) it is a hindsight optimum, a little harder to
+ * beat; the two habits differ, so the names do.
+ * - R2 is 1 - sum of squared errors / sum of squares about the evaluated truth's own column means;
+ *   over several columns the sums are taken
+ * over all columns before dividing (weighted by variance). What it does not do: velocity and PSTH
+ * R2, confidence intervals. Memory: none is allocated. Errors: statuses where a measure is
+ * undefined. Threads: all functions are pure.
  */
 #ifndef VDI_MODEL_SCORE_SCORE_H
 #define VDI_MODEL_SCORE_SCORE_H
@@ -39,32 +46,45 @@ typedef struct vdi_score_bits {
 
 /** means (n): mean of each column of y (rows,n) over what is there; 0 where nothing is. */
 VDI_API void vdi_score_means(int64_t rows, int64_t n, const double *y, double *means);
-/** Sum of log Poisson(y | rate) over `count` values, rates per bin, below the floor counted as the floor; log_p (count), if not NULL,
+/** Sum of log Poisson(y | rate) over `count` values, rates per bin, below the floor counted as the
+ * floor; log_p (count), if not NULL,
  *  receives each (NaN where y is). A rate that is NaN counts as the floor. */
 VDI_API double vdi_score_poisson(int64_t count, const double *y, const double *rate, double *log_p);
-/** Sum of log Poisson(y | means) over y (rows,n); *bins (may be NULL): the rows with at least one count, to divide by. */
-VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means, int64_t *bins);
-/** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or integrated over latents), against the
- *  homogeneous process with `means` (n), as a rule those of the training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a
- *  count is. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y, const double *log_p,
-                                                          const double *means, vdi_score_bits *out, vdi_error *err);
-/** co-bps and fp-bps as nlb_tools computes them (bits_per_spike): rates (rows,n) per bin against each neuron's mean over this very y, zero
- *  rates 1e-9. Its numbers for the columns given: pass held-out neurons for co-bps, future bins for fp-bps. VDI_ERR_DATA if y has no
- *  spike or a rate is negative or NaN. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, const double *rates, vdi_score_bits *out,
+/** Sum of log Poisson(y | means) over y (rows,n); *bins (may be NULL): the rows with at least one
+ * count, to divide by. */
+VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
+                                     int64_t *bins);
+/** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or
+ * integrated over latents), against the
+ *  homogeneous process with `means` (n), as a rule those of the training data. VDI_ERR_DATA if y
+ *  has no spike, or if log_p is NaN where a count is. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
+                                                          const double *log_p, const double *means,
+                                                          vdi_score_bits *out, vdi_error *err);
+/** co-bps and fp-bps as nlb_tools computes them (bits_per_spike): rates (rows,n) per bin against
+ * each neuron's mean over this very y, zero
+ *  rates 1e-9. Its numbers for the columns given: pass held-out neurons for co-bps, future bins for
+ *  fp-bps. VDI_ERR_DATA if y has no spike or a rate is negative or NaN. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y,
+                                                  const double *rates, vdi_score_bits *out,
                                                   vdi_error *err);
 /** Mean of (y - prediction)^2 over the `count` values that are there; NaN if none is. */
 VDI_API double vdi_score_mse(int64_t count, const double *y, const double *prediction);
-/** R2 of an estimate of truth (rows,n), weighted by variance; column (n), if not NULL, receives each column's own (NaN where the truth is
- *  constant). Rows of a column with a NaN in either are left out. VDI_ERR_DATA if no column varies. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, const double *estimate, double *column,
-                                              double *r2, vdi_error *err);
-/** R2 of latents x (rows,d) after the best affine map onto truth (rows,n): latents are known only up to such a map. The map is fitted by
- * least squares to the first `fit_rows` rows and judged on the others (on all, if fit_rows is `rows`). Rows with a NaN are left out. `work`
- * holds vdi_score_linear_r2_work(d,n) doubles. VDI_ERR_DATA if the latents are collinear or too few. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n, const double *truth,
-                                                     int64_t fit_rows, double *work, double *column, double *r2, vdi_error *err);
+/** R2 of an estimate of truth (rows,n), weighted by variance; column (n), if not NULL, receives
+ * each column's own (NaN where the truth is
+ *  constant). Rows of a column with a NaN in either are left out. VDI_ERR_DATA if no column
+ *  varies. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
+                                              const double *estimate, double *column, double *r2,
+                                              vdi_error *err);
+/** R2 of latents x (rows,d) after the best affine map onto truth (rows,n): latents are known only
+ * up to such a map. The map is fitted by least squares to the first `fit_rows` rows and judged on
+ * the others (on all, if fit_rows is `rows`). Rows with a NaN are left out. `work` holds
+ * vdi_score_linear_r2_work(d,n) doubles. VDI_ERR_DATA if the latents are collinear or too few. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x,
+                                                     int64_t n, const double *truth,
+                                                     int64_t fit_rows, double *work, double *column,
+                                                     double *r2, vdi_error *err);
 VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 #endif /* VDI_MODEL_SCORE_SCORE_H */
@@ -75,22 +95,32 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 VDI__DEF void vdi_score_means(int64_t rows, int64_t n, const double *y, double *means) {
     for (int64_t j = 0; j < n; j++) {
         double sum = 0, count = 0;
-        for (int64_t r = 0; r < rows; r++)
-            if (y[r * n + j] == y[r * n + j]) sum += y[r * n + j], count += 1;
+        for (int64_t r = 0; r < rows; r++) {
+            if (y[r * n + j] == y[r * n + j]) {
+                sum += y[r * n + j];
+                count += 1;
+            }
+        }
         means[j] = count > 0 ? sum / count : 0;
     }
 }
 
-VDI__FN double vdi__score_floor(double rate) { return rate >= VDI_SCORE_FLOOR ? rate : VDI_SCORE_FLOOR; }
+VDI__FN double vdi__score_floor(double rate) {
+    return rate >= VDI_SCORE_FLOOR ? rate : VDI_SCORE_FLOOR;
+}
 
 /* The logarithms are taken in blocks, so that they run in lanes. */
-VDI__DEF double vdi_score_poisson(int64_t count, const double *y, const double *rate, double *log_p) {
+VDI__DEF double vdi_score_poisson(int64_t count, const double *y, const double *rate,
+                                  double *log_p) {
     enum { BLOCK = 128 };
     double a[BLOCK], b[BLOCK], total = 0;
     for (int64_t first = 0; first < count; first += BLOCK) {
         const int64_t k = VDI__MIN(count - first, (int64_t)BLOCK);
         const double *yy = y + first, *rr = rate + first;
-        for (int64_t i = 0; i < k; i++) a[i] = vdi__score_floor(rr[i]), b[i] = yy[i] == yy[i] ? yy[i] + 1 : 1;
+        for (int64_t i = 0; i < k; i++) {
+            a[i] = vdi__score_floor(rr[i]);
+            b[i] = yy[i] == yy[i] ? yy[i] + 1 : 1;
+        }
         vdi_log(VDI_F64, (size_t)k, a, a);
         vdi_lgamma(VDI_F64, (size_t)k, b, b);
         for (int64_t i = 0; i < k; i++) {
@@ -103,12 +133,14 @@ VDI__DEF double vdi_score_poisson(int64_t count, const double *y, const double *
     return total;
 }
 
-VDI__DEF double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means, int64_t *bins) {
+VDI__DEF double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
+                                      int64_t *bins) {
     double total = 0;
     if (bins) *bins = 0;
     for (int64_t r = 0; r < rows; r++) {
         bool any = false;
-        for (int64_t j = 0; !any && j < n; j++) any = y[r * n + j] == y[r * n + j];
+        for (int64_t j = 0; !any && j < n; j++)
+            any = y[r * n + j] == y[r * n + j];
         if (!any) continue;
         if (bins) ++*bins;
         total += vdi_score_poisson(n, y + r * n, means, NULL);
@@ -116,49 +148,62 @@ VDI__DEF double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, 
     return total;
 }
 
-VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y, const double *log_p, const double *means,
+VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
+                                             const double *log_p, const double *means,
                                              vdi_score_bits *out, vdi_error *err) {
     vdi_score_bits s = VDI__ZERO;
     for (int64_t i = 0; i < rows * n; i++) {
         if (!(y[i] == y[i])) continue;
-        if (!(log_p[i] == log_p[i]))
-            return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike", "log_p[%lld,%lld] is NaN, but there is a count",
+        if (!(log_p[i] == log_p[i])) {
+            return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike",
+                                 "log_p[%lld,%lld] is NaN, but there is a count",
                                  (long long)(i / n), (long long)(i % n));
+        }
         s.log_likelihood += log_p[i];
         s.spikes += y[i];
         s.values++;
     }
-    if (!(s.spikes > 0))
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike", "the counts hold no spike: bits per spike are undefined");
+    if (!(s.spikes > 0)) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike",
+                             "the counts hold no spike: bits per spike are undefined");
+    }
     s.null_log_likelihood = vdi_score_homogeneous(rows, n, y, means, &s.bins);
     s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
     *out = s;
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, const double *rates, vdi_score_bits *out, vdi_error *err) {
+VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, const double *rates,
+                                     vdi_score_bits *out, vdi_error *err) {
     vdi_score_bits s = VDI__ZERO;
     for (int64_t j = 0; j < n; j++) {
         double sum = 0, count = 0, mean;
         for (int64_t r = 0; r < rows; r++) {
             double v = y[r * n + j], rate = rates[r * n + j];
             if (!(v == v)) continue;
-            if (!(rate >= 0))
-                return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps", "rate[%lld,%lld] is %g, expected 0 or more", (long long)r,
+            if (!(rate >= 0)) {
+                return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps",
+                                     "rate[%lld,%lld] is %g, expected 0 or more", (long long)r,
                                      (long long)j, rate);
+            }
             s.log_likelihood += vdi_score_poisson(1, &v, &rate, NULL);
-            sum += v, count += 1;
+            sum += v;
+            count += 1;
         }
         mean = count > 0 ? sum / count : 0;
-        for (int64_t r = 0; r < rows; r++) s.null_log_likelihood += vdi_score_poisson(1, y + r * n + j, &mean, NULL);
+        for (int64_t r = 0; r < rows; r++)
+            s.null_log_likelihood += vdi_score_poisson(1, y + r * n + j, &mean, NULL);
         s.spikes += sum;
         s.values += (int64_t)count;
     }
-    if (!(s.spikes > 0))
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps", "the counts hold no spike: bits per spike are undefined");
+    if (!(s.spikes > 0)) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps",
+                             "the counts hold no spike: bits per spike are undefined");
+    }
     for (int64_t r = 0; r < rows; r++) {
         bool any = false;
-        for (int64_t j = 0; !any && j < n; j++) any = y[r * n + j] == y[r * n + j];
+        for (int64_t j = 0; !any && j < n; j++)
+            any = y[r * n + j] == y[r * n + j];
         s.bins += any;
     }
     s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
@@ -168,95 +213,146 @@ VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, c
 
 VDI__DEF double vdi_score_mse(int64_t count, const double *y, const double *prediction) {
     double sum = 0, there = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (y[i] == y[i]) sum += (y[i] - prediction[i]) * (y[i] - prediction[i]), there += 1;
+    for (int64_t i = 0; i < count; i++) {
+        if (y[i] == y[i]) {
+            sum += (y[i] - prediction[i]) * (y[i] - prediction[i]);
+            there += 1;
+        }
+    }
     return sum / there;
 }
 
 /* Squared errors and squares about the mean of a column, the estimate being estimate[r * stride] */
-VDI__FN void vdi__score_column(int64_t rows, int64_t n, const double *truth, const double *estimate, int64_t stride, double *error,
-                               double *spread) {
+VDI__FN void vdi__score_column(int64_t rows, int64_t n, const double *truth, const double *estimate,
+                               int64_t stride, double *error, double *spread) {
     double sum = 0, count = 0;
     *error = *spread = 0;
-    for (int64_t r = 0; r < rows; r++)
-        if (truth[r * n] == truth[r * n] && estimate[r * stride] == estimate[r * stride]) sum += truth[r * n], count += 1;
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows; r++) {
+        if (truth[r * n] == truth[r * n] && estimate[r * stride] == estimate[r * stride]) {
+            sum += truth[r * n];
+            count += 1;
+        }
+    }
+    for (int64_t r = 0; r < rows; r++) {
         if (truth[r * n] == truth[r * n] && estimate[r * stride] == estimate[r * stride]) {
             double e = truth[r * n] - estimate[r * stride], s = truth[r * n] - sum / count;
-            *error += e * e, *spread += s * s;
+            *error += e * e;
+            *spread += s * s;
         }
+    }
 }
 
-VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth, const double *estimate, double *column, double *r2,
+VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
+                                 const double *estimate, double *column, double *r2,
                                  vdi_error *err) {
     double error = 0, spread = 0;
     for (int64_t j = 0; j < n; j++) {
         double e, s;
         vdi__score_column(rows, n, truth + j, estimate + j, n, &e, &s);
         if (column) column[j] = s > 0 ? 1 - e / s : HUGE_VAL - HUGE_VAL;
-        error += e, spread += s;
+        error += e;
+        spread += s;
     }
-    if (!(spread > 0)) return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_r2", "the truth does not vary: R2 is undefined");
+    if (!(spread > 0)) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_r2",
+                             "the truth does not vary: R2 is undefined");
+    }
     *r2 = 1 - error / spread;
     return VDI_OK;
 }
 
-VDI__DEF size_t vdi_score_linear_r2_work(int64_t d, int64_t n) { return (size_t)((d + 1) * (d + 1) + (d + 1) * n + 2 * d + n); }
+VDI__DEF size_t vdi_score_linear_r2_work(int64_t d, int64_t n) {
+    return (size_t)((d + 1) * (d + 1) + (d + 1) * n + 2 * d + n);
+}
 
 VDI__FN bool vdi__score_row(int64_t n, const double *x) {
     double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += x[i] * 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] * 0;
     return sum == 0;
 }
 
-VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n, const double *truth, int64_t fit_rows,
-                                        double *work, double *column, double *r2, vdi_error *err) {
+VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n,
+                                        const double *truth, int64_t fit_rows, double *work,
+                                        double *column, double *r2, vdi_error *err) {
     static const char where[] = "vdi_score_linear_r2";
     const int64_t K = d + 1, from = fit_rows == rows ? 0 : fit_rows;
-    double *xx = work, *xy = xx + K * K, *xm = xy + K * n, *ym = xm + d, *scale = ym + n, count = 0, error = 0, spread = 0;
-    if (fit_rows < 1 || fit_rows > rows)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fit_rows is %lld, expected 1 to %lld", (long long)fit_rows, (long long)rows);
+    double *xx = work;
+    double *xy = xx + K * K;
+    double *xm = xy + K * n;
+    double *ym = xm + d;
+    double *scale = ym + n;
+    double count = 0;
+    double error = 0;
+    double spread = 0;
+    if (fit_rows < 1 || fit_rows > rows) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fit_rows is %lld, expected 1 to %lld",
+                             (long long)fit_rows, (long long)rows);
+    }
     memset(work, 0, vdi_score_linear_r2_work(d, n) * sizeof *work);
-    for (int64_t r = 0; r < fit_rows; r++) { /* means first: the products are then about them, and lose nothing */
+    for (int64_t r = 0; r < fit_rows; r++) {
+        /* means first: the products are then about them, and lose nothing */
         if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
-        for (int64_t i = 0; i < d; i++) xm[i] += x[r * d + i];
-        for (int64_t j = 0; j < n; j++) ym[j] += truth[r * n + j];
+        for (int64_t i = 0; i < d; i++)
+            xm[i] += x[r * d + i];
+        for (int64_t j = 0; j < n; j++)
+            ym[j] += truth[r * n + j];
         count += 1;
     }
-    if (!(count > (double)d))
-        return vdi_error_set(err, VDI_ERR_DATA, where, "%g complete rows to fit %lld coefficients per column", count, (long long)K);
-    for (int64_t i = 0; i < d; i++) xm[i] /= count;
-    for (int64_t j = 0; j < n; j++) ym[j] /= count;
+    if (!(count > (double)d)) {
+        return vdi_error_set(err, VDI_ERR_DATA, where,
+                             "%g complete rows to fit %lld coefficients per column", count,
+                             (long long)K);
+    }
+    for (int64_t i = 0; i < d; i++)
+        xm[i] /= count;
+    for (int64_t j = 0; j < n; j++)
+        ym[j] /= count;
     for (int64_t r = 0; r < fit_rows; r++) {
         if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
         for (int64_t i = 0; i < d; i++) {
             double e = x[r * d + i] - xm[i];
-            for (int64_t j = 0; j < d; j++) xx[i * d + j] += e * (x[r * d + j] - xm[j]);
-            for (int64_t j = 0; j < n; j++) xy[i * n + j] += e * (truth[r * n + j] - ym[j]);
+            for (int64_t j = 0; j < d; j++)
+                xx[i * d + j] += e * (x[r * d + j] - xm[j]);
+            for (int64_t j = 0; j < n; j++)
+                xy[i * n + j] += e * (truth[r * n + j] - ym[j]);
         }
     }
-    for (int64_t i = 0; i < d; i++) scale[i] = xx[i * d + i];
+    for (int64_t i = 0; i < d; i++)
+        scale[i] = xx[i * d + i];
     bool collinear = vdi_cholesky(VDI_F64, (size_t)d, xx, (size_t)d, NULL) < 0;
-    for (int64_t i = 0; i < d; i++) collinear |= !(xx[i * d + i] * xx[i * d + i] > 1e-12 * scale[i]);
-    if (collinear) return vdi_error_set(err, VDI_ERR_DATA, where, "the latents are collinear or constant");
+    for (int64_t i = 0; i < d; i++)
+        collinear |= !(xx[i * d + i] * xx[i * d + i] > 1e-12 * scale[i]);
+    if (collinear)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "the latents are collinear or constant");
     vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)n, xx, (size_t)d, xy, (size_t)n);
     for (int64_t j = 0; j < n; j++) {
-        double sum = 0, seen = 0, e2 = 0, s2 = 0;
-        for (int pass = 0; pass < 2; pass++)
+        double sum = 0;
+        double seen = 0;
+        double e2 = 0;
+        double s2 = 0;
+        for (int pass = 0; pass < 2; pass++) {
             for (int64_t r = from; r < rows; r++) {
-                if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j])) continue;
+                if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j]))
+                    continue;
                 if (pass == 0) {
-                    sum += truth[r * n + j], seen += 1;
+                    sum += truth[r * n + j];
+                    seen += 1;
                     continue;
                 }
                 double e = truth[r * n + j] - ym[j], s = truth[r * n + j] - sum / seen;
-                for (int64_t i = 0; i < d; i++) e -= (x[r * d + i] - xm[i]) * xy[i * n + j];
-                e2 += e * e, s2 += s * s;
+                for (int64_t i = 0; i < d; i++)
+                    e -= (x[r * d + i] - xm[i]) * xy[i * n + j];
+                e2 += e * e;
+                s2 += s * s;
             }
+        }
         if (column) column[j] = s2 > 0 ? 1 - e2 / s2 : HUGE_VAL - HUGE_VAL;
-        error += e2, spread += s2;
+        error += e2;
+        spread += s2;
     }
-    if (!(spread > 0)) return vdi_error_set(err, VDI_ERR_DATA, where, "the truth does not vary: R2 is undefined");
+    if (!(spread > 0))
+        return vdi_error_set(err, VDI_ERR_DATA, where, "the truth does not vary: R2 is undefined");
     *r2 = 1 - error / spread;
     return VDI_OK;
 }

@@ -1,20 +1,26 @@
-/* model/score/spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and the ROC area
+/* model/score/spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and
+ * the ROC area
  *
  * Do this:
- *     vdi_score_train trial = {frames, fps, estimate, times, spikes};                       estimate (frames), times (spikes) in seconds
+ *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times (spikes) in seconds
  *     double *work = malloc(vdi_score_spikes_work(1, &trial) * sizeof *work);
  *     vdi_score_spikes_result r;
- *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK) printf("r25 %.3f, AUC %.3f\n", r.r25, r.auc);
+ *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
+ *         printf("r25 %.3f, AUC %.3f\n", r.r25, r.auc);
  *
- * The protocol is Spikefinder's (Berens et al. 2018), one neuron at a time, its trials one behind the other:
- *   r25    Pearson r in 40 ms bins. The estimate (value x fps) is interpolated linearly on a grid of 100 Hz that starts at frame 0, four
- *          samples are summed; the true times are counted in the same bins, edges at 40 k - 5 ms
- *   r40g, r160g   both sides smoothed per trial with a Gaussian of standard deviation 40 or 160 ms (cut at 4, ends mirrored)
+ * The protocol is Spikefinder's (Berens et al. 2018), one neuron at a time, its trials one behind
+ * the other:
+ *   r25    Pearson r in 40 ms bins. The estimate (value x fps) is interpolated linearly on a grid
+ *          of 100 Hz that starts at frame 0, four samples are summed; the true times are counted in
+ *          the same bins, edges at 40 k - 5 ms
+ *   r40g, r160g   both sides smoothed per trial with a Gaussian of standard deviation 40 or 160 ms
+ *                 (cut at 4, ends mirrored)
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
- * No measure depends on the scale of the estimate. NaN and infinite values count as 0. A constant estimate has r = 0 and AUC 0.5, so that
- * giving up never helps. Time 0 is the centre of frame 0.
+ * No measure depends on the scale of the estimate. NaN and infinite values count as 0. A constant
+ * estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of frame 0.
  *
- * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory: the caller's. Threads: pure.
+ * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory:
+ * the caller's. Threads: pure.
  */
 #ifndef VDI_MODEL_SCORE_SPIKES_H
 #define VDI_MODEL_SCORE_SPIKES_H
@@ -26,7 +32,8 @@ typedef struct vdi_score_train {
     int64_t frames;         /**< of the estimate */
     double fps;             /**< frames per second */
     const double *estimate; /**< (frames): expected spikes or a probability per frame */
-    const double *times;    /**< (spikes): true spikes in seconds, any order, 0 = centre of frame 0 */
+    const double *times;    /**< (spikes): true spikes in seconds, any order, 0 = centre of frame
+                                 0 */
     int64_t spikes;         /**< how many */
 } vdi_score_train;
 
@@ -44,12 +51,16 @@ typedef struct vdi_score_spikes_result {
 
 /** Doubles of `work`. */
 VDI_API size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial);
-/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive, VDI_ERR_DATA if no bin of 40 ms fits in. */
-VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work, vdi_score_spikes_result *out,
+/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive, VDI_ERR_DATA if no bin of 40
+ * ms fits in. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial,
+                                                  double *work, vdi_score_spikes_result *out,
                                                   vdi_error *err);
-/** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of counts) or NULL to count only. Returns how
+/** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of
+ * counts) or NULL to count only. Returns how
  *  many there are; counts that are NaN or negative are none. */
-VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts, double *times);
+VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
+                                       double *times);
 
 #endif /* VDI_MODEL_SCORE_SPIKES_H */
 
@@ -69,49 +80,61 @@ VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *tri
     return 4 * bins + 1;
 }
 
-VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts, double *times) {
+VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
+                                        double *times) {
     int64_t n = 0;
     for (int64_t k = 0; k < frames; k++) {
         const int64_t c = counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
-        for (int64_t j = 0; j < c && times; j++) times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
+        for (int64_t j = 0; j < c && times; j++)
+            times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
         n += c;
     }
     return n;
 }
 
-VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) { return isfinite(q->estimate[k]) ? q->estimate[k] : 0; }
+VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) {
+    return isfinite(q->estimate[k]) ? q->estimate[k] : 0;
+}
 
 VDI__FN void vdi__score_bin(const vdi_score_train *q, int64_t bins, double *p, double *z) {
     double least = vdi__score_value(q, 0), most = least;
     for (int64_t k = 1; k < q->frames; k++) {
         const double v = vdi__score_value(q, k);
-        least = VDI__MIN(least, v), most = VDI__MAX(most, v);
+        least = VDI__MIN(least, v);
+        most = VDI__MAX(most, v);
     }
     int64_t frame = 0;
     for (int64_t i = 0; i < bins; i++) {
         double sum = 0;
         for (int64_t j = 4 * i; j < 4 * i + 4; j++) {
             const double time = (double)j * 0.01;
-            while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time) frame++;
+            while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time)
+                frame++;
             const double x0 = (double)frame / q->fps, x1 = (double)(frame + 1) / q->fps;
-            const double a = vdi__score_value(q, frame) * q->fps, b = vdi__score_value(q, frame + 1) * q->fps;
+            const double a = vdi__score_value(q, frame) * q->fps;
+            const double b = vdi__score_value(q, frame + 1) * q->fps;
             sum += (a + (b - a) / (x1 - x0) * (time - x0)) * 0.01;
         }
-        p[i] = least < most ? sum : least * q->fps * 0.04; /* a constant stays exactly constant: rounding has no rank */
+        /* a constant stays exactly constant: rounding has no rank */
+        p[i] = least < most ? sum : least * q->fps * 0.04;
         z[i] = 0;
     }
     for (int64_t s = 0; s < q->spikes; s++) {
         const double t = q->times[s];
         if (!(t >= -1 && t <= (double)bins * 0.04 + 1)) continue;
         int64_t i = (int64_t)floor((t + 0.005) / 0.04);
-        while (i > 0 && t < (double)i * 0.04 - 0.005) i--;
-        while (t >= (double)(i + 1) * 0.04 - 0.005) i++;
-        if (i == bins && t == (double)bins * 0.04 - 0.005) i--; /* the last edge belongs to the last bin */
+        while (i > 0 && t < (double)i * 0.04 - 0.005)
+            i--;
+        while (t >= (double)(i + 1) * 0.04 - 0.005)
+            i++;
+        /* the last edge belongs to the last bin */
+        if (i == bins && t == (double)bins * 0.04 - 0.005) i--;
         if (i >= 0 && i < bins && t >= (double)i * 0.04 - 0.005) z[i] += 1;
     }
 }
 
-/* y = x smoothed with a Gaussian of `sigma` bins, cut at 4 sigma, mirrored at the ends: d c b a | a b c d | d c b a */
+/* y = x smoothed with a Gaussian of `sigma` bins, cut at 4 sigma, mirrored at the ends: d c b a | a
+ * b c d | d c b a */
 VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
     enum { MOST = 16 };
     double w[MOST + 1], sum = 0;
@@ -134,12 +157,22 @@ VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y)
 
 /* Pearson r; 0 for a constant estimate, NaN for a constant truth. */
 VDI__FN double vdi__score_pearson(int64_t n, const double *p, const double *z) {
-    double pm = 0, zm = 0, pp = 0, zz = 0, pz = 0;
-    for (int64_t i = 0; i < n; i++) pm += p[i], zm += z[i];
-    pm /= (double)n, zm /= (double)n;
+    double pm = 0;
+    double zm = 0;
+    double pp = 0;
+    double zz = 0;
+    double pz = 0;
+    for (int64_t i = 0; i < n; i++) {
+        pm += p[i];
+        zm += z[i];
+    }
+    pm /= (double)n;
+    zm /= (double)n;
     for (int64_t i = 0; i < n; i++) {
         const double a = p[i] - pm, b = z[i] - zm;
-        pp += a * a, zz += b * b, pz += a * b;
+        pp += a * a;
+        zz += b * b;
+        pz += a * b;
     }
     if (!(zz > 0)) return HUGE_VAL - HUGE_VAL;
     if (pp <= 1e-24 * (double)n * pm * pm) return 0; /* rounding of a constant, no signal */
@@ -160,25 +193,33 @@ VDI__FN double vdi__score_auc(int64_t n, vdi__score_pair *x) {
     qsort(x, (size_t)n, sizeof *x, vdi__score_pair_order);
     for (int64_t i = 0, j; i < n; i = j) {
         double hits = 0;
-        for (j = i; j < n && !(x[j].p > x[i].p); j++) hits += x[j].z > 0;
-        ranks += hits * (0.5 * (double)(i + j - 1) + 1), positive += hits;
+        for (j = i; j < n && !(x[j].p > x[i].p); j++)
+            hits += x[j].z > 0;
+        ranks += hits * (0.5 * (double)(i + j - 1) + 1);
+        positive += hits;
     }
     const double negative = (double)n - positive;
     if (!(positive > 0 && negative > 0)) return HUGE_VAL - HUGE_VAL;
     return (ranks - 0.5 * positive * (positive + 1)) / (positive * negative);
 }
 
-VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work, vdi_score_spikes_result *out,
-                                     vdi_error *err) {
+VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work,
+                                     vdi_score_spikes_result *out, vdi_error *err) {
     static const char where[] = "vdi_score_spikes";
     vdi_score_spikes_result r = VDI__ZERO;
     for (int64_t i = 0; i < trials; i++) {
-        if (!(trial[i].fps > 0 && trial[i].fps < 1e9))
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "trial %lld has %g frames per second", (long long)i, trial[i].fps);
+        if (!(trial[i].fps > 0 && trial[i].fps < 1e9)) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "trial %lld has %g frames per second", (long long)i, trial[i].fps);
+        }
         r.bins += vdi__score_grid(&trial[i]) / 4;
     }
-    if (r.bins < 1) return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
-    double *p = work, *z = p + r.bins, *ps = z + r.bins, *zs = ps + r.bins;
+    if (r.bins < 1)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
+    double *p = work;
+    double *z = p + r.bins;
+    double *ps = z + r.bins;
+    double *zs = ps + r.bins;
     double *const score[2] = {&r.r40g, &r.r160g};
     int64_t at = 0;
     for (int64_t i = 0; i < trials; i++) {
@@ -190,7 +231,8 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
         if (bins > 0) vdi__score_bin(&trial[i], bins, p + at, z + at);
         at += bins;
     }
-    for (int64_t i = 0; i < r.bins; i++) r.spikes += (int64_t)z[i];
+    for (int64_t i = 0; i < r.bins; i++)
+        r.spikes += (int64_t)z[i];
     r.r25 = vdi__score_pearson(r.bins, p, z);
     for (int k = 0; k < 2; k++) {
         at = 0;
@@ -203,7 +245,10 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
         *score[k] = vdi__score_pearson(r.bins, ps, zs);
     }
     vdi__score_pair *pairs = (vdi__score_pair *)(void *)ps;
-    for (int64_t i = 0; i < r.bins; i++) pairs[i].p = p[i], pairs[i].z = z[i];
+    for (int64_t i = 0; i < r.bins; i++) {
+        pairs[i].p = p[i];
+        pairs[i].z = z[i];
+    }
     r.auc = vdi__score_auc(r.bins, pairs);
     *out = r;
     return VDI_OK;
