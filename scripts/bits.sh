@@ -98,6 +98,10 @@ data_latent() {
     numbers 12 "trials = 6; n = 5; lost = .15; $real" | npy '<f4' '6, 30, 5' > missing.npy
     numbers 13 "trials = 1; n = 5; lost = .1; $real" | paste -d, - - - - - > single.csv
     numbers 14 "trials = 3; n = 19; lost = 0; $real" | npy '<f8' '3, 30, 19' > wide.npy
+    numbers 15 'for (t = 0; t < 60; t++) {
+        latent()
+        for (j = 0; j < 3; j++) put(j == 2 ? x : x = .02 * t * t * (j + 1) + a * .1)
+    }' | paste -d, - - - > trend.csv
     counts='for (i = 0; i < trials; i++) {
         restart()
         for (t = 0; t < 20; t++) {
@@ -229,6 +233,7 @@ run_lds() {
     out lds-fit-missing lds fit $D/missing.npy -d 2 --iters 12 --lengths $D/lengths.npy --threads 2
     out lds-fit-diagonal lds fit $D/single.csv -d 3 --iters 12 --diagonal-r --seed 2
     out lds-fit-inputs lds fit $D/y.npy -d 2 --iters 8 --inputs $D/inputs.npy
+    out lds-fit-trend lds fit $D/trend.csv -d 2 --iters 10
     out lds-fit-wide lds fit $D/wide.npy -d 7 --iters 5
     out lds-fit-init lds fit $D/y.npy --init $D/model --iters 5
     out lds-fit-from lds fit --from lds-fit-wide/run.json --seed 3
@@ -262,7 +267,8 @@ run_vilds() {
     latent_verbs ragged $D/counts.npy "--lengths $D/ragged.npy --offset $D/offset.npy" '' \
         --recipe smooth --mask-rate 0 --window 6 --label $D/ragged.npy
     latent_verbs inputs $D/counts.npy "--inputs $D/drive.npy" '' \
-        --recipe dense --untied --free-start yes --bin-width .5
+        --recipe dense --untied --free-start yes
+    latent_verbs bin-width $D/counts.npy '' '' --recipe dense --bin-width .5
     latent_verbs transition $D/counts.npy '' '' \
         --recipe dense --transition 6 --posterior direct --skip --samples 2
     latent_verbs double $D/y.npy '' '' --obs gaussian --double --threads 2 --reach 1 --a0 .8
@@ -341,6 +347,7 @@ run_spikes_infer() {
         out spikes-infer-$method-l0 spikes infer $D/column.csv --fps 30 --method $method \
             --penalty l0 --refine 3 --spike-size .8
     done
+    out spikes-infer-oasis-refine spikes infer $D/traces.npy --fps 30 --method oasis --refine 2
     out spikes-infer-oasis-given spikes infer $D/traces.npy --fps 30 --method oasis \
         --tau-d .6 --lambda 2 --noise 4 --baseline 40
     out spikes-infer-model spikes infer $D/traces.npy --fps 30 --model spikes-fit-linear --grid 60
