@@ -101,16 +101,12 @@ static void try_product(vdi_simd simd, vdi_dtype dtype, int flags, size_t m, siz
 }
 
 /* Calls f for each path that runs here and both types. */
-#define EACH_PATH(simd, dtype)                                                                    \
-    for (int path_ = VDI_SIMD_SCALAR; path_ < VDI_SIMD_COUNT; path_++) {                          \
-        if (vdi_simd_set((vdi_simd)path_) == VDI_OK) {                                            \
-            for (int type_ = 0; type_ < 2; type_++) {                                             \
-                for (vdi_simd simd = (vdi_simd)path_, *once_ = &simd; once_; once_ = NULL) {      \
-                    for (vdi_dtype dtype = types[type_], *again_ = &dtype; again_; again_ = NULL) \
-                }                                                                                 \
-            }                                                                                     \
-        }                                                                                         \
-    }
+#define EACH_PATH(simd, dtype)                                                             \
+    for (int path_ = VDI_SIMD_SCALAR; path_ < VDI_SIMD_COUNT; path_++)                     \
+        if (vdi_simd_set((vdi_simd)path_) == VDI_OK)                                       \
+            for (int type_ = 0; type_ < 2; type_++)                                        \
+                for (vdi_simd simd = (vdi_simd)path_, *once_ = &simd; once_; once_ = NULL) \
+                    for (vdi_dtype dtype = types[type_], *again_ = &dtype; again_; again_ = NULL)
 
 TEST(gemm, small_shapes_all_flags) {
     EACH_PATH(simd, dtype) {
