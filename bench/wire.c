@@ -45,9 +45,8 @@ static int rising(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int measure(const char *name, vdi_env *env) {
-    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0},
-                                         reward[VDI_ENV_MAX_COMPONENTS];
+/* The time of each step, into `taken`. */
+static int play(vdi_env *env, float *obs, const float *action, float *reward) {
     vdi_error err;
     uint64_t episode = 0;
     int end = 1;
@@ -63,6 +62,16 @@ static int measure(const char *name, vdi_env *env) {
         }
         taken[i] = now() - t;
     }
+    return 0;
+}
+
+static int measure(const char *name, vdi_env *env) {
+    const size_t numbers = (size_t)(env->observations + env->actions + env->components);
+    float *obs = (float *)calloc(numbers, sizeof *obs);
+    float *action = obs + env->observations, *reward = action + env->actions;
+    const int failed = !obs || play(env, obs, action, reward);
+    free(obs);
+    if (failed) return 1;
     qsort(taken, STEPS, sizeof *taken, rising);
     printf("%-24s %-16s quantiles 1 %%, 50 %%, 90 %%: %6.2f %6.2f %6.2f us a step\n", name,
            env->name, taken[STEPS / 100], taken[STEPS / 2], taken[STEPS / 10 * 9]);
@@ -71,9 +80,9 @@ static int measure(const char *name, vdi_env *env) {
 
 int main(int argc, char **argv) {
     int there[2], back[2];
-    vdi_env near, far;
+    vdi_env local, remote;
     vdi_error err;
-    if (vdi_env_pendulum(&near) < 0 || pipe(there) < 0 || pipe(back) < 0) return 1;
+    if (vdi_env_pendulum(&local) < 0 || pipe(there) < 0 || pipe(back) < 0) return 1;
     pid_t child = fork();
     if (child == 0) {
         ends e = {there[0], back[1]};
@@ -86,24 +95,24 @@ int main(int argc, char **argv) {
             execl("/bin/sh", "sh", "-c", argv[1], (char *)NULL);
             _exit(127);
         }
-        _exit(vdi_env_wire_serve(&near, &wire, NULL) < 0);
+        _exit(vdi_env_wire_serve(&local, &wire, NULL, NULL) < 0);
     }
     close(there[0]);
     close(back[1]);
     ends e = {back[0], there[1]};
     vdi_env_wire wire = {get, put, &e};
-    if (vdi_env_wire_open(&wire, NULL, &far, &err) < 0) {
+    if (vdi_env_wire_open(&wire, NULL, &remote, &err) < 0) {
         puts(err.message);
         return 1;
     }
     double before = cpu(RUSAGE_SELF);
-    int code = measure("over two pipes", &far);
+    int code = measure("over two pipes", &remote);
     double used = cpu(RUSAGE_SELF) - before;
-    vdi_env_close(&far);
+    vdi_env_close(&remote);
     waitpid(child, NULL, 0);
     printf("%-24s %-16s client and server together: %.2f us a step\n", "CPU time", "",
            (used + cpu(RUSAGE_CHILDREN)) / STEPS);
-    if (argc == 1) code |= measure("in this process", &near);
-    vdi_env_close(&near);
+    if (argc == 1) code |= measure("in this process", &local);
+    vdi_env_close(&local);
     return code;
 }

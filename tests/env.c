@@ -76,8 +76,7 @@ TEST(env, pendulum_recordings) {
 
 /* Random play of one episode; returns a sum over all bits that came, and the steps. */
 static double play(vdi_env *env, uint64_t seed, uint64_t episode, int64_t *steps, int *end) {
-    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS],
-        reward[VDI_ENV_MAX_COMPONENTS];
+    float obs[16], action[2], reward[9]; /* what the largest of them has */
     vdi_rng dice = vdi_rng_make(seed + 1000, episode);
     vdi_error err = {0};
     double sum = 0;
@@ -99,7 +98,7 @@ static double play(vdi_env *env, uint64_t seed, uint64_t episode, int64_t *steps
 
 TEST(env, builtin) {
     int64_t count;
-    const vdi_env_entry *list = vdi_env_list(&count);
+    const vdi_env_entry *const *list = vdi_env_list(&count);
     CHECK(count == 3, "%lld environments", (long long)count);
     CHECK(vdi_env_list(NULL) == list);
     for (int64_t k = 0; k < count; k++) {
@@ -107,9 +106,9 @@ TEST(env, builtin) {
         vdi_error err = {0};
         int64_t steps, more;
         int end, same;
-        CHECK(list[k].env.self == NULL && list[k].summary && *list[k].summary);
-        CHECK_OK(vdi_env_open(list[k].env.name, NULL, &env, &err), err);
-        CHECK_OK(vdi_env_open(list[k].env.name, NULL, &other, &err), err);
+        CHECK(list[k]->env.self == NULL && list[k]->summary && *list[k]->summary);
+        CHECK_OK(vdi_env_open(list[k]->env.name, NULL, &env, &err), err);
+        CHECK_OK(vdi_env_open(list[k]->env.name, NULL, &other, &err), err);
         CHECK_OK(vdi_env_check(&env, &err), err);
         CHECK(env.observation && env.action && env.limit > 0);
         double third = play(&env, 7, 3, &steps, &end);
@@ -332,8 +331,9 @@ TEST(env, checks) {
     CHECK_FAILS(vdi_env_reset(&env, 0, 0, NULL, &err), VDI_ERR_ARGUMENT);
     CHECK_FAILS(vdi_env_step(&env, NULL, obs, reward, &end, &err), VDI_ERR_ARGUMENT);
     CHECK_FAILS(vdi_env_step(&env, action, obs, reward, NULL, &err), VDI_ERR_ARGUMENT);
-    for (int i = 0; i < 9; i++) {
-        static const char *const unnamed[] = {NULL};
+    for (int i = 0; i < 14; i++) {
+        static const char *const unnamed[] = {NULL}, *const latin[] = {"fen\xeatre", "height"};
+        static const char *const lines[] = {"a\nb", "height"}, *const overlong[] = {"\xc0\xaf", ""};
         bad = env;
         if (i == 0) bad.reset = NULL;
         if (i == 1) bad.step = NULL;
@@ -344,15 +344,23 @@ TEST(env, checks) {
         if (i == 6) bad.limit = -1;
         if (i == 7) bad.component = NULL;
         if (i == 8) bad.component = unnamed;
+        if (i == 9) bad.component = latin;
+        if (i == 10) bad.observation = lines;
+        if (i == 11) bad.action = overlong;
+        if (i == 12) bad.name = "\x7f";
+        if (i == 13) bad.components = VDI_ENV_MAX_COMPONENTS + 1;
         CHECK_FAILS(vdi_env_check(&bad, &err), VDI_ERR_ARGUMENT);
         CHECK_FAILS(vdi_env_reset(&bad, 0, 0, obs, &err), VDI_ERR_ARGUMENT);
     }
     CHECK_FAILS(vdi_env_check(NULL, &err), VDI_ERR_ARGUMENT);
+    static const char *const plain[] = {"a\"b,c", "h\xc3\xb6he \xe2\x82\xac \xf0\x9f\x9a\x80"};
+    env.component = env.observation = plain;
+    CHECK_OK(vdi_env_check(&env, &err), err);
 }
 
 /* ---- the wire -------------------------------------------------------------------------------- */
 
-enum { ROOM = 1 << 16 };
+enum { ROOM = 1 << 17 };
 
 /* Memory for one end: what it reads, few bytes at a time, and what it has written. */
 typedef struct tape_end {
@@ -388,7 +396,7 @@ static int64_t loop_read(void *buffer, size_t size, void *user) {
     vdi_env_wire wire = {tape_read, tape_write, &l->server};
     vdi_error err = {0};
     l->server.at = l->server.written = 0;
-    CHECK_OK(vdi_env_wire_serve(l->env, &wire, &err), err);
+    CHECK_OK(vdi_env_wire_serve(l->env, &wire, NULL, &err), err);
     size_t n = VDI__MIN(VDI__MIN(size, l->server.most), l->server.written - l->read);
     memcpy(buffer, l->server.out + l->read, n);
     l->read += n;
@@ -408,8 +416,7 @@ static tape_end one_end;
 /* A short session; returns the first error, or VDI_OK. */
 static vdi_status session(const vdi_env_wire *wire, int steps, vdi_error *err) {
     vdi_env env;
-    float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0.5f, -0.25f},
-                                         reward[VDI_ENV_MAX_COMPONENTS];
+    float obs[16], action[2] = {0.5f, -0.25f}, reward[9];
     int end = 0;
     vdi_status status = vdi_env_wire_open(wire, NULL, &env, err);
     if (status >= 0) status = vdi_env_reset(&env, 3, 5, obs, err);
@@ -420,7 +427,7 @@ static vdi_status session(const vdi_env_wire *wire, int steps, vdi_error *err) {
 }
 
 TEST(env, wire_round_trip) {
-    vdi_env near, far;
+    vdi_env local, remote;
     vdi_error err = {0};
     float a[2], r1[9], r2[9], o1[8], o2[8];
     vdi_env_wire wire = {loop_read, loop_write, &loop};
@@ -428,44 +435,45 @@ TEST(env, wire_round_trip) {
     vdi_allocator allocator = test_allocator_of(&counted);
     memset(&loop, 0, sizeof loop);
     loop.server.most = 7; /* messages come in pieces */
-    CHECK_OK(vdi_env_lander(&near), err);
-    loop.env = &near;
-    CHECK_FAILS(vdi_env_wire_open(&wire, &allocator, &far, &err), VDI_ERR_MEMORY);
+    CHECK_OK(vdi_env_lander(&local), err);
+    loop.env = &local;
+    CHECK_FAILS(vdi_env_wire_open(&wire, &allocator, &remote, &err), VDI_ERR_MEMORY);
     memset(&loop, 0, sizeof loop);
     loop.server.most = 7;
-    loop.env = &near;
-    CHECK_OK(vdi_env_wire_open(&wire, &allocator, &far, &err), err);
-    CHECK_OK(vdi_env_check(&far, &err), err);
-    CHECK(far.observations == 8 && far.actions == 2 && far.components == 9 && far.limit == 1000 &&
-          strcmp(far.name, "lander") == 0);
+    loop.env = &local;
+    CHECK_OK(vdi_env_wire_open(&wire, &allocator, &remote, &err), err);
+    CHECK_OK(vdi_env_check(&remote, &err), err);
+    CHECK(remote.observations == 8 && remote.actions == 2 && remote.components == 9 &&
+          remote.limit == 1000 && strcmp(remote.name, "lander") == 0);
     for (int i = 0; i < 8; i++) {
-        CHECK(strcmp(far.observation[i], near.observation[i]) == 0, "observation %d is %s", i,
-              far.observation[i]);
+        CHECK(strcmp(remote.observation[i], local.observation[i]) == 0, "observation %d is %s", i,
+              remote.observation[i]);
     }
     for (int i = 0; i < 2; i++)
-        CHECK(strcmp(far.action[i], near.action[i]) == 0, "action %d is %s", i, far.action[i]);
+        CHECK(strcmp(remote.action[i], local.action[i]) == 0, "action %d is %s", i,
+              remote.action[i]);
     for (int i = 0; i < 9; i++) {
-        CHECK(strcmp(far.component[i], near.component[i]) == 0, "component %d is %s", i,
-              far.component[i]);
+        CHECK(strcmp(remote.component[i], local.component[i]) == 0, "component %d is %s", i,
+              remote.component[i]);
     }
     vdi_env twin;
     CHECK_OK(vdi_env_lander(&twin), err);
     vdi_rng dice = vdi_rng_make(1, 1);
     for (uint64_t episode = 0; episode < 2; episode++) {
         int end1 = 0, end2 = 0;
-        CHECK_OK(vdi_env_reset(&far, UINT64_C(0x123456789abcdef0), episode, o1, &err), err);
+        CHECK_OK(vdi_env_reset(&remote, UINT64_C(0x123456789abcdef0), episode, o1, &err), err);
         CHECK_OK(vdi_env_reset(&twin, UINT64_C(0x123456789abcdef0), episode, o2, &err), err);
         CHECK(memcmp(o1, o2, sizeof o1) == 0);
         for (int t = 0; t < 30; t++) {
             for (int i = 0; i < 2; i++)
                 a[i] = (float)(2 * vdi_rng_uniform(&dice) - 1);
-            CHECK_OK(vdi_env_step(&far, a, o1, r1, &end1, &err), err);
+            CHECK_OK(vdi_env_step(&remote, a, o1, r1, &end1, &err), err);
             CHECK_OK(vdi_env_step(&twin, a, o2, r2, &end2, &err), err);
             CHECK(memcmp(o1, o2, sizeof o1) == 0 && memcmp(r1, r2, sizeof r1) == 0 && end1 == end2,
                   "step %d differs", t);
         }
     }
-    vdi_env_close(&far);
+    vdi_env_close(&remote);
     CHECK(counted.live == 0, "%ld blocks left", counted.live);
     CHECK(memcmp(loop.server.in + loop.server.size - 8, "QUIT\0\0\0\0", 8) == 0,
           "no QUIT at the end");
@@ -480,23 +488,24 @@ TEST(env, wire_round_trip) {
     memset(&loop, 0, sizeof loop);
     loop.server.most = 100;
     loop.env = &strange;
-    CHECK_OK(vdi_env_wire_open(&wire, NULL, &far, &err), err);
-    CHECK(strcmp(far.observation[1], "height") == 0 && strcmp(far.action[0], "") == 0);
-    CHECK_FAILS(vdi_env_reset(&far, 1, 1, o1, &err), VDI_ERR_DATA);
+    CHECK_OK(vdi_env_wire_open(&wire, NULL, &remote, &err), err);
+    CHECK(strcmp(remote.observation[1], "height") == 0 && strcmp(remote.action[0], "") == 0);
+    CHECK_FAILS(vdi_env_reset(&remote, 1, 1, o1, &err), VDI_ERR_DATA);
     CHECK_SAYS(err, "the server says: no world today");
     o.status = VDI_OK;
     o.reward = NAN;
     loop.server.size -= 24;
     loop.read -= 8 + strlen("no world today"); /* the history that never was */
-    CHECK_OK(vdi_env_reset(&far, 1, 1, o1, &err), err);
+    CHECK_OK(vdi_env_reset(&remote, 1, 1, o1, &err), err);
     CHECK(o1[1] == 2);
     int end;
-    CHECK_FAILS(vdi_env_step(&far, a, o1, r1, &end, &err), VDI_ERR_DATA);
+    CHECK_FAILS(vdi_env_step(&remote, a, o1, r1, &end, &err), VDI_ERR_DATA);
     CHECK_SAYS(err, "reward 0 (drift)");
-    CHECK_FAILS(vdi_env_step(&far, a, o1, r1, &end, &err), VDI_ERR_DATA); /* that episode is over */
+    CHECK_FAILS(vdi_env_step(&remote, a, o1, r1, &end, &err),
+                VDI_ERR_DATA); /* that episode is over */
     CHECK_SAYS(err, "reset first");
-    vdi_env_close(&far);
-    vdi_env_close(&near);
+    vdi_env_close(&remote);
+    vdi_env_close(&local);
     vdi_env_close(&twin);
 }
 
@@ -551,13 +560,15 @@ TEST(env, wire_lying_server) {
         {4, 100000000, VDI_ERR_FORMAT, "bytes of names"},
         {8, 0, VDI_ERR_FORMAT, "version"},
         {16, 2, VDI_ERR_FORMAT, "got version 2"},
-        {20, 0, VDI_ERR_FORMAT, "1 to 256 observations"},
+        {20, 0, VDI_ERR_FORMAT, "1 to 65536 observations"},
         {20, 0x80000000, VDI_ERR_FORMAT, "observations"},
         {20, 15, VDI_ERR_FORMAT, "names"},
         {20, 17, VDI_ERR_FORMAT, "names"},
-        {24, 33, VDI_ERR_FORMAT, "1 to 32 actions"},
-        {28, 1000, VDI_ERR_FORMAT, "1 to 32 components"},
+        {24, 1025, VDI_ERR_FORMAT, "1 to 1024 actions"},
+        {28, 1000, VDI_ERR_FORMAT, "1 to 255 components"},
         {36, 0, VDI_ERR_FORMAT, "names"}, /* the environment's own is empty */
+        {36, 0x0a61ff61, VDI_ERR_FORMAT, "UTF-8"},
+        {36, 0x0a616161, VDI_ERR_FORMAT, "control"},
         {1000, 0x4e415254, VDI_ERR_FORMAT, "got TRAN"},
         {1004, 60, VDI_ERR_FORMAT, "OBSV of 60 bytes"},
         {1008, 0x7fc00000, VDI_ERR_NUMERIC, "observation"},
@@ -609,6 +620,93 @@ TEST(env, wire_lying_server) {
           one_end.written - before);
 }
 
+/* ---- sizes --------------------------------------------------------------------------------- */
+
+enum { WIDE_OBS = 1000, WIDE_ACT = 100, WIDE_REWARD = 64 };
+
+typedef struct wide {
+    double sum; /* of all actions so far */
+    int steps;
+} wide;
+
+static vdi_status wide_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
+                             vdi_error *err) {
+    wide *w = (wide *)self;
+    (void)err;
+    w->sum = (double)(seed + episode);
+    w->steps = 0;
+    for (int i = 0; i < WIDE_OBS; i++)
+        obs[i] = (float)(w->sum + i);
+    return VDI_OK;
+}
+static vdi_status wide_step(void *self, const float *action, float *obs, float *reward, int *end,
+                            vdi_error *err) {
+    wide *w = (wide *)self;
+    (void)err;
+    for (int i = 0; i < WIDE_ACT; i++)
+        w->sum += (i + 1) * (double)action[i];
+    for (int i = 0; i < WIDE_OBS; i++)
+        obs[i] = (float)(w->sum - i);
+    for (int i = 0; i < WIDE_REWARD; i++)
+        reward[i] = (float)(w->sum * i);
+    *end = ++w->steps == 3 ? VDI_ENV_TERMINATED : 0;
+    return VDI_OK;
+}
+static vdi_env wide_env(wide *w) {
+    static char text[WIDE_REWARD][16];
+    static const char *name[WIDE_REWARD];
+    vdi_env env;
+    memset(&env, 0, sizeof env);
+    for (int i = 0; i < WIDE_REWARD; i++) {
+        snprintf(text[i], sizeof text[i], "part \"%d\",", i);
+        name[i] = text[i];
+    }
+    env.name = "wide";
+    env.observations = WIDE_OBS;
+    env.actions = WIDE_ACT;
+    env.components = WIDE_REWARD;
+    env.component = name;
+    env.reset = wide_reset;
+    env.step = wide_step;
+    env.self = w;
+    return env;
+}
+
+TEST(env, a_wide_environment) {
+    wide one = {0, 0}, two = {0, 0};
+    vdi_env near_by = wide_env(&one), served = wide_env(&two), remote;
+    vdi_env_wire wire = {loop_read, loop_write, &loop};
+    vdi_error err = {0};
+    static float obs[2][WIDE_OBS], action[WIDE_ACT], reward[2][WIDE_REWARD];
+    int end[2] = {0, 0};
+    memset(&loop, 0, sizeof loop);
+    loop.server.most = 700;
+    loop.env = &served;
+    CHECK_OK(vdi_env_wire_open(&wire, NULL, &remote, &err), err);
+    CHECK(remote.observations == WIDE_OBS && remote.actions == WIDE_ACT &&
+          remote.components == WIDE_REWARD);
+    CHECK(strcmp(remote.component[WIDE_REWARD - 1], "part \"63\",") == 0);
+    CHECK_OK(vdi_env_reset(&near_by, 4, 2, obs[0], &err), err);
+    CHECK_OK(vdi_env_reset(&remote, 4, 2, obs[1], &err), err);
+    CHECK(memcmp(obs[0], obs[1], sizeof obs[0]) == 0);
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < WIDE_ACT; i++)
+            action[i] = (float)((i + k) % 7 - 3) / 3;
+        CHECK_OK(vdi_env_step(&near_by, action, obs[0], reward[0], &end[0], &err), err);
+        CHECK_OK(vdi_env_step(&remote, action, obs[1], reward[1], &end[1], &err), err);
+        CHECK(memcmp(obs[0], obs[1], sizeof obs[0]) == 0 && end[0] == end[1]);
+        CHECK(memcmp(reward[0], reward[1], sizeof reward[0]) == 0);
+    }
+    CHECK(end[1] == VDI_ENV_TERMINATED);
+    vdi_env_close(&remote);
+    test_allocator counted = {0, 1, 0, 0};
+    vdi_allocator a = test_allocator_of(&counted);
+    CHECK_FAILS(vdi_env_wire_serve(&served, &wire, &a, &err), VDI_ERR_MEMORY);
+    CHECK(counted.live == 0);
+}
+
+/* ---- the server ------------------------------------------------------------------------------ */
+
 /* A client of a server: requests in, status and last reply out. */
 static vdi_status serve(const char *requests, size_t size, size_t most, vdi_error *err) {
     vdi_env env;
@@ -618,7 +716,7 @@ static vdi_status serve(const char *requests, size_t size, size_t most, vdi_erro
     memcpy(one_end.in, requests, size);
     one_end.size = size;
     one_end.most = most;
-    vdi_status status = vdi_env_wire_serve(&env, &wire, err);
+    vdi_status status = vdi_env_wire_serve(&env, &wire, NULL, err);
     vdi_env_close(&env);
     return status;
 }
@@ -654,6 +752,25 @@ TEST(env, wire_lying_client) {
     CHECK_SAYS(err, "GET ");
     CHECK_FAILS(SERVE(HELO "\x01\0\0\0\0\0\0\0", 99, &err), VDI_ERR_FORMAT);
     CHECK_SAYS(err, "0x1");
+    /* no size leads behind the buffer, of a kind that is known or not, greeted or not */
+    static const char *const kinds[] = {"HELO", "RSET", "STEP", "QUIT", "JUNK", "\xff\xff\xff\xff"};
+    static const uint32_t own[] = {12, 16, 4, 0, 1, 1};
+    static const uint32_t sizes[] = {0,          1,          3,          5,          11,
+                                     13,         17,         0x7fffffff, 0x80000000, 0xfffffff7,
+                                     0xfffffff8, 0xfffffffe, 0xffffffff};
+    for (size_t k = 0; k < 6 * 2; k++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            char message[64] = HELO;
+            char *at = message + (k < 6 ? 20 : 0);
+            if (sizes[i] == own[k % 6]) continue;
+            memset(at, 0, 32);
+            memcpy(at, kinds[k % 6], 4);
+            for (int b = 0; b < 4; b++)
+                at[4 + b] = (char)(sizes[i] >> 8 * b);
+            CHECK_FAILS(serve(message, (size_t)(at - message) + 32, 99, &err), VDI_ERR_FORMAT);
+            CHECK_SAYS(err, " bytes");
+        }
+    }
     /* order and numbers are the environment's matter: told, and the server lives on */
     CHECK_FAILS(SERVE(HELO STEP RSET "QUIT\0\0\0\0", 99, &err), VDI_OK);
     CHECK(memcmp(one_end.out + one_end.written - 20, "OBSV", 4) == 0);
@@ -662,5 +779,5 @@ TEST(env, wire_lying_client) {
     vdi_env none;
     vdi_env_wire wire = {tape_read, tape_write, &one_end};
     memset(&none, 0, sizeof none);
-    CHECK_FAILS(vdi_env_wire_serve(&none, &wire, &err), VDI_ERR_ARGUMENT);
+    CHECK_FAILS(vdi_env_wire_serve(&none, &wire, NULL, &err), VDI_ERR_ARGUMENT);
 }

@@ -292,7 +292,7 @@ inline int simulator_main(int argc, char **argv, simulation &sim, const vdi_env 
     vdi_error err = {};
     if (argc == 1) {
         vdi_env_wire wire = {read_request, write_reply, nullptr};
-        if (vdi_env_wire_serve(&env, &wire, &err) >= 0) return 0;
+        if (vdi_env_wire_serve(&env, &wire, nullptr, &err) >= 0) return 0;
         std::fprintf(stderr, "%s: %s\n", env.name, err.message);
         return 1;
     }

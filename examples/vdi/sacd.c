@@ -9,7 +9,11 @@
 
 #include "sacd.h"
 
-enum { EVALUATION_SEED = 1000000, INFLUENCE_EVERY = 16 };
+enum {
+    EVALUATION_SEED = 1000000,
+    INFLUENCE_EVERY = 16,
+    COLUMNS = 3 * (VDI_ENV_MAX_COMPONENTS + 1) + 16 /* of a log: reward, influence, loss of each */
+};
 
 /* ---- what is learned where: used for options that are not given ------------------------------ */
 
@@ -151,8 +155,8 @@ bool agent_env_open(run *r, const agent_file *a, vdi_env *env) {
 typedef struct table {
     double *data;
     int64_t rows, cols, room;
-    const char *name[160];
-    char text[160][48];
+    const char *name[COLUMNS];
+    char text[COLUMNS][48];
 } table;
 
 static void table_name(table *t, const char *format, const char *what) {
@@ -174,7 +178,7 @@ static vdi_tensor table_tensor(const table *t) {
 }
 static vdi_status table_write(const char *path, const void *what, vdi_error *err) {
     const table *t = (const table *)what;
-    vdi_named_tensor column[160];
+    vdi_named_tensor column[COLUMNS];
     for (int64_t i = 0; i < t->cols; i++) {
         column[i].name = t->name[i];
         column[i].tensor = vdi_tensor_index(table_tensor(t), 1, i);
@@ -211,6 +215,7 @@ typedef struct training {
     const char *head[VDI_ENV_MAX_COMPONENTS + 1];
     vdi_sacd_episode episode;
     vdi_sacd_stats stats;
+    float *before;                                /* an observation */
     double influence[VDI_ENV_MAX_COMPONENTS + 1]; /* relative, summed over states of this episode */
     double mean_loss[VDI_ENV_MAX_COMPONENTS + 1]; /* likewise over updates */
     int64_t states, updates;
@@ -414,7 +419,7 @@ static double *smooth(const table *t, int64_t col, int64_t window) {
 static bool training_draw(const training *t) {
     const table *l = &t->log;
     const int64_t m = t->env.components, window = 20;
-    double *line[80] = {NULL};
+    double *line[2 * VDI_ENV_MAX_COMPONENTS + 2] = {NULL};
     int lines = 0;
     vdi_error err = {0};
     vdi_figure f;
@@ -486,13 +491,12 @@ static bool training_loop(training *t, int64_t steps) {
     run *r = t->r;
     vdi_error err = {0};
     const int64_t every = option_int(r, "eval-every"), o = t->env.observations;
-    float before[VDI_ENV_MAX_OBSERVATIONS];
     t->saved = seconds_now();
     while (vdi_sacd_steps(t->agent) < steps) {
         const bool look = t->episode.running && !t->episode.end &&
                           t->episode.steps % INFLUENCE_EVERY == 0 && vdi_sacd_updates(t->agent) > 0;
         const int64_t done = vdi_sacd_updates(t->agent);
-        if (look) memcpy(before, t->episode.obs, (size_t)o * sizeof *before);
+        if (look) memcpy(t->before, t->episode.obs, (size_t)o * sizeof *t->before);
         if (vdi_sacd_step(t->agent, &t->env, &t->episode, &t->stats, &err) < 0) {
             fail_error(&err, NULL);
             return false;
@@ -502,7 +506,7 @@ static bool training_loop(training *t, int64_t steps) {
             double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_ENV_MAX_COMPONENTS + 1],
                 sum = 1e-5;
             vdi_sacd_weights(t->agent, weights);
-            vdi_critic_influence(vdi_sacd_critic(t->agent), 1, before, t->episode.action,
+            vdi_critic_influence(vdi_sacd_critic(t->agent), 1, t->before, t->episode.action,
                                  t->heads == 1 ? NULL : weights, influence);
             for (int64_t i = 0; i < t->heads; i++)
                 sum += influence[i];
@@ -596,6 +600,8 @@ static int train_main(run *r) {
     desc.seed = (uint64_t)option_int(r, "seed");
     desc.pool = r->pool;
     if (vdi_sacd_create(&desc, &t->agent, &err) < 0) return usage("%s", err.message);
+    t->before = (float *)calloc((size_t)t->env.observations, sizeof *t->before);
+    if (!t->before) return fail("out of memory");
     training_tables(t);
     if (resume && !training_resume(t, resume)) return FAILED;
     if (!run_open_out(r)) return FAILED;
@@ -625,6 +631,7 @@ static int train_main(run *r) {
     vdi_sacd_destroy(t->agent);
     vdi_env_close(&t->env);
     vdi_env_close(&t->judge);
+    free(t->before);
     free(t->log.data);
     free(t->evals.data);
     free(t);
@@ -685,9 +692,9 @@ static void envs_row(const run *r, const vdi_env *e, const char *summary, const 
 
 static int envs_main(run *r) {
     int64_t count;
-    const vdi_env_entry *list = vdi_env_list(&count);
+    const vdi_env_entry *const *list = vdi_env_list(&count);
     for (int64_t i = 0; i < count; i++)
-        envs_row(r, &list[i].env, list[i].summary, NULL, i == 0);
+        envs_row(r, &list[i]->env, list[i]->summary, NULL, i == 0);
     for (const env_program *p = env_programs; p->line; p++)
         envs_row(r, &p->env, p->summary, p->line, false);
     puts(r->json ? "}"

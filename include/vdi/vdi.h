@@ -114,6 +114,10 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 #include "model/env/env.h"
+#include "model/env/kind.h"
+#include "model/env/pendulum.h"
+#include "model/env/lander.h"
+#include "model/env/navigate.h"
 #include "model/env/builtin.h"
 #include "model/env/wire.h"
 #endif

@@ -53,6 +53,26 @@ VDI__DEF size_t vdi_text_copy(char *buf, size_t cap, const char *s) {
     return n;
 }
 
+/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
+   nothing above U+10FFFF). It never looks behind a zero byte. */
+VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
+    const uint8_t *s = (const uint8_t *)text;
+    size_t length = 0;
+    if (n == 0) return 0;
+    if (s[0] < 0x80) return 1;
+    if (s[0] >= 0xC2 && s[0] < 0xE0) length = 2;
+    if (s[0] >= 0xE0 && s[0] < 0xF0) length = 3;
+    if (s[0] >= 0xF0 && s[0] < 0xF5) length = 4;
+    if (length == 0 || length > n) return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    }
+    const bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+    const bool surrogate = s[0] == 0xED && s[1] > 0x9F;
+    const bool beyond = s[0] == 0xF4 && s[1] > 0x8F;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
 VDI__FN size_t vdi__text_unsigned(char *buf, unsigned long long x, unsigned base) {
     char r[24];
     size_t n = 0, i;
