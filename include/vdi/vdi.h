@@ -99,6 +99,11 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_CALCIUM_IMPLEMENTATION)
 #include "model/calcium/calcium.h"
+#include "model/calcium/ar.h"
+#include "model/calcium/scdf.h"
+#include "model/calcium/mlphys.h"
+#include "model/calcium/spine.h"
+#include "model/calcium/likelihood.h"
 #include "model/calcium/simulate.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
