@@ -352,11 +352,28 @@ TEST(oasis, odd_input) {
         if (t < 3 || t >= 398 || (t >= 100 && t < 104)) gaps.y[t] = NAN;
     CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), err);
     CHECK(r.bridged == 9 && vdi_count_nonfinite(VDI_F64, 400, c) == 0, "%d", (int)r.bridged);
+    /* an infinite frame is missing like a NaN */
     gaps.y[5] = INFINITY;
+    static double c2[400];
+    CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c2, s, &r, &err), err);
+    CHECK(r.bridged == 10 && vdi_count_nonfinite(VDI_F64, 400, c2) == 0);
+    gaps.y[5] = NAN;
+    CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), err);
+    CHECK(memcmp(c, c2, sizeof c) == 0);
+    for (int t = 0; t < 400; t++)
+        gaps.y[t] = INFINITY;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
+    /* a constant trace has no spikes */
     for (int t = 0; t < 400; t++)
         gaps.y[t] = 2;
-    CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
+    for (int order = 1; order <= 2; order++) {
+        desc.order = order;
+        CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), err);
+        CHECK(r.events == 0 && r.baseline == 2 && r.noise == 0 && r.residual == 0);
+        for (int t = 0; t < 400; t++)
+            CHECK(c[t] == 0 && s[t] == 0);
+    }
+    desc.order = 1;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 3, x.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
     desc.order = 3;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, x.y, NULL, c, s, &r, &err), VDI_ERR_ARGUMENT);
@@ -378,6 +395,88 @@ TEST(oasis, odd_input) {
             CHECK(s[t] >= 0 && c[t] > -1e-9 && isfinite(c[t]), "case %d: %g %g", i, s[t], c[t]);
         if (desc.baseline_nonneg) CHECK(r.baseline >= 0);
     }
+}
+
+/* A cell of about one spike in 75 frames; frames may be missing. Spikes' total size in
+ * [from, to), divided by the true one. */
+static double found(const double *y, const double *truth, int T, int from, int to, int order,
+                    vdi_oasis_result *r) {
+    static double s[9000];
+    vdi_error err;
+    vdi_oasis_desc desc = vdi_oasis_desc_defaults();
+    double sum = 0, all = 0;
+    desc.fps = 30;
+    desc.order = order;
+    CHECK_OK(vdi_oasis(&desc, VDI_F64, T, y, NULL, NULL, s, r, &err), err);
+    for (int t = from; t < to; t++) {
+        sum += s[t];
+        all += truth[t];
+    }
+    return sum / all;
+}
+
+TEST(oasis, missing_frames) {
+    enum { T = 9000 };
+    static double y[T], gaps[T], truth[T];
+    unsigned long long seed = 5;
+    vdi_oasis_result whole, r;
+    double c = 0;
+    for (int t = 0; t < T; t++) {
+        truth[t] = test_uniform(&seed) < 1.0 / 75 ? 0.3 : 0;
+        c = exp(-1.0 / 18) * c + truth[t];
+        y[t] = c + 0.1 * test_normal(&seed);
+    }
+    for (int order = 1; order <= 2; order++) {
+        const double all = found(y, truth, T, 0, T, order, &whole);
+        CHECK(all > 0.7 && all < 1.2, "order %d: %g", order, all);
+        /* the end is missing: as without it, and no spike in it */
+        memcpy(gaps, y, sizeof y);
+        for (int t = 4400; t < T; t++)
+            gaps[t] = NAN;
+        const double first = found(gaps, truth, T, 0, 4400, order, &r);
+        const double as_it_is = found(y, truth, 4400, 0, 4400, order, &whole);
+        CHECK_CLOSE(first, as_it_is, 1e-9);
+        CHECK_CLOSE(r.noise, whole.noise, 1e-12);
+        CHECK(found(gaps, truth, T, 4400, T, order, &r) == 0);
+        /* a hole of ten seconds: no spike in it, the rest as before */
+        memcpy(gaps, y, sizeof y);
+        for (int t = 4000; t < 4300; t++)
+            gaps[t] = NAN;
+        const double hole = found(gaps, truth, T, 4000, 4300, order, &r);
+        CHECK(hole < 0.02, "order %d: %g in the hole", order, hole);
+        CHECK_CLOSE(found(gaps, truth, T, 0, 4000, order, &r),
+                    found(y, truth, T, 0, 4000, order, &whole), 0.1);
+        /* every other frame: the noise and the decay of the frames that are there */
+        memcpy(gaps, y, sizeof y);
+        for (int t = 0; t < T; t += 2)
+            gaps[t] = NAN;
+        const double half = found(gaps, truth, T, 0, T, order, &r);
+        CHECK(fabs(r.noise - 0.1) < 0.015, "order %d: noise %g", order, r.noise);
+        /* a rise is too short to be seen in every other frame, and spikes grow with it */
+        CHECK(order == 2 || fabs(half - all) < 0.2, "%g of half the frames, %g of all", half, all);
+    }
+}
+
+TEST(oasis, fields_of_the_description) {
+    const vdi_fields *table = vdi_oasis_desc_fields();
+    vdi_oasis_desc d = vdi_oasis_desc_defaults();
+    vdi_error err;
+    CHECK(d.fps == 1 && d.order == 1 && d.fudge == 0.98 && !d.has_lambda && !d.has_baseline);
+    CHECK_OK(vdi_fields_set(table, &d, "lambda", "0", &err), err);
+    CHECK(d.has_lambda && d.lambda == 0);
+    static const struct {
+        const char *name, *value;
+    } bad[] = {{"fps", "nan"},   {"fps", "-1"},       {"order", "3"},    {"lambda", "-1"},
+               {"refine", "-1"}, {"refine", "1001"},  {"fudge", "2"},    {"noise", "inf"},
+               {"s_min", "nan"}, {"tau_decay", "-2"}, {"penalty", "l2"}, {"order", "0"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_FAILS(vdi_fields_set(table, &d, bad[i].name, bad[i].value, &err), VDI_ERR_ARGUMENT);
+        CHECK(strstr(err.message, bad[i].name), "%s", err.message);
+    }
+    d = vdi_oasis_desc_defaults();
+    d.baseline = NAN;
+    d.has_baseline = true;
+    CHECK_FAILS(vdi_oasis_desc_check(&d, &err), VDI_ERR_ARGUMENT);
 }
 
 /* The means over data sets that the reference implementation has on the same recordings

@@ -108,6 +108,11 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
 #include "model/oasis/oasis.h"
+#include "model/oasis/estimate.h"
+#include "model/oasis/pools.h"
+#include "model/oasis/interior.h"
+#include "model/oasis/greedy.h"
+#include "model/oasis/solve.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
 #include "model/deepspike/deepspike.h"
