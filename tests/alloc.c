@@ -29,6 +29,28 @@ TEST(alloc, default_allocator) {
           "add");
 }
 
+TEST(alloc, sizes_that_overflow) {
+    static const int64_t bad[] = {INT64_MIN, -1, INT64_MAX, INT64_MAX / 2};
+    CHECK(vdi_array_size(8, 3, 5, 7) == 840 && vdi_array_size(8, 3, 0, 7) == 0);
+    CHECK(vdi_array_size(1, (int64_t)(SIZE_MAX / 4), 2, 2) == SIZE_MAX - 3);
+    CHECK(vdi_array_size(1, (int64_t)(SIZE_MAX / 4 + 1), 2, 2) == SIZE_MAX, "just too large");
+    for (size_t i = 0; i < VDI__COUNT(bad); i++) {
+        CHECK(vdi_array_size(8, bad[i], 3, 5) == SIZE_MAX, "%lld", (long long)bad[i]);
+        CHECK(vdi_array_size(8, 3, bad[i], 5) == SIZE_MAX, "%lld", (long long)bad[i]);
+        CHECK(vdi_array_size(8, 3, 5, bad[i]) == SIZE_MAX, "%lld", (long long)bad[i]);
+    }
+    /* what overflowed stays so, and no allocator is asked for it */
+    test_allocator t = {0, 0, 0, 0};
+    vdi_allocator a = test_allocator_of(&t);
+    vdi_arena arena;
+    const size_t size = vdi_add_size(vdi_mul_size(vdi_array_size(8, INT64_MAX, 3, 5), 7), 100);
+    CHECK(size == SIZE_MAX && vdi_alloc(&a, size) == NULL &&
+          vdi_alloc(&a, SIZE_MAX / 2 + 1) == NULL);
+    vdi_arena_init(&arena, &a, 0);
+    CHECK(vdi_arena_alloc(&arena, size) == NULL && vdi_arena_calloc(&arena, size) == NULL);
+    CHECK(t.requests == 0, "%ld requests", t.requests);
+}
+
 /* Take blocks of many sizes, fill each with its number. */
 static int take(vdi_arena *arena, int count, unsigned char **block, size_t *size) {
     for (int i = 0; i < count; i++) {

@@ -209,6 +209,85 @@ TEST(tape, errors) {
     vdi_tape_destroy(NULL);
 }
 
+static vdi_status product_forward(vdi_custom *c, void *user, vdi_error *err);
+
+/* One operation with a number that makes no sense; always the null variable, with an error. */
+enum { HOSTILE = 30 };
+static vdi_var hostile(vdi_tape *t, int which, vdi_var a, vdi_var w) {
+    const vdi_var none = vdi_var_none();
+    const int axis = which % 2 ? INT_MAX : INT_MIN;
+    const int64_t far = which % 2 ? INT64_MAX : INT64_MIN;
+    const int64_t large[2] = {INT64_MAX, INT64_MAX}, negative[2] = {3, -4};
+    const int order[2] = {axis, 0};
+    vdi_tensor nothing = vdi_tensor_1d(NULL, VDI_I64, 3);
+    vdi_var pair[2];
+    pair[0] = pair[1] = a;
+    switch (which / 2) {
+    case 0: return vdi_var_sum_axis(t, a, axis, false);
+    case 1: return vdi_var_max_axis(t, a, axis, true);
+    case 2: return vdi_var_logsumexp(t, a, axis, false);
+    case 3: return vdi_var_index(t, a, 0, far);
+    case 4: return vdi_var_slice(t, a, 0, 0, far, 2);
+    case 5: return vdi_var_slice(t, a, 0, far, 1, 1);
+    case 6: return vdi_var_unsqueeze(t, a, axis);
+    case 7: return vdi_var_stack(t, pair, which % 2 ? -5 : 2, axis);
+    case 8: return vdi_var_permute(t, a, order);
+    case 9: return vdi_var_scan(t, a, a, none, axis);
+    case 10: return which % 2 ? vdi_var_gather(t, a, nothing) : vdi_var_pick(t, 2, pair, nothing);
+    case 11: return vdi_var_affine(t, a, w, none, (vdi_act)axis, 0);
+    case 12: return vdi_tape_full(t, which % 2 ? 2 : axis, large, 0);
+    case 13: return vdi_var_broadcast_to(t, a, 2, which % 2 ? large : negative);
+    default: return vdi_var_cast(t, a, (vdi_dtype)axis);
+    }
+}
+
+TEST(tape, hostile_numbers) {
+    vdi_error err;
+    double x[12] = {0};
+    vdi_tape *t = make(VDI_F64);
+    for (int i = 0; i < HOSTILE; i++) {
+        vdi_tape_reset(t);
+        vdi_var a = vdi_tape_variable(t, vdi_tensor_2d(x, VDI_F64, 3, 4));
+        vdi_var w = vdi_tape_variable(t, vdi_tensor_2d(x, VDI_F64, 4, 2));
+        CHECK(!vdi_var_ok(hostile(t, i, a, w)) && vdi_tape_status(t, &err) < 0, "case %d", i);
+        CHECK(vdi_var_dim(t, a, INT_MIN) == -1 && vdi_var_dim(t, a, INT_MAX) == -1);
+    }
+    /* a cotangent without data */
+    vdi_tape_reset(t);
+    vdi_var a = vdi_tape_variable(t, vdi_tensor_2d(x, VDI_F64, 3, 4));
+    CHECK_FAILS(vdi_tape_backward_from(t, a, vdi_tensor_2d(NULL, VDI_F64, 3, 4)), VDI_ERR_ARGUMENT);
+    /* memory that cannot be: the sums behind it must not wrap around to a little */
+    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 62, SIZE_MAX - 64, SIZE_MAX / 2 + 1};
+    for (size_t i = 0; i < VDI__COUNT(sizes); i++) {
+        vdi_tape_reset(t);
+        CHECK(vdi_tape_scratch(t, sizes[i]) == NULL && vdi_tape_status(t, &err) == VDI_ERR_MEMORY);
+        vdi_tape_reset(t);
+        vdi_var out;
+        vdi_custom_desc d;
+        vdi_tensor there = vdi_tensor_1d(x, VDI_F64, 12);
+        memset(&d, 0, sizeof d);
+        d.outputs = 1;
+        d.output = &there;
+        d.saved_bytes = sizes[i];
+        CHECK_FAILS(vdi_var_custom(t, &d, &out), VDI_ERR_MEMORY);
+        vdi_tape_desc desc = vdi_tape_desc_defaults();
+        vdi_tape *other;
+        desc.block_size = sizes[i];
+        CHECK_FAILS(vdi_tape_create(&desc, &other, &err), VDI_ERR_ARGUMENT);
+        CHECK(other == NULL && strstr(err.where, "block_size"), "%s", err.where);
+        /* a measuring tape says that it is too much */
+        desc = vdi_tape_desc_defaults();
+        desc.measure = true;
+        CHECK_OK(vdi_tape_create(&desc, &other, &err), err);
+        d.scratch_bytes = sizes[i];
+        d.forward = product_forward;
+        CHECK_OK(vdi_var_custom(other, &d, &out), err);
+        CHECK(vdi_tape_bytes(other) == SIZE_MAX, "%zu", vdi_tape_bytes(other));
+        vdi_tape_destroy(other);
+    }
+    vdi_tape_destroy(t);
+}
+
 /* Tensors without elements go through everything. */
 TEST(tape, empty) {
     vdi_error err;

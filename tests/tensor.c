@@ -60,7 +60,7 @@ TEST(tensor, shapes) {
           !vdi_tensor_same_shape(t4, t1));
 
     /* the longest text of a shape fits */
-    int64_t widest[6] = {1, 1, 1, 1, 1, INT64_MAX / 8};
+    int64_t widest[6] = {1, 1, 1, 1, 1, INT64_MAX / 16};
     vdi_tensor wide = vdi_tensor_view(NULL, VDI_U8, 6, widest);
     for (int i = 0; i < 6; i++)
         wide.shape[i] = INT64_MIN;
@@ -69,8 +69,8 @@ TEST(tensor, shapes) {
     /* what can't be is the null tensor, and the null tensor goes through everything */
     int64_t negative[2] = {3, -1};
     int64_t large[3] = {INT64_MAX / 4, 2, 2};
-    int64_t over[2] = {INT64_MAX / 8 + 1, 1};
-    int64_t edge[1] = {INT64_MAX / 8};
+    int64_t over[2] = {INT64_MAX / 16 + 1, 1};
+    int64_t edge[1] = {INT64_MAX / 16};
 
     int64_t none[3] = {3, 0, 4};
     CHECK(!vdi_tensor_ok(vdi_tensor_view(data, VDI_F64, 2, negative)) &&
@@ -203,6 +203,46 @@ TEST(tensor, slices) {
     vdi_tensor scalar = vdi_tensor_index(vdi_tensor_1d(data, VDI_F64, 9), 0, 4);
     CHECK(scalar.ndim == 0 && at(scalar, NULL) == 4 &&
           !vdi_tensor_ok(vdi_tensor_index(scalar, 0, 0)));
+}
+
+TEST(tensor, axes_and_indices_that_do_not_exist) {
+    static const int wrong_axes[] = {INT_MIN, -7, -3, -2, -1, 3, 4, 6, 7, INT_MAX};
+    static const int64_t wrong[] = {INT64_MIN, -3, -1, 2, INT64_MAX};
+    const int64_t shape[3] = {2, 2, 2};
+    vdi_tensor t = counted(3, shape);
+    for (size_t i = 0; i < VDI__COUNT(wrong_axes); i++) {
+        const int axis = wrong_axes[i];
+        CHECK(!vdi_tensor_ok(vdi_tensor_index(t, axis, 0)), "axis %d", axis);
+        CHECK(!vdi_tensor_ok(vdi_tensor_slice(t, axis, 0, 1, 1)), "axis %d", axis);
+        CHECK(!vdi_tensor_ok(
+            vdi_tensor_view(data, VDI_F64, axis < 0 ? axis : VDI__MAX(axis, 7), shape)));
+    }
+    for (size_t i = 0; i < VDI__COUNT(wrong); i++) {
+        CHECK(!vdi_tensor_ok(vdi_tensor_index(t, 1, wrong[i])));
+        for (int k = 0; k < 3; k++) {
+            int64_t index[3] = {1, 1, 1};
+            index[k] = wrong[i];
+            vdi_tensor_set(t, index, -1);
+            CHECK(isnan(vdi_tensor_get(t, index)), "axis %d, index %lld", k, (long long)wrong[i]);
+        }
+    }
+    for (int i = 0; i < 720; i++)
+        CHECK(data[i] == i, "element %d was written to", i);
+    vdi_tensor null = vdi_tensor_index(t, -3, 0);
+    const int64_t zero[VDI_MAX_DIMS] = {0};
+    CHECK(null.data == NULL && null.ndim == -1 && isnan(vdi_tensor_get(null, zero)));
+    vdi_tensor_set(null, zero, 1);
+    /* a shape alone has no elements to be read, written or copied */
+    vdi_tensor bare = vdi_tensor_view(NULL, VDI_F64, 3, shape);
+    vdi_error err = VDI__ZERO;
+    vdi_tensor_set(bare, zero, 1);
+    vdi_tensor_fill(bare, 1);
+    CHECK(isnan(vdi_tensor_get(bare, zero)) && vdi_tensor_count_nonfinite(bare) == 0);
+    CHECK_FAILS(vdi_tensor_copy(bare, t, &err), VDI_ERR_ARGUMENT);
+    CHECK(strcmp(err.message, "dst has no data") == 0, "%s", err.message);
+    CHECK_FAILS(vdi_tensor_copy(t, bare, &err), VDI_ERR_ARGUMENT);
+    CHECK(strcmp(err.message, "src has no data") == 0, "%s", err.message);
+    CHECK(!vdi_tensor_ok(vdi_tensor_view(data, (vdi_dtype)VDI_DTYPE_COUNT, 3, shape)));
 }
 
 TEST(tensor, permute_reshape_broadcast) {

@@ -107,8 +107,9 @@ VDI_API int vdi_broadcast_shape(vdi_tensor a, vdi_tensor b, int64_t shape[VDI_MA
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *err);
 /** Every element = value. */
 VDI_API void vdi_tensor_fill(vdi_tensor t, double value);
-/** One element as double, by indices of ndim entries; no range check beyond VDI_ASSERT. */
+/** One element as double, by indices of ndim entries; NaN if there is no such element. */
 VDI_API double vdi_tensor_get(vdi_tensor t, const int64_t *index);
+/** Set one element; does nothing if there is no such element. */
 VDI_API void vdi_tensor_set(vdi_tensor t, const int64_t *index, double value);
 /** Element i of packed memory as double. */
 VDI_API double vdi_dtype_load(vdi_dtype dtype, const void *p, int64_t i);
@@ -138,8 +139,8 @@ VDI__FN vdi_tensor vdi__tensor_null(void) {
     return t;
 }
 
-/* Elements of a shape, or -1 if an extent is negative or the bytes of 8-byte elements would
- * overflow. */
+/* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than one
+ * object can hold: then their bytes, rounded up, cannot overflow either. */
 VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
     int64_t n = 1;
     bool empty = false;
@@ -148,17 +149,18 @@ VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
         if (shape[i] < 0) return -1;
         if (shape[i] == 0)
             empty = true;
-        else if (n > INT64_MAX / 8 / shape[i])
+        else if (n > INT64_MAX / 16 / shape[i])
             return -1;
         else
             n *= shape[i];
     }
     if (empty) return 0;
-    return (uint64_t)n > SIZE_MAX / 8 ? -1 : n;
+    return (uint64_t)n > SIZE_MAX / 16 ? -1 : n;
 }
 
 VDI__DEF vdi_tensor vdi_tensor_view(void *data, vdi_dtype dtype, int ndim, const int64_t *shape) {
     vdi_tensor t = VDI__ZERO;
+    if (vdi_dtype_size(dtype) == 0) return vdi__tensor_null();
     if (vdi__shape_count(ndim, shape) < 0) return vdi__tensor_null();
     t.data = data;
     t.dtype = dtype;
@@ -297,11 +299,12 @@ VDI__DEF vdi_tensor vdi_tensor_slice(vdi_tensor t, int axis, int64_t start, int6
 
 VDI__DEF vdi_tensor vdi_tensor_index(vdi_tensor t, int axis, int64_t i) {
     t = vdi_tensor_slice(t, axis, i, 1, 1);
+    if (!vdi_tensor_ok(t)) return t;
     for (int k = axis; k + 1 < t.ndim; k++) {
         t.shape[k] = t.shape[k + 1];
         t.stride[k] = t.stride[k + 1];
     }
-    if (t.ndim > 0) t.ndim--;
+    t.ndim--;
     return t;
 }
 
@@ -450,6 +453,10 @@ VDI__DEF vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *e
                              vdi_tensor_shape_text(dst, a), vdi_tensor_shape_text(src, b));
     }
     if (vdi_tensor_count(dst) == 0) return VDI_OK;
+    if (!dst.data || !from.data) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tensor_copy", "%s has no data",
+                             dst.data ? "src" : "dst");
+    }
     if (dst.dtype == from.dtype && vdi_tensor_is_contiguous(dst) &&
         vdi_tensor_is_contiguous(from)) {
         memmove(dst.data, from.data, vdi_tensor_bytes(dst));
@@ -474,7 +481,7 @@ VDI__DEF vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *e
 }
 
 VDI__DEF void vdi_tensor_fill(vdi_tensor t, double value) {
-    if (vdi_tensor_count(t) == 0) return;
+    if (vdi_tensor_count(t) == 0 || !t.data) return;
     int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
     for (vdi__rows r = vdi__rows_begin(t); r.left > 0; vdi__rows_next(&r, t)) {
         void *p = vdi__tensor_at(t, vdi__rows_offset(&r, t));
@@ -483,26 +490,30 @@ VDI__DEF void vdi_tensor_fill(vdi_tensor t, double value) {
     }
 }
 
-VDI__FN int64_t vdi__tensor_offset(vdi_tensor t, const int64_t *index) {
-    int64_t offset = 0;
+/* Where an element stands, or false if there is none. */
+VDI__FN bool vdi__tensor_find(vdi_tensor t, const int64_t *index, int64_t *offset) {
+    *offset = 0;
+    if (!vdi_tensor_ok(t) || !t.data) return false;
     for (int i = 0; i < t.ndim; i++) {
-        VDI_ASSERT(index[i] >= 0 && index[i] < t.shape[i]);
-        offset += index[i] * t.stride[i];
+        if (index[i] < 0 || index[i] >= t.shape[i]) return false;
+        *offset += index[i] * t.stride[i];
     }
-    return offset;
+    return true;
 }
 
 VDI__DEF double vdi_tensor_get(vdi_tensor t, const int64_t *index) {
-    return vdi_dtype_load(t.dtype, t.data, vdi__tensor_offset(t, index));
+    int64_t at;
+    return vdi__tensor_find(t, index, &at) ? vdi_dtype_load(t.dtype, t.data, at) : (double)NAN;
 }
 
 VDI__DEF void vdi_tensor_set(vdi_tensor t, const int64_t *index, double value) {
-    vdi_dtype_store(t.dtype, t.data, vdi__tensor_offset(t, index), value);
+    int64_t at;
+    if (vdi__tensor_find(t, index, &at)) vdi_dtype_store(t.dtype, t.data, at, value);
 }
 
 VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
     int64_t bad = 0;
-    if (vdi_tensor_count(t) == 0 || !vdi_dtype_is_real(t.dtype)) return 0;
+    if (vdi_tensor_count(t) == 0 || !t.data || !vdi_dtype_is_real(t.dtype)) return 0;
     int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
     for (vdi__rows r = vdi__rows_begin(t); r.left > 0; vdi__rows_next(&r, t)) {
         const void *p = vdi__tensor_at(t, vdi__rows_offset(&r, t));

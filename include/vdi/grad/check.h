@@ -104,7 +104,7 @@ VDI__FN vdi_status vdi__check_run(vdi__check *c, bool back, double *value, vdi_e
     }
     if (!c->weight) {
         vdi_rng rng = vdi_rng_make(d->seed, 1);
-        c->weight = (double *)vdi_arena_alloc(&c->arena, (size_t)n * sizeof(double));
+        c->weight = (double *)vdi_arena_alloc(&c->arena, vdi_array_size(sizeof(double), n, 1, 1));
         if (!c->weight) {
             return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_check", "no memory for %lld weights",
                                  (long long)n);
@@ -161,9 +161,10 @@ VDI__FN vdi_status vdi__check_begin(vdi__check *c, const vdi_check_desc *desc, v
     vdi_arena_init(&c->arena, &desc->allocator, 0);
     vdi_status status = vdi_tape_create(&td, &c->tape, err);
     if (status < 0) return status;
-    c->value = (vdi_tensor *)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *c->value);
-    c->grad = (vdi_tensor *)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *c->grad);
-    c->var = (vdi_var *)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *c->var);
+    const size_t n = (size_t)c->count;
+    c->value = (vdi_tensor *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->value));
+    c->grad = (vdi_tensor *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->grad));
+    c->var = (vdi_var *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->var));
     for (int i = 0; i < c->count && c->value && c->grad && c->var; i++) {
         c->value[i] =
             i < desc->inputs ? desc->input[i] : desc->params->item[i - desc->inputs].value;

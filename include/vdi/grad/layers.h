@@ -120,15 +120,16 @@ VDI__DEF int64_t vdi_mlp_declare(const vdi_mlp_desc *d, vdi_param_desc *list, in
     return n;
 }
 
-static const vdi_unary_op vdi__act_unary[] = {VDI_IDENTITY, VDI_RELU,     VDI_LEAKY_RELU, VDI_TANH,
-                                              VDI_SIGMOID,  VDI_SOFTPLUS, VDI_EXP};
-
 VDI__DEF vdi_var vdi_mlp_apply(vdi_tape *t, const vdi_mlp_desc *d, const vdi_param *first,
                                vdi_var x) {
     for (int i = 0; i < d->layers && i < VDI_LAYERS_MAX; i++) {
         bool inner = i + 1 < d->layers, norm = d->layer_norm && inner;
         vdi_act act = inner ? d->act : d->out_act;
         vdi_var w = vdi_tape_param(t, first), b = vdi_tape_param(t, first + 1);
+        if ((unsigned)act >= VDI__COUNT(vdi__act_unary)) {
+            return vdi_tape_fail(t, VDI_ERR_ARGUMENT, "vdi_mlp_apply", "there is no activation %d",
+                                 (int)act);
+        }
         x = vdi_var_affine(t, x, w, b, norm ? VDI_ACT_NONE : act, d->act_param);
         first += 2;
         if (!norm) continue;

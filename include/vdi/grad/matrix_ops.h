@@ -67,6 +67,10 @@ VDI_API vdi_var vdi_var_diag_embed(vdi_tape *t, vdi_var x);
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_MATRIX_OPS_C)
 #define VDI_GRAD_MATRIX_OPS_C
 
+/* The elementwise operation of each activation. */
+static const vdi_unary_op vdi__act_unary[] = {VDI_IDENTITY, VDI_RELU,     VDI_LEAKY_RELU, VDI_TANH,
+                                              VDI_SIGMOID,  VDI_SOFTPLUS, VDI_EXP};
+
 VDI__FN double vdi__act_param(vdi_act act, double param) {
     return act == VDI_ACT_LEAKY_RELU && param == 0 ? 0.2 : param;
 }
@@ -85,10 +89,14 @@ VDI__FN void *vdi__act_back(vdi_tape *t, vdi__node *n, const char *where) {
 
 /* The arguments of a layer: w has to end in (in, out), b has to be (out). False with an error. */
 VDI__FN bool vdi__layer_args(vdi_tape *t, const char *where, vdi_var xv, vdi_var wv, vdi_var bv,
-                             int w_ndim, vdi__node *arg[3]) {
+                             vdi_act act, int w_ndim, vdi__node *arg[3]) {
     vdi__node *x = arg[0] = vdi__arg(t, xv, where), *w = arg[1] = vdi__arg(t, wv, where);
     arg[2] = NULL;
     if (!x || !w || !vdi__same_dtype(t, where, x, w)) return false;
+    if ((unsigned)act >= VDI__COUNT(vdi__act_unary)) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "there is no activation %d", (int)act);
+        return false;
+    }
     if (x->ndim < 1 || w->ndim != w_ndim || x->shape[x->ndim - 1] != w->shape[w_ndim - 2]) {
         vdi__shapes_differ(t, where, x, w, "inner dimensions of x and W differ");
         return false;
@@ -137,7 +145,7 @@ VDI__DEF vdi_var vdi_var_affine(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     static const char where[] = "vdi_var_affine";
     vdi__node *arg[3];
     int64_t shape[VDI_MAX_DIMS];
-    if (!vdi__layer_args(t, where, xv, wv, bv, 2, arg)) return vdi_var_none();
+    if (!vdi__layer_args(t, where, xv, wv, bv, act, 2, arg)) return vdi_var_none();
     vdi__node *x = arg[0], *w = arg[1], *b = arg[2];
     for (int i = 0; i < x->ndim; i++)
         shape[i] = x->shape[i];
@@ -385,7 +393,7 @@ VDI__DEF vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var xv, vdi_var wv, vdi
     static const char where[] = "vdi_var_conv1d";
     vdi__node *arg[3];
     int64_t shape[3];
-    if (!vdi__layer_args(t, where, xv, wv, bv, 3, arg)) return vdi_var_none();
+    if (!vdi__layer_args(t, where, xv, wv, bv, act, 3, arg)) return vdi_var_none();
     vdi__node *x = arg[0], *w = arg[1], *b = arg[2];
     int64_t width = w->shape[0];
     if (x->ndim != 3)

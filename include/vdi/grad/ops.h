@@ -750,14 +750,19 @@ VDI__FN vdi_var vdi__pick_run(vdi_tape *t, vdi__node *n, unsigned flags) {
     return vdi__node_link(t, n, flags, vdi__pick_back);
 }
 
+/* Packed int64 with one axis, and data unless the tape only measures. */
+VDI__FN bool vdi__is_index(const vdi_tape *t, vdi_tensor index) {
+    return index.dtype == VDI_I64 && index.ndim == 1 && vdi_tensor_is_contiguous(index) &&
+           (index.data || t->measure || index.shape[0] == 0);
+}
+
 VDI__DEF vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index) {
     static const char where[] = "vdi_var_pick";
     unsigned flags;
     vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
     if (!n) return vdi_var_none();
     vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    if (index.dtype != VDI_I64 || index.ndim != 1 || index.shape[0] != p->rows ||
-        !vdi_tensor_is_contiguous(index)) {
+    if (!vdi__is_index(t, index) || index.shape[0] != p->rows) {
         return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "expected an index of %lld packed int64",
                              (long long)p->rows);
     }

@@ -245,8 +245,9 @@ VDI__FN vdi_params *vdi__params_new(int64_t count, vdi_dtype dtype, const vdi_al
     p->allocator = vdi_allocator_defaults(a);
     p->count = count;
     p->dtype = dtype;
-    p->item = (vdi_param *)vdi_alloc(a, (size_t)count * sizeof *p->item);
-    p->state.tensors = (vdi_named_tensor *)vdi_alloc(a, (size_t)count * sizeof *p->state.tensors);
+    p->item = (vdi_param *)vdi_alloc(a, vdi_array_size(sizeof *p->item, count, 1, 1));
+    p->state.tensors =
+        (vdi_named_tensor *)vdi_alloc(a, vdi_array_size(sizeof *p->state.tensors, count, 1, 1));
     p->state.tensor_count = count;
     if (!p->item || !p->state.tensors) {
         vdi_params_destroy(p);
@@ -258,11 +259,12 @@ VDI__FN vdi_params *vdi__params_new(int64_t count, vdi_dtype dtype, const vdi_al
 
 /* Lay the items out in the blocks, allocating those that are not there. */
 VDI__FN vdi_status vdi__params_place(vdi_params *p, const char *where, vdi_error *err) {
-    size_t size = vdi_dtype_size(p->dtype);
+    const size_t size = vdi_dtype_size(p->dtype);
+    const int64_t most = (int64_t)VDI__MIN((uint64_t)INT64_MAX, (uint64_t)SIZE_MAX) / 16;
     p->total = 0;
     for (int64_t i = 0; i < p->count; i++) {
         int64_t room = vdi__param_room(&p->item[i]);
-        if (room > INT64_MAX / 16 - p->total) {
+        if (room > most - p->total) {
             return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: the set is too large",
                                  p->item[i].name);
         }

@@ -368,7 +368,7 @@ VDI__DEF vdi_var vdi_var_gather(vdi_tape *t, vdi_var xv, vdi_tensor index) {
     if (!x) return vdi_var_none();
     if (x->ndim < 1)
         return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the argument is a scalar, expected rows");
-    if (index.dtype != VDI_I64 || index.ndim != 1 || !vdi_tensor_is_contiguous(index)) {
+    if (!vdi__is_index(t, index)) {
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
                              "expected an index of packed int64 with one axis");
     }

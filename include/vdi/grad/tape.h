@@ -80,7 +80,7 @@ VDI_API vdi_status vdi_tape_status(const vdi_tape *t, vdi_error *err);
 VDI_API vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where, const char *format,
                               ...) VDI__PRINTF(4, 5);
 /** The most bytes in use at any time so far, the tape itself included: what desc.memory_size has to
- * be for the same step. */
+ * be for the same step. SIZE_MAX: more than any memory holds. */
 VDI_API size_t vdi_tape_bytes(const vdi_tape *t);
 /** Is it a measuring tape? Then data pointers may not be followed. */
 VDI_API bool vdi_tape_is_measuring(const vdi_tape *t);
@@ -267,7 +267,8 @@ VDI__DEF vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where
 /* ======== memory ============================================================================== */
 
 VDI__FN size_t vdi__tape_used(const vdi_tape *t) {
-    return t->before + t->phantom + (t->block ? (size_t)(t->at - vdi__block_data(t->block)) : 0);
+    const size_t here = t->block ? (size_t)(t->at - vdi__block_data(t->block)) : 0;
+    return vdi_add_size(t->phantom, t->before + here);
 }
 
 VDI__FN void vdi__tape_enter(vdi_tape *t, vdi__tape_block *b) {
@@ -312,15 +313,20 @@ VDI__INLINE size_t vdi__lines(size_t bytes) { return (bytes + (VDI__LINE - 1)) &
 
 /* Memory that even a measuring tape writes. */
 VDI__FN void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes) {
-    void *p = vdi__tape_bump(t, vdi__lines(bytes));
+    void *p = bytes > SIZE_MAX / 2 ? NULL : vdi__tape_bump(t, vdi__lines(bytes));
     if (!p) (void)vdi_tape_fail(t, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
     return p;
+}
+
+/* On a measuring tape: what would be needed. SIZE_MAX once it is more than memory can hold. */
+VDI__FN void vdi__tape_count(vdi_tape *t, size_t bytes) {
+    t->phantom = vdi_add_size(t->phantom, vdi_align_size(bytes));
 }
 
 /* Memory for data. */
 VDI__FN void *vdi__tape_data(vdi_tape *t, const char *where, size_t bytes) {
     if (t->measure) {
-        t->phantom += vdi__lines(bytes);
+        vdi__tape_count(t, bytes);
         return VDI__PHANTOM;
     }
     return vdi__tape_payload(t, where, bytes);
@@ -377,6 +383,11 @@ VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *er
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_desc.memory_size",
                              "memory_size is %zu, the tape alone needs %zu", desc->memory_size,
                              sizeof(vdi_tape) + 3 * VDI__LINE);
+    }
+    if (desc->block_size > SIZE_MAX / 4) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.block_size",
+                             "block_size is %zu, expected at most %zu", desc->block_size,
+                             SIZE_MAX / 4);
     }
     return VDI_OK;
 }
@@ -446,7 +457,7 @@ VDI__DEF vdi_status vdi_tape_status(const vdi_tape *t, vdi_error *err) {
 VDI__DEF size_t vdi_tape_bytes(const vdi_tape *t) {
     size_t used = vdi__tape_used(t);
     /* the block's header, and an unaligned start */
-    return VDI__MAX(used, t->peak) + vdi__lines(sizeof *t) + 3 * VDI__LINE;
+    return vdi_add_size(VDI__MAX(used, t->peak), vdi__lines(sizeof *t) + 3 * VDI__LINE);
 }
 
 VDI__DEF bool vdi_tape_is_measuring(const vdi_tape *t) { return t->measure; }
@@ -511,7 +522,7 @@ VDI__INLINE vdi__node *vdi__node_like(vdi_tape *t, const char *where, const vdi_
     n->prev = NULL;
     n->value = (char *)n + VDI__NODE_SIZE;
     if (VDI__UNLIKELY(t->measure)) {
-        t->phantom += bytes;
+        vdi__tape_count(t, bytes);
         n->value = VDI__PHANTOM;
     }
     n->grad = NULL;
@@ -734,60 +745,71 @@ VDI__FN void vdi__grad_add(vdi_tape *t, vdi__node *n, double scale, const void *
         t->k[n->dtype]->axpby((size_t)n->count, scale, x, add ? 1 : 0, g);
 }
 
+/* May a gradient start at n? `cotangent` NULL: with a 1. False with an error. */
+VDI__FN bool vdi__may_start(vdi_tape *t, const char *where, const vdi__node *n,
+                            const vdi_tensor *cotangent) {
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    if (!vdi__wants(n)) {
+        (void)vdi_tape_fail(
+            t, VDI_ERR_STATE, where,
+            "%s: the variable depends on no parameter and no variable with a gradient", where);
+    } else if (!cotangent && n->count != 1) {
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                            "%s: the variable has shape %s, expected a scalar", where,
+                            vdi__node_text(n, a));
+    } else if (cotangent && !vdi_tensor_same_shape(*cotangent, vdi__node_tensor(t, n, NULL))) {
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                            "%s: the variable has shape %s, its cotangent %s", where,
+                            vdi__node_text(n, a), vdi_tensor_shape_text(*cotangent, b));
+    } else if (cotangent && !cotangent->data && !t->measure && n->count > 0) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "the cotangent has no data");
+    }
+    return t->status >= 0;
+}
+
+/* Add the cotangent, or 1, to the gradient of n. False with an error. */
+VDI__FN bool vdi__start_at(vdi_tape *t, const char *where, vdi__node *n,
+                           const vdi_tensor *cotangent) {
+    const vdi_dtype dtype = (vdi_dtype)n->dtype;
+    void *g = vdi__grad_zeroed(t, n);
+    if (!g) return false;
+    if (t->measure) return true;
+    if (!cotangent) {
+        vdi_dtype_store(dtype, g, 0, vdi_dtype_load(dtype, g, 0) + 1);
+        return true;
+    }
+    if (cotangent->dtype == dtype && vdi_tensor_is_contiguous(*cotangent)) {
+        t->k[n->dtype]->axpby((size_t)n->count, 1, cotangent->data, 1, g);
+        return true;
+    }
+    vdi__tape_mark m = vdi__scratch_begin(t);
+    void *s = vdi__tape_data(t, where, vdi__node_bytes(n));
+    if (!s) return false;
+    vdi_status copied = vdi_tensor_copy(vdi__node_tensor(t, n, s), *cotangent, NULL);
+    if (copied < 0)
+        (void)vdi_tape_fail(t, copied, where, "the cotangent cannot be copied");
+    else
+        t->k[n->dtype]->axpby((size_t)n->count, 1, s, 1, g);
+    vdi__scratch_end(t, m);
+    return copied >= 0;
+}
+
 VDI__FN vdi_status vdi__backward(vdi_tape *t, const char *where, int count, const vdi_var *v,
                                  const vdi_tensor *cotangent) {
     if (t->status < 0) return t->status;
     if (++t->pass == 0) t->pass = 1;
     vdi__node *from = count == 1 ? NULL : t->last;
     for (int i = 0; i < count; i++) {
-        char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
         vdi__node *n = vdi__arg(t, v[i], where);
-        bool one = !cotangent || !vdi_tensor_ok(cotangent[i]);
-        if (!n) return t->status;
-        if (!vdi__wants(n)) {
-            (void)vdi_tape_fail(
-                t, VDI_ERR_STATE, where,
-                "%s: the variable depends on no parameter and no variable with a gradient", where);
+        const vdi_tensor *c = cotangent && vdi_tensor_ok(cotangent[i]) ? &cotangent[i] : NULL;
+        if (!n || !vdi__may_start(t, where, n, c) || !vdi__start_at(t, where, n, c))
             return t->status;
-        }
-        if (one && n->count != 1) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
-                                "%s: the variable has shape %s, expected a scalar", where,
-                                vdi__node_text(n, a));
-            return t->status;
-        }
-        if (!one && !vdi_tensor_same_shape(cotangent[i], vdi__node_tensor(t, n, NULL))) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
-                                "%s: the variable has shape %s, its cotangent %s", where,
-                                vdi__node_text(n, a), vdi_tensor_shape_text(cotangent[i], b));
-            return t->status;
-        }
-        void *g = vdi__grad_zeroed(t, n);
-        if (!g) return t->status;
-        if (t->measure) {
-        } else if (one) {
-            vdi_dtype_store((vdi_dtype)n->dtype, g, 0,
-                            vdi_dtype_load((vdi_dtype)n->dtype, g, 0) + 1);
-        } else if (cotangent[i].dtype == (vdi_dtype)n->dtype &&
-                   vdi_tensor_is_contiguous(cotangent[i])) {
-            t->k[n->dtype]->axpby((size_t)n->count, 1, cotangent[i].data, 1, g);
-        } else {
-            vdi__tape_mark m = vdi__scratch_begin(t);
-            void *s = vdi__tape_data(t, where, vdi__node_bytes(n));
-            if (!s) return t->status;
-            vdi_status copied = vdi_tensor_copy(vdi__node_tensor(t, n, s), cotangent[i], NULL);
-            if (copied < 0) {
-                (void)vdi_tape_fail(t, copied, where, "the cotangent cannot be copied");
-                return copied;
-            }
-            t->k[n->dtype]->axpby((size_t)n->count, 1, s, 1, g);
-            vdi__scratch_end(t, m);
-        }
         if (count == 1) from = n->back ? n : NULL;
     }
-    uint32_t pass = t->pass;
-    for (vdi__node *n = from; n && t->status >= 0; n = n->prev)
+    const uint32_t pass = t->pass;
+    for (vdi__node *n = from; n && t->status >= 0; n = n->prev) {
         if (n->pass == pass) n->back(t, n);
+    }
     return t->status;
 }
 
@@ -850,7 +872,7 @@ typedef struct vdi__custom_node {
 VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pass; }
 
 VDI__FN vdi_status vdi__custom_measure(vdi_tape *t, const vdi__custom_node *u) {
-    t->phantom += vdi__lines(u->desc.scratch_bytes);
+    vdi__tape_count(t, u->desc.scratch_bytes);
     return VDI_OK;
 }
 
