@@ -417,12 +417,23 @@ VDI__INLINE size_t vdi_align_size(size_t size) {
     return size > SIZE_MAX - (VDI_ALIGN - 1) ? SIZE_MAX
                                              : (size + (VDI_ALIGN - 1)) & ~(size_t)(VDI_ALIGN - 1);
 }
+/* Sizes that come from a user or a file are multiplied and added by these alone. SIZE_MAX stands for
+ * "too large" and stays so through further steps; vdi_alloc and the arenas refuse it. */
+
 /** a * b, or SIZE_MAX where it overflows. */
 VDI__INLINE size_t vdi_mul_size(size_t a, size_t b) {
     return a && b > SIZE_MAX / a ? SIZE_MAX : a * b;
 }
 /** a + b, or SIZE_MAX where it overflows. */
 VDI__INLINE size_t vdi_add_size(size_t a, size_t b) { return b > SIZE_MAX - a ? SIZE_MAX : a + b; }
+/** Bytes of an array (n0,n1,n2) of elements of `size` bytes; SIZE_MAX where an extent is negative or
+ * the product overflows. */
+VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n2) {
+    if (n0 < 0 || n1 < 0 || n2 < 0) return SIZE_MAX;
+    const uint64_t most = SIZE_MAX, m0 = (uint64_t)n0, m1 = (uint64_t)n1, m2 = (uint64_t)n2;
+    if (m0 > most || m1 > most || m2 > most) return SIZE_MAX;
+    return vdi_mul_size(vdi_mul_size(vdi_mul_size(size, (size_t)m0), (size_t)m1), (size_t)m2);
+}
 
 #endif /* VDI_CORE_ALLOC_H */
 
@@ -576,8 +587,9 @@ VDI_API int vdi_broadcast_shape(vdi_tensor a, vdi_tensor b, int64_t shape[VDI_MA
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *err);
 /** Every element = value. */
 VDI_API void vdi_tensor_fill(vdi_tensor t, double value);
-/** One element as double, by indices of ndim entries; no range check beyond VDI_ASSERT. */
+/** One element as double, by indices of ndim entries; NaN if there is no such element. */
 VDI_API double vdi_tensor_get(vdi_tensor t, const int64_t *index);
+/** Set one element; does nothing if there is no such element. */
 VDI_API void vdi_tensor_set(vdi_tensor t, const int64_t *index, double value);
 /** Element i of packed memory as double. */
 VDI_API double vdi_dtype_load(vdi_dtype dtype, const void *p, int64_t i);
@@ -1956,7 +1968,7 @@ VDI_API vdi_status vdi_tape_status(const vdi_tape *t, vdi_error *err);
 VDI_API vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where, const char *format,
                               ...) VDI__PRINTF(4, 5);
 /** The most bytes in use at any time so far, the tape itself included: what desc.memory_size has to
- * be for the same step. */
+ * be for the same step. SIZE_MAX: more than any memory holds. */
 VDI_API size_t vdi_tape_bytes(const vdi_tape *t);
 /** Is it a measuring tape? Then data pointers may not be followed. */
 VDI_API bool vdi_tape_is_measuring(const vdi_tape *t);
@@ -4002,16 +4014,23 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 #ifndef VDI_MODEL_CALCIUM_CALCIUM_H
 #define VDI_MODEL_CALCIUM_CALCIUM_H
 
-/** The models; the equations stand at the head of this file. */
+/** The models, a row each: VDI_CALCIUM_<first> is the model's number, the second its name. A new
+ * model is a row here and a file like ar.h, which gives the row of functions
+ * vdi__calcium_<name>. */
+#define VDI_CALCIUM_LIST(ROW)                               \
+    ROW(AR1, ar1)       /**< one decay */                   \
+    ROW(AR2, ar2)       /**< a decay and a rise */          \
+    ROW(SCDF, scdf)     /**< facilitation and saturation */ \
+    ROW(MLPHYS, mlphys) /**< the physiological model */     \
+    ROW(SPINE, spine)   /**< a dendrite and a spine on it */
+/** One of them; the equations stand at the head of this file. */
 typedef enum vdi_calcium_model {
-    VDI_CALCIUM_AR1 = 0,
-    VDI_CALCIUM_AR2,
-    VDI_CALCIUM_SCDF,
-    VDI_CALCIUM_MLPHYS,
-    VDI_CALCIUM_SPINE
+#define VDI__CALCIUM_NUMBER(upper, lower) VDI_CALCIUM_##upper,
+    VDI_CALCIUM_LIST(VDI__CALCIUM_NUMBER)
+#undef VDI__CALCIUM_NUMBER
+        VDI_CALCIUM_MODELS /**< how many there are */
 } vdi_calcium_model;
-/** How many there are, and the most parameters of one. */
-#define VDI_CALCIUM_MODELS 5
+/** The most parameters of one. */
 #define VDI_CALCIUM_PARAMS 9
 
 /** From the raw number to the one in the equations. */
@@ -4041,17 +4060,19 @@ typedef struct vdi_calcium_desc {
     bool time_major; /**< arrays on the tape are (T,S,B) and (T,B) instead of (S,B,T) and (B,T) */
 } vdi_calcium_desc;
 
+/** Its fields: defaults, ranges, text (core/field.h). */
+VDI_API const vdi_fields *vdi_calcium_desc_fields(void);
 /** The filled description. */
 VDI_API vdi_calcium_desc vdi_calcium_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_calcium_desc_check(const vdi_calcium_desc *desc, vdi_error *err);
-/** "ar1", "ar2", "scdf", "mlphys", "spine"; NULL for none of them. */
+/** "ar1", "ar2" ...; NULL for none of them. */
 VDI_API const char *vdi_calcium_name(vdi_calcium_model model);
 /** The model of that name ("linear" is "ar1" too); false if there is none. */
 VDI_API bool vdi_calcium_find(const char *name, vdi_calcium_model *model);
 /** The parameters (*count of them), in the order of theta. */
 VDI_API const vdi_calcium_param *vdi_calcium_params(vdi_calcium_model model, int *count);
-/** Streams of spikes and of fluorescence: 2 for the spine, else 1. */
+/** Streams of spikes and of fluorescence: 2 for the spine, else 1; 0 for no model. */
 VDI_API int vdi_calcium_streams(vdi_calcium_model model);
 /** The number in the equations from the raw one, and back (clamped to what the map can give). */
 VDI_API double vdi_calcium_natural(vdi_calcium_map map, double raw);
@@ -4104,6 +4125,59 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
                                          const vdi_calcium_info *info, vdi_var *trace, void *user);
 
 #endif /* VDI_MODEL_CALCIUM_CALCIUM_H */
+
+
+/* ======== model/calcium/ar.h ======== */
+/* model/calcium/ar.h - linear models of calcium: one decay (AR(1)), and a decay with a rise (AR(2))
+ *
+ * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ */
+#ifndef VDI_MODEL_CALCIUM_AR_H
+#define VDI_MODEL_CALCIUM_AR_H
+#endif
+
+
+/* ======== model/calcium/scdf.h ======== */
+/* model/calcium/scdf.h - facilitation and saturation of the bound dye (Speiser et al. 2017)
+ *
+ * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ */
+#ifndef VDI_MODEL_CALCIUM_SCDF_H
+#define VDI_MODEL_CALCIUM_SCDF_H
+#endif
+
+
+/* ======== model/calcium/mlphys.h ======== */
+/* model/calcium/mlphys.h - the physiological model of MLspike (Deneux et al. 2016) in discrete time
+ *
+ * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ */
+#ifndef VDI_MODEL_CALCIUM_MLPHYS_H
+#define VDI_MODEL_CALCIUM_MLPHYS_H
+#endif
+
+
+/* ======== model/calcium/spine.h ======== */
+/* model/calcium/spine.h - two traces, of a dendrite and of a spine on it, and two streams of spikes
+ *
+ * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ */
+#ifndef VDI_MODEL_CALCIUM_SPINE_H
+#define VDI_MODEL_CALCIUM_SPINE_H
+#endif
+
+
+/* ======== model/calcium/likelihood.h ======== */
+/* model/calcium/likelihood.h - log p(f | spikes, theta) of the models of calcium.h: parameters, plain
+ * recursions, and the node on the tape
+ *
+ * Everything that does not depend on which model it is: the table of rows, the maps from raw to
+ * natural numbers, the baseline's walk, residuals, and the way of gradients back. It declares
+ * nothing; the rows (ar.h, scdf.h, mlphys.h, spine.h) stand before it.
+ */
+#ifndef VDI_MODEL_CALCIUM_LIKELIHOOD_H
+#define VDI_MODEL_CALCIUM_LIKELIHOOD_H
+#endif
 
 
 /* ======== model/calcium/simulate.h ======== */
@@ -4310,7 +4384,11 @@ VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *
  * Estimated where not given: the noise from the upper half of the spectrum (Welch 1967) or from the
  * median of differences; the time constants from the autocovariance by Yule and Walker's equations
  * (Pnevmatikakis et al. 2016), the roots times `fudge` against their upward bias; refined on the
- * largest events with desc.refine. NaN frames are bridged by a line. A constant trace is an error.
+ * largest events with desc.refine. A constant trace has no spikes.
+ *
+ * Frames without a finite number are missing: noise and time constants come from those that were
+ * measured. Gaps of up to a tenth of a second (or of three frames) are bridged by a line; over a
+ * longer one calcium decays to the baseline, so that nothing happens in it.
  *
  * What it does NOT do: counts (the scale of a spike is unknown), neuropil, drifting baselines
  * (subtract a running one first). Memory: the caller's block of vdi_oasis_worksize(T) bytes, or one
@@ -4364,10 +4442,12 @@ typedef struct vdi_oasis_result {
     double residual;            /**< |y - b - c|^2 */
     double objective;           /**< 1/2 residual + lambda (start + sum of spikes) for L1 */
     int64_t events;             /**< spikes > 0 */
-    int64_t bridged;            /**< NaN frames */
+    int64_t bridged;            /**< frames without a finite number */
     int iterations;             /**< solves of the inner problem */
 } vdi_oasis_result;
 
+/** Its fields: defaults, ranges, text (core/field.h). */
+VDI_API const vdi_fields *vdi_oasis_desc_fields(void);
 /** The filled description. */
 VDI_API vdi_oasis_desc vdi_oasis_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
@@ -4376,8 +4456,8 @@ VDI_API vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *desc, vdi_error *e
 VDI_API size_t vdi_oasis_worksize(int64_t T);
 /** Deconvolve y (T) of `dtype`. calcium and spikes (T), dtype, each may be NULL; *out may be NULL;
  * `work` NULL allocates. VDI_ERR_DATA:
- *  fewer than 4 finite frames, infinite ones, or a constant trace. VDI_NOT_CONVERGED: a legal
- *  answer whose lambda or baseline is not the wanted one to 1e-9. */
+ *  fewer than 4 finite frames. VDI_NOT_CONVERGED: a legal answer whose lambda or baseline is not the
+ *  wanted one to 1e-9. */
 VDI_API VDI_NODISCARD vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64_t T,
                                            const void *y, void *work, void *calcium, void *spikes,
                                            vdi_oasis_result *out, vdi_error *err);
@@ -4386,6 +4466,57 @@ VDI_API VDI_NODISCARD vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype
 VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const double *y, double *work);
 
 #endif /* VDI_MODEL_OASIS_OASIS_H */
+
+
+/* ======== model/oasis/estimate.h ======== */
+/* model/oasis/estimate.h - noise and time constants from the trace itself
+ *
+ * Welch 1967 for the spectrum, Pnevmatikakis et al. 2016 for the roots. Declared in oasis.h.
+ */
+#ifndef VDI_MODEL_OASIS_ESTIMATE_H
+#define VDI_MODEL_OASIS_ESTIMATE_H
+#endif
+
+
+/* ======== model/oasis/pools.h ======== */
+/* model/oasis/pools.h - order 1: pools, an active set that is a weighted isotonic regression
+ *
+ * Friedrich, Zhou, Paninski 2017. Declares nothing.
+ */
+#ifndef VDI_MODEL_OASIS_POOLS_H
+#define VDI_MODEL_OASIS_POOLS_H
+#endif
+
+
+/* ======== model/oasis/interior.h ======== */
+/* model/oasis/interior.h - order 2: a primal-dual interior point on a pentadiagonal system
+ *
+ * Mehrotra 1992. Declares nothing.
+ */
+#ifndef VDI_MODEL_OASIS_INTERIOR_H
+#define VDI_MODEL_OASIS_INTERIOR_H
+#endif
+
+
+/* ======== model/oasis/greedy.h ======== */
+/* model/oasis/greedy.h - L0: greedy pools with a least spike size, for either order
+ *
+ * Friedrich, Zhou, Paninski 2017. Declares nothing.
+ */
+#ifndef VDI_MODEL_OASIS_GREEDY_H
+#define VDI_MODEL_OASIS_GREEDY_H
+#endif
+
+
+/* ======== model/oasis/solve.h ======== */
+/* model/oasis/solve.h - the call: what is missing, what is estimated, and which solver runs
+ *
+ * Declared in oasis.h; the estimates and solvers (estimate.h, pools.h, interior.h, greedy.h) stand
+ * before it.
+ */
+#ifndef VDI_MODEL_OASIS_SOLVE_H
+#define VDI_MODEL_OASIS_SOLVE_H
+#endif
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
@@ -4955,37 +5086,37 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 
 /* ======== model/env/env.h ======== */
-/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with
- * names
+/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with names
  *
  * Do this:
- *     vdi_env env;   vdi_env_pendulum(&env) of model/env/builtin.h, or your own
- *     float obs[VDI_ENV_MAX_OBSERVATIONS], action[VDI_ENV_MAX_ACTIONS] = {0},
- *         reward[VDI_ENV_MAX_COMPONENTS];
+ *     vdi_env env;
+ *     float obs[3], action[1] = {0}, reward[3];
  *     int end = 0;
+ *     if (vdi_env_pendulum(&env) < 0) puts("no memory");          of model/env/builtin.h, or your own
  *     if (vdi_env_reset(&env, seed, 0, obs, &err) < 0) puts(err.message);
- *     while (!end)
+ *     while (!end) {
  *         if (vdi_env_step(&env, action, obs, reward, &end, &err) < 0) break;
+ *     }
  *     vdi_env_close(&env);
  *
- * Actions are in [-1,1] each; an environment scales them itself. An episode is a function of (seed,
- * episode) and the actions alone, so that any of them can be run again, and a run can be resumed at
- * the start of an episode.
- * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is not
- * finite is a status, and the episode is over. Memory: none here. Threads: one environment per
- * thread.
+ * Actions are in [-1,1] each; an environment scales them itself. An episode is a function of
+ * (seed, episode) and the actions alone, so that any of them can be run again, and a run can be
+ * resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once more.
+ * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is
+ * not finite is a status, and the episode is over.
+ * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
+ * Threads: one environment per thread.
  * What it does NOT do: discrete actions, images.
  */
 #ifndef VDI_MODEL_ENV_ENV_H
 #define VDI_MODEL_ENV_ENV_H
 
-/** Most numbers of an observation, of an action, and components of a reward. */
-#define VDI_ENV_MAX_OBSERVATIONS 256
-#define VDI_ENV_MAX_ACTIONS 32
-#define VDI_ENV_MAX_COMPONENTS 32
+/** What an environment may have at most. Take memory for what it does have: env.observations ... */
+#define VDI_ENV_MAX_OBSERVATIONS 65536
+#define VDI_ENV_MAX_ACTIONS 1024
+#define VDI_ENV_MAX_COMPONENTS 255
 
-/** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal
- * state. */
+/** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal state. */
 enum {
     VDI_ENV_TERMINATED = 1, /**< the task ended the episode */
     VDI_ENV_TRUNCATED = 2   /**< the time limit did */
@@ -5004,31 +5135,135 @@ typedef struct vdi_env {
     /** Begin episode number `episode` of the run `seed`; writes the first observation. */
     vdi_status (*reset)(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err);
     /** One step: reads `action`, writes the next observation, the reward vector, and 0 or VDI_ENV_
-     * flags into `end`. */
+     *  flags into `end`. */
     vdi_status (*step)(void *self, const float *action, float *obs, float *reward, int *end,
                        vdi_error *err);
     void (*close)(void *self); /**< give everything back; may be NULL */
     void *self;                /**< handed to them */
 } vdi_env;
 
-/** VDI_OK, or which member is missing or out of range. */
+/** VDI_OK, or which member is missing or out of range. All names have to be UTF-8 without control
+ *  characters: they go into tables, pictures and pages. */
 VDI_API vdi_status vdi_env_check(const vdi_env *env, vdi_error *err);
-/** Begin an episode; obs (observations). */
+/** Begin an episode; obs (observations). Checks the environment first, as vdi_env_check does. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                                                float *obs, vdi_error *err);
 /** One step; action (actions) is clipped to [-1,1], obs (observations), reward (components).
- * VDI_ERR_NUMERIC if something is not finite;
- *  after any error *end is VDI_ENV_TRUNCATED. */
+ *  VDI_ERR_NUMERIC if something is not finite; after any error *end is VDI_ENV_TRUNCATED. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs,
                                               float *reward, int *end, vdi_error *err);
 /** Give everything back; `env` may be zero. */
 VDI_API void vdi_env_close(vdi_env *env);
 /** The random numbers of an episode: stream `episode` of a seed made from `seed`, so that they are
- * none of those that an agent with the
- *  same seed draws. For simulators that are written in C or C++. */
+ *  none of those that an agent with the same seed draws. For simulators that are written in C or
+ *  C++. */
 VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
 
 #endif /* VDI_MODEL_ENV_ENV_H */
+
+
+/* ======== model/env/kind.h ======== */
+/* model/env/kind.h - what a built-in environment is made of: the row of a table, and the head of its state
+ *
+ * A new environment is one file beside this one (pendulum.h is the shortest) that ends in a
+ *     static const vdi_env_entry vdi__env_cartpole = {{"cartpole", ...}, sizeof(vdi__cartpole), "..."};
+ * and one line in the table of model/env/builtin.h. Its state begins with a vdi__env_head, comes
+ * cleared from vdi_env_open, and is a function of (seed, episode) and the actions after each reset.
+ */
+#ifndef VDI_MODEL_ENV_KIND_H
+#define VDI_MODEL_ENV_KIND_H
+
+/** A row of the table of built-in environments. */
+typedef struct vdi_env_entry {
+    vdi_env env;         /**< name, sizes and names; `self` is NULL: open it by its name */
+    size_t bytes;        /**< of its state */
+    const char *summary; /**< one sentence */
+} vdi_env_entry;
+
+#endif /* VDI_MODEL_ENV_KIND_H */
+
+
+/* ======== model/env/pendulum.h ======== */
+/* model/env/pendulum.h - Gymnasium 1.4.0's Pendulum-v1: swing a pendulum up and hold it there
+ *
+ * Do this:
+ *     vdi_env env;
+ *     float obs[3];
+ *     if (vdi_env_open("pendulum", NULL, &env, &err) < 0) puts(err.message);
+ *     else vdi_env_pendulum_place(&env, 3.1, 0, obs);              nearly hanging down, at rest
+ *     vdi_env_close(&env);
+ *
+ * State and rewards in double, observations in float: (cos th, sin th, w). With the angle th (rad,
+ * 0 is up), the speed w (rad/s), the torque u = 2 action, g = 10, m = l = 1, dt = 0.05 s:
+ *     reward   -wrap(th)^2, -0.1 w^2, -0.001 u^2            of the state before the step
+ *     w'       clip(w + (3 g / (2 l) sin th + 3 / (m l^2) u) dt, -8, 8)
+ *     th'      th + w' dt
+ *     start    th ~ U(-pi,pi), w ~ U(-1,1);                 200 steps
+ * Memory, errors, threads: as model/env/builtin.h.
+ */
+#ifndef VDI_MODEL_ENV_PENDULUM_H
+#define VDI_MODEL_ENV_PENDULUM_H
+
+/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your choice;
+ *  obs (3). */
+VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
+
+#endif /* VDI_MODEL_ENV_PENDULUM_H */
+
+
+/* ======== model/env/lander.h ======== */
+/* model/env/lander.h - one rigid body over flat ground, with LunarLander's engines and rewards
+ *
+ * Do this:
+ *     vdi_env env;
+ *     if (vdi_env_open("lander", NULL, &env, &err) < 0) puts(err.message);
+ *     vdi_env_close(&env);
+ *
+ * Observations, actions and the nine components of the reward are those of Gymnasium's LunarLander
+ * (continuous); the body is not, so results on it are not results on LunarLander. Lengths in its
+ * units (30 of its pixels), 50 steps a second, each of four semi-implicit Euler steps.
+ *   legs       two springs with dampers and friction at (-0.8,-0.6) and (0.8,-0.6) from the hull's
+ *              centre: a foot below the ground pushes back with 1500 depth - 40 speed and rubs with
+ *              100 speed, at most half of the push
+ *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground or
+ *              |x| >= 10 is a failure; half a second on both feet without motion is success
+ *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever of 4/30
+ *              with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6 |a_1|
+ *   start      10 units above the ground, pushed by U(-1000,1000)^2 for one step; 1000 steps
+ *   reward     differences, after less before, of -100 |(o0,o1)| (position), -100 |(o2,o3)|
+ *              (velocity), -100 |o4| (angle), 10 o6 and 10 o7 (legs); -0.30 p and -0.03 |a_1|
+ *              (engines); at the end, instead of all these, failure -100 or success +100
+ * Memory, errors, threads: as model/env/builtin.h.
+ */
+#ifndef VDI_MODEL_ENV_LANDER_H
+#define VDI_MODEL_ENV_LANDER_H
+
+#endif /* VDI_MODEL_ENV_LANDER_H */
+
+
+/* ======== model/env/navigate.h ======== */
+/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel is out
+ *
+ * Do this:
+ *     vdi_env env;
+ *     if (vdi_env_open("navigate", NULL, &env, &err) < 0) puts(err.message);
+ *     vdi_env_close(&env);
+ *
+ * A square of 10 m with walls; dt = 0.1 s. With the thrust a (m/s^2, halved), drag 0.5 per second,
+ * d the distance to the goal and gap that to an obstacle's edge:
+ *     v'         v + dt (2 a - 0.5 v),    p' = p + dt v'
+ *     fuel'      fuel - |a|^2 / 200;      an empty tank means no thrust
+ *     goal       2 (d - d') + 20 on arrival (d' < 0.3 m, which terminates)
+ *     obstacles  - sum clip((0.3 - gap) / 0.3, 0, 2)
+ *     fuel       -0.1 |a|^2 of the thrust that was given
+ *     time       -0.05;                   200 steps
+ * Observations: position, goal and obstacles (relative to it), radii in units of 5 m; velocity in
+ * 2 m/s; fuel from 1 to 0. Memory, errors, threads: as model/env/builtin.h.
+ */
+#ifndef VDI_MODEL_ENV_NAVIGATE_H
+#define VDI_MODEL_ENV_NAVIGATE_H
+
+#endif /* VDI_MODEL_ENV_NAVIGATE_H */
 
 
 /* ======== model/env/builtin.h ======== */
@@ -5036,47 +5271,36 @@ VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
  *
  * Do this:
  *     vdi_env env;
- *     if (vdi_env_open("pendulum", NULL, &env, &err) < 0)
- *         puts(err.message);   or vdi_env_pendulum(&env)
+ *     if (vdi_env_open("pendulum", NULL, &env, &err) < 0) puts(err.message);
  *     vdi_env_close(&env);
  *
  *     int64_t count;
- *     const vdi_env_entry *list = vdi_env_list(&count);
- *     for (int64_t i = 0; i < count; i++) printf("%s: %s\n", list[i].env.name, list[i].summary);
+ *     const vdi_env_entry *const *list = vdi_env_list(&count);
+ *     for (int64_t i = 0; i < count; i++) printf("%s: %s\n", list[i]->env.name, list[i]->summary);
  *
- * pendulum is Gymnasium 1.4.0's Pendulum-v1, state and rewards in double, observations in float.
- * lander has the observations, actions and nine components of LunarLander (continuous), but a body,
- * legs and a rule of touchdown of its own: one rigid body over flat ground, so results on it are
- * not results on LunarLander. navigate is a point robot. docs/env.md has the equations, the units,
- * and which observation is which for those who want to draw a scene.
+ * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
+ * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
+ * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
+ * robot. Each has a file of its own with its equations and units; docs/env.md says which
+ * observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
  */
 #ifndef VDI_MODEL_ENV_BUILTIN_H
 #define VDI_MODEL_ENV_BUILTIN_H
 
-/** What the list of environments holds. */
-typedef struct vdi_env_entry {
-    vdi_env env;         /**< name, sizes and names; `self` is NULL: open it by its name */
-    const char *summary; /**< one sentence */
-} vdi_env_entry;
-
 /** The built-in environments; *count (may be NULL) receives how many. */
-VDI_API const vdi_env_entry *vdi_env_list(int64_t *count);
-/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or
- * VDI_ERR_MEMORY; `env` is zero then. */
+VDI_API const vdi_env_entry *const *vdi_env_list(int64_t *count);
+/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or VDI_ERR_MEMORY;
+ *  `env` is zero then. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_allocator *a,
                                               vdi_env *env, vdi_error *err);
 /** vdi_env_open("pendulum", NULL, env, NULL): 3 observations, 1 action, 3 components, 200 steps. */
 VDI_API vdi_status vdi_env_pendulum(vdi_env *env);
 /** vdi_env_open("lander", NULL, env, NULL): 8 observations, 2 actions, 9 components, 1000 steps. */
 VDI_API vdi_status vdi_env_lander(vdi_env *env);
-/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200
- * steps. */
+/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200 steps. */
 VDI_API vdi_status vdi_env_navigate(vdi_env *env);
-/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your
- * choice; obs (3). */
-VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
 
 #endif /* VDI_MODEL_ENV_BUILTIN_H */
 
@@ -5085,35 +5309,37 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 /* model/env/wire.h - an environment at the other end of a pipe: both sides of the protocol
  *
  * Do this, in a simulator (a server), which then speaks to `vdi sacd train --env-cmd`:
- *     vdi_env_wire wire = {read_stdin, write_stdout, NULL};   your two callbacks: stdio, sockets, a UART
- *     if (vdi_env_wire_serve(&env, &wire, &err) < 0) puts(err.message);
+ *     vdi_env_wire wire = {read_stdin, write_stdout, NULL};           stdio, sockets, a UART
+ *     if (vdi_env_wire_serve(&env, &wire, NULL, &err) < 0) puts(err.message);
  *
  * and in a program that wants to use one:
- *     vdi_env far;
- *     if (vdi_env_wire_open(&wire, NULL, &far, &err) < 0) puts(err.message);
- *     else vdi_env_close(&far);
+ *     vdi_env remote;
+ *     if (vdi_env_wire_open(&wire, NULL, &remote, &err) < 0) puts(err.message);
+ *     else vdi_env_close(&remote);
  *
  * The protocol, version 1, is requests and replies in turn; docs/env.md has it with an example in
  * bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes that follow,
  * and those:
- *     client  HELO  "vdi-env\n", u32 version                  server  INFO   "vdi-env\n", u32
- *                   version, u32 observations, actions,
- *   components, limit, then names, each ended by a zero byte:
- *   of the environment, of every observation, action, component
- *     client  RSET  u64 seed, u64 episode                     server  OBSV   f32 observation[]
- *     client  STEP  f32 action[]                              server  TRAN   u32 end, f32 reward[],
- *                   f32 observation[]
- *     client  QUIT  (no reply)                                server  FAIL   text: instead of any
- *                   reply
- * Every message is written by one call and, as a rule, read by one.
+ *     client  HELO  "vdi-env\n", u32 version
+ *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, then
+ *                   names, each ended by a zero byte: of the environment, of every observation,
+ *                   action, component
+ *     client  RSET  u64 seed, u64 episode
+ *     server  OBSV  f32 observation[]
+ *     client  STEP  f32 action[]
+ *     server  TRAN  u32 end, f32 reward[], f32 observation[]
+ *     client  QUIT  (no reply)
+ *     server  FAIL  text: instead of any reply
+ * Every message but INFO is written by one call and, as a rule, read by one.
  *
- * Trust: neither side believes the other. Sizes are checked against the limits of env.h before
- * memory is asked for, each reply has to be of the kind and length that was expected, and
- * vdi_env_step looks for numbers that are not finite. After a malformed reply the client refuses to
- * go on (VDI_ERR_STATE), since nobody knows where the next message begins; after a FAIL it may
- * begin another episode. What it does NOT do: timeouts (the read callback's business), several
- * environments on one wire.
- * Memory: the client has one block; the server none. Errors: VDI_ERR_IO where a callback failed or
+ * Trust: neither side believes the other. A server takes requests of the lengths above and no
+ * others; a client checks sizes against the limits of env.h before memory is asked for, names have
+ * to be UTF-8 without control characters, each reply has to be of the kind and length that was
+ * expected, and vdi_env_step looks for numbers that are not finite. After a malformed reply the
+ * client refuses to go on (VDI_ERR_STATE), since nobody knows where the next message begins; after
+ * a FAIL it may begin another episode.
+ * What it does NOT do: timeouts (the read callback's business), several environments on one wire.
+ * Memory: one block each, of the environment's sizes. Errors: VDI_ERR_IO where a callback failed or
  * the other end is gone, VDI_ERR_FORMAT for what is not the protocol, VDI_ERR_DATA for a FAIL.
  * Threads: one wire, one thread.
  */
@@ -5123,25 +5349,24 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 /** Version of the protocol. */
 #define VDI_ENV_WIRE_VERSION 1
 /** Most bytes of all names together that a client accepts. */
-#define VDI_ENV_WIRE_MAX_TEXT 65536
+#define VDI_ENV_WIRE_MAX_TEXT 1048576
 
 /** Two callbacks between which the protocol runs. */
 typedef struct vdi_env_wire {
     /** Read up to `size` bytes, waiting for at least one; returns how many came, 0 at the end,
-     * negative on failure or a timeout. */
+     *  negative on failure or a timeout. */
     int64_t (*read_fn)(void *buffer, size_t size, void *user);
     /** Write all `size` bytes and flush them; false on failure. */
     bool (*write_fn)(const void *data, size_t size, void *user);
     void *user; /**< handed to both */
 } vdi_env_wire;
 
-/** Serve `env` until the client quits or its end closes (VDI_OK). An error of the environment is
- * told to the client and is not one here. */
+/** Serve `env` until the client quits or its end closes (VDI_OK); `a` NULL: malloc. An error of the
+ *  environment is told to the client and is not one here. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire,
-                                                    vdi_error *err);
+                                                    const vdi_allocator *a, vdi_error *err);
 /** Make an environment of the server behind `wire` (copied); `a` NULL: malloc. `env` is zero after
- * an error. Pair with vdi_env_close,
- *  which tells the server to quit. */
+ *  an error. Pair with vdi_env_close, which tells the server to quit. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_allocator *a,
                                                    vdi_env *env, vdi_error *err);
 
@@ -5807,8 +6032,35 @@ VDI_API VDI_NODISCARD vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err)
 #endif /* VDI_IO_STREAM_H */
 
 
+/* ======== io/crc32.h ======== */
+/* io/crc32.h - the checksum of zip, png and gzip, and of the tensors in a safetensors file
+ *
+ * Do this (it compiles):
+ *     uint32_t crc = vdi_crc32(0, "123456789", 9);           0xcbf43926
+ *     crc = vdi_crc32(crc, "more", 4);                       goes on where it stood
+ *
+ * CRC-32 with the reflected polynomial 0xEDB88320, eight bytes a step. It finds every error of up
+ * to 32 bits in a row, and all others but one in four billion. It is no defence against somebody
+ * who means to change a file.
+ * Memory: 8 KiB of the stack for its tables, since vdi has no global that is written.
+ */
+#ifndef VDI_IO_CRC32_H
+#define VDI_IO_CRC32_H
+
+/** The CRC-32 of `data`, going on from `crc` (0 to begin). */
+VDI_API uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size);
+
+/* private: a checksum under way, with its tables; other formats carry one */
+typedef struct vdi__crc {
+    uint32_t value;
+    uint32_t table[8][256]; /* table[k][b]: what byte b does, k bytes later */
+} vdi__crc;
+
+#endif /* VDI_IO_CRC32_H */
+
+
 /* ======== io/zip.h ======== */
-/* io/zip.h - zip archives: list and read members (stored or deflated), write stored ones; CRC-32
+/* io/zip.h - zip archives: list and read members (stored or deflated), write stored ones
  *
  * Do this:
  *     vdi_zip zip;
@@ -5893,10 +6145,6 @@ VDI_API void vdi_zip_begin(vdi_zip_writer *z, vdi_writer *out, const vdi_allocat
 VDI_API void vdi_zip_add(vdi_zip_writer *z, const char *name, const void *data, size_t size);
 /** Write the directory and flush; frees. VDI_ERR_IO or VDI_ERR_MEMORY if anything failed. */
 VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
-
-/** CRC-32 (reflected polynomial 0xEDB88320, as in zip, png and gzip) of `data`, going on from `crc`
- * (0 to begin). */
-VDI_API uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size);
 
 #endif /* VDI_IO_ZIP_H */
 
@@ -6130,12 +6378,19 @@ VDI_API VDI_NODISCARD vdi_status vdi_json_load(const char *path, vdi_arena *aren
  * size (so that each array is aligned), else in the order given: equal states make equal bytes.
  *
  * Trust: the arrays have to cover the data exactly, in any order, without overlap; a header is at
- * most 100 MB, as in the original. Memory: one block per tensor, and an arena for names; one free
- * for all. Errors: VDI_ERR_FORMAT, VDI_ERR_IO; after an error nothing is left allocated, and a
- * copy_to has changed nothing.
+ * most 100 MB, as in the original. The metadata carry a CRC-32 of the data, so that a file with a
+ * flipped bit is refused; files of other programs, which have none, are read without it. Names and
+ * keys that are not UTF-8 are refused by a save; in values such bytes become U+FFFD.
+ * Memory: one block per tensor, and an arena for names; one free for all.
+ * Errors: VDI_ERR_FORMAT, VDI_ERR_IO; after an error nothing is left allocated, and a copy_to has
+ * changed nothing.
  */
 #ifndef VDI_IO_SAFETENSORS_H
 #define VDI_IO_SAFETENSORS_H
+
+/** The key of the data's CRC-32 in the metadata, eight hexadecimal digits: written by every save,
+ *  checked by every load, and not among the metadata that a load hands out. */
+#define VDI_SAFETENSORS_CRC32 "vdi_crc32"
 
 /** What a file held. `state` is yours to read and owned by this. */
 typedef struct vdi_safetensors {
@@ -6302,10 +6557,10 @@ typedef struct vdi_png {
     vdi_writer *w;
     int cols, rows, row;
     bool base64;
-    uint32_t crc, a, b; /* of the chunk; Adler-32 of the data */
-    uint8_t rest[3];    /* bytes that do not make a group of base64 yet */
+    vdi__crc crc;    /* of the chunk */
+    uint32_t a, b;   /* Adler-32 of the data */
+    uint8_t rest[3]; /* bytes that do not make a group of base64 yet */
     int held;
-    uint32_t table[8][256];
 } vdi_png;
 
 /** Start a picture of `cols` x `rows` (at least 1, cols up to 32767). `palette` has 255 colours;
@@ -7147,6 +7402,46 @@ VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
     *out = negative && x ? -(int64_t)(x - 1) - 1 : (int64_t)x;
     return sign + digits;
 }
+
+/* ---- UTF-8 ---------------------------------------------------------------------------------- */
+
+/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
+   nothing above U+10FFFF). It never looks behind a zero byte. */
+VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
+    const uint8_t *s = (const uint8_t *)text;
+    size_t length = 0;
+    if (n == 0) return 0;
+    if (s[0] < 0x80) return 1;
+    if (s[0] >= 0xC2 && s[0] < 0xE0) length = 2;
+    if (s[0] >= 0xE0 && s[0] < 0xF0) length = 3;
+    if (s[0] >= 0xF0 && s[0] < 0xF5) length = 4;
+    if (length == 0 || length > n) return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    }
+    const bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+    const bool surrogate = s[0] == 0xED && s[1] > 0x9F;
+    const bool beyond = s[0] == 0xF4 && s[1] > 0x8F;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+VDI__FN bool vdi__utf8_valid(const char *text) {
+    const size_t n = strlen(text);
+    for (size_t i = 0, length; i < n; i += length) {
+        length = vdi__utf8_length(text + i, n - i);
+        if (length == 0) return false;
+    }
+    return true;
+}
+
+VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
+    static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
+    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = length; i-- > 1; c >>= 6)
+        out[i] = (char)(uint8_t)(0x80 | (c & 63));
+    out[0] = (char)(uint8_t)(lead[length] | c);
+    return length;
+}
 #endif
 
 /* ======== core/status.h, implementation ======== */
@@ -7225,6 +7520,7 @@ VDI__DEF vdi_allocator vdi_allocator_defaults(const vdi_allocator *a) {
 
 VDI__DEF void *vdi_alloc(const vdi_allocator *a, size_t size) {
     vdi_allocator r = vdi_allocator_defaults(a);
+    if (size > SIZE_MAX / 2) return NULL; /* no object is that large: the size overflowed */
     return r.alloc_fn(size ? size : 1, VDI_ALIGN, r.user);
 }
 
@@ -7378,8 +7674,8 @@ VDI__FN vdi_tensor vdi__tensor_null(void) {
     return t;
 }
 
-/* Elements of a shape, or -1 if an extent is negative or the bytes of 8-byte elements would
- * overflow. */
+/* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than one
+ * object can hold: then their bytes, rounded up, cannot overflow either. */
 VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
     int64_t n = 1;
     bool empty = false;
@@ -7388,17 +7684,18 @@ VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
         if (shape[i] < 0) return -1;
         if (shape[i] == 0)
             empty = true;
-        else if (n > INT64_MAX / 8 / shape[i])
+        else if (n > INT64_MAX / 16 / shape[i])
             return -1;
         else
             n *= shape[i];
     }
     if (empty) return 0;
-    return (uint64_t)n > SIZE_MAX / 8 ? -1 : n;
+    return (uint64_t)n > SIZE_MAX / 16 ? -1 : n;
 }
 
 VDI__DEF vdi_tensor vdi_tensor_view(void *data, vdi_dtype dtype, int ndim, const int64_t *shape) {
     vdi_tensor t = VDI__ZERO;
+    if (vdi_dtype_size(dtype) == 0) return vdi__tensor_null();
     if (vdi__shape_count(ndim, shape) < 0) return vdi__tensor_null();
     t.data = data;
     t.dtype = dtype;
@@ -7537,11 +7834,12 @@ VDI__DEF vdi_tensor vdi_tensor_slice(vdi_tensor t, int axis, int64_t start, int6
 
 VDI__DEF vdi_tensor vdi_tensor_index(vdi_tensor t, int axis, int64_t i) {
     t = vdi_tensor_slice(t, axis, i, 1, 1);
+    if (!vdi_tensor_ok(t)) return t;
     for (int k = axis; k + 1 < t.ndim; k++) {
         t.shape[k] = t.shape[k + 1];
         t.stride[k] = t.stride[k + 1];
     }
-    if (t.ndim > 0) t.ndim--;
+    t.ndim--;
     return t;
 }
 
@@ -7690,6 +7988,10 @@ VDI__DEF vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *e
                              vdi_tensor_shape_text(dst, a), vdi_tensor_shape_text(src, b));
     }
     if (vdi_tensor_count(dst) == 0) return VDI_OK;
+    if (!dst.data || !from.data) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tensor_copy", "%s has no data",
+                             dst.data ? "src" : "dst");
+    }
     if (dst.dtype == from.dtype && vdi_tensor_is_contiguous(dst) &&
         vdi_tensor_is_contiguous(from)) {
         memmove(dst.data, from.data, vdi_tensor_bytes(dst));
@@ -7714,7 +8016,7 @@ VDI__DEF vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *e
 }
 
 VDI__DEF void vdi_tensor_fill(vdi_tensor t, double value) {
-    if (vdi_tensor_count(t) == 0) return;
+    if (vdi_tensor_count(t) == 0 || !t.data) return;
     int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
     for (vdi__rows r = vdi__rows_begin(t); r.left > 0; vdi__rows_next(&r, t)) {
         void *p = vdi__tensor_at(t, vdi__rows_offset(&r, t));
@@ -7723,26 +8025,30 @@ VDI__DEF void vdi_tensor_fill(vdi_tensor t, double value) {
     }
 }
 
-VDI__FN int64_t vdi__tensor_offset(vdi_tensor t, const int64_t *index) {
-    int64_t offset = 0;
+/* Where an element stands, or false if there is none. */
+VDI__FN bool vdi__tensor_find(vdi_tensor t, const int64_t *index, int64_t *offset) {
+    *offset = 0;
+    if (!vdi_tensor_ok(t) || !t.data) return false;
     for (int i = 0; i < t.ndim; i++) {
-        VDI_ASSERT(index[i] >= 0 && index[i] < t.shape[i]);
-        offset += index[i] * t.stride[i];
+        if (index[i] < 0 || index[i] >= t.shape[i]) return false;
+        *offset += index[i] * t.stride[i];
     }
-    return offset;
+    return true;
 }
 
 VDI__DEF double vdi_tensor_get(vdi_tensor t, const int64_t *index) {
-    return vdi_dtype_load(t.dtype, t.data, vdi__tensor_offset(t, index));
+    int64_t at;
+    return vdi__tensor_find(t, index, &at) ? vdi_dtype_load(t.dtype, t.data, at) : (double)NAN;
 }
 
 VDI__DEF void vdi_tensor_set(vdi_tensor t, const int64_t *index, double value) {
-    vdi_dtype_store(t.dtype, t.data, vdi__tensor_offset(t, index), value);
+    int64_t at;
+    if (vdi__tensor_find(t, index, &at)) vdi_dtype_store(t.dtype, t.data, at, value);
 }
 
 VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
     int64_t bad = 0;
-    if (vdi_tensor_count(t) == 0 || !vdi_dtype_is_real(t.dtype)) return 0;
+    if (vdi_tensor_count(t) == 0 || !t.data || !vdi_dtype_is_real(t.dtype)) return 0;
     int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
     for (vdi__rows r = vdi__rows_begin(t); r.left > 0; vdi__rows_next(&r, t)) {
         const void *p = vdi__tensor_at(t, vdi__rows_offset(&r, t));
@@ -11914,7 +12220,8 @@ VDI__DEF vdi_var vdi_tape_fail(vdi_tape *t, vdi_status status, const char *where
 /* ======== memory ============================================================================== */
 
 VDI__FN size_t vdi__tape_used(const vdi_tape *t) {
-    return t->before + t->phantom + (t->block ? (size_t)(t->at - vdi__block_data(t->block)) : 0);
+    const size_t here = t->block ? (size_t)(t->at - vdi__block_data(t->block)) : 0;
+    return vdi_add_size(t->phantom, t->before + here);
 }
 
 VDI__FN void vdi__tape_enter(vdi_tape *t, vdi__tape_block *b) {
@@ -11959,15 +12266,20 @@ VDI__INLINE size_t vdi__lines(size_t bytes) { return (bytes + (VDI__LINE - 1)) &
 
 /* Memory that even a measuring tape writes. */
 VDI__FN void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes) {
-    void *p = vdi__tape_bump(t, vdi__lines(bytes));
+    void *p = bytes > SIZE_MAX / 2 ? NULL : vdi__tape_bump(t, vdi__lines(bytes));
     if (!p) (void)vdi_tape_fail(t, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
     return p;
+}
+
+/* On a measuring tape: what would be needed. SIZE_MAX once it is more than memory can hold. */
+VDI__FN void vdi__tape_count(vdi_tape *t, size_t bytes) {
+    t->phantom = vdi_add_size(t->phantom, vdi_align_size(bytes));
 }
 
 /* Memory for data. */
 VDI__FN void *vdi__tape_data(vdi_tape *t, const char *where, size_t bytes) {
     if (t->measure) {
-        t->phantom += vdi__lines(bytes);
+        vdi__tape_count(t, bytes);
         return VDI__PHANTOM;
     }
     return vdi__tape_payload(t, where, bytes);
@@ -12024,6 +12336,11 @@ VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *er
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_tape_desc.memory_size",
                              "memory_size is %zu, the tape alone needs %zu", desc->memory_size,
                              sizeof(vdi_tape) + 3 * VDI__LINE);
+    }
+    if (desc->block_size > SIZE_MAX / 4) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.block_size",
+                             "block_size is %zu, expected at most %zu", desc->block_size,
+                             SIZE_MAX / 4);
     }
     return VDI_OK;
 }
@@ -12093,7 +12410,7 @@ VDI__DEF vdi_status vdi_tape_status(const vdi_tape *t, vdi_error *err) {
 VDI__DEF size_t vdi_tape_bytes(const vdi_tape *t) {
     size_t used = vdi__tape_used(t);
     /* the block's header, and an unaligned start */
-    return VDI__MAX(used, t->peak) + vdi__lines(sizeof *t) + 3 * VDI__LINE;
+    return vdi_add_size(VDI__MAX(used, t->peak), vdi__lines(sizeof *t) + 3 * VDI__LINE);
 }
 
 VDI__DEF bool vdi_tape_is_measuring(const vdi_tape *t) { return t->measure; }
@@ -12158,7 +12475,7 @@ VDI__INLINE vdi__node *vdi__node_like(vdi_tape *t, const char *where, const vdi_
     n->prev = NULL;
     n->value = (char *)n + VDI__NODE_SIZE;
     if (VDI__UNLIKELY(t->measure)) {
-        t->phantom += bytes;
+        vdi__tape_count(t, bytes);
         n->value = VDI__PHANTOM;
     }
     n->grad = NULL;
@@ -12381,60 +12698,71 @@ VDI__FN void vdi__grad_add(vdi_tape *t, vdi__node *n, double scale, const void *
         t->k[n->dtype]->axpby((size_t)n->count, scale, x, add ? 1 : 0, g);
 }
 
+/* May a gradient start at n? `cotangent` NULL: with a 1. False with an error. */
+VDI__FN bool vdi__may_start(vdi_tape *t, const char *where, const vdi__node *n,
+                            const vdi_tensor *cotangent) {
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    if (!vdi__wants(n)) {
+        (void)vdi_tape_fail(
+            t, VDI_ERR_STATE, where,
+            "%s: the variable depends on no parameter and no variable with a gradient", where);
+    } else if (!cotangent && n->count != 1) {
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                            "%s: the variable has shape %s, expected a scalar", where,
+                            vdi__node_text(n, a));
+    } else if (cotangent && !vdi_tensor_same_shape(*cotangent, vdi__node_tensor(t, n, NULL))) {
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
+                            "%s: the variable has shape %s, its cotangent %s", where,
+                            vdi__node_text(n, a), vdi_tensor_shape_text(*cotangent, b));
+    } else if (cotangent && !cotangent->data && !t->measure && n->count > 0) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "the cotangent has no data");
+    }
+    return t->status >= 0;
+}
+
+/* Add the cotangent, or 1, to the gradient of n. False with an error. */
+VDI__FN bool vdi__start_at(vdi_tape *t, const char *where, vdi__node *n,
+                           const vdi_tensor *cotangent) {
+    const vdi_dtype dtype = (vdi_dtype)n->dtype;
+    void *g = vdi__grad_zeroed(t, n);
+    if (!g) return false;
+    if (t->measure) return true;
+    if (!cotangent) {
+        vdi_dtype_store(dtype, g, 0, vdi_dtype_load(dtype, g, 0) + 1);
+        return true;
+    }
+    if (cotangent->dtype == dtype && vdi_tensor_is_contiguous(*cotangent)) {
+        t->k[n->dtype]->axpby((size_t)n->count, 1, cotangent->data, 1, g);
+        return true;
+    }
+    vdi__tape_mark m = vdi__scratch_begin(t);
+    void *s = vdi__tape_data(t, where, vdi__node_bytes(n));
+    if (!s) return false;
+    vdi_status copied = vdi_tensor_copy(vdi__node_tensor(t, n, s), *cotangent, NULL);
+    if (copied < 0)
+        (void)vdi_tape_fail(t, copied, where, "the cotangent cannot be copied");
+    else
+        t->k[n->dtype]->axpby((size_t)n->count, 1, s, 1, g);
+    vdi__scratch_end(t, m);
+    return copied >= 0;
+}
+
 VDI__FN vdi_status vdi__backward(vdi_tape *t, const char *where, int count, const vdi_var *v,
                                  const vdi_tensor *cotangent) {
     if (t->status < 0) return t->status;
     if (++t->pass == 0) t->pass = 1;
     vdi__node *from = count == 1 ? NULL : t->last;
     for (int i = 0; i < count; i++) {
-        char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
         vdi__node *n = vdi__arg(t, v[i], where);
-        bool one = !cotangent || !vdi_tensor_ok(cotangent[i]);
-        if (!n) return t->status;
-        if (!vdi__wants(n)) {
-            (void)vdi_tape_fail(
-                t, VDI_ERR_STATE, where,
-                "%s: the variable depends on no parameter and no variable with a gradient", where);
+        const vdi_tensor *c = cotangent && vdi_tensor_ok(cotangent[i]) ? &cotangent[i] : NULL;
+        if (!n || !vdi__may_start(t, where, n, c) || !vdi__start_at(t, where, n, c))
             return t->status;
-        }
-        if (one && n->count != 1) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
-                                "%s: the variable has shape %s, expected a scalar", where,
-                                vdi__node_text(n, a));
-            return t->status;
-        }
-        if (!one && !vdi_tensor_same_shape(cotangent[i], vdi__node_tensor(t, n, NULL))) {
-            (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
-                                "%s: the variable has shape %s, its cotangent %s", where,
-                                vdi__node_text(n, a), vdi_tensor_shape_text(cotangent[i], b));
-            return t->status;
-        }
-        void *g = vdi__grad_zeroed(t, n);
-        if (!g) return t->status;
-        if (t->measure) {
-        } else if (one) {
-            vdi_dtype_store((vdi_dtype)n->dtype, g, 0,
-                            vdi_dtype_load((vdi_dtype)n->dtype, g, 0) + 1);
-        } else if (cotangent[i].dtype == (vdi_dtype)n->dtype &&
-                   vdi_tensor_is_contiguous(cotangent[i])) {
-            t->k[n->dtype]->axpby((size_t)n->count, 1, cotangent[i].data, 1, g);
-        } else {
-            vdi__tape_mark m = vdi__scratch_begin(t);
-            void *s = vdi__tape_data(t, where, vdi__node_bytes(n));
-            if (!s) return t->status;
-            vdi_status copied = vdi_tensor_copy(vdi__node_tensor(t, n, s), cotangent[i], NULL);
-            if (copied < 0) {
-                (void)vdi_tape_fail(t, copied, where, "the cotangent cannot be copied");
-                return copied;
-            }
-            t->k[n->dtype]->axpby((size_t)n->count, 1, s, 1, g);
-            vdi__scratch_end(t, m);
-        }
         if (count == 1) from = n->back ? n : NULL;
     }
-    uint32_t pass = t->pass;
-    for (vdi__node *n = from; n && t->status >= 0; n = n->prev)
+    const uint32_t pass = t->pass;
+    for (vdi__node *n = from; n && t->status >= 0; n = n->prev) {
         if (n->pass == pass) n->back(t, n);
+    }
     return t->status;
 }
 
@@ -12497,7 +12825,7 @@ typedef struct vdi__custom_node {
 VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pass; }
 
 VDI__FN vdi_status vdi__custom_measure(vdi_tape *t, const vdi__custom_node *u) {
-    t->phantom += vdi__lines(u->desc.scratch_bytes);
+    vdi__tape_count(t, u->desc.scratch_bytes);
     return VDI_OK;
 }
 
@@ -13204,14 +13532,19 @@ VDI__FN vdi_var vdi__pick_run(vdi_tape *t, vdi__node *n, unsigned flags) {
     return vdi__node_link(t, n, flags, vdi__pick_back);
 }
 
+/* Packed int64 with one axis, and data unless the tape only measures. */
+VDI__FN bool vdi__is_index(const vdi_tape *t, vdi_tensor index) {
+    return index.dtype == VDI_I64 && index.ndim == 1 && vdi_tensor_is_contiguous(index) &&
+           (index.data || t->measure || index.shape[0] == 0);
+}
+
 VDI__DEF vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index) {
     static const char where[] = "vdi_var_pick";
     unsigned flags;
     vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
     if (!n) return vdi_var_none();
     vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    if (index.dtype != VDI_I64 || index.ndim != 1 || index.shape[0] != p->rows ||
-        !vdi_tensor_is_contiguous(index)) {
+    if (!vdi__is_index(t, index) || index.shape[0] != p->rows) {
         return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "expected an index of %lld packed int64",
                              (long long)p->rows);
     }
@@ -13928,7 +14261,7 @@ VDI__DEF vdi_var vdi_var_gather(vdi_tape *t, vdi_var xv, vdi_tensor index) {
     if (!x) return vdi_var_none();
     if (x->ndim < 1)
         return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the argument is a scalar, expected rows");
-    if (index.dtype != VDI_I64 || index.ndim != 1 || !vdi_tensor_is_contiguous(index)) {
+    if (!vdi__is_index(t, index)) {
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
                              "expected an index of packed int64 with one axis");
     }
@@ -14127,6 +14460,10 @@ VDI__DEF vdi_var vdi_var_scan(vdi_tape *t, vdi_var av, vdi_var bv, vdi_var cv, i
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_MATRIX_OPS_C)
 #define VDI_GRAD_MATRIX_OPS_C
 
+/* The elementwise operation of each activation. */
+static const vdi_unary_op vdi__act_unary[] = {VDI_IDENTITY, VDI_RELU,     VDI_LEAKY_RELU, VDI_TANH,
+                                              VDI_SIGMOID,  VDI_SOFTPLUS, VDI_EXP};
+
 VDI__FN double vdi__act_param(vdi_act act, double param) {
     return act == VDI_ACT_LEAKY_RELU && param == 0 ? 0.2 : param;
 }
@@ -14145,10 +14482,14 @@ VDI__FN void *vdi__act_back(vdi_tape *t, vdi__node *n, const char *where) {
 
 /* The arguments of a layer: w has to end in (in, out), b has to be (out). False with an error. */
 VDI__FN bool vdi__layer_args(vdi_tape *t, const char *where, vdi_var xv, vdi_var wv, vdi_var bv,
-                             int w_ndim, vdi__node *arg[3]) {
+                             vdi_act act, int w_ndim, vdi__node *arg[3]) {
     vdi__node *x = arg[0] = vdi__arg(t, xv, where), *w = arg[1] = vdi__arg(t, wv, where);
     arg[2] = NULL;
     if (!x || !w || !vdi__same_dtype(t, where, x, w)) return false;
+    if ((unsigned)act >= VDI__COUNT(vdi__act_unary)) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "there is no activation %d", (int)act);
+        return false;
+    }
     if (x->ndim < 1 || w->ndim != w_ndim || x->shape[x->ndim - 1] != w->shape[w_ndim - 2]) {
         vdi__shapes_differ(t, where, x, w, "inner dimensions of x and W differ");
         return false;
@@ -14197,7 +14538,7 @@ VDI__DEF vdi_var vdi_var_affine(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv,
     static const char where[] = "vdi_var_affine";
     vdi__node *arg[3];
     int64_t shape[VDI_MAX_DIMS];
-    if (!vdi__layer_args(t, where, xv, wv, bv, 2, arg)) return vdi_var_none();
+    if (!vdi__layer_args(t, where, xv, wv, bv, act, 2, arg)) return vdi_var_none();
     vdi__node *x = arg[0], *w = arg[1], *b = arg[2];
     for (int i = 0; i < x->ndim; i++)
         shape[i] = x->shape[i];
@@ -14445,7 +14786,7 @@ VDI__DEF vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var xv, vdi_var wv, vdi
     static const char where[] = "vdi_var_conv1d";
     vdi__node *arg[3];
     int64_t shape[3];
-    if (!vdi__layer_args(t, where, xv, wv, bv, 3, arg)) return vdi_var_none();
+    if (!vdi__layer_args(t, where, xv, wv, bv, act, 3, arg)) return vdi_var_none();
     vdi__node *x = arg[0], *w = arg[1], *b = arg[2];
     int64_t width = w->shape[0];
     if (x->ndim != 3)
@@ -15282,8 +15623,9 @@ VDI__FN vdi_params *vdi__params_new(int64_t count, vdi_dtype dtype, const vdi_al
     p->allocator = vdi_allocator_defaults(a);
     p->count = count;
     p->dtype = dtype;
-    p->item = (vdi_param *)vdi_alloc(a, (size_t)count * sizeof *p->item);
-    p->state.tensors = (vdi_named_tensor *)vdi_alloc(a, (size_t)count * sizeof *p->state.tensors);
+    p->item = (vdi_param *)vdi_alloc(a, vdi_array_size(sizeof *p->item, count, 1, 1));
+    p->state.tensors =
+        (vdi_named_tensor *)vdi_alloc(a, vdi_array_size(sizeof *p->state.tensors, count, 1, 1));
     p->state.tensor_count = count;
     if (!p->item || !p->state.tensors) {
         vdi_params_destroy(p);
@@ -15295,11 +15637,12 @@ VDI__FN vdi_params *vdi__params_new(int64_t count, vdi_dtype dtype, const vdi_al
 
 /* Lay the items out in the blocks, allocating those that are not there. */
 VDI__FN vdi_status vdi__params_place(vdi_params *p, const char *where, vdi_error *err) {
-    size_t size = vdi_dtype_size(p->dtype);
+    const size_t size = vdi_dtype_size(p->dtype);
+    const int64_t most = (int64_t)VDI__MIN((uint64_t)INT64_MAX, (uint64_t)SIZE_MAX) / 16;
     p->total = 0;
     for (int64_t i = 0; i < p->count; i++) {
         int64_t room = vdi__param_room(&p->item[i]);
-        if (room > INT64_MAX / 16 - p->total) {
+        if (room > most - p->total) {
             return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: the set is too large",
                                  p->item[i].name);
         }
@@ -15818,15 +16161,16 @@ VDI__DEF int64_t vdi_mlp_declare(const vdi_mlp_desc *d, vdi_param_desc *list, in
     return n;
 }
 
-static const vdi_unary_op vdi__act_unary[] = {VDI_IDENTITY, VDI_RELU,     VDI_LEAKY_RELU, VDI_TANH,
-                                              VDI_SIGMOID,  VDI_SOFTPLUS, VDI_EXP};
-
 VDI__DEF vdi_var vdi_mlp_apply(vdi_tape *t, const vdi_mlp_desc *d, const vdi_param *first,
                                vdi_var x) {
     for (int i = 0; i < d->layers && i < VDI_LAYERS_MAX; i++) {
         bool inner = i + 1 < d->layers, norm = d->layer_norm && inner;
         vdi_act act = inner ? d->act : d->out_act;
         vdi_var w = vdi_tape_param(t, first), b = vdi_tape_param(t, first + 1);
+        if ((unsigned)act >= VDI__COUNT(vdi__act_unary)) {
+            return vdi_tape_fail(t, VDI_ERR_ARGUMENT, "vdi_mlp_apply", "there is no activation %d",
+                                 (int)act);
+        }
         x = vdi_var_affine(t, x, w, b, norm ? VDI_ACT_NONE : act, d->act_param);
         first += 2;
         if (!norm) continue;
@@ -16260,7 +16604,7 @@ VDI__FN vdi_status vdi__check_run(vdi__check *c, bool back, double *value, vdi_e
     }
     if (!c->weight) {
         vdi_rng rng = vdi_rng_make(d->seed, 1);
-        c->weight = (double *)vdi_arena_alloc(&c->arena, (size_t)n * sizeof(double));
+        c->weight = (double *)vdi_arena_alloc(&c->arena, vdi_array_size(sizeof(double), n, 1, 1));
         if (!c->weight) {
             return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_check", "no memory for %lld weights",
                                  (long long)n);
@@ -16317,9 +16661,10 @@ VDI__FN vdi_status vdi__check_begin(vdi__check *c, const vdi_check_desc *desc, v
     vdi_arena_init(&c->arena, &desc->allocator, 0);
     vdi_status status = vdi_tape_create(&td, &c->tape, err);
     if (status < 0) return status;
-    c->value = (vdi_tensor *)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *c->value);
-    c->grad = (vdi_tensor *)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *c->grad);
-    c->var = (vdi_var *)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *c->var);
+    const size_t n = (size_t)c->count;
+    c->value = (vdi_tensor *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->value));
+    c->grad = (vdi_tensor *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->grad));
+    c->var = (vdi_var *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->var));
     for (int i = 0; i < c->count && c->value && c->grad && c->var; i++) {
         c->value[i] =
             i < desc->inputs ? desc->input[i] : desc->params->item[i - desc->inputs].value;
@@ -24821,20 +25166,139 @@ VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const dou
     !defined(VDI_MODEL_CALCIUM_CALCIUM_C)
 #define VDI_MODEL_CALCIUM_CALCIUM_C
 
-/* ======== the parameters =========================================================================
- * Initial values and ranges: those of the published notebooks (noise was drawn as a standard
- * deviation there: its range is the raw number of it). Where a quantity has to be positive and was
- * free in the published code (tau, hill, dmax), softplus keeps it so, and the raw numbers below
- * give the published natural ones. */
+/* ======== a row of functions for each model ======================================================
+ * Everything on the tape is time-major: row t holds n = S B lanes, lane s B + b. One time step is a
+ * handful of row operations on the kernels' own tables, so the recursions run in lanes and what has
+ * no recursion (powers, exponentials) runs over whole arrays. Parameters are rows too, which makes
+ * one cell for all, a cell per row of the batch and a parameter set per sample one code. */
 
-static const vdi_calcium_param vdi__calcium_ar1[] = {
+enum { VDI__CALCIUM_STREAMS = 2, VDI__CALCIUM_TERMS = 2, VDI__CALCIUM_STATES = 6 };
+
+/* What is read out in a stream: y = beta + sum of amplitude times state, and its noise. All but
+ * `state` and `terms` are places of parameters. */
+typedef struct vdi__calcium_readout {
+    int terms, amplitude[VDI__CALCIUM_TERMS], state[VDI__CALCIUM_TERMS], beta, sigma;
+} vdi__calcium_readout;
+
+typedef struct vdi__calcium_ops vdi__calcium_ops;
+
+/* A batch on the tape, from forward to backward. */
+typedef struct vdi__calcium_note {
+    vdi_calcium_desc desc; /* filled */
+    const vdi__calcium_ops *ops;
+    const vdi__kernels *k;
+    vdi_dtype dtype;
+    int64_t S, B, T;
+    size_t n, row; /* lanes, and bytes of a row of them */
+    int64_t R;     /* rows of theta: 1, B or S B */
+    bool want_trace;
+    /* what stays from forward to backward, in the memory that the node saves */
+    char *parameters;                    /* (P,n), natural */
+    char *state[VDI__CALCIUM_STATES];    /* (T,n) each */
+    char *error[VDI__CALCIUM_STREAMS];   /* (T,n): dlog p / dmodel, times sigma^2 */
+    char *power[VDI__CALCIUM_STREAMS];   /* (n): r'W(r - M^{-1}W r) */
+    double *count[VDI__CALCIUM_STREAMS]; /* (B): how often log sigma counts */
+} vdi__calcium_note;
+
+/* The loss's derivatives, collected from the last bin to the first. */
+typedef struct vdi__calcium_adjoint {
+    char *readout;                      /* (n): by what is read out in this bin and stream */
+    char *parameters;                   /* (P,n): by the natural parameters */
+    char *spikes[VDI__CALCIUM_STREAMS]; /* (T,n) each, NULL where nobody asks */
+    char *carry[3];                     /* (n): what the model hands from bin t + 1 to bin t */
+    char *scratch[4];                   /* (n) each */
+} vdi__calcium_adjoint;
+
+/* The row of a model. */
+struct vdi__calcium_ops {
+    const char *name, *alias; /* alias: NULL or another name that vdi_calcium_find takes */
+    const vdi_calcium_param *params;
+    int count, streams, states;
+    vdi__calcium_readout readout[VDI__CALCIUM_STREAMS];
+    int spikes_at[VDI__CALCIUM_STREAMS]; /* the state in which a stream's spikes are handed over */
+    /* One bin of one cell, plainly: q natural parameters, `state` (6) from the bin before, 0 at
+     * first, s the spikes of each stream; y what is read out without beta. */
+    void (*step)(const double *q, double bin, const double *s, double *state, double *y);
+    /* All states from the spikes. `scratch`: two rows. */
+    void (*forward)(const vdi__calcium_note *u, char *scratch);
+    /* From a->readout to parameters, spikes and carries: bin t of `stream`. The amplitudes' own
+     * derivatives are taken already. Bins come from the last to the first, streams in order. */
+    void (*backward_bin)(const vdi__calcium_note *u, int64_t t, int stream,
+                         vdi__calcium_adjoint *a);
+    /* What stands outside of the sum over time; may be NULL. */
+    void (*finish)(const vdi__calcium_note *u, vdi__calcium_adjoint *a);
+};
+
+/* The row of a model; NULL for none of them. Its body is in likelihood.h, behind all rows. */
+VDI__FN const vdi__calcium_ops *vdi__calcium_of(vdi_calcium_model model);
+
+/* ---- rows of lanes ----------------------------------------------------------------------------- */
+
+/* Row t of an array (T,n). */
+VDI__INLINE char *vdi__calcium_row(const vdi__calcium_note *u, const char *array, int64_t t) {
+    return (char *)(uintptr_t)array + (size_t)t * u->row;
+}
+/* The row of natural parameter i, and of its derivative. */
+VDI__INLINE const char *vdi__calcium_parameter(const vdi__calcium_note *u, int i) {
+    return u->parameters + (size_t)i * u->row;
+}
+VDI__INLINE char *vdi__calcium_gradient(const vdi__calcium_note *u, const vdi__calcium_adjoint *a,
+                                        int i) {
+    return a->parameters + (size_t)i * u->row;
+}
+VDI__FN void vdi__calcium_mul(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
+    u->k->binary[VDI_MUL](u->n, a, 1, b, 1, y);
+}
+VDI__FN void vdi__calcium_sub(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
+    u->k->binary[VDI_SUB](u->n, a, 1, b, 1, y);
+}
+VDI__FN void vdi__calcium_div(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
+    u->k->binary[VDI_DIV](u->n, a, 1, b, 1, y);
+}
+/* y += x */
+VDI__FN void vdi__calcium_add(const vdi__calcium_note *u, const void *x, void *y) {
+    u->k->axpby(u->n, 1, x, 1, y);
+}
+/* y += a b */
+VDI__FN void vdi__calcium_muladd(const vdi__calcium_note *u, const void *a, const void *b,
+                                 void *y) {
+    u->k->muladd(u->n, a, 1, b, 1, y);
+}
+
+/* c_t += g c_{t-1}, in place on c = s */
+VDI__FN void vdi__calcium_decay(const vdi__calcium_note *u, const char *g, char *c) {
+    for (int64_t t = 1; t < u->T; t++) {
+        vdi__calcium_muladd(u, g, vdi__calcium_row(u, c, t - 1), vdi__calcium_row(u, c, t));
+    }
+}
+
+/* One bin of that decay's adjoint: carry = g carry + dc_t, and what it means for g and for the
+ * spikes (NULL where nobody asks). */
+VDI__FN void vdi__calcium_decay_back(const vdi__calcium_note *u, int64_t t, const char *g,
+                                     const char *c, const char *dc, char *carry, char *dg,
+                                     char *spikes) {
+    vdi__calcium_mul(u, g, carry, carry);
+    vdi__calcium_add(u, dc, carry);
+    if (t) vdi__calcium_muladd(u, carry, vdi__calcium_row(u, c, t - 1), dg);
+    if (spikes) vdi__calcium_add(u, carry, vdi__calcium_row(u, spikes, t));
+}
+#endif
+
+/* ======== model/calcium/ar.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && !defined(VDI_MODEL_CALCIUM_AR_C)
+#define VDI_MODEL_CALCIUM_AR_C
+
+/* Initial values and ranges: those of the published notebooks (the noise was drawn as a standard
+ * deviation there: its range is the raw number of it). */
+static const vdi_calcium_param vdi__calcium_ar1_params[] = {
     {"gamma", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay per bin"},
     {"alpha", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false, "fluorescence of one spike"},
     {"beta", VDI_CALCIUM_IDENTITY, -0.3, -0.3, -0.3, false, "baseline"},
     {"sigma", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false,
      "standard deviation of the noise"},
 };
-static const vdi_calcium_param vdi__calcium_ar2[] = {
+enum { VDI__AR_GAMMA = 0, VDI__AR1_ALPHA = 1, VDI__AR2_RHO = 1, VDI__AR2_ALPHA = 2 };
+static const vdi_calcium_param vdi__calcium_ar2_params[] = {
     {"gamma", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay per bin"},
     {"rho", VDI_CALCIUM_SIGMOID, 1, 0, 2, true,
      "rise per bin: what is left of the gap to the calcium"},
@@ -24843,7 +25307,111 @@ static const vdi_calcium_param vdi__calcium_ar2[] = {
     {"sigma", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false,
      "standard deviation of the noise"},
 };
-static const vdi_calcium_param vdi__calcium_scdf[] = {
+
+/* ======== one decay =========================================================================== */
+
+VDI__FN void vdi__ar1_step(const double *q, double bin, const double *s, double *state, double *y) {
+    (void)bin;
+    state[0] = s[0] + q[VDI__AR_GAMMA] * state[0];
+    y[0] = q[VDI__AR1_ALPHA] * state[0];
+}
+
+VDI__FN void vdi__ar1_forward(const vdi__calcium_note *u, char *scratch) {
+    (void)scratch;
+    vdi__calcium_decay(u, vdi__calcium_parameter(u, VDI__AR_GAMMA), u->state[0]);
+}
+
+VDI__FN void vdi__ar1_backward_bin(const vdi__calcium_note *u, int64_t t, int stream,
+                                   vdi__calcium_adjoint *a) {
+    char *dc = a->scratch[0];
+    (void)stream;
+    vdi__calcium_mul(u, vdi__calcium_parameter(u, VDI__AR1_ALPHA), a->readout, dc);
+    vdi__calcium_decay_back(u, t, vdi__calcium_parameter(u, VDI__AR_GAMMA), u->state[0], dc,
+                            a->carry[0], vdi__calcium_gradient(u, a, VDI__AR_GAMMA), a->spikes[0]);
+}
+
+static const vdi__calcium_ops vdi__calcium_ar1 = {
+    "ar1",
+    "linear",
+    vdi__calcium_ar1_params,
+    (int)VDI__COUNT(vdi__calcium_ar1_params),
+    1,
+    1,
+    {{1, {VDI__AR1_ALPHA, 0}, {0, 0}, 2, 3}, {0, {0, 0}, {0, 0}, 0, 0}},
+    {0, 0},
+    vdi__ar1_step,
+    vdi__ar1_forward,
+    vdi__ar1_backward_bin,
+    NULL,
+};
+
+/* ======== a decay and a rise ================================================================== */
+
+VDI__FN void vdi__ar2_step(const double *q, double bin, const double *s, double *state, double *y) {
+    const double rho = q[VDI__AR2_RHO];
+    (void)bin;
+    state[0] = s[0] + q[VDI__AR_GAMMA] * state[0];
+    state[1] = (1 - rho) * state[0] + rho * state[1];
+    y[0] = q[VDI__AR2_ALPHA] * state[1];
+}
+
+VDI__FN void vdi__ar2_forward(const vdi__calcium_note *u, char *scratch) {
+    const char *rho = vdi__calcium_parameter(u, VDI__AR2_RHO);
+    char *c = u->state[0], *d = u->state[1], *gap = scratch;
+    vdi__calcium_decay(u, vdi__calcium_parameter(u, VDI__AR_GAMMA), c);
+    u->k->fill(u->n, 1, gap);
+    vdi__calcium_sub(u, gap, rho, gap);
+    for (int64_t t = 0; t < u->T; t++) {
+        char *now = vdi__calcium_row(u, d, t);
+        vdi__calcium_mul(u, gap, vdi__calcium_row(u, c, t), now);
+        if (t) vdi__calcium_muladd(u, rho, vdi__calcium_row(u, d, t - 1), now);
+    }
+}
+
+/* carry 0: the adjoint of c; carry 1: that of d */
+VDI__FN void vdi__ar2_backward_bin(const vdi__calcium_note *u, int64_t t, int stream,
+                                   vdi__calcium_adjoint *a) {
+    const char *rho = vdi__calcium_parameter(u, VDI__AR2_RHO);
+    char *drho = vdi__calcium_gradient(u, a, VDI__AR2_RHO);
+    char *w = a->scratch[0], *dd = a->carry[1];
+    (void)stream;
+    vdi__calcium_mul(u, vdi__calcium_parameter(u, VDI__AR2_ALPHA), a->readout, w);
+    vdi__calcium_mul(u, rho, dd, dd);
+    vdi__calcium_add(u, w, dd);
+    if (t) vdi__calcium_muladd(u, dd, vdi__calcium_row(u, u->state[1], t - 1), drho);
+    vdi__calcium_mul(u, dd, vdi__calcium_row(u, u->state[0], t), w);
+    vdi__calcium_sub(u, drho, w, drho);
+    vdi__calcium_mul(u, dd, rho, w);
+    vdi__calcium_sub(u, dd, w, w);
+    vdi__calcium_decay_back(u, t, vdi__calcium_parameter(u, VDI__AR_GAMMA), u->state[0], w,
+                            a->carry[0], vdi__calcium_gradient(u, a, VDI__AR_GAMMA), a->spikes[0]);
+}
+
+static const vdi__calcium_ops vdi__calcium_ar2 = {
+    "ar2",
+    NULL,
+    vdi__calcium_ar2_params,
+    (int)VDI__COUNT(vdi__calcium_ar2_params),
+    1,
+    2,
+    {{1, {VDI__AR2_ALPHA, 0}, {1, 0}, 3, 4}, {0, {0, 0}, {0, 0}, 0, 0}},
+    {0, 0},
+    vdi__ar2_step,
+    vdi__ar2_forward,
+    vdi__ar2_backward_bin,
+    NULL,
+};
+#endif
+
+/* ======== model/calcium/scdf.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_CALCIUM_SCDF_C)
+#define VDI_MODEL_CALCIUM_SCDF_C
+
+/* Initial values and ranges: those of the published notebooks (the noise was drawn as a standard
+ * deviation there: its range is the raw number of it). */
+/* dmax was free in the published code; softplus keeps it positive. */
+static const vdi_calcium_param vdi__calcium_scdf_params[] = {
     {"gamma", VDI_CALCIUM_SIGMOID, 3, 2.5, 3.5, true, "decay of calcium per bin"},
     {"kappa", VDI_CALCIUM_SIGMOID, 2, 2, 2.5, true, "decay of the bound dye per bin"},
     {"eta", VDI_CALCIUM_SOFTPLUS, -5, -5.9, -4.9, false, "binding"},
@@ -24854,7 +25422,133 @@ static const vdi_calcium_param vdi__calcium_scdf[] = {
     {"sigma", VDI_CALCIUM_SOFTPLUS, -4, -3.902006, -2.970628, false,
      "standard deviation of the noise"},
 };
-static const vdi_calcium_param vdi__calcium_mlphys[] = {
+enum {
+    VDI__SCDF_GAMMA = 0,
+    VDI__SCDF_KAPPA,
+    VDI__SCDF_ETA,
+    VDI__SCDF_ZETA,
+    VDI__SCDF_DMAX,
+    VDI__SCDF_ALPHA,
+    VDI__SCDF_BETA,
+    VDI__SCDF_SIGMA
+};
+
+VDI__FN void vdi__scdf_step(const double *q, double bin, const double *s, double *state,
+                            double *y) {
+    const double top = q[VDI__SCDF_DMAX], m = VDI__MIN(state[1], top);
+    (void)bin;
+    state[0] = s[0] + q[VDI__SCDF_GAMMA] * state[0];
+    state[1] = q[VDI__SCDF_ETA] * pow(state[0], 1 + q[VDI__SCDF_ZETA]) * (top - m) +
+               q[VDI__SCDF_KAPPA] * m;
+    y[0] = q[VDI__SCDF_ALPHA] * state[1];
+}
+
+/* state 2: log c, with c held off 0 so that 0 log 0 is 0; state 3: A = sp(eta) c^(1 + sp(zeta)) */
+VDI__FN void vdi__scdf_forward(const vdi__calcium_note *u, char *scratch) {
+    char *c = u->state[0], *d = u->state[1], *log_c = u->state[2], *A = u->state[3];
+    char *one = scratch, *two = scratch + u->row;
+    const char *top = vdi__calcium_parameter(u, VDI__SCDF_DMAX);
+    const size_t n = u->n, all = n * (size_t)u->T;
+    const vdi__kernels *k = u->k;
+    vdi__calcium_decay(u, vdi__calcium_parameter(u, VDI__SCDF_GAMMA), c);
+    k->clip(all, 1e-30, HUGE_VAL, c, log_c);
+    k->unary[VDI_LOG](all, 0, log_c, log_c);
+    k->fill(n, 1, one);
+    vdi__calcium_add(u, vdi__calcium_parameter(u, VDI__SCDF_ZETA), one);
+    for (int64_t t = 0; t < u->T; t++) {
+        vdi__calcium_mul(u, one, vdi__calcium_row(u, log_c, t), vdi__calcium_row(u, A, t));
+    }
+    k->unary[VDI_EXP](all, 0, A, A);
+    memset(one, 0, u->row); /* m of the bin before */
+    for (int64_t t = 0; t < u->T; t++) {
+        char *At = vdi__calcium_row(u, A, t), *dt = vdi__calcium_row(u, d, t);
+        vdi__calcium_mul(u, vdi__calcium_parameter(u, VDI__SCDF_ETA), At, At);
+        vdi__calcium_sub(u, top, one, two);
+        vdi__calcium_mul(u, At, two, dt);
+        vdi__calcium_muladd(u, vdi__calcium_parameter(u, VDI__SCDF_KAPPA), one, dt);
+        k->binary[VDI_MIN](n, dt, 1, top, 1, one);
+    }
+}
+
+/* dm, the derivative by m_t, reaches d_t where d_t is below the top, else the top. `open`: top -
+ * m_t, above 0 where it is below. */
+VDI__FN void vdi__scdf_clamp_back(const vdi__calcium_note *u, const char *open, const char *dm,
+                                  char *dd, char *dtop) {
+    VDI__BOTH(u->dtype, {
+        const real *below = (const real *)open, *m = (const real *)dm;
+        real *d = (real *)dd, *top = (real *)dtop;
+        for (size_t l = 0; l < u->n; l++) {
+            if (below[l] > 0)
+                d[l] += m[l];
+            else
+                top[l] += m[l];
+        }
+    });
+}
+
+/* carry 0: the adjoint of c; carry 1: that of m_t */
+VDI__FN void vdi__scdf_backward_bin(const vdi__calcium_note *u, int64_t t, int stream,
+                                    vdi__calcium_adjoint *a) {
+    const vdi__kernels *k = u->k;
+    const size_t n = u->n;
+    const char *A = vdi__calcium_row(u, u->state[3], t);
+    const char *log_c = vdi__calcium_row(u, u->state[2], t);
+    const char *top = vdi__calcium_parameter(u, VDI__SCDF_DMAX);
+    char *dd = a->scratch[0], *m = a->scratch[1], *dA = a->scratch[2], *w = a->scratch[3];
+    char *dm = a->carry[1], *dtop = vdi__calcium_gradient(u, a, VDI__SCDF_DMAX);
+    (void)stream;
+    vdi__calcium_mul(u, vdi__calcium_parameter(u, VDI__SCDF_ALPHA), a->readout, dd);
+    k->binary[VDI_MIN](n, vdi__calcium_row(u, u->state[1], t), 1, top, 1, m);
+    vdi__calcium_sub(u, top, m, dA);
+    vdi__scdf_clamp_back(u, dA, dm, dd, dtop);
+    if (t)
+        k->binary[VDI_MIN](n, vdi__calcium_row(u, u->state[1], t - 1), 1, top, 1, m);
+    else
+        memset(m, 0, u->row);
+    vdi__calcium_muladd(u, dd, A, dtop);
+    vdi__calcium_muladd(u, dd, m, vdi__calcium_gradient(u, a, VDI__SCDF_KAPPA));
+    vdi__calcium_sub(u, vdi__calcium_parameter(u, VDI__SCDF_KAPPA), A, dm);
+    vdi__calcium_mul(u, dd, dm, dm);
+    vdi__calcium_sub(u, top, m, dA);
+    vdi__calcium_mul(u, dd, dA, dA);
+    vdi__calcium_mul(u, dA, A, dA); /* from here on the derivative by log A */
+    vdi__calcium_div(u, dA, vdi__calcium_parameter(u, VDI__SCDF_ETA), w);
+    vdi__calcium_add(u, w, vdi__calcium_gradient(u, a, VDI__SCDF_ETA));
+    vdi__calcium_muladd(u, dA, log_c, vdi__calcium_gradient(u, a, VDI__SCDF_ZETA));
+    k->clip(n, 1e-30, HUGE_VAL, vdi__calcium_row(u, u->state[0], t), w);
+    vdi__calcium_div(u, dA, w, w);
+    memcpy(dd, w, u->row); /* dc = (1 + zeta) dlog A / c */
+    vdi__calcium_muladd(u, w, vdi__calcium_parameter(u, VDI__SCDF_ZETA), dd);
+    vdi__calcium_decay_back(u, t, vdi__calcium_parameter(u, VDI__SCDF_GAMMA), u->state[0], dd,
+                            a->carry[0], vdi__calcium_gradient(u, a, VDI__SCDF_GAMMA),
+                            a->spikes[0]);
+}
+
+static const vdi__calcium_ops vdi__calcium_scdf = {
+    "scdf",
+    NULL,
+    vdi__calcium_scdf_params,
+    (int)VDI__COUNT(vdi__calcium_scdf_params),
+    1,
+    4,
+    {{1, {VDI__SCDF_ALPHA, 0}, {1, 0}, VDI__SCDF_BETA, VDI__SCDF_SIGMA}, {0, {0, 0}, {0, 0}, 0, 0}},
+    {0, 0},
+    vdi__scdf_step,
+    vdi__scdf_forward,
+    vdi__scdf_backward_bin,
+    NULL,
+};
+#endif
+
+/* ======== model/calcium/mlphys.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_CALCIUM_MLPHYS_C)
+#define VDI_MODEL_CALCIUM_MLPHYS_C
+
+/* Initial values and ranges: those of the published notebooks (the noise was drawn as a standard
+ * deviation there: its range is the raw number of it). */
+/* tau and hill were free in the published code; softplus keeps them positive. */
+static const vdi_calcium_param vdi__calcium_mlphys_params[] = {
     {"tau", VDI_CALCIUM_SOFTPLUS, 1.702618, -0.432752, 1.854587, false,
      "decay time of calcium, seconds"},
     {"c0", VDI_CALCIUM_SOFTPLUS, 0.83, -2.252168, 1.854587, false,
@@ -24869,7 +25563,174 @@ static const vdi_calcium_param vdi__calcium_mlphys[] = {
     {"sigma", VDI_CALCIUM_SOFTPLUS, -3.5, -3.902006, -2.252168, false,
      "standard deviation of the noise"},
 };
-static const vdi_calcium_param vdi__calcium_spine[] = {
+enum {
+    VDI__PHYS_TAU = 0,
+    VDI__PHYS_C0,
+    VDI__PHYS_HILL,
+    VDI__PHYS_GAMMA,
+    VDI__PHYS_KAPPA,
+    VDI__PHYS_ALPHA,
+    VDI__PHYS_BETA,
+    VDI__PHYS_SIGMA
+};
+
+VDI__FN void vdi__mlphys_step(const double *q, double bin, const double *s, double *state,
+                              double *y) {
+    const double c0 = q[VDI__PHYS_C0], hill = q[VDI__PHYS_HILL];
+    state[0] = s[0] + exp(-bin / q[VDI__PHYS_TAU]) * state[0];
+    const double x = pow(c0 + state[0], hill) - pow(c0, hill);
+    const double a = 1 + q[VDI__PHYS_GAMMA] * x;
+    state[1] = x / a + (state[1] - x / a) * exp(-a * bin / q[VDI__PHYS_KAPPA]);
+    y[0] = q[VDI__PHYS_ALPHA] * state[1];
+}
+
+/* decay = exp(-delta/tau); width is left at delta */
+VDI__FN void vdi__mlphys_decay(const vdi__calcium_note *u, char *decay, char *width) {
+    u->k->fill(u->n, u->desc.bin, width);
+    vdi__calcium_div(u, width, vdi__calcium_parameter(u, VDI__PHYS_TAU), decay);
+    u->k->unary[VDI_NEG](u->n, 0, decay, decay);
+    u->k->unary[VDI_EXP](u->n, 0, decay, decay);
+}
+
+/* state 2: log(c0 + c); 3: (c0 + c)^hill; 4: u/a; 5: E = exp(-a delta/kappa) */
+VDI__FN void vdi__mlphys_forward(const vdi__calcium_note *u, char *scratch) {
+    char *c = u->state[0], *d = u->state[1], *log_x = u->state[2], *power = u->state[3];
+    char *goal = u->state[4], *E = u->state[5];
+    char *one = scratch, *two = scratch + u->row;
+    const char *c0 = vdi__calcium_parameter(u, VDI__PHYS_C0);
+    const char *hill = vdi__calcium_parameter(u, VDI__PHYS_HILL);
+    const size_t n = u->n, all = n * (size_t)u->T;
+    const vdi__kernels *k = u->k;
+    vdi__mlphys_decay(u, one, two);
+    vdi__calcium_decay(u, one, c);
+    for (int64_t t = 0; t < u->T; t++) {
+        k->binary[VDI_ADD](n, c0, 1, vdi__calcium_row(u, c, t), 1, vdi__calcium_row(u, log_x, t));
+    }
+    k->unary[VDI_LOG](all, 0, log_x, log_x);
+    for (int64_t t = 0; t < u->T; t++) {
+        vdi__calcium_mul(u, hill, vdi__calcium_row(u, log_x, t), vdi__calcium_row(u, power, t));
+    }
+    k->unary[VDI_EXP](all, 0, power, power);
+    k->binary[VDI_POW](n, c0, 1, hill, 1, one); /* c0^hill */
+    vdi__calcium_div(u, two, vdi__calcium_parameter(u, VDI__PHYS_KAPPA), two);
+    k->unary[VDI_NEG](n, 0, two, two); /* -delta/kappa */
+    for (int64_t t = 0; t < u->T; t++) {
+        char *g = vdi__calcium_row(u, goal, t), *x = vdi__calcium_row(u, E, t);
+        vdi__calcium_sub(u, vdi__calcium_row(u, power, t), one, g);
+        k->fill(n, 1, x);
+        vdi__calcium_muladd(u, vdi__calcium_parameter(u, VDI__PHYS_GAMMA), g, x);
+        vdi__calcium_div(u, g, x, g);
+        vdi__calcium_mul(u, two, x, x);
+    }
+    k->unary[VDI_EXP](all, 0, E, E);
+    memset(one, 0, u->row);
+    for (int64_t t = 0; t < u->T; t++) {
+        char *now = vdi__calcium_row(u, d, t), *g = vdi__calcium_row(u, goal, t);
+        vdi__calcium_sub(u, t ? vdi__calcium_row(u, d, t - 1) : one, g, two);
+        memcpy(now, g, u->row);
+        vdi__calcium_muladd(u, vdi__calcium_row(u, E, t), two, now);
+    }
+}
+
+/* The rise: from the derivative by d_t, in `dc`, to that by c_t in its place. With a = 1 + gamma u
+ * and goal = u/a: 1/a = 1 - gamma goal. `rise` is E_{t+1} times the derivative by d_{t+1}, and
+ * becomes that of this bin; `sum` collects the derivative by u. */
+VDI__FN void vdi__mlphys_rise_back(const vdi__calcium_note *u, int64_t t, vdi__calcium_adjoint *a,
+                                   char *dc, char *rise, char *sum) {
+    VDI__BOTH(u->dtype, {
+        const real *E = (const real *)vdi__calcium_row(u, u->state[5], t);
+        const real *goal = (const real *)vdi__calcium_row(u, u->state[4], t);
+        const real *power = (const real *)vdi__calcium_row(u, u->state[3], t);
+        const real *log_x = (const real *)vdi__calcium_row(u, u->state[2], t);
+        const real *before = t ? (const real *)vdi__calcium_row(u, u->state[1], t - 1) : NULL;
+        const real *c = (const real *)vdi__calcium_row(u, u->state[0], t);
+        const real *c0 = (const real *)vdi__calcium_parameter(u, VDI__PHYS_C0);
+        const real *hill = (const real *)vdi__calcium_parameter(u, VDI__PHYS_HILL);
+        const real *gamma = (const real *)vdi__calcium_parameter(u, VDI__PHYS_GAMMA);
+        const real *kappa = (const real *)vdi__calcium_parameter(u, VDI__PHYS_KAPPA);
+        real *dc0 = (real *)vdi__calcium_gradient(u, a, VDI__PHYS_C0);
+        real *dhill = (real *)vdi__calcium_gradient(u, a, VDI__PHYS_HILL);
+        real *dgamma = (real *)vdi__calcium_gradient(u, a, VDI__PHYS_GAMMA);
+        real *dkappa = (real *)vdi__calcium_gradient(u, a, VDI__PHYS_KAPPA);
+        real *from = (real *)dc, *carry = (real *)rise, *du_sum = (real *)sum;
+        for (size_t l = 0; l < u->n; l++) {
+            const real dd = from[l] + carry[l];
+            const real inverse = 1 - gamma[l] * goal[l];
+            const real speed = 1 / inverse;
+            const real dgoal = dd * (1 - E[l]), step = (real)u->desc.bin / kappa[l];
+            const real dlog_E = dd * ((before ? before[l] : 0) - goal[l]) * E[l];
+            const real dspeed = -dlog_E * step - dgoal * goal[l] * inverse;
+            const real du = dgoal * inverse + gamma[l] * dspeed;
+            dkappa[l] += dlog_E * speed * step / kappa[l];
+            dgamma[l] += dspeed * (goal[l] * speed);
+            dhill[l] += du * power[l] * log_x[l];
+            from[l] = du * hill[l] * power[l] / (c0[l] + c[l]);
+            dc0[l] += from[l];
+            du_sum[l] += du;
+            carry[l] = dd * E[l];
+        }
+    });
+}
+
+/* carry 0: the adjoint of c; 1: E_{t+1} times that of d_{t+1}; 2: the sum of that of u */
+VDI__FN void vdi__mlphys_backward_bin(const vdi__calcium_note *u, int64_t t, int stream,
+                                      vdi__calcium_adjoint *a) {
+    char *w = a->scratch[0], *decay = a->scratch[2];
+    (void)stream;
+    vdi__calcium_mul(u, vdi__calcium_parameter(u, VDI__PHYS_ALPHA), a->readout, w);
+    vdi__mlphys_rise_back(u, t, a, w, a->carry[1], a->carry[2]);
+    vdi__mlphys_decay(u, decay, a->scratch[1]);
+    /* the derivative by the decay; `finish` makes it that by tau */
+    vdi__calcium_decay_back(u, t, decay, u->state[0], w, a->carry[0],
+                            vdi__calcium_gradient(u, a, VDI__PHYS_TAU), a->spikes[0]);
+}
+
+/* -c0^hill in u, and from the decay's derivative to that of tau */
+VDI__FN void vdi__mlphys_finish(const vdi__calcium_note *u, vdi__calcium_adjoint *a) {
+    const vdi_dtype dtype = u->dtype;
+    char *dhill = vdi__calcium_gradient(u, a, VDI__PHYS_HILL);
+    char *dc0 = vdi__calcium_gradient(u, a, VDI__PHYS_C0);
+    char *dtau = vdi__calcium_gradient(u, a, VDI__PHYS_TAU);
+    for (int64_t l = 0; l < (int64_t)u->n; l++) {
+        const double c0 = vdi_dtype_load(dtype, vdi__calcium_parameter(u, VDI__PHYS_C0), l);
+        const double hill = vdi_dtype_load(dtype, vdi__calcium_parameter(u, VDI__PHYS_HILL), l);
+        const double tau = vdi_dtype_load(dtype, vdi__calcium_parameter(u, VDI__PHYS_TAU), l);
+        const double du = vdi_dtype_load(dtype, a->carry[2], l), bin = u->desc.bin;
+        if (c0 > 0) {
+            const double power = pow(c0, hill);
+            vdi_dtype_store(dtype, dhill, l,
+                            vdi_dtype_load(dtype, dhill, l) - du * power * log(c0));
+            vdi_dtype_store(dtype, dc0, l, vdi_dtype_load(dtype, dc0, l) - du * hill * power / c0);
+        }
+        vdi_dtype_store(dtype, dtau, l,
+                        vdi_dtype_load(dtype, dtau, l) * exp(-bin / tau) * bin / (tau * tau));
+    }
+}
+
+static const vdi__calcium_ops vdi__calcium_mlphys = {
+    "mlphys",
+    NULL,
+    vdi__calcium_mlphys_params,
+    (int)VDI__COUNT(vdi__calcium_mlphys_params),
+    1,
+    6,
+    {{1, {VDI__PHYS_ALPHA, 0}, {1, 0}, VDI__PHYS_BETA, VDI__PHYS_SIGMA}, {0, {0, 0}, {0, 0}, 0, 0}},
+    {0, 0},
+    vdi__mlphys_step,
+    vdi__mlphys_forward,
+    vdi__mlphys_backward_bin,
+    vdi__mlphys_finish,
+};
+#endif
+
+/* ======== model/calcium/spine.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_CALCIUM_SPINE_C)
+#define VDI_MODEL_CALCIUM_SPINE_C
+
+/* Initial values and ranges: those of the published notebooks (the noise was drawn as a standard
+ * deviation there: its range is the raw number of it). */
+static const vdi_calcium_param vdi__calcium_spine_params[] = {
     {"gamma_d", VDI_CALCIUM_SIGMOID, 3.5, 2.75, 4.6, true, "decay in the dendrite per bin"},
     {"alpha_d", VDI_CALCIUM_SOFTPLUS, 0, -1.25, -0.43, false,
      "fluorescence of a back-propagating spike in the dendrite"},
@@ -24885,17 +25746,6 @@ static const vdi_calcium_param vdi__calcium_spine[] = {
     {"sigma_s", VDI_CALCIUM_SOFTPLUS, -2.5, -2.624056, -1.821183, false,
      "noise of the spine, standard deviation"},
 };
-/* where a model's parameters stand */
-enum { VDI__AR_GAMMA = 0, VDI__AR1_ALPHA = 1, VDI__AR2_RHO = 1, VDI__AR2_ALPHA = 2 };
-enum { VDI__SCDF_KAPPA = 1, VDI__SCDF_ETA, VDI__SCDF_ZETA, VDI__SCDF_DMAX, VDI__SCDF_ALPHA };
-enum {
-    VDI__PHYS_TAU = 0,
-    VDI__PHYS_C0,
-    VDI__PHYS_HILL,
-    VDI__PHYS_GAMMA,
-    VDI__PHYS_KAPPA,
-    VDI__PHYS_ALPHA
-};
 enum {
     VDI__SPINE_GAMMA_D = 0,
     VDI__SPINE_ALPHA_D,
@@ -24903,37 +25753,145 @@ enum {
     VDI__SPINE_SIGMA_D,
     VDI__SPINE_GAMMA_S,
     VDI__SPINE_ALPHA_B,
-    VDI__SPINE_ALPHA_Y
+    VDI__SPINE_ALPHA_Y,
+    VDI__SPINE_BETA_S,
+    VDI__SPINE_SIGMA_S
 };
 
-VDI__DEF const vdi_calcium_param *vdi_calcium_params(vdi_calcium_model model, int *count) {
-    static const vdi_calcium_param *const list[VDI_CALCIUM_MODELS] = {
-        vdi__calcium_ar1, vdi__calcium_ar2, vdi__calcium_scdf, vdi__calcium_mlphys,
-        vdi__calcium_spine};
-    static const int counts[VDI_CALCIUM_MODELS] = {4, 5, 8, 8, 9};
-    if ((unsigned)model >= VDI_CALCIUM_MODELS) return NULL;
-    if (count) *count = counts[model];
-    return list[model];
+/* state 0: the dendrite's calcium; 1: the spine's */
+VDI__FN void vdi__spine_step(const double *q, double bin, const double *s, double *state,
+                             double *y) {
+    (void)bin;
+    state[0] = s[0] + q[VDI__SPINE_GAMMA_D] * state[0];
+    state[1] = q[VDI__SPINE_ALPHA_B] * s[0] + q[VDI__SPINE_ALPHA_Y] * s[1] +
+               q[VDI__SPINE_GAMMA_S] * state[1];
+    y[0] = q[VDI__SPINE_ALPHA_D] * state[0];
+    y[1] = state[1];
 }
 
-static const char *const vdi__calcium_names[VDI_CALCIUM_MODELS] = {"ar1", "ar2", "scdf", "mlphys",
-                                                                   "spine"};
+/* state 0: b in the dendrite; 1: b in the spine; 2: y in the spine */
+VDI__FN void vdi__spine_forward(const vdi__calcium_note *u, char *scratch) {
+    (void)scratch;
+    memcpy(u->state[1], u->state[0], (size_t)u->T * u->row);
+    vdi__calcium_decay(u, vdi__calcium_parameter(u, VDI__SPINE_GAMMA_D), u->state[0]);
+    vdi__calcium_decay(u, vdi__calcium_parameter(u, VDI__SPINE_GAMMA_S), u->state[1]);
+    vdi__calcium_decay(u, vdi__calcium_parameter(u, VDI__SPINE_GAMMA_S), u->state[2]);
+}
+
+/* a carry for each state */
+VDI__FN void vdi__spine_backward_bin(const vdi__calcium_note *u, int64_t t, int stream,
+                                     vdi__calcium_adjoint *a) {
+    const vdi__calcium_readout *r = &u->ops->readout[stream];
+    const int gamma = stream ? VDI__SPINE_GAMMA_S : VDI__SPINE_GAMMA_D;
+    for (int i = 0; i < r->terms; i++) {
+        char *dc = a->scratch[0];
+        vdi__calcium_mul(u, vdi__calcium_parameter(u, r->amplitude[i]), a->readout, dc);
+        vdi__calcium_decay_back(u, t, vdi__calcium_parameter(u, gamma), u->state[r->state[i]], dc,
+                                a->carry[r->state[i]], vdi__calcium_gradient(u, a, gamma),
+                                a->spikes[i]);
+    }
+}
+
+static const vdi__calcium_ops vdi__calcium_spine = {
+    "spine",
+    NULL,
+    vdi__calcium_spine_params,
+    (int)VDI__COUNT(vdi__calcium_spine_params),
+    2,
+    3,
+    {{1, {VDI__SPINE_ALPHA_D, 0}, {0, 0}, VDI__SPINE_BETA_D, VDI__SPINE_SIGMA_D},
+     {2, {VDI__SPINE_ALPHA_B, VDI__SPINE_ALPHA_Y}, {1, 2}, VDI__SPINE_BETA_S, VDI__SPINE_SIGMA_S}},
+    {0, 2},
+    vdi__spine_step,
+    vdi__spine_forward,
+    vdi__spine_backward_bin,
+    NULL,
+};
+#endif
+
+/* ======== model/calcium/likelihood.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_CALCIUM_LIKELIHOOD_C)
+#define VDI_MODEL_CALCIUM_LIKELIHOOD_C
+
+/* ======== the models ========================================================================== */
+
+VDI__FN const vdi__calcium_ops *vdi__calcium_of(vdi_calcium_model model) {
+    static const vdi__calcium_ops *const rows[VDI_CALCIUM_MODELS] = {
+#define VDI__CALCIUM_ROW(upper, lower) &vdi__calcium_##lower,
+        VDI_CALCIUM_LIST(VDI__CALCIUM_ROW)
+#undef VDI__CALCIUM_ROW
+    };
+    return (unsigned)model < VDI_CALCIUM_MODELS ? rows[model] : NULL;
+}
+
+VDI__DEF const vdi_calcium_param *vdi_calcium_params(vdi_calcium_model model, int *count) {
+    const vdi__calcium_ops *ops = vdi__calcium_of(model);
+    if (!ops) return NULL;
+    if (count) *count = ops->count;
+    return ops->params;
+}
 
 VDI__DEF const char *vdi_calcium_name(vdi_calcium_model model) {
-    return (unsigned)model < VDI_CALCIUM_MODELS ? vdi__calcium_names[model] : NULL;
+    const vdi__calcium_ops *ops = vdi__calcium_of(model);
+    return ops ? ops->name : NULL;
 }
 
 VDI__DEF bool vdi_calcium_find(const char *name, vdi_calcium_model *model) {
-    int found = strcmp(name, "linear") == 0 ? 0 : -1;
-    for (int i = 0; i < VDI_CALCIUM_MODELS; i++)
-        if (!strcmp(name, vdi__calcium_names[i])) found = i;
-    if (found >= 0) *model = (vdi_calcium_model)found;
-    return found >= 0;
+    for (int i = 0; i < VDI_CALCIUM_MODELS; i++) {
+        const vdi__calcium_ops *ops = vdi__calcium_of((vdi_calcium_model)i);
+        if (strcmp(name, ops->name) == 0 || (ops->alias && strcmp(name, ops->alias) == 0)) {
+            *model = (vdi_calcium_model)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 VDI__DEF int vdi_calcium_streams(vdi_calcium_model model) {
-    return model == VDI_CALCIUM_SPINE ? 2 : 1;
+    const vdi__calcium_ops *ops = vdi__calcium_of(model);
+    return ops ? ops->streams : 0;
 }
+
+/* ======== the description ===================================================================== */
+
+VDI__DEF const vdi_fields *vdi_calcium_desc_fields(void) {
+    static const char *const words[] = {
+#define VDI__CALCIUM_WORD(upper, lower) #lower,
+        VDI_CALCIUM_LIST(VDI__CALCIUM_WORD)
+#undef VDI__CALCIUM_WORD
+            NULL};
+    static const vdi_field rows[] = {
+        VDI_FIELD_ENUM(vdi_calcium_desc, model, words, "model of the fluorescence"),
+        VDI_FIELD_REAL_FLAGS(vdi_calcium_desc, bin, 1.0 / 60, 0, 3600, VDI_FIELD_ABOVE,
+                             "width of a bin, seconds"),
+        VDI_FIELD_REAL(vdi_calcium_desc, drift, 0, 0, 1e12,
+                       "stiffness of the baseline's walk; 0: a constant baseline"),
+        VDI_FIELD_BOOL(vdi_calcium_desc, drift_white,
+                       "score what the smoother leaves as white noise"),
+    };
+    static const vdi_fields table = {"vdi_calcium_desc", rows, (int)VDI__COUNT(rows)};
+    return &table;
+}
+
+VDI__DEF vdi_calcium_desc vdi_calcium_desc_defaults(void) {
+    vdi_calcium_desc d = VDI__ZERO;
+    vdi_fields_fill(vdi_calcium_desc_fields(), &d);
+    return d;
+}
+
+VDI__FN vdi_calcium_desc vdi__calcium_filled(const vdi_calcium_desc *desc) {
+    vdi_calcium_desc d = *desc;
+    vdi_fields_fill(vdi_calcium_desc_fields(), &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_calcium_desc_check(const vdi_calcium_desc *desc, vdi_error *err) {
+    const vdi_calcium_desc d = vdi__calcium_filled(desc);
+    return vdi_fields_check(vdi_calcium_desc_fields(), &d, err);
+}
+
+/* ======== the parameters ====================================================================== */
 
 VDI__DEF double vdi_calcium_natural(vdi_calcium_map map, double raw) {
     if (map == VDI_CALCIUM_SIGMOID) return 1 / (1 + exp(-raw));
@@ -24960,37 +25918,10 @@ VDI__DEF double vdi_calcium_raw(vdi_calcium_map map, double natural) {
     return natural;
 }
 
-VDI__DEF vdi_calcium_desc vdi_calcium_desc_defaults(void) {
-    vdi_calcium_desc d = VDI__ZERO;
-    d.bin = 1.0 / 60;
-    return d;
-}
-
-VDI__DEF vdi_status vdi_calcium_desc_check(const vdi_calcium_desc *desc, vdi_error *err) {
-    static const char where[] = "vdi_calcium_desc";
-    if ((unsigned)desc->model >= VDI_CALCIUM_MODELS) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "model is %d, expected 0 to %d",
-                             (int)desc->model, VDI_CALCIUM_MODELS - 1);
-    }
-    if (!(desc->bin >= 0 && desc->bin <= 3600)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "bin is %g seconds, expected more than 0 and at most 3600", desc->bin);
-    }
-    if (!(desc->drift >= 0 && desc->drift <= 1e12)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "drift is %g, expected 0 to 1e12",
-                             desc->drift);
-    }
-    return VDI_OK;
-}
-
-VDI__FN double vdi__calcium_bin(const vdi_calcium_desc *desc) {
-    return desc->bin > 0 ? desc->bin : 1.0 / 60;
-}
-
 /* A factor per bin of 1/60 s as one per bin of this description: the time constant stays. */
 VDI__FN double vdi__calcium_rebin(const vdi_calcium_desc *desc, const vdi_calcium_param *p,
                                   double raw) {
-    const double factor = 60 * vdi__calcium_bin(desc);
+    const double factor = 60 * vdi__calcium_filled(desc).bin;
     if (!p->per_bin || factor == 1) return raw;
     return vdi_calcium_raw(p->map, pow(vdi_calcium_natural(p->map, raw), factor));
 }
@@ -24998,8 +25929,9 @@ VDI__FN double vdi__calcium_rebin(const vdi_calcium_desc *desc, const vdi_calciu
 VDI__DEF void vdi_calcium_initial(const vdi_calcium_desc *desc, double *raw) {
     int count = 0;
     const vdi_calcium_param *p = vdi_calcium_params(desc->model, &count);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         raw[i] = vdi__calcium_rebin(desc, &p[i], p[i].initial);
+    }
 }
 
 VDI__DEF void vdi_calcium_draw(const vdi_calcium_desc *desc, vdi_rng *rng, double *raw) {
@@ -25023,9 +25955,10 @@ VDI__DEF vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const doubl
                                        vdi_dtype dtype, int64_t T, const void *spikes, double walk,
                                        vdi_rng *rng, void *clean, void *f, vdi_error *err) {
     static const char where[] = "vdi_calcium_sample";
-    double q[VDI_CALCIUM_PARAMS], c[3] = {0, 0, 0}, d = 0;
-    int count = 0;
-    vdi_status status = vdi_calcium_desc_check(desc, err);
+    double q[VDI_CALCIUM_PARAMS], state[VDI__CALCIUM_STATES] = {0};
+    double base[VDI__CALCIUM_STREAMS] = {0};
+    const vdi_calcium_desc d = vdi__calcium_filled(desc);
+    const vdi_status status = vdi_fields_check(vdi_calcium_desc_fields(), &d, err);
     if (status < 0) return status;
     if (!vdi_dtype_is_real(dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
@@ -25033,58 +25966,20 @@ VDI__DEF vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const doubl
     }
     if (f && !rng)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "f needs a generator for its noise");
-    const vdi_calcium_param *p = vdi_calcium_params(desc->model, &count);
-    for (int i = 0; i < count; i++) {
-        q[i] = vdi_calcium_natural(p[i].map, raw[i]);
+    const vdi__calcium_ops *ops = vdi__calcium_of(d.model);
+    for (int i = 0; i < ops->count; i++) {
+        q[i] = vdi_calcium_natural(ops->params[i].map, raw[i]);
         if (!isfinite(q[i]))
-            return vdi_error_set(err, VDI_ERR_DATA, where, "%s is %g", p[i].name, raw[i]);
+            return vdi_error_set(err, VDI_ERR_DATA, where, "%s is %g", ops->params[i].name, raw[i]);
     }
-    const double bin = vdi__calcium_bin(desc);
-    const int streams = vdi_calcium_streams(desc->model);
-    double base[2] = {0, 0};
     for (int64_t t = 0; t < T; t++) {
-        double y[2] = {0, 0};
-        const double s = vdi_dtype_load(dtype, spikes, t);
-        switch (desc->model) {
-        case VDI_CALCIUM_AR1:
-            c[0] = s + q[VDI__AR_GAMMA] * c[0];
-            y[0] = q[VDI__AR1_ALPHA] * c[0];
-            break;
-        case VDI_CALCIUM_AR2:
-            c[0] = s + q[VDI__AR_GAMMA] * c[0];
-            d = (1 - q[VDI__AR2_RHO]) * c[0] + q[VDI__AR2_RHO] * d;
-            y[0] = q[VDI__AR2_ALPHA] * d;
-            break;
-        case VDI_CALCIUM_SCDF: {
-            const double top = q[VDI__SCDF_DMAX], m = VDI__MIN(d, top);
-            c[0] = s + q[VDI__AR_GAMMA] * c[0];
-            d = q[VDI__SCDF_ETA] * pow(c[0], 1 + q[VDI__SCDF_ZETA]) * (top - m) +
-                q[VDI__SCDF_KAPPA] * m;
-            y[0] = q[VDI__SCDF_ALPHA] * d;
-            break;
+        double s[VDI__CALCIUM_STREAMS] = {0}, y[VDI__CALCIUM_STREAMS] = {0};
+        for (int k = 0; k < ops->streams; k++) {
+            s[k] = vdi_dtype_load(dtype, spikes, k * T + t);
         }
-        case VDI_CALCIUM_MLPHYS: {
-            c[0] = s + exp(-bin / q[VDI__PHYS_TAU]) * c[0];
-            const double u = pow(q[VDI__PHYS_C0] + c[0], q[VDI__PHYS_HILL]) -
-                             pow(q[VDI__PHYS_C0], q[VDI__PHYS_HILL]);
-            const double a = 1 + q[VDI__PHYS_GAMMA] * u;
-            d = u / a + (d - u / a) * exp(-a * bin / q[VDI__PHYS_KAPPA]);
-            y[0] = q[VDI__PHYS_ALPHA] * d;
-            break;
-        }
-        case VDI_CALCIUM_SPINE: {
-            const double z = vdi_dtype_load(dtype, spikes, T + t);
-            c[0] = s + q[VDI__SPINE_GAMMA_D] * c[0];
-            c[1] = q[VDI__SPINE_ALPHA_B] * s + q[VDI__SPINE_ALPHA_Y] * z +
-                   q[VDI__SPINE_GAMMA_S] * c[1];
-            y[0] = q[VDI__SPINE_ALPHA_D] * c[0];
-            y[1] = c[1];
-            break;
-        }
-        }
-        for (int k = 0; k < streams; k++) {
-            const double beta = q[streams == 2 && k == 0 ? VDI__SPINE_BETA_D : count - 2];
-            const double sigma = q[streams == 2 && k == 0 ? VDI__SPINE_SIGMA_D : count - 1];
+        ops->step(q, d.bin, s, state, y);
+        for (int k = 0; k < ops->streams; k++) {
+            const double beta = q[ops->readout[k].beta], sigma = q[ops->readout[k].sigma];
             if (clean) vdi_dtype_store(dtype, clean, k * T + t, y[k] + beta);
             if (!f) continue;
             if (t) base[k] += walk * vdi_rng_normal(rng);
@@ -25095,40 +25990,11 @@ VDI__DEF vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const doubl
     return VDI_OK;
 }
 
-/* ======== on the tape ============================================================================
- * Everything inside is time-major: row t holds n = S B lanes, lane s B + b. One time step is a
- * handful of row operations on the kernels' own tables, so the recursions run in lanes and what has
- * no recursion (powers, exponentials) runs over whole arrays. Parameters are rows too, which makes
- * one cell for all, a cell per row of the batch and a parameter set per sample one code. */
+/* ======== rows ================================================================================ */
 
-enum { VDI__CALCIUM_STATES = 6 };
-
-typedef struct vdi__calcium_note {
-    vdi_calcium_desc desc;
-    const vdi__kernels *k;
-    vdi_dtype dtype;
-    int64_t S, B, T;
-    size_t n, row; /* lanes, and bytes of a row of them */
-    int P, streams;
-    int64_t R; /* rows of theta: 1, B or S B */
-    bool want_trace;
-    /* what stays from forward to backward, in `saved` */
-    char *par, *state[VDI__CALCIUM_STATES], *e[2], *q[2]; /* (P,n); (T,n) each; (T,n): dlog p /
-                                                             dmodel sigma^2; (n): r'.. */
-    double *eff[2];                                       /* (B): how often log sigma counts */
-} vdi__calcium_note;
-
-#define VDI__CROW(p, t) ((p) + (size_t)(t)*u->row)
-#define VDI__CPAR(i) (u->par + (size_t)(i)*u->row)
-
-VDI__FN int vdi__calcium_states(vdi_calcium_model model) {
-    static const uint8_t count[VDI_CALCIUM_MODELS] = {1, 2, 4, 6, 3};
-    return count[model];
-}
-
-/* to (cols,rows) = from (rows,cols) turned over, or added to what is there */
-VDI__FN void vdi__calcium_turn(vdi_dtype dtype, int64_t rows, int64_t cols, const void *from,
-                               void *to, bool add) {
+/* to (cols,rows) = from (rows,cols) transposed, or added to what is there */
+VDI__FN void vdi__calcium_transpose(vdi_dtype dtype, int64_t rows, int64_t cols, const void *from,
+                                    void *to, bool add) {
     enum { TILE = 16 };
     VDI__BOTH(dtype, {
         const real *x = (const real *)from;
@@ -25155,171 +26021,51 @@ VDI__FN void vdi__calcium_turn(vdi_dtype dtype, int64_t rows, int64_t cols, cons
 /* (B) -> (S,B): a row of the batch for every sample */
 VDI__FN void vdi__calcium_tile(const vdi__calcium_note *u, const void *from, void *to) {
     const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
-    for (int64_t s = 0; s < u->S; s++)
+    for (int64_t s = 0; s < u->S; s++) {
         memcpy((char *)to + (size_t)s * part, from, part);
-}
-
-VDI__FN void vdi__calcium_mul(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
-    u->k->binary[VDI_MUL](u->n, a, 1, b, 1, y);
-}
-VDI__FN void vdi__calcium_sub(const vdi__calcium_note *u, const void *a, const void *b, void *y) {
-    u->k->binary[VDI_SUB](u->n, a, 1, b, 1, y);
-}
-VDI__FN void vdi__calcium_add(const vdi__calcium_note *u, const void *x, void *y) {
-    u->k->axpby(u->n, 1, x, 1, y);
-}
-/* y += a b */
-VDI__FN void vdi__calcium_muladd(const vdi__calcium_note *u, const void *a, const void *b,
-                                 void *y) {
-    u->k->muladd(u->n, a, 1, b, 1, y);
-}
-
-/* c_t += g c_{t-1}, in place on c = s */
-VDI__FN void vdi__calcium_decay(const vdi__calcium_note *u, const char *g, char *c) {
-    for (int64_t t = 1; t < u->T; t++)
-        vdi__calcium_muladd(u, g, VDI__CROW(c, t - 1), VDI__CROW(c, t));
-}
-
-/* All states from the spikes, which stand in state 0 (spine: 0 and 2). */
-VDI__FN void vdi__calcium_run(const vdi__calcium_note *u, char *scratch) {
-    char *c = u->state[0], *d = u->state[1];
-    char *one = scratch, *two = scratch + u->row;
-    const size_t n = u->n, all = n * (size_t)u->T;
-    const vdi__kernels *k = u->k;
-    switch (u->desc.model) {
-    case VDI_CALCIUM_AR1: vdi__calcium_decay(u, VDI__CPAR(VDI__AR_GAMMA), c); break;
-    case VDI_CALCIUM_SPINE:
-        memcpy(d, c, all * vdi_dtype_size(u->dtype));
-        vdi__calcium_decay(u, VDI__CPAR(VDI__SPINE_GAMMA_D), c);
-        vdi__calcium_decay(u, VDI__CPAR(VDI__SPINE_GAMMA_S), d);
-        vdi__calcium_decay(u, VDI__CPAR(VDI__SPINE_GAMMA_S), u->state[2]);
-        break;
-    case VDI_CALCIUM_AR2:
-        vdi__calcium_decay(u, VDI__CPAR(VDI__AR_GAMMA), c);
-        k->fill(n, 1, one);
-        vdi__calcium_sub(u, one, VDI__CPAR(VDI__AR2_RHO), one);
-        for (int64_t t = 0; t < u->T; t++) {
-            vdi__calcium_mul(u, one, VDI__CROW(c, t), VDI__CROW(d, t));
-            if (t) {
-                vdi__calcium_muladd(u, VDI__CPAR(VDI__AR2_RHO), VDI__CROW(d, t - 1),
-                                    VDI__CROW(d, t));
-            }
-        }
-        break;
-    case VDI_CALCIUM_SCDF: {
-        /* state 2: log c, with c held off 0 so that 0 log 0 is 0; state 3: A = sp(eta) c^(1 +
-         * sp(zeta)) */
-        char *lc = u->state[2], *A = u->state[3];
-        const char *top = VDI__CPAR(VDI__SCDF_DMAX);
-        vdi__calcium_decay(u, VDI__CPAR(VDI__AR_GAMMA), c);
-        k->clip(all, 1e-30, HUGE_VAL, c, lc);
-        k->unary[VDI_LOG](all, 0, lc, lc);
-        k->fill(n, 1, one);
-        vdi__calcium_add(u, VDI__CPAR(VDI__SCDF_ZETA), one);
-        for (int64_t t = 0; t < u->T; t++)
-            vdi__calcium_mul(u, one, VDI__CROW(lc, t), VDI__CROW(A, t));
-        k->unary[VDI_EXP](all, 0, A, A);
-        memset(one, 0, u->row);
-        for (int64_t t = 0; t < u->T; t++) {
-            vdi__calcium_mul(u, VDI__CPAR(VDI__SCDF_ETA), VDI__CROW(A, t), VDI__CROW(A, t));
-            vdi__calcium_sub(u, top, one, two);
-            vdi__calcium_mul(u, VDI__CROW(A, t), two, VDI__CROW(d, t));
-            vdi__calcium_muladd(u, VDI__CPAR(VDI__SCDF_KAPPA), one, VDI__CROW(d, t));
-            k->binary[VDI_MIN](n, VDI__CROW(d, t), 1, top, 1, one);
-        }
-        break;
     }
-    case VDI_CALCIUM_MLPHYS: {
-        /* state 2: log(c0 + c); 3: (c0 + c)^hill; 4: u/a; 5: E = exp(-a delta/kappa) */
-        char *lx = u->state[2];
-        char *xp = u->state[3];
-        char *goal = u->state[4];
-        char *E = u->state[5];
-        k->fill(n, vdi__calcium_bin(&u->desc), two);
-        k->binary[VDI_DIV](n, two, 1, VDI__CPAR(VDI__PHYS_TAU), 1, one);
-        k->unary[VDI_NEG](n, 0, one, one);
-        k->unary[VDI_EXP](n, 0, one, one);
-        vdi__calcium_decay(u, one, c);
-        for (int64_t t = 0; t < u->T; t++)
-            k->binary[VDI_ADD](n, VDI__CPAR(VDI__PHYS_C0), 1, VDI__CROW(c, t), 1, VDI__CROW(lx, t));
-        k->unary[VDI_LOG](all, 0, lx, lx);
-        for (int64_t t = 0; t < u->T; t++)
-            vdi__calcium_mul(u, VDI__CPAR(VDI__PHYS_HILL), VDI__CROW(lx, t), VDI__CROW(xp, t));
-        k->unary[VDI_EXP](all, 0, xp, xp);
-        /* one: c0^hill; two: -delta/kappa */
-        k->binary[VDI_POW](n, VDI__CPAR(VDI__PHYS_C0), 1, VDI__CPAR(VDI__PHYS_HILL), 1, one);
-        k->binary[VDI_DIV](n, two, 1, VDI__CPAR(VDI__PHYS_KAPPA), 1, two);
-        k->unary[VDI_NEG](n, 0, two, two);
-        for (int64_t t = 0; t < u->T; t++) {
-            char *g = VDI__CROW(goal, t), *x = VDI__CROW(E, t);
-            vdi__calcium_sub(u, VDI__CROW(xp, t), one, g);
-            k->fill(n, 1, x);
-            vdi__calcium_muladd(u, VDI__CPAR(VDI__PHYS_GAMMA), g, x);
-            k->binary[VDI_DIV](n, g, 1, x, 1, g);
-            vdi__calcium_mul(u, two, x, x);
-        }
-        k->unary[VDI_EXP](all, 0, E, E);
-        memset(one, 0, u->row);
-        for (int64_t t = 0; t < u->T; t++) {
-            vdi__calcium_sub(u, t ? VDI__CROW(d, t - 1) : one, VDI__CROW(goal, t), two);
-            memcpy(VDI__CROW(d, t), VDI__CROW(goal, t), u->row);
-            vdi__calcium_muladd(u, VDI__CROW(E, t), two, VDI__CROW(d, t));
-        }
-        break;
-    }
-    }
-}
-
-/* What is read out in stream k: y = sum of amplitude times state. */
-typedef struct vdi__calcium_readout {
-    int terms, amplitude[2], state[2], beta, sigma;
-} vdi__calcium_readout;
-VDI__FN vdi__calcium_readout vdi__calcium_read(const vdi__calcium_note *u, int stream) {
-    vdi__calcium_readout r = VDI__ZERO;
-    r.terms = 1;
-    r.amplitude[0] = u->P - 3;
-    r.beta = u->P - 2;
-    r.sigma = u->P - 1;
-    r.state[0] = u->desc.model == VDI_CALCIUM_AR1 ? 0 : 1;
-    if (u->streams == 2 && stream == 0) {
-        r.amplitude[0] = VDI__SPINE_ALPHA_D;
-        r.beta = VDI__SPINE_BETA_D;
-        r.sigma = VDI__SPINE_SIGMA_D;
-        r.state[0] = 0;
-    }
-    if (u->streams == 2 && stream == 1) {
-        r.terms = 2;
-        r.amplitude[0] = VDI__SPINE_ALPHA_B;
-        r.amplitude[1] = VDI__SPINE_ALPHA_Y;
-        r.state[0] = 1;
-        r.state[1] = 2;
-    }
-    return r;
 }
 
 VDI__FN void vdi__calcium_model_row(const vdi__calcium_note *u, const vdi__calcium_readout *r,
                                     int64_t t, char *y) {
-    memcpy(y, VDI__CPAR(r->beta), u->row);
-    for (int i = 0; i < r->terms; i++)
-        vdi__calcium_muladd(u, VDI__CPAR(r->amplitude[i]), VDI__CROW(u->state[r->state[i]], t), y);
+    memcpy(y, vdi__calcium_parameter(u, r->beta), u->row);
+    for (int i = 0; i < r->terms; i++) {
+        vdi__calcium_muladd(u, vdi__calcium_parameter(u, r->amplitude[i]),
+                            vdi__calcium_row(u, u->state[r->state[i]], t), y);
+    }
 }
 
-/* x = M^{-1} x for every lane, M = W + lambda D'D factored per row of the batch: down (T,B) =
- * lambda / pivot, inv = 1 / pivot. */
-VDI__FN void vdi__calcium_smooth(const vdi__calcium_note *u, const char *down, const char *inv,
-                                 char *one, char *x) {
-    const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
-    for (int64_t t = 1; t < u->T; t++) {
-        vdi__calcium_tile(u, down + (size_t)(t - 1) * part, one);
-        vdi__calcium_muladd(u, one, VDI__CROW(x, t - 1), VDI__CROW(x, t));
-    }
-    for (int64_t t = u->T - 1; t >= 0; t--) {
-        vdi__calcium_tile(u, inv + (size_t)t * part, one);
-        vdi__calcium_mul(u, one, VDI__CROW(x, t), VDI__CROW(x, t));
-        if (t + 1 == u->T) continue;
-        vdi__calcium_tile(u, down + (size_t)t * part, one);
-        vdi__calcium_muladd(u, one, VDI__CROW(x, t + 1), VDI__CROW(x, t));
-    }
+/* ======== residuals, the baseline's walk, log p =============================================== */
+
+/* Memory of one call, forward or backward. */
+typedef struct vdi__calcium_scratch {
+    char *seen, *f;       /* (T,B) each: 1 where a frame counts, and its value */
+    char *down, *inverse; /* (T,B) each: the factors of M = W + lambda D'D per row of the batch,
+                             lambda / pivot and 1 / pivot */
+    double *shift;        /* (B): what the walk adds to log p */
+    char *whole;          /* (T,n) */
+    char *one, *two;      /* (n) each */
+} vdi__calcium_scratch;
+
+VDI__FN size_t vdi__calcium_scratch_bytes(const vdi__calcium_note *u) {
+    const size_t batch = vdi_align_size((size_t)(u->T * u->B) * sizeof(double));
+    const size_t whole = vdi_align_size((size_t)u->T * u->row);
+    const size_t rows = vdi_align_size((size_t)(u->ops->count + 12) * u->row);
+    return 5 * batch + (size_t)(2 + u->ops->streams) * whole + rows;
+}
+
+VDI__FN vdi__calcium_scratch vdi__calcium_cut(const vdi__calcium_note *u, char *at) {
+    const size_t batch = vdi_align_size((size_t)(u->T * u->B) * sizeof(double));
+    vdi__calcium_scratch s;
+    s.seen = at;
+    s.f = at + batch;
+    s.down = at + 2 * batch;
+    s.inverse = at + 3 * batch;
+    s.shift = (double *)(void *)(at + 4 * batch);
+    s.whole = at + 5 * batch;
+    s.one = s.whole + vdi_align_size((size_t)u->T * u->row);
+    s.two = s.one + u->row;
+    return s;
 }
 
 /* Element (b,t) of f or mask of stream k */
@@ -25327,487 +26073,399 @@ VDI__INLINE int64_t vdi__calcium_at(const vdi__calcium_note *u, int k, int64_t b
     return k * u->B * u->T + (u->desc.time_major ? t * u->B + b : b * u->T + t);
 }
 
-VDI__FN size_t vdi__calcium_scratch_bytes(const vdi__calcium_note *u) {
-    const size_t batch = vdi_align_size((size_t)(u->T * u->B) * sizeof(double));
-    const size_t whole = vdi_align_size((size_t)u->T * u->row);
-    const size_t rows = vdi_align_size((size_t)(u->P + 12) * u->row);
-    return 5 * batch + (size_t)(2 + u->streams) * whole + rows;
+/* Which frames count, their values and their number; true if all do. */
+VDI__FN bool vdi__calcium_observe(const vdi__calcium_note *u, int k, const vdi_tensor *f,
+                                  const vdi_tensor *mask, const vdi__calcium_scratch *s) {
+    bool full = true;
+    for (int64_t b = 0; b < u->B; b++) {
+        double count = 0;
+        for (int64_t t = 0; t < u->T; t++) {
+            const int64_t at = vdi__calcium_at(u, k, b, t);
+            const double v = vdi_dtype_load(u->dtype, f->data, at);
+            const bool there = v == v && (!mask || vdi_dtype_load(u->dtype, mask->data, at) != 0);
+            vdi_dtype_store(u->dtype, s->seen, t * u->B + b, there ? 1 : 0);
+            vdi_dtype_store(u->dtype, s->f, t * u->B + b, there ? v : 0);
+            count += there;
+            full = full && there;
+        }
+        u->count[k][b] = count;
+    }
+    return full;
+}
+
+/* e = W (f - model) */
+VDI__FN void vdi__calcium_residuals(const vdi__calcium_note *u, int k, bool full,
+                                    const vdi__calcium_scratch *s) {
+    const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
+    for (int64_t t = 0; t < u->T; t++) {
+        char *to = vdi__calcium_row(u, u->error[k], t);
+        vdi__calcium_model_row(u, &u->ops->readout[k], t, s->one);
+        vdi__calcium_tile(u, s->f + (size_t)t * part, to);
+        vdi__calcium_sub(u, to, s->one, to);
+        if (full) continue;
+        vdi__calcium_tile(u, s->seen + (size_t)t * part, s->two);
+        vdi__calcium_mul(u, s->two, to, to);
+    }
+}
+
+/* The factors of M, and what the walk adds to log p. */
+VDI__FN void vdi__calcium_factor_walk(const vdi__calcium_note *u, int k,
+                                      const vdi__calcium_scratch *s) {
+    const double lambda = u->desc.drift;
+    for (int64_t b = 0; b < u->B; b++) {
+        double pivot = 0, logdet = 0;
+        for (int64_t t = 0; t < u->T; t++) {
+            const double w = vdi_dtype_load(u->dtype, s->seen, t * u->B + b);
+            const double ends = (t > 0) + (t + 1 < u->T);
+            pivot = w + lambda * ends - (t ? lambda * lambda / pivot : 0);
+            /* only if nothing was observed */
+            if (!(pivot > 1e-12 * lambda)) pivot = 1e-12 * lambda + (u->T == 1);
+            logdet += log(pivot);
+            vdi_dtype_store(u->dtype, s->down, t * u->B + b, lambda / pivot);
+            vdi_dtype_store(u->dtype, s->inverse, t * u->B + b, 1 / pivot);
+        }
+        if (u->desc.drift_white || !(u->count[k][b] > 0)) continue;
+        u->count[k][b] -= 1;
+        s->shift[b] = 0.5 * (double)(u->T - 1) * log(lambda) - 0.5 * logdet;
+    }
+}
+
+/* x = M^{-1} x for every lane, M = W + lambda D'D factored per row of the batch: the factors as in
+ * vdi__calcium_scratch. */
+VDI__FN void vdi__calcium_smooth(const vdi__calcium_note *u, const vdi__calcium_scratch *s,
+                                 char *x) {
+    const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
+    for (int64_t t = 1; t < u->T; t++) {
+        vdi__calcium_tile(u, s->down + (size_t)(t - 1) * part, s->one);
+        vdi__calcium_muladd(u, s->one, vdi__calcium_row(u, x, t - 1), vdi__calcium_row(u, x, t));
+    }
+    for (int64_t t = u->T - 1; t >= 0; t--) {
+        vdi__calcium_tile(u, s->inverse + (size_t)t * part, s->one);
+        vdi__calcium_mul(u, s->one, vdi__calcium_row(u, x, t), vdi__calcium_row(u, x, t));
+        if (t + 1 == u->T) continue;
+        vdi__calcium_tile(u, s->down + (size_t)t * part, s->one);
+        vdi__calcium_muladd(u, s->one, vdi__calcium_row(u, x, t + 1), vdi__calcium_row(u, x, t));
+    }
+}
+
+/* The smoothed residual is taken off: e = W(r - M^{-1}W r), and power = r'e. With drift_white it is
+ * taken off twice (M^{-1} is applied to what is left again on the way of gradients back), and power
+ * = |r - M^{-1}W r|^2. */
+VDI__FN void vdi__calcium_take_walk(const vdi__calcium_note *u, int k, bool full,
+                                    const vdi__calcium_scratch *s) {
+    const size_t part = (size_t)u->B * vdi_dtype_size(u->dtype);
+    const bool white = u->desc.drift_white;
+    char *e = u->error[k];
+    for (int pass = 0; pass < (white ? 2 : 1); pass++) {
+        memcpy(s->whole, e, (size_t)u->T * u->row);
+        vdi__calcium_smooth(u, s, s->whole);
+        for (int64_t t = 0; t < u->T; t++) {
+            char *y = vdi__calcium_row(u, e, t), *smooth = vdi__calcium_row(u, s->whole, t);
+            if (!full) {
+                vdi__calcium_tile(u, s->seen + (size_t)t * part, s->one);
+                vdi__calcium_mul(u, s->one, smooth, smooth);
+            }
+            memcpy(s->one, y, u->row);
+            vdi__calcium_sub(u, y, smooth, y);
+            if (pass == 0) vdi__calcium_muladd(u, white ? y : s->one, y, u->power[k]);
+        }
+    }
 }
 
 /* Residuals, the baseline's walk, and log p of stream k (added to log_p). */
 VDI__FN void vdi__calcium_score(const vdi__calcium_note *u, int k, const vdi_tensor *f,
                                 const vdi_tensor *mask, char *scratch, char *log_p) {
-    const vdi__calcium_readout r = vdi__calcium_read(u, k);
-    const size_t size = vdi_dtype_size(u->dtype);
-    const size_t part = (size_t)u->B * size;
-
-    const size_t batch = vdi_align_size((size_t)(u->T * u->B) * sizeof(double));
-    char *W = scratch;
-    char *F = W + batch;
-    char *down = F + batch;
-    char *inv = down + batch;
-    char *whole = inv + 2 * batch;
-
-    char *one = whole + vdi_align_size((size_t)u->T * u->row);
-    char *two = one + u->row;
-    double *shift = (double *)(void *)(inv + batch); /* (B): what the walk adds */
-    const double lambda = u->desc.drift;
-    bool full = true;
+    const vdi__calcium_scratch s = vdi__calcium_cut(u, scratch);
+    const char *sigmas = vdi__calcium_parameter(u, u->ops->readout[k].sigma);
+    const bool full = vdi__calcium_observe(u, k, f, mask, &s);
+    vdi__calcium_residuals(u, k, full, &s);
+    memset(u->power[k], 0, u->row);
     for (int64_t b = 0; b < u->B; b++) {
-        double count = 0;
-        for (int64_t t = 0; t < u->T; t++) {
-            const double v = vdi_dtype_load(u->dtype, f->data, vdi__calcium_at(u, k, b, t));
-            const bool there =
-                v == v &&
-                (!mask || vdi_dtype_load(u->dtype, mask->data, vdi__calcium_at(u, k, b, t)) != 0);
-            vdi_dtype_store(u->dtype, W, t * u->B + b, there ? 1 : 0);
-            vdi_dtype_store(u->dtype, F, t * u->B + b, there ? v : 0);
-            count += there;
-            full = full && there;
-        }
-        u->eff[k][b] = count;
+        s.shift[b] = 0;
     }
-    char *e = u->e[k];
-    for (int64_t t = 0; t < u->T; t++) { /* e = W (f - model) */
-        char *to = VDI__CROW(e, t);
-        vdi__calcium_model_row(u, &r, t, one);
-        vdi__calcium_tile(u, F + (size_t)t * part, to);
-        vdi__calcium_sub(u, to, one, to);
-        if (full) continue;
-        vdi__calcium_tile(u, W + (size_t)t * part, two);
-        vdi__calcium_mul(u, two, to, to);
-    }
-    char *q = u->q[k];
-    memset(q, 0, u->row);
-    for (int64_t b = 0; b < u->B; b++)
-        shift[b] = 0;
-    if (lambda > 0) {
-        for (int64_t b = 0; b < u->B; b++) {
-            double pivot = 0, logdet = 0;
-            for (int64_t t = 0; t < u->T; t++) {
-                const double w = vdi_dtype_load(u->dtype, W, t * u->B + b);
-                const double ends = (t > 0) + (t + 1 < u->T);
-                pivot = w + lambda * ends - (t ? lambda * lambda / pivot : 0);
-                /* only if nothing was observed */
-                if (!(pivot > 1e-12 * lambda)) pivot = 1e-12 * lambda + (u->T == 1);
-                logdet += log(pivot);
-                vdi_dtype_store(u->dtype, down, t * u->B + b, lambda / pivot);
-                vdi_dtype_store(u->dtype, inv, t * u->B + b, 1 / pivot);
-            }
-            if (u->desc.drift_white || !(u->eff[k][b] > 0)) continue;
-            u->eff[k][b] -= 1;
-            shift[b] = 0.5 * (double)(u->T - 1) * log(lambda) - 0.5 * logdet;
-        }
-        for (int pass = 0; pass < (u->desc.drift_white ? 2 : 1); pass++) {
-            memcpy(whole, e, (size_t)u->T * u->row);
-            vdi__calcium_smooth(u, down, inv, one, whole);
-            for (int64_t t = 0; t < u->T; t++) {
-                char *y = VDI__CROW(e, t);
-                if (!full) {
-                    vdi__calcium_tile(u, W + (size_t)t * part, one);
-                    vdi__calcium_mul(u, one, VDI__CROW(whole, t), VDI__CROW(whole, t));
-                }
-                memcpy(one, y, u->row);
-                vdi__calcium_sub(u, y, VDI__CROW(whole, t), y);
-                if (pass == 0) vdi__calcium_muladd(u, u->desc.drift_white ? y : one, y, q);
-            }
-        }
+    if (u->desc.drift > 0) {
+        vdi__calcium_factor_walk(u, k, &s);
+        vdi__calcium_take_walk(u, k, full, &s);
     } else {
-        for (int64_t t = 0; t < u->T; t++)
-            vdi__calcium_muladd(u, VDI__CROW(e, t), VDI__CROW(e, t), q);
+        for (int64_t t = 0; t < u->T; t++) {
+            const char *e = vdi__calcium_row(u, u->error[k], t);
+            vdi__calcium_muladd(u, e, e, u->power[k]);
+        }
     }
     for (int64_t l = 0; l < (int64_t)u->n; l++) {
-        const double sigma = vdi_dtype_load(u->dtype, VDI__CPAR(r.sigma), l);
-        const double count = u->eff[k][l % u->B];
+        const double sigma = vdi_dtype_load(u->dtype, sigmas, l), count = u->count[k][l % u->B];
         const double v = -0.5 * count * (VDI_LOG_2PI + 2 * log(sigma)) -
-                         0.5 * vdi_dtype_load(u->dtype, q, l) / (sigma * sigma) + shift[l % u->B];
+                         0.5 * vdi_dtype_load(u->dtype, u->power[k], l) / (sigma * sigma) +
+                         s.shift[l % u->B];
         vdi_dtype_store(u->dtype, log_p, l, vdi_dtype_load(u->dtype, log_p, l) + v);
     }
 }
 
-VDI__FN vdi_status vdi__calcium_forward(vdi_custom *c, void *user, vdi_error *err) {
-    vdi__calcium_note *u = (vdi__calcium_note *)user;
-    const vdi_calcium_param *p = vdi_calcium_params(u->desc.model, NULL);
-    const size_t size = vdi_dtype_size(u->dtype), stream = (size_t)u->T * u->row;
-    char *at = (char *)c->saved;
-    char *scratch = (char *)vdi_tape_scratch(c->tape, vdi__calcium_scratch_bytes(u));
-    if (!scratch)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_var_calcium", "no memory for the scratch");
-    u->par = at;
-    at += (size_t)u->P * u->row;
-    for (int i = 0; i < vdi__calcium_states(u->desc.model); i++) {
+/* ======== forward ============================================================================= */
+
+/* Bytes that a node keeps from forward to backward. */
+VDI__FN size_t vdi__calcium_saved_bytes(const vdi__calcium_note *u) {
+    const size_t streams = (size_t)u->ops->streams, T = (size_t)u->T;
+    const size_t rows = (size_t)u->ops->count + streams + ((size_t)u->ops->states + streams) * T;
+    return rows * u->row + VDI_ALIGN + streams * (size_t)u->B * sizeof(double);
+}
+
+VDI__FN void vdi__calcium_place(vdi__calcium_note *u, char *saved) {
+    const size_t stream = (size_t)u->T * u->row;
+    char *at = saved;
+    u->parameters = at;
+    at += (size_t)u->ops->count * u->row;
+    for (int i = 0; i < u->ops->states; i++) {
         u->state[i] = at;
         at += stream;
     }
-    for (int k = 0; k < u->streams; k++) {
-        u->e[k] = at;
+    for (int k = 0; k < u->ops->streams; k++) {
+        u->error[k] = at;
         at += stream;
     }
-    for (int k = 0; k < u->streams; k++) {
-        u->q[k] = at;
+    for (int k = 0; k < u->ops->streams; k++) {
+        u->power[k] = at;
         at += u->row;
     }
-    at = (char *)c->saved + vdi_align_size((size_t)(at - (char *)c->saved));
-    for (int k = 0; k < u->streams; k++)
-        u->eff[k] = (double *)(void *)at + k * u->B;
-    for (int64_t l = 0; l < (int64_t)u->n; l++) {
-        for (int i = 0; i < u->P; i++) {
-            if (l >= u->R) {
-                memcpy(VDI__CPAR(i) + (size_t)l * size, VDI__CPAR(i) + (size_t)(l % u->R) * size,
-                       size);
-                continue;
-            }
-            const double raw = vdi_dtype_load(u->dtype, c->in[1].data, l * u->P + i);
+    at = saved + vdi_align_size((size_t)(at - saved));
+    for (int k = 0; k < u->ops->streams; k++) {
+        u->count[k] = (double *)(void *)at + k * u->B;
+    }
+}
+
+/* theta (R,P) raw into rows of natural numbers. */
+VDI__FN vdi_status vdi__calcium_load_theta(const vdi__calcium_note *u, const vdi_tensor *theta,
+                                           vdi_error *err) {
+    const size_t size = vdi_dtype_size(u->dtype);
+    for (int i = 0; i < u->ops->count; i++) {
+        char *to = u->parameters + (size_t)i * u->row;
+        for (int64_t l = 0; l < u->R; l++) {
+            const vdi_calcium_param *p = &u->ops->params[i];
+            const double raw = vdi_dtype_load(u->dtype, theta->data, l * u->ops->count + i);
             if (!isfinite(raw)) {
                 return vdi_error_set(err, VDI_ERR_DATA, "vdi_var_calcium", "parameter %s is %g",
-                                     p[i].name, raw);
+                                     p->name, raw);
             }
-            vdi_dtype_store(u->dtype, VDI__CPAR(i), l, vdi_calcium_natural(p[i].map, raw));
+            vdi_dtype_store(u->dtype, to, l, vdi_calcium_natural(p->map, raw));
         }
-    }
-    for (int k = 0; k < u->streams; k++) {
-        const char *from = (const char *)c->in[0].data + (size_t)k * stream;
-        char *to = u->state[k ? 2 : 0];
-        if (u->desc.time_major)
-            memcpy(to, from, stream);
-        else
-            vdi__calcium_turn(u->dtype, (int64_t)u->n, u->T, from, to, false);
-    }
-    vdi__calcium_run(u, scratch);
-    memset(c->out[0].data, 0, u->row);
-    for (int k = 0; k < u->streams; k++) {
-        vdi__calcium_score(u, k, &c->in[2], c->inputs > 3 ? &c->in[3] : NULL, scratch,
-                           (char *)c->out[0].data);
-    }
-    for (int k = 0; k < u->streams && u->want_trace; k++) {
-        const vdi__calcium_readout r = vdi__calcium_read(u, k);
-        char *to = (char *)c->out[1].data + (size_t)k * stream;
-        char *y = u->desc.time_major ? to : scratch;
-        for (int64_t t = 0; t < u->T; t++)
-            vdi__calcium_model_row(u, &r, t, VDI__CROW(y, t));
-        if (!u->desc.time_major) vdi__calcium_turn(u->dtype, u->T, (int64_t)u->n, y, to, false);
+        for (size_t l = (size_t)u->R; l < u->n; l++) {
+            memcpy(to + l * size, to + l % (size_t)u->R * size, size);
+        }
     }
     return VDI_OK;
 }
 
-/* carry = g carry + dc_t, and what it means for g and for the spikes: one step of a decay's
- * adjoint */
-VDI__FN void vdi__calcium_decay_back(const vdi__calcium_note *u, int64_t t, const char *g,
-                                     const char *c, const char *dc, char *carry, char *dg,
-                                     char *ds) {
-    vdi__calcium_mul(u, g, carry, carry);
-    vdi__calcium_add(u, dc, carry);
-    if (t) vdi__calcium_muladd(u, carry, VDI__CROW(c, t - 1), dg);
-    if (ds) vdi__calcium_add(u, carry, VDI__CROW(ds, t));
+VDI__FN vdi_status vdi__calcium_forward(vdi_custom *c, void *user, vdi_error *err) {
+    vdi__calcium_note *u = (vdi__calcium_note *)user;
+    const size_t stream = (size_t)u->T * u->row;
+    char *scratch = (char *)vdi_tape_scratch(c->tape, vdi__calcium_scratch_bytes(u));
+    if (!scratch)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_var_calcium", "no memory for the scratch");
+    vdi__calcium_place(u, (char *)c->saved);
+    const vdi_status status = vdi__calcium_load_theta(u, &c->in[1], err);
+    if (status < 0) return status;
+    for (int k = 0; k < u->ops->streams; k++) {
+        const char *from = (const char *)c->in[0].data + (size_t)k * stream;
+        char *to = u->state[u->ops->spikes_at[k]];
+        if (u->desc.time_major)
+            memcpy(to, from, stream);
+        else
+            vdi__calcium_transpose(u->dtype, (int64_t)u->n, u->T, from, to, false);
+    }
+    u->ops->forward(u, scratch);
+    memset(c->out[0].data, 0, u->row);
+    for (int k = 0; k < u->ops->streams; k++) {
+        vdi__calcium_score(u, k, &c->in[2], c->inputs > 3 ? &c->in[3] : NULL, scratch,
+                           (char *)c->out[0].data);
+    }
+    for (int k = 0; k < u->ops->streams && u->want_trace; k++) {
+        char *to = (char *)c->out[1].data + (size_t)k * stream;
+        char *y = u->desc.time_major ? to : scratch;
+        for (int64_t t = 0; t < u->T; t++) {
+            vdi__calcium_model_row(u, &u->ops->readout[k], t, vdi__calcium_row(u, y, t));
+        }
+        if (!u->desc.time_major)
+            vdi__calcium_transpose(u->dtype, u->T, (int64_t)u->n, y, to, false);
+    }
+    return VDI_OK;
+}
+
+/* ======== backward ============================================================================ */
+
+/* What comes from above, and where it is collected. */
+typedef struct vdi__calcium_back {
+    vdi__calcium_adjoint a;
+    char *trace[VDI__CALCIUM_STREAMS];  /* (T,n): by the trace, NULL if nothing came */
+    char *weight[VDI__CALCIUM_STREAMS]; /* (n): by log p, over sigma^2 */
+} vdi__calcium_back;
+
+VDI__FN vdi__calcium_back vdi__calcium_back_cut(const vdi__calcium_note *u, char *at,
+                                                bool want_spikes, bool from_trace) {
+    const size_t stream = (size_t)u->T * u->row, rows = (size_t)u->ops->count * u->row;
+    vdi__calcium_back b = VDI__ZERO;
+    for (int k = 0; k < u->ops->streams; k++) {
+        b.trace[k] = from_trace ? at : NULL;
+        at += stream;
+    }
+    for (int k = 0; k < u->ops->streams; k++) {
+        b.a.spikes[k] = want_spikes ? at : NULL;
+        if (want_spikes) memset(at, 0, stream);
+        at += stream;
+    }
+    b.a.parameters = at;
+    memset(at, 0, rows);
+    at += rows;
+    for (int k = 0; k < VDI__CALCIUM_STREAMS; k++) {
+        b.weight[k] = at;
+        at += u->row;
+    }
+    b.a.readout = at;
+    at += u->row;
+    for (int i = 0; i < (int)VDI__COUNT(b.a.scratch); i++) {
+        b.a.scratch[i] = at;
+        at += u->row;
+    }
+    memset(at, 0, VDI__COUNT(b.a.carry) * u->row);
+    for (int i = 0; i < (int)VDI__COUNT(b.a.carry); i++) {
+        b.a.carry[i] = at;
+        at += u->row;
+    }
+    return b;
+}
+
+/* dlog p / sigma^2, and all that sigma gets. */
+VDI__FN void vdi__calcium_sigma_back(const vdi__calcium_note *u, int k, const vdi_tensor *dlog_p,
+                                     const vdi__calcium_back *b) {
+    const int place = u->ops->readout[k].sigma;
+    char *dsigma = vdi__calcium_gradient(u, &b->a, place);
+    for (int64_t l = 0; l < (int64_t)u->n; l++) {
+        const double sigma = vdi_dtype_load(u->dtype, vdi__calcium_parameter(u, place), l);
+        const double g = vdi_tensor_ok(*dlog_p) ? vdi_dtype_load(u->dtype, dlog_p->data, l) : 0;
+        const double power = vdi_dtype_load(u->dtype, u->power[k], l);
+        vdi_dtype_store(u->dtype, b->weight[k], l, g / (sigma * sigma));
+        vdi_dtype_store(u->dtype, dsigma, l,
+                        g * (power / (sigma * sigma) - u->count[k][l % u->B]) / sigma);
+    }
+}
+
+/* From the last bin to the first. */
+VDI__FN void vdi__calcium_back_run(const vdi__calcium_note *u, vdi__calcium_back *b) {
+    for (int64_t t = u->T - 1; t >= 0; t--) {
+        for (int k = 0; k < u->ops->streams; k++) {
+            const vdi__calcium_readout *r = &u->ops->readout[k];
+            char *d = b->a.readout;
+            vdi__calcium_mul(u, b->weight[k], vdi__calcium_row(u, u->error[k], t), d);
+            if (b->trace[k]) vdi__calcium_add(u, vdi__calcium_row(u, b->trace[k], t), d);
+            vdi__calcium_add(u, d, vdi__calcium_gradient(u, &b->a, r->beta));
+            for (int i = 0; i < r->terms; i++) {
+                vdi__calcium_muladd(u, d, vdi__calcium_row(u, u->state[r->state[i]], t),
+                                    vdi__calcium_gradient(u, &b->a, r->amplitude[i]));
+            }
+            u->ops->backward_bin(u, t, k, &b->a);
+        }
+    }
+    if (u->ops->finish) u->ops->finish(u, &b->a);
+}
+
+/* The rows' derivatives summed over the lanes that share a row of theta, by the raw numbers. */
+VDI__FN void vdi__calcium_theta_back(const vdi__calcium_note *u, const vdi__calcium_adjoint *a,
+                                     const vdi_tensor *dtheta) {
+    for (int64_t row = 0; row < u->R; row++) {
+        for (int i = 0; i < u->ops->count; i++) {
+            const int64_t at = row * u->ops->count + i;
+            double sum = 0;
+            for (int64_t l = row; l < (int64_t)u->n; l += u->R) {
+                sum += vdi_dtype_load(u->dtype, vdi__calcium_gradient(u, a, i), l);
+            }
+            sum *= vdi__calcium_slope(u->ops->params[i].map,
+                                      vdi_dtype_load(u->dtype, vdi__calcium_parameter(u, i), row));
+            vdi_dtype_store(u->dtype, dtheta->data, at,
+                            vdi_dtype_load(u->dtype, dtheta->data, at) + sum);
+        }
+    }
 }
 
 VDI__FN vdi_status vdi__calcium_backward(vdi_custom *c, void *user, vdi_error *err) {
     vdi__calcium_note *u = (vdi__calcium_note *)user;
-    const vdi__kernels *k = u->k;
-    const vdi_calcium_param *p = vdi_calcium_params(u->desc.model, NULL);
-    const size_t n = u->n, size = vdi_dtype_size(u->dtype), stream = (size_t)u->T * u->row;
+    const size_t stream = (size_t)u->T * u->row;
+    const bool want_spikes = vdi_tensor_ok(c->din[0]);
+    const bool from_trace = u->want_trace && vdi_tensor_ok(c->dout[1]);
     char *scratch = (char *)vdi_tape_scratch(c->tape, vdi__calcium_scratch_bytes(u));
     if (!scratch)
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_var_calcium", "no memory for the scratch");
-    const bool want_s = vdi_tensor_ok(c->din[0]);
-    const bool from_trace = u->want_trace && vdi_tensor_ok(c->dout[1]);
-
-    const bool from_p = vdi_tensor_ok(c->dout[0]);
-    char *dtrace = scratch, *ds = dtrace + (size_t)u->streams * stream;
-    /* (P,n) */
-    char *dp = ds + (size_t)u->streams * stream;
-    /* then 3 carries */
-    char *G = dp + (size_t)u->P * u->row;
-    char *df = G + 2 * u->row;
-    char *w = df + u->row;
-    char *carry = w + 4 * u->row;
-    const size_t used = (size_t)(carry - scratch) + 3 * u->row;
-    VDI_ASSERT(used <= vdi__calcium_scratch_bytes(u));
-    (void)used;
-    memset(dp, 0, (size_t)u->P * u->row);
-    memset(carry, 0, 3 * u->row);
-    if (want_s) memset(ds, 0, (size_t)u->streams * stream);
-    for (int s = 0; s < u->streams && from_trace; s++) {
-        const char *from = (const char *)c->dout[1].data + (size_t)s * stream;
+    vdi__calcium_back b = vdi__calcium_back_cut(u, scratch, want_spikes, from_trace);
+    for (int k = 0; k < u->ops->streams; k++) {
+        const char *from = from_trace ? (const char *)c->dout[1].data + (size_t)k * stream : NULL;
+        vdi__calcium_sigma_back(u, k, &c->dout[0], &b);
+        if (!from) continue;
         if (u->desc.time_major)
-            memcpy(dtrace + (size_t)s * stream, from, stream);
+            memcpy(b.trace[k], from, stream);
         else
-            vdi__calcium_turn(u->dtype, (int64_t)n, u->T, from, dtrace + (size_t)s * stream, false);
+            vdi__calcium_transpose(u->dtype, (int64_t)u->n, u->T, from, b.trace[k], false);
     }
-    vdi__calcium_readout r[2];
-    for (int s = 0; s < u->streams; s++) { /* G = dlog p / sigma^2, and all that sigma gets */
-        r[s] = vdi__calcium_read(u, s);
-        for (int64_t l = 0; l < (int64_t)n; l++) {
-            const double sigma = vdi_dtype_load(u->dtype, VDI__CPAR(r[s].sigma), l);
-
-            const double g = from_p ? vdi_dtype_load(u->dtype, c->dout[0].data, l) : 0;
-            vdi_dtype_store(u->dtype, G + (size_t)s * u->row, l, g / (sigma * sigma));
-            vdi_dtype_store(
-                u->dtype, dp + (size_t)r[s].sigma * u->row, l,
-                g * (vdi_dtype_load(u->dtype, u->q[s], l) / (sigma * sigma) - u->eff[s][l % u->B]) /
-                    sigma);
-        }
-    }
-#define VDI__DPAR(i) (dp + (size_t)(i)*u->row)
-    char *w1 = w + u->row;
-    char *w2 = w + 2 * u->row;
-    char *w3 = w + 3 * u->row;
-    char *carry1 = carry + u->row;
-    char *carry2 = carry + 2 * u->row;
-    char *const C = u->state[0], *const D = u->state[1];
-    for (int64_t t = u->T - 1; t >= 0; t--) {
-        for (int s = 0; s < u->streams; s++) {
-            vdi__calcium_mul(u, G + (size_t)s * u->row, VDI__CROW(u->e[s], t), df);
-            if (from_trace) vdi__calcium_add(u, VDI__CROW(dtrace + (size_t)s * stream, t), df);
-            vdi__calcium_add(u, df, VDI__DPAR(r[s].beta));
-            for (int i = 0; i < r[s].terms; i++) {
-                const char *state = u->state[r[s].state[i]];
-                vdi__calcium_muladd(u, df, VDI__CROW(state, t), VDI__DPAR(r[s].amplitude[i]));
-                if (u->streams == 2) {
-                    const int g = s ? VDI__SPINE_GAMMA_S : VDI__SPINE_GAMMA_D;
-                    vdi__calcium_mul(u, VDI__CPAR(r[s].amplitude[i]), df, w);
-                    vdi__calcium_decay_back(u, t, VDI__CPAR(g), state, w,
-                                            carry + (size_t)r[s].state[i] * u->row, VDI__DPAR(g),
-                                            want_s ? ds + (size_t)i * stream : NULL);
-                }
-            }
-        }
-        if (u->streams == 2) continue;
-        /* w: d loss / d (what is read out) */
-        vdi__calcium_mul(u, VDI__CPAR(r[0].amplitude[0]), df, w);
-        char *dst = want_s ? ds : NULL;
-        switch (u->desc.model) {
-        case VDI_CALCIUM_AR1:
-            vdi__calcium_decay_back(u, t, VDI__CPAR(VDI__AR_GAMMA), C, w, carry,
-                                    VDI__DPAR(VDI__AR_GAMMA), dst);
-            break;
-        case VDI_CALCIUM_AR2: /* carry1: the adjoint of d */
-            vdi__calcium_mul(u, VDI__CPAR(VDI__AR2_RHO), carry1, carry1);
-            vdi__calcium_add(u, w, carry1);
-            if (t) vdi__calcium_muladd(u, carry1, VDI__CROW(D, t - 1), VDI__DPAR(VDI__AR2_RHO));
-            vdi__calcium_mul(u, carry1, VDI__CROW(C, t), w);
-            vdi__calcium_sub(u, VDI__DPAR(VDI__AR2_RHO), w, VDI__DPAR(VDI__AR2_RHO));
-            vdi__calcium_mul(u, carry1, VDI__CPAR(VDI__AR2_RHO), w);
-            vdi__calcium_sub(u, carry1, w, w);
-            vdi__calcium_decay_back(u, t, VDI__CPAR(VDI__AR_GAMMA), C, w, carry,
-                                    VDI__DPAR(VDI__AR_GAMMA), dst);
-            break;
-        case VDI_CALCIUM_SCDF: {
-            /* carry1 holds dloss/dm of the step after; it reaches d_t where d_t is below the top,
-             * else the top */
-            const char *A = VDI__CROW(u->state[3], t);
-            const char *top = VDI__CPAR(VDI__SCDF_DMAX);
-            const char *lc = VDI__CROW(u->state[2], t);
-            k->binary[VDI_MIN](n, VDI__CROW(D, t), 1, top, 1, w1);
-            k->binary[VDI_SUB](n, top, 1, w1, 1, w2); /* > 0 where free */
-            VDI__BOTH(u->dtype, {
-                const real *open = (const real *)w2;
-                real *mu = (real *)w;
-                real *m = (real *)carry1;
-                real *dtop = (real *)VDI__DPAR(VDI__SCDF_DMAX);
-                for (size_t l = 0; l < n; l++) {
-                    if (open[l] > 0)
-                        mu[l] += m[l];
-                    else
-                        dtop[l] += m[l];
-                }
-            });
-            if (t)
-                k->binary[VDI_MIN](n, VDI__CROW(D, t - 1), 1, top, 1, w1); /* m_{t-1} */
-            else
-                memset(w1, 0, u->row);
-            vdi__calcium_muladd(u, w, A, VDI__DPAR(VDI__SCDF_DMAX));
-            vdi__calcium_muladd(u, w, w1, VDI__DPAR(VDI__SCDF_KAPPA));
-            vdi__calcium_sub(u, VDI__CPAR(VDI__SCDF_KAPPA), A, carry1);
-            vdi__calcium_mul(u, w, carry1, carry1);
-            vdi__calcium_sub(u, top, w1, w2);
-            vdi__calcium_mul(u, w, w2, w2); /* dA */
-            vdi__calcium_mul(u, w2, A, w2); /* dA A = dlog A */
-            k->binary[VDI_DIV](n, w2, 1, VDI__CPAR(VDI__SCDF_ETA), 1, w3);
-            vdi__calcium_add(u, w3, VDI__DPAR(VDI__SCDF_ETA));
-            vdi__calcium_muladd(u, w2, lc, VDI__DPAR(VDI__SCDF_ZETA));
-            k->clip(n, 1e-30, HUGE_VAL, VDI__CROW(C, t), w3);
-            k->binary[VDI_DIV](n, w2, 1, w3, 1, w3);
-            memcpy(w, w3, u->row);
-            vdi__calcium_muladd(u, w3, VDI__CPAR(VDI__SCDF_ZETA), w); /* (1 + zeta) dlog A / c */
-            vdi__calcium_decay_back(u, t, VDI__CPAR(VDI__AR_GAMMA), C, w, carry,
-                                    VDI__DPAR(VDI__AR_GAMMA), dst);
-            break;
-        }
-        case VDI_CALCIUM_MLPHYS: {
-            /* carry1: E_{t+1} mu_{t+1}. With a = 1 + gamma u and goal = u/a: 1/a = 1 - gamma
-             * goal */
-            const char *E = VDI__CROW(u->state[5], t);
-            const char *goal = VDI__CROW(u->state[4], t);
-            const char *xp = VDI__CROW(u->state[3], t);
-
-            const char *lx = VDI__CROW(u->state[2], t);
-            const double bin = vdi__calcium_bin(&u->desc);
-            const size_t parameters = n;
-            VDI__BOTH(u->dtype, {
-                const real *Es = (const real *)E;
-                const real *gs = (const real *)goal;
-                const real *xs = (const real *)xp;
-                const real *ls = (const real *)lx;
-                const real *before = t ? (const real *)VDI__CROW(D, t - 1) : NULL;
-                const real *cs = (const real *)VDI__CROW(C, t);
-                const real *tau = (const real *)VDI__CPAR(VDI__PHYS_TAU);
-                const real *c0 = (const real *)VDI__CPAR(VDI__PHYS_C0);
-
-                const real *hill = (const real *)VDI__CPAR(VDI__PHYS_HILL);
-                const real *gamma = (const real *)VDI__CPAR(VDI__PHYS_GAMMA);
-
-                const real *kappa = (const real *)VDI__CPAR(VDI__PHYS_KAPPA);
-                real *dc0 = (real *)VDI__DPAR(VDI__PHYS_C0);
-                real *dhill = (real *)VDI__DPAR(VDI__PHYS_HILL);
-
-                real *dgamma = (real *)VDI__DPAR(VDI__PHYS_GAMMA);
-                real *dkappa = (real *)VDI__DPAR(VDI__PHYS_KAPPA);
-                real *mus = (real *)carry1;
-
-                real *dcs = (real *)w;
-                real *du_sum = (real *)carry2;
-                (void)tau;
-                for (size_t l = 0; l < parameters; l++) {
-                    const real mu = dcs[l] + mus[l];
-                    const real ia = 1 - gamma[l] * gs[l];
-                    const real a = 1 / ia;
-                    const real uu = gs[l] * a;
-                    const real dgoal = mu * (1 - Es[l]), step = (real)bin / kappa[l];
-                    const real dE = mu * ((before ? before[l] : 0) - gs[l]) * Es[l]; /* dlog E */
-                    const real da = -dE * step - dgoal * gs[l] * ia;
-                    const real du = dgoal * ia + gamma[l] * da;
-                    dkappa[l] += dE * a * step / kappa[l];
-                    dgamma[l] += da * uu;
-                    dhill[l] += du * xs[l] * ls[l];
-                    dcs[l] = du * hill[l] * xs[l] / (c0[l] + cs[l]);
-                    dc0[l] += dcs[l];
-                    du_sum[l] += du;
-                    mus[l] = mu * Es[l];
-                }
-            });
-            /* the decay is exp(-delta/tau): w2 its factor */
-            k->fill(n, -bin, w1);
-            k->binary[VDI_DIV](n, w1, 1, VDI__CPAR(VDI__PHYS_TAU), 1, w2);
-            k->unary[VDI_EXP](n, 0, w2, w2);
-            vdi__calcium_decay_back(u, t, w2, C, w, carry, VDI__DPAR(VDI__PHYS_TAU), dst);
-            break;
-        }
-        case VDI_CALCIUM_SPINE: break;
-        }
-    }
-    if (u->desc.model == VDI_CALCIUM_MLPHYS) {
-        /* what stands outside of the sum over time: -c0^hill in u, and the factor of tau */
-        for (int64_t l = 0; l < (int64_t)n; l++) {
-            const double c0 = vdi_dtype_load(u->dtype, VDI__CPAR(VDI__PHYS_C0), l);
-
-            const double hill = vdi_dtype_load(u->dtype, VDI__CPAR(VDI__PHYS_HILL), l);
-            const double tau = vdi_dtype_load(u->dtype, VDI__CPAR(VDI__PHYS_TAU), l);
-            const double du = vdi_dtype_load(u->dtype, carry2, l);
-            const double power = c0 > 0 ? pow(c0, hill) : 0, bin = vdi__calcium_bin(&u->desc);
-            if (c0 > 0) {
-                vdi_dtype_store(u->dtype, VDI__DPAR(VDI__PHYS_HILL), l,
-                                vdi_dtype_load(u->dtype, VDI__DPAR(VDI__PHYS_HILL), l) -
-                                    du * power * log(c0));
-                vdi_dtype_store(u->dtype, VDI__DPAR(VDI__PHYS_C0), l,
-                                vdi_dtype_load(u->dtype, VDI__DPAR(VDI__PHYS_C0), l) -
-                                    du * hill * power / c0);
-            }
-            vdi_dtype_store(u->dtype, VDI__DPAR(VDI__PHYS_TAU), l,
-                            vdi_dtype_load(u->dtype, VDI__DPAR(VDI__PHYS_TAU), l) *
-                                exp(-bin / tau) * bin / (tau * tau));
-        }
-    }
-    for (int s = 0; s < u->streams && want_s; s++) {
-        char *to = (char *)c->din[0].data + (size_t)s * stream;
+    vdi__calcium_back_run(u, &b);
+    for (int k = 0; k < u->ops->streams && want_spikes; k++) {
+        char *to = (char *)c->din[0].data + (size_t)k * stream;
         if (u->desc.time_major)
-            k->axpby(n * (size_t)u->T, 1, ds + (size_t)s * stream, 1, to);
+            u->k->axpby(u->n * (size_t)u->T, 1, b.a.spikes[k], 1, to);
         else
-            vdi__calcium_turn(u->dtype, u->T, (int64_t)n, ds + (size_t)s * stream, to, true);
+            vdi__calcium_transpose(u->dtype, u->T, (int64_t)u->n, b.a.spikes[k], to, true);
     }
-    if (vdi_tensor_ok(c->din[1])) {
-        for (int64_t row = 0; row < u->R; row++) {
-            for (int i = 0; i < u->P; i++) {
-                double sum = 0;
-                for (int64_t l = row; l < (int64_t)n; l += u->R)
-                    sum += vdi_dtype_load(u->dtype, VDI__DPAR(i), l);
-                sum *= vdi__calcium_slope(p[i].map, vdi_dtype_load(u->dtype, VDI__CPAR(i), row));
-                vdi_dtype_store(u->dtype, c->din[1].data, row * u->P + i,
-                                vdi_dtype_load(u->dtype, c->din[1].data, row * u->P + i) + sum);
-            }
-        }
-    }
-#undef VDI__DPAR
-    (void)size;
+    if (vdi_tensor_ok(c->din[1])) vdi__calcium_theta_back(u, &b.a, &c->din[1]);
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_var_calcium(vdi_tape *t, const vdi_calcium_desc *desc, vdi_var spikes,
-                                    vdi_var theta, vdi_var f, vdi_var mask, vdi_var *trace,
-                                    vdi_var *log_p) {
-    static const char where[] = "vdi_var_calcium";
-    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT], e[VDI_SHAPE_TEXT];
-    vdi_error err;
-    vdi_var in[4], out[2];
-    vdi_tensor shapes[2];
-    vdi_status status = vdi_tape_status(t, NULL);
-    if (trace) *trace = vdi_var_none();
-    *log_p = vdi_var_none();
-    if (status < 0) return status;
-    status = vdi_calcium_desc_check(desc, &err);
-    if (status < 0) {
-        (void)vdi_tape_fail(t, status, where, "%s", err.message);
-        return status;
-    }
-    const bool masked = vdi_var_ok(mask);
-    const vdi_tensor vs = vdi_tape_value(t, spikes);
-    const vdi_tensor vp = vdi_tape_value(t, theta);
-    const vdi_tensor vf = vdi_tape_value(t, f);
-    const vdi_tensor vm = vdi_tape_value(t, mask);
-    const int lead = vdi_calcium_streams(desc->model) == 2;
-    int count = 0;
-    (void)vdi_calcium_params(desc->model, &count);
-    bool good = vdi_tensor_ok(vs) && vdi_tensor_ok(vp) && vdi_tensor_ok(vf) &&
-                vs.ndim == 3 + lead && vf.ndim == 2 + lead && vp.ndim >= 1 && vp.ndim <= 3;
-    if (!good || (lead && (vs.shape[0] != 2 || vf.shape[0] != 2))) {
-        (void)vdi_tape_fail(
-            t, VDI_ERR_SHAPE, where,
-            "spikes %s, theta %s, f %s: expected %s(samples, batch, T), (.., %d), %s(batch, T)",
-            vdi_tensor_ok(vs) ? vdi_tensor_shape_text(vs, a) : "none",
-            vdi_tensor_ok(vp) ? vdi_tensor_shape_text(vp, b) : "none",
-            vdi_tensor_ok(vf) ? vdi_tensor_shape_text(vf, e) : "none", lead ? "2, " : "", count,
-            lead ? "2, " : "");
+/* ======== the node ============================================================================ */
 
-        return VDI_ERR_SHAPE;
-    }
+/* What vdi_var_calcium is handed. */
+typedef struct vdi__calcium_inputs {
+    vdi_tensor spikes, theta, f, mask;
+} vdi__calcium_inputs;
+
+VDI__FN vdi_status vdi__calcium_misfit(vdi_tape *t, const vdi__calcium_note *u,
+                                       const vdi__calcium_inputs *in) {
+    static const char where[] = "vdi_var_calcium";
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT], c[VDI_SHAPE_TEXT], d[VDI_SHAPE_TEXT];
+    const char *lead = u->ops->streams == 2 ? "2, " : "";
+    (void)vdi_tape_fail(
+        t, VDI_ERR_SHAPE, where,
+        "spikes %s, theta %s, f %s, mask %s do not fit together: %s expects %s(samples, batch, T), "
+        "(.., %d), %s(batch, T), and a mask like f",
+        vdi_tensor_ok(in->spikes) ? vdi_tensor_shape_text(in->spikes, a) : "none",
+        vdi_tensor_ok(in->theta) ? vdi_tensor_shape_text(in->theta, b) : "none",
+        vdi_tensor_ok(in->f) ? vdi_tensor_shape_text(in->f, c) : "none",
+        vdi_tensor_ok(in->mask) ? vdi_tensor_shape_text(in->mask, d) : "none", u->ops->name, lead,
+        u->ops->count, lead);
+    return VDI_ERR_SHAPE;
+}
+
+/* Shapes and dtypes into u, or the tape's error. */
+VDI__FN vdi_status vdi__calcium_fit(vdi_tape *t, const vdi__calcium_inputs *in,
+                                    vdi__calcium_note *u) {
+    const vdi_tensor vs = in->spikes, vp = in->theta, vf = in->f;
+    const int lead = u->ops->streams == 2, count = u->ops->count;
+    if (!vdi_tensor_ok(vs) || !vdi_tensor_ok(vp) || !vdi_tensor_ok(vf) || vs.ndim != 3 + lead ||
+        vf.ndim != 2 + lead || vp.ndim < 1 || vp.ndim > 3 ||
+        (lead && (vs.shape[0] != 2 || vf.shape[0] != 2)))
+        return vdi__calcium_misfit(t, u, in);
     const int64_t *s = vs.shape + lead, *g = vf.shape + lead;
-    const bool major = desc->time_major;
+    const bool major = u->desc.time_major;
     const int64_t S = major ? s[1] : s[0], B = major ? s[2] : s[1], T = major ? s[0] : s[2];
     const int64_t R = vp.ndim == 1 ? 1 : vp.ndim == 2 ? vp.shape[0] : vp.shape[0] * vp.shape[1];
-    good = (major ? g[1] : g[0]) == B && (major ? g[0] : g[1]) == T &&
-           vp.shape[vp.ndim - 1] == count && S >= 1 && B >= 1 && T >= 1;
-    good = good && (vp.ndim == 1 || (vp.ndim == 2 && (R == B || R == 1)) ||
-                    (vp.ndim == 3 && vp.shape[0] == S && vp.shape[1] == B));
-    if (!good || (masked && !vdi_tensor_same_shape(vm, vf))) {
-        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where,
-                            "spikes %s, theta %s, f %s do not fit together (%s has %d parameters), "
-                            "or the mask is not like f",
-                            vdi_tensor_shape_text(vs, a), vdi_tensor_shape_text(vp, b),
-                            vdi_tensor_shape_text(vf, e), vdi_calcium_name(desc->model), count);
-
-        return VDI_ERR_SHAPE;
-    }
-    if (vp.dtype != vs.dtype || vf.dtype != vs.dtype || (masked && vm.dtype != vs.dtype)) {
-        (void)vdi_tape_fail(
-            t, VDI_ERR_DTYPE, where, "spikes are %s, theta %s, f %s: expected one dtype",
-            vdi_dtype_name(vs.dtype), vdi_dtype_name(vp.dtype), vdi_dtype_name(vf.dtype));
-
+    const bool trace_fits = (major ? g[1] : g[0]) == B && (major ? g[0] : g[1]) == T;
+    const bool theta_fits = vp.ndim == 1 || (vp.ndim == 2 && (R == B || R == 1)) ||
+                            (vp.ndim == 3 && vp.shape[0] == S && vp.shape[1] == B);
+    if (!trace_fits || !theta_fits || vp.shape[vp.ndim - 1] != count || S < 1 || B < 1 || T < 1 ||
+        (vdi_tensor_ok(in->mask) && !vdi_tensor_same_shape(in->mask, vf)))
+        return vdi__calcium_misfit(t, u, in);
+    if (vp.dtype != vs.dtype || vf.dtype != vs.dtype ||
+        (vdi_tensor_ok(in->mask) && in->mask.dtype != vs.dtype)) {
+        (void)vdi_tape_fail(t, VDI_ERR_DTYPE, "vdi_var_calcium",
+                            "spikes are %s, theta %s, f %s: expected one dtype",
+                            vdi_dtype_name(vs.dtype), vdi_dtype_name(vp.dtype),
+                            vdi_dtype_name(vf.dtype));
         return VDI_ERR_DTYPE;
     }
-    vdi__calcium_note *u = (vdi__calcium_note *)vdi__tape_payload(t, where, sizeof *u);
-    if (!u) return vdi_tape_status(t, NULL);
-    memset(u, 0, sizeof *u);
-    u->desc = *desc;
     u->dtype = vs.dtype;
     u->k = vdi__kernels_of(vs.dtype);
     u->S = S;
@@ -25816,25 +26474,52 @@ VDI__DEF vdi_status vdi_var_calcium(vdi_tape *t, const vdi_calcium_desc *desc, v
     u->R = R;
     u->n = (size_t)(S * B);
     u->row = u->n * vdi_dtype_size(u->dtype);
-    u->P = count;
-    u->streams = lead + 1;
-    u->want_trace = trace != NULL;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_var_calcium(vdi_tape *t, const vdi_calcium_desc *desc, vdi_var spikes,
+                                    vdi_var theta, vdi_var f, vdi_var mask, vdi_var *trace,
+                                    vdi_var *log_p) {
+    static const char where[] = "vdi_var_calcium";
+    vdi_error err;
+    vdi_var in[4], out[2];
+    vdi_tensor shapes[2];
+    vdi__calcium_note note = VDI__ZERO;
+    vdi__calcium_inputs tensors;
+    if (trace) *trace = vdi_var_none();
+    *log_p = vdi_var_none();
+    vdi_status status = vdi_tape_status(t, NULL);
+    if (status < 0) return status;
+    note.desc = vdi__calcium_filled(desc);
+    status = vdi_fields_check(vdi_calcium_desc_fields(), &note.desc, &err);
+    if (status < 0) {
+        (void)vdi_tape_fail(t, status, where, "%s", err.message);
+        return status;
+    }
+    note.ops = vdi__calcium_of(note.desc.model);
+    note.want_trace = trace != NULL;
+    tensors.spikes = vdi_tape_value(t, spikes);
+    tensors.theta = vdi_tape_value(t, theta);
+    tensors.f = vdi_tape_value(t, f);
+    tensors.mask = vdi_tape_value(t, mask);
+    status = vdi__calcium_fit(t, &tensors, &note);
+    if (status < 0) return status;
+    vdi__calcium_note *u = (vdi__calcium_note *)vdi__tape_payload(t, where, sizeof *u);
+    if (!u) return vdi_tape_status(t, NULL);
+    *u = note;
     vdi_custom_desc op = VDI__ZERO;
     in[0] = spikes;
     in[1] = theta;
     in[2] = f;
     in[3] = mask;
-    shapes[0] = vdi_tensor_2d(NULL, u->dtype, S, B);
-    shapes[1] = vdi_tensor_view(NULL, u->dtype, vs.ndim, vs.shape);
+    shapes[0] = vdi_tensor_2d(NULL, u->dtype, u->S, u->B);
+    shapes[1] = vdi_tensor_view(NULL, u->dtype, tensors.spikes.ndim, tensors.spikes.shape);
     op.name = where;
-    op.inputs = masked ? 4 : 3;
+    op.inputs = vdi_var_ok(mask) ? 4 : 3;
     op.input = in;
     op.outputs = trace ? 2 : 1;
     op.output = shapes;
-    op.saved_bytes = ((size_t)(count + u->streams) +
-                      (size_t)(vdi__calcium_states(desc->model) + u->streams) * (size_t)T) *
-                         u->row +
-                     VDI_ALIGN + (size_t)(u->streams * B) * sizeof(double);
+    op.saved_bytes = vdi__calcium_saved_bytes(u);
     op.scratch_bytes = vdi__calcium_scratch_bytes(u);
     op.forward = vdi__calcium_forward;
     op.backward = vdi__calcium_backward;
@@ -25845,34 +26530,34 @@ VDI__DEF vdi_status vdi_var_calcium(vdi_tape *t, const vdi_calcium_desc *desc, v
     if (trace) *trace = out[1];
     return VDI_OK;
 }
-#undef VDI__CROW
-#undef VDI__CPAR
+
+/* theta of the rows of a batch: one vector where all are of one cell, which is the common case and
+ * the cheaper one. */
+VDI__FN vdi_var vdi__calcium_cell_theta(vdi_tape *t, const vdi_calcium_cells *cells,
+                                        const vdi_calcium_info *info) {
+    const vdi_var theta = vdi_tape_param(t, cells->theta);
+    if (cells->theta->value.ndim != 2) return theta;
+    if (!info->cell) return vdi_var_index(t, theta, 0, 0);
+    bool same = true;
+    for (int64_t b = 1; b < info->batch; b++) {
+        same = same && info->cell[b] == info->cell[0];
+    }
+    if (same) return vdi_var_index(t, theta, 0, info->cell[0]);
+    const vdi_tensor rows = vdi_tensor_1d((void *)(uintptr_t)info->cell, VDI_I64, info->batch);
+    return vdi_var_gather(t, theta, rows);
+}
 
 VDI__DEF vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f, vdi_var mask,
                                           const vdi_calcium_info *info, vdi_var *trace,
                                           void *user) {
     const vdi_calcium_cells *cells = (const vdi_calcium_cells *)user;
     vdi_calcium_desc desc = cells->desc;
-    vdi_var log_p, theta = vdi_tape_param(t, cells->theta);
+    vdi_var log_p = vdi_var_none();
     desc.time_major = info->time_major;
     if (info->bin > 0) desc.bin = info->bin;
-    if (cells->theta->value.ndim == 2) {
-        if (!info->cell) {
-            theta = vdi_var_index(t, theta, 0, 0);
-        } else {
-            /* one cell for the whole batch is the common case, and the cheaper one */
-            bool same = true;
-            for (int64_t b = 1; b < info->batch; b++)
-                same = same && info->cell[b] == info->cell[0];
-            int64_t index = info->batch;
-            theta =
-                same ? vdi_var_index(t, theta, 0, info->cell[0])
-                     : vdi_var_gather(t, theta,
-                                      vdi_tensor_1d((void *)(uintptr_t)info->cell, VDI_I64, index));
-        }
-    }
-    return vdi_var_calcium(t, &desc, spikes, theta, f, mask, trace, &log_p) < 0 ? vdi_var_none()
-                                                                                : log_p;
+    (void)vdi_var_calcium(t, &desc, spikes, vdi__calcium_cell_theta(t, cells, info), f, mask, trace,
+                          &log_p);
+    return log_p;
 }
 #endif
 
@@ -26333,64 +27018,80 @@ VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell 
 #if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_OASIS_C)
 #define VDI_MODEL_OASIS_OASIS_C
 
-VDI__DEF vdi_oasis_desc vdi_oasis_desc_defaults(void) {
-    vdi_oasis_desc d = VDI__ZERO;
-    d.fps = 1;
-    d.order = 1;
-    d.fudge = 0.98;
-    d.allocator = vdi_allocator_defaults(NULL);
-    return d;
+/* A run of frames without a spike (order 1), or between two of them (order 2). */
+typedef struct vdi__oasis_pool {
+    double num, den, v;
+    int64_t start, length;
+} vdi__oasis_pool;
+
+/* One trace on its way through the solvers. */
+typedef struct vdi__oasis {
+    vdi_oasis_desc desc; /* filled */
+    int64_t T, pools;
+    int64_t bridged, idle; /* frames that were not measured; those of them in long gaps */
+    int solves;
+    bool held; /* b is not free */
+    double d, r, d0, lambda, b, noise, s_min, residual;
+    double *y, *c, *power, *power2, *aux[12]; /* (T) each; power[k] = d^k, power2[k] = r^k */
+    vdi__oasis_pool *pool;                    /* (T) */
+} vdi__oasis;
+
+/* What a search for lambda and b ends with. */
+typedef struct vdi__oasis_order {
+    bool (*solve)(vdi__oasis *o);  /* L1; false: lambda and b did not settle */
+    void (*greedy)(vdi__oasis *o); /* L0 at o->s_min and o->b */
+} vdi__oasis_order;
+
+VDI__FN double vdi__oasis_rss(const vdi__oasis *o) {
+    double sum = 0;
+    for (int64_t t = 0; t < o->T; t++) {
+        const double r = o->y[t] - o->b - o->c[t];
+        sum += r * r;
+    }
+    return sum;
 }
 
-VDI__DEF vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *d, vdi_error *err) {
-    static const char where[] = "vdi_oasis_desc";
-    if (!(d->fps >= 0 && d->fps <= 1e9)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "fps is %g, expected more than 0 frames per second", d->fps);
-    }
-    if (d->order < 0 || d->order > 2) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "order is %d, expected 1 or 2",
-                             d->order);
-    }
-    if (!(d->tau_decay >= 0 && d->tau_rise >= 0 && d->tau_decay < HUGE_VAL &&
-          d->tau_rise < HUGE_VAL)) {
-        return vdi_error_set(
-            err, VDI_ERR_ARGUMENT, where,
-            "tau_decay %g and tau_rise %g: expected seconds, or 0 to estimate them", d->tau_decay,
-            d->tau_rise);
-    }
-    if ((unsigned)d->penalty > VDI_OASIS_L0 || (unsigned)d->noise_method > VDI_OASIS_MAD) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "penalty is %d and noise_method %d, expected 0 or 1", (int)d->penalty,
-                             (int)d->noise_method);
-    }
-    if (d->has_lambda && !(d->lambda >= 0 && d->lambda < HUGE_VAL)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "lambda is %g, expected 0 or more",
-                             d->lambda);
-    }
-    if (!isfinite(d->s_min) || (d->has_baseline && !isfinite(d->baseline))) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "s_min is %g and baseline %g: expected numbers", d->s_min,
-                             d->has_baseline ? d->baseline : 0);
-    }
-    if (!(d->noise >= 0 && d->noise < HUGE_VAL)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "noise is %g, expected a standard deviation, or 0", d->noise);
-    }
-    if (!(d->fudge >= 0 && d->fudge <= 1)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fudge is %g, expected 0 to 1",
-                             d->fudge);
-    }
-    if (d->refine < 0 || d->refine > 1000) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "refine is %d, expected 0 to 1000",
-                             d->refine);
-    }
-    return VDI_OK;
+/* |y - b - c|^2 that noise alone leaves. What was bridged by a line has the mean of its two ends'
+ * noise, and a long gap none. */
+VDI__FN double vdi__oasis_target(const vdi__oasis *o) {
+    const double lines = (double)(o->bridged - o->idle);
+    return o->noise * o->noise * ((double)(o->T - o->bridged) + 0.5 * lines);
 }
 
-/* ======== noise and time constants ============================================================ */
+/* The k-th smallest of x (n), which is reordered (Hoare 1961). */
+VDI__FN double vdi__oasis_select(int64_t n, double *x, int64_t k) {
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        const double pivot = x[low + (high - low) / 2];
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (x[i] < pivot)
+                i++;
+            while (x[j] > pivot)
+                j--;
+            if (i > j) break;
+            const double t = x[i];
+            x[i++] = x[j];
+            x[j--] = t;
+        }
+        if (k <= j)
+            high = j;
+        else if (k >= i)
+            low = i;
+        else
+            break;
+    }
+    return x[k];
+}
 
-enum { VDI__OASIS_SEGMENT = 256 };
+#endif
+
+/* ======== model/oasis/estimate.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_OASIS_ESTIMATE_C)
+#define VDI_MODEL_OASIS_ESTIMATE_C
+
+enum { VDI__OASIS_SEGMENT = 256, VDI__OASIS_LAGS = 10 };
 
 /* In-place FFT of n = 2^k complex numbers (Cooley and Tukey 1965); turn[k] = cos, turn[n/2 + k] =
  * sin of 2 pi k/n. */
@@ -26423,53 +27124,43 @@ VDI__FN void vdi__oasis_fft(int n, const double *turn, double *re, double *im) {
     }
 }
 
-/* The k-th smallest of x (n), which is reordered (Hoare 1961). */
-VDI__FN double vdi__oasis_select(int64_t n, double *x, int64_t k) {
-    int64_t low = 0, high = n - 1;
-    while (low < high) {
-        const double pivot = x[low + (high - low) / 2];
-        int64_t i = low, j = high;
-        while (i <= j) {
-            while (x[i] < pivot)
-                i++;
-            while (x[j] > pivot)
-                j--;
-            if (i > j) break;
-            const double t = x[i];
-            x[i++] = x[j];
-            x[j--] = t;
-        }
-        if (k <= j)
-            high = j;
-        else if (k >= i)
-            low = i;
-        else
-            break;
+/* ---- noise ----------------------------------------------------------------------------------- */
+
+/* 1.4826 median |y_{t+1} - y_t| / sqrt 2 */
+VDI__FN double vdi__oasis_noise_mad(int64_t T, const double *y, double *work) {
+    for (int64_t t = 0; t + 1 < T; t++) {
+        work[t] = fabs(y[t + 1] - y[t]);
     }
-    return x[k];
+    const double median = 0.5 * (vdi__oasis_select(T - 1, work, (T - 1) / 2) +
+                                 vdi__oasis_select(T - 1, work, (T - 2) / 2));
+    return 1.4826 * median / sqrt(2.0);
 }
 
-VDI__DEF double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const double *y,
-                                   double *work) {
-    if (T < 4) return 0;
-    if (method == VDI_OASIS_MAD) {
-        for (int64_t t = 0; t + 1 < T; t++)
-            work[t] = fabs(y[t + 1] - y[t]);
-        const double median = 0.5 * (vdi__oasis_select(T - 1, work, (T - 1) / 2) +
-                                     vdi__oasis_select(T - 1, work, (T - 2) / 2));
-        return 1.4826 * median / sqrt(2.0);
+/* A windowed segment without its mean, or zeros where the trace has no more. */
+VDI__FN void vdi__oasis_segment(int n, const double *from, const double *window, double *x) {
+    double mean = 0;
+    if (!from) {
+        memset(x, 0, (size_t)n * sizeof *x);
+        return;
     }
-    /* Two real segments go through one complex transform. Half overlap, Hann window, each segment's
-     * own mean taken off. */
-    double re[VDI__OASIS_SEGMENT];
-    double im[VDI__OASIS_SEGMENT];
-    double window[VDI__OASIS_SEGMENT];
-    double turn[VDI__OASIS_SEGMENT];
-    double power = 0;
-    double weight = 0;
+    for (int i = 0; i < n; i++) {
+        mean += from[i] / n;
+    }
+    for (int i = 0; i < n; i++) {
+        x[i] = (from[i] - mean) * window[i];
+    }
+}
+
+/* Mean power above half of the Nyquist frequency. Two real segments go through one complex
+ * transform. Half overlap, Hann window. */
+VDI__FN double vdi__oasis_noise_spectrum(int64_t T, const double *y) {
+    double re[VDI__OASIS_SEGMENT], im[VDI__OASIS_SEGMENT];
+    double window[VDI__OASIS_SEGMENT], turn[VDI__OASIS_SEGMENT];
+    double power = 0, weight = 0;
     int n = 4;
-    while (n < VDI__OASIS_SEGMENT && 2 * n <= T)
+    while (n < VDI__OASIS_SEGMENT && 2 * n <= T) {
         n *= 2;
+    }
     for (int i = 0; i < n; i++) {
         window[i] = 0.5 - 0.5 * cos(2 * VDI_PI * i / n);
         weight += window[i] * window[i];
@@ -26477,53 +27168,35 @@ VDI__DEF double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const doub
     }
     const int64_t segments = (T - n) / (n / 2) + 1;
     for (int64_t s = 0; s < segments; s += 2) {
-        for (int half = 0; half < 2; half++) {
-            double *x = half ? im : re, mean = 0;
-            const double *from = y + (s + half) * (n / 2);
-            if (s + half >= segments) {
-                memset(x, 0, sizeof re);
-            } else {
-                for (int i = 0; i < n; i++)
-                    mean += from[i] / n;
-                for (int i = 0; i < n; i++)
-                    x[i] = (from[i] - mean) * window[i];
-            }
-            if (half == 0) continue;
-            vdi__oasis_fft(n, turn, re, im);
-            for (int k = n / 4 + 1; k <= n / 2; k++) {
-                /* |X|^2 of both: the even and odd parts of the spectrum */
-                const int j = n - k;
-                /* a one-sided density counts all but the last twice */
-                const double twice = k == n / 2 ? 0.5 : 1;
-                power +=
-                    twice * 0.5 * (re[k] * re[k] + im[k] * im[k] + re[j] * re[j] + im[j] * im[j]);
-            }
+        const double *from = y + s * (n / 2);
+        vdi__oasis_segment(n, from, window, re);
+        vdi__oasis_segment(n, s + 1 < segments ? from + n / 2 : NULL, window, im);
+        vdi__oasis_fft(n, turn, re, im);
+        for (int k = n / 4 + 1; k <= n / 2; k++) {
+            /* |X|^2 of both: the even and odd parts of the spectrum. A one-sided density counts all
+             * but the last twice. */
+            const int j = n - k;
+            const double twice = k == n / 2 ? 0.5 : 1;
+            power += twice * 0.5 * (re[k] * re[k] + im[k] * im[k] + re[j] * re[j] + im[j] * im[j]);
         }
     }
     return sqrt(power / ((double)segments * weight * (n / 4)));
 }
 
-/* Roots from the autocovariance x_0..x_lags of y: x_{k+1} = sum_j g_j (x_{|k-j|} - noise^2 [k =
- * j]), least squares over k < lags. */
-VDI__FN void vdi__oasis_roots(int order, int64_t T, const double *y, double noise, double fudge,
-                              double *decay, double *rise) {
-    enum { LAGS = 10 };
-    double x[LAGS + 2];
-    double mean = 0;
-    double a = 0;
-    double b = 0;
-    double c = 0;
-    double p = 0;
-    double q = 0;
-    const int lags = (int)VDI__MIN((int64_t)LAGS, T - 2);
-    for (int64_t t = 0; t < T; t++)
-        mean += y[t] / (double)T;
-    for (int k = 0; k <= lags; k++) {
-        x[k] = 0;
-        for (int64_t t = k; t < T; t++)
-            x[k] += (y[t] - mean) * (y[t - k] - mean);
-        x[k] /= (double)T;
-    }
+VDI__DEF double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const double *y,
+                                   double *work) {
+    if (T < 4) return 0;
+    return method == VDI_OASIS_MAD ? vdi__oasis_noise_mad(T, y, work)
+                                   : vdi__oasis_noise_spectrum(T, y);
+}
+
+/* ---- time constants -------------------------------------------------------------------------- */
+
+/* Roots from the autocovariance x_0..x_lags: x_{k+1} = sum_j g_j (x_{|k-j|} - noise^2 [k = j]),
+ * least squares over k < lags. */
+VDI__FN void vdi__oasis_yule_walker(int order, int lags, const double *x, double noise,
+                                    double *decay, double *rise) {
+    double a = 0, b = 0, c = 0, p = 0, q = 0;
     for (int k = 0; k < lags; k++) {
         const double u = x[k] - (k == 0 ? noise * noise : 0);
         const double v = k ? x[k - 1] - (k == 1 ? noise * noise : 0) : x[1];
@@ -26536,15 +27209,39 @@ VDI__FN void vdi__oasis_roots(int order, int64_t T, const double *y, double nois
     *rise = 0;
     if (order == 1) {
         *decay = a > 0 ? p / a : 0.9;
-    } else {
-        const double det = a * c - b * b;
-        const double g1 = det > 0 ? (c * p - b * q) / det : 0.9;
-        const double g2 = det > 0 ? (a * q - b * p) / det : 0;
-        /* complex roots: their real part, twice */
-        const double disc = g1 * g1 + 4 * g2, root = disc > 0 ? sqrt(disc) : 0;
-        *decay = 0.5 * (g1 + root);
-        *rise = 0.5 * (g1 - root);
+        return;
     }
+    const double det = a * c - b * b;
+    const double g1 = det > 0 ? (c * p - b * q) / det : 0.9;
+    const double g2 = det > 0 ? (a * q - b * p) / det : 0;
+    /* complex roots: their real part, twice */
+    const double disc = g1 * g1 + 4 * g2, root = disc > 0 ? sqrt(disc) : 0;
+    *decay = 0.5 * (g1 + root);
+    *rise = 0.5 * (g1 - root);
+}
+
+/* The autocovariance of y (T). */
+VDI__FN int vdi__oasis_autocovariance(int64_t T, const double *y, double *x) {
+    const int lags = (int)VDI__MIN((int64_t)VDI__OASIS_LAGS, T - 2);
+    double mean = 0;
+    for (int64_t t = 0; t < T; t++) {
+        mean += y[t] / (double)T;
+    }
+    for (int k = 0; k <= lags; k++) {
+        x[k] = 0;
+        for (int64_t t = k; t < T; t++) {
+            x[k] += (y[t] - mean) * (y[t - k] - mean);
+        }
+        x[k] /= (double)T;
+    }
+    return lags;
+}
+
+VDI__FN void vdi__oasis_roots(int order, int64_t T, const double *y, double noise, double fudge,
+                              double *decay, double *rise) {
+    double x[VDI__OASIS_LAGS + 2];
+    const int lags = vdi__oasis_autocovariance(T, y, x);
+    vdi__oasis_yule_walker(order, lags, x, noise, decay, rise);
     if (!(*decay < 1)) *decay = 0.95;
     if (!(*decay > 0.15)) *decay = 0.15;
     *decay *= fudge;
@@ -26554,28 +27251,13 @@ VDI__FN void vdi__oasis_roots(int order, int64_t T, const double *y, double nois
         if (!(*rise > 0)) *rise = 0.01 * *decay;
     }
 }
+#endif
 
-/* ======== order 1: pools =========================================================================
- * With c_t = d^t x_t the problem is an isotonic regression of x with weights d^{2t}; a pool is a
- * run of frames without a spike. Its first value is v = num / den, num = sum d^k (y - b -
- * mu)_{t+k}, den = sum d^{2k}, mu the slope of lambda sum s: lambda (1 - d), and lambda at the last
- * frame. Merging adds d^l times num and d^2l times den of the later pool. Where v <= 0, calcium
- * is 0. */
+/* ======== model/oasis/pools.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_POOLS_C)
+#define VDI_MODEL_OASIS_POOLS_C
 
-typedef struct vdi__oasis_pool {
-    double num, den, v;
-    int64_t start, length;
-} vdi__oasis_pool;
-
-typedef struct vdi__oasis {
-    const vdi_oasis_desc *desc;
-    int64_t T, pools;
-    int order, solves;
-    bool held; /* b is not free */
-    double d, r, d0, lambda, b, noise, s_min, residual;
-    double *y, *c, *power, *power2, *aux[12]; /* (T) each; power[k] = d^k, power2[k] = r^k */
-    vdi__oasis_pool *pool;                    /* (T) */
-} vdi__oasis;
+enum { VDI__OASIS_EVENTS = 1000 }; /* most that desc.refine may ask for */
 
 VDI__FN void vdi__oasis_powers(double d, int64_t T, double *power) {
     double p = 1;
@@ -26585,6 +27267,12 @@ VDI__FN void vdi__oasis_powers(double d, int64_t T, double *power) {
         if (p < 1e-150) p = 0; /* nobody needs denormal powers, and they are slow */
     }
 }
+
+/* With c_t = d^t x_t the problem is an isotonic regression of x with weights d^{2t}; a pool is a
+ * run of frames without a spike. Its first value is v = num / den, num = sum d^k (y - b -
+ * mu)_{t+k}, den = sum d^{2k}, mu the slope of lambda sum s: lambda (1 - d), and lambda at the last
+ * frame. Merging adds d^l times num and d^2l times den of the later pool. Where v <= 0, calcium
+ * is 0. */
 
 VDI__FN void vdi__oasis_pools(vdi__oasis *o) {
     const double d = o->d;
@@ -26659,13 +27347,11 @@ VDI__FN vdi__oasis_form vdi__oasis_closed(const vdi__oasis *o, double sum, doubl
     return f;
 }
 
-VDI__FN double vdi__oasis_target(const vdi__oasis *o) { return o->noise * o->noise * (double)o->T; }
-
 /* The best b for a given lambda, the pools standing. */
 VDI__FN double vdi__oasis_best_b(const vdi__oasis *o, const vdi__oasis_form *f, double lambda) {
     if (o->held) return o->b;
     double b = f->B > 1e-9 * (double)o->T ? (f->A + f->C * lambda) / f->B : o->b;
-    if (o->desc->baseline_nonneg && b < 0) b = 0;
+    if (o->desc.baseline_nonneg && b < 0) b = 0;
     return b;
 }
 
@@ -26689,62 +27375,64 @@ VDI__FN bool vdi__oasis_settle_b(vdi__oasis *o, double sum, double squares, vdi_
     return false;
 }
 
-/* lambda and b where nothing but them is free. */
-VDI__FN bool vdi__oasis_solve1(vdi__oasis *o) {
-    const vdi_oasis_desc *desc = o->desc;
-    double sum = 0;
-    double squares = 0;
-    double scale = 0;
-    double low = 0;
-    double high = HUGE_VAL;
-    vdi__oasis_form f;
-    for (int64_t t = 0; t < o->T; t++) {
-        sum += o->y[t];
-        squares += o->y[t] * o->y[t];
-    }
-    scale = sqrt(squares / (double)o->T) + o->noise;
-    o->s_min = 0;
-    if (desc->has_lambda) {
-        o->lambda = desc->lambda;
-        return vdi__oasis_settle_b(o, sum, squares, &f, scale);
-    }
-    /* both at once first: each step solves the two equations of the pools that stand */
+/* |r|^2 in closed form, the pools standing. */
+VDI__FN double vdi__oasis_form_rss(const vdi__oasis_form *f, double b, double lambda) {
+    return f->P - 2 * f->A * b + f->B * b * b + f->Q * lambda * lambda;
+}
+
+/* lambda and b that solve both equations of the pools that stand. A baseline that would be below 0
+ * is held there. */
+VDI__FN void vdi__oasis_newton(const vdi__oasis *o, const vdi__oasis_form *f, double *b,
+                               double *lambda) {
     const double target = vdi__oasis_target(o);
-    for (int i = 0; i < 25; i++) {
-        vdi__oasis_pools(o);
-        f = vdi__oasis_closed(o, sum, squares);
-        double b = vdi__oasis_best_b(o, &f, 0), fixed, lambda, gain = f.Q;
-        bool free_b = !o->held && f.B > 1e-9 * (double)o->T;
-        for (int again = 0;; again++) { /* a baseline that would be below 0 is held there */
-            fixed = free_b ? f.P - f.A * f.A / f.B : f.P - 2 * f.A * b + f.B * b * b;
-            gain = free_b ? f.Q + f.C * f.C / f.B : f.Q;
-            lambda = gain > 0 && target > fixed ? sqrt((target - fixed) / gain) : 0;
-            if (!free_b || again) break;
-            b = (f.A + f.C * lambda) / f.B;
-            if (!(desc->baseline_nonneg && b < 0)) break;
-            b = 0;
-            free_b = false;
-        }
-        const bool still = fabs(b - o->b) <= 1e-11 * scale &&
-                           fabs(lambda - o->lambda) <= 1e-10 * (o->lambda + scale);
-        if (still) return true;
-        o->b = b;
-        o->lambda = lambda;
+    bool free_b = !o->held && f->B > 1e-9 * (double)o->T;
+    *b = vdi__oasis_best_b(o, f, 0);
+    for (int again = 0;; again++) {
+        const double fixed =
+            free_b ? f->P - f->A * f->A / f->B : f->P - 2 * f->A * *b + f->B * *b * *b;
+        const double gain = free_b ? f->Q + f->C * f->C / f->B : f->Q;
+        *lambda = gain > 0 && target > fixed ? sqrt((target - fixed) / gain) : 0;
+        if (!free_b || again) return;
+        *b = (f->A + f->C * *lambda) / f->B;
+        if (!(o->desc.baseline_nonneg && *b < 0)) return;
+        *b = 0;
+        free_b = false;
     }
-    /* it circles between sets of pools: the residual rises with lambda, so halve */
+}
+
+/* What the search for lambda and b starts from. */
+typedef struct vdi__oasis_moments {
+    double sum, squares, scale;
+} vdi__oasis_moments;
+VDI__FN vdi__oasis_moments vdi__oasis_measure(const vdi__oasis *o) {
+    vdi__oasis_moments m = VDI__ZERO;
+    for (int64_t t = 0; t < o->T; t++) {
+        m.sum += o->y[t];
+        m.squares += o->y[t] * o->y[t];
+    }
+    m.scale = sqrt(m.squares / (double)o->T) + o->noise;
+    return m;
+}
+
+/* The residual rises with lambda: bracket it, and halve where a step in closed form leaves the
+ * bracket. */
+VDI__FN bool vdi__oasis_bracket(vdi__oasis *o, const vdi__oasis_moments *m) {
+    const double target = vdi__oasis_target(o);
+    double low = 0, high = HUGE_VAL;
+    vdi__oasis_form f;
     o->lambda = 0;
-    bool good = vdi__oasis_settle_b(o, sum, squares, &f, scale);
+    bool good = vdi__oasis_settle_b(o, m->sum, m->squares, &f, m->scale);
     double rss = f.P - 2 * f.A * o->b + f.B * o->b * o->b;
     if (rss >= target) return good;
     for (int i = 0; i < 200; i++) {
         const double gain = f.Q + (o->held || !(f.B > 0) ? 0 : f.C * f.C / f.B);
         double lambda = gain > 0 ? sqrt(VDI__MAX(o->lambda * o->lambda + (target - rss) / gain, 0))
-                                 : 2 * o->lambda + scale;
+                                 : 2 * o->lambda + m->scale;
         if (!(lambda > low && lambda < high))
-            lambda = high < HUGE_VAL ? 0.5 * (low + high) : 2 * low + scale;
+            lambda = high < HUGE_VAL ? 0.5 * (low + high) : 2 * low + m->scale;
         o->lambda = lambda;
-        good = vdi__oasis_settle_b(o, sum, squares, &f, scale);
-        rss = f.P - 2 * f.A * o->b + f.B * o->b * o->b + f.Q * lambda * lambda;
+        good = vdi__oasis_settle_b(o, m->sum, m->squares, &f, m->scale);
+        rss = vdi__oasis_form_rss(&f, o->b, lambda);
         if (fabs(rss - target) <= 1e-10 * target) return good;
         if (rss < target)
             low = lambda;
@@ -26753,6 +27441,29 @@ VDI__FN bool vdi__oasis_solve1(vdi__oasis *o) {
         if (high - low <= 1e-14 * high) return good;
     }
     return false;
+}
+
+/* lambda and b where nothing but them is free. */
+VDI__FN bool vdi__oasis_solve1(vdi__oasis *o) {
+    const vdi__oasis_moments m = vdi__oasis_measure(o);
+    vdi__oasis_form f;
+    o->s_min = 0;
+    if (o->desc.has_lambda) {
+        o->lambda = o->desc.lambda;
+        return vdi__oasis_settle_b(o, m.sum, m.squares, &f, m.scale);
+    }
+    for (int i = 0; i < 25; i++) {
+        double b, lambda;
+        vdi__oasis_pools(o);
+        f = vdi__oasis_closed(o, m.sum, m.squares);
+        vdi__oasis_newton(o, &f, &b, &lambda);
+        if (fabs(b - o->b) <= 1e-11 * m.scale &&
+            fabs(lambda - o->lambda) <= 1e-10 * (o->lambda + m.scale))
+            return true;
+        o->b = b;
+        o->lambda = lambda;
+    }
+    return vdi__oasis_bracket(o, &m); /* it circles between sets of pools */
 }
 
 /* The decay that fits the largest isolated events best, each with a height of its own, in windows
@@ -26778,18 +27489,15 @@ VDI__FN double vdi__oasis_events_fit(const vdi__oasis *o, const int64_t *event, 
     return rss;
 }
 
-VDI__FN bool vdi__oasis_refine(vdi__oasis *o) {
-    enum { MOST = 1000 };
-    int64_t event[MOST];
-    int count = 0;
+/* Beginnings of the largest events that stand alone for `window` frames. Returns how many. */
+VDI__FN int vdi__oasis_events(vdi__oasis *o, int64_t window, int64_t *event) {
     double *jump = o->aux[0];
-    const double tau = -1 / log(o->d);
-    const int64_t window = (int64_t)(3 * tau) + 4;
+    int count = 0;
     for (int64_t i = 0; i < o->pools; i++) {
         const vdi__oasis_pool *p = &o->pool[i];
         jump[i] = i ? VDI__MAX(p->v, 0) - o->power[p[-1].length] * VDI__MAX(p[-1].v, 0) : 0;
     }
-    while (count < o->desc->refine) {
+    while (count < o->desc.refine) {
         double best = 3 * o->noise;
         int64_t at = -1;
         for (int64_t i = 1; i < o->pools; i++) {
@@ -26799,20 +27507,27 @@ VDI__FN bool vdi__oasis_refine(vdi__oasis *o) {
             }
         }
         if (at < 0) break;
+        const int64_t end = o->pool[at].start + window;
         bool alone = true;
-        for (int64_t i = at + 1;
-             alone && i < o->pools && o->pool[i].start < o->pool[at].start + window; i++)
+        for (int64_t i = at + 1; alone && i < o->pools && o->pool[i].start < end; i++) {
             alone = fabs(jump[i]) < 0.25 * best;
+        }
         if (alone) event[count++] = o->pool[at].start;
         jump[at] = alone ? -jump[at] : 0; /* not again, but still in the way of others */
     }
+    return count;
+}
+
+/* Golden-section search for the decay of the largest events, no further than twice from the first
+ * estimate; false if it stays. */
+VDI__FN bool vdi__oasis_refine(vdi__oasis *o) {
+    int64_t event[VDI__OASIS_EVENTS];
+    const double golden = 0.6180339887498949, tau = -1 / log(o->d), tau0 = -1 / log(o->d0);
+    const int64_t window = (int64_t)(3 * tau) + 4;
+    const int count = vdi__oasis_events(o, window, event);
     if (count == 0) return false;
-    const double golden = 0.6180339887498949;
-    const double tau0 = -1 / log(o->d0); /* no further than twice from the first estimate */
-    double a = exp(-2 / tau0);
-    double b = exp(-0.5 / tau0);
-    double x = b - golden * (b - a);
-    double z = a + golden * (b - a);
+    double a = exp(-2 / tau0), b = exp(-0.5 / tau0);
+    double x = b - golden * (b - a), z = a + golden * (b - a);
     double fx = vdi__oasis_events_fit(o, event, count, window, x);
     double fz = vdi__oasis_events_fit(o, event, count, window, z);
     while (b - a > 1e-6) {
@@ -26837,8 +27552,27 @@ VDI__FN bool vdi__oasis_refine(vdi__oasis *o) {
     return moved;
 }
 
-/* ======== order 2: interior point ================================================================
- * min 1/2 |x - b - c|^2 + lambda 1'Gc over c with s = Gc >= 0, G = 1 - (d + r) L + d r L^2 (L: one
+VDI__FN bool vdi__oasis_solve_order1(vdi__oasis *o) {
+    bool good = vdi__oasis_solve1(o);
+    for (int round = 0; o->desc.refine > 0 && round < 5 && vdi__oasis_refine(o); round++) {
+        good = vdi__oasis_solve1(o);
+    }
+    vdi__oasis_fill1(o);
+    return good;
+}
+
+VDI__FN void vdi__oasis_greedy_order1(vdi__oasis *o) {
+    vdi__oasis_pools(o);
+    vdi__oasis_fill1(o);
+}
+#endif
+
+/* ======== model/oasis/interior.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_OASIS_INTERIOR_C)
+#define VDI_MODEL_OASIS_INTERIOR_C
+
+/* min 1/2 |x - b - c|^2 + lambda 1'Gc over c with s = Gc >= 0, G = 1 - (d + r) L + d r L^2 (L: one
  * frame back), and over b where it is free. With dual z: c - x + b + G'(lambda - z) = 0, s z = mu.
  * Each Newton step solves (I + G'(Z/S)G) dc + 1 db = .., a pentadiagonal system with a border.
  * Mehrotra's predictor and corrector (1992). */
@@ -26883,145 +27617,183 @@ VDI__FN void vdi__ar2_adjoint(int64_t T, double g1, double g2, const double *z, 
         g[t] = z[t] - (t + 1 < T ? g1 * z[t + 1] : 0) - (t + 2 < T ? g2 * z[t + 2] : 0);
 }
 
-/* At o->lambda; b is free unless `held`. The unit of the problem is `scale`. */
-VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
-    const int64_t T = o->T;
-    const double g1 = o->d + o->r;
-    const double g2 = -o->d * o->r;
-    const double scale = o->noise > 0 ? o->noise : 1;
-    const double lambda = o->lambda / scale;
-    double *c = o->c;
-    double *s = o->aux[0];
-    double *z = o->aux[1];
-    double *a = o->aux[2];
-    double *e = o->aux[3];
-    double *f = o->aux[4];
-    double *rhs = o->aux[5];
-    double *one = o->aux[6];
+/* The state of the iteration. All arrays are (T), in units of `scale`. */
+typedef struct vdi__oasis_newton_state {
+    double g1, g2, scale, lambda;
+    bool held;
+    double *c, *s, *z;               /* calcium, spikes, and the price of s >= 0 */
+    double *a, *e, *f, *one, border; /* I + G'WG factored; its solution for a vector of ones, and
+                                        what is left of b's own equation */
+    double *rhs, *ds, *dz, *dc, *dual, *w;
+    double b, db, gap, mean;
+} vdi__oasis_newton_state;
 
-    double *ds = o->aux[7];
-    double *dz = o->aux[8];
-    double *dual = o->aux[9];
-    double *w = o->aux[10];
-    double *dc = o->aux[11];
-    double b = o->b / scale, db = 0;
-    o->solves++;
-    /* a start whose calcium is about what the trace holds */
+VDI__FN vdi__oasis_newton_state vdi__oasis_interior_begin(vdi__oasis *o, bool held) {
+    vdi__oasis_newton_state n = VDI__ZERO;
     double level = 1;
-    for (int64_t t = 0; t < T; t++)
-        level += fabs(o->y[t] / scale - b) / (double)T;
+    n.g1 = o->d + o->r;
+    n.g2 = -o->d * o->r;
+    n.scale = o->noise > 0 ? o->noise : 1;
+    n.lambda = o->lambda / n.scale;
+    n.held = held;
+    n.b = o->b / n.scale;
+    n.c = o->c;
+    n.s = o->aux[0];
+    n.z = o->aux[1];
+    n.a = o->aux[2];
+    n.e = o->aux[3];
+    n.f = o->aux[4];
+    n.rhs = o->aux[5];
+    n.one = o->aux[6];
+    n.ds = o->aux[7];
+    n.dz = o->aux[8];
+    n.dual = o->aux[9];
+    n.w = o->aux[10];
+    n.dc = o->aux[11];
+    /* a start whose calcium is about what the trace holds */
+    for (int64_t t = 0; t < o->T; t++) {
+        level += fabs(o->y[t] / n.scale - n.b) / (double)o->T;
+    }
     level *= (1 - o->d) * (1 - o->r);
-    for (int64_t t = 0; t < T; t++) {
-        s[t] = level;
-        z[t] = lambda + 1 / sqrt(level);
+    for (int64_t t = 0; t < o->T; t++) {
+        n.s[t] = level;
+        n.z[t] = n.lambda + 1 / sqrt(level);
     }
-    for (int64_t t = 0; t < T; t++)
-        c[t] = s[t] + (t >= 1 ? g1 * c[t - 1] : 0) + (t >= 2 ? g2 * c[t - 2] : 0);
-    for (int round = 0; round < 100; round++) {
-        double gap = 0;
-        double infeasible = 0;
-        double objective = 0;
-        double mean = 0;
-        for (int64_t t = 0; t < T; t++) {
-            w[t] = lambda - z[t];
-            gap += s[t] * z[t];
-        }
-        vdi__ar2_adjoint(T, g1, g2, w, dual);
-        for (int64_t t = 0; t < T; t++) {
-            const double residual = o->y[t] / scale - b - c[t];
-            dual[t] -= residual; /* what stationarity misses */
-            mean += residual;
-            infeasible += fabs(dual[t]);
-            objective += 0.5 * residual * residual + lambda * s[t];
-        }
-        if (held) mean = 0;
-        if (gap <= 1e-10 * (objective + 1) && infeasible <= 1e-8 * ((double)T + objective) &&
-            fabs(mean) <= 1e-8 * (double)T) {
-            o->b = b * scale;
-            for (int64_t t = 0; t < T; t++) {
-                /* what the barrier left on an inactive spike is nothing */
-                if (s[t] < z[t]) s[t] = 0;
-                c[t] = s[t] + (t >= 1 ? g1 * c[t - 1] : 0) + (t >= 2 ? g2 * c[t - 2] : 0);
-            }
-            for (int64_t t = 0; t < T; t++)
-                c[t] *= scale;
-            return true;
-        }
-        if (!(gap >= 0)) return false;
-        for (int64_t t = 0; t < T; t++)
-            w[t] = z[t] / s[t];
-        for (int64_t t = 0; t < T; t++) { /* I + G'WG */
-            const double w0 = w[t], w1 = t + 1 < T ? w[t + 1] : 0, w2 = t + 2 < T ? w[t + 2] : 0;
-            a[t] = 1 + w0 + g1 * g1 * w1 + g2 * g2 * w2;
-            e[t] = -g1 * w1 + g1 * g2 * w2;
-            f[t] = -g2 * w2;
-            one[t] = 1;
-        }
-        vdi__penta_factor(T, a, e, f);
-        double border = (double)T;
-        double step = 1;
-        double mu = 0;
-        double sigma = 0;
-        if (!held) {
-            vdi__penta_solve(T, a, e, f, one);
-            for (int64_t t = 0; t < T; t++)
-                border -= one[t];
-        }
-        for (int pass = 0; pass < 2; pass++) {
-            /* s z + z ds + s dz = mu - ds dz of the first pass: dz = (mu - corr)/s - z - w ds */
-            for (int64_t t = 0; t < T; t++) {
-                rhs[t] = (mu - (pass ? ds[t] * dz[t] : 0)) / s[t] - z[t];
-                ds[t] = rhs[t];
-            }
-            vdi__ar2_adjoint(T, g1, g2, ds, dc);
-            for (int64_t t = 0; t < T; t++)
-                dc[t] -= dual[t];
-            vdi__penta_solve(T, a, e, f, dc);
-            if (!held) {
-                double sum = 0;
-                for (int64_t t = 0; t < T; t++)
-                    sum += dc[t];
-                db = border > 1e-12 * (double)T ? (mean - sum) / border : 0;
-                for (int64_t t = 0; t < T; t++)
-                    dc[t] -= db * one[t];
-            }
-            vdi__ar2_apply(T, g1, g2, dc, ds);
-            double primal = 1, both = 1, after = 0;
-            for (int64_t t = 0; t < T; t++) {
-                dz[t] = rhs[t] - w[t] * ds[t];
-                if (ds[t] * primal < -s[t]) primal = -s[t] / ds[t];
-                if (dz[t] * both < -z[t]) both = -z[t] / dz[t];
-            }
-            step = VDI__MIN(primal, both);
-            if (pass) break;
-            for (int64_t t = 0; t < T; t++)
-                after += (s[t] + step * ds[t]) * (z[t] + step * dz[t]);
-            sigma = after / gap;
-            mu = sigma * sigma * sigma * gap / (double)T;
-        }
-        step *= 0.995;
-        if (!(step > 1e-12)) break;
-        for (int64_t t = 0; t < T; t++) {
-            c[t] += step * dc[t];
-            s[t] += step * ds[t];
-            z[t] += step * dz[t];
-        }
-        if (!held) b += step * db;
+    for (int64_t t = 0; t < o->T; t++) {
+        n.c[t] = n.s[t] + (t >= 1 ? n.g1 * n.c[t - 1] : 0) + (t >= 2 ? n.g2 * n.c[t - 2] : 0);
     }
-    return false;
+    return n;
 }
 
-VDI__FN double vdi__oasis_rss(const vdi__oasis *o) {
-    double sum = 0;
-    for (int64_t t = 0; t < o->T; t++)
-        sum += (o->y[t] - o->b - o->c[t]) * (o->y[t] - o->b - o->c[t]);
-    return sum;
+/* What the conditions of optimality miss; true if that is little enough. */
+VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+    const double T = (double)o->T;
+    double infeasible = 0, objective = 0;
+    n->gap = 0;
+    n->mean = 0;
+    for (int64_t t = 0; t < o->T; t++) {
+        n->w[t] = n->lambda - n->z[t];
+        n->gap += n->s[t] * n->z[t];
+    }
+    vdi__ar2_adjoint(o->T, n->g1, n->g2, n->w, n->dual);
+    for (int64_t t = 0; t < o->T; t++) {
+        const double residual = o->y[t] / n->scale - n->b - n->c[t];
+        n->dual[t] -= residual;
+        n->mean += residual;
+        infeasible += fabs(n->dual[t]);
+        objective += 0.5 * residual * residual + n->lambda * n->s[t];
+    }
+    if (n->held) n->mean = 0;
+    return n->gap <= 1e-10 * (objective + 1) && infeasible <= 1e-8 * (T + objective) &&
+           fabs(n->mean) <= 1e-8 * T;
+}
+
+VDI__FN void vdi__oasis_interior_end(vdi__oasis *o, const vdi__oasis_newton_state *n) {
+    double *c = n->c, *s = n->s;
+    o->b = n->b * n->scale;
+    for (int64_t t = 0; t < o->T; t++) {
+        if (s[t] < n->z[t]) s[t] = 0; /* what the barrier left on an inactive spike is nothing */
+        c[t] = s[t] + (t >= 1 ? n->g1 * c[t - 1] : 0) + (t >= 2 ? n->g2 * c[t - 2] : 0);
+    }
+    for (int64_t t = 0; t < o->T; t++) {
+        c[t] *= n->scale;
+    }
+}
+
+/* I + G'(Z/S)G, factored. */
+VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+    const int64_t T = o->T;
+    const double g1 = n->g1, g2 = n->g2;
+    double *w = n->w;
+    for (int64_t t = 0; t < T; t++) {
+        w[t] = n->z[t] / n->s[t];
+    }
+    for (int64_t t = 0; t < T; t++) {
+        const double w0 = w[t], w1 = t + 1 < T ? w[t + 1] : 0, w2 = t + 2 < T ? w[t + 2] : 0;
+        n->a[t] = 1 + w0 + g1 * g1 * w1 + g2 * g2 * w2;
+        n->e[t] = -g1 * w1 + g1 * g2 * w2;
+        n->f[t] = -g2 * w2;
+        n->one[t] = 1;
+    }
+    vdi__penta_factor(T, n->a, n->e, n->f);
+    n->border = (double)T;
+    if (n->held) return;
+    vdi__penta_solve(T, n->a, n->e, n->f, n->one);
+    for (int64_t t = 0; t < T; t++) {
+        n->border -= n->one[t];
+    }
+}
+
+/* The direction towards s z = mu (with the second-order term of the direction before it, if
+ * `corrected`), and how far it leads without leaving s, z > 0. */
+VDI__FN double vdi__oasis_interior_direction(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                             double mu, bool corrected) {
+    const int64_t T = o->T;
+    double *s = n->s, *z = n->z, *ds = n->ds, *dz = n->dz, *dc = n->dc, *rhs = n->rhs;
+    double primal = 1, both = 1;
+    /* s z + z ds + s dz = mu - ds dz of the first pass: dz = (mu - corr)/s - z - w ds */
+    for (int64_t t = 0; t < T; t++) {
+        rhs[t] = (mu - (corrected ? ds[t] * dz[t] : 0)) / s[t] - z[t];
+        ds[t] = rhs[t];
+    }
+    vdi__ar2_adjoint(T, n->g1, n->g2, ds, dc);
+    for (int64_t t = 0; t < T; t++) {
+        dc[t] -= n->dual[t];
+    }
+    vdi__penta_solve(T, n->a, n->e, n->f, dc);
+    if (!n->held) {
+        double sum = 0;
+        for (int64_t t = 0; t < T; t++) {
+            sum += dc[t];
+        }
+        n->db = n->border > 1e-12 * (double)T ? (n->mean - sum) / n->border : 0;
+        for (int64_t t = 0; t < T; t++) {
+            dc[t] -= n->db * n->one[t];
+        }
+    }
+    vdi__ar2_apply(T, n->g1, n->g2, dc, ds);
+    for (int64_t t = 0; t < T; t++) {
+        dz[t] = rhs[t] - n->w[t] * ds[t];
+        if (ds[t] * primal < -s[t]) primal = -s[t] / ds[t];
+        if (dz[t] * both < -z[t]) both = -z[t] / dz[t];
+    }
+    return VDI__MIN(primal, both);
+}
+
+/* At o->lambda; b is free unless `held`. The unit of the problem is the noise. */
+VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
+    vdi__oasis_newton_state n = vdi__oasis_interior_begin(o, held);
+    const int64_t T = o->T;
+    o->solves++;
+    for (int round = 0; round < 100; round++) {
+        if (vdi__oasis_interior_missing(o, &n)) {
+            vdi__oasis_interior_end(o, &n);
+            return true;
+        }
+        if (!(n.gap >= 0)) return false;
+        vdi__oasis_interior_factor(o, &n);
+        double step = vdi__oasis_interior_direction(o, &n, 0, false), after = 0;
+        for (int64_t t = 0; t < T; t++) {
+            after += (n.s[t] + step * n.ds[t]) * (n.z[t] + step * n.dz[t]);
+        }
+        const double sigma = after / n.gap;
+        const double mu = sigma * sigma * sigma * n.gap / (double)T;
+        step = 0.995 * vdi__oasis_interior_direction(o, &n, mu, true);
+        if (!(step > 1e-12)) return false;
+        for (int64_t t = 0; t < T; t++) {
+            n.c[t] += step * n.dc[t];
+            n.s[t] += step * n.ds[t];
+            n.z[t] += step * n.dz[t];
+        }
+        if (!held) n.b += step * n.db;
+    }
+    return false;
 }
 
 VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o) {
     if (o->held) return vdi__oasis_interior(o, true);
     bool good = vdi__oasis_interior(o, false);
-    if (o->desc->baseline_nonneg && o->b < 0) {
+    if (o->desc.baseline_nonneg && o->b < 0) {
         o->b = 0;
         good = vdi__oasis_interior(o, true);
     }
@@ -27031,18 +27803,14 @@ VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o) {
 /* The residual is a piecewise linear function of lambda^2, so the secant in lambda^2 lands on the
  * piece and then on the point. At lambda = 0 a free b has no say (calcium can stand in for it), so
  * the search begins above and takes what is tiny for 0. */
-VDI__FN bool vdi__oasis_solve2(vdi__oasis *o) {
+VDI__FN bool vdi__oasis_solve_order2(vdi__oasis *o) {
     const double target = vdi__oasis_target(o), tiny = 1e-3 * o->noise;
-    if (o->desc->has_lambda) {
-        o->lambda = o->desc->lambda;
+    if (o->desc.has_lambda) {
+        o->lambda = o->desc.lambda;
         return vdi__oasis_interior_b(o);
     }
-    double low = 0;
-    double high = HUGE_VAL;
-    double rss_low = 0;
-    double rss_high = 0;
-    double last = 0;
-    double rss_last = 0;
+    double low = 0, high = HUGE_VAL, rss_low = 0, rss_high = 0;
+    double last = 0, rss_last = 0;
     o->lambda = 10 * o->noise;
     for (int i = 0; i < 60; i++) {
         const double square = o->lambda * o->lambda;
@@ -27077,144 +27845,317 @@ VDI__FN bool vdi__oasis_solve2(vdi__oasis *o) {
     return false;
 }
 
-/* ======== L0: greedy pools for either order ======================================================
- * In a pool calcium starts at v after a spike, and for order 2 the value before it, `last`, goes on
+#endif
+
+/* ======== model/oasis/greedy.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_GREEDY_C)
+#define VDI_MODEL_OASIS_GREEDY_C
+
+/* Order 2. In a pool calcium starts at v after a spike, and for order 2 the value before it, `last`, goes on
  * too: k frames on it is h_k v + q_k last, h_k = (d^{k+1} - r^{k+1})/(d - r), q_k = -d r h_{k-1}.
  * Sums over a pool of d^k x and r^k x make merging cheap. */
 
-VDI__FN void vdi__oasis_greedy2(vdi__oasis *o) {
-    const double d = o->d;
-    const double r = o->r;
-    const double *pd = o->power;
-    const double *pr = o->power2;
-    const double g1 = d + r;
-    const double g2 = -d * r;
-    /* (T) by pool or length */
-    double *hh = o->aux[0];
-    double *hq = o->aux[1];
-    double *sums = o->aux[2];
-    double *rsums = o->aux[3];
-    double *last = o->aux[4];
+typedef struct vdi__oasis_pools2 {
+    double d, r, g1, g2;
+    const double *pd, *pr; /* powers of d and r */
+    double *hh, *hq;       /* by length: sum of h^2, of h q */
+    double *sums, *rsums;  /* by pool: sum of d^k x, of r^k x */
+    double *last, *last2;  /* by pool: calcium of its last frame, and of the one before */
+    vdi__oasis_pool *pool;
+} vdi__oasis_pools2;
 
-    double *last2 = o->aux[5];
-    vdi__oasis_pool *pool = o->pool;
-    int64_t n = 0;
+/* Calcium k frames into pool i. */
+VDI__INLINE double vdi__oasis_calcium2(const vdi__oasis_pools2 *p, int64_t i, int64_t k) {
+    const double own = (p->d * p->pd[k] - p->r * p->pr[k]) * p->pool[i].v;
+    const double before = (k ? p->g2 * (p->pd[k] - p->pr[k]) : 0) * (i ? p->last[i - 1] : 0);
+    return (own + before) / (p->d - p->r);
+}
+
+VDI__FN vdi__oasis_pools2 vdi__oasis_pools2_of(vdi__oasis *o) {
+    vdi__oasis_pools2 p;
     double a = 0, b = 0;
-    o->solves++;
+    p.d = o->d;
+    p.r = o->r;
+    p.g1 = o->d + o->r;
+    p.g2 = -o->d * o->r;
+    p.pd = o->power;
+    p.pr = o->power2;
+    p.hh = o->aux[0];
+    p.hq = o->aux[1];
+    p.sums = o->aux[2];
+    p.rsums = o->aux[3];
+    p.last = o->aux[4];
+    p.last2 = o->aux[5];
+    p.pool = o->pool;
     for (int64_t k = 0; k < o->T; k++) {
-        /* hh[k] = sum of h^2 over the first k + 1, hq likewise of h q */
-        const double h = (d * pd[k] - r * pr[k]) / (d - r);
-        const double q = k ? g2 * (pd[k] - pr[k]) / (d - r) : 0;
-        hh[k] = a += h * h;
-        hq[k] = b += h * q;
+        const double h = (p.d * p.pd[k] - p.r * p.pr[k]) / (p.d - p.r);
+        const double q = k ? p.g2 * (p.pd[k] - p.pr[k]) / (p.d - p.r) : 0;
+        p.hh[k] = a += h * h;
+        p.hq[k] = b += h * q;
     }
-    /* c at k frames into pool i */
-#define VDI__AT(i, k)                                               \
-    (((d * pd[k] - r * pr[k]) * pool[i].v +                         \
-      ((k) ? g2 * (pd[k] - pr[k]) : 0) * ((i) ? last[(i)-1] : 0)) / \
-     (d - r))
+    return p;
+}
+
+VDI__FN void vdi__oasis_greedy_order2(vdi__oasis *o) {
+    const vdi__oasis_pools2 p = vdi__oasis_pools2_of(o);
+    int64_t n = 0;
+    o->solves++;
     for (int64_t t = 0; t < o->T; t++) {
         double x = o->y[t] - o->b, rx = x;
         int64_t start = t, length = 1;
         for (;;) {
-            const double before = n ? last[n - 1] : 0, before2 = n ? last2[n - 1] : 0;
-            const double num = (d * x - r * rx) / (d - r) - hq[length - 1] * before;
-            double v = num / hh[length - 1];
+            const double before = n ? p.last[n - 1] : 0, before2 = n ? p.last2[n - 1] : 0;
+            const double num = (p.d * x - p.r * rx) / (p.d - p.r) - p.hq[length - 1] * before;
+            double v = num / p.hh[length - 1];
             if (n == 0 && v < 0) v = 0;
-            const double s = n ? v - g1 * before - g2 * before2 : v;
+            const double s = n ? v - p.g1 * before - p.g2 * before2 : v;
             if (n == 0 || s >= VDI__MAX(o->s_min, 0)) {
-                pool[n].v = v;
-                pool[n].start = start;
-                pool[n].length = length;
-                sums[n] = x;
-                rsums[n] = rx;
-                last[n] = VDI__AT(n, length - 1);
-                last2[n] = length > 1 ? VDI__AT(n, length - 2) : before;
+                p.pool[n].v = v;
+                p.pool[n].start = start;
+                p.pool[n].length = length;
+                p.sums[n] = x;
+                p.rsums[n] = rx;
+                p.last[n] = vdi__oasis_calcium2(&p, n, length - 1);
+                p.last2[n] = length > 1 ? vdi__oasis_calcium2(&p, n, length - 2) : before;
                 n++;
                 break;
             }
             n--; /* merge into the one before */
-            x = sums[n] + pd[pool[n].length] * x;
-            rx = rsums[n] + pr[pool[n].length] * rx;
-            start = pool[n].start;
-            length += pool[n].length;
+            x = p.sums[n] + p.pd[p.pool[n].length] * x;
+            rx = p.rsums[n] + p.pr[p.pool[n].length] * rx;
+            start = p.pool[n].start;
+            length += p.pool[n].length;
         }
     }
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t k = 0; k < pool[i].length; k++)
-            o->c[pool[i].start + k] = VDI__MAX(VDI__AT(i, k), 0);
+        for (int64_t k = 0; k < p.pool[i].length; k++) {
+            o->c[p.pool[i].start + k] = VDI__MAX(vdi__oasis_calcium2(&p, i, k), 0);
+        }
     }
-#undef VDI__AT
     o->pools = n;
 }
 
-VDI__FN void vdi__oasis_greedy(vdi__oasis *o) {
-    if (o->order == 2) {
-        vdi__oasis_greedy2(o);
-    } else {
-        vdi__oasis_pools(o);
-        vdi__oasis_fill1(o);
-    }
-    o->residual = vdi__oasis_rss(o);
-}
-
 /* At one s_min: the baseline and the pools in turn. */
-VDI__FN void vdi__oasis_greedy_b(vdi__oasis *o, double s_min) {
+VDI__FN void vdi__oasis_greedy_b(vdi__oasis *o, const vdi__oasis_order *order, double s_min) {
     o->s_min = s_min;
     for (int i = 0; i < 4; i++) {
         double sum = 0;
-        vdi__oasis_greedy(o);
+        order->greedy(o);
+        o->residual = vdi__oasis_rss(o);
         if (o->held) break;
-        for (int64_t t = 0; t < o->T; t++)
+        for (int64_t t = 0; t < o->T; t++) {
             sum += o->y[t] - o->c[t];
+        }
         double b = sum / (double)o->T;
-        if (o->desc->baseline_nonneg && b < 0) b = 0;
+        if (o->desc.baseline_nonneg && b < 0) b = 0;
         if (fabs(b - o->b) < 1e-6 * o->noise) break;
         o->b = b;
     }
 }
 
-/* From the baseline of the L1 solution. */
-VDI__FN void vdi__oasis_solve0(vdi__oasis *o) {
-    const vdi_oasis_desc *desc = o->desc;
-    const double b = o->b;
+/* From the baseline of the L1 solution: at the s_min that is given, or at the largest that leaves no
+ * more than the noise. */
+VDI__FN void vdi__oasis_solve0(vdi__oasis *o, const vdi__oasis_order *order) {
+    const double given = o->desc.s_min, b = o->b, target = vdi__oasis_target(o);
+    double low = 0, high = 0;
     o->lambda = 0;
-    if (desc->s_min != 0) {
-        vdi__oasis_greedy_b(o, desc->s_min > 0 ? desc->s_min : -desc->s_min * o->noise);
+    if (given != 0) {
+        vdi__oasis_greedy_b(o, order, given > 0 ? given : -given * o->noise);
         return;
     }
-    double low = 0, high = 0, target = vdi__oasis_target(o);
-    for (int64_t t = 0; t < o->T; t++)
+    for (int64_t t = 0; t < o->T; t++) {
         high = VDI__MAX(high, o->y[t] - b);
+    }
     for (int i = 0; i < 25 && high - low > 1e-4 * high; i++) {
         const double s_min = 0.5 * (low + high);
         o->b = b;
-        vdi__oasis_greedy_b(o, s_min);
+        vdi__oasis_greedy_b(o, order, s_min);
         if (o->residual <= target)
             low = s_min;
         else
             high = s_min;
     }
     o->b = b;
-    vdi__oasis_greedy_b(o, low);
+    vdi__oasis_greedy_b(o, order, low);
+}
+#endif
+
+/* ======== model/oasis/solve.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_SOLVE_C)
+#define VDI_MODEL_OASIS_SOLVE_C
+
+/* ======== description ========================================================================= */
+
+VDI__DEF const vdi_fields *vdi_oasis_desc_fields(void) {
+    static const char *const penalties[] = {"l1", "l0", NULL};
+    static const char *const noises[] = {"spectrum", "mad", NULL};
+    static const vdi_field rows[] = {
+        VDI_FIELD_REAL_FLAGS(vdi_oasis_desc, fps, 1, 0, 1e9, VDI_FIELD_ABOVE, "frames per second"),
+        VDI_FIELD_INT32(vdi_oasis_desc, order, 1, 1, 2, "1: a decay; 2: a rise too"),
+        VDI_FIELD_REAL(vdi_oasis_desc, tau_decay, 0, 0, 1e300, "decay time, seconds; 0: estimated"),
+        VDI_FIELD_REAL(vdi_oasis_desc, tau_rise, 0, 0, 1e300, "rise time, seconds; 0: estimated"),
+        VDI_FIELD_ENUM(vdi_oasis_desc, penalty, penalties, "what makes the spikes sparse"),
+        VDI_FIELD_REAL_TWIN(vdi_oasis_desc, lambda, has_lambda, 0, 0, 1e300, VDI_FIELD_COMPUTED,
+                            "weight of the L1 penalty, units of the trace"),
+        VDI_FIELD_REAL(vdi_oasis_desc, s_min, 0, -1e300, 1e300,
+                       "L0: least spike, negative: in units of the noise; 0: from the noise"),
+        VDI_FIELD_REAL_TWIN(vdi_oasis_desc, baseline, has_baseline, 0, -1e300, 1e300,
+                            VDI_FIELD_COMPUTED, "baseline, units of the trace"),
+        VDI_FIELD_BOOL(vdi_oasis_desc, baseline_nonneg, "an estimated baseline is at least 0"),
+        VDI_FIELD_REAL(vdi_oasis_desc, noise, 0, 0, 1e300,
+                       "standard deviation of the noise; 0: estimated"),
+        VDI_FIELD_ENUM(vdi_oasis_desc, noise_method, noises, "how the noise is estimated"),
+        VDI_FIELD_REAL_FLAGS(vdi_oasis_desc, fudge, 0.98, 0, 1, VDI_FIELD_ABOVE,
+                             "factor on estimated roots, against their bias"),
+        VDI_FIELD_INT32(vdi_oasis_desc, refine, 0, 0, VDI__OASIS_EVENTS,
+                        "order 1: refit the decay to this many large events; 0: no"),
+    };
+    static const vdi_fields table = {"vdi_oasis_desc", rows, (int)VDI__COUNT(rows)};
+    return &table;
+}
+
+VDI__DEF vdi_oasis_desc vdi_oasis_desc_defaults(void) {
+    vdi_oasis_desc d = VDI__ZERO;
+    vdi_fields_fill(vdi_oasis_desc_fields(), &d);
+    d.allocator = vdi_allocator_defaults(NULL);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *desc, vdi_error *err) {
+    vdi_oasis_desc d = *desc;
+    vdi_fields_fill(vdi_oasis_desc_fields(), &d);
+    return vdi_fields_check(vdi_oasis_desc_fields(), &d, err);
+}
+
+/* ======== memory ============================================================================== */
+
+VDI__DEF size_t vdi_oasis_worksize(int64_t T) {
+    if (T < 0 || (uint64_t)T > SIZE_MAX / 1024) return SIZE_MAX;
+    return 16 * vdi_align_size(((size_t)T + 1) * sizeof(double)) +
+           vdi_align_size((size_t)T * sizeof(vdi__oasis_pool)) + VDI_ALIGN;
+}
+
+/* Cut the caller's block (as vdi_oasis_worksize counts) for a trace of T frames. */
+VDI__FN void vdi__oasis_place(vdi__oasis *o, char *at, int64_t T) {
+    const size_t row = vdi_align_size(((size_t)T + 1) * sizeof(double));
+    double **list[4];
+    list[0] = &o->y;
+    list[1] = &o->c;
+    list[2] = &o->power;
+    list[3] = &o->power2;
+    for (int i = 0; i < 4; i++) {
+        *list[i] = (double *)(void *)at;
+        at += row;
+    }
+    for (int i = 0; i < 12; i++) {
+        o->aux[i] = (double *)(void *)at;
+        at += row;
+    }
+    o->pool = (vdi__oasis_pool *)(void *)at;
+}
+
+/* ======== the trace =========================================================================== */
+
+/* The frames that were measured: o->aux[1] their values, o->aux[2] where each stands. */
+typedef struct vdi__oasis_seen {
+    int64_t count, first, last;
+    int64_t apart; /* the usual distance of one to the next */
+    double least, most;
+} vdi__oasis_seen;
+
+VDI__FN vdi__oasis_seen vdi__oasis_measured(vdi__oasis *o, vdi_dtype dtype, const void *y) {
+    vdi__oasis_seen s = {0, 0, 0, 1, HUGE_VAL, -HUGE_VAL};
+    double *value = o->aux[1], *where = o->aux[2], *gap = o->aux[0];
+    for (int64_t t = 0; t < o->T; t++) {
+        const double v = vdi_dtype_load(dtype, y, t);
+        if (!isfinite(v)) continue;
+        if (s.count == 0) s.first = t;
+        s.last = t;
+        value[s.count] = v;
+        where[s.count++] = (double)t;
+        s.least = VDI__MIN(s.least, v);
+        s.most = VDI__MAX(s.most, v);
+    }
+    if (s.count < 2 || s.count == o->T) return s;
+    for (int64_t i = 0; i + 1 < s.count; i++) {
+        gap[i] = where[i + 1] - where[i];
+    }
+    s.apart = (int64_t)vdi__oasis_select(s.count - 1, gap, (s.count - 1) / 2);
+    return s;
+}
+
+/* Noise and roots where they are not given, from the measured frames one after the other. */
+VDI__FN void vdi__oasis_estimate(vdi__oasis *o, const vdi__oasis_seen *s) {
+    const vdi_oasis_desc *d = &o->desc;
+    const double *value = o->aux[1], apart = (double)s->apart;
+    double decay = 0, rise = 0;
+    o->noise =
+        d->noise > 0 ? d->noise : vdi_oasis_noise_of(d->noise_method, s->count, value, o->aux[0]);
+    if (!(d->tau_decay > 0) || (d->order == 2 && !(d->tau_rise > 0))) {
+        vdi__oasis_roots(d->order, s->count, value, o->noise, d->fudge, &decay, &rise);
+        if (s->apart > 1) {
+            decay = pow(decay, 1 / apart);
+            rise = pow(rise, 1 / apart);
+        }
+    }
+    o->d = d->tau_decay > 0 ? exp(-1 / (d->fps * d->tau_decay)) : decay;
+    o->r = d->order == 1 ? 0 : d->tau_rise > 0 ? exp(-1 / (d->fps * d->tau_rise)) : rise;
+    if (d->order == 2) { /* equal roots are a limit that the formulas divide by */
+        if (o->r > o->d) {
+            const double keep = o->d;
+            o->d = o->r;
+            o->r = keep;
+        }
+        if (o->d - o->r < 1e-4 * o->d) o->r = o->d * (1 - 1e-4);
+    }
+    o->d0 = o->d;
+}
+
+/* y from the measured frames of [first, last]: lines over short gaps; over a long one a decay from
+ * the level before it to the baseline, so that no spike is needed there. */
+VDI__FN void vdi__oasis_bridge(vdi__oasis *o, const vdi__oasis_seen *s) {
+    const double *value = o->aux[1], *where = o->aux[2];
+    const int64_t line = VDI__MAX((int64_t)3, (int64_t)(0.1 * o->desc.fps)) * s->apart;
+    for (int64_t i = 0; i < s->count; i++) {
+        const int64_t t = (int64_t)where[i] - s->first;
+        o->y[t] = value[i];
+        if (i == 0) continue;
+        const int64_t before = (int64_t)where[i - 1] - s->first;
+        o->bridged += t - before - 1;
+        if (t - before - 1 <= line) {
+            for (int64_t k = before + 1; k < t; k++) {
+                o->y[k] = value[i - 1] +
+                          (value[i] - value[i - 1]) * (double)(k - before) / (double)(t - before);
+            }
+            continue;
+        }
+        const int64_t from = VDI__MAX(i - 3, (int64_t)0);
+        double level = 0;
+        for (int64_t k = from; k < i; k++) {
+            level += value[k] / (double)(i - from);
+        }
+        level = VDI__MAX(level - o->b, 0);
+        o->idle += t - before - 1;
+        for (int64_t k = before + 1; k < t; k++) {
+            level *= o->d;
+            o->y[k] = o->b + level;
+        }
+    }
 }
 
 /* Is the trace no more than noise about a constant? Then no spike is the sparsest answer, from
- * lambda = max_t sum_k h_k (y - b)_{t+k} on.
- */
+ * lambda = max_t sum_k h_k (y - b)_{t+k} on. */
 VDI__FN bool vdi__oasis_silent(vdi__oasis *o) {
-    double b = 0;
-    double rss = 0;
-    double next = 0;
-    double after = 0;
-    double most = 0;
-    if (o->desc->has_lambda) return false;
-    for (int64_t t = 0; t < o->T; t++)
+    double b = 0, rss = 0, next = 0, after = 0, most = 0;
+    if (o->desc.has_lambda) return false;
+    for (int64_t t = 0; t < o->T; t++) {
         b += o->y[t] / (double)o->T;
+    }
     if (o->held) b = o->b;
-    if (!o->held && o->desc->baseline_nonneg && b < 0) b = 0;
-    for (int64_t t = 0; t < o->T; t++)
+    if (!o->held && o->desc.baseline_nonneg && b < 0) b = 0;
+    for (int64_t t = 0; t < o->T; t++) {
         rss += (o->y[t] - b) * (o->y[t] - b);
+    }
     if (rss > vdi__oasis_target(o)) return false;
     for (int64_t t = o->T - 1; t >= 0; t--) {
         const double now = o->y[t] - b + (o->d + o->r) * next - o->d * o->r * after;
@@ -27228,116 +28169,100 @@ VDI__FN bool vdi__oasis_silent(vdi__oasis *o) {
     return true;
 }
 
-/* ======== the call ============================================================================ */
+/* ======== the answer ========================================================================== */
 
-VDI__DEF size_t vdi_oasis_worksize(int64_t T) {
-    if (T < 0 || (uint64_t)T > SIZE_MAX / 1024) return SIZE_MAX;
-    return 16 * vdi_align_size(((size_t)T + 1) * sizeof(double)) +
-           vdi_align_size((size_t)T * sizeof(vdi__oasis_pool)) + VDI_ALIGN;
+/* Calcium and spikes of all `frames`: the solver's T begin at `first`. Before them calcium is that
+ * of the first one, behind them it decays. Returns start + sum of spikes. */
+VDI__FN double vdi__oasis_write(const vdi__oasis *o, vdi_dtype dtype, int64_t first, int64_t frames,
+                                void *calcium, void *spikes, int64_t *events) {
+    const double g1 = o->d + o->r, g2 = -o->d * o->r;
+    double total = o->c[0], c1 = o->c[0], c2 = 0; /* calcium one and two frames back */
+    *events = 0;
+    for (int64_t i = 0; i < frames; i++) {
+        const int64_t t = i - first;
+        const bool inside = t >= 0 && t < o->T;
+        const double c = t < 0 ? o->c[0] : inside ? o->c[t] : g1 * c1 + g2 * c2;
+        double s = inside && t > 0 ? c - g1 * c1 - (t > 1 ? g2 * c2 : 0) : 0;
+        if (!(s > 1e-9 * o->noise)) s = 0;
+        total += s;
+        *events += s > 0;
+        if (spikes) vdi_dtype_store(dtype, spikes, i, s);
+        if (calcium) vdi_dtype_store(dtype, calcium, i, c);
+        c2 = c1;
+        c1 = c;
+    }
+    return total;
 }
 
-VDI__FN vdi_status vdi__oasis_load(vdi__oasis *o, vdi_dtype dtype, const void *y, int64_t *bridged,
-                                   vdi_error *err) {
-    static const char where[] = "vdi_oasis";
-    int64_t seen = -1, count = 0;
-    double least = HUGE_VAL, most = -HUGE_VAL;
-    for (int64_t t = 0; t < o->T; t++) {
-        const double v = dtype == VDI_F32 ? (double)((const float *)y)[t] : ((const double *)y)[t];
-        if (v != v) continue;
-        if (!isfinite(v))
-            return vdi_error_set(err, VDI_ERR_DATA, where, "frame %lld is infinite", (long long)t);
-        o->y[t] = v;
-        least = VDI__MIN(least, v);
-        most = VDI__MAX(most, v);
-        count++;
-        for (int64_t k = seen + 1; k < t; k++) {
-            o->y[k] = seen < 0
-                          ? v
-                          : o->y[seen] + (v - o->y[seen]) * (double)(k - seen) / (double)(t - seen);
-        }
-        seen = t;
-    }
-    if (count < 4) {
-        return vdi_error_set(err, VDI_ERR_DATA, where,
-                             "%lld of %lld frames are numbers, expected at least 4",
-                             (long long)count, (long long)o->T);
-    }
-    for (int64_t k = seen + 1; k < o->T; k++)
-        o->y[k] = o->y[seen];
-    if (!(most > least))
-        return vdi_error_set(err, VDI_ERR_DATA, where, "the trace is constant, %g", most);
-    *bridged = o->T - count;
-    return VDI_OK;
+VDI__FN void vdi__oasis_tell(const vdi__oasis *o, double total, vdi_oasis_result *res) {
+    const double fps = o->desc.fps;
+    res->baseline = o->b;
+    res->noise = o->noise;
+    res->decay = o->d;
+    res->rise = o->r;
+    res->tau_decay = o->d > 0 ? -1 / (fps * log(o->d)) : 0;
+    res->tau_rise = o->r > 0 ? -1 / (fps * log(o->r)) : 0;
+    res->lambda = o->lambda;
+    res->s_min = o->desc.penalty == VDI_OASIS_L0 ? o->s_min : 0;
+    res->start = o->c[0];
+    res->residual = o->residual;
+    res->objective = 0.5 * o->residual + o->lambda * total;
+    res->iterations = o->solves;
+}
+
+/* b, c and lambda; false if they did not settle. */
+VDI__FN bool vdi__oasis_minimise(vdi__oasis *o) {
+    static const vdi__oasis_order orders[2] = {
+        {vdi__oasis_solve_order1, vdi__oasis_greedy_order1},
+        {vdi__oasis_solve_order2, vdi__oasis_greedy_order2},
+    };
+    const vdi__oasis_order *order = &orders[o->desc.order - 1];
+    bool good = true;
+    if (vdi__oasis_silent(o))
+        memset(o->c, 0, (size_t)o->T * sizeof(double));
+    else
+        good = order->solve(o);
+    o->residual = vdi__oasis_rss(o);
+    if (o->desc.penalty == VDI_OASIS_L0) vdi__oasis_solve0(o, order);
+    return good;
 }
 
 VDI__FN vdi_status vdi__oasis_run(vdi__oasis *o, vdi_dtype dtype, const void *y, void *calcium,
                                   void *spikes, vdi_oasis_result *out, vdi_error *err) {
-    const vdi_oasis_desc *desc = o->desc;
-    const double fps = desc->fps > 0 ? desc->fps : 1, fudge = desc->fudge > 0 ? desc->fudge : 0.98;
+    const vdi_oasis_desc *d = &o->desc;
+    const int64_t frames = o->T;
     vdi_oasis_result res = VDI__ZERO;
-    vdi_status status = vdi__oasis_load(o, dtype, y, &res.bridged, err);
-    if (status < 0) return status;
-    o->noise = desc->noise > 0 ? desc->noise
-                               : vdi_oasis_noise_of(desc->noise_method, o->T, o->y, o->aux[0]);
-    double decay = 0, rise = 0;
-    if (!(desc->tau_decay > 0) || (o->order == 2 && !(desc->tau_rise > 0)))
-        vdi__oasis_roots(o->order, o->T, o->y, o->noise, fudge, &decay, &rise);
-    o->d = desc->tau_decay > 0 ? exp(-1 / (fps * desc->tau_decay)) : decay;
-    o->r = o->order == 1 ? 0 : desc->tau_rise > 0 ? exp(-1 / (fps * desc->tau_rise)) : rise;
-    if (o->order == 2) { /* equal roots are a limit that the formulas divide by */
-        if (o->r > o->d) {
-            const double keep = o->d;
-            o->d = o->r;
-            o->r = keep;
-        }
-        if (o->d - o->r < 1e-4 * o->d) o->r = o->d * (1 - 1e-4);
-        vdi__oasis_powers(o->r, o->T, o->power2);
+    const vdi__oasis_seen seen = vdi__oasis_measured(o, dtype, y);
+    if (seen.count < 4) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_oasis",
+                             "%lld of %lld frames are numbers, expected at least 4",
+                             (long long)seen.count, (long long)frames);
     }
-    vdi__oasis_powers(o->d, o->T, o->power);
-    o->d0 = o->d;
-    o->b = desc->baseline;
-    o->held = desc->has_baseline || (desc->has_lambda && !(desc->lambda > 0));
-    if (!desc->has_baseline) {
-        /* a first guess, and all that lambda = 0 can know: the 15th percentile */
-        memcpy(o->aux[0], o->y, (size_t)o->T * sizeof(double));
-        o->b = vdi__oasis_select(o->T, o->aux[0], (o->T - 1) * 15 / 100);
-        if (desc->baseline_nonneg && o->b < 0) o->b = 0;
-    }
+    const bool flat = !(seen.most > seen.least);
+    o->held = d->has_baseline || (d->has_lambda && !(d->lambda > 0));
+    o->b = d->has_baseline ? d->baseline : seen.least;
+    o->T = seen.last - seen.first + 1;
+    res.bridged = frames - seen.count;
     bool good = true;
-    if (vdi__oasis_silent(o)) {
+    if (flat) { /* no noise and no spike; time constants are what was given */
+        o->d = d->tau_decay > 0 ? exp(-1 / (d->fps * d->tau_decay)) : 0;
         memset(o->c, 0, (size_t)o->T * sizeof(double));
-    } else if (o->order == 2) {
-        good = vdi__oasis_solve2(o);
     } else {
-        good = vdi__oasis_solve1(o);
-        for (int round = 0; desc->refine > 0 && round < 5 && vdi__oasis_refine(o); round++)
-            good = vdi__oasis_solve1(o);
-        vdi__oasis_fill1(o);
+        vdi__oasis_estimate(o, &seen);
+        if (!d->has_baseline) {
+            /* a first guess, and all that lambda = 0 can know: the 15th percentile */
+            memcpy(o->aux[0], o->aux[1], (size_t)seen.count * sizeof(double));
+            o->b = vdi__oasis_select(seen.count, o->aux[0], (seen.count - 1) * 15 / 100);
+            if (d->baseline_nonneg && o->b < 0) o->b = 0;
+        }
+        vdi__oasis_bridge(o, &seen);
+        vdi__oasis_powers(o->d, o->T, o->power);
+        if (d->order == 2) vdi__oasis_powers(o->r, o->T, o->power2);
+        good = vdi__oasis_minimise(o);
     }
-    o->residual = vdi__oasis_rss(o);
-    if (desc->penalty == VDI_OASIS_L0) vdi__oasis_solve0(o);
-    const double g1 = o->d + o->r, g2 = -o->d * o->r;
-    double total = o->c[0];
-    for (int64_t t = 0; t < o->T; t++) {
-        double s = t ? o->c[t] - g1 * o->c[t - 1] - (t > 1 ? g2 * o->c[t - 2] : 0) : 0;
-        if (!(s > 1e-9 * o->noise)) s = 0;
-        total += s;
-        res.events += s > 0;
-        if (spikes) vdi_dtype_store(dtype, spikes, t, s);
-        if (calcium) vdi_dtype_store(dtype, calcium, t, o->c[t]);
-    }
-    res.baseline = o->b;
-    res.noise = o->noise;
-    res.decay = o->d;
-    res.rise = o->r;
-    res.tau_decay = -1 / (fps * log(o->d));
-    res.tau_rise = o->r > 0 ? -1 / (fps * log(o->r)) : 0;
-    res.lambda = o->lambda;
-    res.s_min = desc->penalty == VDI_OASIS_L0 ? o->s_min : 0;
-    res.start = o->c[0];
-    res.residual = o->residual;
-    res.objective = 0.5 * o->residual + o->lambda * total;
-    res.iterations = o->solves;
+    const double total =
+        vdi__oasis_write(o, dtype, seen.first, frames, calcium, spikes, &res.events);
+    vdi__oasis_tell(o, total, &res);
     if (out) *out = res;
     if (!isfinite(res.objective))
         return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_oasis", "the solution is not finite");
@@ -27353,9 +28278,10 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
                               vdi_error *err) {
     static const char where[] = "vdi_oasis";
     vdi__oasis o = VDI__ZERO;
-    vdi_status status = vdi_oasis_desc_check(desc, err);
     const size_t bytes = vdi_oasis_worksize(T);
-    const size_t row = vdi_align_size(((size_t)VDI__MAX(T, 0) + 1) * sizeof(double));
+    o.desc = *desc;
+    vdi_fields_fill(vdi_oasis_desc_fields(), &o.desc);
+    vdi_status status = vdi_oasis_desc_check(desc, err);
     if (status < 0) return status;
     if (!vdi_dtype_is_real(dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
@@ -27367,24 +28293,9 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
     }
     char *mem = work ? (char *)work : (char *)vdi_alloc(&desc->allocator, bytes);
     if (!mem) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
-    char *at = (char *)(((uintptr_t)mem + (VDI_ALIGN - 1)) & ~(uintptr_t)(VDI_ALIGN - 1));
-    o.desc = desc;
     o.T = T;
-    o.order = desc->order ? desc->order : 1;
-    double **list[4];
-    list[0] = &o.y;
-    list[1] = &o.c;
-    list[2] = &o.power;
-    list[3] = &o.power2;
-    for (int i = 0; i < 4; i++) {
-        *list[i] = (double *)(void *)at;
-        at += row;
-    }
-    for (int i = 0; i < 12; i++) {
-        o.aux[i] = (double *)(void *)at;
-        at += row;
-    }
-    o.pool = (vdi__oasis_pool *)(void *)at;
+    vdi__oasis_place(&o, (char *)(((uintptr_t)mem + (VDI_ALIGN - 1)) & ~(uintptr_t)(VDI_ALIGN - 1)),
+                     T);
     status = vdi__oasis_run(&o, dtype, y, calcium, spikes, out, err);
     if (!work) vdi_free(&desc->allocator, mem, bytes);
     return status;
@@ -30728,129 +31639,158 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
 #define VDI_MODEL_ENV_ENV_C
 
 VDI__DEF vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode) {
-    /* "vdi envi": apart from what an agent draws from the same seed */
-    return vdi_rng_make(seed ^ UINT64_C(0x76646920656e7669), episode);
+    return vdi_rng_make(seed ^ UINT64_C(0x76646920656e7669), episode); /* "vdi envi" */
 }
 
-VDI__FN bool vdi__env_size(int64_t n, int64_t most, const char *what, const char *name,
-                           vdi_error *err) {
-    if (n >= 1 && n <= most) return true;
-    (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
-                        "environment %s: expected 1 to %lld %s, got %lld", name, (long long)most,
-                        what, (long long)n);
-    return false;
+/* ---- is it an environment? --------------------------------------------------------------- */
+
+VDI__FN vdi_status vdi__env_size(int64_t n, int64_t most, const char *what, const char *name,
+                                 vdi_error *err) {
+    if (n >= 1 && n <= most) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
+                         "environment %s: expected 1 to %lld %s, got %lld", name, (long long)most,
+                         what, (long long)n);
 }
 
-VDI__FN bool vdi__env_names(const char *const *names, int64_t n, const char *what, const char *name,
-                            vdi_error *err) {
-    for (int64_t i = 0; i < n; i++) {
-        if (!names[i]) {
-            (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
-                                "environment %s: %s %lld of %lld has no name", name, what,
-                                (long long)i + 1, (long long)n);
-            return false;
-        }
+/* UTF-8 without control characters, so that it stays on one line wherever it is written. */
+VDI__FN bool vdi__env_name_ok(const char *name) {
+    for (size_t length; *name; name += length) {
+        if ((unsigned char)*name < 32 || *name == 127) return false;
+        length = vdi__utf8_length(name, 4); /* stops at the end of the text */
+        if (length == 0) return false;
     }
     return true;
 }
 
-VDI__DEF vdi_status vdi_env_check(const vdi_env *env, vdi_error *err) {
-    if (!env || !env->reset || !env->step) {
+VDI__FN vdi_status vdi__env_names(const char *const *names, int64_t n, const char *what,
+                                  const char *name, vdi_error *err) {
+    for (int64_t i = 0; names && i < n; i++) {
+        const char *wrong = !names[i]                    ? "has no name"
+                            : vdi__env_name_ok(names[i]) ? NULL
+                                                         : "has a name that is not plain UTF-8";
+        if (!wrong) continue;
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
-                             "expected an environment with reset and step, got %s",
-                             !env          ? "NULL"
-                             : !env->reset ? "no reset"
-                                           : "no step");
+                             "environment %s: %s %lld of %lld %s", name, what, (long long)i + 1,
+                             (long long)n, wrong);
     }
-    if (!env->name) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
-                             "expected an environment with a name, got none");
-    }
-    if (!vdi__env_size(env->observations, VDI_ENV_MAX_OBSERVATIONS, "observations", env->name,
-                       err) ||
-        !vdi__env_size(env->actions, VDI_ENV_MAX_ACTIONS, "actions", env->name, err) ||
-        !vdi__env_size(env->components, VDI_ENV_MAX_COMPONENTS, "components", env->name, err))
-        return VDI_ERR_ARGUMENT;
-    if (env->limit < 0) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
-                             "environment %s: expected a limit of 0 (none) or more steps, got %lld",
-                             env->name, (long long)env->limit);
-    }
-    if (!env->component) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
-                             "environment %s: expected names of its components, got NULL",
-                             env->name);
-    }
-    if (!vdi__env_names(env->component, env->components, "component", env->name, err) ||
-        (env->observation &&
-         !vdi__env_names(env->observation, env->observations, "observation", env->name, err)) ||
-        (env->action && !vdi__env_names(env->action, env->actions, "action", env->name, err)))
-        return VDI_ERR_ARGUMENT;
     return VDI_OK;
 }
+
+/* All but the names, which are many: cheap enough for each step. */
+VDI__FN vdi_status vdi__env_check_sizes(const vdi_env *env, vdi_error *err) {
+    static const char where[] = "vdi_env_check";
+    const char *missing = !env          ? "NULL"
+                          : !env->reset ? "no reset"
+                          : !env->step  ? "no step"
+                          : !env->name  ? "no name"
+                                        : NULL;
+    if (missing) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "expected an environment with reset, step and a name, got %s",
+                             missing);
+    }
+    const char *name =
+        vdi__env_name_ok(env->name) ? env->name : "with a name that is not plain UTF-8";
+    vdi_status status =
+        vdi__env_size(env->observations, VDI_ENV_MAX_OBSERVATIONS, "observations", name, err);
+    if (status >= 0)
+        status = vdi__env_size(env->actions, VDI_ENV_MAX_ACTIONS, "actions", name, err);
+    if (status >= 0) {
+        status = vdi__env_size(env->components, VDI_ENV_MAX_COMPONENTS, "components", name, err);
+    }
+    if (status < 0) return status;
+    if (env->limit < 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "environment %s: expected a limit of 0 (none) or more steps, got %lld",
+                             name, (long long)env->limit);
+    }
+    if (!env->component) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "environment %s: expected names of its components, got NULL", name);
+    }
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_env_check(const vdi_env *env, vdi_error *err) {
+    vdi_status status = vdi__env_check_sizes(env, err);
+    if (status < 0) return status;
+    if (!vdi__env_name_ok(env->name)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_check",
+                             "the environment's name is not plain UTF-8");
+    }
+    status = vdi__env_names(env->component, env->components, "component", env->name, err);
+    if (status >= 0) {
+        status = vdi__env_names(env->observation, env->observations, "observation", env->name, err);
+    }
+    if (status >= 0) status = vdi__env_names(env->action, env->actions, "action", env->name, err);
+    return status;
+}
+
+/* ---- an episode -------------------------------------------------------------------------- */
 
 /* The first number that is not finite, by its name. */
 VDI__FN vdi_status vdi__env_finite(const vdi_env *env, const char *where, const char *what,
                                    const char *const *names, int64_t n, const float *x,
                                    vdi_error *err) {
     for (int64_t i = 0; i < n; i++) {
-        if (!(x[i] - x[i] == 0)) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                 "environment %s: expected finite numbers, got %g as %s %lld (%s)",
-                                 env->name, (double)x[i], what, (long long)i,
-                                 names ? names[i] : "no name");
-        }
+        if (x[i] - x[i] == 0) continue;
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "environment %s: expected finite numbers, got %g as %s %lld (%s)",
+                             env->name, (double)x[i], what, (long long)i,
+                             names ? names[i] : "no name");
     }
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode, float *obs,
                                   vdi_error *err) {
+    static const char where[] = "vdi_env_reset";
     vdi_status status = vdi_env_check(env, err);
-    if (status == VDI_OK && !obs)
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_reset", "obs is NULL");
-    if (status == VDI_OK) status = env->reset(env->self, seed, episode, obs, err);
-    if (status >= 0) {
-        status = vdi__env_finite(env, "vdi_env_reset", "observation", env->observation,
-                                 env->observations, obs, err);
+    if (status < 0) return status;
+    if (!obs) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "obs is NULL");
+    status = env->reset(env->self, seed, episode, obs, err);
+    if (status < 0) return status;
+    return vdi__env_finite(env, where, "observation", env->observation, env->observations, obs,
+                           err);
+}
+
+/* The step itself, from sound arguments. */
+VDI__FN vdi_status vdi__env_run(vdi_env *env, const float *action, float *obs, float *reward,
+                                int *end, vdi_error *err) {
+    static const char where[] = "vdi_env_step";
+    float clipped[VDI_ENV_MAX_ACTIONS];
+    for (int64_t i = 0; i < env->actions; i++) {
+        clipped[i] = action[i] < -1 ? -1 : action[i] > 1 ? 1 : action[i];
+    }
+    *end = 0;
+    vdi_status status = env->step(env->self, clipped, obs, reward, end, err);
+    if (status < 0) return status;
+    status = vdi__env_finite(env, where, "reward", env->component, env->components, reward, err);
+    if (status < 0) return status;
+    status =
+        vdi__env_finite(env, where, "observation", env->observation, env->observations, obs, err);
+    if (status < 0) return status;
+    if (*end & ~(VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)) {
+        return vdi_error_set(err, VDI_ERR_DATA, where,
+                             "environment %s: expected the end to be flags 1 and 2, got %d",
+                             env->name, *end);
     }
     return status;
 }
 
 VDI__DEF vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs, float *reward,
                                  int *end, vdi_error *err) {
-    float clipped[VDI_ENV_MAX_ACTIONS];
-    vdi_status status = vdi_env_check(env, err);
-    if (status == VDI_OK && (!action || !obs || !reward || !end)) {
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_step",
+    static const char where[] = "vdi_env_step";
+    vdi_status status = vdi__env_check_sizes(env, err);
+    if (status >= 0 && (!action || !obs || !reward || !end)) {
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                                "expected action, obs, reward and end, got a NULL");
     }
-    if (status == VDI_OK) {
-        status =
-            vdi__env_finite(env, "vdi_env_step", "action", env->action, env->actions, action, err);
-    }
-    if (status < 0) {
-        if (end) *end = VDI_ENV_TRUNCATED;
-        return status;
-    }
-    for (int64_t i = 0; i < env->actions; i++)
-        clipped[i] = action[i] < -1 ? -1 : action[i] > 1 ? 1 : action[i];
-    *end = 0;
-    status = env->step(env->self, clipped, obs, reward, end, err);
     if (status >= 0) {
-        status = vdi__env_finite(env, "vdi_env_step", "reward", env->component, env->components,
-                                 reward, err);
+        status = vdi__env_finite(env, where, "action", env->action, env->actions, action, err);
     }
-    if (status >= 0) {
-        status = vdi__env_finite(env, "vdi_env_step", "observation", env->observation,
-                                 env->observations, obs, err);
-    }
-    if (status >= 0 && (*end & ~(VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED))) {
-        status = vdi_error_set(err, VDI_ERR_DATA, "vdi_env_step",
-                               "environment %s: expected the end to be flags 1 and 2, got %d",
-                               env->name, *end);
-    }
-    if (status < 0) *end = VDI_ENV_TRUNCATED;
+    if (status >= 0) status = vdi__env_run(env, action, obs, reward, end, err);
+    if (status < 0 && end) *end = VDI_ENV_TRUNCATED;
     return status;
 }
 
@@ -30861,14 +31801,14 @@ VDI__DEF void vdi_env_close(vdi_env *env) {
 }
 #endif
 
-/* ======== model/env/builtin.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_BUILTIN_C)
-#define VDI_MODEL_ENV_BUILTIN_C
+/* ======== model/env/kind.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_KIND_C)
+#define VDI_MODEL_ENV_KIND_C
 
-/* What every built-in environment begins with. */
+/* What the state of every built-in environment begins with. */
 typedef struct vdi__env_head {
     vdi_allocator allocator;
-    size_t size; /* of the whole block */
+    size_t bytes; /* of the whole state */
     vdi_rng rng;
     int64_t steps; /* of this episode so far */
 } vdi__env_head;
@@ -30877,17 +31817,22 @@ VDI__FN void vdi__env_free(void *self) {
     vdi__env_head *head = (vdi__env_head *)self;
     if (!head) return;
     vdi_allocator a = head->allocator;
-    vdi_free(&a, head, head->size);
+    vdi_free(&a, head, head->bytes);
 }
 
 VDI__INLINE double vdi__env_uniform(vdi_rng *rng, double low, double high) {
     return low + (high - low) * vdi_rng_uniform(rng);
 }
-VDI__INLINE double vdi__env_clip(double x, double low, double high) {
+VDI__INLINE double vdi__env_clamp(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
 }
+#endif
 
-/* ---- pendulum: Gymnasium 1.4.0, Pendulum-v1 -------------------------------------------------- */
+/* ======== model/env/pendulum.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_PENDULUM_C)
+#define VDI_MODEL_ENV_PENDULUM_C
+
+enum { VDI__PENDULUM_LIMIT = 200 };
 
 typedef struct vdi__pendulum {
     vdi__env_head head;
@@ -30912,25 +31857,28 @@ VDI__FN vdi_status vdi__pendulum_reset(void *self, uint64_t seed, uint64_t episo
     return VDI_OK;
 }
 
+/* An angle as one of [-pi,pi). */
+VDI__FN double vdi__pendulum_wrap(double angle) {
+    double turn = fmod(angle + VDI_PI, 2 * VDI_PI);
+    if (turn < 0) turn += 2 * VDI_PI;
+    return turn - VDI_PI;
+}
+
 VDI__FN vdi_status vdi__pendulum_step(void *self, const float *action, float *obs, float *reward,
                                       int *end, vdi_error *err) {
     vdi__pendulum *p = (vdi__pendulum *)self;
-    const double g = 10;
-    const double m = 1;
-    const double l = 1;
-    const double dt = 0.05;
-    double u = 2 * (double)action[0], turn = fmod(p->angle + VDI_PI, 2 * VDI_PI);
+    const double g = 10, m = 1, l = 1, dt = 0.05;
+    const double torque = 2 * (double)action[0], angle = vdi__pendulum_wrap(p->angle);
     (void)err;
-    if (turn < 0) turn += 2 * VDI_PI;
-    turn -= VDI_PI;
-    reward[0] = (float)-(turn * turn); /* of the state before the step */
+    reward[0] = (float)-(angle * angle);
     reward[1] = (float)(-0.1 * p->speed * p->speed);
-    reward[2] = (float)(-0.001 * u * u);
-    p->speed = vdi__env_clip(
-        p->speed + (3 * g / (2 * l) * sin(p->angle) + 3 / (m * l * l) * u) * dt, -8, 8);
+    reward[2] = (float)(-0.001 * torque * torque);
+    const double change = (3 * g / (2 * l) * sin(p->angle) + 3 / (m * l * l) * torque) * dt;
+    p->speed = vdi__env_clamp(p->speed + change, -8, 8);
     p->angle += p->speed * dt;
     vdi__pendulum_look(p, obs);
-    *end = ++p->head.steps >= 200 ? VDI_ENV_TRUNCATED : 0;
+    p->head.steps++;
+    *end = p->head.steps >= VDI__PENDULUM_LIMIT ? VDI_ENV_TRUNCATED : 0;
     return VDI_OK;
 }
 
@@ -30942,26 +31890,54 @@ VDI__DEF void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, f
     vdi__pendulum_look(p, obs);
 }
 
-/* ---- lander: one rigid body over flat ground ------------------------------------------------- */
+static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed"};
+static const char *const vdi__pendulum_action[] = {"torque"};
+static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"};
 
-/* Lengths in LunarLander's units (30 of its pixels), mass and inertia those of its hull and legs
- * together, engines and observations its own. The ground is the line y = 0, and the legs are two
- * springs with dampers and friction under the hull. The rule of touchdown is this file's: a foot
- * that comes down faster than 2.5 units/s, or a corner of the hull under the ground, is a failure;
- * half a second on both feet without motion is success, wherever it is. */
+static const vdi_env_entry vdi__env_pendulum = {
+    {"pendulum", 3, 1, 3, VDI__PENDULUM_LIMIT, vdi__pendulum_observation, vdi__pendulum_action,
+     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL},
+    sizeof(vdi__pendulum),
+    "swing a pendulum up and hold it there (Gymnasium's Pendulum-v1)"};
+#endif
+
+/* ======== model/env/lander.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_LANDER_C)
+#define VDI_MODEL_ENV_LANDER_C
+
 #define VDI__LANDER_MASS 4.96
 #define VDI__LANDER_INERTIA 0.95
-#define VDI__LANDER_SUBSTEPS 4
+
+enum {
+    VDI__LANDER_LIMIT = 1000,
+    VDI__LANDER_RATE = 50, /* steps in a second */
+    VDI__LANDER_SUBSTEPS = 4,
+    VDI__LANDER_REST = 25, /* steps that it has to lie still */
+    VDI__LANDER_POTENTIALS = 5
+};
+
+/* The components of the reward: differences of potentials first. */
+enum {
+    VDI__LANDER_POSITION,
+    VDI__LANDER_VELOCITY,
+    VDI__LANDER_ANGLE,
+    VDI__LANDER_LEFT,
+    VDI__LANDER_RIGHT,
+    VDI__LANDER_MAIN,
+    VDI__LANDER_SIDE,
+    VDI__LANDER_FAILURE,
+    VDI__LANDER_SUCCESS
+};
 
 typedef struct vdi__lander {
     vdi__env_head head;
-    double x, y, angle, vx, vy, spin; /* centre of the hull: units, rad, per second; x = 0 is the
-                                         middle */
+    double x, y, angle, vx, vy, spin; /* of the hull: units, rad, per second; x = 0 is the middle */
     bool foot[2], failed;             /* left, right: on the ground */
     int rest;                         /* steps that it has been still */
-    double shaped[5];                 /* position, velocity, angle, feet of the state now */
+    double potential[VDI__LANDER_POTENTIALS]; /* of the state now */
 } vdi__lander;
 
+/* Observation and potentials. */
 VDI__FN void vdi__lander_look(vdi__lander *s, float *obs) {
     double o[8];
     o[0] = s->x / 10;
@@ -30972,11 +31948,11 @@ VDI__FN void vdi__lander_look(vdi__lander *s, float *obs) {
     o[5] = s->spin * 20 / 50;
     o[6] = s->foot[0];
     o[7] = s->foot[1];
-    s->shaped[0] = -100 * sqrt(o[0] * o[0] + o[1] * o[1]);
-    s->shaped[1] = -100 * sqrt(o[2] * o[2] + o[3] * o[3]);
-    s->shaped[2] = -100 * fabs(o[4]);
-    s->shaped[3] = 10 * o[6];
-    s->shaped[4] = 10 * o[7];
+    s->potential[VDI__LANDER_POSITION] = -100 * sqrt(o[0] * o[0] + o[1] * o[1]);
+    s->potential[VDI__LANDER_VELOCITY] = -100 * sqrt(o[2] * o[2] + o[3] * o[3]);
+    s->potential[VDI__LANDER_ANGLE] = -100 * fabs(o[4]);
+    s->potential[VDI__LANDER_LEFT] = 10 * o[6];
+    s->potential[VDI__LANDER_RIGHT] = 10 * o[7];
     for (int i = 0; i < 8; i++)
         obs[i] = (float)o[i];
 }
@@ -30988,8 +31964,8 @@ VDI__FN vdi_status vdi__lander_reset(void *self, uint64_t seed, uint64_t episode
     (void)err;
     s->x = s->angle = s->spin = 0;
     s->y = 10;
-    s->vx = vdi__env_uniform(&rng, -1000, 1000) / (50 * VDI__LANDER_MASS); /* a push of one step */
-    s->vy = vdi__env_uniform(&rng, -1000, 1000) / (50 * VDI__LANDER_MASS);
+    s->vx = vdi__env_uniform(&rng, -1000, 1000) / (VDI__LANDER_RATE * VDI__LANDER_MASS);
+    s->vy = vdi__env_uniform(&rng, -1000, 1000) / (VDI__LANDER_RATE * VDI__LANDER_MASS);
     s->foot[0] = s->foot[1] = s->failed = false;
     s->rest = 0;
     s->head.steps = 0;
@@ -30998,105 +31974,139 @@ VDI__FN vdi_status vdi__lander_reset(void *self, uint64_t seed, uint64_t episode
     return VDI_OK;
 }
 
-VDI__FN void vdi__lander_kick(vdi__lander *s, double rx, double ry, double jx,
-                              double jy) { /* an impulse at a place relative to the centre */
+/* An impulse (jx,jy) at a place (rx,ry) relative to the centre. */
+VDI__FN void vdi__lander_kick(vdi__lander *s, double rx, double ry, double jx, double jy) {
     s->vx += jx / VDI__LANDER_MASS;
     s->vy += jy / VDI__LANDER_MASS;
     s->spin += (rx * jy - ry * jx) / VDI__LANDER_INERTIA;
 }
 
-VDI__FN void vdi__lander_move(vdi__lander *s, double dt) {
-    static const double corner[6][2] = {{-14, 17}, {-17, 0}, {-17, -10}, {17, -10},
-                                        {17, 0},   {14, 17}}; /* pixels, as LunarLander's hull */
-    double c = cos(s->angle), n = sin(s->angle);
-    vdi__lander_kick(s, 0, 0, 0, -10 * VDI__LANDER_MASS * dt);
-    double vx = s->vx, vy = s->vy, spin = s->spin; /* both feet see the same motion */
+/* What the ground does to both feet, which see the same motion. */
+VDI__FN void vdi__lander_stand(vdi__lander *s, double cosine, double sine, double dt) {
+    const double vx = s->vx, vy = s->vy, spin = s->spin;
     for (int i = 0; i < 2; i++) {
-        double bx = i ? 0.8 : -0.8;
-        double by = -0.6;
-        double rx = c * bx - n * by;
-        double ry = n * bx + c * by;
-        double deep = -(s->y + ry);
-        bool stood = s->foot[i];
-        s->foot[i] = deep > 0;
+        const double bx = i ? 0.8 : -0.8, by = -0.6;
+        const double rx = cosine * bx - sine * by, ry = sine * bx + cosine * by;
+        const double depth = -(s->y + ry);
+        const bool stood = s->foot[i];
+        s->foot[i] = depth > 0;
         if (!s->foot[i]) continue;
-        double down = vy + spin * rx, along = vx - spin * ry;
+        const double down = vy + spin * rx, along = vx - spin * ry;
         if (!stood && down < -2.5) s->failed = true;
-        double force = 1500 * deep - 40 * down;
+        const double force = 1500 * depth - 40 * down;
         if (force <= 0) continue;
-        vdi__lander_kick(s, rx, ry, -vdi__env_clip(100 * along, -0.5 * force, 0.5 * force) * dt,
-                         force * dt);
+        const double friction = vdi__env_clamp(100 * along, -0.5 * force, 0.5 * force);
+        vdi__lander_kick(s, rx, ry, -friction * dt, force * dt);
     }
+}
+
+VDI__FN void vdi__lander_move(vdi__lander *s, double dt) {
+    static const double corner[6][2] = {{-14, 17}, {-17, 0}, {-17, -10}, /* pixels */
+                                        {17, -10}, {17, 0},  {14, 17}};
+    const double cosine = cos(s->angle), sine = sin(s->angle);
+    vdi__lander_kick(s, 0, 0, 0, -10 * VDI__LANDER_MASS * dt);
+    vdi__lander_stand(s, cosine, sine, dt);
     s->x += s->vx * dt;
     s->y += s->vy * dt;
     s->angle += s->spin * dt;
     for (int i = 0; i < 6; i++) {
-        if (s->y + (sin(s->angle) * corner[i][0] + cos(s->angle) * corner[i][1]) / 30 < 0)
-            s->failed = true;
+        const double height = (sin(s->angle) * corner[i][0] + cos(s->angle) * corner[i][1]) / 30;
+        if (s->y + height < 0) s->failed = true;
     }
+}
+
+/* Both engines, from their powers; (-tx, ty) is upwards from the hull's own point of view. */
+VDI__FN void vdi__lander_fire(vdi__lander *s, double main_power, double side_power, bool to_left) {
+    const double d0 = vdi__env_uniform(&s->head.rng, -1, 1) / 30;
+    const double d1 = vdi__env_uniform(&s->head.rng, -1, 1) / 30;
+    const double tx = sin(s->angle), ty = cos(s->angle);
+    if (main_power > 0) {
+        const double along = 4.0 / 30 + 2 * d0;
+        const double rx = tx * along - ty * d1, ry = -ty * along - tx * d1;
+        vdi__lander_kick(s, rx, ry, -13 * main_power * rx, -13 * main_power * ry);
+    }
+    if (side_power > 0) {
+        const double across = 3 * d1 + (to_left ? 12.0 : -12.0) / 30;
+        const double px = tx * d0 - ty * across, py = -ty * d0 - tx * across;
+        vdi__lander_kick(s, px - tx * 14 / 30, py + ty * 14 / 30, -0.6 * side_power * px,
+                         -0.6 * side_power * py);
+    }
+}
+
+/* Is it over? As in LunarLander, the end replaces the reward. */
+VDI__FN int vdi__lander_end(vdi__lander *s, float *reward) {
+    const double motion = fabs(s->vx) + fabs(s->vy) + fabs(s->spin);
+    const bool still = s->foot[0] && s->foot[1] && motion < 0.05;
+    s->rest = still ? s->rest + 1 : 0;
+    if (fabs(s->x) >= 10) s->failed = true;
+    s->head.steps++;
+    if (!s->failed && s->rest < VDI__LANDER_REST) {
+        return s->head.steps >= VDI__LANDER_LIMIT ? VDI_ENV_TRUNCATED : 0;
+    }
+    for (int i = 0; i < VDI__LANDER_FAILURE; i++)
+        reward[i] = 0;
+    reward[VDI__LANDER_FAILURE] = s->failed ? -100.0f : 0;
+    reward[VDI__LANDER_SUCCESS] = s->failed ? 0 : 100.0f;
+    return VDI_ENV_TERMINATED;
 }
 
 VDI__FN vdi_status vdi__lander_step(void *self, const float *action, float *obs, float *reward,
                                     int *end, vdi_error *err) {
     vdi__lander *s = (vdi__lander *)self;
-    double d0 = vdi__env_uniform(&s->head.rng, -1, 1) / 30;
-    double d1 = vdi__env_uniform(&s->head.rng, -1, 1) / 30;
-    double before[5];
-    double main_power = action[0] > 0 ? 0.5 + 0.5 * (double)action[0] : 0;
+    double before[VDI__LANDER_POTENTIALS];
+    const double main_power = action[0] > 0 ? 0.5 + 0.5 * (double)action[0] : 0;
     double side_power = fabs((double)action[1]);
-    /* (-tx, ty) is upwards from the hull's own point of view */
-    double tx = sin(s->angle), ty = cos(s->angle);
     (void)err;
     if (side_power <= 0.5) side_power = 0;
-    memcpy(before, s->shaped, sizeof before);
-    if (main_power > 0) {
-        double along = 4.0 / 30 + 2 * d0, rx = tx * along - ty * d1, ry = -ty * along - tx * d1;
-        vdi__lander_kick(s, rx, ry, -13 * main_power * rx, -13 * main_power * ry);
+    memcpy(before, s->potential, sizeof before);
+    vdi__lander_fire(s, main_power, side_power, action[1] > 0);
+    for (int i = 0; i < VDI__LANDER_SUBSTEPS; i++) {
+        vdi__lander_move(s, 1.0 / (VDI__LANDER_RATE * VDI__LANDER_SUBSTEPS));
     }
-    if (side_power > 0) {
-        double across = 3 * d1 + (action[1] > 0 ? 12.0 : -12.0) / 30;
-        double px = tx * d0 - ty * across;
-        double py = -ty * d0 - tx * across;
-        vdi__lander_kick(s, px - tx * 14 / 30, py + ty * 14 / 30, -0.6 * side_power * px,
-                         -0.6 * side_power * py);
-    }
-    for (int i = 0; i < VDI__LANDER_SUBSTEPS; i++)
-        vdi__lander_move(s, 1.0 / (50 * VDI__LANDER_SUBSTEPS));
     vdi__lander_look(s, obs);
-
-    for (int i = 0; i < 5; i++)
-        reward[i] = (float)(s->shaped[i] - before[i]);
-    reward[5] = (float)(-0.30 * main_power);
-    reward[6] = (float)(-0.03 * side_power);
-    reward[7] = reward[8] = 0;
-    bool still = s->foot[0] && s->foot[1] && fabs(s->vx) + fabs(s->vy) + fabs(s->spin) < 0.05;
-    s->rest = still ? s->rest + 1 : 0;
-    if (fabs(s->x) >= 10) s->failed = true;
-    *end = ++s->head.steps >= 1000 ? VDI_ENV_TRUNCATED : 0;
-    if (s->failed || s->rest >= 25) { /* as in LunarLander, the end replaces the reward */
-        memset(reward, 0, 7 * sizeof *reward);
-        reward[7] = s->failed ? -100.0f : 0;
-        reward[8] = s->failed ? 0 : 100.0f;
-        *end = VDI_ENV_TERMINATED;
-    }
+    for (int i = 0; i < VDI__LANDER_POTENTIALS; i++)
+        reward[i] = (float)(s->potential[i] - before[i]);
+    reward[VDI__LANDER_MAIN] = (float)(-0.30 * main_power);
+    reward[VDI__LANDER_SIDE] = (float)(-0.03 * side_power);
+    reward[VDI__LANDER_FAILURE] = reward[VDI__LANDER_SUCCESS] = 0;
+    *end = vdi__lander_end(s, reward);
     return VDI_OK;
 }
 
-/* ---- navigate: a point robot ----------------------------------------------------------------- */
+static const char *const vdi__lander_observation[] = {"x",     "y",    "vx",       "vy",
+                                                      "angle", "spin", "left_leg", "right_leg"};
+static const char *const vdi__lander_action[] = {"main_engine", "side_engine"};
+static const char *const vdi__lander_component[] = {"position",    "velocity",  "angle",
+                                                    "left_leg",    "right_leg", "main_engine",
+                                                    "side_engine", "failure",   "success"};
 
-#define VDI__NAVIGATE_OBSTACLES 3
+static const vdi_env_entry vdi__env_lander = {
+    {"lander", 8, 2, 9, VDI__LANDER_LIMIT, vdi__lander_observation, vdi__lander_action,
+     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL},
+    sizeof(vdi__lander),
+    "land a rocket on two legs (LunarLander's rewards, a simpler body)"};
+#endif
 
-/* A square of 10 m; 0.1 s a step, thrust up to 2 m/s^2 along each axis, drag 0.5 per second. The
- * tank lasts for 100 steps of full thrust.
- */
+/* ======== model/env/navigate.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_NAVIGATE_C)
+#define VDI_MODEL_ENV_NAVIGATE_C
+
+enum { VDI__NAVIGATE_LIMIT = 200, VDI__NAVIGATE_OBSTACLES = 3 };
+
+typedef struct vdi__navigate_obstacle {
+    double x, y, radius; /* m */
+} vdi__navigate_obstacle;
+
 typedef struct vdi__navigate {
     vdi__env_head head;
-    double x, y, vx, vy, goal[2], fuel;          /* m, m/s; fuel 1 is a full tank */
-    double obstacle[VDI__NAVIGATE_OBSTACLES][3]; /* m: centre, radius */
+    double x, y, vx, vy; /* m, m/s */
+    double goal_x, goal_y;
+    double fuel; /* 1 is a full tank */
+    vdi__navigate_obstacle obstacle[VDI__NAVIGATE_OBSTACLES];
 } vdi__navigate;
 
-VDI__FN double vdi__navigate_far(const vdi__navigate *s) {
-    return hypot(s->goal[0] - s->x, s->goal[1] - s->y);
+VDI__FN double vdi__navigate_distance(const vdi__navigate *s) {
+    return hypot(s->goal_x - s->x, s->goal_y - s->y);
 }
 
 VDI__FN void vdi__navigate_look(const vdi__navigate *s, float *obs) {
@@ -31104,14 +32114,32 @@ VDI__FN void vdi__navigate_look(const vdi__navigate *s, float *obs) {
     *obs++ = (float)(s->y / 5);
     *obs++ = (float)(s->vx / 2);
     *obs++ = (float)(s->vy / 2);
-    *obs++ = (float)((s->goal[0] - s->x) / 5);
-    *obs++ = (float)((s->goal[1] - s->y) / 5);
+    *obs++ = (float)((s->goal_x - s->x) / 5);
+    *obs++ = (float)((s->goal_y - s->y) / 5);
     for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) {
-        *obs++ = (float)((s->obstacle[i][0] - s->x) / 5);
-        *obs++ = (float)((s->obstacle[i][1] - s->y) / 5);
-        *obs++ = (float)(s->obstacle[i][2] / 5);
+        *obs++ = (float)((s->obstacle[i].x - s->x) / 5);
+        *obs++ = (float)((s->obstacle[i].y - s->y) / 5);
+        *obs++ = (float)(s->obstacle[i].radius / 5);
     }
     *obs = (float)s->fuel;
+}
+
+/* One near the line from start to goal, the others about the middle; none on start or goal. */
+VDI__FN void vdi__navigate_place(vdi__navigate *s, vdi_rng *rng, int i) {
+    vdi__navigate_obstacle *o = &s->obstacle[i];
+    const double share = vdi__env_uniform(rng, 0.35, 0.65), spread = i ? 2.5 : 0.5;
+    o->radius = vdi__env_uniform(rng, 0.5, 0.9);
+    o->x = s->x + share * (s->goal_x - s->x) + vdi__env_uniform(rng, -spread, spread);
+    o->y = s->y + share * (s->goal_y - s->y) + vdi__env_uniform(rng, -spread, spread);
+    for (int tries = 0; tries < 64; tries++) {
+        const double clear = o->radius + 0.6;
+        if (!(hypot(o->x - s->x, o->y - s->y) < clear) &&
+            !(hypot(o->x - s->goal_x, o->y - s->goal_y) < clear)) {
+            break;
+        }
+        o->x = vdi__env_uniform(rng, -2, 2);
+        o->y = vdi__env_uniform(rng, -2, 2);
+    }
 }
 
 VDI__FN vdi_status vdi__navigate_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
@@ -31119,47 +32147,46 @@ VDI__FN vdi_status vdi__navigate_reset(void *self, uint64_t seed, uint64_t episo
     vdi__navigate *s = (vdi__navigate *)self;
     vdi_rng rng = vdi_env_rng(seed, episode);
     (void)err;
-    /* the goal is at least 5 m away: opposite quarters of the square, so that nothing has to be
-     * tried again */
-    double turn = vdi_rng_bernoulli(&rng, 0.5) ? 1 : -1;
-    double side = vdi_rng_bernoulli(&rng, 0.5) ? 1 : -1;
-    s->x = side * vdi__env_uniform(&rng, -4.5, -2.5);
-    s->y = turn * vdi__env_uniform(&rng, -4.5, -2.5);
-    s->goal[0] = side * vdi__env_uniform(&rng, 2.5, 4.5);
-    s->goal[1] = turn * vdi__env_uniform(&rng, 2.5, 4.5);
+    /* the goal is at least 5 m away: opposite quarters of the square */
+    const double upper = vdi_rng_bernoulli(&rng, 0.5) ? 1 : -1;
+    const double right = vdi_rng_bernoulli(&rng, 0.5) ? 1 : -1;
+    s->x = right * vdi__env_uniform(&rng, -4.5, -2.5);
+    s->y = upper * vdi__env_uniform(&rng, -4.5, -2.5);
+    s->goal_x = right * vdi__env_uniform(&rng, 2.5, 4.5);
+    s->goal_y = upper * vdi__env_uniform(&rng, 2.5, 4.5);
     s->vx = s->vy = 0;
     s->fuel = 1;
-    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) {
-        /* one near the line from start to goal, the others about the middle */
-        double *o = s->obstacle[i];
-        double share = vdi__env_uniform(&rng, 0.35, 0.65);
-        double spread = i ? 2.5 : 0.5;
-        o[2] = vdi__env_uniform(&rng, 0.5, 0.9);
-        o[0] = s->x + share * (s->goal[0] - s->x) + vdi__env_uniform(&rng, -spread, spread);
-        o[1] = s->y + share * (s->goal[1] - s->y) + vdi__env_uniform(&rng, -spread, spread);
-        for (int tries = 0;
-             tries < 64 && (hypot(o[0] - s->x, o[1] - s->y) < o[2] + 0.6 ||
-                            hypot(o[0] - s->goal[0], o[1] - s->goal[1]) < o[2] + 0.6);
-             tries++) {
-            o[0] = vdi__env_uniform(&rng, -2, 2);
-            o[1] = vdi__env_uniform(&rng, -2, 2);
-        }
-    }
+    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++)
+        vdi__navigate_place(s, &rng, i);
     s->head.rng = rng;
     s->head.steps = 0;
     vdi__navigate_look(s, obs);
     return VDI_OK;
 }
 
+/* From 0.3 m before the edge on; twice that deep inside. */
+VDI__FN double vdi__navigate_closeness(const vdi__navigate *s) {
+    double sum = 0;
+    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) {
+        const vdi__navigate_obstacle *o = &s->obstacle[i];
+        const double gap = hypot(o->x - s->x, o->y - s->y) - o->radius;
+        sum += vdi__env_clamp((0.3 - gap) / 0.3, 0, 2);
+    }
+    return sum;
+}
+
+/* One coordinate against its walls. */
+VDI__FN void vdi__navigate_wall(double *at, double *speed) {
+    if (fabs(*at) <= 5) return;
+    *at = vdi__env_clamp(*at, -5, 5);
+    *speed = 0;
+}
+
 VDI__FN vdi_status vdi__navigate_step(void *self, const float *action, float *obs, float *reward,
                                       int *end, vdi_error *err) {
     vdi__navigate *s = (vdi__navigate *)self;
-    const double dt = 0.1;
-    double ax = (double)action[0];
-    double ay = (double)action[1];
-    double used = ax * ax + ay * ay;
-    double before = vdi__navigate_far(s);
-    double close = 0;
+    const double dt = 0.1, before = vdi__navigate_distance(s);
+    double ax = (double)action[0], ay = (double)action[1], used = ax * ax + ay * ay;
     (void)err;
     if (s->fuel <= 0) ax = ay = used = 0;
     s->fuel = VDI__MAX(s->fuel - used / 200, 0);
@@ -31167,42 +32194,22 @@ VDI__FN vdi_status vdi__navigate_step(void *self, const float *action, float *ob
     s->vy += dt * (2 * ay - 0.5 * s->vy);
     s->x += dt * s->vx;
     s->y += dt * s->vy;
-    if (fabs(s->x) > 5) { /* walls */
-        s->x = vdi__env_clip(s->x, -5, 5);
-        s->vx = 0;
-    }
-    if (fabs(s->y) > 5) {
-        s->y = vdi__env_clip(s->y, -5, 5);
-        s->vy = 0;
-    }
-    for (int i = 0; i < VDI__NAVIGATE_OBSTACLES; i++) {
-        /* from 0.3 m before the edge on; twice that deep inside */
-        double gap = hypot(s->obstacle[i][0] - s->x, s->obstacle[i][1] - s->y) - s->obstacle[i][2];
-        close += vdi__env_clip((0.3 - gap) / 0.3, 0, 2);
-    }
-    double after = vdi__navigate_far(s);
-    bool there = after < 0.3;
+    vdi__navigate_wall(&s->x, &s->vx);
+    vdi__navigate_wall(&s->y, &s->vy);
+    const double after = vdi__navigate_distance(s);
+    const bool there = after < 0.3;
     reward[0] = (float)(2 * (before - after) + (there ? 20 : 0));
-    reward[1] = (float)-close;
+    reward[1] = (float)-vdi__navigate_closeness(s);
     reward[2] = (float)(-0.1 * used);
     reward[3] = -0.05f;
     vdi__navigate_look(s, obs);
     s->head.steps++;
-    *end = there ? VDI_ENV_TERMINATED : s->head.steps >= 200 ? VDI_ENV_TRUNCATED : 0;
+    *end = there                                  ? VDI_ENV_TERMINATED
+           : s->head.steps >= VDI__NAVIGATE_LIMIT ? VDI_ENV_TRUNCATED
+                                                  : 0;
     return VDI_OK;
 }
 
-/* ---- the list -------------------------------------------------------------------------------- */
-
-static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed"};
-static const char *const vdi__pendulum_action[] = {"torque"};
-static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"};
-static const char *const vdi__lander_observation[] = {"x",     "y",    "vx",       "vy",
-                                                      "angle", "spin", "left_leg", "right_leg"};
-static const char *const vdi__lander_action[] = {"main_engine", "side_engine"};
-static const char *const vdi__lander_component[] = {"position",    "velocity",  "angle",
-                                                    "left_leg",    "right_leg", "main_engine",
-                                                    "side_engine", "failure",   "success"};
 static const char *const vdi__navigate_observation[] = {
     "x",           "y",           "vx",          "vy",          "goal_x",      "goal_y",
     "obstacle0_x", "obstacle0_y", "obstacle0_r", "obstacle1_x", "obstacle1_y", "obstacle1_r",
@@ -31210,50 +32217,63 @@ static const char *const vdi__navigate_observation[] = {
 static const char *const vdi__navigate_action[] = {"thrust_x", "thrust_y"};
 static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel", "time"};
 
-static const vdi_env_entry vdi__env_entries[] = {
-    {{"pendulum", 3, 1, 3, 200, vdi__pendulum_observation, vdi__pendulum_action,
-      vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL},
-     "swing a pendulum up and hold it there (Gymnasium's Pendulum-v1)"},
-    {{"lander", 8, 2, 9, 1000, vdi__lander_observation, vdi__lander_action, vdi__lander_component,
-      vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL},
-     "land a rocket on two legs (LunarLander's rewards, a simpler body)"},
-    {{"navigate", 16, 2, 4, 200, vdi__navigate_observation, vdi__navigate_action,
-      vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL},
-     "steer a point robot around obstacles to a goal before the fuel is out"},
-};
-static const size_t vdi__env_sizes[] = {sizeof(vdi__pendulum), sizeof(vdi__lander),
-                                        sizeof(vdi__navigate)};
+static const vdi_env_entry vdi__env_navigate = {
+    {"navigate", 16, 2, 4, VDI__NAVIGATE_LIMIT, vdi__navigate_observation, vdi__navigate_action,
+     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL},
+    sizeof(vdi__navigate),
+    "steer a point robot around obstacles to a goal before the fuel is out"};
+#endif
 
-VDI__DEF const vdi_env_entry *vdi_env_list(int64_t *count) {
+/* ======== model/env/builtin.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_BUILTIN_C)
+#define VDI_MODEL_ENV_BUILTIN_C
+
+static const vdi_env_entry *const vdi__env_entries[] = {
+    &vdi__env_pendulum,
+    &vdi__env_lander,
+    &vdi__env_navigate,
+};
+
+VDI__DEF const vdi_env_entry *const *vdi_env_list(int64_t *count) {
     if (count) *count = (int64_t)VDI__COUNT(vdi__env_entries);
     return vdi__env_entries;
 }
 
-VDI__DEF vdi_status vdi_env_open(const char *name, const vdi_allocator *a, vdi_env *env,
-                                 vdi_error *err) {
-    vdi_allocator allocator = vdi_allocator_defaults(a);
-    char names[128] = VDI__ZERO;
+VDI__FN const vdi_env_entry *vdi__env_find(const char *name) {
+    for (size_t i = 0; name && i < VDI__COUNT(vdi__env_entries); i++) {
+        if (strcmp(name, vdi__env_entries[i]->env.name) == 0) return vdi__env_entries[i];
+    }
+    return NULL;
+}
+
+VDI__FN vdi_status vdi__env_unknown(const char *name, vdi_error *err) {
+    char names[192] = VDI__ZERO;
     size_t used = 0;
-    memset(env, 0, sizeof *env);
     for (size_t i = 0; i < VDI__COUNT(vdi__env_entries); i++) {
-        const vdi_env_entry *entry = &vdi__env_entries[i];
         used += vdi_text_format(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                                entry->env.name);
-        if (!name || strcmp(name, entry->env.name) != 0) continue;
-        vdi__env_head *head = (vdi__env_head *)vdi_alloc(&allocator, vdi__env_sizes[i]);
-        if (!head) {
-            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_env_open",
-                                 "no memory for the %zu bytes of %s", vdi__env_sizes[i], name);
-        }
-        memset(head, 0, vdi__env_sizes[i]);
-        head->allocator = allocator;
-        head->size = vdi__env_sizes[i];
-        *env = entry->env;
-        env->self = head;
-        return VDI_OK;
+                                vdi__env_entries[i]->env.name);
     }
     return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_env_open",
                          "expected an environment among %s, got %s", names, name ? name : "NULL");
+}
+
+VDI__DEF vdi_status vdi_env_open(const char *name, const vdi_allocator *a, vdi_env *env,
+                                 vdi_error *err) {
+    const vdi_allocator allocator = vdi_allocator_defaults(a);
+    const vdi_env_entry *entry = vdi__env_find(name);
+    memset(env, 0, sizeof *env);
+    if (!entry) return vdi__env_unknown(name, err);
+    vdi__env_head *head = (vdi__env_head *)vdi_alloc(&allocator, entry->bytes);
+    if (!head) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_env_open",
+                             "no memory for the %zu bytes of %s", entry->bytes, name);
+    }
+    memset(head, 0, entry->bytes);
+    head->allocator = allocator;
+    head->bytes = entry->bytes;
+    *env = entry->env;
+    env->self = head;
+    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_env_pendulum(vdi_env *env) {
@@ -31282,14 +32302,15 @@ VDI__DEF vdi_status vdi_env_navigate(vdi_env *env) {
 #define VDI__WIRE_FAIL VDI__WIRE_KIND('F', 'A', 'I', 'L')
 
 enum {
-    VDI__WIRE_HEAD = 8,       /* kind and size */
-    VDI__WIRE_INFO_HEAD = 28, /* magic, version, four sizes; names follow */
-    VDI__WIRE_FAIL_TEXT = 256,
-    /* the longest message of fixed size: a TRAN */
-    VDI__WIRE_MAX = VDI__WIRE_HEAD + 4 + 4 * (VDI_ENV_MAX_COMPONENTS + VDI_ENV_MAX_OBSERVATIONS)
+    VDI__WIRE_HEAD = 8, /* kind and size */
+    VDI__WIRE_HELO_BODY = 12,
+    VDI__WIRE_INFO_BODY = 28, /* magic, version, four sizes; names follow */
+    VDI__WIRE_RSET_BODY = 16,
+    VDI__WIRE_FAIL_BODY = 256,                             /* at most */
+    VDI__WIRE_LEAST = VDI__WIRE_HEAD + VDI__WIRE_FAIL_BODY /* of a buffer, for all but numbers */
 };
 
-/* ---- numbers --------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------- */
 
 VDI__INLINE void vdi__wire_put_u32(unsigned char *p, uint32_t x) {
     for (int i = 0; i < 4; i++)
@@ -31306,20 +32327,20 @@ VDI__INLINE uint64_t vdi__wire_get_u64(const unsigned char *p) {
     return vdi__wire_get_u32(p) | (uint64_t)vdi__wire_get_u32(p + 4) << 32;
 }
 VDI__FN void vdi__wire_put_floats(unsigned char *p, int64_t n, const float *x) {
-    for (int64_t i = 0; i < n; i++, p += 4) {
+    for (int64_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, x + i, 4);
-        vdi__wire_put_u32(p, bits);
+        vdi__wire_put_u32(p + 4 * i, bits);
     }
 }
 VDI__FN void vdi__wire_get_floats(const unsigned char *p, int64_t n, float *x) {
-    for (int64_t i = 0; i < n; i++, p += 4) {
-        uint32_t bits = vdi__wire_get_u32(p);
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t bits = vdi__wire_get_u32(p + 4 * i);
         memcpy(x + i, &bits, 4);
     }
 }
 
-/* ---- messages -------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------ */
 
 VDI__FN void vdi__wire_head(unsigned char *p, uint32_t kind, size_t size) {
     vdi__wire_put_u32(p, kind);
@@ -31338,12 +32359,13 @@ VDI__FN const char *vdi__wire_kind_text(uint32_t kind, char text[16]) {
     return text;
 }
 
-/* Read until `fill` reaches `need`, taking up to `room` bytes where more are there already. */
+/* Read until `fill` reaches `need`, taking up to `capacity` bytes where more are there already. */
 VDI__FN vdi_status vdi__wire_fill(const vdi_env_wire *wire, unsigned char *buffer, size_t *fill,
-                                  size_t need, size_t room, const char *where, vdi_error *err) {
+                                  size_t need, size_t capacity, const char *where, vdi_error *err) {
     while (*fill < need) {
-        int64_t n = wire->read_fn(buffer + *fill, room - *fill, wire->user);
-        if (n <= 0 || (uint64_t)n > (uint64_t)(room - *fill)) {
+        const size_t left = capacity - *fill;
+        const int64_t n = wire->read_fn(buffer + *fill, left, wire->user);
+        if (n <= 0 || (uint64_t)n > (uint64_t)left) {
             return vdi_error_set(
                 err, VDI_ERR_IO, where, "the other end %s, after %zu of %zu bytes of a message",
                 n == 0 ? "closed the connection" : "could not be read", *fill, need);
@@ -31353,17 +32375,29 @@ VDI__FN vdi_status vdi__wire_fill(const vdi_env_wire *wire, unsigned char *buffe
     return VDI_OK;
 }
 
-/* ---- the server ------------------------------------------------------------------------------ */
+/* ---- the server ---------------------------------------------------------------------------- */
 
-VDI__FN bool vdi__wire_send_fail(const vdi_env_wire *wire, const char *text) {
-    unsigned char message[VDI__WIRE_HEAD + VDI__WIRE_FAIL_TEXT];
-    size_t n = vdi_text_copy((char *)message + VDI__WIRE_HEAD, VDI__WIRE_FAIL_TEXT, text);
-    vdi__wire_head(message, VDI__WIRE_FAIL, n);
-    return wire->write_fn(message, VDI__WIRE_HEAD + n, wire->user);
+typedef struct vdi__wire_server {
+    vdi_env *env;
+    const vdi_env_wire *wire;
+    unsigned char *in, *out; /* buffers of the longest request and reply */
+    size_t capacity, fill;   /* of `in` */
+    float *action, *obs, *reward;
+    bool greeted, running; /* has the client said HELO; does an episode run? */
+} vdi__wire_server;
+
+VDI__FN bool vdi__wire_send(const vdi__wire_server *s, uint32_t kind, size_t size) {
+    vdi__wire_head(s->out, kind, size);
+    return s->wire->write_fn(s->out, VDI__WIRE_HEAD + size, s->wire->user);
+}
+
+VDI__FN bool vdi__wire_send_fail(const vdi__wire_server *s, const char *text) {
+    char *body = (char *)s->out + VDI__WIRE_HEAD;
+    return vdi__wire_send(s, VDI__WIRE_FAIL, vdi_text_copy(body, VDI__WIRE_FAIL_BODY, text));
 }
 
 /* Name number i of the INFO message: of the environment, its observations, actions, components. ""
- * for one without a name. */
+   for one without a name. */
 VDI__FN const char *vdi__wire_name(const vdi_env *env, int64_t i) {
     if (i == 0) return env->name;
     i -= 1;
@@ -31373,173 +32407,268 @@ VDI__FN const char *vdi__wire_name(const vdi_env *env, int64_t i) {
     return env->component[i - env->actions];
 }
 
-VDI__FN bool vdi__wire_send_info(const vdi_env_wire *wire, const vdi_env *env) {
-    unsigned char message[VDI__WIRE_HEAD + VDI__WIRE_INFO_HEAD];
-    int64_t names = 1 + env->observations + env->actions + env->components;
+VDI__FN int64_t vdi__wire_names(const vdi_env *env) {
+    return 1 + env->observations + env->actions + env->components;
+}
+
+VDI__FN bool vdi__wire_send_info(const vdi__wire_server *s) {
+    const vdi_env *env = s->env;
+    unsigned char *body = s->out + VDI__WIRE_HEAD;
     size_t text = 0;
-    for (int64_t i = 0; i < names; i++)
+    for (int64_t i = 0; i < vdi__wire_names(env); i++)
         text += strlen(vdi__wire_name(env, i)) + 1;
-    vdi__wire_head(message, VDI__WIRE_INFO, VDI__WIRE_INFO_HEAD + text);
-    memcpy(message + 8, VDI__WIRE_MAGIC, 8);
-    vdi__wire_put_u32(message + 16, VDI_ENV_WIRE_VERSION);
-    vdi__wire_put_u32(message + 20, (uint32_t)env->observations);
-    vdi__wire_put_u32(message + 24, (uint32_t)env->actions);
-    vdi__wire_put_u32(message + 28, (uint32_t)env->components);
-    vdi__wire_put_u32(message + 32, (uint32_t)env->limit);
-    bool ok = wire->write_fn(message, sizeof message, wire->user);
-    for (int64_t i = 0; ok && i < names; i++) {
+    vdi__wire_head(s->out, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY + text);
+    memcpy(body, VDI__WIRE_MAGIC, 8);
+    vdi__wire_put_u32(body + 8, VDI_ENV_WIRE_VERSION);
+    vdi__wire_put_u32(body + 12, (uint32_t)env->observations);
+    vdi__wire_put_u32(body + 16, (uint32_t)env->actions);
+    vdi__wire_put_u32(body + 20, (uint32_t)env->components);
+    vdi__wire_put_u32(body + 24, (uint32_t)env->limit);
+    bool ok = s->wire->write_fn(s->out, VDI__WIRE_HEAD + VDI__WIRE_INFO_BODY, s->wire->user);
+    for (int64_t i = 0; ok && i < vdi__wire_names(env); i++) {
         const char *name = vdi__wire_name(env, i);
-        ok = wire->write_fn(name, strlen(name) + 1, wire->user);
+        ok = s->wire->write_fn(name, strlen(name) + 1, s->wire->user);
     }
     return ok;
 }
 
-VDI__DEF vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire, vdi_error *err) {
-    const char *where = "vdi_env_wire_serve";
-    unsigned char in[VDI__WIRE_HEAD + 4 * VDI_ENV_MAX_ACTIONS], out[VDI__WIRE_MAX];
-    float action[VDI_ENV_MAX_ACTIONS], obs[VDI_ENV_MAX_OBSERVATIONS],
-        reward[VDI_ENV_MAX_COMPONENTS];
-    size_t fill = 0;
-    bool greeted = false, running = false, ok = true;
-    vdi_status status = vdi_env_check(env, err);
-    if (status < 0) return status;
-    while (ok) {
-        vdi_error mishap = VDI__ZERO;
-        char text[16];
-        int64_t n = 0;
-        if (fill == 0) { /* between two messages the end may come */
-            n = wire->read_fn(in, sizeof in, wire->user);
-            if (n == 0) return VDI_OK;
-            if (n < 0 || (uint64_t)n > sizeof in)
-                return vdi_error_set(err, VDI_ERR_IO, where, "the client could not be read");
-            fill = (size_t)n;
-        }
-        status = vdi__wire_fill(wire, in, &fill, VDI__WIRE_HEAD, sizeof in, where, err);
-        if (status < 0) return status;
-        uint32_t kind = vdi__wire_get_u32(in), size = vdi__wire_get_u32(in + 4), expected = 0;
-        if (kind == VDI__WIRE_HELO)
-            expected = 12;
-        else if (kind == VDI__WIRE_RSET)
-            expected = 16;
-        else if (kind == VDI__WIRE_STEP)
-            expected = (uint32_t)(4 * env->actions);
-        else if (kind != VDI__WIRE_QUIT || !greeted)
-            expected = UINT32_MAX;
-        if (size != expected || (!greeted && kind != VDI__WIRE_HELO)) {
-            (void)vdi_error_set(err, VDI_ERR_FORMAT, where, "expected %s, got %s of %u bytes",
-                                !greeted ? "HELO of 12 bytes"
-                                : kind == VDI__WIRE_STEP
-                                    ? "STEP with as many numbers as there are actions"
-                                    : "HELO, RSET of 16 bytes, STEP or QUIT",
-                                vdi__wire_kind_text(kind, text), (unsigned)size);
-            (void)vdi_error_set(&mishap, VDI_ERR_FORMAT, where,
-                                "a request is not the protocol: %s of %u bytes", text,
-                                (unsigned)size);
-            (void)vdi__wire_send_fail(wire, mishap.message);
-            return VDI_ERR_FORMAT;
-        }
-        status = vdi__wire_fill(wire, in, &fill, VDI__WIRE_HEAD + expected, sizeof in, where, err);
-        if (status < 0) return status;
-        const unsigned char *body = in + VDI__WIRE_HEAD;
-        if (kind == VDI__WIRE_QUIT) return VDI_OK;
-        if (kind == VDI__WIRE_HELO) {
-            if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 ||
-                vdi__wire_get_u32(body + 8) != VDI_ENV_WIRE_VERSION) {
-                (void)vdi_error_set(err, VDI_ERR_FORMAT, where,
-                                    "expected a client of protocol version %d, got version %u",
-                                    VDI_ENV_WIRE_VERSION, (unsigned)vdi__wire_get_u32(body + 8));
-                (void)vdi__wire_send_fail(wire, "this server speaks version 1 of the protocol");
-                return VDI_ERR_FORMAT;
-            }
-            greeted = true;
-            ok = vdi__wire_send_info(wire, env);
-        } else if (kind == VDI__WIRE_RSET) {
-            running = vdi_env_reset(env, vdi__wire_get_u64(body), vdi__wire_get_u64(body + 8), obs,
-                                    &mishap) >= 0;
-            if (running) {
-                vdi__wire_head(out, VDI__WIRE_OBSV, (size_t)(4 * env->observations));
-                vdi__wire_put_floats(out + VDI__WIRE_HEAD, env->observations, obs);
-                ok = wire->write_fn(out, (size_t)(VDI__WIRE_HEAD + 4 * env->observations),
-                                    wire->user);
-            } else {
-                ok = vdi__wire_send_fail(wire, mishap.message);
-            }
-        } else {
-            int end = 0;
-            vdi__wire_get_floats(body, env->actions, action);
-            if (!running) {
-                (void)vdi_error_set(&mishap, VDI_ERR_STATE, where,
-                                    "a step without an episode that runs: reset first");
-            } else {
-                running = vdi_env_step(env, action, obs, reward, &end, &mishap) >= 0;
-            }
-            if (running) {
-                int64_t numbers = 1 + env->components + env->observations;
-                vdi__wire_head(out, VDI__WIRE_TRAN, (size_t)(4 * numbers));
-                vdi__wire_put_u32(out + 8, (uint32_t)end);
-                vdi__wire_put_floats(out + 12, env->components, reward);
-                vdi__wire_put_floats(out + 12 + 4 * env->components, env->observations, obs);
-                ok = wire->write_fn(out, (size_t)(VDI__WIRE_HEAD + 4 * numbers), wire->user);
-                running = end == 0;
-            } else {
-                ok = vdi__wire_send_fail(wire, mishap.message);
-            }
-        }
-        fill -= VDI__WIRE_HEAD + expected; /* a client need not wait for replies */
-        memmove(in, in + VDI__WIRE_HEAD + expected, fill);
+/* What a request has led to. */
+typedef enum vdi__wire_outcome {
+    VDI__WIRE_GO_ON,
+    VDI__WIRE_DONE,      /* the client has quit */
+    VDI__WIRE_FOREIGN,   /* this is not the protocol */
+    VDI__WIRE_UNWRITTEN, /* the reply could not be written */
+} vdi__wire_outcome;
+
+VDI__FN vdi__wire_outcome vdi__wire_greet(vdi__wire_server *s, const unsigned char *body,
+                                          vdi_error *err) {
+    const uint32_t version = vdi__wire_get_u32(body + 8);
+    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI_ENV_WIRE_VERSION) {
+        (void)vdi_error_set(err, VDI_ERR_FORMAT, "vdi_env_wire_serve",
+                            "expected a client of protocol version %d, got version %u",
+                            VDI_ENV_WIRE_VERSION, (unsigned)version);
+        (void)vdi__wire_send_fail(s, "this server speaks version 1 of the protocol");
+        return VDI__WIRE_FOREIGN;
     }
-    return vdi_error_set(err, VDI_ERR_IO, where, "a reply could not be written to the client");
+    s->greeted = true;
+    return vdi__wire_send_info(s) ? VDI__WIRE_GO_ON : VDI__WIRE_UNWRITTEN;
 }
 
-/* ---- the client ------------------------------------------------------------------------------ */
+VDI__FN vdi__wire_outcome vdi__wire_begin(vdi__wire_server *s, const unsigned char *body,
+                                          vdi_error *err) {
+    vdi_error mishap = VDI__ZERO;
+    const int64_t n = s->env->observations;
+    const uint64_t seed = vdi__wire_get_u64(body), episode = vdi__wire_get_u64(body + 8);
+    (void)err;
+    s->running = vdi_env_reset(s->env, seed, episode, s->obs, &mishap) >= 0;
+    bool ok;
+    if (s->running) {
+        vdi__wire_put_floats(s->out + VDI__WIRE_HEAD, n, s->obs);
+        ok = vdi__wire_send(s, VDI__WIRE_OBSV, (size_t)(4 * n));
+    } else {
+        ok = vdi__wire_send_fail(s, mishap.message);
+    }
+    return ok ? VDI__WIRE_GO_ON : VDI__WIRE_UNWRITTEN;
+}
+
+VDI__FN vdi__wire_outcome vdi__wire_advance(vdi__wire_server *s, const unsigned char *body,
+                                            vdi_error *err) {
+    vdi_error mishap = VDI__ZERO;
+    vdi_env *env = s->env;
+    unsigned char *reply = s->out + VDI__WIRE_HEAD;
+    int end = 0;
+    bool ok;
+    (void)err;
+    vdi__wire_get_floats(body, env->actions, s->action);
+    if (!s->running) {
+        (void)vdi_error_set(&mishap, VDI_ERR_STATE, "vdi_env_wire_serve",
+                            "a step without an episode that runs: reset first");
+    } else {
+        s->running = vdi_env_step(env, s->action, s->obs, s->reward, &end, &mishap) >= 0;
+    }
+    if (s->running) {
+        vdi__wire_put_u32(reply, (uint32_t)end);
+        vdi__wire_put_floats(reply + 4, env->components, s->reward);
+        vdi__wire_put_floats(reply + 4 + 4 * env->components, env->observations, s->obs);
+        ok = vdi__wire_send(s, VDI__WIRE_TRAN,
+                            (size_t)(4 * (1 + env->components + env->observations)));
+        s->running = end == 0;
+    } else {
+        ok = vdi__wire_send_fail(s, mishap.message);
+    }
+    return ok ? VDI__WIRE_GO_ON : VDI__WIRE_UNWRITTEN;
+}
+
+VDI__FN vdi__wire_outcome vdi__wire_quit(vdi__wire_server *s, const unsigned char *body,
+                                         vdi_error *err) {
+    (void)s;
+    (void)body;
+    (void)err;
+    return VDI__WIRE_DONE;
+}
+
+/* The requests there are. */
+typedef struct vdi__wire_request {
+    uint32_t kind;
+    size_t bytes;   /* of its body ... */
+    size_t numbers; /* ... or bytes of each action */
+    vdi__wire_outcome (*answer)(vdi__wire_server *s, const unsigned char *body, vdi_error *err);
+} vdi__wire_request;
+static const vdi__wire_request vdi__wire_requests[] = {
+    {VDI__WIRE_HELO, VDI__WIRE_HELO_BODY, 0, vdi__wire_greet},
+    {VDI__WIRE_RSET, VDI__WIRE_RSET_BODY, 0, vdi__wire_begin},
+    {VDI__WIRE_STEP, 0, 4, vdi__wire_advance},
+    {VDI__WIRE_QUIT, 0, 0, vdi__wire_quit},
+};
+
+VDI__FN const vdi__wire_request *vdi__wire_find(uint32_t kind) {
+    for (size_t i = 0; i < VDI__COUNT(vdi__wire_requests); i++) {
+        if (vdi__wire_requests[i].kind == kind) return &vdi__wire_requests[i];
+    }
+    return NULL;
+}
+
+/* The bytes that a request has to have; SIZE_MAX where it may not come at all. */
+VDI__FN size_t vdi__wire_expected(const vdi__wire_server *s, const vdi__wire_request *request) {
+    if (!request || (!s->greeted && request->kind != VDI__WIRE_HELO)) return SIZE_MAX;
+    return request->bytes + request->numbers * (size_t)s->env->actions;
+}
+
+VDI__FN vdi_status vdi__wire_refuse(const vdi__wire_server *s, uint32_t kind, uint32_t size,
+                                    vdi_error *err) {
+    vdi_error told = VDI__ZERO;
+    char text[16];
+    const char *wanted = !s->greeted              ? "HELO of 12 bytes"
+                         : kind == VDI__WIRE_STEP ? "STEP with as many numbers as there are actions"
+                                                  : "HELO, RSET of 16 bytes, STEP or QUIT";
+    (void)vdi__wire_kind_text(kind, text);
+    (void)vdi_error_set(&told, VDI_ERR_FORMAT, "", "a request is not the protocol: %s of %u bytes",
+                        text, (unsigned)size);
+    (void)vdi__wire_send_fail(s, told.message);
+    return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_env_wire_serve",
+                         "expected %s, got %s of %u bytes", wanted, text, (unsigned)size);
+}
+
+/* Read one request and answer it; *done where the client has left. */
+VDI__FN vdi_status vdi__wire_serve_one(vdi__wire_server *s, bool *done, vdi_error *err) {
+    static const char where[] = "vdi_env_wire_serve";
+    if (s->fill == 0) { /* between two messages the end may come */
+        const int64_t n = s->wire->read_fn(s->in, s->capacity, s->wire->user);
+        *done = n == 0;
+        if (*done) return VDI_OK;
+        if (n < 0 || (uint64_t)n > s->capacity) {
+            return vdi_error_set(err, VDI_ERR_IO, where, "the client could not be read");
+        }
+        s->fill = (size_t)n;
+    }
+    vdi_status status =
+        vdi__wire_fill(s->wire, s->in, &s->fill, VDI__WIRE_HEAD, s->capacity, where, err);
+    if (status < 0) return status;
+    const uint32_t kind = vdi__wire_get_u32(s->in), size = vdi__wire_get_u32(s->in + 4);
+    const vdi__wire_request *request = vdi__wire_find(kind);
+    if (size != vdi__wire_expected(s, request)) return vdi__wire_refuse(s, kind, size, err);
+    const size_t whole = VDI__WIRE_HEAD + (size_t)size;
+    status = vdi__wire_fill(s->wire, s->in, &s->fill, whole, s->capacity, where, err);
+    if (status < 0) return status;
+    const vdi__wire_outcome outcome = request->answer(s, s->in + VDI__WIRE_HEAD, err);
+    *done = outcome == VDI__WIRE_DONE;
+    if (outcome == VDI__WIRE_FOREIGN) return VDI_ERR_FORMAT;
+    if (outcome == VDI__WIRE_UNWRITTEN) {
+        return vdi_error_set(err, VDI_ERR_IO, where, "a reply could not be written to the client");
+    }
+    s->fill -= whole; /* a client need not wait for replies */
+    memmove(s->in, s->in + whole, s->fill);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_env_wire_serve(vdi_env *env, const vdi_env_wire *wire,
+                                       const vdi_allocator *a, vdi_error *err) {
+    vdi__wire_server s = VDI__ZERO;
+    vdi_arena arena;
+    bool done = false;
+    vdi_status status = vdi_env_check(env, err);
+    if (status < 0) return status;
+    const size_t actions = 4 * (size_t)env->actions, reward = 4 * (size_t)env->components;
+    const size_t obs = 4 * (size_t)env->observations;
+    vdi_arena_init(&arena, a, 2 * (actions + reward + obs) + 4096);
+    s.env = env;
+    s.wire = wire;
+    s.capacity = VDI__WIRE_HEAD + VDI__MAX(actions, (size_t)VDI__WIRE_RSET_BODY);
+    s.in = (unsigned char *)vdi_arena_alloc(&arena, s.capacity);
+    s.out = (unsigned char *)vdi_arena_alloc(&arena, VDI__WIRE_LEAST + 4 + reward + obs);
+    s.action = (float *)vdi_arena_alloc(&arena, actions);
+    s.obs = (float *)vdi_arena_alloc(&arena, obs);
+    s.reward = (float *)vdi_arena_alloc(&arena, reward);
+    if (!s.in || !s.out || !s.action || !s.obs || !s.reward) {
+        status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_env_wire_serve",
+                               "no memory for messages of %zu numbers", (reward + obs) / 4);
+    }
+    while (status >= 0 && !done)
+        status = vdi__wire_serve_one(&s, &done, err);
+    vdi_arena_free(&arena);
+    return status;
+}
+
+/* ---- the client ---------------------------------------------------------------------------- */
 
 typedef struct vdi__wire_client {
     vdi_allocator allocator;
-    size_t size; /* of the block: this, the pointers, the names */
+    size_t bytes; /* of the block: this, the buffer, the pointers, the names */
     vdi_env_wire wire;
     int64_t observations, actions, components;
     bool broken; /* nobody knows where the next message begins */
-    unsigned char buffer[VDI__WIRE_MAX];
+    unsigned char *buffer;
 } vdi__wire_client;
 
-/* The reply to a request: `kind` with `size` bytes, whose place is the buffer behind the head. */
+/* The text of a FAIL of `size` bytes, of which `fill` stand in the buffer: an error of its own. */
+VDI__FN vdi_status vdi__wire_take_fail(const vdi_env_wire *wire, unsigned char *buffer, size_t fill,
+                                       size_t size, bool *broken, vdi_error *err) {
+    static const char where[] = "vdi_env_wire";
+    unsigned char *text = buffer + VDI__WIRE_HEAD;
+    const size_t whole = VDI__WIRE_HEAD + size;
+    vdi_status status = vdi__wire_fill(wire, buffer, &fill, whole, VDI__WIRE_LEAST, where, err);
+    if (status < 0) return status;
+    *broken = false;
+    text[size] = 0;
+    for (size_t i = 0; i < size; i++) { /* one line, whatever a server sends */
+        if (text[i] < 32 || text[i] == 127) text[i] = ' ';
+    }
+    return vdi_error_set(err, VDI_ERR_DATA, where, "the server says: %s", (const char *)text);
+}
+
+/* The reply to a request: `kind` with `size` bytes, which stand in the buffer behind the head. An
+   INFO is as long as its names, and these are read by its caller. */
 VDI__FN vdi_status vdi__wire_reply(const vdi_env_wire *wire, unsigned char *buffer, uint32_t kind,
                                    size_t size, bool *broken, vdi_error *err) {
-    const char *where = "vdi_env_wire";
-    size_t fill = 0, room = VDI__WIRE_HEAD + size;
+    static const char where[] = "vdi_env_wire";
+    const size_t whole = VDI__WIRE_HEAD + size;
+    size_t fill = 0;
     char text[16], wanted[16];
     *broken = true;
-    vdi_status status = vdi__wire_fill(wire, buffer, &fill, VDI__WIRE_HEAD, room, where, err);
+    vdi_status status = vdi__wire_fill(wire, buffer, &fill, VDI__WIRE_HEAD, whole, where, err);
     if (status < 0) return status;
-    uint32_t came = vdi__wire_get_u32(buffer), bytes = vdi__wire_get_u32(buffer + 4);
-    if (came == VDI__WIRE_FAIL && bytes < VDI__WIRE_FAIL_TEXT) {
-        status =
-            vdi__wire_fill(wire, buffer, &fill, VDI__WIRE_HEAD + bytes, VDI__WIRE_MAX, where, err);
-        if (status < 0) return status;
-        *broken = false;
-        buffer[VDI__WIRE_HEAD + bytes] = 0;
-        for (uint32_t i = 0; i < bytes; i++) /* one line, whatever a server sends */
-            if (buffer[VDI__WIRE_HEAD + i] < 32) buffer[VDI__WIRE_HEAD + i] = ' ';
-        return vdi_error_set(err, VDI_ERR_DATA, where, "the server says: %s",
-                             (const char *)buffer + VDI__WIRE_HEAD);
+    const uint32_t came = vdi__wire_get_u32(buffer), bytes = vdi__wire_get_u32(buffer + 4);
+    if (came == VDI__WIRE_FAIL && bytes < VDI__WIRE_FAIL_BODY) {
+        return vdi__wire_take_fail(wire, buffer, fill, bytes, broken, err);
     }
-    /* an INFO is as long as its names, and is read by its caller */
-    if (came != kind || (kind != VDI__WIRE_INFO && bytes != size) ||
-        (kind == VDI__WIRE_INFO && bytes < size)) {
-        return vdi_error_set(
-            err, VDI_ERR_FORMAT, where, "expected the reply %s of %zu bytes, got %s of %u bytes%s",
-            vdi__wire_kind_text(kind, wanted), size, vdi__wire_kind_text(came, text),
-            (unsigned)bytes,
-            came == kind ? "" : " (a server may write nothing else to where its replies go)");
+    const bool fits = kind == VDI__WIRE_INFO ? bytes >= size : bytes == size;
+    if (came != kind || !fits) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where,
+                             "expected the reply %s of %zu bytes, got %s of %u bytes%s",
+                             vdi__wire_kind_text(kind, wanted), size,
+                             vdi__wire_kind_text(came, text), (unsigned)bytes,
+                             came == kind ? ""
+                                          : " (a server may write nothing else to where its "
+                                            "replies go)");
     }
-    status = vdi__wire_fill(wire, buffer, &fill, room, room, where, err);
+    status = vdi__wire_fill(wire, buffer, &fill, whole, whole, where, err);
     *broken = status < 0;
     return status;
 }
 
 VDI__FN vdi_status vdi__wire_ask(vdi__wire_client *c, uint32_t kind, size_t size, uint32_t reply,
                                  int64_t numbers, vdi_error *err) {
-    const char *where = "vdi_env_wire";
+    static const char where[] = "vdi_env_wire";
     if (c->broken) {
         return vdi_error_set(err, VDI_ERR_STATE, where,
                              "the connection to the server broke before");
@@ -31556,28 +32685,31 @@ VDI__FN vdi_status vdi__wire_ask(vdi__wire_client *c, uint32_t kind, size_t size
 VDI__FN vdi_status vdi__wire_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
                                    vdi_error *err) {
     vdi__wire_client *c = (vdi__wire_client *)self;
-    vdi__wire_put_u64(c->buffer + 8, seed);
-    vdi__wire_put_u64(c->buffer + 16, episode);
-    vdi_status status = vdi__wire_ask(c, VDI__WIRE_RSET, 16, VDI__WIRE_OBSV, c->observations, err);
-    if (status >= 0) vdi__wire_get_floats(c->buffer + 8, c->observations, obs);
+    unsigned char *body = c->buffer + VDI__WIRE_HEAD;
+    vdi__wire_put_u64(body, seed);
+    vdi__wire_put_u64(body + 8, episode);
+    vdi_status status =
+        vdi__wire_ask(c, VDI__WIRE_RSET, VDI__WIRE_RSET_BODY, VDI__WIRE_OBSV, c->observations, err);
+    if (status >= 0) vdi__wire_get_floats(body, c->observations, obs);
     return status;
 }
 
 VDI__FN vdi_status vdi__wire_step(void *self, const float *action, float *obs, float *reward,
                                   int *end, vdi_error *err) {
     vdi__wire_client *c = (vdi__wire_client *)self;
-    vdi__wire_put_floats(c->buffer + 8, c->actions, action);
+    unsigned char *body = c->buffer + VDI__WIRE_HEAD;
+    vdi__wire_put_floats(body, c->actions, action);
     vdi_status status = vdi__wire_ask(c, VDI__WIRE_STEP, (size_t)(4 * c->actions), VDI__WIRE_TRAN,
                                       1 + c->components + c->observations, err);
     if (status < 0) return status;
-    uint32_t flags = vdi__wire_get_u32(c->buffer + 8);
+    const uint32_t flags = vdi__wire_get_u32(body);
     if (flags > (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)) {
         return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_env_wire",
                              "expected the end of a step to be 0 to 3, got %u", (unsigned)flags);
     }
     *end = (int)flags;
-    vdi__wire_get_floats(c->buffer + 12, c->components, reward);
-    vdi__wire_get_floats(c->buffer + 12 + 4 * c->components, c->observations, obs);
+    vdi__wire_get_floats(body + 4, c->components, reward);
+    vdi__wire_get_floats(body + 4 + 4 * c->components, c->observations, obs);
     return VDI_OK;
 }
 
@@ -31587,98 +32719,127 @@ VDI__FN void vdi__wire_close(void *self) {
     vdi_allocator a = c->allocator;
     vdi__wire_head(c->buffer, VDI__WIRE_QUIT, 0);
     if (!c->broken) (void)c->wire.write_fn(c->buffer, VDI__WIRE_HEAD, c->wire.user);
-    vdi_free(&a, c, c->size);
+    vdi_free(&a, c, c->bytes);
 }
 
-VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_allocator *a,
-                                      vdi_env *env, vdi_error *err) {
-    const char *where = "vdi_env_wire_open";
-    vdi_allocator allocator = vdi_allocator_defaults(a);
-    unsigned char head[VDI__WIRE_MAX];
+/* What an INFO says, before its names. */
+typedef struct vdi__wire_info {
+    int64_t observations, actions, components, limit;
+    size_t names, text; /* how many, and their bytes */
+} vdi__wire_info;
+
+/* Greet the server and check the sizes that it tells. */
+VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info, vdi_error *err) {
+    static const char where[] = "vdi_env_wire_open";
+    unsigned char message[VDI__WIRE_LEAST], *body = message + VDI__WIRE_HEAD;
     bool broken;
-    memset(env, 0, sizeof *env);
-    vdi__wire_head(head, VDI__WIRE_HELO, 12);
-    memcpy(head + 8, VDI__WIRE_MAGIC, 8);
-    vdi__wire_put_u32(head + 16, VDI_ENV_WIRE_VERSION);
-    if (!wire->write_fn(head, 20, wire->user)) {
+    vdi__wire_head(message, VDI__WIRE_HELO, VDI__WIRE_HELO_BODY);
+    memcpy(body, VDI__WIRE_MAGIC, 8);
+    vdi__wire_put_u32(body + 8, VDI_ENV_WIRE_VERSION);
+    if (!wire->write_fn(message, VDI__WIRE_HEAD + VDI__WIRE_HELO_BODY, wire->user)) {
         return vdi_error_set(err, VDI_ERR_IO, where,
                              "the greeting could not be written to the server");
     }
     vdi_status status =
-        vdi__wire_reply(wire, head, VDI__WIRE_INFO, VDI__WIRE_INFO_HEAD, &broken, err);
+        vdi__wire_reply(wire, message, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY, &broken, err);
     if (status < 0) return status;
-    const unsigned char *info = head + VDI__WIRE_HEAD;
-    int64_t size[4]; /* observations, actions, components, limit */
-    if (memcmp(info, VDI__WIRE_MAGIC, 8) != 0 ||
-        vdi__wire_get_u32(info + 8) != VDI_ENV_WIRE_VERSION) {
+    const uint32_t version = vdi__wire_get_u32(body + 8);
+    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI_ENV_WIRE_VERSION) {
         return vdi_error_set(err, VDI_ERR_FORMAT, where,
                              "expected a server of protocol version %d, got version %u",
-                             VDI_ENV_WIRE_VERSION, (unsigned)vdi__wire_get_u32(info + 8));
+                             VDI_ENV_WIRE_VERSION, (unsigned)version);
     }
-    for (int i = 0; i < 4; i++)
-        size[i] = (int64_t)vdi__wire_get_u32(info + 12 + 4 * i);
-    size_t text = vdi__wire_get_u32(head + 4) - (size_t)VDI__WIRE_INFO_HEAD;
-    if (size[0] < 1 || size[0] > VDI_ENV_MAX_OBSERVATIONS || size[1] < 1 ||
-        size[1] > VDI_ENV_MAX_ACTIONS || size[2] < 1 || size[2] > VDI_ENV_MAX_COMPONENTS) {
+    info->observations = (int64_t)vdi__wire_get_u32(body + 12);
+    info->actions = (int64_t)vdi__wire_get_u32(body + 16);
+    info->components = (int64_t)vdi__wire_get_u32(body + 20);
+    info->limit = (int64_t)vdi__wire_get_u32(body + 24);
+    info->text = vdi__wire_get_u32(message + 4) - (size_t)VDI__WIRE_INFO_BODY;
+    if (info->observations < 1 || info->observations > VDI_ENV_MAX_OBSERVATIONS ||
+        info->actions < 1 || info->actions > VDI_ENV_MAX_ACTIONS || info->components < 1 ||
+        info->components > VDI_ENV_MAX_COMPONENTS) {
         return vdi_error_set(err, VDI_ERR_FORMAT, where,
                              "expected 1 to %d observations, 1 to %d actions, 1 to %d components, "
                              "got %lld, %lld, %lld",
                              VDI_ENV_MAX_OBSERVATIONS, VDI_ENV_MAX_ACTIONS, VDI_ENV_MAX_COMPONENTS,
-                             (long long)size[0], (long long)size[1], (long long)size[2]);
+                             (long long)info->observations, (long long)info->actions,
+                             (long long)info->components);
     }
-    if (text > VDI_ENV_WIRE_MAX_TEXT) {
+    if (info->text > VDI_ENV_WIRE_MAX_TEXT) {
         return vdi_error_set(err, VDI_ERR_FORMAT, where,
                              "expected at most %d bytes of names, got %zu", VDI_ENV_WIRE_MAX_TEXT,
-                             text);
+                             info->text);
     }
-    size_t names = (size_t)(1 + size[0] + size[1] + size[2]);
-    size_t bytes = sizeof(vdi__wire_client) + names * sizeof(char *) + text;
-    size_t fill = 0;
+    info->names = (size_t)(1 + info->observations + info->actions + info->components);
+    return VDI_OK;
+}
 
-    size_t at = 0;
+/* Finds the names in their text. Those of the environment and of its components may not be empty;
+   all of them have to be UTF-8 without control characters. */
+VDI__FN vdi_status vdi__wire_split(const vdi__wire_info *info, const char *text, const char **name,
+                                   vdi_error *err) {
+    static const char where[] = "vdi_env_wire_open";
+    const size_t optional = (size_t)(info->observations + info->actions);
+    size_t found = 0, at = 0, empty = 0;
+    while (at < info->text && found < info->names) {
+        const char *end = (const char *)memchr(text + at, 0, info->text - at);
+        if (!end) break;
+        name[found] = text + at;
+        empty += end == name[found] && (found == 0 || found > optional);
+        if (!vdi__env_name_ok(name[found])) {
+            return vdi_error_set(err, VDI_ERR_FORMAT, where,
+                                 "name %zu of %zu is not UTF-8 without control characters",
+                                 found + 1, info->names);
+        }
+        found++;
+        at = (size_t)(end - text) + 1;
+    }
+    if (found == info->names && at == info->text && !empty) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_FORMAT, where,
+                         "expected %zu names, each ended by a zero byte, those of the environment "
+                         "and its components not empty; got %zu in %zu bytes, %zu of them empty",
+                         info->names, found, info->text, empty);
+}
+
+VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_allocator *a,
+                                      vdi_env *env, vdi_error *err) {
+    static const char where[] = "vdi_env_wire_open";
+    const vdi_allocator allocator = vdi_allocator_defaults(a);
+    vdi__wire_info info = VDI__ZERO;
+    memset(env, 0, sizeof *env);
+    vdi_status status = vdi__wire_meet(wire, &info, err);
+    if (status < 0) return status;
+    /* one block: the client, pointers to names, the buffer, the names */
+    const size_t pointers = info.names * sizeof(char *);
+    const size_t numbers = 4 * (size_t)VDI__MAX(info.components + info.observations, info.actions);
+    const size_t buffer = VDI__WIRE_LEAST + 4 + numbers;
+    const size_t bytes = sizeof(vdi__wire_client) + pointers + buffer + info.text;
     vdi__wire_client *c = (vdi__wire_client *)vdi_alloc(&allocator, bytes);
     if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
     memset(c, 0, sizeof *c);
     c->allocator = allocator;
-    c->size = bytes;
+    c->bytes = bytes;
     c->wire = *wire;
-    c->observations = size[0];
-    c->actions = size[1];
-    c->components = size[2];
+    c->observations = info.observations;
+    c->actions = info.actions;
+    c->components = info.components;
     const char **name = (const char **)(void *)(c + 1);
-    char *letters = (char *)(name + names);
-    status = vdi__wire_fill(wire, (unsigned char *)letters, &fill, text, text, where, err);
-    size_t found = 0, unnamed = 0;
-    for (; status >= 0 && at < text && found < names; found++) {
-        name[found] = letters + at;
-        while (at < text && letters[at]) {
-            if ((unsigned char)letters[at] < 32) letters[at] = ' ';
-            at++;
-        }
-        if (at == text) break; /* not ended */
-        unnamed +=
-            letters + at == name[found] && (found == 0 || found > (size_t)(size[0] + size[1]));
-        at++;
-    }
-    if (status >= 0 && (found != names || at != text || unnamed)) {
-        status = vdi_error_set(err, VDI_ERR_FORMAT, where,
-                               "expected %zu names, each ended by a zero byte, those of the "
-                               "environment and its components not empty; got %zu in %zu bytes, "
-                               "%zu of them empty",
-                               names, found, text, unnamed);
-    }
+    c->buffer = (unsigned char *)(name + info.names);
+    unsigned char *text = c->buffer + buffer;
+    size_t fill = 0;
+    status = vdi__wire_fill(wire, text, &fill, info.text, info.text, where, err);
+    if (status >= 0) status = vdi__wire_split(&info, (const char *)text, name, err);
     if (status < 0) {
         vdi_free(&allocator, c, bytes);
         return status;
     }
     env->name = name[0];
-    env->observations = size[0];
-    env->actions = size[1];
-    env->components = size[2];
-    env->limit = size[3];
+    env->observations = info.observations;
+    env->actions = info.actions;
+    env->components = info.components;
+    env->limit = info.limit;
     env->observation = name + 1;
-    env->action = name + 1 + size[0];
-    env->component = name + 1 + size[0] + size[1];
+    env->action = name + 1 + info.observations;
+    env->component = name + 1 + info.observations + info.actions;
     env->reset = vdi__wire_reset;
     env->step = vdi__wire_step;
     env->close = vdi__wire_close;
@@ -34410,45 +35571,85 @@ VDI__FN size_t vdi__text_element(char *buf, vdi_tensor t, const void *p, int64_t
 }
 #endif
 
-/* ======== io/zip.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_ZIP_C)
-#define VDI_IO_ZIP_C
+/* ======== io/crc32.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_CRC32_C)
+#define VDI_IO_CRC32_C
 
-/* ---- CRC-32, eight bytes a step; the tables are made where they are needed, since vdi has no global that is written --- */
-
-/* table[k][b]: what byte b does, k bytes later */
-VDI__FN void vdi__crc_prepare(uint32_t table[8][256]) {
+VDI__FN void vdi__crc_begin(vdi__crc *c) {
     for (uint32_t b = 0; b < 256; b++) {
         uint32_t x = b;
         for (int i = 0; i < 8; i++)
             x = x >> 1 ^ (0xEDB88320u & (0u - (x & 1)));
-        table[0][b] = x;
+        c->table[0][b] = x;
     }
     for (int k = 1; k < 8; k++) {
-        for (int b = 0; b < 256; b++)
-            table[k][b] = table[k - 1][b] >> 8 ^ table[0][table[k - 1][b] & 255];
+        for (int b = 0; b < 256; b++) {
+            const uint32_t x = c->table[k - 1][b];
+            c->table[k][b] = x >> 8 ^ c->table[0][x & 255];
+        }
     }
+    c->value = 0;
 }
 
-VDI__FN uint32_t vdi__crc_update(uint32_t table[8][256], uint32_t crc, const void *data, size_t n) {
+VDI__FN void vdi__crc_add(vdi__crc *c, const void *data, size_t n) {
     const uint8_t *p = (const uint8_t *)data;
-    uint32_t x = ~crc;
+    uint32_t x = ~c->value;
     for (; n >= 8; p += 8, n -= 8) {
-        uint32_t low = x ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                            (uint32_t)p[3] << 24);
-        x = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^
-            table[4][low >> 24] ^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+        const uint32_t word =
+            (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        const uint32_t low = x ^ word;
+        x = c->table[7][low & 255] ^ c->table[6][low >> 8 & 255] ^ c->table[5][low >> 16 & 255] ^
+            c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^ c->table[1][p[6]] ^
+            c->table[0][p[7]];
     }
     for (; n; p++, n--)
-        x = x >> 8 ^ table[0][(x ^ *p) & 255];
-    return ~x;
+        x = x >> 8 ^ c->table[0][(x ^ *p) & 255];
+    c->value = ~x;
 }
 
 VDI__DEF uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size) {
-    uint32_t table[8][256];
-    vdi__crc_prepare(table);
-    return vdi__crc_update(table, crc, data, size);
+    vdi__crc c;
+    vdi__crc_begin(&c);
+    c.value = crc;
+    vdi__crc_add(&c, data, size);
+    return c.value;
 }
+
+/* A writer's callback that keeps nothing but the checksum. */
+VDI__FN bool vdi__crc_write(const void *data, size_t size, void *user) {
+    vdi__crc_add((vdi__crc *)user, data, size);
+    return true;
+}
+
+/* A reader that passes on what `in` reads, and keeps the checksum. */
+typedef struct vdi__crc_tap {
+    vdi_reader *in;
+    vdi__crc crc;
+} vdi__crc_tap;
+
+VDI__FN int64_t vdi__crc_read(void *buffer, size_t size, void *user) {
+    vdi__crc_tap *tap = (vdi__crc_tap *)user;
+    const int64_t got = vdi_read(tap->in, buffer, size);
+    if (got > 0) vdi__crc_add(&tap->crc, buffer, (size_t)got);
+    return got;
+}
+
+VDI__FN vdi_reader vdi__crc_tap_reader(vdi__crc_tap *tap, vdi_reader *in) {
+    vdi_reader r = VDI__ZERO;
+    const int64_t left = vdi__reader_left(in);
+    tap->in = in;
+    vdi__crc_begin(&tap->crc);
+    r.read_fn = vdi__crc_read;
+    r.user = tap;
+    r.name = in->name;
+    r.size = left < 0 ? 0 : left;
+    return r;
+}
+#endif
+
+/* ======== io/zip.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_ZIP_C)
+#define VDI_IO_ZIP_C
 
 /* ---- inflate: RFC 1951, pulled by the reader, so that output may stop at any byte ---- */
 
@@ -34474,9 +35675,8 @@ typedef struct vdi__unpack {
     vdi_reader *in;
     const vdi_zip_member *info;
     int64_t packed_left, produced;
-    uint32_t crc;
-    uint32_t table[8][256]; /* of the CRC */
-    const char *why;        /* what is wrong, once something is */
+    vdi__crc crc;
+    const char *why; /* what is wrong, once something is */
     /* inflate */
     vdi__block_mode mode;
     bool last;
@@ -34715,7 +35915,7 @@ VDI__FN int64_t vdi__unpack_read(void *buffer, size_t size, void *user) {
             u->packed_left -= got;
     }
     if (got > 0) {
-        u->crc = vdi__crc_update(u->table, u->crc, buffer, (size_t)got);
+        vdi__crc_add(&u->crc, buffer, (size_t)got);
         u->produced += got;
     }
     if (u->produced > u->info->size) (void)vdi__unpack_fail(u, "it unpacks to more than its size");
@@ -34980,7 +36180,7 @@ VDI__DEF vdi_status vdi_zip_enter(vdi_zip *zip, int64_t i, vdi_reader *member, v
     if (!u)
         return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_enter", m->label, "no memory to unpack");
     memset(u, 0, sizeof *u);
-    vdi__crc_prepare(u->table);
+    vdi__crc_begin(&u->crc);
     u->in = &zip->reader;
     u->info = m;
     u->packed_left = m->packed;
@@ -35012,9 +36212,10 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
     if (u->why) {
         status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: %s",
                                u->why);
-    } else if (u->crc != m->crc) {
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
-                               "damaged member: its CRC-32 is %x, expected %x", u->crc, m->crc);
+    } else if (u->crc.value != m->crc) {
+        status =
+            vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
+                          "damaged member: its CRC-32 is %x, expected %x", u->crc.value, m->crc);
     }
     vdi_free(&zip->arena.allocator, u, sizeof *u);
     zip->open = NULL;
@@ -35428,21 +36629,10 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     return status;
 }
 
-typedef struct vdi__crc_sink {
-    uint32_t table[8][256];
-    uint32_t crc;
-} vdi__crc_sink;
-
-VDI__FN bool vdi__crc_write(const void *data, size_t size, void *user) {
-    vdi__crc_sink *s = (vdi__crc_sink *)user;
-    s->crc = vdi__crc_update(s->table, s->crc, data, size);
-    return true;
-}
-
 VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors, int64_t count,
                                   const vdi_allocator *a, vdi_error *err) {
     vdi_zip_writer zip;
-    vdi__crc_sink sink;
+    vdi__crc crc;
     vdi_writer dry;
     vdi_status status;
     for (int64_t i = 0; i < count; i++) {
@@ -35458,18 +36648,18 @@ VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors
                 (long long)i);
         }
     }
-    vdi__crc_prepare(sink.table);
+    vdi__crc_begin(&crc);
     vdi_zip_begin(&zip, w, a);
     for (int64_t i = 0; i < count; i++) { /* twice over the data: the CRC stands before them */
         char head[256], name[256];
         size_t n = vdi__npy_header_text(head, tensors[i].tensor);
         (void)vdi_text_format(name, sizeof name, "%s.npy", tensors[i].name);
-        sink.crc = 0;
-        vdi_writer_init(&dry, vdi__crc_write, &sink, NULL);
+        crc.value = 0;
+        vdi_writer_init(&dry, vdi__crc_write, &crc, NULL);
         vdi_write(&dry, head, n);
         vdi__write_array(&dry, tensors[i].tensor);
         (void)vdi_writer_flush(&dry, NULL);
-        vdi__zip_announce(&zip, name, (uint64_t)dry.written, sink.crc);
+        vdi__zip_announce(&zip, name, (uint64_t)dry.written, crc.value);
         vdi_write(w, head, n);
         vdi__write_array(w, tensors[i].tensor);
     }
@@ -35570,36 +36760,6 @@ VDI__DEF vdi_status vdi_npz_save(const char *path, const vdi_named_tensor *tenso
 /* ======== io/json.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_JSON_C)
 #define VDI_IO_JSON_C
-
-/* ---- UTF-8 ---- */
-
-/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
- * nothing above U+10FFFF). */
-VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
-    const uint8_t *s = (const uint8_t *)text;
-    if (n == 0) return 0;
-    if (s[0] < 0x80) return 1;
-    size_t length = s[0] >= 0xC2 && s[0] < 0xE0   ? 2
-                    : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
-                    : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
-                                                  : 0;
-    if (length == 0 || length > n) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return length;
-}
-
-VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
-    static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
-    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = length; i-- > 1; c >>= 6)
-        out[i] = (char)(uint8_t)(0x80 | (c & 63));
-    out[0] = (char)(uint8_t)(lead[length] | c);
-    return length;
-}
 
 /* ---- parser: one function, run twice. The first run (nodes NULL) checks everything and counts; the second fills. --- */
 
@@ -36120,6 +37280,27 @@ VDI__DEF vdi_status vdi_json_end(vdi_json_writer *j, vdi_error *err) {
 
 #define VDI__SAFETENSORS_HEADER_MAX ((uint64_t)100000000)
 
+VDI__FN void vdi__hex_text(char out[9], uint32_t x) {
+    for (int i = 0; i < 8; i++)
+        out[i] = "0123456789abcdef"[x >> (28 - 4 * i) & 15];
+    out[8] = 0;
+}
+
+/* Exactly eight hexadecimal digits in lower case, as they are written. */
+VDI__FN bool vdi__hex_parse(const char *text, uint32_t *x) {
+    *x = 0;
+    for (int i = 0; i < 8; i++) {
+        const char c = text[i];
+        if (c >= '0' && c <= '9')
+            *x = *x << 4 | (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *x = *x << 4 | (uint32_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    return text[8] == 0;
+}
+
 /* One array of the header while it is read. */
 typedef struct vdi__array_plan {
     const char *name;
@@ -36168,27 +37349,10 @@ VDI__FN vdi_status vdi__plan_parse(vdi__array_plan *p, const vdi_json *node, con
     return VDI_OK;
 }
 
-/* From the parsed header to state.tensors (without data yet) and the order of the data. */
-VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *root,
-                                         vdi__array_plan **plan, const void ***order,
-                                         vdi_error *err) {
-    const vdi_json *meta = vdi_json_get(root, "__metadata__");
-    vdi_status status;
-    if (root->type != VDI_JSON_OBJECT || (meta && meta->type != VDI_JSON_OBJECT)) {
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
-                             "the header, or its \"__metadata__\", is no JSON object");
-    }
-    size_t n = (size_t)root->count - (meta != NULL);
-    *plan = (vdi__array_plan *)vdi_arena_calloc(&f->arena, n * sizeof **plan);
-    *order = (const void **)vdi_arena_alloc(&f->arena, n * sizeof **order);
-    f->state.tensors =
-        (vdi_named_tensor *)vdi_arena_calloc(&f->arena, n * sizeof *f->state.tensors);
-    f->state.meta = (vdi_meta *)vdi_arena_calloc(&f->arena, (meta ? (size_t)meta->count : 0) *
-                                                                sizeof *f->state.meta);
-    if (!*plan || !*order || !f->state.tensors || !f->state.meta) {
-        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", f->name,
-                             "no memory for %zu names", n);
-    }
+/* Texts of the metadata into the state; the checksum is taken out and kept in *crc. */
+VDI__FN vdi_status vdi__safetensors_meta(vdi_safetensors *f, const vdi_json *meta, bool *has_crc,
+                                         uint32_t *crc, vdi_error *err) {
+    *has_crc = false;
     for (const vdi_json *x = vdi_json_first(meta); x; x = vdi_json_next(meta, x)) {
         vdi_meta *m = &f->state.meta[f->state.meta_count];
         m->key = x->key;
@@ -36198,90 +37362,158 @@ VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *roo
             return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
                                  "metadata \"%s\" is no plain text", m->key);
         }
-        f->state.meta_count++;
-    }
-    size_t i = 0;
-    for (const vdi_json *x = vdi_json_first(root); x; x = vdi_json_next(root, x)) {
-        if (x == meta) continue;
-        (*order)[i] = &(*plan)[i];
-        if ((status = vdi__plan_parse(&(*plan)[i++], x, f->name, err)) < 0) return status;
-    }
-    vdi__sort(*order, (int64_t)n, vdi__plan_before);
-    int64_t at = 0;
-    for (i = 0; i < n; i++) {
-        const vdi__array_plan *p = (const vdi__array_plan *)(*order)[i];
-        if (p->begin != at) {
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
-                                 "%s: its data begin at %lld, expected %lld (%s)", p->name,
-                                 (long long)p->begin, (long long)at,
-                                 p->begin < at ? "arrays overlap" : "a gap");
+        if (strcmp(m->key, VDI_SAFETENSORS_CRC32) != 0) {
+            f->state.meta_count++;
+            continue;
         }
-        at = p->end;
+        *has_crc = vdi__hex_parse(m->value, crc);
+        if (!*has_crc) {
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                                 "the checksum of the data is '%s', expected 8 hexadecimal digits",
+                                 m->value);
+        }
     }
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_safetensors_read(vdi_reader *r, const vdi_allocator *a,
-                                         vdi_safetensors *out, vdi_error *err) {
+/* The arrays of the header, in its order, and then the data, which have to be covered exactly. */
+typedef struct vdi__safetensors_plan {
+    vdi__array_plan *array; /* (count), as in the header */
+    const void **order;     /* (count), as in the data */
+    int64_t count, bytes;
+    bool has_crc;
+    uint32_t crc;
+} vdi__safetensors_plan;
+
+/* Names and metadata into the state, without data yet. */
+VDI__FN vdi_status vdi__safetensors_header(vdi_safetensors *f, const vdi_json *root,
+                                           vdi__safetensors_plan *plan, vdi_error *err) {
+    const vdi_json *meta = vdi_json_get(root, "__metadata__");
+    vdi_status status;
+    if (root->type != VDI_JSON_OBJECT || (meta && meta->type != VDI_JSON_OBJECT)) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the header, or its \"__metadata__\", is no JSON object");
+    }
+    const size_t n = (size_t)root->count - (meta != NULL), texts = meta ? (size_t)meta->count : 0;
+    plan->count = (int64_t)n;
+    plan->array =
+        (vdi__array_plan *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *plan->array));
+    plan->order = (const void **)vdi_arena_alloc(&f->arena, vdi_mul_size(n, sizeof *plan->order));
+    f->state.tensors =
+        (vdi_named_tensor *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *f->state.tensors));
+    f->state.meta =
+        (vdi_meta *)vdi_arena_calloc(&f->arena, vdi_mul_size(texts, sizeof *f->state.meta));
+    if (!plan->array || !plan->order || !f->state.tensors || !f->state.meta) {
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", f->name,
+                             "no memory for %zu names", n);
+    }
+    status = vdi__safetensors_meta(f, meta, &plan->has_crc, &plan->crc, err);
+    size_t i = 0;
+    for (const vdi_json *x = vdi_json_first(root); x && status >= 0; x = vdi_json_next(root, x)) {
+        if (x == meta) continue;
+        plan->order[i] = &plan->array[i];
+        status = vdi__plan_parse(&plan->array[i++], x, f->name, err);
+    }
+    return status;
+}
+
+/* Sort the arrays by their place in the data: neither gaps nor overlaps, and exactly what is left
+ * of the file. */
+VDI__FN vdi_status vdi__safetensors_cover(const vdi_safetensors *f, vdi__safetensors_plan *plan,
+                                          int64_t left, vdi_error *err) {
+    vdi__sort(plan->order, plan->count, vdi__plan_before);
+    for (int64_t i = 0; i < plan->count; i++) {
+        const vdi__array_plan *p = (const vdi__array_plan *)plan->order[i];
+        if (p->begin != plan->bytes) {
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                                 "%s: its data begin at %lld, expected %lld (%s)", p->name,
+                                 (long long)p->begin, (long long)plan->bytes,
+                                 p->begin < plan->bytes ? "arrays overlap" : "a gap");
+        }
+        plan->bytes = p->end;
+    }
+    if (left >= 0 && left != plan->bytes) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the arrays need %lld bytes, the file holds %lld",
+                             (long long)plan->bytes, (long long)left);
+    }
+    return VDI_OK;
+}
+
+/* Read the arrays in the order of the data into the order of the header, and check the sum. */
+VDI__FN vdi_status vdi__safetensors_data(vdi_safetensors *f, const vdi__safetensors_plan *plan,
+                                         vdi_reader *r, const vdi_allocator *a, vdi_error *err) {
+    vdi__crc_tap tap;
+    vdi_reader data = vdi__crc_tap_reader(&tap, r);
+    const bool open_end = vdi__reader_left(r) < 0;
+    char more;
+    for (int64_t i = 0; i < plan->count; i++) {
+        const vdi__array_plan *p = (const vdi__array_plan *)plan->order[i];
+        vdi_named_tensor *t = &f->state.tensors[p - plan->array];
+        t->name = p->name;
+        f->state.tensor_count = plan->count;
+        const vdi_status status =
+            vdi__read_array(&data, a, p->type, false, false, p->ndim, p->shape, &t->tensor, err);
+        if (status < 0) return status;
+    }
+    if (open_end && vdi_read(r, &more, 1) > 0) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "data follow the last array");
+    }
+    if (plan->has_crc && plan->crc != tap.crc.value) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the data are damaged: their CRC-32 is %x, expected %x", tap.crc.value,
+                             plan->crc);
+    }
+    return VDI_OK;
+}
+
+/* The header as a tree in the arena of the file. */
+VDI__FN vdi_status vdi__safetensors_open(vdi_safetensors *f, vdi_reader *r, const vdi_allocator *a,
+                                         const vdi_json **root, vdi_error *err) {
     uint8_t head[8];
     void *text = NULL;
-    const vdi_json *root = NULL;
-    vdi__array_plan *plan = NULL;
-    const void **order = NULL;
-    const char *name = r->name ? r->name : "";
-    vdi_status status;
-    memset(out, 0, sizeof *out);
-    vdi_arena_init(&out->arena, a, 4096);
-    if ((status = vdi__read_exact(r, head, 8, "the header's length", err)) < 0) return status;
-    uint64_t length = vdi__get_le(head, 8);
-    int64_t left = vdi__reader_left(r);
+    vdi_status status = vdi__read_exact(r, head, 8, "the header's length", err);
+    if (status < 0) return status;
+    const uint64_t length = vdi__get_le(head, 8);
+    const int64_t left = vdi__reader_left(r);
     if (length > VDI__SAFETENSORS_HEADER_MAX || length < 2 ||
         (left >= 0 && length > (uint64_t)left)) {
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
                              "not a safetensors file: a header of %llu bytes, at most %lld can be",
                              (unsigned long long)length,
                              left < 0 ? (long long)VDI__SAFETENSORS_HEADER_MAX : (long long)left);
     }
-    if ((status = vdi__read_block(r, a, (size_t)length, "the header", &text, err)) < 0)
-        return status;
+    status = vdi__read_block(r, a, (size_t)length, "the header", &text, err);
+    if (status < 0) return status;
+    if (*(const char *)text != '{') {
+        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                               "not a safetensors file: its header does not begin with '{'");
+    } else {
+        status = vdi_json_parse(&f->arena, (const char *)text, (size_t)length, f->name, root, err);
+    }
+    vdi_free(a, text, (size_t)length);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_safetensors_read(vdi_reader *r, const vdi_allocator *a,
+                                         vdi_safetensors *out, vdi_error *err) {
+    vdi__safetensors_plan plan;
+    const vdi_json *root = NULL;
+    const char *name = r->name ? r->name : "";
+    memset(out, 0, sizeof *out);
+    memset(&plan, 0, sizeof plan);
+    vdi_arena_init(&out->arena, a, 4096);
     char *copy = (char *)vdi_arena_alloc(&out->arena, strlen(name) + 1);
     if (!copy) {
-        status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", name,
-                               "no memory for the header");
-    } else {
-        out->name = strcpy(copy, name);
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", name,
+                             "no memory for the header");
     }
-    if (status == VDI_OK && *(const char *)text != '{') {
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
-                               "not a safetensors file: its header does not begin with '{'");
-    }
-    if (status == VDI_OK)
-        status = vdi_json_parse(&out->arena, (const char *)text, (size_t)length, name, &root, err);
-    vdi_free(a, text, (size_t)length);
-    if (status == VDI_OK) status = vdi__safetensors_plan(out, root, &plan, &order, err);
-    if (status == VDI_OK) {
-        int64_t n = root->count - (vdi_json_get(root, "__metadata__") != NULL);
-        int64_t bytes = n ? ((const vdi__array_plan *)order[n - 1])->end : 0;
-        left = vdi__reader_left(r);
-        if (left >= 0 && left != bytes) {
-            status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
-                                   "the arrays need %lld bytes, the file holds %lld",
-                                   (long long)bytes, (long long)left);
-        }
-        for (int64_t i = 0; i < n && status == VDI_OK; i++) {
-            /* in the order of the data, into the order of the header */
-            const vdi__array_plan *p = (const vdi__array_plan *)order[i];
-            vdi_named_tensor *t = &out->state.tensors[p - plan];
-            status =
-                vdi__read_array(r, a, p->type, false, false, p->ndim, p->shape, &t->tensor, err);
-            t->name = p->name;
-            out->state.tensor_count = n;
-        }
-        if (status == VDI_OK && left < 0 && vdi_read(r, head, 1) > 0) {
-            status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
-                                   "data follow the last array");
-        }
-    }
+    out->name = strcpy(copy, name);
+    vdi_status status = vdi__safetensors_open(out, r, a, &root, err);
+    if (status >= 0) status = vdi__safetensors_header(out, root, &plan, err);
+    if (status >= 0) status = vdi__safetensors_cover(out, &plan, vdi__reader_left(r), err);
+    if (status >= 0) status = vdi__safetensors_data(out, &plan, r, a, err);
     if (status < 0) vdi_safetensors_free(out);
     return status;
 }
@@ -36339,76 +37571,107 @@ VDI__DEF vdi_status vdi_safetensors_copy_to(const vdi_safetensors *file, const v
 
 /* ---- writing ---- */
 
-VDI__FN void vdi__safetensors_header(vdi_writer *w, const vdi_state *s) {
+/* Elements of 8 bytes first, then 4, 2, 1: so that each array is aligned. The next tensor after
+ * number *at of that size, or false. */
+VDI__FN bool vdi__safetensors_next(const vdi_state *s, size_t size, int64_t *at) {
+    while (++*at < s->tensor_count) {
+        if (vdi_dtype_size(s->tensors[*at].tensor.dtype) == size) return true;
+    }
+    return false;
+}
+
+VDI__FN void vdi__safetensors_write_data(vdi_writer *w, const vdi_state *s) {
+    for (size_t size = 8; size; size /= 2) {
+        for (int64_t i = -1; vdi__safetensors_next(s, size, &i);)
+            vdi__write_array(w, s->tensors[i].tensor);
+    }
+}
+
+VDI__FN void vdi__safetensors_write_entry(vdi_json_writer *j, const vdi_named_tensor *named,
+                                          int64_t *at) {
+    const vdi_tensor t = named->tensor;
+    vdi_json_open(j, named->name, '{');
+    /* the table begins with vdi's own types, in their order */
+    vdi_json_put_text(j, "dtype", vdi__stored_types[t.dtype].safetensors);
+    vdi_json_open(j, "shape", '[');
+    for (int k = 0; k < t.ndim; k++)
+        vdi_json_put_integer(j, NULL, t.shape[k]);
+    vdi_json_close(j);
+    vdi_json_open(j, "data_offsets", '[');
+    vdi_json_put_integer(j, NULL, *at);
+    *at += (int64_t)vdi_tensor_bytes(t);
+    vdi_json_put_integer(j, NULL, *at);
+    vdi_json_close(j);
+    vdi_json_close(j);
+}
+
+VDI__FN void vdi__safetensors_write_header(vdi_writer *w, const vdi_state *s, uint32_t crc) {
     vdi_json_writer j;
+    char sum[9];
     int64_t at = 0;
+    vdi__hex_text(sum, crc);
     vdi_json_begin(&j, w, false);
     vdi_json_open(&j, NULL, '{');
-    if (s->meta_count) {
-        vdi_json_open(&j, "__metadata__", '{');
-        for (int64_t i = 0; i < s->meta_count; i++)
-            vdi_json_put_text(&j, s->meta[i].key, s->meta[i].value ? s->meta[i].value : "");
-        vdi_json_close(&j);
-    }
+    vdi_json_open(&j, "__metadata__", '{');
+    for (int64_t i = 0; i < s->meta_count; i++)
+        vdi_json_put_text(&j, s->meta[i].key, s->meta[i].value ? s->meta[i].value : "");
+    vdi_json_put_text(&j, VDI_SAFETENSORS_CRC32, sum);
+    vdi_json_close(&j);
     for (size_t size = 8; size; size /= 2) {
-        for (int64_t i = 0; i < s->tensor_count; i++) {
-            vdi_tensor t = s->tensors[i].tensor;
-            if (vdi_dtype_size(t.dtype) != size) continue;
-            vdi_json_open(&j, s->tensors[i].name, '{');
-            /* the table begins with vdi's own, in their order */
-            vdi_json_put_text(&j, "dtype", vdi__stored_types[t.dtype].safetensors);
-            vdi_json_open(&j, "shape", '[');
-            for (int k = 0; k < t.ndim; k++)
-                vdi_json_put_integer(&j, NULL, t.shape[k]);
-            vdi_json_close(&j);
-            vdi_json_open(&j, "data_offsets", '[');
-            vdi_json_put_integer(&j, NULL, at);
-            at += (int64_t)vdi_tensor_bytes(t);
-            vdi_json_put_integer(&j, NULL, at);
-            vdi_json_close(&j);
-            vdi_json_close(&j);
-        }
+        for (int64_t i = -1; vdi__safetensors_next(s, size, &i);)
+            vdi__safetensors_write_entry(&j, &s->tensors[i], &at);
     }
     vdi_json_close(&j);
 }
 
+/* A name of a tensor, or a key: not empty, valid UTF-8 (else it would not be read back as it was),
+ * and none of those that the format needs. */
+VDI__FN bool vdi__safetensors_name_ok(const char *name) {
+    return name && *name && vdi__utf8_valid(name) && strcmp(name, "__metadata__") != 0 &&
+           strcmp(name, VDI_SAFETENSORS_CRC32) != 0;
+}
+
 VDI__FN vdi_status vdi__safetensors_check(const vdi_state *s, const char *name, vdi_error *err) {
-    vdi_status status;
+    static const char where[] = "vdi_safetensors_write";
     for (int64_t i = 0; i < s->tensor_count; i++) {
         const char *own = s->tensors[i].name;
-        if ((status = vdi__tensor_check(s->tensors[i].tensor, "vdi_safetensors_write", name, err)) <
-            0)
-            return status;
-        bool bad = !own || !*own || strcmp(own, "__metadata__") == 0;
-        for (int64_t k = 0; k < i && !bad; k++)
-            bad = strcmp(own, s->tensors[k].name) == 0;
-        if (bad) {
-            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name,
-                                 "tensor %lld: its name '%s' is empty, reserved or taken",
-                                 (long long)i, own ? own : "");
-        }
+        const vdi_status status = vdi__tensor_check(s->tensors[i].tensor, where, name, err);
+        if (status < 0) return status;
+        bool good = vdi__safetensors_name_ok(own);
+        for (int64_t k = 0; k < i && good; k++)
+            good = strcmp(own, s->tensors[k].name) != 0;
+        if (good) continue;
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
+                             "tensor %lld: its name '%s' is empty, reserved, taken or no UTF-8",
+                             (long long)i, own ? own : "");
     }
     for (int64_t i = 0; i < s->meta_count; i++) {
-        bool bad = !s->meta[i].key;
-        for (int64_t k = 0; k < i && !bad; k++)
-            bad = strcmp(s->meta[i].key, s->meta[k].key) == 0;
-        if (bad) {
-            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name,
-                                 "metadata %lld: its key is taken", (long long)i);
-        }
+        const char *own = s->meta[i].key;
+        bool good = vdi__safetensors_name_ok(own);
+        for (int64_t k = 0; k < i && good; k++)
+            good = strcmp(own, s->meta[k].key) != 0;
+        if (good) continue;
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
+                             "metadata %lld: its key '%s' is empty, reserved, taken or no UTF-8",
+                             (long long)i, own ? own : "");
     }
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state, vdi_error *err) {
     vdi_writer dry;
+    vdi__crc crc;
     uint8_t head[8];
     vdi_status status = vdi__safetensors_check(state, w->name, err);
     if (status < 0) return status;
+    vdi__crc_begin(&crc); /* twice over the data: the checksum stands before them */
+    vdi_writer_init(&dry, vdi__crc_write, &crc, NULL);
+    vdi__safetensors_write_data(&dry, state);
+    (void)vdi_writer_flush(&dry, NULL);
     vdi_writer_init(&dry, vdi__null_write, NULL, NULL);
-    vdi__safetensors_header(&dry, state);
+    vdi__safetensors_write_header(&dry, state, crc.value);
     /* spaces, so that the data are aligned in a mapped file */
-    uint64_t length = ((uint64_t)dry.written + 8 + 63) / 64 * 64 - 8;
+    const uint64_t length = ((uint64_t)dry.written + 8 + 63) / 64 * 64 - 8;
     if (length > VDI__SAFETENSORS_HEADER_MAX) {
         return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", w->name,
                              "names and metadata need %llu bytes, at most 100 MB can be",
@@ -36416,15 +37679,10 @@ VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state,
     }
     vdi__put_le(head, length, 8);
     vdi_write(w, head, 8);
-    vdi__safetensors_header(w, state);
+    vdi__safetensors_write_header(w, state, crc.value);
     for (uint64_t i = (uint64_t)dry.written; i < length; i++)
         vdi_write(w, " ", 1);
-    for (size_t size = 8; size; size /= 2) {
-        for (int64_t i = 0; i < state->tensor_count; i++) {
-            if (vdi_dtype_size(state->tensors[i].tensor.dtype) == size)
-                vdi__write_array(w, state->tensors[i].tensor);
-        }
-    }
+    vdi__safetensors_write_data(w, state);
     return vdi_writer_flush(w, err);
 }
 
@@ -36852,7 +38110,7 @@ VDI__FN void vdi__base64(vdi_png *p, const uint8_t *data, size_t n, bool last) {
 }
 
 VDI__FN void vdi__png_put(vdi_png *p, const void *data, size_t n) {
-    p->crc = vdi__crc_update(p->table, p->crc, data, n);
+    vdi__crc_add(&p->crc, data, n);
     if (p->base64)
         vdi__base64(p, (const uint8_t *)data, n, false);
     else
@@ -36869,7 +38127,7 @@ VDI__FN void vdi__png_number(vdi_png *p, uint32_t x) {
 
 VDI__FN void vdi__png_chunk(vdi_png *p, const char *name, size_t size) {
     vdi__png_number(p, (uint32_t)size);
-    p->crc = 0;
+    p->crc.value = 0;
     vdi__png_put(p, name, 4);
 }
 
@@ -36886,8 +38144,7 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     p->a = 1;
     p->b = 0;
     p->held = 0;
-    p->crc = 0;
-    vdi__crc_prepare(p->table);
+    vdi__crc_begin(&p->crc);
     memset(colors, 0, sizeof colors);
     memset(clear, 255, sizeof clear);
     clear[255] = 0;
@@ -36901,13 +38158,13 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     vdi__png_number(p, (uint32_t)cols);
     vdi__png_number(p, (uint32_t)rows);
     vdi__png_put(p, indexed, 5);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "PLTE", sizeof colors);
     vdi__png_put(p, colors, sizeof colors);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "tRNS", sizeof clear);
     vdi__png_put(p, clear, sizeof clear);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "IDAT", 2 + (size_t)rows * (6 + (size_t)cols) + 4);
     vdi__png_put(p, "\x78\x01", 2); /* zlib, 32 KiB window, no dictionary */
 }
@@ -36928,9 +38185,9 @@ VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
     }
     if (!last) return;
     vdi__png_number(p, p->b << 16 | p->a);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "IEND", 0);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     if (p->base64) vdi__base64(p, NULL, 0, true);
 }
 #endif

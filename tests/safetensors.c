@@ -44,7 +44,8 @@ TEST(safetensors, round_trip) {
     vdi_error err;
     const char *want =
         "{\"__metadata__\":{\"seed\":\"7\",\"note\":\"caf\xC3\xA9 "
-        "\\\"x\\\"\"},\"bias\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]},"
+        "\\\"x\\\"\",\"vdi_crc32\":\"16332c11\"},\"bias\":{\"dtype\":\"F64\",\"shape\":[2],\"data_"
+        "offsets\":[0,16]},"
         "\"step\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[16,24]},\"layer.weight\":{"
         "\"dtype\":\"F32\",\"shape\":["
         "3,2],\"data_offsets\":[24,48]},"
@@ -254,6 +255,77 @@ TEST(safetensors, damage) {
         CHECK_FAILS(vdi_safetensors_write(&w, &s, &err), VDI_ERR_IO);
     }
     free(copy);
+    vdi_buffer_free(&b);
+}
+
+/* A checksum of the data, by zlib's crc32 above: every flipped bit is found. */
+TEST(safetensors, checksum) {
+    vdi_state s = example();
+    vdi_buffer b = written(&s);
+    vdi_error err;
+    vdi_safetensors f;
+    const size_t data = b.size - 51;
+    for (size_t bit = 0; bit < 8 * 51; bit++) {
+        b.data[data + bit / 8] ^= (char)(1 << bit % 8);
+        vdi_reader r = vdi_reader_memory(b.data, b.size, "m.safetensors");
+        CHECK_FAILS(vdi_safetensors_read(&r, NULL, &f, &err), VDI_ERR_FORMAT);
+        CHECK_SAYS(err, "the data are damaged: their CRC-32 is ");
+        CHECK_SAYS(err, ", expected 16332c11, in m.safetensors");
+        CHECK(f.state.tensor_count == 0, "nothing is handed out");
+        b.data[data + bit / 8] ^= (char)(1 << bit % 8);
+    }
+    /* it is no part of the metadata, so that what was read can be written again */
+    vdi_reader r = vdi_reader_memory(b.data, b.size, "m.safetensors");
+    CHECK_OK(vdi_safetensors_read(&r, NULL, &f, &err), err);
+    CHECK(f.state.meta_count == 2 && !vdi_safetensors_meta(&f, VDI_SAFETENSORS_CRC32));
+    vdi_buffer again = written(&f.state);
+    vdi_safetensors g;
+    r = vdi_reader_memory(again.data, again.size, "again");
+    CHECK_OK(vdi_safetensors_read(&r, NULL, &g, &err), err);
+    CHECK(g.state.tensor_count == 5 && g.state.meta_count == 2);
+    vdi_safetensors_free(&f);
+    vdi_safetensors_free(&g);
+    vdi_buffer_free(&again);
+    /* a checksum that is none */
+    static const char *const bad[] = {"16332C11", "16332c1", "16332c110", "", "x6332c11"};
+    for (size_t i = 0; i < VDI__COUNT(bad); i++) {
+        unsigned char file[200];
+        char header[100];
+        snprintf(header, sizeof header, "{\"__metadata__\":{\"vdi_crc32\":\"%s\"}}", bad[i]);
+        r = vdi_reader_memory(file, make(file, header, 0), "x");
+        CHECK_FAILS(vdi_safetensors_read(&r, NULL, &f, &err), VDI_ERR_FORMAT);
+        CHECK_SAYS(err, "expected 8 hexadecimal digits");
+    }
+    vdi_buffer_free(&b);
+}
+
+/* Names are refused where they would not be read back as they were. */
+TEST(safetensors, names) {
+    static const char *const bad[] = {"",        "__metadata__", VDI_SAFETENSORS_CRC32,
+                                      "caf\xE9", "cut \xE2\x82", "\xED\xA0\x80"};
+    vdi_error err;
+    vdi_writer w;
+    for (size_t i = 0; i < VDI__COUNT(bad); i++) {
+        for (int key = 0; key < 2; key++) {
+            vdi_state s = example();
+            vdi_meta texts[2] = {{"seed", "7"}, {bad[i], "x"}};
+            if (key) s.meta = texts;
+            if (!key) tensors[2].name = bad[i];
+            size_t room = SIZE_MAX;
+            vdi_writer_init(&w, full_write, &room, "x");
+            CHECK_FAILS(vdi_safetensors_write(&w, &s, &err), VDI_ERR_ARGUMENT);
+            CHECK(w.written == 0, "nothing is written");
+        }
+    }
+    vdi_state s = example();
+    vdi_meta texts[2] = {{"seed", "7"}, {"path", "caf\xE9/\x01<"}};
+    s.meta = texts;
+    vdi_buffer b = written(&s);
+    vdi_safetensors f;
+    vdi_reader r = vdi_reader_memory(b.data, b.size, "x");
+    CHECK_OK(vdi_safetensors_read(&r, NULL, &f, &err), err);
+    CHECK(strcmp(vdi_safetensors_meta(&f, "path"), "caf\xEF\xBF\xBD/\x01<") == 0);
+    vdi_safetensors_free(&f);
     vdi_buffer_free(&b);
 }
 

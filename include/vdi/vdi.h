@@ -139,6 +139,7 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"
+#include "io/crc32.h"
 #include "io/zip.h"
 #include "io/npy.h"
 #include "io/json.h"

@@ -53,26 +53,6 @@ VDI__DEF size_t vdi_text_copy(char *buf, size_t cap, const char *s) {
     return n;
 }
 
-/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
-   nothing above U+10FFFF). It never looks behind a zero byte. */
-VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
-    const uint8_t *s = (const uint8_t *)text;
-    size_t length = 0;
-    if (n == 0) return 0;
-    if (s[0] < 0x80) return 1;
-    if (s[0] >= 0xC2 && s[0] < 0xE0) length = 2;
-    if (s[0] >= 0xE0 && s[0] < 0xF0) length = 3;
-    if (s[0] >= 0xF0 && s[0] < 0xF5) length = 4;
-    if (length == 0 || length > n) return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    }
-    const bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    const bool surrogate = s[0] == 0xED && s[1] > 0x9F;
-    const bool beyond = s[0] == 0xF4 && s[1] > 0x8F;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
 VDI__FN size_t vdi__text_unsigned(char *buf, unsigned long long x, unsigned base) {
     char r[24];
     size_t n = 0, i;
@@ -629,5 +609,45 @@ VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
     if (digits == 0) return 0;
     *out = negative && x ? -(int64_t)(x - 1) - 1 : (int64_t)x;
     return sign + digits;
+}
+
+/* ---- UTF-8 ---------------------------------------------------------------------------------- */
+
+/* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
+   nothing above U+10FFFF). It never looks behind a zero byte. */
+VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
+    const uint8_t *s = (const uint8_t *)text;
+    size_t length = 0;
+    if (n == 0) return 0;
+    if (s[0] < 0x80) return 1;
+    if (s[0] >= 0xC2 && s[0] < 0xE0) length = 2;
+    if (s[0] >= 0xE0 && s[0] < 0xF0) length = 3;
+    if (s[0] >= 0xF0 && s[0] < 0xF5) length = 4;
+    if (length == 0 || length > n) return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    }
+    const bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+    const bool surrogate = s[0] == 0xED && s[1] > 0x9F;
+    const bool beyond = s[0] == 0xF4 && s[1] > 0x8F;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+VDI__FN bool vdi__utf8_valid(const char *text) {
+    const size_t n = strlen(text);
+    for (size_t i = 0, length; i < n; i += length) {
+        length = vdi__utf8_length(text + i, n - i);
+        if (length == 0) return false;
+    }
+    return true;
+}
+
+VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
+    static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
+    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = length; i-- > 1; c >>= 6)
+        out[i] = (char)(uint8_t)(0x80 | (c & 63));
+    out[0] = (char)(uint8_t)(lead[length] | c);
+    return length;
 }
 #endif

@@ -129,17 +129,6 @@ VDI_API VDI_NODISCARD vdi_status vdi_json_load(const char *path, vdi_arena *aren
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_JSON_C)
 #define VDI_IO_JSON_C
 
-/* ---- UTF-8 ---- */
-
-VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
-    static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
-    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = length; i-- > 1; c >>= 6)
-        out[i] = (char)(uint8_t)(0x80 | (c & 63));
-    out[0] = (char)(uint8_t)(lead[length] | c);
-    return length;
-}
-
 /* ---- parser: one function, run twice. The first run (nodes NULL) checks everything and counts; the second fills. --- */
 
 typedef struct vdi__json_parser {

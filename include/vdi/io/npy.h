@@ -28,6 +28,7 @@
 #ifndef VDI_IO_NPY_H
 #define VDI_IO_NPY_H
 #include "../core/state.h"
+#include "crc32.h"
 #include "stream.h"
 #include "zip.h"
 
@@ -386,21 +387,10 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     return status;
 }
 
-typedef struct vdi__crc_sink {
-    uint32_t table[8][256];
-    uint32_t crc;
-} vdi__crc_sink;
-
-VDI__FN bool vdi__crc_write(const void *data, size_t size, void *user) {
-    vdi__crc_sink *s = (vdi__crc_sink *)user;
-    s->crc = vdi__crc_update(s->table, s->crc, data, size);
-    return true;
-}
-
 VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors, int64_t count,
                                   const vdi_allocator *a, vdi_error *err) {
     vdi_zip_writer zip;
-    vdi__crc_sink sink;
+    vdi__crc crc;
     vdi_writer dry;
     vdi_status status;
     for (int64_t i = 0; i < count; i++) {
@@ -416,18 +406,18 @@ VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors
                 (long long)i);
         }
     }
-    vdi__crc_prepare(sink.table);
+    vdi__crc_begin(&crc);
     vdi_zip_begin(&zip, w, a);
     for (int64_t i = 0; i < count; i++) { /* twice over the data: the CRC stands before them */
         char head[256], name[256];
         size_t n = vdi__npy_header_text(head, tensors[i].tensor);
         (void)vdi_text_format(name, sizeof name, "%s.npy", tensors[i].name);
-        sink.crc = 0;
-        vdi_writer_init(&dry, vdi__crc_write, &sink, NULL);
+        crc.value = 0;
+        vdi_writer_init(&dry, vdi__crc_write, &crc, NULL);
         vdi_write(&dry, head, n);
         vdi__write_array(&dry, tensors[i].tensor);
         (void)vdi_writer_flush(&dry, NULL);
-        vdi__zip_announce(&zip, name, (uint64_t)dry.written, sink.crc);
+        vdi__zip_announce(&zip, name, (uint64_t)dry.written, crc.value);
         vdi_write(w, head, n);
         vdi__write_array(w, tensors[i].tensor);
     }

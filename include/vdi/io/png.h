@@ -13,18 +13,18 @@
 #ifndef VDI_IO_PNG_H
 #define VDI_IO_PNG_H
 #include "color.h"
+#include "crc32.h"
 #include "stream.h"
-#include "zip.h"
 
 /** A picture being written. Treat the members as private. */
 typedef struct vdi_png {
     vdi_writer *w;
     int cols, rows, row;
     bool base64;
-    uint32_t crc, a, b; /* of the chunk; Adler-32 of the data */
-    uint8_t rest[3];    /* bytes that do not make a group of base64 yet */
+    vdi__crc crc;    /* of the chunk */
+    uint32_t a, b;   /* Adler-32 of the data */
+    uint8_t rest[3]; /* bytes that do not make a group of base64 yet */
     int held;
-    uint32_t table[8][256];
 } vdi_png;
 
 /** Start a picture of `cols` x `rows` (at least 1, cols up to 32767). `palette` has 255 colours;
@@ -60,7 +60,7 @@ VDI__FN void vdi__base64(vdi_png *p, const uint8_t *data, size_t n, bool last) {
 }
 
 VDI__FN void vdi__png_put(vdi_png *p, const void *data, size_t n) {
-    p->crc = vdi__crc_update(p->table, p->crc, data, n);
+    vdi__crc_add(&p->crc, data, n);
     if (p->base64)
         vdi__base64(p, (const uint8_t *)data, n, false);
     else
@@ -77,7 +77,7 @@ VDI__FN void vdi__png_number(vdi_png *p, uint32_t x) {
 
 VDI__FN void vdi__png_chunk(vdi_png *p, const char *name, size_t size) {
     vdi__png_number(p, (uint32_t)size);
-    p->crc = 0;
+    p->crc.value = 0;
     vdi__png_put(p, name, 4);
 }
 
@@ -94,8 +94,7 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     p->a = 1;
     p->b = 0;
     p->held = 0;
-    p->crc = 0;
-    vdi__crc_prepare(p->table);
+    vdi__crc_begin(&p->crc);
     memset(colors, 0, sizeof colors);
     memset(clear, 255, sizeof clear);
     clear[255] = 0;
@@ -109,13 +108,13 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     vdi__png_number(p, (uint32_t)cols);
     vdi__png_number(p, (uint32_t)rows);
     vdi__png_put(p, indexed, 5);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "PLTE", sizeof colors);
     vdi__png_put(p, colors, sizeof colors);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "tRNS", sizeof clear);
     vdi__png_put(p, clear, sizeof clear);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "IDAT", 2 + (size_t)rows * (6 + (size_t)cols) + 4);
     vdi__png_put(p, "\x78\x01", 2); /* zlib, 32 KiB window, no dictionary */
 }
@@ -136,9 +135,9 @@ VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
     }
     if (!last) return;
     vdi__png_number(p, p->b << 16 | p->a);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     vdi__png_chunk(p, "IEND", 0);
-    vdi__png_number(p, p->crc);
+    vdi__png_number(p, p->crc.value);
     if (p->base64) vdi__base64(p, NULL, 0, true);
 }
 #endif

@@ -19,15 +19,23 @@
  * size (so that each array is aligned), else in the order given: equal states make equal bytes.
  *
  * Trust: the arrays have to cover the data exactly, in any order, without overlap; a header is at
- * most 100 MB, as in the original. Memory: one block per tensor, and an arena for names; one free
- * for all. Errors: VDI_ERR_FORMAT, VDI_ERR_IO; after an error nothing is left allocated, and a
- * copy_to has changed nothing.
+ * most 100 MB, as in the original. The metadata carry a CRC-32 of the data, so that a file with a
+ * flipped bit is refused; files of other programs, which have none, are read without it. Names and
+ * keys that are not UTF-8 are refused by a save; in values such bytes become U+FFFD.
+ * Memory: one block per tensor, and an arena for names; one free for all.
+ * Errors: VDI_ERR_FORMAT, VDI_ERR_IO; after an error nothing is left allocated, and a copy_to has
+ * changed nothing.
  */
 #ifndef VDI_IO_SAFETENSORS_H
 #define VDI_IO_SAFETENSORS_H
-#include "json.h"
 #include "../core/state.h"
+#include "crc32.h"
+#include "json.h"
 #include "stream.h"
+
+/** The key of the data's CRC-32 in the metadata, eight hexadecimal digits: written by every save,
+ *  checked by every load, and not among the metadata that a load hands out. */
+#define VDI_SAFETENSORS_CRC32 "vdi_crc32"
 
 /** What a file held. `state` is yours to read and owned by this. */
 typedef struct vdi_safetensors {
@@ -71,6 +79,27 @@ VDI_API VDI_NODISCARD vdi_status vdi_safetensors_save(const char *path, const vd
 #define VDI_IO_SAFETENSORS_C
 
 #define VDI__SAFETENSORS_HEADER_MAX ((uint64_t)100000000)
+
+VDI__FN void vdi__hex_text(char out[9], uint32_t x) {
+    for (int i = 0; i < 8; i++)
+        out[i] = "0123456789abcdef"[x >> (28 - 4 * i) & 15];
+    out[8] = 0;
+}
+
+/* Exactly eight hexadecimal digits in lower case, as they are written. */
+VDI__FN bool vdi__hex_parse(const char *text, uint32_t *x) {
+    *x = 0;
+    for (int i = 0; i < 8; i++) {
+        const char c = text[i];
+        if (c >= '0' && c <= '9')
+            *x = *x << 4 | (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *x = *x << 4 | (uint32_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    return text[8] == 0;
+}
 
 /* One array of the header while it is read. */
 typedef struct vdi__array_plan {
@@ -120,27 +149,10 @@ VDI__FN vdi_status vdi__plan_parse(vdi__array_plan *p, const vdi_json *node, con
     return VDI_OK;
 }
 
-/* From the parsed header to state.tensors (without data yet) and the order of the data. */
-VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *root,
-                                         vdi__array_plan **plan, const void ***order,
-                                         vdi_error *err) {
-    const vdi_json *meta = vdi_json_get(root, "__metadata__");
-    vdi_status status;
-    if (root->type != VDI_JSON_OBJECT || (meta && meta->type != VDI_JSON_OBJECT)) {
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
-                             "the header, or its \"__metadata__\", is no JSON object");
-    }
-    size_t n = (size_t)root->count - (meta != NULL);
-    *plan = (vdi__array_plan *)vdi_arena_calloc(&f->arena, n * sizeof **plan);
-    *order = (const void **)vdi_arena_alloc(&f->arena, n * sizeof **order);
-    f->state.tensors =
-        (vdi_named_tensor *)vdi_arena_calloc(&f->arena, n * sizeof *f->state.tensors);
-    f->state.meta = (vdi_meta *)vdi_arena_calloc(&f->arena, (meta ? (size_t)meta->count : 0) *
-                                                                sizeof *f->state.meta);
-    if (!*plan || !*order || !f->state.tensors || !f->state.meta) {
-        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", f->name,
-                             "no memory for %zu names", n);
-    }
+/* Texts of the metadata into the state; the checksum is taken out and kept in *crc. */
+VDI__FN vdi_status vdi__safetensors_meta(vdi_safetensors *f, const vdi_json *meta, bool *has_crc,
+                                         uint32_t *crc, vdi_error *err) {
+    *has_crc = false;
     for (const vdi_json *x = vdi_json_first(meta); x; x = vdi_json_next(meta, x)) {
         vdi_meta *m = &f->state.meta[f->state.meta_count];
         m->key = x->key;
@@ -150,90 +162,158 @@ VDI__FN vdi_status vdi__safetensors_plan(vdi_safetensors *f, const vdi_json *roo
             return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
                                  "metadata \"%s\" is no plain text", m->key);
         }
-        f->state.meta_count++;
-    }
-    size_t i = 0;
-    for (const vdi_json *x = vdi_json_first(root); x; x = vdi_json_next(root, x)) {
-        if (x == meta) continue;
-        (*order)[i] = &(*plan)[i];
-        if ((status = vdi__plan_parse(&(*plan)[i++], x, f->name, err)) < 0) return status;
-    }
-    vdi__sort(*order, (int64_t)n, vdi__plan_before);
-    int64_t at = 0;
-    for (i = 0; i < n; i++) {
-        const vdi__array_plan *p = (const vdi__array_plan *)(*order)[i];
-        if (p->begin != at) {
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
-                                 "%s: its data begin at %lld, expected %lld (%s)", p->name,
-                                 (long long)p->begin, (long long)at,
-                                 p->begin < at ? "arrays overlap" : "a gap");
+        if (strcmp(m->key, VDI_SAFETENSORS_CRC32) != 0) {
+            f->state.meta_count++;
+            continue;
         }
-        at = p->end;
+        *has_crc = vdi__hex_parse(m->value, crc);
+        if (!*has_crc) {
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                                 "the checksum of the data is '%s', expected 8 hexadecimal digits",
+                                 m->value);
+        }
     }
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_safetensors_read(vdi_reader *r, const vdi_allocator *a,
-                                         vdi_safetensors *out, vdi_error *err) {
+/* The arrays of the header, in its order, and then the data, which have to be covered exactly. */
+typedef struct vdi__safetensors_plan {
+    vdi__array_plan *array; /* (count), as in the header */
+    const void **order;     /* (count), as in the data */
+    int64_t count, bytes;
+    bool has_crc;
+    uint32_t crc;
+} vdi__safetensors_plan;
+
+/* Names and metadata into the state, without data yet. */
+VDI__FN vdi_status vdi__safetensors_header(vdi_safetensors *f, const vdi_json *root,
+                                           vdi__safetensors_plan *plan, vdi_error *err) {
+    const vdi_json *meta = vdi_json_get(root, "__metadata__");
+    vdi_status status;
+    if (root->type != VDI_JSON_OBJECT || (meta && meta->type != VDI_JSON_OBJECT)) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the header, or its \"__metadata__\", is no JSON object");
+    }
+    const size_t n = (size_t)root->count - (meta != NULL), texts = meta ? (size_t)meta->count : 0;
+    plan->count = (int64_t)n;
+    plan->array =
+        (vdi__array_plan *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *plan->array));
+    plan->order = (const void **)vdi_arena_alloc(&f->arena, vdi_mul_size(n, sizeof *plan->order));
+    f->state.tensors =
+        (vdi_named_tensor *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *f->state.tensors));
+    f->state.meta =
+        (vdi_meta *)vdi_arena_calloc(&f->arena, vdi_mul_size(texts, sizeof *f->state.meta));
+    if (!plan->array || !plan->order || !f->state.tensors || !f->state.meta) {
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", f->name,
+                             "no memory for %zu names", n);
+    }
+    status = vdi__safetensors_meta(f, meta, &plan->has_crc, &plan->crc, err);
+    size_t i = 0;
+    for (const vdi_json *x = vdi_json_first(root); x && status >= 0; x = vdi_json_next(root, x)) {
+        if (x == meta) continue;
+        plan->order[i] = &plan->array[i];
+        status = vdi__plan_parse(&plan->array[i++], x, f->name, err);
+    }
+    return status;
+}
+
+/* Sort the arrays by their place in the data: neither gaps nor overlaps, and exactly what is left
+ * of the file. */
+VDI__FN vdi_status vdi__safetensors_cover(const vdi_safetensors *f, vdi__safetensors_plan *plan,
+                                          int64_t left, vdi_error *err) {
+    vdi__sort(plan->order, plan->count, vdi__plan_before);
+    for (int64_t i = 0; i < plan->count; i++) {
+        const vdi__array_plan *p = (const vdi__array_plan *)plan->order[i];
+        if (p->begin != plan->bytes) {
+            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                                 "%s: its data begin at %lld, expected %lld (%s)", p->name,
+                                 (long long)p->begin, (long long)plan->bytes,
+                                 p->begin < plan->bytes ? "arrays overlap" : "a gap");
+        }
+        plan->bytes = p->end;
+    }
+    if (left >= 0 && left != plan->bytes) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the arrays need %lld bytes, the file holds %lld",
+                             (long long)plan->bytes, (long long)left);
+    }
+    return VDI_OK;
+}
+
+/* Read the arrays in the order of the data into the order of the header, and check the sum. */
+VDI__FN vdi_status vdi__safetensors_data(vdi_safetensors *f, const vdi__safetensors_plan *plan,
+                                         vdi_reader *r, const vdi_allocator *a, vdi_error *err) {
+    vdi__crc_tap tap;
+    vdi_reader data = vdi__crc_tap_reader(&tap, r);
+    const bool open_end = vdi__reader_left(r) < 0;
+    char more;
+    for (int64_t i = 0; i < plan->count; i++) {
+        const vdi__array_plan *p = (const vdi__array_plan *)plan->order[i];
+        vdi_named_tensor *t = &f->state.tensors[p - plan->array];
+        t->name = p->name;
+        f->state.tensor_count = plan->count;
+        const vdi_status status =
+            vdi__read_array(&data, a, p->type, false, false, p->ndim, p->shape, &t->tensor, err);
+        if (status < 0) return status;
+    }
+    if (open_end && vdi_read(r, &more, 1) > 0) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "data follow the last array");
+    }
+    if (plan->has_crc && plan->crc != tap.crc.value) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                             "the data are damaged: their CRC-32 is %x, expected %x", tap.crc.value,
+                             plan->crc);
+    }
+    return VDI_OK;
+}
+
+/* The header as a tree in the arena of the file. */
+VDI__FN vdi_status vdi__safetensors_open(vdi_safetensors *f, vdi_reader *r, const vdi_allocator *a,
+                                         const vdi_json **root, vdi_error *err) {
     uint8_t head[8];
     void *text = NULL;
-    const vdi_json *root = NULL;
-    vdi__array_plan *plan = NULL;
-    const void **order = NULL;
-    const char *name = r->name ? r->name : "";
-    vdi_status status;
-    memset(out, 0, sizeof *out);
-    vdi_arena_init(&out->arena, a, 4096);
-    if ((status = vdi__read_exact(r, head, 8, "the header's length", err)) < 0) return status;
-    uint64_t length = vdi__get_le(head, 8);
-    int64_t left = vdi__reader_left(r);
+    vdi_status status = vdi__read_exact(r, head, 8, "the header's length", err);
+    if (status < 0) return status;
+    const uint64_t length = vdi__get_le(head, 8);
+    const int64_t left = vdi__reader_left(r);
     if (length > VDI__SAFETENSORS_HEADER_MAX || length < 2 ||
         (left >= 0 && length > (uint64_t)left)) {
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
                              "not a safetensors file: a header of %llu bytes, at most %lld can be",
                              (unsigned long long)length,
                              left < 0 ? (long long)VDI__SAFETENSORS_HEADER_MAX : (long long)left);
     }
-    if ((status = vdi__read_block(r, a, (size_t)length, "the header", &text, err)) < 0)
-        return status;
+    status = vdi__read_block(r, a, (size_t)length, "the header", &text, err);
+    if (status < 0) return status;
+    if (*(const char *)text != '{') {
+        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
+                               "not a safetensors file: its header does not begin with '{'");
+    } else {
+        status = vdi_json_parse(&f->arena, (const char *)text, (size_t)length, f->name, root, err);
+    }
+    vdi_free(a, text, (size_t)length);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_safetensors_read(vdi_reader *r, const vdi_allocator *a,
+                                         vdi_safetensors *out, vdi_error *err) {
+    vdi__safetensors_plan plan;
+    const vdi_json *root = NULL;
+    const char *name = r->name ? r->name : "";
+    memset(out, 0, sizeof *out);
+    memset(&plan, 0, sizeof plan);
+    vdi_arena_init(&out->arena, a, 4096);
     char *copy = (char *)vdi_arena_alloc(&out->arena, strlen(name) + 1);
     if (!copy) {
-        status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", name,
-                               "no memory for the header");
-    } else {
-        out->name = strcpy(copy, name);
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_safetensors_read", name,
+                             "no memory for the header");
     }
-    if (status == VDI_OK && *(const char *)text != '{') {
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
-                               "not a safetensors file: its header does not begin with '{'");
-    }
-    if (status == VDI_OK)
-        status = vdi_json_parse(&out->arena, (const char *)text, (size_t)length, name, &root, err);
-    vdi_free(a, text, (size_t)length);
-    if (status == VDI_OK) status = vdi__safetensors_plan(out, root, &plan, &order, err);
-    if (status == VDI_OK) {
-        int64_t n = root->count - (vdi_json_get(root, "__metadata__") != NULL);
-        int64_t bytes = n ? ((const vdi__array_plan *)order[n - 1])->end : 0;
-        left = vdi__reader_left(r);
-        if (left >= 0 && left != bytes) {
-            status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
-                                   "the arrays need %lld bytes, the file holds %lld",
-                                   (long long)bytes, (long long)left);
-        }
-        for (int64_t i = 0; i < n && status == VDI_OK; i++) {
-            /* in the order of the data, into the order of the header */
-            const vdi__array_plan *p = (const vdi__array_plan *)order[i];
-            vdi_named_tensor *t = &out->state.tensors[p - plan];
-            status =
-                vdi__read_array(r, a, p->type, false, false, p->ndim, p->shape, &t->tensor, err);
-            t->name = p->name;
-            out->state.tensor_count = n;
-        }
-        if (status == VDI_OK && left < 0 && vdi_read(r, head, 1) > 0) {
-            status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", name,
-                                   "data follow the last array");
-        }
-    }
+    out->name = strcpy(copy, name);
+    vdi_status status = vdi__safetensors_open(out, r, a, &root, err);
+    if (status >= 0) status = vdi__safetensors_header(out, root, &plan, err);
+    if (status >= 0) status = vdi__safetensors_cover(out, &plan, vdi__reader_left(r), err);
+    if (status >= 0) status = vdi__safetensors_data(out, &plan, r, a, err);
     if (status < 0) vdi_safetensors_free(out);
     return status;
 }
@@ -291,76 +371,107 @@ VDI__DEF vdi_status vdi_safetensors_copy_to(const vdi_safetensors *file, const v
 
 /* ---- writing ---- */
 
-VDI__FN void vdi__safetensors_header(vdi_writer *w, const vdi_state *s) {
+/* Elements of 8 bytes first, then 4, 2, 1: so that each array is aligned. The next tensor after
+ * number *at of that size, or false. */
+VDI__FN bool vdi__safetensors_next(const vdi_state *s, size_t size, int64_t *at) {
+    while (++*at < s->tensor_count) {
+        if (vdi_dtype_size(s->tensors[*at].tensor.dtype) == size) return true;
+    }
+    return false;
+}
+
+VDI__FN void vdi__safetensors_write_data(vdi_writer *w, const vdi_state *s) {
+    for (size_t size = 8; size; size /= 2) {
+        for (int64_t i = -1; vdi__safetensors_next(s, size, &i);)
+            vdi__write_array(w, s->tensors[i].tensor);
+    }
+}
+
+VDI__FN void vdi__safetensors_write_entry(vdi_json_writer *j, const vdi_named_tensor *named,
+                                          int64_t *at) {
+    const vdi_tensor t = named->tensor;
+    vdi_json_open(j, named->name, '{');
+    /* the table begins with vdi's own types, in their order */
+    vdi_json_put_text(j, "dtype", vdi__stored_types[t.dtype].safetensors);
+    vdi_json_open(j, "shape", '[');
+    for (int k = 0; k < t.ndim; k++)
+        vdi_json_put_integer(j, NULL, t.shape[k]);
+    vdi_json_close(j);
+    vdi_json_open(j, "data_offsets", '[');
+    vdi_json_put_integer(j, NULL, *at);
+    *at += (int64_t)vdi_tensor_bytes(t);
+    vdi_json_put_integer(j, NULL, *at);
+    vdi_json_close(j);
+    vdi_json_close(j);
+}
+
+VDI__FN void vdi__safetensors_write_header(vdi_writer *w, const vdi_state *s, uint32_t crc) {
     vdi_json_writer j;
+    char sum[9];
     int64_t at = 0;
+    vdi__hex_text(sum, crc);
     vdi_json_begin(&j, w, false);
     vdi_json_open(&j, NULL, '{');
-    if (s->meta_count) {
-        vdi_json_open(&j, "__metadata__", '{');
-        for (int64_t i = 0; i < s->meta_count; i++)
-            vdi_json_put_text(&j, s->meta[i].key, s->meta[i].value ? s->meta[i].value : "");
-        vdi_json_close(&j);
-    }
+    vdi_json_open(&j, "__metadata__", '{');
+    for (int64_t i = 0; i < s->meta_count; i++)
+        vdi_json_put_text(&j, s->meta[i].key, s->meta[i].value ? s->meta[i].value : "");
+    vdi_json_put_text(&j, VDI_SAFETENSORS_CRC32, sum);
+    vdi_json_close(&j);
     for (size_t size = 8; size; size /= 2) {
-        for (int64_t i = 0; i < s->tensor_count; i++) {
-            vdi_tensor t = s->tensors[i].tensor;
-            if (vdi_dtype_size(t.dtype) != size) continue;
-            vdi_json_open(&j, s->tensors[i].name, '{');
-            /* the table begins with vdi's own, in their order */
-            vdi_json_put_text(&j, "dtype", vdi__stored_types[t.dtype].safetensors);
-            vdi_json_open(&j, "shape", '[');
-            for (int k = 0; k < t.ndim; k++)
-                vdi_json_put_integer(&j, NULL, t.shape[k]);
-            vdi_json_close(&j);
-            vdi_json_open(&j, "data_offsets", '[');
-            vdi_json_put_integer(&j, NULL, at);
-            at += (int64_t)vdi_tensor_bytes(t);
-            vdi_json_put_integer(&j, NULL, at);
-            vdi_json_close(&j);
-            vdi_json_close(&j);
-        }
+        for (int64_t i = -1; vdi__safetensors_next(s, size, &i);)
+            vdi__safetensors_write_entry(&j, &s->tensors[i], &at);
     }
     vdi_json_close(&j);
 }
 
+/* A name of a tensor, or a key: not empty, valid UTF-8 (else it would not be read back as it was),
+ * and none of those that the format needs. */
+VDI__FN bool vdi__safetensors_name_ok(const char *name) {
+    return name && *name && vdi__utf8_valid(name) && strcmp(name, "__metadata__") != 0 &&
+           strcmp(name, VDI_SAFETENSORS_CRC32) != 0;
+}
+
 VDI__FN vdi_status vdi__safetensors_check(const vdi_state *s, const char *name, vdi_error *err) {
-    vdi_status status;
+    static const char where[] = "vdi_safetensors_write";
     for (int64_t i = 0; i < s->tensor_count; i++) {
         const char *own = s->tensors[i].name;
-        if ((status = vdi__tensor_check(s->tensors[i].tensor, "vdi_safetensors_write", name, err)) <
-            0)
-            return status;
-        bool bad = !own || !*own || strcmp(own, "__metadata__") == 0;
-        for (int64_t k = 0; k < i && !bad; k++)
-            bad = strcmp(own, s->tensors[k].name) == 0;
-        if (bad) {
-            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name,
-                                 "tensor %lld: its name '%s' is empty, reserved or taken",
-                                 (long long)i, own ? own : "");
-        }
+        const vdi_status status = vdi__tensor_check(s->tensors[i].tensor, where, name, err);
+        if (status < 0) return status;
+        bool good = vdi__safetensors_name_ok(own);
+        for (int64_t k = 0; k < i && good; k++)
+            good = strcmp(own, s->tensors[k].name) != 0;
+        if (good) continue;
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
+                             "tensor %lld: its name '%s' is empty, reserved, taken or no UTF-8",
+                             (long long)i, own ? own : "");
     }
     for (int64_t i = 0; i < s->meta_count; i++) {
-        bool bad = !s->meta[i].key;
-        for (int64_t k = 0; k < i && !bad; k++)
-            bad = strcmp(s->meta[i].key, s->meta[k].key) == 0;
-        if (bad) {
-            return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", name,
-                                 "metadata %lld: its key is taken", (long long)i);
-        }
+        const char *own = s->meta[i].key;
+        bool good = vdi__safetensors_name_ok(own);
+        for (int64_t k = 0; k < i && good; k++)
+            good = strcmp(own, s->meta[k].key) != 0;
+        if (good) continue;
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
+                             "metadata %lld: its key '%s' is empty, reserved, taken or no UTF-8",
+                             (long long)i, own ? own : "");
     }
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state, vdi_error *err) {
     vdi_writer dry;
+    vdi__crc crc;
     uint8_t head[8];
     vdi_status status = vdi__safetensors_check(state, w->name, err);
     if (status < 0) return status;
+    vdi__crc_begin(&crc); /* twice over the data: the checksum stands before them */
+    vdi_writer_init(&dry, vdi__crc_write, &crc, NULL);
+    vdi__safetensors_write_data(&dry, state);
+    (void)vdi_writer_flush(&dry, NULL);
     vdi_writer_init(&dry, vdi__null_write, NULL, NULL);
-    vdi__safetensors_header(&dry, state);
+    vdi__safetensors_write_header(&dry, state, crc.value);
     /* spaces, so that the data are aligned in a mapped file */
-    uint64_t length = ((uint64_t)dry.written + 8 + 63) / 64 * 64 - 8;
+    const uint64_t length = ((uint64_t)dry.written + 8 + 63) / 64 * 64 - 8;
     if (length > VDI__SAFETENSORS_HEADER_MAX) {
         return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_safetensors_write", w->name,
                              "names and metadata need %llu bytes, at most 100 MB can be",
@@ -368,15 +479,10 @@ VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state,
     }
     vdi__put_le(head, length, 8);
     vdi_write(w, head, 8);
-    vdi__safetensors_header(w, state);
+    vdi__safetensors_write_header(w, state, crc.value);
     for (uint64_t i = (uint64_t)dry.written; i < length; i++)
         vdi_write(w, " ", 1);
-    for (size_t size = 8; size; size /= 2) {
-        for (int64_t i = 0; i < state->tensor_count; i++) {
-            if (vdi_dtype_size(state->tensors[i].tensor.dtype) == size)
-                vdi__write_array(w, state->tensors[i].tensor);
-        }
-    }
+    vdi__safetensors_write_data(w, state);
     return vdi_writer_flush(w, err);
 }
 

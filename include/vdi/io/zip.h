@@ -1,4 +1,4 @@
-/* io/zip.h - zip archives: list and read members (stored or deflated), write stored ones; CRC-32
+/* io/zip.h - zip archives: list and read members (stored or deflated), write stored ones
  *
  * Do this:
  *     vdi_zip zip;
@@ -26,6 +26,7 @@
  */
 #ifndef VDI_IO_ZIP_H
 #define VDI_IO_ZIP_H
+#include "crc32.h"
 #include "stream.h"
 
 /** One file of an archive. */
@@ -85,50 +86,10 @@ VDI_API void vdi_zip_add(vdi_zip_writer *z, const char *name, const void *data, 
 /** Write the directory and flush; frees. VDI_ERR_IO or VDI_ERR_MEMORY if anything failed. */
 VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
 
-/** CRC-32 (reflected polynomial 0xEDB88320, as in zip, png and gzip) of `data`, going on from `crc`
- * (0 to begin). */
-VDI_API uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size);
-
 #endif /* VDI_IO_ZIP_H */
 
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_ZIP_C)
 #define VDI_IO_ZIP_C
-
-/* ---- CRC-32, eight bytes a step; the tables are made where they are needed, since vdi has no global that is written --- */
-
-/* table[k][b]: what byte b does, k bytes later */
-VDI__FN void vdi__crc_prepare(uint32_t table[8][256]) {
-    for (uint32_t b = 0; b < 256; b++) {
-        uint32_t x = b;
-        for (int i = 0; i < 8; i++)
-            x = x >> 1 ^ (0xEDB88320u & (0u - (x & 1)));
-        table[0][b] = x;
-    }
-    for (int k = 1; k < 8; k++) {
-        for (int b = 0; b < 256; b++)
-            table[k][b] = table[k - 1][b] >> 8 ^ table[0][table[k - 1][b] & 255];
-    }
-}
-
-VDI__FN uint32_t vdi__crc_update(uint32_t table[8][256], uint32_t crc, const void *data, size_t n) {
-    const uint8_t *p = (const uint8_t *)data;
-    uint32_t x = ~crc;
-    for (; n >= 8; p += 8, n -= 8) {
-        uint32_t low = x ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                            (uint32_t)p[3] << 24);
-        x = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^
-            table[4][low >> 24] ^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
-    }
-    for (; n; p++, n--)
-        x = x >> 8 ^ table[0][(x ^ *p) & 255];
-    return ~x;
-}
-
-VDI__DEF uint32_t vdi_crc32(uint32_t crc, const void *data, size_t size) {
-    uint32_t table[8][256];
-    vdi__crc_prepare(table);
-    return vdi__crc_update(table, crc, data, size);
-}
 
 /* ---- inflate: RFC 1951, pulled by the reader, so that output may stop at any byte ---- */
 
@@ -154,9 +115,8 @@ typedef struct vdi__unpack {
     vdi_reader *in;
     const vdi_zip_member *info;
     int64_t packed_left, produced;
-    uint32_t crc;
-    uint32_t table[8][256]; /* of the CRC */
-    const char *why;        /* what is wrong, once something is */
+    vdi__crc crc;
+    const char *why; /* what is wrong, once something is */
     /* inflate */
     vdi__block_mode mode;
     bool last;
@@ -395,7 +355,7 @@ VDI__FN int64_t vdi__unpack_read(void *buffer, size_t size, void *user) {
             u->packed_left -= got;
     }
     if (got > 0) {
-        u->crc = vdi__crc_update(u->table, u->crc, buffer, (size_t)got);
+        vdi__crc_add(&u->crc, buffer, (size_t)got);
         u->produced += got;
     }
     if (u->produced > u->info->size) (void)vdi__unpack_fail(u, "it unpacks to more than its size");
@@ -660,7 +620,7 @@ VDI__DEF vdi_status vdi_zip_enter(vdi_zip *zip, int64_t i, vdi_reader *member, v
     if (!u)
         return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_enter", m->label, "no memory to unpack");
     memset(u, 0, sizeof *u);
-    vdi__crc_prepare(u->table);
+    vdi__crc_begin(&u->crc);
     u->in = &zip->reader;
     u->info = m;
     u->packed_left = m->packed;
@@ -692,9 +652,10 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
     if (u->why) {
         status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: %s",
                                u->why);
-    } else if (u->crc != m->crc) {
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
-                               "damaged member: its CRC-32 is %x, expected %x", u->crc, m->crc);
+    } else if (u->crc.value != m->crc) {
+        status =
+            vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
+                          "damaged member: its CRC-32 is %x, expected %x", u->crc.value, m->crc);
     }
     vdi_free(&zip->arena.allocator, u, sizeof *u);
     zip->open = NULL;
