@@ -133,6 +133,15 @@ TEST(csv, round_trip) {
     CHECK_OK(vdi_writer_flush(&w, &err), err);
     CHECK(b.size == 17 && memcmp(b.data, "step,loss\n1,0.25\n", 17) == 0);
     vdi_buffer_free(&b);
+    /* names that are no UTF-8: the bytes are replaced, the rest stays */
+    const char *const odd[2] = {"caf\xE9", "\xE2\x82\xAC,\xED\xA0\x80\""};
+    const char want[] =
+        "caf\xEF\xBF\xBD,\"\xE2\x82\xAC,\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"\"\"\n";
+    vdi_writer_to_buffer(&w, &b);
+    vdi_csv_write_names(&w, odd, 2);
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    CHECK(b.size == strlen(want) && memcmp(b.data, want, b.size) == 0, "%.*s", (int)b.size, b.data);
+    vdi_buffer_free(&b);
 }
 
 TEST(csv, damage) {

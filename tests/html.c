@@ -86,3 +86,51 @@ TEST(html, errors) {
         CHECK(vdi_page_end(&p, &err) == VDI_ERR_IO, "room for %zu bytes of %zu", room, size);
     }
 }
+
+/* Whatever a name holds, it stays text; and code may not end its own element. */
+TEST(html, hostile_names) {
+    static const char evil[] = "\"></td></p></title><img src=x onerror=alert(1)>&\x02\xFE";
+    static const char *const bad[] = {"</script>", "x = '</SCRIPT ';", "a</sc</Script\n"};
+    const char *const words[2] = {evil, evil};
+    double numbers[2] = {1, 2};
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_page p;
+    vdi_json_writer j;
+    vdi_error err;
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    vdi_page_begin(&p, &w, evil);
+    vdi_page_heading(&p, 2, evil);
+    vdi_page_text(&p, evil);
+    vdi_page_table(&p, words, 2, words, 1);
+    vdi_page_numbers(&p, words, words, vdi_tensor_2d(numbers, VDI_F64, 1, 2), INT_MAX);
+    vdi_page_data_begin(&p, "\" onload=\"x", &j);
+    vdi_json_open(&j, NULL, '{');
+    vdi_json_put_text(&j, evil, evil);
+    vdi_json_close(&j);
+    vdi_page_data_end(&p, &j);
+    vdi_page_script(&p, "if (a</scripts/.exec(b)) x();"); /* a browser would end here too */
+    CHECK_FAILS(vdi_page_end(&p, &err), VDI_ERR_ARGUMENT);
+    vdi_write(&w, "", 1);
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    CHECK(!strstr(b.data, "<img") && !strstr(b.data, "exec(b)") && strstr(b.data, "&lt;img"));
+    CHECK(strstr(b.data, "id=\"&quot; onload=&quot;x\""));
+    vdi_buffer_free(&b);
+    for (size_t i = 0; i < VDI__COUNT(bad); i++) {
+        vdi_buffer_init(&b, NULL);
+        vdi_writer_to_buffer(&w, &b);
+        vdi_page_begin(&p, &w, "t");
+        vdi_page_script(&p, bad[i]);
+        CHECK_FAILS(vdi_page_end(&p, &err), VDI_ERR_ARGUMENT);
+        CHECK_SAYS(err, "</script");
+        vdi_buffer_free(&b);
+    }
+    /* a table of numbers without numbers */
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    vdi_page_begin(&p, &w, "t");
+    vdi_page_numbers(&p, words, NULL, vdi_tensor_2d(NULL, VDI_F64, 1, 2), 3);
+    CHECK_FAILS(vdi_page_end(&p, &err), VDI_ERR_ARGUMENT);
+    vdi_buffer_free(&b);
+}

@@ -77,12 +77,32 @@ TEST(npz, names) {
     double x = 1;
     t[0].name = "x";
     t[0].tensor = t[1].tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
-    const char *const bad[3] = {"x", "", NULL};
-    for (int i = 0; i < 3; i++) {
+    char long_name[252];
+    memset(long_name, 'n', sizeof long_name);
+    long_name[251] = 0;
+    const char *const bad[5] = {"x", "", NULL, "caf\xE9", long_name};
+    const char *path = scratch_path("names.npz");
+    for (int i = 0; i < 5; i++) {
         vdi_buffer_init(&b, NULL);
         vdi_writer_to_buffer(&w, &b);
         t[1].name = bad[i];
         CHECK_FAILS(vdi_npz_write(&w, t, 2, NULL, &err), VDI_ERR_ARGUMENT);
+        vdi_buffer_free(&b);
+        CHECK_FAILS(vdi_npz_save(path, t, 2, &err), VDI_ERR_ARGUMENT);
+        FILE *file = fopen(path, "rb");
+        CHECK(file == NULL, "a refused list empties no file");
+        if (file) fclose(file);
+    }
+    /* a plain archive: its names are UTF-8 too */
+    for (int i = 0; i < 2; i++) {
+        vdi_zip_writer zip;
+        vdi_buffer_init(&b, NULL);
+        vdi_writer_to_buffer(&w, &b);
+        vdi_zip_begin(&zip, &w, NULL);
+        vdi_zip_add(&zip, i ? "caf\xC3\xA9" : "caf\xE9", &x, sizeof x);
+        vdi_status status = vdi_zip_end(&zip, &err);
+        CHECK(status == (i ? VDI_OK : VDI_ERR_ARGUMENT));
+        if (i == 0) CHECK_SAYS(err, "no UTF-8");
         vdi_buffer_free(&b);
     }
 }

@@ -360,3 +360,64 @@ TEST(svg, png) {
     CHECK(chunks == 5 && p == end);
     vdi_buffer_free(&b);
 }
+
+/* Names come from files and users: none ends an element, an attribute or the file. */
+TEST(svg, hostile_names) {
+    static const char evil[] =
+        "\"/></text><script>alert('x')</script>&amp;\x01\xFF\xEF\xBF\xBE\xC3";
+    const char *const words[2] = {evil, evil};
+    static double two[4] = {1, 2, 3, 4};
+    vdi_figure_desc desc = VDI__ZERO;
+    vdi_figure f;
+    desc.title = evil;
+    desc.rows = 2;
+    vdi_figure_init(&f, &desc);
+    for (int i = 0; i < 2; i++) {
+        vdi_panel *p = vdi_figure_panel(&f, i, 0);
+        p->title = p->x.label = p->y.label = p->value.label = evil;
+        vdi_tensor none = VDI__ZERO;
+        if (i) {
+            vdi_panel_bars(p, words, words, vdi_tensor_2d(two, VDI_F64, 2, 2), none);
+            continue;
+        }
+        vdi_panel_line(p, evil, vdi_tensor_1d(two, VDI_F64, 4))->by =
+            vdi_tensor_1d(two, VDI_F64, 4);
+        vdi_panel_scatter(p, evil, vdi_tensor_1d(two, VDI_F64, 4), vdi_tensor_1d(two, VDI_F64, 4));
+        vdi_panel_histogram(p, evil, vdi_tensor_1d(two, VDI_F64, 4), 0);
+        vdi_panel_rule(p, evil, 'x', 2);
+    }
+    vdi_buffer b = drawn(&f); /* which looks for well-formed elements */
+    const size_t n = count(b.data, "&lt;script&gt;alert('x')&lt;/script&gt;&amp;amp;");
+    CHECK(n >= 14, "%zu", n);
+    CHECK(count(b.data, "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD") == n);
+    CHECK(count(b.data, "<script") == 0 && count(b.data, "\xEF\xBF\xBE") == 0);
+    for (const char *c = b.data; *c; c++)
+        CHECK((unsigned char)*c >= 32 || *c == '\n', "control character %d", *c);
+    vdi_buffer_free(&b);
+    vdi_figure_free(&f);
+}
+
+TEST(svg, pictures_that_cannot_be) {
+    static const int size[][2] = {{0, 1},
+                                  {1, 0},
+                                  {-1, 1},
+                                  {32768, 1},
+                                  {32767, 70000},
+                                  {INT_MAX, INT_MAX},
+                                  {INT_MIN, INT_MIN}};
+    static vdi_rgb palette[255];
+    uint8_t row[1] = {0};
+    for (size_t i = 0; i < VDI__COUNT(size); i++) {
+        vdi_buffer b;
+        vdi_writer w;
+        vdi_png png;
+        vdi_error err;
+        vdi_buffer_init(&b, NULL);
+        vdi_writer_to_buffer(&w, &b);
+        vdi_png_begin(&png, &w, size[i][0], size[i][1], palette, i % 2);
+        vdi_png_row(&png, row);
+        CHECK_FAILS(vdi_writer_flush(&w, &err), VDI_ERR_IO);
+        CHECK(b.size == 0);
+        vdi_buffer_free(&b);
+    }
+}

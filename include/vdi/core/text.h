@@ -613,6 +613,9 @@ VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
 
+/* U+FFFD: what stands for bytes that are no UTF-8 wherever text is written. */
+#define VDI__UTF8_REPLACEMENT "\xEF\xBF\xBD"
+
 /* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
    nothing above U+10FFFF). It never looks behind a zero byte. */
 VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {

@@ -288,9 +288,13 @@ VDI__FN void vdi__csv_write_name(vdi_writer *w, const char *name) {
     bool quote = n == 0 || strpbrk(name, ",;\t \"\r\n#") || strcmp(name, "NA") == 0 ||
                  strcmp(name, "N/A") == 0 || vdi_text_parse_double(name, n, &x) == n;
     if (quote) vdi_write(w, "\"", 1);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, length; i < n; i += VDI__MAX(length, (size_t)1)) {
+        length = vdi__utf8_length(name + i, n - i);
         if (name[i] == '"') vdi_write(w, "\"", 1);
-        vdi_write(w, name + i, 1);
+        if (length)
+            vdi_write(w, name + i, length);
+        else
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
     }
     if (quote) vdi_write(w, "\"", 1);
 }

@@ -42,7 +42,7 @@ VDI_API void vdi_page_text(vdi_page *p, const char *text);
 VDI_API void vdi_page_table(vdi_page *p, const char *const *head, int cols,
                             const char *const *cells, int rows);
 /** A table of numbers (rows,cols), each column to as many decimals as its largest needs for
- * `digits` significant digits; `row_names`
+ * `digits` (1 to 17) significant digits; `row_names`
  *  (rows of them, or NULL) make a first column with an empty head. NaN is a dash. */
 VDI_API void vdi_page_numbers(vdi_page *p, const char *const *head, const char *const *row_names,
                               vdi_tensor values, int digits);
@@ -50,7 +50,7 @@ VDI_API void vdi_page_numbers(vdi_page *p, const char *const *head, const char *
 VDI_API void vdi_page_figure(vdi_page *p, vdi_figure *f, const char *caption);
 /** Markup as it is. */
 VDI_API void vdi_page_raw(vdi_page *p, const char *html);
-/** JavaScript as it is; it may not hold "</script". */
+/** JavaScript as it is. One that holds "</script" is left out, and is the page's error. */
 VDI_API void vdi_page_script(vdi_page *p, const char *code);
 /** Data for scripts: starts a JSON text under `id` (letters and digits) into `j`; end it with
  * vdi_page_data_end. */
@@ -142,15 +142,19 @@ VDI__DEF void vdi_page_table(vdi_page *p, const char *const *head, int cols,
     vdi_write_text(p->out, "<div class=\"wide\"><table>\n<tr>");
     for (int k = 0; k < cols; k++) {
         bool right = rows > 0; /* a head stands over its numbers */
-        for (int i = 0; i < rows && right; i++)
-            right = !cells[i * cols + k] || vdi__cell_is_number(cells[i * cols + k]);
+        for (int i = 0; i < rows && right; i++) {
+            const char *cell = cells[(int64_t)i * cols + k];
+            right = !cell || vdi__cell_is_number(cell);
+        }
         vdi__page_cell(p, "th", right, head[k]);
     }
     vdi_write_text(p->out, "</tr>\n");
     for (int i = 0; i < rows; i++) {
         vdi_write_text(p->out, "<tr>");
-        for (int k = 0; k < cols; k++)
-            vdi__page_cell(p, "td", vdi__cell_is_number(cells[i * cols + k]), cells[i * cols + k]);
+        for (int k = 0; k < cols; k++) {
+            const char *cell = cells[(int64_t)i * cols + k];
+            vdi__page_cell(p, "td", vdi__cell_is_number(cell), cell);
+        }
         vdi_write_text(p->out, "</tr>\n");
     }
     vdi_write_text(p->out, "</table></div>\n");
@@ -159,6 +163,7 @@ VDI__DEF void vdi_page_table(vdi_page *p, const char *const *head, int cols,
 VDI__FN void vdi__page_number(char *text, vdi_tensor values, int64_t row, int64_t col, int digits) {
     double v = vdi__at2(values, row, col), most = 0;
     bool whole = true;
+    digits = VDI__MIN(VDI__MAX(digits, 1), 17);
     for (int64_t i = 0; i < values.shape[0]; i++) {
         double a = fabs(vdi__at2(values, i, col));
         if (a > most) most = a;
@@ -178,9 +183,12 @@ VDI__DEF void vdi_page_numbers(vdi_page *p, const char *const *head, const char 
                                vdi_tensor values, int digits) {
     char text[VDI_TEXT_NUMBER];
     vdi_error err;
-    if (values.ndim != 2) {
-        vdi_status status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
-                                          "expected (rows,cols), found %d axes", values.ndim);
+    vdi_status status = vdi__tensor_check(values, "vdi_page_numbers", p->out->name, &err);
+    if (status >= 0 && values.ndim != 2) {
+        status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
+                               "expected (rows,cols), found %d axes", values.ndim);
+    }
+    if (status < 0) {
         vdi__page_keep(p, status, &err);
         return;
     }
@@ -212,7 +220,26 @@ VDI__DEF void vdi_page_figure(vdi_page *p, vdi_figure *f, const char *caption) {
 
 VDI__DEF void vdi_page_raw(vdi_page *p, const char *html) { vdi_write_text(p->out, html); }
 
+/* Does the code end its own element? In any case of letters, as a browser reads it. */
+VDI__FN bool vdi__ends_script(const char *code) {
+    static const char end[] = "</script";
+    for (; *code; code++) {
+        size_t i = 0;
+        while (end[i] && (code[i] == end[i] || (i > 1 && (code[i] | 0x20) == end[i])))
+            i++;
+        if (!end[i]) return true;
+    }
+    return false;
+}
+
 VDI__DEF void vdi_page_script(vdi_page *p, const char *code) {
+    if (vdi__ends_script(code)) {
+        vdi_error err;
+        vdi_status status = vdi__io_error(&err, VDI_ERR_ARGUMENT, "vdi_page_script", p->out->name,
+                                          "the code holds \"</script\", which would end it");
+        vdi__page_keep(p, status, &err);
+        return;
+    }
     vdi_write_text(p->out, "<script>\n");
     vdi_write_text(p->out, code);
     vdi_write_text(p->out, "\n</script>\n");

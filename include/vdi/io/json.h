@@ -518,7 +518,7 @@ VDI__FN void vdi__json_put_string(vdi_writer *w, const char *text) {
         }
         vdi_write(w, text + plain, i - plain);
         if (length == 0)
-            vdi_write_text(w, "\xEF\xBF\xBD");
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
         else if (c == '"' || c == '\\')
             vdi_write_format(w, "\\%c", c);
         else if (c == '\n')

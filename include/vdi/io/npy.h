@@ -286,15 +286,6 @@ VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
     return n;
 }
 
-VDI__FN vdi_status vdi__tensor_check(vdi_tensor t, const char *where, const char *name,
-                                     vdi_error *err) {
-    if (vdi_tensor_ok(t) && (unsigned)t.dtype < VDI_DTYPE_COUNT &&
-        (t.data || vdi_tensor_count(t) == 0))
-        return VDI_OK;
-    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
-                         "a tensor to write is the null tensor, or has no data");
-}
-
 VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
     char h[256];
     vdi_status status = vdi__tensor_check(t, "vdi_npy_write", w->name, err);
@@ -305,6 +296,8 @@ VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
 }
 
 /* ---- npz ---- */
+
+enum { VDI__NPZ_NAME_MAX = 250 };
 
 VDI__DEF vdi_status vdi_npz_open(vdi_npz *npz, vdi_reader r, const vdi_allocator *a,
                                  vdi_error *err) {
@@ -387,29 +380,34 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     return status;
 }
 
+VDI__FN vdi_status vdi__npz_check(const vdi_named_tensor *tensors, int64_t count, const char *file,
+                                  vdi_error *err) {
+    for (int64_t i = 0; i < count; i++) {
+        const char *name = tensors[i].name;
+        const vdi_status status = vdi__tensor_check(tensors[i].tensor, "vdi_npz_write", file, err);
+        if (status < 0) return status;
+        bool good = name && *name && strlen(name) <= VDI__NPZ_NAME_MAX && vdi__utf8_valid(name);
+        for (int64_t k = 0; k < i && good; k++)
+            good = strcmp(name, tensors[k].name) != 0;
+        if (good) continue;
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npz_write", file,
+                             "name %lld is empty, taken, no UTF-8 or longer than %d bytes",
+                             (long long)i, VDI__NPZ_NAME_MAX);
+    }
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors, int64_t count,
                                   const vdi_allocator *a, vdi_error *err) {
     vdi_zip_writer zip;
     vdi__crc crc;
     vdi_writer dry;
-    vdi_status status;
-    for (int64_t i = 0; i < count; i++) {
-        if ((status = vdi__tensor_check(tensors[i].tensor, "vdi_npz_write", w->name, err)) < 0)
-            return status;
-        bool bad = !tensors[i].name || !*tensors[i].name || strlen(tensors[i].name) > 250;
-        for (int64_t k = 0; k < i && !bad; k++)
-            bad = strcmp(tensors[i].name, tensors[k].name) == 0;
-        if (bad) {
-            return vdi__io_error(
-                err, VDI_ERR_ARGUMENT, "vdi_npz_write", w->name,
-                "name %lld is empty, longer than 250 bytes or not the first of its kind",
-                (long long)i);
-        }
-    }
+    vdi_status status = vdi__npz_check(tensors, count, w->name, err);
+    if (status < 0) return status;
     vdi__crc_begin(&crc);
     vdi_zip_begin(&zip, w, a);
     for (int64_t i = 0; i < count; i++) { /* twice over the data: the CRC stands before them */
-        char head[256], name[256];
+        char head[256], name[VDI__NPZ_NAME_MAX + sizeof ".npy"];
         size_t n = vdi__npy_header_text(head, tensors[i].tensor);
         (void)vdi_text_format(name, sizeof name, "%s.npy", tensors[i].name);
         crc.value = 0;
@@ -505,7 +503,8 @@ VDI__DEF vdi_status vdi_npz_save(const char *path, const vdi_named_tensor *tenso
                                  vdi_error *err) {
     vdi_writer w;
     vdi_error first;
-    vdi_status status = vdi_writer_open(&w, path, err);
+    vdi_status status = vdi__npz_check(tensors, count, path, err); /* before a file is emptied */
+    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
     if (status < 0) return status;
     status = vdi_npz_write(&w, tensors, count, NULL, &first);
     vdi_status closed = vdi_writer_close(&w, err);

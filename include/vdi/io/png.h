@@ -20,16 +20,15 @@
 typedef struct vdi_png {
     vdi_writer *w;
     int cols, rows, row;
-    bool base64;
-    vdi__crc crc;    /* of the chunk */
-    uint32_t a, b;   /* Adler-32 of the data */
-    uint8_t rest[3]; /* bytes that do not make a group of base64 yet */
+    bool base64, wrong; /* wrong: there is no picture of that size */
+    vdi__crc crc;       /* of the chunk */
+    uint32_t a, b;      /* Adler-32 of the data */
+    uint8_t rest[3];    /* bytes that do not make a group of base64 yet */
     int held;
 } vdi_png;
 
-/** Start a picture of `cols` x `rows` (at least 1, cols up to 32767). `palette` has 255 colours;
- * index 255 is transparent. `base64`:
- *  for a data URL. */
+/** Start a picture of `cols` x `rows` (at least 1, cols up to 32767, 2 GiB in all; else the writer
+ * fails). `palette` has 255 colours; index 255 is transparent. `base64`: for a data URL. */
 VDI_API void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const vdi_rgb *palette,
                            bool base64);
 /** The next row, `cols` indices; the last one ends the picture. */
@@ -86,7 +85,9 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     /* bits, colour type, compression, filter, interlace */
     static const uint8_t indexed[5] = {8, 3, 0, 0, 0};
     uint8_t colors[768], clear[256];
+    const int64_t size = 2 + (int64_t)rows * (6 + (int64_t)cols) + 4;
     p->w = w;
+    p->wrong = cols < 1 || cols > 32767 || rows < 1 || size > INT32_MAX;
     p->cols = cols;
     p->rows = rows;
     p->row = 0;
@@ -95,6 +96,10 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     p->b = 0;
     p->held = 0;
     vdi__crc_begin(&p->crc);
+    if (p->wrong) {
+        w->failed = true;
+        return;
+    }
     memset(colors, 0, sizeof colors);
     memset(clear, 255, sizeof clear);
     clear[255] = 0;
@@ -115,13 +120,14 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     vdi__png_chunk(p, "tRNS", sizeof clear);
     vdi__png_put(p, clear, sizeof clear);
     vdi__png_number(p, p->crc.value);
-    vdi__png_chunk(p, "IDAT", 2 + (size_t)rows * (6 + (size_t)cols) + 4);
+    vdi__png_chunk(p, "IDAT", (size_t)size);
     vdi__png_put(p, "\x78\x01", 2); /* zlib, 32 KiB window, no dictionary */
 }
 
 VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
     /* a stored block: last, length, its inverse; then filter 0 */
     uint8_t head[6] = {0, 0, 0, 0, 0, 0};
+    if (p->wrong || p->row == p->rows) return;
     bool last = ++p->row == p->rows;
     head[0] = last;
     vdi__put_le(head + 1, (uint64_t)p->cols + 1, 2);

@@ -612,6 +612,16 @@ VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const 
     return status;
 }
 
+/* Can it be written? */
+VDI__FN vdi_status vdi__tensor_check(vdi_tensor t, const char *where, const char *name,
+                                     vdi_error *err) {
+    if (vdi_tensor_ok(t) && (unsigned)t.dtype < VDI_DTYPE_COUNT &&
+        (t.data || vdi_tensor_count(t) == 0))
+        return VDI_OK;
+    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
+                         "a tensor to write is the null tensor, or has no data");
+}
+
 /* The elements of t in row-major order, little-endian. */
 VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
     size_t size = vdi_dtype_size(t.dtype);

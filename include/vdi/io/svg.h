@@ -66,21 +66,30 @@ VDI__FN void vdi__attribute(vdi_writer *w, const char *name, double v) {
     vdi_write(w, "\"", 1);
 }
 
-/* Text of a figure or page: markup escaped, control characters and broken UTF-8 replaced. */
+/* May the character of `length` bytes at `text` stand in XML 1.0? Controls and U+FFFE, U+FFFF may
+ * not. */
+VDI__FN bool vdi__markup_may(const char *text, size_t length) {
+    const unsigned char c = (unsigned char)*text;
+    if (length == 0) return false;
+    if (length == 1) return (c >= 32 && c != 127) || c == '\n' || c == '\t';
+    return memcmp(text, "\xEF\xBF\xBE", 3) != 0 && memcmp(text, "\xEF\xBF\xBF", 3) != 0;
+}
+
+/* Text of a figure or page: markup escaped, control characters and broken UTF-8 replaced. Whatever
+ * it holds, it ends no element, no attribute in double quotes and no page. */
 VDI__FN void vdi__markup_text(vdi_writer *w, const char *text) {
-    size_t n = strlen(text), length;
-    for (size_t i = 0; i < n; i += length ? length : 1) {
-        unsigned char c = (unsigned char)text[i];
+    const size_t n = strlen(text);
+    for (size_t i = 0, length; i < n; i += VDI__MAX(length, (size_t)1)) {
         length = vdi__utf8_length(text + i, n - i);
-        if (length == 0 || (c < 32 && c != '\n' && c != '\t') || c == 127)
-            vdi_write_text(w, "\xEF\xBF\xBD");
-        else if (c == '&')
+        if (!vdi__markup_may(text + i, length))
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
+        else if (text[i] == '&')
             vdi_write_text(w, "&amp;");
-        else if (c == '<')
+        else if (text[i] == '<')
             vdi_write_text(w, "&lt;");
-        else if (c == '>')
+        else if (text[i] == '>')
             vdi_write_text(w, "&gt;");
-        else if (c == '"')
+        else if (text[i] == '"')
             vdi_write_text(w, "&quot;");
         else
             vdi_write(w, text + i, length);

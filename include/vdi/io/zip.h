@@ -77,13 +77,16 @@ typedef struct vdi_zip_writer {
     vdi_buffer directory;
     vdi_writer entry;
     int64_t count, start;
+    bool bad_name; /* one is too long, or no UTF-8 */
 } vdi_zip_writer;
 
 /** Start an archive at the writer's place. */
 VDI_API void vdi_zip_begin(vdi_zip_writer *z, vdi_writer *out, const vdi_allocator *a);
-/** Store `size` bytes under `name`. Failures show up in vdi_zip_end. */
+/** Store `size` bytes under `name`, in UTF-8 and up to 65535 bytes. Failures show up in
+ * vdi_zip_end. */
 VDI_API void vdi_zip_add(vdi_zip_writer *z, const char *name, const void *data, size_t size);
-/** Write the directory and flush; frees. VDI_ERR_IO or VDI_ERR_MEMORY if anything failed. */
+/** Write the directory and flush; frees. VDI_ERR_IO or VDI_ERR_MEMORY if anything failed,
+ * VDI_ERR_ARGUMENT for a bad name. */
 VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
 
 #endif /* VDI_IO_ZIP_H */
@@ -667,6 +670,7 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
 VDI__DEF void vdi_zip_begin(vdi_zip_writer *z, vdi_writer *out, const vdi_allocator *a) {
     z->out = out;
     z->count = 0;
+    z->bad_name = false;
     z->start = out->written;
     vdi_buffer_init(&z->directory, a);
     vdi_writer_to_buffer(&z->entry, &z->directory);
@@ -711,7 +715,7 @@ VDI__FN void vdi__zip_header(vdi_writer *w, bool local, const char *name, uint64
 /* Announce a member; its `size` bytes of that CRC follow from the caller. */
 VDI__FN void vdi__zip_announce(vdi_zip_writer *z, const char *name, uint64_t size, uint32_t crc) {
     uint64_t offset = (uint64_t)(z->out->written - z->start);
-    if (strlen(name) > 0xFFFF) z->out->failed = true;
+    if (strlen(name) > 0xFFFF || !vdi__utf8_valid(name)) z->bad_name = true;
     vdi__zip_header(z->out, true, name, size, crc, 0);
     vdi__zip_header(&z->entry, false, name, size, crc, offset);
     z->count++;
@@ -732,6 +736,9 @@ VDI__DEF vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err) {
     if (status < 0) {
         status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_end", z->out->name,
                                "no memory for the directory");
+    } else if (z->bad_name) {
+        status = vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_zip_end", z->out->name,
+                               "a member's name is no UTF-8, or longer than 65535 bytes");
     } else {
         memset(e, 0, sizeof e);
         vdi__put_le(e, 0x06064b50, 4);
