@@ -119,9 +119,13 @@ EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
 examples: $(EXAMPLES) ## build the examples and run them
 	@for e in $(EXAMPLES); do echo "-- $$e"; $(RUN_ENV) $$e || exit 1; done
 
-$(B)/examples/%: examples/%.c vdi.h
+# The implementation is compiled once for all of them, as a user does it.
+$(B)/examples/vdi_impl.o: tests/vdi_impl.c vdi.h
 	@mkdir -p $(@D)
-	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) $(LIBS)
+	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. -c $< -o $@
+
+$(B)/examples/%: examples/%.c $(B)/examples/vdi_impl.o
+	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $^ -o $@ $(LDFLAGS) $(LIBS)
 
 # Simulators on Box2D that serve the environments LunarLander and BipedalWalker to `vdi sacd train --env-cmd` (docs/env.md).
 BOX2D     := $(patsubst examples/box2d/%.cpp,$(B)/box2d/%,$(wildcard examples/box2d/*.cpp))
@@ -137,14 +141,14 @@ $(B)/box2d/%: examples/box2d/%.cpp vdi.h
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef $(CXXFLAGS) $(DEPEND) -I. $< -o $@ $(LDFLAGS) -lbox2d $(LIBS)
 
-# ---- the network in the box ----------------------------------------------------------------------------------------------
+# ---- the pretrained network ------------------------------------------------------------------------------------------
 
 # Three minutes of one core; it goes on where it was stopped. The result is the same bits for the same build on the same kind of machine.
 STEPS ?= 3000
 SEED  ?= 1
 MEMBERS ?= 2
 .PHONY: pretrain
-pretrain: $(B)/examples/pretrain ## train the network in the box again, from a seed, and write weights.h
+pretrain: $(B)/examples/pretrain ## train the pretrained network again, from its seeds, and write weights.h
 	$(B)/examples/pretrain --steps $(STEPS) --seed $(SEED) --members $(MEMBERS) --checkpoint $(B)/pretrain \
 	  --out include/vdi/model/pretrained/weights.h
 

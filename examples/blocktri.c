@@ -1,76 +1,120 @@
-/* A Kalman smoother in forty lines: a car's position is measured with noise; where was it, and how
- * fast?
+/* examples/blocktri.c - a Kalman smoother is one factor and one solve
  *
- *     cc -O2 -I.. blocktri.c -o blocktri -lm -lpthread && ./blocktri   (-I: the folder of vdi.h)
+ *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/blocktri.c -o blocktri -lm -pthread
+ *     ./blocktri [picture.svg]
  *
- * State z_t = (position, speed). z_t = A z_{t-1} + N(0,Q), y_t = position + N(0,r). The precision
- * of all states given all measurements is block-tridiagonal, D_t = Q^{-1} + A'Q^{-1}A + C'C/r (the
- * last block without the middle term, the first with Q0 for Q), E_t = -Q^{-1}A, and the posterior
- * mean solves J m = h with h_t = C'y_t/r: smoothing is one factor and one solve.
+ * The position of a car is measured with noise. Where was it, and how fast? The precision of its
+ * states given all measurements is block-tridiagonal. docs/guide/blocktri.md is the chapter around
+ * this program.
  */
-#define VDI_LINALG_IMPLEMENTATION
 #include "vdi.h"
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { T = 40, d = 2 };
+enum { T = 40, d = 2, POSITION = 0, SPEED = 1 };
 
-int main(void) {
-    /* m^2, (m/s)^2 */
-    const double dt = 0.5;
-    const double r = 4;
-    const double q[2] = {0.01, 0.05};
-    const double q0[2] = {100, 100};
-    double z[T][d], y[T], D[T][d][d] = {{{0}}}, E[T - 1][d][d], h[T][d], m[T][d], S[T][d][d];
+/* z_1 ~ N(0, Q0), z_t = A z_{t-1} + N(0, Q), y_t = position + N(0, r); Q and Q0 are diagonal. */
+static const double step = 0.5;                              /* seconds */
+static const double A[d][d] = {{1, 0.5}, {0, 1}};            /* position += step * speed */
+static const double q[d] = {0.01, 0.05}, q0[d] = {100, 100}; /* m^2, (m/s)^2 */
+static const double r = 4;                                   /* m^2 */
+
+static double z[T][d], y[T];                       /* the truth, and the measurements */
+static double D[T][d][d], E[T - 1][d][d], h[T][d]; /* J's blocks, and the right-hand side */
+static double mean[T][d], variance[T][d][d];       /* the answer */
+
+static void drive(void) {
     vdi_rng rng = vdi_rng_make(1, 0);
-    for (int t = 0; t < T; t++) { /* the truth, and what the instrument says */
-        z[t][1] = (t ? z[t - 1][1] : 3) + sqrt(q[1]) * vdi_rng_normal(&rng);
-        z[t][0] = t ? z[t - 1][0] + dt * z[t - 1][1] + sqrt(q[0]) * vdi_rng_normal(&rng) : 0;
-        y[t] = z[t][0] + sqrt(r) * vdi_rng_normal(&rng);
+    for (int t = 0; t < T; t++) {
+        z[t][SPEED] = (t ? z[t - 1][SPEED] : 3) + sqrt(q[SPEED]) * vdi_rng_normal(&rng);
+        if (t) z[t][POSITION] = z[t - 1][POSITION] + step * z[t - 1][SPEED];
+        if (t) z[t][POSITION] += sqrt(q[POSITION]) * vdi_rng_normal(&rng);
+        y[t] = z[t][POSITION] + sqrt(r) * vdi_rng_normal(&rng);
     }
+}
+
+/* What each term of log p(z, y) adds to J and h. */
+static void build(void) {
     for (int t = 0; t < T; t++) {
         for (int i = 0; i < d; i++)
-            D[t][i][i] = 1 / (t ? q[i] : q0[i]);
-        D[t][0][0] += 1 / r;
-        h[t][0] = y[t] / r;
-        h[t][1] = 0;
-        if (t + 1 == T) break;
-        const double A[d][d] = {{1, dt}, {0, 1}};
-        for (int i = 0; i < d; i++) {
+            D[t][i][i] = 1 / (t ? q[i] : q0[i]); /* z_t given the past */
+        D[t][POSITION][POSITION] += 1 / r;       /* y_t given z_t */
+        h[t][POSITION] = y[t] / r;
+    }
+    for (int t = 0; t + 1 < T; t++) /* z_{t+1} given z_t: A' Q^{-1} A, and -Q^{-1} A beside it */
+        for (int i = 0; i < d; i++)
             for (int j = 0; j < d; j++) {
                 for (int k = 0; k < d; k++)
                     D[t][i][j] += A[k][i] * A[k][j] / q[k];
                 E[t][i][j] = -A[i][j] / q[i];
             }
-        }
-    }
-    vdi_error err;
-    vdi_blocktri bt;
-    vdi_blocktri_desc desc = {0};
-    desc.dtype = VDI_F64;
-    desc.trials = 1;
-    desc.T = T;
-    desc.d = d;
+}
+
+/* J mean = h, and the blocks of J^{-1} on its diagonal. */
+static bool smooth(vdi_error *err) {
+    vdi_blocktri_desc desc = {.dtype = VDI_F64, .trials = 1, .T = T, .d = d};
     size_t size = vdi_blocktri_memsize(&desc);
-    void *mem = malloc(size);
-    if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 ||
-        vdi_blocktri_factor(&bt, D, E, &err) < 0) {
-        puts(err.message);
-        return 1;
+    void *memory = malloc(size);
+    vdi_blocktri J;
+    bool ok = vdi_blocktri_init(&J, &desc, memory, size, err) >= 0 &&
+              vdi_blocktri_factor(&J, D, E, err) >= 0;
+    if (ok) {
+        vdi_blocktri_solve(&J, 1, h, mean);
+        vdi_blocktri_marginals(&J, variance, NULL);
     }
-    vdi_blocktri_solve(&bt, 1, h, m);
-    vdi_blocktri_marginals(&bt, S, NULL);
-    double raw = 0, smooth = 0;
-    for (int t = 0; t < T; t++) {
-        raw += (y[t] - z[t][0]) * (y[t] - z[t][0]) / T;
-        smooth += (m[t][0] - z[t][0]) * (m[t][0] - z[t][0]) / T;
-    }
+    free(memory);
+    return ok;
+}
+
+static void report(void) {
+    double raw = 0, smoothed = 0;
     puts("   s   true m  measured  smoothed        true m/s  smoothed");
-    for (int t = 0; t < T; t += 3) {
-        printf("%4.1f %8.2f %9.2f %9.2f +- %.2f %8.2f %9.2f +- %.2f\n", t * dt, z[t][0], y[t],
-               m[t][0], sqrt(S[t][0][0]), z[t][1], m[t][1], sqrt(S[t][1][1]));
+    for (int t = 0; t < T; t++) {
+        raw += pow(y[t] - z[t][POSITION], 2) / T;
+        smoothed += pow(mean[t][POSITION] - z[t][POSITION], 2) / T;
+        if (t % 6) continue;
+        printf("%4.1f %8.2f %9.2f", t * step, z[t][POSITION], y[t]);
+        printf(" %9.2f +- %.2f", mean[t][POSITION], sqrt(variance[t][POSITION][POSITION]));
+        printf(" %8.2f", z[t][SPEED]);
+        printf(" %9.2f +- %.2f\n", mean[t][SPEED], sqrt(variance[t][SPEED][SPEED]));
     }
     printf("root mean square error of the position: measured %.2f m, smoothed %.2f m\n", sqrt(raw),
-           sqrt(smooth));
-    free(mem);
-    return 0;
+           sqrt(smoothed));
+}
+
+/* The speed, which no instrument has seen. */
+static bool draw(const char *path, vdi_error *err) {
+    static double truth[T], middle[T], low[T], high[T];
+    for (int t = 0; t < T; t++) {
+        double sd = sqrt(variance[t][SPEED][SPEED]);
+        truth[t] = z[t][SPEED];
+        middle[t] = mean[t][SPEED];
+        low[t] = middle[t] - 2 * sd;
+        high[t] = middle[t] + 2 * sd;
+    }
+    vdi_figure f;
+    vdi_figure_init(&f, NULL);
+    vdi_panel *p = vdi_figure_panel(&f, 0, 0);
+    p->dx = step;
+    p->x.label = "time (s)";
+    p->y.label = "speed (m/s)";
+    vdi_tensor under = vdi_tensor_1d(low, VDI_F64, T), over = vdi_tensor_1d(high, VDI_F64, T);
+    vdi_panel_band(p, "two standard deviations", under, over)->color = VDI_COLOR_BLUE;
+    vdi_panel_line(p, "smoothed", vdi_tensor_1d(middle, VDI_F64, T))->color = VDI_COLOR_BLUE;
+    vdi_panel_line(p, "true", vdi_tensor_1d(truth, VDI_F64, T))->color = VDI_COLOR_VERMILION;
+    bool ok = vdi_svg_save(path, &f, err) >= 0;
+    vdi_figure_free(&f);
+    return ok;
+}
+
+int main(int argc, char **argv) {
+    vdi_error err;
+    drive();
+    build();
+    bool ok = smooth(&err);
+    if (ok) report();
+    if (ok && argc > 1) ok = draw(argv[1], &err);
+    if (!ok) puts(err.message);
+    return !ok;
 }

@@ -1,99 +1,105 @@
-/* examples/sacd.c - an agent learns to swing up a pendulum, and says which part of the reward
- * drives it
+/* examples/sacd.c - an agent learns to swing up a pendulum, and says what drives it
  *
- *     cc -O2 -I. examples/sacd.c -o sacd -lm -lpthread && ./sacd
+ *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/sacd.c -o sacd -lm -pthread && ./sacd
  *
  * The pendulum pays for three things: angle, speed, torque. The agent learns a value for each of
- * them, and for the entropy of its own choices; their sum is what it acts on. That costs nothing
- * over learning the sum, and afterwards one can ask.
+ * them, and for the entropy of its own choices; it acts on their sum. Afterwards one can ask.
+ * docs/guide/sacd.md explains the method and the questions.
  */
-#define VDI_SACD_IMPLEMENTATION
 #include "vdi.h"
-
 #include <stdio.h>
+#include <stdlib.h>
 
-static int fail(const vdi_error *err) {
-    fprintf(stderr, "%s: %s\n", err->where, err->message);
-    return 1;
+enum { STEPS = 10000, EPISODES = 20, HEADS = 4, SPEED = 1, CANDIDATES = 64 };
+static vdi_env env;
+static vdi_sacd *agent;
+static vdi_sacd_trace *trace; /* one episode with values, influence and returns */
+static vdi_error err;
+
+static void need(vdi_status status) {
+    if (status >= 0) return;
+    printf("%s: %s\n", err.where, err.message);
+    exit(1);
 }
 
-int main(void) {
-    vdi_error err;
-    vdi_env env;
-    if (vdi_env_open("pendulum", NULL, &env, &err) < 0) return fail(&err);
+static void create(void) {
+    need(vdi_env_open("pendulum", NULL, &env, &err));
+    vdi_sacd_desc desc = {.observations = env.observations,
+                          .actions = env.actions,
+                          .components = env.components,
+                          .hidden = {64, 64},
+                          .batch = 100,
+                          .start = 100,
+                          .rate = 1e-3,
+                          .capacity = STEPS,
+                          .seed = 1};
+    need(vdi_sacd_create(&desc, &agent, &err));
+    need(vdi_sacd_trace_create(agent, env.limit, NULL, &trace, &err));
+}
 
-    vdi_sacd_desc desc = vdi_sacd_desc_defaults();
-    desc.observations = env.observations;
-    desc.actions = env.actions;
-    desc.components = env.components;
-    desc.hidden[0] = desc.hidden[1] = 64;
-    desc.batch = 100;
-    desc.start = 100;
-    desc.rate = 1e-3;
-    desc.capacity = 10000;
-    desc.seed = 1;
-    vdi_sacd *agent;
-    if (vdi_sacd_create(&desc, &agent, &err) < 0) return fail(&err);
-
-    /* learn: one step of the pendulum, one update */
-    vdi_sacd_episode episode = VDI__ZERO;
+/* One step of the pendulum, one update. */
+static void learn(void) {
+    vdi_sacd_episode e = {0};
     puts("episode   return    angle    speed   torque");
-    for (int step = 1; step <= 10000; step++) {
-        if (vdi_sacd_step(agent, &env, &episode, NULL, &err) < 0) return fail(&err);
-        if (episode.end && episode.index % 7 == 0) {
-            printf("%7d %8.1f %8.1f %8.1f %8.2f\n", (int)episode.index,
-                   episode.sum[0] + episode.sum[1] + episode.sum[2], episode.sum[0], episode.sum[1],
-                   episode.sum[2]);
-        }
+    for (int step = 0; step < STEPS; step++) {
+        need(vdi_sacd_step(agent, &env, &e, NULL, &err));
+        if (!e.end || e.index % 7) continue;
+        double total = e.sum[0] + e.sum[1] + e.sum[2];
+        printf("%7d %8.1f %8.1f %8.1f %8.2f\n", (int)e.index, total, e.sum[0], e.sum[1], e.sum[2]);
     }
+}
 
-    /* judge: twenty episodes that it has not seen, without exploring */
-    double mean = 0, sums[VDI_ENV_MAX_COMPONENTS];
-    for (int k = 0; k < 20; k++) {
-        if (vdi_sacd_play(agent, &env, 1000001, (uint64_t)k, sums, NULL, &err) < 0)
-            return fail(&err);
-        mean += (sums[0] + sums[1] + sums[2]) / 20;
+/* Episodes that it has not seen, without exploring. */
+static void judge(void) {
+    double mean = 0, sum[VDI_ENV_MAX_COMPONENTS];
+    for (uint64_t k = 0; k < EPISODES; k++) {
+        need(vdi_sacd_play(agent, &env, 1000001, k, sum, NULL, &err));
+        mean += (sum[0] + sum[1] + sum[2]) / EPISODES;
     }
-    printf("\nmean return of 20 new episodes: %.1f\n", mean);
+    printf("\nmean return of %d new episodes: %.1f\n", EPISODES, mean);
+}
 
-    /* ask: what pulls at the action along one episode, and does each value come true? */
-    vdi_sacd_trace *trace;
-    vdi_value_check check = VDI__ZERO;
-    if (vdi_sacd_trace_create(agent, env.limit, NULL, &trace, &err) < 0) return fail(&err);
-    for (int k = 0; k < 20; k++) {
-        if (vdi_sacd_trace_play(trace, agent, &env, 2000001, (uint64_t)k, false, &err) < 0)
-            return fail(&err);
+/* Share of component i in the influence on the action at a step of the trace. */
+static double share(int64_t step, int64_t i) {
+    const double *influence = trace->influence + step * HEADS;
+    return 100 * influence[i] / vdi_sum(VDI_F64, HEADS, influence);
+}
+
+/* What pulls at the action along the last episode, and does each value come true? */
+static void ask(void) {
+    vdi_value_check check = {0};
+    for (uint64_t k = 0; k < EPISODES; k++) {
+        need(vdi_sacd_trace_play(trace, agent, &env, 2000001, k, false, &err));
         vdi_value_check_add(&check, trace);
     }
     puts("\ncomponent  influence: first step,  last   value: bias    RMSE   slope");
-    for (int64_t i = 0; i < trace->heads; i++) {
-        const int64_t moment[2] = {0, trace->steps - 1};
-        double share[2];
-        for (int m = 0; m < 2; m++) {
-            const double *at = trace->influence + moment[m] * trace->heads;
-            share[m] = at[i] / vdi_sum(VDI_F64, (size_t)trace->heads, at);
-        }
+    for (int64_t i = 0; i < HEADS; i++) {
         vdi_value_error e = vdi_value_check_head(&check, i);
-        printf("%-9s %17.0f %% %6.0f %% %15.2f %7.2f %7.2f\n",
-               i < env.components ? env.component[i] : "entropy", 100 * share[0], 100 * share[1],
-               e.bias, e.rmse, e.slope);
+        printf("%-9s", i < env.components ? env.component[i] : "entropy");
+        printf(" %17.0f %% %6.0f %%", share(0, i), share(trace->steps - 1, i));
+        printf(" %15.2f %7.2f %7.2f\n", e.bias, e.rmse, e.slope);
     }
+}
 
-    /* wonder: what would it do here if speed cost nothing? Nothing is learned anew. */
-    enum { CANDIDATES = 64 };
+/* What would it do at the start of that episode if speed cost nothing? Nothing is learned anew. */
+static void wonder(void) {
     float action[CANDIDATES];
-    double q0[CANDIDATES * 4], q1[CANDIDATES * 4], weights[4] = {1, 1, 1, 1};
+    double q0[CANDIDATES * HEADS], q1[CANDIDATES * HEADS], weight[HEADS] = {1, 1, 1, 1};
     vdi_rng rng = vdi_rng_make(7, 0);
-    const float *obs = trace->obs;
-    vdi_sacd_candidates(agent, obs, &rng, CANDIDATES, action);
-    vdi_sacd_action_values(agent, obs, CANDIDATES, action, q0, q1);
-    int64_t before = vdi_what_if(CANDIDATES, trace->heads, weights, q0, q1, NULL);
-    weights[1] = 0;
-    int64_t after = vdi_what_if(CANDIDATES, trace->heads, weights, q0, q1, NULL);
-    printf("\nat the start of the last episode the best torque is %.2f N m; if speed cost nothing, "
-           "%.2f N m\n",
-           2 * (double)action[before], 2 * (double)action[after]);
+    vdi_sacd_candidates(agent, trace->obs, &rng, CANDIDATES, action);
+    vdi_sacd_action_values(agent, trace->obs, CANDIDATES, action, q0, q1);
+    double before = action[vdi_what_if(CANDIDATES, HEADS, weight, q0, q1, NULL)];
+    weight[SPEED] = 0;
+    double after = action[vdi_what_if(CANDIDATES, HEADS, weight, q0, q1, NULL)];
+    printf("\nbest torque %.2f N m; if speed cost nothing, %.2f N m\n", 2 * before, 2 * after);
+}
 
+int main(void) {
+    create();
+    learn();
+    judge();
+    ask();
+    wonder();
     vdi_sacd_trace_destroy(trace);
     vdi_sacd_destroy(agent);
     vdi_env_close(&env);

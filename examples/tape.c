@@ -1,79 +1,117 @@
-/* A net learns a curve: y = sin(3x) + x/2 from noisy points, with a tape, a parameter set and Adam.
+/* examples/tape.c - from two numbers to a network
  *
- *     cc -O2 -I.. tape.c -o tape -lm -lpthread && ./tape                (-I: the folder of vdi.h)
+ *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/tape.c -o tape -lm -pthread && ./tape [picture.svg]
+ *
+ * The gradient of a formula in two numbers; then a line and a network, fitted to the same points by
+ * the same function. docs/guide/tape.md is the chapter around this program.
  */
-#define VDI_GRAD_IMPLEMENTATION
 #include "vdi.h"
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { POINTS = 128, STEPS = 1500 };
+enum { POINTS = 128, GRID = 161 };
+static float x[POINTS], y[POINTS];   /* the data: (POINTS,1) each */
+static float grid[GRID];             /* where predictions are asked for: (GRID,1) */
+static double line[GRID], net[GRID]; /* what the two models say there */
 
-static double curve(double x) { return sin(3 * x) + x / 2; }
+/* f(a,b) = a b + sin a at a = 2, b = 3: its value and both derivatives. */
+static bool two_numbers(vdi_tape *t, vdi_error *err) {
+    float two = 2, three = 3;
+    vdi_var a = vdi_tape_variable(t, vdi_tensor_1d(&two, VDI_F32, 1));
+    vdi_var b = vdi_tape_variable(t, vdi_tensor_1d(&three, VDI_F32, 1));
+    vdi_var f = vdi_var_add(t, vdi_var_mul(t, a, b), vdi_var_sin(t, a));
+    if (vdi_tape_backward(t, f) < 0) return vdi_tape_status(t, err) >= 0;
+    const float *da = vdi_tape_grad(t, a).data;
+    const float *db = vdi_tape_grad(t, b).data;
+    printf("f = %.4f, df/da = %.4f, df/db = %.4f\n", vdi_tape_item(t, f), *da, *db);
+    printf("by hand:     b + cos a = %.4f,     a = %.4f\n", 3 + cos(2), 2.0);
+    return true;
+}
 
-int main(void) {
-    vdi_error err;
-    vdi_rng rng = vdi_rng_make(7, 0); /* the same numbers on every machine */
-
-    /* the data: x (128,1), y (128,1) */
-    float x[POINTS], y[POINTS];
+static void measure(void) {
+    vdi_rng rng = vdi_rng_make(7, 0);
     for (int i = 0; i < POINTS; i++) {
         x[i] = (float)(4 * vdi_rng_uniform(&rng) - 2);
-        y[i] = (float)(curve(x[i]) + 0.1 * vdi_rng_normal(&rng));
+        y[i] = (float)(sin(3 * x[i]) + x[i] / 2 + 0.1 * vdi_rng_normal(&rng));
     }
+    for (int i = 0; i < GRID; i++)
+        grid[i] = (float)(-2 + 4.0 * i / (GRID - 1));
+}
 
-    /* the net: 1 -> 32 -> 32 -> 1, tanh between */
-    vdi_mlp_desc net = {0};
-    net.name = "net";
-    net.layers = 3;
-    net.act = VDI_ACT_TANH;
-    net.sizes[0] = 1;
-    net.sizes[1] = net.sizes[2] = 32;
-    net.sizes[3] = 1;
+/* One step: the mean squared error of the model, its gradient, a move against it. */
+static bool step(vdi_tape *t, const vdi_mlp_desc *model, vdi_params *params, vdi_optim *optim,
+                 double *loss_value, vdi_error *err) {
+    vdi_tape_reset(t); /* forgets the last graph, keeps its memory */
+    vdi_params_zero_grad(params);
+    vdi_var input = vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, POINTS, 1));
+    vdi_var truth = vdi_tape_constant(t, vdi_tensor_2d(y, VDI_F32, POINTS, 1));
+    vdi_var output = vdi_mlp_apply(t, model, params->item, input);
+    vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, output, truth)));
+    if (vdi_tape_backward(t, loss) < 0) return vdi_tape_status(t, err) >= 0;
+    *loss_value = vdi_tape_item(t, loss);
+    return vdi_optim_step(optim, err) >= 0;
+}
+
+/* Fit `model` by `rule`; `prediction` (GRID) receives what it then says on the grid. */
+static bool fit(vdi_tape *t, const vdi_mlp_desc *model, const vdi_optim_desc *rule, int steps,
+                double *prediction, vdi_error *err) {
+    vdi_rng rng = vdi_rng_make(7, 1);
     vdi_param_desc list[6];
-    int64_t count = vdi_mlp_declare(&net, list, 6);
-
-    vdi_optim_desc adam = vdi_optim_desc_defaults();
-    adam.rate = 1e-2;
-    adam.schedule.kind = VDI_SCHEDULE_COSINE;
-    adam.schedule.steps = STEPS;
-
     vdi_params *params = NULL;
     vdi_optim *optim = NULL;
-    vdi_tape *t = NULL;
-    if (vdi_params_create(list, count, VDI_F32, NULL, &rng, &params, &err) < 0 ||
-        vdi_optim_create(&adam, params, NULL, &optim, &err) < 0 ||
-        vdi_tape_create(NULL, &t, &err) < 0) {
-        fprintf(stderr, "%s\n", err.message);
-        return 1;
+    int64_t count = vdi_mlp_declare(model, list, 6);
+    double loss = 0;
+    bool ok = vdi_params_create(list, count, VDI_F32, NULL, &rng, &params, err) >= 0 &&
+              vdi_optim_create(rule, params, NULL, &optim, err) >= 0;
+    if (ok) printf("\n%s: %d parameters\n", model->name, (int)vdi_params_size(params));
+    for (int i = 0; ok && i <= steps; i++) {
+        ok = step(t, model, params, optim, &loss, err);
+        if (i % (steps / 5) == 0) printf("step %4d: mean squared error %.4f\n", i, loss);
     }
-    printf("%lld parameters\n", (long long)vdi_params_size(params));
-
-    for (int step = 0; step <= STEPS; step++) {
-        vdi_tape_reset(t); /* forgets the last graph, keeps its memory */
-        vdi_params_zero_grad(params);
-        vdi_var out = vdi_mlp_apply(t, &net, params->item,
-                                    vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, POINTS, 1)));
-        vdi_var error =
-            vdi_var_sub(t, out, vdi_tape_constant(t, vdi_tensor_2d(y, VDI_F32, POINTS, 1)));
-        vdi_var loss = vdi_var_mean(t, vdi_var_square(t, error));
-        if (vdi_tape_backward(t, loss) < 0 || vdi_optim_step(optim, &err) < 0) {
-            (void)vdi_tape_status(t, &err);
-            fprintf(stderr, "step %d: %s\n", step, err.message);
-            return 1;
-        }
-        if (step % 250 == 0) printf("step %4d  loss %.5f\n", step, vdi_tape_item(t, loss));
-    }
-
-    printf("\n    x   curve     net\n");
-    for (int i = -2; i <= 2; i++) {
-        float at = 0.75f * (float)i;
+    if (ok) {
         vdi_tape_reset(t);
-        vdi_var out = vdi_mlp_apply(t, &net, params->item,
-                                    vdi_tape_constant(t, vdi_tensor_2d(&at, VDI_F32, 1, 1)));
-        printf("%5.2f  %6.3f  %6.3f\n", (double)at, curve(at), vdi_tape_item(t, out));
+        vdi_var input = vdi_tape_constant(t, vdi_tensor_2d(grid, VDI_F32, GRID, 1));
+        vdi_tensor output = vdi_tape_value(t, vdi_mlp_apply(t, model, params->item, input));
+        for (int i = 0; i < GRID; i++)
+            prediction[i] = ((const float *)output.data)[i];
     }
-    vdi_tape_destroy(t);
     vdi_optim_destroy(optim);
     vdi_params_destroy(params);
-    return 0;
+    return ok;
+}
+
+static bool draw(const char *path, vdi_error *err) {
+    vdi_figure f;
+    vdi_figure_init(&f, NULL);
+    vdi_panel *p = vdi_figure_panel(&f, 0, 0);
+    p->x0 = -2;
+    p->dx = 4.0 / (GRID - 1);
+    vdi_tensor at = vdi_tensor_1d(x, VDI_F32, POINTS), seen = vdi_tensor_1d(y, VDI_F32, POINTS);
+    vdi_panel_scatter(p, "data", at, seen)->color = VDI_COLOR_GREY;
+    vdi_panel_line(p, "line", vdi_tensor_1d(line, VDI_F64, GRID));
+    vdi_panel_line(p, "network", vdi_tensor_1d(net, VDI_F64, GRID));
+    bool ok = vdi_svg_save(path, &f, err) >= 0;
+    vdi_figure_free(&f);
+    return ok;
+}
+
+int main(int argc, char **argv) {
+    vdi_mlp_desc smallest = {.name = "line", .layers = 1, .sizes = {1, 1}};
+    vdi_optim_desc descent = {.kind = VDI_OPTIM_SGD, .rate = 0.2};
+    vdi_mlp_desc larger = {.name = "network", .layers = 3, .act = VDI_ACT_TANH};
+    const int64_t sizes[4] = {1, 32, 32, 1}; /* inputs, hidden layers, outputs */
+    vdi_optim_desc adam = {.rate = 1e-2, .schedule = {.kind = VDI_SCHEDULE_COSINE, .steps = 1500}};
+    vdi_tape *t = NULL;
+    vdi_error err;
+    memcpy(larger.sizes, sizes, sizeof sizes);
+    measure();
+    bool ok = vdi_tape_create(NULL, &t, &err) >= 0;
+    ok = ok && two_numbers(t, &err);
+    ok = ok && fit(t, &smallest, &descent, 50, line, &err);
+    ok = ok && fit(t, &larger, &adam, 1500, net, &err);
+    if (ok && argc > 1) ok = draw(argv[1], &err);
+    if (!ok) puts(err.message);
+    vdi_tape_destroy(t);
+    return !ok;
 }

@@ -1,124 +1,146 @@
-/* Stochastic volatility: variational inference in a model that is given by nothing but its log
- * joint density.
+/* examples/vilds.c - stochastic volatility: a model that is given by nothing but its log density
  *
- *     cc -O2 -I.. vilds.c -o vilds -lm -lpthread && ./vilds   (-I: the folder of vdi.h)
+ *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/vilds.c -o vilds -lm -pthread
+ *     ./vilds [picture.svg]
  *
  *     h_1 ~ N(0, s^2 / (1 - phi^2)),   h_t = phi h_{t-1} + N(0, s^2),   y_t ~ N(0, exp(mu + h_t))
  *
- * Returns of a market are noise whose size wanders. Nobody told vdi this model: log p(y, h) below
- * is all that it gets. It learns phi, s and mu, and a network that reads a window of returns and
- * gives the posterior of the log variance.
+ * Returns of a market are noise whose size wanders. vdi gets log p(y, h) below and nothing else. It
+ * learns phi, s and mu, and a network that reads a window of returns and gives the posterior of the
+ * log variance. docs/guide/vilds.md explains the method.
  */
-#define VDI_VILDS_IMPLEMENTATION
 #include "vdi.h"
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { TRIALS = 40, T = 200 };
+enum { TRIALS = 40, T = 200, BINS = TRIALS * T };
+static const double phi = 0.95, s = 0.3, mu = -1;
+static double h[BINS], y[BINS];           /* the log variance, and the returns */
+static double mean[BINS], variance[BINS]; /* the posterior of the log variance */
+static vdi_error err;
 
-/* z (S,B,T,1), y and mask (B,T,1); the parameters: phi = tanh(a), log s, mu. Returns (S,B). */
-static vdi_var log_joint(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
-                         const vdi_trial_info *info, void *user) {
-    (void)user;
-    vdi_var p[3];
-    for (int i = 0; i < 3; i++)
-        p[i] = vdi_var_cast(t, vdi_tape_param(t, &info->params[i]), VDI_F64);
-    vdi_var phi = vdi_var_tanh(t, p[0]);
-    vdi_var log_s = p[1];
-    vdi_var zero = vdi_var_cast(t, vdi_tape_scalar(t, 0), VDI_F64);
-    y = vdi_var_cast(t, y, VDI_F64);
-    mask = vdi_var_cast(t, mask, VDI_F64);
-    int64_t last = info->T - 1;
-    /* the returns: log N(y; 0, exp((mu + h) / 2)), where there is one */
-    vdi_var seen = vdi_var_mul(
-        t, vdi_var_normal_log_prob(t, y, zero, vdi_var_mul_scalar(t, vdi_var_add(t, z, p[2]), 0.5)),
-        mask);
-    /* the transitions into each bin that counts */
-    vdi_var before = vdi_var_slice(t, z, 2, 0, 1, last), after = vdi_var_slice(t, z, 2, 1, 1, last);
-    vdi_var steps =
-        vdi_var_mul(t, vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, phi), log_s),
-                    vdi_var_slice(t, mask, 1, 1, 1, last));
-    /* the start: standard deviation s / sqrt(1 - phi^2) */
-    vdi_var shrink = vdi_var_mul_scalar(
-        t, vdi_var_log(t, vdi_var_scale_shift(t, vdi_var_square(t, phi), -1, 1)), -0.5);
-    vdi_var first = vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 0, 1, 1), zero,
-                                            vdi_var_add(t, log_s, shrink));
-    vdi_var parts[3], r = vdi_var_none();
-    parts[0] = seen;
-    parts[1] = steps;
-    parts[2] = first;
-    for (int i = 0; i < 3; i++) { /* (S,B,.,1) to (S,B) */
-        vdi_var sum = vdi_var_sum_axis(t, vdi_var_sum_axis(t, parts[i], 3, false), 2, false);
-        r = i ? vdi_var_add(t, r, sum) : sum;
-    }
-    return r;
+static void need(vdi_status status) {
+    if (status >= 0) return;
+    puts(err.message);
+    exit(1);
 }
 
-static int failed(const vdi_error *err) {
-    fprintf(stderr, "%s: %s\n", err->where, err->message);
-    return 1;
-}
-
-int main(void) {
-    static double y[TRIALS * T], h[TRIALS * T], mean[TRIALS * T];
-    const double phi = 0.95, s = 0.3, mu = -1;
+static void simulate(void) {
     vdi_rng rng = vdi_rng_make(1, 0);
-    for (int i = 0; i < TRIALS * T; i++) {
-        h[i] = i % T ? phi * h[i - 1] + s * vdi_rng_normal(&rng)
-                     : s / sqrt(1 - phi * phi) * vdi_rng_normal(&rng);
+    for (int i = 0; i < BINS; i++) {
+        if (i % T)
+            h[i] = phi * h[i - 1] + s * vdi_rng_normal(&rng);
+        else
+            h[i] = s / sqrt(1 - phi * phi) * vdi_rng_normal(&rng);
         y[i] = exp(0.5 * (mu + h[i])) * vdi_rng_normal(&rng);
     }
-    vdi_error err;
-    vdi_param_desc params[3];
-    params[0] = vdi_param_make("a", VDI_INIT_CONSTANT, 1, 1, 1);
-    params[1] = vdi_param_make("log_s", VDI_INIT_CONSTANT, -1, 1, 1);
-    params[2] = vdi_param_make("mu", VDI_INIT_ZEROS, 0, 1, 1);
-    vdi_vilds_desc desc = VDI__ZERO;
-    desc.d = 1;
-    desc.n = 1;
-    desc.obs = VDI_VILDS_GAUSSIAN; /* real values; the log joint says the rest */
-    desc.log_joint = log_joint;
-    desc.user_params = params;
-    desc.user_param_count = 3;
-    desc.free_start = true;
-    desc.reach = 4;
-    desc.train.steps = 1500;
-    desc.train.no_masking = true;
+}
+
+static vdi_var parameter(vdi_tape *t, const vdi_trial_info *info, int i) {
+    return vdi_var_cast(t, vdi_tape_param(t, &info->params[i]), VDI_F64);
+}
+
+/* (S,B,.,1) to (S,B) */
+static vdi_var total(vdi_tape *t, vdi_var x) {
+    return vdi_var_sum_axis(t, vdi_var_sum_axis(t, x, 3, false), 2, false);
+}
+
+/* z (S,B,T,1) is h; y and mask (B,T,1); parameters phi = tanh(a), log s, mu. Returns (S,B). */
+static vdi_var log_joint(vdi_tape *t, vdi_var z, vdi_var returns, vdi_var mask,
+                         const vdi_trial_info *info, void *user) {
+    const int64_t last = info->T - 1;
+    (void)user;
+    vdi_var decay = vdi_var_tanh(t, parameter(t, info, 0));
+    vdi_var log_s = parameter(t, info, 1), level = parameter(t, info, 2);
+    vdi_var zero = vdi_var_cast(t, vdi_tape_scalar(t, 0), VDI_F64);
+    returns = vdi_var_cast(t, returns, VDI_F64);
+    mask = vdi_var_cast(t, mask, VDI_F64);
+
+    /* the returns: log N(y; 0, exp((mu + h) / 2)), where there is one */
+    vdi_var log_sd = vdi_var_mul_scalar(t, vdi_var_add(t, z, level), 0.5);
+    vdi_var seen = vdi_var_mul(t, vdi_var_normal_log_prob(t, returns, zero, log_sd), mask);
+
+    /* the transitions into each bin that counts */
+    vdi_var before = vdi_var_slice(t, z, 2, 0, 1, last), after = vdi_var_slice(t, z, 2, 1, 1, last);
+    vdi_var move = vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, decay), log_s);
+    move = vdi_var_mul(t, move, vdi_var_slice(t, mask, 1, 1, 1, last));
+
+    /* the start: log standard deviation log s - log(1 - phi^2) / 2 */
+    vdi_var left = vdi_var_log(t, vdi_var_scale_shift(t, vdi_var_square(t, decay), -1, 1));
+    vdi_var log_start = vdi_var_add(t, log_s, vdi_var_mul_scalar(t, left, -0.5));
+    vdi_var first = vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 0, 1, 1), zero, log_start);
+
+    return vdi_var_add(t, vdi_var_add(t, total(t, seen), total(t, move)), total(t, first));
+}
+
+static void report(const vdi_vilds *model, double elbo) {
+    const vdi_params *params = vdi_vilds_params((vdi_vilds *)model);
+    const char *const name[3] = {"a", "log_s", "mu"};
+    double v[3], k = BINS, hh, mm, hm;
+    for (int i = 0; i < 3; i++)
+        v[i] = *(float *)vdi_params_find(params, name[i])->value.data;
+    printf("phi %.3f (true %.3f)\n", tanh(v[0]), phi);
+    printf("s   %.3f (true %.3f)\n", exp(v[1]), s);
+    printf("mu %.3f (true %.3f)\n", v[2], mu);
+    double sh = vdi_sum(VDI_F64, BINS, h), sm = vdi_sum(VDI_F64, BINS, mean);
+    hh = vdi_dot(VDI_F64, BINS, h, h) - sh * sh / k;
+    mm = vdi_dot(VDI_F64, BINS, mean, mean) - sm * sm / k;
+    hm = vdi_dot(VDI_F64, BINS, h, mean) - sh * sm / k;
+    printf("bound %.4f nats per bin\n", elbo);
+    printf("correlation of posterior mean and true log variance %.3f\n", hm / sqrt(hh * mm));
+}
+
+/* The first trial: returns above, log variance below. */
+static void draw(const char *path) {
+    static double low[T], high[T];
+    vdi_figure f;
+    vdi_figure_desc desc = {.rows = 2, .height = 120};
+    for (int t = 0; t < T; t++) {
+        low[t] = mean[t] - 2 * sqrt(variance[t]);
+        high[t] = mean[t] + 2 * sqrt(variance[t]);
+    }
+    vdi_figure_init(&f, &desc);
+    vdi_panel *top = vdi_figure_panel(&f, 0, 0), *bottom = vdi_figure_panel(&f, 1, 0);
+    top->x.bare = true;
+    top->y.label = "return";
+    bottom->x.label = "time (bins)";
+    bottom->y.label = "log variance";
+    vdi_tensor under = vdi_tensor_1d(low, VDI_F64, T), over = vdi_tensor_1d(high, VDI_F64, T);
+    vdi_panel_line(top, NULL, vdi_tensor_1d(y, VDI_F64, T))->color = VDI_COLOR_GREY;
+    vdi_panel_band(bottom, "two standard deviations", under, over)->color = VDI_COLOR_BLUE;
+    vdi_panel_line(bottom, "inferred", vdi_tensor_1d(mean, VDI_F64, T))->color = VDI_COLOR_BLUE;
+    vdi_panel_line(bottom, "true", vdi_tensor_1d(h, VDI_F64, T))->color = VDI_COLOR_VERMILION;
+    need(vdi_svg_save(path, &f, &err));
+    vdi_figure_free(&f);
+}
+
+int main(int argc, char **argv) {
+    vdi_param_desc params[3] = {vdi_param_make("a", VDI_INIT_CONSTANT, 1, 1, 1),
+                                vdi_param_make("log_s", VDI_INIT_CONSTANT, -1, 1, 1),
+                                vdi_param_make("mu", VDI_INIT_ZEROS, 0, 1, 1)};
+    vdi_vilds_desc desc = {.d = 1,
+                           .n = 1,
+                           .obs = VDI_VILDS_GAUSSIAN, /* real values */
+                           .log_joint = log_joint,
+                           .user_params = params,
+                           .user_param_count = 3,
+                           .free_start = true,
+                           .reach = 4, /* bins that the network sees */
+                           .train = {.steps = 1500, .no_masking = true}};
+    vdi_vilds_data_desc all = {.y = vdi_tensor_3d(y, VDI_F64, TRIALS, T, 1)};
+    vdi_vilds_result out = {.mean = mean, .cov = variance};
     vdi_vilds *model;
     vdi_vilds_data *data;
-    vdi_vilds_data_desc dd = VDI__ZERO;
-    dd.y = vdi_tensor_3d(y, VDI_F64, TRIALS, T, 1);
-    if (vdi_vilds_create(&desc, &model, &err) < 0 ||
-        vdi_vilds_data_create(model, &dd, &data, &err) < 0)
-        return failed(&err);
-    if (vdi_vilds_fit(model, data, NULL, NULL, NULL, &err) < 0) return failed(&err);
-
     double elbo;
-    double value[3];
-    double sx = 0;
-    double sy = 0;
-    double sxx = 0;
-    double syy = 0;
-    double sxy = 0;
-    double k = TRIALS * T;
-    vdi_vilds_result out = VDI__ZERO;
-    out.mean = mean;
-    if (vdi_vilds_score(model, data, NULL, &elbo, &err) < 0 ||
-        vdi_vilds_infer(model, data, NULL, &out, &err) < 0)
-        return failed(&err);
-    for (int i = 0; i < 3; i++)
-        value[i] = *(float *)vdi_params_find(vdi_vilds_params(model), params[i].name)->value.data;
-    for (int i = 0; i < TRIALS * T; i++) {
-        sx += h[i];
-        sy += mean[i];
-        sxx += h[i] * h[i];
-        syy += mean[i] * mean[i];
-        sxy += h[i] * mean[i];
-    }
-    double r = (sxy - sx * sy / k) / sqrt((sxx - sx * sx / k) * (syy - sy * sy / k));
-    printf("phi %.3f (true %.3f), s %.3f (%.3f), mu %.3f (%.3f)\n", tanh(value[0]), phi,
-           exp(value[1]), s, value[2], mu);
-    printf("ELBO %.4f nats per bin; correlation of posterior mean and true log variance %.3f\n",
-           elbo, r);
+    simulate();
+    need(vdi_vilds_create(&desc, &model, &err));
+    need(vdi_vilds_data_create(model, &all, &data, &err));
+    need(vdi_vilds_fit(model, data, NULL, NULL, NULL, &err));
+    need(vdi_vilds_score(model, data, NULL, &elbo, &err));
+    need(vdi_vilds_infer(model, data, NULL, &out, &err));
+    report(model, elbo);
+    if (argc > 1) draw(argv[1]);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(model);
     return 0;
