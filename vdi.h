@@ -6137,13 +6137,16 @@ typedef struct vdi_zip_writer {
     vdi_buffer directory;
     vdi_writer entry;
     int64_t count, start;
+    bool bad_name; /* one is too long, or no UTF-8 */
 } vdi_zip_writer;
 
 /** Start an archive at the writer's place. */
 VDI_API void vdi_zip_begin(vdi_zip_writer *z, vdi_writer *out, const vdi_allocator *a);
-/** Store `size` bytes under `name`. Failures show up in vdi_zip_end. */
+/** Store `size` bytes under `name`, in UTF-8 and up to 65535 bytes. Failures show up in
+ * vdi_zip_end. */
 VDI_API void vdi_zip_add(vdi_zip_writer *z, const char *name, const void *data, size_t size);
-/** Write the directory and flush; frees. VDI_ERR_IO or VDI_ERR_MEMORY if anything failed. */
+/** Write the directory and flush; frees. VDI_ERR_IO or VDI_ERR_MEMORY if anything failed,
+ * VDI_ERR_ARGUMENT for a bad name. */
 VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
 
 #endif /* VDI_IO_ZIP_H */
@@ -6556,16 +6559,15 @@ VDI_API vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue);
 typedef struct vdi_png {
     vdi_writer *w;
     int cols, rows, row;
-    bool base64;
-    vdi__crc crc;    /* of the chunk */
-    uint32_t a, b;   /* Adler-32 of the data */
-    uint8_t rest[3]; /* bytes that do not make a group of base64 yet */
+    bool base64, wrong; /* wrong: there is no picture of that size */
+    vdi__crc crc;       /* of the chunk */
+    uint32_t a, b;      /* Adler-32 of the data */
+    uint8_t rest[3];    /* bytes that do not make a group of base64 yet */
     int held;
 } vdi_png;
 
-/** Start a picture of `cols` x `rows` (at least 1, cols up to 32767). `palette` has 255 colours;
- * index 255 is transparent. `base64`:
- *  for a data URL. */
+/** Start a picture of `cols` x `rows` (at least 1, cols up to 32767, 2 GiB in all; else the writer
+ * fails). `palette` has 255 colours; index 255 is transparent. `base64`: for a data URL. */
 VDI_API void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const vdi_rgb *palette,
                            bool base64);
 /** The next row, `cols` indices; the last one ends the picture. */
@@ -6804,7 +6806,7 @@ VDI_API void vdi_page_text(vdi_page *p, const char *text);
 VDI_API void vdi_page_table(vdi_page *p, const char *const *head, int cols,
                             const char *const *cells, int rows);
 /** A table of numbers (rows,cols), each column to as many decimals as its largest needs for
- * `digits` significant digits; `row_names`
+ * `digits` (1 to 17) significant digits; `row_names`
  *  (rows of them, or NULL) make a first column with an empty head. NaN is a dash. */
 VDI_API void vdi_page_numbers(vdi_page *p, const char *const *head, const char *const *row_names,
                               vdi_tensor values, int digits);
@@ -6812,7 +6814,7 @@ VDI_API void vdi_page_numbers(vdi_page *p, const char *const *head, const char *
 VDI_API void vdi_page_figure(vdi_page *p, vdi_figure *f, const char *caption);
 /** Markup as it is. */
 VDI_API void vdi_page_raw(vdi_page *p, const char *html);
-/** JavaScript as it is; it may not hold "</script". */
+/** JavaScript as it is. One that holds "</script" is left out, and is the page's error. */
 VDI_API void vdi_page_script(vdi_page *p, const char *code);
 /** Data for scripts: starts a JSON text under `id` (letters and digits) into `j`; end it with
  * vdi_page_data_end. */
@@ -7404,6 +7406,9 @@ VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
 }
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
+
+/* U+FFFD: what stands for bytes that are no UTF-8 wherever text is written. */
+#define VDI__UTF8_REPLACEMENT "\xEF\xBF\xBD"
 
 /* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
    nothing above U+10FFFF). It never looks behind a zero byte. */
@@ -35517,6 +35522,16 @@ VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const 
     return status;
 }
 
+/* Can it be written? */
+VDI__FN vdi_status vdi__tensor_check(vdi_tensor t, const char *where, const char *name,
+                                     vdi_error *err) {
+    if (vdi_tensor_ok(t) && (unsigned)t.dtype < VDI_DTYPE_COUNT &&
+        (t.data || vdi_tensor_count(t) == 0))
+        return VDI_OK;
+    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
+                         "a tensor to write is the null tensor, or has no data");
+}
+
 /* The elements of t in row-major order, little-endian. */
 VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
     size_t size = vdi_dtype_size(t.dtype);
@@ -36227,6 +36242,7 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
 VDI__DEF void vdi_zip_begin(vdi_zip_writer *z, vdi_writer *out, const vdi_allocator *a) {
     z->out = out;
     z->count = 0;
+    z->bad_name = false;
     z->start = out->written;
     vdi_buffer_init(&z->directory, a);
     vdi_writer_to_buffer(&z->entry, &z->directory);
@@ -36271,7 +36287,7 @@ VDI__FN void vdi__zip_header(vdi_writer *w, bool local, const char *name, uint64
 /* Announce a member; its `size` bytes of that CRC follow from the caller. */
 VDI__FN void vdi__zip_announce(vdi_zip_writer *z, const char *name, uint64_t size, uint32_t crc) {
     uint64_t offset = (uint64_t)(z->out->written - z->start);
-    if (strlen(name) > 0xFFFF) z->out->failed = true;
+    if (strlen(name) > 0xFFFF || !vdi__utf8_valid(name)) z->bad_name = true;
     vdi__zip_header(z->out, true, name, size, crc, 0);
     vdi__zip_header(&z->entry, false, name, size, crc, offset);
     z->count++;
@@ -36292,6 +36308,9 @@ VDI__DEF vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err) {
     if (status < 0) {
         status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_end", z->out->name,
                                "no memory for the directory");
+    } else if (z->bad_name) {
+        status = vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_zip_end", z->out->name,
+                               "a member's name is no UTF-8, or longer than 65535 bytes");
     } else {
         memset(e, 0, sizeof e);
         vdi__put_le(e, 0x06064b50, 4);
@@ -36528,15 +36547,6 @@ VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
     return n;
 }
 
-VDI__FN vdi_status vdi__tensor_check(vdi_tensor t, const char *where, const char *name,
-                                     vdi_error *err) {
-    if (vdi_tensor_ok(t) && (unsigned)t.dtype < VDI_DTYPE_COUNT &&
-        (t.data || vdi_tensor_count(t) == 0))
-        return VDI_OK;
-    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
-                         "a tensor to write is the null tensor, or has no data");
-}
-
 VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
     char h[256];
     vdi_status status = vdi__tensor_check(t, "vdi_npy_write", w->name, err);
@@ -36547,6 +36557,8 @@ VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
 }
 
 /* ---- npz ---- */
+
+enum { VDI__NPZ_NAME_MAX = 250 };
 
 VDI__DEF vdi_status vdi_npz_open(vdi_npz *npz, vdi_reader r, const vdi_allocator *a,
                                  vdi_error *err) {
@@ -36629,29 +36641,34 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     return status;
 }
 
+VDI__FN vdi_status vdi__npz_check(const vdi_named_tensor *tensors, int64_t count, const char *file,
+                                  vdi_error *err) {
+    for (int64_t i = 0; i < count; i++) {
+        const char *name = tensors[i].name;
+        const vdi_status status = vdi__tensor_check(tensors[i].tensor, "vdi_npz_write", file, err);
+        if (status < 0) return status;
+        bool good = name && *name && strlen(name) <= VDI__NPZ_NAME_MAX && vdi__utf8_valid(name);
+        for (int64_t k = 0; k < i && good; k++)
+            good = strcmp(name, tensors[k].name) != 0;
+        if (good) continue;
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npz_write", file,
+                             "name %lld is empty, taken, no UTF-8 or longer than %d bytes",
+                             (long long)i, VDI__NPZ_NAME_MAX);
+    }
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors, int64_t count,
                                   const vdi_allocator *a, vdi_error *err) {
     vdi_zip_writer zip;
     vdi__crc crc;
     vdi_writer dry;
-    vdi_status status;
-    for (int64_t i = 0; i < count; i++) {
-        if ((status = vdi__tensor_check(tensors[i].tensor, "vdi_npz_write", w->name, err)) < 0)
-            return status;
-        bool bad = !tensors[i].name || !*tensors[i].name || strlen(tensors[i].name) > 250;
-        for (int64_t k = 0; k < i && !bad; k++)
-            bad = strcmp(tensors[i].name, tensors[k].name) == 0;
-        if (bad) {
-            return vdi__io_error(
-                err, VDI_ERR_ARGUMENT, "vdi_npz_write", w->name,
-                "name %lld is empty, longer than 250 bytes or not the first of its kind",
-                (long long)i);
-        }
-    }
+    vdi_status status = vdi__npz_check(tensors, count, w->name, err);
+    if (status < 0) return status;
     vdi__crc_begin(&crc);
     vdi_zip_begin(&zip, w, a);
     for (int64_t i = 0; i < count; i++) { /* twice over the data: the CRC stands before them */
-        char head[256], name[256];
+        char head[256], name[VDI__NPZ_NAME_MAX + sizeof ".npy"];
         size_t n = vdi__npy_header_text(head, tensors[i].tensor);
         (void)vdi_text_format(name, sizeof name, "%s.npy", tensors[i].name);
         crc.value = 0;
@@ -36747,7 +36764,8 @@ VDI__DEF vdi_status vdi_npz_save(const char *path, const vdi_named_tensor *tenso
                                  vdi_error *err) {
     vdi_writer w;
     vdi_error first;
-    vdi_status status = vdi_writer_open(&w, path, err);
+    vdi_status status = vdi__npz_check(tensors, count, path, err); /* before a file is emptied */
+    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
     if (status < 0) return status;
     status = vdi_npz_write(&w, tensors, count, NULL, &first);
     vdi_status closed = vdi_writer_close(&w, err);
@@ -37150,7 +37168,7 @@ VDI__FN void vdi__json_put_string(vdi_writer *w, const char *text) {
         }
         vdi_write(w, text + plain, i - plain);
         if (length == 0)
-            vdi_write_text(w, "\xEF\xBF\xBD");
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
         else if (c == '"' || c == '\\')
             vdi_write_format(w, "\\%c", c);
         else if (c == '\n')
@@ -37941,9 +37959,13 @@ VDI__FN void vdi__csv_write_name(vdi_writer *w, const char *name) {
     bool quote = n == 0 || strpbrk(name, ",;\t \"\r\n#") || strcmp(name, "NA") == 0 ||
                  strcmp(name, "N/A") == 0 || vdi_text_parse_double(name, n, &x) == n;
     if (quote) vdi_write(w, "\"", 1);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, length; i < n; i += VDI__MAX(length, (size_t)1)) {
+        length = vdi__utf8_length(name + i, n - i);
         if (name[i] == '"') vdi_write(w, "\"", 1);
-        vdi_write(w, name + i, 1);
+        if (length)
+            vdi_write(w, name + i, length);
+        else
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
     }
     if (quote) vdi_write(w, "\"", 1);
 }
@@ -38136,7 +38158,9 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     /* bits, colour type, compression, filter, interlace */
     static const uint8_t indexed[5] = {8, 3, 0, 0, 0};
     uint8_t colors[768], clear[256];
+    const int64_t size = 2 + (int64_t)rows * (6 + (int64_t)cols) + 4;
     p->w = w;
+    p->wrong = cols < 1 || cols > 32767 || rows < 1 || size > INT32_MAX;
     p->cols = cols;
     p->rows = rows;
     p->row = 0;
@@ -38145,6 +38169,10 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     p->b = 0;
     p->held = 0;
     vdi__crc_begin(&p->crc);
+    if (p->wrong) {
+        w->failed = true;
+        return;
+    }
     memset(colors, 0, sizeof colors);
     memset(clear, 255, sizeof clear);
     clear[255] = 0;
@@ -38165,13 +38193,14 @@ VDI__DEF void vdi_png_begin(vdi_png *p, vdi_writer *w, int cols, int rows, const
     vdi__png_chunk(p, "tRNS", sizeof clear);
     vdi__png_put(p, clear, sizeof clear);
     vdi__png_number(p, p->crc.value);
-    vdi__png_chunk(p, "IDAT", 2 + (size_t)rows * (6 + (size_t)cols) + 4);
+    vdi__png_chunk(p, "IDAT", (size_t)size);
     vdi__png_put(p, "\x78\x01", 2); /* zlib, 32 KiB window, no dictionary */
 }
 
 VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
     /* a stored block: last, length, its inverse; then filter 0 */
     uint8_t head[6] = {0, 0, 0, 0, 0, 0};
+    if (p->wrong || p->row == p->rows) return;
     bool last = ++p->row == p->rows;
     head[0] = last;
     vdi__put_le(head + 1, (uint64_t)p->cols + 1, 2);
@@ -38628,21 +38657,30 @@ VDI__FN void vdi__attribute(vdi_writer *w, const char *name, double v) {
     vdi_write(w, "\"", 1);
 }
 
-/* Text of a figure or page: markup escaped, control characters and broken UTF-8 replaced. */
+/* May the character of `length` bytes at `text` stand in XML 1.0? Controls and U+FFFE, U+FFFF may
+ * not. */
+VDI__FN bool vdi__markup_may(const char *text, size_t length) {
+    const unsigned char c = (unsigned char)*text;
+    if (length == 0) return false;
+    if (length == 1) return (c >= 32 && c != 127) || c == '\n' || c == '\t';
+    return memcmp(text, "\xEF\xBF\xBE", 3) != 0 && memcmp(text, "\xEF\xBF\xBF", 3) != 0;
+}
+
+/* Text of a figure or page: markup escaped, control characters and broken UTF-8 replaced. Whatever
+ * it holds, it ends no element, no attribute in double quotes and no page. */
 VDI__FN void vdi__markup_text(vdi_writer *w, const char *text) {
-    size_t n = strlen(text), length;
-    for (size_t i = 0; i < n; i += length ? length : 1) {
-        unsigned char c = (unsigned char)text[i];
+    const size_t n = strlen(text);
+    for (size_t i = 0, length; i < n; i += VDI__MAX(length, (size_t)1)) {
         length = vdi__utf8_length(text + i, n - i);
-        if (length == 0 || (c < 32 && c != '\n' && c != '\t') || c == 127)
-            vdi_write_text(w, "\xEF\xBF\xBD");
-        else if (c == '&')
+        if (!vdi__markup_may(text + i, length))
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
+        else if (text[i] == '&')
             vdi_write_text(w, "&amp;");
-        else if (c == '<')
+        else if (text[i] == '<')
             vdi_write_text(w, "&lt;");
-        else if (c == '>')
+        else if (text[i] == '>')
             vdi_write_text(w, "&gt;");
-        else if (c == '"')
+        else if (text[i] == '"')
             vdi_write_text(w, "&quot;");
         else
             vdi_write(w, text + i, length);
@@ -39794,15 +39832,19 @@ VDI__DEF void vdi_page_table(vdi_page *p, const char *const *head, int cols,
     vdi_write_text(p->out, "<div class=\"wide\"><table>\n<tr>");
     for (int k = 0; k < cols; k++) {
         bool right = rows > 0; /* a head stands over its numbers */
-        for (int i = 0; i < rows && right; i++)
-            right = !cells[i * cols + k] || vdi__cell_is_number(cells[i * cols + k]);
+        for (int i = 0; i < rows && right; i++) {
+            const char *cell = cells[(int64_t)i * cols + k];
+            right = !cell || vdi__cell_is_number(cell);
+        }
         vdi__page_cell(p, "th", right, head[k]);
     }
     vdi_write_text(p->out, "</tr>\n");
     for (int i = 0; i < rows; i++) {
         vdi_write_text(p->out, "<tr>");
-        for (int k = 0; k < cols; k++)
-            vdi__page_cell(p, "td", vdi__cell_is_number(cells[i * cols + k]), cells[i * cols + k]);
+        for (int k = 0; k < cols; k++) {
+            const char *cell = cells[(int64_t)i * cols + k];
+            vdi__page_cell(p, "td", vdi__cell_is_number(cell), cell);
+        }
         vdi_write_text(p->out, "</tr>\n");
     }
     vdi_write_text(p->out, "</table></div>\n");
@@ -39811,6 +39853,7 @@ VDI__DEF void vdi_page_table(vdi_page *p, const char *const *head, int cols,
 VDI__FN void vdi__page_number(char *text, vdi_tensor values, int64_t row, int64_t col, int digits) {
     double v = vdi__at2(values, row, col), most = 0;
     bool whole = true;
+    digits = VDI__MIN(VDI__MAX(digits, 1), 17);
     for (int64_t i = 0; i < values.shape[0]; i++) {
         double a = fabs(vdi__at2(values, i, col));
         if (a > most) most = a;
@@ -39830,9 +39873,12 @@ VDI__DEF void vdi_page_numbers(vdi_page *p, const char *const *head, const char 
                                vdi_tensor values, int digits) {
     char text[VDI_TEXT_NUMBER];
     vdi_error err;
-    if (values.ndim != 2) {
-        vdi_status status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
-                                          "expected (rows,cols), found %d axes", values.ndim);
+    vdi_status status = vdi__tensor_check(values, "vdi_page_numbers", p->out->name, &err);
+    if (status >= 0 && values.ndim != 2) {
+        status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
+                               "expected (rows,cols), found %d axes", values.ndim);
+    }
+    if (status < 0) {
         vdi__page_keep(p, status, &err);
         return;
     }
@@ -39864,7 +39910,26 @@ VDI__DEF void vdi_page_figure(vdi_page *p, vdi_figure *f, const char *caption) {
 
 VDI__DEF void vdi_page_raw(vdi_page *p, const char *html) { vdi_write_text(p->out, html); }
 
+/* Does the code end its own element? In any case of letters, as a browser reads it. */
+VDI__FN bool vdi__ends_script(const char *code) {
+    static const char end[] = "</script";
+    for (; *code; code++) {
+        size_t i = 0;
+        while (end[i] && (code[i] == end[i] || (i > 1 && (code[i] | 0x20) == end[i])))
+            i++;
+        if (!end[i]) return true;
+    }
+    return false;
+}
+
 VDI__DEF void vdi_page_script(vdi_page *p, const char *code) {
+    if (vdi__ends_script(code)) {
+        vdi_error err;
+        vdi_status status = vdi__io_error(&err, VDI_ERR_ARGUMENT, "vdi_page_script", p->out->name,
+                                          "the code holds \"</script\", which would end it");
+        vdi__page_keep(p, status, &err);
+        return;
+    }
     vdi_write_text(p->out, "<script>\n");
     vdi_write_text(p->out, code);
     vdi_write_text(p->out, "\n</script>\n");
