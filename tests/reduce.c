@@ -85,37 +85,40 @@ TEST(reduce, order_of_sums) {
 TEST(reduce, largest_and_nonfinite) {
     unsigned long long seed = 3;
     for (int d = VDI_F32; d <= VDI_F64; d++) {
-        FOR_EACH_PATH(simd)
-    }
-    for (int n = 0; n < 150; n++) {
-        const vdi_dtype dtype = (vdi_dtype)d;
-        double top = -INFINITY, bottom = INFINITY;
-        size_t best = 0, bad = 0;
-        fill_pair((unsigned long long)n + 11);
-        for (int i = 0; i < n; i++) {
-            if (dtype == VDI_F32) x64[i] = (double)x32[i];
-            if (x64[i] > top) {
-                top = x64[i];
-                best = (size_t)i;
+        FOR_EACH_PATH(simd) {
+            for (int n = 0; n < 150; n++) {
+                const vdi_dtype dtype = (vdi_dtype)d;
+                double top = -INFINITY, bottom = INFINITY;
+                size_t best = 0, bad = 0;
+                fill_pair((unsigned long long)n + 11);
+                for (int i = 0; i < n; i++) {
+                    if (dtype == VDI_F32) x64[i] = (double)x32[i];
+                    if (x64[i] > top) {
+                        top = x64[i];
+                        best = (size_t)i;
+                    }
+                    if (x64[i] < bottom) bottom = x64[i];
+                }
+                const void *x = pick(dtype, x32, x64);
+                CHECK(vdi_max(dtype, (size_t)n, x) == top &&
+                          vdi_min(dtype, (size_t)n, x) == bottom &&
+                          vdi_argmax(dtype, (size_t)n, x) == best,
+                      "n=%d %s", n, vdi_simd_name((vdi_simd)simd));
+                CHECK(vdi_count_nonfinite(dtype, (size_t)n, x) == 0, "n=%d", n);
+                if (n == 0) continue;
+                const int at = (int)(test_uniform(&seed) * n);
+                const int other = (int)(test_uniform(&seed) * n);
+                x32[other] = -INFINITY;
+                x64[other] = -INFINITY;
+                CHECK(vdi_min(dtype, (size_t)n, x) == -INFINITY, "-inf at %d of %d", other, n);
+                x32[at] = NAN;
+                x64[at] = NAN;
+                bad = at == other ? 1 : 2;
+                CHECK(isnan(vdi_max(dtype, (size_t)n, x)) && isnan(vdi_min(dtype, (size_t)n, x)),
+                      "NaN at %d of %d", at, n);
+                CHECK(vdi_count_nonfinite(dtype, (size_t)n, x) == bad, "n=%d", n);
             }
-            if (x64[i] < bottom) bottom = x64[i];
         }
-        const void *x = pick(dtype, x32, x64);
-        CHECK(vdi_max(dtype, (size_t)n, x) == top && vdi_min(dtype, (size_t)n, x) == bottom &&
-                  vdi_argmax(dtype, (size_t)n, x) == best,
-              "n=%d %s", n, vdi_simd_name((vdi_simd)simd));
-        CHECK(vdi_count_nonfinite(dtype, (size_t)n, x) == 0, "n=%d", n);
-        if (n == 0) continue;
-        const int at = (int)(test_uniform(&seed) * n), other = (int)(test_uniform(&seed) * n);
-        x32[other] = -INFINITY;
-        x64[other] = -INFINITY;
-        CHECK(vdi_min(dtype, (size_t)n, x) == -INFINITY, "-inf at %d of %d", other, n);
-        x32[at] = NAN;
-        x64[at] = NAN;
-        bad = at == other ? 1 : 2;
-        CHECK(isnan(vdi_max(dtype, (size_t)n, x)) && isnan(vdi_min(dtype, (size_t)n, x)),
-              "NaN at %d of %d", at, n);
-        CHECK(vdi_count_nonfinite(dtype, (size_t)n, x) == bad, "n=%d", n);
     }
     vdi_simd_set(VDI_SIMD_AUTO);
     const double tie[] = {NAN, 2, 5, 5, NAN};
@@ -125,48 +128,52 @@ TEST(reduce, largest_and_nonfinite) {
 
 TEST(reduce, softmax) {
     for (int d = VDI_F32; d <= VDI_F64; d++) {
-        FOR_EACH_PATH(simd)
-    }
-    for (int cols = 1; cols <= 130; cols += cols < 40 ? 1 : 29) {
-        const vdi_dtype dtype = (vdi_dtype)d;
-        const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
-        enum { ROWS = 3, LD = 140 };
-        double x[ROWS * LD], y[ROWS * LD], z[ROWS * LD], l[ROWS];
-        unsigned long long seed = (unsigned long long)cols;
-        vdi_tensor tx = vdi_tensor_2d(x, dtype, ROWS, LD);
-        vdi_tensor ty = vdi_tensor_2d(y, dtype, ROWS, LD);
-        vdi_tensor tz = vdi_tensor_2d(z, dtype, ROWS, LD);
-        vdi_tensor tl = vdi_tensor_1d(l, dtype, ROWS);
-        for (int64_t r = 0; r < ROWS; r++) {
-            for (int64_t c = 0; c < LD; c++) {
-                const int64_t at[2] = {r, c};
-                vdi_tensor_set(tx, at, 300 * (double)(r - 1) + 4 * test_normal(&seed));
-                vdi_tensor_set(ty, at, 77);
+        FOR_EACH_PATH(simd) {
+            for (int cols = 1; cols <= 130; cols += cols < 40 ? 1 : 29) {
+                const vdi_dtype dtype = (vdi_dtype)d;
+                const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
+                enum { ROWS = 3, LD = 140 };
+                double x[ROWS * LD], y[ROWS * LD], z[ROWS * LD], l[ROWS];
+                unsigned long long seed = (unsigned long long)cols;
+                vdi_tensor tx = vdi_tensor_2d(x, dtype, ROWS, LD);
+                vdi_tensor ty = vdi_tensor_2d(y, dtype, ROWS, LD);
+                vdi_tensor tz = vdi_tensor_2d(z, dtype, ROWS, LD);
+                vdi_tensor tl = vdi_tensor_1d(l, dtype, ROWS);
+                for (int64_t r = 0; r < ROWS; r++) {
+                    for (int64_t c = 0; c < LD; c++) {
+                        const int64_t at[2] = {r, c};
+                        vdi_tensor_set(tx, at, 300 * (double)(r - 1) + 4 * test_normal(&seed));
+                        vdi_tensor_set(ty, at, 77);
+                    }
+                }
+                vdi_logsumexp(dtype, ROWS, (size_t)cols, x, LD, l);
+                vdi_softmax(dtype, ROWS, (size_t)cols, x, LD, y, LD);
+                memcpy(z, x, sizeof z);
+                vdi_log_softmax(dtype, ROWS, (size_t)cols, z, LD, z, LD);
+                for (int64_t r = 0; r < ROWS; r++) {
+                    long double sum = 0, top = -INFINITY;
+                    for (int64_t c = 0; c < cols; c++)
+                        top = fmaxl(top, vdi_tensor_get(tx, (int64_t[2]){r, c}));
+                    for (int64_t c = 0; c < cols; c++)
+                        sum += expl(vdi_tensor_get(tx, (int64_t[2]){r, c}) - top);
+                    CHECK(fabs((double)(vdi_tensor_get(tl, &r) - (top + logl(sum)))) <=
+                              4 * unit * fabs((double)top),
+                          "logsumexp");
+                    for (int64_t c = 0; c < cols; c++) {
+                        const long double p =
+                            expl(vdi_tensor_get(tx, (int64_t[2]){r, c}) - top) / sum;
+                        const double got = vdi_tensor_get(ty, (int64_t[2]){r, c});
+                        const double lg = vdi_tensor_get(tz, (int64_t[2]){r, c});
+                        CHECK(fabs((double)(got - p)) <=
+                                  4 * unit * (double)p * (2 + fabs((double)logl(p))),
+                              "softmax %d: %g, expected %Lg", cols, got, p);
+                        CHECK(fabs((double)(lg - logl(p))) <=
+                                  4 * unit * (1 + fabs((double)logl(p))),
+                              "log_softmax %d: %g, expected %Lg", cols, lg, logl(p));
+                    }
+                    CHECK(vdi_tensor_get(ty, (int64_t[2]){r, cols}) == 77, "wrote beyond the row");
+                }
             }
-        }
-        vdi_logsumexp(dtype, ROWS, (size_t)cols, x, LD, l);
-        vdi_softmax(dtype, ROWS, (size_t)cols, x, LD, y, LD);
-        memcpy(z, x, sizeof z);
-        vdi_log_softmax(dtype, ROWS, (size_t)cols, z, LD, z, LD);
-        for (int64_t r = 0; r < ROWS; r++) {
-            long double sum = 0, top = -INFINITY;
-            for (int64_t c = 0; c < cols; c++)
-                top = fmaxl(top, vdi_tensor_get(tx, (int64_t[2]){r, c}));
-            for (int64_t c = 0; c < cols; c++)
-                sum += expl(vdi_tensor_get(tx, (int64_t[2]){r, c}) - top);
-            CHECK(fabs((double)(vdi_tensor_get(tl, &r) - (top + logl(sum)))) <=
-                      4 * unit * fabs((double)top),
-                  "logsumexp");
-            for (int64_t c = 0; c < cols; c++) {
-                const long double p = expl(vdi_tensor_get(tx, (int64_t[2]){r, c}) - top) / sum;
-                const double got = vdi_tensor_get(ty, (int64_t[2]){r, c});
-                const double lg = vdi_tensor_get(tz, (int64_t[2]){r, c});
-                CHECK(fabs((double)(got - p)) <= 4 * unit * (double)p * (2 + fabs((double)logl(p))),
-                      "softmax %d: %g, expected %Lg", cols, got, p);
-                CHECK(fabs((double)(lg - logl(p))) <= 4 * unit * (1 + fabs((double)logl(p))),
-                      "log_softmax %d: %g, expected %Lg", cols, lg, logl(p));
-            }
-            CHECK(vdi_tensor_get(ty, (int64_t[2]){r, cols}) == 77, "wrote beyond the row");
         }
     }
     FOR_EACH_PATH(simd) {
@@ -191,22 +198,23 @@ TEST(reduce, softmax) {
 }
 
 TEST(reduce, rows) {
-    FOR_EACH_PATH(simd)
-    for (int cols = 0; cols < 70; cols++) {
-        float y[80], want[80];
-        fill_pair(5);
-        for (int accumulate = 0; accumulate < 2; accumulate++) {
-            for (int j = 0; j < 80; j++)
-                y[j] = want[j] = accumulate || j >= cols ? y32[j] : NAN;
-            for (int j = 0; j < cols; j++) {
-                float s = accumulate ? want[j] : 0;
-                for (int r = 0; r < 7; r++)
-                    s += x32[r * 90 + j];
-                want[j] = s;
+    FOR_EACH_PATH(simd) {
+        for (int cols = 0; cols < 70; cols++) {
+            float y[80], want[80];
+            fill_pair(5);
+            for (int accumulate = 0; accumulate < 2; accumulate++) {
+                for (int j = 0; j < 80; j++)
+                    y[j] = want[j] = accumulate || j >= cols ? y32[j] : NAN;
+                for (int j = 0; j < cols; j++) {
+                    float s = accumulate ? want[j] : 0;
+                    for (int r = 0; r < 7; r++)
+                        s += x32[r * 90 + j];
+                    want[j] = s;
+                }
+                vdi_sum_rows(VDI_F32, 7, (size_t)cols, x32, 90, accumulate != 0, y);
+                CHECK(memcmp(y, want, sizeof y) == 0, "sum_rows %s cols=%d accumulate=%d",
+                      vdi_simd_name((vdi_simd)simd), cols, accumulate);
             }
-            vdi_sum_rows(VDI_F32, 7, (size_t)cols, x32, 90, accumulate != 0, y);
-            CHECK(memcmp(y, want, sizeof y) == 0, "sum_rows %s cols=%d accumulate=%d",
-                  vdi_simd_name((vdi_simd)simd), cols, accumulate);
         }
     }
     vdi_simd_set(VDI_SIMD_AUTO);
@@ -293,64 +301,66 @@ TEST(reduce, tensors) {
 /* Three steps of each optimiser, every path, odd sizes, against the formulas in double. */
 TEST(optim, kernels) {
     for (int d = VDI_F32; d <= VDI_F64; d++) {
-        FOR_EACH_PATH(simd)
-    }
-    for (int kind = 0; kind < 5; kind++) {
-        for (int n = 0; n <= 35; n++) {
-            const vdi_dtype dtype = (vdi_dtype)d;
-            enum { MOST = 40 };
-            double w[MOST], g[MOST], m[MOST], v[MOST], rw[MOST], rm[MOST], rv[MOST];
-            vdi_tensor tw = vdi_tensor_1d(w, dtype, MOST);
-            vdi_tensor tg = vdi_tensor_1d(g, dtype, MOST);
-            vdi_tensor tm = vdi_tensor_1d(m, dtype, MOST);
-
-            vdi_tensor tv = vdi_tensor_1d(v, dtype, MOST);
-            unsigned long long seed = 17;
-            vdi_tensor_fill(tm, 0);
-            vdi_tensor_fill(tv, 0);
-            for (int64_t i = 0; i < MOST; i++) {
-                vdi_tensor_set(tw, &i, test_normal(&seed));
-                rw[i] = vdi_tensor_get(tw, &i);
-                rm[i] = rv[i] = 0;
-            }
-            for (int step = 0; step < 3; step++) {
-                for (int64_t i = 0; i < MOST; i++)
-                    vdi_tensor_set(tg, &i, test_normal(&seed));
-                if (kind == 0) {
-                    vdi_adam_kernel(dtype, (size_t)n, w, g, m, v, 0.01, 0.9, 0.99, 1e-6, 0.001,
-                                    0.5);
-                } else if (kind < 3) {
-                    vdi_rmsprop_kernel(dtype, (size_t)n, w, g, v, kind == 1 ? m : NULL, 0.01, 0.9,
-                                       1e-6, kind == 1 ? 0.8 : 0, 0.001, 0.5);
-                } else {
-                    vdi_sgd_kernel(dtype, (size_t)n, w, g, kind == 3 ? m : NULL, 0.01,
-                                   kind == 3 ? 0.8 : 0, 0.001, 0.5);
-                }
-                for (int64_t i = 0; i < n; i++) {
-                    const double gi = 0.5 * vdi_tensor_get(tg, &i);
-                    double u = gi;
-                    if (kind == 0) {
-                        rm[i] = 0.9 * rm[i] + 0.1 * gi;
-                        rv[i] = 0.99 * rv[i] + 0.01 * gi * gi;
-                        u = rm[i] / (sqrt(rv[i]) + 1e-6);
-                    } else {
-                        if (kind < 3) {
-                            rv[i] = 0.9 * rv[i] + 0.1 * gi * gi;
-                            u = gi / (sqrt(rv[i]) + 1e-6);
-                        }
-                        if (kind == 1 || kind == 3) u = rm[i] = 0.8 * rm[i] + u;
+        FOR_EACH_PATH(simd) {
+            for (int kind = 0; kind < 5; kind++) {
+                for (int n = 0; n <= 35; n++) {
+                    const vdi_dtype dtype = (vdi_dtype)d;
+                    enum { MOST = 40 };
+                    double w[MOST], g[MOST], m[MOST], v[MOST], rw[MOST], rm[MOST], rv[MOST];
+                    vdi_tensor tw = vdi_tensor_1d(w, dtype, MOST);
+                    vdi_tensor tg = vdi_tensor_1d(g, dtype, MOST);
+                    vdi_tensor tm = vdi_tensor_1d(m, dtype, MOST);
+                    vdi_tensor tv = vdi_tensor_1d(v, dtype, MOST);
+                    unsigned long long seed = 17;
+                    vdi_tensor_fill(tm, 0);
+                    vdi_tensor_fill(tv, 0);
+                    for (int64_t i = 0; i < MOST; i++) {
+                        vdi_tensor_set(tw, &i, test_normal(&seed));
+                        rw[i] = vdi_tensor_get(tw, &i);
+                        rm[i] = rv[i] = 0;
                     }
-                    rw[i] -= 0.01 * u + 0.001 * rw[i];
+                    for (int step = 0; step < 3; step++) {
+                        for (int64_t i = 0; i < MOST; i++)
+                            vdi_tensor_set(tg, &i, test_normal(&seed));
+                        if (kind == 0) {
+                            vdi_adam_kernel(dtype, (size_t)n, w, g, m, v, 0.01, 0.9, 0.99, 1e-6,
+                                            0.001, 0.5);
+                        } else if (kind < 3) {
+                            vdi_rmsprop_kernel(dtype, (size_t)n, w, g, v, kind == 1 ? m : NULL,
+                                               0.01, 0.9, 1e-6, kind == 1 ? 0.8 : 0, 0.001, 0.5);
+                        } else {
+                            vdi_sgd_kernel(dtype, (size_t)n, w, g, kind == 3 ? m : NULL, 0.01,
+                                           kind == 3 ? 0.8 : 0, 0.001, 0.5);
+                        }
+                        for (int64_t i = 0; i < n; i++) {
+                            const double gi = 0.5 * vdi_tensor_get(tg, &i);
+                            double u = gi;
+                            if (kind == 0) {
+                                rm[i] = 0.9 * rm[i] + 0.1 * gi;
+                                rv[i] = 0.99 * rv[i] + 0.01 * gi * gi;
+                                u = rm[i] / (sqrt(rv[i]) + 1e-6);
+                            } else {
+                                if (kind < 3) {
+                                    rv[i] = 0.9 * rv[i] + 0.1 * gi * gi;
+                                    u = gi / (sqrt(rv[i]) + 1e-6);
+                                }
+                                if (kind == 1 || kind == 3) u = rm[i] = 0.8 * rm[i] + u;
+                            }
+                            rw[i] -= 0.01 * u + 0.001 * rw[i];
+                        }
+                    }
+                    for (int64_t i = 0; i < MOST; i++) {
+                        const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
+                        CHECK(fabs(vdi_tensor_get(tw, &i) - rw[i]) <=
+                                  16 * unit * (fabs(rw[i]) + 0.1),
+                              "kind %d n=%d [%d] %s %s", kind, n, (int)i, vdi_dtype_name(dtype),
+                              vdi_simd_name((vdi_simd)simd));
+                        CHECK(fabs(vdi_tensor_get(tm, &i) - rm[i]) <=
+                                      16 * unit * (fabs(rm[i]) + 1) &&
+                                  fabs(vdi_tensor_get(tv, &i) - rv[i]) <= 16 * unit,
+                              "memory: kind %d n=%d [%d]", kind, n, (int)i);
+                    }
                 }
-            }
-            for (int64_t i = 0; i < MOST; i++) {
-                const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
-                CHECK(fabs(vdi_tensor_get(tw, &i) - rw[i]) <= 16 * unit * (fabs(rw[i]) + 0.1),
-                      "kind %d n=%d [%d] %s %s", kind, n, (int)i, vdi_dtype_name(dtype),
-                      vdi_simd_name((vdi_simd)simd));
-                CHECK(fabs(vdi_tensor_get(tm, &i) - rm[i]) <= 16 * unit * (fabs(rm[i]) + 1) &&
-                          fabs(vdi_tensor_get(tv, &i) - rv[i]) <= 16 * unit,
-                      "memory: kind %d n=%d [%d]", kind, n, (int)i);
             }
         }
     }
