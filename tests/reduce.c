@@ -6,6 +6,10 @@
     for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) \
         if (vdi_simd_set((vdi_simd)simd) == VDI_OK)
 
+static bool has_fma(int simd) {
+    return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
+}
+
 enum { ROOM = 700 };
 static float x32[ROOM], y32[ROOM];
 static double x64[ROOM], y64[ROOM];
