@@ -40,6 +40,75 @@ compiler() {
 
 step_layers() { run sh scripts/layers.sh $TREE; }
 
+# No header needs itself by a detour.
+step_circles() {
+    find $TREE examples/vdi -name '*.h' | LC_ALL=C sort | xargs awk '
+        FNR == 1 { count++; file[count] = FILENAME }
+        /^ *# *include *"/ {
+            to = $0; sub(/^[^"]*"/, "", to); sub(/".*/, "", to)
+            room = FILENAME; sub(/[^\/]*$/, "", room)
+            while (sub(/^\.\.\//, "", to)) sub(/[^\/]*\/$/, "", room)
+            edge[FILENAME, ++out[FILENAME]] = room to
+        }
+        function visit(f,   i, g) {
+            state[f] = 1
+            for (i = 1; i <= out[f]; i++) {
+                g = edge[f, i]
+                if (state[g] == 1 && g != f) { print "a circle: " f " -> " g; bad = 1 }
+                else if (!state[g]) visit(g)
+            }
+            state[f] = 2
+        }
+        END { for (k = 1; k <= count; k++) if (!state[file[k]]) visit(file[k]); exit bad }' || exit 1
+    say "none"
+}
+
+# Each family of models can be deleted with those that stand on it, and the rest builds.
+above() { # above FAMILY: it, and all that include it
+    list=$1 more=$1
+    while [ -n "$more" ]; do
+        next=
+        for family in $more; do
+            for path in $(grep -l "\"\.\./$family/" $TREE/model/*/*.h); do
+                path=${path#"$TREE"/model/} path=${path%%/*}
+                case " $list $next " in *" $path "*) ;; *) next="$next $path" ;; esac
+            done
+        done
+        list="$list$next" more=$next
+    done
+    echo "$list"
+}
+step_families() {
+    for family in $(cd $TREE/model && echo *); do
+        rm -rf "$dir/tree"
+        cp -r $TREE "$dir/tree"
+        gone=$(above "$family")
+        for name in $gone; do
+            rm -r "$dir/tree/model/$name"
+            sed "/^#include \"model\/$name\//d" "$dir/tree/vdi.h" > "$dir/umbrella" && mv "$dir/umbrella" "$dir/tree/vdi.h"
+        done
+        run gcc -std=c11 $WARN_C -fsyntax-only "-I$dir/tree" -DVDI_IMPLEMENTATION tests/header/include.c
+        told="${told:-}, $gone"
+    done
+    say "${told#, }"
+}
+
+# The committed .clang-format decides (version 14), and no function is longer than a page and a half.
+sources() { git ls-files '*.c' '*.h' '*.cpp' '*.hpp' 2> /dev/null | grep -v '^vdi\.h$\|/weights\.h$'; }
+step_format() {
+    need clang-format clang-format-14
+    sources | xargs clang-format --dry-run -Werror || exit 1
+    sources | grep '\.[ch]$' | xargs awk '
+        function ends() { if (length_of > 80) { print FILENAME ": " name " has " length_of " lines, at most 80"; bad = 1 } }
+        FNR == 1 { inside = 0 }
+        /^[^ #\/}].*[^;]$/ && !/^(typedef|struct|enum|union|static const|extern)/ { if (!inside) name = $0 }
+        /^\{$/ || /^[^ #\/}].*\) \{$/ || (/^ .*\) \{$/ && !inside) { if (!inside && !/^(typedef|struct|enum|union)/) { inside = 1; length_of = 0 } }
+        inside { length_of++ }
+        /^\}/ { if (inside) { ends(); inside = 0 } }
+        END { exit bad }' || exit 1
+    say "$(sources | wc -l | tr -d ' ') files"
+}
+
 # The committed single file is what the tree generates, with each awk that is here. `make check` has brought the working copy up to date.
 step_stale() {
     for awk in mawk gawk "busybox awk" original-awk; do
