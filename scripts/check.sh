@@ -137,6 +137,13 @@ step_text() {
     [ "$warnings" = 0 ] || say "$warnings headers over 1,200 lines"
 }
 
+# The library reads and writes numbers by core/text.h alone: what the C library offers for it depends on the locale, and so do its texts.
+step_locale() {
+    words='strto[dfilmu][a-z]*|ato[filq][a-z]*|[a-z]*printf|[a-z]*scanf|setlocale|localeconv|strerror[a-z_]*|strftime|strcoll|strxfrm'
+    words="$words|is(alnum|alpha|blank|cntrl|digit|graph|lower|print|punct|space|upper|xdigit)|to(lower|upper)|mb[a-z]*towc[a-z]*|wc[a-z]*tomb[a-z]*"
+    ! grep -rnE "(^|[^a-zA-Z0-9_])($words)\(" $TREE --include='*.h' | grep -vE ':[0-9]+: ?\*|format\(printf' || die "depends on the locale"
+}
+
 # ---- the header as its users include it ----------------------------------------------------------------------------------
 
 # Each header of the tree stands alone (bodies and passes are text, not headers).
@@ -364,6 +371,23 @@ step_simd() { # each path that this processor has, by name
         ran="$ran $path"
     done
     say "each of$ran"
+}
+step_comma() { # what is written and read does not depend on a decimal comma
+    need localedef locales
+    localedef -i de_DE -f UTF-8 "$dir/de_DE.UTF-8" > /dev/null 2>&1
+    [ -d "$dir/de_DE.UTF-8" ] || { echo "needs locales" > "$note"; exit 77; }
+    LOCPATH="$PWD/$dir" "$B/portable/run" --verbose locale/ > "$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
+    cat "$dir/out"
+    grep -q '^ok   locale/' "$dir/out" || die "the test was skipped"
+}
+step_flags() { # arithmetic that a compiler says it has loosened is refused; clang tells of two of these flags
+    refused() { # refused COMPILER FLAGS...
+        ! "$@" -fsyntax-only -I$TREE tests/header/include.c 2> "$dir/out" || die "$* is accepted"
+        grep -q 'vdi: compile without' "$dir/out" || { cat "$dir/out"; die "$* fails for another reason"; }
+    }
+    for flag in -ffast-math -ffinite-math-only; do refused gcc $flag; refused clang $flag; done
+    for flag in -funsafe-math-optimizations -freciprocal-math; do refused gcc $flag; done
+    refused gcc -fassociative-math -fno-signed-zeros -fno-trapping-math
 }
 step_single() { need clang clang; portable single "" VDI_DIR=. CC=clang; }
 step_msan() { # MSan does not know AVX2's masked loads and stores, and takes what they leave out for read

@@ -32,9 +32,16 @@
 #define VDI_VERSION_PATCH 0
 #define VDI_VERSION "0.1.0"
 
-#ifdef __FAST_MATH__
-#error \
-    "vdi: -ffast-math breaks NaN handling and the promised bits; compile vdi without it (-O2 or -O3 is enough)"
+/* Flags that change the arithmetic, as far as compilers tell: gcc names each, clang only the sum of
+ * them and -ffinite-math-only, MSVC /fp:fast. */
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    defined(_M_FP_FAST)
+#error "vdi: compile without -ffast-math, -funsafe-math-optimizations, -fassociative-math, /fp:fast"
+#endif
+#if defined(__FINITE_MATH_ONLY__)
+#if __FINITE_MATH_ONLY__ > 0
+#error "vdi: compile without -ffinite-math-only; vdi has to see NaN and infinity"
+#endif
 #endif
 
 #include <float.h>

@@ -417,6 +417,45 @@ VDI__FN int64_t vdi__file_size(FILE *f) {
     return size < 0 || size == (int64_t)LONG_MAX ? 0 : size;
 }
 
+/* Why a file cannot be opened. Not strerror: that speaks the language of the locale, and may share
+ * its text between threads. */
+VDI__FN const char *vdi__errno_text(int number) {
+    static const struct {
+        int number;
+        const char *text;
+    } known[] = {
+#ifdef ENOENT
+        {ENOENT, "there is no such file or folder"},
+#endif
+#ifdef EACCES
+        {EACCES, "permission denied"},
+#endif
+#ifdef EISDIR
+        {EISDIR, "it is a folder"},
+#endif
+#ifdef ENOTDIR
+        {ENOTDIR, "part of its path is no folder"},
+#endif
+#ifdef ENOSPC
+        {ENOSPC, "the disk is full"},
+#endif
+#ifdef EROFS
+        {EROFS, "the disk is read-only"},
+#endif
+#ifdef EMFILE
+        {EMFILE, "too many files are open"},
+#endif
+#ifdef ENAMETOOLONG
+        {ENAMETOOLONG, "its name is too long"},
+#endif
+        {0, "it cannot be opened"},
+    };
+    size_t i = 0;
+    while (known[i].number && known[i].number != number)
+        i++;
+    return known[i].text;
+}
+
 VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const char *what,
                              vdi_error *err) {
     errno = 0;
@@ -424,7 +463,7 @@ VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const
     if (*f) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what,
                          path && *path ? path : "a file without a name",
-                         errno ? strerror(errno) : "it cannot be opened");
+                         vdi__errno_text(errno));
 }
 
 VDI__DEF vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err) {
