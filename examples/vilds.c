@@ -116,9 +116,9 @@ static void draw(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    vdi_param_desc params[3] = {vdi_param_make("a", VDI_INIT_CONSTANT, 1, 1, 1),
-                                vdi_param_make("log_s", VDI_INIT_CONSTANT, -1, 1, 1),
-                                vdi_param_make("mu", VDI_INIT_ZEROS, 0, 1, 1)};
+    vdi_param_desc params[3] = {vdi_param_1d("a", VDI_INIT_CONSTANT, 1, 1),
+                                vdi_param_1d("log_s", VDI_INIT_CONSTANT, -1, 1),
+                                vdi_param_1d("mu", VDI_INIT_ZEROS, 0, 1)};
     vdi_vilds_desc desc = {.d = 1,
                            .n = 1,
                            .obs = VDI_VILDS_GAUSSIAN, /* real values */

@@ -142,6 +142,7 @@ step_locale() {
     words='strto[dfilmu][a-z]*|ato[filq][a-z]*|[a-z]*printf|[a-z]*scanf|setlocale|localeconv|strerror[a-z_]*|strftime|strcoll|strxfrm'
     words="$words|is(alnum|alpha|blank|cntrl|digit|graph|lower|print|punct|space|upper|xdigit)|to(lower|upper)|mb[a-z]*towc[a-z]*|wc[a-z]*tomb[a-z]*"
     ! grep -rnE "(^|[^a-zA-Z0-9_])($words)\(" $TREE --include='*.h' | grep -vE ':[0-9]+: ?\*|format\(printf' || die "depends on the locale"
+    ! grep -rnE '(^|[^a-zA-Z0-9_])lgammaf?\(' $TREE --include='*.h' || die "libm's lgamma writes the global signgam; vdi_lgamma does not"
 }
 
 # ---- the header as its users include it ----------------------------------------------------------------------------------

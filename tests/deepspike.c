@@ -778,8 +778,8 @@ TEST(deepspike, network_of_ones_own) {
     vdi_deepspike_desc d = VDI__ZERO;
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_deepspike *net;
-    list[0] = vdi_param_make("w", VDI_INIT_CONSTANT, 0, 2, 1, 1);
-    list[1] = vdi_param_make("b", VDI_INIT_CONSTANT, -1, 1, 1);
+    list[0] = vdi_param_2d("w", VDI_INIT_CONSTANT, 0, 1, 1);
+    list[1] = vdi_param_1d("b", VDI_INIT_CONSTANT, -1, 1);
     CHECK_OK(vdi_params_create(list, 2, VDI_F64, NULL, NULL, &p, &err), err);
     d.generative = vdi_deepspike_calcium(&c);
     d.network.params = p;

@@ -253,8 +253,8 @@ TEST(gradcheck, whole_models) {
     s.decoder.sizes[2] = 5;
     s.at[1] = vdi_mlp_declare(&s.encoder, list, 24);
     s.at[2] = s.at[1] + vdi_mlp_declare(&s.decoder, list + s.at[1], 8);
-    list[s.at[2]] = vdi_param_make("A", VDI_INIT_IDENTITY, 0.9, 2, 2, 2);
-    list[s.at[2] + 1] = vdi_param_make("L", VDI_INIT_NORMAL, 0.2, 2, 2, 2);
+    list[s.at[2]] = vdi_param_2d("A", VDI_INIT_IDENTITY, 0.9, 2, 2);
+    list[s.at[2] + 1] = vdi_param_2d("L", VDI_INIT_NORMAL, 0.2, 2, 2);
     CHECK_OK(vdi_params_create(list, s.at[2] + 2, VDI_F64, NULL, &rng, &p, &err), err);
     s.p = p;
     in[0] = vdi_tensor_3d(y, VDI_F64, 2, 6, 5);

@@ -7,10 +7,10 @@ static vdi_params *make_params(vdi_dtype dtype, uint64_t seed) {
     vdi_rng rng = vdi_rng_make(seed, 0);
     vdi_params *p;
     vdi_error err;
-    list[0] = vdi_param_make("a.weight", VDI_INIT_FAN_IN, 0, 2, 3, 5);
-    list[1] = vdi_param_make("a.bias", VDI_INIT_NORMAL, 0.1, 1, 5);
-    list[2] = vdi_param_make("b", VDI_INIT_CONSTANT, 2, 0);
-    list[3] = vdi_param_make("c", VDI_INIT_NORMAL, 0, 1, 33);
+    list[0] = vdi_param_2d("a.weight", VDI_INIT_FAN_IN, 0, 3, 5);
+    list[1] = vdi_param_1d("a.bias", VDI_INIT_NORMAL, 0.1, 5);
+    list[2] = vdi_param_make("b", VDI_INIT_CONSTANT, 2, 0, NULL);
+    list[3] = vdi_param_1d("c", VDI_INIT_NORMAL, 0, 33);
     CHECK_OK(vdi_params_create(list, 4, dtype, NULL, &rng, &p, &err), err);
     return p;
 }
@@ -39,7 +39,7 @@ TEST(optim, initialisers) {
     vdi_error err;
     vdi_params *p;
     for (size_t i = 0; i < VDI__COUNT(want); i++) {
-        vdi_param_desc d = vdi_param_make("w", want[i].init, 1.5, 3, 2, 30, 50);
+        vdi_param_desc d = vdi_param_3d("w", want[i].init, 1.5, 2, 30, 50);
         vdi_rng rng = vdi_rng_make(5, 0);
         double largest = 0, squares = 0, sum = 0;
         CHECK_OK(vdi_params_create(&d, 1, VDI_F64, NULL, &rng, &p, &err), err);
@@ -59,8 +59,7 @@ TEST(optim, initialisers) {
         vdi_params_destroy(p);
     }
     for (int tall = 0; tall < 2; tall++) {
-        vdi_param_desc d =
-            vdi_param_make("w", VDI_INIT_ORTHOGONAL, 2, 2, tall ? 12 : 5, tall ? 5 : 12);
+        vdi_param_desc d = vdi_param_2d("w", VDI_INIT_ORTHOGONAL, 2, tall ? 12 : 5, tall ? 5 : 12);
         vdi_rng rng = vdi_rng_make(5, 0);
         CHECK_OK(vdi_params_create(&d, 1, VDI_F64, NULL, &rng, &p, &err), err);
         for (int i = 0; i < 5; i++) {
@@ -75,11 +74,32 @@ TEST(optim, initialisers) {
         }
         vdi_params_destroy(p);
     }
-    vdi_param_desc eye = vdi_param_make("w", VDI_INIT_IDENTITY, 0, 3, 2, 3, 4);
+    vdi_param_desc eye = vdi_param_3d("w", VDI_INIT_IDENTITY, 0, 2, 3, 4);
     CHECK_OK(vdi_params_create(&eye, 1, VDI_F32, NULL, NULL, &p, &err), err);
     for (int k = 0; k < 24; k++)
         CHECK_CLOSE(at(p->item[0].value, k), k % 12 / 4 == k % 4, 0);
     vdi_params_destroy(p);
+}
+
+TEST(optim, shapes_are_64_bits_wide) {
+    const int64_t wide = (int64_t)5 << 32;
+    const int64_t shape[2] = {3, wide}, seven[7] = {1, 1, 1, 1, 1, 1, 1};
+    vdi_param_desc d = vdi_param_1d("x", VDI_INIT_ZEROS, 0, wide);
+    CHECK(d.ndim == 1 && d.shape[0] == wide);
+    d = vdi_param_2d("x", VDI_INIT_ZEROS, 0, 3, wide);
+    CHECK(d.ndim == 2 && d.shape[0] == 3 && d.shape[1] == wide);
+    d = vdi_param_3d("x", VDI_INIT_FAN_IN, 0.5, 2, 3, wide);
+    CHECK(d.ndim == 3 && d.shape[0] == 2 && d.shape[1] == 3 && d.shape[2] == wide);
+    CHECK(d.init == VDI_INIT_FAN_IN && d.scale == 0.5 && strcmp(d.name, "x") == 0);
+    d = vdi_param_make("x", VDI_INIT_ZEROS, 0, 2, shape);
+    CHECK(d.ndim == 2 && d.shape[1] == wide);
+    vdi_params *set;
+    vdi_error err;
+    d = vdi_param_make("x", VDI_INIT_ZEROS, 0, 7, seven);
+    CHECK_FAILS(vdi_params_create(&d, 1, VDI_F32, NULL, NULL, &set, &err), VDI_ERR_SHAPE);
+    d = vdi_param_1d("x", VDI_INIT_ZEROS, 0, INT64_MAX);
+    CHECK_FAILS(vdi_params_create(&d, 1, VDI_F32, NULL, NULL, &set, &err), VDI_ERR_SHAPE);
+    CHECK(set == NULL);
 }
 
 TEST(optim, parameter_sets) {
@@ -131,16 +151,16 @@ TEST(optim, parameter_sets) {
     vdi_params_destroy(other);
 
     vdi_param_desc twin[2];
-    twin[0] = vdi_param_make("x", VDI_INIT_ZEROS, 0, 1, 3);
-    twin[1] = vdi_param_make("x", VDI_INIT_ZEROS, 0, 1, 3);
+    twin[0] = vdi_param_1d("x", VDI_INIT_ZEROS, 0, 3);
+    twin[1] = vdi_param_1d("x", VDI_INIT_ZEROS, 0, 3);
     CHECK(vdi_params_create(twin, 2, VDI_F32, NULL, NULL, &q, &err) == VDI_ERR_ARGUMENT &&
               strstr(err.message, "\"x\""),
           "%s", err.message);
-    twin[1] = vdi_param_make("y", VDI_INIT_NORMAL, 0, 1, 3);
+    twin[1] = vdi_param_1d("y", VDI_INIT_NORMAL, 0, 3);
     CHECK(vdi_params_create(twin, 2, VDI_F32, NULL, NULL, &q, &err) == VDI_ERR_ARGUMENT &&
               strstr(err.message, "y"),
           "%s", err.message);
-    twin[1] = vdi_param_make("y", VDI_INIT_ZEROS, 0, 1, -3);
+    twin[1] = vdi_param_1d("y", VDI_INIT_ZEROS, 0, -3);
     CHECK_FAILS(vdi_params_create(twin, 2, VDI_F32, NULL, NULL, &q, &err), VDI_ERR_SHAPE);
     CHECK_FAILS(vdi_params_add_grad(p, NULL == q ? p : q, &err), VDI_OK);
     vdi_params_destroy(p);
@@ -388,8 +408,8 @@ TEST(optim, memory) {
     vdi_error err;
     test_allocator counter;
     vdi_param_desc list[2];
-    list[0] = vdi_param_make("a", VDI_INIT_ORTHOGONAL, 0, 2, 3, 4);
-    list[1] = vdi_param_make("b", VDI_INIT_ZEROS, 0, 1, 4);
+    list[0] = vdi_param_2d("a", VDI_INIT_ORTHOGONAL, 0, 3, 4);
+    list[1] = vdi_param_1d("b", VDI_INIT_ZEROS, 0, 4);
     for (long k = 1; k < 20; k++) {
         vdi_params *p = NULL, *q = NULL;
         vdi_optim *o = NULL;

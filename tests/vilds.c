@@ -218,7 +218,7 @@ TEST(vilds, gradients) {
     for (int k = 0; k < 19; k++) {
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_error err = {0};
-        vdi_param_desc phi = vdi_param_make("phi", VDI_INIT_CONSTANT, 0.5, 1, 1);
+        vdi_param_desc phi = vdi_param_1d("phi", VDI_INIT_CONSTANT, 0.5, 1);
         desc.d = 2;
         desc.n = N;
         desc.dtype = VDI_F64;
@@ -755,7 +755,7 @@ TEST(vilds, log_joint_against_a_particle_filter) {
         y[i] = exp(0.5 * z) * vdi_rng_normal(&rng);
     }
     for (int k = 0; k < 3; k++) {
-        vdi_param_desc p = vdi_param_make("phi", VDI_INIT_CONSTANT, 1.5, 1, 1);
+        vdi_param_desc p = vdi_param_1d("phi", VDI_INIT_CONSTANT, 1.5, 1);
         vdi_vilds_desc desc = VDI__ZERO;
         vdi_error err = {0};
         p.frozen = true;

@@ -3,8 +3,8 @@
  *
  * Do this:
  *     vdi_param_desc list[2];
- *     list[0] = vdi_param_make("layer.weight", VDI_INIT_FAN_IN, 0, 2, 28, 256);   (28,256), uniform on +-1/sqrt(28)
- *     list[1] = vdi_param_make("layer.bias", VDI_INIT_ZEROS, 0, 1, 256);
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);   (28,256), uniform on +-1/sqrt(28)
+ *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
  *     vdi_rng rng = vdi_rng_make(seed, 0);
  *     vdi_params *p;
  *     if (vdi_params_create(list, 2, VDI_F32, NULL, &rng, &p, &err) < 0) puts(err.message);
@@ -55,8 +55,15 @@ typedef struct vdi_param_desc {
     bool frozen;                 /**< no gradient, no step */
 } vdi_param_desc;
 
-/** Shorthand: `ndim` extents follow as ints. A name that is too long is cut. */
-VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim, ...);
+/** Shorthands for the common shapes. A name that is too long is cut. */
+VDI_API vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0);
+VDI_API vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
+                                    int64_t n1);
+VDI_API vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scale, int64_t n0,
+                                    int64_t n1, int64_t n2);
+/** The same for any shape; ndim 0 is a scalar. */
+VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
+                                      const int64_t *shape);
 
 /** One parameter. `frozen` may be changed at any time. */
 typedef struct vdi_param {
@@ -122,20 +129,36 @@ VDI_API vdi_var vdi_tape_param(vdi_tape *t, const vdi_param *p);
 #define VDI_GRAD_PARAMS_C
 
 VDI__DEF vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
-                                       ...) {
+                                       const int64_t *shape) {
     vdi_param_desc d = VDI__ZERO;
-    va_list args;
     (void)vdi_text_copy(d.name, sizeof d.name, name);
     d.init = init;
     d.scale = scale;
     d.ndim = ndim;
-    va_start(args, ndim);
-    for (int i = 0; i < ndim; i++) {
-        int extent = va_arg(args, int);
-        if (i < VDI_MAX_DIMS) d.shape[i] = extent;
-    }
-    va_end(args);
+    for (int i = 0; i < ndim && i < VDI_MAX_DIMS; i++)
+        d.shape[i] = shape[i];
     return d;
+}
+
+VDI__DEF vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0) {
+    return vdi_param_make(name, init, scale, 1, &n0);
+}
+
+VDI__DEF vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
+                                     int64_t n1) {
+    int64_t shape[2];
+    shape[0] = n0;
+    shape[1] = n1;
+    return vdi_param_make(name, init, scale, 2, shape);
+}
+
+VDI__DEF vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scale, int64_t n0,
+                                     int64_t n1, int64_t n2) {
+    int64_t shape[3];
+    shape[0] = n0;
+    shape[1] = n1;
+    shape[2] = n2;
+    return vdi_param_make(name, init, scale, 3, shape);
 }
 
 /* Orthonormal rows or columns: Gram-Schmidt, twice, on normal vectors of double; vectors are drawn

@@ -542,17 +542,17 @@ VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
         m->forward.hidden = d->hidden;
         n += vdi_gru_declare(&m->back, m->list + n, room - n);
         n += vdi_gru_declare(&m->forward, m->list + n, room - n);
-        m->list[n] = vdi_param_make("forward.weight_spike", VDI_INIT_FAN_IN, 0, 2, 1, 3 * H);
+        m->list[n] = vdi_param_2d("forward.weight_spike", VDI_INIT_FAN_IN, 0, 1, 3 * H);
         m->list[n++].fan_in = d->hidden;
-        m->list[n++] = vdi_param_make("out.weight", VDI_INIT_GLOROT_NORMAL, 0, 2, (int)known, 1);
-        m->list[n++] = vdi_param_make("out.bias", VDI_INIT_CONSTANT, d->bias, 1, 1);
-        m->list[n++] = vdi_param_make("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, 2, H, 1);
+        m->list[n++] = vdi_param_2d("out.weight", VDI_INIT_GLOROT_NORMAL, 0, known, 1);
+        m->list[n++] = vdi_param_1d("out.bias", VDI_INIT_CONSTANT, d->bias, 1);
+        m->list[n++] = vdi_param_2d("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, H, 1);
     }
     m->amplitude = n;
     if (d->amplitude) {
-        m->list[n++] = vdi_param_make("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, 2,
-                                      (int)m->head.channels[0], 2);
-        m->list[n++] = vdi_param_make("amplitude.bias", VDI_INIT_ZEROS, 0, 1, 2);
+        m->list[n++] =
+            vdi_param_2d("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, m->head.channels[0], 2);
+        m->list[n++] = vdi_param_1d("amplitude.bias", VDI_INIT_ZEROS, 0, 2);
     }
     m->items = n;
 }

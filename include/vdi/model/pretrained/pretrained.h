@@ -507,28 +507,28 @@ VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_par
     const int S = VDI_PRETRAINED_STATS, C = d.channels, F = 2 * C * (d.layers + 1);
     int64_t n = 0;
     char name[VDI_PARAM_NAME], layer[32];
-#define VDI__PRE_ADD(what, ...)                                     \
+#define VDI__PRE_ADD(make, what, ...)                               \
     do {                                                            \
         (void)vdi_text_format(name, sizeof name, "%d.%s", m, what); \
-        if (n < room) list[n] = vdi_param_make(name, __VA_ARGS__);  \
+        if (n < room) list[n] = make(name, __VA_ARGS__);            \
         n++;                                                        \
     } while (0)
     for (int m = 0; m < d.members; m++) {
-        VDI__PRE_ADD("stats.mean", VDI_INIT_ZEROS, 0, 1, S);
-        VDI__PRE_ADD("stats.sd", VDI_INIT_CONSTANT, 1, 1, S);
+        VDI__PRE_ADD(vdi_param_1d, "stats.mean", VDI_INIT_ZEROS, 0, S);
+        VDI__PRE_ADD(vdi_param_1d, "stats.sd", VDI_INIT_CONSTANT, 1, S);
         for (int64_t i = n - 2; i < n && i < room; i++)
             list[i].frozen = true;
-        VDI__PRE_ADD("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C);
+        VDI__PRE_ADD(vdi_param_3d, "stem.weight", VDI_INIT_FAN_IN, 1, d.stem, 2, C);
         for (int i = 0; i < d.layers; i++) {
             (void)vdi_text_format(layer, sizeof layer, "layer.%d.weight", i);
-            VDI__PRE_ADD(layer, VDI_INIT_FAN_IN, 1, 3, d.width, C, C);
+            VDI__PRE_ADD(vdi_param_3d, layer, VDI_INIT_FAN_IN, 1, d.width, C, C);
         }
-        VDI__PRE_ADD("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden);
-        VDI__PRE_ADD("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden);
-        VDI__PRE_ADD("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F);
-        VDI__PRE_ADD("film.1.bias", VDI_INIT_ZEROS, 0, 1, F);
-        VDI__PRE_ADD("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4);
-        VDI__PRE_ADD("head.bias", VDI_INIT_ZEROS, 0, 1, 4);
+        VDI__PRE_ADD(vdi_param_2d, "film.0.weight", VDI_INIT_FAN_IN, 1, S, d.hidden);
+        VDI__PRE_ADD(vdi_param_1d, "film.0.bias", VDI_INIT_ZEROS, 0, d.hidden);
+        VDI__PRE_ADD(vdi_param_2d, "film.1.weight", VDI_INIT_FAN_IN, 0.3, d.hidden, F);
+        VDI__PRE_ADD(vdi_param_1d, "film.1.bias", VDI_INIT_ZEROS, 0, F);
+        VDI__PRE_ADD(vdi_param_3d, "head.weight", VDI_INIT_FAN_IN, 0.3, 3, C, 4);
+        VDI__PRE_ADD(vdi_param_1d, "head.bias", VDI_INIT_ZEROS, 0, 4);
     }
 #undef VDI__PRE_ADD
     return n;

@@ -56,18 +56,18 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
         int64_t at[5];
         at[4] = -1;
         at[0] = vdi__vilds_add(
-            m, vdi_param_make(own ? "own.A" : "prior.A", VDI_INIT_IDENTITY, d->a0, 2, dd, dd));
-        at[1] = vdi__vilds_add(m, vdi_param_make(own ? "own.Q" : "prior.Q", VDI_INIT_IDENTITY,
-                                                 -0.5 * log1p(-d->a0 * d->a0), 2, dd, dd));
-        p = vdi_param_make(own ? "own.Q0" : "prior.Q0", VDI_INIT_ZEROS, 0, 2, dd, dd);
+            m, vdi_param_2d(own ? "own.A" : "prior.A", VDI_INIT_IDENTITY, d->a0, dd, dd));
+        at[1] = vdi__vilds_add(m, vdi_param_2d(own ? "own.Q" : "prior.Q", VDI_INIT_IDENTITY,
+                                               -0.5 * log1p(-d->a0 * d->a0), dd, dd));
+        p = vdi_param_2d(own ? "own.Q0" : "prior.Q0", VDI_INIT_ZEROS, 0, dd, dd);
         p.frozen = !d->free_start;
         at[2] = vdi__vilds_add(m, p);
-        p = vdi_param_make(own ? "own.x0" : "prior.x0", VDI_INIT_ZEROS, 0, 1, dd);
+        p = vdi_param_1d(own ? "own.x0" : "prior.x0", VDI_INIT_ZEROS, 0, dd);
         p.frozen = !d->free_start;
         at[3] = vdi__vilds_add(m, p);
         if (u) {
             at[4] = vdi__vilds_add(
-                m, vdi_param_make(own ? "own.B" : "prior.B", VDI_INIT_ZEROS, 0, 2, u, dd));
+                m, vdi_param_2d(own ? "own.B" : "prior.B", VDI_INIT_ZEROS, 0, u, dd));
         }
         if (own) {
             m->own_A = at[0];
@@ -83,13 +83,13 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
             m->B = at[4];
         }
     }
-    p = vdi_param_make("encoder.window", VDI_INIT_FAN_IN, 1, 3, width, n, first);
+    p = vdi_param_3d("encoder.window", VDI_INIT_FAN_IN, 1, width, n, first);
     p.fan_in = (int64_t)(width + 1) * n;
     m->window = vdi__vilds_add(m, p);
-    p = vdi_param_make("encoder.mask", VDI_INIT_FAN_IN, 1, 2, n, first);
+    p = vdi_param_2d("encoder.mask", VDI_INIT_FAN_IN, 1, n, first);
     p.fan_in = (int64_t)(width + 1) * n;
     m->mask = vdi__vilds_add(m, p);
-    p = vdi_param_make("encoder.bias", VDI_INIT_FAN_IN, 1, 1, first);
+    p = vdi_param_1d("encoder.bias", VDI_INIT_FAN_IN, 1, first);
     p.fan_in = (int64_t)(width + 1) * n;
     m->bias = vdi__vilds_add(m, p);
     if (d->encoder_layers) {
@@ -119,18 +119,16 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
         m->list_count += vdi_mlp_declare(g, m->list ? m->list + m->list_count : NULL,
                                          m->list ? 2 * (d->layers + 1) : 0);
         if (d->skip && d->layers) {
-            m->skip =
-                vdi__vilds_add(m, vdi_param_make("decoder.skip", VDI_INIT_FAN_IN, 0.5, 2, dd, n));
+            m->skip = vdi__vilds_add(m, vdi_param_2d("decoder.skip", VDI_INIT_FAN_IN, 0.5, dd, n));
         }
         if (d->obs == VDI_VILDS_GAUSSIAN)
-            m->extra = vdi__vilds_add(m, vdi_param_make("obs.log_sd", VDI_INIT_ZEROS, 0, 1, n));
+            m->extra = vdi__vilds_add(m, vdi_param_1d("obs.log_sd", VDI_INIT_ZEROS, 0, n));
         if (d->obs == VDI_VILDS_NEGBIN) {
-            m->extra =
-                vdi__vilds_add(m, vdi_param_make("obs.log_shape", VDI_INIT_CONSTANT, 2, 1, n));
+            m->extra = vdi__vilds_add(m, vdi_param_1d("obs.log_shape", VDI_INIT_CONSTANT, 2, n));
         }
         if (d->obs == VDI_VILDS_COUNT) {
-            m->extra = vdi__vilds_add(
-                m, vdi_param_make("obs.g", VDI_INIT_ZEROS, 0, 2, n, (int)d->max_count - 1));
+            m->extra =
+                vdi__vilds_add(m, vdi_param_2d("obs.g", VDI_INIT_ZEROS, 0, n, d->max_count - 1));
         }
     }
     if (d->transition_layers) {
