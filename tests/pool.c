@@ -1,6 +1,10 @@
 /* core/pool: every job once, results that do not show the threads, threads that sleep */
 #include "check.h"
 #include <time.h>
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 typedef struct pool_jobs {
     int64_t count;
@@ -116,3 +120,69 @@ TEST(pool, sleeps) {
     CHECK(used < 0.2, "an idle pool used %.3f s in a second", used);
     vdi_pool_destroy(pool);
 }
+
+#if defined(__unix__) || defined(__APPLE__)
+/* What a child does with its parent's pool: run jobs, destroy it, make one of its own. */
+static int in_the_child(vdi_pool *pool) {
+    static unsigned char times[1000];
+    static double result[1000];
+    static pool_jobs p;
+    for (int round = 0; round < 2; round++) {
+        memset(&p, 0, sizeof p);
+        memset(times, 0, sizeof times);
+        p.count = 1000;
+        p.threads = vdi_pool_threads(pool);
+        p.times = times;
+        p.result = result;
+        vdi_pool_run(pool, 1000, count_job, &p);
+        for (int i = 0; i < 1000; i++) {
+            if (times[i] != 1) return 2 + round;
+        }
+        if (round == 0 && p.worker[0] != 1000) return 4; /* all of them on the caller */
+        vdi_pool_destroy(pool);
+#ifdef __SANITIZE_THREAD__
+        break; /* it lets a child make no threads */
+#endif
+        if (round == 0 && vdi_pool_create(3, NULL, &pool, NULL) < 0) return 5;
+    }
+    return 0;
+}
+
+/* Fork; 0 if the child did all that within ten seconds. */
+static int forked(vdi_pool *pool) {
+    int status = -1;
+    fflush(stdout); /* or the child would say it again */
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10); /* a child that hangs dies of it */
+        _exit(in_the_child(pool));
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static vdi_pool *forking;
+static void fork_in_a_job(int64_t i, int worker, void *user) {
+    int *outcome = (int *)user;
+    (void)worker;
+    if (i % 16 == 7) outcome[i / 16] = forked(forking);
+}
+
+TEST(pool, a_child_of_fork) {
+    vdi_error err;
+    for (int threads = 1; threads <= 4; threads++) {
+        int outcome[4] = {-1, -1, -1, -1};
+        CHECK_OK(vdi_pool_create(threads, NULL, &forking, &err), err);
+        CHECK(forked(forking) == 0, "%d threads, before any run", threads);
+        vdi_pool_run(forking, 100, nothing, NULL);
+        int idle = forked(forking);
+        CHECK(idle == 0, "%d threads, idle: %d", threads, idle);
+        /* in the middle of a run, from the caller and from its threads */
+        vdi_pool_run(forking, 64, fork_in_a_job, outcome);
+        for (int i = 0; i < 4; i++)
+            CHECK(outcome[i] == 0, "%d threads, in job %d: %d", threads, 16 * i + 7, outcome[i]);
+        vdi_pool_run(forking, 100, nothing, NULL); /* the parent's pool goes on */
+        vdi_pool_destroy(forking);
+    }
+}
+#endif

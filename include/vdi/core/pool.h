@@ -14,6 +14,9 @@
  * What it does not do: futures, priorities, work stealing, nested runs.
  * Memory: one block, taken at create. Threads: one run at a time per pool; distinct pools are
  * independent.
+ * Fork: a child has a copy of the pool, but none of its threads. There it runs its jobs on the
+ * caller, with the same results, and vdi_pool_destroy gives back the memory alone; the child may
+ * make a pool of its own (where the system lets it start threads). What a job of the parent was doing at that moment stays half done.
  * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error:
  * vdi_pool_threads tells. With VDI_NO_THREADS a pool has one worker.
  */
@@ -92,6 +95,7 @@ VDI__FN void vdi__signal_wait(vdi__signal *s, vdi__lock *l) {
 }
 VDI__FN void vdi__signal_one(vdi__signal *s) { WakeConditionVariable(s); }
 VDI__FN void vdi__signal_all(vdi__signal *s) { WakeAllConditionVariable(s); }
+VDI__FN long long vdi__process(void) { return 0; } /* there is no fork */
 VDI__FN int vdi__processors(void) {
     SYSTEM_INFO info;
     GetSystemInfo(&info);
@@ -119,6 +123,7 @@ VDI__FN void vdi__signal_free(vdi__signal *s) { (void)pthread_cond_destroy(s); }
 VDI__FN void vdi__signal_wait(vdi__signal *s, vdi__lock *l) { (void)pthread_cond_wait(s, l); }
 VDI__FN void vdi__signal_one(vdi__signal *s) { (void)pthread_cond_signal(s); }
 VDI__FN void vdi__signal_all(vdi__signal *s) { (void)pthread_cond_broadcast(s); }
+VDI__FN long long vdi__process(void) { return (long long)getpid(); }
 VDI__FN int vdi__processors(void) {
 #ifdef _SC_NPROCESSORS_ONLN
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -150,6 +155,7 @@ struct vdi_pool {
     int64_t next, count; /* next job to be handed out, and how many there are */
     int64_t left;        /* jobs not yet done */
     bool quit;
+    long long process;    /* that made it */
     vdi__worker *workers; /* threads - 1 */
 #endif
 };
@@ -212,6 +218,7 @@ VDI__DEF vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_poo
     pool->size = size;
     pool->threads = 1;
 #if VDI__THREADS
+    pool->process = vdi__process();
     pool->workers = (vdi__worker *)(void *)((char *)pool + head);
     bool lock = vdi__lock_init(&pool->lock), work = lock && vdi__signal_init(&pool->work);
     if (!work || !vdi__signal_init(&pool->finished)) {
@@ -233,10 +240,12 @@ VDI__DEF vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_poo
     return VDI_OK;
 }
 
-VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
-    if (!pool) return;
-    vdi_allocator a = pool->allocator;
 #if VDI__THREADS
+/* Are the pool's threads in this process? A child of fork has a copy of the pool, whose lock and
+ * signals may have been copied in the middle of a run, and none of its threads. */
+VDI__FN bool vdi__pool_is_here(const vdi_pool *pool) { return pool->process == vdi__process(); }
+
+VDI__FN void vdi__pool_end(vdi_pool *pool) {
     vdi__lock_take(&pool->lock);
     pool->quit = true;
     vdi__signal_all(&pool->work);
@@ -246,6 +255,14 @@ VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
     vdi__signal_free(&pool->finished);
     vdi__signal_free(&pool->work);
     vdi__lock_free(&pool->lock);
+}
+#endif
+
+VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
+    if (!pool) return;
+    vdi_allocator a = pool->allocator;
+#if VDI__THREADS
+    if (vdi__pool_is_here(pool)) vdi__pool_end(pool);
 #endif
     vdi_free(&a, pool, pool->size);
 }
@@ -254,7 +271,7 @@ VDI__DEF int vdi_pool_threads(const vdi_pool *pool) { return pool ? pool->thread
 
 VDI__DEF void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *user) {
 #if VDI__THREADS
-    if (pool && pool->threads > 1 && count > 1) {
+    if (pool && pool->threads > 1 && count > 1 && vdi__pool_is_here(pool)) {
         int64_t wake = VDI__MIN(count, pool->threads) - 1;
         vdi__lock_take(&pool->lock);
         pool->job = job;
