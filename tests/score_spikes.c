@@ -9,13 +9,19 @@ static double estimate_at(int seed, int k) {
 
 TEST(score_spikes, against_the_reference) {
     enum { FRAMES = 400 };
-    static const double fps[3] = {30.0, 7.5, 122.3};
-    static const double expected[3][4] = {
-        {0.05010141895837382, 0.11042545550316585, 0.6330001858716782, 0.5104263578326008},
-        {0.05117550928450131, 0.09256399857457698, 0.17569984159741184, 0.56033112852622},
-        {0.04674981451968453, 0.362524262004297, 0.5970874547071199, 0.533297529538131},
+    static const double fps[4] = {30.0, 7.5, 122.3, 500.0};
+    /* r25, r40g, r160g, AUC, c50, c100, c200, count */
+    static const double expected[4][8] = {
+        {0.05010141895837382, 0.11042545550316585, 0.6330001858716782, 0.5104263578326008,
+         0.15043623486304378, 0.3581072551026354, 0.698778877101879, 4.6096260815732855},
+        {0.0511755092845013, 0.09256399857457695, 0.17569984159741178, 0.56033112852622,
+         0.10068177977840437, 0.1366966763797251, 0.20019188524679252, 4.653901485796168},
+        {0.04666390082788712, 0.3556773636202073, 0.5831637488063094, 0.5345506623702112,
+         0.5280999318052583, 0.5322918313657956, 0.5543186401843075, 4.573904707110482},
+        {0.19712080885925798, 0.3439899600053621, 0.9082733130854329, NAN /* spikes in all bins */,
+         0.34998288770655794, 0.5969467681266526, 0.9447894626677616, 4.614606073675311},
     };
-    for (int c = 0; c < 3; c++) {
+    for (int c = 0; c < 4; c++) {
         static double est[2][FRAMES], times[2][200];
         vdi_score_train trial[2];
         vdi_score_spikes_result r;
@@ -40,10 +46,13 @@ TEST(score_spikes, against_the_reference) {
         est[0][9] = INFINITY;
         double *work = (double *)malloc(vdi_score_spikes_work(2, trial) * sizeof *work);
         CHECK_OK(vdi_score_spikes(2, trial, work, &r, &err), err);
-        CHECK_CLOSE(r.r25, expected[c][0], 1e-10);
-        CHECK_CLOSE(r.r40g, expected[c][1], 1e-10);
-        CHECK_CLOSE(r.r160g, expected[c][2], 1e-10);
-        CHECK_CLOSE(r.auc, expected[c][3], 1e-10);
+        const double got[8] = {r.r25, r.r40g, r.r160g, r.auc, r.c50, r.c100, r.c200, r.count};
+        for (int k = 0; k < 8; k++) {
+            if (isnan(expected[c][k]))
+                CHECK(isnan(got[k]), "measure %d at %g Hz: %g", k, fps[c], got[k]);
+            else
+                CHECK_CLOSE(got[k], expected[c][k], 1e-10);
+        }
         CHECK(r.nonfinite == 2);
         free(work);
     }
@@ -51,7 +60,7 @@ TEST(score_spikes, against_the_reference) {
 
 TEST(score_spikes, rules) {
     enum { FRAMES = 100 };
-    double est[FRAMES], counts[FRAMES] = {0}, times[8], work[4 * 90 + 1];
+    double est[FRAMES], counts[FRAMES] = {0}, times[8], work[4 * 330 + 2 * 90 + 1];
     vdi_score_train trial;
     vdi_score_spikes_result r;
     vdi_error err = {0};
@@ -74,19 +83,22 @@ TEST(score_spikes, rules) {
     for (int k = 0; k < FRAMES; k++)
         est[k] = 0.3;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &r, &err), err);
-    CHECK(r.r25 == 0 && r.r160g == 0 && r.auc == 0.5, "r25 %g auc %g", r.r25, r.auc);
+    CHECK(r.r25 == 0 && r.r160g == 0 && r.c100 == 0 && r.auc == 0.5, "r25 %g auc %g", r.r25, r.auc);
     for (int k = 0; k < FRAMES; k++)
         est[k] = counts[k] > 0 ? counts[k] : 0;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &r, &err), err);
     CHECK(r.r160g > 0.99 && r.auc > 0.9 && r.spikes == 6, "r160g %g auc %g", r.r160g, r.auc);
+    CHECK(r.c100 > 0.99 && fabs(r.count - 1) < 0.02, "c100 %g, count %g", r.c100, r.count);
     vdi_score_spikes_result twice;
     for (int k = 0; k < FRAMES; k++)
         est[k] *= 7;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &twice, &err), err);
     CHECK_CLOSE(twice.r40g, r.r40g, 1e-12);
+    CHECK_CLOSE(twice.c50, r.c50, 1e-12);
+    CHECK_CLOSE(twice.count, 7 * r.count, 1e-12);
     trial.spikes = 0;
     CHECK_OK(vdi_score_spikes(1, &trial, work, &r, &err), err);
-    CHECK(r.r25 != r.r25 && r.auc != r.auc);
+    CHECK(isnan(r.r25) && isnan(r.auc) && isnan(r.c100) && isnan(r.count));
     trial.fps = 0;
     CHECK_FAILS(vdi_score_spikes(1, &trial, work, &r, &err), VDI_ERR_ARGUMENT);
     trial.fps = 30;

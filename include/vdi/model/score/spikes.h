@@ -1,23 +1,27 @@
-/* model/score/spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and
- * the ROC area
+/* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area, and
+ * the count
  *
  * Do this:
- *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times (spikes) in seconds
+ *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times
+ *                                                                       (spikes) in seconds
  *     double *work = malloc(vdi_score_spikes_work(1, &trial) * sizeof *work);
  *     vdi_score_spikes_result r;
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
- *         printf("r25 %.3f, AUC %.3f\n", r.r25, r.auc);
+ *         printf("c100 %.3f, count %.2f\n", r.c100, r.count);
  *
- * The protocol is Spikefinder's (Berens et al. 2018), one neuron at a time, its trials one behind
- * the other:
- *   r25    Pearson r in 40 ms bins. The estimate (value x fps) is interpolated linearly on a grid
- *          of 100 Hz that starts at frame 0, four samples are summed; the true times are counted in
- *          the same bins, edges at 40 k - 5 ms
- *   r40g, r160g   both sides smoothed per trial with a Gaussian of standard deviation 40 or 160 ms
- *                 (cut at 4, ends mirrored)
+ * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100 Hz
+ * that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated linearly,
+ * above that the values integrated over each 10 ms.
+ *   c50, c100, c200   Pearson r on the grid, both sides smoothed per trial with a Gaussian of
+ *                     standard deviation 50, 100, 200 ms (cut at 4, ends mirrored); the true times
+ *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
+ *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
+ *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
- * No measure depends on the scale of the estimate. NaN and infinite values count as 0. A constant
- * estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of frame 0.
+ *   count  expected over true number of spikes of the bins
+ * No measure but the count depends on the scale of the estimate. NaN and infinite values count as 0.
+ * A constant estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of
+ * frame 0.
  *
  * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory:
  * the caller's. Threads: pure.
@@ -39,14 +43,16 @@ typedef struct vdi_score_train {
 
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double r25;        /**< correlation in bins of 40 ms */
-    double r40g;       /**< after a Gaussian of sigma 40 ms */
-    double r160g;      /**< after one of 160 ms */
-    double auc;        /**< area under the ROC curve: bins with a spike against bins without */
-    double expected;   /**< sum of the estimate */
-    int64_t spikes;    /**< true spikes inside of the bins */
-    int64_t bins;      /**< of 40 ms */
-    int64_t nonfinite; /**< values of the estimate that count as 0 */
+    double c50, c100, c200; /**< correlation of rates smoothed by 50, 100, 200 ms */
+    double r25;             /**< correlation in bins of 40 ms */
+    double r40g;            /**< after a Gaussian of sigma 40 ms */
+    double r160g;           /**< after one of 160 ms */
+    double auc;             /**< area under the ROC curve: bins with a spike against bins without */
+    double count;           /**< expected over true number of spikes */
+    double expected;        /**< sum of the estimate */
+    int64_t spikes;         /**< true spikes inside of the bins */
+    int64_t bins;           /**< of 40 ms */
+    int64_t nonfinite;      /**< values of the estimate that count as 0 */
 } vdi_score_spikes_result;
 
 /** Doubles of `work`. */
@@ -57,8 +63,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_scor
                                                   double *work, vdi_score_spikes_result *out,
                                                   vdi_error *err);
 /** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of
- * counts) or NULL to count only. Returns how
- *  many there are; counts that are NaN or negative are none. */
+ * counts) or NULL to count only. Returns how many there are; counts that are NaN or negative are
+ * none. */
 VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
                                        double *times);
 
@@ -67,17 +73,22 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
 #if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_SPIKES_C)
 #define VDI_MODEL_SCORE_SPIKES_C
 
-/* Samples of a 100 Hz grid over the trial: 0, 0.01, ... below the centre of the last frame. */
+#define VDI__SCORE_STEP 0.01 /* seconds of the grid */
+/* grid samples of a bin; most samples to either side of a smoothed one */
+enum { VDI__SCORE_BIN = 4, VDI__SCORE_RADIUS = 80 };
+
+/* Samples of the grid over the trial: 0, 0.01, ... below the centre of the last frame. */
 VDI__FN int64_t vdi__score_grid(const vdi_score_train *q) {
-    const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / 0.01) : 0;
+    const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / VDI__SCORE_STEP) : 0;
     return n > 0 ? (int64_t)n : 0;
 }
 
 VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial) {
-    size_t bins = 0;
-    for (int64_t i = 0; i < trials; i++)
-        if (trial[i].fps > 0) bins += (size_t)(vdi__score_grid(&trial[i]) / 4);
-    return 4 * bins + 1;
+    size_t samples = 0;
+    for (int64_t i = 0; i < trials; i++) {
+        if (trial[i].fps > 0) samples += (size_t)vdi__score_grid(&trial[i]);
+    }
+    return 4 * samples + 2 * (samples / VDI__SCORE_BIN) + 1;
 }
 
 VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
@@ -96,48 +107,79 @@ VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) {
     return isfinite(q->estimate[k]) ? q->estimate[k] : 0;
 }
 
-VDI__FN void vdi__score_bin(const vdi_score_train *q, int64_t bins, double *p, double *z) {
+/* Rates of up to 100 frames a second, interpolated. */
+VDI__FN void vdi__score_interpolate(const vdi_score_train *q, int64_t samples, double *p) {
+    int64_t frame = 0;
+    for (int64_t i = 0; i < samples; i++) {
+        const double time = (double)i * VDI__SCORE_STEP;
+        while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time) {
+            frame++;
+        }
+        const double x0 = (double)frame / q->fps, x1 = (double)(frame + 1) / q->fps;
+        const double a = vdi__score_value(q, frame) * q->fps;
+        const double b = vdi__score_value(q, frame + 1) * q->fps;
+        p[i] = (a + (b - a) / (x1 - x0) * (time - x0)) * VDI__SCORE_STEP;
+    }
+}
+
+/* Values of more than 100 frames a second, integrated: frame k covers [k - 1/2, k + 1/2) / fps. */
+VDI__FN void vdi__score_integrate(const vdi_score_train *q, int64_t samples, double *p) {
+    double before = 0, sum = 0; /* up to the sample's left edge; up to the beginning of `frame` */
+    int64_t frame = 0;
+    for (int64_t i = -1; i < samples; i++) { /* -1 finds the left edge of the first sample */
+        double edge = ((double)i + 0.5) * VDI__SCORE_STEP * q->fps + 0.5;
+        edge = VDI__MAX(0, VDI__MIN(edge, (double)q->frames));
+        while (frame + 1 < q->frames && (double)(frame + 1) <= edge) {
+            sum += vdi__score_value(q, frame++);
+        }
+        const double until = sum + (edge - (double)frame) * vdi__score_value(q, frame);
+        if (i >= 0) p[i] = until - before;
+        before = until;
+    }
+}
+
+/* The estimate on the grid. A constant stays exactly constant: rounding has no rank. */
+VDI__FN void vdi__score_estimate(const vdi_score_train *q, int64_t samples, double *p) {
     double least = vdi__score_value(q, 0), most = least;
     for (int64_t k = 1; k < q->frames; k++) {
         const double v = vdi__score_value(q, k);
         least = VDI__MIN(least, v);
         most = VDI__MAX(most, v);
     }
-    int64_t frame = 0;
-    for (int64_t i = 0; i < bins; i++) {
-        double sum = 0;
-        for (int64_t j = 4 * i; j < 4 * i + 4; j++) {
-            const double time = (double)j * 0.01;
-            while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time)
-                frame++;
-            const double x0 = (double)frame / q->fps, x1 = (double)(frame + 1) / q->fps;
-            const double a = vdi__score_value(q, frame) * q->fps;
-            const double b = vdi__score_value(q, frame + 1) * q->fps;
-            sum += (a + (b - a) / (x1 - x0) * (time - x0)) * 0.01;
+    if (!(least < most)) {
+        for (int64_t i = 0; i < samples; i++) {
+            p[i] = least * q->fps * VDI__SCORE_STEP;
         }
-        /* a constant stays exactly constant: rounding has no rank */
-        p[i] = least < most ? sum : least * q->fps * 0.04;
-        z[i] = 0;
-    }
-    for (int64_t s = 0; s < q->spikes; s++) {
-        const double t = q->times[s];
-        if (!(t >= -1 && t <= (double)bins * 0.04 + 1)) continue;
-        int64_t i = (int64_t)floor((t + 0.005) / 0.04);
-        while (i > 0 && t < (double)i * 0.04 - 0.005)
-            i--;
-        while (t >= (double)(i + 1) * 0.04 - 0.005)
-            i++;
-        /* the last edge belongs to the last bin */
-        if (i == bins && t == (double)bins * 0.04 - 0.005) i--;
-        if (i >= 0 && i < bins && t >= (double)i * 0.04 - 0.005) z[i] += 1;
+    } else if (q->fps > 1 / VDI__SCORE_STEP) {
+        vdi__score_integrate(q, samples, p);
+    } else {
+        vdi__score_interpolate(q, samples, p);
     }
 }
 
-/* y = x smoothed with a Gaussian of `sigma` bins, cut at 4 sigma, mirrored at the ends: d c b a | a
- * b c d | d c b a */
+/* True spikes in `bins` bins of `width` seconds, edges at width k - 5 ms. */
+VDI__FN void vdi__score_truth(const vdi_score_train *q, int64_t bins, double width, double *z) {
+    memset(z, 0, (size_t)bins * sizeof *z);
+    for (int64_t s = 0; s < q->spikes; s++) {
+        const double t = q->times[s];
+        if (!(t >= -1 && t <= (double)bins * width + 1)) continue;
+        int64_t i = (int64_t)floor((t + 0.005) / width);
+        while (i > 0 && t < (double)i * width - 0.005) {
+            i--;
+        }
+        while (t >= (double)(i + 1) * width - 0.005) {
+            i++;
+        }
+        /* the last edge belongs to the last bin */
+        if (i == bins && t == (double)bins * width - 0.005) i--;
+        if (i >= 0 && i < bins && t >= (double)i * width - 0.005) z[i] += 1;
+    }
+}
+
+/* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b a |
+ * a b c d | d c b a */
 VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
-    enum { MOST = 16 };
-    double w[MOST + 1], sum = 0;
+    double w[VDI__SCORE_RADIUS + 1], sum = 0;
     const int radius = 4 * sigma;
     for (int k = 0; k <= radius; k++) {
         w[k] = exp(-0.5 * (double)(k * k) / (double)(sigma * sigma));
@@ -146,9 +188,12 @@ VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y)
     for (int64_t i = 0; i < n; i++) {
         double v = 0;
         for (int k = -radius; k <= radius; k++) {
-            int64_t j = (i + k) % (2 * n);
-            if (j < 0) j += 2 * n;
-            if (j >= n) j = 2 * n - 1 - j;
+            int64_t j = i + k;
+            if (j < 0 || j >= n) {
+                j %= 2 * n;
+                if (j < 0) j += 2 * n;
+                if (j >= n) j = 2 * n - 1 - j;
+            }
             v += w[k < 0 ? -k : k] * x[j];
         }
         y[i] = v / sum;
@@ -157,11 +202,7 @@ VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y)
 
 /* Pearson r; 0 for a constant estimate, NaN for a constant truth. */
 VDI__FN double vdi__score_pearson(int64_t n, const double *p, const double *z) {
-    double pm = 0;
-    double zm = 0;
-    double pp = 0;
-    double zz = 0;
-    double pz = 0;
+    double pm = 0, zm = 0, pp = 0, zz = 0, pz = 0;
     for (int64_t i = 0; i < n; i++) {
         pm += p[i];
         zm += z[i];
@@ -203,53 +244,104 @@ VDI__FN double vdi__score_auc(int64_t n, vdi__score_pair *x) {
     return (ranks - 0.5 * positive * (positive + 1)) / (positive * negative);
 }
 
+/* A neuron on its way: all trials one behind the other. */
+typedef struct vdi__score_neuron {
+    int64_t trials, samples, bins;
+    const vdi_score_train *trial;
+    double *fine, *fine_truth;     /* (samples): the grid */
+    double *smooth, *smooth_truth; /* (samples) */
+    double *coarse, *coarse_truth; /* (bins) of 40 ms */
+} vdi__score_neuron;
+
+/* Pearson r after smoothing each trial, on the grid or on the bins. */
+VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, int sigma) {
+    const double *p = fine ? u->fine : u->coarse, *z = fine ? u->fine_truth : u->coarse_truth;
+    int64_t at = 0;
+    for (int64_t i = 0; i < u->trials; i++) {
+        const int64_t samples = vdi__score_grid(&u->trial[i]);
+        const int64_t n = fine ? samples : samples / VDI__SCORE_BIN;
+        vdi__score_smooth(n, sigma, p + at, u->smooth + at);
+        vdi__score_smooth(n, sigma, z + at, u->smooth_truth + at);
+        at += n;
+    }
+    return vdi__score_pearson(at, u->smooth, u->smooth_truth);
+}
+
+/* One trial onto the grid and into the bins, behind those before it. */
+VDI__FN void vdi__score_take(const vdi__score_neuron *u, const vdi_score_train *q, int64_t at,
+                             int64_t bin) {
+    const int64_t samples = vdi__score_grid(q), bins = samples / VDI__SCORE_BIN;
+    if (samples < 1) return;
+    vdi__score_estimate(q, samples, u->fine + at);
+    vdi__score_truth(q, samples, VDI__SCORE_STEP, u->fine_truth + at);
+    for (int64_t i = 0; i < bins; i++) {
+        const double *from = u->fine + at + VDI__SCORE_BIN * i;
+        u->coarse[bin + i] = from[0] + from[1] + from[2] + from[3];
+    }
+    if (bins > 0) {
+        vdi__score_truth(q, bins, VDI__SCORE_BIN * VDI__SCORE_STEP, u->coarse_truth + bin);
+    }
+}
+
+VDI__FN vdi_status vdi__score_measure(vdi__score_neuron *u, vdi_error *err) {
+    static const char where[] = "vdi_score_spikes";
+    for (int64_t i = 0; i < u->trials; i++) {
+        const double fps = u->trial[i].fps;
+        if (!(fps > 0 && fps < 1e9)) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "trial %lld has %g frames per second", (long long)i, fps);
+        }
+        u->samples += vdi__score_grid(&u->trial[i]);
+        u->bins += vdi__score_grid(&u->trial[i]) / VDI__SCORE_BIN;
+    }
+    if (u->bins < 1)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work,
                                      vdi_score_spikes_result *out, vdi_error *err) {
-    static const char where[] = "vdi_score_spikes";
     vdi_score_spikes_result r = VDI__ZERO;
+    vdi__score_neuron u = VDI__ZERO;
+    u.trials = trials;
+    u.trial = trial;
+    const vdi_status status = vdi__score_measure(&u, err);
+    if (status < 0) return status;
+    u.fine = work;
+    u.fine_truth = u.fine + u.samples;
+    u.smooth = u.fine_truth + u.samples;
+    u.smooth_truth = u.smooth + u.samples;
+    u.coarse = u.smooth_truth + u.samples;
+    u.coarse_truth = u.coarse + u.bins;
+    int64_t at = 0, bin = 0;
     for (int64_t i = 0; i < trials; i++) {
-        if (!(trial[i].fps > 0 && trial[i].fps < 1e9)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "trial %lld has %g frames per second", (long long)i, trial[i].fps);
-        }
-        r.bins += vdi__score_grid(&trial[i]) / 4;
-    }
-    if (r.bins < 1)
-        return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
-    double *p = work;
-    double *z = p + r.bins;
-    double *ps = z + r.bins;
-    double *zs = ps + r.bins;
-    double *const score[2] = {&r.r40g, &r.r160g};
-    int64_t at = 0;
-    for (int64_t i = 0; i < trials; i++) {
-        const int64_t bins = vdi__score_grid(&trial[i]) / 4;
         for (int64_t k = 0; k < trial[i].frames; k++) {
             r.expected += vdi__score_value(&trial[i], k);
             r.nonfinite += !isfinite(trial[i].estimate[k]);
         }
-        if (bins > 0) vdi__score_bin(&trial[i], bins, p + at, z + at);
-        at += bins;
+        vdi__score_take(&u, &trial[i], at, bin);
+        at += vdi__score_grid(&trial[i]);
+        bin += vdi__score_grid(&trial[i]) / VDI__SCORE_BIN;
     }
-    for (int64_t i = 0; i < r.bins; i++)
-        r.spikes += (int64_t)z[i];
-    r.r25 = vdi__score_pearson(r.bins, p, z);
-    for (int k = 0; k < 2; k++) {
-        at = 0;
-        for (int64_t i = 0; i < trials; i++) {
-            const int64_t bins = vdi__score_grid(&trial[i]) / 4;
-            vdi__score_smooth(bins, k ? 4 : 1, p + at, ps + at);
-            vdi__score_smooth(bins, k ? 4 : 1, z + at, zs + at);
-            at += bins;
-        }
-        *score[k] = vdi__score_pearson(r.bins, ps, zs);
+    double found = 0;
+    for (int64_t i = 0; i < u.bins; i++) {
+        r.spikes += (int64_t)u.coarse_truth[i];
+        found += u.coarse[i];
     }
-    vdi__score_pair *pairs = (vdi__score_pair *)(void *)ps;
-    for (int64_t i = 0; i < r.bins; i++) {
-        pairs[i].p = p[i];
-        pairs[i].z = z[i];
+    r.bins = u.bins;
+    r.count = r.spikes ? found / (double)r.spikes : (double)NAN;
+    r.r25 = vdi__score_pearson(u.bins, u.coarse, u.coarse_truth);
+    r.r40g = vdi__score_correlation(&u, false, 1);
+    r.r160g = vdi__score_correlation(&u, false, 4);
+    r.c50 = vdi__score_correlation(&u, true, 5);
+    r.c100 = vdi__score_correlation(&u, true, 10);
+    r.c200 = vdi__score_correlation(&u, true, 20);
+    vdi__score_pair *pairs = (vdi__score_pair *)(void *)u.smooth;
+    for (int64_t i = 0; i < u.bins; i++) {
+        pairs[i].p = u.coarse[i];
+        pairs[i].z = u.coarse_truth[i];
     }
-    r.auc = vdi__score_auc(r.bins, pairs);
+    r.auc = vdi__score_auc(u.bins, pairs);
     *out = r;
     return VDI_OK;
 }
