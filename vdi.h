@@ -71,9 +71,16 @@
 #define VDI_VERSION_PATCH 0
 #define VDI_VERSION "0.1.0"
 
-#ifdef __FAST_MATH__
-#error \
-    "vdi: -ffast-math breaks NaN handling and the promised bits; compile vdi without it (-O2 or -O3 is enough)"
+/* Flags that change the arithmetic, as far as compilers tell: gcc names each, clang only the sum of
+ * them and -ffinite-math-only, MSVC /fp:fast. */
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    defined(_M_FP_FAST)
+#error "vdi: compile without -ffast-math, -funsafe-math-optimizations, -fassociative-math, /fp:fast"
+#endif
+#if defined(__FINITE_MATH_ONLY__)
+#if __FINITE_MATH_ONLY__ > 0
+#error "vdi: compile without -ffinite-math-only; vdi has to see NaN and infinity"
+#endif
 #endif
 
 #include <float.h>
@@ -900,6 +907,9 @@ VDI_API void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void 
  * What it does not do: futures, priorities, work stealing, nested runs.
  * Memory: one block, taken at create. Threads: one run at a time per pool; distinct pools are
  * independent.
+ * Fork: a child has a copy of the pool, but none of its threads. There it runs its jobs on the
+ * caller, with the same results, and vdi_pool_destroy gives back the memory alone; the child may
+ * make a pool of its own (where the system lets it start threads). What a job of the parent was doing at that moment stays half done.
  * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error:
  * vdi_pool_threads tells. With VDI_NO_THREADS a pool has one worker.
  */
@@ -2391,8 +2401,8 @@ VDI_API vdi_var vdi_var_blocktri_matvec(vdi_tape *t, vdi_blocktri_var f, vdi_var
  *
  * Do this:
  *     vdi_param_desc list[2];
- *     list[0] = vdi_param_make("layer.weight", VDI_INIT_FAN_IN, 0, 2, 28, 256);   (28,256), uniform on +-1/sqrt(28)
- *     list[1] = vdi_param_make("layer.bias", VDI_INIT_ZEROS, 0, 1, 256);
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);   (28,256), uniform on +-1/sqrt(28)
+ *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
  *     vdi_rng rng = vdi_rng_make(seed, 0);
  *     vdi_params *p;
  *     if (vdi_params_create(list, 2, VDI_F32, NULL, &rng, &p, &err) < 0) puts(err.message);
@@ -2440,8 +2450,15 @@ typedef struct vdi_param_desc {
     bool frozen;                 /**< no gradient, no step */
 } vdi_param_desc;
 
-/** Shorthand: `ndim` extents follow as ints. A name that is too long is cut. */
-VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim, ...);
+/** Shorthands for the common shapes. A name that is too long is cut. */
+VDI_API vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0);
+VDI_API vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
+                                    int64_t n1);
+VDI_API vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scale, int64_t n0,
+                                    int64_t n1, int64_t n2);
+/** The same for any shape; ndim 0 is a scalar. */
+VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
+                                      const int64_t *shape);
 
 /** One parameter. `frozen` may be changed at any time. */
 typedef struct vdi_param {
@@ -3419,26 +3436,30 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 
 /* ======== model/score/spikes.h ======== */
-/* model/score/spikes.h - how well spikes were found: correlation in 40 ms bins, smoothed ones, and
- * the ROC area
+/* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area, and
+ * the count
  *
  * Do this:
- *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times (spikes) in seconds
+ *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times
+ *                                                                       (spikes) in seconds
  *     double *work = malloc(vdi_score_spikes_work(1, &trial) * sizeof *work);
  *     vdi_score_spikes_result r;
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
- *         printf("r25 %.3f, AUC %.3f\n", r.r25, r.auc);
+ *         printf("c100 %.3f, count %.2f\n", r.c100, r.count);
  *
- * The protocol is Spikefinder's (Berens et al. 2018), one neuron at a time, its trials one behind
- * the other:
- *   r25    Pearson r in 40 ms bins. The estimate (value x fps) is interpolated linearly on a grid
- *          of 100 Hz that starts at frame 0, four samples are summed; the true times are counted in
- *          the same bins, edges at 40 k - 5 ms
- *   r40g, r160g   both sides smoothed per trial with a Gaussian of standard deviation 40 or 160 ms
- *                 (cut at 4, ends mirrored)
+ * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100 Hz
+ * that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated linearly,
+ * above that the values integrated over each 10 ms.
+ *   c50, c100, c200   Pearson r on the grid, both sides smoothed per trial with a Gaussian of
+ *                     standard deviation 50, 100, 200 ms (cut at 4, ends mirrored); the true times
+ *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
+ *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
+ *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
- * No measure depends on the scale of the estimate. NaN and infinite values count as 0. A constant
- * estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of frame 0.
+ *   count  expected over true number of spikes of the bins
+ * No measure but the count depends on the scale of the estimate. NaN and infinite values count as 0.
+ * A constant estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of
+ * frame 0.
  *
  * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory:
  * the caller's. Threads: pure.
@@ -3458,14 +3479,16 @@ typedef struct vdi_score_train {
 
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double r25;        /**< correlation in bins of 40 ms */
-    double r40g;       /**< after a Gaussian of sigma 40 ms */
-    double r160g;      /**< after one of 160 ms */
-    double auc;        /**< area under the ROC curve: bins with a spike against bins without */
-    double expected;   /**< sum of the estimate */
-    int64_t spikes;    /**< true spikes inside of the bins */
-    int64_t bins;      /**< of 40 ms */
-    int64_t nonfinite; /**< values of the estimate that count as 0 */
+    double c50, c100, c200; /**< correlation of rates smoothed by 50, 100, 200 ms */
+    double r25;             /**< correlation in bins of 40 ms */
+    double r40g;            /**< after a Gaussian of sigma 40 ms */
+    double r160g;           /**< after one of 160 ms */
+    double auc;             /**< area under the ROC curve: bins with a spike against bins without */
+    double count;           /**< expected over true number of spikes */
+    double expected;        /**< sum of the estimate */
+    int64_t spikes;         /**< true spikes inside of the bins */
+    int64_t bins;           /**< of 40 ms */
+    int64_t nonfinite;      /**< values of the estimate that count as 0 */
 } vdi_score_spikes_result;
 
 /** Doubles of `work`. */
@@ -3476,8 +3499,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_scor
                                                   double *work, vdi_score_spikes_result *out,
                                                   vdi_error *err);
 /** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of
- * counts) or NULL to count only. Returns how
- *  many there are; counts that are NaN or negative are none. */
+ * counts) or NULL to count only. Returns how many there are; counts that are NaN or negative are
+ * none. */
 VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
                                        double *times);
 
@@ -8943,6 +8966,7 @@ VDI__FN void vdi__signal_wait(vdi__signal *s, vdi__lock *l) {
 }
 VDI__FN void vdi__signal_one(vdi__signal *s) { WakeConditionVariable(s); }
 VDI__FN void vdi__signal_all(vdi__signal *s) { WakeAllConditionVariable(s); }
+VDI__FN long long vdi__process(void) { return 0; } /* there is no fork */
 VDI__FN int vdi__processors(void) {
     SYSTEM_INFO info;
     GetSystemInfo(&info);
@@ -8970,6 +8994,7 @@ VDI__FN void vdi__signal_free(vdi__signal *s) { (void)pthread_cond_destroy(s); }
 VDI__FN void vdi__signal_wait(vdi__signal *s, vdi__lock *l) { (void)pthread_cond_wait(s, l); }
 VDI__FN void vdi__signal_one(vdi__signal *s) { (void)pthread_cond_signal(s); }
 VDI__FN void vdi__signal_all(vdi__signal *s) { (void)pthread_cond_broadcast(s); }
+VDI__FN long long vdi__process(void) { return (long long)getpid(); }
 VDI__FN int vdi__processors(void) {
 #ifdef _SC_NPROCESSORS_ONLN
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -9001,6 +9026,7 @@ struct vdi_pool {
     int64_t next, count; /* next job to be handed out, and how many there are */
     int64_t left;        /* jobs not yet done */
     bool quit;
+    long long process;    /* that made it */
     vdi__worker *workers; /* threads - 1 */
 #endif
 };
@@ -9063,6 +9089,7 @@ VDI__DEF vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_poo
     pool->size = size;
     pool->threads = 1;
 #if VDI__THREADS
+    pool->process = vdi__process();
     pool->workers = (vdi__worker *)(void *)((char *)pool + head);
     bool lock = vdi__lock_init(&pool->lock), work = lock && vdi__signal_init(&pool->work);
     if (!work || !vdi__signal_init(&pool->finished)) {
@@ -9084,10 +9111,12 @@ VDI__DEF vdi_status vdi_pool_create(int threads, const vdi_allocator *a, vdi_poo
     return VDI_OK;
 }
 
-VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
-    if (!pool) return;
-    vdi_allocator a = pool->allocator;
 #if VDI__THREADS
+/* Are the pool's threads in this process? A child of fork has a copy of the pool, whose lock and
+ * signals may have been copied in the middle of a run, and none of its threads. */
+VDI__FN bool vdi__pool_is_here(const vdi_pool *pool) { return pool->process == vdi__process(); }
+
+VDI__FN void vdi__pool_end(vdi_pool *pool) {
     vdi__lock_take(&pool->lock);
     pool->quit = true;
     vdi__signal_all(&pool->work);
@@ -9097,6 +9126,14 @@ VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
     vdi__signal_free(&pool->finished);
     vdi__signal_free(&pool->work);
     vdi__lock_free(&pool->lock);
+}
+#endif
+
+VDI__DEF void vdi_pool_destroy(vdi_pool *pool) {
+    if (!pool) return;
+    vdi_allocator a = pool->allocator;
+#if VDI__THREADS
+    if (vdi__pool_is_here(pool)) vdi__pool_end(pool);
 #endif
     vdi_free(&a, pool, pool->size);
 }
@@ -9105,7 +9142,7 @@ VDI__DEF int vdi_pool_threads(const vdi_pool *pool) { return pool ? pool->thread
 
 VDI__DEF void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *user) {
 #if VDI__THREADS
-    if (pool && pool->threads > 1 && count > 1) {
+    if (pool && pool->threads > 1 && count > 1 && vdi__pool_is_here(pool)) {
         int64_t wake = VDI__MIN(count, pool->threads) - 1;
         vdi__lock_take(&pool->lock);
         pool->job = job;
@@ -15505,20 +15542,36 @@ VDI__DEF vdi_var vdi_var_blocktri_matvec(vdi_tape *t, vdi_blocktri_var f, vdi_va
 #define VDI_GRAD_PARAMS_C
 
 VDI__DEF vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
-                                       ...) {
+                                       const int64_t *shape) {
     vdi_param_desc d = VDI__ZERO;
-    va_list args;
     (void)vdi_text_copy(d.name, sizeof d.name, name);
     d.init = init;
     d.scale = scale;
     d.ndim = ndim;
-    va_start(args, ndim);
-    for (int i = 0; i < ndim; i++) {
-        int extent = va_arg(args, int);
-        if (i < VDI_MAX_DIMS) d.shape[i] = extent;
-    }
-    va_end(args);
+    for (int i = 0; i < ndim && i < VDI_MAX_DIMS; i++)
+        d.shape[i] = shape[i];
     return d;
+}
+
+VDI__DEF vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0) {
+    return vdi_param_make(name, init, scale, 1, &n0);
+}
+
+VDI__DEF vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
+                                     int64_t n1) {
+    int64_t shape[2];
+    shape[0] = n0;
+    shape[1] = n1;
+    return vdi_param_make(name, init, scale, 2, shape);
+}
+
+VDI__DEF vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scale, int64_t n0,
+                                     int64_t n1, int64_t n2) {
+    int64_t shape[3];
+    shape[0] = n0;
+    shape[1] = n1;
+    shape[2] = n2;
+    return vdi_param_make(name, init, scale, 3, shape);
 }
 
 /* Orthonormal rows or columns: Gram-Schmidt, twice, on normal vectors of double; vectors are drawn
@@ -20819,17 +20872,22 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
 #if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_SPIKES_C)
 #define VDI_MODEL_SCORE_SPIKES_C
 
-/* Samples of a 100 Hz grid over the trial: 0, 0.01, ... below the centre of the last frame. */
+#define VDI__SCORE_STEP 0.01 /* seconds of the grid */
+/* grid samples of a bin; most samples to either side of a smoothed one */
+enum { VDI__SCORE_BIN = 4, VDI__SCORE_RADIUS = 80 };
+
+/* Samples of the grid over the trial: 0, 0.01, ... below the centre of the last frame. */
 VDI__FN int64_t vdi__score_grid(const vdi_score_train *q) {
-    const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / 0.01) : 0;
+    const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / VDI__SCORE_STEP) : 0;
     return n > 0 ? (int64_t)n : 0;
 }
 
 VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial) {
-    size_t bins = 0;
-    for (int64_t i = 0; i < trials; i++)
-        if (trial[i].fps > 0) bins += (size_t)(vdi__score_grid(&trial[i]) / 4);
-    return 4 * bins + 1;
+    size_t samples = 0;
+    for (int64_t i = 0; i < trials; i++) {
+        if (trial[i].fps > 0) samples += (size_t)vdi__score_grid(&trial[i]);
+    }
+    return 4 * samples + 2 * (samples / VDI__SCORE_BIN) + 1;
 }
 
 VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
@@ -20848,48 +20906,79 @@ VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) {
     return isfinite(q->estimate[k]) ? q->estimate[k] : 0;
 }
 
-VDI__FN void vdi__score_bin(const vdi_score_train *q, int64_t bins, double *p, double *z) {
+/* Rates of up to 100 frames a second, interpolated. */
+VDI__FN void vdi__score_interpolate(const vdi_score_train *q, int64_t samples, double *p) {
+    int64_t frame = 0;
+    for (int64_t i = 0; i < samples; i++) {
+        const double time = (double)i * VDI__SCORE_STEP;
+        while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time) {
+            frame++;
+        }
+        const double x0 = (double)frame / q->fps, x1 = (double)(frame + 1) / q->fps;
+        const double a = vdi__score_value(q, frame) * q->fps;
+        const double b = vdi__score_value(q, frame + 1) * q->fps;
+        p[i] = (a + (b - a) / (x1 - x0) * (time - x0)) * VDI__SCORE_STEP;
+    }
+}
+
+/* Values of more than 100 frames a second, integrated: frame k covers [k - 1/2, k + 1/2) / fps. */
+VDI__FN void vdi__score_integrate(const vdi_score_train *q, int64_t samples, double *p) {
+    double before = 0, sum = 0; /* up to the sample's left edge; up to the beginning of `frame` */
+    int64_t frame = 0;
+    for (int64_t i = -1; i < samples; i++) { /* -1 finds the left edge of the first sample */
+        double edge = ((double)i + 0.5) * VDI__SCORE_STEP * q->fps + 0.5;
+        edge = VDI__MAX(0, VDI__MIN(edge, (double)q->frames));
+        while (frame + 1 < q->frames && (double)(frame + 1) <= edge) {
+            sum += vdi__score_value(q, frame++);
+        }
+        const double until = sum + (edge - (double)frame) * vdi__score_value(q, frame);
+        if (i >= 0) p[i] = until - before;
+        before = until;
+    }
+}
+
+/* The estimate on the grid. A constant stays exactly constant: rounding has no rank. */
+VDI__FN void vdi__score_estimate(const vdi_score_train *q, int64_t samples, double *p) {
     double least = vdi__score_value(q, 0), most = least;
     for (int64_t k = 1; k < q->frames; k++) {
         const double v = vdi__score_value(q, k);
         least = VDI__MIN(least, v);
         most = VDI__MAX(most, v);
     }
-    int64_t frame = 0;
-    for (int64_t i = 0; i < bins; i++) {
-        double sum = 0;
-        for (int64_t j = 4 * i; j < 4 * i + 4; j++) {
-            const double time = (double)j * 0.01;
-            while (frame + 2 < q->frames && (double)(frame + 1) / q->fps <= time)
-                frame++;
-            const double x0 = (double)frame / q->fps, x1 = (double)(frame + 1) / q->fps;
-            const double a = vdi__score_value(q, frame) * q->fps;
-            const double b = vdi__score_value(q, frame + 1) * q->fps;
-            sum += (a + (b - a) / (x1 - x0) * (time - x0)) * 0.01;
+    if (!(least < most)) {
+        for (int64_t i = 0; i < samples; i++) {
+            p[i] = least * q->fps * VDI__SCORE_STEP;
         }
-        /* a constant stays exactly constant: rounding has no rank */
-        p[i] = least < most ? sum : least * q->fps * 0.04;
-        z[i] = 0;
-    }
-    for (int64_t s = 0; s < q->spikes; s++) {
-        const double t = q->times[s];
-        if (!(t >= -1 && t <= (double)bins * 0.04 + 1)) continue;
-        int64_t i = (int64_t)floor((t + 0.005) / 0.04);
-        while (i > 0 && t < (double)i * 0.04 - 0.005)
-            i--;
-        while (t >= (double)(i + 1) * 0.04 - 0.005)
-            i++;
-        /* the last edge belongs to the last bin */
-        if (i == bins && t == (double)bins * 0.04 - 0.005) i--;
-        if (i >= 0 && i < bins && t >= (double)i * 0.04 - 0.005) z[i] += 1;
+    } else if (q->fps > 1 / VDI__SCORE_STEP) {
+        vdi__score_integrate(q, samples, p);
+    } else {
+        vdi__score_interpolate(q, samples, p);
     }
 }
 
-/* y = x smoothed with a Gaussian of `sigma` bins, cut at 4 sigma, mirrored at the ends: d c b a | a
- * b c d | d c b a */
+/* True spikes in `bins` bins of `width` seconds, edges at width k - 5 ms. */
+VDI__FN void vdi__score_truth(const vdi_score_train *q, int64_t bins, double width, double *z) {
+    memset(z, 0, (size_t)bins * sizeof *z);
+    for (int64_t s = 0; s < q->spikes; s++) {
+        const double t = q->times[s];
+        if (!(t >= -1 && t <= (double)bins * width + 1)) continue;
+        int64_t i = (int64_t)floor((t + 0.005) / width);
+        while (i > 0 && t < (double)i * width - 0.005) {
+            i--;
+        }
+        while (t >= (double)(i + 1) * width - 0.005) {
+            i++;
+        }
+        /* the last edge belongs to the last bin */
+        if (i == bins && t == (double)bins * width - 0.005) i--;
+        if (i >= 0 && i < bins && t >= (double)i * width - 0.005) z[i] += 1;
+    }
+}
+
+/* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b a |
+ * a b c d | d c b a */
 VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
-    enum { MOST = 16 };
-    double w[MOST + 1], sum = 0;
+    double w[VDI__SCORE_RADIUS + 1], sum = 0;
     const int radius = 4 * sigma;
     for (int k = 0; k <= radius; k++) {
         w[k] = exp(-0.5 * (double)(k * k) / (double)(sigma * sigma));
@@ -20898,9 +20987,12 @@ VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y)
     for (int64_t i = 0; i < n; i++) {
         double v = 0;
         for (int k = -radius; k <= radius; k++) {
-            int64_t j = (i + k) % (2 * n);
-            if (j < 0) j += 2 * n;
-            if (j >= n) j = 2 * n - 1 - j;
+            int64_t j = i + k;
+            if (j < 0 || j >= n) {
+                j %= 2 * n;
+                if (j < 0) j += 2 * n;
+                if (j >= n) j = 2 * n - 1 - j;
+            }
             v += w[k < 0 ? -k : k] * x[j];
         }
         y[i] = v / sum;
@@ -20909,11 +21001,7 @@ VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y)
 
 /* Pearson r; 0 for a constant estimate, NaN for a constant truth. */
 VDI__FN double vdi__score_pearson(int64_t n, const double *p, const double *z) {
-    double pm = 0;
-    double zm = 0;
-    double pp = 0;
-    double zz = 0;
-    double pz = 0;
+    double pm = 0, zm = 0, pp = 0, zz = 0, pz = 0;
     for (int64_t i = 0; i < n; i++) {
         pm += p[i];
         zm += z[i];
@@ -20955,53 +21043,104 @@ VDI__FN double vdi__score_auc(int64_t n, vdi__score_pair *x) {
     return (ranks - 0.5 * positive * (positive + 1)) / (positive * negative);
 }
 
+/* A neuron on its way: all trials one behind the other. */
+typedef struct vdi__score_neuron {
+    int64_t trials, samples, bins;
+    const vdi_score_train *trial;
+    double *fine, *fine_truth;     /* (samples): the grid */
+    double *smooth, *smooth_truth; /* (samples) */
+    double *coarse, *coarse_truth; /* (bins) of 40 ms */
+} vdi__score_neuron;
+
+/* Pearson r after smoothing each trial, on the grid or on the bins. */
+VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, int sigma) {
+    const double *p = fine ? u->fine : u->coarse, *z = fine ? u->fine_truth : u->coarse_truth;
+    int64_t at = 0;
+    for (int64_t i = 0; i < u->trials; i++) {
+        const int64_t samples = vdi__score_grid(&u->trial[i]);
+        const int64_t n = fine ? samples : samples / VDI__SCORE_BIN;
+        vdi__score_smooth(n, sigma, p + at, u->smooth + at);
+        vdi__score_smooth(n, sigma, z + at, u->smooth_truth + at);
+        at += n;
+    }
+    return vdi__score_pearson(at, u->smooth, u->smooth_truth);
+}
+
+/* One trial onto the grid and into the bins, behind those before it. */
+VDI__FN void vdi__score_take(const vdi__score_neuron *u, const vdi_score_train *q, int64_t at,
+                             int64_t bin) {
+    const int64_t samples = vdi__score_grid(q), bins = samples / VDI__SCORE_BIN;
+    if (samples < 1) return;
+    vdi__score_estimate(q, samples, u->fine + at);
+    vdi__score_truth(q, samples, VDI__SCORE_STEP, u->fine_truth + at);
+    for (int64_t i = 0; i < bins; i++) {
+        const double *from = u->fine + at + VDI__SCORE_BIN * i;
+        u->coarse[bin + i] = from[0] + from[1] + from[2] + from[3];
+    }
+    if (bins > 0) {
+        vdi__score_truth(q, bins, VDI__SCORE_BIN * VDI__SCORE_STEP, u->coarse_truth + bin);
+    }
+}
+
+VDI__FN vdi_status vdi__score_measure(vdi__score_neuron *u, vdi_error *err) {
+    static const char where[] = "vdi_score_spikes";
+    for (int64_t i = 0; i < u->trials; i++) {
+        const double fps = u->trial[i].fps;
+        if (!(fps > 0 && fps < 1e9)) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "trial %lld has %g frames per second", (long long)i, fps);
+        }
+        u->samples += vdi__score_grid(&u->trial[i]);
+        u->bins += vdi__score_grid(&u->trial[i]) / VDI__SCORE_BIN;
+    }
+    if (u->bins < 1)
+        return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial, double *work,
                                      vdi_score_spikes_result *out, vdi_error *err) {
-    static const char where[] = "vdi_score_spikes";
     vdi_score_spikes_result r = VDI__ZERO;
+    vdi__score_neuron u = VDI__ZERO;
+    u.trials = trials;
+    u.trial = trial;
+    const vdi_status status = vdi__score_measure(&u, err);
+    if (status < 0) return status;
+    u.fine = work;
+    u.fine_truth = u.fine + u.samples;
+    u.smooth = u.fine_truth + u.samples;
+    u.smooth_truth = u.smooth + u.samples;
+    u.coarse = u.smooth_truth + u.samples;
+    u.coarse_truth = u.coarse + u.bins;
+    int64_t at = 0, bin = 0;
     for (int64_t i = 0; i < trials; i++) {
-        if (!(trial[i].fps > 0 && trial[i].fps < 1e9)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "trial %lld has %g frames per second", (long long)i, trial[i].fps);
-        }
-        r.bins += vdi__score_grid(&trial[i]) / 4;
-    }
-    if (r.bins < 1)
-        return vdi_error_set(err, VDI_ERR_DATA, where, "no bin of 40 ms fits into the trials");
-    double *p = work;
-    double *z = p + r.bins;
-    double *ps = z + r.bins;
-    double *zs = ps + r.bins;
-    double *const score[2] = {&r.r40g, &r.r160g};
-    int64_t at = 0;
-    for (int64_t i = 0; i < trials; i++) {
-        const int64_t bins = vdi__score_grid(&trial[i]) / 4;
         for (int64_t k = 0; k < trial[i].frames; k++) {
             r.expected += vdi__score_value(&trial[i], k);
             r.nonfinite += !isfinite(trial[i].estimate[k]);
         }
-        if (bins > 0) vdi__score_bin(&trial[i], bins, p + at, z + at);
-        at += bins;
+        vdi__score_take(&u, &trial[i], at, bin);
+        at += vdi__score_grid(&trial[i]);
+        bin += vdi__score_grid(&trial[i]) / VDI__SCORE_BIN;
     }
-    for (int64_t i = 0; i < r.bins; i++)
-        r.spikes += (int64_t)z[i];
-    r.r25 = vdi__score_pearson(r.bins, p, z);
-    for (int k = 0; k < 2; k++) {
-        at = 0;
-        for (int64_t i = 0; i < trials; i++) {
-            const int64_t bins = vdi__score_grid(&trial[i]) / 4;
-            vdi__score_smooth(bins, k ? 4 : 1, p + at, ps + at);
-            vdi__score_smooth(bins, k ? 4 : 1, z + at, zs + at);
-            at += bins;
-        }
-        *score[k] = vdi__score_pearson(r.bins, ps, zs);
+    double found = 0;
+    for (int64_t i = 0; i < u.bins; i++) {
+        r.spikes += (int64_t)u.coarse_truth[i];
+        found += u.coarse[i];
     }
-    vdi__score_pair *pairs = (vdi__score_pair *)(void *)ps;
-    for (int64_t i = 0; i < r.bins; i++) {
-        pairs[i].p = p[i];
-        pairs[i].z = z[i];
+    r.bins = u.bins;
+    r.count = r.spikes ? found / (double)r.spikes : (double)NAN;
+    r.r25 = vdi__score_pearson(u.bins, u.coarse, u.coarse_truth);
+    r.r40g = vdi__score_correlation(&u, false, 1);
+    r.r160g = vdi__score_correlation(&u, false, 4);
+    r.c50 = vdi__score_correlation(&u, true, 5);
+    r.c100 = vdi__score_correlation(&u, true, 10);
+    r.c200 = vdi__score_correlation(&u, true, 20);
+    vdi__score_pair *pairs = (vdi__score_pair *)(void *)u.smooth;
+    for (int64_t i = 0; i < u.bins; i++) {
+        pairs[i].p = u.coarse[i];
+        pairs[i].z = u.coarse_truth[i];
     }
-    r.auc = vdi__score_auc(r.bins, pairs);
+    r.auc = vdi__score_auc(u.bins, pairs);
     *out = r;
     return VDI_OK;
 }
@@ -22415,18 +22554,18 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
         int64_t at[5];
         at[4] = -1;
         at[0] = vdi__vilds_add(
-            m, vdi_param_make(own ? "own.A" : "prior.A", VDI_INIT_IDENTITY, d->a0, 2, dd, dd));
-        at[1] = vdi__vilds_add(m, vdi_param_make(own ? "own.Q" : "prior.Q", VDI_INIT_IDENTITY,
-                                                 -0.5 * log1p(-d->a0 * d->a0), 2, dd, dd));
-        p = vdi_param_make(own ? "own.Q0" : "prior.Q0", VDI_INIT_ZEROS, 0, 2, dd, dd);
+            m, vdi_param_2d(own ? "own.A" : "prior.A", VDI_INIT_IDENTITY, d->a0, dd, dd));
+        at[1] = vdi__vilds_add(m, vdi_param_2d(own ? "own.Q" : "prior.Q", VDI_INIT_IDENTITY,
+                                               -0.5 * log1p(-d->a0 * d->a0), dd, dd));
+        p = vdi_param_2d(own ? "own.Q0" : "prior.Q0", VDI_INIT_ZEROS, 0, dd, dd);
         p.frozen = !d->free_start;
         at[2] = vdi__vilds_add(m, p);
-        p = vdi_param_make(own ? "own.x0" : "prior.x0", VDI_INIT_ZEROS, 0, 1, dd);
+        p = vdi_param_1d(own ? "own.x0" : "prior.x0", VDI_INIT_ZEROS, 0, dd);
         p.frozen = !d->free_start;
         at[3] = vdi__vilds_add(m, p);
         if (u) {
             at[4] = vdi__vilds_add(
-                m, vdi_param_make(own ? "own.B" : "prior.B", VDI_INIT_ZEROS, 0, 2, u, dd));
+                m, vdi_param_2d(own ? "own.B" : "prior.B", VDI_INIT_ZEROS, 0, u, dd));
         }
         if (own) {
             m->own_A = at[0];
@@ -22442,13 +22581,13 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
             m->B = at[4];
         }
     }
-    p = vdi_param_make("encoder.window", VDI_INIT_FAN_IN, 1, 3, width, n, first);
+    p = vdi_param_3d("encoder.window", VDI_INIT_FAN_IN, 1, width, n, first);
     p.fan_in = (int64_t)(width + 1) * n;
     m->window = vdi__vilds_add(m, p);
-    p = vdi_param_make("encoder.mask", VDI_INIT_FAN_IN, 1, 2, n, first);
+    p = vdi_param_2d("encoder.mask", VDI_INIT_FAN_IN, 1, n, first);
     p.fan_in = (int64_t)(width + 1) * n;
     m->mask = vdi__vilds_add(m, p);
-    p = vdi_param_make("encoder.bias", VDI_INIT_FAN_IN, 1, 1, first);
+    p = vdi_param_1d("encoder.bias", VDI_INIT_FAN_IN, 1, first);
     p.fan_in = (int64_t)(width + 1) * n;
     m->bias = vdi__vilds_add(m, p);
     if (d->encoder_layers) {
@@ -22478,18 +22617,16 @@ VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
         m->list_count += vdi_mlp_declare(g, m->list ? m->list + m->list_count : NULL,
                                          m->list ? 2 * (d->layers + 1) : 0);
         if (d->skip && d->layers) {
-            m->skip =
-                vdi__vilds_add(m, vdi_param_make("decoder.skip", VDI_INIT_FAN_IN, 0.5, 2, dd, n));
+            m->skip = vdi__vilds_add(m, vdi_param_2d("decoder.skip", VDI_INIT_FAN_IN, 0.5, dd, n));
         }
         if (d->obs == VDI_VILDS_GAUSSIAN)
-            m->extra = vdi__vilds_add(m, vdi_param_make("obs.log_sd", VDI_INIT_ZEROS, 0, 1, n));
+            m->extra = vdi__vilds_add(m, vdi_param_1d("obs.log_sd", VDI_INIT_ZEROS, 0, n));
         if (d->obs == VDI_VILDS_NEGBIN) {
-            m->extra =
-                vdi__vilds_add(m, vdi_param_make("obs.log_shape", VDI_INIT_CONSTANT, 2, 1, n));
+            m->extra = vdi__vilds_add(m, vdi_param_1d("obs.log_shape", VDI_INIT_CONSTANT, 2, n));
         }
         if (d->obs == VDI_VILDS_COUNT) {
-            m->extra = vdi__vilds_add(
-                m, vdi_param_make("obs.g", VDI_INIT_ZEROS, 0, 2, n, (int)d->max_count - 1));
+            m->extra =
+                vdi__vilds_add(m, vdi_param_2d("obs.g", VDI_INIT_ZEROS, 0, n, d->max_count - 1));
         }
     }
     if (d->transition_layers) {
@@ -28606,17 +28743,17 @@ VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
         m->forward.hidden = d->hidden;
         n += vdi_gru_declare(&m->back, m->list + n, room - n);
         n += vdi_gru_declare(&m->forward, m->list + n, room - n);
-        m->list[n] = vdi_param_make("forward.weight_spike", VDI_INIT_FAN_IN, 0, 2, 1, 3 * H);
+        m->list[n] = vdi_param_2d("forward.weight_spike", VDI_INIT_FAN_IN, 0, 1, 3 * H);
         m->list[n++].fan_in = d->hidden;
-        m->list[n++] = vdi_param_make("out.weight", VDI_INIT_GLOROT_NORMAL, 0, 2, (int)known, 1);
-        m->list[n++] = vdi_param_make("out.bias", VDI_INIT_CONSTANT, d->bias, 1, 1);
-        m->list[n++] = vdi_param_make("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, 2, H, 1);
+        m->list[n++] = vdi_param_2d("out.weight", VDI_INIT_GLOROT_NORMAL, 0, known, 1);
+        m->list[n++] = vdi_param_1d("out.bias", VDI_INIT_CONSTANT, d->bias, 1);
+        m->list[n++] = vdi_param_2d("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, H, 1);
     }
     m->amplitude = n;
     if (d->amplitude) {
-        m->list[n++] = vdi_param_make("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, 2,
-                                      (int)m->head.channels[0], 2);
-        m->list[n++] = vdi_param_make("amplitude.bias", VDI_INIT_ZEROS, 0, 1, 2);
+        m->list[n++] =
+            vdi_param_2d("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, m->head.channels[0], 2);
+        m->list[n++] = vdi_param_1d("amplitude.bias", VDI_INIT_ZEROS, 0, 2);
     }
     m->items = n;
 }
@@ -31196,28 +31333,28 @@ VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_par
     const int S = VDI_PRETRAINED_STATS, C = d.channels, F = 2 * C * (d.layers + 1);
     int64_t n = 0;
     char name[VDI_PARAM_NAME], layer[32];
-#define VDI__PRE_ADD(what, ...)                                     \
+#define VDI__PRE_ADD(make, what, ...)                               \
     do {                                                            \
         (void)vdi_text_format(name, sizeof name, "%d.%s", m, what); \
-        if (n < room) list[n] = vdi_param_make(name, __VA_ARGS__);  \
+        if (n < room) list[n] = make(name, __VA_ARGS__);            \
         n++;                                                        \
     } while (0)
     for (int m = 0; m < d.members; m++) {
-        VDI__PRE_ADD("stats.mean", VDI_INIT_ZEROS, 0, 1, S);
-        VDI__PRE_ADD("stats.sd", VDI_INIT_CONSTANT, 1, 1, S);
+        VDI__PRE_ADD(vdi_param_1d, "stats.mean", VDI_INIT_ZEROS, 0, S);
+        VDI__PRE_ADD(vdi_param_1d, "stats.sd", VDI_INIT_CONSTANT, 1, S);
         for (int64_t i = n - 2; i < n && i < room; i++)
             list[i].frozen = true;
-        VDI__PRE_ADD("stem.weight", VDI_INIT_FAN_IN, 1, 3, d.stem, 2, C);
+        VDI__PRE_ADD(vdi_param_3d, "stem.weight", VDI_INIT_FAN_IN, 1, d.stem, 2, C);
         for (int i = 0; i < d.layers; i++) {
             (void)vdi_text_format(layer, sizeof layer, "layer.%d.weight", i);
-            VDI__PRE_ADD(layer, VDI_INIT_FAN_IN, 1, 3, d.width, C, C);
+            VDI__PRE_ADD(vdi_param_3d, layer, VDI_INIT_FAN_IN, 1, d.width, C, C);
         }
-        VDI__PRE_ADD("film.0.weight", VDI_INIT_FAN_IN, 1, 2, S, d.hidden);
-        VDI__PRE_ADD("film.0.bias", VDI_INIT_ZEROS, 0, 1, d.hidden);
-        VDI__PRE_ADD("film.1.weight", VDI_INIT_FAN_IN, 0.3, 2, d.hidden, F);
-        VDI__PRE_ADD("film.1.bias", VDI_INIT_ZEROS, 0, 1, F);
-        VDI__PRE_ADD("head.weight", VDI_INIT_FAN_IN, 0.3, 3, 3, C, 4);
-        VDI__PRE_ADD("head.bias", VDI_INIT_ZEROS, 0, 1, 4);
+        VDI__PRE_ADD(vdi_param_2d, "film.0.weight", VDI_INIT_FAN_IN, 1, S, d.hidden);
+        VDI__PRE_ADD(vdi_param_1d, "film.0.bias", VDI_INIT_ZEROS, 0, d.hidden);
+        VDI__PRE_ADD(vdi_param_2d, "film.1.weight", VDI_INIT_FAN_IN, 0.3, d.hidden, F);
+        VDI__PRE_ADD(vdi_param_1d, "film.1.bias", VDI_INIT_ZEROS, 0, F);
+        VDI__PRE_ADD(vdi_param_3d, "head.weight", VDI_INIT_FAN_IN, 0.3, 3, C, 4);
+        VDI__PRE_ADD(vdi_param_1d, "head.bias", VDI_INIT_ZEROS, 0, 4);
     }
 #undef VDI__PRE_ADD
     return n;
@@ -35327,14 +35464,52 @@ VDI__FN int64_t vdi__file_size(FILE *f) {
     return size < 0 || size == (int64_t)LONG_MAX ? 0 : size;
 }
 
+/* Why a file cannot be opened. Not strerror: that speaks the language of the locale, and may share
+ * its text between threads. */
+VDI__FN const char *vdi__errno_text(int number) {
+    static const struct {
+        int number;
+        const char *text;
+    } known[] = {
+#ifdef ENOENT
+        {ENOENT, "there is no such file or folder"},
+#endif
+#ifdef EACCES
+        {EACCES, "permission denied"},
+#endif
+#ifdef EISDIR
+        {EISDIR, "it is a folder"},
+#endif
+#ifdef ENOTDIR
+        {ENOTDIR, "part of its path is no folder"},
+#endif
+#ifdef ENOSPC
+        {ENOSPC, "the disk is full"},
+#endif
+#ifdef EROFS
+        {EROFS, "the disk is read-only"},
+#endif
+#ifdef EMFILE
+        {EMFILE, "too many files are open"},
+#endif
+#ifdef ENAMETOOLONG
+        {ENAMETOOLONG, "its name is too long"},
+#endif
+        {0, "it cannot be opened"},
+    };
+    size_t i = 0;
+    while (known[i].number && known[i].number != number)
+        i++;
+    return known[i].text;
+}
+
 VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const char *what,
                              vdi_error *err) {
     errno = 0;
     *f = path && *path ? fopen(path, mode) : NULL;
     if (*f) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what,
-                         path && *path ? path : "a file without a name",
-                         errno ? strerror(errno) : "it cannot be opened");
+                         path && *path ? path : "a file without a name", vdi__errno_text(errno));
 }
 
 VDI__DEF vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err) {

@@ -462,8 +462,7 @@ VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const
     *f = path && *path ? fopen(path, mode) : NULL;
     if (*f) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what,
-                         path && *path ? path : "a file without a name",
-                         vdi__errno_text(errno));
+                         path && *path ? path : "a file without a name", vdi__errno_text(errno));
 }
 
 VDI__DEF vdi_status vdi_reader_open(vdi_reader *r, const char *path, vdi_error *err) {
