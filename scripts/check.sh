@@ -244,7 +244,7 @@ step_macros() {
 }
 
 # User CPU time, the best of up to two tries: noise only ever adds. The budget is the design's; what does not meet it yet is told in the
-# step's line, and may not grow beyond the ceiling (docs/kernels.md: what the compiler's time goes into).
+# step's line, and may not grow beyond the ceiling.
 within() { # within BUDGET CEILING WHAT FLAGS...
     budget=$1 ceiling=$2 what=$3 best=
     shift 3
@@ -274,12 +274,13 @@ step_budget() {
 
 step_snippets() {
     run sh scripts/snippets.sh "$dir/c"
+    run gcc -std=c11 -O1 -I. -c tests/vdi_impl.c -o "$dir/impl.o" # once, for all programs
     count=0
     for source in "$dir"/c/*.c; do
         [ -f "$source" ] || continue
         count=$((count + 1))
         if grep -q 'int main(' "$source"; then
-            run gcc -std=c11 -O1 -Wall -Wextra -Werror -I. "$source" -o "$dir/program" -lm -lpthread
+            run gcc -std=c11 -O1 -Wall -Wextra -Werror -I. "$source" "$dir/impl.o" -o "$dir/program" -lm -lpthread
             run "$dir/program" > "$dir/printed"
             sed 1d "$dir/printed" > "$dir/output"
             if [ -f "${source%.c}.txt" ]; then run diff -u "${source%.c}.txt" "$dir/output"; fi
@@ -309,7 +310,7 @@ step_tool() {
     return $rc
 }
 
-# The simulators on Box2D: recordings of the original, where those are, and mean returns that are known (docs/env.md).
+# The simulators on Box2D: recordings of the original, where those are, and mean returns that are known (docs/results/environments.md).
 step_box2d() {
     printf '#include <box2d/box2d.h>\n' | ${CXX:-g++} -E -x c++ - > /dev/null 2>&1 || { echo "needs libbox2d-dev" > "$note"; exit 77; }
     run $MAKE -s --no-print-directory box2d B="$B"

@@ -42,9 +42,19 @@ comment {
     doc = ""
 }
 inside && /^ *\/\* private/ && !hidden { hidden = 1; sub(/\/\*.*/, "/** @cond */") }
+inside && /^\}/ && held != "" { print held; held = "" }
 inside && /^\}/ { if (hidden) sub(/^\}/, "/** @endcond */ }"); inside = hidden = 0 }
 inside && !hidden && /^ *\/\* / { sub(/\/\* /, "/** ") }
-# several members on one line: each is declared by itself, behind the comment of all
+# several members on one line: each is declared by itself, behind the comment of all, which may begin on the next line and end later;
+# the lines that this saves are printed empty
+inside && !hidden && held != "" {
+    if (open || /^ *\/\*\*</) { sub(/^ */, ""); $0 = held " " $0; saved++ }
+    else { print held; held = "" }
+    if (held != "" && !/\*\/ *$/) { held = $0; open = 1; next }
+    held = ""; open = 0
+    while (saved > 0) { print ""; saved-- }
+}
+inside && !hidden && /^ *[a-z][^(]*,[^(]*; *(\/\*.*)?$/ && !/\*\/ *$/ { held = $0; open = /\/\*/; next }
 inside && !hidden && /^[^(]*,.*; *\/\*.*\*\/ *$/ {
     at = index($0, ";"); about = flat(substr($0, at + 1)); $0 = substr($0, 1, at - 1)
     match($0, /^ *((const|unsigned|signed|struct|long) )*[a-z0-9_]+ /)

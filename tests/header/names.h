@@ -22,6 +22,7 @@ extern const char *text;
 #if defined(EXAMPLE_core)
 extern void *user;
 extern vdi_job_fn job;
+extern vdi_sacd *agent;
 #elif defined(EXAMPLE_kernel)
 extern float x[], y[], w[], bias[], A[], C[], W[], xp[], w_hh[], b_hh[], h[], h0[], work[], gates[];
 extern vdi_tensor a, b, c;
@@ -55,7 +56,7 @@ extern float *trace, *calcium, *spikes;
 extern int64_t frames, spikes;
 extern double fps, *estimate, *times;
 #endif
-#ifdef EXAMPLE_model_deepspike_pretrained
+#ifdef EXAMPLE_model_pretrained
 extern const vdi_pretrained_weights vdi_pretrained_shipped;
 extern int64_t frames;
 extern float *trace, *spikes;
@@ -70,14 +71,14 @@ extern float *f, frame, probability;
 extern double *spikes;
 extern unsigned char *trains;
 extern int64_t cells;
-#elif defined(EXAMPLE_model_flds)
+#elif defined(EXAMPLE_model_vilds_flds)
 extern vdi_vilds *model;
 extern vdi_vilds_data *data;
 extern double *train_means;
 #else
 extern vdi_lds_data *data;
 #endif
-#ifdef EXAMPLE_model_vilds_graph
+#ifdef EXAMPLE_model_vilds_posterior
 extern vdi_tape *t;
 extern vdi_lds_vars prior;
 extern vdi_trial_info info;
@@ -97,7 +98,7 @@ extern vdi_plds_data *counts;
 extern vdi_score_bits bits;
 extern double *log_p, *ll, *y_train, *rates, *truth, elbo, sum, r2;
 #endif
-#ifdef EXAMPLE_model_replay
+#ifdef EXAMPLE_model_sacd_replay
 extern float *obs, *action, *reward, *next;
 extern int end;
 extern vdi_rng rng;

@@ -5,15 +5,13 @@
  *     typedef struct filter_desc { int64_t order; double cutoff; } filter_desc;
  *     static const vdi_field rows[] = {
  *         VDI_FIELD_INT(filter_desc, order, 4, 1, 16, "order of the filter"),
- *         VDI_FIELD_REAL(filter_desc, cutoff, 0.5, 0, 1, "cut-off frequency,
- *             share of the sampling rate"),
+ *         VDI_FIELD_REAL(filter_desc, cutoff, 0.5, 0, 1, "cut-off, share of the sampling rate"),
  *     };
  *     static const vdi_fields table = {"filter_desc", rows, 2};
  *     filter_desc d = {0};
  *     vdi_fields_fill(&table, &d);                                     order 4, cutoff 0.5
  *     if (vdi_fields_set(&table, &d, "cutoff", "0.3", &err) < 0) puts(err.message);
- *     if (vdi_fields_check(&table, &d, &err) < 0)
- *         puts(err.message);   "cutoff is 3: expected 0 to 1"
+ *     if (vdi_fields_check(&table, &d, &err) < 0) puts(err.message);   "cutoff is 3: expected ..."
  *
  * Zero means the default. Where zero is a value of its own, the description has a bool beside the
  * field (its twin): set, the field is taken as it stands. A default that depends on other fields is
@@ -74,7 +72,7 @@ typedef struct vdi_fields {
     int count;             /**< how many */
 } vdi_fields;
 
-/* A row each. FLAGS variants take the properties; TWIN variants the bool beside the field. */
+/** A row each. FLAGS variants take the properties; TWIN variants the bool beside the field. */
 #define VDI_FIELD_INT(type, member, initial, least, most, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_INT, VDI_FIELD_NONE, initial, least, most, 0, help)
 #define VDI_FIELD_INT_FLAGS(type, member, initial, least, most, flags, help) \

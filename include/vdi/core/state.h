@@ -43,10 +43,10 @@ typedef struct vdi_state {
 /** Metadata under construction, with the memory of its texts. Begin with all zero; keys are not
  * copied. */
 typedef struct vdi_meta_list {
-    vdi_meta meta[VDI_META_ENTRIES];
-    int64_t count;
-    char text[VDI_META_BYTES];
-    size_t used;
+    vdi_meta meta[VDI_META_ENTRIES]; /**< the first `count` of them */
+    int64_t count;                   /**< entries so far */
+    char text[VDI_META_BYTES];       /**< the values, each ended by a zero byte */
+    size_t used;                     /**< bytes of `text` */
 } vdi_meta_list;
 
 /** The value of a key, or NULL. */

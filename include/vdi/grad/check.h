@@ -2,8 +2,9 @@
  * Taylor's remainder
  *
  * Do this:
- *     static vdi_var loss(vdi_tape *t, const vdi_var *x, void *user) { return vdi_var_sum(t,
- *         vdi_var_exp(t, x[0])); }
+ *     static vdi_var loss(vdi_tape *t, const vdi_var *x, void *user) {
+ *         return vdi_var_sum(t, vdi_var_exp(t, x[0]));
+ *     }
  *     vdi_check_desc desc = VDI__ZERO;
  *     desc.fn = loss, desc.inputs = 1, desc.input = &x;                x: packed float64
  *     vdi_check_report r;
