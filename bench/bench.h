@@ -93,6 +93,7 @@ static struct bench_state {
     double round_seconds;
     FILE *md, *json;
     int rows, missed, failed;
+    char notes[8192]; /* of all rows, for the page */
     bench_child blas[2], python[2];
     int blas_count, python_count;
     bool blas_tried, python_tried;
@@ -526,8 +527,8 @@ BENCH_FN void bench_begin(const char *question, int argc, char **argv) {
     fprintf(bench.json, "{\"question\": \"%s\",\n \"machine\": \"%s\",\n", question, machine);
     fprintf(bench.json, " \"peak_gflops\": {\"f32\": %.2f, \"f64\": %.2f},\n \"rows\": [",
             bench_peak_gflops[0], bench_peak_gflops[1]);
-    fprintf(bench.md, "\n\n| case | vdi | share of the limit | peers: figure (vdi is faster by) | "
-                      "bars |\n|---|---|---|---|---|\n");
+    fprintf(bench.md, "\n\n| case | vdi | of the limit | vdi is faster than |\n"
+                      "| --- | --- | --- | --- |\n");
 }
 
 /* The children are started when the first row asks for them; that row is then also the first at
@@ -706,11 +707,16 @@ BENCH_FN void bench_serve_row(void) {
     if (bench.peer_count) exit(0); /* the parent has gone */
 }
 
+/* A note stands under the table of its question, so that rows stay short. */
+BENCH_FN void bench_remember_note(void) {
+    size_t used = strlen(bench.notes);
+    snprintf(bench.notes + used, sizeof bench.notes - used, "- %s: %s\n", bench.row, bench.note);
+}
+
 BENCH_FN void bench_run(void) {
     char figure[32];
     char other[32];
     char peers_md[512] = "";
-    char bars_md[768] = "";
     char bars_json[768] = "";
     char line[256];
     if (bench.skip) return;
@@ -763,8 +769,7 @@ BENCH_FN void bench_run(void) {
         if (c->best > 1e29) continue;
         bench_text_figure(other, sizeof other, bench_figure(c->best));
         printf("  | %s %s (%.2fx)", c->name, other, bench_ratio(c));
-        snprintf(line, sizeof line, "%s%s %s (%.2fx)", written ? "; " : "", c->name, other,
-                 bench_ratio(c));
+        snprintf(line, sizeof line, "%s%s %.2fx", written ? ", " : "", c->name, bench_ratio(c));
         strncat(peers_md, line, sizeof peers_md - strlen(peers_md) - 1);
         fprintf(
             bench.json,
@@ -811,14 +816,12 @@ BENCH_FN void bench_run(void) {
         snprintf(bars_json + strlen(bars_json), sizeof bars_json - strlen(bars_json),
                  "%s{\"text\": \"%s\", \"reached\": %.5g, \"met\": %s}", bars_json[0] ? ", " : "",
                  line, reached, met ? "true" : "false");
-        snprintf(bars_md + strlen(bars_md), sizeof bars_md - strlen(bars_md), "%s%s",
-                 bars_md[0] ? "; " : "", line);
     }
     fprintf(bench.json, "], \"bars\": [%s], \"note\": \"%s\"}", bars_json, bench.note);
     fprintf(bench.md, "| %s | %s %s | ", bench.row, figure, bench_unit_names[bench.unit]);
     if (bench.has_limit) fprintf(bench.md, "%.0f %% of %s", 100 * share, bench.limit_name);
-    fprintf(bench.md, " | %s%s%s | %s |\n", peers_md, peers_md[0] && bench.note[0] ? "; " : "",
-            bench.note, bars_md);
+    fprintf(bench.md, " | %s |\n", peers_md);
+    if (bench.note[0]) bench_remember_note();
     fflush(stdout);
 }
 
@@ -830,7 +833,7 @@ BENCH_FN int bench_end(void) {
         bench_child_stop(&bench.blas[i]);
     for (int i = 0; i < bench.python_count; i++)
         bench_child_stop(&bench.python[i]);
-    fprintf(bench.md, "\n");
+    fprintf(bench.md, "%s%s\n", bench.notes[0] ? "\n" : "", bench.notes);
     for (int i = 0; i < bench.blas_count; i++)
         fprintf(bench.md, "%s: %s. ", bench.blas[i].name, bench.blas[i].version);
     for (int i = 0; i < bench.python_count; i++)

@@ -3,7 +3,7 @@
 #   make bench                what vdi reaches of this machine's peak
 #   make bench PEERS=1        and its peers in the same run: OpenBLAS, libmvec, SLEEF, PyTorch, statsmodels, those that are installed
 #   make bench-quick          a smoke test of the programs, some seconds
-#   make bench-docs           PEERS=1, then the tables into docs/bench.md
+#   make bench-docs           PEERS=1, then the tables into docs/results/bench.md
 #   make bench ONLY=n=64      rows whose name has this text;  QUESTIONS="gemm tape"  these programs alone
 #
 # Uses CC, CFLAGS, LDFLAGS, B (build directory) and VDI_DIR (where vdi.h is) of the including Makefile.
@@ -24,7 +24,7 @@ bench-quick: $(BENCH_ALL)
 	@for q in $(BENCH_ALL); do $$q $(BENCH_ARG) --quick || exit 1; done
 
 bench-docs: bench
-	@sh bench/tables.sh $(BENCH_DIR) --into docs/bench.md
+	@sh bench/tables.sh $(BENCH_DIR) --into docs/results/bench.md
 
 $(BENCH_DIR)/vdi.o: bench/vdi.c
 	@mkdir -p $(@D)

@@ -1,5 +1,5 @@
 /* bench/deepspike.c - learning results of DeepSpike on simulations, and its speed: the tables of
- * docs/deepspike.md
+ * docs/results/deepspike.md
  *
  * deepspike ar1|ar2|scdf|mlphys SEED [name=value ...]: learns without labels (or with: estimator=4)
  * from `cells` cells of 3 traces of `bins` bins at 60 Hz, 0.7, 1.0 and 1.2 spikes a second, and is

@@ -1,4 +1,5 @@
-/* bench/flds.c - learning results of the PfLDS on the population sets: the tables of docs/flds.md
+/* bench/flds.c - learning results of the PfLDS on the population sets: the tables of
+ * docs/results/flds.md
  *
  *     flds SET D SEED [name=value ...]   SET: path without _counts.npy, or "simulated": a Poisson
  *                                        LDS, 130 trials of 100 bins, 30

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The lunar-lander table of docs/sacd.md: lander.sh RUNS [ALGO:SEED...]
+# The lunar-lander table of docs/results/sacd.md: lander.sh RUNS [ALGO:SEED...]
 # Needs ./vdi and build/box2d/lunar_lander (make vdi box2d). One run after the other, each in RUNS/ALGO_SEED; called again it goes on where it
 # stopped. Then: build/curves docs/pictures/lunar-lander.svg RUNS/*_*
 set -eu
