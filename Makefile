@@ -127,7 +127,7 @@ $(B)/examples/vdi_impl.o: tests/vdi_impl.c vdi.h
 $(B)/examples/%: examples/%.c $(B)/examples/vdi_impl.o
 	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $^ -o $@ $(LDFLAGS) $(LIBS)
 
-# Simulators on Box2D that serve the environments LunarLander and BipedalWalker to `vdi sacd train --env-cmd` (docs/env.md).
+# Simulators on Box2D that serve the environments LunarLander and BipedalWalker to `vdi sacd train --env-cmd` (docs/guide/environments.md).
 BOX2D     := $(patsubst examples/box2d/%.cpp,$(B)/box2d/%,$(wildcard examples/box2d/*.cpp))
 CXXFLAGS  ?= -O2
 HAS_BOX2D  = echo '\#include <box2d/box2d.h>' | $(CXX) -x c++ -E - > /dev/null 2>&1
@@ -179,6 +179,7 @@ docs: ## the reference, by Doxygen, into build/docs; an undocumented name is an 
 	@command -v doxygen > /dev/null || sh scripts/packages.sh install docs
 	@mkdir -p $(B)/docs
 	@(cat docs/Doxyfile; echo "PROJECT_NUMBER = $(VERSION)"; echo "OUTPUT_DIRECTORY = $(B)/docs") | doxygen -
+	@cp -r docs/pictures $(B)/docs/
 	@echo "$(B)/docs/html/index.html"
 
 install: vdi.h ## vdi.h, vdi.pc and, if it is built, the tool, under DESTDIR/PREFIX

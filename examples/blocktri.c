@@ -23,6 +23,13 @@ static const double r = 4;                                   /* m^2 */
 static double z[T][d], y[T];                       /* the truth, and the measurements */
 static double D[T][d][d], E[T - 1][d][d], h[T][d]; /* J's blocks, and the right-hand side */
 static double mean[T][d], variance[T][d][d];       /* the answer */
+static vdi_error err;
+
+static void need(vdi_status status) {
+    if (status >= 0) return;
+    puts(err.message);
+    exit(1);
+}
 
 static void drive(void) {
     vdi_rng rng = vdi_rng_make(1, 0);
@@ -52,19 +59,16 @@ static void build(void) {
 }
 
 /* J mean = h, and the blocks of J^{-1} on its diagonal. */
-static bool smooth(vdi_error *err) {
+static void smooth(void) {
     vdi_blocktri_desc desc = {.dtype = VDI_F64, .trials = 1, .T = T, .d = d};
     size_t size = vdi_blocktri_memsize(&desc);
     void *memory = malloc(size);
     vdi_blocktri J;
-    bool ok = vdi_blocktri_init(&J, &desc, memory, size, err) >= 0 &&
-              vdi_blocktri_factor(&J, D, E, err) >= 0;
-    if (ok) {
-        vdi_blocktri_solve(&J, 1, h, mean);
-        vdi_blocktri_marginals(&J, variance, NULL);
-    }
+    need(vdi_blocktri_init(&J, &desc, memory, size, &err));
+    need(vdi_blocktri_factor(&J, D, E, &err));
+    vdi_blocktri_solve(&J, 1, h, mean);
+    vdi_blocktri_marginals(&J, variance, NULL);
     free(memory);
-    return ok;
 }
 
 static void report(void) {
@@ -84,7 +88,7 @@ static void report(void) {
 }
 
 /* The speed, which no instrument has seen. */
-static bool draw(const char *path, vdi_error *err) {
+static void draw(const char *path) {
     static double truth[T], middle[T], low[T], high[T];
     for (int t = 0; t < T; t++) {
         double sd = sqrt(variance[t][SPEED][SPEED]);
@@ -103,18 +107,15 @@ static bool draw(const char *path, vdi_error *err) {
     vdi_panel_band(p, "two standard deviations", under, over)->color = VDI_COLOR_BLUE;
     vdi_panel_line(p, "smoothed", vdi_tensor_1d(middle, VDI_F64, T))->color = VDI_COLOR_BLUE;
     vdi_panel_line(p, "true", vdi_tensor_1d(truth, VDI_F64, T))->color = VDI_COLOR_VERMILION;
-    bool ok = vdi_svg_save(path, &f, err) >= 0;
+    need(vdi_svg_save(path, &f, &err));
     vdi_figure_free(&f);
-    return ok;
 }
 
 int main(int argc, char **argv) {
-    vdi_error err;
     drive();
     build();
-    bool ok = smooth(&err);
-    if (ok) report();
-    if (ok && argc > 1) ok = draw(argv[1], &err);
-    if (!ok) puts(err.message);
-    return !ok;
+    smooth();
+    report();
+    if (argc > 1) draw(argv[1]);
+    return 0;
 }

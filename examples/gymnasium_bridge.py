@@ -11,7 +11,7 @@ info dictionary of each step, and `rest` is what is left of the reward; without 
 Observations of any space that Gymnasium can flatten become float32. Actions come in [-1,1] and are scaled to the bounds of the action
 space, which has to be a Box with finite ones. Every episode is reset with a seed that is a hash of (seed, episode).
 
-Needs Python 3.8, and gymnasium (with mo_gymnasium for its environments). The protocol is on the page docs/env.md.
+Needs Python 3.8, and gymnasium (with mo_gymnasium for its environments). The protocol is on the page docs/guide/environments.md.
 """
 import argparse
 import hashlib

@@ -1,7 +1,7 @@
 /* elementwise.c - functions of one and two arguments: accuracy, corners, every path against the
  * scalar one, tensors
  *
- * The accuracy test also makes the table of docs/kernels.md:
+ * The accuracy test also makes the table of docs/results/accuracy.md:
  *     VDI_ULP_TABLE=40 ./elementwise --filter elementwise/accuracy
  * prints it, from 40 times as many arguments as the test takes.
  */
@@ -159,8 +159,8 @@ static void put(buffer *b, int i, double x) {
     b->f32[i] = (float)x;
 }
 
-/* What is promised, and shown in docs/kernels.md. Half of the arguments are uniform over the range,
-   half spread over its magnitudes
+/* What is promised, and shown in docs/results/accuracy.md. Half of the arguments are uniform over
+   the range, half spread over its magnitudes
    down to the denormals. */
 static const struct accuracy {
     vdi_unary_op op;

@@ -15,7 +15,7 @@
 //     compared with what was recorded
 // The recordings are of Gymnasium's environments on Box2D 2.3.0; Debian's is 2.4.1, so they agree
 // for a while and not for ever
-// (docs/env.md).
+// (docs/guide/environments.md).
 #ifndef SIMULATOR_HPP
 #define SIMULATOR_HPP
 #define VDI_ENV_IMPLEMENTATION

@@ -699,7 +699,7 @@ static int envs_main(run *r) {
         envs_row(r, &p->env, p->summary, p->line, false);
     puts(r->json ? "}"
                  : "Any other runs as a program behind --env-cmd; examples/gymnasium_bridge.py "
-                   "serves Gymnasium's (docs/env.md).");
+                   "serves Gymnasium's (docs/guide/environments.md).");
     return DONE;
 }
 

@@ -565,7 +565,7 @@ static int simulate_main(run *r) {
 }
 
 static const option simulate_options[] = {
-    {"model", TEXT, "NAME", "linear", "linear, ar2, scdf, mlphys or spine (docs/calcium.md)"},
+    {"model", TEXT, "NAME", "linear", "linear, ar2, scdf, mlphys or spine (docs/guide/calcium.md)"},
     {"cells", INTEGER, "N", "100", "cells, each with parameters drawn from the published ranges"},
     {"traces", INTEGER, "N", "3", "traces of each cell"},
     {"frames", INTEGER, "N", "10000", "frames of a trace"},

@@ -125,7 +125,7 @@ double *doubles(int64_t count);
 #define ENV_OPTIONS                                                                         \
     {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"},                  \
         {"env-cmd", TEXT, "CMD", NULL,                                                      \
-         "a program that serves one on its standard input and output (docs/env.md)"},       \
+         "a program that speaks the protocol of docs/guide/environments.md"},               \
     {                                                                                       \
         "env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time" \
     }

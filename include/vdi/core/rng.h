@@ -13,7 +13,7 @@
  * What is the same bits where: words, uniforms, below, bernoulli and permutations on every
  * platform; normals in 97 of 100 draws too, but the others, and exponential, gamma, Poisson and
  * binomial, call exp, log and pow of the C library, whose last bit differs between libraries, so
- * they are the same within one build. docs/rng.md has the details.
+ * they are the same within one build. docs/guide/random.md has the details.
  * What it does not do: cryptography, quasi-random sequences.
  * Memory: none. Errors: bad parameters give NaN or -1, as noted. Threads: a vdi_rng is 64 bytes to
  * be copied freely, and is not locked: one per thread.

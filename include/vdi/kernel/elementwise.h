@@ -9,7 +9,7 @@
  * `dtype` is VDI_F32 or VDI_F64. Arrays are contiguous and need no alignment. An output may be an
  * input itself, but may not overlap one in part. Every function takes NaN to NaN and infinities and
  * signed zeros as IEEE 754 and C's Annex F say, except where noted. Errors in ulp, for finite
- * results that are not denormal, are listed in docs/kernels.md.
+ * results that are not denormal, are listed in docs/results/accuracy.md.
  */
 #ifndef VDI_KERNEL_ELEMENTWISE_H
 #define VDI_KERNEL_ELEMENTWISE_H

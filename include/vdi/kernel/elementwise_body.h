@@ -2,11 +2,11 @@
  *
  * Every function is a short chain of steps without branches: reduce the argument, a polynomial, put
  * the result together. The polynomials are minimax fits made for vdi (Remez exchange in 50 digits,
- * docs/kernels.md); each states its interval and the relative error that it leaves in the function.
- * What a lane seldom needs (denormals, negative gammas, huge angles) stands behind one "any lane?"
- * branch per vector. All steps are exact or are single words of simd.h, and a product that meets a
- * sum is a fused multiply-add, so the paths that have one agree in every bit, except where libm is
- * asked (pow, huge sines).
+ * docs/guide/kernels.md); each states its interval and the relative error that it leaves in the
+ * function. What a lane seldom needs (denormals, negative gammas, huge angles) stands behind one
+ * "any lane?" branch per vector. All steps are exact or are single words of simd.h, and a product
+ * that meets a sum is a fused multiply-add, so the paths that have one agree in every bit, except
+ * where libm is asked (pow, huge sines).
  */
 #if VDI__REAL == 32
 #define VDI__LIBM(name) name##f

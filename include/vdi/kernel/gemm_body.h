@@ -9,7 +9,7 @@
  *   when its rows lie far apart.
  * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
  * columns is computed turned over, with the lanes across the rows; one with a single row runs over
- * wide panels. docs/gemm.md has
+ * wide panels. docs/guide/kernels.md has
  * the measurements.
  */
 #if VDI_REGISTERS == 32

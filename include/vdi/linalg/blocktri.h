@@ -160,7 +160,8 @@ VDI_API void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const vo
  * h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij dD_ij for a
  * symmetric dD), that of E_t is for the stored lower block (so it holds both places in which E_t
  * stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected inverse;
- * docs/blocktri.md derives them. All need the factor of the very D, E whose cotangents they add.
+ * docs/guide/blocktri.md derives them. All need the factor of the very D, E whose cotangents they
+ * add.
  */
 /** Bytes of scratch for the adjoints below. */
 VDI_API size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc);
@@ -227,8 +228,8 @@ typedef struct vdi__bt_view {
 VDI__FN int64_t vdi__bt_lanes(vdi_dtype dtype) { return dtype == VDI_F64 ? 8 : 16; }
 
 /* Row by row where lanes would run nearly empty, or where blocks are so large that lanes gain
-   nothing and leave the cache (measured; docs/blocktri.md). Only the description decides, so that
-   the bits depend on nothing else. */
+   nothing and leave the cache (measured; docs/guide/blocktri.md). Only the description decides, so
+   that the bits depend on nothing else. */
 VDI__FN bool vdi__bt_by_rows(vdi_dtype dtype, int64_t trials, int64_t d) {
     const int64_t lanes = vdi__bt_lanes(dtype);
     if (d <= 4) return trials <= lanes / 4;
@@ -922,7 +923,7 @@ VDI__DEF void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const v
     vdi__bt_run(&job, NULL);
 }
 
-/* ---- adjoints (derived in docs/blocktri.md) -------------------------------------------------- */
+/* ---- adjoints (derived in docs/guide/blocktri.md) ------------------------------------------- */
 
 /* d log det J = sum <S_t, dD_t> + 2 <O_t, dE_t> */
 VDI__FN void vdi__bt_logdet_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {

@@ -22,7 +22,7 @@
  * backward in time, and one forward that reads its own samples). Estimators of the gradient are
  * exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep, and labels where there are
  * some. Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
- * equations and what was measured: docs/deepspike.md.
+ * equations and what was measured: docs/guide/spikes.md.
  *
  * Memory: create and data_create allocate; the first step and the first call of each kind grow
  * arenas, later ones of the same shape allocate nothing; a stream (deepspike_infer.h) never does.

@@ -12,7 +12,7 @@
  * grad log q(s_k | f) + omega_k grad log p(f, s_k), without bias: a sum over samples, not the mean
  * of the published code. Only bins outside the buffers of a snippet count. The network is stepped
  * by Adam, the cell's theta by RMSprop. The other estimators: vdi_deepspike_weights,
- * docs/deepspike.md.
+ * docs/guide/spikes.md.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_TRAIN_H
 #define VDI_MODEL_DEEPSPIKE_TRAIN_H

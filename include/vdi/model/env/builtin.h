@@ -12,8 +12,8 @@
  * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
  * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
  * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
- * robot. Each has a file of its own with its equations and units; docs/env.md says which
- * observation is which for those who want to draw a scene.
+ * robot. Each has a file of its own with its equations and units; docs/guide/environments.md says
+ * which observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
  */

@@ -9,9 +9,9 @@
  *     if (vdi_env_wire_open(&wire, NULL, &remote, &err) < 0) puts(err.message);
  *     else vdi_env_close(&remote);
  *
- * The protocol, version 1, is requests and replies in turn; docs/env.md has it with an example in
- * bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes that follow,
- * and those:
+ * The protocol, version 1, is requests and replies in turn; docs/guide/environments.md has it with
+ * an example in bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes
+ * that follow, and those:
  *     client  HELO  "vdi-env\n", u32 version
  *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, then
  *                   names, each ended by a zero byte: of the environment, of every observation,

@@ -17,7 +17,7 @@
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
- * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/lds.md for the rest.
+ * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/guide/lds.md for the rest.
  */
 #ifndef VDI_MODEL_LDS_EM_H
 #define VDI_MODEL_LDS_EM_H

@@ -25,7 +25,7 @@
  * the block-tridiagonal solver (default) and the Kalman filter with RTS smoother.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
  * they were. Threads: one object per thread, or data_desc.pool. Source of the formulas:
- * docs/lds.md.
+ * docs/guide/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_LDS_H

@@ -45,7 +45,7 @@
  *
  * What it does NOT do: counts (the scale of a spike is unknown), neuropil, drifting baselines
  * (subtract a running one first). Memory: the caller's block of vdi_oasis_worksize(T) bytes, or one
- * allocation. Cost O(T): docs/oasis.md. Threads: pure.
+ * allocation. Cost O(T): docs/guide/oasis.md. Threads: pure.
  */
 #ifndef VDI_MODEL_OASIS_OASIS_H
 #define VDI_MODEL_OASIS_OASIS_H

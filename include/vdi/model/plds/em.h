@@ -20,7 +20,7 @@
  * and then falls. A step is a transaction: if anything in it fails, the parameters are as they
  * were.
  * Source: Macke et al. 2011 (Laplace-EM); Emtiyaz Khan and Lin 2017 (the natural-gradient steps);
- * docs/plds.md.
+ * docs/guide/plds.md.
  */
 #ifndef VDI_MODEL_PLDS_EM_H
 #define VDI_MODEL_PLDS_EM_H

@@ -25,8 +25,8 @@
  * the integral over the frame.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps; how far the counts can be
- * trusted is measured in docs/pretrained.md. The scale of the trace does not matter (dF/F, per
- * cent, counts).
+ * trusted is measured in docs/results/pretrained.md. The scale of the trace does not matter (dF/F,
+ * per cent, counts).
  * What it does NOT do: sample trains (see deepspike_infer.h), work frame by frame (it looks 1.7 s
  * ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames dropped
  * without a NaN.

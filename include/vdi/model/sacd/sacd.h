@@ -23,8 +23,8 @@
  * With weights 1 the targets y_i sum to SAC's target; weights may be changed at any time, and no
  * value has to be learned anew. Algorithms are options of one update: SAC-D, its element-wise
  * ("naive") minimum, its conflict-averse gradient, and plain SAC on the weighted sum of the rewards
- * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905). docs/sacd.md
- * has the equations and what was measured.
+ * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905).
+ * docs/guide/sacd.md has the equations and what was measured.
  * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
  * update; the bits do not depend on it. One agent per thread. Randomness: functions of (seed, what

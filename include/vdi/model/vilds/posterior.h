@@ -7,8 +7,8 @@
  *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   E[-2 log p(z)] without its constants
  *
  * For those who write a log p(y, z) of their own: the same prior that the ready parts use. The
- * equations: docs/vilds.md. Everything here is float64 and O(T d^3); shapes are checked by the
- * model, not again.
+ * equations: docs/guide/vilds.md. Everything here is float64 and O(T d^3); shapes are checked by
+ * the model, not again.
  * A family of q is a struct of functions (vdi_vilds_family_ops): a fourth one is one more of them.
  */
 #ifndef VDI_MODEL_VILDS_POSTERIOR_H

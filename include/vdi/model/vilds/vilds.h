@@ -22,7 +22,7 @@
  * Trials may be ragged (`lengths`), any value may be missing; batches of such trials run as one.
  * The encoder sees which values are missing and is trained with neurons left out at random, so that
  * leave-one-out prediction needs no training of its own. Networks run in desc.dtype, the algebra
- * over time always in float64. The equations: docs/vilds.md.
+ * over time always in float64. The equations: docs/guide/vilds.md.
  * Memory: create and data_create allocate; the first step and the first call of each kind grow the
  * tape, later ones of the same shape allocate nothing. Errors: statuses; a step that would leave
  * the finite numbers is undone and shortened. Threads: one model per thread. What it does NOT do:
@@ -187,7 +187,7 @@ VDI_API void vdi_vilds_destroy(vdi_vilds *m);
 /** The description in force. */
 VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
 /** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d)
- * (see docs/vilds.md), "prior.B" (inputs,d), "transition...", "decoder...". */
+ * (see docs/guide/vilds.md), "prior.B" (inputs,d), "transition...", "decoder...". */
 VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
 /** Take in observations; the tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m,
