@@ -4,8 +4,8 @@
  * is run and printed at once:
  *
  *     bench_begin("gemm", argc, argv);
- *     bench_row("f32 n=64", BENCH_GFLOPS, 2.0 * 64 * 64 * 64);   what one call is worth, in the
- *     unit bench_vdi(my_vdi_call, &context);
+ *     bench_row("f32 n=64", BENCH_GFLOPS, 2.0 * 64 * 64 * 64);   what one call is worth
+ *     bench_vdi(my_vdi_call, &context);
  *     bench_limit("FMA peak", bench_peak_f32, ...);              what the machine could do
  *     bench_blas(my_blas_call, &context);                        only with --peers
  *     bench_bar_ratio("OpenBLAS", 0.97);
@@ -25,8 +25,9 @@
  * left out.
  *
  * Options: --peers, --quick (few rounds, for a smoke test), --out DIR (default build/bench), --only
- * TEXT (rows whose name has it). Not a library: everything is static, one program is one file that
- * includes this one. POSIX and gcc or clang.
+ * TEXT (rows whose name has it).
+ * Not a library: everything is static, one program is one file that includes this one. POSIX and
+ * gcc or clang.
  */
 #ifndef BENCH_H
 #define BENCH_H

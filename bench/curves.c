@@ -32,7 +32,6 @@ int main(int argc, char **argv) {
     }
     desc.rows = panels > 2 ? 2 : 1;
     desc.cols = panels > 1 ? 2 : 1;
-
     desc.title = "LunarLander on Box2D: mean return of 20 evaluation episodes";
     vdi_figure_init(&f, &desc);
     for (int k = 0; k < 4; k++) {

@@ -455,7 +455,6 @@ static int bound(int argc, char **argv) {
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     const int64_t n = (int64_t)option(argc, argv, "spines", 8);
     const int64_t bins = (int64_t)option(argc, argv, "bins", 6000);
-
     const int64_t sweeps = (int64_t)option(argc, argv, "sweeps", 300);
     const double ratio = option(argc, argv, "ratio", 1), rate = 0.7 / 60;
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
@@ -486,7 +485,6 @@ static int spine(int argc, char **argv) {
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     const int64_t n = (int64_t)option(argc, argv, "spines", 12);
     const int64_t bins = (int64_t)option(argc, argv, "bins", 10000);
-
     const int64_t steps = (int64_t)option(argc, argv, "steps", 2000);
     vdi_calcium_desc c = vdi_calcium_desc_defaults(), one = c;
     vdi_deepspike_train train = {0};
@@ -512,7 +510,6 @@ static int spine(int argc, char **argv) {
         if (only > 0 && ratio[k] != only) continue;
         float *f = malloc(sizeof(float) * (size_t)(2 * n * bins));
         float *s = malloc(sizeof(float) * (size_t)(2 * n * bins));
-
         float *dendrite = malloc(sizeof(float) * (size_t)(n * bins));
         float *rest = malloc(sizeof(float) * (size_t)(n * bins));
         for (int64_t i = 0; i < n; i++) {
@@ -565,7 +562,6 @@ static int mcmc(int argc, char **argv) {
         if (vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err) < 0) fail(&err);
         chain.T = T;
         chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
-
         chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
         chain.beta = raw[2];
         chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
@@ -596,7 +592,6 @@ static int mcmc(int argc, char **argv) {
                 d.train.batch = estimator ? 10 : 1;
                 d.train.samples = estimator ? 64 : 2;
                 d.train.dreams = 32;
-
                 d.train.snippet = estimator ? 250 : 160;
                 d.train.has_buffer = true;
                 d.train.buffer_first = estimator ? 60 : 0;

@@ -218,8 +218,8 @@ int main(int argc, char **argv) {
         if (!libmvec) fprintf(stderr, "bench: no libmvec (it comes with glibc on x86-64)\n");
         if (!sleef) fprintf(stderr, "bench: no SLEEF (Debian: libsleef3)\n");
     }
-    for (size_t i = 0; i < VDI__COUNT(functions); i++)
-        for (int q = 0; q < 2; q++)
+    for (size_t i = 0; i < VDI__COUNT(functions); i++) {
+        for (int q = 0; q < 2; q++) {
             for (int large = 0; large < 2; large++) {
                 const function *f = &functions[i];
                 map_case m, vector[2], libm;
@@ -263,5 +263,7 @@ int main(int argc, char **argv) {
                 }
                 bench_run();
             }
+        }
+    }
     return bench_end();
 }

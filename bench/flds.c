@@ -111,7 +111,6 @@ int main(int argc, char **argv) {
     int64_t trials = y.shape[0];
     int64_t T = y.shape[1];
     int64_t n = y.shape[2];
-
     int64_t train = (int64_t)option(
         argc, argv, "train", simulated ? 100 : (double)(int64_t)((double)trials * 0.8 + 0.5));
     vdi_vilds_desc desc = VDI__ZERO;
@@ -217,7 +216,6 @@ int main(int argc, char **argv) {
     int64_t held = trials - train, cells = held * T * n;
     double *lp = (double *)malloc((size_t)cells * sizeof *lp);
     double *mean = (double *)malloc((size_t)n * sizeof *mean);
-
     double *yd = (double *)malloc((size_t)cells * sizeof *yd);
     double *all = (double *)malloc((size_t)(trials * T * n) * sizeof *all);
     double *rate = (double *)malloc((size_t)cells * sizeof *rate);

@@ -8,9 +8,10 @@
  * The PfLDS starts from that Poisson LDS (from_plds=1, a linear read-out plus a network whose
  * output begins at 0: `pre` steps of the encoder alone, then `steps` of everything) or at random.
  * Prints bounds in nats per bin, leave-one-neuron-out in bits per spike, and over the folds the
- * mean of the difference with its standard error. Options besides: hidden, layers, rate, last, wd,
- * mask, mask_trials, reach, open, scale, a0, restarts, restart_steps, refine, lno_refine, keep
- * (share of the training trials kept for early stopping), only (one fold), verbose.
+ * mean of the difference with its standard error.
+ * Options besides: hidden, layers, rate, last, wd, mask, mask_trials, reach, open, scale, a0,
+ * restarts, restart_steps, refine, lno_refine, keep (share of the training trials kept for early
+ * stopping), only (one fold), verbose.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,7 +199,6 @@ int main(int argc, char **argv) {
         }
         vdi_vilds_data *td = take(m, vdi_tensor_slice(all, 0, 0, 1, used));
         vdi_vilds_data *hd = take(m, view(&held));
-
         vdi_vilds_data *vd = kept ? take(m, vdi_tensor_slice(all, 0, used, 1, kept)) : NULL;
         if (from_plds) {
             need(vdi_vilds_init(m, td, 0, &err));

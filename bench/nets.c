@@ -80,7 +80,8 @@ static void run_policy(void *ctx) {
     vdi_affine(VDI_F32, 1, 4, 256, p->h[1], 256, p->w[2], 4, p->b[2], VDI_ACT_NONE, 0, p->y, 4);
 }
 
-/* ---- spike network: fluorescence (T,1) -> 3 convolutions -> GRU -> probability of a spike (T,1) --- */
+/* ---- spike network -----------------------------------------------------------------------------
+ * Fluorescence (T,1) -> 3 convolutions -> GRU -> probability of a spike (T,1). */
 
 enum { WIDTH = 31, CHANNELS = 32 };
 typedef struct spike_case {

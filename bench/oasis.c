@@ -40,7 +40,6 @@ static void run_model(void *ctx) {
     vdi_var log_p;
     vdi_tape_reset(t);
     vdi_var s = vdi_tape_constant(t, vdi_tensor_3d(c->spikes, VDI_F32, c->T, c->S, c->B));
-
     vdi_var f = vdi_tape_constant(t, vdi_tensor_2d(c->f, VDI_F32, c->T, c->B));
     vdi_var theta = vdi_tape_leaf(t, vdi_tensor_1d(c->theta, VDI_F32, c->P),
                                   vdi_tensor_1d(c->grad, VDI_F32, c->P));

@@ -49,7 +49,6 @@ int main(int argc, char **argv) {
     if (argc < 3) {
         fprintf(stderr, "plds COUNTS.npy D [--laplace] [--iterations N] [--train K] [--seed S] "
                         "[--threads P] [--window W] [--trace]\n");
-
         return 2;
     }
     memset(&desc, 0, sizeof desc);
@@ -117,7 +116,6 @@ int main(int argc, char **argv) {
         const int64_t rows = held * T;
         double *means = (double *)malloc((size_t)n * sizeof(double));
         double *log_p = (double *)malloc((size_t)(rows * n) * sizeof(double));
-
         double *rate = (double *)malloc((size_t)(rows * n) * sizeof(double));
         double sum;
         double *yh = values + train * T * n;

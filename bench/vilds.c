@@ -55,7 +55,6 @@ static void make(step_case *c, int64_t trials, int64_t T, int64_t d, int64_t n, 
     desc.train.sampled_kl = sampled;
     desc.train.no_masking = !masking;
     desc.train.open_from = 0;
-
     desc.train.open_to = 1e-13; /* the window is open */
     memset(c, 0, sizeof *c);
     if (vdi_vilds_create(&desc, &c->m, &err) < 0) bench_die(err.message);

@@ -49,13 +49,15 @@ static void build(void) {
         D[t][POSITION][POSITION] += 1 / r;       /* y_t given z_t */
         h[t][POSITION] = y[t] / r;
     }
-    for (int t = 0; t + 1 < T; t++) /* z_{t+1} given z_t: A' Q^{-1} A, and -Q^{-1} A beside it */
-        for (int i = 0; i < d; i++)
+    for (int t = 0; t + 1 < T; t++) { /* z_{t+1} given z_t: A' Q^{-1} A, and -Q^{-1} A beside it */
+        for (int i = 0; i < d; i++) {
             for (int j = 0; j < d; j++) {
                 for (int k = 0; k < d; k++)
                     D[t][i][j] += A[k][i] * A[k][j] / q[k];
                 E[t][i][j] = -A[i][j] / q[i];
             }
+        }
+    }
 }
 
 /* J mean = h, and the blocks of J^{-1} on its diagonal. */

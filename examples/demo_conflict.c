@@ -102,13 +102,14 @@ static void train(uint64_t seed, int how) {
 
 static void print_table(void) {
     puts("component  gradients    against it  cos(g_i, d)  explained after 250   500   975 fits");
-    for (int i = 0; i < M; i++)
+    for (int i = 0; i < M; i++) {
         for (int r = 0; r < RULES; r++) {
             const double *curve = explained[r][i];
             printf("%-9s  %-11s %9.0f %%", component[i], rule[r], 100 * against[r][i]);
             printf(" %12.3f %20.3f", cosine[r][i], curve[250 / EVERY]);
             printf(" %.3f %.3f\n", curve[500 / EVERY], curve[LOOKS - 1]);
         }
+    }
 }
 
 static void draw(const char *path) {
@@ -139,9 +140,10 @@ static void draw(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    for (int how = 0; how < RULES; how++)
+    for (int how = 0; how < RULES; how++) {
         for (uint64_t seed = 1; seed <= SEEDS; seed++)
             train(seed, how);
+    }
     print_table();
     if (argc > 1) draw(argv[1]);
     return 0;

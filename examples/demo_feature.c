@@ -78,12 +78,13 @@ typedef struct result {
 
 /* Some pairs of value and return of one week, for the picture. */
 static void keep_points(const vdi_sacd_trace *trace, int week, result *out) {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         for (int k = 0; k < POINTS / WEEKS; k++) {
             int at = week * (POINTS / WEEKS) + k;
             out->value[i][at] = trace->value[4 * k * HEADS + i];
             out->realised[i][at] = trace->returns[4 * k * HEADS + i];
         }
+    }
 }
 
 /* The week is cut off, so the last returns are mostly the value itself: 0.9^48 = 0.006 of it is
@@ -169,18 +170,20 @@ static void draw_panel(vdi_figure *f, int told, int i, result *r) {
 int main(int argc, char **argv) {
     static result r[SEEDS][2];
     puts("                   comfort: bias  RMSE  explained        bill: bias  RMSE  explained");
-    for (int k = 0; k < SEEDS; k++)
+    for (int k = 0; k < SEEDS; k++) {
         for (int told = 0; told < 2; told++) {
             run((uint64_t)k + 1, told, &r[k][told]);
             print_row(k + 1, told, &r[k][told]);
         }
+    }
     if (argc < 2) return 0;
     vdi_figure_desc desc = {.rows = 2, .cols = 2};
     vdi_figure f;
     vdi_figure_init(&f, &desc);
-    for (int told = 0; told < 2; told++)
+    for (int told = 0; told < 2; told++) {
         for (int i = 0; i < 2; i++)
             draw_panel(&f, told, i, &r[0][told]);
+    }
     need(vdi_svg_save(argv[1], &f, &err));
     vdi_figure_free(&f);
     return 0;

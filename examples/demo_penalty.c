@@ -95,12 +95,13 @@ static void judge(vdi_sacd *agent, vdi_env *env, result *out) {
     need(vdi_sacd_trace_create(agent, LIMIT, NULL, &trace, &err));
     for (int k = 0; k < EPISODES; k++) {
         need(vdi_sacd_trace_play(trace, agent, env, 1000001, (uint64_t)k, true, &err));
-        for (int t = 0; t < LIMIT; t++)
+        for (int t = 0; t < LIMIT; t++) {
             for (int i = 0; i < 2; i++) {
                 bool over = t >= trace->steps;
                 out->path[k][i][t] = over ? NAN : (double)trace->obs[2 * t + i];
                 if (!over) out->sum += trace->reward[2 * t + i] / (double)EPISODES;
             }
+        }
         out->crossed += trace->obs[2 * (trace->steps - 1)] > 0.25f;
         out->arrived += (trace->end & VDI_ENV_TERMINATED) != 0;
     }

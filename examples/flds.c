@@ -42,11 +42,12 @@ static void wander(vdi_rng *rng) {
 }
 
 static void fire(double (*wave)[D], const double *phase, vdi_rng *rng) {
-    for (int b = 0; b < BINS; b++)
+    for (int b = 0; b < BINS; b++) {
         for (int n = 0; n < N; n++) {
             double crest = cos(wave[n][0] * z[b][0] + wave[n][1] * z[b][1] + phase[n]);
             y[b][n] = (double)vdi_rng_poisson(rng, 0.1 + 2 * exp(2 * (crest - 1)));
         }
+    }
 }
 
 static void simulate(void) {

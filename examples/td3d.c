@@ -103,9 +103,10 @@ static void improve_policy(float *s) {
     vdi_var action = act(policy, BATCH, s, a);
     vdi_critic_action_grad(critic, VDI_CRITIC_FIRST, BATCH, s, a, slope); /* (BATCH,M,ACT) */
     memset(descent, 0, sizeof descent);
-    for (int b = 0; b < BATCH; b++)
+    for (int b = 0; b < BATCH; b++) {
         for (int i = 0; i < M * ACT; i++)
             descent[b * ACT + i % ACT] -= slope[b * M * ACT + i] / BATCH;
+    }
     vdi_params_zero_grad(policy);
     vdi_tape_backward_from(tape, action, vdi_tensor_2d(descent, VDI_F32, BATCH, ACT));
     need(vdi_tape_status(tape, &err));

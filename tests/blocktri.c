@@ -232,7 +232,6 @@ static double batch_check(batch *b) {
                 double hx = get(dt, b->h, i * N + t * d + r);
                 double hu = hx;
                 double ez = get(dt, b->eps, i * N + t * d + r);
-
                 double ey = -get(dt, y, i * N + t * d + r);
                 for (int64_t c = 0; c < d; c++) {
                     const int64_t at = (i * T + t) * dd;
@@ -538,7 +537,6 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     double *h = noise(&s, nrhs * N);
     double *eps = noise(&s, nrhs * N);
     double *dh = noise(&s, nrhs * N);
-
     double *de = noise(&s, nrhs * N);
     double *Dbar = noise(&s, N * d);
     double *Ebar = noise(&s, N * d);
@@ -547,7 +545,6 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     double *D0 = (double *)make(N * d, 8);
     double *E0 = (double *)make(N * d, 8);
     double *h1 = (double *)make(nrhs * N, 8);
-
     double *e1 = (double *)make(nrhs * N, 8);
     for (int64_t t = 0; t < B * T; t++) { /* a symmetric direction; beyond a length the NaN stay */
         for (int64_t i = 0; i < d; i++) {
@@ -619,7 +616,6 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     free(ebar);
     free(D0);
     free(E0);
-
     free(h1);
     free(e1);
 }
@@ -653,7 +649,6 @@ TEST(blocktri, adjoints_by_products) {
             double *x = noise(&s, N);
             double *hbar = (double *)make(N, 8);
             double *S = noise(&s, N * d);
-
             double *O = noise(&s, N * d);
             double *X = noise(&s, N * d);
             double *Xo = noise(&s, N * d);
@@ -662,7 +657,6 @@ TEST(blocktri, adjoints_by_products) {
             double *XD = (double *)make(N * d, 8);
             double *XE = (double *)make(N * d, 8);
             double *YD = (double *)make(N * d, 8);
-
             double *YE = (double *)make(N * d, 8);
             void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
             double left = 0, right = 0, size = 0;
@@ -717,7 +711,6 @@ TEST(blocktri, adjoints_by_products) {
             free(XD);
             free(XE);
             free(YD);
-
             free(YE);
             free(work);
         }
@@ -978,7 +971,6 @@ TEST(blocktri, references) {
             double *S = (double *)make(B * D, 8);
             double *O = (double *)make(B * D, 8);
             double *L = (double *)make(B * D, 8);
-
             double *M = (double *)make(B * D, 8);
             vdi_blocktri_desc desc = VDI__ZERO;
             vdi_blocktri bt;

@@ -497,7 +497,6 @@ TEST(deepspike, results) {
         out.probability = v;
         out.expected = v + CELLS * BINS;
         out.deviation = out.expected + CELLS * FRAMES;
-
         out.denoised = out.deviation + CELLS * FRAMES;
         out.sample = trains;
         CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
@@ -615,7 +614,6 @@ TEST(deepspike, posterior_of_a_linear_cell) {
     CHECK_OK(vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err), err);
     chain.T = T;
     chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
-
     chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
     chain.beta = raw[2];
     chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
@@ -646,7 +644,6 @@ TEST(deepspike, posterior_of_a_linear_cell) {
         d.train.dreams = 32;
         d.train.snippet = 128;
         d.train.has_buffer = true;
-
         d.train.buffer_last = 16;
         d.train.steps = family ? 500 : 400;
         d.train.rate = 4e-3;
@@ -751,10 +748,8 @@ static double gradient_variance(vdi_deepspike_estimator estimator, int64_t sampl
 TEST(deepspike, gradient_variance) {
     const size_t draws = 60;
     const double none = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 1, draws) / 8;
-
     const double mean = gradient_variance(VDI_DEEPSPIKE_REINFORCE, 8, draws);
     const double vimco = gradient_variance(VDI_DEEPSPIKE_VIMCO, 8, draws);
-
     const double concrete = gradient_variance(VDI_DEEPSPIKE_CONCRETE, 8, draws);
     CHECK(mean < 0.75 * none, "with the other samples as baseline %g, without one %g", mean, none);
     CHECK(concrete < 0.5 * mean, "relaxed %g, REINFORCE %g", concrete, mean);

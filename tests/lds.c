@@ -593,7 +593,6 @@ TEST(lds, forecast_equals_smoothing_of_missing_bins) {
     double *ym = numbers(B * H * n);
     double *yc = numbers(B * H * n * n);
     double *ms = numbers(B * T * d);
-
     double *Ps = numbers(vdi_lds_data_lanes(all) * T * d * d);
     vdi_lds_moments m = {0};
     m.ms = ms;

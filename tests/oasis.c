@@ -384,7 +384,6 @@ TEST(oasis, odd_input) {
         desc.order = 1 + i % 2;
         desc.penalty = i % 4 < 2 ? VDI_OASIS_L1 : VDI_OASIS_L0;
         desc.baseline_nonneg = i % 3 == 0;
-
         desc.refine = i % 5;
         if (i % 6 == 1) desc.tau_decay = desc.tau_rise = 3;
         for (int t = 0; t < T; t++)
@@ -534,7 +533,6 @@ TEST(oasis, scores_on_recordings) {
         trial[n].fps = fps;
         trial[n].estimate = est;
         trial[n].times = (const double *)spt.data;
-
         trial[n].spikes = spt.shape[0];
         times[n++] = spt;
         vdi_tensor_free(NULL, &y);

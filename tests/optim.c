@@ -323,7 +323,6 @@ TEST(optim, refusal) {
                 for (int64_t k = 0; k < s->tensor_count; k++) {
                     memcpy(memory + used, s->tensors[k].tensor.data,
                            vdi_tensor_bytes(s->tensors[k].tensor));
-
                     used += vdi_tensor_bytes(s->tensors[k].tensor);
                 }
                 memcpy(kept, p->values, bytes);

@@ -711,7 +711,6 @@ TEST(plds, simulate) {
     double *z = numbers(B * T * D);
     double *rate = numbers(B * T * N);
     double *y = numbers(B * T * N);
-
     double *work = numbers((int64_t)vdi_plds_simulate_work(p));
     double *guess = numbers(B * T * N);
     CHECK_OK(vdi_plds_simulate(p, 5, B, T, 2, NULL, work, z, rate, y, &err), err);

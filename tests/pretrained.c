@@ -362,7 +362,6 @@ static vdi_status run(const vdi_pretrained *net, int64_t frames, const double *y
     o->r.probability = o->probability;
     o->r.denoised = o->denoised;
     o->r.baseline = o->baseline;
-
     o->r.grid = o->grid;
     unsigned char *work = malloc(size + 16);
     memset(work, 0xff, size + 16); /* NaN: nothing is read before it is written */

@@ -41,7 +41,6 @@ static void plain(size_t H, int reverse, const double *xp, const double *w, cons
                 }
                 const double reset = 1 / (1 + exp(-x[i] - u[0]));
                 const double z = 1 / (1 + exp(-x[H + i] - u[1]));
-
                 const double n = tanh(x[2 * H + i] + reset * u[2]);
                 h[(t * B + r) * H + i] = (1 - z) * n + (before ? z * before[i] : 0);
             }
@@ -114,7 +113,6 @@ static void backward(vdi_dtype dtype) {
         fill(VDI_F64, count[1], w);
         fill(VDI_F64, count[2], b);
         fill(VDI_F64, count[3], h0);
-
         fill(VDI_F64, T * B * H, c);
         const double *from[4] = {xp, w, b, h0};
         for (int a = 0; a < 4; a++) {

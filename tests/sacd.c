@@ -273,7 +273,6 @@ TEST(sacd, gradients_of_the_action) {
         d.hidden[0] = 20;
         d.hidden[1] = 16;
         d.hidden[2] = 12;
-
         d.batch = 8;
         d.dtype = t;
         CHECK_OK(vdi_critic_create(&d, &c, &err), err);
@@ -614,7 +613,6 @@ TEST(sacd, the_same_bits) {
             d.start = 180;
             d.capacity = 230;
             d.seed = 5;
-
             d.update_every = dtype ? 3 : 1;
             CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
             for (int k = 0; k < 3; k++) {
@@ -831,7 +829,6 @@ TEST(sacd, a_critic_fits_its_targets) {
         d.hidden[0] = d.hidden[1] = 32;
         d.batch = N;
         d.rate = 3e-3;
-
         d.gradient = (vdi_critic_gradient)gradient;
         CHECK_OK(vdi_critic_create(&d, &c, &err), err);
         CHECK_FAILS(vdi_critic_fit(c, N + 1, x, a, y, &stats, &err), VDI_ERR_ARGUMENT);
@@ -868,7 +865,6 @@ TEST(sacd, learns_the_pendulum) {
     d.hidden[0] = d.hidden[1] = 32;
     d.batch = 64;
     d.start = 200;
-
     d.capacity = 5000;
     d.rate = 2e-3;
     CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
@@ -907,7 +903,6 @@ TEST(sacd, a_trace_and_its_returns) {
         d.hidden[0] = 12;
         d.gamma = 0.9;
         d.algo = (vdi_sacd_algo)algo;
-
         d.dtype = algo ? VDI_F64 : VDI_F32;
         CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
         CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &trace, &err), err);
@@ -947,7 +942,6 @@ TEST(sacd, a_trace_and_its_returns) {
                 obs[i] = (double)trace->obs[k * 3 + i];
             vdi_sacd_policy(agent, 1, obs, &mean, &log_sd);
             const double z = (atanh(act) - atanh(mean)) / exp(log_sd);
-
             const double expected = -0.5 * z * z - log_sd - 0.5 * VDI_LOG_2PI - log(1 - act * act);
             if (fabs(act) < 0.999) CHECK_CLOSE(trace->log_pi[k], expected, 1e-3);
         }

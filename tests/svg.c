@@ -133,7 +133,6 @@ TEST(svg, odd_data) {
                 turned[k] = v[n - 1 - k];
             vdi_tensor t = vdi_tensor_1d(v, VDI_F64, n);
             vdi_tensor u = vdi_tensor_1d(turned, VDI_F64, n);
-
             vdi_tensor row = vdi_tensor_2d(v, VDI_F64, n ? 1 : 0, n);
             vdi_figure_init(&f, &desc);
             for (int k = 0; k < 8; k++) {

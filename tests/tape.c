@@ -43,7 +43,6 @@ TEST(tape, gradients_of_leaves) {
     vdi_var sq = vdi_var_square(t, v);
     vdi_var ex = vdi_var_mul_scalar(t, v, 10);
     vdi_var a = vdi_var_sum(t, sq);
-
     vdi_var b = vdi_var_sum(t, ex);
     CHECK_OK(vdi_tape_backward(t, a), err);
     CHECK_CLOSE(grad_at(t, v, 2), 6, 0);
@@ -57,7 +56,6 @@ TEST(tape, gradients_of_leaves) {
     both[0] = b;
     both[1] = sq;
     cotangent[0] = vdi_tape_grad(t, a);
-
     /* none: 1; strided */
     cotangent[1] = vdi_tensor_slice(vdi_tensor_1d(three, VDI_F64, 6), 0, 0, 2, 3);
     CHECK(!vdi_tensor_ok(cotangent[0]), "a null tensor");
@@ -294,7 +292,6 @@ TEST(tape, empty) {
     vdi_tape *t = make(VDI_F32);
     float x[4] = {1, 2, 3, 4}, g[4] = {0};
     vdi_var e = vdi_tape_variable(t, vdi_tensor_2d(NULL, VDI_F32, 0, 4));
-
     vdi_var w = vdi_tape_leaf(t, vdi_tensor_2d(x, VDI_F32, 4, 1), vdi_tensor_2d(g, VDI_F32, 4, 1));
     vdi_var y = vdi_var_affine(t, vdi_var_tanh(t, e), w, vdi_var_none(), VDI_ACT_RELU, 0);
     vdi_var z = vdi_var_add(
@@ -302,7 +299,6 @@ TEST(tape, empty) {
         vdi_var_sum(t, vdi_var_add(t, vdi_var_sum_axis(t, e, 0, false), vdi_tape_scalar(t, 2))));
     vdi_var parts[2];
     parts[0] = e;
-
     parts[1] = vdi_var_reshape(t, vdi_tape_constant(t, vdi_tensor_2d(x, VDI_F32, 1, 4)), 2,
                                vdi_tensor_2d(x, VDI_F32, 1, 4).shape);
     z = vdi_var_add(t, z, vdi_var_sum(t, vdi_var_softmax(t, vdi_var_concat(t, parts, 2, 0))));
@@ -333,7 +329,6 @@ static vdi_status product_backward(vdi_custom *c, void *user, vdi_error *err) {
     for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) {
         double x = vdi_dtype_load(c->in[0].dtype, c->in[0].data, i);
         double y = vdi_dtype_load(c->in[1].dtype, c->in[1].data, i);
-
         double r = ((double *)c->saved)[i];
         double p =
             vdi_tensor_ok(c->dout[0]) ? vdi_dtype_load(c->dout[0].dtype, c->dout[0].data, i) : 0;

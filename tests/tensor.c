@@ -274,7 +274,6 @@ TEST(tensor, permute_reshape_broadcast) {
     int64_t open2[2] = {-1, -1};
     int64_t odd[2] = {7, -1};
     int64_t short_[1] = {119};
-
     int64_t minus[2] = {-2, 60};
     int64_t zero[2] = {0, -1};
     int64_t huge[3] = {INT64_MAX, 2, -1};
@@ -350,12 +349,10 @@ TEST(tensor, copy_and_cast) {
                 visit(src, set_counted, &count);
                 if (kind & 1) {
                     src = vdi_tensor_permute(vdi_tensor_slice(src, 1, 5, -2, 3), order);
-
                     dst = vdi_tensor_permute(vdi_tensor_slice(dst, 1, 0, 1, 3), order);
                 }
                 if (kind & 2) {
                     src = vdi_tensor_slice(src, 0, src.shape[0] - 1, -1, src.shape[0]);
-
                     dst = vdi_tensor_slice(dst, 0, dst.shape[0] - 1, -1, dst.shape[0]);
                 }
                 CHECK_OK(vdi_tensor_copy(dst, src, &err), err);

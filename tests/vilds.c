@@ -74,7 +74,6 @@ TEST(vilds, exact_for_gaussian_lds) {
         const double *C = (double *)v[2].data;
         const double *b = (double *)v[3].data;
         const double *R = (double *)v[4].data;
-
         const double *x0 = (double *)v[5].data;
         int64_t d = v[0].shape[0];
         int64_t n = v[2].shape[0];

@@ -222,7 +222,6 @@ TEST(vilds_parts, inputs) {
     double Bu[U * D] = {0.5, 0, -0.3, 0.7};
     double C[N * D];
     double bound[2][B];
-
     double mean[2][B * T * D];
     double mu[B * T * D];
     for (int i = 0; i < B * T * U; i++)

@@ -84,7 +84,6 @@ bool demo_sacd(demo *m) {
     desc.components = PARTS;
     desc.hidden[0] = desc.hidden[1] = 64;
     desc.batch = 100;
-
     desc.start = 100;
     desc.rate = 1e-3;
     desc.capacity = steps;

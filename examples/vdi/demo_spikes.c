@@ -80,7 +80,6 @@ bool demo_spikes(demo *m) {
     double *truth = doubles(CELLS * FRAMES);
     double *trace = doubles(CELLS * FRAMES);
     double *spikes = doubles(CELLS * FRAMES);
-
     double *calcium = doubles(FRAMES);
     spikes_pretrained net = {0};
     net.spikes = doubles(CELLS * FRAMES);

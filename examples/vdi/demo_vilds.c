@@ -135,7 +135,6 @@ bool demo_flds(demo *m) {
     double *y = doubles(B * T * N);
     double *z = doubles(B * T * D);
     double *mean = doubles(B * T * D);
-
     double *cov = doubles(B * T * D * D);
     double *rate = doubles(B * T * N);
     double means[N];

@@ -43,8 +43,8 @@ static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64
         }
     }
     free(q);
-    return ok ||
-           (fail("no memory for the candidate actions of episode %lld", (long long)index), false);
+    if (!ok) (void)fail("no memory for the candidate actions of episode %lld", (long long)index);
+    return ok;
 }
 
 /* --what-if W1,... --at EPISODE,STEP: what the page shows there, by the library's own call. */

@@ -65,7 +65,6 @@ static bool model_load(const char *folder, int64_t n, int64_t inputs, bool diago
         if (!vdi_tensor_same_shape(to, t[i])) {
             fail("expected %s %s, got %s, in %s/%s.npy", parameter[i], vdi_tensor_shape_text(to, a),
                  vdi_tensor_shape_text(t[i], b), folder, parameter[i]);
-
             return false;
         }
         if (vdi_tensor_copy(to, t[i], &err) < 0) {

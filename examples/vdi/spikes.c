@@ -89,7 +89,6 @@ static void oasis_one(int64_t i, int worker, void *user) {
     v[4] = q.lambda;
     v[5] = q.s_min;
     v[6] = (double)q.events;
-
     v[7] = (double)q.bridged;
 }
 

@@ -75,7 +75,6 @@ static bool checkpoint_load(const run *r, fitting *f) {
             if (t.ndim != 2 || t.dtype != VDI_F64 || t.shape[1] != TRACE_COLUMNS ||
                 t.shape[0] > f->room) {
                 ok = false;
-
                 (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
                                     "expected a trace of at most %lld steps", (long long)f->room);
             } else {
@@ -195,7 +194,6 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     const int64_t N = vdi_deepspike_data_traces(f->data);
     const int64_t T = vdi_deepspike_data_frames(f->data);
     const int64_t R = d->upsample;
-
     const int64_t rows = N * d->generative.streams;
     vdi_deepspike_result result = {0};
     vdi_deepspike_query q = {0};
@@ -240,7 +238,6 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     }
     const char *generative = vdi_safetensors_meta(&file, "generative");
     const char *own_fps = vdi_safetensors_meta(&file, "fps");
-
     const char *drift = vdi_safetensors_meta(&file, "drift");
     vdi_meta list[16];
     static const char *const key[] = {"model",      "posterior", "channels",     "width",
@@ -290,7 +287,6 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
         code = fail_error(&err, path);
     if (code == DONE) {
         const vdi_tensor theta = vdi_safetensors_find(&file, "cells.theta");
-
         const vdi_tensor own = vdi_tensor_2d(vdi_deepspike_data_theta(f.data, 0), VDI_F64, neurons,
                                              desc.generative.theta_count);
         if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0)
@@ -454,7 +450,6 @@ static bool traces_load(const char *path, vdi_tensor *t) {
     if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 16) {
         fail("expected (neurons,frames) or (frames,) with 16 frames or more, got %s, in %s",
              vdi_tensor_shape_text(*t, text), path);
-
         return false;
     }
     return true;

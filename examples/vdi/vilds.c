@@ -48,7 +48,6 @@ int vilds_infer_main(run *r) {
     const int64_t mean[3] = {o.trials, o.T, d->d};
     const int64_t cov[4] = {o.trials, o.T, d->d, d->d};
     const int64_t lagcov[4] = {o.trials, o.T - 1, d->d, d->d};
-
     const int64_t rate[3] = {o.trials, o.T, o.n};
     const int64_t sample[4] = {samples, o.trials, o.T, d->d};
     bool ok = array_save(r, "mean", 3, mean, out.mean) && array_save(r, "cov", 4, cov, out.cov) &&
@@ -70,7 +69,6 @@ int vilds_infer_main(run *r) {
     }
     static const char *const keys[] = {"elbo_per_bin", "trials", "bins"};
     double total = (double)vdi_vilds_data_total_bins(data);
-
     double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total, (double)o.trials,
                        total};
     if (ok) print_results(r, keys, values, 3);

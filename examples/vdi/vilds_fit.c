@@ -51,7 +51,6 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
                                     "expected a trace (steps,%d) of float64", TRACE_COLUMNS);
             } else if (trace.shape[0] > t->room) {
                 ok = false;
-
                 (void)vdi_error_set(
                     &err, VDI_ERR_ARGUMENT, "resume",
                     "the run has done %lld steps, more than the %lld of this schedule",
@@ -167,7 +166,6 @@ static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *d
     *elbo = vdi_sum(VDI_F64, (size_t)o->trials, out.elbo) / (double)vdi_vilds_data_total_bins(data);
     char *model_path = path_join(r->out, "model.safetensors");
     char *trace = path_join(r->out, "trace.csv");
-
     char *picture = path_join(r->out, "trace.svg");
     char *latents = path_join(r->out, "latents.svg");
     char *rates = path_join(r->out, "rates.svg");
@@ -266,7 +264,6 @@ int vilds_fit_main(run *r, bool flds) {
         row[TRACE_STEP] = (double)t.rows;
         row[TRACE_START] = (double)(which < p.starts ? which : p.starts);
         row[TRACE_BOUND] = p.elbo;
-
         row[TRACE_VALIDATION] = p.validation;
         row[TRACE_RATE] = p.rate;
         if (which < p.starts) {

@@ -138,14 +138,11 @@ static const char *desc_of_file(const vdi_safetensors *file, vdi_vilds_desc *des
     int64_t value[8];
     const char *model = vdi_safetensors_meta(file, "model");
     const char *hidden = vdi_safetensors_meta(file, "hidden");
-
     const char *encoder = vdi_safetensors_meta(file, "encoder_hidden");
     const char *transition = vdi_safetensors_meta(file, "transition_hidden");
-
     const char *width = vdi_safetensors_meta(file, "bin_width");
     int obs = word_find(vdi_safetensors_meta(file, "obs"), obs_name, 5);
     int link = word_find(vdi_safetensors_meta(file, "link"), link_name, 2);
-
     int posterior = word_find(vdi_safetensors_meta(file, "posterior"), posterior_name, 3);
     memset(desc, 0, sizeof *desc);
     if (!model || strcmp(model, "vilds") != 0) return "model";
@@ -206,7 +203,6 @@ bool vilds_model_load(run *r, const char *path, vilds_model *out) {
         fail("expected a model that 'vdi vilds fit' or 'vdi flds fit' wrote, got one without a "
              "valid '%s', in %s",
              wrong, name);
-
         return false;
     }
     desc.pool = r->pool;

@@ -27,7 +27,6 @@ bool trace_picture(const char *path, vdi_page *page, const double *trace, int64_
     double *sorted = doubles(rows);
     double *copy = doubles(rows * TRACE_COLUMNS);
     double sum = 0;
-
     double seen = NAN;
     int64_t first = 0, full = 0, validations = 0;
     memcpy(copy, trace, (size_t)(rows * TRACE_COLUMNS) * sizeof *copy);
@@ -98,7 +97,6 @@ bool label_load(const char *path, int64_t trials, int64_t T, double **label) {
     bool one = t.ndim == 1 && t.shape[0] == trials;
     bool flat = t.ndim == 1 && trials == 1 && t.shape[0] == T;
     bool each = t.ndim >= 2 && t.ndim <= 3 && t.shape[0] == trials && t.shape[1] == T;
-
     bool single = t.ndim == 2 && trials == 1 && t.shape[0] == T;
     if (!one && !flat && !each && !single) {
         (void)fail("expected a label for each trial (%lld,) or bin (%lld,%lld), got %s, in %s",
@@ -122,7 +120,6 @@ bool latents_picture(const char *path, vdi_page *page, int64_t trials, int64_t T
     const int64_t shown = trials < SHOWN ? trials : SHOWN;
     const int64_t axes = d < AXES ? d : AXES;
     const int64_t cols = d > 1 ? 2 : 1;
-
     const int64_t length0 = lengths ? lengths[0] : T;
     double *z = doubles(trials * T * d);
     double *color = doubles(trials * T);

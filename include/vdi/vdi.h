@@ -7,25 +7,32 @@
  * and plain includes elsewhere; link with -lm (and -pthread on older systems).
  *
  * Ten lines:
- *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];
- *     J = [2 -1; -1 2], two blocks of size one vdi_blocktri_desc desc = {0};
- *     desc.dtype = VDI_F64, desc.trials = 1, desc.T = 2, desc.d = 1;
+ *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];           J = [2 -1; -1 2]
+ *     vdi_blocktri_desc desc = {0};
+ *     desc.dtype = VDI_F64;
+ *     desc.trials = 1;
+ *     desc.T = 2;
+ *     desc.d = 1;
  *     size_t size = vdi_blocktri_memsize(&desc);
  *     void *mem = malloc(size);
  *     vdi_blocktri bt;
  *     vdi_error err;
- *     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 || vdi_blocktri_factor(&bt, D, E,
- *     &err) < 0) puts(err.message);
- *     else vdi_blocktri_solve(&bt, 1, h, x);                    x = {2/3, 1/3}
+ *     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 ||
+ *         vdi_blocktri_factor(&bt, D, E, &err) < 0)
+ *         puts(err.message);
+ *     else vdi_blocktri_solve(&bt, 1, h, x);                            x = {2/3, 1/3}
  *     free(mem);
  *
  * Options: the switches are listed, with their cost, in core/config.h (VDI_STATIC, VDI_NO_SIMD,
- * VDI_NO_THREADS, ...). Memory: descriptions may carry an allocator; solvers run in the caller's
- * block; nothing is allocated after create or init. Errors: every call that can fail returns a
- * vdi_status and may fill a vdi_error; vdi never aborts, exits or prints. Threads: distinct objects
- * may be used from distinct threads; no object is locked; the only global is the choice of the SIMD
- * path. vdi does NOT: use a GPU, link BLAS, read the locale or the environment, install signal
- * handlers, or accept -ffast-math.
+ * VDI_NO_THREADS, ...).
+ * Memory: descriptions may carry an allocator; solvers run in the caller's block; nothing is
+ * allocated after create or init.
+ * Errors: every call that can fail returns a vdi_status and may fill a vdi_error; vdi never aborts,
+ * exits or prints.
+ * Threads: distinct objects may be used from distinct threads; no object is locked; the only global
+ * is the choice of the SIMD path.
+ * vdi does NOT: use a GPU, link BLAS, read the locale or the environment, install signal handlers,
+ * or accept -ffast-math.
  *
  * License: MIT, see LICENSE.
  */

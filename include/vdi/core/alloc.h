@@ -77,7 +77,8 @@ VDI__INLINE size_t vdi_align_size(size_t size) {
     return size > SIZE_MAX - (VDI_ALIGN - 1) ? SIZE_MAX
                                              : (size + (VDI_ALIGN - 1)) & ~(size_t)(VDI_ALIGN - 1);
 }
-/* Sizes that come from a user or a file are multiplied and added by these alone. SIZE_MAX stands for
+/* Sizes that come from a user or a file are multiplied and added by these alone. SIZE_MAX stands
+ * for
  * "too large" and stays so through further steps; vdi_alloc and the arenas refuse it. */
 
 /** a * b, or SIZE_MAX where it overflows. */
@@ -86,8 +87,8 @@ VDI__INLINE size_t vdi_mul_size(size_t a, size_t b) {
 }
 /** a + b, or SIZE_MAX where it overflows. */
 VDI__INLINE size_t vdi_add_size(size_t a, size_t b) { return b > SIZE_MAX - a ? SIZE_MAX : a + b; }
-/** Bytes of an array (n0,n1,n2) of elements of `size` bytes; SIZE_MAX where an extent is negative or
- * the product overflows. */
+/** Bytes of an array (n0,n1,n2) of elements of `size` bytes; SIZE_MAX where an extent is negative
+ * or the product overflows. */
 VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n2) {
     if (n0 < 0 || n1 < 0 || n2 < 0) return SIZE_MAX;
     const uint64_t most = SIZE_MAX, m0 = (uint64_t)n0, m1 = (uint64_t)n1, m2 = (uint64_t)n2;

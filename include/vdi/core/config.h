@@ -1,8 +1,7 @@
 /* core/config.h - compiler, platform, switches
  *
  * The first header of all: it knows which implementation parts are wanted, what the compiler can do
- * and
- * which switches the user has set. It declares no function.
+ * and which switches the user has set. It declares no function.
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
  *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file

@@ -15,8 +15,9 @@
  *
  * Zero means the default. Where zero is a value of its own, the description has a bool beside the
  * field (its twin): set, the field is taken as it stands. A default that depends on other fields is
- * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in. What it does NOT do:
- * pointers, callbacks and sizes that depend on each other; a model checks those by hand.
+ * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
+ * What it does NOT do: pointers, callbacks and sizes that depend on each other; a model checks
+ * those by hand.
  */
 #ifndef VDI_CORE_FIELD_H
 #define VDI_CORE_FIELD_H

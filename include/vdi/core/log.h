@@ -1,8 +1,7 @@
 /* core/log.h - what vdi would say if asked: silent unless a logger is given
  *
  * Do this:
- *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s: %s\n", r->where,
- *         r->message); }
+ *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s\n", r->message); }
  *     vdi_logger logger = { say, NULL };
  *     vdi_lds_desc desc = {0}; desc.logger = logger;
  *

@@ -7,9 +7,8 @@
  * A status of 0 is success, negative an error, positive a normal end that the caller may want to
  * know of.
  * vdi never aborts, exits or prints. After an error every object is as it was before the call,
- * unless its
- * function says otherwise. There is no global error state; distinct vdi_error objects belong to
- * distinct threads.
+ * unless its function says otherwise. There is no global error state; distinct vdi_error objects
+ * belong to distinct threads.
  */
 #ifndef VDI_CORE_STATUS_H
 #define VDI_CORE_STATUS_H

@@ -8,9 +8,8 @@
  *
  * A vdi_tensor is a small struct passed by value: a pointer and how to walk it. It owns nothing.
  * Memory comes from vdi_tensor_alloc (paired with vdi_tensor_free), from an arena, or from the
- * caller. Strides count elements, may be
- * zero (broadcast) or negative. A view of an impossible request is the null tensor (data NULL, ndim
- * -1): test it with vdi_tensor_ok.
+ * caller. Strides count elements, may be zero (broadcast) or negative. A view of an impossible
+ * request is the null tensor (data NULL, ndim -1): test it with vdi_tensor_ok.
  */
 #ifndef VDI_CORE_TENSOR_H
 #define VDI_CORE_TENSOR_H
@@ -139,8 +138,8 @@ VDI__FN vdi_tensor vdi__tensor_null(void) {
     return t;
 }
 
-/* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than one
- * object can hold: then their bytes, rounded up, cannot overflow either. */
+/* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than
+ * one object can hold: then their bytes, rounded up, cannot overflow either. */
 VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
     int64_t n = 1;
     bool empty = false;

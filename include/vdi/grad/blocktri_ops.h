@@ -2,7 +2,7 @@
  * solve, sample, marginals
  *
  * Do this:
- *     vdi_blocktri_var f = vdi_var_blocktri_factor(t, D, E, NULL);   J (B trials of T blocks d x d), once
+ *     vdi_blocktri_var f = vdi_var_blocktri_factor(t, D, E, NULL);   J: B trials, once
  *     vdi_var m = vdi_var_blocktri_solve(t, f, h);                   mean J^{-1} h
  *     vdi_var z = vdi_var_add(t, m, vdi_var_blocktri_sample(t, f, eps));   a sample, eps ~ N(0,I)
  *     vdi_var logdet = vdi_var_blocktri_logdet(t, f);                (B)
@@ -298,7 +298,6 @@ VDI__FN void vdi__btri_matvec_back(vdi_tape *t, vdi__node *n) {
     int64_t d = p->desc.d;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
     void *gD = vdi__wants(p->D) ? vdi__grad_zeroed(t, p->D) : NULL;
-
     void *gE = vdi__wants(p->E) ? vdi__grad_zeroed(t, p->E) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *s = gx ? vdi__tape_data(t, "vdi_var_blocktri_matvec", vdi__node_bytes(x)) : NULL;
@@ -313,10 +312,8 @@ VDI__FN void vdi__btri_matvec_back(vdi_tape *t, vdi__node *n) {
                     int64_t len = p->lengths ? p->lengths[b] : T;
                     for (int64_t k = 0; k < len; k++) {
                         const real *xs = (const real *)x->value + ((r * B + b) * T + k) * d;
-
                         const real *ys = (const real *)n->grad + ((r * B + b) * T + k) * d;
                         real *Db = gD ? (real *)gD + (b * T + k) * d * d : NULL;
-
                         real *Eb =
                             gE && k + 1 < len ? (real *)gE + (b * (T - 1) + k) * d * d : NULL;
                         for (int64_t i = 0; Db && i < d; i++) {

@@ -6,7 +6,9 @@
  *         return vdi_var_sum(t, vdi_var_exp(t, x[0]));
  *     }
  *     vdi_check_desc desc = VDI__ZERO;
- *     desc.fn = loss, desc.inputs = 1, desc.input = &x;                x: packed float64
+ *     desc.fn = loss;   x: packed float64
+ *     desc.inputs = 1;
+ *     desc.input = &x;
  *     vdi_check_report r;
  *     if (vdi_check_gradient(&desc, &r, &err) < 0 || r.worst > 1e-6) puts(r.text);
  *

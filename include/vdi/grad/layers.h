@@ -2,8 +2,12 @@
  *
  * Do this:
  *     vdi_mlp_desc net = VDI__ZERO;                  24 -> 256 -> 256 -> 4, ReLU between
- *     net.name = "actor", net.layers = 3, net.act = VDI_ACT_RELU;
- *     net.sizes[0] = 24, net.sizes[1] = net.sizes[2] = 256, net.sizes[3] = 4;
+ *     net.name = "actor";
+ *     net.layers = 3;
+ *     net.act = VDI_ACT_RELU;
+ *     net.sizes[0] = 24;
+ *     net.sizes[1] = net.sizes[2] = 256;
+ *     net.sizes[3] = 4;
  *     vdi_param_desc list[16];
  *     int64_t n = vdi_mlp_declare(&net, list, 16);   "actor.0.weight", "actor.0.bias", ...
  *     ... vdi_params_create(list, n, ...) ...

@@ -122,7 +122,6 @@ VDI__FN void vdi__affine_back(vdi_tape *t, vdi__node *n) {
     bool add_x = false, add_w = false, add_b = false;
     void *gx = vdi__wants(x) ? vdi__grad_open(t, x, &add_x) : NULL;
     void *gw = vdi__wants(w) ? vdi__grad_open(t, w, &add_w) : NULL;
-
     void *gb = vdi__wants(b) ? vdi__grad_open(t, b, &add_b) : NULL;
     vdi__tape_mark mark = vdi__scratch_begin(t);
     void *dz = vdi__act_back(t, n, "vdi_var_affine");
@@ -230,7 +229,6 @@ VDI__FN void vdi__matmul_run(vdi_tape *t, vdi__node *n, void *ga, void *gb, bool
 
 VDI__FN void vdi__matmul_back(vdi_tape *t, vdi__node *n) {
     void *ga = vdi__wants(n->in[0]) ? vdi__grad_zeroed(t, n->in[0]) : NULL;
-
     void *gb = vdi__wants(n->in[1]) ? vdi__grad_zeroed(t, n->in[1]) : NULL;
     if (!t->measure && t->status >= 0) vdi__matmul_run(t, n, ga, gb, true);
 }
@@ -295,7 +293,6 @@ VDI__FN void vdi__layer_norm_back(vdi_tape *t, vdi__node *n) {
     size_t width = (size_t)cols, bytes = width * vdi__real_size(n->dtype);
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
     void *gg = vdi__wants(gain) ? vdi__grad_zeroed(t, gain) : NULL;
-
     void *gb = vdi__wants(bias) ? vdi__grad_zeroed(t, bias) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *e = vdi__tape_data(t, "vdi_var_layer_norm", bytes);
@@ -369,7 +366,6 @@ VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi_dtype dtype = (vdi_dtype)n->dtype;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
     void *gw = vdi__wants(w) ? vdi__grad_zeroed(t, w) : NULL;
-
     void *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *dz = vdi__act_back(t, n, "vdi_var_conv1d");
@@ -458,7 +454,6 @@ VDI__FN void vdi__gru_back(vdi_tape *t, vdi__node *n) {
     size_t size = vdi__real_size(n->dtype);
     void *gx = vdi__wants(p->xp) ? vdi__grad_zeroed(t, p->xp) : NULL;
     void *gw = vdi__wants(p->w) ? vdi__grad_zeroed(t, p->w) : NULL;
-
     void *gb = vdi__wants(p->b) ? vdi__grad_zeroed(t, p->b) : NULL;
     void *gh = vdi__wants(p->h0) ? vdi__grad_zeroed(t, p->h0) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
@@ -652,7 +647,6 @@ VDI__DEF vdi_var vdi_var_trsm(vdi_tape *t, vdi_var lv, vdi_var bv, int flags) {
     int64_t n = vdi__square_of(t, where, l);
     if (n < 0) return vdi_var_none();
     bool right = (flags & VDI_TRSM_RIGHT) != 0;
-
     bool fits = b->ndim >= 2 && b->shape[b->ndim - (right ? 1 : 2)] == n &&
                 (l->ndim == 2 || l->ndim == b->ndim);
     for (int i = 0; fits && l->ndim > 2 && i < l->ndim - 2; i++)

@@ -2,7 +2,8 @@
  *
  * Do this:
  *     vdi_optim_desc desc = vdi_optim_desc_defaults();                Adam, 1e-3
- *     desc.rate = 3e-4, desc.clip_norm = 10;
+ *     desc.rate = 3e-4;
+ *     desc.clip_norm = 10;
  *     vdi_optim *o;
  *     if (vdi_optim_create(&desc, params, NULL, &o, &err) < 0) puts(err.message);
  *     ... gradients ...

@@ -4,7 +4,7 @@
  * Do this:
  *     vdi_var z = vdi_var_slice(t, x, 1, 0, 1, T - 1);              x[:, 0:T-1]
  *     vdi_var y = vdi_var_concat(t, parts, 3, -1);                  along the last axis
- *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);   c_t = gamma c_{t-1} + s_t along axis 1
+ *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);   c_t = gamma c_{t-1} + s_t
  *
  * Results are packed. reshape, and a slice of the leading axis, share the memory of their argument;
  * everything else copies.
@@ -453,7 +453,6 @@ VDI__FN void vdi__scan_back(vdi_tape *t, vdi__node *n) {
     size_t width = (size_t)s.inner;
     void *ga = vdi__wants(a) ? vdi__grad_zeroed(t, a) : NULL;
     void *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
-
     void *gc = vdi__wants(c0) ? vdi__grad_zeroed(t, c0) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *g = vdi__tape_data(t, "vdi_var_scan", width * vdi__real_size(n->dtype));

@@ -10,8 +10,11 @@
  *         vdi_var w = vdi_tape_param(t, &params->item[0]), b = vdi_tape_param(t, &params->item[1]);
  *         vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_TANH, 0);
  *         vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, h, y)));
- *         if (vdi_tape_backward(t, loss) < 0) { vdi_tape_status(t,
- *             &err); puts(err.message); break; }
+ *         if (vdi_tape_backward(t, loss) < 0) {
+ *             vdi_tape_status(t, &err);
+ *             puts(err.message);
+ *             break;
+ *         }
  *         vdi_optim_step(optim, &err);
  *     }
  *     vdi_tape_destroy(t);
@@ -909,7 +912,6 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
         (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
                             "%d inputs and %d outputs, expected at most %d", desc->inputs,
                             desc->outputs, VDI_CUSTOM_MAX);
-
         return t->status;
     }
     for (int i = 0; i < desc->outputs; i++)

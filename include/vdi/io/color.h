@@ -8,9 +8,10 @@
  *     printf("%d %d %d\n", c.r, half.g, below.b);
  *
  * Categories: M. Okabe and K. Ito, "Color Universal Design" (2008), without its yellow, which is
- * too pale for a thin line. Scales: straight lines in the lightness of OKLab (B. Ottosson, "A
- * perceptual color space for image processing", 2020), so that equal steps of the value look equal,
- * also printed in grey. No memory, no errors.
+ * too pale for a thin line.
+ * Scales: straight lines in the lightness of OKLab (B. Ottosson, "A perceptual color space for
+ * image processing", 2020), so that equal steps of the value look equal, also printed in grey. No
+ * memory, no errors.
  */
 #ifndef VDI_IO_COLOR_H
 #define VDI_IO_COLOR_H

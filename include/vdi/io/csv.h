@@ -4,7 +4,7 @@
  *     vdi_csv t;
  *     if (vdi_csv_load("log.csv", NULL, &t, &err) < 0) puts(err.message);
  *     vdi_tensor all = t.values;   (rows,cols) float64, row-major; NaN where a cell is empty
- *     vdi_tensor loss = vdi_csv_column(&t, "loss");   (rows,), a view; the null tensor if there is no such column
+ *     vdi_tensor loss = vdi_csv_column(&t, "loss");   (rows,), a view; or the null tensor
  *     vdi_csv_free(&t);
  *
  *     vdi_named_tensor columns[2] = {{"step", step}, {"loss", loss}};

@@ -25,8 +25,8 @@
  * no UTF-8 as U+FFFD, '<' as an escape (so that a page may hold the text in a script).
  *
  * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the
- * text is known to be sound. Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is
- * constant.
+ * text is known to be sound.
+ * Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is constant.
  */
 #ifndef VDI_IO_JSON_H
 #define VDI_IO_JSON_H
@@ -129,7 +129,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_json_load(const char *path, vdi_arena *aren
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_JSON_C)
 #define VDI_IO_JSON_C
 
-/* ---- parser: one function, run twice. The first run (nodes NULL) checks everything and counts; the second fills. --- */
+/* ---- parser ------------------------------------------------------------------------------------
+ * One function, run twice. The first run (nodes NULL) checks everything and counts; the second
+ * fills. */
 
 typedef struct vdi__json_parser {
     const char *s, *end, *at;

@@ -7,8 +7,8 @@
  *     if (vdi_writer_flush(&writer, &err) < 0) puts(err.message);
  *
  * Source: W3C PNG specification, third edition. Data are stored, not packed: a byte a pixel.
- * Memory: 10 KiB in vdi_png itself. Does NOT: read, true colour, more than 32767 pixels a row.
- * Errors: those of the writer.
+ * Memory: 10 KiB in vdi_png itself.
+ * Does NOT: read, true colour, more than 32767 pixels a row. Errors: those of the writer.
  */
 #ifndef VDI_IO_PNG_H
 #define VDI_IO_PNG_H

@@ -9,17 +9,17 @@
  *
  * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that
  * carry callbacks, so that files may live in an archive, in flash or behind a socket;
- * vdi_reader_open and vdi_writer_open bring <stdio.h>, and
- * are absent under VDI_NO_STDIO. Numbers in binary files are little-endian on every machine.
+ * vdi_reader_open and vdi_writer_open bring <stdio.h>, and are absent under VDI_NO_STDIO. Numbers
+ * in binary files are little-endian on every machine.
  *
  * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown
- * size memory grows
- * with the data that really come. Neither ever allocates more than twice what the stream has
- * delivered or still holds.
+ * size memory grows with the data that really come. Neither ever allocates more than twice what the
+ * stream has delivered or still holds.
  *
  * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails
- * leaves a partial file. Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors:
- * VDI_ERR_IO. Threads: one stream, one thread.
+ * leaves a partial file.
+ * Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors: VDI_ERR_IO. Threads:
+ * one stream, one thread.
  */
 #ifndef VDI_IO_STREAM_H
 #define VDI_IO_STREAM_H

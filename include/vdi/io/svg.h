@@ -548,7 +548,6 @@ VDI__FN void vdi__draw_edge(vdi_writer *w, const vdi__view *v, const vdi_series 
         int64_t i = back ? to - 1 - n : from + n;
         double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
         double a = vdi__to_pixel(&v->y, vdi__at(s->y, i));
-
         double b = vdi__to_pixel(&v->y, vdi__at(s->z, i));
         double y = back ? VDI__MAX(a, b) : VDI__MIN(a, b);
         if (held && (!thin || floor(x) != column)) {
@@ -568,7 +567,6 @@ VDI__FN void vdi__draw_edge(vdi_writer *w, const vdi__view *v, const vdi_series 
 VDI__FN bool vdi__band_there(const vdi__view *v, const vdi_series *s, int64_t i) {
     double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
     double a = vdi__to_pixel(&v->y, vdi__at(s->y, i));
-
     double b = vdi__to_pixel(&v->y, vdi__at(s->z, i));
     return x == x && a == a && b == b;
 }
@@ -636,7 +634,6 @@ VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series
     int cols = (int)VDI__MIN(n, (int64_t)VDI__MIN(v->width, 2000.0));
     int rows = (int)VDI__MIN(h, (int64_t)VDI__MIN(v->height, 2000.0));
     double x0 = vdi__to_pixel(&v->x, v->p->x0 - 0.5 * vdi__step(v->p->dx));
-
     double x1 = vdi__to_pixel(&v->x, v->p->x0 + ((double)n - 0.5) * vdi__step(v->p->dx));
     double y0 = vdi__to_pixel(&v->y, vdi__y_at(v->p, -0.5));
     double y1 = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)h - 0.5));
@@ -745,7 +742,6 @@ VDI__FN void vdi__draw_bars(vdi_writer *w, const vdi__view *v, const vdi_series 
     char buf[24];
     int64_t groups = s->y.shape[0], n = s->y.shape[1];
     double slot = 0.76 / (double)VDI__MAX(groups, 1);
-
     double base = vdi__to_pixel(&v->y, v->y.log ? pow(10, v->y.low)
                                                 : VDI__MAX(v->y.low, VDI__MIN(0, v->y.high)));
     for (int64_t g = 0; g < groups; g++) {
@@ -777,7 +773,6 @@ VDI__FN void vdi__draw_bars(vdi_writer *w, const vdi__view *v, const vdi_series 
         for (int64_t k = 0; k < n; k++) {
             double value = vdi__at2(s->y, g, k);
             double e = vdi__at2(s->z, g, k);
-
             double x = vdi__to_pixel(&v->x, (double)k - 0.38 + ((double)g + 0.47) * slot);
             double a = vdi__to_pixel(&v->y, value - e), b = vdi__to_pixel(&v->y, value + e);
             if (a != a || b != b) continue;

@@ -3,8 +3,8 @@
  * Do this:
  *     vdi_zip zip;
  *     vdi_reader file, member;
- *     if (vdi_reader_open(&file, "data.zip", &err) == VDI_OK && vdi_zip_open(&zip, file, NULL,
- *         &err) == VDI_OK) {
+ *     if (vdi_reader_open(&file, "data.zip", &err) == VDI_OK &&
+ *         vdi_zip_open(&zip, file, NULL, &err) == VDI_OK) {
  *         int64_t i = vdi_zip_find(&zip, "notes.txt");
  *         if (i >= 0 && vdi_zip_enter(&zip, i, &member, &err) == VDI_OK) {
  *             int64_t n = vdi_read(&member, text, sizeof text);
@@ -18,8 +18,8 @@
  *
  * Trust: members that overlap, that claim more than deflate can pack (1032 to 1), doubled names,
  * bad CRCs and lengths are VDI_ERR_FORMAT. A deflated member is unpacked as it is read, so a bomb
- * costs no more memory than its reader asks for. Does NOT: encryption, several disks, other methods
- * than 0 and 8 (VDI_ERR_UNSUPPORTED), compress.
+ * costs no more memory than its reader asks for.
+ * Does NOT: encryption, several disks, other methods than 0 and 8 (VDI_ERR_UNSUPPORTED), compress.
  * Memory: the directory in an arena, about 70 KiB while a deflated member is open; freed by
  * vdi_zip_close.
  * Threads: one archive, one thread. One member is open at a time.

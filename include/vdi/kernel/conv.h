@@ -116,7 +116,6 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
 
 VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, void *y) {
     const int64_t start = v->dilation == 1 ? VDI__MIN(VDI__MAX(v->pad, 0), v->t) : v->t;
-
     const int64_t end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
     for (int64_t b = 0; b < batch; b++) {
         vdi__conv_edge(v, x, y, 0, start);
@@ -214,7 +213,6 @@ VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_s
     const int64_t pad = (int64_t)shape->pad_left;
     const int64_t taps = (int64_t)shape->width;
     const int64_t ci = (int64_t)shape->cin;
-
     const int64_t co = (int64_t)shape->cout;
     const int64_t step = (int64_t)shape->dilation;
     const int64_t start = VDI__MIN(pad, T), end = VDI__MAX(VDI__MIN(T, T + pad - taps + 1), start);

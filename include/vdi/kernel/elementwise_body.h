@@ -533,7 +533,6 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     if (VDI_MANY(low)) {
         const VDI_V r0 = VDI_VDIV(VDI__ONE, b);
         const VDI_V r1 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__ONE));
-
         const VDI_V r2 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__K(2)));
         y = VDI_VSEL(low, VDI_VFMA(r0, r0, VDI_VFMA(r1, r1, VDI_VFMA(r2, r2, y))), y);
     }

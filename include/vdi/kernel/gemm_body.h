@@ -43,8 +43,7 @@
 #endif
 #endif
 /* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows
-   repeat the
-   first one and are not stored. */
+   repeat the first one and are not stored. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
     const VDI_T *a[8];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;

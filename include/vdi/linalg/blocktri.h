@@ -3,7 +3,10 @@
  *
  * Do this:
  *     vdi_blocktri_desc desc = {0};
- *     desc.dtype = VDI_F64; desc.trials = B; desc.T = T; desc.d = d;
+ *     desc.dtype = VDI_F64;
+ *     desc.trials = B;
+ *     desc.T = T;
+ *     desc.d = d;
  *     void *mem = malloc(vdi_blocktri_memsize(&desc));
  *     vdi_blocktri bt;
  *     vdi_blocktri_init(&bt, &desc, mem, size, &err);
@@ -790,7 +793,6 @@ VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double sc
     char *x = vdi__bt_scratch(g, 1);
     char *gt = vdi__bt_scratch(g, 2);
     char *gg = vdi__bt_scratch(g, 3);
-
     char *o = vdi__bt_scratch(g, 4);
     char *raw = vdi__bt_scratch(g, 5);
     char *s = vdi__bt_scratch(g, 6);
@@ -1032,7 +1034,6 @@ VDI__FN void vdi__bt_factor_adjoint_run(const vdi__bt *g, char *lbar, char *mbar
     char *x = vdi__bt_scratch(g, 1);
     char *y = vdi__bt_scratch(g, 2);
     char *z = vdi__bt_scratch(g, 3);
-
     char *twice = vdi__bt_scratch(g, 4);
     for (int64_t t = g->T - 1; t >= 0; t--) {
         vdi__bt_view U = vdi__bt_stored(g, g->L, t), turned = U;
@@ -1142,12 +1143,10 @@ VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job
     char *in = vdi__bt_scratch(g, 1);
     char *dE = vdi__bt_scratch(g, 2);
     char *y = vdi__bt_scratch(g, 3);
-
     char *z = vdi__bt_scratch(g, 4);
     char *x = vdi__bt_scratch(g, 5);
     char *s = vdi__bt_scratch(g, 6);
     char *o = vdi__bt_scratch(g, 7);
-
     char *dO = vdi__bt_scratch(g, 8);
     char *dS = vdi__bt_scratch(g, 9);
     char *turn1 = vdi__bt_scratch(g, 10);

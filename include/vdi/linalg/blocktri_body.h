@@ -556,7 +556,8 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
     }
 #endif
 #if VDI__ISA == 3 || (VDI__ISA == 4 && VDI__REAL == 64)
-    if (f->rows) switch (d) {
+    if (f->rows) {
+        switch (d) {
 #if VDI__ISA == 3 /* up to 32 bytes the wider path comes here, too */
         case 1: return VDI_PN(vdi__bt_chain)(1, f);
         case 2: return VDI_PN(vdi__bt_chain)(2, f);
@@ -572,6 +573,7 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
 #endif
         default: break;
         }
+    }
 #endif
     if (f->rows) VDI_PN(vdi__bt_turn_in)(d, f, f->t0, f->t1);
     vdi__bt_op l = VDI__ZERO, n = VDI__ZERO;

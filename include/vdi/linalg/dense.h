@@ -250,7 +250,6 @@ VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t ld
             for (size_t q = p + 1; q < n; q++) {
                 double pp = vdi__load(dtype, work, p * n + p);
                 double pq = vdi__load(dtype, work, p * n + q);
-
                 double qq = vdi__load(dtype, work, q * n + q);
                 double t, c, s;
                 if (fabs(pq) <= eps * sqrt(fabs(pp * qq)) || fabs(pq) < nothing) continue;

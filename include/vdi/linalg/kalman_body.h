@@ -119,7 +119,6 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
     VDI_V *X = work + 4 * dd;
     VDI_V *G = work + 5 * dd;
     VDI_V *K = work + 6 * dd;
-
     VDI_V *Q = work + 7 * dd;
     VDI_V *m = work + 8 * dd;
     VDI_V *h = m + d;
@@ -211,7 +210,6 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
     VDI_V *Y = work + 4 * dd;
     VDI_V *X = work + 5 * dd;
     VDI_V *Ps = work + 6 * dd;
-
     VDI_V *D = work + 7 * dd;
     VDI_V *m = work + 8 * dd;
     VDI_V *p = m + d;

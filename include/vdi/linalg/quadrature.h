@@ -3,15 +3,16 @@
  *
  * Do this:
  *     vdi_gauss_hermite(24, x, w, &err);             E f(e), e ~ N(0,1), is sum_i w_i f(x_i)
- *     vdi_gauss_hermite_product(5, 2, X, W, &err);   the same for e ~ N(0,I) in two dimensions: 25 points
- *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);   log E Poisson(y | exp(mean + sqrt(variance) e))
+ *     vdi_gauss_hermite_product(5, 2, X, W, &err);   for e ~ N(0,I) in two dimensions: 25 points
+ *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);   log E Poisson(y | exp(...))
  *
  * The rules are those of the standard normal density (probabilists' Hermite polynomials), so
  * weights sum to 1: a rule of n nodes is exact for polynomials up to degree 2n-1. Nodes by Newton's
  * method inside brackets (the roots of He_k separate those of He_{k+1}), weights 1 / sum_k h_k(x)^2
  * over the orthonormal polynomials h_0 .. h_{n-1} (Golub and Welsch 1969), both to about 1e-15.
  * What it does not do: adaptive rules. A log rate with a standard deviation above 3 wants more
- * nodes than 24. Memory: none is allocated. Errors: statuses. Threads: all functions are pure.
+ * nodes than 24. Memory: none is allocated. Errors: statuses.
+ * Threads: all functions are pure.
  */
 #ifndef VDI_LINALG_QUADRATURE_H
 #define VDI_LINALG_QUADRATURE_H
@@ -70,7 +71,6 @@ VDI__DEF vdi_status vdi_gauss_hermite(int n, double *x, double *w, vdi_error *er
             double low = previous;
             double high = j + 1 < k ? x[j] : edge;
             double sign = vdi__hermite(k, low, &below, &square) < 0 ? -1 : 1;
-
             double at = 0.5 * (low + high);
             previous = high;
             for (int step = 0; step < 100; step++) {

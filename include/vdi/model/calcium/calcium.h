@@ -4,7 +4,8 @@
  * Do this:
  *     vdi_calcium_desc desc = vdi_calcium_desc_defaults();
  *     double raw[VDI_CALCIUM_PARAMS], clean[300], f[300];
- *     desc.model = VDI_CALCIUM_SCDF, desc.bin = 1.0 / 60;
+ *     desc.model = VDI_CALCIUM_SCDF;
+ *     desc.bin = 1.0 / 60;
  *     vdi_calcium_initial(&desc, raw);
  *     if (vdi_calcium_sample(&desc, raw, VDI_F64, 300, spikes, 0.01, &rng, clean, f, &err) < 0)
  *         puts(err.message);
@@ -245,7 +246,7 @@ struct vdi__calcium_ops {
 /* The row of a model; NULL for none of them. Its body is in likelihood.h, behind all rows. */
 VDI__FN const vdi__calcium_ops *vdi__calcium_of(vdi_calcium_model model);
 
-/* ---- rows of lanes ----------------------------------------------------------------------------- */
+/* ---- rows of lanes --------------------------------------------------------------------------- */
 
 /* Row t of an array (T,n). */
 VDI__INLINE char *vdi__calcium_row(const vdi__calcium_note *u, const char *array, int64_t t) {

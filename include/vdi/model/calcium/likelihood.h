@@ -1,5 +1,5 @@
-/* model/calcium/likelihood.h - log p(f | spikes, theta) of the models of calcium.h: parameters, plain
- * recursions, and the node on the tape
+/* model/calcium/likelihood.h - log p(f | spikes, theta) of the models of calcium.h: parameters,
+ * plain recursions, and the node on the tape
  *
  * Everything that does not depend on which model it is: the table of rows, the maps from raw to
  * natural numbers, the baseline's walk, residuals, and the way of gradients back. It declares

@@ -22,20 +22,19 @@
  *
  * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium,
  * from its own time on,
- *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)],   a ~ gamma with mean
- *     1 and coefficient of variation cv;
- *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)        the dye at
- *     equilibrium (Deneux et al. 2016)
- *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)             its exact step,
- *     then up to two first-order stages
+ *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)]
+ * with a ~ gamma of mean 1 and coefficient of variation cv. The dye at equilibrium (Deneux et al.
+ * 2016), and its exact step, after which come up to two first-order stages:
+ *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)
+ *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)
  * and a frame is the mean of the last stage over its window.
  *
  * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an
- * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors: a
- * description out of range is told by vdi_population_desc_check; draw and simulate return -1 then.
- * Randomness: cell i of a seed is the same whatever else is drawn (within one build and instruction
- * set: kernel functions round differently by some ulp on others). Threads: no state; each thread
- * needs its own work block.
+ * actual cell look like this.
+ * Memory: the caller's block of vdi_cell_memsize bytes. Errors: a description out of range is told
+ * by vdi_population_desc_check; draw and simulate return -1 then. Randomness: cell i of a seed is
+ * the same whatever else is drawn (within one build and instruction set: kernel functions round
+ * differently by some ulp on others). Threads: no state; each thread needs its own work block.
  */
 #ifndef VDI_MODEL_CALCIUM_SIMULATE_H
 #define VDI_MODEL_CALCIUM_SIMULATE_H
@@ -186,7 +185,6 @@ VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
     p.episode_share = 0.6;
     p.episode_onset = vdi__span(0.02, 1);
     p.episode_length = vdi__span(0.01, 0.5);
-
     p.episode_rate = vdi__span(15, 150);
     p.burst_share = 0;
     p.burst_chance = vdi__span(0, 0.6);
@@ -369,7 +367,6 @@ VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed
 
     c->tau = vdi__draw_log(r, p->tau);
     c->slow = vdi__draw_if(r, p->slow_decay_share, vdi__draw(r, p->slow_decay), 0);
-
     c->slow_tau_decay = c->tau * vdi__draw(r, p->slow_times);
     c->jump_cv = vdi__draw(r, p->jump_cv);
     c->hill = vdi__draw_if(r, p->linear_share, 1, vdi__draw(r, p->hill));
@@ -565,7 +562,6 @@ VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell 
     double mean = 0, square = 0;
     for (int64_t k = 0; k < frames; k++) {
         const double middle = (double)k / cell->frame_rate + cell->delay + p->warmup;
-
         const double edge[2] = {middle - 0.5 * cell->window, middle + 0.5 * cell->window};
         double integral[2];
         for (int e = 0; e < 2; e++) {

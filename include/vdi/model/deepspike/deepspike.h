@@ -28,8 +28,9 @@
  * arenas, later ones of the same shape allocate nothing; a stream (deepspike_infer.h) never does.
  * Errors: statuses; a step that would leave the finite numbers changes nothing. Threads: one
  * network per thread; desc.pool splits a step over the snippets of its batch, with the same bits
- * for any number. What it does NOT do: motion or neuropil correction; priors with refractory
- * periods; correlated posteriors of two streams.
+ * for any number.
+ * What it does NOT do: motion or neuropil correction; priors with refractory periods; correlated
+ * posteriors of two streams.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
 #define VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
@@ -252,7 +253,6 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 VDI__DEF vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc) {
     static const int64_t channels[2][5] = {{30, 25, 25, 20, 15}, {20, 15, 15, 15, 0}};
-
     static const int64_t width[2][5] = {{31, 21, 21, 13, 11}, {31, 21, 21, 11, 0}};
     vdi_deepspike_desc d = VDI__ZERO;
     if (desc) d = *desc;
@@ -505,7 +505,6 @@ VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
     const int64_t signals = d->generative.streams;
     const int64_t streams = signals;
     const int64_t R = d->upsample;
-
     const int64_t known = d->features + signals + d->hidden;
     int64_t n = 0;
     m->stack.name = "conv";
@@ -1180,7 +1179,6 @@ VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_da
     }
     if (data && training) {
         m->tensors[n].name = "train.theta_v";
-
         m->tensors[n++].tensor =
             vdi_tensor_2d(data->theta_v, VDI_F64, data->cells, data->theta_count);
         m->tensors[n].name = "train.baseline";

@@ -5,8 +5,8 @@
  *     vdi_deepspike_query q = VDI__ZERO;
  *     q.samples = 20;
  *     vdi_deepspike_result out = VDI__ZERO;
- *     out.expected = spikes;   (N,T) expected spikes a frame, (20,N,bins) trains of 0 and 1
- *     out.sample = trains;
+ *     out.expected = spikes;   (N,T), spikes a frame
+ *     out.sample = trains;     (20,N,bins), 0 and 1
  *     if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) puts(err.message);
  *
  * For an experiment that reacts while it runs, a stream gives the factorised network's answer frame
@@ -15,7 +15,7 @@
  *     void *memory = malloc(vdi_deepspike_stream_memsize(net, 1));
  *     vdi_deepspike_stream *s;
  *     vdi_deepspike_stream_init(net, 1, 0, 1, memory, vdi_deepspike_stream_memsize(net, 1), &s,
- *     &err);
+ *         &err);
  *     int64_t ready = vdi_deepspike_stream_push(s, 1, &frame, &probability);     0 at first, then 1
  */
 #ifndef VDI_MODEL_DEEPSPIKE_INFER_H
@@ -304,7 +304,6 @@ VDI__FN bool vdi__ds_look_back(const vdi_deepspike *m, vdi__ds_known *k, const c
     const size_t size = vdi_dtype_size(dtype);
     const size_t R = (size_t)m->desc.upsample;
     const size_t F = (size_t)m->desc.features;
-
     const size_t C = (size_t)m->desc.generative.streams;
     const size_t n = k->count;
     const vdi_param *rnn = m->params->item + m->rnn + VDI__DS_BACK;
@@ -423,7 +422,6 @@ VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, v
     const int64_t bins = frames * R;
     const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
     double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p);
-
     double *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
     char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
     if (!p || !variance || !odds) {
@@ -480,7 +478,6 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
     vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
     vdi__ds_known known = VDI__ZERO;
     double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p);
-
     double *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size);
     char *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);

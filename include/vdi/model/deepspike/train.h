@@ -330,7 +330,6 @@ VDI__FN vdi_status vdi__ds_job_labels(vdi__ds_pass *g, int64_t job, vdi__ds_work
     const int64_t size = (int64_t)vdi_dtype_size(dtype);
     const int64_t from = job * VDI__DS_ROWS;
     const int64_t rows = VDI__MIN(g->B - from, VDI__DS_ROWS);
-
     const int64_t bins = g->bins;
     const int M = d->generative.streams;
     if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
@@ -398,7 +397,6 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     double *number = (double *)vdi_arena_alloc(a, (size_t)(8 * K) * sizeof *number);
     char *uniform = g->forced ? NULL : (char *)vdi_arena_alloc(a, trains * size);
     char *target = (char *)vdi_arena_calloc(a, (size_t)(2 * M * bins) * size);
-
     char *theta = (char *)vdi_arena_calloc(a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
     if (!number || (!uniform && !g->forced) || !target || !theta)
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
@@ -407,7 +405,6 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     double *to_p = number + 2 * K;
     double *log_p = number + 3 * K;
     double *amp = number + 4 * K;
-
     double *eps = number + 5 * K;
     vdi__ds_trains s = VDI__ZERO;
     vdi__ds_rnn r = vdi__ds_rnn_of(m, K, bins);
@@ -472,7 +469,6 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     vdi_var spikes = concrete ? vdi_tape_variable(t, tensor) : vdi_tape_constant(t, tensor);
     shape[2] = 1;
     vdi_var fv = vdi_tape_constant(t, vdi_tensor_view(f, dtype, 3 - skip, shape + skip));
-
     vdi_var mv = vdi_tape_constant(t, vdi_tensor_view(mask, dtype, 3 - skip, shape + skip));
     double sd = 0, slope = 0;
     vdi_var tv = vdi_var_none();
@@ -648,14 +644,12 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     const vdi_dtype dtype = d->dtype;
     const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
     const bool labels = g->how == VDI_DEEPSPIKE_SUPERVISED;
-
     const bool wake = g->how == VDI_DEEPSPIKE_WAKE_SLEEP;
     const size_t size = vdi_dtype_size(dtype);
     const int64_t B = g->B;
     const int64_t P = d->generative.theta_count;
     const int64_t M = d->generative.streams;
     const int64_t H = d->hidden;
-
     const int64_t jobs = labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
     const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(H) : 0;
     vdi_arena *a = &m->arena;
@@ -721,7 +715,6 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
         item[0] = &rnn[VDI__DS_FORWARD + 2];
         item[1] = &rnn[VDI__DS_FORWARD + 3];
         item[2] = &rnn[VDI__DS_SPIKE];
-
         item[3] = &rnn[VDI__DS_STATE];
         for (int64_t j = 0; j < jobs; j++) {
             const char *w = g->d_rnn + weights * (size_t)j * size;
@@ -876,7 +869,6 @@ VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *dat
     const int64_t M = d->generative.streams;
     const size_t size = vdi_dtype_size(d->dtype);
     char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size);
-
     char *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
     unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
     int64_t *trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *trace);

@@ -26,7 +26,8 @@
 
 /** The built-in environments; *count (may be NULL) receives how many. */
 VDI_API const vdi_env_entry *const *vdi_env_list(int64_t *count);
-/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or VDI_ERR_MEMORY;
+/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or
+ * VDI_ERR_MEMORY;
  *  `env` is zero then. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_allocator *a,
                                               vdi_env *env, vdi_error *err);
@@ -34,7 +35,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_alloca
 VDI_API vdi_status vdi_env_pendulum(vdi_env *env);
 /** vdi_env_open("lander", NULL, env, NULL): 8 observations, 2 actions, 9 components, 1000 steps. */
 VDI_API vdi_status vdi_env_lander(vdi_env *env);
-/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200 steps. */
+/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200
+ * steps. */
 VDI_API vdi_status vdi_env_navigate(vdi_env *env);
 
 #endif /* VDI_MODEL_ENV_BUILTIN_H */

@@ -1,4 +1,5 @@
-/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel is out
+/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel
+ * is out
  *
  * Do this:
  *     vdi_env env;

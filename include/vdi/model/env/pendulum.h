@@ -19,7 +19,8 @@
 #define VDI_MODEL_ENV_PENDULUM_H
 #include "kind.h"
 
-/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your choice;
+/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your
+ * choice;
  *  obs (3). */
 VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
 

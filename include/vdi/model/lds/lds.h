@@ -5,7 +5,8 @@
  *
  * Do this:
  *     vdi_lds_desc desc = {0};
- *     desc.d = 4, desc.n = 10;
+ *     desc.d = 4;
+ *     desc.n = 10;
  *     vdi_lds *lds;
  *     vdi_lds_create(&desc, &lds, &err);
  *     vdi_lds_data_desc dd = {0};
@@ -610,7 +611,6 @@ VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error 
     const size_t B = (size_t)a->trials;
     const size_t G = (size_t)a->lanes;
     const size_t M = (size_t)a->rows;
-
     const size_t U = (size_t)a->inputs;
     const size_t cov = vdi_mul_size(G * T, d * d * sizeof(double));
     const size_t mean = vdi_mul_size(vdi_mul_size(M * G, T), d * sizeof(double));
@@ -762,7 +762,8 @@ VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
     return data->observed_bins;
 }
 
-/* ---- the E-step: information of the observations, then one block-tridiagonal system per lane --- */
+/* ---- the E-step --------------------------------------------------------------------------------
+ * Information of the observations, then one block-tridiagonal system per lane. */
 
 VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
                                  vdi_error *err) {

@@ -1,9 +1,9 @@
 /* model/lds/sample.h - drawing from a linear dynamical system, from its posterior, and forecasting
  *
  * Do this:
- *     vdi_lds_simulate(lds, 1, trials, T, NULL, work, z, y, &err);          a data set of seed 1
- *     vdi_lds_sample(lds, data, 10, 1, z, &err);                            ten joint samples of the latents given y
- *     vdi_lds_forecast(lds, data, 20, NULL, NULL, NULL, mean, cov, &err);   the next 20 bins of each trial
+ *     vdi_lds_simulate(lds, 1, trials, T, NULL, work, z, y, &err);          data of seed 1
+ *     vdi_lds_sample(lds, data, 10, 1, z, &err);                            ten samples given y
+ *     vdi_lds_forecast(lds, data, 20, NULL, NULL, NULL, mean, cov, &err);   the next 20 bins
  *
  * Nothing is allocated. Every trial draws from a stream of its own, so that any of them can be
  * drawn again alone.

@@ -10,9 +10,9 @@
 #if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_GREEDY_C)
 #define VDI_MODEL_OASIS_GREEDY_C
 
-/* Order 2. In a pool calcium starts at v after a spike, and for order 2 the value before it, `last`, goes on
- * too: k frames on it is h_k v + q_k last, h_k = (d^{k+1} - r^{k+1})/(d - r), q_k = -d r h_{k-1}.
- * Sums over a pool of d^k x and r^k x make merging cheap. */
+/* Order 2. In a pool calcium starts at v after a spike, and for order 2 the value before it,
+ * `last`, goes on too: k frames on it is h_k v + q_k last, with h_k = (d^{k+1} - r^{k+1})/(d - r)
+ * and q_k = -d r h_{k-1}. Sums over a pool of d^k x and r^k x make merging cheap. */
 
 typedef struct vdi__oasis_pools2 {
     double d, r, g1, g2;
@@ -112,8 +112,8 @@ VDI__FN void vdi__oasis_greedy_b(vdi__oasis *o, const vdi__oasis_order *order, d
     }
 }
 
-/* From the baseline of the L1 solution: at the s_min that is given, or at the largest that leaves no
- * more than the noise. */
+/* From the baseline of the L1 solution: at the s_min that is given, or at the largest that leaves
+ * no more than the noise. */
 VDI__FN void vdi__oasis_solve0(vdi__oasis *o, const vdi__oasis_order *order) {
     const double given = o->desc.s_min, b = o->b, target = vdi__oasis_target(o);
     double low = 0, high = 0;

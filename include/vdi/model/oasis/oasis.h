@@ -112,8 +112,8 @@ VDI_API vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *desc, vdi_error *e
 VDI_API size_t vdi_oasis_worksize(int64_t T);
 /** Deconvolve y (T) of `dtype`. calcium and spikes (T), dtype, each may be NULL; *out may be NULL;
  * `work` NULL allocates. VDI_ERR_DATA:
- *  fewer than 4 finite frames. VDI_NOT_CONVERGED: a legal answer whose lambda or baseline is not the
- *  wanted one to 1e-9. */
+ *  fewer than 4 finite frames. VDI_NOT_CONVERGED: a legal answer whose lambda or baseline is not
+ *  the wanted one to 1e-9. */
 VDI_API VDI_NODISCARD vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64_t T,
                                            const void *y, void *work, void *calcium, void *spikes,
                                            vdi_oasis_result *out, vdi_error *err);

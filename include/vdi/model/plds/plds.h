@@ -5,7 +5,8 @@
  *
  * Do this:
  *     vdi_plds_desc desc = {0};
- *     desc.d = 3, desc.n = 20;
+ *     desc.d = 3;
+ *     desc.n = 20;
  *     vdi_plds *plds;
  *     vdi_plds_create(&desc, &plds, &err);
  *     vdi_plds_data_desc dd = {0};

@@ -326,7 +326,6 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
             double *dx = f->next.m + i * T * d;
             double *m = f->now.m + i * T * d;
             double *trial = f->next.k + i * T * d;
-
             double *site = f->next.site + i * T * f->K;
             if (!active[i]) continue;
             active[i] = false;

@@ -3,7 +3,7 @@
  * from the model
  *
  * Do this:
- *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples per trial, seed 1
+ *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples, seed 1
  *     vdi_plds_prediction out = {0};
  *     out.log_p = log_p;                                                       (trials,T,n)
  *     vdi_plds_predict(plds, counts, VDI_PLDS_LEAVE_ONE_OUT, &out, &err);

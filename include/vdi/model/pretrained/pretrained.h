@@ -535,8 +535,9 @@ VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_par
 }
 
 /* y = x + leaky(h (1 + g) + s), with g and s (channels) of this layer and trace out of film (B,
-   layers + 1, 2, C); without x for the stem. One pass forward, one backward: as separate operations
-   it would take longer than the convolutions. */
+   layers + 1, 2, C); without x for the stem.
+   One pass forward, one backward: as separate operations it would take longer than the
+   convolutions. */
 VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) {
     (void)err;
     const int64_t B = c->in[0].shape[0];
@@ -549,7 +550,6 @@ VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) 
         VDI__BOTH(dtype, {
             const real *h = (const real *)c->in[0].data + b * T * C;
             const real *g = (const real *)c->in[1].data + b * stride + layer * 2 * C;
-
             const real *s = g + C;
             const real *x = c->inputs > 2 ? (const real *)c->in[2].data + b * T * C : NULL;
             real *y = (real *)c->out[0].data + b * T * C;
@@ -578,7 +578,6 @@ VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err)
     const vdi_dtype dtype = c->in[0].dtype;
     const bool dh_wanted = vdi_tensor_ok(c->din[0]);
     const bool film_wanted = vdi_tensor_ok(c->din[1]);
-
     const bool dx_wanted = c->inputs > 2 && vdi_tensor_ok(c->din[2]);
     void *scratch = vdi_tape_scratch(c->tape, 3 * (size_t)C * vdi_dtype_size(dtype));
     if (!scratch) return VDI_ERR_MEMORY;
@@ -587,7 +586,6 @@ VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err)
         VDI__BOTH(dtype, {
             const real *h = (const real *)c->in[0].data + b * T * C;
             const real *g = (const real *)c->in[1].data + b * stride + layer * 2 * C;
-
             const real *s = g + C;
             const real *dy = (const real *)c->dout[0].data + b * T * C;
             real *dh = dh_wanted ? (real *)c->din[0].data + b * T * C : NULL;
@@ -926,7 +924,6 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
     double before = 0;
     for (int64_t k = 0; k < frames; k++) {
         const double edge = ((double)k + 0.5) / fps * VDI_PRETRAINED_GRID + 0.5;
-
         const double to = k + 1 < frames ? VDI__MIN(edge, (double)samples) : (double)samples;
         const int64_t i = VDI__MIN((int64_t)to, samples - 1);
         const double until = sum[i] + (to - (double)i) * (sum[i + 1] - sum[i]);

@@ -5,7 +5,9 @@
  *
  * Do this:
  *     vdi_critic_desc desc = VDI__ZERO;
- *     desc.observations = 3, desc.actions = 1, desc.heads = 3;
+ *     desc.observations = 3;
+ *     desc.actions = 1;
+ *     desc.heads = 3;
  *     vdi_critic *critic;
  *     if (vdi_critic_create(&desc, &critic, &err) < 0) puts(err.message);
  *     vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, 256, next_obs, next_action,
@@ -93,8 +95,8 @@ VDI_API const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c);
  * obs (n,observations), action (n,actions). */
 VDI_API void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs,
                                const void *action, void *values);
-/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads), composite
- * (n) = sum_i w_i values_i, and for the
+/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads),
+ * composite (n) = sum_i w_i values_i, and for the
  *  nets that are not targets d composite / d action (n,actions); each may be NULL. weights (heads),
  *  NULL: all 1. */
 VDI_API void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n,
@@ -420,7 +422,6 @@ VDI__DEF void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t 
                 /* of w_i Q_i: a negative weight turns the order over */
                 const double w = weights ? weights[i] : 1;
                 const double a = vdi__load(dtype, q0, at + (size_t)i);
-
                 const double z = vdi__load(dtype, q1, at + (size_t)i);
                 j = w < 0 ? z > a : z < a;
                 total += w * (j ? z : a);
@@ -628,10 +629,9 @@ VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, co
 /* ---- conflict-averse gradients --------------------------------------------------------------- */
 
 /* The dual, f(w) = <g_w, g0> + c |g0| |g_w|, is convex on the simplex. Along a pair (one entry up,
-   one down by s) it is
-   a s + r sqrt(q0 + 2 b s + q s^2) plus a constant, whose minimum is the root of a quadratic: each
-   step is exact. The pair is the one that the gradient likes most, so that the gap below bounds
-   what is left. */
+   one down by s) it is a s + r sqrt(q0 + 2 b s + q s^2) plus a constant, whose minimum is the root
+   of a quadratic: each step is exact. The pair is the one that the gradient likes most, so that the
+   gap below bounds what is left. */
 VDI__DEF void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex) {
     double w[VDI_CRITIC_HEADS], Gw[VDI_CRITIC_HEADS], Gu[VDI_CRITIC_HEADS], uGu = 0, scale = 0;
     for (int64_t i = 0; i < n; i++) {

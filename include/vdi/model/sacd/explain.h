@@ -5,23 +5,24 @@
  *     vdi_value_check check = VDI__ZERO;
  *     if (vdi_sacd_trace_create(agent, 1000, NULL, &trace, &err) < 0) puts(err.message);
  *     if (vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err) < 0)
- *         puts(err.message);   values, influence, returns of an
- * episode vdi_value_check_add(&check, trace); vdi_value_error e = vdi_value_check_head(&check, 2);
- * bias, RMSE and calibration of the third component vdi_sacd_trace_destroy(trace);
+ *         puts(err.message);
+ *     vdi_value_check_add(&check, trace);   values, influence and returns of the episode
+ *     vdi_value_error e = vdi_value_check_head(&check, 2);   bias, RMSE of the third component
+ *     vdi_sacd_trace_destroy(trace);
  *
  * On a critic whose heads are the components of the reward, with weights w:
  *   influence      I_i = |w_i| |d Q_i / d a|, relative I_i / sum: what pulls at the action
  *                  (MacGlashan et al. 2022)
  *   value check    Q_i against the discounted sum G_i that was then realised: bias, RMSE, slope of
- *                  G on Q, explained variance. A component
- * that stays unexplained while others are not can't be learned from these observations what-if
- * candidate actions ranked under other
- * weights, without learning anew RDX, MSX   reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the
- *                                           fewest reasons for a that outweigh all
- * that speaks for b (Juozapaitis et al. 2019) schedule   a component that drowns the others early
- *                                                        is let in slowly Memory: a trace is
- * taken at create; the rest works in the caller's arrays. Threads: those of the agent. What it does
- * NOT do: say that an influence is good or bad. It grows with the weight and the scale of a reward.
+ *                  G on Q, explained variance. A component that stays unexplained while others are
+ *                  not can't be learned from these observations
+ *   what-if        candidate actions ranked under other weights, without learning anew
+ *   RDX, MSX       reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that
+ *                  outweigh all that speaks for b (Juozapaitis et al. 2019)
+ *   schedule       a component that drowns the others early is let in slowly
+ * Memory: a trace is taken at create; the rest works in the caller's arrays. Threads: those of the
+ * agent. What it does NOT do: say that an influence is good or bad. It grows with the weight and
+ * the scale of a reward.
  */
 #ifndef VDI_MODEL_SACD_EXPLAIN_H
 #define VDI_MODEL_SACD_EXPLAIN_H

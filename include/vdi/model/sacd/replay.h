@@ -2,7 +2,10 @@
  *
  * Do this:
  *     vdi_replay_desc desc = VDI__ZERO;
- *     desc.capacity = 100000, desc.observations = 3, desc.actions = 1, desc.components = 3;
+ *     desc.capacity = 100000;
+ *     desc.observations = 3;
+ *     desc.actions = 1;
+ *     desc.components = 3;
  *     vdi_replay *replay;
  *     if (vdi_replay_create(&desc, &replay, &err) < 0) puts(err.message);
  *     vdi_replay_add(replay, obs, action, reward, next, end, &err);
@@ -14,7 +17,8 @@
  * observation, end: a sample touches one stretch of memory. The reward stays a vector, so that
  * weights may change without the past being lost.
  * Memory: one block, taken at create. Errors: numbers that are not finite are refused. Threads: one
- * writer, or any number of readers. What it does NOT do: priorities, n-step returns.
+ * writer, or any number of readers.
+ * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_SACD_REPLAY_H
 #define VDI_MODEL_SACD_REPLAY_H

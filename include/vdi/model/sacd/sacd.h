@@ -27,8 +27,8 @@
  * docs/guide/sacd.md has the equations and what was measured.
  * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
- * update; the bits do not depend on it. One agent per thread. Randomness: functions of (seed, what
- * for, how many before), so a saved state goes on to the bit.
+ * update; the bits do not depend on it. One agent per thread.
+ * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
  * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations
  * or rewards.
  */
@@ -634,10 +634,9 @@ VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
 
 /* ---- one update ------------------------------------------------------------------------------ */
 
-/* Sample a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log pi
-   (n) =
-   sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact for
-   every u. */
+/* Sample a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log
+   pi (n) = sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact
+   for every u. */
 VDI__FN void vdi__sacd_sample(const vdi_sacd *g, vdi__sacd_space *s, size_t n, const void *out,
                               const void *eps, void *x, double *log_pi) {
     const vdi_dtype t = g->desc.dtype;
@@ -693,7 +692,6 @@ VDI__FN void vdi__sacd_y(const vdi_sacd *g, double alpha, const float *reward, i
     const int64_t m = g->desc.components;
     const bool terminal = (end & VDI_ENV_TERMINATED) != 0;
     const double keep = terminal ? 0 : g->desc.gamma;
-
     const double entropy =
         (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
     if (g->desc.algo == VDI_SACD_SAC) {
@@ -1141,7 +1139,6 @@ VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count,
     out->has_target_entropy = out->has_cagrad_c = true;
     const char *hidden = vdi__meta_find(meta, count, "hidden");
     const char *algo = vdi__meta_find(meta, count, "algo");
-
     const char *dtype = vdi__meta_find(meta, count, "dtype");
     const char *seed = vdi__meta_find(meta, count, "seed");
     int64_t number;

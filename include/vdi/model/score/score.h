@@ -4,7 +4,7 @@
  * Do this:
  *     vdi_score_means(rows, n, y_train, means);           each neuron's mean count
  *     vdi_score_bits bits;
- *     vdi_score_bits_per_spike(rows, n, y, log_p, means, &bits, &err);   log_p: log of the predicted probability of each count
+ *     vdi_score_bits_per_spike(rows, n, y, log_p, means, &bits, &err);   log_p (rows,n)
  *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);   the Neural Latents Benchmark's habit
  *     vdi_score_r2(rows, n, truth, rates, NULL, &r2, &err);
  *
@@ -17,16 +17,14 @@
  *   neurons by the bins with at least one count in them; "per spike" divides by the sum of all
  *   counts and by log 2.
  * - The homogeneous Poisson process has each neuron's mean count per bin. With the training means
- *   it is a model like others, and a neuron
- * that never fired in training would make a later spike infinitely unlikely; a mean or rate below
- * the floor, VDI_SCORE_FLOOR = 1e-9, counts as the floor (the choice of nlb_tools). With the
- * evaluation's own means (nlb_tools: bits_per_spike) it is a hindsight optimum, a little harder to
- * beat; the two habits differ, so the names do.
+ * it is a model like others, and a neuron that never fired in training would make a later spike
+ * infinitely unlikely; a mean or rate below the floor, VDI_SCORE_FLOOR = 1e-9, counts as the floor
+ * (the choice of nlb_tools). With the evaluation's own means (nlb_tools: bits_per_spike) it is a
+ * hindsight optimum, a little harder to beat; the two habits differ, so the names do.
  * - R2 is 1 - sum of squared errors / sum of squares about the evaluated truth's own column means;
- *   over several columns the sums are taken
- * over all columns before dividing (weighted by variance). What it does not do: velocity and PSTH
- * R2, confidence intervals. Memory: none is allocated. Errors: statuses where a measure is
- * undefined. Threads: all functions are pure.
+ * over several columns the sums are taken over all columns before dividing (weighted by variance).
+ * What it does not do: velocity and PSTH R2, confidence intervals. Memory: none is allocated.
+ * Errors: statuses where a measure is undefined. Threads: all functions are pure.
  */
 #ifndef VDI_MODEL_SCORE_SCORE_H
 #define VDI_MODEL_SCORE_SCORE_H

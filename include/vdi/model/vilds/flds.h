@@ -7,8 +7,9 @@
  *
  * Do this:
  *     vdi_vilds_desc desc = VDI__ZERO;
- *     desc.d = 2, desc.n = 40;
- *     desc = vdi_flds_recipe(&desc, VDI_FLDS_DENSE);   restarts, masking, schedule: a recipe that was measured
+ *     desc.d = 2;
+ *     desc.n = 40;
+ *     desc = vdi_flds_recipe(&desc, VDI_FLDS_DENSE);   a recipe that was measured
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);
  *     vdi_flds_canonical(model, data, &err);           stationary covariance I, axes by strength
@@ -186,7 +187,6 @@ VDI__DEF vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, d
     if (m->decoder < 0)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no read-out");
     size_t bytes = (size_t)(data->trials * T * d) * sizeof(double);
-
     size_t work = (size_t)(8 * dd + 2 * n * d + d + (int64_t)vdi_svd_work((size_t)n, (size_t)d)) *
                   sizeof(double);
     double *mean = (double *)vdi_alloc(&m->desc.allocator, bytes);
@@ -202,7 +202,6 @@ VDI__DEF vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, d
         double *U = J + n * d;
         double *s = U + n * d;
         double *Vt = w + 6 * dd;
-
         double *svd = s + d;
         vdi__vdecoder dec;
         out.mean = mean;

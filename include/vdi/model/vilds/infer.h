@@ -2,13 +2,13 @@
  * in vilds.h
  *
  * Refinement leaves the network's start by natural-gradient steps on the factors (h_t, Lambda_t) of
- * a product posterior: with the
- * expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature, G_t = E sum_n dlog p/d eta_n
- * d eta_n/dz,   H_t = E sum_n w_n (d
- * eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n Lambda <- (1 - rho) Lambda + rho H,
- * h <- (1 - rho) h + rho (G + H m) a step of a trial that lowers its bound is undone and rho
- * shortened (Khan and Lin 2017, with Gauss-Newton curvature). Other families of q, and a user's log
- * joint, are refined by Adam on the encoder's output of each bin.
+ * a product posterior: with the expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature,
+ *     G_t = E sum_n dlog p/d eta_n  d eta_n/dz
+ *     H_t = E sum_n w_n (d eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n
+ *     Lambda <- (1 - rho) Lambda + rho H,   h <- (1 - rho) h + rho (G + H m)
+ * a step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with
+ * Gauss-Newton curvature). Other families of q, and a user's log joint, are refined by Adam on the
+ * encoder's output of each bin.
  */
 #ifndef VDI_MODEL_VILDS_INFER_H
 #define VDI_MODEL_VILDS_INFER_H
@@ -528,7 +528,6 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
     double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x);
     double *m1 = x + total;
     double *m2 = m1 + total;
-
     double *best = m2 + total;
     bool closed = vdi__vilds_closed(m);
     vdi_tensor eps = closed
@@ -563,7 +562,6 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
         if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
         double c1 = 1 - pow(0.9, (double)(step + 1));
         double c2 = 1 - pow(0.99, (double)(step + 1));
-
         double rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
         for (int64_t i = 0; i < total; i++) {
             m1[i] = 0.9 * m1[i] + 0.1 * g[i];
@@ -758,7 +756,6 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
                 status = vdi_tape_status(m->tape, err);
                 if (status < 0) break;
                 const double *lp = (const double *)vdi_tape_value(m->tape, k.likelihood).data;
-
                 const double *logdet = (const double *)vdi_tape_value(m->tape, e.logdet).data;
                 bool lf = !m->desc.log_joint &&
                           (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT);
@@ -907,7 +904,6 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
             status = vdi__vdrift_make(m, rule.count, &drift, err);
         double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(5 * dd + 2 * d) * sizeof *w);
         int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1;
-
         int64_t *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
         if (status >= 0 && (!w || !cell))
             status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");

@@ -4,7 +4,7 @@
  * Do this:
  *     vdi_var Qi, ld;
  *     vdi_var_precision_root(t, q, &Qi, &ld);   Q^{-1} and its log determinant from free parameters
- *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   E[-2 log p(z)] without its constants
+ *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   E[-2 log p(z)]
  *
  * For those who write a log p(y, z) of their own: the same prior that the ready parts use. The
  * equations: docs/guide/vilds.md. Everything here is float64 and O(T d^3); shapes are checked by
@@ -634,7 +634,6 @@ VDI__FN vdi_status vdi__product_forward(vdi_custom *c, void *user, vdi_error *er
     const double *Qi = (const double *)c->in[2].data;
     const double *P0 = (const double *)c->in[3].data;
     const double *x0 = (const double *)c->in[4].data;
-
     const double *in = n->has_c ? (const double *)c->in[5].data : NULL;
     double *D = (double *)c->out[0].data;
     double *k = (double *)c->out[1].data;
@@ -679,11 +678,9 @@ VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *e
     const double *Qi = (const double *)c->in[2].data;
     const double *P0 = (const double *)c->in[3].data;
     const double *x0 = (const double *)c->in[4].data;
-
     const double *in = n->has_c ? (const double *)c->in[5].data : NULL;
     const double *Db = (const double *)c->dout[0].data;
     const double *kb = (const double *)c->dout[1].data;
-
     const double *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
     const double *G = (const double *)c->saved;
     double *ob = (double *)c->din[0].data, *inb = n->has_c ? (double *)c->din[5].data : NULL;
@@ -769,7 +766,6 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     desc.outputs = T > 1 ? 3 : 2;
     desc.input = in;
     desc.output = shape;
-
     desc.user = note;
     desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double);
     desc.scratch_bytes = (size_t)(3 * d * d) * sizeof(double);
@@ -961,7 +957,6 @@ VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, co
     for (size_t i = 0; held && i < n; i++) {
         const double x = vdi_dtype_load(dtype, eta, (int64_t)i);
         const double yi = vdi_dtype_load(dtype, y, (int64_t)i);
-
         const double top_rate = exp(VDI__POISSON_TOP);
         if (!(x > VDI__POISSON_TOP) || (mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0))
             continue;
@@ -981,11 +976,9 @@ VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_erro
         for (int64_t b = 0; b < r->trials; b++) {
             const size_t n = (size_t)(r->length[b] * r->n);
             const size_t at = (size_t)(s * r->rows + r->first[b]) * row;
-
             const size_t from = (size_t)r->first[b] * row;
             const char *eta = (const char *)c->in[0].data + at;
             const char *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from;
-
             const char *mask = r->mask ? (const char *)r->mask + from : NULL;
             double sum = 0;
             for (size_t i = 0; i < n; i += piece) {

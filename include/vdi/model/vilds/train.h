@@ -603,7 +603,6 @@ VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vbatch *b, bool own
         double *mid = w;
         double *q = w + d * d + 1;
         double *Q = q + d * d;
-
         double *P = Q + d * d;
         const vdi_param *prm = &m->params->item[own ? m->own_Q : m->Q];
         if (!w) return VDI_ERR_MEMORY;
@@ -1211,7 +1210,6 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     int64_t step = c[VDI__V_STEP];
     double fraction = (double)step / (double)tr->steps;
     double ramp = tr->warmup ? VDI__MIN(1.0, (double)(step + 1) / (double)tr->warmup) : 1;
-
     double rate = tr->rate;
     if (full)
         rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));

@@ -12,12 +12,12 @@
  *     vdi_vilds *model;
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_data_desc dd = VDI__ZERO;
- *     dd.y = vdi_tensor_3d(counts, VDI_U8, trials, T, 40);   real data may mark missing values by NaN
+ *     dd.y = vdi_tensor_3d(counts, VDI_U8, trials, T, 40);   a missing value is NaN
  *     vdi_vilds_data *data;
  *     vdi_vilds_data_create(model, &dd, &data, &err);
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);    restarts and the full schedule
  *     double elbo;
- *     vdi_vilds_score(model, data, NULL, &elbo, &err);       nats per bin, all neurons summed, log y! included
+ *     vdi_vilds_score(model, data, NULL, &elbo, &err);       nats per bin, log y! included
  *
  * Trials may be ragged (`lengths`), any value may be missing; batches of such trials run as one.
  * The encoder sees which values are missing and is trained with neurons left out at random, so that
@@ -25,8 +25,8 @@
  * over time always in float64. The equations: docs/guide/vilds.md.
  * Memory: create and data_create allocate; the first step and the first call of each kind grow the
  * tape, later ones of the same shape allocate nothing. Errors: statuses; a step that would leave
- * the finite numbers is undone and shortened. Threads: one model per thread. What it does NOT do:
- * second-order optimisation of the networks, inputs that are missing.
+ * the finite numbers is undone and shortened. Threads: one model per thread.
+ * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
  */
 #ifndef VDI_MODEL_VILDS_VILDS_H
 #define VDI_MODEL_VILDS_VILDS_H
