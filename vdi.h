@@ -7,25 +7,32 @@
  * and plain includes elsewhere; link with -lm (and -pthread on older systems).
  *
  * Ten lines:
- *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];
- *     J = [2 -1; -1 2], two blocks of size one vdi_blocktri_desc desc = {0};
- *     desc.dtype = VDI_F64, desc.trials = 1, desc.T = 2, desc.d = 1;
+ *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];           J = [2 -1; -1 2]
+ *     vdi_blocktri_desc desc = {0};
+ *     desc.dtype = VDI_F64;
+ *     desc.trials = 1;
+ *     desc.T = 2;
+ *     desc.d = 1;
  *     size_t size = vdi_blocktri_memsize(&desc);
  *     void *mem = malloc(size);
  *     vdi_blocktri bt;
  *     vdi_error err;
- *     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 || vdi_blocktri_factor(&bt, D, E,
- *     &err) < 0) puts(err.message);
- *     else vdi_blocktri_solve(&bt, 1, h, x);                    x = {2/3, 1/3}
+ *     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 ||
+ *         vdi_blocktri_factor(&bt, D, E, &err) < 0)
+ *         puts(err.message);
+ *     else vdi_blocktri_solve(&bt, 1, h, x);                            x = {2/3, 1/3}
  *     free(mem);
  *
  * Options: the switches are listed, with their cost, in core/config.h (VDI_STATIC, VDI_NO_SIMD,
- * VDI_NO_THREADS, ...). Memory: descriptions may carry an allocator; solvers run in the caller's
- * block; nothing is allocated after create or init. Errors: every call that can fail returns a
- * vdi_status and may fill a vdi_error; vdi never aborts, exits or prints. Threads: distinct objects
- * may be used from distinct threads; no object is locked; the only global is the choice of the SIMD
- * path. vdi does NOT: use a GPU, link BLAS, read the locale or the environment, install signal
- * handlers, or accept -ffast-math.
+ * VDI_NO_THREADS, ...).
+ * Memory: descriptions may carry an allocator; solvers run in the caller's block; nothing is
+ * allocated after create or init.
+ * Errors: every call that can fail returns a vdi_status and may fill a vdi_error; vdi never aborts,
+ * exits or prints.
+ * Threads: distinct objects may be used from distinct threads; no object is locked; the only global
+ * is the choice of the SIMD path.
+ * vdi does NOT: use a GPU, link BLAS, read the locale or the environment, install signal handlers,
+ * or accept -ffast-math.
  *
  * License: MIT, see LICENSE.
  */
@@ -40,8 +47,7 @@
 /* core/config.h - compiler, platform, switches
  *
  * The first header of all: it knows which implementation parts are wanted, what the compiler can do
- * and
- * which switches the user has set. It declares no function.
+ * and which switches the user has set. It declares no function.
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
  *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file
@@ -299,9 +305,8 @@ VDI_API size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out);
  * A status of 0 is success, negative an error, positive a normal end that the caller may want to
  * know of.
  * vdi never aborts, exits or prints. After an error every object is as it was before the call,
- * unless its
- * function says otherwise. There is no global error state; distinct vdi_error objects belong to
- * distinct threads.
+ * unless its function says otherwise. There is no global error state; distinct vdi_error objects
+ * belong to distinct threads.
  */
 #ifndef VDI_CORE_STATUS_H
 #define VDI_CORE_STATUS_H
@@ -424,7 +429,8 @@ VDI__INLINE size_t vdi_align_size(size_t size) {
     return size > SIZE_MAX - (VDI_ALIGN - 1) ? SIZE_MAX
                                              : (size + (VDI_ALIGN - 1)) & ~(size_t)(VDI_ALIGN - 1);
 }
-/* Sizes that come from a user or a file are multiplied and added by these alone. SIZE_MAX stands for
+/* Sizes that come from a user or a file are multiplied and added by these alone. SIZE_MAX stands
+ * for
  * "too large" and stays so through further steps; vdi_alloc and the arenas refuse it. */
 
 /** a * b, or SIZE_MAX where it overflows. */
@@ -433,8 +439,8 @@ VDI__INLINE size_t vdi_mul_size(size_t a, size_t b) {
 }
 /** a + b, or SIZE_MAX where it overflows. */
 VDI__INLINE size_t vdi_add_size(size_t a, size_t b) { return b > SIZE_MAX - a ? SIZE_MAX : a + b; }
-/** Bytes of an array (n0,n1,n2) of elements of `size` bytes; SIZE_MAX where an extent is negative or
- * the product overflows. */
+/** Bytes of an array (n0,n1,n2) of elements of `size` bytes; SIZE_MAX where an extent is negative
+ * or the product overflows. */
 VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n2) {
     if (n0 < 0 || n1 < 0 || n2 < 0) return SIZE_MAX;
     const uint64_t most = SIZE_MAX, m0 = (uint64_t)n0, m1 = (uint64_t)n1, m2 = (uint64_t)n2;
@@ -449,8 +455,7 @@ VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n
 /* core/log.h - what vdi would say if asked: silent unless a logger is given
  *
  * Do this:
- *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s: %s\n", r->where,
- *         r->message); }
+ *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s\n", r->message); }
  *     vdi_logger logger = { say, NULL };
  *     vdi_lds_desc desc = {0}; desc.logger = logger;
  *
@@ -498,9 +503,8 @@ VDI_API void vdi_log_message(const vdi_logger *logger, vdi_log_level level, cons
  *
  * A vdi_tensor is a small struct passed by value: a pointer and how to walk it. It owns nothing.
  * Memory comes from vdi_tensor_alloc (paired with vdi_tensor_free), from an arena, or from the
- * caller. Strides count elements, may be
- * zero (broadcast) or negative. A view of an impossible request is the null tensor (data NULL, ndim
- * -1): test it with vdi_tensor_ok.
+ * caller. Strides count elements, may be zero (broadcast) or negative. A view of an impossible
+ * request is the null tensor (data NULL, ndim -1): test it with vdi_tensor_ok.
  */
 #ifndef VDI_CORE_TENSOR_H
 #define VDI_CORE_TENSOR_H
@@ -651,10 +655,10 @@ typedef struct vdi_state {
 /** Metadata under construction, with the memory of its texts. Begin with all zero; keys are not
  * copied. */
 typedef struct vdi_meta_list {
-    vdi_meta meta[VDI_META_ENTRIES];
-    int64_t count;
-    char text[VDI_META_BYTES];
-    size_t used;
+    vdi_meta meta[VDI_META_ENTRIES]; /**< the first `count` of them */
+    int64_t count;                   /**< entries so far */
+    char text[VDI_META_BYTES];       /**< the values, each ended by a zero byte */
+    size_t used;                     /**< bytes of `text` */
 } vdi_meta_list;
 
 /** The value of a key, or NULL. */
@@ -679,20 +683,19 @@ VDI_API vdi_status vdi_meta_put_real(vdi_meta_list *list, const char *key, doubl
  *     typedef struct filter_desc { int64_t order; double cutoff; } filter_desc;
  *     static const vdi_field rows[] = {
  *         VDI_FIELD_INT(filter_desc, order, 4, 1, 16, "order of the filter"),
- *         VDI_FIELD_REAL(filter_desc, cutoff, 0.5, 0, 1, "cut-off frequency,
- *             share of the sampling rate"),
+ *         VDI_FIELD_REAL(filter_desc, cutoff, 0.5, 0, 1, "cut-off, share of the sampling rate"),
  *     };
  *     static const vdi_fields table = {"filter_desc", rows, 2};
  *     filter_desc d = {0};
  *     vdi_fields_fill(&table, &d);                                     order 4, cutoff 0.5
  *     if (vdi_fields_set(&table, &d, "cutoff", "0.3", &err) < 0) puts(err.message);
- *     if (vdi_fields_check(&table, &d, &err) < 0)
- *         puts(err.message);   "cutoff is 3: expected 0 to 1"
+ *     if (vdi_fields_check(&table, &d, &err) < 0) puts(err.message);   "cutoff is 3: expected ..."
  *
  * Zero means the default. Where zero is a value of its own, the description has a bool beside the
  * field (its twin): set, the field is taken as it stands. A default that depends on other fields is
- * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in. What it does NOT do:
- * pointers, callbacks and sizes that depend on each other; a model checks those by hand.
+ * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
+ * What it does NOT do: pointers, callbacks and sizes that depend on each other; a model checks
+ * those by hand.
  */
 #ifndef VDI_CORE_FIELD_H
 #define VDI_CORE_FIELD_H
@@ -746,7 +749,7 @@ typedef struct vdi_fields {
     int count;             /**< how many */
 } vdi_fields;
 
-/* A row each. FLAGS variants take the properties; TWIN variants the bool beside the field. */
+/** A row each. FLAGS variants take the properties; TWIN variants the bool beside the field. */
 #define VDI_FIELD_INT(type, member, initial, least, most, help) \
     VDI__FIELD(type, member, VDI_FIELD_TYPE_INT, VDI_FIELD_NONE, initial, least, most, 0, help)
 #define VDI_FIELD_INT_FLAGS(type, member, initial, least, most, flags, help) \
@@ -828,7 +831,7 @@ VDI_API vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const v
  * What is the same bits where: words, uniforms, below, bernoulli and permutations on every
  * platform; normals in 97 of 100 draws too, but the others, and exponential, gamma, Poisson and
  * binomial, call exp, log and pow of the C library, whose last bit differs between libraries, so
- * they are the same within one build. docs/rng.md has the details.
+ * they are the same within one build. docs/guide/random.md has the details.
  * What it does not do: cryptography, quasi-random sequences.
  * Memory: none. Errors: bad parameters give NaN or -1, as noted. Threads: a vdi_rng is 64 bytes to
  * be copied freely, and is not locked: one per thread.
@@ -1170,7 +1173,7 @@ VDI_API void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_sh
  * `dtype` is VDI_F32 or VDI_F64. Arrays are contiguous and need no alignment. An output may be an
  * input itself, but may not overlap one in part. Every function takes NaN to NaN and infinities and
  * signed zeros as IEEE 754 and C's Annex F say, except where noted. Errors in ulp, for finite
- * results that are not denormal, are listed in docs/kernels.md.
+ * results that are not denormal, are listed in docs/results/accuracy.md.
  */
 #ifndef VDI_KERNEL_ELEMENTWISE_H
 #define VDI_KERNEL_ELEMENTWISE_H
@@ -1501,7 +1504,10 @@ VDI_API const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype);
  *
  * Do this:
  *     vdi_blocktri_desc desc = {0};
- *     desc.dtype = VDI_F64; desc.trials = B; desc.T = T; desc.d = d;
+ *     desc.dtype = VDI_F64;
+ *     desc.trials = B;
+ *     desc.T = T;
+ *     desc.d = d;
  *     void *mem = malloc(vdi_blocktri_memsize(&desc));
  *     vdi_blocktri bt;
  *     vdi_blocktri_init(&bt, &desc, mem, size, &err);
@@ -1656,7 +1662,8 @@ VDI_API void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const vo
  * h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij dD_ij for a
  * symmetric dD), that of E_t is for the stored lower block (so it holds both places in which E_t
  * stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected inverse;
- * docs/blocktri.md derives them. All need the factor of the very D, E whose cotangents they add.
+ * docs/guide/blocktri.md derives them. All need the factor of the very D, E whose cotangents they
+ * add.
  */
 /** Bytes of scratch for the adjoints below. */
 VDI_API size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc);
@@ -1862,15 +1869,16 @@ typedef struct vdi__linalg_kernels {
  *
  * Do this:
  *     vdi_gauss_hermite(24, x, w, &err);             E f(e), e ~ N(0,1), is sum_i w_i f(x_i)
- *     vdi_gauss_hermite_product(5, 2, X, W, &err);   the same for e ~ N(0,I) in two dimensions: 25 points
- *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);   log E Poisson(y | exp(mean + sqrt(variance) e))
+ *     vdi_gauss_hermite_product(5, 2, X, W, &err);   for e ~ N(0,I) in two dimensions: 25 points
+ *     vdi_poisson_lognormal(n, y, mean, variance, 24, x, w, log_p);   log E Poisson(y | exp(...))
  *
  * The rules are those of the standard normal density (probabilists' Hermite polynomials), so
  * weights sum to 1: a rule of n nodes is exact for polynomials up to degree 2n-1. Nodes by Newton's
  * method inside brackets (the roots of He_k separate those of He_{k+1}), weights 1 / sum_k h_k(x)^2
  * over the orthonormal polynomials h_0 .. h_{n-1} (Golub and Welsch 1969), both to about 1e-15.
  * What it does not do: adaptive rules. A log rate with a standard deviation above 3 wants more
- * nodes than 24. Memory: none is allocated. Errors: statuses. Threads: all functions are pure.
+ * nodes than 24. Memory: none is allocated. Errors: statuses.
+ * Threads: all functions are pure.
  */
 #ifndef VDI_LINALG_QUADRATURE_H
 #define VDI_LINALG_QUADRATURE_H
@@ -1911,8 +1919,11 @@ VDI_API void vdi_poisson_lognormal(size_t count, const double *y, const double *
  *         vdi_var w = vdi_tape_param(t, &params->item[0]), b = vdi_tape_param(t, &params->item[1]);
  *         vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_TANH, 0);
  *         vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, h, y)));
- *         if (vdi_tape_backward(t, loss) < 0) { vdi_tape_status(t,
- *             &err); puts(err.message); break; }
+ *         if (vdi_tape_backward(t, loss) < 0) {
+ *             vdi_tape_status(t, &err);
+ *             puts(err.message);
+ *             break;
+ *         }
  *         vdi_optim_step(optim, &err);
  *     }
  *     vdi_tape_destroy(t);
@@ -2244,7 +2255,7 @@ VDI_API vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x);
  * Do this:
  *     vdi_var z = vdi_var_slice(t, x, 1, 0, 1, T - 1);              x[:, 0:T-1]
  *     vdi_var y = vdi_var_concat(t, parts, 3, -1);                  along the last axis
- *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);   c_t = gamma c_{t-1} + s_t along axis 1
+ *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);   c_t = gamma c_{t-1} + s_t
  *
  * Results are packed. reshape, and a slice of the leading axis, share the memory of their argument;
  * everything else copies.
@@ -2354,7 +2365,7 @@ VDI_API vdi_var vdi_var_diag_embed(vdi_tape *t, vdi_var x);
  * solve, sample, marginals
  *
  * Do this:
- *     vdi_blocktri_var f = vdi_var_blocktri_factor(t, D, E, NULL);   J (B trials of T blocks d x d), once
+ *     vdi_blocktri_var f = vdi_var_blocktri_factor(t, D, E, NULL);   J: B trials, once
  *     vdi_var m = vdi_var_blocktri_solve(t, f, h);                   mean J^{-1} h
  *     vdi_var z = vdi_var_add(t, m, vdi_var_blocktri_sample(t, f, eps));   a sample, eps ~ N(0,I)
  *     vdi_var logdet = vdi_var_blocktri_logdet(t, f);                (B)
@@ -2526,7 +2537,8 @@ VDI_API vdi_var vdi_tape_param(vdi_tape *t, const vdi_param *p);
  *
  * Do this:
  *     vdi_optim_desc desc = vdi_optim_desc_defaults();                Adam, 1e-3
- *     desc.rate = 3e-4, desc.clip_norm = 10;
+ *     desc.rate = 3e-4;
+ *     desc.clip_norm = 10;
  *     vdi_optim *o;
  *     if (vdi_optim_create(&desc, params, NULL, &o, &err) < 0) puts(err.message);
  *     ... gradients ...
@@ -2621,8 +2633,12 @@ VDI_API const vdi_state *vdi_optim_state(vdi_optim *o);
  *
  * Do this:
  *     vdi_mlp_desc net = VDI__ZERO;                  24 -> 256 -> 256 -> 4, ReLU between
- *     net.name = "actor", net.layers = 3, net.act = VDI_ACT_RELU;
- *     net.sizes[0] = 24, net.sizes[1] = net.sizes[2] = 256, net.sizes[3] = 4;
+ *     net.name = "actor";
+ *     net.layers = 3;
+ *     net.act = VDI_ACT_RELU;
+ *     net.sizes[0] = 24;
+ *     net.sizes[1] = net.sizes[2] = 256;
+ *     net.sizes[3] = 4;
  *     vdi_param_desc list[16];
  *     int64_t n = vdi_mlp_declare(&net, list, 16);   "actor.0.weight", "actor.0.bias", ...
  *     ... vdi_params_create(list, n, ...) ...
@@ -2771,10 +2787,13 @@ VDI_API vdi_var vdi_var_normal_kl_standard(vdi_tape *t, vdi_var mean, vdi_var lo
  * Taylor's remainder
  *
  * Do this:
- *     static vdi_var loss(vdi_tape *t, const vdi_var *x, void *user) { return vdi_var_sum(t,
- *         vdi_var_exp(t, x[0])); }
+ *     static vdi_var loss(vdi_tape *t, const vdi_var *x, void *user) {
+ *         return vdi_var_sum(t, vdi_var_exp(t, x[0]));
+ *     }
  *     vdi_check_desc desc = VDI__ZERO;
- *     desc.fn = loss, desc.inputs = 1, desc.input = &x;                x: packed float64
+ *     desc.fn = loss;   x: packed float64
+ *     desc.inputs = 1;
+ *     desc.input = &x;
  *     vdi_check_report r;
  *     if (vdi_check_gradient(&desc, &r, &err) < 0 || r.worst > 1e-6) puts(r.text);
  *
@@ -2847,7 +2866,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
  *
  * Do this:
  *     vdi_lds_desc desc = {0};
- *     desc.d = 4, desc.n = 10;
+ *     desc.d = 4;
+ *     desc.n = 10;
  *     vdi_lds *lds;
  *     vdi_lds_create(&desc, &lds, &err);
  *     vdi_lds_data_desc dd = {0};
@@ -2867,7 +2887,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
  * the block-tridiagonal solver (default) and the Kalman filter with RTS smoother.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
  * they were. Threads: one object per thread, or data_desc.pool. Source of the formulas:
- * docs/lds.md.
+ * docs/guide/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_LDS_H
@@ -3006,7 +3026,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
- * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/lds.md for the rest.
+ * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/guide/lds.md for the rest.
  */
 #ifndef VDI_MODEL_LDS_EM_H
 #define VDI_MODEL_LDS_EM_H
@@ -3028,9 +3048,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 /* model/lds/sample.h - drawing from a linear dynamical system, from its posterior, and forecasting
  *
  * Do this:
- *     vdi_lds_simulate(lds, 1, trials, T, NULL, work, z, y, &err);          a data set of seed 1
- *     vdi_lds_sample(lds, data, 10, 1, z, &err);                            ten joint samples of the latents given y
- *     vdi_lds_forecast(lds, data, 20, NULL, NULL, NULL, mean, cov, &err);   the next 20 bins of each trial
+ *     vdi_lds_simulate(lds, 1, trials, T, NULL, work, z, y, &err);          data of seed 1
+ *     vdi_lds_sample(lds, data, 10, 1, z, &err);                            ten samples given y
+ *     vdi_lds_forecast(lds, data, 20, NULL, NULL, NULL, mean, cov, &err);   the next 20 bins
  *
  * Nothing is allocated. Every trial draws from a stream of its own, so that any of them can be
  * drawn again alone.
@@ -3073,7 +3093,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
  *
  * Do this:
  *     vdi_plds_desc desc = {0};
- *     desc.d = 3, desc.n = 20;
+ *     desc.d = 3;
+ *     desc.n = 20;
  *     vdi_plds *plds;
  *     vdi_plds_create(&desc, &plds, &err);
  *     vdi_plds_data_desc dd = {0};
@@ -3091,8 +3112,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
  * in nats and include log y!.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
  * they were. Threads: one object per thread, or data_desc.pool (groups of trials, neurons); the
- * number of threads does not show in the bits. Formulas: docs/plds.md. What it does not do: inputs
- * to the latents (an offset reaches the rates), links other than exp, spike history.
+ * number of threads does not show in the bits. Formulas: docs/guide/plds.md. What it does not do:
+ * inputs to the latents (an offset reaches the rates), links other than exp, spike history.
  */
 #ifndef VDI_MODEL_PLDS_PLDS_H
 #define VDI_MODEL_PLDS_PLDS_H
@@ -3254,7 +3275,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_da
  * and then falls. A step is a transaction: if anything in it fails, the parameters are as they
  * were.
  * Source: Macke et al. 2011 (Laplace-EM); Emtiyaz Khan and Lin 2017 (the natural-gradient steps);
- * docs/plds.md.
+ * docs/guide/plds.md.
  */
 #ifndef VDI_MODEL_PLDS_EM_H
 #define VDI_MODEL_PLDS_EM_H
@@ -3280,7 +3301,7 @@ VDI_API double vdi_plds_penalty(const vdi_plds *plds);
  * from the model
  *
  * Do this:
- *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples per trial, seed 1
+ *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples, seed 1
  *     vdi_plds_prediction out = {0};
  *     out.log_p = log_p;                                                       (trials,T,n)
  *     vdi_plds_predict(plds, counts, VDI_PLDS_LEAVE_ONE_OUT, &out, &err);
@@ -3350,7 +3371,7 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
  * Do this:
  *     vdi_score_means(rows, n, y_train, means);           each neuron's mean count
  *     vdi_score_bits bits;
- *     vdi_score_bits_per_spike(rows, n, y, log_p, means, &bits, &err);   log_p: log of the predicted probability of each count
+ *     vdi_score_bits_per_spike(rows, n, y, log_p, means, &bits, &err);   log_p (rows,n)
  *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);   the Neural Latents Benchmark's habit
  *     vdi_score_r2(rows, n, truth, rates, NULL, &r2, &err);
  *
@@ -3363,16 +3384,14 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
  *   neurons by the bins with at least one count in them; "per spike" divides by the sum of all
  *   counts and by log 2.
  * - The homogeneous Poisson process has each neuron's mean count per bin. With the training means
- *   it is a model like others, and a neuron
- * that never fired in training would make a later spike infinitely unlikely; a mean or rate below
- * the floor, VDI_SCORE_FLOOR = 1e-9, counts as the floor (the choice of nlb_tools). With the
- * evaluation's own means (nlb_tools: bits_per_spike) it is a hindsight optimum, a little harder to
- * beat; the two habits differ, so the names do.
+ * it is a model like others, and a neuron that never fired in training would make a later spike
+ * infinitely unlikely; a mean or rate below the floor, VDI_SCORE_FLOOR = 1e-9, counts as the floor
+ * (the choice of nlb_tools). With the evaluation's own means (nlb_tools: bits_per_spike) it is a
+ * hindsight optimum, a little harder to beat; the two habits differ, so the names do.
  * - R2 is 1 - sum of squared errors / sum of squares about the evaluated truth's own column means;
- *   over several columns the sums are taken
- * over all columns before dividing (weighted by variance). What it does not do: velocity and PSTH
- * R2, confidence intervals. Memory: none is allocated. Errors: statuses where a measure is
- * undefined. Threads: all functions are pure.
+ * over several columns the sums are taken over all columns before dividing (weighted by variance).
+ * What it does not do: velocity and PSTH R2, confidence intervals. Memory: none is allocated.
+ * Errors: statuses where a measure is undefined. Threads: all functions are pure.
  */
 #ifndef VDI_MODEL_SCORE_SCORE_H
 #define VDI_MODEL_SCORE_SCORE_H
@@ -3524,21 +3543,21 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
  *     vdi_vilds *model;
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_data_desc dd = VDI__ZERO;
- *     dd.y = vdi_tensor_3d(counts, VDI_U8, trials, T, 40);   real data may mark missing values by NaN
+ *     dd.y = vdi_tensor_3d(counts, VDI_U8, trials, T, 40);   a missing value is NaN
  *     vdi_vilds_data *data;
  *     vdi_vilds_data_create(model, &dd, &data, &err);
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);    restarts and the full schedule
  *     double elbo;
- *     vdi_vilds_score(model, data, NULL, &elbo, &err);       nats per bin, all neurons summed, log y! included
+ *     vdi_vilds_score(model, data, NULL, &elbo, &err);       nats per bin, log y! included
  *
  * Trials may be ragged (`lengths`), any value may be missing; batches of such trials run as one.
  * The encoder sees which values are missing and is trained with neurons left out at random, so that
  * leave-one-out prediction needs no training of its own. Networks run in desc.dtype, the algebra
- * over time always in float64. The equations: docs/vilds.md.
+ * over time always in float64. The equations: docs/guide/vilds.md.
  * Memory: create and data_create allocate; the first step and the first call of each kind grow the
  * tape, later ones of the same shape allocate nothing. Errors: statuses; a step that would leave
- * the finite numbers is undone and shortened. Threads: one model per thread. What it does NOT do:
- * second-order optimisation of the networks, inputs that are missing.
+ * the finite numbers is undone and shortened. Threads: one model per thread.
+ * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
  */
 #ifndef VDI_MODEL_VILDS_VILDS_H
 #define VDI_MODEL_VILDS_VILDS_H
@@ -3694,7 +3713,7 @@ VDI_API void vdi_vilds_destroy(vdi_vilds *m);
 /** The description in force. */
 VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
 /** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d)
- * (see docs/vilds.md), "prior.B" (inputs,d), "transition...", "decoder...". */
+ * (see docs/guide/vilds.md), "prior.B" (inputs,d), "transition...", "decoder...". */
 VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
 /** Take in observations; the tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m,
@@ -3808,11 +3827,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data 
  * Do this:
  *     vdi_var Qi, ld;
  *     vdi_var_precision_root(t, q, &Qi, &ld);   Q^{-1} and its log determinant from free parameters
- *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   E[-2 log p(z)] without its constants
+ *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   E[-2 log p(z)]
  *
  * For those who write a log p(y, z) of their own: the same prior that the ready parts use. The
- * equations: docs/vilds.md. Everything here is float64 and O(T d^3); shapes are checked by the
- * model, not again.
+ * equations: docs/guide/vilds.md. Everything here is float64 and O(T d^3); shapes are checked by
+ * the model, not again.
  * A family of q is a struct of functions (vdi_vilds_family_ops): a fourth one is one more of them.
  */
 #ifndef VDI_MODEL_VILDS_POSTERIOR_H
@@ -3885,13 +3904,13 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
  * in vilds.h
  *
  * Refinement leaves the network's start by natural-gradient steps on the factors (h_t, Lambda_t) of
- * a product posterior: with the
- * expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature, G_t = E sum_n dlog p/d eta_n
- * d eta_n/dz,   H_t = E sum_n w_n (d
- * eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n Lambda <- (1 - rho) Lambda + rho H,
- * h <- (1 - rho) h + rho (G + H m) a step of a trial that lowers its bound is undone and rho
- * shortened (Khan and Lin 2017, with Gauss-Newton curvature). Other families of q, and a user's log
- * joint, are refined by Adam on the encoder's output of each bin.
+ * a product posterior: with the expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature,
+ *     G_t = E sum_n dlog p/d eta_n  d eta_n/dz
+ *     H_t = E sum_n w_n (d eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n
+ *     Lambda <- (1 - rho) Lambda + rho H,   h <- (1 - rho) h + rho (G + H m)
+ * a step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with
+ * Gauss-Newton curvature). Other families of q, and a user's log joint, are refined by Adam on the
+ * encoder's output of each bin.
  */
 #ifndef VDI_MODEL_VILDS_INFER_H
 #define VDI_MODEL_VILDS_INFER_H
@@ -3908,8 +3927,9 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
  *
  * Do this:
  *     vdi_vilds_desc desc = VDI__ZERO;
- *     desc.d = 2, desc.n = 40;
- *     desc = vdi_flds_recipe(&desc, VDI_FLDS_DENSE);   restarts, masking, schedule: a recipe that was measured
+ *     desc.d = 2;
+ *     desc.n = 40;
+ *     desc = vdi_flds_recipe(&desc, VDI_FLDS_DENSE);   a recipe that was measured
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);
  *     vdi_flds_canonical(model, data, &err);           stationary covariance I, axes by strength
@@ -3982,7 +4002,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
  * Do this:
  *     vdi_calcium_desc desc = vdi_calcium_desc_defaults();
  *     double raw[VDI_CALCIUM_PARAMS], clean[300], f[300];
- *     desc.model = VDI_CALCIUM_SCDF, desc.bin = 1.0 / 60;
+ *     desc.model = VDI_CALCIUM_SCDF;
+ *     desc.bin = 1.0 / 60;
  *     vdi_calcium_initial(&desc, raw);
  *     if (vdi_calcium_sample(&desc, raw, VDI_F64, 300, spikes, 0.01, &rng, clean, f, &err) < 0)
  *         puts(err.message);
@@ -4191,8 +4212,8 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
 
 
 /* ======== model/calcium/likelihood.h ======== */
-/* model/calcium/likelihood.h - log p(f | spikes, theta) of the models of calcium.h: parameters, plain
- * recursions, and the node on the tape
+/* model/calcium/likelihood.h - log p(f | spikes, theta) of the models of calcium.h: parameters,
+ * plain recursions, and the node on the tape
  *
  * Everything that does not depend on which model it is: the table of rows, the maps from raw to
  * natural numbers, the baseline's walk, residuals, and the way of gradients back. It declares
@@ -4228,20 +4249,19 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
  *
  * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium,
  * from its own time on,
- *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)],   a ~ gamma with mean
- *     1 and coefficient of variation cv;
- *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)        the dye at
- *     equilibrium (Deneux et al. 2016)
- *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)             its exact step,
- *     then up to two first-order stages
+ *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)]
+ * with a ~ gamma of mean 1 and coefficient of variation cv. The dye at equilibrium (Deneux et al.
+ * 2016), and its exact step, after which come up to two first-order stages:
+ *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)
+ *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)
  * and a frame is the mean of the last stage over its window.
  *
  * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an
- * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors: a
- * description out of range is told by vdi_population_desc_check; draw and simulate return -1 then.
- * Randomness: cell i of a seed is the same whatever else is drawn (within one build and instruction
- * set: kernel functions round differently by some ulp on others). Threads: no state; each thread
- * needs its own work block.
+ * actual cell look like this.
+ * Memory: the caller's block of vdi_cell_memsize bytes. Errors: a description out of range is told
+ * by vdi_population_desc_check; draw and simulate return -1 then. Randomness: cell i of a seed is
+ * the same whatever else is drawn (within one build and instruction set: kernel functions round
+ * differently by some ulp on others). Threads: no state; each thread needs its own work block.
  */
 #ifndef VDI_MODEL_CALCIUM_SIMULATE_H
 #define VDI_MODEL_CALCIUM_SIMULATE_H
@@ -4415,7 +4435,7 @@ VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *
  *
  * What it does NOT do: counts (the scale of a spike is unknown), neuropil, drifting baselines
  * (subtract a running one first). Memory: the caller's block of vdi_oasis_worksize(T) bytes, or one
- * allocation. Cost O(T): docs/oasis.md. Threads: pure.
+ * allocation. Cost O(T): docs/guide/oasis.md. Threads: pure.
  */
 #ifndef VDI_MODEL_OASIS_OASIS_H
 #define VDI_MODEL_OASIS_OASIS_H
@@ -4479,8 +4499,8 @@ VDI_API vdi_status vdi_oasis_desc_check(const vdi_oasis_desc *desc, vdi_error *e
 VDI_API size_t vdi_oasis_worksize(int64_t T);
 /** Deconvolve y (T) of `dtype`. calcium and spikes (T), dtype, each may be NULL; *out may be NULL;
  * `work` NULL allocates. VDI_ERR_DATA:
- *  fewer than 4 finite frames. VDI_NOT_CONVERGED: a legal answer whose lambda or baseline is not the
- *  wanted one to 1e-9. */
+ *  fewer than 4 finite frames. VDI_NOT_CONVERGED: a legal answer whose lambda or baseline is not
+ *  the wanted one to 1e-9. */
 VDI_API VDI_NODISCARD vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64_t T,
                                            const void *y, void *work, void *calcium, void *spikes,
                                            vdi_oasis_result *out, vdi_error *err);
@@ -4569,14 +4589,15 @@ VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const doubl
  * backward in time, and one forward that reads its own samples). Estimators of the gradient are
  * exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep, and labels where there are
  * some. Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
- * equations and what was measured: docs/deepspike.md.
+ * equations and what was measured: docs/guide/spikes.md.
  *
  * Memory: create and data_create allocate; the first step and the first call of each kind grow
  * arenas, later ones of the same shape allocate nothing; a stream (deepspike_infer.h) never does.
  * Errors: statuses; a step that would leave the finite numbers changes nothing. Threads: one
  * network per thread; desc.pool splits a step over the snippets of its batch, with the same bits
- * for any number. What it does NOT do: motion or neuropil correction; priors with refractory
- * periods; correlated posteriors of two streams.
+ * for any number.
+ * What it does NOT do: motion or neuropil correction; priors with refractory periods; correlated
+ * posteriors of two streams.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
 #define VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
@@ -4803,7 +4824,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
  * grad log q(s_k | f) + omega_k grad log p(f, s_k), without bias: a sum over samples, not the mean
  * of the published code. Only bins outside the buffers of a snippet count. The network is stepped
  * by Adam, the cell's theta by RMSprop. The other estimators: vdi_deepspike_weights,
- * docs/deepspike.md.
+ * docs/guide/spikes.md.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_TRAIN_H
 #define VDI_MODEL_DEEPSPIKE_TRAIN_H
@@ -4871,8 +4892,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
  *     vdi_deepspike_query q = VDI__ZERO;
  *     q.samples = 20;
  *     vdi_deepspike_result out = VDI__ZERO;
- *     out.expected = spikes;   (N,T) expected spikes a frame, (20,N,bins) trains of 0 and 1
- *     out.sample = trains;
+ *     out.expected = spikes;   (N,T), spikes a frame
+ *     out.sample = trains;     (20,N,bins), 0 and 1
  *     if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) puts(err.message);
  *
  * For an experiment that reacts while it runs, a stream gives the factorised network's answer frame
@@ -4881,7 +4902,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
  *     void *memory = malloc(vdi_deepspike_stream_memsize(net, 1));
  *     vdi_deepspike_stream *s;
  *     vdi_deepspike_stream_init(net, 1, 0, 1, memory, vdi_deepspike_stream_memsize(net, 1), &s,
- *     &err);
+ *         &err);
  *     int64_t ready = vdi_deepspike_stream_push(s, 1, &frame, &probability);     0 at first, then 1
  */
 #ifndef VDI_MODEL_DEEPSPIKE_INFER_H
@@ -4968,8 +4989,8 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
  * the integral over the frame.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps; how far the counts can be
- * trusted is measured in docs/pretrained.md. The scale of the trace does not matter (dF/F, per
- * cent, counts).
+ * trusted is measured in docs/results/pretrained.md. The scale of the trace does not matter (dF/F,
+ * per cent, counts).
  * What it does NOT do: sample trains (see deepspike_infer.h), work frame by frame (it looks 1.7 s
  * ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames dropped
  * without a NaN.
@@ -5109,13 +5130,14 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 
 /* ======== model/env/env.h ======== */
-/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with names
+/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with
+ * names
  *
  * Do this:
  *     vdi_env env;
  *     float obs[3], action[1] = {0}, reward[3];
  *     int end = 0;
- *     if (vdi_env_pendulum(&env) < 0) puts("no memory");          of model/env/builtin.h, or your own
+ *     if (vdi_env_pendulum(&env) < 0) puts("no memory");   of model/env/builtin.h, or your own
  *     if (vdi_env_reset(&env, seed, 0, obs, &err) < 0) puts(err.message);
  *     while (!end) {
  *         if (vdi_env_step(&env, action, obs, reward, &end, &err) < 0) break;
@@ -5139,7 +5161,8 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 #define VDI_ENV_MAX_ACTIONS 1024
 #define VDI_ENV_MAX_COMPONENTS 255
 
-/** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal state. */
+/** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal
+ * state. */
 enum {
     VDI_ENV_TERMINATED = 1, /**< the task ended the episode */
     VDI_ENV_TRUNCATED = 2   /**< the time limit did */
@@ -5186,10 +5209,11 @@ VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
 
 
 /* ======== model/env/kind.h ======== */
-/* model/env/kind.h - what a built-in environment is made of: the row of a table, and the head of its state
+/* model/env/kind.h - what a built-in environment is made of: the row of a table, and the head of
+ * its state
  *
  * A new environment is one file beside this one (pendulum.h is the shortest) that ends in a
- *     static const vdi_env_entry vdi__env_cartpole = {{"cartpole", ...}, sizeof(vdi__cartpole), "..."};
+ *     static const vdi_env_entry vdi__env_x = {{"x", ...}, sizeof(vdi__x), "..."};
  * and one line in the table of model/env/builtin.h. Its state begins with a vdi__env_head, comes
  * cleared from vdi_env_open, and is a function of (seed, episode) and the actions after each reset.
  */
@@ -5227,7 +5251,8 @@ typedef struct vdi_env_entry {
 #ifndef VDI_MODEL_ENV_PENDULUM_H
 #define VDI_MODEL_ENV_PENDULUM_H
 
-/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your choice;
+/** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your
+ * choice;
  *  obs (3). */
 VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
 
@@ -5248,10 +5273,12 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
  *   legs       two springs with dampers and friction at (-0.8,-0.6) and (0.8,-0.6) from the hull's
  *              centre: a foot below the ground pushes back with 1500 depth - 40 speed and rubs with
  *              100 speed, at most half of the push
- *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground or
+ *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground
+ *              or
  *              |x| >= 10 is a failure; half a second on both feet without motion is success
- *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever of 4/30
- *              with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6 |a_1|
+ *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever of
+ *              4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6
+ *              |a_1|
  *   start      10 units above the ground, pushed by U(-1000,1000)^2 for one step; 1000 steps
  *   reward     differences, after less before, of -100 |(o0,o1)| (position), -100 |(o2,o3)|
  *              (velocity), -100 |o4| (angle), 10 o6 and 10 o7 (legs); -0.30 p and -0.03 |a_1|
@@ -5265,7 +5292,8 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 
 
 /* ======== model/env/navigate.h ======== */
-/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel is out
+/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel
+ * is out
  *
  * Do this:
  *     vdi_env env;
@@ -5304,8 +5332,8 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
  * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
  * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
  * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
- * robot. Each has a file of its own with its equations and units; docs/env.md says which
- * observation is which for those who want to draw a scene.
+ * robot. Each has a file of its own with its equations and units; docs/guide/environments.md says
+ * which observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
  */
@@ -5314,7 +5342,8 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 
 /** The built-in environments; *count (may be NULL) receives how many. */
 VDI_API const vdi_env_entry *const *vdi_env_list(int64_t *count);
-/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or VDI_ERR_MEMORY;
+/** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or
+ * VDI_ERR_MEMORY;
  *  `env` is zero then. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_allocator *a,
                                               vdi_env *env, vdi_error *err);
@@ -5322,7 +5351,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_alloca
 VDI_API vdi_status vdi_env_pendulum(vdi_env *env);
 /** vdi_env_open("lander", NULL, env, NULL): 8 observations, 2 actions, 9 components, 1000 steps. */
 VDI_API vdi_status vdi_env_lander(vdi_env *env);
-/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200 steps. */
+/** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200
+ * steps. */
 VDI_API vdi_status vdi_env_navigate(vdi_env *env);
 
 #endif /* VDI_MODEL_ENV_BUILTIN_H */
@@ -5340,9 +5370,9 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
  *     if (vdi_env_wire_open(&wire, NULL, &remote, &err) < 0) puts(err.message);
  *     else vdi_env_close(&remote);
  *
- * The protocol, version 1, is requests and replies in turn; docs/env.md has it with an example in
- * bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes that follow,
- * and those:
+ * The protocol, version 1, is requests and replies in turn; docs/guide/environments.md has it with
+ * an example in bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes
+ * that follow, and those:
  *     client  HELO  "vdi-env\n", u32 version
  *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, then
  *                   names, each ended by a zero byte: of the environment, of every observation,
@@ -5403,7 +5433,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
  *
  * Do this:
  *     vdi_replay_desc desc = VDI__ZERO;
- *     desc.capacity = 100000, desc.observations = 3, desc.actions = 1, desc.components = 3;
+ *     desc.capacity = 100000;
+ *     desc.observations = 3;
+ *     desc.actions = 1;
+ *     desc.components = 3;
  *     vdi_replay *replay;
  *     if (vdi_replay_create(&desc, &replay, &err) < 0) puts(err.message);
  *     vdi_replay_add(replay, obs, action, reward, next, end, &err);
@@ -5415,7 +5448,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
  * observation, end: a sample touches one stretch of memory. The reward stays a vector, so that
  * weights may change without the past being lost.
  * Memory: one block, taken at create. Errors: numbers that are not finite are refused. Threads: one
- * writer, or any number of readers. What it does NOT do: priorities, n-step returns.
+ * writer, or any number of readers.
+ * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_SACD_REPLAY_H
 #define VDI_MODEL_SACD_REPLAY_H
@@ -5472,7 +5506,9 @@ VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
  *
  * Do this:
  *     vdi_critic_desc desc = VDI__ZERO;
- *     desc.observations = 3, desc.actions = 1, desc.heads = 3;
+ *     desc.observations = 3;
+ *     desc.actions = 1;
+ *     desc.heads = 3;
  *     vdi_critic *critic;
  *     if (vdi_critic_create(&desc, &critic, &err) < 0) puts(err.message);
  *     vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, 256, next_obs, next_action,
@@ -5559,8 +5595,8 @@ VDI_API const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c);
  * obs (n,observations), action (n,actions). */
 VDI_API void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs,
                                const void *action, void *values);
-/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads), composite
- * (n) = sum_i w_i values_i, and for the
+/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads),
+ * composite (n) = sum_i w_i values_i, and for the
  *  nets that are not targets d composite / d action (n,actions); each may be NULL. weights (heads),
  *  NULL: all 1. */
 VDI_API void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n,
@@ -5637,12 +5673,12 @@ VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double 
  * With weights 1 the targets y_i sum to SAC's target; weights may be changed at any time, and no
  * value has to be learned anew. Algorithms are options of one update: SAC-D, its element-wise
  * ("naive") minimum, its conflict-averse gradient, and plain SAC on the weighted sum of the rewards
- * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905). docs/sacd.md
- * has the equations and what was measured.
+ * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905).
+ * docs/guide/sacd.md has the equations and what was measured.
  * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
- * update; the bits do not depend on it. One agent per thread. Randomness: functions of (seed, what
- * for, how many before), so a saved state goes on to the bit.
+ * update; the bits do not depend on it. One agent per thread.
+ * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
  * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations
  * or rewards.
  */
@@ -5824,23 +5860,24 @@ VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, 
  *     vdi_value_check check = VDI__ZERO;
  *     if (vdi_sacd_trace_create(agent, 1000, NULL, &trace, &err) < 0) puts(err.message);
  *     if (vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err) < 0)
- *         puts(err.message);   values, influence, returns of an
- * episode vdi_value_check_add(&check, trace); vdi_value_error e = vdi_value_check_head(&check, 2);
- * bias, RMSE and calibration of the third component vdi_sacd_trace_destroy(trace);
+ *         puts(err.message);
+ *     vdi_value_check_add(&check, trace);   values, influence and returns of the episode
+ *     vdi_value_error e = vdi_value_check_head(&check, 2);   bias, RMSE of the third component
+ *     vdi_sacd_trace_destroy(trace);
  *
  * On a critic whose heads are the components of the reward, with weights w:
  *   influence      I_i = |w_i| |d Q_i / d a|, relative I_i / sum: what pulls at the action
  *                  (MacGlashan et al. 2022)
  *   value check    Q_i against the discounted sum G_i that was then realised: bias, RMSE, slope of
- *                  G on Q, explained variance. A component
- * that stays unexplained while others are not can't be learned from these observations what-if
- * candidate actions ranked under other
- * weights, without learning anew RDX, MSX   reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the
- *                                           fewest reasons for a that outweigh all
- * that speaks for b (Juozapaitis et al. 2019) schedule   a component that drowns the others early
- *                                                        is let in slowly Memory: a trace is
- * taken at create; the rest works in the caller's arrays. Threads: those of the agent. What it does
- * NOT do: say that an influence is good or bad. It grows with the weight and the scale of a reward.
+ *                  G on Q, explained variance. A component that stays unexplained while others are
+ *                  not can't be learned from these observations
+ *   what-if        candidate actions ranked under other weights, without learning anew
+ *   RDX, MSX       reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that
+ *                  outweigh all that speaks for b (Juozapaitis et al. 2019)
+ *   schedule       a component that drowns the others early is let in slowly
+ * Memory: a trace is taken at create; the rest works in the caller's arrays. Threads: those of the
+ * agent. What it does NOT do: say that an influence is good or bad. It grows with the weight and
+ * the scale of a reward.
  */
 #ifndef VDI_MODEL_SACD_EXPLAIN_H
 #define VDI_MODEL_SACD_EXPLAIN_H
@@ -5958,17 +5995,17 @@ VDI_API int64_t vdi_sacd_tame(vdi_sacd *agent, vdi_rng *rng, int64_t n, double m
  *
  * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that
  * carry callbacks, so that files may live in an archive, in flash or behind a socket;
- * vdi_reader_open and vdi_writer_open bring <stdio.h>, and
- * are absent under VDI_NO_STDIO. Numbers in binary files are little-endian on every machine.
+ * vdi_reader_open and vdi_writer_open bring <stdio.h>, and are absent under VDI_NO_STDIO. Numbers
+ * in binary files are little-endian on every machine.
  *
  * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown
- * size memory grows
- * with the data that really come. Neither ever allocates more than twice what the stream has
- * delivered or still holds.
+ * size memory grows with the data that really come. Neither ever allocates more than twice what the
+ * stream has delivered or still holds.
  *
  * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails
- * leaves a partial file. Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors:
- * VDI_ERR_IO. Threads: one stream, one thread.
+ * leaves a partial file.
+ * Memory: a writer holds 1 KiB inside itself; readers hold nothing. Errors: VDI_ERR_IO. Threads:
+ * one stream, one thread.
  */
 #ifndef VDI_IO_STREAM_H
 #define VDI_IO_STREAM_H
@@ -6088,8 +6125,8 @@ typedef struct vdi__crc {
  * Do this:
  *     vdi_zip zip;
  *     vdi_reader file, member;
- *     if (vdi_reader_open(&file, "data.zip", &err) == VDI_OK && vdi_zip_open(&zip, file, NULL,
- *         &err) == VDI_OK) {
+ *     if (vdi_reader_open(&file, "data.zip", &err) == VDI_OK &&
+ *         vdi_zip_open(&zip, file, NULL, &err) == VDI_OK) {
  *         int64_t i = vdi_zip_find(&zip, "notes.txt");
  *         if (i >= 0 && vdi_zip_enter(&zip, i, &member, &err) == VDI_OK) {
  *             int64_t n = vdi_read(&member, text, sizeof text);
@@ -6103,8 +6140,8 @@ typedef struct vdi__crc {
  *
  * Trust: members that overlap, that claim more than deflate can pack (1032 to 1), doubled names,
  * bad CRCs and lengths are VDI_ERR_FORMAT. A deflated member is unpacked as it is read, so a bomb
- * costs no more memory than its reader asks for. Does NOT: encryption, several disks, other methods
- * than 0 and 8 (VDI_ERR_UNSUPPORTED), compress.
+ * costs no more memory than its reader asks for.
+ * Does NOT: encryption, several disks, other methods than 0 and 8 (VDI_ERR_UNSUPPORTED), compress.
  * Memory: the directory in an arena, about 70 KiB while a deflated member is open; freed by
  * vdi_zip_close.
  * Threads: one archive, one thread. One member is open at a time.
@@ -6281,8 +6318,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_npz_save(const char *path, const vdi_named_
  * no UTF-8 as U+FFFD, '<' as an escape (so that a page may hold the text in a script).
  *
  * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the
- * text is known to be sound. Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is
- * constant.
+ * text is known to be sound.
+ * Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is constant.
  */
 #ifndef VDI_IO_JSON_H
 #define VDI_IO_JSON_H
@@ -6464,7 +6501,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_safetensors_save(const char *path, const vd
  *     vdi_csv t;
  *     if (vdi_csv_load("log.csv", NULL, &t, &err) < 0) puts(err.message);
  *     vdi_tensor all = t.values;   (rows,cols) float64, row-major; NaN where a cell is empty
- *     vdi_tensor loss = vdi_csv_column(&t, "loss");   (rows,), a view; the null tensor if there is no such column
+ *     vdi_tensor loss = vdi_csv_column(&t, "loss");   (rows,), a view; or the null tensor
  *     vdi_csv_free(&t);
  *
  *     vdi_named_tensor columns[2] = {{"step", step}, {"loss", loss}};
@@ -6530,9 +6567,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_csv_save(const char *path, const vdi_named_
  *     printf("%d %d %d\n", c.r, half.g, below.b);
  *
  * Categories: M. Okabe and K. Ito, "Color Universal Design" (2008), without its yellow, which is
- * too pale for a thin line. Scales: straight lines in the lightness of OKLab (B. Ottosson, "A
- * perceptual color space for image processing", 2020), so that equal steps of the value look equal,
- * also printed in grey. No memory, no errors.
+ * too pale for a thin line.
+ * Scales: straight lines in the lightness of OKLab (B. Ottosson, "A perceptual color space for
+ * image processing", 2020), so that equal steps of the value look equal, also printed in grey. No
+ * memory, no errors.
  */
 #ifndef VDI_IO_COLOR_H
 #define VDI_IO_COLOR_H
@@ -6572,8 +6610,8 @@ VDI_API vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue);
  *     if (vdi_writer_flush(&writer, &err) < 0) puts(err.message);
  *
  * Source: W3C PNG specification, third edition. Data are stored, not packed: a byte a pixel.
- * Memory: 10 KiB in vdi_png itself. Does NOT: read, true colour, more than 32767 pixels a row.
- * Errors: those of the writer.
+ * Memory: 10 KiB in vdi_png itself.
+ * Does NOT: read, true colour, more than 32767 pixels a row. Errors: those of the writer.
  */
 #ifndef VDI_IO_PNG_H
 #define VDI_IO_PNG_H
@@ -7702,8 +7740,8 @@ VDI__FN vdi_tensor vdi__tensor_null(void) {
     return t;
 }
 
-/* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than one
- * object can hold: then their bytes, rounded up, cannot overflow either. */
+/* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than
+ * one object can hold: then their bytes, rounded up, cannot overflow either. */
 VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
     int64_t n = 1;
     bool empty = false;
@@ -10257,7 +10295,6 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
 
 VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, void *y) {
     const int64_t start = v->dilation == 1 ? VDI__MIN(VDI__MAX(v->pad, 0), v->t) : v->t;
-
     const int64_t end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
     for (int64_t b = 0; b < batch; b++) {
         vdi__conv_edge(v, x, y, 0, start);
@@ -10355,7 +10392,6 @@ VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_s
     const int64_t pad = (int64_t)shape->pad_left;
     const int64_t taps = (int64_t)shape->width;
     const int64_t ci = (int64_t)shape->cin;
-
     const int64_t co = (int64_t)shape->cout;
     const int64_t step = (int64_t)shape->dilation;
     const int64_t start = VDI__MIN(pad, T), end = VDI__MAX(VDI__MIN(T, T + pad - taps + 1), start);
@@ -10789,7 +10825,6 @@ VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t ld
             for (size_t q = p + 1; q < n; q++) {
                 double pp = vdi__load(dtype, work, p * n + p);
                 double pq = vdi__load(dtype, work, p * n + q);
-
                 double qq = vdi__load(dtype, work, q * n + q);
                 double t, c, s;
                 if (fabs(pq) <= eps * sqrt(fabs(pp * qq)) || fabs(pq) < nothing) continue;
@@ -10990,8 +11025,8 @@ typedef struct vdi__bt_view {
 VDI__FN int64_t vdi__bt_lanes(vdi_dtype dtype) { return dtype == VDI_F64 ? 8 : 16; }
 
 /* Row by row where lanes would run nearly empty, or where blocks are so large that lanes gain
-   nothing and leave the cache (measured; docs/blocktri.md). Only the description decides, so that
-   the bits depend on nothing else. */
+   nothing and leave the cache (measured; docs/guide/blocktri.md). Only the description decides, so
+   that the bits depend on nothing else. */
 VDI__FN bool vdi__bt_by_rows(vdi_dtype dtype, int64_t trials, int64_t d) {
     const int64_t lanes = vdi__bt_lanes(dtype);
     if (d <= 4) return trials <= lanes / 4;
@@ -11552,7 +11587,6 @@ VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double sc
     char *x = vdi__bt_scratch(g, 1);
     char *gt = vdi__bt_scratch(g, 2);
     char *gg = vdi__bt_scratch(g, 3);
-
     char *o = vdi__bt_scratch(g, 4);
     char *raw = vdi__bt_scratch(g, 5);
     char *s = vdi__bt_scratch(g, 6);
@@ -11685,7 +11719,7 @@ VDI__DEF void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const v
     vdi__bt_run(&job, NULL);
 }
 
-/* ---- adjoints (derived in docs/blocktri.md) -------------------------------------------------- */
+/* ---- adjoints (derived in docs/guide/blocktri.md) ------------------------------------------- */
 
 /* d log det J = sum <S_t, dD_t> + 2 <O_t, dE_t> */
 VDI__FN void vdi__bt_logdet_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
@@ -11794,7 +11828,6 @@ VDI__FN void vdi__bt_factor_adjoint_run(const vdi__bt *g, char *lbar, char *mbar
     char *x = vdi__bt_scratch(g, 1);
     char *y = vdi__bt_scratch(g, 2);
     char *z = vdi__bt_scratch(g, 3);
-
     char *twice = vdi__bt_scratch(g, 4);
     for (int64_t t = g->T - 1; t >= 0; t--) {
         vdi__bt_view U = vdi__bt_stored(g, g->L, t), turned = U;
@@ -11904,12 +11937,10 @@ VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job
     char *in = vdi__bt_scratch(g, 1);
     char *dE = vdi__bt_scratch(g, 2);
     char *y = vdi__bt_scratch(g, 3);
-
     char *z = vdi__bt_scratch(g, 4);
     char *x = vdi__bt_scratch(g, 5);
     char *s = vdi__bt_scratch(g, 6);
     char *o = vdi__bt_scratch(g, 7);
-
     char *dO = vdi__bt_scratch(g, 8);
     char *dS = vdi__bt_scratch(g, 9);
     char *turn1 = vdi__bt_scratch(g, 10);
@@ -12093,7 +12124,6 @@ VDI__DEF vdi_status vdi_gauss_hermite(int n, double *x, double *w, vdi_error *er
             double low = previous;
             double high = j + 1 < k ? x[j] : edge;
             double sign = vdi__hermite(k, low, &below, &square) < 0 ? -1 : 1;
-
             double at = 0.5 * (low + high);
             previous = high;
             for (int step = 0; step < 100; step++) {
@@ -12904,7 +12934,6 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
         (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
                             "%d inputs and %d outputs, expected at most %d", desc->inputs,
                             desc->outputs, VDI_CUSTOM_MAX);
-
         return t->status;
     }
     for (int i = 0; i < desc->outputs; i++)
@@ -14388,7 +14417,6 @@ VDI__FN void vdi__scan_back(vdi_tape *t, vdi__node *n) {
     size_t width = (size_t)s.inner;
     void *ga = vdi__wants(a) ? vdi__grad_zeroed(t, a) : NULL;
     void *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
-
     void *gc = vdi__wants(c0) ? vdi__grad_zeroed(t, c0) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *g = vdi__tape_data(t, "vdi_var_scan", width * vdi__real_size(n->dtype));
@@ -14557,7 +14585,6 @@ VDI__FN void vdi__affine_back(vdi_tape *t, vdi__node *n) {
     bool add_x = false, add_w = false, add_b = false;
     void *gx = vdi__wants(x) ? vdi__grad_open(t, x, &add_x) : NULL;
     void *gw = vdi__wants(w) ? vdi__grad_open(t, w, &add_w) : NULL;
-
     void *gb = vdi__wants(b) ? vdi__grad_open(t, b, &add_b) : NULL;
     vdi__tape_mark mark = vdi__scratch_begin(t);
     void *dz = vdi__act_back(t, n, "vdi_var_affine");
@@ -14665,7 +14692,6 @@ VDI__FN void vdi__matmul_run(vdi_tape *t, vdi__node *n, void *ga, void *gb, bool
 
 VDI__FN void vdi__matmul_back(vdi_tape *t, vdi__node *n) {
     void *ga = vdi__wants(n->in[0]) ? vdi__grad_zeroed(t, n->in[0]) : NULL;
-
     void *gb = vdi__wants(n->in[1]) ? vdi__grad_zeroed(t, n->in[1]) : NULL;
     if (!t->measure && t->status >= 0) vdi__matmul_run(t, n, ga, gb, true);
 }
@@ -14730,7 +14756,6 @@ VDI__FN void vdi__layer_norm_back(vdi_tape *t, vdi__node *n) {
     size_t width = (size_t)cols, bytes = width * vdi__real_size(n->dtype);
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
     void *gg = vdi__wants(gain) ? vdi__grad_zeroed(t, gain) : NULL;
-
     void *gb = vdi__wants(bias) ? vdi__grad_zeroed(t, bias) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *e = vdi__tape_data(t, "vdi_var_layer_norm", bytes);
@@ -14804,7 +14829,6 @@ VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi_dtype dtype = (vdi_dtype)n->dtype;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
     void *gw = vdi__wants(w) ? vdi__grad_zeroed(t, w) : NULL;
-
     void *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *dz = vdi__act_back(t, n, "vdi_var_conv1d");
@@ -14893,7 +14917,6 @@ VDI__FN void vdi__gru_back(vdi_tape *t, vdi__node *n) {
     size_t size = vdi__real_size(n->dtype);
     void *gx = vdi__wants(p->xp) ? vdi__grad_zeroed(t, p->xp) : NULL;
     void *gw = vdi__wants(p->w) ? vdi__grad_zeroed(t, p->w) : NULL;
-
     void *gb = vdi__wants(p->b) ? vdi__grad_zeroed(t, p->b) : NULL;
     void *gh = vdi__wants(p->h0) ? vdi__grad_zeroed(t, p->h0) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
@@ -15087,7 +15110,6 @@ VDI__DEF vdi_var vdi_var_trsm(vdi_tape *t, vdi_var lv, vdi_var bv, int flags) {
     int64_t n = vdi__square_of(t, where, l);
     if (n < 0) return vdi_var_none();
     bool right = (flags & VDI_TRSM_RIGHT) != 0;
-
     bool fits = b->ndim >= 2 && b->shape[b->ndim - (right ? 1 : 2)] == n &&
                 (l->ndim == 2 || l->ndim == b->ndim);
     for (int i = 0; fits && l->ndim > 2 && i < l->ndim - 2; i++)
@@ -15483,7 +15505,6 @@ VDI__FN void vdi__btri_matvec_back(vdi_tape *t, vdi__node *n) {
     int64_t d = p->desc.d;
     void *gx = vdi__wants(x) ? vdi__grad_zeroed(t, x) : NULL;
     void *gD = vdi__wants(p->D) ? vdi__grad_zeroed(t, p->D) : NULL;
-
     void *gE = vdi__wants(p->E) ? vdi__grad_zeroed(t, p->E) : NULL;
     vdi__tape_mark m = vdi__scratch_begin(t);
     void *s = gx ? vdi__tape_data(t, "vdi_var_blocktri_matvec", vdi__node_bytes(x)) : NULL;
@@ -15498,10 +15519,8 @@ VDI__FN void vdi__btri_matvec_back(vdi_tape *t, vdi__node *n) {
                     int64_t len = p->lengths ? p->lengths[b] : T;
                     for (int64_t k = 0; k < len; k++) {
                         const real *xs = (const real *)x->value + ((r * B + b) * T + k) * d;
-
                         const real *ys = (const real *)n->grad + ((r * B + b) * T + k) * d;
                         real *Db = gD ? (real *)gD + (b * T + k) * d * d : NULL;
-
                         real *Eb =
                             gE && k + 1 < len ? (real *)gE + (b * (T - 1) + k) * d * d : NULL;
                         for (int64_t i = 0; Db && i < d; i++) {
@@ -17372,7 +17391,6 @@ VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error 
     const size_t B = (size_t)a->trials;
     const size_t G = (size_t)a->lanes;
     const size_t M = (size_t)a->rows;
-
     const size_t U = (size_t)a->inputs;
     const size_t cov = vdi_mul_size(G * T, d * d * sizeof(double));
     const size_t mean = vdi_mul_size(vdi_mul_size(M * G, T), d * sizeof(double));
@@ -17524,7 +17542,8 @@ VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
     return data->observed_bins;
 }
 
-/* ---- the E-step: information of the observations, then one block-tridiagonal system per lane --- */
+/* ---- the E-step --------------------------------------------------------------------------------
+ * Information of the observations, then one block-tridiagonal system per lane. */
 
 VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
                                  vdi_error *err) {
@@ -19573,7 +19592,6 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
             double *dx = f->next.m + i * T * d;
             double *m = f->now.m + i * T * d;
             double *trial = f->next.k + i * T * d;
-
             double *site = f->next.site + i * T * f->K;
             if (!active[i]) continue;
             active[i] = false;
@@ -22106,7 +22124,6 @@ VDI__FN vdi_status vdi__product_forward(vdi_custom *c, void *user, vdi_error *er
     const double *Qi = (const double *)c->in[2].data;
     const double *P0 = (const double *)c->in[3].data;
     const double *x0 = (const double *)c->in[4].data;
-
     const double *in = n->has_c ? (const double *)c->in[5].data : NULL;
     double *D = (double *)c->out[0].data;
     double *k = (double *)c->out[1].data;
@@ -22151,11 +22168,9 @@ VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *e
     const double *Qi = (const double *)c->in[2].data;
     const double *P0 = (const double *)c->in[3].data;
     const double *x0 = (const double *)c->in[4].data;
-
     const double *in = n->has_c ? (const double *)c->in[5].data : NULL;
     const double *Db = (const double *)c->dout[0].data;
     const double *kb = (const double *)c->dout[1].data;
-
     const double *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
     const double *G = (const double *)c->saved;
     double *ob = (double *)c->din[0].data, *inb = n->has_c ? (double *)c->din[5].data : NULL;
@@ -22241,7 +22256,6 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     desc.outputs = T > 1 ? 3 : 2;
     desc.input = in;
     desc.output = shape;
-
     desc.user = note;
     desc.saved_bytes = (size_t)(2 * d * d) * sizeof(double);
     desc.scratch_bytes = (size_t)(3 * d * d) * sizeof(double);
@@ -22433,7 +22447,6 @@ VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, co
     for (size_t i = 0; held && i < n; i++) {
         const double x = vdi_dtype_load(dtype, eta, (int64_t)i);
         const double yi = vdi_dtype_load(dtype, y, (int64_t)i);
-
         const double top_rate = exp(VDI__POISSON_TOP);
         if (!(x > VDI__POISSON_TOP) || (mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0))
             continue;
@@ -22453,11 +22466,9 @@ VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_erro
         for (int64_t b = 0; b < r->trials; b++) {
             const size_t n = (size_t)(r->length[b] * r->n);
             const size_t at = (size_t)(s * r->rows + r->first[b]) * row;
-
             const size_t from = (size_t)r->first[b] * row;
             const char *eta = (const char *)c->in[0].data + at;
             const char *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from;
-
             const char *mask = r->mask ? (const char *)r->mask + from : NULL;
             double sum = 0;
             for (size_t i = 0; i < n; i += piece) {
@@ -23101,7 +23112,6 @@ VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vbatch *b, bool own
         double *mid = w;
         double *q = w + d * d + 1;
         double *Q = q + d * d;
-
         double *P = Q + d * d;
         const vdi_param *prm = &m->params->item[own ? m->own_Q : m->Q];
         if (!w) return VDI_ERR_MEMORY;
@@ -23709,7 +23719,6 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     int64_t step = c[VDI__V_STEP];
     double fraction = (double)step / (double)tr->steps;
     double ramp = tr->warmup ? VDI__MIN(1.0, (double)(step + 1) / (double)tr->warmup) : 1;
-
     double rate = tr->rate;
     if (full)
         rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));
@@ -24463,7 +24472,6 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
     double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x);
     double *m1 = x + total;
     double *m2 = m1 + total;
-
     double *best = m2 + total;
     bool closed = vdi__vilds_closed(m);
     vdi_tensor eps = closed
@@ -24498,7 +24506,6 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, i
         if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
         double c1 = 1 - pow(0.9, (double)(step + 1));
         double c2 = 1 - pow(0.99, (double)(step + 1));
-
         double rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
         for (int64_t i = 0; i < total; i++) {
             m1[i] = 0.9 * m1[i] + 0.1 * g[i];
@@ -24693,7 +24700,6 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
                 status = vdi_tape_status(m->tape, err);
                 if (status < 0) break;
                 const double *lp = (const double *)vdi_tape_value(m->tape, k.likelihood).data;
-
                 const double *logdet = (const double *)vdi_tape_value(m->tape, e.logdet).data;
                 bool lf = !m->desc.log_joint &&
                           (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT);
@@ -24842,7 +24848,6 @@ VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vi
             status = vdi__vdrift_make(m, rule.count, &drift, err);
         double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(5 * dd + 2 * d) * sizeof *w);
         int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1;
-
         int64_t *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
         if (status >= 0 && (!w || !cell))
             status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
@@ -25041,7 +25046,6 @@ VDI__DEF vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, d
     if (m->decoder < 0)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no read-out");
     size_t bytes = (size_t)(data->trials * T * d) * sizeof(double);
-
     size_t work = (size_t)(8 * dd + 2 * n * d + d + (int64_t)vdi_svd_work((size_t)n, (size_t)d)) *
                   sizeof(double);
     double *mean = (double *)vdi_alloc(&m->desc.allocator, bytes);
@@ -25057,7 +25061,6 @@ VDI__DEF vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, d
         double *U = J + n * d;
         double *s = U + n * d;
         double *Vt = w + 6 * dd;
-
         double *svd = s + d;
         vdi__vdecoder dec;
         out.mean = mean;
@@ -25374,7 +25377,7 @@ struct vdi__calcium_ops {
 /* The row of a model; NULL for none of them. Its body is in likelihood.h, behind all rows. */
 VDI__FN const vdi__calcium_ops *vdi__calcium_of(vdi_calcium_model model);
 
-/* ---- rows of lanes ----------------------------------------------------------------------------- */
+/* ---- rows of lanes --------------------------------------------------------------------------- */
 
 /* Row t of an array (T,n). */
 VDI__INLINE char *vdi__calcium_row(const vdi__calcium_note *u, const char *array, int64_t t) {
@@ -26729,7 +26732,6 @@ VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
     p.episode_share = 0.6;
     p.episode_onset = vdi__span(0.02, 1);
     p.episode_length = vdi__span(0.01, 0.5);
-
     p.episode_rate = vdi__span(15, 150);
     p.burst_share = 0;
     p.burst_chance = vdi__span(0, 0.6);
@@ -26912,7 +26914,6 @@ VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed
 
     c->tau = vdi__draw_log(r, p->tau);
     c->slow = vdi__draw_if(r, p->slow_decay_share, vdi__draw(r, p->slow_decay), 0);
-
     c->slow_tau_decay = c->tau * vdi__draw(r, p->slow_times);
     c->jump_cv = vdi__draw(r, p->jump_cv);
     c->hill = vdi__draw_if(r, p->linear_share, 1, vdi__draw(r, p->hill));
@@ -27108,7 +27109,6 @@ VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell 
     double mean = 0, square = 0;
     for (int64_t k = 0; k < frames; k++) {
         const double middle = (double)k / cell->frame_rate + cell->delay + p->warmup;
-
         const double edge[2] = {middle - 0.5 * cell->window, middle + 0.5 * cell->window};
         double integral[2];
         for (int e = 0; e < 2; e++) {
@@ -27993,9 +27993,9 @@ VDI__FN bool vdi__oasis_solve_order2(vdi__oasis *o) {
 #if defined(VDI__BODIES) && defined(VDI_OASIS_IMPLEMENTATION) && !defined(VDI_MODEL_OASIS_GREEDY_C)
 #define VDI_MODEL_OASIS_GREEDY_C
 
-/* Order 2. In a pool calcium starts at v after a spike, and for order 2 the value before it, `last`, goes on
- * too: k frames on it is h_k v + q_k last, h_k = (d^{k+1} - r^{k+1})/(d - r), q_k = -d r h_{k-1}.
- * Sums over a pool of d^k x and r^k x make merging cheap. */
+/* Order 2. In a pool calcium starts at v after a spike, and for order 2 the value before it,
+ * `last`, goes on too: k frames on it is h_k v + q_k last, with h_k = (d^{k+1} - r^{k+1})/(d - r)
+ * and q_k = -d r h_{k-1}. Sums over a pool of d^k x and r^k x make merging cheap. */
 
 typedef struct vdi__oasis_pools2 {
     double d, r, g1, g2;
@@ -28095,8 +28095,8 @@ VDI__FN void vdi__oasis_greedy_b(vdi__oasis *o, const vdi__oasis_order *order, d
     }
 }
 
-/* From the baseline of the L1 solution: at the s_min that is given, or at the largest that leaves no
- * more than the noise. */
+/* From the baseline of the L1 solution: at the s_min that is given, or at the largest that leaves
+ * no more than the noise. */
 VDI__FN void vdi__oasis_solve0(vdi__oasis *o, const vdi__oasis_order *order) {
     const double given = o->desc.s_min, b = o->b, target = vdi__oasis_target(o);
     double low = 0, high = 0;
@@ -28453,7 +28453,6 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
 
 VDI__DEF vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc) {
     static const int64_t channels[2][5] = {{30, 25, 25, 20, 15}, {20, 15, 15, 15, 0}};
-
     static const int64_t width[2][5] = {{31, 21, 21, 13, 11}, {31, 21, 21, 11, 0}};
     vdi_deepspike_desc d = VDI__ZERO;
     if (desc) d = *desc;
@@ -28706,7 +28705,6 @@ VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
     const int64_t signals = d->generative.streams;
     const int64_t streams = signals;
     const int64_t R = d->upsample;
-
     const int64_t known = d->features + signals + d->hidden;
     int64_t n = 0;
     m->stack.name = "conv";
@@ -29381,7 +29379,6 @@ VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_da
     }
     if (data && training) {
         m->tensors[n].name = "train.theta_v";
-
         m->tensors[n++].tensor =
             vdi_tensor_2d(data->theta_v, VDI_F64, data->cells, data->theta_count);
         m->tensors[n].name = "train.baseline";
@@ -29763,7 +29760,6 @@ VDI__FN vdi_status vdi__ds_job_labels(vdi__ds_pass *g, int64_t job, vdi__ds_work
     const int64_t size = (int64_t)vdi_dtype_size(dtype);
     const int64_t from = job * VDI__DS_ROWS;
     const int64_t rows = VDI__MIN(g->B - from, VDI__DS_ROWS);
-
     const int64_t bins = g->bins;
     const int M = d->generative.streams;
     if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
@@ -29831,7 +29827,6 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     double *number = (double *)vdi_arena_alloc(a, (size_t)(8 * K) * sizeof *number);
     char *uniform = g->forced ? NULL : (char *)vdi_arena_alloc(a, trains * size);
     char *target = (char *)vdi_arena_calloc(a, (size_t)(2 * M * bins) * size);
-
     char *theta = (char *)vdi_arena_calloc(a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
     if (!number || (!uniform && !g->forced) || !target || !theta)
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
@@ -29840,7 +29835,6 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     double *to_p = number + 2 * K;
     double *log_p = number + 3 * K;
     double *amp = number + 4 * K;
-
     double *eps = number + 5 * K;
     vdi__ds_trains s = VDI__ZERO;
     vdi__ds_rnn r = vdi__ds_rnn_of(m, K, bins);
@@ -29905,7 +29899,6 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     vdi_var spikes = concrete ? vdi_tape_variable(t, tensor) : vdi_tape_constant(t, tensor);
     shape[2] = 1;
     vdi_var fv = vdi_tape_constant(t, vdi_tensor_view(f, dtype, 3 - skip, shape + skip));
-
     vdi_var mv = vdi_tape_constant(t, vdi_tensor_view(mask, dtype, 3 - skip, shape + skip));
     double sd = 0, slope = 0;
     vdi_var tv = vdi_var_none();
@@ -30081,14 +30074,12 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     const vdi_dtype dtype = d->dtype;
     const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
     const bool labels = g->how == VDI_DEEPSPIKE_SUPERVISED;
-
     const bool wake = g->how == VDI_DEEPSPIKE_WAKE_SLEEP;
     const size_t size = vdi_dtype_size(dtype);
     const int64_t B = g->B;
     const int64_t P = d->generative.theta_count;
     const int64_t M = d->generative.streams;
     const int64_t H = d->hidden;
-
     const int64_t jobs = labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
     const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(H) : 0;
     vdi_arena *a = &m->arena;
@@ -30154,7 +30145,6 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
         item[0] = &rnn[VDI__DS_FORWARD + 2];
         item[1] = &rnn[VDI__DS_FORWARD + 3];
         item[2] = &rnn[VDI__DS_SPIKE];
-
         item[3] = &rnn[VDI__DS_STATE];
         for (int64_t j = 0; j < jobs; j++) {
             const char *w = g->d_rnn + weights * (size_t)j * size;
@@ -30309,7 +30299,6 @@ VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *dat
     const int64_t M = d->generative.streams;
     const size_t size = vdi_dtype_size(d->dtype);
     char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size);
-
     char *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
     unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
     int64_t *trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *trace);
@@ -30678,7 +30667,6 @@ VDI__FN bool vdi__ds_look_back(const vdi_deepspike *m, vdi__ds_known *k, const c
     const size_t size = vdi_dtype_size(dtype);
     const size_t R = (size_t)m->desc.upsample;
     const size_t F = (size_t)m->desc.features;
-
     const size_t C = (size_t)m->desc.generative.streams;
     const size_t n = k->count;
     const vdi_param *rnn = m->params->item + m->rnn + VDI__DS_BACK;
@@ -30797,7 +30785,6 @@ VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, v
     const int64_t bins = frames * R;
     const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
     double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p);
-
     double *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
     char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
     if (!p || !variance || !odds) {
@@ -30854,7 +30841,6 @@ VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, i
     vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
     vdi__ds_known known = VDI__ZERO;
     double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p);
-
     double *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size);
     char *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
@@ -31361,8 +31347,9 @@ VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_par
 }
 
 /* y = x + leaky(h (1 + g) + s), with g and s (channels) of this layer and trace out of film (B,
-   layers + 1, 2, C); without x for the stem. One pass forward, one backward: as separate operations
-   it would take longer than the convolutions. */
+   layers + 1, 2, C); without x for the stem.
+   One pass forward, one backward: as separate operations it would take longer than the
+   convolutions. */
 VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) {
     (void)err;
     const int64_t B = c->in[0].shape[0];
@@ -31375,7 +31362,6 @@ VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) 
         VDI__BOTH(dtype, {
             const real *h = (const real *)c->in[0].data + b * T * C;
             const real *g = (const real *)c->in[1].data + b * stride + layer * 2 * C;
-
             const real *s = g + C;
             const real *x = c->inputs > 2 ? (const real *)c->in[2].data + b * T * C : NULL;
             real *y = (real *)c->out[0].data + b * T * C;
@@ -31404,7 +31390,6 @@ VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err)
     const vdi_dtype dtype = c->in[0].dtype;
     const bool dh_wanted = vdi_tensor_ok(c->din[0]);
     const bool film_wanted = vdi_tensor_ok(c->din[1]);
-
     const bool dx_wanted = c->inputs > 2 && vdi_tensor_ok(c->din[2]);
     void *scratch = vdi_tape_scratch(c->tape, 3 * (size_t)C * vdi_dtype_size(dtype));
     if (!scratch) return VDI_ERR_MEMORY;
@@ -31413,7 +31398,6 @@ VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err)
         VDI__BOTH(dtype, {
             const real *h = (const real *)c->in[0].data + b * T * C;
             const real *g = (const real *)c->in[1].data + b * stride + layer * 2 * C;
-
             const real *s = g + C;
             const real *dy = (const real *)c->dout[0].data + b * T * C;
             real *dh = dh_wanted ? (real *)c->din[0].data + b * T * C : NULL;
@@ -31752,7 +31736,6 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
     double before = 0;
     for (int64_t k = 0; k < frames; k++) {
         const double edge = ((double)k + 0.5) / fps * VDI_PRETRAINED_GRID + 0.5;
-
         const double to = k + 1 < frames ? VDI__MIN(edge, (double)samples) : (double)samples;
         const int64_t i = VDI__MIN((int64_t)to, samples - 1);
         const double until = sum[i] + (to - (double)i) * (sum[i + 1] - sum[i]);
@@ -33383,7 +33366,6 @@ VDI__DEF void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t 
                 /* of w_i Q_i: a negative weight turns the order over */
                 const double w = weights ? weights[i] : 1;
                 const double a = vdi__load(dtype, q0, at + (size_t)i);
-
                 const double z = vdi__load(dtype, q1, at + (size_t)i);
                 j = w < 0 ? z > a : z < a;
                 total += w * (j ? z : a);
@@ -33591,10 +33573,9 @@ VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, co
 /* ---- conflict-averse gradients --------------------------------------------------------------- */
 
 /* The dual, f(w) = <g_w, g0> + c |g0| |g_w|, is convex on the simplex. Along a pair (one entry up,
-   one down by s) it is
-   a s + r sqrt(q0 + 2 b s + q s^2) plus a constant, whose minimum is the root of a quadratic: each
-   step is exact. The pair is the one that the gradient likes most, so that the gap below bounds
-   what is left. */
+   one down by s) it is a s + r sqrt(q0 + 2 b s + q s^2) plus a constant, whose minimum is the root
+   of a quadratic: each step is exact. The pair is the one that the gradient likes most, so that the
+   gap below bounds what is left. */
 VDI__DEF void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex) {
     double w[VDI_CRITIC_HEADS], Gw[VDI_CRITIC_HEADS], Gu[VDI_CRITIC_HEADS], uGu = 0, scale = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -34279,10 +34260,9 @@ VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
 
 /* ---- one update ------------------------------------------------------------------------------ */
 
-/* Sample a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log pi
-   (n) =
-   sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact for
-   every u. */
+/* Sample a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log
+   pi (n) = sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact
+   for every u. */
 VDI__FN void vdi__sacd_sample(const vdi_sacd *g, vdi__sacd_space *s, size_t n, const void *out,
                               const void *eps, void *x, double *log_pi) {
     const vdi_dtype t = g->desc.dtype;
@@ -34338,7 +34318,6 @@ VDI__FN void vdi__sacd_y(const vdi_sacd *g, double alpha, const float *reward, i
     const int64_t m = g->desc.components;
     const bool terminal = (end & VDI_ENV_TERMINATED) != 0;
     const double keep = terminal ? 0 : g->desc.gamma;
-
     const double entropy =
         (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
     if (g->desc.algo == VDI_SACD_SAC) {
@@ -34786,7 +34765,6 @@ VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count,
     out->has_target_entropy = out->has_cagrad_c = true;
     const char *hidden = vdi__meta_find(meta, count, "hidden");
     const char *algo = vdi__meta_find(meta, count, "algo");
-
     const char *dtype = vdi__meta_find(meta, count, "dtype");
     const char *seed = vdi__meta_find(meta, count, "seed");
     int64_t number;
@@ -36954,7 +36932,9 @@ VDI__DEF vdi_status vdi_npz_save(const char *path, const vdi_named_tensor *tenso
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_JSON_C)
 #define VDI_IO_JSON_C
 
-/* ---- parser: one function, run twice. The first run (nodes NULL) checks everything and counts; the second fills. --- */
+/* ---- parser ------------------------------------------------------------------------------------
+ * One function, run twice. The first run (nodes NULL) checks everything and counts; the second
+ * fills. */
 
 typedef struct vdi__json_parser {
     const char *s, *end, *at;
@@ -39314,7 +39294,6 @@ VDI__FN void vdi__draw_edge(vdi_writer *w, const vdi__view *v, const vdi_series 
         int64_t i = back ? to - 1 - n : from + n;
         double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
         double a = vdi__to_pixel(&v->y, vdi__at(s->y, i));
-
         double b = vdi__to_pixel(&v->y, vdi__at(s->z, i));
         double y = back ? VDI__MAX(a, b) : VDI__MIN(a, b);
         if (held && (!thin || floor(x) != column)) {
@@ -39334,7 +39313,6 @@ VDI__FN void vdi__draw_edge(vdi_writer *w, const vdi__view *v, const vdi_series 
 VDI__FN bool vdi__band_there(const vdi__view *v, const vdi_series *s, int64_t i) {
     double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
     double a = vdi__to_pixel(&v->y, vdi__at(s->y, i));
-
     double b = vdi__to_pixel(&v->y, vdi__at(s->z, i));
     return x == x && a == a && b == b;
 }
@@ -39402,7 +39380,6 @@ VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series
     int cols = (int)VDI__MIN(n, (int64_t)VDI__MIN(v->width, 2000.0));
     int rows = (int)VDI__MIN(h, (int64_t)VDI__MIN(v->height, 2000.0));
     double x0 = vdi__to_pixel(&v->x, v->p->x0 - 0.5 * vdi__step(v->p->dx));
-
     double x1 = vdi__to_pixel(&v->x, v->p->x0 + ((double)n - 0.5) * vdi__step(v->p->dx));
     double y0 = vdi__to_pixel(&v->y, vdi__y_at(v->p, -0.5));
     double y1 = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)h - 0.5));
@@ -39511,7 +39488,6 @@ VDI__FN void vdi__draw_bars(vdi_writer *w, const vdi__view *v, const vdi_series 
     char buf[24];
     int64_t groups = s->y.shape[0], n = s->y.shape[1];
     double slot = 0.76 / (double)VDI__MAX(groups, 1);
-
     double base = vdi__to_pixel(&v->y, v->y.log ? pow(10, v->y.low)
                                                 : VDI__MAX(v->y.low, VDI__MIN(0, v->y.high)));
     for (int64_t g = 0; g < groups; g++) {
@@ -39543,7 +39519,6 @@ VDI__FN void vdi__draw_bars(vdi_writer *w, const vdi__view *v, const vdi_series 
         for (int64_t k = 0; k < n; k++) {
             double value = vdi__at2(s->y, g, k);
             double e = vdi__at2(s->z, g, k);
-
             double x = vdi__to_pixel(&v->x, (double)k - 0.38 + ((double)g + 0.47) * slot);
             double a = vdi__to_pixel(&v->y, value - e), b = vdi__to_pixel(&v->y, value + e);
             if (a != a || b != b) continue;
@@ -40764,11 +40739,11 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
  *
  * Every function is a short chain of steps without branches: reduce the argument, a polynomial, put
  * the result together. The polynomials are minimax fits made for vdi (Remez exchange in 50 digits,
- * docs/kernels.md); each states its interval and the relative error that it leaves in the function.
- * What a lane seldom needs (denormals, negative gammas, huge angles) stands behind one "any lane?"
- * branch per vector. All steps are exact or are single words of simd.h, and a product that meets a
- * sum is a fused multiply-add, so the paths that have one agree in every bit, except where libm is
- * asked (pow, huge sines).
+ * docs/guide/kernels.md); each states its interval and the relative error that it leaves in the
+ * function. What a lane seldom needs (denormals, negative gammas, huge angles) stands behind one
+ * "any lane?" branch per vector. All steps are exact or are single words of simd.h, and a product
+ * that meets a sum is a fused multiply-add, so the paths that have one agree in every bit, except
+ * where libm is asked (pow, huge sines).
  */
 #if VDI__REAL == 32
 #define VDI__LIBM(name) name##f
@@ -41295,7 +41270,6 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     if (VDI_MANY(low)) {
         const VDI_V r0 = VDI_VDIV(VDI__ONE, b);
         const VDI_V r1 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__ONE));
-
         const VDI_V r2 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__K(2)));
         y = VDI_VSEL(low, VDI_VFMA(r0, r0, VDI_VFMA(r1, r1, VDI_VFMA(r2, r2, y))), y);
     }
@@ -41698,7 +41672,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_log_softmax)(size_t rows, size_t cols, const 
  *   when its rows lie far apart.
  * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
  * columns is computed turned over, with the lanes across the rows; one with a single row runs over
- * wide panels. docs/gemm.md has
+ * wide panels. docs/guide/kernels.md has
  * the measurements.
  */
 #if VDI_REGISTERS == 32
@@ -41732,8 +41706,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_log_softmax)(size_t rows, size_t cols, const 
 #endif
 #endif
 /* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows
-   repeat the
-   first one and are not stored. */
+   repeat the first one and are not stored. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
     const VDI_T *a[8];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
@@ -43140,7 +43113,8 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
     }
 #endif
 #if VDI__ISA == 3 || (VDI__ISA == 4 && VDI__REAL == 64)
-    if (f->rows) switch (d) {
+    if (f->rows) {
+        switch (d) {
 #if VDI__ISA == 3 /* up to 32 bytes the wider path comes here, too */
         case 1: return VDI_PN(vdi__bt_chain)(1, f);
         case 2: return VDI_PN(vdi__bt_chain)(2, f);
@@ -43156,6 +43130,7 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
 #endif
         default: break;
         }
+    }
 #endif
     if (f->rows) VDI_PN(vdi__bt_turn_in)(d, f, f->t0, f->t1);
     vdi__bt_op l = VDI__ZERO, n = VDI__ZERO;
@@ -43747,7 +43722,6 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
     VDI_V *X = work + 4 * dd;
     VDI_V *G = work + 5 * dd;
     VDI_V *K = work + 6 * dd;
-
     VDI_V *Q = work + 7 * dd;
     VDI_V *m = work + 8 * dd;
     VDI_V *h = m + d;
@@ -43839,7 +43813,6 @@ VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
     VDI_V *Y = work + 4 * dd;
     VDI_V *X = work + 5 * dd;
     VDI_V *Ps = work + 6 * dd;
-
     VDI_V *D = work + 7 * dd;
     VDI_V *m = work + 8 * dd;
     VDI_V *p = m + d;
