@@ -41,10 +41,16 @@ function declarations(path,   i, inc) {
     load(path)
     for (i = 1; i < cut[path]; i++) {
         inc = project(text[path, i])
-        if (inc != "") { inc = normal(dir(path) inc); if (!seen[inc]) declarations(inc) }
+        if (inc == "" || text[path, i] ~ /repeated/) continue
+        inc = normal(dir(path) inc)
+        if (!seen[inc]) declarations(inc)
     }
     banner(path)
-    for (i = 1; i < cut[path]; i++) if (project(text[path, i]) == "") print text[path, i]
+    for (i = 1; i < cut[path]; i++) {
+        inc = project(text[path, i])
+        if (inc == "") print text[path, i]
+        else if (text[path, i] ~ /repeated/) whole(normal(dir(path) inc))
+    }
 }
 function implementation(path,   i, inc) {
     load(path)
@@ -96,6 +102,7 @@ BEGIN {
     print "#if defined(VDI_CORE_IMPLEMENTATION)\n#define VDI__BODIES"
     for (k = 1; k <= count; k++) implementation(order[k])
     print "#undef VDI__BODIES\n#endif /* VDI_CORE_IMPLEMENTATION */"
+    banner("core/names_end.h"); whole("core/names_end.h")
     print "\n#else /* VDI__PASS: the file includes itself for one pass of kernel bodies */"
     banner("kernel/simd.h")
     whole("kernel/simd.h")

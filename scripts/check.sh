@@ -151,7 +151,7 @@ step_locale() {
 step_alone() {
     need g++ g++
     for header in $(cd $TREE && find . -name '*.h' | sed 's/^..//' | sort); do
-        case $header in *_body.h | */pass.h | */each.h | */simd.h | */simd_[!s]*.h | */simd_scalar.h | */simd_sse2.h) continue ;; esac
+        case $header in core/names_*.h | *_body.h | */pass.h | */each.h | */simd.h | */simd_[!s]*.h | */simd_scalar.h | */simd_sse2.h) continue ;; esac
         printf '#include "%s"\n#include "%s"\ntypedef int vdi_not_empty;\n' "$header" "$header" > "$dir/alone.c"
         run gcc -std=c11 $WARN_C -fsyntax-only -I$TREE "$dir/alone.c"
         run g++ -std=c++17 -x c++ $WARN_CXX -fsyntax-only -I$TREE "$dir/alone.c"
@@ -174,6 +174,16 @@ step_gcc() { modes gcc -O2; }
 step_clang() { modes clang -O2; }
 step_gxx() { modes gxx -O0; }
 step_clangxx() { modes clangxx -O0; }
+
+# A user's macros with the names that vdi uses inside: before the header and after it, and they come back as they were.
+step_names() {
+    for which in gcc clang gxx clangxx; do
+        cc=$(compiler $which) || exit $?
+        for where in $TREE .; do run $cc -fsyntax-only -I$where tests/header/hostile.c; done
+    done
+    ! command -v tcc > /dev/null || run tcc -std=c11 -Wall -Werror -I. -c tests/header/hostile.c -o "$dir/a.o"
+    say "$(grep -c '^#define' tests/header/macros.h) macros"
+}
 
 # Each module by itself, and each switch. gcc sees what is declared static and has no body, clang what has a body and no use, so gcc is
 # shown static copies and clang plain ones.

@@ -40,6 +40,8 @@
  * the modules that it compiles: a static declaration without a body would be a warning in the
  * user's file. */
 #include "core/config.h"
+#include "core/win32.h"
+#include "core/names_begin.h"
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 #include "core/text.h"
 #include "core/status.h"
@@ -166,3 +168,4 @@
 #include "vdi.h"
 #undef VDI__BODIES
 #endif
+#include "core/names_end.h"

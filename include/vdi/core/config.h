@@ -43,15 +43,7 @@
 #endif
 #endif
 
-#include <float.h>
-#include <limits.h>
-#include <math.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "system.h"
 
 #if defined(__GNUC__) || defined(__clang__)
 #define VDI__GNU 1
@@ -63,7 +55,12 @@
 #define VDI__UNUSED __attribute__((unused))
 /** Before a function whose status may not be ignored. */
 #define VDI_NODISCARD __attribute__((warn_unused_result))
+/* printf of mingw means Microsoft's, which has no %zu */
+#if defined(__MINGW32__) && !defined(__clang__)
+#define VDI__PRINTF(fmt, args) __attribute__((format(gnu_printf, fmt, args)))
+#else
 #define VDI__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#endif
 #define VDI__LIKELY(x) __builtin_expect(!!(x), 1)
 #define VDI__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define VDI__ALWAYS_INLINE __attribute__((always_inline))

@@ -25,6 +25,7 @@
 #include "alloc.h"
 #include "config.h"
 #include "status.h"
+#include "win32.h"
 
 /** Most workers of a pool. */
 #define VDI_POOL_MAX 1024
@@ -58,13 +59,6 @@ VDI_API void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *u
 #define VDI__THREADS 0
 #elif defined(_WIN32)
 #define VDI__THREADS 1
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
 typedef HANDLE vdi__thread;
 typedef SRWLOCK vdi__lock;
 typedef CONDITION_VARIABLE vdi__signal;
