@@ -43,6 +43,448 @@
  * the modules that it compiles: a static declaration without a body would be a warning in the
  * user's file. */
 
+/* ======== core/system.h ======== */
+/* core/system.h - the headers of ISO C that every part of vdi needs
+ *
+ * They are read with the user's macros out of the way: one called round or move would break them.
+ */
+#ifndef VDI_CORE_SYSTEM_H
+#define VDI_CORE_SYSTEM_H
+/* core/names_begin.h - the user's macros step aside while vdi is read
+ *
+ * The implementation calls a matrix A and a distance near, and a user's macros may be called the
+ * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
+ * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
+ * VDI__LETTERS_ALONE, only single letters step aside.
+ * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ */
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
+/* single letters */
+#pragma push_macro("A")
+#undef A
+#pragma push_macro("B")
+#undef B
+#pragma push_macro("C")
+#undef C
+#pragma push_macro("D")
+#undef D
+#pragma push_macro("E")
+#undef E
+#pragma push_macro("F")
+#undef F
+#pragma push_macro("G")
+#undef G
+#pragma push_macro("H")
+#undef H
+#pragma push_macro("I")
+#undef I
+#pragma push_macro("J")
+#undef J
+#pragma push_macro("K")
+#undef K
+#pragma push_macro("L")
+#undef L
+#pragma push_macro("M")
+#undef M
+#pragma push_macro("N")
+#undef N
+#pragma push_macro("O")
+#undef O
+#pragma push_macro("P")
+#undef P
+#pragma push_macro("Q")
+#undef Q
+#pragma push_macro("R")
+#undef R
+#pragma push_macro("S")
+#undef S
+#pragma push_macro("T")
+#undef T
+#pragma push_macro("U")
+#undef U
+#pragma push_macro("V")
+#undef V
+#pragma push_macro("W")
+#undef W
+#pragma push_macro("X")
+#undef X
+#pragma push_macro("Y")
+#undef Y
+#pragma push_macro("Z")
+#undef Z
+#pragma push_macro("a")
+#undef a
+#pragma push_macro("b")
+#undef b
+#pragma push_macro("c")
+#undef c
+#pragma push_macro("d")
+#undef d
+#pragma push_macro("e")
+#undef e
+#pragma push_macro("f")
+#undef f
+#pragma push_macro("g")
+#undef g
+#pragma push_macro("h")
+#undef h
+#pragma push_macro("i")
+#undef i
+#pragma push_macro("j")
+#undef j
+#pragma push_macro("k")
+#undef k
+#pragma push_macro("l")
+#undef l
+#pragma push_macro("m")
+#undef m
+#pragma push_macro("n")
+#undef n
+#pragma push_macro("o")
+#undef o
+#pragma push_macro("p")
+#undef p
+#pragma push_macro("q")
+#undef q
+#pragma push_macro("r")
+#undef r
+#pragma push_macro("s")
+#undef s
+#pragma push_macro("t")
+#undef t
+#pragma push_macro("u")
+#undef u
+#pragma push_macro("v")
+#undef v
+#pragma push_macro("w")
+#undef w
+#pragma push_macro("x")
+#undef x
+#pragma push_macro("y")
+#undef y
+#pragma push_macro("z")
+#undef z
+#ifndef VDI__LETTERS_ALONE
+/* windows.h, and the compilers that came before it */
+#pragma push_macro("near")
+#undef near
+#pragma push_macro("far")
+#undef far
+#pragma push_macro("small")
+#undef small
+#pragma push_macro("hyper")
+#undef hyper
+#pragma push_macro("interface")
+#undef interface
+#pragma push_macro("min")
+#undef min
+#pragma push_macro("max")
+#undef max
+#pragma push_macro("pascal")
+#undef pascal
+#pragma push_macro("cdecl")
+#undef cdecl
+#pragma push_macro("NEAR")
+#undef NEAR
+#pragma push_macro("FAR")
+#undef FAR
+#pragma push_macro("IN")
+#undef IN
+#pragma push_macro("OUT")
+#undef OUT
+#pragma push_macro("OPTIONAL")
+#undef OPTIONAL
+#pragma push_macro("CONST")
+#undef CONST
+#pragma push_macro("VOID")
+#undef VOID
+#pragma push_macro("BOOL")
+#undef BOOL
+#pragma push_macro("TRUE")
+#undef TRUE
+#pragma push_macro("FALSE")
+#undef FALSE
+#pragma push_macro("ERROR")
+#undef ERROR
+#pragma push_macro("DELETE")
+#undef DELETE
+/* X11 */
+#pragma push_macro("Bool")
+#undef Bool
+#pragma push_macro("Status")
+#undef Status
+#pragma push_macro("None")
+#undef None
+#pragma push_macro("Always")
+#undef Always
+#pragma push_macro("True")
+#undef True
+#pragma push_macro("False")
+#undef False
+#pragma push_macro("Success")
+#undef Success
+#pragma push_macro("Complex")
+#undef Complex
+#pragma push_macro("Convex")
+#undef Convex
+#pragma push_macro("Above")
+#undef Above
+#pragma push_macro("Below")
+#undef Below
+#pragma push_macro("Unsorted")
+#undef Unsorted
+/* Arduino */
+#pragma push_macro("B0")
+#undef B0
+#pragma push_macro("B1")
+#undef B1
+#pragma push_macro("B00")
+#undef B00
+#pragma push_macro("B01")
+#undef B01
+#pragma push_macro("B10")
+#undef B10
+#pragma push_macro("B11")
+#undef B11
+#pragma push_macro("PI")
+#undef PI
+#pragma push_macro("HALF_PI")
+#undef HALF_PI
+#pragma push_macro("TWO_PI")
+#undef TWO_PI
+#pragma push_macro("DEG_TO_RAD")
+#undef DEG_TO_RAD
+#pragma push_macro("RAD_TO_DEG")
+#undef RAD_TO_DEG
+#pragma push_macro("EULER")
+#undef EULER
+#pragma push_macro("HIGH")
+#undef HIGH
+#pragma push_macro("LOW")
+#undef LOW
+#pragma push_macro("INPUT")
+#undef INPUT
+#pragma push_macro("OUTPUT")
+#undef OUTPUT
+#pragma push_macro("DEFAULT")
+#undef DEFAULT
+#pragma push_macro("CHANGE")
+#undef CHANGE
+#pragma push_macro("EXTERNAL")
+#undef EXTERNAL
+#pragma push_macro("INTERNAL")
+#undef INTERNAL
+#pragma push_macro("abs")
+#undef abs
+#pragma push_macro("round")
+#undef round
+#pragma push_macro("bit")
+#undef bit
+#pragma push_macro("word")
+#undef word
+#pragma push_macro("sq")
+#undef sq
+#pragma push_macro("constrain")
+#undef constrain
+#pragma push_macro("radians")
+#undef radians
+#pragma push_macro("degrees")
+#undef degrees
+#pragma push_macro("lowByte")
+#undef lowByte
+#pragma push_macro("highByte")
+#undef highByte
+#pragma push_macro("bitRead")
+#undef bitRead
+#pragma push_macro("bitSet")
+#undef bitSet
+#pragma push_macro("bitClear")
+#undef bitClear
+#pragma push_macro("bitWrite")
+#undef bitWrite
+/* unix, curses, macOS */
+#pragma push_macro("linux")
+#undef linux
+#pragma push_macro("unix")
+#undef unix
+#pragma push_macro("sun")
+#undef sun
+#pragma push_macro("i386")
+#undef i386
+#pragma push_macro("major")
+#undef major
+#pragma push_macro("minor")
+#undef minor
+#pragma push_macro("check")
+#undef check
+#pragma push_macro("verify")
+#undef verify
+#pragma push_macro("require")
+#undef require
+#pragma push_macro("border")
+#undef border
+#pragma push_macro("clear")
+#undef clear
+#pragma push_macro("move")
+#undef move
+#pragma push_macro("echo")
+#undef echo
+#endif
+#endif
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* core/names_end.h - the macros of core/names_begin.h come back */
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
+/* single letters */
+#pragma pop_macro("A")
+#pragma pop_macro("B")
+#pragma pop_macro("C")
+#pragma pop_macro("D")
+#pragma pop_macro("E")
+#pragma pop_macro("F")
+#pragma pop_macro("G")
+#pragma pop_macro("H")
+#pragma pop_macro("I")
+#pragma pop_macro("J")
+#pragma pop_macro("K")
+#pragma pop_macro("L")
+#pragma pop_macro("M")
+#pragma pop_macro("N")
+#pragma pop_macro("O")
+#pragma pop_macro("P")
+#pragma pop_macro("Q")
+#pragma pop_macro("R")
+#pragma pop_macro("S")
+#pragma pop_macro("T")
+#pragma pop_macro("U")
+#pragma pop_macro("V")
+#pragma pop_macro("W")
+#pragma pop_macro("X")
+#pragma pop_macro("Y")
+#pragma pop_macro("Z")
+#pragma pop_macro("a")
+#pragma pop_macro("b")
+#pragma pop_macro("c")
+#pragma pop_macro("d")
+#pragma pop_macro("e")
+#pragma pop_macro("f")
+#pragma pop_macro("g")
+#pragma pop_macro("h")
+#pragma pop_macro("i")
+#pragma pop_macro("j")
+#pragma pop_macro("k")
+#pragma pop_macro("l")
+#pragma pop_macro("m")
+#pragma pop_macro("n")
+#pragma pop_macro("o")
+#pragma pop_macro("p")
+#pragma pop_macro("q")
+#pragma pop_macro("r")
+#pragma pop_macro("s")
+#pragma pop_macro("t")
+#pragma pop_macro("u")
+#pragma pop_macro("v")
+#pragma pop_macro("w")
+#pragma pop_macro("x")
+#pragma pop_macro("y")
+#pragma pop_macro("z")
+#ifndef VDI__LETTERS_ALONE
+/* windows.h, and the compilers that came before it */
+#pragma pop_macro("near")
+#pragma pop_macro("far")
+#pragma pop_macro("small")
+#pragma pop_macro("hyper")
+#pragma pop_macro("interface")
+#pragma pop_macro("min")
+#pragma pop_macro("max")
+#pragma pop_macro("pascal")
+#pragma pop_macro("cdecl")
+#pragma pop_macro("NEAR")
+#pragma pop_macro("FAR")
+#pragma pop_macro("IN")
+#pragma pop_macro("OUT")
+#pragma pop_macro("OPTIONAL")
+#pragma pop_macro("CONST")
+#pragma pop_macro("VOID")
+#pragma pop_macro("BOOL")
+#pragma pop_macro("TRUE")
+#pragma pop_macro("FALSE")
+#pragma pop_macro("ERROR")
+#pragma pop_macro("DELETE")
+/* X11 */
+#pragma pop_macro("Bool")
+#pragma pop_macro("Status")
+#pragma pop_macro("None")
+#pragma pop_macro("Always")
+#pragma pop_macro("True")
+#pragma pop_macro("False")
+#pragma pop_macro("Success")
+#pragma pop_macro("Complex")
+#pragma pop_macro("Convex")
+#pragma pop_macro("Above")
+#pragma pop_macro("Below")
+#pragma pop_macro("Unsorted")
+/* Arduino */
+#pragma pop_macro("B0")
+#pragma pop_macro("B1")
+#pragma pop_macro("B00")
+#pragma pop_macro("B01")
+#pragma pop_macro("B10")
+#pragma pop_macro("B11")
+#pragma pop_macro("PI")
+#pragma pop_macro("HALF_PI")
+#pragma pop_macro("TWO_PI")
+#pragma pop_macro("DEG_TO_RAD")
+#pragma pop_macro("RAD_TO_DEG")
+#pragma pop_macro("EULER")
+#pragma pop_macro("HIGH")
+#pragma pop_macro("LOW")
+#pragma pop_macro("INPUT")
+#pragma pop_macro("OUTPUT")
+#pragma pop_macro("DEFAULT")
+#pragma pop_macro("CHANGE")
+#pragma pop_macro("EXTERNAL")
+#pragma pop_macro("INTERNAL")
+#pragma pop_macro("abs")
+#pragma pop_macro("round")
+#pragma pop_macro("bit")
+#pragma pop_macro("word")
+#pragma pop_macro("sq")
+#pragma pop_macro("constrain")
+#pragma pop_macro("radians")
+#pragma pop_macro("degrees")
+#pragma pop_macro("lowByte")
+#pragma pop_macro("highByte")
+#pragma pop_macro("bitRead")
+#pragma pop_macro("bitSet")
+#pragma pop_macro("bitClear")
+#pragma pop_macro("bitWrite")
+/* unix, curses, macOS */
+#pragma pop_macro("linux")
+#pragma pop_macro("unix")
+#pragma pop_macro("sun")
+#pragma pop_macro("i386")
+#pragma pop_macro("major")
+#pragma pop_macro("minor")
+#pragma pop_macro("check")
+#pragma pop_macro("verify")
+#pragma pop_macro("require")
+#pragma pop_macro("border")
+#pragma pop_macro("clear")
+#pragma pop_macro("move")
+#pragma pop_macro("echo")
+#endif
+#endif
+#endif                 /* VDI_CORE_SYSTEM_H */
+
 /* ======== core/config.h ======== */
 /* core/config.h - compiler, platform, switches
  *
@@ -89,15 +531,6 @@
 #endif
 #endif
 
-#include <float.h>
-#include <limits.h>
-#include <math.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #if defined(__GNUC__) || defined(__clang__)
 #define VDI__GNU 1
@@ -109,7 +542,12 @@
 #define VDI__UNUSED __attribute__((unused))
 /** Before a function whose status may not be ignored. */
 #define VDI_NODISCARD __attribute__((warn_unused_result))
+/* printf of mingw means Microsoft's, which has no %zu */
+#if defined(__MINGW32__) && !defined(__clang__)
+#define VDI__PRINTF(fmt, args) __attribute__((format(gnu_printf, fmt, args)))
+#else
 #define VDI__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#endif
 #define VDI__LIKELY(x) __builtin_expect(!!(x), 1)
 #define VDI__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define VDI__ALWAYS_INLINE __attribute__((always_inline))
@@ -248,6 +686,745 @@
      defined(VDI_ENV_IMPLEMENTATION)) &&                                     \
     !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
+#endif
+
+/* ======== core/win32.h ======== */
+/* core/win32.h - windows.h, where the pool needs it
+ *
+ * It defines near, far, small, min and max, which core/names_begin.h hides from vdi. The user may
+ * want them, and the first to include windows.h may be vdi: so it comes before the names step
+ * aside, with only the user's single letters out of its way.
+ */
+#if defined(VDI_CORE_IMPLEMENTATION) && defined(_WIN32) && !defined(VDI_NO_THREADS) && \
+    !defined(VDI_CORE_WIN32_C)
+#define VDI_CORE_WIN32_C
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#define VDI__LEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#define VDI__NOMINMAX
+#endif
+#define VDI__LETTERS_ALONE
+/* core/names_begin.h - the user's macros step aside while vdi is read
+ *
+ * The implementation calls a matrix A and a distance near, and a user's macros may be called the
+ * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
+ * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
+ * VDI__LETTERS_ALONE, only single letters step aside.
+ * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ */
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
+/* single letters */
+#pragma push_macro("A")
+#undef A
+#pragma push_macro("B")
+#undef B
+#pragma push_macro("C")
+#undef C
+#pragma push_macro("D")
+#undef D
+#pragma push_macro("E")
+#undef E
+#pragma push_macro("F")
+#undef F
+#pragma push_macro("G")
+#undef G
+#pragma push_macro("H")
+#undef H
+#pragma push_macro("I")
+#undef I
+#pragma push_macro("J")
+#undef J
+#pragma push_macro("K")
+#undef K
+#pragma push_macro("L")
+#undef L
+#pragma push_macro("M")
+#undef M
+#pragma push_macro("N")
+#undef N
+#pragma push_macro("O")
+#undef O
+#pragma push_macro("P")
+#undef P
+#pragma push_macro("Q")
+#undef Q
+#pragma push_macro("R")
+#undef R
+#pragma push_macro("S")
+#undef S
+#pragma push_macro("T")
+#undef T
+#pragma push_macro("U")
+#undef U
+#pragma push_macro("V")
+#undef V
+#pragma push_macro("W")
+#undef W
+#pragma push_macro("X")
+#undef X
+#pragma push_macro("Y")
+#undef Y
+#pragma push_macro("Z")
+#undef Z
+#pragma push_macro("a")
+#undef a
+#pragma push_macro("b")
+#undef b
+#pragma push_macro("c")
+#undef c
+#pragma push_macro("d")
+#undef d
+#pragma push_macro("e")
+#undef e
+#pragma push_macro("f")
+#undef f
+#pragma push_macro("g")
+#undef g
+#pragma push_macro("h")
+#undef h
+#pragma push_macro("i")
+#undef i
+#pragma push_macro("j")
+#undef j
+#pragma push_macro("k")
+#undef k
+#pragma push_macro("l")
+#undef l
+#pragma push_macro("m")
+#undef m
+#pragma push_macro("n")
+#undef n
+#pragma push_macro("o")
+#undef o
+#pragma push_macro("p")
+#undef p
+#pragma push_macro("q")
+#undef q
+#pragma push_macro("r")
+#undef r
+#pragma push_macro("s")
+#undef s
+#pragma push_macro("t")
+#undef t
+#pragma push_macro("u")
+#undef u
+#pragma push_macro("v")
+#undef v
+#pragma push_macro("w")
+#undef w
+#pragma push_macro("x")
+#undef x
+#pragma push_macro("y")
+#undef y
+#pragma push_macro("z")
+#undef z
+#ifndef VDI__LETTERS_ALONE
+/* windows.h, and the compilers that came before it */
+#pragma push_macro("near")
+#undef near
+#pragma push_macro("far")
+#undef far
+#pragma push_macro("small")
+#undef small
+#pragma push_macro("hyper")
+#undef hyper
+#pragma push_macro("interface")
+#undef interface
+#pragma push_macro("min")
+#undef min
+#pragma push_macro("max")
+#undef max
+#pragma push_macro("pascal")
+#undef pascal
+#pragma push_macro("cdecl")
+#undef cdecl
+#pragma push_macro("NEAR")
+#undef NEAR
+#pragma push_macro("FAR")
+#undef FAR
+#pragma push_macro("IN")
+#undef IN
+#pragma push_macro("OUT")
+#undef OUT
+#pragma push_macro("OPTIONAL")
+#undef OPTIONAL
+#pragma push_macro("CONST")
+#undef CONST
+#pragma push_macro("VOID")
+#undef VOID
+#pragma push_macro("BOOL")
+#undef BOOL
+#pragma push_macro("TRUE")
+#undef TRUE
+#pragma push_macro("FALSE")
+#undef FALSE
+#pragma push_macro("ERROR")
+#undef ERROR
+#pragma push_macro("DELETE")
+#undef DELETE
+/* X11 */
+#pragma push_macro("Bool")
+#undef Bool
+#pragma push_macro("Status")
+#undef Status
+#pragma push_macro("None")
+#undef None
+#pragma push_macro("Always")
+#undef Always
+#pragma push_macro("True")
+#undef True
+#pragma push_macro("False")
+#undef False
+#pragma push_macro("Success")
+#undef Success
+#pragma push_macro("Complex")
+#undef Complex
+#pragma push_macro("Convex")
+#undef Convex
+#pragma push_macro("Above")
+#undef Above
+#pragma push_macro("Below")
+#undef Below
+#pragma push_macro("Unsorted")
+#undef Unsorted
+/* Arduino */
+#pragma push_macro("B0")
+#undef B0
+#pragma push_macro("B1")
+#undef B1
+#pragma push_macro("B00")
+#undef B00
+#pragma push_macro("B01")
+#undef B01
+#pragma push_macro("B10")
+#undef B10
+#pragma push_macro("B11")
+#undef B11
+#pragma push_macro("PI")
+#undef PI
+#pragma push_macro("HALF_PI")
+#undef HALF_PI
+#pragma push_macro("TWO_PI")
+#undef TWO_PI
+#pragma push_macro("DEG_TO_RAD")
+#undef DEG_TO_RAD
+#pragma push_macro("RAD_TO_DEG")
+#undef RAD_TO_DEG
+#pragma push_macro("EULER")
+#undef EULER
+#pragma push_macro("HIGH")
+#undef HIGH
+#pragma push_macro("LOW")
+#undef LOW
+#pragma push_macro("INPUT")
+#undef INPUT
+#pragma push_macro("OUTPUT")
+#undef OUTPUT
+#pragma push_macro("DEFAULT")
+#undef DEFAULT
+#pragma push_macro("CHANGE")
+#undef CHANGE
+#pragma push_macro("EXTERNAL")
+#undef EXTERNAL
+#pragma push_macro("INTERNAL")
+#undef INTERNAL
+#pragma push_macro("abs")
+#undef abs
+#pragma push_macro("round")
+#undef round
+#pragma push_macro("bit")
+#undef bit
+#pragma push_macro("word")
+#undef word
+#pragma push_macro("sq")
+#undef sq
+#pragma push_macro("constrain")
+#undef constrain
+#pragma push_macro("radians")
+#undef radians
+#pragma push_macro("degrees")
+#undef degrees
+#pragma push_macro("lowByte")
+#undef lowByte
+#pragma push_macro("highByte")
+#undef highByte
+#pragma push_macro("bitRead")
+#undef bitRead
+#pragma push_macro("bitSet")
+#undef bitSet
+#pragma push_macro("bitClear")
+#undef bitClear
+#pragma push_macro("bitWrite")
+#undef bitWrite
+/* unix, curses, macOS */
+#pragma push_macro("linux")
+#undef linux
+#pragma push_macro("unix")
+#undef unix
+#pragma push_macro("sun")
+#undef sun
+#pragma push_macro("i386")
+#undef i386
+#pragma push_macro("major")
+#undef major
+#pragma push_macro("minor")
+#undef minor
+#pragma push_macro("check")
+#undef check
+#pragma push_macro("verify")
+#undef verify
+#pragma push_macro("require")
+#undef require
+#pragma push_macro("border")
+#undef border
+#pragma push_macro("clear")
+#undef clear
+#pragma push_macro("move")
+#undef move
+#pragma push_macro("echo")
+#undef echo
+#endif
+#endif
+#include <windows.h>
+/* core/names_end.h - the macros of core/names_begin.h come back */
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
+/* single letters */
+#pragma pop_macro("A")
+#pragma pop_macro("B")
+#pragma pop_macro("C")
+#pragma pop_macro("D")
+#pragma pop_macro("E")
+#pragma pop_macro("F")
+#pragma pop_macro("G")
+#pragma pop_macro("H")
+#pragma pop_macro("I")
+#pragma pop_macro("J")
+#pragma pop_macro("K")
+#pragma pop_macro("L")
+#pragma pop_macro("M")
+#pragma pop_macro("N")
+#pragma pop_macro("O")
+#pragma pop_macro("P")
+#pragma pop_macro("Q")
+#pragma pop_macro("R")
+#pragma pop_macro("S")
+#pragma pop_macro("T")
+#pragma pop_macro("U")
+#pragma pop_macro("V")
+#pragma pop_macro("W")
+#pragma pop_macro("X")
+#pragma pop_macro("Y")
+#pragma pop_macro("Z")
+#pragma pop_macro("a")
+#pragma pop_macro("b")
+#pragma pop_macro("c")
+#pragma pop_macro("d")
+#pragma pop_macro("e")
+#pragma pop_macro("f")
+#pragma pop_macro("g")
+#pragma pop_macro("h")
+#pragma pop_macro("i")
+#pragma pop_macro("j")
+#pragma pop_macro("k")
+#pragma pop_macro("l")
+#pragma pop_macro("m")
+#pragma pop_macro("n")
+#pragma pop_macro("o")
+#pragma pop_macro("p")
+#pragma pop_macro("q")
+#pragma pop_macro("r")
+#pragma pop_macro("s")
+#pragma pop_macro("t")
+#pragma pop_macro("u")
+#pragma pop_macro("v")
+#pragma pop_macro("w")
+#pragma pop_macro("x")
+#pragma pop_macro("y")
+#pragma pop_macro("z")
+#ifndef VDI__LETTERS_ALONE
+/* windows.h, and the compilers that came before it */
+#pragma pop_macro("near")
+#pragma pop_macro("far")
+#pragma pop_macro("small")
+#pragma pop_macro("hyper")
+#pragma pop_macro("interface")
+#pragma pop_macro("min")
+#pragma pop_macro("max")
+#pragma pop_macro("pascal")
+#pragma pop_macro("cdecl")
+#pragma pop_macro("NEAR")
+#pragma pop_macro("FAR")
+#pragma pop_macro("IN")
+#pragma pop_macro("OUT")
+#pragma pop_macro("OPTIONAL")
+#pragma pop_macro("CONST")
+#pragma pop_macro("VOID")
+#pragma pop_macro("BOOL")
+#pragma pop_macro("TRUE")
+#pragma pop_macro("FALSE")
+#pragma pop_macro("ERROR")
+#pragma pop_macro("DELETE")
+/* X11 */
+#pragma pop_macro("Bool")
+#pragma pop_macro("Status")
+#pragma pop_macro("None")
+#pragma pop_macro("Always")
+#pragma pop_macro("True")
+#pragma pop_macro("False")
+#pragma pop_macro("Success")
+#pragma pop_macro("Complex")
+#pragma pop_macro("Convex")
+#pragma pop_macro("Above")
+#pragma pop_macro("Below")
+#pragma pop_macro("Unsorted")
+/* Arduino */
+#pragma pop_macro("B0")
+#pragma pop_macro("B1")
+#pragma pop_macro("B00")
+#pragma pop_macro("B01")
+#pragma pop_macro("B10")
+#pragma pop_macro("B11")
+#pragma pop_macro("PI")
+#pragma pop_macro("HALF_PI")
+#pragma pop_macro("TWO_PI")
+#pragma pop_macro("DEG_TO_RAD")
+#pragma pop_macro("RAD_TO_DEG")
+#pragma pop_macro("EULER")
+#pragma pop_macro("HIGH")
+#pragma pop_macro("LOW")
+#pragma pop_macro("INPUT")
+#pragma pop_macro("OUTPUT")
+#pragma pop_macro("DEFAULT")
+#pragma pop_macro("CHANGE")
+#pragma pop_macro("EXTERNAL")
+#pragma pop_macro("INTERNAL")
+#pragma pop_macro("abs")
+#pragma pop_macro("round")
+#pragma pop_macro("bit")
+#pragma pop_macro("word")
+#pragma pop_macro("sq")
+#pragma pop_macro("constrain")
+#pragma pop_macro("radians")
+#pragma pop_macro("degrees")
+#pragma pop_macro("lowByte")
+#pragma pop_macro("highByte")
+#pragma pop_macro("bitRead")
+#pragma pop_macro("bitSet")
+#pragma pop_macro("bitClear")
+#pragma pop_macro("bitWrite")
+/* unix, curses, macOS */
+#pragma pop_macro("linux")
+#pragma pop_macro("unix")
+#pragma pop_macro("sun")
+#pragma pop_macro("i386")
+#pragma pop_macro("major")
+#pragma pop_macro("minor")
+#pragma pop_macro("check")
+#pragma pop_macro("verify")
+#pragma pop_macro("require")
+#pragma pop_macro("border")
+#pragma pop_macro("clear")
+#pragma pop_macro("move")
+#pragma pop_macro("echo")
+#endif
+#endif
+#undef VDI__LETTERS_ALONE
+#ifdef VDI__LEAN
+#undef WIN32_LEAN_AND_MEAN
+#undef VDI__LEAN
+#endif
+#ifdef VDI__NOMINMAX
+#undef NOMINMAX
+#undef VDI__NOMINMAX
+#endif
+#endif
+
+/* ======== core/names_begin.h ======== */
+/* core/names_begin.h - the user's macros step aside while vdi is read
+ *
+ * The implementation calls a matrix A and a distance near, and a user's macros may be called the
+ * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
+ * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
+ * VDI__LETTERS_ALONE, only single letters step aside.
+ * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ */
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
+/* single letters */
+#pragma push_macro("A")
+#undef A
+#pragma push_macro("B")
+#undef B
+#pragma push_macro("C")
+#undef C
+#pragma push_macro("D")
+#undef D
+#pragma push_macro("E")
+#undef E
+#pragma push_macro("F")
+#undef F
+#pragma push_macro("G")
+#undef G
+#pragma push_macro("H")
+#undef H
+#pragma push_macro("I")
+#undef I
+#pragma push_macro("J")
+#undef J
+#pragma push_macro("K")
+#undef K
+#pragma push_macro("L")
+#undef L
+#pragma push_macro("M")
+#undef M
+#pragma push_macro("N")
+#undef N
+#pragma push_macro("O")
+#undef O
+#pragma push_macro("P")
+#undef P
+#pragma push_macro("Q")
+#undef Q
+#pragma push_macro("R")
+#undef R
+#pragma push_macro("S")
+#undef S
+#pragma push_macro("T")
+#undef T
+#pragma push_macro("U")
+#undef U
+#pragma push_macro("V")
+#undef V
+#pragma push_macro("W")
+#undef W
+#pragma push_macro("X")
+#undef X
+#pragma push_macro("Y")
+#undef Y
+#pragma push_macro("Z")
+#undef Z
+#pragma push_macro("a")
+#undef a
+#pragma push_macro("b")
+#undef b
+#pragma push_macro("c")
+#undef c
+#pragma push_macro("d")
+#undef d
+#pragma push_macro("e")
+#undef e
+#pragma push_macro("f")
+#undef f
+#pragma push_macro("g")
+#undef g
+#pragma push_macro("h")
+#undef h
+#pragma push_macro("i")
+#undef i
+#pragma push_macro("j")
+#undef j
+#pragma push_macro("k")
+#undef k
+#pragma push_macro("l")
+#undef l
+#pragma push_macro("m")
+#undef m
+#pragma push_macro("n")
+#undef n
+#pragma push_macro("o")
+#undef o
+#pragma push_macro("p")
+#undef p
+#pragma push_macro("q")
+#undef q
+#pragma push_macro("r")
+#undef r
+#pragma push_macro("s")
+#undef s
+#pragma push_macro("t")
+#undef t
+#pragma push_macro("u")
+#undef u
+#pragma push_macro("v")
+#undef v
+#pragma push_macro("w")
+#undef w
+#pragma push_macro("x")
+#undef x
+#pragma push_macro("y")
+#undef y
+#pragma push_macro("z")
+#undef z
+#ifndef VDI__LETTERS_ALONE
+/* windows.h, and the compilers that came before it */
+#pragma push_macro("near")
+#undef near
+#pragma push_macro("far")
+#undef far
+#pragma push_macro("small")
+#undef small
+#pragma push_macro("hyper")
+#undef hyper
+#pragma push_macro("interface")
+#undef interface
+#pragma push_macro("min")
+#undef min
+#pragma push_macro("max")
+#undef max
+#pragma push_macro("pascal")
+#undef pascal
+#pragma push_macro("cdecl")
+#undef cdecl
+#pragma push_macro("NEAR")
+#undef NEAR
+#pragma push_macro("FAR")
+#undef FAR
+#pragma push_macro("IN")
+#undef IN
+#pragma push_macro("OUT")
+#undef OUT
+#pragma push_macro("OPTIONAL")
+#undef OPTIONAL
+#pragma push_macro("CONST")
+#undef CONST
+#pragma push_macro("VOID")
+#undef VOID
+#pragma push_macro("BOOL")
+#undef BOOL
+#pragma push_macro("TRUE")
+#undef TRUE
+#pragma push_macro("FALSE")
+#undef FALSE
+#pragma push_macro("ERROR")
+#undef ERROR
+#pragma push_macro("DELETE")
+#undef DELETE
+/* X11 */
+#pragma push_macro("Bool")
+#undef Bool
+#pragma push_macro("Status")
+#undef Status
+#pragma push_macro("None")
+#undef None
+#pragma push_macro("Always")
+#undef Always
+#pragma push_macro("True")
+#undef True
+#pragma push_macro("False")
+#undef False
+#pragma push_macro("Success")
+#undef Success
+#pragma push_macro("Complex")
+#undef Complex
+#pragma push_macro("Convex")
+#undef Convex
+#pragma push_macro("Above")
+#undef Above
+#pragma push_macro("Below")
+#undef Below
+#pragma push_macro("Unsorted")
+#undef Unsorted
+/* Arduino */
+#pragma push_macro("B0")
+#undef B0
+#pragma push_macro("B1")
+#undef B1
+#pragma push_macro("B00")
+#undef B00
+#pragma push_macro("B01")
+#undef B01
+#pragma push_macro("B10")
+#undef B10
+#pragma push_macro("B11")
+#undef B11
+#pragma push_macro("PI")
+#undef PI
+#pragma push_macro("HALF_PI")
+#undef HALF_PI
+#pragma push_macro("TWO_PI")
+#undef TWO_PI
+#pragma push_macro("DEG_TO_RAD")
+#undef DEG_TO_RAD
+#pragma push_macro("RAD_TO_DEG")
+#undef RAD_TO_DEG
+#pragma push_macro("EULER")
+#undef EULER
+#pragma push_macro("HIGH")
+#undef HIGH
+#pragma push_macro("LOW")
+#undef LOW
+#pragma push_macro("INPUT")
+#undef INPUT
+#pragma push_macro("OUTPUT")
+#undef OUTPUT
+#pragma push_macro("DEFAULT")
+#undef DEFAULT
+#pragma push_macro("CHANGE")
+#undef CHANGE
+#pragma push_macro("EXTERNAL")
+#undef EXTERNAL
+#pragma push_macro("INTERNAL")
+#undef INTERNAL
+#pragma push_macro("abs")
+#undef abs
+#pragma push_macro("round")
+#undef round
+#pragma push_macro("bit")
+#undef bit
+#pragma push_macro("word")
+#undef word
+#pragma push_macro("sq")
+#undef sq
+#pragma push_macro("constrain")
+#undef constrain
+#pragma push_macro("radians")
+#undef radians
+#pragma push_macro("degrees")
+#undef degrees
+#pragma push_macro("lowByte")
+#undef lowByte
+#pragma push_macro("highByte")
+#undef highByte
+#pragma push_macro("bitRead")
+#undef bitRead
+#pragma push_macro("bitSet")
+#undef bitSet
+#pragma push_macro("bitClear")
+#undef bitClear
+#pragma push_macro("bitWrite")
+#undef bitWrite
+/* unix, curses, macOS */
+#pragma push_macro("linux")
+#undef linux
+#pragma push_macro("unix")
+#undef unix
+#pragma push_macro("sun")
+#undef sun
+#pragma push_macro("i386")
+#undef i386
+#pragma push_macro("major")
+#undef major
+#pragma push_macro("minor")
+#undef minor
+#pragma push_macro("check")
+#undef check
+#pragma push_macro("verify")
+#undef verify
+#pragma push_macro("require")
+#undef require
+#pragma push_macro("border")
+#undef border
+#pragma push_macro("clear")
+#undef clear
+#pragma push_macro("move")
+#undef move
+#pragma push_macro("echo")
+#undef echo
+#endif
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
@@ -8967,13 +10144,6 @@ VDI__DEF void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void
 #define VDI__THREADS 0
 #elif defined(_WIN32)
 #define VDI__THREADS 1
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
 typedef HANDLE vdi__thread;
 typedef SRWLOCK vdi__lock;
 typedef CONDITION_VARIABLE vdi__signal;
@@ -40109,6 +41279,150 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #endif
 #undef VDI__BODIES
 #endif /* VDI_CORE_IMPLEMENTATION */
+
+/* ======== core/names_end.h ======== */
+/* core/names_end.h - the macros of core/names_begin.h come back */
+#if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
+/* single letters */
+#pragma pop_macro("A")
+#pragma pop_macro("B")
+#pragma pop_macro("C")
+#pragma pop_macro("D")
+#pragma pop_macro("E")
+#pragma pop_macro("F")
+#pragma pop_macro("G")
+#pragma pop_macro("H")
+#pragma pop_macro("I")
+#pragma pop_macro("J")
+#pragma pop_macro("K")
+#pragma pop_macro("L")
+#pragma pop_macro("M")
+#pragma pop_macro("N")
+#pragma pop_macro("O")
+#pragma pop_macro("P")
+#pragma pop_macro("Q")
+#pragma pop_macro("R")
+#pragma pop_macro("S")
+#pragma pop_macro("T")
+#pragma pop_macro("U")
+#pragma pop_macro("V")
+#pragma pop_macro("W")
+#pragma pop_macro("X")
+#pragma pop_macro("Y")
+#pragma pop_macro("Z")
+#pragma pop_macro("a")
+#pragma pop_macro("b")
+#pragma pop_macro("c")
+#pragma pop_macro("d")
+#pragma pop_macro("e")
+#pragma pop_macro("f")
+#pragma pop_macro("g")
+#pragma pop_macro("h")
+#pragma pop_macro("i")
+#pragma pop_macro("j")
+#pragma pop_macro("k")
+#pragma pop_macro("l")
+#pragma pop_macro("m")
+#pragma pop_macro("n")
+#pragma pop_macro("o")
+#pragma pop_macro("p")
+#pragma pop_macro("q")
+#pragma pop_macro("r")
+#pragma pop_macro("s")
+#pragma pop_macro("t")
+#pragma pop_macro("u")
+#pragma pop_macro("v")
+#pragma pop_macro("w")
+#pragma pop_macro("x")
+#pragma pop_macro("y")
+#pragma pop_macro("z")
+#ifndef VDI__LETTERS_ALONE
+/* windows.h, and the compilers that came before it */
+#pragma pop_macro("near")
+#pragma pop_macro("far")
+#pragma pop_macro("small")
+#pragma pop_macro("hyper")
+#pragma pop_macro("interface")
+#pragma pop_macro("min")
+#pragma pop_macro("max")
+#pragma pop_macro("pascal")
+#pragma pop_macro("cdecl")
+#pragma pop_macro("NEAR")
+#pragma pop_macro("FAR")
+#pragma pop_macro("IN")
+#pragma pop_macro("OUT")
+#pragma pop_macro("OPTIONAL")
+#pragma pop_macro("CONST")
+#pragma pop_macro("VOID")
+#pragma pop_macro("BOOL")
+#pragma pop_macro("TRUE")
+#pragma pop_macro("FALSE")
+#pragma pop_macro("ERROR")
+#pragma pop_macro("DELETE")
+/* X11 */
+#pragma pop_macro("Bool")
+#pragma pop_macro("Status")
+#pragma pop_macro("None")
+#pragma pop_macro("Always")
+#pragma pop_macro("True")
+#pragma pop_macro("False")
+#pragma pop_macro("Success")
+#pragma pop_macro("Complex")
+#pragma pop_macro("Convex")
+#pragma pop_macro("Above")
+#pragma pop_macro("Below")
+#pragma pop_macro("Unsorted")
+/* Arduino */
+#pragma pop_macro("B0")
+#pragma pop_macro("B1")
+#pragma pop_macro("B00")
+#pragma pop_macro("B01")
+#pragma pop_macro("B10")
+#pragma pop_macro("B11")
+#pragma pop_macro("PI")
+#pragma pop_macro("HALF_PI")
+#pragma pop_macro("TWO_PI")
+#pragma pop_macro("DEG_TO_RAD")
+#pragma pop_macro("RAD_TO_DEG")
+#pragma pop_macro("EULER")
+#pragma pop_macro("HIGH")
+#pragma pop_macro("LOW")
+#pragma pop_macro("INPUT")
+#pragma pop_macro("OUTPUT")
+#pragma pop_macro("DEFAULT")
+#pragma pop_macro("CHANGE")
+#pragma pop_macro("EXTERNAL")
+#pragma pop_macro("INTERNAL")
+#pragma pop_macro("abs")
+#pragma pop_macro("round")
+#pragma pop_macro("bit")
+#pragma pop_macro("word")
+#pragma pop_macro("sq")
+#pragma pop_macro("constrain")
+#pragma pop_macro("radians")
+#pragma pop_macro("degrees")
+#pragma pop_macro("lowByte")
+#pragma pop_macro("highByte")
+#pragma pop_macro("bitRead")
+#pragma pop_macro("bitSet")
+#pragma pop_macro("bitClear")
+#pragma pop_macro("bitWrite")
+/* unix, curses, macOS */
+#pragma pop_macro("linux")
+#pragma pop_macro("unix")
+#pragma pop_macro("sun")
+#pragma pop_macro("i386")
+#pragma pop_macro("major")
+#pragma pop_macro("minor")
+#pragma pop_macro("check")
+#pragma pop_macro("verify")
+#pragma pop_macro("require")
+#pragma pop_macro("border")
+#pragma pop_macro("clear")
+#pragma pop_macro("move")
+#pragma pop_macro("echo")
+#endif
+#endif
 
 #else /* VDI__PASS: the file includes itself for one pass of kernel bodies */
 
