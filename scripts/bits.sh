@@ -172,7 +172,7 @@ data_traces() {
     cells 45 2 'put(1 + 2 * c + .2 * normal())' | npy '<f8' '2, 400' > spine.npy
 }
 
-# An environment behind a pipe (docs/env.md): it observes the last action, and pays 0.5 and -1.
+# An environment behind a pipe (docs/guide/environments.md): it observes the last action, and pays 0.5 and -1.
 data_server() {
     cat > server.sh << 'END'
 steps=0
