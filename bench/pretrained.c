@@ -1,4 +1,4 @@
-/* bench/pretrained.c - the network in the box: what a trace costs, from frames to expected spikes,
+/* bench/pretrained.c - the pretrained network: what a trace costs, from frames to expected spikes,
  * and what a simulated one costs
  *
  * Two members, as the one that is shipped has. Weights are random; the work does not depend on

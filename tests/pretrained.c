@@ -1,4 +1,4 @@
-/* The network in the box: preparation, network, inference, the simulator it was trained on, and
+/* The pretrained network: preparation, network, inference, the simulator it was trained on, and
  * what it reaches */
 #include "check.h"
 #include "../include/vdi/model/pretrained/weights.h"

@@ -120,7 +120,7 @@ typedef struct vdi_population_desc {
     vdi_span bleach_tau, bleach;        /**< s; amplitude */
 } vdi_population_desc;
 
-/** The ranges that the network in the box is trained on. */
+/** The ranges that the pretrained network is trained on. */
 VDI_API vdi_population_desc vdi_population_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_error *err);

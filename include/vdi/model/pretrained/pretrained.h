@@ -1,4 +1,4 @@
-/* model/pretrained/pretrained.h - the network in the box: spikes from any indicator at any frame
+/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame
  * rate, without a setting
  *
  * Do this:
