@@ -7,6 +7,7 @@
  * mean of their gradients is the large one's, and many of its steps work against the others. CAGrad
  * turns the step, within a ball about the mean, towards the component that gains least. The critic
  * is used without an agent: the question is about values. docs/guide/sacd-cases.md tells more.
+ * Longer than the other examples, because it brings its figure.
  */
 #include "vdi.h"
 #include <math.h>

@@ -7,6 +7,7 @@
  * for about twenty hours each. An agent that is not told the tariff learns all the same, and its
  * return does not show that something is missing. The value of each component against the return
  * that followed does: the bill stays unexplained. docs/guide/sacd-cases.md tells more.
+ * Longer than the other examples, because it brings an environment and its figure.
  */
 #include "vdi.h"
 #include <math.h>

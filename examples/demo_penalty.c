@@ -7,6 +7,7 @@
  * costs more the farther from the ford, so an agent that has not found it learns to stay on its
  * bank. The influence of each component shows what holds it; a schedule of that component's weight
  * has it cross anywhere first, then where it is cheap. docs/guide/sacd-cases.md tells more.
+ * Longer than the other examples, because it brings an environment and its figure.
  */
 #include "vdi.h"
 #include <math.h>

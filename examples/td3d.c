@@ -4,7 +4,8 @@
  *
  * vdi_critic does not know SAC. TD3 (Fujimoto et al. 2018) asks three things of it: the smaller
  * target twin at a' = policy(s') + clipped noise, a fit to y = r + gamma Q, and, every other step,
- * the gradient of the first twin with respect to the action. The policy lives on the tape.
+ * the gradient of the first twin with respect to the action. The policy lives on the tape. Longer
+ * than the other examples, because it is a whole algorithm.
  */
 #include "vdi.h"
 #include <math.h>
