@@ -414,6 +414,24 @@ VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value)
     }
 }
 
+/* The same where the type is known to be real, in loops that run often: the only ways into such
+ * memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
+VDI__INLINE size_t vdi__real_size(unsigned dtype) {
+    return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
+}
+VDI__INLINE void *vdi__element(unsigned dtype, const void *p, size_t i) {
+    return (char *)(uintptr_t)p + i * vdi__real_size(dtype);
+}
+VDI__INLINE double vdi__load(unsigned dtype, const void *p, size_t i) {
+    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
+    if (dtype == VDI_F64)
+        ((double *)p)[i] = x;
+    else
+        ((float *)p)[i] = (float)x;
+}
+
 /* Walks any strided tensor by rows of its last axis. */
 typedef struct vdi__rows {
     int64_t index[VDI_MAX_DIMS];

@@ -275,10 +275,10 @@ VDI__DEF vdi_var vdi_var_matmul(vdi_tape *t, vdi_var av, vdi_var bv, int flags) 
 /* ======== layer norm ========================================================================== */
 
 /* One row: e = (x - mean) rstd; returns rstd. */
-VDI__FN double vdi__normalise(const vdi__kernels *k, int dtype, int64_t cols, double eps,
+VDI__FN double vdi__normalise(const vdi__kernels *k, unsigned dtype, int64_t cols, double eps,
                               const void *x, void *e) {
     vdi__one shift;
-    vdi__put(dtype, &shift, k->sum((size_t)cols, x) / (double)cols);
+    vdi__store(dtype, &shift, 0, k->sum((size_t)cols, x) / (double)cols);
     k->binary[VDI_SUB]((size_t)cols, x, 1, &shift, 0, e);
     double rstd = 1 / sqrt(k->dot((size_t)cols, e, e) / (double)cols + eps);
     k->axpby((size_t)cols, rstd, e, 0, e);
@@ -311,7 +311,7 @@ VDI__FN void vdi__layer_norm_back(vdi_tape *t, vdi__node *n) {
             else
                 memcpy(g, dy, bytes);
             double along = k->dot(width, g, e) / (double)cols;
-            vdi__put(n->dtype, &shift, k->sum(width, g) / (double)cols);
+            vdi__store(n->dtype, &shift, 0, k->sum(width, g) / (double)cols);
             k->binary[VDI_SUB](width, g, 1, &shift, 0, g);
             k->axpby(width, -along, e, 1, g);
             k->axpby(width, rstd, g, 1, vdi__elem(x, gx, r * cols));
@@ -538,7 +538,7 @@ VDI__FN int64_t vdi__square_of(vdi_tape *t, const char *where, const vdi__node *
 }
 
 /* y = the lower triangle of x, its diagonal times `diagonal`, zero above. */
-VDI__FN void vdi__lower(int dtype, int64_t n, double diagonal, const void *x, void *y) {
+VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *x, void *y) {
     VDI__BOTH(dtype, {
         const real *p = (const real *)x;
         real *q = (real *)y;
@@ -559,13 +559,13 @@ VDI__FN void vdi__cholesky_back(vdi_tape *t, vdi__node *node) {
     void *g = vdi__grad_zeroed(t, x);
     if (!g) return;
     vdi__tape_mark m = vdi__scratch_begin(t);
-    void *bar = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size((int)dtype));
-    void *s = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size((int)dtype));
+    void *bar = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size(dtype));
+    void *s = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size(dtype));
     for (int64_t at = 0; t->status >= 0 && !t->measure && square && at < x->count; at += square) {
         const void *l = vdi__elem(node, node->value, at);
-        vdi__lower((int)dtype, n, 1, vdi__elem(node, node->grad, at), bar);
+        vdi__lower(dtype, n, 1, vdi__elem(node, node->grad, at), bar);
         vdi_gemm(dtype, VDI_GEMM_TA, un, un, un, l, un, bar, un, s, un);
-        vdi__lower((int)dtype, n, 0.5, s, s);
+        vdi__lower(dtype, n, 0.5, s, s);
         vdi_trsm(dtype, VDI_TRSM_TRANS, un, un, l, un, s, un);
         vdi_trsm(dtype, VDI_TRSM_RIGHT, un, un, l, un, s, un);
         VDI__BOTH(dtype, {
@@ -616,7 +616,7 @@ VDI__FN void vdi__trsm_back(vdi_tape *t, vdi__node *node) {
     vdi_dtype dtype = (vdi_dtype)node->dtype;
     size_t n = (size_t)p->n;
     size_t m = (size_t)p->m;
-    size_t size = vdi__real_size((int)dtype);
+    size_t size = vdi__real_size(dtype);
     size_t ld = p->flags & VDI_TRSM_RIGHT ? n : m;
     bool trans = (p->flags & VDI_TRSM_TRANS) != 0, right = (p->flags & VDI_TRSM_RIGHT) != 0;
     void *gl = vdi__wants(l) ? vdi__grad_zeroed(t, l) : NULL;
@@ -634,7 +634,7 @@ VDI__FN void vdi__trsm_back(vdi_tape *t, vdi__node *node) {
             vdi_gemm(dtype, VDI_GEMM_TA, n, n, m, trans ? bar : x, n, trans ? x : bar, n, s, n);
         else
             vdi_gemm(dtype, VDI_GEMM_TB, n, n, m, trans ? x : bar, m, trans ? bar : x, m, s, n);
-        vdi__lower((int)dtype, p->n, 1, s, s);
+        vdi__lower(dtype, p->n, 1, s, s);
         t->k[dtype]->axpby(n * n, -1, s, 1, vdi__elem(l, gl, i * p->l_step));
     }
     vdi__scratch_end(t, mark);
@@ -721,8 +721,9 @@ VDI__DEF vdi_var vdi_var_tril(vdi_tape *t, vdi_var xv, bool exp_diagonal) {
 }
 
 /* op 0: (..., n, n) to its diagonal; op 1: the other way. Both are one strided copy. */
-VDI__FN void vdi__diagonal_copy(int dtype, int64_t count, int64_t n, const void *x, int64_t x_n,
-                                int64_t x_step, void *y, int64_t y_n, int64_t y_step, bool add) {
+VDI__FN void vdi__diagonal_copy(unsigned dtype, int64_t count, int64_t n, const void *x,
+                                int64_t x_n, int64_t x_step, void *y, int64_t y_n, int64_t y_step,
+                                bool add) {
     VDI__BOTH(dtype, {
         const real *p = (const real *)x;
         real *q = (real *)y;

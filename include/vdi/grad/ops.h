@@ -167,16 +167,6 @@ typedef union vdi__one {
     double d;
 } vdi__one;
 
-VDI__INLINE void vdi__put(int dtype, void *p, double x) {
-    if (dtype == VDI_F32)
-        *(float *)p = (float)x;
-    else
-        *(double *)p = x;
-}
-VDI__INLINE double vdi__get(int dtype, const void *p) {
-    return dtype == VDI_F32 ? (double)*(const float *)p : *(const double *)p;
-}
-
 /* ======== one argument ======================================================================== */
 
 VDI__FN void vdi__unary_back(vdi_tape *t, vdi__node *n) {
@@ -323,7 +313,7 @@ VDI__DEF vdi_var vdi_var_clip_gradient(vdi_tape *t, vdi_var xv, double limit) {
     return vdi__node_link(t, n, x->flags, vdi__clip_gradient_back);
 }
 
-VDI__FN void vdi__convert(int to, void *y, int from, const void *x, int64_t n) {
+VDI__FN void vdi__convert(unsigned to, void *y, unsigned from, const void *x, int64_t n) {
     if (to == from) {
         memmove(y, x, (size_t)n * vdi__real_size(to));
     } else if (to == VDI_F32) {
@@ -440,7 +430,7 @@ static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {
     "vdi_var_maximum", "vdi_var_minimum", "vdi_var_pow"};
 
 /* One row of the full cotangent of argument `side`, into g. */
-VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side, int64_t count,
+VDI__FN void vdi__binary_row(const vdi__kernels *k, unsigned dtype, int op, int side, int64_t count,
                              const void *a, int as, const void *b, int bs, const void *y,
                              const void *dy, void *g) {
     size_t n = (size_t)count;
@@ -511,7 +501,8 @@ VDI__FN void vdi__binary_side(vdi_tape *t, vdi__node *n, const vdi__bcast *p, in
                 if (step)
                     k->axpby((size_t)p->inner, 1, full, 1, to);
                 else
-                    vdi__put(n->dtype, to, vdi__get(n->dtype, to) + k->sum((size_t)p->inner, full));
+                    vdi__store(n->dtype, to, 0,
+                               vdi__load(n->dtype, to, 0) + k->sum((size_t)p->inner, full));
             }
         }
     }
@@ -614,7 +605,7 @@ VDI__DEF vdi_var vdi_var_binary(vdi_tape *t, vdi_binary_op op, vdi_var av, vdi_v
 VDI__FN vdi_var vdi__scalar_of(vdi_tape *t, const char *where, vdi_dtype dtype, double value) {
     vdi__node *n = vdi__node_shaped(t, where, dtype, 0, NULL, true);
     if (!n) return vdi_var_none();
-    if (!t->measure) vdi__put(n->dtype, n->value, value);
+    if (!t->measure) vdi__store(n->dtype, n->value, 0, value);
     return vdi__var_of(t, n);
 }
 
@@ -798,8 +789,8 @@ VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key,
         if (t->measure || j == 0) continue;
         for (int64_t r = 0; r < p->rows; r++) {
             best = vdi__arg(t, key[p->index[r]], where);
-            if (vdi__get(k->dtype, vdi__elem(k, k->value, r)) <
-                vdi__get(k->dtype, vdi__elem(best, best->value, r)))
+            if (vdi__load(k->dtype, vdi__elem(k, k->value, r), 0) <
+                vdi__load(k->dtype, vdi__elem(best, best->value, r), 0))
                 p->index[r] = j;
         }
     }
@@ -815,12 +806,12 @@ VDI__FN void vdi__sum_back(vdi_tape *t, vdi__node *n) {
     bool add;
     void *g = vdi__grad_open(t, x, &add);
     if (!g || t->measure) return;
-    double d = vdi__get(n->dtype, n->grad) * n->p;
+    double d = vdi__load(n->dtype, n->grad, 0) * n->p;
     if (!add) {
         k->fill((size_t)x->count, d, g);
     } else {
         vdi__one one;
-        vdi__put(n->dtype, &one, d);
+        vdi__store(n->dtype, &one, 0, d);
         k->binary[VDI_ADD]((size_t)x->count, g, 1, &one, 0, g);
     }
 }
@@ -833,7 +824,7 @@ VDI__FN vdi_var vdi__sum(vdi_tape *t, const char *where, vdi_var xv, bool mean) 
     n->p = mean ? 1 / (double)x->count : 1;
     if (!t->measure) {
         double s = t->k[x->dtype]->sum((size_t)x->count, x->value);
-        vdi__put(n->dtype, n->value, mean ? s / (double)x->count : s);
+        vdi__store(n->dtype, n->value, 0, mean ? s / (double)x->count : s);
     }
     return vdi__node_link(t, n, x->flags, vdi__sum_back);
 }
@@ -876,11 +867,11 @@ VDI__FN void vdi__sum_axis_back(vdi_tape *t, vdi__node *n) {
         if (s.inner == 1) {
             vdi__one d;
             void *to = vdi__elem(x, g, o * s.n);
-            vdi__put(n->dtype, &d, n->p * vdi__get(n->dtype, vdi__elem(n, n->grad, o)));
+            vdi__store(n->dtype, &d, 0, n->p * vdi__load(n->dtype, vdi__elem(n, n->grad, o), 0));
             if (add)
                 k->binary[VDI_ADD]((size_t)s.n, to, 1, &d, 0, to);
             else
-                k->fill((size_t)s.n, vdi__get(n->dtype, &d), to);
+                k->fill((size_t)s.n, vdi__load(n->dtype, &d, 0), to);
         } else {
             for (int64_t i = 0; i < s.n; i++) {
                 k->axpby((size_t)s.inner, n->p, vdi__elem(n, n->grad, o * s.inner), add ? 1 : 0,
@@ -904,8 +895,8 @@ VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int ax
         const vdi__kernels *k = t->k[x->dtype];
         for (int64_t o = 0; o < s.outer; o++) {
             if (s.inner == 1) {
-                vdi__put(n->dtype, vdi__elem(n, n->value, o),
-                         k->sum((size_t)s.n, vdi__elem(x, x->value, o * s.n)));
+                vdi__store(n->dtype, vdi__elem(n, n->value, o), 0,
+                           k->sum((size_t)s.n, vdi__elem(x, x->value, o * s.n)));
             } else {
                 k->sum_rows((size_t)s.n, (size_t)s.inner, vdi__elem(x, x->value, o * s.n * s.inner),
                             (size_t)s.inner, 0, vdi__elem(n, n->value, o * s.inner));
@@ -929,8 +920,8 @@ VDI__FN void vdi__extreme_back(vdi_tape *t, vdi__node *n) {
     if (!g || t->measure) return;
     for (int64_t i = 0; i < n->count; i++) {
         void *to = vdi__elem(n, g, r->at[i]);
-        vdi__put(n->dtype, to,
-                 vdi__get(n->dtype, to) + vdi__get(n->dtype, vdi__elem(n, n->grad, i)));
+        vdi__store(n->dtype, to, 0,
+                   vdi__load(n->dtype, to, 0) + vdi__load(n->dtype, vdi__elem(n, n->grad, i), 0));
     }
 }
 
@@ -953,15 +944,16 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
     if (!t->measure) {
         for (int64_t i = 0; i < n->count; i++) {
             int64_t from = (i / s.inner) * s.n * s.inner + i % s.inner, best = from;
-            double top = sign * vdi__get(x->dtype, vdi__elem(x, x->value, from));
+            double top = sign * vdi__load(x->dtype, vdi__elem(x, x->value, from), 0);
             for (int64_t j = 1; j < s.n; j++) {
-                double v = sign * vdi__get(x->dtype, vdi__elem(x, x->value, from + j * s.inner));
+                double v =
+                    sign * vdi__load(x->dtype, vdi__elem(x, x->value, from + j * s.inner), 0);
                 if (v > top || (v != v && top == top)) {
                     top = v;
                     best = from + j * s.inner;
                 }
             }
-            vdi__put(n->dtype, vdi__elem(n, n->value, i), sign * top);
+            vdi__store(n->dtype, vdi__elem(n, n->value, i), 0, sign * top);
             r->at[i] = best;
         }
     }
@@ -990,7 +982,7 @@ VDI__FN void vdi__logsumexp_back(vdi_tape *t, vdi__node *n) {
     if (e && !t->measure) {
         for (int64_t i = 0; i < rows; i++) {
             int64_t at = last ? i : i / s.n * s.inner;
-            if (last && vdi__get(n->dtype, vdi__elem(n, n->value, at)) == -INFINITY) continue;
+            if (last && vdi__load(n->dtype, vdi__elem(n, n->value, at), 0) == -INFINITY) continue;
             k->binary[VDI_SUB]((size_t)cols, vdi__elem(x, x->value, i * cols), 1,
                                vdi__elem(n, n->value, at), !last, e);
             k->unary[VDI_EXP]((size_t)cols, 0, e, e);
@@ -1084,9 +1076,9 @@ VDI__DEF vdi_var vdi_var_dot(vdi_tape *t, vdi_var av, vdi_var bv) {
     int64_t cols = a->shape[a->ndim - 1];
     if (!t->measure) {
         for (int64_t r = 0; r < n->count; r++) {
-            vdi__put(n->dtype, vdi__elem(n, n->value, r),
-                     t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols),
-                                         vdi__elem(b, b->value, r * cols)));
+            vdi__store(n->dtype, vdi__elem(n, n->value, r), 0,
+                       t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols),
+                                           vdi__elem(b, b->value, r * cols)));
         }
     }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__dot_back);
@@ -1108,11 +1100,11 @@ VDI__FN void vdi__softmax_back(vdi_tape *t, vdi__node *n) {
             void *dx = vdi__elem(n, g, r * cols);
             vdi__one s;
             if (n->op == 0) {
-                vdi__put(n->dtype, &s, k->dot((size_t)cols, dy, y));
+                vdi__store(n->dtype, &s, 0, k->dot((size_t)cols, dy, y));
                 k->binary[VDI_SUB]((size_t)cols, dy, 1, &s, 0, e);
                 k->muladd((size_t)cols, e, 1, y, 1, dx);
             } else {
-                vdi__put(n->dtype, &s, -k->sum((size_t)cols, dy));
+                vdi__store(n->dtype, &s, 0, -k->sum((size_t)cols, dy));
                 k->unary[VDI_EXP]((size_t)cols, 0, y, e);
                 k->axpby((size_t)cols, 1, dy, 1, dx);
                 k->muladd((size_t)cols, e, 1, &s, 0, dx);

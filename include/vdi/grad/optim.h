@@ -301,11 +301,11 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
                              "step %lld: the norm of the gradient overflows", (long long)o->step);
     }
     for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
-        const void *w = vdi__params_at(p, p->values, at);
+        const void *w = vdi__element(p->dtype, p->values, (size_t)at);
         squares += vdi_dot(p->dtype, (size_t)n, w, w);
         for (int which = 0; o->suspect && which < 2; which++) {
             void *block = which ? o->v : o->m;
-            const void *s = block ? vdi__params_at(p, block, at) : NULL;
+            const void *s = block ? vdi__element(p->dtype, block, (size_t)at) : NULL;
             if (!s) continue;
             if (!which)
                 squares += 0 * vdi_dot(p->dtype, (size_t)n, s, s);
@@ -360,9 +360,10 @@ VDI__DEF vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err) {
     }
     for (int64_t item = 0, at, count; vdi__params_run(p, &item, &at, &count);) {
         size_t n = (size_t)count;
-        void *w = vdi__params_at(p, p->values, at), *g = vdi__params_at(p, p->grads, at);
-        void *m = o->m ? vdi__params_at(p, o->m, at) : NULL;
-        void *v = o->v ? vdi__params_at(p, o->v, at) : NULL;
+        void *w = vdi__element(p->dtype, p->values, (size_t)at),
+             *g = vdi__element(p->dtype, p->grads, (size_t)at);
+        void *m = o->m ? vdi__element(p->dtype, o->m, (size_t)at) : NULL;
+        void *v = o->v ? vdi__element(p->dtype, o->v, (size_t)at) : NULL;
         if (d->kind == VDI_OPTIM_ADAM && d->weight_decay > 0) {
             /* decay enters the gradient, after clipping */
             vdi_axpby(p->dtype, n, d->weight_decay, w, scale, g);

@@ -416,10 +416,6 @@ VDI__FN bool vdi__params_run(const vdi_params *p, int64_t *item, int64_t *at, in
     return true;
 }
 
-VDI__FN void *vdi__params_at(const vdi_params *p, void *block, int64_t at) {
-    return (char *)block + (size_t)at * vdi_dtype_size(p->dtype);
-}
-
 VDI__DEF void vdi_params_zero_grad(vdi_params *p) {
     memset(p->grads, 0, (size_t)p->total * vdi_dtype_size(p->dtype));
 }
@@ -427,7 +423,7 @@ VDI__DEF void vdi_params_zero_grad(vdi_params *p) {
 VDI__DEF double vdi_params_grad_norm(const vdi_params *p) {
     double s = 0;
     for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
-        const void *g = vdi__params_at(p, p->grads, at);
+        const void *g = vdi__element(p->dtype, p->grads, (size_t)at);
         s += vdi_dot(p->dtype, (size_t)n, g, g);
     }
     return sqrt(s);

@@ -84,7 +84,7 @@ VDI__DEF vdi_var vdi_var_unsqueeze(vdi_tape *t, vdi_var xv, int axis) {
 /* ======== permute ============================================================================= */
 
 /* y (packed, shape) from x with the given strides, or (back) added from y to x. */
-VDI__FN void vdi__strided(const vdi__kernels *k, int dtype, int ndim, const int64_t *shape,
+VDI__FN void vdi__strided(const vdi__kernels *k, unsigned dtype, int ndim, const int64_t *shape,
                           const int64_t *stride, void *x, void *y, bool back) {
     int64_t i[VDI_MAX_DIMS] = {0};
     int64_t at = 0;
@@ -168,7 +168,7 @@ VDI__DEF vdi_var vdi_var_transpose(vdi_tape *t, vdi_var xv) {
 /* ======== slices and joins ==================================================================== */
 
 /* `outer` blocks of `width` elements: y at its pitch = x at its pitch, or += */
-VDI__FN void vdi__blocks(const vdi__kernels *k, int dtype, int64_t outer, int64_t width,
+VDI__FN void vdi__blocks(const vdi__kernels *k, unsigned dtype, int64_t outer, int64_t width,
                          const void *x, int64_t x_pitch, void *y, int64_t y_pitch, bool add) {
     int64_t size = (int64_t)vdi__real_size(dtype);
     if (width == 0) return;
@@ -405,8 +405,8 @@ VDI__FN void vdi__broadcast_to_back(vdi_tape *t, vdi__node *n) {
         if (p->a_step) {
             t->k[n->dtype]->axpby((size_t)p->inner, 1, dy, 1, to);
         } else {
-            vdi__put(n->dtype, to,
-                     vdi__get(n->dtype, to) + t->k[n->dtype]->sum((size_t)p->inner, dy));
+            vdi__store(n->dtype, to, 0,
+                       vdi__load(n->dtype, to, 0) + t->k[n->dtype]->sum((size_t)p->inner, dy));
         }
     }
 }
@@ -436,7 +436,7 @@ VDI__DEF vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var xv, int ndim, const i
             if (p->a_step)
                 memcpy(to, from, (size_t)p->inner * vdi__real_size(n->dtype));
             else
-                t->k[n->dtype]->fill((size_t)p->inner, vdi__get(n->dtype, from), to);
+                t->k[n->dtype]->fill((size_t)p->inner, vdi__load(n->dtype, from, 0), to);
         }
     }
     return vdi__node_link(t, n, x->flags, vdi__broadcast_to_back);

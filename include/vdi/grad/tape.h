@@ -479,12 +479,12 @@ VDI__DEF bool vdi_tape_set_frozen(vdi_tape *t, bool on) {
 
 /* ======== making nodes ======================================================================== */
 
-VDI__INLINE size_t vdi__real_size(int dtype) { return dtype == VDI_F32 ? 4 : 8; }
 VDI__INLINE size_t vdi__node_bytes(const vdi__node *n) {
     return (size_t)n->count * vdi__real_size(n->dtype);
 }
-VDI__FN void *vdi__elem(const vdi__node *n, void *base, int64_t i) {
-    return (char *)base + i * (int64_t)vdi__real_size(n->dtype);
+/* Element i of a block that is shaped like n: its value, its gradient, an argument's. */
+VDI__INLINE void *vdi__elem(const vdi__node *n, void *base, int64_t i) {
+    return vdi__element(n->dtype, base, (size_t)i);
 }
 
 /* The node of an argument, or NULL with an error. */

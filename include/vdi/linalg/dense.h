@@ -87,18 +87,6 @@ VDI_API size_t vdi_svd_work(size_t m, size_t n);
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_DENSE_C)
 #define VDI_LINALG_DENSE_C
 
-VDI__FN void *vdi__element(vdi_dtype dtype, void *p, size_t i) {
-    return (char *)p + i * (dtype == VDI_F64 ? sizeof(double) : sizeof(float));
-}
-VDI__FN double vdi__load(vdi_dtype dtype, const void *p, size_t i) {
-    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-VDI__FN void vdi__store(vdi_dtype dtype, void *p, size_t i, double x) {
-    if (dtype == VDI_F64)
-        ((double *)p)[i] = x;
-    else
-        ((float *)p)[i] = (float)x;
-}
 VDI__FN double vdi__epsilon(vdi_dtype dtype) {
     return dtype == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
 }
