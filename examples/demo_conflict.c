@@ -95,7 +95,7 @@ static void train(uint64_t seed, int how) {
     for (int fit = 0; fit < FITS; fit++) {
         if (fit % EVERY == 0) look_at(critic, how, fit / EVERY);
         sample(&rng, BATCH, state, action, y);
-        need(vdi_critic_fit(critic, BATCH, state, action, y, NULL, &err));
+        need(vdi_critic_fit(critic, BATCH, state, action, y, NULL, NULL, &err));
         count_conflict(critic, how);
     }
     vdi_critic_destroy(critic);

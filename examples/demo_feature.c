@@ -129,12 +129,14 @@ static void run(uint64_t seed, bool told, result *out) {
                           .log_alpha = -1,
                           .capacity = STEPS,
                           .seed = seed};
-    vdi_sacd_episode episode = {0};
+    vdi_sacd_episode *episode;
     vdi_sacd *agent;
     need(vdi_sacd_create(&desc, &agent, &err));
+    need(vdi_sacd_episode_create(agent, NULL, &episode, &err));
     for (int step = 0; step < STEPS; step++)
-        need(vdi_sacd_step(agent, &env, &episode, NULL, &err));
+        need(vdi_sacd_step(agent, &env, episode, NULL, &err));
     judge(agent, &env, out);
+    vdi_sacd_episode_destroy(episode);
     vdi_sacd_destroy(agent);
 }
 

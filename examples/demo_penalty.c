@@ -133,16 +133,18 @@ static void run(uint64_t seed, bool slowly, result *out) {
                           .log_alpha = -2,
                           .capacity = STEPS,
                           .seed = seed};
-    vdi_sacd_episode episode = {0};
+    vdi_sacd_episode *episode;
     vdi_rng rng = vdi_rng_make(seed, 1);
     vdi_sacd *agent;
     need(vdi_sacd_create(&desc, &agent, &err));
+    need(vdi_sacd_episode_create(agent, NULL, &episode, &err));
     for (int step = 0; step < STEPS; step++) {
-        need(vdi_sacd_step(agent, &env, &episode, NULL, &err));
+        need(vdi_sacd_step(agent, &env, episode, NULL, &err));
         if (slowly && step == LOOK) let_in_slowly(agent, &rng, step);
         if (step % EVERY == 0) watch(agent, &rng, step / EVERY, out);
     }
     judge(agent, &env, out);
+    vdi_sacd_episode_destroy(episode);
     vdi_sacd_destroy(agent);
 }
 

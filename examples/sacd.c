@@ -39,19 +39,22 @@ static void create(void) {
 
 /* One step of the pendulum, one update. */
 static void learn(void) {
-    vdi_sacd_episode e = {0};
+    vdi_sacd_episode *e;
+    need(vdi_sacd_episode_create(agent, NULL, &e, &err));
     puts("episode   return    angle    speed   torque");
     for (int step = 0; step < STEPS; step++) {
-        need(vdi_sacd_step(agent, &env, &e, NULL, &err));
-        if (!e.end || e.index % 7) continue;
-        double total = e.sum[0] + e.sum[1] + e.sum[2];
-        printf("%7d %8.1f %8.1f %8.1f %8.2f\n", (int)e.index, total, e.sum[0], e.sum[1], e.sum[2]);
+        need(vdi_sacd_step(agent, &env, e, NULL, &err));
+        if (!e->end || e->index % 7) continue;
+        const double *sum = e->sum;
+        printf("%7d %8.1f", (int)e->index, sum[0] + sum[1] + sum[2]);
+        printf(" %8.1f %8.1f %8.2f\n", sum[0], sum[1], sum[2]);
     }
+    vdi_sacd_episode_destroy(e);
 }
 
 /* Episodes that it has not seen, without exploring. */
 static void judge(void) {
-    double mean = 0, sum[VDI_ENV_MAX_COMPONENTS];
+    double mean = 0, sum[3];
     for (uint64_t k = 0; k < EPISODES; k++) {
         need(vdi_sacd_play(agent, &env, 1000001, k, sum, NULL, &err));
         mean += (sum[0] + sum[1] + sum[2]) / EPISODES;
@@ -86,8 +89,8 @@ static void wonder(void) {
     float action[CANDIDATES];
     double q0[CANDIDATES * HEADS], q1[CANDIDATES * HEADS], weight[HEADS] = {1, 1, 1, 1};
     vdi_rng rng = vdi_rng_make(7, 0);
-    vdi_sacd_candidates(agent, trace->obs, &rng, CANDIDATES, action);
-    vdi_sacd_action_values(agent, trace->obs, CANDIDATES, action, q0, q1);
+    need(vdi_sacd_candidates(agent, trace->obs, &rng, CANDIDATES, action));
+    need(vdi_sacd_action_values(agent, trace->obs, CANDIDATES, action, q0, q1));
     double before = action[vdi_what_if(CANDIDATES, HEADS, weight, q0, q1, NULL)];
     weight[SPEED] = 0;
     double after = action[vdi_what_if(CANDIDATES, HEADS, weight, q0, q1, NULL)];

@@ -89,20 +89,21 @@ static void fit_critic(float *s) {
         float noise = clip(smoothing * vdi_rng_normal(&rng), cut);
         next_action[k] = clip(next_action[k] + noise, 1);
     }
-    vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, BATCH, next, next_action, NULL,
-                    y, NULL, NULL);
+    need(vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, BATCH, next, next_action,
+                         NULL, y, NULL, NULL));
     for (int k = 0; k < BATCH * M; k++) {
         bool terminal = r[k / M].end & VDI_ENV_TERMINATED;
         y[k] = r[k / M].reward[k % M] + (terminal ? 0 : (float)discount * y[k]);
     }
-    need(vdi_critic_fit(critic, BATCH, s, a, y, NULL, &err));
+    need(vdi_critic_fit(critic, BATCH, s, a, y, NULL, NULL, &err));
 }
 
 /* The policy climbs the sum of the first twin's components at s (BATCH,OBS). */
 static void improve_policy(float *s) {
     static float a[BATCH * ACT], slope[BATCH * M * ACT], descent[BATCH * ACT];
     vdi_var action = act(policy, BATCH, s, a);
-    vdi_critic_action_grad(critic, VDI_CRITIC_FIRST, BATCH, s, a, slope); /* (BATCH,M,ACT) */
+    /* slope (BATCH,M,ACT) */
+    need(vdi_critic_action_grad(critic, VDI_CRITIC_FIRST, BATCH, s, a, slope));
     memset(descent, 0, sizeof descent);
     for (int b = 0; b < BATCH; b++) {
         for (int i = 0; i < M * ACT; i++)

@@ -36,6 +36,12 @@ TEST(replay, a_ring) {
                   "after %d, place %d", k, (int)i);
             CHECK(t.action == t.obs + 3);
         }
+        vdi_transition last = vdi_replay_recent(r, 0), first = vdi_replay_recent(r, k < 6 ? k : 6);
+        CHECK(last.action[0] == (float)k && first.action[0] == (float)(k < 6 ? 0 : k - 6));
+        for (int end = -1; end < 10; end += 5) {
+            CHECK_FAILS(vdi_replay_add(r, obs, action, reward, next, end, &err), VDI_ERR_ARGUMENT);
+            CHECK(vdi_replay_added(r) == k + 1);
+        }
         for (int bad = 0; bad < 4; bad++) { /* refused, and nothing changes */
             float *part[4] = {obs, action, reward, next}, keep = part[bad][1];
             part[bad][1] = k % 2 ? NAN : INFINITY;
@@ -75,8 +81,20 @@ TEST(replay, a_ring) {
         CHECK(r == NULL && count.live == 0);
     }
     count.fail_at = 0;
-    desc.capacity = 0;
-    CHECK_FAILS(vdi_replay_create(&desc, &r, &err), VDI_ERR_ARGUMENT);
-    desc.capacity = INT64_MAX / 2;
+    CHECK(vdi_replay_memsize(&desc) == 7 * sizeof(float) * (2 * 3 + 2 + 4 + 1));
+    desc.capacity = 0; /* the default */
+    CHECK(vdi_replay_desc_defaults().capacity == 1000000);
+    CHECK(vdi_replay_memsize(&desc) == 1000000 * sizeof(float) * (2 * 3 + 2 + 4 + 1));
+    desc.capacity = (int64_t)1 << 53;
     CHECK_FAILS(vdi_replay_create(&desc, &r, &err), VDI_ERR_MEMORY);
+    desc.capacity = INT64_MAX / 2;
+    CHECK(vdi_replay_memsize(&desc) == SIZE_MAX);
+    CHECK_FAILS(vdi_replay_create(&desc, &r, &err), VDI_ERR_ARGUMENT);
+    desc.capacity = -1;
+    CHECK_FAILS(vdi_replay_create(&desc, &r, &err), VDI_ERR_ARGUMENT);
+    CHECK(strstr(err.message, "capacity is -1") != NULL, "%s", err.message);
+    desc.capacity = 7;
+    desc.components = VDI_ENV_MAX_COMPONENTS + 1;
+    CHECK_FAILS(vdi_replay_create(&desc, &r, &err), VDI_ERR_ARGUMENT);
+    CHECK(strstr(err.message, "components") != NULL, "%s", err.message);
 }

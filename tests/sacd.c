@@ -1,72 +1,8 @@
-/* tests/sacd.c - the decomposed critic, the agent, and its tools, against a tape, finite
- * differences, and searches by brute force */
-#include "check.h"
+/* tests/sacd.c - the agent: targets and one update against a tape, bits, transactions, states,
+   episodes */
+#include "sacd_case.h"
 
-enum { OBS = 3, ACT = 2, M = 3, HEADS = M + 1, BATCH = 16, PAST = 40 };
-
-static vdi_tensor state_find(const vdi_state *s, const char *name) {
-    for (int64_t i = 0; i < s->tensor_count; i++)
-        if (!strcmp(s->tensors[i].name, name)) return s->tensors[i].tensor;
-    CHECK(0, "no tensor called %s", name);
-    exit(1);
-}
-
-/* All bytes of a state, one behind the other. */
-static char *state_bytes(const vdi_state *s, size_t *size) {
-    char *all = NULL;
-    *size = 0;
-    for (int64_t i = 0; i < s->tensor_count; i++) {
-        size_t n = vdi_tensor_bytes(s->tensors[i].tensor);
-        all = (char *)realloc(all, *size + n + 1);
-        memcpy(all + *size, s->tensors[i].tensor.data, n);
-        *size += n;
-    }
-    return all;
-}
-static int state_same(const vdi_state *a, const vdi_state *b) {
-    size_t na, nb;
-    char *pa = state_bytes(a, &na), *pb = state_bytes(b, &nb);
-    int same = na == nb && memcmp(pa, pb, na) == 0;
-    free(pa);
-    free(pb);
-    return same;
-}
-
-static vdi_sacd_desc small_desc(vdi_sacd_algo algo, vdi_dtype dtype) {
-    vdi_sacd_desc d = VDI__ZERO;
-    d.observations = OBS;
-    d.actions = ACT;
-    d.components = M;
-    d.algo = algo;
-    d.dtype = dtype;
-    d.layers = 2;
-    d.hidden[0] = 9;
-    d.hidden[1] = 7;
-    d.batch = BATCH;
-    d.capacity = PAST;
-    d.start = 5;
-    d.seed = 3;
-    d.log_alpha = -0.7;
-    return d;
-}
-
-/* A past of random transitions: one in five terminal, one in five timed out. */
-static void remember(vdi_sacd *agent, int count) {
-    unsigned long long seed = 12345;
-    vdi_error err = {0};
-    for (int k = 0; k < count; k++) {
-        float x[2 * OBS + ACT + M];
-        for (int i = 0; i < 2 * OBS + ACT + M; i++)
-            x[i] = (float)test_normal(&seed);
-        for (int i = 0; i < ACT; i++)
-            x[OBS + i] = tanhf(x[OBS + i]);
-        int end = k % 5 == 2 ? VDI_ENV_TERMINATED : k % 5 == 4 ? VDI_ENV_TRUNCATED : 0;
-        CHECK_OK(vdi_sacd_observe(agent, x, x + OBS, x + OBS + ACT, x + OBS + ACT + M, end, &err),
-                 err);
-    }
-}
-
-/* ---- the twins' minimum ---------------------------------------------------------------------- */
+/* ---- targets --------------------------------------------------------------------------------- */
 
 TEST(sacd, targets_sum_to_sac) {
     unsigned long long seed = 7;
@@ -114,273 +50,52 @@ TEST(sacd, targets_sum_to_sac) {
     }
 }
 
-TEST(sacd, the_naive_minimum_is_biased_low) {
-    const int heads[3] = {3, 4, 10};
-    unsigned long long seed = 99;
-    for (int h = 0; h < 3; h++) {
-        const int n = heads[h];
-        const size_t samples = test_scaled(400000);
-        double naive = 0, composite = 0;
-        for (size_t k = 0; k < samples; k++) {
-            double q[2][10], c;
-            for (int i = 0; i < n; i++) {
-                q[0][i] = test_normal(&seed);
-                q[1][i] = test_normal(&seed);
-            }
-            vdi_critic_minimum(VDI_F64, VDI_CRITIC_COMPOSITE, 1, n, NULL, q[0], q[1], NULL, &c,
-                               NULL);
-            composite += c;
-            vdi_critic_minimum(VDI_F64, VDI_CRITIC_ELEMENTWISE, 1, n, NULL, q[0], q[1], NULL, &c,
-                               NULL);
-            naive += c;
-        }
-        const double ratio = naive / composite;
-        const double se = 1.5 / sqrt((double)samples) * ratio;
-        const double allowed = 0.02 * sqrt((double)n);
-        CHECK_CLOSE(ratio, sqrt((double)n), fmax(allowed, 4 * se));
-        CHECK_CLOSE(naive / (double)samples, -n / sqrt(VDI_PI),
-                    0.02 * n + 4 / sqrt((double)samples));
-    }
-    /* a negative weight turns the order over in the naive one; the composite takes the smaller
-     * sum */
-    double q0[2] = {1, 5}, q1[2] = {2, 3}, w[2] = {-1, 2}, v[2], c;
-    unsigned char from[2];
-    vdi_critic_minimum(VDI_F64, VDI_CRITIC_ELEMENTWISE, 1, 2, w, q0, q1, v, &c, from);
-    CHECK(from[0] == 1 && from[1] == 1 && v[0] == 2 && v[1] == 3 && c == 4);
-    w[0] = 1;
-    vdi_critic_minimum(VDI_F64, VDI_CRITIC_ELEMENTWISE, 1, 2, w, q0, q1, v, &c, from);
-    CHECK(from[0] == 0 && from[1] == 1 && c == 7);
-    vdi_critic_minimum(VDI_F64, VDI_CRITIC_COMPOSITE, 1, 2, w, q0, q1, v, &c, from);
-    CHECK(from[0] == 1 && from[1] == 1 && v[0] == 2 && v[1] == 3 && c == 8);
-}
-
-/* ---- CAGrad ---------------------------------------------------------------------------------- */
-
-static double dual(int n, const double *G, double c, const double *w) {
-    double wu = 0, ww = 0, uu = 0;
-    for (int i = 0; i < n; i++) {
-        for (int j = 0; j < n; j++) {
-            wu += w[i] * G[i * n + j] / n;
-            ww += w[i] * w[j] * G[i * n + j];
-            uu += G[i * n + j] / n / n;
-        }
-    }
-    return wu + c * sqrt(uu) * sqrt(ww);
-}
-
-TEST(sacd, cagrad) {
-    unsigned long long seed = 4;
-    enum { DIM = 12, MOST = 10 };
-    for (size_t round = 0; round < test_scaled(200); round++) {
-        const int n = 2 + (int)(round % 9);
-        double g[MOST][DIM], G[MOST * MOST], k[MOST], w[MOST], d[DIM], g0[DIM], norm0 = 0, away = 0;
-        for (int i = 0; i < n; i++) { /* of all lengths, some nearly opposed */
-            for (int j = 0; j < DIM; j++) {
-                g[i][j] = pow(10, (double)(i % 4) - 2) *
-                          (test_normal(&seed) + (j == 0 ? (i % 2 ? -3 : 3) : 0));
-            }
-        }
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j < n; j++) {
-                G[i * n + j] = 0;
-                for (int l = 0; l < DIM; l++)
-                    G[i * n + j] += g[i][l] * g[j][l];
-            }
-        }
-        for (int which = 0; which < 3; which++) {
-            const double c = which == 0 ? 0 : which == 1 ? 0.5 : 0.95;
-            vdi_cagrad(n, G, c, k, w);
-            double sum = 0, least = HUGE_VAL, f = dual(n, G, c, w);
-            for (int i = 0; i < n; i++) {
-                sum += w[i];
-                CHECK(w[i] >= 0);
-                if (c == 0) CHECK_CLOSE(k[i], 1.0 / n, 1e-15);
-            }
-            CHECK_CLOSE(sum, 1, 1e-12);
-            norm0 = away = 0;
-            for (int l = 0; l < DIM; l++) {
-                d[l] = g0[l] = 0;
-                for (int i = 0; i < n; i++) {
-                    d[l] += k[i] * g[i][l];
-                    g0[l] += g[i][l] / n;
-                }
-                norm0 += g0[l] * g0[l];
-                away += (d[l] - g0[l]) * (d[l] - g0[l]);
-            }
-            CHECK(sqrt(away) <= c * sqrt(norm0) * (1 + 1e-9) + 1e-13 * sqrt(norm0),
-                  "off by %g, allowed %g", sqrt(away), c * sqrt(norm0));
-            for (int i = 0; i < n; i++) {
-                double s = 0;
-                for (int l = 0; l < DIM; l++)
-                    s += g[i][l] * d[l];
-                least = fmin(least, s);
-            }
-            /* strong duality: the worst improvement is the dual's value */
-            if (c > 0) {
-                CHECK(fabs(least - f) <= 1e-6 * (fabs(f) + norm0),
-                      "n %d, c %g: primal %.12g, dual %.12g", n, c, least, f);
-            }
-            if (n == 2 && c > 0) { /* golden section */
-                double a = 0, b = 1, r = 0.6180339887498949;
-                for (int it = 0; it < 200; it++) {
-                    double x = b - r * (b - a);
-                    double y = a + r * (b - a);
-                    double wx[2] = {x, 1 - x};
-                    double wy[2] = {y, 1 - y};
-                    if (dual(2, G, c, wx) < dual(2, G, c, wy))
-                        b = y;
-                    else
-                        a = x;
-                }
-                double best[2] = {a, 1 - a};
-                CHECK(dual(2, G, c, w) <= dual(2, G, c, best) + 1e-12 * fabs(f));
-                if (a > 1e-6 && a < 1 - 1e-6) CHECK_CLOSE(w[0], a, 1e-6);
-            }
-            if (n == 3 && c > 0) { /* the simplex on a grid */
-                double best = HUGE_VAL;
-                for (int i = 0; i <= 300; i++) {
-                    for (int j = 0; i + j <= 300; j++) {
-                        double x[3] = {i / 300.0, j / 300.0, (300 - i - j) / 300.0};
-                        best = fmin(best, dual(3, G, c, x));
-                    }
-                }
-                CHECK(f <= best + 1e-12 * fabs(best), "the grid found %.12g, below %.12g", best, f);
-            }
-        }
-    }
-}
-
-/* ---- gradients of the action ----------------------------------------------------------------- */
-
-TEST(sacd, gradients_of_the_action) {
-    for (int dtype = 0; dtype < 2; dtype++) {
-        const vdi_dtype t = dtype ? VDI_F64 : VDI_F32;
-        const double tolerance = dtype ? 1e-6 : 1e-3;
-        enum { N = 21 };
-        vdi_error err = {0};
-        vdi_critic_desc d = VDI__ZERO;
-        vdi_critic *c = NULL, *exact = NULL;
-        double x[N * OBS], a[N * ACT], influence[N * HEADS], composite[N],
-            weights[HEADS] = {1, -0.5, 2, 0.25};
-        double grad64[N * HEADS * ACT], slope64[N * ACT], up[N * HEADS], down[N * HEADS], cu[N],
-            cd[N];
-        float xf[N * OBS], af[N * ACT], gradf[N * HEADS * ACT], slopef[N * ACT];
-        unsigned long long seed = 11;
-        d.observations = OBS;
-        d.actions = ACT;
-        d.heads = HEADS;
-        d.layers = 3;
-        d.hidden[0] = 20;
-        d.hidden[1] = 16;
-        d.hidden[2] = 12;
-        d.batch = 8;
-        d.dtype = t;
-        CHECK_OK(vdi_critic_create(&d, &c, &err), err);
-        d.dtype = VDI_F64; /* the same weights, for differences that are not drowned in rounding */
-        CHECK_OK(vdi_critic_create(&d, &exact, &err), err);
-        const vdi_state *from = vdi_critic_state(c, true), *to = vdi_critic_state(exact, true);
-        for (int64_t i = 0; i < from->tensor_count; i++)
-            CHECK_OK(vdi_tensor_copy(to->tensors[i].tensor, from->tensors[i].tensor, &err), err);
-        for (int i = 0; i < N * OBS; i++) {
-            xf[i] = (float)test_normal(&seed);
-            x[i] = (double)xf[i];
-        }
-        for (int i = 0; i < N * ACT; i++) {
-            af[i] = (float)(2 * test_uniform(&seed) - 1);
-            a[i] = (double)af[i];
-        }
-        const void *px = dtype ? (const void *)x : (const void *)xf;
-        const void *pa = dtype ? (const void *)a : (const void *)af;
-        vdi_critic_action_grad(c, VDI_CRITIC_FIRST, N, px, pa,
-                               dtype ? (void *)grad64 : (void *)gradf);
-        if (!dtype) {
-            for (int i = 0; i < N * HEADS * ACT; i++)
-                grad64[i] = (double)gradf[i];
-        }
-        vdi_critic_influence(c, N, px, pa, weights, influence);
-        double worst = 0;
-        for (int k = 0; k < ACT; k++) {
-            const double h = 1e-6;
-            for (int b = 0; b < N; b++)
-                a[b * ACT + k] += h;
-            vdi_critic_values(exact, VDI_CRITIC_FIRST, N, x, a, up);
-            for (int b = 0; b < N; b++)
-                a[b * ACT + k] -= 2 * h;
-            vdi_critic_values(exact, VDI_CRITIC_FIRST, N, x, a, down);
-            for (int b = 0; b < N; b++)
-                a[b * ACT + k] += h;
-            for (int i = 0; i < N * HEADS; i++) {
-                const double fd = (up[i] - down[i]) / (2 * h);
-                worst = test_worst(worst, fabs(grad64[i * ACT + k] - fd));
-                up[i] = fd;
-            }
-            CHECK(worst < tolerance, "component gradient off by %g", worst);
-        }
-        for (int i = 0; i < N * HEADS; i++) {
-            const double norm = sqrt(grad64[i * ACT] * grad64[i * ACT] +
-                                     grad64[i * ACT + 1] * grad64[i * ACT + 1]) *
-                                fabs(weights[i % HEADS]);
-            CHECK(fabs(influence[i] - norm) <= 1e-5 * norm, "influence %g, expected %g",
-                  influence[i], norm);
-        }
-        for (int rule = 0; rule < 2; rule++) { /* the slope of the twins' minimum */
-            vdi_critic_best(c, 0, (vdi_critic_rule)rule, N, px, pa, weights, NULL, composite,
-                            dtype ? (void *)slope64 : (void *)slopef);
-            if (!dtype) {
-                for (int i = 0; i < N * ACT; i++)
-                    slope64[i] = (double)slopef[i];
-            }
-            for (int k = 0; k < ACT; k++) {
-                const double h = 1e-7;
-                for (int b = 0; b < N; b++)
-                    a[b * ACT + k] += h;
-                vdi_critic_best(exact, 0, (vdi_critic_rule)rule, N, x, a, weights, NULL, cu, NULL);
-                for (int b = 0; b < N; b++)
-                    a[b * ACT + k] -= 2 * h;
-                vdi_critic_best(exact, 0, (vdi_critic_rule)rule, N, x, a, weights, NULL, cd, NULL);
-                for (int b = 0; b < N; b++)
-                    a[b * ACT + k] += h;
-                for (int b = 0; b < N; b++) {
-                    CHECK_CLOSE(slope64[b * ACT + k], (cu[b] - cd[b]) / (2 * h),
-                                fmax(tolerance, 1e-6));
-                    CHECK_CLOSE(composite[b], (cu[b] + cd[b]) / 2, 1e-5);
-                }
-            }
-        }
-        vdi_critic_destroy(c);
-        vdi_critic_destroy(exact);
-    }
-}
-
 /* ---- one update against the tape ------------------------------------------------------------- */
 
+enum { LAYERS = 3, PARAMS = 2 * LAYERS, MOST = 512 };
+static const double GAMMA = 0.99, TAU = 0.005, RATE = 3e-4;
+
 typedef struct taped {
-    vdi_var w[3], b[3];
-    vdi_tensor grad[6]; /* w0 b0 w1 b1 w2 b2 */
+    vdi_var w[LAYERS], b[LAYERS];
+    vdi_tensor grad[PARAMS]; /* w0 b0 w1 b1 w2 b2 */
 } taped;
 
+/* An update, its random numbers, and everything that a tape says about it. */
+typedef struct update_case {
+    vdi_sacd_desc desc;
+    vdi_sacd *agent;
+    const vdi_state *s;
+    int heads;
+    double weights[HEADS], alpha; /* weights of the heads */
+    double obs[BATCH * OBS], action[BATCH * ACT], next[BATCH * OBS], noise[2][BATCH * ACT];
+    vdi_transition past[BATCH];
+    vdi_tape *t;
+    taped policy, fixed, frozen[2], target[2], critic[2];
+    double y[BATCH * HEADS];
+    double policy_loss, mean_log_pi, loss[HEADS];
+    double g[2][HEADS][MOST], total[2][MOST]; /* gradients: of each head's loss, and of the step */
+    double gram[HEADS * HEADS];               /* of the second twin */
+} update_case;
+
 static void taped_net(vdi_tape *t, const vdi_state *s, const char *prefix, int learns, taped *out) {
-    for (int l = 0; l < 3; l++) {
-        for (int bias = 0; bias < 2; bias++) {
-            char name[64];
-            vdi_error err = {0};
-            snprintf(name, sizeof name, "%s.%d.%s", prefix, l, bias ? "bias" : "weight");
-            vdi_tensor v = state_find(s, name);
-            vdi_var *to = bias ? &out->b[l] : &out->w[l];
-            if (learns) {
-                CHECK_OK(vdi_tensor_alloc(NULL, VDI_F64, v.ndim, v.shape, &out->grad[2 * l + bias],
-                                          &err),
-                         err);
-                *to = vdi_tape_leaf(t, v, out->grad[2 * l + bias]);
-            } else {
-                *to = vdi_tape_constant(t, v);
-            }
+    for (int i = 0; i < PARAMS; i++) {
+        char name[64];
+        vdi_error err = {0};
+        snprintf(name, sizeof name, "%s.%d.%s", prefix, i / 2, i % 2 ? "bias" : "weight");
+        vdi_tensor v = state_find(s, name);
+        vdi_var *to = i % 2 ? &out->b[i / 2] : &out->w[i / 2];
+        if (learns) {
+            CHECK_OK(vdi_tensor_alloc(NULL, VDI_F64, v.ndim, v.shape, &out->grad[i], &err), err);
+            *to = vdi_tape_leaf(t, v, out->grad[i]);
+        } else {
+            *to = vdi_tape_constant(t, v);
         }
     }
 }
 static vdi_var taped_apply(vdi_tape *t, const taped *n, vdi_var x) {
-    for (int l = 0; l < 3; l++)
-        x = vdi_var_affine(t, x, n->w[l], n->b[l], l < 2 ? VDI_ACT_RELU : VDI_ACT_NONE, 0);
+    for (int l = 0; l < LAYERS; l++) {
+        x = vdi_var_affine(t, x, n->w[l], n->b[l], l < LAYERS - 1 ? VDI_ACT_RELU : VDI_ACT_NONE, 0);
+    }
     return x;
 }
 static vdi_var taped_sample(vdi_tape *t, const taped *policy, vdi_var obs, double *noise,
@@ -391,264 +106,399 @@ static vdi_var taped_sample(vdi_tape *t, const taped *policy, vdi_var obs, doubl
     vdi_var eps = vdi_tape_constant(t, vdi_tensor_2d(noise, VDI_F64, BATCH, ACT));
     return vdi_var_tanh_normal_sample(t, mean, vdi_var_clip(t, raw, -20, 2), eps, log_pi);
 }
+static vdi_var taped_pair(vdi_tape *t, vdi_var obs, vdi_var action) {
+    vdi_var parts[2];
+    parts[0] = obs;
+    parts[1] = action;
+    return vdi_var_concat(t, parts, 2, 1);
+}
+
+/* What the update will draw. */
+static void case_draw(update_case *u) {
+    vdi_rng rng = vdi_rng_make(u->desc.seed, (uint64_t)2 << 56);
+    for (int b = 0; b < BATCH; b++) {
+        const vdi_transition r =
+            vdi_replay_get(vdi_sacd_replay(u->agent), (int64_t)vdi_rng_below(&rng, PAST));
+        u->past[b] = r;
+        for (int i = 0; i < OBS; i++) {
+            u->obs[b * OBS + i] = (double)r.obs[i];
+            u->next[b * OBS + i] = (double)r.next[i];
+        }
+        for (int i = 0; i < ACT; i++)
+            u->action[b * ACT + i] = (double)r.action[i];
+    }
+    for (int k = 0; k < 2; k++) {
+        rng = vdi_rng_make(u->desc.seed, (uint64_t)(3 + k) << 56);
+        vdi_rng_fill_normal(&rng, VDI_F64, BATCH * ACT, u->noise[k]);
+    }
+}
+
+static void case_make(update_case *u, vdi_sacd_algo algo, double lambda) {
+    static const double weights[HEADS] = {1, 0.5, -0.7, 1}, plain[HEADS] = {1, 1, 1, 1};
+    vdi_error err = {0};
+    memset(u, 0, sizeof *u);
+    u->desc = small_desc(algo, VDI_F64);
+    u->heads = algo == VDI_SACD_SAC ? 1 : HEADS;
+    memcpy(u->weights, algo == VDI_SACD_SAC ? plain : weights, sizeof u->weights);
+    u->desc.weights = weights;
+    u->desc.cagrad_c = 0.6;
+    u->desc.has_cagrad_c = true;
+    u->desc.composite_weight = lambda;
+    u->desc.has_composite_weight = true;
+    u->desc.rate = RATE;
+    u->desc.critic_rate = 4 * RATE;
+    CHECK_OK(vdi_sacd_create(&u->desc, &u->agent, &err), err);
+    remember(u->agent, PAST + 7);
+    u->s = vdi_sacd_state(u->agent, true);
+    /* one log sd beyond its limit: no gradient */
+    ((double *)state_find(u->s, "policy.2.bias").data)[2 * ACT - 1] = 5;
+    u->alpha = exp(-0.7);
+    case_draw(u);
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    td.dtype = VDI_F64;
+    CHECK_OK(vdi_tape_create(&td, &u->t, &err), err);
+    taped_net(u->t, u->s, "policy", 1, &u->policy);
+    taped_net(u->t, u->s, "policy", 0, &u->fixed);
+    for (int j = 0; j < 2; j++) {
+        taped_net(u->t, u->s, j ? "critic1" : "critic0", 1, &u->critic[j]);
+        taped_net(u->t, u->s, j ? "critic1" : "critic0", 0, &u->frozen[j]);
+        taped_net(u->t, u->s, j ? "target1" : "target0", 0, &u->target[j]);
+    }
+}
+
+/* y of one transition, from both target critics there. */
+static void case_target(update_case *u, int b, const double *const *q, double log_pi) {
+    const vdi_transition *r = &u->past[b];
+    const double keep = r->end & VDI_ENV_TERMINATED ? 0 : GAMMA, *w = u->desc.weights;
+    double sum[2] = {0, 0}, all = 0;
+    for (int i = 0; i < u->heads; i++) {
+        for (int j = 0; j < 2; j++)
+            sum[j] += u->weights[i] * q[j][b * u->heads + i];
+    }
+    for (int i = 0; i < M; i++)
+        all += w[i] * (double)r->reward[i];
+    for (int i = 0; i < u->heads; i++) {
+        const int at = b * u->heads + i;
+        int j = sum[1] < sum[0];
+        if (u->desc.algo == VDI_SACD_NAIVE) {
+            j = u->weights[i] * q[1][at] < u->weights[i] * q[0][at];
+        }
+        double reward = i < M ? (double)r->reward[i] : 0;
+        if (u->desc.algo == VDI_SACD_SAC) reward = all;
+        u->y[at] = reward + keep * (q[j][at] - (i == u->heads - 1 ? u->alpha * log_pi : 0));
+    }
+}
+
+static void case_targets(update_case *u) {
+    vdi_var log_pi, next = vdi_tape_constant(u->t, vdi_tensor_2d(u->next, VDI_F64, BATCH, OBS));
+    vdi_var a = taped_sample(u->t, &u->fixed, next, u->noise[0], &log_pi);
+    vdi_var x = taped_pair(u->t, next, a);
+    const double *q[2];
+    for (int j = 0; j < 2; j++)
+        q[j] = (const double *)vdi_tape_value(u->t, taped_apply(u->t, &u->target[j], x)).data;
+    for (int b = 0; b < BATCH; b++)
+        case_target(u, b, q, ((const double *)vdi_tape_value(u->t, log_pi).data)[b]);
+}
+
+/* The policy's loss, backward. */
+static void case_policy(update_case *u) {
+    vdi_tape *t = u->t;
+    vdi_error err = {0};
+    const bool naive = u->desc.algo == VDI_SACD_NAIVE;
+    vdi_var log_pi, value[2],
+        obs = vdi_tape_constant(t, vdi_tensor_2d(u->obs, VDI_F64, BATCH, OBS));
+    vdi_var x = taped_pair(t, obs, taped_sample(t, &u->policy, obs, u->noise[1], &log_pi));
+    vdi_var w = vdi_tape_constant(t, vdi_tensor_1d(u->weights, VDI_F64, u->heads));
+    for (int j = 0; j < 2; j++) {
+        value[j] = vdi_var_mul(t, taped_apply(t, &u->frozen[j], x), w);
+        if (!naive) value[j] = vdi_var_sum_axis(t, value[j], 1, false);
+    }
+    vdi_var best = vdi_var_binary(t, VDI_MIN, value[0], value[1]);
+    if (naive) best = vdi_var_sum_axis(t, best, 1, false);
+    vdi_var loss =
+        vdi_var_mean(t, vdi_var_sub(t, vdi_var_scale_shift(t, log_pi, u->alpha, 0), best));
+    u->policy_loss = vdi_tape_item(t, loss);
+    u->mean_log_pi = vdi_tape_item(t, vdi_var_mean(t, log_pi));
+    CHECK_OK(vdi_tape_backward(t, loss), err);
+}
+
+/* The gradient of a scalar in all parameters of a critic, one behind the other; returns how many.
+   */
+static int64_t case_backward(update_case *u, taped *net, vdi_var scalar, double *out) {
+    int64_t total = 0;
+    for (int l = 0; l < PARAMS; l++)
+        vdi_tensor_fill(net->grad[l], 0);
+    CHECK(vdi_tape_backward(u->t, scalar) == VDI_OK);
+    for (int l = 0; l < PARAMS; l++) {
+        const int64_t n = vdi_tensor_count(net->grad[l]);
+        memcpy(out + total, net->grad[l].data, (size_t)n * sizeof(double));
+        total += n;
+    }
+    return total;
+}
+
+/* One critic: the loss of each head by itself, so that CAGrad can be checked too, and the term of
+   the composite. */
+static void case_critic(update_case *u, int j) {
+    vdi_tape *t = u->t;
+    const int n = u->heads;
+    double k[HEADS], second[MOST];
+    vdi_var obs = vdi_tape_constant(t, vdi_tensor_2d(u->obs, VDI_F64, BATCH, OBS));
+    vdi_var action = vdi_tape_constant(t, vdi_tensor_2d(u->action, VDI_F64, BATCH, ACT));
+    vdi_var y = vdi_tape_constant(t, vdi_tensor_2d(u->y, VDI_F64, BATCH, n));
+    vdi_var w = vdi_tape_constant(t, vdi_tensor_1d(u->weights, VDI_F64, n));
+    vdi_var e = vdi_var_sub(t, taped_apply(t, &u->critic[j], taped_pair(t, obs, action)), y);
+    vdi_var losses = vdi_var_mean_axis(t, vdi_var_square(t, e), 0, false);
+    vdi_var sum = vdi_var_sum_axis(t, vdi_var_mul(t, e, w), 1, false);
+    vdi_var composite = vdi_var_mean(t, vdi_var_square(t, sum));
+    int64_t total = 0;
+    for (int i = 0; i < n; i++) {
+        u->loss[i] += ((const double *)vdi_tape_value(t, losses).data)[i] / 2;
+        total = case_backward(u, &u->critic[j], vdi_var_index(t, losses, 0, i), u->g[j][i]);
+    }
+    (void)case_backward(u, &u->critic[j], composite, second);
+    for (int a = 0; a < n * n; a++)
+        u->gram[a] = vdi_dot(VDI_F64, (size_t)total, u->g[j][a / n], u->g[j][a % n]);
+    CHECK(vdi_cagrad(n, u->gram, u->desc.algo == VDI_SACD_CAGRAD ? 0.6 : 0, k, NULL) == VDI_OK);
+    for (int64_t at = 0; at < total; at++) {
+        u->total[j][at] = n > 1 ? u->desc.composite_weight * second[at] : 0;
+        for (int a = 0; a < n; a++)
+            u->total[j][at] += k[a] * u->g[j][a][at];
+    }
+}
+
+/* Adam's first memory is a tenth of the gradient. */
+static double case_memory(const update_case *u, const char *prefix, const double *gradient) {
+    double worst = 0;
+    for (int l = 0; l < PARAMS; l++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.m.%d.%s", prefix, l / 2, l % 2 ? "bias" : "weight");
+        vdi_tensor m = state_find(u->s, name);
+        for (int64_t i = 0; i < vdi_tensor_count(m); i++)
+            worst = test_worst(worst, fabs(10 * ((double *)m.data)[i] - *gradient++));
+    }
+    return worst;
+}
+
+static void case_check(update_case *u, const vdi_sacd_stats *stats) {
+    const char *name = vdi_sacd_algo_name(u->desc.algo);
+    const bool averse = u->desc.algo == VDI_SACD_CAGRAD;
+    double policy[MOST], gram[HEADS * HEADS];
+    vdi_error err;
+    int64_t total = 0;
+    CHECK_CLOSE(stats->policy_loss, u->policy_loss, 1e-12);
+    CHECK_CLOSE(stats->entropy, -u->mean_log_pi, 1e-12);
+    for (int i = 0; i < u->heads; i++)
+        CHECK_CLOSE(stats->loss[i], u->loss[i], 1e-12);
+    vdi_status told = vdi_critic_gram(vdi_sacd_critic(u->agent), 1, gram, &err);
+    CHECK(told == (averse ? VDI_OK : VDI_ERR_STATE), "%s: status %d", name, told);
+    for (int i = 0; told == VDI_OK && i < u->heads * u->heads; i++) {
+        CHECK(fabs(gram[i] - u->gram[i]) < 1e-10 * (1 + fabs(u->gram[i])),
+              "Gram matrix: %.17g, not %.17g", gram[i], u->gram[i]);
+    }
+    for (int l = 0; l < PARAMS; l++) {
+        const int64_t n = vdi_tensor_count(u->policy.grad[l]);
+        memcpy(policy + total, u->policy.grad[l].data, (size_t)n * sizeof(double));
+        total += n;
+    }
+    double worst = case_memory(u, "policy", policy);
+    CHECK(worst < 1e-13, "%s: gradient of the policy off by %g", name, worst);
+    for (int j = 0; j < 2; j++) {
+        worst = case_memory(u, j ? "critic1" : "critic0", u->total[j]);
+        CHECK(worst < (averse ? 1e-9 : 1e-12), "%s: gradient of twin %d off by %g", name, j, worst);
+    }
+    const double sign = -(u->mean_log_pi - ACT) > 0 ? 1 : -1;
+    CHECK_CLOSE(vdi_sacd_alpha(u->agent), exp(-0.7 - RATE * sign), 1e-9);
+}
+
+/* A parameter that has a gradient moves by the rate in the first step, a target by tau of that. */
+static void case_check_steps(const update_case *u, const double *critic, const double *target,
+                             const double *policy) {
+    const double *now = (const double *)state_find(u->s, "critic0.1.weight").data;
+    const double *behind = (const double *)state_find(u->s, "target0.1.weight").data;
+    const double *acts = (const double *)state_find(u->s, "policy.1.weight").data;
+    const double *m = (const double *)state_find(u->s, "critic0.m.1.weight").data;
+    const double *pm = (const double *)state_find(u->s, "policy.m.1.weight").data;
+    int moved = 0;
+    for (int i = 0; i < 63; i++) {
+        CHECK_CLOSE(behind[i], (1 - TAU) * target[i] + TAU * now[i], 1e-15);
+        if (fabs(m[i]) > 1e-4) CHECK_CLOSE(fabs(now[i] - critic[i]), 4 * RATE, 1e-7);
+        if (fabs(pm[i]) > 1e-4) CHECK_CLOSE(fabs(acts[i] - policy[i]), RATE, 1e-7);
+        moved += fabs(m[i]) > 1e-4 && fabs(pm[i]) > 1e-4;
+    }
+    CHECK(moved > 10, "%d weights have a gradient", moved);
+}
 
 TEST(sacd, an_update_equals_the_tape) {
-    for (int algo = 0; algo <= VDI_SACD_SAC; algo++) {
+    static update_case u;
+    for (int k = 0; k < 2 * (VDI_SACD_SAC + 1); k++) {
         vdi_error err = {0};
-        vdi_sacd_desc d = small_desc((vdi_sacd_algo)algo, VDI_F64);
-        const int heads = algo == VDI_SACD_SAC ? 1 : HEADS;
-        double weights[HEADS] = {1, 0.5, -0.7, 1};
-        d.weights = weights;
-        d.cagrad_c = 0.6;
-        d.has_cagrad_c = true;
-        vdi_sacd *agent = NULL;
-        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
-        remember(agent, PAST + 7);
-        const vdi_state *s = vdi_sacd_state(agent, true);
-        /* one log sd beyond its limit: no gradient */
-        ((double *)state_find(s, "policy.2.bias").data)[2 * ACT - 1] = 5;
-        const double alpha = exp(-0.7), gamma = 0.99, tau = 0.005;
-        /* what the update will draw */
-        static double obs[BATCH * OBS], action[BATCH * ACT], next[BATCH * OBS],
-            noise[2][BATCH * ACT], q[2][BATCH * HEADS], y[BATCH * HEADS];
-        vdi_transition r[BATCH];
-        vdi_rng rng = vdi_rng_make(d.seed, (uint64_t)2 << 56);
-        for (int b = 0; b < BATCH; b++) {
-            r[b] = vdi_replay_get(vdi_sacd_replay(agent), (int64_t)vdi_rng_below(&rng, PAST));
-            for (int i = 0; i < OBS; i++) {
-                obs[b * OBS + i] = (double)r[b].obs[i];
-                next[b * OBS + i] = (double)r[b].next[i];
-            }
-            for (int i = 0; i < ACT; i++)
-                action[b * ACT + i] = (double)r[b].action[i];
-        }
-        for (int k = 0; k < 2; k++) {
-            rng = vdi_rng_make(d.seed, (uint64_t)(3 + k) << 56);
-            vdi_rng_fill_normal(&rng, VDI_F64, BATCH * ACT, noise[k]);
-        }
-        vdi_tape_desc td = vdi_tape_desc_defaults();
-        vdi_tape *t = NULL;
-        td.dtype = VDI_F64;
-        CHECK_OK(vdi_tape_create(&td, &t, &err), err);
-        /* targets */
-        taped policy, frozen[2], target[2], critic[2], fixed;
-        taped_net(t, s, "policy", 1, &policy);
-        taped_net(t, s, "policy", 0, &fixed);
-        for (int j = 0; j < 2; j++) {
-            taped_net(t, s, j ? "critic1" : "critic0", 1, &critic[j]);
-            taped_net(t, s, j ? "critic1" : "critic0", 0, &frozen[j]);
-            taped_net(t, s, j ? "target1" : "target0", 0, &target[j]);
-        }
-        vdi_var parts[2], log_pi, o = vdi_tape_constant(t, vdi_tensor_2d(obs, VDI_F64, BATCH, OBS));
-        parts[0] = vdi_tape_constant(t, vdi_tensor_2d(next, VDI_F64, BATCH, OBS));
-        parts[1] = taped_sample(t, &fixed, parts[0], noise[0], &log_pi);
-        vdi_var x = vdi_var_concat(t, parts, 2, 1);
-        for (int j = 0; j < 2; j++) {
-            memcpy(q[j], vdi_tape_value(t, taped_apply(t, &target[j], x)).data,
-                   sizeof(double) * (size_t)(BATCH * heads));
-        }
-        const double *lp = (const double *)vdi_tape_value(t, log_pi).data;
-        for (int b = 0; b < BATCH; b++) {
-            double sum[2] = {0, 0}, keep = r[b].end & VDI_ENV_TERMINATED ? 0 : gamma;
-            for (int i = 0; i < heads; i++) {
-                for (int j = 0; j < 2; j++)
-                    sum[j] += (algo == VDI_SACD_SAC ? 1 : weights[i]) * q[j][b * heads + i];
-            }
-            for (int i = 0; i < heads; i++) {
-                int j = sum[1] < sum[0];
-                if (algo == VDI_SACD_NAIVE)
-                    j = weights[i] * q[1][b * heads + i] < weights[i] * q[0][b * heads + i];
-                double reward = i < M ? (double)r[b].reward[i] : 0;
-                if (algo == VDI_SACD_SAC) {
-                    reward = weights[0] * (double)r[b].reward[0] +
-                             weights[1] * (double)r[b].reward[1] +
-                             weights[2] * (double)r[b].reward[2];
-                }
-                y[b * heads + i] =
-                    reward + keep * (q[j][b * heads + i] - (i == heads - 1 ? alpha * lp[b] : 0));
-            }
-        }
-        /* critics: the loss of each head by itself, so that CAGrad can be checked too */
-        parts[0] = o;
-        parts[1] = vdi_tape_constant(t, vdi_tensor_2d(action, VDI_F64, BATCH, ACT));
-        x = vdi_var_concat(t, parts, 2, 1);
-        vdi_var losses[2];
-        for (int j = 0; j < 2; j++) {
-            vdi_var e = vdi_var_sub(t, taped_apply(t, &critic[j], x),
-                                    vdi_tape_constant(t, vdi_tensor_2d(y, VDI_F64, BATCH, heads)));
-            losses[j] = vdi_var_mean_axis(t, vdi_var_square(t, e), 0, false);
-        }
-        /* policy */
-        parts[1] = taped_sample(t, &policy, o, noise[1], &log_pi);
-        x = vdi_var_concat(t, parts, 2, 1);
-        double plain = 1;
-        vdi_var w = vdi_tape_constant(
-                    t, vdi_tensor_1d(algo == VDI_SACD_SAC ? &plain : weights, VDI_F64, heads)),
-                value[2], best;
-        for (int j = 0; j < 2; j++) {
-            value[j] = vdi_var_mul(t, taped_apply(t, &frozen[j], x), w);
-            if (algo != VDI_SACD_NAIVE) value[j] = vdi_var_sum_axis(t, value[j], 1, false);
-        }
-        best = vdi_var_binary(t, VDI_MIN, value[0], value[1]);
-        if (algo == VDI_SACD_NAIVE) best = vdi_var_sum_axis(t, best, 1, false);
-        vdi_var loss =
-            vdi_var_mean(t, vdi_var_sub(t, vdi_var_scale_shift(t, log_pi, alpha, 0), best));
-        const double policy_loss = vdi_tape_item(t, loss);
-        const double mean_log_pi = vdi_tape_item(t, vdi_var_mean(t, log_pi));
-        CHECK_OK(vdi_tape_backward(t, loss), err);
-        /* the critics' gradients head by head, before the update moves the weights under the
-         * tape */
-        static double g[2][HEADS][512], G[HEADS * HEADS], k[2][HEADS], loss_of[HEADS];
-        for (int i = 0; i < heads; i++) {
-            loss_of[i] = (((const double *)vdi_tape_value(t, losses[0]).data)[i] +
-                          ((const double *)vdi_tape_value(t, losses[1]).data)[i]) /
-                         2;
-        }
-        for (int j = 0; j < 2; j++) {
-            int64_t total = 0;
-            for (int i = 0; i < heads; i++) {
-                total = 0;
-                for (int l = 0; l < 6; l++)
-                    vdi_tensor_fill(critic[j].grad[l], 0);
-                vdi_tape_backward(t, vdi_var_index(t, losses[j], 0, i));
-                for (int l = 0; l < 6; l++) {
-                    int64_t n = vdi_tensor_count(critic[j].grad[l]);
-                    memcpy(g[j][i] + total, critic[j].grad[l].data, (size_t)n * sizeof(double));
-                    total += n;
-                }
-            }
-            for (int a = 0; a < heads; a++) {
-                for (int b = 0; b < heads; b++)
-                    G[a * heads + b] = vdi_dot(VDI_F64, (size_t)total, g[j][a], g[j][b]);
-            }
-            vdi_cagrad(heads, G, algo == VDI_SACD_CAGRAD ? 0.6 : 0, k[j], NULL);
-        }
-        /* the update; its gradient is ten times Adam's first memory */
-        double *old = (double *)malloc(sizeof(double) * 4096);
-        vdi_tensor watched = state_find(s, "target0.1.weight");
-        vdi_tensor live = state_find(s, "critic0.1.weight");
-        memcpy(old, watched.data, vdi_tensor_bytes(watched));
         vdi_sacd_stats stats;
-        CHECK_OK(vdi_sacd_update(agent, &stats, &err), err);
-        CHECK_CLOSE(stats.policy_loss, policy_loss, 1e-12);
-        double gram[HEADS * HEADS]; /* G is the second twin's */
-        vdi_status told = vdi_critic_gram(vdi_sacd_critic(agent), 1, gram, &err);
-        CHECK(told == (algo == VDI_SACD_CAGRAD ? VDI_OK : VDI_ERR_STATE), "%s: status %d",
-              vdi_sacd_algo_name(d.algo), told);
-        for (int i = 0; told == VDI_OK && i < heads * heads; i++) {
-            CHECK(fabs(gram[i] - G[i]) < 1e-10 * (1 + fabs(G[i])), "Gram matrix: %.17g, not %.17g",
-                  gram[i], G[i]);
-        }
-        CHECK_CLOSE(stats.entropy, -mean_log_pi, 1e-12);
-        for (int i = 0; i < heads; i++)
-            CHECK_CLOSE(stats.loss[i], loss_of[i], 1e-12);
-        for (int64_t i = 0; i < vdi_tensor_count(watched); i++) {
-            CHECK_CLOSE(((double *)watched.data)[i],
-                        (1 - tau) * old[i] + tau * ((double *)live.data)[i], 1e-15);
-        }
-        free(old);
-        double worst = 0;
-        for (int l = 0; l < 6; l++) {
-            char name[64];
-            snprintf(name, sizeof name, "policy.m.%d.%s", l / 2, l % 2 ? "bias" : "weight");
-            vdi_tensor m = state_find(s, name);
-            for (int64_t i = 0; i < vdi_tensor_count(m); i++) {
-                worst = test_worst(
-                    worst, fabs(10 * ((double *)m.data)[i] - ((double *)policy.grad[l].data)[i]));
-            }
-        }
-        CHECK(worst < 1e-13, "%s: gradient of the policy off by %g", vdi_sacd_algo_name(d.algo),
-              worst);
-        CHECK_CLOSE(vdi_sacd_alpha(agent), exp(-0.7 - 3e-4 * (-(mean_log_pi - ACT) > 0 ? 1 : -1)),
-                    1e-9);
-        for (int j = 0; j < 2; j++) {
-            int64_t at = 0;
-            worst = 0;
-            for (int l = 0; l < 6; l++) {
-                char name[64];
-                snprintf(name, sizeof name, "critic%d.m.%d.%s", j, l / 2,
-                         l % 2 ? "bias" : "weight");
-                vdi_tensor m = state_find(s, name);
-                for (int64_t i = 0; i < vdi_tensor_count(m); i++, at++) {
-                    double sum = 0;
-                    for (int a = 0; a < heads; a++)
-                        sum += k[j][a] * g[j][a][at];
-                    worst = test_worst(worst, fabs(10 * ((double *)m.data)[i] - sum));
-                }
-            }
-            CHECK(worst < (algo == VDI_SACD_CAGRAD ? 1e-9 : 1e-12),
-                  "%s: gradient of twin %d off by %g", vdi_sacd_algo_name(d.algo), j, worst);
-        }
-        for (int l = 0; l < 6; l++) {
-            vdi_tensor_free(NULL, &policy.grad[l]);
+        double critic[63], target[63], policy[63];
+        case_make(&u, (vdi_sacd_algo)(k / 2), k % 2 ? 0.3 : 0);
+        case_targets(&u);
+        case_policy(&u);
+        for (int j = 0; j < 2; j++)
+            case_critic(&u, j);
+        memcpy(critic, state_find(u.s, "critic0.1.weight").data, sizeof critic);
+        memcpy(target, state_find(u.s, "target0.1.weight").data, sizeof target);
+        memcpy(policy, state_find(u.s, "policy.1.weight").data, sizeof policy);
+        CHECK_OK(vdi_sacd_update(u.agent, &stats, &err), err);
+        case_check(&u, &stats);
+        case_check_steps(&u, critic, target, policy);
+        for (int l = 0; l < PARAMS; l++) {
+            vdi_tensor_free(NULL, &u.policy.grad[l]);
             for (int j = 0; j < 2; j++)
-                vdi_tensor_free(NULL, &critic[j].grad[l]);
+                vdi_tensor_free(NULL, &u.critic[j].grad[l]);
         }
-        vdi_tape_destroy(t);
-        vdi_sacd_destroy(agent);
+        vdi_tape_destroy(u.t);
+        vdi_sacd_destroy(u.agent);
     }
 }
 
 /* ---- bits ------------------------------------------------------------------------------------ */
 
-TEST(sacd, the_same_bits) {
-    for (int algo = 0; algo <= VDI_SACD_SAC; algo++) {
-        for (int dtype = 0; dtype < 2; dtype++) {
-            vdi_error err = {0};
-            vdi_env env[3];
-            vdi_pool *pool = NULL;
-            vdi_sacd *agent[3] = {NULL, NULL, NULL};
-            vdi_sacd_episode episode[3];
-            vdi_sacd_desc d = VDI__ZERO;
-            memset(episode, 0, sizeof episode);
-            d.observations = 3;
-            d.actions = 1;
-            d.components = 3;
-            d.algo = (vdi_sacd_algo)algo;
-            d.dtype = dtype ? VDI_F64 : VDI_F32;
-            d.layers = 2;
-            d.hidden[0] = 150;
-            d.hidden[1] = 17;
-            d.batch = 53;
-            d.start = 180;
-            d.capacity = 230;
-            d.seed = 5;
-            d.update_every = dtype ? 3 : 1;
-            CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
-            for (int k = 0; k < 3; k++) {
-                d.pool = k == 1 ? pool : NULL;
-                CHECK_OK(vdi_env_pendulum(&env[k]), err);
-                CHECK_OK(vdi_sacd_create(&d, &agent[k], &err), err);
-            }
-            for (int step = 0; step < 260; step++) {
-                for (int k = 0; k < 3; k++) {
-                    if (k == 2 && step < 200) continue;
-                    CHECK_OK(vdi_sacd_step(agent[k], &env[k], &episode[k], NULL, &err), err);
-                }
-                if (step == 199) {
-                    vdi_sacd_expect(agent[2], vdi_replay_added(vdi_sacd_replay(agent[0])));
-                    const vdi_state *from = vdi_sacd_state(agent[0], true);
-                    const vdi_state *to = vdi_sacd_state(agent[2], true);
-                    for (int64_t i = 0; i < from->tensor_count; i++) {
-                        CHECK(!strcmp(from->tensors[i].name, to->tensors[i].name));
-                        CHECK_OK(
-                            vdi_tensor_copy(to->tensors[i].tensor, from->tensors[i].tensor, &err),
-                            err);
-                    }
-                    episode[2].index = episode[0].index + 1;
-                }
-            }
-            CHECK(state_same(vdi_sacd_state(agent[0], true), vdi_sacd_state(agent[1], true)),
-                  "%s %d: threads show in the bits", vdi_sacd_algo_name(d.algo), dtype);
-            CHECK(state_same(vdi_sacd_state(agent[0], true), vdi_sacd_state(agent[2], true)),
-                  "%s %d: a resumed run differs", vdi_sacd_algo_name(d.algo), dtype);
-            for (int k = 0; k < 3; k++) {
-                vdi_sacd_destroy(agent[k]);
-                vdi_env_close(&env[k]);
-            }
-            vdi_pool_destroy(pool);
-        }
+enum { RUNS = 4, THREADED = 1, AFTER_AN_END = 2, MIDDLE = 3 };
+
+/* Four runs of the same agent: alone, with threads, and resumed from the first: where an episode
+   had just ended, and in the middle of one. */
+typedef struct bit_case {
+    vdi_env env[RUNS];
+    vdi_sacd *agent[RUNS];
+    vdi_sacd_episode *episode[RUNS];
+} bit_case;
+
+static void bits_make(bit_case *c, vdi_sacd_algo algo, vdi_dtype dtype, vdi_pool *pool) {
+    vdi_error err = {0};
+    vdi_sacd_desc d = VDI__ZERO;
+    d.observations = 3;
+    d.actions = 1;
+    d.components = 3;
+    d.algo = algo;
+    d.dtype = dtype;
+    d.layers = 2;
+    d.hidden[0] = 150;
+    d.hidden[1] = 17;
+    d.batch = 53;
+    d.start = 180;
+    d.capacity = 230;
+    d.seed = 5;
+    d.composite_weight = 0.1;
+    d.has_composite_weight = true;
+    d.update_every = dtype == VDI_F64 ? 3 : 1;
+    for (int k = 0; k < RUNS; k++) {
+        d.pool = k == THREADED ? pool : NULL;
+        CHECK_OK(vdi_env_pendulum(&c->env[k]), err);
+        CHECK_OK(vdi_sacd_create(&d, &c->agent[k], &err), err);
+        CHECK_OK(vdi_sacd_episode_create(c->agent[k], NULL, &c->episode[k], &err), err);
     }
+}
+
+static void bits_resume(bit_case *c, int k) {
+    vdi_error err = {0};
+    bool exact = false;
+    CHECK_OK(vdi_sacd_restore(c->agent[k], vdi_sacd_state(c->agent[0], true), &err), err);
+    c->episode[k]->index = c->episode[0]->index;
+    c->episode[k]->steps = c->episode[0]->steps;
+    CHECK_OK(vdi_sacd_catch_up(c->agent[k], &c->env[k], c->episode[k], &exact, &err), err);
+    CHECK(exact);
+    if (k != MIDDLE) return;
+    CHECK(memcmp(c->episode[k]->sum, c->episode[0]->sum, 3 * sizeof(double)) == 0);
+    CHECK(memcmp(c->episode[k]->obs, c->episode[0]->obs, 3 * sizeof(float)) == 0);
+    CHECK(c->episode[k]->running && c->episode[k]->steps == c->episode[0]->steps);
+}
+
+TEST(sacd, the_same_bits) {
+    for (int k = 0; k < 2 * (VDI_SACD_SAC + 1); k++) {
+        static bit_case c;
+        vdi_pool *pool = NULL;
+        vdi_error err = {0};
+        const char *name = vdi_sacd_algo_name((vdi_sacd_algo)(k / 2));
+        CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
+        bits_make(&c, (vdi_sacd_algo)(k / 2), k % 2 ? VDI_F64 : VDI_F32, pool);
+        for (int step = 0; step < 260; step++) {
+            if (step == 200) bits_resume(&c, AFTER_AN_END);
+            if (step == 241) bits_resume(&c, MIDDLE);
+            for (int run = 0; run < RUNS; run++) {
+                if ((run == AFTER_AN_END && step < 200) || (run == MIDDLE && step < 241)) continue;
+                CHECK_OK(vdi_sacd_step(c.agent[run], &c.env[run], c.episode[run], NULL, &err), err);
+            }
+        }
+        for (int run = 1; run < RUNS; run++) {
+            CHECK(state_same(vdi_sacd_state(c.agent[0], true), vdi_sacd_state(c.agent[run], true)),
+                  "%s %d: run %d differs", name, k % 2, run);
+            CHECK(c.episode[run]->index == c.episode[0]->index &&
+                  c.episode[run]->steps == c.episode[0]->steps);
+        }
+        for (int run = 0; run < RUNS; run++) {
+            vdi_sacd_episode_destroy(c.episode[run]);
+            vdi_sacd_destroy(c.agent[run]);
+            vdi_env_close(&c.env[run]);
+        }
+        vdi_pool_destroy(pool);
+    }
+}
+
+/* A simulator of a sort that cannot be resumed: each reset counts. */
+typedef struct fickle {
+    int resets, steps;
+} fickle;
+static vdi_status fickle_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
+                               vdi_error *err) {
+    fickle *f = (fickle *)self;
+    (void)seed;
+    (void)episode;
+    (void)err;
+    obs[0] = (float)++f->resets;
+    f->steps = 0;
+    return VDI_OK;
+}
+static vdi_status fickle_step(void *self, const float *action, float *obs, float *reward, int *end,
+                              vdi_error *err) {
+    fickle *f = (fickle *)self;
+    (void)err;
+    obs[0] = (float)f->resets + (float)++f->steps / 100;
+    reward[0] = action[0];
+    *end = 0;
+    return VDI_OK;
+}
+
+TEST(sacd, what_cannot_be_resumed_goes_on) {
+    static const char *const names[] = {"reward"};
+    vdi_error err = {0};
+    fickle f = {0, 0};
+    vdi_env env = {"fickle", 1, 1, 1, 30, NULL, NULL, names, fickle_reset, fickle_step, NULL, &f};
+    vdi_sacd_desc d = VDI__ZERO;
+    vdi_sacd *agent = NULL;
+    vdi_sacd_episode *e = NULL;
+    bool exact = true;
+    d.observations = d.actions = d.components = 1;
+    d.layers = 1;
+    d.hidden[0] = 3;
+    d.capacity = 20;
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    CHECK_OK(vdi_sacd_episode_create(agent, NULL, &e, &err), err);
+    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* nothing has begun */
+    CHECK(exact && !e->running && e->index == 0);
+    for (int step = 0; step < 10; step++)
+        CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
+    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* it begins otherwise */
+    CHECK(!exact && !e->running && e->index == 1);
+    for (int step = 0; step < 25; step++)
+        CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
+    CHECK(e->steps == 25);
+    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* forgotten */
+    CHECK(!exact && e->index == 2);
+    e->steps = -3;
+    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err);
+    CHECK(!exact && e->index == 3);
+    for (int step = 0; step < 30; step++)
+        CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
+    CHECK(e->end == VDI_ENV_TRUNCATED, "the limit of the environment is held");
+    env.components = 2;
+    CHECK_FAILS(vdi_sacd_catch_up(agent, &env, e, &exact, &err), VDI_ERR_SHAPE);
+    vdi_sacd_episode_destroy(e);
+    vdi_sacd_destroy(agent);
 }
 
 /* ---- what goes wrong ------------------------------------------------------------------------- */
@@ -694,36 +544,112 @@ TEST(sacd, an_update_is_a_transaction) {
     }
 }
 
-TEST(sacd, memory_and_descriptions) {
+TEST(sacd, what_is_not_finite_has_a_status) {
+    vdi_error err = {0};
+    for (int k = 0; k < 6; k++) {
+        const vdi_dtype dtype = k % 2 ? VDI_F64 : VDI_F32;
+        vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, dtype);
+        vdi_sacd *agent = NULL;
+        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+        remember(agent, PAST);
+        float x[OBS] = {0.5f, k / 2 == 0 ? NAN : k / 2 == 1 ? INFINITY : -INFINITY, 1}, a[ACT];
+        float two[2 * OBS] = {1, 2, 3, x[0], x[1], x[2]}, several[5 * ACT];
+        double two64[2 * OBS], mean[2 * ACT], log_sd[2 * ACT], q[2][5 * HEADS];
+        vdi_rng rng = vdi_rng_make(1, 2);
+        size_t before, after;
+        char *was = state_bytes(vdi_sacd_state(agent, true), &before);
+        for (int way = 0; way < 3; way++) {
+            a[0] = a[1] = NAN;
+            vdi_status status =
+                way < 2 ? vdi_sacd_act(agent, x, way == 0, a) : vdi_sacd_explore(agent, x, a);
+            CHECK(status == VDI_ERR_DATA && a[0] == 0 && a[1] == 0);
+        }
+        char *is = state_bytes(vdi_sacd_state(agent, true), &after);
+        CHECK(before == after && memcmp(was, is, before) == 0, "a refused call has left something");
+        free(was);
+        free(is);
+        for (int i = 0; i < 2 * OBS; i++)
+            two64[i] = (double)two[i];
+        CHECK(vdi_sacd_policy(agent, 2, dtype == VDI_F64 ? (void *)two64 : (void *)two, mean,
+                              log_sd) == VDI_ERR_DATA);
+        const double *m = mean, *l = log_sd;
+        const float *mf = (const float *)mean, *lf = (const float *)log_sd;
+        CHECK(dtype == VDI_F64 ? m[0] != 0 && m[2] == 0 && m[3] == 0 && l[2] == -20 && l[0] != -20
+                               : mf[0] != 0 && mf[2] == 0 && mf[3] == 0 && lf[2] == -20);
+        CHECK(vdi_sacd_candidates(agent, x, &rng, 5, several) == VDI_ERR_DATA);
+        for (int i = 0; i < 5 * ACT; i++)
+            CHECK(fabsf(several[i]) <= 1);
+        CHECK(vdi_sacd_action_values(agent, x, 5, several, q[0], q[1]) == VDI_ERR_DATA);
+        CHECK(q[0][0] == 0 && q[1][5 * HEADS - 1] == 0);
+        x[1] = 1;
+        several[7] = NAN;
+        CHECK(vdi_sacd_action_values(agent, x, 5, several, q[0], q[1]) == VDI_ERR_DATA);
+        CHECK(vdi_sacd_act(agent, x, true, a) == VDI_OK && a[0] != 0);
+        /* weights that somebody has spoilt */
+        vdi_tensor bias = state_find(vdi_sacd_state(agent, false), "policy.2.bias");
+        vdi_dtype_store(dtype, bias.data, 1, (double)NAN);
+        CHECK(vdi_sacd_act(agent, x, true, a) == VDI_ERR_NUMERIC && a[0] == 0 && a[1] == 0);
+        CHECK(vdi_sacd_policy(agent, 1, dtype == VDI_F64 ? (void *)two64 : (void *)two, mean,
+                              NULL) == VDI_ERR_NUMERIC);
+        vdi_sacd_destroy(agent);
+    }
+}
+
+TEST(sacd, an_observation_is_checked) {
+    vdi_error err = {0};
+    vdi_sacd *agent = NULL;
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    float x[OBS] = {1, 2, 3}, r[M] = {0, 0, 0};
+    for (int k = 0; k < 6; k++) {
+        static const float out[] = {1.001f, -5, INFINITY, -INFINITY};
+        static const int end[] = {4, -1, 9, 256};
+        float a[ACT] = {1, -1};
+        if (k < 4) a[k % 2] = out[k];
+        CHECK_FAILS(vdi_sacd_observe(agent, x, a, r, x, k < 4 ? 0 : end[k - 4], &err),
+                    VDI_ERR_ARGUMENT);
+        CHECK_SAYS(err, k < 4 ? "expected -1 to 1" : "VDI_ENV_TERMINATED");
+        CHECK(vdi_sacd_steps(agent) == 0);
+    }
+    float a[ACT] = {1, NAN};
+    CHECK_FAILS(vdi_sacd_observe(agent, x, a, r, x, 0, &err), VDI_ERR_DATA);
+    a[1] = -1;
+    for (int end = 0; end < 4; end++)
+        CHECK_OK(vdi_sacd_observe(agent, x, a, r, x, end, &err), err);
+    CHECK(vdi_sacd_steps(agent) == 4);
+    vdi_sacd_destroy(agent);
+}
+
+/* ---- memory, descriptions, states ------------------------------------------------------------ */
+
+TEST(sacd, memory) {
     vdi_error err = {0};
     test_allocator count = {0};
     vdi_allocator a = test_allocator_of(&count);
     vdi_sacd *agent = NULL;
+    vdi_sacd_episode *e = NULL;
     vdi_sacd_desc d = small_desc(VDI_SACD_CAGRAD, VDI_F32);
     d.allocator = &a;
     CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
-    remember(agent, PAST);
     const long made = count.requests;
+    remember(agent, PAST);
     float x[OBS] = {1, 2, 3}, action[ACT];
     double weights[HEADS] = {1, 2, 3, 1}, back[HEADS], influence[HEADS];
     for (int k = 0; k < 5; k++)
         CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
     for (int k = 0; k < 5; k++)
-        vdi_sacd_act(agent, x, k % 2 == 0, action);
+        CHECK(vdi_sacd_act(agent, x, k % 2 == 0, action) == VDI_OK);
     CHECK_OK(vdi_sacd_set_weights(agent, weights, &err), err);
-    vdi_critic_influence(vdi_sacd_critic(agent), 1, x, action, weights, influence);
-    (void)vdi_sacd_state(agent, true);
+    CHECK(vdi_critic_influence(vdi_sacd_critic(agent), 1, x, action, weights, influence) == VDI_OK);
+    CHECK_OK(vdi_sacd_restore(agent, vdi_sacd_state(agent, true), &err), err);
     CHECK(count.requests == made, "%ld allocations after create", count.requests - made);
     vdi_sacd_weights(agent, back);
     CHECK(memcmp(back, weights, sizeof back) == 0);
-    /* metadata lead back to the description */
-    vdi_sacd_desc read;
-    const vdi_state *s = vdi_sacd_state(agent, false);
-    CHECK_OK(vdi_sacd_desc_from_meta(s->meta, s->meta_count, &read, &err), err);
-    CHECK(read.observations == OBS && read.components == M && read.layers == 2 &&
-          read.hidden[1] == 7 && read.algo == VDI_SACD_CAGRAD && read.seed == 3 &&
-          read.rate == 3e-4 && read.target_entropy == -ACT && read.batch == BATCH);
-    CHECK_FAILS(vdi_sacd_desc_from_meta(s->meta, 3, &read, &err), VDI_ERR_FORMAT);
+    count.fail_at = made + 1;
+    CHECK_FAILS(vdi_sacd_episode_create(agent, &a, &e, &err), VDI_ERR_MEMORY);
+    CHECK(e == NULL);
+    CHECK_OK(vdi_sacd_episode_create(agent, &a, &e, &err), err);
+    vdi_sacd_episode_destroy(e);
     vdi_sacd_destroy(agent);
     CHECK(count.live == 0);
     for (long at = 1; at <= made; at++) {
@@ -732,35 +658,239 @@ TEST(sacd, memory_and_descriptions) {
         CHECK_FAILS(vdi_sacd_create(&d, &agent, &err), VDI_ERR_MEMORY);
         CHECK(agent == NULL && count.live == 0, "request %ld: %ld blocks are left", at, count.live);
     }
-    count.fail_at = 0;
-    static const char *const field[] = {"observations", "actions", "components",   "gamma",
-                                        "rate",         "tau",     "batch",        "heads",
-                                        "cagrad_c",     "hidden",  "update_every", "weights"};
-    for (int k = 0; k < 12; k++) {
-        vdi_sacd_desc bad = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
-        if (k == 0) bad.observations = 0;
-        if (k == 1) bad.actions = 1000;
-        if (k == 2 || k == 7) bad.components = -1;
-        if (k == 3) bad.gamma = 1.5;
-        if (k == 4) bad.rate = NAN;
-        if (k == 5) bad.tau = -1;
-        if (k == 6) bad.batch = -4;
-        if (k == 8) {
-            bad.cagrad_c = 1;
-            bad.has_cagrad_c = true;
-        }
-        if (k == 9) bad.hidden[1] = -3;
-        if (k == 10) bad.update_every = -1;
-        if (k == 11) {
-            weights[2] = INFINITY;
-            bad.weights = weights;
-        }
-        CHECK_FAILS(vdi_sacd_create(&bad, &agent, &err), VDI_ERR_ARGUMENT);
-        if (k != 7) CHECK(strstr(err.message, field[k]) != NULL, "%s: %s", field[k], err.message);
-    }
     vdi_sacd_destroy(NULL);
-    vdi_critic_destroy(NULL);
+    vdi_sacd_episode_destroy(NULL);
 }
+
+TEST(sacd, description) {
+    vdi_error err = {0};
+    vdi_sacd *agent = NULL;
+    const vdi_fields *fields = vdi_sacd_desc_fields();
+    static const struct {
+        const char *name, *value;
+    } bad[] = {
+        {"observations", "0"},
+        {"actions", "1025"},
+        {"components", "256"},
+        {"algo", "sac-e"},
+        {"batch", "-4"},
+        {"capacity", "0"},
+        {"start", "0"},
+        {"update_every", "-1"},
+        {"rate", "nan"},
+        {"critic_rate", "-1"},
+        {"last_rate", "inf"},
+        {"rate_updates", "-1"},
+        {"rate_hold", "-1"},
+        {"tau", "-1"},
+        {"gamma", "1.5"},
+        {"log_alpha", "40"},
+        {"target_entropy", "1e6"},
+        {"cagrad_c", "1"},
+        {"hidden", "3,-3"},
+        {"dtype", "int64"},
+        {"composite_weight", "-1"},
+        {"fixed_alpha", "yes"},
+        {"seed", "-1"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+        CHECK_FAILS(vdi_fields_set(fields, &d, bad[i].name, bad[i].value, &err), VDI_ERR_ARGUMENT);
+        CHECK_SAYS(err, bad[i].name);
+        CHECK_SAYS(err, "expected");
+    }
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    d.gamma = -0.5;
+    CHECK_FAILS(vdi_sacd_create(&d, &agent, &err), VDI_ERR_ARGUMENT);
+    CHECK_SAYS(err, "gamma is -0.5: expected above 0, at most 1");
+    d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    double weights[HEADS] = {1, 1, INFINITY, 1};
+    d.weights = weights;
+    CHECK_FAILS(vdi_sacd_create(&d, &agent, &err), VDI_ERR_ARGUMENT);
+    CHECK_SAYS(err, "weights[2]");
+    d = vdi_sacd_desc_defaults();
+    CHECK(d.layers == 2 && d.hidden[0] == 256 && d.hidden[1] == 256 && d.batch == 256 &&
+          d.capacity == 1000000 && d.start == 1000 && d.update_every == 1 && d.rate == 3e-4 &&
+          d.tau == 0.005 && d.gamma == 0.99 && d.cagrad_c == 0.5 && !d.has_target_entropy);
+    /* what depends on other fields */
+    d = small_desc(VDI_SACD_SAC, VDI_F32);
+    d.rate = 0.01;
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    const vdi_sacd_desc *filled = vdi_sacd_get_desc(agent);
+    CHECK(filled->last_rate == 0.01 && filled->critic_rate > 0 && filled->target_entropy == -ACT &&
+          filled->has_target_entropy);
+    vdi_sacd_destroy(agent);
+}
+
+TEST(sacd, metadata_read_back_exactly) {
+    vdi_error err = {0};
+    vdi_sacd_desc d = small_desc(VDI_SACD_CAGRAD, VDI_F64), read;
+    vdi_sacd *agent = NULL;
+    char mine[320], theirs[320];
+    d.rate = 1.0 / 3;
+    d.critic_rate = 0.1 + 0.2;
+    d.gamma = 0.7;
+    d.seed = UINT64_MAX;
+    d.fixed_alpha = true;
+    d.has_cagrad_c = d.has_composite_weight = true; /* of 0 */
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    const vdi_state *s = vdi_sacd_state(agent, false);
+    CHECK_OK(vdi_sacd_desc_from_meta(s->meta, s->meta_count, &read, &err), err);
+    const vdi_fields *fields = vdi_sacd_desc_fields();
+    for (int i = 0; i < fields->count; i++) {
+        (void)vdi_field_text(&fields->rows[i], vdi_sacd_get_desc(agent), mine, sizeof mine);
+        (void)vdi_field_text(&fields->rows[i], &read, theirs, sizeof theirs);
+        CHECK(strcmp(mine, theirs) == 0, "%s: %s, not %s", fields->rows[i].name, theirs, mine);
+    }
+    CHECK(read.has_cagrad_c && read.has_composite_weight && read.has_target_entropy);
+    CHECK_FAILS(vdi_sacd_desc_from_meta(s->meta, 3, &read, &err), VDI_ERR_FORMAT);
+    /* from before the critics had a rate of their own */
+    vdi_meta old[VDI_META_ENTRIES];
+    int64_t count = 0;
+    for (int64_t i = 0; i < s->meta_count; i++) {
+        if (strcmp(s->meta[i].key, "critic_rate") && strcmp(s->meta[i].key, "composite_weight"))
+            old[count++] = s->meta[i];
+    }
+    CHECK(count == s->meta_count - 2);
+    CHECK_OK(vdi_sacd_desc_from_meta(old, count, &read, &err), err);
+    CHECK(read.critic_rate == 1.0 / 3 && read.composite_weight == 0 && read.has_composite_weight);
+    vdi_sacd_destroy(agent);
+}
+
+TEST(sacd, an_agent_from_its_state) {
+    vdi_error err = {0};
+    for (int training = 0; training < 2; training++) {
+        vdi_sacd_desc d = small_desc(VDI_SACD_NAIVE, training ? VDI_F64 : VDI_F32);
+        vdi_sacd *agent = NULL, *copy = NULL;
+        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+        remember(agent, PAST + 3);
+        for (int k = 0; k < 3; k++)
+            CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+        const vdi_state *s = vdi_sacd_state(agent, training);
+        CHECK_OK(vdi_sacd_from_state(s, NULL, NULL, &copy, &err), err);
+        const vdi_state *same = vdi_sacd_state(copy, training);
+        CHECK(same->tensor_count == s->tensor_count);
+        for (int64_t i = 0; i < s->tensor_count; i++) {
+            const vdi_named_tensor *t = &s->tensors[i];
+            if (!training && strcmp(t->name, "counters") == 0) continue; /* it has no past */
+            CHECK(memcmp(state_find(same, t->name).data, t->tensor.data,
+                         vdi_tensor_bytes(t->tensor)) == 0,
+                  "%s differs", t->name);
+        }
+        float x[OBS] = {1, -1, 0.5f}, a[ACT], b[ACT];
+        for (int k = 0; k < 4; k++) {
+            CHECK(vdi_sacd_act(agent, x, k == 0, a) == VDI_OK);
+            CHECK(vdi_sacd_act(copy, x, k == 0, b) == VDI_OK);
+            CHECK(memcmp(a, b, sizeof a) == 0);
+        }
+        if (training) {
+            CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+            CHECK_OK(vdi_sacd_update(copy, NULL, &err), err);
+            CHECK(state_same(vdi_sacd_state(agent, true), vdi_sacd_state(copy, true)));
+        } else {
+            CHECK(vdi_sacd_get_desc(copy)->capacity == 1);
+        }
+        vdi_sacd_destroy(copy);
+        vdi_sacd_destroy(agent);
+    }
+}
+
+TEST(sacd, a_state_that_does_not_fit) {
+    vdi_error err = {0};
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    vdi_sacd *agent = NULL, *other = NULL, *made = NULL;
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    d.hidden[1] = 8;
+    CHECK_OK(vdi_sacd_create(&d, &other, &err), err);
+    remember(agent, PAST);
+    remember(other, 5);
+    size_t before, after;
+    char *was = state_bytes(vdi_sacd_state(other, true), &before);
+    vdi_state s = *vdi_sacd_state(agent, true);
+    CHECK_FAILS(vdi_sacd_restore(other, &s, &err), VDI_ERR_FORMAT); /* another width */
+    CHECK_SAYS(err, "policy.1.weight");
+    s.tensor_count--; /* no "replay": it would only act */
+    CHECK_FAILS(vdi_sacd_restore(other, &s, &err), VDI_ERR_FORMAT);
+    s.tensor_count -= 1; /* no counters */
+    CHECK_FAILS(vdi_sacd_restore(other, &s, &err), VDI_ERR_FORMAT);
+    CHECK_SAYS(err, "counters");
+    char *is = state_bytes(vdi_sacd_state(other, true), &after);
+    CHECK(before == after && memcmp(was, is, before) == 0, "a refused state has left something");
+    free(was);
+    free(is);
+    s = *vdi_sacd_state(agent, true);
+    int64_t *counters = (int64_t *)state_find(&s, "counters").data, kept = counters[3];
+    for (int k = 0; k < 3; k++) {
+        counters[3] = k == 0 ? -1 : k == 1 ? INT64_MAX : 7;
+        CHECK_FAILS(vdi_sacd_from_state(&s, NULL, NULL, &made, &err), VDI_ERR_FORMAT);
+        CHECK(made == NULL);
+    }
+    counters[3] = kept;
+    ((float *)state_find(&s, "critic1.0.bias").data)[2] = NAN;
+    CHECK_FAILS(vdi_sacd_from_state(&s, NULL, NULL, &made, &err), VDI_ERR_NUMERIC);
+    CHECK(made == NULL);
+    vdi_sacd_destroy(agent);
+    vdi_sacd_destroy(other);
+}
+
+/* ---- a wide environment ---------------------------------------------------------------------- */
+
+enum { WIDE_OBS = 1000, WIDE_ACT = 100, WIDE_M = 64 };
+
+static vdi_status wide_look(void *self, uint64_t seed, uint64_t episode, float *obs,
+                            vdi_error *err) {
+    (void)self;
+    (void)err;
+    for (int i = 0; i < WIDE_OBS; i++)
+        obs[i] = (float)((i + (int)(seed + episode)) % 17) / 17;
+    return VDI_OK;
+}
+static vdi_status wide_step(void *self, const float *action, float *obs, float *reward, int *end,
+                            vdi_error *err) {
+    for (int i = 0; i < WIDE_M; i++)
+        reward[i] = -action[i] * action[i];
+    *end = 0;
+    return wide_look(self, 0, (uint64_t)(100 * (1 + action[0])), obs, err);
+}
+
+TEST(sacd, a_wide_environment) {
+    static const char *names[WIDE_M];
+    static double sums[WIDE_M];
+    vdi_error err = {0};
+    vdi_sacd_desc d = VDI__ZERO;
+    vdi_sacd *agent = NULL;
+    vdi_sacd_episode *e = NULL;
+    vdi_sacd_trace *trace = NULL;
+    static vdi_sacd_stats stats;
+    int64_t steps;
+    for (int i = 0; i < WIDE_M; i++)
+        names[i] = "part";
+    vdi_env env = {"wide", WIDE_OBS, WIDE_ACT,  WIDE_M,    20,   NULL,
+                   NULL,   names,    wide_look, wide_step, NULL, NULL};
+    d.observations = WIDE_OBS;
+    d.actions = WIDE_ACT;
+    d.components = WIDE_M;
+    d.layers = 1;
+    d.hidden[0] = 16;
+    d.batch = 8;
+    d.start = 10;
+    d.capacity = 50;
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    CHECK_OK(vdi_sacd_episode_create(agent, NULL, &e, &err), err);
+    for (int k = 0; k < 45; k++)
+        CHECK_OK(vdi_sacd_step(agent, &env, e, &stats, &err), err);
+    CHECK(vdi_sacd_updates(agent) == 36 && stats.loss[WIDE_M] >= 0 && stats.loss[WIDE_M + 1] == 0);
+    CHECK_OK(vdi_sacd_play(agent, &env, 1, 2, sums, &steps, &err), err);
+    CHECK(steps == 20 && sums[WIDE_M - 1] < 0);
+    CHECK_OK(vdi_sacd_trace_create(agent, 20, NULL, &trace, &err), err);
+    CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 1, 2, false, &err), err);
+    CHECK(trace->heads == WIDE_M + 1 && trace->influence[trace->heads - 1] > 0);
+    vdi_sacd_trace_destroy(trace);
+    vdi_sacd_episode_destroy(e);
+    vdi_sacd_destroy(agent);
+}
+
+/* ---- acting ---------------------------------------------------------------------------------- */
 
 TEST(sacd, actions_and_weights) {
     vdi_error err = {0};
@@ -773,13 +903,13 @@ TEST(sacd, actions_and_weights) {
     double log_sd[ACT];
     double first[ACT] = {0, 0};
     double second[ACT] = {0, 0};
-    vdi_sacd_policy(agent, 1, x64, mean, log_sd);
-    vdi_sacd_act(agent, x, true, action);
+    CHECK(vdi_sacd_policy(agent, 1, x64, mean, log_sd) == VDI_OK);
+    CHECK(vdi_sacd_act(agent, x, true, action) == VDI_OK);
     for (int k = 0; k < ACT; k++)
         CHECK_CLOSE(action[k], mean[k], 1e-6);
     const int n = 20000;
     for (int i = 0; i < n; i++) {
-        vdi_sacd_act(agent, x, false, action);
+        CHECK(vdi_sacd_act(agent, x, false, action) == VDI_OK);
         for (int k = 0; k < ACT; k++) {
             double u = (atanh((double)action[k]) - atanh(mean[k])) / exp(log_sd[k]);
             first[k] += u / n;
@@ -791,7 +921,7 @@ TEST(sacd, actions_and_weights) {
         CHECK_CLOSE(second[k], 1, 5 * sqrt(2.0 / n));
     }
     for (int i = 0; i < 4; i++) { /* uniform before the start */
-        vdi_sacd_explore(agent, x, action);
+        CHECK(vdi_sacd_explore(agent, x, action) == VDI_OK);
         for (int k = 0; k < ACT; k++)
             CHECK(fabsf(action[k]) <= 1);
     }
@@ -809,46 +939,7 @@ TEST(sacd, actions_and_weights) {
     vdi_sacd_destroy(agent);
 }
 
-/* ---- learning -----------------------------------------------------------------------------------
- */
-
-TEST(sacd, a_critic_fits_its_targets) {
-    enum { N = 64 };
-    vdi_error err = {0};
-    for (int gradient = 0; gradient < 2; gradient++) {
-        vdi_critic_desc d = VDI__ZERO;
-        vdi_critic *c = NULL;
-        vdi_critic_stats stats;
-        unsigned long long seed = 21;
-        static float x[N * 2], a[N], y[N * 2];
-        double begin = 0;
-        d.observations = 2;
-        d.actions = 1;
-        d.heads = 2;
-        d.layers = 2;
-        d.hidden[0] = d.hidden[1] = 32;
-        d.batch = N;
-        d.rate = 3e-3;
-        d.gradient = (vdi_critic_gradient)gradient;
-        CHECK_OK(vdi_critic_create(&d, &c, &err), err);
-        CHECK_FAILS(vdi_critic_fit(c, N + 1, x, a, y, &stats, &err), VDI_ERR_ARGUMENT);
-        for (int k = 0; k < 600; k++) {
-            for (int b = 0; b < N; b++) {
-                x[2 * b] = (float)test_normal(&seed);
-                x[2 * b + 1] = (float)test_normal(&seed);
-                a[b] = (float)(2 * test_uniform(&seed) - 1);
-                y[2 * b] = x[2 * b] + a[b];
-                y[2 * b + 1] = a[b] * x[2 * b + 1];
-            }
-            CHECK_OK(vdi_critic_fit(c, N, x, a, y, &stats, &err), err);
-            if (k == 0) begin = stats.loss[0] + stats.loss[1];
-        }
-        CHECK(stats.loss[0] + stats.loss[1] < 0.05 * begin, "from %g to %g", begin,
-              stats.loss[0] + stats.loss[1]);
-        CHECK(vdi_critic_fits(c) == 600);
-        vdi_critic_destroy(c);
-    }
-}
+/* ---- learning -------------------------------------------------------------------------------- */
 
 TEST(sacd, learns_the_pendulum) {
     NEED_NATIVE();
@@ -856,7 +947,7 @@ TEST(sacd, learns_the_pendulum) {
     vdi_env env;
     vdi_sacd *agent = NULL;
     vdi_sacd_desc d = VDI__ZERO;
-    vdi_sacd_episode e = VDI__ZERO;
+    vdi_sacd_episode *e = NULL;
     CHECK_OK(vdi_env_pendulum(&env), err);
     d.observations = 3;
     d.actions = 1;
@@ -868,8 +959,9 @@ TEST(sacd, learns_the_pendulum) {
     d.capacity = 5000;
     d.rate = 2e-3;
     CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    CHECK_OK(vdi_sacd_episode_create(agent, NULL, &e, &err), err);
     for (int step = 0; step < 5000; step++)
-        CHECK_OK(vdi_sacd_step(agent, &env, &e, NULL, &err), err);
+        CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
     double mean = 0;
     for (int k = 0; k < 10; k++) {
         double sums[3];
@@ -879,220 +971,7 @@ TEST(sacd, learns_the_pendulum) {
         CHECK(steps == 200);
     }
     CHECK(mean > -350, "mean return %g, random play is at -1190", mean);
+    vdi_sacd_episode_destroy(e);
     vdi_sacd_destroy(agent);
     vdi_env_close(&env);
-}
-
-/* ---- what explains a decision -------------------------------------------------------------------
- */
-
-TEST(sacd, a_trace_and_its_returns) {
-    vdi_error err = {0};
-    for (int algo = 0; algo <= VDI_SACD_SAC; algo += VDI_SACD_SAC) {
-        vdi_env env;
-        vdi_sacd *agent = NULL;
-        vdi_sacd_trace *trace = NULL, *again = NULL;
-        vdi_sacd_desc d = VDI__ZERO;
-        test_allocator count = {0};
-        vdi_allocator a = test_allocator_of(&count);
-        CHECK_OK(vdi_env_pendulum(&env), err);
-        d.observations = 3;
-        d.actions = 1;
-        d.components = 3;
-        d.layers = 1;
-        d.hidden[0] = 12;
-        d.gamma = 0.9;
-        d.algo = (vdi_sacd_algo)algo;
-        d.dtype = algo ? VDI_F64 : VDI_F32;
-        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
-        CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &trace, &err), err);
-        CHECK_OK(vdi_sacd_trace_create(agent, 300, &a, &again, &err), err);
-        const long made = count.requests;
-        CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, false, &err), err);
-        CHECK_OK(vdi_sacd_trace_play(again, agent, &env, 5, 2, false, &err), err);
-        const int64_t n = trace->steps, heads = trace->heads;
-        CHECK(n == 200 && trace->end == VDI_ENV_TRUNCATED && count.requests == made &&
-              heads == (algo ? 1 : 4));
-        CHECK(memcmp(trace->returns, again->returns, sizeof(double) * (size_t)(n * heads)) == 0,
-              "the same episode differs");
-        /* the returns' recursion, forwards this time */
-        const double alpha = vdi_sacd_alpha(agent);
-        for (int64_t k = 0; k < n; k += 13) {
-            for (int64_t i = 0; i < heads; i++) {
-                double sum = 0, power = 1;
-                for (int64_t j = k; j < n; j++, power *= 0.9) {
-                    if (j > k && i == heads - 1) sum -= power * alpha * trace->log_pi[j];
-                    if (j == n - 1) {
-                        sum += power * trace->value[j * heads + i];
-                    } else if (algo) {
-                        sum += power *
-                               ((double)trace->reward[j * 3] + (double)trace->reward[j * 3 + 1] +
-                                (double)trace->reward[j * 3 + 2]);
-                    } else if (i < 3) {
-                        sum += power * (double)trace->reward[j * 3 + i];
-                    }
-                }
-                CHECK_CLOSE(trace->returns[k * heads + i], sum, 1e-9 * (1 + fabs(sum)));
-            }
-        }
-        for (int64_t k = 0; k < n && algo; k++) {
-            /* log pi against the density of atanh(a), for the agent in double */
-            double obs[3], mean, log_sd, act = (double)trace->action[k];
-            for (int i = 0; i < 3; i++)
-                obs[i] = (double)trace->obs[k * 3 + i];
-            vdi_sacd_policy(agent, 1, obs, &mean, &log_sd);
-            const double z = (atanh(act) - atanh(mean)) / exp(log_sd);
-            const double expected = -0.5 * z * z - log_sd - 0.5 * VDI_LOG_2PI - log(1 - act * act);
-            if (fabs(act) < 0.999) CHECK_CLOSE(trace->log_pi[k], expected, 1e-3);
-        }
-        CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, true, &err), err);
-        CHECK(trace->log_pi[7] == 0);
-        vdi_sacd_trace_destroy(again);
-        vdi_sacd_trace_destroy(trace);
-        CHECK(count.live == 0);
-        /* cut short */
-        CHECK_OK(vdi_sacd_trace_create(agent, 50, NULL, &trace, &err), err);
-        CHECK_OK(vdi_sacd_trace_play(trace, agent, &env, 5, 2, false, &err), err);
-        CHECK(trace->steps == 50 && trace->end == 0);
-        vdi_sacd_trace_destroy(trace);
-        CHECK_FAILS(vdi_sacd_trace_create(agent, 0, NULL, &trace, &err), VDI_ERR_ARGUMENT);
-        vdi_sacd_destroy(agent);
-        vdi_env_close(&env);
-    }
-}
-
-TEST(sacd, explanations) {
-    vdi_error err = {0};
-    unsigned long long seed = 31;
-    /* value against return: a head that is right, one that is scaled and shifted, one that knows
-     * nothing */
-    vdi_value_check check = VDI__ZERO;
-    enum { N = 20000 };
-    for (int k = 0; k < N; k++) {
-        double g[3] = {test_normal(&seed), 3 * test_normal(&seed), test_normal(&seed)};
-        double q[3] = {g[0], 2 * g[1] + 5, test_normal(&seed)};
-        vdi_value_check_pairs(&check, 1, 3, q, g);
-    }
-    vdi_value_error e = vdi_value_check_head(&check, 0);
-    CHECK(e.count == N && fabs(e.bias) < 1e-12 && e.rmse < 1e-7 && fabs(e.slope - 1) < 1e-12 &&
-          fabs(e.explained - 1) < 1e-12);
-    e = vdi_value_check_head(&check, 1);
-    CHECK_CLOSE(e.bias, 5, 0.1);
-    CHECK_CLOSE(e.slope, 0.5, 1e-9);
-    CHECK_CLOSE(e.explained, 0, 1e-9); /* as far off as a constant would be */
-    CHECK_CLOSE(e.rmse, sqrt(25 + 9), 0.2);
-    e = vdi_value_check_head(&check, 2);
-    CHECK_CLOSE(e.slope, 0, 0.03);
-    CHECK_CLOSE(e.explained, -1, 0.05);
-    check.count = 0;
-    CHECK(isnan(vdi_value_check_head(&check, 0).bias));
-    /* what-if against the critic's own minimum, and a search */
-    vdi_sacd *agent = NULL;
-    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
-    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
-    enum { CANDIDATES = 65 };
-    float obs[OBS] = {0.5f, -1, 2}, actions[CANDIDATES * ACT], mean[ACT];
-    double q0[CANDIDATES * HEADS], q1[CANDIDATES * HEADS], x[CANDIDATES * OBS], a[CANDIDATES * ACT],
-        composite[CANDIDATES], value;
-    vdi_rng rng = vdi_rng_make(1, 2);
-    vdi_sacd_candidates(agent, obs, &rng, CANDIDATES, actions);
-    vdi_sacd_act(agent, obs, true, mean);
-    CHECK(actions[0] == mean[0] && actions[1] == mean[1]);
-    vdi_sacd_action_values(agent, obs, CANDIDATES, actions, q0, q1);
-    for (int k = 0; k < CANDIDATES; k++) {
-        for (int i = 0; i < OBS; i++)
-            x[k * OBS + i] = (double)obs[i];
-        for (int i = 0; i < ACT; i++)
-            a[k * ACT + i] = (double)actions[k * ACT + i];
-    }
-    int64_t changed = 0, first = vdi_what_if(CANDIDATES, HEADS, NULL, q0, q1, NULL);
-    for (int round = 0; round < 50; round++) {
-        double w[HEADS];
-        for (int i = 0; i < HEADS; i++)
-            w[i] = test_normal(&seed);
-        int64_t best = vdi_what_if(CANDIDATES, HEADS, w, q0, q1, &value), by_search = 0;
-        vdi_critic_best(vdi_sacd_critic(agent), 0, VDI_CRITIC_COMPOSITE, CANDIDATES, x, a, w, NULL,
-                        composite, NULL);
-        for (int k = 1; k < CANDIDATES; k++)
-            if (composite[k] > composite[by_search]) by_search = k;
-        CHECK(best == by_search, "what-if says %d, the critic %d", (int)best, (int)by_search);
-        CHECK_CLOSE(value, composite[best], 1e-12);
-        changed += best != first;
-    }
-    CHECK(changed > 0, "no weights change anything");
-    CHECK(vdi_what_if(0, HEADS, NULL, q0, q1, NULL) == -1);
-    /* reasons: against all subsets */
-    for (int round = 0; round < 2000; round++) {
-        enum { R = 7 };
-        double qa[R], qb[R], w[R], rdx[R], against = 0, favour = 0;
-        bool plus[R], minus[R];
-        for (int i = 0; i < R; i++) {
-            qa[i] = test_normal(&seed);
-            qb[i] = test_normal(&seed);
-            w[i] = test_uniform(&seed);
-        }
-        double sum = vdi_reward_difference(R, w, qa, qb, rdx), direct = 0;
-        for (int i = 0; i < R; i++) {
-            direct += w[i] * (qa[i] - qb[i]);
-            if (rdx[i] < 0)
-                against -= rdx[i];
-            else
-                favour += rdx[i];
-        }
-        CHECK_CLOSE(sum, direct, 1e-12);
-        int64_t size = vdi_minimal_explanation(R, rdx, plus, minus), fewest = -1, marked = 0;
-        double taken = 0, least = HUGE_VAL;
-        for (int i = 0; i < R; i++) {
-            if (plus[i]) {
-                marked++;
-                taken += rdx[i];
-                least = fmin(least, rdx[i]);
-            }
-        }
-        for (int set = 0; set < 1 << R; set++) {
-            double s = 0;
-            int64_t members = 0;
-            for (int i = 0; i < R; i++) {
-                if (set >> i & 1) {
-                    s += rdx[i];
-                    members += 1 + (rdx[i] < 0 ? 100 : 0);
-                }
-            }
-            if (s > against && members < 100 && (fewest < 0 || members < fewest)) fewest = members;
-        }
-        CHECK(size == fewest, "%d reasons, %d would do", (int)size, (int)fewest);
-        if (size >= 0)
-            CHECK(marked == size && taken > against);
-        else
-            CHECK(favour <= against);
-        if (size < 0) continue;
-        double left = 0;
-        for (int i = 0; i < R; i++) {
-            CHECK(!minus[i] || rdx[i] < 0);
-            if (minus[i]) left -= rdx[i];
-        }
-        /* all there are, where they do not suffice */
-        CHECK(left > taken - least || left == against);
-    }
-    /* influence over the past, and a schedule from it */
-    double share[HEADS], weights[HEADS], total = 0;
-    CHECK_FAILS(vdi_sacd_mean_influence(agent, &rng, 10, share, &err), VDI_ERR_STATE);
-    remember(agent, PAST);
-    CHECK_OK(vdi_sacd_mean_influence(agent, &rng, 200, share, &err), err);
-    for (int i = 0; i < HEADS; i++)
-        total += share[i];
-    CHECK_CLOSE(total, 1, 1e-3);
-    double most = fmax(fmax(share[0], share[1]), share[2]) * 0.7;
-    int64_t tamed = vdi_sacd_tame(agent, &rng, 200, most, 100, &err);
-    CHECK(tamed >= 1 && tamed <= 3, "%d tamed", (int)tamed);
-    vdi_sacd_weights(agent, weights);
-    double smallest = fmin(fmin(weights[0], weights[1]), weights[2]);
-    CHECK(smallest < 0.85 && smallest > 0.5 && weights[HEADS - 1] == 1, "weight %g", smallest);
-    for (int k = 0; k < 4; k++)
-        remember(agent, 25);
-    vdi_sacd_weights(agent, weights);
-    for (int i = 0; i < HEADS; i++)
-        CHECK(weights[i] == 1);
-    CHECK(vdi_sacd_tame(agent, &rng, 10, 0, 100, &err) == VDI_ERR_ARGUMENT);
-    vdi_sacd_destroy(agent);
 }

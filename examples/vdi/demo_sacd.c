@@ -76,7 +76,7 @@ bool demo_sacd(demo *m) {
     vdi_sacd_desc desc = {0};
     vdi_sacd *agent = NULL;
     vdi_sacd_trace *trace = NULL;
-    vdi_sacd_episode episode = {0};
+    vdi_sacd_episode *episode = NULL;
     vdi_value_check check = {0};
     vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 6);
     desc.observations = 3;
@@ -90,13 +90,14 @@ bool demo_sacd(demo *m) {
     desc.seed = (uint64_t)option_int(m->r, "seed");
     desc.pool = m->r->pool;
     bool ok = vdi_env_open("pendulum", NULL, &env, &err) == VDI_OK &&
-              vdi_sacd_create(&desc, &agent, &err) == VDI_OK;
+              vdi_sacd_create(&desc, &agent, &err) == VDI_OK &&
+              vdi_sacd_episode_create(agent, NULL, &episode, &err) == VDI_OK;
     for (int step = 0; ok && step < steps && !interrupted(); step++) {
-        ok = vdi_sacd_step(agent, &env, &episode, NULL, &err) == VDI_OK;
-        if (!ok || !episode.end || rows == SEEN) continue;
+        ok = vdi_sacd_step(agent, &env, episode, NULL, &err) == VDI_OK;
+        if (!ok || !episode->end || rows == SEEN) continue;
         sum[rows] = 0;
         for (int i = 0; i < PARTS; i++)
-            sum[rows] += part[i][rows] = episode.sum[i];
+            sum[rows] += part[i][rows] = episode->sum[i];
         progress(m->r, step + 1, steps, "SAC-D: return", sum[rows++]);
     }
     progress_end(m->r);
@@ -126,6 +127,7 @@ bool demo_sacd(demo *m) {
         (void)fail_error(&err, NULL);
     }
     vdi_sacd_trace_destroy(trace);
+    vdi_sacd_episode_destroy(episode);
     vdi_sacd_destroy(agent);
     vdi_env_close(&env);
     return ok;

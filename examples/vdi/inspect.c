@@ -35,8 +35,9 @@ static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64
         vdi_rng rng = vdi_rng_make(seed, ((uint64_t)index << 32) + (uint64_t)k);
         float *a = e->action + k * candidates * actions;
         const float *obs = e->trace->obs + k * e->stride * env->observations;
-        vdi_sacd_candidates(s->agent, obs, &rng, candidates, a);
-        vdi_sacd_action_values(s->agent, obs, candidates, a, q, q + candidates * heads);
+        /* the trace has been played, so its observations are finite */
+        (void)vdi_sacd_candidates(s->agent, obs, &rng, candidates, a);
+        (void)vdi_sacd_action_values(s->agent, obs, candidates, a, q, q + candidates * heads);
         for (int j = 0; j < 2; j++) {
             for (int64_t i = 0; i < candidates * heads; i++)
                 e->q[j][k * candidates * heads + i] = (float)q[j * candidates * heads + i];

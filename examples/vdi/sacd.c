@@ -213,7 +213,7 @@ typedef struct training {
     vdi_sacd *agent;
     int64_t heads;
     const char *head[VDI_ENV_MAX_COMPONENTS + 1];
-    vdi_sacd_episode episode;
+    vdi_sacd_episode *episode;
     vdi_sacd_stats stats;
     float *before;                                /* an observation */
     double influence[VDI_ENV_MAX_COMPONENTS + 1]; /* relative, summed over states of this episode */
@@ -233,18 +233,51 @@ static bool agent_save(training *t, const char *name, parcel *p) {
     return parcel_save(t->r, name, p);
 }
 
+static void training_forget(training *t) {
+    memset(t->influence, 0, sizeof t->influence);
+    memset(t->mean_loss, 0, sizeof t->mean_loss);
+    t->states = t->updates = 0;
+}
+
+/* What the row of an episode is made of, while the episode is under way: saved and taken back. */
+enum { RUNNING = 5 + 2 * VDI_CRITIC_HEADS };
+
+static int64_t training_running(training *t, double *number, bool take) {
+    double *place[5] = {&t->stats.entropy, &t->stats.value, &t->stats.policy_loss, NULL, NULL};
+    double counts[2] = {(double)t->states, (double)t->updates};
+    place[3] = &counts[0];
+    place[4] = &counts[1];
+    for (int64_t i = 0; i < 5 + 2 * t->heads; i++) {
+        const int64_t k = i - 5;
+        double *at = k < 0          ? place[i]
+                     : k < t->heads ? &t->influence[k]
+                                    : &t->mean_loss[k - t->heads];
+        if (take)
+            *at = number[i];
+        else
+            number[i] = *at;
+    }
+    if (take) {
+        t->states = (int64_t)counts[0];
+        t->updates = (int64_t)counts[1];
+    }
+    return 5 + 2 * t->heads;
+}
+
 static bool training_save(training *t) {
     parcel *p = (parcel *)calloc(1, sizeof *p);
     if (!p) {
         fail("out of memory");
         return false;
     }
-    int64_t next = t->episode.index + 1;
+    const int64_t episode[2] = {t->episode->index, t->episode->steps};
+    double running[RUNNING];
     double begin = seconds_now();
     parcel_from(p, vdi_sacd_state(t->agent, true));
     parcel_add(p, "log", table_tensor(&t->log));
     parcel_add(p, "evals", table_tensor(&t->evals));
-    parcel_add(p, "episode", vdi_tensor_1d(&next, VDI_I64, 1));
+    parcel_add(p, "episode", vdi_tensor_1d((void *)episode, VDI_I64, 2));
+    parcel_add(p, "running", vdi_tensor_1d(running, VDI_F64, training_running(t, running, false)));
     bool ok = parcel_save(t->r, "checkpoint.safetensors", p);
     ok = ok && agent_save(t, "agent.safetensors", p) && table_save(t->r, "log.csv", &t->log);
     if (t->evals.rows) ok = ok && table_save(t->r, "eval.csv", &t->evals);
@@ -252,6 +285,27 @@ static bool training_save(training *t) {
     t->saved = seconds_now();
     t->save_seconds = t->saved - begin;
     return ok;
+}
+
+/* The episode of a checkpoint: its number and steps, and the row under way. */
+static bool training_take_episode(training *t, const vdi_safetensors *file, vdi_error *err) {
+    vdi_tensor episode = vdi_safetensors_find(file, "episode");
+    vdi_tensor running = vdi_safetensors_find(file, "running");
+    bool exact;
+    if (episode.ndim != 1 || episode.shape[0] != 2 || episode.dtype != VDI_I64 ||
+        running.ndim != 1 || running.shape[0] != 5 + 2 * t->heads || running.dtype != VDI_F64) {
+        (void)vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected an episode, and its numbers");
+        return false;
+    }
+    t->episode->index = ((const int64_t *)episode.data)[0];
+    t->episode->steps = ((const int64_t *)episode.data)[1];
+    (void)training_running(t, (double *)running.data, true);
+    if (vdi_sacd_catch_up(t->agent, &t->env, t->episode, &exact, err) < 0) return false;
+    if (exact) return true;
+    fputs("vdi: the simulator does not repeat an episode, so the run goes on with the next one\n",
+          stderr);
+    training_forget(t);
+    return true;
 }
 
 static bool training_resume(training *t, const char *folder) {
@@ -262,22 +316,10 @@ static bool training_resume(training *t, const char *folder) {
     if (file_exists(path)) { /* else it was stopped before the first: from the beginning */
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
-            vdi_tensor counters = vdi_safetensors_find(&file, "counters");
-            vdi_tensor episode = vdi_safetensors_find(&file, "episode");
-            ok = counters.ndim == 1 && counters.shape[0] == 4 && counters.dtype == VDI_I64 &&
-                 episode.ndim == 1 && episode.shape[0] == 1 && episode.dtype == VDI_I64;
-            if (!ok) {
-                (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
-                                    "expected counters and an episode");
-            }
-            if (ok) {
-                vdi_sacd_expect(t->agent, ((const int64_t *)counters.data)[3]);
-                t->episode.index = ((const int64_t *)episode.data)[0];
-                ok = vdi_safetensors_copy_to(&file, vdi_sacd_state(t->agent, true), &err) ==
-                         VDI_OK &&
-                     table_take(&file, "log", &t->log, &err) &&
-                     table_take(&file, "evals", &t->evals, &err);
-            }
+            ok = vdi_sacd_restore(t->agent, &file.state, &err) == VDI_OK &&
+                 table_take(&file, "log", &t->log, &err) &&
+                 table_take(&file, "evals", &t->evals, &err) &&
+                 training_take_episode(t, &file, &err);
             vdi_safetensors_free(&file);
         }
     }
@@ -313,7 +355,7 @@ static void training_tables(training *t) {
 
 /* The row of an episode that has ended. */
 static void training_log(training *t) {
-    const vdi_sacd_episode *e = &t->episode;
+    const vdi_sacd_episode *e = t->episode;
     double *row = table_row(&t->log), sum = 0;
     const int64_t m = t->env.components;
     for (int64_t i = 0; i < m; i++)
@@ -333,9 +375,7 @@ static void training_log(training *t) {
     *row++ = t->updates ? t->stats.entropy : NAN;
     *row++ = t->updates ? t->stats.value : NAN;
     *row++ = t->updates ? t->stats.policy_loss : NAN;
-    memset(t->influence, 0, sizeof t->influence);
-    memset(t->mean_loss, 0, sizeof t->mean_loss);
-    t->states = t->updates = 0;
+    training_forget(t);
 }
 
 /* Mean, standard deviation and components of the deterministic policy. */
@@ -493,11 +533,12 @@ static bool training_loop(training *t, int64_t steps) {
     const int64_t every = option_int(r, "eval-every"), o = t->env.observations;
     t->saved = seconds_now();
     while (vdi_sacd_steps(t->agent) < steps) {
-        const bool look = t->episode.running && !t->episode.end &&
-                          t->episode.steps % INFLUENCE_EVERY == 0 && vdi_sacd_updates(t->agent) > 0;
+        const bool look = t->episode->running && !t->episode->end &&
+                          t->episode->steps % INFLUENCE_EVERY == 0 &&
+                          vdi_sacd_updates(t->agent) > 0;
         const int64_t done = vdi_sacd_updates(t->agent);
-        if (look) memcpy(t->before, t->episode.obs, (size_t)o * sizeof *t->before);
-        if (vdi_sacd_step(t->agent, &t->env, &t->episode, &t->stats, &err) < 0) {
+        if (look) memcpy(t->before, t->episode->obs, (size_t)o * sizeof *t->before);
+        if (vdi_sacd_step(t->agent, &t->env, t->episode, &t->stats, &err) < 0) {
             fail_error(&err, NULL);
             return false;
         }
@@ -506,7 +547,7 @@ static bool training_loop(training *t, int64_t steps) {
             double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_ENV_MAX_COMPONENTS + 1],
                 sum = 1e-5;
             vdi_sacd_weights(t->agent, weights);
-            vdi_critic_influence(vdi_sacd_critic(t->agent), 1, t->before, t->episode.action,
+            vdi_critic_influence(vdi_sacd_critic(t->agent), 1, t->before, t->episode->action,
                                  t->heads == 1 ? NULL : weights, influence);
             for (int64_t i = 0; i < t->heads; i++)
                 sum += influence[i];
@@ -521,7 +562,7 @@ static bool training_loop(training *t, int64_t steps) {
         }
         if (every > 0 && step % every == 0 && !training_judge(t)) return false;
         progress(r, step, steps, "mean return", training_recent(t));
-        if (!t->episode.end) continue;
+        if (!t->episode->end) continue;
         training_log(t);
         if (interrupted()) break;
         if (seconds_now() - t->saved > fmax(10, 50 * t->save_seconds) && !training_save(t))
@@ -600,6 +641,8 @@ static int train_main(run *r) {
     desc.seed = (uint64_t)option_int(r, "seed");
     desc.pool = r->pool;
     if (vdi_sacd_create(&desc, &t->agent, &err) < 0) return usage("%s", err.message);
+    if (vdi_sacd_episode_create(t->agent, NULL, &t->episode, &err) < 0)
+        return fail_error(&err, NULL);
     t->before = (float *)calloc((size_t)t->env.observations, sizeof *t->before);
     if (!t->before) return fail("out of memory");
     training_tables(t);
@@ -628,6 +671,7 @@ static int train_main(run *r) {
                            vdi_sacd_alpha(t->agent),           cpu};
         print_results(r, keys, values, 6);
     }
+    vdi_sacd_episode_destroy(t->episode);
     vdi_sacd_destroy(t->agent);
     vdi_env_close(&t->env);
     vdi_env_close(&t->judge);

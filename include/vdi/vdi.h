@@ -142,8 +142,15 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
 #include "model/sacd/replay.h"
+#include "model/sacd/cagrad.h"
 #include "model/sacd/critic.h"
+#include "model/sacd/values.h"
+#include "model/sacd/fit.h"
 #include "model/sacd/sacd.h"
+#include "model/sacd/act.h"
+#include "model/sacd/update.h"
+#include "model/sacd/episode.h"
+#include "model/sacd/trace.h"
 #include "model/sacd/explain.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)

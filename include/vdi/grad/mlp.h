@@ -57,6 +57,19 @@ VDI__FN size_t vdi__mlp_slice_rows(size_t in) {
     return rows < 128 ? 128 : (rows + 15) / 16 * 16;
 }
 
+/* (rows, cols) elements from an arena, cleared; NULL where memory is out, or where there is no number
+   for so many bytes. */
+VDI__FN void *vdi__mlp_array(vdi_arena *a, vdi_dtype dtype, size_t rows, size_t cols) {
+    return vdi_arena_calloc(a, vdi_mul_size(vdi_mul_size(rows, cols), vdi_dtype_size(dtype)));
+}
+
+/* Where the next tensor stands, on a line of its own; SIZE_MAX where there is no number for that. */
+VDI__FN size_t vdi__mlp_after(size_t at, size_t elements, size_t line) {
+    const size_t end = vdi_add_size(at, elements);
+    return end > SIZE_MAX - line ? SIZE_MAX : (end + line - 1) / line * line;
+}
+
+/* The shape alone; total is SIZE_MAX where it does not fit into memory. */
 VDI__FN void vdi__mlp_init(vdi__mlp *n, vdi_dtype dtype, int64_t in, int hidden_layers,
                            const int64_t *hidden, int64_t out) {
     const size_t line = VDI_ALIGN / vdi_dtype_size(dtype);
@@ -70,9 +83,9 @@ VDI__FN void vdi__mlp_init(vdi__mlp *n, vdi_dtype dtype, int64_t in, int hidden_
     for (int l = 0; l < n->layers; l++) {
         n->trunk = n->total;
         n->weight[l] = n->total;
-        n->total += (n->width[l] * n->width[l + 1] + line - 1) / line * line;
+        n->total = vdi__mlp_after(n->total, vdi_mul_size(n->width[l], n->width[l + 1]), line);
         n->bias[l] = n->total;
-        n->total += (n->width[l + 1] + line - 1) / line * line;
+        n->total = vdi__mlp_after(n->total, n->width[l + 1], line);
         n->slices += (int)((n->width[l] + vdi__mlp_slice_rows(n->width[l]) - 1) /
                            vdi__mlp_slice_rows(n->width[l]));
     }
@@ -154,21 +167,21 @@ VDI__FN bool vdi__adam_safe(double rate, double beta1, double beta2) {
     return beta1 * beta1 < beta2 && rate < 1e6;
 }
 
-/* Rows of batch -> h, dz and the blocks for one learner; NULL when memory is out. */
+/* The blocks of one learner, and h and dz of a batch; false when memory is out. */
 VDI__FN bool vdi__learner_init(vdi__learner *e, const vdi__mlp *n, vdi_arena *a, size_t batch,
                                bool target) {
-    const size_t size = vdi_dtype_size(n->dtype), bytes = n->total * size;
+    const vdi_dtype t = n->dtype;
     memset(e, 0, sizeof *e);
     e->net = n;
-    e->value = vdi_arena_calloc(a, bytes);
-    e->grad = vdi_arena_calloc(a, bytes);
-    e->m = vdi_arena_calloc(a, bytes);
-    e->v = vdi_arena_calloc(a, bytes);
-    e->target = target ? vdi_arena_calloc(a, bytes) : NULL;
+    e->value = vdi__mlp_array(a, t, n->total, 1);
+    e->grad = vdi__mlp_array(a, t, n->total, 1);
+    e->m = vdi__mlp_array(a, t, n->total, 1);
+    e->v = vdi__mlp_array(a, t, n->total, 1);
+    e->target = target ? vdi__mlp_array(a, t, n->total, 1) : NULL;
     bool ok = e->value && e->grad && e->m && e->v && (e->target || !target);
     for (int l = 0; l < n->layers; l++) {
-        e->h[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
-        e->dz[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
+        e->h[l] = vdi__mlp_array(a, t, batch, n->width[l + 1]);
+        e->dz[l] = vdi__mlp_array(a, t, batch, n->width[l + 1]);
         ok = ok && e->h[l] && e->dz[l];
     }
     return ok;
@@ -238,14 +251,14 @@ VDI__FN void vdi__learner_step(vdi__learner *e, const vdi__adam *a, int piece) {
     }
 }
 
-/* Are the blocks fit to learn from, after somebody could have written to them? */
-VDI__FN bool vdi__learner_sound(const vdi__learner *e) {
+/* Are the blocks valid, after somebody could have written to them? */
+VDI__FN bool vdi__learner_valid(const vdi__learner *e) {
     const vdi_dtype t = e->net->dtype;
     const size_t n = e->net->total;
-    return vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) +
-                   vdi_count_nonfinite(t, n, e->v) ==
-               0 &&
-           vdi_min(t, n, e->v) >= 0 && (!e->target || vdi_count_nonfinite(t, n, e->target) == 0);
+    const size_t bad = vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) +
+                       vdi_count_nonfinite(t, n, e->v) +
+                       (e->target ? vdi_count_nonfinite(t, n, e->target) : 0);
+    return bad == 0 && vdi_min(t, n, e->v) >= 0;
 }
 
 /* ---- names of the state ---------------------------------------------------------------------- */

@@ -27,8 +27,7 @@
 /** The built-in environments; *count (may be NULL) receives how many. */
 VDI_API const vdi_env_entry *const *vdi_env_list(int64_t *count);
 /** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or
- * VDI_ERR_MEMORY;
- *  `env` is zero then. */
+ *  VDI_ERR_MEMORY; `env` is zero then. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_allocator *a,
                                               vdi_env *env, vdi_error *err);
 /** vdi_env_open("pendulum", NULL, env, NULL): 3 observations, 1 action, 3 components, 200 steps. */
@@ -36,7 +35,7 @@ VDI_API vdi_status vdi_env_pendulum(vdi_env *env);
 /** vdi_env_open("lander", NULL, env, NULL): 8 observations, 2 actions, 9 components, 1000 steps. */
 VDI_API vdi_status vdi_env_lander(vdi_env *env);
 /** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200
- * steps. */
+ *  steps. */
 VDI_API vdi_status vdi_env_navigate(vdi_env *env);
 
 #endif /* VDI_MODEL_ENV_BUILTIN_H */

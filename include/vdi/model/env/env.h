@@ -1,11 +1,10 @@
-/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with
- * names
+/* model/env/env.h - an environment is a struct of callbacks; its reward is a vector with names
  *
  * Do this:
  *     vdi_env env;
  *     float obs[3], action[1] = {0}, reward[3];
  *     int end = 0;
- *     if (vdi_env_pendulum(&env) < 0) puts("no memory");   of model/env/builtin.h, or your own
+ *     if (vdi_env_pendulum(&env) < 0) puts("no memory");              or an environment of yours
  *     if (vdi_env_reset(&env, seed, 0, obs, &err) < 0) puts(err.message);
  *     while (!end) {
  *         if (vdi_env_step(&env, action, obs, reward, &end, &err) < 0) break;
@@ -32,7 +31,7 @@
 #define VDI_ENV_MAX_COMPONENTS 255
 
 /** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal
- * state. */
+ *  state. */
 enum {
     VDI_ENV_TERMINATED = 1, /**< the task ended the episode */
     VDI_ENV_TRUNCATED = 2   /**< the time limit did */

@@ -1,12 +1,11 @@
-/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel
- * is out
+/* model/env/navigate.h - a point robot between obstacles: to the goal before the fuel is out
  *
  * Do this:
  *     vdi_env env;
  *     if (vdi_env_open("navigate", NULL, &env, &err) < 0) puts(err.message);
  *     vdi_env_close(&env);
  *
- * A square of 10 m with walls; dt = 0.1 s. With the thrust a (m/s^2, halved), drag 0.5 per second,
+ * A square of 10 m with walls; dt = 0.1 s. With the thrust 2 a (m/s^2), drag 0.5 per second,
  * d the distance to the goal and gap that to an obstacle's edge:
  *     v'         v + dt (2 a - 0.5 v),    p' = p + dt v'
  *     fuel'      fuel - |a|^2 / 200;      an empty tank means no thrust

@@ -20,8 +20,7 @@
 #include "kind.h"
 
 /** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your
- * choice;
- *  obs (3). */
+ *  choice; obs (3). */
 VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
 
 #endif /* VDI_MODEL_ENV_PENDULUM_H */

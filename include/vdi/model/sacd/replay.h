@@ -6,28 +6,31 @@
  *     desc.observations = 3;
  *     desc.actions = 1;
  *     desc.components = 3;
+ *     printf("%zu bytes\n", vdi_replay_memsize(&desc));
  *     vdi_replay *replay;
  *     if (vdi_replay_create(&desc, &replay, &err) < 0) puts(err.message);
  *     vdi_replay_add(replay, obs, action, reward, next, end, &err);
- *     vdi_transition t = vdi_replay_get(replay, (int64_t)vdi_rng_below(&rng,
- *         (uint64_t)vdi_replay_count(replay)));
+ *     uint64_t count = (uint64_t)vdi_replay_count(replay);
+ *     vdi_transition t = vdi_replay_get(replay, (int64_t)vdi_rng_below(&rng, count));
  *     vdi_replay_destroy(replay);
  *
  * A transition is one record of float32 in the order observation, action, reward vector, next
  * observation, end: a sample touches one stretch of memory. The reward stays a vector, so that
  * weights may change without the past being lost.
- * Memory: one block, taken at create. Errors: numbers that are not finite are refused. Threads: one
- * writer, or any number of readers.
+ * Memory: one block, taken at create. Errors: numbers that are not finite and ends that are no
+ * flags are refused. Threads: one writer, or any number of readers.
  * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_SACD_REPLAY_H
 #define VDI_MODEL_SACD_REPLAY_H
 #include "../../core/alloc.h"
+#include "../../core/field.h"
 #include "../../core/rng.h"
 #include "../../core/status.h"
 #include "../../core/tensor.h"
+#include "../env/env.h"
 
-/** What a replay buffer holds. */
+/** What a replay buffer holds. Zero is the default of the capacity, and of nothing else. */
 typedef struct vdi_replay_desc {
     int64_t capacity;               /**< transitions kept; the oldest go first */
     int64_t observations;           /**< numbers in an observation */
@@ -47,12 +50,21 @@ typedef struct vdi_transition {
 
 /** A replay buffer, made by vdi_replay_create. */
 typedef struct vdi_replay vdi_replay;
-/** Make an empty one. VDI_ERR_ARGUMENT for a size that is not positive, VDI_ERR_MEMORY. */
+/** The fields of a description: defaults, ranges and help. */
+VDI_API const vdi_fields *vdi_replay_desc_fields(void);
+/** The filled description (sizes left at 0). */
+VDI_API vdi_replay_desc vdi_replay_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_replay_desc_check(const vdi_replay_desc *desc, vdi_error *err);
+/** Bytes that the transitions will take; SIZE_MAX where there is no number for that. */
+VDI_API size_t vdi_replay_memsize(const vdi_replay_desc *desc);
+/** Make an empty one. */
 VDI_API VDI_NODISCARD vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **out,
                                                    vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_replay_destroy(vdi_replay *r);
-/** Append a transition. VDI_ERR_DATA if a number is not finite: nothing is added then. */
+/** Append a transition. VDI_ERR_DATA if a number is not finite, VDI_ERR_ARGUMENT if `end` is no sum
+ *  of VDI_ENV_ flags: nothing is added then. */
 VDI_API vdi_status vdi_replay_add(vdi_replay *r, const float *obs, const float *action,
                                   const float *reward, const float *next, int end, vdi_error *err);
 /** Transitions that can be had now. */
@@ -61,11 +73,13 @@ VDI_API int64_t vdi_replay_count(const vdi_replay *r);
 VDI_API int64_t vdi_replay_added(const vdi_replay *r);
 /** Transition `index` of 0..count-1, in the order of the ring. */
 VDI_API vdi_transition vdi_replay_get(const vdi_replay *r, int64_t index);
+/** The transition that was added `back` ones ago, 0 the last; back < count. */
+VDI_API vdi_transition vdi_replay_recent(const vdi_replay *r, int64_t back);
 /** The records that count, "replay" (count, 2 observations + actions + components + 1), in the
- * buffer's own memory. */
+ *  buffer's own memory. */
 VDI_API vdi_tensor vdi_replay_tensor(vdi_replay *r);
-/** Make room for a load: as if `added` transitions had been added. The caller then fills
- * vdi_replay_tensor. */
+/** Reserve records for a load: as if `added` transitions had been added. The caller then fills
+ *  vdi_replay_tensor. */
 VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
 
 #endif /* VDI_MODEL_SACD_REPLAY_H */
@@ -82,35 +96,69 @@ struct vdi_replay {
     size_t bytes;
 };
 
+static const vdi_field vdi__replay_table[] = {
+    VDI_FIELD_INT(vdi_replay_desc, capacity, 1000000, 1, 9007199254740992.0, "transitions kept"),
+    VDI_FIELD_INT_FLAGS(vdi_replay_desc, observations, 0, 1, VDI_ENV_MAX_OBSERVATIONS,
+                        VDI_FIELD_REQUIRED, "numbers in an observation"),
+    VDI_FIELD_INT_FLAGS(vdi_replay_desc, actions, 0, 1, VDI_ENV_MAX_ACTIONS, VDI_FIELD_REQUIRED,
+                        "numbers in an action"),
+    VDI_FIELD_INT_FLAGS(vdi_replay_desc, components, 0, 1, VDI_ENV_MAX_COMPONENTS,
+                        VDI_FIELD_REQUIRED, "numbers in a reward"),
+};
+static const vdi_fields vdi__replay_fields = {"vdi_replay_desc", vdi__replay_table,
+                                              (int)VDI__COUNT(vdi__replay_table)};
+
+VDI__DEF const vdi_fields *vdi_replay_desc_fields(void) { return &vdi__replay_fields; }
+
+VDI__FN vdi_replay_desc vdi__replay_filled(const vdi_replay_desc *desc) {
+    vdi_replay_desc d = *desc;
+    vdi_fields_fill(&vdi__replay_fields, &d);
+    return d;
+}
+
+VDI__DEF vdi_replay_desc vdi_replay_desc_defaults(void) {
+    const vdi_replay_desc zero = VDI__ZERO;
+    return vdi__replay_filled(&zero);
+}
+
+VDI__DEF vdi_status vdi_replay_desc_check(const vdi_replay_desc *desc, vdi_error *err) {
+    const vdi_replay_desc d = vdi__replay_filled(desc);
+    return vdi_fields_check(&vdi__replay_fields, &d, err);
+}
+
+/* Floats of one transition: observation, action, reward, next observation, end. */
+VDI__FN int64_t vdi__replay_record(const vdi_replay_desc *d) {
+    return 2 * d->observations + d->actions + d->components + 1;
+}
+
+VDI__DEF size_t vdi_replay_memsize(const vdi_replay_desc *desc) {
+    const vdi_replay_desc d = vdi__replay_filled(desc);
+    if (vdi_replay_desc_check(&d, NULL) < 0 || (uint64_t)d.capacity > SIZE_MAX) return SIZE_MAX;
+    const size_t record = (size_t)vdi__replay_record(&d) * sizeof(float);
+    return vdi_mul_size(record, (size_t)d.capacity);
+}
+
 VDI__DEF vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **out,
                                       vdi_error *err) {
-    static const char where[] = "vdi_replay_create";
+    const vdi_allocator a = vdi_allocator_defaults(desc->allocator);
     *out = NULL;
-    const int64_t most = (int64_t)1 << 20;
-    if (desc->capacity < 1 || desc->observations < 1 || desc->actions < 1 || desc->components < 1 ||
-        desc->observations > most || desc->actions > most || desc->components > most) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "capacity %lld, observations %lld, actions %lld, components %lld: "
-                             "expected 1 or more of each",
-                             (long long)desc->capacity, (long long)desc->observations,
-                             (long long)desc->actions, (long long)desc->components);
-    }
-    vdi_replay *r = (vdi_replay *)vdi_alloc(desc->allocator, sizeof *r);
-    int64_t record = 2 * desc->observations + desc->actions + desc->components + 1;
-    size_t bytes =
-        vdi_mul_size(vdi_mul_size((size_t)record, sizeof(float)), (size_t)desc->capacity);
-    float *data = r && bytes != SIZE_MAX ? (float *)vdi_alloc(desc->allocator, bytes) : NULL;
+    vdi_status status = vdi_replay_desc_check(desc, err);
+    if (status < 0) return status;
+    const size_t bytes = vdi_replay_memsize(desc);
+    vdi_replay *r = (vdi_replay *)vdi_alloc(&a, sizeof *r);
+    float *data = r && bytes != SIZE_MAX ? (float *)vdi_alloc(&a, bytes) : NULL;
     if (!data) {
-        vdi_free(desc->allocator, r, sizeof *r);
-        return vdi_error_set(err, VDI_ERR_MEMORY, where,
-                             "no memory for %lld transitions of %lld numbers",
-                             (long long)desc->capacity, (long long)record);
+        vdi_free(&a, r, sizeof *r);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_replay_create",
+                             "no memory for %lld transitions of %lld numbers, %zu bytes",
+                             (long long)vdi__replay_filled(desc).capacity,
+                             (long long)vdi__replay_record(desc), bytes);
     }
-    r->desc = *desc;
-    r->allocator = vdi_allocator_defaults(desc->allocator);
+    r->desc = vdi__replay_filled(desc);
     r->desc.allocator = NULL;
+    r->allocator = a;
     r->data = data;
-    r->record = record;
+    r->record = vdi__replay_record(desc);
     r->added = 0;
     r->bytes = bytes;
     *out = r;
@@ -131,25 +179,43 @@ VDI__FN bool vdi__all_finite(const float *x, int64_t n) {
     return zero == 0;
 }
 
+/* What of a transition is not finite, or NULL. */
+VDI__FN const char *vdi__replay_wrong(const vdi_replay_desc *d, const float *obs,
+                                      const float *action, const float *reward, const float *next) {
+    if (!vdi__all_finite(obs, d->observations)) return "the observation";
+    if (!vdi__all_finite(action, d->actions)) return "the action";
+    if (!vdi__all_finite(reward, d->components)) return "the reward";
+    if (!vdi__all_finite(next, d->observations)) return "the next observation";
+    return NULL;
+}
+
+VDI__FN bool vdi__replay_end_ok(int end) {
+    return (end & ~(VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)) == 0;
+}
+
 VDI__DEF vdi_status vdi_replay_add(vdi_replay *r, const float *obs, const float *action,
                                    const float *reward, const float *next, int end,
                                    vdi_error *err) {
-    const int64_t o = r->desc.observations, a = r->desc.actions, m = r->desc.components;
-    const char *what = !vdi__all_finite(obs, o)      ? "the observation"
-                       : !vdi__all_finite(action, a) ? "the action"
-                       : !vdi__all_finite(reward, m) ? "the reward"
-                       : !vdi__all_finite(next, o)   ? "the next observation"
-                                                     : NULL;
-    if (what) {
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_replay_add",
-                             "%s of transition %lld holds a number that is not finite", what,
+    static const char where[] = "vdi_replay_add";
+    const size_t o = (size_t)r->desc.observations, a = (size_t)r->desc.actions;
+    const size_t m = (size_t)r->desc.components;
+    const char *wrong = vdi__replay_wrong(&r->desc, obs, action, reward, next);
+    if (wrong) {
+        return vdi_error_set(err, VDI_ERR_DATA, where,
+                             "%s of transition %lld holds a number that is not finite", wrong,
                              (long long)r->added);
     }
+    if (!vdi__replay_end_ok(end)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "the end of transition %lld is %d: expected 0, VDI_ENV_TERMINATED, "
+                             "VDI_ENV_TRUNCATED or both",
+                             (long long)r->added, end);
+    }
     float *to = r->data + r->added % r->desc.capacity * r->record;
-    memcpy(to, obs, (size_t)o * sizeof *to);
-    memcpy(to + o, action, (size_t)a * sizeof *to);
-    memcpy(to + o + a, reward, (size_t)m * sizeof *to);
-    memcpy(to + o + a + m, next, (size_t)o * sizeof *to);
+    memcpy(to, obs, o * sizeof *to);
+    memcpy(to + o, action, a * sizeof *to);
+    memcpy(to + o + a, reward, m * sizeof *to);
+    memcpy(to + o + a + m, next, o * sizeof *to);
     to[2 * o + a + m] = (float)end;
     r->added++;
     return VDI_OK;
@@ -170,17 +236,19 @@ VDI__DEF vdi_transition vdi_replay_get(const vdi_replay *r, int64_t index) {
     return t;
 }
 
+VDI__DEF vdi_transition vdi_replay_recent(const vdi_replay *r, int64_t back) {
+    return vdi_replay_get(r, (r->added - 1 - back) % r->desc.capacity);
+}
+
 VDI__DEF vdi_tensor vdi_replay_tensor(vdi_replay *r) {
     return vdi_tensor_2d(r->data, VDI_F32, vdi_replay_count(r), r->record);
 }
 
 VDI__DEF void vdi_replay_set_added(vdi_replay *r, int64_t added) {
-    int64_t before = vdi_replay_count(r);
+    const int64_t before = vdi_replay_count(r);
     r->added = added;
-    int64_t now = vdi_replay_count(r);
-    if (now > before) {
-        memset(r->data + before * r->record, 0,
-               (size_t)((now - before) * r->record) * sizeof *r->data);
-    }
+    const int64_t now = vdi_replay_count(r);
+    if (now <= before) return;
+    memset(r->data + before * r->record, 0, (size_t)((now - before) * r->record) * sizeof *r->data);
 }
 #endif

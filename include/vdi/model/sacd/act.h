@@ -1,0 +1,148 @@
+/* model/sacd/act.h - the policy: actions for observations, and what is remembered of them
+ *
+ * The functions are declared in model/sacd/sacd.h.
+ *
+ * The policy is a squashed Gaussian, a = tanh(u), u = mean + sd eps, log sd clamped to [-20, 2]:
+ *     log pi = sum_k log N(u_k; mean_k, sd_k^2) - 2 (log 2 - u_k - softplus(-2 u_k))
+ * which is exact for every u. An observation that is not finite has no action: it is 0, with a
+ * status, since a rectifier may hide a NaN and a controller must not be sent one.
+ */
+#ifndef VDI_MODEL_SACD_ACT_H
+#define VDI_MODEL_SACD_ACT_H
+#include "sacd.h"
+
+#endif /* VDI_MODEL_SACD_ACT_H */
+
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_ACT_C)
+#define VDI_MODEL_SACD_ACT_C
+
+VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
+    return vdi_rng_make(g->desc.seed, (uint64_t)what << 56 | (uint64_t)count);
+}
+
+/* Clamped; the least one where it is not a number. */
+VDI__FN double vdi__log_sd(double raw) {
+    if (!(raw >= VDI__LOG_SD_MIN)) return VDI__LOG_SD_MIN;
+    return raw > VDI__LOG_SD_MAX ? VDI__LOG_SD_MAX : raw;
+}
+
+/* float32 of the replay buffer or a caller into the agent's dtype */
+VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) {
+    if (t == VDI_F32) {
+        memcpy(to, from, n * sizeof *from);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            ((double *)to)[i] = (double)from[i];
+    }
+}
+
+/* tanh of the mean, or of a sample drawn from rng; log_pi, if it is not NULL, is that of the sample
+   (0 for the mean). */
+VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action,
+                                  double *log_pi) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    const void *out = g->act_h[g->net.layers - 1];
+    double sum = 0;
+    vdi_status status = vdi__all_finite(obs, g->desc.observations) ? VDI_OK : VDI_ERR_DATA;
+    if (status >= 0) {
+        vdi__sacd_take(t, g->net.width[0], obs, g->act_x);
+        vdi__mlp_forward(&g->net, g->policy.value, 1, g->act_x, g->net.width[0], g->act_h);
+    }
+    for (size_t k = 0; k < actions && status >= 0; k++) {
+        double u = vdi__load(t, out, k);
+        if (rng) {
+            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k));
+            const double e = vdi_rng_normal(rng);
+            u += exp(log_sd) * e;
+            const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
+            sum -= 0.5 * VDI_LOG_2PI + 0.5 * e * e + log_sd + 2 * (VDI__LOG_2 - u - softplus);
+        }
+        if (u != u) status = VDI_ERR_NUMERIC;
+        action[k] = (float)tanh(u);
+    }
+    if (log_pi) *log_pi = sum;
+    for (size_t k = 0; k < actions && status < 0; k++)
+        action[k] = 0;
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+    if (deterministic) return vdi__sacd_draw(g, obs, NULL, action, NULL);
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
+    const vdi_status status = vdi__sacd_draw(g, obs, &rng, action, NULL);
+    if (status >= 0) g->count.acts++;
+    return status;
+}
+
+/* One row of the policy's output into an action; false if its mean is not a number. */
+VDI__FN bool vdi__policy_row(vdi_dtype t, size_t actions, const void *out, size_t b, void *action,
+                             void *log_sd, size_t to) {
+    bool ok = true;
+    for (size_t k = 0; k < actions; k++) {
+        const double mean = vdi__load(t, out, b * 2 * actions + k);
+        const double raw = vdi__load(t, out, (b * 2 + 1) * actions + k);
+        ok = ok && mean == mean;
+        vdi__store(t, action, to + k, tanh(mean));
+        if (log_sd) vdi__store(t, log_sd, to + k, vdi__log_sd(raw));
+    }
+    for (size_t k = 0; k < actions && !ok; k++)
+        vdi__store(t, action, to + k, 0);
+    return ok;
+}
+
+VDI__DEF vdi_status vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *action,
+                                    void *log_sd) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, inputs = g->net.width[0];
+    vdi__sacd_space *s = &g->space[0];
+    vdi_status status = VDI_OK;
+    for (int64_t at = 0; at < n; at += g->critic->chunk) {
+        const size_t rows = (size_t)VDI__MIN(g->critic->chunk, n - at);
+        const void *x = vdi__part(t, obs, (size_t)at * inputs);
+        vdi__mlp_forward(&g->net, g->policy.value, rows, x, inputs, s->h);
+        for (size_t b = 0; b < rows; b++) {
+            const size_t to = ((size_t)at + b) * actions;
+            const bool ok =
+                vdi__policy_row(t, actions, s->h[g->net.layers - 1], b, action, log_sd, to);
+            const bool seen = !vdi_count_nonfinite(t, inputs, vdi__part(t, x, b * inputs));
+            for (size_t k = 0; k < actions && !seen; k++) { /* whatever the net made of it */
+                vdi__store(t, action, to + k, 0);
+                if (log_sd) vdi__store(t, log_sd, to + k, VDI__LOG_SD_MIN);
+            }
+            if (!seen) status = VDI_ERR_DATA;
+            if (!ok && status >= 0) status = VDI_ERR_NUMERIC;
+        }
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
+    if (g->count.steps >= g->desc.start) return vdi_sacd_act(g, obs, false, action);
+    const bool finite = vdi__all_finite(obs, g->desc.observations);
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
+    for (int64_t k = 0; k < g->desc.actions; k++)
+        action[k] = finite ? (float)(2 * vdi_rng_uniform(&rng) - 1) : 0;
+    if (!finite) return VDI_ERR_DATA;
+    g->count.acts++;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action,
+                                     const float *reward, const float *next, int end,
+                                     vdi_error *err) {
+    for (int64_t k = 0; k < g->desc.actions; k++) {
+        if (!(action[k] < -1) && !(action[k] > 1)) continue; /* a NaN is the buffer's matter */
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_observe",
+                             "action %lld is %g: expected -1 to 1", (long long)k,
+                             (double)action[k]);
+    }
+    vdi_status status = vdi_replay_add(g->replay, obs, action, reward, next, end, err);
+    if (status >= 0) g->count.steps++;
+    return status;
+}
+
+VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
+    return g->count.steps >= g->desc.start && g->count.steps % g->desc.update_every == 0;
+}
+#endif
