@@ -5521,7 +5521,7 @@ typedef struct vdi_population_desc {
     vdi_span bleach_tau, bleach;        /**< s; amplitude */
 } vdi_population_desc;
 
-/** The ranges that the network in the box is trained on. */
+/** The ranges that the pretrained network is trained on. */
 VDI_API vdi_population_desc vdi_population_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_error *err);
@@ -6139,7 +6139,7 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
 #if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
 
 /* ======== model/pretrained/pretrained.h ======== */
-/* model/pretrained/pretrained.h - the network in the box: spikes from any indicator at any frame
+/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame
  * rate, without a setting
  *
  * Do this:
@@ -6307,14 +6307,13 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 
 /* ======== model/env/env.h ======== */
-/* model/env/env.h - an environment is a small struct of callbacks whose reward is a vector with
- * names
+/* model/env/env.h - an environment is a struct of callbacks; its reward is a vector with names
  *
  * Do this:
  *     vdi_env env;
  *     float obs[3], action[1] = {0}, reward[3];
  *     int end = 0;
- *     if (vdi_env_pendulum(&env) < 0) puts("no memory");   of model/env/builtin.h, or your own
+ *     if (vdi_env_pendulum(&env) < 0) puts("no memory");              or an environment of yours
  *     if (vdi_env_reset(&env, seed, 0, obs, &err) < 0) puts(err.message);
  *     while (!end) {
  *         if (vdi_env_step(&env, action, obs, reward, &end, &err) < 0) break;
@@ -6339,7 +6338,7 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 #define VDI_ENV_MAX_COMPONENTS 255
 
 /** Why a step was the last of its episode. Values bootstrap at a time-out, not at a terminal
- * state. */
+ *  state. */
 enum {
     VDI_ENV_TERMINATED = 1, /**< the task ended the episode */
     VDI_ENV_TRUNCATED = 2   /**< the time limit did */
@@ -6386,11 +6385,10 @@ VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
 
 
 /* ======== model/env/kind.h ======== */
-/* model/env/kind.h - what a built-in environment is made of: the row of a table, and the head of
- * its state
+/* model/env/kind.h - what a built-in environment is made of: a table row, and its state's head
  *
  * A new environment is one file beside this one (pendulum.h is the shortest) that ends in a
- *     static const vdi_env_entry vdi__env_x = {{"x", ...}, sizeof(vdi__x), "..."};
+ *     static const vdi_env_entry vdi__env_cartpole = {{"cartpole", ...}, sizeof(cartpole), "..."};
  * and one line in the table of model/env/builtin.h. Its state begins with a vdi__env_head, comes
  * cleared from vdi_env_open, and is a function of (seed, episode) and the actions after each reset.
  */
@@ -6429,8 +6427,7 @@ typedef struct vdi_env_entry {
 #define VDI_MODEL_ENV_PENDULUM_H
 
 /** Begin an episode of an open pendulum at an angle (rad, 0 is up) and speed (rad/s) of your
- * choice;
- *  obs (3). */
+ *  choice; obs (3). */
 VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, float *obs);
 
 #endif /* VDI_MODEL_ENV_PENDULUM_H */
@@ -6450,12 +6447,10 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
  *   legs       two springs with dampers and friction at (-0.8,-0.6) and (0.8,-0.6) from the hull's
  *              centre: a foot below the ground pushes back with 1500 depth - 40 speed and rubs with
  *              100 speed, at most half of the push
- *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground
- *              or
- *              |x| >= 10 is a failure; half a second on both feet without motion is success
- *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever of
- *              4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6
- *              |a_1|
+ *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground,
+ *              |x| >= 10 are a failure; half a second on both feet without motion is success
+ *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever
+ *              of 4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6 |a_1|
  *   start      10 units above the ground, pushed by U(-1000,1000)^2 for one step; 1000 steps
  *   reward     differences, after less before, of -100 |(o0,o1)| (position), -100 |(o2,o3)|
  *              (velocity), -100 |o4| (angle), 10 o6 and 10 o7 (legs); -0.30 p and -0.03 |a_1|
@@ -6469,15 +6464,14 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 
 
 /* ======== model/env/navigate.h ======== */
-/* model/env/navigate.h - a point robot between three round obstacles: to the goal before the fuel
- * is out
+/* model/env/navigate.h - a point robot between obstacles: to the goal before the fuel is out
  *
  * Do this:
  *     vdi_env env;
  *     if (vdi_env_open("navigate", NULL, &env, &err) < 0) puts(err.message);
  *     vdi_env_close(&env);
  *
- * A square of 10 m with walls; dt = 0.1 s. With the thrust a (m/s^2, halved), drag 0.5 per second,
+ * A square of 10 m with walls; dt = 0.1 s. With the thrust 2 a (m/s^2), drag 0.5 per second,
  * d the distance to the goal and gap that to an obstacle's edge:
  *     v'         v + dt (2 a - 0.5 v),    p' = p + dt v'
  *     fuel'      fuel - |a|^2 / 200;      an empty tank means no thrust
@@ -6520,8 +6514,7 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 /** The built-in environments; *count (may be NULL) receives how many. */
 VDI_API const vdi_env_entry *const *vdi_env_list(int64_t *count);
 /** Open one by name; `a` NULL: malloc. VDI_ERR_ARGUMENT with the names there are, or
- * VDI_ERR_MEMORY;
- *  `env` is zero then. */
+ *  VDI_ERR_MEMORY; `env` is zero then. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_open(const char *name, const vdi_allocator *a,
                                               vdi_env *env, vdi_error *err);
 /** vdi_env_open("pendulum", NULL, env, NULL): 3 observations, 1 action, 3 components, 200 steps. */
@@ -6529,7 +6522,7 @@ VDI_API vdi_status vdi_env_pendulum(vdi_env *env);
 /** vdi_env_open("lander", NULL, env, NULL): 8 observations, 2 actions, 9 components, 1000 steps. */
 VDI_API vdi_status vdi_env_lander(vdi_env *env);
 /** vdi_env_open("navigate", NULL, env, NULL): 16 observations, 2 actions, 4 components, 200
- * steps. */
+ *  steps. */
 VDI_API vdi_status vdi_env_navigate(vdi_env *env);
 
 #endif /* VDI_MODEL_ENV_BUILTIN_H */
@@ -6614,24 +6607,25 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
  *     desc.observations = 3;
  *     desc.actions = 1;
  *     desc.components = 3;
+ *     printf("%zu bytes\n", vdi_replay_memsize(&desc));
  *     vdi_replay *replay;
  *     if (vdi_replay_create(&desc, &replay, &err) < 0) puts(err.message);
  *     vdi_replay_add(replay, obs, action, reward, next, end, &err);
- *     vdi_transition t = vdi_replay_get(replay, (int64_t)vdi_rng_below(&rng,
- *         (uint64_t)vdi_replay_count(replay)));
+ *     uint64_t count = (uint64_t)vdi_replay_count(replay);
+ *     vdi_transition t = vdi_replay_get(replay, (int64_t)vdi_rng_below(&rng, count));
  *     vdi_replay_destroy(replay);
  *
  * A transition is one record of float32 in the order observation, action, reward vector, next
  * observation, end: a sample touches one stretch of memory. The reward stays a vector, so that
  * weights may change without the past being lost.
- * Memory: one block, taken at create. Errors: numbers that are not finite are refused. Threads: one
- * writer, or any number of readers.
+ * Memory: one block, taken at create. Errors: numbers that are not finite and ends that are no
+ * flags are refused. Threads: one writer, or any number of readers.
  * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_SACD_REPLAY_H
 #define VDI_MODEL_SACD_REPLAY_H
 
-/** What a replay buffer holds. */
+/** What a replay buffer holds. Zero is the default of the capacity, and of nothing else. */
 typedef struct vdi_replay_desc {
     int64_t capacity;               /**< transitions kept; the oldest go first */
     int64_t observations;           /**< numbers in an observation */
@@ -6651,12 +6645,21 @@ typedef struct vdi_transition {
 
 /** A replay buffer, made by vdi_replay_create. */
 typedef struct vdi_replay vdi_replay;
-/** Make an empty one. VDI_ERR_ARGUMENT for a size that is not positive, VDI_ERR_MEMORY. */
+/** The fields of a description: defaults, ranges and help. */
+VDI_API const vdi_fields *vdi_replay_desc_fields(void);
+/** The filled description (sizes left at 0). */
+VDI_API vdi_replay_desc vdi_replay_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_replay_desc_check(const vdi_replay_desc *desc, vdi_error *err);
+/** Bytes that the transitions will take; SIZE_MAX where there is no number for that. */
+VDI_API size_t vdi_replay_memsize(const vdi_replay_desc *desc);
+/** Make an empty one. */
 VDI_API VDI_NODISCARD vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **out,
                                                    vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_replay_destroy(vdi_replay *r);
-/** Append a transition. VDI_ERR_DATA if a number is not finite: nothing is added then. */
+/** Append a transition. VDI_ERR_DATA if a number is not finite, VDI_ERR_ARGUMENT if `end` is no sum
+ *  of VDI_ENV_ flags: nothing is added then. */
 VDI_API vdi_status vdi_replay_add(vdi_replay *r, const float *obs, const float *action,
                                   const float *reward, const float *next, int end, vdi_error *err);
 /** Transitions that can be had now. */
@@ -6665,21 +6668,51 @@ VDI_API int64_t vdi_replay_count(const vdi_replay *r);
 VDI_API int64_t vdi_replay_added(const vdi_replay *r);
 /** Transition `index` of 0..count-1, in the order of the ring. */
 VDI_API vdi_transition vdi_replay_get(const vdi_replay *r, int64_t index);
+/** The transition that was added `back` ones ago, 0 the last; back < count. */
+VDI_API vdi_transition vdi_replay_recent(const vdi_replay *r, int64_t back);
 /** The records that count, "replay" (count, 2 observations + actions + components + 1), in the
- * buffer's own memory. */
+ *  buffer's own memory. */
 VDI_API vdi_tensor vdi_replay_tensor(vdi_replay *r);
-/** Make room for a load: as if `added` transitions had been added. The caller then fills
- * vdi_replay_tensor. */
+/** Reserve records for a load: as if `added` transitions had been added. The caller then fills
+ *  vdi_replay_tensor. */
 VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
 
 #endif /* VDI_MODEL_SACD_REPLAY_H */
 
 
+/* ======== model/sacd/cagrad.h ======== */
+/* model/sacd/cagrad.h - conflict-averse gradients: one step that harms none of several losses much
+ *
+ * Do this:
+ *     double gram[4] = {1, -0.8, -0.8, 4}, k[2];               <g_i, g_j> of two that disagree
+ *     if (vdi_cagrad(2, gram, 0.5, k, NULL) < 0) puts("1 to VDI_CAGRAD_MOST gradients");
+ *     ... step along k[0] g_0 + k[1] g_1 ...
+ *
+ * With the mean g0 of the gradients g_i, Liu et al. 2021 (arXiv 2110.14048) step along
+ *     d = argmax_d min_i <g_i, d>   subject to |d - g0| <= c |g0|
+ *       = g0 + c |g0| / |g_w| g_w,  w = argmin over the simplex of <g_w, g0> + c |g0| |g_w|
+ * where g_w = sum_i w_i g_i. Only inner products are needed. d is not rescaled afterwards.
+ * Memory: 6 KB of stack. Threads: any. What it does NOT do: take gradients (model/sacd/fit.h does).
+ */
+#ifndef VDI_MODEL_SACD_CAGRAD_H
+#define VDI_MODEL_SACD_CAGRAD_H
+
+/** Most gradients. */
+#define VDI_CAGRAD_MOST 256
+
+/** From the Gram matrix G (n,n) = <g_i, g_j>, 0 <= c < 1: coefficients k (n) with d = sum_i k_i
+ *  g_i. simplex (n), may be NULL: the w above. Solved by exact line searches along pairs to a
+ *  duality gap of 1e-14 max |g_i|^2. VDI_ERR_ARGUMENT if n is not 1 ... VDI_CAGRAD_MOST. */
+VDI_API vdi_status vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex);
+
+#endif /* VDI_MODEL_SACD_CAGRAD_H */
+
+
 /* ======== model/sacd/critic.h ======== */
 /* model/sacd/critic.h - a critic whose value is split by reward component
  *
- *     Q(s,a) = sum_i w_i Q_i(s,a),     y_i = r_i + gamma (1-d) Q_i^{j*}(s',a'),
- *     j* = argmin_j sum_i w_i Q_i^j(s',a')
+ *     Q(s,a) = sum_i w_i Q_i(s,a)
+ *     y_i    = r_i + gamma (1-d) Q_i^{j*}(s',a'),     j* = argmin_j sum_i w_i Q_i^j(s',a')
  *
  * Do this:
  *     vdi_critic_desc desc = VDI__ZERO;
@@ -6689,9 +6722,9 @@ VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
  *     vdi_critic *critic;
  *     if (vdi_critic_create(&desc, &critic, &err) < 0) puts(err.message);
  *     vdi_critic_best(critic, VDI_CRITIC_TARGET, VDI_CRITIC_COMPOSITE, 256, next_obs, next_action,
- *         NULL, bootstrap, NULL, NULL);
+ *                     NULL, bootstrap, NULL, NULL);
  *     ... y = reward + gamma (1 - done) bootstrap ...
- *     if (vdi_critic_fit(critic, 256, obs, action, y, NULL, &err) < 0) puts(err.message);
+ *     if (vdi_critic_fit(critic, 256, obs, action, y, NULL, NULL, &err) < 0) puts(err.message);
  *     vdi_critic_destroy(critic);
  *
  * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It
@@ -6699,50 +6732,55 @@ VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
  * twins, and for gradients with respect to the action (examples/td3d.c puts it into TD3,
  * model/sacd/sacd.h into SAC). The minimum is over the composite, so that all components come from
  * one twin and the sum of the components' targets is the scalar target; the minimum head by head is
- * there to be compared with (MacGlashan et al. 2022, arXiv 2206.13901). Memory: all taken at
- * create. Errors: a fit that would leave the finite numbers is refused and changes nothing.
- * Threads: desc.pool shares out the work; the number of threads does not show in the bits. What it
- * does NOT do: other activations than ReLU, discrete actions, more than two twins.
+ * there to be compared with (MacGlashan et al. 2022, arXiv 2206.13901).
+ * The loss of a twin, with the errors e_i = Q_i - y_i, is
+ *     L = 1/heads sum_i mean e_i^2 + lambda mean (sum_i w_i e_i)^2
+ * The first term is that of the paper; it does not look at the sum that a policy climbs, whose
+ * error is small only as far as the heads' errors cancel. The second does: lambda is
+ * composite_weight, and SAC's scalar critic is its limit lambda -> infinity.
+ * Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and
+ * changes nothing; observations and actions that are not finite give zeros and a status. Threads:
+ * desc.pool shares out a fit; the number of threads does not show in the bits. One critic, one
+ * thread at a time. What it does NOT do: other activations than ReLU, discrete actions, more than
+ * two twins.
  */
 #ifndef VDI_MODEL_SACD_CRITIC_H
 #define VDI_MODEL_SACD_CRITIC_H
 
 /** Most heads of a critic. */
-#define VDI_CRITIC_HEADS 64
+#define VDI_CRITIC_HEADS VDI_CAGRAD_MOST
 
 /** Which of the four nets. */
 enum {
     VDI_CRITIC_FIRST = 0,  /**< the first twin */
     VDI_CRITIC_SECOND = 1, /**< the second twin */
-    VDI_CRITIC_TARGET = 2  /**< added to one of them: its target copy; alone where both twins are
-                                meant */
+    VDI_CRITIC_TARGET = 2  /**< added to one of them: its target copy; alone: both targets */
 };
 /** How the twins are combined. */
 typedef enum vdi_critic_rule {
     VDI_CRITIC_COMPOSITE = 0, /**< all heads of the twin whose weighted sum is smaller */
-    VDI_CRITIC_ELEMENTWISE    /**< each head w_i Q_i from the twin where it is smaller: biased low
-                                   by sqrt(heads) more */
+    VDI_CRITIC_ELEMENTWISE /**< w_i Q_i from the twin where it is smaller: low by sqrt(heads) more
+    */
 } vdi_critic_rule;
 /** How the gradients of the heads' losses are combined. */
 typedef enum vdi_critic_gradient {
-    VDI_CRITIC_MEAN = 0, /**< their mean */
-    VDI_CRITIC_CAGRAD    /**< conflict-averse, Liu et al. 2021 (arXiv 2110.14048); costs a backward
-                              pass for each head */
+    VDI_CRITIC_MEAN = 0, /**< "mean": their mean */
+    VDI_CRITIC_CAGRAD    /**< "cagrad": conflict-averse; costs a backward pass for each head */
 } vdi_critic_gradient;
 
 /** Zero is the default of each field but the first three. */
 typedef struct vdi_critic_desc {
     int64_t observations, actions, heads; /**< sizes */
-    int layers;                           /**< hidden layers; default 2 */
-    int64_t hidden[VDI_MLP_LAYERS];       /**< units of each; default 256 */
-    int64_t batch;                        /**< most rows of a fit; default 256 */
-    double rate, beta1, beta2, eps;       /**< Adam; default 3e-4, 0.9, 0.999, 1e-8 */
-    double tau;                           /**< share of the net in its target at each fit; default
-                                               0.005 */
-    vdi_critic_gradient gradient;         /**< default the mean */
+    int layers;                           /**< hidden layers */
+    int64_t hidden[VDI_MLP_LAYERS];       /**< units of each */
+    int64_t batch;                        /**< most rows of a fit */
+    double rate, beta1, beta2, eps;       /**< Adam's */
+    double tau;                           /**< share of the net in its target at each fit */
+    vdi_critic_gradient gradient;         /**< how the heads' gradients are combined */
     double cagrad_c;                      /**< 0 <= c < 1; */
-    bool has_cagrad_c;                    /**< without it 0.5 */
-    vdi_dtype dtype;                      /**< of all arrays; default float32 */
+    bool has_cagrad_c;                    /**< without it the default */
+    double composite_weight;              /**< lambda >= 0 of the loss above */
+    vdi_dtype dtype;                      /**< of all arrays; float32 or float64 */
     uint64_t seed;                        /**< of the first weights */
     vdi_pool *pool;                       /**< NULL: the caller alone */
     const vdi_allocator *allocator;       /**< NULL: malloc */
@@ -6750,14 +6788,16 @@ typedef struct vdi_critic_desc {
 
 /** What a fit saw. */
 typedef struct vdi_critic_stats {
-    double loss[VDI_CRITIC_HEADS]; /**< mean squared error of each head, mean of the twins, before
-                                        the step */
-    double gradient;               /**< Euclidean norm of the gradient of both twins */
+    /** mean squared error of each head, mean of the twins, before the step */
+    double loss[VDI_CRITIC_HEADS];
+    double gradient; /**< Euclidean norm of the gradient of both twins */
 } vdi_critic_stats;
 
 /** A critic, made by vdi_critic_create. */
 typedef struct vdi_critic vdi_critic;
-/** The filled description. */
+/** The fields of a description: defaults, ranges and help. */
+VDI_API const vdi_fields *vdi_critic_desc_fields(void);
+/** The filled description (sizes left at 0). */
 VDI_API vdi_critic_desc vdi_critic_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_critic_desc_check(const vdi_critic_desc *desc, vdi_error *err);
@@ -6768,70 +6808,103 @@ VDI_API VDI_NODISCARD vdi_status vdi_critic_create(const vdi_critic_desc *desc, 
 VDI_API void vdi_critic_destroy(vdi_critic *c);
 /** The description with its defaults filled in. */
 VDI_API const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c);
+
 /** values (n,heads) of one net, `which` being VDI_CRITIC_FIRST or _SECOND, plus VDI_CRITIC_TARGET;
- * obs (n,observations), action (n,actions). */
-VDI_API void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs,
-                               const void *action, void *values);
-/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads),
- * composite (n) = sum_i w_i values_i, and for the
- *  nets that are not targets d composite / d action (n,actions); each may be NULL. weights (heads),
- *  NULL: all 1. */
-VDI_API void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n,
-                             const void *obs, const void *action, const double *weights,
-                             void *values, double *composite, void *action_grad);
+ *  obs (n,observations), action (n,actions). VDI_ERR_DATA, and zeros, where one of these is not
+ *  finite; likewise the next three. */
+VDI_API vdi_status vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs,
+                                     const void *action, void *values);
+/** The smaller of the twins (of the targets with VDI_CRITIC_TARGET): values (n,heads), composite
+ *  (n) = sum_i w_i values_i, and for the nets that are not targets d composite / d action
+ *  (n,actions); each may be NULL. weights (heads), NULL: all 1. */
+VDI_API vdi_status vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n,
+                                   const void *obs, const void *action, const double *weights,
+                                   void *values, double *composite, void *action_grad);
 /** Gradient of each head with respect to the action, out (n,heads,actions); `which` as in
- * vdi_critic_values. */
-VDI_API void vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs,
-                                    const void *action, void *out);
+ *  vdi_critic_values. */
+VDI_API vdi_status vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs,
+                                          const void *action, void *out);
 /** Reward influence |w_i| |d Q_i / d a| of the first twin, influence (n,heads): how much each
- * component says about the action.
- *  weights NULL: all 1. Divide by the row's sum for the relative influence. */
-VDI_API void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, const void *action,
-                                  const double *weights, double *influence);
+ *  component says about the action. weights NULL: all 1. Divide by the row's sum for the relative
+ *  influence. */
+VDI_API vdi_status vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs,
+                                        const void *action, const double *weights,
+                                        double *influence);
+
 /** One step of both twins towards targets y (n,heads), n <= desc.batch, and of the target copies
- * behind them:
- *  L = sum over twins of 1/heads sum_i mean_b (Q_i - y_i)^2. VDI_ERR_NUMERIC if it is refused:
- *  nothing has changed then. */
+ *  behind them. The loss is that above, summed over the twins; weights (heads) are its w, NULL: all
+ *  1. VDI_ERR_NUMERIC if it is refused: nothing has changed then. */
 VDI_API VDI_NODISCARD vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs,
                                                 const void *action, const void *y,
-                                                vdi_critic_stats *stats, vdi_error *err);
+                                                const double *weights, vdi_critic_stats *stats,
+                                                vdi_error *err);
 /** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads'
- * losses at the last fit, `twin` 0 or 1, in all of a critic's parameters (heads meet in the trunk
- * alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c = 0 the
- * step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
+ *  losses at the last fit, `twin` 0 or 1, in all of a critic's parameters (heads meet in the trunk
+ *  alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c = 0 the
+ *  step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
 VDI_API vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err);
 /** Fits made. */
 VDI_API int64_t vdi_critic_fits(const vdi_critic *c);
-/** Another learning rate from here on. */
-VDI_API void vdi_critic_set_rate(vdi_critic *c, double rate);
+/** Another learning rate from here on. VDI_ERR_ARGUMENT if it is out of the field's range. */
+VDI_API vdi_status vdi_critic_set_rate(vdi_critic *c, double rate, vdi_error *err);
 /** The weights by name; with `training` targets, Adam's memory and the count too: with them a run
- * goes on to the bit. */
+ *  goes on to the bit. */
 VDI_API const vdi_state *vdi_critic_state(vdi_critic *c, bool training);
 
 /** The twins' minimum of arrays: q0, q1 (n,heads) of dtype; values (n,heads), composite (n), from
- * (n,heads) the twin of each; each of
- *  these three may be NULL. weights (heads) or NULL. */
+ *  (n,heads) the twin of each; each of these three may be NULL. weights (heads) or NULL. */
 VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n, int64_t heads,
                                 const double *weights, const void *q0, const void *q1, void *values,
                                 double *composite, unsigned char *from);
-/** Conflict-averse combination from the Gram matrix G (n,n) = <g_i, g_j> of n <= VDI_CRITIC_HEADS
- * gradients: coefficients k (n) so that
- *  d = sum_i k_i g_i maximises min_i <g_i, d> within |d - g0| <= c |g0|, g0 the mean. simplex (n),
- *  may be NULL: the w of the dual, argmin of <g_w, g0> + c |g0| |g_w|. Solved by exact line
- *  searches along pairs to a duality gap of 1e-14 |g|^2. */
-VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex);
 
 #endif /* VDI_MODEL_SACD_CRITIC_H */
+
+/* ---- private: what a critic is made of; values.h and fit.h have the rest of its code --------- */
+
+
+/* ======== model/sacd/values.h ======== */
+/* model/sacd/values.h - what a critic says: values, the smaller twin, gradients of the action
+ *
+ * The functions are declared in model/sacd/critic.h.
+ *
+ * All of it works on chunks of rows in the scratch of the critic's first worker, so nothing is
+ * allocated. The slope of the composite needs one backward pass for each row, through the twin that
+ * is the smaller one there; the rows of each twin are closed up for it.
+ */
+#ifndef VDI_MODEL_SACD_VALUES_H
+#define VDI_MODEL_SACD_VALUES_H
+
+#endif /* VDI_MODEL_SACD_VALUES_H */
+
+
+/* ======== model/sacd/fit.h ======== */
+/* model/sacd/fit.h - one step of the twins towards their targets; declared in model/sacd/critic.h
+ *
+ * The loss of a twin, with e_i = Q_i - y_i, is
+ *     L = share sum_i mean e_i^2 + lambda mean (sum_i w_i e_i)^2
+ * A fit is rounds of jobs: rows of the batch (errors, and cotangents where the heads share one
+ * backward pass), what the kind of gradient does between, rows of the weights (gradients), pieces
+ * of the parameters (Adam and targets). A kind of gradient is a row of vdi__critic_kinds:
+ *     mean     share = 1/heads; one backward pass of all heads together
+ *     cagrad   share = 1; the gradient of each head alone, their Gram matrix, coefficients k_i from
+ *              model/sacd/cagrad.h, then one backward pass with the error of head i times k_i
+ * The second term of the loss is added to the cotangents of either.
+ */
+#ifndef VDI_MODEL_SACD_FIT_H
+#define VDI_MODEL_SACD_FIT_H
+
+#endif /* VDI_MODEL_SACD_FIT_H */
 
 
 /* ======== model/sacd/sacd.h ======== */
 /* model/sacd/sacd.h - SAC-D: a soft actor-critic whose value is split by reward component
  *
- *     y_i = r_i + gamma (1-d) Q_i(s',a')          i = 1..m   a' ~ pi(.|s'), all Q_i from the target
- *                                                 twin with the smaller sum w_i Q_i
- *     y_e = gamma (1-d) (Q_e(s',a') - alpha log pi(a'|s'))   the entropy is component m+1
- *     L_pi = mean(alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a)),
- *     L_alpha = -mean(alpha (log pi + H)),   H = -actions
+ *     y_i = r_i + gamma (1-d) Q_i(s',a')                         of component i = 1..m
+ *     y_e = gamma (1-d) (Q_e(s',a') - alpha log pi(a'|s'))       the entropy is component m+1
+ *     L_pi = mean(alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a))
+ *     L_alpha = -mean(alpha (log pi + H)),                       H = -actions
+ *
+ * where a' ~ pi(.|s'), and all Q_i are of the target twin whose sum of w_i Q_i is the smaller one.
  *
  * Do this:
  *     vdi_sacd_desc desc = VDI__ZERO;
@@ -6839,19 +6912,23 @@ VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double 
  *     desc.actions = env.actions;
  *     desc.components = env.components;
  *     vdi_sacd *agent;
+ *     vdi_sacd_episode *episode;
  *     if (vdi_sacd_create(&desc, &agent, &err) < 0) puts(err.message);
- *     vdi_sacd_episode episode = VDI__ZERO;
- *     for (int64_t step = 0; step < 10000; step++)
- *         if (vdi_sacd_step(agent, &env, &episode, NULL, &err) < 0)
- *             puts(err.message);   one step of the environment, one update
- *     vdi_sacd_act(agent, obs, true, action);   in a game loop: nothing is allocated
+ *     if (vdi_sacd_episode_create(agent, NULL, &episode, &err) < 0) puts(err.message);
+ *     for (int64_t step = 0; step < 10000; step++) {
+ *         if (vdi_sacd_step(agent, &env, episode, NULL, &err) < 0) puts(err.message);
+ *     }
+ *     if (vdi_sacd_act(agent, obs, true, action) < 0) puts("an observation is not finite");
+ *     vdi_sacd_episode_destroy(episode);
  *     vdi_sacd_destroy(agent);
  *
  * With weights 1 the targets y_i sum to SAC's target; weights may be changed at any time, and no
  * value has to be learned anew. Algorithms are options of one update: SAC-D, its element-wise
  * ("naive") minimum, its conflict-averse gradient, and plain SAC on the weighted sum of the rewards
- * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905).
- * docs/guide/sacd.md has the equations and what was measured.
+ * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905). The loss of
+ * the critics is that of model/sacd/critic.h; docs/guide/sacd.md has the equations.
+ * Steps in an environment are in model/sacd/episode.h, questions to an agent in
+ * model/sacd/explain.h.
  * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
  * update; the bits do not depend on it. One agent per thread.
@@ -6864,50 +6941,44 @@ VDI_API void vdi_cagrad(int64_t n, const double *G, double c, double *k, double 
 
 /** What is learned. */
 typedef enum vdi_sacd_algo {
-    VDI_SACD_COMPOSITE = 0, /**< "sac-d": minimum over the composite, mean of the heads'
-                                 gradients */
-    VDI_SACD_NAIVE,         /**< "sac-d-naive": minimum head by head */
-    VDI_SACD_CAGRAD,        /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
-    VDI_SACD_SAC            /**< "sac": one head for the weighted sum of the rewards and the
-                                 entropy */
+    VDI_SACD_COMPOSITE =
+        0,           /**< "sac-d": minimum over the composite, mean of the heads' gradients */
+    VDI_SACD_NAIVE,  /**< "sac-d-naive": minimum head by head */
+    VDI_SACD_CAGRAD, /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
+    VDI_SACD_SAC     /**< "sac": one head for the weighted sum of rewards and entropy */
 } vdi_sacd_algo;
 
-/** Zero is the default of each field but the first three. */
+/** Zero is the default of each field but the first three; vdi_sacd_desc_fields has the ranges. */
 typedef struct vdi_sacd_desc {
     int64_t observations, actions, components; /**< sizes, as in vdi_env */
-    vdi_sacd_algo algo;                        /**< default SAC-D */
-    int layers;                                /**< hidden layers of policy and critics; default
-                                                    2 */
-    int64_t hidden[VDI_MLP_LAYERS];            /**< units of each; default 256 */
-    int64_t batch;                             /**< transitions of an update; default 256 */
-    int64_t capacity;                          /**< of the replay buffer; default 1,000,000 */
-    int64_t start;                             /**< uniformly random actions before the first
-                                                    update; default 1000 */
-    int64_t update_every;                      /**< steps of the environment for one update; default
-                                                    1 */
-    double rate;                               /**< Adam's rate for policy, critics and temperature;
-                                                    default 3e-4 */
-    double last_rate;                          /**< where a straight line leads it ... default
-                                                    rate */
-    int64_t rate_updates;                      /**< ... in that many updates ... */
-    int64_t rate_hold;                         /**< ... after the first so many, at `rate` */
-    double tau;                                /**< of the target nets; default 0.005 */
-    double gamma;                              /**< discount; default 0.99 */
-    double target_entropy;                     /**< H, in nats; */
-    bool has_target_entropy;                   /**< without it -actions */
-    double log_alpha;                          /**< where the temperature begins; default 0, alpha =
-                                                    1 */
-    bool fixed_alpha;                          /**< ... and stays */
-    bool entropy_at_terminals;                 /**< pay the last step's entropy at terminal states
-                                                    too, as nnablaRL does */
-    double cagrad_c;                           /**< 0 <= c < 1, for VDI_SACD_CAGRAD; */
-    bool has_cagrad_c;                         /**< without it 0.5 */
-    const double *weights;                     /**< (components + 1) or NULL: all 1; the last is the
-                                                    entropy's */
-    vdi_dtype dtype;                           /**< of the nets; default float32 */
-    uint64_t seed;                             /**< of everything random */
-    vdi_pool *pool;                            /**< NULL: the caller alone */
-    const vdi_allocator *allocator;            /**< NULL: malloc */
+    vdi_sacd_algo algo;                        /**< what is learned */
+    int layers;                                /**< hidden layers of policy and critics */
+    int64_t hidden[VDI_MLP_LAYERS];            /**< units of each */
+    int64_t batch;                             /**< transitions of an update */
+    int64_t capacity;                          /**< of the replay buffer */
+    int64_t start;        /**< uniformly random actions before the first update */
+    int64_t update_every; /**< steps of the environment for one update */
+    double rate;          /**< Adam's rate for policy and temperature ... */
+    double critic_rate;   /**< ... and for the critics */
+    double last_rate; /**< where a straight line leads `rate` (the critics' in proportion) ... */
+    int64_t rate_updates;           /**< ... in that many updates ... */
+    int64_t rate_hold;              /**< ... after the first so many, at `rate` */
+    double composite_weight;        /**< lambda of the critics' loss, see model/sacd/critic.h; */
+    bool has_composite_weight;      /**< without it the default */
+    double tau;                     /**< of the target nets */
+    double gamma;                   /**< discount */
+    double target_entropy;          /**< H, in nats; */
+    bool has_target_entropy;        /**< without it -actions */
+    double log_alpha;               /**< where the temperature begins */
+    bool fixed_alpha;               /**< ... and stays */
+    bool entropy_at_terminals;      /**< pay the last entropy at terminal states too */
+    double cagrad_c;                /**< 0 <= c < 1, for VDI_SACD_CAGRAD; */
+    bool has_cagrad_c;              /**< without it the default */
+    const double *weights;          /**< (components + 1) or NULL: all 1; last the entropy's */
+    vdi_dtype dtype;                /**< of the nets: float32 or float64 */
+    uint64_t seed;                  /**< of everything random */
+    vdi_pool *pool;                 /**< NULL: the caller alone */
+    const vdi_allocator *allocator; /**< NULL: malloc */
 } vdi_sacd_desc;
 
 /** What an update saw. */
@@ -6921,23 +6992,12 @@ typedef struct vdi_sacd_stats {
     double alpha;                  /**< temperature used */
 } vdi_sacd_stats;
 
-/** An episode under way. Begin with all zero; `index` may be set. */
-typedef struct vdi_sacd_episode {
-    int64_t index;                        /**< the episode's number, counted up when the next one
-                                               begins */
-    int64_t steps;                        /**< steps so far */
-    int end;                              /**< VDI_ENV_ flags once it has ended; the next step
-                                               begins a new one */
-    bool running;                         /**< has it begun? */
-    double sum[VDI_ENV_MAX_COMPONENTS];   /**< rewards so far */
-    float obs[VDI_ENV_MAX_OBSERVATIONS];  /**< before the next step */
-    float action[VDI_ENV_MAX_ACTIONS];    /**< of the last step */
-    float reward[VDI_ENV_MAX_COMPONENTS]; /**< of the last step */
-} vdi_sacd_episode;
-
 /** An agent, made by vdi_sacd_create. */
 typedef struct vdi_sacd vdi_sacd;
-/** The filled description (sizes left at 0). */
+/** The fields of a description: defaults, ranges and help. */
+VDI_API const vdi_fields *vdi_sacd_desc_fields(void);
+/** The filled description; what depends on other fields (sizes, critic_rate, last_rate,
+ *  target_entropy) is left at 0 and filled in at create. */
 VDI_API vdi_sacd_desc vdi_sacd_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err);
@@ -6945,7 +7005,7 @@ VDI_API vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err
 VDI_API const char *vdi_sacd_algo_name(vdi_sacd_algo algo);
 /** The algorithm of that name; false if there is none. */
 VDI_API bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out);
-/** Make an agent. */
+/** Make an agent. vdi_replay_memsize says what its replay buffer will take. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out,
                                                  vdi_error *err);
 /** Give everything back. NULL is ignored. */
@@ -6958,44 +7018,36 @@ VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
 VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
 
 /** An action in [-1,1] for an observation: tanh of the mean, or a sample. No allocation; uses
- * memory of the agent. */
-VDI_API void vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic, float *action);
+ *  memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
+ *  not finite: the action is 0 then. */
+VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic,
+                                float *action);
 /** n actions at once, arrays of the agent's dtype: obs (n,observations); mean action tanh(mean)
- * (n,actions), and log_sd (n,actions) of the
- *  Gaussian before tanh, which may be NULL. */
-VDI_API void vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action,
-                             void *log_sd);
-/** The action of training: uniform in the first desc.start steps, then a sample. */
-VDI_API void vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
+ *  (n,actions), and log_sd (n,actions) of the Gaussian before tanh, which may be NULL. Statuses as
+ *  of vdi_sacd_act; actions whose mean is not finite are 0. */
+VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action,
+                                   void *log_sd);
+/** The action of training: uniform in the first desc.start steps, then a sample. Statuses as of
+ *  vdi_sacd_act. */
+VDI_API vdi_status vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
 /** Remember a transition; `end`: 0 or VDI_ENV_ flags. Time-outs bootstrap, terminal states do not.
- * VDI_ERR_DATA if it is not finite. */
+ *  VDI_ERR_DATA if it is not finite, VDI_ERR_ARGUMENT if an action is not in [-1,1] or `end` is
+ *  something else. */
 VDI_API vdi_status vdi_sacd_observe(vdi_sacd *agent, const float *obs, const float *action,
                                     const float *reward, const float *next, int end,
                                     vdi_error *err);
 /** Is an update due, by desc.start and desc.update_every? */
 VDI_API bool vdi_sacd_due(const vdi_sacd *agent);
 /** One update of critics, targets, policy and temperature on a batch: all gradients are taken at
- * the same weights, then all steps are
- *  made. VDI_ERR_STATE without a transition; VDI_ERR_NUMERIC if it is refused: nothing has changed
- *  then. */
+ *  the same weights, then all steps are made. VDI_ERR_STATE without a transition; VDI_ERR_NUMERIC
+ *  if it is refused: nothing has changed then. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_update(vdi_sacd *agent, vdi_sacd_stats *stats,
                                                  vdi_error *err);
 /** Targets of the heads, y (heads), for one transition: q (heads) are the target critics' values at
- * (s', a') that the rule has picked, log_pi is log pi(a'|s'). With weights 1 they sum to SAC's
- * target. */
+ *  (s', a') that the rule has picked, log_pi is log pi(a'|s'). With weights 1 they sum to SAC's
+ *  target. */
 VDI_API void vdi_sacd_target(const vdi_sacd *agent, const float *reward, int end, const double *q,
                              double log_pi, double *y);
-/** One step of training in an environment: begin an episode if none runs, act, observe, update if
- * due. `stats` is written when there was an
- *  update. On an error of the environment the episode is dropped: running is false. */
-VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env,
-                                               vdi_sacd_episode *episode, vdi_sacd_stats *stats,
-                                               vdi_error *err);
-/** Play one episode without learning, with tanh(mean): sums (components) of the rewards, their
- * number of steps; NULL: not wanted. */
-VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, uint64_t seed,
-                                               uint64_t episode, double *sums, int64_t *steps,
-                                               vdi_error *err);
 
 /** Steps observed. */
 VDI_API int64_t vdi_sacd_steps(const vdi_sacd *agent);
@@ -7006,103 +7058,201 @@ VDI_API double vdi_sacd_alpha(const vdi_sacd *agent);
 /** The weights now, (components + 1). */
 VDI_API void vdi_sacd_weights(const vdi_sacd *agent, double *weights);
 /** Other weights from here on, (components + 1). Values stay as they are: they are of the
- * components, not of the sum. */
+ *  components, not of the sum. */
 VDI_API vdi_status vdi_sacd_set_weights(vdi_sacd *agent, const double *weights, vdi_error *err);
 /** Lead one weight along a straight line: `from` until step `begin`, `to` from step begin + length
- * on. */
+ *  on. */
 VDI_API vdi_status vdi_sacd_schedule_weight(vdi_sacd *agent, int64_t component, double from,
                                             double to, int64_t begin, int64_t length,
                                             vdi_error *err);
-/** The state by name: policy, critics, temperature, weights, and as metadata what
- * vdi_sacd_desc_from_meta takes. With `training` also
- *  targets, Adam's memory, counters and the replay buffer as far as it is filled: a run goes on to
- *  the bit. */
+
+/** The state by name: policy, critics, temperature, weights, and as metadata the description. With
+ *  `training` also targets, Adam's memory, counters and the replay buffer as far as it is filled: a
+ *  run goes on to the bit. */
 VDI_API const vdi_state *vdi_sacd_state(vdi_sacd *agent, bool training);
-/** Before a training state is loaded: transitions that it holds ("counters" element 3), so that the
- * shapes agree. */
-VDI_API void vdi_sacd_expect(vdi_sacd *agent, int64_t added);
-/** Sizes, algorithm and the numbers of training from a state's metadata. VDI_ERR_FORMAT if
- * something is missing. */
+/** Take over a saved state, of an agent of the same description or one that differs in capacity
+ *  alone: with "replay" in it everything, else what acts. VDI_ERR_FORMAT, and nothing has changed,
+ *  if a tensor is missing or of another shape or type; VDI_ERR_NUMERIC if numbers in it are not
+ *  valid: the agent refuses to learn then. */
+VDI_API vdi_status vdi_sacd_restore(vdi_sacd *agent, const vdi_state *saved, vdi_error *err);
+/** An agent made of a saved state alone, description and all; one without "replay" only acts, and
+ *  has a replay buffer of one transition. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_from_state(const vdi_state *saved, vdi_pool *pool,
+                                                     const vdi_allocator *a, vdi_sacd **out,
+                                                     vdi_error *err);
+/** The description in a state's metadata. VDI_ERR_FORMAT if something is missing or out of
+ *  range. */
 VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_sacd_desc *out,
                                            vdi_error *err);
 
 #endif /* VDI_MODEL_SACD_SACD_H */
 
+/* ---- private: what an agent is made of; act.h and update.h have the rest of its code --------- */
 
-/* ======== model/sacd/explain.h ======== */
-/* model/sacd/explain.h - which part of the reward drives a decision, and is it predicted well?
+
+/* ======== model/sacd/act.h ======== */
+/* model/sacd/act.h - the policy: actions for observations, and what is remembered of them
+ *
+ * The functions are declared in model/sacd/sacd.h.
+ *
+ * The policy is a squashed Gaussian, a = tanh(u), u = mean + sd eps, log sd clamped to [-20, 2]:
+ *     log pi = sum_k log N(u_k; mean_k, sd_k^2) - 2 (log 2 - u_k - softplus(-2 u_k))
+ * which is exact for every u. An observation that is not finite has no action: it is 0, with a
+ * status, since a rectifier may hide a NaN and a controller must not be sent one.
+ */
+#ifndef VDI_MODEL_SACD_ACT_H
+#define VDI_MODEL_SACD_ACT_H
+
+#endif /* VDI_MODEL_SACD_ACT_H */
+
+
+/* ======== model/sacd/update.h ======== */
+/* model/sacd/update.h - one update of an agent; declared in model/sacd/sacd.h
+ *
+ * All that is random is drawn first. Then three rounds of jobs: rows of the batch (targets, errors
+ * of the critics, the policy's way through the critics, all cotangents), rows of the weights
+ * (gradients), pieces of the parameters (Adam and target nets). Every number is one chain of
+ * additions whatever the cut, so the number of threads does not show. Every gradient is looked at
+ * before the first weight moves, and Adam's step is bounded whatever the gradient: an update is a
+ * transaction.
+ */
+#ifndef VDI_MODEL_SACD_UPDATE_H
+#define VDI_MODEL_SACD_UPDATE_H
+
+#endif /* VDI_MODEL_SACD_UPDATE_H */
+
+
+/* ======== model/sacd/episode.h ======== */
+/* model/sacd/episode.h - an agent in an environment: training step by step, playing, taking up an
+ * episode again
+ *
+ * Do this:
+ *     vdi_sacd_episode *episode;
+ *     if (vdi_sacd_episode_create(agent, NULL, &episode, &err) < 0) puts(err.message);
+ *     for (int64_t step = 0; step < 10000; step++) {
+ *         if (vdi_sacd_step(agent, &env, episode, NULL, &err) < 0) puts(err.message);
+ *     }
+ *     double sums[3];                                              for each component of the reward
+ *     if (vdi_sacd_play(agent, &env, 7, 0, sums, NULL, &err) < 0) puts(err.message);
+ *     vdi_sacd_episode_destroy(episode);
+ *
+ * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
+ * vdi_sacd_update itself, which is all that vdi_sacd_step does.
+ * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
+ * state with episode->index and episode->steps; later restore the agent, set both, and call
+ * vdi_sacd_catch_up. It plays the actions of that episode again, which the replay buffer holds, and
+ * compares what the environment says with what it said then.
+ * Memory: taken at create; a step allocates nothing. Errors: statuses; those of the environment are
+ * passed on. Threads: those of the agent.
+ */
+#ifndef VDI_MODEL_SACD_EPISODE_H
+#define VDI_MODEL_SACD_EPISODE_H
+
+/** An episode under way, made by vdi_sacd_episode_create; `index` and `steps` may be set. */
+typedef struct vdi_sacd_episode {
+    int64_t index; /**< the episode's number, counted up when the next one begins */
+    int64_t steps; /**< steps so far */
+    int end;       /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    bool running;  /**< has it begun? */
+    double *sum;   /**< (components) rewards so far */
+    float *obs;    /**< (observations) before the next step */
+    float *action; /**< (actions) of the last step */
+    float *reward; /**< (components) of the last step */
+    vdi_allocator allocator; /**< where the memory came from ... */
+    size_t bytes;            /**< ... and how much it is */
+} vdi_sacd_episode;
+
+/** An episode of number 0 for environments of the agent's sizes; `a` NULL: malloc. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_episode_create(const vdi_sacd *agent,
+                                                         const vdi_allocator *a,
+                                                         vdi_sacd_episode **out, vdi_error *err);
+/** Give everything back. NULL is ignored. */
+VDI_API void vdi_sacd_episode_destroy(vdi_sacd_episode *e);
+/** One step of training in an environment: begin an episode if none runs, act, observe, update if
+ *  due. `stats` (may be NULL) is written when there was an update. On an error of the environment
+ *  the episode is dropped: running is false. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *e,
+                                               vdi_sacd_stats *stats, vdi_error *err);
+/** After vdi_sacd_restore, with e->index and e->steps as they were saved: bring the environment to
+ *  where it was. *exact (may be NULL): the run goes on as if it had never stopped; false: the
+ *  environment does not repeat itself, or the replay buffer no longer holds all of the episode, so
+ *  that the next step begins the next one. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_catch_up(vdi_sacd *agent, vdi_env *env,
+                                                   vdi_sacd_episode *e, bool *exact,
+                                                   vdi_error *err);
+/** Play one episode without learning, with tanh(mean): sums (components) of the rewards, their
+ *  number of steps; NULL: not wanted. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, uint64_t seed,
+                                               uint64_t episode, double *sums, int64_t *steps,
+                                               vdi_error *err);
+
+#endif /* VDI_MODEL_SACD_EPISODE_H */
+
+
+/* ======== model/sacd/trace.h ======== */
+/* model/sacd/trace.h - one episode as the agent saw it, and whether its values came true
  *
  * Do this:
  *     vdi_sacd_trace *trace;
  *     vdi_value_check check = VDI__ZERO;
  *     if (vdi_sacd_trace_create(agent, 1000, NULL, &trace, &err) < 0) puts(err.message);
- *     if (vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err) < 0)
- *         puts(err.message);
- *     vdi_value_check_add(&check, trace);   values, influence and returns of the episode
- *     vdi_value_error e = vdi_value_check_head(&check, 2);   bias, RMSE of the third component
+ *     if (vdi_sacd_trace_play(trace, agent, &env, seed, 0, false, &err) < 0) puts(err.message);
+ *     vdi_value_check_add(&check, trace);
+ *     vdi_value_error third = vdi_value_check_head(&check, 2);
+ *     printf("bias %g, slope %g\n", third.bias, third.slope);
  *     vdi_sacd_trace_destroy(trace);
  *
- * On a critic whose heads are the components of the reward, with weights w:
- *   influence      I_i = |w_i| |d Q_i / d a|, relative I_i / sum: what pulls at the action
- *                  (MacGlashan et al. 2022)
- *   value check    Q_i against the discounted sum G_i that was then realised: bias, RMSE, slope of
- *                  G on Q, explained variance. A component that stays unexplained while others are
- *                  not can't be learned from these observations
- *   what-if        candidate actions ranked under other weights, without learning anew
- *   RDX, MSX       reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that
- *                  outweigh all that speaks for b (Juozapaitis et al. 2019)
- *   schedule       a component that drowns the others early is let in slowly
- * Memory: a trace is taken at create; the rest works in the caller's arrays. Threads: those of the
- * agent. What it does NOT do: say that an influence is good or bad. It grows with the weight and
- * the scale of a reward.
+ * A trace holds, for each step and head, the value Q_i, the influence |w_i| |d Q_i / d a| and the
+ * discounted sum of what was then realised,
+ *     G_i(t) = sum_k gamma^k r_i(t+k),    the entropy's from t+1 on: -alpha log pi
+ * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. A
+ * component that stays unexplained while others are not can't be learned from these observations.
+ * Values are those of the sampling policy: to compare them with returns, sample.
+ * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent. What it
+ * does NOT do: know what would have come after a time-out; returns go on with the value itself
+ * there.
  */
-#ifndef VDI_MODEL_SACD_EXPLAIN_H
-#define VDI_MODEL_SACD_EXPLAIN_H
+#ifndef VDI_MODEL_SACD_TRACE_H
+#define VDI_MODEL_SACD_TRACE_H
 
 /** One episode as the agent saw it. Read the members; `heads` is components + 1 (1 for SAC). */
 typedef struct vdi_sacd_trace {
-    int64_t capacity;                          /**< steps there is room for */
+    int64_t capacity;                          /**< steps that fit */
     int64_t steps;                             /**< steps of the episode */
     int64_t heads;                             /**< of the agent's critic */
     int64_t observations, actions, components; /**< sizes, of the agent */
-    int end;                                   /**< VDI_ENV_ flags of the last step; 0: it was cut
-                                                    off for want of room */
-    float *obs;                                /**< (steps, observations) before each step */
-    float *action;                             /**< (steps, actions) */
-    float *reward;                             /**< (steps, components) */
-    double *value;                             /**< (steps, heads) of the smaller twin, not
-                                                    weighted */
-    double *influence;                         /**< (steps, heads) |w_i| |d Q_i / d a| of the first
-                                                    twin */
-    double *returns;
-    /**< (steps, heads) realised: sum of gamma^k r_i, the entropy's from the next step on; goes on
-         with `value` after a time-out */
-    double *log_pi;          /**< (steps) of the action; 0 where it was deterministic */
-    double *weights;         /**< (components + 1) those of the agent then */
-    vdi_allocator allocator; /**< where the memory came from */
+    int end;           /**< VDI_ENV_ flags of the last step; 0: it did not fit as a whole */
+    float *obs;        /**< (steps, observations) before each step */
+    float *action;     /**< (steps, actions) */
+    float *reward;     /**< (steps, components) */
+    double *value;     /**< (steps, heads) of the smaller twin, not weighted */
+    double *influence; /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
+    double *returns;   /**< (steps, heads) G; it goes on with `value` after a time-out */
+    double *log_pi;    /**< (steps) of the action; 0 where it was deterministic */
+    double *weights;   /**< (components + 1) those of the agent then */
+    vdi_arena arena;   /**< where all of it stands */
 } vdi_sacd_trace;
 
-/** Room for episodes of up to `capacity` steps of this agent; `a` NULL: malloc. */
+/** For episodes of up to `capacity` steps of this agent; `a` NULL: malloc. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_create(const vdi_sacd *agent, int64_t capacity,
                                                        const vdi_allocator *a, vdi_sacd_trace **out,
                                                        vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_sacd_trace_destroy(vdi_sacd_trace *trace);
-/** Play episode (seed, episode) and record it. Values are those of the sampling policy: to compare
- * them with returns, sample. The same
- *  arguments give the same episode. */
+/** Play episode (seed, episode) and record it. The same arguments give the same episode. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_play(vdi_sacd_trace *trace, vdi_sacd *agent,
                                                      vdi_env *env, uint64_t seed, uint64_t episode,
                                                      bool deterministic, vdi_error *err);
 
 /** Sums over pairs of value and return. Begin with all zero. */
 typedef struct vdi_value_check {
-    int64_t heads; /**< of the traces */
-    double count;  /**< pairs */
-    double q[VDI_CRITIC_HEADS], g[VDI_CRITIC_HEADS];
-    /**< means of Q and G */
-    double qq[VDI_CRITIC_HEADS], gg[VDI_CRITIC_HEADS], qg[VDI_CRITIC_HEADS];
-    /**< sums of squares and products about them */
+    int64_t heads;               /**< of the traces */
+    double count;                /**< pairs */
+    double q[VDI_CRITIC_HEADS];  /**< means of Q */
+    double g[VDI_CRITIC_HEADS];  /**< means of G */
+    double qq[VDI_CRITIC_HEADS]; /**< sums of squares of Q about its mean */
+    double gg[VDI_CRITIC_HEADS]; /**< likewise of G */
+    double qg[VDI_CRITIC_HEADS]; /**< sums of products of both */
 } vdi_value_check;
 /** How well one head predicts. NaN where there is nothing to say (no pairs, no variance). */
 typedef struct vdi_value_error {
@@ -7115,43 +7265,76 @@ typedef struct vdi_value_error {
 } vdi_value_error;
 /** Add every step of a trace. */
 VDI_API void vdi_value_check_add(vdi_value_check *check, const vdi_sacd_trace *trace);
-/** Add n pairs (n,heads) of any source. */
+/** Add n pairs (n,heads) of any source; heads beyond VDI_CRITIC_HEADS are left out. */
 VDI_API void vdi_value_check_pairs(vdi_value_check *check, int64_t n, int64_t heads,
                                    const double *value, const double *returns);
 /** What is known of one head. */
 VDI_API vdi_value_error vdi_value_check_head(const vdi_value_check *check, int64_t head);
 
+#endif /* VDI_MODEL_SACD_TRACE_H */
+
+
+/* ======== model/sacd/explain.h ======== */
+/* model/sacd/explain.h - which part of the reward drives a decision, and what would other weights
+   do?
+ *
+ * Do this:
+ *     vdi_rng rng = vdi_rng_make(1, 0);
+ *     float actions[64 * 2];                                      64 candidates of two numbers
+ *     double q0[64 * 4], q1[64 * 4], rdx[4], weights[4] = {1, 1, 0.5, 1};        four heads
+ *     bool plus[4];
+ *     if (vdi_sacd_candidates(agent, obs, &rng, 64, actions) < 0) puts("not finite");
+ *     if (vdi_sacd_action_values(agent, obs, 64, actions, q0, q1) < 0) puts("not finite");
+ *     int64_t best = vdi_what_if(64, 4, weights, q0, q1, NULL);
+ *     vdi_reward_difference(4, weights, q0 + 4 * best, q0, rdx);            over the policy's own
+ *     printf("%lld reasons\n", (long long)vdi_minimal_explanation(4, rdx, plus, NULL));
+ *
+ * On a critic whose heads are the components of the reward, with weights w:
+ *     influence   I_i = |w_i| |d Q_i / d a|, relative I_i / sum: what pulls at the action
+ *                 (MacGlashan et al. 2022); vdi_critic_influence has it for given actions
+ *     what-if     candidate actions ranked under other weights, without learning anew
+ *     RDX, MSX    reward difference w_i (Q_i(s,a) - Q_i(s,b)), and the fewest reasons for a that
+ *                 outweigh all that speaks for b (Juozapaitis et al. 2019)
+ *     taming      a component that drowns the others early is let in slowly
+ * Whether values came true is the subject of model/sacd/trace.h.
+ * Memory: the caller's arrays, and the agent's scratch. Threads: those of the agent. What it does
+ * NOT do: say that an influence is good or bad. It grows with the weight and the scale of a reward.
+ */
+#ifndef VDI_MODEL_SACD_EXPLAIN_H
+#define VDI_MODEL_SACD_EXPLAIN_H
+
 /** n candidate actions (n,actions) at an observation: the policy's mean, then samples of the policy
- * and uniform ones in turn. */
-VDI_API void vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n,
-                                 float *actions);
-/** Values of n actions at one observation: q0, q1 (n,heads) of the twins. */
-VDI_API void vdi_sacd_action_values(vdi_sacd *agent, const float *obs, int64_t n,
-                                    const float *actions, double *q0, double *q1);
+ *  and uniform ones in turn. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
+VDI_API vdi_status vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n,
+                                       float *actions);
+/** Values of n actions at one observation: q0, q1 (n,heads) of the twins. VDI_ERR_DATA, and zeros,
+ *  if a number is not finite. */
+VDI_API vdi_status vdi_sacd_action_values(vdi_sacd *agent, const float *obs, int64_t n,
+                                          const float *actions, double *q0, double *q1);
 /** The best of n actions under other weights: the index of the largest min_j sum_i w_i Q_i^j, the
- * first one of equals; *value receives it.
- *  Sums run over i in rising order. weights (heads), NULL: all 1. -1 if n < 1. */
+ *  first one of equals; *value (may be NULL) receives it. Sums run over i in rising order. weights
+ *  (heads), NULL: all 1. An action whose sum is not a number is never the best; -1 if there is no
+ *  other. */
 VDI_API int64_t vdi_what_if(int64_t n, int64_t heads, const double *weights, const double *q0,
                             const double *q1, double *value);
 
 /** Reward differences rdx (heads) = w_i (qa_i - qb_i); returns their sum: what speaks for a over
- * b. */
+ *  b. */
 VDI_API double vdi_reward_difference(int64_t heads, const double *weights, const double *qa,
                                      const double *qb, double *rdx);
 /** Minimal sufficient explanation of a over b: `plus` (heads) marks the fewest positive differences
- * that outweigh all the negative ones, `minus` (heads; may be NULL) the fewest negative ones that
- * would outweigh `plus` if its least member were missing. Returns how many are in `plus`; -1 if
- * even all of them do not suffice, which are then marked. */
+ *  that outweigh all the negative ones, `minus` (heads; may be NULL) the fewest negative ones that
+ *  would outweigh `plus` if its least member were missing. Returns how many are in `plus`; -1 if
+ *  even all of them do not suffice, which are then marked. */
 VDI_API int64_t vdi_minimal_explanation(int64_t heads, const double *rdx, bool *plus, bool *minus);
 
 /** Mean relative influence share (heads) at the policy's mean actions in n states drawn from the
- * replay buffer. VDI_ERR_STATE if it is empty. */
+ *  replay buffer. VDI_ERR_STATE if it is empty. */
 VDI_API vdi_status vdi_sacd_mean_influence(vdi_sacd *agent, vdi_rng *rng, int64_t n, double *share,
                                            vdi_error *err);
 /** Let in slowly what drowns the rest: each reward component whose mean relative influence exceeds
- * `most` gets weight w most / share now,
- *  and its own weight w back along a straight line over `length` steps. Returns how many were
- *  changed, or a negative status. */
+ *  `most` gets weight w most / share now, and its own weight w back along a straight line over
+ *  `length` steps. Returns how many were changed, or a negative status. */
 VDI_API int64_t vdi_sacd_tame(vdi_sacd *agent, vdi_rng *rng, int64_t n, double most, int64_t length,
                               vdi_error *err);
 
@@ -9191,6 +9374,24 @@ VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value)
         break;
     case VDI_BOOL: ((uint8_t *)p)[i] = value != 0; break;
     }
+}
+
+/* The same where the type is known to be real, in loops that run often: the only ways into such
+ * memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
+VDI__INLINE size_t vdi__real_size(unsigned dtype) {
+    return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
+}
+VDI__INLINE void *vdi__element(unsigned dtype, const void *p, size_t i) {
+    return (char *)(uintptr_t)p + i * vdi__real_size(dtype);
+}
+VDI__INLINE double vdi__load(unsigned dtype, const void *p, size_t i) {
+    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
+    if (dtype == VDI_F64)
+        ((double *)p)[i] = x;
+    else
+        ((float *)p)[i] = (float)x;
 }
 
 /* Walks any strided tensor by rows of its last axis. */
@@ -11832,18 +12033,6 @@ VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_DENSE_C)
 #define VDI_LINALG_DENSE_C
 
-VDI__FN void *vdi__element(vdi_dtype dtype, void *p, size_t i) {
-    return (char *)p + i * (dtype == VDI_F64 ? sizeof(double) : sizeof(float));
-}
-VDI__FN double vdi__load(vdi_dtype dtype, const void *p, size_t i) {
-    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-VDI__FN void vdi__store(vdi_dtype dtype, void *p, size_t i, double x) {
-    if (dtype == VDI_F64)
-        ((double *)p)[i] = x;
-    else
-        ((float *)p)[i] = (float)x;
-}
 VDI__FN double vdi__epsilon(vdi_dtype dtype) {
     return dtype == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
 }
@@ -13671,12 +13860,12 @@ VDI__DEF bool vdi_tape_set_frozen(vdi_tape *t, bool on) {
 
 /* ======== making nodes ======================================================================== */
 
-VDI__INLINE size_t vdi__real_size(int dtype) { return dtype == VDI_F32 ? 4 : 8; }
 VDI__INLINE size_t vdi__node_bytes(const vdi__node *n) {
     return (size_t)n->count * vdi__real_size(n->dtype);
 }
-VDI__FN void *vdi__elem(const vdi__node *n, void *base, int64_t i) {
-    return (char *)base + i * (int64_t)vdi__real_size(n->dtype);
+/* Element i of a block that is shaped like n: its value, its gradient, an argument's. */
+VDI__INLINE void *vdi__elem(const vdi__node *n, void *base, int64_t i) {
+    return vdi__element(n->dtype, base, (size_t)i);
 }
 
 /* The node of an argument, or NULL with an error. */
@@ -14190,16 +14379,6 @@ typedef union vdi__one {
     double d;
 } vdi__one;
 
-VDI__INLINE void vdi__put(int dtype, void *p, double x) {
-    if (dtype == VDI_F32)
-        *(float *)p = (float)x;
-    else
-        *(double *)p = x;
-}
-VDI__INLINE double vdi__get(int dtype, const void *p) {
-    return dtype == VDI_F32 ? (double)*(const float *)p : *(const double *)p;
-}
-
 /* ======== one argument ======================================================================== */
 
 VDI__FN void vdi__unary_back(vdi_tape *t, vdi__node *n) {
@@ -14346,7 +14525,7 @@ VDI__DEF vdi_var vdi_var_clip_gradient(vdi_tape *t, vdi_var xv, double limit) {
     return vdi__node_link(t, n, x->flags, vdi__clip_gradient_back);
 }
 
-VDI__FN void vdi__convert(int to, void *y, int from, const void *x, int64_t n) {
+VDI__FN void vdi__convert(unsigned to, void *y, unsigned from, const void *x, int64_t n) {
     if (to == from) {
         memmove(y, x, (size_t)n * vdi__real_size(to));
     } else if (to == VDI_F32) {
@@ -14463,7 +14642,7 @@ static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {
     "vdi_var_maximum", "vdi_var_minimum", "vdi_var_pow"};
 
 /* One row of the full cotangent of argument `side`, into g. */
-VDI__FN void vdi__binary_row(const vdi__kernels *k, int dtype, int op, int side, int64_t count,
+VDI__FN void vdi__binary_row(const vdi__kernels *k, unsigned dtype, int op, int side, int64_t count,
                              const void *a, int as, const void *b, int bs, const void *y,
                              const void *dy, void *g) {
     size_t n = (size_t)count;
@@ -14534,7 +14713,8 @@ VDI__FN void vdi__binary_side(vdi_tape *t, vdi__node *n, const vdi__bcast *p, in
                 if (step)
                     k->axpby((size_t)p->inner, 1, full, 1, to);
                 else
-                    vdi__put(n->dtype, to, vdi__get(n->dtype, to) + k->sum((size_t)p->inner, full));
+                    vdi__store(n->dtype, to, 0,
+                               vdi__load(n->dtype, to, 0) + k->sum((size_t)p->inner, full));
             }
         }
     }
@@ -14637,7 +14817,7 @@ VDI__DEF vdi_var vdi_var_binary(vdi_tape *t, vdi_binary_op op, vdi_var av, vdi_v
 VDI__FN vdi_var vdi__scalar_of(vdi_tape *t, const char *where, vdi_dtype dtype, double value) {
     vdi__node *n = vdi__node_shaped(t, where, dtype, 0, NULL, true);
     if (!n) return vdi_var_none();
-    if (!t->measure) vdi__put(n->dtype, n->value, value);
+    if (!t->measure) vdi__store(n->dtype, n->value, 0, value);
     return vdi__var_of(t, n);
 }
 
@@ -14821,8 +15001,8 @@ VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key,
         if (t->measure || j == 0) continue;
         for (int64_t r = 0; r < p->rows; r++) {
             best = vdi__arg(t, key[p->index[r]], where);
-            if (vdi__get(k->dtype, vdi__elem(k, k->value, r)) <
-                vdi__get(k->dtype, vdi__elem(best, best->value, r)))
+            if (vdi__load(k->dtype, vdi__elem(k, k->value, r), 0) <
+                vdi__load(k->dtype, vdi__elem(best, best->value, r), 0))
                 p->index[r] = j;
         }
     }
@@ -14838,12 +15018,12 @@ VDI__FN void vdi__sum_back(vdi_tape *t, vdi__node *n) {
     bool add;
     void *g = vdi__grad_open(t, x, &add);
     if (!g || t->measure) return;
-    double d = vdi__get(n->dtype, n->grad) * n->p;
+    double d = vdi__load(n->dtype, n->grad, 0) * n->p;
     if (!add) {
         k->fill((size_t)x->count, d, g);
     } else {
         vdi__one one;
-        vdi__put(n->dtype, &one, d);
+        vdi__store(n->dtype, &one, 0, d);
         k->binary[VDI_ADD]((size_t)x->count, g, 1, &one, 0, g);
     }
 }
@@ -14856,7 +15036,7 @@ VDI__FN vdi_var vdi__sum(vdi_tape *t, const char *where, vdi_var xv, bool mean) 
     n->p = mean ? 1 / (double)x->count : 1;
     if (!t->measure) {
         double s = t->k[x->dtype]->sum((size_t)x->count, x->value);
-        vdi__put(n->dtype, n->value, mean ? s / (double)x->count : s);
+        vdi__store(n->dtype, n->value, 0, mean ? s / (double)x->count : s);
     }
     return vdi__node_link(t, n, x->flags, vdi__sum_back);
 }
@@ -14899,11 +15079,11 @@ VDI__FN void vdi__sum_axis_back(vdi_tape *t, vdi__node *n) {
         if (s.inner == 1) {
             vdi__one d;
             void *to = vdi__elem(x, g, o * s.n);
-            vdi__put(n->dtype, &d, n->p * vdi__get(n->dtype, vdi__elem(n, n->grad, o)));
+            vdi__store(n->dtype, &d, 0, n->p * vdi__load(n->dtype, vdi__elem(n, n->grad, o), 0));
             if (add)
                 k->binary[VDI_ADD]((size_t)s.n, to, 1, &d, 0, to);
             else
-                k->fill((size_t)s.n, vdi__get(n->dtype, &d), to);
+                k->fill((size_t)s.n, vdi__load(n->dtype, &d, 0), to);
         } else {
             for (int64_t i = 0; i < s.n; i++) {
                 k->axpby((size_t)s.inner, n->p, vdi__elem(n, n->grad, o * s.inner), add ? 1 : 0,
@@ -14927,8 +15107,8 @@ VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int ax
         const vdi__kernels *k = t->k[x->dtype];
         for (int64_t o = 0; o < s.outer; o++) {
             if (s.inner == 1) {
-                vdi__put(n->dtype, vdi__elem(n, n->value, o),
-                         k->sum((size_t)s.n, vdi__elem(x, x->value, o * s.n)));
+                vdi__store(n->dtype, vdi__elem(n, n->value, o), 0,
+                           k->sum((size_t)s.n, vdi__elem(x, x->value, o * s.n)));
             } else {
                 k->sum_rows((size_t)s.n, (size_t)s.inner, vdi__elem(x, x->value, o * s.n * s.inner),
                             (size_t)s.inner, 0, vdi__elem(n, n->value, o * s.inner));
@@ -14952,8 +15132,8 @@ VDI__FN void vdi__extreme_back(vdi_tape *t, vdi__node *n) {
     if (!g || t->measure) return;
     for (int64_t i = 0; i < n->count; i++) {
         void *to = vdi__elem(n, g, r->at[i]);
-        vdi__put(n->dtype, to,
-                 vdi__get(n->dtype, to) + vdi__get(n->dtype, vdi__elem(n, n->grad, i)));
+        vdi__store(n->dtype, to, 0,
+                   vdi__load(n->dtype, to, 0) + vdi__load(n->dtype, vdi__elem(n, n->grad, i), 0));
     }
 }
 
@@ -14976,15 +15156,16 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
     if (!t->measure) {
         for (int64_t i = 0; i < n->count; i++) {
             int64_t from = (i / s.inner) * s.n * s.inner + i % s.inner, best = from;
-            double top = sign * vdi__get(x->dtype, vdi__elem(x, x->value, from));
+            double top = sign * vdi__load(x->dtype, vdi__elem(x, x->value, from), 0);
             for (int64_t j = 1; j < s.n; j++) {
-                double v = sign * vdi__get(x->dtype, vdi__elem(x, x->value, from + j * s.inner));
+                double v =
+                    sign * vdi__load(x->dtype, vdi__elem(x, x->value, from + j * s.inner), 0);
                 if (v > top || (v != v && top == top)) {
                     top = v;
                     best = from + j * s.inner;
                 }
             }
-            vdi__put(n->dtype, vdi__elem(n, n->value, i), sign * top);
+            vdi__store(n->dtype, vdi__elem(n, n->value, i), 0, sign * top);
             r->at[i] = best;
         }
     }
@@ -15013,7 +15194,7 @@ VDI__FN void vdi__logsumexp_back(vdi_tape *t, vdi__node *n) {
     if (e && !t->measure) {
         for (int64_t i = 0; i < rows; i++) {
             int64_t at = last ? i : i / s.n * s.inner;
-            if (last && vdi__get(n->dtype, vdi__elem(n, n->value, at)) == -INFINITY) continue;
+            if (last && vdi__load(n->dtype, vdi__elem(n, n->value, at), 0) == -INFINITY) continue;
             k->binary[VDI_SUB]((size_t)cols, vdi__elem(x, x->value, i * cols), 1,
                                vdi__elem(n, n->value, at), !last, e);
             k->unary[VDI_EXP]((size_t)cols, 0, e, e);
@@ -15107,9 +15288,9 @@ VDI__DEF vdi_var vdi_var_dot(vdi_tape *t, vdi_var av, vdi_var bv) {
     int64_t cols = a->shape[a->ndim - 1];
     if (!t->measure) {
         for (int64_t r = 0; r < n->count; r++) {
-            vdi__put(n->dtype, vdi__elem(n, n->value, r),
-                     t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols),
-                                         vdi__elem(b, b->value, r * cols)));
+            vdi__store(n->dtype, vdi__elem(n, n->value, r), 0,
+                       t->k[n->dtype]->dot((size_t)cols, vdi__elem(a, a->value, r * cols),
+                                           vdi__elem(b, b->value, r * cols)));
         }
     }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__dot_back);
@@ -15131,11 +15312,11 @@ VDI__FN void vdi__softmax_back(vdi_tape *t, vdi__node *n) {
             void *dx = vdi__elem(n, g, r * cols);
             vdi__one s;
             if (n->op == 0) {
-                vdi__put(n->dtype, &s, k->dot((size_t)cols, dy, y));
+                vdi__store(n->dtype, &s, 0, k->dot((size_t)cols, dy, y));
                 k->binary[VDI_SUB]((size_t)cols, dy, 1, &s, 0, e);
                 k->muladd((size_t)cols, e, 1, y, 1, dx);
             } else {
-                vdi__put(n->dtype, &s, -k->sum((size_t)cols, dy));
+                vdi__store(n->dtype, &s, 0, -k->sum((size_t)cols, dy));
                 k->unary[VDI_EXP]((size_t)cols, 0, y, e);
                 k->axpby((size_t)cols, 1, dy, 1, dx);
                 k->muladd((size_t)cols, e, 1, &s, 0, dx);
@@ -15218,7 +15399,7 @@ VDI__DEF vdi_var vdi_var_unsqueeze(vdi_tape *t, vdi_var xv, int axis) {
 /* ======== permute ============================================================================= */
 
 /* y (packed, shape) from x with the given strides, or (back) added from y to x. */
-VDI__FN void vdi__strided(const vdi__kernels *k, int dtype, int ndim, const int64_t *shape,
+VDI__FN void vdi__strided(const vdi__kernels *k, unsigned dtype, int ndim, const int64_t *shape,
                           const int64_t *stride, void *x, void *y, bool back) {
     int64_t i[VDI_MAX_DIMS] = {0};
     int64_t at = 0;
@@ -15302,7 +15483,7 @@ VDI__DEF vdi_var vdi_var_transpose(vdi_tape *t, vdi_var xv) {
 /* ======== slices and joins ==================================================================== */
 
 /* `outer` blocks of `width` elements: y at its pitch = x at its pitch, or += */
-VDI__FN void vdi__blocks(const vdi__kernels *k, int dtype, int64_t outer, int64_t width,
+VDI__FN void vdi__blocks(const vdi__kernels *k, unsigned dtype, int64_t outer, int64_t width,
                          const void *x, int64_t x_pitch, void *y, int64_t y_pitch, bool add) {
     int64_t size = (int64_t)vdi__real_size(dtype);
     if (width == 0) return;
@@ -15539,8 +15720,8 @@ VDI__FN void vdi__broadcast_to_back(vdi_tape *t, vdi__node *n) {
         if (p->a_step) {
             t->k[n->dtype]->axpby((size_t)p->inner, 1, dy, 1, to);
         } else {
-            vdi__put(n->dtype, to,
-                     vdi__get(n->dtype, to) + t->k[n->dtype]->sum((size_t)p->inner, dy));
+            vdi__store(n->dtype, to, 0,
+                       vdi__load(n->dtype, to, 0) + t->k[n->dtype]->sum((size_t)p->inner, dy));
         }
     }
 }
@@ -15570,7 +15751,7 @@ VDI__DEF vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var xv, int ndim, const i
             if (p->a_step)
                 memcpy(to, from, (size_t)p->inner * vdi__real_size(n->dtype));
             else
-                t->k[n->dtype]->fill((size_t)p->inner, vdi__get(n->dtype, from), to);
+                t->k[n->dtype]->fill((size_t)p->inner, vdi__load(n->dtype, from, 0), to);
         }
     }
     return vdi__node_link(t, n, x->flags, vdi__broadcast_to_back);
@@ -15908,10 +16089,10 @@ VDI__DEF vdi_var vdi_var_matmul(vdi_tape *t, vdi_var av, vdi_var bv, int flags) 
 /* ======== layer norm ========================================================================== */
 
 /* One row: e = (x - mean) rstd; returns rstd. */
-VDI__FN double vdi__normalise(const vdi__kernels *k, int dtype, int64_t cols, double eps,
+VDI__FN double vdi__normalise(const vdi__kernels *k, unsigned dtype, int64_t cols, double eps,
                               const void *x, void *e) {
     vdi__one shift;
-    vdi__put(dtype, &shift, k->sum((size_t)cols, x) / (double)cols);
+    vdi__store(dtype, &shift, 0, k->sum((size_t)cols, x) / (double)cols);
     k->binary[VDI_SUB]((size_t)cols, x, 1, &shift, 0, e);
     double rstd = 1 / sqrt(k->dot((size_t)cols, e, e) / (double)cols + eps);
     k->axpby((size_t)cols, rstd, e, 0, e);
@@ -15944,7 +16125,7 @@ VDI__FN void vdi__layer_norm_back(vdi_tape *t, vdi__node *n) {
             else
                 memcpy(g, dy, bytes);
             double along = k->dot(width, g, e) / (double)cols;
-            vdi__put(n->dtype, &shift, k->sum(width, g) / (double)cols);
+            vdi__store(n->dtype, &shift, 0, k->sum(width, g) / (double)cols);
             k->binary[VDI_SUB](width, g, 1, &shift, 0, g);
             k->axpby(width, -along, e, 1, g);
             k->axpby(width, rstd, g, 1, vdi__elem(x, gx, r * cols));
@@ -16171,7 +16352,7 @@ VDI__FN int64_t vdi__square_of(vdi_tape *t, const char *where, const vdi__node *
 }
 
 /* y = the lower triangle of x, its diagonal times `diagonal`, zero above. */
-VDI__FN void vdi__lower(int dtype, int64_t n, double diagonal, const void *x, void *y) {
+VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *x, void *y) {
     VDI__BOTH(dtype, {
         const real *p = (const real *)x;
         real *q = (real *)y;
@@ -16192,13 +16373,13 @@ VDI__FN void vdi__cholesky_back(vdi_tape *t, vdi__node *node) {
     void *g = vdi__grad_zeroed(t, x);
     if (!g) return;
     vdi__tape_mark m = vdi__scratch_begin(t);
-    void *bar = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size((int)dtype));
-    void *s = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size((int)dtype));
+    void *bar = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size(dtype));
+    void *s = vdi__tape_data(t, "vdi_var_cholesky", (size_t)square * vdi__real_size(dtype));
     for (int64_t at = 0; t->status >= 0 && !t->measure && square && at < x->count; at += square) {
         const void *l = vdi__elem(node, node->value, at);
-        vdi__lower((int)dtype, n, 1, vdi__elem(node, node->grad, at), bar);
+        vdi__lower(dtype, n, 1, vdi__elem(node, node->grad, at), bar);
         vdi_gemm(dtype, VDI_GEMM_TA, un, un, un, l, un, bar, un, s, un);
-        vdi__lower((int)dtype, n, 0.5, s, s);
+        vdi__lower(dtype, n, 0.5, s, s);
         vdi_trsm(dtype, VDI_TRSM_TRANS, un, un, l, un, s, un);
         vdi_trsm(dtype, VDI_TRSM_RIGHT, un, un, l, un, s, un);
         VDI__BOTH(dtype, {
@@ -16249,7 +16430,7 @@ VDI__FN void vdi__trsm_back(vdi_tape *t, vdi__node *node) {
     vdi_dtype dtype = (vdi_dtype)node->dtype;
     size_t n = (size_t)p->n;
     size_t m = (size_t)p->m;
-    size_t size = vdi__real_size((int)dtype);
+    size_t size = vdi__real_size(dtype);
     size_t ld = p->flags & VDI_TRSM_RIGHT ? n : m;
     bool trans = (p->flags & VDI_TRSM_TRANS) != 0, right = (p->flags & VDI_TRSM_RIGHT) != 0;
     void *gl = vdi__wants(l) ? vdi__grad_zeroed(t, l) : NULL;
@@ -16267,7 +16448,7 @@ VDI__FN void vdi__trsm_back(vdi_tape *t, vdi__node *node) {
             vdi_gemm(dtype, VDI_GEMM_TA, n, n, m, trans ? bar : x, n, trans ? x : bar, n, s, n);
         else
             vdi_gemm(dtype, VDI_GEMM_TB, n, n, m, trans ? x : bar, m, trans ? bar : x, m, s, n);
-        vdi__lower((int)dtype, p->n, 1, s, s);
+        vdi__lower(dtype, p->n, 1, s, s);
         t->k[dtype]->axpby(n * n, -1, s, 1, vdi__elem(l, gl, i * p->l_step));
     }
     vdi__scratch_end(t, mark);
@@ -16354,8 +16535,9 @@ VDI__DEF vdi_var vdi_var_tril(vdi_tape *t, vdi_var xv, bool exp_diagonal) {
 }
 
 /* op 0: (..., n, n) to its diagonal; op 1: the other way. Both are one strided copy. */
-VDI__FN void vdi__diagonal_copy(int dtype, int64_t count, int64_t n, const void *x, int64_t x_n,
-                                int64_t x_step, void *y, int64_t y_n, int64_t y_step, bool add) {
+VDI__FN void vdi__diagonal_copy(unsigned dtype, int64_t count, int64_t n, const void *x,
+                                int64_t x_n, int64_t x_step, void *y, int64_t y_n, int64_t y_step,
+                                bool add) {
     VDI__BOTH(dtype, {
         const real *p = (const real *)x;
         real *q = (real *)y;
@@ -17018,10 +17200,6 @@ VDI__FN bool vdi__params_run(const vdi_params *p, int64_t *item, int64_t *at, in
     return true;
 }
 
-VDI__FN void *vdi__params_at(const vdi_params *p, void *block, int64_t at) {
-    return (char *)block + (size_t)at * vdi_dtype_size(p->dtype);
-}
-
 VDI__DEF void vdi_params_zero_grad(vdi_params *p) {
     memset(p->grads, 0, (size_t)p->total * vdi_dtype_size(p->dtype));
 }
@@ -17029,7 +17207,7 @@ VDI__DEF void vdi_params_zero_grad(vdi_params *p) {
 VDI__DEF double vdi_params_grad_norm(const vdi_params *p) {
     double s = 0;
     for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
-        const void *g = vdi__params_at(p, p->grads, at);
+        const void *g = vdi__element(p->dtype, p->grads, (size_t)at);
         s += vdi_dot(p->dtype, (size_t)n, g, g);
     }
     return sqrt(s);
@@ -17283,11 +17461,11 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
                              "step %lld: the norm of the gradient overflows", (long long)o->step);
     }
     for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
-        const void *w = vdi__params_at(p, p->values, at);
+        const void *w = vdi__element(p->dtype, p->values, (size_t)at);
         squares += vdi_dot(p->dtype, (size_t)n, w, w);
         for (int which = 0; o->suspect && which < 2; which++) {
             void *block = which ? o->v : o->m;
-            const void *s = block ? vdi__params_at(p, block, at) : NULL;
+            const void *s = block ? vdi__element(p->dtype, block, (size_t)at) : NULL;
             if (!s) continue;
             if (!which)
                 squares += 0 * vdi_dot(p->dtype, (size_t)n, s, s);
@@ -17342,9 +17520,10 @@ VDI__DEF vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err) {
     }
     for (int64_t item = 0, at, count; vdi__params_run(p, &item, &at, &count);) {
         size_t n = (size_t)count;
-        void *w = vdi__params_at(p, p->values, at), *g = vdi__params_at(p, p->grads, at);
-        void *m = o->m ? vdi__params_at(p, o->m, at) : NULL;
-        void *v = o->v ? vdi__params_at(p, o->v, at) : NULL;
+        void *w = vdi__element(p->dtype, p->values, (size_t)at),
+             *g = vdi__element(p->dtype, p->grads, (size_t)at);
+        void *m = o->m ? vdi__element(p->dtype, o->m, (size_t)at) : NULL;
+        void *v = o->v ? vdi__element(p->dtype, o->v, (size_t)at) : NULL;
         if (d->kind == VDI_OPTIM_ADAM && d->weight_decay > 0) {
             /* decay enters the gradient, after clipping */
             vdi_axpby(p->dtype, n, d->weight_decay, w, scale, g);
@@ -17508,6 +17687,19 @@ VDI__FN size_t vdi__mlp_slice_rows(size_t in) {
     return rows < 128 ? 128 : (rows + 15) / 16 * 16;
 }
 
+/* (rows, cols) elements from an arena, cleared; NULL where memory is out, or where there is no number
+   for so many bytes. */
+VDI__FN void *vdi__mlp_array(vdi_arena *a, vdi_dtype dtype, size_t rows, size_t cols) {
+    return vdi_arena_calloc(a, vdi_mul_size(vdi_mul_size(rows, cols), vdi_dtype_size(dtype)));
+}
+
+/* Where the next tensor stands, on a line of its own; SIZE_MAX where there is no number for that. */
+VDI__FN size_t vdi__mlp_after(size_t at, size_t elements, size_t line) {
+    const size_t end = vdi_add_size(at, elements);
+    return end > SIZE_MAX - line ? SIZE_MAX : (end + line - 1) / line * line;
+}
+
+/* The shape alone; total is SIZE_MAX where it does not fit into memory. */
 VDI__FN void vdi__mlp_init(vdi__mlp *n, vdi_dtype dtype, int64_t in, int hidden_layers,
                            const int64_t *hidden, int64_t out) {
     const size_t line = VDI_ALIGN / vdi_dtype_size(dtype);
@@ -17521,9 +17713,9 @@ VDI__FN void vdi__mlp_init(vdi__mlp *n, vdi_dtype dtype, int64_t in, int hidden_
     for (int l = 0; l < n->layers; l++) {
         n->trunk = n->total;
         n->weight[l] = n->total;
-        n->total += (n->width[l] * n->width[l + 1] + line - 1) / line * line;
+        n->total = vdi__mlp_after(n->total, vdi_mul_size(n->width[l], n->width[l + 1]), line);
         n->bias[l] = n->total;
-        n->total += (n->width[l + 1] + line - 1) / line * line;
+        n->total = vdi__mlp_after(n->total, n->width[l + 1], line);
         n->slices += (int)((n->width[l] + vdi__mlp_slice_rows(n->width[l]) - 1) /
                            vdi__mlp_slice_rows(n->width[l]));
     }
@@ -17605,21 +17797,21 @@ VDI__FN bool vdi__adam_safe(double rate, double beta1, double beta2) {
     return beta1 * beta1 < beta2 && rate < 1e6;
 }
 
-/* Rows of batch -> h, dz and the blocks for one learner; NULL when memory is out. */
+/* The blocks of one learner, and h and dz of a batch; false when memory is out. */
 VDI__FN bool vdi__learner_init(vdi__learner *e, const vdi__mlp *n, vdi_arena *a, size_t batch,
                                bool target) {
-    const size_t size = vdi_dtype_size(n->dtype), bytes = n->total * size;
+    const vdi_dtype t = n->dtype;
     memset(e, 0, sizeof *e);
     e->net = n;
-    e->value = vdi_arena_calloc(a, bytes);
-    e->grad = vdi_arena_calloc(a, bytes);
-    e->m = vdi_arena_calloc(a, bytes);
-    e->v = vdi_arena_calloc(a, bytes);
-    e->target = target ? vdi_arena_calloc(a, bytes) : NULL;
+    e->value = vdi__mlp_array(a, t, n->total, 1);
+    e->grad = vdi__mlp_array(a, t, n->total, 1);
+    e->m = vdi__mlp_array(a, t, n->total, 1);
+    e->v = vdi__mlp_array(a, t, n->total, 1);
+    e->target = target ? vdi__mlp_array(a, t, n->total, 1) : NULL;
     bool ok = e->value && e->grad && e->m && e->v && (e->target || !target);
     for (int l = 0; l < n->layers; l++) {
-        e->h[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
-        e->dz[l] = vdi_arena_calloc(a, batch * n->width[l + 1] * size);
+        e->h[l] = vdi__mlp_array(a, t, batch, n->width[l + 1]);
+        e->dz[l] = vdi__mlp_array(a, t, batch, n->width[l + 1]);
         ok = ok && e->h[l] && e->dz[l];
     }
     return ok;
@@ -17689,14 +17881,14 @@ VDI__FN void vdi__learner_step(vdi__learner *e, const vdi__adam *a, int piece) {
     }
 }
 
-/* Are the blocks fit to learn from, after somebody could have written to them? */
-VDI__FN bool vdi__learner_sound(const vdi__learner *e) {
+/* Are the blocks valid, after somebody could have written to them? */
+VDI__FN bool vdi__learner_valid(const vdi__learner *e) {
     const vdi_dtype t = e->net->dtype;
     const size_t n = e->net->total;
-    return vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) +
-                   vdi_count_nonfinite(t, n, e->v) ==
-               0 &&
-           vdi_min(t, n, e->v) >= 0 && (!e->target || vdi_count_nonfinite(t, n, e->target) == 0);
+    const size_t bad = vdi_count_nonfinite(t, n, e->value) + vdi_count_nonfinite(t, n, e->m) +
+                       vdi_count_nonfinite(t, n, e->v) +
+                       (e->target ? vdi_count_nonfinite(t, n, e->target) : 0);
+    return bad == 0 && vdi_min(t, n, e->v) >= 0;
 }
 
 /* ---- names of the state ---------------------------------------------------------------------- */
@@ -34156,35 +34348,69 @@ struct vdi_replay {
     size_t bytes;
 };
 
+static const vdi_field vdi__replay_table[] = {
+    VDI_FIELD_INT(vdi_replay_desc, capacity, 1000000, 1, 9007199254740992.0, "transitions kept"),
+    VDI_FIELD_INT_FLAGS(vdi_replay_desc, observations, 0, 1, VDI_ENV_MAX_OBSERVATIONS,
+                        VDI_FIELD_REQUIRED, "numbers in an observation"),
+    VDI_FIELD_INT_FLAGS(vdi_replay_desc, actions, 0, 1, VDI_ENV_MAX_ACTIONS, VDI_FIELD_REQUIRED,
+                        "numbers in an action"),
+    VDI_FIELD_INT_FLAGS(vdi_replay_desc, components, 0, 1, VDI_ENV_MAX_COMPONENTS,
+                        VDI_FIELD_REQUIRED, "numbers in a reward"),
+};
+static const vdi_fields vdi__replay_fields = {"vdi_replay_desc", vdi__replay_table,
+                                              (int)VDI__COUNT(vdi__replay_table)};
+
+VDI__DEF const vdi_fields *vdi_replay_desc_fields(void) { return &vdi__replay_fields; }
+
+VDI__FN vdi_replay_desc vdi__replay_filled(const vdi_replay_desc *desc) {
+    vdi_replay_desc d = *desc;
+    vdi_fields_fill(&vdi__replay_fields, &d);
+    return d;
+}
+
+VDI__DEF vdi_replay_desc vdi_replay_desc_defaults(void) {
+    const vdi_replay_desc zero = VDI__ZERO;
+    return vdi__replay_filled(&zero);
+}
+
+VDI__DEF vdi_status vdi_replay_desc_check(const vdi_replay_desc *desc, vdi_error *err) {
+    const vdi_replay_desc d = vdi__replay_filled(desc);
+    return vdi_fields_check(&vdi__replay_fields, &d, err);
+}
+
+/* Floats of one transition: observation, action, reward, next observation, end. */
+VDI__FN int64_t vdi__replay_record(const vdi_replay_desc *d) {
+    return 2 * d->observations + d->actions + d->components + 1;
+}
+
+VDI__DEF size_t vdi_replay_memsize(const vdi_replay_desc *desc) {
+    const vdi_replay_desc d = vdi__replay_filled(desc);
+    if (vdi_replay_desc_check(&d, NULL) < 0 || (uint64_t)d.capacity > SIZE_MAX) return SIZE_MAX;
+    const size_t record = (size_t)vdi__replay_record(&d) * sizeof(float);
+    return vdi_mul_size(record, (size_t)d.capacity);
+}
+
 VDI__DEF vdi_status vdi_replay_create(const vdi_replay_desc *desc, vdi_replay **out,
                                       vdi_error *err) {
-    static const char where[] = "vdi_replay_create";
+    const vdi_allocator a = vdi_allocator_defaults(desc->allocator);
     *out = NULL;
-    const int64_t most = (int64_t)1 << 20;
-    if (desc->capacity < 1 || desc->observations < 1 || desc->actions < 1 || desc->components < 1 ||
-        desc->observations > most || desc->actions > most || desc->components > most) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "capacity %lld, observations %lld, actions %lld, components %lld: "
-                             "expected 1 or more of each",
-                             (long long)desc->capacity, (long long)desc->observations,
-                             (long long)desc->actions, (long long)desc->components);
-    }
-    vdi_replay *r = (vdi_replay *)vdi_alloc(desc->allocator, sizeof *r);
-    int64_t record = 2 * desc->observations + desc->actions + desc->components + 1;
-    size_t bytes =
-        vdi_mul_size(vdi_mul_size((size_t)record, sizeof(float)), (size_t)desc->capacity);
-    float *data = r && bytes != SIZE_MAX ? (float *)vdi_alloc(desc->allocator, bytes) : NULL;
+    vdi_status status = vdi_replay_desc_check(desc, err);
+    if (status < 0) return status;
+    const size_t bytes = vdi_replay_memsize(desc);
+    vdi_replay *r = (vdi_replay *)vdi_alloc(&a, sizeof *r);
+    float *data = r && bytes != SIZE_MAX ? (float *)vdi_alloc(&a, bytes) : NULL;
     if (!data) {
-        vdi_free(desc->allocator, r, sizeof *r);
-        return vdi_error_set(err, VDI_ERR_MEMORY, where,
-                             "no memory for %lld transitions of %lld numbers",
-                             (long long)desc->capacity, (long long)record);
+        vdi_free(&a, r, sizeof *r);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_replay_create",
+                             "no memory for %lld transitions of %lld numbers, %zu bytes",
+                             (long long)vdi__replay_filled(desc).capacity,
+                             (long long)vdi__replay_record(desc), bytes);
     }
-    r->desc = *desc;
-    r->allocator = vdi_allocator_defaults(desc->allocator);
+    r->desc = vdi__replay_filled(desc);
     r->desc.allocator = NULL;
+    r->allocator = a;
     r->data = data;
-    r->record = record;
+    r->record = vdi__replay_record(desc);
     r->added = 0;
     r->bytes = bytes;
     *out = r;
@@ -34205,25 +34431,43 @@ VDI__FN bool vdi__all_finite(const float *x, int64_t n) {
     return zero == 0;
 }
 
+/* What of a transition is not finite, or NULL. */
+VDI__FN const char *vdi__replay_wrong(const vdi_replay_desc *d, const float *obs,
+                                      const float *action, const float *reward, const float *next) {
+    if (!vdi__all_finite(obs, d->observations)) return "the observation";
+    if (!vdi__all_finite(action, d->actions)) return "the action";
+    if (!vdi__all_finite(reward, d->components)) return "the reward";
+    if (!vdi__all_finite(next, d->observations)) return "the next observation";
+    return NULL;
+}
+
+VDI__FN bool vdi__replay_end_ok(int end) {
+    return (end & ~(VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)) == 0;
+}
+
 VDI__DEF vdi_status vdi_replay_add(vdi_replay *r, const float *obs, const float *action,
                                    const float *reward, const float *next, int end,
                                    vdi_error *err) {
-    const int64_t o = r->desc.observations, a = r->desc.actions, m = r->desc.components;
-    const char *what = !vdi__all_finite(obs, o)      ? "the observation"
-                       : !vdi__all_finite(action, a) ? "the action"
-                       : !vdi__all_finite(reward, m) ? "the reward"
-                       : !vdi__all_finite(next, o)   ? "the next observation"
-                                                     : NULL;
-    if (what) {
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_replay_add",
-                             "%s of transition %lld holds a number that is not finite", what,
+    static const char where[] = "vdi_replay_add";
+    const size_t o = (size_t)r->desc.observations, a = (size_t)r->desc.actions;
+    const size_t m = (size_t)r->desc.components;
+    const char *wrong = vdi__replay_wrong(&r->desc, obs, action, reward, next);
+    if (wrong) {
+        return vdi_error_set(err, VDI_ERR_DATA, where,
+                             "%s of transition %lld holds a number that is not finite", wrong,
                              (long long)r->added);
     }
+    if (!vdi__replay_end_ok(end)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "the end of transition %lld is %d: expected 0, VDI_ENV_TERMINATED, "
+                             "VDI_ENV_TRUNCATED or both",
+                             (long long)r->added, end);
+    }
     float *to = r->data + r->added % r->desc.capacity * r->record;
-    memcpy(to, obs, (size_t)o * sizeof *to);
-    memcpy(to + o, action, (size_t)a * sizeof *to);
-    memcpy(to + o + a, reward, (size_t)m * sizeof *to);
-    memcpy(to + o + a + m, next, (size_t)o * sizeof *to);
+    memcpy(to, obs, o * sizeof *to);
+    memcpy(to + o, action, a * sizeof *to);
+    memcpy(to + o + a, reward, m * sizeof *to);
+    memcpy(to + o + a + m, next, o * sizeof *to);
     to[2 * o + a + m] = (float)end;
     r->added++;
     return VDI_OK;
@@ -34244,18 +34488,126 @@ VDI__DEF vdi_transition vdi_replay_get(const vdi_replay *r, int64_t index) {
     return t;
 }
 
+VDI__DEF vdi_transition vdi_replay_recent(const vdi_replay *r, int64_t back) {
+    return vdi_replay_get(r, (r->added - 1 - back) % r->desc.capacity);
+}
+
 VDI__DEF vdi_tensor vdi_replay_tensor(vdi_replay *r) {
     return vdi_tensor_2d(r->data, VDI_F32, vdi_replay_count(r), r->record);
 }
 
 VDI__DEF void vdi_replay_set_added(vdi_replay *r, int64_t added) {
-    int64_t before = vdi_replay_count(r);
+    const int64_t before = vdi_replay_count(r);
     r->added = added;
-    int64_t now = vdi_replay_count(r);
-    if (now > before) {
-        memset(r->data + before * r->record, 0,
-               (size_t)((now - before) * r->record) * sizeof *r->data);
+    const int64_t now = vdi_replay_count(r);
+    if (now <= before) return;
+    memset(r->data + before * r->record, 0, (size_t)((now - before) * r->record) * sizeof *r->data);
+}
+#endif
+
+/* ======== model/sacd/cagrad.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_CAGRAD_C)
+#define VDI_MODEL_SACD_CAGRAD_C
+
+/* The dual, f(w) = <g_w, g0> + radius |g_w| with radius = c |g0|, is convex on the simplex. */
+typedef struct vdi__cagrad {
+    int64_t n;
+    const double *G;
+    double radius;
+    double scale;               /* largest |g_i|^2 */
+    double w[VDI_CAGRAD_MOST];  /* on the simplex */
+    double Gu[VDI_CAGRAD_MOST]; /* <g_i, g0> */
+    double Gw[VDI_CAGRAD_MOST]; /* <g_i, g_w> */
+    double wGw;                 /* |g_w|^2 */
+} vdi__cagrad;
+
+VDI__FN void vdi__cagrad_begin(vdi__cagrad *p, int64_t n, const double *G, double c) {
+    double uGu = 0;
+    p->n = n;
+    p->G = G;
+    p->scale = 0;
+    for (int64_t i = 0; i < n; i++) {
+        p->w[i] = 1 / (double)n;
+        p->Gu[i] = 0;
+        for (int64_t j = 0; j < n; j++)
+            p->Gu[i] += G[i * n + j] / (double)n;
+        uGu += p->Gu[i] / (double)n;
+        p->Gw[i] = p->Gu[i];
+        p->scale = fmax(p->scale, G[i * n + i]);
     }
+    p->wGw = uGu;
+    p->radius = c * sqrt(fmax(uGu, 0));
+}
+
+/* The pair that the gradient likes most: one entry up, one down. Returns the duality gap. */
+VDI__FN double vdi__cagrad_pair(const vdi__cagrad *p, double r, int64_t *up, int64_t *down) {
+    double gap = 0, low = 0, high = 0;
+    *up = 0;
+    *down = -1;
+    for (int64_t i = 0; i < p->n; i++) {
+        const double f = p->Gu[i] + r * p->Gw[i];
+        gap += p->w[i] * f;
+        if (i == 0 || f < low) {
+            low = f;
+            *up = i;
+        }
+        if (p->w[i] > 0 && (*down < 0 || f > high)) {
+            high = f;
+            *down = i;
+        }
+    }
+    return gap - low;
+}
+
+/* How far to move along a pair. Up to a constant, f is a s + radius sqrt(wGw + 2 b s + q s^2)
+   there, and its minimum solves
+       a + radius (b + q s) / sqrt(wGw + 2 b s + q s^2) = 0
+   or squared, (b + q s)^2 (radius^2 q - a^2) = a^2 (wGw q - b^2). */
+VDI__FN double vdi__cagrad_length(const vdi__cagrad *p, int64_t up, int64_t down) {
+    const int64_t n = p->n;
+    const double a = p->Gu[up] - p->Gu[down], b = p->Gw[up] - p->Gw[down];
+    const double q = p->G[up * n + up] - 2 * p->G[up * n + down] + p->G[down * n + down];
+    const double left = p->radius * p->radius * q - a * a;
+    const double right = a * a * fmax(p->wGw * q - b * b, 0);
+    const double most = p->w[down]; /* as far as the entry lasts */
+    if (!(q > 0 && left > 0)) return most;
+    const double s = (sqrt(right / left) * (a < 0 ? 1 : -1) - b) / q;
+    return s < most ? s : most;
+}
+
+VDI__FN void vdi__cagrad_move(vdi__cagrad *p, int64_t up, int64_t down, double s) {
+    const int64_t n = p->n;
+    p->w[up] += s;
+    p->w[down] = s < p->w[down] ? p->w[down] - s : 0;
+    p->wGw = 0;
+    for (int64_t i = 0; i < n; i++) {
+        p->Gw[i] = 0;
+        for (int64_t j = 0; j < n; j++)
+            p->Gw[i] += p->G[i * n + j] * p->w[j];
+    }
+    for (int64_t i = 0; i < n; i++)
+        p->wGw += p->w[i] * p->Gw[i];
+}
+
+VDI__DEF vdi_status vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex) {
+    vdi__cagrad p;
+    if (n < 1 || n > VDI_CAGRAD_MOST) return VDI_ERR_ARGUMENT;
+    vdi__cagrad_begin(&p, n, G, c);
+    for (int round = 0; round < 1000 && p.radius > 0; round++) {
+        int64_t up, down;
+        const double norm = sqrt(fmax(p.wGw, 0));
+        const double gap = vdi__cagrad_pair(&p, norm > 0 ? p.radius / norm : 0, &up, &down);
+        if (gap <= 1e-14 * (p.scale + 1e-300) || up == down || norm == 0) break;
+        const double s = vdi__cagrad_length(&p, up, down);
+        if (!(s > 0)) break;
+        vdi__cagrad_move(&p, up, down, s);
+    }
+    const double norm = sqrt(fmax(p.wGw, 0)), lambda = norm > 0 ? p.radius / norm : 0;
+    for (int64_t i = 0; i < n; i++) {
+        k[i] = 1 / (double)n + lambda * p.w[i];
+        if (simplex) simplex[i] = p.w[i];
+    }
+    return VDI_OK;
 }
 #endif
 
@@ -34268,15 +34620,18 @@ typedef struct vdi__critic_space {
     void *x;                      /* (chunk, inputs) */
     void *h[2][VDI__MLP_LAYERS];  /* activations of the twins */
     void *dz[VDI__MLP_LAYERS];    /* cotangents of one of them */
-    void *slope;                  /* (width of the trunk) sum_i w_i W_i */
+    void *slope;                  /* (width of the trunk) sum_i w_i W_i; then w (heads) */
     void *da;                     /* (chunk, actions) */
     void *whole[VDI__MLP_LAYERS]; /* (batch, width) cotangents of one head, for CAGrad */
     int64_t *row;                 /* (chunk) */
     unsigned char *from;          /* (chunk, heads) */
 } vdi__critic_space;
 
+struct vdi__critic_kind;
+
 struct vdi_critic {
     vdi_critic_desc desc;
+    const struct vdi__critic_kind *kind; /* how gradients are combined */
     vdi_allocator allocator;
     vdi_arena arena;
     vdi__mlp net;
@@ -34285,6 +34640,7 @@ struct vdi_critic {
     int64_t chunk;            /* rows of a job */
     void *x;                  /* (batch, inputs): obs, action */
     void *y;                  /* (batch, heads) */
+    void *error[2];           /* (batch, heads) of each twin: 2 share / batch (Q_i - y_i) */
     vdi__critic_space *space; /* of each worker */
     int workers;
     void *part[2];            /* (heads, trunk) gradients of the heads' losses, for CAGrad */
@@ -34295,174 +34651,176 @@ struct vdi_critic {
     bool suspect; /* somebody may have written to the state */
 };
 
-VDI__DEF vdi_critic_desc vdi_critic_desc_defaults(void) {
-    vdi_critic_desc d = VDI__ZERO;
-    d.layers = 2;
-    d.hidden[0] = d.hidden[1] = 256;
-    d.batch = 256;
-    d.rate = 3e-4;
-    d.beta1 = 0.9;
-    d.beta2 = 0.999;
-    d.eps = 1e-8;
-    d.tau = 0.005;
-    d.cagrad_c = 0.5;
-    d.has_cagrad_c = true;
+/* A fit under way, as its jobs see it. */
+typedef struct vdi__critic_jobs {
+    vdi_critic *c;
+    size_t batch;
+    int64_t chunks;
+    const double *weights; /* (heads) of the composite, or NULL */
+    vdi__adam adam;
+} vdi__critic_jobs;
+
+/* How the gradients of the heads' losses are combined: a row of vdi__critic_kinds in fit.h. */
+typedef struct vdi__critic_kind {
+    bool shared; /* each head's loss counts 1/heads from the beginning */
+    /* Memory of its own; NULL: none. */
+    bool (*reserve)(vdi_critic *c);
+    /* After the errors of rows at ... at+n of one twin; NULL: nothing. */
+    void (*rows)(const vdi__critic_jobs *u, int twin, size_t at, size_t n);
+    /* When the errors of all rows are there; NULL: nothing. */
+    void (*combine)(vdi__critic_jobs *u);
+} vdi__critic_kind;
+
+VDI__FN const vdi__critic_kind *vdi__critic_kind_of(vdi_critic_gradient gradient);
+
+/* ---- description --------------------------------------------------------------------------- */
+
+static const char *const vdi__critic_gradients[] = {"mean", "cagrad", NULL};
+static const char *const vdi__critic_dtypes[] = {"float32", "float64", NULL};
+
+enum { VDI__CRITIC_MOST = 1 << 20 }; /* inputs and units */
+
+static const vdi_field vdi__critic_table[] = {
+    VDI_FIELD_INT_FLAGS(vdi_critic_desc, observations, 0, 1, VDI__CRITIC_MOST, VDI_FIELD_REQUIRED,
+                        "numbers in an observation"),
+    VDI_FIELD_INT_FLAGS(vdi_critic_desc, actions, 0, 1, VDI__CRITIC_MOST, VDI_FIELD_REQUIRED,
+                        "numbers in an action"),
+    VDI_FIELD_INT_FLAGS(vdi_critic_desc, heads, 0, 1, VDI_CRITIC_HEADS, VDI_FIELD_REQUIRED,
+                        "values that sum to the composite"),
+    VDI_FIELD_SIZES(vdi_critic_desc, hidden, layers, VDI_FIELD_NONE, VDI_MLP_LAYERS, 2, 256, 1,
+                    VDI__CRITIC_MOST, "units of the hidden layers"),
+    VDI_FIELD_INT(vdi_critic_desc, batch, 256, 1, 1000000, "most rows of a fit"),
+    VDI_FIELD_REAL_FLAGS(vdi_critic_desc, rate, 3e-4, 0, 1e6, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "Adam's rate"),
+    VDI_FIELD_REAL_FLAGS(vdi_critic_desc, beta1, 0.9, 0, 1, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "Adam's decay of the mean of gradients"),
+    VDI_FIELD_REAL_FLAGS(vdi_critic_desc, beta2, 0.999, 0, 1, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "Adam's decay of the mean of their squares"),
+    VDI_FIELD_REAL_FLAGS(vdi_critic_desc, eps, 1e-8, 1e-30, 1e18, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "added to Adam's root mean square"),
+    VDI_FIELD_REAL_FLAGS(vdi_critic_desc, tau, 0.005, 0, 1, VDI_FIELD_ABOVE,
+                         "share of the net in its target at each fit"),
+    VDI_FIELD_ENUM(vdi_critic_desc, gradient, vdi__critic_gradients,
+                   "how the heads' gradients are combined"),
+    VDI_FIELD_REAL_TWIN(vdi_critic_desc, cagrad_c, has_cagrad_c, 0.5, 0, 1, VDI_FIELD_BELOW,
+                        "how far CAGrad may leave the mean gradient, as a share of it"),
+    VDI_FIELD_REAL(vdi_critic_desc, composite_weight, 0, 0, 1e6,
+                   "weight of the squared error of the composite in the loss"),
+    VDI_FIELD_ENUM(vdi_critic_desc, dtype, vdi__critic_dtypes, "type of all arrays"),
+    VDI_FIELD_SEED(vdi_critic_desc, seed, "seed of the first weights"),
+};
+static const vdi_fields vdi__critic_fields = {"vdi_critic_desc", vdi__critic_table,
+                                              (int)VDI__COUNT(vdi__critic_table)};
+
+VDI__DEF const vdi_fields *vdi_critic_desc_fields(void) { return &vdi__critic_fields; }
+
+VDI__FN vdi_critic_desc vdi__critic_filled(const vdi_critic_desc *desc) {
+    vdi_critic_desc d = *desc;
+    vdi_fields_fill(&vdi__critic_fields, &d);
     return d;
 }
 
-VDI__FN vdi_critic_desc vdi__critic_filled(const vdi_critic_desc *desc) {
-    vdi_critic_desc d = vdi_critic_desc_defaults(), r = *desc;
-    if (r.layers == 0) r.layers = d.layers;
-    for (int l = 0; l < r.layers && l < VDI_MLP_LAYERS; l++)
-        if (r.hidden[l] == 0) r.hidden[l] = d.hidden[0];
-    if (r.batch == 0) r.batch = d.batch;
-    if (r.rate == 0) r.rate = d.rate;
-    if (r.beta1 == 0) r.beta1 = d.beta1;
-    if (r.beta2 == 0) r.beta2 = d.beta2;
-    if (r.eps == 0) r.eps = d.eps;
-    if (r.tau == 0) r.tau = d.tau;
-    if (!r.has_cagrad_c) r.cagrad_c = d.cagrad_c;
-    r.has_cagrad_c = true;
-    return r;
+VDI__DEF vdi_critic_desc vdi_critic_desc_defaults(void) {
+    const vdi_critic_desc zero = VDI__ZERO;
+    return vdi__critic_filled(&zero);
 }
 
 VDI__DEF vdi_status vdi_critic_desc_check(const vdi_critic_desc *desc, vdi_error *err) {
-    vdi_critic_desc d = vdi__critic_filled(desc);
-    const char *field = NULL;
-    double value = 0;
-    const int64_t most = 65536;
-    if (d.observations < 1 || d.observations > most) {
-        field = "observations";
-        value = (double)d.observations;
-    } else if (d.actions < 1 || d.actions > most) {
-        field = "actions";
-        value = (double)d.actions;
-    } else if (d.heads < 1 || d.heads > VDI_CRITIC_HEADS) {
-        field = "heads";
-        value = (double)d.heads;
-    } else if (d.layers < 1 || d.layers > VDI_MLP_LAYERS) {
-        field = "layers";
-        value = d.layers;
-    } else if (d.batch < 1 || d.batch > 1000000) {
-        field = "batch";
-        value = (double)d.batch;
-    } else if (!(d.rate > 0 && vdi__adam_safe(d.rate, d.beta1, d.beta2))) {
-        field = "rate";
-        value = d.rate;
-    } else if (!(d.beta1 > 0 && d.beta1 < 1)) {
-        field = "beta1";
-        value = d.beta1;
-    } else if (!(d.beta2 > 0 && d.beta2 < 1)) {
-        field = "beta2";
-        value = d.beta2;
-    } else if (!(d.eps > 1e-30 && d.eps < 1e18)) {
-        field = "eps";
-        value = d.eps;
-    } else if (!(d.tau > 0 && d.tau <= 1)) {
-        field = "tau";
-        value = d.tau;
-    } else if ((unsigned)d.gradient > VDI_CRITIC_CAGRAD) {
-        field = "gradient";
-        value = d.gradient;
-    } else if (!(d.cagrad_c >= 0 && d.cagrad_c < 1)) {
-        field = "cagrad_c";
-        value = d.cagrad_c;
-    } else if (!vdi_dtype_is_real(d.dtype)) {
-        field = "dtype";
-        value = d.dtype;
+    const vdi_critic_desc d = vdi__critic_filled(desc);
+    vdi_status status = vdi_fields_check(&vdi__critic_fields, &d, err);
+    if (status >= 0 && !vdi__adam_safe(d.rate, d.beta1, d.beta2)) {
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_critic_desc",
+                               "beta1 is %g: expected its square to be below beta2, %g", d.beta1,
+                               d.beta2);
     }
-    for (int l = 0; !field && l < d.layers; l++) {
-        if (d.hidden[l] < 1 || d.hidden[l] > most) {
-            field = "hidden";
-            value = (double)d.hidden[l];
-        }
-    }
-    return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_critic_desc", "%s is %g: out of range",
-                                 field, value)
-                 : VDI_OK;
+    return status;
 }
+
+/* ---- memory -------------------------------------------------------------------------------- */
 
 VDI__FN bool vdi__critic_space_init(vdi_critic *c, vdi__critic_space *s) {
     const vdi__mlp *n = &c->net;
-    const size_t size = vdi_dtype_size(n->dtype), rows = (size_t)c->chunk;
+    const vdi_dtype t = n->dtype;
+    const size_t rows = (size_t)c->chunk, heads = (size_t)c->desc.heads;
     bool ok = true;
-    s->x = vdi_arena_calloc(&c->arena, rows * n->width[0] * size);
-    s->da = vdi_arena_calloc(&c->arena, rows * (size_t)c->desc.actions * size);
-    s->slope =
-        vdi_arena_calloc(&c->arena, (n->width[n->layers - 1] + (size_t)c->desc.heads) * size);
+    s->x = vdi__mlp_array(&c->arena, t, rows, n->width[0]);
+    s->da = vdi__mlp_array(&c->arena, t, rows, (size_t)c->desc.actions);
+    s->slope = vdi__mlp_array(&c->arena, t, n->width[n->layers - 1] + heads, 1);
     s->row = (int64_t *)vdi_arena_calloc(&c->arena, rows * sizeof *s->row);
-    s->from = (unsigned char *)vdi_arena_calloc(&c->arena, rows * (size_t)c->desc.heads);
+    s->from = (unsigned char *)vdi_arena_calloc(&c->arena, rows * heads);
     for (int l = 0; l < n->layers; l++) {
         for (int j = 0; j < 2; j++) {
-            s->h[j][l] = vdi_arena_calloc(&c->arena, rows * n->width[l + 1] * size);
+            s->h[j][l] = vdi__mlp_array(&c->arena, t, rows, n->width[l + 1]);
             ok = ok && s->h[j][l];
         }
-        s->dz[l] = vdi_arena_calloc(&c->arena, rows * n->width[l + 1] * size);
+        s->dz[l] = vdi__mlp_array(&c->arena, t, rows, n->width[l + 1]);
         ok = ok && s->dz[l];
-        if (c->desc.gradient != VDI_CRITIC_CAGRAD) continue;
-        s->whole[l] = vdi_arena_calloc(&c->arena, (size_t)c->desc.batch * n->width[l + 1] * size);
-        ok = ok && s->whole[l];
     }
     return ok && s->x && s->da && s->slope && s->row && s->from;
 }
 
 /* Rows of a job: all of a batch for one thread; a quarter where there are more, since threads
- * rarely run evenly. */
+   rarely run evenly. */
 VDI__FN int64_t vdi__critic_chunk(int64_t batch, int threads) {
-    int64_t jobs = threads > 1 ? 2 * (int64_t)threads : 1, rows = (batch + jobs - 1) / jobs;
-    rows = (rows + 7) / 8 * 8;
+    const int64_t jobs = threads > 1 ? 2 * (int64_t)threads : 1;
+    const int64_t rows = ((batch + jobs - 1) / jobs + 7) / 8 * 8;
     return VDI__MIN(VDI__MAX(VDI__MIN(rows, 256), 8), VDI__MAX(batch, 1));
+}
+
+/* Everything but the twins' own blocks. */
+VDI__FN bool vdi__critic_reserve(vdi_critic *c) {
+    const vdi_dtype t = c->net.dtype;
+    const size_t batch = (size_t)c->desc.batch, heads = (size_t)c->desc.heads;
+    const size_t names = (size_t)c->net.layers * 2 * 8 + 1;
+    c->x = vdi__mlp_array(&c->arena, t, batch, c->net.width[0]);
+    c->y = vdi__mlp_array(&c->arena, t, batch, heads);
+    c->space =
+        (vdi__critic_space *)vdi_arena_calloc(&c->arena, (size_t)c->workers * sizeof *c->space);
+    c->tensor = (vdi_named_tensor *)vdi_arena_calloc(&c->arena, names * sizeof *c->tensor);
+    c->name = (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(&c->arena, names * sizeof *c->name);
+    bool ok = c->x && c->y && c->space && c->tensor && c->name;
+    for (int i = 0; ok && i < c->workers; i++)
+        ok = vdi__critic_space_init(c, &c->space[i]);
+    return ok && (!c->kind->reserve || c->kind->reserve(c));
+}
+
+VDI__FN bool vdi__critic_twin_init(vdi_critic *c, int j) {
+    vdi__learner *e = &c->twin[j];
+    const size_t batch = (size_t)c->desc.batch;
+    c->error[j] = vdi__mlp_array(&c->arena, c->net.dtype, batch, (size_t)c->desc.heads);
+    if (!c->error[j] || !vdi__learner_init(e, &c->net, &c->arena, batch, true)) return false;
+    e->x = c->x;
+    e->ldx = c->net.width[0];
+    vdi_rng rng = vdi_rng_make(c->desc.seed, (uint64_t)1 << 56 | (uint64_t)(j + 1));
+    vdi__mlp_draw(&c->net, e->value, &rng, 1);
+    memcpy(e->target, e->value, c->net.total * vdi_dtype_size(c->net.dtype));
+    return true;
 }
 
 VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **out,
                                       vdi_error *err) {
+    static const char where[] = "vdi_critic_create";
     *out = NULL;
     vdi_status status = vdi_critic_desc_check(desc, err);
     if (status < 0) return status;
     vdi_critic *c = (vdi_critic *)vdi_alloc(desc->allocator, sizeof *c);
-    if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_critic_create", "no memory");
+    if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
     memset(c, 0, sizeof *c);
     c->desc = vdi__critic_filled(desc);
+    c->kind = vdi__critic_kind_of(c->desc.gradient);
     c->allocator = vdi_allocator_defaults(desc->allocator);
     c->desc.allocator = NULL;
     vdi_arena_init(&c->arena, &c->allocator, (size_t)1 << 20);
-    const int64_t heads = c->desc.heads, inputs = c->desc.observations + c->desc.actions;
-    vdi__mlp_init(&c->net, c->desc.dtype, inputs, c->desc.layers, c->desc.hidden, heads);
-    const size_t batch = (size_t)c->desc.batch;
-    const size_t size = vdi_dtype_size(c->desc.dtype);
-    const size_t per_net = (size_t)c->net.layers * 2;
+    vdi__mlp_init(&c->net, c->desc.dtype, c->desc.observations + c->desc.actions, c->desc.layers,
+                  c->desc.hidden, c->desc.heads);
     c->workers = vdi_pool_threads(c->desc.pool);
     c->chunk = vdi__critic_chunk(c->desc.batch, c->workers);
-    c->x = vdi_arena_calloc(&c->arena, batch * (size_t)inputs * size);
-    c->y = vdi_arena_calloc(&c->arena, batch * (size_t)heads * size);
-    c->space =
-        (vdi__critic_space *)vdi_arena_calloc(&c->arena, (size_t)c->workers * sizeof *c->space);
-    c->tensor =
-        (vdi_named_tensor *)vdi_arena_calloc(&c->arena, (8 * per_net + 1) * sizeof *c->tensor);
-    c->name =
-        (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(&c->arena, (8 * per_net + 1) * sizeof *c->name);
-    bool ok = c->x && c->y && c->space && c->tensor && c->name;
-    for (int w = 0; ok && w < c->workers; w++)
-        ok = vdi__critic_space_init(c, &c->space[w]);
-    for (int j = 0; ok && j < 2; j++) {
-        ok = vdi__learner_init(&c->twin[j], &c->net, &c->arena, batch, true);
-        c->twin[j].x = c->x;
-        c->twin[j].ldx = (size_t)inputs;
-        if (c->desc.gradient == VDI_CRITIC_CAGRAD) {
-            c->part[j] = vdi_arena_calloc(&c->arena, (size_t)heads * c->net.trunk * size);
-            c->gram[j] =
-                (double *)vdi_arena_calloc(&c->arena, (size_t)(heads * heads) * sizeof(double));
-            c->mix[j] = (double *)vdi_arena_calloc(&c->arena, (size_t)heads * sizeof(double));
-            ok = ok && c->part[j] && c->gram[j] && c->mix[j];
-        }
-        if (!ok) break;
-        vdi_rng rng = vdi_rng_make(c->desc.seed, (uint64_t)1 << 56 | (uint64_t)(j + 1));
-        vdi__mlp_draw(&c->net, c->twin[j].value, &rng, 1);
-        memcpy(c->twin[j].target, c->twin[j].value, c->net.total * size);
-    }
+    bool ok = vdi__critic_reserve(c);
+    for (int j = 0; ok && j < 2; j++)
+        ok = vdi__critic_twin_init(c, j);
     if (!ok) {
         vdi_critic_destroy(c);
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_critic_create",
+        return vdi_error_set(err, VDI_ERR_MEMORY, where,
                              "no memory for two critics and a batch of %lld",
                              (long long)desc->batch);
     }
@@ -34479,16 +34837,16 @@ VDI__DEF void vdi_critic_destroy(vdi_critic *c) {
 
 VDI__DEF const vdi_critic_desc *vdi_critic_get_desc(const vdi_critic *c) { return &c->desc; }
 VDI__DEF int64_t vdi_critic_fits(const vdi_critic *c) { return c->fits; }
-VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err) {
-    if (c->desc.gradient != VDI_CRITIC_CAGRAD || c->fits == 0) {
-        return vdi_error_set(
-            err, VDI_ERR_STATE, "vdi_critic_gram",
-            "expected a critic with conflict-averse gradients that has made a fit");
-    }
-    memcpy(gram, c->gram[twin & 1], (size_t)(c->desc.heads * c->desc.heads) * sizeof *gram);
-    return VDI_OK;
+
+VDI__DEF vdi_status vdi_critic_set_rate(vdi_critic *c, double rate, vdi_error *err) {
+    vdi_critic_desc d = c->desc;
+    d.rate = rate == 0 ? -1 : rate; /* zero is no default here */
+    vdi_status status = vdi_critic_desc_check(&d, err);
+    if (status >= 0) c->desc.rate = rate;
+    return status;
 }
-VDI__DEF void vdi_critic_set_rate(vdi_critic *c, double rate) { c->desc.rate = rate; }
+
+/* ---- state --------------------------------------------------------------------------------- */
 
 VDI__DEF const vdi_state *vdi_critic_state(vdi_critic *c, bool training) {
     static const char *const prefix[2][4] = {{"critic0", "target0", "critic0.m", "critic0.v"},
@@ -34515,53 +34873,79 @@ VDI__DEF const vdi_state *vdi_critic_state(vdi_critic *c, bool training) {
     return &c->state;
 }
 
-/* ---- the smaller twin ------------------------------------------------------------------------ */
+VDI__FN vdi_status vdi__critic_valid(vdi_critic *c, const char *where, vdi_error *err) {
+    for (int j = 0; c->suspect && j < 2; j++) {
+        if (vdi__learner_valid(&c->twin[j]) && c->fits >= 0) continue;
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "the state of twin %d holds numbers that are not finite", j);
+    }
+    c->suspect = false;
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/sacd/values.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_VALUES_C)
+#define VDI_MODEL_SACD_VALUES_C
+
+/* ---- the smaller twin ---------------------------------------------------------------------- */
+
+/* One row of the composite rule: the twin whose sum is smaller. */
+VDI__FN int vdi__minimum_whole(vdi_dtype t, size_t at, int64_t heads, const double *weights,
+                               const void *q0, const void *q1, double *least) {
+    double sum[2] = {0, 0};
+    for (int64_t i = 0; i < heads; i++) {
+        const double w = weights ? weights[i] : 1;
+        sum[0] += w * vdi__load(t, q0, at + (size_t)i);
+        sum[1] += w * vdi__load(t, q1, at + (size_t)i);
+    }
+    const int j = sum[1] < sum[0];
+    *least = sum[j];
+    return j;
+}
+
+/* One head of the element-wise rule, of w_i Q_i: a negative weight turns the order over. */
+VDI__FN int vdi__minimum_head(double w, double first, double second, double *sum) {
+    const int j = w < 0 ? second > first : second < first;
+    *sum += w * (j ? second : first);
+    return j;
+}
 
 VDI__DEF void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n, int64_t heads,
                                  const double *weights, const void *q0, const void *q1,
                                  void *values, double *composite, unsigned char *from) {
+    const bool whole = rule == VDI_CRITIC_COMPOSITE;
     for (int64_t b = 0; b < n; b++) {
         const size_t at = (size_t)(b * heads);
-        double sum[2] = {0, 0};
-        for (int64_t i = 0; i < heads; i++) {
-            const double w = weights ? weights[i] : 1;
-            sum[0] += w * vdi__load(dtype, q0, at + (size_t)i);
-            sum[1] += w * vdi__load(dtype, q1, at + (size_t)i);
-        }
-        const int whole = sum[1] < sum[0];
-        double total = rule == VDI_CRITIC_COMPOSITE ? sum[whole] : 0;
-        for (int64_t i = 0; i < heads && (values || from || rule == VDI_CRITIC_ELEMENTWISE); i++) {
-            int j = whole;
-            if (rule == VDI_CRITIC_ELEMENTWISE) {
-                /* of w_i Q_i: a negative weight turns the order over */
-                const double w = weights ? weights[i] : 1;
-                const double a = vdi__load(dtype, q0, at + (size_t)i);
-                const double z = vdi__load(dtype, q1, at + (size_t)i);
-                j = w < 0 ? z > a : z < a;
-                total += w * (j ? z : a);
-            }
-            if (values) {
-                vdi__store(dtype, values, at + (size_t)i,
-                           vdi__load(dtype, j ? q1 : q0, at + (size_t)i));
-            }
+        double total = 0;
+        int j = 0;
+        if (whole) j = vdi__minimum_whole(dtype, at, heads, weights, q0, q1, &total);
+        for (int64_t i = 0; i < heads && (values || from || !whole); i++) {
+            const double first = vdi__load(dtype, q0, at + (size_t)i);
+            const double second = vdi__load(dtype, q1, at + (size_t)i);
+            if (!whole) j = vdi__minimum_head(weights ? weights[i] : 1, first, second, &total);
+            if (values) vdi__store(dtype, values, at + (size_t)i, j ? second : first);
             if (from) from[at + (size_t)i] = (unsigned char)j;
         }
         if (composite) composite[b] = total;
     }
 }
 
+/* ---- both twins on rows -------------------------------------------------------------------- */
+
+/* Rows at ... at+n of (obs, action) side by side. */
 VDI__FN void vdi__critic_join(const vdi_critic *c, size_t n, size_t at, const void *obs,
                               const void *action, void *x) {
-    const size_t o = (size_t)c->desc.observations;
-    const size_t a = (size_t)c->desc.actions;
     const size_t size = vdi_dtype_size(c->desc.dtype);
+    const size_t o = (size_t)c->desc.observations * size, a = (size_t)c->desc.actions * size;
     for (size_t b = 0; b < n; b++) {
-        char *row = (char *)x + b * (o + a) * size;
-        memcpy(row, (const char *)obs + (at + b) * o * size, o * size);
-        memcpy(row + o * size, (const char *)action + (at + b) * a * size, a * size);
+        char *row = (char *)x + b * (o + a);
+        memcpy(row, (const char *)obs + (at + b) * o, o);
+        memcpy(row + o, (const char *)action + (at + b) * a, a);
     }
 }
 
+/* The weights of one of the four nets. */
 VDI__FN const void *vdi__critic_block(const vdi_critic *c, int which) {
     const vdi__learner *e = &c->twin[which & 1];
     return which & VDI_CRITIC_TARGET ? e->target : e->value;
@@ -34576,66 +34960,110 @@ VDI__FN void vdi__critic_twins(const vdi_critic *c, vdi__critic_space *s, int wh
     }
 }
 
-/* After vdi__critic_twins: d composite / d action, da (n,actions), with s->from filled. Under the
-   composite rule one twin's backward pass is needed for a row, so the rows of each twin are closed
-   up; all of them share one cotangent, W w. */
-VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_critic_rule rule,
-                               size_t n, const double *weights, void *da) {
+/* Are all observations and actions finite? A ReLU may hide that one is not. */
+VDI__FN vdi_status vdi__critic_finite(const vdi_critic *c, int64_t n, const void *obs,
+                                      const void *action) {
+    const vdi_dtype t = c->desc.dtype;
+    const size_t rows = n > 0 ? (size_t)n : 0;
+    const size_t bad = vdi_count_nonfinite(t, rows * (size_t)c->desc.observations, obs) +
+                       vdi_count_nonfinite(t, rows * (size_t)c->desc.actions, action);
+    return bad ? VDI_ERR_DATA : VDI_OK;
+}
+
+/* Zeros for what cannot be answered. */
+VDI__FN void vdi__critic_blank(void *out, int64_t n, int64_t each, size_t size) {
+    if (out && n > 0) memset(out, 0, (size_t)n * (size_t)each * size);
+}
+
+/* ---- slope of the composite ---------------------------------------------------------------- */
+
+/* The element-wise rule: every twin goes backward, from those heads that it was the smaller in. */
+VDI__FN void vdi__slope_heads(const vdi_critic *c, vdi__critic_space *s, int j, size_t n,
+                              const double *weights, void *da) {
     const vdi__mlp *net = &c->net;
     const vdi_dtype t = net->dtype;
     const int top = net->layers - 1;
-    const size_t heads = (size_t)c->desc.heads;
-    const size_t actions = (size_t)c->desc.actions;
-    const size_t width = net->width[top];
-    const size_t size = vdi_dtype_size(t);
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
+    const void *block = c->twin[j].value;
+    for (size_t i = 0; i < n * heads; i++) {
+        const double w = weights ? weights[i % heads] : 1;
+        vdi__store(t, s->dz[top], i, s->from[i] == j ? w : 0);
+    }
+    vdi__mlp_backward(net, block, top, n, s->h[j], s->dz);
+    vdi__mlp_input_grad(net, block, n, (size_t)c->desc.observations, actions, s->dz[0],
+                        j ? s->da : da);
+    if (j) vdi_axpby(t, n * actions, 1, s->da, 1, da);
+}
+
+/* The composite rule: the `count` rows s->row of one twin, all of which share the cotangent W w. */
+VDI__FN void vdi__slope_rows(const vdi_critic *c, vdi__critic_space *s, int j, size_t count,
+                             void *da) {
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t row = (size_t)c->desc.actions * vdi_dtype_size(t);
+    const void *block = c->twin[j].value;
+    for (int l = top - 1; l >= 0; l--) {
+        const size_t out = net->width[l + 1];
+        if (l < top - 1) {
+            vdi_gemm(t, VDI_GEMM_TB, count, out, net->width[l + 2], s->dz[l + 1], net->width[l + 2],
+                     vdi__part(t, block, net->weight[l + 1]), net->width[l + 2], s->dz[l], out);
+        }
+        for (size_t k = 0; k < count; k++) {
+            void *to = vdi__part(t, s->dz[l], k * out);
+            const void *h = vdi__part(t, s->h[j][l], (size_t)s->row[k] * out);
+            vdi_act_grad(t, VDI_ACT_RELU, 0, out, h, l == top - 1 ? s->slope : to, to);
+        }
+    }
+    vdi__mlp_input_grad(net, block, count, (size_t)c->desc.observations, (size_t)c->desc.actions,
+                        s->dz[0], s->da);
+    for (size_t k = 0; k < count; k++)
+        memcpy((char *)da + (size_t)s->row[k] * row, (const char *)s->da + k * row, row);
+}
+
+/* s->slope = W w of one twin, and s->row the rows where it is the smaller; returns how many. */
+VDI__FN size_t vdi__slope_begin(const vdi_critic *c, vdi__critic_space *s, int j, size_t n,
+                                const double *weights) {
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, width = net->width[top];
+    const void *last = vdi__part(t, c->twin[j].value, net->weight[top]);
+    void *w = vdi__part(t, s->slope, width);
+    size_t count = 0;
+    for (size_t i = 0; i < heads; i++)
+        vdi__store(t, w, i, weights ? weights[i] : 1);
+    vdi_gemv(t, 0, width, heads, last, heads, w, s->slope);
+    for (size_t b = 0; b < n; b++) {
+        if (s->from[b * heads] == j) s->row[count++] = (int64_t)b;
+    }
+    return count;
+}
+
+/* After vdi__critic_twins, with s->from filled: d composite / d action, da (n,actions). */
+VDI__FN void vdi__critic_slope(const vdi_critic *c, vdi__critic_space *s, vdi_critic_rule rule,
+                               size_t n, const double *weights, void *da) {
     for (int j = 0; j < 2; j++) {
-        const void *block = c->twin[j].value;
         if (rule == VDI_CRITIC_ELEMENTWISE) {
-            for (size_t i = 0; i < n * heads; i++) {
-                vdi__store(t, s->dz[top], i,
-                           s->from[i] == j ? (weights ? weights[i % heads] : 1) : 0);
-            }
-            vdi__mlp_backward(net, block, top, n, s->h[j], s->dz);
-            vdi__mlp_input_grad(net, block, n, (size_t)c->desc.observations, actions, s->dz[0],
-                                j ? s->da : da);
-            if (j) vdi_axpby(t, n * actions, 1, s->da, 1, da);
+            vdi__slope_heads(c, s, j, n, weights, da);
             continue;
         }
-        void *w = vdi__part(t, s->slope, width);
-        size_t count = 0;
-        for (size_t i = 0; i < heads; i++)
-            vdi__store(t, w, i, weights ? weights[i] : 1);
-        vdi_gemv(t, 0, width, heads, vdi__part(t, block, net->weight[top]), heads, w, s->slope);
-        for (size_t b = 0; b < n; b++)
-            if (s->from[b * heads] == j) s->row[count++] = (int64_t)b;
-        if (count == 0) continue;
-        for (int l = top - 1; l >= 0; l--) {
-            const size_t out = net->width[l + 1];
-            if (l < top - 1) {
-                vdi_gemm(t, VDI_GEMM_TB, count, out, net->width[l + 2], s->dz[l + 1],
-                         net->width[l + 2], vdi__part(t, block, net->weight[l + 1]),
-                         net->width[l + 2], s->dz[l], out);
-            }
-            for (size_t k = 0; k < count; k++) {
-                void *to = vdi__part(t, s->dz[l], k * out);
-                vdi_act_grad(t, VDI_ACT_RELU, 0, out,
-                             vdi__part(t, s->h[j][l], (size_t)s->row[k] * out),
-                             l == top - 1 ? s->slope : to, to);
-            }
-        }
-        vdi__mlp_input_grad(net, block, count, (size_t)c->desc.observations, actions, s->dz[0],
-                            s->da);
-        for (size_t k = 0; k < count; k++) {
-            memcpy((char *)da + (size_t)s->row[k] * actions * size,
-                   (const char *)s->da + k * actions * size, actions * size);
-        }
+        const size_t count = vdi__slope_begin(c, s, j, n, weights);
+        if (count) vdi__slope_rows(c, s, j, count, da);
     }
 }
 
-VDI__DEF void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs,
-                                const void *action, void *values) {
+/* ---- questions ----------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_critic_values(vdi_critic *c, int which, int64_t n, const void *obs,
+                                      const void *action, void *values) {
     vdi__critic_space *s = &c->space[0];
     const size_t heads = (size_t)c->desc.heads, size = vdi_dtype_size(c->desc.dtype);
+    vdi_status status = vdi__critic_finite(c, n, obs, action);
+    if (status < 0) {
+        vdi__critic_blank(values, n, c->desc.heads, size);
+        return status;
+    }
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
@@ -34644,14 +35072,23 @@ VDI__DEF void vdi_critic_values(vdi_critic *c, int which, int64_t n, const void 
         memcpy((char *)values + (size_t)at * heads * size, s->h[0][c->net.layers - 1],
                rows * heads * size);
     }
+    return VDI_OK;
 }
 
-VDI__DEF void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n,
-                              const void *obs, const void *action, const double *weights,
-                              void *values, double *composite, void *action_grad) {
+VDI__DEF vdi_status vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, int64_t n,
+                                    const void *obs, const void *action, const double *weights,
+                                    void *values, double *composite, void *action_grad) {
     vdi__critic_space *s = &c->space[0];
     const vdi_dtype t = c->desc.dtype;
     const int top = c->net.layers - 1;
+    const bool slope = action_grad && !(which & VDI_CRITIC_TARGET);
+    vdi_status status = vdi__critic_finite(c, n, obs, action);
+    if (status < 0) {
+        vdi__critic_blank(values, n, c->desc.heads, vdi_dtype_size(t));
+        vdi__critic_blank(composite, n, 1, sizeof *composite);
+        if (slope) vdi__critic_blank(action_grad, n, c->desc.actions, vdi_dtype_size(t));
+        return status;
+    }
     for (int64_t at = 0; at < n; at += c->chunk) {
         const int64_t rows = VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, (size_t)rows, (size_t)at, obs, action, s->x);
@@ -34659,15 +35096,16 @@ VDI__DEF void vdi_critic_best(vdi_critic *c, int which, vdi_critic_rule rule, in
         vdi_critic_minimum(t, rule, rows, c->desc.heads, weights, s->h[0][top], s->h[1][top],
                            values ? vdi__part(t, values, (size_t)(at * c->desc.heads)) : NULL,
                            composite ? composite + at : NULL, s->from);
-        if (action_grad && !(which & VDI_CRITIC_TARGET)) {
+        if (slope) {
             vdi__critic_slope(c, s, rule, (size_t)rows, weights,
                               vdi__part(t, action_grad, (size_t)(at * c->desc.actions)));
         }
     }
+    return VDI_OK;
 }
 
 /* dz[top-1] (n,width) = e[:,head] W[:,head]' * rectified: the cotangent of one head alone; e
- * (n,heads), or NULL for all 1. */
+   (n,heads), or NULL for all 1. */
 VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t n, size_t head,
                                   const void *e, void *const *h, void *const *dz) {
     const vdi__mlp *net = &c->net;
@@ -34678,59 +35116,70 @@ VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t
     if (e) {
         vdi_gemm(t, VDI_GEMM_TB, n, width, 1, vdi__part(t, e, head), heads, w, heads, dz[top - 1],
                  width);
-    } else {
-        for (size_t b = 0; b < n; b++) {
-            for (size_t i = 0; i < width; i++)
-                vdi__store(t, dz[top - 1], b * width + i, vdi__load(t, w, i * heads));
-        }
+    }
+    for (size_t b = 0; !e && b < n; b++) {
+        for (size_t i = 0; i < width; i++)
+            vdi__store(t, dz[top - 1], b * width + i, vdi__load(t, w, i * heads));
     }
     vdi_act_grad(t, VDI_ACT_RELU, 0, n * width, h[top - 1], dz[top - 1], dz[top - 1]);
 }
 
-VDI__DEF void vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs,
-                                     const void *action, void *out) {
+/* d Q_head / d action of rows whose activations are s->h[0], into s->da (n,actions). */
+VDI__FN void vdi__critic_head_grad(const vdi_critic *c, vdi__critic_space *s, const void *block,
+                                   size_t n, size_t head) {
+    vdi__critic_one_head(c, block, n, head, NULL, s->h[0], s->dz);
+    vdi__mlp_backward(&c->net, block, c->net.layers - 2, n, s->h[0], s->dz);
+    vdi__mlp_input_grad(&c->net, block, n, (size_t)c->desc.observations, (size_t)c->desc.actions,
+                        s->dz[0], s->da);
+}
+
+VDI__DEF vdi_status vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs,
+                                           const void *action, void *out) {
     vdi__critic_space *s = &c->space[0];
-    const vdi_dtype t = c->desc.dtype;
     const void *block = vdi__critic_block(c, which);
     const size_t heads = (size_t)c->desc.heads;
-    const size_t actions = (size_t)c->desc.actions;
-    const size_t size = vdi_dtype_size(t);
+    const size_t row = (size_t)c->desc.actions * vdi_dtype_size(c->desc.dtype);
+    vdi_status status = vdi__critic_finite(c, n, obs, action);
+    if (status < 0) {
+        vdi__critic_blank(out, n, c->desc.heads, row);
+        return status;
+    }
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
         vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
         for (size_t i = 0; i < heads; i++) {
-            vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
-            vdi__mlp_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
-            vdi__mlp_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions,
-                                s->dz[0], s->da);
+            vdi__critic_head_grad(c, s, block, rows, i);
             for (size_t b = 0; b < rows; b++) {
-                memcpy((char *)out + (((size_t)at + b) * heads + i) * actions * size,
-                       (const char *)s->da + b * actions * size, actions * size);
+                memcpy((char *)out + (((size_t)at + b) * heads + i) * row,
+                       (const char *)s->da + b * row, row);
             }
         }
     }
+    return VDI_OK;
 }
 
-VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, const void *action,
-                                   const double *weights, double *influence) {
+VDI__DEF vdi_status vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs,
+                                         const void *action, const double *weights,
+                                         double *influence) {
     vdi__critic_space *s = &c->space[0];
-    const vdi_dtype t = c->desc.dtype;
     const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
     const void *block = c->twin[0].value;
+    vdi_status status = vdi__critic_finite(c, n, obs, action);
+    if (status < 0) {
+        vdi__critic_blank(influence, n, c->desc.heads, sizeof *influence);
+        return status;
+    }
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
         vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
         for (size_t i = 0; i < heads; i++) {
-            vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
-            vdi__mlp_backward(&c->net, block, c->net.layers - 2, rows, s->h[0], s->dz);
-            vdi__mlp_input_grad(&c->net, block, rows, (size_t)c->desc.observations, actions,
-                                s->dz[0], s->da);
+            vdi__critic_head_grad(c, s, block, rows, i);
             for (size_t b = 0; b < rows; b++) {
                 double square = 0;
                 for (size_t k = 0; k < actions; k++) {
-                    double g = vdi__load(t, s->da, b * actions + k);
+                    const double g = vdi__load(c->desc.dtype, s->da, b * actions + k);
                     square += g * g;
                 }
                 influence[((size_t)at + b) * heads + i] =
@@ -34738,104 +35187,136 @@ VDI__DEF void vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs, co
             }
         }
     }
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/sacd/fit.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_FIT_C)
+#define VDI_MODEL_SACD_FIT_C
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+VDI__FN double vdi__critic_share(const vdi_critic *c) {
+    return c->kind->shared ? 1 / (double)c->desc.heads : 1;
 }
 
-/* ---- conflict-averse gradients --------------------------------------------------------------- */
-
-/* The dual, f(w) = <g_w, g0> + c |g0| |g_w|, is convex on the simplex. Along a pair (one entry up,
-   one down by s) it is a s + r sqrt(q0 + 2 b s + q s^2) plus a constant, whose minimum is the root
-   of a quadratic: each step is exact. The pair is the one that the gradient likes most, so that the
-   gap below bounds what is left. */
-VDI__DEF void vdi_cagrad(int64_t n, const double *G, double c, double *k, double *simplex) {
-    double w[VDI_CRITIC_HEADS], Gw[VDI_CRITIC_HEADS], Gu[VDI_CRITIC_HEADS], uGu = 0, scale = 0;
-    for (int64_t i = 0; i < n; i++) {
-        w[i] = 1 / (double)n;
-        Gu[i] = 0;
-        for (int64_t j = 0; j < n; j++)
-            Gu[i] += G[i * n + j] / (double)n;
-        uGu += Gu[i] / (double)n;
-        Gw[i] = Gu[i];
-        scale = fmax(scale, G[i * n + i]);
-    }
-    const double radius = c * sqrt(fmax(uGu, 0));
-    double wGw = uGu;
-    for (int round = 0; round < 1000 && radius > 0; round++) {
-        const double norm = sqrt(fmax(wGw, 0)), r = norm > 0 ? radius / norm : 0;
-        double gap = 0, low = 0, high = 0;
-        int64_t up = 0, down = -1;
-        for (int64_t i = 0; i < n; i++) {
-            const double f = Gu[i] + r * Gw[i];
-            gap += w[i] * f;
-            if (i == 0 || f < low) {
-                low = f;
-                up = i;
-            }
-            if (w[i] > 0 && (down < 0 || f > high)) {
-                high = f;
-                down = i;
-            }
-        }
-        gap -= low;
-        if (gap <= 1e-14 * (scale + 1e-300) || up == down || norm == 0) break;
-        const double a = Gu[up] - Gu[down];
-        const double b = Gw[up] - Gw[down];
-        const double q = G[up * n + up] - 2 * G[up * n + down] + G[down * n + down];
-        double s = w[down]; /* as far as the entry lasts */
-        /* a + radius (b + q s) / sqrt(wGw + 2 b s + q s^2) = 0: squared, (b + q s)^2 (radius^2 q -
-         * a^2) = a^2 (wGw q - b^2) */
-        const double left = radius * radius * q - a * a, right = a * a * fmax(wGw * q - b * b, 0);
-        if (q > 0 && left > 0) {
-            const double t = (sqrt(right / left) * (a < 0 ? 1 : -1) - b) / q;
-            if (t < s) s = t;
-        }
-        if (!(s > 0)) break;
-        w[up] += s;
-        w[down] = s < w[down] ? w[down] - s : 0;
-        wGw = 0;
-        for (int64_t i = 0; i < n; i++) {
-            Gw[i] = 0;
-            for (int64_t j = 0; j < n; j++)
-                Gw[i] += G[i * n + j] * w[j];
-        }
-        for (int64_t i = 0; i < n; i++)
-            wGw += w[i] * Gw[i];
-    }
-    const double norm = sqrt(fmax(wGw, 0)), lambda = norm > 0 ? radius / norm : 0;
-    for (int64_t i = 0; i < n; i++) {
-        k[i] = 1 / (double)n + lambda * w[i];
-        if (simplex) simplex[i] = w[i];
-    }
-}
-
-/* ---- fit ------------------------------------------------------------------------------------- */
-
-/* Rows at..at+n of one twin: forward, errors, and (for the mean gradient) the cotangents of every
-   layer. dz[top] is then the gradient 2 k_i / batch (Q_i - y_i); for CAGrad the k_i come later and
-   stand at 1. */
-VDI__FN void vdi__critic_rows(vdi_critic *c, int twin, size_t at, size_t n, size_t batch) {
+/* Rows at ... at+n of one twin: forward, and error = 2 share / batch (Q - y), the gradient of the
+   first term of the loss. */
+VDI__FN void vdi__critic_rows(const vdi__critic_jobs *u, int twin, size_t at, size_t n) {
+    vdi_critic *c = u->c;
     const vdi__mlp *net = &c->net;
-    vdi__learner *e = &c->twin[twin];
+    const vdi_dtype t = net->dtype;
     const int top = net->layers - 1;
-    const bool mean = c->desc.gradient == VDI_CRITIC_MEAN;
     const size_t heads = (size_t)c->desc.heads;
-    const double scale = 2.0 / (double)batch / (mean ? (double)heads : 1);
+    const double scale = 2.0 / (double)u->batch / (c->kind->shared ? (double)heads : 1);
     void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
-    vdi__learner_rows(e, at, h, dz);
-    vdi__mlp_forward(net, e->value, n, vdi__part(net->dtype, c->x, at * net->width[0]),
+    void *error = vdi__part(t, c->error[twin], at * heads);
+    vdi__learner_rows(&c->twin[twin], at, h, dz);
+    vdi__mlp_forward(net, c->twin[twin].value, n, vdi__part(t, c->x, at * net->width[0]),
                      net->width[0], h);
-    vdi_axpby(net->dtype, n * heads, scale, h[top], 0, dz[top]);
-    vdi_axpby(net->dtype, n * heads, -scale, vdi__part(net->dtype, c->y, at * heads), 1, dz[top]);
-    if (mean) vdi__mlp_backward(net, e->value, top, n, h, dz);
+    vdi_axpby(t, n * heads, scale, h[top], 0, error);
+    vdi_axpby(t, n * heads, -scale, vdi__part(t, c->y, at * heads), 1, error);
+    if (c->kind->rows) c->kind->rows(u, twin, at, n);
+}
+
+/* Cotangents of the outputs from the errors: k_i error_i (k NULL: all 1), plus the gradient of the
+   second term, 2 lambda / batch w_i sum_k w_k e_k. */
+VDI__FN void vdi__critic_cotangents(const vdi__critic_jobs *u, size_t n, const double *k,
+                                    const void *error, void *dz) {
+    const vdi_critic *c = u->c;
+    const vdi_dtype t = c->net.dtype;
+    const size_t heads = (size_t)c->desc.heads;
+    const double lambda = c->desc.composite_weight / vdi__critic_share(c);
+    if (k) {
+        for (size_t i = 0; i < n * heads; i++)
+            vdi__store(t, dz, i, vdi__load(t, error, i) * k[i % heads]);
+    } else {
+        memcpy(dz, error, n * heads * vdi_dtype_size(t));
+    }
+    for (size_t b = 0; lambda > 0 && b < n; b++) {
+        double sum = 0;
+        for (size_t i = 0; i < heads; i++)
+            sum += (u->weights ? u->weights[i] : 1) * vdi__load(t, error, b * heads + i);
+        for (size_t i = 0; i < heads; i++) {
+            const double w = u->weights ? u->weights[i] : 1;
+            const double z = vdi__load(t, dz, b * heads + i);
+            vdi__store(t, dz, b * heads + i, z + lambda * w * sum);
+        }
+    }
+}
+
+/* The backward pass of rows at ... at+n of one twin, all heads together. */
+VDI__FN void vdi__critic_back(const vdi__critic_jobs *u, int twin, size_t at, size_t n,
+                              const double *k) {
+    vdi_critic *c = u->c;
+    const vdi__mlp *net = &c->net;
+    const int top = net->layers - 1;
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
+    vdi__learner_rows(&c->twin[twin], at, h, dz);
+    vdi__critic_cotangents(
+        u, n, k, vdi__part(net->dtype, c->error[twin], at * (size_t)c->desc.heads), dz[top]);
+    vdi__mlp_backward(net, c->twin[twin].value, top, n, h, dz);
+}
+
+/* Mean squared error of each head, from the errors of all rows. */
+VDI__FN void vdi__critic_losses(const vdi_critic *c, size_t batch, double *loss) {
+    const size_t heads = (size_t)c->desc.heads;
+    const double k = (double)batch / 2 * (c->kind->shared ? (double)heads : 1);
+    for (size_t i = 0; i < heads; i++)
+        loss[i] = 0;
+    for (int j = 0; j < 2; j++) {
+        for (size_t b = 0; b < batch; b++) {
+            for (size_t i = 0; i < heads; i++) {
+                const double e = vdi__load(c->net.dtype, c->error[j], b * heads + i);
+                loss[i] += e * e;
+            }
+        }
+    }
+    for (size_t i = 0; i < heads; i++)
+        loss[i] *= k * k / (2 * (double)batch);
+}
+
+/* ---- mean ---------------------------------------------------------------------------------- */
+
+VDI__FN void vdi__mean_rows(const vdi__critic_jobs *u, int twin, size_t at, size_t n) {
+    vdi__critic_back(u, twin, at, n, NULL);
+}
+
+/* ---- CAGrad -------------------------------------------------------------------------------- */
+
+VDI__FN bool vdi__averse_reserve(vdi_critic *c) {
+    const vdi__mlp *n = &c->net;
+    const size_t heads = (size_t)c->desc.heads;
+    bool ok = true;
+    for (int j = 0; j < 2; j++) {
+        c->part[j] = vdi__mlp_array(&c->arena, n->dtype, heads, n->trunk);
+        c->gram[j] = (double *)vdi_arena_calloc(&c->arena, heads * heads * sizeof(double));
+        c->mix[j] = (double *)vdi_arena_calloc(&c->arena, heads * sizeof(double));
+        ok = ok && c->part[j] && c->gram[j] && c->mix[j];
+    }
+    for (int i = 0; i < c->workers; i++) {
+        for (int l = 0; l < n->layers; l++) {
+            c->space[i].whole[l] =
+                vdi__mlp_array(&c->arena, n->dtype, (size_t)c->desc.batch, n->width[l + 1]);
+            ok = ok && c->space[i].whole[l];
+        }
+    }
+    return ok;
 }
 
 /* Job (twin, head): the gradient of one head's loss with respect to the trunk. */
-VDI__FN void vdi__critic_part(vdi_critic *c, int twin, size_t head, size_t batch,
-                              vdi__critic_space *s) {
+VDI__FN void vdi__averse_part_job(int64_t index, int worker, void *user) {
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
+    vdi_critic *c = u->c;
+    const int twin = (int)(index % 2);
+    const size_t head = (size_t)(index / 2), batch = u->batch;
     const vdi__mlp *net = &c->net;
     vdi__learner *e = &c->twin[twin];
+    vdi__critic_space *s = &c->space[worker];
     const int top = net->layers - 1;
     void *part = vdi__part(net->dtype, c->part[twin], head * net->trunk);
-    vdi__critic_one_head(c, e->value, batch, head, e->dz[top], e->h, s->whole);
+    vdi__critic_one_head(c, e->value, batch, head, c->error[twin], e->h, s->whole);
     vdi__mlp_backward(net, e->value, top - 1, batch, e->h, s->whole);
     for (int l = 0; l < top; l++) {
         vdi__mlp_weight_grad(net, l, 0, net->width[l], batch, l ? e->h[l - 1] : e->x,
@@ -34845,156 +35326,144 @@ VDI__FN void vdi__critic_part(vdi_critic *c, int twin, size_t head, size_t batch
     }
 }
 
-/* The Gram matrix of one twin: trunks meet, rows of different heads do not. Then the
- * coefficients. */
-VDI__FN void vdi__critic_weigh(vdi_critic *c, int twin, size_t batch) {
+/* `sum` and |gradient of one head's loss with respect to its own row of the last layer|^2; the row
+   after the last is the bias. */
+VDI__FN double vdi__averse_own(const vdi_critic *c, const vdi__learner *e, size_t head,
+                               double sum) {
     const vdi__mlp *net = &c->net;
-    const vdi_dtype t = net->dtype;
-    vdi__learner *e = &c->twin[twin];
     const int top = net->layers - 1;
     const size_t heads = (size_t)c->desc.heads, width = net->width[top];
-    double *G = c->gram[twin];
-    vdi__mlp_weight_grad(net, top, 0, width, batch, e->h[top - 1], width, e->dz[top], e->grad);
-    vdi_sum_rows(t, batch, heads, e->dz[top], heads, false, vdi__part(t, e->grad, net->bias[top]));
-    for (size_t i = 0; i < heads; i++) {
-        for (size_t j = 0; j <= i; j++) {
-            G[i * heads + j] = G[j * heads + i] =
-                vdi_dot(t, net->trunk, vdi__part(t, c->part[twin], i * net->trunk),
-                        vdi__part(t, c->part[twin], j * net->trunk));
-        }
-        for (size_t r = 0; r <= width; r++) { /* the row after the last is the bias */
-            double g = vdi__load(t, e->grad,
-                                 (r < width ? net->weight[top] + r * heads : net->bias[top]) + i);
-            G[i * heads + i] += g * g;
-        }
+    for (size_t r = 0; r <= width; r++) {
+        const size_t at = r < width ? net->weight[top] + r * heads : net->bias[top];
+        const double g = vdi__load(net->dtype, e->grad, at + head);
+        sum += g * g;
     }
-    vdi_cagrad((int64_t)heads, G, c->desc.cagrad_c, c->mix[twin], NULL);
+    return sum;
 }
 
-typedef struct vdi__critic_jobs {
-    vdi_critic *c;
-    size_t batch;
-    int64_t chunks;
-    vdi__adam adam;
-} vdi__critic_jobs;
+/* Job (twin): its Gram matrix, in which trunks meet and rows of different heads do not; then the
+   coefficients. */
+VDI__FN void vdi__averse_weigh_job(int64_t index, int worker, void *user) {
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
+    vdi_critic *c = u->c;
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, width = net->width[top];
+    vdi__learner *e = &c->twin[index];
+    double *G = c->gram[index];
+    (void)worker;
+    vdi__mlp_weight_grad(net, top, 0, width, u->batch, e->h[top - 1], width, c->error[index],
+                         e->grad);
+    vdi_sum_rows(t, u->batch, heads, c->error[index], heads, false,
+                 vdi__part(t, e->grad, net->bias[top]));
+    for (size_t i = 0; i < heads; i++) {
+        const void *gi = vdi__part(t, c->part[index], i * net->trunk);
+        for (size_t j = 0; j <= i; j++) {
+            const void *gj = vdi__part(t, c->part[index], j * net->trunk);
+            G[i * heads + j] = G[j * heads + i] = vdi_dot(t, net->trunk, gi, gj);
+        }
+        G[i * heads + i] = vdi__averse_own(c, e, i, G[i * heads + i]);
+    }
+    (void)vdi_cagrad((int64_t)heads, G, c->desc.cagrad_c, c->mix[index], NULL);
+}
+
+/* Job (twin, chunk): back, with the coefficients. */
+VDI__FN void vdi__averse_back_job(int64_t index, int worker, void *user) {
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
+    const size_t chunk = (size_t)u->c->chunk, at = (size_t)(index / 2) * chunk;
+    const int twin = (int)(index % 2);
+    (void)worker;
+    vdi__critic_back(u, twin, at, VDI__MIN(chunk, u->batch - at), u->c->mix[twin]);
+}
+
+VDI__FN void vdi__averse_combine(vdi__critic_jobs *u) {
+    vdi_pool *pool = u->c->desc.pool;
+    vdi_pool_run(pool, 2 * u->c->desc.heads, vdi__averse_part_job, u);
+    vdi_pool_run(pool, 2, vdi__averse_weigh_job, u);
+    vdi_pool_run(pool, 2 * u->chunks, vdi__averse_back_job, u);
+}
+
+VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err) {
+    const size_t heads = (size_t)c->desc.heads;
+    if (!c->gram[0] || c->fits == 0) {
+        return vdi_error_set(
+            err, VDI_ERR_STATE, "vdi_critic_gram",
+            "expected a critic with conflict-averse gradients that has made a fit");
+    }
+    memcpy(gram, c->gram[twin & 1], heads * heads * sizeof *gram);
+    return VDI_OK;
+}
+
+/* ---- the kinds, in the order of vdi_critic_gradient ---------------------------------------- */
+
+static const vdi__critic_kind vdi__critic_kinds[] = {
+    {true, NULL, vdi__mean_rows, NULL},
+    {false, vdi__averse_reserve, NULL, vdi__averse_combine},
+};
+
+VDI__FN const vdi__critic_kind *vdi__critic_kind_of(vdi_critic_gradient gradient) {
+    return &vdi__critic_kinds[gradient];
+}
+
+/* ---- fit ----------------------------------------------------------------------------------- */
 
 VDI__FN void vdi__critic_rows_job(int64_t index, int worker, void *user) {
-    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
-    const size_t at = (size_t)(index / 2 * u->c->chunk);
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
+    const size_t chunk = (size_t)u->c->chunk, at = (size_t)(index / 2) * chunk;
     (void)worker;
-    vdi__critic_rows(u->c, (int)(index % 2), at, VDI__MIN((size_t)u->c->chunk, u->batch - at),
-                     u->batch);
-}
-VDI__FN void vdi__critic_part_job(int64_t index, int worker, void *user) {
-    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
-    vdi__critic_part(u->c, (int)(index % 2), (size_t)(index / 2), u->batch, &u->c->space[worker]);
-}
-VDI__FN void vdi__critic_weigh_job(int64_t index, int worker, void *user) {
-    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
-    (void)worker;
-    vdi__critic_weigh(u->c, (int)index, u->batch);
-}
-VDI__FN void vdi__critic_mixed_job(int64_t index, int worker, void *user) {
-    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
-    vdi_critic *c = u->c;
-    vdi__learner *e = &c->twin[index % 2];
-    const size_t at = (size_t)(index / 2 * c->chunk);
-    const size_t n = VDI__MIN((size_t)c->chunk, u->batch - at);
-    const size_t heads = (size_t)c->desc.heads;
-    const int top = c->net.layers - 1;
-    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
-    (void)worker;
-    vdi__learner_rows(e, at, h, dz);
-    for (size_t i = 0; i < n * heads; i++) {
-        vdi__store(c->net.dtype, dz[top], i,
-                   vdi__load(c->net.dtype, dz[top], i) * c->mix[index % 2][i % heads]);
-    }
-    vdi__mlp_backward(&c->net, e->value, top, n, h, dz);
+    vdi__critic_rows(u, (int)(index % 2), at, VDI__MIN(chunk, u->batch - at));
 }
 VDI__FN void vdi__critic_grad_job(int64_t index, int worker, void *user) {
-    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
     (void)worker;
     vdi__learner_grad(&u->c->twin[index % 2], u->batch, (int)(index / 2));
 }
 VDI__FN void vdi__critic_step_job(int64_t index, int worker, void *user) {
-    vdi__critic_jobs *u = (vdi__critic_jobs *)user;
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
     (void)worker;
     vdi__learner_step(&u->c->twin[index % 2], &u->adam, (int)(index / 2));
 }
 
-/* Mean squared error of each head, from the dz[top] of the first pass. */
-VDI__FN void vdi__critic_losses(const vdi_critic *c, size_t batch, vdi_critic_stats *stats) {
-    const size_t heads = (size_t)c->desc.heads;
-    const int top = c->net.layers - 1;
-    const double k = (double)batch / 2 * (c->desc.gradient == VDI_CRITIC_MEAN ? (double)heads : 1);
-    for (size_t i = 0; i < heads; i++)
-        stats->loss[i] = 0;
-    for (int j = 0; j < 2; j++) {
-        for (size_t b = 0; b < batch; b++) {
-            for (size_t i = 0; i < heads; i++) {
-                double e = vdi__load(c->net.dtype, c->twin[j].dz[top], b * heads + i);
-                stats->loss[i] += e * e;
-            }
-        }
-    }
-    for (size_t i = 0; i < heads; i++)
-        stats->loss[i] *= k * k / (2 * (double)batch);
-}
-
-/* Between the first pass and the weights' gradients, for CAGrad alone. */
-VDI__FN void vdi__critic_avert(vdi_critic *c, vdi__critic_jobs *u) {
-    vdi_pool_run(c->desc.pool, 2 * c->desc.heads, vdi__critic_part_job, u);
-    vdi_pool_run(c->desc.pool, 2, vdi__critic_weigh_job, u);
-    vdi_pool_run(c->desc.pool, 2 * u->chunks, vdi__critic_mixed_job, u);
-}
-
-VDI__FN vdi_status vdi__critic_sound(vdi_critic *c, const char *where, vdi_error *err) {
-    for (int j = 0; c->suspect && j < 2; j++) {
-        if (!vdi__learner_sound(&c->twin[j]) || c->fits < 0) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                 "the state of twin %d holds numbers that are not finite", j);
-        }
-    }
-    c->suspect = false;
-    return VDI_OK;
-}
-
 /* Squares beyond this leave float32; a gradient as long as that means that learning has failed
- * anyway. */
+   anyway. */
 VDI__FN bool vdi__gradient_ok(double squares) { return squares < 1e36; }
 
 VDI__DEF vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, const void *action,
-                                   const void *y, vdi_critic_stats *stats, vdi_error *err) {
+                                   const void *y, const double *weights, vdi_critic_stats *stats,
+                                   vdi_error *err) {
     static const char where[] = "vdi_critic_fit";
-    vdi_critic_stats seen;
+    const vdi_critic_desc *d = &c->desc;
     vdi__critic_jobs u;
-    if (n < 1 || n > c->desc.batch) {
+    if (n < 1 || n > d->batch) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%lld rows: expected 1 to %lld",
-                             (long long)n, (long long)c->desc.batch);
+                             (long long)n, (long long)d->batch);
     }
-    vdi_status status = vdi__critic_sound(c, where, err);
+    vdi_status status = vdi__critic_valid(c, where, err);
     if (status < 0) return status;
     u.c = c;
     u.batch = (size_t)n;
     u.chunks = (n + c->chunk - 1) / c->chunk;
-    u.adam = vdi__adam_at(c->desc.rate, c->desc.beta1, c->desc.beta2, c->desc.eps, c->fits + 1,
-                          c->desc.tau);
+    u.weights = weights;
+    u.adam = vdi__adam_at(d->rate, d->beta1, d->beta2, d->eps, c->fits + 1, d->tau);
     vdi__critic_join(c, (size_t)n, 0, obs, action, c->x);
-    memcpy(c->y, y, (size_t)(n * c->desc.heads) * vdi_dtype_size(c->desc.dtype));
-    vdi_pool_run(c->desc.pool, 2 * u.chunks, vdi__critic_rows_job, &u);
-    vdi__critic_losses(c, u.batch, &seen);
-    if (c->desc.gradient == VDI_CRITIC_CAGRAD) vdi__critic_avert(c, &u);
-    vdi_pool_run(c->desc.pool, 2 * c->net.slices, vdi__critic_grad_job, &u);
+    memcpy(c->y, y, (size_t)(n * d->heads) * vdi_dtype_size(d->dtype));
+    vdi_pool_run(d->pool, 2 * u.chunks, vdi__critic_rows_job, &u);
+    if (c->kind->combine) c->kind->combine(&u);
+    vdi_pool_run(d->pool, 2 * c->net.slices, vdi__critic_grad_job, &u);
     const double squares = vdi__learner_squares(&c->twin[0]) + vdi__learner_squares(&c->twin[1]);
     if (!vdi__gradient_ok(squares)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, where,
                              "fit %lld: the gradient is not finite, or as long as %g",
                              (long long)c->fits, sqrt(squares));
     }
-    vdi_pool_run(c->desc.pool, 2 * vdi__learner_pieces(&c->twin[0]), vdi__critic_step_job, &u);
+    if (stats) {
+        memset(stats, 0, sizeof *stats);
+        vdi__critic_losses(c, u.batch, stats->loss);
+        stats->gradient = sqrt(squares);
+    }
+    vdi_pool_run(d->pool, 2 * vdi__learner_pieces(&c->twin[0]), vdi__critic_step_job, &u);
     c->fits++;
-    seen.gradient = sqrt(squares);
-    if (stats) *stats = seen;
     return VDI_OK;
 }
 #endif
@@ -35003,17 +35472,16 @@ VDI__DEF vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const void *obs, co
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_SACD_C)
 #define VDI_MODEL_SACD_SACD_C
 
-/* What random numbers are for: the upper byte of a stream. The critic's weights are streams 1 and 2
- * of the first. */
-enum { VDI__SACD_INIT = 1, VDI__SACD_SAMPLE, VDI__SACD_NEXT, VDI__SACD_POLICY, VDI__SACD_ACT };
+/* What random numbers are for: the upper byte of a stream. The critics' weights are streams 1 and 2
+   of the first, the policy's is 3. */
 enum {
-    VDI__SACD_STEPS = 0,
-    VDI__SACD_UPDATES,
-    VDI__SACD_ACTS,
-    VDI__SACD_ADDED,
-    VDI__SACD_COUNTERS
+    VDI__SACD_INIT = 1,
+    VDI__SACD_SAMPLE,
+    VDI__SACD_NEXT,
+    VDI__SACD_POLICY,
+    VDI__SACD_ACT,
+    VDI__SACD_TRACE = 9
 };
-enum { VDI__SACD_META = 32, VDI__SACD_META_TEXT = 96 };
 
 #define VDI__LOG_SD_MIN (-20.0)
 #define VDI__LOG_SD_MAX 2.0
@@ -35025,11 +35493,35 @@ typedef struct vdi__sacd_space {
     void *h[VDI__MLP_LAYERS]; /* of the policy at the next observation */
     void *sd, *u, *softplus;  /* (chunk, actions) */
     void *da;                 /* (chunk, actions) */
-    double *composite;        /* (chunk) */
+    double *q, *y;            /* (heads) of one row */
 } vdi__sacd_space;
+
+/* What has happened so far; saved as four whole numbers. */
+typedef struct vdi__sacd_counts {
+    int64_t steps, updates, acts, added; /* observed, made, sampled actions, transitions */
+} vdi__sacd_counts;
+enum { VDI__SACD_COUNTS = 4 };
+
+/* log alpha with Adam's memory; saved as three numbers. */
+typedef struct vdi__sacd_temperature {
+    double log_alpha, m, v;
+} vdi__sacd_temperature;
+
+/* A weight's line; saved as four numbers. */
+typedef struct vdi__sacd_line {
+    double from, to, begin, length;
+} vdi__sacd_line;
+
+/* An algorithm: a row of vdi__sacd_forms, in the order of vdi_sacd_algo. */
+typedef struct vdi__sacd_form {
+    vdi_critic_rule rule;
+    vdi_critic_gradient gradient;
+    bool split; /* a head for each component; else one for their weighted sum */
+} vdi__sacd_form;
 
 struct vdi_sacd {
     vdi_sacd_desc desc;
+    const vdi__sacd_form *form;
     vdi_allocator allocator;
     vdi_arena arena;
     vdi_critic *critic;
@@ -35037,9 +35529,9 @@ struct vdi_sacd {
     vdi__mlp net; /* policy: outputs are mean and log sd */
     vdi__learner policy;
     int64_t heads;
-    double log_alpha[3];                 /* value, and Adam's m and v */
-    int64_t counter[VDI__SACD_COUNTERS]; /* steps, updates, sampled actions, transitions */
-    double (*weight)[4];                 /* (components + 1): from, to, begin, length */
+    vdi__sacd_temperature temperature;
+    vdi__sacd_counts count;
+    vdi__sacd_line *line; /* (components + 1) */
     /* an update */
     int64_t *index;           /* (batch) */
     void *noise_next, *noise; /* (batch, actions) */
@@ -35047,192 +35539,232 @@ struct vdi_sacd {
     double *w;                /* (heads) weights of this update */
     double alpha;
     vdi__sacd_space *space;
-    /* an action */
-    void *act_x, *act_h[VDI__MLP_LAYERS];
+    /* an action, and what is asked about one */
+    void *act_x, *act_h[VDI__MLP_LAYERS]; /* (inputs), (width) */
+    void *act_a, *act_q;                  /* (actions), (heads) */
+    float *action;                        /* (actions) */
+    double *weights, *influence;          /* (components + 1), (heads) */
+    float *next;                          /* (observations) after a step of an environment */
+    struct vdi_sacd_episode *playing;     /* for what is played without learning */
     /* the state */
     vdi_state state;
     vdi_named_tensor *tensor;
     char (*name)[VDI_PARAM_NAME];
-    vdi_meta meta[VDI__SACD_META];
-    char meta_text[VDI__SACD_META][VDI__SACD_META_TEXT];
+    vdi_meta_list meta;
     bool suspect;
 };
 
-static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive", "sac-d-cagrad", "sac"};
+/* ---- description --------------------------------------------------------------------------- */
+
+static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive", "sac-d-cagrad", "sac", NULL};
+static const vdi__sacd_form vdi__sacd_forms[] = {
+    {VDI_CRITIC_COMPOSITE, VDI_CRITIC_MEAN, true},
+    {VDI_CRITIC_ELEMENTWISE, VDI_CRITIC_MEAN, true},
+    {VDI_CRITIC_COMPOSITE, VDI_CRITIC_CAGRAD, true},
+    {VDI_CRITIC_COMPOSITE, VDI_CRITIC_MEAN, false},
+};
+
+#define VDI__SACD_EVER 9007199254740992.0 /* 2^53 */
+
+static const vdi_field vdi__sacd_table[] = {
+    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, observations, 0, 1, VDI_ENV_MAX_OBSERVATIONS,
+                        VDI_FIELD_REQUIRED, "numbers in an observation"),
+    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, actions, 0, 1, VDI_ENV_MAX_ACTIONS, VDI_FIELD_REQUIRED,
+                        "numbers in an action"),
+    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, components, 0, 1, VDI_ENV_MAX_COMPONENTS, VDI_FIELD_REQUIRED,
+                        "numbers in a reward"),
+    VDI_FIELD_INT(vdi_sacd_desc, batch, 256, 1, 1000000, "transitions of an update"),
+    VDI_FIELD_INT(vdi_sacd_desc, capacity, 1000000, 1, VDI__SACD_EVER,
+                  "transitions that are remembered"),
+    VDI_FIELD_INT(vdi_sacd_desc, start, 1000, 1, VDI__SACD_EVER, "random steps before learning"),
+    VDI_FIELD_INT(vdi_sacd_desc, update_every, 1, 1, VDI__SACD_EVER,
+                  "steps of the environment for one update"),
+    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, rate, 3e-4, 0, 1e6, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "Adam's rate of policy and temperature"),
+    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, critic_rate, 0, 0, 1e6,
+                         VDI_FIELD_COMPUTED | VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "Adam's rate of the critics"),
+    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, last_rate, 0, 0, 1e6,
+                         VDI_FIELD_COMPUTED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "where a straight line leads the rate"),
+    VDI_FIELD_INT(vdi_sacd_desc, rate_updates, 0, 0, VDI__SACD_EVER, "in how many updates"),
+    VDI_FIELD_INT(vdi_sacd_desc, rate_hold, 0, 0, VDI__SACD_EVER, "after how many"),
+    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, composite_weight, has_composite_weight, 0, 0, 1e6,
+                        VDI_FIELD_ADDED, "weight of the composite's squared error in the loss"),
+    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, tau, 0.005, 0, 1, VDI_FIELD_ABOVE,
+                         "share of the nets in their targets at each update"),
+    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, gamma, 0.99, 0, 1, VDI_FIELD_ABOVE, "discount"),
+    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, target_entropy, has_target_entropy, 0, -1e6, 1e6,
+                        VDI_FIELD_COMPUTED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                        "entropy that the temperature steers to, in nats"),
+    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, log_alpha, 0, -40, 40, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                         "logarithm of the first temperature"),
+    VDI_FIELD_BOOL(vdi_sacd_desc, fixed_alpha, "the temperature stays"),
+    VDI_FIELD_BOOL(vdi_sacd_desc, entropy_at_terminals,
+                   "pay the last step's entropy at terminal states too"),
+    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, cagrad_c, has_cagrad_c, 0.5, 0, 1, VDI_FIELD_BELOW,
+                        "how far CAGrad may leave the mean gradient, as a share of it"),
+    VDI_FIELD_SEED(vdi_sacd_desc, seed, "seed of everything random"),
+    VDI_FIELD_SIZES(vdi_sacd_desc, hidden, layers, VDI_FIELD_NONE, VDI_MLP_LAYERS, 2, 256, 1,
+                    VDI__CRITIC_MOST, "hidden layers of policy and critics"),
+    VDI_FIELD_ENUM(vdi_sacd_desc, algo, vdi__sacd_algos, "what is learned"),
+    VDI_FIELD_ENUM(vdi_sacd_desc, dtype, vdi__critic_dtypes, "type of the nets"),
+};
+static const vdi_fields vdi__sacd_fields = {"vdi_sacd_desc", vdi__sacd_table,
+                                            (int)VDI__COUNT(vdi__sacd_table)};
+
+VDI__DEF const vdi_fields *vdi_sacd_desc_fields(void) { return &vdi__sacd_fields; }
 
 VDI__DEF const char *vdi_sacd_algo_name(vdi_sacd_algo algo) {
     return (unsigned)algo <= VDI_SACD_SAC ? vdi__sacd_algos[algo] : "?";
 }
 VDI__DEF bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out) {
-    for (int i = 0; i <= VDI_SACD_SAC; i++) {
-        if (!strcmp(name, vdi__sacd_algos[i])) {
-            *out = (vdi_sacd_algo)i;
-            return true;
-        }
+    for (int i = 0; vdi__sacd_algos[i]; i++) {
+        if (strcmp(name, vdi__sacd_algos[i]) != 0) continue;
+        *out = (vdi_sacd_algo)i;
+        return true;
     }
     return false;
 }
 
-VDI__DEF vdi_sacd_desc vdi_sacd_desc_defaults(void) {
-    vdi_sacd_desc d = VDI__ZERO;
-    d.layers = 2;
-    d.hidden[0] = d.hidden[1] = 256;
-    d.batch = 256;
-    d.capacity = 1000000;
-    d.start = 1000;
-    d.update_every = 1;
-    d.rate = d.last_rate = 3e-4;
-    d.tau = 0.005;
-    d.gamma = 0.99;
-    d.cagrad_c = 0.5;
-    d.has_cagrad_c = true;
+/* The defaults of a table, and those that depend on other fields. */
+VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
+    vdi_sacd_desc d = *desc;
+    vdi_fields_fill(&vdi__sacd_fields, &d);
+    if (d.critic_rate == 0) d.critic_rate = d.rate;
+    if (d.last_rate == 0) d.last_rate = d.rate;
+    if (!d.has_target_entropy) d.target_entropy = -(double)d.actions;
+    d.has_target_entropy = true;
     return d;
 }
 
-VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
-    vdi_sacd_desc d = vdi_sacd_desc_defaults(), r = *desc;
-    if (r.layers == 0) r.layers = d.layers;
-    for (int l = 0; l < r.layers && l < VDI_MLP_LAYERS; l++)
-        if (r.hidden[l] == 0) r.hidden[l] = d.hidden[0];
-    if (r.batch == 0) r.batch = d.batch;
-    if (r.capacity == 0) r.capacity = d.capacity;
-    if (r.start == 0) r.start = d.start;
-    if (r.update_every == 0) r.update_every = d.update_every;
-    if (r.rate == 0) r.rate = d.rate;
-    if (r.last_rate == 0) r.last_rate = r.rate;
-    if (r.tau == 0) r.tau = d.tau;
-    if (r.gamma == 0) r.gamma = d.gamma;
-    if (!r.has_target_entropy) r.target_entropy = -(double)r.actions;
-    r.has_target_entropy = true;
-    if (!r.has_cagrad_c) r.cagrad_c = d.cagrad_c;
-    r.has_cagrad_c = true;
-    return r;
+VDI__DEF vdi_sacd_desc vdi_sacd_desc_defaults(void) {
+    vdi_sacd_desc d = VDI__ZERO;
+    vdi_fields_fill(&vdi__sacd_fields, &d);
+    return d;
 }
 
+/* The critic of a filled description. */
 VDI__FN vdi_critic_desc vdi__sacd_critic_desc(const vdi_sacd_desc *d) {
     vdi_critic_desc c = VDI__ZERO;
+    const vdi__sacd_form *form = &vdi__sacd_forms[d->algo];
     c.observations = d->observations;
     c.actions = d->actions;
-    c.heads = d->algo == VDI_SACD_SAC ? 1 : d->components + 1;
+    c.heads = form->split ? d->components + 1 : 1;
     c.layers = d->layers;
     memcpy(c.hidden, d->hidden, sizeof c.hidden);
     c.batch = d->batch;
-    c.rate = d->rate;
+    c.rate = d->critic_rate;
     c.tau = d->tau;
-    c.gradient = d->algo == VDI_SACD_CAGRAD ? VDI_CRITIC_CAGRAD : VDI_CRITIC_MEAN;
+    c.gradient = form->gradient;
     c.cagrad_c = d->cagrad_c;
     c.has_cagrad_c = true;
+    c.composite_weight = form->split ? d->composite_weight : 0;
     c.dtype = d->dtype;
     c.seed = d->seed;
     c.pool = d->pool;
     c.allocator = d->allocator;
-    return c;
+    return vdi__critic_filled(&c);
 }
 
 VDI__DEF vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err) {
-    vdi_sacd_desc d = vdi__sacd_filled(desc);
-    const char *field = NULL;
-    double value = 0;
-    if ((unsigned)d.algo > VDI_SACD_SAC) {
-        field = "algo";
-        value = d.algo;
-    } else if (d.observations < 1 || d.observations > VDI_ENV_MAX_OBSERVATIONS) {
-        field = "observations";
-        value = (double)d.observations;
-    } else if (d.actions < 1 || d.actions > VDI_ENV_MAX_ACTIONS) {
-        field = "actions";
-        value = (double)d.actions;
-    } else if (d.components < 1 || d.components > VDI_ENV_MAX_COMPONENTS) {
-        field = "components";
-        value = (double)d.components;
-    } else if (d.capacity < 1) {
-        field = "capacity";
-        value = (double)d.capacity;
-    } else if (d.start < 1) {
-        field = "start";
-        value = (double)d.start;
-    } else if (d.update_every < 1) {
-        field = "update_every";
-        value = (double)d.update_every;
-    } else if (!(d.last_rate > 0 && d.last_rate < 1e6)) {
-        field = "last_rate";
-        value = d.last_rate;
-    } else if (d.rate_updates < 0) {
-        field = "rate_updates";
-        value = (double)d.rate_updates;
-    } else if (d.rate_hold < 0) {
-        field = "rate_hold";
-        value = (double)d.rate_hold;
-    } else if (!(d.gamma > 0 && d.gamma <= 1)) {
-        field = "gamma";
-        value = d.gamma;
-    } else if (!(fabs(d.target_entropy) < 1e6)) {
-        field = "target_entropy";
-        value = d.target_entropy;
-    } else if (!(fabs(d.log_alpha) < 40)) {
-        field = "log_alpha";
-        value = d.log_alpha;
+    const vdi_sacd_desc d = vdi__sacd_filled(desc);
+    vdi_status status = vdi_fields_check(&vdi__sacd_fields, &d, err);
+    for (int64_t i = 0; status >= 0 && d.weights && i <= d.components; i++) {
+        if (fabs(d.weights[i]) < 1e6) continue;
+        status = vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_desc",
+                               "weights[%lld] is %g: expected a number between -1e6 and 1e6",
+                               (long long)i, d.weights[i]);
     }
-    for (int64_t i = 0; !field && d.weights && i <= d.components; i++) {
-        if (!(fabs(d.weights[i]) < 1e6)) {
-            field = "weights";
-            value = d.weights[i];
-        }
-    }
-    if (field) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_desc", "%s is %g: out of range",
-                             field, value);
-    }
-    vdi_critic_desc c = vdi__sacd_critic_desc(&d);
+    if (status < 0) return status;
+    const vdi_critic_desc c = vdi__sacd_critic_desc(&d);
     return vdi_critic_desc_check(&c, err);
 }
 
+/* ---- memory -------------------------------------------------------------------------------- */
+
 VDI__FN bool vdi__sacd_space_init(vdi_sacd *g, vdi__sacd_space *s) {
-    const size_t size = vdi_dtype_size(g->desc.dtype);
-    const size_t rows = (size_t)g->critic->chunk;
-    const size_t actions = (size_t)g->desc.actions;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t rows = (size_t)g->critic->chunk, actions = (size_t)g->desc.actions;
     bool ok = true;
-    s->x = vdi_arena_calloc(&g->arena, rows * g->critic->net.width[0] * size);
-    s->sd = vdi_arena_calloc(&g->arena, rows * actions * size);
-    s->u = vdi_arena_calloc(&g->arena, rows * actions * size);
-    s->softplus = vdi_arena_calloc(&g->arena, rows * actions * size);
-    s->da = vdi_arena_calloc(&g->arena, rows * actions * size);
-    s->composite = (double *)vdi_arena_calloc(&g->arena, rows * sizeof(double));
+    s->x = vdi__mlp_array(&g->arena, t, rows, g->critic->net.width[0]);
+    s->sd = vdi__mlp_array(&g->arena, t, rows, actions);
+    s->u = vdi__mlp_array(&g->arena, t, rows, actions);
+    s->softplus = vdi__mlp_array(&g->arena, t, rows, actions);
+    s->da = vdi__mlp_array(&g->arena, t, rows, actions);
+    s->q = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
+    s->y = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
     for (int l = 0; l < g->net.layers; l++) {
-        s->h[l] = vdi_arena_calloc(&g->arena, rows * g->net.width[l + 1] * size);
+        s->h[l] = vdi__mlp_array(&g->arena, t, rows, g->net.width[l + 1]);
         ok = ok && s->h[l];
     }
-    return ok && s->x && s->sd && s->u && s->softplus && s->da && s->composite;
+    return ok && s->x && s->sd && s->u && s->softplus && s->da && s->q && s->y;
 }
 
-VDI__FN bool vdi__sacd_memory(vdi_sacd *g) {
+/* What one action takes, and what is asked about one. */
+VDI__FN bool vdi__sacd_reserve_act(vdi_sacd *g) {
     const vdi_sacd_desc *d = &g->desc;
-    const size_t batch = (size_t)d->batch;
-    const size_t size = vdi_dtype_size(d->dtype);
-    const size_t actions = (size_t)d->actions;
-    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 8;
-    const int workers = vdi_pool_threads(d->pool);
-    g->weight =
-        (double(*)[4])vdi_arena_calloc(&g->arena, (size_t)(d->components + 1) * sizeof *g->weight);
-    g->index = (int64_t *)vdi_arena_calloc(&g->arena, batch * sizeof *g->index);
-    g->noise_next = vdi_arena_calloc(&g->arena, batch * actions * size);
-    g->noise = vdi_arena_calloc(&g->arena, batch * actions * size);
-    g->log_pi = (double *)vdi_arena_calloc(&g->arena, batch * sizeof(double));
-    g->value = (double *)vdi_arena_calloc(&g->arena, batch * sizeof(double));
-    g->w = (double *)vdi_arena_calloc(&g->arena, (size_t)(d->components + 1) * sizeof(double));
-    g->space = (vdi__sacd_space *)vdi_arena_calloc(&g->arena, (size_t)workers * sizeof *g->space);
-    g->act_x = vdi_arena_calloc(&g->arena, g->net.width[0] * size);
-    g->tensor = (vdi_named_tensor *)vdi_arena_calloc(&g->arena, names * sizeof *g->tensor);
-    g->name = (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(&g->arena, names * sizeof *g->name);
-    bool ok = g->weight && g->index && g->noise_next && g->noise && g->log_pi && g->value && g->w &&
-              g->space && g->act_x && g->tensor && g->name;
+    const size_t actions = (size_t)d->actions, weights = (size_t)d->components + 1;
+    g->act_x = vdi__mlp_array(&g->arena, d->dtype, g->net.width[0], 1);
+    g->act_a = vdi__mlp_array(&g->arena, d->dtype, actions, 1);
+    g->act_q = vdi__mlp_array(&g->arena, d->dtype, (size_t)g->heads, 1);
+    g->action = (float *)vdi_arena_calloc(&g->arena, actions * sizeof(float));
+    g->next = (float *)vdi_arena_calloc(&g->arena, (size_t)d->observations * sizeof(float));
+    g->weights = (double *)vdi_arena_calloc(&g->arena, weights * sizeof(double));
+    g->influence = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
+    bool ok =
+        g->act_x && g->act_a && g->act_q && g->action && g->next && g->weights && g->influence;
     for (int l = 0; l < g->net.layers; l++) {
-        g->act_h[l] = vdi_arena_calloc(&g->arena, g->net.width[l + 1] * size);
+        g->act_h[l] = vdi__mlp_array(&g->arena, d->dtype, g->net.width[l + 1], 1);
         ok = ok && g->act_h[l];
     }
-    for (int i = 0; ok && i < workers; i++)
+    return ok;
+}
+
+VDI__FN bool vdi__sacd_reserve(vdi_sacd *g) {
+    const vdi_sacd_desc *d = &g->desc;
+    const size_t batch = (size_t)d->batch, actions = (size_t)d->actions;
+    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 8;
+    const size_t workers = (size_t)vdi_pool_threads(d->pool);
+    vdi_arena *a = &g->arena;
+    g->line = (vdi__sacd_line *)vdi_arena_calloc(a, (size_t)(d->components + 1) * sizeof *g->line);
+    g->index = (int64_t *)vdi_arena_calloc(a, batch * sizeof *g->index);
+    g->noise_next = vdi__mlp_array(a, d->dtype, batch, actions);
+    g->noise = vdi__mlp_array(a, d->dtype, batch, actions);
+    g->log_pi = (double *)vdi_arena_calloc(a, batch * sizeof(double));
+    g->value = (double *)vdi_arena_calloc(a, batch * sizeof(double));
+    g->w = (double *)vdi_arena_calloc(a, (size_t)g->heads * sizeof(double));
+    g->space = (vdi__sacd_space *)vdi_arena_calloc(a, workers * sizeof *g->space);
+    g->tensor = (vdi_named_tensor *)vdi_arena_calloc(a, names * sizeof *g->tensor);
+    g->name = (char(*)[VDI_PARAM_NAME])vdi_arena_calloc(a, names * sizeof *g->name);
+    bool ok = g->line && g->index && g->noise_next && g->noise && g->log_pi && g->value && g->w &&
+              g->space && g->tensor && g->name && vdi__sacd_reserve_act(g);
+    for (size_t i = 0; ok && i < workers; i++)
         ok = vdi__sacd_space_init(g, &g->space[i]);
-    return ok && vdi__learner_init(&g->policy, &g->net, &g->arena, batch, false);
+    return ok && vdi__learner_init(&g->policy, &g->net, a, batch, false);
+}
+
+/* Replay buffer, critic, policy. */
+VDI__FN vdi_status vdi__sacd_build(vdi_sacd *g, vdi_error *err) {
+    const vdi_sacd_desc *d = &g->desc;
+    vdi_replay_desc rd = VDI__ZERO;
+    rd.capacity = d->capacity;
+    rd.observations = d->observations;
+    rd.actions = d->actions;
+    rd.components = d->components;
+    rd.allocator = &g->allocator;
+    vdi_status status = vdi_replay_create(&rd, &g->replay, err);
+    if (status < 0) return status;
+    vdi_critic_desc cd = vdi__sacd_critic_desc(d);
+    cd.allocator = &g->allocator;
+    g->heads = cd.heads;
+    status = vdi_critic_create(&cd, &g->critic, err);
+    if (status < 0) return status;
+    vdi__mlp_init(&g->net, d->dtype, d->observations, d->layers, d->hidden, 2 * d->actions);
+    if (!vdi__sacd_reserve(g)) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory for the policy");
+    }
+    return vdi_sacd_episode_create(g, &g->allocator, &g->playing, err);
 }
 
 VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, vdi_error *err) {
@@ -35243,27 +35775,12 @@ VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, v
     if (!g) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory");
     memset(g, 0, sizeof *g);
     g->desc = vdi__sacd_filled(desc);
+    g->desc.weights = NULL;
+    g->desc.allocator = NULL;
+    g->form = &vdi__sacd_forms[g->desc.algo];
     g->allocator = vdi_allocator_defaults(desc->allocator);
     vdi_arena_init(&g->arena, &g->allocator, (size_t)1 << 20);
-    vdi_replay_desc rd = VDI__ZERO;
-    rd.capacity = g->desc.capacity;
-    rd.observations = g->desc.observations;
-    rd.actions = g->desc.actions;
-    rd.components = g->desc.components;
-    rd.allocator = &g->allocator;
-    vdi_critic_desc cd = vdi__sacd_critic_desc(&g->desc);
-    cd.allocator = &g->allocator;
-    g->heads = cd.heads;
-    status = vdi_replay_create(&rd, &g->replay, err);
-    if (status >= 0) status = vdi_critic_create(&cd, &g->critic, err);
-    if (status >= 0) {
-        vdi__mlp_init(&g->net, g->desc.dtype, g->desc.observations, g->desc.layers, g->desc.hidden,
-                      2 * g->desc.actions);
-        if (!vdi__sacd_memory(g)) {
-            status =
-                vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory for the policy");
-        }
-    }
+    status = vdi__sacd_build(g, err);
     if (status < 0) {
         vdi_sacd_destroy(g);
         return status;
@@ -35272,11 +35789,9 @@ VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, v
     vdi__mlp_draw(&g->net, g->policy.value, &rng, 1);
     g->policy.x = g->critic->x; /* rows begin with the observation */
     g->policy.ldx = g->critic->net.width[0];
-    g->log_alpha[0] = g->desc.log_alpha;
+    g->temperature.log_alpha = g->desc.log_alpha;
     for (int64_t i = 0; i <= g->desc.components; i++)
-        g->weight[i][0] = g->weight[i][1] = desc->weights ? desc->weights[i] : 1;
-    g->desc.weights = NULL;
-    g->desc.allocator = NULL;
+        g->line[i].from = g->line[i].to = desc->weights ? desc->weights[i] : 1;
     *out = g;
     return VDI_OK;
 }
@@ -35286,6 +35801,7 @@ VDI__DEF void vdi_sacd_destroy(vdi_sacd *g) {
     vdi_allocator a = g->allocator;
     vdi_critic_destroy(g->critic);
     vdi_replay_destroy(g->replay);
+    vdi_sacd_episode_destroy(g->playing);
     vdi_arena_free(&g->arena);
     vdi_free(&a, g, sizeof *g);
 }
@@ -35293,15 +35809,17 @@ VDI__DEF void vdi_sacd_destroy(vdi_sacd *g) {
 VDI__DEF const vdi_sacd_desc *vdi_sacd_get_desc(const vdi_sacd *g) { return &g->desc; }
 VDI__DEF vdi_critic *vdi_sacd_critic(vdi_sacd *g) { return g->critic; }
 VDI__DEF vdi_replay *vdi_sacd_replay(vdi_sacd *g) { return g->replay; }
-VDI__DEF int64_t vdi_sacd_steps(const vdi_sacd *g) { return g->counter[VDI__SACD_STEPS]; }
-VDI__DEF int64_t vdi_sacd_updates(const vdi_sacd *g) { return g->counter[VDI__SACD_UPDATES]; }
-VDI__DEF double vdi_sacd_alpha(const vdi_sacd *g) { return exp(g->log_alpha[0]); }
+VDI__DEF int64_t vdi_sacd_steps(const vdi_sacd *g) { return g->count.steps; }
+VDI__DEF int64_t vdi_sacd_updates(const vdi_sacd *g) { return g->count.updates; }
+VDI__DEF double vdi_sacd_alpha(const vdi_sacd *g) { return exp(g->temperature.log_alpha); }
 
-/* ---- weights --------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------------- */
 
 VDI__FN double vdi__sacd_weight(const vdi_sacd *g, int64_t i) {
-    const double *p = g->weight[i], k = (double)g->counter[VDI__SACD_STEPS] - p[2];
-    return k <= 0 ? p[0] : k >= p[3] ? p[1] : p[0] + (p[1] - p[0]) * (k / p[3]);
+    const vdi__sacd_line *p = &g->line[i];
+    const double k = (double)g->count.steps - p->begin;
+    if (k <= 0) return p->from;
+    return k >= p->length ? p->to : p->from + (p->to - p->from) * (k / p->length);
 }
 
 VDI__DEF void vdi_sacd_weights(const vdi_sacd *g, double *weights) {
@@ -35313,167 +35831,177 @@ VDI__DEF vdi_status vdi_sacd_schedule_weight(vdi_sacd *g, int64_t component, dou
                                              int64_t begin, int64_t length, vdi_error *err) {
     if (component < 0 || component > g->desc.components || !(fabs(from) < 1e6) ||
         !(fabs(to) < 1e6) || length < 0) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_schedule_weight",
-                             "component %lld from %g to %g over %lld steps: expected one of "
-                             "0..%lld, and finite weights",
-                             (long long)component, from, to, (long long)length,
-                             (long long)g->desc.components);
+        return vdi_error_set(
+            err, VDI_ERR_ARGUMENT, "vdi_sacd_schedule_weight",
+            "component %lld from %g to %g over %lld steps: expected one of 0..%lld, and weights "
+            "between -1e6 and 1e6",
+            (long long)component, from, to, (long long)length, (long long)g->desc.components);
     }
-    double *p = g->weight[component];
-    p[0] = from;
-    p[1] = to;
-    p[2] = (double)begin;
-    p[3] = (double)length;
+    vdi__sacd_line *p = &g->line[component];
+    p->from = from;
+    p->to = to;
+    p->begin = (double)begin;
+    p->length = (double)length;
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_sacd_set_weights(vdi_sacd *g, const double *weights, vdi_error *err) {
     for (int64_t i = 0; i <= g->desc.components; i++) {
-        if (!(fabs(weights[i]) < 1e6)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_set_weights",
-                                 "weight %lld is %g: out of range", (long long)i, weights[i]);
-        }
+        if (fabs(weights[i]) < 1e6) continue;
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_set_weights",
+                             "weight %lld is %g: expected a number between -1e6 and 1e6",
+                             (long long)i, weights[i]);
     }
     for (int64_t i = 0; i <= g->desc.components; i++)
         (void)vdi_sacd_schedule_weight(g, i, weights[i], weights[i], 0, 0, NULL);
     return VDI_OK;
 }
 
-/* ---- acting ---------------------------------------------------------------------------------- */
+/* ---- the state ----------------------------------------------------------------------------- */
+
+VDI__FN void vdi__sacd_add(vdi_sacd *g, const char *name, vdi_tensor t) {
+    vdi_named_tensor *n = &g->tensor[g->state.tensor_count++];
+    n->name = name;
+    n->tensor = t;
+}
+
+VDI__FN void vdi__sacd_tensors(vdi_sacd *g, bool training) {
+    static const char *const prefix[3] = {"policy", "policy.m", "policy.v"};
+    const void *block[3];
+    block[0] = g->policy.value;
+    block[1] = g->policy.m;
+    block[2] = g->policy.v;
+    g->state.tensors = g->tensor;
+    g->state.tensor_count = 0;
+    for (int kind = 0; kind < (training ? 3 : 1); kind++) {
+        vdi__mlp_state(&g->net, block[kind], prefix[kind], g->tensor, g->name,
+                       &g->state.tensor_count);
+    }
+    const vdi_state *c = vdi_critic_state(g->critic, training);
+    for (int64_t i = 0; i < c->tensor_count; i++)
+        vdi__sacd_add(g, c->tensors[i].name, c->tensors[i].tensor);
+    vdi__sacd_add(g, "log_alpha", vdi_tensor_1d(&g->temperature, VDI_F64, training ? 3 : 1));
+    vdi__sacd_add(g, "weights", vdi_tensor_2d(g->line, VDI_F64, g->desc.components + 1, 4));
+    vdi__sacd_add(g, "counters", vdi_tensor_1d(&g->count, VDI_I64, VDI__SACD_COUNTS));
+    if (training) vdi__sacd_add(g, "replay", vdi_replay_tensor(g->replay));
+}
+
+VDI__DEF const vdi_state *vdi_sacd_state(vdi_sacd *g, bool training) {
+    g->suspect = true;
+    g->count.added = vdi_replay_added(g->replay);
+    vdi__sacd_tensors(g, training);
+    vdi_meta_clear(&g->meta);
+    (void)vdi_fields_write(&vdi__sacd_fields, &g->desc, &g->meta); /* they fit: see the table */
+    g->state.meta = g->meta.meta;
+    g->state.meta_count = g->meta.count;
+    return &g->state;
+}
+
+VDI__FN const vdi_named_tensor *vdi__state_find(const vdi_state *state, const char *name) {
+    for (int64_t i = 0; i < state->tensor_count; i++) {
+        if (strcmp(state->tensors[i].name, name) == 0) return &state->tensors[i];
+    }
+    return NULL;
+}
+
+/* Tensor by tensor, `from` into `to`: checked alone, or copied. */
+VDI__FN vdi_status vdi__state_copy(const vdi_state *to, const vdi_state *from, bool copy,
+                                   vdi_error *err) {
+    for (int64_t i = 0; i < to->tensor_count; i++) {
+        const vdi_named_tensor *t = &to->tensors[i], *f = vdi__state_find(from, t->name);
+        char wanted[VDI_SHAPE_TEXT], came[VDI_SHAPE_TEXT];
+        if (!f) {
+            return vdi_error_set(err, VDI_ERR_FORMAT, "vdi_sacd_restore",
+                                 "expected a tensor \"%s\", which is missing", t->name);
+        }
+        if (!vdi_tensor_same_shape(t->tensor, f->tensor) || t->tensor.dtype != f->tensor.dtype) {
+            return vdi_error_set(
+                err, VDI_ERR_FORMAT, "vdi_sacd_restore", "expected \"%s\" to be %s %s, got %s %s",
+                t->name, vdi_dtype_name(t->tensor.dtype), vdi_tensor_shape_text(t->tensor, wanted),
+                vdi_dtype_name(f->tensor.dtype), vdi_tensor_shape_text(f->tensor, came));
+        }
+        const vdi_status status = copy ? vdi_tensor_copy(t->tensor, f->tensor, err) : VDI_OK;
+        if (status < 0) return status;
+    }
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__sacd_valid(vdi_sacd *g, const char *where, vdi_error *err);
+
+/* Transitions that a training state holds, or -1. */
+VDI__FN int64_t vdi__sacd_saved_added(const vdi_state *saved) {
+    const vdi_named_tensor *n = vdi__state_find(saved, "counters");
+    if (!n || n->tensor.dtype != VDI_I64 || vdi_tensor_count(n->tensor) != VDI__SACD_COUNTS ||
+        !vdi_tensor_is_contiguous(n->tensor)) {
+        return -1;
+    }
+    const int64_t added = ((const int64_t *)n->tensor.data)[VDI__SACD_COUNTS - 1];
+    return (double)added < VDI__SACD_EVER ? added : -1;
+}
+
+VDI__DEF vdi_status vdi_sacd_restore(vdi_sacd *g, const vdi_state *saved, vdi_error *err) {
+    static const char where[] = "vdi_sacd_restore";
+    const bool training = vdi__state_find(saved, "replay") != NULL;
+    const int64_t before = vdi_replay_added(g->replay), added = vdi__sacd_saved_added(saved);
+    if (added < 0) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected four \"counters\" from 0 on");
+    }
+    if (training) vdi_replay_set_added(g->replay, added);
+    const vdi_state *state = vdi_sacd_state(g, training);
+    vdi_status status = vdi__state_copy(state, saved, false, err);
+    if (status < 0) {
+        vdi_replay_set_added(g->replay, before);
+        return status;
+    }
+    status = vdi__state_copy(state, saved, true, err);
+    return status < 0 ? status : vdi__sacd_valid(g, where, err);
+}
+
+VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_sacd_desc *out,
+                                            vdi_error *err) {
+    memset(out, 0, sizeof *out);
+    vdi_status status = vdi_fields_read(&vdi__sacd_fields, out, meta, count, err);
+    if (status < 0) return status;
+    if (out->critic_rate == 0) out->critic_rate = out->rate; /* from before there were two */
+    out->has_composite_weight = true;
+    return vdi_sacd_desc_check(out, err);
+}
+
+VDI__DEF vdi_status vdi_sacd_from_state(const vdi_state *saved, vdi_pool *pool,
+                                        const vdi_allocator *a, vdi_sacd **out, vdi_error *err) {
+    vdi_sacd_desc desc;
+    *out = NULL;
+    vdi_status status = vdi_sacd_desc_from_meta(saved->meta, saved->meta_count, &desc, err);
+    if (status < 0) return status;
+    if (!vdi__state_find(saved, "replay")) desc.capacity = 1; /* it will only act */
+    desc.pool = pool;
+    desc.allocator = a;
+    status = vdi_sacd_create(&desc, out, err);
+    if (status < 0) return status;
+    status = vdi_sacd_restore(*out, saved, err);
+    if (status < 0) {
+        vdi_sacd_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+#endif
+
+/* ======== model/sacd/act.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_ACT_C)
+#define VDI_MODEL_SACD_ACT_C
 
 VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
     return vdi_rng_make(g->desc.seed, (uint64_t)what << 56 | (uint64_t)count);
 }
 
+/* Clamped; the least one where it is not a number. */
 VDI__FN double vdi__log_sd(double raw) {
-    return raw < VDI__LOG_SD_MIN ? VDI__LOG_SD_MIN : raw > VDI__LOG_SD_MAX ? VDI__LOG_SD_MAX : raw;
+    if (!(raw >= VDI__LOG_SD_MIN)) return VDI__LOG_SD_MIN;
+    return raw > VDI__LOG_SD_MAX ? VDI__LOG_SD_MAX : raw;
 }
 
-/* tanh of the mean, or of a sample drawn from rng; returns log pi of it (0 for the mean). */
-VDI__FN double vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action) {
-    const vdi_dtype t = g->desc.dtype;
-    const size_t actions = (size_t)g->desc.actions;
-    const void *x = obs;
-    double log_pi = 0;
-    if (t != VDI_F32) {
-        for (size_t i = 0; i < g->net.width[0]; i++)
-            vdi__store(t, g->act_x, i, (double)obs[i]);
-        x = g->act_x;
-    }
-    vdi__mlp_forward(&g->net, g->policy.value, 1, x, g->net.width[0], g->act_h);
-    const void *out = g->act_h[g->net.layers - 1];
-    for (size_t k = 0; k < actions; k++) {
-        double u = vdi__load(t, out, k);
-        if (rng) {
-            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k));
-            const double e = vdi_rng_normal(rng);
-            u += exp(log_sd) * e;
-            const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
-            log_pi -= 0.5 * VDI_LOG_2PI + 0.5 * e * e + log_sd + 2 * (VDI__LOG_2 - u - softplus);
-        }
-        action[k] = (float)tanh(u);
-    }
-    return log_pi;
-}
-
-VDI__DEF void vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
-    vdi_rng rng;
-    if (!deterministic) rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->counter[VDI__SACD_ACTS]++);
-    (void)vdi__sacd_draw(g, obs, deterministic ? NULL : &rng, action);
-}
-
-VDI__DEF void vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *action, void *log_sd) {
-    const vdi_dtype t = g->desc.dtype;
-    const size_t actions = (size_t)g->desc.actions;
-    vdi__sacd_space *s = &g->space[0];
-    for (int64_t at = 0; at < n; at += g->critic->chunk) {
-        const size_t rows = (size_t)VDI__MIN(g->critic->chunk, n - at);
-        const size_t first = (size_t)at * actions;
-        const void *out = s->h[g->net.layers - 1];
-        vdi__mlp_forward(&g->net, g->policy.value, rows,
-                         vdi__part(t, obs, (size_t)at * g->net.width[0]), g->net.width[0], s->h);
-        for (size_t b = 0; b < rows; b++) {
-            for (size_t k = 0; k < actions; k++) {
-                vdi__store(t, action, first + b * actions + k,
-                           tanh(vdi__load(t, out, b * 2 * actions + k)));
-                if (log_sd) {
-                    vdi__store(t, log_sd, first + b * actions + k,
-                               vdi__log_sd(vdi__load(t, out, (b * 2 + 1) * actions + k)));
-                }
-            }
-        }
-    }
-}
-
-VDI__DEF void vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
-    if (g->counter[VDI__SACD_STEPS] >= g->desc.start) {
-        vdi_sacd_act(g, obs, false, action);
-        return;
-    }
-    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->counter[VDI__SACD_ACTS]++);
-    for (int64_t k = 0; k < g->desc.actions; k++)
-        action[k] = (float)(2 * vdi_rng_uniform(&rng) - 1);
-}
-
-VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action,
-                                     const float *reward, const float *next, int end,
-                                     vdi_error *err) {
-    vdi_status status = vdi_replay_add(g->replay, obs, action, reward, next, end, err);
-    if (status >= 0) g->counter[VDI__SACD_STEPS]++;
-    return status;
-}
-
-VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
-    return g->counter[VDI__SACD_STEPS] >= g->desc.start &&
-           g->counter[VDI__SACD_STEPS] % g->desc.update_every == 0;
-}
-
-/* ---- one update ------------------------------------------------------------------------------ */
-
-/* Sample a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log
-   pi (n) = sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact
-   for every u. */
-VDI__FN void vdi__sacd_sample(const vdi_sacd *g, vdi__sacd_space *s, size_t n, const void *out,
-                              const void *eps, void *x, double *log_pi) {
-    const vdi_dtype t = g->desc.dtype;
-    const size_t actions = (size_t)g->desc.actions;
-    const size_t observations = (size_t)g->desc.observations;
-    const size_t count = n * actions;
-    for (size_t b = 0; b < n; b++) {
-        double sum = -0.5 * VDI_LOG_2PI * (double)actions;
-        for (size_t k = 0; k < actions; k++) {
-            const double log_sd = vdi__log_sd(vdi__load(t, out, (b * 2 + 1) * actions + k));
-            const double e = vdi__load(t, eps, b * actions + k);
-            sum -= log_sd + 0.5 * e * e;
-            vdi__store(t, s->sd, b * actions + k, log_sd);
-        }
-        log_pi[b] = sum;
-    }
-    vdi_exp(t, count, s->sd, s->sd);
-    for (size_t b = 0; b < n; b++) {
-        for (size_t k = 0; k < actions; k++) {
-            const size_t i = b * actions + k;
-            const double u = vdi__load(t, out, b * 2 * actions + k) +
-                             vdi__load(t, s->sd, i) * vdi__load(t, eps, i);
-            vdi__store(t, s->u, i, u);
-            vdi__store(t, s->softplus, i, -2 * u);
-        }
-    }
-    vdi_softplus(t, count, s->softplus, s->softplus);
-    for (size_t b = 0; b < n; b++) {
-        for (size_t k = 0; k < actions; k++) {
-            const size_t i = b * actions + k;
-            log_pi[b] -= 2 * (VDI__LOG_2 - vdi__load(t, s->u, i) - vdi__load(t, s->softplus, i));
-        }
-    }
-    vdi_tanh(t, count, s->u, s->u);
-    for (size_t b = 0; b < n; b++) {
-        memcpy(vdi__part(t, x, b * (observations + actions) + observations),
-               vdi__part(t, s->u, b * actions), actions * vdi_dtype_size(t));
-    }
-}
-
-/* float32 of the replay buffer into the agent's dtype */
+/* float32 of the replay buffer or a caller into the agent's dtype */
 VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) {
     if (t == VDI_F32) {
         memcpy(to, from, n * sizeof *from);
@@ -35483,14 +36011,131 @@ VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) 
     }
 }
 
+/* tanh of the mean, or of a sample drawn from rng; log_pi, if it is not NULL, is that of the sample
+   (0 for the mean). */
+VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action,
+                                  double *log_pi) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    const void *out = g->act_h[g->net.layers - 1];
+    double sum = 0;
+    vdi_status status = vdi__all_finite(obs, g->desc.observations) ? VDI_OK : VDI_ERR_DATA;
+    if (status >= 0) {
+        vdi__sacd_take(t, g->net.width[0], obs, g->act_x);
+        vdi__mlp_forward(&g->net, g->policy.value, 1, g->act_x, g->net.width[0], g->act_h);
+    }
+    for (size_t k = 0; k < actions && status >= 0; k++) {
+        double u = vdi__load(t, out, k);
+        if (rng) {
+            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k));
+            const double e = vdi_rng_normal(rng);
+            u += exp(log_sd) * e;
+            const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
+            sum -= 0.5 * VDI_LOG_2PI + 0.5 * e * e + log_sd + 2 * (VDI__LOG_2 - u - softplus);
+        }
+        if (u != u) status = VDI_ERR_NUMERIC;
+        action[k] = (float)tanh(u);
+    }
+    if (log_pi) *log_pi = sum;
+    for (size_t k = 0; k < actions && status < 0; k++)
+        action[k] = 0;
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+    if (deterministic) return vdi__sacd_draw(g, obs, NULL, action, NULL);
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
+    const vdi_status status = vdi__sacd_draw(g, obs, &rng, action, NULL);
+    if (status >= 0) g->count.acts++;
+    return status;
+}
+
+/* One row of the policy's output into an action; false if its mean is not a number. */
+VDI__FN bool vdi__policy_row(vdi_dtype t, size_t actions, const void *out, size_t b, void *action,
+                             void *log_sd, size_t to) {
+    bool ok = true;
+    for (size_t k = 0; k < actions; k++) {
+        const double mean = vdi__load(t, out, b * 2 * actions + k);
+        const double raw = vdi__load(t, out, (b * 2 + 1) * actions + k);
+        ok = ok && mean == mean;
+        vdi__store(t, action, to + k, tanh(mean));
+        if (log_sd) vdi__store(t, log_sd, to + k, vdi__log_sd(raw));
+    }
+    for (size_t k = 0; k < actions && !ok; k++)
+        vdi__store(t, action, to + k, 0);
+    return ok;
+}
+
+VDI__DEF vdi_status vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *action,
+                                    void *log_sd) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, inputs = g->net.width[0];
+    vdi__sacd_space *s = &g->space[0];
+    vdi_status status = VDI_OK;
+    for (int64_t at = 0; at < n; at += g->critic->chunk) {
+        const size_t rows = (size_t)VDI__MIN(g->critic->chunk, n - at);
+        const void *x = vdi__part(t, obs, (size_t)at * inputs);
+        vdi__mlp_forward(&g->net, g->policy.value, rows, x, inputs, s->h);
+        for (size_t b = 0; b < rows; b++) {
+            const size_t to = ((size_t)at + b) * actions;
+            const bool ok =
+                vdi__policy_row(t, actions, s->h[g->net.layers - 1], b, action, log_sd, to);
+            const bool seen = !vdi_count_nonfinite(t, inputs, vdi__part(t, x, b * inputs));
+            for (size_t k = 0; k < actions && !seen; k++) { /* whatever the net made of it */
+                vdi__store(t, action, to + k, 0);
+                if (log_sd) vdi__store(t, log_sd, to + k, VDI__LOG_SD_MIN);
+            }
+            if (!seen) status = VDI_ERR_DATA;
+            if (!ok && status >= 0) status = VDI_ERR_NUMERIC;
+        }
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
+    if (g->count.steps >= g->desc.start) return vdi_sacd_act(g, obs, false, action);
+    const bool finite = vdi__all_finite(obs, g->desc.observations);
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
+    for (int64_t k = 0; k < g->desc.actions; k++)
+        action[k] = finite ? (float)(2 * vdi_rng_uniform(&rng) - 1) : 0;
+    if (!finite) return VDI_ERR_DATA;
+    g->count.acts++;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action,
+                                     const float *reward, const float *next, int end,
+                                     vdi_error *err) {
+    for (int64_t k = 0; k < g->desc.actions; k++) {
+        if (!(action[k] < -1) && !(action[k] > 1)) continue; /* a NaN is the buffer's matter */
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_observe",
+                             "action %lld is %g: expected -1 to 1", (long long)k,
+                             (double)action[k]);
+    }
+    vdi_status status = vdi_replay_add(g->replay, obs, action, reward, next, end, err);
+    if (status >= 0) g->count.steps++;
+    return status;
+}
+
+VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
+    return g->count.steps >= g->desc.start && g->count.steps % g->desc.update_every == 0;
+}
+#endif
+
+/* ======== model/sacd/update.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_UPDATE_C)
+#define VDI_MODEL_SACD_UPDATE_C
+
+/* ---- targets ------------------------------------------------------------------------------- */
+
 VDI__FN void vdi__sacd_y(const vdi_sacd *g, double alpha, const float *reward, int end,
                          const double *q, double log_pi, double *y) {
     const int64_t m = g->desc.components;
     const bool terminal = (end & VDI_ENV_TERMINATED) != 0;
     const double keep = terminal ? 0 : g->desc.gamma;
-    const double entropy =
-        (terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep) * -alpha * log_pi;
-    if (g->desc.algo == VDI_SACD_SAC) {
+    const double paid = terminal && g->desc.entropy_at_terminals ? g->desc.gamma : keep;
+    const double entropy = paid * -alpha * log_pi;
+    if (!g->form->split) {
         y[0] = entropy + keep * q[0];
         for (int64_t i = 0; i < m; i++)
             y[0] += vdi__sacd_weight(g, i) * (double)reward[i];
@@ -35506,233 +36151,412 @@ VDI__DEF void vdi_sacd_target(const vdi_sacd *g, const float *reward, int end, c
     vdi__sacd_y(g, vdi_sacd_alpha(g), reward, end, q, log_pi, y);
 }
 
+/* ---- samples of the policy ----------------------------------------------------------------- */
+
+/* sd, and what log pi (n) has of the Gaussian: sum_k log N(eps_k) - log sd_k. */
+VDI__FN void vdi__sample_spread(const vdi_sacd *g, vdi__sacd_space *s, size_t n, const void *out,
+                                const void *eps, double *log_pi) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    for (size_t b = 0; b < n; b++) {
+        double sum = -0.5 * VDI_LOG_2PI * (double)actions;
+        for (size_t k = 0; k < actions; k++) {
+            const double log_sd = vdi__log_sd(vdi__load(t, out, (b * 2 + 1) * actions + k));
+            const double e = vdi__load(t, eps, b * actions + k);
+            sum -= log_sd + 0.5 * e * e;
+            vdi__store(t, s->sd, b * actions + k, log_sd);
+        }
+        log_pi[b] = sum;
+    }
+    vdi_exp(t, n * actions, s->sd, s->sd);
+}
+
+/* a = tanh(u), u = mean + sd eps: actions go behind the observations of x (n,inputs); log pi (n) =
+   sum log N(eps) - log sd - log(1 - a^2), the last as 2 (log 2 - u - softplus(-2u)), exact for
+   every u. */
+VDI__FN void vdi__sacd_sample(const vdi_sacd *g, vdi__sacd_space *s, size_t n, const void *out,
+                              const void *eps, void *x, double *log_pi) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, observations = (size_t)g->desc.observations;
+    const size_t count = n * actions, size = vdi_dtype_size(t);
+    vdi__sample_spread(g, s, n, out, eps, log_pi);
+    for (size_t b = 0; b < n; b++) {
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            const double mean = vdi__load(t, out, b * 2 * actions + k);
+            const double u = mean + vdi__load(t, s->sd, i) * vdi__load(t, eps, i);
+            vdi__store(t, s->u, i, u);
+            vdi__store(t, s->softplus, i, -2 * u);
+        }
+    }
+    vdi_softplus(t, count, s->softplus, s->softplus);
+    for (size_t b = 0; b < n; b++) {
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            const double u = vdi__load(t, s->u, i);
+            log_pi[b] -= 2 * (VDI__LOG_2 - u - vdi__load(t, s->softplus, i));
+        }
+    }
+    vdi_tanh(t, count, s->u, s->u);
+    for (size_t b = 0; b < n; b++) {
+        memcpy(vdi__part(t, x, b * (observations + actions) + observations),
+               vdi__part(t, s->u, b * actions), actions * size);
+    }
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
 typedef struct vdi__sacd_jobs {
     vdi_sacd *g;
     vdi__critic_jobs critic;
     vdi__adam adam; /* of the policy */
 } vdi__sacd_jobs;
 
-/* A chunk of the batch through everything that is row by row: gather, targets, critics, policy, and
- * the cotangents of all three nets. */
-VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
-    vdi__sacd_jobs *jobs = (vdi__sacd_jobs *)user;
-    vdi_sacd *g = jobs->g;
-    vdi_critic *c = g->critic;
-    vdi__sacd_space *s = &g->space[worker];
-    vdi__critic_space *cs = &c->space[worker];
+/* A chunk of the batch, and the scratch of the worker that has it. */
+typedef struct vdi__sacd_rows {
+    const vdi__sacd_jobs *jobs;
+    size_t at, n;
+    vdi__sacd_space *s;
+    vdi__critic_space *cs;
+    void *x, *y; /* (n,inputs), (n,heads) of the critic's */
+} vdi__sacd_rows;
+
+/* x = (obs, action) and s->x = (next obs, ...) of the transitions. */
+VDI__FN void vdi__rows_gather(const vdi__sacd_rows *r) {
+    vdi_sacd *g = r->jobs->g;
     const vdi_dtype t = g->desc.dtype;
-    const size_t batch = (size_t)g->desc.batch;
-    const size_t at = (size_t)(index * c->chunk);
-    const size_t n = VDI__MIN((size_t)c->chunk, batch - at);
     const size_t observations = (size_t)g->desc.observations;
-    const size_t actions = (size_t)g->desc.actions;
-    const size_t inputs = observations + actions;
-    const size_t heads = (size_t)g->heads;
-    const int top = g->net.layers - 1, ctop = c->net.layers - 1;
-    const vdi_critic_rule rule =
-        g->desc.algo == VDI_SACD_NAIVE ? VDI_CRITIC_ELEMENTWISE : VDI_CRITIC_COMPOSITE;
-    void *x = vdi__part(t, c->x, at * inputs), *y = vdi__part(t, c->y, at * heads);
-    const void *noise = vdi__part(t, g->noise, at * actions);
-    double *log_pi = g->log_pi + at;
-    /* targets */
-    for (size_t b = 0; b < n; b++) {
-        vdi_transition r = vdi_replay_get(g->replay, g->index[at + b]);
-        vdi__sacd_take(t, inputs, r.obs, vdi__part(t, x, b * inputs));
-        vdi__sacd_take(t, observations, r.next, vdi__part(t, s->x, b * inputs));
+    const size_t inputs = observations + (size_t)g->desc.actions;
+    for (size_t b = 0; b < r->n; b++) {
+        const vdi_transition past = vdi_replay_get(g->replay, g->index[r->at + b]);
+        vdi__sacd_take(t, inputs, past.obs, vdi__part(t, r->x, b * inputs));
+        vdi__sacd_take(t, observations, past.next, vdi__part(t, r->s->x, b * inputs));
     }
-    vdi__mlp_forward(&g->net, g->policy.value, n, s->x, inputs, s->h);
-    vdi__sacd_sample(g, s, n, s->h[top], vdi__part(t, g->noise_next, at * actions), s->x, log_pi);
-    vdi__critic_twins(c, cs, VDI_CRITIC_TARGET, n, s->x);
-    vdi_critic_minimum(t, rule, (int64_t)n, g->heads, g->w, cs->h[0][ctop], cs->h[1][ctop],
-                       cs->dz[ctop], NULL, NULL);
-    for (size_t b = 0; b < n; b++) {
-        vdi_transition r = vdi_replay_get(g->replay, g->index[at + b]);
-        double q[VDI_CRITIC_HEADS], target[VDI_CRITIC_HEADS];
-        for (size_t i = 0; i < heads; i++)
-            q[i] = vdi__load(t, cs->dz[ctop], b * heads + i);
-        vdi__sacd_y(g, g->alpha, r.reward, r.end, q, log_pi[b], target);
-        for (size_t i = 0; i < heads; i++)
-            vdi__store(t, y, b * heads + i, target[i]);
-    }
-    /* critics */
-    for (int j = 0; j < 2; j++)
-        vdi__critic_rows(c, j, at, n, batch);
-    /* policy: its rows of x begin with the same observations */
-    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
-    vdi__learner_rows(&g->policy, at, h, dz);
-    vdi__mlp_forward(&g->net, g->policy.value, n, x, inputs, h);
-    memcpy(s->x, x, n * inputs * vdi_dtype_size(t));
-    vdi__sacd_sample(g, s, n, h[top], noise, s->x, log_pi);
-    vdi__critic_twins(c, cs, 0, n, s->x);
-    vdi_critic_minimum(t, rule, (int64_t)n, g->heads, g->w, cs->h[0][ctop], cs->h[1][ctop], NULL,
-                       g->value + at, cs->from);
-    vdi__critic_slope(c, cs, rule, n, g->w, s->da);
-    /* d L / d u = (2 alpha a - (1 - a^2) dQ/da) / batch; the density's own -log sd adds -alpha /
-     * batch */
-    for (size_t b = 0; b < n; b++) {
-        for (size_t k = 0; k < actions; k++) {
-            const double a = vdi__load(t, s->u, b * actions + k);
-            const double q = vdi__load(t, s->da, b * actions + k);
-            const double du = (2 * g->alpha * a - (1 - a * a) * q) / (double)batch;
-            const double raw = vdi__load(t, h[top], (b * 2 + 1) * actions + k);
-            const double ds =
-                du * vdi__load(t, s->sd, b * actions + k) * vdi__load(t, noise, b * actions + k) -
-                g->alpha / (double)batch;
-            vdi__store(t, dz[top], b * 2 * actions + k, du);
-            vdi__store(t, dz[top], (b * 2 + 1) * actions + k,
-                       raw < VDI__LOG_SD_MIN || raw > VDI__LOG_SD_MAX ? 0 : ds);
-        }
-    }
-    vdi__mlp_backward(&g->net, g->policy.value, top, n, h, dz);
 }
 
-/* The weights' gradients of twin, twin, policy; then their steps. */
+/* y, from the target critics at a sample of the policy in the next state. */
+VDI__FN void vdi__rows_targets(const vdi__sacd_rows *r) {
+    vdi_sacd *g = r->jobs->g;
+    vdi_critic *c = g->critic;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, heads = (size_t)g->heads;
+    const int top = g->net.layers - 1, ctop = c->net.layers - 1;
+    double *log_pi = g->log_pi + r->at;
+    vdi__mlp_forward(&g->net, g->policy.value, r->n, r->s->x, c->net.width[0], r->s->h);
+    vdi__sacd_sample(g, r->s, r->n, r->s->h[top], vdi__part(t, g->noise_next, r->at * actions),
+                     r->s->x, log_pi);
+    vdi__critic_twins(c, r->cs, VDI_CRITIC_TARGET, r->n, r->s->x);
+    vdi_critic_minimum(t, g->form->rule, (int64_t)r->n, g->heads, g->w, r->cs->h[0][ctop],
+                       r->cs->h[1][ctop], r->cs->dz[ctop], NULL, NULL);
+    for (size_t b = 0; b < r->n; b++) {
+        const vdi_transition past = vdi_replay_get(g->replay, g->index[r->at + b]);
+        double *q = r->s->q, *y = r->s->y;
+        for (size_t i = 0; i < heads; i++)
+            q[i] = vdi__load(t, r->cs->dz[ctop], b * heads + i);
+        vdi__sacd_y(g, g->alpha, past.reward, past.end, q, log_pi[b], y);
+        for (size_t i = 0; i < heads; i++)
+            vdi__store(t, r->y, b * heads + i, y[i]);
+    }
+}
+
+/* Cotangents of mean and log sd (n, 2 actions) from d composite / d action, s->da:
+   d L / d u = (2 alpha a - (1 - a^2) dQ/da) / batch, and the density's own -log sd adds
+   -alpha / batch. */
+VDI__FN void vdi__rows_policy_cotangents(const vdi__sacd_rows *r, const void *out, void *dz) {
+    const vdi_sacd *g = r->jobs->g;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    const void *noise = vdi__part(t, g->noise, r->at * actions);
+    const double batch = (double)g->desc.batch;
+    for (size_t b = 0; b < r->n; b++) {
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k, at_sd = (b * 2 + 1) * actions + k;
+            const double a = vdi__load(t, r->s->u, i), q = vdi__load(t, r->s->da, i);
+            const double du = (2 * g->alpha * a - (1 - a * a) * q) / batch;
+            const double raw = vdi__load(t, out, at_sd);
+            const double ds =
+                du * vdi__load(t, r->s->sd, i) * vdi__load(t, noise, i) - g->alpha / batch;
+            const bool clamped = raw < VDI__LOG_SD_MIN || raw > VDI__LOG_SD_MAX;
+            vdi__store(t, dz, b * 2 * actions + k, du);
+            vdi__store(t, dz, at_sd, clamped ? 0 : ds);
+        }
+    }
+}
+
+/* The policy, whose rows of x begin with the same observations: through the critics and back. */
+VDI__FN void vdi__rows_policy(const vdi__sacd_rows *r) {
+    vdi_sacd *g = r->jobs->g;
+    vdi_critic *c = g->critic;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, inputs = c->net.width[0];
+    const int top = g->net.layers - 1, ctop = c->net.layers - 1;
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
+    vdi__learner_rows(&g->policy, r->at, h, dz);
+    vdi__mlp_forward(&g->net, g->policy.value, r->n, r->x, inputs, h);
+    memcpy(r->s->x, r->x, r->n * inputs * vdi_dtype_size(t));
+    vdi__sacd_sample(g, r->s, r->n, h[top], vdi__part(t, g->noise, r->at * actions), r->s->x,
+                     g->log_pi + r->at);
+    vdi__critic_twins(c, r->cs, 0, r->n, r->s->x);
+    vdi_critic_minimum(t, g->form->rule, (int64_t)r->n, g->heads, g->w, r->cs->h[0][ctop],
+                       r->cs->h[1][ctop], NULL, g->value + r->at, r->cs->from);
+    vdi__critic_slope(c, r->cs, g->form->rule, r->n, g->w, r->s->da);
+    vdi__rows_policy_cotangents(r, h[top], dz[top]);
+    vdi__mlp_backward(&g->net, g->policy.value, top, r->n, h, dz);
+}
+
+/* A chunk of the batch through everything that is row by row. */
+VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
+    const vdi__sacd_jobs *jobs = (const vdi__sacd_jobs *)user;
+    vdi_sacd *g = jobs->g;
+    vdi_critic *c = g->critic;
+    const vdi_dtype t = g->desc.dtype;
+    vdi__sacd_rows r;
+    r.jobs = jobs;
+    r.at = (size_t)(index * c->chunk);
+    r.n = VDI__MIN((size_t)c->chunk, (size_t)g->desc.batch - r.at);
+    r.s = &g->space[worker];
+    r.cs = &c->space[worker];
+    r.x = vdi__part(t, c->x, r.at * c->net.width[0]);
+    r.y = vdi__part(t, c->y, r.at * (size_t)g->heads);
+    vdi__rows_gather(&r);
+    vdi__rows_targets(&r);
+    for (int j = 0; j < 2; j++)
+        vdi__critic_rows(&jobs->critic, j, r.at, r.n);
+    vdi__rows_policy(&r);
+}
+
+/* ---- the weights' gradients of twin, twin, policy; then their steps ------------------------ */
+
 VDI__FN vdi__learner *vdi__sacd_learner(vdi_sacd *g, int64_t index) {
     return index % 3 < 2 ? &g->critic->twin[index % 3] : &g->policy;
 }
 VDI__FN void vdi__sacd_grad_job(int64_t index, int worker, void *user) {
-    vdi_sacd *g = ((vdi__sacd_jobs *)user)->g;
+    vdi_sacd *g = ((const vdi__sacd_jobs *)user)->g;
     vdi__learner *e = vdi__sacd_learner(g, index);
     (void)worker;
-    if (index / 3 < e->net->slices) vdi__learner_grad(e, (size_t)g->desc.batch, (int)(index / 3));
+    if (index / 3 < e->net->slices) {
+        vdi__learner_grad(e, (size_t)g->desc.batch, (int)(index / 3));
+    }
 }
 VDI__FN void vdi__sacd_step_job(int64_t index, int worker, void *user) {
-    vdi__sacd_jobs *jobs = (vdi__sacd_jobs *)user;
+    const vdi__sacd_jobs *jobs = (const vdi__sacd_jobs *)user;
     vdi__learner *e = vdi__sacd_learner(jobs->g, index);
     (void)worker;
-    if (index / 3 < vdi__learner_pieces(e))
+    if (index / 3 < vdi__learner_pieces(e)) {
         vdi__learner_step(e, index % 3 < 2 ? &jobs->critic.adam : &jobs->adam, (int)(index / 3));
+    }
 }
 
-VDI__FN vdi_status vdi__sacd_sound(vdi_sacd *g, const char *where, vdi_error *err) {
-    if (!g->suspect) return VDI_OK;
-    const double *la = g->log_alpha;
-    vdi_status status = vdi__critic_sound(g->critic, where, err);
-    if (status < 0) return status;
-    if (!vdi__learner_sound(&g->policy)) {
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                             "the state of the policy holds numbers that are not finite");
-    }
-    if (!(fabs(la[0]) < 700 && la[1] - la[1] == 0 && la[2] >= 0 && la[2] - la[2] == 0)) {
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                             "the state of the temperature is not finite");
-    }
-    for (int i = 0; i < VDI__SACD_COUNTERS; i++) {
-        if (g->counter[i] < 0) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "a counter of the state is %lld",
-                                 (long long)g->counter[i]);
-        }
-    }
-    for (int64_t i = 0; i <= g->desc.components; i++) {
-        if (!(fabs(g->weight[i][0]) < 1e6 && fabs(g->weight[i][1]) < 1e6 &&
-              fabs(g->weight[i][2]) < 1e18 && g->weight[i][3] >= 0)) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                 "weight %lld of the state is not finite", (long long)i);
-        }
-    }
+/* ---- is the state valid, where somebody may have written to it? ---------------------------- */
+
+VDI__FN vdi_status vdi__sacd_valid_past(const vdi_sacd *g, const char *where, vdi_error *err) {
     const vdi_tensor past = vdi_replay_tensor(g->replay);
     for (int64_t k = 0; k < past.shape[0]; k++) {
         const float *record = (const float *)past.data + k * past.shape[1];
         const float end = record[past.shape[1] - 1];
-        if (!vdi__all_finite(record, past.shape[1]) || end < 0 ||
-            end > (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED)) {
-            return vdi_error_set(
-                err, VDI_ERR_NUMERIC, where,
-                "transition %lld of the state is not finite, or ends in a way that is unknown",
-                (long long)k);
-        }
+        const bool flags = end >= 0 && end <= (VDI_ENV_TERMINATED | VDI_ENV_TRUNCATED);
+        if (vdi__all_finite(record, past.shape[1]) && flags) continue;
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "transition %lld of the state is not finite, or ends in a way that is "
+                             "unknown",
+                             (long long)k);
     }
-    g->suspect = false;
     return VDI_OK;
+}
+
+VDI__FN bool vdi__sacd_valid_line(const vdi__sacd_line *p) {
+    return fabs(p->from) < 1e6 && fabs(p->to) < 1e6 && fabs(p->begin) < 1e18 && p->length >= 0;
+}
+
+VDI__FN vdi_status vdi__sacd_valid(vdi_sacd *g, const char *where, vdi_error *err) {
+    const vdi__sacd_temperature *t = &g->temperature;
+    const vdi__sacd_counts *n = &g->count;
+    if (!g->suspect) return VDI_OK;
+    vdi_status status = vdi__critic_valid(g->critic, where, err);
+    if (status < 0) return status;
+    if (!vdi__learner_valid(&g->policy)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "the state of the policy holds numbers that are not finite");
+    }
+    if (!(fabs(t->log_alpha) < 700 && t->m - t->m == 0 && t->v >= 0 && t->v - t->v == 0)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "the state of the temperature is not finite");
+    }
+    if (n->steps < 0 || n->updates < 0 || n->acts < 0 || n->added < 0) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "a counter of the state is negative: %lld, %lld, %lld, %lld",
+                             (long long)n->steps, (long long)n->updates, (long long)n->acts,
+                             (long long)n->added);
+    }
+    for (int64_t i = 0; i <= g->desc.components; i++) {
+        if (vdi__sacd_valid_line(&g->line[i])) continue;
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "weight %lld of the state is not finite",
+                             (long long)i);
+    }
+    status = vdi__sacd_valid_past(g, where, err);
+    if (status >= 0) g->suspect = false;
+    return status;
+}
+
+/* ---- one update ---------------------------------------------------------------------------- */
+
+/* The rates of this update: held, then along a line; the critics' in proportion. */
+VDI__FN void vdi__sacd_rates(vdi__sacd_jobs *jobs) {
+    const vdi_sacd_desc *d = &jobs->g->desc;
+    const int64_t update = jobs->g->count.updates;
+    const double beyond = (double)VDI__MAX(update - d->rate_hold, 0);
+    const double along = d->rate_updates > 0 ? VDI__MIN(beyond / (double)d->rate_updates, 1.0) : 0;
+    const double rate = d->rate + (d->last_rate - d->rate) * along;
+    const double critic_rate = d->critic_rate == d->rate ? rate : rate * (d->critic_rate / d->rate);
+    jobs->adam = vdi__adam_at(rate, 0.9, 0.999, 1e-8, update + 1, d->tau);
+    jobs->critic.adam = vdi__adam_at(critic_rate, 0.9, 0.999, 1e-8, update + 1, d->tau);
+}
+
+/* All that is random, before the work is shared out. */
+VDI__FN void vdi__sacd_draw_batch(vdi_sacd *g) {
+    const vdi_sacd_desc *d = &g->desc;
+    const int64_t update = g->count.updates, numbers = d->batch * d->actions;
+    const uint64_t count = (uint64_t)vdi_replay_count(g->replay);
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_SAMPLE, update);
+    for (int64_t b = 0; b < d->batch; b++)
+        g->index[b] = (int64_t)vdi_rng_below(&rng, count);
+    rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
+    vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise_next);
+    rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
+    vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise);
+    g->alpha = vdi_sacd_alpha(g);
+    for (int64_t i = 0; i < g->heads; i++)
+        g->w[i] = g->form->split ? vdi__sacd_weight(g, i) : 1;
+}
+
+/* Adam on log alpha; `gap` is mean log pi + H. */
+VDI__FN void vdi__sacd_temper(vdi_sacd *g, const vdi__adam *adam, double gap) {
+    vdi__sacd_temperature *t = &g->temperature;
+    const double gradient = -g->alpha * gap;
+    t->m = 0.9 * t->m + 0.1 * gradient;
+    t->v = 0.999 * t->v + 0.001 * gradient * gradient;
+    t->log_alpha -= adam->step * t->m / (sqrt(t->v) + adam->eps);
+    t->log_alpha = VDI__MAX(VDI__MIN(t->log_alpha, 40.0), -40.0);
+}
+
+VDI__FN double vdi__mean_of(const double *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+/* The three rounds' first two: every gradient. */
+VDI__FN void vdi__sacd_gradients(vdi__sacd_jobs *jobs) {
+    vdi_sacd *g = jobs->g;
+    vdi_critic *c = g->critic;
+    vdi_pool *pool = g->desc.pool;
+    vdi_pool_run(pool, jobs->critic.chunks, vdi__sacd_rows_job, jobs);
+    if (c->kind->combine) c->kind->combine(&jobs->critic);
+    vdi_pool_run(pool, 3 * VDI__MAX(c->net.slices, g->net.slices), vdi__sacd_grad_job, jobs);
 }
 
 VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_error *err) {
     static const char where[] = "vdi_sacd_update";
     const vdi_sacd_desc *d = &g->desc;
     vdi_critic *c = g->critic;
-    const int64_t count = vdi_replay_count(g->replay), update = g->counter[VDI__SACD_UPDATES];
-    if (count < 1)
-        return vdi_error_set(err, VDI_ERR_STATE, where, "there is no transition to learn from");
-    vdi_status status = vdi__sacd_sound(g, where, err);
-    if (status < 0) return status;
     vdi__sacd_jobs jobs;
-    const double beyond = (double)VDI__MAX(update - d->rate_hold, 0);
-    const double along = d->rate_updates > 0 ? VDI__MIN(beyond / (double)d->rate_updates, 1.0) : 0;
-    const double rate = d->rate + (d->last_rate - d->rate) * along;
+    if (vdi_replay_count(g->replay) < 1) {
+        return vdi_error_set(err, VDI_ERR_STATE, where, "there is no transition to learn from");
+    }
+    vdi_status status = vdi__sacd_valid(g, where, err);
+    if (status < 0) return status;
     jobs.g = g;
     jobs.critic.c = c;
     jobs.critic.batch = (size_t)d->batch;
     jobs.critic.chunks = (d->batch + c->chunk - 1) / c->chunk;
-    jobs.critic.adam = vdi__adam_at(rate, 0.9, 0.999, 1e-8, update + 1, d->tau);
-    jobs.adam = jobs.critic.adam;
-    /* all that is random, before the work is shared out */
-    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_SAMPLE, update);
-    for (int64_t b = 0; b < d->batch; b++)
-        g->index[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)count);
-    rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
-    vdi_rng_fill_normal(&rng, d->dtype, d->batch * d->actions, g->noise_next);
-    rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
-    vdi_rng_fill_normal(&rng, d->dtype, d->batch * d->actions, g->noise);
-    g->alpha = vdi_sacd_alpha(g);
-    for (int64_t i = 0; i < g->heads; i++)
-        g->w[i] = d->algo == VDI_SACD_SAC ? 1 : vdi__sacd_weight(g, i);
-
-    vdi_pool_run(d->pool, jobs.critic.chunks, vdi__sacd_rows_job, &jobs);
-    vdi_sacd_stats seen;
-    vdi_critic_stats losses;
-    double log_pi = 0, value = 0;
-    vdi__critic_losses(c, jobs.critic.batch, &losses);
-    for (int64_t b = 0; b < d->batch; b++) {
-        log_pi += g->log_pi[b];
-        value += g->value[b];
-    }
-    log_pi /= (double)d->batch;
-    value /= (double)d->batch;
-    if (d->algo == VDI_SACD_CAGRAD) vdi__critic_avert(c, &jobs.critic);
-    vdi_pool_run(d->pool, 3 * VDI__MAX(c->net.slices, g->net.slices), vdi__sacd_grad_job, &jobs);
+    jobs.critic.weights = g->w;
+    vdi__sacd_rates(&jobs);
+    vdi__sacd_draw_batch(g);
+    vdi__sacd_gradients(&jobs);
     const double critics = vdi__learner_squares(&c->twin[0]) + vdi__learner_squares(&c->twin[1]);
     const double policy = vdi__learner_squares(&g->policy);
-    if (!vdi__gradient_ok(critics) || !vdi__gradient_ok(policy) || !(fabs(log_pi) < 1e18)) {
+    const double log_pi = vdi__mean_of(g->log_pi, d->batch);
+    const double value = vdi__mean_of(g->value, d->batch);
+    const bool critics_ok = vdi__gradient_ok(critics);
+    if (!critics_ok || !vdi__gradient_ok(policy) || !(fabs(log_pi) < 1e18)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, where,
                              "update %lld: the gradient of the %s is not finite, or as long as %g",
-                             (long long)update, vdi__gradient_ok(critics) ? "policy" : "critics",
-                             sqrt(vdi__gradient_ok(critics) ? policy : critics));
+                             (long long)g->count.updates, critics_ok ? "policy" : "critics",
+                             sqrt(critics_ok ? policy : critics));
     }
-    vdi_pool_run(d->pool,
-                 3 * VDI__MAX(vdi__learner_pieces(&c->twin[0]), vdi__learner_pieces(&g->policy)),
-                 vdi__sacd_step_job, &jobs);
-    if (!d->fixed_alpha) {
-        double *la = g->log_alpha;
-        const double gradient = -g->alpha * (log_pi + d->target_entropy);
-        la[1] = 0.9 * la[1] + 0.1 * gradient;
-        la[2] = 0.999 * la[2] + 0.001 * gradient * gradient;
-        la[0] -= jobs.adam.step * la[1] / (sqrt(la[2]) + jobs.adam.eps);
-        la[0] = VDI__MAX(VDI__MIN(la[0], 40.0), -40.0);
-    }
-    c->fits++;
-    g->counter[VDI__SACD_UPDATES]++;
     if (stats) {
-        memset(&seen, 0, sizeof seen);
-        for (int64_t i = 0; i < g->heads; i++)
-            seen.loss[i] = losses.loss[i];
-        seen.critic_gradient = sqrt(critics);
-        seen.policy_gradient = sqrt(policy);
-        seen.policy_loss = g->alpha * log_pi - value;
-        seen.value = value;
-        seen.entropy = -log_pi;
-        seen.alpha = g->alpha;
-        *stats = seen;
+        memset(stats, 0, sizeof *stats);
+        vdi__critic_losses(c, jobs.critic.batch, stats->loss);
+        stats->critic_gradient = sqrt(critics);
+        stats->policy_gradient = sqrt(policy);
+        stats->policy_loss = g->alpha * log_pi - value;
+        stats->value = value;
+        stats->entropy = -log_pi;
+        stats->alpha = g->alpha;
     }
+    const int pieces = VDI__MAX(vdi__learner_pieces(&c->twin[0]), vdi__learner_pieces(&g->policy));
+    vdi_pool_run(d->pool, 3 * pieces, vdi__sacd_step_job, &jobs);
+    if (!d->fixed_alpha) vdi__sacd_temper(g, &jobs.adam, log_pi + d->target_entropy);
+    c->fits++;
+    g->count.updates++;
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/sacd/episode.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EPISODE_C)
+#define VDI_MODEL_SACD_EPISODE_C
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* Places of the arrays behind a block that begins with the struct; returns the bytes. */
+VDI__FN size_t vdi__episode_place(const vdi_sacd_desc *d, vdi_sacd_episode *e) {
+    const size_t sum = vdi_align_size(sizeof *e);
+    const size_t obs = sum + (size_t)d->components * sizeof(double);
+    const size_t action = obs + (size_t)d->observations * sizeof(float);
+    const size_t reward = action + (size_t)d->actions * sizeof(float);
+    char *block = (char *)e;
+    if (e) {
+        e->sum = (double *)(void *)(block + sum);
+        e->obs = (float *)(void *)(block + obs);
+        e->action = (float *)(void *)(block + action);
+        e->reward = (float *)(void *)(block + reward);
+    }
+    return reward + (size_t)d->components * sizeof(float);
+}
+
+VDI__DEF vdi_status vdi_sacd_episode_create(const vdi_sacd *g, const vdi_allocator *a,
+                                            vdi_sacd_episode **out, vdi_error *err) {
+    const vdi_allocator allocator = vdi_allocator_defaults(a);
+    const size_t bytes = vdi__episode_place(&g->desc, NULL);
+    vdi_sacd_episode *e = (vdi_sacd_episode *)vdi_alloc(&allocator, bytes);
+    *out = e;
+    if (!e) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_episode_create",
+                             "no memory for the %zu bytes of an episode", bytes);
+    }
+    memset(e, 0, bytes);
+    (void)vdi__episode_place(&g->desc, e);
+    e->allocator = allocator;
+    e->bytes = bytes;
     return VDI_OK;
 }
 
-/* ---- in an environment ----------------------------------------------------------------------- */
+VDI__DEF void vdi_sacd_episode_destroy(vdi_sacd_episode *e) {
+    if (!e) return;
+    vdi_allocator a = e->allocator;
+    vdi_free(&a, e, e->bytes);
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
 
 VDI__FN vdi_status vdi__sacd_fits(const vdi_sacd *g, const vdi_env *env, vdi_error *err) {
     const vdi_sacd_desc *d = &g->desc;
     if (env->observations == d->observations && env->actions == d->actions &&
-        env->components == d->components)
+        env->components == d->components) {
         return VDI_OK;
+    }
     return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_step",
                          "the agent has %lld observations, %lld actions, %lld components, the "
                          "environment %lld, %lld, %lld",
@@ -35742,8 +36566,8 @@ VDI__FN vdi_status vdi__sacd_fits(const vdi_sacd *g, const vdi_env *env, vdi_err
 }
 
 /* One step of the environment into `next`, with the time limit held; sums go on. */
-VDI__FN vdi_status vdi__sacd_env_step(vdi_env *env, vdi_sacd_episode *e, float *next,
-                                      vdi_error *err) {
+VDI__FN vdi_status vdi__episode_advance(vdi_env *env, vdi_sacd_episode *e, float *next,
+                                        vdi_error *err) {
     int end = 0;
     vdi_status status = vdi_env_step(env, e->action, next, e->reward, &end, err);
     if (status < 0) {
@@ -35758,11 +36582,11 @@ VDI__FN vdi_status vdi__sacd_env_step(vdi_env *env, vdi_sacd_episode *e, float *
     return VDI_OK;
 }
 
-VDI__FN vdi_status vdi__sacd_env_begin(vdi_env *env, uint64_t seed, vdi_sacd_episode *e,
-                                       vdi_error *err) {
+VDI__FN vdi_status vdi__episode_begin(vdi_env *env, uint64_t seed, vdi_sacd_episode *e,
+                                      vdi_error *err) {
     e->steps = 0;
     e->end = 0;
-    memset(e->sum, 0, sizeof e->sum);
+    memset(e->sum, 0, (size_t)env->components * sizeof *e->sum);
     vdi_status status = vdi_env_reset(env, seed, (uint64_t)e->index, e->obs, err);
     e->running = status >= 0;
     return status;
@@ -35770,242 +36594,154 @@ VDI__FN vdi_status vdi__sacd_env_begin(vdi_env *env, uint64_t seed, vdi_sacd_epi
 
 VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
                                   vdi_sacd_stats *stats, vdi_error *err) {
-    float next[VDI_ENV_MAX_OBSERVATIONS];
     vdi_status status = vdi__sacd_fits(g, env, err);
     if (status >= 0 && (!e->running || e->end)) {
         if (e->running) e->index++;
-        status = vdi__sacd_env_begin(env, g->desc.seed, e, err);
+        status = vdi__episode_begin(env, g->desc.seed, e, err);
     }
     if (status < 0) return status;
-    vdi_sacd_explore(g, e->obs, e->action);
-    status = vdi__sacd_env_step(env, e, next, err);
-    if (status >= 0) status = vdi_sacd_observe(g, e->obs, e->action, e->reward, next, e->end, err);
+    status = vdi_sacd_explore(g, e->obs, e->action);
+    if (status < 0) {
+        return vdi_error_set(err, status, "vdi_sacd_step",
+                             "the policy has no finite action for an observation at step %lld",
+                             (long long)e->steps);
+    }
+    status = vdi__episode_advance(env, e, g->next, err);
     if (status < 0) return status;
-    memcpy(e->obs, next, (size_t)env->observations * sizeof *next);
+    status = vdi_sacd_observe(g, e->obs, e->action, e->reward, g->next, e->end, err);
+    if (status < 0) return status;
+    memcpy(e->obs, g->next, (size_t)env->observations * sizeof *e->obs);
     return vdi_sacd_due(g) ? vdi_sacd_update(g, stats, err) : VDI_OK;
 }
 
+/* ---- going on ------------------------------------------------------------------------------ */
+
+/* Does the environment say what it said then? */
+VDI__FN bool vdi__episode_same(const vdi_env *env, const vdi_transition *past,
+                               const vdi_sacd_episode *e, const float *next) {
+    const size_t obs = (size_t)env->observations * sizeof(float);
+    const size_t reward = (size_t)env->components * sizeof(float);
+    return memcmp(past->next, next, obs) == 0 && memcmp(past->reward, e->reward, reward) == 0 &&
+           past->end == e->end;
+}
+
+/* The actions of the last `steps` transitions once more; *exact becomes false where the environment
+   leaves the recorded way. */
+VDI__FN vdi_status vdi__episode_repeat(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                       int64_t steps, bool *exact, vdi_error *err) {
+    const size_t obs = (size_t)env->observations * sizeof(float);
+    const size_t action = (size_t)env->actions * sizeof(float);
+    vdi_status status = vdi__episode_begin(env, g->desc.seed, e, err);
+    if (status < 0) return status;
+    const vdi_transition first = vdi_replay_recent(g->replay, steps - 1);
+    *exact = memcmp(first.obs, e->obs, obs) == 0;
+    for (int64_t k = steps - 1; k >= 0 && *exact; k--) {
+        const vdi_transition past = vdi_replay_recent(g->replay, k);
+        memcpy(e->action, past.action, action);
+        status = vdi__episode_advance(env, e, g->next, err);
+        if (status < 0) return status;
+        *exact = vdi__episode_same(env, &past, e, g->next);
+        memcpy(e->obs, g->next, obs);
+    }
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_catch_up(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e, bool *exact,
+                                      vdi_error *err) {
+    const int64_t steps = e->steps, index = e->index;
+    bool same = steps >= 0 && steps <= vdi_replay_count(g->replay);
+    vdi_status status = vdi__sacd_fits(g, env, err);
+    if (status < 0) return status;
+    e->running = false;
+    e->end = 0;
+    if (exact) *exact = same;
+    if (steps == 0) return VDI_OK; /* it had not begun */
+    if (same && vdi_replay_recent(g->replay, 0).end) {
+        e->index = index + 1; /* it had ended */
+        return VDI_OK;
+    }
+    if (same) status = vdi__episode_repeat(g, env, e, steps, &same, err);
+    if (status < 0) return status;
+    if (exact) *exact = same;
+    if (!same) {
+        e->running = false;
+        e->end = 0;
+        e->index = index + 1;
+    }
+    return VDI_OK;
+}
+
+/* ---- playing ------------------------------------------------------------------------------- */
+
 VDI__DEF vdi_status vdi_sacd_play(vdi_sacd *g, vdi_env *env, uint64_t seed, uint64_t episode,
                                   double *sums, int64_t *steps, vdi_error *err) {
-    vdi_sacd_episode e = VDI__ZERO;
-    e.index = (int64_t)episode;
+    vdi_sacd_episode *e = g->playing;
     vdi_status status = vdi__sacd_fits(g, env, err);
-    if (status >= 0) status = vdi__sacd_env_begin(env, seed, &e, err);
-    while (status >= 0 && !e.end) {
-        vdi_sacd_act(g, e.obs, true, e.action);
-        status = vdi__sacd_env_step(env, &e, e.obs, err);
+    if (status < 0) return status;
+    e->index = (int64_t)episode;
+    status = vdi__episode_begin(env, seed, e, err);
+    while (status >= 0 && !e->end) {
+        status = vdi_sacd_act(g, e->obs, true, e->action);
+        if (status < 0) {
+            (void)vdi_error_set(err, status, "vdi_sacd_play",
+                                "the policy has no finite action for an observation at step %lld",
+                                (long long)e->steps);
+            break;
+        }
+        status = vdi__episode_advance(env, e, e->obs, err);
     }
     for (int64_t i = 0; sums && i < env->components; i++)
-        sums[i] = e.sum[i];
-    if (steps) *steps = e.steps;
+        sums[i] = e->sum[i];
+    if (steps) *steps = e->steps;
     return status;
-}
-
-/* ---- the state ------------------------------------------------------------------------------- */
-
-VDI__FN void vdi__sacd_add(vdi_sacd *g, const char *name, vdi_tensor t) {
-    vdi_named_tensor *n = &g->tensor[g->state.tensor_count++];
-    n->name = name;
-    n->tensor = t;
-}
-
-VDI__FN void vdi__sacd_note(vdi_sacd *g, const char *key, double value) {
-    vdi_meta *m = &g->meta[g->state.meta_count];
-    char *text = g->meta_text[g->state.meta_count++];
-    (void)vdi_text_double(text, value, 0);
-    m->key = key;
-    m->value = text;
-}
-
-/* The numbers of a description that are saved, in one list for writing and reading. */
-typedef struct vdi__sacd_number {
-    const char *key;
-    int64_t *whole; /* or */
-    double *real;   /* or */
-    bool *flag;
-} vdi__sacd_number;
-VDI__FN int vdi__sacd_numbers(vdi_sacd_desc *d, vdi__sacd_number *list) {
-    int n = 0;
-#define VDI__X(kind, field)                                                               \
-    list[n].key = #field, list[n].whole = NULL, list[n].real = NULL, list[n].flag = NULL, \
-    list[n++].kind = &d->field
-    VDI__X(whole, observations);
-    VDI__X(whole, actions);
-    VDI__X(whole, components);
-    VDI__X(whole, batch);
-    VDI__X(whole, capacity);
-    VDI__X(whole, start);
-    VDI__X(whole, update_every);
-    VDI__X(real, rate);
-    VDI__X(real, last_rate);
-    VDI__X(whole, rate_updates);
-    VDI__X(whole, rate_hold);
-    VDI__X(real, tau);
-    VDI__X(real, gamma);
-    VDI__X(real, target_entropy);
-    VDI__X(real, log_alpha);
-    VDI__X(flag, fixed_alpha);
-    VDI__X(flag, entropy_at_terminals);
-    VDI__X(real, cagrad_c);
-#undef VDI__X
-    return n;
-}
-
-VDI__DEF const vdi_state *vdi_sacd_state(vdi_sacd *g, bool training) {
-    static const char *const prefix[3] = {"policy", "policy.m", "policy.v"};
-    const void *block[3];
-    vdi_sacd_desc *d = &g->desc;
-    block[0] = g->policy.value;
-    block[1] = g->policy.m;
-    block[2] = g->policy.v;
-    g->suspect = true;
-    g->state.tensors = g->tensor;
-    g->state.meta = g->meta;
-    g->state.tensor_count = g->state.meta_count = 0;
-    for (int kind = 0; kind < (training ? 3 : 1); kind++) {
-        vdi__mlp_state(&g->net, block[kind], prefix[kind], g->tensor, g->name,
-                       &g->state.tensor_count);
-    }
-    const vdi_state *c = vdi_critic_state(g->critic, training);
-    for (int64_t i = 0; i < c->tensor_count; i++)
-        vdi__sacd_add(g, c->tensors[i].name, c->tensors[i].tensor);
-    vdi__sacd_add(g, "log_alpha", vdi_tensor_1d(g->log_alpha, VDI_F64, training ? 3 : 1));
-    vdi__sacd_add(g, "weights", vdi_tensor_2d(g->weight, VDI_F64, d->components + 1, 4));
-    g->counter[VDI__SACD_ADDED] = vdi_replay_added(g->replay);
-    vdi__sacd_add(g, "counters", vdi_tensor_1d(g->counter, VDI_I64, VDI__SACD_COUNTERS));
-    if (training) vdi__sacd_add(g, "replay", vdi_replay_tensor(g->replay));
-    vdi__sacd_number list[VDI__SACD_META];
-    const int numbers = vdi__sacd_numbers(d, list);
-    for (int i = 0; i < numbers; i++) {
-        vdi__sacd_note(g, list[i].key,
-                       list[i].whole   ? (double)*list[i].whole
-                       : list[i].real  ? *list[i].real
-                       : *list[i].flag ? 1
-                                       : 0);
-    }
-    vdi__sacd_note(g, "seed", 0);
-    (void)vdi_text_format(g->meta_text[g->state.meta_count - 1], VDI__SACD_META_TEXT, "%lld",
-                          (long long)d->seed);
-    vdi__sacd_note(g, "hidden", 0);
-    char *text = g->meta_text[g->state.meta_count - 1];
-    size_t used = 0;
-    for (int l = 0; l < d->layers; l++) {
-        used += vdi_text_format(text + used, VDI__SACD_META_TEXT - used, l ? ",%lld" : "%lld",
-                                (long long)d->hidden[l]);
-    }
-    vdi__sacd_note(g, "algo", 0);
-    g->meta[g->state.meta_count - 1].value = vdi_sacd_algo_name(d->algo);
-    vdi__sacd_note(g, "dtype", 0);
-    g->meta[g->state.meta_count - 1].value = vdi_dtype_name(d->dtype);
-    return &g->state;
-}
-
-VDI__DEF void vdi_sacd_expect(vdi_sacd *g, int64_t added) {
-    vdi_replay_set_added(g->replay, VDI__MAX(added, 0));
-}
-
-VDI__FN const char *vdi__meta_find(const vdi_meta *meta, int64_t count, const char *key) {
-    for (int64_t i = 0; i < count; i++)
-        if (!strcmp(meta[i].key, key)) return meta[i].value;
-    return NULL;
-}
-
-VDI__DEF vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, vdi_sacd_desc *out,
-                                            vdi_error *err) {
-    static const char where[] = "vdi_sacd_desc_from_meta";
-    vdi__sacd_number list[VDI__SACD_META];
-    memset(out, 0, sizeof *out);
-    const int numbers = vdi__sacd_numbers(out, list);
-    for (int i = 0; i < numbers; i++) {
-        const char *text = vdi__meta_find(meta, count, list[i].key);
-        double x = 0;
-        if (!text || vdi_text_parse_double(text, strlen(text), &x) != strlen(text) ||
-            !(fabs(x) < 1e15)) {
-            return vdi_error_set(err, VDI_ERR_FORMAT, where,
-                                 "expected a number \"%s\" in the metadata, got %s", list[i].key,
-                                 text ? text : "nothing");
-        }
-        if (list[i].whole)
-            *list[i].whole = (int64_t)x;
-        else if (list[i].real)
-            *list[i].real = x;
-        else
-            *list[i].flag = x != 0;
-    }
-    out->has_target_entropy = out->has_cagrad_c = true;
-    const char *hidden = vdi__meta_find(meta, count, "hidden");
-    const char *algo = vdi__meta_find(meta, count, "algo");
-    const char *dtype = vdi__meta_find(meta, count, "dtype");
-    const char *seed = vdi__meta_find(meta, count, "seed");
-    int64_t number;
-    if (!algo || !vdi_sacd_algo_find(algo, &out->algo)) {
-        return vdi_error_set(err, VDI_ERR_FORMAT, where, "there is no algorithm \"%s\"",
-                             algo ? algo : "");
-    }
-    if (seed && vdi_text_parse_int(seed, strlen(seed), &number) == strlen(seed))
-        out->seed = (uint64_t)number;
-    out->dtype = dtype && !strcmp(dtype, vdi_dtype_name(VDI_F64)) ? VDI_F64 : VDI_F32;
-    for (const char *p = hidden ? hidden : ""; *p;) {
-        size_t used = vdi_text_parse_int(p, strlen(p), &number);
-        if (!used || out->layers == VDI_MLP_LAYERS || number < 1) {
-            return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers",
-                                 hidden);
-        }
-        out->hidden[out->layers++] = number;
-        p += used;
-        if (*p == ',') {
-            p++;
-        } else if (*p) {
-            return vdi_error_set(err, VDI_ERR_FORMAT, where, "\"%s\" is no list of hidden layers",
-                                 hidden);
-        }
-    }
-    if (out->layers == 0)
-        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected \"hidden\" in the metadata");
-    return vdi_sacd_desc_check(out, err);
 }
 #endif
 
-/* ======== model/sacd/explain.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EXPLAIN_C)
-#define VDI_MODEL_SACD_EXPLAIN_C
+/* ======== model/sacd/trace.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_TRACE_C)
+#define VDI_MODEL_SACD_TRACE_C
 
-enum { VDI__SACD_TRACE = 9 }; /* a random stream of its own, beside those of training */
+/* ---- memory -------------------------------------------------------------------------------- */
 
-/* ---- an episode ------------------------------------------------------------------------------ */
+VDI__FN void *vdi__trace_array(vdi_sacd_trace *t, int64_t rows, int64_t cols, size_t size) {
+    const size_t bytes = vdi_mul_size(vdi_mul_size((size_t)rows, (size_t)cols), size);
+    return vdi_arena_calloc(&t->arena, bytes);
+}
 
-VDI__FN size_t vdi__trace_bytes(int64_t capacity, int64_t each, size_t size) {
-    return vdi_mul_size(vdi_mul_size((size_t)capacity, (size_t)each), size);
+VDI__FN bool vdi__trace_reserve(vdi_sacd_trace *t) {
+    const int64_t n = t->capacity;
+    t->obs = (float *)vdi__trace_array(t, n, t->observations, sizeof(float));
+    t->action = (float *)vdi__trace_array(t, n, t->actions, sizeof(float));
+    t->reward = (float *)vdi__trace_array(t, n, t->components, sizeof(float));
+    t->value = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
+    t->influence = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
+    t->returns = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
+    t->log_pi = (double *)vdi__trace_array(t, n, 1, sizeof(double));
+    t->weights = (double *)vdi__trace_array(t, t->components + 1, 1, sizeof(double));
+    return t->obs && t->action && t->reward && t->value && t->influence && t->returns &&
+           t->log_pi && t->weights;
 }
 
 VDI__DEF vdi_status vdi_sacd_trace_create(const vdi_sacd *g, int64_t capacity,
                                           const vdi_allocator *a, vdi_sacd_trace **out,
                                           vdi_error *err) {
     static const char where[] = "vdi_sacd_trace_create";
+    const vdi_allocator allocator = vdi_allocator_defaults(a);
     *out = NULL;
-    if (capacity < 1) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "room for %lld steps: expected 1 or more", (long long)capacity);
+    if (capacity < 1 || (uint64_t)capacity > SIZE_MAX) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%lld steps: expected 1 or more",
+                             (long long)capacity);
     }
-    vdi_sacd_trace *t = (vdi_sacd_trace *)vdi_alloc(a, sizeof *t);
+    vdi_sacd_trace *t = (vdi_sacd_trace *)vdi_alloc(&allocator, sizeof *t);
     if (!t) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
     memset(t, 0, sizeof *t);
-    t->allocator = vdi_allocator_defaults(a);
+    vdi_arena_init(&t->arena, &allocator, 0);
     t->capacity = capacity;
     t->heads = g->heads;
     t->observations = g->desc.observations;
     t->actions = g->desc.actions;
     t->components = g->desc.components;
-    t->obs = (float *)vdi_alloc(a, vdi__trace_bytes(capacity, t->observations, sizeof(float)));
-    t->action = (float *)vdi_alloc(a, vdi__trace_bytes(capacity, t->actions, sizeof(float)));
-    t->reward = (float *)vdi_alloc(a, vdi__trace_bytes(capacity, t->components, sizeof(float)));
-    t->value = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, t->heads, sizeof(double)));
-    t->influence = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, t->heads, sizeof(double)));
-    t->returns = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, t->heads, sizeof(double)));
-    t->log_pi = (double *)vdi_alloc(a, vdi__trace_bytes(capacity, 1, sizeof(double)));
-    t->weights = (double *)vdi_alloc(a, vdi__trace_bytes(t->components + 1, 1, sizeof(double)));
-    if (!t->obs || !t->action || !t->reward || !t->value || !t->influence || !t->returns ||
-        !t->log_pi || !t->weights) {
+    if (!vdi__trace_reserve(t)) {
         vdi_sacd_trace_destroy(t);
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld steps",
                              (long long)capacity);
@@ -36016,54 +36752,58 @@ VDI__DEF vdi_status vdi_sacd_trace_create(const vdi_sacd *g, int64_t capacity,
 
 VDI__DEF void vdi_sacd_trace_destroy(vdi_sacd_trace *t) {
     if (!t) return;
-    vdi_allocator a = t->allocator;
-    vdi_free(&a, t->obs, vdi__trace_bytes(t->capacity, t->observations, sizeof(float)));
-    vdi_free(&a, t->action, vdi__trace_bytes(t->capacity, t->actions, sizeof(float)));
-    vdi_free(&a, t->reward, vdi__trace_bytes(t->capacity, t->components, sizeof(float)));
-    vdi_free(&a, t->value, vdi__trace_bytes(t->capacity, t->heads, sizeof(double)));
-    vdi_free(&a, t->influence, vdi__trace_bytes(t->capacity, t->heads, sizeof(double)));
-    vdi_free(&a, t->returns, vdi__trace_bytes(t->capacity, t->heads, sizeof(double)));
-    vdi_free(&a, t->log_pi, vdi__trace_bytes(t->capacity, 1, sizeof(double)));
-    vdi_free(&a, t->weights, vdi__trace_bytes(t->components + 1, 1, sizeof(double)));
+    vdi_allocator a = t->arena.allocator;
+    vdi_arena_free(&t->arena);
     vdi_free(&a, t, sizeof *t);
 }
 
+/* ---- an episode ---------------------------------------------------------------------------- */
+
 /* Values of the smaller twin and influence at (obs, action); either may be NULL. */
-VDI__FN void vdi__sacd_look(vdi_sacd *g, const float *obs, const float *action,
-                            const double *weights, double *value, double *influence) {
-    /* of the agent's dtype */
-    double x[VDI_ENV_MAX_OBSERVATIONS], a[VDI_ENV_MAX_ACTIONS], q[VDI_CRITIC_HEADS];
+VDI__FN vdi_status vdi__sacd_look(vdi_sacd *g, const float *obs, const float *action,
+                                  const double *weights, double *value, double *influence) {
     const vdi_dtype t = g->desc.dtype;
-    const double *w = g->desc.algo == VDI_SACD_SAC ? NULL : weights;
-    vdi__sacd_take(t, (size_t)g->desc.observations, obs, x);
-    vdi__sacd_take(t, (size_t)g->desc.actions, action, a);
+    const double *w = g->form->split ? weights : NULL;
+    vdi_status status = VDI_OK;
+    vdi__sacd_take(t, (size_t)g->desc.observations, obs, g->act_x);
+    vdi__sacd_take(t, (size_t)g->desc.actions, action, g->act_a);
     if (value) {
-        vdi_critic_best(g->critic, 0, VDI_CRITIC_COMPOSITE, 1, x, a, w, q, NULL, NULL);
+        status = vdi_critic_best(g->critic, 0, VDI_CRITIC_COMPOSITE, 1, g->act_x, g->act_a, w,
+                                 g->act_q, NULL, NULL);
         for (int64_t i = 0; i < g->heads; i++)
-            value[i] = vdi__load(t, q, (size_t)i);
+            value[i] = vdi__load(t, g->act_q, (size_t)i);
     }
-    if (influence) vdi_critic_influence(g->critic, 1, x, a, w, influence);
+    if (influence && status >= 0) {
+        status = vdi_critic_influence(g->critic, 1, g->act_x, g->act_a, w, influence);
+    }
+    return status;
+}
+
+/* The reward that head i is about: one component, their weighted sum, or none. */
+VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, int64_t k, int64_t i) {
+    const float *reward = t->reward + k * t->components;
+    double sum = 0;
+    if (split) return i < t->components ? (double)reward[i] : 0;
+    for (int64_t c = 0; c < t->components; c++)
+        sum += t->weights[c] * (double)reward[c];
+    return sum;
 }
 
 /* Realised returns, from the end backwards. SAC's one head has the weighted sum and the entropy. */
 VDI__FN void vdi__trace_returns(vdi_sacd_trace *t, const vdi_sacd *g) {
-    const bool split = g->desc.algo != VDI_SACD_SAC;
     const double gamma = g->desc.gamma, alpha = vdi_sacd_alpha(g);
-    double after[VDI_CRITIC_HEADS]; /* of what follows the step */
     const bool terminal = (t->end & VDI_ENV_TERMINATED) != 0;
+    double after[VDI_CRITIC_HEADS]; /* of what follows the step */
     for (int64_t k = t->steps - 1; k >= 0; k--) {
+        const bool last = k == t->steps - 1;
         double *to = t->returns + k * t->heads;
-        const double *q = t->value + k * t->heads;
         for (int64_t i = 0; i < t->heads; i++) {
-            if (k == t->steps - 1 && !terminal) {
-                /* nobody knows what would have come: the value itself */
-                to[i] = q[i];
+            if (last && !terminal) { /* nobody knows what would have come: the value itself */
+                to[i] = t->value[k * t->heads + i];
                 continue;
             }
-            double now = split && i < t->components ? (double)t->reward[k * t->components + i] : 0;
-            for (int64_t c = 0; !split && c < t->components; c++)
-                now += t->weights[c] * (double)t->reward[k * t->components + c];
-            to[i] = now + (k == t->steps - 1 ? 0 : gamma * after[i]);
+            const double now = vdi__trace_reward(t, g->form->split, k, i);
+            to[i] = now + (last ? 0 : gamma * after[i]);
         }
         /* seen from the step before, the entropy of this one counts too */
         memcpy(after, to, (size_t)t->heads * sizeof *to);
@@ -36071,9 +36811,31 @@ VDI__FN void vdi__trace_returns(vdi_sacd_trace *t, const vdi_sacd *g) {
     }
 }
 
+/* One step of the episode into row t->steps. */
+VDI__FN vdi_status vdi__trace_step(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env,
+                                   vdi_sacd_episode *e, vdi_rng *rng, vdi_error *err) {
+    const int64_t k = t->steps;
+    vdi_status status = vdi__sacd_draw(g, e->obs, rng, e->action, &t->log_pi[k]);
+    memcpy(t->obs + k * t->observations, e->obs, (size_t)t->observations * sizeof(float));
+    memcpy(t->action + k * t->actions, e->action, (size_t)t->actions * sizeof(float));
+    if (status >= 0) {
+        status = vdi__sacd_look(g, e->obs, e->action, t->weights, t->value + k * t->heads,
+                                t->influence + k * t->heads);
+    }
+    if (status < 0) {
+        return vdi_error_set(err, status, "vdi_sacd_trace_play",
+                             "the agent has no finite action or value at step %lld", (long long)k);
+    }
+    status = vdi__episode_advance(env, e, e->obs, err);
+    if (status < 0) return status;
+    memcpy(t->reward + k * t->components, e->reward, (size_t)t->components * sizeof(float));
+    t->steps++;
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_sacd_trace_play(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env, uint64_t seed,
                                         uint64_t episode, bool deterministic, vdi_error *err) {
-    vdi_sacd_episode e = VDI__ZERO;
+    vdi_sacd_episode *e = g->playing;
     vdi_rng rng = vdi_rng_make(seed, (uint64_t)VDI__SACD_TRACE << 56 | episode);
     vdi_status status = vdi__sacd_fits(g, env, err);
     t->steps = 0;
@@ -36083,27 +36845,18 @@ VDI__DEF vdi_status vdi_sacd_trace_play(vdi_sacd_trace *t, vdi_sacd *g, vdi_env 
         status = vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_trace_play",
                                "the trace was made for an agent of other sizes");
     }
-    e.index = (int64_t)episode;
-    if (status >= 0) status = vdi__sacd_env_begin(env, seed, &e, err);
+    if (status < 0) return status;
+    e->index = (int64_t)episode;
+    status = vdi__episode_begin(env, seed, e, err);
     vdi_sacd_weights(g, t->weights);
-    while (status >= 0 && !e.end && t->steps < t->capacity) {
-        const int64_t k = t->steps;
-        t->log_pi[k] = vdi__sacd_draw(g, e.obs, deterministic ? NULL : &rng, e.action);
-        memcpy(t->obs + k * t->observations, e.obs, (size_t)t->observations * sizeof(float));
-        memcpy(t->action + k * t->actions, e.action, (size_t)t->actions * sizeof(float));
-        vdi__sacd_look(g, e.obs, e.action, t->weights, t->value + k * t->heads,
-                       t->influence + k * t->heads);
-        status = vdi__sacd_env_step(env, &e, e.obs, err);
-        if (status < 0) break;
-        memcpy(t->reward + k * t->components, e.reward, (size_t)t->components * sizeof(float));
-        t->steps++;
-    }
-    t->end = e.end;
+    while (status >= 0 && !e->end && t->steps < t->capacity)
+        status = vdi__trace_step(t, g, env, e, deterministic ? NULL : &rng, err);
+    t->end = e->end;
     if (status >= 0) vdi__trace_returns(t, g);
     return status;
 }
 
-/* ---- value against return -------------------------------------------------------------------- */
+/* ---- value against return ------------------------------------------------------------------ */
 
 VDI__DEF void vdi_value_check_pairs(vdi_value_check *c, int64_t n, int64_t heads,
                                     const double *value, const double *returns) {
@@ -36111,10 +36864,8 @@ VDI__DEF void vdi_value_check_pairs(vdi_value_check *c, int64_t n, int64_t heads
     for (int64_t k = 0; k < n; k++) { /* Welford, for both at once */
         c->count += 1;
         for (int64_t i = 0; i < c->heads; i++) {
-            const double q = value[k * heads + i];
-            const double g = returns[k * heads + i];
-            const double dq = q - c->q[i];
-            const double dg = g - c->g[i];
+            const double q = value[k * heads + i], g = returns[k * heads + i];
+            const double dq = q - c->q[i], dg = g - c->g[i];
             c->q[i] += dq / c->count;
             c->g[i] += dg / c->count;
             c->qq[i] += dq * (q - c->q[i]);
@@ -36139,29 +36890,45 @@ VDI__DEF vdi_value_error vdi_value_check_head(const vdi_value_check *c, int64_t 
     e.explained = c->gg[i] > 0 ? 1 - spread / c->gg[i] : NAN;
     return e;
 }
+#endif
 
-/* ---- other weights --------------------------------------------------------------------------- */
+/* ======== model/sacd/explain.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EXPLAIN_C)
+#define VDI_MODEL_SACD_EXPLAIN_C
 
-VDI__DEF void vdi_sacd_candidates(vdi_sacd *g, const float *obs, vdi_rng *rng, int64_t n,
-                                  float *actions) {
+/* ---- other weights ------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_sacd_candidates(vdi_sacd *g, const float *obs, vdi_rng *rng, int64_t n,
+                                        float *actions) {
     const int64_t a = g->desc.actions;
+    vdi_status status = VDI_OK;
     for (int64_t k = 0; k < n; k++) {
+        float *action = actions + k * a;
         if (k % 2 == 1 || k == 0) {
-            (void)vdi__sacd_draw(g, obs, k ? rng : NULL, actions + k * a);
-        } else {
-            for (int64_t i = 0; i < a; i++)
-                actions[k * a + i] = (float)(2 * vdi_rng_uniform(rng) - 1);
+            const vdi_status drawn = vdi__sacd_draw(g, obs, k ? rng : NULL, action, NULL);
+            if (drawn < 0) status = drawn;
+            continue;
         }
+        for (int64_t i = 0; i < a; i++)
+            action[i] = (float)(2 * vdi_rng_uniform(rng) - 1);
     }
+    return status;
 }
 
-VDI__DEF void vdi_sacd_action_values(vdi_sacd *g, const float *obs, int64_t n, const float *actions,
-                                     double *q0, double *q1) {
+VDI__DEF vdi_status vdi_sacd_action_values(vdi_sacd *g, const float *obs, int64_t n,
+                                           const float *actions, double *q0, double *q1) {
     vdi_critic *c = g->critic;
     vdi__critic_space *s = &c->space[0];
     const vdi_dtype t = g->desc.dtype;
     const size_t o = (size_t)g->desc.observations, a = (size_t)g->desc.actions;
+    const size_t heads = (size_t)g->heads;
     const int top = c->net.layers - 1;
+    if (!vdi__all_finite(obs, g->desc.observations) ||
+        !vdi__all_finite(actions, n * g->desc.actions)) {
+        vdi__critic_blank(q0, n, g->heads, sizeof *q0);
+        vdi__critic_blank(q1, n, g->heads, sizeof *q1);
+        return VDI_ERR_DATA;
+    }
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         for (size_t b = 0; b < rows; b++) {
@@ -36170,11 +36937,12 @@ VDI__DEF void vdi_sacd_action_values(vdi_sacd *g, const float *obs, int64_t n, c
                            vdi__part(t, s->x, b * (o + a) + o));
         }
         vdi__critic_twins(c, s, 0, rows, s->x);
-        for (size_t i = 0; i < rows * (size_t)g->heads; i++) {
-            q0[at * g->heads + (int64_t)i] = vdi__load(t, s->h[0][top], i);
-            q1[at * g->heads + (int64_t)i] = vdi__load(t, s->h[1][top], i);
+        for (size_t i = 0; i < rows * heads; i++) {
+            q0[(size_t)at * heads + i] = vdi__load(t, s->h[0][top], i);
+            q1[(size_t)at * heads + i] = vdi__load(t, s->h[1][top], i);
         }
     }
+    return VDI_OK;
 }
 
 VDI__DEF int64_t vdi_what_if(int64_t n, int64_t heads, const double *weights, const double *q0,
@@ -36182,23 +36950,17 @@ VDI__DEF int64_t vdi_what_if(int64_t n, int64_t heads, const double *weights, co
     int64_t best = -1;
     double most = 0;
     for (int64_t k = 0; k < n; k++) {
-        double sum[2] = {0, 0};
-        for (int64_t i = 0; i < heads; i++) {
-            const double w = weights ? weights[i] : 1;
-            sum[0] += w * q0[k * heads + i];
-            sum[1] += w * q1[k * heads + i];
-        }
-        const double v = sum[1] < sum[0] ? sum[1] : sum[0];
-        if (best < 0 || v > most) {
-            best = k;
-            most = v;
-        }
+        double least;
+        (void)vdi__minimum_whole(VDI_F64, (size_t)(k * heads), heads, weights, q0, q1, &least);
+        if (least != least || !(best < 0 || least > most)) continue;
+        best = k;
+        most = least;
     }
     if (value) *value = most;
     return best;
 }
 
-/* ---- reasons --------------------------------------------------------------------------------- */
+/* ---- reasons ------------------------------------------------------------------------------- */
 
 VDI__DEF double vdi_reward_difference(int64_t heads, const double *weights, const double *qa,
                                       const double *qb, double *rdx) {
@@ -36211,7 +36973,7 @@ VDI__DEF double vdi_reward_difference(int64_t heads, const double *weights, cons
 }
 
 /* Marks the largest entries of sign * rdx until their sum exceeds `need`; returns the sum, *count
- * and *least of the marked. */
+   and *least of the marked. */
 VDI__FN double vdi__explain_take(int64_t heads, const double *rdx, double sign, double need,
                                  bool *mark, int64_t *count, double *least) {
     double sum = 0;
@@ -36220,8 +36982,8 @@ VDI__FN double vdi__explain_take(int64_t heads, const double *rdx, double sign, 
     while (!(sum > need)) {
         int64_t best = -1;
         for (int64_t i = 0; i < heads; i++) {
-            if (!mark[i] && sign * rdx[i] > 0 && (best < 0 || sign * rdx[i] > sign * rdx[best]))
-                best = i;
+            if (mark[i] || !(sign * rdx[i] > 0)) continue;
+            if (best < 0 || sign * rdx[i] > sign * rdx[best]) best = i;
         }
         if (best < 0) break;
         mark[best] = true;
@@ -36243,43 +37005,51 @@ VDI__DEF int64_t vdi_minimal_explanation(int64_t heads, const double *rdx, bool 
     }
     const double sum = vdi__explain_take(heads, rdx, 1, against, plus, &count, &least);
     if (!(sum > against)) return -1;
-    if (minus) (void)vdi__explain_take(heads, rdx, -1, sum - least, minus, &members, &ignored);
+    if (minus) {
+        (void)vdi__explain_take(heads, rdx, -1, sum - least, minus, &members, &ignored);
+    }
     return count;
 }
 
-/* ---- schedules from influence ---------------------------------------------------------------- */
+/* ---- schedules from influence -------------------------------------------------------------- */
 
 VDI__DEF vdi_status vdi_sacd_mean_influence(vdi_sacd *g, vdi_rng *rng, int64_t n, double *share,
                                             vdi_error *err) {
+    static const char where[] = "vdi_sacd_mean_influence";
     const int64_t count = vdi_replay_count(g->replay);
-    double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_CRITIC_HEADS];
-    float action[VDI_ENV_MAX_ACTIONS];
     if (count < 1 || n < 1) {
-        return vdi_error_set(err, VDI_ERR_STATE, "vdi_sacd_mean_influence",
+        return vdi_error_set(err, VDI_ERR_STATE, where,
                              "%lld states out of %lld transitions: expected 1 or more of both",
                              (long long)n, (long long)count);
     }
-    vdi_sacd_weights(g, weights);
+    vdi_sacd_weights(g, g->weights);
     for (int64_t i = 0; i < g->heads; i++)
         share[i] = 0;
     for (int64_t k = 0; k < n; k++) {
-        vdi_transition r = vdi_replay_get(g->replay, (int64_t)vdi_rng_below(rng, (uint64_t)count));
+        const int64_t index = (int64_t)vdi_rng_below(rng, (uint64_t)count);
+        const float *obs = vdi_replay_get(g->replay, index).obs;
         double sum = 1e-5;
-        (void)vdi__sacd_draw(g, r.obs, NULL, action);
-        vdi__sacd_look(g, r.obs, action, weights, NULL, influence);
+        vdi_status status = vdi__sacd_draw(g, obs, NULL, g->action, NULL);
+        if (status >= 0) {
+            status = vdi__sacd_look(g, obs, g->action, g->weights, NULL, g->influence);
+        }
+        if (status < 0) {
+            return vdi_error_set(err, status, where, "no finite action in transition %lld",
+                                 (long long)index);
+        }
         for (int64_t i = 0; i < g->heads; i++)
-            sum += influence[i];
+            sum += g->influence[i];
         for (int64_t i = 0; i < g->heads; i++)
-            share[i] += influence[i] / sum / (double)n;
+            share[i] += g->influence[i] / sum / (double)n;
     }
     return VDI_OK;
 }
 
 VDI__DEF int64_t vdi_sacd_tame(vdi_sacd *g, vdi_rng *rng, int64_t n, double most, int64_t length,
                                vdi_error *err) {
-    double share[VDI_CRITIC_HEADS], weights[VDI_ENV_MAX_COMPONENTS + 1];
+    double share[VDI_CRITIC_HEADS];
     int64_t changed = 0;
-    if (g->desc.algo == VDI_SACD_SAC) {
+    if (!g->form->split) {
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_sacd_tame",
                              "SAC has one head: there are no components to weigh");
     }
@@ -36291,14 +37061,14 @@ VDI__DEF int64_t vdi_sacd_tame(vdi_sacd *g, vdi_rng *rng, int64_t n, double most
     }
     vdi_status status = vdi_sacd_mean_influence(g, rng, n, share, err);
     if (status < 0) return status;
-    vdi_sacd_weights(g, weights);
+    vdi_sacd_weights(g, g->weights);
     for (int64_t i = 0; i < g->desc.components; i++) {
-        if (share[i] > most) {
-            status = vdi_sacd_schedule_weight(g, i, weights[i] * most / share[i], weights[i],
-                                              g->counter[VDI__SACD_STEPS], length, err);
-            if (status < 0) return status;
-            changed++;
-        }
+        if (!(share[i] > most)) continue;
+        const double w = g->weights[i];
+        status =
+            vdi_sacd_schedule_weight(g, i, w * most / share[i], w, g->count.steps, length, err);
+        if (status < 0) return status;
+        changed++;
     }
     return changed;
 }

@@ -282,6 +282,9 @@ step_budget() {
 
 # ---- the papers ----------------------------------------------------------------------------------------------------------
 
+# Links, pictures, targets, paths and quoted code of the pages.
+step_links() { run sh scripts/links.sh; }
+
 step_snippets() {
     run sh scripts/snippets.sh "$dir/c"
     run gcc -std=c11 -O1 -I. -c tests/vdi_impl.c -o "$dir/impl.o" # once, for all programs
