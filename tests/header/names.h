@@ -110,9 +110,11 @@ extern void *obs, *action, *next_obs, *next_action, *bootstrap;
 extern vdi_env env;
 extern float *obs, *action;
 #endif
-#ifdef EXAMPLE_model_sacd_explain
+#if defined(EXAMPLE_model_sacd_explain) || defined(EXAMPLE_model_sacd_episode) || \
+    defined(EXAMPLE_model_sacd_trace)
 extern vdi_sacd *agent;
 extern vdi_env env;
+extern float *obs;
 #endif
 #ifdef EXAMPLE_model_env_wire
 extern vdi_env env;
