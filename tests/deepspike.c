@@ -525,6 +525,7 @@ TEST(deepspike, results) {
         CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
         CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 &&
               again.width[0] == 11 && again.upsample == 2 && again.normalise && again.bias == -1);
+        CHECK(again.dtype == VDI_F64 && again.train.seed == d.train.seed);
         CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
         /* a trace's answer does not depend on those beside it */
         vdi_deepspike_data_desc dd = VDI__ZERO;
@@ -548,6 +549,83 @@ TEST(deepspike, results) {
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);
     }
+}
+
+/* Every field of a description comes back from the metadata as it was, to the bit. */
+TEST(deepspike, metadata_are_complete) {
+    const vdi_fields *table = vdi_deepspike_desc_fields();
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    vdi_deepspike_desc d = VDI__ZERO, again;
+    vdi_deepspike *net;
+    vdi_error err = {VDI_OK, "", ""};
+    d.generative = vdi_deepspike_calcium(&c);
+    d.layers = 2;
+    d.channels[0] = 5;
+    d.channels[1] = 3;
+    d.width[0] = 7;
+    d.width[1] = 5;
+    d.floor = 0.0123;
+    d.prior_rate[0] = 1.0 / 3;
+    d.prior = VDI_DEEPSPIKE_COUNT;
+    d.bias = -1.0 / 7;
+    d.has_bias = true;
+    d.upsample = 3;
+    d.normalise = true;
+    d.dtype = VDI_F64;
+    d.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+    d.train.snippet = 100;
+    d.train.has_buffer = true; /* and none */
+    d.train.rate = 1e-3 / 7;
+    d.train.clip_norm = -1;
+    d.train.schedule.kind = VDI_SCHEDULE_COSINE;
+    d.train.schedule.steps = 1234;
+    d.train.seed = UINT64_MAX - 5;
+    CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+    const vdi_state *state = vdi_deepspike_state(net, NULL, false);
+    CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
+    for (int i = 0; i < table->count; i++) {
+        char was[400], is[400];
+        (void)vdi_field_text(&table->rows[i], vdi_deepspike_description(net), was, sizeof was);
+        (void)vdi_field_text(&table->rows[i], &again, is, sizeof is);
+        CHECK(strcmp(was, is) == 0, "%s was %s and is %s", table->rows[i].name, was, is);
+    }
+    CHECK(again.floor == 0.0123 && again.prior_rate[0] == 1.0 / 3 && again.dtype == VDI_F64 &&
+          again.train.seed == UINT64_MAX - 5 && again.train.buffer_first == 0);
+    /* the description that is read makes the same network */
+    again.generative = vdi_deepspike_calcium(&c);
+    vdi_deepspike *twin;
+    CHECK_OK(vdi_deepspike_create(&again, &twin, &err), err);
+    const vdi_params *a = vdi_deepspike_params(net), *b = vdi_deepspike_params(twin);
+    CHECK(a->count == b->count);
+    for (int64_t i = 0; i < a->count; i++) {
+        CHECK(vdi_tensor_bytes(a->item[i].value) == vdi_tensor_bytes(b->item[i].value) &&
+              memcmp(a->item[i].value.data, b->item[i].value.data,
+                     vdi_tensor_bytes(a->item[i].value)) == 0);
+    }
+    vdi_deepspike_destroy(twin);
+    /* layers that do not fit together; a key that is missing */
+    vdi_meta list[80];
+    for (int64_t i = 0; i < state->meta_count; i++) {
+        list[i] = state->meta[i];
+        if (!strcmp(list[i].key, "width")) list[i].value = "7,5,3";
+    }
+    CHECK_FAILS(vdi_deepspike_desc_from_meta(list, state->meta_count, &again, &err),
+                VDI_ERR_FORMAT);
+    CHECK(strstr(err.message, "7,5,3"), "%s", err.message);
+    CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, state->meta_count - 1, &again, &err),
+                VDI_ERR_FORMAT);
+    vdi_deepspike_destroy(net);
+    /* the ends of the integers are out of range, not undefined */
+    d.train.batch = INT64_MAX;
+    CHECK_FAILS(vdi_deepspike_desc_check(&d, &err), VDI_ERR_ARGUMENT);
+    CHECK(strstr(err.message, "train.batch"), "%s", err.message);
+    d.train.batch = 0;
+    d.train.snippet = INT64_MIN;
+    CHECK_FAILS(vdi_deepspike_desc_check(&d, &err), VDI_ERR_ARGUMENT);
+    d.train.snippet = 100;
+    d.train.buffer_first = INT64_MAX;
+    d.train.buffer_last = INT64_MAX;
+    CHECK_FAILS(vdi_deepspike_desc_check(&d, &err), VDI_ERR_ARGUMENT);
 }
 
 TEST(deepspike, what_does_not_fit) {

@@ -239,18 +239,6 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     const char *generative = vdi_safetensors_meta(&file, "generative");
     const char *own_fps = vdi_safetensors_meta(&file, "fps");
     const char *drift = vdi_safetensors_meta(&file, "drift");
-    vdi_meta list[16];
-    static const char *const key[] = {"model",      "posterior", "channels",     "width",
-                                      "head_width", "features",  "hidden",       "upsample",
-                                      "amplitude",  "normalise", "streams",      "prior",
-                                      "bias",       "floor",     "prior_rate_0", "prior_rate_1"};
-    int64_t n = 0;
-    for (int i = 0; i < 16; i++) {
-        if (vdi_safetensors_meta(&file, key[i])) {
-            list[n].key = key[i];
-            list[n++].value = vdi_safetensors_meta(&file, key[i]);
-        }
-    }
     if (vdi_safetensors_meta(&file, "model") &&
         !strcmp(vdi_safetensors_meta(&file, "model"), "pretrained")) {
         out->upsample = 1;
@@ -262,7 +250,8 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     }
     if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model))
         code = fail("expected a network that vdi spikes fit has written, in %s", path);
-    if (code == DONE && vdi_deepspike_desc_from_meta(list, n, &desc, &err) < 0)
+    if (code == DONE &&
+        vdi_deepspike_desc_from_meta(file.state.meta, file.state.meta_count, &desc, &err) < 0)
         code = fail_error(&err, path);
     if (code == DONE) out->upsample = desc.upsample;
     if (code != DONE || upsample_only) {

@@ -125,7 +125,15 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_DEEPSPIKE_IMPLEMENTATION)
 #include "model/deepspike/deepspike.h"
+#include "model/deepspike/description.h"
+#include "model/deepspike/network.h"
+#include "model/deepspike/recurrent.h"
+#include "model/deepspike/model.h"
+#include "model/deepspike/data.h"
+#include "model/deepspike/estimator.h"
+#include "model/deepspike/snippet.h"
 #include "model/deepspike/train.h"
+#include "model/deepspike/stream.h"
 #include "model/deepspike/infer.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)

@@ -1,5 +1,5 @@
-/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected
- * spikes, trains; and frame by frame
+/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes,
+ * trains
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;
@@ -9,17 +9,11 @@
  *     out.sample = trains;     (20,N,bins), 0 and 1
  *     if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) puts(err.message);
  *
- * For an experiment that reacts while it runs, a stream gives the factorised network's answer frame
- * by frame, a fixed number of frames late (half its field), with the bits of the whole trace at
- * once and without any allocation:
- *     void *memory = malloc(vdi_deepspike_stream_memsize(net, 1));
- *     vdi_deepspike_stream *s;
- *     vdi_deepspike_stream_init(net, 1, 0, 1, memory, vdi_deepspike_stream_memsize(net, 1), &s,
- *         &err);
- *     int64_t ready = vdi_deepspike_stream_push(s, 1, &frame, &probability);     0 at first, then 1
+ * Frame by frame, while an experiment runs: stream.h.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_INFER_H
 #define VDI_MODEL_DEEPSPIKE_INFER_H
+#include "stream.h"
 #include "train.h"
 
 /** How vdi_deepspike_infer runs. Zero is the default. */
@@ -45,214 +39,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
                                                      const vdi_deepspike_result *out,
                                                      vdi_error *err);
 
-/** The factorised network over a trace that is not over yet: opaque, lives in the caller's
- * block. */
-typedef struct vdi_deepspike_stream vdi_deepspike_stream;
-/** Frames that an answer is late: half the field of the network. */
-VDI_API int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m);
-/** Bytes that a stream needs which is given at most `most` frames at a time. */
-VDI_API size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most);
-/** Begin a stream in `memory` (of memsize bytes). Frames are brought to (f - shift) / scale first.
- * It reads the network's parameters where
- *  they lie. VDI_ERR_UNSUPPORTED for a correlated posterior (that one looks at the
- *  end of the trace first) and for a network of one's own. */
-VDI_API VDI_NODISCARD vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most,
-                                                           double shift, double scale, void *memory,
-                                                           size_t bytes, vdi_deepspike_stream **out,
-                                                           vdi_error *err);
-/** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite
- * frame. probability (n, upsample, streams) of the same dtype receives what has become certain:
- * returns how many frames of it, 0 while the stream is younger than its delay. */
-VDI_API int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames,
-                                          void *probability);
-/** The trace is over: the frames that are still owed, as many as the delay at most (delay,
- * upsample, streams). The stream then begins anew.
- */
-VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability);
-
 #endif /* VDI_MODEL_DEEPSPIKE_INFER_H */
 
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
     !defined(VDI_MODEL_DEEPSPIKE_INFER_C)
 #define VDI_MODEL_DEEPSPIKE_INFER_C
-
-/* ======== the convolutions, frames as they come =============================================== */
-
-/* A layer's input window: `have` frames from `at` on. It begins with the padding before the trace,
-   so that it holds width - 1 frames of the past; whatever is beyond them is turned into outputs at
-   once. */
-typedef struct vdi__ds_window {
-    int64_t cin, cout, width, capacity, at, have;
-    const void *w, *b;
-    vdi_act act;
-    char *data; /* (capacity, cin) */
-} vdi__ds_window;
-
-struct vdi_deepspike_stream {
-    vdi_dtype dtype;
-    int layers;
-    int64_t most, delay, upsample, streams, seen, told; /* frames that came, and went */
-    double shift, scale, floor;
-    double last[VDI_DEEPSPIKE_STREAMS];
-    vdi__ds_window layer[VDI_DEEPSPIKE_LAYERS + 1];
-};
-
-VDI__DEF int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m) {
-    int64_t sum = (m->desc.head_width - 1) / 2;
-    for (int i = 0; i < m->desc.layers; i++)
-        sum += (m->desc.width[i] - 1) / 2;
-    return sum;
-}
-
-/* Frames that may stand in a window at once: its past, what is pushed or owed at the end, and room
- * so that it is moved down rarely. */
-VDI__FN int64_t vdi__ds_capacity(const vdi_deepspike *m, int64_t width, int64_t most) {
-    return 2 * (width - 1) + VDI__MAX(most, vdi_deepspike_stream_delay(m)) + 64;
-}
-VDI__DEF size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most) {
-    size_t bytes = VDI_ALIGN + vdi_align_size(sizeof(vdi_deepspike_stream));
-    const size_t size = vdi_dtype_size(m->desc.dtype);
-    for (int i = 0; i < m->desc.layers; i++) {
-        bytes += vdi_align_size(
-            (size_t)(vdi__ds_capacity(m, m->desc.width[i], most) * m->stack.channels[i]) * size);
-    }
-    return bytes + vdi_align_size((size_t)(vdi__ds_capacity(m, m->desc.head_width, most) *
-                                           m->head.channels[0]) *
-                                  size);
-}
-
-VDI__FN void vdi__ds_stream_restart(vdi_deepspike_stream *s) {
-    for (int i = 0; i < s->layers; i++) {
-        vdi__ds_window *l = &s->layer[i];
-        l->at = 0;
-        l->have = (l->width - 1) / 2;
-        memset(l->data, 0, (size_t)(l->have * l->cin) * vdi_dtype_size(s->dtype));
-    }
-    s->seen = s->told = 0;
-    s->last[0] = s->last[1] = s->shift;
-}
-VDI__FN vdi_deepspike_stream *vdi__ds_stream_make(const vdi_deepspike *m, int64_t most,
-                                                  double shift, double scale, void *memory) {
-    char *at =
-        (char *)memory + ((VDI_ALIGN - ((uintptr_t)memory & (VDI_ALIGN - 1))) & (VDI_ALIGN - 1));
-    vdi_deepspike_stream *s = (vdi_deepspike_stream *)(void *)at;
-    memset(s, 0, sizeof *s);
-    at += vdi_align_size(sizeof *s);
-    s->dtype = m->desc.dtype;
-    s->layers = m->desc.layers + 1;
-    s->most = most;
-    s->delay = vdi_deepspike_stream_delay(m);
-    s->upsample = m->desc.upsample;
-    s->streams = m->desc.generative.streams;
-    s->shift = shift;
-    s->scale = scale;
-    s->floor = m->desc.floor;
-    for (int i = 0; i < s->layers; i++) {
-        vdi__ds_window *l = &s->layer[i];
-        const bool head = i == m->desc.layers;
-        const vdi_param *item = m->params->item + (head ? m->head_at : 2 * i);
-        l->cin = head ? m->head.channels[0] : m->stack.channels[i];
-        l->cout = head ? m->head.channels[1] : m->stack.channels[i + 1];
-        l->width = head ? m->desc.head_width : m->desc.width[i];
-        l->w = item[0].value.data;
-        l->b = item[1].value.data;
-        l->act = head ? m->head.out_act : VDI_ACT_LEAKY_RELU;
-        l->capacity = vdi__ds_capacity(m, l->width, most);
-        l->data = at;
-        at += vdi_align_size((size_t)(l->capacity * l->cin) * vdi_dtype_size(s->dtype));
-    }
-    vdi__ds_stream_restart(s);
-    return s;
-}
-
-VDI__DEF vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most, double shift,
-                                              double scale, void *memory, size_t bytes,
-                                              vdi_deepspike_stream **out, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_stream_init";
-    *out = NULL;
-    if (m->desc.network.odds) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
-                             "a stream runs the stack of convolutions, not a network of one's own");
-    }
-    if (m->desc.posterior != VDI_DEEPSPIKE_FACTORISED) {
-        return vdi_error_set(
-            err, VDI_ERR_UNSUPPORTED, where,
-            "a correlated posterior reads the trace from its end: it has no stream");
-    }
-    if (most < 1 || !(scale > 0) || !(shift - shift == 0)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "most is %lld, shift %g, scale %g",
-                             (long long)most, shift, scale);
-    }
-    if (!memory || bytes < vdi_deepspike_stream_memsize(m, most)) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where,
-                             "the block holds %zu bytes, %zu are needed", memory ? bytes : 0,
-                             vdi_deepspike_stream_memsize(m, most));
-    }
-    *out = vdi__ds_stream_make(m, most, shift, scale, memory);
-    return VDI_OK;
-}
-
-/* Where the next n input frames of a layer go. */
-VDI__FN char *vdi__ds_room(const vdi_deepspike_stream *s, vdi__ds_window *l, int64_t n) {
-    const size_t row = (size_t)l->cin * vdi_dtype_size(s->dtype);
-    if (l->at + l->have + n > l->capacity) {
-        memmove(l->data, l->data + (size_t)l->at * row, (size_t)l->have * row);
-        l->at = 0;
-    }
-    return l->data + (size_t)(l->at + l->have) * row;
-}
-/* What the windows hold beyond their past, through all layers; `end` pads behind the trace. Log
-   odds (or features) to out: returns how many frames. */
-VDI__FN int64_t vdi__ds_advance(vdi_deepspike_stream *s, bool end, void *out) {
-    int64_t rows = 0;
-    const size_t size = vdi_dtype_size(s->dtype);
-    for (int i = 0; i < s->layers; i++) {
-        vdi__ds_window *l = &s->layer[i];
-        if (end) {
-            const int64_t pad = (l->width - 1) / 2;
-            memset(vdi__ds_room(s, l, pad), 0, (size_t)(pad * l->cin) * size);
-            l->have += pad;
-        }
-        rows = VDI__MAX(0, l->have - (l->width - 1));
-        if (!rows) continue;
-        void *to = i + 1 < s->layers ? vdi__ds_room(s, &s->layer[i + 1], rows) : out;
-        vdi_affine(s->dtype, (size_t)rows, (size_t)l->cout, (size_t)(l->width * l->cin),
-                   l->data + (size_t)(l->at * l->cin) * size, (size_t)l->cin, l->w, (size_t)l->cout,
-                   l->b, l->act, 0.2, to, (size_t)l->cout);
-        if (i + 1 < s->layers) s->layer[i + 1].have += rows;
-        l->at += rows;
-        l->have -= rows;
-    }
-    return rows;
-}
-
-VDI__DEF int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames,
-                                           void *probability) {
-    if (n < 1 || n > s->most) return 0;
-    char *to = vdi__ds_room(s, &s->layer[0], n);
-    for (int64_t i = 0; i < n * s->streams; i++) {
-        double *last = &s->last[i % s->streams];
-        const double f = vdi_dtype_load(s->dtype, frames, i);
-        if (f - f == 0) *last = f;
-        vdi_dtype_store(s->dtype, to, i, (*last - s->shift) / s->scale);
-    }
-    s->layer[0].have += n;
-    s->seen += n;
-    const int64_t ready = vdi__ds_advance(s, false, probability);
-    vdi__ds_probability(s->dtype, s->floor, ready * s->upsample * s->streams, probability,
-                        probability);
-    s->told += ready;
-    return ready;
-}
-VDI__DEF int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability) {
-    const int64_t ready = s->seen ? vdi__ds_advance(s, true, probability) : 0;
-    vdi__ds_probability(s->dtype, s->floor, ready * s->upsample * s->streams, probability,
-                        probability);
-    vdi__ds_stream_restart(s);
-    return ready;
-}
-
-/* ======== whole traces ======================================================================== */
 
 /* frames that go through the layers together: their windows stay in the second-level cache */
 #define VDI__DS_BLOCK 512
@@ -277,7 +68,7 @@ VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t fra
     const size_t out = (size_t)m->head.channels[1] * size;
     for (int64_t t = 0; t < frames; t += VDI__DS_BLOCK) {
         const int64_t n = VDI__MIN(frames - t, VDI__DS_BLOCK);
-        memcpy(vdi__ds_room(s, &s->layer[0], n), x + (size_t)t * in, (size_t)n * in);
+        memcpy(vdi__ds_append(s, &s->layer[0], n), x + (size_t)t * in, (size_t)n * in);
         s->layer[0].have += n;
         y += (size_t)vdi__ds_advance(s, false, y) * out;
     }
@@ -408,41 +199,48 @@ VDI__FN vdi_status vdi__ds_tell(const vdi__ds_query *q, int64_t i, const double 
     return VDI_OK;
 }
 
+/* The log odds (bins,streams) of trace i. */
+VDI__FN vdi_status vdi__ds_infer_odds(const vdi__ds_query *q, int64_t i, const char *x,
+                                      vdi__ds_worker *w, char *odds, vdi_error *err) {
+    const vdi_deepspike_desc *d = &q->m->desc;
+    const int64_t M = q->data->streams, frames = q->data->length[i];
+    if (!d->network.odds) {
+        if (vdi__ds_convolve(q->m, x, frames, odds, &w->arena)) return VDI_OK;
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer",
+                             "no memory for the convolutions");
+    }
+    vdi_tape_reset(w->tape);
+    const bool old = vdi_tape_set_no_grad(w->tape, true);
+    const vdi_var trace =
+        vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, d->dtype, 1, frames, M));
+    const vdi_var v = vdi__ds_network(q->m, w->tape, trace, &i).odds;
+    (void)vdi_tape_set_no_grad(w->tape, old);
+    const vdi_status status = vdi_tape_status(w->tape, err);
+    if (status < 0) return status;
+    memcpy(odds, vdi_tape_value(w->tape, v).data,
+           (size_t)(frames * d->upsample * M) * vdi_dtype_size(d->dtype));
+    return VDI_OK;
+}
+
 VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, vdi__ds_worker *w,
                                             vdi_error *err) {
-    static const char where[] = "vdi_deepspike_infer";
     const vdi_deepspike_desc *d = &q->m->desc;
     const vdi_deepspike_data *data = q->data;
-    vdi_arena *a = &w->arena;
     const vdi_dtype dtype = d->dtype;
     const size_t size = vdi_dtype_size(dtype);
-    const int64_t M = data->streams;
-    const int64_t R = d->upsample;
-    const int64_t frames = data->length[i];
+    const int64_t M = data->streams, R = d->upsample, frames = data->length[i];
     const int64_t bins = frames * R;
     const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
-    double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p);
-    double *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
-    char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
+    double *p = (double *)vdi_arena_alloc(&w->arena, (size_t)(M * bins) * sizeof *p);
+    double *variance =
+        (double *)vdi_arena_calloc(&w->arena, (size_t)(M * frames) * sizeof *variance);
+    char *odds = (char *)vdi_arena_alloc(&w->arena, (size_t)(bins * M) * size);
     if (!p || !variance || !odds) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins",
-                             (long long)bins);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer",
+                             "no memory for a trace of %lld bins", (long long)bins);
     }
-    if (d->network.odds) {
-        vdi_tape_reset(w->tape);
-        const bool old = vdi_tape_set_no_grad(w->tape, true);
-        vdi_var v = vdi__ds_network(q->m, w->tape,
-                                    vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x,
-                                                                             dtype, 1, frames, M)),
-                                    &i)
-                        .odds;
-        (void)vdi_tape_set_no_grad(w->tape, old);
-        const vdi_status status = vdi_tape_status(w->tape, err);
-        if (status < 0) return status;
-        memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
-    } else if (!vdi__ds_convolve(q->m, x, frames, odds, a)) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
-    }
+    const vdi_status status = vdi__ds_infer_odds(q, i, x, w, odds, err);
+    if (status < 0) return status;
     vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
     for (int64_t t = 0; t < bins; t++) {
         for (int64_t j = 0; j < M; j++) {
@@ -457,91 +255,115 @@ VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, v
                 vdi_rng_uniform(&rng) < p[j];
         }
     }
-    return vdi__ds_tell(q, i, p, variance, a, err);
+    return vdi__ds_tell(q, i, p, variance, &w->arena, err);
 }
 
-/* `count` traces of one length, from i on. */
-VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, int64_t count,
-                                            vdi__ds_worker *w, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_infer";
-    const vdi_deepspike_desc *d = &q->m->desc;
-    const vdi_deepspike_data *data = q->data;
-    vdi_arena *a = &w->arena;
-    const vdi_dtype dtype = d->dtype;
+/* Uniform numbers (bins,rows) for `count` traces from i on: each has its own, whoever runs beside
+ * it. */
+VDI__FN char *vdi__ds_infer_uniform(const vdi__ds_query *q, int64_t i, int64_t count, int64_t bins,
+                                    vdi_arena *a) {
+    const vdi_dtype dtype = q->m->desc.dtype;
+    const int64_t S = q->samples, rows = count * S;
     const size_t size = vdi_dtype_size(dtype);
-    const int64_t R = d->upsample;
-    const int64_t frames = data->length[i];
-    const int64_t bins = frames * R;
-    const int64_t S = q->samples;
-    const int64_t rows = count * S;
-    const char *x[VDI__DS_ABREAST];
-    vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
-    vdi__ds_known known = VDI__ZERO;
-    double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p);
-    double *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size);
     char *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
-    if (!p || !variance || !own || !uniform) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins",
-                             (long long)bins);
-    }
-    for (int64_t n = 0; n < count; n++) {
-        /* numbers of its own for each trace, whoever runs beside it */
+    for (int64_t n = 0; own && uniform && n < count; n++) {
         vdi_rng rng = vdi__ds_infer_rng(q, i + n);
-        x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
         vdi_rng_fill_uniform(&rng, dtype, bins * S, own);
         for (int64_t t = 0; t < bins; t++) {
             memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size,
                    (size_t)S * size);
         }
     }
-    known.count = (size_t)count;
-    if (!vdi__ds_look_back(q->m, &known, x, frames, a) || !vdi__ds_rnn_room(&r, a, false))
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
-    r.input = known.product;
-    r.odds = known.odds;
-    r.input_next = count * 3 * r.H;
-    r.odds_next = count;
+    return own ? uniform : NULL;
+}
+
+/* All trains of `count` traces, block by block. */
+VDI__FN void vdi__ds_infer_run(const vdi__ds_query *q, const vdi__ds_known *known,
+                               const char *uniform, vdi__ds_rnn *r) {
+    const int64_t bins = (int64_t)known->bins, count = (int64_t)known->count, S = q->samples;
+    const size_t row = (size_t)r->rows * vdi_dtype_size(r->dtype);
+    r->input = known->product;
+    r->odds = known->odds;
+    r->input_next = count * 3 * r->H;
+    r->odds_next = count;
     if (count > 1 || S == 1) {
-        r.share = S;
-        r.input_step = 3 * r.H;
-        r.odds_step = 1;
-        r.in_place = S == 1;
+        r->share = S;
+        r->input_step = 3 * r->H;
+        r->odds_step = 1;
+        r->in_place = S == 1;
     }
-    for (int64_t t = 0; t < bins; t += r.T) {
-        vdi__ds_rnn part = r;
-        part.T = r.T = VDI__MIN(bins - t, (int64_t)known.block);
+    for (int64_t t = 0; t < bins; t += r->T) {
+        vdi__ds_rnn part = *r;
+        part.T = r->T = VDI__MIN(bins - t, (int64_t)known->block);
         part.goes_on = t > 0;
-        part.uniform = uniform + (size_t)(t * rows) * size;
-        part.train = (char *)r.train + (size_t)(t * rows) * size;
-        part.probability = (char *)r.probability + (size_t)(t * rows) * size;
-        vdi__ds_look_up(q->m, &known, (size_t)t, (size_t)part.T);
+        part.uniform = uniform + (size_t)t * row;
+        part.train = (char *)r->train + (size_t)t * row;
+        part.probability = (char *)r->probability + (size_t)t * row;
+        vdi__ds_look_up(q->m, known, (size_t)t, (size_t)part.T);
         vdi__ds_rnn_run(&part);
     }
+}
+
+/* Marginals and the variance of counts of the n-th trace from its S trains; the trains themselves if
+ * they are asked for, as those of trace i. */
+VDI__FN void vdi__ds_infer_marginals(const vdi__ds_query *q, const vdi__ds_rnn *r, int64_t i,
+                                     int64_t n, double *p, double *variance) {
+    const vdi_deepspike_data *data = q->data;
+    const int64_t S = q->samples, R = q->m->desc.upsample, frames = data->length[i];
+    for (int64_t t = 0; t < frames * R; t++) {
+        p[t] = 0;
+        for (int64_t k = 0; k < S; k++) {
+            const int64_t at = t * r->rows + n * S + k;
+            p[t] += vdi_dtype_load(r->dtype, r->probability, at) / (double)S;
+            if (q->out->sample) {
+                q->out->sample[(k * data->traces + i) * data->bins + t] =
+                    vdi_dtype_load(r->dtype, r->train, at) != 0;
+            }
+        }
+    }
+    for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
+        double sum = 0, sum2 = 0;
+        for (int64_t k = 0; k < S; k++) {
+            double spikes = 0;
+            for (int64_t t = f * R; t < (f + 1) * R; t++) {
+                spikes += vdi_dtype_load(r->dtype, r->train, t * r->rows + n * S + k);
+            }
+            sum += spikes;
+            sum2 += spikes * spikes;
+        }
+        variance[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
+    }
+}
+
+/* `count` traces of one length, from i on. */
+VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, int64_t count,
+                                            vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_data *data = q->data;
+    const size_t size = vdi_dtype_size(q->m->desc.dtype);
+    const int64_t frames = data->length[i], bins = frames * q->m->desc.upsample;
+    const char *x[VDI__DS_ABREAST];
+    vdi__ds_rnn r = vdi__ds_rnn_of(q->m, count * q->samples, bins);
+    vdi__ds_known known = VDI__ZERO;
+    double *p = (double *)vdi_arena_alloc(&w->arena, (size_t)bins * sizeof *p);
+    double *variance = (double *)vdi_arena_alloc(&w->arena, (size_t)frames * sizeof *variance);
+    const char *uniform = vdi__ds_infer_uniform(q, i, count, bins, &w->arena);
+    if (!p || !variance || !uniform) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins",
+                             (long long)bins);
+    }
     for (int64_t n = 0; n < count; n++) {
-        for (int64_t t = 0; t < bins; t++) {
-            p[t] = 0;
-            for (int64_t k = 0; k < S; k++)
-                p[t] += vdi_dtype_load(dtype, r.probability, t * rows + n * S + k) / (double)S;
-        }
-        for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
-            double sum = 0, sum2 = 0;
-            for (int64_t k = 0; k < S; k++) {
-                double spikes = 0;
-                for (int64_t t = f * R; t < (f + 1) * R; t++)
-                    spikes += vdi_dtype_load(dtype, r.train, t * rows + n * S + k);
-                sum += spikes;
-                sum2 += spikes * spikes;
-            }
-            variance[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
-        }
-        for (int64_t k = 0; q->out->sample && k < S; k++) {
-            for (int64_t t = 0; t < bins; t++) {
-                q->out->sample[(k * data->traces + i + n) * data->bins + t] =
-                    vdi_dtype_load(dtype, r.train, t * rows + n * S + k) != 0;
-            }
-        }
-        const vdi_status status = vdi__ds_tell(q, i + n, p, variance, a, err);
+        x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
+    }
+    known.count = (size_t)count;
+    if (!vdi__ds_look_back(q->m, &known, x, frames, &w->arena) ||
+        !vdi__ds_rnn_reserve(&r, &w->arena, false))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
+    vdi__ds_infer_run(q, &known, uniform, &r);
+    for (int64_t n = 0; n < count; n++) {
+        vdi__ds_infer_marginals(q, &r, i + n, n, p, variance);
+        const vdi_status status = vdi__ds_tell(q, i + n, p, variance, &w->arena, err);
         if (status < 0) return status;
     }
     return VDI_OK;
