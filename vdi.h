@@ -5769,7 +5769,7 @@ VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const doubl
  * equations and what was measured: docs/guide/spikes.md.
  *
  * Memory: create and data_create allocate; the first step and the first call of each kind grow
- * arenas, later ones of the same shape allocate nothing; a stream (deepspike_infer.h) never does.
+ * arenas, later ones of the same shape allocate nothing; a stream (stream.h) never does.
  * Errors: statuses; a step that would leave the finite numbers changes nothing. Threads: one
  * network per thread; desc.pool splits a step over the snippets of its batch, with the same bits
  * for any number.
@@ -5791,20 +5791,29 @@ typedef enum vdi_deepspike_family {
     VDI_DEEPSPIKE_CORRELATED      /**< q(s_t | f, s_1..s_{t-1}) */
 } vdi_deepspike_family;
 
-/** How the gradient is estimated. */
+/** The estimators of the gradient, a row each: VDI_DEEPSPIKE_<first> is the estimator's number, the
+ * second its name. A new one is a row here and a row of functions vdi__ds_<name> (estimator.h). */
+#define VDI_DEEPSPIKE_ESTIMATOR_LIST(ROW) \
+    ROW(VIMCO, vimco)                     \
+    ROW(REINFORCE, reinforce)             \
+    ROW(CONCRETE, concrete)               \
+    ROW(WAKE_SLEEP, wake_sleep)           \
+    ROW(SUPERVISED, supervised)
+/** How the gradient is estimated:
+ *    VIMCO       of the K-sample bound, leave-one-out baseline (Mnih and Rezende 2016; arithmetic
+ *                mean)
+ *    REINFORCE   of the evidence lower bound; baseline: the mean of the other samples, of earlier
+ *                steps for K = 1
+ *    CONCRETE    of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised
+ *                and Bernoulli prior only
+ *    WAKE_SLEEP  theta by K importance-weighted samples, q by labels that the generative model draws
+ *                itself (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.sample
+ *    SUPERVISED  -mean log q of the true train: needs labels, no generative model */
 typedef enum vdi_deepspike_estimator {
-    VDI_DEEPSPIKE_VIMCO = 0, /**< of the K-sample bound, leave-one-out baseline (Mnih and Rezende
-                                  2016; arithmetic mean) */
-    VDI_DEEPSPIKE_REINFORCE, /**< of the evidence lower bound; baseline: the mean of the other
-                                  samples, of earlier steps for K = 1 */
-    VDI_DEEPSPIKE_CONCRETE,
-    /**< of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised and
-         Bernoulli prior only */
-    VDI_DEEPSPIKE_WAKE_SLEEP,
-    /**< theta by K importance-weighted samples, q by labels that the generative model draws itself
-         (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.sample */
-    VDI_DEEPSPIKE_SUPERVISED /**< -mean log q of the true train: needs labels, no generative
-                                  model */
+#define VDI__DS_NUMBER(upper, lower) VDI_DEEPSPIKE_##upper,
+    VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_NUMBER)
+#undef VDI__DS_NUMBER
+        VDI_DEEPSPIKE_ESTIMATORS /**< how many there are */
 } vdi_deepspike_estimator;
 
 /** The prior over trains. */
@@ -5928,6 +5937,8 @@ typedef struct vdi_deepspike_data_desc {
                                  0 or 1; null data: none */
 } vdi_deepspike_data_desc;
 
+/** Its fields, train's among them: defaults, ranges, text (core/field.h). */
+VDI_API const vdi_fields *vdi_deepspike_desc_fields(void);
 /** The description with defaults filled in. */
 VDI_API vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
@@ -5977,13 +5988,101 @@ VDI_API void vdi_deepspike_data_scale(const vdi_deepspike_data *data, int64_t ce
  *  with `training` the optimisers' memory and the counters, with which a run goes on to the bit. */
 VDI_API const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_data *data,
                                              bool training);
-/** The description of a saved network, from the metadata of its state; VDI_ERR_FORMAT if that is
- * not one. */
+/** The description of a saved network, from the metadata of its state: every field, dtype and seed
+ * too, but no generative model and no network of one's own. VDI_ERR_FORMAT if that is not one. */
 VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t count,
                                                               vdi_deepspike_desc *out,
                                                               vdi_error *err);
 
 #endif /* VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H */
+
+
+/* ======== model/deepspike/description.h ======== */
+/* model/deepspike/description.h - what describes a network: fields, defaults, checks, metadata
+ *
+ * Declared in deepspike.h.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_DESCRIPTION_H
+#define VDI_MODEL_DEEPSPIKE_DESCRIPTION_H
+
+#endif
+
+
+/* ======== model/deepspike/network.h ======== */
+/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch on the tape
+ *
+ * Declares nothing; the recurrent unit that reads its own samples is in recurrent.h.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_NETWORK_H
+#define VDI_MODEL_DEEPSPIKE_NETWORK_H
+
+#endif
+
+
+/* ======== model/deepspike/recurrent.h ======== */
+/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that it drew last
+ *
+ * Declares nothing.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_RECURRENT_H
+#define VDI_MODEL_DEEPSPIKE_RECURRENT_H
+
+#endif
+
+
+/* ======== model/deepspike/model.h ======== */
+/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be saved
+ *
+ * Declared in deepspike.h.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_MODEL_H
+#define VDI_MODEL_DEEPSPIKE_MODEL_H
+
+#endif
+
+
+/* ======== model/deepspike/data.h ======== */
+/* model/deepspike/data.h - traces for a network: taken in, bridged, normalised
+ *
+ * Declared in deepspike.h.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_DATA_H
+#define VDI_MODEL_DEEPSPIKE_DATA_H
+
+#endif
+
+
+/* ======== model/deepspike/estimator.h ======== */
+/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a snippet's trains
+ *
+ * Rows of the estimators that deepspike.h lists; the formulas stand at vdi_deepspike_weights.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_ESTIMATOR_H
+#define VDI_MODEL_DEEPSPIKE_ESTIMATOR_H
+
+/** What a sample-based estimator is: from log_w (K) the value of its bound, and the weights with
+ * which grad log q(s_k) and grad log p(f, s_k) enter its gradient: to_q (K), to_p (K). `baseline`
+ * is what REINFORCE uses for K = 1. NaN comes out if a log weight is not finite.
+ *      VIMCO        L - L_{-k} - omega_k                                   omega_k
+ *      REINFORCE    (log w_k - mean_{j != k} log w_j - 1) / K              1 / K
+ *      WAKE_SLEEP   0                                                      omega_k */
+VDI_API void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K,
+                                   const double *log_w, double baseline, double *bound,
+                                   double *to_q, double *to_p);
+
+#endif /* VDI_MODEL_DEEPSPIKE_ESTIMATOR_H */
+
+
+/* ======== model/deepspike/snippet.h ======== */
+/* model/deepspike/snippet.h - one snippet of a step: its trains, their weights, and the gradients
+ *
+ * A snippet is the work of one job; jobs share a pass and each has a worker's memory. Declares
+ * nothing.
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_SNIPPET_H
+#define VDI_MODEL_DEEPSPIKE_SNIPPET_H
+
+#endif
 
 
 /* ======== model/deepspike/train.h ======== */
@@ -6005,16 +6104,6 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
  */
 #ifndef VDI_MODEL_DEEPSPIKE_TRAIN_H
 #define VDI_MODEL_DEEPSPIKE_TRAIN_H
-
-/** What a sample-based estimator is: from log_w (K) the value of its bound, and the weights with
- * which grad log q(s_k) and grad log p(f, s_k) enter its gradient: to_q (K), to_p (K). `baseline`
- * is what REINFORCE uses for K = 1. NaN comes out if a log weight is not finite.
- *      VIMCO        L - L_{-k} - omega_k                                   omega_k
- *      REINFORCE    (log w_k - mean_{j != k} log w_j - 1) / K              1 / K
- *      WAKE_SLEEP   0                                                      omega_k */
-VDI_API void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K,
-                                   const double *log_w, double baseline, double *bound,
-                                   double *to_q, double *to_p);
 
 /** What a progress callback sees. */
 typedef struct vdi_deepspike_progress {
@@ -6061,9 +6150,52 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
 #endif /* VDI_MODEL_DEEPSPIKE_TRAIN_H */
 
 
+/* ======== model/deepspike/stream.h ======== */
+/* model/deepspike/stream.h - the factorised network over a trace that is not over yet
+ *
+ * For an experiment that reacts while it runs: the answer comes frame by frame, a fixed number of
+ * frames late (half the network's field), with the bits of the whole trace at once and without any
+ * allocation:
+ *     const size_t bytes = vdi_deepspike_stream_memsize(net, 1);
+ *     void *memory = malloc(bytes);
+ *     vdi_deepspike_stream *s;
+ *     if (vdi_deepspike_stream_init(net, 1, 0, 1, memory, bytes, &s, &err) < 0) puts(err.message);
+ *     int64_t ready = vdi_deepspike_stream_push(s, 1, &frame, &probability);     0 at first, then 1
+ */
+#ifndef VDI_MODEL_DEEPSPIKE_STREAM_H
+#define VDI_MODEL_DEEPSPIKE_STREAM_H
+
+/** The factorised network over a trace that is not over yet: opaque, lives in the caller's
+ * block. */
+typedef struct vdi_deepspike_stream vdi_deepspike_stream;
+/** Frames that an answer is late: half the field of the network. */
+VDI_API int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m);
+/** Bytes that a stream needs which is given at most `most` frames at a time. */
+VDI_API size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most);
+/** Begin a stream in `memory` (of memsize bytes). Frames are brought to (f - shift) / scale first.
+ * It reads the network's parameters where
+ *  they lie. VDI_ERR_UNSUPPORTED for a correlated posterior (that one looks at the
+ *  end of the trace first) and for a network of one's own. */
+VDI_API VDI_NODISCARD vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most,
+                                                           double shift, double scale, void *memory,
+                                                           size_t bytes, vdi_deepspike_stream **out,
+                                                           vdi_error *err);
+/** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite
+ * frame. probability (n, upsample, streams) of the same dtype receives what has become certain:
+ * returns how many frames of it, 0 while the stream is younger than its delay. */
+VDI_API int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames,
+                                          void *probability);
+/** The trace is over: the frames that are still owed, as many as the delay at most (delay,
+ * upsample, streams). The stream then begins anew.
+ */
+VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability);
+
+#endif /* VDI_MODEL_DEEPSPIKE_STREAM_H */
+
+
 /* ======== model/deepspike/infer.h ======== */
-/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected
- * spikes, trains; and frame by frame
+/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes,
+ * trains
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;
@@ -6073,14 +6205,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
  *     out.sample = trains;     (20,N,bins), 0 and 1
  *     if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) puts(err.message);
  *
- * For an experiment that reacts while it runs, a stream gives the factorised network's answer frame
- * by frame, a fixed number of frames late (half its field), with the bits of the whole trace at
- * once and without any allocation:
- *     void *memory = malloc(vdi_deepspike_stream_memsize(net, 1));
- *     vdi_deepspike_stream *s;
- *     vdi_deepspike_stream_init(net, 1, 0, 1, memory, vdi_deepspike_stream_memsize(net, 1), &s,
- *         &err);
- *     int64_t ready = vdi_deepspike_stream_push(s, 1, &frame, &probability);     0 at first, then 1
+ * Frame by frame, while an experiment runs: stream.h.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_INFER_H
 #define VDI_MODEL_DEEPSPIKE_INFER_H
@@ -6107,31 +6232,6 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
                                                      const vdi_deepspike_query *q,
                                                      const vdi_deepspike_result *out,
                                                      vdi_error *err);
-
-/** The factorised network over a trace that is not over yet: opaque, lives in the caller's
- * block. */
-typedef struct vdi_deepspike_stream vdi_deepspike_stream;
-/** Frames that an answer is late: half the field of the network. */
-VDI_API int64_t vdi_deepspike_stream_delay(const vdi_deepspike *m);
-/** Bytes that a stream needs which is given at most `most` frames at a time. */
-VDI_API size_t vdi_deepspike_stream_memsize(const vdi_deepspike *m, int64_t most);
-/** Begin a stream in `memory` (of memsize bytes). Frames are brought to (f - shift) / scale first.
- * It reads the network's parameters where
- *  they lie. VDI_ERR_UNSUPPORTED for a correlated posterior (that one looks at the
- *  end of the trace first) and for a network of one's own. */
-VDI_API VDI_NODISCARD vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t most,
-                                                           double shift, double scale, void *memory,
-                                                           size_t bytes, vdi_deepspike_stream **out,
-                                                           vdi_error *err);
-/** Give it n <= most frames (n,streams) of the network's dtype; NaN counts as the last finite
- * frame. probability (n, upsample, streams) of the same dtype receives what has become certain:
- * returns how many frames of it, 0 while the stream is younger than its delay. */
-VDI_API int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames,
-                                          void *probability);
-/** The trace is over: the frames that are still owed, as many as the delay at most (delay,
- * upsample, streams). The stream then begins anew.
- */
-VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *probability);
 
 #endif /* VDI_MODEL_DEEPSPIKE_INFER_H */
 
@@ -29811,160 +29911,265 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
     !defined(VDI_MODEL_DEEPSPIKE_DEEPSPIKE_C)
 #define VDI_MODEL_DEEPSPIKE_DEEPSPIKE_C
 
-/* ======== description ========================================================================= */
+#define VDI__DS_SLOPE 0.2 /* of the leaky rectifiers */
 
-VDI__DEF vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc) {
+/* One of the workers that share a step: memory of its own. */
+typedef struct vdi__ds_worker {
+    vdi_tape *tape;
+    vdi_arena arena;
+} vdi__ds_worker;
+
+/* where the parameters of the recurrent units stand, behind `rnn` */
+enum {
+    VDI__DS_BACK = 0,
+    VDI__DS_FORWARD = 4,
+    VDI__DS_SPIKE = 8,
+    VDI__DS_OUT,
+    VDI__DS_OUT_BIAS,
+    VDI__DS_STATE
+};
+
+struct vdi_deepspike {
+    vdi_deepspike_desc desc;
+    vdi_conv_desc stack, head;
+    vdi_gru_desc back, forward;
+    vdi_param_desc list[2 * VDI_DEEPSPIKE_LAYERS + 20];
+    int64_t items, head_at, rnn, amplitude; /* where the parameters of each part begin */
+    vdi_params *params;
+    vdi_optim *optim;
+    vdi_tape *tape;
+    vdi_arena arena;
+    int workers;
+    vdi__ds_worker *worker;
+    int64_t step; /* done */
+    vdi_named_tensor tensors[6 * VDI_DEEPSPIKE_LAYERS + 80];
+    vdi_meta_list meta;
+    vdi_state state;
+};
+
+struct vdi_deepspike_data {
+    vdi_allocator allocator;
+    vdi_dtype dtype;
+    int64_t traces, frames, cells, theta_count, bins; /* bins: frames * upsample */
+    int streams, signals;
+    int64_t *length, *cell;
+    void *x;                 /* (traces, frames, signals): normalised and bridged */
+    unsigned char *seen;     /* (traces, frames) */
+    unsigned char *label;    /* (traces, streams, bins) or NULL */
+    double *theta, *theta_v; /* (cells, theta_count) */
+    double *baseline;        /* (cells, 2): REINFORCE's running mean, and how many went into it */
+    double *scale;           /* (cells, signals, 2): shift, scale */
+    void *block;
+    size_t bytes;
+};
+
+/* Streams of random numbers: (seed, purpose, step, index). */
+enum { VDI__DS_RNG_BATCH = 1, VDI__DS_RNG_TRAIN, VDI__DS_RNG_DREAM, VDI__DS_RNG_INFER };
+VDI__FN vdi_rng vdi__ds_rng(const vdi_deepspike *m, int purpose, uint64_t step, uint64_t index) {
+    return vdi_rng_make(m->desc.train.seed, (uint64_t)purpose << 56 |
+                                                (step & (((uint64_t)1 << 40) - 1)) << 16 |
+                                                (index & 0xFFFF));
+}
+
+/* The row of an estimator; its body is in estimator.h. */
+typedef struct vdi__ds_estimator vdi__ds_estimator;
+VDI__FN const vdi__ds_estimator *vdi__ds_estimator_of(vdi_deepspike_estimator estimator);
+#endif
+
+/* ======== model/deepspike/description.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_DESCRIPTION_C)
+#define VDI_MODEL_DEEPSPIKE_DESCRIPTION_C
+
+/* ======== fields ============================================================================== */
+
+VDI__DEF const vdi_fields *vdi_deepspike_desc_fields(void) {
+    static const char *const families[] = {"factorised", "correlated", NULL};
+    static const char *const priors[] = {"bernoulli", "count", NULL};
+    static const char *const dtypes[] = {"float32", "float64", NULL};
+    static const char *const schedules[] = {"constant", "cosine", "exponential",
+                                            "step",     "linear", NULL};
+    static const char *const estimators[] = {
+#define VDI__DS_WORD(upper, lower) #lower,
+        VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_WORD)
+#undef VDI__DS_WORD
+            NULL};
+#define VDI__DS_INT(member, initial, least, most, help) \
+    VDI_FIELD_INT(vdi_deepspike_desc, member, initial, least, most, help)
+#define VDI__DS_REAL(member, initial, least, most, help) \
+    VDI_FIELD_REAL(vdi_deepspike_desc, member, initial, least, most, help)
+    static const vdi_field rows[] = {
+        VDI_FIELD_ENUM(vdi_deepspike_desc, posterior, families, "family of the posterior"),
+        VDI_FIELD_SIZES(vdi_deepspike_desc, channels, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS,
+                        0, 0, 1, 4096, "channels of the convolutions"),
+        VDI_FIELD_SIZES(vdi_deepspike_desc, width, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0,
+                        0, 1, 4096, "their widths in frames, odd"),
+        VDI__DS_INT(head_width, 11, 1, 4096, "width of the last convolution, odd"),
+        VDI__DS_INT(features, 13, 1, 4096, "correlated: outputs of the last convolution"),
+        VDI__DS_INT(hidden, 64, 1, 4096, "correlated: units of each recurrent layer"),
+        VDI_FIELD_REAL_TWIN(vdi_deepspike_desc, bias, has_bias, 0, -50, 50, VDI_FIELD_COMPUTED,
+                            "of the log odds at the start"),
+        VDI__DS_REAL(floor, 1e-3, 1e-12, 0.49, "probabilities are held so far from 0 and 1"),
+        VDI__DS_INT(upsample, 1, 1, 64, "bins in a frame"),
+        VDI_FIELD_BOOL(vdi_deepspike_desc, amplitude, "infer the amplitude from each snippet"),
+        VDI__DS_REAL(amplitude_spread, 0.3, 1e-6, 1e3, "its standard deviation, raw"),
+        VDI_FIELD_ENUM(vdi_deepspike_desc, prior, priors, "prior over trains"),
+        VDI__DS_REAL(prior_rate[0], 0.015, 1e-9, 0.999, "spikes in a bin"),
+        VDI__DS_REAL(prior_rate[1], 0.015, 1e-9, 0.999, "of the second stream"),
+        VDI_FIELD_BOOL(vdi_deepspike_desc, normalise,
+                       "bring each cell's traces to noise 0.1 and lower quartile 0"),
+        VDI_FIELD_ENUM(vdi_deepspike_desc, dtype, dtypes, "of the network"),
+        VDI_FIELD_INT32(vdi_deepspike_desc, generative.streams, 1, 1, VDI_DEEPSPIKE_STREAMS,
+                        "of spikes and of fluorescence"),
+        VDI_FIELD_ENUM(vdi_deepspike_desc, train.estimator, estimators,
+                       "how the gradient is estimated"),
+        VDI__DS_INT(train.steps, 5000, 1, 274877906944.0, "steps of the schedule"),
+        VDI__DS_INT(train.batch, 20, 1, 32768, "snippets of one cell in a step"),
+        VDI__DS_INT(train.samples, 64, 1, 1048576, "trains drawn of each"),
+        VDI__DS_INT(train.snippet, 300, 1, 16777216, "frames of a snippet"),
+        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_first, 0, 0, 16777215,
+                            VDI_FIELD_COMPUTED, "frames at its beginning that do not count"),
+        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215,
+                            VDI_FIELD_COMPUTED, "frames at its end that do not count"),
+        VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
+        VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
+        VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
+                     "longest gradient of the network; negative: any"),
+        VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, schedules, "rule of the rates"),
+        VDI__DS_INT(train.schedule.warmup, 0, 0, 274877906944.0, "steps of a linear rise"),
+        VDI__DS_INT(train.schedule.steps, 0, 0, 274877906944.0, "length of cosine and linear"),
+        VDI__DS_INT(train.schedule.every, 0, 0, 274877906944.0, "steps to the next factor"),
+        VDI__DS_REAL(train.schedule.factor, 0, 0, 1e6, "that factor"),
+        VDI__DS_REAL(train.schedule.last, 0, 0, 1e6, "the last factor of cosine and linear"),
+        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.dreams, 0, 1, 98304, VDI_FIELD_COMPUTED,
+                            "wake-sleep: simulated snippets in a step"),
+        VDI__DS_REAL(train.temperature, 0.5, 1e-3, 100, "concrete: of the relaxation"),
+        VDI__DS_REAL(train.baseline_memory, 0.9, 0, 1, "REINFORCE with one sample: of the mean"),
+        VDI_FIELD_SEED(vdi_deepspike_desc, train.seed, "of everything random"),
+    };
+#undef VDI__DS_INT
+#undef VDI__DS_REAL
+    static const vdi_fields table = {"vdi_deepspike_desc", rows, (int)VDI__COUNT(rows)};
+    return &table;
+}
+
+/* ======== defaults ============================================================================ */
+
+/* What depends on other fields. */
+VDI__FN void vdi__ds_compute(vdi_deepspike_desc *d) {
     static const int64_t channels[2][5] = {{30, 25, 25, 20, 15}, {20, 15, 15, 15, 0}};
     static const int64_t width[2][5] = {{31, 21, 21, 13, 11}, {31, 21, 21, 11, 0}};
-    vdi_deepspike_desc d = VDI__ZERO;
-    if (desc) d = *desc;
-    vdi_deepspike_train *t = &d.train;
-    const int correlated = d.posterior == VDI_DEEPSPIKE_CORRELATED;
-    if (d.layers == 0) {
-        d.layers = correlated ? 4 : 5;
-        for (int i = 0; i < d.layers; i++) {
-            d.channels[i] = channels[correlated][i];
-            d.width[i] = width[correlated][i];
+    vdi_deepspike_train *t = &d->train;
+    const int correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
+    if (d->layers == 0) {
+        d->layers = correlated ? 4 : 5;
+        for (int i = 0; i < d->layers; i++) {
+            d->channels[i] = channels[correlated][i];
+            d->width[i] = width[correlated][i];
         }
     }
-    if (d.head_width == 0) d.head_width = 11;
-    if (d.features == 0) d.features = 13;
-    if (d.hidden == 0) d.hidden = 64;
-    if (!d.has_bias) {
-        d.bias = correlated ? -5 : -3;
-        d.has_bias = true;
+    if (!d->has_bias) {
+        d->bias = correlated ? -5 : -3;
+        d->has_bias = true;
     }
-    if (d.floor == 0) d.floor = 1e-3;
-    if (d.upsample == 0) d.upsample = 1;
-    if (d.amplitude_spread == 0) d.amplitude_spread = 0.3;
-    for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++)
-        if (d.prior_rate[i] == 0) d.prior_rate[i] = 0.015;
-    if (d.generative.streams == 0) d.generative.streams = 1;
-    if (t->steps == 0) t->steps = 5000;
-    if (t->batch == 0) t->batch = 20;
-    if (t->samples == 0) t->samples = 64;
-    if (t->snippet == 0) t->snippet = 300;
     if (!t->has_buffer) {
         t->buffer_first = t->snippet / 3;
         t->buffer_last = t->snippet / 6;
         t->has_buffer = true;
     }
-    if (t->rate == 0) t->rate = 1e-3;
-    if (t->theta_factor == 0) t->theta_factor = 30;
-    if (t->clip_norm == 0) t->clip_norm = 0.02;
     if (t->schedule.kind == VDI_SCHEDULE_CONSTANT && t->schedule.every == 0 &&
         t->schedule.factor == 0 && t->schedule.warmup == 0) {
         t->schedule.kind = VDI_SCHEDULE_STEP;
         t->schedule.every = 200;
         t->schedule.factor = 0.995;
     }
-    if (t->dreams == 0) t->dreams = 3 * t->batch;
-    if (t->temperature == 0) t->temperature = 0.5;
-    if (t->baseline_memory == 0) t->baseline_memory = 0.9;
+    if (t->dreams == 0) t->dreams = 3 * VDI__MIN(VDI__MAX(t->batch, (int64_t)1), (int64_t)32768);
+}
+
+VDI__DEF vdi_deepspike_desc vdi_deepspike_desc_defaults(const vdi_deepspike_desc *desc) {
+    vdi_deepspike_desc d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_fields_fill(vdi_deepspike_desc_fields(), &d);
+    vdi__ds_compute(&d);
     return d;
 }
 
-VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_desc_check";
-    const vdi_deepspike_desc full = vdi_deepspike_desc_defaults(desc), *d = &full;
+/* ======== checks ============================================================================== */
+
+/* What a table of ranges cannot say of the numbers. */
+VDI__FN vdi_status vdi__ds_check_sizes(const vdi_deepspike_desc *d, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_desc";
     const vdi_deepspike_train *t = &d->train;
-    const vdi_deepspike_generative *g = &d->generative;
-    struct {
-        const char *name;
-        int64_t value, least, most;
-    } field[] = {{"layers", d->layers, 1, VDI_DEEPSPIKE_LAYERS},
-                 {"head_width", d->head_width, 1, 4096},
-                 {"features", d->features, 1, 4096},
-                 {"hidden", d->hidden, 1, 4096},
-                 {"upsample", d->upsample, 1, 64},
-                 {"generative.theta_count", g->theta_count, 0, VDI_DEEPSPIKE_THETA},
-                 {"generative.streams", g->streams, 1, VDI_DEEPSPIKE_STREAMS},
-                 {"train.steps", t->steps, 1, (int64_t)1 << 38},
-                 {"train.batch", t->batch, 1, 1 << 15},
-                 {"train.samples", t->samples, 1, 1 << 20},
-                 {"train.snippet", t->snippet, 1, 1 << 24},
-                 {"train.buffer_first", t->buffer_first, 0, t->snippet - 1},
-                 {"train.buffer_last", t->buffer_last, 0, t->snippet - t->buffer_first - 1},
-                 {"train.dreams", t->dreams, 1, 1 << 15}};
-    struct {
-        const char *name;
-        double value, least, most;
-    } real[] = {{"floor", d->floor, 1e-12, 0.49},
-                {"bias", d->bias, -50, 50},
-                {"amplitude_spread", d->amplitude_spread, 1e-6, 1e3},
-                {"prior_rate[0]", d->prior_rate[0], 1e-9, 0.999},
-                {"prior_rate[1]", d->prior_rate[1], 1e-9, 0.999},
-                {"train.rate", t->rate, 1e-12, 10},
-                {"train.theta_factor", t->theta_factor, 0, 1e6},
-                {"train.temperature", t->temperature, 1e-3, 100},
-                {"train.baseline_memory", t->baseline_memory, 0, 1}};
-    for (size_t i = 0; i < VDI__COUNT(field); i++) {
-        if (field[i].value < field[i].least || field[i].value > field[i].most) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %lld, expected %lld to %lld",
-                                 field[i].name, (long long)field[i].value,
-                                 (long long)field[i].least, (long long)field[i].most);
-        }
-    }
-    for (size_t i = 0; i < VDI__COUNT(real); i++) {
-        if (!(real[i].value >= real[i].least && real[i].value <= real[i].most)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g, expected %g to %g",
-                                 real[i].name, real[i].value, real[i].least, real[i].most);
-        }
+    if (d->layers < 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "layers is %d, expected 1 to %d",
+                             (int)d->layers, VDI_DEEPSPIKE_LAYERS);
     }
     for (int i = 0; i < d->layers; i++) {
-        if (d->channels[i] < 1 || d->channels[i] > 4096 || d->width[i] < 1 || d->width[i] > 4096 ||
-            d->width[i] % 2 == 0) {
-            return vdi_error_set(
-                err, VDI_ERR_ARGUMENT, where,
-                "layer %d has %lld channels of width %lld, expected 1 to 4096 and an odd width", i,
-                (long long)d->channels[i], (long long)d->width[i]);
+        if (d->width[i] % 2 == 0) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "width of layer %d is %lld, expected an odd one", i,
+                                 (long long)d->width[i]);
         }
     }
     if (d->head_width % 2 == 0) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                              "head_width is %lld, expected an odd one", (long long)d->head_width);
     }
-    if ((unsigned)d->posterior > VDI_DEEPSPIKE_CORRELATED ||
-        (unsigned)t->estimator > VDI_DEEPSPIKE_SUPERVISED ||
-        (unsigned)d->prior > VDI_DEEPSPIKE_COUNT) {
+    if (t->buffer_first + t->buffer_last >= t->snippet) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "posterior is %d, estimator %d, prior %d: not one of the enum's",
-                             (int)d->posterior, (int)t->estimator, (int)d->prior);
+                             "train.buffer_first is %lld and train.buffer_last %lld: expected less "
+                             "than the snippet's %lld frames together",
+                             (long long)t->buffer_first, (long long)t->buffer_last,
+                             (long long)t->snippet);
     }
-    if (!vdi_dtype_is_real(d->dtype)) {
-        return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
-                             vdi_dtype_name(d->dtype));
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__ds_check_parts(const vdi_deepspike_desc *d, vdi_error *err);
+
+VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi_error *err) {
+    const vdi_deepspike_desc d = vdi_deepspike_desc_defaults(desc);
+    if (!vdi_dtype_is_real(d.dtype)) {
+        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_deepspike_desc",
+                             "dtype is %s, expected float32 or float64", vdi_dtype_name(d.dtype));
     }
-    if (t->estimator != VDI_DEEPSPIKE_SUPERVISED && !g->log_likelihood) {
-        return vdi_error_set(
-            err, VDI_ERR_ARGUMENT, where,
-            "generative.log_likelihood is missing: only the supervised estimator does without");
+    vdi_status status = vdi_fields_check(vdi_deepspike_desc_fields(), &d, err);
+    if (status >= 0) status = vdi__ds_check_sizes(&d, err);
+    return status < 0 ? status : vdi__ds_check_parts(&d, err);
+}
+
+/* ======== metadata ============================================================================ */
+
+/* How many numbers a list like "60,60" has. */
+VDI__FN int vdi__ds_list_length(const char *text) {
+    int n = 1;
+    for (; *text; text++) {
+        n += *text == ',';
     }
-    if (t->estimator == VDI_DEEPSPIKE_WAKE_SLEEP && !g->sample) {
-        return vdi_error_set(
-            err, VDI_ERR_ARGUMENT, where,
-            "wake-sleep draws from the generative model: generative.sample is missing");
+    return n;
+}
+
+VDI__DEF vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t count,
+                                                 vdi_deepspike_desc *out, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_desc_from_meta";
+    vdi_deepspike_desc d = VDI__ZERO;
+    const char *model = vdi_meta_find(meta, count, "model");
+    const char *channels = vdi_meta_find(meta, count, "channels");
+    const char *width = vdi_meta_find(meta, count, "width");
+    if (!model || strcmp(model, "deepspike") != 0) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where,
+                             "expected the metadata of a deepspike network, got %s",
+                             model ? model : "none of a model");
     }
-    if (d->posterior == VDI_DEEPSPIKE_CORRELATED && g->streams > 1) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
-                             "a correlated posterior has one stream, the generative model %d",
-                             g->streams);
+    const vdi_status status = vdi_fields_read(vdi_deepspike_desc_fields(), &d, meta, count, err);
+    if (status < 0) return status;
+    if (vdi__ds_list_length(channels) != vdi__ds_list_length(width)) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where,
+                             "channels are %s and widths %s: expected one of each for a layer",
+                             channels, width);
     }
-    if (d->posterior == VDI_DEEPSPIKE_CORRELATED && t->estimator == VDI_DEEPSPIKE_CONCRETE) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
-                             "the concrete relaxation is for the factorised posterior");
-    }
-    if (d->network.odds && (!d->network.params || d->network.params->dtype != d->dtype ||
-                            d->posterior != VDI_DEEPSPIKE_FACTORISED || d->amplitude)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "a network of one's own needs its parameters in desc.dtype, and is "
-                             "factorised, without amplitude");
-    }
-    if (d->amplitude && (g->amplitude < 0 || g->amplitude >= g->theta_count)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "amplitude: generative.amplitude is %lld, expected an entry of theta",
-                             (long long)g->amplitude);
-    }
+    d.train.has_buffer = true;
+    *out = d;
     return VDI_OK;
 }
 
@@ -30005,74 +30210,47 @@ VDI__DEF vdi_deepspike_generative vdi_deepspike_calcium(const vdi_calcium_desc *
     g.sample = vdi__ds_calcium_sample;
     return g;
 }
+#endif
 
-/* ======== the network ========================================================================= */
+/* ======== model/deepspike/network.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_NETWORK_C)
+#define VDI_MODEL_DEEPSPIKE_NETWORK_C
 
-/* One of the workers that share a step: memory of its own. */
-typedef struct vdi__ds_worker {
-    vdi_tape *tape;
-    vdi_arena arena;
-} vdi__ds_worker;
-
-/* what `count` holds */
-enum { VDI__DS_STEP = 0, VDI__DS_COUNTS };
-enum {
-    VDI__DS_BACK = 0,
-    VDI__DS_FORWARD = 4,
-    VDI__DS_SPIKE = 8,
-    VDI__DS_OUT,
-    VDI__DS_OUT_BIAS,
-    VDI__DS_STATE
-}; /* items behind `rnn` */
-
-struct vdi_deepspike {
-    vdi_deepspike_desc desc;
-    vdi_conv_desc stack, head;
-    vdi_gru_desc back, forward;
-    vdi_param_desc list[2 * VDI_DEEPSPIKE_LAYERS + 20];
-    int64_t items, head_at, rnn, amplitude; /* where the parameters of each part begin */
-    vdi_params *params;
-    vdi_optim *optim;
-    vdi_tape *tape;
-    vdi_arena arena;
-    int workers;
-    vdi__ds_worker *worker;
-    int64_t count[VDI__DS_COUNTS];
-    vdi_named_tensor tensors[6 * VDI_DEEPSPIKE_LAYERS + 80];
-    vdi_meta meta[24];
-    char text[24][64];
-    vdi_state state;
-};
-
-struct vdi_deepspike_data {
-    vdi_allocator allocator;
-    vdi_dtype dtype;
-    int64_t traces, frames, cells, theta_count, bins; /* bins: frames * upsample */
-    int streams, signals;
-    int64_t *length, *cell;
-    void *x;                 /* (traces, frames, signals): normalised and bridged */
-    unsigned char *seen;     /* (traces, frames) */
-    unsigned char *label;    /* (traces, streams, bins) or NULL */
-    double *theta, *theta_v; /* (cells, theta_count) */
-    double *baseline;        /* (cells, 2): REINFORCE's running mean, and how many went into it */
-    double *scale;           /* (cells, signals, 2): shift, scale */
-    void *block;
-    size_t bytes;
-};
+/* Both recurrent units, and the read-out of the forward one. Returns how many. */
+VDI__FN int64_t vdi__ds_declare_rnn(vdi_deepspike *m, vdi_param_desc *list, int64_t capacity) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const int64_t streams = d->generative.streams;
+    const int64_t known = d->features + streams + d->hidden;
+    const int H = (int)d->hidden;
+    int64_t n = 0;
+    m->back.name = "back";
+    m->back.inputs = d->features + streams;
+    m->back.hidden = d->hidden;
+    m->back.reverse = true;
+    m->forward.name = "forward";
+    m->forward.inputs = known;
+    m->forward.hidden = d->hidden;
+    n += vdi_gru_declare(&m->back, list + n, capacity - n);
+    n += vdi_gru_declare(&m->forward, list + n, capacity - n);
+    list[n] = vdi_param_2d("forward.weight_spike", VDI_INIT_FAN_IN, 0, 1, 3 * H);
+    list[n++].fan_in = d->hidden;
+    list[n++] = vdi_param_2d("out.weight", VDI_INIT_GLOROT_NORMAL, 0, known, 1);
+    list[n++] = vdi_param_1d("out.bias", VDI_INIT_CONSTANT, d->bias, 1);
+    list[n++] = vdi_param_2d("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, H, 1);
+    return n;
+}
 
 VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
     const vdi_deepspike_desc *d = &m->desc;
     const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
-    const int64_t room = (int64_t)VDI__COUNT(m->list);
-    const int64_t signals = d->generative.streams;
-    const int64_t streams = signals;
-    const int64_t R = d->upsample;
-    const int64_t known = d->features + signals + d->hidden;
+    const int64_t capacity = (int64_t)VDI__COUNT(m->list);
+    const int64_t streams = d->generative.streams, R = d->upsample;
     int64_t n = 0;
     m->stack.name = "conv";
     m->stack.layers = d->layers;
     m->stack.act = m->stack.out_act = VDI_ACT_LEAKY_RELU;
-    m->stack.channels[0] = signals;
+    m->stack.channels[0] = streams;
     for (int i = 0; i < d->layers; i++) {
         m->stack.channels[i + 1] = d->channels[i];
         m->stack.width[i] = d->width[i];
@@ -30084,31 +30262,15 @@ VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
     m->head.width[0] = d->head_width;
     m->head.channels[1] = correlated ? d->features * R : streams * R;
     m->head.init = correlated ? VDI_INIT_HE_NORMAL : VDI_INIT_GLOROT_NORMAL;
-    n += vdi_conv_declare(&m->stack, m->list + n, room - n);
+    n += vdi_conv_declare(&m->stack, m->list + n, capacity - n);
     m->head_at = n;
-    n += vdi_conv_declare(&m->head, m->list + n, room - n);
+    n += vdi_conv_declare(&m->head, m->list + n, capacity - n);
     if (!correlated) {
         m->list[n - 1].init = VDI_INIT_CONSTANT;
         m->list[n - 1].scale = d->bias;
     }
     m->rnn = n;
-    if (correlated) {
-        const int H = (int)d->hidden;
-        m->back.name = "back";
-        m->back.inputs = d->features + signals;
-        m->back.hidden = d->hidden;
-        m->back.reverse = true;
-        m->forward.name = "forward";
-        m->forward.inputs = known;
-        m->forward.hidden = d->hidden;
-        n += vdi_gru_declare(&m->back, m->list + n, room - n);
-        n += vdi_gru_declare(&m->forward, m->list + n, room - n);
-        m->list[n] = vdi_param_2d("forward.weight_spike", VDI_INIT_FAN_IN, 0, 1, 3 * H);
-        m->list[n++].fan_in = d->hidden;
-        m->list[n++] = vdi_param_2d("out.weight", VDI_INIT_GLOROT_NORMAL, 0, known, 1);
-        m->list[n++] = vdi_param_1d("out.bias", VDI_INIT_CONSTANT, d->bias, 1);
-        m->list[n++] = vdi_param_2d("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, H, 1);
-    }
+    if (correlated) n += vdi__ds_declare_rnn(m, m->list + n, capacity - n);
     m->amplitude = n;
     if (d->amplitude) {
         m->list[n++] =
@@ -30126,58 +30288,43 @@ typedef struct vdi__ds_graph {
     vdi_var odds, input, amplitude;
 } vdi__ds_graph;
 
-VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x,
-                                      const int64_t *trace) {
-    const vdi_deepspike_desc *d = &m->desc;
-    const vdi_param *item = m->params->item;
-    const int64_t R = d->upsample;
-    const int64_t batch = vdi_var_dim(t, x, 0);
-    const int64_t frames = vdi_var_dim(t, x, 1);
-    const int64_t signals = vdi_var_dim(t, x, 2);
-    static const int swap[3] = {1, 0, 2};
-    vdi__ds_graph g;
-    g.input = g.amplitude = vdi_var_none();
-    if (d->network.odds) {
-        g.odds = d->network.odds(t, x, trace, d->network.user);
-        if (vdi_var_ok(g.odds) &&
-            (vdi_var_ndim(t, g.odds) != 3 || vdi_var_dim(t, g.odds, 0) != batch ||
-             vdi_var_dim(t, g.odds, 1) != frames * R || vdi_var_dim(t, g.odds, 2) != signals)) {
-            g.odds = vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_deepspike_network",
-                                   "the log odds are not (%lld,%lld,%lld)", (long long)batch,
-                                   (long long)(frames * R), (long long)signals);
-        }
-        return g;
-    }
-    vdi_var h = vdi_conv_apply(t, &m->stack, item, x);
-    vdi_var y = vdi_conv_apply(t, &m->head, item + m->head_at, h);
+/* A network of one's own: its log odds, if they have the shape that they should have. */
+VDI__FN vdi_var vdi__ds_own_odds(vdi_deepspike *m, vdi_tape *t, vdi_var x, const int64_t *trace) {
+    const vdi_deepspike_network *own = &m->desc.network;
+    const int64_t batch = vdi_var_dim(t, x, 0), streams = vdi_var_dim(t, x, 2);
+    const int64_t bins = vdi_var_dim(t, x, 1) * m->desc.upsample;
+    const vdi_var odds = own->odds(t, x, trace, own->user);
+    if (!vdi_var_ok(odds)) return odds;
+    if (vdi_var_ndim(t, odds) == 3 && vdi_var_dim(t, odds, 0) == batch &&
+        vdi_var_dim(t, odds, 1) == bins && vdi_var_dim(t, odds, 2) == streams)
+        return odds;
+    return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_deepspike_network",
+                         "the log odds are not (%lld,%lld,%lld)", (long long)batch, (long long)bins,
+                         (long long)streams);
+}
+
+/* Each bin of a frame sees the frame: (B,T,C) to (B,T R,C). */
+VDI__FN vdi_var vdi__ds_repeat(vdi_tape *t, vdi_var x, int64_t R) {
     int64_t shape[4];
-    shape[0] = batch;
-    shape[1] = frames * R;
-    shape[2] = m->head.channels[1] / R;
-    y = vdi_var_reshape(t, y, 3, shape);
-    if (d->amplitude) {
-        g.amplitude = vdi_var_affine(t, vdi_var_mean_axis(t, h, 1, false),
-                                     vdi_tape_param(t, item + m->amplitude),
-                                     vdi_tape_param(t, item + m->amplitude + 1), VDI_ACT_NONE, 0);
-    }
-    if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
-        g.odds = y;
-        return g;
-    }
-    if (R > 1) { /* each bin of a frame sees the frame */
-        shape[0] = batch;
-        shape[1] = frames;
-        shape[2] = 1;
-        shape[3] = signals;
-        x = vdi_var_reshape(t, x, 4, shape);
-        shape[2] = R;
-        x = vdi_var_broadcast_to(t, x, 4, shape);
-        shape[1] = frames * R;
-        shape[2] = signals;
-        x = vdi_var_reshape(t, x, 3, shape);
-    }
+    if (R == 1) return x;
+    shape[0] = vdi_var_dim(t, x, 0);
+    shape[1] = vdi_var_dim(t, x, 1);
+    shape[2] = 1;
+    shape[3] = vdi_var_dim(t, x, 2);
+    x = vdi_var_reshape(t, x, 4, shape);
+    shape[2] = R;
+    x = vdi_var_broadcast_to(t, x, 4, shape);
+    shape[1] *= R;
+    shape[2] = shape[3];
+    return vdi_var_reshape(t, x, 3, shape);
+}
+
+/* From features y (B,T,F) and the trace x (B,T,C) of each bin to what the forward unit reads. */
+VDI__FN void vdi__ds_recurrent(vdi_deepspike *m, vdi_tape *t, vdi_var y, vdi_var x,
+                               vdi__ds_graph *g) {
+    static const int swap[3] = {1, 0, 2};
+    const vdi_param *rnn = m->params->item + m->rnn;
     vdi_var part[2];
-    const vdi_param *rnn = item + m->rnn;
     part[0] = y;
     part[1] = x;
     y = vdi_var_concat(t, part, 2, -1);
@@ -30186,14 +30333,46 @@ VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x,
     part[0] = y;
     part[1] = vdi_var_permute(t, back, swap);
     y = vdi_var_concat(t, part, 2, -1);
-    g.input = vdi_var_affine(t, y, vdi_tape_param(t, rnn + VDI__DS_FORWARD),
-                             vdi_tape_param(t, rnn + VDI__DS_FORWARD + 1), VDI_ACT_NONE, 0);
-    g.odds = vdi_var_affine(t, y, vdi_tape_param(t, rnn + VDI__DS_OUT),
-                            vdi_tape_param(t, rnn + VDI__DS_OUT_BIAS), VDI_ACT_NONE, 0);
-    return g;
+    g->input = vdi_var_affine(t, y, vdi_tape_param(t, rnn + VDI__DS_FORWARD),
+                              vdi_tape_param(t, rnn + VDI__DS_FORWARD + 1), VDI_ACT_NONE, 0);
+    g->odds = vdi_var_affine(t, y, vdi_tape_param(t, rnn + VDI__DS_OUT),
+                             vdi_tape_param(t, rnn + VDI__DS_OUT_BIAS), VDI_ACT_NONE, 0);
 }
 
-/* ======== the forward unit ==================================================================== */
+VDI__FN vdi__ds_graph vdi__ds_network(vdi_deepspike *m, vdi_tape *t, vdi_var x,
+                                      const int64_t *trace) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const vdi_param *item = m->params->item;
+    int64_t shape[3];
+    vdi__ds_graph g;
+    g.input = g.amplitude = vdi_var_none();
+    if (d->network.odds) {
+        g.odds = vdi__ds_own_odds(m, t, x, trace);
+        return g;
+    }
+    vdi_var h = vdi_conv_apply(t, &m->stack, item, x);
+    vdi_var y = vdi_conv_apply(t, &m->head, item + m->head_at, h);
+    shape[0] = vdi_var_dim(t, x, 0);
+    shape[1] = vdi_var_dim(t, x, 1) * d->upsample;
+    shape[2] = m->head.channels[1] / d->upsample;
+    y = vdi_var_reshape(t, y, 3, shape);
+    if (d->amplitude) {
+        g.amplitude = vdi_var_affine(t, vdi_var_mean_axis(t, h, 1, false),
+                                     vdi_tape_param(t, item + m->amplitude),
+                                     vdi_tape_param(t, item + m->amplitude + 1), VDI_ACT_NONE, 0);
+    }
+    if (d->posterior == VDI_DEEPSPIKE_FACTORISED)
+        g.odds = y;
+    else
+        vdi__ds_recurrent(m, t, y, vdi__ds_repeat(t, x, d->upsample), &g);
+    return g;
+}
+#endif
+
+/* ======== model/deepspike/recurrent.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_RECURRENT_C)
+#define VDI_MODEL_DEEPSPIKE_RECURRENT_C
 
 /* `rows` trains of one length, each with its own input products or all with the same (then the
    steps between rows are 0). Time-major: train, probability (T,rows), h (T,rows,H), gates
@@ -30234,7 +30413,7 @@ VDI__FN vdi__ds_rnn vdi__ds_rnn_of(const vdi_deepspike *m, int64_t rows, int64_t
     r.floor = m->desc.floor;
     return r;
 }
-VDI__FN bool vdi__ds_rnn_room(vdi__ds_rnn *r, vdi_arena *a, bool keep) {
+VDI__FN bool vdi__ds_rnn_reserve(vdi__ds_rnn *r, vdi_arena *a, bool keep) {
     const size_t size = vdi_dtype_size(r->dtype);
     const size_t rows = (size_t)r->rows;
     const size_t H = (size_t)r->H;
@@ -30333,617 +30512,6 @@ VDI__FN void vdi__ds_rnn_run(const vdi__ds_rnn *r) {
     }
 }
 
-/* ======== create ============================================================================== */
-
-VDI__DEF void vdi_deepspike_destroy(vdi_deepspike *m) {
-    if (!m) return;
-    const vdi_allocator a = m->desc.allocator;
-    for (int i = 0; m->worker && i < m->workers; i++) {
-        vdi_tape_destroy(m->worker[i].tape);
-        vdi_arena_free(&m->worker[i].arena);
-    }
-    vdi_free(&a, m->worker, (size_t)m->workers * sizeof *m->worker);
-    vdi_optim_destroy(m->optim);
-    vdi_tape_destroy(m->tape);
-    if (!m->desc.network.odds) vdi_params_destroy(m->params);
-    vdi_arena_free(&m->arena);
-    vdi_free(&a, m, sizeof *m);
-}
-
-VDI__FN vdi_status vdi__ds_optim(vdi_deepspike *m, vdi_optim **out, vdi_error *err) {
-    vdi_optim_desc od = vdi_optim_desc_defaults();
-    od.rate = m->desc.train.rate;
-    od.schedule = m->desc.train.schedule;
-    od.clip_norm = m->desc.train.clip_norm > 0 ? m->desc.train.clip_norm : 0;
-    return vdi_optim_create(&od, m->params, &m->desc.allocator, out, err);
-}
-
-VDI__DEF vdi_status vdi_deepspike_create(const vdi_deepspike_desc *desc, vdi_deepspike **out,
-                                         vdi_error *err) {
-    static const char where[] = "vdi_deepspike_create";
-    const vdi_deepspike_desc d = vdi_deepspike_desc_defaults(desc);
-    vdi_status status = vdi_deepspike_desc_check(&d, err);
-    *out = NULL;
-    if (status < 0) return status;
-    vdi_deepspike *m = (vdi_deepspike *)vdi_alloc(&d.allocator, sizeof *m);
-    if (!m) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-    memset(m, 0, sizeof *m);
-    m->desc = d;
-    if (d.generative.log_likelihood == vdi__ds_calcium)
-        m->desc.generative.user = &m->desc.generative.calcium;
-    m->workers = vdi_pool_threads(d.pool);
-    vdi_arena_init(&m->arena, &d.allocator, 0);
-    m->worker = (vdi__ds_worker *)vdi_alloc(&d.allocator, (size_t)m->workers * sizeof *m->worker);
-    if (!m->worker) status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-    vdi_tape_desc td = vdi_tape_desc_defaults();
-    td.dtype = d.dtype;
-    td.allocator = d.allocator;
-    td.block_size = (size_t)1 << 20;
-    if (m->worker) {
-        memset(m->worker, 0, (size_t)m->workers * sizeof *m->worker);
-        for (int i = 0; i < m->workers; i++)
-            vdi_arena_init(&m->worker[i].arena, &d.allocator, (size_t)1 << 20);
-        for (int i = 0; i < m->workers && status >= 0; i++)
-            status = vdi_tape_create(&td, &m->worker[i].tape, err);
-    }
-    vdi__ds_declare(m);
-    vdi_rng rng = vdi_rng_make(d.train.seed, 0);
-    if (d.network.odds) m->params = d.network.params;
-    if (d.network.odds && (size_t)(3 * m->params->count + 8) > VDI__COUNT(m->tensors)) {
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                               "network.params are %lld, too many to be listed",
-                               (long long)m->params->count);
-    }
-    if (!d.network.odds && status >= 0)
-        status = vdi_params_create(m->list, m->items, d.dtype, &d.allocator, &rng, &m->params, err);
-    if (status >= 0) status = vdi_tape_create(&td, &m->tape, err);
-    if (status >= 0) status = vdi__ds_optim(m, &m->optim, err);
-    if (status < 0) {
-        vdi_deepspike_destroy(m);
-        return status;
-    }
-    *out = m;
-    return VDI_OK;
-}
-
-VDI__DEF const vdi_deepspike_desc *vdi_deepspike_description(const vdi_deepspike *m) {
-    return &m->desc;
-}
-VDI__DEF vdi_params *vdi_deepspike_params(vdi_deepspike *m) { return m->params; }
-VDI__DEF void vdi_deepspike_set_prior_rate(vdi_deepspike *m, int stream, double rate) {
-    if (stream >= 0 && stream < VDI_DEEPSPIKE_STREAMS && rate > 0 && rate < 1)
-        m->desc.prior_rate[stream] = rate;
-}
-VDI__DEF vdi_status vdi_deepspike_set_train(vdi_deepspike *m, const vdi_deepspike_train *train,
-                                            vdi_error *err) {
-    vdi_deepspike_desc d = m->desc;
-    vdi_optim *fresh;
-    d.train = *train;
-    d = vdi_deepspike_desc_defaults(&d);
-    vdi_status status = vdi_deepspike_desc_check(&d, err);
-    if (status < 0) return status;
-    const vdi_deepspike_train old = m->desc.train;
-    m->desc.train = d.train;
-    status = vdi__ds_optim(m, &fresh, err);
-    if (status < 0) {
-        m->desc.train = old;
-        return status;
-    }
-    const vdi_state *from = vdi_optim_state(m->optim), *to = vdi_optim_state(fresh);
-    for (int64_t i = 0; i < from->tensor_count; i++) {
-        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data,
-               vdi_tensor_bytes(from->tensors[i].tensor));
-    }
-    vdi_optim_destroy(m->optim);
-    m->optim = fresh;
-    return VDI_OK;
-}
-VDI__DEF void vdi_deepspike_restart(vdi_deepspike *m) {
-    m->count[VDI__DS_STEP] = 0;
-    vdi_optim_reset(m->optim);
-}
-
-/* ======== data ================================================================================ */
-
-VDI__DEF void vdi_deepspike_data_destroy(vdi_deepspike_data *data) {
-    if (!data) return;
-    const vdi_allocator a = data->allocator;
-    vdi_free(&a, data->block, data->bytes);
-    vdi_free(&a, data, sizeof *data);
-}
-VDI__DEF int64_t vdi_deepspike_data_traces(const vdi_deepspike_data *data) { return data->traces; }
-VDI__DEF int64_t vdi_deepspike_data_frames(const vdi_deepspike_data *data) { return data->frames; }
-VDI__DEF int64_t vdi_deepspike_data_cells(const vdi_deepspike_data *data) { return data->cells; }
-VDI__DEF double *vdi_deepspike_data_theta(vdi_deepspike_data *data, int64_t cell) {
-    return data->theta + cell * data->theta_count;
-}
-VDI__DEF void vdi_deepspike_data_scale(const vdi_deepspike_data *data, int64_t cell, int signal,
-                                       double *shift, double *scale) {
-    *shift = data->scale[(cell * data->signals + signal) * 2];
-    *scale = data->scale[(cell * data->signals + signal) * 2 + 1];
-}
-
-VDI__FN int vdi__ds_compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-VDI__FN double vdi__ds_quantile(double *v, int64_t n, double q) {
-    if (n < 1) return 0;
-    qsort(v, (size_t)n, sizeof *v, vdi__ds_compare);
-    const double at = q * (double)(n - 1), low = floor(at);
-    const int64_t i = (int64_t)low, j = VDI__MIN(i + 1, n - 1);
-    return v[i] + (at - low) * (v[j] - v[i]);
-}
-
-/* Lower quartile to 0, noise (from the differences of neighbours, Gaussian quantile) to 0.1: one
- * shift and scale for all traces of a cell.
- */
-VDI__FN void vdi__ds_measure(const vdi_deepspike_data *data, const double *raw, int64_t cell,
-                             int signal, double *v, double *shift, double *scale) {
-    int64_t n = 0, d = 0;
-    for (int64_t i = 0; i < data->traces; i++) {
-        for (int64_t t = 0; data->cell[i] == cell && t < data->length[i]; t++) {
-            if (data->seen[i * data->frames + t])
-                v[n++] = raw[(i * data->frames + t) * data->signals + signal];
-        }
-    }
-    *shift = vdi__ds_quantile(v, n, 0.25);
-    const double spread = vdi__ds_quantile(v, n, 0.99) - *shift;
-    for (int64_t i = 0; i < data->traces; i++) {
-        for (int64_t t = 1; data->cell[i] == cell && t < data->length[i]; t++) {
-            if (data->seen[i * data->frames + t] && data->seen[i * data->frames + t - 1]) {
-                v[d++] = fabs(raw[(i * data->frames + t) * data->signals + signal] -
-                              raw[(i * data->frames + t - 1) * data->signals + signal]);
-            }
-        }
-    }
-    const double noise = 1.4826 * vdi__ds_quantile(v, d, 0.5) / sqrt(2.0);
-    *scale = noise > 0 ? noise / 0.1 : spread > 0 ? spread : 1;
-}
-
-VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m,
-                                              const vdi_deepspike_data_desc *desc,
-                                              vdi_deepspike_data **out, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_data_create";
-    const vdi_deepspike_desc *md = &m->desc;
-    const vdi_allocator *a = &md->allocator;
-    const int streams = md->generative.streams, signals = streams;
-    char text[VDI_SHAPE_TEXT];
-    vdi_tensor y = desc->traces, label = desc->spikes;
-    *out = NULL;
-    if (!vdi_tensor_ok(y) || !y.data)
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "traces are missing");
-    const int need = signals > 1 ? 3 : 2;
-    if (y.ndim == need - 1) { /* one trace */
-        for (int i = y.ndim; i > 0; i--) {
-            y.shape[i] = y.shape[i - 1];
-            y.stride[i] = y.stride[i - 1];
-        }
-        y.shape[0] = 1;
-        y.stride[0] = 0;
-        y.ndim++;
-    }
-    if (y.ndim != need || (signals > 1 && y.shape[1] != signals) || y.shape[0] < 1 ||
-        y.shape[need - 1] < 1) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "traces are %s, expected %s",
-                             vdi_tensor_shape_text(desc->traces, text),
-                             signals > 1 ? "(N,2,T)" : "(N,T) or (T)");
-    }
-    vdi_deepspike_data shape = VDI__ZERO, *data;
-    const int64_t N = shape.traces = y.shape[0];
-    const int64_t T = shape.frames = y.shape[need - 1];
-    const int64_t P = shape.theta_count = md->generative.theta_count;
-    shape.bins = T * md->upsample;
-    shape.streams = streams;
-    shape.signals = signals;
-    shape.dtype = md->dtype;
-    shape.cells = 0;
-    for (int64_t i = 0; i < N; i++) {
-        const int64_t c = desc->cell ? desc->cell[i] : i, n = desc->lengths ? desc->lengths[i] : T;
-        if (c < 0 || c >= N) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "cell of trace %lld is %lld, expected 0 to %lld", (long long)i,
-                                 (long long)c, (long long)(N - 1));
-        }
-        if (n < 1 || n > T) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "length of trace %lld is %lld, expected 1 to %lld", (long long)i,
-                                 (long long)n, (long long)T);
-        }
-        shape.cells = VDI__MAX(shape.cells, c + 1);
-    }
-    vdi_tensor mask = desc->mask;
-    if (mask.data && mask.ndim == 1 && N == 1) {
-        mask.shape[1] = mask.shape[0];
-        mask.stride[1] = mask.stride[0];
-        mask.shape[0] = 1;
-        mask.stride[0] = 0;
-        mask.ndim = 2;
-    }
-    if (mask.data && (mask.ndim != 2 || mask.shape[0] != N || mask.shape[1] != T)) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the mask is %s, expected (%lld,%lld)",
-                             vdi_tensor_shape_text(desc->mask, text), (long long)N, (long long)T);
-    }
-    const bool labelled = label.data && vdi_tensor_ok(label);
-    if (labelled && label.ndim == 1 && N == 1) {
-        label.shape[1] = label.shape[0];
-        label.stride[1] = label.stride[0];
-        label.shape[0] = 1;
-        label.stride[0] = 0;
-        label.ndim = 2;
-    }
-    if (labelled && label.ndim == 2) { /* (N,bins) to (N,1,bins) */
-        label.shape[2] = label.shape[1];
-        label.stride[2] = label.stride[1];
-        label.shape[1] = 1;
-        label.stride[1] = 0;
-        label.ndim = 3;
-    }
-    if (labelled && (label.ndim != 3 || label.shape[0] != N || label.shape[1] != streams ||
-                     label.shape[2] != shape.bins)) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where,
-                             "spikes are %s, expected %lld traces of %d streams of %lld bins",
-                             vdi_tensor_shape_text(desc->spikes, text), (long long)N, streams,
-                             (long long)shape.bins);
-    }
-    const size_t C = (size_t)shape.cells;
-    const size_t size = vdi_dtype_size(md->dtype);
-    const size_t frames = (size_t)(N * T);
-    const size_t part[] = {(size_t)N * sizeof(int64_t),
-                           (size_t)N * sizeof(int64_t),
-                           frames * (size_t)signals * size,
-                           frames,
-                           labelled ? (size_t)(N * streams * shape.bins) : 0,
-                           C * (size_t)P * sizeof(double),
-                           C * (size_t)P * sizeof(double),
-                           C * 2 * sizeof(double),
-                           C * (size_t)signals * 2 * sizeof(double)};
-    size_t bytes = 0;
-    for (size_t i = 0; i < VDI__COUNT(part); i++)
-        bytes += vdi_align_size(part[i]);
-    data = (vdi_deepspike_data *)vdi_alloc(a, sizeof *data);
-    char *block = (char *)vdi_alloc(a, bytes);
-    const size_t raw_bytes = 2 * frames * (size_t)signals * sizeof(double);
-    double *raw = (double *)vdi_alloc(a, raw_bytes);
-    double *room = raw ? raw + frames * (size_t)signals : NULL;
-    if (!data || !block || !raw) {
-        vdi_free(a, data, sizeof *data);
-        vdi_free(a, block, bytes);
-        vdi_free(a, raw, raw_bytes);
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
-    }
-    memset(block, 0, bytes);
-    *data = shape;
-    data->allocator = *a;
-    data->block = block;
-    data->bytes = bytes;
-    void *at[VDI__COUNT(part)];
-    for (size_t i = 0; i < VDI__COUNT(part); i++) {
-        at[i] = block;
-        block += vdi_align_size(part[i]);
-    }
-    data->length = (int64_t *)at[0];
-    data->cell = (int64_t *)at[1];
-    data->x = at[2];
-    data->seen = (unsigned char *)at[3];
-    data->label = labelled ? (unsigned char *)at[4] : NULL;
-    data->theta = (double *)at[5];
-    data->theta_v = (double *)at[6];
-    data->baseline = (double *)at[7];
-    data->scale = (double *)at[8];
-    vdi_status status = VDI_OK;
-    for (int64_t i = 0; i < N; i++) {
-        data->length[i] = desc->lengths ? desc->lengths[i] : T;
-        data->cell[i] = desc->cell ? desc->cell[i] : i;
-        int64_t seen = 0;
-        for (int64_t t = 0; t < T; t++) {
-            bool all = t < data->length[i];
-            for (int k = 0; k < signals; k++) {
-                int64_t index[3];
-                index[0] = i;
-                index[1] = signals > 1 ? k : t;
-                index[2] = t;
-                const double f = vdi_tensor_get(y, index);
-                raw[(i * T + t) * signals + k] = f;
-                all = all && f - f == 0;
-            }
-            data->seen[i * T + t] = all;
-            seen += all;
-        }
-        if (!seen && status >= 0) {
-            status = vdi_error_set(err, VDI_ERR_DATA, where, "trace %lld holds no finite number",
-                                   (long long)i);
-        }
-        /* bridge what is missing: a straight line between its neighbours, the nearest value at the
-         * ends */
-        int64_t last = -1;
-        for (int64_t t = 0; seen && t < data->length[i]; t++) {
-            if (!data->seen[i * T + t]) continue;
-            for (int64_t s = last + 1; s < t; s++) {
-                for (int k = 0; k < signals; k++) {
-                    const double to = raw[(i * T + t) * signals + k];
-                    const double from = last < 0 ? to : raw[(i * T + last) * signals + k];
-                    raw[(i * T + s) * signals + k] =
-                        from + (to - from) * (double)(s - last) / (double)(t - last);
-                }
-            }
-            last = t;
-        }
-        for (int64_t s = last + 1; seen && s < data->length[i]; s++) {
-            for (int k = 0; k < signals; k++)
-                raw[(i * T + s) * signals + k] = raw[(i * T + last) * signals + k];
-        }
-        for (int64_t t = 0; mask.data && t < T; t++) {
-            int64_t index[2];
-            index[0] = i;
-            index[1] = t;
-            if (vdi_tensor_get(mask, index) == 0) data->seen[i * T + t] = 0;
-        }
-    }
-    for (int64_t c = 0; status >= 0 && c < data->cells; c++) {
-        for (int64_t p = 0; p < P; p++)
-            data->theta[c * P + p] = md->generative.theta_init[p];
-        for (int k = 0; k < signals; k++) {
-            double *s = data->scale + (c * signals + k) * 2;
-            s[0] = 0;
-            s[1] = 1;
-            if (md->normalise) vdi__ds_measure(data, raw, c, k, room, &s[0], &s[1]);
-        }
-    }
-    for (int64_t i = 0; status >= 0 && i < N; i++) {
-        for (int64_t t = 0; t < data->length[i]; t++) {
-            for (int k = 0; k < signals; k++) {
-                const double *s = data->scale + (data->cell[i] * signals + k) * 2;
-                vdi_dtype_store(md->dtype, data->x, (i * T + t) * signals + k,
-                                (raw[(i * T + t) * signals + k] - s[0]) / s[1]);
-            }
-        }
-        for (int64_t j = 0; labelled && j < streams * data->bins; j++) {
-            int64_t index[3];
-            index[0] = i;
-            index[1] = j / data->bins;
-            index[2] = j % data->bins;
-            data->label[i * streams * data->bins + j] = vdi_tensor_get(label, index) > 0;
-        }
-    }
-    vdi_free(a, raw, raw_bytes);
-    if (status < 0) {
-        vdi_deepspike_data_destroy(data);
-        return status;
-    }
-    *out = data;
-    return VDI_OK;
-}
-
-/* ======== state =============================================================================== */
-
-VDI__FN const char *vdi__ds_list_text(char *text, size_t room, int32_t n, const int64_t *v) {
-    size_t used = 0;
-    for (int i = 0; i < n; i++)
-        used += vdi_text_format(text + used, room - used, i ? ",%lld" : "%lld", (long long)v[i]);
-    return text;
-}
-
-VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_data *data,
-                                              bool training) {
-    const vdi_deepspike_desc *d = &m->desc;
-    const vdi_state *p = vdi_params_state(m->params);
-    vdi_state *s = &m->state;
-    int64_t n = 0, k = 0;
-    for (int64_t i = 0; i < p->tensor_count; i++)
-        m->tensors[n++] = p->tensors[i];
-    if (data) {
-        m->tensors[n].name = "cells.theta";
-        m->tensors[n++].tensor =
-            vdi_tensor_2d(data->theta, VDI_F64, data->cells, data->theta_count);
-        m->tensors[n].name = "cells.scale";
-        m->tensors[n++].tensor = vdi_tensor_3d(data->scale, VDI_F64, data->cells, data->signals, 2);
-    }
-    if (data && training) {
-        m->tensors[n].name = "train.theta_v";
-        m->tensors[n++].tensor =
-            vdi_tensor_2d(data->theta_v, VDI_F64, data->cells, data->theta_count);
-        m->tensors[n].name = "train.baseline";
-        m->tensors[n++].tensor = vdi_tensor_2d(data->baseline, VDI_F64, data->cells, 2);
-    }
-    if (training) {
-        const vdi_state *o = vdi_optim_state(m->optim);
-        for (int64_t i = 0; i < o->tensor_count; i++)
-            m->tensors[n++] = o->tensors[i];
-        m->tensors[n].name = "train.count";
-        m->tensors[n++].tensor = vdi_tensor_1d(m->count, VDI_I64, VDI__DS_COUNTS);
-    }
-    struct {
-        const char *key;
-        int64_t value;
-    } number[] = {{"head_width", d->head_width},
-                  {"features", d->features},
-                  {"hidden", d->hidden},
-                  {"upsample", d->upsample},
-                  {"amplitude", d->amplitude},
-                  {"normalise", d->normalise},
-                  {"streams", d->generative.streams},
-                  {"prior", (int64_t)d->prior}};
-    struct {
-        const char *key;
-        double value;
-    } real[] = {{"bias", d->bias},
-                {"floor", d->floor},
-                {"amplitude_spread", d->amplitude_spread},
-                {"prior_rate_0", d->prior_rate[0]},
-                {"prior_rate_1", d->prior_rate[1]}};
-    m->meta[k].key = "model";
-    m->meta[k++].value = "deepspike";
-    m->meta[k].key = "posterior";
-    m->meta[k++].value = d->posterior == VDI_DEEPSPIKE_CORRELATED ? "correlated" : "factorised";
-    m->meta[k].key = "channels";
-    m->meta[k].value = vdi__ds_list_text(m->text[k], sizeof m->text[0], d->layers, d->channels);
-    k++;
-    m->meta[k].key = "width";
-    m->meta[k].value = vdi__ds_list_text(m->text[k], sizeof m->text[0], d->layers, d->width);
-    k++;
-    for (size_t i = 0; i < VDI__COUNT(number); i++, k++) {
-        (void)vdi_text_format(m->text[k], sizeof m->text[0], "%lld", (long long)number[i].value);
-        m->meta[k].key = number[i].key;
-        m->meta[k].value = m->text[k];
-    }
-    for (size_t i = 0; i < VDI__COUNT(real); i++, k++) {
-        (void)vdi_text_format(m->text[k], sizeof m->text[0], "%g", real[i].value);
-        m->meta[k].key = real[i].key;
-        m->meta[k].value = m->text[k];
-    }
-    s->tensors = m->tensors;
-    s->tensor_count = n;
-    s->meta = m->meta;
-    s->meta_count = k;
-    return s;
-}
-
-VDI__FN int vdi__ds_parse_list(const char *text, int64_t *out) {
-    int n = 0;
-    while (text && *text && n < VDI_DEEPSPIKE_LAYERS) {
-        int64_t v = 0;
-        if (*text < '0' || *text > '9') return 0;
-        while (*text >= '0' && *text <= '9' && v < 1000000)
-            v = v * 10 + (*text++ - '0');
-        out[n++] = v;
-        if (*text == ',') text++;
-    }
-    return n;
-}
-VDI__DEF vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *meta, int64_t count,
-                                                 vdi_deepspike_desc *out, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_desc_from_meta";
-    vdi_deepspike_desc d = VDI__ZERO;
-    bool ours = false;
-    int widths = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const char *key = meta[i].key, *v = meta[i].value;
-        struct {
-            const char *key;
-            int64_t *to;
-        } number[] = {{"head_width", &d.head_width},
-                      {"features", &d.features},
-                      {"hidden", &d.hidden},
-                      {"upsample", &d.upsample}};
-        struct {
-            const char *key;
-            double *to;
-        } real[] = {{"bias", &d.bias},
-                    {"floor", &d.floor},
-                    {"amplitude_spread", &d.amplitude_spread},
-                    {"prior_rate_0", &d.prior_rate[0]},
-                    {"prior_rate_1", &d.prior_rate[1]}};
-        for (size_t j = 0; j < VDI__COUNT(number); j++)
-            if (strcmp(key, number[j].key) == 0) *number[j].to = strtoll(v, NULL, 10);
-        for (size_t j = 0; j < VDI__COUNT(real); j++)
-            if (strcmp(key, real[j].key) == 0) *real[j].to = strtod(v, NULL);
-        if (strcmp(key, "bias") == 0) d.has_bias = true;
-        if (strcmp(key, "model") == 0) ours = strcmp(v, "deepspike") == 0;
-        if (strcmp(key, "posterior") == 0) {
-            d.posterior =
-                strcmp(v, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
-        }
-        if (strcmp(key, "channels") == 0) d.layers = vdi__ds_parse_list(v, d.channels);
-        if (strcmp(key, "width") == 0) widths = vdi__ds_parse_list(v, d.width);
-        if (strcmp(key, "amplitude") == 0) d.amplitude = strtol(v, NULL, 10) != 0;
-        if (strcmp(key, "normalise") == 0) d.normalise = strtol(v, NULL, 10) != 0;
-        if (strcmp(key, "prior") == 0)
-            d.prior = strtol(v, NULL, 10) ? VDI_DEEPSPIKE_COUNT : VDI_DEEPSPIKE_BERNOULLI;
-        if (strcmp(key, "streams") == 0) d.generative.streams = (int)strtol(v, NULL, 10);
-    }
-    if (!ours || d.layers < 1 || widths != d.layers) {
-        return vdi_error_set(err, VDI_ERR_FORMAT, where,
-                             "expected the metadata of a deepspike network, got %s",
-                             ours ? "layers that do not fit together" : "another model's");
-    }
-    d.train.estimator = VDI_DEEPSPIKE_SUPERVISED; /* until somebody says what generates */
-    *out = d;
-    return VDI_OK;
-}
-#endif
-
-/* ======== model/deepspike/train.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_DEEPSPIKE_TRAIN_C)
-#define VDI_MODEL_DEEPSPIKE_TRAIN_C
-
-/* ======== estimators ========================================================================== */
-
-VDI__DEF void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K,
-                                    const double *log_w, double baseline, double *bound,
-                                    double *to_q, double *to_p) {
-    double top = -HUGE_VAL, sum = 0, total = 0;
-    int64_t best = 0;
-    for (int64_t k = 0; k < K; k++) {
-        if (log_w[k] > top || log_w[k] != log_w[k]) {
-            top = log_w[k];
-            best = k;
-        }
-        total += log_w[k];
-    }
-    for (int64_t k = 0; k < K; k++) {
-        to_p[k] = exp(log_w[k] - top);
-        sum += to_p[k];
-    }
-    if (estimator == VDI_DEEPSPIKE_REINFORCE || estimator == VDI_DEEPSPIKE_CONCRETE) {
-        *bound = total / (double)K;
-        for (int64_t k = 0; k < K; k++) {
-            const double others = K > 1 ? (total - log_w[k]) / (double)(K - 1) : baseline;
-            to_p[k] = 1 / (double)K;
-            to_q[k] = (log_w[k] - others - 1) / (double)K;
-        }
-        return;
-    }
-    /* without its largest member the sum may be anything smaller: then it is formed anew */
-    double without = 0, second = -HUGE_VAL;
-    for (int64_t k = 0; k < K; k++)
-        if (k != best && log_w[k] > second) second = log_w[k];
-    for (int64_t k = 0; k < K; k++)
-        if (k != best) without += exp(log_w[k] - second);
-    const double L = top + log(sum / (double)K);
-    for (int64_t k = 0; k < K; k++) {
-        const double rest = k == best ? second + log(without) : top + log(sum - to_p[k]);
-        const double others = K > 1 ? rest - log((double)(K - 1)) : 0;
-        to_q[k] = estimator == VDI_DEEPSPIKE_WAKE_SLEEP ? 0 : L - others - to_p[k] / sum;
-        to_p[k] /= sum;
-    }
-    *bound = L;
-}
-
-/* ======== one snippet ========================================================================= */
-
-/* rows of a supervised batch that run through the forward unit together */
-#define VDI__DS_ROWS 32
-
-/* What the jobs of a step share. Gradients come out as those of the bound. */
-typedef struct vdi__ds_pass {
-    vdi_deepspike *m;
-    vdi_deepspike_estimator how;
-    int64_t B, K, frames, bins, lo, hi; /* lo..hi: the bins that count */
-    const void *x;                      /* (B,frames,streams) */
-    const int64_t *trace;               /* (B) */
-    const unsigned char *const *seen;   /* (B) of (frames) */
-    const unsigned char *label;         /* (B,streams,bins), SUPERVISED */
-    const double *forced;               /* (B,streams,bins,K) or NULL */
-    const double *theta;                /* (P) */
-    double baseline;
-    uint64_t draw;
-    const char *odds, *input, *amplitude; /* what the network said: (B,bins,streams), (B,bins,3H),
-                                             (B,2) */
-    char *d_odds, *d_input, *d_amplitude; /* its gradient */
-    char *d_rnn;                          /* (jobs, weights of the forward unit) */
-    double *bound, *d_theta;              /* (B), (B,P) */
-    vdi_error *error;                     /* (jobs) */
-} vdi__ds_pass;
-
-enum { VDI__DS_RNG_BATCH = 1, VDI__DS_RNG_TRAIN, VDI__DS_RNG_DREAM, VDI__DS_RNG_INFER };
-VDI__FN vdi_rng vdi__ds_rng(const vdi_deepspike *m, int purpose, uint64_t step, uint64_t index) {
-    return vdi_rng_make(m->desc.train.seed, (uint64_t)purpose << 56 |
-                                                (step & (((uint64_t)1 << 40) - 1)) << 16 |
-                                                (index & 0xFFFF));
-}
-
 /* w_hh (H,3H), b_hh (3H), weight_spike (3H), weight_state (H) */
 VDI__FN int64_t vdi__ds_rnn_size(int64_t H) { return 3 * H * H + 7 * H; }
 
@@ -30993,6 +30561,738 @@ VDI__FN bool vdi__ds_rnn_back(const vdi__ds_rnn *r, const void *dz, char *d_inpu
     }
     return true;
 }
+#endif
+
+/* ======== model/deepspike/model.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_MODEL_C)
+#define VDI_MODEL_DEEPSPIKE_MODEL_C
+
+VDI__DEF void vdi_deepspike_destroy(vdi_deepspike *m) {
+    if (!m) return;
+    const vdi_allocator a = m->desc.allocator;
+    for (int i = 0; m->worker && i < m->workers; i++) {
+        vdi_tape_destroy(m->worker[i].tape);
+        vdi_arena_free(&m->worker[i].arena);
+    }
+    vdi_free(&a, m->worker, (size_t)m->workers * sizeof *m->worker);
+    vdi_optim_destroy(m->optim);
+    vdi_tape_destroy(m->tape);
+    if (!m->desc.network.odds) vdi_params_destroy(m->params);
+    vdi_arena_free(&m->arena);
+    vdi_free(&a, m, sizeof *m);
+}
+
+VDI__FN vdi_status vdi__ds_optim(vdi_deepspike *m, vdi_optim **out, vdi_error *err) {
+    vdi_optim_desc od = vdi_optim_desc_defaults();
+    od.rate = m->desc.train.rate;
+    od.schedule = m->desc.train.schedule;
+    od.clip_norm = m->desc.train.clip_norm > 0 ? m->desc.train.clip_norm : 0;
+    return vdi_optim_create(&od, m->params, &m->desc.allocator, out, err);
+}
+
+/* A tape and an arena for each worker of the pool, and one tape for the batch. */
+VDI__FN vdi_status vdi__ds_create_workers(vdi_deepspike *m, vdi_error *err) {
+    const vdi_allocator *a = &m->desc.allocator;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    m->workers = vdi_pool_threads(m->desc.pool);
+    m->worker = (vdi__ds_worker *)vdi_alloc(a, (size_t)m->workers * sizeof *m->worker);
+    if (!m->worker)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_create", "no memory for workers");
+    memset(m->worker, 0, (size_t)m->workers * sizeof *m->worker);
+    td.dtype = m->desc.dtype;
+    td.allocator = *a;
+    td.block_size = (size_t)1 << 20;
+    vdi_status status = VDI_OK;
+    for (int i = 0; i < m->workers; i++) {
+        vdi_arena_init(&m->worker[i].arena, a, (size_t)1 << 20);
+    }
+    for (int i = 0; i < m->workers && status >= 0; i++) {
+        status = vdi_tape_create(&td, &m->worker[i].tape, err);
+    }
+    return status < 0 ? status : vdi_tape_create(&td, &m->tape, err);
+}
+
+/* Parameters of its own, or the caller's. */
+VDI__FN vdi_status vdi__ds_create_params(vdi_deepspike *m, vdi_error *err) {
+    const vdi_deepspike_desc *d = &m->desc;
+    vdi_rng rng = vdi_rng_make(d->train.seed, 0);
+    vdi__ds_declare(m);
+    if (!d->network.odds) {
+        return vdi_params_create(m->list, m->items, d->dtype, &d->allocator, &rng, &m->params, err);
+    }
+    m->params = d->network.params;
+    if ((size_t)m->params->count > VDI__COUNT(m->tensors) / 3 - 3) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_deepspike_create",
+                             "network.params are %lld, too many to be listed",
+                             (long long)m->params->count);
+    }
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_deepspike_create(const vdi_deepspike_desc *desc, vdi_deepspike **out,
+                                         vdi_error *err) {
+    const vdi_deepspike_desc d = vdi_deepspike_desc_defaults(desc);
+    vdi_status status = vdi_deepspike_desc_check(&d, err);
+    *out = NULL;
+    if (status < 0) return status;
+    vdi_deepspike *m = (vdi_deepspike *)vdi_alloc(&d.allocator, sizeof *m);
+    if (!m) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_create", "no memory");
+    memset(m, 0, sizeof *m);
+    m->desc = d;
+    if (d.generative.log_likelihood == vdi__ds_calcium)
+        m->desc.generative.user = &m->desc.generative.calcium;
+    vdi_arena_init(&m->arena, &d.allocator, 0);
+    status = vdi__ds_create_workers(m, err);
+    if (status >= 0) status = vdi__ds_create_params(m, err);
+    if (status >= 0) status = vdi__ds_optim(m, &m->optim, err);
+    if (status < 0) {
+        vdi_deepspike_destroy(m);
+        return status;
+    }
+    *out = m;
+    return VDI_OK;
+}
+
+VDI__DEF const vdi_deepspike_desc *vdi_deepspike_description(const vdi_deepspike *m) {
+    return &m->desc;
+}
+VDI__DEF vdi_params *vdi_deepspike_params(vdi_deepspike *m) { return m->params; }
+VDI__DEF void vdi_deepspike_set_prior_rate(vdi_deepspike *m, int stream, double rate) {
+    if (stream >= 0 && stream < VDI_DEEPSPIKE_STREAMS && rate > 0 && rate < 1)
+        m->desc.prior_rate[stream] = rate;
+}
+VDI__DEF vdi_status vdi_deepspike_set_train(vdi_deepspike *m, const vdi_deepspike_train *train,
+                                            vdi_error *err) {
+    vdi_deepspike_desc d = m->desc;
+    vdi_optim *fresh;
+    d.train = *train;
+    d = vdi_deepspike_desc_defaults(&d);
+    vdi_status status = vdi_deepspike_desc_check(&d, err);
+    if (status < 0) return status;
+    const vdi_deepspike_train old = m->desc.train;
+    m->desc.train = d.train;
+    status = vdi__ds_optim(m, &fresh, err);
+    if (status < 0) {
+        m->desc.train = old;
+        return status;
+    }
+    const vdi_state *from = vdi_optim_state(m->optim), *to = vdi_optim_state(fresh);
+    for (int64_t i = 0; i < from->tensor_count; i++) {
+        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data,
+               vdi_tensor_bytes(from->tensors[i].tensor));
+    }
+    vdi_optim_destroy(m->optim);
+    m->optim = fresh;
+    return VDI_OK;
+}
+VDI__DEF void vdi_deepspike_restart(vdi_deepspike *m) {
+    m->step = 0;
+    vdi_optim_reset(m->optim);
+}
+
+/* ======== state =============================================================================== */
+
+VDI__FN void vdi__ds_list_tensor(vdi_deepspike *m, int64_t *n, const char *name,
+                                 vdi_tensor tensor) {
+    m->tensors[*n].name = name;
+    m->tensors[*n].tensor = tensor;
+    (*n)++;
+}
+
+VDI__DEF const vdi_state *vdi_deepspike_state(vdi_deepspike *m, vdi_deepspike_data *data,
+                                              bool training) {
+    const vdi_state *p = vdi_params_state(m->params), *o = vdi_optim_state(m->optim);
+    int64_t n = 0;
+    for (int64_t i = 0; i < p->tensor_count; i++) {
+        m->tensors[n++] = p->tensors[i];
+    }
+    if (data) {
+        const int64_t cells = data->cells, P = data->theta_count;
+        vdi__ds_list_tensor(m, &n, "cells.theta", vdi_tensor_2d(data->theta, VDI_F64, cells, P));
+        vdi__ds_list_tensor(m, &n, "cells.scale",
+                            vdi_tensor_3d(data->scale, VDI_F64, cells, data->signals, 2));
+        if (training) {
+            vdi__ds_list_tensor(m, &n, "train.theta_v",
+                                vdi_tensor_2d(data->theta_v, VDI_F64, cells, P));
+            vdi__ds_list_tensor(m, &n, "train.baseline",
+                                vdi_tensor_2d(data->baseline, VDI_F64, cells, 2));
+        }
+    }
+    for (int64_t i = 0; training && i < o->tensor_count; i++) {
+        m->tensors[n++] = o->tensors[i];
+    }
+    if (training) vdi__ds_list_tensor(m, &n, "train.count", vdi_tensor_1d(&m->step, VDI_I64, 1));
+    vdi_meta_clear(&m->meta);
+    (void)vdi_meta_put_text(&m->meta, "model", "deepspike");
+    (void)vdi_fields_write(vdi_deepspike_desc_fields(), &m->desc, &m->meta);
+    m->state.tensors = m->tensors;
+    m->state.tensor_count = n;
+    m->state.meta = m->meta.meta;
+    m->state.meta_count = m->meta.count;
+    return &m->state;
+}
+#endif
+
+/* ======== model/deepspike/data.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_DATA_C)
+#define VDI_MODEL_DEEPSPIKE_DATA_C
+
+VDI__DEF void vdi_deepspike_data_destroy(vdi_deepspike_data *data) {
+    if (!data) return;
+    const vdi_allocator a = data->allocator;
+    vdi_free(&a, data->block, data->bytes);
+    vdi_free(&a, data, sizeof *data);
+}
+VDI__DEF int64_t vdi_deepspike_data_traces(const vdi_deepspike_data *data) { return data->traces; }
+VDI__DEF int64_t vdi_deepspike_data_frames(const vdi_deepspike_data *data) { return data->frames; }
+VDI__DEF int64_t vdi_deepspike_data_cells(const vdi_deepspike_data *data) { return data->cells; }
+VDI__DEF double *vdi_deepspike_data_theta(vdi_deepspike_data *data, int64_t cell) {
+    return data->theta + cell * data->theta_count;
+}
+VDI__DEF void vdi_deepspike_data_scale(const vdi_deepspike_data *data, int64_t cell, int signal,
+                                       double *shift, double *scale) {
+    *shift = data->scale[(cell * data->signals + signal) * 2];
+    *scale = data->scale[(cell * data->signals + signal) * 2 + 1];
+}
+
+/* ======== shapes ============================================================================== */
+
+/* A leading axis of one. */
+VDI__FN vdi_tensor vdi__ds_lead(vdi_tensor x) {
+    for (int i = x.ndim; i > 0; i--) {
+        x.shape[i] = x.shape[i - 1];
+        x.stride[i] = x.stride[i - 1];
+    }
+    x.shape[0] = 1;
+    x.stride[0] = 0;
+    x.ndim++;
+    return x;
+}
+/* An axis of one behind the first: (N,bins) to (N,1,bins). */
+VDI__FN vdi_tensor vdi__ds_stream_axis(vdi_tensor x) {
+    x.shape[2] = x.shape[1];
+    x.stride[2] = x.stride[1];
+    x.shape[1] = 1;
+    x.stride[1] = 0;
+    x.ndim = 3;
+    return x;
+}
+
+/* The tensors of the description with all their axes. */
+typedef struct vdi__ds_given {
+    const vdi_deepspike_data_desc *desc;
+    vdi_tensor traces, mask, spikes; /* (N,T) or (N,2,T); (N,T); (N,streams,bins) */
+    bool masked, labelled;
+} vdi__ds_given;
+
+VDI__FN vdi_status vdi__ds_given_traces(const vdi_deepspike *m, vdi__ds_given *g,
+                                        vdi_deepspike_data *shape, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_data_create";
+    const int signals = m->desc.generative.streams, axes = signals > 1 ? 3 : 2;
+    char text[VDI_SHAPE_TEXT];
+    if (!vdi_tensor_ok(g->traces) || !g->traces.data)
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "traces are missing");
+    if (g->traces.ndim == axes - 1) g->traces = vdi__ds_lead(g->traces);
+    const vdi_tensor y = g->traces;
+    if (y.ndim != axes || (signals > 1 && y.shape[1] != signals) || y.shape[0] < 1 ||
+        y.shape[axes - 1] < 1) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "traces are %s, expected %s",
+                             vdi_tensor_shape_text(g->desc->traces, text),
+                             signals > 1 ? "(N,2,T)" : "(N,T) or (T)");
+    }
+    shape->traces = y.shape[0];
+    shape->frames = y.shape[axes - 1];
+    shape->theta_count = m->desc.generative.theta_count;
+    shape->streams = shape->signals = signals;
+    shape->dtype = m->desc.dtype;
+    if (shape->frames > INT64_MAX / 64 / shape->traces) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "traces are %s: too many frames",
+                             vdi_tensor_shape_text(g->desc->traces, text));
+    }
+    shape->bins = shape->frames * m->desc.upsample;
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__ds_given_cells(const vdi__ds_given *g, vdi_deepspike_data *shape,
+                                       vdi_error *err) {
+    static const char where[] = "vdi_deepspike_data_create";
+    for (int64_t i = 0; i < shape->traces; i++) {
+        const int64_t cell = g->desc->cell ? g->desc->cell[i] : i;
+        const int64_t n = g->desc->lengths ? g->desc->lengths[i] : shape->frames;
+        if (cell < 0 || cell >= shape->traces) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "cell of trace %lld is %lld, expected 0 to %lld", (long long)i,
+                                 (long long)cell, (long long)(shape->traces - 1));
+        }
+        if (n < 1 || n > shape->frames) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "length of trace %lld is %lld, expected 1 to %lld", (long long)i,
+                                 (long long)n, (long long)shape->frames);
+        }
+        shape->cells = VDI__MAX(shape->cells, cell + 1);
+    }
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__ds_given_rest(vdi__ds_given *g, const vdi_deepspike_data *shape,
+                                      vdi_error *err) {
+    static const char where[] = "vdi_deepspike_data_create";
+    char text[VDI_SHAPE_TEXT];
+    const int64_t N = shape->traces;
+    g->masked = g->mask.data != NULL;
+    g->labelled = g->spikes.data && vdi_tensor_ok(g->spikes);
+    if (g->masked && g->mask.ndim == 1 && N == 1) g->mask = vdi__ds_lead(g->mask);
+    if (g->masked &&
+        (g->mask.ndim != 2 || g->mask.shape[0] != N || g->mask.shape[1] != shape->frames)) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "the mask is %s, expected (%lld,%lld)",
+                             vdi_tensor_shape_text(g->desc->mask, text), (long long)N,
+                             (long long)shape->frames);
+    }
+    if (g->labelled && g->spikes.ndim == 1 && N == 1) g->spikes = vdi__ds_lead(g->spikes);
+    if (g->labelled && g->spikes.ndim == 2) g->spikes = vdi__ds_stream_axis(g->spikes);
+    if (g->labelled &&
+        (g->spikes.ndim != 3 || g->spikes.shape[0] != N || g->spikes.shape[1] != shape->streams ||
+         g->spikes.shape[2] != shape->bins)) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                             "spikes are %s, expected %lld traces of %d streams of %lld bins",
+                             vdi_tensor_shape_text(g->desc->spikes, text), (long long)N,
+                             shape->streams, (long long)shape->bins);
+    }
+    return VDI_OK;
+}
+
+/* ======== memory ============================================================================== */
+
+/* Cut one block for everything; false if there is no memory. */
+VDI__FN bool vdi__ds_data_reserve(vdi_deepspike_data *d, bool labelled) {
+    const size_t N = (size_t)d->traces, T = (size_t)d->frames, C = (size_t)d->cells;
+    const size_t signals = (size_t)d->signals, P = (size_t)d->theta_count;
+    const size_t frames = vdi_mul_size(N, T);
+    const size_t labels = vdi_mul_size(vdi_mul_size(N, (size_t)d->streams), (size_t)d->bins);
+    const size_t part[] = {vdi_mul_size(N, sizeof(int64_t)),
+                           vdi_mul_size(N, sizeof(int64_t)),
+                           vdi_mul_size(vdi_mul_size(frames, signals), vdi_dtype_size(d->dtype)),
+                           frames,
+                           labelled ? labels : 0,
+                           vdi_mul_size(vdi_mul_size(C, P), sizeof(double)),
+                           vdi_mul_size(vdi_mul_size(C, P), sizeof(double)),
+                           vdi_mul_size(2 * C, sizeof(double)),
+                           vdi_mul_size(2 * C * signals, sizeof(double))};
+    void *at[VDI__COUNT(part)];
+    size_t bytes = 0;
+    for (size_t i = 0; i < VDI__COUNT(part); i++) {
+        if (part[i] > SIZE_MAX / 16) return false;
+        bytes += vdi_align_size(part[i]);
+    }
+    char *block = (char *)vdi_alloc(&d->allocator, bytes);
+    if (!block) return false;
+    memset(block, 0, bytes);
+    d->block = block;
+    d->bytes = bytes;
+    for (size_t i = 0; i < VDI__COUNT(part); i++) {
+        at[i] = block;
+        block += vdi_align_size(part[i]);
+    }
+    d->length = (int64_t *)at[0];
+    d->cell = (int64_t *)at[1];
+    d->x = at[2];
+    d->seen = (unsigned char *)at[3];
+    d->label = labelled ? (unsigned char *)at[4] : NULL;
+    d->theta = (double *)at[5];
+    d->theta_v = (double *)at[6];
+    d->baseline = (double *)at[7];
+    d->scale = (double *)at[8];
+    return true;
+}
+
+/* ======== one trace =========================================================================== */
+
+/* raw (T,signals) of trace i, and which frames are numbers. Returns how many. */
+VDI__FN int64_t vdi__ds_take(vdi_deepspike_data *d, const vdi__ds_given *g, int64_t i,
+                             double *raw) {
+    int64_t seen = 0;
+    for (int64_t t = 0; t < d->frames; t++) {
+        bool all = t < d->length[i];
+        for (int k = 0; k < d->signals; k++) {
+            int64_t index[3];
+            index[0] = i;
+            index[1] = d->signals > 1 ? k : t;
+            index[2] = t;
+            const double f = vdi_tensor_get(g->traces, index);
+            raw[t * d->signals + k] = f;
+            all = all && f - f == 0;
+        }
+        d->seen[i * d->frames + t] = all;
+        seen += all;
+    }
+    return seen;
+}
+
+/* Bridge what is missing: a straight line between its neighbours, the nearest value at the ends. */
+VDI__FN void vdi__ds_bridge(const vdi_deepspike_data *d, int64_t i, double *raw) {
+    const unsigned char *seen = d->seen + i * d->frames;
+    const int signals = d->signals;
+    int64_t last = -1;
+    for (int64_t t = 0; t < d->length[i]; t++) {
+        if (!seen[t]) continue;
+        for (int64_t s = last + 1; s < t; s++) {
+            for (int k = 0; k < signals; k++) {
+                const double to = raw[t * signals + k];
+                const double from = last < 0 ? to : raw[last * signals + k];
+                raw[s * signals + k] = from + (to - from) * (double)(s - last) / (double)(t - last);
+            }
+        }
+        last = t;
+    }
+    for (int64_t s = last + 1; s < d->length[i]; s++) {
+        for (int k = 0; k < signals; k++) {
+            raw[s * signals + k] = raw[last * signals + k];
+        }
+    }
+}
+
+VDI__FN vdi_status vdi__ds_read_traces(vdi_deepspike_data *d, const vdi__ds_given *g, double *raw,
+                                       vdi_error *err) {
+    for (int64_t i = 0; i < d->traces; i++) {
+        double *own = raw + i * d->frames * d->signals;
+        d->length[i] = g->desc->lengths ? g->desc->lengths[i] : d->frames;
+        d->cell[i] = g->desc->cell ? g->desc->cell[i] : i;
+        if (vdi__ds_take(d, g, i, own) == 0) {
+            return vdi_error_set(err, VDI_ERR_DATA, "vdi_deepspike_data_create",
+                                 "trace %lld holds no finite number", (long long)i);
+        }
+        vdi__ds_bridge(d, i, own);
+        for (int64_t t = 0; g->masked && t < d->frames; t++) {
+            int64_t index[2];
+            index[0] = i;
+            index[1] = t;
+            if (vdi_tensor_get(g->mask, index) == 0) d->seen[i * d->frames + t] = 0;
+        }
+    }
+    return VDI_OK;
+}
+
+/* ======== normalised ========================================================================== */
+
+VDI__FN int vdi__ds_compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+VDI__FN double vdi__ds_quantile(double *v, int64_t n, double q) {
+    if (n < 1) return 0;
+    qsort(v, (size_t)n, sizeof *v, vdi__ds_compare);
+    const double at = q * (double)(n - 1), low = floor(at);
+    const int64_t i = (int64_t)low, j = VDI__MIN(i + 1, n - 1);
+    return v[i] + (at - low) * (v[j] - v[i]);
+}
+
+/* Lower quartile to 0, noise (from the differences of neighbours, Gaussian quantile) to 0.1: one
+ * shift and scale for all traces of a cell.
+ */
+VDI__FN void vdi__ds_measure(const vdi_deepspike_data *data, const double *raw, int64_t cell,
+                             int signal, double *v, double *shift, double *scale) {
+    int64_t n = 0, d = 0;
+    for (int64_t i = 0; i < data->traces; i++) {
+        for (int64_t t = 0; data->cell[i] == cell && t < data->length[i]; t++) {
+            if (data->seen[i * data->frames + t])
+                v[n++] = raw[(i * data->frames + t) * data->signals + signal];
+        }
+    }
+    *shift = vdi__ds_quantile(v, n, 0.25);
+    const double spread = vdi__ds_quantile(v, n, 0.99) - *shift;
+    for (int64_t i = 0; i < data->traces; i++) {
+        for (int64_t t = 1; data->cell[i] == cell && t < data->length[i]; t++) {
+            if (data->seen[i * data->frames + t] && data->seen[i * data->frames + t - 1]) {
+                v[d++] = fabs(raw[(i * data->frames + t) * data->signals + signal] -
+                              raw[(i * data->frames + t - 1) * data->signals + signal]);
+            }
+        }
+    }
+    const double noise = 1.4826 * vdi__ds_quantile(v, d, 0.5) / sqrt(2.0);
+    *scale = noise > 0 ? noise / 0.1 : spread > 0 ? spread : 1;
+}
+
+/* Where every cell begins, and what its traces are normalised by. `work`: room for all frames. */
+VDI__FN void vdi__ds_begin_cells(const vdi_deepspike *m, vdi_deepspike_data *d, const double *raw,
+                                 double *work) {
+    for (int64_t c = 0; c < d->cells; c++) {
+        memcpy(d->theta + c * d->theta_count, m->desc.generative.theta_init,
+               (size_t)d->theta_count * sizeof *d->theta);
+        for (int k = 0; k < d->signals; k++) {
+            double *s = d->scale + (c * d->signals + k) * 2;
+            s[0] = 0;
+            s[1] = 1;
+            if (m->desc.normalise) vdi__ds_measure(d, raw, c, k, work, &s[0], &s[1]);
+        }
+    }
+}
+
+VDI__FN void vdi__ds_store_traces(vdi_deepspike_data *d, const vdi__ds_given *g,
+                                  const double *raw) {
+    for (int64_t i = 0; i < d->traces; i++) {
+        const int64_t from = i * d->frames * d->signals;
+        for (int64_t j = 0; j < d->length[i] * d->signals; j++) {
+            const double *s = d->scale + (d->cell[i] * d->signals + j % d->signals) * 2;
+            vdi_dtype_store(d->dtype, d->x, from + j, (raw[from + j] - s[0]) / s[1]);
+        }
+        for (int64_t j = 0; g->labelled && j < d->streams * d->bins; j++) {
+            int64_t index[3];
+            index[0] = i;
+            index[1] = j / d->bins;
+            index[2] = j % d->bins;
+            d->label[i * d->streams * d->bins + j] = vdi_tensor_get(g->spikes, index) > 0;
+        }
+    }
+}
+
+VDI__DEF vdi_status vdi_deepspike_data_create(const vdi_deepspike *m,
+                                              const vdi_deepspike_data_desc *desc,
+                                              vdi_deepspike_data **out, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_data_create";
+    const vdi_allocator *a = &m->desc.allocator;
+    vdi_deepspike_data shape = VDI__ZERO;
+    vdi__ds_given given = VDI__ZERO;
+    *out = NULL;
+    given.desc = desc;
+    given.traces = desc->traces;
+    given.mask = desc->mask;
+    given.spikes = desc->spikes;
+    vdi_status status = vdi__ds_given_traces(m, &given, &shape, err);
+    if (status >= 0) status = vdi__ds_given_cells(&given, &shape, err);
+    if (status >= 0) status = vdi__ds_given_rest(&given, &shape, err);
+    if (status < 0) return status;
+    const size_t values = (size_t)(shape.traces * shape.frames) * (size_t)shape.signals;
+    const size_t raw_bytes = vdi_mul_size(values, 2 * sizeof(double));
+    vdi_deepspike_data *d = (vdi_deepspike_data *)vdi_alloc(a, sizeof *d);
+    if (!d) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    *d = shape;
+    d->allocator = *a;
+    double *raw = (double *)vdi_alloc(a, raw_bytes);
+    if (!raw || !vdi__ds_data_reserve(d, given.labelled)) {
+        vdi_free(a, raw, raw_bytes);
+        vdi_free(a, d, sizeof *d);
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu values", values);
+    }
+    status = vdi__ds_read_traces(d, &given, raw, err);
+    if (status >= 0) {
+        vdi__ds_begin_cells(m, d, raw, raw + values);
+        vdi__ds_store_traces(d, &given, raw);
+    }
+    vdi_free(a, raw, raw_bytes);
+    if (status < 0) {
+        vdi_deepspike_data_destroy(d);
+        return status;
+    }
+    *out = d;
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/deepspike/estimator.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_ESTIMATOR_C)
+#define VDI_MODEL_DEEPSPIKE_ESTIMATOR_C
+
+/* The log weights of one snippet, and what all estimators need of them. */
+typedef struct vdi__ds_log_weights {
+    int64_t K, best; /* best: the largest */
+    const double *log_w;
+    double top, total; /* the largest, the sum of all log weights */
+    double sum;        /* of exp(log_w - top) */
+} vdi__ds_log_weights;
+
+/* The row of an estimator. Which of its parts stand in a step: */
+struct vdi__ds_estimator {
+    bool labels;   /* true trains instead of drawn ones */
+    bool relaxed;  /* trains between 0 and 1 that carry a gradient */
+    bool dreams;   /* the network learns from trains that the generative model draws itself */
+    bool remember; /* the mean of earlier bounds is the baseline of K = 1 */
+    /* from weights, where to_p holds exp(log_w - top) (K), to the bound, to_q and to_p; NULL for
+     * labels */
+    void (*weigh)(const vdi__ds_log_weights *w, double baseline, double *bound, double *to_q,
+                  double *to_p);
+};
+
+/* log mean_k w_k; to_p becomes omega_k = w_k / sum_j w_j */
+VDI__FN double vdi__ds_importance(const vdi__ds_log_weights *w, double *to_p) {
+    for (int64_t k = 0; k < w->K; k++) {
+        to_p[k] /= w->sum;
+    }
+    return w->top + log(w->sum / (double)w->K);
+}
+
+VDI__FN void vdi__ds_weigh_vimco(const vdi__ds_log_weights *w, double baseline, double *bound,
+                                 double *to_q, double *to_p) {
+    const int64_t K = w->K, best = w->best;
+    const double L = w->top + log(w->sum / (double)K);
+    /* without its largest member the sum may be anything smaller: then it is formed anew */
+    double without = 0, second = -HUGE_VAL;
+    (void)baseline;
+    for (int64_t k = 0; k < K; k++) {
+        if (k != best && w->log_w[k] > second) second = w->log_w[k];
+    }
+    for (int64_t k = 0; k < K; k++) {
+        if (k != best) without += exp(w->log_w[k] - second);
+    }
+    for (int64_t k = 0; k < K; k++) {
+        const double rest = k == best ? second + log(without) : w->top + log(w->sum - to_p[k]);
+        const double others = K > 1 ? rest - log((double)(K - 1)) : 0;
+        to_q[k] = L - others - to_p[k] / w->sum;
+    }
+    *bound = vdi__ds_importance(w, to_p);
+}
+
+VDI__FN void vdi__ds_weigh_reinforce(const vdi__ds_log_weights *w, double baseline, double *bound,
+                                     double *to_q, double *to_p) {
+    const double K = (double)w->K;
+    for (int64_t k = 0; k < w->K; k++) {
+        const double others = w->K > 1 ? (w->total - w->log_w[k]) / (K - 1) : baseline;
+        to_p[k] = 1 / K;
+        to_q[k] = (w->log_w[k] - others - 1) / K;
+    }
+    *bound = w->total / K;
+}
+
+VDI__FN void vdi__ds_weigh_wake(const vdi__ds_log_weights *w, double baseline, double *bound,
+                                double *to_q, double *to_p) {
+    (void)baseline;
+    for (int64_t k = 0; k < w->K; k++) {
+        to_q[k] = 0;
+    }
+    *bound = vdi__ds_importance(w, to_p);
+}
+
+static const vdi__ds_estimator vdi__ds_vimco = {false, false, false, false, vdi__ds_weigh_vimco};
+static const vdi__ds_estimator vdi__ds_reinforce = {false, false, false, true,
+                                                    vdi__ds_weigh_reinforce};
+static const vdi__ds_estimator vdi__ds_concrete = {false, true, false, false,
+                                                   vdi__ds_weigh_reinforce};
+static const vdi__ds_estimator vdi__ds_wake_sleep = {false, false, true, false, vdi__ds_weigh_wake};
+static const vdi__ds_estimator vdi__ds_supervised = {true, false, false, false, NULL};
+
+VDI__FN const vdi__ds_estimator *vdi__ds_estimator_of(vdi_deepspike_estimator estimator) {
+    static const vdi__ds_estimator *const rows[VDI_DEEPSPIKE_ESTIMATORS] = {
+#define VDI__DS_ROW(upper, lower) &vdi__ds_##lower,
+        VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_ROW)
+#undef VDI__DS_ROW
+    };
+    return (unsigned)estimator < VDI_DEEPSPIKE_ESTIMATORS ? rows[estimator] : NULL;
+}
+
+VDI__DEF void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K,
+                                    const double *log_w, double baseline, double *bound,
+                                    double *to_q, double *to_p) {
+    const vdi__ds_estimator *row = vdi__ds_estimator_of(estimator);
+    vdi__ds_log_weights w = {K, 0, log_w, -HUGE_VAL, 0, 0};
+    for (int64_t k = 0; k < K; k++) {
+        if (log_w[k] > w.top || log_w[k] != log_w[k]) {
+            w.top = log_w[k];
+            w.best = k;
+        }
+        w.total += log_w[k];
+    }
+    for (int64_t k = 0; k < K; k++) {
+        to_p[k] = exp(log_w[k] - w.top);
+        w.sum += to_p[k];
+    }
+    if (row && row->weigh)
+        row->weigh(&w, baseline, bound, to_q, to_p);
+    else
+        vdi__ds_weigh_vimco(&w, baseline, bound, to_q, to_p);
+}
+
+/* What the parts of a description ask of each other. */
+VDI__FN vdi_status vdi__ds_check_parts(const vdi_deepspike_desc *d, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_desc";
+    const vdi_deepspike_generative *g = &d->generative;
+    const vdi__ds_estimator *how = vdi__ds_estimator_of(d->train.estimator);
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
+    if (g->theta_count < 0 || g->theta_count > VDI_DEEPSPIKE_THETA) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "generative.theta_count is %lld, expected 0 to %d",
+                             (long long)g->theta_count, VDI_DEEPSPIKE_THETA);
+    }
+    if (!how->labels && !g->log_likelihood) {
+        return vdi_error_set(
+            err, VDI_ERR_ARGUMENT, where,
+            "generative.log_likelihood is missing: only the supervised estimator does without");
+    }
+    if (how->dreams && !g->sample) {
+        return vdi_error_set(
+            err, VDI_ERR_ARGUMENT, where,
+            "wake-sleep draws from the generative model: generative.sample is missing");
+    }
+    if (correlated && g->streams > 1) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "a correlated posterior has one stream, the generative model %d",
+                             g->streams);
+    }
+    if (correlated && how->relaxed) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "the concrete relaxation is for the factorised posterior");
+    }
+    if (d->network.odds && (!d->network.params || d->network.params->dtype != d->dtype ||
+                            correlated || d->amplitude)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "a network of one's own needs its parameters in desc.dtype, and is "
+                             "factorised, without amplitude");
+    }
+    if (d->amplitude && (g->amplitude < 0 || g->amplitude >= g->theta_count)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "amplitude: generative.amplitude is %lld, expected an entry of theta",
+                             (long long)g->amplitude);
+    }
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/deepspike/snippet.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_SNIPPET_C)
+#define VDI_MODEL_DEEPSPIKE_SNIPPET_C
+
+/* rows of a supervised batch that run through the forward unit together */
+#define VDI__DS_ROWS 32
+
+/* What the jobs of a step share. Gradients come out as those of the bound. */
+typedef struct vdi__ds_pass {
+    vdi_deepspike *m;
+    vdi_deepspike_estimator estimator;
+    const vdi__ds_estimator *how;       /* its row */
+    int64_t B, K, frames, bins, lo, hi; /* lo..hi: the bins that count */
+    const void *x;                      /* (B,frames,streams) */
+    const int64_t *trace;               /* (B) */
+    const unsigned char *const *seen;   /* (B) of (frames) */
+    const unsigned char *label;         /* (B,streams,bins), SUPERVISED */
+    const double *forced;               /* (B,streams,bins,K) or NULL */
+    const double *theta;                /* (P) */
+    double baseline;
+    uint64_t draw;
+    const char *odds, *input, *amplitude; /* what the network said: (B,bins,streams), (B,bins,3H),
+                                             (B,2) */
+    char *d_odds, *d_input, *d_amplitude; /* its gradient */
+    char *d_rnn;                          /* (jobs, weights of the forward unit) */
+    double *bound, *d_theta;              /* (B), (B,P) */
+    vdi_error *error;                     /* (jobs) */
+} vdi__ds_pass;
+
+/* log(n choose k) */
+VDI__FN double vdi__ds_log_binomial(double n, double k) {
+    double x[3];
+    x[0] = n + 1;
+    x[1] = k + 1;
+    x[2] = n - k + 1;
+    vdi_lgamma(VDI_F64, 3, x, x);
+    return x[0] - x[1] - x[2];
+}
+
+/* Is p away from the limits between which it is held? Only there it has a gradient. */
+VDI__INLINE bool vdi__ds_free(const vdi_deepspike_desc *d, double p) {
+    const double limit = d->floor * (1 + 1e-6);
+    return p > limit && p < 1 - limit;
+}
 
 /* dz of log odds given coefficients c_k of log q(s_k): c_k (s - p), 0 in the buffers and where p is
    held at its limits. (T,rows) arrays; c NULL: 1 */
@@ -31011,10 +31311,6 @@ VDI__FN void vdi__ds_odds_grad(const vdi__ds_pass *g, int64_t rows, const void *
     }
 }
 
-VDI__FN double vdi__ds_log_binomial(double n, double k) {
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1);
-}
-
 /* What is kept of the trains of a snippet. */
 typedef struct vdi__ds_trains {
     int64_t K;
@@ -31025,69 +31321,90 @@ typedef struct vdi__ds_trains {
     double kl;             /* concrete: KL(q | prior) */
 } vdi__ds_trains;
 
-/* Draw (or read) the trains of an independent-bins posterior, and score them. */
-VDI__FN vdi_status vdi__ds_factorised(const vdi__ds_pass *g, int64_t b, const char *uniform,
-                                      vdi__ds_trains *s, vdi_arena *a) {
+/* ======== trains of independent bins ========================================================== */
+
+/* Bin t of a stream: K trains below the probability q (whose log odds are `odds`), relaxed if the
+ * estimator asks for it. */
+VDI__FN void vdi__ds_draw_bin(const vdi__ds_pass *g, double q, double odds, const char *uniform,
+                              int64_t K, char *train) {
+    const vdi_dtype dtype = g->m->desc.dtype;
+    if (g->how->relaxed) {
+        for (int64_t k = 0; k < K; k++) {
+            const double v = vdi_dtype_load(dtype, uniform, k);
+            const double w = VDI__MIN(VDI__MAX(v, 1e-7), 1 - 1e-7);
+            vdi_dtype_store(dtype, train, k,
+                            (odds + log(w / (1 - w))) / g->m->desc.train.temperature);
+        }
+        vdi_sigmoid(dtype, (size_t)K, train, train);
+        return;
+    }
+    VDI__BOTH(dtype, {
+        const real *from = (const real *)(const void *)uniform;
+        const real limit = (real)q;
+        real *to = (real *)(void *)train;
+        for (int64_t k = 0; k < K; k++) {
+            to[k] = from[k] < limit ? 1 : 0;
+        }
+    });
+}
+
+/* Draw (or read, where `uniform` is NULL) the trains of stream j, and add their scores. score, one
+ * (bins), sum (2,K): scratch. */
+VDI__FN void vdi__ds_stream_trains(const vdi__ds_pass *g, int64_t b, int j, const char *uniform,
+                                   vdi__ds_trains *s, char *score, const char *one, char *sum) {
     const vdi_deepspike_desc *d = &g->m->desc;
     const vdi_dtype dtype = d->dtype;
     const size_t size = vdi_dtype_size(dtype), K = (size_t)s->K, n = (size_t)(g->hi - g->lo);
+    const size_t bins = (size_t)g->bins;
     const int M = d->generative.streams;
+    const double rate = d->prior_rate[j], prior_odds = log(rate / (1 - rate));
+    char *train = s->train + (size_t)j * bins * K * size;
+    char *p = s->probability + (size_t)j * bins * size;
+    const char *u = uniform ? uniform + (size_t)j * bins * K * size : NULL;
+    double rest = 0;
+    for (int64_t t = 0; t < g->bins; t++) {
+        vdi_dtype_store(dtype, p, t, vdi_dtype_load(dtype, g->odds, (b * g->bins + t) * M + j));
+    }
+    vdi__ds_probability(dtype, d->floor, g->bins, p, p);
+    for (int64_t t = 0; t < g->bins; t++) {
+        const double q = vdi_dtype_load(dtype, p, t), odds = log(q / (1 - q));
+        const size_t at = (size_t)t * K * size;
+        vdi_dtype_store(dtype, score, t, odds);
+        if (t >= g->lo && t < g->hi) {
+            rest += log1p(-q);
+            s->kl += q * (odds - prior_odds) + log1p(-q) - log1p(-rate);
+        }
+        if (u) vdi__ds_draw_bin(g, q, odds, u + at, s->K, train + at);
+    }
+    const char *from = train + (size_t)g->lo * K * size;
+    vdi_gemv(dtype, VDI_GEMM_TA, n, K, from, K, score + (size_t)g->lo * size, sum);
+    vdi_gemv(dtype, VDI_GEMM_TA, n, K, from, K, one, sum + K * size);
+    for (size_t k = 0; k < K; k++) {
+        const double count = vdi_dtype_load(dtype, sum, (int64_t)(K + k));
+        s->log_q[k] += rest + vdi_dtype_load(dtype, sum, (int64_t)k);
+        s->prior[k] += count * prior_odds + (double)n * log1p(-rate);
+        if (d->prior == VDI_DEEPSPIKE_COUNT) {
+            s->prior[k] += vdi__ds_log_binomial((double)n, count);
+        }
+    }
+}
+
+/* Draw (or read) the trains of an independent-bins posterior, and score them. */
+VDI__FN vdi_status vdi__ds_factorised(const vdi__ds_pass *g, int64_t b, const char *uniform,
+                                      vdi__ds_trains *s, vdi_arena *a) {
+    const vdi_dtype dtype = g->m->desc.dtype;
+    const size_t size = vdi_dtype_size(dtype), K = (size_t)s->K, n = (size_t)(g->hi - g->lo);
     char *score = (char *)vdi_arena_alloc(a, (size_t)g->bins * size);
     char *sum = (char *)vdi_arena_alloc(a, 2 * K * size);
     char *one = (char *)vdi_arena_alloc(a, n * size);
     if (!score || !sum || !one) return VDI_ERR_MEMORY;
     vdi_fill(dtype, n, 1, one);
-    for (size_t k = 0; k < K; k++)
+    for (size_t k = 0; k < K; k++) {
         s->log_q[k] = s->prior[k] = 0;
+    }
     s->kl = 0;
-    for (int j = 0; j < M; j++) {
-        double rest = 0;
-        const double rate = d->prior_rate[j], prior_odds = log(rate / (1 - rate));
-        char *train = s->train + (size_t)j * (size_t)g->bins * K * size;
-        char *p = s->probability + (size_t)j * (size_t)g->bins * size;
-        const char *u = uniform ? uniform + (size_t)j * (size_t)g->bins * K * size : NULL;
-        for (int64_t t = 0; t < g->bins; t++)
-            vdi_dtype_store(dtype, p, t, vdi_dtype_load(dtype, g->odds, (b * g->bins + t) * M + j));
-        vdi__ds_probability(dtype, d->floor, g->bins, p, p);
-        for (int64_t t = 0; t < g->bins; t++) {
-            const double q = vdi_dtype_load(dtype, p, t), odds = log(q / (1 - q));
-            const bool counts = t >= g->lo && t < g->hi;
-            vdi_dtype_store(dtype, score, t, odds);
-            if (counts) {
-                rest += log1p(-q);
-                s->kl += q * (odds - prior_odds) + log1p(-q) - log1p(-rate);
-            }
-            if (g->how == VDI_DEEPSPIKE_CONCRETE) {
-                for (size_t k = 0; k < K; k++) {
-                    const double v = vdi_dtype_load(dtype, u, (int64_t)((size_t)t * K + k));
-                    const double w = VDI__MIN(VDI__MAX(v, 1e-7), 1 - 1e-7);
-                    vdi_dtype_store(dtype, train, (int64_t)((size_t)t * K + k),
-                                    (odds + log(w / (1 - w))) / d->train.temperature);
-                }
-                vdi_sigmoid(dtype, K, train + (size_t)t * K * size, train + (size_t)t * K * size);
-            } else if (u && dtype == VDI_F32) {
-                const float *from = (const float *)(const void *)u + (size_t)t * K;
-                const float limit = (float)q;
-                float *to = (float *)(void *)train + (size_t)t * K;
-                for (size_t k = 0; k < K; k++)
-                    to[k] = from[k] < limit ? 1.0f : 0.0f;
-            } else if (u) {
-                const double *from = (const double *)(const void *)u + (size_t)t * K;
-                double *to = (double *)(void *)train + (size_t)t * K;
-                for (size_t k = 0; k < K; k++)
-                    to[k] = from[k] < q ? 1.0 : 0.0;
-            }
-        }
-        const char *from = train + (size_t)g->lo * K * size;
-        vdi_gemv(dtype, VDI_GEMM_TA, n, K, from, K, score + (size_t)g->lo * size, sum);
-        vdi_gemv(dtype, VDI_GEMM_TA, n, K, from, K, one, sum + K * size);
-        for (size_t k = 0; k < K; k++) {
-            const double count = vdi_dtype_load(dtype, sum, (int64_t)(K + k));
-            s->log_q[k] += rest + vdi_dtype_load(dtype, sum, (int64_t)k);
-            s->prior[k] += count * prior_odds + (double)n * log1p(-rate);
-            if (d->prior == VDI_DEEPSPIKE_COUNT)
-                s->prior[k] += vdi__ds_log_binomial((double)n, count);
-        }
+    for (int j = 0; j < g->m->desc.generative.streams; j++) {
+        vdi__ds_stream_trains(g, b, j, uniform, s, score, one, sum);
     }
     return VDI_OK;
 }
@@ -31115,47 +31432,54 @@ VDI__FN void vdi__ds_score_rnn(const vdi__ds_pass *g, int64_t rows, const void *
     }
 }
 
-/* A supervised group of snippets [from, to): its labels are the trains. */
+/* ======== labels ============================================================================== */
+
+/* One snippet of independent bins: mean log q of its labels, and the gradient of its log odds. */
+VDI__FN void vdi__ds_label_bins(vdi__ds_pass *g, int64_t b, char *p) {
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t bins = g->bins;
+    const int M = d->generative.streams;
+    const int64_t row = bins * M * (int64_t)vdi_dtype_size(d->dtype);
+    double sum = 0;
+    vdi__ds_probability(d->dtype, d->floor, bins * M, g->odds + b * row, p);
+    for (int64_t t = 0; t < bins; t++) {
+        for (int j = 0; j < M; j++) {
+            const double q = vdi_dtype_load(d->dtype, p, t * M + j);
+            const bool spike = g->label[(b * M + j) * bins + t] != 0;
+            const bool counts = t >= g->lo && t < g->hi;
+            if (counts) sum += spike ? log(q) : log1p(-q);
+            vdi_dtype_store(d->dtype, g->d_odds, (b * bins + t) * M + j,
+                            counts && vdi__ds_free(d, q) ? (double)spike - q : 0);
+        }
+    }
+    g->bound[b] = sum;
+}
+
+/* A supervised group of snippets: its labels are the trains. */
 VDI__FN vdi_status vdi__ds_job_labels(vdi__ds_pass *g, int64_t job, vdi__ds_worker *w) {
     const vdi_deepspike_desc *d = &g->m->desc;
     const vdi_dtype dtype = d->dtype;
-    const int64_t size = (int64_t)vdi_dtype_size(dtype);
-    const int64_t from = job * VDI__DS_ROWS;
-    const int64_t rows = VDI__MIN(g->B - from, VDI__DS_ROWS);
-    const int64_t bins = g->bins;
-    const int M = d->generative.streams;
+    const int64_t size = (int64_t)vdi_dtype_size(dtype), bins = g->bins, H = d->hidden;
+    const int64_t from = job * VDI__DS_ROWS, rows = VDI__MIN(g->B - from, VDI__DS_ROWS);
     if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
-        char *p = (char *)vdi_arena_alloc(&w->arena, (size_t)(bins * M * size));
+        char *p = (char *)vdi_arena_alloc(&w->arena, (size_t)(bins * d->generative.streams * size));
         if (!p) return VDI_ERR_MEMORY;
         for (int64_t b = from; b < from + rows; b++) {
-            double sum = 0;
-            vdi__ds_probability(dtype, d->floor, bins * M, g->odds + b * bins * M * size, p);
-            for (int64_t t = 0; t < bins; t++) {
-                for (int j = 0; j < M; j++) {
-                    const double q = vdi_dtype_load(dtype, p, t * M + j);
-                    const double limit = d->floor * (1 + 1e-6);
-                    const bool spike = g->label[(b * M + j) * bins + t] != 0;
-                    const bool counts = t >= g->lo && t < g->hi;
-                    if (counts) sum += spike ? log(q) : log1p(-q);
-                    vdi_dtype_store(dtype, g->d_odds, (b * bins + t) * M + j,
-                                    counts && q > limit && q < 1 - limit ? (double)spike - q : 0);
-                }
-            }
-            g->bound[b] = sum;
+            vdi__ds_label_bins(g, b, p);
         }
         return VDI_OK;
     }
-    const int64_t H = d->hidden;
     vdi__ds_rnn r = vdi__ds_rnn_of(g->m, rows, bins);
     void *dz = vdi_arena_alloc(&w->arena, (size_t)(bins * rows * size));
-    if (!dz || !vdi__ds_rnn_room(&r, &w->arena, true)) return VDI_ERR_MEMORY;
+    if (!dz || !vdi__ds_rnn_reserve(&r, &w->arena, true)) return VDI_ERR_MEMORY;
     r.input = g->input + from * bins * 3 * H * size;
     r.odds = g->odds + from * bins * size;
     r.input_step = bins * 3 * H;
     r.odds_step = bins;
     for (int64_t t = 0; t < bins; t++) {
-        for (int64_t k = 0; k < rows; k++)
+        for (int64_t k = 0; k < rows; k++) {
             vdi_dtype_store(dtype, r.train, t * rows + k, g->label[(from + k) * bins + t] ? 1 : 0);
+        }
     }
     vdi__ds_rnn_run(&r);
     vdi__ds_score_rnn(g, rows, r.train, r.probability, g->bound + from, NULL);
@@ -31167,238 +31491,324 @@ VDI__FN vdi_status vdi__ds_job_labels(vdi__ds_pass *g, int64_t job, vdi__ds_work
                : VDI_ERR_MEMORY;
 }
 
-/* One snippet with its K trains. */
-VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worker *w,
-                                       vdi_error *err) {
-    static const char where[] = "vdi_deepspike_step";
-    vdi_deepspike *m = g->m;
-    const vdi_deepspike_desc *d = &m->desc;
-    const vdi_deepspike_generative *gen = &d->generative;
-    const vdi_dtype dtype = d->dtype;
-    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
-    const bool concrete = g->how == VDI_DEEPSPIKE_CONCRETE;
-    const int64_t K = g->K;
-    const int64_t bins = g->bins;
-    const int64_t P = gen->theta_count;
-    const int64_t H = d->hidden;
-    const int64_t R = d->upsample;
-    const int64_t M = gen->streams;
-    const size_t size = vdi_dtype_size(dtype), trains = (size_t)(M * bins * K);
-    vdi_arena *a = &w->arena;
-    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)b);
-    double *number = (double *)vdi_arena_alloc(a, (size_t)(8 * K) * sizeof *number);
-    char *uniform = g->forced ? NULL : (char *)vdi_arena_alloc(a, trains * size);
-    char *target = (char *)vdi_arena_calloc(a, (size_t)(2 * M * bins) * size);
-    char *theta = (char *)vdi_arena_calloc(a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
-    if (!number || (!uniform && !g->forced) || !target || !theta)
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
-    double *log_w = number;
-    double *to_q = number + K;
-    double *to_p = number + 2 * K;
-    double *log_p = number + 3 * K;
-    double *amp = number + 4 * K;
-    double *eps = number + 5 * K;
-    vdi__ds_trains s = VDI__ZERO;
-    vdi__ds_rnn r = vdi__ds_rnn_of(m, K, bins);
-    s.K = K;
-    s.log_q = number + 6 * K;
-    s.prior = number + 7 * K;
-    if (uniform) vdi_rng_fill_uniform(&rng, dtype, (int64_t)trains, uniform);
-    if (correlated) {
-        if (!vdi__ds_rnn_room(&r, a, g->how != VDI_DEEPSPIKE_WAKE_SLEEP))
-            return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
-        r.input = g->input + (size_t)(b * bins * 3 * H) * size;
-        r.odds = g->odds + (size_t)(b * bins) * size;
-        r.uniform = uniform;
-        s.train = (char *)r.train;
-        s.probability = (char *)r.probability;
-    } else {
-        s.train = (char *)vdi_arena_alloc(a, trains * size);
-        s.probability = (char *)vdi_arena_alloc(a, (size_t)(M * bins) * size);
-        if (!s.train || !s.probability)
-            return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
-    }
-    if (g->forced) {
-        for (size_t i = 0; i < trains; i++)
-            vdi_dtype_store(dtype, s.train, (int64_t)i, g->forced[(size_t)b * trains + i]);
-    }
-    if (correlated) {
-        vdi__ds_rnn_run(&r);
-        vdi__ds_score_rnn(g, K, r.train, r.probability, s.log_q, s.prior);
-    } else if (vdi__ds_factorised(g, b, uniform, &s, a) < 0) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the samples");
-    }
+/* ======== one snippet with its K trains ======================================================= */
 
-    /* the generative model, on this worker's tape */
-    char *f = target, *mask = target + (size_t)(M * bins) * size;
+/* What the parts of a job share. */
+typedef struct vdi__ds_snippet {
+    vdi__ds_pass *g;
+    int64_t b;
+    vdi_arena *a;
+    vdi_rng rng;
+    char *uniform; /* (streams,bins,K); NULL with forced trains */
+    char *f, *mask, *theta;
+    double *log_w, *to_q, *to_p, *log_p; /* (K) */
+    double *amplitude, *eps;             /* (K): of each train, where it is inferred */
+    double sd, slope;                    /* of the amplitude, and its derivative by the raw one */
+    vdi__ds_trains trains;
+    vdi__ds_rnn rnn;
+    vdi_var spikes, theta_v, log_likelihood;
+} vdi__ds_snippet;
+
+VDI__FN vdi_status vdi__ds_no_memory(vdi_error *err) {
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for the samples");
+}
+
+VDI__FN vdi_status vdi__ds_snippet_reserve(vdi__ds_snippet *u, vdi_error *err) {
+    const vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t K = g->K, bins = g->bins, M = d->generative.streams;
+    const int64_t P = d->generative.theta_count;
+    const size_t size = vdi_dtype_size(d->dtype), trains = (size_t)(M * bins * K);
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
+    double *number = (double *)vdi_arena_alloc(u->a, (size_t)(8 * K) * sizeof *number);
+    u->uniform = g->forced ? NULL : (char *)vdi_arena_alloc(u->a, trains * size);
+    u->f = (char *)vdi_arena_calloc(u->a, (size_t)(2 * M * bins) * size);
+    u->theta = (char *)vdi_arena_calloc(u->a, 2 * (size_t)(P * (d->amplitude ? K : 1)) * size);
+    if (!number || (!u->uniform && !g->forced) || !u->f || !u->theta) return vdi__ds_no_memory(err);
+    u->mask = u->f + (size_t)(M * bins) * size;
+    u->log_w = number;
+    u->to_q = number + K;
+    u->to_p = number + 2 * K;
+    u->log_p = number + 3 * K;
+    u->amplitude = number + 4 * K;
+    u->eps = number + 5 * K;
+    u->trains.K = K;
+    u->trains.log_q = number + 6 * K;
+    u->trains.prior = number + 7 * K;
+    u->rnn = vdi__ds_rnn_of(g->m, K, bins);
+    if (correlated) {
+        if (!vdi__ds_rnn_reserve(&u->rnn, u->a, !g->how->dreams)) return vdi__ds_no_memory(err);
+        u->trains.train = (char *)u->rnn.train;
+        u->trains.probability = (char *)u->rnn.probability;
+        return VDI_OK;
+    }
+    u->trains.train = (char *)vdi_arena_alloc(u->a, trains * size);
+    u->trains.probability = (char *)vdi_arena_alloc(u->a, (size_t)(M * bins) * size);
+    return u->trains.train && u->trains.probability ? VDI_OK : vdi__ds_no_memory(err);
+}
+
+/* Trains with their log q and prior. */
+VDI__FN vdi_status vdi__ds_draw_trains(vdi__ds_snippet *u, vdi_error *err) {
+    const vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const size_t size = vdi_dtype_size(d->dtype);
+    const size_t trains = (size_t)(d->generative.streams * g->bins * g->K);
+    if (u->uniform) vdi_rng_fill_uniform(&u->rng, d->dtype, (int64_t)trains, u->uniform);
+    for (size_t i = 0; g->forced && i < trains; i++) {
+        vdi_dtype_store(d->dtype, u->trains.train, (int64_t)i,
+                        g->forced[(size_t)u->b * trains + i]);
+    }
+    if (d->posterior == VDI_DEEPSPIKE_FACTORISED) {
+        return vdi__ds_factorised(g, u->b, u->uniform, &u->trains, u->a) < 0
+                   ? vdi__ds_no_memory(err)
+                   : VDI_OK;
+    }
+    u->rnn.input = g->input + (size_t)(u->b * g->bins * 3 * d->hidden) * size;
+    u->rnn.odds = g->odds + (size_t)(u->b * g->bins) * size;
+    u->rnn.uniform = u->uniform;
+    vdi__ds_rnn_run(&u->rnn);
+    vdi__ds_score_rnn(g, g->K, u->rnn.train, u->rnn.probability, u->trains.log_q, u->trains.prior);
+    return VDI_OK;
+}
+
+/* f and mask (streams,bins): a frame is what has come together at the end of its last bin. */
+VDI__FN void vdi__ds_observe(const vdi__ds_snippet *u) {
+    const vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t M = d->generative.streams, R = d->upsample, bins = g->bins;
     for (int64_t j = 0; j < M; j++) {
         for (int64_t t = 0; t < bins; t++) {
-            /* a frame is what has come together at the end of its last bin */
             const int64_t frame = t / R;
-            const bool counts = t % R == R - 1 && t >= g->lo && t < g->hi && g->seen[b][frame];
-            vdi_dtype_store(dtype, f, j * bins + t,
-                            counts ? vdi_dtype_load(dtype, g->x, (b * g->frames + frame) * M + j)
-                                   : 0);
-            vdi_dtype_store(dtype, mask, j * bins + t, counts ? 1 : 0);
+            const bool counts = t % R == R - 1 && t >= g->lo && t < g->hi && g->seen[u->b][frame];
+            const int64_t at = (u->b * g->frames + frame) * M + j;
+            vdi_dtype_store(d->dtype, u->f, j * bins + t,
+                            counts ? vdi_dtype_load(d->dtype, g->x, at) : 0);
+            vdi_dtype_store(d->dtype, u->mask, j * bins + t, counts ? 1 : 0);
         }
     }
-    vdi_tape *t = w->tape;
-    vdi_tape_reset(t);
-    vdi_calcium_info info = VDI__ZERO;
-    info.samples = K;
-    info.batch = 1;
-    info.T = bins;
-    info.streams = (int)M;
-    info.time_major = true;
-    info.bin = gen->calcium.bin > 0 ? gen->calcium.bin : 1.0 / 60;
-    int64_t shape[4];
-    shape[0] = M;
-    shape[1] = bins;
-    shape[2] = K;
-    shape[3] = 1;
-    const int skip = M > 1 ? 0 : 1;
-    vdi_tensor tensor = vdi_tensor_view(s.train, dtype, 4 - skip, shape + skip);
-    vdi_var spikes = concrete ? vdi_tape_variable(t, tensor) : vdi_tape_constant(t, tensor);
-    shape[2] = 1;
-    vdi_var fv = vdi_tape_constant(t, vdi_tensor_view(f, dtype, 3 - skip, shape + skip));
-    vdi_var mv = vdi_tape_constant(t, vdi_tensor_view(mask, dtype, 3 - skip, shape + skip));
-    double sd = 0, slope = 0;
-    vdi_var tv = vdi_var_none();
+}
+
+/* theta (P) on the tape, or (K,1,P) with an amplitude of its own for each train. */
+VDI__FN vdi_var vdi__ds_theta_var(vdi__ds_snippet *u, vdi_tape *t) {
+    const vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t K = g->K, P = d->generative.theta_count;
     if (d->amplitude) {
-        const double mean = vdi_dtype_load(dtype, g->amplitude, 2 * b);
-        const double raw = vdi_dtype_load(dtype, g->amplitude, 2 * b + 1) - 2;
-        sd = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw);
-        slope = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw);
+        const double mean = vdi_dtype_load(d->dtype, g->amplitude, 2 * u->b);
+        const double raw = vdi_dtype_load(d->dtype, g->amplitude, 2 * u->b + 1) - 2;
+        u->sd = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw);
+        u->slope = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw);
         for (int64_t k = 0; k < K; k++) {
-            eps[k] = vdi_rng_normal(&rng);
-            amp[k] = mean + sd * eps[k];
+            u->eps[k] = vdi_rng_normal(&u->rng);
+            u->amplitude[k] = mean + u->sd * u->eps[k];
             for (int64_t i = 0; i < P; i++) {
-                vdi_dtype_store(dtype, theta, k * P + i,
-                                g->theta[i] + (i == gen->amplitude ? amp[k] : 0));
+                const double own = i == d->generative.amplitude ? u->amplitude[k] : 0;
+                vdi_dtype_store(d->dtype, u->theta, k * P + i, g->theta[i] + own);
             }
         }
-        shape[0] = K;
-        shape[1] = 1;
-        shape[2] = P;
-        tv = vdi_tape_variable(t, vdi_tensor_view(theta, dtype, 3, shape));
-    } else if (P > 0) {
-        for (int64_t i = 0; i < P; i++)
-            vdi_dtype_store(dtype, theta, i, g->theta[i]);
-        tv = vdi_tape_variable(t, vdi_tensor_1d(theta, dtype, P));
+        return vdi_tape_variable(t, vdi_tensor_3d(u->theta, d->dtype, K, 1, P));
     }
-    vdi_var ll = gen->log_likelihood(t, spikes, fv, mv, tv, &info, gen->user);
-    vdi_status status = vdi_tape_status(t, err);
+    for (int64_t i = 0; i < P; i++) {
+        vdi_dtype_store(d->dtype, u->theta, i, g->theta[i]);
+    }
+    return P > 0 ? vdi_tape_variable(t, vdi_tensor_1d(u->theta, d->dtype, P)) : vdi_var_none();
+}
+
+/* log p(f | trains, theta) on this worker's tape. */
+VDI__FN vdi_status vdi__ds_likelihood(vdi__ds_snippet *u, vdi_tape *t, vdi_error *err) {
+    const vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const vdi_deepspike_generative *gen = &d->generative;
+    const int skip = gen->streams > 1 ? 0 : 1;
+    vdi_calcium_info info = VDI__ZERO;
+    int64_t shape[4];
+    vdi__ds_observe(u);
+    vdi_tape_reset(t);
+    info.samples = g->K;
+    info.batch = 1;
+    info.T = g->bins;
+    info.streams = gen->streams;
+    info.time_major = true;
+    info.bin = gen->calcium.bin > 0 ? gen->calcium.bin : vdi_calcium_desc_defaults().bin;
+    shape[0] = gen->streams;
+    shape[1] = g->bins;
+    shape[2] = g->K;
+    shape[3] = 1;
+    const vdi_tensor trains = vdi_tensor_view(u->trains.train, d->dtype, 4 - skip, shape + skip);
+    u->spikes = g->how->relaxed ? vdi_tape_variable(t, trains) : vdi_tape_constant(t, trains);
+    shape[2] = 1;
+    const vdi_var f = vdi_tape_constant(t, vdi_tensor_view(u->f, d->dtype, 3 - skip, shape + skip));
+    const vdi_var mask =
+        vdi_tape_constant(t, vdi_tensor_view(u->mask, d->dtype, 3 - skip, shape + skip));
+    u->theta_v = vdi__ds_theta_var(u, t);
+    u->log_likelihood = gen->log_likelihood(t, u->spikes, f, mask, u->theta_v, &info, gen->user);
+    const vdi_status status = vdi_tape_status(t, err);
     if (status < 0) return status;
-    const vdi_tensor value = vdi_tape_value(t, ll);
-    if (vdi_tensor_count(value) != K) {
-        char text[VDI_SHAPE_TEXT];
-        return vdi_error_set(err, VDI_ERR_SHAPE, where,
-                             "the log likelihood is %s, expected (%lld,1)",
-                             vdi_tensor_shape_text(value, text), (long long)K);
-    }
-    for (int64_t k = 0; k < K; k++) {
-        log_p[k] = vdi_dtype_load(value.dtype, value.data, k);
-        log_w[k] = concrete ? log_p[k] - s.kl : log_p[k] + s.prior[k] - s.log_q[k];
+    const vdi_tensor value = vdi_tape_value(t, u->log_likelihood);
+    if (vdi_tensor_count(value) == g->K) return VDI_OK;
+    char text[VDI_SHAPE_TEXT];
+    return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_deepspike_step",
+                         "the log likelihood is %s, expected (%lld,1)",
+                         vdi_tensor_shape_text(value, text), (long long)g->K);
+}
+
+/* log weights, the bound, and with what each train enters the gradients. */
+VDI__FN vdi_status vdi__ds_weigh(vdi__ds_snippet *u, vdi_tape *t, vdi_error *err) {
+    vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const vdi_tensor value = vdi_tape_value(t, u->log_likelihood);
+    const double spread = d->amplitude_spread;
+    for (int64_t k = 0; k < g->K; k++) {
+        const double amp = u->amplitude[k], eps = u->eps[k];
+        u->log_p[k] = vdi_dtype_load(value.dtype, value.data, k);
+        u->log_w[k] = g->how->relaxed ? u->log_p[k] - u->trains.kl
+                                      : u->log_p[k] + u->trains.prior[k] - u->trains.log_q[k];
         if (d->amplitude) {
-            log_w[k] += 0.5 * eps[k] * eps[k] + log(sd) -
-                        0.5 * amp[k] * amp[k] / (d->amplitude_spread * d->amplitude_spread) -
-                        log(d->amplitude_spread);
+            u->log_w[k] +=
+                0.5 * eps * eps + log(u->sd) - 0.5 * amp * amp / (spread * spread) - log(spread);
         }
     }
-    vdi_deepspike_weights(g->how, K, log_w, g->baseline, &g->bound[b], to_q, to_p);
-    if (!(g->bound[b] - g->bound[b] == 0)) {
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "the bound of snippet %lld is not finite",
-                             (long long)b);
-    }
+    double *bound = &g->bound[u->b];
+    vdi_deepspike_weights(g->estimator, g->K, u->log_w, g->baseline, bound, u->to_q, u->to_p);
+    if (*bound - *bound == 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_deepspike_step",
+                         "the bound of snippet %lld is not finite", (long long)u->b);
+}
 
-    /* theta, amplitude and relaxed spikes through the tape */
-    double *cotangent = log_p;
-    memcpy(cotangent, to_p, (size_t)K * sizeof *cotangent);
-    if (vdi_var_needs_grad(t, ll)) {
-        vdi_tensor c = value;
-        c.data = cotangent;
-        c.dtype = VDI_F64;
-        (void)vdi_tape_backward_from(t, ll, c);
-        status = vdi_tape_status(t, err);
+/* What the inferred amplitude gets: through the likelihood (d_mean, d_sd) and from its prior. */
+VDI__FN void vdi__ds_amplitude_grad(const vdi__ds_snippet *u, double d_mean, double d_sd) {
+    const vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const double variance = d->amplitude_spread * d->amplitude_spread;
+    for (int64_t k = 0; k < g->K; k++) {
+        const double pull = -u->to_p[k] * u->amplitude[k] / variance;
+        d_mean += pull;
+        d_sd += pull * u->eps[k] + u->to_p[k] / u->sd;
+    }
+    vdi_dtype_store(d->dtype, g->d_amplitude, 2 * u->b, d_mean);
+    vdi_dtype_store(d->dtype, g->d_amplitude, 2 * u->b + 1, d_sd * u->slope);
+}
+
+/* theta, amplitude and relaxed spikes through the tape. */
+VDI__FN vdi_status vdi__ds_theta_grad(vdi__ds_snippet *u, vdi_tape *t, vdi_error *err) {
+    vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t P = d->generative.theta_count, rows = d->amplitude ? g->K : 1;
+    if (vdi_var_needs_grad(t, u->log_likelihood)) {
+        vdi_tensor cotangent = vdi_tape_value(t, u->log_likelihood);
+        memcpy(u->log_p, u->to_p, (size_t)g->K * sizeof *u->log_p);
+        cotangent.data = u->log_p;
+        cotangent.dtype = VDI_F64;
+        (void)vdi_tape_backward_from(t, u->log_likelihood, cotangent);
+        const vdi_status status = vdi_tape_status(t, err);
         if (status < 0) return status;
     }
     const vdi_tensor dtheta =
-        vdi_var_ok(tv) ? vdi_tape_grad(t, tv) : vdi_tape_grad(t, vdi_var_none());
+        vdi_tape_grad(t, vdi_var_ok(u->theta_v) ? u->theta_v : vdi_var_none());
     double d_mean = 0, d_sd = 0;
-    for (int64_t i = 0; i < P; i++)
-        g->d_theta[b * P + i] = 0;
-    for (int64_t k = 0; vdi_tensor_ok(dtheta) && k < (d->amplitude ? K : 1); k++) {
+    for (int64_t i = 0; i < P; i++) {
+        g->d_theta[u->b * P + i] = 0;
+    }
+    for (int64_t k = 0; vdi_tensor_ok(dtheta) && k < rows; k++) {
         for (int64_t i = 0; i < P; i++) {
             const double v = vdi_dtype_load(dtheta.dtype, dtheta.data, k * P + i);
-            g->d_theta[b * P + i] += v;
-            if (d->amplitude && i == gen->amplitude) {
+            g->d_theta[u->b * P + i] += v;
+            if (d->amplitude && i == d->generative.amplitude) {
                 d_mean += v;
-                d_sd += v * eps[k];
+                d_sd += v * u->eps[k];
             }
         }
     }
-    if (d->amplitude) {
-        for (int64_t k = 0; k < K; k++) {
-            const double pull = -to_p[k] * amp[k] / (d->amplitude_spread * d->amplitude_spread);
-            d_mean += pull;
-            d_sd += pull * eps[k] + to_p[k] / sd;
-        }
-        vdi_dtype_store(dtype, g->d_amplitude, 2 * b, d_mean);
-        vdi_dtype_store(dtype, g->d_amplitude, 2 * b + 1, d_sd * slope);
-    }
-    if (g->how == VDI_DEEPSPIKE_WAKE_SLEEP) return VDI_OK;
+    if (d->amplitude) vdi__ds_amplitude_grad(u, d_mean, d_sd);
+    return VDI_OK;
+}
 
-    /* log odds */
-    if (correlated) {
-        vdi__ds_odds_grad(g, K, r.train, r.probability, to_q,
-                          uniform ? (void *)uniform : (void *)r.z);
-        if (!uniform) { /* forced trains left no room for it */
-            void *dz = vdi_arena_alloc(a, (size_t)(bins * K) * size);
-            if (!dz)
-                return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
-            vdi__ds_odds_grad(g, K, r.train, r.probability, to_q, dz);
-            uniform = (char *)dz;
+/* The log odds of a correlated posterior, through the forward unit. */
+VDI__FN vdi_status vdi__ds_odds_correlated(vdi__ds_snippet *u, vdi_error *err) {
+    vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t bins = g->bins, H = d->hidden;
+    const size_t size = vdi_dtype_size(d->dtype);
+    /* the uniform numbers are used up; forced trains had none */
+    void *dz =
+        u->uniform ? (void *)u->uniform : vdi_arena_alloc(u->a, (size_t)(bins * g->K) * size);
+    if (!dz) return vdi__ds_no_memory(err);
+    vdi__ds_odds_grad(g, g->K, u->rnn.train, u->rnn.probability, u->to_q, dz);
+    return vdi__ds_rnn_back(&u->rnn, dz, g->d_input + (size_t)(u->b * bins * 3 * H) * size,
+                            g->d_odds + (size_t)(u->b * bins) * size,
+                            g->d_rnn + (size_t)(u->b * vdi__ds_rnn_size(H)) * size, u->a)
+               ? VDI_OK
+               : vdi__ds_no_memory(err);
+}
+
+/* The log odds of independent relaxed bins: through the relaxation and the KL divergence. */
+VDI__FN void vdi__ds_odds_relaxed(vdi__ds_snippet *u, vdi_tape *t, int64_t j) {
+    vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const int64_t K = g->K, bins = g->bins, M = d->generative.streams;
+    const vdi_tensor relaxed = vdi_tape_grad(t, u->spikes);
+    const double prior_odds = log(d->prior_rate[j] / (1 - d->prior_rate[j]));
+    for (int64_t i = 0; i < bins; i++) {
+        const double p = vdi_dtype_load(d->dtype, u->trains.probability, j * bins + i);
+        const bool counts = i >= g->lo && i < g->hi;
+        double v = counts ? -p * (1 - p) * (log(p / (1 - p)) - prior_odds) : 0;
+        for (int64_t k = 0; vdi_tensor_ok(relaxed) && k < K; k++) {
+            const int64_t at = (j * bins + i) * K + k;
+            const double y = vdi_dtype_load(d->dtype, u->trains.train, at);
+            v += vdi_dtype_load(d->dtype, relaxed.data, at) * y * (1 - y) / d->train.temperature;
         }
-        return vdi__ds_rnn_back(&r, uniform, g->d_input + (size_t)(b * bins * 3 * H) * size,
-                                g->d_odds + (size_t)(b * bins) * size,
-                                g->d_rnn + (size_t)(b * vdi__ds_rnn_size(H)) * size, a)
-                   ? VDI_OK
-                   : vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the forward unit");
+        vdi_dtype_store(d->dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_free(d, p) ? v : 0);
     }
-    const vdi_tensor relaxed =
-        concrete ? vdi_tape_grad(t, spikes) : vdi_tape_grad(t, vdi_var_none());
-    char *c = (char *)vdi_arena_alloc(a, (size_t)K * size);
-    char *along = (char *)vdi_arena_alloc(a, (size_t)bins * size);
-    if (!c || !along)
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the gradient");
+}
+
+/* The log odds of independent bins: sum_k to_q (s_k - p). */
+VDI__FN vdi_status vdi__ds_odds_factorised(vdi__ds_snippet *u, vdi_tape *t, vdi_error *err) {
+    vdi__ds_pass *g = u->g;
+    const vdi_deepspike_desc *d = &g->m->desc;
+    const vdi_dtype dtype = d->dtype;
+    const int64_t K = g->K, bins = g->bins, M = d->generative.streams;
+    const size_t size = vdi_dtype_size(dtype);
+    char *c = (char *)vdi_arena_alloc(u->a, (size_t)K * size);
+    char *along = (char *)vdi_arena_alloc(u->a, (size_t)bins * size);
+    if (!c || !along) return vdi__ds_no_memory(err);
     double all = 0;
     for (int64_t k = 0; k < K; k++) {
-        vdi_dtype_store(dtype, c, k, to_q[k]);
+        vdi_dtype_store(dtype, c, k, u->to_q[k]);
         all += vdi_dtype_load(dtype, c, k);
     }
     for (int64_t j = 0; j < M; j++) {
-        const double rate = d->prior_rate[j];
-        const double prior_odds = log(rate / (1 - rate));
-        const double limit = d->floor * (1 + 1e-6);
-        vdi_gemv(dtype, 0, (size_t)bins, (size_t)K, s.train + (size_t)(j * bins * K) * size,
+        if (g->how->relaxed) {
+            vdi__ds_odds_relaxed(u, t, j);
+            continue;
+        }
+        vdi_gemv(dtype, 0, (size_t)bins, (size_t)K, u->trains.train + (size_t)(j * bins * K) * size,
                  (size_t)K, c, along);
         for (int64_t i = 0; i < bins; i++) {
-            const double p = vdi_dtype_load(dtype, s.probability, j * bins + i);
-            const bool free_ = p > limit && p < 1 - limit, counts = i >= g->lo && i < g->hi;
-            double v = counts ? vdi_dtype_load(dtype, along, i) - all * p : 0;
-            if (concrete) {
-                v = counts ? -p * (1 - p) * (log(p / (1 - p)) - prior_odds) : 0;
-                for (int64_t k = 0; vdi_tensor_ok(relaxed) && k < K; k++) {
-                    const int64_t at = (j * bins + i) * K + k;
-                    const double y = vdi_dtype_load(dtype, s.train, at);
-                    v += vdi_dtype_load(dtype, relaxed.data, at) * y * (1 - y) /
-                         d->train.temperature;
-                }
-            }
-            vdi_dtype_store(dtype, g->d_odds, (b * bins + i) * M + j, free_ ? v : 0);
+            const double p = vdi_dtype_load(dtype, u->trains.probability, j * bins + i);
+            const bool counts = i >= g->lo && i < g->hi && vdi__ds_free(d, p);
+            vdi_dtype_store(dtype, g->d_odds, (u->b * bins + i) * M + j,
+                            counts ? vdi_dtype_load(dtype, along, i) - all * p : 0);
         }
     }
     return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worker *w,
+                                       vdi_error *err) {
+    vdi__ds_snippet u = VDI__ZERO;
+    u.g = g;
+    u.b = b;
+    u.a = &w->arena;
+    u.rng = vdi__ds_rng(g->m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)b);
+    vdi_status status = vdi__ds_snippet_reserve(&u, err);
+    if (status >= 0) status = vdi__ds_draw_trains(&u, err);
+    if (status >= 0) status = vdi__ds_likelihood(&u, w->tape, err);
+    if (status >= 0) status = vdi__ds_weigh(&u, w->tape, err);
+    if (status >= 0) status = vdi__ds_theta_grad(&u, w->tape, err);
+    if (status < 0 || g->how->dreams) return status;
+    return g->m->desc.posterior == VDI_DEEPSPIKE_CORRELATED
+               ? vdi__ds_odds_correlated(&u, err)
+               : vdi__ds_odds_factorised(&u, w->tape, err);
 }
 
 VDI__FN void vdi__ds_job(int64_t index, int worker, void *user) {
@@ -31407,13 +31817,26 @@ VDI__FN void vdi__ds_job(int64_t index, int worker, void *user) {
     vdi_error *err = &g->error[index];
     vdi_arena_reset(&w->arena);
     err->status = VDI_OK;
-    vdi_status status = g->how == VDI_DEEPSPIKE_SUPERVISED ? vdi__ds_job_labels(g, index, w)
-                                                           : vdi__ds_job_samples(g, index, w, err);
-    if (status < 0 && err->status >= 0)
+    const vdi_status status =
+        g->how->labels ? vdi__ds_job_labels(g, index, w) : vdi__ds_job_samples(g, index, w, err);
+    if (status < 0 && err->status >= 0) {
         (void)vdi_error_set(err, status, "vdi_deepspike_step", "no memory for a group of snippets");
+    }
 }
+#endif
+
+/* ======== model/deepspike/train.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_TRAIN_C)
+#define VDI_MODEL_DEEPSPIKE_TRAIN_C
 
 /* ======== a batch ============================================================================= */
+
+/* The estimator of a pass, and which of its bins count. */
+VDI__FN void vdi__ds_set_how(vdi__ds_pass *g, vdi_deepspike_estimator estimator) {
+    g->estimator = estimator;
+    g->how = vdi__ds_estimator_of(estimator);
+}
 
 VDI__FN void vdi__ds_buffers(const vdi_deepspike *m, vdi__ds_pass *g) {
     const vdi_deepspike_train *tr = &m->desc.train;
@@ -31425,102 +31848,6 @@ VDI__FN void vdi__ds_buffers(const vdi_deepspike *m, vdi__ds_pass *g) {
     g->bins = g->frames * m->desc.upsample;
     g->lo = first * m->desc.upsample;
     g->hi = g->bins - last * m->desc.upsample;
-}
-
-/* Network, jobs, and the gradient of -bound/B added to the parameters. The theta gradient of each
- * snippet is left in g->d_theta. */
-VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean,
-                                     vdi_error *err) {
-    static const char where[] = "vdi_deepspike_step";
-    const vdi_deepspike_desc *d = &m->desc;
-    const vdi_dtype dtype = d->dtype;
-    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
-    const bool labels = g->how == VDI_DEEPSPIKE_SUPERVISED;
-    const bool wake = g->how == VDI_DEEPSPIKE_WAKE_SLEEP;
-    const size_t size = vdi_dtype_size(dtype);
-    const int64_t B = g->B;
-    const int64_t P = d->generative.theta_count;
-    const int64_t M = d->generative.streams;
-    const int64_t H = d->hidden;
-    const int64_t jobs = labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
-    const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(H) : 0;
-    vdi_arena *a = &m->arena;
-    g->m = m;
-    vdi_tape_reset(m->tape);
-    const bool old = vdi_tape_set_no_grad(m->tape, wake && !d->amplitude);
-    vdi__ds_graph net = vdi__ds_network(
-        m, m->tape,
-        vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, dtype, B, g->frames, M)),
-        g->trace);
-    (void)vdi_tape_set_no_grad(m->tape, old);
-    vdi_status status = vdi_tape_status(m->tape, err);
-    if (status < 0) return status;
-    vdi_var from[3];
-    vdi_tensor cotangent[3];
-    int outputs = 0;
-    from[outputs] = net.odds;
-    cotangent[outputs++] = vdi_tape_value(m->tape, net.odds);
-    if (correlated) {
-        from[outputs] = net.input;
-        cotangent[outputs++] = vdi_tape_value(m->tape, net.input);
-    }
-    if (d->amplitude) {
-        from[outputs] = net.amplitude;
-        cotangent[outputs++] = vdi_tape_value(m->tape, net.amplitude);
-    }
-    g->odds = (const char *)cotangent[0].data;
-    g->input = correlated ? (const char *)cotangent[1].data : NULL;
-    g->amplitude = d->amplitude ? (const char *)cotangent[outputs - 1].data : NULL;
-    g->bound = (double *)vdi_arena_alloc(a, (size_t)B * sizeof(double));
-    g->d_theta = (double *)vdi_arena_calloc(a, (size_t)(B * P + 1) * sizeof(double));
-    g->error = (vdi_error *)vdi_arena_alloc(a, (size_t)jobs * sizeof(vdi_error));
-    g->d_rnn = (char *)vdi_arena_calloc(a, weights * (size_t)jobs * size + 1);
-    bool room = g->bound && g->d_theta && g->error && g->d_rnn;
-    for (int i = 0; i < outputs; i++) {
-        cotangent[i].data = vdi_arena_calloc(a, vdi_tensor_bytes(cotangent[i]));
-        room = room && cotangent[i].data;
-    }
-    if (!room) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
-    g->d_odds = (char *)cotangent[0].data;
-    g->d_input = correlated ? (char *)cotangent[1].data : NULL;
-    g->d_amplitude = d->amplitude ? (char *)cotangent[outputs - 1].data : NULL;
-    vdi_pool_run(d->pool, jobs, vdi__ds_job, g);
-    for (int64_t i = 0; i < jobs; i++) {
-        if (g->error[i].status < 0) {
-            if (err) *err = g->error[i];
-            return g->error[i].status;
-        }
-    }
-    double sum = 0;
-    for (int64_t b = 0; b < B; b++)
-        sum += g->bound[b];
-    *mean = sum / (double)B;
-    if (wake && !d->amplitude) return VDI_OK;
-    const double scale = -1 / (double)B;
-    for (int i = 0; i < outputs; i++) {
-        vdi_axpby(dtype, (size_t)vdi_tensor_count(cotangent[i]), 0, cotangent[i].data, scale,
-                  cotangent[i].data);
-    }
-    if (correlated && !wake) {
-        const vdi_param *rnn = m->params->item + m->rnn;
-        const vdi_param *item[4];
-        item[0] = &rnn[VDI__DS_FORWARD + 2];
-        item[1] = &rnn[VDI__DS_FORWARD + 3];
-        item[2] = &rnn[VDI__DS_SPIKE];
-        item[3] = &rnn[VDI__DS_STATE];
-        for (int64_t j = 0; j < jobs; j++) {
-            const char *w = g->d_rnn + weights * (size_t)j * size;
-            for (int i = 0; i < 4; i++) {
-                const size_t n = (size_t)vdi_tensor_count(item[i]->grad);
-                if (!item[i]->frozen) vdi_axpby(dtype, n, scale, w, 1, item[i]->grad.data);
-                w += n * size;
-            }
-        }
-    }
-    /* of a wake phase the network learns the amplitude alone */
-    const int first = wake ? outputs - 1 : 0;
-    (void)vdi_tape_backward_many(m->tape, outputs - first, from + first, cotangent + first);
-    return vdi_tape_status(m->tape, err);
 }
 
 /* x (count,frames,streams) of snippets, and which frames were seen. */
@@ -31557,6 +31884,126 @@ VDI__FN bool vdi__ds_gather(vdi_deepspike *m, const vdi_deepspike_data *data,
     return true;
 }
 
+/* The outputs of the network in a batch, their gradients, and where both stand. */
+typedef struct vdi__ds_outputs {
+    int count;
+    vdi_var from[3];
+    vdi_tensor gradient[3];
+} vdi__ds_outputs;
+
+/* The network over a batch: what jobs read of it into g, zeros for their gradients. */
+VDI__FN vdi_status vdi__ds_batch_forward(vdi_deepspike *m, vdi__ds_pass *g, vdi__ds_outputs *out,
+                                         vdi_error *err) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED;
+    vdi_tape_reset(m->tape);
+    const bool old = vdi_tape_set_no_grad(m->tape, g->how->dreams && !d->amplitude);
+    const vdi_var x =
+        vdi_tape_constant(m->tape, vdi_tensor_3d((void *)(uintptr_t)g->x, d->dtype, g->B, g->frames,
+                                                 d->generative.streams));
+    const vdi__ds_graph net = vdi__ds_network(m, m->tape, x, g->trace);
+    (void)vdi_tape_set_no_grad(m->tape, old);
+    const vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    out->count = 0;
+    out->from[out->count++] = net.odds;
+    if (correlated) out->from[out->count++] = net.input;
+    if (d->amplitude) out->from[out->count++] = net.amplitude;
+    const void *value[3] = {NULL, NULL, NULL};
+    for (int i = 0; i < out->count; i++) {
+        out->gradient[i] = vdi_tape_value(m->tape, out->from[i]);
+        value[i] = out->gradient[i].data;
+        out->gradient[i].data = vdi_arena_calloc(&m->arena, vdi_tensor_bytes(out->gradient[i]));
+        if (!out->gradient[i].data)
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step",
+                                 "no memory for a batch");
+    }
+    const int last = out->count - 1;
+    g->odds = (const char *)value[0];
+    g->d_odds = (char *)out->gradient[0].data;
+    g->input = correlated ? (const char *)value[1] : NULL;
+    g->d_input = correlated ? (char *)out->gradient[1].data : NULL;
+    g->amplitude = d->amplitude ? (const char *)value[last] : NULL;
+    g->d_amplitude = d->amplitude ? (char *)out->gradient[last].data : NULL;
+    return VDI_OK;
+}
+
+/* All jobs over the pool, and the mean of their bounds. */
+VDI__FN vdi_status vdi__ds_batch_jobs(vdi_deepspike *m, vdi__ds_pass *g, int64_t jobs, double *mean,
+                                      vdi_error *err) {
+    double sum = 0;
+    vdi_pool_run(m->desc.pool, jobs, vdi__ds_job, g);
+    for (int64_t i = 0; i < jobs; i++) {
+        if (g->error[i].status < 0) {
+            if (err) *err = g->error[i];
+            return g->error[i].status;
+        }
+    }
+    for (int64_t b = 0; b < g->B; b++) {
+        sum += g->bound[b];
+    }
+    *mean = sum / (double)g->B;
+    return VDI_OK;
+}
+
+/* The gradients of the forward unit's own weights, in the order of the jobs. */
+VDI__FN void vdi__ds_batch_recurrent(vdi_deepspike *m, const vdi__ds_pass *g, int64_t jobs,
+                                     double scale) {
+    const size_t size = vdi_dtype_size(m->desc.dtype);
+    const size_t weights = (size_t)vdi__ds_rnn_size(m->desc.hidden);
+    const vdi_param *rnn = m->params->item + m->rnn;
+    const vdi_param *item[4];
+    item[0] = &rnn[VDI__DS_FORWARD + 2];
+    item[1] = &rnn[VDI__DS_FORWARD + 3];
+    item[2] = &rnn[VDI__DS_SPIKE];
+    item[3] = &rnn[VDI__DS_STATE];
+    for (int64_t j = 0; j < jobs; j++) {
+        const char *w = g->d_rnn + weights * (size_t)j * size;
+        for (int i = 0; i < 4; i++) {
+            const size_t n = (size_t)vdi_tensor_count(item[i]->grad);
+            if (!item[i]->frozen) {
+                vdi_axpby(m->desc.dtype, n, scale, w, 1, item[i]->grad.data);
+            }
+            w += n * size;
+        }
+    }
+}
+
+/* Network, jobs, and the gradient of -bound/B added to the parameters. The theta gradient of each
+ * snippet is left in g->d_theta. */
+VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean,
+                                     vdi_error *err) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const bool correlated = d->posterior == VDI_DEEPSPIKE_CORRELATED, wake = g->how->dreams;
+    const int64_t B = g->B, P = d->generative.theta_count;
+    const int64_t jobs = g->how->labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
+    const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(d->hidden) : 0;
+    const double scale = -1 / (double)B;
+    vdi__ds_outputs out;
+    vdi_arena *a = &m->arena;
+    g->m = m;
+    vdi_status status = vdi__ds_batch_forward(m, g, &out, err);
+    if (status < 0) return status;
+    g->bound = (double *)vdi_arena_alloc(a, (size_t)B * sizeof(double));
+    g->d_theta = (double *)vdi_arena_calloc(a, (size_t)(B * P + 1) * sizeof(double));
+    g->error = (vdi_error *)vdi_arena_alloc(a, (size_t)jobs * sizeof(vdi_error));
+    g->d_rnn = (char *)vdi_arena_calloc(a, weights * (size_t)jobs * vdi_dtype_size(d->dtype) + 1);
+    if (!g->bound || !g->d_theta || !g->error || !g->d_rnn)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a batch");
+    status = vdi__ds_batch_jobs(m, g, jobs, mean, err);
+    if (status < 0 || (wake && !d->amplitude)) return status;
+    for (int i = 0; i < out.count; i++) {
+        vdi_axpby(d->dtype, (size_t)vdi_tensor_count(out.gradient[i]), 0, out.gradient[i].data,
+                  scale, out.gradient[i].data);
+    }
+    if (correlated && !wake) vdi__ds_batch_recurrent(m, g, jobs, scale);
+    /* of a wake phase the network learns the amplitude alone */
+    const int first = wake ? out.count - 1 : 0;
+    (void)vdi_tape_backward_many(m->tape, out.count - first, out.from + first,
+                                 out.gradient + first);
+    return vdi_tape_status(m->tape, err);
+}
+
 VDI__FN vdi_status vdi__ds_fits(const vdi_deepspike *m, const vdi_deepspike_data *data,
                                 const char *where, vdi_error *err) {
     const vdi_deepspike_desc *d = &m->desc;
@@ -31566,65 +32013,88 @@ VDI__FN vdi_status vdi__ds_fits(const vdi_deepspike *m, const vdi_deepspike_data
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                              "the data were made for another network");
     }
-    if (d->train.estimator == VDI_DEEPSPIKE_SUPERVISED && !data->label) {
+    if (vdi__ds_estimator_of(d->train.estimator)->labels && !data->label) {
         return vdi_error_set(err, VDI_ERR_DATA, where,
                              "the supervised estimator needs labels, the data have none");
     }
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data,
-                                       const vdi_deepspike_batch *batch, double *bound,
-                                       double *d_theta, vdi_error *err) {
+/* Is every snippet inside its trace, and all of one cell? */
+VDI__FN vdi_status vdi__ds_check_batch(const vdi_deepspike_data *data,
+                                       const vdi_deepspike_batch *batch, vdi_error *err) {
     static const char where[] = "vdi_deepspike_loss";
-    vdi_status status = vdi__ds_fits(m, data, where, err);
-    if (status < 0) return status;
     if (batch->count < 1 || batch->frames < 1) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "count is %lld, frames %lld",
                              (long long)batch->count, (long long)batch->frames);
     }
     for (int64_t b = 0; b < batch->count; b++) {
-        const int64_t i = batch->trace[b];
-        if (i < 0 || i >= data->traces || batch->start[b] < 0 ||
-            batch->start[b] + batch->frames > data->length[i] ||
+        const int64_t i = batch->trace[b], start = batch->start[b];
+        const bool there = i >= 0 && i < data->traces;
+        if (!there || start < 0 || batch->frames > data->length[i] ||
+            start > data->length[i] - batch->frames ||
             data->cell[i] != data->cell[batch->trace[0]]) {
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                                  "snippet %lld is not inside its trace, or of another cell",
                                  (long long)b);
         }
     }
+    return VDI_OK;
+}
+
+/* The snippets of a batch as a pass of the description's estimator. */
+VDI__FN vdi_status vdi__ds_pass_of(vdi_deepspike *m, const vdi_deepspike_data *data,
+                                   const vdi_deepspike_batch *batch, vdi__ds_pass *g,
+                                   vdi_error *err) {
+    const int64_t cell = data->cell[batch->trace[0]];
+    if (!vdi__ds_gather(m, data, batch, g))
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a batch");
+    vdi__ds_set_how(g, m->desc.train.estimator);
+    g->forced = batch->forced;
+    g->draw = batch->draw;
+    g->theta = data->theta + cell * data->theta_count;
+    g->baseline = data->baseline[2 * cell];
+    return VDI_OK;
+}
+
+/* The mean over snippets of the gradient of theta i. */
+VDI__FN double vdi__ds_mean_theta_grad(const vdi__ds_pass *g, int64_t P, int64_t i) {
+    double sum = 0;
+    for (int64_t b = 0; b < g->B; b++) {
+        sum += g->d_theta[b * P + i] / (double)g->B;
+    }
+    return sum;
+}
+
+VDI__DEF vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepspike_data *data,
+                                       const vdi_deepspike_batch *batch, double *bound,
+                                       double *d_theta, vdi_error *err) {
     vdi__ds_pass g = VDI__ZERO;
-    const int64_t cell = data->cell[batch->trace[0]], P = data->theta_count;
+    vdi_status status = vdi__ds_fits(m, data, "vdi_deepspike_loss", err);
+    if (status >= 0) status = vdi__ds_check_batch(data, batch, err);
+    if (status < 0) return status;
     vdi_arena_reset(&m->arena);
-    if (!vdi__ds_gather(m, data, batch, &g))
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
-    g.how = m->desc.train.estimator;
-    g.forced = batch->forced;
-    g.draw = batch->draw;
-    g.theta = data->theta + cell * P;
-    g.baseline = data->baseline[2 * cell];
+    status = vdi__ds_pass_of(m, data, batch, &g, err);
+    if (status < 0) return status;
     vdi_params_zero_grad(m->params);
     status = vdi__ds_batch_run(m, &g, bound, err);
     if (status < 0) return status;
-    for (int64_t i = 0; d_theta && i < P; i++) {
-        d_theta[i] = 0;
-        for (int64_t b = 0; b < g.B; b++)
-            d_theta[i] += g.d_theta[b * P + i] / (double)g.B;
+    for (int64_t i = 0; d_theta && i < data->theta_count; i++) {
+        d_theta[i] = vdi__ds_mean_theta_grad(&g, data->theta_count, i);
     }
     return VDI_OK;
 }
 
-/* ======== a step ============================================================================== */
+/* ======== dreams ============================================================================== */
 
 /* Snippets of one cell: the cell with a chance in proportion to its frames, then places in its
  * traces. */
-VDI__FN int64_t vdi__ds_choose(const vdi_deepspike *m, const vdi_deepspike_data *data, vdi_rng *rng,
-                               int64_t frames, int64_t count, int64_t *trace, int64_t *start) {
+VDI__FN int64_t vdi__ds_choose(const vdi_deepspike_data *data, vdi_rng *rng, int64_t frames,
+                               int64_t count, int64_t *trace, int64_t *start) {
     int64_t total = 0, of_cell = 0;
     for (int64_t i = 0; i < data->traces; i++)
         total += data->length[i];
     int64_t at = (int64_t)vdi_rng_below(rng, (uint64_t)total), cell = 0;
-    (void)m;
     for (int64_t i = 0; i < data->traces; i++) {
         if (at < data->length[i]) {
             cell = data->cell[i];
@@ -31649,138 +32119,171 @@ VDI__FN int64_t vdi__ds_choose(const vdi_deepspike *m, const vdi_deepspike_data 
     return cell;
 }
 
-/* Snippets that the generative models of random cells draw themselves, with the trains as
- * labels. */
+/* The memory of the dreams of a step. */
+typedef struct vdi__ds_dreams {
+    char *x, *spikes, *f; /* (n,frames,streams); (streams,bins) of one of them, and its f */
+    unsigned char *label; /* (n,streams,bins) */
+    int64_t *trace;       /* (n): whose cell dreams */
+} vdi__ds_dreams;
+
+/* One dream: spikes of the prior through the generative model of a random trace's cell. */
 VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *data, int64_t frames,
-                                 vdi__ds_pass *g, uint64_t step, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_step";
+                                 int64_t b, uint64_t step, const vdi__ds_dreams *u,
+                                 vdi_error *err) {
     const vdi_deepspike_desc *d = &m->desc;
-    const int64_t n = d->train.dreams;
-    const int64_t R = d->upsample;
-    const int64_t bins = frames * R;
-    const int64_t M = d->generative.streams;
+    const vdi_deepspike_generative *gen = &d->generative;
+    const int64_t R = d->upsample, bins = frames * R, M = gen->streams, P = data->theta_count;
     const size_t size = vdi_dtype_size(d->dtype);
-    char *x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size);
-    char *s = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
-    unsigned char *label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
-    int64_t *trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *trace);
     double theta[VDI_DEEPSPIKE_THETA];
-    if (!x || !s || !label || !trace)
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for dreams");
-    char *f = s + (size_t)(bins * M) * size;
+    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)b);
+    u->trace[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)data->traces);
+    memcpy(theta, data->theta + data->cell[u->trace[b]] * P, (size_t)P * sizeof *theta);
+    if (d->amplitude) theta[gen->amplitude] += d->amplitude_spread * vdi_rng_normal(&rng);
+    for (int64_t j = 0; j < M; j++) {
+        for (int64_t t = 0; t < bins; t++) {
+            const bool spike = vdi_rng_bernoulli(&rng, d->prior_rate[j]);
+            u->label[(b * M + j) * bins + t] = spike;
+            vdi_dtype_store(d->dtype, u->spikes, j * bins + t, spike);
+        }
+    }
+    const vdi_status status =
+        gen->sample(theta, d->dtype, bins, u->spikes, &rng, NULL, u->f, gen->user, err);
+    if (status < 0) return status;
+    for (int64_t j = 0; j < M; j++) {
+        for (int64_t t = 0; t < frames; t++) {
+            memcpy(u->x + (size_t)((b * frames + t) * M + j) * size,
+                   u->f + (size_t)(j * bins + t * R + R - 1) * size, size);
+        }
+    }
+    return VDI_OK;
+}
+
+/* A pass of dreams, with the trains as labels. */
+VDI__FN vdi_status vdi__ds_dream_pass(vdi_deepspike *m, const vdi_deepspike_data *data,
+                                      int64_t frames, vdi__ds_pass *g, uint64_t step,
+                                      vdi_error *err) {
+    const vdi_deepspike_desc *d = &m->desc;
+    const int64_t n = d->train.dreams, bins = frames * d->upsample, M = d->generative.streams;
+    const size_t size = vdi_dtype_size(d->dtype);
+    vdi__ds_dreams u;
+    u.x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size);
+    u.spikes = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
+    u.label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
+    u.trace = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)n * sizeof *u.trace);
+    if (!u.x || !u.spikes || !u.label || !u.trace)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for dreams");
+    u.f = u.spikes + (size_t)(bins * M) * size;
     for (int64_t b = 0; b < n; b++) {
-        vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)b);
-        trace[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)data->traces);
-        const int64_t cell = data->cell[trace[b]];
-        memcpy(theta, data->theta + cell * data->theta_count,
-               (size_t)data->theta_count * sizeof *theta);
-        if (d->amplitude)
-            theta[d->generative.amplitude] += d->amplitude_spread * vdi_rng_normal(&rng);
-        for (int64_t j = 0; j < M; j++) {
-            for (int64_t t = 0; t < bins; t++) {
-                const bool spike = vdi_rng_bernoulli(&rng, d->prior_rate[j]);
-                label[(b * M + j) * bins + t] = spike;
-                vdi_dtype_store(d->dtype, s, j * bins + t, spike);
-            }
-        }
-        const vdi_status status =
-            d->generative.sample(theta, d->dtype, bins, s, &rng, NULL, f, d->generative.user, err);
+        const vdi_status status = vdi__ds_dream(m, data, frames, b, step, &u, err);
         if (status < 0) return status;
-        for (int64_t j = 0; j < M; j++) {
-            for (int64_t t = 0; t < frames; t++) {
-                memcpy(x + (size_t)((b * frames + t) * M + j) * size,
-                       f + (size_t)(j * bins + t * R + R - 1) * size, size);
-            }
-        }
     }
     g->B = n;
     g->K = 1;
     g->frames = frames;
-    g->x = x;
-    g->trace = trace;
-    g->label = label;
-    g->how = VDI_DEEPSPIKE_SUPERVISED;
+    g->x = u.x;
+    g->trace = u.trace;
+    g->label = u.label;
+    vdi__ds_set_how(g, VDI_DEEPSPIKE_SUPERVISED);
     vdi__ds_buffers(m, g);
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *data,
-                                       vdi_deepspike_progress *p, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_step";
-    const vdi_deepspike_desc *d = &m->desc;
-    const vdi_deepspike_train *tr = &d->train;
-    const int64_t P = data->theta_count, step = m->count[VDI__DS_STEP];
-    if (step >= tr->steps) return VDI_END;
-    vdi_status status = vdi__ds_fits(m, data, where, err);
-    if (status < 0) return status;
+/* ======== a step ============================================================================== */
+
+/* A step on its way; the model and the data change only when all of it is known. */
+typedef struct vdi__ds_step {
+    int64_t cell;
+    double bound, sleep, rate;
+    vdi__ds_pass batch, dreams;
+    double theta[VDI_DEEPSPIKE_THETA], square[VDI_DEEPSPIKE_THETA]; /* RMSprop's */
+} vdi__ds_step;
+
+/* Snippets of one cell, their bound and gradients, and those of the dreams. */
+VDI__FN vdi_status vdi__ds_step_gradients(vdi_deepspike *m, vdi_deepspike_data *data,
+                                          vdi__ds_step *s, vdi_error *err) {
+    const vdi_deepspike_train *tr = &m->desc.train;
     vdi_deepspike_batch batch = VDI__ZERO;
     batch.count = tr->batch;
     batch.frames = tr->snippet;
-    for (int64_t i = 0; i < data->traces; i++)
+    batch.draw = (uint64_t)m->step;
+    for (int64_t i = 0; i < data->traces; i++) {
         batch.frames = VDI__MIN(batch.frames, data->length[i]);
+    }
     vdi_arena_reset(&m->arena);
     int64_t *place = (int64_t *)vdi_arena_alloc(&m->arena, 2 * (size_t)tr->batch * sizeof *place);
-    if (!place) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
-    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_BATCH, (uint64_t)step, 0);
-    const int64_t cell =
-        vdi__ds_choose(m, data, &rng, batch.frames, batch.count, place, place + tr->batch);
+    if (!place)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a batch");
+    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_BATCH, (uint64_t)m->step, 0);
+    s->cell = vdi__ds_choose(data, &rng, batch.frames, batch.count, place, place + tr->batch);
     batch.trace = place;
     batch.start = place + tr->batch;
-    vdi__ds_pass g = VDI__ZERO, dream = VDI__ZERO;
-    if (!vdi__ds_gather(m, data, &batch, &g))
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a batch");
-    g.how = tr->estimator;
-    g.draw = (uint64_t)step;
-    g.theta = data->theta + cell * P;
-    g.baseline = data->baseline[2 * cell];
-    double bound = 0, sleep = 0;
-    vdi_params_zero_grad(m->params);
-    status = vdi__ds_batch_run(m, &g, &bound, err);
-    if (status >= 0 && tr->estimator == VDI_DEEPSPIKE_WAKE_SLEEP) {
-        status = vdi__ds_dream(m, data, batch.frames, &dream, (uint64_t)step, err);
-        if (status >= 0) status = vdi__ds_batch_run(m, &dream, &sleep, err);
-    }
+    vdi_status status = vdi__ds_pass_of(m, data, &batch, &s->batch, err);
     if (status < 0) return status;
-    /* theta's step is worked out before anything is changed */
-    double theta[VDI_DEEPSPIKE_THETA], v[VDI_DEEPSPIKE_THETA];
-    const double rate = vdi_optim_rate(m->optim);
-    for (int64_t i = 0; i < P && tr->estimator != VDI_DEEPSPIKE_SUPERVISED; i++) {
-        double grad = 0;
-        for (int64_t b = 0; b < g.B; b++)
-            grad += g.d_theta[b * P + i] / (double)g.B;
-        v[i] = 0.9 * data->theta_v[cell * P + i] + 0.1 * grad * grad;
-        theta[i] = g.theta[i] + (d->generative.theta_frozen[i]
-                                     ? 0
-                                     : tr->theta_factor * rate * grad / sqrt(v[i] + 1e-6));
-        if (!(theta[i] - theta[i] == 0) || !(v[i] - v[i] == 0)) {
-            return vdi_error_set(
-                err, VDI_ERR_NUMERIC, where, "step %lld: the gradient of %s is %g", (long long)step,
-                d->generative.theta_name[i] ? d->generative.theta_name[i] : "theta", grad);
+    vdi_params_zero_grad(m->params);
+    status = vdi__ds_batch_run(m, &s->batch, &s->bound, err);
+    if (status < 0 || !s->batch.how->dreams) return status;
+    status = vdi__ds_dream_pass(m, data, batch.frames, &s->dreams, batch.draw, err);
+    return status < 0 ? status : vdi__ds_batch_run(m, &s->dreams, &s->sleep, err);
+}
+
+/* theta after RMSprop's step, worked out before anything is changed. */
+VDI__FN vdi_status vdi__ds_step_theta(const vdi_deepspike *m, const vdi_deepspike_data *data,
+                                      vdi__ds_step *s, vdi_error *err) {
+    const vdi_deepspike_generative *gen = &m->desc.generative;
+    const int64_t P = data->theta_count;
+    for (int64_t i = 0; i < P; i++) {
+        const double grad = vdi__ds_mean_theta_grad(&s->batch, P, i);
+        const double square = 0.9 * data->theta_v[s->cell * P + i] + 0.1 * grad * grad;
+        const double way = m->desc.train.theta_factor * s->rate * grad / sqrt(square + 1e-6);
+        s->square[i] = square;
+        s->theta[i] = s->batch.theta[i] + (gen->theta_frozen[i] ? 0 : way);
+        if (!(s->theta[i] - s->theta[i] == 0) || !(square - square == 0)) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_deepspike_step",
+                                 "step %lld: the gradient of %s is %g", (long long)m->step,
+                                 gen->theta_name[i] ? gen->theta_name[i] : "theta", grad);
         }
     }
-    status = vdi_optim_step(m->optim, err);
+    return VDI_OK;
+}
+
+VDI__FN void vdi__ds_step_report(const vdi_deepspike *m, const vdi__ds_step *s,
+                                 vdi_deepspike_progress *p) {
+    const vdi__ds_pass *g = &s->batch, *dreams = &s->dreams;
+    p->step = m->step;
+    p->steps = m->desc.train.steps;
+    p->bound = s->bound / (double)(g->hi - g->lo);
+    p->sleep = g->how->dreams ? s->sleep / (double)(dreams->hi - dreams->lo) : (double)NAN;
+    p->rate = s->rate;
+    p->norm = vdi_optim_grad_norm(m->optim);
+    p->cell = s->cell;
+}
+
+VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *data,
+                                       vdi_deepspike_progress *p, vdi_error *err) {
+    const vdi_deepspike_train *tr = &m->desc.train;
+    const int64_t P = data->theta_count;
+    vdi__ds_step s = VDI__ZERO;
+    if (m->step >= tr->steps) return VDI_END;
+    vdi_status status = vdi__ds_fits(m, data, "vdi_deepspike_step", err);
+    if (status >= 0) status = vdi__ds_step_gradients(m, data, &s, err);
     if (status < 0) return status;
-    if (tr->estimator != VDI_DEEPSPIKE_SUPERVISED && P > 0) {
-        memcpy(data->theta + cell * P, theta, (size_t)P * sizeof *theta);
-        memcpy(data->theta_v + cell * P, v, (size_t)P * sizeof *v);
+    s.rate = vdi_optim_rate(m->optim);
+    const vdi__ds_estimator *how = s.batch.how;
+    if (!how->labels) status = vdi__ds_step_theta(m, data, &s, err);
+    if (status >= 0) status = vdi_optim_step(m->optim, err);
+    if (status < 0) return status;
+    if (!how->labels && P > 0) {
+        memcpy(data->theta + s.cell * P, s.theta, (size_t)P * sizeof *s.theta);
+        memcpy(data->theta_v + s.cell * P, s.square, (size_t)P * sizeof *s.square);
     }
-    if (tr->estimator == VDI_DEEPSPIKE_REINFORCE) {
-        double *mean = data->baseline + 2 * cell;
-        mean[0] =
-            mean[1] > 0 ? tr->baseline_memory * mean[0] + (1 - tr->baseline_memory) * bound : bound;
+    if (how->remember) {
+        double *mean = data->baseline + 2 * s.cell;
+        const double keep = mean[1] > 0 ? tr->baseline_memory : 0;
+        mean[0] = keep > 0 ? keep * mean[0] + (1 - keep) * s.bound : s.bound;
         mean[1]++;
     }
-    m->count[VDI__DS_STEP]++;
-    if (p) {
-        p->step = m->count[VDI__DS_STEP];
-        p->steps = tr->steps;
-        p->bound = bound / (double)(g.hi - g.lo);
-        p->sleep = tr->estimator == VDI_DEEPSPIKE_WAKE_SLEEP ? sleep / (double)(dream.hi - dream.lo)
-                                                             : (double)NAN;
-        p->rate = rate;
-        p->norm = vdi_optim_grad_norm(m->optim);
-        p->cell = cell;
-    }
+    m->step++;
+    if (p) vdi__ds_step_report(m, &s, p);
     return VDI_OK;
 }
 
@@ -31796,12 +32299,10 @@ VDI__DEF vdi_status vdi_deepspike_fit(vdi_deepspike *m, vdi_deepspike_data *data
 }
 #endif
 
-/* ======== model/deepspike/infer.h, implementation ======== */
+/* ======== model/deepspike/stream.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_DEEPSPIKE_INFER_C)
-#define VDI_MODEL_DEEPSPIKE_INFER_C
-
-/* ======== the convolutions, frames as they come =============================================== */
+    !defined(VDI_MODEL_DEEPSPIKE_STREAM_C)
+#define VDI_MODEL_DEEPSPIKE_STREAM_C
 
 /* A layer's input window: `have` frames from `at` on. It begins with the padding before the trace,
    so that it holds width - 1 frames of the past; whatever is beyond them is turned into outputs at
@@ -31918,7 +32419,7 @@ VDI__DEF vdi_status vdi_deepspike_stream_init(const vdi_deepspike *m, int64_t mo
 }
 
 /* Where the next n input frames of a layer go. */
-VDI__FN char *vdi__ds_room(const vdi_deepspike_stream *s, vdi__ds_window *l, int64_t n) {
+VDI__FN char *vdi__ds_append(const vdi_deepspike_stream *s, vdi__ds_window *l, int64_t n) {
     const size_t row = (size_t)l->cin * vdi_dtype_size(s->dtype);
     if (l->at + l->have + n > l->capacity) {
         memmove(l->data, l->data + (size_t)l->at * row, (size_t)l->have * row);
@@ -31935,15 +32436,15 @@ VDI__FN int64_t vdi__ds_advance(vdi_deepspike_stream *s, bool end, void *out) {
         vdi__ds_window *l = &s->layer[i];
         if (end) {
             const int64_t pad = (l->width - 1) / 2;
-            memset(vdi__ds_room(s, l, pad), 0, (size_t)(pad * l->cin) * size);
+            memset(vdi__ds_append(s, l, pad), 0, (size_t)(pad * l->cin) * size);
             l->have += pad;
         }
         rows = VDI__MAX(0, l->have - (l->width - 1));
         if (!rows) continue;
-        void *to = i + 1 < s->layers ? vdi__ds_room(s, &s->layer[i + 1], rows) : out;
+        void *to = i + 1 < s->layers ? vdi__ds_append(s, &s->layer[i + 1], rows) : out;
         vdi_affine(s->dtype, (size_t)rows, (size_t)l->cout, (size_t)(l->width * l->cin),
                    l->data + (size_t)(l->at * l->cin) * size, (size_t)l->cin, l->w, (size_t)l->cout,
-                   l->b, l->act, 0.2, to, (size_t)l->cout);
+                   l->b, l->act, VDI__DS_SLOPE, to, (size_t)l->cout);
         if (i + 1 < s->layers) s->layer[i + 1].have += rows;
         l->at += rows;
         l->have -= rows;
@@ -31954,7 +32455,7 @@ VDI__FN int64_t vdi__ds_advance(vdi_deepspike_stream *s, bool end, void *out) {
 VDI__DEF int64_t vdi_deepspike_stream_push(vdi_deepspike_stream *s, int64_t n, const void *frames,
                                            void *probability) {
     if (n < 1 || n > s->most) return 0;
-    char *to = vdi__ds_room(s, &s->layer[0], n);
+    char *to = vdi__ds_append(s, &s->layer[0], n);
     for (int64_t i = 0; i < n * s->streams; i++) {
         double *last = &s->last[i % s->streams];
         const double f = vdi_dtype_load(s->dtype, frames, i);
@@ -31976,8 +32477,12 @@ VDI__DEF int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *prob
     vdi__ds_stream_restart(s);
     return ready;
 }
+#endif
 
-/* ======== whole traces ======================================================================== */
+/* ======== model/deepspike/infer.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_DEEPSPIKE_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_DEEPSPIKE_INFER_C)
+#define VDI_MODEL_DEEPSPIKE_INFER_C
 
 /* frames that go through the layers together: their windows stay in the second-level cache */
 #define VDI__DS_BLOCK 512
@@ -32002,7 +32507,7 @@ VDI__FN bool vdi__ds_convolve(const vdi_deepspike *m, const char *x, int64_t fra
     const size_t out = (size_t)m->head.channels[1] * size;
     for (int64_t t = 0; t < frames; t += VDI__DS_BLOCK) {
         const int64_t n = VDI__MIN(frames - t, VDI__DS_BLOCK);
-        memcpy(vdi__ds_room(s, &s->layer[0], n), x + (size_t)t * in, (size_t)n * in);
+        memcpy(vdi__ds_append(s, &s->layer[0], n), x + (size_t)t * in, (size_t)n * in);
         s->layer[0].have += n;
         y += (size_t)vdi__ds_advance(s, false, y) * out;
     }
@@ -32133,41 +32638,48 @@ VDI__FN vdi_status vdi__ds_tell(const vdi__ds_query *q, int64_t i, const double 
     return VDI_OK;
 }
 
+/* The log odds (bins,streams) of trace i. */
+VDI__FN vdi_status vdi__ds_infer_odds(const vdi__ds_query *q, int64_t i, const char *x,
+                                      vdi__ds_worker *w, char *odds, vdi_error *err) {
+    const vdi_deepspike_desc *d = &q->m->desc;
+    const int64_t M = q->data->streams, frames = q->data->length[i];
+    if (!d->network.odds) {
+        if (vdi__ds_convolve(q->m, x, frames, odds, &w->arena)) return VDI_OK;
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer",
+                             "no memory for the convolutions");
+    }
+    vdi_tape_reset(w->tape);
+    const bool old = vdi_tape_set_no_grad(w->tape, true);
+    const vdi_var trace =
+        vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x, d->dtype, 1, frames, M));
+    const vdi_var v = vdi__ds_network(q->m, w->tape, trace, &i).odds;
+    (void)vdi_tape_set_no_grad(w->tape, old);
+    const vdi_status status = vdi_tape_status(w->tape, err);
+    if (status < 0) return status;
+    memcpy(odds, vdi_tape_value(w->tape, v).data,
+           (size_t)(frames * d->upsample * M) * vdi_dtype_size(d->dtype));
+    return VDI_OK;
+}
+
 VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, vdi__ds_worker *w,
                                             vdi_error *err) {
-    static const char where[] = "vdi_deepspike_infer";
     const vdi_deepspike_desc *d = &q->m->desc;
     const vdi_deepspike_data *data = q->data;
-    vdi_arena *a = &w->arena;
     const vdi_dtype dtype = d->dtype;
     const size_t size = vdi_dtype_size(dtype);
-    const int64_t M = data->streams;
-    const int64_t R = d->upsample;
-    const int64_t frames = data->length[i];
+    const int64_t M = data->streams, R = d->upsample, frames = data->length[i];
     const int64_t bins = frames * R;
     const char *x = (const char *)data->x + (size_t)(i * data->frames * M) * size;
-    double *p = (double *)vdi_arena_alloc(a, (size_t)(M * bins) * sizeof *p);
-    double *variance = (double *)vdi_arena_calloc(a, (size_t)(M * frames) * sizeof *variance);
-    char *odds = (char *)vdi_arena_alloc(a, (size_t)(bins * M) * size);
+    double *p = (double *)vdi_arena_alloc(&w->arena, (size_t)(M * bins) * sizeof *p);
+    double *variance =
+        (double *)vdi_arena_calloc(&w->arena, (size_t)(M * frames) * sizeof *variance);
+    char *odds = (char *)vdi_arena_alloc(&w->arena, (size_t)(bins * M) * size);
     if (!p || !variance || !odds) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for a trace of %lld bins",
-                             (long long)bins);
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_infer",
+                             "no memory for a trace of %lld bins", (long long)bins);
     }
-    if (d->network.odds) {
-        vdi_tape_reset(w->tape);
-        const bool old = vdi_tape_set_no_grad(w->tape, true);
-        vdi_var v = vdi__ds_network(q->m, w->tape,
-                                    vdi_tape_constant(w->tape, vdi_tensor_3d((void *)(uintptr_t)x,
-                                                                             dtype, 1, frames, M)),
-                                    &i)
-                        .odds;
-        (void)vdi_tape_set_no_grad(w->tape, old);
-        const vdi_status status = vdi_tape_status(w->tape, err);
-        if (status < 0) return status;
-        memcpy(odds, vdi_tape_value(w->tape, v).data, (size_t)(bins * M) * size);
-    } else if (!vdi__ds_convolve(q->m, x, frames, odds, a)) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the convolutions");
-    }
+    const vdi_status status = vdi__ds_infer_odds(q, i, x, w, odds, err);
+    if (status < 0) return status;
     vdi__ds_probability(dtype, d->floor, bins * M, odds, odds);
     for (int64_t t = 0; t < bins; t++) {
         for (int64_t j = 0; j < M; j++) {
@@ -32182,91 +32694,115 @@ VDI__FN vdi_status vdi__ds_infer_factorised(const vdi__ds_query *q, int64_t i, v
                 vdi_rng_uniform(&rng) < p[j];
         }
     }
-    return vdi__ds_tell(q, i, p, variance, a, err);
+    return vdi__ds_tell(q, i, p, variance, &w->arena, err);
 }
 
-/* `count` traces of one length, from i on. */
-VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, int64_t count,
-                                            vdi__ds_worker *w, vdi_error *err) {
-    static const char where[] = "vdi_deepspike_infer";
-    const vdi_deepspike_desc *d = &q->m->desc;
-    const vdi_deepspike_data *data = q->data;
-    vdi_arena *a = &w->arena;
-    const vdi_dtype dtype = d->dtype;
+/* Uniform numbers (bins,rows) for `count` traces from i on: each has its own, whoever runs beside
+ * it. */
+VDI__FN char *vdi__ds_infer_uniform(const vdi__ds_query *q, int64_t i, int64_t count, int64_t bins,
+                                    vdi_arena *a) {
+    const vdi_dtype dtype = q->m->desc.dtype;
+    const int64_t S = q->samples, rows = count * S;
     const size_t size = vdi_dtype_size(dtype);
-    const int64_t R = d->upsample;
-    const int64_t frames = data->length[i];
-    const int64_t bins = frames * R;
-    const int64_t S = q->samples;
-    const int64_t rows = count * S;
-    const char *x[VDI__DS_ABREAST];
-    vdi__ds_rnn r = vdi__ds_rnn_of(q->m, rows, bins);
-    vdi__ds_known known = VDI__ZERO;
-    double *p = (double *)vdi_arena_alloc(a, (size_t)bins * sizeof *p);
-    double *variance = (double *)vdi_arena_alloc(a, (size_t)frames * sizeof *variance);
     char *own = (char *)vdi_arena_alloc(a, (size_t)(bins * S) * size);
     char *uniform = (char *)vdi_arena_alloc(a, (size_t)(bins * rows) * size);
-    if (!p || !variance || !own || !uniform) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins",
-                             (long long)bins);
-    }
-    for (int64_t n = 0; n < count; n++) {
-        /* numbers of its own for each trace, whoever runs beside it */
+    for (int64_t n = 0; own && uniform && n < count; n++) {
         vdi_rng rng = vdi__ds_infer_rng(q, i + n);
-        x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
         vdi_rng_fill_uniform(&rng, dtype, bins * S, own);
         for (int64_t t = 0; t < bins; t++) {
             memcpy(uniform + (size_t)(t * rows + n * S) * size, own + (size_t)(t * S) * size,
                    (size_t)S * size);
         }
     }
-    known.count = (size_t)count;
-    if (!vdi__ds_look_back(q->m, &known, x, frames, a) || !vdi__ds_rnn_room(&r, a, false))
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
-    r.input = known.product;
-    r.odds = known.odds;
-    r.input_next = count * 3 * r.H;
-    r.odds_next = count;
+    return own ? uniform : NULL;
+}
+
+/* All trains of `count` traces, block by block. */
+VDI__FN void vdi__ds_infer_run(const vdi__ds_query *q, const vdi__ds_known *known,
+                               const char *uniform, vdi__ds_rnn *r) {
+    const int64_t bins = (int64_t)known->bins, count = (int64_t)known->count, S = q->samples;
+    const size_t row = (size_t)r->rows * vdi_dtype_size(r->dtype);
+    r->input = known->product;
+    r->odds = known->odds;
+    r->input_next = count * 3 * r->H;
+    r->odds_next = count;
     if (count > 1 || S == 1) {
-        r.share = S;
-        r.input_step = 3 * r.H;
-        r.odds_step = 1;
-        r.in_place = S == 1;
+        r->share = S;
+        r->input_step = 3 * r->H;
+        r->odds_step = 1;
+        r->in_place = S == 1;
     }
-    for (int64_t t = 0; t < bins; t += r.T) {
-        vdi__ds_rnn part = r;
-        part.T = r.T = VDI__MIN(bins - t, (int64_t)known.block);
+    for (int64_t t = 0; t < bins; t += r->T) {
+        vdi__ds_rnn part = *r;
+        part.T = r->T = VDI__MIN(bins - t, (int64_t)known->block);
         part.goes_on = t > 0;
-        part.uniform = uniform + (size_t)(t * rows) * size;
-        part.train = (char *)r.train + (size_t)(t * rows) * size;
-        part.probability = (char *)r.probability + (size_t)(t * rows) * size;
-        vdi__ds_look_up(q->m, &known, (size_t)t, (size_t)part.T);
+        part.uniform = uniform + (size_t)t * row;
+        part.train = (char *)r->train + (size_t)t * row;
+        part.probability = (char *)r->probability + (size_t)t * row;
+        vdi__ds_look_up(q->m, known, (size_t)t, (size_t)part.T);
         vdi__ds_rnn_run(&part);
     }
+}
+
+/* Marginals and the variance of counts of the n-th trace from its S trains; the trains themselves if
+ * they are asked for, as those of trace i. */
+VDI__FN void vdi__ds_infer_marginals(const vdi__ds_query *q, const vdi__ds_rnn *r, int64_t i,
+                                     int64_t n, double *p, double *variance) {
+    const vdi_deepspike_data *data = q->data;
+    const int64_t S = q->samples, R = q->m->desc.upsample, frames = data->length[i];
+    for (int64_t t = 0; t < frames * R; t++) {
+        p[t] = 0;
+        for (int64_t k = 0; k < S; k++) {
+            const int64_t at = t * r->rows + n * S + k;
+            p[t] += vdi_dtype_load(r->dtype, r->probability, at) / (double)S;
+            if (q->out->sample) {
+                q->out->sample[(k * data->traces + i) * data->bins + t] =
+                    vdi_dtype_load(r->dtype, r->train, at) != 0;
+            }
+        }
+    }
+    for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
+        double sum = 0, sum2 = 0;
+        for (int64_t k = 0; k < S; k++) {
+            double spikes = 0;
+            for (int64_t t = f * R; t < (f + 1) * R; t++) {
+                spikes += vdi_dtype_load(r->dtype, r->train, t * r->rows + n * S + k);
+            }
+            sum += spikes;
+            sum2 += spikes * spikes;
+        }
+        variance[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
+    }
+}
+
+/* `count` traces of one length, from i on. */
+VDI__FN vdi_status vdi__ds_infer_correlated(const vdi__ds_query *q, int64_t i, int64_t count,
+                                            vdi__ds_worker *w, vdi_error *err) {
+    static const char where[] = "vdi_deepspike_infer";
+    const vdi_deepspike_data *data = q->data;
+    const size_t size = vdi_dtype_size(q->m->desc.dtype);
+    const int64_t frames = data->length[i], bins = frames * q->m->desc.upsample;
+    const char *x[VDI__DS_ABREAST];
+    vdi__ds_rnn r = vdi__ds_rnn_of(q->m, count * q->samples, bins);
+    vdi__ds_known known = VDI__ZERO;
+    double *p = (double *)vdi_arena_alloc(&w->arena, (size_t)bins * sizeof *p);
+    double *variance = (double *)vdi_arena_alloc(&w->arena, (size_t)frames * sizeof *variance);
+    const char *uniform = vdi__ds_infer_uniform(q, i, count, bins, &w->arena);
+    if (!p || !variance || !uniform) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for traces of %lld bins",
+                             (long long)bins);
+    }
     for (int64_t n = 0; n < count; n++) {
-        for (int64_t t = 0; t < bins; t++) {
-            p[t] = 0;
-            for (int64_t k = 0; k < S; k++)
-                p[t] += vdi_dtype_load(dtype, r.probability, t * rows + n * S + k) / (double)S;
-        }
-        for (int64_t f = 0; f < frames; f++) { /* of the numbers of spikes that were drawn */
-            double sum = 0, sum2 = 0;
-            for (int64_t k = 0; k < S; k++) {
-                double spikes = 0;
-                for (int64_t t = f * R; t < (f + 1) * R; t++)
-                    spikes += vdi_dtype_load(dtype, r.train, t * rows + n * S + k);
-                sum += spikes;
-                sum2 += spikes * spikes;
-            }
-            variance[f] = VDI__MAX(0, (sum2 - sum * sum / (double)S) / (double)VDI__MAX(S - 1, 1));
-        }
-        for (int64_t k = 0; q->out->sample && k < S; k++) {
-            for (int64_t t = 0; t < bins; t++) {
-                q->out->sample[(k * data->traces + i + n) * data->bins + t] =
-                    vdi_dtype_load(dtype, r.train, t * rows + n * S + k) != 0;
-            }
-        }
-        const vdi_status status = vdi__ds_tell(q, i + n, p, variance, a, err);
+        x[n] = (const char *)data->x + (size_t)((i + n) * data->frames) * size;
+    }
+    known.count = (size_t)count;
+    if (!vdi__ds_look_back(q->m, &known, x, frames, &w->arena) ||
+        !vdi__ds_rnn_reserve(&r, &w->arena, false))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for the recurrent units");
+    vdi__ds_infer_run(q, &known, uniform, &r);
+    for (int64_t n = 0; n < count; n++) {
+        vdi__ds_infer_marginals(q, &r, i + n, n, p, variance);
+        const vdi_status status = vdi__ds_tell(q, i + n, p, variance, &w->arena, err);
         if (status < 0) return status;
     }
     return VDI_OK;

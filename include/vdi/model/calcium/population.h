@@ -54,14 +54,14 @@ typedef struct vdi_population_desc {
     vdi_span fast_tau, slow_tau, fast_sd, slow_sd; /**< of these */
     double episode_share;                          /**< cells with episodes of high rate */
     vdi_span episode_onset, episode_length, episode_rate; /**< of these */
-    double burst_share;                            /**< cells whose spikes come in bursts */
-    vdi_span burst_chance, burst_interval;         /**< of these */
-    double tonic_share;                            /**< cells that fire on and on */
-    vdi_span tonic_rate, tonic_peak;               /**< of these */
-    double tonic_sd;                               /**< what is left of both processes in them */
-    double silent_share;                           /**< cells without a spike */
-    vdi_span ceiling;                              /**< rate that is approached but not exceeded */
-    vdi_span refractory;                           /**< least interval of any two spikes */
+    double burst_share;                                   /**< cells whose spikes come in bursts */
+    vdi_span burst_chance, burst_interval;                /**< of these */
+    double tonic_share;                                   /**< cells that fire on and on */
+    vdi_span tonic_rate, tonic_peak;                      /**< of these */
+    double tonic_sd;     /**< what is left of both processes in them */
+    double silent_share; /**< cells without a spike */
+    vdi_span ceiling;    /**< rate that is approached but not exceeded */
+    vdi_span refractory; /**< least interval of any two spikes */
     /* calcium */
     double swift_share;              /**< cells with a fast decay */
     vdi_span swift_tau, tau;         /**< decay of these, of the others */
@@ -89,7 +89,8 @@ typedef struct vdi_population_desc {
     vdi_span latency;     /**< of these, in rise times (less for a quick rise) */
     double latency_most;  /**< at most */
     /* noise, in units of the white noise's standard deviation unless said */
-    double power_share; /**< cells whose noise is set by the power of the trace, not by the height of
+    double
+        power_share; /**< cells whose noise is set by the power of the trace, not by the height of
                              one spike */
     vdi_span power_snr; /**< standard deviation of the trace over that of the noise */
     vdi_span peak_snr;  /**< peak of one spike over the noise of a frame of 1/30 s, which grows with
@@ -101,18 +102,18 @@ typedef struct vdi_population_desc {
     double bleach_share;         /**< cells with an exponential over the trace */
     vdi_span bleach_tau, bleach; /**< its time; its amplitude */
     /* artefacts, in the same units */
-    double wave_share;                      /**< traces with a periodic artefact */
-    vdi_span wave_rate, wave_sd;            /**< of these */
-    double outlier_share;                   /**< traces with single wild frames */
-    vdi_span outlier_onset, outlier;        /**< of these */
-    double dip_share;                       /**< traces with dips */
-    vdi_span dip_onset, dip_length, dip;    /**< of these */
-    double surge_share;                     /**< traces with surges far above the noise */
-    vdi_span surge_tau, surge_sd;           /**< of these */
-    double clip_share;                      /**< traces that are cut off at the top */
-    vdi_span clip;                          /**< where, between their least and their largest value */
-    double smooth_share;                    /**< traces that were smoothed */
-    vdi_span smooth;                        /**< by a Gaussian of so many frames */
+    double wave_share;                   /**< traces with a periodic artefact */
+    vdi_span wave_rate, wave_sd;         /**< of these */
+    double outlier_share;                /**< traces with single wild frames */
+    vdi_span outlier_onset, outlier;     /**< of these */
+    double dip_share;                    /**< traces with dips */
+    vdi_span dip_onset, dip_length, dip; /**< of these */
+    double surge_share;                  /**< traces with surges far above the noise */
+    vdi_span surge_tau, surge_sd;        /**< of these */
+    double clip_share;                   /**< traces that are cut off at the top */
+    vdi_span clip;                       /**< where, between their least and their largest value */
+    double smooth_share;                 /**< traces that were smoothed */
+    vdi_span smooth;                     /**< by a Gaussian of so many frames */
 } vdi_population_desc;
 
 /** Its fields: a range is two, "rate.low" and "rate.high". */
@@ -130,12 +131,12 @@ typedef struct vdi_cell {
     double rate, fast_tau, fast_sd, slow_tau, slow_sd; /**< firing, as in the population */
     double episode_onset, episode_length, episode_rate;
     double burst_chance, burst_interval, ceiling, refractory;
-    double tau, slow, slow_tau_decay, jump_cv;     /**< calcium */
-    double hill, rest, saturation, rise[3];        /**< dye */
-    double frame_rate, window, delay;              /**< Hz; s that a frame sees; s by which it sees
+    double tau, slow, slow_tau_decay, jump_cv; /**< calcium */
+    double hill, rest, saturation, rise[3];    /**< dye */
+    double frame_rate, window, delay;          /**< Hz; s that a frame sees; s by which it sees
                                                         later than stamped */
-    bool by_power;                                 /**< is snr of the trace, or of one spike? */
-    double snr, shot, bleach, bleach_tau;          /**< noise */
+    bool by_power;                             /**< is snr of the trace, or of one spike? */
+    double snr, shot, bleach, bleach_tau;      /**< noise */
     double drift_tau[VDI_CELL_DRIFTS], drift_sd[VDI_CELL_DRIFTS];
     double wave_rate, wave_sd, outlier_onset, outlier, dip_onset, dip_length, dip; /**< artefacts */
     double surge_tau, surge_sd, clip, smooth;
@@ -160,7 +161,7 @@ VDI__DEF const vdi_fields *vdi_population_desc_fields(void) {
     VDI_FIELD_REAL(vdi_population_desc, member, initial, 0, 1, help)
 #define VDI__NUMBER(member, initial, least, most, help) \
     VDI_FIELD_REAL(vdi_population_desc, member, initial, least, most, help)
-#define VDI__SPAN(member, first, last, least, most, help)                            \
+#define VDI__SPAN(member, first, last, least, most, help)                               \
     VDI_FIELD_REAL(vdi_population_desc, member.low, first, least, most, "least " help), \
         VDI_FIELD_REAL(vdi_population_desc, member.high, last, least, most, "most " help)
     static const vdi_field rows[] = {

@@ -28,11 +28,11 @@ VDI__FN int64_t vdi__ds_declare_rnn(vdi_deepspike *m, vdi_param_desc *list, int6
     m->forward.hidden = d->hidden;
     n += vdi_gru_declare(&m->back, list + n, capacity - n);
     n += vdi_gru_declare(&m->forward, list + n, capacity - n);
-    list[n] = vdi_param_make("forward.weight_spike", VDI_INIT_FAN_IN, 0, 2, 1, 3 * H);
+    list[n] = vdi_param_2d("forward.weight_spike", VDI_INIT_FAN_IN, 0, 1, 3 * H);
     list[n++].fan_in = d->hidden;
-    list[n++] = vdi_param_make("out.weight", VDI_INIT_GLOROT_NORMAL, 0, 2, (int)known, 1);
-    list[n++] = vdi_param_make("out.bias", VDI_INIT_CONSTANT, d->bias, 1, 1);
-    list[n++] = vdi_param_make("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, 2, H, 1);
+    list[n++] = vdi_param_2d("out.weight", VDI_INIT_GLOROT_NORMAL, 0, known, 1);
+    list[n++] = vdi_param_1d("out.bias", VDI_INIT_CONSTANT, d->bias, 1);
+    list[n++] = vdi_param_2d("out.weight_state", VDI_INIT_GLOROT_NORMAL, 0, H, 1);
     return n;
 }
 
@@ -68,9 +68,9 @@ VDI__FN void vdi__ds_declare(vdi_deepspike *m) {
     if (correlated) n += vdi__ds_declare_rnn(m, m->list + n, capacity - n);
     m->amplitude = n;
     if (d->amplitude) {
-        m->list[n++] = vdi_param_make("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, 2,
-                                      (int)m->head.channels[0], 2);
-        m->list[n++] = vdi_param_make("amplitude.bias", VDI_INIT_ZEROS, 0, 1, 2);
+        m->list[n++] =
+            vdi_param_2d("amplitude.weight", VDI_INIT_GLOROT_NORMAL, 0.1, m->head.channels[0], 2);
+        m->list[n++] = vdi_param_1d("amplitude.bias", VDI_INIT_ZEROS, 0, 2);
     }
     m->items = n;
 }
