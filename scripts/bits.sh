@@ -383,7 +383,7 @@ run_sacd() {
     done
     say sacd-eval-best sacd eval sacd-train-lander/best.safetensors \
         --episodes 2 --env lander --seed 3
-    say sacd-eval-pipe sacd eval sacd-train-pipe --episodes 2
+    say sacd-eval-pipe sacd eval sacd-train-pipe --episodes 2 --env-cmd "sh $D/server.sh"
     for agent in lander navigate; do
         out sacd-inspect-$agent sacd inspect sacd-train-$agent --episodes 1 --candidates 3 \
             --deterministic

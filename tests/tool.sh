@@ -146,8 +146,20 @@ exits 1 'a server that dies' served --out q
 unset LIFE
 grep -q 'exit status 3.*sh server.sh' err.txt
 ok "the message tells how it ended: $said" $?
-exits 0 'resumed with a server that lives' "$vdi" sacd train --resume q --quiet
+exits 2 'a command out of a file' "$vdi" sacd train --resume q --quiet
+exits 0 'resumed with a server that lives' "$vdi" sacd train --resume q --quiet --trust
 same p/agent.safetensors q/agent.safetensors
+# no file starts a program: not a model by its metadata, nor a run.json without --trust
+exits 2 'eval of a run behind a pipe' "$vdi" sacd eval p --episodes 1
+grep -q -- "--trust to run 'sh server.sh', which stands in p/run.json" err.txt
+ok "the command is shown: $said" $?
+exits 0 'eval with --trust' "$vdi" sacd eval p --episodes 1 --trust --json
+exits 0 'eval with the command given' "$vdi" sacd eval p/agent.safetensors --episodes 1 --env-cmd 'sh server.sh' --json
+sed 's/sh server.sh/touch opened/' p/run.json >p/new.json && mv p/new.json p/run.json
+for f in p p/agent.safetensors; do "$vdi" sacd eval $f >out.txt 2>err.txt; "$vdi" sacd inspect $f --out e >out.txt 2>err.txt; done
+"$vdi" --from p/run.json --quiet >out.txt 2>err.txt
+[ ! -e opened ]
+ok 'no file starts a program' $?
 export NAN=7
 exits 1 'a server that sends NaN' served --out q2
 unset NAN

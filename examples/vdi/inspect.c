@@ -100,7 +100,7 @@ static int inspect_main(run *r) {
     if (!r->out && agent_is_file(r->argument[0]))
         return usage("%s is a file: say with --out where the page goes", r->argument[0]);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
-    if (!agent_env_open(r, &a, &env)) return FAILED;
+    if (!agent_env_open(r, r->argument[0], &a, &env)) return FAILED;
     s.agent = a.agent;
     s.env = &env;
     s.run = r->argument[0];

@@ -39,6 +39,9 @@ static int option_known(const run *r, const char *name) {
 }
 
 bool option_given(const run *r, const char *name) { return r->given[option_known(r, name)]; }
+bool option_from_file(const run *r, const char *name) {
+    return r->from_file[option_known(r, name)];
+}
 const char *option_text(const run *r, const char *name) { return r->value[option_known(r, name)]; }
 bool option_flag(const run *r, const char *name) {
     const char *v = option_text(r, name);
@@ -185,7 +188,7 @@ static bool take_from(run *r, const char *path, const command *const *commands, 
         const char *text = vdi_json_as_text(v, NULL);
         if (i < 0 || r->given[i] || !text || !value_ok(option_at(r->command, i), text)) continue;
         r->value[i] = copy_text(text);
-        r->given[i] = true;
+        r->given[i] = r->from_file[i] = true;
     }
     vdi_arena_free(&arena);
     if (!ok) {
@@ -335,7 +338,8 @@ static vdi_status write_run(const char *path, const void *what, vdi_error *err) 
     vdi_json_open(&j, "options", '{');
     for (int i = 0; i < option_total(r->command); i++) {
         const char *name = option_at(r->command, i)->name;
-        if (r->value[i] && strcmp(name, "from") != 0 && strcmp(name, "resume") != 0)
+        if (r->value[i] && strcmp(name, "from") != 0 && strcmp(name, "resume") != 0 &&
+            strcmp(name, "trust") != 0)
             vdi_json_put_text(&j, name, r->value[i]);
     }
     vdi_json_close(&j);

@@ -248,11 +248,31 @@ bool env_open_as(const char *name, const char *line, double timeout, vdi_env *en
     exit(usage("--env: %s; others run outside, behind --env-cmd (vdi sacd envs)", err.message));
 }
 
-bool env_open(run *r, vdi_env *env) {
-    double timeout = 60;
-    for (int i = 0; i < r->command->option_count; i++) {
-        if (strcmp(r->command->options[i].name, "env-timeout") == 0)
-            timeout = option_real(r, "env-timeout");
+/* A line out of a file, where a terminal is told no more than its letters. */
+static const char *shown(const char *line) {
+    static char text[400];
+    size_t n = 0;
+    for (; line[n] && n + 1 < sizeof text; n++)
+        text[n] = (unsigned char)line[n] < ' ' || line[n] == 127 ? '?' : line[n];
+    text[n] = 0;
+    return text;
+}
+
+bool env_command_trusted(const char *line, const char *file, bool trust) {
+    if (!trust) {
+        (void)usage("a file does not start a program: give --env-cmd yourself, or --trust to run "
+                    "'%s', which stands in %s",
+                    shown(line), file);
+        return false;
     }
-    return env_open_as(option_text(r, "env"), option_text(r, "env-cmd"), timeout, env);
+    fprintf(stderr, "vdi: running '%s', which stands in %s\n", shown(line), file);
+    return true;
+}
+
+bool env_open(run *r, vdi_env *env) {
+    const char *line = option_text(r, "env-cmd");
+    if (line && option_from_file(r, "env-cmd") &&
+        !env_command_trusted(line, "its run.json", option_flag(r, "trust")))
+        exit(USAGE);
+    return env_open_as(option_text(r, "env"), line, option_real(r, "env-timeout"), env);
 }

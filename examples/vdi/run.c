@@ -95,6 +95,8 @@ bool run_open_out(run *r) {
         (void)fail(r->lock < 0 ? "cannot write to the folder %s: %s"
                                : "another run is writing to %s (%s)",
                    out, strerror(errno));
+        if (r->lock >= 0) close(r->lock); /* it is the other's: not ours to remove */
+        r->lock = -1;
     }
     free(path);
     return ok && save_run_json(r);

@@ -122,9 +122,7 @@ bool agent_load(const char *from, vdi_pool *pool, agent_file *out) {
         ok = vdi_sacd_create(&desc, &out->agent, &err) == VDI_OK &&
              vdi_safetensors_copy_to(&out->file, vdi_sacd_state(out->agent, false), &err) == VDI_OK;
         out->env = vdi_safetensors_meta(&out->file, "env");
-        out->command = vdi_safetensors_meta(&out->file, "env_cmd");
         if (out->env && !*out->env) out->env = NULL;
-        if (out->command && !*out->command) out->command = NULL;
     }
     if (!ok) {
         (void)fail_error(&err, path);
@@ -140,13 +138,38 @@ void agent_free(agent_file *a) {
     memset(a, 0, sizeof *a);
 }
 
-bool agent_env_open(run *r, const agent_file *a, vdi_env *env) {
-    const char *name = option_text(r, "env"), *line = option_text(r, "env-cmd");
-    if (!name && !line) {
-        name = a->command ? NULL : a->env;
-        line = a->command;
+/* The --env-cmd in the run.json beside an agent, malloc'ed; NULL: there is none. */
+static char *command_beside(const char *from, char **file) {
+    vdi_arena arena;
+    vdi_error err;
+    const vdi_json *root;
+    char *line = NULL;
+    const char *slash = strrchr(from, '/');
+    char *folder = strdup(!agent_is_file(from) ? from : slash ? from : ".");
+    if (!folder) exit(fail("out of memory"));
+    if (agent_is_file(from) && slash) folder[slash - from + 1] = 0;
+    *file = path_join(folder, "run.json");
+    vdi_arena_init(&arena, NULL, 0);
+    if (vdi_json_load(*file, &arena, &root, &err) >= 0) {
+        const vdi_json *options = vdi_json_get(root, "options");
+        const char *text = vdi_json_as_text(vdi_json_get(options, "env-cmd"), NULL);
+        if (text && *text && !(line = strdup(text))) exit(fail("out of memory"));
     }
-    return env_open_as(name, line, option_real(r, "env-timeout"), env);
+    vdi_arena_free(&arena);
+    free(folder);
+    return line;
+}
+
+bool agent_env_open(run *r, const char *from, const agent_file *a, vdi_env *env) {
+    const char *name = option_text(r, "env"), *line = option_text(r, "env-cmd");
+    char *file = NULL, *line_beside = NULL;
+    if (name || line) return env_open(r, env);
+    if (!a->env) line_beside = command_beside(from, &file);
+    if (line_beside && !env_command_trusted(line_beside, file, option_flag(r, "trust"))) exit(USAGE);
+    bool ok = env_open_as(a->env, line_beside, option_real(r, "env-timeout"), env);
+    free(line_beside);
+    free(file);
+    return ok;
 }
 
 /* ---- train ----------------------------------------------------------------------------------- */
@@ -225,11 +248,10 @@ typedef struct training {
 
 /* What acts, without what learns. */
 static bool agent_save(training *t, const char *name, parcel *p) {
-    const char *env = option_text(t->r, "env"), *line = option_text(t->r, "env-cmd");
+    const char *env = option_text(t->r, "env");
     parcel_from(p, vdi_sacd_state(t->agent, false));
     parcel_note(p, "model", "sacd");
     parcel_note(p, "env", env ? env : "");
-    parcel_note(p, "env_cmd", line ? line : "");
     return parcel_save(t->r, name, p);
 }
 
@@ -691,7 +713,7 @@ static int eval_main(run *r) {
     if (episodes < 1 || episodes > 100000000)
         return usage("--episodes: expected 1 or more, got %lld", (long long)episodes);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
-    if (!agent_env_open(r, &a, &env)) return FAILED;
+    if (!agent_env_open(r, r->argument[0], &a, &env)) return FAILED;
     double mean, sd, components[VDI_ENV_MAX_COMPONENTS], steps;
     if (!judge(a.agent, &env, (uint64_t)option_int(r, "seed"), episodes, &mean, &sd, components,
                &steps, r))

@@ -9,7 +9,7 @@ extern const command sacd_train_command, sacd_eval_command, sacd_envs_command, s
 typedef struct agent_file {
     vdi_safetensors file;
     vdi_sacd *agent;
-    const char *env, *command; /* --env or --env-cmd of the training; NULL: the other */
+    const char *env; /* --env of the training; NULL: it was a program, which no file starts */
 } agent_file;
 bool agent_is_file(const char *from); /* not a folder: it ends in .safetensors */
 /* a run's folder, or a file such as its best.safetensors; prints messages */
@@ -17,8 +17,8 @@ bool agent_load(const char *from, vdi_pool *pool, agent_file *out);
 void agent_free(agent_file *a);
 /* A list of numbers with commas between: how many, or -1. */
 int numbers_read(const char *text, double *out, int most);
-/* The environment of --env or --env-cmd, else the one of the training. The command has
+/* The environment of --env or --env-cmd, else the one of the training in `from`. The command has
  * ENV_OPTIONS. */
-bool agent_env_open(run *r, const agent_file *a, vdi_env *env);
+bool agent_env_open(run *r, const char *from, const agent_file *a, vdi_env *env);
 
 #endif

@@ -233,8 +233,9 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
     int code = DONE;
     if (joined) path = joined;
     if (vdi_safetensors_load(path, NULL, &file, &err) < 0) {
+        code = fail_error(&err, path);
         free(joined);
-        return fail_error(&err, path);
+        return code;
     }
     const char *generative = vdi_safetensors_meta(&file, "generative");
     const char *own_fps = vdi_safetensors_meta(&file, "fps");

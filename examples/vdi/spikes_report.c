@@ -92,8 +92,10 @@ bool spikes_report(const run *r, const inference *q, const double *truth, int64_
     vdi_writer w;
     vdi_page page;
     bool ok = vdi_writer_open(&w, path, err) >= 0;
-    free(path);
-    if (!ok) return false;
+    if (!ok) {
+        free(path);
+        return false;
+    }
     shown = shown < 0 ? 0 : shown < neurons ? shown : neurons;
     vdi_page_begin(&page, &w, "Spikes from fluorescence");
     snprintf(text, sizeof text,
@@ -137,5 +139,6 @@ bool spikes_report(const run *r, const inference *q, const double *truth, int64_
     }
     ok = vdi_page_end(&page, err) == VDI_OK;
     if (vdi_writer_close(&w, ok ? err : NULL) < 0) ok = false;
+    free(path);
     return ok;
 }

@@ -47,6 +47,7 @@ typedef struct run {
     int arguments;
     const char *value[64]; /* of each option, common ones first; NULL: not given and no default */
     bool given[64];        /* on the command line or in --from */
+    bool from_file[64];    /* in a run.json, not on the command line */
     char *out;             /* --out, created; NULL: none */
     bool quiet, json;
     vdi_pool *pool;
@@ -64,6 +65,7 @@ int64_t option_int(const run *r, const char *name);
 double option_real(const run *r, const char *name);
 const char *option_text(const run *r, const char *name); /* NULL: not given */
 bool option_given(const run *r, const char *name);
+bool option_from_file(const run *r, const char *name);
 /* What a default came to, so that run.json tells it and a run from that file repeats it; the value
  * of an option, other than auto, stays. */
 void option_resolve(run *r, const char *name, const char *format, ...)
@@ -126,6 +128,8 @@ double *doubles(int64_t count);
     {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"},                  \
         {"env-cmd", TEXT, "CMD", NULL,                                                      \
          "a program that speaks the protocol of docs/guide/environments.md"},               \
+        {"trust", FLAG, NULL, NULL,                                                         \
+         "run the --env-cmd that stands in the run.json of the run"},                       \
     {                                                                                       \
         "env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time" \
     }
@@ -136,6 +140,9 @@ typedef struct env_program {
 } env_program;
 extern const env_program env_programs[];
 bool env_open(run *r, vdi_env *env);
+/* May `line`, which a file holds, be run? Nothing out of a file is, unless the user says --trust;
+ * then it is shown. Else a message is printed. */
+bool env_command_trusted(const char *line, const char *file, bool trust);
 /* a built-in name, or a command line for sh */
 bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env);
 
