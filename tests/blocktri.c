@@ -169,159 +169,210 @@ static double norm_inf(int64_t n, int64_t N, const double *A) {
     return worst;
 }
 
-/* Everything that one batch can say, as LAPACK-style ratios: an error over (size n eps). */
-static double batch_check(batch *b) {
-    const int64_t B = b->B;
-    const int64_t T = b->T;
-    const int64_t d = b->d;
-    const int64_t dd = d * d;
-    const int64_t N = T * d;
-    const vdi_dtype dt = b->dtype;
-    const size_t real = vdi_dtype_size(dt);
-    const double eps = dt == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
-    void *L = make(B * T * dd, real);
-    void *M = make(B * T * dd, real);
-    void *S = make(B * T * dd, real);
-    void *O = make(B * T * dd, real);
-    void *x = make(2 * B * N, real);
-    void *z = make(B * N, real);
-    void *u = make(B * N, real);
-    void *y = make(B * N, real);
-    void *ld = make(B, real);
-    void *h2 = make(2 * B * N, real);
-    double *C = (double *)make(N * N, sizeof(double)), *K = (double *)make(N * N, sizeof(double));
-    double worst = 0;
+/* What the solver says about one batch; x: the solutions of h and, behind them, of eps. */
+typedef struct answers {
+    void *L, *M, *S, *O, *x, *z, *u, *y, *logdet;
+} answers;
+
+static void answers_make(batch *b, answers *a) {
+    const int64_t N = b->T * b->d;
+    const int64_t blocks = b->B * N * b->d;
+    const size_t real = vdi_dtype_size(b->dtype), bytes = (size_t)(b->B * N) * real;
     vdi_error err;
-    for (int64_t i = 0; i < B * T * dd; i++) { /* whatever is not written shows */
-        for (int k = 0; k < 4; k++)
-            vdi_dtype_store(dt, k == 0 ? L : k == 1 ? M : k == 2 ? S : O, i, 7);
+    a->L = make(blocks, real);
+    a->M = make(blocks, real);
+    a->S = make(blocks, real);
+    a->O = make(blocks, real);
+    a->x = make(2 * b->B * N, real);
+    a->z = make(b->B * N, real);
+    a->u = make(b->B * N, real);
+    a->y = make(b->B * N, real);
+    a->logdet = make(b->B, real);
+    for (int64_t i = 0; i < blocks; i++) { /* whatever is not written shows */
+        vdi_dtype_store(b->dtype, a->L, i, 7);
+        vdi_dtype_store(b->dtype, a->M, i, 7);
+        vdi_dtype_store(b->dtype, a->S, i, 7);
+        vdi_dtype_store(b->dtype, a->O, i, 7);
     }
-    CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, T > 1 ? b->E : NULL, &err), err);
-    vdi_blocktri_get_factor(&b->bt, L, M);
-    vdi_blocktri_logdet(&b->bt, ld);
-    memcpy(h2, b->h, (size_t)(B * N) * real);
-    memcpy((char *)h2 + (size_t)(B * N) * real, b->eps, (size_t)(B * N) * real);
-    vdi_blocktri_solve(&b->bt, 2, h2, x);
-    memcpy(z, b->eps, (size_t)(B * N) * real);
-    vdi_blocktri_sample(&b->bt, 1, z, z);
-    vdi_blocktri_solve_lower(&b->bt, 1, b->h, u);
-    vdi_blocktri_marginals(&b->bt, S, O);
-    vdi_blocktri_matvec(&b->bt, b->D, b->E, 1, x, y);
-    for (int64_t i = 0; i < B; i++) {
-        const int64_t length = length_of(b, i), n = length * d;
-        const double *J = b->J + i * N * N;
-        const double logdet = dense_inverse(n, N, J, C, K);
-        const double nJ = norm_inf(n, N, J), nK = norm_inf(n, n, K), unit = eps * (double)(n + 1);
-        double rJ = 0;
-        double rx = 0;
-        double rz = 0;
-        double ru = 0;
-        double ry = 0;
-        double rS = 0;
-        double mx = 0;
-        double mz = 0;
-        double mu = 0;
-        for (int64_t r = 0; r < n; r++)
-            mx = fmax(mx, fabs(get(dt, x, i * N + r)));
-        for (int64_t r = 0; r < n; r++) {
-            mz = fmax(mz, fabs(get(dt, z, i * N + r)));
-            mu = fmax(mu, fabs(get(dt, u, i * N + r)));
+    char *right = (char *)make(2 * b->B * N, real);
+    memcpy(right, b->h, bytes);
+    memcpy(right + bytes, b->eps, bytes);
+    CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, b->T > 1 ? b->E : NULL, &err), err);
+    vdi_blocktri_get_factor(&b->bt, a->L, a->M);
+    vdi_blocktri_logdet(&b->bt, a->logdet);
+    vdi_blocktri_solve(&b->bt, 2, right, a->x);
+    memcpy(a->z, b->eps, bytes);
+    vdi_blocktri_sample(&b->bt, 1, a->z, a->z);
+    vdi_blocktri_solve_lower(&b->bt, 1, b->h, a->u);
+    vdi_blocktri_marginals(&b->bt, a->S, a->O);
+    vdi_blocktri_matvec(&b->bt, b->D, b->E, 1, a->x, a->y);
+    free(right);
+}
+
+static void answers_free(answers *a) {
+    free(a->L);
+    free(a->M);
+    free(a->S);
+    free(a->O);
+    free(a->x);
+    free(a->z);
+    free(a->u);
+    free(a->y);
+    free(a->logdet);
+}
+
+/* The largest residual of each answer for one trial. */
+typedef struct residuals {
+    double J, S, x, y, z, u;
+} residuals;
+
+/* Row r of block t of trial i: L L' + M M' = J, and the blocks of the inverse K (n,n). */
+static void block_residuals(const batch *b, const answers *a, int64_t i, int64_t t, int64_t r,
+                            const double *K, residuals *worst) {
+    const vdi_dtype dt = b->dtype;
+    const int64_t T = b->T, d = b->d, dd = d * d, N = T * d;
+    const int64_t length = length_of(b, i), n = length * d;
+    const int64_t at = (i * T + t) * dd;
+    const int64_t before = (i * (T - 1) + t - 1) * dd;
+    const int64_t after = (i * (T - 1) + t) * dd;
+    const double *J = b->J + i * N * N;
+    for (int64_t c = 0; c < d; c++) {
+        const int64_t row = at + r * d, column = at + c * d;
+        const double l = get(dt, a->L, row + c), s = get(dt, a->S, row + c);
+        double LL = 0;
+        CHECK(c <= r || l == 0, "L has %g above the diagonal", l);
+        CHECK(c != r || l > 0, "L has %g on the diagonal", l);
+        for (int64_t k = 0; k < d; k++) {
+            LL += get(dt, a->L, row + k) * get(dt, a->L, column + k);
+            if (t) LL += get(dt, a->M, before + r * d + k) * get(dt, a->M, before + c * d + k);
         }
-        for (int64_t t = 0; t < length; t++) {
-            for (int64_t r = 0; r < d; r++) {
-                double hx = get(dt, b->h, i * N + t * d + r);
-                double hu = hx;
-                double ez = get(dt, b->eps, i * N + t * d + r);
-                double ey = -get(dt, y, i * N + t * d + r);
-                for (int64_t c = 0; c < d; c++) {
-                    const int64_t at = (i * T + t) * dd;
-                    const int64_t before = (i * (T - 1) + t - 1) * dd;
-                    const int64_t after = (i * (T - 1) + t) * dd;
-                    const double l = get(dt, L, at + r * d + c), lt = get(dt, L, at + c * d + r);
-                    double LL = 0;
-                    CHECK(c <= r || l == 0, "L has %g above the diagonal", l);
-                    CHECK(c != r || l > 0, "L has %g on the diagonal", l);
-                    for (int64_t k = 0; k < d; k++) {
-                        LL += get(dt, L, at + r * d + k) * get(dt, L, at + c * d + k);
-                        if (t)
-                            LL += get(dt, M, before + r * d + k) * get(dt, M, before + c * d + k);
-                    }
-                    rJ = test_worst(rJ, fabs(LL - J[(t * d + r) * N + t * d + c]));
-                    hu -= l * get(dt, u, i * N + t * d + c);
-                    ez -= lt * get(dt, z, i * N + t * d + c);
-                    rS = test_worst(
-                        rS, fabs(get(dt, S, at + r * d + c) - K[(t * d + r) * n + t * d + c]));
-                    CHECK(get(dt, S, at + r * d + c) == get(dt, S, at + c * d + r),
-                          "S is not symmetric");
-                    if (t)
-                        hu -= get(dt, M, before + r * d + c) * get(dt, u, i * N + (t - 1) * d + c);
-                    if (t + 1 < length) {
-                        double ML = 0;
-                        for (int64_t k = 0; k < d; k++)
-                            ML += get(dt, M, after + r * d + k) * get(dt, L, at + c * d + k);
-                        rJ = test_worst(rJ, fabs(ML - J[((t + 1) * d + r) * N + t * d + c]));
-                        ez -= get(dt, M, after + c * d + r) * get(dt, z, i * N + (t + 1) * d + c);
-                        rS = test_worst(rS, fabs(get(dt, O, after + r * d + c) -
-                                                 K[((t + 1) * d + r) * n + t * d + c]));
-                    }
-                }
-                for (int64_t k = 0; k < n; k++) {
-                    hx -= J[(t * d + r) * N + k] * get(dt, x, i * N + k);
-                    ey += J[(t * d + r) * N + k] * get(dt, x, i * N + k);
-                }
-                rx = test_worst(rx, fabs(hx));
-                ru = test_worst(ru, fabs(hu));
-                rz = test_worst(rz, fabs(ez));
-                ry = test_worst(ry, fabs(ey));
-            }
-        }
-        if (n) {
-            worst = test_worst(worst, rJ / (nJ * unit));
-            worst = test_worst(worst, rx / (nJ * mx * unit));
-            worst = test_worst(worst, ry / (nJ * mx * unit));
-            worst = test_worst(worst, rz / (sqrt(nJ) * mz * unit));
-            worst = test_worst(worst, ru / (sqrt(nJ) * mu * unit));
-            worst = test_worst(worst, rS / (nJ * nK * nK * unit));
-            worst = test_worst(worst, fabs(get(dt, ld, i) - logdet) /
-                                          ((double)(n + 1) * (nJ * nK * eps)) / 4);
-        } else {
-            CHECK(get(dt, ld, i) == 0, "a trial without bins has log determinant %g",
-                  get(dt, ld, i));
-        }
-        CHECK(worst < 30,
-              "d %d, trials %d, T %d, trial %d of length %d: L %g, x %g, y %g, z %g, u %g, S %g, "
-              "log det off by %g",
-              (int)d, (int)B, (int)T, (int)i, (int)length, rJ, rx, ry, rz, ru, rS,
-              fabs(get(dt, ld, i) - logdet));
-        for (int64_t k = length * d; k < N; k++) {
-            CHECK(get(dt, x, i * N + k) == 0 && get(dt, x, (B + i) * N + k) == 0 &&
-                      get(dt, z, i * N + k) == 0 && get(dt, u, i * N + k) == 0 &&
-                      get(dt, y, i * N + k) == 0,
-                  "behind the length stands %g", get(dt, x, i * N + k));
-        }
-        for (int64_t k = length * dd; k < T * dd; k++) {
-            CHECK(get(dt, S, i * T * dd + k) == 0 && get(dt, L, i * T * dd + k) == 0,
-                  "behind the length stands %g", get(dt, S, i * T * dd + k));
-        }
-        for (int64_t k = VDI__MAX(length - 1, (int64_t)0) * dd; k < (T - 1) * dd; k++) {
-            CHECK(get(dt, O, i * (T - 1) * dd + k) == 0 && get(dt, M, i * (T - 1) * dd + k) == 0,
-                  "behind the length stands %g", get(dt, O, i * (T - 1) * dd + k));
+        worst->J = test_worst(worst->J, fabs(LL - J[(t * d + r) * N + t * d + c]));
+        worst->S = test_worst(worst->S, fabs(s - K[(t * d + r) * n + t * d + c]));
+        CHECK(s == get(dt, a->S, column + r), "S is not symmetric");
+        if (t + 1 == length) continue;
+        double ML = 0, o = get(dt, a->O, after + r * d + c);
+        for (int64_t k = 0; k < d; k++)
+            ML += get(dt, a->M, after + r * d + k) * get(dt, a->L, column + k);
+        worst->J = test_worst(worst->J, fabs(ML - J[((t + 1) * d + r) * N + t * d + c]));
+        worst->S = test_worst(worst->S, fabs(o - K[((t + 1) * d + r) * n + t * d + c]));
+    }
+}
+
+/* Row r of block t of trial i: J x = h and = y, U u = h, U' z = eps. */
+static void vector_residuals(const batch *b, const answers *a, int64_t i, int64_t t, int64_t r,
+                             residuals *worst) {
+    const vdi_dtype dt = b->dtype;
+    const int64_t T = b->T, d = b->d, dd = d * d, N = T * d;
+    const int64_t length = length_of(b, i);
+    const int64_t at = (i * T + t) * dd;
+    const int64_t before = (i * (T - 1) + t - 1) * dd;
+    const int64_t after = (i * (T - 1) + t) * dd;
+    const int64_t here = i * N + t * d;
+    const double *J = b->J + i * N * N + (t * d + r) * N;
+    double hx = get(dt, b->h, here + r);
+    double hu = hx;
+    double ez = get(dt, b->eps, here + r);
+    double ey = -get(dt, a->y, here + r);
+    for (int64_t c = 0; c < d; c++) {
+        hu -= get(dt, a->L, at + r * d + c) * get(dt, a->u, here + c);
+        ez -= get(dt, a->L, at + c * d + r) * get(dt, a->z, here + c);
+        if (t) hu -= get(dt, a->M, before + r * d + c) * get(dt, a->u, here - d + c);
+        if (t + 1 < length) ez -= get(dt, a->M, after + c * d + r) * get(dt, a->z, here + d + c);
+    }
+    for (int64_t k = 0; k < length * d; k++) {
+        hx -= J[k] * get(dt, a->x, i * N + k);
+        ey += J[k] * get(dt, a->x, i * N + k);
+    }
+    worst->x = test_worst(worst->x, fabs(hx));
+    worst->u = test_worst(worst->u, fabs(hu));
+    worst->z = test_worst(worst->z, fabs(ez));
+    worst->y = test_worst(worst->y, fabs(ey));
+}
+
+/* Behind the length of trial i there are zeros. */
+static void check_padding(const batch *b, const answers *a, int64_t i) {
+    const vdi_dtype dt = b->dtype;
+    const int64_t B = b->B, T = b->T, d = b->d, dd = d * d, N = T * d;
+    const int64_t length = length_of(b, i);
+    for (int64_t k = length * d; k < N; k++) {
+        CHECK(get(dt, a->x, i * N + k) == 0 && get(dt, a->x, (B + i) * N + k) == 0 &&
+                  get(dt, a->z, i * N + k) == 0 && get(dt, a->u, i * N + k) == 0 &&
+                  get(dt, a->y, i * N + k) == 0,
+              "behind the length stands %g", get(dt, a->x, i * N + k));
+    }
+    for (int64_t k = length * dd; k < T * dd; k++) {
+        CHECK(get(dt, a->S, i * T * dd + k) == 0 && get(dt, a->L, i * T * dd + k) == 0,
+              "behind the length stands %g", get(dt, a->S, i * T * dd + k));
+    }
+    for (int64_t k = VDI__MAX(length - 1, (int64_t)0) * dd; k < (T - 1) * dd; k++) {
+        CHECK(get(dt, a->O, i * (T - 1) * dd + k) == 0 && get(dt, a->M, i * (T - 1) * dd + k) == 0,
+              "behind the length stands %g", get(dt, a->O, i * (T - 1) * dd + k));
+    }
+}
+
+static double largest(vdi_dtype dtype, const void *p, int64_t start, int64_t n) {
+    double size = 0;
+    for (int64_t i = 0; i < n; i++)
+        size = fmax(size, fabs(get(dtype, p, start + i)));
+    return size;
+}
+
+/* Everything that trial i can say, as LAPACK-style ratios: an error over (size n eps).
+ * C, K: scratch of (T d, T d). */
+static double trial_check(const batch *b, const answers *a, int64_t i, double *C, double *K) {
+    const vdi_dtype dt = b->dtype;
+    const double eps = dt == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
+    const int64_t N = b->T * b->d, length = length_of(b, i), n = length * b->d;
+    const double *J = b->J + i * N * N;
+    const double logdet = dense_inverse(n, N, J, C, K);
+    const double off = fabs(get(dt, a->logdet, i) - logdet);
+    const double nJ = norm_inf(n, N, J), nK = norm_inf(n, n, K), unit = eps * (double)(n + 1);
+    const double mx = largest(dt, a->x, i * N, n);
+    const double mz = largest(dt, a->z, i * N, n);
+    const double mu = largest(dt, a->u, i * N, n);
+    residuals r = VDI__ZERO;
+    double worst = 0;
+    for (int64_t t = 0; t < length; t++) {
+        for (int64_t row = 0; row < b->d; row++) {
+            block_residuals(b, a, i, t, row, K, &r);
+            vector_residuals(b, a, i, t, row, &r);
         }
     }
+    if (n) {
+        worst = test_worst(worst, r.J / (nJ * unit));
+        worst = test_worst(worst, r.x / (nJ * mx * unit));
+        worst = test_worst(worst, r.y / (nJ * mx * unit));
+        worst = test_worst(worst, r.z / (sqrt(nJ) * mz * unit));
+        worst = test_worst(worst, r.u / (sqrt(nJ) * mu * unit));
+        worst = test_worst(worst, r.S / (nJ * nK * nK * unit));
+        worst = test_worst(worst, off / ((double)(n + 1) * (nJ * nK * eps)) / 4);
+    } else {
+        CHECK(get(dt, a->logdet, i) == 0, "a trial without bins has log determinant %g",
+              get(dt, a->logdet, i));
+    }
+    CHECK(worst < 30,
+          "d %d, trials %d, T %d, trial %d of length %d: L %g, x %g, y %g, z %g, u %g, S %g, "
+          "log det off by %g",
+          (int)b->d, (int)b->B, (int)b->T, (int)i, (int)length, r.J, r.x, r.y, r.z, r.u, r.S, off);
+    check_padding(b, a, i);
+    return worst;
+}
+
+static double batch_check(batch *b) {
+    const int64_t N = b->T * b->d;
+    const size_t bytes = (size_t)(b->B * N) * vdi_dtype_size(b->dtype);
+    double *C = (double *)make(N * N, sizeof(double));
+    double *K = (double *)make(N * N, sizeof(double));
+    double worst = 0;
+    answers a;
+    answers_make(b, &a);
+    for (int64_t i = 0; i < b->B; i++)
+        worst = test_worst(worst, trial_check(b, &a, i, C, K));
     /* the second right-hand side went its own way: the same bits as alone */
-    vdi_blocktri_solve(&b->bt, 1, b->eps, y);
-    CHECK(memcmp(y, (char *)x + (size_t)(B * N) * real, (size_t)(B * N) * real) == 0,
+    vdi_blocktri_solve(&b->bt, 1, b->eps, a.y);
+    CHECK(memcmp(a.y, (char *)a.x + bytes, bytes) == 0,
           "the second right-hand side differs from itself alone");
-    free(L);
-    free(M);
-    free(S);
-    free(O);
-    free(x);
-    free(z);
-    free(u);
-    free(y);
-    free(ld);
-    free(h2);
+    answers_free(&a);
     free(C);
     free(K);
     return worst;
@@ -357,82 +408,113 @@ TEST(blocktri, against_dense_algebra) {
     (void)vdi_simd_set(VDI_SIMD_AUTO);
 }
 
+/* ---- many right-hand sides ------------------------------------------------------------------- */
+
+enum { MOST = 9 }; /* right-hand sides at once */
+
+/* A factorised batch, MOST right-hand sides of it, and space for what comes of them. */
+typedef struct many {
+    batch b;
+    int64_t N, blocks;       /* elements of a right-hand side and of D */
+    size_t bytes;            /* of a right-hand side */
+    char *h, *all, *one;     /* (MOST, N) */
+    char *bar[2], *block[2]; /* cotangents, [0] from each alone: (MOST, N); of D and then of E */
+    void *work;
+} many;
+
+static void many_make(many *m, vdi_dtype dtype, int64_t B, int64_t d, int ragged, seed_t s) {
+    const int64_t T = 5;
+    const size_t real = vdi_dtype_size(dtype);
+    vdi_error err;
+    batch_make(&m->b, dtype, B, T, d, ragged, 1.0, NULL);
+    CHECK_OK(vdi_blocktri_factor(&m->b.bt, m->b.D, m->b.E, &err), err);
+    m->N = B * T * d;
+    m->blocks = m->N * d;
+    m->bytes = (size_t)m->N * real;
+    m->h = (char *)make(MOST * m->N, real);
+    m->all = (char *)make(MOST * m->N, real);
+    m->one = (char *)make(MOST * m->N, real);
+    for (int i = 0; i < 2; i++) {
+        m->bar[i] = (char *)make(MOST * m->N, real);
+        m->block[i] = (char *)make(2 * m->blocks, real);
+    }
+    m->work = make((int64_t)vdi_blocktri_adjoint_worksize(&m->b.desc), 1);
+    for (int64_t k = 0; k < MOST * m->N; k++)
+        vdi_dtype_store(dtype, m->h, k, test_normal(&s));
+}
+
+static void many_free(many *m) {
+    free(m->h);
+    free(m->all);
+    free(m->one);
+    for (int i = 0; i < 2; i++) {
+        free(m->bar[i]);
+        free(m->block[i]);
+    }
+    free(m->work);
+    batch_free(&m->b);
+}
+
+static const struct {
+    const char *name;
+    void (*forward)(const vdi_blocktri *, int64_t, const void *, void *);
+    void (*adjoint)(const vdi_blocktri *, int64_t, const void *, const void *, void *, void *,
+                    void *, void *);
+} solvers[] = {{"solve", vdi_blocktri_solve, vdi_blocktri_solve_adjoint},
+               {"lower", vdi_blocktri_solve_lower, NULL},
+               {"sample", vdi_blocktri_sample, vdi_blocktri_sample_adjoint}};
+
+static void many_check(many *m, size_t what, int64_t nrhs) {
+    const char *path = vdi_simd_name(vdi_simd_active());
+    const vdi_blocktri *bt = &m->b.bt;
+    const vdi_dtype dt = m->b.dtype;
+    const size_t real = vdi_dtype_size(dt);
+    solvers[what].forward(bt, nrhs, m->h, m->all);
+    for (size_t k = 0; k < (size_t)nrhs; k++)
+        solvers[what].forward(bt, 1, m->h + k * m->bytes, m->one + k * m->bytes);
+    CHECK(!memcmp(m->all, m->one, (size_t)nrhs * m->bytes),
+          "%s, d %d, trials %d: %s with %d right-hand sides differs", path, (int)m->b.d,
+          (int)m->b.B, solvers[what].name, (int)nrhs);
+    if (!solvers[what].adjoint) return;
+    for (int i = 0; i < 2; i++) {
+        memset(m->bar[i], 0, MOST * m->bytes);
+        memset(m->block[i], 0, (size_t)(2 * m->blocks) * real);
+    }
+    char *E[2] = {m->block[0] + (size_t)m->blocks * real, m->block[1] + (size_t)m->blocks * real};
+    for (size_t k = 0; k < (size_t)nrhs; k++) {
+        const size_t at = k * m->bytes;
+        solvers[what].adjoint(bt, 1, m->all + at, m->h + at, m->work, m->bar[0] + at, m->block[0],
+                              E[0]);
+    }
+    solvers[what].adjoint(bt, nrhs, m->all, m->h, m->work, m->bar[1], m->block[1], E[1]);
+    CHECK(!memcmp(m->bar[0], m->bar[1], (size_t)nrhs * m->bytes),
+          "%s, d %d: adjoints of %d right-hand sides differ", path, (int)m->b.d, (int)nrhs);
+    const double size = largest(dt, m->block[0], 0, 2 * m->blocks);
+    double worst = 0;
+    for (int64_t k = 0; k < 2 * m->blocks; k++)
+        worst = test_worst(worst, fabs(get(dt, m->block[0], k) - get(dt, m->block[1], k)));
+    CHECK(worst <= 100 * size * (real == 8 ? DBL_EPSILON : (double)FLT_EPSILON),
+          "%s, d %d: cotangents of D and E with %d right-hand sides are off by %g of %g", path,
+          (int)m->b.d, (int)nrhs, worst, size);
+}
+
 /* 1 to 9 right-hand sides at once, on every path: the bits of each alone (which batch_check holds
-   against dense algebra), and adjoints that add up to those of each alone. */
+ * against dense algebra), and adjoints that add up to those of each alone. */
 TEST(blocktri, many_right_hand_sides) {
     static const int64_t ds[] = {1, 2, 3, 4, 5, 8, 9, 17}, Bs[] = {1, 2, 9};
-    enum { MOST = 9, T = 5 };
     size_t cases = 0;
     for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) {
         if (vdi_simd_set((vdi_simd)simd) < 0 || simd != (int)vdi_simd_active()) continue;
-        for (int i = 0; i < 2 * (int)VDI__COUNT(ds) * (int)VDI__COUNT(Bs); i++) {
-            const vdi_dtype dt = i % 2 ? VDI_F64 : VDI_F32;
-            const int64_t d = ds[i / 2 % (int)VDI__COUNT(ds)];
-            const int64_t B = Bs[i / 2 / (int)VDI__COUNT(ds)];
-            const int64_t N = B * T * d;
-            const int64_t dd = B * T * d * d;
-            const size_t real = vdi_dtype_size(dt), bytes = (size_t)N * real;
+        for (size_t i = 0; i < 2 * VDI__COUNT(ds) * VDI__COUNT(Bs); i++) {
             if (!test_chosen(cases++)) continue;
-            batch b;
-            vdi_error err;
-            seed_t s = (seed_t)(77 + i);
-            batch_make(&b, dt, B, T, d, i % 4 == 1, 1.0, NULL);
-            CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
-            char *h = (char *)make(MOST * N, real);
-            char *all = (char *)make(MOST * N, real);
-            char *one = (char *)make(MOST * N, real);
-            char *bar = (char *)make(2 * MOST * N, real), *blocks = (char *)make(4 * dd, real);
-            void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
-            for (int64_t k = 0; k < MOST * N; k++)
-                vdi_dtype_store(dt, h, k, test_normal(&s));
-            for (int what = 0; what < 3; what++) {
-                for (int64_t nrhs = 1; nrhs <= MOST; nrhs++) {
-                    void (*const f[3])(const vdi_blocktri *, int64_t, const void *, void *) = {
-                        vdi_blocktri_solve, vdi_blocktri_solve_lower, vdi_blocktri_sample};
-                    f[what](&b.bt, nrhs, h, all);
-                    for (int64_t k = 0; k < nrhs; k++)
-                        f[what](&b.bt, 1, h + (size_t)k * bytes, one + (size_t)k * bytes);
-                    CHECK(!memcmp(all, one, (size_t)nrhs * bytes),
-                          "%s, d %d, trials %d: %s with %d right-hand sides differs",
-                          vdi_simd_name((vdi_simd)simd), (int)d, (int)B,
-                          what == 0   ? "solve"
-                          : what == 1 ? "lower"
-                                      : "sample",
-                          (int)nrhs);
-                    if (what == 1) continue;
-                    memset(bar, 0, (size_t)(2 * MOST) * bytes);
-                    memset(blocks, 0, (size_t)(4 * dd) * real);
-                    for (int64_t k = 0; k <= nrhs; k++) {
-                        const bool last = k == nrhs; /* all at once, after each alone */
-                        const size_t at = last ? 0 : (size_t)k * bytes;
-                        char *to = bar + (last ? (size_t)MOST * bytes : at);
-                        char *D = blocks + (last ? (size_t)(2 * dd) * real : 0);
-                        (what == 0 ? vdi_blocktri_solve_adjoint : vdi_blocktri_sample_adjoint)(
-                            &b.bt, last ? nrhs : 1, all + at, h + at, work, to, D,
-                            D + (size_t)dd * real);
-                    }
-                    CHECK(!memcmp(bar, bar + (size_t)MOST * bytes, (size_t)nrhs * bytes),
-                          "%s, d %d: adjoints of %d right-hand sides differ",
-                          vdi_simd_name((vdi_simd)simd), (int)d, (int)nrhs);
-                    double worst = 0, size = 0;
-                    for (int64_t k = 0; k < 2 * dd; k++) {
-                        worst = test_worst(worst,
-                                           fabs(get(dt, blocks, k) - get(dt, blocks, 2 * dd + k)));
-                        size = fmax(size, fabs(get(dt, blocks, k)));
-                    }
-                    CHECK(worst <= 100 * size * (real == 8 ? DBL_EPSILON : (double)FLT_EPSILON),
-                          "%s, d %d: cotangents of D and E with %d right-hand sides are off by %g "
-                          "of %g",
-                          vdi_simd_name((vdi_simd)simd), (int)d, (int)nrhs, worst, size);
-                }
+            many m;
+            many_make(&m, i % 2 ? VDI_F64 : VDI_F32, Bs[i / 2 / VDI__COUNT(ds)],
+                      ds[i / 2 % VDI__COUNT(ds)], i % 4 == 1, (seed_t)(77 + i));
+            for (size_t what = 0; what < VDI__COUNT(solvers); what++) {
+                for (int64_t nrhs = 1; nrhs <= MOST; nrhs++)
+                    many_check(&m, what, nrhs);
             }
-            free(h);
-            free(all);
-            free(one);
-            free(bar);
-            free(blocks);
-            free(work);
-            batch_free(&b);
+            many_free(&m);
         }
     }
     (void)vdi_simd_set(VDI_SIMD_AUTO);
@@ -442,63 +524,62 @@ TEST(blocktri, many_right_hand_sides) {
 
 enum { LOGDET = 1, SOLVE = 2, SAMPLE = 4, MARGINALS = 8, FACTOR = 16, ALL = 31 };
 
-/* F = sum of fixed weights times outputs, of the parts asked for; with `gradient`, its cotangents
- * by vdi's adjoints. */
 typedef struct weights {
     double *ld, *x, *z, *S, *O, *L, *M;
 } weights;
 
-static double functional(batch *b, int parts, int64_t nrhs, const weights *w, const double *h,
-                         const double *eps, double *hbar, double *epsbar, double *Dbar,
-                         double *Ebar) {
-    const int64_t B = b->B;
-    const int64_t T = b->T;
-    const int64_t d = b->d;
-    const int64_t dd = d * d;
-    const int64_t N = B * T * d;
-    double *ld = (double *)make(B, 8);
-    double *x = (double *)make(nrhs * N, 8);
-    double *z = (double *)make(nrhs * N, 8);
-    double *S = (double *)make(N * d, 8);
-    double *O = (double *)make(N * d, 8);
-    double *L = (double *)make(N * d, 8);
-    double *M = (double *)make(N * d, 8);
+/* An input of the functional: its elements, where they start, where they move, its cotangent. */
+typedef struct input {
+    int64_t n;
+    double *value, *start, *direction, *bar;
+} input;
+enum { IN_D, IN_E, IN_H, IN_EPS, INPUTS };
+
+static double dot(int64_t n, const double *a, const double *b) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* F = sum of fixed weights times outputs, of the parts asked for; with `gradient`, the cotangents
+ * of the inputs by vdi's adjoints. */
+static double functional(batch *b, int parts, int64_t nrhs, const weights *w, input *in,
+                         bool gradient) {
+    const int64_t N = b->B * b->T * b->d;
+    const int64_t diagonal = in[IN_D].n, below = in[IN_E].n, rhs = in[IN_H].n;
+    double *ld = (double *)make(b->B, 8);
+    double *x = (double *)make(rhs, 8);
+    double *z = (double *)make(rhs, 8);
+    double *S = (double *)make(N * b->d, 8);
+    double *O = (double *)make(N * b->d, 8);
+    double *L = (double *)make(N * b->d, 8);
+    double *M = (double *)make(N * b->d, 8);
     double F = 0;
     vdi_error err;
     CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, b->E, &err), err);
     vdi_blocktri_logdet(&b->bt, ld);
-    vdi_blocktri_solve(&b->bt, nrhs, h, x);
-    vdi_blocktri_sample(&b->bt, nrhs, eps, z);
+    vdi_blocktri_solve(&b->bt, nrhs, in[IN_H].value, x);
+    vdi_blocktri_sample(&b->bt, nrhs, in[IN_EPS].value, z);
     vdi_blocktri_marginals(&b->bt, S, O);
     vdi_blocktri_get_factor(&b->bt, L, M);
-    for (int64_t i = 0; (parts & LOGDET) && i < B; i++)
-        F += w->ld[i] * ld[i];
-    for (int64_t i = 0; (parts & SOLVE) && i < nrhs * N; i++)
-        F += w->x[i] * x[i];
-    for (int64_t i = 0; (parts & SAMPLE) && i < nrhs * N; i++)
-        F += w->z[i] * z[i];
-    for (int64_t i = 0; (parts & MARGINALS) && i < B * T * dd; i++)
-        F += w->S[i] * S[i];
-    for (int64_t i = 0; (parts & MARGINALS) && i < B * (T - 1) * dd; i++)
-        F += w->O[i] * O[i];
-    for (int64_t i = 0; (parts & FACTOR) && i < B * T * dd; i++)
-        F += w->L[i] * L[i];
-    for (int64_t i = 0; (parts & FACTOR) && i < B * (T - 1) * dd; i++)
-        F += w->M[i] * M[i];
-    if (Dbar) {
+    if (parts & LOGDET) F += dot(b->B, w->ld, ld);
+    if (parts & SOLVE) F += dot(rhs, w->x, x);
+    if (parts & SAMPLE) F += dot(rhs, w->z, z);
+    if (parts & MARGINALS) F += dot(diagonal, w->S, S) + dot(below, w->O, O);
+    if (parts & FACTOR) F += dot(diagonal, w->L, L) + dot(below, w->M, M);
+    if (gradient) {
         void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b->desc), 1);
-        memset(Dbar, 0, (size_t)(B * T * dd) * 8);
-        memset(Ebar, 0, (size_t)(B * T * dd) * 8);
-        memset(hbar, 0, (size_t)(nrhs * N) * 8);
-        memset(epsbar, 0, (size_t)(nrhs * N) * 8);
-        if (parts & LOGDET) vdi_blocktri_logdet_adjoint(&b->bt, w->ld, work, Dbar, Ebar);
+        double *D = in[IN_D].bar, *E = in[IN_E].bar;
+        for (int i = 0; i < INPUTS; i++)
+            memset(in[i].bar, 0, (size_t)in[i].n * 8);
+        if (parts & LOGDET) vdi_blocktri_logdet_adjoint(&b->bt, w->ld, work, D, E);
         if (parts & SOLVE)
-            vdi_blocktri_solve_adjoint(&b->bt, nrhs, x, w->x, work, hbar, Dbar, Ebar);
+            vdi_blocktri_solve_adjoint(&b->bt, nrhs, x, w->x, work, in[IN_H].bar, D, E);
         if (parts & SAMPLE)
-            vdi_blocktri_sample_adjoint(&b->bt, nrhs, z, w->z, work, epsbar, Dbar, Ebar);
-        if (parts & MARGINALS)
-            vdi_blocktri_marginals_adjoint(&b->bt, S, O, w->S, w->O, work, Dbar, Ebar);
-        if (parts & FACTOR) vdi_blocktri_factor_adjoint(&b->bt, w->L, w->M, work, Dbar, Ebar);
+            vdi_blocktri_sample_adjoint(&b->bt, nrhs, z, w->z, work, in[IN_EPS].bar, D, E);
+        if (parts & MARGINALS) vdi_blocktri_marginals_adjoint(&b->bt, S, O, w->S, w->O, work, D, E);
+        if (parts & FACTOR) vdi_blocktri_factor_adjoint(&b->bt, w->L, w->M, work, D, E);
         free(work);
     }
     free(ld);
@@ -518,12 +599,51 @@ static double *noise(seed_t *s, int64_t n) {
     return p;
 }
 
+static void input_make(input *in, int64_t n, double *value, seed_t *s) {
+    in->n = n;
+    in->value = value;
+    in->direction = noise(s, n);
+    in->bar = noise(s, n); /* overwritten */
+    in->start = (double *)make(n, 8);
+    memcpy(in->start, value, (size_t)n * 8);
+}
+
+static void input_free(input *in) {
+    free(in->start);
+    free(in->direction);
+    free(in->bar);
+}
+
+/* Cotangents of symmetric blocks are symmetric; so has to be a direction. */
+static void check_symmetric(int64_t blocks, int64_t d, const double *bar) {
+    for (int64_t t = 0; t < blocks; t++) {
+        const double *p = bar + t * d * d;
+        for (int64_t i = 0; i < d; i++) {
+            for (int64_t j = 0; j < i; j++) {
+                CHECK(fabs(p[i * d + j] - p[j * d + i]) <= 1e-12 * (1 + fabs(p[i * d + j])),
+                      "Dbar is not symmetric");
+            }
+        }
+    }
+}
+
+static void make_symmetric(int64_t blocks, int64_t d, double *direction) {
+    for (int64_t t = 0; t < blocks; t++) {
+        double *p = direction + t * d * d;
+        for (int64_t i = 0; i < d; i++) {
+            for (int64_t j = 0; j < i; j++)
+                p[j * d + i] = p[i * d + j];
+        }
+    }
+}
+
 /* dF along a random direction: <gradient, direction> against five-point differences. */
 static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts, int64_t nrhs) {
     const int64_t dd = d * d, N = B * T * d;
+    seed_t s = (seed_t)(1234567 + B + 100 * T + 10000 * d);
+    input in[INPUTS];
     batch b;
     batch_make(&b, VDI_F64, B, T, d, ragged, 0.8, NULL);
-    seed_t s = (seed_t)(1234567 + B + 100 * T + 10000 * d);
     weights w;
     w.ld = noise(&s, B);
     w.x = noise(&s, nrhs * N);
@@ -532,71 +652,41 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     w.O = noise(&s, N * d);
     w.L = noise(&s, N * d);
     w.M = noise(&s, N * d);
-    double *dD = noise(&s, N * d);
-    double *dE = noise(&s, N * d);
-    double *h = noise(&s, nrhs * N);
-    double *eps = noise(&s, nrhs * N);
-    double *dh = noise(&s, nrhs * N);
-    double *de = noise(&s, nrhs * N);
-    double *Dbar = noise(&s, N * d);
-    double *Ebar = noise(&s, N * d);
-    double *hbar = noise(&s, nrhs * N);
-    double *ebar = noise(&s, nrhs * N);
-    double *D0 = (double *)make(N * d, 8);
-    double *E0 = (double *)make(N * d, 8);
-    double *h1 = (double *)make(nrhs * N, 8);
-    double *e1 = (double *)make(nrhs * N, 8);
-    for (int64_t t = 0; t < B * T; t++) { /* a symmetric direction; beyond a length the NaN stay */
-        for (int64_t i = 0; i < d; i++) {
-            for (int64_t j = 0; j < i; j++)
-                dD[t * dd + j * d + i] = dD[t * dd + i * d + j];
-        }
-    }
-    memcpy(D0, b.D, (size_t)(N * d) * 8);
-    memcpy(E0, b.E, (size_t)(N * d) * 8);
-    (void)functional(&b, parts, nrhs, &w, h, eps, hbar, ebar, Dbar, Ebar);
+    double *h = noise(&s, nrhs * N), *eps = noise(&s, nrhs * N);
+    input_make(&in[IN_D], N * d, (double *)b.D, &s);
+    input_make(&in[IN_E], B * (T - 1) * dd, (double *)b.E, &s);
+    input_make(&in[IN_H], nrhs * N, h, &s);
+    input_make(&in[IN_EPS], nrhs * N, eps, &s);
+    make_symmetric(B * T, d, in[IN_D].direction);
+
+    (void)functional(&b, parts, nrhs, &w, in, true);
     double expected = 0, size = 0;
-    for (int64_t i = 0; i < N * d; i++) {
-        expected += Dbar[i] * dD[i];
-        size += fabs(Dbar[i] * dD[i]);
-    }
-    for (int64_t i = 0; i < B * (T - 1) * dd; i++) {
-        expected += Ebar[i] * dE[i];
-        size += fabs(Ebar[i] * dE[i]);
-    }
-    for (int64_t i = 0; i < nrhs * N; i++) {
-        expected += hbar[i] * dh[i] + ebar[i] * de[i];
-        size += fabs(hbar[i] * dh[i]) + fabs(ebar[i] * de[i]);
-    }
-    for (int64_t t = 0; t < B * T; t++) {
-        for (int64_t i = 0; i < d; i++) {
-            for (int64_t j = 0; j < i; j++) {
-                CHECK(fabs(Dbar[t * dd + i * d + j] - Dbar[t * dd + j * d + i]) <=
-                          1e-12 * (1 + fabs(Dbar[t * dd + i * d + j])),
-                      "Dbar is not symmetric");
-            }
+    for (int k = 0; k < INPUTS; k++) {
+        for (int64_t i = 0; i < in[k].n; i++) {
+            expected += in[k].bar[i] * in[k].direction[i];
+            size += fabs(in[k].bar[i] * in[k].direction[i]);
         }
     }
+    check_symmetric(B * T, d, in[IN_D].bar);
+
     const double step = 2e-4;
     const double at[4] = {-2, -1, 1, 2};
     const double coefficient[4] = {1.0 / 12, -8.0 / 12, 8.0 / 12, -1.0 / 12};
     double slope = 0;
-    for (int k = 0; k < 4; k++) {
-        for (int64_t i = 0; i < N * d; i++)
-            ((double *)b.D)[i] = D0[i] + at[k] * step * dD[i];
-        for (int64_t i = 0; i < B * (T - 1) * dd; i++)
-            ((double *)b.E)[i] = E0[i] + at[k] * step * dE[i];
-        for (int64_t i = 0; i < nrhs * N; i++) {
-            h1[i] = h[i] + at[k] * step * dh[i];
-            e1[i] = eps[i] + at[k] * step * de[i];
+    for (int p = 0; p < 4; p++) {
+        for (int k = 0; k < INPUTS; k++) { /* beyond a length the NaN stay */
+            for (int64_t i = 0; i < in[k].n; i++)
+                in[k].value[i] = in[k].start[i] + at[p] * step * in[k].direction[i];
         }
-        slope +=
-            coefficient[k] * functional(&b, parts, nrhs, &w, h1, e1, NULL, NULL, NULL, NULL) / step;
+        slope += coefficient[p] * functional(&b, parts, nrhs, &w, in, false) / step;
     }
     CHECK(fabs(slope - expected) <= 1e-9 * (1 + size),
           "parts %d, trials %d, T %d, d %d: adjoint %.12g, differences %.12g (size %g)", parts,
           (int)B, (int)T, (int)d, expected, slope, size);
-    batch_free(&b);
+    for (int k = 0; k < INPUTS; k++)
+        input_free(&in[k]);
+    free(h);
+    free(eps);
     free(w.ld);
     free(w.x);
     free(w.z);
@@ -604,20 +694,7 @@ static void adjoint_check(int64_t B, int64_t T, int64_t d, int ragged, int parts
     free(w.O);
     free(w.L);
     free(w.M);
-    free(dD);
-    free(dE);
-    free(h);
-    free(eps);
-    free(dh);
-    free(de);
-    free(Dbar);
-    free(Ebar);
-    free(hbar);
-    free(ebar);
-    free(D0);
-    free(E0);
-    free(h1);
-    free(e1);
+    batch_free(&b);
 }
 
 TEST(blocktri, adjoints_by_differences) {
@@ -635,173 +712,192 @@ TEST(blocktri, adjoints_by_differences) {
     adjoint_check(5, 7, 4, 1, ALL, 2);
 }
 
-/* What is linear must be so exactly: <xbar, J^{-1} v> = <hbar, v>, and the map from J to the blocks
- * of its inverse has a symmetric derivative. */
+/* <a, b> against <c, d>, and how large the terms of the first are. */
+typedef struct products {
+    double left, right, size;
+} products;
+
+static void products_add(products *p, double weight, int64_t n, const double *a, const double *b,
+                         const double *c, const double *d) {
+    for (int64_t i = 0; i < n; i++) {
+        p->left += weight * a[i] * b[i];
+        p->right += weight * c[i] * d[i];
+        p->size += fabs(a[i] * b[i]);
+    }
+}
+
+/* What is linear must be so exactly: <xbar, J^{-1} v> = <hbar, v>, for a solution and for a
+ * sample. */
+static void solution_products(const batch *b, seed_t *s, void *work) {
+    static const size_t linear[] = {0, 2}; /* of solvers */
+    const int64_t N = b->B * b->T * b->d;
+    double *v = noise(s, N);
+    double *xbar = noise(s, N);
+    double *x = noise(s, N);
+    double *hbar = (double *)make(N, 8);
+    for (size_t i = 0; i < VDI__COUNT(linear); i++) {
+        products p = VDI__ZERO;
+        memset(hbar, 0, (size_t)N * 8);
+        solvers[linear[i]].forward(&b->bt, 1, v, x);
+        solvers[linear[i]].adjoint(&b->bt, 1, x, xbar, work, hbar, NULL, NULL);
+        products_add(&p, 1, N, hbar, v, xbar, x);
+        CHECK(fabs(p.left - p.right) <= 1e-13 * p.size, "%s: %.17g and %.17g",
+              solvers[linear[i]].name, p.left, p.right);
+    }
+    free(v);
+    free(xbar);
+    free(x);
+    free(hbar);
+}
+
+/* The map from J to the blocks of its inverse has a symmetric derivative. */
+static void marginal_products(const batch *b, seed_t *s, void *work) {
+    const int64_t diagonal = b->B * b->T * b->d * b->d;
+    const int64_t below = b->B * (b->T - 1) * b->d * b->d;
+    double *S = noise(s, diagonal);
+    double *O = noise(s, diagonal);
+    double *X = noise(s, diagonal);
+    double *Xo = noise(s, diagonal);
+    double *Y = noise(s, diagonal);
+    double *Yo = noise(s, diagonal);
+    double *XD = (double *)make(diagonal, 8);
+    double *XE = (double *)make(diagonal, 8);
+    double *YD = (double *)make(diagonal, 8);
+    double *YE = (double *)make(diagonal, 8);
+    products p = VDI__ZERO;
+    vdi_blocktri_marginals(&b->bt, S, O);
+    vdi_blocktri_marginals_adjoint(&b->bt, S, O, X, Xo, work, XD, XE);
+    vdi_blocktri_marginals_adjoint(&b->bt, S, O, Y, Yo, work, YD, YE);
+    /* E and O count twice in the inner product of matrices; Xo is half of what stands in each
+     * place */
+    products_add(&p, 1, diagonal, XD, Y, YD, X);
+    products_add(&p, 0.5, below, XE, Yo, YE, Xo);
+    CHECK(fabs(p.left - p.right) <= 1e-12 * p.size, "marginals: %.17g and %.17g", p.left, p.right);
+    free(S);
+    free(O);
+    free(X);
+    free(Xo);
+    free(Y);
+    free(Yo);
+    free(XD);
+    free(XE);
+    free(YD);
+    free(YE);
+}
+
 TEST(blocktri, adjoints_by_products) {
     for (int64_t B = 1; B <= 9; B += 4) {
         for (int64_t d = 1; d <= 7; d += 3) {
-            const int64_t T = 6, dd = d * d, N = B * T * d;
-            batch b;
-            batch_make(&b, VDI_F64, B, T, d, 0, 1.0, NULL);
             seed_t s = (seed_t)(77 + d + B);
-            double *v = noise(&s, N);
-            double *xbar = noise(&s, N);
-            double *x = noise(&s, N);
-            double *hbar = (double *)make(N, 8);
-            double *S = noise(&s, N * d);
-            double *O = noise(&s, N * d);
-            double *X = noise(&s, N * d);
-            double *Xo = noise(&s, N * d);
-            double *Y = noise(&s, N * d);
-            double *Yo = noise(&s, N * d);
-            double *XD = (double *)make(N * d, 8);
-            double *XE = (double *)make(N * d, 8);
-            double *YD = (double *)make(N * d, 8);
-            double *YE = (double *)make(N * d, 8);
-            void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
-            double left = 0, right = 0, size = 0;
             vdi_error err;
+            batch b;
+            batch_make(&b, VDI_F64, B, 6, d, 0, 1.0, NULL);
+            void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b.desc), 1);
             CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
-            vdi_blocktri_solve(&b.bt, 1, v, x);
-            vdi_blocktri_solve_adjoint(&b.bt, 1, x, xbar, work, hbar, NULL, NULL);
-            for (int64_t i = 0; i < N; i++) {
-                left += xbar[i] * x[i];
-                right += hbar[i] * v[i];
-                size += fabs(hbar[i] * v[i]);
-            }
-            CHECK(fabs(left - right) <= 1e-13 * size, "solve: %.17g and %.17g", left, right);
-            memset(hbar, 0, (size_t)N * 8);
-            vdi_blocktri_sample(&b.bt, 1, v, x);
-            vdi_blocktri_sample_adjoint(&b.bt, 1, x, xbar, work, hbar, NULL, NULL);
-            left = right = size = 0;
-            for (int64_t i = 0; i < N; i++) {
-                left += xbar[i] * x[i];
-                right += hbar[i] * v[i];
-                size += fabs(hbar[i] * v[i]);
-            }
-            CHECK(fabs(left - right) <= 1e-13 * size, "sample: %.17g and %.17g", left, right);
-            vdi_blocktri_marginals(&b.bt, S, O);
-            vdi_blocktri_marginals_adjoint(&b.bt, S, O, X, Xo, work, XD, XE);
-            vdi_blocktri_marginals_adjoint(&b.bt, S, O, Y, Yo, work, YD, YE);
-            /* E and O count twice in the inner product of matrices; Xo is half of what stands in
-             * each place */
-            left = right = size = 0;
-            for (int64_t i = 0; i < B * T * dd; i++) {
-                left += XD[i] * Y[i];
-                right += YD[i] * X[i];
-                size += fabs(XD[i] * Y[i]);
-            }
-            for (int64_t i = 0; i < B * (T - 1) * dd; i++) {
-                left += XE[i] * Yo[i] / 2;
-                right += YE[i] * Xo[i] / 2;
-                size += fabs(XE[i] * Yo[i]);
-            }
-            CHECK(fabs(left - right) <= 1e-12 * size, "marginals: %.17g and %.17g", left, right);
-            batch_free(&b);
-            free(v);
-            free(xbar);
-            free(x);
-            free(hbar);
-            free(S);
-            free(O);
-            free(X);
-            free(Xo);
-            free(Y);
-            free(Yo);
-            free(XD);
-            free(XE);
-            free(YD);
-            free(YE);
+            solution_products(&b, &s, work);
+            marginal_products(&b, &s, work);
             free(work);
+            batch_free(&b);
         }
     }
 }
 
 /* ---- bits ------------------------------------------------------------------------------------ */
 
-/* All outputs of one batch, one after the other. */
-static double *everything(batch *b, int64_t *count) {
-    const int64_t B = b->B;
-    const int64_t T = b->T;
-    const int64_t d = b->d;
-    const int64_t N = B * T * d;
-    double *out = (double *)make(B + 2 * N + 6 * N * d, 8);
-    double *at = out;
-    double *bars = (double *)make(2 * N * d + 2 * N, 8);
+/* All outputs of one batch, one after the other; `width` elements of each belong to a trial. */
+enum { OUTPUTS = 9 };
+typedef struct outputs {
+    double *data;
+    int64_t count;
+    struct {
+        int64_t start, width;
+    } part[OUTPUTS];
+} outputs;
+
+static outputs everything(batch *b) {
+    const int64_t vector = b->T * b->d;
+    const int64_t diagonal = vector * b->d;
+    const int64_t below = (b->T - 1) * b->d * b->d;
+    enum { LD, X, Z, S, O, L, M, DBAR, EBAR };
+    const int64_t width[OUTPUTS] = {1,        vector, vector,   diagonal, below,
+                                    diagonal, below,  diagonal, below};
+    double *at[OUTPUTS];
     void *work = make((int64_t)vdi_blocktri_adjoint_worksize(&b->desc), 1);
+    outputs out = VDI__ZERO;
     vdi_error err;
+    for (int k = 0; k < OUTPUTS; k++) {
+        out.part[k].start = out.count;
+        out.part[k].width = width[k];
+        out.count += b->B * width[k];
+    }
+    out.data = (double *)make(out.count, 8);
+    for (int k = 0; k < OUTPUTS; k++)
+        at[k] = out.data + out.part[k].start;
     CHECK_OK(vdi_blocktri_factor(&b->bt, b->D, b->E, &err), err);
-    vdi_blocktri_logdet(&b->bt, at);
-    at += B;
-    vdi_blocktri_solve(&b->bt, 1, b->h, at);
-    vdi_blocktri_sample(&b->bt, 1, b->eps, at + N);
-    double *z = at + N;
-    at += 2 * N;
-    vdi_blocktri_marginals(&b->bt, at, at + N * d);
-    vdi_blocktri_get_factor(&b->bt, at + 2 * N * d, at + 3 * N * d);
-    vdi_blocktri_sample_adjoint(&b->bt, 1, z, b->h, work, NULL, at + 4 * N * d, at + 5 * N * d);
-    vdi_blocktri_marginals_adjoint(&b->bt, at, at + N * d, at, at + N * d, work, at + 4 * N * d,
-                                   at + 5 * N * d);
-    *count = B + 2 * N + 6 * N * d;
-    free(bars);
+    vdi_blocktri_logdet(&b->bt, at[LD]);
+    vdi_blocktri_solve(&b->bt, 1, b->h, at[X]);
+    vdi_blocktri_sample(&b->bt, 1, b->eps, at[Z]);
+    vdi_blocktri_marginals(&b->bt, at[S], at[O]);
+    vdi_blocktri_get_factor(&b->bt, at[L], at[M]);
+    vdi_blocktri_sample_adjoint(&b->bt, 1, at[Z], b->h, work, NULL, at[DBAR], at[EBAR]);
+    vdi_blocktri_marginals_adjoint(&b->bt, at[S], at[O], at[S], at[O], work, at[DBAR], at[EBAR]);
     free(work);
     return out;
 }
 
+/* The trials of `from` in reverse order. */
+static void reverse_trials(batch *to, const batch *from) {
+    const int64_t B = from->B, vector = from->T * from->d;
+    const int64_t diagonal = vector * from->d, below = (from->T - 1) * from->d * from->d;
+    vdi_error err;
+    for (int64_t i = 0; i < B; i++) {
+        const int64_t j = B - 1 - i;
+        memcpy((double *)to->D + i * diagonal, (double *)from->D + j * diagonal,
+               (size_t)diagonal * 8);
+        memcpy((double *)to->E + i * below, (double *)from->E + j * below, (size_t)below * 8);
+        memcpy((double *)to->h + i * vector, (double *)from->h + j * vector, (size_t)vector * 8);
+        memcpy((double *)to->eps + i * vector, (double *)from->eps + j * vector,
+               (size_t)vector * 8);
+        to->lengths[i] = from->lengths[j];
+    }
+    CHECK_OK(vdi_blocktri_init(&to->bt, &to->desc, to->mem, vdi_blocktri_memsize(&to->desc), &err),
+             err);
+}
+
+static void same_bits(int64_t d, int64_t B) {
+    vdi_pool *pool = NULL;
+    vdi_error err;
+    batch one, many;
+    CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
+    batch_make(&one, VDI_F64, B, 9, d, 1, 1.0, NULL);
+    batch_make(&many, VDI_F64, B, 9, d, 1, 1.0, pool);
+    outputs a = everything(&one), c = everything(&many);
+    CHECK(memcmp(a.data, c.data, (size_t)a.count * 8) == 0,
+          "threads show in the bits at d %d, trials %d", (int)d, (int)B);
+    /* nobody may notice their neighbours or their lane */
+    reverse_trials(&many, &one);
+    outputs r = everything(&many);
+    for (int k = 0; k < OUTPUTS; k++) {
+        const int64_t width = a.part[k].width;
+        for (int64_t i = 0; i < B; i++) {
+            CHECK(memcmp(a.data + a.part[k].start + i * width,
+                         r.data + r.part[k].start + (B - 1 - i) * width, (size_t)width * 8) == 0,
+                  "output %d of trial %d depends on the batch (d %d, trials %d)", k, (int)i, (int)d,
+                  (int)B);
+        }
+    }
+    free(a.data);
+    free(c.data);
+    free(r.data);
+    batch_free(&one);
+    batch_free(&many);
+    vdi_pool_destroy(pool);
+}
+
 TEST(blocktri, same_bits) {
     for (int64_t d = 1; d <= 20; d += d < 5 ? 1 : 5) {
-        for (int64_t B = 3; B <= 21; B += 9) {
-            vdi_pool *pool = NULL;
-            vdi_error err;
-            batch one, many;
-            int64_t n = 0;
-            CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
-            batch_make(&one, VDI_F64, B, 9, d, 1, 1.0, NULL);
-            batch_make(&many, VDI_F64, B, 9, d, 1, 1.0, pool);
-            double *a = everything(&one, &n), *c = everything(&many, &n);
-            CHECK(memcmp(a, c, (size_t)n * 8) == 0, "threads show in the bits at d %d, trials %d",
-                  (int)d, (int)B);
-            /* the same trials in reverse: nobody may notice their neighbours or their lane */
-            const int64_t D = 9 * d * d, E = 8 * d * d;
-            for (int64_t i = 0; i < B; i++) {
-                memcpy((double *)many.D + i * D, (double *)one.D + (B - 1 - i) * D, (size_t)D * 8);
-                memcpy((double *)many.E + i * E, (double *)one.E + (B - 1 - i) * E, (size_t)E * 8);
-                memcpy((double *)many.h + i * 9 * d, (double *)one.h + (B - 1 - i) * 9 * d,
-                       (size_t)(9 * d) * 8);
-                memcpy((double *)many.eps + i * 9 * d, (double *)one.eps + (B - 1 - i) * 9 * d,
-                       (size_t)(9 * d) * 8);
-                many.lengths[i] = one.lengths[B - 1 - i];
-            }
-            CHECK_OK(vdi_blocktri_init(&many.bt, &many.desc, many.mem,
-                                       vdi_blocktri_memsize(&many.desc), &err),
-                     err);
-            double *r = everything(&many, &n);
-            const int64_t N = B * 9 * d;
-            const int64_t widths[8] = {1, 9 * d, 9 * d, D, E, D, E, D};
-            const int64_t starts[8] = {0,
-                                       B,
-                                       B + N,
-                                       B + 2 * N,
-                                       B + 2 * N + N * d,
-                                       B + 2 * N + 2 * N * d,
-                                       B + 2 * N + 3 * N * d,
-                                       B + 2 * N + 4 * N * d};
-            for (int k = 0; k < 8; k++) {
-                for (int64_t i = 0; i < B; i++) {
-                    CHECK(memcmp(a + starts[k] + i * widths[k],
-                                 r + starts[k] + (B - 1 - i) * widths[k],
-                                 (size_t)widths[k] * 8) == 0,
-                          "output %d of trial %d depends on the batch (d %d, trials %d)", k, (int)i,
-                          (int)d, (int)B);
-                }
-            }
-            free(a);
-            free(c);
-            free(r);
-            batch_free(&one);
-            batch_free(&many);
-            vdi_pool_destroy(pool);
-        }
+        for (int64_t B = 3; B <= 21; B += 9)
+            same_bits(d, B);
     }
 }
 
@@ -954,69 +1050,70 @@ static void compare_reference(const char *set, const char *what, const double *g
     free(expected);
 }
 
+/* `copies` of a reference's input, one after the other. */
+static double *reference_input(const char *set, const char *what, int64_t n, int64_t copies) {
+    char name[32];
+    size_t count;
+    snprintf(name, sizeof name, "%s_%s", set, what);
+    double *one = load_npy(name, &count);
+    CHECK((int64_t)count == n, "%s holds %zu", name, count);
+    double *all = (double *)make(copies * n, 8);
+    for (int64_t i = 0; i < copies; i++)
+        memcpy(all + i * n, one, (size_t)n * 8);
+    free(one);
+    return all;
+}
+
+static void reference_check(const char *set, int64_t T, int64_t d, int64_t B) {
+    const int64_t diagonal = T * d * d;
+    const int64_t below = (T - 1) * d * d;
+    const int64_t n = T * d;
+    double *D = reference_input(set, "D", diagonal, B);
+    double *E = reference_input(set, "E", below, B);
+    double *h = reference_input(set, "h", n, B);
+    double *eps = reference_input(set, "eps", n, B);
+    double *ld = (double *)make(B, 8);
+    double *x = (double *)make(B * n, 8);
+    double *z = (double *)make(B * n, 8);
+    double *S = (double *)make(B * diagonal, 8);
+    double *O = (double *)make(B * diagonal, 8);
+    double *L = (double *)make(B * diagonal, 8);
+    double *M = (double *)make(B * diagonal, 8);
+    vdi_blocktri_desc desc = VDI__ZERO;
+    vdi_blocktri bt;
+    vdi_error err;
+    desc.dtype = VDI_F64;
+    desc.trials = B;
+    desc.T = T;
+    desc.d = d;
+    const size_t size = vdi_blocktri_memsize(&desc);
+    void *mem = make((int64_t)size, 1);
+    CHECK_OK(vdi_blocktri_init(&bt, &desc, mem, size, &err), err);
+    CHECK_OK(vdi_blocktri_factor(&bt, D, E, &err), err);
+    vdi_blocktri_get_factor(&bt, L, M);
+    vdi_blocktri_logdet(&bt, ld);
+    vdi_blocktri_solve(&bt, 1, h, x);
+    vdi_blocktri_sample(&bt, 1, eps, z);
+    vdi_blocktri_marginals(&bt, S, O);
+    for (int64_t b = 0; b < B; b += 8) {
+        compare_reference(set, "L", L + b * diagonal);
+        compare_reference(set, "M", M + b * below);
+        compare_reference(set, "S", S + b * diagonal);
+        compare_reference(set, "O", O + b * below);
+        compare_reference(set, "solve", x + b * n);
+        compare_reference(set, "sample", z + b * n);
+        compare_reference(set, "logdet", ld + b);
+    }
+    void *all[] = {D, E, h, eps, ld, x, z, S, O, L, M, mem};
+    for (size_t i = 0; i < VDI__COUNT(all); i++)
+        free(all[i]);
+}
+
 TEST(blocktri, references) {
-    static const char *const names[] = {"bt1", "bt2", "bt3"};
-    static const int64_t ds[] = {3, 8, 1}, Ts[] = {60, 40, 500};
     NEED_SHARED("data/lds/bt1_D.npy");
-    for (int k = 0; k < 3; k++) {
-        for (int64_t B = 1; B <= 9; B += 8) { /* alone, and nine times the same in lanes */
-            const int64_t T = Ts[k];
-            const int64_t d = ds[k];
-            const int64_t D = T * d * d;
-            const int64_t E = (T - 1) * d * d;
-            const int64_t n = T * d;
-            static const char *const inputs[] = {"D", "E", "h", "eps"};
-            const int64_t sizes[] = {D, E, n, n};
-            double *in[4], *x = (double *)make(B * n, 8), *z = (double *)make(B * n, 8), ld[9];
-            double *S = (double *)make(B * D, 8);
-            double *O = (double *)make(B * D, 8);
-            double *L = (double *)make(B * D, 8);
-            double *M = (double *)make(B * D, 8);
-            vdi_blocktri_desc desc = VDI__ZERO;
-            vdi_blocktri bt;
-            vdi_error err;
-            for (int i = 0; i < 4; i++) {
-                char name[32];
-                size_t count;
-                snprintf(name, sizeof name, "%s_%s", names[k], inputs[i]);
-                double *one = load_npy(name, &count);
-                CHECK((int64_t)count == sizes[i], "%s holds %zu", name, count);
-                in[i] = (double *)make(B * sizes[i], 8);
-                for (int64_t b = 0; b < B; b++)
-                    memcpy(in[i] + b * sizes[i], one, (size_t)sizes[i] * 8);
-                free(one);
-            }
-            desc.dtype = VDI_F64;
-            desc.trials = B;
-            desc.T = T;
-            desc.d = d;
-            const size_t size = vdi_blocktri_memsize(&desc);
-            void *mem = make((int64_t)size, 1);
-            CHECK_OK(vdi_blocktri_init(&bt, &desc, mem, size, &err), err);
-            CHECK_OK(vdi_blocktri_factor(&bt, in[0], in[1], &err), err);
-            vdi_blocktri_get_factor(&bt, L, M);
-            vdi_blocktri_logdet(&bt, ld);
-            vdi_blocktri_solve(&bt, 1, in[2], x);
-            vdi_blocktri_sample(&bt, 1, in[3], z);
-            vdi_blocktri_marginals(&bt, S, O);
-            for (int64_t b = 0; b < B; b += 8) {
-                compare_reference(names[k], "L", L + b * D);
-                compare_reference(names[k], "M", M + b * E);
-                compare_reference(names[k], "S", S + b * D);
-                compare_reference(names[k], "O", O + b * E);
-                compare_reference(names[k], "solve", x + b * n);
-                compare_reference(names[k], "sample", z + b * n);
-                compare_reference(names[k], "logdet", ld + b);
-            }
-            for (int i = 0; i < 4; i++)
-                free(in[i]);
-            free(x);
-            free(z);
-            free(S);
-            free(O);
-            free(L);
-            free(M);
-            free(mem);
-        }
+    for (int64_t B = 1; B <= 9; B += 8) { /* alone, and nine times the same in lanes */
+        reference_check("bt1", 60, 3, B);
+        reference_check("bt2", 40, 8, B);
+        reference_check("bt3", 500, 1, B);
     }
 }
