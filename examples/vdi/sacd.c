@@ -165,7 +165,8 @@ bool agent_env_open(run *r, const char *from, const agent_file *a, vdi_env *env)
     char *file = NULL, *line_beside = NULL;
     if (name || line) return env_open(r, env);
     if (!a->env) line_beside = command_beside(from, &file);
-    if (line_beside && !env_command_trusted(line_beside, file, option_flag(r, "trust"))) exit(USAGE);
+    if (line_beside && !env_command_trusted(line_beside, file, option_flag(r, "trust")))
+        exit(USAGE);
     bool ok = env_open_as(a->env, line_beside, option_real(r, "env-timeout"), env);
     free(line_beside);
     free(file);

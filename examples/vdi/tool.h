@@ -124,14 +124,12 @@ double *doubles(int64_t count);
 /* pipe.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage ends
  * the tool; so call it before the run folder is open. vdi_env_close gives it back, and the program
  * behind it. */
-#define ENV_OPTIONS                                                                         \
-    {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"},                  \
-        {"env-cmd", TEXT, "CMD", NULL,                                                      \
-         "a program that speaks the protocol of docs/guide/environments.md"},               \
-        {"trust", FLAG, NULL, NULL,                                                         \
-         "run the --env-cmd that stands in the run.json of the run"},                       \
-    {                                                                                       \
-        "env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time" \
+#define ENV_OPTIONS                                                                                \
+    {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"},                         \
+        {"env-cmd", TEXT, "CMD", NULL,                                                             \
+         "a program that speaks the protocol of docs/guide/environments.md"},                      \
+        {"trust", FLAG, NULL, NULL, "run the --env-cmd that stands in the run.json of the run"}, { \
+        "env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time"        \
     }
 /* Those that come with vdi as programs, ended by one without a line. */
 typedef struct env_program {
