@@ -1,7 +1,9 @@
-/* tests/header/macros.h - what windows.h, X11, Arduino and users define, so that any use of it breaks
+/* tests/header/macros.h - what windows.h, X11, Arduino and users define, so that any use of it
+ * breaks
  *
- * Included with MACROS_CHECK it looks whether each is still there, and as it was: the same definition
- * again is silent, another is a warning. Those with arguments are as their headers have them.
+ * Included with MACROS_CHECK it looks whether each is still there, and as it was: the same
+ * definition again is silent, another is a warning. Those with arguments are as their headers have
+ * them.
  */
 #ifdef MACROS_CHECK
 #ifndef A

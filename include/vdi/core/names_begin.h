@@ -2,9 +2,9 @@
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
- * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
- * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
- * VDI__LETTERS_ALONE, only single letters step aside.
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which
+ * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
+ * around it, with VDI__LETTERS_ALONE, only single letters step aside.
  * Compilers without push_macro are left alone: there the user undefines what is in the way.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)

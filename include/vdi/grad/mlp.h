@@ -57,13 +57,14 @@ VDI__FN size_t vdi__mlp_slice_rows(size_t in) {
     return rows < 128 ? 128 : (rows + 15) / 16 * 16;
 }
 
-/* (rows, cols) elements from an arena, cleared; NULL where memory is out, or where there is no number
-   for so many bytes. */
+/* (rows, cols) elements from an arena, cleared; NULL where memory is out, or where there is no
+   number for so many bytes. */
 VDI__FN void *vdi__mlp_array(vdi_arena *a, vdi_dtype dtype, size_t rows, size_t cols) {
     return vdi_arena_calloc(a, vdi_mul_size(vdi_mul_size(rows, cols), vdi_dtype_size(dtype)));
 }
 
-/* Where the next tensor stands, on a line of its own; SIZE_MAX where there is no number for that. */
+/* Where the next tensor stands, on a line of its own; SIZE_MAX where there is no number for
+ * that. */
 VDI__FN size_t vdi__mlp_after(size_t at, size_t elements, size_t line) {
     const size_t end = vdi_add_size(at, elements);
     return end > SIZE_MAX - line ? SIZE_MAX : (end + line - 1) / line * line;

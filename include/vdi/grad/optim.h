@@ -360,8 +360,8 @@ VDI__DEF vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err) {
     }
     for (int64_t item = 0, at, count; vdi__params_run(p, &item, &at, &count);) {
         size_t n = (size_t)count;
-        void *w = vdi__element(p->dtype, p->values, (size_t)at),
-             *g = vdi__element(p->dtype, p->grads, (size_t)at);
+        void *w = vdi__element(p->dtype, p->values, (size_t)at);
+        void *g = vdi__element(p->dtype, p->grads, (size_t)at);
         void *m = o->m ? vdi__element(p->dtype, o->m, (size_t)at) : NULL;
         void *v = o->v ? vdi__element(p->dtype, o->v, (size_t)at) : NULL;
         if (d->kind == VDI_OPTIM_ADAM && d->weight_decay > 0) {

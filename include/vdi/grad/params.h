@@ -3,7 +3,7 @@
  *
  * Do this:
  *     vdi_param_desc list[2];
- *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);   (28,256), uniform on +-1/sqrt(28)
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);   (28,256)
  *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
  *     vdi_rng rng = vdi_rng_make(seed, 0);
  *     vdi_params *p;

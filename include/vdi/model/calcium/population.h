@@ -1,5 +1,5 @@
-/* model/calcium/population.h - populations of cells over wide ranges of indicator, noise, firing and
- * microscope
+/* model/calcium/population.h - populations of cells over wide ranges of indicator, noise, firing
+ * and microscope
  *
  * Do this:
  *     vdi_population_desc p = vdi_population_desc_defaults();
@@ -7,20 +7,21 @@
  *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);  how many frames it has
  *     printf("%g Hz, decay %g s\n", cell.frame_rate, cell.tau);
  *
- * A network that is to work on any recording has to have seen any recording. So a cell is drawn from
- * ranges that are as wide as the indicators, preparations and microscopes in use:
+ * A network that is to work on any recording has to have seen any recording. So a cell is drawn
+ * from ranges that are as wide as the indicators, preparations and microscopes in use:
  *   firing      rates with slow and fast changes, episodes of up to some seconds, bursts of a few
- *               milliseconds, tonic cells without a silent stretch (whose single spikes are small, as
- *               their calcium is buffered), cells without a spike, and a rate that no cell exceeds
+ *               milliseconds, tonic cells without a silent stretch (whose single spikes are small,
+ *               as their calcium is buffered), cells without a spike, and a rate that no cell
+ *               exceeds
  *   calcium     one or two decays, from the fast dyes of today to slow ones in the cold
  *   dye         cooperativity, saturation and up to three stages of rise
  *   microscope  frames of 2 to 130 Hz that see a part of their time and are stamped early or late
  *   noise       white, growing with the signal, drifting, bleaching
- *   artefacts   heart beat and breathing, single wild frames, dips when the tissue moves, slow surges,
- *               saturated detectors, traces that were smoothed before they were handed over
+ *   artefacts   heart beat and breathing, single wild frames, dips when the tissue moves, slow
+ *               surges, saturated detectors, traces that were smoothed before they were handed over
  *   recording   from a few seconds to minutes, of a cell that has lived before it
- * All times in seconds, rates in Hz. simulate.h makes the trace; the single models that are fitted to
- * data are in calcium.h.
+ * All times in seconds, rates in Hz. simulate.h makes the trace; the single models that are fitted
+ * to data are in calcium.h.
  *
  * Zero is a value here, not the default: begin with vdi_population_desc_defaults(). Memory: none.
  * Errors: a description out of range is told by vdi_population_desc_check; draw returns -1 then.
@@ -40,9 +41,9 @@ typedef struct vdi_span {
     double low, high; /**< both ends */
 } vdi_span;
 
-/** What a population is drawn from: ranges, and the shares of cells that have a property at all. The
- * fields' defaults, ranges and meaning: vdi_population_desc_fields. Ranges are drawn log-uniformly
- * where the help says so, else uniformly. */
+/** What a population is drawn from: ranges, and the shares of cells that have a property at all.
+ * The fields' defaults, ranges and meaning: vdi_population_desc_fields. Ranges are drawn
+ * log-uniformly where the help says so, else uniformly. */
 typedef struct vdi_population_desc {
     /* recording */
     vdi_span seconds; /**< of a trace */

@@ -67,8 +67,9 @@ typedef enum vdi_deepspike_family {
  *                steps for K = 1
  *    CONCRETE    of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised
  *                and Bernoulli prior only
- *    WAKE_SLEEP  theta by K importance-weighted samples, q by labels that the generative model draws
- *                itself (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.sample
+ *    WAKE_SLEEP  theta by K importance-weighted samples, q by labels that the generative model
+ *                draws itself (Hinton et al. 1995; Bornschein and Bengio 2015): needs
+ *                generative.sample
  *    SUPERVISED  -mean log q of the true train: needs labels, no generative model */
 typedef enum vdi_deepspike_estimator {
 #define VDI__DS_NUMBER(upper, lower) VDI_DEEPSPIKE_##upper,

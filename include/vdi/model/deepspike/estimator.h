@@ -1,4 +1,5 @@
-/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a snippet's trains
+/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a
+ * snippet's trains
  *
  * Rows of the estimators that deepspike.h lists; the formulas stand at vdi_deepspike_weights.
  */

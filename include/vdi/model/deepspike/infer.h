@@ -1,5 +1,5 @@
-/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes,
- * trains
+/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected
+ * spikes, trains
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;
@@ -305,8 +305,8 @@ VDI__FN void vdi__ds_infer_run(const vdi__ds_query *q, const vdi__ds_known *know
     }
 }
 
-/* Marginals and the variance of counts of the n-th trace from its S trains; the trains themselves if
- * they are asked for, as those of trace i. */
+/* Marginals and the variance of counts of the n-th trace from its S trains; the trains themselves
+ * if they are asked for, as those of trace i. */
 VDI__FN void vdi__ds_infer_marginals(const vdi__ds_query *q, const vdi__ds_rnn *r, int64_t i,
                                      int64_t n, double *p, double *variance) {
     const vdi_deepspike_data *data = q->data;

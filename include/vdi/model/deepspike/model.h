@@ -1,4 +1,5 @@
-/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be saved
+/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be
+ * saved
  *
  * Declared in deepspike.h.
  */

@@ -1,4 +1,5 @@
-/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch on the tape
+/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch
+ * on the tape
  *
  * Declares nothing; the recurrent unit that reads its own samples is in recurrent.h.
  */

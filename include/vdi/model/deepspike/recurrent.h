@@ -1,4 +1,5 @@
-/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that it drew last
+/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that
+ * it drew last
  *
  * Declares nothing.
  */

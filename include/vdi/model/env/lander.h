@@ -14,7 +14,8 @@
  *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground,
  *              |x| >= 10 are a failure; half a second on both feet without motion is success
  *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever
- *              of 4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6 |a_1|
+ *              of 4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6
+ *              |a_1|
  *   start      10 units above the ground, pushed by U(-1000,1000)^2 for one step; 1000 steps
  *   reward     differences, after less before, of -100 |(o0,o1)| (position), -100 |(o2,o3)|
  *              (velocity), -100 |o4| (angle), 10 o6 and 10 o7 (legs); -0.30 p and -0.03 |a_1|

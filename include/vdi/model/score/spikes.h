@@ -1,5 +1,5 @@
-/* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area, and
- * the count
+/* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area,
+ * and the count
  *
  * Do this:
  *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times
@@ -9,9 +9,9 @@
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
  *         printf("c100 %.3f, count %.2f\n", r.c100, r.count);
  *
- * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100 Hz
- * that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated linearly,
- * above that the values integrated over each 10 ms.
+ * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100
+ * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
+ * linearly, above that the values integrated over each 10 ms.
  *   c50, c100, c200   Pearson r on the grid, both sides smoothed per trial with a Gaussian of
  *                     standard deviation 50, 100, 200 ms (cut at 4, ends mirrored); the true times
  *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
@@ -19,7 +19,8 @@
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
  *   count  expected over true number of spikes of the bins
- * No measure but the count depends on the scale of the estimate. NaN and infinite values count as 0.
+ * No measure but the count depends on the scale of the estimate. NaN and infinite values count
+ * as 0.
  * A constant estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of
  * frame 0.
  *
@@ -176,8 +177,8 @@ VDI__FN void vdi__score_truth(const vdi_score_train *q, int64_t bins, double wid
     }
 }
 
-/* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b a |
- * a b c d | d c b a */
+/* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b
+ * a | a b c d | d c b a */
 VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
     double w[VDI__SCORE_RADIUS + 1], sum = 0;
     const int radius = 4 * sigma;
