@@ -96,7 +96,8 @@ TEST(optim, shapes_are_64_bits_wide) {
     vdi_params *set;
     vdi_error err;
     d = vdi_param_make("x", VDI_INIT_ZEROS, 0, 7, seven);
-    CHECK_FAILS(vdi_params_create(&d, 1, VDI_F32, NULL, NULL, &set, &err), VDI_ERR_SHAPE);
+    CHECK_FAILS(vdi_params_create(&d, 1, VDI_F32, NULL, NULL, &set, &err), VDI_ERR_ARGUMENT);
+    CHECK(strcmp(err.message, "ndim is 7: expected 0 to 6") == 0, "%s", err.message);
     d = vdi_param_1d("x", VDI_INIT_ZEROS, 0, INT64_MAX);
     CHECK_FAILS(vdi_params_create(&d, 1, VDI_F32, NULL, NULL, &set, &err), VDI_ERR_SHAPE);
     CHECK(set == NULL);
@@ -287,6 +288,70 @@ TEST(optim, rules) {
     CHECK_CLOSE(vdi_schedule_factor(&s, 400), 0.995 * 0.995, 1e-15);
     memset(&s, 0, sizeof s);
     CHECK_CLOSE(vdi_schedule_factor(&s, 12345), 1, 0);
+}
+
+/* Each rule at steps that can be worked out by hand; what is left out is its default. */
+TEST(optim, schedules) {
+    static const struct {
+        vdi_schedule s;
+        int64_t step;
+        double factor;
+    } want[] = {
+        {{VDI_SCHEDULE_CONSTANT, 5, 0, 0, 0, 0}, 0, 0.2},
+        {{VDI_SCHEDULE_CONSTANT, 5, 0, 0, 0, 0}, 4, 1},
+        {{VDI_SCHEDULE_CONSTANT, 5, 0, 0, 0.5, 0.5}, 1000, 1},
+        {{VDI_SCHEDULE_COSINE, 0, 100, 0, 0, 0}, 0, 1},
+        {{VDI_SCHEDULE_COSINE, 0, 100, 0, 0, 0}, 50, 0.5},
+        {{VDI_SCHEDULE_COSINE, 0, 100, 0, 0, 0}, 100, 0},
+        {{VDI_SCHEDULE_COSINE, 0, 90, 0, 0, 0.2}, 30, 0.2 + 0.8 * 0.75}, /* cos(60 degrees) = 1/2 */
+        {{VDI_SCHEDULE_COSINE, 20, 90, 0, 0, 0.2}, 50, 0.2 + 0.8 * 0.75},
+        {{VDI_SCHEDULE_LINEAR, 0, 10, 0, 0, 0}, 3, 0.7},
+        {{VDI_SCHEDULE_LINEAR, 4, 10, 0, 0, 0.5}, 6, 0.9},
+        {{VDI_SCHEDULE_LINEAR, 0, 10, 0, 0, 0.5}, 10000, 0.5},
+        {{VDI_SCHEDULE_EXPONENTIAL, 0, 0, 2, 0.25, 0}, 1, 0.5},
+        {{VDI_SCHEDULE_EXPONENTIAL, 0, 0, 0, 0.5, 0}, 3, 0.125},
+        {{VDI_SCHEDULE_EXPONENTIAL, 7, 0, 2, 0.25, 0}, 11, 0.0625},
+        {{VDI_SCHEDULE_EXPONENTIAL, 0, 0, 3, 0, 0}, 9, 1},
+        {{VDI_SCHEDULE_STEP, 0, 0, 10, 0.5, 0}, 9, 1},
+        {{VDI_SCHEDULE_STEP, 0, 0, 10, 0.5, 0}, 10, 0.5},
+        {{VDI_SCHEDULE_STEP, 0, 0, 10, 0.5, 0}, 39, 0.125},
+        {{VDI_SCHEDULE_STEP, 5, 0, 10, 0.5, 0}, 14, 1},
+        {{VDI_SCHEDULE_STEP, 0, 0, 0, 0.5, 0}, 3, 0.125},
+    };
+    for (size_t i = 0; i < VDI__COUNT(want); i++) {
+        double f = vdi_schedule_factor(&want[i].s, want[i].step);
+        CHECK(fabs(f - want[i].factor) < 1e-15, "case %zu: %.17g, expected %.17g", i, f,
+              want[i].factor);
+    }
+}
+
+/* A loaded state may be anything; a step from it changes nothing. */
+TEST(optim, hostile_memory) {
+    for (size_t i = 0; i < VDI__COUNT(kinds); i++) {
+        for (int what = 0; what < 4; what++) {
+            vdi_error err;
+            vdi_params *p = make_params(VDI_F64, 3);
+            vdi_optim *o;
+            CHECK_OK(vdi_optim_create(&kinds[i], p, NULL, &o, &err), err);
+            set_grads(p, 1);
+            CHECK_OK(vdi_optim_step(o, &err), err);
+            const vdi_state *s = vdi_optim_state(o);
+            vdi_tensor last = s->tensors[s->tensor_count - 1].tensor;
+            CHECK(strcmp(s->tensors[s->tensor_count - 1].name, "step") == 0 &&
+                  last.dtype == VDI_I64);
+            const int64_t steps[3] = {-1, INT64_MIN, INT64_MAX};
+            if (what < 3) *(int64_t *)last.data = steps[what];
+            /* plain SGD remembers nothing else */
+            if (what == 3 && s->tensor_count > 1) *(double *)s->tensors[0].tensor.data = NAN;
+            if (what == 3 && s->tensor_count == 1) *(int64_t *)last.data = -5;
+            double kept[4];
+            memcpy(kept, p->item[0].value.data, sizeof kept);
+            CHECK_FAILS(vdi_optim_step(o, &err), VDI_ERR_NUMERIC);
+            CHECK(memcmp(kept, p->item[0].value.data, sizeof kept) == 0, "optimiser %zu", i);
+            vdi_optim_destroy(o);
+            vdi_params_destroy(p);
+        }
+    }
 }
 
 TEST(optim, refusal) {

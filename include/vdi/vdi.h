@@ -73,10 +73,17 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_GRAD_IMPLEMENTATION)
 #include "grad/tape.h"
+#include "grad/custom.h"
+#include "grad/broadcast.h"
 #include "grad/ops.h"
+#include "grad/reduce_ops.h"
+#include "grad/row_ops.h"
 #include "grad/shape_ops.h"
 #include "grad/matrix_ops.h"
+#include "grad/sequence_ops.h"
+#include "grad/triangle_ops.h"
 #include "grad/blocktri_ops.h"
+#include "grad/init.h"
 #include "grad/params.h"
 #include "grad/optim.h"
 #include "grad/layers.h"

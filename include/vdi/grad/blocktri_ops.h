@@ -17,6 +17,7 @@
 #ifndef VDI_GRAD_BLOCKTRI_OPS_H
 #define VDI_GRAD_BLOCKTRI_OPS_H
 #include "../linalg/blocktri.h"
+#include "broadcast.h"
 #include "tape.h"
 
 /** A factorised batch on a tape; good until reset. */

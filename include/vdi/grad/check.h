@@ -23,8 +23,9 @@
  */
 #ifndef VDI_GRAD_CHECK_H
 #define VDI_GRAD_CHECK_H
-#include "params.h"
+#include "../core/field.h"
 #include "ops.h"
+#include "params.h"
 
 /** Builds a value from the inputs, and from the parameters through vdi_tape_param. */
 typedef vdi_var (*vdi_check_fn)(vdi_tape *t, const vdi_var *input, void *user);
@@ -36,12 +37,18 @@ typedef struct vdi_check_desc {
     int inputs;              /**< how many */
     const vdi_tensor *input; /**< packed float64; disturbed and put back */
     vdi_params *params;      /**< float64, or NULL; their gradients are overwritten */
-    double step;             /**< of the differences, relative to max(1, |x|); default 1e-4 (of
-                                  fourth order, so errors are near 1e-12) */
+    double step;             /**< of the differences, relative to max(1, |x|); they are of fourth
+                                  order, so errors are near 1e-12 */
     int64_t most;            /**< entries checked of each tensor, evenly spread; 0: all */
     uint64_t seed;           /**< of cotangents and directions */
     vdi_allocator allocator; /**< default malloc and free */
 } vdi_check_desc;
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_check_desc_fields(void);
+/** The filled description, without a function. */
+VDI_API vdi_check_desc vdi_check_desc_defaults(void);
+/** VDI_OK, or which field is out of range, or missing. */
+VDI_API vdi_status vdi_check_desc_check(const vdi_check_desc *desc, vdi_error *err);
 
 /** What came out. */
 typedef struct vdi_check_report {
@@ -75,10 +82,45 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_CHECK_C)
 #define VDI_GRAD_CHECK_C
 
+static const vdi_field vdi__check_rows[] = {
+    VDI_FIELD_INT32(vdi_check_desc, inputs, 0, 0, 1000000, "inputs of the function"),
+    VDI_FIELD_REAL_FLAGS(vdi_check_desc, step, 1e-4, 0, 1, VDI_FIELD_ABOVE,
+                         "of the differences, relative to max(1, |x|)"),
+    VDI_FIELD_INT(vdi_check_desc, most, 0, 0, 1e15, "entries checked of each tensor; 0: all"),
+    VDI_FIELD_SEED(vdi_check_desc, seed, "of cotangents and directions"),
+};
+static const vdi_fields vdi__check_table = {"vdi_check_desc", vdi__check_rows,
+                                            (int)VDI__COUNT(vdi__check_rows)};
+
+VDI__DEF const vdi_fields *vdi_check_desc_fields(void) { return &vdi__check_table; }
+
+VDI__DEF vdi_check_desc vdi_check_desc_defaults(void) {
+    vdi_check_desc d = VDI__ZERO;
+    vdi_fields_fill(&vdi__check_table, &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_check_desc_check(const vdi_check_desc *desc, vdi_error *err) {
+    const char *where = vdi__check_table.name;
+    vdi_check_desc d = *desc;
+    vdi_fields_fill(&vdi__check_table, &d);
+    const vdi_status status = vdi_fields_check(&vdi__check_table, &d, err);
+    if (status < 0) return status;
+    if (!d.fn) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fn is NULL");
+    if (d.inputs && !d.input) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "input is NULL");
+    for (int i = 0; i < d.inputs; i++) {
+        if (d.input[i].dtype != VDI_F64 || !vdi_tensor_is_contiguous(d.input[i]))
+            return vdi_error_set(err, VDI_ERR_DTYPE, where, "input %d is not packed float64", i);
+    }
+    if (d.params && d.params->dtype != VDI_F64)
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "the parameters are not float64");
+    return VDI_OK;
+}
+
 /* A check in progress: one tape, the cotangent, and all numbers that may be disturbed as a list of
  * tensors. */
 typedef struct vdi__check {
-    const vdi_check_desc *desc;
+    vdi_check_desc desc; /* filled */
     vdi_tape *tape;
     vdi_arena arena;
     int count; /* tensors */
@@ -91,7 +133,7 @@ typedef struct vdi__check {
 
 /* Value of <w, f>, NaN on failure; with `back` the gradients too. */
 VDI__FN vdi_status vdi__check_run(vdi__check *c, bool back, double *value, vdi_error *err) {
-    const vdi_check_desc *d = c->desc;
+    const vdi_check_desc *d = &c->desc;
     vdi_tape *t = c->tape;
     vdi_tape_reset(t);
     (void)vdi_tape_set_no_grad(t, !back);
@@ -123,7 +165,7 @@ VDI__FN vdi_status vdi__check_run(vdi__check *c, bool back, double *value, vdi_e
 }
 
 VDI__FN vdi_status vdi__check_gradients(vdi__check *c, double *value, vdi_error *err) {
-    const vdi_check_desc *d = c->desc;
+    const vdi_check_desc *d = &c->desc;
     vdi_status status = vdi__check_run(c, false, value, err);
     if (status < 0) return status;
     vdi_tape *t = c->tape;
@@ -149,20 +191,15 @@ VDI__FN vdi_status vdi__check_begin(vdi__check *c, const vdi_check_desc *desc, v
     static const char where[] = "vdi_check";
     vdi_tape_desc td = vdi_tape_desc_defaults();
     memset(c, 0, sizeof *c);
-    c->desc = desc;
-    if (!desc->fn || desc->inputs < 0 || (desc->inputs && !desc->input))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "no function, or no inputs");
-    for (int i = 0; i < desc->inputs; i++) {
-        if (desc->input[i].dtype != VDI_F64 || !vdi_tensor_is_contiguous(desc->input[i]))
-            return vdi_error_set(err, VDI_ERR_DTYPE, where, "input %d is not packed float64", i);
-    }
-    if (desc->params && desc->params->dtype != VDI_F64)
-        return vdi_error_set(err, VDI_ERR_DTYPE, where, "the parameters are not float64");
+    vdi_status status = vdi_check_desc_check(desc, err);
+    if (status < 0) return status;
+    c->desc = *desc;
+    vdi_fields_fill(&vdi__check_table, &c->desc);
     c->count = desc->inputs + (desc->params ? (int)desc->params->count : 0);
     td.dtype = VDI_F64;
     td.allocator = desc->allocator;
     vdi_arena_init(&c->arena, &desc->allocator, 0);
-    vdi_status status = vdi_tape_create(&td, &c->tape, err);
+    status = vdi_tape_create(&td, &c->tape, err);
     if (status < 0) return status;
     const size_t n = (size_t)c->count;
     c->value = (vdi_tensor *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->value));
@@ -186,7 +223,7 @@ VDI__FN void vdi__check_end(vdi__check *c) {
 
 /* Is it a tensor whose derivatives are wanted? */
 VDI__FN bool vdi__check_moves(const vdi__check *c, int i) {
-    return i < c->desc->inputs || !c->desc->params->item[i - c->desc->inputs].frozen;
+    return i < c->desc.inputs || !c->desc.params->item[i - c->desc.inputs].frozen;
 }
 
 /* (-f(2h) + 8 f(h) - 8 f(-h) + f(-2h)) / 12h along a direction: one entry, or v for all of them
@@ -224,7 +261,7 @@ VDI__DEF vdi_status vdi_check_gradient(const vdi_check_desc *desc, vdi_check_rep
             double *x = (double *)c.value[i].data + j;
             double analytic = ((double *)c.grad[i].data)[j];
             double numeric;
-            double h = (desc->step > 0 ? desc->step : 1e-4) * VDI__MAX(1, fabs(*x));
+            double h = c.desc.step * VDI__MAX(1, fabs(*x));
             status = vdi__check_difference(&c, x, h, &numeric, err);
             if (status < 0) break;
             double scale =
@@ -259,7 +296,7 @@ typedef struct vdi__check_line {
 } vdi__check_line;
 
 VDI__FN vdi_status vdi__check_aim(vdi__check *c, vdi__check_line *line, vdi_error *err) {
-    vdi_rng rng = vdi_rng_make(c->desc->seed, 2);
+    vdi_rng rng = vdi_rng_make(c->desc.seed, 2);
     line->x0 = (double **)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *line->x0);
     line->v = (double **)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *line->v);
     for (int i = 0; line->x0 && line->v && i < c->count; i++) {
@@ -297,12 +334,13 @@ VDI__DEF vdi_status vdi_check_adjoint(const vdi_check_desc *desc, double *error,
     static const double at[4] = {2, 1, -1, -2}, weight[4] = {-1, 8, -8, 1};
     vdi__check c;
     vdi__check_line line = VDI__ZERO;
-    double f = 0, sum = 0, h = desc->step > 0 ? desc->step : 1e-4;
+    double f = 0, sum = 0;
     *error = NAN;
     vdi_status status = vdi__check_begin(&c, desc, err);
     if (status >= 0) status = vdi__check_gradients(&c, &f, err);
     if (status >= 0) status = vdi__check_aim(&c, &line, err);
-    bool moved = status >= 0;
+    const bool moved = status >= 0;
+    const double h = c.desc.step;
     for (int i = 0; i < 4 && status >= 0; i++) {
         vdi__check_move(&c, &line, at[i] * h);
         status = vdi__check_run(&c, false, &f, err);

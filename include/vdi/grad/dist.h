@@ -9,7 +9,9 @@
  */
 #ifndef VDI_GRAD_DIST_H
 #define VDI_GRAD_DIST_H
-#include "matrix_ops.h"
+#include "reduce_ops.h"
+#include "shape_ops.h"
+#include "triangle_ops.h"
 
 /** log N(x; mean, sd^2) from log sd: -1/2 ((x - mean)/sd)^2 - log sd - 1/2 log 2 pi. */
 VDI_API vdi_var vdi_var_normal_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_sd);

@@ -21,49 +21,8 @@
 #define VDI_GRAD_PARAMS_H
 #include "../core/rng.h"
 #include "../core/state.h"
+#include "init.h"
 #include "tape.h"
-
-/** Room for a parameter's name, with the terminating 0. */
-#define VDI_PARAM_NAME 64
-
-/** How a parameter begins. fan_in is the product of all extents but the last, fan_out that of all
- * but the last two times the last. */
-typedef enum vdi_init {
-    VDI_INIT_ZEROS = 0,
-    VDI_INIT_CONSTANT,       /**< scale */
-    VDI_INIT_NORMAL,         /**< normal with standard deviation scale (0 means 1) */
-    VDI_INIT_FAN_IN,         /**< uniform on +-scale/sqrt(fan_in) (0 means 1): the default of
-                                  PyTorch's layers */
-    VDI_INIT_GLOROT_UNIFORM, /**< uniform on +-scale sqrt(6/(fan_in+fan_out)) (Glorot and
-                                  Bengio 2010) */
-    VDI_INIT_GLOROT_NORMAL,  /**< normal, scale sqrt(2/(fan_in+fan_out)) */
-    VDI_INIT_HE_UNIFORM,     /**< uniform on +-scale sqrt(6/fan_in) (He et al. 2015) */
-    VDI_INIT_HE_NORMAL,      /**< normal, scale sqrt(2/fan_in) */
-    VDI_INIT_ORTHOGONAL,     /**< scale times orthonormal rows or columns, all but the last extent
-                                  taken together (Saxe et al. 2014) */
-    VDI_INIT_IDENTITY        /**< scale (0 means 1) on the diagonal of the last two extents */
-} vdi_init;
-
-/** One parameter to be made. */
-typedef struct vdi_param_desc {
-    char name[VDI_PARAM_NAME];   /**< unique in its set, such as "layer.weight" */
-    int32_t ndim;                /**< 0..VDI_MAX_DIMS */
-    int64_t shape[VDI_MAX_DIMS]; /**< the first ndim count */
-    vdi_init init;               /**< how it begins */
-    double scale;                /**< see vdi_init */
-    int64_t fan_in;              /**< 0: from the shape; a bias may carry its weight's */
-    bool frozen;                 /**< no gradient, no step */
-} vdi_param_desc;
-
-/** Shorthands for the common shapes. A name that is too long is cut. */
-VDI_API vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0);
-VDI_API vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
-                                    int64_t n1);
-VDI_API vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scale, int64_t n0,
-                                    int64_t n1, int64_t n2);
-/** The same for any shape; ndim 0 is a scalar. */
-VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
-                                      const int64_t *shape);
 
 /** One parameter. `frozen` may be changed at any time. */
 typedef struct vdi_param {
@@ -128,124 +87,25 @@ VDI_API vdi_var vdi_tape_param(vdi_tape *t, const vdi_param *p);
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_PARAMS_C)
 #define VDI_GRAD_PARAMS_C
 
-VDI__DEF vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
-                                       const int64_t *shape) {
-    vdi_param_desc d = VDI__ZERO;
-    (void)vdi_text_copy(d.name, sizeof d.name, name);
-    d.init = init;
-    d.scale = scale;
-    d.ndim = ndim;
-    for (int i = 0; i < ndim && i < VDI_MAX_DIMS; i++)
-        d.shape[i] = shape[i];
-    return d;
-}
-
-VDI__DEF vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0) {
-    return vdi_param_make(name, init, scale, 1, &n0);
-}
-
-VDI__DEF vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
-                                     int64_t n1) {
-    int64_t shape[2];
-    shape[0] = n0;
-    shape[1] = n1;
-    return vdi_param_make(name, init, scale, 2, shape);
-}
-
-VDI__DEF vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scale, int64_t n0,
-                                     int64_t n1, int64_t n2) {
-    int64_t shape[3];
-    shape[0] = n0;
-    shape[1] = n1;
-    shape[2] = n2;
-    return vdi_param_make(name, init, scale, 3, shape);
-}
-
-/* Orthonormal rows or columns: Gram-Schmidt, twice, on normal vectors of double; vectors are drawn
- * one by one, so m <= n each. */
-VDI__FN vdi_status vdi__init_orthogonal(vdi_tensor w, double scale, vdi_rng *rng,
-                                        const vdi_allocator *a) {
-    int64_t cols = w.ndim ? w.shape[w.ndim - 1] : 1, rows = cols ? vdi_tensor_count(w) / cols : 0;
-    int64_t count = VDI__MIN(rows, cols), length = VDI__MAX(rows, cols);
-    size_t bytes = vdi_mul_size((size_t)(count * length), sizeof(double));
-    double *q = (double *)vdi_alloc(a, bytes);
-    if (!q) return VDI_ERR_MEMORY;
-    for (int64_t i = 0; i < count; i++) {
-        double *v = q + i * length, norm;
-        vdi_rng_fill_normal(rng, VDI_F64, length, v);
-        for (int twice = 0; twice < 2; twice++) {
-            for (int64_t j = 0; j < i; j++) {
-                vdi_axpby(VDI_F64, (size_t)length,
-                          -vdi_dot(VDI_F64, (size_t)length, v, q + j * length), q + j * length, 1,
-                          v);
-            }
-            norm = sqrt(vdi_dot(VDI_F64, (size_t)length, v, v));
-            vdi_axpby(VDI_F64, (size_t)length, norm > 0 ? 1 / norm : 0, v, 0, v);
-        }
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t c = 0; c < cols; c++) {
-            vdi_dtype_store(w.dtype, w.data, r * cols + c,
-                            scale * (rows <= cols ? q[r * length + c] : q[c * length + r]));
-        }
-    }
-    vdi_free(a, q, bytes);
-    return VDI_OK;
-}
-
-VDI__FN vdi_status vdi__init_one(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
-                                 const vdi_allocator *a) {
-    int64_t n = vdi_tensor_count(w);
-    int64_t last = w.ndim ? w.shape[w.ndim - 1] : 1;
-    int64_t rows = last ? n / last : 0;
-    double fan_in = (double)(d->fan_in ? d->fan_in : w.ndim > 1 ? rows : last);
-    double fan_out = (double)(w.ndim > 2 ? rows / VDI__MAX(w.shape[w.ndim - 2], 1) * last : last);
-    double scale = d->scale == 0 ? 1 : d->scale, width = scale;
-    bool normal = false;
-    switch (d->init) {
-    case VDI_INIT_ZEROS: vdi_tensor_fill(w, 0); return VDI_OK;
-    case VDI_INIT_CONSTANT: vdi_tensor_fill(w, d->scale); return VDI_OK;
-    case VDI_INIT_IDENTITY:
-        vdi_tensor_fill(w, 0);
-        for (int64_t r = 0; w.ndim >= 2 && r < rows; r++) {
-            if (r % w.shape[w.ndim - 2] < last)
-                vdi_dtype_store(w.dtype, w.data, r * last + r % w.shape[w.ndim - 2], scale);
-        }
-        return VDI_OK;
-    case VDI_INIT_ORTHOGONAL: return vdi__init_orthogonal(w, scale, rng, a);
-    case VDI_INIT_NORMAL: normal = true; break;
-    case VDI_INIT_FAN_IN: width = scale / sqrt(fan_in); break;
-    case VDI_INIT_GLOROT_UNIFORM: width = scale * sqrt(6 / (fan_in + fan_out)); break;
-    case VDI_INIT_GLOROT_NORMAL:
-        width = scale * sqrt(2 / (fan_in + fan_out));
-        normal = true;
-        break;
-    case VDI_INIT_HE_UNIFORM: width = scale * sqrt(6 / fan_in); break;
-    case VDI_INIT_HE_NORMAL:
-        width = scale * sqrt(2 / fan_in);
-        normal = true;
-        break;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        vdi_dtype_store(w.dtype, w.data, i,
-                        width * (normal ? vdi_rng_normal(rng) : 2 * vdi_rng_uniform(rng) - 1));
-    }
-    return VDI_OK;
-}
-
 VDI__DEF vdi_status vdi_params_init(vdi_params *p, const vdi_param_desc *list, vdi_rng *rng,
                                     vdi_error *err) {
     static const char where[] = "vdi_params_init";
     for (int64_t i = 0; i < p->count; i++) {
-        bool random = list[i].init != VDI_INIT_ZEROS && list[i].init != VDI_INIT_CONSTANT &&
-                      list[i].init != VDI_INIT_IDENTITY;
-        if ((unsigned)list[i].init > VDI_INIT_IDENTITY || (random && !rng)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "%s: no such initialiser, or it needs a generator", list[i].name);
+        const vdi_status status = vdi_param_desc_check(&list[i], err);
+        if (status < 0) return status;
+        if (vdi__inits[list[i].init].random && !rng) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s needs a generator",
+                                 list[i].name);
+        }
+        if (!vdi_tensor_same_shape(p->item[i].value,
+                                   vdi_tensor_view(NULL, p->dtype, list[i].ndim, list[i].shape))) {
+            return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s has another shape in the set",
+                                 list[i].name);
         }
     }
     for (int64_t i = 0; i < p->count; i++) {
-        if (vdi__init_one(p->item[i].value, &list[i], rng, &p->allocator) < 0) {
+        const vdi__init_row *row = &vdi__inits[list[i].init];
+        if (row->fill(p->item[i].value, &list[i], rng, &p->allocator) < 0) {
             return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory to initialise %s",
                                  list[i].name);
         }
@@ -334,18 +194,15 @@ VDI__DEF vdi_status vdi_params_create(const vdi_param_desc *list, int64_t count,
     vdi_status status = VDI_OK;
     for (int64_t i = 0; i < count && status >= 0; i++) {
         vdi_param *q = &p->item[i];
+        status = vdi_param_desc_check(&list[i], err);
+        if (status < 0) break;
         (void)vdi_text_copy(q->name, sizeof q->name, list[i].name);
         q->frozen = list[i].frozen;
         q->value = vdi_tensor_view(NULL, dtype, list[i].ndim, list[i].shape);
-        if (!vdi_tensor_ok(q->value)) {
-            status = vdi_error_set(err, VDI_ERR_SHAPE, where,
-                                   "%s: a shape of %d axes is out of range", q->name, list[i].ndim);
-        }
         for (int64_t j = 0; j < i && status >= 0; j++) {
-            if (!strcmp(p->item[j].name, q->name)) {
-                status = vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                       "two parameters are called \"%s\"", q->name);
-            }
+            if (strcmp(p->item[j].name, q->name) != 0) continue;
+            status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "two parameters are called \"%s\"",
+                                   q->name);
         }
     }
     if (status >= 0) status = vdi__params_place(p, where, err);

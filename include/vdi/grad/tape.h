@@ -37,6 +37,7 @@
  */
 #ifndef VDI_GRAD_TAPE_H
 #define VDI_GRAD_TAPE_H
+#include "../core/field.h"
 #include "../core/pool.h"
 #include "../kernel/table.h"
 #include "../linalg/table.h"
@@ -65,6 +66,8 @@ typedef struct vdi_tape_desc {
                                   means something */
 } vdi_tape_desc;
 
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_tape_desc_fields(void);
 /** The filled description. */
 VDI_API vdi_tape_desc vdi_tape_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
@@ -148,45 +151,7 @@ VDI_API int64_t vdi_var_dim(const vdi_tape *t, vdi_var v, int axis);
 /** Does a gradient flow through it? */
 VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 
-/* ---- operations of your own ------------------------------------------------------------------ */
-
-/** Most inputs and outputs of a user-defined operation. */
-#define VDI_CUSTOM_MAX 8
-/** What the callbacks of a user-defined operation see. */
-typedef struct vdi_custom {
-    vdi_tape *tape;                  /**< for vdi_tape_scratch */
-    int inputs, outputs;             /**< how many of the following count */
-    vdi_tensor in[VDI_CUSTOM_MAX];   /**< values of the inputs, packed */
-    vdi_tensor out[VDI_CUSTOM_MAX];  /**< values of the outputs, packed: forward fills them */
-    vdi_tensor din[VDI_CUSTOM_MAX];  /**< backward ADDS here; the null tensor where no gradient is
-                                          wanted */
-    vdi_tensor dout[VDI_CUSTOM_MAX]; /**< cotangents of the outputs; the null tensor where none came
-                                          (it is zero) */
-    void *saved;                     /**< saved_bytes of the tape's memory, kept from forward to
-                                          backward */
-} vdi_custom;
-/** Computes outputs or adds gradients. A negative status becomes the tape's error; `err` is there
- * for its message. */
-typedef vdi_status (*vdi_custom_fn)(vdi_custom *c, void *user, vdi_error *err);
-/** A user-defined operation. */
-typedef struct vdi_custom_desc {
-    const char *name;         /**< for messages */
-    int inputs, outputs;      /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
-    const vdi_var *input;     /**< (inputs) */
-    const vdi_tensor *output; /**< shapes and dtypes; with data they are taken as computed (and
-                                   referenced until reset), else room is made */
-    size_t saved_bytes;       /**< memory from forward to backward */
-    size_t scratch_bytes;     /**< the most that a callback takes by vdi_tape_scratch: what a
-                                   measuring tape counts */
-    vdi_custom_fn forward;    /**< NULL if the outputs hold their values already. Not called on a
-                                   measuring tape */
-    vdi_custom_fn backward;   /**< NULL: no gradient flows */
-    void *user;               /**< handed to the callbacks */
-} vdi_custom_desc;
-/** Put a user-defined operation on the tape: out[0..outputs) become its variables (null ones after
- * an error). */
-VDI_API vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out);
-/** Memory for the time of one callback, aligned to 64 bytes and not cleared; NULL when memory is
+/** Memory for the time of one callback of an operation (grad/custom.h), aligned to 64 bytes and not cleared; NULL when memory is
  * out or on a measuring tape. */
 VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
@@ -364,6 +329,17 @@ VDI__DEF void *vdi_tape_scratch(vdi_tape *t, size_t bytes) {
     return t->measure ? NULL : p;
 }
 
+/* The names of the real types, in the order of vdi_dtype. */
+static const char *const vdi__real_words[] = {"float32", "float64", NULL};
+static const vdi_field vdi__tape_rows[] = {
+    VDI_FIELD_ENUM(vdi_tape_desc, dtype, vdi__real_words, "type of constants made from numbers"),
+    VDI_FIELD_BOOL(vdi_tape_desc, measure, "shapes alone, to learn how much memory is needed"),
+};
+static const vdi_fields vdi__tape_table = {"vdi_tape_desc", vdi__tape_rows,
+                                           (int)VDI__COUNT(vdi__tape_rows)};
+
+VDI__DEF const vdi_fields *vdi_tape_desc_fields(void) { return &vdi__tape_table; }
+
 VDI__DEF vdi_tape_desc vdi_tape_desc_defaults(void) {
     vdi_tape_desc d = VDI__ZERO;
     d.dtype = VDI_F32;
@@ -373,11 +349,8 @@ VDI__DEF vdi_tape_desc vdi_tape_desc_defaults(void) {
 }
 
 VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *err) {
-    if (!vdi_dtype_is_real(desc->dtype)) {
-        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tape_desc.dtype",
-                             "dtype is %s, expected float32 or float64",
-                             vdi_dtype_name(desc->dtype));
-    }
+    const vdi_status status = vdi_fields_check(&vdi__tape_table, desc, err);
+    if (status < 0) return status;
     if ((desc->memory == NULL) != (desc->memory_size == 0)) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.memory",
                              "memory and memory_size have to be given together");
@@ -861,117 +834,5 @@ VDI__DEF bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v) {
     return vdi__wants(vdi__peek(t, v));
 }
 
-/* ======== operations of the user's own ===========================================================
- * Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a
- * gradient wakes the hub, which stands before all outputs on the tape and so runs after all of
- * them. */
-
-typedef struct vdi__custom_node {
-    vdi_custom_desc desc;
-    vdi__node *in[VDI_CUSTOM_MAX], *out[VDI_CUSTOM_MAX];
-    vdi_custom c;
-} vdi__custom_node;
-
 VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pass; }
-
-VDI__FN vdi_status vdi__custom_measure(vdi_tape *t, const vdi__custom_node *u) {
-    vdi__tape_count(t, u->desc.scratch_bytes);
-    return VDI_OK;
-}
-
-VDI__FN void vdi__custom_back(vdi_tape *t, vdi__node *hub) {
-    vdi__custom_node *u = (vdi__custom_node *)hub->extra;
-    vdi_error err;
-    for (int i = 0; i < u->desc.inputs; i++) {
-        void *g = vdi__wants(u->in[i]) ? vdi__grad_zeroed(t, u->in[i]) : NULL;
-        u->c.din[i] = g ? vdi__node_tensor(t, u->in[i], g) : vdi__tensor_null();
-    }
-    for (int i = 0; i < u->desc.outputs; i++) {
-        u->c.dout[i] = u->out[i]->pass == t->pass ? vdi__node_tensor(t, u->out[i], u->out[i]->grad)
-                                                  : vdi__tensor_null();
-    }
-    if (t->status < 0) return;
-    vdi__tape_mark m = vdi__scratch_begin(t);
-    (void)vdi_text_copy(err.message, sizeof err.message, "the backward callback failed");
-    vdi_status status =
-        t->measure ? vdi__custom_measure(t, u) : u->desc.backward(&u->c, u->desc.user, &err);
-    vdi__scratch_end(t, m);
-    if (status < 0) {
-        (void)vdi_tape_fail(t, status, u->desc.name ? u->desc.name : "vdi_var_custom", "%s",
-                            err.message);
-    }
-}
-
-VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out) {
-    const char *where = desc->name ? desc->name : "vdi_var_custom";
-    vdi_error err;
-    unsigned flags = 0;
-    int made = 0;
-    if (desc->inputs < 0 || desc->inputs > VDI_CUSTOM_MAX || desc->outputs < 1 ||
-        desc->outputs > VDI_CUSTOM_MAX) {
-        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                            "%d inputs and %d outputs, expected at most %d", desc->inputs,
-                            desc->outputs, VDI_CUSTOM_MAX);
-        return t->status;
-    }
-    for (int i = 0; i < desc->outputs; i++)
-        out[i] = vdi_var_none();
-    if (t->status < 0) return t->status;
-    vdi__node scalar;
-    scalar.count = 0;
-    scalar.shape = NULL;
-    scalar.dtype = VDI_F32;
-    scalar.ndim = 0;
-    vdi__node *hub = vdi__node_like(t, where, &scalar, false);
-    vdi__custom_node *u = hub ? (vdi__custom_node *)vdi__tape_payload(t, where, sizeof *u) : NULL;
-    if (!u) return t->status;
-    memset(u, 0, sizeof *u);
-    u->desc = *desc;
-    u->c.tape = t;
-    u->c.inputs = desc->inputs;
-    u->c.outputs = desc->outputs;
-    hub->flags = VDI__NODE_HUB;
-    hub->extra = u;
-    for (int i = 0; i < desc->inputs; i++) {
-        u->in[i] = vdi__arg(t, desc->input[i], where);
-        if (!u->in[i]) return t->status;
-        u->c.in[i] = vdi__node_tensor(t, u->in[i], u->in[i]->value);
-        flags |= u->in[i]->flags;
-    }
-    if (!desc->backward) flags = 0;
-    u->c.saved = vdi__tape_data(t, where, desc->saved_bytes);
-    if (!u->c.saved) return t->status;
-    (void)vdi__node_link(t, hub, flags, vdi__custom_back);
-    for (made = 0; made < desc->outputs; made++) {
-        vdi_tensor want = desc->output[made];
-        bool given = want.data != NULL;
-        if (!vdi_tensor_ok(want) || !vdi_dtype_is_real(want.dtype) ||
-            (given && !vdi_tensor_is_contiguous(want))) {
-            (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                                "output %d is not packed float32 or float64", made);
-            return t->status;
-        }
-        vdi__node *n = vdi__node_shaped(t, where, want.dtype, want.ndim, want.shape, !given);
-        if (!n) return t->status;
-        if (given && !t->measure) n->value = want.data;
-        n->in[0] = hub;
-        u->out[made] = n;
-        u->c.out[made] = vdi__node_tensor(t, n, n->value);
-        u->c.din[made] = u->c.dout[made] = vdi__tensor_null();
-        out[made] = vdi__node_link(t, n, flags, vdi__wake_back);
-    }
-    if (desc->forward) {
-        vdi__tape_mark m = vdi__scratch_begin(t);
-        (void)vdi_text_copy(err.message, sizeof err.message, "the forward callback failed");
-        vdi_status status =
-            t->measure ? vdi__custom_measure(t, u) : desc->forward(&u->c, desc->user, &err);
-        vdi__scratch_end(t, m);
-        if (status < 0) (void)vdi_tape_fail(t, status, where, "%s", err.message);
-    }
-    if (t->status < 0) {
-        for (int i = 0; i < desc->outputs; i++)
-            out[i] = vdi_var_none();
-    }
-    return t->status;
-}
 #endif

@@ -21,6 +21,7 @@
 #ifndef VDI_IO_FIGURE_H
 #define VDI_IO_FIGURE_H
 #include "../core/alloc.h"
+#include "../core/field.h"
 #include "../core/status.h"
 #include "../core/tensor.h"
 #include "color.h"
@@ -28,11 +29,17 @@
 /** Options of a figure; zero is the default of each. */
 typedef struct vdi_figure_desc {
     const char *title;       /**< above all, or NULL */
-    int rows, cols;          /**< panels; default 1 by 1 */
-    double width;            /**< of the whole figure in pixels; default 700 */
-    double height;           /**< of one panel's plot area in pixels; default 170 */
+    int rows, cols;          /**< panels */
+    double width;            /**< of the whole figure in pixels */
+    double height;           /**< of one panel's plot area in pixels */
     vdi_allocator allocator; /**< default malloc */
 } vdi_figure_desc;
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_figure_desc_fields(void);
+/** The filled description. */
+VDI_API vdi_figure_desc vdi_figure_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_figure_desc_check(const vdi_figure_desc *desc, vdi_error *err);
 
 /** One axis of a panel. */
 typedef struct vdi_axis {
@@ -113,10 +120,12 @@ typedef struct vdi_figure {
     bool no_memory;
     vdi_panel spare; /* what is handed out when memory is out or an index wrong */
     vdi_series spare_series;
-    bool wrong_panel;
+    bool wrong_panel, wrong_desc;
+    vdi_error error; /* what is wrong with the description */
 } vdi_figure;
 
-/** Start a figure; `desc` NULL: one panel. Free it with vdi_figure_free. */
+/** Start a figure; `desc` NULL: one panel. Free it with vdi_figure_free. A description out of its
+ * range is told by the drawing. */
 VDI_API void vdi_figure_init(vdi_figure *f, const vdi_figure_desc *desc);
 /** Give the figure's memory back. */
 VDI_API void vdi_figure_free(vdi_figure *f);
@@ -157,15 +166,37 @@ VDI_API vdi_series *vdi_panel_rule(vdi_panel *p, const char *name, char axis, do
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_C)
 #define VDI_IO_FIGURE_C
 
+static const vdi_field vdi__figure_rows[] = {
+    VDI_FIELD_INT32(vdi_figure_desc, rows, 1, 1, 1000, "panels below each other"),
+    VDI_FIELD_INT32(vdi_figure_desc, cols, 1, 1, 100, "panels beside each other"),
+    VDI_FIELD_REAL(vdi_figure_desc, width, 700, 100, 10000, "width of the figure, in pixels"),
+    VDI_FIELD_REAL(vdi_figure_desc, height, 170, 20, 10000, "height of a panel, in pixels"),
+};
+static const vdi_fields vdi__figure_table = {"vdi_figure_desc", vdi__figure_rows,
+                                             (int)VDI__COUNT(vdi__figure_rows)};
+
+VDI__DEF const vdi_fields *vdi_figure_desc_fields(void) { return &vdi__figure_table; }
+
+VDI__DEF vdi_figure_desc vdi_figure_desc_defaults(void) {
+    vdi_figure_desc d = VDI__ZERO;
+    vdi_fields_fill(&vdi__figure_table, &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_figure_desc_check(const vdi_figure_desc *desc, vdi_error *err) {
+    vdi_figure_desc d = *desc;
+    vdi_fields_fill(&vdi__figure_table, &d);
+    return vdi_fields_check(&vdi__figure_table, &d, err);
+}
+
 VDI__DEF void vdi_figure_init(vdi_figure *f, const vdi_figure_desc *desc) {
     memset(f, 0, sizeof *f);
     if (desc) f->desc = *desc;
-    if (f->desc.rows < 1) f->desc.rows = 1;
-    if (f->desc.cols < 1) f->desc.cols = 1;
-    if (!(f->desc.width >= 100 && f->desc.width <= 10000)) f->desc.width = 700;
-    if (!(f->desc.height >= 20 && f->desc.height <= 10000)) f->desc.height = 170;
+    vdi_fields_fill(&vdi__figure_table, &f->desc);
+    f->wrong_desc = vdi_figure_desc_check(&f->desc, &f->error) < 0;
     vdi_arena_init(&f->arena, &f->desc.allocator, 4096);
     f->spare.figure = f;
+    if (f->wrong_desc) f->desc.rows = f->desc.cols = 0;
     size_t n = vdi_mul_size((size_t)f->desc.rows, (size_t)f->desc.cols);
     f->panels = (vdi_panel *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *f->panels));
     f->no_memory = !f->panels;

@@ -1095,6 +1095,10 @@ VDI__FN double vdi__layout(const vdi_figure *f, vdi__view *views) {
 VDI__DEF vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page, vdi_error *err) {
     int64_t n = f->panels ? (int64_t)f->desc.rows * f->desc.cols : 0;
     vdi_arena_mark mark = vdi_arena_get_mark(&f->arena);
+    if (f->wrong_desc) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", w->name, "%s",
+                             f->error.message);
+    }
     if (f->wrong_panel) {
         return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", w->name,
                              "a panel outside of the %d x %d was asked for", f->desc.rows,
