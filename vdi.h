@@ -54,9 +54,9 @@
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
- * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
- * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
- * VDI__LETTERS_ALONE, only single letters step aside.
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which
+ * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
+ * around it, with VDI__LETTERS_ALONE, only single letters step aside.
  * Compilers without push_macro are left alone: there the user undefines what is in the way.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
@@ -711,9 +711,9 @@
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
- * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
- * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
- * VDI__LETTERS_ALONE, only single letters step aside.
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which
+ * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
+ * around it, with VDI__LETTERS_ALONE, only single letters step aside.
  * Compilers without push_macro are left alone: there the user undefines what is in the way.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
@@ -1148,9 +1148,9 @@
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
- * undefined here and popped at the end, so that neither side sees the other. windows.h, which defines some of
- * them, is included before (core/win32.h), or the user would lose what it defines; around it, with
- * VDI__LETTERS_ALONE, only single letters step aside.
+ * undefined here and popped at the end, so that neither side sees the other. windows.h, which
+ * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
+ * around it, with VDI__LETTERS_ALONE, only single letters step aside.
  * Compilers without push_macro are left alone: there the user undefines what is in the way.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
@@ -2089,7 +2089,8 @@ VDI_API void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void 
  * independent.
  * Fork: a child has a copy of the pool, but none of its threads. There it runs its jobs on the
  * caller, with the same results, and vdi_pool_destroy gives back the memory alone; the child may
- * make a pool of its own (where the system lets it start threads). What a job of the parent was doing at that moment stays half done.
+ * make a pool of its own (where the system lets it start threads). What a job of the parent was
+ * doing at that moment stays half done.
  * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error:
  * vdi_pool_threads tells. With VDI_NO_THREADS a pool has one worker.
  */
@@ -3148,6 +3149,8 @@ typedef struct vdi_tape_desc {
                                   means something */
 } vdi_tape_desc;
 
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_tape_desc_fields(void);
 /** The filled description. */
 VDI_API vdi_tape_desc vdi_tape_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
@@ -3231,7 +3234,44 @@ VDI_API int64_t vdi_var_dim(const vdi_tape *t, vdi_var v, int axis);
 /** Does a gradient flow through it? */
 VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 
-/* ---- operations of your own ------------------------------------------------------------------ */
+/** Memory for the time of one callback of an operation (grad/custom.h), aligned to 64 bytes and not cleared; NULL when memory is
+ * out or on a measuring tape. */
+VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
+
+#endif /* VDI_GRAD_TAPE_H */
+
+
+/* ======== grad/custom.h ======== */
+/* grad/custom.h - an operation of your own, with its own backward, on the tape
+ *
+ * Do this: y = x^3, written by hand
+ *     static vdi_status cube(vdi_custom *c, void *user, vdi_error *err) {
+ *         const double *x = (const double *)c->in[0].data;
+ *         double *out = (double *)c->out[0].data;
+ *         for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) out[i] = x[i] * x[i] * x[i];
+ *         return VDI_OK;
+ *     }
+ *     static vdi_status cube_back(vdi_custom *c, void *user, vdi_error *err) {
+ *         const double *x = (const double *)c->in[0].data, *d = (const double *)c->dout[0].data;
+ *         double *dx = (double *)c->din[0].data;                           backward ADDS
+ *         for (int64_t i = 0; i < vdi_tensor_count(c->in[0]); i++) dx[i] += 3 * x[i] * x[i] * d[i];
+ *         return VDI_OK;
+ *     }
+ *
+ *     vdi_tensor shape = vdi_tape_value(t, x);
+ *     shape.data = NULL;                                                   the tape gives the memory
+ *     vdi_custom_desc d = vdi_custom_desc_defaults();
+ *     d.name = "cube", d.inputs = 1, d.input = &x, d.outputs = 1, d.output = &shape;
+ *     d.forward = cube, d.backward = cube_back;
+ *     if (vdi_var_custom(t, &d, &y) < 0) puts("the tape says why");
+ *
+ * Up to eight inputs and outputs, memory that is kept from forward to backward, and scratch memory
+ * (vdi_tape_scratch). Gradients go where c->din has a tensor; a cotangent that never came is the null
+ * tensor, and zero.
+ * Errors: a callback's negative status becomes the tape's error. Threads: those of the tape.
+ */
+#ifndef VDI_GRAD_CUSTOM_H
+#define VDI_GRAD_CUSTOM_H
 
 /** Most inputs and outputs of a user-defined operation. */
 #define VDI_CUSTOM_MAX 8
@@ -3254,7 +3294,7 @@ typedef vdi_status (*vdi_custom_fn)(vdi_custom *c, void *user, vdi_error *err);
 /** A user-defined operation. */
 typedef struct vdi_custom_desc {
     const char *name;         /**< for messages */
-    int inputs, outputs;      /**< 0..VDI_CUSTOM_MAX and 1..VDI_CUSTOM_MAX */
+    int inputs, outputs;      /**< how many; up to VDI_CUSTOM_MAX */
     const vdi_var *input;     /**< (inputs) */
     const vdi_tensor *output; /**< shapes and dtypes; with data they are taken as computed (and
                                    referenced until reset), else room is made */
@@ -3266,30 +3306,53 @@ typedef struct vdi_custom_desc {
     vdi_custom_fn backward;   /**< NULL: no gradient flows */
     void *user;               /**< handed to the callbacks */
 } vdi_custom_desc;
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_custom_desc_fields(void);
+/** A description of one output; the rest is up to you. */
+VDI_API vdi_custom_desc vdi_custom_desc_defaults(void);
+/** VDI_OK, or which field is out of range, or missing. */
+VDI_API vdi_status vdi_custom_desc_check(const vdi_custom_desc *desc, vdi_error *err);
 /** Put a user-defined operation on the tape: out[0..outputs) become its variables (null ones after
  * an error). */
 VDI_API vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out);
-/** Memory for the time of one callback, aligned to 64 bytes and not cleared; NULL when memory is
- * out or on a measuring tape. */
-VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
-#endif /* VDI_GRAD_TAPE_H */
+#endif /* VDI_GRAD_CUSTOM_H */
+
+
+/* ======== grad/broadcast.h ======== */
+/* grad/broadcast.h - arguments of different shapes, row by row
+ *
+ * Do this:
+ *     int64_t shape[2] = {3, 4};
+ *     vdi_var b4 = vdi_var_broadcast_to(t, b, 2, shape);             (4,) or (3,1) or () to (3,4)
+ *
+ * NumPy's rules: shapes are aligned at their ends, and an extent of 1 is repeated. The gradient of what
+ * was repeated is the sum over the repetitions. Operations of two arguments (grad/ops.h) and products
+ * of batches (grad/matrix_ops.h) broadcast by the same plan, and do not copy.
+ */
+#ifndef VDI_GRAD_BROADCAST_H
+#define VDI_GRAD_BROADCAST_H
+
+/** Repeated to a larger shape, by NumPy's rules. */
+VDI_API vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var x, int ndim, const int64_t *shape);
+
+#endif /* VDI_GRAD_BROADCAST_H */
 
 
 /* ======== grad/ops.h ======== */
-/* grad/ops.h - operations element by element, and reductions
+/* grad/ops.h - operations element by element
  *
  * Do this:
- *     vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, prediction, target)));
+ *     vdi_var rate = vdi_var_softplus(t, vdi_var_add(t, vdi_var_mul(t, x, w), b));
+ *     vdi_var err2 = vdi_var_square(t, vdi_var_sub(t, prediction, target));
  *
- * Binary operations broadcast as NumPy does; the gradient of what was repeated is the sum over the
- * repetitions. Both arguments have one dtype (vdi_var_cast changes it). `axis` may be negative,
- * counted from the end.
+ * Operations of two arguments broadcast as NumPy does (grad/broadcast.h). Both arguments have one
+ * dtype; vdi_var_cast changes it.
  *
  * Where a function has a kink, the gradient is one of its one-sided ones, and it is fixed: relu,
  * leaky_relu, elu and abs take the derivative from the left at 0; maximum and minimum give
- * everything to the first argument on a tie; max and min over an axis to the first extreme element;
- * clip lets the gradient pass on the closed interval; where gives nothing to the mask.
+ * everything to the first argument on a tie; clip lets the gradient pass on the closed interval;
+ * where gives nothing to the mask.
  */
 #ifndef VDI_GRAD_OPS_H
 #define VDI_GRAD_OPS_H
@@ -3397,14 +3460,22 @@ VDI_API vdi_var vdi_var_straight_through(vdi_tape *t, vdi_var value, vdi_var thr
 VDI_API vdi_var vdi_var_clip_gradient(vdi_tape *t, vdi_var x, double limit);
 /** The value in another real dtype; the gradient is cast back. */
 VDI_API vdi_var vdi_var_cast(vdi_tape *t, vdi_var x, vdi_dtype dtype);
-/** Row r of value[index[r]]: the `count` values have one shape (R, ...), `index` is packed int64
- * (R). The gradient goes to the row's
- *  source. `index` is copied. */
-VDI_API vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index);
-/** Row r of value[j*], j* = the first j with the smallest key[j][r]; keys (R), values (R, ...). No
- * gradient to the keys: the
- *  composite twin minimum of SAC-D. */
-VDI_API vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key, const vdi_var *value);
+
+#endif /* VDI_GRAD_OPS_H */
+
+
+/* ======== grad/reduce_ops.h ======== */
+/* grad/reduce_ops.h - sums, means, extremes, log sum exp, inner products and softmax
+ *
+ * Do this:
+ *     vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, prediction, target)));
+ *     vdi_var top = vdi_var_max_axis(t, x, -1, false);                     the last axis disappears
+ *
+ * `axis` may be negative, counted from the end. The gradient of an extreme goes to the first element
+ * that reaches it.
+ */
+#ifndef VDI_GRAD_REDUCE_OPS_H
+#define VDI_GRAD_REDUCE_OPS_H
 
 /** Sum and mean of all elements: a scalar. The mean of nothing is NaN. */
 VDI_API vdi_var vdi_var_sum(vdi_tape *t, vdi_var x);
@@ -3422,17 +3493,43 @@ VDI_API vdi_var vdi_var_dot(vdi_tape *t, vdi_var a, vdi_var b);
 VDI_API vdi_var vdi_var_softmax(vdi_tape *t, vdi_var x);
 VDI_API vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x);
 
-#endif /* VDI_GRAD_OPS_H */
+#endif /* VDI_GRAD_REDUCE_OPS_H */
+
+
+/* ======== grad/row_ops.h ======== */
+/* grad/row_ops.h - rows by index: gather them from one variable, or pick each from one of several
+ *
+ * Do this:
+ *     int64_t index[3] = {2, 0, 2};
+ *     vdi_var rows = vdi_var_gather(t, x, vdi_tensor_1d(index, VDI_I64, 3));       x[2], x[0], x[2]
+ *     vdi_var least = vdi_var_pick_min(t, 3, parts, parts);              row by row the least of three
+ *
+ * Rows are what follows the first axis. Indices are copied, and checked.
+ */
+#ifndef VDI_GRAD_ROW_OPS_H
+#define VDI_GRAD_ROW_OPS_H
+
+/** Rows x[index[i], ...]: index is packed int64 (n), and is copied; gradients of repeated rows add
+ * up in rising order of i. */
+VDI_API vdi_var vdi_var_gather(vdi_tape *t, vdi_var x, vdi_tensor index);
+/** Row r of value[index[r]]: the `count` values have one shape (R, ...), `index` is packed int64
+ * (R). The gradient goes to the row's
+ *  source. `index` is copied. */
+VDI_API vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index);
+/** Row r of value[j*], j* = the first j with the smallest key[j][r]; keys (R), values (R, ...). No
+ * gradient to the keys: the
+ *  composite twin minimum of SAC-D. */
+VDI_API vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key, const vdi_var *value);
+
+#endif /* VDI_GRAD_ROW_OPS_H */
 
 
 /* ======== grad/shape_ops.h ======== */
-/* grad/shape_ops.h - operations that move data: reshape, slice, concatenate, gather, and the linear
- * recurrence along an axis
+/* grad/shape_ops.h - operations that move data: reshape, permute, slice, concatenate
  *
  * Do this:
  *     vdi_var z = vdi_var_slice(t, x, 1, 0, 1, T - 1);              x[:, 0:T-1]
  *     vdi_var y = vdi_var_concat(t, parts, 3, -1);                  along the last axis
- *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);   c_t = gamma c_{t-1} + s_t
  *
  * Results are packed. reshape, and a slice of the leading axis, share the memory of their argument;
  * everything else copies.
@@ -3457,32 +3554,20 @@ VDI_API vdi_var vdi_var_index(vdi_tape *t, vdi_var x, int axis, int64_t i);
 VDI_API vdi_var vdi_var_concat(vdi_tape *t, const vdi_var *x, int count, int axis);
 /** Joined along a new axis before `axis`. */
 VDI_API vdi_var vdi_var_stack(vdi_tape *t, const vdi_var *x, int count, int axis);
-/** Rows x[index[i], ...]: index is packed int64 (n), and is copied; gradients of repeated rows add
- * up in rising order of i. */
-VDI_API vdi_var vdi_var_gather(vdi_tape *t, vdi_var x, vdi_tensor index);
-/** Repeated to a larger shape, by NumPy's rules. */
-VDI_API vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var x, int ndim, const int64_t *shape);
-/** c_t = a_t c_{t-1} + b_t along an axis: an AR(1) filter. a broadcasts to the shape of b; c0 (the
- * shape of b without the axis)
- *  stands before the first element, and is zero if it is the null variable. */
-VDI_API vdi_var vdi_var_scan(vdi_tape *t, vdi_var a, vdi_var b, vdi_var c0, int axis);
 
 #endif /* VDI_GRAD_SHAPE_OPS_H */
 
 
 /* ======== grad/matrix_ops.h ======== */
-/* grad/matrix_ops.h - coarse operations on matrices: products, layers, convolution, recurrence,
- * Cholesky and triangular solves
+/* grad/matrix_ops.h - products, dense layers and layer norm
  *
  * Do this:
- *     vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_RELU, 0);   act(x W + b), one pass
- *     vdi_var s = vdi_var_matmul(t, a, a, VDI_GEMM_TB);          A A', for each matrix of a batch
- *     vdi_var l = vdi_var_cholesky(t, s);
- *     vdi_var u = vdi_var_trsm(t, l, v, VDI_TRSM_LOWER);         L^{-1} v
+ *     vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_RELU, 0);             act(x W + b), one pass
+ *     vdi_var s = vdi_var_matmul(t, a, a, VDI_GEMM_TB);                    A A', for each matrix of a batch
  *
- * Each is one node: forward and backward are whole kernels. The gradient of a weight is added by
- * the product itself to the parameter's gradient; the gradient of an input is computed only where
- * somebody wants it.
+ * Each is one node: forward and backward are whole kernels. The gradient of a weight is added by the
+ * product itself to the parameter's gradient; the gradient of an input is computed only where it is
+ * wanted.
  */
 #ifndef VDI_GRAD_MATRIX_OPS_H
 #define VDI_GRAD_MATRIX_OPS_H
@@ -3501,6 +3586,22 @@ VDI_API vdi_var vdi_var_matmul(vdi_tape *t, vdi_var a, vdi_var b, int flags);
  * (n) or null variables; eps 0
  *  means 1e-5. */
 VDI_API vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var x, vdi_var gain, vdi_var bias, double eps);
+
+#endif /* VDI_GRAD_MATRIX_OPS_H */
+
+
+/* ======== grad/sequence_ops.h ======== */
+/* grad/sequence_ops.h - operations along time: convolution, gated recurrent unit, linear recurrence
+ *
+ * Do this:
+ *     vdi_var f = vdi_var_conv1d(t, x, w, b, -1, VDI_ACT_RELU, 0);         x (B,T,cin), same length
+ *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);       c_t = gamma c_{t-1} + s_t
+ *
+ * Each is one node: forward and backward are whole kernels.
+ */
+#ifndef VDI_GRAD_SEQUENCE_OPS_H
+#define VDI_GRAD_SEQUENCE_OPS_H
+
 /** act(conv(x, W) + b): x (B,T,cin), W (width,cin,cout), b (cout) or null; result (B,T,cout).
  * pad_left -1 means (width-1)/2. */
 VDI_API vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, int64_t pad_left,
@@ -3516,6 +3617,26 @@ VDI_API vdi_var vdi_var_conv1d_dilated(vdi_tape *t, vdi_var x, vdi_var w, vdi_va
  *  first. */
 VDI_API vdi_var vdi_var_gru(vdi_tape *t, vdi_var xp, vdi_var w_hh, vdi_var b_hh, vdi_var h0,
                             bool reverse);
+/** c_t = a_t c_{t-1} + b_t along an axis: an AR(1) filter. a broadcasts to the shape of b; c0 (the
+ * shape of b without the axis)
+ *  stands before the first element, and is zero if it is the null variable. */
+VDI_API vdi_var vdi_var_scan(vdi_tape *t, vdi_var a, vdi_var b, vdi_var c0, int axis);
+
+#endif /* VDI_GRAD_SEQUENCE_OPS_H */
+
+
+/* ======== grad/triangle_ops.h ======== */
+/* grad/triangle_ops.h - Cholesky factors, triangular solves, triangles and diagonals
+ *
+ * Do this:
+ *     vdi_var l = vdi_var_cholesky(t, a);                                  A = L L'
+ *     vdi_var u = vdi_var_trsm(t, l, v, VDI_TRSM_LOWER);                   L^{-1} v
+ *
+ * All of them work on each matrix of a batch, and each is one node.
+ */
+#ifndef VDI_GRAD_TRIANGLE_OPS_H
+#define VDI_GRAD_TRIANGLE_OPS_H
+
 /** L with A = L L', for each matrix (..., n, n); the lower triangle is read. The cotangent of A is
  * symmetric (dF = sum_ij Abar_ij
  *  dA_ij for a symmetric dA). Not positive definite is an error that names the matrix. Source of
@@ -3534,7 +3655,7 @@ VDI_API vdi_var vdi_var_diagonal(vdi_tape *t, vdi_var x);
 /** Diagonal matrices: (..., n) to (..., n, n). */
 VDI_API vdi_var vdi_var_diag_embed(vdi_tape *t, vdi_var x);
 
-#endif /* VDI_GRAD_MATRIX_OPS_H */
+#endif /* VDI_GRAD_TRIANGLE_OPS_H */
 
 
 /* ======== grad/blocktri_ops.h ======== */
@@ -3583,28 +3704,20 @@ VDI_API vdi_var vdi_var_blocktri_matvec(vdi_tape *t, vdi_blocktri_var f, vdi_var
 #endif /* VDI_GRAD_BLOCKTRI_OPS_H */
 
 
-/* ======== grad/params.h ======== */
-/* grad/params.h - named sets of parameters: values and gradients in one block each, initialised
- * from a seed
+/* ======== grad/init.h ======== */
+/* grad/init.h - how a parameter begins: its name, shape and initialiser
  *
  * Do this:
  *     vdi_param_desc list[2];
- *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);   (28,256), uniform on +-1/sqrt(28)
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);         uniform on +-1/sqrt(28)
  *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
- *     vdi_rng rng = vdi_rng_make(seed, 0);
- *     vdi_params *p;
- *     if (vdi_params_create(list, 2, VDI_F32, NULL, &rng, &p, &err) < 0) puts(err.message);
- *     ... vdi_tape_param(t, &p->item[0]) on a tape; vdi_params_zero_grad(p) before each step ...
- *     vdi_params_destroy(p);
+ *     if (vdi_param_desc_check(&list[0], &err) < 0) puts(err.message);
  *
- * Weights are stored (in, out), convolutions (width, in, out). Every tensor begins on a 64-byte
- * line of its block; the gaps are zero, so whole blocks can be summed and stepped. vdi_params_state
- * hands the values out by name for any file format.
- * Threads: a set is not locked; several tapes that run at once take copies with gradients of their
- * own (vdi_params_share).
+ * grad/params.h makes sets of parameters from such lists. A new initialiser is a function and a row of
+ * the table at the end, in the order of the enum.
  */
-#ifndef VDI_GRAD_PARAMS_H
-#define VDI_GRAD_PARAMS_H
+#ifndef VDI_GRAD_INIT_H
+#define VDI_GRAD_INIT_H
 
 /** Room for a parameter's name, with the terminating 0. */
 #define VDI_PARAM_NAME 64
@@ -3630,7 +3743,7 @@ typedef enum vdi_init {
 /** One parameter to be made. */
 typedef struct vdi_param_desc {
     char name[VDI_PARAM_NAME];   /**< unique in its set, such as "layer.weight" */
-    int32_t ndim;                /**< 0..VDI_MAX_DIMS */
+    int32_t ndim;                /**< axes, up to VDI_MAX_DIMS; 0: a scalar */
     int64_t shape[VDI_MAX_DIMS]; /**< the first ndim count */
     vdi_init init;               /**< how it begins */
     double scale;                /**< see vdi_init */
@@ -3638,6 +3751,10 @@ typedef struct vdi_param_desc {
     bool frozen;                 /**< no gradient, no step */
 } vdi_param_desc;
 
+/** Its table, but for name and shape. */
+VDI_API const vdi_fields *vdi_param_desc_fields(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_param_desc_check(const vdi_param_desc *desc, vdi_error *err);
 /** Shorthands for the common shapes. A name that is too long is cut. */
 VDI_API vdi_param_desc vdi_param_1d(const char *name, vdi_init init, double scale, int64_t n0);
 VDI_API vdi_param_desc vdi_param_2d(const char *name, vdi_init init, double scale, int64_t n0,
@@ -3647,6 +3764,32 @@ VDI_API vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double scal
 /** The same for any shape; ndim 0 is a scalar. */
 VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
                                       const int64_t *shape);
+
+#endif /* VDI_GRAD_INIT_H */
+
+
+/* ======== grad/params.h ======== */
+/* grad/params.h - named sets of parameters: values and gradients in one block each, initialised
+ * from a seed
+ *
+ * Do this:
+ *     vdi_param_desc list[2];
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);   (28,256)
+ *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
+ *     vdi_rng rng = vdi_rng_make(seed, 0);
+ *     vdi_params *p;
+ *     if (vdi_params_create(list, 2, VDI_F32, NULL, &rng, &p, &err) < 0) puts(err.message);
+ *     ... vdi_tape_param(t, &p->item[0]) on a tape; vdi_params_zero_grad(p) before each step ...
+ *     vdi_params_destroy(p);
+ *
+ * Weights are stored (in, out), convolutions (width, in, out). Every tensor begins on a 64-byte
+ * line of its block; the gaps are zero, so whole blocks can be summed and stepped. vdi_params_state
+ * hands the values out by name for any file format.
+ * Threads: a set is not locked; several tapes that run at once take copies with gradients of their
+ * own (vdi_params_share).
+ */
+#ifndef VDI_GRAD_PARAMS_H
+#define VDI_GRAD_PARAMS_H
 
 /** One parameter. `frozen` may be changed at any time. */
 typedef struct vdi_param {
@@ -3749,30 +3892,35 @@ typedef enum vdi_schedule_kind {
     VDI_SCHEDULE_LINEAR        /**< straight from 1 to `last` over `steps`, then `last` */
 } vdi_schedule_kind;
 
-/** The learning rate over time, as a factor. All zero is constant. */
+/** The learning rate over time, as a factor. All zero is constant; defaults and ranges stand in
+ * vdi_schedule_fields. */
 typedef struct vdi_schedule {
     vdi_schedule_kind kind; /**< the rule after the warm-up */
     int64_t warmup;         /**< steps of a linear rise from 0; the other rule starts after them */
     int64_t steps;          /**< length of COSINE and LINEAR */
-    int64_t every;          /**< default 1 */
-    double factor;          /**< default 1 */
+    int64_t every;          /**< steps from fall to fall of EXPONENTIAL and STEP */
+    double factor;          /**< ... and how far they fall */
     double last;            /**< the last factor of COSINE and LINEAR */
 } vdi_schedule;
+/** Its table: defaults, ranges, help. */
+VDI_API const vdi_fields *vdi_schedule_fields(void);
 /** The factor at step 0, 1, ... */
 VDI_API double vdi_schedule_factor(const vdi_schedule *s, int64_t step);
 
-/** Zero is the default of each field. */
+/** Zero is the default of each field; defaults and ranges stand in vdi_optim_desc_fields. */
 typedef struct vdi_optim_desc {
     vdi_optim_kind kind;   /**< the rule */
-    double rate;           /**< learning rate; default 1e-3 */
-    double beta1, beta2;   /**< Adam's memory; default 0.9, 0.999 */
-    double rho;            /**< RMSprop's memory; default 0.99 */
-    double momentum;       /**< RMSprop and SGD; default 0 */
-    double eps;            /**< default 1e-8 */
-    double weight_decay;   /**< default 0 */
+    double rate;           /**< learning rate */
+    double beta1, beta2;   /**< Adam's memory of the gradient and of its square */
+    double rho;            /**< RMSprop's memory of the square */
+    double momentum;       /**< of RMSprop and SGD */
+    double eps;            /**< keeps the division by a root finite */
+    double weight_decay;   /**< share of a parameter that a step of rate 1 takes away */
     double clip_norm;      /**< gradients longer than this are scaled down to it; 0: never */
-    vdi_schedule schedule; /**< default constant */
+    vdi_schedule schedule; /**< of the learning rate */
 } vdi_optim_desc;
+/** Its table, but for the schedule. */
+VDI_API const vdi_fields *vdi_optim_desc_fields(void);
 /** The filled description. */
 VDI_API vdi_optim_desc vdi_optim_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
@@ -3834,7 +3982,7 @@ VDI_API const vdi_state *vdi_optim_state(vdi_optim *o);
 /** A stack of affine layers. */
 typedef struct vdi_mlp_desc {
     const char *name;                  /**< prefix of the parameters' names */
-    int32_t layers;                    /**< 1..VDI_LAYERS_MAX */
+    int32_t layers;                    /**< how many, up to VDI_LAYERS_MAX */
     int64_t sizes[VDI_LAYERS_MAX + 1]; /**< inputs, hidden layers, outputs */
     vdi_act act, out_act;              /**< between the layers; after the last */
     double act_param;                  /**< slope of a leaky rectifier; 0 means 0.2 */
@@ -3844,6 +3992,10 @@ typedef struct vdi_mlp_desc {
                                             layer's weights */
     bool layer_norm;                   /**< normalise before each activation between the layers */
 } vdi_mlp_desc;
+/** Its table, but for the sizes. */
+VDI_API const vdi_fields *vdi_mlp_desc_fields(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_mlp_desc_check(const vdi_mlp_desc *desc, vdi_error *err);
 /** Its parameters: weight (in,out) and bias (out) of each layer, with layer_norm gain and shift
  * (out) after them. */
 VDI_API int64_t vdi_mlp_declare(const vdi_mlp_desc *d, vdi_param_desc *list, int64_t room);
@@ -3854,7 +4006,7 @@ VDI_API vdi_var vdi_mlp_apply(vdi_tape *t, const vdi_mlp_desc *d, const vdi_para
 /** A stack of convolutions over time, "same" length. */
 typedef struct vdi_conv_desc {
     const char *name;                     /**< prefix of the parameters' names */
-    int32_t layers;                       /**< 1..VDI_LAYERS_MAX */
+    int32_t layers;                       /**< how many, up to VDI_LAYERS_MAX */
     int64_t channels[VDI_LAYERS_MAX + 1]; /**< of the input and of each layer */
     int64_t width[VDI_LAYERS_MAX];        /**< taps of a filter */
     int64_t dilation[VDI_LAYERS_MAX];     /**< frames from tap to tap; 0 means 1 */
@@ -3864,6 +4016,10 @@ typedef struct vdi_conv_desc {
     double act_param;                     /**< slope of the leaky rectifier; 0 means 0.2 */
     vdi_init init;                        /**< 0 is VDI_INIT_HE_NORMAL; biases are 0 */
 } vdi_conv_desc;
+/** Its table, but for channels, widths and dilations. */
+VDI_API const vdi_fields *vdi_conv_desc_fields(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_conv_desc_check(const vdi_conv_desc *desc, vdi_error *err);
 /** Its parameters: weight (width,cin,cout) and bias (cout) of each layer. */
 VDI_API int64_t vdi_conv_declare(const vdi_conv_desc *d, vdi_param_desc *list, int64_t room);
 /** x (B,T,channels[0]) to (B,T,channels[layers]). */
@@ -3876,6 +4032,10 @@ typedef struct vdi_gru_desc {
     int64_t inputs, hidden; /**< I and H */
     bool reverse;           /**< from the last time to the first */
 } vdi_gru_desc;
+/** Its table. */
+VDI_API const vdi_fields *vdi_gru_desc_fields(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_gru_desc_check(const vdi_gru_desc *desc, vdi_error *err);
 /** Its parameters: weight_ih (I,3H), bias_ih (3H), weight_hh (H,3H), bias_hh (3H), uniform
  * on +-1/sqrt(H) as in PyTorch. */
 VDI_API int64_t vdi_gru_declare(const vdi_gru_desc *d, vdi_param_desc *list, int64_t room);
@@ -3996,12 +4156,18 @@ typedef struct vdi_check_desc {
     int inputs;              /**< how many */
     const vdi_tensor *input; /**< packed float64; disturbed and put back */
     vdi_params *params;      /**< float64, or NULL; their gradients are overwritten */
-    double step;             /**< of the differences, relative to max(1, |x|); default 1e-4 (of
-                                  fourth order, so errors are near 1e-12) */
+    double step;             /**< of the differences, relative to max(1, |x|); they are of fourth
+                                  order, so errors are near 1e-12 */
     int64_t most;            /**< entries checked of each tensor, evenly spread; 0: all */
     uint64_t seed;           /**< of cotangents and directions */
     vdi_allocator allocator; /**< default malloc and free */
 } vdi_check_desc;
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_check_desc_fields(void);
+/** The filled description, without a function. */
+VDI_API vdi_check_desc vdi_check_desc_defaults(void);
+/** VDI_OK, or which field is out of range, or missing. */
+VDI_API vdi_status vdi_check_desc_check(const vdi_check_desc *desc, vdi_error *err);
 
 /** What came out. */
 typedef struct vdi_check_report {
@@ -4632,8 +4798,8 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 
 /* ======== model/score/spikes.h ======== */
-/* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area, and
- * the count
+/* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area,
+ * and the count
  *
  * Do this:
  *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times
@@ -4643,9 +4809,9 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
  *         printf("c100 %.3f, count %.2f\n", r.c100, r.count);
  *
- * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100 Hz
- * that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated linearly,
- * above that the values integrated over each 10 ms.
+ * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100
+ * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
+ * linearly, above that the values integrated over each 10 ms.
  *   c50, c100, c200   Pearson r on the grid, both sides smoothed per trial with a Gaussian of
  *                     standard deviation 50, 100, 200 ms (cut at 4, ends mirrored); the true times
  *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
@@ -4653,7 +4819,8 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
  *   count  expected over true number of spikes of the bins
- * No measure but the count depends on the scale of the estimate. NaN and infinite values count as 0.
+ * No measure but the count depends on the scale of the estimate. NaN and infinite values count
+ * as 0.
  * A constant estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of
  * frame 0.
  *
@@ -5806,8 +5973,9 @@ typedef enum vdi_deepspike_family {
  *                steps for K = 1
  *    CONCRETE    of a relaxation of it (Maddison et al. 2017): low variance, some bias; factorised
  *                and Bernoulli prior only
- *    WAKE_SLEEP  theta by K importance-weighted samples, q by labels that the generative model draws
- *                itself (Hinton et al. 1995; Bornschein and Bengio 2015): needs generative.sample
+ *    WAKE_SLEEP  theta by K importance-weighted samples, q by labels that the generative model
+ *                draws itself (Hinton et al. 1995; Bornschein and Bengio 2015): needs
+ *                generative.sample
  *    SUPERVISED  -mean log q of the true train: needs labels, no generative model */
 typedef enum vdi_deepspike_estimator {
 #define VDI__DS_NUMBER(upper, lower) VDI_DEEPSPIKE_##upper,
@@ -6009,7 +6177,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/network.h ======== */
-/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch on the tape
+/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch
+ * on the tape
  *
  * Declares nothing; the recurrent unit that reads its own samples is in recurrent.h.
  */
@@ -6020,7 +6189,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/recurrent.h ======== */
-/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that it drew last
+/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that
+ * it drew last
  *
  * Declares nothing.
  */
@@ -6031,7 +6201,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/model.h ======== */
-/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be saved
+/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be
+ * saved
  *
  * Declared in deepspike.h.
  */
@@ -6053,7 +6224,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/estimator.h ======== */
-/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a snippet's trains
+/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a
+ * snippet's trains
  *
  * Rows of the estimators that deepspike.h lists; the formulas stand at vdi_deepspike_weights.
  */
@@ -6194,8 +6366,8 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
 
 
 /* ======== model/deepspike/infer.h ======== */
-/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected spikes,
- * trains
+/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected
+ * spikes, trains
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;
@@ -6550,7 +6722,8 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
  *   touchdown  a foot that comes down faster than 2.5 units/s, a corner of the hull in the ground,
  *              |x| >= 10 are a failure; half a second on both feet without motion is success
  *   engines    main fires for a_0 > 0 with power p = (1 + a_0)/2, impulse 13 p times a lever
- *              of 4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6 |a_1|
+ *              of 4/30 with noise U(-1,1)/30 in both directions; side for |a_1| > 1/2, impulse 0.6
+ *              |a_1|
  *   start      10 units above the ground, pushed by U(-1000,1000)^2 for one step; 1000 steps
  *   reward     differences, after less before, of -100 |(o0,o1)| (position), -100 |(o2,o3)|
  *              (velocity), -100 |o4| (angle), 10 o6 and 10 o7 (legs); -0.30 p and -0.03 |a_1|
@@ -8124,11 +8297,17 @@ VDI_API void vdi_png_row(vdi_png *p, const uint8_t *row);
 /** Options of a figure; zero is the default of each. */
 typedef struct vdi_figure_desc {
     const char *title;       /**< above all, or NULL */
-    int rows, cols;          /**< panels; default 1 by 1 */
-    double width;            /**< of the whole figure in pixels; default 700 */
-    double height;           /**< of one panel's plot area in pixels; default 170 */
+    int rows, cols;          /**< panels */
+    double width;            /**< of the whole figure in pixels */
+    double height;           /**< of one panel's plot area in pixels */
     vdi_allocator allocator; /**< default malloc */
 } vdi_figure_desc;
+/** Its table: the fields that are numbers. */
+VDI_API const vdi_fields *vdi_figure_desc_fields(void);
+/** The filled description. */
+VDI_API vdi_figure_desc vdi_figure_desc_defaults(void);
+/** VDI_OK, or which field is out of range. */
+VDI_API vdi_status vdi_figure_desc_check(const vdi_figure_desc *desc, vdi_error *err);
 
 /** One axis of a panel. */
 typedef struct vdi_axis {
@@ -8209,10 +8388,12 @@ typedef struct vdi_figure {
     bool no_memory;
     vdi_panel spare; /* what is handed out when memory is out or an index wrong */
     vdi_series spare_series;
-    bool wrong_panel;
+    bool wrong_panel, wrong_desc;
+    vdi_error error; /* what is wrong with the description */
 } vdi_figure;
 
-/** Start a figure; `desc` NULL: one panel. Free it with vdi_figure_free. */
+/** Start a figure; `desc` NULL: one panel. Free it with vdi_figure_free. A description out of its
+ * range is told by the drawing. */
 VDI_API void vdi_figure_init(vdi_figure *f, const vdi_figure_desc *desc);
 /** Give the figure's memory back. */
 VDI_API void vdi_figure_free(vdi_figure *f);
@@ -13845,6 +14026,17 @@ VDI__DEF void *vdi_tape_scratch(vdi_tape *t, size_t bytes) {
     return t->measure ? NULL : p;
 }
 
+/* The names of the real types, in the order of vdi_dtype. */
+static const char *const vdi__real_words[] = {"float32", "float64", NULL};
+static const vdi_field vdi__tape_rows[] = {
+    VDI_FIELD_ENUM(vdi_tape_desc, dtype, vdi__real_words, "type of constants made from numbers"),
+    VDI_FIELD_BOOL(vdi_tape_desc, measure, "shapes alone, to learn how much memory is needed"),
+};
+static const vdi_fields vdi__tape_table = {"vdi_tape_desc", vdi__tape_rows,
+                                           (int)VDI__COUNT(vdi__tape_rows)};
+
+VDI__DEF const vdi_fields *vdi_tape_desc_fields(void) { return &vdi__tape_table; }
+
 VDI__DEF vdi_tape_desc vdi_tape_desc_defaults(void) {
     vdi_tape_desc d = VDI__ZERO;
     d.dtype = VDI_F32;
@@ -13854,11 +14046,8 @@ VDI__DEF vdi_tape_desc vdi_tape_desc_defaults(void) {
 }
 
 VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *err) {
-    if (!vdi_dtype_is_real(desc->dtype)) {
-        return vdi_error_set(err, VDI_ERR_DTYPE, "vdi_tape_desc.dtype",
-                             "dtype is %s, expected float32 or float64",
-                             vdi_dtype_name(desc->dtype));
-    }
+    const vdi_status status = vdi_fields_check(&vdi__tape_table, desc, err);
+    if (status < 0) return status;
     if ((desc->memory == NULL) != (desc->memory_size == 0)) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.memory",
                              "memory and memory_size have to be given together");
@@ -14342,18 +14531,21 @@ VDI__DEF bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v) {
     return vdi__wants(vdi__peek(t, v));
 }
 
-/* ======== operations of the user's own ===========================================================
- * Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a
- * gradient wakes the hub, which stands before all outputs on the tape and so runs after all of
- * them. */
+VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pass; }
+#endif
+
+/* ======== grad/custom.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_CUSTOM_C)
+#define VDI_GRAD_CUSTOM_C
+
+/* Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a
+   gradient wakes the hub, which stands before all outputs on the tape and so runs after all of them. */
 
 typedef struct vdi__custom_node {
     vdi_custom_desc desc;
     vdi__node *in[VDI_CUSTOM_MAX], *out[VDI_CUSTOM_MAX];
     vdi_custom c;
 } vdi__custom_node;
-
-VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pass; }
 
 VDI__FN vdi_status vdi__custom_measure(vdi_tape *t, const vdi__custom_node *u) {
     vdi__tape_count(t, u->desc.scratch_bytes);
@@ -14383,21 +14575,77 @@ VDI__FN void vdi__custom_back(vdi_tape *t, vdi__node *hub) {
     }
 }
 
-VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out) {
-    const char *where = desc->name ? desc->name : "vdi_var_custom";
-    vdi_error err;
-    unsigned flags = 0;
-    int made = 0;
-    if (desc->inputs < 0 || desc->inputs > VDI_CUSTOM_MAX || desc->outputs < 1 ||
-        desc->outputs > VDI_CUSTOM_MAX) {
-        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                            "%d inputs and %d outputs, expected at most %d", desc->inputs,
-                            desc->outputs, VDI_CUSTOM_MAX);
-        return t->status;
+static const vdi_field vdi__custom_rows[] = {
+    VDI_FIELD_INT32(vdi_custom_desc, inputs, 0, 0, VDI_CUSTOM_MAX, "inputs of the operation"),
+    VDI_FIELD_INT32(vdi_custom_desc, outputs, 1, 1, VDI_CUSTOM_MAX, "outputs of the operation"),
+};
+static const vdi_fields vdi__custom_table = {"vdi_custom_desc", vdi__custom_rows,
+                                             (int)VDI__COUNT(vdi__custom_rows)};
+
+VDI__DEF const vdi_fields *vdi_custom_desc_fields(void) { return &vdi__custom_table; }
+
+VDI__DEF vdi_custom_desc vdi_custom_desc_defaults(void) {
+    vdi_custom_desc d = VDI__ZERO;
+    vdi_fields_fill(&vdi__custom_table, &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_custom_desc_check(const vdi_custom_desc *desc, vdi_error *err) {
+    vdi_custom_desc d = *desc;
+    vdi_fields_fill(&vdi__custom_table, &d);
+    const vdi_status status = vdi_fields_check(&vdi__custom_table, &d, err);
+    if (status < 0) return status;
+    if ((d.inputs > 0 && !d.input) || !d.output) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_custom_desc", "%s is NULL",
+                             d.output ? "input" : "output");
     }
-    for (int i = 0; i < desc->outputs; i++)
-        out[i] = vdi_var_none();
-    if (t->status < 0) return t->status;
+    return VDI_OK;
+}
+
+/* The variables of the inputs; their flags together, or 0 with an error. */
+VDI__FN unsigned vdi__custom_take(vdi_tape *t, const char *where, vdi__custom_node *u) {
+    unsigned flags = 0;
+    for (int i = 0; i < u->desc.inputs; i++) {
+        u->in[i] = vdi__arg(t, u->desc.input[i], where);
+        if (!u->in[i]) return 0;
+        u->c.in[i] = vdi__node_tensor(t, u->in[i], u->in[i]->value);
+        flags |= u->in[i]->flags;
+    }
+    return u->desc.backward ? flags : 0;
+}
+
+/* Output number i as a node behind the hub; the null variable with an error. */
+VDI__FN vdi_var vdi__custom_give(vdi_tape *t, const char *where, vdi__node *hub, int i) {
+    vdi__custom_node *u = (vdi__custom_node *)hub->extra;
+    const vdi_tensor want = u->desc.output[i];
+    const bool given = want.data != NULL;
+    if (!vdi_tensor_ok(want) || !vdi_dtype_is_real(want.dtype) ||
+        (given && !vdi_tensor_is_contiguous(want))) {
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                             "output %d is not packed float32 or float64", i);
+    }
+    vdi__node *n = vdi__node_shaped(t, where, want.dtype, want.ndim, want.shape, !given);
+    if (!n) return vdi_var_none();
+    if (given && !t->measure) n->value = want.data;
+    n->in[0] = hub;
+    u->out[i] = n;
+    u->c.out[i] = vdi__node_tensor(t, n, n->value);
+    u->c.din[i] = u->c.dout[i] = vdi__tensor_null();
+    return vdi__node_link(t, n, hub->flags, vdi__wake_back);
+}
+
+VDI__FN void vdi__custom_forward(vdi_tape *t, const char *where, vdi__custom_node *u) {
+    vdi_error err;
+    vdi__tape_mark m = vdi__scratch_begin(t);
+    (void)vdi_text_copy(err.message, sizeof err.message, "the forward callback failed");
+    const vdi_status status =
+        t->measure ? vdi__custom_measure(t, u) : u->desc.forward(&u->c, u->desc.user, &err);
+    vdi__scratch_end(t, m);
+    if (status < 0) (void)vdi_tape_fail(t, status, where, "%s", err.message);
+}
+
+/* The hub with all that it knows of its inputs, or NULL with an error. */
+VDI__FN vdi__node *vdi__custom_hub(vdi_tape *t, const char *where, const vdi_custom_desc *desc) {
     vdi__node scalar;
     scalar.count = 0;
     scalar.shape = NULL;
@@ -14405,7 +14653,7 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
     scalar.ndim = 0;
     vdi__node *hub = vdi__node_like(t, where, &scalar, false);
     vdi__custom_node *u = hub ? (vdi__custom_node *)vdi__tape_payload(t, where, sizeof *u) : NULL;
-    if (!u) return t->status;
+    if (!u) return NULL;
     memset(u, 0, sizeof *u);
     u->desc = *desc;
     u->c.tape = t;
@@ -14413,53 +14661,41 @@ VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi
     u->c.outputs = desc->outputs;
     hub->flags = VDI__NODE_HUB;
     hub->extra = u;
-    for (int i = 0; i < desc->inputs; i++) {
-        u->in[i] = vdi__arg(t, desc->input[i], where);
-        if (!u->in[i]) return t->status;
-        u->c.in[i] = vdi__node_tensor(t, u->in[i], u->in[i]->value);
-        flags |= u->in[i]->flags;
-    }
-    if (!desc->backward) flags = 0;
+    const unsigned flags = vdi__custom_take(t, where, u);
+    if (t->status < 0) return NULL;
     u->c.saved = vdi__tape_data(t, where, desc->saved_bytes);
-    if (!u->c.saved) return t->status;
+    if (!u->c.saved) return NULL;
     (void)vdi__node_link(t, hub, flags, vdi__custom_back);
-    for (made = 0; made < desc->outputs; made++) {
-        vdi_tensor want = desc->output[made];
-        bool given = want.data != NULL;
-        if (!vdi_tensor_ok(want) || !vdi_dtype_is_real(want.dtype) ||
-            (given && !vdi_tensor_is_contiguous(want))) {
-            (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                                "output %d is not packed float32 or float64", made);
-            return t->status;
-        }
-        vdi__node *n = vdi__node_shaped(t, where, want.dtype, want.ndim, want.shape, !given);
-        if (!n) return t->status;
-        if (given && !t->measure) n->value = want.data;
-        n->in[0] = hub;
-        u->out[made] = n;
-        u->c.out[made] = vdi__node_tensor(t, n, n->value);
-        u->c.din[made] = u->c.dout[made] = vdi__tensor_null();
-        out[made] = vdi__node_link(t, n, flags, vdi__wake_back);
+    return hub;
+}
+
+VDI__DEF vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_var *out) {
+    const char *where = desc->name ? desc->name : "vdi_var_custom";
+    vdi_error err;
+    vdi_custom_desc d = *desc;
+    vdi_fields_fill(&vdi__custom_table, &d);
+    for (int i = 0; i < d.outputs && i < VDI_CUSTOM_MAX; i++)
+        out[i] = vdi_var_none();
+    if (t->status < 0) return t->status;
+    if (vdi_custom_desc_check(&d, &err) < 0) {
+        (void)vdi_tape_fail(t, err.status, where, "%s", err.message);
+        return t->status;
     }
-    if (desc->forward) {
-        vdi__tape_mark m = vdi__scratch_begin(t);
-        (void)vdi_text_copy(err.message, sizeof err.message, "the forward callback failed");
-        vdi_status status =
-            t->measure ? vdi__custom_measure(t, u) : desc->forward(&u->c, desc->user, &err);
-        vdi__scratch_end(t, m);
-        if (status < 0) (void)vdi_tape_fail(t, status, where, "%s", err.message);
-    }
+    vdi__node *hub = vdi__custom_hub(t, where, &d);
+    for (int i = 0; i < d.outputs && t->status >= 0; i++)
+        out[i] = vdi__custom_give(t, where, hub, i);
+    if (t->status >= 0 && d.forward) vdi__custom_forward(t, where, (vdi__custom_node *)hub->extra);
     if (t->status < 0) {
-        for (int i = 0; i < desc->outputs; i++)
+        for (int i = 0; i < d.outputs; i++)
             out[i] = vdi_var_none();
     }
     return t->status;
 }
 #endif
 
-/* ======== grad/ops.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_OPS_C)
-#define VDI_GRAD_OPS_C
+/* ======== grad/broadcast.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_BROADCAST_C)
+#define VDI_GRAD_BROADCAST_C
 
 /* Plain code in both real types: for what no kernel does and no time is spent on. */
 #define VDI__BOTH(dtype_, ...)     \
@@ -14478,6 +14714,130 @@ typedef union vdi__one {
     float f;
     double d;
 } vdi__one;
+
+/* ======== rows of a broadcast ==================================================================== */
+/* A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape are
+   one row. */
+
+typedef struct vdi__bcast {
+    int ndim; /* after axes that step alike have been joined; the last one is the row */
+    int a_step, b_step;
+    int64_t inner, rows;
+    int64_t shape[VDI_MAX_DIMS], sa[VDI_MAX_DIMS], sb[VDI_MAX_DIMS];
+} vdi__bcast;
+
+typedef struct vdi__bcast_at {
+    int64_t i[VDI_MAX_DIMS], a, b, y;
+} vdi__bcast_at;
+
+VDI__FN void vdi__bcast_make(vdi__bcast *p, int ndim, const int64_t *shape, const vdi__node *a,
+                             const vdi__node *b) {
+    int64_t step_a = 1, step_b = 1;
+    int k = VDI_MAX_DIMS; /* filled from the back */
+    memset(p, 0, sizeof *p);
+    for (int i = ndim - 1; i >= 0; i--) {
+        int ia = i - (ndim - a->ndim), ib = i - (ndim - b->ndim);
+        int64_t ea = ia < 0 ? 1 : a->shape[ia];
+        int64_t eb = ib < 0 ? 1 : b->shape[ib];
+        int64_t sa = ea == 1 ? 0 : step_a;
+        int64_t sb = eb == 1 ? 0 : step_b;
+        step_a *= ea;
+        step_b *= eb;
+        if (shape[i] == 1) continue;
+        if (k < VDI_MAX_DIMS && sa == p->sa[k] * p->shape[k] && sb == p->sb[k] * p->shape[k]) {
+            p->shape[k] *= shape[i];
+        } else {
+            k--;
+            p->shape[k] = shape[i];
+            p->sa[k] = sa;
+            p->sb[k] = sb;
+        }
+    }
+    p->ndim = VDI_MAX_DIMS - k;
+    for (int i = 0; i < p->ndim; i++) {
+        p->shape[i] = p->shape[k + i];
+        p->sa[i] = p->sa[k + i];
+        p->sb[i] = p->sb[k + i];
+    }
+    p->inner = p->rows = 1;
+    if (p->ndim == 0) {
+        p->ndim = 1;
+        p->shape[0] = 1;
+        return;
+    }
+    p->inner = p->shape[p->ndim - 1];
+    p->a_step = (int)p->sa[p->ndim - 1];
+    p->b_step = (int)p->sb[p->ndim - 1];
+    for (int i = 0; i + 1 < p->ndim; i++)
+        p->rows *= p->shape[i];
+    if (p->inner == 0) p->rows = 0;
+}
+
+VDI__INLINE void vdi__bcast_next(const vdi__bcast *p, vdi__bcast_at *r) {
+    r->y += p->inner;
+    for (int k = p->ndim - 2; k >= 0; k--) {
+        r->a += p->sa[k];
+        r->b += p->sb[k];
+        if (++r->i[k] < p->shape[k]) return;
+        r->a -= p->sa[k] * p->shape[k];
+        r->b -= p->sb[k] * p->shape[k];
+        r->i[k] = 0;
+    }
+}
+
+/* ======== repeat ================================================================================= */
+
+VDI__FN void vdi__broadcast_to_back(vdi_tape *t, vdi__node *n) {
+    const vdi__bcast *p = (const vdi__bcast *)n->extra;
+    vdi__bcast_at r = VDI__ZERO;
+    void *g = vdi__grad_zeroed(t, n->in[0]);
+    if (!g || t->measure) return;
+    for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r)) {
+        void *to = vdi__elem(n, g, r.a), *dy = vdi__elem(n, n->grad, r.y);
+        if (p->a_step) {
+            t->k[n->dtype]->axpby((size_t)p->inner, 1, dy, 1, to);
+        } else {
+            vdi__store(n->dtype, to, 0,
+                       vdi__load(n->dtype, to, 0) + t->k[n->dtype]->sum((size_t)p->inner, dy));
+        }
+    }
+}
+
+VDI__DEF vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var xv, int ndim, const int64_t *shape) {
+    static const char where[] = "vdi_var_broadcast_to";
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    vdi__node *x = vdi__arg(t, xv, where);
+    if (!x) return vdi_var_none();
+    vdi_tensor wanted = vdi_tensor_view(NULL, VDI_F32, ndim, shape);
+    if (vdi_tensor_same_shape(wanted, vdi__node_tensor(t, x, NULL))) return xv;
+    if (!vdi_tensor_ok(vdi_tensor_broadcast_to(vdi__node_tensor(t, x, NULL), ndim, shape))) {
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shape %s does not broadcast to %s",
+                             where, vdi__node_text(x, a), vdi_tensor_shape_text(wanted, b));
+    }
+    vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, ndim, shape, true);
+    vdi__bcast *p = n ? (vdi__bcast *)vdi__tape_payload(t, where, sizeof *p) : NULL;
+    if (!p) return vdi_var_none();
+    vdi__bcast_make(p, ndim, shape, x, x);
+    n->in[0] = x;
+    n->extra = p;
+    if (!t->measure) {
+        vdi__bcast_at r = VDI__ZERO;
+        for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r)) {
+            const void *from = vdi__elem(n, x->value, r.a);
+            void *to = vdi__elem(n, n->value, r.y);
+            if (p->a_step)
+                memcpy(to, from, (size_t)p->inner * vdi__real_size(n->dtype));
+            else
+                t->k[n->dtype]->fill((size_t)p->inner, vdi__load(n->dtype, from, 0), to);
+        }
+    }
+    return vdi__node_link(t, n, x->flags, vdi__broadcast_to_back);
+}
+#endif
+
+/* ======== grad/ops.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_OPS_C)
+#define VDI_GRAD_OPS_C
 
 /* ======== one argument ======================================================================== */
 
@@ -14667,75 +15027,7 @@ VDI__DEF vdi_var vdi_var_cast(vdi_tape *t, vdi_var xv, vdi_dtype dtype) {
     return vdi__node_link(t, n, x->flags, vdi__cast_back);
 }
 
-/* ======== two arguments ==========================================================================
- * A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape
- * are one row. */
-
-typedef struct vdi__bcast {
-    int ndim; /* after axes that step alike have been joined; the last one is the row */
-    int a_step, b_step;
-    int64_t inner, rows;
-    int64_t shape[VDI_MAX_DIMS], sa[VDI_MAX_DIMS], sb[VDI_MAX_DIMS];
-} vdi__bcast;
-
-typedef struct vdi__bcast_at {
-    int64_t i[VDI_MAX_DIMS], a, b, y;
-} vdi__bcast_at;
-
-VDI__FN void vdi__bcast_make(vdi__bcast *p, int ndim, const int64_t *shape, const vdi__node *a,
-                             const vdi__node *b) {
-    int64_t step_a = 1, step_b = 1;
-    int k = VDI_MAX_DIMS; /* filled from the back */
-    memset(p, 0, sizeof *p);
-    for (int i = ndim - 1; i >= 0; i--) {
-        int ia = i - (ndim - a->ndim), ib = i - (ndim - b->ndim);
-        int64_t ea = ia < 0 ? 1 : a->shape[ia];
-        int64_t eb = ib < 0 ? 1 : b->shape[ib];
-        int64_t sa = ea == 1 ? 0 : step_a;
-        int64_t sb = eb == 1 ? 0 : step_b;
-        step_a *= ea;
-        step_b *= eb;
-        if (shape[i] == 1) continue;
-        if (k < VDI_MAX_DIMS && sa == p->sa[k] * p->shape[k] && sb == p->sb[k] * p->shape[k]) {
-            p->shape[k] *= shape[i];
-        } else {
-            k--;
-            p->shape[k] = shape[i];
-            p->sa[k] = sa;
-            p->sb[k] = sb;
-        }
-    }
-    p->ndim = VDI_MAX_DIMS - k;
-    for (int i = 0; i < p->ndim; i++) {
-        p->shape[i] = p->shape[k + i];
-        p->sa[i] = p->sa[k + i];
-        p->sb[i] = p->sb[k + i];
-    }
-    p->inner = p->rows = 1;
-    if (p->ndim == 0) {
-        p->ndim = 1;
-        p->shape[0] = 1;
-        return;
-    }
-    p->inner = p->shape[p->ndim - 1];
-    p->a_step = (int)p->sa[p->ndim - 1];
-    p->b_step = (int)p->sb[p->ndim - 1];
-    for (int i = 0; i + 1 < p->ndim; i++)
-        p->rows *= p->shape[i];
-    if (p->inner == 0) p->rows = 0;
-}
-
-VDI__INLINE void vdi__bcast_next(const vdi__bcast *p, vdi__bcast_at *r) {
-    r->y += p->inner;
-    for (int k = p->ndim - 2; k >= 0; k--) {
-        r->a += p->sa[k];
-        r->b += p->sb[k];
-        if (++r->i[k] < p->shape[k]) return;
-        r->a -= p->sa[k] * p->shape[k];
-        r->b -= p->sb[k] * p->shape[k];
-        r->i[k] = 0;
-    }
-}
+/* ======== two arguments ======================================================================== */
 
 static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {
     "vdi_var_add",     "vdi_var_sub",     "vdi_var_mul", "vdi_var_div",
@@ -14927,10 +15219,7 @@ VDI__DEF vdi_var vdi_var_pow_scalar(vdi_tape *t, vdi_var xv, double p) {
     return vdi_var_pow(t, xv, vdi__scalar_of(t, "vdi_var_pow_scalar", (vdi_dtype)x->dtype, p));
 }
 
-/* ======== choices ============================================================================= */
-
-/* shape_ops.h */
-VDI_API vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var x, int ndim, const int64_t *shape);
+/* ======== a choice ============================================================================= */
 
 VDI__FN void vdi__where_back(vdi_tape *t, vdi__node *n) {
     for (int side = 1; side < 3; side++) {
@@ -14982,135 +15271,11 @@ VDI__DEF vdi_var vdi_var_where(vdi_tape *t, vdi_var mv, vdi_var av, vdi_var bv) 
     }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__where_back);
 }
+#endif
 
-typedef struct vdi__pick_node {
-    int64_t rows, cols;
-    int32_t *index; /* data */
-    vdi__node **in;
-    int count;
-} vdi__pick_node;
-
-VDI__FN void vdi__pick_back(vdi_tape *t, vdi__node *n) {
-    vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    for (int j = 0; j < p->count; j++) {
-        if (!vdi__wants(p->in[j])) continue;
-        void *g = vdi__grad_zeroed(t, p->in[j]);
-        if (!g || t->measure) continue;
-        for (int64_t r = 0; r < p->rows; r++) {
-            if (p->index[r] == j) {
-                t->k[n->dtype]->axpby((size_t)p->cols, 1, vdi__elem(n, n->grad, r * p->cols), 1,
-                                      vdi__elem(n, g, r * p->cols));
-            }
-        }
-    }
-}
-
-/* Checks the values and makes the node, with the index still open. */
-VDI__FN vdi__node *vdi__pick_new(vdi_tape *t, const char *where, int count, const vdi_var *value,
-                                 unsigned *flags) {
-    if (count < 1) {
-        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%d values, expected at least one", count);
-        return NULL;
-    }
-    vdi__node *first = vdi__arg(t, value[0], where), *n = NULL;
-    if (!first) return NULL;
-    if (first->ndim < 1) {
-        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the values are scalars, expected rows");
-        return NULL;
-    }
-    vdi__pick_node *p =
-        (vdi__pick_node *)vdi__tape_payload(t, where, sizeof *p + (size_t)count * sizeof *p->in);
-    if (!p) return NULL;
-    p->count = count;
-    p->in = (vdi__node **)(void *)(p + 1);
-    p->rows = first->shape[0];
-    p->cols = p->rows ? first->count / p->rows : 0;
-    *flags = 0;
-    for (int j = 0; j < count; j++) {
-        vdi__node *x = p->in[j] = vdi__arg(t, value[j], where);
-        if (!x || !vdi__same_dtype(t, where, first, x)) return NULL;
-        if (!vdi__same_shape(first, x)) {
-            (void)vdi__shapes_differ(t, where, first, x, "expected one shape");
-            return NULL;
-        }
-        *flags |= x->flags;
-    }
-    p->index = (int32_t *)vdi__tape_data(t, where, (size_t)p->rows * sizeof *p->index);
-    n = p->index ? vdi__node_like(t, where, first, true) : NULL;
-    if (n) n->extra = p;
-    return n;
-}
-
-VDI__FN vdi_var vdi__pick_run(vdi_tape *t, vdi__node *n, unsigned flags) {
-    vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    size_t bytes = (size_t)p->cols * vdi__real_size(n->dtype);
-    if (!t->measure && bytes) {
-        for (int64_t r = 0; r < p->rows; r++) {
-            memcpy(vdi__elem(n, n->value, r * p->cols),
-                   vdi__elem(n, p->in[p->index[r]]->value, r * p->cols), bytes);
-        }
-    }
-    return vdi__node_link(t, n, flags, vdi__pick_back);
-}
-
-/* Packed int64 with one axis, and data unless the tape only measures. */
-VDI__FN bool vdi__is_index(const vdi_tape *t, vdi_tensor index) {
-    return index.dtype == VDI_I64 && index.ndim == 1 && vdi_tensor_is_contiguous(index) &&
-           (index.data || t->measure || index.shape[0] == 0);
-}
-
-VDI__DEF vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index) {
-    static const char where[] = "vdi_var_pick";
-    unsigned flags;
-    vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
-    if (!n) return vdi_var_none();
-    vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    if (!vdi__is_index(t, index) || index.shape[0] != p->rows) {
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "expected an index of %lld packed int64",
-                             (long long)p->rows);
-    }
-    if (!t->measure) {
-        for (int64_t r = 0; r < p->rows; r++) {
-            int64_t j = ((const int64_t *)index.data)[r];
-            if (j < 0 || j >= count) {
-                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                                     "index[%lld] is %lld, expected 0..%d", (long long)r,
-                                     (long long)j, count - 1);
-            }
-            p->index[r] = (int32_t)j;
-        }
-    }
-    return vdi__pick_run(t, n, flags);
-}
-
-VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key,
-                                  const vdi_var *value) {
-    static const char where[] = "vdi_var_pick_min";
-    unsigned flags;
-    vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
-    if (!n) return vdi_var_none();
-    vdi__pick_node *p = (vdi__pick_node *)n->extra;
-    if (!t->measure) memset(p->index, 0, (size_t)p->rows * sizeof *p->index);
-    vdi__node *best = NULL;
-    for (int j = 0; j < count; j++) {
-        vdi__node *k = vdi__arg(t, key[j], where);
-        if (!k || !vdi__same_dtype(t, where, n, k)) return vdi_var_none();
-        if (k->count != p->rows)
-            return vdi__shapes_differ(t, where, k, n, "expected one key for each row");
-        if (j == 0) best = k;
-        if (t->measure || j == 0) continue;
-        for (int64_t r = 0; r < p->rows; r++) {
-            best = vdi__arg(t, key[p->index[r]], where);
-            if (vdi__load(k->dtype, vdi__elem(k, k->value, r), 0) <
-                vdi__load(k->dtype, vdi__elem(best, best->value, r), 0))
-                p->index[r] = j;
-        }
-    }
-    (void)best;
-    return vdi__pick_run(t, n, flags);
-}
-
-/* ======== reductions ========================================================================== */
+/* ======== grad/reduce_ops.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_REDUCE_OPS_C)
+#define VDI_GRAD_REDUCE_OPS_C
 
 VDI__FN void vdi__sum_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0];
@@ -15456,6 +15621,185 @@ VDI__DEF vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x) {
 }
 #endif
 
+/* ======== grad/row_ops.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_ROW_OPS_C)
+#define VDI_GRAD_ROW_OPS_C
+
+/* Packed int64 with one axis, and data unless the tape only measures. */
+VDI__FN bool vdi__is_index(const vdi_tape *t, vdi_tensor index) {
+    return index.dtype == VDI_I64 && index.ndim == 1 && vdi_tensor_is_contiguous(index) &&
+           (index.data || t->measure || index.shape[0] == 0);
+}
+
+/* ======== gather ================================================================================= */
+
+VDI__FN void vdi__gather_back(vdi_tape *t, vdi__node *n) {
+    vdi__node *x = n->in[0];
+    void *g = vdi__grad_zeroed(t, x);
+    if (!g || t->measure) return;
+    size_t rows = (size_t)x->shape[0], cols = rows ? (size_t)x->count / rows : 0;
+    (void)vdi_scatter_add_rows((vdi_dtype)n->dtype, (size_t)n->shape[0], (const int64_t *)n->extra,
+                               rows, cols, n->grad, cols, g, cols);
+}
+
+VDI__DEF vdi_var vdi_var_gather(vdi_tape *t, vdi_var xv, vdi_tensor index) {
+    static const char where[] = "vdi_var_gather";
+    int64_t shape[VDI_MAX_DIMS];
+    vdi__node *x = vdi__arg(t, xv, where);
+    if (!x) return vdi_var_none();
+    if (x->ndim < 1)
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the argument is a scalar, expected rows");
+    if (!vdi__is_index(t, index)) {
+        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                             "expected an index of packed int64 with one axis");
+    }
+    for (int i = 0; i < x->ndim; i++)
+        shape[i] = i ? x->shape[i] : index.shape[0];
+    vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, x->ndim, shape, true);
+    int64_t *own = n ? (int64_t *)vdi__tape_data(t, where, (size_t)shape[0] * sizeof *own) : NULL;
+    if (!own) return vdi_var_none();
+    n->in[0] = x;
+    n->extra = own;
+    if (!t->measure && shape[0]) {
+        size_t rows = (size_t)x->shape[0], cols = rows ? (size_t)x->count / rows : 0;
+        memcpy(own, index.data, (size_t)shape[0] * sizeof *own);
+        for (int64_t i = 0; i < shape[0]; i++) {
+            if (own[i] < 0 || own[i] >= x->shape[0]) {
+                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                                     "index[%lld] is %lld, expected 0..%lld", (long long)i,
+                                     (long long)own[i], (long long)x->shape[0] - 1);
+            }
+        }
+        (void)vdi_gather_rows((vdi_dtype)n->dtype, (size_t)shape[0], own, rows, cols, x->value,
+                              cols, n->value, cols);
+    }
+    return vdi__node_link(t, n, x->flags, vdi__gather_back);
+}
+
+/* ======== pick =================================================================================== */
+
+typedef struct vdi__pick_node {
+    int64_t rows, cols;
+    int32_t *index; /* data */
+    vdi__node **in;
+    int count;
+} vdi__pick_node;
+
+VDI__FN void vdi__pick_back(vdi_tape *t, vdi__node *n) {
+    vdi__pick_node *p = (vdi__pick_node *)n->extra;
+    for (int j = 0; j < p->count; j++) {
+        if (!vdi__wants(p->in[j])) continue;
+        void *g = vdi__grad_zeroed(t, p->in[j]);
+        if (!g || t->measure) continue;
+        for (int64_t r = 0; r < p->rows; r++) {
+            if (p->index[r] == j) {
+                t->k[n->dtype]->axpby((size_t)p->cols, 1, vdi__elem(n, n->grad, r * p->cols), 1,
+                                      vdi__elem(n, g, r * p->cols));
+            }
+        }
+    }
+}
+
+/* Checks the values and makes the node, with the index still open. */
+VDI__FN vdi__node *vdi__pick_new(vdi_tape *t, const char *where, int count, const vdi_var *value,
+                                 unsigned *flags) {
+    if (count < 1) {
+        (void)vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "%d values, expected at least one", count);
+        return NULL;
+    }
+    vdi__node *first = vdi__arg(t, value[0], where), *n = NULL;
+    if (!first) return NULL;
+    if (first->ndim < 1) {
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the values are scalars, expected rows");
+        return NULL;
+    }
+    vdi__pick_node *p =
+        (vdi__pick_node *)vdi__tape_payload(t, where, sizeof *p + (size_t)count * sizeof *p->in);
+    if (!p) return NULL;
+    p->count = count;
+    p->in = (vdi__node **)(void *)(p + 1);
+    p->rows = first->shape[0];
+    p->cols = p->rows ? first->count / p->rows : 0;
+    *flags = 0;
+    for (int j = 0; j < count; j++) {
+        vdi__node *x = p->in[j] = vdi__arg(t, value[j], where);
+        if (!x || !vdi__same_dtype(t, where, first, x)) return NULL;
+        if (!vdi__same_shape(first, x)) {
+            (void)vdi__shapes_differ(t, where, first, x, "expected one shape");
+            return NULL;
+        }
+        *flags |= x->flags;
+    }
+    p->index = (int32_t *)vdi__tape_data(t, where, (size_t)p->rows * sizeof *p->index);
+    n = p->index ? vdi__node_like(t, where, first, true) : NULL;
+    if (n) n->extra = p;
+    return n;
+}
+
+VDI__FN vdi_var vdi__pick_run(vdi_tape *t, vdi__node *n, unsigned flags) {
+    vdi__pick_node *p = (vdi__pick_node *)n->extra;
+    size_t bytes = (size_t)p->cols * vdi__real_size(n->dtype);
+    if (!t->measure && bytes) {
+        for (int64_t r = 0; r < p->rows; r++) {
+            memcpy(vdi__elem(n, n->value, r * p->cols),
+                   vdi__elem(n, p->in[p->index[r]]->value, r * p->cols), bytes);
+        }
+    }
+    return vdi__node_link(t, n, flags, vdi__pick_back);
+}
+
+VDI__DEF vdi_var vdi_var_pick(vdi_tape *t, int count, const vdi_var *value, vdi_tensor index) {
+    static const char where[] = "vdi_var_pick";
+    unsigned flags;
+    vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
+    if (!n) return vdi_var_none();
+    vdi__pick_node *p = (vdi__pick_node *)n->extra;
+    if (!vdi__is_index(t, index) || index.shape[0] != p->rows) {
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "expected an index of %lld packed int64",
+                             (long long)p->rows);
+    }
+    if (!t->measure) {
+        for (int64_t r = 0; r < p->rows; r++) {
+            int64_t j = ((const int64_t *)index.data)[r];
+            if (j < 0 || j >= count) {
+                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
+                                     "index[%lld] is %lld, expected 0..%d", (long long)r,
+                                     (long long)j, count - 1);
+            }
+            p->index[r] = (int32_t)j;
+        }
+    }
+    return vdi__pick_run(t, n, flags);
+}
+
+VDI__DEF vdi_var vdi_var_pick_min(vdi_tape *t, int count, const vdi_var *key,
+                                  const vdi_var *value) {
+    static const char where[] = "vdi_var_pick_min";
+    unsigned flags;
+    vdi__node *n = vdi__pick_new(t, where, count, value, &flags);
+    if (!n) return vdi_var_none();
+    vdi__pick_node *p = (vdi__pick_node *)n->extra;
+    if (!t->measure) memset(p->index, 0, (size_t)p->rows * sizeof *p->index);
+    vdi__node *best = NULL;
+    for (int j = 0; j < count; j++) {
+        vdi__node *k = vdi__arg(t, key[j], where);
+        if (!k || !vdi__same_dtype(t, where, n, k)) return vdi_var_none();
+        if (k->count != p->rows)
+            return vdi__shapes_differ(t, where, k, n, "expected one key for each row");
+        if (j == 0) best = k;
+        if (t->measure || j == 0) continue;
+        for (int64_t r = 0; r < p->rows; r++) {
+            best = vdi__arg(t, key[p->index[r]], where);
+            if (vdi__load(k->dtype, vdi__elem(k, k->value, r), 0) <
+                vdi__load(k->dtype, vdi__elem(best, best->value, r), 0))
+                p->index[r] = j;
+        }
+    }
+    (void)best;
+    return vdi__pick_run(t, n, flags);
+}
+#endif
+
 /* ======== grad/shape_ops.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_SHAPE_OPS_C)
 #define VDI_GRAD_SHAPE_OPS_C
@@ -15764,217 +16108,6 @@ VDI__DEF vdi_var vdi_var_concat(vdi_tape *t, const vdi_var *x, int count, int ax
 VDI__DEF vdi_var vdi_var_stack(vdi_tape *t, const vdi_var *x, int count, int axis) {
     return vdi__join(t, "vdi_var_stack", x, count, axis, true);
 }
-
-/* ======== gather and broadcast ================================================================ */
-
-VDI__FN void vdi__gather_back(vdi_tape *t, vdi__node *n) {
-    vdi__node *x = n->in[0];
-    void *g = vdi__grad_zeroed(t, x);
-    if (!g || t->measure) return;
-    size_t rows = (size_t)x->shape[0], cols = rows ? (size_t)x->count / rows : 0;
-    (void)vdi_scatter_add_rows((vdi_dtype)n->dtype, (size_t)n->shape[0], (const int64_t *)n->extra,
-                               rows, cols, n->grad, cols, g, cols);
-}
-
-VDI__DEF vdi_var vdi_var_gather(vdi_tape *t, vdi_var xv, vdi_tensor index) {
-    static const char where[] = "vdi_var_gather";
-    int64_t shape[VDI_MAX_DIMS];
-    vdi__node *x = vdi__arg(t, xv, where);
-    if (!x) return vdi_var_none();
-    if (x->ndim < 1)
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "the argument is a scalar, expected rows");
-    if (!vdi__is_index(t, index)) {
-        return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                             "expected an index of packed int64 with one axis");
-    }
-    for (int i = 0; i < x->ndim; i++)
-        shape[i] = i ? x->shape[i] : index.shape[0];
-    vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, x->ndim, shape, true);
-    int64_t *own = n ? (int64_t *)vdi__tape_data(t, where, (size_t)shape[0] * sizeof *own) : NULL;
-    if (!own) return vdi_var_none();
-    n->in[0] = x;
-    n->extra = own;
-    if (!t->measure && shape[0]) {
-        size_t rows = (size_t)x->shape[0], cols = rows ? (size_t)x->count / rows : 0;
-        memcpy(own, index.data, (size_t)shape[0] * sizeof *own);
-        for (int64_t i = 0; i < shape[0]; i++) {
-            if (own[i] < 0 || own[i] >= x->shape[0]) {
-                return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where,
-                                     "index[%lld] is %lld, expected 0..%lld", (long long)i,
-                                     (long long)own[i], (long long)x->shape[0] - 1);
-            }
-        }
-        (void)vdi_gather_rows((vdi_dtype)n->dtype, (size_t)shape[0], own, rows, cols, x->value,
-                              cols, n->value, cols);
-    }
-    return vdi__node_link(t, n, x->flags, vdi__gather_back);
-}
-
-VDI__FN void vdi__broadcast_to_back(vdi_tape *t, vdi__node *n) {
-    const vdi__bcast *p = (const vdi__bcast *)n->extra;
-    vdi__bcast_at r = VDI__ZERO;
-    void *g = vdi__grad_zeroed(t, n->in[0]);
-    if (!g || t->measure) return;
-    for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r)) {
-        void *to = vdi__elem(n, g, r.a), *dy = vdi__elem(n, n->grad, r.y);
-        if (p->a_step) {
-            t->k[n->dtype]->axpby((size_t)p->inner, 1, dy, 1, to);
-        } else {
-            vdi__store(n->dtype, to, 0,
-                       vdi__load(n->dtype, to, 0) + t->k[n->dtype]->sum((size_t)p->inner, dy));
-        }
-    }
-}
-
-VDI__DEF vdi_var vdi_var_broadcast_to(vdi_tape *t, vdi_var xv, int ndim, const int64_t *shape) {
-    static const char where[] = "vdi_var_broadcast_to";
-    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-    vdi__node *x = vdi__arg(t, xv, where);
-    if (!x) return vdi_var_none();
-    vdi_tensor wanted = vdi_tensor_view(NULL, VDI_F32, ndim, shape);
-    if (vdi_tensor_same_shape(wanted, vdi__node_tensor(t, x, NULL))) return xv;
-    if (!vdi_tensor_ok(vdi_tensor_broadcast_to(vdi__node_tensor(t, x, NULL), ndim, shape))) {
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: shape %s does not broadcast to %s",
-                             where, vdi__node_text(x, a), vdi_tensor_shape_text(wanted, b));
-    }
-    vdi__node *n = vdi__node_shaped(t, where, (vdi_dtype)x->dtype, ndim, shape, true);
-    vdi__bcast *p = n ? (vdi__bcast *)vdi__tape_payload(t, where, sizeof *p) : NULL;
-    if (!p) return vdi_var_none();
-    vdi__bcast_make(p, ndim, shape, x, x);
-    n->in[0] = x;
-    n->extra = p;
-    if (!t->measure) {
-        vdi__bcast_at r = VDI__ZERO;
-        for (int64_t i = 0; i < p->rows; i++, vdi__bcast_next(p, &r)) {
-            const void *from = vdi__elem(n, x->value, r.a);
-            void *to = vdi__elem(n, n->value, r.y);
-            if (p->a_step)
-                memcpy(to, from, (size_t)p->inner * vdi__real_size(n->dtype));
-            else
-                t->k[n->dtype]->fill((size_t)p->inner, vdi__load(n->dtype, from, 0), to);
-        }
-    }
-    return vdi__node_link(t, n, x->flags, vdi__broadcast_to_back);
-}
-
-/* ======== linear recurrence =================================================================== */
-
-/* Backward of c_t = a_t c_{t-1} + b_t: with g_t = dc_t + a_{t+1} g_{t+1}, db_t += g_t, da_t += g_t
- * c_{t-1}, dc0 += a_0 g_0. */
-VDI__FN void vdi__scan_back(vdi_tape *t, vdi__node *n) {
-    const vdi__split s = *(const vdi__split *)n->extra;
-    const vdi__kernels *k = t->k[n->dtype];
-    vdi__node *a = n->in[0], *b = n->in[1], *c0 = n->in[2];
-    size_t width = (size_t)s.inner;
-    void *ga = vdi__wants(a) ? vdi__grad_zeroed(t, a) : NULL;
-    void *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
-    void *gc = vdi__wants(c0) ? vdi__grad_zeroed(t, c0) : NULL;
-    vdi__tape_mark m = vdi__scratch_begin(t);
-    void *g = vdi__tape_data(t, "vdi_var_scan", width * vdi__real_size(n->dtype));
-    for (int64_t o = 0; g && o < s.outer && !t->measure && t->status >= 0; o++) {
-        int64_t base = o * s.n * s.inner;
-        if (s.inner == 1) {
-            VDI__BOTH(n->dtype, {
-                const real *as = (const real *)a->value + base;
-                const real *c = (const real *)n->value + base;
-                const real *dc = (const real *)n->grad + base;
-                real run = 0, next = 0;
-                for (int64_t i = s.n - 1; i >= 0; i--) {
-                    run = dc[i] + next * run;
-                    next = as[i];
-                    if (gb) ((real *)gb)[base + i] += run;
-                    if (ga) {
-                        ((real *)ga)[base + i] += run * (i    ? c[i - 1]
-                                                         : c0 ? ((const real *)c0->value)[o]
-                                                              : 0);
-                    }
-                }
-                if (gc && s.n) ((real *)gc)[o] += next * run;
-            });
-        } else {
-            for (int64_t i = s.n - 1; i >= 0; i--) {
-                int64_t at = base + i * s.inner;
-                if (i == s.n - 1) {
-                    memcpy(g, vdi__elem(n, n->grad, at), width * vdi__real_size(n->dtype));
-                } else {
-                    k->binary[VDI_MUL](width, g, 1, vdi__elem(a, a->value, at + s.inner), 1, g);
-                    k->axpby(width, 1, vdi__elem(n, n->grad, at), 1, g);
-                }
-                if (gb) k->axpby(width, 1, g, 1, vdi__elem(b, gb, at));
-                if (ga && i) {
-                    k->muladd(width, g, 1, vdi__elem(n, n->value, at - s.inner), 1,
-                              vdi__elem(a, ga, at));
-                } else if (ga && c0) {
-                    k->muladd(width, g, 1, vdi__elem(c0, c0->value, o * s.inner), 1,
-                              vdi__elem(a, ga, at));
-                }
-            }
-            if (gc && s.n) {
-                k->muladd(width, g, 1, vdi__elem(a, a->value, base), 1,
-                          vdi__elem(c0, gc, o * s.inner));
-            }
-        }
-    }
-    vdi__scratch_end(t, m);
-}
-
-VDI__DEF vdi_var vdi_var_scan(vdi_tape *t, vdi_var av, vdi_var bv, vdi_var cv, int axis) {
-    static const char where[] = "vdi_var_scan";
-    vdi__node *b = vdi__arg(t, bv, where), *a = vdi__arg(t, av, where), *c0 = NULL;
-    if (!a || !b || !vdi__same_dtype(t, where, a, b) || (axis = vdi__axis(t, where, b, axis)) < 0)
-        return vdi_var_none();
-    if (!vdi__same_shape(a, b)) {
-        if (!vdi_tensor_ok(
-                vdi_tensor_broadcast_to(vdi__node_tensor(t, a, NULL), b->ndim, b->shape)))
-            return vdi__shapes_differ(t, where, a, b, "the factor does not broadcast");
-        a = vdi__arg(t, vdi_var_broadcast_to(t, av, b->ndim, b->shape), where);
-        if (!a) return vdi_var_none();
-    }
-    vdi__split s = vdi__split_at(b, axis);
-    if (vdi_var_ok(cv)) {
-        c0 = vdi__arg(t, cv, where);
-        if (!c0 || !vdi__same_dtype(t, where, b, c0)) return vdi_var_none();
-        if (c0->count != s.outer * s.inner) {
-            return vdi__shapes_differ(t, where, b, c0,
-                                      "the start has to have the shape without the axis");
-        }
-    }
-    vdi__node *n = vdi__node_like(t, where, b, true);
-    vdi__split *keep = n ? (vdi__split *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
-    if (!keep) return vdi_var_none();
-    *keep = s;
-    n->in[0] = a;
-    n->in[1] = b;
-    n->in[2] = c0;
-    n->extra = keep;
-    const vdi__kernels *k = t->k[n->dtype];
-    for (int64_t o = 0; o < s.outer && !t->measure; o++) {
-        int64_t base = o * s.n * s.inner;
-        if (s.inner == 1) {
-            VDI__BOTH(n->dtype, {
-                const real *as = (const real *)a->value + base, *bs = (const real *)b->value + base;
-                real *c = (real *)n->value + base, run = c0 ? ((const real *)c0->value)[o] : 0;
-                for (int64_t i = 0; i < s.n; i++)
-                    c[i] = run = as[i] * run + bs[i];
-            });
-        } else {
-            for (int64_t i = 0; i < s.n; i++) {
-                int64_t at = base + i * s.inner;
-                memcpy(vdi__elem(n, n->value, at), vdi__elem(b, b->value, at),
-                       (size_t)s.inner * vdi__real_size(n->dtype));
-                if (i) {
-                    k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1,
-                              vdi__elem(n, n->value, at - s.inner), 1, vdi__elem(n, n->value, at));
-                } else if (c0) {
-                    k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1,
-                              vdi__elem(c0, c0->value, o * s.inner), 1, vdi__elem(n, n->value, at));
-                }
-            }
-        }
-    }
-    return vdi__node_link(t, n, (unsigned)(a->flags | b->flags | (c0 ? c0->flags : 0)),
-                          vdi__scan_back);
-}
 #endif
 
 /* ======== grad/matrix_ops.h, implementation ======== */
@@ -15984,6 +16117,9 @@ VDI__DEF vdi_var vdi_var_scan(vdi_tape *t, vdi_var av, vdi_var bv, vdi_var cv, i
 /* The elementwise operation of each activation. */
 static const vdi_unary_op vdi__act_unary[] = {VDI_IDENTITY, VDI_RELU,     VDI_LEAKY_RELU, VDI_TANH,
                                               VDI_SIGMOID,  VDI_SOFTPLUS, VDI_EXP};
+
+static const char *const vdi__act_words[] = {"none",    "relu",     "leaky_relu", "tanh",
+                                             "sigmoid", "softplus", "exp",        NULL};
 
 VDI__FN double vdi__act_param(vdi_act act, double param) {
     return act == VDI_ACT_LEAKY_RELU && param == 0 ? 0.2 : param;
@@ -16271,8 +16407,13 @@ VDI__DEF vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var xv, vdi_var gv, vdi_var
     }
     return vdi__node_link(t, n, flags, vdi__layer_norm_back);
 }
+#endif
 
-/* ======== convolution ========================================================================= */
+/* ======== grad/sequence_ops.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_SEQUENCE_OPS_C)
+#define VDI_GRAD_SEQUENCE_OPS_C
+
+/* ======== convolution ============================================================================ */
 
 VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0], *w = n->in[1], *b = n->in[2];
@@ -16353,7 +16494,7 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, in
     return vdi_var_conv1d_dilated(t, x, w, b, 1, pad_left, act, act_param);
 }
 
-/* ======== gated recurrent unit ================================================================ */
+/* ======== gated recurrent unit =================================================================== */
 
 typedef struct vdi__gru_node {
     size_t time, batch, hidden;
@@ -16439,7 +16580,129 @@ VDI__DEF vdi_var vdi_var_gru(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, vd
     return work ? vdi__node_link(t, n, flags, vdi__gru_back) : vdi_var_none();
 }
 
-/* ======== Cholesky and triangles ============================================================== */
+/* ======== linear recurrence ====================================================================== */
+
+/* Backward of c_t = a_t c_{t-1} + b_t: with g_t = dc_t + a_{t+1} g_{t+1}, db_t += g_t, da_t += g_t
+ * c_{t-1}, dc0 += a_0 g_0. */
+VDI__FN void vdi__scan_back(vdi_tape *t, vdi__node *n) {
+    const vdi__split s = *(const vdi__split *)n->extra;
+    const vdi__kernels *k = t->k[n->dtype];
+    vdi__node *a = n->in[0], *b = n->in[1], *c0 = n->in[2];
+    size_t width = (size_t)s.inner;
+    void *ga = vdi__wants(a) ? vdi__grad_zeroed(t, a) : NULL;
+    void *gb = vdi__wants(b) ? vdi__grad_zeroed(t, b) : NULL;
+    void *gc = vdi__wants(c0) ? vdi__grad_zeroed(t, c0) : NULL;
+    vdi__tape_mark m = vdi__scratch_begin(t);
+    void *g = vdi__tape_data(t, "vdi_var_scan", width * vdi__real_size(n->dtype));
+    for (int64_t o = 0; g && o < s.outer && !t->measure && t->status >= 0; o++) {
+        int64_t base = o * s.n * s.inner;
+        if (s.inner == 1) {
+            VDI__BOTH(n->dtype, {
+                const real *as = (const real *)a->value + base;
+                const real *c = (const real *)n->value + base;
+                const real *dc = (const real *)n->grad + base;
+                real run = 0, next = 0;
+                for (int64_t i = s.n - 1; i >= 0; i--) {
+                    run = dc[i] + next * run;
+                    next = as[i];
+                    if (gb) ((real *)gb)[base + i] += run;
+                    if (ga) {
+                        ((real *)ga)[base + i] += run * (i    ? c[i - 1]
+                                                         : c0 ? ((const real *)c0->value)[o]
+                                                              : 0);
+                    }
+                }
+                if (gc && s.n) ((real *)gc)[o] += next * run;
+            });
+        } else {
+            for (int64_t i = s.n - 1; i >= 0; i--) {
+                int64_t at = base + i * s.inner;
+                if (i == s.n - 1) {
+                    memcpy(g, vdi__elem(n, n->grad, at), width * vdi__real_size(n->dtype));
+                } else {
+                    k->binary[VDI_MUL](width, g, 1, vdi__elem(a, a->value, at + s.inner), 1, g);
+                    k->axpby(width, 1, vdi__elem(n, n->grad, at), 1, g);
+                }
+                if (gb) k->axpby(width, 1, g, 1, vdi__elem(b, gb, at));
+                if (ga && i) {
+                    k->muladd(width, g, 1, vdi__elem(n, n->value, at - s.inner), 1,
+                              vdi__elem(a, ga, at));
+                } else if (ga && c0) {
+                    k->muladd(width, g, 1, vdi__elem(c0, c0->value, o * s.inner), 1,
+                              vdi__elem(a, ga, at));
+                }
+            }
+            if (gc && s.n) {
+                k->muladd(width, g, 1, vdi__elem(a, a->value, base), 1,
+                          vdi__elem(c0, gc, o * s.inner));
+            }
+        }
+    }
+    vdi__scratch_end(t, m);
+}
+
+VDI__DEF vdi_var vdi_var_scan(vdi_tape *t, vdi_var av, vdi_var bv, vdi_var cv, int axis) {
+    static const char where[] = "vdi_var_scan";
+    vdi__node *b = vdi__arg(t, bv, where), *a = vdi__arg(t, av, where), *c0 = NULL;
+    if (!a || !b || !vdi__same_dtype(t, where, a, b) || (axis = vdi__axis(t, where, b, axis)) < 0)
+        return vdi_var_none();
+    if (!vdi__same_shape(a, b)) {
+        if (!vdi_tensor_ok(
+                vdi_tensor_broadcast_to(vdi__node_tensor(t, a, NULL), b->ndim, b->shape)))
+            return vdi__shapes_differ(t, where, a, b, "the factor does not broadcast");
+        a = vdi__arg(t, vdi_var_broadcast_to(t, av, b->ndim, b->shape), where);
+        if (!a) return vdi_var_none();
+    }
+    vdi__split s = vdi__split_at(b, axis);
+    if (vdi_var_ok(cv)) {
+        c0 = vdi__arg(t, cv, where);
+        if (!c0 || !vdi__same_dtype(t, where, b, c0)) return vdi_var_none();
+        if (c0->count != s.outer * s.inner) {
+            return vdi__shapes_differ(t, where, b, c0,
+                                      "the start has to have the shape without the axis");
+        }
+    }
+    vdi__node *n = vdi__node_like(t, where, b, true);
+    vdi__split *keep = n ? (vdi__split *)vdi__tape_payload(t, where, sizeof *keep) : NULL;
+    if (!keep) return vdi_var_none();
+    *keep = s;
+    n->in[0] = a;
+    n->in[1] = b;
+    n->in[2] = c0;
+    n->extra = keep;
+    const vdi__kernels *k = t->k[n->dtype];
+    for (int64_t o = 0; o < s.outer && !t->measure; o++) {
+        int64_t base = o * s.n * s.inner;
+        if (s.inner == 1) {
+            VDI__BOTH(n->dtype, {
+                const real *as = (const real *)a->value + base, *bs = (const real *)b->value + base;
+                real *c = (real *)n->value + base, run = c0 ? ((const real *)c0->value)[o] : 0;
+                for (int64_t i = 0; i < s.n; i++)
+                    c[i] = run = as[i] * run + bs[i];
+            });
+        } else {
+            for (int64_t i = 0; i < s.n; i++) {
+                int64_t at = base + i * s.inner;
+                memcpy(vdi__elem(n, n->value, at), vdi__elem(b, b->value, at),
+                       (size_t)s.inner * vdi__real_size(n->dtype));
+                if (i) {
+                    k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1,
+                              vdi__elem(n, n->value, at - s.inner), 1, vdi__elem(n, n->value, at));
+                } else if (c0) {
+                    k->muladd((size_t)s.inner, vdi__elem(a, a->value, at), 1,
+                              vdi__elem(c0, c0->value, o * s.inner), 1, vdi__elem(n, n->value, at));
+                }
+            }
+        }
+    }
+    return vdi__node_link(t, n, (unsigned)(a->flags | b->flags | (c0 ? c0->flags : 0)),
+                          vdi__scan_back);
+}
+#endif
+
+/* ======== grad/triangle_ops.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_TRIANGLE_OPS_C)
+#define VDI_GRAD_TRIANGLE_OPS_C
 
 /* A square matrix at the end of the shape; its size, or -1 with an error. */
 VDI__FN int64_t vdi__square_of(vdi_tape *t, const char *where, const vdi__node *x) {
@@ -16462,6 +16725,8 @@ VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *
         }
     });
 }
+
+/* ======== Cholesky =============================================================================== */
 
 /* Abar = sym(L^{-T} Phi(L' Lbar) L^{-1}), Phi: lower triangle with the diagonal halved (Murray
  * 2016, eq. 10). */
@@ -16515,6 +16780,8 @@ VDI__DEF vdi_var vdi_var_cholesky(vdi_tape *t, vdi_var av) {
     }
     return vdi__node_link(t, node, x->flags, vdi__cholesky_back);
 }
+
+/* ======== triangular solves ====================================================================== */
 
 typedef struct vdi__trsm_node {
     int flags;
@@ -16596,6 +16863,8 @@ VDI__DEF vdi_var vdi_var_trsm(vdi_tape *t, vdi_var lv, vdi_var bv, int flags) {
     }
     return vdi__node_link(t, node, (unsigned)(l->flags | b->flags), vdi__trsm_back);
 }
+
+/* ======== triangles and diagonals ================================================================ */
 
 VDI__FN void vdi__tril_back(vdi_tape *t, vdi__node *node) {
     vdi__node *x = node->in[0];
@@ -17008,9 +17277,9 @@ VDI__DEF vdi_var vdi_var_blocktri_matvec(vdi_tape *t, vdi_blocktri_var f, vdi_va
 }
 #endif
 
-/* ======== grad/params.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_PARAMS_C)
-#define VDI_GRAD_PARAMS_C
+/* ======== grad/init.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_INIT_C)
+#define VDI_GRAD_INIT_C
 
 VDI__DEF vdi_param_desc vdi_param_make(const char *name, vdi_init init, double scale, int ndim,
                                        const int64_t *shape) {
@@ -17045,10 +17314,102 @@ VDI__DEF vdi_param_desc vdi_param_3d(const char *name, vdi_init init, double sca
     return vdi_param_make(name, init, scale, 3, shape);
 }
 
+/* ======== initialisers ======================================================================== */
+
+typedef vdi_status vdi__init_fn(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                const vdi_allocator *a);
+
+typedef struct vdi__init_row {
+    bool random; /* it draws numbers */
+    vdi__init_fn *fill;
+} vdi__init_row;
+
+VDI__FN double vdi__init_scale(const vdi_param_desc *d) { return d->scale == 0 ? 1 : d->scale; }
+
+/* The last axis is the outputs; what is before it are the inputs (of a convolution: times taps). */
+typedef struct vdi__init_fans {
+    double in, out;
+} vdi__init_fans;
+VDI__FN vdi__init_fans vdi__init_fans_of(vdi_tensor w, const vdi_param_desc *d) {
+    const int64_t last = w.ndim ? w.shape[w.ndim - 1] : 1;
+    const int64_t rows = last ? vdi_tensor_count(w) / last : 0;
+    const int64_t in = d->fan_in ? d->fan_in : w.ndim > 1 ? rows : last;
+    const int64_t taps = w.ndim > 2 ? rows / VDI__MAX(w.shape[w.ndim - 2], 1) : 1;
+    vdi__init_fans f;
+    f.in = (double)in;
+    f.out = (double)(taps * last);
+    return f;
+}
+
+VDI__FN vdi_status vdi__init_draw(vdi_tensor w, bool normal, double width, vdi_rng *rng) {
+    const int64_t n = vdi_tensor_count(w);
+    for (int64_t i = 0; i < n; i++) {
+        const double x = normal ? vdi_rng_normal(rng) : 2 * vdi_rng_uniform(rng) - 1;
+        vdi_dtype_store(w.dtype, w.data, i, width * x);
+    }
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__init_zeros(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                   const vdi_allocator *a) {
+    (void)d;
+    (void)rng;
+    (void)a;
+    vdi_tensor_fill(w, 0);
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__init_constant(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                      const vdi_allocator *a) {
+    (void)rng;
+    (void)a;
+    vdi_tensor_fill(w, d->scale);
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__init_normal(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                    const vdi_allocator *a) {
+    (void)a;
+    return vdi__init_draw(w, true, vdi__init_scale(d), rng);
+}
+
+VDI__FN vdi_status vdi__init_fan_in(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                    const vdi_allocator *a) {
+    (void)a;
+    return vdi__init_draw(w, false, vdi__init_scale(d) / sqrt(vdi__init_fans_of(w, d).in), rng);
+}
+
+VDI__FN vdi_status vdi__init_glorot_uniform(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                            const vdi_allocator *a) {
+    const vdi__init_fans f = vdi__init_fans_of(w, d);
+    (void)a;
+    return vdi__init_draw(w, false, vdi__init_scale(d) * sqrt(6 / (f.in + f.out)), rng);
+}
+
+VDI__FN vdi_status vdi__init_glorot_normal(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                           const vdi_allocator *a) {
+    const vdi__init_fans f = vdi__init_fans_of(w, d);
+    (void)a;
+    return vdi__init_draw(w, true, vdi__init_scale(d) * sqrt(2 / (f.in + f.out)), rng);
+}
+
+VDI__FN vdi_status vdi__init_he_uniform(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                        const vdi_allocator *a) {
+    (void)a;
+    return vdi__init_draw(w, false, vdi__init_scale(d) * sqrt(6 / vdi__init_fans_of(w, d).in), rng);
+}
+
+VDI__FN vdi_status vdi__init_he_normal(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                       const vdi_allocator *a) {
+    (void)a;
+    return vdi__init_draw(w, true, vdi__init_scale(d) * sqrt(2 / vdi__init_fans_of(w, d).in), rng);
+}
+
 /* Orthonormal rows or columns: Gram-Schmidt, twice, on normal vectors of double; vectors are drawn
  * one by one, so m <= n each. */
-VDI__FN vdi_status vdi__init_orthogonal(vdi_tensor w, double scale, vdi_rng *rng,
+VDI__FN vdi_status vdi__init_orthogonal(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
                                         const vdi_allocator *a) {
+    const double scale = vdi__init_scale(d);
     int64_t cols = w.ndim ? w.shape[w.ndim - 1] : 1, rows = cols ? vdi_tensor_count(w) / cols : 0;
     int64_t count = VDI__MIN(rows, cols), length = VDI__MAX(rows, cols);
     size_t bytes = vdi_mul_size((size_t)(count * length), sizeof(double));
@@ -17077,59 +17438,87 @@ VDI__FN vdi_status vdi__init_orthogonal(vdi_tensor w, double scale, vdi_rng *rng
     return VDI_OK;
 }
 
-VDI__FN vdi_status vdi__init_one(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
-                                 const vdi_allocator *a) {
-    int64_t n = vdi_tensor_count(w);
-    int64_t last = w.ndim ? w.shape[w.ndim - 1] : 1;
-    int64_t rows = last ? n / last : 0;
-    double fan_in = (double)(d->fan_in ? d->fan_in : w.ndim > 1 ? rows : last);
-    double fan_out = (double)(w.ndim > 2 ? rows / VDI__MAX(w.shape[w.ndim - 2], 1) * last : last);
-    double scale = d->scale == 0 ? 1 : d->scale, width = scale;
-    bool normal = false;
-    switch (d->init) {
-    case VDI_INIT_ZEROS: vdi_tensor_fill(w, 0); return VDI_OK;
-    case VDI_INIT_CONSTANT: vdi_tensor_fill(w, d->scale); return VDI_OK;
-    case VDI_INIT_IDENTITY:
-        vdi_tensor_fill(w, 0);
-        for (int64_t r = 0; w.ndim >= 2 && r < rows; r++) {
-            if (r % w.shape[w.ndim - 2] < last)
-                vdi_dtype_store(w.dtype, w.data, r * last + r % w.shape[w.ndim - 2], scale);
-        }
-        return VDI_OK;
-    case VDI_INIT_ORTHOGONAL: return vdi__init_orthogonal(w, scale, rng, a);
-    case VDI_INIT_NORMAL: normal = true; break;
-    case VDI_INIT_FAN_IN: width = scale / sqrt(fan_in); break;
-    case VDI_INIT_GLOROT_UNIFORM: width = scale * sqrt(6 / (fan_in + fan_out)); break;
-    case VDI_INIT_GLOROT_NORMAL:
-        width = scale * sqrt(2 / (fan_in + fan_out));
-        normal = true;
-        break;
-    case VDI_INIT_HE_UNIFORM: width = scale * sqrt(6 / fan_in); break;
-    case VDI_INIT_HE_NORMAL:
-        width = scale * sqrt(2 / fan_in);
-        normal = true;
-        break;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        vdi_dtype_store(w.dtype, w.data, i,
-                        width * (normal ? vdi_rng_normal(rng) : 2 * vdi_rng_uniform(rng) - 1));
+/* On the diagonal of the last two extents, for each matrix before them. */
+VDI__FN vdi_status vdi__init_identity(vdi_tensor w, const vdi_param_desc *d, vdi_rng *rng,
+                                      const vdi_allocator *a) {
+    (void)rng;
+    (void)a;
+    vdi_tensor_fill(w, 0);
+    if (w.ndim < 2) return VDI_OK;
+    const int64_t rows = w.shape[w.ndim - 2], cols = w.shape[w.ndim - 1];
+    const int64_t all = cols ? vdi_tensor_count(w) / cols : 0;
+    for (int64_t r = 0; r < all; r++) {
+        if (r % rows < cols)
+            vdi_dtype_store(w.dtype, w.data, r * cols + r % rows, vdi__init_scale(d));
     }
     return VDI_OK;
 }
+
+/* One row per kind, in the order of vdi_init. */
+static const vdi__init_row vdi__inits[] = {
+    {false, vdi__init_zeros},     {false, vdi__init_constant},      {true, vdi__init_normal},
+    {true, vdi__init_fan_in},     {true, vdi__init_glorot_uniform}, {true, vdi__init_glorot_normal},
+    {true, vdi__init_he_uniform}, {true, vdi__init_he_normal},      {true, vdi__init_orthogonal},
+    {false, vdi__init_identity},
+};
+static const char *const vdi__init_words[] = {
+    "zeros",          "constant",      "normal",     "fan_in",
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
+    "orthogonal",     "identity",      NULL};
+
+/* ======== the description ===================================================================== */
+
+static const vdi_field vdi__param_rows[] = {
+    VDI_FIELD_INT32(vdi_param_desc, ndim, 0, 0, VDI_MAX_DIMS, "axes of the shape"),
+    VDI_FIELD_ENUM(vdi_param_desc, init, vdi__init_words, "initialiser"),
+    VDI_FIELD_REAL(vdi_param_desc, scale, 0, -1e300, 1e300, "its scale; 0: 1, but for constants"),
+    VDI_FIELD_INT(vdi_param_desc, fan_in, 0, 0, 1e15, "inputs of a unit; 0: from the shape"),
+    VDI_FIELD_BOOL(vdi_param_desc, frozen, "no gradient, no step"),
+};
+static const vdi_fields vdi__param_table = {"vdi_param_desc", vdi__param_rows,
+                                            (int)VDI__COUNT(vdi__param_rows)};
+
+VDI__DEF const vdi_fields *vdi_param_desc_fields(void) { return &vdi__param_table; }
+
+VDI__DEF vdi_status vdi_param_desc_check(const vdi_param_desc *desc, vdi_error *err) {
+    const char *where = vdi__param_table.name;
+    char text[VDI_SHAPE_TEXT];
+    if (!memchr(desc->name, 0, sizeof desc->name))
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "a name has no end");
+    const vdi_status status = vdi_fields_check(&vdi__param_table, desc, err);
+    if (status < 0) return status;
+    if (vdi__shape_count(desc->ndim, desc->shape) >= 0) return VDI_OK;
+    vdi_tensor bad = vdi__tensor_null();
+    bad.ndim = desc->ndim;
+    memcpy(bad.shape, desc->shape, (size_t)desc->ndim * sizeof *bad.shape);
+    return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s: shape %s is out of range", desc->name,
+                         vdi_tensor_shape_text(bad, text));
+}
+#endif
+
+/* ======== grad/params.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_PARAMS_C)
+#define VDI_GRAD_PARAMS_C
 
 VDI__DEF vdi_status vdi_params_init(vdi_params *p, const vdi_param_desc *list, vdi_rng *rng,
                                     vdi_error *err) {
     static const char where[] = "vdi_params_init";
     for (int64_t i = 0; i < p->count; i++) {
-        bool random = list[i].init != VDI_INIT_ZEROS && list[i].init != VDI_INIT_CONSTANT &&
-                      list[i].init != VDI_INIT_IDENTITY;
-        if ((unsigned)list[i].init > VDI_INIT_IDENTITY || (random && !rng)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "%s: no such initialiser, or it needs a generator", list[i].name);
+        const vdi_status status = vdi_param_desc_check(&list[i], err);
+        if (status < 0) return status;
+        if (vdi__inits[list[i].init].random && !rng) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s needs a generator",
+                                 list[i].name);
+        }
+        if (!vdi_tensor_same_shape(p->item[i].value,
+                                   vdi_tensor_view(NULL, p->dtype, list[i].ndim, list[i].shape))) {
+            return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s has another shape in the set",
+                                 list[i].name);
         }
     }
     for (int64_t i = 0; i < p->count; i++) {
-        if (vdi__init_one(p->item[i].value, &list[i], rng, &p->allocator) < 0) {
+        const vdi__init_row *row = &vdi__inits[list[i].init];
+        if (row->fill(p->item[i].value, &list[i], rng, &p->allocator) < 0) {
             return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory to initialise %s",
                                  list[i].name);
         }
@@ -17218,18 +17607,15 @@ VDI__DEF vdi_status vdi_params_create(const vdi_param_desc *list, int64_t count,
     vdi_status status = VDI_OK;
     for (int64_t i = 0; i < count && status >= 0; i++) {
         vdi_param *q = &p->item[i];
+        status = vdi_param_desc_check(&list[i], err);
+        if (status < 0) break;
         (void)vdi_text_copy(q->name, sizeof q->name, list[i].name);
         q->frozen = list[i].frozen;
         q->value = vdi_tensor_view(NULL, dtype, list[i].ndim, list[i].shape);
-        if (!vdi_tensor_ok(q->value)) {
-            status = vdi_error_set(err, VDI_ERR_SHAPE, where,
-                                   "%s: a shape of %d axes is out of range", q->name, list[i].ndim);
-        }
         for (int64_t j = 0; j < i && status >= 0; j++) {
-            if (!strcmp(p->item[j].name, q->name)) {
-                status = vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                       "two parameters are called \"%s\"", q->name);
-            }
+            if (strcmp(p->item[j].name, q->name) != 0) continue;
+            status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "two parameters are called \"%s\"",
+                                   q->name);
         }
     }
     if (status >= 0) status = vdi__params_place(p, where, err);
@@ -17356,109 +17742,194 @@ VDI__DEF vdi_var vdi_tape_param(vdi_tape *t, const vdi_param *p) {
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_OPTIM_C)
 #define VDI_GRAD_OPTIM_C
 
-VDI__DEF double vdi_schedule_factor(const vdi_schedule *s, int64_t step) {
-    if (step < s->warmup) return (double)(step + 1) / (double)s->warmup;
-    double k = (double)(step - s->warmup);
-    double every = s->every ? (double)s->every : 1;
-    double factor = s->factor != 0 ? s->factor : 1;
-    double u = s->steps > 0 && k < (double)s->steps ? k / (double)s->steps : 1; /* how far along */
-    switch (s->kind) {
-    case VDI_SCHEDULE_COSINE: return s->last + (1 - s->last) * 0.5 * (1 + cos(VDI_PI * u));
-    case VDI_SCHEDULE_LINEAR: return 1 + (s->last - 1) * u;
-    case VDI_SCHEDULE_EXPONENTIAL: return pow(factor, k / every);
-    case VDI_SCHEDULE_STEP: return pow(factor, floor(k / every));
-    case VDI_SCHEDULE_CONSTANT: break;
-    }
+/* ======== schedules =========================================================================== */
+
+/* The factor `k` steps after the warm-up; u: how far along `steps`, 0 to 1. */
+typedef double vdi__schedule_fn(const vdi_schedule *s, double k, double u);
+
+VDI__FN double vdi__schedule_constant(const vdi_schedule *s, double k, double u) {
+    (void)s;
+    (void)k;
+    (void)u;
     return 1;
 }
+VDI__FN double vdi__schedule_cosine(const vdi_schedule *s, double k, double u) {
+    (void)k;
+    return s->last + (1 - s->last) * 0.5 * (1 + cos(VDI_PI * u));
+}
+VDI__FN double vdi__schedule_exponential(const vdi_schedule *s, double k, double u) {
+    (void)u;
+    return pow(s->factor, k / (double)s->every);
+}
+VDI__FN double vdi__schedule_step(const vdi_schedule *s, double k, double u) {
+    (void)u;
+    return pow(s->factor, floor(k / (double)s->every));
+}
+VDI__FN double vdi__schedule_linear(const vdi_schedule *s, double k, double u) {
+    (void)k;
+    return 1 + (s->last - 1) * u;
+}
+
+/* One row per kind, in the order of vdi_schedule_kind. */
+static vdi__schedule_fn *const vdi__schedules[] = {
+    vdi__schedule_constant, vdi__schedule_cosine, vdi__schedule_exponential,
+    vdi__schedule_step,     vdi__schedule_linear,
+};
+static const char *const vdi__schedule_words[] = {"constant", "cosine", "exponential",
+                                                  "step",     "linear", NULL};
+
+static const vdi_field vdi__schedule_rows[] = {
+    VDI_FIELD_ENUM(vdi_schedule, kind, vdi__schedule_words, "how the learning rate changes"),
+    VDI_FIELD_INT(vdi_schedule, warmup, 0, 0, 1e15, "steps of a linear rise from 0"),
+    VDI_FIELD_INT(vdi_schedule, steps, 0, 0, 1e15, "steps of cosine and linear"),
+    VDI_FIELD_INT(vdi_schedule, every, 1, 1, 1e15, "steps from fall to fall"),
+    VDI_FIELD_REAL(vdi_schedule, factor, 1, 0, 1, "how far each fall goes"),
+    VDI_FIELD_REAL(vdi_schedule, last, 0, 0, 1, "the last factor of cosine and linear"),
+};
+static const vdi_fields vdi__schedule_table = {"vdi_schedule", vdi__schedule_rows,
+                                               (int)VDI__COUNT(vdi__schedule_rows)};
+
+VDI__DEF const vdi_fields *vdi_schedule_fields(void) { return &vdi__schedule_table; }
+
+VDI__DEF double vdi_schedule_factor(const vdi_schedule *schedule, int64_t step) {
+    vdi_schedule s = *schedule;
+    vdi_fields_fill(&vdi__schedule_table, &s);
+    if (step < s.warmup) return (double)(step + 1) / (double)s.warmup;
+    const double k = (double)(step - s.warmup), steps = (double)s.steps;
+    const double u = s.steps > 0 && k < steps ? k / steps : 1;
+    return (unsigned)s.kind < VDI__COUNT(vdi__schedules) ? vdi__schedules[s.kind](&s, k, u) : 1;
+}
+
+/* ======== rules =============================================================================== */
+
+/* One step of a stretch of parameters that lie behind each other. */
+typedef struct vdi__optim_move {
+    vdi_dtype dtype;
+    size_t n;
+    void *w, *g, *m, *v; /* values, gradients, and what the rule remembers (or NULL) */
+    int64_t number;      /* of the step, from 1 */
+    double rate;         /* schedule included */
+    double decay;        /* rate times weight_decay */
+    double scale;        /* of the gradient, to clip it */
+} vdi__optim_move;
+
+typedef struct vdi__optim_rule {
+    bool squares;  /* it remembers v */
+    bool gradient; /* it remembers m, whatever the momentum */
+    /* how far a step of rate 1 can carry a parameter */
+    double (*reach)(const vdi_optim_desc *d, double norm);
+    void (*step)(const vdi_optim_desc *d, const vdi__optim_move *move);
+} vdi__optim_rule;
+
+/* |m| / sqrt(v) <= (1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2)), without a bound if b1^2 >= b2 */
+VDI__FN double vdi__adam_reach(const vdi_optim_desc *d, double norm) {
+    const double share = d->beta1 * d->beta1 / d->beta2;
+    (void)norm;
+    if (d->beta1 * d->beta1 >= d->beta2) return 1e9;
+    return 1 / sqrt((1 - d->beta2) * (1 - share));
+}
+
+/* The bias corrections are folded into step and eps. */
+VDI__FN void vdi__adam_move(const vdi_optim_desc *d, const vdi__optim_move *a, double decay,
+                            double scale) {
+    const double root = sqrt(1 - pow(d->beta2, (double)a->number));
+    const double step = a->rate * root / (1 - pow(d->beta1, (double)a->number));
+    vdi_adam_kernel(a->dtype, a->n, a->w, a->g, a->m, a->v, step, d->beta1, d->beta2, d->eps * root,
+                    decay, scale);
+}
+VDI__FN void vdi__adamw_step(const vdi_optim_desc *d, const vdi__optim_move *a) {
+    vdi__adam_move(d, a, a->decay, a->scale);
+}
+VDI__FN void vdi__adam_step(const vdi_optim_desc *d, const vdi__optim_move *a) {
+    if (d->weight_decay > 0) { /* decay enters the gradient, after clipping */
+        vdi_axpby(a->dtype, a->n, d->weight_decay, a->w, a->scale, a->g);
+        vdi__adam_move(d, a, 0, 1);
+    } else {
+        vdi__adam_move(d, a, a->decay, a->scale);
+    }
+}
+
+VDI__FN double vdi__rmsprop_reach(const vdi_optim_desc *d, double norm) {
+    (void)norm;
+    return 1 / sqrt(1 - d->rho) / (1 - d->momentum);
+}
+VDI__FN void vdi__rmsprop_step(const vdi_optim_desc *d, const vdi__optim_move *a) {
+    vdi_rmsprop_kernel(a->dtype, a->n, a->w, a->g, a->v, a->m, a->rate, d->rho, d->eps, d->momentum,
+                       a->decay, a->scale);
+}
+
+VDI__FN double vdi__sgd_reach(const vdi_optim_desc *d, double norm) {
+    return 1e18 < norm ? (double)INFINITY : norm / (1 - d->momentum);
+}
+VDI__FN void vdi__sgd_step(const vdi_optim_desc *d, const vdi__optim_move *a) {
+    vdi_sgd_kernel(a->dtype, a->n, a->w, a->g, a->m, a->rate, d->momentum, a->decay, a->scale);
+}
+
+/* One row per kind, in the order of vdi_optim_kind. */
+static const vdi__optim_rule vdi__optim_rules[] = {
+    {true, true, vdi__adam_reach, vdi__adam_step},
+    {true, true, vdi__adam_reach, vdi__adamw_step},
+    {true, false, vdi__rmsprop_reach, vdi__rmsprop_step},
+    {false, false, vdi__sgd_reach, vdi__sgd_step},
+};
+static const char *const vdi__optim_words[] = {"adam", "adamw", "rmsprop", "sgd", NULL};
+
+/* ======== the description ===================================================================== */
+
+enum { VDI__OPTIM_OPEN = VDI_FIELD_ABOVE | VDI_FIELD_BELOW };
+static const vdi_field vdi__optim_rows[] = {
+    VDI_FIELD_ENUM(vdi_optim_desc, kind, vdi__optim_words, "rule of the optimiser"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, rate, 1e-3, 0, 1e18, VDI__OPTIM_OPEN, "learning rate"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, beta1, 0.9, 0, 1, VDI__OPTIM_OPEN,
+                         "Adam's memory of the gradient"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, beta2, 0.999, 0, 1, VDI__OPTIM_OPEN,
+                         "Adam's memory of its square"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, rho, 0.99, 0, 1, VDI__OPTIM_OPEN,
+                         "RMSprop's memory of the square"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, momentum, 0, 0, 1, VDI_FIELD_BELOW,
+                         "momentum of RMSprop and SGD"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, eps, 1e-8, 1e-30, 1e18, VDI__OPTIM_OPEN,
+                         "keeps a division finite"),
+    VDI_FIELD_REAL_FLAGS(vdi_optim_desc, weight_decay, 0, 0, 1e6, VDI_FIELD_BELOW,
+                         "share of a parameter that a step of rate 1 takes away"),
+    VDI_FIELD_REAL(vdi_optim_desc, clip_norm, 0, 0, HUGE_VAL,
+                   "longest gradient, longer ones are scaled down; 0: no limit"),
+};
+static const vdi_fields vdi__optim_table = {"vdi_optim_desc", vdi__optim_rows,
+                                            (int)VDI__COUNT(vdi__optim_rows)};
+
+VDI__DEF const vdi_fields *vdi_optim_desc_fields(void) { return &vdi__optim_table; }
+
+VDI__FN vdi_optim_desc vdi__optim_filled(const vdi_optim_desc *desc) {
+    vdi_optim_desc d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_fields_fill(&vdi__optim_table, &d);
+    vdi_fields_fill(&vdi__schedule_table, &d.schedule);
+    return d;
+}
+
+VDI__DEF vdi_optim_desc vdi_optim_desc_defaults(void) { return vdi__optim_filled(NULL); }
+
+VDI__DEF vdi_status vdi_optim_desc_check(const vdi_optim_desc *desc, vdi_error *err) {
+    const vdi_optim_desc d = vdi__optim_filled(desc);
+    const vdi_status status = vdi_fields_check(&vdi__optim_table, &d, err);
+    return status < 0 ? status : vdi_fields_check(&vdi__schedule_table, &d.schedule, err);
+}
+
+/* ======== the optimiser ======================================================================= */
 
 struct vdi_optim {
     vdi_optim_desc desc;
+    const vdi__optim_rule *rule;
     vdi_params *params;
     vdi_allocator allocator;
     void *m, *v;
     int64_t step;
     double norm;
-    bool suspect; /* somebody may have written to m and v */
+    bool suspect; /* somebody may have written to m, v and step */
     vdi_state state;
     char (*name)[VDI_PARAM_NAME + 8];
 };
-
-VDI__DEF vdi_optim_desc vdi_optim_desc_defaults(void) {
-    vdi_optim_desc d = VDI__ZERO;
-    d.rate = 1e-3;
-    d.beta1 = 0.9;
-    d.beta2 = 0.999;
-    d.rho = 0.99;
-    d.eps = 1e-8;
-    d.schedule.every = 1;
-    d.schedule.factor = 1;
-    return d;
-}
-
-VDI__FN vdi_optim_desc vdi__optim_filled(const vdi_optim_desc *desc) {
-    vdi_optim_desc d = vdi_optim_desc_defaults(), r = desc ? *desc : d;
-    if (r.rate == 0) r.rate = d.rate;
-    if (r.beta1 == 0) r.beta1 = d.beta1;
-    if (r.beta2 == 0) r.beta2 = d.beta2;
-    if (r.rho == 0) r.rho = d.rho;
-    if (r.eps == 0) r.eps = d.eps;
-    return r;
-}
-
-VDI__DEF vdi_status vdi_optim_desc_check(const vdi_optim_desc *desc, vdi_error *err) {
-    vdi_optim_desc d = vdi__optim_filled(desc);
-    const char *field = NULL;
-    double value = 0;
-    if ((unsigned)d.kind > VDI_OPTIM_SGD) {
-        field = "kind";
-        value = d.kind;
-    } else if (!(d.rate > 0 && d.rate < 1e18)) {
-        field = "rate";
-        value = d.rate;
-    } else if (!(d.beta1 > 0 && d.beta1 < 1)) {
-        field = "beta1";
-        value = d.beta1;
-    } else if (!(d.beta2 > 0 && d.beta2 < 1)) {
-        field = "beta2";
-        value = d.beta2;
-    } else if (!(d.rho > 0 && d.rho < 1)) {
-        field = "rho";
-        value = d.rho;
-    } else if (!(d.momentum >= 0 && d.momentum < 1)) {
-        field = "momentum";
-        value = d.momentum;
-    } else if (!(d.eps > 1e-30 && d.eps < 1e18)) {
-        field = "eps";
-        value = d.eps;
-    } else if (!(d.weight_decay >= 0 && d.weight_decay < 1e6)) {
-        field = "weight_decay";
-        value = d.weight_decay;
-    } else if (!(d.clip_norm >= 0)) {
-        field = "clip_norm";
-        value = d.clip_norm;
-    } else if ((unsigned)d.schedule.kind > VDI_SCHEDULE_LINEAR) {
-        field = "schedule.kind";
-        value = d.schedule.kind;
-    } else if (d.schedule.warmup < 0 || d.schedule.steps < 0 || d.schedule.every < 0) {
-        field = "schedule";
-        value = -1;
-    } else if (!(d.schedule.factor >= 0 && d.schedule.factor <= 1)) {
-        field = "schedule.factor";
-        value = d.schedule.factor;
-    } else if (!(d.schedule.last >= 0 && d.schedule.last <= 1)) {
-        field = "schedule.last";
-        value = d.schedule.last;
-    }
-    return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_optim_desc", "%s is %g: out of range",
-                                 field, value)
-                 : VDI_OK;
-}
-
-VDI__FN bool vdi__optim_uses_m(const vdi_optim_desc *d) {
-    return d->kind <= VDI_OPTIM_ADAMW || d->momentum > 0;
-}
-VDI__FN bool vdi__optim_uses_v(const vdi_optim_desc *d) { return d->kind != VDI_OPTIM_SGD; }
 
 VDI__DEF vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *params,
                                      const vdi_allocator *a, vdi_optim **out, vdi_error *err) {
@@ -17469,10 +17940,12 @@ VDI__DEF vdi_status vdi_optim_create(const vdi_optim_desc *desc, vdi_params *par
     vdi_optim *o = (vdi_optim *)vdi_alloc(a, sizeof *o);
     size_t bytes = (size_t)params->total * vdi_dtype_size(params->dtype);
     size_t names = (size_t)params->count * 2;
-    bool um = vdi__optim_uses_m(&d), uv = vdi__optim_uses_v(&d);
+    const vdi__optim_rule *rule = &vdi__optim_rules[d.kind];
+    const bool um = rule->gradient || d.momentum > 0, uv = rule->squares;
     if (o) {
         memset(o, 0, sizeof *o);
         o->desc = d;
+        o->rule = rule;
         o->params = params;
         o->allocator = vdi_allocator_defaults(a);
         o->m = um ? vdi_alloc(a, bytes) : NULL;
@@ -17536,6 +18009,46 @@ VDI__DEF const vdi_state *vdi_optim_state(vdi_optim *o) {
     return &o->state;
 }
 
+/* Why the gradient has no finite norm. */
+VDI__FN vdi_status vdi__optim_bad_gradient(const vdi_optim *o, vdi_error *err) {
+    static const char where[] = "vdi_optim_step";
+    const vdi_params *p = o->params;
+    for (int64_t i = 0; i < p->count; i++) {
+        const vdi_tensor g = p->item[i].grad;
+        const size_t bad = vdi_count_nonfinite(p->dtype, (size_t)vdi_tensor_count(g), g.data);
+        if (bad == 0 || p->item[i].frozen) continue;
+        return vdi_error_set(
+            err, VDI_ERR_NUMERIC, where,
+            "step %lld: the gradient of \"%s\" holds %zu numbers that are not finite",
+            (long long)o->step, p->item[i].name, bad);
+    }
+    return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                         "step %lld: the norm of the gradient overflows", (long long)o->step);
+}
+
+/* The sum of squares of the parameters; NaN where they, or what the optimiser remembers, cannot be
+ * right. */
+VDI__FN double vdi__optim_squares(const vdi_optim *o) {
+    const vdi_params *p = o->params;
+    double sum = 0;
+    if (o->suspect && (o->step < 0 || o->step == INT64_MAX)) return (double)NAN;
+    for (int64_t item = 0, at, count; vdi__params_run(p, &item, &at, &count);) {
+        const size_t n = (size_t)count;
+        const void *w = vdi__element(p->dtype, p->values, (size_t)at);
+        sum += vdi_dot(p->dtype, n, w, w);
+        if (o->suspect && o->m) {
+            const void *m = vdi__element(p->dtype, o->m, (size_t)at);
+            sum += 0 * vdi_dot(p->dtype, n, m, m);
+        }
+        if (o->suspect && o->v) {
+            const void *v = vdi__element(p->dtype, o->v, (size_t)at);
+            if (vdi_count_nonfinite(p->dtype, n, v) || vdi_min(p->dtype, n, v) < 0)
+                return (double)NAN;
+        }
+    }
+    return sum;
+}
+
 /* A step is refused beforehand, so that nothing has to be undone. If the squares of gradient and
    parameters sum to a finite number, no entry exceeds 1.9e19 and no square of a gradient overflows;
    the memory is finite by induction (it is looked at again after somebody could have written to
@@ -17543,56 +18056,17 @@ VDI__DEF const vdi_state *vdi_optim_state(vdi_optim *o) {
    too. */
 VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) {
     static const char where[] = "vdi_optim_step";
-    const vdi_params *p = o->params;
-    double squares = 0, reach;
-    o->norm = vdi_params_grad_norm(p);
-    if (!(o->norm - o->norm == 0)) {
-        for (int64_t i = 0; i < p->count; i++) {
-            double bad = (double)vdi_count_nonfinite(
-                p->dtype, (size_t)vdi_tensor_count(p->item[i].grad), p->item[i].grad.data);
-            if (bad > 0 && !p->item[i].frozen) {
-                return vdi_error_set(
-                    err, VDI_ERR_NUMERIC, where,
-                    "step %lld: the gradient of \"%s\" holds %g numbers that are not finite",
-                    (long long)o->step, p->item[i].name, bad);
-            }
-        }
-        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                             "step %lld: the norm of the gradient overflows", (long long)o->step);
-    }
-    for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
-        const void *w = vdi__element(p->dtype, p->values, (size_t)at);
-        squares += vdi_dot(p->dtype, (size_t)n, w, w);
-        for (int which = 0; o->suspect && which < 2; which++) {
-            void *block = which ? o->v : o->m;
-            const void *s = block ? vdi__element(p->dtype, block, (size_t)at) : NULL;
-            if (!s) continue;
-            if (!which)
-                squares += 0 * vdi_dot(p->dtype, (size_t)n, s, s);
-            else if (vdi_count_nonfinite(p->dtype, (size_t)n, s) ||
-                     vdi_min(p->dtype, (size_t)n, s) < 0)
-                squares = NAN;
-        }
-    }
+    const double decay = rate * o->desc.weight_decay;
+    o->norm = vdi_params_grad_norm(o->params);
+    if (!(o->norm - o->norm == 0)) return vdi__optim_bad_gradient(o, err);
+    const double squares = vdi__optim_squares(o);
     if (!(squares - squares == 0)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, where,
                              "step %lld: the parameters, or the optimiser's memory, are not finite",
                              (long long)o->step);
     }
-    /* |m| / sqrt(v) <= (1-b1) / sqrt((1-b2)(1 - b1^2/b2)) for Adam, without a bound if b1^2 >= b2;
-     * 1/sqrt(1-rho) for RMSprop */
-    const vdi_optim_desc *d = &o->desc;
-    if (d->kind == VDI_OPTIM_SGD) {
-        reach = 1e18 < o->norm ? INFINITY : o->norm / (1 - d->momentum);
-    } else if (d->kind == VDI_OPTIM_RMSPROP) {
-        reach = 1 / sqrt(1 - d->rho) / (1 - d->momentum);
-    } else {
-        reach = d->beta1 * d->beta1 < d->beta2
-                    ? 1 / sqrt((1 - d->beta2) * (1 - d->beta1 * d->beta1 / d->beta2))
-                    : 1e9;
-    }
-    reach = rate * reach + rate * d->weight_decay * sqrt(squares);
-    if (!(reach < 1e18) || !(rate * d->weight_decay <= 1)) {
+    const double reach = rate * o->rule->reach(&o->desc, o->norm) + decay * sqrt(squares);
+    if (!(reach < 1e18) || !(decay <= 1)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, where,
                              "step %lld: a step of rate %g would leave the finite numbers",
                              (long long)o->step, rate);
@@ -17604,38 +18078,21 @@ VDI__FN vdi_status vdi__optim_refuse(vdi_optim *o, double rate, vdi_error *err) 
 VDI__DEF vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err) {
     const vdi_optim_desc *d = &o->desc;
     vdi_params *p = o->params;
-    double rate = vdi_optim_rate(o);
-    double decay = rate * d->weight_decay;
-    double scale = 1;
-    double step = rate;
-    double eps = d->eps;
-    vdi_status status = vdi__optim_refuse(o, rate, err);
+    vdi__optim_move move = VDI__ZERO;
+    move.rate = vdi_optim_rate(o);
+    vdi_status status = vdi__optim_refuse(o, move.rate, err);
     if (status < 0) return status;
-    if (d->clip_norm > 0 && o->norm > d->clip_norm) scale = d->clip_norm / o->norm;
-    o->step++;
-    if (d->kind <= VDI_OPTIM_ADAMW) { /* the bias corrections, folded into step and eps */
-        double root = sqrt(1 - pow(d->beta2, (double)o->step));
-        step = rate * root / (1 - pow(d->beta1, (double)o->step));
-        eps = d->eps * root;
-    }
-    for (int64_t item = 0, at, count; vdi__params_run(p, &item, &at, &count);) {
-        size_t n = (size_t)count;
-        void *w = vdi__element(p->dtype, p->values, (size_t)at),
-             *g = vdi__element(p->dtype, p->grads, (size_t)at);
-        void *m = o->m ? vdi__element(p->dtype, o->m, (size_t)at) : NULL;
-        void *v = o->v ? vdi__element(p->dtype, o->v, (size_t)at) : NULL;
-        if (d->kind == VDI_OPTIM_ADAM && d->weight_decay > 0) {
-            /* decay enters the gradient, after clipping */
-            vdi_axpby(p->dtype, n, d->weight_decay, w, scale, g);
-            vdi_adam_kernel(p->dtype, n, w, g, m, v, step, d->beta1, d->beta2, eps, 0, 1);
-        } else if (d->kind <= VDI_OPTIM_ADAMW) {
-            vdi_adam_kernel(p->dtype, n, w, g, m, v, step, d->beta1, d->beta2, eps, decay, scale);
-        } else if (d->kind == VDI_OPTIM_RMSPROP) {
-            vdi_rmsprop_kernel(p->dtype, n, w, g, v, m, step, d->rho, eps, d->momentum, decay,
-                               scale);
-        } else {
-            vdi_sgd_kernel(p->dtype, n, w, g, m, step, d->momentum, decay, scale);
-        }
+    move.dtype = p->dtype;
+    move.number = ++o->step;
+    move.decay = move.rate * d->weight_decay;
+    move.scale = d->clip_norm > 0 && o->norm > d->clip_norm ? d->clip_norm / o->norm : 1;
+    for (int64_t item = 0, at, n; vdi__params_run(p, &item, &at, &n);) {
+        move.n = (size_t)n;
+        move.w = vdi__element(p->dtype, p->values, (size_t)at);
+        move.g = vdi__element(p->dtype, p->grads, (size_t)at);
+        move.m = o->m ? vdi__element(p->dtype, o->m, (size_t)at) : NULL;
+        move.v = o->v ? vdi__element(p->dtype, o->v, (size_t)at) : NULL;
+        o->rule->step(d, &move);
     }
     return VDI_OK;
 }
@@ -17644,6 +18101,82 @@ VDI__DEF vdi_status vdi_optim_step(vdi_optim *o, vdi_error *err) {
 /* ======== grad/layers.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_LAYERS_C)
 #define VDI_GRAD_LAYERS_C
+
+/* ======== the descriptions ==================================================================== */
+
+/* Largest extent of a layer: no memory holds more, and products of two stay within int64. */
+#define VDI__EXTENT_MAX 1e9
+
+static const vdi_field vdi__mlp_desc_rows[] = {
+    VDI_FIELD_INT32(vdi_mlp_desc, layers, 0, 1, VDI_LAYERS_MAX, "affine layers"),
+    VDI_FIELD_ENUM(vdi_mlp_desc, act, vdi__act_words, "activation between the layers"),
+    VDI_FIELD_ENUM(vdi_mlp_desc, out_act, vdi__act_words, "activation after the last layer"),
+    VDI_FIELD_REAL(vdi_mlp_desc, act_param, 0, -1e9, 1e9, "slope of a leaky rectifier; 0: 0.2"),
+    VDI_FIELD_ENUM(vdi_mlp_desc, init, vdi__init_words, "initialiser of the weights"),
+    VDI_FIELD_REAL(vdi_mlp_desc, scale, 0, -1e9, 1e9, "scale of the initialiser; 0: 1"),
+    VDI_FIELD_REAL(vdi_mlp_desc, out_scale, 0, -1e9, 1e9, "scale of the last layer; 0: as others"),
+    VDI_FIELD_BOOL(vdi_mlp_desc, layer_norm, "normalise before each activation"),
+};
+static const vdi_fields vdi__mlp_desc_table = {"vdi_mlp_desc", vdi__mlp_desc_rows,
+                                               (int)VDI__COUNT(vdi__mlp_desc_rows)};
+
+static const vdi_field vdi__conv_desc_rows[] = {
+    VDI_FIELD_INT32(vdi_conv_desc, layers, 0, 1, VDI_LAYERS_MAX, "convolutions"),
+    VDI_FIELD_BOOL(vdi_conv_desc, causal, "look at the past alone"),
+    VDI_FIELD_ENUM(vdi_conv_desc, act, vdi__act_words, "activation between the layers"),
+    VDI_FIELD_ENUM(vdi_conv_desc, out_act, vdi__act_words, "activation after the last layer"),
+    VDI_FIELD_REAL(vdi_conv_desc, act_param, 0, -1e9, 1e9, "slope of a leaky rectifier; 0: 0.2"),
+    VDI_FIELD_ENUM(vdi_conv_desc, init, vdi__init_words, "initialiser; zeros: he_normal"),
+};
+static const vdi_fields vdi__conv_desc_table = {"vdi_conv_desc", vdi__conv_desc_rows,
+                                                (int)VDI__COUNT(vdi__conv_desc_rows)};
+
+static const vdi_field vdi__gru_desc_rows[] = {
+    VDI_FIELD_INT(vdi_gru_desc, inputs, 0, 1, VDI__EXTENT_MAX, "inputs"),
+    VDI_FIELD_INT(vdi_gru_desc, hidden, 0, 1, VDI__EXTENT_MAX, "units"),
+    VDI_FIELD_BOOL(vdi_gru_desc, reverse, "from the last time to the first"),
+};
+static const vdi_fields vdi__gru_desc_table = {"vdi_gru_desc", vdi__gru_desc_rows,
+                                               (int)VDI__COUNT(vdi__gru_desc_rows)};
+
+VDI__DEF const vdi_fields *vdi_mlp_desc_fields(void) { return &vdi__mlp_desc_table; }
+VDI__DEF const vdi_fields *vdi_conv_desc_fields(void) { return &vdi__conv_desc_table; }
+VDI__DEF const vdi_fields *vdi_gru_desc_fields(void) { return &vdi__gru_desc_table; }
+
+/* The first `count` entries of a list of extents. */
+VDI__FN vdi_status vdi__extents_check(const char *where, const char *name, const int64_t *extent,
+                                      int count, int64_t least, vdi_error *err) {
+    for (int i = 0; i < count; i++) {
+        if (extent[i] >= least && (double)extent[i] <= VDI__EXTENT_MAX) continue;
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s[%d] is %lld: expected %lld to %lld",
+                             name, i, (long long)extent[i], (long long)least,
+                             (long long)VDI__EXTENT_MAX);
+    }
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_mlp_desc_check(const vdi_mlp_desc *desc, vdi_error *err) {
+    const char *where = vdi__mlp_desc_table.name;
+    const vdi_status status = vdi_fields_check(&vdi__mlp_desc_table, desc, err);
+    if (status < 0) return status;
+    return vdi__extents_check(where, "sizes", desc->sizes, desc->layers + 1, 1, err);
+}
+
+VDI__DEF vdi_status vdi_conv_desc_check(const vdi_conv_desc *desc, vdi_error *err) {
+    const char *where = vdi__conv_desc_table.name;
+    const int n = desc->layers;
+    vdi_status status = vdi_fields_check(&vdi__conv_desc_table, desc, err);
+    if (status >= 0) status = vdi__extents_check(where, "channels", desc->channels, n + 1, 1, err);
+    if (status >= 0) status = vdi__extents_check(where, "width", desc->width, n, 1, err);
+    if (status >= 0) status = vdi__extents_check(where, "dilation", desc->dilation, n, 0, err);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_gru_desc_check(const vdi_gru_desc *desc, vdi_error *err) {
+    return vdi_fields_check(&vdi__gru_desc_table, desc, err);
+}
+
+/* ======== parameters ========================================================================== */
 
 /* A parameter called "<name>.<index>.<what>", or "<name>.<what>" for index -1. */
 VDI__FN void vdi__declare(vdi_param_desc *list, int64_t room, int64_t *count, const char *name,
@@ -17686,6 +18219,8 @@ VDI__DEF int64_t vdi_mlp_declare(const vdi_mlp_desc *d, vdi_param_desc *list, in
     }
     return n;
 }
+
+/* ======== layers on a tape ==================================================================== */
 
 VDI__DEF vdi_var vdi_mlp_apply(vdi_tape *t, const vdi_mlp_desc *d, const vdi_param *first,
                                vdi_var x) {
@@ -17787,13 +18322,14 @@ VDI__FN size_t vdi__mlp_slice_rows(size_t in) {
     return rows < 128 ? 128 : (rows + 15) / 16 * 16;
 }
 
-/* (rows, cols) elements from an arena, cleared; NULL where memory is out, or where there is no number
-   for so many bytes. */
+/* (rows, cols) elements from an arena, cleared; NULL where memory is out, or where there is no
+   number for so many bytes. */
 VDI__FN void *vdi__mlp_array(vdi_arena *a, vdi_dtype dtype, size_t rows, size_t cols) {
     return vdi_arena_calloc(a, vdi_mul_size(vdi_mul_size(rows, cols), vdi_dtype_size(dtype)));
 }
 
-/* Where the next tensor stands, on a line of its own; SIZE_MAX where there is no number for that. */
+/* Where the next tensor stands, on a line of its own; SIZE_MAX where there is no number for
+ * that. */
 VDI__FN size_t vdi__mlp_after(size_t at, size_t elements, size_t line) {
     const size_t end = vdi_add_size(at, elements);
     return end > SIZE_MAX - line ? SIZE_MAX : (end + line - 1) / line * line;
@@ -18111,10 +18647,45 @@ VDI__DEF vdi_var vdi_var_normal_kl_standard(vdi_tape *t, vdi_var mean, vdi_var l
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_CHECK_C)
 #define VDI_GRAD_CHECK_C
 
+static const vdi_field vdi__check_rows[] = {
+    VDI_FIELD_INT32(vdi_check_desc, inputs, 0, 0, 1000000, "inputs of the function"),
+    VDI_FIELD_REAL_FLAGS(vdi_check_desc, step, 1e-4, 0, 1, VDI_FIELD_ABOVE,
+                         "of the differences, relative to max(1, |x|)"),
+    VDI_FIELD_INT(vdi_check_desc, most, 0, 0, 1e15, "entries checked of each tensor; 0: all"),
+    VDI_FIELD_SEED(vdi_check_desc, seed, "of cotangents and directions"),
+};
+static const vdi_fields vdi__check_table = {"vdi_check_desc", vdi__check_rows,
+                                            (int)VDI__COUNT(vdi__check_rows)};
+
+VDI__DEF const vdi_fields *vdi_check_desc_fields(void) { return &vdi__check_table; }
+
+VDI__DEF vdi_check_desc vdi_check_desc_defaults(void) {
+    vdi_check_desc d = VDI__ZERO;
+    vdi_fields_fill(&vdi__check_table, &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_check_desc_check(const vdi_check_desc *desc, vdi_error *err) {
+    const char *where = vdi__check_table.name;
+    vdi_check_desc d = *desc;
+    vdi_fields_fill(&vdi__check_table, &d);
+    const vdi_status status = vdi_fields_check(&vdi__check_table, &d, err);
+    if (status < 0) return status;
+    if (!d.fn) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fn is NULL");
+    if (d.inputs && !d.input) return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "input is NULL");
+    for (int i = 0; i < d.inputs; i++) {
+        if (d.input[i].dtype != VDI_F64 || !vdi_tensor_is_contiguous(d.input[i]))
+            return vdi_error_set(err, VDI_ERR_DTYPE, where, "input %d is not packed float64", i);
+    }
+    if (d.params && d.params->dtype != VDI_F64)
+        return vdi_error_set(err, VDI_ERR_DTYPE, where, "the parameters are not float64");
+    return VDI_OK;
+}
+
 /* A check in progress: one tape, the cotangent, and all numbers that may be disturbed as a list of
  * tensors. */
 typedef struct vdi__check {
-    const vdi_check_desc *desc;
+    vdi_check_desc desc; /* filled */
     vdi_tape *tape;
     vdi_arena arena;
     int count; /* tensors */
@@ -18127,7 +18698,7 @@ typedef struct vdi__check {
 
 /* Value of <w, f>, NaN on failure; with `back` the gradients too. */
 VDI__FN vdi_status vdi__check_run(vdi__check *c, bool back, double *value, vdi_error *err) {
-    const vdi_check_desc *d = c->desc;
+    const vdi_check_desc *d = &c->desc;
     vdi_tape *t = c->tape;
     vdi_tape_reset(t);
     (void)vdi_tape_set_no_grad(t, !back);
@@ -18159,7 +18730,7 @@ VDI__FN vdi_status vdi__check_run(vdi__check *c, bool back, double *value, vdi_e
 }
 
 VDI__FN vdi_status vdi__check_gradients(vdi__check *c, double *value, vdi_error *err) {
-    const vdi_check_desc *d = c->desc;
+    const vdi_check_desc *d = &c->desc;
     vdi_status status = vdi__check_run(c, false, value, err);
     if (status < 0) return status;
     vdi_tape *t = c->tape;
@@ -18185,20 +18756,15 @@ VDI__FN vdi_status vdi__check_begin(vdi__check *c, const vdi_check_desc *desc, v
     static const char where[] = "vdi_check";
     vdi_tape_desc td = vdi_tape_desc_defaults();
     memset(c, 0, sizeof *c);
-    c->desc = desc;
-    if (!desc->fn || desc->inputs < 0 || (desc->inputs && !desc->input))
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "no function, or no inputs");
-    for (int i = 0; i < desc->inputs; i++) {
-        if (desc->input[i].dtype != VDI_F64 || !vdi_tensor_is_contiguous(desc->input[i]))
-            return vdi_error_set(err, VDI_ERR_DTYPE, where, "input %d is not packed float64", i);
-    }
-    if (desc->params && desc->params->dtype != VDI_F64)
-        return vdi_error_set(err, VDI_ERR_DTYPE, where, "the parameters are not float64");
+    vdi_status status = vdi_check_desc_check(desc, err);
+    if (status < 0) return status;
+    c->desc = *desc;
+    vdi_fields_fill(&vdi__check_table, &c->desc);
     c->count = desc->inputs + (desc->params ? (int)desc->params->count : 0);
     td.dtype = VDI_F64;
     td.allocator = desc->allocator;
     vdi_arena_init(&c->arena, &desc->allocator, 0);
-    vdi_status status = vdi_tape_create(&td, &c->tape, err);
+    status = vdi_tape_create(&td, &c->tape, err);
     if (status < 0) return status;
     const size_t n = (size_t)c->count;
     c->value = (vdi_tensor *)vdi_arena_calloc(&c->arena, vdi_mul_size(n, sizeof *c->value));
@@ -18222,7 +18788,7 @@ VDI__FN void vdi__check_end(vdi__check *c) {
 
 /* Is it a tensor whose derivatives are wanted? */
 VDI__FN bool vdi__check_moves(const vdi__check *c, int i) {
-    return i < c->desc->inputs || !c->desc->params->item[i - c->desc->inputs].frozen;
+    return i < c->desc.inputs || !c->desc.params->item[i - c->desc.inputs].frozen;
 }
 
 /* (-f(2h) + 8 f(h) - 8 f(-h) + f(-2h)) / 12h along a direction: one entry, or v for all of them
@@ -18260,7 +18826,7 @@ VDI__DEF vdi_status vdi_check_gradient(const vdi_check_desc *desc, vdi_check_rep
             double *x = (double *)c.value[i].data + j;
             double analytic = ((double *)c.grad[i].data)[j];
             double numeric;
-            double h = (desc->step > 0 ? desc->step : 1e-4) * VDI__MAX(1, fabs(*x));
+            double h = c.desc.step * VDI__MAX(1, fabs(*x));
             status = vdi__check_difference(&c, x, h, &numeric, err);
             if (status < 0) break;
             double scale =
@@ -18295,7 +18861,7 @@ typedef struct vdi__check_line {
 } vdi__check_line;
 
 VDI__FN vdi_status vdi__check_aim(vdi__check *c, vdi__check_line *line, vdi_error *err) {
-    vdi_rng rng = vdi_rng_make(c->desc->seed, 2);
+    vdi_rng rng = vdi_rng_make(c->desc.seed, 2);
     line->x0 = (double **)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *line->x0);
     line->v = (double **)vdi_arena_calloc(&c->arena, (size_t)c->count * sizeof *line->v);
     for (int i = 0; line->x0 && line->v && i < c->count; i++) {
@@ -18333,12 +18899,13 @@ VDI__DEF vdi_status vdi_check_adjoint(const vdi_check_desc *desc, double *error,
     static const double at[4] = {2, 1, -1, -2}, weight[4] = {-1, 8, -8, 1};
     vdi__check c;
     vdi__check_line line = VDI__ZERO;
-    double f = 0, sum = 0, h = desc->step > 0 ? desc->step : 1e-4;
+    double f = 0, sum = 0;
     *error = NAN;
     vdi_status status = vdi__check_begin(&c, desc, err);
     if (status >= 0) status = vdi__check_gradients(&c, &f, err);
     if (status >= 0) status = vdi__check_aim(&c, &line, err);
-    bool moved = status >= 0;
+    const bool moved = status >= 0;
+    const double h = c.desc.step;
     for (int i = 0; i < 4 && status >= 0; i++) {
         vdi__check_move(&c, &line, at[i] * h);
         status = vdi__check_run(&c, false, &f, err);
@@ -22455,8 +23022,8 @@ VDI__FN void vdi__score_truth(const vdi_score_train *q, int64_t bins, double wid
     }
 }
 
-/* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b a |
- * a b c d | d c b a */
+/* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b
+ * a | a b c d | d c b a */
 VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
     double w[VDI__SCORE_RADIUS + 1], sum = 0;
     const int radius = 4 * sigma;
@@ -32744,8 +33311,8 @@ VDI__FN void vdi__ds_infer_run(const vdi__ds_query *q, const vdi__ds_known *know
     }
 }
 
-/* Marginals and the variance of counts of the n-th trace from its S trains; the trains themselves if
- * they are asked for, as those of trace i. */
+/* Marginals and the variance of counts of the n-th trace from its S trains; the trains themselves
+ * if they are asked for, as those of trace i. */
 VDI__FN void vdi__ds_infer_marginals(const vdi__ds_query *q, const vdi__ds_rnn *r, int64_t i,
                                      int64_t n, double *p, double *variance) {
     const vdi_deepspike_data *data = q->data;
@@ -40856,15 +41423,37 @@ VDI__DEF void vdi_png_row(vdi_png *p, const uint8_t *row) {
 #if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_C)
 #define VDI_IO_FIGURE_C
 
+static const vdi_field vdi__figure_rows[] = {
+    VDI_FIELD_INT32(vdi_figure_desc, rows, 1, 1, 1000, "panels below each other"),
+    VDI_FIELD_INT32(vdi_figure_desc, cols, 1, 1, 100, "panels beside each other"),
+    VDI_FIELD_REAL(vdi_figure_desc, width, 700, 100, 10000, "width of the figure, in pixels"),
+    VDI_FIELD_REAL(vdi_figure_desc, height, 170, 20, 10000, "height of a panel, in pixels"),
+};
+static const vdi_fields vdi__figure_table = {"vdi_figure_desc", vdi__figure_rows,
+                                             (int)VDI__COUNT(vdi__figure_rows)};
+
+VDI__DEF const vdi_fields *vdi_figure_desc_fields(void) { return &vdi__figure_table; }
+
+VDI__DEF vdi_figure_desc vdi_figure_desc_defaults(void) {
+    vdi_figure_desc d = VDI__ZERO;
+    vdi_fields_fill(&vdi__figure_table, &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_figure_desc_check(const vdi_figure_desc *desc, vdi_error *err) {
+    vdi_figure_desc d = *desc;
+    vdi_fields_fill(&vdi__figure_table, &d);
+    return vdi_fields_check(&vdi__figure_table, &d, err);
+}
+
 VDI__DEF void vdi_figure_init(vdi_figure *f, const vdi_figure_desc *desc) {
     memset(f, 0, sizeof *f);
     if (desc) f->desc = *desc;
-    if (f->desc.rows < 1) f->desc.rows = 1;
-    if (f->desc.cols < 1) f->desc.cols = 1;
-    if (!(f->desc.width >= 100 && f->desc.width <= 10000)) f->desc.width = 700;
-    if (!(f->desc.height >= 20 && f->desc.height <= 10000)) f->desc.height = 170;
+    vdi_fields_fill(&vdi__figure_table, &f->desc);
+    f->wrong_desc = vdi_figure_desc_check(&f->desc, &f->error) < 0;
     vdi_arena_init(&f->arena, &f->desc.allocator, 4096);
     f->spare.figure = f;
+    if (f->wrong_desc) f->desc.rows = f->desc.cols = 0;
     size_t n = vdi_mul_size((size_t)f->desc.rows, (size_t)f->desc.cols);
     f->panels = (vdi_panel *)vdi_arena_calloc(&f->arena, vdi_mul_size(n, sizeof *f->panels));
     f->no_memory = !f->panels;
@@ -42317,6 +42906,10 @@ VDI__FN double vdi__layout(const vdi_figure *f, vdi__view *views) {
 VDI__DEF vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page, vdi_error *err) {
     int64_t n = f->panels ? (int64_t)f->desc.rows * f->desc.cols : 0;
     vdi_arena_mark mark = vdi_arena_get_mark(&f->arena);
+    if (f->wrong_desc) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", w->name, "%s",
+                             f->error.message);
+    }
     if (f->wrong_panel) {
         return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", w->name,
                              "a panel outside of the %d x %d was asked for", f->desc.rows,
