@@ -35,6 +35,30 @@ exits 2 'no such option' "$vdi" info --nothing
 exits 2 'no value' "$vdi" info --seed
 exits 2 'not a number' "$vdi" info --seed two
 exits 2 'no such path' "$vdi" info --simd mmx
+# refused RANGE COMMAND...: a value out of its range is wrong usage, and the message has the range
+refused() {
+    range=$1
+    shift
+    exits 2 "$*" "$vdi" "$@"
+    grep -q -e "$range" err.txt
+    rc=$?; ok "the message of '$*' has the range: $(cat err.txt)" $rc
+}
+refused '--d: expected 1 to 1024, got 0' lds fit y -d 0 --out e
+refused '--d: expected 1 to 1024, got 65000' lds fit y --dim=65000 --out e
+refused '--iters: expected 0 to 100000000, got 1.5' lds fit y -d2 --iters 1.5 --out e
+refused '--bin-width: expected above 0, got nan' vilds fit y -d 2 --bin-width nan --out e
+refused '--bin-width: expected above 0, got -3' vilds fit y -d 2 --bin-width -3 --out e
+refused "--transition: expected .*, got 'bogus'" vilds fit y -d 2 --transition bogus --out e
+refused '--hidden: expected none, or up to [0-9]* sizes from 1 to [0-9]*, got 0.5' vilds fit y -d 2 --hidden 0.5 --out e
+refused '--steps: expected .*at least 1, got 0' vilds fit y -d 2 --steps 0 --out e
+refused '--restart-steps: expected .*at least 1, got 0' vilds fit y -d 2 --restart-steps 0 --out e
+refused '--iw: expected 0 to 1000000, got 1000000000' vilds score m y --iw 1000000000
+refused '--threads: expected 0 to 1024, got 5000' info --threads 5000
+refused '--seed: expected a whole number from 0 on, got -1' info --seed -1
+refused '--estimator: expected auto, vimco,.* got .foo' spikes fit x --fps 30 --estimator foo --out e
+refused '--gamma: expected above 0, at most 1, got 2' sacd train --env pendulum --gamma 2 --out e
+"$vdi" sacd train --help | awk 'length > 80 { exit 1 }'
+ok 'help is wrapped to 80 columns' $?
 exits 0 info "$vdi" info --json
 grep -q '"simd": *"' out.txt && grep -q '"version"' out.txt && grep -q '"cpu"' out.txt && grep -q '"threads"' out.txt
 ok 'info --json has its keys' $?
@@ -55,6 +79,20 @@ exits 0 'repeat from run.json' "$vdi" lds fit --from a/run.json --out b --json
 same a/trace.npy b/trace.npy
 exits 0 'repeat, command from the file too' "$vdi" --from a/run.json --out c --quiet
 same a/C.npy c/C.npy
+# run.json is typed, and read back typed or refused
+grep -q '"iters": 200' a/run.json
+ok 'numbers of run.json are numbers' $?
+for wrong in '"3O00"' '1.5' '-1' '[3]' 'null'; do
+    sed "s/\"iters\": 200/\"iters\": $wrong/" a/run.json >wrong.json
+    exits 1 "iters $wrong in run.json" "$vdi" lds fit --from wrong.json --out e
+done
+sed 's/"iters": 200/"iters": 200, "itres": 3/' a/run.json >wrong.json
+exits 1 'an option that is none in run.json' "$vdi" lds fit --from wrong.json --out e
+for d in '-d 2' -d2 -d=2 '--dim 2' --dim=2 --d=2; do
+    exits 0 "$d" "$vdi" lds fit y.csv $d --iters 1 --out short --quiet
+    grep -q '"d": 2' short/run.json
+    ok "$d is the dimension" $?
+done
 exits 0 'two threads' "$vdi" lds fit y.csv -d 2 --iters 200 --threads 2 --out d --quiet
 same a/trace.npy d/trace.npy
 exits 0 smooth "$vdi" lds smooth y.csv --params a --out s --json

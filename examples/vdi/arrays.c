@@ -11,6 +11,19 @@ double *doubles(int64_t count) {
     return p;
 }
 
+int numbers_read(const char *text, double *out, int most) {
+    int n = 0;
+    while (*text) {
+        const size_t length = strcspn(text, ",");
+        if (n == most || length == 0) return -1;
+        if (vdi_text_parse_double(text, length, &out[n]) != length) return -1;
+        if (out[n] - out[n] != 0) return -1; /* neither infinite nor NaN */
+        n++;
+        text += length + (text[length] == ',');
+    }
+    return n;
+}
+
 static bool ends_in(const char *s, const char *end) {
     size_t n = strlen(s), m = strlen(end);
     return n >= m && strcmp(s + n - m, end) == 0;
@@ -72,7 +85,7 @@ bool array_save(const run *r, const char *name, int ndim, const int64_t *shape,
     return ok;
 }
 
-bool lengths_load(const char *path, int64_t trials, int64_t **out) {
+static bool lengths_load(const char *path, int64_t trials, int64_t **out) {
     vdi_tensor t;
     *out = NULL;
     if (!path) return true;
@@ -98,7 +111,8 @@ bool lengths_load(const char *path, int64_t trials, int64_t **out) {
     return true;
 }
 
-bool observations_load(const char *path, const char *lengths, const char *inputs, observations *o) {
+bool observations_load(const char *path, const observation_options *with, observations *o) {
+    const char *inputs = with->inputs;
     char text[VDI_SHAPE_TEXT];
     memset(o, 0, sizeof *o);
     o->u.ndim = o->offset.ndim = -1;
@@ -126,7 +140,8 @@ bool observations_load(const char *path, const char *lengths, const char *inputs
         }
         o->inputs = o->u.shape[o->u.ndim - 1];
     }
-    return lengths_load(lengths, o->trials, &o->lengths);
+    return lengths_load(with->lengths, o->trials, &o->lengths) &&
+           (!with->offset || array_load(with->offset, &o->offset));
 }
 
 void observations_free(observations *o) {

@@ -2,11 +2,15 @@
  * of it */
 #include "tool.h"
 
-static int blocktri_main(run *r) {
+typedef struct blocktri_options {
+    const char *rhs, *eps;
+} blocktri_options;
+
+static int blocktri_main(run *r, void *options) {
+    const blocktri_options *o = (const blocktri_options *)options;
     vdi_tensor D, E, h = {0}, eps = {0};
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
     vdi_error err = {0};
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     if (!array_load(r->argument[0], &D) || !array_load(r->argument[1], &E)) return FAILED;
     int64_t T = D.ndim == 3 ? D.shape[0] : 0, d = D.ndim == 3 ? D.shape[1] : 0;
     if (D.ndim != 3 || D.shape[2] != d || T < 1 || d < 1) {
@@ -21,7 +25,7 @@ static int blocktri_main(run *r) {
         return fail("expected finite numbers, got NaN or infinity, in %s", r->argument[0]);
     if (vdi_tensor_count_nonfinite(E))
         return fail("expected finite numbers, got NaN or infinity, in %s", r->argument[1]);
-    const char *file[2] = {option_text(r, "rhs"), option_text(r, "eps")};
+    const char *file[2] = {o->rhs, o->eps};
     vdi_tensor *side[2] = {&h, &eps};
     for (int i = 0; i < 2; i++) {
         if (!file[i]) continue;
@@ -56,7 +60,7 @@ static int blocktri_main(run *r) {
     if (h.data) vdi_blocktri_solve(&bt, 1, h.data, x);
     if (!eps.data) {
         eps.data = doubles(T * d);
-        vdi_rng rng = vdi_rng_make((uint64_t)option_int(r, "seed"), 0);
+        vdi_rng rng = vdi_rng_make(r->seed, 0);
         vdi_rng_fill_normal(&rng, VDI_F64, T * d, eps.data);
     }
     vdi_blocktri_sample(&bt, 1, eps.data, z);
@@ -85,22 +89,25 @@ static int blocktri_main(run *r) {
     return DONE;
 }
 
-static const option options[] = {
-    {"rhs", TEXT, "H.npy", NULL, "right-hand side h (T,d): also writes solve.npy, J^-1 h"},
-    {"eps", TEXT, "EPS.npy", NULL,
-     "noise (T,d) for sample.npy, L^-T eps; default: drawn from --seed"},
+static const option rows[] = {
+    OPTION_TEXT(blocktri_options, rhs, "rhs", "H.npy", NULL,
+                "right-hand side h (T,d): also writes solve.npy, J^-1 h"),
+    OPTION_TEXT(blocktri_options, eps, "eps", "EPS.npy", NULL,
+                "noise (T,d) for sample.npy, L^-T eps; without it drawn from --seed"),
 };
 const command blocktri_command = {
-    "blocktri",
-    "",
-    "D E",
-    2,
-    2,
-    "Factorise a symmetric positive definite block-tridiagonal matrix. D (T,d,d) holds its "
-    "diagonal blocks, E (T-1,d,d) those below them,\n"
-    "E_t = J_{t+1,t}. Writes L, M (Cholesky blocks), logdet, sample, S, O (blocks of the inverse) "
-    "and solve, each .npy.",
-    "vdi blocktri D.npy E.npy --rhs h.npy --out run",
-    options,
-    2,
-    blocktri_main};
+    .family = "blocktri",
+    .verb = "",
+    .arguments = "D E",
+    .least = 2,
+    .most = 2,
+    .out = true,
+    .summary = "Factorise a symmetric positive definite block-tridiagonal matrix. D (T,d,d) holds "
+               "its diagonal blocks, E (T-1,d,d) those below them, E_t = J_{t+1,t}. Writes L, M "
+               "(Cholesky blocks), logdet, sample, S, O (blocks of the inverse) and solve, each "
+               ".npy.",
+    .example = "vdi blocktri D.npy E.npy --rhs h.npy --out run",
+    COMMAND_OPTIONS(rows),
+    .size = sizeof(blocktri_options),
+    .main = blocktri_main,
+};

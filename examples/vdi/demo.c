@@ -45,7 +45,11 @@ static void table_page(demo *m) {
     vdi_page_table(&m->page, head, 5, cell, m->rows);
 }
 
-static int demo_main(run *r) {
+typedef struct demo_options {
+    bool quick;
+} demo_options;
+
+static int demo_main(run *r, void *options) {
     static bool (*const family[])(demo *) = {
         demo_blocktri, demo_lds, demo_vilds, demo_flds, demo_spikes, demo_sacd,
     };
@@ -53,7 +57,7 @@ static int demo_main(run *r) {
     vdi_error err = {0};
     char *path = NULL;
     m.r = r;
-    m.quick = option_flag(r, "quick");
+    m.quick = ((const demo_options *)options)->quick;
     if (!run_open_out(r)) return FAILED;
     if (r->out) {
         path = path_join(r->out, "index.html");
@@ -87,16 +91,18 @@ static int demo_main(run *r) {
     return off ? fail("%d of %d figures are off", off, m.rows) : DONE;
 }
 
-static const option options[] = {
-    {"quick", FLAG, NULL, NULL, "less of everything, for a check of the build"}};
-const command demo_command = {"demo",
-                              "",
-                              "",
-                              0,
-                              0,
-                              "Run what there is on data that it simulates, and print one table. "
-                              "With --out, also index.html with pictures.",
-                              "vdi demo --out demo",
-                              options,
-                              1,
-                              demo_main};
+static const option rows[] = {
+    OPTION("quick", NULL,
+           VDI_FIELD_BOOL(demo_options, quick, "less of everything, for a check of the build")),
+};
+const command demo_command = {
+    .family = "demo",
+    .verb = "",
+    .arguments = "",
+    .summary = "Run what there is on data that it simulates, and print one table. With --out, also "
+               "index.html with pictures.",
+    .example = "vdi demo --out demo",
+    COMMAND_OPTIONS(rows),
+    .size = sizeof(demo_options),
+    .main = demo_main,
+};

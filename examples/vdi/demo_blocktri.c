@@ -6,7 +6,7 @@ bool demo_blocktri(demo *m) {
     enum { T = 300 };
     static double truth[T], seen[T], D[T], E[T - 1], h[T], x[T], back[T], S[T], low[T], high[T];
     double since = seconds_now(), q = 0.02, r = 0.5;
-    vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 1);
+    vdi_rng rng = vdi_rng_make(m->r->seed, 1);
     for (int t = 0; t < T; t++) {
         truth[t] = (t ? truth[t - 1] : 0) + sqrt(q) * vdi_rng_normal(&rng);
         seen[t] = truth[t] + sqrt(r) * vdi_rng_normal(&rng);

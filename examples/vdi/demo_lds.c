@@ -16,7 +16,7 @@ bool demo_lds(demo *m) {
     vdi_lds_data *train, *test, *test_truth;
     vdi_lds_desc desc = {0};
     vdi_lds_data_desc dd = {0};
-    uint64_t seed = (uint64_t)option_int(m->r, "seed");
+    uint64_t seed = m->r->seed;
     vdi_rng rng = vdi_rng_make(seed, 2);
     desc.d = D;
     desc.n = N;

@@ -78,7 +78,7 @@ bool demo_sacd(demo *m) {
     vdi_sacd_trace *trace = NULL;
     vdi_sacd_episode *episode = NULL;
     vdi_value_check check = {0};
-    vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 6);
+    vdi_rng rng = vdi_rng_make(m->r->seed, 6);
     desc.observations = 3;
     desc.actions = 1;
     desc.components = PARTS;
@@ -87,7 +87,7 @@ bool demo_sacd(demo *m) {
     desc.start = 100;
     desc.rate = 1e-3;
     desc.capacity = steps;
-    desc.seed = (uint64_t)option_int(m->r, "seed");
+    desc.seed = m->r->seed;
     desc.pool = m->r->pool;
     bool ok = vdi_env_open("pendulum", NULL, &env, &err) == VDI_OK &&
               vdi_sacd_create(&desc, &agent, &err) == VDI_OK &&

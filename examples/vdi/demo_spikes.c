@@ -91,7 +91,7 @@ bool demo_spikes(demo *m) {
     int parameters = 0;
     (void)vdi_calcium_params(model.model, &parameters);
     for (int c = 0; ok && c < cells; c++) {
-        vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 70 + (uint64_t)c);
+        vdi_rng rng = vdi_rng_make(m->r->seed, 70 + (uint64_t)c);
         double *s = truth + c * FRAMES, rate = 0.5;
         for (int t = 0; t < FRAMES; t++) {
             /* a rate that wanders between silence and some spikes a second */

@@ -21,7 +21,7 @@ bool demo_vilds(demo *m) {
     vdi_vilds *model = NULL;
     vdi_vilds_data *data = NULL;
     vdi_vilds_data_desc dd = {0};
-    vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 3);
+    vdi_rng rng = vdi_rng_make(m->r->seed, 3);
     for (int i = 0; i < N * D; i++)
         C[i / D][i % D] = vdi_rng_normal(&rng);
     for (int b = 0; b < B * T; b++) {
@@ -145,7 +145,7 @@ bool demo_flds(demo *m) {
     double r2 = 0;
     double *trace;
     vdi_error err = {0};
-    vdi_rng rng = vdi_rng_make((uint64_t)option_int(m->r, "seed"), 4);
+    vdi_rng rng = vdi_rng_make(m->r->seed, 4);
     for (int i = 0; i < N * D; i++)
         place[i / D][i % D] = 1.1 * vdi_rng_normal(&rng);
     for (int b = 0; b < B * T; b++) {
@@ -193,7 +193,7 @@ bool demo_flds(demo *m) {
     desc.d = D;
     desc.n = N;
     desc.pool = m->r->pool;
-    desc.train.seed = (uint64_t)option_int(m->r, "seed");
+    desc.train.seed = m->r->seed;
     desc.train.restarts = m->quick ? 6 : 12;
     desc.train.restart_steps = m->quick ? 100 : 200;
     desc.train.steps = m->quick ? 250 : 1000;

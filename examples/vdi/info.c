@@ -48,7 +48,12 @@ static void kernel_table(const run *r) {
     }
 }
 
-static int info_main(run *r) {
+typedef struct info_options {
+    bool kernels;
+} info_options;
+
+static int info_main(run *r, void *options) {
+    const info_options *o = (const info_options *)options;
     char cpu[128];
     cpu_name(cpu, sizeof cpu);
     if (r->json) {
@@ -65,7 +70,7 @@ static int info_main(run *r) {
         vdi_json_put_text(&j, "cpu", cpu);
         vdi_json_put_text(&j, "simd", vdi_simd_name(vdi_simd_active()));
         vdi_json_put_integer(&j, "threads", vdi_pool_threads(r->pool));
-        if (option_flag(r, "kernels")) {
+        if (o->kernels) {
             vdi_json_open(&j, "kernels", '{');
             for (size_t i = 0; i < vdi_kernel_count(); i++) {
                 vdi_json_open(&j, vdi_kernel_name(i), '{');
@@ -90,12 +95,21 @@ static int info_main(run *r) {
     printf("%s)\nthreads   %d of %ld\n", vdi_simd_name(vdi_simd_active()),
            vdi_pool_threads(r->pool), sysconf(_SC_NPROCESSORS_ONLN));
     (void)vdi_simd_set(used);
-    if (option_flag(r, "kernels")) kernel_table(r);
+    if (o->kernels) kernel_table(r);
     return DONE;
 }
 
-static const option options[] = {
-    {"kernels", FLAG, NULL, NULL, "the table of kernels by instruction set"}};
+static const option rows[] = {
+    OPTION("kernels", NULL,
+           VDI_FIELD_BOOL(info_options, kernels, "the table of kernels by instruction set")),
+};
 const command info_command = {
-    "info",  "", "",       0, 0, "What this binary is and what it runs on.", "vdi info --kernels",
-    options, 1,  info_main};
+    .family = "info",
+    .verb = "",
+    .arguments = "",
+    .summary = "What this binary is and what it runs on.",
+    .example = "vdi info --kernels",
+    COMMAND_OPTIONS(rows),
+    .size = sizeof(info_options),
+    .main = info_main,
+};

@@ -10,19 +10,26 @@
 /* numbers of what-if that a page may hold; above that they are kept at every n-th step only */
 #define MOST_NUMBERS 800000.0
 
-static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64_t seed,
-                   int64_t index, int64_t candidates) {
+typedef struct inspect_options {
+    env_options env;
+    int64_t episodes, candidates;
+    bool deterministic;
+    const char *what_if, *at;
+} inspect_options;
+
+static bool record(const inspect_options *want, inspection *s, episode *e, vdi_env *env,
+                   uint64_t seed, int64_t index, int64_t candidates) {
     vdi_error err = {0};
     const int64_t heads = s->heads, actions = env->actions;
     if (vdi_sacd_trace_create(s->agent, env->limit ? env->limit : 10000, NULL, &e->trace, &err) <
             0 ||
-        vdi_sacd_trace_play(e->trace, s->agent, env, seed, (uint64_t)index,
-                            option_flag(r, "deterministic"), &err) < 0) {
+        vdi_sacd_trace_play(e->trace, s->agent, env, seed, (uint64_t)index, want->deterministic,
+                            &err) < 0) {
         fail_error(&err, NULL);
         return false;
     }
     const double whole = (double)e->trace->steps * (double)candidates *
-                         (double)(2 * heads + actions) * (double)option_int(r, "episodes");
+                         (double)(2 * heads + actions) * (double)want->episodes;
     e->stride = 1 + (int64_t)(whole / MOST_NUMBERS);
     e->states = (e->trace->steps + e->stride - 1) / e->stride;
     e->candidates = candidates;
@@ -49,8 +56,8 @@ static bool record(const run *r, inspection *s, episode *e, vdi_env *env, uint64
 }
 
 /* --what-if W1,... --at EPISODE,STEP: what the page shows there, by the library's own call. */
-static int what_if_read(const run *r, const inspection *s, double *w, double *at) {
-    const char *text = option_text(r, "what-if"), *where = option_text(r, "at");
+static int what_if_read(const inspect_options *want, const inspection *s, double *w, double *at) {
+    const char *text = want->what_if, *where = want->at;
     const int count = numbers_read(text, w, VDI_CRITIC_HEADS);
     if (count < 1 || count < s->heads - 1 || count > s->heads) {
         return usage("--what-if: expected %lld weights, or one more for the entropy, got \"%s\"",
@@ -87,12 +94,13 @@ static void what_if(const run *r, const inspection *s, const double *w, const do
     free(q);
 }
 
-static int inspect_main(run *r) {
+static int inspect_main(run *r, void *options) {
+    const inspect_options *want = (const inspect_options *)options;
     agent_file a;
     vdi_env env;
     inspection s = {0};
-    s.episodes = option_int(r, "episodes");
-    const int64_t candidates = option_int(r, "candidates");
+    s.episodes = want->episodes;
+    const int64_t candidates = want->candidates;
     if (s.episodes < 1 || s.episodes > 1000)
         return usage("--episodes: expected 1 to 1000, got %lld", (long long)s.episodes);
     if (candidates < 1 || candidates > 1000)
@@ -100,7 +108,7 @@ static int inspect_main(run *r) {
     if (!r->out && agent_is_file(r->argument[0]))
         return usage("%s is a file: say with --out where the page goes", r->argument[0]);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
-    if (!agent_env_open(r, r->argument[0], &a, &env)) return FAILED;
+    if (!agent_env_open(r, &want->env, r->argument[0], &a, &env)) return FAILED;
     s.agent = a.agent;
     s.env = &env;
     s.run = r->argument[0];
@@ -120,8 +128,7 @@ static int inspect_main(run *r) {
     if (!s.episode) return fail("no memory for %lld episodes", (long long)s.episodes);
     for (int64_t i = 0; i < s.episodes; i++) {
         if (interrupted()) return INTERRUPTED;
-        if (!record(r, &s, &s.episode[i], &env, (uint64_t)option_int(r, "seed"), i, candidates))
-            goto end;
+        if (!record(want, &s, &s.episode[i], &env, r->seed, i, candidates)) goto end;
         const vdi_sacd_trace *t = s.episode[i].trace;
         vdi_value_check_add(&s.check, t);
         double total = 0;
@@ -144,7 +151,7 @@ static int inspect_main(run *r) {
         s.influence[h] /= (double)(s.steps ? s.steps : 1);
     const double mean = sum / (double)s.episodes;
     const double variance = squares / (double)s.episodes - mean * mean;
-    if (option_text(r, "what-if") && (status = what_if_read(r, &s, w, at)) != DONE) goto end;
+    if (want->what_if && (status = what_if_read(want, &s, w, at)) != DONE) goto end;
     status = FAILED;
     if (!inspect_page(&s, folder)) goto end;
     if (r->json) {
@@ -174,7 +181,7 @@ static int inspect_main(run *r) {
         printf(r->json ? "}" : "\n");
     }
     if (r->json) printf("}");
-    if (option_text(r, "what-if")) what_if(r, &s, w, at);
+    if (want->what_if) what_if(r, &s, w, at);
     if (r->json)
         printf("}\n");
     else
@@ -193,29 +200,36 @@ end:
     return status;
 }
 
-static const option inspect_options[] = {
-    ENV_OPTIONS,
-    {"episodes", INTEGER, "N", "3", "episodes to play"},
-    {"candidates", INTEGER, "N", "12",
-     "actions that what-if chooses from: the policy's mean, samples of it, uniform ones"},
-    {"deterministic", FLAG, NULL, NULL,
-     "play tanh(mean); values are those of the sampling policy, which plays without this"},
-    {"what-if", TEXT, "W1,...", NULL,
-     "a weight for each component: print the best candidate under them ..."},
-    {"at", TEXT, "EPISODE,STEP", "0,0", "... at this state"},
+static const option inspect_rows[] = {
+    ENV_OPTIONS(inspect_options),
+    OPTION_GROUP("what is played"),
+    OPTION("episodes", "N",
+           VDI_FIELD_INT(inspect_options, episodes, 3, 1, 1000, "episodes to play")),
+    OPTION("candidates", "N",
+           VDI_FIELD_INT(inspect_options, candidates, 12, 1, 1000,
+                         "actions that what-if chooses from: the policy's mean, samples of it, "
+                         "uniform ones")),
+    OPTION("deterministic", NULL,
+           VDI_FIELD_BOOL(inspect_options, deterministic,
+                          "play tanh(mean); values are those of the sampling policy, which plays "
+                          "without this")),
+    OPTION_TEXT(inspect_options, what_if, "what-if", "W1,...", NULL,
+                "a weight for each component: print the best candidate under them ..."),
+    OPTION_TEXT(inspect_options, at, "at", "EPISODE,STEP", "0,0", "... at this state"),
 };
 const command sacd_inspect_command = {
-    "sacd",
-    "inspect",
-    "RUN",
-    1,
-    1,
-    "Which component drives a decision, is it predicted well, and what if it weighed differently? "
-    "Writes inspect.html (into RUN, or "
-    "--out): an\n"
-    "episode to scrub through, its values by component over the returns that followed, influence, "
-    "and sliders for the weights.",
-    "vdi sacd inspect run --episodes 3",
-    inspect_options,
-    (int)(sizeof inspect_options / sizeof *inspect_options),
-    inspect_main};
+    .family = "sacd",
+    .verb = "inspect",
+    .arguments = "RUN",
+    .least = 1,
+    .most = 1,
+    .summary =
+        "Which component drives a decision, is it predicted well, and what if it weighed "
+        "differently? Writes inspect.html (into RUN, or --out): an episode to scrub through, its "
+        "values by component over the returns that followed, influence, and sliders for the "
+        "weights.",
+    .example = "vdi sacd inspect run --episodes 3",
+    COMMAND_OPTIONS(inspect_rows),
+    .size = sizeof(inspect_options),
+    .main = inspect_main,
+};

@@ -4,12 +4,6 @@
 static const char *const parameter[VDI_LDS_PARAMS] = {"A", "B", "Q",  "C", "D",
                                                       "b", "R", "x0", "Q0"};
 
-/* What every verb begins with. */
-static bool data_load(const run *r, observations *o) {
-    return observations_load(r->argument[0], option_text(r, "lengths"), option_text(r, "inputs"),
-                             o);
-}
-
 static bool data_make(const run *r, const vdi_lds *lds, const observations *o,
                       vdi_lds_data **data) {
     vdi_error err = {0};
@@ -91,16 +85,22 @@ static bool model_save(const run *r, const vdi_lds *lds) {
 
 /* ---- smooth ---------------------------------------------------------------------------------- */
 
-static int smooth_main(run *r) {
+typedef struct smooth_options {
+    const char *params;
+    bool kalman;
+    observation_options y;
+} smooth_options;
+
+static int smooth_main(run *r, void *options) {
+    const smooth_options *want = (const smooth_options *)options;
     observations o;
     vdi_lds *lds;
     vdi_lds_data *data;
     vdi_error err = {0};
-    const char *folder = option_text(r, "params");
+    const char *folder = want->params;
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) ||
-        !data_make(r, lds, &o, &data))
+    if (!observations_load(r->argument[0], &want->y, &o) ||
+        !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data))
         return FAILED;
     const int64_t d = lds->desc.d;
     const int64_t lanes = vdi_lds_data_lanes(data);
@@ -116,7 +116,7 @@ static int smooth_main(run *r) {
     m.Pf = doubles(lanes * block);
     m.Ps = doubles(lanes * block);
     m.Pc = doubles(lanes * pairs);
-    m.kalman = option_flag(r, "kalman");
+    m.kalman = want->kalman;
     if (vdi_lds_smooth(lds, data, &m, &err) < 0) return fail_error(&err, r->argument[0]);
     if (!run_open_out(r)) return FAILED;
     int64_t mean_shape[3] = {o.trials, o.T, d}, cov_shape[4] = {o.trials, o.T, d, d};
@@ -222,35 +222,40 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
     return ok;
 }
 
-static int fit_main(run *r) {
+typedef struct fit_options {
+    int64_t d, iters;
+    const char *init, *resume;
+    bool diagonal_r;
+    observation_options y;
+} fit_options;
+
+static int fit_main(run *r, void *options) {
+    const fit_options *want = (const fit_options *)options;
     observations o;
     vdi_lds *lds = NULL;
     vdi_lds_data *data;
     vdi_error err = {0};
-    const char *init = option_text(r, "init"), *resume = option_text(r, "resume");
-    int64_t d = option_int(r, "d"), iterations = option_int(r, "iters"), done = 0;
-    if (r->arguments < 1) return usage("expected Y, the observations; see vdi lds fit --help");
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (iterations < 0 || iterations > 100000000)
-        return usage("--iters: expected 0 to 100000000, got %lld", (long long)iterations);
+    const char *init = want->init, *resume = want->resume;
+    const int64_t d = want->d, iterations = want->iters;
+    int64_t done = 0;
     if ((d > 0) == (init != NULL)) {
         return usage(
             "expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
     }
-    if (!data_load(r, &o)) return FAILED;
-    if (init && !model_load(init, o.n, o.inputs, option_flag(r, "diagonal-r"), &lds)) return FAILED;
+    if (!observations_load(r->argument[0], &want->y, &o)) return FAILED;
+    if (init && !model_load(init, o.n, o.inputs, want->diagonal_r, &lds)) return FAILED;
     if (!init) {
         vdi_lds_desc desc = {0};
         desc.d = d;
         desc.n = o.n;
         desc.inputs = o.inputs;
-        desc.diagonal_r = option_flag(r, "diagonal-r");
+        desc.diagonal_r = want->diagonal_r;
         if (vdi_lds_create(&desc, &lds, &err) < 0) return fail_error(&err, NULL);
     }
     if (!data_make(r, lds, &o, &data)) return FAILED;
     double *trace = doubles(iterations + 1), bins = (double)vdi_lds_data_observed_bins(data);
     if (resume && !checkpoint_load(resume, lds, trace, iterations, &done)) return FAILED;
-    if (!resume && !init && vdi_lds_init(lds, data, (uint64_t)option_int(r, "seed"), &err) < 0)
+    if (!resume && !init && vdi_lds_init(lds, data, r->seed, &err) < 0)
         return fail_error(&err, r->argument[0]);
     if (!run_open_out(r)) return FAILED;
     double saved = seconds_now();
@@ -271,7 +276,7 @@ static int fit_main(run *r) {
         fprintf(
             stderr,
             "vdi: interrupted after %lld of %lld iterations; go on with: vdi lds fit --resume %s\n",
-            (long long)c.done, (long long)iterations, option_text(r, "out"));
+            (long long)c.done, (long long)iterations, r->out);
         return INTERRUPTED;
     }
     if (vdi_lds_log_likelihood(lds, data, NULL, &trace[iterations], &err) < 0)
@@ -300,16 +305,22 @@ static int fit_main(run *r) {
 
 /* ---- score ----------------------------------------------------------------------------------- */
 
-static int score_main(run *r) {
+typedef struct score_options {
+    const char *params;
+    observation_options y;
+} score_options;
+
+static int score_main(run *r, void *options) {
+    const score_options *want = (const score_options *)options;
     observations o;
     vdi_lds *lds;
     vdi_lds_data *data;
     vdi_error err = {0};
     double sum;
-    const char *folder = option_text(r, "params");
+    const char *folder = want->params;
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
-    if (!data_load(r, &o) || !model_load(folder, o.n, o.inputs, false, &lds) ||
-        !data_make(r, lds, &o, &data))
+    if (!observations_load(r->argument[0], &want->y, &o) ||
+        !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data))
         return FAILED;
     if (vdi_lds_log_likelihood(lds, data, NULL, &sum, &err) < 0)
         return fail_error(&err, r->argument[0]);
@@ -321,69 +332,78 @@ static int score_main(run *r) {
     return DONE;
 }
 
-#define DATA_OPTIONS                                                       \
-    {"lengths", TEXT, "LENGTHS.npy", NULL,                                 \
-     "bins of each trial that count (trials,); default: all"},             \
-    {                                                                      \
-        "inputs", TEXT, "U.npy", NULL,                                     \
-            "known inputs u (trials,T,inputs): z_t += B u_t, y_t += D u_t" \
-    }
-
-static const option smooth_options[] = {
-    {"params", TEXT, "FOLDER", NULL, "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"},
-    {"kalman", FLAG, NULL, NULL,
-     "smooth by Kalman filter and RTS instead of the block-tridiagonal solver"},
-    DATA_OPTIONS,
+static const option smooth_rows[] = {
+    OPTION_TEXT(smooth_options, params, "params", "FOLDER", NULL,
+                "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"),
+    OPTION("kalman", NULL,
+           VDI_FIELD_BOOL(smooth_options, kalman,
+                          "smooth by Kalman filter and RTS instead of the block-tridiagonal "
+                          "solver")),
+    OBSERVATION_OPTIONS(smooth_options, y, ""),
 };
 const command lds_smooth_command = {
-    "lds",
-    "smooth",
-    "Y",
-    1,
-    1,
-    "Exact posterior moments of the latents. Writes means mp mf ms (trials,T,d), covariances Pp Pf "
-    "Ps and Pc = Cov(z_{t+1}, z_t)\n"
-    "((T,d,d) where all trials share them, else (trials,T,d,d)), and ll (trials,), the log "
-    "likelihood in nats; each .npy.",
-    "vdi lds smooth y.npy --params model --out run",
-    smooth_options,
-    4,
-    smooth_main};
-
-static const option fit_options[] = {
-    {"d", INTEGER, "D", NULL, "latent dimension; the start is found from the data"},
-    {"init", TEXT, "FOLDER", NULL, "start from these parameters instead"},
-    {"iters", INTEGER, "N", "100", "iterations of EM, exactly"},
-    {"diagonal-r", FLAG, NULL, NULL, "observation noise is independent between channels"},
-    {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"},
-    DATA_OPTIONS,
+    .family = "lds",
+    .verb = "smooth",
+    .arguments = "Y",
+    .least = 1,
+    .most = 1,
+    .out = true,
+    .summary = "Exact posterior moments of the latents. Writes means mp mf ms (trials,T,d), "
+               "covariances Pp Pf Ps and Pc = Cov(z_{t+1}, z_t) ((T,d,d) where all trials share "
+               "them, else (trials,T,d,d)), and ll (trials,), the log likelihood in nats; each "
+               ".npy.",
+    .example = "vdi lds smooth y.npy --params model --out run",
+    COMMAND_OPTIONS(smooth_rows),
+    .size = sizeof(smooth_options),
+    .main = smooth_main,
 };
-const command lds_fit_command = {"lds",
-                                 "fit",
-                                 "Y",
-                                 0,
-                                 1,
-                                 "Learn a linear dynamical system by exact EM. Y is (trials,T,N) "
-                                 "or (T,N); NaN is a missing value. Writes A C Q R b x0 Q0 .npy,\n"
-                                 "trace.npy (log likelihood before each iteration and after the "
-                                 "last), latents.svg and a checkpoint.",
-                                 "vdi lds fit y.npy -d 4 --iters 100 --out run",
-                                 fit_options,
-                                 7,
-                                 fit_main};
 
-static const option score_options[] = {
-    {"params", TEXT, "FOLDER", NULL, "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"},
-    DATA_OPTIONS,
+static const option fit_rows[] = {
+    {.name = "d",
+     .also = "dim",
+     .value = "D",
+     .own = VDI_FIELD_INT_FLAGS(fit_options, d, 0, 1, 1024, VDI_FIELD_REQUIRED,
+                                "latent dimension; the start is found from the data")},
+    OPTION_TEXT(fit_options, init, "init", "FOLDER", NULL, "start from these parameters instead"),
+    OPTION("iters", "N",
+           VDI_FIELD_INT(fit_options, iters, 100, 0, 100000000, "iterations of EM, exactly")),
+    OPTION("diagonal-r", NULL,
+           VDI_FIELD_BOOL(fit_options, diagonal_r,
+                          "observation noise is independent between channels")),
+    OPTION_TEXT(fit_options, resume, "resume", "RUN", NULL,
+                "go on with an interrupted run; ends in the same bits"),
+    OBSERVATION_OPTIONS(fit_options, y, ""),
+};
+const command lds_fit_command = {
+    .family = "lds",
+    .verb = "fit",
+    .arguments = "Y",
+    .least = 1,
+    .most = 1,
+    .out = true,
+    .summary = "Learn a linear dynamical system by exact EM. Y is (trials,T,N) or (T,N); NaN is a "
+               "missing value. Writes A C Q R b x0 Q0 .npy, trace.npy (log likelihood before each "
+               "iteration and after the last), latents.svg and a checkpoint.",
+    .example = "vdi lds fit y.npy -d 4 --iters 100 --out run",
+    COMMAND_OPTIONS(fit_rows),
+    .size = sizeof(fit_options),
+    .main = fit_main,
+};
+
+static const option score_rows[] = {
+    OPTION_TEXT(score_options, params, "params", "FOLDER", NULL,
+                "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"),
+    OBSERVATION_OPTIONS(score_options, y, ""),
 };
 const command lds_score_command = {
-    "lds",
-    "score",
-    "Y",
-    1,
-    1,
-    "The log likelihood of observations under a model: nats, all constants included.",
-    "vdi lds score y.npy --params run --json",
-    score_options,
-    3,
-    score_main};
+    .family = "lds",
+    .verb = "score",
+    .arguments = "Y",
+    .least = 1,
+    .most = 1,
+    .summary = "The log likelihood of observations under a model: nats, all constants included.",
+    .example = "vdi lds score y.npy --params run --json",
+    COMMAND_OPTIONS(score_rows),
+    .size = sizeof(score_options),
+    .main = score_main,
+};

@@ -1,34 +1,22 @@
 /* examples/vdi/main.c - the command-line tool: the list of commands */
-#include "sacd.h"
-#include "spikes.h"
 #include "tool.h"
-#include "vilds.h"
 
-static const command *const commands[] = {
-    &info_command,
-    &demo_command,
-    &blocktri_command,
-    &lds_smooth_command,
-    &lds_fit_command,
-    &lds_score_command,
-    &sacd_train_command,
-    &sacd_eval_command,
-    &sacd_inspect_command,
-    &sacd_envs_command,
-    &vilds_fit_command,
-    &vilds_infer_command,
-    &vilds_score_command,
-    &flds_fit_command,
-    &flds_infer_command,
-    &flds_score_command,
-    &spikes_simulate_command,
-    &spikes_infer_command,
-    &spikes_fit_command,
-    &spikes_spine_command,
-    &spikes_score_command,
-};
+/* Each is defined in the file of its family. */
+#define COMMANDS(row)                                                                              \
+    row(info_command) row(demo_command) row(blocktri_command) row(lds_smooth_command)              \
+        row(lds_fit_command) row(lds_score_command) row(sacd_train_command) row(sacd_eval_command) \
+            row(sacd_inspect_command) row(sacd_envs_command) row(vilds_fit_command)                \
+                row(vilds_infer_command) row(vilds_score_command) row(flds_fit_command)            \
+                    row(flds_infer_command) row(flds_score_command) row(spikes_simulate_command)   \
+                        row(spikes_infer_command) row(spikes_fit_command)                          \
+                            row(spikes_spine_command) row(spikes_score_command)
+
+#define DECLARED(name) extern const command name;
+COMMANDS(DECLARED)
 
 int main(int argc, char **argv) {
+#define LISTED(name) &name,
+    static const command *const commands[] = {COMMANDS(LISTED)};
     run r;
     memset(&r, 0, sizeof r);
     r.lock = -1;
@@ -36,11 +24,11 @@ int main(int argc, char **argv) {
     if (code >= 0) return code; /* help, version or a usage error */
     catch_interrupts();
     vdi_error err = {0};
-    int threads = (int)option_int(&r, "threads");
-    if (threads != 1 && vdi_pool_create(threads, NULL, &r.pool, &err) < 0)
+    if (r.threads != 1 && vdi_pool_create(r.threads, NULL, &r.pool, &err) < 0)
         return fail_error(&err, NULL);
-    code = r.command->main(&r);
+    code = r.command->main(&r, r.options);
     vdi_pool_destroy(r.pool);
+    free(r.options);
     if (!run_close(&r) && code == DONE) code = FAILED;
     return code;
 }

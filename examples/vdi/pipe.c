@@ -269,10 +269,9 @@ bool env_command_trusted(const char *line, const char *file, bool trust) {
     return true;
 }
 
-bool env_open(run *r, vdi_env *env) {
-    const char *line = option_text(r, "env-cmd");
-    if (line && option_from_file(r, "env-cmd") &&
-        !env_command_trusted(line, "its run.json", option_flag(r, "trust")))
+bool env_open(const run *r, const env_options *o, vdi_env *env) {
+    if (o->command && option_given(r, "env-cmd") == IN_FILE &&
+        !env_command_trusted(o->command, "its run.json", o->trust))
         exit(USAGE);
-    return env_open_as(option_text(r, "env"), line, option_real(r, "env-timeout"), env);
+    return env_open_as(o->name, o->command, o->timeout, env);
 }

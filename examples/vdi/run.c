@@ -76,16 +76,14 @@ static bool make_folders(const char *path) {
 }
 
 bool run_open_out(run *r) {
-    const char *out = option_text(r, "out");
-    if (!out) return true;
-    if (!make_folders(out)) {
-        fail("cannot create the folder %s: %s", out, strerror(errno));
+    if (!r->out) return true;
+    if (!make_folders(r->out)) {
+        fail("cannot create the folder %s: %s", r->out, strerror(errno));
         return false;
     }
-    r->out = path_join(out, "");
     /* two runs in one folder would mix their files; the lock goes with the process, however it
      * ends */
-    char *path = path_join(out, ".lock");
+    char *path = path_join(r->out, ".lock");
     struct flock l;
     memset(&l, 0, sizeof l);
     l.l_type = F_WRLCK;
@@ -94,12 +92,12 @@ bool run_open_out(run *r) {
     if (!ok) {
         (void)fail(r->lock < 0 ? "cannot write to the folder %s: %s"
                                : "another run is writing to %s (%s)",
-                   out, strerror(errno));
+                   r->out, strerror(errno));
         if (r->lock >= 0) close(r->lock); /* it is the other's: not ours to remove */
         r->lock = -1;
     }
     free(path);
-    return ok && save_run_json(r);
+    return ok && run_json_save(r);
 }
 
 bool run_close(run *r) {
@@ -109,7 +107,6 @@ bool run_close(run *r) {
         free(path);
         close(r->lock);
     }
-    free(r->out);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fail("cannot write to standard output: %s", strerror(errno));
         return false;

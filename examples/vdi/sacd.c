@@ -17,49 +17,66 @@ enum {
 
 /* ---- what is learned where: used for options that are not given ------------------------------ */
 
+typedef struct train_options {
+    env_options env;
+    vdi_sacd_desc agent; /* as given; once the environment is known, as the recipe has it */
+    int64_t steps, eval_every, eval_episodes;
+    const char *weights, *resume;
+    double alpha;
+    bool has_alpha;
+} train_options;
+
+/* Zero where the library's default is good. */
 typedef struct recipe {
-    /* NULL: the rate stays; -actions */
-    const char *env, *hidden, *batch, *rate, *last_rate, *tau, *gamma, *start, *target_entropy;
+    const char *env;
+    int64_t hidden, batch, start;
+    double rate, last_rate, tau, gamma, target_entropy;
+    bool has_target_entropy;
 } recipe;
 static const recipe recipes[] = {
-    /* clang-format off */
-    {"pendulum", "64,64", "100", "0.001", NULL, "0.005", "0.99", "100", NULL},
-    {"lunar-lander", "256,256", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
-    {"lander", "256,256", "128", "0.0007", "0.00005", "0.01", "0.99", "5000", "0"},
-    {"bipedal-walker", "256,256", "256", "0.0007", NULL, "0.02", "0.98", "10000", NULL},
-    {NULL, "256,256", "256", "0.0003", NULL, "0.005", "0.99", "1000", NULL},
-    /* clang-format on */
+    {.env = "pendulum", .hidden = 64, .batch = 100, .rate = 0.001, .start = 100},
+    {.env = "lunar-lander",
+     .batch = 128,
+     .rate = 0.0007,
+     .last_rate = 0.00005,
+     .tau = 0.01,
+     .start = 5000,
+     .has_target_entropy = true},
+    {.env = "lander",
+     .batch = 128,
+     .rate = 0.0007,
+     .last_rate = 0.00005,
+     .tau = 0.01,
+     .start = 5000,
+     .has_target_entropy = true},
+    {.env = "bipedal-walker", .rate = 0.0007, .tau = 0.02, .gamma = 0.98, .start = 10000},
 };
 
-static void resolve(run *r, const vdi_env *env) {
-    const recipe *c = recipes;
-    while (c->env && strcmp(c->env, env->name) != 0)
-        c++;
-    option_resolve(r, "hidden", "%s", c->hidden);
-    option_resolve(r, "batch", "%s", c->batch);
-    option_resolve(r, "rate", "%s", c->rate);
-    if (c->last_rate && !option_given(r, "rate"))
-        option_resolve(r, "last-rate", "%s", c->last_rate);
-    if (c->target_entropy) option_resolve(r, "target-entropy", "%s", c->target_entropy);
-    option_resolve(r, "tau", "%s", c->tau);
-    option_resolve(r, "gamma", "%s", c->gamma);
-    option_resolve(r, "start", "%s", c->start);
+static void real_default(double *value, double is) {
+    if (*value == 0) *value = is;
 }
 
-/* A list of numbers with commas between; returns how many, or -1. */
-int numbers_read(const char *text, double *out, int most) {
-    int n = 0;
-    while (*text) {
-        size_t used = vdi_text_parse_double(text, strlen(text), &out[n < most ? n : 0]);
-        if (used == 0 || n == most) return -1;
-        n++;
-        text += used;
-        if (*text == ',')
-            text++;
-        else if (*text)
-            return -1;
+/* What is learned where: for options that are not given; the rest is the library's. */
+static void recipe_apply(const vdi_env *env, vdi_sacd_desc *d) {
+    for (int i = 0; i < (int)VDI__COUNT(recipes); i++) {
+        const recipe *c = &recipes[i];
+        if (strcmp(c->env, env->name) != 0) continue;
+        if (d->layers == 0 && c->hidden) {
+            d->layers = 2;
+            d->hidden[0] = d->hidden[1] = c->hidden;
+        }
+        if (d->batch == 0) d->batch = c->batch;
+        if (d->start == 0) d->start = c->start;
+        if (d->rate == 0) real_default(&d->last_rate, c->last_rate);
+        real_default(&d->rate, c->rate);
+        real_default(&d->tau, c->tau);
+        real_default(&d->gamma, c->gamma);
+        if (!d->has_target_entropy && c->has_target_entropy) {
+            d->has_target_entropy = true;
+            d->target_entropy = c->target_entropy;
+        }
     }
-    return n;
+    vdi_fields_fill(sacd_fields(), d);
 }
 
 /* ---- an agent and its files ------------------------------------------------------------------ */
@@ -160,15 +177,14 @@ static char *command_beside(const char *from, char **file) {
     return line;
 }
 
-bool agent_env_open(run *r, const char *from, const agent_file *a, vdi_env *env) {
-    const char *name = option_text(r, "env"), *line = option_text(r, "env-cmd");
-    char *file = NULL, *line_beside = NULL;
-    if (name || line) return env_open(r, env);
-    if (!a->env) line_beside = command_beside(from, &file);
-    if (line_beside && !env_command_trusted(line_beside, file, option_flag(r, "trust")))
-        exit(USAGE);
-    bool ok = env_open_as(a->env, line_beside, option_real(r, "env-timeout"), env);
-    free(line_beside);
+bool agent_env_open(const run *r, const env_options *o, const char *from, const agent_file *a,
+                    vdi_env *env) {
+    char *file = NULL, *line = NULL;
+    if (o->name || o->command) return env_open(r, o, env);
+    if (!a->env) line = command_beside(from, &file);
+    if (line && !env_command_trusted(line, file, o->trust)) exit(USAGE);
+    const bool ok = env_open_as(a->env, line, o->timeout, env);
+    free(line);
     free(file);
     return ok;
 }
@@ -233,6 +249,7 @@ static bool table_take(const vdi_safetensors *file, const char *name, table *t, 
 
 typedef struct training {
     run *r;
+    const train_options *want;
     vdi_env env, judge; /* of training, and of evaluations between */
     vdi_sacd *agent;
     int64_t heads;
@@ -249,7 +266,7 @@ typedef struct training {
 
 /* What acts, without what learns. */
 static bool agent_save(training *t, const char *name, parcel *p) {
-    const char *env = option_text(t->r, "env");
+    const char *env = t->want->env.name;
     parcel_from(p, vdi_sacd_state(t->agent, false));
     parcel_note(p, "model", "sacd");
     parcel_note(p, "env", env ? env : "");
@@ -441,8 +458,8 @@ static bool judge(vdi_sacd *agent, vdi_env *env, uint64_t seed, int64_t episodes
 static bool training_judge(training *t) {
     double row[3 + VDI_ENV_MAX_COMPONENTS], steps;
     bool best = true;
-    if (!judge(t->agent, &t->judge, (uint64_t)option_int(t->r, "seed"),
-               option_int(t->r, "eval-episodes"), &row[1], &row[2], row + 3, &steps, NULL))
+    if (!judge(t->agent, &t->judge, t->r->seed, t->want->eval_episodes, &row[1], &row[2], row + 3,
+               &steps, NULL))
         return false;
     row[0] = (double)vdi_sacd_steps(t->agent);
     for (int64_t i = 0; i < t->evals.rows; i++)
@@ -490,8 +507,8 @@ static bool training_draw(const training *t) {
     desc.rows = 3;
     desc.cols = 1;
     vdi_figure_init(&f, &desc);
-    desc.title = vdi_figure_text(&f, "%s on %s, seed %s", option_text(t->r, "algo"), t->env.name,
-                                 option_text(t->r, "seed"));
+    desc.title = vdi_figure_text(&f, "%s on %s, seed %lld", vdi_sacd_algo_name(t->want->agent.algo),
+                                 t->env.name, (long long)t->r->seed);
     f.desc.title = desc.title;
     vdi_tensor x = vdi_tensor_index(table_tensor(l), 1, 1);
     for (int row = 0; row < 3; row++) {
@@ -553,7 +570,7 @@ static double training_recent(const training *t) {
 static bool training_loop(training *t, int64_t steps) {
     run *r = t->r;
     vdi_error err = {0};
-    const int64_t every = option_int(r, "eval-every"), o = t->env.observations;
+    const int64_t every = t->want->eval_every, o = t->env.observations;
     t->saved = seconds_now();
     while (vdi_sacd_steps(t->agent) < steps) {
         const bool look = t->episode->running && !t->episode->end &&
@@ -595,81 +612,63 @@ static bool training_loop(training *t, int64_t steps) {
     return true;
 }
 
-static int train_main(run *r) {
+/* The options and the environment's sizes as the library wants them. `weights` holds those of
+ * --weights. DONE, or an exit code. */
+static int desc_read(const run *r, const train_options *want, const vdi_env *env, double *weights,
+                     vdi_sacd_desc *out) {
+    const int m = (int)env->components;
+    vdi_sacd_desc d = want->agent;
+    d.observations = env->observations;
+    d.actions = env->actions;
+    d.components = m;
+    if (d.layers < 1) return usage("--hidden: expected at least one layer, got none");
+    if (want->weights) {
+        const int given = numbers_read(want->weights, weights, m + 1);
+        if (given != m && given != m + 1) {
+            return usage("--weights: expected %d numbers (or %d with the entropy's), got '%s'", m,
+                         m + 1, want->weights);
+        }
+        if (given == m) weights[m] = 1;
+        d.weights = weights;
+    }
+    if (d.last_rate == 0) d.last_rate = d.rate;
+    if (d.last_rate != d.rate) d.rate_hold = want->steps / (2 * d.update_every);
+    d.rate_updates = d.rate_hold;
+    if (d.capacity > want->steps) d.capacity = want->steps;
+    if (want->has_alpha) {
+        d.log_alpha = log(want->alpha);
+        d.fixed_alpha = true;
+    }
+    d.seed = r->seed;
+    d.pool = r->pool;
+    *out = d;
+    return DONE;
+}
+
+static int train_main(run *r, void *options) {
+    train_options *want = (train_options *)options;
     vdi_error err = {0};
     training *t = (training *)calloc(1, sizeof *t);
     if (!t) return fail("out of memory");
-    const char *resume = option_text(r, "resume");
-    const int64_t steps = option_int(r, "steps");
-    double list[VDI_ENV_MAX_COMPONENTS + 1], hidden[VDI_MLP_LAYERS];
-    vdi_sacd_desc desc = vdi_sacd_desc_defaults();
-    if (!option_text(r, "out")) return usage("expected --out RUN, the folder for the agent");
-    if (steps < 1 || steps > INT64_C(1000000000000))
-        return usage("--steps: expected 1 or more, got %lld", (long long)steps);
-    if (!vdi_sacd_algo_find(option_text(r, "algo"), &desc.algo)) {
-        return usage("--algo: expected sac-d, sac-d-naive, sac-d-cagrad or sac, got '%s'",
-                     option_text(r, "algo"));
-    }
-    if (option_int(r, "eval-episodes") < 1) return usage("--eval-episodes: expected 1 or more");
+    const int64_t steps = want->steps;
+    double list[VDI_ENV_MAX_COMPONENTS + 1];
+    vdi_sacd_desc desc;
     t->r = r;
-    if (!env_open(r, &t->env)) return FAILED;
-    if (option_int(r, "eval-every") > 0 && !env_open(r, &t->judge)) return FAILED;
-    resolve(r, &t->env);
-    const int64_t m = t->env.components;
-    desc.observations = t->env.observations;
-    desc.actions = t->env.actions;
-    desc.components = m;
-    desc.layers = numbers_read(option_text(r, "hidden"), hidden, VDI_MLP_LAYERS);
-    if (desc.layers < 1) {
-        return usage("--hidden: expected 1 to %d numbers such as 256,256, got '%s'", VDI_MLP_LAYERS,
-                     option_text(r, "hidden"));
+    t->want = want;
+    if (!env_open(r, &want->env, &t->env)) return FAILED;
+    if (want->eval_every > 0 && !env_open(r, &want->env, &t->judge)) return FAILED;
+    recipe_apply(&t->env, &want->agent);
+    const int code = desc_read(r, want, &t->env, list, &desc);
+    if (code != DONE) return code;
+    if (vdi_sacd_create(&desc, &t->agent, &err) < 0) {
+        return err.status == VDI_ERR_MEMORY ? fail_error(&err, NULL) : usage("%s", err.message);
     }
-    for (int l = 0; l < desc.layers; l++)
-        desc.hidden[l] = (int64_t)hidden[l];
-    if (option_given(r, "weights")) {
-        const int given = numbers_read(option_text(r, "weights"), list, (int)m + 1);
-        if (given != m && given != m + 1) {
-            return usage("--weights: expected %lld numbers (or %lld with the entropy's), got '%s'",
-                         (long long)m, (long long)m + 1, option_text(r, "weights"));
-        }
-        if (given == m) list[m] = 1;
-        desc.weights = list;
-    }
-    desc.batch = option_int(r, "batch");
-    desc.rate = option_real(r, "rate");
-    desc.last_rate = option_text(r, "last-rate") ? option_real(r, "last-rate") : desc.rate;
-    desc.tau = option_real(r, "tau");
-    desc.gamma = option_real(r, "gamma");
-    desc.start = option_int(r, "start");
-    desc.update_every = option_int(r, "update-every");
-    desc.rate_hold = desc.last_rate != desc.rate
-                         ? steps / (desc.update_every > 0 ? 2 * desc.update_every : 2)
-                         : 0;
-    desc.rate_updates = desc.rate_hold;
-    desc.capacity = option_int(r, "capacity");
-    if (desc.capacity > steps) desc.capacity = steps;
-    desc.cagrad_c = option_real(r, "cagrad-c");
-    desc.has_cagrad_c = true;
-    desc.entropy_at_terminals = option_flag(r, "entropy-at-terminals");
-    if (option_text(r, "target-entropy")) {
-        desc.target_entropy = option_real(r, "target-entropy");
-        desc.has_target_entropy = true;
-    }
-    if (option_given(r, "alpha")) {
-        if (!(option_real(r, "alpha") > 0))
-            return usage("--alpha: expected a number above 0, got '%s'", option_text(r, "alpha"));
-        desc.log_alpha = log(option_real(r, "alpha"));
-        desc.fixed_alpha = true;
-    }
-    desc.seed = (uint64_t)option_int(r, "seed");
-    desc.pool = r->pool;
-    if (vdi_sacd_create(&desc, &t->agent, &err) < 0) return usage("%s", err.message);
     if (vdi_sacd_episode_create(t->agent, NULL, &t->episode, &err) < 0)
         return fail_error(&err, NULL);
     t->before = (float *)calloc((size_t)t->env.observations, sizeof *t->before);
     if (!t->before) return fail("out of memory");
     training_tables(t);
-    if (resume && !training_resume(t, resume)) return FAILED;
+    if (r->resume && !training_resume(t, r->resume)) return FAILED;
     if (!run_open_out(r)) return FAILED;
     const clock_t begin = clock();
     const bool ok = training_loop(t, steps);
@@ -677,7 +676,7 @@ static int train_main(run *r) {
     const bool finished = vdi_sacd_steps(t->agent) >= steps;
     if (!ok) {
         if (!r->quiet && t->log.rows && vdi_sacd_steps(t->agent) > 0)
-            fprintf(stderr, "vdi: go on with: vdi sacd train --resume %s\n", option_text(r, "out"));
+            fprintf(stderr, "vdi: go on with: vdi sacd train --resume %s\n", r->out);
         return FAILED;
     }
     if (!training_save(t) || !training_draw(t)) return FAILED;
@@ -685,7 +684,7 @@ static int train_main(run *r) {
         fprintf(
             stderr,
             "vdi: interrupted after %lld of %lld steps; go on with: vdi sacd train --resume %s\n",
-            (long long)vdi_sacd_steps(t->agent), (long long)steps, option_text(r, "out"));
+            (long long)vdi_sacd_steps(t->agent), (long long)steps, r->out);
     } else {
         static const char *const keys[] = {"steps",         "episodes", "updates",
                                            "return_recent", "alpha",    "cpu_seconds"};
@@ -707,17 +706,20 @@ static int train_main(run *r) {
 
 /* ---- eval ------------------------------------------------------------------------------------ */
 
-static int eval_main(run *r) {
+typedef struct eval_options {
+    env_options env;
+    int64_t episodes;
+} eval_options;
+
+static int eval_main(run *r, void *options) {
+    const eval_options *want = (const eval_options *)options;
     agent_file a;
     vdi_env env;
-    const int64_t episodes = option_int(r, "episodes");
-    if (episodes < 1 || episodes > 100000000)
-        return usage("--episodes: expected 1 or more, got %lld", (long long)episodes);
+    const int64_t episodes = want->episodes;
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
-    if (!agent_env_open(r, r->argument[0], &a, &env)) return FAILED;
+    if (!agent_env_open(r, &want->env, r->argument[0], &a, &env)) return FAILED;
     double mean, sd, components[VDI_ENV_MAX_COMPONENTS], steps;
-    if (!judge(a.agent, &env, (uint64_t)option_int(r, "seed"), episodes, &mean, &sd, components,
-               &steps, r))
+    if (!judge(a.agent, &env, r->seed, episodes, &mean, &sd, components, &steps, r))
         return interrupted() ? INTERRUPTED : FAILED;
     if (r->json) {
         printf("{\"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {", mean, sd);
@@ -757,7 +759,8 @@ static void envs_row(const run *r, const vdi_env *e, const char *summary, const 
     if (line) printf("  outside: make box2d, then --env-cmd %s\n", line);
 }
 
-static int envs_main(run *r) {
+static int envs_main(run *r, void *options) {
+    (void)options;
     int64_t count;
     const vdi_env_entry *const *list = vdi_env_list(&count);
     for (int64_t i = 0; i < count; i++)
@@ -770,78 +773,86 @@ static int envs_main(run *r) {
     return DONE;
 }
 
-static const option train_options[] = {
-    ENV_OPTIONS,
-    {"algo", TEXT, "NAME", "sac-d", "sac-d, sac-d-naive, sac-d-cagrad or sac"},
-    {"steps", INTEGER, "N", "10000", "steps of the environment"},
-    {"hidden", TEXT, "N,N", "auto",
-     "hidden layers of policy and critics; auto: 256,256 (pendulum 64,64)"},
-    {"batch", INTEGER, "N", NULL,
-     "transitions of an update; default 256 (pendulum 100, landers 128)"},
-    {"rate", REAL, "X", NULL,
-     "Adam's rate; default 0.0003 (pendulum 0.001, landers and walker 0.0007)"},
-    {"last-rate", REAL, "X", NULL,
-     "... to which it falls in a straight line over the second half; default: it stays (landers "
-     "0.00005)"},
-    {"tau", REAL, "X", NULL,
-     "how fast the target nets follow; default 0.005 (landers 0.01, walker 0.02)"},
-    {"gamma", REAL, "X", NULL, "discount; default 0.99 (walker 0.98)"},
-    {"start", INTEGER, "N", NULL,
-     "random steps before learning; default 1000 (pendulum 100, landers 5000, walker 10000)"},
-    {"update-every", INTEGER, "N", "1", "steps of the environment for one update"},
-    {"capacity", INTEGER, "N", "1000000", "transitions that are remembered"},
-    {"weights", TEXT, "W1,...", NULL,
-     "a weight for each reward component (and one for the entropy); default 1 each"},
-    {"alpha", REAL, "X", NULL, "a fixed temperature; default: it is learned"},
-    {"target-entropy", REAL, "X", NULL,
-     "in nats; default minus the number of actions (landers 0: less leaves them hovering)"},
-    {"entropy-at-terminals", FLAG, NULL, NULL, "pay the last entropy at terminal states too"},
-    {"cagrad-c", REAL, "C", "0.5", "for sac-d-cagrad: 0 <= c < 1"},
-    {"eval-every", INTEGER, "N", "0",
-     "evaluate every N steps into eval.csv, the best agent into best.safetensors; 0: never"},
-    {"eval-episodes", INTEGER, "N", "10", "episodes of each"},
-    {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"},
+#define AGENT_OPTION(name, value, initial, member) \
+    OPTION_OF(name, value, initial, train_options, agent, sacd_fields, member)
+static const option train_rows[] = {
+    ENV_OPTIONS(train_options),
+    OPTION_GROUP("the agent (defaults that an environment has its own for: vdi sacd envs)"),
+    AGENT_OPTION("algo", "NAME", NULL, "algo"),
+    AGENT_OPTION("hidden", "N,N", "auto", "hidden"),
+    AGENT_OPTION("batch", "N", "auto", "batch"),
+    AGENT_OPTION("rate", "X", "auto", "rate"),
+    AGENT_OPTION("last-rate", "X", "auto", "last_rate"),
+    AGENT_OPTION("tau", "X", "auto", "tau"),
+    AGENT_OPTION("gamma", "X", "auto", "gamma"),
+    AGENT_OPTION("start", "N", "auto", "start"),
+    AGENT_OPTION("update-every", "N", NULL, "update_every"),
+    AGENT_OPTION("capacity", "N", NULL, "capacity"),
+    AGENT_OPTION("target-entropy", "X", "auto", "target_entropy"),
+    AGENT_OPTION("entropy-at-terminals", NULL, NULL, "entropy_at_terminals"),
+    AGENT_OPTION("cagrad-c", "C", NULL, "cagrad_c"),
+    OPTION_TEXT(train_options, weights, "weights", "W1,...", NULL,
+                "a weight for each reward component (and one for the entropy); 1 each without it"),
+    {.name = "alpha",
+     .value = "X",
+     .own = VDI_FIELD_REAL_TWIN(train_options, alpha, has_alpha, 0, 0, 1e12,
+                                VDI_FIELD_ABOVE | VDI_FIELD_REQUIRED,
+                                "a fixed temperature; without it, it is learned")},
+    OPTION_GROUP("the run"),
+    OPTION(
+        "steps", "N",
+        VDI_FIELD_INT(train_options, steps, 10000, 1, 1000000000000, "steps of the environment")),
+    OPTION("eval-every", "N",
+           VDI_FIELD_INT(train_options, eval_every, 0, 0, 1000000000000,
+                         "evaluate every N steps into eval.csv, the best agent into "
+                         "best.safetensors; 0: never")),
+    OPTION("eval-episodes", "N",
+           VDI_FIELD_INT(train_options, eval_episodes, 10, 1, 1000000, "episodes of each")),
+    OPTION_TEXT(train_options, resume, "resume", "RUN", NULL,
+                "go on with an interrupted run; ends in the same bits"),
 };
 const command sacd_train_command = {
-    "sacd",
-    "train",
-    "",
-    0,
-    0,
-    "Train an agent whose value is split by reward component. Writes agent.safetensors, log.csv (a "
-    "row for each episode: return, every\n"
-    "component, influence and loss of every head), curve.svg, and a checkpoint where an episode "
-    "ends; with --eval-every eval.csv and\n"
-    "best.safetensors.",
-    "vdi sacd train --env pendulum --steps 10000 --out run",
-    train_options,
-    (int)(sizeof train_options / sizeof *train_options),
-    train_main};
+    .family = "sacd",
+    .verb = "train",
+    .arguments = "",
+    .out = true,
+    .summary =
+        "Train an agent whose value is split by reward component. Writes agent.safetensors, "
+        "log.csv (a row for each episode: return, every component, influence and loss of every "
+        "head), curve.svg, and a checkpoint where an episode ends; with --eval-every eval.csv and "
+        "best.safetensors.",
+    .example = "vdi sacd train --env pendulum --steps 10000 --out run",
+    COMMAND_OPTIONS(train_rows),
+    .size = sizeof(train_options),
+    .main = train_main,
+};
 
-static const option eval_options[] = {
-    ENV_OPTIONS,
-    {"episodes", INTEGER, "N", "100", "episodes to play"},
+static const option eval_rows[] = {
+    ENV_OPTIONS(eval_options),
+    OPTION_GROUP("what is played"),
+    OPTION("episodes", "N",
+           VDI_FIELD_INT(eval_options, episodes, 100, 1, 100000000, "episodes to play")),
 };
 const command sacd_eval_command = {
-    "sacd",
-    "eval",
-    "RUN",
-    1,
-    1,
-    "Play episodes with deterministic actions: mean and standard deviation of the return, and its "
-    "components. Equal --seed, equal episodes.",
-    "vdi sacd eval run --episodes 100 --json",
-    eval_options,
-    (int)(sizeof eval_options / sizeof *eval_options),
-    eval_main};
+    .family = "sacd",
+    .verb = "eval",
+    .arguments = "RUN",
+    .least = 1,
+    .most = 1,
+    .summary =
+        "Play episodes with deterministic actions: mean and standard deviation of the return, and "
+        "its components. Equal --seed, equal episodes.",
+    .example = "vdi sacd eval run --episodes 100 --json",
+    COMMAND_OPTIONS(eval_rows),
+    .size = sizeof(eval_options),
+    .main = eval_main,
+};
 
-const command sacd_envs_command = {"sacd",
-                                   "envs",
-                                   "",
-                                   0,
-                                   0,
-                                   "The built-in environments and their reward components.",
-                                   "vdi sacd envs",
-                                   NULL,
-                                   0,
-                                   envs_main};
+const command sacd_envs_command = {
+    .family = "sacd",
+    .verb = "envs",
+    .arguments = "",
+    .summary = "The built-in environments and their reward components.",
+    .example = "vdi sacd envs",
+    .main = envs_main,
+};

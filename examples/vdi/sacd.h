@@ -1,9 +1,8 @@
 /* examples/vdi/sacd.h - what the commands of the agent share */
 #ifndef TOOL_SACD_H
 #define TOOL_SACD_H
+#include "tables.h"
 #include "tool.h"
-
-extern const command sacd_train_command, sacd_eval_command, sacd_envs_command, sacd_inspect_command;
 
 /* An agent out of RUN/agent.safetensors, and the environment that it was trained in. */
 typedef struct agent_file {
@@ -15,10 +14,8 @@ bool agent_is_file(const char *from); /* not a folder: it ends in .safetensors *
 /* a run's folder, or a file such as its best.safetensors; prints messages */
 bool agent_load(const char *from, vdi_pool *pool, agent_file *out);
 void agent_free(agent_file *a);
-/* A list of numbers with commas between: how many, or -1. */
-int numbers_read(const char *text, double *out, int most);
-/* The environment of --env or --env-cmd, else the one of the training in `from`. The command has
- * ENV_OPTIONS. */
-bool agent_env_open(run *r, const char *from, const agent_file *a, vdi_env *env);
+/* The environment of --env or --env-cmd, else the one of the training in `from`. */
+bool agent_env_open(const run *r, const env_options *o, const char *from, const agent_file *a,
+                    vdi_env *env);
 
 #endif

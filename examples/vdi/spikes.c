@@ -4,48 +4,6 @@
 #include "spikes_fit.h"
 #include "spikes_pretrained.h"
 
-bool fps_read(run *r, double *fps) {
-    *fps = option_real(r, "fps");
-    if (!option_given(r, "fps")) {
-        usage("expected --fps F, the frames per second of the recording");
-        return false;
-    }
-    if (!(*fps > 0 && *fps <= 1e6)) {
-        usage("--fps: expected more than 0 and at most 1000000 frames per second, got %g", *fps);
-        return false;
-    }
-    return true;
-}
-
-/* A table of one column is one trace, not many of one frame. */
-static void column_alone(vdi_tensor *t) {
-    if (t->ndim == 2 && t->shape[1] == 1) {
-        t->ndim = 1;
-        t->stride[0] = 1;
-    }
-}
-
-bool traces_load(run *r, const char *path, traces *o) {
-    char text[VDI_SHAPE_TEXT];
-    (void)r;
-    o->file = path;
-    if (!array_load(path, &o->y)) return false;
-    column_alone(&o->y);
-    if (o->y.ndim != 1 && o->y.ndim != 2) {
-        fail("expected (neurons,frames) or (frames,), got %s, in %s",
-             vdi_tensor_shape_text(o->y, text), path);
-        return false;
-    }
-    o->neurons = o->y.ndim == 2 ? o->y.shape[0] : 1;
-    o->frames = o->y.shape[o->y.ndim - 1];
-    if (o->neurons < 1 || o->frames < 1) {
-        fail("expected at least one neuron and one frame, got %s, in %s",
-             vdi_tensor_shape_text(o->y, text), path);
-        return false;
-    }
-    return true;
-}
-
 /* ---- infer --------------------------------------------------------------------------------------
  * A method fills an inference; the arrays exist. DONE, or its message is printed. */
 
@@ -92,39 +50,29 @@ static void oasis_one(int64_t i, int worker, void *user) {
     v[7] = (double)q.bridged;
 }
 
-static int infer_oasis(run *r, int order, inference *q) {
+static int infer_oasis(run *r, const spikes_infer_options *want, int order, inference *q) {
     static const char *const columns[OASIS_COLUMNS] = {"baseline", "noise",         "tau_decay",
                                                        "tau_rise", "lambda",        "s_min",
                                                        "events",   "bridged_frames"};
     oasis_job j = {0};
     vdi_error err = {0};
-    const char *penalty = option_text(r, "penalty");
     j.r = r;
     j.q = q;
-    j.desc = vdi_oasis_desc_defaults();
+    if (order == 1 && want->oasis.tau_rise > 0)
+        return usage("--tau-r is for --method oasis-ar2: order 1 has no rise");
+    j.desc = want->oasis;
     j.desc.fps = q->in->fps;
     j.desc.order = order;
-    j.desc.tau_decay = option_real(r, "tau-d");
-    j.desc.tau_rise = option_real(r, "tau-r");
-    if (order == 1 && option_given(r, "tau-r"))
-        return usage("--tau-r is for --method oasis-ar2: order 1 has no rise");
-    if (strcmp(penalty, "l1") != 0 && strcmp(penalty, "l0") != 0)
-        return usage("--penalty: expected l1 or l0, got '%s'", penalty);
-    j.desc.penalty = strcmp(penalty, "l0") == 0 ? VDI_OASIS_L0 : VDI_OASIS_L1;
-    j.desc.s_min = option_real(r, "s-min");
-    j.desc.has_lambda = option_given(r, "lambda");
-    j.desc.lambda = option_real(r, "lambda");
-    j.desc.noise = option_real(r, "noise");
-    j.desc.has_baseline = option_given(r, "baseline");
-    j.desc.baseline = option_real(r, "baseline");
-    j.desc.refine = (int)option_int(r, "refine");
-    j.size = option_given(r, "spike-size") ? option_real(r, "spike-size") : 1;
-    if (!(j.size > 0)) return usage("--spike-size: expected more than 0, got %g", j.size);
+    vdi_fields_fill(vdi_oasis_desc_fields(), &j.desc);
+    j.desc.has_lambda = want->oasis.has_lambda; /* else it is found from the noise */
+    j.desc.has_baseline = want->oasis.has_baseline;
+    j.desc.allocator = vdi_allocator_defaults(NULL);
+    j.size = want->has_spike_size ? want->spike_size : 1;
     if (vdi_oasis_desc_check(&j.desc, &err) < 0) return usage("%s", err.message);
     memcpy(q->columns, columns, sizeof columns);
     q->column_count = OASIS_COLUMNS;
     q->values = doubles(q->in->neurons * OASIS_COLUMNS);
-    q->unit = option_given(r, "spike-size") ? "spikes per frame" : "units of the trace";
+    q->unit = want->has_spike_size ? "spikes per frame" : "units of the trace";
     q->no_probability = true;
     if (q->S || q->grid) {
         return usage(
@@ -137,7 +85,7 @@ static int infer_oasis(run *r, int order, inference *q) {
     int64_t at = 0;
     for (; at < q->in->neurons && !interrupted(); at += chunk) {
         inference part = *q;
-        traces shifted = *q->in;
+        recording shifted = *q->in;
         oasis_job some = j;
         const int64_t n = q->in->frames;
         const int64_t count = q->in->neurons - at < chunk ? q->in->neurons - at : chunk;
@@ -158,15 +106,21 @@ static int infer_oasis(run *r, int order, inference *q) {
     free(j.empty);
     return at < q->in->neurons ? INTERRUPTED : DONE;
 }
-static int infer_oasis1(run *r, inference *q) { return infer_oasis(r, 1, q); }
-static int infer_oasis2(run *r, inference *q) { return infer_oasis(r, 2, q); }
+
+static int infer_oasis1(run *r, const spikes_infer_options *want, inference *q) {
+    return infer_oasis(r, want, 1, q);
+}
+
+static int infer_oasis2(run *r, const spikes_infer_options *want, inference *q) {
+    return infer_oasis(r, want, 2, q);
+}
 
 /* Counts per frame drawn from expected ones, independently: all that a network without an account
  * of pairs can say of trains. */
 static void samples_draw(const run *r, inference *q) {
     const int64_t count = q->in->neurons * q->in->frames;
     for (int64_t s = 0; s < q->S; s++) {
-        vdi_rng rng = vdi_rng_make((uint64_t)option_int(r, "seed"), (uint64_t)s);
+        vdi_rng rng = vdi_rng_make(r->seed, (uint64_t)s);
         for (int64_t i = 0; i < count; i++) {
             q->samples[s * count + i] =
                 q->spikes[i] == q->spikes[i] ? (double)vdi_rng_poisson(&rng, q->spikes[i]) : NAN;
@@ -174,7 +128,7 @@ static void samples_draw(const run *r, inference *q) {
     }
 }
 
-static int infer_pretrained(run *r, inference *q) {
+static int infer_pretrained(run *r, const spikes_infer_options *want, inference *q) {
     static const char *const columns[] = {"noise", "scale", "expected_spikes"};
     const int64_t neurons = q->in->neurons, n = q->in->frames;
     spikes_pretrained p = {0};
@@ -185,7 +139,7 @@ static int infer_pretrained(run *r, inference *q) {
     p.noise = noise;
     p.scale = scale;
     p.count = count;
-    if (option_given(r, "grid")) {
+    if (want->grid) {
         q->grid_bins = spikes_pretrained_samples(n, q->in->fps);
         p.grid = q->grid = q->grid_bins > 0 ? doubles(neurons * q->grid_bins) : NULL;
     }
@@ -208,9 +162,9 @@ static int infer_pretrained(run *r, inference *q) {
     return code;
 }
 
-static int infer_fitted(run *r, inference *q) {
+static int infer_fitted(run *r, const spikes_infer_options *want, inference *q) {
     static const char *const columns[] = {"expected_spikes"};
-    const char *file = option_text(r, "model");
+    const char *file = want->model;
     const int64_t neurons = q->in->neurons, n = q->in->frames;
     spikes_fitted f = {0};
     int code = spikes_fitted_infer(r, file, neurons, n, (const double *)q->in->y.data, q->in->fps,
@@ -221,7 +175,7 @@ static int infer_fitted(run *r, inference *q) {
     f.probability = q->probability;
     f.denoised = q->denoised;
     f.samples = q->S;
-    if (option_given(r, "grid")) {
+    if (want->grid) {
         q->grid_bins = bins;
         f.grid = q->grid = doubles(neurons * bins);
     }
@@ -243,11 +197,17 @@ static int infer_fitted(run *r, inference *q) {
     return code;
 }
 
+/* A row each: its name, and the function. */
+#define METHODS(row) \
+    row("pretrained", infer_pretrained) row("oasis", infer_oasis1) row("oasis-ar2", infer_oasis2)
+
+#define METHOD_ROW(name, function) {name, function},
+#define METHOD_WORD(name, function) name,
 static const struct {
     const char *name;
-    int (*infer)(run *r, inference *q);
-} methods[] = {
-    {"pretrained", infer_pretrained}, {"oasis", infer_oasis1}, {"oasis-ar2", infer_oasis2}};
+    int (*infer)(run *r, const spikes_infer_options *want, inference *q);
+} methods[] = {METHODS(METHOD_ROW)};
+static const char *const method_words[] = {METHODS(METHOD_WORD) NULL};
 
 static vdi_status params_write(const char *path, const void *what, vdi_error *err) {
     const inference *q = (const inference *)what;
@@ -270,29 +230,22 @@ static vdi_status params_write(const char *path, const void *what, vdi_error *er
     return status;
 }
 
-static int infer_main(run *r) {
-    traces in;
+static int infer_main(run *r, void *options) {
+    const spikes_infer_options *want = (const spikes_infer_options *)options;
+    recording in;
     inference q = {0};
     vdi_error err = {0};
     vdi_tensor truth;
-    const char *method = option_text(r, "method");
-    const char *truth_file = option_text(r, "truth");
-    const char *model = option_text(r, "model");
-    int which = -1;
+    const char *method = methods[want->method].name;
+    const char *truth_file = want->truth;
+    const char *model = want->model;
     truth.data = NULL;
-    if (!fps_read(r, &in.fps)) return USAGE;
-    for (int i = 0; i < (int)(sizeof methods / sizeof *methods); i++)
-        if (!strcmp(method, methods[i].name)) which = i;
-    if (which < 0)
-        return usage("--method: expected pretrained, oasis or oasis-ar2, got '%s'", method);
-    if (model && which > 0) return usage("--model is for networks, --method %s has none", method);
-    if (option_given(r, "grid") && option_int(r, "grid") != 60)
-        return usage("--grid: expected 60, got %lld", (long long)option_int(r, "grid"));
-    q.S = option_int(r, "samples");
-    if (q.S < 0 || q.S > 100000)
-        return usage("--samples: expected 0 to 100000, got %lld", (long long)q.S);
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (!traces_load(r, r->argument[0], &in)) return FAILED;
+    in.fps = want->fps;
+    q.S = want->samples;
+    if (!fps_given(in.fps)) return USAGE;
+    if (model && want->method > 0)
+        return usage("--model is for networks, --method %s has none", method);
+    if (!traces_load(r->argument[0], 1, &in)) return FAILED;
     const int64_t count = in.neurons * in.frames;
     q.in = &in;
     q.spikes = doubles(count);
@@ -306,7 +259,7 @@ static int infer_main(run *r) {
                         (long long)count, (long long)vdi_tensor_count(truth), truth_file);
         }
     }
-    int code = model ? infer_fitted(r, &q) : methods[which].infer(r, &q);
+    int code = model ? infer_fitted(r, want, &q) : methods[want->method].infer(r, want, &q);
     if (code == DONE && !run_open_out(r)) code = FAILED;
     if (code == DONE) {
         int64_t shape[3] = {q.S, in.y.shape[0], in.frames}, fine[2] = {in.neurons, q.grid_bins};
@@ -322,7 +275,7 @@ static int infer_main(run *r) {
             ok = false;
             (void)fail_error(&err, params);
         }
-        if (ok && !spikes_report(r, &q, (const double *)truth.data, option_int(r, "report"),
+        if (ok && !spikes_report(r, &q, (const double *)truth.data, want->report,
                                  model ? model : method, &err)) {
             ok = false;
             (void)fail_error(&err, "report.html");
@@ -360,17 +313,22 @@ static int infer_main(run *r) {
 
 /* ---- score ----------------------------------------------------------------------------------- */
 
-static int score_main(run *r) {
-    traces est, truth;
-    vdi_error err = {0};
+typedef struct score_options {
     double fps;
-    if (!fps_read(r, &fps)) return USAGE;
-    if (!traces_load(r, r->argument[0], &est) || !array_load(r->argument[1], &truth.y))
+    bool one_neuron;
+} score_options;
+
+static int score_main(run *r, void *options) {
+    const score_options *want = (const score_options *)options;
+    recording est, truth;
+    vdi_error err = {0};
+    const double fps = want->fps;
+    if (!fps_given(fps)) return USAGE;
+    if (!traces_load(r->argument[0], 1, &est) || !traces_load(r->argument[1], 0, &truth))
         return FAILED;
-    column_alone(&truth.y);
     const bool same = vdi_tensor_same_shape(est.y, truth.y);
     const bool times = !same && est.neurons == 1 && truth.y.ndim == 1;
-    const bool one = option_flag(r, "one-neuron");
+    const bool one = want->one_neuron;
     if (!same && !times) {
         char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
         return fail("expected counts per frame of shape %s (or, for one neuron, its spike times in "
@@ -474,43 +432,36 @@ static vdi_status cells_write(const char *path, const void *what, vdi_error *err
     return status;
 }
 
-static int simulate_main(run *r) {
+typedef struct simulate_options {
+    int64_t cells, traces, frames;
+    double fps, drift;
+    const char *model, *rate;
+} simulate_options;
+
+static int simulate_main(run *r, void *options) {
+    const simulate_options *want = (const simulate_options *)options;
     vdi_calcium_desc desc = vdi_calcium_desc_defaults();
     vdi_error err = {0};
-    const char *name = option_text(r, "model");
-    const int64_t cells = option_int(r, "cells");
-    const int64_t each = option_int(r, "traces");
-    const int64_t T = option_int(r, "frames");
+    const int64_t cells = want->cells;
+    const int64_t each = want->traces;
+    const int64_t T = want->frames;
     const int64_t rows = cells * each;
-    const double fps = option_real(r, "fps"), walk = option_real(r, "drift");
+    const double fps = want->fps, walk = want->drift;
     double rates[16];
-    int rate_count = 0, P = 0;
-    if (!vdi_calcium_find(name, &desc.model))
-        return usage("--model: expected linear, ar2, scdf, mlphys or spine, got '%s'", name);
-    if (!(fps > 0 && fps <= 1e6)) {
-        return usage("--fps: expected more than 0 and at most 1000000 frames per second, got %g",
-                     fps);
-    }
-    if (cells < 1 || cells > 1000000 || each < 1 || each > 1000000 || T < 1 || T > 100000000 ||
-        rows > 1000000000 / T) {
-        return usage("--cells, --traces and --frames: expected at least 1 of each and no more than "
-                     "10^9 numbers, got %lld, %lld and %lld",
+    int P = 0;
+    if (!calcium_named(want->model, &desc.model)) return USAGE;
+    if (rows > 1000000000 / T) {
+        return usage("--cells, --traces and --frames: expected no more than 10^9 numbers, got "
+                     "%lld, %lld and %lld",
                      (long long)cells, (long long)each, (long long)T);
     }
-    if (!(walk >= 0 && walk < 1e6)) return usage("--drift: expected 0 or more, got %g", walk);
-    for (const char *at = option_text(r, "rate"); *at && rate_count < 16;) {
-        const size_t length = strcspn(at, ",");
-        double v;
-        if (vdi_text_parse_double(at, length, &v) != length || length == 0 ||
-            !(v >= 0 && v <= 1000)) {
-            return usage("--rate: expected rates of 0 to 1000 Hz, separated by commas, got '%s'",
-                         option_text(r, "rate"));
-        }
-        rates[rate_count++] = v;
-        at += length + (at[length] == ',');
+    const int rate_count = numbers_read(want->rate, rates, 16);
+    for (int k = 0; k < (rate_count > 0 ? rate_count : 1); k++) {
+        if (rate_count > 0 && rates[k] >= 0 && rates[k] <= 1000) continue;
+        return usage("--rate: expected up to 16 rates of 0 to 1000 Hz, separated by commas, got "
+                     "'%s'",
+                     want->rate);
     }
-    if (rate_count == 0) return usage("--rate: expected at least one rate in Hz");
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     desc.bin = 1 / fps;
     (void)vdi_calcium_params(desc.model, &P);
     const int64_t streams = vdi_calcium_streams(desc.model), block = streams * T;
@@ -520,11 +471,11 @@ static int simulate_main(run *r) {
     double *clean = doubles(rows * block);
     double total = 0;
     for (int64_t c = 0; c < cells; c++) {
-        vdi_rng draw = vdi_rng_make((uint64_t)option_int(r, "seed"), (uint64_t)(2 * c));
+        vdi_rng draw = vdi_rng_make(r->seed, (uint64_t)(2 * c));
         vdi_calcium_draw(&desc, &draw, raw + c * P);
         for (int64_t k = 0; k < each; k++) {
             const int64_t i = c * each + k;
-            vdi_rng rng = vdi_rng_make((uint64_t)option_int(r, "seed"), (uint64_t)(2 * i + 1));
+            vdi_rng rng = vdi_rng_make(r->seed, (uint64_t)(2 * i + 1));
             for (int64_t t = 0; t < block; t++) {
                 /* at most one spike a frame of 1/60 s, as the published simulations have it; more
                  * where frames are longer */
@@ -563,88 +514,115 @@ static int simulate_main(run *r) {
     return ok ? DONE : FAILED;
 }
 
-static const option simulate_options[] = {
-    {"model", TEXT, "NAME", "linear", "linear, ar2, scdf, mlphys or spine (docs/guide/calcium.md)"},
-    {"cells", INTEGER, "N", "100", "cells, each with parameters drawn from the published ranges"},
-    {"traces", INTEGER, "N", "3", "traces of each cell"},
-    {"frames", INTEGER, "N", "10000", "frames of a trace"},
-    {"fps", REAL, "F", "60", "frames per second; one bin of the model is one frame"},
-    {"rate", TEXT, "HZ,...", "0.7,1.0,1.2", "firing rates of a cell's traces, in turn"},
-    {"drift", REAL, "SD", "0", "standard deviation of the baseline's walk after one second"},
+static const option simulate_rows[] = {
+    OPTION_TEXT(simulate_options, model, "model", "NAME", "linear", CALCIUM_HELP),
+    OPTION("cells", "N",
+           VDI_FIELD_INT(simulate_options, cells, 100, 1, 1000000,
+                         "cells, each with parameters drawn from the published ranges")),
+    OPTION("traces", "N",
+           VDI_FIELD_INT(simulate_options, traces, 3, 1, 1000000, "traces of each cell")),
+    OPTION("frames", "N",
+           VDI_FIELD_INT(simulate_options, frames, 10000, 1, 100000000, "frames of a trace")),
+    OPTION("fps", "F",
+           VDI_FIELD_REAL_FLAGS(simulate_options, fps, 60, 0, 1e6, VDI_FIELD_ABOVE,
+                                "frames per second; one bin of the model is one frame")),
+    OPTION_TEXT(simulate_options, rate, "rate", "HZ,...", "0.7,1.0,1.2",
+                "firing rates of a cell's traces, in turn"),
+    OPTION("drift", "SD",
+           VDI_FIELD_REAL_FLAGS(simulate_options, drift, 0, 0, 1e6, VDI_FIELD_BELOW,
+                                "standard deviation of the baseline's walk after one second")),
 };
 const command spikes_simulate_command = {
-    "spikes",
-    "simulate",
-    "",
-    0,
-    0,
-    "Simulate fluorescence from spikes. Writes traces.npy, spikes.npy (counts per frame) and "
-    "clean.npy (no noise, no drift), each\n"
-    "(cells x traces, frames), or (.., 2, frames) for the spine model (dendrite and spine; "
-    "back-propagating and synaptic), and\n"
-    "params.csv, the parameters of each cell in the units of the equations.",
-    "vdi spikes simulate --model linear --cells 10 --out sim",
-    simulate_options,
-    7,
-    simulate_main};
+    .family = "spikes",
+    .verb = "simulate",
+    .arguments = "",
+    .out = true,
+    .summary =
+        "Simulate fluorescence from spikes. Writes traces.npy, spikes.npy (counts per frame) and "
+        "clean.npy (no noise, no drift), each (cells x traces, frames), or (.., 2, frames) for the "
+        "spine model (dendrite and spine; back-propagating and synaptic), and params.csv, the "
+        "parameters of each cell in the units of the equations (docs/guide/calcium.md).",
+    .example = "vdi spikes simulate --model linear --cells 10 --out sim",
+    COMMAND_OPTIONS(simulate_rows),
+    .size = sizeof(simulate_options),
+    .main = simulate_main,
+};
 
-static const option infer_options[] = {
-    {"fps", REAL, "F", NULL, "frames per second"},
-    {"method", TEXT, "NAME", "pretrained",
-     "pretrained (the network in the box), oasis or oasis-ar2"},
-    {"model", TEXT, "FILE", NULL,
-     "a network that vdi spikes fit has learned: its model.safetensors or its folder"},
-    {"grid", INTEGER, "60", NULL,
-     "also grid.npy: expected spikes on the network's finer grid (60 Hz; a fitted network's own "
-     "bins)"},
-    {"samples", INTEGER, "S", "0", "also samples.npy: S trains, counts per frame"},
-    {"truth", TEXT, "SPIKES.npy", NULL, "true counts per frame, drawn in the report"},
-    {"report", INTEGER, "N", "8", "neurons in report.html"},
-    {"tau-d", REAL, "S", NULL, "oasis: decay in seconds; default: estimated for each trace"},
-    {"tau-r", REAL, "S", NULL, "oasis-ar2: rise in seconds; default: estimated for each trace"},
-    {"penalty", TEXT, "L", "l1", "oasis: l1 (exact) or l0 (greedy)"},
-    {"s-min", REAL, "A", NULL,
-     "oasis, l0: least spike in units of the trace, negative: of the noise; default: from the "
-     "noise"},
-    {"lambda", REAL, "L", NULL, "oasis, l1: weight of the spikes; default: from the noise"},
-    {"noise", REAL, "SD", NULL, "oasis: standard deviation of the noise; default: estimated"},
-    {"baseline", REAL, "B", NULL, "oasis: the baseline; default: estimated"},
-    {"refine", INTEGER, "N", "0", "oasis: refit the decay to N large isolated events"},
-    {"spike-size", REAL, "A", NULL, "oasis: height of one spike; spikes are then counts"},
+#define OASIS_OPTION(name, value, member) \
+    OPTION_OF(name, value, NULL, spikes_infer_options, oasis, vdi_oasis_desc_fields, member)
+static const option infer_rows[] = {
+    FPS_OPTION(spikes_infer_options),
+    OPTION("method", "NAME",
+           VDI_FIELD_ENUM(spikes_infer_options, method, method_words,
+                          "how: the network that vdi ships with, or OASIS")),
+    OPTION_TEXT(spikes_infer_options, model, "model", "FILE", NULL,
+                "a network that vdi spikes fit has learned: its model.safetensors or its folder"),
+    {.name = "grid",
+     .value = "60",
+     .own = VDI_FIELD_INT_FLAGS(spikes_infer_options, grid, 0, 60, 60, VDI_FIELD_REQUIRED,
+                                "also grid.npy: expected spikes on the network's finer grid (60 "
+                                "Hz; a fitted network's own bins)")},
+    OPTION("samples", "S",
+           VDI_FIELD_INT(spikes_infer_options, samples, 0, 0, 100000,
+                         "also samples.npy: S trains, counts per frame")),
+    OPTION_TEXT(spikes_infer_options, truth, "truth", "SPIKES.npy", NULL,
+                "true counts per frame, drawn in the report"),
+    OPTION("report", "N",
+           VDI_FIELD_INT(spikes_infer_options, report, 8, 0, 1000000,
+                         "neurons drawn in report.html; 0: none")),
+    OPTION_GROUP("OASIS"),
+    OASIS_OPTION("tau-d", "S", "tau_decay"),
+    OASIS_OPTION("tau-r", "S", "tau_rise"),
+    OASIS_OPTION("penalty", "L", "penalty"),
+    OASIS_OPTION("s-min", "A", "s_min"),
+    OASIS_OPTION("lambda", "L", "lambda"),
+    OASIS_OPTION("noise", "SD", "noise"),
+    OASIS_OPTION("baseline", "B", "baseline"),
+    OASIS_OPTION("refine", "N", "refine"),
+    {.name = "spike-size",
+     .value = "A",
+     .own = VDI_FIELD_REAL_TWIN(spikes_infer_options, spike_size, has_spike_size, 0, 0, 1e300,
+                                VDI_FIELD_ABOVE | VDI_FIELD_REQUIRED,
+                                "height of one spike; spikes are then counts")},
 };
 const command spikes_infer_command = {
-    "spikes",
-    "infer",
-    "TRACES",
-    1,
-    1,
-    "Spikes from fluorescence, (neurons,frames) or (frames,), any unit, NaN where a frame is "
-    "missing. Writes spikes.npy (expected\n"
-    "spikes per frame), probability.npy (of at least one; OASIS has none, so 1 where it has an "
-    "event), denoised.npy, all of the\n"
-    "shape of the input, params.csv and report.html. OASIS's spikes are in units of the trace "
-    "unless --spike-size says more.",
-    "vdi spikes infer traces.npy --fps 30 --out run",
-    infer_options,
-    16,
-    infer_main};
+    .family = "spikes",
+    .verb = "infer",
+    .arguments = "TRACES",
+    .least = 1,
+    .most = 1,
+    .out = true,
+    .summary =
+        "Spikes from fluorescence, (neurons,frames) or (frames,), any unit, NaN where a frame is "
+        "missing. Writes spikes.npy (expected spikes per frame), probability.npy (of at least one; "
+        "OASIS has none, so 1 where it has an event), denoised.npy, all of the shape of the input, "
+        "params.csv and report.html. OASIS's spikes are in units of the trace unless --spike-size "
+        "says more.",
+    .example = "vdi spikes infer traces.npy --fps 30 --out run",
+    COMMAND_OPTIONS(infer_rows),
+    .size = sizeof(spikes_infer_options),
+    .main = infer_main,
+};
 
-static const option score_options[] = {
-    {"fps", REAL, "F", NULL, "frames per second"},
-    {"one-neuron", FLAG, NULL, NULL, "the rows are trials of one neuron, not neurons"},
+static const option score_rows[] = {
+    FPS_OPTION(score_options),
+    OPTION("one-neuron", NULL,
+           VDI_FIELD_BOOL(score_options, one_neuron,
+                          "the rows are trials of one neuron, not neurons")),
 };
 const command spikes_score_command = {
-    "spikes",
-    "score",
-    "EST TRUTH",
-    2,
-    2,
-    "Score estimated spikes per frame, (neurons,frames) or (frames,), against true counts per "
-    "frame of the same shape (or, for one\n"
-    "neuron, its spike times in seconds; 0 is the centre of frame 0). Correlation in 40 ms bins "
-    "(r25), smoothed by 40 and 160 ms\n"
-    "(r40g, r160g), and the ROC area (auc): means over the neurons with spikes.",
-    "vdi spikes score run/spikes.npy spikes.npy --fps 30 --json",
-    score_options,
-    2,
-    score_main};
+    .family = "spikes",
+    .verb = "score",
+    .arguments = "EST TRUTH",
+    .least = 2,
+    .most = 2,
+    .summary =
+        "Score estimated spikes per frame, (neurons,frames) or (frames,), against true counts per "
+        "frame of the same shape (or, for one neuron, its spike times in seconds; 0 is the centre "
+        "of frame 0). Correlation in 40 ms bins (r25), smoothed by 40 and 160 ms (r40g, r160g), "
+        "and the ROC area (auc): means over the neurons with spikes.",
+    .example = "vdi spikes score run/spikes.npy spikes.npy --fps 30 --json",
+    COMMAND_OPTIONS(score_rows),
+    .size = sizeof(score_options),
+    .main = score_main,
+};

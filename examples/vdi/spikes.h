@@ -3,23 +3,43 @@
 #define SPIKES_H
 #include "tool.h"
 
-extern const command spikes_simulate_command, spikes_infer_command, spikes_score_command;
-extern const command spikes_fit_command, spikes_spine_command; /* spikes_fit.c */
-
 /* Traces as a verb's argument names them: (neurons,frames), or (frames,) for one neuron. */
-typedef struct traces {
+typedef struct recording {
     const char *file;
-    vdi_tensor y; /* float64 */
+    vdi_tensor y; /* float64, of the shape of the file */
     int64_t neurons, frames;
     double fps;
-} traces;
-bool traces_load(run *r, const char *path, traces *o);
-/* The frame rate of --fps, which has no default; false with a message. */
-bool fps_read(run *r, double *fps);
+} recording;
+/* `least`: fewest frames that make sense */
+bool traces_load(const char *path, int64_t least, recording *o);
+/* (neurons,frames) whatever the shape of the file */
+vdi_tensor traces_matrix(const recording *o);
+/* a model of fluorescence by its name; else a message */
+bool calcium_named(const char *name, vdi_calcium_model *model);
+#define CALCIUM_WORD(upper, lower) " " #lower
+#define CALCIUM_HELP "model of the fluorescence (linear is ar1):" VDI_CALCIUM_LIST(CALCIUM_WORD)
+/* has --fps been given? else a message */
+bool fps_given(double fps);
+#define FPS_OPTION(type)                                                                        \
+    {                                                                                           \
+        .name = "fps", .value = "F",                                                            \
+        .own = VDI_FIELD_REAL_FLAGS(type, fps, 0, 0, 1e6, VDI_FIELD_REQUIRED | VDI_FIELD_ABOVE, \
+                                    "frames per second")                                        \
+    }
+
+typedef struct spikes_infer_options {
+    double fps;
+    int32_t method;
+    const char *model, *truth;
+    int64_t grid, samples, report;
+    vdi_oasis_desc oasis;
+    double spike_size;
+    bool has_spike_size;
+} spikes_infer_options;
 
 /* What a method found; all arrays (neurons,frames). */
 typedef struct inference {
-    const traces *in;
+    const recording *in;
     double *spikes, *probability, *denoised;
     double *samples, *grid; /* (S,neurons,frames) counts; (neurons,grid_bins); NULL if not asked
                                for */

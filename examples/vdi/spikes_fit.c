@@ -14,12 +14,6 @@ typedef struct fitting {
     char fps_text[32], drift_text[32];
 } fitting;
 
-static int find_word(const char *word, const char *const *words, int count) {
-    for (int i = 0; word && i < count; i++)
-        if (strcmp(word, words[i]) == 0) return i;
-    return -1;
-}
-
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* The library's own state with what the tool has to know besides. The arrays live until the next
@@ -68,7 +62,7 @@ static bool checkpoint_load(const run *r, fitting *f) {
     vdi_safetensors file;
     char *path = path_join(r->out, "checkpoint.safetensors");
     bool ok = true;
-    if (option_text(r, "resume") && file_exists(path)) {
+    if (r->resume && file_exists(path)) {
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
             const vdi_tensor t = vdi_safetensors_find(&file, "trace");
@@ -204,7 +198,7 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     result.denoised = out->denoised;
     result.sample = out->sample;
     q.samples = out->samples;
-    q.seed = (uint64_t)option_int(r, "seed");
+    q.seed = r->seed;
     if (d->posterior == VDI_DEEPSPIKE_CORRELATED && q.samples < 20)
         q.samples = out->sample ? q.samples : 20;
     const bool ok = vdi_deepspike_infer(f->net, f->data, &q, &result, &err) >= 0;
@@ -297,7 +291,7 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
  */
 
 /* The schedule with checkpoints; DONE, INTERRUPTED, or FAILED. */
-static int learn(run *r, fitting *f) {
+static int learn(run *r, const spikes_fit_options *want, fitting *f) {
     vdi_error err = {0};
     double saved = seconds_now();
     f->room = vdi_deepspike_description(f->net)->train.steps;
@@ -314,7 +308,7 @@ static int learn(run *r, fitting *f) {
         row[TRACE_SLEEP] = p.sleep;
         row[TRACE_RATE] = p.rate;
         progress(r, p.step, p.steps, "bound per bin", p.bound);
-        if (seconds_now() - saved > option_real(r, "save-every")) {
+        if (seconds_now() - saved > want->save_every) {
             if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
             saved = seconds_now();
         }
@@ -325,65 +319,43 @@ static int learn(run *r, fitting *f) {
         fprintf(
             stderr,
             "vdi: interrupted after %lld of %lld steps; go on with: vdi spikes %s --resume %s\n",
-            (long long)f->rows, (long long)f->room, r->command->verb, option_text(r, "out"));
+            (long long)f->rows, (long long)f->room, r->command->verb, r->out);
         return INTERRUPTED;
     }
     return DONE;
 }
 
-/* What both verbs ask for in the same words. */
-static int desc_read(run *r, vdi_calcium_model model, double fps, int64_t frames,
-                     vdi_deepspike_desc *desc) {
-    static const char *const estimator[] = {"vimco", "reinforce", "concrete", "wake-sleep",
-                                            "supervised"};
+/* What both verbs ask for in the same words. `estimator`: where none is asked for. */
+static int desc_read(const run *r, const spikes_fit_options *want, vdi_calcium_model model,
+                     int64_t frames, vdi_deepspike_estimator estimator, vdi_deepspike_desc *desc) {
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_deepspike_train *t = &desc->train;
-    const char *name = option_text(r, "estimator");
-    if (!(fps > 0 && fps < 1e5)) {
-        return usage("expected --fps F, frames a second, got %s",
-                     option_text(r, "fps") ? option_text(r, "fps") : "nothing");
-    }
-    desc->upsample = option_int(r, "upsample");
-    if (desc->upsample == 0) desc->upsample = fps < 30 ? (int64_t)ceil(30 / fps) : 1;
-    if (desc->upsample < 1 || desc->upsample > 64)
-        return usage("--upsample: expected 1 to 64, got %lld", (long long)desc->upsample);
+    const double fps = want->fps;
+    *desc = want->net;
+    desc->upsample = want->upsample;
+    if (desc->upsample == 0) desc->upsample = fps < 30 ? (int64_t)fmin(ceil(30 / fps), 64) : 1;
     const double bins = fps * (double)desc->upsample;
+    if (!(want->rate / bins < 0.9)) {
+        return usage("--rate: expected spikes a second, fewer than the %g bins, got %g", bins,
+                     want->rate);
+    }
     c.model = model;
     c.bin = 1 / bins;
-    c.drift = option_real(r, "drift") * bins;
+    c.drift = want->drift * bins;
     desc->generative = vdi_deepspike_calcium(&c);
     desc->normalise = true;
     desc->pool = r->pool;
-    if (!(option_real(r, "rate") > 0 && option_real(r, "rate") / bins < 0.9)) {
-        return usage("--rate: expected spikes a second, fewer than bins, got %s",
-                     option_text(r, "rate"));
-    }
     for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++)
-        desc->prior_rate[i] = option_real(r, "rate") / bins;
-    const int which = find_word(name, estimator, 5);
-    if (strcmp(name, "auto") == 0) {
-        t->estimator = desc->posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP
-                                                                   : VDI_DEEPSPIKE_VIMCO;
-    } else if (which < 0) {
-        return usage("--estimator: expected auto, vimco, reinforce, concrete, wake-sleep or "
-                     "supervised, got '%s'",
-                     name);
-    } else {
-        t->estimator = (vdi_deepspike_estimator)which;
-    }
-    t->steps = option_int(r, "steps");
-    t->batch = option_int(r, "batch");
-    t->samples = option_int(r, "samples");
+        desc->prior_rate[i] = want->rate / bins;
+    if (option_given(r, "estimator") < IN_FILE) t->estimator = estimator;
     t->dreams = 32;
     t->snippet = (int64_t)(5 * fps) > 64 ? (int64_t)(5 * fps) : 64;
     if (t->snippet > frames) t->snippet = frames;
-    if (!strcmp(r->command->verb, "fit") && option_given(r, "learning-rate"))
-        t->rate = option_real(r, "learning-rate");
     t->theta_factor = 60;
     t->schedule.kind = VDI_SCHEDULE_COSINE;
     t->schedule.steps = t->steps;
     t->schedule.last = 0.05;
-    t->seed = (uint64_t)option_int(r, "seed");
+    t->seed = r->seed;
     return DONE;
 }
 
@@ -432,19 +404,6 @@ static void fitting_free(fitting *f) {
     free(f->trace);
 }
 
-/* (neurons,frames) or (frames,) */
-static bool traces_load(const char *path, vdi_tensor *t) {
-    char text[VDI_SHAPE_TEXT];
-    if (!array_load(path, t)) return false;
-    if (t->ndim == 1) *t = vdi_tensor_2d(t->data, VDI_F64, 1, t->shape[0]);
-    if (t->ndim != 2 || t->shape[0] < 1 || t->shape[1] < 16) {
-        fail("expected (neurons,frames) or (frames,) with 16 frames or more, got %s, in %s",
-             vdi_tensor_shape_text(*t, text), path);
-        return false;
-    }
-    return true;
-}
-
 static double mean_tail(const fitting *f, int column) {
     double sum = 0;
     const int64_t n = f->rows < 100 ? f->rows : 100;
@@ -453,42 +412,40 @@ static double mean_tail(const fitting *f, int column) {
     return sum / (double)n;
 }
 
-static int fit_main(run *r) {
-    vdi_tensor traces, truth;
+static int fit_main(run *r, void *options) {
+    spikes_fit_options *want = (spikes_fit_options *)options;
+    recording in;
+    vdi_tensor truth;
     vdi_calcium_model model;
-    vdi_deepspike_desc desc = {0};
+    vdi_deepspike_desc desc;
     vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
     vdi_error err = {0};
-    const char *labels = option_text(r, "truth");
-    const char *posterior = option_text(r, "posterior");
-    const char *init = option_text(r, "init");
+    const char *labels = want->truth;
+    const char *init = want->init;
     int code;
-    if (r->arguments < 1)
-        return usage("expected TRACES (neurons,frames); see vdi spikes fit --help");
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
     const bool tune = init && strcmp(init, "pretrained") == 0;
-    option_resolve(r, "model", tune ? "mlphys" : "linear");
-    if (!vdi_calcium_find(option_text(r, "model"), &model) || model == VDI_CALCIUM_SPINE) {
-        return usage("--model: expected auto, linear, ar2, scdf or mlphys, got '%s'",
-                     option_text(r, "model"));
-    }
-    if (strcmp(posterior, "factorised") != 0 && strcmp(posterior, "correlated") != 0)
-        return usage("--posterior: expected factorised or correlated, got '%s'", posterior);
-    desc.posterior =
-        strcmp(posterior, "correlated") == 0 ? VDI_DEEPSPIKE_CORRELATED : VDI_DEEPSPIKE_FACTORISED;
-    desc.amplitude = option_flag(r, "amplitude");
-    if (!traces_load(r->argument[0], &traces)) return FAILED;
+    if (!fps_given(want->fps)) return USAGE;
+    if (strcmp(want->model, "auto") == 0) want->model = tune ? "mlphys" : "linear";
+    if (!calcium_named(want->model, &model)) return USAGE;
+    if (model == VDI_CALCIUM_SPINE)
+        return usage("--model: a spine has two traces; see vdi spikes spine --help");
+    if (!traces_load(r->argument[0], 16, &in)) return FAILED;
     if (tune) {
-        if (labels || desc.posterior != VDI_DEEPSPIKE_FACTORISED)
+        if (labels || want->net.posterior != VDI_DEEPSPIKE_FACTORISED)
             return usage("--init pretrained learns without --truth, and is factorised");
-        code = spikes_tune_main(r, model, &traces);
-        vdi_tensor_free(NULL, &traces);
+        code = spikes_tune_main(r, want, model, &in);
+        vdi_tensor_free(NULL, &in.y);
         return code;
     }
-    const int64_t neurons = traces.shape[0], frames = traces.shape[1];
-    f.fps = option_real(r, "fps");
-    if ((code = desc_read(r, model, f.fps, frames, &desc)) != DONE) return code;
+    const vdi_tensor traces = traces_matrix(&in);
+    const int64_t neurons = in.neurons, frames = in.frames;
+    f.fps = want->fps;
+    code = desc_read(r, want, model, frames,
+                     want->net.posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP
+                                                                     : VDI_DEEPSPIKE_VIMCO,
+                     &desc);
+    if (code != DONE) return code;
     if (labels) {
         if (!array_load(labels, &truth)) return FAILED;
         if (truth.ndim == 1) truth = vdi_tensor_2d(truth.data, VDI_F64, 1, truth.shape[0]);
@@ -518,7 +475,7 @@ static int fit_main(run *r) {
         vdi_safetensors_free(&file);
     }
     if (!run_open_out(r)) return FAILED;
-    if ((code = learn(r, &f)) != DONE) return code;
+    if ((code = learn(r, want, &f)) != DONE) return code;
     spikes_fitted out = {0};
     const int64_t shape[2] = {neurons, frames};
     out.spikes = doubles(neurons * frames);
@@ -537,7 +494,7 @@ static int fit_main(run *r) {
     free(out.spikes);
     free(out.probability);
     free(out.denoised);
-    vdi_tensor_free(NULL, &traces);
+    vdi_tensor_free(NULL, &in.y);
     if (labels) vdi_tensor_free(NULL, &truth);
     fitting_free(&f);
     return ok ? DONE : FAILED;
@@ -546,34 +503,32 @@ static int fit_main(run *r) {
 /* ---- spines -------------------------------------------------------------------------------------
  */
 
-static int spine_main(run *r) {
-    vdi_tensor part[2];
-    vdi_deepspike_desc desc = {0};
+static int spine_main(run *r, void *options) {
+    const spikes_fit_options *want = (const spikes_fit_options *)options;
+    recording part[2];
+    vdi_deepspike_desc desc;
     vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
     vdi_error err = {0};
     int code;
-    if (r->arguments < 2)
-        return usage("expected DENDRITE and SPINE, a trace each; see vdi spikes spine --help");
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
+    if (!fps_given(want->fps)) return USAGE;
     for (int i = 0; i < 2; i++)
-        if (!traces_load(r->argument[i], &part[i])) return FAILED;
-    if (!vdi_tensor_same_shape(part[0], part[1])) {
+        if (!traces_load(r->argument[i], 16, &part[i])) return FAILED;
+    if (!vdi_tensor_same_shape(part[0].y, part[1].y)) {
         char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
         return fail("expected two arrays of one shape, got %s and %s, in %s",
-                    vdi_tensor_shape_text(part[0], a), vdi_tensor_shape_text(part[1], b),
+                    vdi_tensor_shape_text(part[0].y, a), vdi_tensor_shape_text(part[1].y, b),
                     r->argument[1]);
     }
-    const int64_t spines = part[0].shape[0], frames = part[0].shape[1];
-    f.fps = option_real(r, "fps");
-    if ((code = desc_read(r, VDI_CALCIUM_SPINE, f.fps, frames, &desc)) != DONE) return code;
-    if (strcmp(option_text(r, "estimator"), "auto") == 0)
-        desc.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+    const int64_t spines = part[0].neurons, frames = part[0].frames;
+    f.fps = want->fps;
+    code = desc_read(r, want, VDI_CALCIUM_SPINE, frames, VDI_DEEPSPIKE_WAKE_SLEEP, &desc);
+    if (code != DONE) return code;
     if (vdi_deepspike_create(&desc, &f.net, &err) < 0) return fail_error(&err, NULL);
     double *both = doubles(spines * 2 * frames);
     for (int64_t i = 0; i < spines; i++) {
         for (int k = 0; k < 2; k++) {
-            memcpy(both + (2 * i + k) * frames, (const double *)part[k].data + i * frames,
+            memcpy(both + (2 * i + k) * frames, (const double *)part[k].y.data + i * frames,
                    (size_t)frames * sizeof *both);
         }
     }
@@ -587,7 +542,7 @@ static int spine_main(run *r) {
         theta[3] = theta[8] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
     }
     if (!run_open_out(r)) return FAILED;
-    if ((code = learn(r, &f)) != DONE) return code;
+    if ((code = learn(r, want, &f)) != DONE) return code;
     spikes_fitted out = {0};
     const int64_t shape[2] = {spines, frames};
     double *result = doubles(2 * spines * frames);
@@ -618,73 +573,80 @@ static int spine_main(run *r) {
     free(denoised);
     free(stream);
     free(both);
-    vdi_tensor_free(NULL, &part[0]);
-    vdi_tensor_free(NULL, &part[1]);
+    vdi_tensor_free(NULL, &part[0].y);
+    vdi_tensor_free(NULL, &part[1].y);
     fitting_free(&f);
     return ok ? DONE : FAILED;
 }
 
+#define NET_OPTION(name, value, initial, member) \
+    OPTION_OF(name, value, initial, spikes_fit_options, net, deepspike_fields, member)
 /* clang-format off */
-#define LEARNING_OPTIONS(rate, steps) \
-    {"fps", REAL, "F", NULL, "frames a second"}, \
-    {"estimator", TEXT, "NAME", "auto", "of the gradient: vimco, reinforce, concrete (factorised), wake-sleep or supervised"}, \
-    {"steps", INTEGER, "N", steps, "of the schedule"}, \
-    {"batch", INTEGER, "N", "10", "snippets of one neuron in a step"}, \
-    {"samples", INTEGER, "K", "32", "trains drawn of each snippet"}, \
-    {"rate", REAL, "HZ", rate, "spikes a second that the prior expects"}, \
-    {"upsample", INTEGER, "R", "0", "bins in a frame; 0: as many as make 30 bins a second, 1 above"}, \
-    {"drift", REAL, "X", "50", "how stiff the baseline is: it walks by sigma/sqrt(X) in a second; 0: constant"}, \
-    {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"}, \
-    {"save-every", REAL, "S", "10", "seconds between checkpoints"}
+#define LEARNING_OPTIONS(rate_, steps_) \
+    NET_OPTION("estimator", "NAME", "auto", "train.estimator"), \
+    NET_OPTION("steps", "N", steps_, "train.steps"), \
+    NET_OPTION("batch", "N", "10", "train.batch"), \
+    NET_OPTION("samples", "K", "32", "train.samples"), \
+    OPTION("rate", "HZ", VDI_FIELD_REAL_FLAGS(spikes_fit_options, rate, rate_, 0, 1e4, VDI_FIELD_ABOVE, "spikes a second that the prior expects")), \
+    OPTION("upsample", "R", VDI_FIELD_INT(spikes_fit_options, upsample, 0, 0, 64, "bins in a frame; 0: as many as make 30 bins a second, 1 above")), \
+    OPTION("drift", "X", VDI_FIELD_REAL(spikes_fit_options, drift, 50, 0, 1e9, "how stiff the baseline is: it walks by sigma/sqrt(X) in a second; 0: constant")), \
+    OPTION_GROUP("the run"), \
+    OPTION_TEXT(spikes_fit_options, resume, "resume", "RUN", NULL, "go on with an interrupted run; ends in the same bits"), \
+    OPTION("save-every", "S", VDI_FIELD_REAL(spikes_fit_options, save_every, 10, 0, 1e6, "seconds between checkpoints"))
 /* clang-format on */
 
-static const option fit_options[] = {
-    {"model", TEXT, "NAME", "auto",
-     "what makes fluorescence of spikes: linear, ar2, scdf or mlphys; auto: linear, with --init "
-     "pretrained mlphys"},
-    {"posterior", TEXT, "NAME", "factorised",
-     "factorised (convolutions) or correlated (that and recurrent networks, samples depend on each "
-     "other)"},
-    {"truth", TEXT, "SPIKES.npy", NULL,
-     "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"},
-    {"init", TEXT, "pretrained|FILE", NULL,
-     "begin with this network: a model.safetensors of the same shape, or pretrained: the network "
-     "in the box"},
-    {"amplitude", FLAG, NULL, NULL,
-     "infer the amplitude of a spike from each snippet, around the neuron's own"},
-    {"learning-rate", REAL, "X", NULL, "of the network; default 1e-3, with --init pretrained 1e-5"},
-    LEARNING_OPTIONS("1", "2000"),
+static const option fit_rows[] = {
+    FPS_OPTION(spikes_fit_options),
+    OPTION_TEXT(spikes_fit_options, model, "model", "NAME", "auto",
+                CALCIUM_HELP "; auto: linear, with --init pretrained mlphys"),
+    NET_OPTION("posterior", "NAME", NULL, "posterior"),
+    OPTION_TEXT(spikes_fit_options, truth, "truth", "SPIKES.npy", NULL,
+                "learn from these labels instead: (neurons,frames) or (neurons,frames*R)"),
+    OPTION_TEXT(spikes_fit_options, init, "init", "FILE", NULL,
+                "begin with this network: a model.safetensors of the same shape, or the word "
+                "pretrained: the network that vdi ships with"),
+    NET_OPTION("amplitude", NULL, NULL, "amplitude"),
+    OPTION_GROUP("learning"),
+    NET_OPTION("learning-rate", "X", "auto", "train.rate"),
+    LEARNING_OPTIONS(1, "2000"),
 };
 const command spikes_fit_command = {
-    "spikes",
-    "fit",
-    "TRACES",
-    0,
-    1,
-    "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES is "
-    "(neurons,frames) or (frames,); NaN is a missing\n"
-    "frame. Writes model.safetensors, spikes.npy, probability.npy, denoised.npy, params.csv (in "
-    "the "
-    "trace's units), trace.csv and trace.svg (the bound).",
-    "vdi spikes fit traces.npy --fps 30 --model mlphys --out run",
-    fit_options,
-    (int)(sizeof fit_options / sizeof *fit_options),
-    fit_main};
+    .family = "spikes",
+    .verb = "fit",
+    .arguments = "TRACES",
+    .least = 1,
+    .most = 1,
+    .out = true,
+    .summary =
+        "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES "
+        "is (neurons,frames) or (frames,); NaN is a missing frame. Writes model.safetensors, "
+        "spikes.npy, probability.npy, denoised.npy, params.csv (in the trace's units), trace.csv "
+        "and trace.svg (the bound).",
+    .example = "vdi spikes fit traces.npy --fps 30 --model mlphys --out run",
+    COMMAND_OPTIONS(fit_rows),
+    .size = sizeof(spikes_fit_options),
+    .main = fit_main,
+};
 
-static const option spine_options[] = {
-    LEARNING_OPTIONS("0.5", "1500"),
+static const option spine_rows[] = {
+    FPS_OPTION(spikes_fit_options),
+    OPTION_GROUP("learning"),
+    LEARNING_OPTIONS(0.5, "1500"),
 };
 const command spikes_spine_command = {
-    "spikes",
-    "spine",
-    "DENDRITE SPINE",
-    0,
-    2,
-    "Tell back-propagating spikes from synaptic input in a spine, from its trace and that of the "
-    "dendrite next to it: (frames,) or (spines,frames).\n"
-    "Writes bap.npy and synaptic.npy (probability of an event in each frame), denoised traces, "
-    "params.csv, model.safetensors and the bound.",
-    "vdi spikes spine dendrite.npy spine.npy --fps 30 --out run",
-    spine_options,
-    (int)(sizeof spine_options / sizeof *spine_options),
-    spine_main};
+    .family = "spikes",
+    .verb = "spine",
+    .arguments = "DENDRITE SPINE",
+    .least = 2,
+    .most = 2,
+    .out = true,
+    .summary =
+        "Tell back-propagating spikes from synaptic input in a spine, from its trace and that of "
+        "the dendrite next to it: (frames,) or (spines,frames). Writes bap.npy and synaptic.npy "
+        "(probability of an event in each frame), denoised traces, params.csv, model.safetensors "
+        "and the bound.",
+    .example = "vdi spikes spine dendrite.npy spine.npy --fps 30 --out run",
+    COMMAND_OPTIONS(spine_rows),
+    .size = sizeof(spikes_fit_options),
+    .main = spine_main,
+};

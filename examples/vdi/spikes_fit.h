@@ -2,9 +2,16 @@
  * the spikes family */
 #ifndef SPIKES_FIT_H
 #define SPIKES_FIT_H
-#include "tool.h"
+#include "spikes.h"
+#include "tables.h"
 
-extern const command spikes_fit_command, spikes_spine_command;
+/* Of fit and spine; what a verb has no row for stays zero. */
+typedef struct spikes_fit_options {
+    double fps, rate, drift, save_every;
+    vdi_deepspike_desc net; /* what is given of it */
+    int64_t upsample;
+    const char *model, *truth, *init, *resume;
+} spikes_fit_options;
 
 /* What a fitted network says of (neurons, frames) traces. Any pointer may be NULL; all are the
  * caller's. */
@@ -26,7 +33,8 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
 
 /* spikes_tune.c: fit --init pretrained. The network in the box goes on learning on these traces
  * (neurons,frames), and is run over them. */
-int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces);
+int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model model,
+                     const recording *in);
 /* what infer --model does with a file of that; `file` is open */
 int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames,
                        const double *traces, double fps, spikes_fitted *out);

@@ -150,7 +150,7 @@ typedef struct pair {
     vdi_deepspike_data *data;
 } pair;
 
-static int pair_make(const run *r, tuning *u, vdi_calcium_model model,
+static int pair_make(const run *r, double drift, vdi_calcium_model model, tuning *u,
                      const vdi_deepspike_train *train, pair *c) {
     vdi_error err = {0};
     vdi_deepspike_desc desc = {0};
@@ -158,7 +158,7 @@ static int pair_make(const run *r, tuning *u, vdi_calcium_model model,
     vdi_calcium_desc calcium = vdi_calcium_desc_defaults();
     calcium.model = model;
     calcium.bin = 1.0 / VDI_PRETRAINED_GRID;
-    calcium.drift = option_real(r, "drift") * VDI_PRETRAINED_GRID;
+    calcium.drift = drift * VDI_PRETRAINED_GRID;
     desc.generative = vdi_deepspike_calcium(&calcium);
     desc.network.params = vdi_pretrained_params(u->net);
     desc.network.odds = tune_odds;
@@ -212,18 +212,19 @@ static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double 
     return INTERRUPTED;
 }
 
-int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) {
+int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model model,
+                     const recording *in) {
     tuning u = {0};
     vdi_error err = {0};
     vdi_deepspike_train train = {0}, first;
     pair both = {0};
-    const int64_t neurons = traces->shape[0];
-    const int64_t frames = traces->shape[1];
+    const vdi_tensor matrix = traces_matrix(in), *traces = &matrix;
+    const int64_t neurons = in->neurons;
+    const int64_t frames = in->frames;
     const int64_t shape[2] = {neurons, frames};
-    const double fps = option_real(r, "fps");
+    const double fps = want->fps;
     int code = DONE;
-    if (!(fps > 0 && fps < 1e5)) return usage("expected --fps F, frames a second");
-    if (option_text(r, "resume"))
+    if (r->resume)
         return usage("--init pretrained takes some hundred short steps: it has no --resume");
     if (!(u.net = spikes_pretrained_network())) return FAILED;
     if ((code = prepare(r, traces, fps, &u)) != DONE) return code;
@@ -237,16 +238,17 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     u.mean = vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes) /
              ((double)(neurons * frames) * VDI_PRETRAINED_GRID / fps);
 
-    train.steps = option_given(r, "steps") ? option_int(r, "steps") : 80 * (1 + neurons / 4);
-    train.batch = option_int(r, "batch");
-    train.samples = option_int(r, "samples");
+    train.steps =
+        option_given(r, "steps") >= IN_FILE ? want->net.train.steps : 80 * (1 + neurons / 4);
+    train.batch = want->net.train.batch;
+    train.samples = want->net.train.samples;
     train.snippet = 360 < u.samples ? 360 : u.samples;
-    train.rate = option_given(r, "learning-rate") ? option_real(r, "learning-rate") : 1e-5;
+    train.rate = want->net.train.rate > 0 ? want->net.train.rate : 1e-5;
     train.theta_factor = 0.01 / train.rate;
     train.schedule.kind = VDI_SCHEDULE_COSINE;
     train.schedule.steps = train.steps;
     train.schedule.last = 0.05;
-    train.seed = (uint64_t)option_int(r, "seed");
+    train.seed = r->seed;
     if (!run_open_out(r)) return FAILED;
     /* first the cells' parameters alone, through samples of the network as it is: a wrong theta
      * would teach it wrong spikes */
@@ -255,7 +257,7 @@ int spikes_tune_main(run *r, vdi_calcium_model model, const vdi_tensor *traces) 
     first = train;
     first.rate = 1e-7;
     first.theta_factor = 0.03 / first.rate;
-    code = pair_make(r, &u, model, &first, &both);
+    code = pair_make(r, want->drift, model, &u, &first, &both);
     if (code == DONE) code = steps_make(r, &both, &first, trace, &rows, 2 * train.steps);
     if (code == DONE) code = steps_make(r, &both, &train, trace, &rows, 2 * train.steps);
     progress_end(r);

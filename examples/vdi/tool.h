@@ -1,9 +1,9 @@
 /* examples/vdi/tool.h - what the commands of the tool share: options, messages, the run folder,
  * arrays
  *
- * A command is a row in a table (its options too, so that the help, run.json and the parser can't
- * disagree) and a function. One file per family; main.c holds the list. This program uses POSIX;
- * the header it stands on does not.
+ * A command is a struct for its options, rows that bind its members (core/field.h), and a function
+ * that is called with that struct. Parsing, ranges, help and run.json come from the rows; main.c
+ * holds the list of commands. This program uses POSIX; the header it stands on does not.
  */
 #ifndef TOOL_H
 #define TOOL_H
@@ -17,39 +17,68 @@
 /* exit codes, as promised in the help */
 enum { DONE = 0, FAILED = 1, USAGE = 2, INTERRUPTED = 130 };
 
-typedef enum option_kind { FLAG, INTEGER, REAL, TEXT } option_kind;
+/* An option: a row that binds a member of the verb's struct, which it reaches in one of three ways:
+ * a text at `offset`, a field of its own, or the field `member` of a library's table whose
+ * description stands at `offset`. Ranges, help and run.json come from the row. */
 typedef struct option {
-    const char *name; /* without the dashes */
-    option_kind kind;
-    const char *value;   /* in the help: what stands for it */
-    const char *initial; /* default; NULL: none */
-    const char *meaning;
+    const char *name;    /* without the dashes; NULL: `help` is the heading of what follows */
+    const char *also;    /* another name, or NULL */
+    const char *value;   /* in the help: what stands for it; NULL: a flag */
+    const char *initial; /* the tool's own default; "auto": the verb finds one; NULL: the field's */
+    const char *help;    /* NULL: that of the field */
+    size_t offset;
+    const vdi_fields *(*table)(void);
+    const char *member;
+    vdi_field own;
 } option;
+
+#define OPTION_TEXT(type, member, name_, value_, initial_, help_)           \
+    {                                                                       \
+        .name = name_, .value = value_, .initial = initial_, .help = help_, \
+        .offset = offsetof(type, member)                                    \
+    }
+/* a field of the verb's own: VDI_FIELD_...(its struct, member, ...) */
+#define OPTION(name_, value_, ...) \
+    { .name = name_, .value = value_, .own = __VA_ARGS__ }
+/* a field that the verb finds a value for where none is given */
+#define OPTION_AUTO(name_, value_, ...) \
+    { .name = name_, .value = value_, .initial = "auto", .own = __VA_ARGS__ }
+/* the field `member_` of the description `desc` in the verb's struct */
+#define OPTION_OF(name_, value_, initial_, type, desc, table_, member_)                          \
+    {                                                                                            \
+        .name = name_, .value = value_, .initial = initial_, .table = table_, .member = member_, \
+        .offset = offsetof(type, desc)                                                           \
+    }
+#define OPTION_GROUP(heading) \
+    { .help = heading }
 
 struct run;
 typedef struct command {
     const char *family, *verb; /* verb "" for a family without verbs */
     const char *arguments;     /* "Y [Y2]" */
-    int least, most;           /* how many arguments */
+    int least, most;           /* how many arguments; with --resume none are needed */
+    bool out;                  /* needs --out */
     const char *summary, *example;
     const option *options;
     int option_count;
-    int (*main)(struct run *run);
+    size_t size; /* of the verb's struct of options */
+    int (*main)(struct run *run, void *options);
 } command;
-
-extern const command info_command, blocktri_command, lds_smooth_command, lds_fit_command,
-    lds_score_command, demo_command;
+#define COMMAND_OPTIONS(rows) .options = rows, .option_count = (int)(sizeof(rows) / sizeof *(rows))
 
 /* One invocation. */
 typedef struct run {
     const command *command;
     const char *argument[8];
     int arguments;
-    const char *value[64]; /* of each option, common ones first; NULL: not given and no default */
-    bool given[64];        /* on the command line or in --from */
-    bool from_file[64];    /* in a run.json, not on the command line */
-    char *out;             /* --out, created; NULL: none */
+    void *options;                                           /* the verb's struct */
+    enum { NOT_GIVEN, AS_AUTO, IN_FILE, ON_LINE } given[72]; /* of each option, common ones first */
+    /* common options */
+    const char *out, *simd, *from;
+    uint64_t seed;
+    int32_t threads;
     bool quiet, json;
+    const char *resume; /* as the verb has it */
     vdi_pool *pool;
     int lock;
     /* progress */
@@ -58,21 +87,34 @@ typedef struct run {
     bool drew;
 } run;
 
-/* options.c */
+/* options.c: -1, or an exit code with its message printed */
 int run_parse(run *r, const command *const *commands, int count, int argc, char **argv);
-bool option_flag(const run *r, const char *name);
-int64_t option_int(const run *r, const char *name);
-double option_real(const run *r, const char *name);
-const char *option_text(const run *r, const char *name); /* NULL: not given */
-bool option_given(const run *r, const char *name);
-bool option_from_file(const run *r, const char *name);
-/* What a default came to, so that run.json tells it and a run from that file repeats it; the value
- * of an option, other than auto, stays. */
-void option_resolve(run *r, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* how an option of this verb was given; AS_AUTO is the word auto on the command line */
+int option_given(const run *r, const char *name);
+int option_count(const command *c);
+const option *option_at(const command *c, int i);
+int option_find(const command *c, const char *name);
+/* the field that a row binds, and where its description stands (the run for common options); false
+ * for a text, which stands at *base then */
+bool option_bound(const run *r, int i, vdi_field *field, char **base);
+/* false with a message: `text` is no value */
+bool option_set(run *r, int i, const char *text);
+/* What was given of the description at `offset` of the verb's struct, as `from` has it, into `to`:
+ * also zeros that were meant, which a recipe took for the default. */
+void options_overlay(const run *r, size_t offset, const void *from, void *to);
+/* as a user writes it: --rate */
+const char *option_dashes(const option *o);
+
+/* help.c */
 int run_help(FILE *to, const command *const *commands, int count, const char *family,
              const char *verb);
-bool save_run_json(const run *r);
+/* what a field takes, as words */
+void option_range(const option *o, const vdi_field *field, char *text, size_t size);
+
+/* run_json.c: run.json has all that decides the result, as it was resolved */
+bool run_json_save(const run *r);
+/* arguments and options that are not on the command line; finds the command if there is none yet */
+bool run_json_take(run *r, const char *path, const command *const *commands, int count);
 
 /* run.c */
 double seconds_now(void);
@@ -104,19 +146,30 @@ void print_results(const run *r, const char *const *keys, const double *values, 
 bool array_load(const char *path, vdi_tensor *out);
 /* folder/name.npy */
 bool array_load_in(const char *folder, const char *name, bool optional, vdi_tensor *out);
+/* a list of numbers with commas between: how many, or -1 */
+int numbers_read(const char *text, double *out, int most);
 /* out/name.npy */
 bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data);
-/* NULL path: NULL, all */
-bool lengths_load(const char *path, int64_t trials, int64_t **out);
-/* Observations as a verb's argument names them, with its --lengths and --inputs (either may be
- * NULL). */
+/* Files beside Y; any may be NULL. */
+typedef struct observation_options {
+    const char *lengths, *inputs, *offset;
+} observation_options;
+#define OBSERVATION_OPTIONS(type, member, prefix)                            \
+    OPTION_TEXT(type, member.lengths, prefix "lengths", "LENGTHS.npy", NULL, \
+                "bins of each trial that count (trials,); all without it"),  \
+        OPTION_TEXT(type, member.inputs, prefix "inputs", "U.npy", NULL,     \
+                    "known inputs u (trials,T,inputs): z_t += B u_t, and of lds y_t += D u_t")
+#define OFFSET_OPTION(type, member, prefix)                         \
+    OPTION_TEXT(type, member.offset, prefix "offset", "FILE", NULL, \
+                "added to the log rate (to the mean, if gaussian); broadcast to the shape of Y")
+/* Observations as a verb's argument names them. */
 typedef struct observations {
     const char *file;
     vdi_tensor y, u;   /* (trials,T,n) or (T,n); (trials,T,inputs) or (T,inputs) */
     vdi_tensor offset; /* of log rates, where a family has them */
     int64_t *lengths, trials, T, n, inputs;
 } observations;
-bool observations_load(const char *path, const char *lengths, const char *inputs, observations *o);
+bool observations_load(const char *path, const observation_options *with, observations *o);
 void observations_free(observations *o);
 /* malloc or die cleanly */
 double *doubles(int64_t count);
@@ -124,20 +177,30 @@ double *doubles(int64_t count);
 /* pipe.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage ends
  * the tool; so call it before the run folder is open. vdi_env_close gives it back, and the program
  * behind it. */
-#define ENV_OPTIONS                                                                                \
-    {"env", TEXT, "NAME", NULL, "a built-in environment (vdi sacd envs)"},                         \
-        {"env-cmd", TEXT, "CMD", NULL,                                                             \
-         "a program that speaks the protocol of docs/guide/environments.md"},                      \
-        {"trust", FLAG, NULL, NULL, "run the --env-cmd that stands in the run.json of the run"}, { \
-        "env-timeout", REAL, "S", "60", "seconds that a reply of it may take; 0 = any time"        \
-    }
+typedef struct env_options {
+    const char *name, *command; /* one of the two */
+    double timeout;
+    bool trust;
+} env_options;
+#define ENV_OPTIONS(type)                                                                   \
+    OPTION_GROUP("the environment"),                                                        \
+        OPTION_TEXT(type, env.name, "env", "NAME", NULL,                                    \
+                    "a built-in environment (vdi sacd envs)"),                              \
+        OPTION_TEXT(type, env.command, "env-cmd", "CMD", NULL,                              \
+                    "a program that speaks the protocol of docs/guide/environments.md"),    \
+        OPTION("trust", NULL,                                                               \
+               VDI_FIELD_BOOL(type, env.trust,                                              \
+                              "run the --env-cmd that stands in the run.json of the run")), \
+        OPTION("env-timeout", "S",                                                          \
+               VDI_FIELD_REAL(type, env.timeout, 60, 0, 1e6,                                \
+                              "seconds that a reply of it may take; 0: any time"))
 /* Those that come with vdi as programs, ended by one without a line. */
 typedef struct env_program {
     vdi_env env; /* sizes and names alone */
     const char *line, *summary;
 } env_program;
 extern const env_program env_programs[];
-bool env_open(run *r, vdi_env *env);
+bool env_open(const run *r, const env_options *o, vdi_env *env);
 /* May `line`, which a file holds, be run? Nothing out of a file is, unless the user says --trust;
  * then it is shown. Else a message is printed. */
 bool env_command_trusted(const char *line, const char *file, bool trust);

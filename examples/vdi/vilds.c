@@ -6,14 +6,16 @@
 #include "vilds.h"
 
 /* MODEL and Y, as infer and score take them. */
-static bool model_and_data(run *r, vilds_model *model, observations *o, vdi_vilds_data **data) {
+static bool model_and_data(run *r, const observation_options *with, vilds_model *model,
+                           observations *o, vdi_vilds_data **data) {
     return vilds_model_load(r, r->argument[0], model) &&
-           vilds_observations(r, r->argument[1], "", o) && vilds_data_make(model, o, data);
+           observations_load(r->argument[1], with, o) && vilds_data_make(model, o, data);
 }
 
 /* ---- infer ----------------------------------------------------------------------------------- */
 
-int vilds_infer_main(run *r) {
+int vilds_infer_main(run *r, void *options) {
+    const vilds_infer_options *want = (const vilds_infer_options *)options;
     vilds_model model = {0};
     observations o;
     vdi_vilds_data *data = NULL;
@@ -21,19 +23,14 @@ int vilds_infer_main(run *r) {
     vdi_vilds_query q = {0};
     vdi_vilds_result out = {0};
     double *label = NULL;
-    const int64_t samples = option_int(r, "samples");
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (option_int(r, "refine") < 0)
-        return usage("--refine: expected 0 or more, got %s", option_text(r, "refine"));
-    if (samples < 0 || samples > 1000000)
-        return usage("--samples: expected 0 to 1000000, got %s", option_text(r, "samples"));
-    if (!model_and_data(r, &model, &o, &data) ||
-        !label_load(option_text(r, "label"), o.trials, o.T, &label))
+    const int64_t samples = want->samples;
+    if (!model_and_data(r, &want->y, &model, &o, &data) ||
+        !label_load(want->label, o.trials, o.T, &label))
         return FAILED;
     const vdi_vilds_desc *d = vdi_vilds_description(model.m);
     const int64_t bins = o.trials * o.T, pairs = o.trials * (o.T - 1), block = d->d * d->d;
-    q.refine = option_int(r, "refine");
-    q.seed = (uint64_t)option_int(r, "seed");
+    q.refine = want->refine;
+    q.seed = r->seed;
     q.samples = samples > 64 ? samples : 64; /* the rates are means over them */
     out.mean = doubles(bins * d->d);
     out.cov = doubles(bins * block);
@@ -132,29 +129,22 @@ static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *d
     return ok;
 }
 
-int vilds_score_main(run *r, bool flds) {
+int vilds_score_main(run *r, const vilds_score_options *want, bool flds) {
     vilds_model model = {0};
     observations o;
     vdi_vilds_data *data = NULL;
     vdi_vilds_query q = {0};
-    const char *rates_out = flds ? option_text(r, "rates-out") : NULL, *keys[16];
+    const char *rates_out = want->rates_out, *keys[16];
     double values[16], elbo = 0, iw = 0, amortised = 0;
     int count = 0;
-    if (option_int(r, "refine") < 0)
-        return usage("--refine: expected 0 or more, got %s", option_text(r, "refine"));
-    if (option_int(r, "iw") < 0)
-        return usage("--iw: expected 0 or more, got %s", option_text(r, "iw"));
-    if (option_int(r, "samples") < 1)
-        return usage("--samples: expected 1 or more, got %s", option_text(r, "samples"));
-    if (!model_and_data(r, &model, &o, &data) || !run_open_out(r)) return FAILED;
+    if (!model_and_data(r, &want->y, &model, &o, &data) || !run_open_out(r)) return FAILED;
     const vdi_vilds_desc *d = vdi_vilds_description(model.m);
     double bins = (double)vdi_vilds_data_total_bins(data);
-    q.seed = (uint64_t)option_int(r, "seed");
-    q.samples = option_int(r, "samples");
-    if (option_int(r, "refine") > 0 && !bounds(&model, &o, data, &q, &amortised, NULL))
-        return FAILED;
-    q.refine = option_int(r, "refine");
-    q.iw = option_int(r, "iw");
+    q.seed = r->seed;
+    q.samples = want->samples;
+    if (want->refine > 0 && !bounds(&model, &o, data, &q, &amortised, NULL)) return FAILED;
+    q.refine = want->refine;
+    q.iw = want->iw;
     if (!bounds(&model, &o, data, &q, &elbo, &iw)) return FAILED;
     keys[count] = "elbo_per_bin";
     values[count++] = elbo;
@@ -168,8 +158,8 @@ int vilds_score_main(run *r, bool flds) {
     }
     keys[count] = "homogeneous_per_bin";
     values[count++] = vilds_homogeneous(&model, &o, bins);
-    bool lno = flds && (option_flag(r, "lno") || (rates_out && !option_flag(r, "one-step")));
-    bool one_step = flds && option_flag(r, "one-step");
+    bool lno = flds && (want->lno || (rates_out && !want->one_step));
+    bool one_step = flds && want->one_step;
     if (lno || one_step) {
         const int64_t shape[3] = {o.trials, o.T, o.n};
         double *rates = doubles(o.trials * o.T * o.n), bits, mse;
@@ -178,7 +168,7 @@ int vilds_score_main(run *r, bool flds) {
             return fail("bits per spike need spikes: the model's observations are gaussian, in %s",
                         r->argument[0]);
         }
-        q.refine = option_int(r, "refine-predict");
+        q.refine = want->refine_predict;
         q.iw = 0;
         if (one_step) {
             if (!predict(&model, &o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse))
@@ -214,57 +204,66 @@ int vilds_score_main(run *r, bool flds) {
 
 /* ---- the commands ---------------------------------------------------------------------------- */
 
-static int fit_main(run *r) { return vilds_fit_main(r, false); }
-static int score_main(run *r) { return vilds_score_main(r, false); }
+static int fit_main(run *r, void *options) {
+    return vilds_fit_main(r, (vilds_fit_options *)options, false);
+}
 
-static const option fit_options[] = {VILDS_FIT_OPTIONS};
+static int score_main(run *r, void *options) {
+    return vilds_score_main(r, (const vilds_score_options *)options, false);
+}
+
+static const option fit_rows[] = {VILDS_FIT_OPTIONS};
 const command vilds_fit_command = {
-    "vilds",
-    "fit",
-    "Y",
-    0,
-    1,
-    "Learn a latent time-series model by variational inference. Y is (trials,T,N) or (T,N); NaN is "
-    "a missing value. Writes\n"
-    "model.safetensors, trace.csv (bound of each step's batch, learning rate, bound on --val), "
-    "trace.svg, latents.svg, rates.svg\n"
-    "and a checkpoint. What is not said about the training is chosen from the data and told in "
-    "run.json.",
-    "vdi vilds fit y.npy -d 3 --obs gaussian --posterior direct --out run",
-    fit_options,
-    (int)(sizeof fit_options / sizeof *fit_options),
-    fit_main};
+    .family = "vilds",
+    .verb = "fit",
+    .arguments = "Y",
+    .least = 1,
+    .most = 1,
+    .out = true,
+    .summary =
+        "Learn a latent time-series model by variational inference. Y is (trials,T,N) or (T,N); "
+        "NaN is a missing value. Writes model.safetensors, trace.csv (bound of each step's batch, "
+        "learning rate, bound on --val), trace.svg, latents.svg, rates.svg and a checkpoint. What "
+        "is not said about the training is chosen from the data and told in run.json.",
+    .example = "vdi vilds fit y.npy -d 3 --obs gaussian --posterior direct --out run",
+    COMMAND_OPTIONS(fit_rows),
+    .size = sizeof(vilds_fit_options),
+    .main = fit_main,
+};
 
-static const option infer_options[] = {VILDS_INFER_OPTIONS("0")};
+static const option infer_rows[] = {VILDS_INFER_OPTIONS("0")};
 const command vilds_infer_command = {
-    "vilds",
-    "infer",
-    "MODEL Y",
-    2,
-    2,
-    "The posterior of the latents of each trial. MODEL is a model.safetensors or the folder of a "
-    "fit. Writes mean (trials,T,d),\n"
-    "cov (trials,T,d,d), lagcov (trials,T-1,d,d) = Cov(z_{t+1}, z_t), rates (trials,T,N) = E of "
-    "the mean of y, elbo (trials,) in nats\n"
-    "and with --samples also samples (S,trials,T,d); each .npy, 0 behind a trial's end. Pictures: "
-    "latents.svg, rates.svg.",
-    "vdi vilds infer run y.npy --refine 8 --out posterior",
-    infer_options,
-    (int)(sizeof infer_options / sizeof *infer_options),
-    vilds_infer_main};
+    .family = "vilds",
+    .verb = "infer",
+    .arguments = "MODEL Y",
+    .least = 2,
+    .most = 2,
+    .out = true,
+    .summary =
+        "The posterior of the latents of each trial. MODEL is a model.safetensors or the folder of "
+        "a fit. Writes mean (trials,T,d), cov (trials,T,d,d), lagcov (trials,T-1,d,d) = "
+        "Cov(z_{t+1}, z_t), rates (trials,T,N) = E of the mean of y, elbo (trials,) in nats and "
+        "with --samples also samples (S,trials,T,d); each .npy, 0 behind a trial's end. Pictures: "
+        "latents.svg, rates.svg.",
+    .example = "vdi vilds infer run y.npy --refine 8 --out posterior",
+    COMMAND_OPTIONS(infer_rows),
+    .size = sizeof(vilds_infer_options),
+    .main = vilds_infer_main,
+};
 
-static const option score_options[] = {VILDS_SCORE_OPTIONS};
+static const option score_rows[] = {VILDS_SCORE_OPTIONS};
 const command vilds_score_command = {
-    "vilds",
-    "score",
-    "MODEL Y",
-    2,
-    2,
-    "The evidence lower bound of observations under a model, in nats per bin, all channels summed, "
-    "log y! included; beside it\n"
-    "homogeneous_per_bin: constant rates with the means of the training data (gaussian: their "
-    "standard deviations too).",
-    "vdi vilds score run y.npy --refine 8 --iw 64 --json",
-    score_options,
-    (int)(sizeof score_options / sizeof *score_options),
-    score_main};
+    .family = "vilds",
+    .verb = "score",
+    .arguments = "MODEL Y",
+    .least = 2,
+    .most = 2,
+    .summary =
+        "The evidence lower bound of observations under a model, in nats per bin, all channels "
+        "summed, log y! included; beside it homogeneous_per_bin: constant rates with the means of "
+        "the training data (gaussian: their standard deviations too).",
+    .example = "vdi vilds score run y.npy --refine 8 --iw 64 --json",
+    COMMAND_OPTIONS(score_rows),
+    .size = sizeof(vilds_score_options),
+    .main = score_main,
+};

@@ -6,10 +6,31 @@
  */
 #ifndef TOOL_VILDS_H
 #define TOOL_VILDS_H
+#include "tables.h"
 #include "tool.h"
 
-extern const command vilds_fit_command, vilds_infer_command, vilds_score_command, flds_fit_command,
-    flds_infer_command, flds_score_command;
+/* ---- options --------------------------------------------------------------------------------- */
+
+typedef struct vilds_fit_options {
+    vdi_vilds_desc model; /* as given; once a recipe is chosen, as it came to */
+    observation_options y, val_y;
+    const char *val, *label, *recipe, *resume;
+    enum { START_AUTO, START_FREE, START_FIXED } free_start;
+    bool doubles;
+    int64_t em;
+    double save_every;
+} vilds_fit_options;
+typedef struct vilds_infer_options {
+    observation_options y;
+    const char *label;
+    int64_t refine, samples;
+} vilds_infer_options;
+typedef struct vilds_score_options {
+    observation_options y;
+    int64_t refine, iw, samples, refine_predict;
+    bool lno, one_step;
+    const char *rates_out;
+} vilds_score_options;
 
 /* vilds_model.c: a model and its file. Messages are printed by what returns bool or an exit
  * code. */
@@ -18,14 +39,13 @@ typedef struct vilds_model {
     double *map; /* (d,d): to canonical coordinates, where the model itself could not be rewritten
                     in them; NULL: as they are */
 } vilds_model;
-/* from the options of fit: DONE, or an exit code */
-int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc);
+/* what the options of fit give, for these data: DONE, or an exit code */
+int vilds_desc_read(const run *r, const vilds_fit_options *want, const observations *o,
+                    vdi_vilds_desc *desc);
 bool vilds_model_save(const vilds_model *model, const char *path, const char *family);
 /* the file, or the folder of the run that wrote it */
 bool vilds_model_load(run *r, const char *path, vilds_model *out);
 void vilds_model_free(vilds_model *model);
-/* with --[prefix]lengths, inputs, offset */
-bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o);
 /* sets what lies behind a trial's end to NaN */
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out);
 /* per bin, with the training means */
@@ -36,68 +56,78 @@ void vilds_map(const vilds_model *model, int64_t count, double *mean, double *co
                int64_t pairs); /* to its coordinates */
 
 /* vilds_recipe.c: what the schedule is where nobody has said */
-int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc); /* DONE, or an exit code */
+/* DONE, or an exit code; what was chosen stands in `want` and in *desc */
+int vilds_recipe_apply(run *r, vilds_fit_options *want, observations *o, vdi_vilds_desc *desc);
 
 /* vilds_fit.c, vilds.c: the verbs */
-int vilds_fit_main(run *r, bool flds);
+int vilds_fit_main(run *r, vilds_fit_options *want, bool flds);
 /* DONE, or an exit code */
-int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data);
-int vilds_infer_main(run *r);
-int vilds_score_main(run *r, bool flds);
+int vilds_start_from_plds(run *r, int64_t iterations, const observations *o, vdi_vilds *m,
+                          vdi_vilds_data *data);
+int vilds_infer_main(run *r, void *options);
+int vilds_score_main(run *r, const vilds_score_options *want, bool flds);
 
 /* clang-format off */
-#define VILDS_DATA_OPTIONS \
-    {"lengths", TEXT, "LENGTHS.npy", NULL, "bins of each trial that count (trials,); default: all"}, \
-    {"inputs", TEXT, "U.npy", NULL, "known inputs u (trials,T,inputs): z_t += B u_t"}, \
-    {"offset", TEXT, "FILE", NULL, "added to the log rate (to the mean, if gaussian); broadcast to the shape of Y"}
+#define VILDS_MODEL(name, value, member) \
+    OPTION_OF(name, value, NULL, vilds_fit_options, model, vilds_fields, member)
+#define VILDS_TRAIN(name, value, member) \
+    OPTION_OF(name, value, "auto", vilds_fit_options, model, vilds_fields, member)
 #define VILDS_FIT_OPTIONS \
-    {"d", INTEGER, "D", NULL, "latent dimension"}, \
-    {"obs", TEXT, "NAME", "poisson", "observations: poisson, gc (generalised count), negbin, bernoulli or gaussian"}, \
-    {"hidden", TEXT, "SIZES", "60,60", "hidden layers (tanh) of the read-out; none: a linear read-out"}, \
-    {"link", TEXT, "exp|softplus", "exp", "from the read-out to the mean of poisson and negbin counts"}, \
-    {"transition", TEXT, "SIZES", "none", "hidden layers of a network g: z_t = A z_{t-1} + g(z_{t-1}) + noise"}, \
-    {"bin-width", REAL, "X", "1", "the read-out gives rates per unit of it"}, \
-    {"posterior", TEXT, "NAME", "product", "family of q: product, direct or meanfield"}, \
-    {"val", TEXT, "Y2", NULL, "observations to validate on: the parameters that are best there are kept"}, \
-    {"val-lengths", TEXT, "FILE", NULL, "--lengths of --val"}, \
-    {"val-inputs", TEXT, "FILE", NULL, "--inputs of --val"}, \
-    {"val-offset", TEXT, "FILE", NULL, "--offset of --val"}, \
-    VILDS_DATA_OPTIONS, \
-    {"label", TEXT, "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); default: time"}, \
-    {"resume", TEXT, "RUN", NULL, "go on with an interrupted run; ends in the same bits"}, \
-    {"save-every", REAL, "S", "10", "seconds between checkpoints"}, \
-    {"recipe", TEXT, "NAME", "auto", "training: dense, smooth, sparse, plds or linear; auto chooses by the data"}, \
-    {"em", INTEGER, "N", "100", "iterations of VB-EM for each of the four starts of the Poisson LDS that --recipe plds begins with"}, \
-    {"steps", INTEGER, "N", NULL, "of the full schedule; default: the recipe's, as for those below"}, \
-    {"restarts", INTEGER, "N", NULL, "starts, of which the best by training bound goes on"}, \
-    {"restart-steps", INTEGER, "N", NULL, "steps of each start"}, \
-    {"rate", REAL, "X", NULL, "Adam's rate, down a cosine to a hundredth"}, \
-    {"batch", INTEGER, "N", NULL, "trials in a step (20)"}, \
-    {"window", INTEGER, "BINS", NULL, "random windows of longer trials; 0: whole trials (chosen so that a step has at most about 8000 bins)"}, \
-    {"samples", INTEGER, "N", NULL, "reparameterised samples in a step (1)"}, \
-    {"weight-decay", REAL, "X", NULL, "on the sum of squares of the read-out's weights, in nats for the whole data set"}, \
-    {"mask-rate", REAL, "P", NULL, "share of channels that training hides in most trials (0.25)"}, \
-    {"open", REAL, "P", NULL, "fraction of the schedule from which the encoder sees neighbouring bins"}, \
-    {"patience", INTEGER, "N", NULL, "validations without gain after which it stops (0: never)"}, \
-    {"eval-every", INTEGER, "N", NULL, "steps between validations (50)"}, \
-    {"free-start", TEXT, "yes|no", NULL, "learn the distribution of the first bin's latent, or keep it N(0, I)"}, \
-    {"a0", REAL, "X", NULL, "the dynamics start as A = a0 I"}, \
-    {"scale", REAL, "X", NULL, "on the initial first layer of the read-out"}, \
-    {"reach", INTEGER, "BINS", "2", "bins that the encoder sees on either side"}, \
-    {"encoder-hidden", TEXT, "SIZES", "60,60", "hidden layers of the encoder; none: linear"}, \
-    {"skip", FLAG, NULL, NULL, "a linear read-out beside the network"}, \
-    {"untied", FLAG, NULL, NULL, "a product posterior with dynamics of its own"}, \
-    {"double", FLAG, NULL, NULL, "networks in float64"}
-#define VILDS_INFER_OPTIONS(refine) \
-    {"refine", INTEGER, "N", refine, "steps that refine each trial's posterior; some 8 for product, some 200 for other families"}, \
-    {"samples", INTEGER, "S", "0", "samples of the latents to write"}, \
-    {"label", TEXT, "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); default: time"}, \
-    VILDS_DATA_OPTIONS
+    OPTION_GROUP("the model"), \
+    {.name = "d", .also = "dim", .value = "D", .table = vilds_fields, .member = "d", .offset = offsetof(vilds_fit_options, model)}, \
+    VILDS_MODEL("obs", "NAME", "obs"), \
+    VILDS_MODEL("hidden", "SIZES", "hidden"), \
+    VILDS_MODEL("link", "NAME", "link"), \
+    VILDS_MODEL("transition", "SIZES", "transition_hidden"), \
+    VILDS_MODEL("bin-width", "X", "bin_width"), \
+    VILDS_MODEL("posterior", "NAME", "posterior"), \
+    VILDS_MODEL("reach", "BINS", "reach"), \
+    VILDS_MODEL("encoder-hidden", "SIZES", "encoder_hidden"), \
+    VILDS_MODEL("skip", NULL, "skip"), \
+    VILDS_MODEL("untied", NULL, "untied"), \
+    OPTION("double", NULL, VDI_FIELD_BOOL(vilds_fit_options, doubles, "networks in float64")), \
+    OPTION_GROUP("the data"), \
+    OBSERVATION_OPTIONS(vilds_fit_options, y, ""), \
+    OFFSET_OPTION(vilds_fit_options, y, ""), \
+    OPTION_TEXT(vilds_fit_options, val, "val", "Y2", NULL, "observations to validate on: the parameters that are best there are kept"), \
+    OBSERVATION_OPTIONS(vilds_fit_options, val_y, "val-"), \
+    OFFSET_OPTION(vilds_fit_options, val_y, "val-"), \
+    OPTION_TEXT(vilds_fit_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); time without it"), \
+    OPTION_GROUP("the run"), \
+    OPTION_TEXT(vilds_fit_options, resume, "resume", "RUN", NULL, "go on with an interrupted run; ends in the same bits"), \
+    OPTION("save-every", "S", VDI_FIELD_REAL(vilds_fit_options, save_every, 10, 0, 1e6, "seconds between checkpoints")), \
+    OPTION_GROUP("training, where auto is the recipe's"), \
+    OPTION_TEXT(vilds_fit_options, recipe, "recipe", "NAME", "auto", vilds_recipe_help), \
+    OPTION("em", "N", VDI_FIELD_INT(vilds_fit_options, em, 100, 0, 1000000, "iterations of VB-EM for each of the four starts of the Poisson LDS that --recipe plds begins with")), \
+    VILDS_TRAIN("steps", "N", "train.steps"), \
+    VILDS_TRAIN("restarts", "N", "train.restarts"), \
+    VILDS_TRAIN("restart-steps", "N", "train.restart_steps"), \
+    VILDS_TRAIN("rate", "X", "train.rate"), \
+    VILDS_TRAIN("batch", "N", "train.batch"), \
+    VILDS_TRAIN("window", "BINS", "train.window"), \
+    VILDS_TRAIN("samples", "N", "train.samples"), \
+    VILDS_TRAIN("weight-decay", "X", "train.weight_decay"), \
+    VILDS_TRAIN("mask-rate", "P", "train.mask_rate"), \
+    VILDS_TRAIN("open", "P", "train.open_from"), \
+    VILDS_TRAIN("patience", "N", "train.patience"), \
+    VILDS_TRAIN("eval-every", "N", "train.eval_every"), \
+    OPTION("free-start", "yes|no", VDI_FIELD_ENUM(vilds_fit_options, free_start, vilds_start_words, "learn the distribution of the first bin's latent, or keep it N(0, I)")), \
+    VILDS_TRAIN("a0", "X", "a0"), \
+    VILDS_TRAIN("scale", "X", "first_scale")
+#define VILDS_INFER_OPTIONS(refine_) \
+    {.name = "refine", .value = "N", .initial = refine_, .own = VDI_FIELD_INT(vilds_infer_options, refine, 0, 0, 1000000, "steps that refine each trial's posterior; some 8 for product, some 200 for other families")}, \
+    OPTION("samples", "S", VDI_FIELD_INT(vilds_infer_options, samples, 0, 0, 1000000, "samples of the latents to write")), \
+    OPTION_TEXT(vilds_infer_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); time without it"), \
+    OBSERVATION_OPTIONS(vilds_infer_options, y, ""), \
+    OFFSET_OPTION(vilds_infer_options, y, "")
 #define VILDS_SCORE_OPTIONS \
-    {"refine", INTEGER, "N", "0", "refine each trial's posterior first; then amortised_elbo_per_bin is the bound before"}, \
-    {"iw", INTEGER, "K", "0", "also the importance-weighted bound with K samples"}, \
-    {"samples", INTEGER, "S", "16", "samples of the bound, where it has no closed form"}, \
-    VILDS_DATA_OPTIONS
+    OPTION("refine", "N", VDI_FIELD_INT(vilds_score_options, refine, 0, 0, 1000000, "refine each trial's posterior first; then amortised_elbo_per_bin is the bound before")), \
+    OPTION("iw", "K", VDI_FIELD_INT(vilds_score_options, iw, 0, 0, 1000000, "also the importance-weighted bound with K samples")), \
+    OPTION("samples", "S", VDI_FIELD_INT(vilds_score_options, samples, 16, 1, 1000000, "samples of the bound, where it has no closed form")), \
+    OBSERVATION_OPTIONS(vilds_score_options, y, ""), \
+    OFFSET_OPTION(vilds_score_options, y, "")
+extern const char vilds_recipe_help[];
+extern const char *const vilds_start_words[];
 /* clang-format on */
 
 /* vilds_pictures.c: into the file `path`, or into the page if there is one */

@@ -40,7 +40,7 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
     vdi_safetensors file;
     char *path = path_join(r->out, "checkpoint.safetensors");
     bool ok = true;
-    *there = option_text(r, "resume") && file_exists(path);
+    *there = r->resume && file_exists(path);
     if (*there) {
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
@@ -72,13 +72,13 @@ static bool checkpoint_load(const run *r, training *t, bool *there) {
 
 /* The best of some starts by training bound: VB-EM ends in optima that differ by more than the
  * network will add. */
-int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds_data *data) {
+int vilds_start_from_plds(run *r, int64_t iterations, const observations *o, vdi_vilds *m,
+                          vdi_vilds_data *data) {
     enum { STARTS = 4 };
     vdi_error err = {0};
     vdi_plds_desc desc = {0};
     vdi_plds_data_desc dd = {0};
     vdi_plds *best = NULL;
-    const int64_t steps = option_int(r, "em");
     double bound = -INFINITY;
     bool ok = true;
     desc.d = vdi_vilds_description(m)->d;
@@ -87,7 +87,7 @@ int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds
     dd.lengths = o->lengths;
     dd.pool = r->pool;
     dd.offset = o->offset;
-    dd.width = option_real(r, "bin-width");
+    dd.width = vdi_vilds_description(m)->bin_width;
     for (int k = 0; ok && k < STARTS && !interrupted(); k++) {
         vdi_plds *plds = NULL;
         vdi_plds_data *counts = NULL;
@@ -96,10 +96,10 @@ int vilds_start_from_plds(run *r, const observations *o, vdi_vilds *m, vdi_vilds
         snprintf(what, sizeof what, "Poisson LDS, start %d/%d: bound", k + 1, STARTS);
         ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK &&
              vdi_plds_data_create(plds, &dd, &counts, &err) == VDI_OK &&
-             vdi_plds_init(plds, counts, (uint64_t)(option_int(r, "seed") * 100 + k), &err) >= 0;
-        for (int64_t i = 0; ok && i < steps && !interrupted(); i++) {
+             vdi_plds_init(plds, counts, r->seed * 100 + (uint64_t)k, &err) >= 0;
+        for (int64_t i = 0; ok && i < iterations && !interrupted(); i++) {
             ok = vdi_plds_em_step(plds, counts, &sum, &err) >= 0;
-            progress(r, i + 1, steps, what, sum / (double)vdi_plds_data_observed_bins(counts));
+            progress(r, i + 1, iterations, what, sum / (double)vdi_plds_data_observed_bins(counts));
         }
         progress_end(r);
         vdi_plds_data_destroy(counts);
@@ -132,13 +132,13 @@ static vdi_status trace_write(const char *path, const void *what, vdi_error *err
     return vdi_csv_save(path, column, TRACE_COLUMNS, err);
 }
 
-static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *data,
-                  const training *t, bool flds, double *elbo) {
+static bool leave(run *r, const char *labels, vilds_model *model, observations *o,
+                  vdi_vilds_data *data, const training *t, bool flds, double *elbo) {
     const vdi_vilds_desc *d = vdi_vilds_description(model->m);
     const int64_t bins = o->trials * o->T;
     vdi_error err = {0};
     double *label = NULL;
-    if (!label_load(option_text(r, "label"), o->trials, o->T, &label)) return false;
+    if (!label_load(labels, o->trials, o->T, &label)) return false;
     if (flds) {
         if (d->posterior == VDI_VILDS_PRODUCT && !d->untied) {
             if (vdi_flds_canonical(model->m, data, &err) < 0) {
@@ -207,36 +207,33 @@ static bool leave(run *r, vilds_model *model, observations *o, vdi_vilds_data *d
 static int begin_again(const run *r) {
     fprintf(stderr,
             "vdi: interrupted before the first step; begin again with: vdi %s fit --resume %s\n",
-            r->command->family, option_text(r, "out"));
+            r->command->family, r->out);
     return INTERRUPTED;
 }
 
-int vilds_fit_main(run *r, bool flds) {
+int vilds_fit_main(run *r, vilds_fit_options *want, bool flds) {
     observations o, vo;
     vilds_model model = {0};
     vdi_vilds_data *data = NULL, *val = NULL;
     vdi_vilds_desc desc;
     vdi_error err = {0};
-    const char *val_file = option_text(r, "val");
+    const char *val_file = want->val;
     bool from_plds, resumed;
     int code;
-    if (r->arguments < 1)
-        return usage("expected Y, the observations; see vdi %s fit --help", r->command->family);
-    if (!option_text(r, "out")) return usage("expected --out FOLDER for the results");
-    if (!vilds_observations(r, r->argument[0], "", &o)) return FAILED;
+    if (!observations_load(r->argument[0], &want->y, &o)) return FAILED;
     if (val_file) {
-        if (!vilds_observations(r, val_file, "val-", &vo)) return FAILED;
+        if (!observations_load(val_file, &want->val_y, &vo)) return FAILED;
         if (vo.n != o.n) {
             return fail("expected %lld channels as in %s, got %lld, in %s", (long long)o.n, o.file,
                         (long long)vo.n, val_file);
         }
     }
-    if ((code = vilds_desc_read(r, &o, &desc)) != DONE) return code;
+    if ((code = vilds_desc_read(r, want, &o, &desc)) != DONE) return code;
     if (!run_open_out(r)) return FAILED;
-    if ((code = vilds_recipe_apply(r, &o, &desc)) == INTERRUPTED) return begin_again(r);
+    if ((code = vilds_recipe_apply(r, want, &o, &desc)) == INTERRUPTED) return begin_again(r);
     if (code != DONE) return code;
-    if (!save_run_json(r)) return FAILED;
-    from_plds = strcmp(option_text(r, "recipe"), "plds") == 0;
+    if (!run_json_save(r)) return FAILED;
+    from_plds = strcmp(want->recipe, "plds") == 0;
 
     if (vdi_vilds_create(&desc, &model.m, &err) < 0) return fail_error(&err, NULL);
     if (!vilds_data_make(&model, &o, &data) || (val_file && !vilds_data_make(&model, &vo, &val)))
@@ -248,7 +245,7 @@ int vilds_fit_main(run *r, bool flds) {
     t.trace = doubles(t.room * TRACE_COLUMNS);
     if (!checkpoint_load(r, &t, &resumed)) return FAILED;
     if (from_plds && !resumed) {
-        if ((code = vilds_start_from_plds(r, &o, model.m, data)) != DONE) return code;
+        if ((code = vilds_start_from_plds(r, want->em, &o, model.m, data)) != DONE) return code;
         if (interrupted()) return begin_again(r);
     }
     double saved = seconds_now(), began = saved;
@@ -273,7 +270,7 @@ int vilds_fit_main(run *r, bool flds) {
             snprintf(what, sizeof what, "bound");
         }
         progress(r, t.rows, t.room, what, p.elbo);
-        if (seconds_now() - saved > option_real(r, "save-every")) {
+        if (seconds_now() - saved > want->save_every) {
             if (!checkpoint_save(r, &t)) return FAILED;
             saved = seconds_now();
         }
@@ -283,11 +280,11 @@ int vilds_fit_main(run *r, bool flds) {
     if (interrupted()) {
         fprintf(stderr,
                 "vdi: interrupted after %lld of %lld steps; go on with: vdi %s fit --resume %s\n",
-                (long long)t.rows, (long long)t.room, r->command->family, option_text(r, "out"));
+                (long long)t.rows, (long long)t.room, r->command->family, r->out);
         return INTERRUPTED;
     }
     double elbo = 0, val_elbo = 0;
-    if (!leave(r, &model, &o, data, &t, flds, &elbo)) return FAILED;
+    if (!leave(r, want->label, &model, &o, data, &t, flds, &elbo)) return FAILED;
     if (val && vdi_vilds_score(model.m, val, NULL, &val_elbo, &err) < 0)
         return fail_error(&err, val_file);
     static const char *const keys[] = {

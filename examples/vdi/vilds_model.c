@@ -31,61 +31,14 @@ static int32_t layers_read(const char *text, int64_t sizes[VDI_VILDS_LAYERS]) {
     }
 }
 
-static int option_word(const run *r, const char *name, const char *const *words, int count,
-                       int *out) {
-    const char *text = option_text(r, name);
-    char all[128] = "";
-    *out = word_find(text, words, count);
-    if (*out >= 0) return DONE;
-    for (int i = 0; i < count; i++) {
-        size_t used = strlen(all);
-        snprintf(all + used, sizeof all - used, "%s%s",
-                 !i              ? ""
-                 : i + 1 < count ? ", "
-                                 : " or ",
-                 words[i]);
-    }
-    return usage("--%s: expected %s, got '%s'", name, all, text);
-}
-
-int vilds_desc_read(run *r, const observations *o, vdi_vilds_desc *desc) {
-    int obs, link, posterior, code;
-    memset(desc, 0, sizeof *desc);
-    if ((code = option_word(r, "obs", obs_name, 5, &obs)) != DONE) return code;
-    if ((code = option_word(r, "link", link_name, 2, &link)) != DONE) return code;
-    if ((code = option_word(r, "posterior", posterior_name, 3, &posterior)) != DONE) return code;
-    if (!option_text(r, "d")) return usage("expected -d D, the latent dimension");
-    if (option_int(r, "d") < 1 || option_int(r, "d") > 64)
-        return usage("-d: expected 1 to 64, got %s", option_text(r, "d"));
-    desc->d = option_int(r, "d");
+int vilds_desc_read(const run *r, const vilds_fit_options *want, const observations *o,
+                    vdi_vilds_desc *desc) {
+    *desc = want->model;
+    if (desc->d == 0) return usage("expected -d D, the latent dimension");
     desc->n = o->n;
     desc->inputs = o->inputs;
-    desc->obs = (vdi_vilds_obs)obs;
-    desc->link = (vdi_vilds_link)link;
-    desc->posterior = (vdi_vilds_family)posterior;
-    for (int which = 0; which < 2; which++) {
-        const char *name = which ? "encoder-hidden" : "hidden", *text = option_text(r, name);
-        int32_t layers = layers_read(text, which ? desc->encoder_hidden : desc->hidden);
-        if (layers < 0) {
-            return usage("--%s: expected sizes such as 60,60 (at most %d) or none, got '%s'", name,
-                         VDI_VILDS_LAYERS, text);
-        }
-        if (which) {
-            desc->encoder_layers = layers;
-            desc->encoder_linear = layers == 0;
-        } else {
-            desc->layers = layers;
-            desc->linear = layers == 0;
-        }
-    }
-    desc->has_reach = true;
-    desc->reach = option_int(r, "reach");
-    if (desc->reach < 0 || desc->reach > 256)
-        return usage("--reach: expected 0 to 256, got %s", option_text(r, "reach"));
-    desc->skip = option_flag(r, "skip");
-    desc->untied = option_flag(r, "untied");
-    desc->dtype = option_flag(r, "double") ? VDI_F64 : VDI_F32;
-    desc->train.seed = (uint64_t)option_int(r, "seed");
+    desc->dtype = want->doubles ? VDI_F64 : VDI_F32;
+    desc->train.seed = r->seed;
     desc->pool = r->pool;
     if (desc->obs == VDI_VILDS_COUNT) { /* a free g for every count that was seen */
         double most = 2;
@@ -226,18 +179,6 @@ void vilds_model_free(vilds_model *model) {
 }
 
 /* ---- data ------------------------------------------------------------------------------------ */
-
-bool vilds_observations(const run *r, const char *path, const char *prefix, observations *o) {
-    static const char *const name[3] = {"lengths", "inputs", "offset"};
-    const char *file[3];
-    char option_name[32];
-    for (int i = 0; i < 3; i++) {
-        snprintf(option_name, sizeof option_name, "%s%s", prefix, name[i]);
-        file[i] = option_text(r, option_name);
-    }
-    return observations_load(path, file[0], file[1], o) &&
-           (!file[2] || array_load(file[2], &o->offset));
-}
 
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out) {
     vdi_error err = {0};

@@ -41,7 +41,7 @@ static int plds_bound(run *r, const observations *o, int64_t d, double *bound) {
     dd.offset = o->offset;
     bool ok = vdi_plds_create(&desc, &plds, &err) == VDI_OK &&
               vdi_plds_data_create(plds, &dd, &data, &err) == VDI_OK &&
-              vdi_plds_init(plds, data, (uint64_t)option_int(r, "seed"), &err) >= 0;
+              vdi_plds_init(plds, data, r->seed, &err) >= 0;
     if (ok) bins = (double)vdi_plds_data_observed_bins(data);
     for (int i = 0; ok && i < AUTO_EM && !interrupted(); i++) {
         ok = vdi_plds_em_step(plds, data, &sum, &err) >= 0;
@@ -117,11 +117,12 @@ static bool observations_part(const observations *o, bool held, observations *pa
     return ok || fail("no memory for a part of %s", o->file) == DONE;
 }
 
-static void fields_take(const run *r, vdi_vilds_desc *d);
+static void given_take(const run *r, const vilds_fit_options *want, vdi_vilds_desc *d);
 
 /* What a recipe reaches on trials that it does not see: their refined bound per bin. */
-static int recipe_try(run *r, observations *train, observations *held, const vdi_vilds_desc *desc,
-                      vdi_flds_kind kind, double *bound) {
+static int recipe_try(run *r, const vilds_fit_options *want, observations *train,
+                      observations *held, const vdi_vilds_desc *desc, vdi_flds_kind kind,
+                      double *bound) {
     vdi_error err = {0};
     vilds_model model = {0};
     vdi_vilds_data *data = NULL, *unseen = NULL;
@@ -129,13 +130,13 @@ static int recipe_try(run *r, observations *train, observations *held, const vdi
     vdi_vilds_progress p;
     vdi_vilds_desc d = vdi_flds_recipe(desc, kind);
     vdi_status status = VDI_OK;
-    fields_take(r, &d);
+    given_take(r, want, &d);
     if (vdi_vilds_create(&d, &model.m, &err) < 0) return fail_error(&err, NULL);
     int code = vilds_data_make(&model, train, &data) && vilds_data_make(&model, held, &unseen)
                    ? DONE
                    : FAILED;
     if (code == DONE && kind == VDI_FLDS_FROM_PLDS)
-        code = vilds_start_from_plds(r, train, model.m, data);
+        code = vilds_start_from_plds(r, want->em, train, model.m, data);
     if (code == DONE) {
         for (int64_t i = 1;
              !interrupted() && (status = vdi_vilds_step(model.m, data, NULL, &p, &err)) == VDI_OK;
@@ -157,16 +158,16 @@ static int recipe_try(run *r, observations *train, observations *held, const vdi
 }
 
 /* Few spikes: sparse or plds, by the trials that neither has seen. */
-static int recipe_by_trials(run *r, const observations *o, const vdi_vilds_desc *desc,
-                            const char **out) {
+static int recipe_by_trials(run *r, const vilds_fit_options *want, const observations *o,
+                            const vdi_vilds_desc *desc, const char **out) {
     observations train, held;
     double sparse = 0, plds = 0;
     int code = FAILED;
     bool ok = observations_part(o, false, &train);
     ok = observations_part(o, true, &held) && ok;
-    if (ok) code = recipe_try(r, &train, &held, desc, VDI_FLDS_SPARSE, &sparse);
+    if (ok) code = recipe_try(r, want, &train, &held, desc, VDI_FLDS_SPARSE, &sparse);
     if (code == DONE && !interrupted())
-        code = recipe_try(r, &train, &held, desc, VDI_FLDS_FROM_PLDS, &plds);
+        code = recipe_try(r, want, &train, &held, desc, VDI_FLDS_FROM_PLDS, &plds);
     observations_free(&train);
     observations_free(&held);
     if (code != DONE) return code;
@@ -182,7 +183,8 @@ static int recipe_by_trials(run *r, const observations *o, const vdi_vilds_desc 
 }
 
 /* The name of the recipe that the data ask for: DONE, or an exit code. */
-static int recipe_choose(run *r, observations *o, const vdi_vilds_desc *desc, const char **out) {
+static int recipe_choose(run *r, const vilds_fit_options *want, observations *o,
+                         const vdi_vilds_desc *desc, const char **out) {
     const double *y = (const double *)o->y.data;
     double sum = 0;
     double seen = 0;
@@ -210,7 +212,7 @@ static int recipe_choose(run *r, observations *o, const vdi_vilds_desc *desc, co
                   (desc->link == VDI_VILDS_EXP &&
                    (desc->obs == VDI_VILDS_POISSON || desc->obs == VDI_VILDS_NEGBIN));
     if (*out && strcmp(*out, "sparse") == 0 && counts && o->trials >= AUTO_TRIALS)
-        return recipe_by_trials(r, o, desc, out);
+        return recipe_by_trials(r, want, o, desc, out);
     if (*out) {
         if (!r->quiet && !desc->linear && desc->obs != VDI_VILDS_GAUSSIAN)
             fprintf(stderr, "recipe %s: %.3g spikes a neuron and bin\n", *out, mean);
@@ -231,109 +233,95 @@ static int recipe_choose(run *r, observations *o, const vdi_vilds_desc *desc, co
     return DONE;
 }
 
-/* ---- options over recipes -------------------------------------------------------------------- */
+/* ---- the recipes ----------------------------------------------------------------------------- */
 
-enum { FIELDS = 14 };
-typedef struct field {
+static vdi_vilds_desc fill_linear(const vdi_vilds_desc *given) {
+    vdi_vilds_desc d = *given;
+    d.free_start = true;
+    if (d.a0 == 0) d.a0 = 0.95;
+    if (d.train.steps == 0) d.train.steps = 3000;
+    if (d.train.restarts == 0) d.train.restarts = 4;
+    return vdi_vilds_desc_defaults(&d);
+}
+
+static vdi_vilds_desc fill_dense(const vdi_vilds_desc *given) {
+    return vdi_flds_recipe(given, VDI_FLDS_DENSE);
+}
+
+static vdi_vilds_desc fill_sparse(const vdi_vilds_desc *given) {
+    return vdi_flds_recipe(given, VDI_FLDS_SPARSE);
+}
+
+static vdi_vilds_desc fill_smooth(const vdi_vilds_desc *given) {
+    return vdi_flds_recipe(given, VDI_FLDS_SMOOTH);
+}
+
+static vdi_vilds_desc fill_plds(const vdi_vilds_desc *given) {
+    return vdi_flds_recipe(given, VDI_FLDS_FROM_PLDS);
+}
+
+/* A row each: the name, and the function that fills in what is still zero. */
+#define RECIPES(row)                                                               \
+    row("dense", fill_dense) row("sparse", fill_sparse) row("smooth", fill_smooth) \
+        row("plds", fill_plds) row("linear", fill_linear)
+
+#define RECIPE_ROW(name, fill) {name, fill},
+static const struct {
     const char *name;
-    int64_t *whole; /* one of the two */
-    double *real;
-} field;
+    vdi_vilds_desc (*fill)(const vdi_vilds_desc *given);
+} recipes[] = {RECIPES(RECIPE_ROW)};
 
-static void fields_of(vdi_vilds_desc *d, field f[FIELDS]) {
-    vdi_vilds_train *t = &d->train;
-    const field all[FIELDS] = {
-        {"steps", &t->steps, NULL},
-        {"batch", &t->batch, NULL},
-        {"window", &t->window, NULL},
-        {"samples", &t->samples, NULL},
-        {"restarts", &t->restarts, NULL},
-        {"restart-steps", &t->restart_steps, NULL},
-        {"eval-every", &t->eval_every, NULL},
-        {"patience", &t->patience, NULL},
-        {"rate", NULL, &t->rate},
-        {"mask-rate", NULL, &t->mask_rate},
-        {"weight-decay", NULL, &t->weight_decay},
-        {"open", NULL, &t->open_from},
-        {"a0", NULL, &d->a0},
-        {"scale", NULL, &d->first_scale},
-    };
-    memcpy(f, all, sizeof all);
-}
+#define RECIPE_WORD(name, fill) ", " name
+const char vilds_recipe_help[] =
+    "training by recipe: auto" RECIPES(RECIPE_WORD) "; auto chooses by the data";
 
-/* What the command line says. Run before the recipe, which fills in what is still zero, and after
- * it, for zeros that were meant. */
-static void fields_take(const run *r, vdi_vilds_desc *d) {
-    field f[FIELDS];
-    fields_of(d, f);
-    for (int i = 0; i < FIELDS; i++) {
-        if (!option_text(r, f[i].name)) continue;
-        if (f[i].whole)
-            *f[i].whole = option_int(r, f[i].name);
-        else
-            *f[i].real = option_real(r, f[i].name);
-    }
-    if (option_text(r, "open"))
+const char *const vilds_start_words[] = {"auto", "yes", "no", NULL};
+
+/* What the command line says, over a recipe: zeros that were meant too. */
+static void given_take(const run *r, const vilds_fit_options *want, vdi_vilds_desc *d) {
+    options_overlay(r, offsetof(vilds_fit_options, model), &want->model, d);
+    if (option_given(r, "open") >= IN_FILE)
         d->train.open_to = d->train.open_from > 0 ? d->train.open_from + 0.1 : 1e-9;
-    if (option_text(r, "mask-rate") && d->train.mask_rate == 0) d->train.no_masking = true;
-    if (option_text(r, "free-start"))
-        d->free_start = strcmp(option_text(r, "free-start"), "yes") == 0;
+    if (option_given(r, "mask-rate") >= IN_FILE && d->train.mask_rate == 0)
+        d->train.no_masking = true;
+    if (want->free_start != START_AUTO) d->free_start = want->free_start == START_FREE;
 }
 
-int vilds_recipe_apply(run *r, observations *o, vdi_vilds_desc *desc) {
-    /* as vdi_flds_kind, and one of ours */
-    static const char *const names[] = {"dense", "sparse", "smooth", "plds", "linear"};
+/* A description that is no good, or data, before anything is made of them. */
+static int data_check(const vdi_vilds_desc *desc, observations *o) {
+    vilds_model model = {0};
+    vdi_vilds_data *data = NULL;
     vdi_error err = {0};
-    const char *recipe = option_text(r, "recipe"), *start = option_text(r, "free-start");
-    int kind = -1, code;
-    if (start && strcmp(start, "yes") != 0 && strcmp(start, "no") != 0)
-        return usage("--free-start: expected yes or no, got '%s'", start);
-    fields_take(r, desc);
+    if (vdi_vilds_create(desc, &model.m, &err) < 0) return fail_error(&err, NULL);
+    const bool good = vilds_data_make(&model, o, &data);
+    vdi_vilds_data_destroy(data);
+    vilds_model_free(&model);
+    return good ? DONE : FAILED;
+}
+
+int vilds_recipe_apply(run *r, vilds_fit_options *want, observations *o, vdi_vilds_desc *desc) {
+    vdi_error err = {0};
+    int code, kind = -1;
+    const char *name = want->recipe;
+    given_take(r, want, desc);
     if (desc->train.window == 0 && o->T * (o->trials < 20 ? o->trials : 20) > 8000) {
         /* long recordings: a step stays a step */
         int64_t trials = o->trials < 20 ? o->trials : 20;
         desc->train.window = 8000 / trials > 50 ? 8000 / trials : 50;
     }
-    /* a description that is no good, or data, before anything is made of them */
-    vilds_model model = {0};
-    vdi_vilds_data *data = NULL;
-    if (vdi_vilds_create(desc, &model.m, &err) < 0) return fail_error(&err, NULL);
-    bool good = vilds_data_make(&model, o, &data);
-    vdi_vilds_data_destroy(data);
-    vilds_model_free(&model);
-    if (!good) return FAILED;
-    if (strcmp(recipe, "auto") == 0 && (code = recipe_choose(r, o, desc, &recipe)) != DONE)
+    if ((code = data_check(desc, o)) != DONE) return code;
+    if (strcmp(name, "auto") == 0 && (code = recipe_choose(r, want, o, desc, &name)) != DONE)
         return code;
-    for (int i = 0; i < 5; i++)
-        if (strcmp(recipe, names[i]) == 0) kind = i;
+    for (int i = 0; i < (int)VDI__COUNT(recipes); i++)
+        if (strcmp(name, recipes[i].name) == 0) kind = i;
     if (kind < 0) {
-        return usage("--recipe: expected auto, dense, sparse, smooth, plds or linear, got '%s'",
-                     recipe);
+        return usage("--recipe: expected auto" RECIPES(RECIPE_WORD) ", got '%s'", name);
     }
-    if (kind == 4) {
-        desc->free_start = true;
-        if (desc->a0 == 0) desc->a0 = 0.95;
-        if (desc->train.steps == 0) desc->train.steps = 3000;
-        if (desc->train.restarts == 0) desc->train.restarts = 4;
-        *desc = vdi_vilds_desc_defaults(desc);
-    } else {
-        *desc = vdi_flds_recipe(desc, (vdi_flds_kind)kind);
-    }
-    fields_take(r, desc);
+    *desc = recipes[kind].fill(desc);
+    given_take(r, want, desc);
     if (vdi_vilds_desc_check(desc, &err) < 0) return fail_error(&err, NULL);
-    /* what it came to */
-    field f[FIELDS];
-    fields_of(desc, f);
-    option_resolve(r, "recipe", "%s", recipe);
-    option_resolve(r, "free-start", "%s", desc->free_start ? "yes" : "no");
-    for (int i = 0; i < FIELDS; i++) {
-        char text[VDI_TEXT_NUMBER];
-        if (f[i].whole) {
-            option_resolve(r, f[i].name, "%lld", (long long)*f[i].whole);
-        } else {
-            (void)vdi_text_double(text, *f[i].real, 0);
-            option_resolve(r, f[i].name, "%s", text);
-        }
-    }
+    want->recipe = name;
+    want->model = *desc;
+    want->free_start = desc->free_start ? START_FREE : START_FIXED;
     return DONE;
 }
