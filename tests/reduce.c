@@ -10,11 +10,11 @@ static bool has_fma(int simd) {
     return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
 }
 
-enum { ROOM = 700 };
-static float x32[ROOM], y32[ROOM];
-static double x64[ROOM], y64[ROOM];
+enum { CAPACITY = 700 };
+static float x32[CAPACITY], y32[CAPACITY];
+static double x64[CAPACITY], y64[CAPACITY];
 static void fill_pair(unsigned long long seed) {
-    for (int i = 0; i < ROOM; i++) {
+    for (int i = 0; i < CAPACITY; i++) {
         x64[i] = test_normal(&seed) * exp(4 * test_normal(&seed));
         y64[i] = test_normal(&seed);
         x32[i] = (float)x64[i];
@@ -51,7 +51,7 @@ TEST(reduce, order_of_sums) {
     fill_pair(7);
     for (int d = VDI_F32; d <= VDI_F64; d++) {
         const vdi_dtype dtype = (vdi_dtype)d;
-        static double dot_fused[ROOM];
+        static double dot_fused[CAPACITY];
         bool any_fused = false;
         FOR_EACH_PATH(simd) {
             for (int n = 0; n < 300; n++) {
@@ -130,54 +130,58 @@ TEST(reduce, largest_and_nonfinite) {
           "first largest that is not NaN");
 }
 
+/* Rows of `cols` elements, LD apart: log-sum-exp, softmax and its logarithm against long double. */
+enum { ROWS = 3, LD = 140 };
+typedef struct rows {
+    double x[ROWS * LD], softmax[ROWS * LD], log_softmax[ROWS * LD], logsumexp[ROWS];
+} rows;
+
+static double row_at(vdi_dtype dtype, const double *p, int64_t r, int64_t c) {
+    return vdi_dtype_load(dtype, p, r * LD + c);
+}
+
+static void check_row(vdi_dtype dtype, const rows *s, int64_t r, int cols) {
+    const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
+    long double sum = 0, top = -INFINITY;
+    for (int c = 0; c < cols; c++)
+        top = fmaxl(top, row_at(dtype, s->x, r, c));
+    for (int c = 0; c < cols; c++)
+        sum += expl(row_at(dtype, s->x, r, c) - top);
+    CHECK(fabs((double)(vdi_dtype_load(dtype, s->logsumexp, r) - (top + logl(sum)))) <=
+              4 * unit * fabs((double)top),
+          "logsumexp");
+    for (int c = 0; c < cols; c++) {
+        const long double p = expl(row_at(dtype, s->x, r, c) - top) / sum;
+        const double got = row_at(dtype, s->softmax, r, c);
+        const double lg = row_at(dtype, s->log_softmax, r, c);
+        CHECK(fabs((double)(got - p)) <= 4 * unit * (double)p * (2 + fabs((double)logl(p))),
+              "softmax %d: %g, expected %Lg", cols, got, p);
+        CHECK(fabs((double)(lg - logl(p))) <= 4 * unit * (1 + fabs((double)logl(p))),
+              "log_softmax %d: %g, expected %Lg", cols, lg, logl(p));
+    }
+    CHECK(row_at(dtype, s->softmax, r, cols) == 77, "wrote beyond the row");
+}
+
+static void softmax_check(vdi_dtype dtype, int cols) {
+    static rows s;
+    unsigned long long seed = (unsigned long long)cols;
+    for (int64_t i = 0; i < ROWS * LD; i++) {
+        vdi_dtype_store(dtype, s.x, i, 300 * (double)(i / LD - 1) + 4 * test_normal(&seed));
+        vdi_dtype_store(dtype, s.softmax, i, 77);
+    }
+    vdi_logsumexp(dtype, ROWS, (size_t)cols, s.x, LD, s.logsumexp);
+    vdi_softmax(dtype, ROWS, (size_t)cols, s.x, LD, s.softmax, LD);
+    memcpy(s.log_softmax, s.x, sizeof s.x);
+    vdi_log_softmax(dtype, ROWS, (size_t)cols, s.log_softmax, LD, s.log_softmax, LD);
+    for (int64_t r = 0; r < ROWS; r++)
+        check_row(dtype, &s, r, cols);
+}
+
 TEST(reduce, softmax) {
     for (int d = VDI_F32; d <= VDI_F64; d++) {
         FOR_EACH_PATH(simd) {
-            for (int cols = 1; cols <= 130; cols += cols < 40 ? 1 : 29) {
-                const vdi_dtype dtype = (vdi_dtype)d;
-                const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
-                enum { ROWS = 3, LD = 140 };
-                double x[ROWS * LD], y[ROWS * LD], z[ROWS * LD], l[ROWS];
-                unsigned long long seed = (unsigned long long)cols;
-                vdi_tensor tx = vdi_tensor_2d(x, dtype, ROWS, LD);
-                vdi_tensor ty = vdi_tensor_2d(y, dtype, ROWS, LD);
-                vdi_tensor tz = vdi_tensor_2d(z, dtype, ROWS, LD);
-                vdi_tensor tl = vdi_tensor_1d(l, dtype, ROWS);
-                for (int64_t r = 0; r < ROWS; r++) {
-                    for (int64_t c = 0; c < LD; c++) {
-                        const int64_t at[2] = {r, c};
-                        vdi_tensor_set(tx, at, 300 * (double)(r - 1) + 4 * test_normal(&seed));
-                        vdi_tensor_set(ty, at, 77);
-                    }
-                }
-                vdi_logsumexp(dtype, ROWS, (size_t)cols, x, LD, l);
-                vdi_softmax(dtype, ROWS, (size_t)cols, x, LD, y, LD);
-                memcpy(z, x, sizeof z);
-                vdi_log_softmax(dtype, ROWS, (size_t)cols, z, LD, z, LD);
-                for (int64_t r = 0; r < ROWS; r++) {
-                    long double sum = 0, top = -INFINITY;
-                    for (int64_t c = 0; c < cols; c++)
-                        top = fmaxl(top, vdi_tensor_get(tx, (int64_t[2]){r, c}));
-                    for (int64_t c = 0; c < cols; c++)
-                        sum += expl(vdi_tensor_get(tx, (int64_t[2]){r, c}) - top);
-                    CHECK(fabs((double)(vdi_tensor_get(tl, &r) - (top + logl(sum)))) <=
-                              4 * unit * fabs((double)top),
-                          "logsumexp");
-                    for (int64_t c = 0; c < cols; c++) {
-                        const long double p =
-                            expl(vdi_tensor_get(tx, (int64_t[2]){r, c}) - top) / sum;
-                        const double got = vdi_tensor_get(ty, (int64_t[2]){r, c});
-                        const double lg = vdi_tensor_get(tz, (int64_t[2]){r, c});
-                        CHECK(fabs((double)(got - p)) <=
-                                  4 * unit * (double)p * (2 + fabs((double)logl(p))),
-                              "softmax %d: %g, expected %Lg", cols, got, p);
-                        CHECK(fabs((double)(lg - logl(p))) <=
-                                  4 * unit * (1 + fabs((double)logl(p))),
-                              "log_softmax %d: %g, expected %Lg", cols, lg, logl(p));
-                    }
-                    CHECK(vdi_tensor_get(ty, (int64_t[2]){r, cols}) == 77, "wrote beyond the row");
-                }
-            }
+            for (int cols = 1; cols <= 130; cols += cols < 40 ? 1 : 29)
+                softmax_check((vdi_dtype)d, cols);
         }
     }
     FOR_EACH_PATH(simd) {
@@ -239,52 +243,51 @@ TEST(reduce, rows) {
           "index negative");
 }
 
+/* One axis of a (2,5,301) tensor, reduced one element of the result at a time. */
+static void reduce_check(vdi_reduce_op op, vdi_tensor from, int axis, bool keep) {
+    static double y[2 * 5 * 301];
+    const int rest[2] = {axis == 0 ? 1 : 0, axis == 2 ? 1 : 2};
+    int64_t shape[3], at[3];
+    int n = 0;
+    vdi_error err;
+    for (int i = 0; i < 3; i++) {
+        if (i != axis)
+            shape[n++] = from.shape[i];
+        else if (keep)
+            shape[n++] = 1;
+    }
+    CHECK_OK(vdi_tensor_reduce(op, from, axis, vdi_tensor_view(y, VDI_F64, n, shape), &err), err);
+    const double *got = y;
+    for (at[rest[0]] = 0; at[rest[0]] < from.shape[rest[0]]; at[rest[0]]++) {
+        for (at[rest[1]] = 0; at[rest[1]] < from.shape[rest[1]]; at[rest[1]]++, got++) {
+            double sum = 0, top = -INFINITY, bottom = INFINITY;
+            for (at[axis] = 0; at[axis] < from.shape[axis]; at[axis]++) {
+                const double v = vdi_tensor_get(from, at);
+                sum += v;
+                top = fmax(top, v);
+                bottom = fmin(bottom, v);
+            }
+            double want = sum;
+            if (op == VDI_REDUCE_MEAN) want = sum / (double)from.shape[axis];
+            if (op == VDI_REDUCE_MAX) want = top;
+            if (op == VDI_REDUCE_MIN) want = bottom;
+            CHECK(fabs(*got - want) <= 1e-12, "op %d axis %d: %g, expected %g", op, axis, *got,
+                  want);
+        }
+    }
+}
+
 TEST(reduce, tensors) {
-    double x[2 * 5 * 301], y[2 * 5 * 301];
+    double x[2 * 5 * 301], y[2 * 300];
     vdi_error err;
     for (int i = 0; i < 2 * 5 * 301; i++)
         x[i] = (i * 37 % 101) - 50;
     vdi_tensor t = vdi_tensor_3d(x, VDI_F64, 2, 5, 301);
-    for (int reversed = 0; reversed < 2; reversed++) {
-        for (int axis = 0; axis < 3; axis++) {
-            for (int keep = 0; keep < 2; keep++) {
-                for (int op = VDI_REDUCE_SUM; op <= VDI_REDUCE_MIN; op++) {
-                    vdi_tensor from = reversed ? vdi_tensor_slice(t, 2, 300, -1, 301) : t;
-                    int64_t shape[3];
-                    int n = 0;
-                    for (int i = 0; i < 3; i++) {
-                        if (i != axis)
-                            shape[n++] = from.shape[i];
-                        else if (keep)
-                            shape[n++] = 1;
-                    }
-                    vdi_tensor to = vdi_tensor_view(y, VDI_F64, n, shape);
-                    CHECK_OK(vdi_tensor_reduce((vdi_reduce_op)op, from, axis, to, &err), err);
-                    for (int64_t i = 0; i < from.shape[axis == 0 ? 1 : 0]; i++) {
-                        for (int64_t j = 0; j < from.shape[axis == 2 ? 1 : 2]; j++) {
-                            double s = 0, top = -INFINITY, bottom = INFINITY;
-                            for (int64_t k = 0; k < from.shape[axis]; k++) {
-                                const int64_t at[3] = {axis == 0 ? k : i,
-                                                       axis == 1   ? k
-                                                       : axis == 0 ? i
-                                                                   : j,
-                                                       axis == 2 ? k : j};
-                                const double v = vdi_tensor_get(from, at);
-                                s += v;
-                                top = fmax(top, v);
-                                bottom = fmin(bottom, v);
-                            }
-                            const double got = y[i * from.shape[axis == 2 ? 1 : 2] + j];
-                            const double want = op == VDI_REDUCE_SUM ? s
-                                                : op == VDI_REDUCE_MEAN
-                                                    ? s / (double)from.shape[axis]
-                                                : op == VDI_REDUCE_MAX ? top
-                                                                       : bottom;
-                            CHECK(fabs(got - want) <= 1e-12, "op %d axis %d: %g, expected %g", op,
-                                  axis, got, want);
-                        }
-                    }
-                }
+    for (int axis = 0; axis < 3; axis++) {
+        for (int keep = 0; keep < 2; keep++) {
+            for (int op = VDI_REDUCE_SUM; op <= VDI_REDUCE_MIN; op++) {
+                reduce_check((vdi_reduce_op)op, t, axis, keep);
+                reduce_check((vdi_reduce_op)op, vdi_tensor_slice(t, 2, 300, -1, 301), axis, keep);
             }
         }
     }
@@ -302,69 +305,83 @@ TEST(reduce, tensors) {
     CHECK_FAILS(vdi_tensor_reduce(VDI_REDUCE_SUM, t, 3, t, &err), VDI_ERR_ARGUMENT);
 }
 
+/* ---- inner loops of the optimisers ----------------------------------------------------------- */
+
+typedef enum kernel_kind {
+    ADAM,
+    RMSPROP_MOMENTUM,
+    RMSPROP,
+    SGD_MOMENTUM,
+    SGD,
+    KERNELS
+} kernel_kind;
+
+static void kernel_step(kernel_kind kind, vdi_dtype dtype, size_t n, void *w, const void *g,
+                        void *m, void *v) {
+    switch (kind) {
+    case ADAM: vdi_adam_kernel(dtype, n, w, g, m, v, 0.01, 0.9, 0.99, 1e-6, 0.001, 0.5); break;
+    case RMSPROP_MOMENTUM:
+        vdi_rmsprop_kernel(dtype, n, w, g, v, m, 0.01, 0.9, 1e-6, 0.8, 0.001, 0.5);
+        break;
+    case RMSPROP:
+        vdi_rmsprop_kernel(dtype, n, w, g, v, NULL, 0.01, 0.9, 1e-6, 0, 0.001, 0.5);
+        break;
+    case SGD_MOMENTUM: vdi_sgd_kernel(dtype, n, w, g, m, 0.01, 0.8, 0.001, 0.5); break;
+    default: vdi_sgd_kernel(dtype, n, w, g, NULL, 0.01, 0, 0.001, 0.5); break;
+    }
+}
+
+/* The same step of one weight, by the formula. */
+static void formula_step(kernel_kind kind, double *w, double gradient, double *m, double *v) {
+    const double g = 0.5 * gradient;
+    double u = g;
+    if (kind == ADAM) {
+        *m = 0.9 * *m + 0.1 * g;
+        *v = 0.99 * *v + 0.01 * g * g;
+        u = *m / (sqrt(*v) + 1e-6);
+    }
+    if (kind == RMSPROP || kind == RMSPROP_MOMENTUM) {
+        *v = 0.9 * *v + 0.1 * g * g;
+        u = g / (sqrt(*v) + 1e-6);
+    }
+    if (kind == RMSPROP_MOMENTUM || kind == SGD_MOMENTUM) u = *m = 0.8 * *m + u;
+    *w -= 0.01 * u + 0.001 * *w;
+}
+
+static void kernel_check(kernel_kind kind, vdi_dtype dtype, size_t n) {
+    enum { MOST = 40 };
+    const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
+    double w[MOST], g[MOST], m[MOST] = {0}, v[MOST] = {0};
+    double want_w[MOST], want_m[MOST] = {0}, want_v[MOST] = {0};
+    unsigned long long seed = 17;
+    for (int64_t i = 0; i < MOST; i++) {
+        vdi_dtype_store(dtype, w, i, test_normal(&seed));
+        want_w[i] = vdi_dtype_load(dtype, w, i);
+    }
+    for (int step = 0; step < 3; step++) {
+        for (int64_t i = 0; i < MOST; i++)
+            vdi_dtype_store(dtype, g, i, test_normal(&seed));
+        kernel_step(kind, dtype, n, w, g, m, v);
+        for (int64_t i = 0; i < (int64_t)n; i++)
+            formula_step(kind, &want_w[i], vdi_dtype_load(dtype, g, i), &want_m[i], &want_v[i]);
+    }
+    for (int64_t i = 0; i < MOST; i++) {
+        CHECK(fabs(vdi_dtype_load(dtype, w, i) - want_w[i]) <= 16 * unit * (fabs(want_w[i]) + 0.1),
+              "kind %d n=%zu [%d] %s %s", kind, n, (int)i, vdi_dtype_name(dtype),
+              vdi_simd_name(vdi_simd_active()));
+        CHECK(fabs(vdi_dtype_load(dtype, m, i) - want_m[i]) <= 16 * unit * (fabs(want_m[i]) + 1) &&
+                  fabs(vdi_dtype_load(dtype, v, i) - want_v[i]) <= 16 * unit,
+              "memory: kind %d n=%zu [%d]", kind, n, (int)i);
+    }
+}
+
 /* Three steps of each optimiser, every path, odd sizes, against the formulas in double. */
 TEST(optim, kernels) {
     for (int d = VDI_F32; d <= VDI_F64; d++) {
         FOR_EACH_PATH(simd) {
-            for (int kind = 0; kind < 5; kind++) {
-                for (int n = 0; n <= 35; n++) {
-                    const vdi_dtype dtype = (vdi_dtype)d;
-                    enum { MOST = 40 };
-                    double w[MOST], g[MOST], m[MOST], v[MOST], rw[MOST], rm[MOST], rv[MOST];
-                    vdi_tensor tw = vdi_tensor_1d(w, dtype, MOST);
-                    vdi_tensor tg = vdi_tensor_1d(g, dtype, MOST);
-                    vdi_tensor tm = vdi_tensor_1d(m, dtype, MOST);
-                    vdi_tensor tv = vdi_tensor_1d(v, dtype, MOST);
-                    unsigned long long seed = 17;
-                    vdi_tensor_fill(tm, 0);
-                    vdi_tensor_fill(tv, 0);
-                    for (int64_t i = 0; i < MOST; i++) {
-                        vdi_tensor_set(tw, &i, test_normal(&seed));
-                        rw[i] = vdi_tensor_get(tw, &i);
-                        rm[i] = rv[i] = 0;
-                    }
-                    for (int step = 0; step < 3; step++) {
-                        for (int64_t i = 0; i < MOST; i++)
-                            vdi_tensor_set(tg, &i, test_normal(&seed));
-                        if (kind == 0) {
-                            vdi_adam_kernel(dtype, (size_t)n, w, g, m, v, 0.01, 0.9, 0.99, 1e-6,
-                                            0.001, 0.5);
-                        } else if (kind < 3) {
-                            vdi_rmsprop_kernel(dtype, (size_t)n, w, g, v, kind == 1 ? m : NULL,
-                                               0.01, 0.9, 1e-6, kind == 1 ? 0.8 : 0, 0.001, 0.5);
-                        } else {
-                            vdi_sgd_kernel(dtype, (size_t)n, w, g, kind == 3 ? m : NULL, 0.01,
-                                           kind == 3 ? 0.8 : 0, 0.001, 0.5);
-                        }
-                        for (int64_t i = 0; i < n; i++) {
-                            const double gi = 0.5 * vdi_tensor_get(tg, &i);
-                            double u = gi;
-                            if (kind == 0) {
-                                rm[i] = 0.9 * rm[i] + 0.1 * gi;
-                                rv[i] = 0.99 * rv[i] + 0.01 * gi * gi;
-                                u = rm[i] / (sqrt(rv[i]) + 1e-6);
-                            } else {
-                                if (kind < 3) {
-                                    rv[i] = 0.9 * rv[i] + 0.1 * gi * gi;
-                                    u = gi / (sqrt(rv[i]) + 1e-6);
-                                }
-                                if (kind == 1 || kind == 3) u = rm[i] = 0.8 * rm[i] + u;
-                            }
-                            rw[i] -= 0.01 * u + 0.001 * rw[i];
-                        }
-                    }
-                    for (int64_t i = 0; i < MOST; i++) {
-                        const double unit = dtype == VDI_F32 ? FLT_EPSILON : DBL_EPSILON;
-                        CHECK(fabs(vdi_tensor_get(tw, &i) - rw[i]) <=
-                                  16 * unit * (fabs(rw[i]) + 0.1),
-                              "kind %d n=%d [%d] %s %s", kind, n, (int)i, vdi_dtype_name(dtype),
-                              vdi_simd_name((vdi_simd)simd));
-                        CHECK(fabs(vdi_tensor_get(tm, &i) - rm[i]) <=
-                                      16 * unit * (fabs(rm[i]) + 1) &&
-                                  fabs(vdi_tensor_get(tv, &i) - rv[i]) <= 16 * unit,
-                              "memory: kind %d n=%d [%d]", kind, n, (int)i);
-                    }
-                }
+            for (int kind = 0; kind < KERNELS; kind++) {
+                for (size_t n = 0; n <= 35; n++)
+                    kernel_check((kernel_kind)kind, (vdi_dtype)d, n);
             }
         }
     }
