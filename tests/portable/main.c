@@ -29,7 +29,7 @@ static long failures;
 
 void check_register(const char *name, void (*run)(void)) {
     if (test_count == sizeof tests / sizeof *tests) {
-        fprintf(stderr, "tests/portable/main.c has no room for %s\n", name);
+        fprintf(stderr, "tests/portable/main.c has no space for %s\n", name);
         exit(2);
     }
     tests[test_count].name = name;
@@ -74,86 +74,107 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const check_test *)a)->name, ((const check_test *)b)->name);
 }
 
-int main(int argc, char **argv) {
-    const char *simd = NULL, *expect = NULL;
-    long at_least = 1;
-    long passed = 0;
-    long failed = 0;
-    long skipped = 0;
-    int verbose = 0, list = 0, i = 1;
+typedef struct options {
+    const char *simd, *expect;
+    long at_least;
+    bool verbose, list;
+    char **filters;
+    int filter_count;
+} options;
+
+static options options_of(int argc, char **argv) {
+    options o = {NULL, NULL, 1, false, false, NULL, 0};
+    int i = 1;
     for (; i < argc && !strncmp(argv[i], "--", 2); i++) {
         if (!strcmp(argv[i], "--verbose")) {
-            verbose = 1;
+            o.verbose = true;
         } else if (!strcmp(argv[i], "--list")) {
-            list = 1;
+            o.list = true;
         } else if (!strcmp(argv[i], "--simd") && i + 1 < argc) {
-            simd = argv[++i];
+            o.simd = argv[++i];
         } else if (!strcmp(argv[i], "--expect") && i + 1 < argc) {
-            expect = argv[++i];
+            o.expect = argv[++i];
         } else if (!strcmp(argv[i], "--at-least") && i + 1 < argc) {
-            at_least = atol(argv[++i]);
+            o.at_least = atol(argv[++i]);
         } else {
             fprintf(stderr,
                     "usage: %s [--simd NAME] [--expect NAME] [--at-least N] [--verbose] [--list] "
                     "[FILTER...]\n",
                     argv[0]);
-            return 2;
+            exit(2);
         }
     }
-    qsort(tests, test_count, sizeof *tests, by_name);
-    if (list) {
-        for (size_t t = 0; t < test_count; t++)
-            puts(tests[t].name);
-        return 0;
-    }
+    o.filters = argv + i;
+    o.filter_count = argc - i;
+    return o;
+}
 
-    vdi_simd path = simd ? simd_of(simd) : VDI_SIMD_AUTO;
+/* Chooses the path that was asked for, and says which it is. */
+static vdi_simd choose_path(const options *o) {
+    vdi_simd path = o->simd ? simd_of(o->simd) : VDI_SIMD_AUTO;
     if (vdi_simd_set(path) != VDI_OK) {
-        printf("the path %s is not available here\n", simd);
-        return 1;
+        printf("the path %s is not available here\n", o->simd);
+        exit(1);
     }
     path = vdi_simd_active();
     printf("vdi %s, path %s of", VDI_VERSION, vdi_simd_name(path));
     for (int s = 1; s < VDI_SIMD_COUNT; s++)
         if (vdi_simd_available((vdi_simd)s)) printf(" %s", vdi_simd_name((vdi_simd)s));
     printf("\n");
-    if (expect && path != simd_of(expect)) {
-        printf("expected the path %s\n", expect);
-        return 1;
+    if (o->expect && path != simd_of(o->expect)) {
+        printf("expected the path %s\n", o->expect);
+        exit(1);
     }
+    return path;
+}
 
+typedef enum outcome { PASSED, FAILED, SKIPPED, OUTCOMES } outcome;
+
+static outcome run_test(const check_test *test, vdi_simd path, bool verbose) {
+    current = test->name;
+    skipped_because = NULL;
+    failures = 0;
+    clock_t start = clock();
+    test->run();
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    if (vdi_simd_set(path) != VDI_OK || vdi_simd_active() != path) {
+        /* a test may change the path for itself alone */
+        printf("  %s left the path %s for good\n", current, vdi_simd_name(path));
+        failures++;
+    }
+    if (failures) {
+        printf("FAIL %s: %ld checks failed (%.1f s)\n", current, failures, seconds);
+        return FAILED;
+    }
+    if (skipped_because) {
+        printf("skip %s: %s\n", current, skipped_because);
+        return SKIPPED;
+    }
+    if (verbose || seconds > 5) printf("ok   %s (%.1f s)\n", current, seconds);
+    return PASSED;
+}
+
+int main(int argc, char **argv) {
+    const options o = options_of(argc, argv);
+    long count[OUTCOMES] = {0};
+    qsort(tests, test_count, sizeof *tests, by_name);
+    if (o.list) {
+        for (size_t t = 0; t < test_count; t++)
+            puts(tests[t].name);
+        return 0;
+    }
+    const vdi_simd path = choose_path(&o);
     signal(SIGSEGV, crashed);
     signal(SIGFPE, crashed);
     signal(SIGILL, crashed);
     signal(SIGABRT, crashed);
     for (size_t t = 0; t < test_count; t++) {
-        if (!chosen(tests[t].name, argv + i, argc - i)) continue;
-        current = tests[t].name;
-        skipped_because = NULL;
-        failures = 0;
-        clock_t start = clock();
-        tests[t].run();
-        double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-        if (vdi_simd_set(path) != VDI_OK || vdi_simd_active() != path) {
-            /* a test may change the path for itself alone */
-            printf("  %s left the path %s for good\n", current, vdi_simd_name(path));
-            failures++;
-        }
-        if (failures) {
-            failed++;
-            printf("FAIL %s: %ld checks failed (%.1f s)\n", current, failures, seconds);
-        } else if (skipped_because) {
-            skipped++;
-            printf("skip %s: %s\n", current, skipped_because);
-        } else {
-            passed++;
-            if (verbose || seconds > 5) printf("ok   %s (%.1f s)\n", current, seconds);
-        }
+        if (!chosen(tests[t].name, o.filters, o.filter_count)) continue;
+        count[run_test(&tests[t], path, o.verbose)]++;
         fflush(stdout);
     }
-    int too_few = passed + failed + skipped < at_least;
-    if (too_few)
-        printf("only %ld tests, at least %ld expected\n", passed + failed + skipped, at_least);
-    printf("%ld passed, %ld failed, %ld skipped\n", passed, failed, skipped);
-    return failed || too_few;
+    const long ran = count[PASSED] + count[FAILED] + count[SKIPPED];
+    if (ran < o.at_least) printf("only %ld tests, at least %ld expected\n", ran, o.at_least);
+    printf("%ld passed, %ld failed, %ld skipped\n", count[PASSED], count[FAILED], count[SKIPPED]);
+    return count[FAILED] || ran < o.at_least;
 }
