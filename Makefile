@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 VERSION := $(shell awk '$$2 == "VDI_VERSION" { gsub(/"/, "", $$3); print $$3 }' include/vdi/core/config.h)
-HEADERS := $(wildcard include/vdi/*.h include/vdi/*/*.h include/vdi/*/*/*.h)
+HEADERS := $(shell find include/vdi -name "*.h")
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes
 C11     := -std=c11
 # Tests and tools around the library may use POSIX, and read better without a cast in each assertion.

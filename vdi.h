@@ -4201,6 +4201,17 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
 
+/* ======== model/lds/series.h ======== */
+/* model/lds/series.h - observations of trials as every time-series model here takes them: an array
+ * (trials,T,n) or (T,n), beside it inputs, offsets and the lengths of ragged trials
+ *
+ * Nothing public: the checks of lds, plds and vilds, and the messages that they give.
+ */
+#ifndef VDI_MODEL_LDS_SERIES_H
+#define VDI_MODEL_LDS_SERIES_H
+#endif /* VDI_MODEL_LDS_SERIES_H */
+
+
 /* ======== model/lds/lds.h ======== */
 /* model/lds/lds.h - the linear dynamical system: exact smoothing and log likelihood; learning is in
  * lds_em.h, drawing and forecasting in lds_sample.h
@@ -4746,7 +4757,7 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 typedef struct vdi_score_bits {
     double bits_per_spike;      /**< (log_likelihood - null_log_likelihood) / (spikes log 2) */
     double log_likelihood;      /**< of the prediction, nats, log y! included */
-    double null_log_likelihood; /**< of the homogeneous Poisson process */
+    double null_log_likelihood; /**< of what it is held against */
     double spikes;              /**< sum of the counts */
     int64_t values, bins;       /**< counts that are there; rows with at least one of them */
 } vdi_score_bits;
@@ -4754,33 +4765,38 @@ typedef struct vdi_score_bits {
 /** means (n): mean of each column of y (rows,n) over what is there; 0 where nothing is. */
 VDI_API void vdi_score_means(int64_t rows, int64_t n, const double *y, double *means);
 /** Sum of log Poisson(y | rate) over `count` values, rates per bin, below the floor counted as the
- * floor; log_p (count), if not NULL,
- *  receives each (NaN where y is). A rate that is NaN counts as the floor. */
+ * floor; log_p (count), if not NULL, receives each (NaN where y is). A rate that is NaN counts as
+ * the floor. */
 VDI_API double vdi_score_poisson(int64_t count, const double *y, const double *rate, double *log_p);
 /** Sum of log Poisson(y | means) over y (rows,n); *bins (may be NULL): the rows with at least one
  * count, to divide by. */
 VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
                                      int64_t *bins);
 /** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or
- * integrated over latents), against the
- *  homogeneous process with `means` (n), as a rule those of the training data. VDI_ERR_DATA if y
- *  has no spike, or if log_p is NaN where a count is. */
+ * integrated over latents), against the homogeneous process with `means` (n), as a rule those of the
+ * training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a count is. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
                                                           const double *log_p, const double *means,
                                                           vdi_score_bits *out, vdi_error *err);
+/** The same against any other model: null_log_p (rows,n), the log probability of each count under
+ * it. Counts that are no Poisson ones (0 or 1 in a bin, say) need a null of their own family
+ * (vdi_vilds_constant): against a Poisson process independent coins score above 0. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_bits_against(int64_t rows, int64_t n, const double *y,
+                                                        const double *log_p,
+                                                        const double *null_log_p,
+                                                        vdi_score_bits *out, vdi_error *err);
 /** co-bps and fp-bps as nlb_tools computes them (bits_per_spike): rates (rows,n) per bin against
- * each neuron's mean over this very y, zero
- *  rates 1e-9. Its numbers for the columns given: pass held-out neurons for co-bps, future bins for
- *  fp-bps. VDI_ERR_DATA if y has no spike or a rate is negative or NaN. */
+ * each neuron's mean over this very y, zero rates 1e-9. Its numbers for the columns given: pass
+ * held-out neurons for co-bps, future bins for fp-bps. VDI_ERR_DATA if y has no spike or a rate is
+ * negative or NaN. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y,
                                                   const double *rates, vdi_score_bits *out,
                                                   vdi_error *err);
 /** Mean of (y - prediction)^2 over the `count` values that are there; NaN if none is. */
 VDI_API double vdi_score_mse(int64_t count, const double *y, const double *prediction);
 /** R2 of an estimate of truth (rows,n), weighted by variance; column (n), if not NULL, receives
- * each column's own (NaN where the truth is
- *  constant). Rows of a column with a NaN in either are left out. VDI_ERR_DATA if no column
- *  varies. */
+ * each column's own (NaN where the truth is constant). Rows of a column with a NaN in either are
+ * left out. VDI_ERR_DATA if no column varies. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
                                               const double *estimate, double *column, double *r2,
                                               vdi_error *err);
@@ -4872,9 +4888,66 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
 
+/* ======== model/vilds/observation.h ======== */
+/* model/vilds/observation.h - P(y | z) of a channel: the kinds of observation that are ready
+ *
+ * Do this:
+ *     for (int i = 0; i < vdi_vilds_obs_count(); i++)
+ *         printf("%s: %s\n", vdi_vilds_obs_name(i), vdi_vilds_obs_help(i));
+ *     vdi_vilds_desc desc = VDI__ZERO;
+ *     desc.obs = (vdi_vilds_obs)vdi_vilds_obs_find("negbin");
+ *
+ * eta of a channel and bin is the decoder's output plus the log exposure (log bin width + offset).
+ * A kind is a row of functions: its parameter, what values it takes, where training starts, log
+ * P(y | eta) on the tape and at a node of quadrature, drawing, and the constant model that scores
+ * are held against. To add one, write a file in observation/ and give it a line in
+ * VDI_VILDS_OBS_KINDS and an include at the end of this file.
+ * Threads: everything here is constant.
+ */
+#ifndef VDI_MODEL_VILDS_OBSERVATION_H
+#define VDI_MODEL_VILDS_OBSERVATION_H
+
+/** The kinds: enumerator, name in files and options, functions (vdi__obs_...). */
+#define VDI_VILDS_OBS_KINDS(KIND)                                                  \
+    /* mean link(eta), variance the same */                                        \
+    KIND(VDI_VILDS_POISSON, "poisson", poisson)                                    \
+    /* mean eta, a standard deviation of its own for each channel */               \
+    KIND(VDI_VILDS_GAUSSIAN, "gaussian", gaussian)                                 \
+    /* generalised count: p(k) ~ exp(eta k + g(k)) / k!, one g for each channel */ \
+    KIND(VDI_VILDS_COUNT, "gc", gencount)                                          \
+    /* negative binomial: mean link(eta), variance mean + mean^2 / r */            \
+    KIND(VDI_VILDS_NEGBIN, "negbin", negbin)                                       \
+    /* probability sigmoid(eta) */                                                 \
+    KIND(VDI_VILDS_BERNOULLI, "bernoulli", bernoulli)
+
+#define VDI__OBS_ENUMERATOR(enumerator, name, functions) enumerator,
+/** P(y | eta) of one channel and bin; vdi_vilds_obs_find takes its name. */
+typedef enum vdi_vilds_obs { VDI_VILDS_OBS_KINDS(VDI__OBS_ENUMERATOR) } vdi_vilds_obs;
+
+/** From the decoder's output to the mean of Poisson and negative binomial counts. */
+typedef enum vdi_vilds_link {
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, negative
+                            binomial ones stay */
+    VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
+} vdi_vilds_link;
+
+/** How many kinds there are. */
+VDI_API int vdi_vilds_obs_count(void);
+/** The kind of that name, or -1. */
+VDI_API int vdi_vilds_obs_find(const char *name);
+/** Its name, as in the metadata of a saved model; NULL if there is no such kind. */
+VDI_API const char *vdi_vilds_obs_name(int kind);
+/** Its help, one line; NULL if there is no such kind. */
+VDI_API const char *vdi_vilds_obs_help(int kind);
+/** Are its values whole numbers (so that rates and bits per spike mean something)? */
+VDI_API bool vdi_vilds_obs_counts(int kind);
+
+#endif /* VDI_MODEL_VILDS_OBSERVATION_H */
+
+
 /* ======== model/vilds/vilds.h ======== */
 /* model/vilds/vilds.h - variational inference for latent time series: a structured Gaussian
- * posterior given by a network
+ * posterior given by a network; the model and its observations
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t [+ g(z_{t-1})] + N(0, Q),
  *     y_t ~ P(decoder(z_t)),   or any log p(y, z) of your own
@@ -4887,21 +4960,23 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
  *     vdi_vilds *model;
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_data_desc dd = VDI__ZERO;
- *     dd.y = vdi_tensor_3d(counts, VDI_U8, trials, T, 40);   a missing value is NaN
+ *     dd.y = vdi_tensor_3d(counts, VDI_U8, trials, T, 40);   real data: NaN is missing
  *     vdi_vilds_data *data;
  *     vdi_vilds_data_create(model, &dd, &data, &err);
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);    restarts and the full schedule
  *     double elbo;
- *     vdi_vilds_score(model, data, NULL, &elbo, &err);       nats per bin, log y! included
+ *     vdi_vilds_score(model, data, NULL, &elbo, &err);       nats per bin, all neurons
  *
+ * Training is in train.h, posteriors and bounds are in infer.h, predictions in predict.h, and the
+ * kinds of observation in observation.h.
  * Trials may be ragged (`lengths`), any value may be missing; batches of such trials run as one.
  * The encoder sees which values are missing and is trained with neurons left out at random, so that
  * leave-one-out prediction needs no training of its own. Networks run in desc.dtype, the algebra
  * over time always in float64. The equations: docs/guide/vilds.md.
- * Memory: create and data_create allocate; the first step and the first call of each kind grow the
- * tape, later ones of the same shape allocate nothing. Errors: statuses; a step that would leave
- * the finite numbers is undone and shortened. Threads: one model per thread.
  * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
+ * Memory: create and data_create allocate; the first step and the first call of each kind grow the
+ * tape and the arena, later ones of the same shape allocate nothing. Errors: statuses; a step that
+ * would leave the finite numbers is undone and shortened. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_VILDS_H
 #define VDI_MODEL_VILDS_VILDS_H
@@ -4909,31 +4984,19 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
 /** Most hidden layers of encoder and decoder. */
 #define VDI_VILDS_LAYERS 6
 
-/** P(y | z) of one neuron and bin; eta is the decoder's output plus the log exposure (log bin
- * width + offset, see the data). */
-typedef enum vdi_vilds_obs {
-    VDI_VILDS_POISSON = 0, /**< mean link(eta) */
-    VDI_VILDS_GAUSSIAN,    /**< mean eta, its own standard deviation for each channel */
-    VDI_VILDS_COUNT,       /**< generalised count (Gao et al. 2015): p(k) ~ exp(eta k + g(k)) / k!,
-                                g(0) = g(1) = 0, one g a neuron */
-    VDI_VILDS_NEGBIN,      /**< negative binomial: mean link(eta), variance mean + mean^2 / r, one r
-                                a neuron */
-    VDI_VILDS_BERNOULLI    /**< probability sigmoid(eta) */
-} vdi_vilds_obs;
-/** From the decoder's output to the mean of Poisson and negative binomial counts. */
-typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, negative
-                            binomial ones stay */
-    VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
-} vdi_vilds_link;
+/** The families of q: enumerator, name in files and options, functions (vdi__family_..., see
+ * posterior.h). */
+#define VDI_VILDS_FAMILIES(FAMILY)                                                                 \
+    /* the linear dynamical prior times a Gaussian factor a bin: exp(h_t'z_t - |R_t'z_t|^2 / 2) */ \
+    FAMILY(VDI_VILDS_PRODUCT, "product", product)                                                  \
+    /* mean from the network, precision F F' from the blocks of a bidiagonal F */                  \
+    FAMILY(VDI_VILDS_DIRECT, "direct", direct)                                                     \
+    /* independent Gaussians over time */                                                          \
+    FAMILY(VDI_VILDS_MEANFIELD, "meanfield", meanfield)
+
+#define VDI__FAMILY_ENUMERATOR(enumerator, name, functions) enumerator,
 /** The family of q. */
-typedef enum vdi_vilds_family {
-    VDI_VILDS_PRODUCT = 0, /**< the linear dynamical prior times one Gaussian factor a bin:
-                                exp(h_t'z_t - z_t'R_t R_t'z_t/2) */
-    VDI_VILDS_DIRECT,      /**< mean from the network, precision F F' from the blocks a_t (lower
-                                triangular) and b_t of a bidiagonal F */
-    VDI_VILDS_MEANFIELD    /**< independent Gaussians over time */
-} vdi_vilds_family;
+typedef enum vdi_vilds_family { VDI_VILDS_FAMILIES(VDI__FAMILY_ENUMERATOR) } vdi_vilds_family;
 
 /** What a log joint is told about the trials of a batch. */
 typedef struct vdi_trial_info {
@@ -4945,44 +5008,41 @@ typedef struct vdi_trial_info {
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
 } vdi_trial_info;
 /** z (S,B,T,d) float64 samples of the latents, y (B,T,N) with mask (B,T,N), both of the model's
- * dtype; returns (S,B) float64: log p(y,z)
- *  for each sample and trial, in nats. */
+ * dtype; returns (S,B) float64: log p(y,z) for each sample and trial, in nats. */
 typedef vdi_var (*vdi_log_joint_fn)(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
                                     const vdi_trial_info *info, void *user);
 
-/** How a model is trained. Zero is the default of each field. */
+/** How a model is trained. Zero is the default of each field (vdi_vilds_desc_fields). */
 typedef struct vdi_vilds_train {
-    int64_t steps;                 /**< of the full schedule; default 1500 */
-    int64_t batch;                 /**< trials in a step; default 20 */
-    int64_t window;                /**< bins of a random window of a longer trial; 0: whole
-                                        trials */
-    int64_t samples;               /**< reparameterised samples in a step; default 1 */
-    double rate, last_rate;        /**< Adam's rate, down a cosine; default 1e-2 to 1e-4 */
-    int64_t warmup;                /**< steps of a linear rise; default 20 */
-    double clip_norm;              /**< default 10 */
-    int64_t restarts;              /**< starts of which the best by training ELBO goes on; default 1
-                                        (the first) */
-    int64_t restart_steps;         /**< steps of each; default 250 */
-    double open_from, open_to;     /**< fractions of the schedule between which the encoder's window
-                                        opens; default 0.3, 0.4 */
-    double mask_trials, mask_rate; /**< share of trials with neurons left out, and of neurons left
-                                        out there; default 0.8, 0.25 */
-    bool no_masking;               /**< leave none out */
-    bool frozen_dynamics;          /**< keep A, B, Q (and Q0, x0) as they are */
-    bool sampled_kl;
-    /**< where z is sampled, E log p(z) from the samples too instead of in closed form: a shorter
-         step, with more noise in its gradient; the entropy of q stays exact, and so do scores */
-    double weight_decay; /**< sum of squares of the decoder's weights, in nats for the whole data
-                              set; default 0 */
-    int64_t eval_every;  /**< steps between validations; default 50 */
-    int64_t patience;    /**< validations without gain after which it stops; 0: never */
-    uint64_t seed;       /**< of everything random */
+    int64_t steps;         /**< of the full schedule */
+    int64_t batch;         /**< trials in a step */
+    int64_t window;        /**< bins of a random window of a longer trial; 0: whole trials */
+    int64_t samples;       /**< reparameterised samples in a step */
+    double rate;           /**< Adam's rate, down a cosine to ... */
+    double last_rate;      /**< ... this; 0: a hundredth of it */
+    int64_t warmup;        /**< steps of a linear rise; 0: 20 */
+    double clip_norm;      /**< longest gradient */
+    int64_t restarts;      /**< starts of which the best by training ELBO goes on */
+    int64_t restart_steps; /**< steps of each */
+    double open_from;      /**< fraction of the schedule from which the encoder's window opens */
+    double open_to;        /**< and from which it is open; both 0: 0.3 and 0.4 */
+    double mask_trials;    /**< share of trials with neurons left out */
+    double mask_rate;      /**< share of neurons left out there */
+    bool no_masking;       /**< leave none out */
+    bool frozen_dynamics;  /**< keep A, B, Q (and Q0, x0) as they are */
+    bool sampled_kl;       /**< where z is sampled, E log p(z) from the samples too instead of in
+                                closed form: a shorter step, with more noise in its gradient; the
+                                entropy of q stays exact, and so do scores */
+    double weight_decay;   /**< on the squares of the decoder's weights, nats for all data */
+    int64_t eval_every;    /**< steps between validations */
+    int64_t patience;      /**< validations without gain after which it stops; 0: never */
+    uint64_t seed;         /**< of everything random */
 } vdi_vilds_train;
 
-/** Description of a model; zero is the default where one is named. */
+/** Description of a model; zero is the default of each field (vdi_vilds_desc_fields). */
 typedef struct vdi_vilds_desc {
-    int64_t d;                                /**< latent dimension, >= 1 */
-    int64_t n;                                /**< observed channels, >= 1 */
+    int64_t d;                                /**< latent dimension */
+    int64_t n;                                /**< observed channels */
     int64_t inputs;                           /**< entries of u_t; 0: none */
     vdi_vilds_obs obs;                        /**< ready observation part */
     vdi_vilds_link link;                      /**< of counts */
@@ -4990,39 +5050,30 @@ typedef struct vdi_vilds_desc {
     bool untied;                              /**< a product posterior with dynamics of its own */
     bool linear;                              /**< decoder without hidden layers */
     bool skip;                                /**< a linear read-out beside the decoder's network */
-    int32_t layers;                           /**< hidden layers of the decoder; 0: two of 60,
-                                                   tanh */
+    int32_t layers;                           /**< hidden layers (tanh) of the decoder */
     int64_t hidden[VDI_VILDS_LAYERS];         /**< their sizes */
-    double first_scale;                       /**< on the initial first layer of the decoder;
-                                                   default 1 */
+    double first_scale;                       /**< on the initial first layer of the decoder */
     bool encoder_linear;                      /**< encoder without hidden layers */
-    int32_t encoder_layers;                   /**< 0: two of 60, tanh */
+    int32_t encoder_layers;                   /**< hidden layers (tanh) of the encoder */
     int64_t encoder_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
     bool has_reach;                           /**< take `reach` as it stands */
-    int64_t reach;                            /**< bins that the encoder sees on either side;
-                                                   default 2 */
+    int64_t reach;                            /**< bins that the encoder sees on either side */
     bool free_start;                          /**< Q0 and x0 are trained; else N(0, I) */
-    double a0;                                /**< A starts as a0 I, Q as (1 - a0^2) I; default
-                                                   0.99 */
+    double a0;                                /**< A starts as a0 I, Q as (1 - a0^2) I */
     int32_t transition_layers; /**< hidden layers (tanh) of a network g of the last latent, added to
                                     A z_{t-1}; 0: no such network */
     int64_t transition_hidden[VDI_VILDS_LAYERS]; /**< their sizes */
-    double bin_width;                            /**< counts: the decoder gives the log of a rate
-                                                      per unit of it; default 1 */
-    vdi_log_joint_fn log_joint;                  /**< your own log p(y, z), or NULL for the ready
-                                                      parts */
-    void *user;                                  /**< handed to it */
-    const vdi_param_desc *user_params;           /**< its parameters; copied */
-    int64_t user_param_count;                    /**< how many */
-    int64_t max_count;                           /**< largest count that VDI_VILDS_COUNT has a free
-                                                      g for; default 12 */
-    vdi_dtype dtype;                             /**< of the networks; VDI_F32 to train, VDI_F64 to
-                                                      check */
-    vdi_vilds_train train;                       /**< how it learns */
-    vdi_pool *pool;                              /**< for the algebra over time; NULL: the caller's
-                                                      thread */
-    vdi_allocator allocator;                     /**< zero: malloc and free */
-    vdi_logger logger;                           /**< zero: silent */
+    double bin_width;           /**< counts: the decoder gives the log of a rate per unit of it */
+    vdi_log_joint_fn log_joint; /**< your own log p(y, z), or NULL for the ready parts */
+    void *user;                 /**< handed to it */
+    const vdi_param_desc *user_params; /**< its parameters; copied */
+    int64_t user_param_count;          /**< how many */
+    int64_t max_count;                 /**< largest count that VDI_VILDS_COUNT has a free g for */
+    vdi_dtype dtype;                   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
+    vdi_vilds_train train;             /**< how it learns */
+    vdi_pool *pool;                    /**< for the algebra over time; NULL: the caller's thread */
+    vdi_allocator allocator;           /**< zero: malloc and free */
+    vdi_logger logger;                 /**< zero: silent */
 } vdi_vilds_desc;
 
 /** A model: opaque. */
@@ -5033,21 +5084,31 @@ typedef struct vdi_vilds_data vdi_vilds_data;
 /** Observations. */
 typedef struct vdi_vilds_data_desc {
     vdi_tensor y;           /**< (trials,T,n) or (T,n), any dtype; NaN is missing */
-    vdi_tensor mask;        /**< the same shape, 0 is missing; all zero (the default): nothing but
-                                 NaN */
+    vdi_tensor mask;        /**< the same shape, 0 is missing; read if has_mask */
     bool has_mask;          /**< `mask` is given */
     vdi_tensor u;           /**< (trials,T,inputs): u_t acts on the step from t-1 to t; where the
                                  model has inputs */
     vdi_tensor offset;      /**< what is added to the decoder's output (a log exposure, for counts),
-                                 finite, broadcast to the shape of y */
+                                 finite, broadcast to the shape of y; read if has_offset */
     bool has_offset;        /**< `offset` is given */
     const int64_t *lengths; /**< (trials); NULL: T */
 } vdi_vilds_data_desc;
 
+/** Name, default, range and help of each field of a description; "train.steps" ... for those of
+ * its training. */
+VDI_API const vdi_fields *vdi_vilds_desc_fields(void);
 /** The description with defaults filled in. */
 VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
+/** The description of the model whose metadata these are (vdi_vilds_state): every field but those
+ * that no file holds, log_joint, user, user_params, pool, allocator and logger, which stay as they
+ * are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model has
+ * a log joint and `desc` brings none. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc,
+                                                          const vdi_meta *meta, int64_t count,
+                                                          vdi_error *err);
+
 /** Make a model. Its parameters are drawn by vdi_vilds_init, which vdi_vilds_fit calls if nobody
  * has. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vdi_vilds **out,
@@ -5059,7 +5120,26 @@ VDI_API const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m);
 /** The parameters, for those who set or freeze some: "prior.A" (d,d), "prior.Q", "prior.Q0" (d,d)
  * (see docs/guide/vilds.md), "prior.B" (inputs,d), "transition...", "decoder...". */
 VDI_API vdi_params *vdi_vilds_params(vdi_vilds *m);
-/** Take in observations; the tensors are copied. */
+/** Draw the parameters from (train.seed, start), and take the channels' means and deviations from
+ * `data`. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t start,
+                                                vdi_error *err);
+/** Q and Q0 as covariances into the parameters "prior.Q", "prior.Q0"; and out of them. cov (d,d)
+ * float64. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_set_covariance(vdi_vilds *m, const char *name,
+                                                          const double *cov, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_get_covariance(const vdi_vilds *m, const char *name,
+                                                          double *cov, vdi_error *err);
+/** Parameters, statistics of the training data and, as metadata, the description; the tensors are
+ * live: write them, or let a loader fill them. With `training` also the optimiser's memory and the
+ * counters, with which a run goes on to the bit. Good until the next call. */
+VDI_API const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training);
+
+/** VDI_OK, or what does not fit the model: VDI_ERR_SHAPE, VDI_ERR_ARGUMENT. */
+VDI_API vdi_status vdi_vilds_data_desc_check(const vdi_vilds *m, const vdi_vilds_data_desc *desc,
+                                             vdi_error *err);
+/** Take in observations; the tensors are copied. VDI_ERR_DATA names the value that the model's
+ * observations do not take; observations that are all missing are refused too. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_data_create(const vdi_vilds *m,
                                                        const vdi_vilds_data_desc *desc,
                                                        vdi_vilds_data **out, vdi_error *err);
@@ -5072,114 +5152,33 @@ VDI_API int64_t vdi_vilds_data_total_bins(const vdi_vilds_data *data);
 /** Bins of trial i that count. */
 VDI_API int64_t vdi_vilds_data_length(const vdi_vilds_data *data, int64_t trial);
 
-/** Draw the parameters from (train.seed, start), and take the channels' means and deviations from
- * `data`. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t start,
-                                                vdi_error *err);
-/** Q and Q0 as covariances into the parameters "prior.Q", "prior.Q0"; and out of them. cov (d,d)
- * float64. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_set_covariance(vdi_vilds *m, const char *name,
-                                                          const double *cov, vdi_error *err);
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_get_covariance(const vdi_vilds *m, const char *name,
-                                                          double *cov, vdi_error *err);
-
-/** What a progress callback sees. */
-typedef struct vdi_vilds_progress {
-    int64_t step, steps;   /**< done, and in all (restarts included) */
-    int64_t start, starts; /**< which restart; start == starts in the full schedule */
-    double elbo;           /**< of the last step, nats per bin; noisy */
-    double validation;     /**< the last one; NaN before the first */
-    double rate;           /**< learning rate */
-    int64_t undone;        /**< steps undone so far */
-} vdi_vilds_progress;
-/** Return false to stop: vdi_vilds_fit then returns VDI_STOPPED, and goes on when it is called
- * again. */
-typedef bool (*vdi_vilds_progress_fn)(const vdi_vilds_progress *p, void *user);
-
-/** One step of the schedule, restarts included; VDI_END when it is over (then the best parameters
- * stand). `p` may be NULL. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data,
-                                                vdi_vilds_data *validation, vdi_vilds_progress *p,
-                                                vdi_error *err);
-/** All steps that are left. With `validation` (may be NULL) the parameters that were best there are
- * kept. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit(vdi_vilds *m, vdi_vilds_data *data,
-                                               vdi_vilds_data *validation, vdi_vilds_progress_fn fn,
-                                               void *user, vdi_error *err);
-/** The loss of one step of the full schedule (minus the bound per bin, a number) and its gradient
- * in the parameters' `grad`; nothing is
- *  changed besides: for checks, and for training loops of your own. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t step,
-                                                double *loss, vdi_error *err);
-/** Begin the schedule again from the parameters as they are, without restarts: after a start of
- * your own. */
-VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
-/** Parameters and statistics by name, live: write them, or let a loader fill them. With `training`
- * also the optimiser's memory and the
- *  counters, with which a run goes on to the bit. */
-VDI_API const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training);
-
-/** How vdi_vilds_infer, score and predict run. Zero is the default. */
-typedef struct vdi_vilds_query {
-    int64_t refine;
-    /**< steps of refinement of each trial's posterior: about 8 natural ones for a product posterior
-         with a ready observation part, some hundred gradient steps for all else; default 0 */
-    int64_t samples; /**< for the expected log likelihood where it has no closed form; default 16 */
-    int64_t iw;      /**< samples of the importance-weighted bound; 0: none */
-    uint64_t seed;   /**< of the samples */
-    int64_t nodes;   /**< of quadrature for each latent dimension; default 7, fewer for d > 3 */
-} vdi_vilds_query;
-/** Where vdi_vilds_infer writes; NULL members are not computed. All float64, zero beyond a trial's
- * length. */
-typedef struct vdi_vilds_result {
-    double *mean;   /**< (trials,T,d) */
-    double *cov;    /**< (trials,T,d,d) */
-    double *lagcov; /**< (trials,T-1,d,d): Cov(z_{t+1}, z_t) */
-    double *sample; /**< (samples,trials,T,d) */
-    double *rate;   /**< (trials,T,n): E_q of the mean of y; ready parts only */
-    double *elbo;   /**< (trials) nats, all constants included */
-    double *iw;     /**< (trials) importance-weighted bound */
-} vdi_vilds_result;
-/** The posterior of each trial. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
-                                                 const vdi_vilds_query *q,
-                                                 const vdi_vilds_result *out, vdi_error *err);
-/** Mean ELBO per bin, nats, all channels summed. `q` may be NULL. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data,
-                                                 const vdi_vilds_query *q, double *elbo_per_bin,
-                                                 vdi_error *err);
-/** What is predicted from what. */
-typedef enum vdi_vilds_prediction {
-    VDI_VILDS_LEAVE_ONE_OUT = 0, /**< channel i at all bins from the other channels */
-    VDI_VILDS_ONE_STEP           /**< bin t from all bins before it */
-} vdi_vilds_prediction;
-/** log E_q p(y) (trials,T,n) and E_q of the mean of y (trials,T,n), the latent integrated by
- * quadrature; either may be NULL. Missing values
- *  have log probability 0. Nothing of what is predicted is read. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data,
-                                                   vdi_vilds_prediction what,
-                                                   const vdi_vilds_query *q, double *log_prob,
-                                                   double *mean, vdi_error *err);
-
 #endif /* VDI_MODEL_VILDS_VILDS_H */
 
 
-/* ======== model/vilds/posterior.h ======== */
-/* model/vilds/posterior.h - what an ELBO is made of: the prior, the families of q, the observation
- * parts, as operations of the tape
+/* ======== model/vilds/matrix.h ======== */
+/* model/vilds/matrix.h - small square matrices in float64, as the algebra of one bin needs them
+ *
+ * Nothing public. All are row-major (d,d); what a function adds to, it adds to.
+ */
+#ifndef VDI_MODEL_VILDS_MATRIX_H
+#define VDI_MODEL_VILDS_MATRIX_H
+#endif /* VDI_MODEL_VILDS_MATRIX_H */
+
+
+/* ======== model/vilds/prior.h ======== */
+/* model/vilds/prior.h - the linear dynamical prior of the latents, as operations of the tape
  *
  * Do this:
  *     vdi_var Qi, ld;
  *     vdi_var_precision_root(t, q, &Qi, &ld);   Q^{-1} and its log determinant from free parameters
- *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   E[-2 log p(z)]
+ *     vdi_var e = vdi_var_lds_energy(t, &prior, z, none, none, &info);   -2 log p(z)
  *
  * For those who write a log p(y, z) of their own: the same prior that the ready parts use. The
  * equations: docs/guide/vilds.md. Everything here is float64 and O(T d^3); shapes are checked by
  * the model, not again.
- * A family of q is a struct of functions (vdi_vilds_family_ops): a fourth one is one more of them.
  */
-#ifndef VDI_MODEL_VILDS_POSTERIOR_H
-#define VDI_MODEL_VILDS_POSTERIOR_H
+#ifndef VDI_MODEL_VILDS_PRIOR_H
+#define VDI_MODEL_VILDS_PRIOR_H
 
 /** The linear dynamical prior on a tape, all float64. */
 typedef struct vdi_lds_vars {
@@ -5210,55 +5209,318 @@ VDI_API vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var m
 VDI_API vdi_var vdi_var_lds_log_prob(vdi_tape *t, const vdi_lds_vars *p, vdi_var z,
                                      const vdi_trial_info *info);
 
-/** A family of Gaussian posteriors: from the encoder's output to a block-tridiagonal precision. */
-typedef struct vdi_vilds_family_ops {
-    const char *name; /**< as in the metadata of a saved model */
-    /** Outputs of the encoder for each bin. */
-    int64_t (*outputs)(int64_t d);
-    /** What the encoder's last bias starts with: `bias` (outputs) comes in as 0. */
-    void (*start)(int64_t d, double *bias);
-    /** out (B,T,outputs) to D (B,T,d,d), E (B,T-1,d,d) and either the mean (B,T,d) or J times the
-     * mean (then *is_mean is false). */
-    vdi_status (*build)(vdi_tape *t, vdi_var out, const vdi_lds_vars *p, const vdi_trial_info *info,
-                        vdi_var *D, vdi_var *E, vdi_var *mean, bool *is_mean);
-    bool silent; /**< bins without any observation give no factor: the encoder's output is taken as
-                      0 there */
-} vdi_vilds_family_ops;
-/** The family of that kind. */
-VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
+#endif /* VDI_MODEL_VILDS_PRIOR_H */
+
+
+/* ======== model/vilds/posterior.h ======== */
+/* model/vilds/posterior.h - the families of q: from the encoder's output to a block-tridiagonal
+ * precision
+ *
+ * Do this, to build a bound of your own:
+ *     vdi_var D, E, k;
+ *     bool is_mean;
+ *     vdi_var_vilds_precision(t, VDI_VILDS_PRODUCT, encoded, &prior, &info, &D, &E, &k, &is_mean);
+ *     vdi_blocktri_var f = vdi_var_blocktri_factor(t, D, E, NULL);
+ *
+ * A description names its family (vdi_vilds_family), and vilds.h lists them. A family is a row of
+ * functions, so another one is one more row here and a line in that list.
+ *
+ *     product      J = prior's + blockdiag(R_t R_t'),   J m = prior's + h
+ *     direct       J = F F' + 1e-6 I,  F_tt = a_t, F_{t+1,t} = b_t,   m as it comes
+ *     meanfield    J = blockdiag(R_t R_t') + 1e-6 I,   m as it comes
+ */
+#ifndef VDI_MODEL_VILDS_POSTERIOR_H
+#define VDI_MODEL_VILDS_POSTERIOR_H
+
+/** From the encoder's output, out (B,T,outputs), to D (B,T,d,d), E (B,T-1,d,d) and either the mean
+ * (B,T,d) or J times the mean (then *is_mean is false). Outputs: d + d d of a product posterior and
+ * of mean field, d + 2 d d of a direct one. The status is the tape's. */
+VDI_API vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family, vdi_var out,
+                                           const vdi_lds_vars *p, const vdi_trial_info *info,
+                                           vdi_var *D, vdi_var *E, vdi_var *k, bool *is_mean);
 
 #endif /* VDI_MODEL_VILDS_POSTERIOR_H */
 
 
-/* ======== model/vilds/train.h ======== */
-/* model/vilds/train.h - the model object, its batches, its ELBO and its training; declared in
- * vilds.h
+/* ======== model/vilds/data.h ======== */
+/* model/vilds/data.h - observations in the form that a model works with; declared in vilds.h
+ *
+ * Values are kept in the networks' dtype, as they are and standardised; what is missing, or behind
+ * a trial's end, is 0 in both.
+ */
+#ifndef VDI_MODEL_VILDS_DATA_H
+#define VDI_MODEL_VILDS_DATA_H
+#endif /* VDI_MODEL_VILDS_DATA_H */
+
+
+/* ======== model/vilds/model.h ======== */
+/* model/vilds/model.h - the model object: its parameters, their start, what it hands out; declared
+ * in vilds.h
+ */
+#ifndef VDI_MODEL_VILDS_MODEL_H
+#define VDI_MODEL_VILDS_MODEL_H
+#endif /* VDI_MODEL_VILDS_MODEL_H */
+
+
+/* ======== model/vilds/batch.h ======== */
+/* model/vilds/batch.h - stretches of trials as the networks and the algebra over time see them
  *
  * A batch packs the bins that count of ragged trials one behind another, so networks never see
  * padding; trials meet the padded algebra over time through one gather. A batch of equal lengths
- * needs no gather at all.
+ * needs no gather at all. All its memory is of the model's arena.
+ */
+#ifndef VDI_MODEL_VILDS_BATCH_H
+#define VDI_MODEL_VILDS_BATCH_H
+#endif /* VDI_MODEL_VILDS_BATCH_H */
+
+
+/* ======== model/vilds/bound.h ======== */
+/* model/vilds/bound.h - from a batch to its evidence lower bound, as a graph on the model's tape
+ *
+ *     encoder -> q = N(m, J^{-1}) -> z = m + L^{-T} eps -> decoder -> E log p(y | z) - KL(q | p(z))
+ *
+ * The KL is in closed form; E log p(y | z) too where the read-out is linear and the kind of
+ * observation has one, else it is a mean over samples of z. A log joint of the user's own takes the
+ * place of p(y | z) p(z).
+ */
+#ifndef VDI_MODEL_VILDS_BOUND_H
+#define VDI_MODEL_VILDS_BOUND_H
+#endif /* VDI_MODEL_VILDS_BOUND_H */
+
+
+/* ======== model/vilds/train.h ======== */
+/* model/vilds/train.h - training: restarts, a schedule, validation, and steps that can be undone
+ *
+ * Do this:
+ *     vdi_vilds_progress p;
+ *     while (vdi_vilds_step(model, data, NULL, &p, &err) == VDI_OK)
+ *         printf("%d of %d: %g nats per bin\n", (int)p.step, (int)p.steps, p.elbo);
+ *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);   or all of it at once
+ *
+ * A run is `restarts` starts of `restart_steps` steps each, of which the best by training bound
+ * goes on, and then the full schedule; with one start it is the schedule alone. A step draws a
+ * batch, leaves neurons out, and takes one step of Adam on minus its bound. A step whose bound or
+ * gradient is not finite is undone, and the next ones are shorter. Between steps vdi_vilds_state
+ * holds all that a run needs to go on to the bit.
+ * Memory: the first steps grow the tape and the arena, then nothing is allocated. Errors: statuses;
+ * VDI_ERR_NUMERIC when no step is short enough. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_TRAIN_H
 #define VDI_MODEL_VILDS_TRAIN_H
+
+/** What a progress callback sees. */
+typedef struct vdi_vilds_progress {
+    int64_t step, steps;   /**< done, and in all (restarts included) */
+    int64_t start, starts; /**< which restart; start == starts in the full schedule */
+    double elbo;           /**< of the last step, nats per bin; noisy */
+    double validation;     /**< the last one; NaN before the first */
+    double rate;           /**< learning rate */
+    int64_t undone;        /**< steps undone so far */
+} vdi_vilds_progress;
+/** Return false to stop: vdi_vilds_fit then returns VDI_STOPPED, and goes on when it is called
+ * again. */
+typedef bool (*vdi_vilds_progress_fn)(const vdi_vilds_progress *p, void *user);
+
+/** One step of the schedule, restarts included; VDI_END when it is over (then the best parameters
+ * stand). `p` may be NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data,
+                                                vdi_vilds_data *validation, vdi_vilds_progress *p,
+                                                vdi_error *err);
+/** All steps that are left. With `validation` (may be NULL) the parameters that were best there are
+ * kept. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit(vdi_vilds *m, vdi_vilds_data *data,
+                                               vdi_vilds_data *validation, vdi_vilds_progress_fn fn,
+                                               void *user, vdi_error *err);
+/** The loss of one step of the full schedule (minus the bound per bin, a number) and its gradient
+ * in the parameters' `grad`; nothing is changed besides: for checks, and for training loops of your
+ * own. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t step,
+                                                double *loss, vdi_error *err);
+/** Begin the schedule again from the parameters as they are, without restarts: after a start of
+ * your own. */
+VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
+
 #endif /* VDI_MODEL_VILDS_TRAIN_H */
 
 
-/* ======== model/vilds/infer.h ======== */
-/* model/vilds/infer.h - posteriors, refinement, bounds and predictions of a trained model; declared
- * in vilds.h
+/* ======== model/vilds/decoder.h ======== */
+/* model/vilds/decoder.h - the decoder and the observations in plain numbers, without a tape: what
+ * quadrature over the latent of a bin works with
  *
- * Refinement leaves the network's start by natural-gradient steps on the factors (h_t, Lambda_t) of
- * a product posterior: with the expectations under N(m_t, S_tt) taken by Gauss-Hermite quadrature,
- *     G_t = E sum_n dlog p/d eta_n  d eta_n/dz
- *     H_t = E sum_n w_n (d eta_n/dz)(d eta_n/dz)',   w_n the Fisher information of eta_n
- *     Lambda <- (1 - rho) Lambda + rho H,   h <- (1 - rho) h + rho (G + H m)
- * a step of a trial that lowers its bound is undone and rho shortened (Khan and Lin 2017, with
- * Gauss-Newton curvature). Other families of q, and a user's log joint, are refined by Adam on the
- * encoder's output of each bin.
+ * Nothing public. All memory is of the model's arena.
+ */
+#ifndef VDI_MODEL_VILDS_DECODER_H
+#define VDI_MODEL_VILDS_DECODER_H
+#endif /* VDI_MODEL_VILDS_DECODER_H */
+
+
+/* ======== model/vilds/refine.h ======== */
+/* model/vilds/refine.h - the posterior of each trial, from where the encoder has it to where its
+ * bound is highest
+ *
+ * A product posterior has a Gaussian factor (h_t, Lambda_t) a bin, and is refined by
+ * natural-gradient steps on them, with expectations under N(m_t, S_t) by Gauss-Hermite quadrature
+ * (Khan and Lin 2017, with Gauss-Newton curvature):
+ *
+ *     G_t = E sum_n (dlog p / d eta_n) (d eta_n / dz)
+ *     H_t = E sum_n w_n (d eta_n / dz)(d eta_n / dz)',   w_n the Fisher information of eta_n
+ *
+ *     Lambda_t <- (1 - rho) Lambda_t + rho H_t
+ *     h_t      <- (1 - rho) h_t      + rho (G_t + H_t m_t)
+ *
+ * A step of a trial that lowers its bound is undone and its rho shortened. Other families of q, a
+ * nonlinear transition and a user's log joint are refined by Adam on the encoder's output of each
+ * bin.
+ */
+#ifndef VDI_MODEL_VILDS_REFINE_H
+#define VDI_MODEL_VILDS_REFINE_H
+#endif /* VDI_MODEL_VILDS_REFINE_H */
+
+
+/* ======== model/vilds/infer.h ======== */
+/* model/vilds/infer.h - posteriors and bounds of a trained model
+ *
+ * Do this:
+ *     vdi_vilds_query q = VDI__ZERO;
+ *     q.refine = 8;                                   leave the network's start
+ *     vdi_vilds_result out = VDI__ZERO;
+ *     out.mean = mean;                                (trials,T,d)
+ *     out.elbo = elbo;                                (trials) nats
+ *     vdi_vilds_infer(model, data, &q, &out, &err);
+ *     double per_bin;
+ *     vdi_vilds_score(model, data, &q, &per_bin, &err);
+ *
+ * The posterior of each trial comes from the encoder in one pass; refine.h tells how it is
+ * improved. The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et
+ * al. 2016): it rises to log p(y) with K, and its work space does not grow with K. That of
+ * `samples` does.
+ * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
+ * allocate nothing. Errors: statuses. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_INFER_H
 #define VDI_MODEL_VILDS_INFER_H
+
+/** How vdi_vilds_infer, score and predict run. Zero is the default of each field
+ * (vdi_vilds_query_fields). */
+typedef struct vdi_vilds_query {
+    int64_t refine;  /**< steps of refinement of each trial's posterior: about 8 natural ones for a
+                          product posterior with a ready observation part, some hundred gradient
+                          steps for all else */
+    int64_t samples; /**< for the expected log likelihood where it has no closed form */
+    int64_t iw;      /**< samples of the importance-weighted bound; 0: none */
+    uint64_t seed;   /**< of the samples */
+    int64_t nodes;   /**< of quadrature for each latent dimension, fewer for d > 3 */
+} vdi_vilds_query;
+/** Where vdi_vilds_infer writes; NULL members are not computed. All float64, zero beyond a trial's
+ * length. */
+typedef struct vdi_vilds_result {
+    double *mean;   /**< (trials,T,d) */
+    double *cov;    /**< (trials,T,d,d) */
+    double *lagcov; /**< (trials,T-1,d,d): Cov(z_{t+1}, z_t) */
+    double *sample; /**< (samples,trials,T,d) */
+    double *rate;   /**< (trials,T,n): E_q of the mean of y; ready parts only */
+    double *elbo;   /**< (trials) nats, all constants included */
+    double *iw;     /**< (trials) importance-weighted bound */
+} vdi_vilds_result;
+
+/** Name, default, range and help of each field of a query. */
+VDI_API const vdi_fields *vdi_vilds_query_fields(void);
+/** The query with defaults filled in; `q` may be NULL. */
+VDI_API vdi_vilds_query vdi_vilds_query_defaults(const vdi_vilds_query *q);
+/** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
+VDI_API vdi_status vdi_vilds_query_check(const vdi_vilds_query *q, vdi_error *err);
+
+/** The posterior of each trial. `q` may be NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
+                                                 const vdi_vilds_query *q,
+                                                 const vdi_vilds_result *out, vdi_error *err);
+/** Mean ELBO per bin, nats, all channels summed. `q` may be NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data,
+                                                 const vdi_vilds_query *q, double *elbo_per_bin,
+                                                 vdi_error *err);
+
 #endif /* VDI_MODEL_VILDS_INFER_H */
+
+
+/* ======== model/vilds/predict.h ======== */
+/* model/vilds/predict.h - what a trained model says of values that it does not see, the constant
+ * model beside it, and drawing from it
+ *
+ * Do this:
+ *     vdi_vilds_predict(model, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, log_prob, mean, &err);
+ *     vdi_vilds_constant(model, data, constant, &err);
+ *     vdi_score_bits_against(rows, n, y, log_prob, constant, &bits, &err);    (score.h)
+ *     vdi_vilds_draw draw = VDI__ZERO;
+ *     draw.trials = 5;
+ *     draw.T = 100;
+ *     vdi_vilds_simulate(model, &draw, z, y, &err);
+ *
+ * A prediction is a distribution: its probabilities are integrated over the latent, not taken at a
+ * mean rate. Nothing of what is predicted is read. A user's log joint has no observation part to
+ * predict with, so here only the ready parts will do.
+ * Memory: as infer.h. Errors: statuses. Threads: one model per thread.
+ */
+#ifndef VDI_MODEL_VILDS_PREDICT_H
+#define VDI_MODEL_VILDS_PREDICT_H
+
+/** What is predicted from what. */
+typedef enum vdi_vilds_prediction {
+    VDI_VILDS_LEAVE_ONE_OUT = 0, /**< channel i at all bins from the other channels */
+    VDI_VILDS_ONE_STEP           /**< bin t from all bins before it */
+} vdi_vilds_prediction;
+/** log E_q p(y) (trials,T,n) and E_q of the mean of y (trials,T,n), the latent integrated by
+ * quadrature; either may be NULL. Missing values have log probability 0. `q` may be NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data,
+                                                   vdi_vilds_prediction what,
+                                                   const vdi_vilds_query *q, double *log_prob,
+                                                   double *mean, vdi_error *err);
+/** log p(y) (trials,T,n) of each value under the constant model of the same family of observations:
+ * every bin of a channel has the same distribution, with the mean and, where the family has one,
+ * the spread that the channel has in the training data. What scores are held against. Missing
+ * values have log probability 0. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_constant(const vdi_vilds *m, const vdi_vilds_data *data,
+                                                    double *log_prob, vdi_error *err);
+
+/** What is to be drawn. */
+typedef struct vdi_vilds_draw {
+    int64_t trials, T;    /**< how much, at least 1 each */
+    uint64_t seed;        /**< trial i draws from (seed, i) */
+    const double *u;      /**< (trials,T,inputs); NULL: 0 */
+    const double *offset; /**< (trials,T,n); NULL: 0 */
+} vdi_vilds_draw;
+/** Draw from the model: latents z (trials,T,d) and observations y (trials,T,n); either may be
+ * NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_simulate(vdi_vilds *m, const vdi_vilds_draw *draw,
+                                                    double *z, double *y, vdi_error *err);
+
+#endif /* VDI_MODEL_VILDS_PREDICT_H */
+
+
+/* ======== model/vilds/canonical.h ======== */
+/* model/vilds/canonical.h - coordinates of the latents in which two models can be compared
+ *
+ * Do this:
+ *     vdi_flds_canonical(model, data, &err);        stationary covariance I, axes by strength
+ *
+ * Latents are known only up to an affine map: z -> G z + s with A -> G A G^{-1},
+ * f -> f(G^{-1}(z - s)) is the same model. In canonical coordinates the stationary covariance is I
+ * and the axes are those of the decoder's mean Jacobian over the posterior means of `data`, the
+ * strongest first, each with the sign that makes the sum of its column of the Jacobian positive.
+ * Memory: from the model's allocator, given back before return. Errors: statuses; the model stays
+ * as it was. Threads: as model/vilds/vilds.h.
+ */
+#ifndef VDI_MODEL_VILDS_CANONICAL_H
+#define VDI_MODEL_VILDS_CANONICAL_H
+
+/** The map to canonical coordinates, G (d,d): z_canonical = G z. */
+VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data,
+                                                        double *G, vdi_error *err);
+/** Rewrite the model itself in canonical coordinates: bounds and predictions do not change.
+ * VDI_ERR_UNSUPPORTED unless the posterior is a product with the prior's own dynamics. */
+VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data,
+                                                    vdi_error *err);
+
+#endif /* VDI_MODEL_VILDS_CANONICAL_H */
 
 
 /* ======== model/vilds/flds.h ======== */
@@ -5273,40 +5535,49 @@ VDI_API const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind);
  *     vdi_vilds_desc desc = VDI__ZERO;
  *     desc.d = 2;
  *     desc.n = 40;
- *     desc = vdi_flds_recipe(&desc, VDI_FLDS_DENSE);   a recipe that was measured
+ *     desc = vdi_flds_recipe(&desc, VDI_FLDS_DENSE);   a measured schedule
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);
  *     vdi_flds_canonical(model, data, &err);           stationary covariance I, axes by strength
  *     vdi_flds_scores s;
- *     vdi_flds_score(model, data, train_means, NULL, &s, &err);   bits per spike, MSE
+ *     vdi_flds_score(model, data, NULL, &s, &err);     bits per spike, MSE
  *
- * Latents are known only up to an affine map: z -> G z + s with A -> G A G^{-1}, f -> f(G^{-1}(z -
- * s)) is the same model. The canonical strongest first, each axis with the sign that makes the sum
- * of its column of the Jacobian positive.
- * Memory: from the model's allocator, given back before return. Errors: statuses; the model stays
- * as it was.
- * Threads: as model/vilds/vilds.h. What it does NOT do: choose d.
+ * What it does NOT do: choose d.
+ * Memory: what vdi_flds_fit_encoder and vdi_flds_score need comes from the model's allocator and is
+ * given back before they return; a score takes three arrays of the size of the data. Errors:
+ * statuses; the model stays as it was. Threads: as model/vilds/vilds.h.
  */
 #ifndef VDI_MODEL_VILDS_FLDS_H
 #define VDI_MODEL_VILDS_FLDS_H
 
 /** Recipes of training, by the kind of data. */
 typedef enum vdi_flds_kind {
-    VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: 16 starts, rate 1e-2, Q0 and x0
-                             fixed */
+    VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: many starts, Q0 and x0 fixed */
     VDI_FLDS_SPARSE,    /**< few spikes: gentler rates, Q0 and x0 free, a penalty on the decoder's
                              weights */
     VDI_FLDS_SMOOTH,    /**< rates near log-linear in the latent: one start; gentler rates, Q0 and
                              x0 free, the same penalty */
-    VDI_FLDS_FROM_PLDS
-    /**< few spikes and few trials: the read-out of a Poisson LDS, to which a network adds; goes on
-         with vdi_vilds_init, vdi_flds_from_plds, vdi_flds_fit_encoder, vdi_vilds_fit */
+    VDI_FLDS_FROM_PLDS, /**< few spikes and few trials: the read-out of a Poisson LDS, to which a
+                             network adds; goes on with vdi_vilds_init, vdi_flds_from_plds,
+                             vdi_flds_fit_encoder, vdi_vilds_fit */
+    VDI_FLDS_LINEAR     /**< a linear read-out (desc.linear): a long schedule, Q0 and x0 free */
 } vdi_flds_kind;
+/** How many recipes there are. */
+VDI_API int vdi_flds_recipe_count(void);
+/** The recipe of that name ("dense", "sparse", "smooth", "plds", "linear"), or -1. */
+VDI_API int vdi_flds_recipe_find(const char *name);
+/** Its name; NULL if there is no such recipe. */
+VDI_API const char *vdi_flds_recipe_name(int kind);
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
+
+/** Can a model of that description start from a Poisson LDS? Its observations have to be counts whose
+ * log mean the decoder gives. */
+VDI_API bool vdi_flds_takes_plds(const vdi_vilds_desc *desc);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in
  * the skip of a network (desc.skip) whose own output begins at 0. Then vdi_vilds_fit runs the full
- * schedule from there. Call after vdi_vilds_init. */
+ * schedule from there. Call after vdi_vilds_init. VDI_ERR_UNSUPPORTED if the model's observations
+ * are not counts with the exp link. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds,
                                                     vdi_error *err);
 /** Train the encoder alone on the model as it stands, so that what vdi_vilds_fit begins with is not
@@ -5314,25 +5585,18 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds
  * interrupted or failed call leaves the parameters finite. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data,
                                                       int64_t steps, vdi_error *err);
-/** The map to canonical coordinates, G (d,d): z_canonical = G z. From posterior means of `data`. */
-VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data,
-                                                        double *G, vdi_error *err);
-/** Rewrite the model itself in canonical coordinates: bounds and predictions do not change. Product
- * posterior. */
-VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data,
-                                                    vdi_error *err);
 
 /** What vdi_flds_score finds. */
 typedef struct vdi_flds_scores {
-    double lno_bits, lno_mse; /**< leave-one-neuron-out, bits per spike against the training means;
-                                   mean squared error of E_q rate */
+    double lno_bits, lno_mse; /**< leave-one-neuron-out: bits per spike against the constant model
+                                   of vdi_vilds_constant; mean squared error of E_q rate */
     double one_step_bits, one_step_mse; /**< one step ahead */
 } vdi_flds_scores;
-/** Leave-one-out and one-step prediction, the latent integrated over. train_means (n): counts per
- * bin. */
+/** Leave-one-out and one-step prediction, the latent integrated over. `q` may be NULL.
+ * VDI_ERR_UNSUPPORTED if the observations are no counts, VDI_ERR_DATA if there is no spike. */
 VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data,
-                                                const double *train_means, const vdi_vilds_query *q,
-                                                vdi_flds_scores *out, vdi_error *err);
+                                                const vdi_vilds_query *q, vdi_flds_scores *out,
+                                                vdi_error *err);
 
 #endif /* VDI_MODEL_VILDS_FLDS_H */
 
@@ -10012,8 +10276,9 @@ VDI__DEF size_t vdi_field_range_text(const vdi_field *f, char *buf, size_t cap) 
     }
     const bool whole = f->type != VDI_FIELD_TYPE_REAL;
     if (f->type == VDI_FIELD_TYPE_SIZES) {
-        n = vdi_text_format(buf, cap, "%sup to %d sizes from ",
-                            f->twin != VDI_FIELD_NONE ? "none, or " : "", f->capacity);
+        const bool may_be_empty = f->twin != VDI_FIELD_NONE || f->initial_number == 0;
+        n = vdi_text_format(buf, cap, "%sup to %d sizes from ", may_be_empty ? "none, or " : "",
+                            f->capacity);
         return n + vdi_text_format(buf + n, cap - n, "%lld to %lld", (long long)f->least,
                                    (long long)f->most);
     }
@@ -10102,7 +10367,7 @@ VDI__FN bool vdi__field_parse_sizes(const vdi_field *f, void *desc, const char *
     int64_t *size = (int64_t *)(void *)vdi__field_at(f, desc);
     int32_t number = 0;
     const bool none = strcmp(text, "none") == 0;
-    if (none && f->twin == VDI_FIELD_NONE) return false;
+    if (none && f->twin == VDI_FIELD_NONE && f->initial_number > 0) return false;
     for (const char *at = text; !none; at++) {
         const size_t length = strcspn(at, ",");
         if (number == f->capacity || length == 0) return false;
@@ -18956,6 +19221,111 @@ VDI__DEF vdi_status vdi_check_taylor(const vdi_check_desc *desc, double *slope, 
 }
 #endif
 
+/* ======== model/lds/series.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SERIES_C)
+#define VDI_MODEL_LDS_SERIES_C
+
+/* The shape of the observations: trials, bins, channels. */
+typedef struct vdi__series {
+    int64_t trials, T, n;
+} vdi__series;
+
+/* A (trials,T,channels) view of what may come as (T,channels). */
+VDI__FN vdi_tensor vdi__series_view(vdi_tensor x) {
+    if (x.ndim != 2) return x;
+    vdi_tensor r = x;
+    r.ndim = 3;
+    for (int i = 2; i > 0; i--) {
+        r.shape[i] = x.shape[i - 1];
+        r.stride[i] = x.stride[i - 1];
+    }
+    r.shape[0] = 1;
+    r.stride[0] = 0;
+    return r;
+}
+
+/* y has n channels, and there is something in it: its shape. */
+VDI__FN vdi_status vdi__series_of(vdi_tensor y, int64_t n, const char *where, vdi__series *s,
+                                  vdi_error *err) {
+    const vdi_tensor v = vdi__series_view(y);
+    char text[VDI_SHAPE_TEXT];
+    if (v.ndim != 3 || !v.data || v.shape[2] != n) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                             "y is %s, expected (trials,T,%lld) or (T,%lld)",
+                             vdi_tensor_shape_text(y, text), (long long)n, (long long)n);
+    }
+    if (v.shape[0] < 1 || v.shape[1] < 1) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s: there is nothing in it",
+                             vdi_tensor_shape_text(y, text));
+    }
+    s->trials = v.shape[0];
+    s->T = v.shape[1];
+    s->n = n;
+    return VDI_OK;
+}
+
+/* An array `name` of so many columns for the bins of y; none is asked for where there are no
+ * columns. */
+VDI__FN vdi_status vdi__series_check_columns(const vdi__series *s, vdi_tensor x, int64_t columns,
+                                             const char *name, const char *where, vdi_error *err) {
+    const vdi_tensor v = vdi__series_view(x);
+    char text[VDI_SHAPE_TEXT];
+    if (columns == 0) return VDI_OK;
+    if (v.ndim == 3 && v.data && v.shape[0] == s->trials && v.shape[1] == s->T &&
+        v.shape[2] == columns)
+        return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_SHAPE, where, "%s is %s, expected (%lld,%lld,%lld)", name,
+                         vdi_tensor_shape_text(x, text), (long long)s->trials, (long long)s->T,
+                         (long long)columns);
+}
+
+/* An offset as (trials,T,n); the null tensor if it does not broadcast to that. */
+VDI__FN vdi_tensor vdi__series_broadcast(const vdi__series *s, vdi_tensor offset) {
+    int64_t shape[3];
+    shape[0] = s->trials;
+    shape[1] = s->T;
+    shape[2] = s->n;
+    return vdi_tensor_broadcast_to(offset, 3, shape);
+}
+
+VDI__FN vdi_status vdi__series_check_offset(const vdi__series *s, vdi_tensor offset,
+                                            const char *where, vdi_error *err) {
+    char text[VDI_SHAPE_TEXT];
+    if (vdi_tensor_ok(vdi__series_broadcast(s, offset))) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                         "offset is %s, which does not broadcast to (%lld,%lld,%lld)",
+                         vdi_tensor_shape_text(offset, text), (long long)s->trials, (long long)s->T,
+                         (long long)s->n);
+}
+
+/* Lengths (trials), each from `least` to T; NULL: all are T. */
+VDI__FN vdi_status vdi__series_check_lengths(const vdi__series *s, const int64_t *lengths,
+                                             int64_t least, const char *where, vdi_error *err) {
+    for (int64_t i = 0; lengths && i < s->trials; i++) {
+        if (lengths[i] >= least && lengths[i] <= s->T) continue;
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "lengths[%lld] is %lld, expected %lld..%lld", (long long)i,
+                             (long long)lengths[i], (long long)least, (long long)s->T);
+    }
+    return VDI_OK;
+}
+
+/* Their copy in an arena; NULL when memory is out. */
+VDI__FN int64_t *vdi__series_lengths(const vdi__series *s, const int64_t *lengths,
+                                     vdi_arena *arena) {
+    int64_t *copy =
+        (int64_t *)vdi_arena_alloc(arena, vdi_mul_size((size_t)s->trials, sizeof *copy));
+    for (int64_t i = 0; copy && i < s->trials; i++)
+        copy[i] = lengths ? lengths[i] : s->T;
+    return copy;
+}
+
+/* How many values there are, or SIZE_MAX if that is no number of them. */
+VDI__FN size_t vdi__series_values(const vdi__series *s, int64_t columns) {
+    return vdi_mul_size(vdi_mul_size((size_t)s->trials, (size_t)s->T), (size_t)columns);
+}
+#endif
+
 /* ======== model/lds/lds.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_LDS_C)
 #define VDI_MODEL_LDS_LDS_C
@@ -22690,42 +23060,76 @@ VDI__DEF double vdi_score_poisson(int64_t count, const double *y, const double *
     return total;
 }
 
+/* Is there a count in the row? */
+VDI__FN bool vdi__score_any(int64_t n, const double *y) {
+    for (int64_t j = 0; j < n; j++)
+        if (y[j] == y[j]) return true;
+    return false;
+}
+
 VDI__DEF double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
                                       int64_t *bins) {
     double total = 0;
     if (bins) *bins = 0;
     for (int64_t r = 0; r < rows; r++) {
-        bool any = false;
-        for (int64_t j = 0; !any && j < n; j++)
-            any = y[r * n + j] == y[r * n + j];
-        if (!any) continue;
+        if (!vdi__score_any(n, y + r * n)) continue;
         if (bins) ++*bins;
         total += vdi_score_poisson(n, y + r * n, means, NULL);
     }
     return total;
 }
 
-VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
-                                             const double *log_p, const double *means,
-                                             vdi_score_bits *out, vdi_error *err) {
-    vdi_score_bits s = VDI__ZERO;
+/* The sums over y and log_p. */
+VDI__FN vdi_status vdi__score_counts(int64_t rows, int64_t n, const double *y, const double *log_p,
+                                     vdi_score_bits *s, vdi_error *err) {
+    static const char where[] = "vdi_score_bits";
+    memset(s, 0, sizeof *s);
     for (int64_t i = 0; i < rows * n; i++) {
         if (!(y[i] == y[i])) continue;
         if (!(log_p[i] == log_p[i])) {
-            return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike",
+            return vdi_error_set(err, VDI_ERR_DATA, where,
                                  "log_p[%lld,%lld] is NaN, but there is a count",
                                  (long long)(i / n), (long long)(i % n));
         }
-        s.log_likelihood += log_p[i];
-        s.spikes += y[i];
-        s.values++;
+        s->log_likelihood += log_p[i];
+        s->spikes += y[i];
+        s->values++;
     }
-    if (!(s.spikes > 0)) {
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike",
-                             "the counts hold no spike: bits per spike are undefined");
-    }
+    if (s->spikes > 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_DATA, where,
+                         "the counts hold no spike: bits per spike are undefined");
+}
+
+VDI__FN void vdi__score_bits_of(vdi_score_bits *s) {
+    s->bits_per_spike = (s->log_likelihood - s->null_log_likelihood) / (s->spikes * log(2.0));
+}
+
+VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
+                                             const double *log_p, const double *means,
+                                             vdi_score_bits *out, vdi_error *err) {
+    vdi_score_bits s;
+    const vdi_status status = vdi__score_counts(rows, n, y, log_p, &s, err);
+    if (status < 0) return status;
     s.null_log_likelihood = vdi_score_homogeneous(rows, n, y, means, &s.bins);
-    s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
+    vdi__score_bits_of(&s);
+    *out = s;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_score_bits_against(int64_t rows, int64_t n, const double *y,
+                                           const double *log_p, const double *null_log_p,
+                                           vdi_score_bits *out, vdi_error *err) {
+    vdi_score_bits s;
+    const vdi_status status = vdi__score_counts(rows, n, y, log_p, &s, err);
+    if (status < 0) return status;
+    for (int64_t r = 0; r < rows; r++) {
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++)
+            if (y[r * n + j] == y[r * n + j]) sum += null_log_p[r * n + j];
+        s.null_log_likelihood += sum;
+        s.bins += vdi__score_any(n, y + r * n);
+    }
+    vdi__score_bits_of(&s);
     *out = s;
     return VDI_OK;
 }
@@ -22757,13 +23161,9 @@ VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, c
         return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps",
                              "the counts hold no spike: bits per spike are undefined");
     }
-    for (int64_t r = 0; r < rows; r++) {
-        bool any = false;
-        for (int64_t j = 0; !any && j < n; j++)
-            any = y[r * n + j] == y[r * n + j];
-        s.bins += any;
-    }
-    s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
+    for (int64_t r = 0; r < rows; r++)
+        s.bins += vdi__score_any(n, y + r * n);
+    vdi__score_bits_of(&s);
     *out = s;
     return VDI_OK;
 }
@@ -22806,7 +23206,7 @@ VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
     for (int64_t j = 0; j < n; j++) {
         double e, s;
         vdi__score_column(rows, n, truth + j, estimate + j, n, &e, &s);
-        if (column) column[j] = s > 0 ? 1 - e / s : HUGE_VAL - HUGE_VAL;
+        if (column) column[j] = s > 0 ? 1 - e / s : (double)NAN;
         error += e;
         spread += s;
     }
@@ -22829,84 +23229,116 @@ VDI__FN bool vdi__score_row(int64_t n, const double *x) {
     return sum == 0;
 }
 
+/* An affine map from latents to truth: about the means of the rows that it is fitted to, so that
+ * the products lose nothing. */
+typedef struct vdi__score_map {
+    int64_t d, n;
+    double *xx, *xy; /* (d,d), (d,n): products, then the map */
+    double *xm, *ym; /* (d), (n): means */
+    double *scale;   /* (d) */
+} vdi__score_map;
+
+/* Rows without a NaN in x or truth: the means, and how many there are. */
+VDI__FN double vdi__score_map_means(const vdi__score_map *m, int64_t rows, const double *x,
+                                    const double *truth) {
+    double count = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!vdi__score_row(m->d, x + r * m->d) || !vdi__score_row(m->n, truth + r * m->n))
+            continue;
+        for (int64_t i = 0; i < m->d; i++)
+            m->xm[i] += x[r * m->d + i];
+        for (int64_t j = 0; j < m->n; j++)
+            m->ym[j] += truth[r * m->n + j];
+        count += 1;
+    }
+    for (int64_t i = 0; i < m->d; i++)
+        m->xm[i] /= count;
+    for (int64_t j = 0; j < m->n; j++)
+        m->ym[j] /= count;
+    return count;
+}
+
+/* Least squares; false if the latents are collinear. */
+VDI__FN bool vdi__score_map_fit(const vdi__score_map *m, int64_t rows, const double *x,
+                                const double *truth) {
+    const int64_t d = m->d, n = m->n;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
+        for (int64_t i = 0; i < d; i++) {
+            const double e = x[r * d + i] - m->xm[i];
+            for (int64_t j = 0; j < d; j++)
+                m->xx[i * d + j] += e * (x[r * d + j] - m->xm[j]);
+            for (int64_t j = 0; j < n; j++)
+                m->xy[i * n + j] += e * (truth[r * n + j] - m->ym[j]);
+        }
+    }
+    for (int64_t i = 0; i < d; i++)
+        m->scale[i] = m->xx[i * d + i];
+    if (vdi_cholesky(VDI_F64, (size_t)d, m->xx, (size_t)d, NULL) < 0) return false;
+    for (int64_t i = 0; i < d; i++) {
+        const double pivot = m->xx[i * d + i];
+        if (!(pivot * pivot > 1e-12 * m->scale[i])) return false;
+    }
+    vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)n, m->xx, (size_t)d, m->xy, (size_t)n);
+    return true;
+}
+
+/* Squared errors and squares about the mean of column j, over rows from .. rows. */
+VDI__FN void vdi__score_map_judge(const vdi__score_map *m, int64_t from, int64_t rows,
+                                  const double *x, const double *truth, int64_t j, double *error,
+                                  double *spread) {
+    const int64_t d = m->d, n = m->n;
+    double sum = 0, seen = 0;
+    *error = *spread = 0;
+    for (int64_t r = from; r < rows; r++) {
+        if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j])) continue;
+        sum += truth[r * n + j];
+        seen += 1;
+    }
+    for (int64_t r = from; r < rows; r++) {
+        if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j])) continue;
+        double e = truth[r * n + j] - m->ym[j];
+        const double s = truth[r * n + j] - sum / seen;
+        for (int64_t i = 0; i < d; i++)
+            e -= (x[r * d + i] - m->xm[i]) * m->xy[i * n + j];
+        *error += e * e;
+        *spread += s * s;
+    }
+}
+
 VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n,
                                         const double *truth, int64_t fit_rows, double *work,
                                         double *column, double *r2, vdi_error *err) {
     static const char where[] = "vdi_score_linear_r2";
     const int64_t K = d + 1, from = fit_rows == rows ? 0 : fit_rows;
-    double *xx = work;
-    double *xy = xx + K * K;
-    double *xm = xy + K * n;
-    double *ym = xm + d;
-    double *scale = ym + n;
-    double count = 0;
-    double error = 0;
-    double spread = 0;
+    double error = 0, spread = 0;
+    vdi__score_map m;
     if (fit_rows < 1 || fit_rows > rows) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fit_rows is %lld, expected 1 to %lld",
                              (long long)fit_rows, (long long)rows);
     }
+    m.d = d;
+    m.n = n;
+    m.xx = work;
+    m.xy = m.xx + K * K;
+    m.xm = m.xy + K * n;
+    m.ym = m.xm + d;
+    m.scale = m.ym + n;
     memset(work, 0, vdi_score_linear_r2_work(d, n) * sizeof *work);
-    for (int64_t r = 0; r < fit_rows; r++) {
-        /* means first: the products are then about them, and lose nothing */
-        if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
-        for (int64_t i = 0; i < d; i++)
-            xm[i] += x[r * d + i];
-        for (int64_t j = 0; j < n; j++)
-            ym[j] += truth[r * n + j];
-        count += 1;
-    }
+    const double count = vdi__score_map_means(&m, fit_rows, x, truth);
     if (!(count > (double)d)) {
         return vdi_error_set(err, VDI_ERR_DATA, where,
                              "%g complete rows to fit %lld coefficients per column", count,
                              (long long)K);
     }
-    for (int64_t i = 0; i < d; i++)
-        xm[i] /= count;
-    for (int64_t j = 0; j < n; j++)
-        ym[j] /= count;
-    for (int64_t r = 0; r < fit_rows; r++) {
-        if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
-        for (int64_t i = 0; i < d; i++) {
-            double e = x[r * d + i] - xm[i];
-            for (int64_t j = 0; j < d; j++)
-                xx[i * d + j] += e * (x[r * d + j] - xm[j]);
-            for (int64_t j = 0; j < n; j++)
-                xy[i * n + j] += e * (truth[r * n + j] - ym[j]);
-        }
-    }
-    for (int64_t i = 0; i < d; i++)
-        scale[i] = xx[i * d + i];
-    bool collinear = vdi_cholesky(VDI_F64, (size_t)d, xx, (size_t)d, NULL) < 0;
-    for (int64_t i = 0; i < d; i++)
-        collinear |= !(xx[i * d + i] * xx[i * d + i] > 1e-12 * scale[i]);
-    if (collinear)
+    if (!vdi__score_map_fit(&m, fit_rows, x, truth))
         return vdi_error_set(err, VDI_ERR_DATA, where, "the latents are collinear or constant");
-    vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)n, xx, (size_t)d, xy, (size_t)n);
     for (int64_t j = 0; j < n; j++) {
-        double sum = 0;
-        double seen = 0;
-        double e2 = 0;
-        double s2 = 0;
-        for (int pass = 0; pass < 2; pass++) {
-            for (int64_t r = from; r < rows; r++) {
-                if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j]))
-                    continue;
-                if (pass == 0) {
-                    sum += truth[r * n + j];
-                    seen += 1;
-                    continue;
-                }
-                double e = truth[r * n + j] - ym[j], s = truth[r * n + j] - sum / seen;
-                for (int64_t i = 0; i < d; i++)
-                    e -= (x[r * d + i] - xm[i]) * xy[i * n + j];
-                e2 += e * e;
-                s2 += s * s;
-            }
-        }
-        if (column) column[j] = s2 > 0 ? 1 - e2 / s2 : HUGE_VAL - HUGE_VAL;
-        error += e2;
-        spread += s2;
+        double e, s;
+        vdi__score_map_judge(&m, from, rows, x, truth, j, &e, &s);
+        if (column) column[j] = s > 0 ? 1 - e / s : (double)NAN;
+        error += e;
+        spread += s;
     }
     if (!(spread > 0))
         return vdi_error_set(err, VDI_ERR_DATA, where, "the truth does not vary: R2 is undefined");
@@ -23193,400 +23625,1088 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
 }
 #endif
 
+/* ======== model/vilds/observation.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_C)
+#define VDI_MODEL_VILDS_OBSERVATION_C
+
+/* ======== what a kind is ====================================================================== */
+
+/* Rows of a batch, one a bin: those of trial b are first[b] .. first[b] + length[b] of `rows`, once
+ * for each sample. */
+typedef struct vdi__trial_rows {
+    int64_t samples, trials, rows, n;
+    const int64_t *first, *length;
+    const void *y, *mask; /* (rows,n): values, 0 where missing; and the mask, or NULL */
+    const void **lent;    /* or, instead of y, where each trial's values (length,n) stand in the
+                             data */
+} vdi__trial_rows;
+
+/* What a log likelihood on the tape gets to work with. */
+typedef struct vdi__obs_graph {
+    vdi_tape *tape;
+    const vdi_vilds_desc *desc;
+    vdi_arena *arena;  /* memory that lives as long as the values of the tape */
+    vdi_var parameter; /* the kind's own, or null */
+    vdi__trial_rows rows;
+    vdi_tensor y, mask; /* (rows,n); the mask may be null, and y where the rows are lent */
+} vdi__obs_graph;
+
+/* The same parameters as plain numbers, for quadrature and for drawing. */
+typedef struct vdi__obs_numbers {
+    vdi_vilds_link link;
+    int64_t stride;       /* numbers of a channel */
+    const double *number; /* (n,stride); NULL: the kind has no parameter */
+} vdi__obs_numbers;
+
+/* At one eta: log P(y | eta), its derivative by the decoder's output, its Fisher information, and
+ * the mean of y. */
+typedef struct vdi__obs_term {
+    double log_p, score, information, mean;
+} vdi__obs_term;
+
+/* What is known of a channel before training, from the values that are there. */
+typedef struct vdi__obs_channel {
+    double mean, sd;        /* of the values */
+    double exposure, shift; /* means of the exposure and of its logarithm */
+} vdi__obs_channel;
+
+/* Numbers of the constant model of a channel. */
+enum { VDI__OBS_CONSTANT = 3 };
+
+typedef struct vdi__obs_ops {
+    const char *help;
+    bool counts;  /* the values are whole numbers */
+    bool exposed; /* the bin width multiplies the mean */
+    bool linked;  /* desc.link chooses between exp and softplus */
+    bool apart;   /* log_likelihood and term leave out log y!, a constant that the data keep */
+    bool lends;   /* log_likelihood can read complete values where they stand in the data */
+    const char *values; /* what `takes` takes, for messages */
+    bool (*takes)(double y);
+    /* The parameter as training makes it, and how many numbers of a channel `term` reads; NULL:
+     * the kind has none. */
+    vdi_param_desc (*parameter)(const vdi_vilds_desc *desc);
+    int64_t (*stride)(const vdi_vilds_desc *desc);
+    void (*numbers)(const vdi_vilds_desc *desc, vdi_tensor parameter, int64_t channel, double *to);
+    /* Where training starts: the last bias of the decoder; may write the channel's parameter. */
+    double (*start)(const vdi_vilds_desc *desc, const vdi__obs_channel *c, vdi_tensor parameter,
+                    int64_t channel);
+    /* (samples,trials): log P(y | eta) summed over the rows of each trial; eta (samples rows,n) is
+     * linked and exposed. */
+    vdi_var (*log_likelihood)(const vdi__obs_graph *g, vdi_var eta);
+    /* (1,trials): E log P(y | eta) for eta ~ N(mean, variance), both (rows,n), under the exp link;
+     * NULL: there is no closed form. */
+    vdi_var (*expected)(const vdi__obs_graph *g, vdi_var mean, vdi_var variance);
+    /* eta is the decoder's output, `shift` the log exposure. */
+    vdi__obs_term (*term)(const vdi__obs_numbers *o, int64_t channel, double y, double eta,
+                          double shift);
+    double (*draw)(const vdi__obs_numbers *o, int64_t channel, double eta, double shift,
+                   vdi_rng *rng);
+    /* The constant model of this family with the mean and deviation of a channel, and log P(y)
+     * under it. */
+    void (*constant_fit)(const vdi_vilds_desc *desc, double mean, double sd, double *model);
+    double (*constant_log_p)(const vdi_vilds_desc *desc, const double *model, double y);
+} vdi__obs_ops;
+
+/* ======== words for those who write one ======================================================= */
+
+/* Log rates beyond this are bent: nothing overflows. */
+#define VDI__OBS_TOP 8.0
+/* Means below this count as this in a constant model (the choice of nlb_tools). */
+#define VDI__OBS_FLOOR 1e-9
+/* What the model adds to each standard deviation of its training data. */
+#define VDI__OBS_SD_GUARD 1e-3
+
+VDI__FN bool vdi__obs_takes_any(double y) { return y - y == 0; }
+VDI__FN bool vdi__obs_takes_count(double y) { return y - y == 0 && y >= 0 && y == floor(y); }
+
+VDI__FN int64_t vdi__obs_one(const vdi_vilds_desc *desc) {
+    (void)desc;
+    return 1;
+}
+VDI__FN void vdi__obs_same_number(const vdi_vilds_desc *desc, vdi_tensor parameter, int64_t channel,
+                                  double *to) {
+    (void)desc;
+    *to = vdi_dtype_load(parameter.dtype, parameter.data, channel);
+}
+
+/* A start with the mean of the data as mean of y. */
+VDI__FN double vdi__obs_start_log_mean(const vdi_vilds_desc *desc, const vdi__obs_channel *c,
+                                       vdi_tensor parameter, int64_t channel) {
+    const double mean = VDI__MAX(c->mean, 1e-3) / c->exposure;
+    (void)parameter;
+    (void)channel;
+    return desc->link == VDI_VILDS_SOFTPLUS ? log(expm1(mean)) : log(mean);
+}
+
+VDI__FN double vdi__obs_log_factorial(double y) { return y > 1 ? lgamma(y + 1) : 0; }
+
+VDI__FN double vdi__obs_sigmoid(double x) {
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+VDI__FN double vdi__obs_softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
+/* The mean of y by the softplus link, its logarithm, and the slope of the logarithm. */
+VDI__FN double vdi__obs_softplus_mean(double eta, double shift, double *log_mean, double *slope) {
+    const double mean = vdi__obs_softplus(eta) + 1e-6;
+    *slope = vdi__obs_sigmoid(eta) / mean;
+    *log_mean = log(mean) + shift;
+    return mean * exp(shift);
+}
+
+/* An operation from values of all rows, x (samples rows,n), to (samples,trials). */
+VDI__FN vdi_var vdi__obs_row_op(vdi_tape *t, vdi_var x, const vdi__trial_rows *rows,
+                                vdi_custom_fn forward, vdi_custom_fn backward, size_t saved_bytes) {
+    vdi_custom_desc desc = VDI__ZERO;
+    vdi_var r = vdi_var_none();
+    vdi_tensor out = vdi_tensor_2d(NULL, VDI_F64, rows->samples, rows->trials);
+    vdi__trial_rows *own = (vdi__trial_rows *)vdi__tape_payload(t, "vdi_vilds", sizeof *own);
+    if (!own || !vdi_var_ok(x)) return r;
+    *own = *rows;
+    desc.name = "vdi_vilds_sums";
+    desc.inputs = desc.outputs = 1;
+    desc.input = &x;
+    desc.output = &out;
+    desc.user = own;
+    desc.forward = forward;
+    desc.backward = backward;
+    desc.saved_bytes = saved_bytes;
+    (void)vdi_var_custom(t, &desc, &r);
+    return r;
+}
+
+VDI__FN vdi_status vdi__trial_sums_forward(vdi_custom *c, void *user, vdi_error *err) {
+    const vdi__trial_rows *r = (const vdi__trial_rows *)user;
+    const vdi_dtype dtype = c->in[0].dtype;
+    const size_t row = (size_t)r->n * vdi_dtype_size(dtype);
+    double *sum = (double *)c->out[0].data;
+    (void)err;
+    for (int64_t s = 0; s < r->samples; s++) {
+        for (int64_t b = 0; b < r->trials; b++) {
+            const char *x = (const char *)c->in[0].data + (size_t)(s * r->rows + r->first[b]) * row;
+            sum[s * r->trials + b] = vdi_sum(dtype, (size_t)(r->length[b] * r->n), x);
+        }
+    }
+    return VDI_OK;
+}
+
+VDI__FN void vdi__add_to_all(vdi_dtype dtype, int64_t count, double g, void *to, int64_t at) {
+    if (dtype == VDI_F32) {
+        float *x = (float *)to + at;
+        for (int64_t i = 0; i < count; i++)
+            x[i] += (float)g;
+        return;
+    }
+    double *x = (double *)to + at;
+    for (int64_t i = 0; i < count; i++)
+        x[i] += g;
+}
+
+VDI__FN vdi_status vdi__trial_sums_backward(vdi_custom *c, void *user, vdi_error *err) {
+    const vdi__trial_rows *r = (const vdi__trial_rows *)user;
+    const double *g = (const double *)c->dout[0].data;
+    (void)err;
+    if (!c->din[0].data || !g) return VDI_OK;
+    for (int64_t s = 0; s < r->samples; s++) {
+        for (int64_t b = 0; b < r->trials; b++) {
+            vdi__add_to_all(c->in[0].dtype, r->length[b] * r->n, g[s * r->trials + b],
+                            c->din[0].data, (s * r->rows + r->first[b]) * r->n);
+        }
+    }
+    return VDI_OK;
+}
+
+/* The sum of x (samples rows,n) over each trial: (samples,trials). */
+VDI__FN vdi_var vdi__obs_sum(vdi_tape *t, vdi_var x, const vdi__trial_rows *rows) {
+    return vdi__obs_row_op(t, x, rows, vdi__trial_sums_forward, vdi__trial_sums_backward, 0);
+}
+
+/* The same of log probabilities r, of which those of missing values do not count. */
+VDI__FN vdi_var vdi__obs_sum_seen(const vdi__obs_graph *g, vdi_var r) {
+    int64_t shape[3], flat[2];
+    shape[0] = g->rows.samples;
+    shape[1] = g->rows.rows;
+    shape[2] = g->rows.n;
+    flat[0] = shape[0] * shape[1];
+    flat[1] = shape[2];
+    if (vdi_tensor_ok(g->mask)) {
+        r = vdi_var_mul(g->tape, vdi_var_reshape(g->tape, r, 3, shape),
+                        vdi_tape_constant(g->tape, g->mask));
+    }
+    return vdi__obs_sum(g->tape, vdi_var_reshape(g->tape, r, 2, flat), &g->rows);
+}
+
+/* eta (samples rows,n) as (samples,rows,n): it broadcasts against y. */
+VDI__FN vdi_var vdi__obs_by_sample(const vdi__obs_graph *g, vdi_var eta) {
+    int64_t shape[3];
+    shape[0] = g->rows.samples;
+    shape[1] = g->rows.rows;
+    shape[2] = g->rows.n;
+    return vdi_var_reshape(g->tape, eta, 3, shape);
+}
+
+/* ======== the table =========================================================================== */
+
+/* model/vilds/observation/poisson.h - Poisson counts: mean link(eta)
+ *
+ * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 8 the tangent
+ * there: nothing overflows, and what went too far is still told the way back.
+ */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_POISSON_C)
+#define VDI_MODEL_VILDS_OBSERVATION_POISSON_C
+
+VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
+    *log_rate = VDI__OBS_TOP + log1p(eta - VDI__OBS_TOP);
+    return exp(VDI__OBS_TOP) * (1 + eta - VDI__OBS_TOP);
+}
+
+/* y log rate - rate summed over n counts; its derivative by eta goes to `keep`, which holds the
+ * rates on the way. */
+VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, const char *y,
+                                  const char *mask, char *keep) {
+    const double top = vdi_max(dtype, n, eta), top_rate = exp(VDI__OBS_TOP);
+    const bool held = !(top <= VDI__OBS_TOP);
+    if (held) vdi_clip(dtype, n, -1e30, VDI__OBS_TOP, eta, keep);
+    double sum = vdi_dot(dtype, n, y, held ? keep : eta);
+    vdi_exp(dtype, n, held ? keep : eta, keep);
+    if (mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
+    sum -= vdi_sum(dtype, n, keep);
+    vdi_axpby(dtype, n, 1, y, -1, keep);
+    for (int64_t i = 0; held && i < (int64_t)n; i++) {
+        const double x = vdi_dtype_load(dtype, eta, i), count = vdi_dtype_load(dtype, y, i);
+        double log_rate;
+        if (!(x > VDI__OBS_TOP) || (mask && vdi_dtype_load(dtype, mask, i) == 0)) continue;
+        const double rate = vdi__poisson_beyond(x, &log_rate);
+        sum += count * (log_rate - VDI__OBS_TOP) - (rate - top_rate);
+        vdi_dtype_store(dtype, keep, i, (count / rate - 1) * top_rate);
+    }
+    return sum;
+}
+
+VDI__FN vdi_status vdi__poisson_forward(vdi_custom *c, void *user, vdi_error *err) {
+    const vdi__trial_rows *r = (const vdi__trial_rows *)user;
+    const vdi_dtype dtype = c->in[0].dtype;
+    const size_t size = vdi_dtype_size(dtype), row = (size_t)r->n * size;
+    const size_t piece = 8192 / size; /* stays in the first-level cache */
+    (void)err;
+    for (int64_t s = 0; s < r->samples; s++) {
+        for (int64_t b = 0; b < r->trials; b++) {
+            const size_t n = (size_t)(r->length[b] * r->n), from = (size_t)r->first[b] * row;
+            const size_t at = (size_t)(s * r->rows) * row + from;
+            const char *eta = (const char *)c->in[0].data + at;
+            const char *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from;
+            const char *mask = r->mask ? (const char *)r->mask + from : NULL;
+            double sum = 0;
+            for (size_t i = 0; i < n; i += piece) {
+                sum += vdi__poisson_piece(dtype, VDI__MIN(piece, n - i), eta + i * size,
+                                          y + i * size, mask ? mask + i * size : NULL,
+                                          (char *)c->saved + at + i * size);
+            }
+            ((double *)c->out[0].data)[s * r->trials + b] = sum;
+        }
+    }
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__poisson_backward(vdi_custom *c, void *user, vdi_error *err) {
+    const vdi__trial_rows *r = (const vdi__trial_rows *)user;
+    const vdi_dtype dtype = c->in[0].dtype;
+    const size_t row = (size_t)r->n * vdi_dtype_size(dtype);
+    const double *g = (const double *)c->dout[0].data;
+    (void)err;
+    if (!c->din[0].data || !g) return VDI_OK;
+    for (int64_t s = 0; s < r->samples; s++) {
+        for (int64_t b = 0; b < r->trials; b++) {
+            const size_t at = (size_t)(s * r->rows + r->first[b]) * row;
+            vdi_axpby(dtype, (size_t)(r->length[b] * r->n), g[s * r->trials + b],
+                      (const char *)c->saved + at, 1, (char *)c->din[0].data + at);
+        }
+    }
+    return VDI_OK;
+}
+
+VDI__FN vdi_var vdi__poisson_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
+    return vdi__obs_row_op(g->tape, eta, &g->rows, vdi__poisson_forward, vdi__poisson_backward,
+                           vdi_tensor_bytes(vdi_tape_value(g->tape, eta)));
+}
+
+/* E y eta - exp eta = y mean - exp(mean + variance/2): that of mean + variance/2, less y
+ * variance/2. */
+VDI__FN vdi_var vdi__poisson_expected(const vdi__obs_graph *g, vdi_var mean, vdi_var variance) {
+    vdi_tape *t = g->tape;
+    vdi_var half = vdi_var_mul_scalar(t, variance, 0.5);
+    vdi_var r = vdi__poisson_log_likelihood(g, vdi_var_add(t, mean, half));
+    vdi_var more = vdi_var_mul(t, half, vdi_tape_constant(t, g->y));
+    return vdi_var_sub(t, r, vdi__obs_sum(t, more, &g->rows));
+}
+
+VDI__FN vdi__obs_term vdi__poisson_term(const vdi__obs_numbers *o, int64_t channel, double y,
+                                        double eta, double shift) {
+    double log_mean = eta + shift, slope = 1;
+    vdi__obs_term v;
+    (void)channel;
+    if (o->link == VDI_VILDS_SOFTPLUS) {
+        v.mean = vdi__obs_softplus_mean(eta, shift, &log_mean, &slope);
+    } else if (log_mean > VDI__OBS_TOP) {
+        v.mean = vdi__poisson_beyond(log_mean, &log_mean);
+        slope = exp(VDI__OBS_TOP) / v.mean;
+    } else {
+        v.mean = exp(log_mean);
+    }
+    v.log_p = y * log_mean - v.mean;
+    v.score = slope * (y - v.mean);
+    v.information = slope * slope * v.mean;
+    return v;
+}
+
+VDI__FN double vdi__poisson_draw(const vdi__obs_numbers *o, int64_t channel, double eta,
+                                 double shift, vdi_rng *rng) {
+    return (double)vdi_rng_poisson(rng, vdi__poisson_term(o, channel, 0, eta, shift).mean);
+}
+
+VDI__FN void vdi__poisson_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
+                                       double *model) {
+    (void)desc;
+    (void)sd;
+    model[0] = VDI__MAX(mean, VDI__OBS_FLOOR);
+    vdi_log(VDI_F64, 1, model, model + 1);
+}
+
+VDI__FN double vdi__poisson_constant_log_p(const vdi_vilds_desc *desc, const double *model,
+                                           double y) {
+    (void)desc;
+    return y * model[1] - model[0] - vdi__obs_log_factorial(y);
+}
+
+static const vdi__obs_ops vdi__obs_poisson = {
+    "Poisson counts",
+    true, /* counts */
+    true, /* exposed */
+    true, /* linked */
+    true, /* apart */
+    true, /* lends */
+    "a count",
+    vdi__obs_takes_count,
+    NULL,
+    NULL,
+    NULL,
+    vdi__obs_start_log_mean,
+    vdi__poisson_log_likelihood,
+    vdi__poisson_expected,
+    vdi__poisson_term,
+    vdi__poisson_draw,
+    vdi__poisson_constant_fit,
+    vdi__poisson_constant_log_p,
+};
+#endif
+/* model/vilds/observation/gaussian.h - real values: mean eta, a standard deviation of its own for
+ * each channel, kept as its logarithm
+ */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_GAUSSIAN_C)
+#define VDI_MODEL_VILDS_OBSERVATION_GAUSSIAN_C
+
+VDI__FN vdi_param_desc vdi__gaussian_parameter(const vdi_vilds_desc *desc) {
+    return vdi_param_1d("obs.log_sd", VDI_INIT_ZEROS, 0, desc->n);
+}
+
+VDI__FN double vdi__gaussian_start(const vdi_vilds_desc *desc, const vdi__obs_channel *c,
+                                   vdi_tensor parameter, int64_t channel) {
+    (void)desc;
+    vdi_dtype_store(parameter.dtype, parameter.data, channel, log(c->sd));
+    return c->mean - c->shift;
+}
+
+VDI__FN vdi_var vdi__gaussian_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
+    vdi_var y = vdi_tape_constant(g->tape, g->y);
+    return vdi__obs_sum_seen(
+        g, vdi_var_normal_log_prob(g->tape, y, vdi__obs_by_sample(g, eta), g->parameter));
+}
+
+/* At the mean, less variance / 2 sd^2. */
+VDI__FN vdi_var vdi__gaussian_expected(const vdi__obs_graph *g, vdi_var mean, vdi_var variance) {
+    vdi_tape *t = g->tape;
+    vdi_var r = vdi_var_normal_log_prob(t, vdi_tape_constant(t, g->y), mean, g->parameter);
+    vdi_var precision = vdi_var_exp(t, vdi_var_mul_scalar(t, g->parameter, -2));
+    vdi_var less = vdi_var_mul(t, variance, vdi_var_mul_scalar(t, precision, 0.5));
+    return vdi__obs_sum_seen(g, vdi_var_sub(t, r, less));
+}
+
+VDI__FN vdi__obs_term vdi__gaussian_term(const vdi__obs_numbers *o, int64_t channel, double y,
+                                         double eta, double shift) {
+    const double log_sd = o->number[channel], precision = exp(-2 * log_sd);
+    vdi__obs_term v;
+    v.mean = eta + shift;
+    const double e = y - v.mean;
+    v.log_p = -0.5 * (e * e * precision + VDI_LOG_2PI) - log_sd;
+    v.score = e * precision;
+    v.information = precision;
+    return v;
+}
+
+VDI__FN double vdi__gaussian_draw(const vdi__obs_numbers *o, int64_t channel, double eta,
+                                  double shift, vdi_rng *rng) {
+    return eta + shift + exp(o->number[channel]) * vdi_rng_normal(rng);
+}
+
+VDI__FN void vdi__gaussian_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
+                                        double *model) {
+    (void)desc;
+    model[0] = mean;
+    model[1] = sd;
+}
+
+VDI__FN double vdi__gaussian_constant_log_p(const vdi_vilds_desc *desc, const double *model,
+                                            double y) {
+    const double m = model[0], s = model[1];
+    (void)desc;
+    return -0.5 * ((y - m) * (y - m) / (s * s) + log(2 * VDI_PI)) - log(s);
+}
+
+static const vdi__obs_ops vdi__obs_gaussian = {
+    "real values, a standard deviation for each channel",
+    false, /* counts */
+    false, /* exposed */
+    false, /* linked */
+    false, /* apart */
+    false, /* lends */
+    "a finite number",
+    vdi__obs_takes_any,
+    vdi__gaussian_parameter,
+    vdi__obs_one,
+    vdi__obs_same_number,
+    vdi__gaussian_start,
+    vdi__gaussian_log_likelihood,
+    vdi__gaussian_expected,
+    vdi__gaussian_term,
+    vdi__gaussian_draw,
+    vdi__gaussian_constant_fit,
+    vdi__gaussian_constant_log_p,
+};
+#endif
+/* model/vilds/observation/gencount.h - generalised counts (Gao, Buesing, Shenoy, Cunningham 2015)
+ *
+ *     p(k) = exp(eta k + g(k)) / (k! Z),   g(0) = g(1) = 0,
+ *
+ * one g for each channel: free up to desc.max_count, straight beyond, up to the last count of the
+ * sum Z. Without log y!.
+ */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_GENCOUNT_C)
+#define VDI_MODEL_VILDS_OBSERVATION_GENCOUNT_C
+
+/* Counts from 0 on that have a probability. */
+VDI__FN int64_t vdi__gencount_terms(const vdi_vilds_desc *desc) { return 2 * desc->max_count + 21; }
+
+VDI__FN vdi_param_desc vdi__gencount_parameter(const vdi_vilds_desc *desc) {
+    return vdi_param_2d("obs.g", VDI_INIT_ZEROS, 0, desc->n, desc->max_count - 1);
+}
+
+VDI__FN double vdi__gencount_start(const vdi_vilds_desc *desc, const vdi__obs_channel *c,
+                                   vdi_tensor parameter, int64_t channel) {
+    (void)desc;
+    (void)parameter;
+    (void)channel;
+    return log(VDI__MAX(c->mean, 1e-3) / c->exposure);
+}
+
+/* ---- on the tape ----------------------------------------------------------------------------- */
+
+/* g (n,terms) from its free part (n,max_count - 1), a linear map */
+VDI__FN vdi_var vdi__gencount_g(const vdi__obs_graph *g) {
+    const int64_t K = g->desc->max_count, terms = vdi__gencount_terms(g->desc);
+    const vdi_dtype dtype = g->desc->dtype;
+    void *map = vdi_arena_calloc(g->arena, (size_t)((K - 1) * terms) * sizeof(double));
+    if (!map) return vdi_tape_fail(g->tape, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t k = 2; k < terms; k++) {
+        const double beyond = k > K ? (double)(k - K) : 0;
+        vdi_dtype_store(dtype, map, (VDI__MIN(k, K) - 2) * terms + k, 1 + beyond);
+        if (beyond > 0 && K > 2) vdi_dtype_store(dtype, map, (K - 3) * terms + k, -beyond);
+    }
+    return vdi_var_matmul(g->tape, g->parameter,
+                          vdi_tape_constant(g->tape, vdi_tensor_2d(map, dtype, K - 1, terms)), 0);
+}
+
+/* For each value where its g(y) stands in the table (n,terms); NULL if the tape has failed. */
+VDI__FN int64_t *vdi__gencount_places(const vdi__obs_graph *g, int64_t terms) {
+    const int64_t n = g->rows.n, cells = g->rows.rows * n;
+    int64_t *place = (int64_t *)vdi_arena_alloc(g->arena, (size_t)cells * sizeof *place);
+    if (!place) {
+        (void)vdi_tape_fail(g->tape, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+        return NULL;
+    }
+    for (int64_t i = 0; i < cells; i++) {
+        const double y = vdi_dtype_load(g->desc->dtype, g->y.data, i);
+        if (y >= (double)terms) {
+            (void)vdi_tape_fail(g->tape, VDI_ERR_DATA, "vdi_vilds",
+                                "a count is %g; desc.max_count %lld takes counts up to %lld", y,
+                                (long long)g->desc->max_count, (long long)terms - 1);
+            return NULL;
+        }
+        place[i] = i % n * terms + (int64_t)y;
+    }
+    return place;
+}
+
+/* eta y + g(y) - log sum_k exp(eta k + g(k) - log k!) */
+VDI__FN vdi_var vdi__gencount_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
+    vdi_tape *t = g->tape;
+    const vdi_dtype dtype = g->desc->dtype;
+    const int64_t terms = vdi__gencount_terms(g->desc);
+    int64_t wide[4], line[1];
+    int64_t *place = vdi__gencount_places(g, terms);
+    void *k = vdi_arena_alloc(g->arena, (size_t)terms * sizeof(double));
+    void *log_factorial = vdi_arena_alloc(g->arena, (size_t)terms * sizeof(double));
+    if (!place) return vdi_var_none();
+    if (!k || !log_factorial) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t i = 0; i < terms; i++) {
+        vdi_dtype_store(dtype, k, i, (double)i);
+        vdi_dtype_store(dtype, log_factorial, i, vdi__obs_log_factorial((double)i));
+    }
+    vdi_var table = vdi__gencount_g(g);
+    vdi_var base =
+        vdi_var_sub(t, table, vdi_tape_constant(t, vdi_tensor_1d(log_factorial, dtype, terms)));
+    line[0] = g->rows.n * terms;
+    vdi_var g_y = vdi_var_gather(t, vdi_var_reshape(t, table, 1, line),
+                                 vdi_tensor_1d(place, VDI_I64, g->rows.rows * g->rows.n));
+    g_y = vdi_var_reshape(t, g_y, 2, g->y.shape);
+    eta = vdi_var_clip(t, vdi__obs_by_sample(g, eta), -1e30, VDI__OBS_TOP);
+    wide[0] = g->rows.samples;
+    wide[1] = g->rows.rows;
+    wide[2] = g->rows.n;
+    wide[3] = 1;
+    vdi_var all = vdi_var_mul(t, vdi_var_reshape(t, eta, 4, wide),
+                              vdi_tape_constant(t, vdi_tensor_1d(k, dtype, terms)));
+    vdi_var log_z = vdi_var_logsumexp(t, vdi_var_add(t, all, base), -1, false);
+    vdi_var r = vdi_var_add(t, vdi_var_mul(t, eta, vdi_tape_constant(t, g->y)), g_y);
+    return vdi__obs_sum_seen(g, vdi_var_sub(t, r, log_z));
+}
+
+/* ---- in plain numbers ------------------------------------------------------------------------ */
+
+/* A channel's numbers: g(k), then g(k) - log k!. */
+VDI__FN int64_t vdi__gencount_stride(const vdi_vilds_desc *desc) {
+    return 2 * vdi__gencount_terms(desc);
+}
+
+VDI__FN void vdi__gencount_numbers(const vdi_vilds_desc *desc, vdi_tensor parameter,
+                                   int64_t channel, double *to) {
+    const int64_t K = desc->max_count, terms = vdi__gencount_terms(desc), first = channel * (K - 1);
+    for (int64_t k = 0; k < terms; k++) {
+        const int64_t at = first + VDI__MIN(k, K) - 2;
+        double g = k < 2 ? 0 : vdi_dtype_load(parameter.dtype, parameter.data, at);
+        if (k > K) {
+            const double below =
+                K > 2 ? vdi_dtype_load(parameter.dtype, parameter.data, first + K - 3) : 0;
+            g += (double)(k - K) * (g - below);
+        }
+        to[k] = g;
+        to[terms + k] = g - vdi__obs_log_factorial((double)k);
+    }
+}
+
+/* log Z, and the first two moments of k */
+VDI__FN double vdi__gencount_sum(const double *base, int64_t terms, double eta, double *first,
+                                 double *second) {
+    double top = base[0], sum = 0;
+    *first = *second = 0;
+    for (int64_t k = 1; k < terms; k++)
+        top = VDI__MAX(top, base[k] + eta * (double)k);
+    for (int64_t k = 0; k < terms; k++) {
+        const double p = exp(base[k] + eta * (double)k - top);
+        sum += p;
+        *first += p * (double)k;
+        *second += p * (double)k * (double)k;
+    }
+    *first /= sum;
+    *second /= sum;
+    return top + log(sum);
+}
+
+VDI__FN vdi__obs_term vdi__gencount_term(const vdi__obs_numbers *o, int64_t channel, double y,
+                                         double eta, double shift) {
+    const int64_t terms = o->stride / 2, k = (int64_t)y;
+    const double *g = o->number + channel * o->stride;
+    const bool held = eta + shift > VDI__OBS_TOP;
+    const double e = held ? VDI__OBS_TOP : eta + shift;
+    double second;
+    vdi__obs_term v;
+    const double log_z = vdi__gencount_sum(g + terms, terms, e, &v.mean, &second);
+    v.log_p = k < terms ? g[k] + e * y - log_z : -1e300;
+    v.score = held ? 0 : y - v.mean;
+    v.information = held ? 0 : second - v.mean * v.mean;
+    return v;
+}
+
+VDI__FN double vdi__gencount_draw(const vdi__obs_numbers *o, int64_t channel, double eta,
+                                  double shift, vdi_rng *rng) {
+    const int64_t terms = o->stride / 2;
+    const double *base = o->number + channel * o->stride + terms;
+    const double e = VDI__MIN(eta + shift, VDI__OBS_TOP);
+    double first, second, left = vdi_rng_uniform(rng);
+    const double log_z = vdi__gencount_sum(base, terms, e, &first, &second);
+    for (int64_t k = 0; k < terms; k++) {
+        left -= exp(base[k] + e * (double)k - log_z);
+        if (left < 0) return (double)k;
+    }
+    return (double)(terms - 1);
+}
+
+/* ---- the constant model ---------------------------------------------------------------------- */
+
+/* Of the family the member g(k) = c k (k - 1) / 2 with the channel's mean and variance: the moments
+ * of k and k (k - 1) / 2 determine eta and c. */
+VDI__FN double vdi__gencount_moments(int64_t terms, double eta, double c, double m[2],
+                                     double cov[3]) {
+    double top = 0, sum = 0, square[3] = {0, 0, 0};
+    m[0] = m[1] = 0;
+    for (int64_t k = 0; k < terms; k++) {
+        const double x = (double)k, pairs = 0.5 * x * (x - 1);
+        top = VDI__MAX(top, eta * x + c * pairs - vdi__obs_log_factorial(x));
+    }
+    for (int64_t k = 0; k < terms; k++) {
+        const double x = (double)k, pairs = 0.5 * x * (x - 1);
+        const double p = exp(eta * x + c * pairs - vdi__obs_log_factorial(x) - top);
+        sum += p;
+        m[0] += p * x;
+        m[1] += p * pairs;
+        square[0] += p * x * x;
+        square[1] += p * x * pairs;
+        square[2] += p * pairs * pairs;
+    }
+    m[0] /= sum;
+    m[1] /= sum;
+    cov[0] = square[0] / sum - m[0] * m[0];
+    cov[1] = square[1] / sum - m[0] * m[1];
+    cov[2] = square[2] / sum - m[1] * m[1];
+    return top + log(sum);
+}
+
+/* Newton's method on the convex log Z - eta E k - c E k(k-1)/2, with steps that do not raise it;
+ * moments that no member has (0 or 1 alone) are approached until c is -40. */
+VDI__FN void vdi__gencount_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
+                                        double *model) {
+    const int64_t terms = vdi__gencount_terms(desc);
+    const double variance = (sd - VDI__OBS_SD_GUARD) * (sd - VDI__OBS_SD_GUARD);
+    const double m = VDI__MAX(mean, VDI__OBS_FLOOR);
+    const double pairs = VDI__MAX(0.5 * (variance + m * m - m), 0);
+    double eta = log(m), c = 0, at[2], cov[3],
+           log_z = vdi__gencount_moments(terms, eta, c, at, cov);
+    for (int step = 0; step < 100; step++) {
+        const double gx = m - at[0], gy = pairs - at[1], ridge = 1e-12 * (1 + cov[0] + cov[2]);
+        const double a = cov[0] + ridge, b = cov[1], d = cov[2] + ridge, det = a * d - b * b;
+        const double dx = (d * gx - b * gy) / det, dy = (a * gy - b * gx) / det;
+        if (!(fabs(gx) > 1e-12 * m) && !(fabs(gy) > 1e-12 * (1e-6 + pairs))) break;
+        double length = 1;
+        for (int halving = 0; halving < 40; halving++, length *= 0.5) {
+            const double x = eta + length * dx, y = VDI__MAX(c + length * dy, -40.0);
+            double to[2], next[3];
+            const double z = vdi__gencount_moments(terms, x, y, to, next);
+            if (!(z - x * m - y * pairs <= log_z - eta * m - c * pairs)) continue;
+            eta = x;
+            c = y;
+            log_z = z;
+            memcpy(at, to, sizeof at);
+            memcpy(cov, next, sizeof cov);
+            break;
+        }
+        if (c <= -40) break;
+    }
+    model[0] = eta;
+    model[1] = c;
+    model[2] = log_z;
+}
+
+VDI__FN double vdi__gencount_constant_log_p(const vdi_vilds_desc *desc, const double *model,
+                                            double y) {
+    (void)desc;
+    return model[0] * y + model[1] * 0.5 * y * (y - 1) - vdi__obs_log_factorial(y) - model[2];
+}
+
+static const vdi__obs_ops vdi__obs_gencount = {
+    "generalised counts: any scatter, a table of it for each channel",
+    true,  /* counts */
+    true,  /* exposed */
+    false, /* linked */
+    true,  /* apart */
+    false, /* lends */
+    "a count",
+    vdi__obs_takes_count,
+    vdi__gencount_parameter,
+    vdi__gencount_stride,
+    vdi__gencount_numbers,
+    vdi__gencount_start,
+    vdi__gencount_log_likelihood,
+    NULL,
+    vdi__gencount_term,
+    vdi__gencount_draw,
+    vdi__gencount_constant_fit,
+    vdi__gencount_constant_log_p,
+};
+#endif
+/* model/vilds/observation/negbin.h - negative binomial counts: mean link(eta), variance mean +
+ * mean^2 / r, one r for each channel, kept as its logarithm
+ */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_NEGBIN_C)
+#define VDI_MODEL_VILDS_OBSERVATION_NEGBIN_C
+
+VDI__FN vdi_param_desc vdi__negbin_parameter(const vdi_vilds_desc *desc) {
+    return vdi_param_1d("obs.log_shape", VDI_INIT_CONSTANT, 2, desc->n);
+}
+
+VDI__FN vdi_var vdi__negbin_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
+    vdi_tape *t = g->tape;
+    vdi_var y = vdi_tape_constant(t, g->y);
+    eta = vdi__obs_by_sample(g, eta);
+    if (g->desc->link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__OBS_TOP);
+    return vdi__obs_sum_seen(g, vdi_var_negative_binomial_log_prob(t, y, eta, g->parameter));
+}
+
+/* log of the probability of y at mean and shape r, from the logarithm of the mean */
+VDI__FN double vdi__negbin_log_p(double y, double log_mean, double mean, double r) {
+    return lgamma(y + r) - lgamma(r) - lgamma(y + 1) + r * log(r / (r + mean)) +
+           y * (log_mean - log(r + mean));
+}
+
+VDI__FN vdi__obs_term vdi__negbin_term(const vdi__obs_numbers *o, int64_t channel, double y,
+                                       double eta, double shift) {
+    const double r = exp(o->number[channel]);
+    double log_mean = eta + shift, slope = 1;
+    vdi__obs_term v;
+    if (o->link == VDI_VILDS_SOFTPLUS) {
+        v.mean = vdi__obs_softplus_mean(eta, shift, &log_mean, &slope);
+    } else {
+        if (log_mean > VDI__OBS_TOP) {
+            log_mean = VDI__OBS_TOP;
+            slope = 0;
+        }
+        v.mean = exp(log_mean);
+    }
+    v.log_p = vdi__negbin_log_p(y, log_mean, v.mean, r);
+    v.score = slope * (y - (y + r) * v.mean / (r + v.mean));
+    v.information = slope * slope * v.mean * r / (r + v.mean);
+    return v;
+}
+
+VDI__FN double vdi__negbin_draw(const vdi__obs_numbers *o, int64_t channel, double eta,
+                                double shift, vdi_rng *rng) {
+    const double r = exp(o->number[channel]);
+    const double mean = vdi__negbin_term(o, channel, 0, eta, shift).mean;
+    return (double)vdi_rng_poisson(rng, mean * vdi_rng_gamma(rng, r) / r);
+}
+
+/* The shape from the variance; a channel that scatters no more than a Poisson one is one. */
+VDI__FN void vdi__negbin_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
+                                      double *model) {
+    const double variance = (sd - VDI__OBS_SD_GUARD) * (sd - VDI__OBS_SD_GUARD);
+    (void)desc;
+    model[0] = VDI__MAX(mean, VDI__OBS_FLOOR);
+    model[1] = variance > model[0] ? model[0] * model[0] / (variance - model[0]) : HUGE_VAL;
+}
+
+VDI__FN double vdi__negbin_constant_log_p(const vdi_vilds_desc *desc, const double *model,
+                                          double y) {
+    const double log_mean = log(model[0]);
+    (void)desc;
+    if (model[1] > 1e8) return y * log_mean - model[0] - vdi__obs_log_factorial(y);
+    return vdi__negbin_log_p(y, log_mean, model[0], model[1]);
+}
+
+static const vdi__obs_ops vdi__obs_negbin = {
+    "counts that scatter more than Poisson ones",
+    true,  /* counts */
+    true,  /* exposed */
+    true,  /* linked */
+    false, /* apart */
+    false, /* lends */
+    "a count",
+    vdi__obs_takes_count,
+    vdi__negbin_parameter,
+    vdi__obs_one,
+    vdi__obs_same_number,
+    vdi__obs_start_log_mean,
+    vdi__negbin_log_likelihood,
+    NULL,
+    vdi__negbin_term,
+    vdi__negbin_draw,
+    vdi__negbin_constant_fit,
+    vdi__negbin_constant_log_p,
+};
+#endif
+/* model/vilds/observation/bernoulli.h - values that are 0 or 1: probability sigmoid(eta) */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_BERNOULLI_C)
+#define VDI_MODEL_VILDS_OBSERVATION_BERNOULLI_C
+
+VDI__FN bool vdi__bernoulli_takes(double y) { return y == 0 || y == 1; }
+
+VDI__FN double vdi__bernoulli_start(const vdi_vilds_desc *desc, const vdi__obs_channel *c,
+                                    vdi_tensor parameter, int64_t channel) {
+    const double p = VDI__MIN(VDI__MAX(c->mean, 1e-3), 1 - 1e-3);
+    (void)desc;
+    (void)parameter;
+    (void)channel;
+    return log(p / (1 - p)) - c->shift;
+}
+
+VDI__FN vdi_var vdi__bernoulli_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
+    vdi_var y = vdi_tape_constant(g->tape, g->y);
+    return vdi__obs_sum_seen(g, vdi_var_bernoulli_log_prob(g->tape, y, vdi__obs_by_sample(g, eta)));
+}
+
+VDI__FN vdi__obs_term vdi__bernoulli_term(const vdi__obs_numbers *o, int64_t channel, double y,
+                                          double eta, double shift) {
+    const double logit = eta + shift, p = vdi__obs_sigmoid(logit);
+    vdi__obs_term v;
+    (void)o;
+    (void)channel;
+    v.log_p = y * logit - vdi__obs_softplus(logit);
+    v.score = y - p;
+    v.information = p * (1 - p);
+    v.mean = p;
+    return v;
+}
+
+VDI__FN double vdi__bernoulli_draw(const vdi__obs_numbers *o, int64_t channel, double eta,
+                                   double shift, vdi_rng *rng) {
+    (void)o;
+    (void)channel;
+    return vdi_rng_bernoulli(rng, vdi__obs_sigmoid(eta + shift));
+}
+
+VDI__FN void vdi__bernoulli_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
+                                         double *model) {
+    (void)desc;
+    (void)sd;
+    model[0] = VDI__MIN(VDI__MAX(mean, VDI__OBS_FLOOR), 1 - VDI__OBS_FLOOR);
+}
+
+VDI__FN double vdi__bernoulli_constant_log_p(const vdi_vilds_desc *desc, const double *model,
+                                             double y) {
+    (void)desc;
+    return y * log(model[0]) + (1 - y) * log1p(-model[0]);
+}
+
+static const vdi__obs_ops vdi__obs_bernoulli = {
+    "0 or 1: a spike in the bin, or none",
+    true,  /* counts */
+    false, /* exposed */
+    false, /* linked */
+    false, /* apart */
+    false, /* lends */
+    "0 or 1",
+    vdi__bernoulli_takes,
+    NULL,
+    NULL,
+    NULL,
+    vdi__bernoulli_start,
+    vdi__bernoulli_log_likelihood,
+    NULL,
+    vdi__bernoulli_term,
+    vdi__bernoulli_draw,
+    vdi__bernoulli_constant_fit,
+    vdi__bernoulli_constant_log_p,
+};
+#endif
+
+#define VDI__OBS_FUNCTIONS(enumerator, name, functions) &vdi__obs_##functions,
+#define VDI__OBS_NAME(enumerator, name, functions) name,
+static const vdi__obs_ops *const vdi__obs_table[] = {VDI_VILDS_OBS_KINDS(VDI__OBS_FUNCTIONS)};
+/* The names as a field of a description lists them. */
+static const char *const vdi__obs_names[] = {VDI_VILDS_OBS_KINDS(VDI__OBS_NAME) NULL};
+
+VDI__DEF int vdi_vilds_obs_count(void) { return (int)VDI__COUNT(vdi__obs_table); }
+
+VDI__FN const vdi__obs_ops *vdi__obs_of(int kind) {
+    return kind >= 0 && kind < vdi_vilds_obs_count() ? vdi__obs_table[kind] : NULL;
+}
+
+VDI__DEF int vdi_vilds_obs_find(const char *name) {
+    for (int i = 0; i < vdi_vilds_obs_count(); i++) {
+        if (strcmp(vdi__obs_names[i], name) == 0) return i;
+    }
+    return -1;
+}
+
+VDI__DEF const char *vdi_vilds_obs_name(int kind) {
+    return vdi__obs_of(kind) ? vdi__obs_names[kind] : NULL;
+}
+
+VDI__DEF const char *vdi_vilds_obs_help(int kind) {
+    const vdi__obs_ops *o = vdi__obs_of(kind);
+    return o ? o->help : NULL;
+}
+
+VDI__DEF bool vdi_vilds_obs_counts(int kind) {
+    const vdi__obs_ops *o = vdi__obs_of(kind);
+    return o && o->counts;
+}
+#endif
+
 /* ======== model/vilds/vilds.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_VILDS_C)
 #define VDI_MODEL_VILDS_VILDS_C
 
-/* ======== descriptions ======================================================================== */
+#define VDI__FAMILY_NAME(enumerator, name, functions) name,
+static const char *const vdi__family_names[] = {VDI_VILDS_FAMILIES(VDI__FAMILY_NAME) NULL};
+static const char *const vdi__link_names[] = {"exp", "softplus", NULL};
+static const char *const vdi__dtype_names[] = {"float32", "float64", NULL};
+
+/* A row: whole number, real number, flag. Those of before the table have no flags. */
+#define VDI__VILDS_INT(member, initial, least, most, flags, help) \
+    VDI_FIELD_INT_FLAGS(vdi_vilds_desc, member, initial, least, most, flags, help)
+#define VDI__VILDS_REAL(member, initial, least, most, flags, help) \
+    VDI_FIELD_REAL_FLAGS(vdi_vilds_desc, member, initial, least, most, flags, help)
+#define VDI__VILDS_SIZES(member, number, none, initial_number, help)                               \
+    VDI_FIELD_SIZES(vdi_vilds_desc, member, number, none, VDI_VILDS_LAYERS, initial_number, 60, 1, \
+                    100000, help)
+
+static const vdi_field vdi__vilds_fields[] = {
+    VDI__VILDS_INT(d, 0, 1, 64, VDI_FIELD_REQUIRED, "latent dimension"),
+    VDI__VILDS_INT(n, 0, 1, 1 << 20, VDI_FIELD_REQUIRED, "observed channels"),
+    VDI__VILDS_INT(inputs, 0, 0, 4096, 0, "entries of the known inputs of each bin"),
+    VDI_FIELD_ENUM(vdi_vilds_desc, obs, vdi__obs_names, "observations"),
+    VDI_FIELD_ENUM(vdi_vilds_desc, link, vdi__link_names,
+                   "from the read-out to the mean of poisson and negbin counts"),
+    VDI_FIELD_ENUM(vdi_vilds_desc, posterior, vdi__family_names, "family of q"),
+    VDI_FIELD_BOOL(vdi_vilds_desc, untied, "a product posterior with dynamics of its own"),
+    VDI__VILDS_SIZES(hidden, layers, offsetof(vdi_vilds_desc, linear), 2,
+                     "hidden layers (tanh) of the read-out; none: a linear read-out"),
+    VDI_FIELD_BOOL(vdi_vilds_desc, skip, "a linear read-out beside the network"),
+    VDI__VILDS_SIZES(encoder_hidden, encoder_layers, offsetof(vdi_vilds_desc, encoder_linear), 2,
+                     "hidden layers (tanh) of the encoder; none: linear"),
+    VDI_FIELD_INT_TWIN(vdi_vilds_desc, reach, has_reach, 2, 0, 256,
+                       "bins that the encoder sees on either side"),
+    VDI_FIELD_BOOL(vdi_vilds_desc, free_start,
+                   "learn the distribution of the first bin's latent, instead of N(0, I)"),
+    VDI__VILDS_SIZES(transition_hidden, transition_layers, VDI_FIELD_NONE, 0,
+                     "hidden layers (tanh) of a network g: z_t = A z_{t-1} + g(z_{t-1}) + noise"),
+    VDI__VILDS_REAL(bin_width, 1, 0, 1e9, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                    "the read-out gives rates per unit of it"),
+    VDI__VILDS_INT(max_count, 12, 2, 4096, 0,
+                   "generalised counts: the largest count with a weight of its own"),
+    {"dtype", VDI_FIELD_TYPE_ENUM, offsetof(vdi_vilds_desc, dtype), VDI_FIELD_NONE, 0, 0, 0,
+     vdi__dtype_names, VDI_FIELD_NONE, 0, 0, VDI_FIELD_ADDED, "of the networks"},
+    VDI__VILDS_REAL(first_scale, 1, 0, 1e6, VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                    "on the initial first layer of the read-out"),
+    VDI__VILDS_REAL(a0, 0.99, -1, 1, VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                    "the dynamics start as A = a0 I"),
+    VDI__VILDS_INT(train.steps, 1500, 1, 1e12, VDI_FIELD_ADDED, "of the full schedule"),
+    VDI__VILDS_INT(train.batch, 20, 1, 1e9, VDI_FIELD_ADDED, "trials in a step"),
+    VDI__VILDS_INT(train.window, 0, 0, 1e12, VDI_FIELD_ADDED,
+                   "bins of random windows of longer trials; 0: whole trials"),
+    VDI__VILDS_INT(train.samples, 1, 1, 1e6, VDI_FIELD_ADDED, "reparameterised samples in a step"),
+    VDI__VILDS_REAL(train.rate, 1e-2, 0, 10, VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                    "Adam's rate, down a cosine"),
+    VDI__VILDS_REAL(train.last_rate, 0, 0, 10,
+                    VDI_FIELD_ADDED | VDI_FIELD_COMPUTED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
+                    "where it ends; default: a hundredth"),
+    VDI__VILDS_INT(train.warmup, 0, 0, 1e12, VDI_FIELD_ADDED | VDI_FIELD_COMPUTED,
+                   "steps of a linear rise of the rate; default: 20"),
+    VDI__VILDS_REAL(train.clip_norm, 10, 0, 1e30, VDI_FIELD_ADDED | VDI_FIELD_ABOVE,
+                    "longest gradient"),
+    VDI__VILDS_INT(train.restarts, 1, 1, 1 << 20, VDI_FIELD_ADDED,
+                   "starts, of which the best by training bound goes on"),
+    VDI__VILDS_INT(train.restart_steps, 250, 1, 1e12, VDI_FIELD_ADDED, "steps of each start"),
+    VDI__VILDS_REAL(train.open_from, 0, 0, 1e9, VDI_FIELD_ADDED | VDI_FIELD_COMPUTED,
+                    "fraction of the schedule from which the encoder sees neighbouring bins; "
+                    "default: 0.3"),
+    VDI__VILDS_REAL(train.open_to, 0, 0, 1e9, VDI_FIELD_ADDED | VDI_FIELD_COMPUTED,
+                    "and from which it sees them in full; default: 0.4"),
+    VDI__VILDS_REAL(train.mask_trials, 0.8, 0, 1, VDI_FIELD_ADDED,
+                    "share of trials in which training hides channels"),
+    VDI__VILDS_REAL(train.mask_rate, 0.25, 0, 1, VDI_FIELD_ADDED | VDI_FIELD_BELOW,
+                    "share of channels that it hides there"),
+    {"train.no_masking", VDI_FIELD_TYPE_BOOL, offsetof(vdi_vilds_desc, train.no_masking),
+     VDI_FIELD_NONE, 0, 0, 1, NULL, VDI_FIELD_NONE, 0, 0, VDI_FIELD_ADDED, "hide no channels"},
+    {"train.frozen_dynamics", VDI_FIELD_TYPE_BOOL, offsetof(vdi_vilds_desc, train.frozen_dynamics),
+     VDI_FIELD_NONE, 0, 0, 1, NULL, VDI_FIELD_NONE, 0, 0, VDI_FIELD_ADDED,
+     "keep the dynamics as they are"},
+    {"train.sampled_kl", VDI_FIELD_TYPE_BOOL, offsetof(vdi_vilds_desc, train.sampled_kl),
+     VDI_FIELD_NONE, 0, 0, 1, NULL, VDI_FIELD_NONE, 0, 0, VDI_FIELD_ADDED,
+     "the prior's share of the bound from samples too"},
+    VDI__VILDS_REAL(train.weight_decay, 0, 0, 1e30, VDI_FIELD_ADDED,
+                    "on the sum of squares of the read-out's weights, nats for the whole data set"),
+    VDI__VILDS_INT(train.eval_every, 50, 1, 1e12, VDI_FIELD_ADDED, "steps between validations"),
+    VDI__VILDS_INT(train.patience, 0, 0, 1e12, VDI_FIELD_ADDED,
+                   "validations without gain after which it stops; 0: never"),
+    {"train.seed", VDI_FIELD_TYPE_SEED, offsetof(vdi_vilds_desc, train.seed), VDI_FIELD_NONE, 0, 0,
+     0, NULL, VDI_FIELD_NONE, 0, 0, VDI_FIELD_ADDED, "of everything random"},
+};
+
+VDI__DEF const vdi_fields *vdi_vilds_desc_fields(void) {
+    static const vdi_fields fields = {"vdi_vilds_desc", vdi__vilds_fields,
+                                      VDI__COUNT(vdi__vilds_fields)};
+    return &fields;
+}
 
 VDI__DEF vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc) {
     vdi_vilds_desc d = VDI__ZERO;
     if (desc) d = *desc;
-    if (d.layers == 0) {
-        d.layers = 2;
-        d.hidden[0] = d.hidden[1] = 60;
-    }
-    if (d.encoder_layers == 0) {
-        d.encoder_layers = 2;
-        d.encoder_hidden[0] = d.encoder_hidden[1] = 60;
-    }
+    vdi_fields_fill(vdi_vilds_desc_fields(), &d);
     if (d.linear) d.layers = 0;
     if (d.encoder_linear) d.encoder_layers = 0;
-    if (d.first_scale == 0) d.first_scale = 1;
-    if (!d.has_reach && d.reach == 0) d.reach = 2;
-    d.has_reach = true;
-    if (d.a0 == 0) d.a0 = 0.99;
-    if (d.max_count == 0) d.max_count = 12;
-    if (d.bin_width == 0) d.bin_width = 1;
     vdi_vilds_train *t = &d.train;
-    if (t->steps == 0) t->steps = 1500;
-    if (t->batch == 0) t->batch = 20;
-    if (t->samples == 0) t->samples = 1;
-    if (t->rate == 0) t->rate = 1e-2;
     if (t->last_rate == 0) t->last_rate = t->rate * 1e-2;
     if (t->warmup == 0) t->warmup = VDI__MIN(20, t->steps);
-    if (t->clip_norm == 0) t->clip_norm = 10;
-    if (t->restarts == 0) t->restarts = 1;
-    if (t->restart_steps == 0) t->restart_steps = 250;
     if (t->open_from == 0 && t->open_to == 0) {
         t->open_from = 0.3;
         t->open_to = 0.4;
     }
-    if (t->mask_trials == 0) t->mask_trials = 0.8;
-    if (t->mask_rate == 0) t->mask_rate = 0.25;
     if (t->no_masking) t->mask_trials = t->mask_rate = 0;
-    if (t->eval_every == 0) t->eval_every = 50;
     d.allocator = vdi_allocator_defaults(&d.allocator);
     return d;
 }
 
 VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err) {
-    vdi_vilds_desc d = vdi_vilds_desc_defaults(desc);
-    const vdi_vilds_train *t = &d.train;
-    const char *field = NULL;
-    double value = 0;
-    if (d.d < 1 || d.d > 64) {
-        field = "d";
-        value = (double)d.d;
-    } else if (d.n < 1 || d.n > 1 << 20) {
-        field = "n";
-        value = (double)d.n;
-    } else if (d.inputs < 0 || d.inputs > 4096) {
-        field = "inputs";
-        value = (double)d.inputs;
-    } else if ((unsigned)d.obs > VDI_VILDS_BERNOULLI) {
-        field = "obs";
-        value = d.obs;
-    } else if ((unsigned)d.link > VDI_VILDS_SOFTPLUS) {
-        field = "link";
-        value = d.link;
-    } else if ((unsigned)d.posterior > VDI_VILDS_MEANFIELD) {
-        field = "posterior";
-        value = d.posterior;
-    } else if (d.layers < 0 || d.layers > VDI_VILDS_LAYERS) {
-        field = "layers";
-        value = d.layers;
-    } else if (d.encoder_layers < 0 || d.encoder_layers > VDI_VILDS_LAYERS) {
-        field = "encoder_layers";
-        value = d.encoder_layers;
-    } else if (d.reach < 0 || d.reach > 256) {
-        field = "reach";
-        value = (double)d.reach;
-    } else if (!(d.a0 > -1 && d.a0 < 1)) {
-        field = "a0";
-        value = d.a0;
-    } else if (!(d.first_scale > 0 && d.first_scale < 1e6)) {
-        field = "first_scale";
-        value = d.first_scale;
-    } else if (d.max_count < 2 || d.max_count > 4096) {
-        field = "max_count";
-        value = (double)d.max_count;
-    } else if (d.transition_layers < 0 || d.transition_layers > VDI_VILDS_LAYERS ||
-               (d.transition_layers && d.log_joint)) {
-        field = "transition_layers";
-        value = d.transition_layers;
-    } else if (!(d.bin_width > 0 && d.bin_width < 1e9)) {
-        field = "bin_width";
-        value = d.bin_width;
-    } else if (!vdi_dtype_is_real(d.dtype)) {
-        field = "dtype";
-        value = d.dtype;
-    } else if (d.user_param_count < 0 || (d.user_param_count && !d.user_params)) {
-        field = "user_param_count";
-        value = (double)d.user_param_count;
-    } else if (t->steps < 1) {
-        field = "train.steps";
-        value = (double)t->steps;
-    } else if (t->batch < 1) {
-        field = "train.batch";
-        value = (double)t->batch;
-    } else if (t->window < 0) {
-        field = "train.window";
-        value = (double)t->window;
-    } else if (t->samples < 1) {
-        field = "train.samples";
-        value = (double)t->samples;
-    } else if (!(t->rate > 0 && t->rate < 10)) {
-        field = "train.rate";
-        value = t->rate;
-    } else if (!(t->last_rate > 0 && t->last_rate <= t->rate)) {
-        field = "train.last_rate";
-        value = t->last_rate;
-    } else if (t->warmup < 0) {
-        field = "train.warmup";
-        value = (double)t->warmup;
-    } else if (!(t->clip_norm > 0)) {
-        field = "train.clip_norm";
-        value = t->clip_norm;
-    } else if (t->restarts < 1 || t->restarts > 1 << 20) {
-        field = "train.restarts";
-        value = (double)t->restarts;
-    } else if (t->restart_steps < 1) {
-        field = "train.restart_steps";
-        value = (double)t->restart_steps;
-    } else if (!(t->open_from >= 0 && t->open_to >= t->open_from)) {
-        field = "train.open_to";
-        value = t->open_to;
-    } else if (!(t->mask_trials >= 0 && t->mask_trials <= 1)) {
-        field = "train.mask_trials";
-        value = t->mask_trials;
-    } else if (!(t->mask_rate >= 0 && t->mask_rate < 1)) {
-        field = "train.mask_rate";
-        value = t->mask_rate;
-    } else if (!(t->weight_decay >= 0)) {
-        field = "train.weight_decay";
-        value = t->weight_decay;
-    } else if (t->eval_every < 1) {
-        field = "train.eval_every";
-        value = (double)t->eval_every;
+    static const char where[] = "vdi_vilds_desc";
+    const vdi_vilds_desc d = vdi_vilds_desc_defaults(desc);
+    const vdi_status status = vdi_fields_check(vdi_vilds_desc_fields(), &d, err);
+    if (status < 0) return status;
+    if (d.transition_layers && d.log_joint) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "transition_layers is %d: a log joint of your own has none",
+                             (int)d.transition_layers);
     }
-    for (int i = 0; !field && i < d.layers; i++) {
-        if (d.hidden[i] < 1) {
-            field = "hidden";
-            value = (double)d.hidden[i];
-        }
+    if (d.user_param_count < 0 || (d.user_param_count && !d.user_params)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "user_param_count is %lld: %s",
+                             (long long)d.user_param_count,
+                             d.user_param_count < 0 ? "expected 0 or more" : "there are none");
     }
-    for (int i = 0; !field && i < d.encoder_layers; i++) {
-        if (d.encoder_hidden[i] < 1) {
-            field = "encoder_hidden";
-            value = (double)d.encoder_hidden[i];
-        }
+    if (d.train.last_rate > d.train.rate) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "train.last_rate is %g: expected at most train.rate, %g",
+                             d.train.last_rate, d.train.rate);
     }
-    for (int i = 0; !field && i < d.transition_layers; i++) {
-        if (d.transition_hidden[i] < 1) {
-            field = "transition_hidden";
-            value = (double)d.transition_hidden[i];
-        }
+    if (d.train.open_to < d.train.open_from) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "train.open_to is %g: expected at least train.open_from, %g",
+                             d.train.open_to, d.train.open_from);
     }
-    return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_desc", "%s is %g: out of range",
-                                 field, value)
-                 : VDI_OK;
-}
-
-/* ======== the model object ==================================================================== */
-
-struct vdi_vilds {
-    vdi_vilds_desc desc;
-    vdi_params *params;
-    vdi_param_desc *list;
-    int64_t list_count;
-    /* where each part's parameters begin, -1 if there is none */
-    int64_t A, Q, Q0, x0, B, own_A, own_Q, own_Q0, own_x0, own_B, window, mask, bias, net, decoder,
-        skip, extra, transition, user;
-    vdi_mlp_desc net_desc, decoder_desc, transition_desc;
-    vdi_optim *optim;
-    vdi_tape *tape;
-    vdi_arena arena;                /* batches */
-    double *mean, *sd;              /* (n) of the data that the model was started on */
-    uint64_t stats;                 /* changes when mean and sd do */
-    void *safe, *best, *start_best; /* copies of the parameters: before the last step, best on
-                                       validation, best of the starts */
-    void *safe_m, *safe_v;
-    int64_t count[8]; /* counters of the training, see the enum in vilds_train.h */
-    double number[8];
-    vdi_state state;
-    vdi_named_tensor *tensors;
-    char text[16][48];
-    vdi_meta meta[32];
-};
-
-struct vdi_vilds_data {
-    vdi_allocator allocator;
-    vdi_dtype dtype;
-    int64_t trials, T, n, inputs, total;
-    int64_t *length;
-    void *y, *x, *log_factorial; /* (trials,T,n): values (missing: 0), standardised, log y! */
-    void *offset;                /* (trials,T,n): log exposure, bin width included, or NULL: all
-                                    0 */
-    double *factorial;           /* (trials,n): sums of log y! over what is seen */
-    unsigned char *seen;         /* (trials,T,n), or NULL: all */
-    double *u;                   /* (trials,T,inputs) */
-    uint64_t stats;              /* of the model's mean and sd that x was made with; 0: none */
-};
-
-/* ======== observations ======================================================================== */
-
-VDI__DEF void vdi_vilds_data_destroy(vdi_vilds_data *data) {
-    if (!data) return;
-    vdi_allocator a = data->allocator;
-    size_t cells = (size_t)(data->trials * data->T * data->n), size = vdi_dtype_size(data->dtype);
-    vdi_free(&a, data->length, (size_t)data->trials * sizeof *data->length);
-    vdi_free(&a, data->y, cells * size);
-    vdi_free(&a, data->x, cells * size);
-    vdi_free(&a, data->log_factorial, cells * size);
-    vdi_free(&a, data->offset, cells * size);
-    vdi_free(&a, data->factorial, (size_t)(data->trials * data->n) * sizeof(double));
-    vdi_free(&a, data->seen, cells);
-    vdi_free(&a, data->u, (size_t)(data->trials * data->T * data->inputs) * sizeof(double));
-    vdi_free(&a, data, sizeof *data);
-}
-VDI__DEF int64_t vdi_vilds_data_trials(const vdi_vilds_data *data) { return data->trials; }
-VDI__DEF int64_t vdi_vilds_data_bins(const vdi_vilds_data *data) { return data->T; }
-VDI__DEF int64_t vdi_vilds_data_total_bins(const vdi_vilds_data *data) { return data->total; }
-VDI__DEF int64_t vdi_vilds_data_length(const vdi_vilds_data *data, int64_t trial) {
-    return data->length[trial];
-}
-
-/* A (trials,T,channels) view of what may come as (T,channels). */
-VDI__FN vdi_tensor vdi__vilds_view(vdi_tensor x) {
-    if (x.ndim != 2) return x;
-    vdi_tensor r = x;
-    r.ndim = 3;
-    for (int i = 2; i > 0; i--) {
-        r.shape[i] = x.shape[i - 1];
-        r.stride[i] = x.stride[i - 1];
-    }
-    r.shape[0] = 1;
-    r.stride[0] = 0;
-    return r;
-}
-
-VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_data_desc *desc,
-                                          vdi_vilds_data **out, vdi_error *err) {
-    static const char where[] = "vdi_vilds_data_create";
-    const vdi_vilds_desc *md = &m->desc;
-    char text[VDI_SHAPE_TEXT];
-    vdi_tensor y = vdi__vilds_view(desc->y);
-    vdi_tensor mask = desc->has_mask ? vdi__vilds_view(desc->mask) : y;
-    *out = NULL;
-    if (y.ndim != 3 || y.shape[0] < 1 || y.shape[1] < 1 || y.shape[2] != md->n) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s, expected (trials,T,%lld)",
-                             vdi_tensor_shape_text(desc->y, text), (long long)md->n);
-    }
-    if (!vdi_tensor_same_shape(y, mask)) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "mask is %s, expected the shape of y",
-                             vdi_tensor_shape_text(desc->mask, text));
-    }
-    int64_t trials = y.shape[0], T = y.shape[1], n = md->n;
-    vdi_tensor u = vdi__vilds_view(desc->u);
-    vdi_tensor offset = vdi__vilds_view(desc->offset);
-    bool counts = md->obs != VDI_VILDS_GAUSSIAN && !md->log_joint, all = true;
-    double width = counts && md->obs != VDI_VILDS_BERNOULLI ? log(md->bin_width) : 0;
-    bool shifted = desc->has_offset || width != 0;
-    if (desc->has_offset) {
-        offset = vdi_tensor_broadcast_to(offset, 3, y.shape);
-        if (!vdi_tensor_ok(offset)) {
-            return vdi_error_set(err, VDI_ERR_SHAPE, where,
-                                 "offset is %s, expected what broadcasts to the shape of y",
-                                 vdi_tensor_shape_text(desc->offset, text));
-        }
-    }
-    if (md->inputs &&
-        (u.ndim != 3 || u.shape[0] != trials || u.shape[1] != T || u.shape[2] != md->inputs)) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)",
-                             vdi_tensor_shape_text(desc->u, text), (long long)trials, (long long)T,
-                             (long long)md->inputs);
-    }
-    vdi_vilds_data *data = (vdi_vilds_data *)vdi_alloc(&md->allocator, sizeof *data);
-    if (!data) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-    memset(data, 0, sizeof *data);
-    data->allocator = md->allocator;
-    data->dtype = md->dtype;
-    data->trials = trials;
-    data->T = T;
-    data->n = n;
-    data->inputs = md->inputs;
-    size_t cells = (size_t)(trials * T * n), size = vdi_dtype_size(md->dtype);
-    data->length = (int64_t *)vdi_alloc(&md->allocator, (size_t)trials * sizeof *data->length);
-    data->y = vdi_alloc(&md->allocator, cells * size);
-    data->x = vdi_alloc(&md->allocator, cells * size);
-    data->log_factorial = vdi_alloc(&md->allocator, cells * size);
-    if (shifted) data->offset = vdi_alloc(&md->allocator, cells * size);
-    data->factorial = (double *)vdi_alloc(&md->allocator, (size_t)(trials * n) * sizeof(double));
-    data->seen = (unsigned char *)vdi_alloc(&md->allocator, cells);
-    data->u =
-        (double *)vdi_alloc(&md->allocator, (size_t)(trials * T * md->inputs) * sizeof(double));
-    if (!data->length || !data->y || !data->x || !data->log_factorial || !data->factorial ||
-        !data->seen || !data->u || (shifted && !data->offset)) {
-        vdi_vilds_data_destroy(data);
-        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %lld values",
-                             (long long)cells);
-    }
-    memset(data->factorial, 0, (size_t)(trials * n) * sizeof(double));
-    for (int64_t b = 0, i = 0; b < trials; b++) {
-        int64_t length = desc->lengths ? desc->lengths[b] : T;
-        if (length < 1 || length > T) {
-            vdi_vilds_data_destroy(data);
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "lengths[%lld] is %lld, expected 1..%lld", (long long)b,
-                                 (long long)length, (long long)T);
-        }
-        data->length[b] = length;
-        data->total += length;
-        for (int64_t t = 0; t < T; t++) {
-            for (int64_t j = 0; j < n; j++, i++) {
-                int64_t at[3];
-                at[0] = b;
-                at[1] = t;
-                at[2] = j;
-                double v = t < length ? vdi_tensor_get(y, at) : 0;
-                bool seen =
-                    t < length && v == v && !(desc->has_mask && vdi_tensor_get(mask, at) == 0);
-                if (seen && (v - v != 0 || (counts && (v < 0 || v != floor(v))) ||
-                             (md->obs == VDI_VILDS_BERNOULLI && counts && v > 1))) {
-                    vdi_vilds_data_destroy(data);
-                    return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is %g: %s",
-                                         (long long)b, (long long)t, (long long)j, v,
-                                         counts ? "expected a count" : "expected a finite number");
-                }
-                double lf = seen && counts && v > 1 ? lgamma(v + 1) : 0;
-                double shift = desc->has_offset ? vdi_tensor_get(offset, at) : 0;
-                if (t >= length) shift = 0;
-                if (shift - shift != 0) {
-                    vdi_vilds_data_destroy(data);
-                    return vdi_error_set(err, VDI_ERR_DATA, where,
-                                         "offset[%lld,%lld,%lld] is %g: expected a finite number",
-                                         (long long)b, (long long)t, (long long)j, shift);
-                }
-                if (shifted) vdi_dtype_store(md->dtype, data->offset, i, shift + width);
-                if (!seen) v = 0;
-                if (!seen && t < length) all = false;
-                data->seen[i] = seen;
-                data->factorial[b * n + j] += lf;
-                vdi_dtype_store(md->dtype, data->y, i, v);
-                vdi_dtype_store(md->dtype, data->log_factorial, i, lf);
-            }
-        }
-    }
-    if (all) {
-        vdi_free(&md->allocator, data->seen, cells);
-        data->seen = NULL;
-    }
-    if (md->inputs) {
-        vdi_status status =
-            vdi_tensor_copy(vdi_tensor_3d(data->u, VDI_F64, trials, T, md->inputs), u, err);
-        if (status >= 0 && vdi_count_nonfinite(VDI_F64, (size_t)(trials * T * md->inputs), data->u))
-            status = vdi_error_set(err, VDI_ERR_DATA, where, "u holds NaN or infinity");
-        if (status < 0) {
-            vdi_vilds_data_destroy(data);
-            return status;
-        }
-    }
-    *out = data;
     return VDI_OK;
 }
 
-/* x = (y - mean) / sd, with the model's mean and sd; missing values become 0. */
-VDI__FN void vdi__vilds_standardise(const vdi_vilds *m, vdi_vilds_data *data) {
-    if (data->stats == m->stats) return;
-    int64_t rows = data->trials * data->T, n = data->n;
-    for (int64_t r = 0, i = 0; r < rows; r++) {
-        for (int64_t j = 0; j < n; j++, i++) {
-            double v = (vdi_dtype_load(data->dtype, data->y, i) - m->mean[j]) / m->sd[j];
-            bool seen = data->seen ? data->seen[i] != 0 : r % data->T < data->length[r / data->T];
-            vdi_dtype_store(data->dtype, data->x, i, seen ? v : 0);
-        }
+VDI__DEF vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc, const vdi_meta *meta,
+                                             int64_t count, vdi_error *err) {
+    static const char where[] = "vdi_vilds_desc_from_meta";
+    const char *model = vdi_meta_find(meta, count, "model");
+    if (!model || strcmp(model, "vilds") != 0) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a model \"vilds\", got \"%s\"",
+                             model ? model : "");
     }
-    data->stats = m->stats;
+    if (vdi_meta_find(meta, count, "log_joint") && !desc->log_joint) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "the model has a log joint of its own: set desc.log_joint");
+    }
+    return vdi_fields_read(vdi_vilds_desc_fields(), desc, meta, count, err);
 }
 #endif
 
-/* ======== model/vilds/posterior.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_VILDS_POSTERIOR_C)
-#define VDI_MODEL_VILDS_POSTERIOR_C
-
-/* ======== small matrices ====================================================================== */
+/* ======== model/vilds/matrix.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_MATRIX_C)
+#define VDI_MODEL_VILDS_MATRIX_C
 
 #if VDI__GNU && !defined(__clang__)
 #define VDI__VM_UNROLL _Pragma("GCC unroll 4")
@@ -23615,6 +24735,7 @@ VDI__FN void vdi__vm_mul(int64_t d, double s, const double *a, bool ta, const do
         }
     }
 }
+
 /* c += a a', a (d,d) */
 VDI__INLINE void vdi__vm_square_body(int64_t d, const double *a, double *c) {
     VDI__VM_UNROLL for (int64_t i = 0; i < d; i++) {
@@ -23626,8 +24747,11 @@ VDI__INLINE void vdi__vm_square_body(int64_t d, const double *a, double *c) {
         }
     }
 }
-VDI__FN void vdi__vm_square(int64_t d, const double *a,
-                            double *c){VDI__VM_SIZES(d, vdi__vm_square_body, a, c)}
+
+VDI__FN void vdi__vm_square(int64_t d, const double *a, double *c) {
+    VDI__VM_SIZES(d, vdi__vm_square_body, a, c);
+}
+
 /* c += (g + g') a: what a' bar g of c = a a' comes to */
 VDI__INLINE void vdi__vm_square_back_body(int64_t d, const double *g, const double *a, double *c) {
     VDI__VM_UNROLL for (int64_t i = 0; i < d; i++) {
@@ -23637,10 +24761,14 @@ VDI__INLINE void vdi__vm_square_back_body(int64_t d, const double *g, const doub
         }
     }
 }
-VDI__FN void vdi__vm_square_back(int64_t d, const double *g, const double *a, double *c){
-    VDI__VM_SIZES(d, vdi__vm_square_back_body, g, a, c)} /* y += s op(a) x */
-VDI__FN
-    void vdi__vm_apply(int64_t d, double s, const double *a, bool ta, const double *x, double *y) {
+
+VDI__FN void vdi__vm_square_back(int64_t d, const double *g, const double *a, double *c) {
+    VDI__VM_SIZES(d, vdi__vm_square_back_body, g, a, c);
+}
+
+/* y += s op(a) x */
+VDI__FN void vdi__vm_apply(int64_t d, double s, const double *a, bool ta, const double *x,
+                           double *y) {
     for (int64_t i = 0; i < d; i++) {
         double sum = 0;
         for (int64_t j = 0; j < d; j++)
@@ -23648,6 +24776,7 @@ VDI__FN
         y[i] += s * sum;
     }
 }
+
 /* a += s x y' */
 VDI__FN void vdi__vm_outer(int64_t d, double s, const double *x, const double *y, double *a) {
     for (int64_t i = 0; i < d; i++) {
@@ -23655,15 +24784,35 @@ VDI__FN void vdi__vm_outer(int64_t d, double s, const double *x, const double *y
             a[i * d + j] += s * x[i] * y[j];
     }
 }
+
 VDI__FN void vdi__vm_add(int64_t n, double s, const double *x, double *y) {
     for (int64_t i = 0; i < n; i++)
         y[i] += s * x[i];
 }
+
 VDI__FN double vdi__vm_dot(int64_t n, const double *x, const double *y) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
         sum += x[i] * y[i];
     return sum;
+}
+
+/* sum over bins from .. to of (T,dd) blocks: (dd) */
+VDI__FN void vdi__vm_sum(int64_t dd, const double *blocks, int64_t from, int64_t to, double *sum) {
+    if (to > from) {
+        vdi_sum_rows(VDI_F64, (size_t)(to - from), (size_t)dd, blocks + from * dd, (size_t)dd,
+                     false, sum);
+    } else {
+        memset(sum, 0, (size_t)dd * sizeof *sum);
+    }
+}
+
+/* to_t += s x for `count` blocks of dd */
+VDI__FN void vdi__vm_spread(int64_t dd, int64_t count, double s, const double *x, double *to) {
+    for (int64_t t = 0; t < count; t++, to += dd) {
+        for (int64_t k = 0; k < dd; k++)
+            to[k] += s * x[k];
+    }
 }
 
 /* The longest eigenvalue, from the norm of a high power: A^(2^k) scaled at every squaring. `work`
@@ -23715,6 +24864,13 @@ VDI__FN void vdi__vm_stationary(int64_t d, const double *A, const double *Q, dou
         memcpy(a, b, bytes);
     }
 }
+#endif
+
+/* ======== model/vilds/prior.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_PRIOR_C)
+#define VDI_MODEL_VILDS_PRIOR_C
+
+/* ======== the precision of a covariance ======================================================= */
 
 /* V = diag(exp w) U of a precision V'V, from its parameters. */
 VDI__FN void vdi__precision_v(int64_t d, const double *q, double *v) {
@@ -23744,6 +24900,7 @@ VDI__FN vdi_status vdi__precision_parameters(int64_t d, const double *cov, doubl
     }
     return VDI_OK;
 }
+
 /* And back: cov = V^{-1} V^{-T}. */
 VDI__FN void vdi__precision_covariance(int64_t d, const double *q, double *cov, double *work) {
     vdi__precision_v(d, q, work);
@@ -23755,8 +24912,6 @@ VDI__FN void vdi__precision_covariance(int64_t d, const double *q, double *cov, 
     memset(cov, 0, (size_t)(d * d) * sizeof *cov);
     vdi__vm_mul(d, 1, work, false, work, true, cov);
 }
-
-/* ======== the precision of a covariance ======================================================= */
 
 VDI__FN vdi_status vdi__root_forward(vdi_custom *c, void *user, vdi_error *err) {
     int64_t d = c->in[0].shape[0];
@@ -23774,6 +24929,7 @@ VDI__FN vdi_status vdi__root_forward(vdi_custom *c, void *user, vdi_error *err) 
         *ld += 2 * q[i * d + i];
     return VDI_OK;
 }
+
 VDI__FN vdi_status vdi__root_backward(vdi_custom *c, void *user, vdi_error *err) {
     int64_t d = c->in[0].shape[0];
     const double *v = (const double *)c->saved;
@@ -23798,6 +24954,7 @@ VDI__FN vdi_status vdi__root_backward(vdi_custom *c, void *user, vdi_error *err)
     }
     return VDI_OK;
 }
+
 VDI__DEF vdi_status vdi_var_precision_root(vdi_tape *t, vdi_var q, vdi_var *inverse,
                                            vdi_var *log_det) {
     int64_t d = vdi_var_dim(t, q, 0);
@@ -23862,6 +25019,7 @@ typedef struct vdi__energy {
     double *G, *H, *r, *w; /* saved: Qi A, A'Qi A, residuals and precision times residuals
                               (items,T,d) */
 } vdi__energy;
+
 VDI__FN vdi__energy vdi__energy_open(const vdi_custom *c, const vdi__lds_note *n) {
     vdi__energy e;
     const double *in[VDI_CUSTOM_MAX];
@@ -23908,15 +25066,6 @@ VDI__FN vdi__energy vdi__energy_open(const vdi_custom *c, const vdi__lds_note *n
     e.w = e.r + e.items * e.T * e.d;
     return e;
 }
-/* sum over bins from .. to of (T,dd) blocks: (dd) */
-VDI__FN void vdi__vm_sum(int64_t dd, const double *blocks, int64_t from, int64_t to, double *sum) {
-    if (to > from) {
-        vdi_sum_rows(VDI_F64, (size_t)(to - from), (size_t)dd, blocks + from * dd, (size_t)dd,
-                     false, sum);
-    } else {
-        memset(sum, 0, (size_t)dd * sizeof *sum);
-    }
-}
 
 VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
@@ -23959,14 +25108,6 @@ VDI__FN vdi_status vdi__energy_forward(vdi_custom *c, void *user, vdi_error *err
     return VDI_OK;
 }
 
-/* to_t += s x for `count` blocks of dd */
-VDI__FN void vdi__vm_spread(int64_t dd, int64_t count, double s, const double *x, double *to) {
-    for (int64_t t = 0; t < count; t++, to += dd) {
-        for (int64_t k = 0; k < dd; k++)
-            to[k] += s * x[k];
-    }
-}
-
 /* With G = Qi A and H = A'G as operands of their own: their cotangents into those of A and Qi. */
 VDI__FN void vdi__lds_roots_back(int64_t d, const double *A, const double *Qi, const double *G,
                                  double *Gb, const double *Hb, double *Ab, double *Qb) {
@@ -23976,74 +25117,81 @@ VDI__FN void vdi__lds_roots_back(int64_t d, const double *A, const double *Qi, c
     if (Qb) vdi__vm_mul(d, 1, Gb, false, A, true, Qb);
 }
 
+/* Where the cotangents of G = Qi A and H = A'G are gathered, and scratch of an item. */
+typedef struct vdi__energy_work {
+    double *Gb, *Hb, *sum, *w, *r;
+} vdi__energy_work;
+
+/* Item i: what its residuals give back. */
+VDI__FN void vdi__energy_back_means(const vdi__energy *e, const vdi__lds_note *n, int64_t i,
+                                    double g, const vdi__energy_work *k) {
+    const int64_t d = e->d, T = e->T, b = i % n->trials, first = i * T * d;
+    const int64_t length = n->length[b], steps = length - 1;
+    const size_t D = (size_t)d, S = (size_t)steps;
+    const double *m = e->m + first, *residual = e->r + first;
+    double *mb = e->mb ? e->mb + first : NULL, *w = k->w, *r = k->r;
+    for (int64_t j = 0; j < length * d; j++) {
+        w[j] = 2 * g * e->w[first + j];
+        r[j] = g * residual[j];
+    }
+    if (mb) vdi__vm_add(length * d, 1, w, mb);
+    if (n->start[b] && e->xb) vdi__vm_add(d, -1, w, e->xb);
+    if (n->start[b] && e->Pb) vdi__vm_outer(d, 1, r, residual, e->Pb);
+    if (steps == 0) return;
+    if (e->cb) vdi__vm_add(steps * d, -1, w + d, e->cb + (b * T + 1) * d);
+    if (e->gb) vdi__vm_add(steps * d, -1, w + d, e->gb + first);
+    const int add = VDI_GEMM_ACC, transposed = VDI_GEMM_TA | VDI_GEMM_ACC;
+    if (e->Qb) vdi_gemm(VDI_F64, transposed, D, D, S, r + d, D, residual + d, D, e->Qb, D);
+    for (int64_t j = d; j < length * d; j++)
+        w[j] = -w[j];
+    if (e->Ab) vdi_gemm(VDI_F64, transposed, D, D, S, w + d, D, m, D, e->Ab, D);
+    if (mb) vdi_gemm(VDI_F64, add, S, D, D, w + d, D, e->A, D, mb, D);
+}
+
+/* Item i: what its covariances give back. */
+VDI__FN void vdi__energy_back_covariances(const vdi__energy *e, const vdi__lds_note *n, int64_t i,
+                                          double g, const vdi__energy_work *k) {
+    const int64_t dd = e->dd, T = e->T, b = i % n->trials, steps = n->length[b] - 1;
+    const double *S = e->S + i * T * dd, *P = n->start[b] ? e->P0 : n->mid;
+    double *Sb = e->Sb ? e->Sb + i * T * dd : NULL, *sum = k->sum;
+    if (n->start[b] && e->Pb) vdi__vm_add(dd, g, S, e->Pb);
+    vdi__vm_sum(dd, S, 1, steps + 1, sum);
+    if (e->Qb) vdi__vm_add(dd, g, sum, e->Qb);
+    vdi__vm_sum(dd, S, 0, steps, sum);
+    vdi__vm_add(dd, g, sum, k->Hb);
+    if (Sb) vdi__vm_add(dd, g, P, Sb);
+    if (Sb && steps > 0) {
+        for (int64_t j = 0; j < dd; j++)
+            sum[j] = e->H[j] + e->Qi[j];
+        vdi__vm_add(dd, g, e->H, Sb);
+        vdi__vm_spread(dd, steps - 1, g, sum, Sb + dd);
+        vdi__vm_add(dd, g, e->Qi, Sb + steps * dd);
+    }
+    if (!e->O) return;
+    vdi__vm_sum(dd, e->O + i * (T - 1) * dd, 0, steps, sum);
+    vdi__vm_add(dd, -2 * g, sum, k->Gb);
+    if (e->Ob) vdi__vm_spread(dd, steps, -2 * g, e->G, e->Ob + i * (T - 1) * dd);
+}
+
 VDI__FN vdi_status vdi__energy_backward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
     vdi__energy e = vdi__energy_open(c, n);
-    const int64_t d = e.d, dd = e.dd, T = e.T;
-    const size_t D = (size_t)d;
+    vdi__energy_work k;
     const double *g = (const double *)c->dout[0].data;
-    double *s = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd + 2 * T * d) * sizeof *s);
+    const size_t bytes = (size_t)(3 * e.dd + 2 * e.T * e.d) * sizeof(double);
+    k.Gb = (double *)vdi_tape_scratch(c->tape, bytes);
     (void)err;
-    if (!g || !s) return VDI_OK;
-    double *Gb = s;
-    double *Hb = s + dd;
-    double *sum = s + 2 * dd;
-    double *w = s + 3 * dd;
-    double *r = w + T * d;
-    memset(s, 0, (size_t)(2 * dd) * sizeof *s);
+    if (!g || !k.Gb) return VDI_OK;
+    k.Hb = k.Gb + e.dd;
+    k.sum = k.Hb + e.dd;
+    k.w = k.sum + e.dd;
+    k.r = k.w + e.T * e.d;
+    memset(k.Gb, 0, (size_t)(2 * e.dd) * sizeof *k.Gb);
     for (int64_t i = 0; i < e.items; i++) {
-        const int64_t b = i % n->trials;
-        const int64_t length = n->length[b];
-        const int64_t first = i * T * d;
-        const int64_t steps = length - 1;
-        const double *m = e.m + first, *P = n->start[b] ? e.P0 : n->mid;
-        double *Pb = n->start[b] ? e.Pb : NULL, *mb = e.mb ? e.mb + first : NULL;
-        const double gi = g[i];
-        for (int64_t k = 0; k < length * d; k++) {
-            w[k] = 2 * gi * e.w[first + k];
-            r[k] = gi * e.r[first + k];
-        }
-        if (mb) vdi__vm_add(length * d, 1, w, mb);
-        if (n->start[b] && e.xb) vdi__vm_add(d, -1, w, e.xb);
-        if (Pb) vdi__vm_outer(d, 1, r, e.r + first, Pb);
-        if (steps > 0) {
-            const size_t k = (size_t)steps;
-            if (e.cb) vdi__vm_add(steps * d, -1, w + d, e.cb + (b * T + 1) * d);
-            if (e.gb) vdi__vm_add(steps * d, -1, w + d, e.gb + first);
-            if (e.Qb) {
-                vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, k, r + d, D, e.r + first + d, D,
-                         e.Qb, D);
-            }
-            for (int64_t j = d; j < length * d; j++)
-                w[j] = -w[j];
-            if (e.Ab)
-                vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, k, w + d, D, m, D, e.Ab, D);
-            if (mb) vdi_gemm(VDI_F64, VDI_GEMM_ACC, k, D, D, w + d, D, e.A, D, mb, D);
-        }
-        if (!e.S) continue;
-        const double *S = e.S + i * T * dd;
-        double *Sb = e.Sb ? e.Sb + i * T * dd : NULL;
-        if (Pb) vdi__vm_add(dd, gi, S, Pb);
-        vdi__vm_sum(dd, S, 1, length, sum);
-        if (e.Qb) vdi__vm_add(dd, gi, sum, e.Qb);
-        vdi__vm_sum(dd, S, 0, steps, sum);
-        vdi__vm_add(dd, gi, sum, Hb);
-        if (Sb) {
-            for (int64_t k = 0; k < dd; k++)
-                sum[k] = e.H[k] + e.Qi[k];
-            vdi__vm_add(dd, gi, P, Sb);
-            if (steps > 0) {
-                vdi__vm_add(dd, gi, e.H, Sb);
-                vdi__vm_spread(dd, steps - 1, gi, sum, Sb + dd);
-                vdi__vm_add(dd, gi, e.Qi, Sb + steps * dd);
-            }
-        }
-        if (!e.O) continue;
-        vdi__vm_sum(dd, e.O + i * (T - 1) * dd, 0, steps, sum);
-        vdi__vm_add(dd, -2 * gi, sum, Gb);
-        if (e.Ob) vdi__vm_spread(dd, steps, -2 * gi, e.G, e.Ob + i * (T - 1) * dd);
+        vdi__energy_back_means(&e, n, i, g[i], &k);
+        if (e.S) vdi__energy_back_covariances(&e, n, i, g[i], &k);
     }
-    vdi__lds_roots_back(d, e.A, e.Qi, e.G, Gb, Hb, e.Ab, e.Qb);
+    vdi__lds_roots_back(e.d, e.A, e.Qi, e.G, k.Gb, k.Hb, e.Ab, e.Qb);
     return VDI_OK;
 }
 
@@ -24089,18 +25237,23 @@ VDI__DEF vdi_var vdi_var_lds_energy(vdi_tape *t, const vdi_lds_vars *p, vdi_var 
 
 /* A constant (B) on the tape, one number a trial. */
 typedef double vdi__per_trial_fn(const vdi_trial_info *info, int64_t b, double x);
+
 VDI__FN double vdi__per_trial_steps(const vdi_trial_info *info, int64_t b, double x) {
     return x * (double)(info->length[b] - 1);
 }
+
 VDI__FN double vdi__per_trial_length(const vdi_trial_info *info, int64_t b, double x) {
     return x * (double)info->length[b];
 }
+
 VDI__FN double vdi__per_trial_start(const vdi_trial_info *info, int64_t b, double x) {
     return x * (double)info->start[b];
 }
+
 VDI__FN double vdi__per_trial_middle(const vdi_trial_info *info, int64_t b, double x) {
     return info->start[b] ? 0 : x;
 }
+
 VDI__FN vdi_var vdi__per_trial(vdi_tape *t, const vdi_trial_info *info, vdi__per_trial_fn *fn,
                                double x) {
     double *v = (double *)vdi__tape_payload(t, "vdi_vilds", (size_t)info->trials * sizeof *v);
@@ -24131,8 +25284,42 @@ VDI__DEF vdi_var vdi_var_lds_log_prob(vdi_tape *t, const vdi_lds_vars *p, vdi_va
     return vdi_var_mul_scalar(
         t, vdi_var_sub(t, vdi__lds_log_dets(t, p, info, vdi_var_dim(t, p->A, 0), true), e), 0.5);
 }
+#endif
 
-/* ======== q: product ========================================================================== */
+/* ======== model/vilds/posterior.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_POSTERIOR_C)
+#define VDI_MODEL_VILDS_POSTERIOR_C
+
+/* A Gaussian over all bins of each trial: its precision and either its mean or J times the mean. */
+typedef struct vdi__q_blocks {
+    vdi_var D, E; /* (B,T,d,d), (B,T-1,d,d) */
+    vdi_var k;    /* (B,T,d) */
+    bool is_mean;
+} vdi__q_blocks;
+
+typedef struct vdi__family {
+    /* Outputs of the encoder for each bin. */
+    int64_t (*outputs)(int64_t d);
+    /* What the encoder's last bias starts with: `bias` (outputs) comes in as 0. */
+    void (*start)(int64_t d, double *bias);
+    /* out (B,T,outputs); the status is the tape's. */
+    vdi__q_blocks (*build)(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
+                           const vdi_trial_info *info);
+    bool silent;  /* bins without any observation give no factor: the encoder's output is taken as
+                     0 there */
+    bool natural; /* the output is a factor (h, R) a bin, so that refinement can work on the natural
+                     parameters (h, R R') */
+} vdi__family;
+
+VDI__FN vdi__q_blocks vdi__no_blocks(void) {
+    vdi__q_blocks q;
+    q.D = q.E = q.k = vdi_var_none();
+    q.is_mean = false;
+    return q;
+}
+
+/* ======== product ============================================================================= */
 
 VDI__FN int64_t vdi__product_outputs(int64_t d) { return d + d * d; }
 VDI__FN void vdi__product_start(int64_t d, double *bias) {
@@ -24140,135 +25327,147 @@ VDI__FN void vdi__product_start(int64_t d, double *bias) {
         bias[d + i * d + i] = 0.5;
 }
 
-/* inputs: out A Qi Q0i x0 [c]; outputs: D k [E]. out holds h (d) and R (d,d) of each bin. With
- * `natural` R is Lambda itself. */
+/* The operands of the product and where its gradients go (NULL: not wanted). inputs: out A Qi Q0i
+ * x0 [c]; outputs: D k [E]. out holds h (d) and R (d,d) of each bin; with note->has_S R is R R'
+ * itself. */
+typedef struct vdi__product {
+    int64_t d, dd, T;
+    const double *out, *A, *Qi, *P0, *x0, *c, *G;
+    double *outb, *Ab, *Qb, *Pb, *xb, *cb;
+    double *Gb, *Hb, *sum; /* scratch of the way back */
+} vdi__product;
+
+VDI__FN vdi__product vdi__product_open(const vdi_custom *c, const vdi__lds_note *n) {
+    vdi__product p;
+    memset(&p, 0, sizeof p);
+    p.d = c->in[1].shape[0];
+    p.dd = p.d * p.d;
+    p.T = n->T;
+    p.out = (const double *)c->in[0].data;
+    p.A = (const double *)c->in[1].data;
+    p.Qi = (const double *)c->in[2].data;
+    p.P0 = (const double *)c->in[3].data;
+    p.x0 = (const double *)c->in[4].data;
+    p.outb = (double *)c->din[0].data;
+    p.Ab = (double *)c->din[1].data;
+    p.Qb = (double *)c->din[2].data;
+    p.Pb = (double *)c->din[3].data;
+    p.xb = (double *)c->din[4].data;
+    if (n->has_c) {
+        p.c = (const double *)c->in[5].data;
+        p.cb = (double *)c->din[5].data;
+    }
+    p.G = (const double *)c->saved;
+    return p;
+}
+
 VDI__FN vdi_status vdi__product_forward(vdi_custom *c, void *user, vdi_error *err) {
     const vdi__lds_note *n = (const vdi__lds_note *)user;
-    int64_t d = c->in[1].shape[0];
-    int64_t T = n->T;
-    int64_t dd = d * d;
-    int64_t B = n->trials;
-    const double *o = (const double *)c->in[0].data;
-    const double *A = (const double *)c->in[1].data;
-    const double *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data;
-    const double *x0 = (const double *)c->in[4].data;
-    const double *in = n->has_c ? (const double *)c->in[5].data : NULL;
-    double *D = (double *)c->out[0].data;
-    double *k = (double *)c->out[1].data;
-    double *E = T > 1 ? (double *)c->out[2].data : NULL;
+    const vdi__product p = vdi__product_open(c, n);
+    const int64_t d = p.d, dd = p.dd, T = p.T;
     double *G = (double *)c->saved, *H = G + dd;
+    double *E = T > 1 ? (double *)c->out[2].data : NULL;
     (void)err;
     memset(G, 0, (size_t)(2 * dd) * sizeof *G);
-    vdi__vm_mul(d, 1, Qi, false, A, false, G);
-    vdi__vm_mul(d, 1, A, true, G, false, H);
-    for (int64_t b = 0; b < B; b++) {
-        for (int64_t t = 0; t < T; t++) {
-            int64_t i = b * T + t;
-            const double *h = o + i * (d + dd), *R = h + d, *P = t ? Qi : n->start[b] ? P0 : n->mid;
-            double *Di = D + i * dd, *ki = k + i * d;
-            bool more = t + 1 < n->length[b];
-            for (int64_t j = 0; j < dd; j++)
-                Di[j] = P[j] + (more ? H[j] : 0);
-            if (n->has_S)
-                vdi__vm_add(dd, 1, R, Di);
-            else
-                vdi__vm_square(d, R, Di);
-            memcpy(ki, h, (size_t)d * sizeof *ki);
-            if (!t && n->start[b]) vdi__vm_apply(d, 1, P, false, x0, ki);
-            if (t && in) vdi__vm_apply(d, 1, P, false, in + i * d, ki);
-            if (more && in) vdi__vm_apply(d, -1, G, true, in + (i + 1) * d, ki);
-            if (t + 1 < T) {
-                for (int64_t j = 0; j < dd; j++)
-                    E[(b * (T - 1) + t) * dd + j] = -G[j];
-            }
-        }
+    vdi__vm_mul(d, 1, p.Qi, false, p.A, false, G);
+    vdi__vm_mul(d, 1, p.A, true, G, false, H);
+    for (int64_t i = 0; i < n->trials * T; i++) {
+        const int64_t b = i / T, t = i % T;
+        const double *h = p.out + i * (d + dd), *R = h + d;
+        const double *P = t ? p.Qi : n->start[b] ? p.P0 : n->mid;
+        double *D = (double *)c->out[0].data + i * dd, *k = (double *)c->out[1].data + i * d;
+        const bool more = t + 1 < n->length[b];
+        for (int64_t j = 0; j < dd; j++)
+            D[j] = P[j] + (more ? H[j] : 0);
+        if (n->has_S)
+            vdi__vm_add(dd, 1, R, D);
+        else
+            vdi__vm_square(d, R, D);
+        memcpy(k, h, (size_t)d * sizeof *k);
+        if (!t && n->start[b]) vdi__vm_apply(d, 1, P, false, p.x0, k);
+        if (t && p.c) vdi__vm_apply(d, 1, P, false, p.c + i * d, k);
+        if (more && p.c) vdi__vm_apply(d, -1, G, true, p.c + (i + 1) * d, k);
+        for (int64_t j = 0; t + 1 < T && j < dd; j++)
+            E[(b * (T - 1) + t) * dd + j] = -G[j];
     }
-    return VDI_OK;
-}
-VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *err) {
-    const vdi__lds_note *n = (const vdi__lds_note *)user;
-    int64_t d = c->in[1].shape[0];
-    int64_t T = n->T;
-    int64_t dd = d * d;
-    int64_t B = n->trials;
-    const double *o = (const double *)c->in[0].data;
-    const double *A = (const double *)c->in[1].data;
-    const double *Qi = (const double *)c->in[2].data;
-    const double *P0 = (const double *)c->in[3].data;
-    const double *x0 = (const double *)c->in[4].data;
-    const double *in = n->has_c ? (const double *)c->in[5].data : NULL;
-    const double *Db = (const double *)c->dout[0].data;
-    const double *kb = (const double *)c->dout[1].data;
-    const double *Eb = T > 1 ? (const double *)c->dout[2].data : NULL;
-    const double *G = (const double *)c->saved;
-    double *ob = (double *)c->din[0].data, *inb = n->has_c ? (double *)c->din[5].data : NULL;
-    double *w = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd) * sizeof *w);
-    double *Ab = (double *)c->din[1].data;
-    double *Qb = (double *)c->din[2].data;
-    double *P0b = (double *)c->din[3].data;
-    double *xb = (double *)c->din[4].data;
-    (void)err;
-    if (!w) return VDI_OK;
-    memset(w, 0, (size_t)(2 * dd) * sizeof *w);
-    double *Gb = w, *Hb = w + dd, *sum = w + 2 * dd;
-    const int64_t stride = d + dd;
-    for (int64_t b = 0; b < B; b++) {
-        const int64_t length = n->length[b], first = b * T;
-        const double *D = Db ? Db + first * dd : NULL, *k = kb ? kb + first * d : NULL;
-        double *Pb = n->start[b] ? P0b : NULL, *out = ob ? ob + first * stride : NULL;
-        if (D) {
-            if (Pb) vdi__vm_add(dd, 1, D, Pb);
-            vdi__vm_sum(dd, D, 1, length, sum);
-            if (Qb) vdi__vm_add(dd, 1, sum, Qb);
-            vdi__vm_sum(dd, D, 0, length - 1, sum);
-            vdi__vm_add(dd, 1, sum, Hb);
-            for (int64_t t = 0; out && t < length; t++) {
-                if (n->has_S) {
-                    vdi__vm_add(dd, 1, D + t * dd, out + t * stride + d);
-                } else {
-                    vdi__vm_square_back(d, D + t * dd, o + (first + t) * stride + d,
-                                        out + t * stride + d);
-                }
-            }
-        }
-        if (k) {
-            for (int64_t t = 0; out && t < length; t++) {
-                for (int64_t j = 0; j < d; j++)
-                    out[t * stride + j] += k[t * d + j];
-            }
-            if (n->start[b] && Pb) vdi__vm_outer(d, 1, k, x0, Pb);
-            if (n->start[b] && xb) vdi__vm_apply(d, 1, P0, true, k, xb);
-            for (int64_t t = 1; in && t < length; t++) { /* k_t has Qi c_t, k_{t-1} has -G'c_t */
-                const double *ct = in + (first + t) * d, *here = k + t * d, *before = here - d;
-                if (Qb) vdi__vm_outer(d, 1, here, ct, Qb);
-                vdi__vm_outer(d, -1, ct, before, Gb);
-                if (!inb) continue;
-                vdi__vm_apply(d, 1, Qi, true, here, inb + (first + t) * d);
-                vdi__vm_apply(d, -1, G, false, before, inb + (first + t) * d);
-            }
-        }
-        if (!Eb) continue;
-        vdi__vm_sum(dd, Eb + b * (T - 1) * dd, 0, length - 1, sum);
-        vdi__vm_add(dd, -1, sum, Gb);
-    }
-    vdi__lds_roots_back(d, A, Qi, G, Gb, Hb, Ab, Qb);
     return VDI_OK;
 }
 
-VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
-                                const vdi_trial_info *info, bool natural, vdi_var *D, vdi_var *E,
-                                vdi_var *k) {
+/* Trial b: what the cotangent of its diagonal blocks, D (T,d,d), gives back. */
+VDI__FN void vdi__product_back_blocks(const vdi__product *p, const vdi__lds_note *n, int64_t b,
+                                      const double *D) {
+    const int64_t d = p->d, dd = p->dd, length = n->length[b], stride = d + dd;
+    const double *R = p->out + b * p->T * stride + d;
+    double *to = p->outb ? p->outb + b * p->T * stride + d : NULL;
+    if (n->start[b] && p->Pb) vdi__vm_add(dd, 1, D, p->Pb);
+    vdi__vm_sum(dd, D, 1, length, p->sum);
+    if (p->Qb) vdi__vm_add(dd, 1, p->sum, p->Qb);
+    vdi__vm_sum(dd, D, 0, length - 1, p->sum);
+    vdi__vm_add(dd, 1, p->sum, p->Hb);
+    for (int64_t t = 0; to && t < length; t++) {
+        if (n->has_S)
+            vdi__vm_add(dd, 1, D + t * dd, to + t * stride);
+        else
+            vdi__vm_square_back(d, D + t * dd, R + t * stride, to + t * stride);
+    }
+}
+
+/* Trial b: what the cotangent of its J m, k (T,d), gives back. */
+VDI__FN void vdi__product_back_means(const vdi__product *p, const vdi__lds_note *n, int64_t b,
+                                     const double *k) {
+    const int64_t d = p->d, first = b * p->T, length = n->length[b], stride = d + p->dd;
+    double *to = p->outb ? p->outb + first * stride : NULL;
+    for (int64_t t = 0; to && t < length; t++) {
+        for (int64_t j = 0; j < d; j++)
+            to[t * stride + j] += k[t * d + j];
+    }
+    if (n->start[b] && p->Pb) vdi__vm_outer(d, 1, k, p->x0, p->Pb);
+    if (n->start[b] && p->xb) vdi__vm_apply(d, 1, p->P0, true, k, p->xb);
+    for (int64_t t = 1; p->c && t < length; t++) { /* k_t has Qi c_t, k_{t-1} has -G'c_t */
+        const double *c = p->c + (first + t) * d, *here = k + t * d, *before = here - d;
+        if (p->Qb) vdi__vm_outer(d, 1, here, c, p->Qb);
+        vdi__vm_outer(d, -1, c, before, p->Gb);
+        if (!p->cb) continue;
+        vdi__vm_apply(d, 1, p->Qi, true, here, p->cb + (first + t) * d);
+        vdi__vm_apply(d, -1, p->G, false, before, p->cb + (first + t) * d);
+    }
+}
+
+VDI__FN vdi_status vdi__product_backward(vdi_custom *c, void *user, vdi_error *err) {
+    const vdi__lds_note *n = (const vdi__lds_note *)user;
+    vdi__product p = vdi__product_open(c, n);
+    const int64_t dd = p.dd, T = p.T;
+    const double *D = (const double *)c->dout[0].data, *k = (const double *)c->dout[1].data;
+    const double *E = T > 1 ? (const double *)c->dout[2].data : NULL;
+    p.Gb = (double *)vdi_tape_scratch(c->tape, (size_t)(3 * dd) * sizeof(double));
+    (void)err;
+    if (!p.Gb) return VDI_OK;
+    p.Hb = p.Gb + dd;
+    p.sum = p.Hb + dd;
+    memset(p.Gb, 0, (size_t)(2 * dd) * sizeof *p.Gb);
+    for (int64_t b = 0; b < n->trials; b++) {
+        if (D) vdi__product_back_blocks(&p, n, b, D + b * T * dd);
+        if (k) vdi__product_back_means(&p, n, b, k + b * T * p.d);
+        if (!E) continue;
+        vdi__vm_sum(dd, E + b * (T - 1) * dd, 0, n->length[b] - 1, p.sum);
+        vdi__vm_add(dd, -1, p.sum, p.Gb);
+    }
+    vdi__lds_roots_back(p.d, p.A, p.Qi, p.G, p.Gb, p.Hb, p.Ab, p.Qb);
+    return VDI_OK;
+}
+
+/* From factors (h, R) of each bin or, with `natural`, from (h, R R'). */
+VDI__FN vdi__q_blocks vdi__product_of(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
+                                      const vdi_trial_info *info, bool natural) {
     static const char where[] = "vdi_vilds_product";
-    int64_t d = vdi_var_dim(t, p->A, 0), B = info->trials, T = info->T;
+    const int64_t d = vdi_var_dim(t, p->A, 0), B = info->trials, T = info->T;
+    vdi__q_blocks q = vdi__no_blocks();
     vdi_custom_desc desc = VDI__ZERO;
     vdi_var in[6], r[3];
     vdi_tensor shape[3];
-    r[0] = r[1] = r[2] = vdi_var_none();
-    *D = *E = *k = r[0];
-    if (d < 1) return vdi_tape_status(t, NULL);
+    if (d < 1) return q;
     vdi__lds_note *note = vdi__lds_remember(t, where, info, p->mid, d);
-    if (!note) return vdi_tape_status(t, NULL);
+    if (!note) return q;
     note->has_S = natural;
     note->has_c = vdi_var_ok(p->c);
     in[0] = out;
@@ -24280,6 +25479,7 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     shape[0] = vdi_tensor_4d(NULL, VDI_F64, B, T, d, d);
     shape[1] = vdi_tensor_3d(NULL, VDI_F64, B, T, d);
     shape[2] = vdi_tensor_4d(NULL, VDI_F64, B, T - 1, d, d);
+    r[0] = r[1] = r[2] = vdi_var_none();
     desc.name = where;
     desc.inputs = note->has_c ? 6 : 5;
     desc.outputs = T > 1 ? 3 : 2;
@@ -24290,26 +25490,30 @@ VDI__FN vdi_status vdi__product(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
     desc.scratch_bytes = (size_t)(3 * d * d) * sizeof(double);
     desc.forward = vdi__product_forward;
     desc.backward = vdi__product_backward;
-    vdi_status status = vdi_var_custom(t, &desc, r);
-    *D = r[0];
-    *k = r[1];
-    *E = r[2];
-    return status;
-}
-VDI__FN vdi_status vdi__product_build(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
-                                      const vdi_trial_info *info, vdi_var *D, vdi_var *E,
-                                      vdi_var *mean, bool *is_mean) {
-    *is_mean = false;
-    return vdi__product(t, out, p, info, false, D, E, mean);
+    (void)vdi_var_custom(t, &desc, r);
+    q.D = r[0];
+    q.k = r[1];
+    q.E = r[2];
+    return q;
 }
 
-/* ======== q: direct and mean field ============================================================ */
+VDI__FN vdi__q_blocks vdi__product_build(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
+                                         const vdi_trial_info *info) {
+    return vdi__product_of(t, out, p, info, false);
+}
+
+static const vdi__family vdi__family_product = {vdi__product_outputs, vdi__product_start,
+                                                vdi__product_build, true, true};
+
+/* ======== direct ============================================================================== */
 
 VDI__FN int64_t vdi__direct_outputs(int64_t d) { return d + 2 * d * d; }
+/* exp 0 = 1: all is white */
 VDI__FN void vdi__unit_start(int64_t d, double *bias) {
     (void)d;
     (void)bias;
-} /* exp 0 = 1: all is white */
+}
+
 /* out columns [from, from + d d) as (B,T,d,d) */
 VDI__FN vdi_var vdi__block_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d,
                               const vdi_trial_info *info) {
@@ -24319,25 +25523,27 @@ VDI__FN vdi_var vdi__block_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d,
     shape[2] = shape[3] = d;
     return vdi_var_reshape(t, vdi_var_slice(t, out, 2, from, 1, d * d), 4, shape);
 }
+
 /* The same columns as a lower triangular factor with a positive diagonal: below it as they come, on
-   it exp, above it unread. Every precision has exactly one such factor; a full matrix for it would
-   go through singular ones wherever an eigenvalue changes its sign, and a bin there has a variance
-   without bounds. */
+ * it exp, above it unread. Every precision has exactly one such factor; a full matrix for it would
+ * go through singular ones wherever an eigenvalue changes its sign, and a bin there has a variance
+ * without bounds. */
 VDI__FN vdi_var vdi__factor_of(vdi_tape *t, vdi_var out, int64_t from, int64_t d,
                                const vdi_trial_info *info) {
     double *eye = (double *)vdi__tape_payload(t, "vdi_vilds", (size_t)(2 * d * d) * sizeof *eye);
-    double *low = eye + d * d;
     if (!eye) return vdi_var_none();
+    double *low = eye + d * d;
     for (int64_t i = 0; i < d * d; i++) {
         eye[i] = i / d == i % d;
         low[i] = i / d > i % d;
     }
     vdi_var x = vdi__block_of(t, out, from, d, info);
-    vdi_var I = vdi_tape_constant(t, vdi_tensor_2d(eye, VDI_F64, d, d));
-    vdi_var diagonal = vdi_var_mul(t, vdi_var_exp(t, vdi_var_mul(t, x, I)), I);
-    return vdi_var_add(
-        t, vdi_var_mul(t, x, vdi_tape_constant(t, vdi_tensor_2d(low, VDI_F64, d, d))), diagonal);
+    vdi_var one = vdi_tape_constant(t, vdi_tensor_2d(eye, VDI_F64, d, d));
+    vdi_var diagonal = vdi_var_mul(t, vdi_var_exp(t, vdi_var_mul(t, x, one)), one);
+    vdi_var below = vdi_tape_constant(t, vdi_tensor_2d(low, VDI_F64, d, d));
+    return vdi_var_add(t, vdi_var_mul(t, x, below), diagonal);
 }
+
 /* c I added to each block */
 VDI__FN vdi_var vdi__add_identity(vdi_tape *t, vdi_var D, int64_t d, double c) {
     double *eye = (double *)vdi__tape_payload(t, "vdi_vilds", (size_t)(d * d) * sizeof *eye);
@@ -24346,589 +25552,100 @@ VDI__FN vdi_var vdi__add_identity(vdi_tape *t, vdi_var D, int64_t d, double c) {
         eye[i] = i / d == i % d ? c : 0;
     return vdi_var_add(t, D, vdi_tape_constant(t, vdi_tensor_2d(eye, VDI_F64, d, d)));
 }
-/* J = F F' with F_tt = a_t, F_{t+1,t} = b_t: D_t = a_t a_t' + b_{t-1} b_{t-1}' + 1e-6 I, E_t = b_t
- * a_t'. */
-VDI__FN vdi_status vdi__direct_build(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
-                                     const vdi_trial_info *info, vdi_var *D, vdi_var *E,
-                                     vdi_var *mean, bool *is_mean) {
-    int64_t d = vdi_var_dim(t, p->A, 0), T = info->T;
-    *is_mean = true;
-    if (d < 1) return vdi_tape_status(t, NULL);
-    *mean = vdi_var_slice(t, out, 2, 0, 1, d);
-    vdi_var a = vdi__factor_of(t, out, d, d, info);
-    *D = vdi_var_matmul(t, a, a, VDI_GEMM_TB);
-    *E = vdi_var_none();
-    if (T > 1) {
-        int64_t shape[4];
-        vdi_var b = vdi_var_slice(t, vdi__block_of(t, out, d + d * d, d, info), 1, 0, 1, T - 1),
-                parts[2];
-        shape[0] = info->trials;
-        shape[1] = 1;
-        shape[2] = shape[3] = d;
-        parts[0] = vdi_tape_constant_copy(
-            t, vdi_tensor_broadcast_to(vdi_tape_value(t, vdi_tape_full(t, 0, NULL, 0)), 4, shape),
-            VDI_F64);
-        parts[1] = vdi_var_matmul(t, b, b, VDI_GEMM_TB);
-        *D = vdi_var_add(t, *D, vdi_var_concat(t, parts, 2, 1));
-        *E = vdi_var_matmul(t, b, vdi_var_slice(t, a, 1, 0, 1, T - 1), VDI_GEMM_TB);
-    }
-    *D = vdi__add_identity(t, *D, d, 1e-6);
-    return vdi_tape_status(t, NULL);
+
+/* (trials,bins,d,d) of zeros */
+VDI__FN vdi_var vdi__zero_blocks(vdi_tape *t, int64_t trials, int64_t bins, int64_t d) {
+    int64_t shape[4];
+    shape[0] = trials;
+    shape[1] = bins;
+    shape[2] = shape[3] = d;
+    vdi_tensor zero = vdi_tape_value(t, vdi_tape_full(t, 0, NULL, 0));
+    return vdi_tape_constant_copy(t, vdi_tensor_broadcast_to(zero, 4, shape), VDI_F64);
 }
+
+/* D_t = a_t a_t' + b_{t-1} b_{t-1}' + 1e-6 I,   E_t = b_t a_t' */
+VDI__FN vdi__q_blocks vdi__direct_build(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
+                                        const vdi_trial_info *info) {
+    const int64_t d = vdi_var_dim(t, p->A, 0), T = info->T;
+    vdi__q_blocks q = vdi__no_blocks();
+    q.is_mean = true;
+    if (d < 1) return q;
+    q.k = vdi_var_slice(t, out, 2, 0, 1, d);
+    vdi_var a = vdi__factor_of(t, out, d, d, info);
+    q.D = vdi_var_matmul(t, a, a, VDI_GEMM_TB);
+    if (T > 1) {
+        vdi_var parts[2];
+        vdi_var b = vdi_var_slice(t, vdi__block_of(t, out, d + d * d, d, info), 1, 0, 1, T - 1);
+        parts[0] = vdi__zero_blocks(t, info->trials, 1, d);
+        parts[1] = vdi_var_matmul(t, b, b, VDI_GEMM_TB);
+        q.D = vdi_var_add(t, q.D, vdi_var_concat(t, parts, 2, 1));
+        q.E = vdi_var_matmul(t, b, vdi_var_slice(t, a, 1, 0, 1, T - 1), VDI_GEMM_TB);
+    }
+    q.D = vdi__add_identity(t, q.D, d, 1e-6);
+    return q;
+}
+
+static const vdi__family vdi__family_direct = {vdi__direct_outputs, vdi__unit_start,
+                                               vdi__direct_build, false, false};
+
+/* ======== mean field ========================================================================== */
 
 VDI__FN int64_t vdi__meanfield_outputs(int64_t d) { return d + d * d; }
-/* D_t = R_t R_t' + 1e-6 I, here a precision. */
-VDI__FN vdi_status vdi__meanfield_build(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
-                                        const vdi_trial_info *info, vdi_var *D, vdi_var *E,
-                                        vdi_var *mean, bool *is_mean) {
-    int64_t d = vdi_var_dim(t, p->A, 0), shape[4];
-    *is_mean = true;
-    if (d < 1) return vdi_tape_status(t, NULL);
-    *mean = vdi_var_slice(t, out, 2, 0, 1, d);
+
+VDI__FN vdi__q_blocks vdi__meanfield_build(vdi_tape *t, vdi_var out, const vdi_lds_vars *p,
+                                           const vdi_trial_info *info) {
+    const int64_t d = vdi_var_dim(t, p->A, 0);
+    vdi__q_blocks q = vdi__no_blocks();
+    q.is_mean = true;
+    if (d < 1) return q;
+    q.k = vdi_var_slice(t, out, 2, 0, 1, d);
     vdi_var r = vdi__factor_of(t, out, d, d, info);
-    *D = vdi__add_identity(t, vdi_var_matmul(t, r, r, VDI_GEMM_TB), d, 1e-6);
-    *E = vdi_var_none();
-    shape[0] = info->trials;
-    shape[1] = info->T - 1;
-    shape[2] = shape[3] = d;
-    if (info->T > 1) {
-        *E = vdi_tape_constant_copy(
-            t, vdi_tensor_broadcast_to(vdi_tape_value(t, vdi_tape_full(t, 0, NULL, 0)), 4, shape),
-            VDI_F64);
-    }
+    q.D = vdi__add_identity(t, vdi_var_matmul(t, r, r, VDI_GEMM_TB), d, 1e-6);
+    if (info->T > 1) q.E = vdi__zero_blocks(t, info->trials, info->T - 1, d);
+    return q;
+}
+
+static const vdi__family vdi__family_meanfield = {vdi__meanfield_outputs, vdi__unit_start,
+                                                  vdi__meanfield_build, false, false};
+
+/* ======== the table =========================================================================== */
+
+#define VDI__FAMILY_FUNCTIONS(enumerator, name, functions) &vdi__family_##functions,
+VDI__FN const vdi__family *vdi__family_of(vdi_vilds_family kind) {
+    static const vdi__family *const family[] = {VDI_VILDS_FAMILIES(VDI__FAMILY_FUNCTIONS)};
+    return (size_t)kind < VDI__COUNT(family) ? family[kind] : NULL;
+}
+
+VDI__DEF vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family, vdi_var out,
+                                            const vdi_lds_vars *p, const vdi_trial_info *info,
+                                            vdi_var *D, vdi_var *E, vdi_var *k, bool *is_mean) {
+    const vdi__q_blocks q = vdi__family_of(family)->build(t, out, p, info);
+    *D = q.D;
+    *E = q.E;
+    *k = q.k;
+    *is_mean = q.is_mean;
     return vdi_tape_status(t, NULL);
-}
-
-VDI__DEF const vdi_vilds_family_ops *vdi_vilds_family_of(vdi_vilds_family kind) {
-    static const vdi_vilds_family_ops family[3] = {
-        {"product", vdi__product_outputs, vdi__product_start, vdi__product_build, true},
-        {"direct", vdi__direct_outputs, vdi__unit_start, vdi__direct_build, false},
-        {"meanfield", vdi__meanfield_outputs, vdi__unit_start, vdi__meanfield_build, false},
-    };
-    return (unsigned)kind < 3 ? &family[kind] : NULL;
-}
-
-/* ======== sums over trials, and counts ======================================================== */
-
-/* Rows of a batch: trial b has rows first[b] .. first[b] + length[b] of `rows`, for each sample. */
-typedef struct vdi__vrows {
-    int64_t samples, trials, rows, n;
-    const int64_t *first, *length;
-    const void *y, *mask; /* (rows,n) counts, times the mask; and the mask, or NULL */
-    const void **lent;    /* or, instead of y, where each trial's counts (length,n) stand in the
-                             data */
-} vdi__vrows;
-
-/* x (S rows, n) to (S,B): the sum of everything in a trial. */
-VDI__FN vdi_status vdi__trial_sums_forward(vdi_custom *c, void *user, vdi_error *err) {
-    const vdi__vrows *r = (const vdi__vrows *)user;
-    vdi_dtype dtype = c->in[0].dtype;
-    size_t row = (size_t)r->n * vdi_dtype_size(dtype);
-    (void)err;
-    for (int64_t s = 0; s < r->samples; s++) {
-        for (int64_t b = 0; b < r->trials; b++) {
-            ((double *)c->out[0].data)[s * r->trials + b] =
-                vdi_sum(dtype, (size_t)(r->length[b] * r->n),
-                        (const char *)c->in[0].data + (size_t)(s * r->rows + r->first[b]) * row);
-        }
-    }
-    return VDI_OK;
-}
-VDI__FN vdi_status vdi__trial_sums_backward(vdi_custom *c, void *user, vdi_error *err) {
-    const vdi__vrows *r = (const vdi__vrows *)user;
-    vdi_dtype dtype = c->in[0].dtype;
-    (void)err;
-    if (!c->din[0].data || !c->dout[0].data) return VDI_OK;
-    for (int64_t s = 0; s < r->samples; s++) {
-        for (int64_t b = 0; b < r->trials; b++) {
-            double g = ((const double *)c->dout[0].data)[s * r->trials + b];
-            int64_t at = (s * r->rows + r->first[b]) * r->n;
-            for (int64_t i = 0; i < r->length[b] * r->n; i++) {
-                if (dtype == VDI_F32)
-                    ((float *)c->din[0].data)[at + i] += (float)g;
-                else
-                    ((double *)c->din[0].data)[at + i] += g;
-            }
-        }
-    }
-    return VDI_OK;
-}
-
-/* Poisson counts, without log y!: y log rate - rate, its derivative is kept in place of the rate.
-   The rate is exp(eta), and beyond a log rate of 8 the tangent there: nothing overflows, and what
-   went too far is still told the way back. */
-#define VDI__POISSON_TOP 8.0
-VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
-    *log_rate = VDI__POISSON_TOP + log1p(eta - VDI__POISSON_TOP);
-    return exp(VDI__POISSON_TOP) * (1 + eta - VDI__POISSON_TOP);
-}
-/* One piece of it: log likelihood of n counts, derivatives into keep. */
-VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, const char *y,
-                                  const char *mask, char *keep) {
-    double top = vdi_max(dtype, n, eta), sum;
-    bool held = !(top <= VDI__POISSON_TOP);
-    if (held) vdi_clip(dtype, n, -1e30, VDI__POISSON_TOP, eta, keep);
-    sum = vdi_dot(dtype, n, y, held ? keep : eta);
-    vdi_exp(dtype, n, held ? keep : eta, keep);
-    if (mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
-    sum -= vdi_sum(dtype, n, keep);
-    vdi_axpby(dtype, n, 1, y, -1, keep);
-    for (size_t i = 0; held && i < n; i++) {
-        const double x = vdi_dtype_load(dtype, eta, (int64_t)i);
-        const double yi = vdi_dtype_load(dtype, y, (int64_t)i);
-        const double top_rate = exp(VDI__POISSON_TOP);
-        if (!(x > VDI__POISSON_TOP) || (mask && vdi_dtype_load(dtype, mask, (int64_t)i) == 0))
-            continue;
-        double log_rate, rate = vdi__poisson_beyond(x, &log_rate);
-        sum += yi * (log_rate - VDI__POISSON_TOP) - (rate - top_rate);
-        vdi_dtype_store(dtype, keep, (int64_t)i, (yi / rate - 1) * top_rate);
-    }
-    return sum;
-}
-VDI__FN vdi_status vdi__poisson_sums_forward(vdi_custom *c, void *user, vdi_error *err) {
-    const vdi__vrows *r = (const vdi__vrows *)user;
-    vdi_dtype dtype = c->in[0].dtype;
-    /* stays in the first-level cache */
-    const size_t size = vdi_dtype_size(dtype), row = (size_t)r->n * size, piece = 8192 / size;
-    (void)err;
-    for (int64_t s = 0; s < r->samples; s++) {
-        for (int64_t b = 0; b < r->trials; b++) {
-            const size_t n = (size_t)(r->length[b] * r->n);
-            const size_t at = (size_t)(s * r->rows + r->first[b]) * row;
-            const size_t from = (size_t)r->first[b] * row;
-            const char *eta = (const char *)c->in[0].data + at;
-            const char *y = r->lent ? (const char *)r->lent[b] : (const char *)r->y + from;
-            const char *mask = r->mask ? (const char *)r->mask + from : NULL;
-            double sum = 0;
-            for (size_t i = 0; i < n; i += piece) {
-                sum += vdi__poisson_piece(dtype, VDI__MIN(piece, n - i), eta + i * size,
-                                          y + i * size, mask ? mask + i * size : NULL,
-                                          (char *)c->saved + at + i * size);
-            }
-            ((double *)c->out[0].data)[s * r->trials + b] = sum;
-        }
-    }
-    return VDI_OK;
-}
-VDI__FN vdi_status vdi__poisson_sums_backward(vdi_custom *c, void *user, vdi_error *err) {
-    const vdi__vrows *r = (const vdi__vrows *)user;
-    vdi_dtype dtype = c->in[0].dtype;
-    size_t row = (size_t)r->n * vdi_dtype_size(dtype);
-    (void)err;
-    if (!c->din[0].data || !c->dout[0].data) return VDI_OK;
-    for (int64_t s = 0; s < r->samples; s++) {
-        for (int64_t b = 0; b < r->trials; b++) {
-            size_t at = (size_t)(s * r->rows + r->first[b]) * row;
-            vdi_axpby(dtype, (size_t)(r->length[b] * r->n),
-                      ((const double *)c->dout[0].data)[s * r->trials + b],
-                      (const char *)c->saved + at, 1, (char *)c->din[0].data + at);
-        }
-    }
-    return VDI_OK;
-}
-
-VDI__FN vdi_var vdi__row_sums(vdi_tape *t, vdi_var x, const vdi__vrows *rows, bool poisson) {
-    vdi_custom_desc desc = VDI__ZERO;
-    vdi_var r = vdi_var_none();
-    vdi_tensor out = vdi_tensor_2d(NULL, VDI_F64, rows->samples, rows->trials);
-    vdi__vrows *own = (vdi__vrows *)vdi__tape_payload(t, "vdi_vilds", sizeof *own);
-    if (!own || !vdi_var_ok(x)) return r;
-    *own = *rows;
-    desc.name = "vdi_vilds_sums";
-    desc.inputs = desc.outputs = 1;
-    desc.input = &x;
-    desc.output = &out;
-    desc.user = own;
-    desc.forward = poisson ? vdi__poisson_sums_forward : vdi__trial_sums_forward;
-    desc.backward = poisson ? vdi__poisson_sums_backward : vdi__trial_sums_backward;
-    desc.saved_bytes = poisson ? vdi_tensor_bytes(vdi_tape_value(t, x)) : 0;
-    (void)vdi_var_custom(t, &desc, &r);
-    return r;
 }
 #endif
 
-/* ======== model/vilds/train.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_TRAIN_C)
-#define VDI_MODEL_VILDS_TRAIN_C
+/* ======== model/vilds/data.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_DATA_C)
+#define VDI_MODEL_VILDS_DATA_C
 
-/* ======== the model object ==================================================================== */
-
-/* counters and numbers of the training: all that a run needs to go on, besides parameters and the
- * optimiser's memory */
-enum {
-    VDI__V_START,
-    VDI__V_STEP,
-    VDI__V_DONE,
-    VDI__V_UNDONE,
-    VDI__V_READY,
-    VDI__V_STALE,
-    VDI__V_HAVE_BEST,
-    VDI__V_BEST_START
+struct vdi_vilds_data {
+    vdi_arena arena; /* all of it, this object too */
+    vdi_dtype dtype;
+    int64_t trials, T, n, inputs, total;
+    int64_t *length;
+    void *y, *x;         /* (trials,T,n): values, and standardised ones */
+    void *log_factorial; /* (trials,T,n): log y!; NULL: the observations keep no constant apart */
+    double *factorial;   /* (trials,n): its sums over the bins of a trial; NULL likewise */
+    void *offset;        /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
+    unsigned char *seen; /* (trials,T,n), or NULL: all */
+    double *u;           /* (trials,T,inputs) */
+    double *per_trial;   /* (trials): a score's scratch */
+    uint64_t stats;      /* of the model's mean and sd that x was made with; 0: none */
 };
-enum { VDI__V_SCALE, VDI__V_START_ELBO, VDI__V_BEST, VDI__V_VALIDATION, VDI__V_ELBO, VDI__V_GATE };
-enum { VDI__V_RNG_INIT = 1, VDI__V_RNG_ORDER, VDI__V_RNG_MASK, VDI__V_RNG_EPS, VDI__V_RNG_SCORE };
-
-VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
-    return vdi_rng_make(seed ^ (uint64_t)what << 56, (uint64_t)a << 24 ^ (uint64_t)b);
-}
-
-VDI__FN int64_t vdi__vilds_add(vdi_vilds *m, vdi_param_desc p) {
-    if (m->list) m->list[m->list_count] = p;
-    return m->list_count++;
-}
-
-/* The list of parameters; run once to count it and once to write it. */
-VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
-    const vdi_vilds_desc *d = &m->desc;
-    const vdi_vilds_family_ops *family = vdi_vilds_family_of(d->posterior);
-    int dd = (int)d->d;
-    int n = (int)d->n;
-    int u = (int)d->inputs;
-    int outputs = (int)family->outputs(d->d);
-    int width = (int)(2 * d->reach + 1);
-    int first = d->encoder_layers ? (int)d->encoder_hidden[0] : outputs;
-    vdi_param_desc p;
-    m->list_count = 0;
-    m->skip = m->extra = m->decoder = m->net = m->B = m->own_B = m->transition = -1;
-    for (int own = 0; own <= (int)d->untied; own++) {
-        int64_t at[5];
-        at[4] = -1;
-        at[0] = vdi__vilds_add(
-            m, vdi_param_2d(own ? "own.A" : "prior.A", VDI_INIT_IDENTITY, d->a0, dd, dd));
-        at[1] = vdi__vilds_add(m, vdi_param_2d(own ? "own.Q" : "prior.Q", VDI_INIT_IDENTITY,
-                                               -0.5 * log1p(-d->a0 * d->a0), dd, dd));
-        p = vdi_param_2d(own ? "own.Q0" : "prior.Q0", VDI_INIT_ZEROS, 0, dd, dd);
-        p.frozen = !d->free_start;
-        at[2] = vdi__vilds_add(m, p);
-        p = vdi_param_1d(own ? "own.x0" : "prior.x0", VDI_INIT_ZEROS, 0, dd);
-        p.frozen = !d->free_start;
-        at[3] = vdi__vilds_add(m, p);
-        if (u) {
-            at[4] = vdi__vilds_add(
-                m, vdi_param_2d(own ? "own.B" : "prior.B", VDI_INIT_ZEROS, 0, u, dd));
-        }
-        if (own) {
-            m->own_A = at[0];
-            m->own_Q = at[1];
-            m->own_Q0 = at[2];
-            m->own_x0 = at[3];
-            m->own_B = at[4];
-        } else {
-            m->A = at[0];
-            m->Q = at[1];
-            m->Q0 = at[2];
-            m->x0 = at[3];
-            m->B = at[4];
-        }
-    }
-    p = vdi_param_3d("encoder.window", VDI_INIT_FAN_IN, 1, width, n, first);
-    p.fan_in = (int64_t)(width + 1) * n;
-    m->window = vdi__vilds_add(m, p);
-    p = vdi_param_2d("encoder.mask", VDI_INIT_FAN_IN, 1, n, first);
-    p.fan_in = (int64_t)(width + 1) * n;
-    m->mask = vdi__vilds_add(m, p);
-    p = vdi_param_1d("encoder.bias", VDI_INIT_FAN_IN, 1, first);
-    p.fan_in = (int64_t)(width + 1) * n;
-    m->bias = vdi__vilds_add(m, p);
-    if (d->encoder_layers) {
-        vdi_mlp_desc *e = &m->net_desc;
-        memset(e, 0, sizeof *e);
-        e->name = "encoder.net";
-        e->layers = d->encoder_layers;
-        e->act = VDI_ACT_TANH;
-        for (int i = 0; i < d->encoder_layers; i++)
-            e->sizes[i] = d->encoder_hidden[i];
-        e->sizes[d->encoder_layers] = outputs;
-        m->net = m->list_count;
-        m->list_count += vdi_mlp_declare(e, m->list ? m->list + m->list_count : NULL,
-                                         m->list ? 2 * d->encoder_layers : 0);
-    }
-    if (!d->log_joint) {
-        vdi_mlp_desc *g = &m->decoder_desc;
-        memset(g, 0, sizeof *g);
-        g->name = "decoder";
-        g->layers = d->layers + 1;
-        g->act = VDI_ACT_TANH;
-        g->sizes[0] = dd;
-        g->sizes[d->layers + 1] = n;
-        for (int i = 0; i < d->layers; i++)
-            g->sizes[i + 1] = d->hidden[i];
-        m->decoder = m->list_count;
-        m->list_count += vdi_mlp_declare(g, m->list ? m->list + m->list_count : NULL,
-                                         m->list ? 2 * (d->layers + 1) : 0);
-        if (d->skip && d->layers) {
-            m->skip = vdi__vilds_add(m, vdi_param_2d("decoder.skip", VDI_INIT_FAN_IN, 0.5, dd, n));
-        }
-        if (d->obs == VDI_VILDS_GAUSSIAN)
-            m->extra = vdi__vilds_add(m, vdi_param_1d("obs.log_sd", VDI_INIT_ZEROS, 0, n));
-        if (d->obs == VDI_VILDS_NEGBIN) {
-            m->extra = vdi__vilds_add(m, vdi_param_1d("obs.log_shape", VDI_INIT_CONSTANT, 2, n));
-        }
-        if (d->obs == VDI_VILDS_COUNT) {
-            m->extra =
-                vdi__vilds_add(m, vdi_param_2d("obs.g", VDI_INIT_ZEROS, 0, n, d->max_count - 1));
-        }
-    }
-    if (d->transition_layers) {
-        vdi_mlp_desc *g = &m->transition_desc;
-        memset(g, 0, sizeof *g);
-        g->name = "transition";
-        g->layers = d->transition_layers + 1;
-        g->act = VDI_ACT_TANH;
-        g->sizes[0] = g->sizes[d->transition_layers + 1] = dd;
-        for (int i = 0; i < d->transition_layers; i++)
-            g->sizes[i + 1] = d->transition_hidden[i];
-        m->transition = m->list_count;
-        m->list_count += vdi_mlp_declare(g, m->list ? m->list + m->list_count : NULL,
-                                         m->list ? 2 * (d->transition_layers + 1) : 0);
-    }
-    m->user = m->list_count;
-    for (int64_t i = 0; i < d->user_param_count; i++)
-        (void)vdi__vilds_add(m, d->user_params[i]);
-}
-
-VDI__FN size_t vdi__vilds_bytes(const vdi_vilds *m) {
-    return (size_t)m->params->total * vdi_dtype_size(m->desc.dtype);
-}
-
-VDI__DEF void vdi_vilds_destroy(vdi_vilds *m) {
-    if (!m) return;
-    vdi_allocator a = m->desc.allocator;
-    if (m->params) {
-        void *copy[5];
-        copy[0] = m->safe;
-        copy[1] = m->best;
-        copy[2] = m->start_best;
-        copy[3] = m->safe_m;
-        copy[4] = m->safe_v;
-        for (int i = 0; i < 5; i++)
-            vdi_free(&a, copy[i], vdi__vilds_bytes(m));
-    }
-    vdi_optim_destroy(m->optim);
-    vdi_params_destroy(m->params);
-    vdi_tape_destroy(m->tape);
-    vdi_arena_free(&m->arena);
-    vdi_free(&a, m->list, (size_t)m->list_count * sizeof *m->list);
-    vdi_free(&a, m->mean, (size_t)m->desc.n * sizeof(double));
-    vdi_free(&a, m->sd, (size_t)m->desc.n * sizeof(double));
-    vdi_free(&a, m->tensors, (size_t)(3 * m->list_count + 16) * sizeof *m->tensors);
-    vdi_free(&a, m, sizeof *m);
-}
-
-VDI__DEF vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vdi_vilds **out, vdi_error *err) {
-    static const char where[] = "vdi_vilds_create";
-    vdi_vilds_desc d = vdi_vilds_desc_defaults(desc);
-    vdi_status status = vdi_vilds_desc_check(&d, err);
-    *out = NULL;
-    if (status < 0) return status;
-    vdi_vilds *m = (vdi_vilds *)vdi_alloc(&d.allocator, sizeof *m);
-    if (!m) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-    memset(m, 0, sizeof *m);
-    m->desc = d;
-    vdi_arena_init(&m->arena, &d.allocator, 0);
-    vdi__vilds_declare(m);
-    int64_t count = m->list_count;
-    m->list = (vdi_param_desc *)vdi_alloc(&d.allocator, (size_t)count * sizeof *m->list);
-    m->mean = (double *)vdi_alloc(&d.allocator, (size_t)d.n * sizeof(double));
-    m->sd = (double *)vdi_alloc(&d.allocator, (size_t)d.n * sizeof(double));
-    m->tensors =
-        (vdi_named_tensor *)vdi_alloc(&d.allocator, (size_t)(3 * count + 16) * sizeof *m->tensors);
-    if (m->list && m->mean && m->sd && m->tensors) {
-        vdi_rng rng = vdi__vilds_rng(d.train.seed, VDI__V_RNG_INIT, 0, 0);
-        vdi_tape_desc td = vdi_tape_desc_defaults();
-        vdi_optim_desc od = vdi_optim_desc_defaults();
-        vdi__vilds_declare(m);
-        for (int64_t j = 0; j < d.n; j++) {
-            m->mean[j] = 0;
-            m->sd[j] = 1;
-        }
-        m->stats = 1;
-        td.dtype = d.dtype;
-        td.allocator = d.allocator;
-        td.pool = d.pool;
-        td.block_size = (size_t)1 << 20;
-        od.rate = d.train.rate;
-        od.clip_norm = d.train.clip_norm;
-        status = vdi_params_create(m->list, count, d.dtype, &d.allocator, &rng, &m->params, err);
-        if (status >= 0) status = vdi_tape_create(&td, &m->tape, err);
-        if (status >= 0) status = vdi_optim_create(&od, m->params, &d.allocator, &m->optim, err);
-        if (status >= 0) {
-            void **copy[5];
-            copy[0] = &m->safe;
-            copy[1] = &m->best;
-            copy[2] = &m->start_best;
-            copy[3] = &m->safe_m;
-            copy[4] = &m->safe_v;
-            for (int i = 0; i < 5 && status >= 0; i++) {
-                *copy[i] = vdi_alloc(&d.allocator, vdi__vilds_bytes(m));
-                if (*copy[i])
-                    memset(*copy[i], 0, vdi__vilds_bytes(m));
-                else
-                    status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-            }
-        }
-    } else {
-        status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-    }
-    if (status < 0) {
-        vdi_vilds_destroy(m);
-        return status;
-    }
-    m->number[VDI__V_SCALE] = m->number[VDI__V_GATE] = 1;
-    m->number[VDI__V_VALIDATION] = (double)NAN;
-    *out = m;
-    return VDI_OK;
-}
-
-VDI__DEF const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m) { return &m->desc; }
-VDI__DEF vdi_params *vdi_vilds_params(vdi_vilds *m) { return m->params; }
-
-VDI__DEF vdi_status vdi_vilds_set_covariance(vdi_vilds *m, const char *name, const double *cov,
-                                             vdi_error *err) {
-    const vdi_param *p = vdi_params_find(m->params, name);
-    int64_t d = m->desc.d;
-    if (!p || p->value.ndim != 2 || p->value.shape[0] != d || p->value.shape[1] != d) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_set_covariance",
-                             "there is no (%lld,%lld) parameter %s", (long long)d, (long long)d,
-                             name);
-    }
-    vdi_arena_reset(&m->arena);
-    double *q = (double *)vdi_arena_alloc(&m->arena, (size_t)(2 * d * d) * sizeof *q);
-    if (!q) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_set_covariance", "no memory");
-    vdi_status status = vdi__precision_parameters(d, cov, q, q + d * d, err);
-    for (int64_t i = 0; i < d * d && status >= 0; i++)
-        vdi_dtype_store(p->value.dtype, p->value.data, i, q[i]);
-    return status;
-}
-VDI__DEF vdi_status vdi_vilds_get_covariance(const vdi_vilds *m, const char *name, double *cov,
-                                             vdi_error *err) {
-    const vdi_param *p = vdi_params_find(m->params, name);
-    int64_t d = m->desc.d;
-    double q[64 * 64], work[64 * 64];
-    if (!p || p->value.ndim != 2 || p->value.shape[0] != d || p->value.shape[1] != d) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_get_covariance",
-                             "there is no (%lld,%lld) parameter %s", (long long)d, (long long)d,
-                             name);
-    }
-    for (int64_t i = 0; i < d * d; i++)
-        q[i] = vdi_dtype_load(p->value.dtype, p->value.data, i);
-    vdi__precision_covariance(d, q, cov, work);
-    return VDI_OK;
-}
-
-VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t start,
-                                   vdi_error *err) {
-    const vdi_vilds_desc *d = &m->desc;
-    vdi_rng rng = vdi__vilds_rng(d->train.seed, VDI__V_RNG_INIT, (int64_t)start, 0);
-    vdi_status status = vdi_params_init(m->params, m->list, &rng, err);
-    if (status < 0) return status;
-    for (int64_t i = 0; i < m->list_count; i++)
-        m->params->item[i].frozen = m->list[i].frozen;
-    if (d->train.frozen_dynamics) {
-        const int64_t dynamics[5] = {m->A, m->Q, m->Q0, m->x0, m->B};
-        for (int i = 0; i < 5; i++)
-            if (dynamics[i] >= 0) m->params->item[dynamics[i]].frozen = true;
-        for (int i = 0; i < 2 * (d->transition_layers + 1) && m->transition >= 0; i++)
-            m->params->item[m->transition + i].frozen = true;
-    }
-    /* the nonlinear part of the transition grows out of nothing: the model starts as a linear
-     * one */
-    for (int i = 0; i < 2 && m->transition >= 0; i++)
-        vdi_tensor_fill(m->params->item[m->transition + 2 * d->transition_layers + i].value, 0);
-    /* means and deviations of what is seen */
-    for (int64_t j = 0; j < d->n; j++) {
-        double count = 0, sum = 0, squares = 0;
-        for (int64_t r = 0; r < data->trials * data->T; r++) {
-            bool seen = data->seen ? data->seen[r * d->n + j] != 0
-                                   : r % data->T < data->length[r / data->T];
-            double v = vdi_dtype_load(data->dtype, data->y, r * d->n + j);
-            if (seen) {
-                count += 1;
-                sum += v;
-                squares += v * v;
-            }
-        }
-        m->mean[j] = count > 0 ? sum / count : 0;
-        double variance = count > 0 ? squares / count - m->mean[j] * m->mean[j] : 0;
-        m->sd[j] = sqrt(VDI__MAX(variance, 0)) + 1e-3;
-    }
-    m->stats++;
-    /* the encoder's last bias, the decoder's first layer, and its last bias: the mean of the
-     * data */
-    int64_t outputs = vdi_vilds_family_of(d->posterior)->outputs(d->d);
-    vdi_param *bias =
-        &m->params->item[d->encoder_layers ? m->net + 2 * d->encoder_layers - 1 : m->bias];
-    vdi_arena_reset(&m->arena);
-    double *first = (double *)vdi_arena_calloc(&m->arena, (size_t)outputs * sizeof *first);
-    if (!first) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_init", "no memory");
-    vdi_vilds_family_of(d->posterior)->start(d->d, first);
-    for (int64_t i = 0; i < outputs; i++)
-        vdi_dtype_store(d->dtype, bias->value.data, i, first[i]);
-    if (m->decoder < 0) return VDI_OK;
-    for (int k = 0; k < 2 && d->layers; k++) {
-        vdi_tensor w = m->params->item[m->decoder + k].value;
-        for (int64_t i = 0; i < vdi_tensor_count(w); i++) {
-            vdi_dtype_store(d->dtype, w.data, i,
-                            d->first_scale * vdi_dtype_load(d->dtype, w.data, i));
-        }
-    }
-    for (int64_t j = 0; j < d->n; j++) {
-        double exposure = 0;
-        double shift = 0;
-        double count = 0;
-        double mean = m->mean[j];
-        double eta;
-        for (int64_t r = 0; data->offset && r < data->trials * data->T; r++) {
-            double s = vdi_dtype_load(data->dtype, data->offset, r * d->n + j);
-            if (data->seen ? data->seen[r * d->n + j] != 0
-                           : r % data->T < data->length[r / data->T]) {
-                count += 1;
-                shift += s;
-                exposure += exp(s);
-            }
-        }
-        bool scaled = count > 0 && d->obs != VDI_VILDS_BERNOULLI && d->obs != VDI_VILDS_GAUSSIAN;
-        shift = count > 0 ? shift / count : 0;
-        mean = VDI__MAX(mean, 1e-3) / (scaled ? exposure / count : 1);
-        eta = m->mean[j] - shift;
-        if (d->obs == VDI_VILDS_BERNOULLI) {
-            mean = VDI__MIN(mean, 1 - 1e-3);
-            eta = log(mean / (1 - mean)) - shift;
-        } else if (d->obs != VDI_VILDS_GAUSSIAN) {
-            eta = d->link == VDI_VILDS_SOFTPLUS && d->obs != VDI_VILDS_COUNT ? log(expm1(mean))
-                                                                             : log(mean);
-        }
-        vdi_dtype_store(d->dtype, m->params->item[m->decoder + 2 * d->layers + 1].value.data, j,
-                        eta);
-        if (d->obs == VDI_VILDS_GAUSSIAN)
-            vdi_dtype_store(d->dtype, m->params->item[m->extra].value.data, j, log(m->sd[j]));
-    }
-    return VDI_OK;
-}
-
-/* ======== batches ============================================================================= */
-
-typedef struct vdi__vitem {
-    int64_t trial, first, length, hide; /* bins first .. first + length; channel that is left out,
-                                           or -1 */
-} vdi__vitem;
-
-typedef struct vdi__vbatch {
-    vdi_trial_info info;
-    vdi__vrows rows;
-    vdi_tensor x, indicator; /* (B,T,n) or (1,rows and gaps,n); the indicator may be (B,n), or
-                                null */
-    vdi_tensor y, mask;      /* (rows,n); the mask may be null */
-    vdi_tensor silent;       /* (B,T,1) float64, 0 where nothing is seen; null if there is no such
-                                bin */
-    vdi_tensor u;            /* (B,T,inputs) float64 */
-    vdi_tensor offset;       /* (rows,n) log exposure, or null */
-    bool dense, by_trial;
-    int64_t bins, *bin_row, *row_trial, *first; /* (B T): the row of x of each bin; (rows of x): its
-                                                   trial */
-    int64_t *trial;
-    double *constant; /* (B): sum of log y! over what is seen */
-} vdi__vbatch;
 
 VDI__FN vdi_tensor vdi__no_tensor(void) {
     vdi_tensor t = VDI__ZERO;
@@ -24936,181 +25653,994 @@ VDI__FN vdi_tensor vdi__no_tensor(void) {
     return t;
 }
 
-VDI__FN void vdi__vilds_blank(vdi_dtype dtype, void *p, int64_t rows, int64_t n, int64_t j) {
-    if (dtype == VDI_F32) {
-        for (int64_t r = 0; r < rows; r++)
-            ((float *)p)[r * n + j] = 0;
-    } else {
-        for (int64_t r = 0; r < rows; r++)
-            ((double *)p)[r * n + j] = 0;
+/* Is channel j of a row (a bin of a trial, counted through) there? */
+VDI__FN bool vdi__vilds_seen(const vdi_vilds_data *data, int64_t row, int64_t j) {
+    if (data->seen) return data->seen[row * data->n + j] != 0;
+    return row % data->T < data->length[row / data->T];
+}
+
+VDI__DEF void vdi_vilds_data_destroy(vdi_vilds_data *data) {
+    if (!data) return;
+    vdi_arena arena = data->arena; /* the object lies in its own arena */
+    vdi_arena_free(&arena);
+}
+
+VDI__DEF int64_t vdi_vilds_data_trials(const vdi_vilds_data *data) { return data->trials; }
+VDI__DEF int64_t vdi_vilds_data_bins(const vdi_vilds_data *data) { return data->T; }
+VDI__DEF int64_t vdi_vilds_data_total_bins(const vdi_vilds_data *data) { return data->total; }
+VDI__DEF int64_t vdi_vilds_data_length(const vdi_vilds_data *data, int64_t trial) {
+    return data->length[trial];
+}
+
+/* ---- taking in ------------------------------------------------------------------------------- */
+
+VDI__FN vdi_status vdi__vilds_data_check(const vdi_vilds_desc *model,
+                                         const vdi_vilds_data_desc *desc, vdi__series *s,
+                                         vdi_error *err) {
+    static const char where[] = "vdi_vilds_data_desc";
+    char text[VDI_SHAPE_TEXT];
+    vdi_status status = vdi__series_of(desc->y, model->n, where, s, err);
+    if (status < 0) return status;
+    if (desc->has_mask &&
+        !vdi_tensor_same_shape(vdi__series_view(desc->y), vdi__series_view(desc->mask))) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where, "mask is %s, expected the shape of y",
+                             vdi_tensor_shape_text(desc->mask, text));
+    }
+    status = vdi__series_check_columns(s, desc->u, model->inputs, "u", where, err);
+    if (status >= 0 && desc->has_offset) {
+        status = vdi__series_check_offset(s, desc->offset, where, err);
+    }
+    if (status < 0) return status;
+    return vdi__series_check_lengths(s, desc->lengths, 1, where, err);
+}
+
+/* What the observations of a model are: its kind, or NULL under a log joint of the user's own. */
+VDI__FN const vdi__obs_ops *vdi__vilds_obs(const vdi_vilds_desc *d) {
+    return d->log_joint ? NULL : vdi__obs_of((int)d->obs);
+}
+
+/* The sources of one element, and what it comes to. */
+typedef struct vdi__vilds_source {
+    const vdi__obs_ops *obs;
+    vdi_tensor y, mask, offset; /* (trials,T,n); null where there is none */
+    const int64_t *length;
+} vdi__vilds_source;
+
+VDI__FN bool vdi__vilds_source_seen(const vdi__vilds_source *s, const int64_t at[3], double *y) {
+    *y = 0;
+    if (at[1] >= s->length[at[0]]) return false;
+    const double v = vdi_tensor_get(s->y, at);
+    if (v != v || (vdi_tensor_ok(s->mask) && vdi_tensor_get(s->mask, at) == 0)) return false;
+    *y = v;
+    return true;
+}
+
+/* Look at every value: how many are missing inside the trials, and is each one that the
+ * observations take? */
+VDI__FN vdi_status vdi__vilds_scan(const vdi__vilds_source *s, const vdi_vilds_data *data,
+                                   int64_t *missing, vdi_error *err) {
+    static const char where[] = "vdi_vilds_data_create";
+    const int64_t n = data->n, T = data->T;
+    int64_t values = 0;
+    *missing = 0;
+    for (int64_t i = 0; i < data->trials * T * n; i++) {
+        int64_t at[3];
+        double y;
+        at[0] = i / (T * n);
+        at[1] = i / n % T;
+        at[2] = i % n;
+        if (at[1] >= s->length[at[0]]) continue;
+        const bool seen = vdi__vilds_source_seen(s, at, &y);
+        const bool good = s->obs ? s->obs->takes(y) : vdi__obs_takes_any(y);
+        if (seen && !good) {
+            return vdi_error_set(err, VDI_ERR_DATA, where, "y[%lld,%lld,%lld] is %g: expected %s",
+                                 (long long)at[0], (long long)at[1], (long long)at[2], y,
+                                 s->obs ? s->obs->values : "a finite number");
+        }
+        values += seen;
+        *missing += !seen;
+        if (!vdi_tensor_ok(s->offset)) continue;
+        const double offset = vdi_tensor_get(s->offset, at);
+        if (offset - offset == 0) continue;
+        return vdi_error_set(err, VDI_ERR_DATA, where,
+                             "offset[%lld,%lld,%lld] is %g: expected a finite number",
+                             (long long)at[0], (long long)at[1], (long long)at[2], offset);
+    }
+    if (values == 0 && s->obs) {
+        return vdi_error_set(err, VDI_ERR_DATA, where,
+                             "y holds no value: %lld trials of %lld bins, all missing",
+                             (long long)data->trials, (long long)T);
+    }
+    return VDI_OK;
+}
+
+/* The arrays; which of them are wanted shows in `missing`, `shifted` and the kind. */
+VDI__FN bool vdi__vilds_data_reserve(vdi_vilds_data *data, const vdi__series *s,
+                                     const vdi__obs_ops *obs, bool missing, bool shifted) {
+    vdi_arena *a = &data->arena;
+    const size_t values = vdi__series_values(s, s->n);
+    const size_t bytes = vdi_mul_size(values, vdi_dtype_size(data->dtype));
+    const size_t inputs = vdi__series_values(s, data->inputs);
+    const size_t channels = vdi_mul_size((size_t)s->trials, (size_t)s->n);
+    const bool apart = obs && obs->apart;
+    data->y = vdi_arena_alloc(a, bytes);
+    data->x = vdi_arena_alloc(a, bytes);
+    if (missing) data->seen = (unsigned char *)vdi_arena_calloc(a, values);
+    if (shifted) data->offset = vdi_arena_alloc(a, bytes);
+    if (apart) data->log_factorial = vdi_arena_calloc(a, bytes);
+    if (apart) {
+        data->factorial = (double *)vdi_arena_calloc(a, vdi_mul_size(channels, sizeof(double)));
+    }
+    data->u = (double *)vdi_arena_alloc(a, vdi_mul_size(inputs, sizeof(double)));
+    data->per_trial = (double *)vdi_arena_alloc(a, vdi_mul_size((size_t)s->trials, sizeof(double)));
+    return data->y && data->x && data->u && data->per_trial && (!missing || data->seen) &&
+           (!shifted || data->offset) && (!apart || (data->log_factorial && data->factorial));
+}
+
+/* Values, exposures and log y! of every element. */
+VDI__FN void vdi__vilds_fill(const vdi__vilds_source *s, vdi_vilds_data *data, double log_width) {
+    const int64_t n = data->n, T = data->T;
+    for (int64_t i = 0; i < data->trials * T * n; i++) {
+        int64_t at[3];
+        double y;
+        at[0] = i / (T * n);
+        at[1] = i / n % T;
+        at[2] = i % n;
+        const bool seen = vdi__vilds_source_seen(s, at, &y);
+        vdi_dtype_store(data->dtype, data->y, i, y);
+        if (data->seen) data->seen[i] = seen;
+        if (data->offset) {
+            const bool inside = vdi_tensor_ok(s->offset) && at[1] < s->length[at[0]];
+            const double offset = inside ? vdi_tensor_get(s->offset, at) : 0;
+            vdi_dtype_store(data->dtype, data->offset, i, offset + log_width);
+        }
+        if (!data->log_factorial || !seen) continue;
+        const double constant = vdi__obs_log_factorial(y);
+        vdi_dtype_store(data->dtype, data->log_factorial, i, constant);
+        data->factorial[at[0] * n + at[2]] += constant;
     }
 }
+
+VDI__FN vdi_status vdi__vilds_read(vdi_vilds_data *data, const vdi_vilds_desc *model,
+                                   const vdi_vilds_data_desc *desc, const vdi__series *series,
+                                   vdi_error *err) {
+    static const char where[] = "vdi_vilds_data_create";
+    vdi__vilds_source s;
+    int64_t missing = 0;
+    s.obs = vdi__vilds_obs(model);
+    s.y = vdi__series_view(desc->y);
+    s.mask = desc->has_mask ? vdi__series_view(desc->mask) : vdi__no_tensor();
+    s.offset = desc->has_offset ? vdi__series_broadcast(series, desc->offset) : vdi__no_tensor();
+    data->length = vdi__series_lengths(series, desc->lengths, &data->arena);
+    if (!data->length) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    s.length = data->length;
+    for (int64_t b = 0; b < data->trials; b++)
+        data->total += data->length[b];
+    vdi_status status = vdi__vilds_scan(&s, data, &missing, err);
+    if (status < 0) return status;
+    const double log_width = s.obs && s.obs->exposed ? log(model->bin_width) : 0;
+    const bool shifted = desc->has_offset || log_width != 0;
+    if (!vdi__vilds_data_reserve(data, series, s.obs, missing > 0, shifted)) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu values",
+                             vdi__series_values(series, series->n));
+    }
+    vdi__vilds_fill(&s, data, log_width);
+    if (data->inputs == 0) return VDI_OK;
+    vdi_tensor u = vdi_tensor_3d(data->u, VDI_F64, data->trials, data->T, data->inputs);
+    status = vdi_tensor_copy(u, vdi__series_view(desc->u), err);
+    if (status >= 0 && vdi_tensor_count_nonfinite(u)) {
+        return vdi_error_set(err, VDI_ERR_DATA, where, "u holds NaN or infinity");
+    }
+    return status;
+}
+
+/* What a description makes, in an arena of its own. */
+VDI__FN vdi_status vdi__vilds_data_make(const vdi_vilds_desc *model,
+                                        const vdi_vilds_data_desc *desc, vdi_vilds_data **out,
+                                        vdi_error *err) {
+    vdi__series s;
+    vdi_arena arena;
+    *out = NULL;
+    vdi_status status = vdi__vilds_data_check(model, desc, &s, err);
+    if (status < 0) return status;
+    vdi_arena_init(&arena, &model->allocator, 0);
+    vdi_vilds_data *data = (vdi_vilds_data *)vdi_arena_calloc(&arena, sizeof *data);
+    if (!data) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_data_create", "no memory");
+    data->arena = arena;
+    data->dtype = model->dtype;
+    data->trials = s.trials;
+    data->T = s.T;
+    data->n = s.n;
+    data->inputs = model->inputs;
+    status = vdi__vilds_read(data, model, desc, &s, err);
+    if (status < 0)
+        vdi_vilds_data_destroy(data);
+    else
+        *out = data;
+    return status;
+}
+#endif
+
+/* ======== model/vilds/model.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_MODEL_C)
+#define VDI_MODEL_VILDS_MODEL_C
+
+/* Where the parameters of each part stand in the list; -1: there is none. */
+typedef struct vdi__vilds_dynamics {
+    int64_t A, Q, Q0, x0, B;
+} vdi__vilds_dynamics;
+typedef struct vdi__vilds_places {
+    vdi__vilds_dynamics prior, own;  /* own: of an untied posterior */
+    int64_t window, mask, bias, net; /* of the encoder */
+    int64_t decoder, skip, obs;      /* of the observations */
+    int64_t transition, user;
+} vdi__vilds_places;
+
+/* Counters and numbers of the training: all that a run needs to go on, besides parameters and the
+ * optimiser's memory. Saved as the tensors "train.count" and "train.number": their order is part of
+ * the format. */
+typedef struct vdi__vilds_training {
+    int64_t start;      /* which start; as many as there are: the full schedule */
+    int64_t step;       /* of it */
+    int64_t done;       /* steps in all */
+    int64_t undone;     /* of which were undone */
+    int64_t ready;      /* are there parameters to go on from? */
+    int64_t stale;      /* validations without gain */
+    int64_t have_best;  /* is there a best start, or best parameters on validation? */
+    int64_t best_start; /* which */
+    double scale;       /* on the rate; undone steps halve it */
+    double start_elbo;  /* of the best start */
+    double best;        /* of validation */
+    double validation;  /* the last one */
+    double elbo;        /* of the last step */
+    double gate;        /* 0..1: how far the encoder's window is open */
+    double reserved[2];
+} vdi__vilds_training;
+enum { VDI__VILDS_COUNTS = 8, VDI__VILDS_NUMBERS = 8 };
+
+/* Purposes of random numbers. */
+enum {
+    VDI__VILDS_RNG_INIT = 1,
+    VDI__VILDS_RNG_ORDER,
+    VDI__VILDS_RNG_MASK,
+    VDI__VILDS_RNG_EPS,
+    VDI__VILDS_RNG_SCORE,
+    VDI__VILDS_RNG_DRAW
+};
+
+struct vdi_vilds {
+    vdi_arena memory; /* what lives as long as the model, itself too */
+    vdi_arena arena;  /* of the batch at hand */
+    vdi_vilds_desc desc;
+    vdi_params *params;
+    vdi_param_desc *list;
+    int64_t list_count;
+    vdi__vilds_places at;
+    vdi_mlp_desc net_desc, decoder_desc, transition_desc;
+    vdi_optim *optim;
+    vdi_tape *tape;
+    double *mean, *sd;            /* (n) of the data that the model was started on */
+    uint64_t stats;               /* changes when mean and sd do */
+    double *work;                 /* (3,d,d) */
+    void *best, *start_best;      /* parameters: best on validation, best of the starts */
+    void *safe, *safe_m, *safe_v; /* parameters and the optimiser's memory before the last step */
+    vdi__vilds_training run;
+    vdi_state state;
+    vdi_named_tensor *tensors; /* (tensor_room) */
+    int64_t tensor_room;
+    vdi_meta_list meta;
+};
+
+VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
+    return vdi_rng_make(seed ^ (uint64_t)what << 56, (uint64_t)a << 24 ^ (uint64_t)b);
+}
+
+VDI__FN double vdi__vilds_get(const vdi_param *p, int64_t i) {
+    return vdi_dtype_load(p->value.dtype, p->value.data, i);
+}
+VDI__FN void vdi__vilds_put(vdi_param *p, int64_t i, double v) {
+    vdi_dtype_store(p->value.dtype, p->value.data, i, v);
+}
+
+/* Data that were made for a model like this one? */
+VDI__FN vdi_status vdi__vilds_fits(const vdi_vilds *m, const vdi_vilds_data *data,
+                                   const char *where, vdi_error *err) {
+    const vdi_vilds_desc *d = &m->desc;
+    if (data->n == d->n && data->inputs == d->inputs && data->dtype == d->dtype) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                         "data were made for n %lld, inputs %lld, %s; the model has %lld, %lld, %s",
+                         (long long)data->n, (long long)data->inputs,
+                         vdi__dtype_names[data->dtype == VDI_F64], (long long)d->n,
+                         (long long)d->inputs, vdi__dtype_names[d->dtype == VDI_F64]);
+}
+
+/* ---- the list of parameters ------------------------------------------------------------------ */
+
+VDI__FN int64_t vdi__vilds_add(vdi_vilds *m, vdi_param_desc p) {
+    if (m->list) m->list[m->list_count] = p;
+    return m->list_count++;
+}
+
+VDI__FN vdi__vilds_dynamics vdi__vilds_declare_dynamics(vdi_vilds *m, bool own) {
+    const vdi_vilds_desc *d = &m->desc;
+    const int64_t dd = d->d;
+    const double start = -0.5 * log1p(-d->a0 * d->a0);
+    vdi__vilds_dynamics at;
+    vdi_param_desc p;
+    at.B = -1;
+    p = vdi_param_2d(own ? "own.A" : "prior.A", VDI_INIT_IDENTITY, d->a0, dd, dd);
+    at.A = vdi__vilds_add(m, p);
+    p = vdi_param_2d(own ? "own.Q" : "prior.Q", VDI_INIT_IDENTITY, start, dd, dd);
+    at.Q = vdi__vilds_add(m, p);
+    p = vdi_param_2d(own ? "own.Q0" : "prior.Q0", VDI_INIT_ZEROS, 0, dd, dd);
+    p.frozen = !d->free_start;
+    at.Q0 = vdi__vilds_add(m, p);
+    p = vdi_param_1d(own ? "own.x0" : "prior.x0", VDI_INIT_ZEROS, 0, dd);
+    p.frozen = !d->free_start;
+    at.x0 = vdi__vilds_add(m, p);
+    if (d->inputs) {
+        p = vdi_param_2d(own ? "own.B" : "prior.B", VDI_INIT_ZEROS, 0, d->inputs, dd);
+        at.B = vdi__vilds_add(m, p);
+    }
+    return at;
+}
+
+/* A perceptron with tanh between `in` inputs, the hidden layers and `out` outputs; where it
+ * begins. */
+VDI__FN int64_t vdi__vilds_declare_net(vdi_vilds *m, vdi_mlp_desc *g, const char *name, int64_t in,
+                                       int32_t layers, const int64_t *hidden, int64_t out) {
+    const int64_t first = m->list_count;
+    memset(g, 0, sizeof *g);
+    g->name = name;
+    g->act = VDI_ACT_TANH;
+    if (in) g->sizes[g->layers++] = in;
+    for (int i = 0; i < layers; i++)
+        g->sizes[g->layers++] = hidden[i];
+    g->sizes[g->layers] = out;
+    m->list_count +=
+        vdi_mlp_declare(g, m->list ? m->list + first : NULL, m->list ? 2 * g->layers : 0);
+    return first;
+}
+
+VDI__FN void vdi__vilds_declare_encoder(vdi_vilds *m) {
+    const vdi_vilds_desc *d = &m->desc;
+    const int64_t outputs = vdi__family_of(d->posterior)->outputs(d->d);
+    const int64_t n = d->n, width = 2 * d->reach + 1, fan_in = (width + 1) * n;
+    const int64_t first = d->encoder_layers ? d->encoder_hidden[0] : outputs;
+    vdi_param_desc p = vdi_param_3d("encoder.window", VDI_INIT_FAN_IN, 1, width, n, first);
+    p.fan_in = fan_in;
+    m->at.window = vdi__vilds_add(m, p);
+    p = vdi_param_2d("encoder.mask", VDI_INIT_FAN_IN, 1, n, first);
+    p.fan_in = fan_in;
+    m->at.mask = vdi__vilds_add(m, p);
+    p = vdi_param_1d("encoder.bias", VDI_INIT_FAN_IN, 1, first);
+    p.fan_in = fan_in;
+    m->at.bias = vdi__vilds_add(m, p);
+    if (!d->encoder_layers) return;
+    m->at.net = vdi__vilds_declare_net(m, &m->net_desc, "encoder.net", 0, d->encoder_layers,
+                                       d->encoder_hidden, outputs);
+}
+
+VDI__FN void vdi__vilds_declare_decoder(vdi_vilds *m) {
+    const vdi_vilds_desc *d = &m->desc;
+    const vdi__obs_ops *obs = vdi__vilds_obs(d);
+    m->at.decoder =
+        vdi__vilds_declare_net(m, &m->decoder_desc, "decoder", d->d, d->layers, d->hidden, d->n);
+    if (d->skip && d->layers) {
+        m->at.skip =
+            vdi__vilds_add(m, vdi_param_2d("decoder.skip", VDI_INIT_FAN_IN, 0.5, d->d, d->n));
+    }
+    if (obs->parameter) m->at.obs = vdi__vilds_add(m, obs->parameter(d));
+}
+
+/* Run once to count the parameters and once to write their descriptions. */
+VDI__FN void vdi__vilds_declare(vdi_vilds *m) {
+    const vdi_vilds_desc *d = &m->desc;
+    vdi__vilds_places *at = &m->at;
+    m->list_count = 0;
+    at->net = at->decoder = at->skip = at->obs = at->transition = at->own.B = -1;
+    at->prior = vdi__vilds_declare_dynamics(m, false);
+    if (d->untied) at->own = vdi__vilds_declare_dynamics(m, true);
+    vdi__vilds_declare_encoder(m);
+    if (!d->log_joint) vdi__vilds_declare_decoder(m);
+    if (d->transition_layers) {
+        at->transition = vdi__vilds_declare_net(m, &m->transition_desc, "transition", d->d,
+                                                d->transition_layers, d->transition_hidden, d->d);
+    }
+    at->user = m->list_count;
+    for (int64_t i = 0; i < d->user_param_count; i++)
+        (void)vdi__vilds_add(m, d->user_params[i]);
+}
+
+/* ---- create and destroy ---------------------------------------------------------------------- */
+
+VDI__FN size_t vdi__vilds_bytes(const vdi_vilds *m) {
+    return (size_t)m->params->total * vdi_dtype_size(m->desc.dtype);
+}
+
+VDI__DEF void vdi_vilds_destroy(vdi_vilds *m) {
+    if (!m) return;
+    vdi_optim_destroy(m->optim);
+    vdi_params_destroy(m->params);
+    vdi_tape_destroy(m->tape);
+    vdi_arena_free(&m->arena);
+    vdi_arena memory = m->memory; /* the object lies in its own arena */
+    vdi_arena_free(&memory);
+}
+
+/* Lists and arrays whose sizes the description gives. */
+VDI__FN vdi_status vdi__vilds_reserve(vdi_vilds *m, vdi_error *err) {
+    const vdi_vilds_desc *d = &m->desc;
+    const size_t n = (size_t)d->n, dd = (size_t)(d->d * d->d);
+    vdi__vilds_declare(m);
+    const size_t count = (size_t)m->list_count;
+    m->list = (vdi_param_desc *)vdi_arena_alloc(&m->memory, count * sizeof *m->list);
+    m->mean = (double *)vdi_arena_calloc(&m->memory, n * sizeof *m->mean);
+    m->sd = (double *)vdi_arena_alloc(&m->memory, n * sizeof *m->sd);
+    m->work = (double *)vdi_arena_alloc(&m->memory, 3 * dd * sizeof *m->work);
+    m->tensor_room = 3 * m->list_count + 16;
+    m->tensors = (vdi_named_tensor *)vdi_arena_alloc(&m->memory,
+                                                     (size_t)m->tensor_room * sizeof *m->tensors);
+    if (!m->list || !m->mean || !m->sd || !m->work || !m->tensors) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_create", "no memory");
+    }
+    vdi__vilds_declare(m);
+    m->desc.user_params = m->list + m->at.user;
+    for (int64_t j = 0; j < d->n; j++)
+        m->sd[j] = 1;
+    m->stats = 1;
+    return VDI_OK;
+}
+
+/* Parameters, tape and optimiser, and room for their copies. */
+VDI__FN vdi_status vdi__vilds_build(vdi_vilds *m, vdi_error *err) {
+    const vdi_vilds_desc *d = &m->desc;
+    vdi_rng rng = vdi__vilds_rng(d->train.seed, VDI__VILDS_RNG_INIT, 0, 0);
+    vdi_tape_desc tape = vdi_tape_desc_defaults();
+    vdi_optim_desc optim = vdi_optim_desc_defaults();
+    tape.dtype = d->dtype;
+    tape.allocator = d->allocator;
+    tape.pool = d->pool;
+    tape.block_size = (size_t)1 << 20;
+    optim.rate = d->train.rate;
+    optim.clip_norm = d->train.clip_norm;
+    vdi_status status =
+        vdi_params_create(m->list, m->list_count, d->dtype, &d->allocator, &rng, &m->params, err);
+    if (status >= 0) status = vdi_tape_create(&tape, &m->tape, err);
+    if (status >= 0) status = vdi_optim_create(&optim, m->params, &d->allocator, &m->optim, err);
+    if (status < 0) return status;
+    const size_t bytes = vdi__vilds_bytes(m);
+    m->best = vdi_arena_calloc(&m->memory, bytes);
+    m->start_best = vdi_arena_calloc(&m->memory, bytes);
+    m->safe = vdi_arena_calloc(&m->memory, bytes);
+    m->safe_m = vdi_arena_calloc(&m->memory, bytes);
+    m->safe_v = vdi_arena_calloc(&m->memory, bytes);
+    if (m->best && m->start_best && m->safe && m->safe_m && m->safe_v) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_create", "no memory");
+}
+
+VDI__DEF vdi_status vdi_vilds_create(const vdi_vilds_desc *desc, vdi_vilds **out, vdi_error *err) {
+    const vdi_vilds_desc d = vdi_vilds_desc_defaults(desc);
+    vdi_arena memory;
+    *out = NULL;
+    vdi_status status = vdi_vilds_desc_check(&d, err);
+    if (status < 0) return status;
+    vdi_arena_init(&memory, &d.allocator, 0);
+    vdi_vilds *m = (vdi_vilds *)vdi_arena_calloc(&memory, sizeof *m);
+    if (!m) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_create", "no memory");
+    m->memory = memory;
+    m->desc = d;
+    m->run.scale = m->run.gate = 1;
+    m->run.validation = (double)NAN;
+    vdi_arena_init(&m->arena, &d.allocator, 0);
+    status = vdi__vilds_reserve(m, err);
+    if (status >= 0) status = vdi__vilds_build(m, err);
+    if (status < 0)
+        vdi_vilds_destroy(m);
+    else
+        *out = m;
+    return status;
+}
+
+VDI__DEF const vdi_vilds_desc *vdi_vilds_description(const vdi_vilds *m) { return &m->desc; }
+VDI__DEF vdi_params *vdi_vilds_params(vdi_vilds *m) { return m->params; }
+
+VDI__DEF vdi_status vdi_vilds_data_desc_check(const vdi_vilds *m, const vdi_vilds_data_desc *desc,
+                                              vdi_error *err) {
+    vdi__series s;
+    return vdi__vilds_data_check(&m->desc, desc, &s, err);
+}
+
+VDI__DEF vdi_status vdi_vilds_data_create(const vdi_vilds *m, const vdi_vilds_data_desc *desc,
+                                          vdi_vilds_data **out, vdi_error *err) {
+    return vdi__vilds_data_make(&m->desc, desc, out, err);
+}
+
+/* ---- covariances ----------------------------------------------------------------------------- */
+
+VDI__FN vdi_param *vdi__vilds_covariance(const vdi_vilds *m, const char *name, const char *where,
+                                         vdi_error *err) {
+    vdi_param *p = vdi_params_find(m->params, name);
+    const int64_t d = m->desc.d;
+    if (p && p->value.ndim == 2 && p->value.shape[0] == d && p->value.shape[1] == d) return p;
+    (void)vdi_error_set(err, VDI_ERR_ARGUMENT, where, "there is no (%lld,%lld) parameter %s",
+                        (long long)d, (long long)d, name);
+    return NULL;
+}
+
+VDI__DEF vdi_status vdi_vilds_set_covariance(vdi_vilds *m, const char *name, const double *cov,
+                                             vdi_error *err) {
+    vdi_param *p = vdi__vilds_covariance(m, name, "vdi_vilds_set_covariance", err);
+    const int64_t d = m->desc.d;
+    double *q = m->work;
+    if (!p) return VDI_ERR_ARGUMENT;
+    vdi_status status = vdi__precision_parameters(d, cov, q, q + d * d, err);
+    for (int64_t i = 0; i < d * d && status >= 0; i++)
+        vdi__vilds_put(p, i, q[i]);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_vilds_get_covariance(const vdi_vilds *m, const char *name, double *cov,
+                                             vdi_error *err) {
+    const vdi_param *p = vdi__vilds_covariance(m, name, "vdi_vilds_get_covariance", err);
+    const int64_t d = m->desc.d;
+    double *q = m->work;
+    if (!p) return VDI_ERR_ARGUMENT;
+    for (int64_t i = 0; i < d * d; i++)
+        q[i] = vdi__vilds_get(p, i);
+    vdi__precision_covariance(d, q, cov, q + d * d);
+    return VDI_OK;
+}
+
+/* ---- the start ------------------------------------------------------------------------------- */
+
+/* Means and deviations of what is seen. */
+VDI__FN void vdi__vilds_statistics(vdi_vilds *m, const vdi_vilds_data *data) {
+    const int64_t n = m->desc.n;
+    for (int64_t j = 0; j < n; j++) {
+        double count = 0, sum = 0, squares = 0;
+        for (int64_t r = 0; r < data->trials * data->T; r++) {
+            if (!vdi__vilds_seen(data, r, j)) continue;
+            const double v = vdi_dtype_load(data->dtype, data->y, r * n + j);
+            count += 1;
+            sum += v;
+            squares += v * v;
+        }
+        m->mean[j] = count > 0 ? sum / count : 0;
+        const double variance = count > 0 ? squares / count - m->mean[j] * m->mean[j] : 0;
+        m->sd[j] = sqrt(VDI__MAX(variance, 0)) + VDI__OBS_SD_GUARD;
+    }
+    m->stats++;
+}
+
+/* What a channel's read-out starts from. */
+VDI__FN vdi__obs_channel vdi__vilds_channel(const vdi_vilds *m, const vdi_vilds_data *data,
+                                            int64_t j) {
+    vdi__obs_channel c;
+    double exposure = 0, shift = 0, count = 0;
+    for (int64_t r = 0; data->offset && r < data->trials * data->T; r++) {
+        if (!vdi__vilds_seen(data, r, j)) continue;
+        const double s = vdi_dtype_load(data->dtype, data->offset, r * m->desc.n + j);
+        count += 1;
+        shift += s;
+        exposure += exp(s);
+    }
+    c.mean = m->mean[j];
+    c.sd = m->sd[j];
+    c.exposure = count > 0 ? exposure / count : 1;
+    c.shift = count > 0 ? shift / count : 0;
+    return c;
+}
+
+VDI__FN void vdi__vilds_start_decoder(vdi_vilds *m, const vdi_vilds_data *data) {
+    const vdi_vilds_desc *d = &m->desc;
+    const vdi__obs_ops *obs = vdi__vilds_obs(d);
+    vdi_param *p = m->params->item, *bias = &p[m->at.decoder + 2 * d->layers + 1];
+    for (int k = 0; k < 2 && d->layers; k++) {
+        vdi_param *first = &p[m->at.decoder + k];
+        for (int64_t i = 0; i < vdi_tensor_count(first->value); i++)
+            vdi__vilds_put(first, i, d->first_scale * vdi__vilds_get(first, i));
+    }
+    for (int64_t j = 0; j < d->n; j++) {
+        const vdi__obs_channel c = vdi__vilds_channel(m, data, j);
+        vdi_tensor own = m->at.obs >= 0 ? p[m->at.obs].value : vdi__no_tensor();
+        vdi__vilds_put(bias, j, obs->start(d, &c, own, j));
+    }
+}
+
+VDI__FN vdi_status vdi__vilds_start_encoder(vdi_vilds *m, vdi_error *err) {
+    const vdi_vilds_desc *d = &m->desc;
+    const vdi__family *family = vdi__family_of(d->posterior);
+    const int64_t outputs = family->outputs(d->d);
+    const int64_t last = d->encoder_layers ? m->at.net + 2 * d->encoder_layers - 1 : m->at.bias;
+    vdi_arena_reset(&m->arena);
+    double *bias = (double *)vdi_arena_calloc(&m->arena, (size_t)outputs * sizeof *bias);
+    if (!bias) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_init", "no memory");
+    family->start(d->d, bias);
+    for (int64_t i = 0; i < outputs; i++)
+        vdi__vilds_put(&m->params->item[last], i, bias[i]);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_vilds_init(vdi_vilds *m, vdi_vilds_data *data, uint64_t start,
+                                   vdi_error *err) {
+    const vdi_vilds_desc *d = &m->desc;
+    vdi_param *p = m->params->item;
+    vdi_rng rng = vdi__vilds_rng(d->train.seed, VDI__VILDS_RNG_INIT, (int64_t)start, 0);
+    const int64_t g = m->at.transition, g_count = g < 0 ? 0 : 2 * (d->transition_layers + 1);
+    vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_init", err);
+    if (status >= 0) status = vdi_params_init(m->params, m->list, &rng, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < m->list_count; i++)
+        p[i].frozen = m->list[i].frozen;
+    if (d->train.frozen_dynamics) {
+        const vdi__vilds_dynamics *at = &m->at.prior;
+        p[at->A].frozen = p[at->Q].frozen = p[at->Q0].frozen = p[at->x0].frozen = true;
+        if (at->B >= 0) p[at->B].frozen = true;
+        for (int64_t i = 0; i < g_count; i++)
+            p[g + i].frozen = true;
+    }
+    /* the nonlinear part of the transition grows out of nothing: the model starts as a linear
+     * one */
+    for (int64_t i = g_count; g_count && i > g_count - 2; i--)
+        vdi_tensor_fill(p[g + i - 1].value, 0);
+    vdi__vilds_statistics(m, data);
+    status = vdi__vilds_start_encoder(m, err);
+    if (status >= 0 && m->at.decoder >= 0) vdi__vilds_start_decoder(m, data);
+    return status;
+}
+
+/* ---- what is handed out ---------------------------------------------------------------------- */
+
+VDI__FN void vdi__vilds_name(vdi_vilds *m, const char *name, vdi_tensor tensor) {
+    vdi_named_tensor *t = &m->tensors[m->state.tensor_count++];
+    t->name = name;
+    t->tensor = tensor;
+}
+
+VDI__FN void vdi__vilds_name_all(vdi_vilds *m, const vdi_state *s) {
+    for (int64_t i = 0; i < s->tensor_count; i++)
+        vdi__vilds_name(m, s->tensors[i].name, s->tensors[i].tensor);
+}
+
+VDI__FN void vdi__vilds_name_copy(vdi_vilds *m, const char *name, void *copy) {
+    vdi__vilds_name(m, name, vdi_tensor_1d(copy, m->desc.dtype, m->params->total));
+}
+
+VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
+    vdi__vilds_training *run = &m->run;
+    m->state.tensors = m->tensors;
+    m->state.tensor_count = 0;
+    vdi__vilds_name_all(m, vdi_params_state(m->params));
+    vdi__vilds_name(m, "data.mean", vdi_tensor_1d(m->mean, VDI_F64, m->desc.n));
+    vdi__vilds_name(m, "data.sd", vdi_tensor_1d(m->sd, VDI_F64, m->desc.n));
+    m->stats++; /* somebody may write to them */
+    if (training) {
+        vdi__vilds_name_all(m, vdi_optim_state(m->optim));
+        vdi__vilds_name(m, "train.count", vdi_tensor_1d(run, VDI_I64, VDI__VILDS_COUNTS));
+        vdi__vilds_name(m, "train.number",
+                        vdi_tensor_1d((char *)run + offsetof(vdi__vilds_training, scale), VDI_F64,
+                                      VDI__VILDS_NUMBERS));
+        vdi__vilds_name_copy(m, "train.best", m->best);
+        vdi__vilds_name_copy(m, "train.start_best", m->start_best);
+        vdi__vilds_name_copy(m, "train.safe", m->safe);
+        vdi__vilds_name_copy(m, "train.safe_m", m->safe_m);
+        vdi__vilds_name_copy(m, "train.safe_v", m->safe_v);
+    }
+    vdi_meta_clear(&m->meta);
+    (void)vdi_meta_put_text(&m->meta, "model", "vilds");
+    if (m->desc.log_joint) (void)vdi_meta_put_text(&m->meta, "log_joint", "user");
+    (void)vdi_fields_write(vdi_vilds_desc_fields(), &m->desc, &m->meta);
+    m->state.meta = m->meta.meta;
+    m->state.meta_count = m->meta.count;
+    return &m->state;
+}
+#endif
+
+/* ======== model/vilds/batch.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_BATCH_C)
+#define VDI_MODEL_VILDS_BATCH_C
+
+/* Bins first .. first + length of a trial; `hide`: a channel that is left out, or -1. */
+typedef struct vdi__vilds_item {
+    int64_t trial, first, length, hide;
+} vdi__vilds_item;
+
+VDI__FN vdi__vilds_item vdi__vilds_whole(const vdi_vilds_data *data, int64_t trial) {
+    vdi__vilds_item it;
+    it.trial = trial;
+    it.first = 0;
+    it.length = data->length[trial];
+    it.hide = -1;
+    return it;
+}
+
+typedef struct vdi__vilds_batch {
+    vdi_trial_info info;
+    vdi__trial_rows rows;
+    vdi_tensor x;         /* (B,T,n), or (1,rows and gaps,n) if not dense: the encoder's input */
+    vdi_tensor indicator; /* 1 where x is missing: as x, or (B,n) if by_trial; or null */
+    vdi_tensor y, mask;   /* (rows,n); the mask may be null, y if the rows are lent */
+    vdi_tensor offset;    /* (rows,n) log exposure, or null */
+    vdi_tensor silent; /* (B,T,1) float64, 0 where nothing is seen; null if there is no such bin */
+    vdi_tensor u;      /* (B,T,inputs) float64 */
+    bool dense, by_trial;
+    int64_t bins;       /* that count */
+    int64_t *bin_row;   /* (B T): the row of x of each bin; if not dense */
+    int64_t *row_trial; /* (rows of x): its trial; if not dense */
+    double *constant;   /* (B): sum of log y! over what is seen */
+} vdi__vilds_batch;
 
 /* Does the expected log likelihood have a closed form? */
 VDI__FN bool vdi__vilds_closed(const vdi_vilds *m) {
     const vdi_vilds_desc *d = &m->desc;
-    return !d->log_joint && d->layers == 0 && d->transition_layers == 0 &&
-           (d->obs == VDI_VILDS_GAUSSIAN ||
-            (d->obs == VDI_VILDS_POISSON && d->link == VDI_VILDS_EXP));
+    const vdi__obs_ops *obs = vdi__vilds_obs(d);
+    return obs && obs->expected && d->layers == 0 && d->transition_layers == 0 &&
+           !(obs->linked && d->link != VDI_VILDS_EXP);
 }
 
-/* `visible` (count,n) bytes or NULL. With `lend` the caller asks for Poisson sums alone, which can
-   read complete counts where they stand. Memory from the model's arena. */
-VDI__FN vdi_status vdi__vilds_batch(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item,
-                                    int64_t count, const unsigned char *visible, bool lend,
-                                    vdi__vbatch *b, vdi_error *err) {
-    vdi_dtype dtype = m->desc.dtype;
-    size_t size = vdi_dtype_size(dtype);
-    int64_t n = m->desc.n;
-    int64_t T = 0;
-    int64_t rows = 0;
-    int64_t gap = m->desc.reach;
-    bool hidden = visible != NULL;
-    memset(b, 0, sizeof *b);
-    vdi__vilds_standardise(m, data);
-    for (int64_t i = 0; i < count; i++) {
-        T = VDI__MAX(T, item[i].length);
-        rows += item[i].length;
-        hidden = hidden || item[i].hide >= 0;
+/* x = (y - mean) / sd, with the model's mean and sd; missing values become 0. */
+VDI__FN void vdi__vilds_standardise(const vdi_vilds *m, vdi_vilds_data *data) {
+    const int64_t n = data->n;
+    if (data->stats == m->stats) return;
+    for (int64_t i = 0; i < data->trials * data->T * n; i++) {
+        const double y = vdi_dtype_load(data->dtype, data->y, i);
+        const double x = (y - m->mean[i % n]) / m->sd[i % n];
+        vdi_dtype_store(data->dtype, data->x, i, vdi__vilds_seen(data, i / n, i % n) ? x : 0);
     }
-    b->dense = rows == T * count;
-    int64_t xrows = b->dense ? rows : rows + (count - 1) * gap;
-    bool by_bin = data->seen != NULL;
-    lend = lend && !hidden && !by_bin && m->desc.obs == VDI_VILDS_POISSON && !m->desc.log_joint &&
-           !vdi__vilds_closed(m);
-    vdi_arena *a = &m->arena;
-    b->first = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
-    b->trial = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
-    int64_t *length = (int64_t *)vdi_arena_alloc(a, (size_t)count * sizeof(int64_t));
-    bool *start = (bool *)vdi_arena_alloc(a, (size_t)count * sizeof(bool));
-    b->constant = (double *)vdi_arena_calloc(a, (size_t)count * sizeof(double));
-    char *x = (char *)vdi_arena_alloc(a, (size_t)(xrows * n) * size), *y = NULL;
-    if (lend)
-        b->rows.lent = (const void **)vdi_arena_alloc(a, (size_t)count * sizeof *b->rows.lent);
-    else
-        y = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
-    char *mask = NULL, *ind = NULL;
-    if (hidden || by_bin) {
-        mask = (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size);
-        ind = (char *)vdi_arena_calloc(a, (size_t)((by_bin ? xrows : count) * n) * size);
+    data->stats = m->stats;
+}
+
+/* ---- packing --------------------------------------------------------------------------------- */
+
+/* A batch on its way. */
+typedef struct vdi__vilds_packer {
+    const vdi_vilds_data *data;
+    vdi__vilds_batch *b;
+    vdi_dtype dtype;
+    size_t row; /* bytes of n values */
+    int64_t n, gap, x_rows;
+    bool by_bin, hidden, quiet; /* masks by bin; some channels left out; some bin shows nothing */
+    char *x, *y, *mask, *indicator, *offset;
+    double *silent, *u;
+    int64_t *length, *first, *trial;
+    bool *start;
+} vdi__vilds_packer;
+
+/* One item of it: which, and its first rows in y and in x. */
+typedef struct vdi__vilds_place {
+    const vdi__vilds_item *item;
+    const unsigned char *visible; /* (n) or NULL: all */
+    int64_t i, row, x_row;
+} vdi__vilds_place;
+
+VDI__FN bool vdi__vilds_visible(const vdi__vilds_place *p, int64_t j) {
+    return (!p->visible || p->visible[j]) && p->item->hide != j;
+}
+
+VDI__FN bool vdi__vilds_pack_reserve(vdi__vilds_packer *p, vdi_arena *a, int64_t inputs,
+                                     bool lend) {
+    vdi__vilds_batch *b = p->b;
+    const size_t count = (size_t)b->info.trials, bins = count * (size_t)b->info.T;
+    const size_t rows = (size_t)b->bins, x_rows = (size_t)p->x_rows;
+    const bool masked = p->by_bin || p->hidden;
+    bool ok = true;
+    p->first = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
+    p->trial = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
+    p->length = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
+    p->start = (bool *)vdi_arena_alloc(a, count * sizeof(bool));
+    b->constant = (double *)vdi_arena_calloc(a, count * sizeof(double));
+    p->x = (char *)vdi_arena_alloc(a, x_rows * p->row);
+    if (lend) {
+        b->rows.lent = (const void **)vdi_arena_alloc(a, count * sizeof *b->rows.lent);
+        ok = b->rows.lent != NULL;
+    } else {
+        p->y = (char *)vdi_arena_alloc(a, rows * p->row);
+        ok = p->y != NULL;
     }
-    double *silent =
-        by_bin ? (double *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof *silent) : NULL;
-    char *offset = data->offset ? (char *)vdi_arena_alloc(a, (size_t)(rows * n) * size) : NULL;
-    double *u =
-        m->desc.inputs
-            ? (double *)vdi_arena_calloc(a, (size_t)(count * T * m->desc.inputs) * sizeof *u)
-            : NULL;
+    if (masked) {
+        p->mask = (char *)vdi_arena_alloc(a, rows * p->row);
+        p->indicator = (char *)vdi_arena_calloc(a, (p->by_bin ? x_rows : count) * p->row);
+        ok = ok && p->mask && p->indicator;
+    }
+    if (p->by_bin) p->silent = (double *)vdi_arena_alloc(a, bins * sizeof(double));
+    if (p->data->offset) p->offset = (char *)vdi_arena_alloc(a, rows * p->row);
+    if (inputs) p->u = (double *)vdi_arena_calloc(a, bins * (size_t)inputs * sizeof(double));
     if (!b->dense) {
-        b->bin_row = (int64_t *)vdi_arena_alloc(a, (size_t)(count * T) * sizeof(int64_t));
-        b->row_trial = (int64_t *)vdi_arena_alloc(a, (size_t)xrows * sizeof(int64_t));
+        b->bin_row = (int64_t *)vdi_arena_alloc(a, bins * sizeof(int64_t));
+        b->row_trial = (int64_t *)vdi_arena_alloc(a, x_rows * sizeof(int64_t));
+        ok = ok && b->bin_row && b->row_trial;
     }
-    if (!b->first || !b->trial || !length || !start || !b->constant || !x ||
-        (!y && !b->rows.lent) || ((hidden || by_bin) && (!mask || !ind)) || (by_bin && !silent) ||
-        (m->desc.inputs && !u) || (data->offset && !offset) ||
-        (!b->dense && (!b->bin_row || !b->row_trial))) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for a batch of %lld bins",
-                             (long long)rows);
+    return ok && p->first && p->trial && p->length && p->start && b->constant && p->x &&
+           (!p->by_bin || p->silent) && (!p->data->offset || p->offset) && (!inputs || p->u);
+}
+
+/* Its rows as they stand in the data. */
+VDI__FN void vdi__vilds_pack_values(vdi__vilds_packer *p, const vdi__vilds_place *at) {
+    const vdi_vilds_data *data = p->data;
+    const vdi__vilds_item *it = at->item;
+    const size_t from = (size_t)(it->trial * data->T + it->first) * p->row;
+    const size_t bytes = (size_t)it->length * p->row, to = (size_t)at->row * p->row;
+    char *x = p->x + (size_t)at->x_row * p->row;
+    const size_t gap = (size_t)p->gap * p->row;
+    if (!p->b->dense && at->i) memset(x - gap, 0, gap);
+    memcpy(x, (const char *)data->x + from, bytes);
+    if (p->y)
+        memcpy(p->y + to, (const char *)data->y + from, bytes);
+    else
+        p->b->rows.lent[at->i] = (const char *)data->y + from;
+    if (p->offset) memcpy(p->offset + to, (const char *)data->offset + from, bytes);
+    if (!p->u) return;
+    const int64_t inputs = data->inputs;
+    memcpy(p->u + at->i * p->b->info.T * inputs,
+           data->u + (it->trial * data->T + it->first) * inputs,
+           (size_t)(it->length * inputs) * sizeof *p->u);
+}
+
+VDI__FN void vdi__vilds_blank(vdi_dtype dtype, void *values, int64_t rows, int64_t n, int64_t j) {
+    for (int64_t r = 0; r < rows; r++)
+        vdi_dtype_store(dtype, values, r * n + j, 0);
+}
+
+/* What is missing in the data, then the channels that are left out. */
+VDI__FN void vdi__vilds_pack_masks(vdi__vilds_packer *p, const vdi__vilds_place *at) {
+    const vdi__vilds_item *it = at->item;
+    const int64_t n = p->n, cells = it->length * n;
+    const int64_t from = (it->trial * p->data->T + it->first) * n;
+    char *mask = p->mask + (size_t)at->row * p->row;
+    if (!p->by_bin) vdi_fill(p->dtype, (size_t)cells, 1, mask);
+    for (int64_t c = 0; p->by_bin && c < cells; c++) {
+        const bool seen = p->data->seen[from + c] != 0;
+        vdi_dtype_store(p->dtype, mask, c, seen);
+        vdi_dtype_store(p->dtype, p->indicator, at->x_row * n + c, !seen);
     }
-    bool quiet = false;
-    for (int64_t i = 0, at = 0, xat = 0; i < count; i++) {
-        const vdi__vitem *it = &item[i];
-        int64_t from = (it->trial * data->T + it->first) * n, cells = it->length * n;
-        const unsigned char *vis = visible ? visible + i * n : NULL;
-        length[i] = it->length;
-        start[i] = it->first == 0;
-        b->trial[i] = it->trial;
-        b->first[i] = at;
-        if (!b->dense && i)
-            memset(x + (size_t)((xat - gap) * n) * size, 0, (size_t)(gap * n) * size);
-        memcpy(x + (size_t)(xat * n) * size, (const char *)data->x + (size_t)from * size,
-               (size_t)cells * size);
-        if (lend) {
-            b->rows.lent[i] = (const char *)data->y + (size_t)from * size;
-        } else {
-            memcpy(y + (size_t)(at * n) * size, (const char *)data->y + (size_t)from * size,
-                   (size_t)cells * size);
-        }
-        if (offset) {
-            memcpy(offset + (size_t)(at * n) * size,
-                   (const char *)data->offset + (size_t)from * size, (size_t)cells * size);
-        }
-        if (mask && !by_bin) vdi_fill(dtype, (size_t)cells, 1, mask + (size_t)(at * n) * size);
-        for (int64_t c = 0; by_bin && c < cells; c++) {
-            bool seen = data->seen[from + c] != 0;
-            vdi_dtype_store(dtype, mask, at * n + c, seen);
-            vdi_dtype_store(dtype, ind, xat * n + c, !seen);
-        }
-        for (int64_t j = 0; hidden && j < n; j++) {
-            if ((!vis || vis[j]) && it->hide != j) continue;
-            vdi__vilds_blank(dtype, x + (size_t)(xat * n) * size, it->length, n, j);
-            vdi__vilds_blank(dtype, y + (size_t)(at * n) * size, it->length, n, j);
-            vdi__vilds_blank(dtype, mask + (size_t)(at * n) * size, it->length, n, j);
-            if (!by_bin) vdi_dtype_store(dtype, ind, i * n + j, 1);
-            for (int64_t r = 0; by_bin && r < it->length; r++)
-                vdi_dtype_store(dtype, ind, (xat + r) * n + j, 1);
-        }
-        for (int64_t t = 0; silent && t < T; t++) {
-            bool some = t >= it->length;
-            for (int64_t j = 0; !some && j < n; j++)
-                some = vdi_dtype_load(dtype, mask, (at + t) * n + j) != 0;
-            silent[i * T + t] = some;
-            quiet = quiet || !some;
-        }
-        if (it->first == 0 && it->length == data->length[it->trial]) {
-            for (int64_t j = 0; j < n; j++) {
-                if ((!vis || vis[j]) && it->hide != j)
-                    b->constant[i] += data->factorial[it->trial * n + j];
-            }
-        } else {
-            for (int64_t c = 0; c < cells; c++) {
-                if ((!vis || vis[c % n]) && it->hide != c % n)
-                    b->constant[i] += vdi_dtype_load(dtype, data->log_factorial, from + c);
-            }
-        }
-        if (u) {
-            memcpy(u + i * T * m->desc.inputs,
-                   data->u + (it->trial * data->T + it->first) * m->desc.inputs,
-                   (size_t)(it->length * m->desc.inputs) * sizeof *u);
-        }
-        if (!b->dense) {
-            for (int64_t t = 0; t < T; t++)
-                b->bin_row[i * T + t] = xat + VDI__MIN(t, it->length - 1);
-            for (int64_t r = i ? -gap : 0; r < it->length; r++)
-                b->row_trial[xat + r] = i;
-        }
-        at += it->length;
-        xat += it->length + (b->dense ? 0 : gap);
+    for (int64_t j = 0; p->hidden && j < n; j++) {
+        if (vdi__vilds_visible(at, j)) continue;
+        vdi__vilds_blank(p->dtype, p->x + (size_t)at->x_row * p->row, it->length, n, j);
+        vdi__vilds_blank(p->dtype, p->y + (size_t)at->row * p->row, it->length, n, j);
+        vdi__vilds_blank(p->dtype, mask, it->length, n, j);
+        if (!p->by_bin) vdi_dtype_store(p->dtype, p->indicator, at->i * n + j, 1);
+        for (int64_t r = 0; p->by_bin && r < it->length; r++)
+            vdi_dtype_store(p->dtype, p->indicator, (at->x_row + r) * n + j, 1);
     }
-    b->bins = rows;
-    b->by_trial = !by_bin;
-    b->info.trials = count;
-    b->info.T = T;
-    b->info.length = length;
-    b->info.start = start;
-    b->info.trial = b->trial;
-    b->info.params = m->params->item + m->user;
-    b->x = b->dense ? vdi_tensor_3d(x, dtype, count, T, n) : vdi_tensor_3d(x, dtype, 1, xrows, n);
-    b->y = y ? vdi_tensor_2d(y, dtype, rows, n) : vdi__no_tensor();
-    b->mask = mask ? vdi_tensor_2d(mask, dtype, rows, n) : vdi__no_tensor();
-    b->indicator = !ind     ? vdi__no_tensor()
-                   : by_bin ? vdi_tensor_3d(ind, dtype, b->x.shape[0], b->x.shape[1], n)
-                            : vdi_tensor_2d(ind, dtype, count, n);
-    b->silent = quiet ? vdi_tensor_3d(silent, VDI_F64, count, T, 1) : vdi__no_tensor();
-    b->offset = offset ? vdi_tensor_2d(offset, dtype, rows, n) : vdi__no_tensor();
-    b->info.inputs = u;
-    if (u) b->u = vdi_tensor_3d(u, VDI_F64, count, T, m->desc.inputs);
+}
+
+/* Which bins show anything. */
+VDI__FN void vdi__vilds_pack_silence(vdi__vilds_packer *p, const vdi__vilds_place *at) {
+    const int64_t T = p->b->info.T, n = p->n;
+    for (int64_t t = 0; t < T; t++) {
+        bool some = t >= at->item->length;
+        for (int64_t j = 0; !some && j < n; j++)
+            some = vdi_dtype_load(p->dtype, p->mask, (at->row + t) * n + j) != 0;
+        p->silent[at->i * T + t] = some;
+        p->quiet = p->quiet || !some;
+    }
+}
+
+VDI__FN double vdi__vilds_pack_constant(const vdi__vilds_packer *p, const vdi__vilds_place *at) {
+    const vdi_vilds_data *data = p->data;
+    const vdi__vilds_item *it = at->item;
+    const int64_t n = p->n, from = (it->trial * data->T + it->first) * n;
+    double sum = 0;
+    if (it->first == 0 && it->length == data->length[it->trial]) {
+        for (int64_t j = 0; j < n; j++)
+            if (vdi__vilds_visible(at, j)) sum += data->factorial[it->trial * n + j];
+        return sum;
+    }
+    for (int64_t c = 0; c < it->length * n; c++) {
+        if (!vdi__vilds_visible(at, c % n)) continue;
+        sum += vdi_dtype_load(p->dtype, data->log_factorial, from + c);
+    }
+    return sum;
+}
+
+VDI__FN void vdi__vilds_pack_item(vdi__vilds_packer *p, const vdi__vilds_place *at) {
+    vdi__vilds_batch *b = p->b;
+    const int64_t T = b->info.T, length = at->item->length;
+    p->length[at->i] = length;
+    p->start[at->i] = at->item->first == 0;
+    p->trial[at->i] = at->item->trial;
+    p->first[at->i] = at->row;
+    vdi__vilds_pack_values(p, at);
+    if (p->mask) vdi__vilds_pack_masks(p, at);
+    if (p->silent) vdi__vilds_pack_silence(p, at);
+    if (p->data->factorial) b->constant[at->i] = vdi__vilds_pack_constant(p, at);
+    if (b->dense) return;
+    for (int64_t t = 0; t < T; t++)
+        b->bin_row[at->i * T + t] = at->x_row + VDI__MIN(t, length - 1);
+    for (int64_t r = at->i ? -p->gap : 0; r < length; r++)
+        b->row_trial[at->x_row + r] = at->i;
+}
+
+VDI__FN void vdi__vilds_pack_finish(vdi__vilds_packer *p, const vdi_vilds *m) {
+    vdi__vilds_batch *b = p->b;
+    const int64_t count = b->info.trials, T = b->info.T, n = p->n, inputs = m->desc.inputs;
+    const vdi_dtype dtype = p->dtype;
+    b->by_trial = !p->by_bin;
+    b->info.length = p->length;
+    b->info.start = p->start;
+    b->info.trial = p->trial;
+    b->info.inputs = p->u;
+    b->info.params = m->params->item + m->at.user;
+    b->x = b->dense ? vdi_tensor_3d(p->x, dtype, count, T, n)
+                    : vdi_tensor_3d(p->x, dtype, 1, p->x_rows, n);
+    b->y = b->mask = b->offset = b->silent = b->indicator = vdi__no_tensor();
+    if (p->y) b->y = vdi_tensor_2d(p->y, dtype, b->bins, n);
+    if (p->mask) b->mask = vdi_tensor_2d(p->mask, dtype, b->bins, n);
+    if (p->offset) b->offset = vdi_tensor_2d(p->offset, dtype, b->bins, n);
+    if (p->quiet) b->silent = vdi_tensor_3d(p->silent, VDI_F64, count, T, 1);
+    if (p->indicator) {
+        b->indicator = p->by_bin
+                           ? vdi_tensor_3d(p->indicator, dtype, b->x.shape[0], b->x.shape[1], n)
+                           : vdi_tensor_2d(p->indicator, dtype, count, n);
+    }
+    if (p->u) b->u = vdi_tensor_3d(p->u, VDI_F64, count, T, inputs);
     b->rows.trials = count;
-    b->rows.rows = rows;
+    b->rows.rows = b->bins;
     b->rows.n = n;
-    b->rows.first = b->first;
-    b->rows.length = length;
-    b->rows.y = y;
-    b->rows.mask = mask;
+    b->rows.first = p->first;
+    b->rows.length = p->length;
+    b->rows.y = p->y;
+    b->rows.mask = p->mask;
+}
+
+/* `visible` (count,n) or NULL: all. With `lend` the caller asks for the sums of the likelihood
+ * alone, which some kinds of observation can read where complete values stand. */
+VDI__FN vdi_status vdi__vilds_pack(vdi_vilds *m, vdi_vilds_data *data, const vdi__vilds_item *item,
+                                   int64_t count, const unsigned char *visible, bool lend,
+                                   vdi__vilds_batch *b, vdi_error *err) {
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    vdi__vilds_packer p;
+    memset(b, 0, sizeof *b);
+    memset(&p, 0, sizeof p);
+    vdi__vilds_standardise(m, data);
+    p.data = data;
+    p.b = b;
+    p.dtype = m->desc.dtype;
+    p.n = m->desc.n;
+    p.row = (size_t)p.n * vdi_dtype_size(p.dtype);
+    p.by_bin = data->seen != NULL;
+    p.hidden = visible != NULL;
+    b->info.trials = count;
+    for (int64_t i = 0; i < count; i++) {
+        b->info.T = VDI__MAX(b->info.T, item[i].length);
+        b->bins += item[i].length;
+        p.hidden = p.hidden || item[i].hide >= 0;
+    }
+    b->dense = b->bins == b->info.T * count;
+    p.gap = b->dense ? 0 : m->desc.reach;
+    p.x_rows = b->bins + (count - 1) * p.gap;
+    lend = lend && obs && obs->lends && !p.hidden && !p.by_bin && !vdi__vilds_closed(m);
+    if (!vdi__vilds_pack_reserve(&p, &m->arena, m->desc.inputs, lend)) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for a batch of %lld bins",
+                             (long long)b->bins);
+    }
+    vdi__vilds_place at;
+    at.row = at.x_row = 0;
+    for (at.i = 0; at.i < count; at.i++) {
+        at.item = &item[at.i];
+        at.visible = visible ? visible + at.i * p.n : NULL;
+        vdi__vilds_pack_item(&p, &at);
+        at.row += at.item->length;
+        at.x_row += at.item->length + p.gap;
+    }
+    vdi__vilds_pack_finish(&p, m);
     return VDI_OK;
 }
+#endif
 
-/* ======== the ELBO ============================================================================ */
+/* ======== model/vilds/bound.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_BOUND_C)
+#define VDI_MODEL_VILDS_BOUND_C
+
+/* A posterior and its bound on the tape. */
+typedef struct vdi__vilds_q {
+    vdi_lds_vars prior;
+    vdi_blocktri_var factor;
+    vdi_var mean, S, O, logdet;   /* S and O null where they are not wanted */
+    vdi_var z;                    /* (S,B,T,d); null where it was not needed */
+    vdi_var likelihood, kl, elbo; /* (S,B) or (1,B); (B); (B) */
+} vdi__vilds_q;
 
 VDI__FN vdi_var vdi__vparam(vdi_vilds *m, int64_t i) {
     return vdi_tape_param(m->tape, &m->params->item[i]);
@@ -25119,95 +26649,110 @@ VDI__FN vdi_var vdi__vparam64(vdi_vilds *m, int64_t i) {
     return vdi_var_cast(m->tape, vdi__vparam(m, i), VDI_F64);
 }
 
-/* The prior on the tape; `own`: that of an untied posterior. */
-VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vbatch *b, bool own, vdi_lds_vars *p) {
+/* ======== the prior =========================================================================== */
+
+/* The stationary distribution for windows in the middle of a trial, as a constant: windows teach
+ * the dynamics by their transitions alone. */
+VDI__FN vdi_status vdi__vilds_stationary(vdi_vilds *m, const vdi__vilds_dynamics *at,
+                                         vdi_lds_vars *p) {
+    const int64_t d = m->desc.d, dd = d * d;
     vdi_tape *t = m->tape;
-    int64_t d = m->desc.d, iA = own ? m->own_A : m->A, iB = own ? m->own_B : m->B;
-    memset(p, 0, sizeof *p);
-    p->A = vdi__vparam64(m, iA);
-    (void)vdi_var_precision_root(t, vdi__vparam64(m, own ? m->own_Q : m->Q), &p->Qi, &p->ld);
-    (void)vdi_var_precision_root(t, vdi__vparam64(m, own ? m->own_Q0 : m->Q0), &p->Q0i, &p->ld0);
-    p->x0 = vdi__vparam64(m, own ? m->own_x0 : m->x0);
-    p->c = m->desc.inputs ? vdi_var_affine(t, vdi_tape_constant(t, b->u), vdi__vparam64(m, iB),
-                                           vdi_var_none(), VDI_ACT_NONE, 0)
-                          : vdi_var_none();
+    double *mid = (double *)vdi_arena_alloc(&m->arena, (size_t)(8 * dd + 1) * sizeof *mid);
+    if (!mid) {
+        (void)vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+        return VDI_ERR_MEMORY;
+    }
+    double *q = mid + dd + 1, *Q = q + dd, *P = Q + dd;
+    for (int64_t i = 0; i < dd; i++)
+        q[i] = vdi__vilds_get(&m->params->item[at->Q], i);
+    vdi__precision_covariance(d, q, Q, P);
+    vdi__vm_stationary(d, (const double *)vdi_tape_value(t, p->A).data, Q, P, P + dd);
+    const vdi_status status = vdi_cholesky(VDI_F64, (size_t)d, P, (size_t)d, NULL);
+    if (status < 0) {
+        (void)vdi_tape_fail(t, status, "vdi_vilds",
+                            "the stationary covariance is not positive definite");
+        return status;
+    }
+    vdi_cholesky_inverse(VDI_F64, (size_t)d, P, (size_t)d, mid, (size_t)d);
+    mid[dd] = -vdi_cholesky_logdet(VDI_F64, (size_t)d, P, (size_t)d);
+    p->mid = mid;
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__vilds_prior(vdi_vilds *m, const vdi__vilds_batch *b,
+                                    const vdi__vilds_dynamics *at, vdi_lds_vars *p) {
+    vdi_tape *t = m->tape;
     bool middle = false;
+    memset(p, 0, sizeof *p);
+    p->A = vdi__vparam64(m, at->A);
+    (void)vdi_var_precision_root(t, vdi__vparam64(m, at->Q), &p->Qi, &p->ld);
+    (void)vdi_var_precision_root(t, vdi__vparam64(m, at->Q0), &p->Q0i, &p->ld0);
+    p->x0 = vdi__vparam64(m, at->x0);
+    p->c = vdi_var_none();
+    if (m->desc.inputs) {
+        p->c = vdi_var_affine(t, vdi_tape_constant(t, b->u), vdi__vparam64(m, at->B),
+                              vdi_var_none(), VDI_ACT_NONE, 0);
+    }
     for (int64_t i = 0; i < b->info.trials; i++)
         middle = middle || !b->info.start[i];
-    if (middle && vdi_tape_status(t, NULL) >= 0) {
-        /* the stationary distribution, as a constant: windows teach the dynamics by their
-         * transitions alone */
-        double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(8 * d * d + 1) * sizeof *w);
-        double *mid = w;
-        double *q = w + d * d + 1;
-        double *Q = q + d * d;
-        double *P = Q + d * d;
-        const vdi_param *prm = &m->params->item[own ? m->own_Q : m->Q];
-        if (!w) return VDI_ERR_MEMORY;
-        for (int64_t i = 0; i < d * d; i++)
-            q[i] = vdi_dtype_load(prm->value.dtype, prm->value.data, i);
-        vdi__precision_covariance(d, q, Q, P);
-        vdi__vm_stationary(d, (const double *)vdi_tape_value(t, p->A).data, Q, P, P + d * d);
-        vdi_status status = vdi_cholesky(VDI_F64, (size_t)d, P, (size_t)d, NULL);
-        if (status < 0) {
-            (void)vdi_tape_fail(t, status, "vdi_vilds",
-                                "the stationary covariance is not positive definite");
-            return status;
-        }
-        vdi_cholesky_inverse(VDI_F64, (size_t)d, P, (size_t)d, mid, (size_t)d);
-        mid[d * d] = -vdi_cholesky_logdet(VDI_F64, (size_t)d, P, (size_t)d);
-        p->mid = mid;
-    }
+    if (middle && vdi_tape_status(t, NULL) >= 0) return vdi__vilds_stationary(m, at, p);
     return vdi_tape_status(t, NULL);
 }
 
+/* ======== the encoder ========================================================================= */
+
+/* Its first layer over the bins around each, as far as the window is open. */
+VDI__FN vdi_var vdi__vilds_look(vdi_vilds *m, const vdi__vilds_batch *b, vdi_act act) {
+    const vdi_vilds_desc *d = &m->desc;
+    const int64_t width = 2 * d->reach + 1;
+    const double gate = m->run.gate;
+    vdi_tape *t = m->tape;
+    vdi_var x = vdi_tape_constant(t, b->x);
+    vdi_var w = vdi__vparam(m, m->at.window), bias = vdi__vparam(m, m->at.bias);
+    if (d->reach == 0 || gate <= 0) {
+        return vdi_var_affine(t, x, vdi_var_index(t, w, 0, d->reach), bias, act, 0);
+    }
+    if (gate < 1) {
+        void *g = vdi_arena_alloc(&m->arena, (size_t)width * sizeof(double));
+        if (!g) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+        for (int64_t i = 0; i < width; i++)
+            vdi_dtype_store(d->dtype, g, i, i == d->reach ? 1 : gate);
+        w = vdi_var_mul(t, w, vdi_tape_constant(t, vdi_tensor_3d(g, d->dtype, width, 1, 1)));
+    }
+    return vdi_var_conv1d(t, x, w, bias, d->reach, act, 0);
+}
+
+/* What missing values add to it. */
+VDI__FN vdi_var vdi__vilds_missing(vdi_vilds *m, const vdi__vilds_batch *b) {
+    vdi_tape *t = m->tape;
+    vdi_var k = vdi_var_affine(t, vdi_tape_constant(t, b->indicator), vdi__vparam(m, m->at.mask),
+                               vdi_var_none(), VDI_ACT_NONE, 0);
+    if (b->by_trial && b->dense) return vdi_var_unsqueeze(t, k, 1);
+    if (!b->by_trial) return k;
+    vdi_tensor row_trial = vdi_tensor_1d(b->row_trial, VDI_I64, b->x.shape[1]);
+    return vdi_var_unsqueeze(t, vdi_var_gather(t, k, row_trial), 0);
+}
+
 /* The encoder's output, (B,T,outputs) float64. */
-VDI__FN vdi_var vdi__vilds_encode(vdi_vilds *m, const vdi__vbatch *b) {
+VDI__FN vdi_var vdi__vilds_encode(vdi_vilds *m, const vdi__vilds_batch *b) {
     vdi_tape *t = m->tape;
     const vdi_vilds_desc *d = &m->desc;
-    const vdi_vilds_family_ops *family = vdi_vilds_family_of(d->posterior);
-    double gate = m->number[VDI__V_GATE];
-    int64_t outputs = family->outputs(d->d), width = 2 * d->reach + 1, shape[3];
-    vdi_act act = d->encoder_layers ? VDI_ACT_TANH : VDI_ACT_NONE;
-    bool indicator = vdi_tensor_ok(b->indicator);
-    vdi_var x = vdi_tape_constant(t, b->x);
-    vdi_var w = vdi__vparam(m, m->window);
-    vdi_var bias = vdi__vparam(m, m->bias);
-    vdi_var h;
-    if (d->reach == 0 || gate <= 0) {
-        h = vdi_var_affine(t, x, vdi_var_index(t, w, 0, d->reach), bias,
-                           indicator ? VDI_ACT_NONE : act, 0);
-    } else {
-        if (gate < 1) {
-            void *g = vdi_arena_alloc(&m->arena, (size_t)width * sizeof(double));
-            if (!g) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-            for (int64_t i = 0; i < width; i++)
-                vdi_dtype_store(d->dtype, g, i, i == d->reach ? 1 : gate);
-            w = vdi_var_mul(t, w, vdi_tape_constant(t, vdi_tensor_3d(g, d->dtype, width, 1, 1)));
-        }
-        h = vdi_var_conv1d(t, x, w, bias, d->reach, indicator ? VDI_ACT_NONE : act, 0);
-    }
+    const vdi__family *family = vdi__family_of(d->posterior);
+    const vdi_act act = d->encoder_layers ? VDI_ACT_TANH : VDI_ACT_NONE;
+    const bool indicator = vdi_tensor_ok(b->indicator);
+    int64_t shape[3], flat[2];
+    vdi_var h = vdi__vilds_look(m, b, indicator ? VDI_ACT_NONE : act);
     if (indicator) {
-        vdi_var k = vdi_var_affine(t, vdi_tape_constant(t, b->indicator), vdi__vparam(m, m->mask),
-                                   vdi_var_none(), VDI_ACT_NONE, 0);
-        if (b->by_trial && b->dense) {
-            k = vdi_var_unsqueeze(t, k, 1);
-        } else if (b->by_trial) {
-            k = vdi_var_unsqueeze(
-                t, vdi_var_gather(t, k, vdi_tensor_1d(b->row_trial, VDI_I64, b->x.shape[1])), 0);
-        }
-        h = vdi_var_add(t, h, k);
+        h = vdi_var_add(t, h, vdi__vilds_missing(m, b));
         if (act == VDI_ACT_TANH) h = vdi_var_tanh(t, h);
     }
-    if (m->net >= 0) h = vdi_mlp_apply(t, &m->net_desc, &m->params->item[m->net], h);
+    if (m->at.net >= 0) h = vdi_mlp_apply(t, &m->net_desc, &m->params->item[m->at.net], h);
     h = vdi_var_cast(t, h, VDI_F64);
-    shape[0] = b->info.trials;
-    shape[1] = b->info.T;
-    shape[2] = outputs;
     if (!b->dense) {
-        int64_t flat[2];
+        shape[0] = b->info.trials;
+        shape[1] = b->info.T;
         flat[0] = b->x.shape[1];
-        flat[1] = outputs;
+        flat[1] = shape[2] = family->outputs(d->d);
         h = vdi_var_gather(t, vdi_var_reshape(t, h, 2, flat),
                            vdi_tensor_1d(b->bin_row, VDI_I64, shape[0] * shape[1]));
         h = vdi_var_reshape(t, h, 3, shape);
@@ -25217,44 +26762,92 @@ VDI__FN vdi_var vdi__vilds_encode(vdi_vilds *m, const vdi__vbatch *b) {
     return h;
 }
 
+/* ======== the posterior ======================================================================= */
+
+/* From the encoder's output, or from natural parameters of a family that has them, to q: everything
+ * but samples. */
+VDI__FN void vdi__vilds_posterior(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var out,
+                                  bool natural, bool moments, vdi__vilds_q *q) {
+    vdi_tape *t = m->tape;
+    vdi_lds_vars own;
+    memset(q, 0, sizeof *q);
+    if (vdi__vilds_prior(m, b, &m->at.prior, &q->prior) < 0) return;
+    if (m->desc.untied && vdi__vilds_prior(m, b, &m->at.own, &own) < 0) return;
+    const vdi_lds_vars *p = m->desc.untied ? &own : &q->prior;
+    vdi__q_blocks blocks = natural ? vdi__product_of(t, out, p, &b->info, true)
+                                   : vdi__family_of(m->desc.posterior)->build(t, out, p, &b->info);
+    q->factor = vdi_var_blocktri_factor(t, blocks.D, blocks.E, b->dense ? NULL : b->info.length);
+    q->logdet = vdi_var_blocktri_logdet(t, q->factor);
+    q->mean = blocks.is_mean ? blocks.k : vdi_var_blocktri_solve(t, q->factor, blocks.k);
+    if (moments) (void)vdi_var_blocktri_marginals(t, q->factor, &q->S, &q->O);
+}
+
+/* eps (S,B,T,d): trial by trial from streams of their own, 0 beyond a trial's end. */
+VDI__FN vdi_tensor vdi__vilds_eps(vdi_vilds *m, const vdi__vilds_batch *b, int64_t samples,
+                                  uint64_t seed, int what, int64_t a) {
+    const int64_t d = m->desc.d, T = b->info.T, B = b->info.trials;
+    const size_t count = vdi_mul_size((size_t)samples, (size_t)(B * T * d));
+    const size_t bytes = vdi_mul_size(count, sizeof(double));
+    double *eps = (double *)(b->dense ? vdi_arena_alloc(&m->arena, bytes)
+                                      : vdi_arena_calloc(&m->arena, bytes));
+    if (!eps) return vdi__no_tensor();
+    for (int64_t i = 0; i < B; i++) {
+        vdi_rng rng = vdi__vilds_rng(seed, what, a, b->info.trial[i]);
+        for (int64_t s = 0; s < samples; s++)
+            vdi_rng_fill_normal(&rng, VDI_F64, b->info.length[i] * d, eps + (s * B + i) * T * d);
+    }
+    return vdi_tensor_4d(eps, VDI_F64, samples, B, T, d);
+}
+
+VDI__FN vdi_var vdi__vilds_sample(vdi_vilds *m, const vdi__vilds_q *q, vdi_tensor eps) {
+    vdi_tape *t = m->tape;
+    return vdi_var_add(t, q->mean,
+                       vdi_var_blocktri_sample(t, q->factor, vdi_tape_constant(t, eps)));
+}
+
+/* ======== the decoder ========================================================================= */
+
 /* z (S,B,T,d) or (B,T,d), or any (..,k) over bins, to rows (S rows, k) of the networks' dtype. */
-VDI__FN vdi_var vdi__vilds_rows(vdi_vilds *m, const vdi__vbatch *b, vdi_var z, int64_t samples,
+VDI__FN vdi_var vdi__vilds_rows(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var z, int64_t samples,
                                 int64_t k) {
     vdi_tape *t = m->tape;
-    int64_t shape[2], bins = b->info.trials * b->info.T;
+    const int64_t bins = b->info.trials * b->info.T;
+    int64_t shape[2], at = 0;
     shape[0] = samples * bins;
     shape[1] = k;
     z = vdi_var_reshape(t, z, 2, shape);
-    if (!b->dense) {
-        int64_t *index =
-            (int64_t *)vdi_arena_alloc(&m->arena, (size_t)(samples * b->rows.rows) * sizeof *index);
-        int64_t at = 0;
-        if (!index) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        for (int64_t s = 0; s < samples; s++) {
-            for (int64_t i = 0; i < b->info.trials; i++) {
-                for (int64_t r = 0; r < b->info.length[i]; r++)
-                    index[at++] = s * bins + i * b->info.T + r;
-            }
-        }
-        z = vdi_var_gather(t, z, vdi_tensor_1d(index, VDI_I64, at));
+    if (b->dense) return vdi_var_cast(t, z, m->desc.dtype);
+    int64_t *index =
+        (int64_t *)vdi_arena_alloc(&m->arena, (size_t)(samples * b->rows.rows) * sizeof *index);
+    if (!index) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t i = 0; i < samples * b->info.trials; i++) {
+        for (int64_t r = 0; r < b->info.length[i % b->info.trials]; r++)
+            index[at++] = i * b->info.T + r;
     }
+    z = vdi_var_gather(t, z, vdi_tensor_1d(index, VDI_I64, at));
     return vdi_var_cast(t, z, m->desc.dtype);
 }
 
+/* The decoder's output at rows z (rows,d): (rows,n). */
 VDI__FN vdi_var vdi__vilds_eta(vdi_vilds *m, vdi_var z) {
-    vdi_var eta = vdi_mlp_apply(m->tape, &m->decoder_desc, &m->params->item[m->decoder], z);
-    if (m->skip >= 0) {
-        eta = vdi_var_add(
-            m->tape, eta,
-            vdi_var_affine(m->tape, z, vdi__vparam(m, m->skip), vdi_var_none(), VDI_ACT_NONE, 0));
-    }
-    return eta;
+    vdi_tape *t = m->tape;
+    vdi_var eta = vdi_mlp_apply(t, &m->decoder_desc, &m->params->item[m->at.decoder], z);
+    if (m->at.skip < 0) return eta;
+    return vdi_var_add(
+        t, eta, vdi_var_affine(t, z, vdi__vparam(m, m->at.skip), vdi_var_none(), VDI_ACT_NONE, 0));
+}
+
+/* The same for samples z (S,B,T,d). */
+VDI__FN vdi_var vdi__vilds_decode(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var z,
+                                  int64_t samples) {
+    return vdi__vilds_eta(m, vdi__vilds_rows(m, b, z, samples, m->desc.d));
 }
 
 /* g(z) of samples (S,B,T,d), float64 as they are. */
 VDI__FN vdi_var vdi__vilds_drift(vdi_vilds *m, vdi_var z, int64_t samples,
                                  const vdi_trial_info *info) {
-    int64_t d = m->desc.d, flat[2], full[4];
+    const int64_t d = m->desc.d;
+    int64_t flat[2], full[4];
     full[0] = samples;
     full[1] = info->trials;
     full[2] = info->T;
@@ -25262,12 +26855,28 @@ VDI__FN vdi_var vdi__vilds_drift(vdi_vilds *m, vdi_var z, int64_t samples,
     flat[0] = samples * info->trials * info->T;
     flat[1] = d;
     vdi_var x = vdi_var_cast(m->tape, vdi_var_reshape(m->tape, z, 2, flat), m->desc.dtype);
-    x = vdi_mlp_apply(m->tape, &m->transition_desc, &m->params->item[m->transition], x);
+    x = vdi_mlp_apply(m->tape, &m->transition_desc, &m->params->item[m->at.transition], x);
     return vdi_var_reshape(m->tape, vdi_var_cast(m->tape, x, VDI_F64), 4, full);
 }
 
-/* rows (S rows,n) plus the log exposure of each row. */
-VDI__FN vdi_var vdi__vilds_exposed(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta,
+/* ======== the likelihood ====================================================================== */
+
+VDI__FN vdi__obs_graph vdi__vilds_obs_graph(vdi_vilds *m, const vdi__vilds_batch *b,
+                                            int64_t samples) {
+    vdi__obs_graph g;
+    g.tape = m->tape;
+    g.desc = &m->desc;
+    g.arena = &m->arena;
+    g.parameter = m->at.obs >= 0 ? vdi__vparam(m, m->at.obs) : vdi_var_none();
+    g.rows = b->rows;
+    g.rows.samples = samples;
+    g.y = b->y;
+    g.mask = b->mask;
+    return g;
+}
+
+/* eta (S rows,n) plus the log exposure of each row. */
+VDI__FN vdi_var vdi__vilds_exposed(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var eta,
                                    int64_t samples) {
     int64_t full[3], flat[2];
     if (!vdi_tensor_ok(b->offset)) return eta;
@@ -25281,592 +26890,502 @@ VDI__FN vdi_var vdi__vilds_exposed(vdi_vilds *m, const vdi__vbatch *b, vdi_var e
     return vdi_var_reshape(m->tape, eta, 2, flat);
 }
 
-/* The log of softplus(decoder) + 1e-6. */
-VDI__FN vdi_var vdi__vilds_softplus(vdi_tape *t, vdi_var eta) {
-    return vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
-}
-
-/* How far the sum of a generalised count goes. */
-VDI__FN int64_t vdi__count_terms(const vdi_vilds_desc *d) { return 2 * d->max_count + 20; }
-/* g (n, terms + 1) from its free part (n, max_count - 1): g(0) = g(1) = 0, then free, then
- * linear. */
-VDI__FN vdi_var vdi__count_table(vdi_vilds *m) {
-    int64_t K = m->desc.max_count, terms = vdi__count_terms(&m->desc) + 1;
-    void *map = vdi_arena_calloc(&m->arena, (size_t)((K - 1) * terms) * sizeof(double));
-    if (!map) return vdi_tape_fail(m->tape, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    for (int64_t k = 2; k < terms; k++) {
-        int64_t beyond = k > K ? k - K : 0;
-        vdi_dtype_store(m->desc.dtype, map, (VDI__MIN(k, K) - 2) * terms + k, 1 + (double)beyond);
-        if (beyond && K > 2)
-            vdi_dtype_store(m->desc.dtype, map, (K - 3) * terms + k, -(double)beyond);
-    }
-    return vdi_var_matmul(
-        m->tape, vdi__vparam(m, m->extra),
-        vdi_tape_constant(m->tape, vdi_tensor_2d(map, m->desc.dtype, K - 1, terms)), 0);
-}
-/* g(k) - log k! */
-VDI__FN vdi_var vdi__count_base(vdi_vilds *m, vdi_var table) {
-    int64_t terms = vdi__count_terms(&m->desc) + 1;
-    void *lf = vdi_arena_alloc(&m->arena, (size_t)terms * sizeof(double));
-    if (!lf) return vdi_tape_fail(m->tape, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    for (int64_t k = 0; k < terms; k++)
-        vdi_dtype_store(m->desc.dtype, lf, k, lgamma((double)k + 1));
-    return vdi_var_sub(m->tape, table,
-                       vdi_tape_constant(m->tape, vdi_tensor_1d(lf, m->desc.dtype, terms)));
-}
-
-/* log p(y | eta) element by element, eta (S rows, n) with exposure and link; without log y! for
- * Poisson and generalised counts. */
-VDI__FN vdi_var vdi__vilds_element(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta,
-                                   int64_t samples) {
-    vdi_tape *t = m->tape;
-    vdi_dtype dtype = m->desc.dtype;
-    int64_t n = m->desc.n, rows = b->rows.rows, shape[3], flat[2];
-    vdi_var y = vdi_tape_constant(t, b->y), r;
-    shape[0] = samples;
-    shape[1] = rows;
-    shape[2] = n;
-    flat[0] = samples * rows;
-    flat[1] = n;
-    eta = vdi_var_reshape(t, eta, 3, shape);
-    switch (m->desc.obs) {
-    case VDI_VILDS_GAUSSIAN:
-        r = vdi_var_normal_log_prob(t, y, eta, vdi__vparam(m, m->extra));
-        break;
-    case VDI_VILDS_BERNOULLI: r = vdi_var_bernoulli_log_prob(t, y, eta); break;
-    case VDI_VILDS_NEGBIN:
-        if (m->desc.link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
-        r = vdi_var_negative_binomial_log_prob(t, y, eta, vdi__vparam(m, m->extra));
-        break;
-    default: {
-        int64_t terms = vdi__count_terms(&m->desc) + 1;
-        int64_t *index = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)(rows * n) * sizeof *index);
-        void *k = vdi_arena_alloc(&m->arena, (size_t)terms * sizeof(double));
-        if (!index || !k) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        for (int64_t i = 0; i < terms; i++)
-            vdi_dtype_store(dtype, k, i, (double)i);
-        for (int64_t i = 0; i < rows * n; i++) {
-            double v = vdi_dtype_load(dtype, b->y.data, i);
-            if (v >= (double)terms) {
-                return vdi_tape_fail(t, VDI_ERR_DATA, "vdi_vilds",
-                                     "a count is %g; desc.max_count %lld takes counts up to %lld",
-                                     v, (long long)m->desc.max_count, (long long)terms - 1);
-            }
-            index[i] = i % n * terms + (int64_t)v;
-        }
-        vdi_var table = vdi__count_table(m), base = vdi__count_base(m, table);
-        int64_t line[1], wide[4];
-        line[0] = n * terms;
-        vdi_var gy = vdi_var_reshape(t,
-                                     vdi_var_gather(t, vdi_var_reshape(t, table, 1, line),
-                                                    vdi_tensor_1d(index, VDI_I64, rows * n)),
-                                     2, b->y.shape);
-        wide[0] = samples;
-        wide[1] = rows;
-        wide[2] = n;
-        wide[3] = 1;
-        eta = vdi_var_clip(t, eta, -1e30, VDI__POISSON_TOP);
-        vdi_var all = vdi_var_mul(t, vdi_var_reshape(t, eta, 4, wide),
-                                  vdi_tape_constant(t, vdi_tensor_1d(k, dtype, terms)));
-        r = vdi_var_logsumexp(t, vdi_var_add(t, all, base), -1, false);
-        r = vdi_var_sub(t, vdi_var_add(t, vdi_var_mul(t, eta, y), gy), r);
-    }
-    }
-    return vdi_var_reshape(t, r, 2, flat);
-}
-
 /* log p(y | z) for each sample and trial from the decoder's output at rows: (S,B), without log y!
- * where constants are kept apart. */
-VDI__FN vdi_var vdi__vilds_likelihood(vdi_vilds *m, const vdi__vbatch *b, vdi_var eta,
+ * where that is kept apart. */
+VDI__FN vdi_var vdi__vilds_likelihood(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var eta,
                                       int64_t samples) {
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
     vdi_tape *t = m->tape;
-    vdi__vrows rows = b->rows;
-    rows.samples = samples;
-    if (m->desc.link == VDI_VILDS_SOFTPLUS &&
-        (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_NEGBIN))
-        eta = vdi__vilds_softplus(t, eta);
-    eta = vdi__vilds_exposed(m, b, eta, samples);
-    if (m->desc.obs == VDI_VILDS_POISSON) return vdi__row_sums(t, eta, &rows, true);
-    vdi_var r = vdi__vilds_element(m, b, eta, samples);
-    if (vdi_tensor_ok(b->mask)) {
-        int64_t shape[3], flat[2];
-        shape[0] = samples;
-        shape[1] = rows.rows;
-        shape[2] = rows.n;
-        flat[0] = samples * rows.rows;
-        flat[1] = rows.n;
-        r = vdi_var_reshape(
-            t, vdi_var_mul(t, vdi_var_reshape(t, r, 3, shape), vdi_tape_constant(t, b->mask)), 2,
-            flat);
-    }
-    return vdi__row_sums(t, r, &rows, false);
+    const vdi__obs_graph g = vdi__vilds_obs_graph(m, b, samples);
+    if (obs->linked && m->desc.link == VDI_VILDS_SOFTPLUS)
+        eta = vdi_var_log(t, vdi_var_add_scalar(t, vdi_var_softplus(t, eta), 1e-6));
+    return obs->log_likelihood(&g, vdi__vilds_exposed(m, b, eta, samples));
 }
 
-/* E_q log p(y | z) where it has a closed form: a linear read-out C, b; Gaussian: at the mean less
- * c'S c / 2 sd^2; Poisson: rate exp(eta + c'S c / 2). */
-VDI__FN vdi_var vdi__vilds_closed_likelihood(vdi_vilds *m, const vdi__vbatch *b, vdi_var mean,
-                                             vdi_var S) {
+/* E_q log p(y | z) under a linear read-out C, b, in closed form: eta has the mean C'm + b + offset
+ * and the variance c'S c. */
+VDI__FN vdi_var vdi__vilds_expected(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var mean,
+                                    vdi_var S) {
+    const int64_t d = m->desc.d, n = m->desc.n;
     vdi_tape *t = m->tape;
-    int64_t d = m->desc.d, n = m->desc.n, shape[3];
-    vdi__vrows rows = b->rows;
-    rows.samples = 1;
-    vdi_var eta = vdi__vilds_exposed(m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, mean, 1, d)), 1);
-    vdi_var C = vdi__vparam(m, m->decoder);
+    int64_t shape[3];
+    vdi_var eta = vdi__vilds_exposed(m, b, vdi__vilds_decode(m, b, mean, 1), 1);
+    vdi_var C = vdi__vparam(m, m->at.decoder);
     shape[0] = d;
     shape[1] = 1;
     shape[2] = n;
-    vdi_var left = vdi_var_reshape(t, C, 3, shape), right;
+    vdi_var left = vdi_var_reshape(t, C, 3, shape);
     shape[0] = 1;
     shape[1] = d;
-    right = vdi_var_reshape(t, C, 3, shape);
+    vdi_var right = vdi_var_reshape(t, C, 3, shape);
     shape[0] = d * d;
     shape[1] = n;
-    vdi_var v = vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d),
-                               vdi_var_reshape(t, vdi_var_mul(t, left, right), 2, shape),
-                               vdi_var_none(), VDI_ACT_NONE, 0);
-    if (m->desc.obs == VDI_VILDS_POISSON) {
-        vdi_var half = vdi_var_mul_scalar(t, v, 0.5);
-        vdi_var r = vdi__row_sums(t, vdi_var_add(t, eta, half), &rows, true);
-        return vdi_var_sub(
-            t, r, vdi__row_sums(t, vdi_var_mul(t, half, vdi_tape_constant(t, b->y)), &rows, false));
-    }
-    vdi_var log_sd = vdi__vparam(m, m->extra);
-    vdi_var r = vdi_var_normal_log_prob(t, vdi_tape_constant(t, b->y), eta, log_sd);
-    r = vdi_var_sub(
-        t, r,
-        vdi_var_mul(t, v,
-                    vdi_var_mul_scalar(t, vdi_var_exp(t, vdi_var_mul_scalar(t, log_sd, -2)), 0.5)));
-    if (vdi_tensor_ok(b->mask)) r = vdi_var_mul(t, r, vdi_tape_constant(t, b->mask));
-    return vdi__row_sums(t, r, &rows, false);
+    vdi_var CC = vdi_var_reshape(t, vdi_var_mul(t, left, right), 2, shape);
+    vdi_var variance =
+        vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d), CC, vdi_var_none(), VDI_ACT_NONE, 0);
+    const vdi__obs_graph g = vdi__vilds_obs_graph(m, b, 1);
+    return vdi__vilds_obs(&m->desc)->expected(&g, eta, variance);
 }
 
-/* A posterior and its bound on the tape. */
-typedef struct vdi__velbo {
-    vdi_lds_vars prior;
-    vdi_blocktri_var factor;
-    vdi_var out, mean, S, O, logdet, z; /* z (S,B,T,d); null where it was not needed */
-    vdi_var likelihood, kl, elbo;       /* (S,B) or (1,B); (B); (B) */
-} vdi__velbo;
-
-/* eps (S,B,T,d): trial by trial from streams of their own, 0 beyond a trial's end. */
-VDI__FN vdi_tensor vdi__vilds_eps(vdi_vilds *m, const vdi__vbatch *b, int64_t samples,
-                                  uint64_t seed, int what, int64_t a) {
-    int64_t d = m->desc.d, T = b->info.T, B = b->info.trials;
-    size_t bytes = (size_t)(samples * B * T * d) * sizeof(double);
-    double *eps = (double *)(b->dense ? vdi_arena_alloc(&m->arena, bytes)
-                                      : vdi_arena_calloc(&m->arena, bytes));
-    if (!eps) return vdi__no_tensor();
-    for (int64_t i = 0; i < B; i++) {
-        vdi_rng rng = vdi__vilds_rng(seed, what, a, b->info.trial[i]);
-        for (int64_t s = 0; s < samples; s++)
-            vdi_rng_fill_normal(&rng, VDI_F64, b->info.length[i] * d, eps + (s * B + i) * T * d);
-    }
-    return vdi_tensor_4d(eps, VDI_F64, samples, B, T, d);
-}
-
-/* From the encoder's output (or other parameters of the family) to q: everything but samples. */
-VDI__FN void vdi__vilds_posterior(vdi_vilds *m, const vdi__vbatch *b, vdi_var out, bool natural,
-                                  bool moments, vdi__velbo *e) {
+/* A log joint of the user's own, (S,B), which sees y and mask with padding. */
+VDI__FN vdi_var vdi__vilds_joint(vdi_vilds *m, vdi__vilds_batch *b, vdi_var z, int64_t samples) {
+    const int64_t B = b->info.trials, T = b->info.T, n = m->desc.n;
+    const vdi_dtype dtype = m->desc.dtype;
+    const size_t row = (size_t)n * vdi_dtype_size(dtype), bytes = (size_t)(B * T) * row;
     vdi_tape *t = m->tape;
-    vdi_lds_vars own;
-    vdi_var D, E, k;
-    bool is_mean = false, ragged = !b->dense;
-    memset(e, 0, sizeof *e);
-    e->out = out;
-    if (vdi__vilds_prior(m, b, false, &e->prior) < 0 ||
-        (m->desc.untied && vdi__vilds_prior(m, b, true, &own) < 0))
-        return;
-    const vdi_lds_vars *p = m->desc.untied ? &own : &e->prior;
-    if (natural) {
-        (void)vdi__product(t, out, p, &b->info, true, &D, &E, &k);
-    } else {
-        (void)vdi_vilds_family_of(m->desc.posterior)
-            ->build(t, out, p, &b->info, &D, &E, &k, &is_mean);
+    char *y = (char *)vdi_arena_calloc(&m->arena, bytes);
+    char *mask = (char *)vdi_arena_calloc(&m->arena, bytes);
+    if (!y || !mask) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t i = 0; i < B; i++) {
+        const size_t to = (size_t)(i * T) * row, from = (size_t)b->rows.first[i] * row;
+        const size_t length = (size_t)b->info.length[i];
+        memcpy(y + to, (const char *)b->y.data + from, length * row);
+        if (vdi_tensor_ok(b->mask))
+            memcpy(mask + to, (const char *)b->mask.data + from, length * row);
+        else
+            vdi_fill(dtype, length * (size_t)n, 1, mask + to);
     }
-    e->factor = vdi_var_blocktri_factor(t, D, E, ragged ? b->info.length : NULL);
-    e->logdet = vdi_var_blocktri_logdet(t, e->factor);
-    e->mean = is_mean ? k : vdi_var_blocktri_solve(t, e->factor, k);
-    if (moments) (void)vdi_var_blocktri_marginals(t, e->factor, &e->S, &e->O);
+    b->info.samples = samples;
+    vdi_var joint = m->desc.log_joint(t, z, vdi_tape_constant(t, vdi_tensor_3d(y, dtype, B, T, n)),
+                                      vdi_tape_constant(t, vdi_tensor_3d(mask, dtype, B, T, n)),
+                                      &b->info, m->desc.user);
+    if (vdi_tape_status(t, NULL) < 0) return joint;
+    if (vdi_var_ndim(t, joint) == 2 && vdi_var_dim(t, joint, 0) == samples &&
+        vdi_var_dim(t, joint, 1) == B && vdi_tape_value(t, joint).dtype == VDI_F64)
+        return joint;
+    return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds",
+                         "log_joint has to return (samples, trials) of float64, here (%lld,%lld)",
+                         (long long)samples, (long long)B);
 }
+
+/* ======== the bound =========================================================================== */
 
 /* KL(q | prior): (B). In closed form from the moments, or without them from the samples: the
  * entropy of q is exact in any case. */
-VDI__FN void vdi__vilds_kl(vdi_vilds *m, const vdi__vbatch *b, vdi__velbo *e) {
+VDI__FN void vdi__vilds_kl(vdi_vilds *m, const vdi__vilds_batch *b, vdi__vilds_q *q) {
     vdi_tape *t = m->tape;
-    int64_t d = m->desc.d;
-    vdi_var energy = vdi_var_ok(e->S)
-                         ? vdi_var_lds_energy(t, &e->prior, e->mean, e->S, e->O, &b->info)
-                         : vdi_var_mean_axis(t,
-                                             vdi_var_lds_energy(t, &e->prior, e->z, vdi_var_none(),
-                                                                vdi_var_none(), &b->info),
-                                             0, false);
-    vdi_var r = vdi_var_sub(t, vdi_var_add(t, energy, e->logdet),
-                            vdi__lds_log_dets(t, &e->prior, &b->info, d, false));
-    e->kl = vdi_var_add(t, vdi_var_mul_scalar(t, r, 0.5),
-                        vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * (double)d));
+    const int64_t d = m->desc.d;
+    const vdi_trial_info *info = &b->info;
+    const vdi_var none = vdi_var_none();
+    vdi_var energy;
+    if (vdi_var_ok(q->S)) {
+        energy = vdi_var_lds_energy(t, &q->prior, q->mean, q->S, q->O, info);
+    } else {
+        energy = vdi_var_lds_energy(t, &q->prior, q->z, none, none, info);
+        energy = vdi_var_mean_axis(t, energy, 0, false);
+    }
+    vdi_var r = vdi_var_sub(t, vdi_var_add(t, energy, q->logdet),
+                            vdi__lds_log_dets(t, &q->prior, info, d, false));
+    q->kl = vdi_var_add(t, vdi_var_mul_scalar(t, r, 0.5),
+                        vdi__per_trial(t, info, vdi__per_trial_length, -0.5 * (double)d));
+}
+
+/* What a nonlinear transition adds to it: the linear part stays in closed form, the samples give
+ * what g adds to its energy, which is nothing where g = 0. */
+VDI__FN void vdi__vilds_bend(vdi_vilds *m, const vdi__vilds_batch *b, int64_t samples,
+                             vdi__vilds_q *q) {
+    vdi_tape *t = m->tape;
+    const vdi_var none = vdi_var_none();
+    const vdi_lds_vars straight = q->prior;
+    q->prior.g = vdi__vilds_drift(m, q->z, samples, &b->info);
+    vdi_var bent = vdi_var_lds_energy(t, &q->prior, q->z, none, none, &b->info);
+    bent = vdi_var_sub(t, bent, vdi_var_lds_energy(t, &straight, q->z, none, none, &b->info));
+    bent = vdi_var_mul_scalar(t, vdi_var_mean_axis(t, bent, 0, false), 0.5);
+    q->kl = vdi_var_add(t, q->kl, bent);
 }
 
 /* The bound itself, from q. `eps` may be the null tensor where the likelihood has a closed form. */
-VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, vdi__velbo *e) {
+VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps, vdi__vilds_q *q) {
     vdi_tape *t = m->tape;
-    int64_t d = m->desc.d, samples = vdi_tensor_ok(eps) ? eps.shape[0] : 1;
-    if (vdi_tensor_ok(eps)) {
-        e->z = vdi_var_add(t, e->mean,
-                           vdi_var_blocktri_sample(t, e->factor, vdi_tape_constant(t, eps)));
-    }
-    if (m->desc.log_joint) {
-        int64_t B = b->info.trials, T = b->info.T, n = m->desc.n;
-        size_t size = vdi_dtype_size(m->desc.dtype), cells = (size_t)(B * T * n) * size;
-        char *y = (char *)vdi_arena_calloc(&m->arena, cells);
-        char *mask = (char *)vdi_arena_calloc(&m->arena, cells);
-        if (!y || !mask) {
-            (void)vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-            return;
-        }
-        for (int64_t i = 0; i < B; i++) {
-            size_t to = (size_t)(i * T * n) * size;
-            size_t from = (size_t)(b->first[i] * n) * size;
-            size_t bytes = (size_t)(b->info.length[i] * n) * size;
-            memcpy(y + to, (const char *)b->y.data + from, bytes);
-            if (vdi_tensor_ok(b->mask))
-                memcpy(mask + to, (const char *)b->mask.data + from, bytes);
-            else
-                vdi_fill(m->desc.dtype, (size_t)(b->info.length[i] * n), 1, mask + to);
-        }
-        b->info.samples = samples;
-        vdi_var joint = m->desc.log_joint(
-            t, e->z, vdi_tape_constant(t, vdi_tensor_3d(y, m->desc.dtype, B, T, n)),
-            vdi_tape_constant(t, vdi_tensor_3d(mask, m->desc.dtype, B, T, n)), &b->info,
-            m->desc.user);
-        if (vdi_tape_status(t, NULL) >= 0 &&
-            (vdi_var_ndim(t, joint) != 2 || vdi_var_dim(t, joint, 0) != samples ||
-             vdi_var_dim(t, joint, 1) != B || vdi_tape_value(t, joint).dtype != VDI_F64)) {
-            (void)vdi_tape_fail(
-                t, VDI_ERR_SHAPE, "vdi_vilds",
-                "log_joint has to return (samples, trials) of float64, here (%lld,%lld)",
-                (long long)samples, (long long)B);
-            return;
-        }
-        e->likelihood = joint;
+    const double d = (double)m->desc.d;
+    const bool sampled = vdi_tensor_ok(eps);
+    const int64_t samples = sampled ? eps.shape[0] : 1;
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    if (sampled) q->z = vdi__vilds_sample(m, q, eps);
+    if (!obs) {
+        q->likelihood = vdi__vilds_joint(m, b, q->z, samples);
         /* less the entropy */
-        e->kl = vdi_var_add(t, vdi_var_mul_scalar(t, e->logdet, 0.5),
-                            vdi__per_trial(t, &b->info, vdi__per_trial_length,
-                                           -0.5 * (double)d * (1 + VDI_LOG_2PI)));
+        q->kl = vdi_var_add(
+            t, vdi_var_mul_scalar(t, q->logdet, 0.5),
+            vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * d * (1 + VDI_LOG_2PI)));
     } else {
-        vdi__vilds_kl(m, b, e);
-        if (m->transition >= 0) {
-            /* the linear part stays in closed form, the samples give what g adds to its energy:
-             * nothing where g = 0 */
-            vdi_lds_vars straight = e->prior;
-            e->prior.g = vdi__vilds_drift(m, e->z, samples, &b->info);
-            vdi_var bent =
-                vdi_var_lds_energy(t, &e->prior, e->z, vdi_var_none(), vdi_var_none(), &b->info);
-            bent = vdi_var_sub(
-                t, bent,
-                vdi_var_lds_energy(t, &straight, e->z, vdi_var_none(), vdi_var_none(), &b->info));
-            e->kl = vdi_var_add(t, e->kl,
-                                vdi_var_mul_scalar(t, vdi_var_mean_axis(t, bent, 0, false), 0.5));
-        }
-        e->likelihood =
-            vdi_tensor_ok(eps)
-                ? vdi__vilds_likelihood(
-                      m, b, vdi__vilds_eta(m, vdi__vilds_rows(m, b, e->z, samples, d)), samples)
-                : vdi__vilds_closed_likelihood(m, b, e->mean, e->S);
-        if (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT) {
-            e->likelihood = vdi_var_sub(
-                t, e->likelihood,
-                vdi_tape_constant(t, vdi_tensor_1d(b->constant, VDI_F64, b->info.trials)));
+        vdi__vilds_kl(m, b, q);
+        if (m->at.transition >= 0) vdi__vilds_bend(m, b, samples, q);
+        q->likelihood =
+            sampled ? vdi__vilds_likelihood(m, b, vdi__vilds_decode(m, b, q->z, samples), samples)
+                    : vdi__vilds_expected(m, b, q->mean, q->S);
+        if (obs->apart) {
+            vdi_tensor constant = vdi_tensor_1d(b->constant, VDI_F64, b->info.trials);
+            q->likelihood = vdi_var_sub(t, q->likelihood, vdi_tape_constant(t, constant));
         }
     }
-    e->elbo = vdi_var_sub(t, vdi_var_mean_axis(t, e->likelihood, 0, false), e->kl);
+    q->elbo = vdi_var_sub(t, vdi_var_mean_axis(t, q->likelihood, 0, false), q->kl);
 }
 
 /* The ELBO (B) of a batch, amortised; `sampled`: the prior's share of it from the samples too, if
  * there are any. */
-VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vbatch *b, vdi_tensor eps, bool sampled,
-                             vdi__velbo *e) {
-    vdi__vilds_posterior(m, b, vdi__vilds_encode(m, b), false,
-                         !m->desc.log_joint && !(sampled && vdi_tensor_ok(eps)), e);
-    vdi__vilds_bound(m, b, eps, e);
+VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps, bool sampled,
+                             vdi__vilds_q *q) {
+    const bool moments = !m->desc.log_joint && !(sampled && vdi_tensor_ok(eps));
+    vdi__vilds_posterior(m, b, vdi__vilds_encode(m, b), false, moments, q);
+    vdi__vilds_bound(m, b, eps, q);
 }
 
 /* Mean ELBO per bin of all trials, without gradients. */
 VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples,
-                                       uint64_t seed, double *per_trial, double *per_bin,
-                                       vdi_error *err) {
+                                       uint64_t seed, double *per_bin, vdi_error *err) {
+    const int64_t batch = m->desc.train.batch;
     double sum = 0;
     vdi_status status = VDI_OK;
-    bool closed = vdi__vilds_closed(m);
-    for (int64_t from = 0; from < data->trials && status >= 0; from += m->desc.train.batch) {
-        int64_t count = VDI__MIN(m->desc.train.batch, data->trials - from);
-        vdi__vbatch b;
-        vdi__velbo e;
+    for (int64_t from = 0; from < data->trials && status >= 0; from += batch) {
+        const int64_t count = VDI__MIN(batch, data->trials - from);
+        vdi__vilds_batch b;
+        vdi__vilds_q q;
         vdi_arena_reset(&m->arena);
         vdi_tape_reset(m->tape);
-        vdi__vitem *item = (vdi__vitem *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
+        vdi__vilds_item *item =
+            (vdi__vilds_item *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
         if (!item) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        for (int64_t i = 0; i < count; i++) {
-            item[i].trial = from + i;
-            item[i].first = 0;
-            item[i].length = data->length[from + i];
-            item[i].hide = -1;
-        }
-        status = vdi__vilds_batch(m, data, item, count, NULL, true, &b, err);
+        for (int64_t i = 0; i < count; i++)
+            item[i] = vdi__vilds_whole(data, from + i);
+        status = vdi__vilds_pack(m, data, item, count, NULL, true, &b, err);
         if (status < 0) break;
-        bool old = vdi_tape_set_no_grad(m->tape, true);
-        vdi__vilds_elbo(m, &b,
-                        closed ? vdi__no_tensor()
-                               : vdi__vilds_eps(m, &b, samples, seed, VDI__V_RNG_SCORE, 0),
-                        false, &e);
+        const bool old = vdi_tape_set_no_grad(m->tape, true);
+        vdi_tensor eps = vdi__no_tensor();
+        if (!vdi__vilds_closed(m))
+            eps = vdi__vilds_eps(m, &b, samples, seed, VDI__VILDS_RNG_SCORE, 0);
+        vdi__vilds_elbo(m, &b, eps, false, &q);
         (void)vdi_tape_set_no_grad(m->tape, old);
         status = vdi_tape_status(m->tape, err);
-        const double *v = (const double *)vdi_tape_value(m->tape, e.elbo).data;
-        for (int64_t i = 0; i < count && status >= 0; i++) {
-            if (per_trial) per_trial[from + i] = v[i];
-            sum += v[i];
-        }
+        const double *elbo = (const double *)vdi_tape_value(m->tape, q.elbo).data;
+        for (int64_t i = 0; i < count && status >= 0; i++)
+            sum += elbo[i];
     }
-    if (per_bin) *per_bin = sum / (double)data->total;
+    *per_bin = sum / (double)data->total;
     return status;
 }
+#endif
 
-/* ======== training ============================================================================ */
+/* ======== model/vilds/train.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_TRAIN_C)
+#define VDI_MODEL_VILDS_TRAIN_C
 
-VDI__FN void vdi__vilds_copy(vdi_vilds *m, void *to, const void *from) {
-    memcpy(to, from, vdi__vilds_bytes(m));
-}
+/* The spectral radius that A keeps below. */
+#define VDI__VILDS_RADIUS 0.9995
 
-VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t phase, int64_t step,
-                                    vdi_var *loss, vdi_error *err) {
+/* ======== the loss of a step ================================================================== */
+
+/* The trials of a step, or windows of them: a permutation for each epoch, the longest first, so
+ * that neighbours in the lanes of the solver are of like length. */
+VDI__FN void vdi__vilds_draw_items(const vdi_vilds *m, const vdi_vilds_data *data, int64_t phase,
+                                   int64_t step, int64_t count, int64_t *order,
+                                   vdi__vilds_item *item) {
     const vdi_vilds_train *tr = &m->desc.train;
-    int64_t n = m->desc.n;
-    int64_t count = VDI__MIN(tr->batch, data->trials);
-    int64_t spe = data->trials / count;
-    int64_t epoch = step / spe;
-    int64_t slot = step % spe;
-    vdi_rng rng = vdi__vilds_rng(tr->seed, VDI__V_RNG_ORDER, phase << 32 | epoch, 0);
-    vdi__vbatch b;
-    vdi__velbo e;
-    vdi_arena_reset(&m->arena);
-    vdi_tape_reset(m->tape);
-    int64_t *order = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)data->trials * sizeof *order);
-    vdi__vitem *item = (vdi__vitem *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
-    unsigned char *visible =
-        tr->mask_rate > 0 ? (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(count * n)) : NULL;
-    if (!order || !item || (tr->mask_rate > 0 && !visible))
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_step", "no memory");
+    const int64_t each = data->trials / count, epoch = step / each, slot = step % each;
+    vdi_rng rng = vdi__vilds_rng(tr->seed, VDI__VILDS_RNG_ORDER, phase << 32 | epoch, 0);
     vdi_rng_permutation(&rng, data->trials, order);
     for (int64_t i = 0; i < count; i++) {
-        vdi__vitem it;
-        it.trial = order[slot * count + i];
-        it.first = 0;
-        it.length = data->length[it.trial];
-        it.hide = -1;
-        rng = vdi__vilds_rng(tr->seed, VDI__V_RNG_MASK, phase << 32 | step, it.trial);
+        vdi__vilds_item it = vdi__vilds_whole(data, order[slot * count + i]);
+        int64_t at = i;
         if (tr->window > 0 && it.length > tr->window) {
+            rng = vdi__vilds_rng(tr->seed, VDI__VILDS_RNG_MASK, phase << 32 | step, it.trial);
             it.first = (int64_t)vdi_rng_below(&rng, (uint64_t)(it.length - tr->window + 1));
             it.length = tr->window;
         }
-        /* longest first: neighbours in the lanes of the solver are then of like length */
-        int64_t at = i;
         for (; at > 0 && item[at - 1].length < it.length; at--)
             item[at] = item[at - 1];
         item[at] = it;
     }
-    for (int64_t i = 0; visible && i < count; i++) {
-        rng = vdi__vilds_rng(tr->seed, VDI__V_RNG_MASK, phase << 32 | step,
-                             (1 << 22) + item[i].trial);
-        bool some = vdi_rng_bernoulli(&rng, tr->mask_trials);
+}
+
+/* Which channels of which trial the encoder and the likelihood see. */
+VDI__FN void vdi__vilds_draw_masks(const vdi_vilds *m, int64_t phase, int64_t step, int64_t count,
+                                   const vdi__vilds_item *item, unsigned char *visible) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    const int64_t n = m->desc.n;
+    for (int64_t i = 0; i < count; i++) {
+        vdi_rng rng = vdi__vilds_rng(tr->seed, VDI__VILDS_RNG_MASK, phase << 32 | step,
+                                     (1 << 22) + item[i].trial);
+        const bool some = vdi_rng_bernoulli(&rng, tr->mask_trials);
         for (int64_t j = 0; j < n; j++)
             visible[i * n + j] = !(some && vdi_rng_bernoulli(&rng, tr->mask_rate));
     }
-    vdi_status status = vdi__vilds_batch(m, data, item, count, visible, true, &b, err);
+}
+
+/* The graph of minus the bound per bin. */
+VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t phase, int64_t step,
+                                    vdi_var *loss, vdi_error *err) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    const int64_t count = VDI__MIN(tr->batch, data->trials);
+    const bool masked = tr->mask_rate > 0;
+    unsigned char *visible = NULL;
+    vdi__vilds_batch b;
+    vdi__vilds_q q;
+    vdi_arena_reset(&m->arena);
+    vdi_tape_reset(m->tape);
+    int64_t *order = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)data->trials * sizeof *order);
+    vdi__vilds_item *item =
+        (vdi__vilds_item *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
+    if (masked) visible = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(count * m->desc.n));
+    if (!order || !item || (masked && !visible))
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_step", "no memory");
+    vdi__vilds_draw_items(m, data, phase, step, count, order, item);
+    if (masked) vdi__vilds_draw_masks(m, phase, step, count, item, visible);
+    const vdi_status status = vdi__vilds_pack(m, data, item, count, visible, true, &b, err);
     if (status < 0) return status;
-    vdi__vilds_elbo(m, &b,
-                    vdi__vilds_closed(m) ? vdi__no_tensor()
-                                         : vdi__vilds_eps(m, &b, tr->samples, tr->seed,
-                                                          VDI__V_RNG_EPS, phase << 32 | step),
-                    tr->sampled_kl, &e);
-    *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, e.elbo), -1 / (double)b.bins);
+    vdi_tensor eps = vdi__no_tensor();
+    if (!vdi__vilds_closed(m)) {
+        eps = vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__VILDS_RNG_EPS, phase << 32 | step);
+    }
+    vdi__vilds_elbo(m, &b, eps, tr->sampled_kl, &q);
+    *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, q.elbo), -1 / (double)b.bins);
     return vdi_tape_status(m->tape, err);
 }
 
+/* How far the encoder's window is open at a fraction of the schedule. */
 VDI__FN double vdi__vilds_gate(const vdi_vilds_train *tr, double fraction) {
     if (fraction >= tr->open_to) return 1;
-    return fraction <= tr->open_from ? 0
-                                     : (fraction - tr->open_from) / (tr->open_to - tr->open_from);
+    if (fraction <= tr->open_from) return 0;
+    return (fraction - tr->open_from) / (tr->open_to - tr->open_from);
 }
 
 VDI__DEF vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t step, double *loss,
                                    vdi_error *err) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    const double gate = m->run.gate;
     vdi_var v = vdi_var_none();
-    double gate = m->number[VDI__V_GATE];
-    m->number[VDI__V_GATE] =
-        vdi__vilds_gate(&m->desc.train, (double)step / (double)m->desc.train.steps);
+    vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_loss", err);
+    if (status < 0) return status;
+    m->run.gate = vdi__vilds_gate(tr, (double)step / (double)tr->steps);
     vdi_params_zero_grad(m->params);
-    vdi_status status = vdi__vilds_graph(m, data, m->desc.train.restarts, step, &v, err);
+    status = vdi__vilds_graph(m, data, tr->restarts, step, &v, err);
     if (status >= 0) {
         *loss = vdi_tape_item(m->tape, v);
         (void)vdi_tape_backward(m->tape, v);
         status = vdi_tape_status(m->tape, err);
     }
-    m->number[VDI__V_GATE] = gate;
+    m->run.gate = gate;
     return status;
 }
 
-/* After a step: A within the unit circle. */
-#define VDI__VILDS_RADIUS 0.9995
-VDI__FN void vdi__vilds_stabilise(vdi_vilds *m, int64_t index) {
-    int64_t d = m->desc.d;
-    vdi_tensor A = m->params->item[index].value;
-    double a[64 * 64], work[2 * 64 * 64];
-    if (m->params->item[index].frozen) return;
-    for (int64_t i = 0; i < d * d; i++)
-        a[i] = vdi_dtype_load(A.dtype, A.data, i);
-    double radius = vdi__vm_radius(d, a, work);
-    if (radius > VDI__VILDS_RADIUS) {
-        for (int64_t i = 0; i < d * d; i++)
-            vdi_dtype_store(A.dtype, A.data, i, a[i] * VDI__VILDS_RADIUS / radius);
+/* ======== a step ============================================================================== */
+
+VDI__FN void vdi__vilds_copy(vdi_vilds *m, void *to, const void *from) {
+    memcpy(to, from, vdi__vilds_bytes(m));
+}
+
+/* Starts before the full schedule: none if there is but one. */
+VDI__FN int64_t vdi__vilds_starts(const vdi_vilds *m) {
+    return m->desc.train.restarts > 1 ? m->desc.train.restarts : 0;
+}
+VDI__FN bool vdi__vilds_in_schedule(const vdi_vilds *m) {
+    return m->run.start >= vdi__vilds_starts(m);
+}
+
+/* The rate of the step at hand, and the encoder's window. */
+VDI__FN double vdi__vilds_schedule(vdi_vilds *m) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    const double step = (double)m->run.step, fraction = step / (double)tr->steps;
+    const double ramp = tr->warmup ? VDI__MIN(1.0, (step + 1) / (double)tr->warmup) : 1;
+    const bool full = vdi__vilds_in_schedule(m);
+    double rate = tr->rate;
+    if (full)
+        rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));
+    rate *= ramp * m->run.scale;
+    m->run.gate = full ? vdi__vilds_gate(tr, fraction) : 0;
+    vdi_optim_set_rate(m->optim, rate > 1e-12 ? rate : 1e-12);
+    return rate;
+}
+
+/* Adam's first and second moments. */
+VDI__FN void *vdi__vilds_moment(vdi_vilds *m, int which) {
+    vdi_named_tensor *memory = vdi_optim_state(m->optim)->tensors;
+    return memory[which ? m->params->count : 0].tensor.data;
+}
+
+VDI__FN void vdi__vilds_decay(vdi_vilds *m, const vdi_vilds_data *data) {
+    const double decay = 2 * m->desc.train.weight_decay / (double)data->total;
+    for (int i = 0; i <= m->desc.layers && m->at.decoder >= 0; i++) {
+        const vdi_param *w = &m->params->item[m->at.decoder + 2 * i];
+        vdi_axpby(m->desc.dtype, (size_t)vdi_tensor_count(w->value), decay, w->value.data, 1,
+                  w->grad.data);
     }
+}
+
+/* Gradient and step; what the next step falls back on if this one goes too far is kept. */
+VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, double *elbo,
+                                       vdi_error *err) {
+    vdi_var loss = vdi_var_none();
+    vdi_params_zero_grad(m->params);
+    vdi_status status = vdi__vilds_graph(m, data, m->run.start, m->run.step, &loss, err);
+    if (status < 0) return status;
+    *elbo = -vdi_tape_item(m->tape, loss);
+    if (!isfinite(*elbo)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "the bound is not finite");
+    }
+    (void)vdi_tape_backward(m->tape, loss);
+    status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    if (m->desc.train.weight_decay > 0) vdi__vilds_decay(m, data);
+    vdi__vilds_copy(m, m->safe, m->params->values);
+    vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
+    vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
+    return vdi_optim_step(m->optim, err);
+}
+
+/* Back to before the step that led here; the next ones are shorter. */
+VDI__FN vdi_status vdi__vilds_undo(vdi_vilds *m, const vdi_error *why, vdi_error *err) {
+    static const char where[] = "vdi_vilds_step";
+    vdi__vilds_training *run = &m->run;
+    if (run->scale < 1e-6) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "no step is short enough: %s",
+                             why->message);
+    }
+    if (run->step > 0) {
+        vdi__vilds_copy(m, m->params->values, m->safe);
+        vdi__vilds_copy(m, vdi__vilds_moment(m, 0), m->safe_m);
+        vdi__vilds_copy(m, vdi__vilds_moment(m, 1), m->safe_v);
+    }
+    run->undone++;
+    run->scale *= 0.5;
+    vdi_log_message(&m->desc.logger, VDI_LOG_WARNING, where,
+                    "step %lld undone, the next are shorter by %g: %s", (long long)run->done,
+                    run->scale, why->message);
+    return VDI_OK;
+}
+
+/* A within the unit circle. */
+VDI__FN void vdi__vilds_stabilise(vdi_vilds *m, int64_t index) {
+    const int64_t dd = m->desc.d * m->desc.d;
+    vdi_param *A = &m->params->item[index];
+    double *a = m->work;
+    if (A->frozen) return;
+    for (int64_t i = 0; i < dd; i++)
+        a[i] = vdi__vilds_get(A, i);
+    const double radius = vdi__vm_radius(m->desc.d, a, a + dd);
+    for (int64_t i = 0; radius > VDI__VILDS_RADIUS && i < dd; i++)
+        vdi__vilds_put(A, i, a[i] * VDI__VILDS_RADIUS / radius);
+}
+
+VDI__FN void vdi__vilds_accept(vdi_vilds *m, double elbo) {
+    vdi__vilds_stabilise(m, m->at.prior.A);
+    if (m->desc.untied) vdi__vilds_stabilise(m, m->at.own.A);
+    m->run.scale = VDI__MIN(1.0, m->run.scale * 1.01);
+    m->run.elbo = elbo;
+}
+
+/* A start is over: is it the best so far? Then the next one, or the best goes on. */
+VDI__FN vdi_status vdi__vilds_finish_start(vdi_vilds *m, vdi_vilds_data *data, vdi_error *err) {
+    static const char where[] = "vdi_vilds_step";
+    vdi__vilds_training *run = &m->run;
+    const int64_t starts = vdi__vilds_starts(m);
+    double elbo = 0;
+    vdi_status status = vdi__vilds_elbo_all(m, data, 2, m->desc.train.seed, &elbo, NULL);
+    vdi_log_message(&m->desc.logger, VDI_LOG_INFO, where, "start %lld of %lld: ELBO %g",
+                    (long long)run->start + 1, (long long)starts, elbo);
+    if (status >= 0 && isfinite(elbo) && (!run->have_best || elbo > run->start_elbo)) {
+        vdi__vilds_copy(m, m->start_best, m->params->values);
+        run->start_elbo = elbo;
+        run->have_best = 1;
+        run->best_start = run->start;
+    }
+    run->start++;
+    run->step = 0;
+    run->scale = 1;
+    vdi_optim_reset(m->optim);
+    if (run->start < starts) return vdi_vilds_init(m, data, (uint64_t)run->start, err);
+    const bool found = run->have_best != 0;
+    run->have_best = 0; /* from here on: of validation */
+    if (!found) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where, "none of %lld starts has a finite bound",
+                             (long long)starts);
+    }
+    vdi__vilds_copy(m, m->params->values, m->start_best);
+    return VDI_OK;
+}
+
+/* The bound on what is not trained on; keeps the best parameters, and stops a run that gains
+ * nothing more. */
+VDI__FN void vdi__vilds_validate(vdi_vilds *m, vdi_vilds_data *validation) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    vdi__vilds_training *run = &m->run;
+    double elbo = 0;
+    const vdi_status status = vdi__vilds_elbo_all(m, validation, 4, tr->seed, &elbo, NULL);
+    if (status >= 0 && isfinite(elbo)) {
+        run->validation = elbo;
+        if (!run->have_best || elbo > run->best) {
+            vdi__vilds_copy(m, m->best, m->params->values);
+            run->best = elbo;
+            run->have_best = 1;
+            run->stale = 0;
+        } else {
+            run->stale++;
+        }
+    }
+    if (tr->patience && run->stale >= tr->patience) run->step = tr->steps;
+}
+
+VDI__FN void vdi__vilds_report(const vdi_vilds *m, double rate, vdi_vilds_progress *p) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    const vdi__vilds_training *run = &m->run;
+    const int64_t starts = vdi__vilds_starts(m);
+    p->step = run->done;
+    p->steps = starts * tr->restart_steps + tr->steps;
+    p->start = run->start;
+    p->starts = starts;
+    p->elbo = run->elbo;
+    p->validation = run->validation;
+    p->rate = rate;
+    p->undone = run->undone;
+}
+
+/* Is this step one of those after which validation is due? */
+VDI__FN bool vdi__vilds_validates(const vdi_vilds *m) {
+    const vdi_vilds_train *tr = &m->desc.train;
+    const vdi__vilds_training *run = &m->run;
+    return (run->step % tr->eval_every == 0 || run->step == tr->steps) &&
+           (run->gate >= 1 || m->desc.reach == 0);
 }
 
 VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_data *validation,
                                    vdi_vilds_progress *p, vdi_error *err) {
     static const char where[] = "vdi_vilds_step";
     const vdi_vilds_train *tr = &m->desc.train;
-    int64_t *c = m->count, starts = tr->restarts > 1 ? tr->restarts : 0;
-    double *x = m->number;
-    vdi_error detail;
-    if (!c[VDI__V_READY]) {
-        vdi_status status = vdi_vilds_init(m, data, 0, err);
+    vdi__vilds_training *run = &m->run;
+    double elbo = 0;
+    vdi_error why;
+    vdi_status status = vdi__vilds_fits(m, data, where, err);
+    if (status >= 0 && validation) status = vdi__vilds_fits(m, validation, where, err);
+    if (status >= 0 && !run->ready) {
+        status = vdi_vilds_init(m, data, 0, err);
+        vdi_optim_reset(m->optim);
+        run->ready = status >= 0;
+    }
+    if (status < 0) return status;
+    const bool full = vdi__vilds_in_schedule(m);
+    if (full && run->step >= tr->steps) return VDI_END;
+    const double rate = vdi__vilds_schedule(m);
+    status = vdi__vilds_try_step(m, data, &elbo, &why);
+    if (status >= 0) {
+        vdi__vilds_accept(m, elbo);
+    } else if (status == VDI_ERR_NUMERIC || status == VDI_ERR_NOT_POSITIVE_DEFINITE) {
+        status = vdi__vilds_undo(m, &why, err);
         if (status < 0) return status;
-        vdi_optim_reset(m->optim);
-        c[VDI__V_READY] = 1;
-    }
-    bool full = c[VDI__V_START] >= starts;
-    if (full && c[VDI__V_STEP] >= tr->steps) return VDI_END;
-    int64_t step = c[VDI__V_STEP];
-    double fraction = (double)step / (double)tr->steps;
-    double ramp = tr->warmup ? VDI__MIN(1.0, (double)(step + 1) / (double)tr->warmup) : 1;
-    double rate = tr->rate;
-    if (full)
-        rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));
-    rate *= ramp * x[VDI__V_SCALE];
-    x[VDI__V_GATE] = full ? vdi__vilds_gate(tr, fraction) : 0;
-    vdi_optim_set_rate(m->optim, rate > 1e-12 ? rate : 1e-12);
-
-    vdi_var loss = vdi_var_none();
-    vdi_params_zero_grad(m->params);
-    vdi_status status = vdi__vilds_graph(m, data, c[VDI__V_START], step, &loss, &detail);
-    if (status >= 0 && !isfinite(vdi_tape_item(m->tape, loss)))
-        status = vdi_error_set(&detail, VDI_ERR_NUMERIC, where, "the bound is not finite");
-    if (status >= 0) {
-        (void)vdi_tape_backward(m->tape, loss);
-        status = vdi_tape_status(m->tape, &detail);
-    }
-    if (status >= 0 && tr->weight_decay > 0 && m->decoder >= 0) {
-        for (int i = 0; i <= m->desc.layers; i++) {
-            const vdi_param *w = &m->params->item[m->decoder + 2 * i];
-            vdi_axpby(m->desc.dtype, (size_t)vdi_tensor_count(w->value),
-                      2 * tr->weight_decay / (double)data->total, w->value.data, 1, w->grad.data);
-        }
-    }
-    vdi_named_tensor *memory = vdi_optim_state(m->optim)->tensors;
-    void *am = (char *)memory[0].tensor.data, *av = (char *)memory[m->params->count].tensor.data;
-    if (status >= 0) {
-        /* what the next step falls back on if this one goes too far */
-        vdi__vilds_copy(m, m->safe, m->params->values);
-        vdi__vilds_copy(m, m->safe_m, am);
-        vdi__vilds_copy(m, m->safe_v, av);
-        status = vdi_optim_step(m->optim, &detail);
-    }
-    if (status < 0) {
-        if (status != VDI_ERR_NUMERIC && status != VDI_ERR_NOT_POSITIVE_DEFINITE) {
-            if (err) *err = detail;
-            return status;
-        }
-        if (x[VDI__V_SCALE] < 1e-6) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where, "no step is short enough: %s",
-                                 detail.message);
-        }
-        if (step > 0) {
-            vdi__vilds_copy(m, m->params->values, m->safe);
-            vdi__vilds_copy(m, am, m->safe_m);
-            vdi__vilds_copy(m, av, m->safe_v);
-        }
-        c[VDI__V_UNDONE]++;
-        x[VDI__V_SCALE] *= 0.5;
-        vdi_log_message(&m->desc.logger, VDI_LOG_WARNING, where,
-                        "step %lld undone, the next are shorter by %g: %s",
-                        (long long)c[VDI__V_DONE], x[VDI__V_SCALE], detail.message);
     } else {
-        vdi__vilds_stabilise(m, m->A);
-        if (m->desc.untied) vdi__vilds_stabilise(m, m->own_A);
-        x[VDI__V_SCALE] = VDI__MIN(1.0, x[VDI__V_SCALE] * 1.01);
-        x[VDI__V_ELBO] = -vdi_tape_item(m->tape, loss);
+        if (err) *err = why;
+        return status;
     }
-    c[VDI__V_STEP]++;
-    c[VDI__V_DONE]++;
-    status = VDI_OK;
-
-    if (!full && c[VDI__V_STEP] >= tr->restart_steps) {
-        /* a start is over: is it the best so far? */
-        double elbo = 0;
-        vdi_status scored = vdi__vilds_elbo_all(m, data, 2, tr->seed, NULL, &elbo, &detail);
-        vdi_log_message(&m->desc.logger, VDI_LOG_INFO, where, "start %lld of %lld: ELBO %g",
-                        (long long)c[VDI__V_START] + 1, (long long)starts, elbo);
-        if (scored >= 0 && isfinite(elbo) &&
-            (!c[VDI__V_HAVE_BEST] || elbo > x[VDI__V_START_ELBO])) {
-            vdi__vilds_copy(m, m->start_best, m->params->values);
-            x[VDI__V_START_ELBO] = elbo;
-            c[VDI__V_HAVE_BEST] = 1;
-            c[VDI__V_BEST_START] = c[VDI__V_START];
-        }
-        c[VDI__V_START]++;
-        c[VDI__V_STEP] = 0;
-        x[VDI__V_SCALE] = 1;
-        if (c[VDI__V_START] < starts) {
-            status = vdi_vilds_init(m, data, (uint64_t)c[VDI__V_START], err);
-        } else if (!c[VDI__V_HAVE_BEST]) {
-            status = vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                   "none of %lld starts has a finite bound", (long long)starts);
-        } else {
-            vdi__vilds_copy(m, m->params->values, m->start_best);
-        }
-        c[VDI__V_HAVE_BEST] = c[VDI__V_START] < starts ? c[VDI__V_HAVE_BEST] : 0;
-        vdi_optim_reset(m->optim);
-    } else if (full && validation &&
-               (c[VDI__V_STEP] % tr->eval_every == 0 || c[VDI__V_STEP] == tr->steps) &&
-               (x[VDI__V_GATE] >= 1 || m->desc.reach == 0)) {
-        double v = 0;
-        vdi_status scored = vdi__vilds_elbo_all(m, validation, 4, tr->seed, NULL, &v, &detail);
-        if (scored >= 0 && isfinite(v)) {
-            x[VDI__V_VALIDATION] = v;
-            if (!c[VDI__V_HAVE_BEST] || v > x[VDI__V_BEST]) {
-                vdi__vilds_copy(m, m->best, m->params->values);
-                x[VDI__V_BEST] = v;
-                c[VDI__V_HAVE_BEST] = 1;
-                c[VDI__V_STALE] = 0;
-            } else {
-                c[VDI__V_STALE]++;
-            }
-        }
-        if (tr->patience && c[VDI__V_STALE] >= tr->patience) c[VDI__V_STEP] = tr->steps;
+    run->step++;
+    run->done++;
+    if (!full && run->step >= tr->restart_steps)
+        status = vdi__vilds_finish_start(m, data, err);
+    else if (full && validation && vdi__vilds_validates(m))
+        vdi__vilds_validate(m, validation);
+    if (vdi__vilds_in_schedule(m) && run->step >= tr->steps) {
+        if (run->have_best) vdi__vilds_copy(m, m->params->values, m->best);
+        run->gate = 1;
     }
-    if (c[VDI__V_START] >= starts && c[VDI__V_STEP] >= tr->steps) {
-        if (c[VDI__V_HAVE_BEST]) vdi__vilds_copy(m, m->params->values, m->best);
-        x[VDI__V_GATE] = 1;
-    }
-    if (p) {
-        p->step = c[VDI__V_DONE];
-        p->steps = starts * tr->restart_steps + tr->steps;
-        p->start = c[VDI__V_START];
-        p->starts = starts;
-        p->elbo = x[VDI__V_ELBO];
-        p->validation = x[VDI__V_VALIDATION];
-        p->rate = rate;
-        p->undone = c[VDI__V_UNDONE];
-    }
+    if (p) vdi__vilds_report(m, rate, p);
     return status;
 }
 
@@ -25874,7 +27393,7 @@ VDI__DEF vdi_status vdi_vilds_fit(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_
                                   vdi_vilds_progress_fn fn, void *user, vdi_error *err) {
     for (;;) {
         vdi_vilds_progress p;
-        vdi_status status = vdi_vilds_step(m, data, validation, &p, err);
+        const vdi_status status = vdi_vilds_step(m, data, validation, &p, err);
         if (status == VDI_END) return VDI_OK;
         if (status < 0) return status;
         if (fn && !fn(&p, user)) return VDI_STOPPED;
@@ -25882,339 +27401,137 @@ VDI__DEF vdi_status vdi_vilds_fit(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_
 }
 
 VDI__DEF void vdi_vilds_resume_from_here(vdi_vilds *m) {
-    int64_t starts = m->desc.train.restarts > 1 ? m->desc.train.restarts : 0;
-    m->count[VDI__V_READY] = 1;
-    m->count[VDI__V_START] = starts;
-    m->count[VDI__V_STEP] = m->count[VDI__V_STALE] = m->count[VDI__V_HAVE_BEST] = 0;
-    m->number[VDI__V_SCALE] = 1;
+    vdi__vilds_training *run = &m->run;
+    run->ready = 1;
+    run->start = vdi__vilds_starts(m);
+    run->step = run->stale = run->have_best = 0;
+    run->scale = 1;
     vdi_optim_reset(m->optim);
-}
-
-/* ======== state =============================================================================== */
-
-VDI__DEF const vdi_state *vdi_vilds_state(vdi_vilds *m, bool training) {
-    vdi_state *s = &m->state;
-    const vdi_state *p = vdi_params_state(m->params);
-    int64_t n = 0;
-    for (int64_t i = 0; i < p->tensor_count; i++)
-        m->tensors[n++] = p->tensors[i];
-    m->tensors[n].name = "data.mean";
-    m->tensors[n++].tensor = vdi_tensor_1d(m->mean, VDI_F64, m->desc.n);
-    m->tensors[n].name = "data.sd";
-    m->tensors[n++].tensor = vdi_tensor_1d(m->sd, VDI_F64, m->desc.n);
-    m->stats++; /* somebody may write to them */
-    if (training) {
-        const vdi_state *o = vdi_optim_state(m->optim);
-        for (int64_t i = 0; i < o->tensor_count; i++)
-            m->tensors[n++] = o->tensors[i];
-        m->tensors[n].name = "train.count";
-        m->tensors[n++].tensor = vdi_tensor_1d(m->count, VDI_I64, 8);
-        m->tensors[n].name = "train.number";
-        m->tensors[n++].tensor = vdi_tensor_1d(m->number, VDI_F64, 8);
-        m->tensors[n].name = "train.best";
-        m->tensors[n++].tensor = vdi_tensor_1d(m->best, m->desc.dtype, m->params->total);
-        m->tensors[n].name = "train.start_best";
-        m->tensors[n++].tensor = vdi_tensor_1d(m->start_best, m->desc.dtype, m->params->total);
-        /* what the next step may have to go back to */
-        static const char *const safe[] = {"train.safe", "train.safe_m", "train.safe_v"};
-        void *copy[3];
-        copy[0] = m->safe;
-        copy[1] = m->safe_m;
-        copy[2] = m->safe_v;
-        for (int i = 0; i < 3; i++) {
-            m->tensors[n].name = safe[i];
-            m->tensors[n++].tensor = vdi_tensor_1d(copy[i], m->desc.dtype, m->params->total);
-        }
-    }
-    s->tensors = m->tensors;
-    s->tensor_count = n;
-    static const char *const obs[] = {"poisson", "gaussian", "gc", "negbin", "bernoulli"};
-    struct {
-        const char *key;
-        int64_t value;
-    } number[9];
-    int64_t k = 0, values = 0;
-    number[values].key = "d";
-    number[values++].value = m->desc.d;
-    number[values].key = "n";
-    number[values++].value = m->desc.n;
-    number[values].key = "inputs";
-    number[values++].value = m->desc.inputs;
-    number[values].key = "reach";
-    number[values++].value = m->desc.reach;
-    number[values].key = "max_count";
-    number[values++].value = m->desc.max_count;
-    number[values].key = "untied";
-    number[values++].value = m->desc.untied;
-    number[values].key = "skip";
-    number[values++].value = m->desc.skip;
-    number[values].key = "free_start";
-    number[values++].value = m->desc.free_start;
-    m->meta[k].key = "model";
-    m->meta[k++].value = "vilds";
-    m->meta[k].key = "obs";
-    m->meta[k++].value = m->desc.log_joint ? "user" : obs[m->desc.obs];
-    m->meta[k].key = "link";
-    m->meta[k++].value = m->desc.link == VDI_VILDS_SOFTPLUS ? "softplus" : "exp";
-    m->meta[k].key = "posterior";
-    m->meta[k++].value = vdi_vilds_family_of(m->desc.posterior)->name;
-    for (int64_t i = 0; i < values; i++) {
-        (void)vdi_text_format(m->text[i], sizeof m->text[i], "%lld", (long long)number[i].value);
-        m->meta[k].key = number[i].key;
-        m->meta[k++].value = m->text[i];
-    }
-    (void)vdi_text_format(m->text[values + 3], sizeof m->text[0], "%.17g", m->desc.bin_width);
-    m->meta[k].key = "bin_width";
-    m->meta[k++].value = m->text[values + 3];
-    for (int which = 0; which < 3; which++) { /* "60,60" or "none" */
-        const int64_t *size = which == 2 ? m->desc.transition_hidden
-                              : which    ? m->desc.encoder_hidden
-                                         : m->desc.hidden;
-        int32_t layers = which == 2 ? m->desc.transition_layers
-                         : which    ? m->desc.encoder_layers
-                                    : m->desc.layers;
-        char *text = m->text[values + which];
-        size_t used = vdi_text_copy(text, sizeof m->text[0], layers ? "" : "none");
-        for (int i = 0; i < layers; i++) {
-            used += vdi_text_format(text + used, sizeof m->text[0] - used, i ? ",%lld" : "%lld",
-                                    (long long)size[i]);
-        }
-        m->meta[k].key = which == 2 ? "transition_hidden" : which ? "encoder_hidden" : "hidden";
-        m->meta[k++].value = text;
-    }
-    s->meta = m->meta;
-    s->meta_count = k;
-    return s;
 }
 #endif
 
-/* ======== model/vilds/infer.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_INFER_C)
-#define VDI_MODEL_VILDS_INFER_C
+/* ======== model/vilds/decoder.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_DECODER_C)
+#define VDI_MODEL_VILDS_DECODER_C
 
-/* ======== one observation, in double ========================================================== */
-
-/* What the observation part looks like to quadrature: the extra parameters as doubles. */
-typedef struct vdi__vobs {
-    vdi_vilds_obs obs;
-    vdi_vilds_link link;
-    int64_t terms;
-    const double *extra; /* (n): log sd, log shape; or (n,terms + 1): g(k) - log k! */
-} vdi__vobs;
-
-VDI__FN vdi_status vdi__vobs_make(vdi_vilds *m, vdi__vobs *o, vdi_error *err) {
-    int64_t n = m->desc.n, K = m->desc.max_count, terms = vdi__count_terms(&m->desc) + 1;
-    memset(o, 0, sizeof *o);
-    o->obs = m->desc.obs;
+/* The parameters of the observations as doubles. */
+VDI__FN vdi_status vdi__vilds_obs_numbers(vdi_vilds *m, vdi__obs_numbers *o, vdi_error *err) {
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
     o->link = m->desc.link;
-    o->terms = terms;
-    if (m->extra < 0) return VDI_OK;
-    vdi_tensor v = m->params->item[m->extra].value;
-    double *e = (double *)vdi_arena_alloc(
-        &m->arena, (size_t)(o->obs == VDI_VILDS_COUNT ? n * terms : n) * sizeof *e);
-    if (!e) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    o->extra = e;
-    if (o->obs != VDI_VILDS_COUNT) {
-        for (int64_t j = 0; j < n; j++)
-            e[j] = vdi_dtype_load(v.dtype, v.data, j);
-        return VDI_OK;
-    }
-    for (int64_t j = 0; j < n; j++) {
-        for (int64_t k = 0; k < terms; k++) {
-            double top =
-                vdi_dtype_load(v.dtype, v.data, j * (K - 1) + VDI__MAX(VDI__MIN(k, K) - 2, 0));
-            double below = K > 2 ? vdi_dtype_load(v.dtype, v.data, j * (K - 1) + K - 3) : 0;
-            e[j * terms + k] = (k < 2    ? 0
-                                : k <= K ? top
-                                         : top + (double)(k - K) * (top - below)) -
-                               lgamma((double)k + 1);
-        }
-    }
+    o->stride = 0;
+    o->number = NULL;
+    if (m->at.obs < 0) return VDI_OK;
+    o->stride = obs->stride(&m->desc);
+    double *number = (double *)vdi_arena_alloc(
+        &m->arena, vdi_mul_size((size_t)(m->desc.n * o->stride), sizeof *number));
+    if (!number) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t j = 0; j < m->desc.n; j++)
+        obs->numbers(&m->desc, m->params->item[m->at.obs].value, j, number + j * o->stride);
+    o->number = number;
     return VDI_OK;
 }
 
-/* log p(y | eta) with all constants but log y! of Poisson and generalised counts (`lf`, taken off),
-   its derivative r and Fisher information w, and the mean of y. */
-typedef struct vdi__vterm {
-    double log_p, r, w, mean;
-} vdi__vterm;
-
-/* `shift` is the log exposure. */
-VDI__FN vdi__vterm vdi__vobs_term(const vdi__vobs *o, int64_t j, double y, double lf, double eta,
-                                  double shift) {
-    vdi__vterm v;
-    bool soft = o->link == VDI_VILDS_SOFTPLUS &&
-                (o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN);
-    if (!soft) eta += shift;
-    bool held =
-        eta > VDI__POISSON_TOP &&
-        (o->obs == VDI_VILDS_COUNT ||
-         ((o->obs == VDI_VILDS_POISSON || o->obs == VDI_VILDS_NEGBIN) && o->link == VDI_VILDS_EXP));
-    double e = held ? VDI__POISSON_TOP : eta, slope = 1; /* of log mean by eta */
-    if (o->obs == VDI_VILDS_GAUSSIAN) {
-        double q = exp(-2 * o->extra[j]), d = y - e;
-        v.log_p = -0.5 * (d * d * q + VDI_LOG_2PI) - o->extra[j];
-        v.r = d * q;
-        v.w = q;
-        v.mean = e;
-        return v;
-    }
-    if (o->obs == VDI_VILDS_BERNOULLI) {
-        double p = e >= 0 ? 1 / (1 + exp(-e)) : exp(e) / (1 + exp(e));
-        v.log_p = y * e - (e > 0 ? e + log1p(exp(-e)) : log1p(exp(e)));
-        v.r = y - p;
-        v.w = p * (1 - p);
-        v.mean = p;
-        return v;
-    }
-    if (o->obs == VDI_VILDS_COUNT) {
-        const double *base = o->extra + j * o->terms;
-        double top = base[0];
-        double sum = 0;
-        double first = 0;
-        double second = 0;
-        for (int64_t k = 1; k < o->terms; k++)
-            top = VDI__MAX(top, base[k] + e * (double)k);
-        for (int64_t k = 0; k < o->terms; k++) {
-            double p = exp(base[k] + e * (double)k - top);
-            sum += p;
-            first += p * (double)k;
-            second += p * (double)k * (double)k;
-        }
-        first /= sum;
-        second /= sum;
-        int64_t k = (int64_t)y;
-        v.log_p = k < o->terms ? base[k] + e * y - top - log(sum) : -1e300;
-        v.r = held ? 0 : y - first;
-        v.w = held ? 0 : second - first * first;
-        v.mean = first;
-        return v;
-    }
-    double log_mean = e, mean;
-    if (soft) {
-        mean = (e > 0 ? e + log1p(exp(-e)) : log1p(exp(e))) + 1e-6;
-        slope = (e >= 0 ? 1 / (1 + exp(-e)) : exp(e) / (1 + exp(e))) / mean;
-        log_mean = log(mean) + shift;
-        mean *= exp(shift);
-    } else if (held && o->obs == VDI_VILDS_POISSON) {
-        mean = vdi__poisson_beyond(eta, &log_mean);
-        slope = exp(VDI__POISSON_TOP) / mean;
-    } else {
-        mean = exp(e);
-        if (held) slope = 0;
-    }
-    v.mean = mean;
-    if (o->obs == VDI_VILDS_NEGBIN) {
-        double s = exp(o->extra[j]), both = s + mean;
-        v.log_p = lgamma(y + s) - lgamma(s) - lgamma(y + 1) + s * log(s / both) +
-                  y * (log_mean - log(both));
-        v.r = slope * (y - (y + s) * mean / both);
-        v.w = slope * slope * mean * s / both;
-        return v;
-    }
-    v.log_p = y * log_mean - mean - lf;
-    v.r = slope * (y - mean);
-    v.w = slope * slope * mean;
-    return v;
-}
-
-/* ======== the decoder without a tape ========================================================== */
+/* ======== the decoder ========================================================================= */
 
 /* Buffers for rows of the decoder: values, and tangents in d directions. */
-typedef struct vdi__vdecoder {
-    int64_t room;
-    void *z, *h[2], *eta, *j[2], *jeta; /* (room,d); (room,widest); (room,n); (d,room,widest);
-                                           (d,room,n) */
-} vdi__vdecoder;
+typedef struct vdi__decoder {
+    int64_t room;       /* rows */
+    void *z, *h[2];     /* (room,d); (room,widest) */
+    void *eta;          /* (room,n) */
+    void *j[2], *j_eta; /* (d,room,widest), (d,room,n); NULL: no tangents */
+} vdi__decoder;
 
-VDI__FN vdi_status vdi__vdecoder_make(vdi_vilds *m, int64_t room, bool tangents, vdi__vdecoder *v,
-                                      vdi_error *err) {
-    int64_t widest = 1, d = m->desc.d, n = m->desc.n;
-    size_t size = vdi_dtype_size(m->desc.dtype);
+VDI__FN vdi_status vdi__decoder_make(vdi_vilds *m, int64_t room, bool tangents, vdi__decoder *v,
+                                     vdi_error *err) {
+    const size_t size = vdi_dtype_size(m->desc.dtype), rows = (size_t)room;
+    const size_t d = (size_t)m->desc.d, n = (size_t)m->desc.n;
+    size_t widest = 1;
     memset(v, 0, sizeof *v);
     for (int i = 0; i < m->desc.layers; i++)
-        widest = VDI__MAX(widest, m->desc.hidden[i]);
+        widest = VDI__MAX(widest, (size_t)m->desc.hidden[i]);
     v->room = room;
-    v->z = vdi_arena_alloc(&m->arena, (size_t)(room * d) * size);
-    v->eta = vdi_arena_alloc(&m->arena, (size_t)(room * n) * size);
+    v->z = vdi_arena_alloc(&m->arena, rows * d * size);
+    v->eta = vdi_arena_alloc(&m->arena, rows * n * size);
     bool ok = v->z && v->eta;
     for (int k = 0; k < 2; k++) {
-        v->h[k] = vdi_arena_alloc(&m->arena, (size_t)(room * widest) * size);
-        if (tangents) v->j[k] = vdi_arena_alloc(&m->arena, (size_t)(d * room * widest) * size);
+        v->h[k] = vdi_arena_alloc(&m->arena, rows * widest * size);
+        if (tangents) v->j[k] = vdi_arena_alloc(&m->arena, d * rows * widest * size);
         ok = ok && v->h[k] && (!tangents || v->j[k]);
     }
-    if (tangents) v->jeta = vdi_arena_alloc(&m->arena, (size_t)(d * room * n) * size);
-    return ok && (!tangents || v->jeta)
-               ? VDI_OK
-               : vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    if (tangents) v->j_eta = vdi_arena_alloc(&m->arena, d * rows * n * size);
+    if (ok && (!tangents || v->j_eta)) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+}
+
+/* Tangents through a layer of `next` units with weights w (width,next): from j (d,rows,width), or
+ * from the identity, to `to` (d,rows,next). */
+VDI__FN void vdi__decoder_push(vdi_dtype dtype, size_t d, size_t rows, size_t width, size_t next,
+                               const void *j, const void *w, void *to) {
+    const size_t size = vdi_dtype_size(dtype);
+    for (size_t k = 0; k < d; k++) {
+        char *out = (char *)to + k * rows * next * size;
+        if (j) {
+            vdi_gemm(dtype, 0, rows, next, width, (const char *)j + k * rows * width * size, width,
+                     w, next, out, next);
+            continue;
+        }
+        for (size_t r = 0; r < rows; r++)
+            memcpy(out + r * next * size, (const char *)w + k * next * size, next * size);
+    }
 }
 
 /* eta (rows,n), or its column `only` (rows) if that is not -1, and the tangents, from v->z. */
-VDI__FN void vdi__vdecoder_run(vdi_vilds *m, vdi__vdecoder *v, int64_t rows, int64_t only) {
-    vdi_dtype dtype = m->desc.dtype;
-    size_t size = vdi_dtype_size(dtype);
-    size_t P = (size_t)rows;
-    size_t d = (size_t)m->desc.d;
-    size_t n = (size_t)m->desc.n;
-    const vdi_param *p = &m->params->item[m->decoder];
+VDI__FN void vdi__decoder_run(vdi_vilds *m, vdi__decoder *v, int64_t rows, int64_t only) {
+    const vdi_dtype dtype = m->desc.dtype;
+    const size_t size = vdi_dtype_size(dtype), P = (size_t)rows;
+    const size_t d = (size_t)m->desc.d, n = (size_t)m->desc.n;
+    const vdi_param *p = &m->params->item[m->at.decoder];
     const void *h = v->z, *j = NULL;
     size_t width = d;
     for (int layer = 0; layer < m->desc.layers; layer++, p += 2) {
-        size_t next = (size_t)m->desc.hidden[layer];
-        void *to = v->h[layer & 1], *jto = v->j[layer & 1];
+        const size_t next = (size_t)m->desc.hidden[layer];
+        void *to = v->h[layer & 1], *j_to = v->j[layer & 1];
         vdi_affine(dtype, P, next, width, h, width, p[0].value.data, next, p[1].value.data,
                    VDI_ACT_TANH, 0, to, next);
-        for (size_t k = 0; v->jeta && k < d; k++) {
-            char *jk = (char *)jto + k * P * next * size;
-            if (!j) {
-                for (size_t r = 0; r < P; r++) {
-                    memcpy(jk + r * next * size, (const char *)p[0].value.data + k * next * size,
-                           next * size);
-                }
-            } else {
-                vdi_gemm(dtype, 0, P, next, width, (const char *)j + k * P * width * size, width,
-                         p[0].value.data, next, jk, next);
+        if (v->j_eta) {
+            vdi__decoder_push(dtype, d, P, width, next, j, p[0].value.data, j_to);
+            for (size_t k = 0; k < d; k++) {
+                char *jk = (char *)j_to + k * P * next * size;
+                vdi_act_grad(dtype, VDI_ACT_TANH, 0, P * next, to, jk, jk);
             }
-            vdi_act_grad(dtype, VDI_ACT_TANH, 0, P * next, to, jk, jk);
         }
         h = to;
-        j = jto;
+        j = j_to;
         width = next;
     }
-    size_t columns = only < 0 ? n : 1, skip = only < 0 ? 0 : (size_t)only * size;
-    vdi_affine(dtype, P, columns, width, h, width, (const char *)p[0].value.data + skip, n,
-               (const char *)p[1].value.data + skip, VDI_ACT_NONE, 0, v->eta, columns);
-    const char *straight = m->skip >= 0 ? (const char *)m->params->item[m->skip].value.data : NULL;
-    if (straight)
-        vdi_gemm(dtype, VDI_GEMM_ACC, P, columns, d, v->z, d, straight + skip, n, v->eta, columns);
-    for (size_t k = 0; v->jeta && k < d; k++) {
-        char *jk = (char *)v->jeta + k * P * n * size;
-        const char *row = (const char *)(j ? NULL : p[0].value.data);
-        if (j) {
-            vdi_gemm(dtype, 0, P, n, width, (const char *)j + k * P * width * size, width,
-                     p[0].value.data, n, jk, n);
-        }
-        for (size_t r = 0; (row || straight) && r < P; r++) {
-            if (row) memcpy(jk + r * n * size, row + k * n * size, n * size);
-            if (straight) vdi_axpby(dtype, n, 1, straight + k * n * size, 1, jk + r * n * size);
-        }
+    const size_t columns = only < 0 ? n : 1, skip = only < 0 ? 0 : (size_t)only * size;
+    const char *w = (const char *)p[0].value.data, *bias = (const char *)p[1].value.data;
+    vdi_affine(dtype, P, columns, width, h, width, w + skip, n, bias + skip, VDI_ACT_NONE, 0,
+               v->eta, columns);
+    if (v->j_eta) vdi__decoder_push(dtype, d, P, width, n, j, w, v->j_eta);
+    if (m->at.skip < 0) return;
+    const char *straight = (const char *)m->params->item[m->at.skip].value.data;
+    vdi_gemm(dtype, VDI_GEMM_ACC, P, columns, d, v->z, d, straight + skip, n, v->eta, columns);
+    for (size_t r = 0; v->j_eta && r < d * P; r++) {
+        vdi_axpby(dtype, n, 1, straight + r / P * n * size, 1, (char *)v->j_eta + r * n * size);
     }
 }
 
-/* A quadrature rule for N(0, I) in d dimensions. */
-typedef struct vdi__vrule {
+/* ======== quadrature ========================================================================== */
+
+/* A rule for N(0, I) in d dimensions. */
+typedef struct vdi__vilds_rule {
     int64_t count;
     double *x, *w; /* (count,d), (count) */
-} vdi__vrule;
-VDI__FN vdi_status vdi__vrule_make(vdi_vilds *m, int64_t nodes, vdi__vrule *r, vdi_error *err) {
-    int64_t d = m->desc.d, count = 1;
-    if (nodes < 1) nodes = 7;
+} vdi__vilds_rule;
+
+/* `nodes` for each dimension, fewer where their product would be more than 2500. */
+VDI__FN vdi_status vdi__vilds_rule_make(vdi_vilds *m, int64_t nodes, vdi__vilds_rule *r,
+                                        vdi_error *err) {
+    const int64_t d = m->desc.d;
+    int64_t count = 1;
     while (nodes > 1 && pow((double)nodes, (double)d) > 2500)
         nodes--;
-    if (pow((double)nodes, (double)d) > 1e5) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_vilds",
-                             "quadrature in %lld dimensions is out of reach", (long long)d);
-    }
     for (int64_t i = 0; i < d; i++)
         count *= nodes;
     r->count = count;
@@ -26224,11 +27541,12 @@ VDI__FN vdi_status vdi__vrule_make(vdi_vilds *m, int64_t nodes, vdi__vrule *r, v
     return vdi_gauss_hermite_product((int)nodes, (int)d, r->x, r->w, err);
 }
 
-/* The nodes of N(mean, S) into rows `at` .. of v->z; chol (d,d) is scratch. False if S is not
- * positive definite. */
-VDI__FN bool vdi__vrule_place(const vdi_vilds *m, const vdi__vrule *rule, const double *mean,
-                              const double *S, double *chol, void *z, int64_t at) {
-    int64_t d = m->desc.d;
+/* The nodes of N(mean, S) into rows `at` .. of z; chol (d,d) is scratch. False if S is not positive
+ * definite. */
+VDI__FN bool vdi__vilds_rule_place(const vdi_vilds *m, const vdi__vilds_rule *rule,
+                                   const double *mean, const double *S, double *chol, void *z,
+                                   int64_t at) {
+    const int64_t d = m->desc.d;
     memcpy(chol, S, (size_t)(d * d) * sizeof *chol);
     if (vdi_cholesky(VDI_F64, (size_t)d, chol, (size_t)d, NULL) < 0) return false;
     for (int64_t q = 0; q < rule->count; q++) {
@@ -26242,50 +27560,66 @@ VDI__FN bool vdi__vrule_place(const vdi_vilds *m, const vdi__vrule *rule, const 
     return true;
 }
 
-/* Buffers to push the nodes of a rule through z -> A z + g(z). */
-typedef struct vdi__vdrift {
+/* ======== the transition ====================================================================== */
+
+/* Buffers to push points through z -> A z + g(z). */
+typedef struct vdi__vilds_steps {
     void *z, *h[2];
-    double *to; /* (nodes,d) */
-} vdi__vdrift;
-VDI__FN vdi_status vdi__vdrift_make(vdi_vilds *m, int64_t nodes, vdi__vdrift *v, vdi_error *err) {
+    double *to; /* (points,d) */
+} vdi__vilds_steps;
+
+VDI__FN vdi_status vdi__vilds_steps_make(vdi_vilds *m, int64_t points, vdi__vilds_steps *v,
+                                         vdi_error *err) {
     int64_t widest = m->desc.d;
     for (int i = 0; i < m->desc.transition_layers; i++)
         widest = VDI__MAX(widest, m->desc.transition_hidden[i]);
-    size_t bytes = (size_t)(nodes * widest) * vdi_dtype_size(m->desc.dtype);
+    const size_t bytes = (size_t)(points * widest) * vdi_dtype_size(m->desc.dtype);
     v->z = vdi_arena_alloc(&m->arena, bytes);
     v->h[0] = vdi_arena_alloc(&m->arena, bytes);
     v->h[1] = vdi_arena_alloc(&m->arena, bytes);
-    v->to = (double *)vdi_arena_alloc(&m->arena, (size_t)(nodes * m->desc.d) * sizeof *v->to);
-    return v->z && v->h[0] && v->h[1] && v->to
-               ? VDI_OK
-               : vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    v->to = (double *)vdi_arena_alloc(&m->arena, (size_t)(points * m->desc.d) * sizeof *v->to);
+    if (v->z && v->h[0] && v->h[1] && v->to) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
 }
-/* The mean and covariance of A z + g(z), z ~ N(mean, S), added to mu (d) and cov (d,d). */
-VDI__FN bool vdi__vdrift_moments(const vdi_vilds *m, const vdi__vrule *rule, vdi__vdrift *v,
-                                 const double *A, const double *mean, const double *S, double *chol,
-                                 double *mu, double *cov) {
-    int64_t d = m->desc.d, Q = rule->count;
-    vdi_dtype dtype = m->desc.dtype;
-    const vdi_param *p = &m->params->item[m->transition];
-    if (!vdi__vrule_place(m, rule, mean, S, chol, v->z, 0)) return false;
+
+/* A z + g(z) of the points v->z (points,d) into v->to; g only where the model has one. */
+VDI__FN void vdi__vilds_steps_run(const vdi_vilds *m, vdi__vilds_steps *v, const double *A,
+                                  int64_t points) {
+    const int64_t d = m->desc.d;
+    const int32_t layers = m->desc.transition_layers;
+    const vdi_dtype dtype = m->desc.dtype;
+    const bool bent = m->at.transition >= 0;
+    const vdi_param *p = bent ? &m->params->item[m->at.transition] : NULL;
     const void *h = v->z;
     size_t width = (size_t)d;
-    for (int layer = 0; layer <= m->desc.transition_layers; layer++, p += 2) {
-        bool last = layer == m->desc.transition_layers;
-        size_t next = (size_t)(last ? d : m->desc.transition_hidden[layer]);
-        vdi_affine(dtype, (size_t)Q, next, width, h, width, p[0].value.data, next, p[1].value.data,
-                   last ? VDI_ACT_NONE : VDI_ACT_TANH, 0, v->h[layer & 1], next);
+    for (int layer = 0; bent && layer <= layers; layer++, p += 2) {
+        const bool last = layer == layers;
+        const size_t next = (size_t)(last ? d : m->desc.transition_hidden[layer]);
+        vdi_affine(dtype, (size_t)points, next, width, h, width, p[0].value.data, next,
+                   p[1].value.data, last ? VDI_ACT_NONE : VDI_ACT_TANH, 0, v->h[layer & 1], next);
         h = v->h[layer & 1];
         width = next;
     }
-    for (int64_t q = 0; q < Q; q++) {
+    for (int64_t q = 0; q < points; q++) {
         for (int64_t i = 0; i < d; i++) {
-            double x = vdi_dtype_load(dtype, h, q * d + i);
+            double x = bent ? vdi_dtype_load(dtype, h, q * d + i) : 0;
             for (int64_t k = 0; k < d; k++)
                 x += A[i * d + k] * vdi_dtype_load(dtype, v->z, q * d + k);
             v->to[q * d + i] = x;
-            mu[i] += rule->w[q] * x;
         }
+    }
+}
+
+/* The mean and covariance of A z + g(z), z ~ N(mean, S), added to mu (d) and cov (d,d). */
+VDI__FN bool vdi__vilds_steps_moments(const vdi_vilds *m, const vdi__vilds_rule *rule,
+                                      vdi__vilds_steps *v, const double *A, const double *mean,
+                                      const double *S, double *chol, double *mu, double *cov) {
+    const int64_t d = m->desc.d, Q = rule->count;
+    if (!vdi__vilds_rule_place(m, rule, mean, S, chol, v->z, 0)) return false;
+    vdi__vilds_steps_run(m, v, A, Q);
+    for (int64_t q = 0; q < Q; q++) {
+        for (int64_t i = 0; i < d; i++)
+            mu[i] += rule->w[q] * v->to[q * d + i];
     }
     for (int64_t q = 0; q < Q; q++) {
         for (int64_t i = 0; i < d; i++) {
@@ -26297,882 +27631,1101 @@ VDI__FN bool vdi__vdrift_moments(const vdi_vilds *m, const vdi__vrule *rule, vdi
     }
     return true;
 }
+#endif
 
-/* ======== refinement ========================================================================== */
+/* ======== model/vilds/refine.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_REFINE_C)
+#define VDI_MODEL_VILDS_REFINE_C
 
-/* The state of a batch under refinement; everything float64. */
-typedef struct vdi__vrefine {
-    double *nat;        /* (B,T,d + d d): h and Lambda */
-    double *mean, *S;   /* (B,T,d), (B,T,d,d) */
-    double *G, *H;      /* (B,T,d), (B,T,d,d) */
-    double *elbo, *rho; /* (B) */
-} vdi__vrefine;
+/* ======== natural-gradient steps ============================================================== */
 
-VDI__FN vdi_status vdi__vrefine_alloc(vdi_vilds *m, const vdi__vbatch *b, vdi__vrefine *s,
-                                      vdi_error *err) {
-    int64_t d = m->desc.d, bins = b->info.trials * b->info.T;
-    const int64_t count[7] = {bins * (d + d * d), bins * d,       bins * d * d,  bins * d,
-                              bins * d * d,       b->info.trials, b->info.trials};
-    double **to[7];
-    to[0] = &s->nat;
-    to[1] = &s->mean;
-    to[2] = &s->S;
-    to[3] = &s->G;
-    to[4] = &s->H;
-    to[5] = &s->elbo;
-    to[6] = &s->rho;
-    for (int i = 0; i < 7; i++) {
-        if (!(*to[i] = (double *)vdi_arena_calloc(&m->arena, (size_t)count[i] * sizeof(double))))
-            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    }
-    return VDI_OK;
+/* Factors of a batch, and what goes with them; everything float64. */
+typedef struct vdi__vilds_factors {
+    double *natural;  /* (B,T,d + d d): h and Lambda */
+    double *mean, *S; /* (B,T,d), (B,T,d,d) */
+    double *G, *H;    /* (B,T,d), (B,T,d,d) */
+    double *elbo;     /* (B) */
+} vdi__vilds_factors;
+
+/* What a refinement works with. */
+typedef struct vdi__vilds_refiner {
+    vdi_vilds *m;
+    vdi__vilds_batch *b;
+    const vdi__obs_ops *obs;
+    vdi__obs_numbers numbers;
+    vdi__vilds_rule rule;
+    vdi__decoder decoder;
+    double *chol; /* (d,d) */
+    double *rho;  /* (B) */
+    vdi__vilds_factors now, next;
+} vdi__vilds_refiner;
+
+VDI__FN bool vdi__vilds_factors_make(vdi_arena *a, size_t trials, size_t bins, size_t d,
+                                     vdi__vilds_factors *f) {
+    const size_t real = sizeof(double), dd = d * d;
+    f->natural = (double *)vdi_arena_calloc(a, bins * (d + dd) * real);
+    f->mean = (double *)vdi_arena_calloc(a, bins * d * real);
+    f->S = (double *)vdi_arena_calloc(a, bins * dd * real);
+    f->G = (double *)vdi_arena_calloc(a, bins * d * real);
+    f->H = (double *)vdi_arena_calloc(a, bins * dd * real);
+    f->elbo = (double *)vdi_arena_calloc(a, trials * real);
+    return f->natural && f->mean && f->S && f->G && f->H && f->elbo;
 }
 
-/* Moments, bound and the expectations G, H at s->nat. A trial whose bound cannot be had gets
+VDI__FN vdi_status vdi__vilds_refiner_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t nodes,
+                                           vdi__vilds_refiner *r, vdi_error *err) {
+    const size_t d = (size_t)m->desc.d, trials = (size_t)b->info.trials;
+    const size_t bins = trials * (size_t)b->info.T;
+    const int64_t most = d <= 2 ? 5 : d == 3 ? 4 : 3;
+    memset(r, 0, sizeof *r);
+    r->m = m;
+    r->b = b;
+    r->obs = vdi__vilds_obs(&m->desc);
+    r->chol = (double *)vdi_arena_alloc(&m->arena, d * d * sizeof *r->chol);
+    r->rho = (double *)vdi_arena_alloc(&m->arena, trials * sizeof *r->rho);
+    if (!r->chol || !r->rho || !vdi__vilds_factors_make(&m->arena, trials, bins, d, &r->now) ||
+        !vdi__vilds_factors_make(&m->arena, trials, bins, d, &r->next))
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    vdi_status status = vdi__vilds_obs_numbers(m, &r->numbers, err);
+    if (status >= 0) status = vdi__vilds_rule_make(m, VDI__MIN(nodes, most), &r->rule, err);
+    if (status < 0) return status;
+    return vdi__decoder_make(m, VDI__MAX(1024, r->rule.count), true, &r->decoder, err);
+}
+
+/* Row `row` of the batch, whose nodes are rows `at` .. of the decoder: adds to G (d) and H (d,d),
+ * of which the lower triangle; returns E log p, without log y! where that is kept apart. */
+VDI__FN double vdi__vilds_expect_row(const vdi__vilds_refiner *r, int64_t row, int64_t at,
+                                     int64_t points, double *G, double *H, double sum) {
+    const vdi_vilds *m = r->m;
+    const vdi__vilds_batch *b = r->b;
+    const int64_t d = m->desc.d, n = m->desc.n, Q = r->rule.count;
+    const vdi_dtype dtype = m->desc.dtype;
+    for (int64_t j = 0; j < n; j++) {
+        const int64_t cell = row * n + j;
+        const double y = vdi_dtype_load(dtype, b->y.data, cell);
+        double shift = 0, tangent[64];
+        if (vdi_tensor_ok(b->offset)) shift = vdi_dtype_load(dtype, b->offset.data, cell);
+        if (vdi_tensor_ok(b->mask) && vdi_dtype_load(dtype, b->mask.data, cell) == 0) continue;
+        for (int64_t q = 0; q < Q; q++) {
+            const int64_t place = (at + q) * n + j;
+            const double eta = vdi_dtype_load(dtype, r->decoder.eta, place), w = r->rule.w[q];
+            const vdi__obs_term v = r->obs->term(&r->numbers, j, y, eta, shift);
+            sum += w * v.log_p;
+            for (int64_t k = 0; k < d; k++)
+                tangent[k] = vdi_dtype_load(dtype, r->decoder.j_eta, k * points * n + place);
+            for (int64_t k = 0; k < d; k++) {
+                G[k] += w * v.score * tangent[k];
+                for (int64_t l = 0; l <= k; l++)
+                    H[k * d + l] += w * v.information * tangent[k] * tangent[l];
+            }
+        }
+    }
+    return sum;
+}
+
+/* Bins from .. from + count of trial i: their G, H and E log p, added to *sum. False if a
+ * covariance is not positive definite. */
+VDI__FN bool vdi__vilds_expect(vdi__vilds_refiner *r, vdi__vilds_factors *f, int64_t i,
+                               int64_t from, int64_t count, double *sum) {
+    const int64_t d = r->m->desc.d, dd = d * d, Q = r->rule.count;
+    const int64_t first = i * r->b->info.T + from, row = r->b->rows.first[i] + from;
+    bool placed = true;
+    for (int64_t t = 0; t < count; t++) {
+        placed = vdi__vilds_rule_place(r->m, &r->rule, f->mean + (first + t) * d,
+                                       f->S + (first + t) * dd, r->chol, r->decoder.z, t * Q) &&
+                 placed;
+    }
+    if (!placed) return false;
+    vdi__decoder_run(r->m, &r->decoder, count * Q, -1);
+    for (int64_t t = 0; t < count; t++) {
+        double *H = f->H + (first + t) * dd;
+        *sum = vdi__vilds_expect_row(r, row + t, t * Q, count * Q, f->G + (first + t) * d, H, *sum);
+        for (int64_t k = 0; k < d; k++) {
+            for (int64_t l = 0; l < k; l++)
+                H[l * d + k] = H[k * d + l];
+        }
+    }
+    return true;
+}
+
+/* Moments, bound and the expectations G, H at f->natural. A trial whose bound cannot be had gets
  * -inf. */
-VDI__FN vdi_status vdi__vrefine_state(vdi_vilds *m, vdi__vbatch *b, const vdi__vobs *obs,
-                                      const vdi__vrule *rule, vdi__vdecoder *dec, double *chol,
-                                      vdi__vrefine *s, vdi_error *err) {
-    int64_t d = m->desc.d;
-    int64_t dd = d * d;
-    int64_t n = m->desc.n;
-    int64_t B = b->info.trials;
-    int64_t T = b->info.T;
-    int64_t Q = rule->count;
-    vdi_dtype dtype = m->desc.dtype;
-    vdi__velbo e;
+VDI__FN vdi_status vdi__vilds_factors_evaluate(vdi__vilds_refiner *r, vdi__vilds_factors *f,
+                                               vdi_error *err) {
+    vdi_vilds *m = r->m;
+    const int64_t d = m->desc.d, dd = d * d, B = r->b->info.trials, T = r->b->info.T;
+    const int64_t strip = VDI__MAX(1, r->decoder.room / r->rule.count);
+    const size_t bins = (size_t)(B * T), real = sizeof(double);
+    vdi__vilds_q q;
     vdi_tape_reset(m->tape);
-    bool old = vdi_tape_set_no_grad(m->tape, true);
-    vdi__vilds_posterior(m, b,
-                         vdi_tape_constant(m->tape, vdi_tensor_3d(s->nat, VDI_F64, B, T, d + dd)),
-                         true, true, &e);
-    vdi__vilds_kl(m, b, &e);
+    const bool old = vdi_tape_set_no_grad(m->tape, true);
+    vdi_var natural = vdi_tape_constant(m->tape, vdi_tensor_3d(f->natural, VDI_F64, B, T, d + dd));
+    vdi__vilds_posterior(m, r->b, natural, true, true, &q);
+    vdi__vilds_kl(m, r->b, &q);
     (void)vdi_tape_set_no_grad(m->tape, old);
-    vdi_status status = vdi_tape_status(m->tape, err);
+    const vdi_status status = vdi_tape_status(m->tape, err);
     if (status < 0) return status;
-    memcpy(s->mean, vdi_tape_value(m->tape, e.mean).data, (size_t)(B * T * d) * sizeof(double));
-    memcpy(s->S, vdi_tape_value(m->tape, e.S).data, (size_t)(B * T * dd) * sizeof(double));
-    memset(s->G, 0, (size_t)(B * T * d) * sizeof(double));
-    memset(s->H, 0, (size_t)(B * T * dd) * sizeof(double));
-    const double *kl = (const double *)vdi_tape_value(m->tape, e.kl).data;
-    bool lf = m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT;
-    bool plain = m->desc.obs == VDI_VILDS_POISSON && m->desc.link == VDI_VILDS_EXP;
-    int64_t strip = VDI__MAX(1, dec->room / Q);
+    memcpy(f->mean, vdi_tape_value(m->tape, q.mean).data, bins * (size_t)d * real);
+    memcpy(f->S, vdi_tape_value(m->tape, q.S).data, bins * (size_t)dd * real);
+    memset(f->G, 0, bins * (size_t)d * real);
+    memset(f->H, 0, bins * (size_t)dd * real);
+    const double *kl = (const double *)vdi_tape_value(m->tape, q.kl).data;
     for (int64_t i = 0; i < B; i++) {
-        double sum = -kl[i] - (lf ? b->constant[i] : 0);
-        for (int64_t from = 0; from < b->info.length[i]; from += strip) {
-            int64_t count = VDI__MIN(strip, b->info.length[i] - from), P = count * Q;
-            bool placed = true;
-            for (int64_t r = 0; r < count; r++) {
-                placed = vdi__vrule_place(m, rule, s->mean + (i * T + from + r) * d,
-                                          s->S + (i * T + from + r) * dd, chol, dec->z, r * Q) &&
-                         placed;
-            }
-            if (!placed) {
-                sum = -HUGE_VAL;
-                break;
-            }
-            vdi__vdecoder_run(m, dec, P, -1);
-            for (int64_t r = 0; r < count; r++) {
-                int64_t bin = i * T + from + r, row = b->first[i] + from + r;
-                double *G = s->G + bin * d, *H = s->H + bin * dd;
-                for (int64_t j = 0; j < n; j++) {
-                    double y = vdi_dtype_load(dtype, b->y.data, row * n + j);
-                    double shift = vdi_tensor_ok(b->offset)
-                                       ? vdi_dtype_load(dtype, b->offset.data, row * n + j)
-                                       : 0;
-                    if (vdi_tensor_ok(b->mask) &&
-                        vdi_dtype_load(dtype, b->mask.data, row * n + j) == 0)
-                        continue;
-                    for (int64_t q = 0; q < Q; q++) {
-                        int64_t at = (r * Q + q) * n + j;
-                        double w = rule->w[q], tangent[64];
-                        vdi__vterm v;
-                        if (plain) {
-                            double eta = vdi_dtype_load(dtype, dec->eta, at) + shift;
-                            double mean = exp(eta);
-                            if (eta > VDI__POISSON_TOP) {
-                                v = vdi__vobs_term(obs, j, y, 0, eta, 0);
-                            } else {
-                                v.log_p = y * eta - mean;
-                                v.w = mean;
-                                v.r = y - mean;
-                            }
-                        } else {
-                            v = vdi__vobs_term(obs, j, y, 0, vdi_dtype_load(dtype, dec->eta, at),
-                                               shift);
-                        }
-                        /* taken off with the constant */
-                        if (!plain && m->desc.obs == VDI_VILDS_COUNT) v.log_p += lgamma(y + 1);
-                        sum += w * v.log_p;
-                        for (int64_t k = 0; k < d; k++)
-                            tangent[k] = vdi_dtype_load(dtype, dec->jeta, k * P * n + at);
-                        for (int64_t k = 0; k < d; k++) {
-                            G[k] += w * v.r * tangent[k];
-                            for (int64_t l = 0; l <= k; l++)
-                                H[k * d + l] += w * v.w * tangent[k] * tangent[l];
-                        }
-                    }
-                }
-                for (int64_t k = 0; k < d; k++) {
-                    for (int64_t l = 0; l < k; l++)
-                        H[l * d + k] = H[k * d + l];
-                }
-            }
+        const int64_t length = r->b->info.length[i];
+        double sum = -kl[i] - (r->obs->apart ? r->b->constant[i] : 0);
+        for (int64_t from = 0; from < length; from += strip) {
+            if (vdi__vilds_expect(r, f, i, from, VDI__MIN(strip, length - from), &sum)) continue;
+            sum = -HUGE_VAL;
+            break;
         }
-        s->elbo[i] = sum == sum ? sum : -HUGE_VAL;
+        f->elbo[i] = sum == sum ? sum : -HUGE_VAL;
     }
     return VDI_OK;
 }
 
-/* Refine from the encoder's output `out` (B,T,d + d d; h and R): natural parameters in the
- * arena. */
-VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vbatch *b, const double *out, int64_t steps,
-                                     int64_t nodes, double **nat, vdi_error *err) {
-    int64_t d = m->desc.d;
-    int64_t dd = d * d;
-    int64_t B = b->info.trials;
-    int64_t T = b->info.T;
-    vdi__vrefine now, next;
-    vdi__vobs obs;
-    vdi__vrule rule;
-    vdi__vdecoder dec;
-    double *chol = (double *)vdi_arena_alloc(&m->arena, (size_t)dd * sizeof *chol);
-    vdi_status status = chol ? vdi__vrefine_alloc(m, b, &now, err)
-                             : vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    if (status >= 0) status = vdi__vrefine_alloc(m, b, &next, err);
-    if (status >= 0) status = vdi__vobs_make(m, &obs, err);
-    if (status >= 0)
-        status = vdi__vrule_make(m, VDI__MIN(nodes, d <= 2 ? 5 : d == 3 ? 4 : 3), &rule, err);
-    if (status >= 0) status = vdi__vdecoder_make(m, VDI__MAX(1024, rule.count), true, &dec, err);
+/* One step of every trial from `now` to `next`. */
+VDI__FN void vdi__vilds_factors_step(vdi__vilds_refiner *r) {
+    const int64_t d = r->m->desc.d, dd = d * d, T = r->b->info.T;
+    const vdi__vilds_factors *now = &r->now;
+    for (int64_t i = 0; i < r->b->info.trials * T; i++) {
+        const double rho = r->rho[i / T], *from = now->natural + i * (d + dd);
+        const double *G = now->G + i * d, *H = now->H + i * dd, *mean = now->mean + i * d;
+        double *to = r->next.natural + i * (d + dd);
+        for (int64_t k = 0; k < d; k++)
+            to[k] = (1 - rho) * from[k] + rho * (G[k] + vdi__vm_dot(d, H + k * d, mean));
+        for (int64_t k = 0; k < dd; k++)
+            to[d + k] = (1 - rho) * from[d + k] + rho * H[k];
+    }
+}
+
+/* Trial i goes on from `next`. */
+VDI__FN void vdi__vilds_factors_take(vdi__vilds_refiner *r, int64_t i) {
+    const size_t d = (size_t)r->m->desc.d, dd = d * d, T = (size_t)r->b->info.T;
+    const size_t at = (size_t)i * T, real = sizeof(double);
+    vdi__vilds_factors *now = &r->now, *next = &r->next;
+    memcpy(now->natural + at * (d + dd), next->natural + at * (d + dd), T * (d + dd) * real);
+    memcpy(now->mean + at * d, next->mean + at * d, T * d * real);
+    memcpy(now->G + at * d, next->G + at * d, T * d * real);
+    memcpy(now->H + at * dd, next->H + at * dd, T * dd * real);
+    now->elbo[i] = next->elbo[i];
+}
+
+/* From the encoder's output `out` (B,T,d + d d; h and R) to natural parameters, in the arena. */
+VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vilds_batch *b, const double *out,
+                                     int64_t steps, int64_t nodes, double **natural,
+                                     vdi_error *err) {
+    const int64_t d = m->desc.d, dd = d * d, B = b->info.trials;
+    vdi__vilds_refiner r;
+    vdi_status status = vdi__vilds_refiner_make(m, b, nodes, &r, err);
     if (status < 0) return status;
-    for (int64_t i = 0; i < B * T; i++) {
+    for (int64_t i = 0; i < B * b->info.T; i++) {
         const double *o = out + i * (d + dd);
-        memcpy(now.nat + i * (d + dd), o, (size_t)d * sizeof *o);
-        vdi__vm_mul(d, 1, o + d, false, o + d, true, now.nat + i * (d + dd) + d);
+        double *to = r.now.natural + i * (d + dd);
+        memcpy(to, o, (size_t)d * sizeof *o);
+        vdi__vm_mul(d, 1, o + d, false, o + d, true, to + d);
     }
-    vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-    status = vdi__vrefine_state(m, b, &obs, &rule, &dec, chol, &now, err);
-    vdi_arena_rewind(&m->arena, mark);
     for (int64_t i = 0; i < B; i++)
-        now.rho[i] = 0.5;
+        r.rho[i] = 0.5;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    status = vdi__vilds_factors_evaluate(&r, &r.now, err);
+    vdi_arena_rewind(&m->arena, mark);
     for (int64_t step = 0; step < steps && status >= 0; step++) {
-        for (int64_t i = 0; i < B; i++) {
-            for (int64_t t = 0; t < T; t++) {
-                int64_t at = i * T + t;
-                double *to = next.nat + at * (d + dd), rho = now.rho[i];
-                const double *from = now.nat + at * (d + dd);
-                const double *G = now.G + at * d;
-                const double *H = now.H + at * dd;
-                const double *mean = now.mean + at * d;
-                for (int64_t k = 0; k < d; k++)
-                    to[k] = (1 - rho) * from[k] + rho * (G[k] + vdi__vm_dot(d, H + k * d, mean));
-                for (int64_t k = 0; k < dd; k++)
-                    to[d + k] = (1 - rho) * from[d + k] + rho * H[k];
-            }
-        }
-        status = vdi__vrefine_state(m, b, &obs, &rule, &dec, chol, &next, err);
+        vdi__vilds_factors_step(&r);
+        status = vdi__vilds_factors_evaluate(&r, &r.next, err);
         vdi_arena_rewind(&m->arena, mark);
-        if (status < 0) break;
-        for (int64_t i = 0; i < B; i++) {
-            bool better = next.elbo[i] >= now.elbo[i] - 1e-6;
-            now.rho[i] = better ? VDI__MIN(1.0, now.rho[i] * 1.3) : now.rho[i] * 0.4;
-            if (!better) continue;
-            size_t T8 = (size_t)T * sizeof(double);
-            memcpy(now.nat + i * T * (d + dd), next.nat + i * T * (d + dd), T8 * (size_t)(d + dd));
-            memcpy(now.mean + i * T * d, next.mean + i * T * d, T8 * (size_t)d);
-            memcpy(now.G + i * T * d, next.G + i * T * d, T8 * (size_t)d);
-            memcpy(now.H + i * T * dd, next.H + i * T * dd, T8 * (size_t)dd);
-            now.elbo[i] = next.elbo[i];
+        for (int64_t i = 0; i < B && status >= 0; i++) {
+            const bool better = r.next.elbo[i] >= r.now.elbo[i] - 1e-6;
+            r.rho[i] = better ? VDI__MIN(1.0, r.rho[i] * 1.3) : r.rho[i] * 0.4;
+            if (better) vdi__vilds_factors_take(&r, i);
         }
     }
-    *nat = now.nat;
+    *natural = r.now.natural;
     return status;
 }
 
-/* Any other model: Adam on the encoder's output of each bin, with the same normals at every step,
-   so that the bound of a trial can be compared; the best of each trial is kept in `out` (B,T,k). */
-VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vbatch *b, double *out, int64_t k,
+/* ======== Adam on the encoder's output ======================================================== */
+
+/* Adam's step number `step` (from 0) of `steps`, uphill along g. */
+VDI__FN void vdi__vilds_climb_step(int64_t total, int64_t step, int64_t steps, const double *g,
+                                   double *x, double *m1, double *m2) {
+    const double c1 = 1 - pow(0.9, (double)(step + 1)), c2 = 1 - pow(0.99, (double)(step + 1));
+    const double rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
+    for (int64_t i = 0; i < total; i++) {
+        m1[i] = 0.9 * m1[i] + 0.1 * g[i];
+        m2[i] = 0.99 * m2[i] + 0.01 * g[i] * g[i];
+        x[i] += rate * (m1[i] / c1) / (sqrt(m2[i] / c2) + 1e-8);
+    }
+}
+
+/* With the same normals at every step, so that the bound of a trial can be compared; the best of
+ * each trial is kept in `out` (B,T,k). */
+VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vilds_batch *b, double *out, int64_t k,
                                     int64_t steps, int64_t samples, uint64_t seed, vdi_error *err) {
-    int64_t B = b->info.trials;
-    int64_t T = b->info.T;
-    int64_t each = T * k;
-    int64_t total = B * each;
+    const int64_t B = b->info.trials, T = b->info.T, each = T * k, total = B * each;
+    const bool closed = vdi__vilds_closed(m);
     double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x);
-    double *m1 = x + total;
-    double *m2 = m1 + total;
-    double *best = m2 + total;
-    bool closed = vdi__vilds_closed(m);
-    vdi_tensor eps = closed
-                         ? vdi__no_tensor()
-                         : vdi__vilds_eps(m, b, samples, seed, VDI__V_RNG_SCORE, (int64_t)1 << 30);
+    vdi_tensor eps = vdi__no_tensor();
+    if (!closed) eps = vdi__vilds_eps(m, b, samples, seed, VDI__VILDS_RNG_SCORE, (int64_t)1 << 30);
     if (!x || (!closed && !vdi_tensor_ok(eps)))
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    double *m1 = x + total, *m2 = m1 + total, *best = m2 + total;
     memcpy(x, out, (size_t)total * sizeof *x);
     memset(m1, 0, (size_t)(2 * total) * sizeof *m1);
     vdi_status status = VDI_OK;
-    bool old = vdi_tape_set_no_grad(m->tape, false), frozen = vdi_tape_set_frozen(m->tape, true);
-    vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    const bool old = vdi_tape_set_no_grad(m->tape, false);
+    const bool frozen = vdi_tape_set_frozen(m->tape, true);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
     for (int64_t step = 0; step <= steps; step++) {
-        vdi__velbo e;
+        vdi__vilds_q q;
         vdi_tape_reset(m->tape);
         vdi_arena_rewind(&m->arena, mark);
         vdi_var v = vdi_tape_variable(m->tape, vdi_tensor_3d(x, VDI_F64, B, T, k));
-        vdi__vilds_posterior(m, b, v, false, !m->desc.log_joint, &e);
-        vdi__vilds_bound(m, b, eps, &e);
-        vdi_status went = vdi_tape_status(m->tape, step ? NULL : err);
+        vdi__vilds_posterior(m, b, v, false, !m->desc.log_joint, &q);
+        vdi__vilds_bound(m, b, eps, &q);
+        const vdi_status went = vdi_tape_status(m->tape, step ? NULL : err);
         if (went < 0 && !step) status = went;
         if (went < 0) break; /* too far: what was best so far stands */
-        const double *elbo = (const double *)vdi_tape_value(m->tape, e.elbo).data;
+        const double *elbo = (const double *)vdi_tape_value(m->tape, q.elbo).data;
         for (int64_t i = 0; i < B; i++) {
-            if (!step || elbo[i] > best[i]) {
-                best[i] = elbo[i];
-                memcpy(out + i * each, x + i * each, (size_t)each * sizeof *x);
-            }
+            if (step && !(elbo[i] > best[i])) continue;
+            best[i] = elbo[i];
+            memcpy(out + i * each, x + i * each, (size_t)each * sizeof *x);
         }
-        if (step == steps || vdi_tape_backward(m->tape, vdi_var_sum(m->tape, e.elbo)) < 0) break;
+        if (step == steps || vdi_tape_backward(m->tape, vdi_var_sum(m->tape, q.elbo)) < 0) break;
         const double *g = (const double *)vdi_tape_grad(m->tape, v).data;
         if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
-        double c1 = 1 - pow(0.9, (double)(step + 1));
-        double c2 = 1 - pow(0.99, (double)(step + 1));
-        double rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
-        for (int64_t i = 0; i < total; i++) {
-            m1[i] = 0.9 * m1[i] + 0.1 * g[i];
-            m2[i] = 0.99 * m2[i] + 0.01 * g[i] * g[i];
-            x[i] += rate * (m1[i] / c1) / (sqrt(m2[i] / c2) + 1e-8);
-        }
+        vdi__vilds_climb_step(total, step, steps, g, x, m1, m2);
     }
     (void)vdi_tape_set_no_grad(m->tape, old);
     (void)vdi_tape_set_frozen(m->tape, frozen);
     return status;
 }
+#endif
+
+/* ======== model/vilds/infer.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_INFER_C)
+#define VDI_MODEL_VILDS_INFER_C
+
+enum {
+    VDI__VILDS_BLOCK = 64,    /* most trials that are worked on together */
+    VDI__VILDS_IW_GROUP = 8,  /* importance samples that are drawn together, */
+    VDI__VILDS_IW_CHUNK = 512 /* and those after which the tape is cleared */
+};
+
+/* ======== what is asked ======================================================================= */
+
+VDI__DEF const vdi_fields *vdi_vilds_query_fields(void) {
+    static const vdi_field rows[] = {
+        VDI_FIELD_INT(vdi_vilds_query, refine, 0, 0, 1000000,
+                      "steps that refine each trial's posterior"),
+        VDI_FIELD_INT(vdi_vilds_query, samples, 16, 1, 1000000,
+                      "samples of the bound, where it has no closed form"),
+        VDI_FIELD_INT(vdi_vilds_query, iw, 0, 0, 1e9,
+                      "samples of the importance-weighted bound; 0: none"),
+        VDI_FIELD_SEED(vdi_vilds_query, seed, "of the samples"),
+        VDI_FIELD_INT(vdi_vilds_query, nodes, 7, 1, VDI_GAUSS_HERMITE_MAX,
+                      "of quadrature for each latent dimension"),
+    };
+    static const vdi_fields fields = {"vdi_vilds_query", rows, (int)VDI__COUNT(rows)};
+    return &fields;
+}
+
+VDI__DEF vdi_vilds_query vdi_vilds_query_defaults(const vdi_vilds_query *q) {
+    vdi_vilds_query r = VDI__ZERO;
+    if (q) r = *q;
+    vdi_fields_fill(vdi_vilds_query_fields(), &r);
+    return r;
+}
+
+VDI__DEF vdi_status vdi_vilds_query_check(const vdi_vilds_query *q, vdi_error *err) {
+    const vdi_vilds_query filled = vdi_vilds_query_defaults(q);
+    return vdi_fields_check(vdi_vilds_query_fields(), &filled, err);
+}
+
+/* The query that a call works with, of data that fit the model. */
+VDI__FN vdi_status vdi__vilds_ask(const vdi_vilds *m, const vdi_vilds_data *data,
+                                  const vdi_vilds_query *query, const char *where,
+                                  vdi_vilds_query *q, vdi_error *err) {
+    const vdi_status status = vdi__vilds_fits(m, data, where, err);
+    *q = vdi_vilds_query_defaults(query);
+    return status < 0 ? status : vdi_vilds_query_check(q, err);
+}
 
 /* ======== posteriors of items ================================================================= */
 
-VDI__FN bool vdi__vilds_refines(const vdi_vilds *m) {
-    return m->desc.posterior == VDI_VILDS_PRODUCT && !m->desc.log_joint && m->transition < 0;
+/* A batch of items with its posterior on the tape, and what that was made from. */
+typedef struct vdi__vilds_answer {
+    vdi__vilds_batch b;
+    vdi__vilds_q q;
+    double *out; /* (B,T,outputs): the encoder's output or, if natural, natural parameters */
+    int64_t outputs;
+    bool natural;
+} vdi__vilds_answer;
+
+VDI__FN bool vdi__vilds_refines_naturally(const vdi_vilds *m) {
+    return vdi__family_of(m->desc.posterior)->natural && !m->desc.log_joint && m->at.transition < 0;
 }
 
-/* q of `count` items, on the tape without gradients; arena and tape are reset first, so `item` may
- * not live there. */
-VDI__FN vdi_status vdi__vilds_items(vdi_vilds *m, vdi_vilds_data *data, const vdi__vitem *item,
-                                    int64_t count, const vdi_vilds_query *q, vdi__vbatch *b,
-                                    vdi__velbo *e, vdi_error *err) {
+/* q on the tape, which is cleared first. */
+VDI__FN vdi_status vdi__vilds_answer_build(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
+    const int64_t B = a->b.info.trials, T = a->b.info.T;
+    vdi_tape_reset(m->tape);
+    vdi_var out = vdi_tape_constant(m->tape, vdi_tensor_3d(a->out, VDI_F64, B, T, a->outputs));
+    vdi__vilds_posterior(m, &a->b, out, a->natural, true, &a->q);
+    return vdi_tape_status(m->tape, err);
+}
+
+/* q of `count` items. Arena and tape are reset first, so `item` may not live there. The tape is one
+ * without gradients. */
+VDI__FN vdi_status vdi__vilds_answer_items(vdi_vilds *m, vdi_vilds_data *data,
+                                           const vdi__vilds_item *item, int64_t count,
+                                           const vdi_vilds_query *q, vdi__vilds_answer *a,
+                                           vdi_error *err) {
     vdi_arena_reset(&m->arena);
     vdi_tape_reset(m->tape);
-    vdi_status status = vdi__vilds_batch(m, data, item, count, NULL, false, b, err);
+    vdi_status status = vdi__vilds_pack(m, data, item, count, NULL, false, &a->b, err);
     if (status < 0) return status;
-    bool old = vdi_tape_set_no_grad(m->tape, true), natural = false;
-    vdi_var out = vdi__vilds_encode(m, b);
+    vdi_var out = vdi__vilds_encode(m, &a->b);
     status = vdi_tape_status(m->tape, err);
-    if (status >= 0 && q->refine > 0) {
-        int64_t d = m->desc.d;
-        int64_t outputs = vdi_vilds_family_of(m->desc.posterior)->outputs(d);
-        int64_t cells = b->info.trials * b->info.T * outputs;
-        double *copy = (double *)vdi_arena_alloc(&m->arena, (size_t)cells * sizeof *copy);
-        if (!copy) {
-            status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        } else {
-            memcpy(copy, vdi_tape_value(m->tape, out).data, (size_t)cells * sizeof *copy);
-            natural = vdi__vilds_refines(m);
-            if (natural) {
-                status =
-                    vdi__vilds_refine(m, b, copy, q->refine, q->nodes ? q->nodes : 5, &copy, err);
-            } else {
-                status = vdi__vilds_climb(m, b, copy, outputs, q->refine,
-                                          q->samples > 0 ? q->samples : 16, q->seed, err);
-            }
-            vdi_tape_reset(m->tape);
-            if (status >= 0) {
-                out = vdi_tape_constant(
-                    m->tape, vdi_tensor_3d(copy, VDI_F64, b->info.trials, b->info.T, outputs));
+    if (status < 0) return status;
+    a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
+    a->natural = false;
+    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
+    a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
+    if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
+    if (q->refine > 0 && vdi__vilds_refines_naturally(m)) {
+        a->natural = true;
+        status = vdi__vilds_refine(m, &a->b, a->out, q->refine, q->nodes, &a->out, err);
+    } else if (q->refine > 0) {
+        status =
+            vdi__vilds_climb(m, &a->b, a->out, a->outputs, q->refine, q->samples, q->seed, err);
+    }
+    return status < 0 ? status : vdi__vilds_answer_build(m, a, err);
+}
+
+/* ======== what is written ===================================================================== */
+
+/* Trials from .. of the data are those of the answer. */
+typedef struct vdi__vilds_block {
+    vdi_vilds *m;
+    const vdi_vilds_data *data;
+    const vdi_vilds_query *query;
+    const vdi_vilds_result *out;
+    vdi__vilds_answer a;
+    int64_t from, count;
+} vdi__vilds_block;
+
+/* (count,T_b,width) of the batch to (..,T,width) of the result, 0 behind each trial's length less
+ * `less`. */
+VDI__FN void vdi__vilds_write_bins(const vdi__vilds_block *k, vdi_var v, int64_t less,
+                                   int64_t width, double *out) {
+    const int64_t T = k->data->T - less, T_b = k->a.b.info.T - less;
+    const double *from = (const double *)vdi_tape_value(k->m->tape, v).data;
+    for (int64_t i = 0; i < k->count; i++) {
+        const int64_t length = k->a.b.info.length[i] - less;
+        double *to = out + (k->from + i) * T * width;
+        memset(to, 0, (size_t)(T * width) * sizeof *to);
+        if (length > 0) {
+            memcpy(to, from + i * T_b * width, (size_t)(length * width) * sizeof *to);
+        }
+    }
+}
+
+VDI__FN void vdi__vilds_write_samples(const vdi__vilds_block *k) {
+    const int64_t d = k->m->desc.d, T = k->data->T, T_b = k->a.b.info.T;
+    const double *z = (const double *)vdi_tape_value(k->m->tape, k->a.q.z).data;
+    for (int64_t s = 0; s < k->query->samples; s++) {
+        for (int64_t i = 0; i < k->count; i++) {
+            double *to = k->out->sample + (s * k->data->trials + k->from + i) * T * d;
+            const size_t length = (size_t)k->a.b.info.length[i];
+            memset(to, 0, (size_t)(T * d) * sizeof *to);
+            memcpy(to, z + (s * k->count + i) * T_b * d, length * (size_t)d * sizeof *to);
+        }
+    }
+}
+
+/* E_q of the mean of y, from the samples. */
+VDI__FN vdi_status vdi__vilds_write_rates(vdi__vilds_block *k, vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const vdi__vilds_batch *b = &k->a.b;
+    const int64_t n = m->desc.n, T = k->data->T, samples = k->query->samples;
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    vdi__obs_numbers numbers;
+    vdi_status status = vdi__vilds_obs_numbers(m, &numbers, err);
+    vdi_tensor eta = vdi_tape_value(m->tape, vdi__vilds_decode(m, b, k->a.q.z, samples));
+    if (status >= 0) status = vdi_tape_status(m->tape, err);
+    for (int64_t i = 0; i < k->count && status >= 0; i++) {
+        double *to = k->out->rate + (k->from + i) * T * n;
+        const int64_t first = b->rows.first[i];
+        memset(to, 0, (size_t)(T * n) * sizeof *to);
+        for (int64_t c = 0; c < b->info.length[i] * n; c++) {
+            double shift = 0;
+            if (vdi_tensor_ok(b->offset))
+                shift = vdi_dtype_load(eta.dtype, b->offset.data, first * n + c);
+            for (int64_t s = 0; s < samples; s++) {
+                const int64_t row = s * b->rows.rows + first;
+                const double v = vdi_dtype_load(eta.dtype, eta.data, row * n + c);
+                to[c] += obs->term(&numbers, c % n, 0, v, shift).mean / (double)samples;
             }
         }
     }
-    if (status >= 0) {
-        vdi__vilds_posterior(m, b, out, natural, true, e);
+    return status;
+}
+
+/* Moments, bound, samples and rates, as far as they are wanted. */
+VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const vdi_vilds_result *out = k->out;
+    const int64_t d = m->desc.d;
+    const vdi__vilds_q *q = &k->a.q;
+    const bool needs_z = out->sample || out->rate || (out->elbo && !vdi__vilds_closed(m));
+    if (out->mean) vdi__vilds_write_bins(k, q->mean, 0, d, out->mean);
+    if (out->cov) vdi__vilds_write_bins(k, q->S, 0, d * d, out->cov);
+    if (out->lagcov && k->data->T > 1) vdi__vilds_write_bins(k, q->O, 1, d * d, out->lagcov);
+    if (!out->elbo && !needs_z) return VDI_OK;
+    vdi_tensor eps = vdi__no_tensor();
+    if (needs_z) {
+        eps =
+            vdi__vilds_eps(m, &k->a.b, k->query->samples, k->query->seed, VDI__VILDS_RNG_SCORE, 0);
+        if (!vdi_tensor_ok(eps)) {
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer",
+                                 "no memory for %lld samples", (long long)k->query->samples);
+        }
+    }
+    vdi__vilds_bound(m, &k->a.b, eps, &k->a.q);
+    const vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    if (out->elbo) {
+        memcpy(out->elbo + k->from, vdi_tape_value(m->tape, q->elbo).data,
+               (size_t)k->count * sizeof *out->elbo);
+    }
+    if (out->sample) vdi__vilds_write_samples(k);
+    return out->rate ? vdi__vilds_write_rates(k, err) : VDI_OK;
+}
+
+/* ======== the importance-weighted bound ======================================================= */
+
+/* log p(y, z) of samples z = m + L^{-T} eps: (group,count), less the constants that are kept
+ * apart. */
+VDI__FN vdi_var vdi__vilds_log_joint(vdi__vilds_block *k, vdi_tensor eps, int64_t group) {
+    vdi_vilds *m = k->m;
+    vdi_tape *t = m->tape;
+    vdi__vilds_batch *b = &k->a.b;
+    vdi__vilds_q q = k->a.q;
+    if (m->desc.log_joint) {
+        vdi__vilds_bound(m, b, eps, &q);
+        return q.likelihood;
+    }
+    q.z = vdi__vilds_sample(m, &q, eps);
+    vdi_var r = vdi__vilds_likelihood(m, b, vdi__vilds_decode(m, b, q.z, group), group);
+    if (m->at.transition >= 0) q.prior.g = vdi__vilds_drift(m, q.z, group, &b->info);
+    return vdi_var_add(t, r, vdi_var_lds_log_prob(t, &q.prior, q.z, &b->info));
+}
+
+/* The weights of a group of samples into the sums, each kept about its largest exponent. */
+VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vdi_tensor eps,
+                                    int64_t group, double *top, double *sum) {
+    vdi_tape *t = k->m->tape;
+    const vdi__vilds_batch *b = &k->a.b;
+    const vdi__obs_ops *obs = vdi__vilds_obs(&k->m->desc);
+    const int64_t d = k->m->desc.d, T = b->info.T;
+    const double *log_joint = (const double *)vdi_tape_value(t, joint).data;
+    const double *logdet = (const double *)vdi_tape_value(t, k->a.q.logdet).data;
+    for (int64_t s = 0; s < group; s++) {
+        for (int64_t i = 0; i < k->count; i++) {
+            const int64_t numbers = b->info.length[i] * d;
+            const double *e = (const double *)eps.data + (s * k->count + i) * T * d;
+            const double log_q =
+                0.5 * (logdet[i] - vdi__vm_dot(numbers, e, e) - (double)numbers * VDI_LOG_2PI);
+            const double constant = obs && obs->apart ? b->constant[i] : 0;
+            const double w = log_joint[s * k->count + i] - constant - log_q;
+            if (w > top[i]) {
+                sum[i] = sum[i] * exp(top[i] - w) + 1;
+                top[i] = w;
+            } else {
+                sum[i] += exp(w - top[i]);
+            }
+        }
+    }
+}
+
+VDI__FN vdi_status vdi__vilds_write_iw(vdi__vilds_block *k, vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const int64_t samples = k->query->iw;
+    double *top = (double *)vdi_arena_alloc(&m->arena, (size_t)(2 * k->count) * sizeof *top);
+    if (!top) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
+    double *sum = top + k->count;
+    vdi_status status = VDI_OK;
+    for (int64_t i = 0; i < k->count; i++) {
+        top[i] = -HUGE_VAL;
+        sum[i] = 0;
+    }
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    for (int64_t done = 0, group = 0; done < samples; done += group) {
+        if (done % VDI__VILDS_IW_CHUNK == 0 && done > 0) {
+            status = vdi__vilds_answer_build(m, &k->a, err);
+            if (status < 0) return status;
+        }
+        group = VDI__MIN((int64_t)VDI__VILDS_IW_GROUP, samples - done);
+        vdi_tensor eps =
+            vdi__vilds_eps(m, &k->a.b, group, k->query->seed, VDI__VILDS_RNG_SCORE, 1 + done);
+        if (!vdi_tensor_ok(eps))
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
+        vdi_var joint = vdi__vilds_log_joint(k, eps, group);
         status = vdi_tape_status(m->tape, err);
+        if (status < 0) return status;
+        vdi__vilds_add_weights(k, joint, eps, group, top, sum);
+        vdi_arena_rewind(&m->arena, mark);
+    }
+    for (int64_t i = 0; i < k->count; i++)
+        k->out->iw[k->from + i] = top[i] + log(sum[i] / (double)samples);
+    return VDI_OK;
+}
+
+/* ======== all trials ========================================================================== */
+
+VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
+                                    const vdi_vilds_query *query, const vdi_vilds_result *out,
+                                    vdi_error *err) {
+    static const char where[] = "vdi_vilds_infer";
+    const int64_t most = VDI__MIN(m->desc.train.batch, (int64_t)VDI__VILDS_BLOCK);
+    vdi__vilds_item item[VDI__VILDS_BLOCK];
+    vdi_vilds_query q;
+    vdi__vilds_block k;
+    vdi_status status = vdi__vilds_ask(m, data, query, where, &q, err);
+    if (status < 0) return status;
+    if (out->rate && m->desc.log_joint)
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no rates");
+    k.m = m;
+    k.data = data;
+    k.query = &q;
+    k.out = out;
+    const bool old = vdi_tape_set_no_grad(m->tape, true);
+    for (k.from = 0; k.from < data->trials && status >= 0; k.from += most) {
+        k.count = VDI__MIN(most, data->trials - k.from);
+        for (int64_t i = 0; i < k.count; i++)
+            item[i] = vdi__vilds_whole(data, k.from + i);
+        status = vdi__vilds_answer_items(m, data, item, k.count, &q, &k.a, err);
+        if (status >= 0) status = vdi__vilds_write(&k, err);
+        if (status >= 0 && out->iw && q.iw > 0) status = vdi__vilds_write_iw(&k, err);
     }
     (void)vdi_tape_set_no_grad(m->tape, old);
     return status;
 }
 
-VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
-                                    const vdi_vilds_query *query, const vdi_vilds_result *out,
-                                    vdi_error *err) {
-    vdi_vilds_query q = VDI__ZERO;
-    if (query) q = *query;
-    int64_t d = m->desc.d;
-    int64_t n = m->desc.n;
-    int64_t T = data->T;
-    int64_t samples = q.samples > 0 ? q.samples : 16;
-    int64_t block = VDI__MAX(1, m->desc.train.batch);
-    bool closed = vdi__vilds_closed(m);
-    if (out->rate && m->desc.log_joint) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, "vdi_vilds_infer",
-                             "a user's log joint has no rates");
-    }
-    vdi__vitem item[64];
-    block = VDI__MIN(block, (int64_t)VDI__COUNT(item));
-    for (int64_t from = 0; from < data->trials; from += block) {
-        int64_t count = VDI__MIN(block, data->trials - from);
-        vdi__vbatch b;
-        vdi__velbo e;
-        for (int64_t i = 0; i < count; i++) {
-            item[i].trial = from + i;
-            item[i].first = 0;
-            item[i].length = data->length[from + i];
-            item[i].hide = -1;
-        }
-        vdi_status status = vdi__vilds_items(m, data, item, count, &q, &b, &e, err);
-        if (status < 0) return status;
-        bool old = vdi_tape_set_no_grad(m->tape, true);
-        int64_t Tb = b.info.T;
-        const double *mean = (const double *)vdi_tape_value(m->tape, e.mean).data;
-        const double *S = (const double *)vdi_tape_value(m->tape, e.S).data;
-        const double *O = Tb > 1 ? (const double *)vdi_tape_value(m->tape, e.O).data : NULL;
-        for (int64_t i = 0; i < count; i++) {
-            int64_t trial = from + i, length = b.info.length[i];
-            if (out->mean) {
-                memset(out->mean + trial * T * d, 0, (size_t)(T * d) * sizeof(double));
-                memcpy(out->mean + trial * T * d, mean + i * Tb * d,
-                       (size_t)(length * d) * sizeof(double));
-            }
-            if (out->cov) {
-                memset(out->cov + trial * T * d * d, 0, (size_t)(T * d * d) * sizeof(double));
-                memcpy(out->cov + trial * T * d * d, S + i * Tb * d * d,
-                       (size_t)(length * d * d) * sizeof(double));
-            }
-            if (out->lagcov && T > 1) {
-                memset(out->lagcov + trial * (T - 1) * d * d, 0,
-                       (size_t)((T - 1) * d * d) * sizeof(double));
-                if (length > 1) {
-                    memcpy(out->lagcov + trial * (T - 1) * d * d, O + i * (Tb - 1) * d * d,
-                           (size_t)((length - 1) * d * d) * sizeof(double));
-                }
-            }
-        }
-        bool needs_z = out->sample || out->rate || (out->elbo && !closed);
-        vdi_tensor eps = needs_z ? vdi__vilds_eps(m, &b, samples, q.seed, VDI__V_RNG_SCORE, 0)
-                                 : vdi__no_tensor();
-        if (out->elbo || needs_z) vdi__vilds_bound(m, &b, eps, &e);
-        status = vdi_tape_status(m->tape, err);
-        if (status >= 0 && out->elbo) {
-            memcpy(out->elbo + from, vdi_tape_value(m->tape, e.elbo).data,
-                   (size_t)count * sizeof(double));
-        }
-        if (status >= 0 && out->sample) {
-            const double *z = (const double *)vdi_tape_value(m->tape, e.z).data;
-            for (int64_t s = 0; s < samples; s++) {
-                for (int64_t i = 0; i < count; i++) {
-                    double *to = out->sample + ((s * data->trials + from + i) * T) * d;
-                    memset(to, 0, (size_t)(T * d) * sizeof *to);
-                    memcpy(to, z + ((s * count + i) * Tb) * d,
-                           (size_t)(b.info.length[i] * d) * sizeof *to);
-                }
-            }
-        }
-        if (status >= 0 && out->rate) {
-            vdi__vobs obs;
-            status = vdi__vobs_make(m, &obs, err);
-            vdi_tensor eta =
-                vdi_tape_value(m->tape, vdi__vilds_eta(m, vdi__vilds_rows(m, &b, e.z, samples, d)));
-            if (status >= 0) status = vdi_tape_status(m->tape, err);
-            for (int64_t i = 0; i < count && status >= 0; i++) {
-                memset(out->rate + (from + i) * T * n, 0, (size_t)(T * n) * sizeof(double));
-                for (int64_t c = 0; c < b.info.length[i] * n; c++) {
-                    for (int64_t s = 0; s < samples; s++) {
-                        double shift =
-                            vdi_tensor_ok(b.offset)
-                                ? vdi_dtype_load(eta.dtype, b.offset.data, b.first[i] * n + c)
-                                : 0;
-                        double v = vdi_dtype_load(eta.dtype, eta.data,
-                                                  (s * b.rows.rows + b.first[i]) * n + c);
-                        out->rate[(from + i) * T * n + c] +=
-                            vdi__vobs_term(&obs, c % n, 0, 0, v, shift).mean / (double)samples;
-                    }
-                }
-            }
-        }
-        if (status >= 0 && out->iw && q.iw > 0) {
-            /* log 1/K sum_k p(y,z_k) / q(z_k): the samples in groups, the sum kept with its
-             * scale */
-            double *top = (double *)vdi_arena_alloc(&m->arena, (size_t)(2 * count) * sizeof *top);
-            double *sum = top + count;
-            if (!top) status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
-            for (int64_t i = 0; i < count && status >= 0; i++) {
-                top[i] = -HUGE_VAL;
-                sum[i] = 0;
-            }
-            for (int64_t done = 0, group = 0; done < q.iw && status >= 0; done += group) {
-                vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-                group = VDI__MIN(8, q.iw - done);
-                eps = vdi__vilds_eps(m, &b, group, q.seed, VDI__V_RNG_SCORE, 1 + done);
-                if (!vdi_tensor_ok(eps)) {
-                    status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
-                    break;
-                }
-                vdi__velbo k = e;
-                if (m->desc.log_joint) {
-                    vdi__vilds_bound(m, &b, eps, &k);
-                } else {
-                    k.z = vdi_var_add(m->tape, e.mean,
-                                      vdi_var_blocktri_sample(m->tape, e.factor,
-                                                              vdi_tape_constant(m->tape, eps)));
-                    k.likelihood = vdi__vilds_likelihood(
-                        m, &b, vdi__vilds_eta(m, vdi__vilds_rows(m, &b, k.z, group, d)), group);
-                    if (m->transition >= 0) k.prior.g = vdi__vilds_drift(m, k.z, group, &b.info);
-                    k.likelihood =
-                        vdi_var_add(m->tape, k.likelihood,
-                                    vdi_var_lds_log_prob(m->tape, &k.prior, k.z, &b.info));
-                }
-                status = vdi_tape_status(m->tape, err);
-                if (status < 0) break;
-                const double *lp = (const double *)vdi_tape_value(m->tape, k.likelihood).data;
-                const double *logdet = (const double *)vdi_tape_value(m->tape, e.logdet).data;
-                bool lf = !m->desc.log_joint &&
-                          (m->desc.obs == VDI_VILDS_POISSON || m->desc.obs == VDI_VILDS_COUNT);
-                for (int64_t s = 0; s < group; s++) {
-                    for (int64_t i = 0; i < count; i++) {
-                        const double *ei = (const double *)eps.data + (s * count + i) * Tb * d;
-                        double log_q =
-                            0.5 * (logdet[i] - vdi__vm_dot(b.info.length[i] * d, ei, ei) -
-                                   (double)(b.info.length[i] * d) * VDI_LOG_2PI);
-                        double w = lp[s * count + i] - (lf ? b.constant[i] : 0) - log_q;
-                        if (w > top[i]) {
-                            sum[i] = sum[i] * exp(top[i] - w) + 1;
-                            top[i] = w;
-                        } else {
-                            sum[i] += exp(w - top[i]);
-                        }
-                    }
-                }
-                vdi_arena_rewind(&m->arena, mark);
-            }
-            for (int64_t i = 0; i < count && status >= 0; i++)
-                out->iw[from + i] = top[i] + log(sum[i] / (double)q.iw);
-        }
-        (void)vdi_tape_set_no_grad(m->tape, old);
-        if (status < 0) return status;
-    }
-    return VDI_OK;
-}
-
 VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vdi_vilds_query *q,
                                     double *elbo_per_bin, vdi_error *err) {
     vdi_vilds_result out = VDI__ZERO;
-    out.elbo = (double *)vdi_alloc(&m->desc.allocator, (size_t)data->trials * sizeof(double));
-    if (!out.elbo) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_score", "no memory");
-    vdi_status status = vdi_vilds_infer(m, data, q, &out, err);
     double sum = 0;
-    for (int64_t i = 0; i < data->trials && status >= 0; i++)
+    out.elbo = data->per_trial;
+    const vdi_status status = vdi_vilds_infer(m, data, q, &out, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < data->trials; i++)
         sum += out.elbo[i];
     *elbo_per_bin = sum / (double)data->total;
-    vdi_free(&m->desc.allocator, out.elbo, (size_t)data->trials * sizeof(double));
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/vilds/predict.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_PREDICT_C)
+#define VDI_MODEL_VILDS_PREDICT_C
+
+VDI__FN vdi_status vdi__vilds_needs_ready_parts(const vdi_vilds *m, const char *where,
+                                                vdi_error *err) {
+    if (!m->desc.log_joint) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                         "a user's log joint has no observation part to predict with");
+}
+
+/* Items are worked on until so many are waiting, or so many bins. */
+enum { VDI__VILDS_FORECAST_BINS = 8000 };
+
+/* What is predicted: a channel of a whole trial, item.hide; or bin `bin` of it, from those
+ * before. */
+typedef struct vdi__vilds_target {
+    vdi__vilds_item item;
+    int64_t bin;
+} vdi__vilds_target;
+
+typedef struct vdi__vilds_forecast {
+    vdi_vilds *m;
+    vdi_vilds_data *data;
+    const vdi__obs_ops *obs;
+    double *log_prob, *mean; /* where it goes */
+    vdi__vilds_answer a;
+    vdi__obs_numbers numbers;
+    vdi__vilds_rule rule;
+    vdi__decoder decoder;
+    vdi__vilds_steps steps;
+    double *A, *Q, *Q0, *x0;      /* (d,d), (d,d), (d,d), (d) */
+    double *chol, *cov, *AS, *mu; /* (d,d), (d,d), (d,d), (d) */
+    int64_t *row;                 /* (strip): rows of the data whose nodes are in the decoder */
+    int64_t strip, filled;
+} vdi__vilds_forecast;
+
+/* Buffers, behind the answer in the arena. */
+VDI__FN vdi_status vdi__vilds_forecast_make(vdi__vilds_forecast *f, int64_t nodes, vdi_error *err) {
+    vdi_vilds *m = f->m;
+    const int64_t d = m->desc.d, dd = d * d;
+    const vdi_param *p = m->params->item;
+    vdi_status status = vdi__vilds_obs_numbers(m, &f->numbers, err);
+    if (status >= 0) status = vdi__vilds_rule_make(m, nodes, &f->rule, err);
+    if (status >= 0)
+        status = vdi__decoder_make(m, VDI__MAX(2048, f->rule.count), false, &f->decoder, err);
+    if (status >= 0 && m->at.transition >= 0)
+        status = vdi__vilds_steps_make(m, f->rule.count, &f->steps, err);
+    if (status < 0) return status;
+    f->strip = VDI__MAX(1, f->decoder.room / f->rule.count);
+    f->filled = 0;
+    f->row = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)f->strip * sizeof *f->row);
+    f->A = (double *)vdi_arena_alloc(&m->arena, (size_t)(6 * dd + 2 * d) * sizeof *f->A);
+    if (!f->row || !f->A)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_predict", "no memory");
+    f->Q = f->A + dd;
+    f->Q0 = f->Q + dd;
+    f->chol = f->Q0 + dd;
+    f->cov = f->chol + dd;
+    f->AS = f->cov + dd;
+    f->x0 = f->AS + dd;
+    f->mu = f->x0 + d;
+    for (int64_t i = 0; i < dd; i++)
+        f->A[i] = vdi__vilds_get(&p[m->at.prior.A], i);
+    for (int64_t i = 0; i < d; i++)
+        f->x0[i] = vdi__vilds_get(&p[m->at.prior.x0], i);
+    status = vdi_vilds_get_covariance(m, "prior.Q", f->Q, err);
+    return status < 0 ? status : vdi_vilds_get_covariance(m, "prior.Q0", f->Q0, err);
+}
+
+/* One value: eta at the nodes of its bin is `eta` with that stride. */
+VDI__FN void vdi__vilds_integrate(const vdi__vilds_forecast *f, int64_t row, int64_t j,
+                                  int64_t first, int64_t stride) {
+    const vdi_vilds_data *data = f->data;
+    const int64_t at = row * data->n + j;
+    const double y = vdi_dtype_load(data->dtype, data->y, at);
+    const bool seen = !data->seen || data->seen[at];
+    double top = -HUGE_VAL, sum = 0, mean = 0, constant = 0, shift = 0;
+    if (f->obs->apart) constant = vdi_dtype_load(data->dtype, data->log_factorial, at);
+    if (data->offset) shift = vdi_dtype_load(data->dtype, data->offset, at);
+    for (int64_t q = 0; q < f->rule.count; q++) {
+        const double eta = vdi_dtype_load(data->dtype, f->decoder.eta, first + q * stride);
+        const vdi__obs_term v = f->obs->term(&f->numbers, j, y, eta, shift);
+        const double log_p = v.log_p - constant, w = f->rule.w[q];
+        if (log_p > top) {
+            sum = sum * exp(top - log_p) + w;
+            top = log_p;
+        } else {
+            sum += w * exp(log_p - top);
+        }
+        mean += w * v.mean;
+    }
+    if (f->log_prob) f->log_prob[at] = seen ? top + log(sum) : 0;
+    if (f->mean) f->mean[at] = mean;
+}
+
+/* The bins whose nodes are in the decoder: channel `only`, or all if that is -1. */
+VDI__FN void vdi__vilds_forecast_flush(vdi__vilds_forecast *f, int64_t only) {
+    const int64_t n = f->data->n, Q = f->rule.count;
+    vdi__decoder_run(f->m, &f->decoder, f->filled * Q, only);
+    for (int64_t r = 0; r < f->filled; r++) {
+        if (only >= 0) {
+            vdi__vilds_integrate(f, f->row[r], only, r * Q, 1);
+            continue;
+        }
+        for (int64_t j = 0; j < n; j++)
+            vdi__vilds_integrate(f, f->row[r], j, r * Q * n + j, n);
+    }
+    f->filled = 0;
+}
+
+/* A bin with latent N(mean, S) joins them. */
+VDI__FN vdi_status vdi__vilds_forecast_put(vdi__vilds_forecast *f, int64_t trial, int64_t t,
+                                           const double *mean, const double *S, vdi_error *err) {
+    if (!vdi__vilds_rule_place(f->m, &f->rule, mean, S, f->chol, f->decoder.z,
+                               f->filled * f->rule.count)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_predict",
+                             "trial %lld, bin %lld: the covariance is not positive definite",
+                             (long long)trial, (long long)t);
+    }
+    f->row[f->filled++] = trial * f->data->T + t;
+    return VDI_OK;
+}
+
+/* Item i: its hidden channel in all bins, from the posterior that has not seen it. */
+VDI__FN vdi_status vdi__vilds_forecast_channel(vdi__vilds_forecast *f,
+                                               const vdi__vilds_target *target, int64_t i,
+                                               vdi_error *err) {
+    const int64_t d = f->m->desc.d, T = f->a.b.info.T, length = target->item.length;
+    const double *mean = (const double *)vdi_tape_value(f->m->tape, f->a.q.mean).data + i * T * d;
+    const double *S = (const double *)vdi_tape_value(f->m->tape, f->a.q.S).data + i * T * d * d;
+    for (int64_t t = 0; t < length; t++) {
+        const vdi_status status =
+            vdi__vilds_forecast_put(f, target->item.trial, t, mean + t * d, S + t * d * d, err);
+        if (status < 0) return status;
+        if (f->filled == f->strip || t + 1 == length)
+            vdi__vilds_forecast_flush(f, target->item.hide);
+    }
+    return VDI_OK;
+}
+
+/* Item i: the latent of its bin, one step of the prior from the posterior of the bins before. */
+VDI__FN vdi_status vdi__vilds_forecast_bin(vdi__vilds_forecast *f, const vdi__vilds_target *target,
+                                           int64_t i, vdi_error *err) {
+    const vdi_vilds *m = f->m;
+    const int64_t d = m->desc.d, dd = d * d, t = target->bin, trial = target->item.trial;
+    const int64_t last = i * f->a.b.info.T + t - 1, inputs = m->desc.inputs;
+    if (t == 0) return vdi__vilds_forecast_put(f, trial, t, f->x0, f->Q0, err);
+    const double *mean = (const double *)vdi_tape_value(m->tape, f->a.q.mean).data + last * d;
+    const double *S = (const double *)vdi_tape_value(m->tape, f->a.q.S).data + last * dd;
+    memcpy(f->cov, f->Q, (size_t)dd * sizeof *f->cov);
+    memset(f->AS, 0, (size_t)dd * sizeof *f->AS);
+    memset(f->mu, 0, (size_t)d * sizeof *f->mu);
+    if (m->at.transition < 0) {
+        vdi__vm_mul(d, 1, f->A, false, S, false, f->AS);
+        vdi__vm_mul(d, 1, f->AS, false, f->A, true, f->cov);
+        vdi__vm_apply(d, 1, f->A, false, mean, f->mu);
+    } else if (!vdi__vilds_steps_moments(m, &f->rule, &f->steps, f->A, mean, S, f->chol, f->mu,
+                                         f->cov)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_predict",
+                             "trial %lld, bin %lld: the covariance is not positive definite",
+                             (long long)trial, (long long)t - 1);
+    }
+    for (int64_t u = 0; u < inputs; u++) {
+        const double x = f->data->u[(trial * f->data->T + t) * inputs + u];
+        for (int64_t k = 0; k < d; k++)
+            f->mu[k] += x * vdi__vilds_get(&m->params->item[m->at.prior.B], u * d + k);
+    }
+    return vdi__vilds_forecast_put(f, trial, t, f->mu, f->cov, err);
+}
+
+/* `count` targets, from their posteriors to their predictions. */
+VDI__FN vdi_status vdi__vilds_forecast_run(vdi__vilds_forecast *f, vdi_vilds_prediction what,
+                                           const vdi_vilds_query *q,
+                                           const vdi__vilds_target *target, int64_t count,
+                                           vdi_error *err) {
+    vdi__vilds_item item[VDI__VILDS_BLOCK];
+    for (int64_t i = 0; i < count; i++)
+        item[i] = target[i].item;
+    vdi_status status = vdi__vilds_answer_items(f->m, f->data, item, count, q, &f->a, err);
+    if (status >= 0) status = vdi__vilds_forecast_make(f, q->nodes, err);
+    for (int64_t i = 0; i < count && status >= 0; i++) {
+        if (what == VDI_VILDS_LEAVE_ONE_OUT) {
+            status = vdi__vilds_forecast_channel(f, &target[i], i, err);
+            continue;
+        }
+        status = vdi__vilds_forecast_bin(f, &target[i], i, err);
+        if (status >= 0 && (f->filled == f->strip || i + 1 == count))
+            vdi__vilds_forecast_flush(f, -1);
+    }
     return status;
 }
 
-/* ======== prediction ========================================================================== */
-
-/* Integrate the observations of one bin over N(mean, S): channels j0 .. j1 into log_prob and mu
- * (indexed by channel; may be NULL). */
-VDI__FN vdi_status vdi__vilds_integrate(vdi_vilds *m, vdi_vilds_data *data, const vdi__vobs *obs,
-                                        const vdi__vrule *rule, vdi__vdecoder *dec, int64_t only,
-                                        int64_t bins, const int64_t *cell, double *log_prob,
-                                        double *mu) {
-    int64_t n = m->desc.n;
-    int64_t Q = rule->count;
-    int64_t j0 = only < 0 ? 0 : only;
-    int64_t j1 = only < 0 ? n : only + 1;
-    int64_t width = only < 0 ? n : 1;
-    vdi__vdecoder_run(m, dec, bins * Q, only);
-    for (int64_t r = 0; r < bins; r++) {
-        for (int64_t j = j0; j < j1; j++) {
-            int64_t at = cell[r] * n + j;
-            double y = vdi_dtype_load(data->dtype, data->y, at);
-            double top = -HUGE_VAL;
-            double sum = 0;
-            double mean = 0;
-            double lf = vdi_dtype_load(data->dtype, data->log_factorial, at);
-            double shift = data->offset ? vdi_dtype_load(data->dtype, data->offset, at) : 0;
-            for (int64_t q = 0; q < Q; q++) {
-                vdi__vterm v =
-                    vdi__vobs_term(obs, j, y, lf,
-                                   vdi_dtype_load(m->desc.dtype, dec->eta,
-                                                  (r * Q + q) * width + (only < 0 ? j : 0)),
-                                   shift);
-                if (v.log_p > top) {
-                    sum = sum * exp(top - v.log_p) + rule->w[q];
-                    top = v.log_p;
-                } else {
-                    sum += rule->w[q] * exp(v.log_p - top);
-                }
-                mean += rule->w[q] * v.mean;
-            }
-            bool seen = !data->seen || data->seen[at];
-            if (log_prob) log_prob[at] = seen ? top + log(sum) : 0;
-            if (mu) mu[at] = mean;
-        }
-    }
-    return VDI_OK;
+/* Target k of a trial: channel k, or bin k from those before it; bin 0 takes the prior alone, and
+ * its item is there for form. */
+VDI__FN vdi__vilds_target vdi__vilds_target_of(const vdi_vilds_data *data,
+                                               vdi_vilds_prediction what, int64_t trial,
+                                               int64_t k) {
+    vdi__vilds_target target;
+    target.item = vdi__vilds_whole(data, trial);
+    target.bin = k;
+    if (what == VDI_VILDS_LEAVE_ONE_OUT)
+        target.item.hide = k;
+    else
+        target.item.length = VDI__MAX(k, 1);
+    return target;
 }
 
 VDI__DEF vdi_status vdi_vilds_predict(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds_prediction what,
                                       const vdi_vilds_query *query, double *log_prob, double *mean,
                                       vdi_error *err) {
     static const char where[] = "vdi_vilds_predict";
-    vdi_vilds_query q = VDI__ZERO;
-    if (query) q = *query;
-    int64_t d = m->desc.d;
-    int64_t dd = d * d;
-    int64_t n = m->desc.n;
-    int64_t T = data->T;
-    if (m->desc.log_joint) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
-                             "a user's log joint has no observation part to predict with");
-    }
-    size_t cells = (size_t)(data->trials * T * n);
+    const size_t cells = (size_t)(data->trials * data->T * data->n);
+    vdi__vilds_target target[VDI__VILDS_BLOCK];
+    vdi__vilds_forecast f;
+    vdi_vilds_query q;
+    int64_t count = 0, bins = 0;
+    vdi_status status = vdi__vilds_needs_ready_parts(m, where, err);
+    if (status >= 0) status = vdi__vilds_ask(m, data, query, where, &q, err);
+    if (status < 0) return status;
+    memset(&f, 0, sizeof f);
+    f.m = m;
+    f.data = data;
+    f.obs = vdi__vilds_obs(&m->desc);
+    f.log_prob = log_prob;
+    f.mean = mean;
     if (log_prob) memset(log_prob, 0, cells * sizeof *log_prob);
     if (mean) memset(mean, 0, cells * sizeof *mean);
-    /* items: each trial without one channel, or cut off before one bin; a block of them at a
-     * time */
-    enum { BLOCK = 64 };
-    vdi__vitem item[BLOCK];
-    int64_t count = 0, rows = 0, last_rows = 8000;
-    int64_t per = what == VDI_VILDS_LEAVE_ONE_OUT ? n : T, all = data->trials * per;
-    for (int64_t next = 0; next <= all; next++) {
-        int64_t trial = next / per, k = next % per;
-        bool flush = next == all;
-        if (!flush && what == VDI_VILDS_ONE_STEP && (k == 0 || k >= data->length[trial])) {
-            if (k != 0) continue;
+    const bool old = vdi_tape_set_no_grad(m->tape, true);
+    for (int64_t trial = 0; trial < data->trials && status >= 0; trial++) {
+        const int64_t each = what == VDI_VILDS_LEAVE_ONE_OUT ? data->n : data->length[trial];
+        for (int64_t k = 0; k < each && status >= 0; k++) {
+            const bool last = trial + 1 == data->trials && k + 1 == each;
+            target[count] = vdi__vilds_target_of(data, what, trial, k);
+            bins += target[count++].item.length;
+            if (!last && count < VDI__VILDS_BLOCK && bins < VDI__VILDS_FORECAST_BINS) continue;
+            status = vdi__vilds_forecast_run(&f, what, &q, target, count, err);
+            count = bins = 0;
         }
-        if (!flush) {
-            vdi__vitem it;
-            it.trial = trial;
-            it.first = 0;
-            it.length = what == VDI_VILDS_LEAVE_ONE_OUT ? data->length[trial] : VDI__MAX(k, 1);
-            /* a one-step item at bin k; bin 0 takes the prior alone */
-            it.hide = what == VDI_VILDS_LEAVE_ONE_OUT ? k : -1 - k;
-            item[count++] = it;
-            rows += it.length;
-        }
-        if (count == 0 || (!flush && count < BLOCK && rows < last_rows)) continue;
-        vdi__vitem batch[BLOCK];
-        vdi__vbatch b;
-        vdi__velbo e;
-        vdi__vobs obs;
-        vdi__vrule rule;
-        vdi__vdecoder dec;
-        for (int64_t i = 0; i < count; i++) {
-            batch[i] = item[i];
-            if (what == VDI_VILDS_ONE_STEP) batch[i].hide = -1;
-        }
-        vdi_status status = vdi__vilds_items(m, data, batch, count, &q, &b, &e, err);
-        if (status >= 0) status = vdi__vobs_make(m, &obs, err);
-        if (status >= 0) status = vdi__vrule_make(m, q.nodes, &rule, err);
-        if (status >= 0)
-            status = vdi__vdecoder_make(m, VDI__MAX(2048, rule.count), false, &dec, err);
-        vdi__vdrift drift = VDI__ZERO;
-        if (status >= 0 && m->transition >= 0)
-            status = vdi__vdrift_make(m, rule.count, &drift, err);
-        double *w = (double *)vdi_arena_alloc(&m->arena, (size_t)(5 * dd + 2 * d) * sizeof *w);
-        int64_t strip = status >= 0 ? VDI__MAX(1, dec.room / rule.count) : 1;
-        int64_t *cell = (int64_t *)vdi_arena_alloc(&m->arena, (size_t)strip * sizeof *cell);
-        if (status >= 0 && (!w || !cell))
-            status = vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-        if (status < 0) return status;
-        double *chol = w;
-        double *cov = w + dd;
-        double *A = w + 2 * dd;
-        double *Q = w + 3 * dd;
-        double *AS = w + 4 * dd;
-        double *mu = w + 5 * dd;
-        double *x0 = mu + d;
-        const double *pm = (const double *)vdi_tape_value(m->tape, e.mean).data;
-        const double *pS = (const double *)vdi_tape_value(m->tape, e.S).data;
-        int64_t filled = 0, Tb = b.info.T;
-        for (int64_t i = 0; i < dd; i++)
-            A[i] = vdi_dtype_load(m->desc.dtype, m->params->item[m->A].value.data, i);
-        for (int64_t i = 0; i < d; i++)
-            x0[i] = vdi_dtype_load(m->desc.dtype, m->params->item[m->x0].value.data, i);
-        for (int64_t i = 0; i < count; i++) {
-            if (what == VDI_VILDS_LEAVE_ONE_OUT) {
-                for (int64_t t = 0; t < b.info.length[i]; t++) {
-                    if (!vdi__vrule_place(m, &rule, pm + (i * Tb + t) * d, pS + (i * Tb + t) * dd,
-                                          chol, dec.z, filled * rule.count)) {
-                        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                             "trial %lld, bin %lld: the posterior covariance is "
-                                             "not positive definite",
-                                             (long long)item[i].trial, (long long)t);
-                    }
-                    cell[filled++] = item[i].trial * T + t;
-                    if (filled == strip || t + 1 == b.info.length[i]) {
-                        status = vdi__vilds_integrate(m, data, &obs, &rule, &dec, item[i].hide,
-                                                      filled, cell, log_prob, mean);
-                        filled = 0;
-                    }
-                }
-                continue;
-            }
-            int64_t t = -1 - item[i].hide;
-            if (t == 0) {
-                status = vdi_vilds_get_covariance(m, "prior.Q0", cov, err);
-                memcpy(mu, x0, (size_t)d * sizeof *mu);
-            } else {
-                const double *S = pS + (i * Tb + t - 1) * dd;
-                status = vdi_vilds_get_covariance(m, "prior.Q", Q, err);
-                memcpy(cov, Q, (size_t)dd * sizeof *cov);
-                memset(AS, 0, (size_t)dd * sizeof *AS);
-                memset(mu, 0, (size_t)d * sizeof *mu);
-                if (m->transition < 0) {
-                    vdi__vm_mul(d, 1, A, false, S, false, AS);
-                    vdi__vm_mul(d, 1, AS, false, A, true, cov);
-                    vdi__vm_apply(d, 1, A, false, pm + (i * Tb + t - 1) * d, mu);
-                } else if (!vdi__vdrift_moments(m, &rule, &drift, A, pm + (i * Tb + t - 1) * d, S,
-                                                chol, mu, cov)) {
-                    status = VDI_ERR_NUMERIC;
-                }
-                for (int64_t u = 0; u < m->desc.inputs; u++) {
-                    for (int64_t k2 = 0; k2 < d; k2++) {
-                        mu[k2] += data->u[(item[i].trial * T + t) * m->desc.inputs + u] *
-                                  vdi_dtype_load(m->desc.dtype, m->params->item[m->B].value.data,
-                                                 u * d + k2);
-                    }
-                }
-            }
-            if (status < 0 ||
-                !vdi__vrule_place(m, &rule, mu, cov, chol, dec.z, filled * rule.count)) {
-                return vdi_error_set(
-                    err, VDI_ERR_NUMERIC, where,
-                    "trial %lld, bin %lld: the predicted covariance is not positive definite",
-                    (long long)item[i].trial, (long long)t);
-            }
-            cell[filled++] = item[i].trial * T + t;
-            if (filled == strip || i + 1 == count) {
-                status = vdi__vilds_integrate(m, data, &obs, &rule, &dec, -1, filled, cell,
-                                              log_prob, mean);
-                filled = 0;
-            }
-        }
-        count = 0;
-        rows = 0;
     }
-    return VDI_OK;
-}
-#endif
-
-/* ======== model/vilds/flds.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_FLDS_C)
-#define VDI_MODEL_VILDS_FLDS_C
-
-VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind) {
-    vdi_vilds_desc d = VDI__ZERO;
-    if (desc) d = *desc;
-    vdi_vilds_train *t = &d.train;
-    bool plds = kind == VDI_FLDS_FROM_PLDS;
-    bool sparse = kind == VDI_FLDS_SPARSE || plds;
-    bool dense = kind == VDI_FLDS_DENSE;
-    if (plds) {
-        d.skip = !d.linear;
-        if (t->restarts == 0) t->restarts = 1;
-        /* open from the first step on */
-        if (t->open_from == 0 && t->open_to == 0) t->open_to = 1e-9;
-    }
-    if (d.first_scale == 0) d.first_scale = kind == VDI_FLDS_SMOOTH || plds ? 1 : 2.5;
-    if (t->rate == 0) t->rate = dense ? 1e-2 : 5e-3;
-    if (t->steps == 0) t->steps = dense ? 1500 : sparse ? 800 : 1000;
-    if (t->restarts == 0) t->restarts = kind == VDI_FLDS_SMOOTH ? 1 : 16;
-    if (t->restart_steps == 0) t->restart_steps = sparse ? 200 : 250;
-    if (!dense) {
-        d.free_start = true;
-        if (d.a0 == 0) d.a0 = 0.95;
-        if (t->weight_decay == 0) t->weight_decay = 1;
-    }
-    if (sparse && t->open_from == 0 && t->open_to == 0) {
-        t->open_from = 0.2;
-        t->open_to = 0.3;
-    }
-    return vdi_vilds_desc_defaults(&d);
-}
-
-VDI__FN double vdi__flds_get(const vdi_param *p, int64_t i) {
-    return vdi_dtype_load(p->value.dtype, p->value.data, i);
-}
-VDI__FN void vdi__flds_put(vdi_param *p, int64_t i, double v) {
-    vdi_dtype_store(p->value.dtype, p->value.data, i, v);
-}
-
-VDI__DEF vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_error *err) {
-    static const char where[] = "vdi_flds_from_plds";
-    int64_t d = m->desc.d, n = m->desc.n;
-    if (plds->desc.d != d || plds->desc.n != n) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where,
-                             "the Poisson LDS has d %lld, n %lld; the model d %lld, n %lld",
-                             (long long)plds->desc.d, (long long)plds->desc.n, (long long)d,
-                             (long long)n);
-    }
-    if (m->decoder < 0 || (m->desc.layers && m->skip < 0) || m->desc.obs == VDI_VILDS_GAUSSIAN ||
-        m->desc.obs == VDI_VILDS_BERNOULLI ||
-        (m->desc.link != VDI_VILDS_EXP && m->desc.obs != VDI_VILDS_COUNT)) {
-        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
-                             "expected counts with exp link, and a linear decoder or a skip");
-    }
-    vdi_status status = vdi_vilds_set_covariance(m, "prior.Q", plds->Q, err);
-    if (status >= 0) status = vdi_vilds_set_covariance(m, "prior.Q0", plds->Q0, err);
-    if (status < 0) return status;
-    vdi_param *last = &m->params->item[m->decoder + 2 * m->desc.layers];
-    vdi_param *C = m->desc.layers ? &m->params->item[m->skip] : last;
-    for (int64_t i = 0; i < d * d; i++)
-        vdi__flds_put(&m->params->item[m->A], i, plds->A[i]);
-    for (int64_t i = 0; i < d; i++)
-        vdi__flds_put(&m->params->item[m->x0], i, plds->x0[i]);
-    if (m->desc.layers) vdi_tensor_fill(last->value, 0);
-    for (int64_t j = 0; j < n; j++) {
-        vdi__flds_put(last + 1, j, plds->b[j]);
-        for (int64_t i = 0; i < d; i++)
-            vdi__flds_put(C, i * n + j, plds->C[j * d + i]);
-    }
-    vdi_vilds_resume_from_here(m);
-    return VDI_OK;
-}
-
-VDI__DEF vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int64_t steps,
-                                         vdi_error *err) {
-    const vdi_vilds_train kept = m->desc.train;
-    vdi_param *p = m->params->item;
-    int64_t count = m->params->count;
-    bool *frozen = (bool *)vdi_alloc(&m->desc.allocator, (size_t)count);
-    if (!frozen) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_flds_fit_encoder", "no memory");
-    for (int64_t i = 0; i < count; i++) {
-        frozen[i] = p[i].frozen;
-        p[i].frozen = frozen[i] || strncmp(p[i].name, "encoder", 7) != 0;
-    }
-    m->desc.train.restarts = 1;
-    m->desc.train.steps = steps > 0 ? steps : 400;
-    m->desc.train.rate = 1e-2;
-    m->desc.train.last_rate = 1e-3;
-    vdi_vilds_resume_from_here(m);
-    vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, err);
-    for (int64_t i = 0; i < count; i++)
-        p[i].frozen = frozen[i];
-    m->desc.train = kept;
-    vdi_vilds_resume_from_here(m);
-    vdi_free(&m->desc.allocator, frozen, (size_t)count);
+    (void)vdi_tape_set_no_grad(m->tape, old);
     return status;
 }
 
-/* ======== canonical coordinates =============================================================== */
+/* ======== the constant model ================================================================== */
+
+VDI__DEF vdi_status vdi_vilds_constant(const vdi_vilds *m, const vdi_vilds_data *data,
+                                       double *log_prob, vdi_error *err) {
+    static const char where[] = "vdi_vilds_constant";
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    const int64_t n = data->n, rows = data->trials * data->T;
+    vdi_status status = vdi__vilds_needs_ready_parts(m, where, err);
+    if (status >= 0) status = vdi__vilds_fits(m, data, where, err);
+    for (int64_t j = 0; j < n && status >= 0; j++) {
+        double model[VDI__OBS_CONSTANT];
+        obs->constant_fit(&m->desc, m->mean[j], m->sd[j], model);
+        for (int64_t r = 0; r < rows; r++) {
+            const double y = vdi_dtype_load(data->dtype, data->y, r * n + j);
+            const bool seen = vdi__vilds_seen(data, r, j);
+            log_prob[r * n + j] = seen ? obs->constant_log_p(&m->desc, model, y) : 0;
+        }
+    }
+    return status;
+}
+
+/* ======== drawing ============================================================================= */
+
+/* x += L e for a lower triangle L */
+VDI__FN void vdi__vilds_add_noise(int64_t d, const double *L, vdi_rng *rng, double *x) {
+    for (int64_t k = 0; k < d; k++) {
+        const double e = vdi_rng_normal(rng);
+        for (int64_t i = k; i < d; i++)
+            x[i] += L[i * d + k] * e;
+    }
+}
+
+/* One trial of latents (T,d); f->Q and f->Q0 hold Cholesky factors here. */
+VDI__FN void vdi__vilds_draw_latents(vdi__vilds_forecast *f, const vdi_vilds_draw *draw, int64_t i,
+                                     vdi_rng *rng, double *z) {
+    const vdi_vilds *m = f->m;
+    const int64_t d = m->desc.d, inputs = m->desc.inputs;
+    for (int64_t t = 0; t < draw->T; t++) {
+        double *to = z + t * d;
+        if (t == 0) {
+            memcpy(to, f->x0, (size_t)d * sizeof *to);
+            vdi__vilds_add_noise(d, f->Q0, rng, to);
+            continue;
+        }
+        for (int64_t k = 0; k < d; k++)
+            vdi_dtype_store(m->desc.dtype, f->steps.z, k, to[k - d]);
+        vdi__vilds_steps_run(m, &f->steps, f->A, 1);
+        memcpy(to, f->steps.to, (size_t)d * sizeof *to);
+        for (int64_t u = 0; draw->u && u < inputs; u++) {
+            const double x = draw->u[(i * draw->T + t) * inputs + u];
+            for (int64_t k = 0; k < d; k++)
+                to[k] += x * vdi__vilds_get(&m->params->item[m->at.prior.B], u * d + k);
+        }
+        vdi__vilds_add_noise(d, f->Q, rng, to);
+    }
+}
+
+/* And the observations (T,n) that go with them. */
+VDI__FN void vdi__vilds_draw_observations(vdi__vilds_forecast *f, const vdi_vilds_draw *draw,
+                                          int64_t i, const double *z, vdi_rng *rng, double *y) {
+    const vdi_vilds_desc *desc = &f->m->desc;
+    const int64_t d = desc->d, n = desc->n, room = f->decoder.room;
+    const double log_width = f->obs->exposed ? log(desc->bin_width) : 0;
+    const double *offset = draw->offset ? draw->offset + i * draw->T * n : NULL;
+    for (int64_t from = 0; from < draw->T; from += room) {
+        const int64_t rows = VDI__MIN(room, draw->T - from);
+        for (int64_t c = 0; c < rows * d; c++)
+            vdi_dtype_store(desc->dtype, f->decoder.z, c, z[from * d + c]);
+        vdi__decoder_run(f->m, &f->decoder, rows, -1);
+        for (int64_t c = 0; c < rows * n; c++) {
+            const double eta = vdi_dtype_load(desc->dtype, f->decoder.eta, c);
+            const double shift = log_width + (offset ? offset[from * n + c] : 0);
+            y[from * n + c] = f->obs->draw(&f->numbers, c % n, eta, shift, rng);
+        }
+    }
+}
+
+VDI__DEF vdi_status vdi_vilds_simulate(vdi_vilds *m, const vdi_vilds_draw *draw, double *z,
+                                       double *y, vdi_error *err) {
+    static const char where[] = "vdi_vilds_simulate";
+    const size_t d = (size_t)m->desc.d;
+    vdi__vilds_forecast f;
+    vdi_status status = vdi__vilds_needs_ready_parts(m, where, err);
+    if (status < 0) return status;
+    if (draw->trials < 1 || draw->T < 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "trials is %lld and T %lld: expected at least 1",
+                             (long long)draw->trials, (long long)draw->T);
+    }
+    memset(&f, 0, sizeof f);
+    f.m = m;
+    f.obs = vdi__vilds_obs(&m->desc);
+    vdi_arena_reset(&m->arena);
+    double *path =
+        (double *)vdi_arena_alloc(&m->arena, vdi_mul_size((size_t)draw->T, d * sizeof *path));
+    if (!path) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    status = vdi__vilds_forecast_make(&f, 1, err);
+    if (status >= 0 && m->at.transition < 0) status = vdi__vilds_steps_make(m, 1, &f.steps, err);
+    if (status >= 0) status = vdi_cholesky(VDI_F64, d, f.Q, d, err);
+    if (status >= 0) status = vdi_cholesky(VDI_F64, d, f.Q0, d, err);
+    for (int64_t i = 0; i < draw->trials && status >= 0; i++) {
+        vdi_rng rng = vdi__vilds_rng(draw->seed, VDI__VILDS_RNG_DRAW, i, 0);
+        const int64_t at = i * draw->T;
+        vdi__vilds_draw_latents(&f, draw, i, &rng, path);
+        if (z) memcpy(z + at * m->desc.d, path, (size_t)draw->T * d * sizeof *path);
+        if (y) vdi__vilds_draw_observations(&f, draw, i, path, &rng, y + at * m->desc.n);
+    }
+    return status;
+}
+#endif
+
+/* ======== model/vilds/canonical.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_CANONICAL_C)
+#define VDI_MODEL_VILDS_CANONICAL_C
+
+/* ======== the map ============================================================================= */
+
+enum { VDI__FLDS_STRIP = 512 }; /* bins that go through the decoder together */
+
+/* The decoder's mean Jacobian at the posterior means (trials,T,d), times the number of bins:
+ * J (n,d). */
+VDI__FN vdi_status vdi__flds_jacobian(vdi_vilds *m, const vdi_vilds_data *data, const double *mean,
+                                      double *J, vdi_error *err) {
+    const int64_t d = m->desc.d, n = m->desc.n, P = VDI__FLDS_STRIP;
+    vdi__decoder decoder;
+    vdi_arena_reset(&m->arena);
+    const vdi_status status = vdi__decoder_make(m, P, true, &decoder, err);
+    if (status < 0) return status;
+    memset(J, 0, (size_t)(n * d) * sizeof *J);
+    for (int64_t b = 0; b < data->trials; b++) {
+        for (int64_t from = 0; from < data->length[b]; from += P) {
+            const int64_t count = VDI__MIN(P, data->length[b] - from);
+            const double *z = mean + (b * data->T + from) * d;
+            for (int64_t i = 0; i < count * d; i++)
+                vdi_dtype_store(m->desc.dtype, decoder.z, i, z[i]);
+            vdi__decoder_run(m, &decoder, count, -1);
+            for (int64_t i = 0; i < d * count * n; i++) {
+                J[i % n * d + i / (count * n)] += vdi_dtype_load(m->desc.dtype, decoder.j_eta, i);
+            }
+        }
+    }
+    return VDI_OK;
+}
+
+/* Work space of the map: the stationary covariance's factor, Jacobians and their decomposition. */
+typedef struct vdi__flds_map {
+    double *A, *Q, *L, *scratch; /* (d,d), and (3,d,d) of scratch */
+    double *J, *U, *s, *Vt;      /* (n,d), (n,d), (d), (d,d) */
+    double *svd;
+    double *mean; /* (trials,T,d) */
+    size_t bytes;
+} vdi__flds_map;
+
+VDI__FN bool vdi__flds_map_make(const vdi_vilds *m, const vdi_vilds_data *data, vdi__flds_map *w) {
+    const size_t d = (size_t)m->desc.d, n = (size_t)m->desc.n, dd = d * d;
+    const size_t means = vdi_mul_size((size_t)(data->trials * data->T), d);
+    const size_t numbers = vdi_add_size(7 * dd + 2 * n * d + d + vdi_svd_work(n, d), means);
+    w->bytes = vdi_mul_size(numbers, sizeof(double));
+    w->A = (double *)vdi_alloc(&m->desc.allocator, w->bytes);
+    if (!w->A) return false;
+    w->Q = w->A + dd;
+    w->L = w->Q + dd;
+    w->scratch = w->L + dd;
+    w->Vt = w->scratch + 3 * dd;
+    w->J = w->Vt + dd;
+    w->U = w->J + n * d;
+    w->s = w->U + n * d;
+    w->svd = w->s + d;
+    w->mean = w->svd + vdi_svd_work(n, d);
+    return true;
+}
+
+/* The axes: right singular vectors of J L, whose columns are the effects of unit steps in whitened
+ * latents. */
+VDI__FN vdi_status vdi__flds_axes(int64_t d, int64_t n, int64_t bins, vdi__flds_map *w,
+                                  vdi_error *err) {
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t k = 0; k < d; k++) {
+            double sum = 0;
+            for (int64_t l = k; l < d; l++)
+                sum += w->J[j * d + l] * w->L[l * d + k];
+            w->U[j * d + k] = sum / (double)bins;
+        }
+    }
+    memcpy(w->J, w->U, (size_t)(n * d) * sizeof *w->J);
+    if (n < d) { /* no more axes than neurons: the rest stays as it is */
+        for (int64_t i = 0; i < d * d; i++)
+            w->Vt[i] = i / d == i % d;
+    } else {
+        const vdi_status status =
+            vdi_svd(VDI_F64, (size_t)n, (size_t)d, w->J, (size_t)d, w->U, w->s, w->Vt, w->svd, err);
+        if (status < 0) return status;
+    }
+    for (int64_t k = 0; k < d; k++) {
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++)
+            sum += vdi__vm_dot(d, w->J + j * d, w->Vt + k * d);
+        for (int64_t l = 0; sum < 0 && l < d; l++)
+            w->Vt[k * d + l] = -w->Vt[k * d + l];
+    }
+    return VDI_OK;
+}
 
 VDI__DEF vdi_status vdi_flds_canonical_map(vdi_vilds *m, vdi_vilds_data *data, double *G,
                                            vdi_error *err) {
     static const char where[] = "vdi_flds_canonical_map";
-    int64_t d = m->desc.d;
-    int64_t n = m->desc.n;
-    int64_t T = data->T;
-    int64_t dd = d * d;
-    int64_t P = 512;
-    int64_t rows = 0;
-    if (m->decoder < 0)
+    const int64_t d = m->desc.d, dd = d * d;
+    vdi_vilds_result out = VDI__ZERO;
+    vdi__flds_map w;
+    if (m->at.decoder < 0)
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where, "a user's log joint has no read-out");
-    size_t bytes = (size_t)(data->trials * T * d) * sizeof(double);
-    size_t work = (size_t)(8 * dd + 2 * n * d + d + (int64_t)vdi_svd_work((size_t)n, (size_t)d)) *
-                  sizeof(double);
-    double *mean = (double *)vdi_alloc(&m->desc.allocator, bytes);
-    double *w = (double *)vdi_alloc(&m->desc.allocator, work);
-    vdi_status status = mean && w ? VDI_OK : vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    if (!vdi__flds_map_make(m, data, &w))
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    out.mean = w.mean;
+    vdi_status status = vdi_vilds_infer(m, data, NULL, &out, err);
+    if (status >= 0) status = vdi__flds_jacobian(m, data, w.mean, w.J, err);
+    if (status >= 0) status = vdi_vilds_get_covariance(m, "prior.Q", w.Q, err);
     if (status >= 0) {
-        vdi_vilds_result out = VDI__ZERO;
-        double *A = w;
-        double *Q = A + dd;
-        double *S = Q + dd;
-        double *scratch = S + dd;
-        double *J = w + 7 * dd;
-        double *U = J + n * d;
-        double *s = U + n * d;
-        double *Vt = w + 6 * dd;
-        double *svd = s + d;
-        vdi__vdecoder dec;
-        out.mean = mean;
-        status = vdi_vilds_infer(m, data, NULL, &out, err);
-        if (status >= 0) status = vdi_vilds_get_covariance(m, "prior.Q", Q, err);
-        vdi_arena_reset(&m->arena);
-        if (status >= 0) status = vdi__vdecoder_make(m, P, true, &dec, err);
-        if (status >= 0) {
-            for (int64_t i = 0; i < dd; i++)
-                A[i] = vdi__flds_get(&m->params->item[m->A], i);
-            vdi__vm_stationary(d, A, Q, S, scratch);
-            status = vdi_cholesky(VDI_F64, (size_t)d, S, (size_t)d, err);
-        }
-        memset(J, 0, (size_t)(n * d) * sizeof *J);
-        for (int64_t b = 0; b < data->trials && status >= 0; b++) {
-            for (int64_t from = 0; from < data->length[b]; from += P) {
-                int64_t count = VDI__MIN(P, data->length[b] - from);
-                for (int64_t i = 0; i < count * d; i++)
-                    vdi_dtype_store(m->desc.dtype, dec.z, i, mean[(b * T + from) * d + i]);
-                vdi__vdecoder_run(m, &dec, count, -1);
-                for (int64_t k = 0; k < d; k++) {
-                    for (int64_t r = 0; r < count; r++) {
-                        for (int64_t j = 0; j < n; j++) {
-                            J[j * d + k] +=
-                                vdi_dtype_load(m->desc.dtype, dec.jeta, (k * count + r) * n + j);
-                        }
-                    }
-                }
-                rows += count;
-            }
-        }
-        if (status >= 0) {
-            for (int64_t j = 0; j < n; j++) {
-                for (int64_t k = 0; k < d; k++) {
-                    double sum = 0;
-                    for (int64_t l = k; l < d; l++)
-                        sum += J[j * d + l] * S[l * d + k];
-                    U[j * d + k] = sum / (double)rows;
-                }
-            }
-            memcpy(J, U, (size_t)(n * d) * sizeof *J);
-            if (n < d) { /* no more axes than neurons: the rest stays as it is */
-                for (int64_t i = 0; i < dd; i++)
-                    Vt[i] = i / d == i % d;
-            } else {
-                status = vdi_svd(VDI_F64, (size_t)n, (size_t)d, J, (size_t)d, U, s, Vt, svd, err);
-            }
-        }
-        if (status >= 0) {
-            for (int64_t k = 0; k < d; k++) {
-                double sum = 0;
-                for (int64_t j = 0; j < n; j++)
-                    sum += vdi__vm_dot(d, J + j * d, Vt + k * d);
-                for (int64_t l = 0; sum < 0 && l < d; l++)
-                    Vt[k * d + l] = -Vt[k * d + l];
-            }
-            memcpy(G, Vt, (size_t)dd * sizeof *G); /* G = V' L^{-1} */
-            vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)d, (size_t)d, S, (size_t)d, G, (size_t)d);
-        }
+        for (int64_t i = 0; i < dd; i++)
+            w.A[i] = vdi__vilds_get(&m->params->item[m->at.prior.A], i);
+        vdi__vm_stationary(d, w.A, w.Q, w.L, w.scratch);
+        status = vdi_cholesky(VDI_F64, (size_t)d, w.L, (size_t)d, err);
     }
-    vdi_free(&m->desc.allocator, mean, bytes);
-    vdi_free(&m->desc.allocator, w, work);
+    if (status >= 0) status = vdi__flds_axes(d, m->desc.n, data->total, &w, err);
+    if (status >= 0) { /* G = V' L^{-1} */
+        memcpy(G, w.Vt, (size_t)dd * sizeof *G);
+        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)d, (size_t)d, w.L, (size_t)d, G, (size_t)d);
+    }
+    vdi_free(&m->desc.allocator, w.A, w.bytes);
     return status;
 }
+
+/* ======== the model in canonical coordinates ================================================== */
 
 /* x = M^{-1} x by Gauss with pivots: M (d,d), work (d,d). False if M is singular. */
 VDI__FN bool vdi__flds_solve(int64_t d, const double *M, double *x, double *work) {
     memcpy(work, M, (size_t)(d * d) * sizeof *work);
     for (int64_t k = 0; k < d; k++) {
         int64_t best = k;
-        for (int64_t i = k + 1; i < d; i++)
+        for (int64_t i = k + 1; i < d; i++) {
             if (fabs(work[i * d + k]) > fabs(work[best * d + k])) best = i;
+        }
         if (!(fabs(work[best * d + k]) > 0)) return false;
         for (int64_t j = 0; j < d; j++) {
-            double t = work[k * d + j];
+            const double t = work[k * d + j];
             work[k * d + j] = work[best * d + j];
             work[best * d + j] = t;
         }
-        double t = x[k];
+        const double t = x[k];
         x[k] = x[best];
         x[best] = t;
         for (int64_t i = k + 1; i < d; i++) {
-            double f = work[i * d + k] / work[k * d + k];
+            const double f = work[i * d + k] / work[k * d + k];
             for (int64_t j = k; j < d; j++)
                 work[i * d + j] -= f * work[k * d + j];
             x[i] -= f * x[k];
@@ -27186,151 +28739,315 @@ VDI__FN bool vdi__flds_solve(int64_t d, const double *M, double *x, double *work
     return true;
 }
 
+/* A linear map of the latents, and scratch. */
+typedef struct vdi__flds_change {
+    int64_t d;
+    double *G, *Gi;         /* (d,d) */
+    double *tmp, *work, *x; /* (d,d), (d,d), (2,d) */
+} vdi__flds_change;
+
+/* M <- L M R, (d,d) each */
+VDI__FN void vdi__flds_sandwich(const vdi__flds_change *c, const double *L, double *M,
+                                const double *R, bool transpose_right) {
+    const size_t bytes = (size_t)(c->d * c->d) * sizeof *M;
+    memset(c->tmp, 0, bytes);
+    vdi__vm_mul(c->d, 1, L, false, M, false, c->tmp);
+    memset(M, 0, bytes);
+    vdi__vm_mul(c->d, 1, c->tmp, false, R, transpose_right, M);
+}
+
+/* Of a parameter the d numbers first, first + stride, ...: x <- op(M) x. */
+VDI__FN void vdi__flds_change_vector(const vdi__flds_change *c, const double *M, bool transpose,
+                                     vdi_param *p, int64_t first, int64_t stride) {
+    const int64_t d = c->d;
+    for (int64_t i = 0; i < d; i++) {
+        c->x[i] = vdi__vilds_get(p, first + i * stride);
+        c->x[d + i] = 0;
+    }
+    vdi__vm_apply(d, 1, M, transpose, c->x, c->x + d);
+    for (int64_t i = 0; i < d; i++)
+        vdi__vilds_put(p, first + i * stride, c->x[d + i]);
+}
+
+/* Rows (..,d) that are latents: x <- G x. */
+VDI__FN void vdi__flds_change_rows(const vdi__flds_change *c, vdi_vilds *m, int64_t index) {
+    if (index < 0) return;
+    vdi_param *p = &m->params->item[index];
+    for (int64_t r = 0; r < vdi_tensor_count(p->value) / c->d; r++)
+        vdi__flds_change_vector(c, c->G, false, p, r * c->d, 1);
+}
+
+/* Weights (d,columns) that latents meet: W <- G^{-T} W. */
+VDI__FN void vdi__flds_change_weights(const vdi__flds_change *c, vdi_vilds *m, int64_t index) {
+    if (index < 0) return;
+    vdi_param *p = &m->params->item[index];
+    const int64_t columns = p->value.shape[1];
+    for (int64_t k = 0; k < columns; k++)
+        vdi__flds_change_vector(c, c->Gi, true, p, k, columns);
+}
+
+/* What gives the encoder's output (..,d + d d): h, then the columns of R, by G^{-T}. */
+VDI__FN void vdi__flds_change_factors(const vdi__flds_change *c, vdi_vilds *m, int64_t index) {
+    const int64_t d = c->d, outputs = d + d * d;
+    if (index < 0) return;
+    vdi_param *p = &m->params->item[index];
+    for (int64_t r = 0; r < vdi_tensor_count(p->value) / outputs; r++) {
+        vdi__flds_change_vector(c, c->Gi, true, p, r * outputs, 1);
+        for (int64_t k = 0; k < d; k++)
+            vdi__flds_change_vector(c, c->Gi, true, p, r * outputs + d + k, d);
+    }
+}
+
+/* G and its inverse. */
+VDI__FN vdi_status vdi__flds_change_make(vdi_vilds *m, vdi_vilds_data *data, vdi__flds_change *c,
+                                         vdi_error *err) {
+    const int64_t d = c->d;
+    const vdi_status status = vdi_flds_canonical_map(m, data, c->G, err);
+    if (status < 0) return status;
+    for (int64_t k = 0; k < d; k++) {
+        for (int64_t i = 0; i < d; i++)
+            c->x[i] = i == k;
+        if (!vdi__flds_solve(d, c->G, c->x, c->work)) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_flds_canonical",
+                                 "the map to canonical coordinates is singular");
+        }
+        for (int64_t i = 0; i < d; i++)
+            c->Gi[i * d + k] = c->x[i];
+    }
+    return VDI_OK;
+}
+
+/* G cov G' for Q and Q0, G A G^{-1}. */
+VDI__FN vdi_status vdi__flds_change_dynamics(const vdi__flds_change *c, vdi_vilds *m, double *cov,
+                                             vdi_error *err) {
+    static const char *const name[2] = {"prior.Q", "prior.Q0"};
+    vdi_param *A = &m->params->item[m->at.prior.A];
+    vdi_status status = VDI_OK;
+    for (int k = 0; k < 2 && status >= 0; k++)
+        status = vdi_vilds_get_covariance(m, name[k], cov + k * c->d * c->d, err);
+    for (int k = 0; k < 2 && status >= 0; k++) {
+        vdi__flds_sandwich(c, c->G, cov + k * c->d * c->d, c->G, true);
+        status = vdi_vilds_set_covariance(m, name[k], cov + k * c->d * c->d, err);
+    }
+    if (status < 0) return status;
+    for (int64_t i = 0; i < c->d * c->d; i++)
+        cov[i] = vdi__vilds_get(A, i);
+    vdi__flds_sandwich(c, c->G, cov, c->Gi, false);
+    for (int64_t i = 0; i < c->d * c->d; i++)
+        vdi__vilds_put(A, i, cov[i]);
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data *data, vdi_error *err) {
     static const char where[] = "vdi_flds_canonical";
-    int64_t d = m->desc.d, dd = d * d;
-    if (m->desc.posterior != VDI_VILDS_PRODUCT || m->desc.untied) {
+    const int64_t d = m->desc.d, dd = d * d, layers = m->desc.encoder_layers;
+    const vdi__vilds_places *at = &m->at;
+    const size_t bytes = (size_t)(6 * dd + 2 * d) * sizeof(double);
+    vdi__flds_change c;
+    if (!vdi__family_of(m->desc.posterior)->natural || m->desc.untied) {
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
                              "expected a product posterior with the prior's dynamics");
     }
-    double *w = (double *)vdi_alloc(&m->desc.allocator, (size_t)(12 * dd + 2 * d) * sizeof *w);
-    if (!w) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
-    double *G = w;
-    double *Gt = w + dd;
-    double *cov[2];
-    double *A = w + 4 * dd;
-    double *tmp = w + 5 * dd;
-    double *work = w + 6 * dd;
-    double *Gi = w + 7 * dd;
-    double *x = w + 8 * dd;
-    cov[0] = w + 2 * dd;
-    cov[1] = w + 3 * dd;
-    vdi_status status = vdi_flds_canonical_map(m, data, G, err);
-    if (status >= 0) status = vdi_vilds_get_covariance(m, "prior.Q", cov[0], err);
-    if (status >= 0) status = vdi_vilds_get_covariance(m, "prior.Q0", cov[1], err);
-    for (int64_t i = 0; i < dd && status >= 0; i++)
-        Gt[i] = G[i % d * d + i / d];
-    for (int64_t k = 0; k < d && status >= 0; k++) { /* column k of G^{-1} */
-        for (int64_t i = 0; i < d; i++)
-            x[i] = i == k;
-        if (!vdi__flds_solve(d, G, x, work)) {
-            status = vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                   "the map to canonical coordinates is singular");
-        }
-        for (int64_t i = 0; i < d; i++)
-            Gi[i * d + k] = x[i];
-    }
+    c.d = d;
+    c.G = (double *)vdi_alloc(&m->desc.allocator, bytes);
+    if (!c.G) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    c.Gi = c.G + dd;
+    c.tmp = c.Gi + dd;
+    c.work = c.tmp + dd;
+    double *cov = c.work + dd;
+    c.x = cov + 2 * dd;
+    vdi_status status = vdi__flds_change_make(m, data, &c, err);
+    if (status >= 0) status = vdi__flds_change_dynamics(&c, m, cov, err);
     if (status >= 0) {
-        vdi_param *p = m->params->item;
-        for (int k = 0; k < 2 && status >= 0; k++) { /* G cov G' */
-            memset(tmp, 0, (size_t)dd * sizeof *tmp);
-            vdi__vm_mul(d, 1, G, false, cov[k], false, tmp);
-            memset(cov[k], 0, (size_t)dd * sizeof *tmp);
-            vdi__vm_mul(d, 1, tmp, false, G, true, cov[k]);
-            status = vdi_vilds_set_covariance(m, k ? "prior.Q0" : "prior.Q", cov[k], err);
-        }
-        for (int64_t i = 0; i < dd; i++)
-            A[i] = vdi__flds_get(&p[m->A], i);
-        memset(tmp, 0, (size_t)dd * sizeof *tmp);
-        vdi__vm_mul(d, 1, G, false, A, false, tmp);
-        memset(A, 0, (size_t)dd * sizeof *A);
-        vdi__vm_mul(d, 1, tmp, false, Gi, false, A);
-        for (int64_t i = 0; i < dd; i++)
-            vdi__flds_put(&p[m->A], i, A[i]);
-        int64_t index[4], g = m->transition;
-        index[0] = m->x0;
-        index[1] = m->B;
-        index[2] = g < 0 ? -1 : g + 2 * m->desc.transition_layers;
-        index[3] = g < 0 ? -1 : index[2] + 1; /* g -> G g(G^{-1} .) */
-        for (int k = 0; k < 4; k++) {
-            for (int64_t r = 0; index[k] >= 0 && r < vdi_tensor_count(p[index[k]].value) / d; r++) {
-                for (int64_t i = 0; i < d; i++) {
-                    x[i] = vdi__flds_get(&p[index[k]], r * d + i);
-                    x[d + i] = 0;
-                }
-                vdi__vm_apply(d, 1, G, false, x, x + d);
-                for (int64_t i = 0; i < d; i++)
-                    vdi__flds_put(&p[index[k]], r * d + i, x[d + i]);
-            }
-        }
-        index[0] = m->decoder;
-        index[1] = m->skip;
-        index[2] = g;
-        for (int k = 0; k < 3; k++) {
-            if (index[k] < 0) continue;
-            int64_t columns = p[index[k]].value.shape[1];
-            for (int64_t c = 0; c < columns; c++) {
-                for (int64_t i = 0; i < d; i++) {
-                    x[i] = vdi__flds_get(&p[index[k]], i * columns + c);
-                    x[d + i] = 0;
-                }
-                vdi__vm_apply(d, 1, Gi, true, x, x + d); /* W -> G^{-T} W */
-                for (int64_t i = 0; i < d; i++)
-                    vdi__flds_put(&p[index[k]], i * columns + c, x[d + i]);
-            }
-        }
-        int64_t outputs = d + dd, layers = m->desc.encoder_layers;
-        const int64_t last[4] = {layers ? m->net + 2 * layers - 2 : m->window,
-                                 layers ? m->net + 2 * layers - 1 : m->bias, layers ? -1 : m->mask,
-                                 -1};
-        for (int k = 0; k < 3; k++) {
-            for (int64_t r = 0; last[k] >= 0 && r < vdi_tensor_count(p[last[k]].value) / outputs;
-                 r++) {
-                for (int64_t c = 0; c < d + 1; c++) { /* h, then the columns of R */
-                    for (int64_t i = 0; i < d; i++) {
-                        x[i] =
-                            vdi__flds_get(&p[last[k]], r * outputs + (c ? d + i * d + c - 1 : i));
-                        x[d + i] = 0;
-                    }
-                    vdi__vm_apply(d, 1, Gi, true, x, x + d);
-                    for (int64_t i = 0; i < d; i++) {
-                        vdi__flds_put(&p[last[k]], r * outputs + (c ? d + i * d + c - 1 : i),
-                                      x[d + i]);
-                    }
-                }
-            }
-        }
+        const int64_t g = at->transition, g_last = g + 2 * m->desc.transition_layers;
+        vdi__flds_change_rows(&c, m, at->prior.x0);
+        vdi__flds_change_rows(&c, m, at->prior.B);
+        vdi__flds_change_rows(&c, m, g < 0 ? -1 : g_last); /* g -> G g(G^{-1} .) */
+        vdi__flds_change_rows(&c, m, g < 0 ? -1 : g_last + 1);
+        vdi__flds_change_weights(&c, m, at->decoder);
+        vdi__flds_change_weights(&c, m, at->skip);
+        vdi__flds_change_weights(&c, m, g);
+        vdi__flds_change_factors(&c, m, layers ? at->net + 2 * layers - 2 : at->window);
+        vdi__flds_change_factors(&c, m, layers ? at->net + 2 * layers - 1 : at->bias);
+        vdi__flds_change_factors(&c, m, layers ? -1 : at->mask);
     }
-    vdi_free(&m->desc.allocator, w, (size_t)(12 * dd + 2 * d) * sizeof *w);
+    vdi_free(&m->desc.allocator, c.G, bytes);
+    return status;
+}
+#endif
+
+/* ======== model/vilds/flds.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_FLDS_C)
+#define VDI_MODEL_VILDS_FLDS_C
+
+/* ======== recipes ============================================================================= */
+
+/* In the order of vdi_flds_kind. Zero: the default of the description. */
+typedef struct vdi__flds_row {
+    const char *name;
+    bool skip;       /* unless the decoder is linear: a linear read-out beside it */
+    bool free_start; /* Q0 and x0 are trained */
+    double first_scale, a0, rate, weight_decay, open_from, open_to;
+    int64_t steps, restarts, restart_steps;
+} vdi__flds_row;
+
+static const vdi__flds_row vdi__flds_rows[] = {
+    {"dense", false, false, 2.5, 0, 1e-2, 0, 0, 0, 1500, 16, 250},
+    {"sparse", false, true, 2.5, 0.95, 5e-3, 1, 0.2, 0.3, 800, 16, 200},
+    {"smooth", false, true, 1, 0.95, 5e-3, 1, 0, 0, 1000, 1, 250},
+    {"plds", true, true, 1, 0.95, 5e-3, 1, 0, 1e-9, 800, 1, 200}, /* open from the first step on */
+    {"linear", false, true, 1, 0.95, 1e-2, 0, 0, 0, 3000, 4, 250},
+};
+
+VDI__DEF int vdi_flds_recipe_count(void) { return (int)VDI__COUNT(vdi__flds_rows); }
+
+VDI__DEF int vdi_flds_recipe_find(const char *name) {
+    for (int i = 0; i < vdi_flds_recipe_count(); i++) {
+        if (strcmp(vdi__flds_rows[i].name, name) == 0) return i;
+    }
+    return -1;
+}
+
+VDI__DEF const char *vdi_flds_recipe_name(int kind) {
+    return kind >= 0 && kind < vdi_flds_recipe_count() ? vdi__flds_rows[kind].name : NULL;
+}
+
+VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind) {
+    const vdi__flds_row *row = &vdi__flds_rows[kind];
+    vdi_vilds_desc d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_vilds_train *t = &d.train;
+    if (row->skip) d.skip = !d.linear;
+    if (row->free_start) d.free_start = true;
+    if (d.first_scale == 0) d.first_scale = row->first_scale;
+    if (d.a0 == 0) d.a0 = row->a0;
+    if (t->rate == 0) t->rate = row->rate;
+    if (t->weight_decay == 0) t->weight_decay = row->weight_decay;
+    if (t->steps == 0) t->steps = row->steps;
+    if (t->restarts == 0) t->restarts = row->restarts;
+    if (t->restart_steps == 0) t->restart_steps = row->restart_steps;
+    if (t->open_from == 0 && t->open_to == 0) {
+        t->open_from = row->open_from;
+        t->open_to = row->open_to;
+    }
+    return vdi_vilds_desc_defaults(&d);
+}
+
+/* ======== starts ============================================================================== */
+
+VDI__DEF bool vdi_flds_takes_plds(const vdi_vilds_desc *desc) {
+    const vdi__obs_ops *obs = vdi__vilds_obs(desc);
+    return obs && obs->exposed && !(obs->linked && desc->link != VDI_VILDS_EXP);
+}
+
+VDI__DEF vdi_status vdi_flds_from_plds(vdi_vilds *m, const vdi_plds *plds, vdi_error *err) {
+    static const char where[] = "vdi_flds_from_plds";
+    const int64_t d = m->desc.d, n = m->desc.n;
+    if (plds->desc.d != d || plds->desc.n != n) {
+        return vdi_error_set(err, VDI_ERR_SHAPE, where,
+                             "the Poisson LDS has d %lld, n %lld; the model d %lld, n %lld",
+                             (long long)plds->desc.d, (long long)plds->desc.n, (long long)d,
+                             (long long)n);
+    }
+    if (!vdi_flds_takes_plds(&m->desc) || (m->desc.layers && m->at.skip < 0)) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "expected counts with exp link, and a linear decoder or a skip");
+    }
+    vdi_status status = vdi_vilds_set_covariance(m, "prior.Q", plds->Q, err);
+    if (status >= 0) status = vdi_vilds_set_covariance(m, "prior.Q0", plds->Q0, err);
+    if (status < 0) return status;
+    vdi_param *p = m->params->item, *last = &p[m->at.decoder + 2 * m->desc.layers];
+    vdi_param *C = m->desc.layers ? &p[m->at.skip] : last;
+    for (int64_t i = 0; i < d * d; i++)
+        vdi__vilds_put(&p[m->at.prior.A], i, plds->A[i]);
+    for (int64_t i = 0; i < d; i++)
+        vdi__vilds_put(&p[m->at.prior.x0], i, plds->x0[i]);
+    if (m->desc.layers) vdi_tensor_fill(last->value, 0);
+    for (int64_t j = 0; j < n; j++) {
+        vdi__vilds_put(last + 1, j, plds->b[j]);
+        for (int64_t i = 0; i < d; i++)
+            vdi__vilds_put(C, i * n + j, plds->C[j * d + i]);
+    }
+    vdi_vilds_resume_from_here(m);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int64_t steps,
+                                         vdi_error *err) {
+    const vdi_vilds_train kept = m->desc.train;
+    vdi_param *p = m->params->item;
+    const int64_t count = m->params->count;
+    bool *frozen = (bool *)vdi_alloc(&m->desc.allocator, (size_t)count);
+    if (!frozen) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_flds_fit_encoder", "no memory");
+    for (int64_t i = 0; i < count; i++) {
+        frozen[i] = p[i].frozen;
+        p[i].frozen = frozen[i] || strncmp(p[i].name, "encoder", 7) != 0;
+    }
+    m->desc.train.restarts = 1;
+    m->desc.train.steps = steps > 0 ? steps : 400;
+    m->desc.train.rate = 1e-2;
+    m->desc.train.last_rate = 1e-3;
+    vdi_vilds_resume_from_here(m);
+    const vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, err);
+    for (int64_t i = 0; i < count; i++)
+        p[i].frozen = frozen[i];
+    m->desc.train = kept;
+    vdi_vilds_resume_from_here(m);
+    vdi_free(&m->desc.allocator, frozen, (size_t)count);
     return status;
 }
 
 /* ======== scores ============================================================================== */
 
-VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const double *train_means,
-                                   const vdi_vilds_query *q, vdi_flds_scores *out, vdi_error *err) {
-    size_t cells = (size_t)(data->trials * data->T * data->n);
-    double *w = (double *)vdi_alloc(&m->desc.allocator, 2 * cells * sizeof *w);
-    if (!w) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_flds_score", "no memory");
-    vdi_status status = VDI_OK;
-    for (int k = 0; k < 2 && status >= 0; k++) {
-        status = vdi_vilds_predict(m, data, k ? VDI_VILDS_ONE_STEP : VDI_VILDS_LEAVE_ONE_OUT, q, w,
-                                   w + cells, err);
-        double gain = 0;
-        double spikes = 0;
-        double squares = 0;
-        double values = 0;
-        for (size_t i = 0; i < cells && status >= 0; i++) {
-            size_t row = i / (size_t)data->n, j = i % (size_t)data->n;
-            bool seen = data->seen ? data->seen[i] != 0
-                                   : (int64_t)row % data->T < data->length[row / (size_t)data->T];
-            if (!seen) continue;
-            double y = vdi_dtype_load(data->dtype, data->y, (int64_t)i);
-            double mean = train_means[j] > 1e-9 ? train_means[j] : 1e-9;
-            gain += w[i] - (y * log(mean) - mean -
-                            vdi_dtype_load(data->dtype, data->log_factorial, (int64_t)i));
-            spikes += y;
-            values += 1;
-            squares += (y - w[cells + i]) * (y - w[cells + i]);
-        }
-        if (status >= 0 && !(spikes > 0)) {
-            status = vdi_error_set(err, VDI_ERR_DATA, "vdi_flds_score",
-                                   "there is no spike: bits per spike is undefined");
-        }
-        *(k ? &out->one_step_bits : &out->lno_bits) = gain / (spikes * log(2.0));
-        *(k ? &out->one_step_mse : &out->lno_mse) = squares / values;
+/* Bits per spike and mean squared error from predictions (rows,n) and the constant model. */
+VDI__FN vdi_status vdi__flds_compare(const vdi_vilds_data *data, const double *log_prob,
+                                     const double *mean, const double *constant, double *bits,
+                                     double *mse, vdi_error *err) {
+    const int64_t n = data->n;
+    double gain = 0, spikes = 0, squares = 0, values = 0;
+    for (int64_t i = 0; i < data->trials * data->T * n; i++) {
+        if (!vdi__vilds_seen(data, i / n, i % n)) continue;
+        const double y = vdi_dtype_load(data->dtype, data->y, i);
+        gain += log_prob[i] - constant[i];
+        spikes += y;
+        values += 1;
+        squares += (y - mean[i]) * (y - mean[i]);
     }
-    vdi_free(&m->desc.allocator, w, 2 * cells * sizeof *w);
+    if (!(spikes > 0)) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_flds_score",
+                             "there is no spike: bits per spike is undefined");
+    }
+    *bits = gain / (spikes * log(2.0));
+    *mse = squares / values;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *data, const vdi_vilds_query *q,
+                                   vdi_flds_scores *out, vdi_error *err) {
+    static const char where[] = "vdi_flds_score";
+    const size_t cells = (size_t)(data->trials * data->T * data->n);
+    const size_t bytes = vdi_mul_size(3 * sizeof(double), cells);
+    if (m->desc.log_joint || !vdi_vilds_obs_counts((int)m->desc.obs)) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "bits per spike need observations that are counts");
+    }
+    double *log_prob = (double *)vdi_alloc(&m->desc.allocator, bytes);
+    if (!log_prob) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
+    double *mean = log_prob + cells, *constant = mean + cells;
+    vdi_status status = vdi_vilds_constant(m, data, constant, err);
+    if (status >= 0)
+        status = vdi_vilds_predict(m, data, VDI_VILDS_LEAVE_ONE_OUT, q, log_prob, mean, err);
+    if (status >= 0) {
+        status =
+            vdi__flds_compare(data, log_prob, mean, constant, &out->lno_bits, &out->lno_mse, err);
+    }
+    if (status >= 0)
+        status = vdi_vilds_predict(m, data, VDI_VILDS_ONE_STEP, q, log_prob, mean, err);
+    if (status >= 0) {
+        status = vdi__flds_compare(data, log_prob, mean, constant, &out->one_step_bits,
+                                   &out->one_step_mse, err);
+    }
+    vdi_free(&m->desc.allocator, log_prob, bytes);
     return status;
 }
 #endif

@@ -134,9 +134,8 @@ static void run_posterior(void *ctx) {
                                  &p.ld);
     p.Q0i = p.Qi;
     p.ld0 = p.ld;
-    (void)vdi_vilds_family_of(VDI_VILDS_PRODUCT)
-        ->build(t, vdi_tape_constant(t, vdi_tensor_3d(c->out, VDI_F64, c->trials, c->T, d + d * d)),
-                &p, &info, &D, &E, &k, &is_mean);
+    vdi_var out = vdi_tape_constant(t, vdi_tensor_3d(c->out, VDI_F64, c->trials, c->T, d + d * d));
+    (void)vdi_var_vilds_precision(t, VDI_VILDS_PRODUCT, out, &p, &info, &D, &E, &k, &is_mean);
     vdi_blocktri_var f = vdi_var_blocktri_factor(t, D, E, NULL);
     vdi_var mean = vdi_var_blocktri_solve(t, f, k), logdet = vdi_var_blocktri_logdet(t, f);
     if (vdi_var_blocktri_marginals(t, f, &S, &O) < 0) bench_check(false, "posterior failed");

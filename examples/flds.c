@@ -77,15 +77,14 @@ static void learn(void) {
 
 /* On the test trials; returns R2 of the path after the best affine map. */
 static double judge(void) {
-    static double means[N], work[1024];
+    static double work[1024];
     double amortised, refined, r2;
     vdi_flds_scores scores;
     vdi_vilds_query refine = {.refine = 8};
     vdi_vilds_result out = {.mean = &mean[0][0]};
-    vdi_score_means(FIRST, N, &y[0][0], means);
     need(vdi_vilds_score(model, test, NULL, &amortised, &err));
     need(vdi_vilds_score(model, test, &refine, &refined, &err));
-    need(vdi_flds_score(model, test, means, NULL, &scores, &err));
+    need(vdi_flds_score(model, test, NULL, &scores, &err));
     need(vdi_vilds_infer(model, test, &refine, &out, &err));
     const int64_t rows = HELD * T;
     need(vdi_score_linear_r2(rows, D, &mean[0][0], D, z[FIRST], rows, work, NULL, &r2, &err));

@@ -115,7 +115,7 @@ TEST(flds, scores_by_their_definition) {
     vdi_vilds_data *data = observe(m, y);
     CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
     vdi_score_means(B * T, N, y, means);
-    CHECK_OK(vdi_flds_score(m, data, means, NULL, &s, &err), err);
+    CHECK_OK(vdi_flds_score(m, data, NULL, &s, &err), err);
     for (int what = 0; what < 2; what++) {
         CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, NULL, log_prob, rate, &err),
                  err);

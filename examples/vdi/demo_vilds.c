@@ -137,7 +137,6 @@ bool demo_flds(demo *m) {
     double *mean = doubles(B * T * D);
     double *cov = doubles(B * T * D * D);
     double *rate = doubles(B * T * N);
-    double means[N];
     double place[N][D];
     double *work = doubles((int64_t)vdi_score_linear_r2_work(D, D));
     double refined = 0;
@@ -166,7 +165,6 @@ bool demo_flds(demo *m) {
             y[b * N + j] = (double)vdi_rng_poisson(&rng, 0.05 + 2 * field);
         }
     }
-    vdi_score_means(TRAIN * T, N, y, means);
 
     /* the field's baseline */
     vdi_plds_desc pdesc = {0};
@@ -229,7 +227,7 @@ bool demo_flds(demo *m) {
     q.refine = 8;
     ok = ok && !interrupted() && vdi_flds_canonical(model, train, &err) == VDI_OK &&
          vdi_vilds_score(model, test, &q, &refined, &err) == VDI_OK &&
-         vdi_flds_score(model, test, means, NULL, &scores, &err) == VDI_OK &&
+         vdi_flds_score(model, test, NULL, &scores, &err) == VDI_OK &&
          vdi_vilds_infer(model, test, &q, &out, &err) == VDI_OK &&
          vdi_score_linear_r2(HELD * T, D, mean, D, z + TRAIN * T * D, HELD * T, work, NULL, &r2,
                              &err) == VDI_OK;

@@ -60,7 +60,7 @@ int vilds_infer_main(run *r, void *options) {
     }
     if (ok &&
         !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o.n, (const double *)o.y.data,
-                       out.rate, d->obs != VDI_VILDS_GAUSSIAN, &err)) {
+                       out.rate, vdi_vilds_obs_counts((int)d->obs), &err)) {
         ok = false;
         (void)fail_error(&err, rates);
     }
@@ -107,8 +107,8 @@ static vdi_status npy_write(const char *path, const void *what, vdi_error *err) 
     return vdi_npy_save(path, *(const vdi_tensor *)what, err);
 }
 
-/* Predictive probabilities against constant rates with the training means; the predicted rates into
- * `rates` (trials,T,n). */
+/* Predictive probabilities against the constant model; the predicted rates into `rates`
+ * (trials,T,n). */
 static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *data,
                     vdi_vilds_prediction what, const vdi_vilds_query *q, double *rates,
                     double *bits, double *mse) {
@@ -116,9 +116,10 @@ static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *d
     vdi_score_bits b;
     const int64_t rows = o->trials * o->T;
     const double *y = (const double *)o->y.data;
-    double *log_p = doubles(rows * o->n);
+    double *log_p = doubles(rows * o->n), *constant = vilds_constant(model, o, data);
+    if (!constant) return false;
     bool ok = vdi_vilds_predict(model->m, data, what, q, log_p, rates, &err) >= 0 &&
-              vdi_score_bits_per_spike(rows, o->n, y, log_p, vilds_means(model), &b, &err) >= 0;
+              vdi_score_bits_against(rows, o->n, y, log_p, constant, &b, &err) >= 0;
     if (ok) {
         *bits = b.bits_per_spike;
         *mse = vdi_score_mse(rows * o->n, y, rates);
@@ -126,6 +127,7 @@ static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *d
         (void)fail_error(&err, o->file);
     }
     free(log_p);
+    free(constant);
     return ok;
 }
 
@@ -157,16 +159,16 @@ int vilds_score_main(run *r, const vilds_score_options *want, bool flds) {
         values[count++] = iw;
     }
     keys[count] = "homogeneous_per_bin";
-    values[count++] = vilds_homogeneous(&model, &o, bins);
+    if (!vilds_homogeneous(&model, &o, data, &values[count++])) return FAILED;
     bool lno = flds && (want->lno || (rates_out && !want->one_step));
     bool one_step = flds && want->one_step;
     if (lno || one_step) {
         const int64_t shape[3] = {o.trials, o.T, o.n};
         double *rates = doubles(o.trials * o.T * o.n), bits, mse;
         vdi_error err = {0};
-        if (d->obs == VDI_VILDS_GAUSSIAN) {
-            return fail("bits per spike need spikes: the model's observations are gaussian, in %s",
-                        r->argument[0]);
+        if (!vdi_vilds_obs_counts((int)d->obs)) {
+            return fail("bits per spike need spikes: the model's observations are %s, in %s",
+                        vdi_vilds_obs_name((int)d->obs), r->argument[0]);
         }
         q.refine = want->refine_predict;
         q.iw = 0;

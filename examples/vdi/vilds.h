@@ -48,10 +48,11 @@ bool vilds_model_load(run *r, const char *path, vilds_model *out);
 void vilds_model_free(vilds_model *model);
 /* sets what lies behind a trial's end to NaN */
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out);
-/* per bin, with the training means */
-double vilds_homogeneous(const vilds_model *model, const observations *o, double bins);
-/* (n) of the training data */
-const double *vilds_means(const vilds_model *model);
+/* (trials,T,n) log probabilities under the constant model, 0 where missing; NULL: told */
+double *vilds_constant(const vilds_model *model, const observations *o, const vdi_vilds_data *data);
+/* their sum per bin */
+bool vilds_homogeneous(const vilds_model *model, const observations *o, const vdi_vilds_data *data,
+                       double *per_bin);
 void vilds_map(const vilds_model *model, int64_t count, double *mean, double *cov, double *lagcov,
                int64_t pairs); /* to its coordinates */
 

@@ -185,7 +185,7 @@ static bool leave(run *r, const char *labels, vilds_model *model, observations *
     }
     if (ok &&
         !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o->n, (const double *)o->y.data,
-                       out.rate, d->obs != VDI_VILDS_GAUSSIAN, &err)) {
+                       out.rate, vdi_vilds_obs_counts((int)d->obs), &err)) {
         ok = false;
         (void)fail_error(&err, rates);
     }
@@ -290,16 +290,12 @@ int vilds_fit_main(run *r, vilds_fit_options *want, bool flds) {
     static const char *const keys[] = {
         "elbo_per_bin",     "homogeneous_per_bin",    "bins", "steps", "undone", "seconds",
         "val_elbo_per_bin", "val_homogeneous_per_bin"};
-    double bins = (double)vdi_vilds_data_total_bins(data);
-    double values[] = {elbo,
-                       vilds_homogeneous(&model, &o, bins),
-                       bins,
-                       (double)t.rows,
-                       (double)p.undone,
-                       seconds_now() - began,
-                       val_elbo,
-                       val ? vilds_homogeneous(&model, &vo, (double)vdi_vilds_data_total_bins(val))
-                           : 0};
+    double bins = (double)vdi_vilds_data_total_bins(data), homogeneous = 0, val_homogeneous = 0;
+    if (!vilds_homogeneous(&model, &o, data, &homogeneous)) return FAILED;
+    if (val && !vilds_homogeneous(&model, &vo, val, &val_homogeneous)) return FAILED;
+    double values[] = {elbo,           homogeneous,      bins,
+                       (double)t.rows, (double)p.undone, seconds_now() - began,
+                       val_elbo,       val_homogeneous};
     print_results(r, keys, values, val ? 8 : 6);
     vdi_vilds_data_destroy(data);
     vdi_vilds_data_destroy(val);

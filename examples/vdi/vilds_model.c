@@ -40,7 +40,7 @@ int vilds_desc_read(const run *r, const vilds_fit_options *want, const observati
     desc->dtype = want->doubles ? VDI_F64 : VDI_F32;
     desc->train.seed = r->seed;
     desc->pool = r->pool;
-    if (desc->obs == VDI_VILDS_COUNT) { /* a free g for every count that was seen */
+    if (vdi_vilds_obs_counts((int)desc->obs)) { /* generalised counts: a weight for each */
         double most = 2;
         for (int64_t i = 0; i < o->trials * o->T * o->n; i++) {
             double y = ((const double *)o->y.data)[i];
@@ -84,55 +84,6 @@ bool vilds_model_save(const vilds_model *model, const char *path, const char *fa
     return ok;
 }
 
-/* The description that a file's metadata give; NULL, or what is wrong with them. */
-static const char *desc_of_file(const vdi_safetensors *file, vdi_vilds_desc *desc) {
-    static const char *const number[] = {"d",         "n",      "inputs", "reach",
-                                         "max_count", "untied", "skip",   "free_start"};
-    int64_t value[8];
-    const char *model = vdi_safetensors_meta(file, "model");
-    const char *hidden = vdi_safetensors_meta(file, "hidden");
-    const char *encoder = vdi_safetensors_meta(file, "encoder_hidden");
-    const char *transition = vdi_safetensors_meta(file, "transition_hidden");
-    const char *width = vdi_safetensors_meta(file, "bin_width");
-    int obs = word_find(vdi_safetensors_meta(file, "obs"), obs_name, 5);
-    int link = word_find(vdi_safetensors_meta(file, "link"), link_name, 2);
-    int posterior = word_find(vdi_safetensors_meta(file, "posterior"), posterior_name, 3);
-    memset(desc, 0, sizeof *desc);
-    if (!model || strcmp(model, "vilds") != 0) return "model";
-    if (obs < 0) return "obs";
-    if (link < 0) return "link";
-    if (posterior < 0) return "posterior";
-    for (int i = 0; i < 8; i++) {
-        const char *text = vdi_safetensors_meta(file, number[i]);
-        if (!text || vdi_text_parse_int(text, strlen(text), &value[i]) != strlen(text))
-            return number[i];
-    }
-    desc->d = value[0];
-    desc->n = value[1];
-    desc->inputs = value[2];
-    desc->reach = value[3];
-    desc->max_count = value[4];
-    desc->untied = value[5] != 0;
-    desc->skip = value[6] != 0;
-    desc->free_start = value[7] != 0;
-    desc->has_reach = true;
-    desc->obs = (vdi_vilds_obs)obs;
-    desc->link = (vdi_vilds_link)link;
-    desc->posterior = (vdi_vilds_family)posterior;
-    if (!hidden || (desc->layers = layers_read(hidden, desc->hidden)) < 0) return "hidden";
-    if (!encoder || (desc->encoder_layers = layers_read(encoder, desc->encoder_hidden)) < 0)
-        return "encoder_hidden";
-    if (transition &&
-        (desc->transition_layers = layers_read(transition, desc->transition_hidden)) < 0)
-        return "transition_hidden";
-    if (width && vdi_text_parse_double(width, strlen(width), &desc->bin_width) != strlen(width))
-        return "bin_width";
-    desc->linear = desc->layers == 0;
-    desc->encoder_linear = desc->encoder_layers == 0;
-    desc->dtype = vdi_safetensors_find(file, "prior.A").dtype;
-    return vdi_tensor_ok(vdi_safetensors_find(file, "prior.A")) ? NULL : "prior.A";
-}
-
 bool vilds_model_load(run *r, const char *path, vilds_model *out) {
     vdi_error err = {0};
     vdi_safetensors file;
@@ -151,11 +102,11 @@ bool vilds_model_load(run *r, const char *path, vilds_model *out) {
         fail_error(&err, name);
         return false;
     }
-    const char *wrong = desc_of_file(&file, &desc);
-    if (wrong) {
-        fail("expected a model that 'vdi vilds fit' or 'vdi flds fit' wrote, got one without a "
-             "valid '%s', in %s",
-             wrong, name);
+    memset(&desc, 0, sizeof desc);
+    desc.dtype = vdi_safetensors_find(&file, "prior.A").dtype; /* older files do not say */
+    if (vdi_vilds_desc_from_meta(&desc, file.state.meta, file.state.meta_count, &err) < 0) {
+        fail("expected a model that 'vdi vilds fit' or 'vdi flds fit' wrote: %s, in %s",
+             err.message, name);
         return false;
     }
     desc.pool = r->pool;
@@ -206,34 +157,29 @@ bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data *
     return true;
 }
 
-static const double *statistic(const vilds_model *model, const char *name) {
-    const vdi_state *s = vdi_vilds_state(model->m, false);
-    for (int64_t i = 0; i < s->tensor_count; i++)
-        if (strcmp(s->tensors[i].name, name) == 0) return (const double *)s->tensors[i].tensor.data;
+double *vilds_constant(const vilds_model *model, const observations *o,
+                       const vdi_vilds_data *data) {
+    vdi_error err = {0};
+    double *log_p = doubles(o->trials * o->T * o->n);
+    if (vdi_vilds_constant(model->m, data, log_p, &err) == VDI_OK) return log_p;
+    (void)fail_error(&err, o->file);
+    free(log_p);
     return NULL;
 }
 
-const double *vilds_means(const vilds_model *model) { return statistic(model, "data.mean"); }
-
-double vilds_homogeneous(const vilds_model *model, const observations *o, double bins) {
-    const double *mean = vilds_means(model);
-    const double *sd = statistic(model, "data.sd");
-    const double *y = (const double *)o->y.data;
-    const vdi_vilds_obs obs = vdi_vilds_description(model->m)->obs;
-    const int64_t rows = o->trials * o->T, n = o->n;
-    if (obs != VDI_VILDS_GAUSSIAN && obs != VDI_VILDS_BERNOULLI)
-        return vdi_score_homogeneous(rows, n, y, mean, NULL) / bins;
-    double sum = 0;
-    for (int64_t i = 0; i < rows * n; i++) {
-        const double m = mean[i % n];
-        const double s = sd[i % n];
-        const double p = fmin(fmax(m, VDI_SCORE_FLOOR), 1 - VDI_SCORE_FLOOR);
-        if (y[i] != y[i]) continue;
-        sum += obs == VDI_VILDS_BERNOULLI
-                   ? y[i] * log(p) + (1 - y[i]) * log1p(-p)
-                   : -0.5 * ((y[i] - m) * (y[i] - m) / (s * s) + log(2 * VDI_PI)) - log(s);
+bool vilds_homogeneous(const vilds_model *model, const observations *o, const vdi_vilds_data *data,
+                       double *per_bin) {
+    double *log_p = vilds_constant(model, o, data), total = 0;
+    if (!log_p) return false;
+    for (int64_t row = 0; row < o->trials * o->T; row++) {
+        double sum = 0;
+        for (int64_t j = 0; j < o->n; j++)
+            sum += log_p[row * o->n + j];
+        total += sum;
     }
-    return sum / bins;
+    *per_bin = total / (double)vdi_vilds_data_total_bins(data);
+    free(log_p);
+    return true;
 }
 
 /* x -> G x, S -> G S G' in place, for `count` bins and `pairs` blocks of the lagged covariance. */

@@ -72,7 +72,7 @@ static int network_bound(run *r, observations *o, const vdi_vilds_desc *desc, do
     }
     progress_end(r);
     ok = ok && vdi_vilds_score(model.m, data, NULL, bound, &err) == VDI_OK;
-    if (ok) *constant = vilds_homogeneous(&model, o, (double)vdi_vilds_data_total_bins(data));
+    if (ok) told = !(ok = vilds_homogeneous(&model, o, data, constant));
     vdi_vilds_data_destroy(data);
     vilds_model_free(&model);
     return ok ? DONE : told ? FAILED : fail_error(&err, o->file);
@@ -203,10 +203,10 @@ static int recipe_choose(run *r, const vilds_fit_options *want, observations *o,
         }
     }
     mean = sum / seen;
-    *out = desc->linear                                     ? "linear"
-           : desc->obs == VDI_VILDS_GAUSSIAN || !(seen > 0) ? "dense"
-           : mean < AUTO_SPARSE                             ? "sparse"
-                                                            : NULL;
+    *out = desc->linear                                           ? "linear"
+           : !vdi_vilds_obs_counts((int)desc->obs) || !(seen > 0) ? "dense"
+           : mean < AUTO_SPARSE                                   ? "sparse"
+                                                                  : NULL;
     /* a Poisson LDS can be the start of counts with exp link, and of generalised counts */
     bool counts = desc->obs == VDI_VILDS_COUNT ||
                   (desc->link == VDI_VILDS_EXP &&
@@ -214,7 +214,7 @@ static int recipe_choose(run *r, const vilds_fit_options *want, observations *o,
     if (*out && strcmp(*out, "sparse") == 0 && counts && o->trials >= AUTO_TRIALS)
         return recipe_by_trials(r, want, o, desc, out);
     if (*out) {
-        if (!r->quiet && !desc->linear && desc->obs != VDI_VILDS_GAUSSIAN)
+        if (!r->quiet && !desc->linear && vdi_vilds_obs_counts((int)desc->obs))
             fprintf(stderr, "recipe %s: %.3g spikes a neuron and bin\n", *out, mean);
         return DONE;
     }

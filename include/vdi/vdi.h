@@ -92,6 +92,7 @@
 #include "grad/check.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
+#include "model/lds/series.h"
 #include "model/lds/lds.h"
 #include "model/lds/em.h"
 #include "model/lds/sample.h"
@@ -107,10 +108,21 @@
 #include "model/score/spikes.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
+#include "model/vilds/observation.h"
 #include "model/vilds/vilds.h"
+#include "model/vilds/matrix.h"
+#include "model/vilds/prior.h"
 #include "model/vilds/posterior.h"
+#include "model/vilds/data.h"
+#include "model/vilds/model.h"
+#include "model/vilds/batch.h"
+#include "model/vilds/bound.h"
 #include "model/vilds/train.h"
+#include "model/vilds/decoder.h"
+#include "model/vilds/refine.h"
 #include "model/vilds/infer.h"
+#include "model/vilds/predict.h"
+#include "model/vilds/canonical.h"
 #include "model/vilds/flds.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_CALCIUM_IMPLEMENTATION)

@@ -71,18 +71,21 @@ extern float *f, frame, probability;
 extern double *spikes;
 extern unsigned char *trains;
 extern int64_t cells;
-#elif defined(EXAMPLE_model_vilds_flds)
+#elif defined(EXAMPLE_model_vilds_train) || defined(EXAMPLE_model_vilds_infer) ||     \
+    defined(EXAMPLE_model_vilds_predict) || defined(EXAMPLE_model_vilds_canonical) || \
+    defined(EXAMPLE_model_vilds_flds)
 extern vdi_vilds *model;
 extern vdi_vilds_data *data;
-extern double *train_means;
+extern vdi_score_bits bits;
+extern double *elbo, *log_prob, *constant;
 #else
 extern vdi_lds_data *data;
 #endif
-#ifdef EXAMPLE_model_vilds_posterior
+#if defined(EXAMPLE_model_vilds_prior) || defined(EXAMPLE_model_vilds_posterior)
 extern vdi_tape *t;
 extern vdi_lds_vars prior;
 extern vdi_trial_info info;
-extern vdi_var q, z, none;
+extern vdi_var q, z, none, encoded;
 #else
 extern double *z;
 #endif

@@ -262,8 +262,9 @@ VDI__DEF size_t vdi_field_range_text(const vdi_field *f, char *buf, size_t cap) 
     }
     const bool whole = f->type != VDI_FIELD_TYPE_REAL;
     if (f->type == VDI_FIELD_TYPE_SIZES) {
-        n = vdi_text_format(buf, cap, "%sup to %d sizes from ",
-                            f->twin != VDI_FIELD_NONE ? "none, or " : "", f->capacity);
+        const bool may_be_empty = f->twin != VDI_FIELD_NONE || f->initial_number == 0;
+        n = vdi_text_format(buf, cap, "%sup to %d sizes from ", may_be_empty ? "none, or " : "",
+                            f->capacity);
         return n + vdi_text_format(buf + n, cap - n, "%lld to %lld", (long long)f->least,
                                    (long long)f->most);
     }
@@ -352,7 +353,7 @@ VDI__FN bool vdi__field_parse_sizes(const vdi_field *f, void *desc, const char *
     int64_t *size = (int64_t *)(void *)vdi__field_at(f, desc);
     int32_t number = 0;
     const bool none = strcmp(text, "none") == 0;
-    if (none && f->twin == VDI_FIELD_NONE) return false;
+    if (none && f->twin == VDI_FIELD_NONE && f->initial_number > 0) return false;
     for (const char *at = text; !none; at++) {
         const size_t length = strcspn(at, ",");
         if (number == f->capacity || length == 0) return false;

@@ -37,7 +37,7 @@
 typedef struct vdi_score_bits {
     double bits_per_spike;      /**< (log_likelihood - null_log_likelihood) / (spikes log 2) */
     double log_likelihood;      /**< of the prediction, nats, log y! included */
-    double null_log_likelihood; /**< of the homogeneous Poisson process */
+    double null_log_likelihood; /**< of what it is held against */
     double spikes;              /**< sum of the counts */
     int64_t values, bins;       /**< counts that are there; rows with at least one of them */
 } vdi_score_bits;
@@ -45,33 +45,38 @@ typedef struct vdi_score_bits {
 /** means (n): mean of each column of y (rows,n) over what is there; 0 where nothing is. */
 VDI_API void vdi_score_means(int64_t rows, int64_t n, const double *y, double *means);
 /** Sum of log Poisson(y | rate) over `count` values, rates per bin, below the floor counted as the
- * floor; log_p (count), if not NULL,
- *  receives each (NaN where y is). A rate that is NaN counts as the floor. */
+ * floor; log_p (count), if not NULL, receives each (NaN where y is). A rate that is NaN counts as
+ * the floor. */
 VDI_API double vdi_score_poisson(int64_t count, const double *y, const double *rate, double *log_p);
 /** Sum of log Poisson(y | means) over y (rows,n); *bins (may be NULL): the rows with at least one
  * count, to divide by. */
 VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
                                      int64_t *bins);
 /** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or
- * integrated over latents), against the
- *  homogeneous process with `means` (n), as a rule those of the training data. VDI_ERR_DATA if y
- *  has no spike, or if log_p is NaN where a count is. */
+ * integrated over latents), against the homogeneous process with `means` (n), as a rule those of the
+ * training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a count is. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
                                                           const double *log_p, const double *means,
                                                           vdi_score_bits *out, vdi_error *err);
+/** The same against any other model: null_log_p (rows,n), the log probability of each count under
+ * it. Counts that are no Poisson ones (0 or 1 in a bin, say) need a null of their own family
+ * (vdi_vilds_constant): against a Poisson process independent coins score above 0. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_bits_against(int64_t rows, int64_t n, const double *y,
+                                                        const double *log_p,
+                                                        const double *null_log_p,
+                                                        vdi_score_bits *out, vdi_error *err);
 /** co-bps and fp-bps as nlb_tools computes them (bits_per_spike): rates (rows,n) per bin against
- * each neuron's mean over this very y, zero
- *  rates 1e-9. Its numbers for the columns given: pass held-out neurons for co-bps, future bins for
- *  fp-bps. VDI_ERR_DATA if y has no spike or a rate is negative or NaN. */
+ * each neuron's mean over this very y, zero rates 1e-9. Its numbers for the columns given: pass
+ * held-out neurons for co-bps, future bins for fp-bps. VDI_ERR_DATA if y has no spike or a rate is
+ * negative or NaN. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y,
                                                   const double *rates, vdi_score_bits *out,
                                                   vdi_error *err);
 /** Mean of (y - prediction)^2 over the `count` values that are there; NaN if none is. */
 VDI_API double vdi_score_mse(int64_t count, const double *y, const double *prediction);
 /** R2 of an estimate of truth (rows,n), weighted by variance; column (n), if not NULL, receives
- * each column's own (NaN where the truth is
- *  constant). Rows of a column with a NaN in either are left out. VDI_ERR_DATA if no column
- *  varies. */
+ * each column's own (NaN where the truth is constant). Rows of a column with a NaN in either are
+ * left out. VDI_ERR_DATA if no column varies. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
                                               const double *estimate, double *column, double *r2,
                                               vdi_error *err);
@@ -131,42 +136,76 @@ VDI__DEF double vdi_score_poisson(int64_t count, const double *y, const double *
     return total;
 }
 
+/* Is there a count in the row? */
+VDI__FN bool vdi__score_any(int64_t n, const double *y) {
+    for (int64_t j = 0; j < n; j++)
+        if (y[j] == y[j]) return true;
+    return false;
+}
+
 VDI__DEF double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
                                       int64_t *bins) {
     double total = 0;
     if (bins) *bins = 0;
     for (int64_t r = 0; r < rows; r++) {
-        bool any = false;
-        for (int64_t j = 0; !any && j < n; j++)
-            any = y[r * n + j] == y[r * n + j];
-        if (!any) continue;
+        if (!vdi__score_any(n, y + r * n)) continue;
         if (bins) ++*bins;
         total += vdi_score_poisson(n, y + r * n, means, NULL);
     }
     return total;
 }
 
-VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
-                                             const double *log_p, const double *means,
-                                             vdi_score_bits *out, vdi_error *err) {
-    vdi_score_bits s = VDI__ZERO;
+/* The sums over y and log_p. */
+VDI__FN vdi_status vdi__score_counts(int64_t rows, int64_t n, const double *y, const double *log_p,
+                                     vdi_score_bits *s, vdi_error *err) {
+    static const char where[] = "vdi_score_bits";
+    memset(s, 0, sizeof *s);
     for (int64_t i = 0; i < rows * n; i++) {
         if (!(y[i] == y[i])) continue;
         if (!(log_p[i] == log_p[i])) {
-            return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike",
+            return vdi_error_set(err, VDI_ERR_DATA, where,
                                  "log_p[%lld,%lld] is NaN, but there is a count",
                                  (long long)(i / n), (long long)(i % n));
         }
-        s.log_likelihood += log_p[i];
-        s.spikes += y[i];
-        s.values++;
+        s->log_likelihood += log_p[i];
+        s->spikes += y[i];
+        s->values++;
     }
-    if (!(s.spikes > 0)) {
-        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_bits_per_spike",
-                             "the counts hold no spike: bits per spike are undefined");
-    }
+    if (s->spikes > 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_DATA, where,
+                         "the counts hold no spike: bits per spike are undefined");
+}
+
+VDI__FN void vdi__score_bits_of(vdi_score_bits *s) {
+    s->bits_per_spike = (s->log_likelihood - s->null_log_likelihood) / (s->spikes * log(2.0));
+}
+
+VDI__DEF vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
+                                             const double *log_p, const double *means,
+                                             vdi_score_bits *out, vdi_error *err) {
+    vdi_score_bits s;
+    const vdi_status status = vdi__score_counts(rows, n, y, log_p, &s, err);
+    if (status < 0) return status;
     s.null_log_likelihood = vdi_score_homogeneous(rows, n, y, means, &s.bins);
-    s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
+    vdi__score_bits_of(&s);
+    *out = s;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_score_bits_against(int64_t rows, int64_t n, const double *y,
+                                           const double *log_p, const double *null_log_p,
+                                           vdi_score_bits *out, vdi_error *err) {
+    vdi_score_bits s;
+    const vdi_status status = vdi__score_counts(rows, n, y, log_p, &s, err);
+    if (status < 0) return status;
+    for (int64_t r = 0; r < rows; r++) {
+        double sum = 0;
+        for (int64_t j = 0; j < n; j++)
+            if (y[r * n + j] == y[r * n + j]) sum += null_log_p[r * n + j];
+        s.null_log_likelihood += sum;
+        s.bins += vdi__score_any(n, y + r * n);
+    }
+    vdi__score_bits_of(&s);
     *out = s;
     return VDI_OK;
 }
@@ -198,13 +237,9 @@ VDI__DEF vdi_status vdi_score_co_bps(int64_t rows, int64_t n, const double *y, c
         return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_co_bps",
                              "the counts hold no spike: bits per spike are undefined");
     }
-    for (int64_t r = 0; r < rows; r++) {
-        bool any = false;
-        for (int64_t j = 0; !any && j < n; j++)
-            any = y[r * n + j] == y[r * n + j];
-        s.bins += any;
-    }
-    s.bits_per_spike = (s.log_likelihood - s.null_log_likelihood) / (s.spikes * log(2.0));
+    for (int64_t r = 0; r < rows; r++)
+        s.bins += vdi__score_any(n, y + r * n);
+    vdi__score_bits_of(&s);
     *out = s;
     return VDI_OK;
 }
@@ -247,7 +282,7 @@ VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
     for (int64_t j = 0; j < n; j++) {
         double e, s;
         vdi__score_column(rows, n, truth + j, estimate + j, n, &e, &s);
-        if (column) column[j] = s > 0 ? 1 - e / s : HUGE_VAL - HUGE_VAL;
+        if (column) column[j] = s > 0 ? 1 - e / s : (double)NAN;
         error += e;
         spread += s;
     }
@@ -270,84 +305,116 @@ VDI__FN bool vdi__score_row(int64_t n, const double *x) {
     return sum == 0;
 }
 
+/* An affine map from latents to truth: about the means of the rows that it is fitted to, so that
+ * the products lose nothing. */
+typedef struct vdi__score_map {
+    int64_t d, n;
+    double *xx, *xy; /* (d,d), (d,n): products, then the map */
+    double *xm, *ym; /* (d), (n): means */
+    double *scale;   /* (d) */
+} vdi__score_map;
+
+/* Rows without a NaN in x or truth: the means, and how many there are. */
+VDI__FN double vdi__score_map_means(const vdi__score_map *m, int64_t rows, const double *x,
+                                    const double *truth) {
+    double count = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!vdi__score_row(m->d, x + r * m->d) || !vdi__score_row(m->n, truth + r * m->n))
+            continue;
+        for (int64_t i = 0; i < m->d; i++)
+            m->xm[i] += x[r * m->d + i];
+        for (int64_t j = 0; j < m->n; j++)
+            m->ym[j] += truth[r * m->n + j];
+        count += 1;
+    }
+    for (int64_t i = 0; i < m->d; i++)
+        m->xm[i] /= count;
+    for (int64_t j = 0; j < m->n; j++)
+        m->ym[j] /= count;
+    return count;
+}
+
+/* Least squares; false if the latents are collinear. */
+VDI__FN bool vdi__score_map_fit(const vdi__score_map *m, int64_t rows, const double *x,
+                                const double *truth) {
+    const int64_t d = m->d, n = m->n;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
+        for (int64_t i = 0; i < d; i++) {
+            const double e = x[r * d + i] - m->xm[i];
+            for (int64_t j = 0; j < d; j++)
+                m->xx[i * d + j] += e * (x[r * d + j] - m->xm[j]);
+            for (int64_t j = 0; j < n; j++)
+                m->xy[i * n + j] += e * (truth[r * n + j] - m->ym[j]);
+        }
+    }
+    for (int64_t i = 0; i < d; i++)
+        m->scale[i] = m->xx[i * d + i];
+    if (vdi_cholesky(VDI_F64, (size_t)d, m->xx, (size_t)d, NULL) < 0) return false;
+    for (int64_t i = 0; i < d; i++) {
+        const double pivot = m->xx[i * d + i];
+        if (!(pivot * pivot > 1e-12 * m->scale[i])) return false;
+    }
+    vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)n, m->xx, (size_t)d, m->xy, (size_t)n);
+    return true;
+}
+
+/* Squared errors and squares about the mean of column j, over rows from .. rows. */
+VDI__FN void vdi__score_map_judge(const vdi__score_map *m, int64_t from, int64_t rows,
+                                  const double *x, const double *truth, int64_t j, double *error,
+                                  double *spread) {
+    const int64_t d = m->d, n = m->n;
+    double sum = 0, seen = 0;
+    *error = *spread = 0;
+    for (int64_t r = from; r < rows; r++) {
+        if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j])) continue;
+        sum += truth[r * n + j];
+        seen += 1;
+    }
+    for (int64_t r = from; r < rows; r++) {
+        if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j])) continue;
+        double e = truth[r * n + j] - m->ym[j];
+        const double s = truth[r * n + j] - sum / seen;
+        for (int64_t i = 0; i < d; i++)
+            e -= (x[r * d + i] - m->xm[i]) * m->xy[i * n + j];
+        *error += e * e;
+        *spread += s * s;
+    }
+}
+
 VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x, int64_t n,
                                         const double *truth, int64_t fit_rows, double *work,
                                         double *column, double *r2, vdi_error *err) {
     static const char where[] = "vdi_score_linear_r2";
     const int64_t K = d + 1, from = fit_rows == rows ? 0 : fit_rows;
-    double *xx = work;
-    double *xy = xx + K * K;
-    double *xm = xy + K * n;
-    double *ym = xm + d;
-    double *scale = ym + n;
-    double count = 0;
-    double error = 0;
-    double spread = 0;
+    double error = 0, spread = 0;
+    vdi__score_map m;
     if (fit_rows < 1 || fit_rows > rows) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "fit_rows is %lld, expected 1 to %lld",
                              (long long)fit_rows, (long long)rows);
     }
+    m.d = d;
+    m.n = n;
+    m.xx = work;
+    m.xy = m.xx + K * K;
+    m.xm = m.xy + K * n;
+    m.ym = m.xm + d;
+    m.scale = m.ym + n;
     memset(work, 0, vdi_score_linear_r2_work(d, n) * sizeof *work);
-    for (int64_t r = 0; r < fit_rows; r++) {
-        /* means first: the products are then about them, and lose nothing */
-        if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
-        for (int64_t i = 0; i < d; i++)
-            xm[i] += x[r * d + i];
-        for (int64_t j = 0; j < n; j++)
-            ym[j] += truth[r * n + j];
-        count += 1;
-    }
+    const double count = vdi__score_map_means(&m, fit_rows, x, truth);
     if (!(count > (double)d)) {
         return vdi_error_set(err, VDI_ERR_DATA, where,
                              "%g complete rows to fit %lld coefficients per column", count,
                              (long long)K);
     }
-    for (int64_t i = 0; i < d; i++)
-        xm[i] /= count;
-    for (int64_t j = 0; j < n; j++)
-        ym[j] /= count;
-    for (int64_t r = 0; r < fit_rows; r++) {
-        if (!vdi__score_row(d, x + r * d) || !vdi__score_row(n, truth + r * n)) continue;
-        for (int64_t i = 0; i < d; i++) {
-            double e = x[r * d + i] - xm[i];
-            for (int64_t j = 0; j < d; j++)
-                xx[i * d + j] += e * (x[r * d + j] - xm[j]);
-            for (int64_t j = 0; j < n; j++)
-                xy[i * n + j] += e * (truth[r * n + j] - ym[j]);
-        }
-    }
-    for (int64_t i = 0; i < d; i++)
-        scale[i] = xx[i * d + i];
-    bool collinear = vdi_cholesky(VDI_F64, (size_t)d, xx, (size_t)d, NULL) < 0;
-    for (int64_t i = 0; i < d; i++)
-        collinear |= !(xx[i * d + i] * xx[i * d + i] > 1e-12 * scale[i]);
-    if (collinear)
+    if (!vdi__score_map_fit(&m, fit_rows, x, truth))
         return vdi_error_set(err, VDI_ERR_DATA, where, "the latents are collinear or constant");
-    vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)n, xx, (size_t)d, xy, (size_t)n);
     for (int64_t j = 0; j < n; j++) {
-        double sum = 0;
-        double seen = 0;
-        double e2 = 0;
-        double s2 = 0;
-        for (int pass = 0; pass < 2; pass++) {
-            for (int64_t r = from; r < rows; r++) {
-                if (!vdi__score_row(d, x + r * d) || !(truth[r * n + j] == truth[r * n + j]))
-                    continue;
-                if (pass == 0) {
-                    sum += truth[r * n + j];
-                    seen += 1;
-                    continue;
-                }
-                double e = truth[r * n + j] - ym[j], s = truth[r * n + j] - sum / seen;
-                for (int64_t i = 0; i < d; i++)
-                    e -= (x[r * d + i] - xm[i]) * xy[i * n + j];
-                e2 += e * e;
-                s2 += s * s;
-            }
-        }
-        if (column) column[j] = s2 > 0 ? 1 - e2 / s2 : HUGE_VAL - HUGE_VAL;
-        error += e2;
-        spread += s2;
+        double e, s;
+        vdi__score_map_judge(&m, from, rows, x, truth, j, &e, &s);
+        if (column) column[j] = s > 0 ? 1 - e / s : (double)NAN;
+        error += e;
+        spread += s;
     }
     if (!(spread > 0))
         return vdi_error_set(err, VDI_ERR_DATA, where, "the truth does not vary: R2 is undefined");
