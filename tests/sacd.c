@@ -939,6 +939,68 @@ TEST(sacd, actions_and_weights) {
     vdi_sacd_destroy(agent);
 }
 
+/* A policy says what its agent says, and goes on saying it while the agent learns. */
+TEST(sacd, a_policy_of_its_own) {
+    vdi_error err = {0};
+    for (int k = 0; k < 2; k++) {
+        vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, k ? VDI_F64 : VDI_F32);
+        test_allocator count = {0};
+        vdi_allocator a = test_allocator_of(&count);
+        vdi_sacd *agent = NULL;
+        vdi_policy *policy = NULL, *inner = NULL;
+        float x[OBS] = {0.3f, -1, 0.5f}, mine[ACT], theirs[ACT], frozen[ACT];
+        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+        const vdi_state *s = vdi_sacd_state(agent, false);
+        const size_t size = vdi_policy_memsize(s);
+        char *block = (char *)malloc(size);
+        CHECK_OK(vdi_policy_create(s, &a, &policy, &err), err);
+        CHECK_OK(vdi_policy_init(s, block, size, &inner, &err), err);
+        CHECK(vdi_policy_observations(policy) == OBS && vdi_policy_actions(policy) == ACT);
+        CHECK(count.requests == 1);
+        for (int i = 0; i < 20; i++) {
+            x[i % OBS] += 0.1f;
+            CHECK(vdi_policy_act(policy, x, NULL, mine) == VDI_OK);
+            CHECK(vdi_sacd_act(agent, x, true, theirs) == VDI_OK);
+            CHECK(memcmp(mine, theirs, sizeof mine) == 0);
+            vdi_rng rng = vdi_rng_make(d.seed, (uint64_t)5 << 56 | (uint64_t)i);
+            CHECK(vdi_policy_act(inner, x, &rng, mine) == VDI_OK);
+            CHECK(vdi_sacd_act(agent, x, false, theirs) == VDI_OK);
+            CHECK(memcmp(mine, theirs, sizeof mine) == 0);
+        }
+        CHECK(vdi_policy_act(policy, x, NULL, frozen) == VDI_OK);
+        remember(agent, PAST);
+        CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+        CHECK(vdi_policy_act(policy, x, NULL, mine) == VDI_OK);
+        CHECK(vdi_sacd_act(agent, x, true, theirs) == VDI_OK);
+        CHECK(memcmp(mine, frozen, sizeof mine) == 0 && memcmp(mine, theirs, sizeof mine) != 0);
+        x[1] = NAN;
+        CHECK(vdi_policy_act(policy, x, NULL, mine) == VDI_ERR_DATA && mine[0] == 0 &&
+              mine[1] == 0);
+        vdi_policy_destroy(policy);
+        vdi_policy_destroy(inner); /* the block is not its own */
+        vdi_policy_destroy(NULL);
+        CHECK(count.live == 0);
+        s = vdi_sacd_state(agent, false);
+        CHECK_FAILS(vdi_policy_init(s, block, size / 2, &inner, &err), VDI_ERR_MEMORY);
+        CHECK(inner == NULL);
+        count.fail_at = 1 + count.requests;
+        CHECK_FAILS(vdi_policy_create(s, &a, &policy, &err), VDI_ERR_MEMORY);
+        vdi_state less = *s;
+        less.tensors++;
+        less.tensor_count--;
+        CHECK_FAILS(vdi_policy_create(&less, &a, &policy, &err), VDI_ERR_FORMAT);
+        less = *s;
+        less.meta_count = 2;
+        CHECK_FAILS(vdi_policy_create(&less, &a, &policy, &err), VDI_ERR_FORMAT);
+        CHECK(vdi_policy_memsize(&less) == SIZE_MAX);
+        vdi_dtype_store(d.dtype, state_find(s, "policy.1.bias").data, 2, (double)INFINITY);
+        CHECK_FAILS(vdi_policy_create(s, &a, &policy, &err), VDI_ERR_NUMERIC);
+        CHECK(policy == NULL && count.live == 0);
+        free(block);
+        vdi_sacd_destroy(agent);
+    }
+}
+
 /* ---- learning -------------------------------------------------------------------------------- */
 
 TEST(sacd, learns_the_pendulum) {

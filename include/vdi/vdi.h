@@ -174,6 +174,7 @@
 #include "model/sacd/values.h"
 #include "model/sacd/fit.h"
 #include "model/sacd/sacd.h"
+#include "model/sacd/policy.h"
 #include "model/sacd/act.h"
 #include "model/sacd/update.h"
 #include "model/sacd/episode.h"

@@ -113,6 +113,10 @@ extern void *obs, *action, *next_obs, *next_action, *bootstrap;
 extern vdi_env env;
 extern float *obs, *action;
 #endif
+#ifdef EXAMPLE_model_sacd_policy
+extern vdi_sacd *agent;
+extern float *obs, *action;
+#endif
 #if defined(EXAMPLE_model_sacd_explain) || defined(EXAMPLE_model_sacd_episode) || \
     defined(EXAMPLE_model_sacd_trace)
 extern vdi_sacd *agent;

@@ -90,8 +90,8 @@ VDI__FN vdi_status vdi__lander_reset(void *self, uint64_t seed, uint64_t episode
     (void)err;
     s->x = s->angle = s->spin = 0;
     s->y = 10;
-    s->vx = vdi__env_uniform(&rng, -1000, 1000) / (VDI__LANDER_RATE * VDI__LANDER_MASS);
-    s->vy = vdi__env_uniform(&rng, -1000, 1000) / (VDI__LANDER_RATE * VDI__LANDER_MASS);
+    s->vx = vdi__env_uniform(&rng, -1000, 1000) / ((double)VDI__LANDER_RATE * VDI__LANDER_MASS);
+    s->vy = vdi__env_uniform(&rng, -1000, 1000) / ((double)VDI__LANDER_RATE * VDI__LANDER_MASS);
     s->foot[0] = s->foot[1] = s->failed = false;
     s->rest = 0;
     s->head.steps = 0;

@@ -9,7 +9,7 @@
  */
 #ifndef VDI_MODEL_SACD_ACT_H
 #define VDI_MODEL_SACD_ACT_H
-#include "sacd.h"
+#include "policy.h"
 
 #endif /* VDI_MODEL_SACD_ACT_H */
 
@@ -20,51 +20,15 @@ VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
     return vdi_rng_make(g->desc.seed, (uint64_t)what << 56 | (uint64_t)count);
 }
 
-/* Clamped; the least one where it is not a number. */
-VDI__FN double vdi__log_sd(double raw) {
-    if (!(raw >= VDI__LOG_SD_MIN)) return VDI__LOG_SD_MIN;
-    return raw > VDI__LOG_SD_MAX ? VDI__LOG_SD_MAX : raw;
-}
-
-/* float32 of the replay buffer or a caller into the agent's dtype */
-VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) {
-    if (t == VDI_F32) {
-        memcpy(to, from, n * sizeof *from);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            ((double *)to)[i] = (double)from[i];
-    }
-}
-
-/* tanh of the mean, or of a sample drawn from rng; log_pi, if it is not NULL, is that of the sample
-   (0 for the mean). */
+/* vdi__actor_draw with the agent's own net and memory. */
 VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action,
                                   double *log_pi) {
-    const vdi_dtype t = g->desc.dtype;
-    const size_t actions = (size_t)g->desc.actions;
-    const void *out = g->act_h[g->net.layers - 1];
-    double sum = 0;
-    vdi_status status = vdi__all_finite(obs, g->desc.observations) ? VDI_OK : VDI_ERR_DATA;
-    if (status >= 0) {
-        vdi__sacd_take(t, g->net.width[0], obs, g->act_x);
-        vdi__mlp_forward(&g->net, g->policy.value, 1, g->act_x, g->net.width[0], g->act_h);
-    }
-    for (size_t k = 0; k < actions && status >= 0; k++) {
-        double u = vdi__load(t, out, k);
-        if (rng) {
-            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k));
-            const double e = vdi_rng_normal(rng);
-            u += exp(log_sd) * e;
-            const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
-            sum -= 0.5 * VDI_LOG_2PI + 0.5 * e * e + log_sd + 2 * (VDI__LOG_2 - u - softplus);
-        }
-        if (u != u) status = VDI_ERR_NUMERIC;
-        action[k] = (float)tanh(u);
-    }
-    if (log_pi) *log_pi = sum;
-    for (size_t k = 0; k < actions && status < 0; k++)
-        action[k] = 0;
-    return status;
+    vdi__actor actor;
+    actor.net = &g->net;
+    actor.block = g->policy.value;
+    actor.x = g->act_x;
+    actor.h = g->act_h;
+    return vdi__actor_draw(&actor, obs, rng, action, log_pi);
 }
 
 VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {

@@ -32,7 +32,8 @@
  * model/sacd/explain.h.
  * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
- * update; the bits do not depend on it. One agent per thread.
+ * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
+ * acts elsewhere.
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
  * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations
  * or rewards.
