@@ -714,17 +714,8 @@ BENCH_FN void bench_remember_note(void) {
     snprintf(bench.notes + used, sizeof bench.notes - used, "- %s: %s\n", bench.row, bench.note);
 }
 
-BENCH_FN void bench_run(void) {
-    char figure[32];
-    char other[32];
-    char peers_md[512] = "";
-    char bars_json[768] = "";
-    char line[256];
-    if (bench.skip) return;
-    if (bench.serving) {
-        bench_serve_row();
-        return;
-    }
+/* Times of the row: in each round vdi, the limit and every peer once. */
+BENCH_FN void bench_rounds(void) {
     bench.vdi.best = bench.limit.best = 1e30;
     for (int p = 0; p < bench.peer_count; p++)
         bench.peer[p].best = 1e30;
@@ -750,6 +741,100 @@ BENCH_FN void bench_run(void) {
             }
         }
     }
+}
+
+/* The peers of the row: on the screen, in the JSON, and as the text of a cell of the table. */
+BENCH_FN void bench_report_peers(char *cell, size_t size) {
+    char figure[32], line[256];
+    int written = 0;
+    for (int p = 0; p < bench.peer_count; p++) {
+        bench_contestant *c = &bench.peer[p];
+        if (c->best > 1e29) continue;
+        bench_text_figure(figure, sizeof figure, bench_figure(c->best));
+        printf("  | %s %s (%.2fx)", c->name, figure, bench_ratio(c));
+        snprintf(line, sizeof line, "%s%s %.2fx", written ? ", " : "", c->name, bench_ratio(c));
+        strncat(cell, line, size - strlen(cell) - 1);
+        fprintf(
+            bench.json,
+            "%s{\"name\": \"%s\", \"figure\": %.6g, \"ratio_median\": %.4f, \"ratio_best\": %.4f}",
+            written++ ? ", " : "", c->name, bench_figure(c->best), bench_ratio(c),
+            c->best / bench.vdi.best);
+    }
+}
+
+/* vdi against the fastest of a group of peers; 0 where none was in this run. */
+BENCH_FN double bench_ratio_of_group(const char *group) {
+    double least = 0;
+    for (int p = 0; p < bench.peer_count; p++) {
+        if (strcmp(bench.peer[p].group, group) || !(bench.peer[p].best < 1e29)) continue;
+        double r = bench_ratio(&bench.peer[p]);
+        if (least == 0 || r < least) least = r;
+    }
+    return least;
+}
+
+typedef struct bench_verdict {
+    double reached;
+    bool met, met_scaled; /* the bar; the bar at this machine's peak */
+    char text[256];
+} bench_verdict;
+
+/* False: the peer of the bar was not in this run. */
+BENCH_FN bool bench_judge(const bench_bar *b, double share, bench_verdict *v) {
+    static const char *const words[] = {"missed", "met"};
+    const char *kind = b->aim ? "aim" : "bar";
+    memset(v, 0, sizeof *v);
+    switch (b->kind) {
+    case BENCH_BAR_RATIO:
+        v->reached = bench_ratio_of_group(b->peer);
+        if (v->reached == 0) return false;
+        v->met = v->reached >= b->value;
+        snprintf(v->text, sizeof v->text, "%s >= %.4gx %s: %s", kind, b->value, b->peer,
+                 words[v->met]);
+        return true;
+    case BENCH_BAR_SHARE:
+        v->reached = share;
+        v->met = share >= b->value;
+        snprintf(v->text, sizeof v->text, "%s >= %.0f %% of %s: %s", kind, 100 * b->value,
+                 bench.limit_name, words[v->met]);
+        return true;
+    default: break;
+    }
+    v->reached = bench_figure(bench.vdi.best);
+    v->met = v->reached <= b->value;
+    v->met_scaled = v->reached <= b->scaled;
+    int used = snprintf(v->text, sizeof v->text, "%s <= %.4g %s: %s", kind, b->value,
+                        bench_unit_names[bench.unit], words[v->met]);
+    if (!v->met && b->scaled > b->value) {
+        snprintf(v->text + used, sizeof v->text - (size_t)used,
+                 "; at this machine's peak <= %.3g: %s", b->scaled, words[v->met_scaled]);
+    }
+    return true;
+}
+
+/* The bars of the row on the screen, and as the elements of a JSON array. */
+BENCH_FN void bench_report_bars(double share, char *json, size_t size) {
+    for (int i = 0; i < bench.bar_count; i++) {
+        bench_verdict v;
+        if (!bench_judge(&bench.bar[i], share, &v)) continue;
+        if (!v.met && !v.met_scaled && !bench.bar[i].aim) bench.missed++;
+        printf("    %s\n", v.text);
+        snprintf(json + strlen(json), size - strlen(json),
+                 "%s{\"text\": \"%s\", \"reached\": %.5g, \"met\": %s}", json[0] ? ", " : "",
+                 v.text, v.reached, v.met ? "true" : "false");
+    }
+}
+
+BENCH_FN void bench_run(void) {
+    char figure[32];
+    char peers_md[512] = "";
+    char bars_json[768] = "";
+    if (bench.skip) return;
+    if (bench.serving) {
+        bench_serve_row();
+        return;
+    }
+    bench_rounds();
     if (!bench.vdi.fn) return;
 
     bench_text_figure(figure, sizeof figure, bench_figure(bench.vdi.best));
@@ -764,60 +849,10 @@ BENCH_FN void bench_run(void) {
     if (bench.has_limit)
         fprintf(bench.json, ", \"limit\": \"%s\", \"share\": %.4f", bench.limit_name, share);
     fprintf(bench.json, ", \"peers\": [");
-    int written = 0;
-    for (int p = 0; p < bench.peer_count; p++) {
-        bench_contestant *c = &bench.peer[p];
-        if (c->best > 1e29) continue;
-        bench_text_figure(other, sizeof other, bench_figure(c->best));
-        printf("  | %s %s (%.2fx)", c->name, other, bench_ratio(c));
-        snprintf(line, sizeof line, "%s%s %.2fx", written ? ", " : "", c->name, bench_ratio(c));
-        strncat(peers_md, line, sizeof peers_md - strlen(peers_md) - 1);
-        fprintf(
-            bench.json,
-            "%s{\"name\": \"%s\", \"figure\": %.6g, \"ratio_median\": %.4f, \"ratio_best\": %.4f}",
-            written++ ? ", " : "", c->name, bench_figure(c->best), bench_ratio(c),
-            c->best / bench.vdi.best);
-    }
+    bench_report_peers(peers_md, sizeof peers_md);
     if (bench.note[0]) printf("  | %s", bench.note);
     printf("\n");
-    for (int i = 0; i < bench.bar_count; i++) {
-        bench_bar *b = &bench.bar[i];
-        double reached = bench_figure(bench.vdi.best);
-        bool met = false, met_scaled = false;
-        if (b->kind == BENCH_BAR_RATIO) {
-            reached = 0;
-            for (int p = 0; p < bench.peer_count; p++) {
-                if (!strcmp(bench.peer[p].group, b->peer) && bench.peer[p].best < 1e29) {
-                    double r = bench_ratio(&bench.peer[p]);
-                    if (reached == 0 || r < reached) reached = r;
-                }
-            }
-            if (reached == 0) continue; /* that peer was not in this run */
-            met = reached >= b->value;
-            snprintf(line, sizeof line, "%s >= %.4gx %s: %s", b->aim ? "aim" : "bar", b->value,
-                     b->peer, met ? "met" : "missed");
-        } else if (b->kind == BENCH_BAR_SHARE) {
-            reached = share;
-            met = share >= b->value;
-            snprintf(line, sizeof line, "%s >= %.0f %% of %s: %s", b->aim ? "aim" : "bar",
-                     100 * b->value, bench.limit_name, met ? "met" : "missed");
-        } else {
-            met = reached <= b->value;
-            met_scaled = reached <= b->scaled;
-            snprintf(line, sizeof line, "%s <= %.4g %s: %s", b->aim ? "aim" : "bar", b->value,
-                     bench_unit_names[bench.unit], met ? "met" : "missed");
-            if (!met && b->scaled > b->value) {
-                size_t used = strlen(line);
-                snprintf(line + used, sizeof line - used, "; at this machine's peak <= %.3g: %s",
-                         b->scaled, met_scaled ? "met" : "missed");
-            }
-        }
-        if (!met && !met_scaled && !b->aim) bench.missed++;
-        printf("    %s\n", line);
-        snprintf(bars_json + strlen(bars_json), sizeof bars_json - strlen(bars_json),
-                 "%s{\"text\": \"%s\", \"reached\": %.5g, \"met\": %s}", bars_json[0] ? ", " : "",
-                 line, reached, met ? "true" : "false");
-    }
+    bench_report_bars(share, bars_json, sizeof bars_json);
     fprintf(bench.json, "], \"bars\": [%s], \"note\": \"%s\"}", bars_json, bench.note);
     fprintf(bench.md, "| %s | %s %s | ", bench.row, figure, bench_unit_names[bench.unit]);
     if (bench.has_limit) fprintf(bench.md, "%.0f %% of %s", 100 * share, bench.limit_name);

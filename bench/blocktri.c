@@ -69,23 +69,11 @@ static void put(vdi_dtype dtype, void *p, size_t i, double v) {
         ((double *)p)[i] = v;
 }
 
-/* One random system, copied B times with small changes: what is measured does not depend on the
- * values. */
-static void make(system_case *c) {
-    size_t B = c->B;
-    size_t T = c->T;
-    size_t d = c->d;
-    size_t dd = d * d;
-    size_t size = vdi_dtype_size(c->dtype);
+/* D and E of B random systems: what is measured does not depend on the values. */
+static void make_blocks(system_case *c) {
+    size_t d = c->d, dd = d * d;
     double *r = (double *)bench_alloc(dd * sizeof *r);
-    c->D = bench_alloc(B * T * dd * size);
-    c->E = bench_alloc(B * T * dd * size);
-    c->h = bench_array(c->dtype, B * T * d, -1, 1);
-    c->eps = bench_array(c->dtype, B * T * d, -1, 1);
-    c->x = bench_alloc(B * T * d * size);
-    c->z = bench_alloc(B * T * d * size);
-    c->logdet = bench_alloc(B * size);
-    for (size_t t = 0; t < B * T; t++) {
+    for (size_t t = 0; t < c->B * c->T; t++) {
         for (size_t i = 0; i < dd; i++)
             r[i] = bench_random(-1, 1);
         for (size_t i = 0; i < d; i++) {
@@ -97,34 +85,72 @@ static void make(system_case *c) {
                 put(c->dtype, c->D, t * dd + j * d + i, s);
             }
         }
-        if (t % T != T - 1) {
-            for (size_t i = 0; i < dd; i++)
-                put(c->dtype, c->E, (t - t / T) * dd + i, bench_random(-0.4, 0.4) / (double)d);
-        }
+        if (t % c->T == c->T - 1) continue;
+        for (size_t i = 0; i < dd; i++)
+            put(c->dtype, c->E, (t - t / c->T) * dd + i, bench_random(-0.4, 0.4) / (double)d);
     }
-    if (bench.serving) {
-        size_t n = T * d, ld = 2 * d;
-        c->band = bench_alloc(B * n * ld * size);
-        c->factor = bench_alloc(B * n * ld * size);
-        for (size_t b = 0; b < B; b++) {
-            for (size_t t = 0; t < T; t++) {
-                for (size_t j = 0; j < d; j++) {
-                    size_t column = (b * n + t * d + j) * ld;
-                    for (size_t i = j; i < d; i++) {
-                        put(c->dtype, c->band, column + i - j,
-                            bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j));
-                    }
-                    for (size_t i = 0; i < d && t + 1 < T; i++) {
-                        put(c->dtype, c->band, column + d + i - j,
-                            bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + i * d + j));
-                    }
+}
+
+/* The same systems as LAPACK stores them. */
+static void make_bands(system_case *c) {
+    size_t T = c->T, d = c->d, dd = d * d;
+    size_t n = T * d, ld = 2 * d, size = vdi_dtype_size(c->dtype);
+    c->band = bench_alloc(c->B * n * ld * size);
+    c->factor = bench_alloc(c->B * n * ld * size);
+    for (size_t b = 0; b < c->B; b++) {
+        for (size_t t = 0; t < T; t++) {
+            for (size_t j = 0; j < d; j++) {
+                size_t column = (b * n + t * d + j) * ld;
+                for (size_t i = j; i < d; i++) {
+                    put(c->dtype, c->band, column + i - j,
+                        bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j));
+                }
+                for (size_t i = 0; i < d && t + 1 < T; i++) {
+                    put(c->dtype, c->band, column + d + i - j,
+                        bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + i * d + j));
                 }
             }
         }
-        return;
     }
+}
+
+/* Row i of block t of J x - h, with plain loops. */
+static double residual(const system_case *c, size_t b, size_t t, size_t i) {
+    size_t T = c->T, d = c->d, dd = d * d;
+    size_t x = (b * T + t) * d;
+    double s = -bench_get(c->dtype, c->h, x + i);
+    for (size_t j = 0; j < d; j++) {
+        s += bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j) *
+             bench_get(c->dtype, c->x, x + j);
+        if (t) {
+            s += bench_get(c->dtype, c->E, (b * (T - 1) + t - 1) * dd + i * d + j) *
+                 bench_get(c->dtype, c->x, x - d + j);
+        }
+        if (t + 1 < T) {
+            s += bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + j * d + i) *
+                 bench_get(c->dtype, c->x, x + d + j);
+        }
+    }
+    return s;
+}
+
+static void make(system_case *c) {
+    size_t B = c->B, T = c->T, d = c->d;
+    size_t size = vdi_dtype_size(c->dtype);
     vdi_blocktri_desc desc;
     vdi_error err;
+    c->D = bench_alloc(B * T * d * d * size);
+    c->E = bench_alloc(B * T * d * d * size);
+    c->h = bench_array(c->dtype, B * T * d, -1, 1);
+    c->eps = bench_array(c->dtype, B * T * d, -1, 1);
+    c->x = bench_alloc(B * T * d * size);
+    c->z = bench_alloc(B * T * d * size);
+    c->logdet = bench_alloc(B * size);
+    make_blocks(c);
+    if (bench.serving) {
+        make_bands(c);
+        return;
+    }
     memset(&desc, 0, sizeof desc);
     desc.dtype = c->dtype;
     desc.trials = (int64_t)B;
@@ -133,30 +159,13 @@ static void make(system_case *c) {
     size_t bytes = vdi_blocktri_memsize(&desc);
     if (vdi_blocktri_init(&c->bt, &desc, bench_alloc(bytes), bytes, &err) < 0)
         bench_die(err.message);
-    c->S = bench_alloc(B * T * dd * size);
-    c->O = bench_alloc(B * T * dd * size);
+    c->S = bench_alloc(B * T * d * d * size);
+    c->O = bench_alloc(B * T * d * d * size);
     run_everything(c);
-    /* residual J x - h with plain loops */
     double worst = 0;
-    for (size_t b = 0; b < B; b++) {
-        for (size_t t = 0; t < T; t++) {
-            for (size_t i = 0; i < d; i++) {
-                double s = -bench_get(c->dtype, c->h, (b * T + t) * d + i);
-                for (size_t j = 0; j < d; j++) {
-                    s += bench_get(c->dtype, c->D, (b * T + t) * dd + i * d + j) *
-                         bench_get(c->dtype, c->x, (b * T + t) * d + j);
-                    if (t) {
-                        s += bench_get(c->dtype, c->E, (b * (T - 1) + t - 1) * dd + i * d + j) *
-                             bench_get(c->dtype, c->x, (b * T + t - 1) * d + j);
-                    }
-                    if (t + 1 < T) {
-                        s += bench_get(c->dtype, c->E, (b * (T - 1) + t) * dd + j * d + i) *
-                             bench_get(c->dtype, c->x, (b * T + t + 1) * d + j);
-                    }
-                }
-                if (!(fabs(s) <= worst)) worst = fabs(s);
-            }
-        }
+    for (size_t k = 0; k < B * T * d; k++) {
+        double s = residual(c, k / (T * d), k / d % T, k % d);
+        if (!(fabs(s) <= worst)) worst = fabs(s);
     }
     bench_check(worst <= (c->dtype == VDI_F32 ? 1e-5 : 1e-13), "residual of the solution");
 }

@@ -141,105 +141,132 @@ static vdi_deepspike_data *data_of(vdi_deepspike *net, const population *p) {
     return data;
 }
 
-static int learn(int argc, char **argv, vdi_calcium_model model) {
-    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+static vdi_deepspike_desc learner(int argc, char **argv, const vdi_calcium_desc *c) {
+    const bool ar1 = c->model == VDI_CALCIUM_AR1;
+    const double final = option(argc, argv, "final", 0);
     vdi_deepspike_desc desc = {0};
     vdi_deepspike_train *tr = &desc.train;
-    vdi_deepspike *net;
-    vdi_error err;
-    const uint64_t seed = strtoull(argv[2], NULL, 10);
-    c.model = model;
-    const population seen = simulate(&c, (int64_t)option(argc, argv, "cells", 30),
-                                     (int64_t)option(argc, argv, "bins", 10000), 1000 + seed);
-    const population unseen =
-        simulate(&c, (int64_t)option(argc, argv, "unseen", 30), seen.bins, 2000 + seed);
-    desc.generative = vdi_deepspike_calcium(&c);
-    desc.posterior =
-        (vdi_deepspike_family)option(argc, argv, "posterior", model == VDI_CALCIUM_AR1 ? 0 : 1);
+    desc.generative = vdi_deepspike_calcium(c);
+    desc.posterior = (vdi_deepspike_family)option(argc, argv, "posterior", ar1 ? 0 : 1);
     desc.floor = option(argc, argv, "floor", 0);
     tr->estimator = (vdi_deepspike_estimator)option(argc, argv, "estimator", 0);
     tr->steps = (int64_t)option(argc, argv, "steps", 5000);
-    tr->batch = (int64_t)option(argc, argv, "batch", model == VDI_CALCIUM_AR1 ? 20 : 30);
+    tr->batch = (int64_t)option(argc, argv, "batch", ar1 ? 20 : 30);
     tr->samples = (int64_t)option(argc, argv, "samples", 64);
-    tr->snippet = (int64_t)option(argc, argv, "snippet", model == VDI_CALCIUM_AR1 ? 300 : 250);
+    tr->snippet = (int64_t)option(argc, argv, "snippet", ar1 ? 300 : 250);
     tr->has_buffer = true;
     tr->buffer_first = (int64_t)option(argc, argv, "first", 100);
     tr->buffer_last = (int64_t)option(argc, argv, "last", 50);
     tr->rate = option(argc, argv, "rate", 1e-3);
-    tr->theta_factor = option(argc, argv, "factor", model == VDI_CALCIUM_AR1 ? 30 : 15);
+    tr->theta_factor = option(argc, argv, "factor", ar1 ? 30 : 15);
     tr->clip_norm = option(argc, argv, "clip", 0);
     tr->dreams = (int64_t)option(argc, argv, "dreams", 0);
     tr->temperature = option(argc, argv, "temperature", 0);
     tr->schedule.kind = VDI_SCHEDULE_STEP;
     tr->schedule.factor = 0.995;
-    tr->schedule.every = model == VDI_CALCIUM_AR1 ? 200 : 100;
-    const double final = option(argc, argv, "final", 0);
+    tr->schedule.every = ar1 ? 200 : 100;
     if (final > 0) {
         tr->schedule.kind = VDI_SCHEDULE_COSINE;
         tr->schedule.steps = tr->steps;
         tr->schedule.last = final;
     }
-    tr->seed = seed;
-    const int threads = (int)option(argc, argv, "threads", 1);
-    if (threads > 1 && vdi_pool_create(threads, NULL, &desc.pool, &err) < 0) fail(&err);
-    if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
-    vdi_deepspike_data *data = data_of(net, &seen), *test = data_of(net, &unseen);
-    const char *from = option_text(argc, argv, "from"), *save = option_text(argc, argv, "save");
-    if (from) {
-        vdi_safetensors file;
-        if (vdi_safetensors_load(from, NULL, &file, &err) < 0 ||
-            vdi_safetensors_copy_to(&file, vdi_deepspike_state(net, data, true), &err) < 0)
-            fail(&err);
-        vdi_safetensors_free(&file);
+    tr->seed = strtoull(argv[2], NULL, 10);
+    return desc;
+}
+
+static void load_state(const char *path, vdi_deepspike *net, vdi_deepspike_data *data) {
+    vdi_safetensors file;
+    vdi_error err;
+    if (vdi_safetensors_load(path, NULL, &file, &err) < 0 ||
+        vdi_safetensors_copy_to(&file, vdi_deepspike_state(net, data, true), &err) < 0)
+        fail(&err);
+    vdi_safetensors_free(&file);
+}
+
+/* Sums over the steps since the last report. */
+typedef struct progress_sums {
+    int64_t steps;
+    double bound, sleep, norm;
+} progress_sums;
+
+/* A network in training: the cells it sees, and others. */
+typedef struct learning {
+    vdi_deepspike *net;
+    const population *seen, *unseen;
+    vdi_deepspike_data *data, *test;
+    int theta_count, amplitude;
+} learning;
+
+static void report(const learning *l, int64_t step, const progress_sums *sums, double spent) {
+    const double n = (double)sums->steps;
+    double ratio, ratio_seen, off[VDI_CALCIUM_PARAMS] = {0};
+    const double r = score(l->net, l->test, l->unseen, &ratio);
+    const double own = score(l->net, l->data, l->seen, &ratio_seen);
+    for (int64_t i = 0; i < l->seen->cells; i++) {
+        const double *theta = vdi_deepspike_data_theta(l->data, i);
+        for (int k = 0; k < l->theta_count; k++) {
+            off[k] += fabs(theta[k] - l->seen->theta[i * VDI_CALCIUM_PARAMS + k]) /
+                      (double)l->seen->cells;
+        }
     }
+    printf("step %5lld  bound %8.5f  sleep %8.5f  norm %7.4f  unseen %.4f (count %.3f)  seen "
+           "%.4f (%.3f)  alpha off %.3f  %7.1f s  "
+           "theta off",
+           (long long)step, sums->bound / n, sums->sleep / n, sums->norm / n, r, ratio, own,
+           ratio_seen, off[l->amplitude], spent);
+    for (int k = 0; k < l->theta_count; k++)
+        printf(" %.2f", off[k]);
+    printf("\n");
+    fflush(stdout);
+}
+
+static int learn(int argc, char **argv, vdi_calcium_model model) {
+    const uint64_t seed = strtoull(argv[2], NULL, 10);
+    const char *from = option_text(argc, argv, "from"), *save = option_text(argc, argv, "save");
     const int64_t every = (int64_t)option(argc, argv, "every", 500);
-    double bound = 0;
-    double sleep = 0;
-    double norm = 0;
+    const int threads = (int)option(argc, argv, "threads", 1);
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    vdi_error err;
+    c.model = model;
+    const population seen = simulate(&c, (int64_t)option(argc, argv, "cells", 30),
+                                     (int64_t)option(argc, argv, "bins", 10000), 1000 + seed);
+    const population unseen =
+        simulate(&c, (int64_t)option(argc, argv, "unseen", 30), seen.bins, 2000 + seed);
+    vdi_deepspike_desc desc = learner(argc, argv, &c);
+    learning l = {NULL,
+                  &seen,
+                  &unseen,
+                  NULL,
+                  NULL,
+                  (int)desc.generative.theta_count,
+                  (int)desc.generative.amplitude};
+    if (threads > 1 && vdi_pool_create(threads, NULL, &desc.pool, &err) < 0) fail(&err);
+    if (vdi_deepspike_create(&desc, &l.net, &err) < 0) fail(&err);
+    l.data = data_of(l.net, &seen);
+    l.test = data_of(l.net, &unseen);
+    if (from) load_state(from, l.net, l.data);
+    progress_sums sums = {0};
     double start = cpu_seconds();
-    double ratio;
-    double ratio_seen;
-    int64_t since = 0;
-    const int alpha = (int)desc.generative.amplitude, P = (int)desc.generative.theta_count;
     for (;;) {
         vdi_deepspike_progress p;
-        const vdi_status status = vdi_deepspike_step(net, data, &p, &err);
+        const vdi_status status = vdi_deepspike_step(l.net, l.data, &p, &err);
         if (status < 0) fail(&err);
         if (status == VDI_END) break;
-        bound += p.bound;
-        sleep += p.sleep;
-        norm += p.norm;
-        since++;
+        sums.bound += p.bound;
+        sums.sleep += p.sleep;
+        sums.norm += p.norm;
+        sums.steps++;
         if (p.step % every && p.step != p.steps) continue;
         const double spent = cpu_seconds() - start;
-        const double r = score(net, test, &unseen, &ratio);
-        const double own = score(net, data, &seen, &ratio_seen);
-        double off[VDI_CALCIUM_PARAMS] = {0};
-        for (int64_t i = 0; i < seen.cells; i++) {
-            for (int k = 0; k < P; k++) {
-                off[k] += fabs(vdi_deepspike_data_theta(data, i)[k] -
-                               seen.theta[i * VDI_CALCIUM_PARAMS + k]) /
-                          (double)seen.cells;
-            }
-        }
-        printf("step %5lld  bound %8.5f  sleep %8.5f  norm %7.4f  unseen %.4f (count %.3f)  seen "
-               "%.4f (%.3f)  alpha off %.3f  %7.1f s  "
-               "theta off",
-               (long long)p.step, bound / (double)since, sleep / (double)since,
-               norm / (double)since, r, ratio, own, ratio_seen, off[alpha], spent);
-        for (int k = 0; k < P; k++)
-            printf(" %.2f", off[k]);
-        printf("\n");
-        fflush(stdout);
-        bound = sleep = norm = 0;
-        since = 0;
-        if (save && vdi_safetensors_save(save, vdi_deepspike_state(net, data, true), &err) < 0)
+        report(&l, p.step, &sums, spent);
+        memset(&sums, 0, sizeof sums);
+        if (save && vdi_safetensors_save(save, vdi_deepspike_state(l.net, l.data, true), &err) < 0)
             fail(&err);
         start = cpu_seconds() - spent;
     }
-    vdi_deepspike_data_destroy(data);
-    vdi_deepspike_data_destroy(test);
-    vdi_deepspike_destroy(net);
+    vdi_deepspike_data_destroy(l.data);
+    vdi_deepspike_data_destroy(l.test);
+    vdi_deepspike_destroy(l.net);
     vdi_pool_destroy(desc.pool);
     return 0;
 }
@@ -359,18 +386,27 @@ static void spine_draw(const vdi_calcium_desc *c, uint64_t seed, int64_t i, doub
 /* Gibbs sampling of both streams with known parameters: what is left for a network to reach. The
    two traces are two linear models whose trains are the mixtures alpha_d b and alpha_b b + alpha_y
    y (tests/deepspike_gibbs.h has the projections that a proposal needs). */
-static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t sweeps,
-                        double rate, const float *first, uint64_t seed, double *marginal) {
-    /* what an event of each stream adds to each trace */
-    const double up[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]), 0};
-    const double sp[2] = {vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5]),
-                          vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[6])};
-    const double *add[2] = {up, sp}, prior = log(rate / (1 - rate));
-    gibbs side[2] = {{0}};
-    double *x = calloc((size_t)(2 * bins), sizeof *x);
-    vdi_rng rng = vdi_rng_make(seed, 0);
+typedef struct spine_chain {
+    int64_t bins;
+    gibbs side[2];    /* dendrite and spine */
+    double add[2][2]; /* what an event of each stream adds to each trace */
+    double prior;     /* log odds of an event */
+    double *x;        /* (2,bins): back-propagating, synaptic */
+    vdi_rng rng;
+} spine_chain;
+
+static void chain_make(spine_chain *s, const double *raw, const float *f, int64_t bins, double rate,
+                       uint64_t seed) {
+    memset(s, 0, sizeof *s);
+    s->bins = bins;
+    s->add[0][0] = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
+    s->add[1][0] = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[5]);
+    s->add[1][1] = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[6]);
+    s->prior = log(rate / (1 - rate));
+    s->x = calloc((size_t)(2 * bins), sizeof *s->x);
+    s->rng = vdi_rng_make(seed, 0);
     for (int k = 0; k < 2; k++) {
-        gibbs *c = &side[k];
+        gibbs *c = &s->side[k];
         c->T = bins;
         c->alpha = 1;
         c->g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[4 * k]);
@@ -384,73 +420,104 @@ static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t
         for (int64_t i = bins - 1; i >= 0; i--)
             c->q[i] = f[k * bins + i] - raw[k ? 7 : 2] + (i + 1 < bins ? c->g * c->q[i + 1] : 0);
     }
+}
+
+static void chain_free(spine_chain *s) {
+    for (int k = 0; k < 2; k++) {
+        free(s->side[k].s);
+        free(s->side[k].q);
+        free(s->side[k].power);
+    }
+    free(s->x);
+}
+
+/* What trace k gains at bin t if the events there become those of the combination (bit 0: back-
+ * propagating, bit 1: synaptic). */
+static double chain_change(const spine_chain *s, int k, int64_t t, int combination) {
+    return s->add[k][0] * ((combination & 1) - s->x[t]) +
+           s->add[k][1] * ((combination >> 1) - s->x[s->bins + t]);
+}
+
+/* A combination of both streams in bin t, from its conditional distribution. */
+static int chain_draw(spine_chain *s, int64_t t) {
+    double p[4], most = -HUGE_VAL, sum = 0;
+    int want = 0;
+    for (int c = 0; c < 4; c++) {
+        p[c] = s->prior * ((c & 1) - s->x[t] + (c >> 1) - s->x[s->bins + t]);
+        for (int k = 0; k < 2; k++) {
+            const gibbs *side = &s->side[k];
+            const double u = chain_change(s, k, t, c);
+            p[c] += (u * side->q[t] - 0.5 * u * u * gibbs_kernel(side, t, t)) /
+                    (side->sigma * side->sigma);
+        }
+        most = fmax(most, p[c]);
+    }
+    for (int c = 0; c < 4; c++) {
+        p[c] = exp(p[c] - most);
+        sum += p[c];
+    }
+    for (double u = vdi_rng_uniform(&s->rng) * sum; want < 3 && (u -= p[want]) > 0;)
+        want++;
+    return want;
+}
+
+static void chain_set(spine_chain *s, int64_t t, int combination) {
+    const double u[2] = {chain_change(s, 0, t, combination), chain_change(s, 1, t, combination)};
+    for (int k = 0; k < 2; k++)
+        if (u[k] != 0) gibbs_flip(&s->side[k], t, u[k]);
+    s->x[t] = combination & 1;
+    s->x[s->bins + t] = combination >> 1;
+}
+
+/* Proposes to move the event of stream j in bin i to another place, up to four bins away. */
+static void chain_move(spine_chain *s, int j, int64_t i) {
+    double *x = s->x + j * s->bins, gain = 0;
+    if (!(x[i] > 0)) return;
+    const int64_t by = (int64_t)vdi_rng_below(&s->rng, 8) - 4;
+    const int64_t to = i + (by >= 0 ? by + 1 : by);
+    if (to < 0 || to >= s->bins || x[to] > 0) return;
+    for (int k = 0; k < 2; k++) {
+        const gibbs *c = &s->side[k];
+        const double u = s->add[k][j];
+        gain += (u * (c->q[to] - c->q[i]) - 0.5 * u * u *
+                                                (gibbs_kernel(c, i, i) + gibbs_kernel(c, to, to) -
+                                                 2 * gibbs_kernel(c, i, to))) /
+                (c->sigma * c->sigma);
+    }
+    if (log(vdi_rng_uniform(&s->rng)) >= gain) return;
+    for (int k = 0; k < 2; k++) {
+        if (s->add[k][j] == 0) continue;
+        gibbs_flip(&s->side[k], i, -s->add[k][j]);
+        gibbs_flip(&s->side[k], to, s->add[k][j]);
+    }
+    x[i] = 0;
+    x[to] = 1;
+}
+
+/* first: NULL, or the events (2,bins) to begin with. marginal (2,bins). */
+static void spine_gibbs(const double *raw, const float *f, int64_t bins, int64_t sweeps,
+                        double rate, const float *first, uint64_t seed, double *marginal) {
+    const int64_t begin = -sweeps / 5 - 1;
+    spine_chain s;
+    chain_make(&s, raw, f, bins, rate, seed);
     for (int64_t i = 0; i < 2 * bins; i++)
         marginal[i] = 0;
-    for (int64_t n = -sweeps / 5 - 1; n < sweeps; n++) {
-        for (int64_t t = 0; t < bins; t++) { /* both streams of a bin together */
-            const double b = x[t], y = x[bins + t];
-            double p[4], most = -HUGE_VAL, sum = 0;
-            int want = 0;
-            for (int c = 0; c < 4; c++) {
-                p[c] = prior * ((c & 1) - b + (c >> 1) - y);
-                for (int k = 0; k < 2; k++) {
-                    const double u = add[k][0] * ((c & 1) - b) + add[k][1] * ((c >> 1) - y);
-                    p[c] += (u * side[k].q[t] - 0.5 * u * u * gibbs_kernel(&side[k], t, t)) /
-                            (side[k].sigma * side[k].sigma);
-                }
-                most = fmax(most, p[c]);
-            }
-            for (int c = 0; c < 4; c++)
-                sum += p[c] = exp(p[c] - most);
-            for (double u = vdi_rng_uniform(&rng) * sum; want < 3 && (u -= p[want]) > 0;)
-                want++;
-            /* begin there */
-            if (n == -sweeps / 5 - 1 && first) want = (first[t] > 0) + 2 * (first[bins + t] > 0);
-            for (int k = 0; k < 2; k++) {
-                const double u = add[k][0] * ((want & 1) - b) + add[k][1] * ((want >> 1) - y);
-                if (u != 0) gibbs_flip(&side[k], t, u);
-            }
-            x[t] = want & 1;
-            x[bins + t] = want >> 1;
+    for (int64_t n = begin; n < sweeps; n++) {
+        for (int64_t t = 0; t < bins; t++) {
+            int want = chain_draw(&s, t);
+            if (n == begin && first) want = (first[t] > 0) + 2 * (first[bins + t] > 0);
+            chain_set(&s, t, want);
         }
         for (int j = 0; j < 2; j++) {
-            for (int64_t i = 0; i < bins; i++) {
-                /* an event to another place, up to four bins away */
-                if (!(x[j * bins + i] > 0)) continue;
-                const int64_t by = (int64_t)vdi_rng_below(&rng, 8) - 4;
-                const int64_t to = i + (by >= 0 ? by + 1 : by);
-                if (to < 0 || to >= bins || x[j * bins + to] > 0) continue;
-                double gain = 0;
-                for (int k = 0; k < 2; k++) {
-                    const gibbs *c = &side[k];
-                    const double u = add[k][j];
-                    gain += (u * (c->q[to] - c->q[i]) -
-                             0.5 * u * u *
-                                 (gibbs_kernel(c, i, i) + gibbs_kernel(c, to, to) -
-                                  2 * gibbs_kernel(c, i, to))) /
-                            (c->sigma * c->sigma);
-                }
-                if (log(vdi_rng_uniform(&rng)) >= gain) continue;
-                for (int k = 0; k < 2; k++) {
-                    if (add[k][j] != 0) {
-                        gibbs_flip(&side[k], i, -add[k][j]);
-                        gibbs_flip(&side[k], to, add[k][j]);
-                    }
-                }
-                x[j * bins + i] = 0;
-                x[j * bins + to] = 1;
-            }
+            for (int64_t i = 0; i < bins; i++)
+                chain_move(&s, j, i);
         }
         for (int64_t i = 0; n >= 0 && i < 2 * bins; i++)
-            marginal[i] += x[i] / (double)sweeps;
+            marginal[i] += s.x[i] / (double)sweeps;
     }
-    for (int k = 0; k < 2; k++) {
-        free(side[k].s);
-        free(side[k].q);
-        free(side[k].power);
-    }
-    free(x);
+    chain_free(&s);
 }
+
 static int bound(int argc, char **argv) {
     const uint64_t seed = strtoull(argv[2], NULL, 10);
     const int64_t n = (int64_t)option(argc, argv, "spines", 8);
@@ -541,129 +608,171 @@ static int spine(int argc, char **argv) {
 
 /* ---- posteriors and gradients ---------------------------------------------------------------- */
 
+enum { CELL_T = 1000, CELL_SAMPLES = 1000 };
+
+/* A linear cell with known parameters, and what Gibbs sampling says of its trace. */
+typedef struct linear_cell {
+    double raw[4], f[CELL_T];
+    double marginal[CELL_T], adjacent[CELL_T]; /* P(s_t), P(s_t and s_t+1) */
+    double noise_ratio;                        /* sigma / alpha */
+} linear_cell;
+
+static void cell_make(linear_cell *cell, const vdi_calcium_desc *c, double noise, uint64_t seed) {
+    const double raw[4] = {2.6, -0.7, -0.2, noise};
+    double s[CELL_T];
+    gibbs chain = {0};
+    vdi_rng rng = vdi_rng_make(seed, 0);
+    vdi_error err;
+    memcpy(cell->raw, raw, sizeof raw);
+    for (int t = 0; t < CELL_T; t++)
+        s[t] = vdi_rng_bernoulli(&rng, 0.03);
+    if (vdi_calcium_sample(c, raw, VDI_F64, CELL_T, s, 0, &rng, NULL, cell->f, &err) < 0)
+        fail(&err);
+    chain.T = CELL_T;
+    chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
+    chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
+    chain.beta = raw[2];
+    chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
+    chain.rate = 0.03;
+    gibbs_run(&chain, cell->f, 20000, 1, cell->marginal, cell->adjacent);
+    cell->noise_ratio = chain.sigma / chain.alpha;
+}
+
+static vdi_deepspike_desc cell_learner(const vdi_calcium_desc *c, const linear_cell *cell,
+                                       int family, bool vimco, int64_t steps) {
+    static const int64_t channels[3] = {20, 15, 15}, width[3] = {31, 21, 11};
+    vdi_deepspike_desc d = {0};
+    d.generative = vdi_deepspike_calcium(c);
+    for (int i = 0; i < 4; i++) {
+        d.generative.theta_init[i] = cell->raw[i];
+        d.generative.theta_frozen[i] = true;
+    }
+    d.posterior = (vdi_deepspike_family)family;
+    d.prior_rate[0] = 0.03;
+    d.features = 8;
+    d.hidden = 32;
+    d.layers = 3;
+    for (int i = 0; i < 3; i++) {
+        d.channels[i] = channels[i];
+        d.width[i] = width[i];
+    }
+    d.train.estimator = vimco ? VDI_DEEPSPIKE_VIMCO : VDI_DEEPSPIKE_WAKE_SLEEP;
+    d.train.batch = vimco ? 10 : 1;
+    d.train.samples = vimco ? 64 : 2;
+    d.train.dreams = 32;
+    d.train.snippet = vimco ? 250 : 160;
+    d.train.has_buffer = true;
+    d.train.buffer_first = vimco ? 60 : 0;
+    d.train.buffer_last = 30;
+    d.train.steps = steps;
+    d.train.rate = vimco ? 1e-3 : 3e-3;
+    d.train.clip_norm = vimco ? 0.02 : 1;
+    d.train.schedule.kind = VDI_SCHEDULE_COSINE;
+    d.train.schedule.steps = steps;
+    d.train.schedule.last = 0.02;
+    return d;
+}
+
+/* The bound of 64 samples on the whole trace, mean of 20 draws. */
+static double cell_bound(vdi_deepspike *net, vdi_deepspike_data *data, vdi_deepspike_train tr) {
+    const int64_t zero = 0;
+    vdi_deepspike_batch whole = {0};
+    vdi_error err;
+    double bound = 0, value;
+    tr.estimator = VDI_DEEPSPIKE_VIMCO;
+    tr.samples = 64;
+    tr.snippet = CELL_T;
+    tr.buffer_first = tr.buffer_last = 0;
+    if (vdi_deepspike_set_train(net, &tr, &err) < 0) fail(&err);
+    whole.count = 1;
+    whole.trace = &zero;
+    whole.start = &zero;
+    whole.frames = CELL_T;
+    for (int i = 0; i < 20; i++) {
+        whole.draw = (uint64_t)i;
+        if (vdi_deepspike_loss(net, data, &whole, &value, NULL, &err) < 0) fail(&err);
+        bound += value / 20;
+    }
+    return bound;
+}
+
+/* Mean distances of a posterior from Gibbs sampling; covariances are those of neighbours. */
+typedef struct distances {
+    double marginal, marginal_active, covariance, covariance_of_gibbs;
+} distances;
+
+static distances cell_compare(const linear_cell *cell, const double *p,
+                              const unsigned char *trains) {
+    distances d = {0};
+    double bins = 0;
+    for (int t = 0; t < CELL_T; t++) {
+        const double off = fabs(p[t] - cell->marginal[t]);
+        d.marginal += off / CELL_T;
+        if (cell->marginal[t] > 0.01) {
+            d.marginal_active += off;
+            bins++;
+        }
+        if (t + 1 == CELL_T) break;
+        double both = 0, one = 0, other = 0;
+        for (int i = 0; i < CELL_SAMPLES; i++) {
+            const unsigned char *s = trains + i * CELL_T + t;
+            both += s[0] * s[1];
+            one += s[0];
+            other += s[1];
+        }
+        const double truth = cell->adjacent[t] - cell->marginal[t] * cell->marginal[t + 1];
+        d.covariance +=
+            fabs(both / CELL_SAMPLES - one / CELL_SAMPLES * other / CELL_SAMPLES - truth) / CELL_T;
+        d.covariance_of_gibbs += fabs(truth) / CELL_T;
+    }
+    d.marginal_active /= bins;
+    return d;
+}
+
+static void cell_learn(linear_cell *cell, const vdi_calcium_desc *c, int family, bool vimco,
+                       int64_t steps) {
+    static double p[CELL_T];
+    static unsigned char trains[CELL_SAMPLES * CELL_T];
+    vdi_deepspike_desc desc = cell_learner(c, cell, family, vimco, steps);
+    vdi_deepspike_data_desc dd = {0};
+    vdi_deepspike_query q = {0};
+    vdi_deepspike_result out = {0};
+    vdi_deepspike *net;
+    vdi_deepspike_data *data;
+    vdi_error err;
+    dd.traces = vdi_tensor_2d(cell->f, VDI_F64, 1, CELL_T);
+    if (vdi_deepspike_create(&desc, &net, &err) < 0 ||
+        vdi_deepspike_data_create(net, &dd, &data, &err) < 0 ||
+        vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0)
+        fail(&err);
+    q.samples = CELL_SAMPLES;
+    out.probability = p;
+    out.sample = trains;
+    if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
+    const distances d = cell_compare(cell, p, trains);
+    const double bound = cell_bound(net, data, desc.train);
+    printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n", cell->noise_ratio,
+           family ? "correlated" : "factorised", vimco ? "VIMCO" : "wake-sleep", d.marginal,
+           d.marginal_active, d.covariance, d.covariance_of_gibbs, bound);
+    fflush(stdout);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+}
+
 static int mcmc(int argc, char **argv) {
-    enum { T = 1000, S = 1000 };
-    static double f[T], marginal[T], adjacent[T], p[T];
-    static unsigned char trains[S * T];
     static const double noise[3] = {-2.5, -1.6, -0.9};
+    static linear_cell cell;
     const int64_t steps = (int64_t)option(argc, argv, "steps", 2000);
     const uint64_t seed = strtoull(argv[2], NULL, 10);
-    vdi_error err;
+    const vdi_calcium_desc c = vdi_calcium_desc_defaults();
     printf("sigma / alpha | posterior: mean |marginal - Gibbs|, the same over bins above 0.01, "
            "covariance of neighbours off, of Gibbs, "
            "bound of 64 samples\n");
     for (int k = 0; k < 3; k++) {
-        const double raw[4] = {2.6, -0.7, -0.2, noise[k]};
-        gibbs chain = {0};
-        vdi_calcium_desc c = vdi_calcium_desc_defaults();
-        vdi_rng rng = vdi_rng_make(seed, 0);
-        for (int t = 0; t < T; t++)
-            p[t] = vdi_rng_bernoulli(&rng, 0.03);
-        if (vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err) < 0) fail(&err);
-        chain.T = T;
-        chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
-        chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
-        chain.beta = raw[2];
-        chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
-        chain.rate = 0.03;
-        gibbs_run(&chain, f, 20000, 1, marginal, adjacent);
-        for (int family = 0; family < 2; family++) {
-            for (int estimator = 0; estimator < (family ? 1 : 2); estimator++) {
-                vdi_deepspike_desc d = {0};
-                vdi_deepspike *net;
-                vdi_deepspike_data *data;
-                d.generative = vdi_deepspike_calcium(&c);
-                for (int i = 0; i < 4; i++) {
-                    d.generative.theta_init[i] = raw[i];
-                    d.generative.theta_frozen[i] = true;
-                }
-                d.posterior = (vdi_deepspike_family)family;
-                d.prior_rate[0] = 0.03;
-                d.features = 8;
-                d.hidden = 32;
-                d.layers = 3;
-                d.channels[0] = 20;
-                d.channels[1] = 15;
-                d.channels[2] = 15;
-                d.width[0] = 31;
-                d.width[1] = 21;
-                d.width[2] = 11;
-                d.train.estimator = estimator ? VDI_DEEPSPIKE_VIMCO : VDI_DEEPSPIKE_WAKE_SLEEP;
-                d.train.batch = estimator ? 10 : 1;
-                d.train.samples = estimator ? 64 : 2;
-                d.train.dreams = 32;
-                d.train.snippet = estimator ? 250 : 160;
-                d.train.has_buffer = true;
-                d.train.buffer_first = estimator ? 60 : 0;
-                d.train.buffer_last = 30;
-                d.train.steps = steps;
-                d.train.rate = estimator ? 1e-3 : 3e-3;
-                d.train.clip_norm = estimator ? 0.02 : 1;
-                d.train.schedule.kind = VDI_SCHEDULE_COSINE;
-                d.train.schedule.steps = steps;
-                d.train.schedule.last = 0.02;
-                if (vdi_deepspike_create(&d, &net, &err) < 0) fail(&err);
-                vdi_deepspike_data_desc dd = {0};
-                dd.traces = vdi_tensor_2d(f, VDI_F64, 1, T);
-                if (vdi_deepspike_data_create(net, &dd, &data, &err) < 0 ||
-                    vdi_deepspike_fit(net, data, NULL, NULL, &err) < 0)
-                    fail(&err);
-                vdi_deepspike_query q = {0};
-                vdi_deepspike_result out = {0};
-                q.samples = S;
-                out.probability = p;
-                out.sample = trains;
-                if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
-                double apart = 0;
-                double active = 0;
-                double bins = 0;
-                double pairs = 0;
-                double true_pairs = 0;
-                double bound = 0;
-                double value;
-                for (int t = 0; t < T; t++) {
-                    apart += fabs(p[t] - marginal[t]) / T;
-                    if (marginal[t] > 0.01) {
-                        active += fabs(p[t] - marginal[t]);
-                        bins++;
-                    }
-                    if (t + 1 == T) break;
-                    double both = 0, one = 0, other = 0;
-                    for (int i = 0; i < S; i++) {
-                        both += trains[i * T + t] * trains[i * T + t + 1];
-                        one += trains[i * T + t];
-                        other += trains[i * T + t + 1];
-                    }
-                    const double truth = adjacent[t] - marginal[t] * marginal[t + 1];
-                    pairs += fabs(both / S - one / S * other / S - truth) / T;
-                    true_pairs += fabs(truth) / T;
-                }
-                vdi_deepspike_train tr = d.train;
-                const int64_t zero = 0;
-                vdi_deepspike_batch whole = {0};
-                tr.estimator = VDI_DEEPSPIKE_VIMCO;
-                tr.samples = 64;
-                tr.snippet = T;
-                tr.buffer_first = tr.buffer_last = 0;
-                if (vdi_deepspike_set_train(net, &tr, &err) < 0) fail(&err);
-                whole.count = 1;
-                whole.trace = &zero;
-                whole.start = &zero;
-                whole.frames = T;
-                for (int i = 0; i < 20; i++) {
-                    whole.draw = (uint64_t)i;
-                    if (vdi_deepspike_loss(net, data, &whole, &value, NULL, &err) < 0) fail(&err);
-                    bound += value / 20;
-                }
-                printf("%.2f | %s, %s: %.4f %.4f  %.5f %.5f  %.1f nats\n",
-                       chain.sigma / chain.alpha, family ? "correlated" : "factorised",
-                       estimator ? "VIMCO" : "wake-sleep", apart, active / bins, pairs, true_pairs,
-                       bound);
-                fflush(stdout);
-                vdi_deepspike_data_destroy(data);
-                vdi_deepspike_destroy(net);
-            }
-        }
+        cell_make(&cell, &c, noise[k], seed);
+        cell_learn(&cell, &c, 0, false, steps);
+        cell_learn(&cell, &c, 0, true, steps);
+        cell_learn(&cell, &c, 1, false, steps);
     }
     return 0;
 }
@@ -751,82 +860,108 @@ static void line(const char *what, double ms, double gflop, double peak) {
         printf("   %3.0f %% of the peak (%.0f GFLOP/s)", 100 * gflop / (ms * 1e-3) / peak, peak);
     printf("\n");
 }
+/* CPU time of a pass over 30,000 bins, the best of 12. */
+static double inference_seconds(vdi_deepspike *net, vdi_deepspike_data *data) {
+    double *probability = malloc(sizeof(double) * 3 * 10000), best = 1e9;
+    vdi_deepspike_result out = {0};
+    vdi_deepspike_query q = {0};
+    vdi_error err;
+    out.probability = probability;
+    q.samples = 1;
+    for (int k = 0; k < 12; k++) {
+        const double t = cpu_seconds();
+        if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
+        best = fmin(best, cpu_seconds() - t);
+    }
+    free(probability);
+    return best;
+}
+
+/* Time of 1000 frames of a stream, the best of 20. */
+static double stream_seconds(vdi_deepspike *net, const float *f) {
+    const size_t bytes = vdi_deepspike_stream_memsize(net, 1);
+    void *memory = malloc(bytes);
+    vdi_deepspike_stream *s;
+    vdi_error err;
+    double best = 1e9;
+    if (vdi_deepspike_stream_init(net, 1, 0, 1, memory, bytes, &s, &err) < 0) fail(&err);
+    for (int k = 0; k < 20; k++) {
+        const double t = thread_seconds();
+        for (int i = 0; i < 1000; i++) {
+            float answer;
+            (void)vdi_deepspike_stream_push(s, 1, f + i, &answer);
+        }
+        best = fmin(best, thread_seconds() - t);
+    }
+    free(memory);
+    return best;
+}
+
+/* CPU time of a training step, the best of 12. */
+static double step_seconds(vdi_deepspike *net, vdi_deepspike_data *data) {
+    vdi_error err;
+    double best = 1e9;
+    for (int k = 0; k < 12; k++) {
+        const double t = cpu_seconds();
+        if (vdi_deepspike_step(net, data, NULL, &err) < 0) fail(&err);
+        best = fmin(best, cpu_seconds() - t);
+    }
+    return best;
+}
+
+/* Multiplications a bin. */
+static double macs_of(const vdi_deepspike *net, bool correlated) {
+    const vdi_deepspike_desc *d = vdi_deepspike_description(net);
+    double macs = 0;
+    for (int i = 0; i < d->layers; i++)
+        macs += (double)(d->channels[i] * d->width[i] * (i ? d->channels[i - 1] : 1));
+    macs += (double)(d->head_width * d->channels[d->layers - 1]) *
+            (correlated ? (double)d->features : 1);
+    if (correlated) macs += 3 * 64 * (14 + 64 + 78 + 64) + 78 + 64;
+    return macs;
+}
+
+static void speed_of(bool correlated, int threads, double peak) {
+    const char *name = correlated ? "correlated" : "factorised";
+    vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    vdi_deepspike_desc desc = {0};
+    vdi_deepspike *net;
+    vdi_error err;
+    char text[96];
+    c.model = correlated ? VDI_CALCIUM_SCDF : VDI_CALCIUM_AR1;
+    desc.generative = vdi_deepspike_calcium(&c);
+    desc.posterior = (vdi_deepspike_family)correlated;
+    desc.train.batch = correlated ? 30 : 20;
+    desc.train.snippet = correlated ? 250 : 300;
+    desc.train.has_buffer = true;
+    desc.train.buffer_first = 100;
+    desc.train.buffer_last = 50;
+    if (threads > 1 && vdi_pool_create(threads, NULL, &desc.pool, &err) < 0) fail(&err);
+    if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
+    population p = simulate(&c, 1, 10000, 7);
+    vdi_deepspike_data *data = data_of(net, &p);
+    const double macs = macs_of(net, correlated);
+    snprintf(text, sizeof text, "%s, inference, one sample, 1,000 bins", name);
+    line(text, 1e3 * inference_seconds(net, data) / 30, 2e-6 * macs, peak);
+    if (!correlated)
+        line("factorised, one frame of a stream", stream_seconds(net, p.f), 2e-9 * macs, peak);
+    snprintf(text, sizeof text, "%s, training step %s, CPU time of all threads", name,
+             correlated ? "30 x 64 x 250" : "20 x 64 x 300");
+    /* three products a weight: of the network once a snippet, of the forward unit once a sample */
+    const double each = correlated ? 3 * 64 * 64 + 64 : 0;
+    const double once = macs - each;
+    line(text, 1e3 * step_seconds(net, data),
+         6e-9 * (double)(desc.train.batch * desc.train.snippet) * (once + 64 * each), peak);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+    vdi_pool_destroy(desc.pool);
+}
+
 static int speed(int argc, char **argv) {
     const double peak = peak_gflops();
-    vdi_error err;
-    for (int family = 0; family < 2; family++) {
-        vdi_calcium_desc c = vdi_calcium_desc_defaults();
-        vdi_deepspike_desc desc = {0};
-        vdi_deepspike *net;
-        const char *name = family ? "correlated" : "factorised";
-        char text[96];
-        c.model = family ? VDI_CALCIUM_SCDF : VDI_CALCIUM_AR1;
-        desc.generative = vdi_deepspike_calcium(&c);
-        desc.posterior = (vdi_deepspike_family)family;
-        desc.train.batch = family ? 30 : 20;
-        desc.train.snippet = family ? 250 : 300;
-        desc.train.has_buffer = true;
-        desc.train.buffer_first = 100;
-        desc.train.buffer_last = 50;
-        const int threads = (int)option(argc, argv, "threads", 1);
-        if (threads > 1 && vdi_pool_create(threads, NULL, &desc.pool, &err) < 0) fail(&err);
-        if (vdi_deepspike_create(&desc, &net, &err) < 0) fail(&err);
-        population p = simulate(&c, 1, 10000, 7);
-        vdi_deepspike_data *data = data_of(net, &p);
-        double *probability = malloc(sizeof(double) * 3 * 10000), best = 1e9;
-        vdi_deepspike_result out = {0};
-        vdi_deepspike_query q = {0};
-        out.probability = probability;
-        q.samples = 1;
-        double macs = 0;
-        const vdi_deepspike_desc *d = vdi_deepspike_description(net);
-        for (int i = 0; i < d->layers; i++)
-            macs += (double)(d->channels[i] * d->width[i] * (i ? d->channels[i - 1] : 1));
-        macs += (double)(d->head_width * d->channels[d->layers - 1]) *
-                (family ? (double)d->features : 1);
-        if (family) macs += 3 * 64 * (14 + 64 + 78 + 64) + 78 + 64;
-        for (int k = 0; k < 12; k++) {
-            const double t = cpu_seconds();
-            if (vdi_deepspike_infer(net, data, &q, &out, &err) < 0) fail(&err);
-            best = fmin(best, cpu_seconds() - t);
-        }
-        snprintf(text, sizeof text, "%s, inference, one sample, 1,000 bins", name);
-        line(text, 1e3 * best / 30, 2e-6 * macs, peak);
-        if (!family) {
-            const size_t bytes = vdi_deepspike_stream_memsize(net, 1);
-            void *memory = malloc(bytes);
-            vdi_deepspike_stream *s;
-            if (vdi_deepspike_stream_init(net, 1, 0, 1, memory, bytes, &s, &err) < 0) fail(&err);
-            best = 1e9;
-            for (int k = 0; k < 20; k++) {
-                const double t = thread_seconds();
-                for (int i = 0; i < 1000; i++) {
-                    float answer;
-                    (void)vdi_deepspike_stream_push(s, 1, p.f + i, &answer);
-                }
-                best = fmin(best, thread_seconds() - t);
-            }
-            free(memory);
-            line("factorised, one frame of a stream", best, 2e-9 * macs, peak);
-        }
-        best = 1e9;
-        for (int k = 0; k < 12; k++) {
-            const double t = cpu_seconds();
-            if (vdi_deepspike_step(net, data, NULL, &err) < 0) fail(&err);
-            best = fmin(best, cpu_seconds() - t);
-        }
-        snprintf(text, sizeof text, "%s, training step %s, CPU time of all threads", name,
-                 family ? "30 x 64 x 250" : "20 x 64 x 300");
-        /* three products a weight: of the network once a snippet, of the forward unit once a
-         * sample */
-        const double once = macs - (family ? 3 * 64 * 64 + 64 : 0);
-        const double each = family ? 3 * 64 * 64 + 64 : 0;
-        line(text, 1e3 * best,
-             6e-9 * (double)(desc.train.batch * desc.train.snippet) * (once + 64 * each), peak);
-        vdi_deepspike_data_destroy(data);
-        vdi_deepspike_destroy(net);
-        vdi_pool_destroy(desc.pool);
-    }
+    const int threads = (int)option(argc, argv, "threads", 1);
+    speed_of(false, threads, peak);
+    speed_of(true, threads, peak);
     return 0;
 }
 

@@ -1,12 +1,13 @@
 /* bench/flds.c - learning results of the PfLDS on the population sets: the tables of
  * docs/results/flds.md
  *
- *     flds SET D SEED [name=value ...]   SET: path without _counts.npy, or "simulated": a Poisson
- *                                        LDS, 130 trials of 100 bins, 30
- * neurons, D latents. Options: train (trials; default four fifths), restarts,
- * restart_steps, steps, rate, scale, wd, open, mask, reach, a0, free, link, posterior, linear,
- * missing (share of training counts removed), sampled_kl, from_plds, refine, predict, verbose;
- * plds=1 fits the Poisson LDS alone
+ *     flds SET D SEED [name=value ...]
+ *
+ * SET: path without _counts.npy, or "simulated": a Poisson LDS, 130 trials of 100 bins, 30 neurons,
+ * D latents. Options: train (trials; default four fifths), restarts, restart_steps, steps, rate,
+ * scale, wd, open, mask, reach, a0, free, link, obs, posterior, linear, missing (share of training
+ * counts removed), sampled_kl, from_plds, em, refine, refine_predict, predict, verbose; plds=1 fits
+ * the Poisson LDS alone
  *
  * Prints one line of figures: held-out ELBO per bin before and after refinement,
  * leave-one-neuron-out and one-step bits per spike against training means, R2 of the rates where
@@ -98,169 +99,231 @@ static vdi_tensor simulate(int64_t d, int64_t trials, int64_t T, int64_t n) {
     return y;
 }
 
+/* ---- one run --------------------------------------------------------------------------------- */
+
+typedef struct run {
+    int argc;
+    char **argv;
+    vdi_tensor y, rates; /* counts and, if known, true rates: (trials,T,n) */
+    int64_t trials, T, n, train;
+    bool from_plds, only_plds;
+    vdi_vilds_desc desc;
+    vdi_vilds *m;
+    vdi_vilds_data *data[2]; /* trained on, held out */
+} run;
+
+static double of(const run *r, const char *name, double value) {
+    return option(r->argc, r->argv, name, value);
+}
+
+static vdi_tensor trials_of(const run *r, vdi_tensor t, bool held) {
+    return vdi_tensor_slice(t, 0, held ? r->train : 0, 1, held ? r->trials - r->train : r->train);
+}
+
+static void describe(run *r) {
+    vdi_vilds_desc *desc = &r->desc;
+    desc->d = atoi(r->argv[2]);
+    desc->n = r->n;
+    desc->first_scale = of(r, "scale", 1);
+    desc->a0 = of(r, "a0", 0.99);
+    desc->free_start = of(r, "free", 0) != 0;
+    desc->linear = of(r, "linear", 0) != 0;
+    desc->posterior = (vdi_vilds_family)(int)of(r, "posterior", 0);
+    desc->obs = (vdi_vilds_obs)(int)of(r, "obs", 0);
+    desc->link = (vdi_vilds_link)(int)of(r, "link", 0);
+    desc->has_reach = true;
+    desc->reach = (int64_t)of(r, "reach", 2);
+    desc->train.seed = (uint64_t)atoi(r->argv[3]);
+    desc->train.restarts = (int64_t)of(r, "restarts", 1);
+    desc->train.restart_steps = (int64_t)of(r, "restart_steps", 250);
+    desc->train.steps = (int64_t)of(r, "steps", 1500);
+    desc->train.rate = of(r, "rate", 1e-2);
+    desc->train.weight_decay = of(r, "wd", 0);
+    desc->train.open_from = of(r, "open", 0.3);
+    desc->train.open_to = desc->train.open_from + 0.1;
+    desc->train.mask_rate = of(r, "mask", 0.25);
+    desc->train.sampled_kl = of(r, "sampled_kl", 0) != 0;
+    if (of(r, "verbose", 0) != 0) desc->logger.log_fn = say;
+    r->from_plds = of(r, "from_plds", 0) != 0;
+    r->only_plds = of(r, "plds", 0) != 0;
+    desc->skip = r->from_plds && !desc->linear;
+}
+
+/* The baseline: VB-EM on the same training trials. */
+static vdi_plds *baseline(const run *r) {
+    vdi_plds_desc desc = VDI__ZERO;
+    vdi_plds *plds;
+    vdi_plds_data *counts[2];
+    vdi_error err;
+    double sum = 0;
+    desc.d = r->desc.d;
+    desc.n = r->n;
+    if (vdi_plds_create(&desc, &plds, &err) < 0) fail(&err);
+    for (int k = 0; k < 2; k++) {
+        vdi_plds_data_desc dd = VDI__ZERO;
+        dd.y = trials_of(r, r->y, k);
+        if (vdi_plds_data_create(plds, &dd, &counts[k], &err) < 0) fail(&err);
+    }
+    if (vdi_plds_init(plds, counts[0], (uint64_t)atoi(r->argv[3]), &err) < 0) fail(&err);
+    for (int i = 0; i < (int)of(r, "em", 100); i++)
+        if (vdi_plds_em_step(plds, counts[0], &sum, &err) < 0) fail(&err);
+    printf("PLDS VB-EM train %.4f", sum / (double)vdi_plds_data_observed_bins(counts[0]));
+    if (vdi_plds_elbo(plds, counts[1], NULL, &sum, &err) < 0) fail(&err);
+    printf(", held-out %.4f; ", sum / (double)((r->trials - r->train) * r->T));
+    for (int k = 0; k < 2; k++)
+        vdi_plds_data_destroy(counts[k]);
+    return plds;
+}
+
+static void take_data(run *r) {
+    const double missing = of(r, "missing", 0);
+    unsigned char *mask = NULL;
+    vdi_error err;
+    if (missing > 0) {
+        vdi_rng rng = vdi_rng_make(7, 0);
+        const int64_t cells = r->train * r->T * r->n;
+        mask = (unsigned char *)malloc((size_t)cells);
+        if (!mask) exit(1);
+        for (int64_t i = 0; i < cells; i++)
+            mask[i] = !vdi_rng_bernoulli(&rng, missing);
+    }
+    for (int k = 0; k < 2; k++) {
+        vdi_vilds_data_desc dd = VDI__ZERO;
+        dd.y = trials_of(r, r->y, k);
+        dd.has_mask = !k && mask;
+        if (dd.has_mask) dd.mask = vdi_tensor_3d(mask, VDI_U8, r->train, r->T, r->n);
+        if (vdi_vilds_data_create(r->m, &dd, &r->data[k], &err) < 0) fail(&err);
+    }
+    free(mask);
+}
+
+/* Creates the model and fits it, from a Poisson LDS if asked for. */
+static void fit(run *r) {
+    vdi_plds *plds = NULL;
+    vdi_vilds_query q = VDI__ZERO;
+    vdi_error err;
+    double elbo[2];
+    if (r->from_plds || r->only_plds) plds = baseline(r);
+    if (r->only_plds) {
+        /* predictions through the same code as the networks: its own posterior, refined from a
+         * flat start */
+        r->desc.linear = true;
+        r->desc.dtype = VDI_F64;
+        r->from_plds = true;
+        r->desc.free_start = true;
+    }
+    if (vdi_vilds_create(&r->desc, &r->m, &err) < 0) fail(&err);
+    take_data(r);
+    if (r->from_plds &&
+        (vdi_vilds_init(r->m, r->data[0], 0, &err) < 0 || vdi_flds_from_plds(r->m, plds, &err) < 0))
+        fail(&err);
+    vdi_plds_destroy(plds);
+    const double begin = seconds();
+    if (!r->only_plds && vdi_vilds_fit(r->m, r->data[0], NULL, NULL, NULL, &err) < 0) fail(&err);
+    const double spent = seconds() - begin;
+    for (int k = 0; k < 2; k++)
+        if (vdi_vilds_score(r->m, r->data[k], &q, &elbo[k], &err) < 0) fail(&err);
+    printf("%s d %d seed %s: fit %.1f s, train %.4f, held-out %.4f", r->argv[1], (int)r->desc.d,
+           r->argv[3], spent, elbo[0], elbo[1]);
+    fflush(stdout);
+}
+
+static void refine(const run *r) {
+    vdi_vilds_query q = VDI__ZERO;
+    vdi_error err;
+    double elbo;
+    q.refine = (int64_t)of(r, "refine", 8);
+    if (r->desc.posterior != VDI_VILDS_PRODUCT || !q.refine) return;
+    const double begin = seconds();
+    if (vdi_vilds_score(r->m, r->data[1], &q, &elbo, &err) < 0) fail(&err);
+    printf(", refined %.4f (%.1f s)", elbo, seconds() - begin);
+    fflush(stdout);
+}
+
+/* Held-out counts that are predicted from other neurons, or from the past. */
+static void predict(const run *r) {
+    const int64_t held = r->trials - r->train, cells = held * r->T * r->n;
+    const int64_t shape[3] = {r->trials, r->T, r->n};
+    double *log_p = (double *)malloc((size_t)cells * sizeof *log_p);
+    double *rate = (double *)malloc((size_t)cells * sizeof *rate);
+    double *mean = (double *)malloc((size_t)r->n * sizeof *mean);
+    double *all = (double *)malloc((size_t)(r->trials * r->T * r->n) * sizeof *all);
+    vdi_error err;
+    if (!log_p || !rate || !mean || !all) exit(1);
+    if (vdi_tensor_copy(vdi_tensor_view(all, VDI_F64, 3, shape), r->y, &err) < 0) fail(&err);
+    const double *y = all + r->train * r->T * r->n;
+    vdi_score_means(r->train * r->T, r->n, all, mean);
+    for (int k = 0; k < 2; k++) {
+        vdi_vilds_query q = VDI__ZERO;
+        vdi_score_bits bits;
+        q.refine = r->only_plds ? 20 : (int64_t)of(r, "refine_predict", 0);
+        const double begin = seconds();
+        if (vdi_vilds_predict(r->m, r->data[1], k ? VDI_VILDS_ONE_STEP : VDI_VILDS_LEAVE_ONE_OUT,
+                              &q, log_p, rate, &err) < 0)
+            fail(&err);
+        if (vdi_score_bits_per_spike(held * r->T, r->n, y, log_p, mean, &bits, &err) < 0)
+            fail(&err);
+        printf(", %s %.4f (MSE %.4f, %.1f s)", k ? "one-step" : "LNO", bits.bits_per_spike,
+               vdi_score_mse(cells, y, rate), seconds() - begin);
+        fflush(stdout);
+    }
+    free(log_p);
+    free(rate);
+    free(mean);
+    free(all);
+}
+
+/* Inferred rates against the true ones, before and after refinement. */
+static void recover(const run *r) {
+    const int64_t held = r->trials - r->train, cells = held * r->T * r->n;
+    double *truth = (double *)malloc((size_t)cells * sizeof *truth);
+    double *rate = (double *)malloc((size_t)cells * sizeof *rate);
+    vdi_error err;
+    if (!truth || !rate) exit(1);
+    if (vdi_tensor_copy(vdi_tensor_3d(truth, VDI_F64, held, r->T, r->n),
+                        trials_of(r, r->rates, true), &err) < 0)
+        fail(&err);
+    for (int k = 0; k < 2; k++) {
+        vdi_vilds_query q = VDI__ZERO;
+        vdi_vilds_result result = VDI__ZERO;
+        double r2;
+        result.rate = rate;
+        q.refine = k ? 8 : 0;
+        q.samples = 32;
+        if (vdi_vilds_infer(r->m, r->data[1], &q, &result, &err) < 0) fail(&err);
+        if (vdi_score_r2(held * r->T, r->n, truth, rate, NULL, &r2, &err) < 0) fail(&err);
+        printf(", R2%s %.4f", k ? " refined" : "", r2);
+    }
+    free(truth);
+    free(rate);
+}
+
 int main(int argc, char **argv) {
+    run r = VDI__ZERO;
     if (argc < 4) {
         fprintf(stderr, "usage: flds SET D SEED [name=value ...]\n");
         return 2;
     }
-    const char *set = argv[1];
-    vdi_error err;
-    const bool simulated = !strcmp(set, "simulated");
-    vdi_tensor y = simulated ? simulate(atoi(argv[2]), 130, 100, 30) : load(set, "counts", 1);
-    vdi_tensor rates = load(set, "rates", 0);
-    int64_t trials = y.shape[0];
-    int64_t T = y.shape[1];
-    int64_t n = y.shape[2];
-    int64_t train = (int64_t)option(
-        argc, argv, "train", simulated ? 100 : (double)(int64_t)((double)trials * 0.8 + 0.5));
-    vdi_vilds_desc desc = VDI__ZERO;
-    desc.d = atoi(argv[2]);
-    desc.n = n;
-    desc.first_scale = option(argc, argv, "scale", 1);
-    desc.a0 = option(argc, argv, "a0", 0.99);
-    desc.free_start = option(argc, argv, "free", 0) != 0;
-    desc.linear = option(argc, argv, "linear", 0) != 0;
-    desc.posterior = (vdi_vilds_family)(int)option(argc, argv, "posterior", 0);
-    desc.obs = (vdi_vilds_obs)(int)option(argc, argv, "obs", 0);
-    desc.link = (vdi_vilds_link)(int)option(argc, argv, "link", 0);
-    desc.has_reach = true;
-    desc.reach = (int64_t)option(argc, argv, "reach", 2);
-    desc.train.seed = (uint64_t)atoi(argv[3]);
-    desc.train.restarts = (int64_t)option(argc, argv, "restarts", 1);
-    desc.train.restart_steps = (int64_t)option(argc, argv, "restart_steps", 250);
-    desc.train.steps = (int64_t)option(argc, argv, "steps", 1500);
-    desc.train.rate = option(argc, argv, "rate", 1e-2);
-    desc.train.weight_decay = option(argc, argv, "wd", 0);
-    desc.train.open_from = option(argc, argv, "open", 0.3);
-    desc.train.open_to = desc.train.open_from + 0.1;
-    desc.train.mask_rate = option(argc, argv, "mask", 0.25);
-    desc.train.sampled_kl = option(argc, argv, "sampled_kl", 0) != 0;
-    if (option(argc, argv, "verbose", 0) != 0) desc.logger.log_fn = say;
-    bool from_plds = option(argc, argv, "from_plds", 0) != 0;
-    bool only_plds = option(argc, argv, "plds", 0) != 0;
-    desc.skip = from_plds && !desc.linear;
-    vdi_plds *plds = NULL;
-    if (from_plds || only_plds) { /* the baseline: VB-EM on the same training trials */
-        vdi_plds_desc pd = VDI__ZERO;
-        vdi_plds_data *counts[2];
-        double sum = 0;
-        pd.d = desc.d;
-        pd.n = n;
-        if (vdi_plds_create(&pd, &plds, &err) < 0) fail(&err);
-        for (int k = 0; k < 2; k++) {
-            vdi_plds_data_desc dd = VDI__ZERO;
-            dd.y = vdi_tensor_slice(y, 0, k ? train : 0, 1, k ? trials - train : train);
-            if (vdi_plds_data_create(plds, &dd, &counts[k], &err) < 0) fail(&err);
-        }
-        if (vdi_plds_init(plds, counts[0], (uint64_t)atoi(argv[3]), &err) < 0) fail(&err);
-        for (int i = 0; i < (int)option(argc, argv, "em", 100); i++)
-            if (vdi_plds_em_step(plds, counts[0], &sum, &err) < 0) fail(&err);
-        printf("PLDS VB-EM train %.4f", sum / (double)vdi_plds_data_observed_bins(counts[0]));
-        if (vdi_plds_elbo(plds, counts[1], NULL, &sum, &err) < 0) fail(&err);
-        printf(", held-out %.4f; ", sum / (double)((trials - train) * T));
-        for (int k = 0; k < 2; k++)
-            vdi_plds_data_destroy(counts[k]);
-        if (only_plds) {
-            /* predictions through the same code as the networks: its own posterior, refined from a
-             * flat start */
-            desc.linear = true;
-            desc.dtype = VDI_F64;
-            from_plds = true;
-            desc.free_start = true;
-        }
-    }
-    vdi_vilds *m;
-    if (vdi_vilds_create(&desc, &m, &err) < 0) fail(&err);
-    vdi_vilds_data *data[2];
-    for (int k = 0; k < 2; k++) {
-        vdi_vilds_data_desc dd = VDI__ZERO;
-        dd.y = vdi_tensor_slice(y, 0, k ? train : 0, 1, k ? trials - train : train);
-        if (vdi_vilds_data_create(m, &dd, &data[k], &err) < 0) fail(&err);
-    }
-    double missing = option(argc, argv, "missing", 0);
-    if (missing > 0) {
-        vdi_rng rng = vdi_rng_make(7, 0);
-        unsigned char *mask = (unsigned char *)malloc((size_t)(train * T * n));
-        if (!mask) return 1;
-        for (int64_t i = 0; i < train * T * n; i++)
-            mask[i] = !vdi_rng_bernoulli(&rng, missing);
-        vdi_vilds_data_desc dd = VDI__ZERO;
-        dd.y = vdi_tensor_slice(y, 0, 0, 1, train);
-        dd.has_mask = true;
-        dd.mask = vdi_tensor_3d(mask, VDI_U8, train, T, n);
-        vdi_vilds_data_destroy(data[0]);
-        if (vdi_vilds_data_create(m, &dd, &data[0], &err) < 0) fail(&err);
-        free(mask);
-    }
-    if (from_plds &&
-        (vdi_vilds_init(m, data[0], 0, &err) < 0 || vdi_flds_from_plds(m, plds, &err) < 0))
-        fail(&err);
-    vdi_plds_destroy(plds);
-    double begin = seconds(), elbo[3];
-    if (!only_plds && vdi_vilds_fit(m, data[0], NULL, NULL, NULL, &err) < 0) fail(&err);
-    double fit = seconds() - begin;
-    vdi_vilds_query q = VDI__ZERO;
-    if (vdi_vilds_score(m, data[0], &q, &elbo[0], &err) < 0 ||
-        vdi_vilds_score(m, data[1], &q, &elbo[1], &err) < 0)
-        fail(&err);
-    printf("%s d %d seed %s: fit %.1f s, train %.4f, held-out %.4f", set, (int)desc.d, argv[3], fit,
-           elbo[0], elbo[1]);
-    fflush(stdout);
-    q.refine = (int64_t)option(argc, argv, "refine", 8);
-    begin = seconds();
-    if (desc.posterior == VDI_VILDS_PRODUCT && q.refine) {
-        if (vdi_vilds_score(m, data[1], &q, &elbo[2], &err) < 0) fail(&err);
-        printf(", refined %.4f (%.1f s)", elbo[2], seconds() - begin);
-    }
-    fflush(stdout);
-    int64_t held = trials - train, cells = held * T * n;
-    double *lp = (double *)malloc((size_t)cells * sizeof *lp);
-    double *mean = (double *)malloc((size_t)n * sizeof *mean);
-    double *yd = (double *)malloc((size_t)cells * sizeof *yd);
-    double *all = (double *)malloc((size_t)(trials * T * n) * sizeof *all);
-    double *rate = (double *)malloc((size_t)cells * sizeof *rate);
-    if (!lp || !mean || !yd || !all || !rate) return 1;
-    int64_t shape[3] = {trials, T, n};
-    if (vdi_tensor_copy(vdi_tensor_view(all, VDI_F64, 3, shape), y, &err) < 0) fail(&err);
-    memcpy(yd, all + train * T * n, (size_t)cells * sizeof *yd);
-    vdi_score_means(train * T, n, all, mean);
-    for (int k = 0; k < 2 && option(argc, argv, "predict", 1) != 0; k++) {
-        vdi_score_bits bits;
-        q.refine = only_plds ? 20 : (int64_t)option(argc, argv, "refine_predict", 0);
-        begin = seconds();
-        if (vdi_vilds_predict(m, data[1], k ? VDI_VILDS_ONE_STEP : VDI_VILDS_LEAVE_ONE_OUT, &q, lp,
-                              rate, &err) < 0)
-            fail(&err);
-        if (vdi_score_bits_per_spike(held * T, n, yd, lp, mean, &bits, &err) < 0) fail(&err);
-        printf(", %s %.4f (MSE %.4f, %.1f s)", k ? "one-step" : "LNO", bits.bits_per_spike,
-               vdi_score_mse(cells, yd, rate), seconds() - begin);
-        fflush(stdout);
-    }
-    if (vdi_tensor_ok(rates)) {
-        for (int k = 0; k < 2; k++) {
-            vdi_vilds_result r = VDI__ZERO;
-            double r2;
-            r.rate = rate;
-            q.refine = k ? 8 : 0;
-            q.samples = 32;
-            if (vdi_vilds_infer(m, data[1], &q, &r, &err) < 0) fail(&err);
-            if (vdi_tensor_copy(vdi_tensor_3d(yd, VDI_F64, held, T, n),
-                                vdi_tensor_slice(rates, 0, train, 1, held), &err) < 0)
-                fail(&err);
-            if (vdi_score_r2(held * T, n, yd, rate, NULL, &r2, &err) < 0) fail(&err);
-            printf(", R2%s %.4f", k ? " refined" : "", r2);
-        }
-    }
+    const bool simulated = !strcmp(argv[1], "simulated");
+    r.argc = argc;
+    r.argv = argv;
+    r.y = simulated ? simulate(atoi(argv[2]), 130, 100, 30) : load(argv[1], "counts", 1);
+    r.rates = load(argv[1], "rates", 0);
+    r.trials = r.y.shape[0];
+    r.T = r.y.shape[1];
+    r.n = r.y.shape[2];
+    const int64_t most = simulated ? 100 : (int64_t)((double)r.trials * 0.8 + 0.5);
+    r.train = (int64_t)of(&r, "train", (double)most);
+    describe(&r);
+    fit(&r);
+    refine(&r);
+    if (of(&r, "predict", 1) != 0) predict(&r);
+    if (vdi_tensor_ok(r.rates)) recover(&r);
     printf("\n");
-    free(lp);
-    free(mean);
-    free(yd);
-    free(all);
-    free(rate);
     for (int k = 0; k < 2; k++)
-        vdi_vilds_data_destroy(data[k]);
-    vdi_vilds_destroy(m);
-    vdi_tensor_free(NULL, &y);
-    if (vdi_tensor_ok(rates)) vdi_tensor_free(NULL, &rates);
+        vdi_vilds_data_destroy(r.data[k]);
+    vdi_vilds_destroy(r.m);
+    vdi_tensor_free(NULL, &r.y);
+    if (vdi_tensor_ok(r.rates)) vdi_tensor_free(NULL, &r.rates);
     return 0;
 }

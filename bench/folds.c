@@ -97,6 +97,153 @@ static vdi_vilds_data *take(const vdi_vilds *m, vdi_tensor y) {
     return data;
 }
 
+/* ---- one fold -------------------------------------------------------------------------------- */
+
+/* Bounds in nats per bin, leave-one-neuron-out (LNO) in bits per spike. */
+typedef struct plds_figures {
+    double train, held, lno;
+} plds_figures;
+typedef struct network_figures {
+    double train, held, refined, lno, lno_refined; /* lno_refined: NaN where not asked for */
+} network_figures;
+
+typedef struct fold {
+    split train, held;
+    double *means, *log_p; /* (n) training means; predictions, of as many cells as the set has */
+} fold;
+
+static double bits_per_spike(const fold *f) {
+    vdi_score_bits bits;
+    need(vdi_score_bits_per_spike(f->held.trials * f->held.T, f->held.n, f->held.y, f->log_p,
+                                  f->means, &bits, &err));
+    return bits.bits_per_spike;
+}
+
+/* The linear read-out. */
+static void score_plds(const fold *f, const vdi_plds *plds, plds_figures *out) {
+    vdi_plds_data_desc desc = VDI__ZERO;
+    vdi_plds_data *held;
+    vdi_plds_prediction prediction = VDI__ZERO;
+    desc.y = view(&f->held);
+    prediction.log_p = f->log_p;
+    need(vdi_plds_data_create(plds, &desc, &held, &err));
+    need(vdi_plds_elbo(plds, held, NULL, &out->held, &err));
+    out->held /= (double)(f->held.trials * f->held.T);
+    need(vdi_plds_predict(plds, held, VDI_PLDS_LEAVE_ONE_OUT, &prediction, &err));
+    out->lno = bits_per_spike(f);
+    vdi_plds_data_destroy(held);
+}
+
+static vdi_vilds_desc network(int64_t d, int64_t n, uint64_t seed, bool from_plds) {
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_train *tr = &desc.train;
+    desc.d = d;
+    desc.n = n;
+    desc.skip = from_plds;
+    desc.free_start = true;
+    desc.layers = (int32_t)option("layers", 2);
+    for (int i = 0; i < desc.layers; i++)
+        desc.hidden[i] = (int64_t)option("hidden", 60);
+    desc.first_scale = option("scale", 1);
+    desc.a0 = option("a0", 0.95);
+    desc.has_reach = true;
+    desc.reach = (int64_t)option("reach", 2);
+    tr->seed = seed;
+    tr->weight_decay = option("wd", 1);
+    tr->rate = option("rate", 5e-3);
+    tr->last_rate = option("last", 0);
+    tr->steps = (int64_t)option("steps", 800);
+    tr->restarts = from_plds ? 1 : (int64_t)option("restarts", 1);
+    tr->restart_steps = (int64_t)option("restart_steps", 200);
+    tr->open_from = option("open", 0.2);
+    tr->open_to = tr->open_from + 0.1;
+    if (from_plds) {
+        tr->open_from = 0;
+        tr->open_to = 1e-9;
+    }
+    tr->mask_rate = option("mask", 0.25);
+    tr->mask_trials = option("mask_trials", 0.8);
+    if (option("verbose", 0) != 0) desc.logger.log_fn = say;
+    return desc;
+}
+
+/* Moves `kept` trials, spread over the recording, behind the others. */
+static void keep_back(const split *s, int64_t kept) {
+    const int64_t cells = s->T * s->n;
+    double *mixed = (double *)malloc((size_t)(s->trials * cells) * sizeof *mixed);
+    int64_t used = 0, behind = s->trials - kept;
+    if (!mixed) exit(1);
+    for (int64_t i = 0; i < s->trials; i++) {
+        const bool out = (i + 1) * kept / s->trials != i * kept / s->trials;
+        const int64_t to = out ? behind++ : used++;
+        memcpy(mixed + to * cells, s->y + i * cells, (size_t)cells * sizeof *mixed);
+    }
+    memcpy(s->y, mixed, (size_t)(s->trials * cells) * sizeof *mixed);
+    free(mixed);
+}
+
+static void train_network(vdi_vilds *m, const vdi_plds *plds, vdi_vilds_data *train,
+                          vdi_vilds_data *validation) {
+    const int64_t encoder_steps = (int64_t)option("pre", 400);
+    if (plds) {
+        need(vdi_vilds_init(m, train, 0, &err));
+        need(vdi_flds_from_plds(m, plds, &err));
+        if (encoder_steps > 0) need(vdi_flds_fit_encoder(m, train, encoder_steps, &err));
+    }
+    if (option("steps", 800) > 1) need(vdi_vilds_fit(m, train, validation, NULL, NULL, &err));
+}
+
+static void score_network(const fold *f, int64_t d, const vdi_plds *plds, uint64_t seed,
+                          network_figures *out) {
+    const bool from_plds = option("from_plds", 1) != 0;
+    const vdi_vilds_desc desc = network(d, f->train.n, seed, from_plds);
+    const int64_t kept = (int64_t)(option("keep", 0) * (double)f->train.trials);
+    const int64_t used = f->train.trials - kept;
+    const vdi_tensor all = view(&f->train);
+    vdi_vilds_query q = VDI__ZERO;
+    vdi_vilds *m;
+    need(vdi_vilds_create(&desc, &m, &err));
+    if (kept) keep_back(&f->train, kept);
+    vdi_vilds_data *train = take(m, vdi_tensor_slice(all, 0, 0, 1, used));
+    vdi_vilds_data *held = take(m, view(&f->held));
+    vdi_vilds_data *validation = kept ? take(m, vdi_tensor_slice(all, 0, used, 1, kept)) : NULL;
+    train_network(m, from_plds ? plds : NULL, train, validation);
+    need(vdi_vilds_score(m, train, &q, &out->train, &err));
+    need(vdi_vilds_score(m, held, &q, &out->held, &err));
+    need(vdi_vilds_predict(m, held, VDI_VILDS_LEAVE_ONE_OUT, &q, f->log_p, NULL, &err));
+    out->lno = bits_per_spike(f);
+    q.refine = (int64_t)option("refine", 20);
+    need(vdi_vilds_score(m, held, &q, &out->refined, &err));
+    q.refine = (int64_t)option("lno_refine", 10);
+    out->lno_refined = NAN;
+    if (q.refine) {
+        need(vdi_vilds_predict(m, held, VDI_VILDS_LEAVE_ONE_OUT, &q, f->log_p, NULL, &err));
+        out->lno_refined = bits_per_spike(f);
+    }
+    vdi_vilds_data_destroy(train);
+    vdi_vilds_data_destroy(held);
+    vdi_vilds_data_destroy(validation);
+    vdi_vilds_destroy(m);
+}
+
+/* ---- all folds ------------------------------------------------------------------------------- */
+
+enum { MAX_FOLDS = 32, DIFFERENCES = 3 };
+
+static void summarise(int64_t n, double difference[DIFFERENCES][MAX_FOLDS]) {
+    static const char *const what[DIFFERENCES] = {"refined ELBO", "LNO amortised", "LNO refined"};
+    for (int k = 0; k < DIFFERENCES && n > 1; k++) {
+        double mean = 0, squares = 0;
+        for (int64_t i = 0; i < n; i++)
+            mean += difference[k][i] / (double)n;
+        for (int64_t i = 0; i < n; i++)
+            squares += (difference[k][i] - mean) * (difference[k][i] - mean);
+        printf("%s, PfLDS - PLDS: %+.4f +- %.4f; ", what[k], mean,
+               sqrt(squares / (double)(n - 1) / (double)n));
+    }
+    printf("\n");
+}
+
 int main(int argc, char **argv) {
     if (argc < 4) {
         fprintf(stderr, "usage: folds SET D SEED [name=value ...]\n");
@@ -106,148 +253,46 @@ int main(int argc, char **argv) {
     args = argv;
     char path[512];
     vdi_tensor counts, y;
+    double difference[DIFFERENCES][MAX_FOLDS];
     snprintf(path, sizeof path, "%s_counts.npy", argv[1]);
     need(vdi_npy_load(path, NULL, &counts, &err));
     need(vdi_tensor_alloc(NULL, VDI_F64, 3, counts.shape, &y, &err));
     need(vdi_tensor_copy(y, counts, &err));
-    int64_t trials = y.shape[0];
-    int64_t T = y.shape[1];
-    int64_t n = y.shape[2];
-    int64_t d = atoi(argv[2]);
-    int64_t folds = (int64_t)option("folds", 5);
+    const int64_t T = y.shape[1], n = y.shape[2];
+    const int64_t folds = (int64_t)option("folds", 5), only = (int64_t)option("only", -1);
+    const uint64_t seed = (uint64_t)atoi(argv[3]);
+    const size_t bytes = (size_t)vdi_tensor_count(y) * sizeof(double);
+    fold f = {{(double *)malloc(bytes), 0, T, n},
+              {(double *)malloc(bytes), 0, T, n},
+              (double *)malloc((size_t)n * sizeof(double)),
+              (double *)malloc(bytes)};
     int64_t done = 0;
-    uint64_t seed = (uint64_t)atoi(argv[3]);
-    size_t cells = (size_t)(trials * T * n);
-    double *buffer[2];
-    double *lp = (double *)malloc(cells * sizeof *lp);
-    double *means = (double *)malloc((size_t)n * sizeof *means);
-    double diff[4][32];
-    buffer[0] = (double *)malloc(cells * sizeof(double));
-    buffer[1] = (double *)malloc(cells * sizeof(double));
-    if (!buffer[0] || !buffer[1] || !lp || !means) return 1;
-    for (int64_t fold = 0; fold < folds && fold < 32; fold++) {
-        split train = {buffer[0], 0, T, n}, held = {buffer[1], 0, T, n};
-        vdi_score_bits bits;
-        double bound, plds_elbo, plds_lno, elbo[3], lno[2];
-        if (option("only", -1) >= 0 && (int64_t)option("only", -1) != fold) continue;
-        train.trials = choose(&y, fold, folds, false, train.y);
-        held.trials = choose(&y, fold, folds, true, held.y);
-        vdi_score_means(train.trials * T, n, train.y, means);
-        double per_bin = 1 / (double)(held.trials * T);
-        /* the linear read-out */
-        vdi_plds *plds = fit_plds(&train, d, seed, &bound);
-        vdi_plds_data_desc pdd = VDI__ZERO;
-        vdi_plds_data *pheld;
-        vdi_plds_prediction out = VDI__ZERO;
-        pdd.y = view(&held);
-        out.log_p = lp;
-        need(vdi_plds_data_create(plds, &pdd, &pheld, &err));
-        need(vdi_plds_elbo(plds, pheld, NULL, &plds_elbo, &err));
-        plds_elbo *= per_bin;
-        need(vdi_plds_predict(plds, pheld, VDI_PLDS_LEAVE_ONE_OUT, &out, &err));
-        need(vdi_score_bits_per_spike(held.trials * T, n, held.y, lp, means, &bits, &err));
-        plds_lno = bits.bits_per_spike;
-        vdi_plds_data_destroy(pheld);
-        /* the network */
-        vdi_vilds_desc desc = VDI__ZERO;
-        bool from_plds = option("from_plds", 1) != 0;
-        desc.d = d;
-        desc.n = n;
-        desc.skip = from_plds;
-        desc.free_start = true;
-        desc.layers = (int32_t)option("layers", 2);
-        for (int i = 0; i < desc.layers; i++)
-            desc.hidden[i] = (int64_t)option("hidden", 60);
-        desc.first_scale = option("scale", 1);
-        desc.a0 = option("a0", 0.95);
-        desc.has_reach = true;
-        desc.reach = (int64_t)option("reach", 2);
-        vdi_vilds_train *tr = &desc.train;
-        tr->seed = seed;
-        tr->weight_decay = option("wd", 1);
-        tr->rate = option("rate", 5e-3);
-        tr->last_rate = option("last", 0);
-        tr->steps = (int64_t)option("steps", 800);
-        tr->restarts = from_plds ? 1 : (int64_t)option("restarts", 1);
-        tr->restart_steps = (int64_t)option("restart_steps", 200);
-        tr->open_from = option("open", 0.2);
-        tr->open_to = tr->open_from + 0.1;
-        if (from_plds) {
-            tr->open_from = 0;
-            tr->open_to = 1e-9;
-        }
-        tr->mask_rate = option("mask", 0.25);
-        tr->mask_trials = option("mask_trials", 0.8);
-        if (option("verbose", 0) != 0) desc.logger.log_fn = say;
-        vdi_vilds *m;
-        need(vdi_vilds_create(&desc, &m, &err));
-        int64_t kept = (int64_t)(option("keep", 0) * (double)train.trials);
-        int64_t used = train.trials - kept;
-        vdi_tensor all = view(&train);
-        /* the trials kept for early stopping are spread over the recording */
-        if (kept) {
-            double *mixed = (double *)malloc(cells * sizeof *mixed);
-            int64_t a = 0, b = used;
-            if (!mixed) return 1;
-            for (int64_t i = 0; i < train.trials; i++) {
-                bool out_of_it = (i + 1) * kept / train.trials != i * kept / train.trials;
-                memcpy(mixed + (out_of_it ? b++ : a++) * T * n, train.y + i * T * n,
-                       (size_t)(T * n) * sizeof *mixed);
-            }
-            memcpy(train.y, mixed, (size_t)(train.trials * T * n) * sizeof *mixed);
-            free(mixed);
-        }
-        vdi_vilds_data *td = take(m, vdi_tensor_slice(all, 0, 0, 1, used));
-        vdi_vilds_data *hd = take(m, view(&held));
-        vdi_vilds_data *vd = kept ? take(m, vdi_tensor_slice(all, 0, used, 1, kept)) : NULL;
-        if (from_plds) {
-            need(vdi_vilds_init(m, td, 0, &err));
-            need(vdi_flds_from_plds(m, plds, &err));
-            if (option("pre", 400) > 0)
-                need(vdi_flds_fit_encoder(m, td, (int64_t)option("pre", 400), &err));
-        }
-        if (tr->steps > 1) need(vdi_vilds_fit(m, td, vd, NULL, NULL, &err));
-        vdi_vilds_query q = VDI__ZERO;
-        need(vdi_vilds_score(m, td, &q, &elbo[0], &err));
-        need(vdi_vilds_score(m, hd, &q, &elbo[1], &err));
-        q.refine = (int64_t)option("refine", 20);
-        need(vdi_vilds_score(m, hd, &q, &elbo[2], &err));
-        for (int k = 0; k < 2; k++) {
-            q.refine = k ? (int64_t)option("lno_refine", 10) : 0;
-            lno[k] = NAN;
-            if (k && !q.refine) continue;
-            need(vdi_vilds_predict(m, hd, VDI_VILDS_LEAVE_ONE_OUT, &q, lp, NULL, &err));
-            need(vdi_score_bits_per_spike(held.trials * T, n, held.y, lp, means, &bits, &err));
-            lno[k] = bits.bits_per_spike;
-        }
+    if (!f.train.y || !f.held.y || !f.means || !f.log_p) return 1;
+    for (int64_t i = 0; i < folds && i < MAX_FOLDS; i++) {
+        plds_figures p;
+        network_figures q;
+        if (only >= 0 && only != i) continue;
+        f.train.trials = choose(&y, i, folds, false, f.train.y);
+        f.held.trials = choose(&y, i, folds, true, f.held.y);
+        vdi_score_means(f.train.trials * T, n, f.train.y, f.means);
+        vdi_plds *plds = fit_plds(&f.train, atoi(argv[2]), seed, &p.train);
+        score_plds(&f, plds, &p);
+        score_network(&f, atoi(argv[2]), plds, seed, &q);
+        vdi_plds_destroy(plds);
         printf("fold %d: PLDS train %.4f held %.4f LNO %.4f | PfLDS train %.4f held %.4f refined "
                "%.4f LNO %.4f refined %.4f\n",
-               (int)fold, bound, plds_elbo, plds_lno, elbo[0], elbo[1], elbo[2], lno[0], lno[1]);
+               (int)i, p.train, p.held, p.lno, q.train, q.held, q.refined, q.lno, q.lno_refined);
         fflush(stdout);
-        diff[0][done] = elbo[2] - plds_elbo;
-        diff[1][done] = lno[0] - plds_lno;
-        diff[2][done++] = lno[1] - plds_lno;
-        vdi_vilds_data_destroy(td);
-        vdi_vilds_data_destroy(hd);
-        vdi_vilds_data_destroy(vd);
-        vdi_vilds_destroy(m);
-        vdi_plds_destroy(plds);
+        difference[0][done] = q.refined - p.held;
+        difference[1][done] = q.lno - p.lno;
+        difference[2][done] = q.lno_refined - p.lno;
+        done++;
     }
-    static const char *const what[] = {"refined ELBO", "LNO amortised", "LNO refined"};
-    for (int k = 0; k < 3 && done > 1; k++) {
-        double sum = 0, squares = 0;
-        for (int64_t i = 0; i < done; i++)
-            sum += diff[k][i] / (double)done;
-        for (int64_t i = 0; i < done; i++)
-            squares += (diff[k][i] - sum) * (diff[k][i] - sum);
-        printf("%s, PfLDS - PLDS: %+.4f +- %.4f; ", what[k], sum,
-               sqrt(squares / (double)(done - 1) / (double)done));
-    }
-    printf("\n");
-    free(buffer[0]);
-    free(buffer[1]);
-    free(lp);
-    free(means);
+    summarise(done, difference);
+    free(f.train.y);
+    free(f.held.y);
+    free(f.means);
+    free(f.log_p);
     vdi_tensor_free(NULL, &y);
     vdi_tensor_free(NULL, &counts);
     return 0;

@@ -151,17 +151,12 @@ static void make_critic(critic_case *c) {
         bench_die(err.message);
 }
 
-int main(int argc, char **argv) {
-    const double recurrence = 2.0 * HIDDEN * 3 * HIDDEN, projection = 2.0 * IN * 3 * HIDDEN;
-    const double policy_flops = 2.0 * (24 * 256 + 256 * 256 + 256 * 4);
-    const double conv_flops = 2.0 * STEPS * WIDTH * CHANNELS * (1 + 2 * CHANNELS);
-    gru_case g;
-    policy_case p;
-    spike_case s;
-    critic_case c;
-    bench_begin("nets", argc, argv);
-    if (bench.serving) return 0;
+/* ---- rows ------------------------------------------------------------------------------------ */
 
+static const double recurrence = 2.0 * HIDDEN * 3 * HIDDEN, projection = 2.0 * IN * 3 * HIDDEN;
+
+static void gru_rows(void) {
+    gru_case g;
     make_gru(&g);
     if (bench_row("GRU, batch 1, hidden 64: recurrence, 1000 steps", BENCH_MS, 1)) {
         check_gru(&g);
@@ -182,39 +177,49 @@ int main(int argc, char **argv) {
         bench_python("PyTorch", "gru_cell");
         bench_run();
     }
-    if (bench_row("policy 24-256-256-4, batch 1", BENCH_US, 1)) {
-        static const int width[] = {24, 256, 256, 4};
-        memset(&p, 0, sizeof p);
-        p.x = (float *)bench_array(VDI_F32, 24, -1, 1);
-        for (int i = 0; i < 3; i++) {
-            p.w[i] = (float *)bench_array(VDI_F32, (size_t)(width[i] * width[i + 1]), -0.1, 0.1);
-            p.b[i] = (float *)bench_array(VDI_F32, (size_t)width[i + 1], -0.1, 0.1);
-        }
-        p.h[0] = (float *)bench_alloc(256 * sizeof(float));
-        p.h[1] = (float *)bench_alloc(256 * sizeof(float));
-        p.y = (float *)bench_alloc(4 * sizeof(float));
-        bench_vdi(run_policy, &p);
-        bench_limit_flops(VDI_F32, policy_flops);
-        bench_python("PyTorch", "policy");
-        bench_bar_figure(4, VDI_F32);
-        bench_run();
+}
+
+static void policy_row(void) {
+    static const int width[] = {24, 256, 256, 4};
+    policy_case p;
+    double flops = 0;
+    if (!bench_row("policy 24-256-256-4, batch 1", BENCH_US, 1)) return;
+    p.x = (float *)bench_array(VDI_F32, 24, -1, 1);
+    for (int i = 0; i < 3; i++) {
+        p.w[i] = (float *)bench_array(VDI_F32, (size_t)(width[i] * width[i + 1]), -0.1, 0.1);
+        p.b[i] = (float *)bench_array(VDI_F32, (size_t)width[i + 1], -0.1, 0.1);
+        flops += 2.0 * width[i] * width[i + 1];
     }
-    if (bench_row("critic 28-256-256-1, batch 256: forward, backward, Adam", BENCH_MS, 1)) {
-        make_critic(&c);
+    p.h[0] = (float *)bench_alloc(256 * sizeof(float));
+    p.h[1] = (float *)bench_alloc(256 * sizeof(float));
+    p.y = (float *)bench_alloc(4 * sizeof(float));
+    bench_vdi(run_policy, &p);
+    bench_limit_flops(VDI_F32, flops);
+    bench_python("PyTorch", "policy");
+    bench_bar_figure(4, VDI_F32);
+    bench_run();
+}
+
+static void critic_row(void) {
+    critic_case c;
+    if (!bench_row("critic 28-256-256-1, batch 256: forward, backward, Adam", BENCH_MS, 1)) return;
+    make_critic(&c);
+    run_critic(&c);
+    double first = c.loss;
+    for (int i = 0; i < 50; i++)
         run_critic(&c);
-        double first = c.loss;
-        for (int i = 0; i < 50; i++)
-            run_critic(&c);
-        bench_check(c.loss < 0.5 * first, "the critic does not learn");
-        bench_vdi(run_critic, &c);
-        /* forward, gradient of the weights, gradient of the inputs (not of the first layer) */
-        bench_limit_flops(VDI_F32,
-                          2.0 * BATCH * (2.0 * CRITIC_IN * 256 + 3.0 * 256 * 256 + 3.0 * 256));
-        bench_python("PyTorch", "critic");
-        bench_bar_ratio("PyTorch", 1.25);
-        bench_run();
-    }
-    memset(&s, 0, sizeof s);
+    bench_check(c.loss < 0.5 * first, "the critic does not learn");
+    bench_vdi(run_critic, &c);
+    /* forward, gradient of the weights, gradient of the inputs (not of the first layer) */
+    bench_limit_flops(VDI_F32, 2.0 * BATCH * (2.0 * CRITIC_IN * 256 + 3.0 * 256 * 256 + 3.0 * 256));
+    bench_python("PyTorch", "critic");
+    bench_bar_ratio("PyTorch", 1.25);
+    bench_run();
+}
+
+static void spike_rows(void) {
+    const double flops = 2.0 * STEPS * WIDTH * CHANNELS * (1 + 2 * CHANNELS);
+    spike_case s;
     make_gru(&s.g);
     s.x = (float *)bench_array(VDI_F32, STEPS, -1, 1);
     for (int i = 0; i < 3; i++) {
@@ -228,15 +233,24 @@ int main(int argc, char **argv) {
     s.p = (float *)bench_alloc(STEPS * sizeof(float));
     if (bench_row("3 convolutions, width 31, 32 channels, 1000 samples", BENCH_MS, 1)) {
         bench_vdi(run_convolutions, &s);
-        bench_limit_flops(VDI_F32, conv_flops);
+        bench_limit_flops(VDI_F32, flops);
         bench_python("PyTorch", "convolutions");
         bench_run();
     }
     if (bench_row("spike network (3 convolutions, GRU, output), 1000 samples", BENCH_MS, 1)) {
         bench_vdi(run_spike, &s);
-        bench_limit_flops(VDI_F32, conv_flops + STEPS * (recurrence + projection + 2 * HIDDEN));
+        bench_limit_flops(VDI_F32, flops + STEPS * (recurrence + projection + 2 * HIDDEN));
         bench_python("PyTorch", "spike_net");
         bench_run();
     }
+}
+
+int main(int argc, char **argv) {
+    bench_begin("nets", argc, argv);
+    if (bench.serving) return 0;
+    gru_rows();
+    policy_row();
+    critic_row();
+    spike_rows();
     return bench_end();
 }

@@ -50,29 +50,36 @@ static void run_model(void *ctx) {
     }
 }
 
-int main(int argc, char **argv) {
+static void oasis_rows(void) {
     static oasis_case c;
-    static const char *const rows[] = {
-        "OASIS L1, order 1 (exact), 1000 frames", "OASIS L1, order 2 (exact), 1000 frames",
-        "OASIS L0, order 1 (greedy), 1000 frames", "plain non-negative, order 1, 1000 frames"};
-    bench_begin("oasis", argc, argv);
-    if (bench.serving) return 0;
+    static const struct {
+        const char *name;
+        int order;
+        vdi_oasis_penalty penalty;
+        bool has_lambda;
+    } rows[] = {{"OASIS L1, order 1 (exact), 1000 frames", 1, VDI_OASIS_L1, false},
+                {"OASIS L1, order 2 (exact), 1000 frames", 2, VDI_OASIS_L1, false},
+                {"OASIS L0, order 1 (greedy), 1000 frames", 1, VDI_OASIS_L0, false},
+                {"plain non-negative, order 1, 1000 frames", 1, VDI_OASIS_L1, true}};
     double calcium = 0;
     for (int t = 0; t < T; t++) {
         calcium = calcium * exp(-1 / (30 * 0.7)) + (bench_random(0, 1) < 0.03 ? 1 : 0);
         c.y[t] = (float)(calcium + 0.2 * normal());
     }
     c.work = (char *)bench_alloc(vdi_oasis_worksize(T));
-    for (int i = 0; i < 4; i++) {
-        if (!bench_row(rows[i], BENCH_US, T / 1000.0)) continue;
+    for (size_t i = 0; i < VDI__COUNT(rows); i++) {
+        if (!bench_row(rows[i].name, BENCH_US, T / 1000.0)) continue;
         c.desc = vdi_oasis_desc_defaults();
         c.desc.fps = 30;
-        c.desc.order = i == 1 ? 2 : 1;
-        c.desc.penalty = i == 2 ? VDI_OASIS_L0 : VDI_OASIS_L1;
-        c.desc.has_lambda = i == 3;
+        c.desc.order = rows[i].order;
+        c.desc.penalty = rows[i].penalty;
+        c.desc.has_lambda = rows[i].has_lambda;
         bench_vdi(run_oasis, &c);
         bench_run();
     }
+}
+
+static void model_rows(void) {
     static const struct {
         const char *name;
         vdi_calcium_model model;
@@ -83,7 +90,7 @@ int main(int argc, char **argv) {
         {"linear model and drift, 64 x 20 x 300, with gradient", VDI_CALCIUM_AR1, 5, 20, 300},
         {"SCDF, 64 x 30 x 250, with gradient", VDI_CALCIUM_SCDF, 0, 30, 250},
         {"MLphys, 64 x 30 x 250, with gradient", VDI_CALCIUM_MLPHYS, 0, 30, 250}};
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    for (size_t i = 0; i < VDI__COUNT(models); i++) {
         model_case m;
         vdi_error err;
         double raw[VDI_CALCIUM_PARAMS];
@@ -111,5 +118,12 @@ int main(int argc, char **argv) {
         bench_run();
         vdi_tape_destroy(m.tape);
     }
+}
+
+int main(int argc, char **argv) {
+    bench_begin("oasis", argc, argv);
+    if (bench.serving) return 0;
+    oasis_rows();
+    model_rows();
     return bench_end();
 }
