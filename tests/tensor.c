@@ -65,14 +65,16 @@ TEST(tensor, shapes) {
     for (int i = 0; i < 6; i++)
         wide.shape[i] = INT64_MIN;
     CHECK(strlen(vdi_tensor_shape_text(wide, text)) == 6 * 20 + 7, "%s", text);
+}
 
-    /* what can't be is the null tensor, and the null tensor goes through everything */
+TEST(tensor, impossible_shapes) {
+    static const int64_t shape[6] = {2, 3, 4, 5, 1, 6};
     int64_t negative[2] = {3, -1};
     int64_t large[3] = {INT64_MAX / 4, 2, 2};
     int64_t over[2] = {INT64_MAX / 16 + 1, 1};
     int64_t edge[1] = {INT64_MAX / 16};
-
     int64_t none[3] = {3, 0, 4};
+    int64_t hollow[3] = {INT64_MAX, 0, INT64_MAX}; /* empty, but its strides would overflow */
     CHECK(!vdi_tensor_ok(vdi_tensor_view(data, VDI_F64, 2, negative)) &&
           !vdi_tensor_ok(vdi_tensor_view(data, VDI_F64, 3, large)));
     CHECK(!vdi_tensor_ok(vdi_tensor_view(data, VDI_U8, 2, over)) &&
@@ -82,7 +84,50 @@ TEST(tensor, shapes) {
     vdi_tensor empty = vdi_tensor_view(NULL, VDI_F64, 3, none);
     CHECK(vdi_tensor_ok(empty) && vdi_tensor_count(empty) == 0 && vdi_tensor_bytes(empty) == 0 &&
           vdi_tensor_is_contiguous(empty));
+    CHECK(!vdi_tensor_ok(vdi_tensor_view(NULL, VDI_F64, 3, hollow)));
+}
+
+TEST(tensor, allocation) {
+    static const int64_t shape[3] = {2, 3, 4}, none[3] = {3, 0, 4}, negative[2] = {3, -1};
+    static const int64_t edge[1] = {INT64_MAX / 16};
+    test_allocator poor = {0, 1, 0, 1};
+    vdi_allocator a = test_allocator_of(&poor);
+    vdi_tensor t;
+    vdi_error err = VDI__ZERO;
+    CHECK_FAILS(vdi_tensor_alloc(NULL, VDI_F64, 2, negative, &t, &err), VDI_ERR_SHAPE);
+    CHECK(!vdi_tensor_ok(t));
+    CHECK_FAILS(vdi_tensor_alloc(&a, VDI_F64, 1, edge, &t, &err), VDI_ERR_MEMORY);
+    vdi_tensor_free(NULL, &t);
+    CHECK_FAILS(vdi_tensor_alloc(NULL, (vdi_dtype)99, 1, shape, &t, &err), VDI_ERR_DTYPE);
+    /* an empty tensor may be had, and given back */
+    CHECK_OK(vdi_tensor_alloc(NULL, VDI_F64, 3, none, &t, &err), err);
+    vdi_tensor_free(NULL, &t);
+    vdi_arena arena;
+    vdi_arena_init(&arena, &a, 0);
+    CHECK(!vdi_tensor_ok(vdi_arena_tensor(&arena, VDI_F64, 1, edge)),
+          "an arena without memory gave a tensor");
+    poor.fail_at = 0;
+    t = vdi_arena_tensor(&arena, VDI_I16, 3, shape);
+    CHECK(vdi_tensor_ok(t) && vdi_tensor_count(t) == 24 &&
+          !vdi_tensor_ok(vdi_arena_tensor(&arena, VDI_F64, 2, negative)));
+    vdi_arena_free(&arena);
+}
+
+TEST(tensor, types) {
+    for (int d = 0; d < VDI_DTYPE_COUNT; d++) {
+        CHECK(vdi_dtype_size((vdi_dtype)d) > 0 && vdi_dtype_name((vdi_dtype)d)[0] != '?',
+              "dtype %d", d);
+    }
+    CHECK(vdi_dtype_size((vdi_dtype)99) == 0 && vdi_dtype_name((vdi_dtype)99)[0] == '?' &&
+          vdi_dtype_size((vdi_dtype)-1) == 0);
+}
+
+/* What can't be is the null tensor, and the null tensor goes through everything. */
+TEST(tensor, null) {
+    static const int64_t shape[6] = {2, 3, 4, 5, 1, 6}, none[2] = {0, 4};
     vdi_tensor null = vdi_tensor_view(data, VDI_F64, -1, shape);
+    vdi_tensor t1 = vdi_tensor_1d(data, VDI_F32, 7);
+    char text[VDI_SHAPE_TEXT];
     int order[6] = {0, 1, 2, 3, 4, 5};
     int64_t out[VDI_MAX_DIMS];
     CHECK(vdi_tensor_count(null) == 0 && vdi_tensor_bytes(null) == 0 &&
@@ -92,7 +137,7 @@ TEST(tensor, shapes) {
           !vdi_tensor_ok(vdi_tensor_permute(null, order)));
     CHECK(!vdi_tensor_ok(vdi_tensor_transpose(null)) &&
           !vdi_tensor_ok(vdi_tensor_reshape(null, 0, shape)) &&
-          !vdi_tensor_ok(vdi_tensor_reshape(null, 1, none + 1)));
+          !vdi_tensor_ok(vdi_tensor_reshape(null, 1, none)));
     CHECK(!vdi_tensor_ok(vdi_tensor_broadcast_to(null, 1, shape)) &&
           vdi_broadcast_shape(null, t1, out) == -1 && vdi_broadcast_shape(t1, null, out) == -1);
     CHECK(!vdi_tensor_same_shape(null, t1) &&
@@ -104,33 +149,29 @@ TEST(tensor, shapes) {
     CHECK_FAILS(vdi_tensor_copy(t1, null, &err), VDI_ERR_SHAPE);
     CHECK(strstr(err.message, "(7,)") && strstr(err.message, "null"), "%s", err.message);
     CHECK_FAILS(vdi_tensor_copy(null, null, NULL), VDI_ERR_SHAPE);
-    CHECK_FAILS(vdi_tensor_alloc(NULL, VDI_F64, 2, negative, &null, &err), VDI_ERR_SHAPE);
-    CHECK(!vdi_tensor_ok(null));
-    int64_t hollow[3] = {INT64_MAX, 0, INT64_MAX}; /* empty, but its strides would overflow */
-    CHECK(!vdi_tensor_ok(vdi_tensor_view(NULL, VDI_F64, 3, hollow)));
-    test_allocator poor = {0, 1, 0, 1};
-    vdi_allocator a = test_allocator_of(&poor);
-    CHECK_FAILS(vdi_tensor_alloc(&a, VDI_F64, 1, edge, &null, &err), VDI_ERR_MEMORY);
-    vdi_tensor_free(NULL, &null);
-    CHECK_FAILS(vdi_tensor_alloc(NULL, (vdi_dtype)99, 1, shape, &null, &err), VDI_ERR_DTYPE);
-    /* an empty tensor may be had, and given back */
-    CHECK_OK(vdi_tensor_alloc(NULL, VDI_F64, 3, none, &empty, &err), err);
-    vdi_tensor_free(NULL, &empty);
-    for (int d = 0; d < VDI_DTYPE_COUNT; d++) {
-        CHECK(vdi_dtype_size((vdi_dtype)d) > 0 && vdi_dtype_name((vdi_dtype)d)[0] != '?',
-              "dtype %d", d);
+}
+
+/* Every element of a slice, if there is one: exactly the slices that stay inside exist. */
+static void slice_check(vdi_tensor t, int axis, int64_t start, int64_t step, int64_t count) {
+    const int64_t n = t.shape[axis], last = start + (count - 1) * step;
+    const bool fits = count == 0 || (start >= 0 && start < n && last >= 0 && last < n);
+    const vdi_tensor v = vdi_tensor_slice(t, axis, start, step, count);
+    const bool ok = vdi_tensor_ok(v);
+    if (fits && llabs(step) <= n) {
+        CHECK(ok, "axis %d: %lld, step %lld, %lld of them", axis, (long long)start, (long long)step,
+              (long long)count);
     }
-    CHECK(vdi_dtype_size((vdi_dtype)99) == 0 && vdi_dtype_name((vdi_dtype)99)[0] == '?' &&
-          vdi_dtype_size((vdi_dtype)-1) == 0);
-    vdi_arena arena;
-    vdi_arena_init(&arena, &a, 0);
-    CHECK(!vdi_tensor_ok(vdi_arena_tensor(&arena, VDI_F64, 1, edge)),
-          "an arena without memory gave a tensor");
-    poor.fail_at = 0;
-    vdi_tensor in = vdi_arena_tensor(&arena, VDI_I16, 3, shape);
-    CHECK(vdi_tensor_ok(in) && vdi_tensor_count(in) == 24 &&
-          !vdi_tensor_ok(vdi_arena_tensor(&arena, VDI_F64, 2, negative)));
-    vdi_arena_free(&arena);
+    if (!fits) {
+        CHECK(!ok, "axis %d: %lld, step %lld, %lld of them go out", axis, (long long)start,
+              (long long)step, (long long)count);
+    }
+    if (!ok) return;
+    CHECK(v.shape[axis] == count && v.ndim == 3);
+    int64_t index[3] = {2, 3, 4}, from[3] = {2, 3, 4};
+    for (index[axis] = 0; index[axis] < count; index[axis]++) {
+        from[axis] = start + index[axis] * step;
+        CHECK(at(v, index) == at(t, from));
+    }
 }
 
 TEST(tensor, slices) {
@@ -140,32 +181,12 @@ TEST(tensor, slices) {
     for (int axis = 0; axis < 3; axis++) {
         for (int64_t start = -1; start <= 7; start++) {
             for (size_t s = 0; s < VDI__COUNT(steps); s++) {
-                for (int64_t count = 0; count <= 8; count++) {
-                    int64_t step = steps[s], last = start + (count - 1) * step;
-                    bool fits = count == 0 || (start >= 0 && start < shape[axis] && last >= 0 &&
-                                               last < shape[axis]);
-                    vdi_tensor v = vdi_tensor_slice(t, axis, start, step, count);
-                    bool ok = vdi_tensor_ok(v);
-                    if (fits && llabs(step) <= shape[axis]) {
-                        CHECK(ok, "axis %d: %lld, step %lld, %lld of them", axis, (long long)start,
-                              (long long)step, (long long)count);
-                    }
-                    if (!fits) {
-                        CHECK(!ok, "axis %d: %lld, step %lld, %lld of them go out", axis,
-                              (long long)start, (long long)step, (long long)count);
-                    }
-                    if (!ok) continue;
-                    CHECK(v.shape[axis] == count && v.ndim == 3);
-                    int64_t index[3] = {2, 3, 4}, from[3] = {2, 3, 4};
-                    for (index[axis] = 0; index[axis] < count; index[axis]++) {
-                        from[axis] = start + index[axis] * step;
-                        CHECK(at(v, index) == at(t, from));
-                    }
-                }
+                for (int64_t count = 0; count <= 8; count++)
+                    slice_check(t, axis, start, steps[s], count);
             }
         }
     }
-    /* twice turned: 0, 2, 4, 6 */
+    /* twice reversed: 0, 2, 4, 6 */
     vdi_tensor v = vdi_tensor_slice(vdi_tensor_slice(t, 2, 6, -2, 4), 2, 3, -1, 4);
     for (int64_t i = 0; i < 4; i++) {
         int64_t index[3] = {0, 0, i};
@@ -245,7 +266,7 @@ TEST(tensor, axes_and_indices_that_do_not_exist) {
     CHECK(!vdi_tensor_ok(vdi_tensor_view(data, (vdi_dtype)VDI_DTYPE_COUNT, 3, shape)));
 }
 
-TEST(tensor, permute_reshape_broadcast) {
+TEST(tensor, permute) {
     static const int64_t shape[4] = {2, 3, 4, 5};
     vdi_tensor t = counted(4, shape);
     for (int code = 0; code < 256; code++) { /* all orders of four axes, and all that are none */
@@ -256,18 +277,23 @@ TEST(tensor, permute_reshape_broadcast) {
         CHECK(vdi_tensor_ok(p) == (seen == 15), "order %d%d%d%d", order[0], order[1], order[2],
               order[3]);
         if (seen != 15) continue;
-        int64_t index[4] = {1, 2, 3, 4}, turned[4];
+        int64_t index[4] = {1, 2, 3, 4}, permuted[4];
         for (int i = 0; i < 4; i++)
-            turned[i] = index[order[i]];
-        CHECK(at(p, turned) == at(t, index));
+            permuted[i] = index[order[i]];
+        CHECK(at(p, permuted) == at(t, index));
     }
     int bad[4] = {0, 1, 2, 4}, worse[4] = {-1, 1, 2, 3};
     CHECK(!vdi_tensor_ok(vdi_tensor_permute(t, bad)) &&
           !vdi_tensor_ok(vdi_tensor_permute(t, worse)));
-    vdi_tensor turned = vdi_tensor_transpose(t);
-    CHECK(turned.shape[2] == 5 && turned.shape[3] == 4 && !vdi_tensor_is_contiguous(turned) &&
-          vdi_tensor_is_contiguous(vdi_tensor_transpose(turned)));
+    vdi_tensor transposed = vdi_tensor_transpose(t);
+    CHECK(transposed.shape[2] == 5 && transposed.shape[3] == 4 &&
+          !vdi_tensor_is_contiguous(transposed) &&
+          vdi_tensor_is_contiguous(vdi_tensor_transpose(transposed)));
+}
 
+TEST(tensor, reshape) {
+    static const int64_t shape[4] = {2, 3, 4, 5};
+    vdi_tensor t = counted(4, shape);
     int64_t flat[1] = {-1};
     int64_t two[2] = {6, -1};
     int64_t exact[3] = {20, 6, 1};
@@ -286,7 +312,7 @@ TEST(tensor, permute_reshape_broadcast) {
     CHECK(!vdi_tensor_ok(vdi_tensor_reshape(t, 2, minus)) &&
           !vdi_tensor_ok(vdi_tensor_reshape(t, 2, zero)) &&
           !vdi_tensor_ok(vdi_tensor_reshape(t, 3, huge)));
-    CHECK(!vdi_tensor_ok(vdi_tensor_reshape(turned, 1, flat)) &&
+    CHECK(!vdi_tensor_ok(vdi_tensor_reshape(vdi_tensor_transpose(t), 1, flat)) &&
           !vdi_tensor_ok(vdi_tensor_reshape(t, 7, shape)) &&
           !vdi_tensor_ok(vdi_tensor_reshape(t, 0, NULL)));
     CHECK(vdi_tensor_ok(vdi_tensor_reshape(vdi_tensor_slice(t, 0, 1, 1, 1), 1, flat)),
@@ -294,32 +320,36 @@ TEST(tensor, permute_reshape_broadcast) {
     int64_t wrong = 0;
     vdi_tensor re = vdi_tensor_reshape(t, 3, exact);
     CHECK(visit(re, row_major, &wrong) == 120 && wrong == 0);
+}
 
-    /* NumPy's rules, for all pairs of small shapes */
+/* NumPy's rules, for all pairs of shapes of up to two axes and extents of up to two. */
+static void broadcast_check(int na, const int64_t *a, int nb, const int64_t *b) {
+    vdi_tensor x = vdi_tensor_view(data, VDI_F64, na, a), y = vdi_tensor_view(data, VDI_F64, nb, b);
+    int64_t c[VDI_MAX_DIMS];
+    int n = vdi_broadcast_shape(x, y, c), expected = VDI__MAX(na, nb);
+    bool fits = true;
+    for (int i = 1; i <= expected; i++) {
+        int64_t p = i <= na ? a[na - i] : 1, q = i <= nb ? b[nb - i] : 1;
+        if (p != q && p != 1 && q != 1)
+            fits = false;
+        else if (n == expected)
+            CHECK(c[expected - i] == (p == 1 ? q : p));
+    }
+    CHECK(n == (fits ? expected : -1), "(%d) %lld,%lld and (%d) %lld,%lld", na, (long long)a[0],
+          (long long)a[1], nb, (long long)b[0], (long long)b[1]);
+    vdi_tensor z = vdi_tensor_broadcast_to(x, nb, b);
+    bool reach = fits && na <= nb;
+    for (int i = 0; reach && i < nb; i++)
+        reach = c[i] == b[i];
+    CHECK(vdi_tensor_ok(z) == reach, "(%d) %lld,%lld to (%d) %lld,%lld", na, (long long)a[0],
+          (long long)a[1], nb, (long long)b[0], (long long)b[1]);
+}
+
+TEST(tensor, broadcast) {
     for (int code = 0; code < 6561; code++) {
         int64_t a[2] = {code % 3, code / 3 % 3};
         int64_t b[2] = {code / 9 % 3, code / 27 % 3};
-        int64_t c[VDI_MAX_DIMS];
-        int na = code / 81 % 3, nb = code / 243 % 3;
-        vdi_tensor x = vdi_tensor_view(data, VDI_F64, na, a);
-        vdi_tensor y = vdi_tensor_view(data, VDI_F64, nb, b);
-        int n = vdi_broadcast_shape(x, y, c), expected = VDI__MAX(na, nb);
-        bool fits = true;
-        for (int i = 1; i <= expected; i++) {
-            int64_t p = i <= na ? a[na - i] : 1, q = i <= nb ? b[nb - i] : 1;
-            if (p != q && p != 1 && q != 1)
-                fits = false;
-            else if (n == expected)
-                CHECK(c[expected - i] == (p == 1 ? q : p));
-        }
-        CHECK(n == (fits ? expected : -1), "(%d) %lld,%lld and (%d) %lld,%lld", na, (long long)a[0],
-              (long long)a[1], nb, (long long)b[0], (long long)b[1]);
-        vdi_tensor z = vdi_tensor_broadcast_to(x, nb, b);
-        bool reach = fits && na <= nb;
-        for (int i = 0; reach && i < nb; i++)
-            reach = c[i] == b[i];
-        CHECK(vdi_tensor_ok(z) == reach, "(%d) %lld,%lld to (%d) %lld,%lld", na, (long long)a[0],
-              (long long)a[1], nb, (long long)b[0], (long long)b[1]);
+        broadcast_check(code / 81 % 3, a, code / 243 % 3, b);
     }
     int64_t row[3] = {3, 1, 5}, all[4] = {2, 3, 4, 5};
     vdi_tensor b = vdi_tensor_broadcast_to(counted(3, row), 4, all);
@@ -333,45 +363,64 @@ static void set_counted(vdi_tensor t, const int64_t *index, void *user) {
     vdi_tensor_set(t, index, (double)(++*(int *)user % 100));
 }
 
-TEST(tensor, copy_and_cast) {
-    /* every pair of types; views with gaps, turned and reversed; into and out of them */
-    static unsigned char from[8 * 720], to[8 * 720];
-    static const int64_t shape[3] = {4, 6, 9};
-    int order[3] = {2, 0, 1};
-    vdi_error err = VDI__ZERO;
-    for (int s = 0; s < VDI_DTYPE_COUNT; s++) {
-        for (int d = 0; d < VDI_DTYPE_COUNT; d++) {
-            for (int kind = 0; kind < 4; kind++) {
-                vdi_tensor src = vdi_tensor_view(from, (vdi_dtype)s, 3, shape);
-                vdi_tensor dst = vdi_tensor_view(to, (vdi_dtype)d, 3, shape);
-                int count = 0;
-                memset(to, 0, sizeof to);
-                visit(src, set_counted, &count);
-                if (kind & 1) {
-                    src = vdi_tensor_permute(vdi_tensor_slice(src, 1, 5, -2, 3), order);
-                    dst = vdi_tensor_permute(vdi_tensor_slice(dst, 1, 0, 1, 3), order);
-                }
-                if (kind & 2) {
-                    src = vdi_tensor_slice(src, 0, src.shape[0] - 1, -1, src.shape[0]);
-                    dst = vdi_tensor_slice(dst, 0, dst.shape[0] - 1, -1, dst.shape[0]);
-                }
-                CHECK_OK(vdi_tensor_copy(dst, src, &err), err);
-                int wrong = 0;
-                int64_t index[3];
-                for (index[0] = 0; index[0] < src.shape[0]; index[0]++) {
-                    for (index[1] = 0; index[1] < src.shape[1]; index[1]++) {
-                        for (index[2] = 0; index[2] < src.shape[2]; index[2]++) {
-                            double x = vdi_tensor_get(src, index), y = vdi_tensor_get(dst, index);
-                            wrong += d == VDI_BOOL ? y != (x != 0) : y != x;
-                        }
-                    }
-                }
-                CHECK(wrong == 0, "%s to %s, kind %d: %d wrong", vdi_dtype_name((vdi_dtype)s),
-                      vdi_dtype_name((vdi_dtype)d), kind, wrong);
+/* Which elements differ after a copy, where a bool is whether a number is not 0. */
+static int count_differences(vdi_tensor dst, vdi_tensor src) {
+    int64_t index[3];
+    int wrong = 0;
+    for (index[0] = 0; index[0] < src.shape[0]; index[0]++) {
+        for (index[1] = 0; index[1] < src.shape[1]; index[1]++) {
+            for (index[2] = 0; index[2] < src.shape[2]; index[2]++) {
+                double x = vdi_tensor_get(src, index), y = vdi_tensor_get(dst, index);
+                wrong += dst.dtype == VDI_BOOL ? y != (x != 0) : y != x;
             }
         }
     }
-    /* rounding, saturation, NaN */
+    return wrong;
+}
+
+/* kind: bit 0 permuted and with gaps, bit 1 reversed */
+static void copy_check(vdi_dtype s, vdi_dtype d, int kind) {
+    static unsigned char from[8 * 720], to[8 * 720];
+    static const int64_t shape[3] = {4, 6, 9};
+    static const int order[3] = {2, 0, 1};
+    vdi_tensor src = vdi_tensor_view(from, s, 3, shape);
+    vdi_tensor dst = vdi_tensor_view(to, d, 3, shape);
+    vdi_error err = VDI__ZERO;
+    int count = 0;
+    memset(to, 0, sizeof to);
+    visit(src, set_counted, &count);
+    if (kind & 1) {
+        src = vdi_tensor_permute(vdi_tensor_slice(src, 1, 5, -2, 3), order);
+        dst = vdi_tensor_permute(vdi_tensor_slice(dst, 1, 0, 1, 3), order);
+    }
+    if (kind & 2) {
+        src = vdi_tensor_slice(src, 0, src.shape[0] - 1, -1, src.shape[0]);
+        dst = vdi_tensor_slice(dst, 0, dst.shape[0] - 1, -1, dst.shape[0]);
+    }
+    CHECK_OK(vdi_tensor_copy(dst, src, &err), err);
+    int wrong = count_differences(dst, src);
+    CHECK(wrong == 0, "%s to %s, kind %d: %d wrong", vdi_dtype_name(s), vdi_dtype_name(d), kind,
+          wrong);
+}
+
+TEST(tensor, copy) {
+    for (int s = 0; s < VDI_DTYPE_COUNT; s++) {
+        for (int d = 0; d < VDI_DTYPE_COUNT; d++) {
+            for (int kind = 0; kind < 4; kind++)
+                copy_check((vdi_dtype)s, (vdi_dtype)d, kind);
+        }
+    }
+    int64_t whole[3] = {INT64_MAX, INT64_MIN, INT64_C(9007199254740993)}, copy[6] = {0};
+    vdi_tensor strided = vdi_tensor_slice(vdi_tensor_1d(copy, VDI_I64, 6), 0, 4, -2, 3);
+    vdi_error err = VDI__ZERO;
+    CHECK_OK(vdi_tensor_copy(strided, vdi_tensor_1d(whole, VDI_I64, 3), &err), err);
+    CHECK(copy[4] == whole[0] && copy[2] == whole[1] && copy[0] == whole[2],
+          "int64 went through double");
+    CHECK(vdi_tensor_count_nonfinite(vdi_tensor_1d(whole, VDI_I64, 3)) == 0);
+}
+
+/* Rounding, saturation, NaN. */
+TEST(tensor, cast) {
     static const struct {
         double x;
         int64_t u8, i16, i32, i64;
@@ -407,16 +456,14 @@ TEST(tensor, copy_and_cast) {
                   truth == 1,
               "%g became %d %d %d %lld %d", rows[i].x, u8, i16, i32, (long long)i64, truth);
     }
-    int64_t whole[3] = {INT64_MAX, INT64_MIN, INT64_C(9007199254740993)}, copy[6] = {0};
-    vdi_tensor strided = vdi_tensor_slice(vdi_tensor_1d(copy, VDI_I64, 6), 0, 4, -2, 3);
-    CHECK_OK(vdi_tensor_copy(strided, vdi_tensor_1d(whole, VDI_I64, 3), &err), err);
-    CHECK(copy[4] == whole[0] && copy[2] == whole[1] && copy[0] == whole[2],
-          "int64 went through double");
     float f = 0;
     vdi_dtype_store(VDI_F32, &f, 0, 1e300);
     CHECK(f == (float)HUGE_VAL);
+}
 
-    /* scalars, empty tensors, overlap, shapes that do not fit */
+/* Scalars, empty tensors, overlap, shapes that do not fit. */
+TEST(tensor, copy_of_other_shapes) {
+    vdi_error err = VDI__ZERO;
     double one = 4, nine[9] = {0}, overlap[6] = {1, 2, 3, 4, 5, 6};
     CHECK_OK(vdi_tensor_copy(vdi_tensor_1d(nine, VDI_F64, 9),
                              vdi_tensor_view(&one, VDI_F64, 0, NULL), &err),
@@ -447,7 +494,6 @@ TEST(tensor, copy_and_cast) {
     nine[0] = -HUGE_VAL;
     CHECK(vdi_tensor_count_nonfinite(vdi_tensor_1d(nine, VDI_F64, 9)) == 4 &&
           vdi_tensor_count_nonfinite(column) == 3 && nine[2] == 4 && nine[5] == 4);
-    CHECK(vdi_tensor_count_nonfinite(vdi_tensor_1d(whole, VDI_I64, 3)) == 0);
     vdi_tensor_fill(vdi_tensor_view(&one, VDI_F64, 0, NULL), 8);
     CHECK(one == 8);
 }
