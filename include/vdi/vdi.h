@@ -184,6 +184,7 @@
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"
 #include "io/crc32.h"
+#include "io/inflate.h"
 #include "io/zip.h"
 #include "io/npy.h"
 #include "io/json.h"

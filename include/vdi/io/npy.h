@@ -370,7 +370,7 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     if (status < 0) return status;
     status = vdi__npy_read(&member, a, npz->zip.member[i].size, out, err);
     /* If it could not be read, damage to the packed data is the better explanation. */
-    bool damaged = npz->zip.open->why || status == VDI_OK;
+    bool damaged = npz->zip.open->packed.why || status == VDI_OK;
     vdi_status end = vdi_zip_leave(&npz->zip, &damage);
     if (end < 0 && damaged) {
         if (err) *err = damage;
