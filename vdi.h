@@ -7468,7 +7468,8 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
  * model/sacd/explain.h.
  * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
- * update; the bits do not depend on it. One agent per thread.
+ * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
+ * acts elsewhere.
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
  * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations
  * or rewards.
@@ -7625,6 +7626,52 @@ VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, 
 #endif /* VDI_MODEL_SACD_SACD_H */
 
 /* ---- private: what an agent is made of; act.h and update.h have the rest of its code --------- */
+
+
+/* ======== model/sacd/policy.h ======== */
+/* model/sacd/policy.h - the policy alone, copied out of an agent: acts in another thread or program
+ *
+ * Do this:
+ *     vdi_policy *policy;
+ *     const vdi_state *state = vdi_sacd_state(agent, false);       or the state of a loaded file
+ *     if (vdi_policy_create(state, NULL, &policy, &err) < 0) puts(err.message);
+ *     if (vdi_policy_act(policy, obs, NULL, action) < 0) puts("an observation is not finite");
+ *     vdi_policy_destroy(policy);
+ *
+ * It holds a copy of the weights and the memory of one action, and nothing of what learns: no
+ * critics, no transitions. vdi_policy_init makes one in the caller's block, for programs without an
+ * allocator. The actions are the same bits as the agent's.
+ * Memory: taken at create, about four bytes a weight. Errors: statuses; an observation that is not
+ * finite gives the action 0. Threads: one policy per thread; vdi_policy_create reads the agent, so
+ * not while that learns. What it does NOT do: follow the agent as it goes on learning.
+ */
+#ifndef VDI_MODEL_SACD_POLICY_H
+#define VDI_MODEL_SACD_POLICY_H
+
+/** A policy, made by vdi_policy_create or vdi_policy_init. */
+typedef struct vdi_policy vdi_policy;
+/** Bytes that vdi_policy_init needs for the policy of a saved agent; SIZE_MAX if the state's
+ *  metadata describe none. */
+VDI_API size_t vdi_policy_memsize(const vdi_state *saved);
+/** A policy in the caller's block of `size` bytes, which it does not own. Statuses as of
+ *  vdi_policy_create. */
+VDI_API VDI_NODISCARD vdi_status vdi_policy_init(const vdi_state *saved, void *block, size_t size,
+                                                 vdi_policy **out, vdi_error *err);
+/** A policy from the state of an agent or of a loaded file; `a` NULL: malloc. VDI_ERR_FORMAT if
+ *  something is missing or does not fit, VDI_ERR_NUMERIC if a weight is not finite. */
+VDI_API VDI_NODISCARD vdi_status vdi_policy_create(const vdi_state *saved, const vdi_allocator *a,
+                                                   vdi_policy **out, vdi_error *err);
+/** Give back what vdi_policy_create took. NULL is ignored. */
+VDI_API void vdi_policy_destroy(vdi_policy *p);
+/** Numbers in an observation, and in an action. */
+VDI_API int64_t vdi_policy_observations(const vdi_policy *p);
+VDI_API int64_t vdi_policy_actions(const vdi_policy *p);
+/** An action in [-1,1]: tanh of the mean, or a sample drawn from `rng` where it is not NULL.
+ *  VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is not finite: the action
+ *  is 0 then. No allocation. */
+VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng, float *action);
+
+#endif /* VDI_MODEL_SACD_POLICY_H */
 
 
 /* ======== model/sacd/act.h ======== */
@@ -8016,6 +8063,25 @@ typedef struct vdi__crc {
 #endif /* VDI_IO_CRC32_H */
 
 
+/* ======== io/inflate.h ======== */
+/* io/inflate.h - unpacks deflate (RFC 1951) and zlib (RFC 1950), pulled by the reader
+ *
+ * What zip archives and MATLAB files hold is read through here: as many bytes as are asked for, so that
+ * output may stop at any byte, and a bomb costs no more memory than its reader wants. There is no public
+ * part: io/zip.h and io/mat.h hand out readers.
+ *
+ * Trust: codes that are incomplete or over-full, matches that begin before the data, lengths and block
+ * types that mean nothing and an early end are found and named.
+ * Memory: 52 KiB for the state of one stream, window and tables included.
+ */
+#ifndef VDI_IO_INFLATE_H
+#define VDI_IO_INFLATE_H
+
+struct vdi__inflate;
+
+#endif /* VDI_IO_INFLATE_H */
+
+
 /* ======== io/zip.h ======== */
 /* io/zip.h - zip archives: list and read members (stored or deflated), write stored ones
  *
@@ -8074,7 +8140,7 @@ typedef struct vdi_zip {
 
 /** Read the directory. `r` is copied; what it stands on (file, memory, name) stays yours and must
  * outlive the archive.
- *  VDI_ERR_FORMAT if it is no sound archive. Allocates; pair with vdi_zip_close (also harmless
+ *  VDI_ERR_FORMAT if it is no valid archive. Allocates; pair with vdi_zip_close (also harmless
  *  after a failure). */
 VDI_API VDI_NODISCARD vdi_status vdi_zip_open(vdi_zip *zip, vdi_reader r, const vdi_allocator *a,
                                               vdi_error *err);
@@ -36271,8 +36337,8 @@ VDI__FN vdi_status vdi__lander_reset(void *self, uint64_t seed, uint64_t episode
     (void)err;
     s->x = s->angle = s->spin = 0;
     s->y = 10;
-    s->vx = vdi__env_uniform(&rng, -1000, 1000) / (VDI__LANDER_RATE * VDI__LANDER_MASS);
-    s->vy = vdi__env_uniform(&rng, -1000, 1000) / (VDI__LANDER_RATE * VDI__LANDER_MASS);
+    s->vx = vdi__env_uniform(&rng, -1000, 1000) / ((double)VDI__LANDER_RATE * VDI__LANDER_MASS);
+    s->vy = vdi__env_uniform(&rng, -1000, 1000) / ((double)VDI__LANDER_RATE * VDI__LANDER_MASS);
     s->foot[0] = s->foot[1] = s->failed = false;
     s->rest = 0;
     s->head.steps = 0;
@@ -38807,13 +38873,11 @@ VDI__DEF vdi_status vdi_sacd_from_state(const vdi_state *saved, vdi_pool *pool,
 }
 #endif
 
-/* ======== model/sacd/act.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_ACT_C)
-#define VDI_MODEL_SACD_ACT_C
+/* ======== model/sacd/policy.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_POLICY_C)
+#define VDI_MODEL_SACD_POLICY_C
 
-VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
-    return vdi_rng_make(g->desc.seed, (uint64_t)what << 56 | (uint64_t)count);
-}
+/* ---- an action, for agent and policy alike ------------------------------------------------- */
 
 /* Clamped; the least one where it is not a number. */
 VDI__FN double vdi__log_sd(double raw) {
@@ -38831,18 +38895,26 @@ VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) 
     }
 }
 
+/* A net that acts: outputs are means and log sds. */
+typedef struct vdi__actor {
+    const vdi__mlp *net;
+    const void *block; /* its weights */
+    void *x;           /* (inputs) */
+    void *const *h;    /* (width) of each layer */
+} vdi__actor;
+
 /* tanh of the mean, or of a sample drawn from rng; log_pi, if it is not NULL, is that of the sample
    (0 for the mean). */
-VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action,
-                                  double *log_pi) {
-    const vdi_dtype t = g->desc.dtype;
-    const size_t actions = (size_t)g->desc.actions;
-    const void *out = g->act_h[g->net.layers - 1];
+VDI__FN vdi_status vdi__actor_draw(const vdi__actor *p, const float *obs, vdi_rng *rng,
+                                   float *action, double *log_pi) {
+    const vdi_dtype t = p->net->dtype;
+    const size_t inputs = p->net->width[0], actions = p->net->width[p->net->layers] / 2;
+    const void *out = p->h[p->net->layers - 1];
     double sum = 0;
-    vdi_status status = vdi__all_finite(obs, g->desc.observations) ? VDI_OK : VDI_ERR_DATA;
+    vdi_status status = vdi__all_finite(obs, (int64_t)inputs) ? VDI_OK : VDI_ERR_DATA;
     if (status >= 0) {
-        vdi__sacd_take(t, g->net.width[0], obs, g->act_x);
-        vdi__mlp_forward(&g->net, g->policy.value, 1, g->act_x, g->net.width[0], g->act_h);
+        vdi__sacd_take(t, inputs, obs, p->x);
+        vdi__mlp_forward(p->net, p->block, 1, p->x, inputs, p->h);
     }
     for (size_t k = 0; k < actions && status >= 0; k++) {
         double u = vdi__load(t, out, k);
@@ -38860,6 +38932,146 @@ VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, f
     for (size_t k = 0; k < actions && status < 0; k++)
         action[k] = 0;
     return status;
+}
+
+/* ---- the policy ---------------------------------------------------------------------------- */
+
+struct vdi_policy {
+    vdi_allocator allocator;
+    void *owned; /* what came from it, or NULL */
+    size_t bytes;
+    vdi__mlp net;
+    void *block, *x, *h[VDI__MLP_LAYERS];
+};
+
+VDI__FN vdi_status vdi__policy_net(const vdi_state *saved, vdi__mlp *net, vdi_error *err) {
+    vdi_sacd_desc d;
+    vdi_status status = vdi_sacd_desc_from_meta(saved->meta, saved->meta_count, &d, err);
+    if (status < 0) return status;
+    vdi__mlp_init(net, d.dtype, d.observations, d.layers, d.hidden, 2 * d.actions);
+    return VDI_OK;
+}
+
+VDI__FN size_t vdi__policy_bytes(const vdi__mlp *net) {
+    const size_t size = vdi_dtype_size(net->dtype);
+    size_t bytes = VDI_ALIGN + VDI__CHUNK_HEADER + vdi_align_size(sizeof(vdi_policy));
+    bytes = vdi_add_size(bytes, vdi_align_size(vdi_mul_size(net->total, size)));
+    for (int l = 0; l <= net->layers; l++)
+        bytes = vdi_add_size(bytes, vdi_align_size(vdi_mul_size(net->width[l], size)));
+    return bytes;
+}
+
+VDI__DEF size_t vdi_policy_memsize(const vdi_state *saved) {
+    vdi__mlp net;
+    return vdi__policy_net(saved, &net, NULL) < 0 ? SIZE_MAX : vdi__policy_bytes(&net);
+}
+
+/* The weights out of a state that somebody else may have written. */
+VDI__FN vdi_status vdi__policy_fill(vdi_policy *p, const vdi_state *saved, vdi_error *err) {
+    vdi_named_tensor tensor[2 * VDI__MLP_LAYERS];
+    char name[2 * VDI__MLP_LAYERS][VDI_PARAM_NAME];
+    vdi_state state = VDI__ZERO;
+    state.tensors = tensor;
+    vdi__mlp_state(&p->net, p->block, "policy", tensor, name, &state.tensor_count);
+    vdi_status status = vdi__state_copy(&state, saved, false, err);
+    if (status >= 0) status = vdi__state_copy(&state, saved, true, err);
+    if (status < 0) return status;
+    if (vdi_count_nonfinite(p->net.dtype, p->net.total, p->block) == 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_policy",
+                         "the weights of the policy hold numbers that are not finite");
+}
+
+VDI__DEF vdi_status vdi_policy_init(const vdi_state *saved, void *block, size_t size,
+                                    vdi_policy **out, vdi_error *err) {
+    vdi__mlp net;
+    vdi_arena arena;
+    *out = NULL;
+    vdi_status status = vdi__policy_net(saved, &net, err);
+    if (status < 0) return status;
+    vdi_arena_init_block(&arena, block, size);
+    vdi_policy *p = (vdi_policy *)vdi_arena_calloc(&arena, sizeof *p);
+    bool ok = p != NULL;
+    if (ok) {
+        p->net = net;
+        p->block = vdi__mlp_array(&arena, net.dtype, net.total, 1);
+        p->x = vdi__mlp_array(&arena, net.dtype, net.width[0], 1);
+        ok = p->block && p->x;
+    }
+    for (int l = 0; ok && l < net.layers; l++) {
+        p->h[l] = vdi__mlp_array(&arena, net.dtype, net.width[l + 1], 1);
+        ok = p->h[l] != NULL;
+    }
+    if (!ok) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_policy_init",
+                             "a block of %zu bytes: expected %zu", size, vdi__policy_bytes(&net));
+    }
+    status = vdi__policy_fill(p, saved, err);
+    if (status >= 0) *out = p;
+    return status;
+}
+
+VDI__DEF vdi_status vdi_policy_create(const vdi_state *saved, const vdi_allocator *a,
+                                      vdi_policy **out, vdi_error *err) {
+    const vdi_allocator allocator = vdi_allocator_defaults(a);
+    vdi__mlp net;
+    *out = NULL;
+    vdi_status status = vdi__policy_net(saved, &net, err);
+    if (status < 0) return status;
+    const size_t bytes = vdi__policy_bytes(&net);
+    void *block = bytes == SIZE_MAX ? NULL : vdi_alloc(&allocator, bytes);
+    if (!block) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_policy_create",
+                             "no memory for a policy of %zu bytes", bytes);
+    }
+    status = vdi_policy_init(saved, block, bytes, out, err);
+    if (status < 0) {
+        vdi_free(&allocator, block, bytes);
+        return status;
+    }
+    (*out)->allocator = allocator;
+    (*out)->owned = block;
+    (*out)->bytes = bytes;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_policy_destroy(vdi_policy *p) {
+    if (!p || !p->owned) return;
+    const vdi_allocator a = p->allocator;
+    vdi_free(&a, p->owned, p->bytes);
+}
+
+VDI__DEF int64_t vdi_policy_observations(const vdi_policy *p) { return (int64_t)p->net.width[0]; }
+VDI__DEF int64_t vdi_policy_actions(const vdi_policy *p) {
+    return (int64_t)p->net.width[p->net.layers] / 2;
+}
+
+VDI__DEF vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng, float *action) {
+    vdi__actor actor;
+    actor.net = &p->net;
+    actor.block = p->block;
+    actor.x = p->x;
+    actor.h = p->h;
+    return vdi__actor_draw(&actor, obs, rng, action, NULL);
+}
+#endif
+
+/* ======== model/sacd/act.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_ACT_C)
+#define VDI_MODEL_SACD_ACT_C
+
+VDI__FN vdi_rng vdi__sacd_rng(const vdi_sacd *g, int what, int64_t count) {
+    return vdi_rng_make(g->desc.seed, (uint64_t)what << 56 | (uint64_t)count);
+}
+
+/* vdi__actor_draw with the agent's own net and memory. */
+VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, float *action,
+                                  double *log_pi) {
+    vdi__actor actor;
+    actor.net = &g->net;
+    actor.block = g->policy.value;
+    actor.x = g->act_x;
+    actor.h = g->act_h;
+    return vdi__actor_draw(&actor, obs, rng, action, log_pi);
 }
 
 VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
@@ -40575,11 +40787,9 @@ VDI__FN vdi_reader vdi__crc_tap_reader(vdi__crc_tap *tap, vdi_reader *in) {
 }
 #endif
 
-/* ======== io/zip.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_ZIP_C)
-#define VDI_IO_ZIP_C
-
-/* ---- inflate: RFC 1951, pulled by the reader, so that output may stop at any byte ---- */
+/* ======== io/inflate.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_INFLATE_C)
+#define VDI_IO_INFLATE_C
 
 #define VDI__CODE_MAX 15
 #define VDI__FAST_BITS 9
@@ -40599,13 +40809,12 @@ typedef enum vdi__block_mode {
     VDI__BLOCK_END
 } vdi__block_mode;
 
-typedef struct vdi__unpack {
+/* One stream of packed data. */
+typedef struct vdi__inflate {
     vdi_reader *in;
-    const vdi_zip_member *info;
-    int64_t packed_left, produced;
-    vdi__crc crc;
-    const char *why; /* what is wrong, once something is */
-    /* inflate */
+    int64_t packed_left; /* bytes that may still be taken from `in` */
+    uint64_t made;       /* bytes unpacked so far */
+    const char *why;     /* what is wrong, once something is */
     vdi__block_mode mode;
     bool last;
     uint64_t bits; /* the next bits of the input, lowest first */
@@ -40615,14 +40824,25 @@ typedef struct vdi__unpack {
     unsigned window_at;
     vdi__code literal, offset;
     uint8_t input[1 << 14], window[1 << 15];
-} vdi__unpack;
+} vdi__inflate;
 
-VDI__FN bool vdi__unpack_fail(vdi__unpack *u, const char *why) {
+VDI__FN bool vdi__inflate_fail(vdi__inflate *u, const char *why) {
     if (!u->why) u->why = why;
     return false;
 }
 
-VDI__FN void vdi__bits_fill(vdi__unpack *u) {
+VDI__FN void vdi__inflate_begin(vdi__inflate *u, vdi_reader *in, int64_t packed) {
+    memset(u, 0, sizeof *u);
+    u->in = in;
+    u->packed_left = packed;
+}
+
+/* Is there packed data behind the end of the stream? */
+VDI__FN bool vdi__inflate_leftover(const vdi__inflate *u) {
+    return u->packed_left || u->in_at < u->in_end || u->bit_count >= 8;
+}
+
+VDI__FN void vdi__bits_fill(vdi__inflate *u) {
     while (u->bit_count <= 56) {
         if (u->in_at == u->in_end) {
             size_t want = (size_t)VDI__MIN(u->packed_left, (int64_t)sizeof u->input);
@@ -40638,16 +40858,16 @@ VDI__FN void vdi__bits_fill(vdi__unpack *u) {
 }
 
 /* `n` <= 16 bits, or false at the end of the input. */
-VDI__FN bool vdi__bits_take(vdi__unpack *u, unsigned n, unsigned *value) {
+VDI__FN bool vdi__bits_take(vdi__inflate *u, unsigned n, unsigned *value) {
     if (u->bit_count < n) vdi__bits_fill(u);
-    if (u->bit_count < n) return vdi__unpack_fail(u, "the packed data end too soon");
+    if (u->bit_count < n) return vdi__inflate_fail(u, "the packed data end too soon");
     *value = (unsigned)(u->bits & ((1u << n) - 1));
     u->bits >>= n;
     u->bit_count -= n;
     return true;
 }
 
-VDI__FN bool vdi__code_build(vdi__unpack *u, vdi__code *c, const uint8_t *length, int n) {
+VDI__FN bool vdi__code_build(vdi__inflate *u, vdi__code *c, const uint8_t *length, int n) {
     unsigned at[VDI__CODE_MAX + 1], next[VDI__CODE_MAX + 1], code = 0, sum = 0;
     int left = 1;
     memset(c, 0, sizeof *c);
@@ -40656,7 +40876,7 @@ VDI__FN bool vdi__code_build(vdi__unpack *u, vdi__code *c, const uint8_t *length
     c->count[0] = 0;
     for (int k = 1; k <= VDI__CODE_MAX; k++) {
         left = 2 * left - c->count[k];
-        if (left < 0) return vdi__unpack_fail(u, "a Huffman code has too many words");
+        if (left < 0) return vdi__inflate_fail(u, "a Huffman code has too many words");
         at[k] = sum;
         next[k] = code;
         sum += c->count[k];
@@ -40664,7 +40884,7 @@ VDI__FN bool vdi__code_build(vdi__unpack *u, vdi__code *c, const uint8_t *length
     }
     /* A code may be incomplete only if it has a single word of one bit, or none. */
     if (left > 0 && sum > 0 && !(sum == 1 && c->count[1] == 1))
-        return vdi__unpack_fail(u, "a Huffman code is incomplete");
+        return vdi__inflate_fail(u, "a Huffman code is incomplete");
     for (int i = 0; i < n; i++) {
         unsigned bits = length[i];
         if (!bits) continue;
@@ -40679,7 +40899,7 @@ VDI__FN bool vdi__code_build(vdi__unpack *u, vdi__code *c, const uint8_t *length
     return true;
 }
 
-VDI__FN bool vdi__code_read(vdi__unpack *u, const vdi__code *c, unsigned *symbol) {
+VDI__FN bool vdi__code_read(vdi__inflate *u, const vdi__code *c, unsigned *symbol) {
     if (u->bit_count < VDI__CODE_MAX) vdi__bits_fill(u);
     unsigned quick = c->fast[u->bits & ((1u << VDI__FAST_BITS) - 1)], bits = quick & 15;
     if (quick && bits <= u->bit_count) {
@@ -40700,41 +40920,64 @@ VDI__FN bool vdi__code_read(vdi__unpack *u, const vdi__code *c, unsigned *symbol
         index += c->count[bits];
         first = (first + c->count[bits]) << 1;
     }
-    return vdi__unpack_fail(u, bits > VDI__CODE_MAX
-                                   ? "the packed data hold a word that is not in the code"
-                                   : "the packed data end too soon");
+    return vdi__inflate_fail(u, bits > VDI__CODE_MAX
+                                    ? "the packed data hold a word that is not in the code"
+                                    : "the packed data end too soon");
 }
 
-/* The head of a block: 3 bits, and the codes of a dynamic one (RFC 1951, 3.2.7). */
-VDI__FN bool vdi__block_begin(vdi__unpack *u) {
+/* ---- the head of a block: 3 bits, and the codes that it brings (RFC 1951, 3.2.3 to 3.2.7) ---- */
+
+VDI__FN bool vdi__block_stored(vdi__inflate *u) {
+    unsigned n, inverse, skip;
+    if (!vdi__bits_take(u, u->bit_count & 7, &skip) || !vdi__bits_take(u, 16, &n) ||
+        !vdi__bits_take(u, 16, &inverse))
+        return false;
+    if ((n ^ inverse) != 0xFFFF)
+        return vdi__inflate_fail(u, "the length of a stored block is damaged");
+    u->run = n;
+    u->mode = VDI__BLOCK_STORED;
+    return true;
+}
+
+VDI__FN bool vdi__block_fixed(vdi__inflate *u) {
+    uint8_t length[288];
+    memset(length, 8, 144);
+    memset(length + 144, 9, 112);
+    memset(length + 256, 7, 24);
+    memset(length + 280, 8, 8);
+    if (!vdi__code_build(u, &u->literal, length, 288)) return false;
+    memset(length, 5, 32); /* the fixed offset code has 32 words; two of them mean nothing */
+    return vdi__code_build(u, &u->offset, length, 32);
+}
+
+/* `count` code lengths, themselves packed in the code u->literal. */
+VDI__FN bool vdi__block_lengths(vdi__inflate *u, uint8_t *length, unsigned count) {
+    for (unsigned i = 0; i < count;) {
+        unsigned symbol, repeat = 1;
+        uint8_t value = 0;
+        if (!vdi__code_read(u, &u->literal, &symbol)) return false;
+        if (symbol < 16) {
+            value = (uint8_t)symbol;
+        } else {
+            if (symbol == 16 && i == 0)
+                return vdi__inflate_fail(u, "a code length repeats what does not exist");
+            if (symbol == 16) value = length[i - 1];
+            const unsigned bits = symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+            if (!vdi__bits_take(u, bits, &repeat)) return false;
+            repeat += symbol == 18 ? 11 : 3;
+            if (i + repeat > count) return vdi__inflate_fail(u, "there are too many code lengths");
+        }
+        memset(length + i, value, repeat);
+        i += repeat;
+    }
+    return true;
+}
+
+VDI__FN bool vdi__block_dynamic(vdi__inflate *u) {
     static const uint8_t order[19] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
                                       11, 4,  12, 3, 13, 2, 14, 1, 15};
     uint8_t length[288 + 32];
-    unsigned final, type, literals, offsets, lengths, symbol;
-    if (!vdi__bits_take(u, 1, &final) || !vdi__bits_take(u, 2, &type)) return false;
-    u->last = final != 0;
-    memset(length, 0, sizeof length);
-    if (type == 0) {
-        unsigned n, inverse, skip;
-        if (!vdi__bits_take(u, u->bit_count & 7, &skip) || !vdi__bits_take(u, 16, &n) ||
-            !vdi__bits_take(u, 16, &inverse))
-            return false;
-        if ((n ^ inverse) != 0xFFFF)
-            return vdi__unpack_fail(u, "the length of a stored block is damaged");
-        u->run = n;
-        u->mode = VDI__BLOCK_STORED;
-        return true;
-    }
-    u->mode = VDI__BLOCK_CODES;
-    if (type == 1) {
-        for (int i = 0; i < 288; i++)
-            length[i] = (uint8_t)(i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8);
-        /* the fixed offset code has 32 words; two of them mean nothing */
-        memset(length + 288, 5, 32);
-        return vdi__code_build(u, &u->literal, length, 288) &&
-               vdi__code_build(u, &u->offset, length + 288, 32);
-    }
-    if (type == 3) return vdi__unpack_fail(u, "a block has the reserved type 3");
+    unsigned literals, offsets, lengths, value;
     if (!vdi__bits_take(u, 5, &literals) || !vdi__bits_take(u, 5, &offsets) ||
         !vdi__bits_take(u, 4, &lengths))
         return false;
@@ -40742,38 +40985,35 @@ VDI__FN bool vdi__block_begin(vdi__unpack *u) {
     offsets += 1;
     lengths += 4;
     if (literals > 286 || offsets > 30)
-        return vdi__unpack_fail(u, "a Huffman code has too many words");
+        return vdi__inflate_fail(u, "a Huffman code has too many words");
+    memset(length, 0, sizeof length);
     for (unsigned i = 0; i < lengths; i++) {
-        if (!vdi__bits_take(u, 3, &symbol)) return false;
-        length[order[i]] = (uint8_t)symbol;
+        if (!vdi__bits_take(u, 3, &value)) return false;
+        length[order[i]] = (uint8_t)value;
     }
     if (!vdi__code_build(u, &u->literal, length, 19)) return false;
     memset(length, 0, sizeof length);
-    for (unsigned i = 0; i < literals + offsets;) {
-        unsigned repeat = 1;
-        uint8_t value = 0;
-        if (!vdi__code_read(u, &u->literal, &symbol)) return false;
-        if (symbol < 16) {
-            value = (uint8_t)symbol;
-        } else {
-            if (symbol == 16 && i == 0)
-                return vdi__unpack_fail(u, "a code length repeats what does not exist");
-            if (symbol == 16) value = length[i - 1];
-            if (!vdi__bits_take(u, symbol == 16 ? 2 : symbol == 17 ? 3 : 7, &repeat)) return false;
-            repeat += symbol == 18 ? 11 : 3;
-            if (i + repeat > literals + offsets)
-                return vdi__unpack_fail(u, "there are too many code lengths");
-        }
-        while (repeat--)
-            length[i++] = value;
-    }
-    if (!length[256]) return vdi__unpack_fail(u, "a block has no end");
+    if (!vdi__block_lengths(u, length, literals + offsets)) return false;
+    if (!length[256]) return vdi__inflate_fail(u, "a block has no end");
     return vdi__code_build(u, &u->literal, length, (int)literals) &&
            vdi__code_build(u, &u->offset, length + literals, (int)offsets);
 }
 
-/* Up to n bytes of the unpacked data; fewer at the end, and then perhaps with u->why. */
-VDI__FN size_t vdi__inflate(vdi__unpack *u, uint8_t *out, size_t n) {
+VDI__FN bool vdi__block_begin(vdi__inflate *u) {
+    unsigned last, type;
+    if (!vdi__bits_take(u, 1, &last) || !vdi__bits_take(u, 2, &type)) return false;
+    u->last = last != 0;
+    if (type == 0) return vdi__block_stored(u);
+    u->mode = VDI__BLOCK_CODES;
+    if (type == 1) return vdi__block_fixed(u);
+    if (type == 2) return vdi__block_dynamic(u);
+    return vdi__inflate_fail(u, "a block has the reserved type 3");
+}
+
+/* ---- the data of a block ---- */
+
+/* A match of that length symbol: how far back it begins, and how long it runs. */
+VDI__FN bool vdi__match_begin(vdi__inflate *u, unsigned symbol) {
     static const uint16_t base[29] = {3,  4,  5,  6,   7,   8,   9,   10,  11, 13,
                                       15, 17, 19, 23,  27,  31,  35,  43,  51, 59,
                                       67, 83, 99, 115, 131, 163, 195, 227, 258};
@@ -40784,10 +41024,31 @@ VDI__FN size_t vdi__inflate(vdi__unpack *u, uint8_t *out, size_t n) {
         193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
     static const uint8_t far_bits[30] = {0, 0, 0, 0, 1, 1, 2, 2,  3,  3,  4,  4,  5,  5,  6,
                                          6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
+    unsigned extra, offset;
+    if (symbol > 285) return vdi__inflate_fail(u, "a match has an unknown length");
+    if (!vdi__bits_take(u, base_bits[symbol - 257], &extra)) return false;
+    const unsigned run = base[symbol - 257] + extra;
+    if (!vdi__code_read(u, &u->offset, &offset)) return false;
+    if (offset > 29) return vdi__inflate_fail(u, "a match has an unknown distance");
+    if (!vdi__bits_take(u, far_bits[offset], &extra)) return false;
+    u->distance = far_base[offset] + extra;
+    if (u->distance > u->made) return vdi__inflate_fail(u, "a match begins before the data");
+    u->run = run;
+    return true;
+}
+
+VDI__INLINE void vdi__inflate_put(vdi__inflate *u, uint8_t *out, uint8_t byte) {
+    u->window[u->window_at++ & (sizeof u->window - 1)] = byte;
+    *out = byte;
+    u->made++;
+}
+
+/* Up to n bytes of the unpacked data; fewer at the end, and then perhaps with u->why. */
+VDI__FN size_t vdi__inflate_take(vdi__inflate *u, uint8_t *out, size_t n) {
     const unsigned mask = sizeof u->window - 1;
     size_t done = 0;
-    while (done < n && !u->why) {
-        unsigned symbol, extra;
+    while (done < n && !u->why && u->mode != VDI__BLOCK_END) {
+        unsigned symbol;
         if (u->mode == VDI__BLOCK_HEAD) {
             if (u->last)
                 u->mode = VDI__BLOCK_END;
@@ -40795,59 +41056,139 @@ VDI__FN size_t vdi__inflate(vdi__unpack *u, uint8_t *out, size_t n) {
                 (void)vdi__block_begin(u);
         } else if (u->mode == VDI__BLOCK_STORED) {
             for (; u->run && done < n && vdi__bits_take(u, 8, &symbol); u->run--)
-                u->window[u->window_at++ & mask] = out[done++] = (uint8_t)symbol;
+                vdi__inflate_put(u, out + done++, (uint8_t)symbol);
             if (!u->run) u->mode = VDI__BLOCK_HEAD;
-        } else if (u->mode == VDI__BLOCK_END) {
-            break;
         } else if (u->run) {
-            for (; u->run && done < n; u->run--, u->window_at++) {
-                u->window[u->window_at & mask] = out[done++] =
-                    u->window[(u->window_at - u->distance) & mask];
-            }
+            for (; u->run && done < n; u->run--)
+                vdi__inflate_put(u, out + done++, u->window[(u->window_at - u->distance) & mask]);
         } else if (vdi__code_read(u, &u->literal, &symbol)) {
-            if (symbol < 256) {
-                u->window[u->window_at++ & mask] = out[done++] = (uint8_t)symbol;
-            } else if (symbol == 256) {
+            if (symbol < 256)
+                vdi__inflate_put(u, out + done++, (uint8_t)symbol);
+            else if (symbol == 256)
                 u->mode = VDI__BLOCK_HEAD;
-            } else if (symbol > 285) {
-                (void)vdi__unpack_fail(u, "a match has an unknown length");
-            } else if (vdi__bits_take(u, base_bits[symbol - 257], &extra)) {
-                unsigned run = base[symbol - 257] + extra;
-                if (!vdi__code_read(u, &u->offset, &symbol)) break;
-                if (symbol > 29) {
-                    (void)vdi__unpack_fail(u, "a match has an unknown distance");
-                } else if (vdi__bits_take(u, far_bits[symbol], &extra)) {
-                    u->distance = far_base[symbol] + extra;
-                    if (u->distance > (uint64_t)u->produced + done)
-                        (void)vdi__unpack_fail(u, "a match begins before the data");
-                    else
-                        u->run = run;
-                }
-            }
+            else
+                (void)vdi__match_begin(u, symbol);
         }
     }
     return done;
 }
 
+/* ---- zlib: two bytes before, Adler-32 behind ---- */
+
+typedef struct vdi__zlib {
+    vdi__inflate stream;
+    uint32_t a, b; /* Adler-32 */
+    bool begun;
+} vdi__zlib;
+
+VDI__FN void vdi__zlib_begin(vdi__zlib *z, vdi_reader *in, int64_t packed) {
+    vdi__inflate_begin(&z->stream, in, packed);
+    z->a = 1;
+    z->b = 0;
+    z->begun = false;
+}
+
+VDI__FN void vdi__adler_add(vdi__zlib *z, const uint8_t *p, size_t n) {
+    while (n) {
+        /* so many sums stay below 2^32 */
+        const size_t part = VDI__MIN(n, (size_t)5552);
+        for (size_t i = 0; i < part; i++) {
+            z->a += p[i];
+            z->b += z->a;
+        }
+        z->a %= 65521;
+        z->b %= 65521;
+        p += part;
+        n -= part;
+    }
+}
+
+/* The Adler-32 behind the data, most significant byte first. */
+VDI__FN bool vdi__zlib_end(vdi__zlib *z) {
+    vdi__inflate *u = &z->stream;
+    uint32_t sum = 0;
+    unsigned part;
+    if (!vdi__bits_take(u, u->bit_count & 7, &part)) return false;
+    for (int i = 0; i < 4; i++) {
+        if (!vdi__bits_take(u, 8, &part)) return false;
+        sum = sum << 8 | part;
+    }
+    return sum == (z->b << 16 | z->a) || vdi__inflate_fail(u, "the Adler-32 of the data is wrong");
+}
+
+/* A reader's callback: unpacks from `user`, a vdi__zlib. */
+VDI__FN int64_t vdi__zlib_read(void *buffer, size_t size, void *user) {
+    vdi__zlib *z = (vdi__zlib *)user;
+    vdi__inflate *u = &z->stream;
+    unsigned method, flags;
+    if (!z->begun) {
+        z->begun = true;
+        if (!vdi__bits_take(u, 8, &method) || !vdi__bits_take(u, 8, &flags)) return -1;
+        if ((method & 15) != 8 || method >> 4 > 7 || (method << 8 | flags) % 31 || flags & 32) {
+            (void)vdi__inflate_fail(u, "its packed data have no zlib header");
+            return -1;
+        }
+    }
+    const bool ended = u->mode == VDI__BLOCK_END;
+    const size_t got = vdi__inflate_take(u, (uint8_t *)buffer, size);
+    vdi__adler_add(z, (const uint8_t *)buffer, got);
+    if (!u->why && !ended && u->mode == VDI__BLOCK_END) (void)vdi__zlib_end(z);
+    return u->why ? -1 : (int64_t)got;
+}
+#endif
+
+/* ======== io/zip.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_ZIP_C)
+#define VDI_IO_ZIP_C
+
+/* Signatures, and the length of what they begin as far as it is fixed (APPNOTE 4.3). */
+enum {
+    VDI__ZIP_LOCAL = 0x04034b50,
+    VDI__ZIP_ENTRY = 0x02014b50,
+    VDI__ZIP_END = 0x06054b50,
+    VDI__ZIP_WIDE_END = 0x06064b50,
+    VDI__ZIP_LOCATOR = 0x07064b50,
+    VDI__ZIP_LOCAL_SIZE = 30,
+    VDI__ZIP_ENTRY_SIZE = 46,
+    VDI__ZIP_END_SIZE = 22,
+    VDI__ZIP_WIDE_END_SIZE = 56,
+    VDI__ZIP_LOCATOR_SIZE = 20,
+    VDI__ZIP_COMMENT_MAX = 65535,
+    VDI__ZIP_STORED = 0,
+    VDI__ZIP_DEFLATED = 8
+};
+/* In a field of 4 bytes: the value stands in the zip64 part. */
+#define VDI__ZIP_ELSEWHERE ((uint64_t)0xFFFFFFFF)
+
+/* ---- a member that is being read ---- */
+
+typedef struct vdi__unpack {
+    vdi__inflate packed;
+    const vdi_zip_member *info;
+    int64_t produced;
+    vdi__crc crc;
+} vdi__unpack;
+
 VDI__FN int64_t vdi__unpack_read(void *buffer, size_t size, void *user) {
     vdi__unpack *u = (vdi__unpack *)user;
+    vdi__inflate *s = &u->packed;
     int64_t got;
-    if (u->why) return -1;
-    if (u->info->method == 8) {
-        got = (int64_t)vdi__inflate(u, (uint8_t *)buffer, size);
+    if (s->why) return -1;
+    if (u->info->method == VDI__ZIP_DEFLATED) {
+        got = (int64_t)vdi__inflate_take(s, (uint8_t *)buffer, size);
     } else {
-        got = vdi_read(u->in, buffer, (size_t)VDI__MIN((uint64_t)size, (uint64_t)u->packed_left));
+        got = vdi_read(s->in, buffer, (size_t)VDI__MIN((uint64_t)size, (uint64_t)s->packed_left));
         if (got < 0)
-            u->why = "the archive cannot be read";
+            s->why = "the archive cannot be read";
         else
-            u->packed_left -= got;
+            s->packed_left -= got;
     }
     if (got > 0) {
         vdi__crc_add(&u->crc, buffer, (size_t)got);
         u->produced += got;
     }
-    if (u->produced > u->info->size) (void)vdi__unpack_fail(u, "it unpacks to more than its size");
-    return u->why ? -1 : got;
+    if (u->produced > u->info->size) (void)vdi__inflate_fail(s, "it unpacks to more than its size");
+    return s->why ? -1 : got;
 }
 
 /* ---- the directory ---- */
@@ -40861,7 +41202,7 @@ VDI__FN bool vdi__member_name_before(const void *a, const void *b) {
 
 VDI__FN vdi_status vdi__zip_bad(const vdi_zip *z, const char *what, vdi_error *err) {
     return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", z->reader.name,
-                         "not a sound zip archive: %s", what);
+                         "not a valid zip archive: %s", what);
 }
 
 VDI__FN vdi_status vdi__zip_at(vdi_zip *z, uint64_t offset, void *buffer, size_t size,
@@ -40873,151 +41214,191 @@ VDI__FN vdi_status vdi__zip_at(vdi_zip *z, uint64_t offset, void *buffer, size_t
     return vdi__read_exact(&z->reader, buffer, size, "the archive", err);
 }
 
+/* An entry of the directory as it is read. */
+typedef struct vdi__zip_entry {
+    uint64_t packed, full, offset;
+    size_t name, size; /* bytes of its name; of all of it */
+} vdi__zip_entry;
+
+/* The zip64 part: the values that do not fit in their fields, in this order. */
+VDI__FN void vdi__zip_wide_values(vdi__zip_entry *e, const uint8_t *v, const uint8_t *stop) {
+    uint64_t *value[3];
+    value[0] = &e->full;
+    value[1] = &e->packed;
+    value[2] = &e->offset;
+    for (int i = 0; i < 3; i++) {
+        if (*value[i] != VDI__ZIP_ELSEWHERE || stop - v < 8) continue;
+        *value[i] = vdi__get_le(v, 8);
+        v += 8;
+    }
+}
+
+/* The entry at p, of which `left` bytes are there; false if it is cut short. */
+VDI__FN bool vdi__zip_entry_read(vdi__zip_entry *e, const uint8_t *p, size_t left) {
+    if (left < VDI__ZIP_ENTRY_SIZE || vdi__get_le(p, 4) != VDI__ZIP_ENTRY) return false;
+    e->name = (size_t)vdi__get_le(p + 28, 2);
+    const size_t extra = (size_t)vdi__get_le(p + 30, 2);
+    e->size = VDI__ZIP_ENTRY_SIZE + e->name + extra + (size_t)vdi__get_le(p + 32, 2);
+    if (left < e->size) return false;
+    e->packed = vdi__get_le(p + 20, 4);
+    e->full = vdi__get_le(p + 24, 4);
+    e->offset = vdi__get_le(p + 42, 4);
+    const uint8_t *at = p + VDI__ZIP_ENTRY_SIZE + e->name, *end = at + extra;
+    while (end - at >= 4) {
+        const size_t n = (size_t)vdi__get_le(at + 2, 2);
+        if ((size_t)(end - at) - 4 < n) break;
+        if (vdi__get_le(at, 2) == 1) vdi__zip_wide_values(e, at + 4, at + 4 + n);
+        at += 4 + n;
+    }
+    return true;
+}
+
+/* Can an entry be true? */
+VDI__FN vdi_status vdi__zip_entry_check(const vdi_zip *z, const vdi_zip_member *m,
+                                        const vdi__zip_entry *e, uint64_t directory_at,
+                                        vdi_error *err) {
+    if (strlen(m->name) != e->name) return vdi__zip_bad(z, "a member's name holds a NUL", err);
+    if (e->offset > directory_at || e->packed > directory_at ||
+        e->offset + VDI__ZIP_LOCAL_SIZE + e->name + e->packed > directory_at) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label,
+                             "%llu bytes at offset %llu lie beyond the archive's %llu",
+                             (unsigned long long)e->packed, (unsigned long long)e->offset,
+                             (unsigned long long)directory_at);
+    }
+    /* deflate packs 1032 bytes into one at best */
+    if ((m->method == VDI__ZIP_STORED && e->full != e->packed) ||
+        (m->method == VDI__ZIP_DEFLATED && e->full / 1032 > e->packed)) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label,
+                             "%llu bytes are said to unpack to %llu, which is impossible",
+                             (unsigned long long)e->packed, (unsigned long long)e->full);
+    }
+    if (e->full > (uint64_t)INT64_MAX)
+        return vdi__zip_bad(z, "a member's size is beyond reason", err);
+    return VDI_OK;
+}
+
+/* "archive:name" in the arena, for messages; NULL when memory is out. */
+VDI__FN char *vdi__zip_label(vdi_zip *z, const uint8_t *name, size_t length, size_t *prefix) {
+    const char *archive = z->reader.name ? z->reader.name : "";
+    *prefix = strlen(archive) + (*archive != 0);
+    char *label = (char *)vdi_arena_alloc(&z->arena, *prefix + length + 1);
+    if (!label) return NULL;
+    memcpy(label, archive, *prefix);
+    if (*prefix) label[*prefix - 1] = ':';
+    memcpy(label + *prefix, name, length);
+    label[*prefix + length] = 0;
+    return label;
+}
+
 /* Members from the bytes of the directory. */
 VDI__FN vdi_status vdi__zip_members(vdi_zip *z, const uint8_t *p, size_t size,
                                     uint64_t directory_at, vdi_error *err) {
-    const char *archive = z->reader.name ? z->reader.name : "";
-    size_t prefix = strlen(archive) + (*archive != 0);
     for (int64_t i = 0; i < z->count; i++) {
         vdi_zip_member *m = &z->member[i];
-        if (size < 46 || vdi__get_le(p, 4) != 0x02014b50)
+        vdi__zip_entry e;
+        size_t prefix;
+        if (!vdi__zip_entry_read(&e, p, size))
             return vdi__zip_bad(z, "its directory is cut short", err);
-        size_t name = (size_t)vdi__get_le(p + 28, 2);
-        size_t extra = (size_t)vdi__get_le(p + 30, 2);
-        size_t comment = (size_t)vdi__get_le(p + 32, 2);
-        if (size - 46 < name + extra + comment)
-            return vdi__zip_bad(z, "its directory is cut short", err);
-        uint64_t packed = vdi__get_le(p + 20, 4);
-        uint64_t full = vdi__get_le(p + 24, 4);
-        uint64_t offset = vdi__get_le(p + 42, 4);
-        m->flags = (uint16_t)vdi__get_le(p + 8, 2);
-        m->method = (uint16_t)vdi__get_le(p + 10, 2);
-        m->crc = (uint32_t)vdi__get_le(p + 16, 4);
-        for (const uint8_t *e = p + 46 + name, *end = e + extra;
-             end - e >= 4;) { /* zip64: the values that do not fit above, in this order */
-            size_t n = (size_t)vdi__get_le(e + 2, 2);
-            if ((size_t)(end - e) - 4 < n) break;
-            if (vdi__get_le(e, 2) == 1) {
-                const uint8_t *v = e + 4, *stop = v + n;
-                if (full == 0xFFFFFFFF && stop - v >= 8) {
-                    full = vdi__get_le(v, 8);
-                    v += 8;
-                }
-                if (packed == 0xFFFFFFFF && stop - v >= 8) {
-                    packed = vdi__get_le(v, 8);
-                    v += 8;
-                }
-                if (offset == 0xFFFFFFFF && stop - v >= 8) offset = vdi__get_le(v, 8);
-            }
-            e += 4 + n;
-        }
-        char *label = (char *)vdi_arena_alloc(&z->arena, prefix + name + 1);
+        char *label = vdi__zip_label(z, p + VDI__ZIP_ENTRY_SIZE, e.name, &prefix);
         if (!label) {
             return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_open", z->reader.name,
                                  "no memory for the directory");
         }
-        memcpy(label, archive, prefix);
-        if (prefix) label[prefix - 1] = ':';
-        memcpy(label + prefix, p + 46, name);
-        label[prefix + name] = 0;
         m->label = label;
         m->name = label + prefix;
-        if (strlen(m->name) != name) return vdi__zip_bad(z, "a member's name holds a NUL", err);
-        if (offset > directory_at || packed > directory_at ||
-            offset + 30 + name + packed > directory_at) {
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label,
-                                 "%llu bytes at offset %llu lie beyond the archive's %llu",
-                                 (unsigned long long)packed, (unsigned long long)offset,
-                                 (unsigned long long)directory_at);
-        }
-        if ((m->method == 0 && full != packed) || (m->method == 8 && full / 1032 > packed)) {
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label,
-                                 "%llu bytes are said to unpack to %llu, which is impossible",
-                                 (unsigned long long)packed, (unsigned long long)full);
-        }
-        if (full > (uint64_t)INT64_MAX)
-            return vdi__zip_bad(z, "a member's size is beyond reason", err);
-        m->size = (int64_t)full;
-        m->packed = (int64_t)packed;
-        m->offset = (int64_t)offset;
+        m->flags = (uint16_t)vdi__get_le(p + 8, 2);
+        m->method = (uint16_t)vdi__get_le(p + 10, 2);
+        m->crc = (uint32_t)vdi__get_le(p + 16, 4);
+        const vdi_status status = vdi__zip_entry_check(z, m, &e, directory_at, err);
+        if (status < 0) return status;
+        m->size = (int64_t)e.full;
+        m->packed = (int64_t)e.packed;
+        m->offset = (int64_t)e.offset;
         m->limit = (int64_t)directory_at;
-        p += 46 + name + extra + comment;
-        size -= 46 + name + extra + comment;
+        p += e.size;
+        size -= e.size;
     }
     if (size) return vdi__zip_bad(z, "its directory is longer than its members need", err);
     return VDI_OK;
 }
 
-VDI__FN vdi_status vdi__zip_directory(vdi_zip *z, const vdi_allocator *a, vdi_error *err) {
-    uint8_t tail[22 + 20], wide[56];
-    vdi_status status;
-    void *block = NULL;
-    int64_t size = z->reader.size, end = -1;
-    if (size < 22) return vdi__zip_bad(z, "it is too short", err);
-    /* The end record is last but for a comment of up to 65535 bytes; the usual case, no comment,
-     * comes first. */
-    for (size_t length = 22; end < 0; length = (size_t)VDI__MIN(size, 65557)) {
-        if (vdi__reader_seek(&z->reader, size - (int64_t)length) == false)
+/* Where the end record begins. It is last but for a comment of up to 65535 bytes; the usual case,
+ * no comment, comes first. */
+VDI__FN vdi_status vdi__zip_find_end(vdi_zip *z, const vdi_allocator *a, int64_t *end,
+                                     vdi_error *err) {
+    const int64_t size = z->reader.size;
+    const size_t most = (size_t)VDI__MIN(size, VDI__ZIP_END_SIZE + VDI__ZIP_COMMENT_MAX);
+    *end = -1;
+    if (size < VDI__ZIP_END_SIZE) return vdi__zip_bad(z, "it is too short", err);
+    for (size_t length = VDI__ZIP_END_SIZE;; length = most) {
+        void *block;
+        if (!vdi__reader_seek(&z->reader, size - (int64_t)length))
             return vdi__io_error(err, VDI_ERR_IO, "vdi_zip_open", z->reader.name, "cannot seek");
-        if ((status = vdi__read_block(&z->reader, a, length, "the archive's end", &block, err)) < 0)
-            return status;
+        const vdi_status status =
+            vdi__read_block(&z->reader, a, length, "the archive's end", &block, err);
+        if (status < 0) return status;
         const uint8_t *p = (const uint8_t *)block;
-        for (size_t i = length - 22; end < 0; i--) {
-            if (vdi__get_le(p + i, 4) == 0x06054b50 &&
-                vdi__get_le(p + i + 20, 2) == length - 22 - i)
-                end = size - (int64_t)(length - i);
-            if (i == 0) break;
+        for (size_t i = length - VDI__ZIP_END_SIZE + 1; i-- > 0 && *end < 0;) {
+            const size_t comment = length - VDI__ZIP_END_SIZE - i;
+            if (vdi__get_le(p + i, 4) == VDI__ZIP_END && vdi__get_le(p + i + 20, 2) == comment)
+                *end = size - (int64_t)(length - i);
         }
         vdi_free(a, block, length);
-        if (end < 0 && length == (size_t)VDI__MIN(size, 65557))
-            return vdi__zip_bad(z, "it has no end record", err);
+        if (*end >= 0) return VDI_OK;
+        if (length == most) return vdi__zip_bad(z, "it has no end record", err);
     }
-    if ((status = vdi__zip_at(z, (uint64_t)end, tail + 20, 22, err)) < 0) return status;
-    uint64_t disk = vdi__get_le(tail + 24, 2) | vdi__get_le(tail + 26, 2);
-    uint64_t count = vdi__get_le(tail + 30, 2);
-    uint64_t length = vdi__get_le(tail + 32, 4);
-    uint64_t at = vdi__get_le(tail + 36, 4);
-    uint64_t stop = (uint64_t)end;
-    /* zip64: a locator just before, which leads to a wider record (whether or not the values would
-     * fit in the narrow one) */
-    if (end >= 20 && (status = vdi__zip_at(z, (uint64_t)end - 20, tail, 20, err)) < 0)
-        return status;
-    if (end >= 20 && vdi__get_le(tail, 4) == 0x07064b50) {
-        uint64_t wide_at = vdi__get_le(tail + 8, 8);
-        if ((status = vdi__zip_at(z, wide_at, wide, 56, err)) < 0) return status;
-        if (vdi__get_le(wide, 4) != 0x06064b50)
-            return vdi__zip_bad(z, "its zip64 end record is not where it should be", err);
-        disk = vdi__get_le(wide + 16, 4) | vdi__get_le(wide + 20, 4);
-        count = vdi__get_le(wide + 32, 8);
-        length = vdi__get_le(wide + 40, 8);
-        at = vdi__get_le(wide + 48, 8);
-        stop = wide_at;
-    }
-    if (disk) {
+}
+
+/* Where the directory is, and how much it holds. */
+typedef struct vdi__zip_place {
+    uint64_t at, length, count, disk;
+    uint64_t stop; /* where it has to end */
+} vdi__zip_place;
+
+/* From the end record or, where a locator stands just before it, from the wider one of zip64
+ * (whether or not the values would fit in the narrow one). */
+VDI__FN vdi_status vdi__zip_locate(vdi_zip *z, int64_t end, vdi__zip_place *d, vdi_error *err) {
+    uint8_t e[VDI__ZIP_END_SIZE], locator[VDI__ZIP_LOCATOR_SIZE], wide[VDI__ZIP_WIDE_END_SIZE];
+    vdi_status status = vdi__zip_at(z, (uint64_t)end, e, sizeof e, err);
+    if (status < 0) return status;
+    d->disk = vdi__get_le(e + 4, 2) | vdi__get_le(e + 6, 2);
+    d->count = vdi__get_le(e + 10, 2);
+    d->length = vdi__get_le(e + 12, 4);
+    d->at = vdi__get_le(e + 16, 4);
+    d->stop = (uint64_t)end;
+    if (end < VDI__ZIP_LOCATOR_SIZE) return VDI_OK;
+    status = vdi__zip_at(z, (uint64_t)end - sizeof locator, locator, sizeof locator, err);
+    if (status < 0 || vdi__get_le(locator, 4) != VDI__ZIP_LOCATOR) return status;
+    d->stop = vdi__get_le(locator + 8, 8);
+    status = vdi__zip_at(z, d->stop, wide, sizeof wide, err);
+    if (status < 0) return status;
+    if (vdi__get_le(wide, 4) != VDI__ZIP_WIDE_END)
+        return vdi__zip_bad(z, "its zip64 end record is not where it should be", err);
+    d->disk = vdi__get_le(wide + 16, 4) | vdi__get_le(wide + 20, 4);
+    d->count = vdi__get_le(wide + 32, 8);
+    d->length = vdi__get_le(wide + 40, 8);
+    d->at = vdi__get_le(wide + 48, 8);
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__zip_place_check(const vdi_zip *z, const vdi__zip_place *d, vdi_error *err) {
+    if (d->disk) {
         return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_open", z->reader.name,
                              "an archive on several disks");
     }
-    if (length > stop || at != stop - length)
+    if (d->length > d->stop || d->at != d->stop - d->length)
         return vdi__zip_bad(z, "its directory is not where it should be", err);
-    if (count > length / 46) return vdi__zip_bad(z, "its directory is cut short", err);
-    if (!vdi__reader_seek(&z->reader, (int64_t)at))
-        return vdi__io_error(err, VDI_ERR_IO, "vdi_zip_open", z->reader.name, "cannot seek");
-    if ((status = vdi__read_block(&z->reader, a, (size_t)length, "the directory", &block, err)) < 0)
-        return status;
-    z->member = (vdi_zip_member *)vdi_arena_calloc(&z->arena,
-                                                   vdi_mul_size((size_t)count, sizeof *z->member));
-    if (!z->member) {
-        status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_open", z->reader.name,
-                               "no memory for the directory");
-    } else {
-        z->count = (int64_t)count;
-        status = vdi__zip_members(z, (const uint8_t *)block, (size_t)length, at, err);
-    }
-    vdi_free(a, block, (size_t)length);
-    if (status < 0) return status;
+    if (d->count > d->length / VDI__ZIP_ENTRY_SIZE)
+        return vdi__zip_bad(z, "its directory is cut short", err);
+    if (d->length > SIZE_MAX / 2)
+        return vdi__zip_bad(z, "its directory is beyond the memory of this machine", err);
+    return VDI_OK;
+}
 
+/* No two members share bytes or a name. */
+VDI__FN vdi_status vdi__zip_disjoint(vdi_zip *z, vdi_error *err) {
     const void **order =
-        (const void **)vdi_arena_alloc(&z->arena, vdi_mul_size((size_t)count, sizeof *order));
+        (const void **)vdi_arena_alloc(&z->arena, vdi_array_size(sizeof *order, z->count, 1, 1));
     if (!order) {
         return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_open", z->reader.name,
                              "no memory for the directory");
@@ -41028,20 +41409,45 @@ VDI__FN vdi_status vdi__zip_directory(vdi_zip *z, const vdi_allocator *a, vdi_er
     for (int64_t i = 0; i + 1 < z->count; i++) {
         vdi_zip_member *m = &z->member[(const vdi_zip_member *)order[i] - z->member];
         m->limit = ((const vdi_zip_member *)order[i + 1])->offset;
-        if (m->limit - m->offset < 30 + (int64_t)strlen(m->name) + m->packed) {
+        if (m->limit - m->offset < VDI__ZIP_LOCAL_SIZE + (int64_t)strlen(m->name) + m->packed) {
             return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open", m->label,
                                  "two members of the archive overlap");
         }
     }
     vdi__sort(order, z->count, vdi__member_name_before);
     for (int64_t i = 0; i + 1 < z->count; i++) {
-        if (!vdi__member_name_before(order[i], order[i + 1])) {
-            return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open",
-                                 ((const vdi_zip_member *)order[i])->label,
-                                 "two members of the archive have one name");
-        }
+        if (vdi__member_name_before(order[i], order[i + 1])) continue;
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_open",
+                             ((const vdi_zip_member *)order[i])->label,
+                             "two members of the archive have one name");
     }
     return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__zip_directory(vdi_zip *z, const vdi_allocator *a, vdi_error *err) {
+    vdi__zip_place d;
+    void *block = NULL;
+    int64_t end;
+    vdi_status status = vdi__zip_find_end(z, a, &end, err);
+    if (status >= 0) status = vdi__zip_locate(z, end, &d, err);
+    if (status >= 0) status = vdi__zip_place_check(z, &d, err);
+    if (status < 0) return status;
+    if (!vdi__reader_seek(&z->reader, (int64_t)d.at))
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_zip_open", z->reader.name, "cannot seek");
+    const size_t length = (size_t)d.length;
+    status = vdi__read_block(&z->reader, a, length, "the directory", &block, err);
+    if (status < 0) return status;
+    z->member = (vdi_zip_member *)vdi_arena_calloc(
+        &z->arena, vdi_mul_size((size_t)d.count, sizeof *z->member));
+    if (!z->member) {
+        status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_open", z->reader.name,
+                               "no memory for the directory");
+    } else {
+        z->count = (int64_t)d.count;
+        status = vdi__zip_members(z, (const uint8_t *)block, length, d.at, err);
+    }
+    vdi_free(a, block, length);
+    return status < 0 ? status : vdi__zip_disjoint(z, err);
 }
 
 VDI__DEF vdi_status vdi_zip_open(vdi_zip *zip, vdi_reader r, const vdi_allocator *a,
@@ -41077,49 +41483,53 @@ VDI__DEF int64_t vdi_zip_find(const vdi_zip *zip, const char *name) {
     return -1;
 }
 
+/* Where the data of member m begin; its own header has to agree with the directory. */
+VDI__FN vdi_status vdi__zip_data_at(vdi_zip *zip, const vdi_zip_member *m, int64_t *data,
+                                    vdi_error *err) {
+    uint8_t head[VDI__ZIP_LOCAL_SIZE];
+    const vdi_status status = vdi__zip_at(zip, (uint64_t)m->offset, head, sizeof head, err);
+    if (status < 0) return status;
+    const uint64_t name = vdi__get_le(head + 26, 2), extra = vdi__get_le(head + 28, 2);
+    *data = m->offset + VDI__ZIP_LOCAL_SIZE + (int64_t)(name + extra);
+    if (vdi__get_le(head, 4) == VDI__ZIP_LOCAL && vdi__get_le(head + 8, 2) == m->method &&
+        name == strlen(m->name) && *data <= m->limit && m->packed <= m->limit - *data)
+        return VDI_OK;
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_enter", m->label,
+                         "the member's own header contradicts the directory");
+}
+
 VDI__DEF vdi_status vdi_zip_enter(vdi_zip *zip, int64_t i, vdi_reader *member, vdi_error *err) {
-    uint8_t head[30];
-    vdi_status status;
-    if (i < 0 || i >= zip->count || zip->open) {
-        return vdi__io_error(err, zip->open ? VDI_ERR_STATE : VDI_ERR_ARGUMENT, "vdi_zip_enter",
-                             zip->reader.name,
-                             zip->open ? "another member is open" : "no such member");
+    static const char where[] = "vdi_zip_enter";
+    int64_t data;
+    if (zip->open) {
+        return vdi__io_error(err, VDI_ERR_STATE, where, zip->reader.name, "another member is open");
     }
+    if (i < 0 || i >= zip->count)
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, zip->reader.name, "no such member");
     const vdi_zip_member *m = &zip->member[i];
-    if (m->flags & 1) {
-        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_enter", m->label,
-                             "the member is encrypted");
-    }
-    if (m->method != 0 && m->method != 8) {
-        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_zip_enter", m->label,
+    if (m->flags & 1)
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, where, m->label, "the member is encrypted");
+    if (m->method != VDI__ZIP_STORED && m->method != VDI__ZIP_DEFLATED) {
+        return vdi__io_error(err, VDI_ERR_UNSUPPORTED, where, m->label,
                              "compression method %d, expected 0 (stored) or 8 (deflate)",
                              m->method);
     }
-    if ((status = vdi__zip_at(zip, (uint64_t)m->offset, head, 30, err)) < 0) return status;
-    int64_t data =
-        m->offset + 30 + (int64_t)vdi__get_le(head + 26, 2) + (int64_t)vdi__get_le(head + 28, 2);
-    if (vdi__get_le(head, 4) != 0x04034b50 || vdi__get_le(head + 8, 2) != m->method ||
-        vdi__get_le(head + 26, 2) != strlen(m->name) || data > m->limit ||
-        m->packed > m->limit - data) {
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_enter", m->label,
-                             "the member's own header contradicts the directory");
-    }
+    const vdi_status status = vdi__zip_data_at(zip, m, &data, err);
+    if (status < 0) return status;
     vdi__unpack *u = (vdi__unpack *)vdi_alloc(&zip->arena.allocator, sizeof *u);
-    if (!u)
-        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_enter", m->label, "no memory to unpack");
-    memset(u, 0, sizeof *u);
+    if (!u) return vdi__io_error(err, VDI_ERR_MEMORY, where, m->label, "no memory to unpack");
+    vdi__inflate_begin(&u->packed, &zip->reader, m->packed);
     vdi__crc_begin(&u->crc);
-    u->in = &zip->reader;
     u->info = m;
-    u->packed_left = m->packed;
+    u->produced = 0;
     zip->open = u;
-    if (!vdi__reader_seek(&zip->reader, data)) u->why = "the archive cannot be read";
+    if (!vdi__reader_seek(&zip->reader, data)) u->packed.why = "the archive cannot be read";
     memset(member, 0, sizeof *member);
     member->read_fn = vdi__unpack_read;
     member->user = u;
     member->name = m->label;
     /* what a deflated member claims is not known before it has come */
-    member->size = m->method == 0 ? m->size : 0;
+    member->size = m->method == VDI__ZIP_STORED ? m->size : 0;
     return VDI_OK;
 }
 
@@ -41132,14 +41542,15 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
                              "no member is open");
     }
     const vdi_zip_member *m = u->info;
-    if (!u->why && vdi__unpack_read(&more, 1, u) > 0)
-        (void)vdi__unpack_fail(u, "it holds more than was read");
-    if (!u->why && u->produced < m->size) u->why = "it unpacks to less than its size";
-    if (!u->why && m->method == 8 && (u->packed_left || u->in_at < u->in_end || u->bit_count >= 8))
-        u->why = "it holds more than it unpacks";
-    if (u->why) {
+    vdi__inflate *s = &u->packed;
+    if (!s->why && vdi__unpack_read(&more, 1, u) > 0)
+        (void)vdi__inflate_fail(s, "it holds more than was read");
+    if (!s->why && u->produced < m->size) s->why = "it unpacks to less than its size";
+    if (!s->why && m->method == VDI__ZIP_DEFLATED && vdi__inflate_leftover(s))
+        s->why = "it holds more than it unpacks";
+    if (s->why) {
         status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: %s",
-                               u->why);
+                               s->why);
     } else if (u->crc.value != m->crc) {
         status =
             vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
@@ -41165,12 +41576,13 @@ VDI__DEF void vdi_zip_begin(vdi_zip_writer *z, vdi_writer *out, const vdi_alloca
  * make equal files. */
 VDI__FN void vdi__zip_header(vdi_writer *w, bool local, const char *name, uint64_t size,
                              uint32_t crc, uint64_t offset) {
-    uint8_t h[46 + 28], *p = h;
-    const uint64_t most = 0xFFFFFFFF;
+    uint8_t h[VDI__ZIP_ENTRY_SIZE + 28], *p = h;
+    const uint64_t most = VDI__ZIP_ELSEWHERE;
     bool wide = size >= most || (!local && offset >= most);
-    size_t fixed = local ? 30 : 46, extra = wide ? (local ? 20 : 28) : 0, length = strlen(name);
+    const size_t fixed = local ? VDI__ZIP_LOCAL_SIZE : VDI__ZIP_ENTRY_SIZE;
+    const size_t extra = wide ? (local ? 20 : 28) : 0, length = strlen(name);
     memset(h, 0, sizeof h);
-    vdi__put_le(p, local ? 0x04034b50 : 0x02014b50, 4);
+    vdi__put_le(p, local ? VDI__ZIP_LOCAL : VDI__ZIP_ENTRY, 4);
     p += 4;
     if (!local) {
         vdi__put_le(p, 45, 2);
@@ -41211,12 +41623,37 @@ VDI__DEF void vdi_zip_add(vdi_zip_writer *z, const char *name, const void *data,
     vdi_write(z->out, data, size);
 }
 
+/* The end: the record of zip64, its locator, and the narrow record that is there in any case.
+ * Returns where in `e` what is needed begins. */
+VDI__FN size_t vdi__zip_end_records(uint8_t *e, size_t size, uint64_t at, uint64_t length,
+                                    uint64_t count) {
+    uint8_t *locator = e + VDI__ZIP_WIDE_END_SIZE, *end = locator + VDI__ZIP_LOCATOR_SIZE;
+    const uint64_t most = VDI__ZIP_ELSEWHERE;
+    const bool wide = at >= most || length >= most || count >= 0xFFFF;
+    memset(e, 0, size);
+    vdi__put_le(e, VDI__ZIP_WIDE_END, 4);
+    vdi__put_le(e + 4, VDI__ZIP_WIDE_END_SIZE - 12, 8);
+    vdi__put_le(e + 12, 45, 2); /* version 4.5 of the format: zip64 */
+    vdi__put_le(e + 14, 45, 2);
+    vdi__put_le(e + 24, count, 8);
+    vdi__put_le(e + 32, count, 8);
+    vdi__put_le(e + 40, length, 8);
+    vdi__put_le(e + 48, at, 8);
+    vdi__put_le(locator, VDI__ZIP_LOCATOR, 4);
+    vdi__put_le(locator + 8, at + length, 8);
+    vdi__put_le(locator + 16, 1, 4);
+    vdi__put_le(end, VDI__ZIP_END, 4);
+    vdi__put_le(end + 8, VDI__MIN(count, 0xFFFF), 2);
+    vdi__put_le(end + 10, VDI__MIN(count, 0xFFFF), 2);
+    vdi__put_le(end + 12, VDI__MIN(length, most), 4);
+    vdi__put_le(end + 16, VDI__MIN(at, most), 4);
+    return wide ? 0 : (size_t)(end - e);
+}
+
 VDI__DEF vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err) {
-    uint8_t e[56 + 20 + 22];
-    uint64_t at = (uint64_t)(z->out->written - z->start);
-    uint64_t size = (uint64_t)z->entry.written;
-    uint64_t count = (uint64_t)z->count;
-    bool wide = at >= 0xFFFFFFFF || size >= 0xFFFFFFFF || count >= 0xFFFF;
+    uint8_t e[VDI__ZIP_WIDE_END_SIZE + VDI__ZIP_LOCATOR_SIZE + VDI__ZIP_END_SIZE];
+    const uint64_t at = (uint64_t)(z->out->written - z->start);
+    const uint64_t length = (uint64_t)z->entry.written;
     vdi_status status = vdi_writer_flush(&z->entry, NULL);
     if (status < 0) {
         status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_zip_end", z->out->name,
@@ -41225,25 +41662,9 @@ VDI__DEF vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err) {
         status = vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_zip_end", z->out->name,
                                "a member's name is no UTF-8, or longer than 65535 bytes");
     } else {
-        memset(e, 0, sizeof e);
-        vdi__put_le(e, 0x06064b50, 4);
-        vdi__put_le(e + 4, 44, 8);
-        vdi__put_le(e + 12, 45, 2);
-        vdi__put_le(e + 14, 45, 2);
-        vdi__put_le(e + 24, count, 8);
-        vdi__put_le(e + 32, count, 8);
-        vdi__put_le(e + 40, size, 8);
-        vdi__put_le(e + 48, at, 8);
-        vdi__put_le(e + 56, 0x07064b50, 4);
-        vdi__put_le(e + 64, at + size, 8);
-        vdi__put_le(e + 72, 1, 4);
-        vdi__put_le(e + 76, 0x06054b50, 4);
-        vdi__put_le(e + 84, VDI__MIN(count, 0xFFFF), 2);
-        vdi__put_le(e + 86, VDI__MIN(count, 0xFFFF), 2);
-        vdi__put_le(e + 88, VDI__MIN(size, 0xFFFFFFFF), 4);
-        vdi__put_le(e + 92, VDI__MIN(at, 0xFFFFFFFF), 4);
-        if (size) vdi_write(z->out, z->directory.data, (size_t)size);
-        vdi_write(z->out, wide ? e : e + 76, wide ? sizeof e : 22);
+        const size_t from = vdi__zip_end_records(e, sizeof e, at, length, (uint64_t)z->count);
+        if (length) vdi_write(z->out, z->directory.data, (size_t)length);
+        vdi_write(z->out, e + from, sizeof e - from);
         status = vdi_writer_flush(z->out, err);
     }
     vdi_buffer_free(&z->directory);
@@ -41544,7 +41965,7 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     if (status < 0) return status;
     status = vdi__npy_read(&member, a, npz->zip.member[i].size, out, err);
     /* If it could not be read, damage to the packed data is the better explanation. */
-    bool damaged = npz->zip.open->why || status == VDI_OK;
+    bool damaged = npz->zip.open->packed.why || status == VDI_OK;
     vdi_status end = vdi_zip_leave(&npz->zip, &damage);
     if (end < 0 && damaged) {
         if (err) *err = damage;
