@@ -63,9 +63,24 @@ vdi demo:
 endif
 .PHONY: demo
 
-$(B)/tool/%.o: examples/vdi/%.c vdi.h
+$(B)/tool/%.o: examples/vdi/%.c vdi.h $(B)/tool/page.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -I. -c $< -o $@
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -I. -I$(B)/tool -c $< -o $@
+
+# The files of its pages, each as an array of characters: inspect.css is page_inspect_css.
+PAGES := $(sort $(wildcard examples/vdi/page/*))
+$(B)/tool/page.h: $(PAGES)
+	@mkdir -p $(@D)
+	@for f in $^; do \
+	  echo "static const char page_$$(basename $$f | tr . _)[] = {"; \
+	  od -An -v -tu1 $$f | awk '{ for (i = 1; i <= NF; i++) printf "%d,", $$i; print "" }'; \
+	  echo "0};"; \
+	done > $@
+
+.PHONY: page
+page: vdi ## check and try the scripts of the tool's pages (needs node)
+	@for f in $(filter %.js,$(PAGES)); do node --check $$f || exit 1; done
+	@sh tests/page.sh ./vdi
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 

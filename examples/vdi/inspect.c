@@ -94,21 +94,113 @@ static void what_if(const run *r, const inspection *s, const double *w, const do
     free(q);
 }
 
+/* What an episode adds to the means over all. */
+static void add_episode(inspection *s, const vdi_sacd_trace *t, double *sum, double *squares) {
+    double total = 0;
+    vdi_value_check_add(&s->check, t);
+    for (int64_t k = 0; k < t->steps * t->components; k++)
+        total += (double)t->reward[k];
+    for (int64_t k = 0; k < t->steps; k++) {
+        double all = 1e-300;
+        for (int64_t h = 0; h < s->heads; h++)
+            all += t->influence[k * s->heads + h];
+        for (int64_t h = 0; h < s->heads; h++)
+            s->influence[h] += t->influence[k * s->heads + h] / all;
+        s->steps++;
+    }
+    *sum += total;
+    *squares += total * total;
+}
+
+static void print_head(const inspection *s, int64_t h) {
+    static const char *const key[6] = {"influence", "mean", "bias", "rmse", "slope", "explained"};
+    const vdi_value_error v = vdi_value_check_head(&s->check, h);
+    const double x[6] = {s->influence[h], v.mean, v.bias, v.rmse, v.slope, v.explained};
+    printf("%s", h ? ", " : "");
+    print_json_text(s->head[h]);
+    printf(": {");
+    for (int i = 0; i < 6; i++) {
+        if (isfinite(x[i]))
+            printf("%s\"%s\": %.10g", i ? ", " : "", key[i], x[i]);
+        else
+            printf("%s\"%s\": null", i ? ", " : "", key[i]);
+    }
+    printf("}");
+}
+
+static void print_row(const inspection *s, int64_t h) {
+    const vdi_value_error v = vdi_value_check_head(&s->check, h);
+    const double x[6] = {s->influence[h], v.mean, v.bias, v.rmse, v.slope, v.explained};
+    printf("%-16s", s->head[h]);
+    for (int i = 0; i < 6; i++) {
+        if (isfinite(x[i]))
+            printf(" %12.4g", x[i]);
+        else
+            printf(" %12s", "-");
+    }
+    printf("\n");
+}
+
+static void print_inspection(const run *r, const inspection *s, double mean, double sd) {
+    if (r->json) {
+        printf("{\"episodes\": %lld, \"return_mean\": %.10g, \"return_std\": %.10g, "
+               "\"components\": {",
+               (long long)s->episodes, mean, sd);
+    } else {
+        printf("%-16s %12s %12s %12s %12s %12s %12s\n", "component", "influence", "mean return",
+               "bias", "RMSE", "slope", "explained");
+    }
+    for (int64_t h = 0; h < s->heads; h++) {
+        if (r->json)
+            print_head(s, h);
+        else
+            print_row(s, h);
+    }
+    if (r->json) printf("}");
+}
+
+/* Episodes, page and figures; the environment and the agent are there. */
+static int inspect_all(run *r, const inspect_options *want, inspection *s, vdi_env *env) {
+    double sum = 0, squares = 0, w[VDI_CRITIC_HEADS], at[2];
+    int status = DONE;
+    /* into the run, whose run.json stays that of the training */
+    const char *folder = r->out ? r->out : r->argument[0];
+    for (int64_t i = 0; i < s->episodes; i++) {
+        if (interrupted()) return INTERRUPTED;
+        if (!record(want, s, &s->episode[i], env, r->seed, i, want->candidates)) return FAILED;
+        add_episode(s, s->episode[i].trace, &sum, &squares);
+        progress(r, i + 1, s->episodes, "mean return", sum / (double)(i + 1));
+    }
+    progress_end(r);
+    for (int64_t h = 0; h < s->heads; h++)
+        s->influence[h] /= (double)(s->steps ? s->steps : 1);
+    const double mean = sum / (double)s->episodes;
+    const double variance = squares / (double)s->episodes - mean * mean;
+    if (want->what_if && (status = what_if_read(want, s, w, at)) != DONE) return status;
+    if (!inspect_page(s, folder)) return FAILED;
+    print_inspection(r, s, mean, sqrt(fmax(variance, 0)));
+    if (want->what_if) what_if(r, s, w, at);
+    if (r->json)
+        printf("}\n");
+    else
+        printf("%s/inspect.html\n", folder);
+    return DONE;
+}
+
 static int inspect_main(run *r, void *options) {
     const inspect_options *want = (const inspect_options *)options;
     agent_file a;
     vdi_env env;
     inspection s = {0};
-    s.episodes = want->episodes;
-    const int64_t candidates = want->candidates;
-    if (s.episodes < 1 || s.episodes > 1000)
-        return usage("--episodes: expected 1 to 1000, got %lld", (long long)s.episodes);
-    if (candidates < 1 || candidates > 1000)
-        return usage("--candidates: expected 1 to 1000, got %lld", (long long)candidates);
+    int status = FAILED;
     if (!r->out && agent_is_file(r->argument[0]))
         return usage("%s is a file: say with --out where the page goes", r->argument[0]);
     if (!agent_load(r->argument[0], r->pool, &a)) return FAILED;
-    if (!agent_env_open(r, &want->env, r->argument[0], &a, &env)) return FAILED;
+    if (!agent_env_open(r, &want->env, r->argument[0], &a, &env)) {
+        agent_free(&a);
+        return FAILED;
+    }
+    s.episodes = want->episodes;
     s.agent = a.agent;
     s.env = &env;
     s.run = r->argument[0];
@@ -119,76 +211,10 @@ static int inspect_main(run *r, void *options) {
         s.head[i] = s.heads == 1 ? "value" : i < env.components ? env.component[i] : "entropy";
     vdi_sacd_weights(a.agent, s.weights);
     if (s.heads == 1) s.weights[0] = 1;
-    if (!run_open_out(r)) return FAILED;
-    /* into the run, whose run.json stays that of the training */
-    const char *folder = r->out ? r->out : r->argument[0];
-    int status = FAILED;
-    double sum = 0, squares = 0, w[VDI_CRITIC_HEADS], at[2];
-    s.episode = calloc((size_t)s.episodes, sizeof *s.episode);
-    if (!s.episode) return fail("no memory for %lld episodes", (long long)s.episodes);
-    for (int64_t i = 0; i < s.episodes; i++) {
-        if (interrupted()) return INTERRUPTED;
-        if (!record(want, &s, &s.episode[i], &env, r->seed, i, candidates)) goto end;
-        const vdi_sacd_trace *t = s.episode[i].trace;
-        vdi_value_check_add(&s.check, t);
-        double total = 0;
-        for (int64_t k = 0; k < t->steps * t->components; k++)
-            total += (double)t->reward[k];
-        for (int64_t k = 0; k < t->steps; k++) {
-            double all = 1e-300;
-            for (int64_t h = 0; h < s.heads; h++)
-                all += t->influence[k * s.heads + h];
-            for (int64_t h = 0; h < s.heads; h++)
-                s.influence[h] += t->influence[k * s.heads + h] / all;
-            s.steps++;
-        }
-        sum += total;
-        squares += total * total;
-        progress(r, i + 1, s.episodes, "return", total);
-    }
-    progress_end(r);
-    for (int64_t h = 0; h < s.heads; h++)
-        s.influence[h] /= (double)(s.steps ? s.steps : 1);
-    const double mean = sum / (double)s.episodes;
-    const double variance = squares / (double)s.episodes - mean * mean;
-    if (want->what_if && (status = what_if_read(want, &s, w, at)) != DONE) goto end;
-    status = FAILED;
-    if (!inspect_page(&s, folder)) goto end;
-    if (r->json) {
-        printf(
-            "{\"episodes\": %lld, \"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {",
-            (long long)s.episodes, mean, sqrt(fmax(variance, 0)));
-    } else {
-        printf("%-16s %12s %12s %12s %12s %12s %12s\n", "component", "influence", "mean return",
-               "bias", "RMSE", "slope", "explained");
-    }
-    for (int64_t h = 0; h < s.heads; h++) {
-        const vdi_value_error v = vdi_value_check_head(&s.check, h);
-        const double x[6] = {s.influence[h], v.mean, v.bias, v.rmse, v.slope, v.explained};
-        static const char *const key[6] = {"influence", "mean",  "bias",
-                                           "rmse",      "slope", "explained"};
-        printf(r->json ? "%s\"%s\": {" : "%s%-16s", r->json && h ? ", " : "", s.head[h]);
-        for (int i = 0; i < 6; i++) {
-            if (!r->json && isfinite(x[i]))
-                printf(" %12.4g", x[i]);
-            else if (!r->json)
-                printf(" %12s", "-");
-            else if (isfinite(x[i]))
-                printf("%s\"%s\": %.10g", i ? ", " : "", key[i], x[i]);
-            else
-                printf("%s\"%s\": null", i ? ", " : "", key[i]);
-        }
-        printf(r->json ? "}" : "\n");
-    }
-    if (r->json) printf("}");
-    if (want->what_if) what_if(r, &s, w, at);
-    if (r->json)
-        printf("}\n");
-    else
-        printf("%s/inspect.html\n", folder);
-    status = DONE;
-end:
-    for (int64_t i = 0; i < s.episodes; i++) {
+    s.episode = (episode *)calloc((size_t)s.episodes, sizeof *s.episode);
+    if (!s.episode) (void)fail("no memory for %lld episodes", (long long)s.episodes);
+    if (s.episode && run_open_out(r)) status = inspect_all(r, want, &s, &env);
+    for (int64_t i = 0; s.episode && i < s.episodes; i++) {
         vdi_sacd_trace_destroy(s.episode[i].trace);
         free(s.episode[i].action);
         free(s.episode[i].q[0]);

@@ -207,6 +207,20 @@ void progress_end(run *r) {
     r->started = 0;
 }
 
+void print_json_text(const char *text) {
+    putchar('"');
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c < ' ' || c == 127)
+            printf("\\u%04x", c);
+        else if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
 void print_results(const run *r, const char *const *keys, const double *values, int count) {
     char number[VDI_TEXT_NUMBER];
     if (r->json) putchar('{');

@@ -76,7 +76,7 @@ static void recipe_apply(const vdi_env *env, vdi_sacd_desc *d) {
             d->target_entropy = c->target_entropy;
         }
     }
-    vdi_fields_fill(sacd_fields(), d);
+    vdi_fields_fill(vdi_sacd_desc_fields(), d);
 }
 
 /* ---- an agent and its files ------------------------------------------------------------------ */
@@ -723,8 +723,11 @@ static int eval_main(run *r, void *options) {
         return interrupted() ? INTERRUPTED : FAILED;
     if (r->json) {
         printf("{\"return_mean\": %.10g, \"return_std\": %.10g, \"components\": {", mean, sd);
-        for (int64_t i = 0; i < env.components; i++)
-            printf("%s\"%s\": %.10g", i ? ", " : "", env.component[i], components[i]);
+        for (int64_t i = 0; i < env.components; i++) {
+            printf("%s", i ? ", " : "");
+            print_json_text(env.component[i]);
+            printf(": %.10g", components[i]);
+        }
         printf("}, \"steps\": %.10g, \"episodes\": %lld}\n", steps, (long long)episodes);
     } else {
         printf("%-24s %.10g\n%-24s %.10g\n", "return_mean", mean, "return_std", sd);
@@ -742,12 +745,19 @@ static int eval_main(run *r, void *options) {
 static void envs_row(const run *r, const vdi_env *e, const char *summary, const char *line,
                      bool first) {
     if (r->json) {
-        printf("%s\"%s\": {\"observations\": %lld, \"actions\": %lld, \"components\": [",
-               first ? "{" : ", ", e->name, (long long)e->observations, (long long)e->actions);
-        for (int64_t k = 0; k < e->components; k++)
-            printf("%s\"%s\"", k ? ", " : "", e->component[k]);
+        printf("%s", first ? "{" : ", ");
+        print_json_text(e->name);
+        printf(": {\"observations\": %lld, \"actions\": %lld, \"components\": [",
+               (long long)e->observations, (long long)e->actions);
+        for (int64_t k = 0; k < e->components; k++) {
+            printf("%s", k ? ", " : "");
+            print_json_text(e->component[k]);
+        }
         printf("]");
-        if (line) printf(", \"env-cmd\": \"%s\"", line);
+        if (line) {
+            printf(", \"env-cmd\": ");
+            print_json_text(line);
+        }
         printf("}");
         return;
     }
@@ -774,7 +784,7 @@ static int envs_main(run *r, void *options) {
 }
 
 #define AGENT_OPTION(name, value, initial, member) \
-    OPTION_OF(name, value, initial, train_options, agent, sacd_fields, member)
+    OPTION_OF(name, value, initial, train_options, agent, vdi_sacd_desc_fields, member)
 static const option train_rows[] = {
     ENV_OPTIONS(train_options),
     OPTION_GROUP("the agent (defaults that an environment has its own for: vdi sacd envs)"),

@@ -1,7 +1,6 @@
 /* examples/vdi/sacd.h - what the commands of the agent share */
 #ifndef TOOL_SACD_H
 #define TOOL_SACD_H
-#include "tables.h"
 #include "tool.h"
 
 /* An agent out of RUN/agent.safetensors, and the environment that it was trained in. */

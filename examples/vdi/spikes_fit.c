@@ -580,7 +580,7 @@ static int spine_main(run *r, void *options) {
 }
 
 #define NET_OPTION(name, value, initial, member) \
-    OPTION_OF(name, value, initial, spikes_fit_options, net, deepspike_fields, member)
+    OPTION_OF(name, value, initial, spikes_fit_options, net, vdi_deepspike_desc_fields, member)
 /* clang-format off */
 #define LEARNING_OPTIONS(rate_, steps_) \
     NET_OPTION("estimator", "NAME", "auto", "train.estimator"), \

@@ -3,7 +3,6 @@
 #ifndef SPIKES_FIT_H
 #define SPIKES_FIT_H
 #include "spikes.h"
-#include "tables.h"
 
 /* Of fit and spine; what a verb has no row for stays zero. */
 typedef struct spikes_fit_options {

@@ -5,10 +5,6 @@ static const char *const obs_names[] = {"poisson", "gaussian", "gc", "negbin", "
 static const char *const link_names[] = {"exp", "softplus", NULL};
 static const char *const family_names[] = {"product", "direct", "meanfield", NULL};
 static const char *const dtype_names[] = {"float32", "float64", NULL};
-static const char *const algo_names[] = {"sac-d", "sac-d-naive", "sac-d-cagrad", "sac", NULL};
-static const char *const posterior_names[] = {"factorised", "correlated", NULL};
-static const char *const estimator_names[] = {"vimco",      "reinforce",  "concrete",
-                                              "wake-sleep", "supervised", NULL};
 
 /* A row: whole number, real number, flag. Those of before the table have no flags. */
 #define ROW_INT(member, initial, least, most, flags, help) \
@@ -91,66 +87,9 @@ static const vdi_field vilds_rows[] = {
      0, NULL, VDI_FIELD_NONE, 0, 0, VDI_FIELD_ADDED, "of everything random"},
 };
 
-#define EVER 9007199254740992.0 /* 2^53 */
-
-static const vdi_field sacd_rows[] = {
-    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, observations, 0, 1, VDI_ENV_MAX_OBSERVATIONS,
-                        VDI_FIELD_REQUIRED, "numbers in an observation"),
-    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, actions, 0, 1, VDI_ENV_MAX_ACTIONS, VDI_FIELD_REQUIRED,
-                        "numbers in an action"),
-    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, components, 0, 1, VDI_ENV_MAX_COMPONENTS, VDI_FIELD_REQUIRED,
-                        "numbers in a reward"),
-    VDI_FIELD_INT(vdi_sacd_desc, batch, 256, 1, 1000000, "transitions of an update"),
-    VDI_FIELD_INT(vdi_sacd_desc, capacity, 1000000, 1, EVER, "transitions that are remembered"),
-    VDI_FIELD_INT(vdi_sacd_desc, start, 1000, 1, EVER, "random steps before learning"),
-    VDI_FIELD_INT(vdi_sacd_desc, update_every, 1, 1, EVER,
-                  "steps of the environment for one update"),
-    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, rate, 3e-4, 0, 1e6, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
-                         "Adam's rate of policy and temperature"),
-    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, last_rate, 0, 0, 1e6,
-                         VDI_FIELD_COMPUTED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
-                         "where a straight line leads the rate"),
-    VDI_FIELD_INT(vdi_sacd_desc, rate_updates, 0, 0, EVER, "in how many updates"),
-    VDI_FIELD_INT(vdi_sacd_desc, rate_hold, 0, 0, EVER, "after how many"),
-    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, tau, 0.005, 0, 1, VDI_FIELD_ABOVE,
-                         "share of the nets in their targets at each update"),
-    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, gamma, 0.99, 0, 1, VDI_FIELD_ABOVE, "discount"),
-    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, target_entropy, has_target_entropy, 0, -1e6, 1e6,
-                        VDI_FIELD_COMPUTED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
-                        "entropy that the temperature steers to, in nats"),
-    VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, log_alpha, 0, -40, 40, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
-                         "logarithm of the first temperature"),
-    VDI_FIELD_BOOL(vdi_sacd_desc, fixed_alpha, "the temperature stays"),
-    VDI_FIELD_BOOL(vdi_sacd_desc, entropy_at_terminals,
-                   "pay the last step's entropy at terminal states too"),
-    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, cagrad_c, has_cagrad_c, 0.5, 0, 1, VDI_FIELD_BELOW,
-                        "how far CAGrad may leave the mean gradient, as a share of it"),
-    VDI_FIELD_SEED(vdi_sacd_desc, seed, "seed of everything random"),
-    VDI_FIELD_SIZES(vdi_sacd_desc, hidden, layers, VDI_FIELD_NONE, VDI_MLP_LAYERS, 2, 256, 1, 65536,
-                    "hidden layers of policy and critics"),
-    VDI_FIELD_ENUM(vdi_sacd_desc, algo, algo_names, "what is learned"),
-    VDI_FIELD_ENUM(vdi_sacd_desc, dtype, dtype_names, "type of the nets"),
-};
-
-#define DS_INT(member, initial, least, most, help) \
-    VDI_FIELD_INT(vdi_deepspike_desc, member, initial, least, most, help)
-static const vdi_field deepspike_rows[] = {
-    VDI_FIELD_ENUM(vdi_deepspike_desc, posterior, posterior_names, "family of the posterior"),
-    DS_INT(upsample, 1, 1, 64, "bins in a frame"),
-    VDI_FIELD_BOOL(vdi_deepspike_desc, amplitude, "infer the amplitude from each snippet"),
-    VDI_FIELD_ENUM(vdi_deepspike_desc, train.estimator, estimator_names,
-                   "how the gradient is estimated"),
-    DS_INT(train.steps, 5000, 1, 274877906944.0, "steps of the schedule"),
-    DS_INT(train.batch, 20, 1, 32768, "snippets of one cell in a step"),
-    DS_INT(train.samples, 64, 1, 1048576, "trains drawn of each"),
-    VDI_FIELD_REAL(vdi_deepspike_desc, train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
-};
-
 #define TABLE(function, desc, rows)                                          \
     const vdi_fields *function(void) {                                       \
         static const vdi_fields table = {desc, rows, (int)VDI__COUNT(rows)}; \
         return &table;                                                       \
     }
 TABLE(vilds_fields, "vdi_vilds_desc", vilds_rows)
-TABLE(sacd_fields, "vdi_sacd_desc", sacd_rows)
-TABLE(deepspike_fields, "vdi_deepspike_desc", deepspike_rows)

@@ -4,7 +4,5 @@
 #include "tool.h"
 
 const vdi_fields *vilds_fields(void);
-const vdi_fields *sacd_fields(void);
-const vdi_fields *deepspike_fields(void);
 
 #endif

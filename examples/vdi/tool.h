@@ -137,6 +137,8 @@ bool interrupted(void);
 /* tell how far a loop is: `name` and `value` are what is being driven (a loss) */
 void progress(run *r, int64_t step, int64_t steps, const char *name, double value);
 void progress_end(run *r);
+/* a name or another text as JSON has it, in quotes */
+void print_json_text(const char *text);
 /* {"key": number, ...} on one line of stdout if --json, else one line per pair; NULL ends the
  * list */
 void print_results(const run *r, const char *const *keys, const double *values, int count);
