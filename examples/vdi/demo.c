@@ -41,8 +41,8 @@ static void table_page(demo *m) {
         cell[5 * i + 3] = m->meaning[i];
         cell[5 * i + 4] = text[i][1];
     }
-    vdi_page_heading(&m->page, 2, "In figures");
-    vdi_page_table(&m->page, head, 5, cell, m->rows);
+    vdi_page_heading(&m->report.page, 2, "In figures");
+    vdi_page_table(&m->report.page, head, 5, cell, m->rows);
 }
 
 typedef struct demo_options {
@@ -54,17 +54,14 @@ static int demo_main(run *r, void *options) {
         demo_blocktri, demo_lds, demo_vilds, demo_flds, demo_spikes, demo_sacd,
     };
     static demo m;
-    vdi_error err = {0};
-    char *path = NULL;
     m.r = r;
     m.quick = ((const demo_options *)options)->quick;
     if (!run_open_out(r)) return FAILED;
     if (r->out) {
-        path = path_join(r->out, "index.html");
-        if (vdi_writer_open(&m.w, path, &err) < 0) return fail_error(&err, path);
+        if (!report_open(&m.report, r->out, "index.html", "vdi " VDI_VERSION ": a demonstration"))
+            return FAILED;
         m.open = true;
-        vdi_page_begin(&m.page, &m.w, "vdi " VDI_VERSION ": a demonstration");
-        vdi_page_text(&m.page,
+        vdi_page_text(&m.report.page,
                       "Everything on this page was simulated and computed by one run of vdi demo.");
     }
     bool ok = true;
@@ -72,11 +69,8 @@ static int demo_main(run *r, void *options) {
         ok = family[i](&m);
     if (m.open) {
         table_page(&m);
-        bool written = vdi_page_end(&m.page, &err) == VDI_OK;
-        if (vdi_writer_close(&m.w, written ? &err : NULL) < 0) written = false;
-        if (!written) return fail_error(&err, path);
+        if (!report_close(&m.report)) return FAILED;
     }
-    free(path);
     if (!ok) return interrupted() ? INTERRUPTED : FAILED;
     int off = 0;
     for (int i = 0; i < m.rows; i++)

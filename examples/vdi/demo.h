@@ -13,8 +13,7 @@ typedef struct demo {
     run *r;
     bool quick; /* less of everything */
     bool open;  /* there is a page: draw into it */
-    vdi_page page;
-    vdi_writer w;
+    report report;
     /* the table */
     /* meaning: of the reference */
     const char *family[DEMO_ROWS], *what[DEMO_ROWS], *meaning[DEMO_ROWS];

@@ -55,12 +55,12 @@ bool demo_blocktri(demo *m) {
             ->color = VDI_COLOR_BLUE;
         vdi_panel_line(p, "posterior mean", vdi_tensor_1d(x, VDI_F64, T))->color = VDI_COLOR_BLUE;
         vdi_panel_line(p, "truth", vdi_tensor_1d(truth, VDI_F64, T))->color = VDI_COLOR_INK;
-        vdi_page_heading(&m->page, 2, "Block-tridiagonal solver");
-        vdi_page_text(&m->page,
+        vdi_page_heading(&m->report.page, 2, "Block-tridiagonal solver");
+        vdi_page_text(&m->report.page,
                       "A random walk seen through noise. Its posterior is one symmetric system "
                       "with three diagonals of blocks; one "
                       "factorisation gives the mean, the variances and the log determinant.");
-        vdi_page_figure(&m->page, &f, NULL);
+        vdi_page_figure(&m->report.page, &f, NULL);
         vdi_figure_free(&f);
     }
     return true;

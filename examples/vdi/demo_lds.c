@@ -94,12 +94,13 @@ bool demo_lds(demo *m) {
             vdi_panel_line(p, NULL,
                            vdi_tensor_index(vdi_tensor_2d(z + B * T * D, VDI_F64, T, D), 1, k));
         }
-        vdi_page_heading(&m->page, 2, "Linear dynamical system");
-        vdi_page_text(&m->page, "Ten channels driven by a damped rotation in the plane, learnt by "
-                                "exact EM from trials of which a fifth of the values "
-                                "is missing. Below, a trial that was not trained on: the learnt "
-                                "latents equal the true ones up to a linear map.");
-        vdi_page_figure(&m->page, &f, NULL);
+        vdi_page_heading(&m->report.page, 2, "Linear dynamical system");
+        vdi_page_text(&m->report.page,
+                      "Ten channels driven by a damped rotation in the plane, learnt by "
+                      "exact EM from trials of which a fifth of the values "
+                      "is missing. Below, a trial that was not trained on: the learnt "
+                      "latents equal the true ones up to a linear map.");
+        vdi_page_figure(&m->report.page, &f, NULL);
         vdi_figure_free(&f);
         free(ms);
     }

@@ -29,14 +29,15 @@ static void page(demo *m, const vdi_sacd_trace *t, double (*part)[SEEN], double 
         s->color = (vdi_color)(VDI_COLOR_BLUE + i);
         s->dashed = true;
     }
-    vdi_page_heading(&m->page, 2, "SAC-D");
-    vdi_page_text(&m->page, "A pendulum pays for angle, speed and torque, and the agent learns a "
-                            "value for each, and for the entropy of its own "
-                            "choices; it acts on their sum. Above, its training; below, one new "
-                            "episode: the values by component, and the "
-                            "discounted rewards that then came. vdi sacd inspect makes a page to "
-                            "scrub through such an episode.");
-    vdi_page_figure(&m->page, &f, NULL);
+    vdi_page_heading(&m->report.page, 2, "SAC-D");
+    vdi_page_text(&m->report.page,
+                  "A pendulum pays for angle, speed and torque, and the agent learns a "
+                  "value for each, and for the entropy of its own "
+                  "choices; it acts on their sum. Above, its training; below, one new "
+                  "episode: the values by component, and the "
+                  "discounted rewards that then came. vdi sacd inspect makes a page to "
+                  "scrub through such an episode.");
+    vdi_page_figure(&m->report.page, &f, NULL);
     vdi_figure_free(&f);
 }
 

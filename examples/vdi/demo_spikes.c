@@ -54,16 +54,17 @@ static void page(demo *m, const double *trace, const double *truth, const double
         VDI_COLOR_BLUE;
     vdi_panel_line(p, "OASIS, scaled", vdi_tensor_1d((void *)oasis, VDI_F64, SHOWN))->color =
         VDI_COLOR_VERMILION;
-    vdi_page_heading(&m->page, 2, "DeepSpike");
-    vdi_page_text(&m->page, "Cells with a slow, saturating indicator (MLphys), simulated here; a "
-                            "spike is six times as high as the noise. The network "
-                            "in the box knows neither the indicator nor the noise: it was trained "
-                            "once, on simulations of many, and reads both off the "
-                            "trace. Whether a usual rise is one spike or a burst no single trace "
-                            "tells, so it knows counts up to a factor of about two. "
-                            "OASIS deconvolves with constants that it estimates. vdi spikes infer "
-                            "does this for a file of traces.");
-    vdi_page_figure(&m->page, &f, NULL);
+    vdi_page_heading(&m->report.page, 2, "DeepSpike");
+    vdi_page_text(&m->report.page,
+                  "Cells with a slow, saturating indicator (MLphys), simulated here; a "
+                  "spike is six times as high as the noise. The network "
+                  "in the box knows neither the indicator nor the noise: it was trained "
+                  "once, on simulations of many, and reads both off the "
+                  "trace. Whether a usual rise is one spike or a burst no single trace "
+                  "tells, so it knows counts up to a factor of about two. "
+                  "OASIS deconvolves with constants that it estimates. vdi spikes infer "
+                  "does this for a file of traces.");
+    vdi_page_figure(&m->report.page, &f, NULL);
     vdi_figure_free(&f);
 }
 

@@ -105,13 +105,14 @@ bool demo_vilds(demo *m) {
         vdi_vilds_result out = {0};
         out.mean = mean;
         out.cov = cov;
-        vdi_page_heading(&m->page, 2, "VILDS");
-        vdi_page_text(&m->page, "Six channels driven by a damped rotation, learnt by stochastic "
-                                "ascent of the evidence lower bound. With Gaussian "
-                                "observations and a linear read-out the bound can reach log p "
-                                "itself, which a Kalman filter tells for the same parameters.");
+        vdi_page_heading(&m->report.page, 2, "VILDS");
+        vdi_page_text(&m->report.page,
+                      "Six channels driven by a damped rotation, learnt by stochastic "
+                      "ascent of the evidence lower bound. With Gaussian "
+                      "observations and a linear read-out the bound can reach log p "
+                      "itself, which a Kalman filter tells for the same parameters.");
         ok = vdi_vilds_infer(model, data, NULL, &out, &err) == VDI_OK &&
-             latents_picture(NULL, &m->page, B, T, D, NULL, mean, cov, NULL, &err);
+             latents_picture(NULL, &m->report.page, B, T, D, NULL, mean, cov, NULL, &err);
         if (!ok) (void)fail_error(&err, NULL);
         free(mean);
         free(cov);
@@ -270,15 +271,16 @@ bool demo_flds(demo *m) {
                     ->color = VDI_COLOR_GREY;
             }
         }
-        vdi_page_heading(&m->page, 2, "fLDS");
-        vdi_page_text(&m->page, "A walker in the plane: six neurons fire on one side of it, 18 "
-                                "each in a place of its own. From their spike counts alone "
-                                "the model finds the plane: trials that it was not trained on, "
-                                "known only up to an affine map.");
-        vdi_page_figure(&m->page, &f, NULL);
+        vdi_page_heading(&m->report.page, 2, "fLDS");
+        vdi_page_text(&m->report.page,
+                      "A walker in the plane: six neurons fire on one side of it, 18 "
+                      "each in a place of its own. From their spike counts alone "
+                      "the model finds the plane: trials that it was not trained on, "
+                      "known only up to an affine map.");
+        vdi_page_figure(&m->report.page, &f, NULL);
         vdi_figure_free(&f);
-        ok = trace_picture(NULL, &m->page, trace, rows, &err) &&
-             rates_picture(NULL, &m->page, T, N, y + TRAIN * T * N, rate, true, &err);
+        ok = trace_picture(NULL, &m->report.page, trace, rows, &err) &&
+             rates_picture(NULL, &m->report.page, T, N, y + TRAIN * T * N, rate, true, &err);
         if (!ok) (void)fail_error(&err, NULL);
     }
     vdi_plds_data_destroy(counts[0]);

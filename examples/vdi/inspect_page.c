@@ -73,49 +73,44 @@ static void page_checks(vdi_page *p, const inspection *s) {
     vdi_page_numbers(p, head, s->head, vdi_tensor_2d(x, VDI_F64, s->heads, 6), 3);
 }
 
-bool inspect_page(const inspection *s, const char *folder) {
-    char *path = path_join(folder, "inspect.html"), text[400];
-    vdi_error err = {0};
-    vdi_writer w;
-    vdi_page p;
+static void page_data(vdi_page *p, const inspection *s) {
     vdi_json_writer j;
-    bool ok = vdi_writer_open(&w, path, &err) == VDI_OK;
-    if (ok) {
-        snprintf(text, sizeof text, "%s: why does it do that?", s->env->name);
-        vdi_page_begin(&p, &w, text);
-        snprintf(text, sizeof text,
-                 "Agent %s, algorithm %s, discount %g. Move the time to scrub through an episode; "
-                 "move a weight to see which action would then be best, "
-                 "without learning anew; gain is what that action has over the policy's own.%s",
-                 s->run, s->algo, s->gamma,
-                 s->heads == 1 ? " This agent has one value for all of the reward, so only its "
-                                 "whole can be weighed: train with sac-d to split it."
-                               : "");
-        vdi_page_text(&p, text);
-        vdi_page_raw(&p, "<style>\n");
-        vdi_page_raw(&p, page_inspect_css);
-        vdi_page_raw(&p, "</style>\n");
-        vdi_page_raw(&p, page_inspect_html);
-        page_checks(&p, s);
-        vdi_page_data_begin(&p, "data", &j);
-        vdi_json_open(&j, NULL, '{');
-        vdi_json_put_text(&j, "env", s->env->name);
-        put_names(&j, "heads", s->head, s->heads);
-        put_names(&j, "observations", s->env->observation, s->env->observations);
-        vdi_json_put_tensor(&j, "weights", vdi_tensor_1d((void *)s->weights, VDI_F64, s->heads));
-        vdi_json_open(&j, "episodes", '[');
-        for (int64_t i = 0; i < s->episodes; i++)
-            put_episode(&j, s, &s->episode[i]);
-        vdi_json_close(&j);
-        vdi_json_close(&j);
-        vdi_page_data_end(&p, &j);
-        vdi_page_script(&p, page_values_js);
-        vdi_page_script(&p, page_draw_js);
-        vdi_page_script(&p, page_inspect_js);
-        ok = vdi_page_end(&p, &err) == VDI_OK;
-        ok = vdi_writer_close(&w, ok ? &err : NULL) == VDI_OK && ok;
-    }
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
-    return ok;
+    vdi_page_data_begin(p, "data", &j);
+    vdi_json_open(&j, NULL, '{');
+    vdi_json_put_text(&j, "env", s->env->name);
+    put_names(&j, "heads", s->head, s->heads);
+    put_names(&j, "observations", s->env->observation, s->env->observations);
+    vdi_json_put_tensor(&j, "weights", vdi_tensor_1d((void *)s->weights, VDI_F64, s->heads));
+    vdi_json_open(&j, "episodes", '[');
+    for (int64_t i = 0; i < s->episodes; i++)
+        put_episode(&j, s, &s->episode[i]);
+    vdi_json_close(&j);
+    vdi_json_close(&j);
+    vdi_page_data_end(p, &j);
+}
+
+bool inspect_page(const inspection *s, const char *folder) {
+    char text[1000];
+    report p;
+    snprintf(text, sizeof text, "%s: why does it do that?", s->env->name);
+    if (!report_open(&p, folder, "inspect.html", text)) return false;
+    snprintf(text, sizeof text,
+             "Agent %s, algorithm %s, discount %g. Move the time to scrub through an episode; "
+             "move a weight to see which action would then be best, "
+             "without learning anew; gain is what that action has over the policy's own.%s",
+             s->run, s->algo, s->gamma,
+             s->heads == 1 ? " This agent has one value for all of the reward, so only its "
+                             "whole can be weighed: train with sac-d to split it."
+                           : "");
+    vdi_page_text(&p.page, text);
+    vdi_page_raw(&p.page, "<style>\n");
+    vdi_page_raw(&p.page, page_inspect_css);
+    vdi_page_raw(&p.page, "</style>\n");
+    vdi_page_raw(&p.page, page_inspect_html);
+    page_checks(&p.page, s);
+    page_data(&p.page, s);
+    vdi_page_script(&p.page, page_values_js);
+    vdi_page_script(&p.page, page_draw_js);
+    vdi_page_script(&p.page, page_inspect_js);
+    return report_close(&p);
 }

@@ -53,7 +53,7 @@ bool latents_draw(const char *path, const vdi_lds *lds, vdi_lds_data *data, cons
         vdi_panel_line(p, NULL, vdi_tensor_1d(copy, VDI_F64, iterations + 1))->color =
             VDI_COLOR_VERMILION;
     }
-    ok = ok && vdi_svg_save(path, &f, err) == VDI_OK;
+    ok = ok && save_svg(path, &f, err);
     vdi_figure_free(&f);
     free(ms);
     free(Ps);

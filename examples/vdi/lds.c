@@ -189,32 +189,37 @@ static bool checkpoint_save(const run *r, const checkpoint *c) {
     return ok;
 }
 
+static bool checkpoint_take(const vdi_safetensors *file, vdi_lds *lds, double *trace, int64_t most,
+                            int64_t *done, vdi_error *err) {
+    const vdi_tensor t = vdi_safetensors_find(file, "trace");
+    vdi_state state = vdi_lds_state(lds);
+    if (t.ndim != 1 || t.dtype != VDI_F64) {
+        (void)vdi_error_set(err, VDI_ERR_FORMAT, "resume",
+                            "expected a trace (iterations,) of float64");
+        return false;
+    }
+    if (t.shape[0] > most) {
+        (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "resume",
+                            "the run has done %lld iterations, more than --iters %lld",
+                            (long long)t.shape[0], (long long)most);
+        return false;
+    }
+    *done = t.shape[0];
+    memcpy(trace, t.data, (size_t)*done * sizeof *trace);
+    return vdi_safetensors_copy_to(file, &state, err) == VDI_OK &&
+           vdi_lds_check(lds, err) == VDI_OK;
+}
+
+/* Where the run is: *there is false for one that was ended before its first checkpoint. */
 static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int64_t most,
-                            int64_t *done) {
+                            int64_t *done, bool *there) {
     vdi_error err = {0};
     vdi_safetensors file;
     char *path = path_join(folder, "checkpoint.safetensors");
-    vdi_state state = vdi_lds_state(lds);
-    bool ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
-    if (ok) {
-        vdi_tensor t = vdi_safetensors_find(&file, "trace");
-        ok = t.ndim == 1 && t.dtype == VDI_F64 &&
-             vdi_safetensors_copy_to(&file, &state, &err) == VDI_OK &&
-             vdi_lds_check(lds, &err) == VDI_OK;
-        if (t.ndim != 1 || t.dtype != VDI_F64) {
-            (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
-                                "expected a trace (iterations,) of float64");
-        }
-        if (ok && t.shape[0] > most) {
-            ok = false;
-            (void)vdi_error_set(&err, VDI_ERR_ARGUMENT, "resume",
-                                "the run has done %lld iterations, more than --iters %lld",
-                                (long long)t.shape[0], (long long)most);
-        }
-        if (ok) {
-            *done = t.shape[0];
-            memcpy(trace, t.data, (size_t)*done * sizeof *trace);
-        }
+    *there = file_exists(path);
+    bool ok = !*there || vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
+    if (ok && *there) {
+        ok = checkpoint_take(&file, lds, trace, most, done, &err);
         vdi_safetensors_free(&file);
     }
     if (!ok) (void)fail_error(&err, path);
@@ -238,6 +243,7 @@ static int fit_main(run *r, void *options) {
     const char *init = want->init, *resume = want->resume;
     const int64_t d = want->d, iterations = want->iters;
     int64_t done = 0;
+    bool there = false;
     if ((d > 0) == (init != NULL)) {
         return usage(
             "expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
@@ -254,8 +260,8 @@ static int fit_main(run *r, void *options) {
     }
     if (!data_make(r, lds, &o, &data)) return FAILED;
     double *trace = doubles(iterations + 1), bins = (double)vdi_lds_data_observed_bins(data);
-    if (resume && !checkpoint_load(resume, lds, trace, iterations, &done)) return FAILED;
-    if (!resume && !init && vdi_lds_init(lds, data, r->seed, &err) < 0)
+    if (resume && !checkpoint_load(resume, lds, trace, iterations, &done, &there)) return FAILED;
+    if (!there && !init && vdi_lds_init(lds, data, r->seed, &err) < 0)
         return fail_error(&err, r->argument[0]);
     if (!run_open_out(r)) return FAILED;
     double saved = seconds_now();
@@ -264,10 +270,9 @@ static int fit_main(run *r, void *options) {
         if (vdi_lds_em_step(lds, data, &trace[c.done], &err) < 0)
             return fail_error(&err, r->argument[0]);
         progress(r, c.done + 1, iterations, "log likelihood per bin", trace[c.done] / bins);
-        if (seconds_now() - saved > 10) {
+        if (checkpoint_due(&saved, 10)) {
             checkpoint now = {lds, trace, c.done + 1};
             if (!checkpoint_save(r, &now)) return FAILED;
-            saved = seconds_now();
         }
     }
     progress_end(r);

@@ -14,6 +14,13 @@
 #define DECLARED(name) extern const command name;
 COMMANDS(DECLARED)
 
+/* What could not be said is a failure too. */
+static int finish(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    const int failed = fail("cannot write to standard output");
+    return code == DONE ? failed : code;
+}
+
 int main(int argc, char **argv) {
 #define LISTED(name) &name,
     static const command *const commands[] = {COMMANDS(LISTED)};
@@ -21,7 +28,7 @@ int main(int argc, char **argv) {
     memset(&r, 0, sizeof r);
     r.lock = -1;
     int code = run_parse(&r, commands, (int)(sizeof commands / sizeof *commands), argc, argv);
-    if (code >= 0) return code; /* help, version or a usage error */
+    if (code >= 0) return finish(code); /* help, version or a usage error */
     catch_interrupts();
     vdi_error err = {0};
     if (r.threads != 1 && vdi_pool_create(r.threads, NULL, &r.pool, &err) < 0)
@@ -29,6 +36,6 @@ int main(int argc, char **argv) {
     code = r.command->main(&r, r.options);
     vdi_pool_destroy(r.pool);
     free(r.options);
-    if (!run_close(&r) && code == DONE) code = FAILED;
-    return code;
+    run_close(&r);
+    return finish(code == INTERRUPTED ? interrupted_code() : code);
 }

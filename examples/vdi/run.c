@@ -5,10 +5,17 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
+
+/* Files that have to go when a signal ends the program. */
+enum { LOCK, PART, REPORT, LEFT };
+static char *volatile behind[LEFT];
+
+static void leave_behind(int which, char *path) { behind[which] = path; }
 
 double seconds_now(void) {
     struct timespec t;
@@ -89,6 +96,7 @@ bool run_open_out(run *r) {
     l.l_type = F_WRLCK;
     r->lock = open(path, O_RDWR | O_CREAT, 0666);
     bool ok = r->lock >= 0 && fcntl(r->lock, F_SETLK, &l) == 0;
+    if (ok) leave_behind(LOCK, path);
     if (!ok) {
         (void)fail(r->lock < 0 ? "cannot write to the folder %s: %s"
                                : "another run is writing to %s (%s)",
@@ -96,37 +104,32 @@ bool run_open_out(run *r) {
         if (r->lock >= 0) close(r->lock); /* it is the other's: not ours to remove */
         r->lock = -1;
     }
-    free(path);
+    if (!ok) free(path); /* else the handler of signals has it */
     return ok && run_json_save(r);
 }
 
-bool run_close(run *r) {
+void run_close(run *r) {
     if (r->lock >= 0) {
         char *path = path_join(r->out, ".lock");
         unlink(path);
+        leave_behind(LOCK, NULL);
         free(path);
         close(r->lock);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fail("cannot write to standard output: %s", strerror(errno));
-        return false;
-    }
-    return true;
 }
 
 /* Beside the file, then over it: whoever reads sees the old one or the whole new one, even after a
  * power cut. */
-bool save_atomically(const char *path,
-                     vdi_status (*save)(const char *path, const void *what, vdi_error *err),
-                     const void *what, vdi_error *err) {
+static char *part_path(int which, const char *path) {
     size_t n = strlen(path) + 8;
     char *part = (char *)malloc(n);
-    if (!part) {
-        vdi_error_set(err, VDI_ERR_MEMORY, "save", "no memory");
-        return false;
-    }
+    if (!part) exit(fail("out of memory"));
     snprintf(part, n, "%s.part", path);
-    bool ok = save(part, what, err) >= 0;
+    leave_behind(which, part);
+    return part;
+}
+
+static bool part_done(int which, char *part, const char *path, bool ok, vdi_error *err) {
     if (ok) {
         int f = open(part, O_RDONLY);
         ok = f >= 0 && fsync(f) == 0 && close(f) == 0 && rename(part, path) == 0;
@@ -136,7 +139,70 @@ bool save_atomically(const char *path,
         }
     }
     if (!ok) unlink(part);
+    leave_behind(which, NULL);
     free(part);
+    return ok;
+}
+
+bool save_atomically(const char *path,
+                     vdi_status (*save)(const char *path, const void *what, vdi_error *err),
+                     const void *what, vdi_error *err) {
+    char *part = part_path(PART, path);
+    const bool ok = save(part, what, err) >= 0;
+    return part_done(PART, part, path, ok, err);
+}
+
+static vdi_status svg_write(const char *path, const void *what, vdi_error *err) {
+    vdi_figure *f;
+    memcpy(&f, &what, sizeof f); /* it is laid out where it is drawn */
+    return vdi_svg_save(path, f, err);
+}
+
+bool save_svg(const char *path, vdi_figure *f, vdi_error *err) {
+    return save_atomically(path, svg_write, f, err);
+}
+
+typedef struct table {
+    const vdi_named_tensor *columns;
+    int64_t count;
+} table;
+
+static vdi_status csv_write(const char *path, const void *what, vdi_error *err) {
+    const table *t = (const table *)what;
+    return vdi_csv_save(path, t->columns, t->count, err);
+}
+
+bool save_csv(const run *r, const char *name, const vdi_named_tensor *columns, int64_t count) {
+    const table t = {columns, count};
+    vdi_error err = {0};
+    char *path = path_join(r->out, name);
+    const bool ok = save_atomically(path, csv_write, &t, &err);
+    if (!ok) (void)fail_error(&err, path);
+    free(path);
+    return ok;
+}
+
+bool report_open(report *p, const char *folder, const char *name, const char *title) {
+    vdi_error err = {0};
+    p->path = path_join(folder, name);
+    p->part = part_path(REPORT, p->path);
+    if (vdi_writer_open(&p->w, p->part, &err) >= 0) {
+        vdi_page_begin(&p->page, &p->w, title);
+        return true;
+    }
+    (void)fail_error(&err, p->path);
+    (void)part_done(REPORT, p->part, p->path, false, NULL);
+    free(p->path);
+    return false;
+}
+
+bool report_close(report *p) {
+    vdi_error err = {0};
+    bool ok = vdi_page_end(&p->page, &err) == VDI_OK;
+    ok = vdi_writer_close(&p->w, ok ? &err : NULL) == VDI_OK && ok;
+    ok = part_done(REPORT, p->part, p->path, ok, &err);
+    if (!ok) (void)fail_error(&err, p->path);
+    free(p->path);
     return ok;
 }
 
@@ -144,21 +210,57 @@ bool save_atomically(const char *path,
 
 static volatile sig_atomic_t stop;
 
-static void on_signal(int signal_number) {
+/* A verb that has a loop asks interrupted() and saves; one that has none, or is in a long step of
+ * it, is ended after this many microseconds. It loses nothing that was there: files are written
+ * beside and renamed. */
+enum { GRACE = 700000 };
+
+static void after(long microseconds) {
+    struct itimerval t;
+    memset(&t, 0, sizeof t);
+    t.it_value.tv_usec = microseconds;
+    setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void on_alarm(int signal_number) {
+    static const char text[] = "vdi: interrupted\n";
     (void)signal_number;
-    stop = 1;
+    for (int i = 0; i < LEFT; i++)
+        if (behind[i]) unlink(behind[i]);
+    if (write(2, text, sizeof text - 1) < 0) _exit(128 + (int)stop);
+    _exit(128 + (int)stop);
+}
+
+static void on_signal(int signal_number) {
+    stop = signal_number;
+    after(GRACE);
 }
 
 void catch_interrupts(void) {
     struct sigaction a;
     memset(&a, 0, sizeof a);
+    a.sa_handler = on_alarm;
+    sigaction(SIGALRM, &a, NULL);
     a.sa_handler = on_signal;
     a.sa_flags = (int)SA_RESETHAND; /* a second Ctrl-C ends the program at once */
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
 }
 
-bool interrupted(void) { return stop != 0; }
+bool interrupted(void) {
+    if (stop) after(0); /* who asks is about to save */
+    return stop != 0;
+}
+
+int interrupted_code(void) { return 128 + (stop ? (int)stop : SIGINT); }
+
+bool checkpoint_due(double *saved, double seconds) {
+    const char *test = getenv("VDI_TEST_CHECKPOINT_MS"); /* tests have no ten seconds */
+    if (test) seconds = atof(test) / 1000;
+    if (seconds_now() - *saved <= seconds) return false;
+    *saved = seconds_now();
+    return true;
+}
 
 /* ---- progress -------------------------------------------------------------------------------- */
 

@@ -192,19 +192,19 @@ bool agent_env_open(const run *r, const env_options *o, const char *from, const 
 /* ---- train ----------------------------------------------------------------------------------- */
 
 /* A table of numbers that grows: one row for each episode, or for each evaluation. */
-typedef struct table {
+typedef struct sheet {
     double *data;
     int64_t rows, cols, room;
     const char *name[COLUMNS];
     char text[COLUMNS][48];
-} table;
+} sheet;
 
-static void table_name(table *t, const char *format, const char *what) {
+static void table_name(sheet *t, const char *format, const char *what) {
     snprintf(t->text[t->cols], sizeof t->text[0], format, what);
     t->name[t->cols] = t->text[t->cols];
     t->cols++;
 }
-static double *table_row(table *t) {
+static double *table_row(sheet *t) {
     if (t->rows == t->room) {
         t->room = t->room ? 2 * t->room : 256;
         double *more = (double *)realloc(t->data, (size_t)(t->room * t->cols) * sizeof *more);
@@ -213,11 +213,11 @@ static double *table_row(table *t) {
     }
     return t->data + t->rows++ * t->cols;
 }
-static vdi_tensor table_tensor(const table *t) {
+static vdi_tensor table_tensor(const sheet *t) {
     return vdi_tensor_2d(t->data, VDI_F64, t->rows, t->cols);
 }
 static vdi_status table_write(const char *path, const void *what, vdi_error *err) {
-    const table *t = (const table *)what;
+    const sheet *t = (const sheet *)what;
     vdi_named_tensor column[COLUMNS];
     for (int64_t i = 0; i < t->cols; i++) {
         column[i].name = t->name[i];
@@ -225,7 +225,7 @@ static vdi_status table_write(const char *path, const void *what, vdi_error *err
     }
     return vdi_csv_save(path, column, t->cols, err);
 }
-static bool table_save(const run *r, const char *name, const table *t) {
+static bool table_save(const run *r, const char *name, const sheet *t) {
     vdi_error err = {0};
     char *path = path_join(r->out, name);
     bool ok = save_atomically(path, table_write, t, &err);
@@ -233,7 +233,7 @@ static bool table_save(const run *r, const char *name, const table *t) {
     free(path);
     return ok;
 }
-static bool table_take(const vdi_safetensors *file, const char *name, table *t, vdi_error *err) {
+static bool table_take(const vdi_safetensors *file, const char *name, sheet *t, vdi_error *err) {
     vdi_tensor from = vdi_safetensors_find(file, name);
     if (from.ndim != 2 || from.dtype != VDI_F64 || from.shape[1] != t->cols) {
         vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected \"%s\" with %lld columns", name,
@@ -260,7 +260,7 @@ typedef struct training {
     double influence[VDI_ENV_MAX_COMPONENTS + 1]; /* relative, summed over states of this episode */
     double mean_loss[VDI_ENV_MAX_COMPONENTS + 1]; /* likewise over updates */
     int64_t states, updates;
-    table log, evals;
+    sheet log, evals;
     double saved, save_seconds;
 } training;
 
@@ -370,7 +370,7 @@ static bool training_resume(training *t, const char *folder) {
 
 static void training_tables(training *t) {
     const int64_t m = t->env.components;
-    table *l = &t->log;
+    sheet *l = &t->log;
     static const char *const first[] = {"episode", "step", "length", "terminated", "return"};
     static const char *const last[] = {"alpha", "entropy", "value", "policy_loss"};
     t->heads = vdi_critic_get_desc(vdi_sacd_critic(t->agent))->heads;
@@ -477,7 +477,7 @@ static bool training_judge(training *t) {
 }
 
 /* Mean of column `col` over the last `window` episodes, for each episode. */
-static double *smooth(const table *t, int64_t col, int64_t window) {
+static double *smooth(const sheet *t, int64_t col, int64_t window) {
     double *out = doubles(t->rows ? t->rows : 1), sum = 0;
     int64_t count = 0;
     for (int64_t i = 0; i < t->rows; i++) {
@@ -497,7 +497,7 @@ static double *smooth(const table *t, int64_t col, int64_t window) {
 }
 
 static bool training_draw(const training *t) {
-    const table *l = &t->log;
+    const sheet *l = &t->log;
     const int64_t m = t->env.components, window = 20;
     double *line[2 * VDI_ENV_MAX_COMPONENTS + 2] = {NULL};
     int lines = 0;
@@ -549,7 +549,7 @@ static bool training_draw(const training *t) {
         }
     }
     char *path = path_join(t->r->out, "curve.svg");
-    bool ok = vdi_svg_save(path, &f, &err) == VDI_OK;
+    bool ok = save_svg(path, &f, &err);
     if (!ok) (void)fail_error(&err, path);
     free(path);
     vdi_figure_free(&f);
@@ -602,10 +602,10 @@ static bool training_loop(training *t, int64_t steps) {
         }
         if (every > 0 && step % every == 0 && !training_judge(t)) return false;
         progress(r, step, steps, "mean return", training_recent(t));
-        if (!t->episode->end) continue;
-        training_log(t);
+        if (t->episode->end) training_log(t);
         if (interrupted()) break;
-        if (seconds_now() - t->saved > fmax(10, 50 * t->save_seconds) && !training_save(t))
+        if (!t->episode->end) continue; /* where any simulator can go on */
+        if (checkpoint_due(&t->saved, fmax(10, 50 * t->save_seconds)) && !training_save(t))
             return false;
     }
     progress_end(r);

@@ -55,6 +55,6 @@ typedef struct inference {
 /* spikes_report.c: report.html of the first `shown` neurons; truth (neurons,frames) counts or
  * NULL. */
 bool spikes_report(const run *r, const inference *q, const double *truth, int64_t shown,
-                   const char *method, vdi_error *err);
+                   const char *method);
 
 #endif

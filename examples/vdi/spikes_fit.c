@@ -91,7 +91,6 @@ static bool params_save(const run *r, const fitting *f) {
     const vdi_deepspike_generative *g = &vdi_deepspike_description(f->net)->generative;
     const int64_t cells = vdi_deepspike_data_cells(f->data);
     vdi_named_tensor column[VDI_CALCIUM_PARAMS + 5];
-    vdi_error err = {0};
     int count = 0, n = 0;
     const vdi_calcium_param *p = vdi_calcium_params(g->calcium.model, &count);
     double *v = doubles(cells * (count + 1));
@@ -112,10 +111,7 @@ static bool params_save(const run *r, const fitting *f) {
         column[n].name = p[k].name;
         column[n++].tensor = vdi_tensor_1d(to, VDI_F64, cells);
     }
-    char *path = path_join(r->out, "params.csv");
-    const bool ok = vdi_csv_save(path, column, n, &err) == VDI_OK;
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
+    const bool ok = save_csv(r, "params.csv", column, n);
     free(v);
     return ok;
 }
@@ -130,15 +126,14 @@ bool spikes_trace_save(const run *r, double *trace, int64_t rows) {
         column[i].name = name[i];
         column[i].tensor = vdi_tensor_index(all, 1, i);
     }
-    char *csv = path_join(r->out, "trace.csv"), *svg = path_join(r->out, "trace.svg");
+    char *svg = path_join(r->out, "trace.svg");
     double *smooth = doubles(rows), sum = 0;
     for (int64_t i = 0; i < rows; i++) {
         sum += trace[i * TRACE_COLUMNS + TRACE_BOUND];
         if (i >= WINDOW) sum -= trace[(i - WINDOW) * TRACE_COLUMNS + TRACE_BOUND];
         smooth[i] = sum / (double)(i < WINDOW ? i + 1 : WINDOW);
     }
-    bool ok = vdi_csv_save(csv, column, TRACE_COLUMNS, &err) == VDI_OK;
-    if (!ok) (void)fail_error(&err, csv);
+    bool ok = save_csv(r, "trace.csv", column, TRACE_COLUMNS);
     vdi_figure figure;
     vdi_figure_desc desc = {0};
     desc.title = "Bound against step";
@@ -167,12 +162,11 @@ bool spikes_trace_save(const run *r, double *trace, int64_t rows) {
     s = vdi_panel_line(p, "mean of 50 steps", vdi_tensor_1d(smooth, VDI_F64, rows));
     s->x = vdi_tensor_index(all, 1, TRACE_STEP);
     s->color = VDI_COLOR_BLUE;
-    if (ok && vdi_svg_save(svg, &figure, &err) < 0) {
+    if (ok && !save_svg(svg, &figure, &err)) {
         ok = false;
         (void)fail_error(&err, svg);
     }
     vdi_figure_free(&figure);
-    free(csv);
     free(svg);
     free(smooth);
     return ok;
@@ -308,9 +302,8 @@ static int learn(run *r, const spikes_fit_options *want, fitting *f) {
         row[TRACE_SLEEP] = p.sleep;
         row[TRACE_RATE] = p.rate;
         progress(r, p.step, p.steps, "bound per bin", p.bound);
-        if (seconds_now() - saved > want->save_every) {
+        if (checkpoint_due(&saved, want->save_every)) {
             if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
-            saved = seconds_now();
         }
     }
     progress_end(r);

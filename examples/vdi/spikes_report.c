@@ -82,63 +82,60 @@ static void neuron_figure(vdi_page *page, const inference *q, const double *trut
     free(raster);
 }
 
+static void neuron_section(vdi_page *page, const inference *q, const double *truth, int64_t i) {
+    const int64_t n = q->in->frames;
+    const int64_t width = (int64_t)fmin(20 * q->in->fps, (double)n) + 1;
+    const double *s = q->spikes + i * n;
+    char text[400];
+    double sum = 0;
+    for (int64_t t = 0; t < n; t++)
+        sum += s[t] == s[t] ? s[t] : 0;
+    snprintf(text, sizeof text, "Neuron %lld", (long long)i);
+    vdi_page_heading(page, 2, text);
+    snprintf(text, sizeof text, "The whole trace. Sum of what was inferred: %.4g (%s).", sum,
+             q->unit);
+    neuron_figure(page, q, truth, i, 0, n, text);
+    if (width < n) {
+        neuron_figure(page, q, truth, i, busiest(s, n, width), width, "Its busiest 20 seconds.");
+    }
+}
+
+static void numbers_section(vdi_page *page, const inference *q) {
+    enum { MOST = 1000 };
+    static char names[MOST][24];
+    const char *head[13], *rows[MOST];
+    const int64_t listed = q->in->neurons < MOST ? q->in->neurons : MOST;
+    for (int64_t i = 0; i < listed; i++) {
+        snprintf(names[i], sizeof names[i], "%lld", (long long)i);
+        rows[i] = names[i];
+    }
+    for (int k = 0; k < q->column_count; k++)
+        head[k] = q->columns[k];
+    vdi_page_heading(page, 2, "Each trace");
+    vdi_page_numbers(page, head, rows, vdi_tensor_2d(q->values, VDI_F64, listed, q->column_count),
+                     4);
+}
+
 bool spikes_report(const run *r, const inference *q, const double *truth, int64_t shown,
-                   const char *method, vdi_error *err) {
+                   const char *method) {
     const int64_t neurons = q->in->neurons;
     const int64_t n = q->in->frames;
-    const int64_t width = (int64_t)(20 * q->in->fps) + 1;
-    const int64_t zoom = n < width ? n : width;
-    char text[400], *path = path_join(r->out, "report.html");
-    vdi_writer w;
-    vdi_page page;
-    bool ok = vdi_writer_open(&w, path, err) >= 0;
-    if (!ok) {
-        free(path);
-        return false;
-    }
-    shown = shown < 0 ? 0 : shown < neurons ? shown : neurons;
-    vdi_page_begin(&page, &w, "Spikes from fluorescence");
+    char text[1000];
+    report p;
+    if (!report_open(&p, r->out, "report.html", "Spikes from fluorescence")) return false;
     snprintf(text, sizeof text,
              "%s: %lld traces of %lld frames at %g Hz (%.1f s), method %s, vdi %s.", q->in->file,
              (long long)neurons, (long long)n, q->in->fps, (double)n / q->in->fps, method,
              VDI_VERSION);
-    vdi_page_text(&page, text);
+    vdi_page_text(&p.page, text);
     if (q->empty) {
         snprintf(text, sizeof text,
                  "%lld traces hold too few numbers or are constant: nothing is said of them.",
                  (long long)q->empty);
-        vdi_page_text(&page, text);
+        vdi_page_text(&p.page, text);
     }
-    for (int64_t i = 0; i < shown; i++) {
-        const double *s = q->spikes + i * n;
-        double sum = 0;
-        for (int64_t t = 0; t < n; t++)
-            sum += s[t] == s[t] ? s[t] : 0;
-        snprintf(text, sizeof text, "Neuron %lld", (long long)i);
-        vdi_page_heading(&page, 2, text);
-        snprintf(text, sizeof text, "The whole trace. Sum of what was inferred: %.4g (%s).", sum,
-                 q->unit);
-        neuron_figure(&page, q, truth, i, 0, n, text);
-        if (zoom < n)
-            neuron_figure(&page, q, truth, i, busiest(s, n, zoom), zoom, "Its busiest 20 seconds.");
-    }
-    if (q->column_count) {
-        const char *head[13];
-        static char names[1000][24];
-        const char *rows[1000];
-        const int64_t listed = neurons < 1000 ? neurons : 1000;
-        for (int64_t i = 0; i < listed; i++) {
-            snprintf(names[i], sizeof names[i], "%lld", (long long)i);
-            rows[i] = names[i];
-        }
-        for (int k = 0; k < q->column_count; k++)
-            head[k] = q->columns[k];
-        vdi_page_heading(&page, 2, "Each trace");
-        vdi_page_numbers(&page, head, rows,
-                         vdi_tensor_2d(q->values, VDI_F64, listed, q->column_count), 4);
-    }
-    ok = vdi_page_end(&page, err) == VDI_OK;
-    if (vdi_writer_close(&w, ok ? err : NULL) < 0) ok = false;
-    free(path);
-    return ok;
+    for (int64_t i = 0; i < shown && i < neurons; i++)
+        neuron_section(&p.page, q, truth, i);
+    if (q->column_count) numbers_section(&p.page, q);
+    return report_close(&p);
 }

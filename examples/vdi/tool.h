@@ -126,14 +126,30 @@ int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int fail_error(const vdi_error *err, const char *file);
 /* --out: create, lock, write run.json */
 bool run_open_out(run *r);
-bool run_close(run *r);
+void run_close(run *r);
 char *path_join(const char *folder, const char *name); /* malloc'ed */
 bool file_exists(const char *path);
 bool save_atomically(const char *path,
                      vdi_status (*save)(const char *path, const void *what, vdi_error *err),
                      const void *what, vdi_error *err);
+bool save_svg(const char *path, vdi_figure *f, vdi_error *err);
+/* out/name of columns; messages are printed by it */
+bool save_csv(const run *r, const char *name, const vdi_named_tensor *columns, int64_t count);
+/* A page that is written beside its file and renamed; messages are printed. */
+typedef struct report {
+    vdi_page page;
+    vdi_writer w;
+    char *path, *part;
+} report;
+bool report_open(report *p, const char *folder, const char *name, const char *title);
+bool report_close(report *p);
+/* SIGINT and SIGTERM: a loop asks interrupted() and saves what is done; what does not ask is ended
+ * within a second */
 void catch_interrupts(void);
 bool interrupted(void);
+int interrupted_code(void); /* 130 or 143 */
+/* have `seconds` passed since *saved? Then *saved is now. */
+bool checkpoint_due(double *saved, double seconds);
 /* tell how far a loop is: `name` and `value` are what is being driven (a loss) */
 void progress(run *r, int64_t step, int64_t steps, const char *name, double value);
 void progress_end(run *r);

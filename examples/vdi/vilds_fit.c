@@ -270,9 +270,8 @@ int vilds_fit_main(run *r, vilds_fit_options *want, bool flds) {
             snprintf(what, sizeof what, "bound");
         }
         progress(r, t.rows, t.room, what, p.elbo);
-        if (seconds_now() - saved > want->save_every) {
+        if (checkpoint_due(&saved, want->save_every)) {
             if (!checkpoint_save(r, &t)) return FAILED;
-            saved = seconds_now();
         }
     }
     progress_end(r);

@@ -7,7 +7,7 @@ static bool picture_end(vdi_figure *f, const char *path, vdi_page *page, vdi_err
     if (page)
         vdi_page_figure(page, f, NULL);
     else
-        ok = vdi_svg_save(path, f, err) == VDI_OK;
+        ok = save_svg(path, f, err);
     vdi_figure_free(f);
     return ok;
 }
