@@ -327,6 +327,106 @@ exits 2 'no such layers' "$vdi" flds fit counts.npy -d 2 --hidden 60,,60 --out e
 exits 2 'no such recipe' "$vdi" flds fit counts.npy -d 2 --recipe nothing --out e
 exits 2 'no folder for a model' "$vdi" flds fit counts.npy -d 2
 
+# ---- killed and interrupted --------------------------------------------------------------------------------------------------
+
+# struck NAME FOLDER FILES COMMAND...: the command killed (kill -9) at random moments and resumed, again and again, ends in the
+# bits of the run in FOLDER; checkpoints come every 50 ms, so most of these kills are between two of them
+export VDI_TEST_CHECKPOINT_MS=50
+struck() {
+    name=$1 whole=$2 files=$3 kills=0 resumed=0
+    shift 3
+    rm -rf struck
+    while [ $kills -lt 12 ]; do
+        if [ -e struck/run.json ]; then
+            [ -e struck/checkpoint.safetensors ] && resumed=$((resumed + 1))
+            "$vdi" "$1" "$2" --resume struck --quiet >out.txt 2>err.txt &
+        else
+            "$vdi" "$@" --out struck --quiet >out.txt 2>err.txt &
+        fi
+        pid=$!
+        moment=$((moment * 75 % 65537)) # 0.03 to 0.28 s
+        sleep 0.$(printf '%03d' $((30 + moment % 250)))
+        kill -9 $pid 2>/dev/null || break
+        wait $pid 2>/dev/null
+        kills=$((kills + 1))
+    done
+    wait
+    exits 0 "$name goes on after $kills kills" "$vdi" "$1" "$2" --resume struck --quiet
+    [ $resumed -ge 2 ]
+    ok "$name was resumed from a checkpoint, $resumed times of $kills" $?
+    for f in $files; do same $whole/$f struck/$f; done
+    exits 0 "$name, resumed when it was finished" "$vdi" "$1" "$2" --resume struck --quiet
+    for f in $files; do same $whole/$f struck/$f; done
+}
+moment=4711
+set -- lds fit y.csv -d 2 --iters 20000
+exits 0 'a long lds fit' "$vdi" "$@" --out whole-lds --quiet
+struck 'lds fit' whole-lds 'A.npy C.npy R.npy trace.npy latents.svg' "$@"
+set -- flds fit counts.npy $small --steps 2500
+exits 0 'a long flds fit' "$vdi" "$@" --out whole-flds --quiet
+struck 'flds fit' whole-flds 'model.safetensors trace.csv rates.svg' "$@"
+set -- spikes fit line/traces.npy --fps 60 --steps 150 --batch 4 --samples 8
+exits 0 'a long spikes fit' "$vdi" "$@" --out whole-spikes --quiet
+struck 'spikes fit' whole-spikes 'model.safetensors spikes.npy trace.csv params.csv' "$@"
+set -- sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 12000
+exits 0 'a long sacd train' "$vdi" "$@" --out whole-sacd --quiet
+struck 'sacd train' whole-sacd 'agent.safetensors log.csv curve.svg' "$@"
+unset VDI_TEST_CHECKPOINT_MS
+
+# ends NAME COMMAND...: SIGINT and SIGTERM end it within a second, with 130 and 143
+ends() {
+    name=$1
+    shift
+    for signal in INT TERM; do
+        "$vdi" "$@" --quiet >out.txt 2>err.txt &
+        pid=$!
+        sleep 0.3
+        before=$(date +%s%N)
+        kill -$signal $pid
+        wait $pid
+        code=$?
+        took=$((($(date +%s%N) - before) / 1000000))
+        expected=$([ $signal = INT ] && echo 130 || echo 143)
+        [ $code -eq $expected ]
+        ok "$name ends with $expected by $signal, got $code" $?
+        [ $took -lt 1500 ] # a second, and some for a machine that has other work
+        ok "$name ends within a second of $signal: $took ms" $?
+    done
+}
+exits 0 'long data' "$vdi" spikes simulate --cells 1000 --traces 700 --frames 4 --out long --quiet
+exits 0 'many traces' "$vdi" spikes simulate --cells 60 --traces 50 --frames 2000 --out many --quiet
+ends 'lds smooth' lds smooth long/traces.npy --params a --out e1
+ends 'lds score' lds score long/traces.npy --params a
+ends 'lds fit' lds fit long/traces.npy -d 4 --iters 100000 --out e2
+ends 'flds fit' flds fit counts.npy $small --steps 1000000 --out e3
+ends 'flds infer' flds infer f counts.npy --refine 1000000 --samples 100000 --out e4
+ends 'flds score' flds score f counts.npy --iw 1000000
+ends 'spikes infer' spikes infer many/traces.npy --fps 60 --out e5
+ends 'spikes infer by OASIS' spikes infer many/traces.npy --fps 60 --method oasis-ar2 --refine 100 --out e6
+ends 'spikes fit' spikes fit line/traces.npy --fps 60 --steps 100000 --out e7
+ends 'sacd train' sacd train --env lander --steps 10000000 --out e8
+ends 'sacd eval' sacd eval whole-sacd --episodes 1000000
+ends demo demo
+for f in */*.part */.lock; do [ ! -e "$f" ]; ok "$f is left behind" $?; done
+# a process that is refused leaves the lock of its holder alone
+"$vdi" lds fit long/traces.npy -d 4 --iters 100000 --out held --quiet >out.txt 2>err.txt &
+pid=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e held/.lock ] && break; sleep 0.3; done
+exits 1 'a folder in use' "$vdi" lds fit y.csv -d 2 --iters 1 --out held
+exits 1 'a folder still in use' "$vdi" lds fit y.csv -d 2 --iters 1 --out held
+[ -e held/.lock ]
+ok 'the lock belongs to its holder' $?
+kill $pid
+wait $pid
+if [ -e /dev/full ]; then
+    for c in --version --help 'lds --help' info 'info --json' 'lds score y.csv --params a'; do
+        "$vdi" $c >/dev/full 2>err.txt
+        code=$?
+        [ $code -eq 1 ]
+        ok "$c to a full disk: exit $code, expected 1" $?
+    done
+fi
+
 # ---- the best agent of a run ---------------------------------------------------------------------------------------------------
 set -- --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 1200 --eval-every 200 --eval-episodes 3 --quiet
 exits 0 'a run with evaluations' "$vdi" sacd train "$@" --out judged

@@ -166,27 +166,17 @@ typedef struct checkpoint {
     int64_t done;
 } checkpoint;
 
-static vdi_status checkpoint_write(const char *path, const void *what, vdi_error *err) {
-    const checkpoint *c = (const checkpoint *)what;
-    vdi_named_tensor t[VDI_LDS_PARAMS + 1];
-    vdi_state state = {0};
-    double *trace;
-    memcpy(&trace, &c->trace, sizeof trace);
-    memcpy(t, c->lds->tensors, sizeof c->lds->tensors);
-    t[VDI_LDS_PARAMS].name = "trace";
-    t[VDI_LDS_PARAMS].tensor = vdi_tensor_1d(trace, VDI_F64, c->done);
-    state.tensors = t;
-    state.tensor_count = VDI_LDS_PARAMS + 1;
-    return vdi_safetensors_save(path, &state, err);
-}
-
 static bool checkpoint_save(const run *r, const checkpoint *c) {
-    vdi_error err = {0};
-    char *path = path_join(r->out, "checkpoint.safetensors");
-    bool ok = save_atomically(path, checkpoint_write, c, &err);
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
-    return ok;
+    vdi_state own = {0};
+    double *trace;
+    memcpy(&trace, &c->trace, sizeof trace); /* a tensor has no const */
+    vdi_named_tensor parameters[VDI_LDS_PARAMS];
+    memcpy(parameters, c->lds->tensors, sizeof parameters);
+    own.tensors = parameters;
+    own.tensor_count = VDI_LDS_PARAMS;
+    vdi_state *s = state_copy(&own, 1, 0);
+    state_add(s, "trace", vdi_tensor_1d(trace, VDI_F64, c->done));
+    return state_save(r, "checkpoint.safetensors", s);
 }
 
 static bool checkpoint_take(const vdi_safetensors *file, vdi_lds *lds, double *trace, int64_t most,

@@ -81,40 +81,6 @@ static void recipe_apply(const vdi_env *env, vdi_sacd_desc *d) {
 
 /* ---- an agent and its files ------------------------------------------------------------------ */
 
-/* A state with more to it. */
-typedef struct parcel {
-    vdi_named_tensor tensors[512];
-    vdi_meta meta[40];
-    vdi_state state;
-} parcel;
-
-static void parcel_from(parcel *p, const vdi_state *s) {
-    memcpy(p->tensors, s->tensors, (size_t)s->tensor_count * sizeof *s->tensors);
-    memcpy(p->meta, s->meta, (size_t)s->meta_count * sizeof *s->meta);
-    p->state = *s;
-    p->state.tensors = p->tensors;
-    p->state.meta = p->meta;
-}
-static void parcel_add(parcel *p, const char *name, vdi_tensor t) {
-    p->tensors[p->state.tensor_count].name = name;
-    p->tensors[p->state.tensor_count++].tensor = t;
-}
-static void parcel_note(parcel *p, const char *key, const char *value) {
-    p->meta[p->state.meta_count].key = key;
-    p->meta[p->state.meta_count++].value = value;
-}
-static vdi_status parcel_write(const char *path, const void *what, vdi_error *err) {
-    return vdi_safetensors_save(path, &((const parcel *)what)->state, err);
-}
-static bool parcel_save(const run *r, const char *name, const parcel *p) {
-    vdi_error err = {0};
-    char *path = path_join(r->out, name);
-    bool ok = save_atomically(path, parcel_write, p, &err);
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
-    return ok;
-}
-
 bool agent_is_file(const char *from) {
     static const char end[] = ".safetensors";
     const size_t n = strlen(from), e = sizeof end - 1;
@@ -199,12 +165,12 @@ typedef struct sheet {
     char text[COLUMNS][48];
 } sheet;
 
-static void table_name(sheet *t, const char *format, const char *what) {
+static void sheet_name(sheet *t, const char *format, const char *what) {
     snprintf(t->text[t->cols], sizeof t->text[0], format, what);
     t->name[t->cols] = t->text[t->cols];
     t->cols++;
 }
-static double *table_row(sheet *t) {
+static double *sheet_row(sheet *t) {
     if (t->rows == t->room) {
         t->room = t->room ? 2 * t->room : 256;
         double *more = (double *)realloc(t->data, (size_t)(t->room * t->cols) * sizeof *more);
@@ -213,27 +179,19 @@ static double *table_row(sheet *t) {
     }
     return t->data + t->rows++ * t->cols;
 }
-static vdi_tensor table_tensor(const sheet *t) {
+static vdi_tensor sheet_tensor(const sheet *t) {
     return vdi_tensor_2d(t->data, VDI_F64, t->rows, t->cols);
 }
-static vdi_status table_write(const char *path, const void *what, vdi_error *err) {
-    const sheet *t = (const sheet *)what;
+static bool sheet_save(const run *r, const char *name, const sheet *t) {
     vdi_named_tensor column[COLUMNS];
     for (int64_t i = 0; i < t->cols; i++) {
         column[i].name = t->name[i];
-        column[i].tensor = vdi_tensor_index(table_tensor(t), 1, i);
+        column[i].tensor = vdi_tensor_index(sheet_tensor(t), 1, i);
     }
-    return vdi_csv_save(path, column, t->cols, err);
+    return save_csv(r, name, column, t->cols);
 }
-static bool table_save(const run *r, const char *name, const sheet *t) {
-    vdi_error err = {0};
-    char *path = path_join(r->out, name);
-    bool ok = save_atomically(path, table_write, t, &err);
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
-    return ok;
-}
-static bool table_take(const vdi_safetensors *file, const char *name, sheet *t, vdi_error *err) {
+
+static bool sheet_take(const vdi_safetensors *file, const char *name, sheet *t, vdi_error *err) {
     vdi_tensor from = vdi_safetensors_find(file, name);
     if (from.ndim != 2 || from.dtype != VDI_F64 || from.shape[1] != t->cols) {
         vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected \"%s\" with %lld columns", name,
@@ -241,7 +199,7 @@ static bool table_take(const vdi_safetensors *file, const char *name, sheet *t, 
         return false;
     }
     for (int64_t i = 0; i < from.shape[0]; i++) {
-        memcpy(table_row(t), (const double *)from.data + i * t->cols,
+        memcpy(sheet_row(t), (const double *)from.data + i * t->cols,
                (size_t)t->cols * sizeof(double));
     }
     return true;
@@ -265,12 +223,12 @@ typedef struct training {
 } training;
 
 /* What acts, without what learns. */
-static bool agent_save(training *t, const char *name, parcel *p) {
+static bool agent_save(const training *t, const char *name) {
     const char *env = t->want->env.name;
-    parcel_from(p, vdi_sacd_state(t->agent, false));
-    parcel_note(p, "model", "sacd");
-    parcel_note(p, "env", env ? env : "");
-    return parcel_save(t->r, name, p);
+    vdi_state *s = state_copy(vdi_sacd_state(t->agent, false), 0, 2);
+    state_note(s, "model", "sacd");
+    state_note(s, "env", env ? env : "");
+    return state_save(t->r, name, s);
 }
 
 static void training_forget(training *t) {
@@ -305,23 +263,17 @@ static int64_t training_running(training *t, double *number, bool take) {
 }
 
 static bool training_save(training *t) {
-    parcel *p = (parcel *)calloc(1, sizeof *p);
-    if (!p) {
-        fail("out of memory");
-        return false;
-    }
-    const int64_t episode[2] = {t->episode->index, t->episode->steps};
+    int64_t episode[2] = {t->episode->index, t->episode->steps};
     double running[RUNNING];
     double begin = seconds_now();
-    parcel_from(p, vdi_sacd_state(t->agent, true));
-    parcel_add(p, "log", table_tensor(&t->log));
-    parcel_add(p, "evals", table_tensor(&t->evals));
-    parcel_add(p, "episode", vdi_tensor_1d((void *)episode, VDI_I64, 2));
-    parcel_add(p, "running", vdi_tensor_1d(running, VDI_F64, training_running(t, running, false)));
-    bool ok = parcel_save(t->r, "checkpoint.safetensors", p);
-    ok = ok && agent_save(t, "agent.safetensors", p) && table_save(t->r, "log.csv", &t->log);
-    if (t->evals.rows) ok = ok && table_save(t->r, "eval.csv", &t->evals);
-    free(p);
+    vdi_state *s = state_copy(vdi_sacd_state(t->agent, true), 4, 0);
+    state_add(s, "log", sheet_tensor(&t->log));
+    state_add(s, "evals", sheet_tensor(&t->evals));
+    state_add(s, "episode", vdi_tensor_1d(episode, VDI_I64, 2));
+    state_add(s, "running", vdi_tensor_1d(running, VDI_F64, training_running(t, running, false)));
+    bool ok = state_save(t->r, "checkpoint.safetensors", s);
+    ok = ok && agent_save(t, "agent.safetensors") && sheet_save(t->r, "log.csv", &t->log);
+    if (t->evals.rows) ok = ok && sheet_save(t->r, "eval.csv", &t->evals);
     t->saved = seconds_now();
     t->save_seconds = t->saved - begin;
     return ok;
@@ -357,8 +309,8 @@ static bool training_resume(training *t, const char *folder) {
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
             ok = vdi_sacd_restore(t->agent, &file.state, &err) == VDI_OK &&
-                 table_take(&file, "log", &t->log, &err) &&
-                 table_take(&file, "evals", &t->evals, &err) &&
+                 sheet_take(&file, "log", &t->log, &err) &&
+                 sheet_take(&file, "evals", &t->evals, &err) &&
                  training_take_episode(t, &file, &err);
             vdi_safetensors_free(&file);
         }
@@ -377,26 +329,26 @@ static void training_tables(training *t) {
     for (int64_t i = 0; i < t->heads; i++)
         t->head[i] = t->heads == 1 ? "value" : i < m ? t->env.component[i] : "entropy";
     for (int i = 0; i < 5; i++)
-        table_name(l, "%s", first[i]);
+        sheet_name(l, "%s", first[i]);
     for (int64_t i = 0; i < m; i++)
-        table_name(l, "r_%s", t->env.component[i]);
+        sheet_name(l, "r_%s", t->env.component[i]);
     for (int64_t i = 0; i < t->heads; i++)
-        table_name(l, "influence_%s", t->head[i]);
+        sheet_name(l, "influence_%s", t->head[i]);
     for (int64_t i = 0; i < t->heads; i++)
-        table_name(l, "loss_%s", t->head[i]);
+        sheet_name(l, "loss_%s", t->head[i]);
     for (int i = 0; i < 4; i++)
-        table_name(l, "%s", last[i]);
-    table_name(&t->evals, "%s", "step");
-    table_name(&t->evals, "%s", "return_mean");
-    table_name(&t->evals, "%s", "return_std");
+        sheet_name(l, "%s", last[i]);
+    sheet_name(&t->evals, "%s", "step");
+    sheet_name(&t->evals, "%s", "return_mean");
+    sheet_name(&t->evals, "%s", "return_std");
     for (int64_t i = 0; i < m; i++)
-        table_name(&t->evals, "r_%s", t->env.component[i]);
+        sheet_name(&t->evals, "r_%s", t->env.component[i]);
 }
 
 /* The row of an episode that has ended. */
 static void training_log(training *t) {
     const vdi_sacd_episode *e = t->episode;
-    double *row = table_row(&t->log), sum = 0;
+    double *row = sheet_row(&t->log), sum = 0;
     const int64_t m = t->env.components;
     for (int64_t i = 0; i < m; i++)
         sum += e->sum[i];
@@ -464,16 +416,8 @@ static bool training_judge(training *t) {
     row[0] = (double)vdi_sacd_steps(t->agent);
     for (int64_t i = 0; i < t->evals.rows; i++)
         best = best && row[1] > t->evals.data[i * t->evals.cols + 1];
-    memcpy(table_row(&t->evals), row, (size_t)t->evals.cols * sizeof *row);
-    if (!best) return true;
-    parcel *p = (parcel *)calloc(1, sizeof *p);
-    if (!p) {
-        fail("out of memory");
-        return false;
-    }
-    best = agent_save(t, "best.safetensors", p);
-    free(p);
-    return best;
+    memcpy(sheet_row(&t->evals), row, (size_t)t->evals.cols * sizeof *row);
+    return !best || agent_save(t, "best.safetensors");
 }
 
 /* Mean of column `col` over the last `window` episodes, for each episode. */
@@ -510,7 +454,7 @@ static bool training_draw(const training *t) {
     desc.title = vdi_figure_text(&f, "%s on %s, seed %lld", vdi_sacd_algo_name(t->want->agent.algo),
                                  t->env.name, (long long)t->r->seed);
     f.desc.title = desc.title;
-    vdi_tensor x = vdi_tensor_index(table_tensor(l), 1, 1);
+    vdi_tensor x = vdi_tensor_index(sheet_tensor(l), 1, 1);
     for (int row = 0; row < 3; row++) {
         vdi_panel *p = vdi_figure_panel(&f, row, 0);
         const int64_t first = row == 0 ? 4 : row == 1 ? 5 : 5 + m;
@@ -526,13 +470,13 @@ static bool training_draw(const training *t) {
             p->x.bare = true;
         if (row == 0) {
             vdi_series *s =
-                vdi_panel_scatter(p, "episodes", x, vdi_tensor_index(table_tensor(l), 1, 4));
+                vdi_panel_scatter(p, "episodes", x, vdi_tensor_index(sheet_tensor(l), 1, 4));
             s->color = VDI_COLOR_GREY;
             s->width = 2.5;
             if (t->evals.rows) {
                 vdi_series *e = vdi_panel_line(p, "evaluation",
-                                               vdi_tensor_index(table_tensor(&t->evals), 1, 1));
-                e->x = vdi_tensor_index(table_tensor(&t->evals), 1, 0);
+                                               vdi_tensor_index(sheet_tensor(&t->evals), 1, 1));
+                e->x = vdi_tensor_index(sheet_tensor(&t->evals), 1, 0);
                 e->color = VDI_COLOR_VERMILION;
             }
         }

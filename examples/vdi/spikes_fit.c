@@ -11,52 +11,28 @@ typedef struct fitting {
     double *trace; /* (rows, TRACE_COLUMNS) */
     int64_t rows, room;
     double fps;
-    char fps_text[32], drift_text[32];
 } fitting;
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* The library's own state with what the tool has to know besides. The arrays live until the next
- * call. */
-static vdi_state whole_state(fitting *f, bool training) {
-    static vdi_named_tensor tensors[256];
-    static vdi_meta meta[40];
-    vdi_state s = *vdi_deepspike_state(f->net, f->data, training);
+/* The library's own state with what the tool has to know besides. */
+static bool fitting_save(const run *r, fitting *f, const char *name, bool training) {
     const vdi_deepspike_generative *g = &vdi_deepspike_description(f->net)->generative;
-    memcpy(tensors, s.tensors, (size_t)s.tensor_count * sizeof *tensors);
-    memcpy(meta, s.meta, (size_t)s.meta_count * sizeof *meta);
-    s.tensors = tensors;
-    s.meta = meta;
+    char fps[VDI_TEXT_NUMBER], drift[VDI_TEXT_NUMBER];
+    vdi_state *s = state_copy(vdi_deepspike_state(f->net, f->data, training), 1, 5);
     if (training) {
-        tensors[s.tensor_count].name = "trace";
-        tensors[s.tensor_count++].tensor = vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS);
+        state_add(s, "trace", vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS));
     }
-    snprintf(f->fps_text, sizeof f->fps_text, "%.17g", f->fps);
-    snprintf(f->drift_text, sizeof f->drift_text, "%.17g", g->calcium.drift);
-    meta[s.meta_count].key = "family";
-    meta[s.meta_count++].value = "spikes";
-    meta[s.meta_count].key = "version";
-    meta[s.meta_count++].value = VDI_VERSION;
-    meta[s.meta_count].key = "generative";
-    meta[s.meta_count++].value = vdi_calcium_name(g->calcium.model);
-    meta[s.meta_count].key = "fps";
-    meta[s.meta_count++].value = f->fps_text;
-    meta[s.meta_count].key = "drift";
-    meta[s.meta_count++].value = f->drift_text;
-    return s;
+    (void)vdi_text_double(fps, f->fps, 0);
+    (void)vdi_text_double(drift, g->calcium.drift, 0);
+    state_note(s, "family", "spikes");
+    state_note(s, "version", VDI_VERSION);
+    state_note(s, "generative", vdi_calcium_name(g->calcium.model));
+    state_note(s, "fps", fps);
+    state_note(s, "drift", drift);
+    return state_save(r, name, s);
 }
-static vdi_status state_write(const char *path, const void *what, vdi_error *err) {
-    return vdi_safetensors_save(path, (const vdi_state *)what, err);
-}
-static bool state_save(const run *r, fitting *f, const char *name, bool training) {
-    vdi_error err = {0};
-    char *path = path_join(r->out, name);
-    const vdi_state s = whole_state(f, training);
-    const bool ok = save_atomically(path, state_write, &s, &err);
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
-    return ok;
-}
+
 static bool checkpoint_load(const run *r, fitting *f) {
     vdi_error err = {0};
     vdi_safetensors file;
@@ -248,13 +224,13 @@ int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frame
         free(joined);
         return code;
     }
-    f.fps = strtod(own_fps, NULL);
+    (void)vdi_text_parse_double(own_fps, strlen(own_fps), &f.fps);
     if (!(fabs(fps / f.fps - 1) < 0.02)) {
         code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in %s",
                     f.fps, fps, path);
     }
     c.bin = 1 / (f.fps * (double)desc.upsample);
-    c.drift = drift ? strtod(drift, NULL) : 0;
+    if (drift) (void)vdi_text_parse_double(drift, strlen(drift), &c.drift);
     desc.generative = vdi_deepspike_calcium(&c);
     desc.pool = r->pool;
     dd.traces = vdi_tensor_2d((void *)(uintptr_t)traces, VDI_F64, neurons, frames);
@@ -303,11 +279,11 @@ static int learn(run *r, const spikes_fit_options *want, fitting *f) {
         row[TRACE_RATE] = p.rate;
         progress(r, p.step, p.steps, "bound per bin", p.bound);
         if (checkpoint_due(&saved, want->save_every)) {
-            if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
+            if (!fitting_save(r, f, "checkpoint.safetensors", true)) return FAILED;
         }
     }
     progress_end(r);
-    if (!state_save(r, f, "checkpoint.safetensors", true)) return FAILED;
+    if (!fitting_save(r, f, "checkpoint.safetensors", true)) return FAILED;
     if (f->rows < f->room) {
         fprintf(
             stderr,
@@ -475,7 +451,7 @@ static int fit_main(run *r, void *options) {
     out.probability = doubles(neurons * frames);
     out.denoised = doubles(neurons * frames);
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    const bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
+    const bool ok = fitting_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
                     spikes_trace_save(r, f.trace, f.rows) &&
                     array_save(r, "spikes", 2, shape, out.spikes) &&
                     array_save(r, "probability", 2, shape, out.probability) &&
@@ -544,7 +520,7 @@ static int spine_main(run *r, void *options) {
     out.probability = result;
     out.denoised = denoised;
     if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    bool ok = state_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
+    bool ok = fitting_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
               spikes_trace_save(r, f.trace, f.rows);
     static const char *const name[2][2] = {{"bap", "synaptic"},
                                            {"dendrite_denoised", "spine_denoised"}};

@@ -113,8 +113,20 @@ static void measures(const vdi_pretrained_desc *d, int32_t v[MEASURES]) {
     v[4] = d->hidden;
     v[5] = d->members;
 }
-static vdi_status model_write(const char *path, const void *what, vdi_error *err) {
-    return vdi_safetensors_save(path, (const vdi_state *)what, err);
+static bool tuned_save(const run *r, vdi_pretrained *net) {
+    vdi_state *s = state_copy(vdi_params_state(vdi_pretrained_params(net)), 0, 3 + MEASURES);
+    char text[MEASURES][16];
+    int32_t own[MEASURES];
+    measures(vdi_pretrained_desc_of(net), own);
+    s->meta_count = 0;
+    state_note(s, "model", "pretrained");
+    state_note(s, "family", "spikes");
+    state_note(s, "version", VDI_VERSION);
+    for (int i = 0; i < MEASURES; i++) {
+        snprintf(text[i], sizeof text[i], "%d", own[i]);
+        state_note(s, measure[i], text[i]);
+    }
+    return state_save(r, "model.safetensors", s);
 }
 
 int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames,
@@ -215,7 +227,6 @@ static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double 
 int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model model,
                      const recording *in) {
     tuning u = {0};
-    vdi_error err = {0};
     vdi_deepspike_train train = {0}, first;
     pair both = {0};
     const vdi_tensor matrix = traces_matrix(in), *traces = &matrix;
@@ -263,28 +274,7 @@ int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model m
     progress_end(r);
     if (code != DONE) return code;
     code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out);
-    vdi_state s = *vdi_params_state(vdi_pretrained_params(u.net));
-    vdi_meta meta[3 + MEASURES];
-    char text[MEASURES][16];
-    int32_t own[MEASURES];
-    measures(vdi_pretrained_desc_of(u.net), own);
-    s.meta = meta;
-    s.meta_count = 0;
-    meta[s.meta_count].key = "model";
-    meta[s.meta_count++].value = "pretrained";
-    meta[s.meta_count].key = "family";
-    meta[s.meta_count++].value = "spikes";
-    meta[s.meta_count].key = "version";
-    meta[s.meta_count++].value = VDI_VERSION;
-    for (int i = 0; i < MEASURES; i++) {
-        snprintf(text[i], sizeof text[i], "%d", own[i]);
-        meta[s.meta_count].key = measure[i];
-        meta[s.meta_count++].value = text[i];
-    }
-    char *path = path_join(r->out, "model.safetensors");
-    bool ok = code == DONE && save_atomically(path, model_write, &s, &err);
-    if (code == DONE && !ok) (void)fail_error(&err, path);
-    free(path);
+    bool ok = code == DONE && tuned_save(r, u.net);
     ok = ok && spikes_trace_save(r, trace, rows) && array_save(r, "spikes", 2, shape, out.spikes) &&
          array_save(r, "probability", 2, shape, out.probability) &&
          array_save(r, "denoised", 2, shape, out.denoised);

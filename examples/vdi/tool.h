@@ -135,6 +135,12 @@ bool save_atomically(const char *path,
 bool save_svg(const char *path, vdi_figure *f, vdi_error *err);
 /* out/name of columns; messages are printed by it */
 bool save_csv(const run *r, const char *name, const vdi_named_tensor *columns, int64_t count);
+/* state.c: a state with room for more tensors and notes; what they point to has to last. Saving it
+ * as out/name frees it, and prints messages. */
+vdi_state *state_copy(const vdi_state *from, int64_t tensors, int64_t notes);
+void state_add(vdi_state *s, const char *name, vdi_tensor t);
+void state_note(vdi_state *s, const char *key, const char *value);
+bool state_save(const run *r, const char *name, vdi_state *s);
 /* A page that is written beside its file and renamed; messages are printed. */
 typedef struct report {
     vdi_page page;

@@ -42,7 +42,7 @@ typedef struct vilds_model {
 /* what the options of fit give, for these data: DONE, or an exit code */
 int vilds_desc_read(const run *r, const vilds_fit_options *want, const observations *o,
                     vdi_vilds_desc *desc);
-bool vilds_model_save(const vilds_model *model, const char *path, const char *family);
+bool vilds_model_save(const run *r, const vilds_model *model, const char *family);
 /* the file, or the folder of the run that wrote it */
 bool vilds_model_load(run *r, const char *path, vilds_model *out);
 void vilds_model_free(vilds_model *model);

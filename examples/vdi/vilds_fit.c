@@ -10,28 +10,10 @@ typedef struct training {
 
 /* ---- the checkpoint: all that the model's training needs, and the trace so far --------------- */
 
-static vdi_status checkpoint_write(const char *path, const void *what, vdi_error *err) {
-    const training *t = (const training *)what;
-    vdi_state all = *vdi_vilds_state(t->m, true);
-    vdi_named_tensor *tensors =
-        (vdi_named_tensor *)malloc((size_t)(all.tensor_count + 1) * sizeof *tensors);
-    if (!tensors) return vdi_error_set(err, VDI_ERR_MEMORY, "checkpoint", "no memory");
-    memcpy(tensors, all.tensors, (size_t)all.tensor_count * sizeof *tensors);
-    all.tensors = tensors;
-    tensors[all.tensor_count].name = "trace";
-    tensors[all.tensor_count++].tensor = vdi_tensor_2d(t->trace, VDI_F64, t->rows, TRACE_COLUMNS);
-    vdi_status status = vdi_safetensors_save(path, &all, err);
-    free(tensors);
-    return status;
-}
-
 static bool checkpoint_save(const run *r, const training *t) {
-    vdi_error err = {0};
-    char *path = path_join(r->out, "checkpoint.safetensors");
-    bool ok = save_atomically(path, checkpoint_write, t, &err);
-    if (!ok) (void)fail_error(&err, path);
-    free(path);
-    return ok;
+    vdi_state *s = state_copy(vdi_vilds_state(t->m, true), 1, 0);
+    state_add(s, "trace", vdi_tensor_2d(t->trace, VDI_F64, t->rows, TRACE_COLUMNS));
+    return state_save(r, "checkpoint.safetensors", s);
 }
 
 /* A run that ended before its first checkpoint begins anew. */
@@ -120,16 +102,15 @@ int vilds_start_from_plds(run *r, int64_t iterations, const observations *o, vdi
 
 /* ---- what a fit leaves ----------------------------------------------------------------------- */
 
-static vdi_status trace_write(const char *path, const void *what, vdi_error *err) {
+static bool trace_save(const run *r, const training *t) {
     static const char *const name[TRACE_COLUMNS] = {"step", "start", "bound", "validation", "rate"};
-    const training *t = (const training *)what;
     vdi_named_tensor column[TRACE_COLUMNS];
     vdi_tensor all = vdi_tensor_2d(t->trace, VDI_F64, t->rows, TRACE_COLUMNS);
     for (int i = 0; i < TRACE_COLUMNS; i++) {
         column[i].name = name[i];
         column[i].tensor = vdi_tensor_index(all, 1, i);
     }
-    return vdi_csv_save(path, column, TRACE_COLUMNS, err);
+    return save_csv(r, "trace.csv", column, TRACE_COLUMNS);
 }
 
 static bool leave(run *r, const char *labels, vilds_model *model, observations *o,
@@ -164,16 +145,11 @@ static bool leave(run *r, const char *labels, vilds_model *model, observations *
     if (!ok) (void)fail_error(&err, o->file);
     vilds_map(model, bins, out.mean, out.cov, NULL, 0);
     *elbo = vdi_sum(VDI_F64, (size_t)o->trials, out.elbo) / (double)vdi_vilds_data_total_bins(data);
-    char *model_path = path_join(r->out, "model.safetensors");
-    char *trace = path_join(r->out, "trace.csv");
     char *picture = path_join(r->out, "trace.svg");
     char *latents = path_join(r->out, "latents.svg");
     char *rates = path_join(r->out, "rates.svg");
-    ok = ok && vilds_model_save(model, model_path, flds ? "flds" : "vilds");
-    if (ok && !save_atomically(trace, trace_write, t, &err)) {
-        ok = false;
-        (void)fail_error(&err, trace);
-    }
+    ok = ok && vilds_model_save(r, model, flds ? "flds" : "vilds");
+    ok = ok && trace_save(r, t);
     if (ok && !trace_picture(picture, NULL, t->trace, t->rows, &err)) {
         ok = false;
         (void)fail_error(&err, picture);
@@ -189,8 +165,6 @@ static bool leave(run *r, const char *labels, vilds_model *model, observations *
         ok = false;
         (void)fail_error(&err, rates);
     }
-    free(model_path);
-    free(trace);
     free(picture);
     free(latents);
     free(rates);

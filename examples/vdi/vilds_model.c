@@ -53,35 +53,15 @@ int vilds_desc_read(const run *r, const vilds_fit_options *want, const observati
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static vdi_status state_save(const char *path, const void *what, vdi_error *err) {
-    return vdi_safetensors_save(path, (const vdi_state *)what, err);
-}
-
 /* What vdi_vilds_state tells, the family, and the map. The order and the bytes are the same for
  * equal models. */
-bool vilds_model_save(const vilds_model *model, const char *path, const char *family) {
-    const vdi_state *own = vdi_vilds_state(model->m, false);
+bool vilds_model_save(const run *r, const vilds_model *model, const char *family) {
     const int64_t d = vdi_vilds_description(model->m)->d;
-    vdi_error err = {0};
-    vdi_state all = *own;
-    all.tensors = (vdi_named_tensor *)malloc((size_t)(own->tensor_count + 1) * sizeof *all.tensors);
-    all.meta = (vdi_meta *)malloc((size_t)(own->meta_count + 2) * sizeof *all.meta);
-    if (!all.tensors || !all.meta) exit(fail("out of memory"));
-    memcpy(all.tensors, own->tensors, (size_t)own->tensor_count * sizeof *all.tensors);
-    memcpy(all.meta, own->meta, (size_t)own->meta_count * sizeof *all.meta);
-    all.meta[all.meta_count].key = "family";
-    all.meta[all.meta_count++].value = family;
-    all.meta[all.meta_count].key = "version";
-    all.meta[all.meta_count++].value = VDI_VERSION;
-    if (model->map) {
-        all.tensors[all.tensor_count].name = "canonical.map";
-        all.tensors[all.tensor_count++].tensor = vdi_tensor_2d(model->map, VDI_F64, d, d);
-    }
-    bool ok = save_atomically(path, state_save, &all, &err);
-    if (!ok) (void)fail_error(&err, path);
-    free(all.tensors);
-    free(all.meta);
-    return ok;
+    vdi_state *s = state_copy(vdi_vilds_state(model->m, false), 1, 2);
+    state_note(s, "family", family);
+    state_note(s, "version", VDI_VERSION);
+    if (model->map) state_add(s, "canonical.map", vdi_tensor_2d(model->map, VDI_F64, d, d));
+    return state_save(r, "model.safetensors", s);
 }
 
 bool vilds_model_load(run *r, const char *path, vilds_model *out) {
