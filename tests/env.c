@@ -481,8 +481,16 @@ TEST(env, wire_round_trip) {
     CHECK(memcmp(loop.server.in, "HELO\x0c\0\0\0vdi-env\n\x01\0\0\0", 20) == 0);
     CHECK(memcmp(loop.server.in + 20,
                  "RSET\x10\0\0\0\xf0\xde\xbc\x9a\x78\x56\x34\x12\0\0\0\0\0\0\0\0", 24) == 0);
+    vdi_env_close(&local);
+    vdi_env_close(&twin);
+}
 
-    /* a failure of the environment is told, and another episode may begin */
+/* A failure of the environment is told, and another episode may begin. */
+TEST(env, wire_tells_failures) {
+    vdi_env remote;
+    vdi_error err = {0};
+    float a[2] = {0.5f, 0}, r1[9], o1[8];
+    vdi_env_wire wire = {loop_read, loop_write, &loop};
     odd o = {0, 0, 0, 0, VDI_ERR_MEMORY};
     vdi_env strange = odd_env(&o);
     memset(&loop, 0, sizeof loop);
@@ -505,8 +513,6 @@ TEST(env, wire_round_trip) {
                 VDI_ERR_DATA); /* that episode is over */
     CHECK_SAYS(err, "reset first");
     vdi_env_close(&remote);
-    vdi_env_close(&local);
-    vdi_env_close(&twin);
 }
 
 /* The replies of a true server to `session`, into one_end.in, and its requests into one_end.out. */
@@ -533,50 +539,65 @@ static vdi_status again(size_t size, int steps, vdi_error *err) {
     return session(&wire, steps, err);
 }
 
-TEST(env, wire_lying_server) {
-    enum { STEPS = 3 };
+/* Where the messages behind the INFO begin. */
+static size_t first_obsv(void) {
+    size_t at = 0;
+    while (memcmp(one_end.in + at, "OBSV", 4) != 0)
+        at++;
+    return at;
+}
+
+enum { STEPS = 3 };
+
+TEST(env, wire_dying_server) {
     vdi_error err = {0};
-    size_t all = true_replies(STEPS), text = 0;
-    while (memcmp(one_end.in + text, "OBSV", 4) != 0)
-        text++; /* end of the INFO */
-    size_t obsv = text, tran = obsv + 8 + 4 * 16;
+    const size_t all = true_replies(STEPS);
     CHECK_OK(again(all, STEPS, &err), err);
-    for (size_t n = 0; n < all; n++) { /* it dies, wherever */
+    for (size_t n = 0; n < all; n++) { /* wherever */
         one_end.most = 1 + n % 9;
         CHECK_FAILS(again(n, STEPS, &err), VDI_ERR_IO);
         CHECK_SAYS(err, "closed the connection");
     }
     one_end.most = ROOM;
-    static const struct {
-        size_t at; /* in the INFO; beyond: in the messages behind it */
-        uint32_t value;
-        vdi_status wanted;
-        const char *says;
-    } lie[] = {
-        {0, 0x4f4c4548, VDI_ERR_FORMAT, "got HELO"},
-        {0, 0x0a6f6c6c, VDI_ERR_FORMAT, "nothing else"},
-        {4, 27, VDI_ERR_FORMAT, "INFO of 27 bytes"},
-        {4, 0xffffffff, VDI_ERR_FORMAT, "bytes of names"},
-        {4, 100000000, VDI_ERR_FORMAT, "bytes of names"},
-        {8, 0, VDI_ERR_FORMAT, "version"},
-        {16, 2, VDI_ERR_FORMAT, "got version 2"},
-        {20, 0, VDI_ERR_FORMAT, "1 to 65536 observations"},
-        {20, 0x80000000, VDI_ERR_FORMAT, "observations"},
-        {20, 15, VDI_ERR_FORMAT, "names"},
-        {20, 17, VDI_ERR_FORMAT, "names"},
-        {24, 1025, VDI_ERR_FORMAT, "1 to 1024 actions"},
-        {28, 1000, VDI_ERR_FORMAT, "1 to 255 components"},
-        {36, 0, VDI_ERR_FORMAT, "names"}, /* the environment's own is empty */
-        {36, 0x0a61ff61, VDI_ERR_FORMAT, "UTF-8"},
-        {36, 0x0a616161, VDI_ERR_FORMAT, "control"},
-        {1000, 0x4e415254, VDI_ERR_FORMAT, "got TRAN"},
-        {1004, 60, VDI_ERR_FORMAT, "OBSV of 60 bytes"},
-        {1008, 0x7fc00000, VDI_ERR_NUMERIC, "observation"},
-        {2004, 88, VDI_ERR_FORMAT, "TRAN of 88 bytes"},
-        {2008, 7, VDI_ERR_FORMAT, "0 to 3"},
-        {2012, 0x7f800000, VDI_ERR_NUMERIC, "(goal)"},
-        {2028, 0xffc00000, VDI_ERR_NUMERIC, "observation"},
-    };
+    one_end.broken = true; /* it takes no requests */
+    CHECK_FAILS(again(all, STEPS, &err), VDI_ERR_IO);
+    CHECK_SAYS(err, "written");
+}
+
+static const struct {
+    size_t at; /* in the INFO; beyond: in the messages behind it */
+    uint32_t value;
+    vdi_status wanted;
+    const char *says;
+} lie[] = {
+    {0, 0x4f4c4548, VDI_ERR_FORMAT, "got HELO"},
+    {0, 0x0a6f6c6c, VDI_ERR_FORMAT, "nothing else"},
+    {4, 27, VDI_ERR_FORMAT, "INFO of 27 bytes"},
+    {4, 0xffffffff, VDI_ERR_FORMAT, "bytes of names"},
+    {4, 100000000, VDI_ERR_FORMAT, "bytes of names"},
+    {8, 0, VDI_ERR_FORMAT, "version"},
+    {16, 2, VDI_ERR_FORMAT, "got version 2"},
+    {20, 0, VDI_ERR_FORMAT, "1 to 65536 observations"},
+    {20, 0x80000000, VDI_ERR_FORMAT, "observations"},
+    {20, 15, VDI_ERR_FORMAT, "names"},
+    {20, 17, VDI_ERR_FORMAT, "names"},
+    {24, 1025, VDI_ERR_FORMAT, "1 to 1024 actions"},
+    {28, 1000, VDI_ERR_FORMAT, "1 to 255 components"},
+    {36, 0, VDI_ERR_FORMAT, "names"}, /* the environment's own is empty */
+    {36, 0x0a61ff61, VDI_ERR_FORMAT, "UTF-8"},
+    {36, 0x0a616161, VDI_ERR_FORMAT, "control"},
+    {1000, 0x4e415254, VDI_ERR_FORMAT, "got TRAN"},
+    {1004, 60, VDI_ERR_FORMAT, "OBSV of 60 bytes"},
+    {1008, 0x7fc00000, VDI_ERR_NUMERIC, "observation"},
+    {2004, 88, VDI_ERR_FORMAT, "TRAN of 88 bytes"},
+    {2008, 7, VDI_ERR_FORMAT, "0 to 3"},
+    {2012, 0x7f800000, VDI_ERR_NUMERIC, "(goal)"},
+    {2028, 0xffc00000, VDI_ERR_NUMERIC, "observation"},
+};
+
+TEST(env, wire_lying_server) {
+    vdi_error err = {0};
+    const size_t all = true_replies(STEPS), obsv = first_obsv(), tran = obsv + 8 + 4 * 16;
     for (size_t i = 0; i < sizeof lie / sizeof *lie; i++) {
         size_t at = lie[i].at >= 2000   ? lie[i].at - 2000 + tran
                     : lie[i].at >= 1000 ? lie[i].at - 1000 + obsv
@@ -598,19 +619,17 @@ TEST(env, wire_lying_server) {
             one_end.in[i] ^= (unsigned char)(1 << bit);
         }
     }
-    /* it takes no requests */
-    one_end.broken = true;
-    CHECK_FAILS(again(all, STEPS, &err), VDI_ERR_IO);
-    CHECK_SAYS(err, "written");
-    one_end.broken = false;
-    /* after a malformed reply the wire is dead */
+}
+
+TEST(env, wire_is_dead_after_a_malformed_reply) {
     vdi_env env;
+    vdi_error err = {0};
     float obs[16], reward[4], action[2] = {0, 0};
     int end;
     vdi_env_wire wire = {tape_read, tape_write, &one_end};
-    one_end.at = one_end.written = 0;
+    (void)true_replies(STEPS);
     CHECK_OK(vdi_env_wire_open(&wire, NULL, &env, &err), err);
-    one_end.in[obsv + 4]++;
+    one_end.in[first_obsv() + 4]++;
     CHECK_FAILS(vdi_env_reset(&env, 1, 1, obs, &err), VDI_ERR_FORMAT);
     size_t before = one_end.written;
     CHECK_FAILS(vdi_env_reset(&env, 1, 1, obs, &err), VDI_ERR_STATE);
