@@ -251,69 +251,84 @@ VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t
     vdi_act_grad(t, VDI_ACT_RELU, 0, n * width, h[top - 1], dz[top - 1], dz[top - 1]);
 }
 
-/* d Q_head / d action of rows whose activations are s->h[0], into s->da (n,actions). */
-VDI__FN void vdi__critic_head_grad(const vdi_critic *c, vdi__critic_space *s, const void *block,
-                                   size_t n, size_t head) {
-    vdi__critic_one_head(c, block, n, head, NULL, s->h[0], s->dz);
-    vdi__mlp_backward(&c->net, block, c->net.layers - 2, n, s->h[0], s->dz);
-    vdi__mlp_input_grad(&c->net, block, n, (size_t)c->desc.observations, (size_t)c->desc.actions,
-                        s->dz[0], s->da);
+/* Receives d Q_head / d action, da (rows,actions), of rows at ... at+rows. */
+typedef void (*vdi__critic_take_fn)(const vdi_critic *c, size_t at, size_t rows, size_t head,
+                                    const void *da, void *user);
+
+/* The gradients of all heads of one net, chunk by chunk and head by head. */
+VDI__FN void vdi__critic_each_head(vdi_critic *c, const void *block, int64_t n, const void *obs,
+                                   const void *action, vdi__critic_take_fn take, void *user) {
+    const vdi__mlp *net = &c->net;
+    vdi__critic_space *s = &c->space[0];
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
+        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
+        vdi__mlp_forward(net, block, rows, s->x, net->width[0], s->h[0]);
+        for (size_t i = 0; i < heads; i++) {
+            vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
+            vdi__mlp_backward(net, block, net->layers - 2, rows, s->h[0], s->dz);
+            vdi__mlp_input_grad(net, block, rows, (size_t)c->desc.observations, actions, s->dz[0],
+                                s->da);
+            take(c, (size_t)at, rows, i, s->da, user);
+        }
+    }
+}
+
+VDI__FN void vdi__critic_take_grad(const vdi_critic *c, size_t at, size_t rows, size_t head,
+                                   const void *da, void *user) {
+    const size_t heads = (size_t)c->desc.heads;
+    const size_t row = (size_t)c->desc.actions * vdi_dtype_size(c->desc.dtype);
+    for (size_t b = 0; b < rows; b++) {
+        memcpy((char *)user + ((at + b) * heads + head) * row, (const char *)da + b * row, row);
+    }
 }
 
 VDI__DEF vdi_status vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs,
                                            const void *action, void *out) {
-    vdi__critic_space *s = &c->space[0];
-    const void *block = vdi__critic_block(c, which);
-    const size_t heads = (size_t)c->desc.heads;
     const size_t row = (size_t)c->desc.actions * vdi_dtype_size(c->desc.dtype);
     vdi_status status = vdi__critic_finite(c, n, obs, action);
     if (status < 0) {
         vdi__critic_blank(out, n, c->desc.heads, row);
         return status;
     }
-    for (int64_t at = 0; at < n; at += c->chunk) {
-        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
-        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
-        for (size_t i = 0; i < heads; i++) {
-            vdi__critic_head_grad(c, s, block, rows, i);
-            for (size_t b = 0; b < rows; b++) {
-                memcpy((char *)out + (((size_t)at + b) * heads + i) * row,
-                       (const char *)s->da + b * row, row);
-            }
-        }
-    }
+    vdi__critic_each_head(c, vdi__critic_block(c, which), n, obs, action, vdi__critic_take_grad,
+                          out);
     return VDI_OK;
+}
+
+typedef struct vdi__critic_influence {
+    const double *weights;
+    double *out; /* (n,heads) */
+} vdi__critic_influence;
+
+VDI__FN void vdi__critic_take_norm(const vdi_critic *c, size_t at, size_t rows, size_t head,
+                                   const void *da, void *user) {
+    const vdi__critic_influence *to = (const vdi__critic_influence *)user;
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
+    const double weight = to->weights ? fabs(to->weights[head]) : 1;
+    for (size_t b = 0; b < rows; b++) {
+        double square = 0;
+        for (size_t k = 0; k < actions; k++) {
+            const double g = vdi__load(c->desc.dtype, da, b * actions + k);
+            square += g * g;
+        }
+        to->out[(at + b) * heads + head] = sqrt(square) * weight;
+    }
 }
 
 VDI__DEF vdi_status vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs,
                                          const void *action, const double *weights,
                                          double *influence) {
-    vdi__critic_space *s = &c->space[0];
-    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
-    const void *block = c->twin[0].value;
+    vdi__critic_influence to;
     vdi_status status = vdi__critic_finite(c, n, obs, action);
     if (status < 0) {
         vdi__critic_blank(influence, n, c->desc.heads, sizeof *influence);
         return status;
     }
-    for (int64_t at = 0; at < n; at += c->chunk) {
-        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
-        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
-        for (size_t i = 0; i < heads; i++) {
-            vdi__critic_head_grad(c, s, block, rows, i);
-            for (size_t b = 0; b < rows; b++) {
-                double square = 0;
-                for (size_t k = 0; k < actions; k++) {
-                    const double g = vdi__load(c->desc.dtype, s->da, b * actions + k);
-                    square += g * g;
-                }
-                influence[((size_t)at + b) * heads + i] =
-                    sqrt(square) * (weights ? fabs(weights[i]) : 1);
-            }
-        }
-    }
+    to.weights = weights;
+    to.out = influence;
+    vdi__critic_each_head(c, c->twin[0].value, n, obs, action, vdi__critic_take_norm, &to);
     return VDI_OK;
 }
 #endif
