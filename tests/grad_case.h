@@ -129,98 +129,122 @@ static void case_gradient(const grad_case *c, case_data *a) {
           c->name, slope);
 }
 
-static void case_check(const grad_case *c) {
+/* Two runs give the same bits, the second without an allocation. Requests of the first, or -1. */
+static long case_check_runs(const grad_case *c, case_data *a, case_data *b) {
     vdi_error err = VDI__ZERO;
     vdi_tape_desc td = vdi_tape_desc_defaults();
     vdi_tape *t;
-    case_data a = case_make(c, VDI_F64);
-    case_data b = case_make(c, VDI_F64);
-    case_data m = case_make(c, VDI_F64);
-    case_data s = case_make(c, VDI_F32);
     test_allocator counter;
-    vdi_status status;
-    case_gradient(c, &a);
-
-    /* bits, and no allocation after the first step */
     memset(&counter, 0, sizeof counter);
     td.allocator = test_allocator_of(&counter);
     td.dtype = VDI_F64;
     td.block_size = 256;
     CHECK_OK(vdi_tape_create(&td, &t, &err), err);
-    status = case_run(c, t, &a);
+    const vdi_status status = case_run(c, t, a);
     CHECK(status >= 0, "%s: %s", c->name, vdi_tape_status(t, &err) < 0 ? err.message : "");
-    long before = counter.requests;
+    const long before = counter.requests;
     if (status >= 0) {
-        CHECK(case_run(c, t, &b) >= 0, "%s", c->name);
+        CHECK(case_run(c, t, b) >= 0, "%s", c->name);
         CHECK(counter.requests == before, "%s: %ld allocations after a reset", c->name,
               counter.requests - before);
-        CHECK(case_equal(c, &a, &b), "%s: two runs differ", c->name);
+        CHECK(case_equal(c, a, b), "%s: two runs differ", c->name);
     }
     vdi_tape_destroy(t);
     CHECK(counter.live == 0, "%s: %ld blocks are out", c->name, counter.live);
+    return status >= 0 ? before : -1;
+}
 
-    /* each allocation fails once */
-    for (long k = 1; k <= before && status >= 0; k++) {
+/* Each allocation fails once. */
+static void case_check_allocation(const grad_case *c, const case_data *a, case_data *b,
+                                  case_data *m, long requests) {
+    vdi_error err = VDI__ZERO;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    vdi_tape *t;
+    test_allocator counter;
+    td.dtype = VDI_F64;
+    td.block_size = 256;
+    for (long k = 1; k <= requests; k++) {
         memset(&counter, 0, sizeof counter);
         counter.fail_at = k;
         td.allocator = test_allocator_of(&counter);
         if (vdi_tape_create(&td, &t, &err) < 0) continue;
-        vdi_status failed = case_run(c, t, &m);
+        vdi_status failed = case_run(c, t, m);
         CHECK(failed == VDI_ERR_MEMORY, "%s: request %ld failed: %s", c->name, k,
               vdi_status_name(failed));
         CHECK(vdi_tape_status(t, &err) == failed, "%s", c->name);
-        CHECK(case_run(c, t, &b) >= 0 && case_equal(c, &a, &b), "%s: the tape does not recover",
+        CHECK(case_run(c, t, b) >= 0 && case_equal(c, a, b), "%s: the tape does not recover",
               c->name);
         vdi_tape_destroy(t);
         CHECK(counter.live == 0, "%s: %ld blocks are out", c->name, counter.live);
     }
+}
 
-    /* a measured block is enough, and nothing is allocated */
-    if (status >= 0) {
-        td = vdi_tape_desc_defaults();
-        td.dtype = VDI_F64;
-        td.measure = true;
-        CHECK_OK(vdi_tape_create(&td, &t, &err), err);
-        status = case_run(c, t, &m);
-        CHECK(status >= 0, "%s: measuring: %s", c->name,
-              vdi_tape_status(t, &err) < 0 ? err.message : "");
-        size_t bytes = vdi_tape_bytes(t);
-        vdi_tape_destroy(t);
-        char *block = (char *)malloc(bytes + 1);
-        memset(block, 0xa5, bytes + 1);
-        td.measure = false;
-        td.memory = block + 1; /* of any alignment */
-        td.memory_size = bytes;
-        CHECK_OK(vdi_tape_create(&td, &t, &err), err);
-        status = case_run(c, t, &b);
-        CHECK(status >= 0, "%s: in %zu measured bytes: %s", c->name, bytes,
-              vdi_tape_status(t, &err) < 0 ? err.message : "");
-        CHECK(case_equal(c, &a, &b), "%s: other bits in a fixed block", c->name);
-        CHECK(vdi_tape_bytes(t) <= bytes, "%s: %zu bytes used, %zu measured", c->name,
-              vdi_tape_bytes(t), bytes);
-        vdi_tape_destroy(t);
-        free(block);
-    }
-
-    /* float32 */
-    td = vdi_tape_desc_defaults();
+/* A measured block is enough, and nothing is allocated. */
+static void case_check_block(const grad_case *c, const case_data *a, case_data *b, case_data *m) {
+    vdi_error err = VDI__ZERO;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    vdi_tape *t;
+    td.dtype = VDI_F64;
+    td.measure = true;
     CHECK_OK(vdi_tape_create(&td, &t, &err), err);
-    status = case_run(c, t, &s);
+    vdi_status status = case_run(c, t, m);
+    CHECK(status >= 0, "%s: measuring: %s", c->name,
+          vdi_tape_status(t, &err) < 0 ? err.message : "");
+    size_t bytes = vdi_tape_bytes(t);
+    vdi_tape_destroy(t);
+    char *block = (char *)malloc(bytes + 1);
+    memset(block, 0xa5, bytes + 1);
+    td.measure = false;
+    td.memory = block + 1; /* of any alignment */
+    td.memory_size = bytes;
+    CHECK_OK(vdi_tape_create(&td, &t, &err), err);
+    status = case_run(c, t, b);
+    CHECK(status >= 0, "%s: in %zu measured bytes: %s", c->name, bytes,
+          vdi_tape_status(t, &err) < 0 ? err.message : "");
+    CHECK(case_equal(c, a, b), "%s: other bits in a fixed block", c->name);
+    CHECK(vdi_tape_bytes(t) <= bytes, "%s: %zu bytes used, %zu measured", c->name,
+          vdi_tape_bytes(t), bytes);
+    vdi_tape_destroy(t);
+    free(block);
+}
+
+/* The same in float32, as far as that goes. */
+static void case_check_f32(const grad_case *c, const case_data *a) {
+    const double tolerance = c->f32_tolerance > 0 ? c->f32_tolerance : 1e-4;
+    vdi_error err = VDI__ZERO;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    vdi_tape *t;
+    case_data s = case_make(c, VDI_F32);
+    CHECK_OK(vdi_tape_create(&td, &t, &err), err);
+    const vdi_status status = case_run(c, t, &s);
     CHECK(status >= 0, "%s in float32: %s", c->name,
           vdi_tape_status(t, &err) < 0 ? err.message : "");
     if (status >= 0) {
-        double tolerance = c->f32_tolerance > 0 ? c->f32_tolerance : 1e-4;
-        CHECK(case_distance(a.y, s.y) < tolerance, "%s in float32: value off by %g", c->name,
-              case_distance(a.y, s.y));
+        CHECK(case_distance(a->y, s.y) < tolerance, "%s in float32: value off by %g", c->name,
+              case_distance(a->y, s.y));
         for (int i = 0; i < c->inputs; i++) {
-            CHECK(case_distance(a.g[i], s.g[i]) < tolerance, "%s in float32: gradient %d off by %g",
-                  c->name, i, case_distance(a.g[i], s.g[i]));
+            CHECK(case_distance(a->g[i], s.g[i]) < tolerance,
+                  "%s in float32: gradient %d off by %g", c->name, i,
+                  case_distance(a->g[i], s.g[i]));
         }
     }
     vdi_tape_destroy(t);
+    case_free(c, &s);
+}
+
+static void case_check(const grad_case *c) {
+    case_data a = case_make(c, VDI_F64);
+    case_data b = case_make(c, VDI_F64);
+    case_data m = case_make(c, VDI_F64);
+    case_gradient(c, &a);
+    const long requests = case_check_runs(c, &a, &b);
+    if (requests >= 0) {
+        case_check_allocation(c, &a, &b, &m, requests);
+        case_check_block(c, &a, &b, &m);
+    }
+    case_check_f32(c, &a);
     case_free(c, &a);
     case_free(c, &b);
     case_free(c, &m);
-    case_free(c, &s);
 }
 #endif

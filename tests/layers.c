@@ -148,9 +148,10 @@ TEST(layers, densities) {
     };
     for (size_t i = 0; i < VDI__COUNT(cases); i++)
         case_check(&cases[i]);
+}
 
-    /* values: every mass function sums to 1, every density integrates to 1, the constants
-     * included */
+/* Values: every mass function sums to 1, every density integrates to 1, the constants included. */
+TEST(layers, normalised_densities) {
     vdi_tape *t;
     vdi_error err;
     vdi_tape_desc td = vdi_tape_desc_defaults();
@@ -202,8 +203,19 @@ TEST(layers, densities) {
         vdi_tape_item(t, vdi_var_normal_kl_standard(t, a, b)),
         vdi_tape_item(t, vdi_var_normal_kl(t, a, b, vdi_tape_scalar(t, 0), vdi_tape_scalar(t, 0))),
         1e-15);
-    /* the squashed normal: its density of a = tanh(u) against the change of variables, also far out
-     * where 1 - tanh^2 is 0 */
+    CHECK_OK(vdi_tape_status(t, &err), err);
+    vdi_tape_destroy(t);
+}
+
+/* The squashed normal: its density of a = tanh(u) against the change of variables, also far out
+ * where 1 - tanh^2 is 0. */
+TEST(layers, squashed_density) {
+    vdi_tape *t;
+    vdi_error err;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    td.dtype = VDI_F64;
+    CHECK_OK(vdi_tape_create(&td, &t, &err), err);
+    vdi_var a = vdi_tape_scalar(t, 1.3), b = vdi_tape_scalar(t, -0.4);
     for (double e = -3; e <= 30; e += 1.5) {
         double one = e, u = 1.3 + exp(-0.4) * e;
         vdi_var dens,

@@ -22,7 +22,10 @@ TEST(rng, frozen_words) {
         CHECK(same(out, known[i] + 6, sizeof out), "row %d: %08x %08x %08x %08x", i, out[0], out[1],
               out[2], out[3]);
     }
-    /* what follows was made by another program, from the paper */
+}
+
+/* What follows was made by another program, from the paper. */
+TEST(rng, frozen_streams) {
     static const uint32_t words[12] = {0xaef2adf7u, 0xf69b5950u, 0x3ceb44f4u, 0x89b6573au,
                                        0xec2ab39fu, 0x4671fd85u, 0x74decae0u, 0x4b77ec76u,
                                        0xd7bb4a2fu, 0xb8f76c27u, 0x51cdda28u, 0x48cc01cdu};
@@ -242,8 +245,9 @@ TEST(rng, continuous) {
           isnan(vdi_rng_gamma(&r, NAN)) && isnan(vdi_rng_gamma(&r, HUGE_VAL)));
 }
 
-TEST(rng, discrete) {
-    static double count[4001], expected[4001];
+static double count[4001], expected[4001];
+
+TEST(rng, poisson) {
     static const double means[] = {0.01, 0.7, 3, 9.99, 10, 12.5, 40, 1000};
     for (size_t k = 0; k < VDI__COUNT(means); k++) {
         vdi_rng r = vdi_rng_make(31, k);
@@ -258,6 +262,9 @@ TEST(rng, discrete) {
         double z = chi_square_z(4001, count, expected);
         CHECK(z < 5, "Poisson(%g): z = %.2f", means[k], z);
     }
+}
+
+TEST(rng, binomial) {
     static const struct {
         int n;
         double p;
@@ -279,7 +286,10 @@ TEST(rng, discrete) {
         double z = chi_square_z(rows[k].n + 1, count, expected);
         CHECK(z < 5, "binomial(%d,%g): z = %.2f", rows[k].n, p, z);
     }
-    /* means so large that only moments can be counted */
+}
+
+/* Means so large that only moments can be counted. */
+TEST(rng, large_counts) {
     static const double large[] = {1e5, 1e9, 1e14};
     for (size_t k = 0; k < VDI__COUNT(large); k++) {
         vdi_rng r = vdi_rng_make(33, k);
@@ -301,6 +311,9 @@ TEST(rng, discrete) {
         for (int i = 0; i < 4; i++)
             CHECK(fabs(z[i]) < 5, "mean %g, moment %d: off by %.2f sigma", m, i, z[i]);
     }
+}
+
+TEST(rng, uniform_choices) {
     vdi_rng r = vdi_rng_make(34, 0);
     double hits = 0;
     for (int i = 0; i < N; i++)
@@ -338,7 +351,10 @@ TEST(rng, discrete) {
         expected[i] = N / 120.0;
     CHECK(chi_square_z(120, count, expected) < 5, "permutations");
     vdi_rng_permutation(&r, 0, NULL);
+}
 
+TEST(rng, ends_of_parameters) {
+    vdi_rng r = vdi_rng_make(34, 0);
     CHECK(vdi_rng_poisson(&r, -1) == -1 && vdi_rng_poisson(&r, NAN) == -1 &&
           vdi_rng_poisson(&r, HUGE_VAL) == -1 && vdi_rng_poisson(&r, 0) == 0);
     CHECK(vdi_rng_binomial(&r, -1, 0.5) == -1 && vdi_rng_binomial(&r, 5, -0.1) == -1 &&
