@@ -284,7 +284,7 @@ static vdi_var squares(vdi_tape *t, vdi_var s, vdi_var f, vdi_var mask,
     return vdi_var_mul_scalar(t, vdi_var_sum_axis(t, vdi_var_square(t, r), -1, false), -0.5);
 }
 
-TEST(calcium, errors_and_interface) {
+TEST(calcium, measured_block) {
     vdi_error err = {0};
     vdi_tape_desc td = vdi_tape_desc_defaults();
     size_t bytes = 0;
@@ -306,6 +306,10 @@ TEST(calcium, errors_and_interface) {
         vdi_tape_destroy(t);
         free(td.memory);
     }
+}
+
+TEST(calcium, errors) {
+    vdi_error err = {0};
     problem p = make(VDI_CALCIUM_AR1, 0);
     vdi_tape *t = NULL;
     vdi_var log_p;
@@ -321,10 +325,16 @@ TEST(calcium, errors_and_interface) {
     CHECK_FAILS(vdi_var_calcium(t, &p.desc, s, vdi_tape_constant(t, shaped(&p, p.theta, 2)), f,
                                 vdi_var_none(), NULL, &log_p),
                 VDI_ERR_DATA);
-    /* two cells behind the interface: each row has its own */
-    vdi_tape_reset(t);
-    p = make(VDI_CALCIUM_AR1, 0);
+    vdi_tape_destroy(t);
+}
+
+/* Two cells behind the interface: each row has its own. */
+TEST(calcium, interface) {
+    vdi_error err = {0};
+    problem p = make(VDI_CALCIUM_AR1, 0);
+    vdi_tape *t = NULL;
     p.dtype = VDI_F64;
+    CHECK_OK(vdi_tape_create(NULL, &t, &err), err);
     double theta[8], grad[8] = {0}, alone[2];
     for (int i = 0; i < 8; i++)
         theta[i] = p.theta[i % 4] + 0.1 * i;
@@ -343,9 +353,9 @@ TEST(calcium, errors_and_interface) {
     info.streams = 1;
     info.cell = cell;
     vdi_fluorescence_fn model = vdi_calcium_fluorescence;
-    s = vdi_tape_constant(t, shaped(&p, p.spikes, 0));
-    f = vdi_tape_constant(t, shaped(&p, p.f, 1));
-    log_p = model(t, s, f, vdi_var_none(), &info, NULL, &cells);
+    vdi_var s = vdi_tape_constant(t, shaped(&p, p.spikes, 0));
+    vdi_var f = vdi_tape_constant(t, shaped(&p, p.f, 1));
+    vdi_var log_p = model(t, s, f, vdi_var_none(), &info, NULL, &cells);
     for (int c = 0; c < 2; c++) {
         vdi_var one = vdi_tape_constant(t, vdi_tensor_1d(theta + 4 * c, VDI_F64, 4)), lp;
         CHECK_OK(vdi_var_calcium(t, &p.desc, s, one, f, vdi_var_none(), NULL, &lp), err);

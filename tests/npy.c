@@ -280,6 +280,12 @@ TEST(npy, headers_that_lie) {
                   "case %d asked for %zu bytes", (int)i, greedy.largest);
         }
     }
+}
+
+TEST(npy, versions_and_elements_that_lie) {
+    unsigned char file[512];
+    vdi_tensor t;
+    vdi_error err;
     size_t n = make_npy(file, "{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", 8);
     vdi_reader r = vdi_reader_memory(file, n, "x");
     file[6] = 4;

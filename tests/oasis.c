@@ -75,14 +75,62 @@ static double duality_gap(const trace *x, int order, const vdi_oasis_result *r, 
     return primal - dual;
 }
 
+enum { NNLS_MOST = 40 };
+
+/* z of the n chosen variables without their constraint: H z = q among them, by elimination. */
+static void solve_chosen(int n, const int *list, double H[][NNLS_MOST], const double *q,
+                         double *z) {
+    static double A[NNLS_MOST][NNLS_MOST + 1];
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++)
+            A[i][j] = H[list[i]][list[j]];
+        A[i][n] = q[list[i]];
+    }
+    for (int i = 0; i < n; i++) {
+        for (int k = i + 1; k < n; k++) {
+            const double f = A[k][i] / A[i][i];
+            for (int j = i; j <= n; j++)
+                A[k][j] -= f * A[i][j];
+        }
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        z[i] = A[i][n];
+        for (int j = i + 1; j < n; j++)
+            z[i] -= A[i][j] * z[j];
+        z[i] /= A[i][i];
+    }
+}
+
+/* Goes to the best point of the chosen variables, leaving out those that would become negative. */
+static void descend(int T, bool *in, double H[][NNLS_MOST], const double *q, double *s) {
+    double step = 0;
+    while (step < 1) {
+        int list[NNLS_MOST], n = 0;
+        double z[NNLS_MOST];
+        step = 1;
+        for (int i = 0; i < T; i++)
+            if (in[i]) list[n++] = i;
+        solve_chosen(n, list, H, q, z);
+        for (int i = 0; i < n; i++)
+            if (z[i] <= 0) step = fmin(step, s[list[i]] / (s[list[i]] - z[i]));
+        for (int i = 0; i < n; i++)
+            s[list[i]] += step * (z[i] - s[list[i]]);
+        for (int i = 0; i < n && step < 1; i++) {
+            if (s[list[i]] < 1e-13) {
+                s[list[i]] = 0;
+                in[list[i]] = false;
+            }
+        }
+    }
+}
+
 /* Lawson and Hanson 1974, densely: min 1/2 |x - K s|^2 + lambda 1's over s >= 0. Returns the
  * objective. */
-static double nnls(const trace *x, int order, double d, double r, double b, double lambda) {
-    enum { N = 40 };
-    static double K[N][N], H[N][N], q[N], s[N], A[N][N + 1];
-    bool in[N] = {false};
+static double nnls(const trace *x, double d, double r, double b, double lambda) {
+    static double K[NNLS_MOST][NNLS_MOST], H[NNLS_MOST][NNLS_MOST];
+    double q[NNLS_MOST], s[NNLS_MOST];
+    bool in[NNLS_MOST] = {false};
     const int T = x->T;
-    (void)order;
     for (int t = 0; t < T; t++) {
         for (int j = 0; j < T; j++) {
             const int k = t - j;
@@ -100,7 +148,7 @@ static double nnls(const trace *x, int order, double d, double r, double b, doub
                 H[i][j] += K[t][i] * K[t][j];
         }
     }
-    for (int round = 0; round < 10 * N; round++) {
+    for (int round = 0; round < 10 * NNLS_MOST; round++) {
         int best = -1;
         double most = 1e-10;
         for (int i = 0; i < T; i++) {
@@ -114,41 +162,7 @@ static double nnls(const trace *x, int order, double d, double r, double b, doub
         }
         if (best < 0) break;
         in[best] = true;
-        for (;;) {
-            int list[N], n = 0;
-            double step = 1, z[N];
-            for (int i = 0; i < T; i++)
-                if (in[i]) list[n++] = i;
-            for (int i = 0; i < n; i++) {
-                for (int j = 0; j < n; j++)
-                    A[i][j] = H[list[i]][list[j]];
-                A[i][n] = q[list[i]];
-            }
-            for (int i = 0; i < n; i++) {
-                for (int k = i + 1; k < n; k++) {
-                    const double f = A[k][i] / A[i][i];
-                    for (int j = i; j <= n; j++)
-                        A[k][j] -= f * A[i][j];
-                }
-            }
-            for (int i = n - 1; i >= 0; i--) {
-                z[i] = A[i][n];
-                for (int j = i + 1; j < n; j++)
-                    z[i] -= A[i][j] * z[j];
-                z[i] /= A[i][i];
-            }
-            for (int i = 0; i < n; i++)
-                if (z[i] <= 0) step = fmin(step, s[list[i]] / (s[list[i]] - z[i]));
-            for (int i = 0; i < n; i++)
-                s[list[i]] += step * (z[i] - s[list[i]]);
-            if (step >= 1) break;
-            for (int i = 0; i < n; i++) {
-                if (s[list[i]] < 1e-13) {
-                    s[list[i]] = 0;
-                    in[list[i]] = false;
-                }
-            }
-        }
+        descend(T, in, H, q, s);
     }
     double objective = 0;
     for (int t = 0; t < T; t++) {
@@ -220,7 +234,7 @@ TEST(oasis, l1_against_active_sets) {
             desc.has_lambda = true;
             desc.lambda = (double)(i % 5) * 0.5 * x.noise;
             CHECK_OK(vdi_oasis(&desc, VDI_F64, 40, x.y, NULL, c, NULL, &r, &err), err);
-            const double exact = nnls(&x, order, r.decay, r.rise, x.b, desc.lambda);
+            const double exact = nnls(&x, r.decay, r.rise, x.b, desc.lambda);
             CHECK_CLOSE(r.objective, exact, 1e-8 * fmax(exact, 1));
         }
     }
@@ -346,8 +360,17 @@ TEST(oasis, odd_input) {
     CHECK_CLOSE(same.baseline, r.baseline, 1e-3);
     for (int t = 0; t < 400; t++)
         CHECK_CLOSE(cf[t], c[t], 1e-2);
-    /* NaN frames: bridged at both ends and inside, and counted */
-    trace gaps = x;
+}
+
+/* NaN frames: bridged at both ends and inside, and counted. */
+TEST(oasis, bridged_frames) {
+    unsigned long long seed = 12;
+    vdi_error err = {0};
+    vdi_oasis_result r;
+    static double c[400], s[400];
+    vdi_oasis_desc desc = vdi_oasis_desc_defaults();
+    desc.fps = 30;
+    trace gaps = simulate(&seed, 400, 1);
     for (int t = 0; t < 400; t++)
         if (t < 3 || t >= 398 || (t >= 100 && t < 104)) gaps.y[t] = NAN;
     CHECK_OK(vdi_oasis(&desc, VDI_F64, 400, gaps.y, NULL, c, s, &r, &err), err);
@@ -373,7 +396,16 @@ TEST(oasis, odd_input) {
         for (int t = 0; t < 400; t++)
             CHECK(c[t] == 0 && s[t] == 0);
     }
-    desc.order = 1;
+}
+
+TEST(oasis, short_and_odd_traces) {
+    unsigned long long seed = 12;
+    vdi_error err = {0};
+    vdi_oasis_result r;
+    static double c[400], s[400];
+    vdi_oasis_desc desc = vdi_oasis_desc_defaults();
+    desc.fps = 30;
+    trace x = simulate(&seed, 400, 1);
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 3, x.y, NULL, c, s, &r, &err), VDI_ERR_DATA);
     desc.order = 3;
     CHECK_FAILS(vdi_oasis(&desc, VDI_F64, 400, x.y, NULL, c, s, &r, &err), VDI_ERR_ARGUMENT);
@@ -478,92 +510,101 @@ TEST(oasis, fields_of_the_description) {
     CHECK_FAILS(vdi_oasis_desc_check(&d, &err), VDI_ERR_ARGUMENT);
 }
 
+enum { RECORDINGS = 200, DATA_SETS = 16 };
+
+/* What OASIS says of the recordings of an index. */
+typedef struct recordings {
+    int n, sets;
+    char set[DATA_SETS][64], neuron[RECORDINGS][96];
+    int set_of[RECORDINGS];
+    vdi_score_train trial[RECORDINGS];
+    double *estimate[RECORDINGS];
+    vdi_tensor times[RECORDINGS];
+} recordings;
+
+static int find_set(recordings *all, const char *name) {
+    int k = 0;
+    while (k < all->sets && strcmp(all->set[k], name))
+        k++;
+    if (k == all->sets) (void)vdi_text_copy(all->set[all->sets++], sizeof all->set[0], name);
+    return k;
+}
+
+static void deconvolve(recordings *all, const char *root, const vdi_json *row) {
+    const int i = all->n++;
+    const char *stem = vdi_json_as_text(vdi_json_get(row, "stem"), "");
+    const double fps = vdi_json_as_number(vdi_json_get(row, "frame_rate_hz"), 0);
+    vdi_oasis_desc desc = vdi_oasis_desc_defaults();
+    vdi_error err = {0};
+    vdi_tensor y;
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s_dff.npy", root, stem);
+    CHECK_OK(vdi_npy_load(path, NULL, &y, &err), err);
+    snprintf(path, sizeof path, "%s/%s_spt.npy", root, stem);
+    CHECK_OK(vdi_npy_load(path, NULL, &all->times[i], &err), err);
+    const int64_t T = y.shape[0];
+    float *s = (float *)malloc((size_t)T * sizeof *s);
+    all->estimate[i] = (double *)malloc((size_t)T * sizeof(double));
+    desc.fps = fps;
+    desc.baseline_nonneg = true;
+    CHECK_OK(vdi_oasis(&desc, VDI_F32, T, y.data, NULL, NULL, s, NULL, &err), err);
+    for (int64_t t = 0; t < T; t++)
+        all->estimate[i][t] = s[t];
+    free(s);
+    vdi_tensor_free(NULL, &y);
+    snprintf(all->neuron[i], sizeof all->neuron[i], "%.*s", (int)(strrchr(stem, '_') - stem), stem);
+    snprintf(path, sizeof path, "%.*s", (int)(strchr(stem, '/') - stem), stem);
+    all->set_of[i] = find_set(all, path);
+    all->trial[i].frames = T;
+    all->trial[i].fps = fps;
+    all->trial[i].estimate = all->estimate[i];
+    all->trial[i].times = (const double *)all->times[i].data;
+    all->trial[i].spikes = all->times[i].shape[0];
+}
+
 /* The means over data sets that the reference implementation has on the same recordings
  * (pretrained_recipe.md, section 7: L1 AR(1) with everything estimated): r25 0.424, r40g 0.619,
  * r160g 0.774, AUC 0.843. */
 TEST(oasis, scores_on_recordings) {
     NEED_SHARED("data/calcium/index.json");
-    enum { MOST = 200, SETS = 16 };
+    static recordings all;
     vdi_error err = {0};
-    char path[1200], *root = strdup(shared_path("data/calcium"));
-    static char sets[SETS][64], neurons[MOST][96];
-    static vdi_score_train trial[MOST];
-    static vdi_tensor times[MOST];
-    double sum[SETS][4] = {{0}}, count[SETS] = {0}, mean[4] = {0};
-    int set_of[MOST], n = 0, set_count = 0;
-    snprintf(path, sizeof path, "%s/index.json", root);
-    FILE *file = fopen(path, "rb");
-    static char json[200000];
-    const size_t got = fread(json, 1, sizeof json - 1, file);
-    fclose(file);
-    json[got] = 0;
-    for (char *at = json; (at = strstr(at, "\"stem\"")) != NULL; at++) {
-        char *row = at, *end, stem[128], *p;
-        while (*row != '{')
-            row--;
-        end = strchr(at, '}');
-        *end = 0;
-        vdi_tensor y, spt;
-        double fps = atof(strchr(strstr(row, "\"frame_rate_hz\""), ':') + 1);
-        p = strchr(strchr(at, ':'), '"') + 1;
-        snprintf(stem, sizeof stem, "%.*s", (int)(strchr(p, '"') - p), p);
-        *end = '}';
-        snprintf(path, sizeof path, "%s/%s_dff.npy", root, stem);
-        CHECK_OK(vdi_npy_load(path, NULL, &y, &err), err);
-        snprintf(path, sizeof path, "%s/%s_spt.npy", root, stem);
-        CHECK_OK(vdi_npy_load(path, NULL, &spt, &err), err);
-        vdi_oasis_desc desc = vdi_oasis_desc_defaults();
-        const int64_t T = y.shape[0];
-        float *s = (float *)malloc((size_t)T * sizeof *s);
-        double *est = (double *)malloc((size_t)T * sizeof *est);
-        desc.fps = fps;
-        desc.baseline_nonneg = true;
-        CHECK_OK(vdi_oasis(&desc, VDI_F32, T, y.data, NULL, NULL, s, NULL, &err), err);
-        for (int64_t t = 0; t < T; t++)
-            est[t] = s[t];
-        free(s);
-        snprintf(neurons[n], sizeof neurons[n], "%.*s", (int)(strrchr(stem, '_') - stem), stem);
-        char set[64];
-        snprintf(set, sizeof set, "%.*s", (int)(strchr(stem, '/') - stem), stem);
-        set_of[n] = -1;
-        for (int k = 0; k < set_count; k++)
-            if (!strcmp(sets[k], set)) set_of[n] = k;
-        if (set_of[n] < 0) strcpy(sets[set_of[n] = set_count++], set);
-        trial[n].frames = T;
-        trial[n].fps = fps;
-        trial[n].estimate = est;
-        trial[n].times = (const double *)spt.data;
-        trial[n].spikes = spt.shape[0];
-        times[n++] = spt;
-        vdi_tensor_free(NULL, &y);
-    }
-    CHECK(n > 20 && set_count == 5, "%d recordings, %d data sets", n, set_count);
-    for (int i = 0, j; i < n; i = j) {
-        for (j = i; j < n && !strcmp(neurons[i], neurons[j]); j++) {
-        }
+    char *root = strdup(shared_path("data/calcium"));
+    double sum[DATA_SETS][4] = {{0}}, count[DATA_SETS] = {0}, mean[4] = {0};
+    vdi_arena arena;
+    const vdi_json *index;
+    vdi_arena_init(&arena, NULL, 0);
+    memset(&all, 0, sizeof all);
+    CHECK_OK(vdi_json_load(shared_path("data/calcium/index.json"), &arena, &index, &err), err);
+    for (const vdi_json *row = vdi_json_first(index); row; row = vdi_json_next(index, row))
+        deconvolve(&all, root, row);
+    CHECK(all.n > 20 && all.sets == 5, "%d recordings, %d data sets", all.n, all.sets);
+    for (int i = 0, j; i < all.n; i = j) { /* the trials of a neuron follow one another */
         vdi_score_spikes_result r;
-        double *work = (double *)malloc(vdi_score_spikes_work(j - i, trial + i) * sizeof *work);
-        CHECK_OK(vdi_score_spikes(j - i, trial + i, work, &r, &err), err);
-        sum[set_of[i]][0] += r.r25;
-        sum[set_of[i]][1] += r.r40g;
-        sum[set_of[i]][2] += r.r160g;
-        sum[set_of[i]][3] += r.auc;
-        count[set_of[i]]++;
+        for (j = i + 1; j < all.n && !strcmp(all.neuron[i], all.neuron[j]);)
+            j++;
+        double *work = (double *)malloc(vdi_score_spikes_work(j - i, all.trial + i) * sizeof *work);
+        CHECK_OK(vdi_score_spikes(j - i, all.trial + i, work, &r, &err), err);
+        double *to = sum[all.set_of[i]];
+        to[0] += r.r25;
+        to[1] += r.r40g;
+        to[2] += r.r160g;
+        to[3] += r.auc;
+        count[all.set_of[i]]++;
         free(work);
     }
-    for (int k = 0; k < set_count; k++) {
+    for (int k = 0; k < all.sets; k++) {
         for (int i = 0; i < 4; i++)
-            mean[i] += sum[k][i] / count[k] / set_count;
+            mean[i] += sum[k][i] / count[k] / all.sets;
     }
     CHECK_CLOSE(mean[0], 0.424, 0.01);
     CHECK_CLOSE(mean[1], 0.619, 0.01);
     CHECK_CLOSE(mean[2], 0.774, 0.01);
     CHECK_CLOSE(mean[3], 0.843, 0.015);
-    for (int i = 0; i < n; i++) {
-        double *own;
-        memcpy(&own, &trial[i].estimate, sizeof own);
-        free(own);
-        vdi_tensor_free(NULL, &times[i]);
+    for (int i = 0; i < all.n; i++) {
+        free(all.estimate[i]);
+        vdi_tensor_free(NULL, &all.times[i]);
     }
+    vdi_arena_free(&arena);
     free(root);
 }

@@ -150,7 +150,12 @@ TEST(optim, parameter_sets) {
     vdi_params_destroy(mine);
     vdi_params_destroy(q);
     vdi_params_destroy(other);
+    vdi_params_destroy(p);
+}
 
+TEST(optim, bad_parameter_sets) {
+    vdi_error err;
+    vdi_params *p = make_params(VDI_F32, 1), *q;
     vdi_param_desc twin[2];
     twin[0] = vdi_param_1d("x", VDI_INIT_ZEROS, 0, 3);
     twin[1] = vdi_param_1d("x", VDI_INIT_ZEROS, 0, 3);

@@ -180,9 +180,20 @@ TEST(score, r2) {
     CHECK_OK(vdi_score_linear_r2(R, 2, x, 3, truth, 150, work, column, &r2, &err), err);
     CHECK_CLOSE(column[0], 1, 1e-9); /* an exact affine map is found, in spite of the large mean */
     CHECK(column[1] > 0.94 && column[1] < 0.999, "%g", column[1]);
-    /* judged on what it was not fitted to: noise has R2 below 0 there */
-    for (int r = 0; r < R; r++)
-        truth[r * 3] = test_normal(&seed);
+}
+
+/* Judged on what it was not fitted to: noise has R2 below 0 there. */
+TEST(score, r2_of_noise) {
+    enum { R = 200 };
+    static double truth[R], x[R * 2], estimate[R];
+    double r2, work[64];
+    unsigned long long seed = 5;
+    vdi_error err = {0};
+    for (int r = 0; r < R; r++) {
+        for (int k = 0; k < 2; k++)
+            x[r * 2 + k] = 1e3 + test_normal(&seed);
+        estimate[r] = test_normal(&seed);
+    }
     double fitted;
     CHECK_OK(vdi_score_linear_r2(R, 2, x, 1, estimate, R, work, NULL, &fitted, &err), err);
     for (int r = 0; r < R; r++)
