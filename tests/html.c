@@ -73,17 +73,17 @@ TEST(html, errors) {
     CHECK_FAILS(vdi_page_end(&p, &err), VDI_ERR_SHAPE);
     CHECK_SAYS(err, "line 'y' has shape (2,2)");
     vdi_buffer_free(&b);
-    size_t room = 1u << 20;
-    vdi_writer_init(&w, full_write, &room, "page.html");
+    size_t capacity = 1u << 20;
+    vdi_writer_init(&w, full_write, &capacity, "page.html");
     write_page(&p, &w, vdi_tensor_1d(y, VDI_F64, 4));
     CHECK_OK(vdi_page_end(&p, &err), err);
     size_t size = (size_t)w.written;
-    CHECK(size > 2000 && size == (1u << 20) - room);
-    for (room = 0; room < size; room += 111) {
-        size_t left = room;
+    CHECK(size > 2000 && size == (1u << 20) - capacity);
+    for (capacity = 0; capacity < size; capacity += 111) {
+        size_t left = capacity;
         vdi_writer_init(&w, full_write, &left, "page.html");
         write_page(&p, &w, vdi_tensor_1d(y, VDI_F64, 4));
-        CHECK(vdi_page_end(&p, &err) == VDI_ERR_IO, "room for %zu bytes of %zu", room, size);
+        CHECK(vdi_page_end(&p, &err) == VDI_ERR_IO, "space for %zu bytes of %zu", capacity, size);
     }
 }
 

@@ -34,7 +34,7 @@ static inline vdi_reader slow_reader(slow_stream *s, const void *data, size_t si
     return r;
 }
 
-/** A disk with room for `left` bytes. */
+/** A disk with space for `left` bytes. */
 static inline bool full_write(const void *data, size_t size, void *user) {
     size_t *left = (size_t *)user;
     (void)data;

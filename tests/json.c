@@ -274,10 +274,10 @@ TEST(json, misused) {
         CHECK_FAILS(vdi_json_end(&j, &err), VDI_ERR_STATE);
         vdi_buffer_free(&out);
     }
-    size_t room = 10;
+    size_t capacity = 10;
     vdi_json_writer j;
-    vdi_writer_init(&writer, full_write, &room, "disk");
+    vdi_writer_init(&writer, full_write, &capacity, "disk");
     vdi_json_begin(&j, &writer, false);
-    vdi_json_put_text(&j, NULL, "longer than the disk has room for");
+    vdi_json_put_text(&j, NULL, "longer than the disk has space for");
     CHECK_FAILS(vdi_json_end(&j, &err), VDI_ERR_IO);
 }

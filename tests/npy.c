@@ -374,15 +374,15 @@ TEST(npy, full_disk) {
     vdi_tensor odd = vdi_tensor_slice(t, 0, 0, 2, 150);
     vdi_tensor null = vdi_tensor_index(t, 5, 0);
     memset(x, 0, sizeof x);
-    for (size_t room = 0; room <= 128 + 2400; room += 13) {
-        size_t left = room;
+    for (size_t capacity = 0; capacity <= 128 + 2400; capacity += 13) {
+        size_t left = capacity;
         vdi_writer_init(&w, full_write, &left, "disk");
-        CHECK(vdi_npy_write(&w, t, &err) == (room >= 128 + 2400 ? VDI_OK : VDI_ERR_IO),
-              "room for %zu bytes", room);
-        left = room;
+        CHECK(vdi_npy_write(&w, t, &err) == (capacity >= 128 + 2400 ? VDI_OK : VDI_ERR_IO),
+              "space for %zu bytes", capacity);
+        left = capacity;
         vdi_writer_init(&w, full_write, &left, "disk");
-        CHECK(vdi_npy_write(&w, odd, &err) == (room >= 128 + 1200 ? VDI_OK : VDI_ERR_IO),
-              "room for %zu bytes, strided", room);
+        CHECK(vdi_npy_write(&w, odd, &err) == (capacity >= 128 + 1200 ? VDI_OK : VDI_ERR_IO),
+              "space for %zu bytes, strided", capacity);
     }
     FILE *full = fopen("/dev/full", "wb");
     if (full) {

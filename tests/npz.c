@@ -296,12 +296,12 @@ TEST(npz, no_memory) {
         test_allocator counter = {0, fail, 0, 1};
         vdi_allocator a = test_allocator_of(&counter);
         double x = 1;
-        size_t room = 1000000;
+        size_t capacity = 1000000;
         vdi_writer w;
         vdi_named_tensor t;
         t.name = "x";
         t.tensor = vdi_tensor_view(&x, VDI_F64, 0, NULL);
-        vdi_writer_init(&w, full_write, &room, NULL);
+        vdi_writer_init(&w, full_write, &capacity, NULL);
         vdi_status status = vdi_npz_write(&w, &t, 1, &a, &err);
         CHECK(counter.live == 0);
         if (counter.requests < fail) {
@@ -310,8 +310,8 @@ TEST(npz, no_memory) {
         }
         CHECK(status == VDI_ERR_MEMORY);
     }
-    for (size_t room = 0; room < b.size; room += 7) {
-        size_t left = room;
+    for (size_t capacity = 0; capacity < b.size; capacity += 7) {
+        size_t left = capacity;
         vdi_writer w;
         double x[100];
         vdi_named_tensor t;

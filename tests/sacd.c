@@ -527,7 +527,7 @@ TEST(sacd, an_update_is_a_transaction) {
               "a refused update has left something behind");
         free(before);
         free(after);
-        remember(agent, PAST); /* it goes on once the data are sound again */
+        remember(agent, PAST); /* it goes on once the data are valid again */
         CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
         float *record = (float *)state_find(vdi_sacd_state(agent, true), "replay").data;
         float keep = record[2 * OBS + ACT + M];

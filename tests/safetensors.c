@@ -248,8 +248,8 @@ TEST(safetensors, damage) {
         }
         CHECK(status == VDI_ERR_MEMORY);
     }
-    for (size_t room = 0; room < b.size; room += 5) {
-        size_t left = room;
+    for (size_t capacity = 0; capacity < b.size; capacity += 5) {
+        size_t left = capacity;
         vdi_writer w;
         vdi_writer_init(&w, full_write, &left, "disk");
         CHECK_FAILS(vdi_safetensors_write(&w, &s, &err), VDI_ERR_IO);
@@ -311,8 +311,8 @@ TEST(safetensors, names) {
             vdi_meta texts[2] = {{"seed", "7"}, {bad[i], "x"}};
             if (key) s.meta = texts;
             if (!key) tensors[2].name = bad[i];
-            size_t room = SIZE_MAX;
-            vdi_writer_init(&w, full_write, &room, "x");
+            size_t capacity = SIZE_MAX;
+            vdi_writer_init(&w, full_write, &capacity, "x");
             CHECK_FAILS(vdi_safetensors_write(&w, &s, &err), VDI_ERR_ARGUMENT);
             CHECK(w.written == 0, "nothing is written");
         }

@@ -124,15 +124,15 @@ TEST(svg, odd_data) {
             vdi_figure_desc desc;
             vdi_figure f;
             int n = cases[i].n;
-            double v[3], turned[3];
+            double v[3], reversed[3];
             memset(&desc, 0, sizeof desc);
             desc.rows = 4;
             desc.cols = 2;
             memcpy(v, cases[i].v, sizeof v);
             for (int k = 0; k < n; k++)
-                turned[k] = v[n - 1 - k];
+                reversed[k] = v[n - 1 - k];
             vdi_tensor t = vdi_tensor_1d(v, VDI_F64, n);
-            vdi_tensor u = vdi_tensor_1d(turned, VDI_F64, n);
+            vdi_tensor u = vdi_tensor_1d(reversed, VDI_F64, n);
             vdi_tensor row = vdi_tensor_2d(v, VDI_F64, n ? 1 : 0, n);
             vdi_figure_init(&f, &desc);
             for (int k = 0; k < 8; k++) {
@@ -202,7 +202,7 @@ TEST(svg, what_does_not_fit) {
     vdi_error err;
     vdi_writer w;
     for (int i = -1; i < 7; i++) {
-        size_t room = i == 6 ? 5000 : 1000000;
+        size_t capacity = i == 6 ? 5000 : 1000000;
         vdi_figure_init(&f, NULL);
         vdi_panel *p = vdi_figure_panel(&f, i == 5 ? 1 : 0, 0);
         vdi_tensor three = vdi_tensor_1d(y, VDI_F64, 3), two = vdi_tensor_1d(y, VDI_F64, 2);
@@ -213,8 +213,8 @@ TEST(svg, what_does_not_fit) {
         if (i == 3) vdi_panel_heatmap(p, three);
         if (i == 4) vdi_panel_bars(p, NULL, NULL, three, two);
         if (i >= 5) vdi_panel_line(p, "line", three);
-        vdi_writer_init(&w, full_write, &room, "f.svg");
-        if (i == 6) room = 100;
+        vdi_writer_init(&w, full_write, &capacity, "f.svg");
+        if (i == 6) capacity = 100;
         CHECK_FAILS(vdi_svg_write(&w, &f, false, &err), i < 5    ? VDI_ERR_SHAPE
                                                         : i == 5 ? VDI_ERR_ARGUMENT
                                                                  : VDI_ERR_IO);
@@ -224,7 +224,7 @@ TEST(svg, what_does_not_fit) {
     for (long fail = 1; fail < 40; fail++) {
         test_allocator counter = {0, fail, 0, 1};
         vdi_figure_desc desc;
-        size_t room = 10000000;
+        size_t capacity = 10000000;
         memset(&desc, 0, sizeof desc);
         desc.allocator = test_allocator_of(&counter);
         vdi_figure_init(&f, &desc);
@@ -233,7 +233,7 @@ TEST(svg, what_does_not_fit) {
                            vdi_tensor_1d(y, VDI_F64, 3))
                 ->width = 2;
         }
-        vdi_writer_init(&w, full_write, &room, "f.svg");
+        vdi_writer_init(&w, full_write, &capacity, "f.svg");
         vdi_status status = vdi_svg_write(&w, &f, false, &err);
         vdi_figure_free(&f);
         CHECK(counter.live == 0);

@@ -1,4 +1,4 @@
-/* tests/fuzz/seeds.c - writes small sound files to begin from, one folder per target: seeds
+/* tests/fuzz/seeds.c - writes small valid files to begin from, one folder per target: seeds
  * FOLDER */
 #include <stdio.h>
 
@@ -128,7 +128,7 @@ int main(int argc, char **argv) {
     text(in(folder, "json/all"),
          "{\"a\":[1,-2.5e-3,true,false,null],\"b\":{\"c\":\"\\u00e9\\n\\ud834\\udd1e\"},\"d\":{}}");
     text(in(folder, "json/deep"), "[[[[{\"x\":[[]]}]]]]");
-    /* the deflated archive is sound: else it is no seed */
+    /* the deflated archive is valid: else it is no seed */
     vdi_npz npz;
     vdi_tensor z;
     keep(vdi_npz_open_file(&npz, in(folder, "npz/deflated"), NULL, &err), &err);
