@@ -1,6 +1,6 @@
 /* The block-tridiagonal solver against dense algebra, against references, and its adjoints against
  * differences. */
-#include "check.h"
+#include "lds_array.h"
 
 typedef unsigned long long seed_t;
 
@@ -1018,49 +1018,23 @@ TEST(blocktri, bad_descriptions) {
 
 /* ---- references ------------------------------------------------------------------------------ */
 
-/* The doubles of a little-endian float64 .npy of version 1. */
-static double *load_npy(const char *name, size_t *count) {
-    char path[128];
-    unsigned char head[10];
-    double *data = NULL;
-    snprintf(path, sizeof path, "data/lds/%s.npy", name);
-    FILE *f = fopen(shared_path(path), "rb");
-    *count = 0;
-    if (f && fread(head, 1, 10, f) == 10) {
-        const long start = 10 + head[8] + 256 * head[9];
-        fseek(f, 0, SEEK_END);
-        *count = (size_t)(ftell(f) - start) / 8;
-        fseek(f, start, SEEK_SET);
-        data = (double *)make((int64_t)*count, 8);
-        *count = fread(data, 8, *count, f);
-    }
-    if (f) fclose(f);
-    return data;
-}
-
 static void compare_reference(const char *set, const char *what, const double *got) {
-    char name[32];
-    size_t n;
-    snprintf(name, sizeof name, "%s_%s", set, what);
-    double *expected = load_npy(name, &n), worst = 0;
-    CHECK(n > 0, "%s is empty", name);
-    for (size_t i = 0; i < n; i++)
-        worst = test_worst(worst, fabs(got[i] - expected[i]));
-    CHECK(worst <= 1e-10, "%s is off by %g", name, worst);
-    free(expected);
+    vdi_tensor expected = lds_array(set, what);
+    const int64_t n = vdi_tensor_count(expected);
+    const double worst = largest_difference(got, (const double *)expected.data, n);
+    CHECK(n > 0, "%s_%s is empty", set, what);
+    CHECK(worst <= 1e-10, "%s_%s is off by %g", set, what, worst);
+    vdi_tensor_free(NULL, &expected);
 }
 
 /* `copies` of a reference's input, one after the other. */
 static double *reference_input(const char *set, const char *what, int64_t n, int64_t copies) {
-    char name[32];
-    size_t count;
-    snprintf(name, sizeof name, "%s_%s", set, what);
-    double *one = load_npy(name, &count);
-    CHECK((int64_t)count == n, "%s holds %zu", name, count);
+    vdi_tensor one = lds_array(set, what);
+    CHECK(vdi_tensor_count(one) == n, "%s_%s holds %d", set, what, (int)vdi_tensor_count(one));
     double *all = (double *)make(copies * n, 8);
     for (int64_t i = 0; i < copies; i++)
-        memcpy(all + i * n, one, (size_t)n * 8);
-    free(one);
+        memcpy(all + i * n, one.data, (size_t)n * 8);
+    vdi_tensor_free(NULL, &one);
     return all;
 }
 

@@ -1,6 +1,6 @@
 /* conv1d, dilated or not: against direct loops, frame by frame against the whole, and its gradients
  * as adjoints */
-#include "check.h"
+#include "paths.h"
 
 static unsigned long long seed = 1234567891234567ULL;
 static size_t below(size_t n) { return (size_t)(test_uniform(&seed) * (double)n); }
@@ -14,11 +14,6 @@ static double at(vdi_dtype dtype, const void *p, size_t i) {
 static double chain(vdi_dtype dtype, double c, double a, double b) {
     return dtype == VDI_F32 ? (double)fmaf((float)a, (float)b, (float)c) : fma(a, b, c);
 }
-static int fused(void) {
-    const vdi_simd simd = vdi_simd_active();
-    return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
-}
-
 typedef struct conv_case {
     size_t batch, t, cin, cout, width, pad, step;
 } conv_case;
@@ -87,7 +82,7 @@ static double leaky_relu(vdi_dtype dtype, double z) {
 /* The same bits where both fuse, NaN for NaN, else close. */
 static bool agrees(vdi_dtype dtype, double got, double want) {
     if (want - want != 0) return got == got ? got == want : want != want;
-    if (fused()) return got == want;
+    if (has_fma(vdi_simd_active())) return got == want;
     return fabs(got - want) <= (dtype == VDI_F32 ? 1e-5 : 1e-13);
 }
 
@@ -292,7 +287,7 @@ static void grad_elements(vdi_dtype dtype, const conv_grad *g) {
     for (size_t e = 0; e < g->nw; e++) {
         const size_t j = e / (c->cin * c->cout), i = e / c->cout % c->cin, o = e % c->cout;
         const double got = at(dtype, g->dw, e), want = direct_weight(dtype, g, j, i, o);
-        wrong += fused() ? got != want : !(fabs(got - want) <= near);
+        wrong += has_fma(vdi_simd_active()) ? got != want : !(fabs(got - want) <= near);
     }
     CHECK(wrong == 0, "%zu elements of dw", wrong);
     for (size_t e = 0; e < g->nx; e++) {

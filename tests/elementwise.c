@@ -5,15 +5,7 @@
  *     VDI_ULP_TABLE=40 ./elementwise --filter elementwise/accuracy
  * prints it, from 40 times as many arguments as the test takes.
  */
-#include "check.h"
-
-#define FOR_EACH_PATH(simd)                                         \
-    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) \
-        if (vdi_simd_set((vdi_simd)simd) == VDI_OK)
-
-static bool has_fma(int simd) {
-    return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
-}
+#include "paths.h"
 
 typedef long double real;
 static const real pi = 3.141592653589793238462643383279502884L;

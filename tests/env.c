@@ -99,7 +99,7 @@ static double play(vdi_env *env, uint64_t seed, uint64_t episode, int64_t *steps
 TEST(env, builtin) {
     int64_t count;
     const vdi_env_entry *const *list = vdi_env_list(&count);
-    CHECK(count == 3, "%lld environments", (long long)count);
+    CHECK(count > 0);
     CHECK(vdi_env_list(NULL) == list);
     for (int64_t k = 0; k < count; k++) {
         vdi_env env, other;

@@ -1,16 +1,11 @@
 /* gemm: every path against a chain of scalar fused multiply-adds, bit for bit where the path has
  * FMA */
-#include "check.h"
+#include "paths.h"
 
 enum { GUARD = 3 };
 static const vdi_dtype types[2] = {VDI_F32, VDI_F64};
 static unsigned long long seed = 88172645463325252ULL;
 static size_t below(size_t n) { return (size_t)(test_uniform(&seed) * (double)n); }
-
-/* Is a product exact to the bit on this path? */
-static int fused(vdi_simd simd) {
-    return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
-}
 
 /* Unaligned on purpose: one element past a boundary. */
 static void *random_array(vdi_dtype dtype, size_t n) {
@@ -84,7 +79,7 @@ static void try_product(vdi_simd simd, vdi_dtype dtype, int flags, size_t m, siz
         }
         const double tol = (dtype == VDI_F32 ? 1e-7 : 2e-16) * (4 + (double)k);
         if (act > 0) want = activate((vdi_act)act, 0.1, want);
-        if (fused(simd) && act <= (int)VDI_ACT_RELU)
+        if (has_fma(simd) && act <= (int)VDI_ACT_RELU)
             wrong += got != want;
         else
             wrong += !(fabs(got - want) <= tol * (1 + fabs(want)));
@@ -201,7 +196,7 @@ TEST(gemm, vectors) {
             char *x = (char *)random_array(dtype, 80);
             char *y = (char *)random_array(dtype, 80);
             char *y0 = (char *)malloc(81 * size), *a0 = (char *)malloc((m * lda + 2) * size);
-            const double tol = fused(simd) ? 0 : dtype == VDI_F32 ? 1e-5 : 1e-14;
+            const double tol = has_fma(simd) ? 0 : dtype == VDI_F32 ? 1e-5 : 1e-14;
             memcpy(y0, y, 81 * size);
             vdi_gemv(dtype, flags, m, n, a, lda, x, y);
             for (size_t i = 0; i < 81; i++) {

@@ -1,6 +1,7 @@
 /* tests/lds.c - the linear dynamical system against references, dense algebra and its own second
  * route */
 #include "check.h"
+#include "lds_array.h"
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
@@ -253,15 +254,6 @@ TEST(lds, dense_reference) {
 }
 
 #ifndef VDI_NO_STDIO
-static vdi_tensor shared_array(const char *set, const char *name) {
-    char file[256];
-    vdi_tensor t;
-    vdi_error err = {0};
-    snprintf(file, sizeof file, "data/lds/%s_%s.npy", set, name);
-    CHECK_OK(vdi_npy_load(shared_path(file), NULL, &t, &err), err);
-    return t;
-}
-
 static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal) {
     static const char *const name[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
     char full[64];
@@ -269,7 +261,7 @@ static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal)
     vdi_lds *p = NULL;
     vdi_error err = {0};
     snprintf(full, sizeof full, "%sC", prefix);
-    vdi_tensor c = shared_array(set, full);
+    vdi_tensor c = lds_array(set, full);
     desc.n = c.shape[0];
     desc.d = c.shape[1];
     desc.diagonal_r = diagonal;
@@ -279,7 +271,7 @@ static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal)
     for (int i = 0; i < VDI_LDS_PARAMS; i++) {
         if (i == 1 || i == 4) continue;
         snprintf(full, sizeof full, "%s%s", prefix, name[i]);
-        vdi_tensor t = shared_array(set, full), to = state.tensors[i].tensor;
+        vdi_tensor t = lds_array(set, full), to = state.tensors[i].tensor;
         if (i == 6 && t.ndim == 1) {
             to.ndim = 1;
             to.stride[0] = to.shape[0] + 1;
@@ -300,7 +292,7 @@ TEST(lds, references) {
     for (int s = 0; s < 3; s++) {
         for (int route = 0; route < 2; route++) {
             vdi_lds *p = shared_model(set[s], "", false);
-            vdi_tensor y = shared_array(set[s], "y");
+            vdi_tensor y = lds_array(set[s], "y");
             int64_t B = y.shape[0], T = y.shape[1], d = p->desc.d;
             vdi_lds_data *data = data_of(p, (double *)y.data, NULL, B, T, NULL);
             CHECK(vdi_lds_data_lanes(data) == 1, "%d lanes", (int)vdi_lds_data_lanes(data));
@@ -321,7 +313,7 @@ TEST(lds, references) {
             m.kalman = route == 1;
             CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
             for (int i = 0; i < 8; i++) {
-                vdi_tensor want = shared_array(set[s], name[i]);
+                vdi_tensor want = lds_array(set[s], name[i]);
                 /* the reference repeats it for each trial; here all share one lane */
                 bool covariance = name[i][4] == 'P';
                 int64_t copies = covariance ? B : 1;
@@ -348,7 +340,7 @@ TEST(lds, em_reference) {
     NEED_SHARED("data/lds/em_y.npy");
     vdi_error err = {0};
     vdi_lds *p = shared_model("em", "init_", true);
-    vdi_tensor y = shared_array("em", "y"), trace = shared_array("em", "trace");
+    vdi_tensor y = lds_array("em", "y"), trace = lds_array("em", "trace");
     vdi_lds_data *data = data_of(p, (double *)y.data, NULL, y.shape[0], y.shape[1], NULL);
     const double *want = (const double *)trace.data;
     for (int i = 0; i <= 200; i++) {
@@ -359,7 +351,7 @@ TEST(lds, em_reference) {
             CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), err);
         CHECK_CLOSE(ll, want[i], 1e-6 * fabs(want[i]));
     }
-    vdi_tensor a = shared_array("em", "out_A");
+    vdi_tensor a = lds_array("em", "out_A");
     CHECK_CLOSE(largest_difference(p->A, (double *)a.data, p->desc.d * p->desc.d), 0, 1e-6);
     vdi_tensor_free(NULL, &a);
     vdi_tensor_free(NULL, &y);

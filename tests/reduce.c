@@ -1,14 +1,6 @@
 /* reduce.c - sums in their fixed order, maxima, softmax, gather and scatter, reductions of tensors;
  * the optimisers' inner loops */
-#include "check.h"
-
-#define FOR_EACH_PATH(simd)                                         \
-    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) \
-        if (vdi_simd_set((vdi_simd)simd) == VDI_OK)
-
-static bool has_fma(int simd) {
-    return simd == VDI_SIMD_AVX2 || simd == VDI_SIMD_AVX512 || simd == VDI_SIMD_NEON;
-}
+#include "paths.h"
 
 enum { CAPACITY = 700 };
 static float x32[CAPACITY], y32[CAPACITY];

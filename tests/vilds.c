@@ -1,24 +1,13 @@
 /* tests/vilds.c - the bound against exact inference, gradients of the model's own code, missing and
  * ragged trials, prediction without leaks
  */
-#include "check.h"
+#include "lds_array.h"
+#include "particle_filter.h"
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
 static double *numbers(int64_t n) {
     return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double));
-}
-
-static vdi_tensor reference(const char *name) {
-    vdi_tensor t, r;
-    vdi_error err = {0};
-    char path[96];
-    snprintf(path, sizeof path, "data/lds/%s.npy", name);
-    CHECK_OK(vdi_npy_load(shared_path(path), NULL, &t, &err), err);
-    CHECK_OK(vdi_tensor_alloc(NULL, VDI_F64, t.ndim, t.shape, &r, &err), err);
-    CHECK_OK(vdi_tensor_copy(r, t, &err), err);
-    vdi_tensor_free(NULL, &t);
-    return r;
 }
 
 static vdi_vilds *make(const vdi_vilds_desc *desc) {
@@ -54,118 +43,140 @@ static double *simulated(int64_t trials, int64_t T, int64_t n, unsigned long lon
 
 /* ---- exactness ------------------------------------------------------------------------------- */
 
-/* A linear read-out with Gaussian noise and the encoder h = C'R^{-1}(y - b), R R' = C'R^{-1}C: q is
- * the exact posterior, the bound log p(y). */
+/* An LDS with its exact posterior, from a reference. */
+typedef struct lds_reference {
+    vdi_tensor A, Q, C, b, R, x0, Q0, y, mean, cov, log_p;
+    int64_t d, n, trials, T;
+} lds_reference;
+
+static lds_reference lds_load(const char *set) {
+    static const char *const what[] = {"A",  "Q", "C",      "b",      "R",     "x0",
+                                       "Q0", "y", "out_ms", "out_Ps", "out_ll"};
+    lds_reference r;
+    vdi_tensor *const to[] = {&r.A,  &r.Q, &r.C,    &r.b,   &r.R,    &r.x0,
+                              &r.Q0, &r.y, &r.mean, &r.cov, &r.log_p};
+    for (size_t i = 0; i < VDI__COUNT(what); i++)
+        *to[i] = lds_array(set, what[i]);
+    r.d = r.A.shape[0];
+    r.n = r.C.shape[0];
+    r.trials = r.y.shape[0];
+    r.T = r.y.shape[1];
+    return r;
+}
+
+static void lds_free(lds_reference *r) {
+    vdi_tensor *const all[] = {&r->A,  &r->Q, &r->C,    &r->b,   &r->R,    &r->x0,
+                               &r->Q0, &r->y, &r->mean, &r->cov, &r->log_p};
+    for (size_t i = 0; i < VDI__COUNT(all); i++)
+        vdi_tensor_free(NULL, all[i]);
+}
+
+static const double *state_array(vdi_vilds *m, const char *name) {
+    const vdi_state *state = vdi_vilds_state(m, false);
+    for (int64_t i = 0; i < state->tensor_count; i++) {
+        if (!strcmp(state->tensors[i].name, name))
+            return (const double *)state->tensors[i].tensor.data;
+    }
+    CHECK(false, "no state is called %s", name);
+    return NULL;
+}
+
+/* The encoder h = C'R^{-1}(y - b), L L' = C'R^{-1}C, on counts that the model standardises. */
+static void put_encoder(vdi_vilds *m, const lds_reference *r) {
+    const double *C = (double *)r->C.data, *b = (double *)r->b.data, *R = (double *)r->R.data;
+    const double *mean = state_array(m, "data.mean"), *sd = state_array(m, "data.sd");
+    const int64_t d = r->d, n = r->n, outputs = d + d * d;
+    double L[64] = {0}, h[8] = {0};
+    vdi_error err = {0};
+    for (int64_t i = 0; i < n * outputs; i++)
+        put(m, "encoder.window", i, 0);
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t i = 0; i < d; i++) {
+            const double weight = C[j * d + i] / R[j * n + j];
+            put(m, "encoder.window", j * outputs + i, weight * sd[j]);
+            h[i] += weight * (mean[j] - b[j]);
+            for (int64_t l = 0; l < d; l++)
+                L[i * d + l] += C[j * d + i] * C[j * d + l] / R[j * n + j];
+        }
+    }
+    CHECK_OK(vdi_cholesky(VDI_F64, (size_t)d, L, (size_t)d, &err), err);
+    for (int64_t i = 0; i < d; i++)
+        put(m, "encoder.bias", i, h[i]);
+    for (int64_t i = 0; i < d * d; i++)
+        put(m, "encoder.bias", d + i, L[i]);
+}
+
+static void put_lds(vdi_vilds *m, const lds_reference *r) {
+    const double *C = (double *)r->C.data, *R = (double *)r->R.data;
+    vdi_error err = {0};
+    CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", (double *)r->Q.data, &err), err);
+    CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q0", (double *)r->Q0.data, &err), err);
+    for (int64_t i = 0; i < r->d * r->d; i++)
+        put(m, "prior.A", i, ((double *)r->A.data)[i]);
+    for (int64_t i = 0; i < r->d; i++)
+        put(m, "prior.x0", i, ((double *)r->x0.data)[i]);
+    for (int64_t j = 0; j < r->n; j++) {
+        put(m, "decoder.0.bias", j, ((double *)r->b.data)[j]);
+        put(m, "obs.log_sd", j, 0.5 * log(R[j * r->n + j]));
+        for (int64_t i = 0; i < r->d; i++)
+            put(m, "decoder.0.weight", i * r->n + j, C[j * r->d + i]);
+    }
+}
+
+static void exact_check(const char *set) {
+    lds_reference r = lds_load(set);
+    const int64_t d = r.d, T = r.T;
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_result out = VDI__ZERO;
+    vdi_vilds_query q = VDI__ZERO;
+    vdi_error err = {0};
+    desc.d = d;
+    desc.n = r.n;
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    desc.linear = desc.encoder_linear = true;
+    desc.has_reach = true;
+    desc.reach = 0;
+    desc.dtype = VDI_F64;
+    desc.free_start = true;
+    vdi_vilds *m = make(&desc);
+    vdi_vilds_data *data = observe(m, (double *)r.y.data, r.trials, T, NULL);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    put_lds(m, &r);
+    put_encoder(m, &r);
+    double *elbo = out.elbo = numbers(r.trials);
+    double *iw = out.iw = numbers(r.trials);
+    double *mean = numbers(r.trials * T * d);
+    double *cov = numbers(r.trials * T * d * d);
+    out.mean = mean;
+    out.cov = cov;
+    q.iw = 3;
+    CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+    for (int64_t i = 0; i < r.trials; i++) {
+        double truth = ((double *)r.log_p.data)[i];
+        CHECK_CLOSE(elbo[i], truth, 1e-9 * fabs(truth));
+        /* with the exact posterior every sample has the same weight */
+        CHECK_CLOSE(iw[i], truth, 1e-9 * fabs(truth));
+    }
+    for (int64_t i = 0; i < r.trials * T * d; i++)
+        CHECK_CLOSE(mean[i], ((double *)r.mean.data)[i], 1e-9);
+    for (int64_t i = 0; i < r.trials * T * d * d; i++) /* the same of each trial */
+        CHECK_CLOSE(cov[i], ((double *)r.cov.data)[i % vdi_tensor_count(r.cov)], 1e-9);
+    free(elbo);
+    free(iw);
+    free(mean);
+    free(cov);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    lds_free(&r);
+}
+
+/* A linear read-out with Gaussian noise and the encoder of the LDS: q is the exact posterior, the
+ * bound log p(y). */
 TEST(vilds, exact_for_gaussian_lds) {
     NEED_SHARED("data/lds/k1_y.npy");
-    static const char *const set[] = {"k1", "k2", "k4"};
-    for (int k = 0; k < 3; k++) {
-        char name[32];
-        vdi_tensor v[10];
-        static const char *const what[] = {"A",  "Q",  "C", "b",      "R",
-                                           "x0", "Q0", "y", "out_ms", "out_Ps"};
-        for (int i = 0; i < 10; i++) {
-            snprintf(name, sizeof name, "%s_%s", set[k], what[i]);
-            v[i] = reference(name);
-        }
-        snprintf(name, sizeof name, "%s_out_ll", set[k]);
-        vdi_tensor ll = reference(name);
-        const double *A = (double *)v[0].data;
-        const double *C = (double *)v[2].data;
-        const double *b = (double *)v[3].data;
-        const double *R = (double *)v[4].data;
-        const double *x0 = (double *)v[5].data;
-        int64_t d = v[0].shape[0];
-        int64_t n = v[2].shape[0];
-        int64_t trials = v[7].shape[0];
-        int64_t T = v[7].shape[1];
-        vdi_vilds_desc desc = VDI__ZERO;
-        vdi_error err = {0};
-        desc.d = d;
-        desc.n = n;
-        desc.obs = VDI_VILDS_GAUSSIAN;
-        desc.linear = desc.encoder_linear = true;
-        desc.has_reach = true;
-        desc.reach = 0;
-        desc.dtype = VDI_F64;
-        desc.free_start = true;
-        vdi_vilds *m = make(&desc);
-        vdi_vilds_data *data = observe(m, (double *)v[7].data, trials, T, NULL);
-        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
-        CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", (double *)v[1].data, &err), err);
-        CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q0", (double *)v[6].data, &err), err);
-        const vdi_state *state = vdi_vilds_state(m, false);
-        const double *mean = NULL, *sd = NULL;
-        for (int64_t i = 0; i < state->tensor_count; i++) {
-            if (!strcmp(state->tensors[i].name, "data.mean"))
-                mean = (const double *)state->tensors[i].tensor.data;
-            if (!strcmp(state->tensors[i].name, "data.sd"))
-                sd = (const double *)state->tensors[i].tensor.data;
-        }
-        double L[64];
-        memset(L, 0, sizeof L);
-        for (int64_t i = 0; i < d * d; i++)
-            put(m, "prior.A", i, A[i]);
-        for (int64_t i = 0; i < d; i++)
-            put(m, "prior.x0", i, x0[i]);
-        int64_t outputs = d + d * d;
-        for (int64_t i = 0; i < outputs; i++)
-            put(m, "encoder.bias", i, 0);
-        for (int64_t i = 0; i < n * outputs; i++)
-            put(m, "encoder.window", i, 0);
-        for (int64_t j = 0; j < n; j++) {
-            put(m, "decoder.0.bias", j, b[j]);
-            put(m, "obs.log_sd", j, 0.5 * log(R[j * n + j]));
-            for (int64_t i = 0; i < d; i++) {
-                put(m, "decoder.0.weight", i * n + j, C[j * d + i]);
-                put(m, "encoder.window", j * outputs + i, C[j * d + i] / R[j * n + j] * sd[j]);
-                for (int64_t l = 0; l < d; l++)
-                    L[i * d + l] += C[j * d + i] * C[j * d + l] / R[j * n + j];
-            }
-        }
-        for (int64_t i = 0; i < d; i++) {
-            double h = 0;
-            for (int64_t j = 0; j < n; j++)
-                h += C[j * d + i] / R[j * n + j] * (mean[j] - b[j]);
-            put(m, "encoder.bias", i, h);
-        }
-        CHECK_OK(vdi_cholesky(VDI_F64, (size_t)d, L, (size_t)d, &err), err);
-        for (int64_t i = 0; i < d * d; i++)
-            put(m, "encoder.bias", d + i, L[i]);
-        vdi_vilds_result out = VDI__ZERO;
-        double *elbo = numbers(trials);
-        double *iw = numbers(trials);
-        double *ms = numbers(trials * T * d);
-        double *Ps = numbers(trials * T * d * d);
-        out.elbo = elbo;
-        out.mean = ms;
-        out.cov = Ps;
-        out.iw = iw;
-        vdi_vilds_query q = VDI__ZERO;
-        q.iw = 3;
-        CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
-        for (int64_t i = 0; i < trials; i++) {
-            double truth = ((double *)ll.data)[i];
-            CHECK_CLOSE(elbo[i], truth, 1e-9 * fabs(truth));
-            /* with the exact posterior every sample has the same weight */
-            CHECK_CLOSE(iw[i], truth, 1e-9 * fabs(truth));
-            for (int64_t c = 0; c < T * d; c++)
-                CHECK_CLOSE(ms[i * T * d + c], ((double *)v[8].data)[i * T * d + c], 1e-9);
-            for (int64_t c = 0; c < T * d * d; c++) {
-                CHECK_CLOSE(Ps[i * T * d * d + c],
-                            ((double *)v[9].data)[c % vdi_tensor_count(v[9])], 1e-9);
-            }
-        }
-        free(elbo);
-        free(ms);
-        free(Ps);
-        free(iw);
-        vdi_vilds_data_destroy(data);
-        vdi_vilds_destroy(m);
-        for (int i = 0; i < 10; i++)
-            vdi_tensor_free(NULL, &v[i]);
-        vdi_tensor_free(NULL, &ll);
-    }
+    exact_check("k1");
+    exact_check("k2");
+    exact_check("k4");
 }
 
 /* ---- gradients ------------------------------------------------------------------------------- */
@@ -210,145 +221,149 @@ static vdi_var volatility(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
     return vdi_var_add(t, r, first);
 }
 
+/* What each case has besides the shapes that gradient_desc() gives to all; with a width of bins,
+ * offsets too. */
+static const struct {
+    const char *name;
+    vdi_vilds_desc desc;
+} gradient_cases[] = {
+    {"as it is", {.obs = VDI_VILDS_POISSON}},
+    {"direct", {.posterior = VDI_VILDS_DIRECT}},
+    {"mean field", {.posterior = VDI_VILDS_MEANFIELD}},
+    {"Gaussian, skip", {.obs = VDI_VILDS_GAUSSIAN, .skip = true}},
+    {"generalised counts", {.obs = VDI_VILDS_COUNT, .max_count = 4}},
+    {"negative binomial", {.obs = VDI_VILDS_NEGBIN}},
+    {"linear", {.linear = true}},
+    {"linear Gaussian", {.linear = true, .obs = VDI_VILDS_GAUSSIAN}},
+    {"untied, softplus", {.untied = true, .link = VDI_VILDS_SOFTPLUS}},
+    {"windows", {.train = {.window = 4}, .a0 = 0.5}},
+    {"log joint", {.d = 1, .log_joint = volatility}},
+    {"inputs", {.inputs = 2}},
+    {"transition and inputs",
+     {.bin_width = 0.3, .transition_layers = 1, .transition_hidden = {4}, .inputs = 2}},
+    {"negative binomial, softplus",
+     {.bin_width = 0.3, .obs = VDI_VILDS_NEGBIN, .link = VDI_VILDS_SOFTPLUS}},
+    {"linear, offsets", {.bin_width = 0.3, .linear = true}},
+    {"transition and windows",
+     {.bin_width = 0.3,
+      .transition_layers = 2,
+      .transition_hidden = {3, 3},
+      .train = {.window = 4},
+      .a0 = 0.5}},
+    {"transition, direct, linear",
+     {.bin_width = 0.3,
+      .transition_layers = 1,
+      .transition_hidden = {4},
+      .posterior = VDI_VILDS_DIRECT,
+      .linear = true}},
+    {"sampled KL", {.bin_width = 0.3, .train = {.sampled_kl = true}}},
+    {"sampled KL, transition and inputs",
+     {.bin_width = 0.3,
+      .transition_layers = 1,
+      .transition_hidden = {4},
+      .inputs = 2,
+      .train = {.sampled_kl = true}}},
+};
+
+enum { GRAD_B = 5, GRAD_T = 7, GRAD_N = 4 };
+
+static vdi_vilds_desc gradient_desc(size_t k, const vdi_param_desc *phi) {
+    vdi_vilds_desc desc = gradient_cases[k].desc;
+    if (!desc.d) desc.d = 2;
+    desc.n = GRAD_N;
+    desc.dtype = VDI_F64;
+    desc.free_start = true;
+    desc.layers = 1;
+    desc.hidden[0] = 5;
+    desc.encoder_layers = 1;
+    desc.encoder_hidden[0] = 6;
+    desc.train.batch = 4;
+    desc.train.samples = 2;
+    desc.train.open_from = 0;
+    desc.train.open_to = 1; /* the window half open */
+    desc.train.steps = 10;
+    desc.train.seed = 7;
+    if (desc.log_joint) {
+        desc.user_params = phi;
+        desc.user_param_count = 1;
+    }
+    return desc;
+}
+
+static vdi_vilds_data *gradient_data(const vdi_vilds *m, size_t k, double *y,
+                                     unsigned long long *seed) {
+    static const int64_t ragged[GRAD_B] = {7, 3, 5, 7, 1};
+    const vdi_vilds_desc *desc = &gradient_cases[k].desc;
+    double u[GRAD_B * GRAD_T * 2], offset[GRAD_T * GRAD_N];
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds_data *data = NULL;
+    vdi_error err = {0};
+    for (int i = 0; i < GRAD_B * GRAD_T * 2; i++)
+        u[i] = test_normal(seed);
+    for (int i = 0; i < GRAD_T * GRAD_N; i++)
+        offset[i] = 0.5 * test_normal(seed);
+    y[9] = y[30] = k % 2 ? (double)NAN : 1;
+    dd.has_offset = desc->bin_width > 0; /* the same for each trial */
+    if (dd.has_offset) dd.offset = vdi_tensor_2d(offset, VDI_F64, GRAD_T, GRAD_N);
+    dd.y = vdi_tensor_3d(y, VDI_F64, GRAD_B, GRAD_T, GRAD_N);
+    dd.u = vdi_tensor_3d(u, VDI_F64, GRAD_B, GRAD_T, 2);
+    if (desc->posterior != VDI_VILDS_MEANFIELD) dd.lengths = ragged;
+    CHECK_OK(vdi_vilds_data_create(m, &dd, &data, &err), err);
+    return data;
+}
+
+/* The slope along a direction against five-point differences, and the remainder of Taylor. */
+static void slope_check(vdi_vilds *m, vdi_vilds_data *data, const double *direction,
+                        const char *name) {
+    double slope, ignored, h = 1e-3, f[4], r[2];
+    const double f0 = loss_at(m, data, &slope, direction);
+    CHECK(loss_at(m, data, &ignored, direction) == f0 && ignored == slope, "two runs differ");
+    for (int i = 0; i < 4; i++) {
+        double step = h * (i < 2 ? i - 2 : i - 1);
+        move(m, direction, step);
+        f[i] = loss_at(m, data, &ignored, direction);
+        move(m, direction, -step);
+    }
+    double numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h);
+    CHECK(fabs(numeric - slope) <= 1e-6 * (1 + fabs(slope)), "%s: slope %.12g, differences %.12g",
+          name, slope, numeric);
+    r[0] = fabs(f[3] - f0 - 2 * h * slope);
+    r[1] = fabs(f[2] - f0 - h * slope);
+    CHECK(r[1] < 1e-12 || log2(r[0] / r[1]) >= 1.9, "%s: Taylor slope %g", name, log2(r[0] / r[1]));
+}
+
+/* Adds `scale` times normal numbers to `to` at the place of every parameter, without the gaps
+ * between them; A and Q stay if they are `fixed`. */
+static void add_normals(vdi_params *p, double *to, double scale, bool fixed,
+                        unsigned long long *seed) {
+    for (int64_t i = 0; i < p->count; i++) {
+        const char *name = p->item[i].name;
+        const int64_t first = (double *)p->item[i].value.data - (double *)p->values;
+        if (fixed && (!strcmp(name, "prior.A") || !strcmp(name, "prior.Q"))) continue;
+        for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++)
+            to[first + c] += scale * test_normal(seed);
+    }
+}
+
 TEST(vilds, gradients) {
-    enum { B = 5, T = 7, N = 4 };
-    double *y = simulated(B, T, N, 3);
-    const int64_t ragged[B] = {7, 3, 5, 7, 1};
-    for (int k = 0; k < 19; k++) {
-        vdi_vilds_desc desc = VDI__ZERO;
+    double *y = simulated(GRAD_B, GRAD_T, GRAD_N, 3);
+    const vdi_param_desc phi = vdi_param_1d("phi", VDI_INIT_CONSTANT, 0.5, 1);
+    for (size_t k = 0; k < VDI__COUNT(gradient_cases); k++) {
+        const vdi_vilds_desc desc = gradient_desc(k, &phi);
         vdi_error err = {0};
-        vdi_param_desc phi = vdi_param_1d("phi", VDI_INIT_CONSTANT, 0.5, 1);
-        desc.d = 2;
-        desc.n = N;
-        desc.dtype = VDI_F64;
-        desc.free_start = true;
-        desc.layers = 1;
-        desc.hidden[0] = 5;
-        desc.encoder_layers = 1;
-        desc.encoder_hidden[0] = 6;
-        desc.train.batch = 4;
-        desc.train.samples = 2;
-        desc.train.open_from = 0;
-        desc.train.open_to = 1; /* the window half open */
-        desc.train.steps = 10;
-        desc.train.seed = 7;
-        if (k == 1) desc.posterior = VDI_VILDS_DIRECT;
-        if (k == 2) desc.posterior = VDI_VILDS_MEANFIELD;
-        if (k == 3) {
-            desc.obs = VDI_VILDS_GAUSSIAN;
-            desc.skip = true;
-        }
-        if (k == 4) {
-            desc.obs = VDI_VILDS_COUNT;
-            desc.max_count = 4;
-        }
-        if (k == 5) desc.obs = VDI_VILDS_NEGBIN;
-        if (k == 6) desc.linear = true;
-        if (k == 7) {
-            desc.linear = true;
-            desc.obs = VDI_VILDS_GAUSSIAN;
-        }
-        if (k == 8) {
-            desc.untied = true;
-            desc.link = VDI_VILDS_SOFTPLUS;
-        }
-        if (k == 9) { /* the stationary distribution is a constant to the gradient: A and Q stay */
-            desc.train.window = 4;
-            desc.a0 = 0.5;
-        }
-        if (k == 10) {
-            desc.d = 1;
-            desc.log_joint = volatility;
-            desc.user_params = &phi;
-            desc.user_param_count = 1;
-        }
-        if (k == 11) desc.inputs = 2;
-        if (k >= 12) desc.bin_width = 0.3; /* and offsets */
-        if (k == 12) {
-            desc.transition_layers = 1;
-            desc.transition_hidden[0] = 4;
-            desc.inputs = 2;
-        }
-        if (k == 13) {
-            desc.obs = VDI_VILDS_NEGBIN;
-            desc.link = VDI_VILDS_SOFTPLUS;
-        }
-        if (k == 14) desc.linear = true;
-        if (k == 15) {
-            desc.transition_layers = 2;
-            desc.transition_hidden[0] = desc.transition_hidden[1] = 3;
-            desc.train.window = 4;
-            desc.a0 = 0.5;
-        }
-        if (k == 16) {
-            desc.transition_layers = 1;
-            desc.transition_hidden[0] = 4;
-            desc.posterior = VDI_VILDS_DIRECT;
-            desc.linear = true;
-        }
-        if (k >= 17) desc.train.sampled_kl = true;
-        if (k == 18) {
-            desc.transition_layers = 1;
-            desc.transition_hidden[0] = 4;
-            desc.inputs = 2;
-        }
-        vdi_vilds *m = make(&desc);
-        vdi_vilds_data_desc dd = VDI__ZERO;
-        vdi_vilds_data *data = NULL;
-        double u[B * T * 2], offset[T * N], slope, ignored;
         unsigned long long seed = 11;
-        for (int i = 0; i < B * T * 2; i++)
-            u[i] = test_normal(&seed);
-        for (int i = 0; i < T * N; i++)
-            offset[i] = 0.5 * test_normal(&seed);
-        if (k >= 12) { /* the same for each trial */
-            dd.has_offset = true;
-            dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
-        }
-        if (k % 2) {
-            y[9] = NAN;
-            y[30] = NAN;
-        } else {
-            y[9] = y[30] = 1;
-        }
-        dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
-        dd.u = vdi_tensor_3d(u, VDI_F64, B, T, 2);
-        if (k != 2) dd.lengths = ragged;
-        CHECK_OK(vdi_vilds_data_create(m, &dd, &data, &err), err);
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data *data = gradient_data(m, k, y, &seed);
         CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
         vdi_params *p = vdi_vilds_params(m);
         double *direction = numbers(p->total);
-        for (int64_t i = 0; i < p->count; i++) {
-            /* away from symmetric starts, without the gaps between parameters */
-            for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++)
-                ((double *)p->item[i].value.data)[c] += 0.1 * test_normal(&seed);
-        }
+        /* away from symmetric starts */
+        add_normals(p, (double *)p->values, 0.1, false, &seed);
         for (int trial = 0; trial < 3; trial++) {
-            for (int64_t i = 0; i < p->count; i++) {
-                for (int64_t c = 0; c < vdi_tensor_count(p->item[i].value); c++) {
-                    direction[(double *)p->item[i].value.data - (double *)p->values + c] =
-                        (k == 9 || k == 15) && (!strcmp(p->item[i].name, "prior.A") ||
-                                                !strcmp(p->item[i].name, "prior.Q"))
-                            ? 0
-                            : test_normal(&seed);
-                }
-            }
-            double f0 = loss_at(m, data, &slope, direction), h = 1e-3, f[4], r[2];
-            CHECK(loss_at(m, data, &ignored, direction) == f0 && ignored == slope,
-                  "two runs differ");
-            for (int i = 0; i < 4; i++) {
-                double step = h * (i < 2 ? i - 2 : i - 1);
-                move(m, direction, step);
-                f[i] = loss_at(m, data, &ignored, direction);
-                move(m, direction, -step);
-            }
-            double numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h);
-            CHECK(fabs(numeric - slope) <= 1e-6 * (1 + fabs(slope)),
-                  "case %d: slope %.12g, differences %.12g", k, slope, numeric);
-            r[0] = fabs(f[3] - f0 - 2 * h * slope);
-            r[1] = fabs(f[2] - f0 - h * slope);
-            CHECK(r[1] < 1e-12 || log2(r[0] / r[1]) >= 1.9, "case %d: Taylor slope %g", k,
-                  log2(r[0] / r[1]));
+            memset(direction, 0, (size_t)p->total * sizeof *direction);
+            /* the stationary distribution that windows begin with is a constant to the gradient */
+            add_normals(p, direction, 1, desc.train.window > 0, &seed);
+            slope_check(m, data, direction, gradient_cases[k].name);
         }
         free(direction);
         vdi_vilds_data_destroy(data);
@@ -704,54 +719,25 @@ TEST(vilds, refinement_finds_the_best_gaussian) {
 
 /* ---- a log joint of one's own ---------------------------------------------------------------- */
 
-/* log p(y) of the model of volatility() by a bootstrap filter with many particles. */
-static double particle_filter(const double *y, int64_t T, double phi, double sd, int particles,
-                              uint64_t seed) {
-    double *z = numbers(particles);
-    double *w = numbers(particles);
-    double *next = numbers(particles);
-    double total = 0;
-    vdi_rng rng = vdi_rng_make(seed, 0);
-    for (int64_t t = 0; t < T; t++) {
-        double top = -HUGE_VAL, sum = 0;
-        for (int i = 0; i < particles; i++) {
-            z[i] = t ? phi * z[i] + sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
-            w[i] = -0.5 * (y[t] * y[t] * exp(-z[i]) + z[i] + VDI_LOG_2PI);
-            top = fmax(top, w[i]);
-        }
-        for (int i = 0; i < particles; i++) {
-            w[i] = exp(w[i] - top);
-            sum += w[i];
-        }
-        total += top + log(sum / particles);
-        double u = vdi_rng_uniform(&rng), reach = w[0];
-        for (int i = 0, j = 0; i < particles; i++) { /* systematic resampling */
-            for (; reach < (i + u) * sum / particles && j < particles - 1;)
-                reach += w[++j];
-            next[i] = z[j];
-        }
-        memcpy(z, next, (size_t)particles * sizeof *z);
-    }
-    free(z);
-    free(w);
-    free(next);
-    return total;
+/* The model of volatility(), with phi = tanh(1.5). */
+static double volatility_mean(double z) { return tanh(1.5) * z; }
+static double volatility_log_p(const double *y, double z) {
+    return -0.5 * (y[0] * y[0] * exp(-z) + z + VDI_LOG_2PI);
 }
 
 TEST(vilds, log_joint_against_a_particle_filter) {
     NEED_NATIVE();
     enum { B = 30, T = 40 };
-    double y[B * T];
-    double phi = tanh(1.5);
-    double sd = exp(-1);
-    double z = 0;
-    double elbo[2][B];
-    double iw[B];
-    double sum[4] = {0};
+    const filter_model model = {volatility_mean, exp(-1), volatility_log_p, 1};
+    double y[B * T], elbo[2][B], iw[B], z = 0, filtered = 0;
     vdi_rng rng = vdi_rng_make(5, 0);
     for (int i = 0; i < B * T; i++) {
-        z = i % T ? phi * z + sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
+        z = i % T ? model.mean(z) + model.sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
         y[i] = exp(0.5 * z) * vdi_rng_normal(&rng);
+    }
+    for (int b = 0; b < B; b++) {
+        filtered +=
+            particle_filter(&model, y + b * T, T, 4000, vdi_rng_make((uint64_t)b, 0)) / (B * T);
     }
     for (int k = 0; k < 3; k++) {
         vdi_param_desc p = vdi_param_1d("phi", VDI_INIT_CONSTANT, 1.5, 1);
@@ -772,7 +758,6 @@ TEST(vilds, log_joint_against_a_particle_filter) {
         vdi_vilds *m = make(&desc);
         vdi_vilds_data *data = observe(m, y, B, T, NULL);
         CHECK_OK(vdi_vilds_fit(m, data, NULL, NULL, NULL, &err), err);
-        memset(sum, 0, sizeof sum);
         for (int pass = 0; pass < 2; pass++) {
             vdi_vilds_result out = VDI__ZERO;
             vdi_vilds_query q = VDI__ZERO;
@@ -785,19 +770,19 @@ TEST(vilds, log_joint_against_a_particle_filter) {
             }
             CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
         }
+        double amortised = 0, refined = 0, weighted = 0;
         for (int b = 0; b < B; b++) {
-            sum[0] += elbo[0][b] / (B * T);
-            sum[1] += elbo[1][b] / (B * T);
-            sum[2] += iw[b] / (B * T);
-            sum[3] += particle_filter(y + b * T, T, phi, sd, 4000, (uint64_t)b) / (B * T);
+            amortised += elbo[0][b] / (B * T);
+            refined += elbo[1][b] / (B * T);
+            weighted += iw[b] / (B * T);
         }
-        CHECK(sum[0] < sum[3] && (k || sum[0] > sum[3] - 0.03),
-              "posterior %d: ELBO %.4f, particle filter %.4f", k, sum[0], sum[3]);
-        CHECK(sum[1] > sum[0] - 1e-3 && sum[1] < sum[3], "posterior %d: refined %.4f from %.4f", k,
-              sum[1], sum[0]);
-        CHECK(sum[2] > sum[1] && sum[2] < sum[3] + 2e-3,
+        CHECK(amortised < filtered && (k || amortised > filtered - 0.03),
+              "posterior %d: ELBO %.4f, particle filter %.4f", k, amortised, filtered);
+        CHECK(refined > amortised - 1e-3 && refined < filtered,
+              "posterior %d: refined %.4f from %.4f", k, refined, amortised);
+        CHECK(weighted > refined && weighted < filtered + 2e-3,
               "posterior %d: importance-weighted %.4f, refined %.4f, particle filter %.4f", k,
-              sum[2], sum[1], sum[3]);
+              weighted, refined, filtered);
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }

@@ -2,6 +2,7 @@
  * kinds of counts) and the promises of its training: windows, restarts, early stopping, steps
  * undone, memory */
 #include "check.h"
+#include "particle_filter.h"
 
 static double *numbers(int64_t n) {
     return (double *)calloc((size_t)(n > 0 ? n : 1), sizeof(double));
@@ -58,41 +59,17 @@ static double *wells(int64_t trials, uint64_t seed) {
     }
     return y;
 }
-/* log p(y) of one trial by a bootstrap filter. */
-static double well_filter(const double *y, int particles, uint64_t seed) {
-    double *z = numbers(particles);
-    double *w = numbers(particles);
-    double *next = numbers(particles);
-    double total = 0;
-    vdi_rng rng = vdi_rng_make(seed, 1);
-    for (int64_t t = 0; t < WELL_T; t++) {
-        double top = -HUGE_VAL, sum = 0;
-        for (int i = 0; i < particles; i++) {
-            z[i] = t ? well(z[i]) + well_sd * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
-            w[i] = 0;
-            for (int64_t j = 0; j < WELL_N; j++) {
-                double e = y[t * WELL_N + j] - (j % 2 ? -1 : 1) * z[i];
-                w[i] -= 0.5 * (e * e + VDI_LOG_2PI);
-            }
-            top = fmax(top, w[i]);
-        }
-        for (int i = 0; i < particles; i++) {
-            w[i] = exp(w[i] - top);
-            sum += w[i];
-        }
-        total += top + log(sum / particles);
-        double u = vdi_rng_uniform(&rng), reach = w[0];
-        for (int i = 0, j = 0; i < particles; i++) {
-            for (; reach < (i + u) * sum / particles && j < particles - 1;)
-                reach += w[++j];
-            next[i] = z[j];
-        }
-        memcpy(z, next, (size_t)particles * sizeof *z);
+static double well_log_p(const double *y, double z) {
+    double sum = 0;
+    for (int64_t j = 0; j < WELL_N; j++) {
+        double e = y[j] - (j % 2 ? -1 : 1) * z;
+        sum -= 0.5 * (e * e + VDI_LOG_2PI);
     }
-    free(z);
-    free(w);
-    free(next);
-    return total;
+    return sum;
+}
+static double well_filter(const double *y, int particles, uint64_t seed) {
+    const filter_model m = {well, well_sd, well_log_p, WELL_N};
+    return particle_filter(&m, y, WELL_T, particles, vdi_rng_make(seed, 1));
 }
 
 /* With the true parameters in place and only the encoder trained, the bound stays below log p(y)
@@ -209,98 +186,109 @@ TEST(vilds_parts, transition_is_learned) {
 
 /* ---- inputs ---------------------------------------------------------------------------------- */
 
-/* What B u_t does: the model on y is the model without inputs on y less its response C mu, mu_t = A
-   mu_{t-1} + B u_t, mu_1 = 0. With the exact encoder both bounds are log p(y). And from data B is
-   found. */
-TEST(vilds_parts, inputs) {
-    NEED_NATIVE();
-    enum { B = 3, T = 12, N = 4, D = 2, U = 2 };
-    unsigned long long seed = 17;
-    double y[2][B * T * N];
-    double u[B * T * U];
-    double A[D * D] = {0.9, 0.1, -0.1, 0.8};
-    double Bu[U * D] = {0.5, 0, -0.3, 0.7};
-    double C[N * D];
-    double bound[2][B];
-    double mean[2][B * T * D];
-    double mu[B * T * D];
-    for (int i = 0; i < B * T * U; i++)
-        u[i] = test_normal(&seed);
-    for (int i = 0; i < N * D; i++)
-        C[i] = test_normal(&seed);
-    for (int i = 0; i < B * T; i++) {
-        for (int k = 0; k < D; k++) {
-            double s = 0;
-            if (i % T) {
-                s = A[k * D] * mu[(i - 1) * D] + A[k * D + 1] * mu[(i - 1) * D + 1] +
-                    u[i * U] * Bu[k] + u[i * U + 1] * Bu[D + k];
-            }
-            mu[i * D + k] = s;
-        }
-    }
-    for (int i = 0; i < B * T * N; i++) {
-        y[0][i] = 2 * test_normal(&seed);
-        y[1][i] = y[0][i] - C[i % N * D] * mu[i / N * D] - C[i % N * D + 1] * mu[i / N * D + 1];
-    }
-    for (int k = 0; k < 2; k++) {
-        vdi_vilds_desc desc = VDI__ZERO;
-        vdi_error err = {0};
-        desc.d = D;
-        desc.n = N;
-        desc.obs = VDI_VILDS_GAUSSIAN;
-        desc.linear = desc.encoder_linear = true;
-        desc.dtype = VDI_F64;
-        desc.has_reach = true;
-        desc.inputs = k ? 0 : U;
-        vdi_vilds *m = make(&desc);
-        vdi_vilds_data_desc dd = VDI__ZERO;
-        dd.y = vdi_tensor_3d(y[k], VDI_F64, B, T, N);
-        dd.u = vdi_tensor_3d(u, VDI_F64, B, T, U);
-        vdi_vilds_data *data = take(m, &dd);
-        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
-        const vdi_state *state = vdi_vilds_state(m, false);
-        for (int64_t i = 0; i < state->tensor_count; i++) {
-            if (!strcmp(state->tensors[i].name, "data.mean"))
-                vdi_tensor_fill(state->tensors[i].tensor, 0);
-            if (!strcmp(state->tensors[i].name, "data.sd"))
-                vdi_tensor_fill(state->tensors[i].tensor, 1);
-        }
-        double Q[4] = {0.3, 0.1, 0.1, 0.2}, L[4] = {0};
-        CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", Q, &err), err);
-        for (int i = 0; i < D * D; i++)
-            put(m, "prior.A", i, A[i]);
-        for (int i = 0; i < U * D && !k; i++)
-            put(m, "prior.B", i, Bu[i]);
-        fill(m, "encoder.window", 0);
-        fill(m, "encoder.bias", 0);
-        fill(m, "decoder.0.bias", 0);
-        fill(m, "obs.log_sd", 0);
-        for (int j = 0; j < N; j++) {
-            for (int i = 0; i < D; i++) {
-                put(m, "decoder.0.weight", i * N + j, C[j * D + i]);
-                put(m, "encoder.window", j * (D + D * D) + i, C[j * D + i]);
-                for (int l = 0; l < D; l++)
-                    L[i * D + l] += C[j * D + i] * C[j * D + l];
-            }
-        }
-        CHECK_OK(vdi_cholesky(VDI_F64, D, L, D, &err), err);
-        L[1] = 0;
-        for (int i = 0; i < D * D; i++)
-            put(m, "encoder.bias", D + i, L[i]);
-        vdi_vilds_result out = VDI__ZERO;
-        out.elbo = bound[k];
-        out.mean = mean[k];
-        CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
-        vdi_vilds_data_destroy(data);
-        vdi_vilds_destroy(m);
-    }
-    for (int b = 0; b < B; b++)
-        CHECK_CLOSE(bound[0][b], bound[1][b], 1e-9 * fabs(bound[1][b]));
-    for (int i = 0; i < B * T * D; i++)
-        CHECK_CLOSE(mean[0][i], mean[1][i] + mu[i], 1e-9);
+enum { IN_B = 3, IN_T = 12, IN_N = 4, IN_D = 2, IN_U = 2 };
+static const double input_A[IN_D * IN_D] = {0.9, 0.1, -0.1, 0.8};
+static const double input_B[IN_U * IN_D] = {0.5, 0, -0.3, 0.7};
 
-    /* learning: one latent, one input */
-    enum { TRIALS = 60, LONG = 50 };
+/* A model with that A, that B if it has inputs, read-out C, noise of 1, and the exact encoder. */
+static void put_exact(vdi_vilds *m, const double *C, bool inputs) {
+    const double Q[IN_D * IN_D] = {0.3, 0.1, 0.1, 0.2};
+    double L[IN_D * IN_D] = {0};
+    const vdi_state *state = vdi_vilds_state(m, false);
+    vdi_error err = {0};
+    for (int64_t i = 0; i < state->tensor_count; i++) {
+        if (!strcmp(state->tensors[i].name, "data.mean"))
+            vdi_tensor_fill(state->tensors[i].tensor, 0);
+        if (!strcmp(state->tensors[i].name, "data.sd"))
+            vdi_tensor_fill(state->tensors[i].tensor, 1);
+    }
+    CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", Q, &err), err);
+    for (int i = 0; i < IN_D * IN_D; i++)
+        put(m, "prior.A", i, input_A[i]);
+    for (int i = 0; i < IN_U * IN_D && inputs; i++)
+        put(m, "prior.B", i, input_B[i]);
+    fill(m, "encoder.window", 0);
+    fill(m, "encoder.bias", 0);
+    fill(m, "decoder.0.bias", 0);
+    fill(m, "obs.log_sd", 0);
+    for (int j = 0; j < IN_N; j++) {
+        for (int i = 0; i < IN_D; i++) {
+            put(m, "decoder.0.weight", i * IN_N + j, C[j * IN_D + i]);
+            put(m, "encoder.window", j * (IN_D + IN_D * IN_D) + i, C[j * IN_D + i]);
+            for (int l = 0; l < IN_D; l++)
+                L[i * IN_D + l] += C[j * IN_D + i] * C[j * IN_D + l];
+        }
+    }
+    CHECK_OK(vdi_cholesky(VDI_F64, IN_D, L, IN_D, &err), err);
+    L[1] = 0;
+    for (int i = 0; i < IN_D * IN_D; i++)
+        put(m, "encoder.bias", IN_D + i, L[i]);
+}
+
+static void infer_exactly(double *y, double *u, const double *C, bool inputs, double *bound,
+                          double *mean) {
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds_result out = VDI__ZERO;
+    vdi_error err = {0};
+    desc.d = IN_D;
+    desc.n = IN_N;
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    desc.linear = desc.encoder_linear = true;
+    desc.dtype = VDI_F64;
+    desc.has_reach = true;
+    desc.inputs = inputs ? IN_U : 0;
+    vdi_vilds *m = make(&desc);
+    dd.y = vdi_tensor_3d(y, VDI_F64, IN_B, IN_T, IN_N);
+    dd.u = vdi_tensor_3d(u, VDI_F64, IN_B, IN_T, IN_U);
+    vdi_vilds_data *data = take(m, &dd);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    put_exact(m, C, inputs);
+    out.elbo = bound;
+    out.mean = mean;
+    CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+}
+
+/* What B u_t does: the model on y is the model without inputs on y less its response C mu, mu_t = A
+ * mu_{t-1} + B u_t, mu_1 = 0. With the exact encoder both bounds are log p(y). */
+TEST(vilds_parts, inputs) {
+    unsigned long long seed = 17;
+    double y[2][IN_B * IN_T * IN_N], u[IN_B * IN_T * IN_U], C[IN_N * IN_D];
+    double bound[2][IN_B], mean[2][IN_B * IN_T * IN_D], mu[IN_B * IN_T * IN_D];
+    for (int i = 0; i < IN_B * IN_T * IN_U; i++)
+        u[i] = test_normal(&seed);
+    for (int i = 0; i < IN_N * IN_D; i++)
+        C[i] = test_normal(&seed);
+    for (int i = 0; i < IN_B * IN_T; i++) {
+        const double *before = mu + (i - 1) * IN_D;
+        for (int k = 0; k < IN_D; k++) {
+            double s = 0;
+            if (i % IN_T) {
+                s = input_A[k * IN_D] * before[0] + input_A[k * IN_D + 1] * before[1] +
+                    u[i * IN_U] * input_B[k] + u[i * IN_U + 1] * input_B[IN_D + k];
+            }
+            mu[i * IN_D + k] = s;
+        }
+    }
+    for (int i = 0; i < IN_B * IN_T * IN_N; i++) {
+        const double *read = C + i % IN_N * IN_D, *at = mu + i / IN_N * IN_D;
+        y[0][i] = 2 * test_normal(&seed);
+        y[1][i] = y[0][i] - read[0] * at[0] - read[1] * at[1];
+    }
+    infer_exactly(y[0], u, C, true, bound[0], mean[0]);
+    infer_exactly(y[1], u, C, false, bound[1], mean[1]);
+    for (int b = 0; b < IN_B; b++)
+        CHECK_CLOSE(bound[0][b], bound[1][b], 1e-9 * fabs(bound[1][b]));
+    for (int i = 0; i < IN_B * IN_T * IN_D; i++)
+        CHECK_CLOSE(mean[0][i], mean[1][i] + mu[i], 1e-9);
+}
+
+/* B is found in data: one latent, one input. */
+TEST(vilds_parts, inputs_are_learned) {
+    NEED_NATIVE();
+    enum { TRIALS = 60, LONG = 50, N = 4 };
     double *w = numbers(TRIALS * LONG), *v = numbers(TRIALS * LONG * N), z = 0;
     vdi_rng rng = vdi_rng_make(8, 0);
     for (int64_t i = 0; i < TRIALS * LONG; i++) {
@@ -342,178 +330,195 @@ TEST(vilds_parts, inputs) {
 
 /* ---- exposure, and kinds of observations ----------------------------------------------------- */
 
-/* With a read-out that does not depend on z and a posterior that is the prior, the bound is log
-   p(y): a sum over channels that can be written down; and so is each prediction. */
-TEST(vilds_parts, exposure) {
-    enum { B = 2, T = 3, N = 3, CASES = 7 };
-    static const vdi_vilds_obs obs[CASES] = {
-        VDI_VILDS_POISSON, VDI_VILDS_POISSON,   VDI_VILDS_NEGBIN,  VDI_VILDS_NEGBIN,
-        VDI_VILDS_COUNT,   VDI_VILDS_BERNOULLI, VDI_VILDS_GAUSSIAN};
-    static const double bias[N] = {0.3, -0.5, 0.1};
-    const double y[B * T * N] = {0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0};
-    double offset[T * N], copy[B * T * N], lp[B * T * N], rate[B * T * N], elbo[B];
-    unsigned long long seed = 4;
-    for (int i = 0; i < T * N; i++)
-        offset[i] = 0.4 * test_normal(&seed);
-    for (int k = 0; k < CASES; k++) {
-        vdi_vilds_desc desc = VDI__ZERO;
-        vdi_vilds_data_desc dd = VDI__ZERO;
-        vdi_error err = {0};
-        desc.d = 1;
-        desc.n = N;
-        desc.obs = obs[k];
-        desc.link = k % 2 && k < 4 ? VDI_VILDS_SOFTPLUS : VDI_VILDS_EXP;
-        desc.bin_width = 0.7;
-        desc.linear = desc.encoder_linear = true;
-        desc.dtype = VDI_F64;
-        desc.max_count = 3;
-        vdi_vilds *m = make(&desc);
-        memcpy(copy, y, sizeof copy);
-        dd.y = vdi_tensor_3d(copy, VDI_F64, B, T, N);
-        dd.has_offset = true;
-        dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
-        vdi_vilds_data *data = take(m, &dd);
-        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
-        fill(m, "decoder.0.weight", 0);
-        fill(m, "encoder.window", 0);
-        fill(m, "encoder.mask", 0);
-        fill(m, "encoder.bias", 0);
-        for (int j = 0; j < N; j++)
-            put(m, "decoder.0.bias", j, bias[j]);
-        if (obs[k] == VDI_VILDS_NEGBIN) fill(m, "obs.log_shape", 0.2);
-        if (obs[k] == VDI_VILDS_GAUSSIAN) fill(m, "obs.log_sd", 0.1);
-        if (obs[k] == VDI_VILDS_COUNT) fill(m, "obs.g", 0);
-        vdi_vilds_result out = VDI__ZERO;
-        out.elbo = elbo;
-        out.rate = rate;
-        CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
-        CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, lp, NULL, &err), err);
-        double sum[B] = {0};
-        for (int i = 0; i < B * T * N; i++) {
-            const bool counts = obs[k] < VDI_VILDS_BERNOULLI && obs[k] != VDI_VILDS_GAUSSIAN;
-            const double o = offset[i % (T * N)] + (counts ? log(0.7) : 0);
-            const double eta = bias[i % N] + o;
-            const double v = y[i];
-            double mean = desc.link == VDI_VILDS_SOFTPLUS
-                              ? (log1p(exp(bias[i % N])) + 1e-6) * exp(o)
-                              : exp(eta),
-                   p;
-            if (obs[k] == VDI_VILDS_POISSON || obs[k] == VDI_VILDS_COUNT) {
-                p = v * log(mean) - mean - lgamma(v + 1);
-            } else if (obs[k] == VDI_VILDS_NEGBIN) {
-                double r = exp(0.2);
-                p = lgamma(v + r) - lgamma(r) - lgamma(v + 1) + r * log(r / (r + mean)) +
-                    v * log(mean / (r + mean));
-            } else if (obs[k] == VDI_VILDS_BERNOULLI) {
-                mean = 1 / (1 + exp(-eta));
-                p = v > 0 ? log(mean) : log1p(-mean);
-            } else {
-                mean = eta;
-                p = -0.5 * ((v - mean) * (v - mean) * exp(-0.2) + VDI_LOG_2PI) - 0.1;
-            }
-            sum[i / (T * N)] += p;
-            CHECK(fabs(lp[i] - p) < 1e-6, "case %d, value %d: log p %.9g, by hand %.9g", k, i,
-                  lp[i], p);
-            CHECK(fabs(rate[i] - mean) < 1e-6, "case %d, value %d: mean %.9g, by hand %.9g", k, i,
-                  rate[i], mean);
-        }
-        for (int b = 0; b < B; b++) {
-            CHECK(fabs(elbo[b] - sum[b]) < 1e-6, "case %d: bound %.9g, by hand %.9g", k, elbo[b],
-                  sum[b]);
-        }
-        vdi_vilds_data_destroy(data);
-        vdi_vilds_destroy(m);
+enum { EXP_B = 2, EXP_T = 3, EXP_N = 3, EXP_CELLS = EXP_B * EXP_T * EXP_N };
+static const double exposure_y[EXP_CELLS] = {0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0};
+static const double exposure_bias[EXP_N] = {0.3, -0.5, 0.1};
+static const struct {
+    vdi_vilds_obs obs;
+    vdi_vilds_link link;
+} exposures[] = {{VDI_VILDS_POISSON, VDI_VILDS_EXP}, {VDI_VILDS_POISSON, VDI_VILDS_SOFTPLUS},
+                 {VDI_VILDS_NEGBIN, VDI_VILDS_EXP},  {VDI_VILDS_NEGBIN, VDI_VILDS_SOFTPLUS},
+                 {VDI_VILDS_COUNT, VDI_VILDS_EXP},   {VDI_VILDS_BERNOULLI, VDI_VILDS_EXP},
+                 {VDI_VILDS_GAUSSIAN, VDI_VILDS_EXP}};
+
+/* log p(v) of a channel with that bias and offset o, and its mean: widths of 0.7, log shape 0.2, log
+ * standard deviation 0.1, no g. */
+static double by_hand(size_t k, double v, double bias, double o, double *mean) {
+    const vdi_vilds_obs obs = exposures[k].obs;
+    if (obs == VDI_VILDS_GAUSSIAN) {
+        *mean = bias + o;
+        return -0.5 * ((v - *mean) * (v - *mean) * exp(-0.2) + VDI_LOG_2PI) - 0.1;
     }
-    { /* an offset has to be finite and of the right shape */
-        vdi_vilds_desc desc = VDI__ZERO;
-        vdi_vilds_data_desc dd = VDI__ZERO;
-        vdi_vilds_data *data;
-        vdi_error err = {0};
-        desc.d = 1;
-        desc.n = N;
-        vdi_vilds *m = make(&desc);
-        offset[2] = HUGE_VAL;
-        dd.y = vdi_tensor_3d(copy, VDI_F64, B, T, N);
-        dd.has_offset = true;
-        dd.offset = vdi_tensor_2d(offset, VDI_F64, T, N);
-        CHECK_FAILS(vdi_vilds_data_create(m, &dd, &data, &err), VDI_ERR_DATA);
-        dd.offset = vdi_tensor_2d(offset, VDI_F64, N, T + 1);
-        CHECK_FAILS(vdi_vilds_data_create(m, &dd, &data, &err), VDI_ERR_SHAPE);
-        vdi_vilds_destroy(m);
+    if (obs == VDI_VILDS_BERNOULLI) {
+        *mean = 1 / (1 + exp(-bias - o));
+        return v > 0 ? log(*mean) : log1p(-*mean);
     }
+    *mean = 0.7 * exp(o) *
+            (exposures[k].link == VDI_VILDS_SOFTPLUS ? log1p(exp(bias)) + 1e-6 : exp(bias));
+    if (obs != VDI_VILDS_NEGBIN) return v * log(*mean) - *mean - lgamma(v + 1);
+    const double r = exp(0.2);
+    return lgamma(v + r) - lgamma(r) - lgamma(v + 1) + r * log(r / (r + *mean)) +
+           v * log(*mean / (r + *mean));
 }
 
-/* Negative binomial and Bernoulli observations are learned: better than Poisson on new trials and
-   the shape found, and the probabilities found. */
-TEST(vilds_parts, kinds_of_counts) {
-    NEED_NATIVE();
-    enum { B = 60, T = 40, N = 10, TRAIN = 45 };
-    double *y = numbers(B * T * N), *p = numbers(B * T * N), *rate = numbers(B * T * N), score[2];
-    vdi_error err = {0};
-    vdi_rng rng = vdi_rng_make(31, 0);
-    for (int64_t i = 0; i < B * T * N; i++) {
-        double mean = exp(0.8 + 0.8 * sin((double)(i / N % T) * 0.3 + (double)(i % N)));
-        y[i] = (double)vdi_rng_poisson(&rng, mean * vdi_rng_gamma(&rng, 1.5) / 1.5);
-    }
-    for (int k = 0; k < 2; k++) {
-        vdi_vilds_desc desc = VDI__ZERO;
-        desc.d = 2;
-        desc.n = N;
-        desc.obs = k ? VDI_VILDS_NEGBIN : VDI_VILDS_POISSON;
-        desc.train.steps = 450;
-        desc.train.batch = 15;
-        vdi_vilds *m = make(&desc);
-        vdi_vilds_data *train = observe(m, y, TRAIN, T);
-        vdi_vilds_data *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
-        CHECK_OK(vdi_vilds_fit(m, train, NULL, NULL, NULL, &err), err);
-        CHECK_OK(vdi_vilds_score(m, held, NULL, &score[k], &err), err);
-        if (k) {
-            vdi_tensor v = param(m, "obs.log_shape")->value;
-            double mean = 0;
-            for (int64_t j = 0; j < N; j++)
-                mean += vdi_dtype_load(v.dtype, v.data, j) / N;
-            CHECK(fabs(mean - log(1.5)) < 0.3, "the shape is %.3f, in truth 1.5", exp(mean));
-        }
-        vdi_vilds_data_destroy(train);
-        vdi_vilds_data_destroy(held);
-        vdi_vilds_destroy(m);
-    }
-    CHECK(score[1] > score[0] + 0.5, "negative binomial %.4f, Poisson %.4f nats per bin", score[1],
-          score[0]);
-
-    double truth = 0, homogeneous = 0, means[N] = {0};
-    for (int64_t i = 0; i < B * T * N; i++) {
-        double eta = 2 * sin((double)(i / N % T) * 0.3 + (double)(i % N)) - 0.5;
-        p[i] = 1 / (1 + exp(-eta));
-        y[i] = vdi_rng_uniform(&rng) < p[i];
-        if (i < TRAIN * T * N) means[i % N] += y[i] / (TRAIN * T);
-    }
-    for (int64_t i = TRAIN * T * N; i < B * T * N; i++) {
-        truth += log(y[i] > 0 ? p[i] : 1 - p[i]) / ((B - TRAIN) * T);
-        homogeneous += log(y[i] > 0 ? means[i % N] : 1 - means[i % N]) / ((B - TRAIN) * T);
-    }
+static void exposure_check(size_t k, double *offset) {
+    const vdi_vilds_obs obs = exposures[k].obs;
+    double y[EXP_CELLS], lp[EXP_CELLS], rate[EXP_CELLS], elbo[EXP_B], sum[EXP_B] = {0};
     vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds_result out = VDI__ZERO;
+    vdi_error err = {0};
+    desc.d = 1;
+    desc.n = EXP_N;
+    desc.obs = obs;
+    desc.link = exposures[k].link;
+    desc.bin_width = 0.7;
+    desc.linear = desc.encoder_linear = true;
+    desc.dtype = VDI_F64;
+    desc.max_count = 3;
+    vdi_vilds *m = make(&desc);
+    memcpy(y, exposure_y, sizeof y);
+    dd.y = vdi_tensor_3d(y, VDI_F64, EXP_B, EXP_T, EXP_N);
+    dd.has_offset = true;
+    dd.offset = vdi_tensor_2d(offset, VDI_F64, EXP_T, EXP_N);
+    vdi_vilds_data *data = take(m, &dd);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    fill(m, "decoder.0.weight", 0);
+    fill(m, "encoder.window", 0);
+    fill(m, "encoder.mask", 0);
+    fill(m, "encoder.bias", 0);
+    for (int j = 0; j < EXP_N; j++)
+        put(m, "decoder.0.bias", j, exposure_bias[j]);
+    if (obs == VDI_VILDS_NEGBIN) fill(m, "obs.log_shape", 0.2);
+    if (obs == VDI_VILDS_GAUSSIAN) fill(m, "obs.log_sd", 0.1);
+    if (obs == VDI_VILDS_COUNT) fill(m, "obs.g", 0);
+    out.elbo = elbo;
+    out.rate = rate;
+    CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
+    CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, lp, NULL, &err), err);
+    for (int i = 0; i < EXP_CELLS; i++) {
+        double mean;
+        const double p =
+            by_hand(k, y[i], exposure_bias[i % EXP_N], offset[i % (EXP_T * EXP_N)], &mean);
+        sum[i / (EXP_T * EXP_N)] += p;
+        CHECK(fabs(lp[i] - p) < 1e-6, "case %zu, value %d: log p %.9g, by hand %.9g", k, i, lp[i],
+              p);
+        CHECK(fabs(rate[i] - mean) < 1e-6, "case %zu, value %d: mean %.9g, by hand %.9g", k, i,
+              rate[i], mean);
+    }
+    for (int b = 0; b < EXP_B; b++) {
+        CHECK(fabs(elbo[b] - sum[b]) < 1e-6, "case %zu: bound %.9g, by hand %.9g", k, elbo[b],
+              sum[b]);
+    }
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+}
+
+/* With a read-out that does not depend on z and a posterior that is the prior, the bound is log
+ * p(y): a sum over channels that can be written down; and so is each prediction. */
+TEST(vilds_parts, exposure) {
+    double offset[EXP_T * EXP_N], y[EXP_CELLS];
+    unsigned long long seed = 4;
+    for (int i = 0; i < EXP_T * EXP_N; i++)
+        offset[i] = 0.4 * test_normal(&seed);
+    for (size_t k = 0; k < VDI__COUNT(exposures); k++)
+        exposure_check(k, offset);
+    /* an offset has to be finite and of the right shape */
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds_data *data;
+    vdi_error err = {0};
+    desc.d = 1;
+    desc.n = EXP_N;
+    vdi_vilds *m = make(&desc);
+    memcpy(y, exposure_y, sizeof y);
+    offset[2] = HUGE_VAL;
+    dd.y = vdi_tensor_3d(y, VDI_F64, EXP_B, EXP_T, EXP_N);
+    dd.has_offset = true;
+    dd.offset = vdi_tensor_2d(offset, VDI_F64, EXP_T, EXP_N);
+    CHECK_FAILS(vdi_vilds_data_create(m, &dd, &data, &err), VDI_ERR_DATA);
+    dd.offset = vdi_tensor_2d(offset, VDI_F64, EXP_N, EXP_T + 1);
+    CHECK_FAILS(vdi_vilds_data_create(m, &dd, &data, &err), VDI_ERR_SHAPE);
+    vdi_vilds_destroy(m);
+}
+
+enum { KIND_B = 60, KIND_T = 40, KIND_N = 10, KIND_TRAIN = 45 };
+enum { KIND_SEEN = KIND_TRAIN * KIND_T * KIND_N, KIND_CELLS = KIND_B * KIND_T * KIND_N };
+
+/* A model of counts y (KIND_B, KIND_T, KIND_N) fitted on the first trials; its score on the others,
+ * whose rates go to `rate` unless NULL. */
+static vdi_vilds *fit_kind(vdi_vilds_obs obs, int64_t steps, double *y, double *score,
+                           double *rate) {
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_error err = {0};
     desc.d = 2;
-    desc.n = N;
-    desc.obs = VDI_VILDS_BERNOULLI;
-    desc.train.steps = 300;
+    desc.n = KIND_N;
+    desc.obs = obs;
+    desc.train.steps = steps;
     desc.train.batch = 15;
     vdi_vilds *m = make(&desc);
-    vdi_vilds_data *train = observe(m, y, TRAIN, T);
-    vdi_vilds_data *held = observe(m, y + TRAIN * T * N, B - TRAIN, T);
+    vdi_vilds_data *train = observe(m, y, KIND_TRAIN, KIND_T);
+    vdi_vilds_data *held = observe(m, y + KIND_SEEN, KIND_B - KIND_TRAIN, KIND_T);
     CHECK_OK(vdi_vilds_fit(m, train, NULL, NULL, NULL, &err), err);
-    CHECK_OK(vdi_vilds_score(m, held, NULL, &score[0], &err), err);
-    vdi_vilds_result out = VDI__ZERO;
-    double r2 = 0;
-    out.rate = rate;
-    CHECK_OK(vdi_vilds_infer(m, held, NULL, &out, &err), err);
-    CHECK_OK(vdi_score_r2((B - TRAIN) * T, N, p + TRAIN * T * N, rate, NULL, &r2, &err), err);
-    CHECK(score[0] > homogeneous + 0.6 * (truth - homogeneous) && score[0] < truth,
-          "Bernoulli %.4f, homogeneous %.4f, truth %.4f", score[0], homogeneous, truth);
-    CHECK(r2 > 0.85, "R2 of the probabilities is %.3f", r2);
+    CHECK_OK(vdi_vilds_score(m, held, NULL, score, &err), err);
+    if (rate) {
+        vdi_vilds_result out = VDI__ZERO;
+        out.rate = rate;
+        CHECK_OK(vdi_vilds_infer(m, held, NULL, &out, &err), err);
+    }
     vdi_vilds_data_destroy(train);
     vdi_vilds_data_destroy(held);
+    return m;
+}
+
+static double phase(int64_t i) {
+    return (double)(i / KIND_N % KIND_T) * 0.3 + (double)(i % KIND_N);
+}
+
+/* Negative binomial counts are learned: better than Poisson on new trials, and the shape found. */
+TEST(vilds_parts, negative_binomial_counts) {
+    NEED_NATIVE();
+    double *y = numbers(KIND_CELLS), poisson, negbin, shape = 0;
+    vdi_rng rng = vdi_rng_make(31, 0);
+    for (int64_t i = 0; i < KIND_CELLS; i++) {
+        const double mean = exp(0.8 + 0.8 * sin(phase(i)));
+        y[i] = (double)vdi_rng_poisson(&rng, mean * vdi_rng_gamma(&rng, 1.5) / 1.5);
+    }
+    vdi_vilds_destroy(fit_kind(VDI_VILDS_POISSON, 450, y, &poisson, NULL));
+    vdi_vilds *m = fit_kind(VDI_VILDS_NEGBIN, 450, y, &negbin, NULL);
+    vdi_tensor v = param(m, "obs.log_shape")->value;
+    for (int64_t j = 0; j < KIND_N; j++)
+        shape += vdi_dtype_load(v.dtype, v.data, j) / KIND_N;
+    CHECK(fabs(shape - log(1.5)) < 0.3, "the shape is %.3f, in truth 1.5", exp(shape));
+    CHECK(negbin > poisson + 0.5, "negative binomial %.4f, Poisson %.4f nats per bin", negbin,
+          poisson);
     vdi_vilds_destroy(m);
+    free(y);
+}
+
+/* Bernoulli observations are learned, and their probabilities found. */
+TEST(vilds_parts, bernoulli_observations) {
+    NEED_NATIVE();
+    enum { HELD = (KIND_B - KIND_TRAIN) * KIND_T };
+    double *y = numbers(KIND_CELLS), *p = numbers(KIND_CELLS), *rate = numbers(KIND_CELLS);
+    double truth = 0, homogeneous = 0, means[KIND_N] = {0}, score, r2 = 0;
+    vdi_rng rng = vdi_rng_make(31, 0);
+    vdi_error err = {0};
+    for (int64_t i = 0; i < KIND_CELLS; i++) {
+        p[i] = 1 / (1 + exp(0.5 - 2 * sin(phase(i))));
+        y[i] = vdi_rng_uniform(&rng) < p[i];
+        if (i < KIND_SEEN) means[i % KIND_N] += y[i] / (KIND_TRAIN * KIND_T);
+    }
+    for (int64_t i = KIND_SEEN; i < KIND_CELLS; i++) {
+        const double mean = means[i % KIND_N];
+        truth += log(y[i] > 0 ? p[i] : 1 - p[i]) / HELD;
+        homogeneous += log(y[i] > 0 ? mean : 1 - mean) / HELD;
+    }
+    vdi_vilds_destroy(fit_kind(VDI_VILDS_BERNOULLI, 300, y, &score, rate));
+    CHECK_OK(vdi_score_r2(HELD, KIND_N, p + KIND_SEEN, rate, NULL, &r2, &err), err);
+    CHECK(score > homogeneous + 0.6 * (truth - homogeneous) && score < truth,
+          "Bernoulli %.4f, homogeneous %.4f, truth %.4f", score, homogeneous, truth);
+    CHECK(r2 > 0.85, "R2 of the probabilities is %.3f", r2);
     free(y);
     free(p);
     free(rate);
