@@ -404,8 +404,75 @@ static int64_t count_differences(const vdi_state *a, const vdi_state *b) {
     return n;
 }
 
-/* Threads, a run in two halves, and failing allocations leave no mark; steps of one shape ask for
- * no memory. */
+/* A network in training, and its traces. */
+typedef struct trained {
+    vdi_deepspike *net;
+    vdi_deepspike_data *data;
+} trained;
+
+static void trained_free(trained *t) {
+    vdi_deepspike_data_destroy(t->data);
+    vdi_deepspike_destroy(t->net);
+}
+
+/* Goes on in a fresh network, by a copy of the state. */
+static void move_to_fresh(trained *t) {
+    vdi_deepspike_desc d = *vdi_deepspike_description(t->net);
+    vdi_error err;
+    trained fresh;
+    CHECK_OK(vdi_deepspike_create(&d, &fresh.net, &err), err);
+    fresh.data = middle_data(fresh.net, 1);
+    const vdi_state *from = vdi_deepspike_state(t->net, t->data, true);
+    const vdi_state *to = vdi_deepspike_state(fresh.net, fresh.data, true);
+    CHECK(from->tensor_count == to->tensor_count);
+    for (int64_t i = 0; i < from->tensor_count; i++) {
+        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data,
+               vdi_tensor_bytes(from->tensors[i].tensor));
+    }
+    trained_free(t);
+    *t = fresh;
+}
+
+/* Case e of the estimators: a plain run, one with threads, and one in two halves that counts what
+ * it asks for. */
+static void steps_check(int family, int e, vdi_deepspike_estimator estimator, vdi_pool *pool) {
+    trained run[3];
+    test_allocator counted = VDI__ZERO;
+    vdi_error err;
+    long asked = 0;
+    for (int i = 0; i < 3; i++) {
+        vdi_deepspike_desc d = middle_desc((vdi_deepspike_family)family);
+        d.train.estimator = estimator;
+        d.upsample = e == 0 ? 2 : 1;
+        d.amplitude = e == 1;
+        d.normalise = e == 3;
+        if (i == 1) d.pool = pool;
+        if (i == 2) d.allocator = test_allocator_of(&counted);
+        CHECK_OK(vdi_deepspike_create(&d, &run[i].net, &err), err);
+        run[i].data = middle_data(run[i].net, 1);
+    }
+    for (int step = 0; step < 6; step++) {
+        if (step == 3) move_to_fresh(&run[2]);
+        if (step == 5) asked = counted.requests;
+        for (int i = 0; i < 3; i++) {
+            vdi_deepspike_progress p;
+            CHECK_OK(vdi_deepspike_step(run[i].net, run[i].data, &p, &err), err);
+            CHECK(p.step == step + 1 && p.bound - p.bound == 0);
+        }
+    }
+    CHECK(counted.requests == asked, "%ld requests in a later step", counted.requests - asked);
+    CHECK(vdi_deepspike_step(run[0].net, run[0].data, NULL, &err) == VDI_END);
+    for (int i = 1; i < 3; i++) {
+        CHECK(count_differences(vdi_deepspike_state(run[0].net, run[0].data, true),
+                                vdi_deepspike_state(run[i].net, run[i].data, true)) == 0,
+              "%s show, family %d, estimator %d", i == 1 ? "threads" : "two halves", family, e);
+    }
+    for (int i = 0; i < 3; i++)
+        trained_free(&run[i]);
+    CHECK(counted.live == 0);
+}
+
+/* Threads and a run in two halves leave no mark; steps of one shape ask for no memory. */
 TEST(deepspike, steps) {
     static const vdi_deepspike_estimator estimator[] = {
         VDI_DEEPSPIKE_VIMCO, VDI_DEEPSPIKE_WAKE_SLEEP, VDI_DEEPSPIKE_SUPERVISED,
@@ -414,65 +481,65 @@ TEST(deepspike, steps) {
     vdi_error err;
     CHECK_OK(vdi_pool_create(3, NULL, &pool, &err), err);
     for (int family = 0; family < 2; family++) {
-        for (int e = 0; e < 5; e++) {
-            vdi_deepspike *net[3];
-            vdi_deepspike_data *data[3];
-            test_allocator counted = VDI__ZERO;
+        for (int e = 0; e < (int)VDI__COUNT(estimator); e++) {
             if (family && estimator[e] == VDI_DEEPSPIKE_CONCRETE) continue;
-            for (int i = 0; i < 3; i++) {
-                vdi_deepspike_desc d = middle_desc((vdi_deepspike_family)family);
-                d.train.estimator = estimator[e];
-                d.upsample = e == 0 ? 2 : 1;
-                d.amplitude = e == 1;
-                d.normalise = e == 3;
-                if (i == 1) d.pool = pool;
-                if (i == 2) d.allocator = test_allocator_of(&counted);
-                CHECK_OK(vdi_deepspike_create(&d, &net[i], &err), err);
-                data[i] = middle_data(net[i], 1);
-            }
-            long asked = 0;
-            for (int step = 0; step < 6; step++) {
-                vdi_deepspike_progress p;
-                if (step == 3) { /* the third goes on in a fresh one */
-                    vdi_deepspike_desc d = *vdi_deepspike_description(net[2]);
-                    vdi_deepspike *fresh;
-                    CHECK_OK(vdi_deepspike_create(&d, &fresh, &err), err);
-                    vdi_deepspike_data *fresh_data = middle_data(fresh, 1);
-                    const vdi_state *from = vdi_deepspike_state(net[2], data[2], true);
-                    const vdi_state *to = vdi_deepspike_state(fresh, fresh_data, true);
-                    CHECK(from->tensor_count == to->tensor_count);
-                    for (int64_t i = 0; i < from->tensor_count; i++) {
-                        memcpy(to->tensors[i].tensor.data, from->tensors[i].tensor.data,
-                               vdi_tensor_bytes(from->tensors[i].tensor));
-                    }
-                    vdi_deepspike_data_destroy(data[2]);
-                    vdi_deepspike_destroy(net[2]);
-                    net[2] = fresh;
-                    data[2] = fresh_data;
-                }
-                if (step == 5) asked = counted.requests;
-                for (int i = 0; i < 3; i++) {
-                    CHECK_OK(vdi_deepspike_step(net[i], data[i], &p, &err), err);
-                    CHECK(p.step == step + 1 && p.bound - p.bound == 0);
-                }
-            }
-            CHECK(counted.requests == asked, "%ld requests in a later step",
-                  counted.requests - asked);
-            CHECK(vdi_deepspike_step(net[0], data[0], NULL, &err) == VDI_END);
-            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true),
-                                    vdi_deepspike_state(net[1], data[1], true)) == 0,
-                  "threads show, family %d, estimator %d", family, e);
-            CHECK(count_differences(vdi_deepspike_state(net[0], data[0], true),
-                                    vdi_deepspike_state(net[2], data[2], true)) == 0,
-                  "two halves show, family %d, estimator %d", family, e);
-            for (int i = 0; i < 3; i++) {
-                vdi_deepspike_data_destroy(data[i]);
-                vdi_deepspike_destroy(net[i]);
-            }
-            CHECK(counted.live == 0);
+            steps_check(family, e, estimator[e], pool);
         }
     }
     vdi_pool_destroy(pool);
+}
+
+enum { RESULT_SAMPLES = 200, RESULT_BINS = FRAMES * 2 };
+
+/* Samples against the means and deviations that are given with them, in frames of two bins. */
+static void check_samples(const vdi_deepspike_result *out, int family) {
+    enum { S = RESULT_SAMPLES, BINS = RESULT_BINS };
+    double far_off = 0, noise_off = 0;
+    for (int i = 0; i < CELLS; i++) {
+        for (int t = 0; t < FRAMES; t++) {
+            const double *p = out->probability + i * BINS + 2 * t;
+            const double e = out->expected[i * FRAMES + t];
+            double mean = 0, square = 0;
+            for (int k = 0; k < S; k++) {
+                const unsigned char *s = out->sample + ((int64_t)k * CELLS + i) * BINS + 2 * t;
+                mean += (double)(s[0] + s[1]) / S;
+                square += (double)(s[0] + s[1]) * (s[0] + s[1]) / S;
+            }
+            CHECK_CLOSE(e, p[0] + p[1], 1e-12);
+            far_off = test_worst(far_off, fabs(mean - e) / sqrt(0.5 / S));
+            noise_off = test_worst(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) -
+                                                   out->deviation[i * FRAMES + t]));
+            CHECK(out->denoised[i * FRAMES + t] - out->denoised[i * FRAMES + t] == 0);
+        }
+    }
+    CHECK(far_off < 4.5 && noise_off < 0.2,
+          "family %d: samples are %.2f standard errors from the mean, their deviation is off "
+          "by %.3f",
+          family, far_off, noise_off);
+}
+
+/* A trace's answer does not depend on those beside it; behind its end there is none. */
+static void check_alone(vdi_deepspike *net, const double *together, int family) {
+    enum { BINS = RESULT_BINS };
+    static double f[CELLS * FRAMES], spikes[CELLS * BINS], alone[2 * BINS];
+    const int64_t lengths[2] = {FRAMES, FRAMES - 7};
+    vdi_deepspike_data_desc dd = VDI__ZERO;
+    vdi_deepspike_data *few;
+    vdi_deepspike_query q = VDI__ZERO;
+    vdi_deepspike_result one = VDI__ZERO;
+    vdi_error err;
+    middle_traces(f, spikes, 2);
+    for (int t = 0; t < FRAMES; t++)
+        if (t % 50 < 3 || t > 325) f[FRAMES + t] = (double)NAN;
+    dd.traces = vdi_tensor_2d(f, VDI_F64, 2, FRAMES);
+    dd.lengths = lengths;
+    CHECK_OK(vdi_deepspike_data_create(net, &dd, &few, &err), err);
+    q.samples = RESULT_SAMPLES;
+    one.probability = alone;
+    CHECK_OK(vdi_deepspike_infer(net, few, &q, &one, &err), err);
+    CHECK(memcmp(alone, together, sizeof(double) * BINS) == 0, "family %d", family);
+    CHECK(alone[2 * BINS - 1] == 0 && alone[2 * BINS - 15] > 0);
+    vdi_deepspike_data_destroy(few);
 }
 
 TEST(deepspike, results) {
@@ -480,72 +547,32 @@ TEST(deepspike, results) {
         vdi_deepspike_desc d = middle_desc((vdi_deepspike_family)family), again;
         vdi_deepspike *net;
         vdi_error err;
-        enum { S = 200, BINS = FRAMES * 2 };
         d.upsample = 2;
         d.normalise = true;
         d.has_bias = true;
         d.bias = -1;
         CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
         vdi_deepspike_data *data = middle_data(net, 1);
-        double *v = (double *)malloc(sizeof(double) * CELLS * (BINS + 3 * FRAMES));
-        double far_off = 0;
-        double noise_off = 0;
-        unsigned char *trains = (unsigned char *)malloc((size_t)S * CELLS * BINS);
+        double *v = (double *)malloc(sizeof(double) * CELLS * (RESULT_BINS + 3 * FRAMES));
         vdi_deepspike_query q = VDI__ZERO;
         vdi_deepspike_result out;
-        q.samples = S;
+        q.samples = RESULT_SAMPLES;
         out.probability = v;
-        out.expected = v + CELLS * BINS;
+        out.expected = v + CELLS * RESULT_BINS;
         out.deviation = out.expected + CELLS * FRAMES;
         out.denoised = out.deviation + CELLS * FRAMES;
-        out.sample = trains;
+        out.sample = (unsigned char *)malloc((size_t)RESULT_SAMPLES * CELLS * RESULT_BINS);
         CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
-        for (int i = 0; i < CELLS; i++) {
-            for (int t = 0; t < FRAMES; t++) {
-                const double *p = out.probability + i * BINS + 2 * t;
-                const double e = out.expected[i * FRAMES + t];
-                double mean = 0, square = 0;
-                for (int k = 0; k < S; k++) {
-                    const unsigned char *s = trains + ((int64_t)k * CELLS + i) * BINS + 2 * t;
-                    mean += (double)(s[0] + s[1]) / S;
-                    square += (double)(s[0] + s[1]) * (s[0] + s[1]) / S;
-                }
-                CHECK_CLOSE(e, p[0] + p[1], 1e-12);
-                far_off = test_worst(far_off, fabs(mean - e) / sqrt(0.5 / S));
-                noise_off = test_worst(noise_off, fabs(sqrt(fmax(square - mean * mean, 0)) -
-                                                       out.deviation[i * FRAMES + t]));
-                CHECK(out.denoised[i * FRAMES + t] - out.denoised[i * FRAMES + t] == 0);
-            }
-        }
-        CHECK(far_off < 4.5 && noise_off < 0.2,
-              "family %d: samples are %.2f standard errors from the mean, their deviation is off "
-              "by %.3f",
-              family, far_off, noise_off);
+        check_samples(&out, family);
+        check_alone(net, out.probability, family);
         const vdi_state *state = vdi_deepspike_state(net, data, false);
         CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
         CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 &&
               again.width[0] == 11 && again.upsample == 2 && again.normalise && again.bias == -1);
         CHECK(again.dtype == VDI_F64 && again.train.seed == d.train.seed);
         CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
-        /* a trace's answer does not depend on those beside it */
-        vdi_deepspike_data_desc dd = VDI__ZERO;
-        vdi_deepspike_data *few;
-        static double f[CELLS * FRAMES], spikes[CELLS * BINS], alone[2 * BINS];
-        middle_traces(f, spikes, 2);
-        for (int t = 0; t < FRAMES; t++)
-            if (t % 50 < 3 || t > 325) f[FRAMES + t] = (double)NAN;
-        const int64_t lengths[2] = {FRAMES, FRAMES - 7};
-        dd.traces = vdi_tensor_2d(f, VDI_F64, 2, FRAMES);
-        dd.lengths = lengths;
-        CHECK_OK(vdi_deepspike_data_create(net, &dd, &few, &err), err);
-        vdi_deepspike_result one = VDI__ZERO;
-        one.probability = alone;
-        CHECK_OK(vdi_deepspike_infer(net, few, &q, &one, &err), err);
-        CHECK(memcmp(alone, out.probability, sizeof(double) * BINS) == 0, "family %d", family);
-        CHECK(alone[2 * BINS - 1] == 0 && alone[2 * BINS - 15] > 0);
-        vdi_deepspike_data_destroy(few);
         free(v);
-        free(trains);
+        free(out.sample);
         vdi_deepspike_data_destroy(data);
         vdi_deepspike_destroy(net);
     }
@@ -674,116 +701,152 @@ TEST(deepspike, what_does_not_fit) {
 
 /* ---- against long Markov chains -------------------------------------------------------------- */
 
-/* One linear cell whose parameters are known, T = 1000: both posteriors, trained on what the model
- * itself draws, against Gibbs sampling. */
-TEST(deepspike, posterior_of_a_linear_cell) {
-    enum { T = 1000, S = 200 };
-    static double f[T], marginal[T], adjacent[T], p[T];
-    static unsigned char trains[S * T];
-    if (test_scaled(10) < 10) SKIP("trains two networks");
+enum { LINEAR_T = 1000, LINEAR_SAMPLES = 200 };
+
+/* A linear cell with known parameters, and what Gibbs sampling says of its trace. */
+typedef struct linear_cell {
+    double raw[4], f[LINEAR_T];
+    double marginal[LINEAR_T], adjacent[LINEAR_T]; /* P(s_t), P(s_t and s_t+1) */
+} linear_cell;
+
+static void linear_make(linear_cell *cell, const vdi_calcium_desc *c) {
     /* decay 0.93 a bin, amplitude 0.40, noise 0.18 */
     const double raw[4] = {2.6, -0.7, -0.2, -1.6};
+    double s[LINEAR_T];
     gibbs chain = VDI__ZERO;
-    vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_error err;
     vdi_rng rng = vdi_rng_make(11, 0);
-    for (int t = 0; t < T; t++)
-        p[t] = vdi_rng_bernoulli(&rng, 0.03);
-    CHECK_OK(vdi_calcium_sample(&c, raw, VDI_F64, T, p, 0, &rng, NULL, f, &err), err);
-    chain.T = T;
+    memcpy(cell->raw, raw, sizeof raw);
+    for (int t = 0; t < LINEAR_T; t++)
+        s[t] = vdi_rng_bernoulli(&rng, 0.03);
+    CHECK_OK(vdi_calcium_sample(c, raw, VDI_F64, LINEAR_T, s, 0, &rng, NULL, cell->f, &err), err);
+    chain.T = LINEAR_T;
     chain.g = vdi_calcium_natural(VDI_CALCIUM_SIGMOID, raw[0]);
     chain.alpha = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[1]);
     chain.beta = raw[2];
     chain.sigma = vdi_calcium_natural(VDI_CALCIUM_SOFTPLUS, raw[3]);
     chain.rate = 0.03;
-    gibbs_run(&chain, f, 4000, 1, marginal, adjacent);
-    double bound[2], apart[2], pairs[2];
-    for (int family = 0; family < 2; family++) {
-        vdi_deepspike_desc d = VDI__ZERO;
-        vdi_deepspike *net;
-        vdi_deepspike_data *data;
-        d.generative = vdi_deepspike_calcium(&c);
-        for (int i = 0; i < 4; i++) {
-            d.generative.theta_init[i] = raw[i];
-            d.generative.theta_frozen[i] = true;
-        }
-        d.posterior = (vdi_deepspike_family)family;
-        d.layers = 2;
-        d.channels[0] = 16;
-        d.channels[1] = 12;
-        d.width[0] = 31;
-        d.width[1] = 15;
-        d.features = 8;
-        d.hidden = 24;
-        d.prior_rate[0] = 0.03;
-        d.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
-        d.train.batch = 1;
-        d.train.samples = 2;
-        d.train.dreams = 32;
-        d.train.snippet = 128;
-        d.train.has_buffer = true;
-        d.train.buffer_last = 16;
-        d.train.steps = family ? 500 : 400;
-        d.train.rate = 4e-3;
-        d.train.clip_norm = 1;
-        d.train.schedule.kind = VDI_SCHEDULE_COSINE;
-        d.train.schedule.steps = d.train.steps;
-        d.train.schedule.last = 0.02;
-        CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
-        vdi_deepspike_data_desc dd = VDI__ZERO;
-        dd.traces = vdi_tensor_2d(f, VDI_F64, 1, T);
-        CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
-        CHECK_OK(vdi_deepspike_fit(net, data, NULL, NULL, &err), err);
-        vdi_deepspike_query q = VDI__ZERO;
-        vdi_deepspike_result out = VDI__ZERO;
-        q.samples = S;
-        out.probability = p;
-        out.sample = trains;
-        CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
-        apart[family] = pairs[family] = 0;
-        for (int t = 0; t < T; t++)
-            apart[family] += fabs(p[t] - marginal[t]) / T;
-        for (int t = 0; t + 1 < T; t++) { /* how neighbours vary together */
-            double both = 0, one = 0, other = 0;
-            for (int k = 0; k < S; k++) {
-                both += trains[k * T + t] * trains[k * T + t + 1];
-                one += trains[k * T + t];
-                other += trains[k * T + t + 1];
-            }
-            pairs[family] += fabs(both / S - one / S * other / S -
-                                  (adjacent[t] - marginal[t] * marginal[t + 1])) /
-                             T;
-        }
-        vdi_deepspike_train tr = d.train;
-        int64_t zero = 0;
-        vdi_deepspike_batch whole = VDI__ZERO;
-        tr.estimator = VDI_DEEPSPIKE_VIMCO;
-        tr.samples = 64;
-        tr.snippet = T;
-        tr.buffer_first = tr.buffer_last = 0;
-        CHECK_OK(vdi_deepspike_set_train(net, &tr, &err), err);
-        whole.count = 1;
-        whole.trace = &zero;
-        whole.start = &zero;
-        whole.frames = T;
-        double sum = 0, one;
-        for (int n = 0; n < 5; n++) {
-            whole.draw = (uint64_t)n;
-            CHECK_OK(vdi_deepspike_loss(net, data, &whole, &one, NULL, &err), err);
-            sum += one;
-        }
-        bound[family] = sum / 5;
-        vdi_deepspike_data_destroy(data);
-        vdi_deepspike_destroy(net);
+    gibbs_run(&chain, cell->f, 4000, 1, cell->marginal, cell->adjacent);
+}
+
+static vdi_deepspike_desc linear_desc(const linear_cell *cell, const vdi_calcium_desc *c,
+                                      int family) {
+    vdi_deepspike_desc d = VDI__ZERO;
+    d.generative = vdi_deepspike_calcium(c);
+    for (int i = 0; i < 4; i++) {
+        d.generative.theta_init[i] = cell->raw[i];
+        d.generative.theta_frozen[i] = true;
     }
-    CHECK(apart[0] <= 0.02 && apart[1] <= 0.02,
-          "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean", apart[0],
-          apart[1]);
-    CHECK(pairs[1] < 0.8 * pairs[0],
-          "covariances of neighbours are off by %.5f (correlated), %.5f (factorised)", pairs[1],
-          pairs[0]);
-    CHECK(bound[1] > bound[0], "the bound of 64 samples is %.3f (correlated), %.3f (factorised)",
-          bound[1], bound[0]);
+    d.posterior = (vdi_deepspike_family)family;
+    d.layers = 2;
+    d.channels[0] = 16;
+    d.channels[1] = 12;
+    d.width[0] = 31;
+    d.width[1] = 15;
+    d.features = 8;
+    d.hidden = 24;
+    d.prior_rate[0] = 0.03;
+    d.train.estimator = VDI_DEEPSPIKE_WAKE_SLEEP;
+    d.train.batch = 1;
+    d.train.samples = 2;
+    d.train.dreams = 32;
+    d.train.snippet = 128;
+    d.train.has_buffer = true;
+    d.train.buffer_last = 16;
+    d.train.steps = family ? 500 : 400;
+    d.train.rate = 4e-3;
+    d.train.clip_norm = 1;
+    d.train.schedule.kind = VDI_SCHEDULE_COSINE;
+    d.train.schedule.steps = d.train.steps;
+    d.train.schedule.last = 0.02;
+    return d;
+}
+
+/* The bound of 64 samples on the whole trace, mean of five draws. */
+static double whole_bound(vdi_deepspike *net, vdi_deepspike_data *data, vdi_deepspike_train tr) {
+    const int64_t zero = 0;
+    vdi_deepspike_batch whole = VDI__ZERO;
+    vdi_error err;
+    double sum = 0, one;
+    tr.estimator = VDI_DEEPSPIKE_VIMCO;
+    tr.samples = 64;
+    tr.snippet = LINEAR_T;
+    tr.buffer_first = tr.buffer_last = 0;
+    CHECK_OK(vdi_deepspike_set_train(net, &tr, &err), err);
+    whole.count = 1;
+    whole.trace = &zero;
+    whole.start = &zero;
+    whole.frames = LINEAR_T;
+    for (int n = 0; n < 5; n++) {
+        whole.draw = (uint64_t)n;
+        CHECK_OK(vdi_deepspike_loss(net, data, &whole, &one, NULL, &err), err);
+        sum += one;
+    }
+    return sum / 5;
+}
+
+/* Distances from Gibbs sampling, of marginals and of how neighbours vary together; the bound. */
+typedef struct linear_figures {
+    double apart, pairs, bound;
+} linear_figures;
+
+static linear_figures linear_learn(linear_cell *cell, const vdi_calcium_desc *c, int family) {
+    enum { T = LINEAR_T, S = LINEAR_SAMPLES };
+    static double p[T];
+    static unsigned char trains[S * T];
+    const vdi_deepspike_desc d = linear_desc(cell, c, family);
+    vdi_deepspike_data_desc dd = VDI__ZERO;
+    vdi_deepspike_query q = VDI__ZERO;
+    vdi_deepspike_result out = VDI__ZERO;
+    vdi_deepspike *net;
+    vdi_deepspike_data *data;
+    vdi_error err;
+    linear_figures r = VDI__ZERO;
+    CHECK_OK(vdi_deepspike_create(&d, &net, &err), err);
+    dd.traces = vdi_tensor_2d(cell->f, VDI_F64, 1, T);
+    CHECK_OK(vdi_deepspike_data_create(net, &dd, &data, &err), err);
+    CHECK_OK(vdi_deepspike_fit(net, data, NULL, NULL, &err), err);
+    q.samples = S;
+    out.probability = p;
+    out.sample = trains;
+    CHECK_OK(vdi_deepspike_infer(net, data, &q, &out, &err), err);
+    for (int t = 0; t < T; t++)
+        r.apart += fabs(p[t] - cell->marginal[t]) / T;
+    for (int t = 0; t + 1 < T; t++) {
+        double both = 0, one = 0, other = 0;
+        for (int k = 0; k < S; k++) {
+            both += trains[k * T + t] * trains[k * T + t + 1];
+            one += trains[k * T + t];
+            other += trains[k * T + t + 1];
+        }
+        r.pairs += fabs(both / S - one / S * other / S -
+                        (cell->adjacent[t] - cell->marginal[t] * cell->marginal[t + 1])) /
+                   T;
+    }
+    r.bound = whole_bound(net, data, d.train);
+    vdi_deepspike_data_destroy(data);
+    vdi_deepspike_destroy(net);
+    return r;
+}
+
+/* One linear cell whose parameters are known, T = 1000: both posteriors, trained on what the model
+ * itself draws, against Gibbs sampling. */
+TEST(deepspike, posterior_of_a_linear_cell) {
+    static linear_cell cell;
+    if (test_scaled(10) < 10) SKIP("trains two networks");
+    const vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    linear_make(&cell, &c);
+    const linear_figures factorised = linear_learn(&cell, &c, 0);
+    const linear_figures correlated = linear_learn(&cell, &c, 1);
+    CHECK(factorised.apart <= 0.02 && correlated.apart <= 0.02,
+          "marginals are off by %.4f (factorised) and %.4f (correlated) in the mean",
+          factorised.apart, correlated.apart);
+    CHECK(correlated.pairs < 0.8 * factorised.pairs,
+          "covariances of neighbours are off by %.5f (correlated), %.5f (factorised)",
+          correlated.pairs, factorised.pairs);
+    CHECK(correlated.bound > factorised.bound,
+          "the bound of 64 samples is %.3f (correlated), %.3f (factorised)", correlated.bound,
+          factorised.bound);
 }
 
 /* How far the gradient scatters between draws of the same snippets: the sum of variances over the

@@ -30,20 +30,22 @@ static vdi_population_desc plain_population(void) {
     return p;
 }
 
+enum { MAX_FRAMES = 8192, MAX_SPIKES = 16384, SIMULATED = 60 };
+static float trace[MAX_FRAMES], again[MAX_FRAMES], clean[MAX_FRAMES];
+static double spike[MAX_SPIKES], twice[MAX_SPIKES];
+
+/* A cell is itself, whatever else is drawn; everything is finite and in order. */
 TEST(pretrained, simulated_cells) {
-    enum { ROOM = 4096, CELLS = 60 };
-    static float trace[8192], again[8192], clean[8192];
-    static double spike[ROOM], twice[ROOM];
+    enum { CAPACITY = 4096 };
     vdi_population_desc p = vdi_population_desc_defaults();
     vdi_cell cell, same;
     CHECK_OK(vdi_population_desc_check(&p, &err), err);
     void *work = malloc(vdi_cell_memsize(&p));
-    /* a cell is itself, whatever else is drawn; everything is finite and in order */
-    for (uint64_t i = 0; i < test_scaled(CELLS); i++) {
+    for (uint64_t i = 0; i < test_scaled(SIMULATED); i++) {
         const int64_t frames = vdi_population_draw(&p, 3, i, &cell);
-        const int64_t n = vdi_cell_simulate(&p, &cell, work, trace, clean, spike, ROOM);
-        CHECK(frames >= 4 && frames <= 8192 && n >= 0 && n < ROOM, "cell %d: %d frames, %d spikes",
-              (int)i, (int)frames, (int)n);
+        const int64_t n = vdi_cell_simulate(&p, &cell, work, trace, clean, spike, CAPACITY);
+        CHECK(frames >= 4 && frames <= 8192 && n >= 0 && n < CAPACITY,
+              "cell %d: %d frames, %d spikes", (int)i, (int)frames, (int)n);
         CHECK(vdi_count_nonfinite(VDI_F32, (size_t)frames, trace) == 0 &&
                   vdi_count_nonfinite(VDI_F32, (size_t)frames, clean) == 0,
               "finite");
@@ -53,21 +55,25 @@ TEST(pretrained, simulated_cells) {
         }
         (void)vdi_population_draw(&p, 3, i + 1, &same);
         (void)vdi_population_draw(&p, 3, i, &same);
-        CHECK(vdi_cell_simulate(&p, &same, work, again, NULL, twice, ROOM) == n &&
+        CHECK(vdi_cell_simulate(&p, &same, work, again, NULL, twice, CAPACITY) == n &&
                   memcmp(trace, again, (size_t)frames * 4) == 0,
               "again");
     }
     free(work);
+}
 
-    /* the plain cell: Poisson counts, and each frame the mean of the decays over its window */
-    p = plain_population();
+/* The plain cell: Poisson counts, and each frame the mean of the decays over its window. */
+TEST(pretrained, simulated_plain_cells) {
+    enum { CAPACITY = 4096 };
+    const vdi_population_desc p = plain_population();
+    vdi_cell cell;
     CHECK_OK(vdi_population_desc_check(&p, &err), err);
-    work = malloc(vdi_cell_memsize(&p));
+    void *work = malloc(vdi_cell_memsize(&p));
     double total = 0, worst = 0;
-    const size_t cells = test_scaled(CELLS);
+    const size_t cells = test_scaled(SIMULATED);
     for (uint64_t i = 0; i < cells; i++) {
         const int64_t frames = vdi_population_draw(&p, 5, i, &cell);
-        const int64_t n = vdi_cell_simulate(&p, &cell, work, trace, clean, spike, ROOM);
+        const int64_t n = vdi_cell_simulate(&p, &cell, work, trace, clean, spike, CAPACITY);
         for (int64_t k = 0; k < n; k++)
             total += spike[k] >= 0 && spike[k] < 30;
         for (int64_t k = 400; k < frames; k++) {
@@ -89,13 +95,17 @@ TEST(pretrained, simulated_cells) {
     CHECK(worst < 0.01, "a frame is off by %g", worst);
     CHECK(fabs(total - 60 * (double)cells) < 5 * sqrt(60 * (double)cells), "%g spikes", total);
     free(work);
+}
 
-    /* the noise is as loud as was asked for, in a frame of 1/40 s: peak / 2 at 30 Hz */
+/* The noise is as loud as was asked for, in a frame of 1/40 s: peak / 2 at 30 Hz. */
+TEST(pretrained, simulated_noise) {
+    vdi_population_desc p = plain_population();
+    vdi_cell cell;
     p.peak_snr.low = p.peak_snr.high = 2;
     p.rate.low = p.rate.high = 1e-6;
-    work = malloc(vdi_cell_memsize(&p));
+    void *work = malloc(vdi_cell_memsize(&p));
     const int64_t frames = vdi_population_draw(&p, 5, 1, &cell);
-    CHECK(vdi_cell_simulate(&p, &cell, work, trace, NULL, spike, ROOM) == 0, "no spikes");
+    CHECK(vdi_cell_simulate(&p, &cell, work, trace, NULL, spike, MAX_SPIKES) == 0, "no spikes");
     const double sd = sqrt(vdi_dot(VDI_F32, (size_t)frames, trace, trace) / (double)frames);
     CHECK_CLOSE(sd, 0.5 * sqrt(40.0 / 30), 0.06);
     free(work);
@@ -420,8 +430,15 @@ TEST(pretrained, any_length_any_rate) {
             outputs_free(&o);
         }
     }
-    /* float32 in, float32 out; too little memory; huge and tiny units */
+    vdi_pretrained_destroy(net);
+}
+
+/* Float32 in, float32 out; too little memory; huge and tiny units. */
+TEST(pretrained, types_memory_and_units) {
+    static double y[FRAMES], same[FRAMES];
     static float f[FRAMES], s[FRAMES];
+    vdi_pretrained *net = shipped();
+    outputs o;
     make_trace(30, FRAMES, y);
     for (int i = 0; i < FRAMES; i++) {
         f[i] = (float)y[i];
@@ -459,27 +476,88 @@ static int rising(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+enum { TRUTH_CELLS = 300, TRUTH_WINDOW = 12 };
+
+/* Counts in windows of 200 ms, in samples of 1/60 s: the truth and what was expected. */
+typedef struct window_sums {
+    int n;
+    double expected, true_count, sx, sy, xx, yy, xy;
+} window_sums;
+
+static double true_spikes(const double *times, int64_t n, int64_t k) {
+    double count = 0;
+    for (int64_t s = 0; s < n; s++) {
+        const double at = floor(times[s] * 60 + 0.5);
+        count += at >= (double)k && at < (double)k + TRUTH_WINDOW;
+    }
+    return count;
+}
+
+/* P(N < count) + u P(N = count) of a Poisson number N: uniform, if that is how counts are
+ * distributed. */
+static double poisson_pit(double mean, double count, double u) {
+    double cdf = 0, mass = exp(-mean);
+    for (int q = 0; q < (int)count; q++) {
+        cdf += mass;
+        mass *= mean / (q + 1);
+    }
+    return cdf + u * mass;
+}
+
+/* The windows of a cell: their sums, and the uniform number of each to `pit`. */
+static window_sums window_counts(const float *grid, int64_t samples, const double *times, int64_t n,
+                                 vdi_rng *rng, double *pit) {
+    window_sums w = VDI__ZERO;
+    for (int64_t k = 30; k + TRUTH_WINDOW + 30 <= samples; k += TRUTH_WINDOW) {
+        double mean = 0;
+        for (int j = 0; j < TRUTH_WINDOW; j++)
+            mean += (double)grid[k + j];
+        const double count = true_spikes(times, n, k);
+        pit[w.n++] = poisson_pit(mean, count, vdi_rng_uniform(rng));
+        w.sx += mean;
+        w.sy += count;
+        w.xx += mean * mean;
+        w.yy += count * count;
+        w.xy += mean * count;
+    }
+    w.expected = w.sx;
+    w.true_count = w.sy;
+    return w;
+}
+
+static double window_correlation(const window_sums *w) {
+    const double vx = w->xx - w->sx * w->sx / w->n, vy = w->yy - w->sy * w->sy / w->n;
+    return vx > 0 ? (w->xy - w->sx * w->sy / w->n) / sqrt(vx * vy) : 0;
+}
+
+/* Kolmogorov and Smirnov's distance of n numbers, which it sorts, from the uniform distribution. */
+static double uniform_distance(double *x, size_t n) {
+    double worst = 0;
+    qsort(x, n, sizeof *x, rising);
+    for (size_t i = 0; i < n; i++) {
+        worst = fmax(worst, fmax(fabs((double)(i + 1) / (double)n - x[i]),
+                                 fabs((double)i / (double)n - x[i])));
+    }
+    return worst;
+}
+
 /* On unseen simulated cells: spikes follow the truth, and counts in windows of 200 ms are
  * distributed as they are said to be. */
 TEST(pretrained, simulated_truth) {
-    enum { CELLS = 300, ROOM = 16384, WINDOW = 12 };
-    const size_t cells = test_scaled(CELLS);
+    const size_t cells = test_scaled(TRUTH_CELLS);
     const vdi_population_desc p = vdi_population_desc_defaults();
     vdi_pretrained *net = shipped();
     vdi_rng rng = vdi_rng_make(11, 0);
     double *pit = malloc(cells * 200 * sizeof *pit);
-    double *spike = malloc(ROOM * sizeof *spike);
-    double expected = 0;
-    double true_count = 0;
-    double r = 0;
-    float *trace = malloc(8192 * sizeof *trace), *grid = malloc(2048 * sizeof *grid);
+    float *grid = malloc(2048 * sizeof *grid);
     void *draw = malloc(vdi_cell_memsize(&p));
+    double expected = 0, true_count = 0, r = 0;
     size_t windows = 0, scored = 0;
     for (size_t i = 0; i < cells; i++) {
         vdi_cell cell;
         (void)vdi_population_draw(&p, 1000003, i, &cell);
-        int64_t n = vdi_cell_simulate(&p, &cell, draw, trace, NULL, spike, ROOM);
-        if (n > ROOM) n = ROOM;
+        int64_t n = vdi_cell_simulate(&p, &cell, draw, trace, NULL, spike, MAX_SPIKES);
+        if (n > MAX_SPIKES) n = MAX_SPIKES;
         const size_t size = vdi_pretrained_memsize(net, cell.frames, cell.frame_rate);
         void *work = malloc(size);
         vdi_pretrained_result result = VDI__ZERO;
@@ -488,65 +566,29 @@ TEST(pretrained, simulated_truth) {
                                       &result, &err),
                  err);
         free(work);
-        const int64_t samples = vdi_pretrained_grid(cell.frames, cell.frame_rate);
-        double sx = 0;
-        double sy = 0;
-        double xx = 0;
-        double yy = 0;
-        double xy = 0;
-        double seen = 0, believed = 0;
-        int m = 0;
-        for (int64_t k = 30; k + WINDOW + 30 <= samples; k += WINDOW, m++) {
-            double mean = 0, count = 0, cdf = 0;
-            for (int j = 0; j < WINDOW; j++)
-                mean += (double)grid[k + j];
-            for (int64_t s = 0; s < n; s++) {
-                count += floor(spike[s] * 60 + 0.5) >= (double)k &&
-                         floor(spike[s] * 60 + 0.5) < (double)k + WINDOW;
-            }
-            double mass = exp(-mean);
-            for (int q = 0; q < (int)count; q++) {
-                cdf += mass;
-                mass *= mean / (q + 1);
-            }
-            pit[windows++] = cdf + vdi_rng_uniform(&rng) * mass;
-            seen += count;
-            believed += mean;
-            sx += mean;
-            sy += count;
-            xx += mean * mean;
-            yy += count * count;
-            xy += mean * count;
-        }
+        const window_sums w = window_counts(grid, vdi_pretrained_grid(cell.frames, cell.frame_rate),
+                                            spike, n, &rng, pit + windows);
+        windows += (size_t)w.n;
         /* counts are meant for cells that somebody would record: spikes at least as high as the
          * noise, rates of ordinary neurons */
-        if (!cell.by_power && cell.snr >= 1 && seen > 0.3 * 28 && seen < 4 * 28) {
-            expected += believed;
-            true_count += seen;
+        if (!cell.by_power && cell.snr >= 1 && w.true_count > 0.3 * 28 && w.true_count < 4 * 28) {
+            expected += w.expected;
+            true_count += w.true_count;
         }
-        const double vx = xx - sx * sx / m, vy = yy - sy * sy / m;
-        if (sy >= 3) {
-            r += vx > 0 ? (xy - sx * sy / m) / sqrt(vx * vy) : 0;
-            scored++;
-        }
+        if (w.true_count < 3) continue;
+        r += window_correlation(&w);
+        scored++;
     }
-    qsort(pit, windows, sizeof *pit, rising);
-    double ks = 0;
-    for (size_t i = 0; i < windows; i++) {
-        ks = fmax(ks, fmax(fabs((double)(i + 1) / (double)windows - pit[i]),
-                           fabs((double)i / (double)windows - pit[i])));
-    }
-    CHECK(ks < (cells == CELLS ? 0.05 : 0.1), "Kolmogorov-Smirnov distance %g over %zu windows", ks,
-          windows);
+    const double ks = uniform_distance(pit, windows);
+    CHECK(ks < (cells == TRUTH_CELLS ? 0.05 : 0.1),
+          "Kolmogorov-Smirnov distance %g over %zu windows", ks, windows);
     CHECK(r / (double)scored > 0.6, "mean correlation in 200 ms windows %g over %zu cells",
           r / (double)scored, scored);
-    if (cells == CELLS) {
+    if (cells == TRUTH_CELLS) {
         CHECK(fabs(log(expected / true_count)) < 0.25, "%g spikes expected, %g true", expected,
               true_count);
     }
     free(pit);
-    free(spike);
-    free(trace);
     free(grid);
     free(draw);
     vdi_pretrained_destroy(net);
@@ -623,76 +665,89 @@ static double roc_area(const neuron *n) {
     return (ranks - hits * (hits + 1) / 2) / (hits * (n->bins - hits));
 }
 
+/* The neuron of that name, or the next place of the list. */
+static neuron *find_neuron(neuron *list, int *count, const char *set, const char *name) {
+    char full[128];
+    snprintf(full, sizeof full, "%s %s", set, name);
+    for (int i = 0; i < *count; i++)
+        if (!strcmp(list[i].name, full)) return &list[i];
+    neuron *n = &list[(*count)++];
+    (void)vdi_text_copy(n->name, sizeof n->name, full);
+    (void)vdi_text_copy(n->set, sizeof n->set, set);
+    return n;
+}
+
+/* Adds a recording to its neuron: the estimate e (frames), interpolated at 100 Hz, and the true
+ * spikes, both in bins of 40 ms. */
+static void add_bins(neuron *n, const float *e, int64_t frames, double fps, vdi_tensor spikes) {
+    const int bins = (int)ceil((double)(frames - 1) / fps / 0.01 - 1e-9) / 4;
+    const int all = n->bins + bins;
+    n->p = realloc(n->p, (size_t)all * 8);
+    n->z = realloc(n->z, (size_t)all * 8);
+    n->smooth_p = realloc(n->smooth_p, (size_t)all * 8);
+    n->smooth_z = realloc(n->smooth_z, (size_t)all * 8);
+    double *p = n->p + n->bins, *z = n->z + n->bins;
+    for (int i = 0; i < bins; i++)
+        p[i] = z[i] = 0;
+    for (int i = 0; i < 4 * bins; i++) {
+        const double at = i * 0.01 * fps;
+        const int64_t k = (int64_t)at < frames - 2 ? (int64_t)at : frames - 2;
+        p[i / 4] +=
+            ((double)e[k] + (at - (double)k) * ((double)e[k + 1] - (double)e[k])) * fps * 0.01;
+    }
+    for (int64_t s = 0; s < vdi_tensor_count(spikes); s++) {
+        const double at = floor((((const double *)spikes.data)[s] + 0.005) / 0.04);
+        if (at >= 0 && at < bins) z[(int)at]++;
+    }
+    smoothed(p, bins, n->smooth_p + n->bins);
+    smoothed(z, bins, n->smooth_z + n->bins);
+    n->bins = all;
+    n->spikes += (double)vdi_tensor_count(spikes);
+}
+
+static void add_recording(const vdi_pretrained *net, const vdi_json *r, neuron *n) {
+    const char *stem = vdi_json_as_text(vdi_json_get(r, "stem"), "");
+    const double fps = vdi_json_as_number(vdi_json_get(r, "frame_rate_hz"), 0);
+    char path[2048];
+    vdi_tensor y, spikes;
+    snprintf(path, sizeof path, "%s/%s_dff.npy", shared_path("data/calcium"), stem);
+    CHECK_OK(vdi_npy_load(path, NULL, &y, &err), err);
+    snprintf(path, sizeof path, "%s/%s_spt.npy", shared_path("data/calcium"), stem);
+    CHECK_OK(vdi_npy_load(path, NULL, &spikes, &err), err);
+    const int64_t frames = vdi_tensor_count(y);
+    const size_t size = vdi_pretrained_memsize(net, frames, fps);
+    void *work = malloc(size);
+    float *e = malloc((size_t)frames * sizeof *e);
+    vdi_pretrained_result result = VDI__ZERO;
+    result.spikes = e;
+    CHECK_OK(vdi_pretrained_infer(net, VDI_F32, frames, y.data, fps, work, size, &result, &err),
+             err);
+    add_bins(n, e, frames, fps, spikes);
+    n->expected += result.count;
+    free(work);
+    free(e);
+    vdi_tensor_free(NULL, &y);
+    vdi_tensor_free(NULL, &spikes);
+}
+
 TEST(pretrained, recordings) {
     NEED_NATIVE();
     NEED_SHARED("data/calcium/index.json");
     static neuron list[64];
     static const char *const key[4] = {"r25", "r160g", "AUC", "|ln count ratio|"};
     static const double bar[4] = {0.57, 0.85, 0.94, 0.405465};
-    int neurons = 0, sets = 0;
-    char path[2048], set_of[16][32];
+    int neurons = 0, sets = 0, members[16] = {0};
+    char set_of[16][32];
     double mean[16][4] = {{0}}, total[4] = {0};
-    int members[16] = {0};
     vdi_arena arena;
     const vdi_json *root;
     vdi_pretrained *net = shipped();
     vdi_arena_init(&arena, NULL, 0);
     CHECK_OK(vdi_json_load(shared_path("data/calcium/index.json"), &arena, &root, &err), err);
     for (const vdi_json *r = vdi_json_first(root); r; r = vdi_json_next(root, r)) {
-        const char *stem = vdi_json_as_text(vdi_json_get(r, "stem"), "");
-        const double fps = vdi_json_as_number(vdi_json_get(r, "frame_rate_hz"), 0);
-        vdi_tensor y, spikes;
-        neuron *n = NULL;
-        snprintf(path, sizeof path, "%s/%s_dff.npy", shared_path("data/calcium"), stem);
-        CHECK_OK(vdi_npy_load(path, NULL, &y, &err), err);
-        snprintf(path, sizeof path, "%s/%s_spt.npy", shared_path("data/calcium"), stem);
-        CHECK_OK(vdi_npy_load(path, NULL, &spikes, &err), err);
-        snprintf(path, sizeof path, "%s %s", vdi_json_as_text(vdi_json_get(r, "dataset"), ""),
-                 vdi_json_as_text(vdi_json_get(r, "neuron"), ""));
-        for (int i = 0; i < neurons; i++)
-            if (!strcmp(list[i].name, path)) n = &list[i];
-        if (!n) {
-            n = &list[neurons++];
-            (void)vdi_text_copy(n->name, sizeof n->name, path);
-            (void)vdi_text_copy(n->set, sizeof n->set,
-                                vdi_json_as_text(vdi_json_get(r, "dataset"), ""));
-        }
-        const int64_t frames = vdi_tensor_count(y);
-        const size_t size = vdi_pretrained_memsize(net, frames, fps);
-        void *work = malloc(size);
-        float *e = malloc((size_t)frames * sizeof *e);
-        vdi_pretrained_result result = VDI__ZERO;
-        result.spikes = e;
-        CHECK_OK(vdi_pretrained_infer(net, VDI_F32, frames, y.data, fps, work, size, &result, &err),
-                 err);
-        const int bins = (int)ceil((double)(frames - 1) / fps / 0.01 - 1e-9) / 4;
-        const int all = n->bins + bins;
-        n->p = realloc(n->p, (size_t)all * 8);
-        n->z = realloc(n->z, (size_t)all * 8);
-        n->smooth_p = realloc(n->smooth_p, (size_t)all * 8);
-        n->smooth_z = realloc(n->smooth_z, (size_t)all * 8);
-        double *p = n->p + n->bins, *z = n->z + n->bins;
-        for (int i = 0; i < bins; i++)
-            p[i] = z[i] = 0;
-        for (int i = 0; i < 4 * bins; i++) {
-            const double at = i * 0.01 * fps;
-            const int64_t k = (int64_t)at < frames - 2 ? (int64_t)at : frames - 2;
-            p[i / 4] +=
-                ((double)e[k] + (at - (double)k) * ((double)e[k + 1] - (double)e[k])) * fps * 0.01;
-        }
-        for (int64_t s = 0; s < vdi_tensor_count(spikes); s++) {
-            const double at = floor((((const double *)spikes.data)[s] + 0.005) / 0.04);
-            if (at >= 0 && at < bins) z[(int)at]++;
-        }
-        smoothed(p, bins, n->smooth_p + n->bins);
-        smoothed(z, bins, n->smooth_z + n->bins);
-        n->bins = all;
-        n->expected += result.count;
-        n->spikes += (double)vdi_tensor_count(spikes);
-        free(work);
-        free(e);
-        vdi_tensor_free(NULL, &y);
-        vdi_tensor_free(NULL, &spikes);
+        add_recording(net, r,
+                      find_neuron(list, &neurons, vdi_json_as_text(vdi_json_get(r, "dataset"), ""),
+                                  vdi_json_as_text(vdi_json_get(r, "neuron"), "")));
     }
     for (int i = 0; i < neurons; i++) {
         neuron *n = &list[i];
