@@ -863,6 +863,46 @@ TEST(vilds_parts, memory) {
     CHECK(used[2] > 3 * used[0], "the meter sees nothing: %.3g, %.3g bytes", used[0], used[2]);
 }
 
+/* More importance samples take no more memory, and a score asks the allocator for nothing. */
+TEST(vilds_parts, importance_samples_take_no_more_room) {
+    enum { B = 3, T = 8, N = 4 };
+    double y[B * T * N], iw[2][B], score;
+    meter w = {0, 0, 0};
+    unsigned long long seed = 12;
+    vdi_error err = {0};
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_query q = VDI__ZERO;
+    vdi_vilds_result out = VDI__ZERO;
+    for (int i = 0; i < B * T * N; i++)
+        y[i] = floor(fabs(test_normal(&seed)));
+    desc.d = 2;
+    desc.n = N;
+    desc.dtype = VDI_F64;
+    desc.hidden[0] = desc.hidden[1] = 5;
+    desc.layers = 2;
+    desc.allocator.alloc_fn = meter_alloc;
+    desc.allocator.free_fn = meter_free;
+    desc.allocator.user = &w;
+    vdi_vilds *m = make(&desc);
+    vdi_vilds_data *data = observe(m, y, B, T);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    out.iw = iw[0];
+    q.refine = 8;
+    q.iw = 1024;
+    CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+    const int64_t calls = w.calls;
+    out.iw = iw[1];
+    q.iw = 20000;
+    CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+    CHECK_OK(vdi_vilds_score(m, data, NULL, &score, &err), err);
+    CHECK(w.calls == calls, "%d blocks for more samples", (int)(w.calls - calls));
+    for (int b = 0; b < B; b++) /* both are estimates of log p(y) */
+        CHECK_CLOSE(iw[0][b], iw[1][b], 0.05);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    CHECK(w.now == 0, "%d bytes are not given back", (int)w.now);
+}
+
 /* ---- the families of q ----------------------------------------------------------------------- */
 
 /* On counts of a Poisson LDS with as many spikes as it takes to move a posterior far within a few

@@ -169,7 +169,12 @@ VDI__FN double vdi__obs_start_log_mean(const vdi_vilds_desc *desc, const vdi__ob
     return desc->link == VDI_VILDS_SOFTPLUS ? log(expm1(mean)) : log(mean);
 }
 
-VDI__FN double vdi__obs_log_factorial(double y) { return y > 1 ? lgamma(y + 1) : 0; }
+/* log Gamma; the C library's writes to a global. */
+VDI__FN double vdi__obs_lgamma(double x) {
+    vdi_lgamma(VDI_F64, 1, &x, &x);
+    return x;
+}
+VDI__FN double vdi__obs_log_factorial(double y) { return y > 1 ? vdi__obs_lgamma(y + 1) : 0; }
 
 VDI__FN double vdi__obs_sigmoid(double x) {
     return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));

@@ -19,8 +19,8 @@ VDI__FN vdi_var vdi__negbin_log_likelihood(const vdi__obs_graph *g, vdi_var eta)
 
 /* log of the probability of y at mean and shape r, from the logarithm of the mean */
 VDI__FN double vdi__negbin_log_p(double y, double log_mean, double mean, double r) {
-    return lgamma(y + r) - lgamma(r) - lgamma(y + 1) + r * log(r / (r + mean)) +
-           y * (log_mean - log(r + mean));
+    const double gammas = vdi__obs_lgamma(y + r) - vdi__obs_lgamma(r) - vdi__obs_lgamma(y + 1);
+    return gammas + r * log(r / (r + mean)) + y * (log_mean - log(r + mean));
 }
 
 VDI__FN vdi__obs_term vdi__negbin_term(const vdi__obs_numbers *o, int64_t channel, double y,
