@@ -235,6 +235,18 @@ static void remember(const vdi_log_record *record, void *user) {
     snprintf((char *)user, 400, "%d %s %s", (int)record->level, record->where, record->message);
 }
 
+TEST(alloc, version) {
+    char text[32];
+    const int number = VDI_VERSION_NUMBER;
+    snprintf(text, sizeof text, "%d.%d.%d", number / 10000, number / 100 % 100, number % 100);
+    CHECK(strcmp(text, VDI_VERSION) == 0, "VDI_VERSION_NUMBER is %d, VDI_VERSION %s", number,
+          VDI_VERSION);
+    CHECK(strcmp(vdi_version(), VDI_VERSION) == 0, "vdi_version() is %s", vdi_version());
+#if VDI_VERSION_NUMBER < 100
+    CHECK(0, "#if takes VDI_VERSION_NUMBER for %d", number);
+#endif
+}
+
 TEST(alloc, status_and_log) {
     for (int i = -20; i < 20; i++) {
         const char *name = vdi_status_name((vdi_status)i);

@@ -19,10 +19,17 @@
 
 #include "vdi.h"
 
+/* mingw's "printf" is Microsoft's, which knows neither %zu nor %Lg; its own does. */
+#if defined(__MINGW32__) && !defined(__clang__)
+#define CHECK_PRINTF gnu_printf
+#else
+#define CHECK_PRINTF printf
+#endif
+
 #ifdef VDI_TEST_PORTABLE
 void check_register(const char *name, void (*run)(void));
 void check_report(int ok, const char *file, int line, const char *condition, const char *format,
-                  ...) __attribute__((format(printf, 5, 6)));
+                  ...) __attribute__((format(CHECK_PRINTF, 5, 6)));
 void check_skip(const char *why);
 #define TEST(suite, name)                                                      \
     static void suite##_##name(void);                                          \

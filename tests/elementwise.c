@@ -591,7 +591,9 @@ TEST(elementwise, views) {
         for (int64_t j = 0; j < 3; j++) {
             for (int64_t k = 0; k < 350; k++) {
                 const int64_t at_out[3] = {i, j, k}, at_in[3] = {2 * i, j, 699 - 2 * k};
-                CHECK(vdi_tensor_get(u, at_out) == sqrt(vdi_tensor_get(t, at_in)), "strided unary");
+                /* stored: x87 keeps more digits than a double has */
+                volatile double expected = sqrt(vdi_tensor_get(t, at_in));
+                CHECK(vdi_tensor_get(u, at_out) == expected, "strided unary");
             }
         }
     }

@@ -43,6 +43,21 @@ static inline bool full_write(const void *data, size_t size, void *user) {
     return true;
 }
 
+/** A command of the shell; its exit status, not 0 where there is no shell. */
+static inline int run_command(const char *command) {
+#if defined(__unix__) || defined(__APPLE__)
+    return system(command);
+#else
+    (void)command;
+    return -1;
+#endif
+}
+
+/** Can Python read what was written? */
+static inline bool have_numpy(void) {
+    return run_command("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") == 0;
+}
+
 /** A path in a folder for scratch files. */
 static inline const char *scratch_path(const char *name) {
     static char path[4][512];

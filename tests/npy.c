@@ -274,7 +274,9 @@ TEST(npy, headers_that_lie) {
             vdi_reader r =
                 slow ? slow_reader(&s, file, n, 5) : vdi_reader_memory(file, n, "lie.npy");
             CHECK_FAILS(vdi_npy_read(&r, &a, &t, &err), cases[i].status);
-            if (!slow || !strstr(cases[i].says, "needs")) CHECK_SAYS(err, cases[i].says);
+            const bool vast = strstr(cases[i].says, "needs 8000000000000") != NULL;
+            const char *says = vast && sizeof(size_t) == 4 ? "beyond the memory" : cases[i].says;
+            if (!slow || !strstr(cases[i].says, "needs")) CHECK_SAYS(err, says);
             CHECK_SAYS(err, slow ? "in stream" : "in lie.npy");
             CHECK(!vdi_tensor_ok(t) && greedy.largest <= (slow ? 65536 : 0),
                   "case %d asked for %zu bytes", (int)i, greedy.largest);
@@ -422,8 +424,7 @@ TEST(npy, read_by_numpy) {
                                                        "int32",   "int64",   "bool_"};
     char command[1600];
     vdi_error err;
-    if (system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") != 0)
-        SKIP("needs python3-numpy");
+    if (!have_numpy()) SKIP("needs python3-numpy");
     for (int d = 0; d < VDI_DTYPE_COUNT; d++) {
         vdi_tensor t;
         int64_t shape[3] = {2, 3, 4};
@@ -437,7 +438,7 @@ TEST(npy, read_by_numpy) {
                  "assert a.dtype == n.%s and (a == (n.arange(24) %% 7).reshape(2, 3, "
                  "4).transpose(0, 2, 1).astype(a.dtype)).all()\"",
                  path, dtype[d]);
-        CHECK(system(command) == 0, "NumPy does not read %s", dtype[d]);
+        CHECK(run_command(command) == 0, "NumPy does not read %s", dtype[d]);
         vdi_tensor_free(NULL, &t);
         remove(path);
     }

@@ -1,7 +1,7 @@
 /* core/config.h - compiler, platform, switches
  *
  * The first header of all: it knows which implementation parts are wanted, what the compiler can do
- * and which switches the user has set. It declares no function.
+ * and which switches the user has set.
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
  *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file
@@ -30,6 +30,8 @@
 #define VDI_VERSION_MINOR 1
 #define VDI_VERSION_PATCH 0
 #define VDI_VERSION "0.1.0"
+/** The same as one number, 10000 major + 100 minor + patch, for #if. */
+#define VDI_VERSION_NUMBER (VDI_VERSION_MAJOR * 10000 + VDI_VERSION_MINOR * 100 + VDI_VERSION_PATCH)
 
 /* Flags that change the arithmetic, as far as compilers tell: gcc names each, clang only the sum of
  * them and -ffinite-math-only, MSVC /fp:fast. */
@@ -122,6 +124,14 @@
 #define VDI__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define VDI__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VDI__COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID on
+ * NaN. */
+VDI__INLINE bool vdi__is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
 
 /** pi, and log(2 pi), as double. */
 #define VDI_PI 3.14159265358979323846

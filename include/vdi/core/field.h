@@ -59,7 +59,7 @@ typedef struct vdi_field {
     double initial;           /**< what zero stands for; of SIZES: each size */
     double least, most;       /**< the range; of SIZES: of each size */
     const char *const *words; /**< ENUM: the names of its values, then NULL */
-    size_t number;            /**< SIZES: offsetof their number */
+    size_t number;            /**< SIZES: offsetof their number; ENUM: sizeof the member */
     int capacity;             /**< SIZES: most entries */
     int initial_number;       /**< SIZES: how many where none is given */
     unsigned flags;           /**< VDI_FIELD_REQUIRED ... */
@@ -97,7 +97,7 @@ typedef struct vdi_fields {
 #define VDI_FIELD_ENUM(type, member, words, help)                                             \
     {                                                                                         \
 #member, VDI_FIELD_TYPE_ENUM, offsetof(type, member), VDI_FIELD_NONE, 0, 0, 0, words, \
-            VDI_FIELD_NONE, 0, 0, 0, help                                                     \
+            sizeof(((type *)0)->member), 0, 0, 0, help                                        \
     }
 #define VDI_FIELD_SIZES(type, member, number, none, capacity, initial_number, initial, least,    \
                         most, help)                                                              \
@@ -146,6 +146,36 @@ enum { VDI__FIELD_TEXT = 320 };
 
 VDI__FN char *vdi__field_at(const vdi_field *f, void *desc) { return (char *)desc + f->offset; }
 
+/* An enum is an int, except where -fshort-enums is the default (bare-metal ARM): there it has the
+ * size that its values need. */
+VDI__FN double vdi__field_enum(const vdi_field *f, const char *at) {
+    unsigned char one = 0;
+    uint16_t two = 0;
+    int32_t four = 0;
+    if (f->number == sizeof one) {
+        memcpy(&one, at, sizeof one);
+        return one;
+    }
+    if (f->number == sizeof two) {
+        memcpy(&two, at, sizeof two);
+        return two;
+    }
+    memcpy(&four, at, sizeof four);
+    return four;
+}
+
+VDI__FN void vdi__field_set_enum(const vdi_field *f, char *at, int32_t value) {
+    const unsigned char one = (unsigned char)value;
+    const uint16_t two = (uint16_t)value;
+    if (f->number == sizeof one) {
+        memcpy(at, &one, sizeof one);
+    } else if (f->number == sizeof two) {
+        memcpy(at, &two, sizeof two);
+    } else {
+        memcpy(at, &value, sizeof value);
+    }
+}
+
 /* Numbers of every type as double: what a table gives as range is exact in it. */
 VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     const char *at = (const char *)desc + f->offset;
@@ -155,8 +185,8 @@ VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     bool flag = false;
     switch (f->type) {
     case VDI_FIELD_TYPE_INT: memcpy(&whole, at, sizeof whole); return (double)whole;
-    case VDI_FIELD_TYPE_INT32:
-    case VDI_FIELD_TYPE_ENUM: memcpy(&small, at, sizeof small); return small;
+    case VDI_FIELD_TYPE_INT32: memcpy(&small, at, sizeof small); return (double)small;
+    case VDI_FIELD_TYPE_ENUM: return vdi__field_enum(f, at);
     case VDI_FIELD_TYPE_REAL: memcpy(&real, at, sizeof real); return real;
     case VDI_FIELD_TYPE_BOOL: memcpy(&flag, at, sizeof flag); return flag;
     default: return 0;
@@ -170,8 +200,8 @@ VDI__FN void vdi__field_store(const vdi_field *f, void *desc, double value) {
     const bool flag = value != 0;
     switch (f->type) {
     case VDI_FIELD_TYPE_INT: memcpy(at, &whole, sizeof whole); break;
-    case VDI_FIELD_TYPE_INT32:
-    case VDI_FIELD_TYPE_ENUM: memcpy(at, &small, sizeof small); break;
+    case VDI_FIELD_TYPE_INT32: memcpy(at, &small, sizeof small); break;
+    case VDI_FIELD_TYPE_ENUM: vdi__field_set_enum(f, at, small); break;
     case VDI_FIELD_TYPE_REAL: memcpy(at, &value, sizeof value); break;
     case VDI_FIELD_TYPE_BOOL: memcpy(at, &flag, sizeof flag); break;
     default: break;

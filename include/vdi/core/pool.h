@@ -55,8 +55,9 @@ VDI_API void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *u
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_POOL_C)
 #define VDI_CORE_POOL_C
 
-/* The four things asked of the system: threads, a lock, a condition, the number of processors. */
-#if defined(VDI_NO_THREADS)
+/* The four things asked of the system: threads, a lock, a condition, the number of processors. What
+ * is neither Windows nor a Unix (WASI, bare metal) has no threads. */
+#if defined(VDI_NO_THREADS) || (!defined(_WIN32) && !defined(__unix__) && !defined(__APPLE__))
 #define VDI__THREADS 0
 #elif defined(_WIN32)
 #define VDI__THREADS 1

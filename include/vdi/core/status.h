@@ -43,6 +43,9 @@ typedef struct vdi_error {
     char where[56];    /**< the function that found it */
 } vdi_error;
 
+/** The version that was compiled, VDI_VERSION: of a library, where that of the header may differ. */
+VDI_API const char *vdi_version(void);
+
 /** The name of a status, such as "not positive definite". Never NULL. */
 VDI_API const char *vdi_status_name(vdi_status status);
 
@@ -56,6 +59,8 @@ VDI_API vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char *
 
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_STATUS_C)
 #define VDI_CORE_STATUS_C
+
+VDI__DEF const char *vdi_version(void) { return VDI_VERSION; }
 
 VDI__DEF const char *vdi_status_name(vdi_status status) {
     switch (status) {

@@ -283,7 +283,7 @@ VDI__DEF vdi_status vdi_check_gradient(const vdi_check_desc *desc, vdi_check_rep
             "%s%s %d [%lld]: gradient %.9g, difference %.9g, relative error %.2g",
             report->tensor < desc->inputs ? "input"
                                           : desc->params->item[report->tensor - desc->inputs].name,
-            report->tensor < desc->inputs ? "" : ", tensor", report->tensor,
+            report->tensor < desc->inputs ? "" : ", tensor", (int)report->tensor,
             (long long)report->index, report->analytic, report->numeric, report->worst);
     }
     vdi__check_end(&c);

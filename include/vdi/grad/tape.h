@@ -363,7 +363,7 @@ VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *er
     if (desc->block_size > SIZE_MAX / 4) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.block_size",
                              "block_size is %zu, expected at most %zu", desc->block_size,
-                             SIZE_MAX / 4);
+                             (size_t)SIZE_MAX / 4);
     }
     return VDI_OK;
 }

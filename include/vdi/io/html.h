@@ -186,7 +186,7 @@ VDI__DEF void vdi_page_numbers(vdi_page *p, const char *const *head, const char 
     vdi_status status = vdi__tensor_check(values, "vdi_page_numbers", p->out->name, &err);
     if (status >= 0 && values.ndim != 2) {
         status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
-                               "expected (rows,cols), found %d axes", values.ndim);
+                               "expected (rows,cols), found %d axes", (int)values.ndim);
     }
     if (status < 0) {
         vdi__page_keep(p, status, &err);

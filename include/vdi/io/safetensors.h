@@ -131,7 +131,7 @@ VDI__FN vdi_status vdi__plan_parse(vdi__array_plan *p, const vdi_json *node, con
     if (!p->type || shape->count > VDI_MAX_DIMS) {
         return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_safetensors_read", file,
                              "%s: dtype %s with %d axes, expected a plain dtype and up to %d",
-                             node->key, dtype, shape->count, VDI_MAX_DIMS);
+                             node->key, dtype, (int)shape->count, VDI_MAX_DIMS);
     }
     for (const vdi_json *x = vdi_json_first(shape); x; x = vdi_json_next(shape, x))
         p->shape[p->ndim++] = vdi_json_as_integer(x, -1);
@@ -262,8 +262,8 @@ VDI__FN vdi_status vdi__safetensors_data(vdi_safetensors *f, const vdi__safetens
     }
     if (plan->has_crc && plan->crc != tap.crc.value) {
         return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
-                             "the data are damaged: their CRC-32 is %x, expected %x", tap.crc.value,
-                             plan->crc);
+                             "the data are damaged: their CRC-32 is %x, expected %x",
+                             (unsigned)tap.crc.value, (unsigned)plan->crc);
     }
     return VDI_OK;
 }

@@ -506,9 +506,9 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
         status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: %s",
                                s->why);
     } else if (u->crc.value != m->crc) {
-        status =
-            vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
-                          "damaged member: its CRC-32 is %x, expected %x", u->crc.value, m->crc);
+        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
+                               "damaged member: its CRC-32 is %x, expected %x",
+                               (unsigned)u->crc.value, (unsigned)m->crc);
     }
     vdi_free(&zip->arena.allocator, u, sizeof *u);
     zip->open = NULL;

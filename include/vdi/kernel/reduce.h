@@ -192,7 +192,7 @@ VDI__DEF vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis, 
                                       vdi_error *err) {
     static const char where[] = "vdi_tensor_reduce";
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-    if (op < VDI_REDUCE_SUM || op > VDI_REDUCE_MIN)
+    if ((unsigned)op > VDI_REDUCE_MIN)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not a reduction", (int)op);
     if (!vdi_tensor_ok(x) || axis < 0 || axis >= x.ndim) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "axis is %d, x is %s", axis,

@@ -34,6 +34,7 @@
 #undef VDI_VHMAX
 #undef VDI_VSET1
 #undef VDI_VZERO
+#undef VDI__ROUNDED
 #undef VDI_VADD
 #undef VDI_VSUB
 #undef VDI_VMUL

@@ -16,17 +16,29 @@
 #define VDI_VLOADOR(p, t, v) ((t) ? *(p) : (v))
 #define VDI_VHADD(v) (v)
 #define VDI_VHMAX(v) (v)
+/* A step is rounded to the type, also where the compiler keeps more digits between steps: else
+ * x + MAGIC - MAGIC would not round. With FLT_EVAL_METHOD 1 (s390x) a cast does it; for x87, whose
+ * compilers drop casts in GNU modes, it takes memory. */
+#if VDI__EXCESS == 0 || (VDI__EXCESS == 1 && VDI__REAL == 64)
+#define VDI__ROUNDED(x) (x)
+#elif VDI__EXCESS == 1
+#define VDI__ROUNDED(x) ((VDI_T)(x))
+#elif VDI__REAL == 32
+#define VDI__ROUNDED(x) vdi__rounded_f32(x)
+#else
+#define VDI__ROUNDED(x) vdi__rounded_f64(x)
+#endif
 #define VDI_VSET1(x) ((VDI_T)(x))
 #define VDI_VZERO() ((VDI_T)0)
-#define VDI_VADD(a, b) ((a) + (b))
-#define VDI_VSUB(a, b) ((a) - (b))
-#define VDI_VMUL(a, b) ((a) * (b))
-#define VDI_VDIV(a, b) ((a) / (b))
+#define VDI_VADD(a, b) VDI__ROUNDED((a) + (b))
+#define VDI_VSUB(a, b) VDI__ROUNDED((a) - (b))
+#define VDI_VMUL(a, b) VDI__ROUNDED((a) * (b))
+#define VDI_VDIV(a, b) VDI__ROUNDED((a) / (b))
 #define VDI_VNEG(a) (-(a))
 #define VDI_VMIN(a, b) ((a) < (b) ? (a) : (b))
 #define VDI_VMAX(a, b) ((a) > (b) ? (a) : (b))
 #if VDI__REAL == 32
-#define VDI_VSQRT(a) sqrtf(a)
+#define VDI_VSQRT(a) VDI__ROUNDED(sqrtf(a))
 #define VDI_VABS(a) fabsf(a)
 #define VDI_VBITS(v) vdi__bits_of_f32(v)
 #define VDI_IBITS(i) vdi__f32_of_bits(i)
@@ -36,7 +48,7 @@
 #define VDI_VFNMA(a, b, c) fmaf(-(a), b, c)
 #endif
 #else
-#define VDI_VSQRT(a) sqrt(a)
+#define VDI_VSQRT(a) VDI__ROUNDED(sqrt(a))
 #define VDI_VABS(a) fabs(a)
 #define VDI_VBITS(v) vdi__bits_of_f64(v)
 #define VDI_IBITS(i) vdi__f64_of_bits(i)
@@ -48,8 +60,8 @@
 #endif
 #ifndef VDI_FMA
 #define VDI_FMA 0
-#define VDI_VFMA(a, b, c) ((a) * (b) + (c))
-#define VDI_VFNMA(a, b, c) ((c) - (a) * (b))
+#define VDI_VFMA(a, b, c) VDI_VADD(VDI_VMUL(a, b), c)
+#define VDI_VFNMA(a, b, c) VDI_VSUB(c, VDI_VMUL(a, b))
 #endif
 #define VDI_VLT(a, b) ((a) < (b))
 #define VDI_VLE(a, b) ((a) <= (b))

@@ -9,6 +9,22 @@
     !defined(VDI_KERNEL_SIMD_SUPPORT_C)
 #define VDI_KERNEL_SIMD_SUPPORT_C
 
+/* 1: float with the digits of double, 2: both with more, or nobody knows. */
+#if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16
+#define VDI__EXCESS 0
+#elif FLT_EVAL_METHOD == 1
+#define VDI__EXCESS 1
+#else
+#define VDI__EXCESS 2
+VDI__INLINE float vdi__rounded_f32(float x) {
+    volatile float y = x;
+    return y;
+}
+VDI__INLINE double vdi__rounded_f64(double x) {
+    volatile double y = x;
+    return y;
+}
+#endif
 VDI__INLINE int32_t vdi__bits_of_f32(float x) {
     int32_t i;
     memcpy(&i, &x, sizeof i);

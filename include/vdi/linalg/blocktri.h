@@ -252,6 +252,9 @@ VDI__FN bool vdi__bt_measure(const vdi_blocktri_desc *desc, vdi__bt_sizes *s) {
     if (!desc || !vdi_dtype_is_real(desc->dtype) || desc->trials < 1 || desc->T < 1 ||
         desc->d < 1 || desc->d > 1 << 20)
         return false;
+    /* a size_t of 32 bits would cut them */
+    if ((int64_t)(size_t)desc->trials != desc->trials || (int64_t)(size_t)desc->T != desc->T)
+        return false;
     const size_t real = vdi_dtype_size(desc->dtype);
     const size_t d = (size_t)desc->d;
     const size_t dd = d * d;

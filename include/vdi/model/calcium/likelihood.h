@@ -169,7 +169,7 @@ VDI__DEF vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const doubl
     const vdi__calcium_ops *ops = vdi__calcium_of(d.model);
     for (int i = 0; i < ops->count; i++) {
         q[i] = vdi_calcium_natural(ops->params[i].map, raw[i]);
-        if (!isfinite(q[i]))
+        if (!vdi__is_finite(q[i]))
             return vdi_error_set(err, VDI_ERR_DATA, where, "%s is %g", ops->params[i].name, raw[i]);
     }
     for (int64_t t = 0; t < T; t++) {
@@ -442,7 +442,7 @@ VDI__FN vdi_status vdi__calcium_load_theta(const vdi__calcium_note *u, const vdi
         for (int64_t l = 0; l < u->R; l++) {
             const vdi_calcium_param *p = &u->ops->params[i];
             const double raw = vdi_dtype_load(u->dtype, theta->data, l * u->ops->count + i);
-            if (!isfinite(raw)) {
+            if (!vdi__is_finite(raw)) {
                 return vdi_error_set(err, VDI_ERR_DATA, "vdi_var_calcium", "parameter %s is %g",
                                      p->name, raw);
             }

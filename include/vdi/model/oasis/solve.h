@@ -95,7 +95,7 @@ VDI__FN vdi__oasis_seen vdi__oasis_measured(vdi__oasis *o, vdi_dtype dtype, cons
     double *value = o->aux[1], *where = o->aux[2], *gap = o->aux[0];
     for (int64_t t = 0; t < o->T; t++) {
         const double v = vdi_dtype_load(dtype, y, t);
-        if (!isfinite(v)) continue;
+        if (!vdi__is_finite(v)) continue;
         if (s.count == 0) s.first = t;
         s.last = t;
         value[s.count] = v;
@@ -291,7 +291,7 @@ VDI__FN vdi_status vdi__oasis_run(vdi__oasis *o, vdi_dtype dtype, const void *y,
         vdi__oasis_write(o, dtype, seen.first, frames, calcium, spikes, &res.events);
     vdi__oasis_tell(o, total, &res);
     if (out) *out = res;
-    if (!isfinite(res.objective))
+    if (!vdi__is_finite(res.objective))
         return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_oasis", "the solution is not finite");
     if (!good) {
         return vdi_error_set(err, VDI_NOT_CONVERGED, "vdi_oasis",

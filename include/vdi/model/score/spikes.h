@@ -105,7 +105,7 @@ VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double
 }
 
 VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) {
-    return isfinite(q->estimate[k]) ? q->estimate[k] : 0;
+    return vdi__is_finite(q->estimate[k]) ? q->estimate[k] : 0;
 }
 
 /* Rates of up to 100 frames a second, interpolated. */
@@ -318,7 +318,7 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
     for (int64_t i = 0; i < trials; i++) {
         for (int64_t k = 0; k < trial[i].frames; k++) {
             r.expected += vdi__score_value(&trial[i], k);
-            r.nonfinite += !isfinite(trial[i].estimate[k]);
+            r.nonfinite += !vdi__is_finite(trial[i].estimate[k]);
         }
         vdi__score_take(&u, &trial[i], at, bin);
         at += vdi__score_grid(&trial[i]);
