@@ -489,7 +489,7 @@
 /* core/config.h - compiler, platform, switches
  *
  * The first header of all: it knows which implementation parts are wanted, what the compiler can do
- * and which switches the user has set. It declares no function.
+ * and which switches the user has set.
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
  *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file
@@ -518,6 +518,8 @@
 #define VDI_VERSION_MINOR 1
 #define VDI_VERSION_PATCH 0
 #define VDI_VERSION "0.1.0"
+/** The same as one number, 10000 major + 100 minor + patch, for #if. */
+#define VDI_VERSION_NUMBER (VDI_VERSION_MAJOR * 10000 + VDI_VERSION_MINOR * 100 + VDI_VERSION_PATCH)
 
 /* Flags that change the arithmetic, as far as compilers tell: gcc names each, clang only the sum of
  * them and -ffinite-math-only, MSVC /fp:fast. */
@@ -609,6 +611,14 @@
 #define VDI__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define VDI__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VDI__COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID on
+ * NaN. */
+VDI__INLINE bool vdi__is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
 
 /** pi, and log(2 pi), as double. */
 #define VDI_PI 3.14159265358979323846
@@ -1516,6 +1526,9 @@ typedef struct vdi_error {
     char where[56];    /**< the function that found it */
 } vdi_error;
 
+/** The version that was compiled, VDI_VERSION: of a library, where that of the header may differ. */
+VDI_API const char *vdi_version(void);
+
 /** The name of a status, such as "not positive definite". Never NULL. */
 VDI_API const char *vdi_status_name(vdi_status status);
 
@@ -1912,7 +1925,7 @@ typedef struct vdi_field {
     double initial;           /**< what zero stands for; of SIZES: each size */
     double least, most;       /**< the range; of SIZES: of each size */
     const char *const *words; /**< ENUM: the names of its values, then NULL */
-    size_t number;            /**< SIZES: offsetof their number */
+    size_t number;            /**< SIZES: offsetof their number; ENUM: sizeof the member */
     int capacity;             /**< SIZES: most entries */
     int initial_number;       /**< SIZES: how many where none is given */
     unsigned flags;           /**< VDI_FIELD_REQUIRED ... */
@@ -1950,7 +1963,7 @@ typedef struct vdi_fields {
 #define VDI_FIELD_ENUM(type, member, words, help)                                             \
     {                                                                                         \
 #member, VDI_FIELD_TYPE_ENUM, offsetof(type, member), VDI_FIELD_NONE, 0, 0, 0, words, \
-            VDI_FIELD_NONE, 0, 0, 0, help                                                     \
+            sizeof(((type *)0)->member), 0, 0, 0, help                                        \
     }
 #define VDI_FIELD_SIZES(type, member, number, none, capacity, initial_number, initial, least,    \
                         most, help)                                                              \
@@ -9485,6 +9498,8 @@ VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_STATUS_C)
 #define VDI_CORE_STATUS_C
 
+VDI__DEF const char *vdi_version(void) { return VDI_VERSION; }
+
 VDI__DEF const char *vdi_status_name(vdi_status status) {
     switch (status) {
     case VDI_OK: return "ok";
@@ -10226,6 +10241,36 @@ enum { VDI__FIELD_TEXT = 320 };
 
 VDI__FN char *vdi__field_at(const vdi_field *f, void *desc) { return (char *)desc + f->offset; }
 
+/* An enum is an int, except where -fshort-enums is the default (bare-metal ARM): there it has the
+ * size that its values need. */
+VDI__FN double vdi__field_enum(const vdi_field *f, const char *at) {
+    unsigned char one = 0;
+    uint16_t two = 0;
+    int32_t four = 0;
+    if (f->number == sizeof one) {
+        memcpy(&one, at, sizeof one);
+        return one;
+    }
+    if (f->number == sizeof two) {
+        memcpy(&two, at, sizeof two);
+        return two;
+    }
+    memcpy(&four, at, sizeof four);
+    return four;
+}
+
+VDI__FN void vdi__field_set_enum(const vdi_field *f, char *at, int32_t value) {
+    const unsigned char one = (unsigned char)value;
+    const uint16_t two = (uint16_t)value;
+    if (f->number == sizeof one) {
+        memcpy(at, &one, sizeof one);
+    } else if (f->number == sizeof two) {
+        memcpy(at, &two, sizeof two);
+    } else {
+        memcpy(at, &value, sizeof value);
+    }
+}
+
 /* Numbers of every type as double: what a table gives as range is exact in it. */
 VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     const char *at = (const char *)desc + f->offset;
@@ -10235,8 +10280,8 @@ VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     bool flag = false;
     switch (f->type) {
     case VDI_FIELD_TYPE_INT: memcpy(&whole, at, sizeof whole); return (double)whole;
-    case VDI_FIELD_TYPE_INT32:
-    case VDI_FIELD_TYPE_ENUM: memcpy(&small, at, sizeof small); return small;
+    case VDI_FIELD_TYPE_INT32: memcpy(&small, at, sizeof small); return (double)small;
+    case VDI_FIELD_TYPE_ENUM: return vdi__field_enum(f, at);
     case VDI_FIELD_TYPE_REAL: memcpy(&real, at, sizeof real); return real;
     case VDI_FIELD_TYPE_BOOL: memcpy(&flag, at, sizeof flag); return flag;
     default: return 0;
@@ -10250,8 +10295,8 @@ VDI__FN void vdi__field_store(const vdi_field *f, void *desc, double value) {
     const bool flag = value != 0;
     switch (f->type) {
     case VDI_FIELD_TYPE_INT: memcpy(at, &whole, sizeof whole); break;
-    case VDI_FIELD_TYPE_INT32:
-    case VDI_FIELD_TYPE_ENUM: memcpy(at, &small, sizeof small); break;
+    case VDI_FIELD_TYPE_INT32: memcpy(at, &small, sizeof small); break;
+    case VDI_FIELD_TYPE_ENUM: vdi__field_set_enum(f, at, small); break;
     case VDI_FIELD_TYPE_REAL: memcpy(at, &value, sizeof value); break;
     case VDI_FIELD_TYPE_BOOL: memcpy(at, &flag, sizeof flag); break;
     default: break;
@@ -10952,8 +10997,9 @@ VDI__DEF void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_POOL_C)
 #define VDI_CORE_POOL_C
 
-/* The four things asked of the system: threads, a lock, a condition, the number of processors. */
-#if defined(VDI_NO_THREADS)
+/* The four things asked of the system: threads, a lock, a condition, the number of processors. What
+ * is neither Windows nor a Unix (WASI, bare metal) has no threads. */
+#if defined(VDI_NO_THREADS) || (!defined(_WIN32) && !defined(__unix__) && !defined(__APPLE__))
 #define VDI__THREADS 0
 #elif defined(_WIN32)
 #define VDI__THREADS 1
@@ -11280,6 +11326,22 @@ VDI__DEF vdi_status vdi_simd_set(vdi_simd simd) {
     !defined(VDI_KERNEL_SIMD_SUPPORT_C)
 #define VDI_KERNEL_SIMD_SUPPORT_C
 
+/* 1: float with the digits of double, 2: both with more, or nobody knows. */
+#if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16
+#define VDI__EXCESS 0
+#elif FLT_EVAL_METHOD == 1
+#define VDI__EXCESS 1
+#else
+#define VDI__EXCESS 2
+VDI__INLINE float vdi__rounded_f32(float x) {
+    volatile float y = x;
+    return y;
+}
+VDI__INLINE double vdi__rounded_f64(double x) {
+    volatile double y = x;
+    return y;
+}
+#endif
 VDI__INLINE int32_t vdi__bits_of_f32(float x) {
     int32_t i;
     memcpy(&i, &x, sizeof i);
@@ -12097,7 +12159,7 @@ VDI__DEF vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis, 
                                       vdi_error *err) {
     static const char where[] = "vdi_tensor_reduce";
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-    if (op < VDI_REDUCE_SUM || op > VDI_REDUCE_MIN)
+    if ((unsigned)op > VDI_REDUCE_MIN)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%d is not a reduction", (int)op);
     if (!vdi_tensor_ok(x) || axis < 0 || axis >= x.ndim) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "axis is %d, x is %s", axis,
@@ -13016,6 +13078,9 @@ VDI__FN bool vdi__bt_measure(const vdi_blocktri_desc *desc, vdi__bt_sizes *s) {
     memset(s, 0, sizeof *s);
     if (!desc || !vdi_dtype_is_real(desc->dtype) || desc->trials < 1 || desc->T < 1 ||
         desc->d < 1 || desc->d > 1 << 20)
+        return false;
+    /* a size_t of 32 bits would cut them */
+    if ((int64_t)(size_t)desc->trials != desc->trials || (int64_t)(size_t)desc->T != desc->T)
         return false;
     const size_t real = vdi_dtype_size(desc->dtype);
     const size_t d = (size_t)desc->d;
@@ -14391,7 +14456,7 @@ VDI__DEF vdi_status vdi_tape_desc_check(const vdi_tape_desc *desc, vdi_error *er
     if (desc->block_size > SIZE_MAX / 4) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_tape_desc.block_size",
                              "block_size is %zu, expected at most %zu", desc->block_size,
-                             SIZE_MAX / 4);
+                             (size_t)SIZE_MAX / 4);
     }
     return VDI_OK;
 }
@@ -19179,7 +19244,7 @@ VDI__DEF vdi_status vdi_check_gradient(const vdi_check_desc *desc, vdi_check_rep
             "%s%s %d [%lld]: gradient %.9g, difference %.9g, relative error %.2g",
             report->tensor < desc->inputs ? "input"
                                           : desc->params->item[report->tensor - desc->inputs].name,
-            report->tensor < desc->inputs ? "" : ", tensor", report->tensor,
+            report->tensor < desc->inputs ? "" : ", tensor", (int)report->tensor,
             (long long)report->index, report->analytic, report->numeric, report->worst);
     }
     vdi__check_end(&c);
@@ -23448,7 +23513,7 @@ VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double
 }
 
 VDI__FN double vdi__score_value(const vdi_score_train *q, int64_t k) {
-    return isfinite(q->estimate[k]) ? q->estimate[k] : 0;
+    return vdi__is_finite(q->estimate[k]) ? q->estimate[k] : 0;
 }
 
 /* Rates of up to 100 frames a second, interpolated. */
@@ -23661,7 +23726,7 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
     for (int64_t i = 0; i < trials; i++) {
         for (int64_t k = 0; k < trial[i].frames; k++) {
             r.expected += vdi__score_value(&trial[i], k);
-            r.nonfinite += !isfinite(trial[i].estimate[k]);
+            r.nonfinite += !vdi__is_finite(trial[i].estimate[k]);
         }
         vdi__score_take(&u, &trial[i], at, bin);
         at += vdi__score_grid(&trial[i]);
@@ -23805,7 +23870,12 @@ VDI__FN double vdi__obs_start_log_mean(const vdi_vilds_desc *desc, const vdi__ob
     return desc->link == VDI_VILDS_SOFTPLUS ? log(expm1(mean)) : log(mean);
 }
 
-VDI__FN double vdi__obs_log_factorial(double y) { return y > 1 ? lgamma(y + 1) : 0; }
+/* log Gamma; the C library's writes to a global. */
+VDI__FN double vdi__obs_lgamma(double x) {
+    vdi_lgamma(VDI_F64, 1, &x, &x);
+    return x;
+}
+VDI__FN double vdi__obs_log_factorial(double y) { return y > 1 ? vdi__obs_lgamma(y + 1) : 0; }
 
 VDI__FN double vdi__obs_sigmoid(double x) {
     return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
@@ -24432,8 +24502,8 @@ VDI__FN vdi_var vdi__negbin_log_likelihood(const vdi__obs_graph *g, vdi_var eta)
 
 /* log of the probability of y at mean and shape r, from the logarithm of the mean */
 VDI__FN double vdi__negbin_log_p(double y, double log_mean, double mean, double r) {
-    return lgamma(y + r) - lgamma(r) - lgamma(y + 1) + r * log(r / (r + mean)) +
-           y * (log_mean - log(r + mean));
+    const double gammas = vdi__obs_lgamma(y + r) - vdi__obs_lgamma(r) - vdi__obs_lgamma(y + 1);
+    return gammas + r * log(r / (r + mean)) + y * (log_mean - log(r + mean));
 }
 
 VDI__FN vdi__obs_term vdi__negbin_term(const vdi__obs_numbers *o, int64_t channel, double y,
@@ -29926,7 +29996,7 @@ VDI__DEF vdi_status vdi_calcium_sample(const vdi_calcium_desc *desc, const doubl
     const vdi__calcium_ops *ops = vdi__calcium_of(d.model);
     for (int i = 0; i < ops->count; i++) {
         q[i] = vdi_calcium_natural(ops->params[i].map, raw[i]);
-        if (!isfinite(q[i]))
+        if (!vdi__is_finite(q[i]))
             return vdi_error_set(err, VDI_ERR_DATA, where, "%s is %g", ops->params[i].name, raw[i]);
     }
     for (int64_t t = 0; t < T; t++) {
@@ -30199,7 +30269,7 @@ VDI__FN vdi_status vdi__calcium_load_theta(const vdi__calcium_note *u, const vdi
         for (int64_t l = 0; l < u->R; l++) {
             const vdi_calcium_param *p = &u->ops->params[i];
             const double raw = vdi_dtype_load(u->dtype, theta->data, l * u->ops->count + i);
-            if (!isfinite(raw)) {
+            if (!vdi__is_finite(raw)) {
                 return vdi_error_set(err, VDI_ERR_DATA, "vdi_var_calcium", "parameter %s is %g",
                                      p->name, raw);
             }
@@ -32022,7 +32092,7 @@ VDI__FN vdi__oasis_seen vdi__oasis_measured(vdi__oasis *o, vdi_dtype dtype, cons
     double *value = o->aux[1], *where = o->aux[2], *gap = o->aux[0];
     for (int64_t t = 0; t < o->T; t++) {
         const double v = vdi_dtype_load(dtype, y, t);
-        if (!isfinite(v)) continue;
+        if (!vdi__is_finite(v)) continue;
         if (s.count == 0) s.first = t;
         s.last = t;
         value[s.count] = v;
@@ -32218,7 +32288,7 @@ VDI__FN vdi_status vdi__oasis_run(vdi__oasis *o, vdi_dtype dtype, const void *y,
         vdi__oasis_write(o, dtype, seen.first, frames, calcium, spikes, &res.events);
     vdi__oasis_tell(o, total, &res);
     if (out) *out = res;
-    if (!isfinite(res.objective))
+    if (!vdi__is_finite(res.objective))
         return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_oasis", "the solution is not finite");
     if (!good) {
         return vdi_error_set(err, VDI_NOT_CONVERGED, "vdi_oasis",
@@ -38010,69 +38080,84 @@ VDI__FN void vdi__critic_one_head(const vdi_critic *c, const void *block, size_t
     vdi_act_grad(t, VDI_ACT_RELU, 0, n * width, h[top - 1], dz[top - 1], dz[top - 1]);
 }
 
-/* d Q_head / d action of rows whose activations are s->h[0], into s->da (n,actions). */
-VDI__FN void vdi__critic_head_grad(const vdi_critic *c, vdi__critic_space *s, const void *block,
-                                   size_t n, size_t head) {
-    vdi__critic_one_head(c, block, n, head, NULL, s->h[0], s->dz);
-    vdi__mlp_backward(&c->net, block, c->net.layers - 2, n, s->h[0], s->dz);
-    vdi__mlp_input_grad(&c->net, block, n, (size_t)c->desc.observations, (size_t)c->desc.actions,
-                        s->dz[0], s->da);
+/* Receives d Q_head / d action, da (rows,actions), of rows at ... at+rows. */
+typedef void (*vdi__critic_take_fn)(const vdi_critic *c, size_t at, size_t rows, size_t head,
+                                    const void *da, void *user);
+
+/* The gradients of all heads of one net, chunk by chunk and head by head. */
+VDI__FN void vdi__critic_each_head(vdi_critic *c, const void *block, int64_t n, const void *obs,
+                                   const void *action, vdi__critic_take_fn take, void *user) {
+    const vdi__mlp *net = &c->net;
+    vdi__critic_space *s = &c->space[0];
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
+    for (int64_t at = 0; at < n; at += c->chunk) {
+        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
+        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
+        vdi__mlp_forward(net, block, rows, s->x, net->width[0], s->h[0]);
+        for (size_t i = 0; i < heads; i++) {
+            vdi__critic_one_head(c, block, rows, i, NULL, s->h[0], s->dz);
+            vdi__mlp_backward(net, block, net->layers - 2, rows, s->h[0], s->dz);
+            vdi__mlp_input_grad(net, block, rows, (size_t)c->desc.observations, actions, s->dz[0],
+                                s->da);
+            take(c, (size_t)at, rows, i, s->da, user);
+        }
+    }
+}
+
+VDI__FN void vdi__critic_take_grad(const vdi_critic *c, size_t at, size_t rows, size_t head,
+                                   const void *da, void *user) {
+    const size_t heads = (size_t)c->desc.heads;
+    const size_t row = (size_t)c->desc.actions * vdi_dtype_size(c->desc.dtype);
+    for (size_t b = 0; b < rows; b++) {
+        memcpy((char *)user + ((at + b) * heads + head) * row, (const char *)da + b * row, row);
+    }
 }
 
 VDI__DEF vdi_status vdi_critic_action_grad(vdi_critic *c, int which, int64_t n, const void *obs,
                                            const void *action, void *out) {
-    vdi__critic_space *s = &c->space[0];
-    const void *block = vdi__critic_block(c, which);
-    const size_t heads = (size_t)c->desc.heads;
     const size_t row = (size_t)c->desc.actions * vdi_dtype_size(c->desc.dtype);
     vdi_status status = vdi__critic_finite(c, n, obs, action);
     if (status < 0) {
         vdi__critic_blank(out, n, c->desc.heads, row);
         return status;
     }
-    for (int64_t at = 0; at < n; at += c->chunk) {
-        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
-        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
-        for (size_t i = 0; i < heads; i++) {
-            vdi__critic_head_grad(c, s, block, rows, i);
-            for (size_t b = 0; b < rows; b++) {
-                memcpy((char *)out + (((size_t)at + b) * heads + i) * row,
-                       (const char *)s->da + b * row, row);
-            }
-        }
-    }
+    vdi__critic_each_head(c, vdi__critic_block(c, which), n, obs, action, vdi__critic_take_grad,
+                          out);
     return VDI_OK;
+}
+
+typedef struct vdi__critic_influence {
+    const double *weights;
+    double *out; /* (n,heads) */
+} vdi__critic_influence;
+
+VDI__FN void vdi__critic_take_norm(const vdi_critic *c, size_t at, size_t rows, size_t head,
+                                   const void *da, void *user) {
+    const vdi__critic_influence *to = (const vdi__critic_influence *)user;
+    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
+    const double weight = to->weights ? fabs(to->weights[head]) : 1;
+    for (size_t b = 0; b < rows; b++) {
+        double square = 0;
+        for (size_t k = 0; k < actions; k++) {
+            const double g = vdi__load(c->desc.dtype, da, b * actions + k);
+            square += g * g;
+        }
+        to->out[(at + b) * heads + head] = sqrt(square) * weight;
+    }
 }
 
 VDI__DEF vdi_status vdi_critic_influence(vdi_critic *c, int64_t n, const void *obs,
                                          const void *action, const double *weights,
                                          double *influence) {
-    vdi__critic_space *s = &c->space[0];
-    const size_t heads = (size_t)c->desc.heads, actions = (size_t)c->desc.actions;
-    const void *block = c->twin[0].value;
+    vdi__critic_influence to;
     vdi_status status = vdi__critic_finite(c, n, obs, action);
     if (status < 0) {
         vdi__critic_blank(influence, n, c->desc.heads, sizeof *influence);
         return status;
     }
-    for (int64_t at = 0; at < n; at += c->chunk) {
-        const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
-        vdi__critic_join(c, rows, (size_t)at, obs, action, s->x);
-        vdi__mlp_forward(&c->net, block, rows, s->x, c->net.width[0], s->h[0]);
-        for (size_t i = 0; i < heads; i++) {
-            vdi__critic_head_grad(c, s, block, rows, i);
-            for (size_t b = 0; b < rows; b++) {
-                double square = 0;
-                for (size_t k = 0; k < actions; k++) {
-                    const double g = vdi__load(c->desc.dtype, s->da, b * actions + k);
-                    square += g * g;
-                }
-                influence[((size_t)at + b) * heads + i] =
-                    sqrt(square) * (weights ? fabs(weights[i]) : 1);
-            }
-        }
-    }
+    to.weights = weights;
+    to.out = influence;
+    vdi__critic_each_head(c, c->twin[0].value, n, obs, action, vdi__critic_take_norm, &to);
     return VDI_OK;
 }
 #endif
@@ -41552,9 +41637,9 @@ VDI__DEF vdi_status vdi_zip_leave(vdi_zip *zip, vdi_error *err) {
         status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label, "damaged member: %s",
                                s->why);
     } else if (u->crc.value != m->crc) {
-        status =
-            vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
-                          "damaged member: its CRC-32 is %x, expected %x", u->crc.value, m->crc);
+        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_zip_leave", m->label,
+                               "damaged member: its CRC-32 is %x, expected %x",
+                               (unsigned)u->crc.value, (unsigned)m->crc);
     }
     vdi_free(&zip->arena.allocator, u, sizeof *u);
     zip->open = NULL;
@@ -42685,7 +42770,7 @@ VDI__FN vdi_status vdi__plan_parse(vdi__array_plan *p, const vdi_json *node, con
     if (!p->type || shape->count > VDI_MAX_DIMS) {
         return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_safetensors_read", file,
                              "%s: dtype %s with %d axes, expected a plain dtype and up to %d",
-                             node->key, dtype, shape->count, VDI_MAX_DIMS);
+                             node->key, dtype, (int)shape->count, VDI_MAX_DIMS);
     }
     for (const vdi_json *x = vdi_json_first(shape); x; x = vdi_json_next(shape, x))
         p->shape[p->ndim++] = vdi_json_as_integer(x, -1);
@@ -42816,8 +42901,8 @@ VDI__FN vdi_status vdi__safetensors_data(vdi_safetensors *f, const vdi__safetens
     }
     if (plan->has_crc && plan->crc != tap.crc.value) {
         return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_safetensors_read", f->name,
-                             "the data are damaged: their CRC-32 is %x, expected %x", tap.crc.value,
-                             plan->crc);
+                             "the data are damaged: their CRC-32 is %x, expected %x",
+                             (unsigned)tap.crc.value, (unsigned)plan->crc);
     }
     return VDI_OK;
 }
@@ -45233,7 +45318,7 @@ VDI__DEF void vdi_page_numbers(vdi_page *p, const char *const *head, const char 
     vdi_status status = vdi__tensor_check(values, "vdi_page_numbers", p->out->name, &err);
     if (status >= 0 && values.ndim != 2) {
         status = vdi__io_error(&err, VDI_ERR_SHAPE, "vdi_page_numbers", p->out->name,
-                               "expected (rows,cols), found %d axes", values.ndim);
+                               "expected (rows,cols), found %d axes", (int)values.ndim);
     }
     if (status < 0) {
         vdi__page_keep(p, status, &err);
@@ -45553,17 +45638,29 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADOR(p, t, v) ((t) ? *(p) : (v))
 #define VDI_VHADD(v) (v)
 #define VDI_VHMAX(v) (v)
+/* A step is rounded to the type, also where the compiler keeps more digits between steps: else
+ * x + MAGIC - MAGIC would not round. With FLT_EVAL_METHOD 1 (s390x) a cast does it; for x87, whose
+ * compilers drop casts in GNU modes, it takes memory. */
+#if VDI__EXCESS == 0 || (VDI__EXCESS == 1 && VDI__REAL == 64)
+#define VDI__ROUNDED(x) (x)
+#elif VDI__EXCESS == 1
+#define VDI__ROUNDED(x) ((VDI_T)(x))
+#elif VDI__REAL == 32
+#define VDI__ROUNDED(x) vdi__rounded_f32(x)
+#else
+#define VDI__ROUNDED(x) vdi__rounded_f64(x)
+#endif
 #define VDI_VSET1(x) ((VDI_T)(x))
 #define VDI_VZERO() ((VDI_T)0)
-#define VDI_VADD(a, b) ((a) + (b))
-#define VDI_VSUB(a, b) ((a) - (b))
-#define VDI_VMUL(a, b) ((a) * (b))
-#define VDI_VDIV(a, b) ((a) / (b))
+#define VDI_VADD(a, b) VDI__ROUNDED((a) + (b))
+#define VDI_VSUB(a, b) VDI__ROUNDED((a) - (b))
+#define VDI_VMUL(a, b) VDI__ROUNDED((a) * (b))
+#define VDI_VDIV(a, b) VDI__ROUNDED((a) / (b))
 #define VDI_VNEG(a) (-(a))
 #define VDI_VMIN(a, b) ((a) < (b) ? (a) : (b))
 #define VDI_VMAX(a, b) ((a) > (b) ? (a) : (b))
 #if VDI__REAL == 32
-#define VDI_VSQRT(a) sqrtf(a)
+#define VDI_VSQRT(a) VDI__ROUNDED(sqrtf(a))
 #define VDI_VABS(a) fabsf(a)
 #define VDI_VBITS(v) vdi__bits_of_f32(v)
 #define VDI_IBITS(i) vdi__f32_of_bits(i)
@@ -45573,7 +45670,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VFNMA(a, b, c) fmaf(-(a), b, c)
 #endif
 #else
-#define VDI_VSQRT(a) sqrt(a)
+#define VDI_VSQRT(a) VDI__ROUNDED(sqrt(a))
 #define VDI_VABS(a) fabs(a)
 #define VDI_VBITS(v) vdi__bits_of_f64(v)
 #define VDI_IBITS(i) vdi__f64_of_bits(i)
@@ -45585,8 +45682,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #endif
 #ifndef VDI_FMA
 #define VDI_FMA 0
-#define VDI_VFMA(a, b, c) ((a) * (b) + (c))
-#define VDI_VFNMA(a, b, c) ((c) - (a) * (b))
+#define VDI_VFMA(a, b, c) VDI_VADD(VDI_VMUL(a, b), c)
+#define VDI_VFNMA(a, b, c) VDI_VSUB(c, VDI_VMUL(a, b))
 #endif
 #define VDI_VLT(a, b) ((a) < (b))
 #define VDI_VLE(a, b) ((a) <= (b))
@@ -49269,6 +49366,7 @@ static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
 #undef VDI_VHMAX
 #undef VDI_VSET1
 #undef VDI_VZERO
+#undef VDI__ROUNDED
 #undef VDI_VADD
 #undef VDI_VSUB
 #undef VDI_VMUL
