@@ -27356,7 +27356,7 @@ VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, doubl
     vdi_status status = vdi__vilds_graph(m, data, m->run.start, m->run.step, &loss, err);
     if (status < 0) return status;
     *elbo = -vdi_tape_item(m->tape, loss);
-    if (!isfinite(*elbo)) {
+    if (!vdi__is_finite(*elbo)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "the bound is not finite");
     }
     (void)vdi_tape_backward(m->tape, loss);
@@ -27419,7 +27419,7 @@ VDI__FN vdi_status vdi__vilds_finish_start(vdi_vilds *m, vdi_vilds_data *data, v
     vdi_status status = vdi__vilds_elbo_all(m, data, 2, m->desc.train.seed, &elbo, NULL);
     vdi_log_message(&m->desc.logger, VDI_LOG_INFO, where, "start %lld of %lld: ELBO %g",
                     (long long)run->start + 1, (long long)starts, elbo);
-    if (status >= 0 && isfinite(elbo) && (!run->have_best || elbo > run->start_elbo)) {
+    if (status >= 0 && vdi__is_finite(elbo) && (!run->have_best || elbo > run->start_elbo)) {
         vdi__vilds_copy(m, m->start_best, m->params->values);
         run->start_elbo = elbo;
         run->have_best = 1;
@@ -27447,7 +27447,7 @@ VDI__FN void vdi__vilds_validate(vdi_vilds *m, vdi_vilds_data *validation) {
     vdi__vilds_training *run = &m->run;
     double elbo = 0;
     const vdi_status status = vdi__vilds_elbo_all(m, validation, 4, tr->seed, &elbo, NULL);
-    if (status >= 0 && isfinite(elbo)) {
+    if (status >= 0 && vdi__is_finite(elbo)) {
         run->validation = elbo;
         if (!run->have_best || elbo > run->best) {
             vdi__vilds_copy(m, m->best, m->params->values);
