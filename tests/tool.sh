@@ -52,7 +52,7 @@ refused "--transition: expected .*, got 'bogus'" vilds fit y -d 2 --transition b
 refused '--hidden: expected none, or up to [0-9]* sizes from 1 to [0-9]*, got 0.5' vilds fit y -d 2 --hidden 0.5 --out e
 refused '--steps: expected .*at least 1, got 0' vilds fit y -d 2 --steps 0 --out e
 refused '--restart-steps: expected .*at least 1, got 0' vilds fit y -d 2 --restart-steps 0 --out e
-refused '--iw: expected 0 to 1000000, got 1000000000' vilds score m y --iw 1000000000
+refused '--iw: expected 0 to 1000000000, got 2000000000' vilds score m y --iw 2000000000
 refused '--threads: expected 0 to 1024, got 5000' info --threads 5000
 refused '--seed: expected a whole number from 0 on, got -1' info --seed -1
 refused '--estimator: expected auto, vimco,.* got .foo' spikes fit x --fps 30 --estimator foo --out e
@@ -371,6 +371,13 @@ struck 'spikes fit' whole-spikes 'model.safetensors spikes.npy trace.csv params.
 set -- sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 12000
 exits 0 'a long sacd train' "$vdi" "$@" --out whole-sacd --quiet
 struck 'sacd train' whole-sacd 'agent.safetensors log.csv curve.svg' "$@"
+set -- spikes infer many/traces.npy --fps 60 --samples 2
+exits 0 'many traces' "$vdi" spikes simulate --cells 40 --traces 5 --frames 2000 --out many --quiet
+exits 0 'a long spikes infer' "$vdi" "$@" --out whole-infer --quiet
+struck 'spikes infer' whole-infer 'spikes.npy probability.npy samples.npy params.csv report.html' "$@"
+set -- spikes infer many/traces.npy --fps 60 --method oasis-ar2
+exits 0 'a long spikes infer by OASIS' "$vdi" "$@" --out whole-oasis --quiet
+struck 'spikes infer by OASIS' whole-oasis 'spikes.npy denoised.npy params.csv' "$@"
 unset VDI_TEST_CHECKPOINT_MS
 
 # ends NAME COMMAND...: SIGINT and SIGTERM end it within a second, with 130 and 143
@@ -409,9 +416,9 @@ ends 'sacd eval' sacd eval whole-sacd --episodes 1000000
 ends demo demo
 for f in */*.part */.lock; do [ ! -e "$f" ]; ok "$f is left behind" $?; done
 # a process that is refused leaves the lock of its holder alone
-"$vdi" lds fit long/traces.npy -d 4 --iters 100000 --out held --quiet >out.txt 2>err.txt &
+"$vdi" lds fit long/traces.npy -d 4 --iters 100000 --out held --quiet >held.txt 2>&1 &
 pid=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e held/.lock ] && break; sleep 0.3; done
+while [ ! -e held/.lock ] && kill -0 $pid 2>/dev/null; do sleep 0.1; done
 exits 1 'a folder in use' "$vdi" lds fit y.csv -d 2 --iters 1 --out held
 exits 1 'a folder still in use' "$vdi" lds fit y.csv -d 2 --iters 1 --out held
 [ -e held/.lock ]

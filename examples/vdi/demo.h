@@ -26,6 +26,10 @@ typedef struct demo {
 void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning,
               double reference, bool good, double since);
 
+/* now = decay R(angle) was + noise N(0, I) in the plane; N(0, I) if it is the first. */
+void demo_rotate(vdi_rng *rng, double decay, double angle, double noise, bool first,
+                 const double *was, double *now);
+
 /* Each returns false if it failed (it has said why) or was interrupted. */
 bool demo_blocktri(demo *m);
 bool demo_lds(demo *m);

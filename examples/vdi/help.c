@@ -41,9 +41,9 @@ void option_range(const option *o, const vdi_field *field, char *text, size_t si
     const bool open = field->type == VDI_FIELD_TYPE_INT || field->type == VDI_FIELD_TYPE_REAL;
     if (field->type == VDI_FIELD_TYPE_BOOL && o->value) {
         snprintf(range, sizeof range, "yes or no");
-    } else if (open && field->most >= 1e9 && field->least <= -1e6) {
+    } else if (open && field->most > 1e9 && field->least <= -1e6) {
         snprintf(range, sizeof range, "any number");
-    } else if (open && field->most >= 1e9) { /* no end that anyone would meet */
+    } else if (open && field->most > 1e9) { /* no end that anyone would meet */
         (void)vdi_text_double(number, field->least, 6);
         snprintf(range, sizeof range, "%s%s %s",
                  field->type == VDI_FIELD_TYPE_INT ? "a whole number, " : "",

@@ -30,7 +30,7 @@ bool fps_given(double fps);
 typedef struct spikes_infer_options {
     double fps;
     int32_t method;
-    const char *model, *truth;
+    const char *model, *truth, *resume;
     int64_t grid, samples, report;
     vdi_oasis_desc oasis;
     double spike_size;
@@ -44,6 +44,9 @@ typedef struct inference {
     double *samples, *grid; /* (S,neurons,frames) counts; (neurons,grid_bins); NULL if not asked
                                for */
     int64_t S, grid_bins;
+    int64_t fine;            /* bins in a frame, of a fitted network */
+    double *nothing;         /* (neurons): 1 where nothing can be said */
+    bool at_once;            /* the method wants all traces together */
     const char *unit;        /* of spikes */
     const char *columns[12]; /* of params.csv, after "neuron" */
     double *values;          /* (neurons, column_count) */

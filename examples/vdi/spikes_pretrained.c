@@ -22,7 +22,6 @@ typedef struct job {
     size_t size; /* bytes of a worker's memory */
     char *work;
     spikes_pretrained *out;
-    unsigned char *empty; /* (neurons) */
 } job;
 
 static double *row(double *p, int64_t i, int64_t n) { return p ? p + i * n : NULL; }
@@ -43,7 +42,7 @@ static void infer_one(int64_t i, int worker, void *user) {
                              j->work + (size_t)worker * j->size, j->size, &r, NULL) < 0) {
         double *of_frames[4] = {(double *)r.spikes, (double *)r.probability, (double *)r.denoised,
                                 (double *)r.baseline};
-        j->empty[i] = 1;
+        if (o->nothing) o->nothing[i] = 1;
         for (int k = 0; k < 4; k++) {
             for (int64_t f = 0; of_frames[k] && f < n; f++)
                 of_frames[k][f] = NAN;
@@ -60,7 +59,6 @@ int spikes_pretrained_infer(run *r, int64_t neurons, int64_t frames, const doubl
                             double fps, spikes_pretrained *out) {
     job j = {0};
     out->samples = vdi_pretrained_grid(frames, fps);
-    out->empty = 0;
     if (out->samples < 0) {
         return fail(
             "expected at least one frame and a frame rate above 0, got %lld frames at %g Hz",
@@ -75,36 +73,12 @@ int spikes_pretrained_infer(run *r, int64_t neurons, int64_t frames, const doubl
     j.out = out;
     j.size = vdi_align_size(vdi_pretrained_memsize(net, frames, fps));
     const size_t bytes = j.size * (size_t)vdi_pool_threads(r->pool);
-    j.work = (char *)malloc(bytes);
-    j.empty = (unsigned char *)calloc((size_t)neurons + 1, 1);
     int code = DONE;
-    if (!j.work || !j.empty) code = fail("no memory for %zu bytes", bytes);
-    /* between chunks there is time for progress and Ctrl-C */
-    const int64_t chunk = 16 * (int64_t)vdi_pool_threads(r->pool);
-    for (int64_t at = 0; code == DONE && at < neurons; at += chunk) {
-        const int64_t count = neurons - at < chunk ? neurons - at : chunk;
-        job part = j;
-        spikes_pretrained shifted = *out;
-        shifted.spikes = row(out->spikes, at, frames);
-        shifted.probability = row(out->probability, at, frames);
-        shifted.denoised = row(out->denoised, at, frames);
-        shifted.baseline = row(out->baseline, at, frames);
-        shifted.grid = row(out->grid, at, out->samples);
-        shifted.noise = row(out->noise, at, 1);
-        shifted.scale = row(out->scale, at, 1);
-        shifted.count = row(out->count, at, 1);
-        part.out = &shifted;
-        part.traces = traces + at * frames;
-        part.empty = j.empty + at;
-        vdi_pool_run(r->pool, count, infer_one, &part);
-        progress(r, at + count, neurons, "neurons", (double)(at + count));
-        if (interrupted()) code = INTERRUPTED;
-    }
-    progress_end(r);
-    for (int64_t i = 0; code == DONE && i < neurons; i++)
-        out->empty += j.empty[i];
+    if ((j.work = (char *)malloc(bytes)) != NULL)
+        vdi_pool_run(r->pool, neurons, infer_one, &j);
+    else
+        code = fail("no memory for %zu bytes", bytes);
     free(j.work);
-    free(j.empty);
     vdi_pretrained_destroy(net);
     return code;
 }

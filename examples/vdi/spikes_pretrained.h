@@ -11,8 +11,7 @@ typedef struct spikes_pretrained {
                                                            each 1/60 s */
     int64_t samples;                                    /* spikes_pretrained_samples */
     double *noise, *scale, *count;                      /* (neurons) */
-    int64_t empty;                                      /* out: neurons without a single number; all
-                                                           their results are NaN */
+    double *nothing; /* (neurons): 1 for one without a single number; its results are NaN */
 } spikes_pretrained;
 
 /* Samples of the 60 Hz grid; -1 if frames or fps make no sense. */

@@ -29,7 +29,7 @@ int vilds_infer_main(run *r, void *options) {
         return FAILED;
     const vdi_vilds_desc *d = vdi_vilds_description(model.m);
     const int64_t bins = o.trials * o.T, pairs = o.trials * (o.T - 1), block = d->d * d->d;
-    q.refine = want->refine;
+    q.refine = want->query.refine;
     q.seed = r->seed;
     q.samples = samples > 64 ? samples : 64; /* the rates are means over them */
     out.mean = doubles(bins * d->d);
@@ -143,10 +143,10 @@ int vilds_score_main(run *r, const vilds_score_options *want, bool flds) {
     const vdi_vilds_desc *d = vdi_vilds_description(model.m);
     double bins = (double)vdi_vilds_data_total_bins(data);
     q.seed = r->seed;
-    q.samples = want->samples;
-    if (want->refine > 0 && !bounds(&model, &o, data, &q, &amortised, NULL)) return FAILED;
-    q.refine = want->refine;
-    q.iw = want->iw;
+    q.samples = want->query.samples;
+    if (want->query.refine > 0 && !bounds(&model, &o, data, &q, &amortised, NULL)) return FAILED;
+    q.refine = want->query.refine;
+    q.iw = want->query.iw;
     if (!bounds(&model, &o, data, &q, &elbo, &iw)) return FAILED;
     keys[count] = "elbo_per_bin";
     values[count++] = elbo;

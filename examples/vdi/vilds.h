@@ -6,7 +6,6 @@
  */
 #ifndef TOOL_VILDS_H
 #define TOOL_VILDS_H
-#include "tables.h"
 #include "tool.h"
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -14,7 +13,8 @@
 typedef struct vilds_fit_options {
     vdi_vilds_desc model; /* as given; once a recipe is chosen, as it came to */
     observation_options y, val_y;
-    const char *val, *label, *recipe, *resume;
+    const char *val, *label, *resume;
+    int32_t recipe; /* 0: by the data; else 1 + vdi_flds_kind */
     enum { START_AUTO, START_FREE, START_FIXED } free_start;
     bool doubles;
     int64_t em;
@@ -23,11 +23,13 @@ typedef struct vilds_fit_options {
 typedef struct vilds_infer_options {
     observation_options y;
     const char *label;
-    int64_t refine, samples;
+    vdi_vilds_query query; /* its refinement */
+    int64_t samples;
 } vilds_infer_options;
 typedef struct vilds_score_options {
     observation_options y;
-    int64_t refine, iw, samples, refine_predict;
+    vdi_vilds_query query;
+    int64_t refine_predict;
     bool lno, one_step;
     const char *rates_out;
 } vilds_score_options;
@@ -70,12 +72,12 @@ int vilds_score_main(run *r, const vilds_score_options *want, bool flds);
 
 /* clang-format off */
 #define VILDS_MODEL(name, value, member) \
-    OPTION_OF(name, value, NULL, vilds_fit_options, model, vilds_fields, member)
+    OPTION_OF(name, value, NULL, vilds_fit_options, model, vdi_vilds_desc_fields, member)
 #define VILDS_TRAIN(name, value, member) \
-    OPTION_OF(name, value, "auto", vilds_fit_options, model, vilds_fields, member)
+    OPTION_OF(name, value, "auto", vilds_fit_options, model, vdi_vilds_desc_fields, member)
 #define VILDS_FIT_OPTIONS \
     OPTION_GROUP("the model"), \
-    {.name = "d", .also = "dim", .value = "D", .table = vilds_fields, .member = "d", .offset = offsetof(vilds_fit_options, model)}, \
+    {.name = "d", .also = "dim", .value = "D", .table = vdi_vilds_desc_fields, .member = "d", .offset = offsetof(vilds_fit_options, model)}, \
     VILDS_MODEL("obs", "NAME", "obs"), \
     VILDS_MODEL("hidden", "SIZES", "hidden"), \
     VILDS_MODEL("link", "NAME", "link"), \
@@ -98,7 +100,7 @@ int vilds_score_main(run *r, const vilds_score_options *want, bool flds);
     OPTION_TEXT(vilds_fit_options, resume, "resume", "RUN", NULL, "go on with an interrupted run; ends in the same bits"), \
     OPTION("save-every", "S", VDI_FIELD_REAL(vilds_fit_options, save_every, 10, 0, 1e6, "seconds between checkpoints")), \
     OPTION_GROUP("training, where auto is the recipe's"), \
-    OPTION_TEXT(vilds_fit_options, recipe, "recipe", "NAME", "auto", vilds_recipe_help), \
+    {.name = "recipe", .value = "NAME", .table = vilds_recipe_fields, .member = "recipe"}, \
     OPTION("em", "N", VDI_FIELD_INT(vilds_fit_options, em, 100, 0, 1000000, "iterations of VB-EM for each of the four starts of the Poisson LDS that --recipe plds begins with")), \
     VILDS_TRAIN("steps", "N", "train.steps"), \
     VILDS_TRAIN("restarts", "N", "train.restarts"), \
@@ -116,18 +118,21 @@ int vilds_score_main(run *r, const vilds_score_options *want, bool flds);
     VILDS_TRAIN("a0", "X", "a0"), \
     VILDS_TRAIN("scale", "X", "first_scale")
 #define VILDS_INFER_OPTIONS(refine_) \
-    {.name = "refine", .value = "N", .initial = refine_, .own = VDI_FIELD_INT(vilds_infer_options, refine, 0, 0, 1000000, "steps that refine each trial's posterior; some 8 for product, some 200 for other families")}, \
+    {.name = "refine", .value = "N", .initial = refine_, .table = vdi_vilds_query_fields, .member = "refine", .offset = offsetof(vilds_infer_options, query), .help = "steps that refine each trial's posterior; some 8 for product, some 200 for other families"}, \
     OPTION("samples", "S", VDI_FIELD_INT(vilds_infer_options, samples, 0, 0, 1000000, "samples of the latents to write")), \
     OPTION_TEXT(vilds_infer_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); time without it"), \
     OBSERVATION_OPTIONS(vilds_infer_options, y, ""), \
     OFFSET_OPTION(vilds_infer_options, y, "")
+#define VILDS_QUERY(name, value, member) \
+    OPTION_OF(name, value, NULL, vilds_score_options, query, vdi_vilds_query_fields, member)
 #define VILDS_SCORE_OPTIONS \
-    OPTION("refine", "N", VDI_FIELD_INT(vilds_score_options, refine, 0, 0, 1000000, "refine each trial's posterior first; then amortised_elbo_per_bin is the bound before")), \
-    OPTION("iw", "K", VDI_FIELD_INT(vilds_score_options, iw, 0, 0, 1000000, "also the importance-weighted bound with K samples")), \
-    OPTION("samples", "S", VDI_FIELD_INT(vilds_score_options, samples, 16, 1, 1000000, "samples of the bound, where it has no closed form")), \
+    VILDS_QUERY("refine", "N", "refine"), \
+    VILDS_QUERY("iw", "K", "iw"), \
+    VILDS_QUERY("samples", "S", "samples"), \
     OBSERVATION_OPTIONS(vilds_score_options, y, ""), \
     OFFSET_OPTION(vilds_score_options, y, "")
-extern const char vilds_recipe_help[];
+/* its one row has the library's recipes as words, behind auto */
+const vdi_fields *vilds_recipe_fields(void);
 extern const char *const vilds_start_words[];
 /* clang-format on */
 

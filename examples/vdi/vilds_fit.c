@@ -185,96 +185,136 @@ static int begin_again(const run *r) {
     return INTERRUPTED;
 }
 
-int vilds_fit_main(run *r, vilds_fit_options *want, bool flds) {
-    observations o, vo;
-    vilds_model model = {0};
-    vdi_vilds_data *data = NULL, *val = NULL;
+/* All of a fit. */
+typedef struct fitting {
+    observations y, val_y;
+    bool has_val;
     vdi_vilds_desc desc;
-    vdi_error err = {0};
-    const char *val_file = want->val;
-    bool from_plds, resumed;
-    int code;
-    if (!observations_load(r->argument[0], &want->y, &o)) return FAILED;
-    if (val_file) {
-        if (!observations_load(val_file, &want->val_y, &vo)) return FAILED;
-        if (vo.n != o.n) {
-            return fail("expected %lld channels as in %s, got %lld, in %s", (long long)o.n, o.file,
-                        (long long)vo.n, val_file);
-        }
-    }
-    if ((code = vilds_desc_read(r, want, &o, &desc)) != DONE) return code;
-    if (!run_open_out(r)) return FAILED;
-    if ((code = vilds_recipe_apply(r, want, &o, &desc)) == INTERRUPTED) return begin_again(r);
-    if (code != DONE) return code;
-    if (!run_json_save(r)) return FAILED;
-    from_plds = strcmp(want->recipe, "plds") == 0;
+    vilds_model model;
+    vdi_vilds_data *data, *val;
+    training t;
+    vdi_vilds_progress progress;
+} fitting;
 
-    if (vdi_vilds_create(&desc, &model.m, &err) < 0) return fail_error(&err, NULL);
-    if (!vilds_data_make(&model, &o, &data) || (val_file && !vilds_data_make(&model, &vo, &val)))
-        return FAILED;
-    training t = {0};
-    t.m = model.m;
-    t.room = (desc.train.restarts > 1 ? desc.train.restarts * desc.train.restart_steps : 0) +
-             desc.train.steps;
-    t.trace = doubles(t.room * TRACE_COLUMNS);
-    if (!checkpoint_load(r, &t, &resumed)) return FAILED;
-    if (from_plds && !resumed) {
-        if ((code = vilds_start_from_plds(r, want->em, &o, model.m, data)) != DONE) return code;
-        if (interrupted()) return begin_again(r);
+static bool load(run *r, const vilds_fit_options *want, fitting *f) {
+    if (!observations_load(r->argument[0], &want->y, &f->y)) return false;
+    f->has_val = want->val != NULL;
+    if (!f->has_val) return true;
+    if (!observations_load(want->val, &want->val_y, &f->val_y)) return false;
+    if (f->val_y.n == f->y.n) return true;
+    (void)fail("expected %lld channels as in %s, got %lld, in %s", (long long)f->y.n, f->y.file,
+               (long long)f->val_y.n, want->val);
+    return false;
+}
+
+static bool make(fitting *f) {
+    vdi_error err = {0};
+    const vdi_vilds_train *train = &f->desc.train;
+    if (vdi_vilds_create(&f->desc, &f->model.m, &err) < 0) {
+        (void)fail_error(&err, NULL);
+        return false;
     }
-    double saved = seconds_now(), began = saved;
-    vdi_vilds_progress p = {0};
+    f->t.m = f->model.m;
+    f->t.room = (train->restarts > 1 ? train->restarts * train->restart_steps : 0) + train->steps;
+    f->t.trace = doubles(f->t.room * TRACE_COLUMNS);
+    return vilds_data_make(&f->model, &f->y, &f->data) &&
+           (!f->has_val || vilds_data_make(&f->model, &f->val_y, &f->val));
+}
+
+/* A row of the trace; `from_plds`: there is one start, and it was made. */
+static void add_row(run *r, fitting *f, bool from_plds) {
+    training *t = &f->t;
+    const vdi_vilds_progress *p = &f->progress;
     char what[64];
+    double *row = t->trace + t->rows++ * TRACE_COLUMNS;
+    /* the start that this step belonged to */
+    const int64_t which = from_plds ? p->starts : (t->rows - 1) / f->desc.train.restart_steps;
+    row[TRACE_STEP] = (double)t->rows;
+    row[TRACE_START] = (double)(which < p->starts ? which : p->starts);
+    row[TRACE_BOUND] = p->elbo;
+    row[TRACE_VALIDATION] = p->validation;
+    row[TRACE_RATE] = p->rate;
+    if (which < p->starts) {
+        snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1,
+                 (long long)p->starts);
+    } else {
+        snprintf(what, sizeof what, "bound");
+    }
+    progress(r, t->rows, t->room, what, p->elbo);
+}
+
+/* The schedule with checkpoints; DONE, INTERRUPTED, or FAILED. */
+static int learn(run *r, const vilds_fit_options *want, fitting *f, bool from_plds) {
+    vdi_error err = {0};
+    double saved = seconds_now();
     while (!interrupted()) {
-        vdi_status status = vdi_vilds_step(model.m, data, val, &p, &err);
+        const vdi_status status = vdi_vilds_step(f->model.m, f->data, f->val, &f->progress, &err);
         if (status == VDI_END) break;
-        if (status < 0) return fail_error(&err, o.file);
-        double *row = t.trace + t.rows++ * TRACE_COLUMNS;
-        /* the start that this step belonged to */
-        int64_t which = from_plds ? p.starts : (t.rows - 1) / desc.train.restart_steps;
-        row[TRACE_STEP] = (double)t.rows;
-        row[TRACE_START] = (double)(which < p.starts ? which : p.starts);
-        row[TRACE_BOUND] = p.elbo;
-        row[TRACE_VALIDATION] = p.validation;
-        row[TRACE_RATE] = p.rate;
-        if (which < p.starts) {
-            snprintf(what, sizeof what, "start %lld/%lld, bound", (long long)which + 1,
-                     (long long)p.starts);
-        } else {
-            snprintf(what, sizeof what, "bound");
-        }
-        progress(r, t.rows, t.room, what, p.elbo);
-        if (checkpoint_due(&saved, want->save_every)) {
-            if (!checkpoint_save(r, &t)) return FAILED;
-        }
+        if (status < 0) return fail_error(&err, f->y.file);
+        add_row(r, f, from_plds);
+        if (checkpoint_due(&saved, want->save_every) && !checkpoint_save(r, &f->t)) return FAILED;
     }
     progress_end(r);
-    if (!checkpoint_save(r, &t)) return FAILED;
-    if (interrupted()) {
-        fprintf(stderr,
-                "vdi: interrupted after %lld of %lld steps; go on with: vdi %s fit --resume %s\n",
-                (long long)t.rows, (long long)t.room, r->command->family, r->out);
-        return INTERRUPTED;
-    }
-    double elbo = 0, val_elbo = 0;
-    if (!leave(r, want->label, &model, &o, data, &t, flds, &elbo)) return FAILED;
-    if (val && vdi_vilds_score(model.m, val, NULL, &val_elbo, &err) < 0)
-        return fail_error(&err, val_file);
+    if (!checkpoint_save(r, &f->t)) return FAILED;
+    if (!interrupted()) return DONE;
+    fprintf(stderr,
+            "vdi: interrupted after %lld of %lld steps; go on with: vdi %s fit --resume %s\n",
+            (long long)f->t.rows, (long long)f->t.room, r->command->family, r->out);
+    return INTERRUPTED;
+}
+
+static int tell(const run *r, fitting *f, double elbo, double seconds) {
     static const char *const keys[] = {
         "elbo_per_bin",     "homogeneous_per_bin",    "bins", "steps", "undone", "seconds",
         "val_elbo_per_bin", "val_homogeneous_per_bin"};
-    double bins = (double)vdi_vilds_data_total_bins(data), homogeneous = 0, val_homogeneous = 0;
-    if (!vilds_homogeneous(&model, &o, data, &homogeneous)) return FAILED;
-    if (val && !vilds_homogeneous(&model, &vo, val, &val_homogeneous)) return FAILED;
-    double values[] = {elbo,           homogeneous,      bins,
-                       (double)t.rows, (double)p.undone, seconds_now() - began,
-                       val_elbo,       val_homogeneous};
-    print_results(r, keys, values, val ? 8 : 6);
-    vdi_vilds_data_destroy(data);
-    vdi_vilds_data_destroy(val);
-    observations_free(&o);
-    if (val_file) observations_free(&vo);
-    vilds_model_free(&model);
-    free(t.trace);
+    vdi_error err = {0};
+    double homogeneous = 0, val_homogeneous = 0, val_elbo = 0;
+    if (f->val && vdi_vilds_score(f->model.m, f->val, NULL, &val_elbo, &err) < 0)
+        return fail_error(&err, f->val_y.file);
+    if (!vilds_homogeneous(&f->model, &f->y, f->data, &homogeneous)) return FAILED;
+    if (f->val && !vilds_homogeneous(&f->model, &f->val_y, f->val, &val_homogeneous)) return FAILED;
+    const double values[] = {elbo,
+                             homogeneous,
+                             (double)vdi_vilds_data_total_bins(f->data),
+                             (double)f->t.rows,
+                             (double)f->progress.undone,
+                             seconds,
+                             val_elbo,
+                             val_homogeneous};
+    print_results(r, keys, values, f->val ? 8 : 6);
     return DONE;
+}
+
+static int fit(run *r, vilds_fit_options *want, bool flds, fitting *f) {
+    bool resumed;
+    int code;
+    if (!load(r, want, f)) return FAILED;
+    if ((code = vilds_desc_read(r, want, &f->y, &f->desc)) != DONE) return code;
+    if (!run_open_out(r)) return FAILED;
+    if ((code = vilds_recipe_apply(r, want, &f->y, &f->desc)) == INTERRUPTED) return begin_again(r);
+    if (code != DONE) return code;
+    if (!run_json_save(r) || !make(f) || !checkpoint_load(r, &f->t, &resumed)) return FAILED;
+    const bool from_plds = want->recipe == 1 + VDI_FLDS_FROM_PLDS;
+    if (from_plds && !resumed) {
+        code = vilds_start_from_plds(r, want->em, &f->y, f->model.m, f->data);
+        if (code != DONE) return code;
+        if (interrupted()) return begin_again(r);
+    }
+    const double began = seconds_now();
+    double elbo = 0;
+    if ((code = learn(r, want, f, from_plds)) != DONE) return code;
+    if (!leave(r, want->label, &f->model, &f->y, f->data, &f->t, flds, &elbo)) return FAILED;
+    return tell(r, f, elbo, seconds_now() - began);
+}
+
+int vilds_fit_main(run *r, vilds_fit_options *want, bool flds) {
+    fitting f = {0};
+    const int code = fit(r, want, flds, &f);
+    vdi_vilds_data_destroy(f.data);
+    vdi_vilds_data_destroy(f.val);
+    observations_free(&f.y);
+    observations_free(&f.val_y);
+    vilds_model_free(&f.model);
+    free(f.t.trace);
+    return code;
 }

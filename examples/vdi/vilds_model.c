@@ -4,33 +4,6 @@
 
 #include "vilds.h"
 
-/* as vdi_vilds_obs, and as vdi_vilds_state says */
-static const char *const obs_name[] = {"poisson", "gaussian", "gc", "negbin", "bernoulli"};
-static const char *const link_name[] = {"exp", "softplus"};
-static const char *const posterior_name[] = {"product", "direct", "meanfield"};
-
-static int word_find(const char *word, const char *const *words, int count) {
-    for (int i = 0; word && i < count; i++)
-        if (strcmp(word, words[i]) == 0) return i;
-    return -1;
-}
-
-/* "60,60" or "none": the number of layers, 0 for none, -1 if it is neither. */
-static int32_t layers_read(const char *text, int64_t sizes[VDI_VILDS_LAYERS]) {
-    int32_t layers = 0;
-    if (strcmp(text, "none") == 0) return 0;
-    for (const char *p = text;; p++) {
-        size_t length = strcspn(p, ",");
-        if (layers == VDI_VILDS_LAYERS || length == 0 ||
-            vdi_text_parse_int(p, length, &sizes[layers]) != length)
-            return -1;
-        if (sizes[layers] < 1 || sizes[layers] > 100000) return -1;
-        layers++;
-        p += length;
-        if (!*p) return layers;
-    }
-}
-
 int vilds_desc_read(const run *r, const vilds_fit_options *want, const observations *o,
                     vdi_vilds_desc *desc) {
     *desc = want->model;

@@ -235,45 +235,16 @@ static int recipe_choose(run *r, const vilds_fit_options *want, observations *o,
 
 /* ---- the recipes ----------------------------------------------------------------------------- */
 
-static vdi_vilds_desc fill_linear(const vdi_vilds_desc *given) {
-    vdi_vilds_desc d = *given;
-    d.free_start = true;
-    if (d.a0 == 0) d.a0 = 0.95;
-    if (d.train.steps == 0) d.train.steps = 3000;
-    if (d.train.restarts == 0) d.train.restarts = 4;
-    return vdi_vilds_desc_defaults(&d);
+const vdi_fields *vilds_recipe_fields(void) {
+    enum { MOST = 32 };
+    static const char *words[MOST + 2] = {"auto"};
+    static vdi_field row = VDI_FIELD_ENUM(vilds_fit_options, recipe, words,
+                                          "how it is trained; auto chooses by the data");
+    static const vdi_fields table = {"recipe", &row, 1};
+    for (int i = 0; i < vdi_flds_recipe_count() && i < MOST; i++)
+        words[i + 1] = vdi_flds_recipe_name(i);
+    return &table;
 }
-
-static vdi_vilds_desc fill_dense(const vdi_vilds_desc *given) {
-    return vdi_flds_recipe(given, VDI_FLDS_DENSE);
-}
-
-static vdi_vilds_desc fill_sparse(const vdi_vilds_desc *given) {
-    return vdi_flds_recipe(given, VDI_FLDS_SPARSE);
-}
-
-static vdi_vilds_desc fill_smooth(const vdi_vilds_desc *given) {
-    return vdi_flds_recipe(given, VDI_FLDS_SMOOTH);
-}
-
-static vdi_vilds_desc fill_plds(const vdi_vilds_desc *given) {
-    return vdi_flds_recipe(given, VDI_FLDS_FROM_PLDS);
-}
-
-/* A row each: the name, and the function that fills in what is still zero. */
-#define RECIPES(row)                                                               \
-    row("dense", fill_dense) row("sparse", fill_sparse) row("smooth", fill_smooth) \
-        row("plds", fill_plds) row("linear", fill_linear)
-
-#define RECIPE_ROW(name, fill) {name, fill},
-static const struct {
-    const char *name;
-    vdi_vilds_desc (*fill)(const vdi_vilds_desc *given);
-} recipes[] = {RECIPES(RECIPE_ROW)};
-
-#define RECIPE_WORD(name, fill) ", " name
-const char vilds_recipe_help[] =
-    "training by recipe: auto" RECIPES(RECIPE_WORD) "; auto chooses by the data";
 
 const char *const vilds_start_words[] = {"auto", "yes", "no", NULL};
 
@@ -301,8 +272,7 @@ static int data_check(const vdi_vilds_desc *desc, observations *o) {
 
 int vilds_recipe_apply(run *r, vilds_fit_options *want, observations *o, vdi_vilds_desc *desc) {
     vdi_error err = {0};
-    int code, kind = -1;
-    const char *name = want->recipe;
+    int code;
     given_take(r, want, desc);
     if (desc->train.window == 0 && o->T * (o->trials < 20 ? o->trials : 20) > 8000) {
         /* long recordings: a step stays a step */
@@ -310,17 +280,14 @@ int vilds_recipe_apply(run *r, vilds_fit_options *want, observations *o, vdi_vil
         desc->train.window = 8000 / trials > 50 ? 8000 / trials : 50;
     }
     if ((code = data_check(desc, o)) != DONE) return code;
-    if (strcmp(name, "auto") == 0 && (code = recipe_choose(r, want, o, desc, &name)) != DONE)
-        return code;
-    for (int i = 0; i < (int)VDI__COUNT(recipes); i++)
-        if (strcmp(name, recipes[i].name) == 0) kind = i;
-    if (kind < 0) {
-        return usage("--recipe: expected auto" RECIPES(RECIPE_WORD) ", got '%s'", name);
+    if (want->recipe == 0) {
+        const char *name;
+        if ((code = recipe_choose(r, want, o, desc, &name)) != DONE) return code;
+        want->recipe = 1 + vdi_flds_recipe_find(name);
     }
-    *desc = recipes[kind].fill(desc);
+    *desc = vdi_flds_recipe(desc, (vdi_flds_kind)(want->recipe - 1));
     given_take(r, want, desc);
     if (vdi_vilds_desc_check(desc, &err) < 0) return fail_error(&err, NULL);
-    want->recipe = name;
     want->model = *desc;
     want->free_start = desc->free_start ? START_FREE : START_FIXED;
     return DONE;
