@@ -360,11 +360,11 @@ TEST(env, checks) {
 
 /* ---- the wire -------------------------------------------------------------------------------- */
 
-enum { ROOM = 1 << 17 };
+enum { CAPACITY = 1 << 17 };
 
 /* Memory for one end: what it reads, few bytes at a time, and what it has written. */
 typedef struct tape_end {
-    unsigned char in[ROOM], out[ROOM];
+    unsigned char in[CAPACITY], out[CAPACITY];
     size_t size, at, written, most;
     bool broken; /* no write succeeds */
 } tape_end;
@@ -377,7 +377,7 @@ static int64_t tape_read(void *buffer, size_t size, void *user) {
 }
 static bool tape_write(const void *data, size_t size, void *user) {
     tape_end *t = (tape_end *)user;
-    if (t->broken || t->written + size > ROOM) return false;
+    if (t->broken || t->written + size > CAPACITY) return false;
     memcpy(t->out + t->written, data, size);
     t->written += size;
     return true;
@@ -404,7 +404,7 @@ static int64_t loop_read(void *buffer, size_t size, void *user) {
 }
 static bool loop_write(const void *data, size_t size, void *user) {
     loopback *l = (loopback *)user;
-    if (l->server.size + size > ROOM) return false;
+    if (l->server.size + size > CAPACITY) return false;
     memcpy(l->server.in + l->server.size, data, size);
     l->server.size += size;
     return true;
@@ -521,7 +521,7 @@ static size_t true_replies(int steps) {
     vdi_error err = {0};
     vdi_env_wire wire = {loop_read, loop_write, &loop};
     memset(&loop, 0, sizeof loop);
-    loop.server.most = ROOM;
+    loop.server.most = CAPACITY;
     CHECK_OK(vdi_env_navigate(&env), err);
     loop.env = &env;
     CHECK_OK(session(&wire, steps, &err), err);
@@ -529,7 +529,7 @@ static size_t true_replies(int steps) {
     memset(&one_end, 0, sizeof one_end);
     memcpy(one_end.in, loop.server.out, loop.server.written);
     one_end.size = loop.server.written;
-    one_end.most = ROOM;
+    one_end.most = CAPACITY;
     return one_end.size;
 }
 static vdi_status again(size_t size, int steps, vdi_error *err) {
@@ -558,7 +558,7 @@ TEST(env, wire_dying_server) {
         CHECK_FAILS(again(n, STEPS, &err), VDI_ERR_IO);
         CHECK_SAYS(err, "closed the connection");
     }
-    one_end.most = ROOM;
+    one_end.most = CAPACITY;
     one_end.broken = true; /* it takes no requests */
     CHECK_FAILS(again(all, STEPS, &err), VDI_ERR_IO);
     CHECK_SAYS(err, "written");
