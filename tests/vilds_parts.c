@@ -341,8 +341,8 @@ static const struct {
                  {VDI_VILDS_COUNT, VDI_VILDS_EXP},   {VDI_VILDS_BERNOULLI, VDI_VILDS_EXP},
                  {VDI_VILDS_GAUSSIAN, VDI_VILDS_EXP}};
 
-/* log p(v) of a channel with that bias and offset o, and its mean: widths of 0.7, log shape 0.2, log
- * standard deviation 0.1, no g. */
+/* log p(v) of a channel with that bias and offset o, and its mean: widths of 0.7, log shape 0.2,
+ * log standard deviation 0.1, no g. */
 static double by_hand(size_t k, double v, double bias, double o, double *mean) {
     const vdi_vilds_obs obs = exposures[k].obs;
     if (obs == VDI_VILDS_GAUSSIAN) {
