@@ -187,6 +187,14 @@ check-simd check-comma check-haswell check-nehalem: $(B)/portable/run
 
 layers: check-layers ## no header includes one of a higher layer
 
+# Other compilers, processors and systems: each row of scripts/matrix.sh is a target of its own, too. FULL=1 runs every suite.
+.PHONY: matrix
+matrix: ## the portable suite on each platform that can be had here (docs/guide/platforms.md)
+	+@MAKE="$(MAKE)" B="$(B)" sh scripts/matrix.sh
+
+matrix-%:
+	+@MAKE="$(MAKE)" B="$(B)" sh scripts/matrix.sh $*
+
 # ---- papers and packages -----------------------------------------------------------------------------------------------
 
 .PHONY: docs install clean

@@ -3,7 +3,7 @@
 #     packages.sh list GROUP...       their names
 #     packages.sh missing GROUP...    those that are not installed
 #     packages.sh install GROUP...    install what is missing, if this is root on a machine with apt-get; says what it does
-# Groups: test, check, docs, box2d, all.
+# Groups: test, check, docs, box2d, all (these four), and matrix, which is large.
 set -eu
 
 names() {
@@ -11,6 +11,20 @@ names() {
     test) echo libcriterion-dev ;;
     # compilers; C libraries; emulators; what the snippet and generator steps are tried with
     check) echo gcc g++ clang libclang-rt-14-dev tcc musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gawk busybox ;;
+    # other processors and systems, their C libraries and what runs their programs
+    matrix)
+        echo gcc clang lld tcc musl-tools qemu-user qemu-system-arm
+        for t in aarch64 armhf riscv64 s390x i686; do
+            case $t in
+            aarch64) echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+            armhf) echo gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ;;
+            i686) echo gcc-i686-linux-gnu libc6-dev-i386-cross ;;
+            *) echo gcc-$t-linux-gnu libc6-dev-$t-cross ;;
+            esac
+        done
+        echo gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 wine wine64
+        echo wasi-libc libclang-rt-14-dev-wasm32 nodejs gcc-arm-none-eabi libnewlib-arm-none-eabi
+        ;;
     docs) echo doxygen ;;
     box2d) echo g++ libbox2d-dev ;; # the simulators of examples/box2d
     all) names test; names check; names docs; names box2d ;;
