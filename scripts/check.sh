@@ -376,6 +376,8 @@ slow() { VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.1}; export VDI_TEST_SCALE; }
 # what learns for a minute does so under the address sanitizer and on every native path; here its parts are tested
 emulated() { slow; VDI_TEST_EMULATED=1; export VDI_TEST_EMULATED; }
 
+qemu() { emulated; VDI_TEST_NO_FORK=1; export VDI_TEST_NO_FORK; }
+
 step_simd() { # each path that this processor has, by name
     VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.25}; export VDI_TEST_SCALE
     ran=
@@ -424,12 +426,12 @@ step_tcc() { # this tcc runs no constructors, by which the portable suite finds 
 }
 # without what the emulator warns that it does not have
 step_haswell() {
-    need qemu-x86_64 qemu-user; emulated
+    need qemu-x86_64 qemu-user; qemu
     portable . "--expect avx2" RUN_ENV="qemu-x86_64 -cpu Haswell,-pcid,-x2apic,-tsc-deadline,-hle,-invpcid,-rtm"
 }
-step_nehalem() { need qemu-x86_64 qemu-user; emulated; portable . "--expect sse2" RUN_ENV="qemu-x86_64 -cpu Nehalem"; }
+step_nehalem() { need qemu-x86_64 qemu-user; qemu; portable . "--expect sse2" RUN_ENV="qemu-x86_64 -cpu Nehalem"; }
 step_aarch64() {
-    need aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; need qemu-aarch64 qemu-user; emulated
+    need aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"; need qemu-aarch64 qemu-user; qemu
     portable aarch64 "--expect neon" CC=aarch64-linux-gnu-gcc LDFLAGS=-static RUN_ENV=qemu-aarch64
 }
 

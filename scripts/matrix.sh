@@ -74,6 +74,7 @@ suites() {
     esac
     # the path that an emulated processor chooses by itself is the point of those rows
     case $runner in *-cpu*) simd="--expect $path" ;; esac
+    case $runner in qemu-*) VDI_TEST_NO_FORK=1; export VDI_TEST_NO_FORK ;; esac
     WINEDEBUG=-all $runner "$binary" $simd --at-least "$wanted" || return 1
 }
 
@@ -99,7 +100,7 @@ bare() {
 
 # wine runs programs of 32 bits only where its 32-bit half is installed; compiling is worth a row even without it.
 wine32() {
-    if ls /usr/lib/i386-linux-gnu/wine /usr/lib/wine/i386-windows > /dev/null 2>&1; then
+    if ls -d /usr/lib/i386-linux-gnu/wine > /dev/null 2>&1; then
         runner=wine
         suites
         return
