@@ -418,6 +418,31 @@ TEST(npy, files) {
     vdi_tensor_free(NULL, &t);
 }
 
+/* A name is UTF-8, on Windows too. */
+TEST(npy, names_in_utf8) {
+    char path[600], *name;
+    vdi_error err;
+    vdi_tensor t;
+    double x = 3;
+    snprintf(path, sizeof path, "%s", scratch_path("s\xc3\xa9rie_\xce\xb1_\xf0\x9f\x90\x9f.npy"));
+    CHECK_OK(vdi_npy_save(path, vdi_tensor_view(&x, VDI_F64, 0, NULL), &err), err);
+    CHECK_OK(vdi_npy_load(path, NULL, &t, &err), err);
+    CHECK(vdi_tensor_ok(t) && vdi_tensor_get(t, NULL) == 3);
+    vdi_tensor_free(NULL, &t);
+#ifdef _WIN32
+    static const wchar_t utf16[] = L"s\u00e9rie_\u03b1_\xd83d\xdc1f.npy";
+    wchar_t wide[700];
+    size_t n = 0;
+    for (name = path; strncmp(name, "s\xc3", 2); name++)
+        wide[n++] = (wchar_t)*name;
+    memcpy(wide + n, utf16, sizeof utf16);
+    CHECK(_wremove(wide) == 0, "the file is not called as it should");
+#else
+    name = path;
+    CHECK(remove(name) == 0);
+#endif
+}
+
 /* NumPy reads what vdi wrote, where there is NumPy. */
 TEST(npy, read_by_numpy) {
     static const char *const dtype[VDI_DTYPE_COUNT] = {"float32", "float64", "uint8", "int16",
