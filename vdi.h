@@ -40538,10 +40538,48 @@ VDI__FN const char *vdi__errno_text(int number) {
     return known[i].text;
 }
 
+#ifdef _WIN32
+/* One character of UTF-8 at s, and where the next begins; -1 for what is none. */
+VDI__FN int32_t vdi__utf8_next(const char **s) {
+    static const int32_t least[4] = {0, 0x80, 0x800, 0x10000};
+    const unsigned char *at = (const unsigned char *)*s;
+    const int more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
+    int32_t c = more == 0 ? at[0] : at[0] & (0x3f >> more);
+    if ((at[0] >= 0x80 && at[0] < 0xc0) || at[0] > 0xf4) return -1;
+    for (int i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80) return -1;
+        c = c << 6 | (at[i] & 0x3f);
+    }
+    *s += more + 1;
+    return c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? -1 : c;
+}
+
+/* fopen takes a name in the code page of the process: UTF-8 goes by UTF-16. What is not UTF-8 is
+ * left to it. */
+VDI__FN FILE *vdi__fopen(const char *path, const char *mode) {
+    enum { LONGEST = 1024 };
+    wchar_t name[LONGEST], how[8];
+    size_t n = 0;
+    for (const char *s = path; *s;) {
+        const int32_t c = vdi__utf8_next(&s);
+        if (c < 0 || n + 3 > LONGEST) return fopen(path, mode);
+        if (c > 0xffff) name[n++] = (wchar_t)(0xd7c0 + (c >> 10));
+        name[n++] = (wchar_t)(c > 0xffff ? 0xdc00 + (c & 0x3ff) : c);
+    }
+    name[n] = 0;
+    for (n = 0; mode[n] && n < 7; n++)
+        how[n] = (wchar_t)mode[n];
+    how[n] = 0;
+    return _wfopen(name, how);
+}
+#else
+VDI__FN FILE *vdi__fopen(const char *path, const char *mode) { return fopen(path, mode); }
+#endif
+
 VDI__FN vdi_status vdi__open(FILE **f, const char *path, const char *mode, const char *what,
                              vdi_error *err) {
     errno = 0;
-    *f = path && *path ? fopen(path, mode) : NULL;
+    *f = path && *path ? vdi__fopen(path, mode) : NULL;
     if (*f) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_IO, "vdi_open", "cannot %s %s: %s", what,
                          path && *path ? path : "a file without a name", vdi__errno_text(errno));
