@@ -569,7 +569,7 @@ TEST(deepspike, results) {
         CHECK_OK(vdi_deepspike_desc_from_meta(state->meta, state->meta_count, &again, &err), err);
         CHECK(again.posterior == d.posterior && again.layers == 3 && again.channels[1] == 6 &&
               again.width[0] == 11 && again.upsample == 2 && again.normalise && again.bias == -1);
-        CHECK(again.dtype == VDI_F64 && again.train.seed == d.train.seed);
+        CHECK(again.dtype == d.dtype && again.train.seed == d.train.seed);
         CHECK_FAILS(vdi_deepspike_desc_from_meta(state->meta, 1, &again, &err), VDI_ERR_FORMAT);
         free(v);
         free(out.sample);
