@@ -46,8 +46,8 @@ refused() {
 refused '--d: expected 1 to 1024, got 0' lds fit y -d 0 --out e
 refused '--d: expected 1 to 1024, got 65000' lds fit y --dim=65000 --out e
 refused '--iters: expected 0 to 100000000, got 1.5' lds fit y -d2 --iters 1.5 --out e
-refused '--bin-width: expected above 0, got nan' vilds fit y -d 2 --bin-width nan --out e
-refused '--bin-width: expected above 0, got -3' vilds fit y -d 2 --bin-width -3 --out e
+refused '--bin-width: expected above 0.*, got nan' vilds fit y -d 2 --bin-width nan --out e
+refused '--bin-width: expected above 0.*, got -3' vilds fit y -d 2 --bin-width -3 --out e
 refused "--transition: expected .*, got 'bogus'" vilds fit y -d 2 --transition bogus --out e
 refused '--hidden: expected none, or up to [0-9]* sizes from 1 to [0-9]*, got 0.5' vilds fit y -d 2 --hidden 0.5 --out e
 refused '--steps: expected .*at least 1, got 0' vilds fit y -d 2 --steps 0 --out e
@@ -344,8 +344,9 @@ struck() {
             "$vdi" "$@" --out struck --quiet >out.txt 2>err.txt &
         fi
         pid=$!
-        moment=$((moment * 75 % 65537)) # 0.03 to 0.28 s
-        sleep 0.$(printf '%03d' $((30 + moment % 250)))
+        moment=$((moment * 75 % 65537)) # from 0.03 to 0.28 s, to four times that for the last
+        ms=$(((30 + moment % 250) * (3 + kills) / 3))
+        sleep $((ms / 1000)).$(printf '%03d' $((ms % 1000)))
         kill -9 $pid 2>/dev/null || break
         wait $pid 2>/dev/null
         kills=$((kills + 1))
@@ -358,6 +359,9 @@ struck() {
     exits 0 "$name, resumed when it was finished" "$vdi" "$1" "$2" --resume struck --quiet
     for f in $files; do same $whole/$f struck/$f; done
 }
+exits 0 'wake-sleep' "$vdi" spikes fit line/traces.npy --fps 60 --steps 2 --batch 2 --samples 4 --estimator wake-sleep --out ws --quiet
+exits 0 'wake-sleep from run.json' "$vdi" spikes fit --from ws/run.json --out ws2 --quiet
+same ws/model.safetensors ws2/model.safetensors
 moment=4711
 set -- lds fit y.csv -d 2 --iters 20000
 exits 0 'a long lds fit' "$vdi" "$@" --out whole-lds --quiet
@@ -387,7 +391,7 @@ ends() {
     for signal in INT TERM; do
         "$vdi" "$@" --quiet >out.txt 2>err.txt &
         pid=$!
-        sleep 0.3
+        sleep 0.1
         before=$(date +%s%N)
         kill -$signal $pid
         wait $pid

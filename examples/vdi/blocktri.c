@@ -6,87 +6,108 @@ typedef struct blocktri_options {
     const char *rhs, *eps;
 } blocktri_options;
 
+typedef struct problem {
+    vdi_tensor D, E, h, eps; /* (T,d,d), (T-1,d,d), (T,d); the last two may have no data */
+    int64_t T, d;
+} problem;
+
+static bool all_finite(vdi_tensor t, const char *file) {
+    if (!vdi_tensor_count_nonfinite(t)) return true;
+    (void)fail("expected finite numbers, got NaN or infinity, in %s", file);
+    return false;
+}
+
+/* (T,d) out of a file; nothing without one. */
+static bool side_load(const char *file, const problem *p, vdi_tensor *t) {
+    char text[VDI_SHAPE_TEXT];
+    memset(t, 0, sizeof *t);
+    if (!file) return true;
+    if (!array_load(file, t)) return false;
+    if (vdi_tensor_count(*t) == p->T * p->d) return all_finite(*t, file);
+    (void)fail("expected (%lld,%lld), got %s, in %s", (long long)p->T, (long long)p->d,
+               vdi_tensor_shape_text(*t, text), file);
+    return false;
+}
+
+static bool problem_load(const run *r, const blocktri_options *want, problem *p) {
+    char text[VDI_SHAPE_TEXT];
+    if (!array_load(r->argument[0], &p->D) || !array_load(r->argument[1], &p->E)) return false;
+    const int64_t T = p->T = p->D.ndim == 3 ? p->D.shape[0] : 0;
+    const int64_t d = p->d = p->D.ndim == 3 ? p->D.shape[1] : 0;
+    if (p->D.ndim != 3 || p->D.shape[2] != d || T < 1 || d < 1) {
+        (void)fail("expected D (T,d,d), got %s, in %s", vdi_tensor_shape_text(p->D, text),
+                   r->argument[0]);
+        return false;
+    }
+    if (p->E.ndim != 3 || p->E.shape[0] != T - 1 || p->E.shape[1] != d || p->E.shape[2] != d) {
+        (void)fail("expected E (%lld,%lld,%lld), got %s, in %s", (long long)T - 1, (long long)d,
+                   (long long)d, vdi_tensor_shape_text(p->E, text), r->argument[1]);
+        return false;
+    }
+    if (!all_finite(p->D, r->argument[0]) || !all_finite(p->E, r->argument[1])) return false;
+    if (!side_load(want->rhs, p, &p->h) || !side_load(want->eps, p, &p->eps)) return false;
+    if (p->eps.data) return true;
+    p->eps = vdi_tensor_2d(doubles(T * d), VDI_F64, T, d);
+    vdi_rng rng = vdi_rng_make(r->seed, 0);
+    vdi_rng_fill_normal(&rng, VDI_F64, T * d, p->eps.data);
+    return true;
+}
+
+/* All that is to be had of the factor, as files. */
+static bool results_save(run *r, vdi_blocktri *bt, const problem *p, double *logdet) {
+    const int64_t T = p->T, d = p->d, one = 1;
+    const int64_t blocks[3] = {T, d, d}, pairs[3] = {T - 1, d, d}, rows[2] = {T, d};
+    double *A = doubles(T * d * d), *B = doubles(T * d * d), *x = doubles(T * d);
+    bool ok = run_open_out(r);
+    vdi_blocktri_logdet(bt, logdet);
+    vdi_blocktri_get_factor(bt, A, B);
+    ok = ok && array_save(r, "L", 3, blocks, A) && array_save(r, "M", 3, pairs, B);
+    vdi_blocktri_marginals(bt, A, B);
+    ok = ok && array_save(r, "S", 3, blocks, A) && array_save(r, "O", 3, pairs, B) &&
+         array_save(r, "logdet", 1, &one, logdet);
+    vdi_blocktri_sample(bt, 1, p->eps.data, x);
+    ok = ok && array_save(r, "sample", 2, rows, x);
+    if (p->h.data) {
+        vdi_blocktri_solve(bt, 1, p->h.data, x);
+        ok = ok && array_save(r, "solve", 2, rows, x);
+    }
+    free(A);
+    free(B);
+    free(x);
+    return ok;
+}
+
 static int blocktri_main(run *r, void *options) {
-    const blocktri_options *o = (const blocktri_options *)options;
-    vdi_tensor D, E, h = {0}, eps = {0};
-    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    static const char *const keys[] = {"T", "d", "logdet"};
+    problem p = {0};
     vdi_error err = {0};
-    if (!array_load(r->argument[0], &D) || !array_load(r->argument[1], &E)) return FAILED;
-    int64_t T = D.ndim == 3 ? D.shape[0] : 0, d = D.ndim == 3 ? D.shape[1] : 0;
-    if (D.ndim != 3 || D.shape[2] != d || T < 1 || d < 1) {
-        return fail("expected D (T,d,d), got %s, in %s", vdi_tensor_shape_text(D, a),
-                    r->argument[0]);
-    }
-    if (E.ndim != 3 || E.shape[0] != T - 1 || E.shape[1] != d || E.shape[2] != d) {
-        return fail("expected E (%lld,%lld,%lld), got %s, in %s", (long long)T - 1, (long long)d,
-                    (long long)d, vdi_tensor_shape_text(E, b), r->argument[1]);
-    }
-    if (vdi_tensor_count_nonfinite(D))
-        return fail("expected finite numbers, got NaN or infinity, in %s", r->argument[0]);
-    if (vdi_tensor_count_nonfinite(E))
-        return fail("expected finite numbers, got NaN or infinity, in %s", r->argument[1]);
-    const char *file[2] = {o->rhs, o->eps};
-    vdi_tensor *side[2] = {&h, &eps};
-    for (int i = 0; i < 2; i++) {
-        if (!file[i]) continue;
-        if (!array_load(file[i], side[i])) return FAILED;
-        if (vdi_tensor_count(*side[i]) != T * d) {
-            return fail("expected (%lld,%lld), got %s, in %s", (long long)T, (long long)d,
-                        vdi_tensor_shape_text(*side[i], a), file[i]);
-        }
-    }
+    vdi_blocktri bt;
     vdi_blocktri_desc desc = {0};
+    double logdet = 0;
+    const blocktri_options *want = (const blocktri_options *)options;
+    if (!problem_load(r, want, &p)) return FAILED;
     desc.dtype = VDI_F64;
     desc.trials = 1;
-    desc.T = T;
-    desc.d = d;
-    size_t size = vdi_blocktri_memsize(&desc);
+    desc.T = p.T;
+    desc.d = p.d;
+    const size_t size = vdi_blocktri_memsize(&desc);
     void *mem = size < SIZE_MAX ? malloc(size) : NULL;
     if (!mem) return fail("out of memory: %zu bytes", size);
-    vdi_blocktri bt;
     if (vdi_blocktri_init(&bt, &desc, mem, size, &err) < 0 ||
-        vdi_blocktri_factor(&bt, D.data, E.data, &err) < 0)
+        vdi_blocktri_factor(&bt, p.D.data, p.E.data, &err) < 0)
         return fail_error(&err, r->argument[0]);
-    double logdet;
-    double *L = doubles(T * d * d);
-    double *M = doubles(T * d * d);
-    double *S = doubles(T * d * d);
-    double *O = doubles(T * d * d);
-    double *x = doubles(T * d);
-    double *z = doubles(T * d);
-    vdi_blocktri_logdet(&bt, &logdet);
-    vdi_blocktri_get_factor(&bt, L, M);
-    vdi_blocktri_marginals(&bt, S, O);
-    if (h.data) vdi_blocktri_solve(&bt, 1, h.data, x);
-    if (!eps.data) {
-        eps.data = doubles(T * d);
-        vdi_rng rng = vdi_rng_make(r->seed, 0);
-        vdi_rng_fill_normal(&rng, VDI_F64, T * d, eps.data);
-    }
-    vdi_blocktri_sample(&bt, 1, eps.data, z);
-    int64_t one = 1;
-    int64_t blocks[3] = {T, d, d};
-    int64_t pairs[3] = {T - 1, d, d};
-    int64_t rows[2] = {T, d};
-    if (!run_open_out(r)) return FAILED;
-    bool ok = array_save(r, "L", 3, blocks, L) && array_save(r, "M", 3, pairs, M) &&
-              array_save(r, "S", 3, blocks, S) && array_save(r, "O", 3, pairs, O) &&
-              array_save(r, "logdet", 1, &one, &logdet) && array_save(r, "sample", 2, rows, z) &&
-              (!h.data || array_save(r, "solve", 2, rows, x));
+    const bool ok = results_save(r, &bt, &p, &logdet);
+    const double values[] = {(double)p.T, (double)p.d, logdet};
+    if (ok) print_results(r, keys, values, 3);
     free(mem);
-    free(L);
-    free(M);
-    free(S);
-    free(O);
-    free(x);
-    free(z);
-    vdi_tensor_free(NULL, &D);
-    vdi_tensor_free(NULL, &E);
-    if (!ok) return FAILED;
-    static const char *const keys[] = {"T", "d", "logdet"};
-    double values[] = {(double)T, (double)d, logdet};
-    print_results(r, keys, values, 3);
-    return DONE;
+    vdi_tensor_free(NULL, &p.D);
+    vdi_tensor_free(NULL, &p.E);
+    if (p.h.data) vdi_tensor_free(NULL, &p.h);
+    if (want->eps)
+        vdi_tensor_free(NULL, &p.eps);
+    else
+        free(p.eps.data);
+    return ok ? DONE : FAILED;
 }
 
 static const option rows[] = {

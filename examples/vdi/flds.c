@@ -7,7 +7,7 @@ static int fit_main(run *r, void *options) {
 }
 
 static int score_main(run *r, void *options) {
-    return vilds_score_main(r, (const vilds_score_options *)options, true);
+    return vilds_score_main(r, (const vilds_score_options *)options);
 }
 
 static const option fit_rows[] = {VILDS_FIT_OPTIONS};

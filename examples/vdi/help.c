@@ -51,6 +51,8 @@ void option_range(const option *o, const vdi_field *field, char *text, size_t si
     } else {
         (void)vdi_field_range_text(field, range, sizeof range);
     }
+    for (char *c = range; field->type == VDI_FIELD_TYPE_ENUM && *c; c++)
+        if (*c == '_') *c = '-';
     const bool is_auto = o->initial && strcmp(o->initial, "auto") == 0;
     snprintf(text, size, "%s%s", is_auto && field->type == VDI_FIELD_TYPE_ENUM ? "auto, " : "",
              range);

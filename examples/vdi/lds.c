@@ -91,68 +91,69 @@ typedef struct smooth_options {
     observation_options y;
 } smooth_options;
 
+/* A covariance: (T,d,d) where all trials share it, else one for each. */
+static bool covariance_save(const run *r, const char *name, const observations *o,
+                            const vdi_lds_data *data, int64_t d, int64_t T, const double *cov) {
+    const int64_t shape[4] = {o->trials, T, d, d}, each = T * d * d;
+    if (vdi_lds_data_lanes(data) == 1) return array_save(r, name, 3, shape + 1, cov);
+    double *full = doubles(o->trials * each);
+    for (int64_t k = 0; k < o->trials; k++) {
+        memcpy(full + k * each, cov + vdi_lds_data_lane(data, k) * each,
+               (size_t)each * sizeof *full);
+    }
+    const bool ok = array_save(r, name, 4, shape, full);
+    free(full);
+    return ok;
+}
+
+static bool moments_save(const run *r, const observations *o, const vdi_lds_data *data, int64_t d,
+                         const vdi_lds_moments *m) {
+    const int64_t mean[3] = {o->trials, o->T, d};
+    return array_save(r, "mp", 3, mean, m->mp) && array_save(r, "mf", 3, mean, m->mf) &&
+           array_save(r, "ms", 3, mean, m->ms) && array_save(r, "ll", 1, &o->trials, m->ll) &&
+           covariance_save(r, "Pp", o, data, d, o->T, m->Pp) &&
+           covariance_save(r, "Pf", o, data, d, o->T, m->Pf) &&
+           covariance_save(r, "Ps", o, data, d, o->T, m->Ps) &&
+           covariance_save(r, "Pc", o, data, d, o->T - 1, m->Pc);
+}
+
 static int smooth_main(run *r, void *options) {
+    static const char *const keys[] = {"log_likelihood", "trials", "lanes"};
     const smooth_options *want = (const smooth_options *)options;
     observations o;
     vdi_lds *lds;
     vdi_lds_data *data;
     vdi_error err = {0};
-    const char *folder = want->params;
-    if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
+    if (!want->params) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data))
+        !model_load(want->params, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data))
         return FAILED;
     const int64_t d = lds->desc.d;
     const int64_t lanes = vdi_lds_data_lanes(data);
     const int64_t means = o.trials * o.T * d;
-    const int64_t block = o.T * d * d;
-    const int64_t pairs = (o.T - 1) * d * d;
+    const int64_t block = lanes * o.T * d * d;
     vdi_lds_moments m = {0};
     m.mp = doubles(means);
     m.mf = doubles(means);
     m.ms = doubles(means);
     m.ll = doubles(o.trials);
-    m.Pp = doubles(lanes * block);
-    m.Pf = doubles(lanes * block);
-    m.Ps = doubles(lanes * block);
-    m.Pc = doubles(lanes * pairs);
+    m.Pp = doubles(block);
+    m.Pf = doubles(block);
+    m.Ps = doubles(block);
+    m.Pc = doubles(lanes * (o.T - 1) * d * d);
     m.kalman = want->kalman;
-    if (vdi_lds_smooth(lds, data, &m, &err) < 0) return fail_error(&err, r->argument[0]);
-    if (!run_open_out(r)) return FAILED;
-    int64_t mean_shape[3] = {o.trials, o.T, d}, cov_shape[4] = {o.trials, o.T, d, d};
-    bool ok = array_save(r, "mp", 3, mean_shape, m.mp) &&
-              array_save(r, "mf", 3, mean_shape, m.mf) &&
-              array_save(r, "ms", 3, mean_shape, m.ms) && array_save(r, "ll", 1, &o.trials, m.ll);
-    static const char *const name[4] = {"Pp", "Pf", "Ps", "Pc"};
-    const double *cov[4] = {m.Pp, m.Pf, m.Ps, m.Pc};
-    for (int i = 0; ok && i < 4; i++) {
-        int64_t each = i < 3 ? block : pairs;
-        cov_shape[1] = i < 3 ? o.T : o.T - 1;
-        if (lanes == 1) {
-            ok = array_save(r, name[i], 3, cov_shape + 1, cov[i]);
-            continue;
-        }
-        double *full = doubles(o.trials * each);
-        for (int64_t k = 0; k < o.trials; k++) {
-            memcpy(full + k * each, cov[i] + vdi_lds_data_lane(data, k) * each,
-                   (size_t)each * sizeof *full);
-        }
-        ok = array_save(r, name[i], 4, cov_shape, full);
-        free(full);
-    }
-    static const char *const keys[] = {"log_likelihood", "trials", "lanes"};
-    double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, m.ll), (double)o.trials, (double)lanes};
-    free(m.mp);
-    free(m.mf);
-    free(m.ms);
-    free(m.ll);
-    free(m.Pp);
-    free(m.Pf);
-    free(m.Ps);
-    free(m.Pc);
+    bool ok = vdi_lds_smooth(lds, data, &m, &err) >= 0;
+    if (!ok) (void)fail_error(&err, r->argument[0]);
+    ok = ok && run_open_out(r) && moments_save(r, &o, data, d, &m);
+    const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, m.ll), (double)o.trials,
+                             (double)lanes};
+    if (ok) print_results(r, keys, values, 3);
+    double *own[] = {m.mp, m.mf, m.ms, m.ll, m.Pp, m.Pf, m.Ps, m.Pc};
+    for (int i = 0; i < (int)VDI__COUNT(own); i++)
+        free(own[i]);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
-    if (ok) print_results(r, keys, values, 3);
+    observations_free(&o);
     return ok ? DONE : FAILED;
 }
 
@@ -224,78 +225,96 @@ typedef struct fit_options {
     observation_options y;
 } fit_options;
 
+/* Where a fit begins: a model, from the data, from --init or from a checkpoint; *done iterations
+ * of the trace are there. */
+static int fit_begin(run *r, const fit_options *want, const observations *o, vdi_lds **lds,
+                     vdi_lds_data **data, double *trace, int64_t *done) {
+    vdi_error err = {0};
+    bool there = false;
+    if (want->init && !model_load(want->init, o->n, o->inputs, want->diagonal_r, lds))
+        return FAILED;
+    if (!want->init) {
+        vdi_lds_desc desc = {0};
+        desc.d = want->d;
+        desc.n = o->n;
+        desc.inputs = o->inputs;
+        desc.diagonal_r = want->diagonal_r;
+        if (vdi_lds_create(&desc, lds, &err) < 0) return fail_error(&err, NULL);
+    }
+    if (!data_make(r, *lds, o, data)) return FAILED;
+    if (want->resume && !checkpoint_load(want->resume, *lds, trace, want->iters, done, &there))
+        return FAILED;
+    if (!there && !want->init && vdi_lds_init(*lds, *data, r->seed, &err) < 0)
+        return fail_error(&err, o->file);
+    return DONE;
+}
+
+/* EM with checkpoints; DONE, INTERRUPTED, or FAILED. */
+static int fit_learn(run *r, int64_t iterations, vdi_lds *lds, vdi_lds_data *data, double *trace,
+                     int64_t done) {
+    const double bins = (double)vdi_lds_data_observed_bins(data);
+    vdi_error err = {0};
+    double saved = seconds_now();
+    checkpoint c = {lds, trace, done};
+    while (c.done < iterations && !interrupted()) {
+        if (vdi_lds_em_step(lds, data, &trace[c.done], &err) < 0)
+            return fail_error(&err, r->argument[0]);
+        c.done++;
+        progress(r, c.done, iterations, "log likelihood per bin", trace[c.done - 1] / bins);
+        if (checkpoint_due(&saved, 10) && !checkpoint_save(r, &c)) return FAILED;
+    }
+    progress_end(r);
+    if (!checkpoint_save(r, &c)) return FAILED;
+    if (c.done == iterations) return DONE;
+    fprintf(stderr,
+            "vdi: interrupted after %lld of %lld iterations; go on with: vdi lds fit --resume %s\n",
+            (long long)c.done, (long long)iterations, r->out);
+    return INTERRUPTED;
+}
+
+static int fit_leave(run *r, int64_t iterations, vdi_lds *lds, vdi_lds_data *data, double *trace) {
+    static const char *const keys[] = {"log_likelihood", "per_bin", "bins",
+                                       "iterations",     "start",   "smallest_rise"};
+    const double bins = (double)vdi_lds_data_observed_bins(data);
+    const int64_t length = iterations + 1;
+    vdi_error err = {0};
+    double smallest = iterations > 0 ? HUGE_VAL : 0;
+    if (vdi_lds_log_likelihood(lds, data, NULL, &trace[iterations], &err) < 0)
+        return fail_error(&err, r->argument[0]);
+    if (!model_save(r, lds) || !array_save(r, "trace", 1, &length, trace)) return FAILED;
+    char *picture = path_join(r->out, "latents.svg");
+    const bool ok = latents_draw(picture, lds, data, trace, iterations, &err);
+    if (!ok) (void)fail_error(&err, picture);
+    free(picture);
+    for (int64_t i = 0; i < iterations; i++)
+        smallest = fmin(smallest, trace[i + 1] - trace[i]);
+    const double values[] = {
+        trace[iterations], trace[iterations] / bins, bins, (double)iterations, trace[0], smallest};
+    if (ok) print_results(r, keys, values, 6);
+    return ok ? DONE : FAILED;
+}
+
 static int fit_main(run *r, void *options) {
     const fit_options *want = (const fit_options *)options;
     observations o;
     vdi_lds *lds = NULL;
-    vdi_lds_data *data;
-    vdi_error err = {0};
-    const char *init = want->init, *resume = want->resume;
-    const int64_t d = want->d, iterations = want->iters;
+    vdi_lds_data *data = NULL;
     int64_t done = 0;
-    bool there = false;
-    if ((d > 0) == (init != NULL)) {
+    if ((want->d > 0) == (want->init != NULL)) {
         return usage(
             "expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
     }
     if (!observations_load(r->argument[0], &want->y, &o)) return FAILED;
-    if (init && !model_load(init, o.n, o.inputs, want->diagonal_r, &lds)) return FAILED;
-    if (!init) {
-        vdi_lds_desc desc = {0};
-        desc.d = d;
-        desc.n = o.n;
-        desc.inputs = o.inputs;
-        desc.diagonal_r = want->diagonal_r;
-        if (vdi_lds_create(&desc, &lds, &err) < 0) return fail_error(&err, NULL);
-    }
-    if (!data_make(r, lds, &o, &data)) return FAILED;
-    double *trace = doubles(iterations + 1), bins = (double)vdi_lds_data_observed_bins(data);
-    if (resume && !checkpoint_load(resume, lds, trace, iterations, &done, &there)) return FAILED;
-    if (!there && !init && vdi_lds_init(lds, data, r->seed, &err) < 0)
-        return fail_error(&err, r->argument[0]);
-    if (!run_open_out(r)) return FAILED;
-    double saved = seconds_now();
-    checkpoint c = {lds, trace, done};
-    for (; c.done < iterations && !interrupted(); c.done++) {
-        if (vdi_lds_em_step(lds, data, &trace[c.done], &err) < 0)
-            return fail_error(&err, r->argument[0]);
-        progress(r, c.done + 1, iterations, "log likelihood per bin", trace[c.done] / bins);
-        if (checkpoint_due(&saved, 10)) {
-            checkpoint now = {lds, trace, c.done + 1};
-            if (!checkpoint_save(r, &now)) return FAILED;
-        }
-    }
-    progress_end(r);
-    if (!checkpoint_save(r, &c)) return FAILED;
-    if (c.done < iterations) {
-        fprintf(
-            stderr,
-            "vdi: interrupted after %lld of %lld iterations; go on with: vdi lds fit --resume %s\n",
-            (long long)c.done, (long long)iterations, r->out);
-        return INTERRUPTED;
-    }
-    if (vdi_lds_log_likelihood(lds, data, NULL, &trace[iterations], &err) < 0)
-        return fail_error(&err, r->argument[0]);
-    int64_t length = iterations + 1;
-    char *picture = path_join(r->out, "latents.svg");
-    bool ok = model_save(r, lds) && array_save(r, "trace", 1, &length, trace);
-    if (ok && !latents_draw(picture, lds, data, trace, iterations, &err)) {
-        ok = false;
-        (void)fail_error(&err, picture);
-    }
-    free(picture);
-    double smallest = iterations > 0 ? HUGE_VAL : 0;
-    for (int64_t i = 0; i < iterations; i++)
-        smallest = fmin(smallest, trace[i + 1] - trace[i]);
-    static const char *const keys[] = {"log_likelihood", "per_bin", "bins",
-                                       "iterations",     "start",   "smallest_rise"};
-    double values[] = {
-        trace[iterations], trace[iterations] / bins, bins, (double)iterations, trace[0], smallest};
-    if (ok) print_results(r, keys, values, 6);
+    double *trace = doubles(want->iters + 1);
+    int code = fit_begin(r, want, &o, &lds, &data, trace, &done);
+    if (code == DONE && !run_open_out(r)) code = FAILED;
+    if (code == DONE) code = fit_learn(r, want->iters, lds, data, trace, done);
+    if (code == DONE) code = fit_leave(r, want->iters, lds, data, trace);
     free(trace);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
-    return ok ? DONE : FAILED;
+    observations_free(&o);
+    return code;
 }
 
 /* ---- score ----------------------------------------------------------------------------------- */

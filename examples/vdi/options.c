@@ -91,6 +91,13 @@ bool option_set(run *r, int i, const char *text) {
     }
     const vdi_fields alone = {o->name, &field, 1};
     if (vdi_fields_set(&alone, base, field.name, value, NULL) >= 0) return true;
+    if (field.type == VDI_FIELD_TYPE_ENUM) { /* wake-sleep is a word of the library's, wake_sleep */
+        char word[64];
+        snprintf(word, sizeof word, "%s", text);
+        for (char *c = word; *c; c++)
+            if (*c == '-') *c = '_';
+        if (vdi_fields_set(&alone, base, field.name, word, NULL) >= 0) return true;
+    }
     char range[400];
     double number;
     option_range(o, &field, range, sizeof range);

@@ -381,105 +381,179 @@ static double mean_tail(const fitting *f, int column) {
     return sum / (double)n;
 }
 
+/* The labels of --truth, in frames or in bins: then a bin is a frame. */
+static int labels_read(const spikes_fit_options *want, const recording *in,
+                       vdi_deepspike_desc *desc, vdi_tensor *truth) {
+    const int64_t neurons = in->neurons, frames = in->frames;
+    if (!array_load(want->truth, truth)) return FAILED;
+    if (truth->ndim == 1) *truth = vdi_tensor_2d(truth->data, VDI_F64, 1, truth->shape[0]);
+    desc->train.estimator = VDI_DEEPSPIKE_SUPERVISED;
+    if (truth->ndim != 2 || truth->shape[0] != neurons ||
+        (truth->shape[1] != frames && truth->shape[1] != frames * desc->upsample)) {
+        return fail("expected the spikes of %lld neurons in %lld frames (or %lld bins), in %s",
+                    (long long)neurons, (long long)frames, (long long)(frames * desc->upsample),
+                    want->truth);
+    }
+    if (truth->shape[1] == frames) desc->upsample = 1;
+    vdi_calcium_desc c = desc->generative.calcium;
+    c.bin = 1 / (want->fps * (double)desc->upsample);
+    desc->generative = vdi_deepspike_calcium(&c);
+    return DONE;
+}
+
+/* The weights of --init. */
+static int init_read(const char *path, vdi_deepspike *net) {
+    vdi_error err = {0};
+    vdi_safetensors file;
+    if (vdi_safetensors_load(path, NULL, &file, &err) < 0) return fail_error(&err, path);
+    const bool ok =
+        vdi_safetensors_copy_to(&file, vdi_deepspike_state(net, NULL, false), &err) >= 0;
+    vdi_safetensors_free(&file);
+    return ok ? DONE : fail_error(&err, path);
+}
+
+/* What a fit leaves, and tells. */
+static int fit_leave(run *r, fitting *f, int64_t neurons, int64_t frames) {
+    static const char *const keys[] = {"bound_per_bin", "steps", "upsample", "expected_spikes"};
+    const int64_t shape[2] = {neurons, frames};
+    spikes_fitted out = {0};
+    out.spikes = doubles(neurons * frames);
+    out.probability = doubles(neurons * frames);
+    out.denoised = doubles(neurons * frames);
+    int code = results_fill(r, f, &out);
+    if (code == DONE && !(fitting_save(r, f, "model.safetensors", false) && params_save(r, f) &&
+                          spikes_trace_save(r, f->trace, f->rows) &&
+                          array_save(r, "spikes", 2, shape, out.spikes) &&
+                          array_save(r, "probability", 2, shape, out.probability) &&
+                          array_save(r, "denoised", 2, shape, out.denoised)))
+        code = FAILED;
+    const double values[] = {mean_tail(f, TRACE_BOUND), (double)f->rows,
+                             (double)vdi_deepspike_description(f->net)->upsample,
+                             vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes)};
+    if (code == DONE) print_results(r, keys, values, 4);
+    free(out.spikes);
+    free(out.probability);
+    free(out.denoised);
+    return code;
+}
+
+static int fit(run *r, const spikes_fit_options *want, vdi_calcium_model model, const recording *in,
+               vdi_tensor *truth, fitting *f) {
+    const bool correlated = want->net.posterior == VDI_DEEPSPIKE_CORRELATED;
+    vdi_deepspike_desc desc;
+    vdi_deepspike_data_desc dd = {0};
+    vdi_error err = {0};
+    f->fps = want->fps;
+    int code = desc_read(r, want, model, in->frames,
+                         correlated ? VDI_DEEPSPIKE_WAKE_SLEEP : VDI_DEEPSPIKE_VIMCO, &desc);
+    if (code == DONE && want->truth) code = labels_read(want, in, &desc, truth);
+    if (code != DONE) return code;
+    if (vdi_deepspike_create(&desc, &f->net, &err) < 0) return fail_error(&err, NULL);
+    dd.traces = traces_matrix(in);
+    if (want->truth) dd.spikes = *truth;
+    if (vdi_deepspike_data_create(f->net, &dd, &f->data, &err) < 0)
+        return fail_error(&err, in->file);
+    amplitudes_begin(f, (const double *)in->y.data, in->neurons, in->frames);
+    if (want->init && (code = init_read(want->init, f->net)) != DONE) return code;
+    if (!run_open_out(r)) return FAILED;
+    if ((code = learn(r, want, f)) != DONE) return code;
+    return fit_leave(r, f, in->neurons, in->frames);
+}
+
 static int fit_main(run *r, void *options) {
     spikes_fit_options *want = (spikes_fit_options *)options;
     recording in;
     vdi_tensor truth;
     vdi_calcium_model model;
-    vdi_deepspike_desc desc;
-    vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
-    vdi_error err = {0};
-    const char *labels = want->truth;
-    const char *init = want->init;
     int code;
-    const bool tune = init && strcmp(init, "pretrained") == 0;
+    const bool tune = want->init && strcmp(want->init, "pretrained") == 0;
+    memset(&truth, 0, sizeof truth);
     if (!fps_given(want->fps)) return USAGE;
     if (strcmp(want->model, "auto") == 0) want->model = tune ? "mlphys" : "linear";
     if (!calcium_named(want->model, &model)) return USAGE;
     if (model == VDI_CALCIUM_SPINE)
         return usage("--model: a spine has two traces; see vdi spikes spine --help");
+    if (tune && (want->truth || want->net.posterior != VDI_DEEPSPIKE_FACTORISED))
+        return usage("--init pretrained learns without --truth, and is factorised");
     if (!traces_load(r->argument[0], 16, &in)) return FAILED;
-    if (tune) {
-        if (labels || want->net.posterior != VDI_DEEPSPIKE_FACTORISED)
-            return usage("--init pretrained learns without --truth, and is factorised");
-        code = spikes_tune_main(r, want, model, &in);
-        vdi_tensor_free(NULL, &in.y);
-        return code;
-    }
-    const vdi_tensor traces = traces_matrix(&in);
-    const int64_t neurons = in.neurons, frames = in.frames;
-    f.fps = want->fps;
-    code = desc_read(r, want, model, frames,
-                     want->net.posterior == VDI_DEEPSPIKE_CORRELATED ? VDI_DEEPSPIKE_WAKE_SLEEP
-                                                                     : VDI_DEEPSPIKE_VIMCO,
-                     &desc);
-    if (code != DONE) return code;
-    if (labels) {
-        if (!array_load(labels, &truth)) return FAILED;
-        if (truth.ndim == 1) truth = vdi_tensor_2d(truth.data, VDI_F64, 1, truth.shape[0]);
-        desc.train.estimator = VDI_DEEPSPIKE_SUPERVISED;
-        if (truth.ndim != 2 || truth.shape[0] != neurons ||
-            (truth.shape[1] != frames && truth.shape[1] != frames * desc.upsample)) {
-            return fail("expected the spikes of %lld neurons in %lld frames (or %lld bins), in %s",
-                        (long long)neurons, (long long)frames, (long long)(frames * desc.upsample),
-                        labels);
-        }
-        if (truth.shape[1] == frames) desc.upsample = 1;
-        vdi_calcium_desc c = desc.generative.calcium;
-        c.bin = 1 / (f.fps * (double)desc.upsample);
-        desc.generative = vdi_deepspike_calcium(&c);
-        dd.spikes = truth;
-    }
-    if (vdi_deepspike_create(&desc, &f.net, &err) < 0) return fail_error(&err, NULL);
-    dd.traces = traces;
-    if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0)
-        return fail_error(&err, r->argument[0]);
-    amplitudes_begin(&f, (const double *)traces.data, neurons, frames);
-    if (init) {
-        vdi_safetensors file;
-        if (vdi_safetensors_load(init, NULL, &file, &err) < 0) return fail_error(&err, init);
-        if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0)
-            return fail_error(&err, init);
-        vdi_safetensors_free(&file);
-    }
-    if (!run_open_out(r)) return FAILED;
-    if ((code = learn(r, want, &f)) != DONE) return code;
-    spikes_fitted out = {0};
-    const int64_t shape[2] = {neurons, frames};
-    out.spikes = doubles(neurons * frames);
-    out.probability = doubles(neurons * frames);
-    out.denoised = doubles(neurons * frames);
-    if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    const bool ok = fitting_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
-                    spikes_trace_save(r, f.trace, f.rows) &&
-                    array_save(r, "spikes", 2, shape, out.spikes) &&
-                    array_save(r, "probability", 2, shape, out.probability) &&
-                    array_save(r, "denoised", 2, shape, out.denoised);
-    static const char *const keys[] = {"bound_per_bin", "steps", "upsample", "expected_spikes"};
-    const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, (double)desc.upsample,
-                             vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes)};
-    if (ok) print_results(r, keys, values, 4);
-    free(out.spikes);
-    free(out.probability);
-    free(out.denoised);
+    code = tune ? spikes_tune_main(r, want, model, &in) : fit(r, want, model, &in, &truth, &f);
     vdi_tensor_free(NULL, &in.y);
-    if (labels) vdi_tensor_free(NULL, &truth);
+    if (truth.data) vdi_tensor_free(NULL, &truth);
     fitting_free(&f);
-    return ok ? DONE : FAILED;
+    return code;
 }
 
-/* ---- spines -------------------------------------------------------------------------------------
- */
+/* ---- spines ---------------------------------------------------------------------------------- */
+
+static int spine_leave(run *r, fitting *f, int64_t spines, int64_t frames) {
+    static const char *const keys[] = {"bound_per_bin", "steps", "bap_frames", "synaptic_frames"};
+    static const char *const name[2][2] = {{"bap", "synaptic"},
+                                           {"dendrite_denoised", "spine_denoised"}};
+    const int64_t shape[2] = {spines, frames};
+    const size_t each = (size_t)frames * sizeof(double);
+    spikes_fitted out = {0};
+    double *stream = doubles(spines * frames), count[2] = {0, 0};
+    out.probability = doubles(2 * spines * frames);
+    out.denoised = doubles(2 * spines * frames);
+    const int code = results_fill(r, f, &out);
+    bool ok = code == DONE && fitting_save(r, f, "model.safetensors", false) && params_save(r, f) &&
+              spikes_trace_save(r, f->trace, f->rows);
+    for (int k = 0; ok && k < 4; k++) {
+        const double *from = k / 2 ? out.denoised : out.probability;
+        for (int64_t i = 0; i < spines; i++)
+            memcpy(stream + i * frames, from + (2 * i + k % 2) * frames, each);
+        if (k < 2) count[k] = vdi_sum(VDI_F64, (size_t)(spines * frames), stream);
+        ok = array_save(r, name[k / 2][k % 2], 2, shape, stream);
+    }
+    const double values[] = {mean_tail(f, TRACE_BOUND), (double)f->rows, count[0], count[1]};
+    if (ok) print_results(r, keys, values, 4);
+    free(out.probability);
+    free(out.denoised);
+    free(stream);
+    return code != DONE ? code : ok ? DONE : FAILED;
+}
+
+/* Dendrite and spine as the two signals of a cell. */
+static double *both_signals(const recording part[2]) {
+    const int64_t spines = part[0].neurons, frames = part[0].frames;
+    double *both = doubles(spines * 2 * frames);
+    for (int64_t i = 0; i < 2 * spines; i++) {
+        memcpy(both + i * frames, (const double *)part[i % 2].y.data + i / 2 * frames,
+               (size_t)frames * sizeof *both);
+    }
+    return both;
+}
+
+static int spine(run *r, const spikes_fit_options *want, const recording part[2], fitting *f) {
+    const int64_t spines = part[0].neurons, frames = part[0].frames;
+    vdi_deepspike_desc desc;
+    vdi_deepspike_data_desc dd = {0};
+    vdi_error err = {0};
+    f->fps = want->fps;
+    int code = desc_read(r, want, VDI_CALCIUM_SPINE, frames, VDI_DEEPSPIKE_WAKE_SLEEP, &desc);
+    if (code != DONE) return code;
+    if (vdi_deepspike_create(&desc, &f->net, &err) < 0) return fail_error(&err, NULL);
+    double *both = both_signals(part);
+    dd.traces = vdi_tensor_3d(both, VDI_F64, spines, 2, frames);
+    const bool ok = vdi_deepspike_data_create(f->net, &dd, &f->data, &err) >= 0;
+    free(both);
+    if (!ok) return fail_error(&err, r->argument[0]);
+    for (int64_t i = 0; i < spines; i++) {
+        /* noise is 0.1 after normalisation; baselines begin at 0 */
+        double *theta = vdi_deepspike_data_theta(f->data, i);
+        theta[2] = theta[7] = 0;
+        theta[3] = theta[8] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
+    }
+    if (!run_open_out(r)) return FAILED;
+    if ((code = learn(r, want, f)) != DONE) return code;
+    return spine_leave(r, f, spines, frames);
+}
 
 static int spine_main(run *r, void *options) {
     const spikes_fit_options *want = (const spikes_fit_options *)options;
     recording part[2];
-    vdi_deepspike_desc desc;
-    vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
-    vdi_error err = {0};
-    int code;
     if (!fps_given(want->fps)) return USAGE;
     for (int i = 0; i < 2; i++)
         if (!traces_load(r->argument[i], 16, &part[i])) return FAILED;
@@ -489,63 +563,11 @@ static int spine_main(run *r, void *options) {
                     vdi_tensor_shape_text(part[0].y, a), vdi_tensor_shape_text(part[1].y, b),
                     r->argument[1]);
     }
-    const int64_t spines = part[0].neurons, frames = part[0].frames;
-    f.fps = want->fps;
-    code = desc_read(r, want, VDI_CALCIUM_SPINE, frames, VDI_DEEPSPIKE_WAKE_SLEEP, &desc);
-    if (code != DONE) return code;
-    if (vdi_deepspike_create(&desc, &f.net, &err) < 0) return fail_error(&err, NULL);
-    double *both = doubles(spines * 2 * frames);
-    for (int64_t i = 0; i < spines; i++) {
-        for (int k = 0; k < 2; k++) {
-            memcpy(both + (2 * i + k) * frames, (const double *)part[k].y.data + i * frames,
-                   (size_t)frames * sizeof *both);
-        }
-    }
-    dd.traces = vdi_tensor_3d(both, VDI_F64, spines, 2, frames);
-    if (vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0)
-        return fail_error(&err, r->argument[0]);
-    for (int64_t i = 0; i < spines; i++) {
-        /* noise is 0.1 after normalisation; baselines begin at 0 */
-        double *theta = vdi_deepspike_data_theta(f.data, i);
-        theta[2] = theta[7] = 0;
-        theta[3] = theta[8] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
-    }
-    if (!run_open_out(r)) return FAILED;
-    if ((code = learn(r, want, &f)) != DONE) return code;
-    spikes_fitted out = {0};
-    const int64_t shape[2] = {spines, frames};
-    double *result = doubles(2 * spines * frames);
-    double *denoised = doubles(2 * spines * frames);
-    double *stream = doubles(spines * frames);
-    out.probability = result;
-    out.denoised = denoised;
-    if ((code = results_fill(r, &f, &out)) != DONE) return code;
-    bool ok = fitting_save(r, &f, "model.safetensors", false) && params_save(r, &f) &&
-              spikes_trace_save(r, f.trace, f.rows);
-    static const char *const name[2][2] = {{"bap", "synaptic"},
-                                           {"dendrite_denoised", "spine_denoised"}};
-    double count[2] = {0, 0};
-    for (int what = 0; ok && what < 2; what++) {
-        for (int k = 0; ok && k < 2; k++) {
-            for (int64_t i = 0; i < spines; i++) {
-                memcpy(stream + i * frames, (what ? denoised : result) + (2 * i + k) * frames,
-                       (size_t)frames * sizeof *stream);
-            }
-            if (!what) count[k] = vdi_sum(VDI_F64, (size_t)(spines * frames), stream);
-            ok = array_save(r, name[what][k], 2, shape, stream);
-        }
-    }
-    static const char *const keys[] = {"bound_per_bin", "steps", "bap_frames", "synaptic_frames"};
-    const double values[] = {mean_tail(&f, TRACE_BOUND), (double)f.rows, count[0], count[1]};
-    if (ok) print_results(r, keys, values, 4);
-    free(result);
-    free(denoised);
-    free(stream);
-    free(both);
+    const int code = spine(r, want, part, &f);
     vdi_tensor_free(NULL, &part[0].y);
     vdi_tensor_free(NULL, &part[1].y);
     fitting_free(&f);
-    return ok ? DONE : FAILED;
+    return code;
 }
 
 #define NET_OPTION(name, value, initial, member) \

@@ -299,7 +299,7 @@ static bool checkpoint_load(const run *r, inference *q, int64_t *rows) {
 static int infer_all(run *r, const method *m, const spikes_infer_options *want, inference *q) {
     const int64_t neurons = q->in->neurons;
     /* between parts there is time for progress and Ctrl-C */
-    const int64_t most = q->at_once ? neurons : 8 * (int64_t)vdi_pool_threads(r->pool);
+    const int64_t most = q->at_once ? neurons : 2 * (int64_t)vdi_pool_threads(r->pool);
     double saved = seconds_now();
     int64_t at;
     if (!checkpoint_load(r, q, &at)) return FAILED;

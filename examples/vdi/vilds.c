@@ -14,7 +14,35 @@ static bool model_and_data(run *r, const observation_options *with, vilds_model 
 
 /* ---- infer ----------------------------------------------------------------------------------- */
 
+/* Arrays of what was inferred, and its pictures. */
+static bool infer_save(const run *r, const observations *o, const vdi_vilds_data *data,
+                       const vdi_vilds_desc *m, int64_t samples, const vdi_vilds_result *out,
+                       const double *label) {
+    const int64_t d = m->d;
+    const int64_t mean[3] = {o->trials, o->T, d}, cov[4] = {o->trials, o->T, d, d};
+    const int64_t lagcov[4] = {o->trials, o->T - 1, d, d}, rate[3] = {o->trials, o->T, o->n};
+    const int64_t sample[4] = {samples, o->trials, o->T, d};
+    vdi_error err = {0};
+    if (!(array_save(r, "mean", 3, mean, out->mean) && array_save(r, "cov", 4, cov, out->cov) &&
+          array_save(r, "lagcov", 4, lagcov, out->lagcov) &&
+          array_save(r, "rates", 3, rate, out->rate) &&
+          array_save(r, "elbo", 1, &o->trials, out->elbo) &&
+          (!samples || array_save(r, "samples", 4, sample, out->sample))))
+        return false;
+    char *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
+    bool ok = latents_picture(latents, NULL, o->trials, o->T, d, o->lengths, out->mean, out->cov,
+                              label, &err);
+    ok = ok &&
+         rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o->n, (const double *)o->y.data,
+                       out->rate, vdi_vilds_obs_counts((int)m->obs), &err);
+    if (!ok) (void)fail_error(&err, r->out);
+    free(latents);
+    free(rates);
+    return ok;
+}
+
 int vilds_infer_main(run *r, void *options) {
+    static const char *const keys[] = {"elbo_per_bin", "trials", "bins"};
     const vilds_infer_options *want = (const vilds_infer_options *)options;
     vilds_model model = {0};
     observations o;
@@ -38,46 +66,21 @@ int vilds_infer_main(run *r, void *options) {
     out.rate = doubles(bins * o.n);
     out.elbo = doubles(o.trials);
     if (samples) out.sample = doubles(q.samples * bins * d->d);
-    if (!run_open_out(r)) return FAILED;
-    if (vdi_vilds_infer(model.m, data, &q, &out, &err) < 0) return fail_error(&err, o.file);
+    bool ok = run_open_out(r);
+    if (ok && vdi_vilds_infer(model.m, data, &q, &out, &err) < 0) {
+        ok = false;
+        (void)fail_error(&err, o.file);
+    }
     vilds_map(&model, bins, out.mean, out.cov, out.lagcov, pairs);
     vilds_map(&model, samples * bins, out.sample, NULL, NULL, 0);
-    const int64_t mean[3] = {o.trials, o.T, d->d};
-    const int64_t cov[4] = {o.trials, o.T, d->d, d->d};
-    const int64_t lagcov[4] = {o.trials, o.T - 1, d->d, d->d};
-    const int64_t rate[3] = {o.trials, o.T, o.n};
-    const int64_t sample[4] = {samples, o.trials, o.T, d->d};
-    bool ok = array_save(r, "mean", 3, mean, out.mean) && array_save(r, "cov", 4, cov, out.cov) &&
-              array_save(r, "lagcov", 4, lagcov, out.lagcov) &&
-              array_save(r, "rates", 3, rate, out.rate) &&
-              array_save(r, "elbo", 1, &o.trials, out.elbo) &&
-              (!samples || array_save(r, "samples", 4, sample, out.sample));
-    char *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
-    if (ok && !latents_picture(latents, NULL, o.trials, o.T, d->d, o.lengths, out.mean, out.cov,
-                               label, &err)) {
-        ok = false;
-        (void)fail_error(&err, latents);
-    }
-    if (ok &&
-        !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o.n, (const double *)o.y.data,
-                       out.rate, vdi_vilds_obs_counts((int)d->obs), &err)) {
-        ok = false;
-        (void)fail_error(&err, rates);
-    }
-    static const char *const keys[] = {"elbo_per_bin", "trials", "bins"};
-    double total = (double)vdi_vilds_data_total_bins(data);
-    double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total, (double)o.trials,
-                       total};
+    ok = ok && infer_save(r, &o, data, d, samples, &out, label);
+    const double total = (double)vdi_vilds_data_total_bins(data);
+    const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total, (double)o.trials,
+                             total};
     if (ok) print_results(r, keys, values, 3);
-    free(latents);
-    free(rates);
-    free(label);
-    free(out.mean);
-    free(out.cov);
-    free(out.lagcov);
-    free(out.rate);
-    free(out.elbo);
-    free(out.sample);
+    double *own[] = {label, out.mean, out.cov, out.lagcov, out.rate, out.elbo, out.sample};
+    for (int i = 0; i < (int)VDI__COUNT(own); i++)
+        free(own[i]);
     vdi_vilds_data_destroy(data);
     observations_free(&o);
     vilds_model_free(&model);
@@ -131,77 +134,91 @@ static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *d
     return ok;
 }
 
-int vilds_score_main(run *r, const vilds_score_options *want, bool flds) {
+/* Results by name, in the order in which they are told. */
+typedef struct told {
+    const char *key[16];
+    double value[16];
+    int count;
+} told;
+
+static void tell(told *t, const char *key, double value) {
+    t->key[t->count] = key;
+    t->value[t->count++] = value;
+}
+
+/* Bounds, the one before refinement too if there is one. */
+static bool score_bounds(run *r, const vilds_score_options *want, vilds_model *model,
+                         const observations *o, vdi_vilds_data *data, told *t) {
+    vdi_vilds_query q = {0};
+    double elbo = 0, iw = 0, amortised = 0, homogeneous = 0;
+    q.seed = r->seed;
+    q.samples = want->query.samples;
+    if (want->query.refine > 0 && !bounds(model, o, data, &q, &amortised, NULL)) return false;
+    q.refine = want->query.refine;
+    q.iw = want->query.iw;
+    if (!bounds(model, o, data, &q, &elbo, &iw)) return false;
+    tell(t, "elbo_per_bin", elbo);
+    if (q.refine > 0) tell(t, "amortised_elbo_per_bin", amortised);
+    if (q.iw > 0) tell(t, "iw_per_bin", iw);
+    if (!vilds_homogeneous(model, o, data, &homogeneous)) return false;
+    tell(t, "homogeneous_per_bin", homogeneous);
+    return true;
+}
+
+/* --lno and --one-step. */
+static bool score_predictions(run *r, const vilds_score_options *want, vilds_model *model,
+                              const observations *o, vdi_vilds_data *data, told *t) {
+    const bool lno = want->lno || (want->rates_out && !want->one_step);
+    const int64_t shape[3] = {o->trials, o->T, o->n};
+    const int obs = (int)vdi_vilds_description(model->m)->obs;
+    double bits, mse;
+    vdi_vilds_query q = {0};
+    vdi_error err = {0};
+    if (!lno && !want->one_step) return true;
+    if (!vdi_vilds_obs_counts(obs)) {
+        (void)fail("bits per spike need spikes: the model's observations are %s, in %s",
+                   vdi_vilds_obs_name(obs), r->argument[0]);
+        return false;
+    }
+    double *rates = doubles(o->trials * o->T * o->n);
+    q.seed = r->seed;
+    q.samples = want->query.samples;
+    q.refine = want->refine_predict;
+    bool ok = true;
+    if (want->one_step) {
+        ok = predict(model, o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse);
+        tell(t, "one_step_bits_per_spike", bits);
+        tell(t, "one_step_mse", mse);
+    }
+    if (ok && lno) {
+        ok = predict(model, o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse);
+        tell(t, "lno_bits_per_spike", bits);
+        tell(t, "lno_mse", mse);
+    }
+    vdi_tensor all = vdi_tensor_view(rates, VDI_F64, 3, shape);
+    if (ok && want->rates_out && !save_atomically(want->rates_out, npy_write, &all, &err)) {
+        ok = false;
+        (void)fail_error(&err, want->rates_out);
+    }
+    free(rates);
+    return ok;
+}
+
+int vilds_score_main(run *r, const vilds_score_options *want) {
     vilds_model model = {0};
     observations o;
     vdi_vilds_data *data = NULL;
-    vdi_vilds_query q = {0};
-    const char *rates_out = want->rates_out, *keys[16];
-    double values[16], elbo = 0, iw = 0, amortised = 0;
-    int count = 0;
+    told t = {0};
     if (!model_and_data(r, &want->y, &model, &o, &data) || !run_open_out(r)) return FAILED;
-    const vdi_vilds_desc *d = vdi_vilds_description(model.m);
-    double bins = (double)vdi_vilds_data_total_bins(data);
-    q.seed = r->seed;
-    q.samples = want->query.samples;
-    if (want->query.refine > 0 && !bounds(&model, &o, data, &q, &amortised, NULL)) return FAILED;
-    q.refine = want->query.refine;
-    q.iw = want->query.iw;
-    if (!bounds(&model, &o, data, &q, &elbo, &iw)) return FAILED;
-    keys[count] = "elbo_per_bin";
-    values[count++] = elbo;
-    if (q.refine > 0) {
-        keys[count] = "amortised_elbo_per_bin";
-        values[count++] = amortised;
-    }
-    if (q.iw > 0) {
-        keys[count] = "iw_per_bin";
-        values[count++] = iw;
-    }
-    keys[count] = "homogeneous_per_bin";
-    if (!vilds_homogeneous(&model, &o, data, &values[count++])) return FAILED;
-    bool lno = flds && (want->lno || (rates_out && !want->one_step));
-    bool one_step = flds && want->one_step;
-    if (lno || one_step) {
-        const int64_t shape[3] = {o.trials, o.T, o.n};
-        double *rates = doubles(o.trials * o.T * o.n), bits, mse;
-        vdi_error err = {0};
-        if (!vdi_vilds_obs_counts((int)d->obs)) {
-            return fail("bits per spike need spikes: the model's observations are %s, in %s",
-                        vdi_vilds_obs_name((int)d->obs), r->argument[0]);
-        }
-        q.refine = want->refine_predict;
-        q.iw = 0;
-        if (one_step) {
-            if (!predict(&model, &o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse))
-                return FAILED;
-            keys[count] = "one_step_bits_per_spike";
-            values[count++] = bits;
-            keys[count] = "one_step_mse";
-            values[count++] = mse;
-        }
-        if (lno) {
-            if (!predict(&model, &o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse))
-                return FAILED;
-            keys[count] = "lno_bits_per_spike";
-            values[count++] = bits;
-            keys[count] = "lno_mse";
-            values[count++] = mse;
-        }
-        vdi_tensor t = vdi_tensor_view(rates, VDI_F64, 3, shape);
-        if (rates_out && !save_atomically(rates_out, npy_write, &t, &err))
-            return fail_error(&err, rates_out);
-        free(rates);
-    }
-    keys[count] = "trials";
-    values[count++] = (double)o.trials;
-    keys[count] = "bins";
-    values[count++] = bins;
-    print_results(r, keys, values, count);
+    const bool ok = score_bounds(r, want, &model, &o, data, &t) &&
+                    score_predictions(r, want, &model, &o, data, &t);
+    tell(&t, "trials", (double)o.trials);
+    tell(&t, "bins", (double)vdi_vilds_data_total_bins(data));
+    if (ok) print_results(r, t.key, t.value, t.count);
     vdi_vilds_data_destroy(data);
     observations_free(&o);
     vilds_model_free(&model);
-    return DONE;
+    return ok ? DONE : FAILED;
 }
 
 /* ---- the commands ---------------------------------------------------------------------------- */
@@ -211,7 +228,7 @@ static int fit_main(run *r, void *options) {
 }
 
 static int score_main(run *r, void *options) {
-    return vilds_score_main(r, (const vilds_score_options *)options, false);
+    return vilds_score_main(r, (const vilds_score_options *)options);
 }
 
 static const option fit_rows[] = {VILDS_FIT_OPTIONS};

@@ -68,7 +68,7 @@ int vilds_fit_main(run *r, vilds_fit_options *want, bool flds);
 int vilds_start_from_plds(run *r, int64_t iterations, const observations *o, vdi_vilds *m,
                           vdi_vilds_data *data);
 int vilds_infer_main(run *r, void *options);
-int vilds_score_main(run *r, const vilds_score_options *want, bool flds);
+int vilds_score_main(run *r, const vilds_score_options *want);
 
 /* clang-format off */
 #define VILDS_MODEL(name, value, member) \
