@@ -36,7 +36,7 @@ i686       | i686    | i686-linux-gnu-gcc        | -msse2 -mfpmath=sse $one     
 x87        | x87     | i686-linux-gnu-gcc        | -mfpmath=387 -mno-sse -DVDI_NO_SIMD | -static | qemu-i386                 | scalar | i686-linux-gnu-gcc=gcc-i686-linux-gnu qemu-i386=qemu-user
 mingw64    | mingw64 | x86_64-w64-mingw32-gcc    | -D__USE_MINGW_ANSI_STDIO=1 $one | -static | wine                         | sse2   | x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 wine=wine64
 mingw32    | mingw32 | i686-w64-mingw32-gcc      | -D__USE_MINGW_ANSI_STDIO=1 $one | -static | !wine32                      | sse2   | i686-w64-mingw32-gcc=gcc-mingw-w64-i686 wine=wine32
-wasm32     | wasm32  | clang --target=wasm32-wasi | -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS | -Wl,-z,stack-size=1048576 -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks | node --no-warnings tests/portable/wasi.mjs | scalar | clang=clang wasm-ld=lld node=nodejs
+wasm32     | wasm32  | clang --target=wasm32-wasi | -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS | -Wl,-z,stack-size=1048576 -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -lc-printscan-long-double | node --no-warnings tests/portable/wasi.mjs | scalar | clang=clang wasm-ld=lld node=nodejs
 cortexm4   | bare    | arm-none-eabi-gcc         | -mcpu=cortex-m4 -mthumb        |          | !bare                        | scalar | arm-none-eabi-gcc=gcc-arm-none-eabi,libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm
 END
 }
@@ -75,6 +75,8 @@ suites() {
     # the path that an emulated processor chooses by itself is the point of those rows
     case $runner in *-cpu*) simd="--expect $path" ;; esac
     case $runner in qemu-*) VDI_TEST_NO_FORK=1; export VDI_TEST_NO_FORK ;; esac
+    # wine takes names of files from Unix by the locale
+    case $runner in wine) LC_ALL=C.UTF-8 ;; esac
     WINEDEBUG=-all $runner "$binary" $simd --at-least "$wanted" || return 1
 }
 

@@ -189,10 +189,31 @@ static const struct accuracy {
     {VDI_RECIPROCAL, -1e300, 1e300, 0.5001},
 };
 
+/* What the reference of digamma may be off by: the sum cancels to 4e-18, and musl computes the
+ * functions of a long double of 128 bits in double. */
+static real digamma_slack(void) {
+    volatile real x = 31;
+    return logl(x) == (real)log((double)x) ? 1e-15L : 4e-18L;
+}
+
+/* Where a C library is not fit to judge: mingw's sines are x87's, which know pi to 66 bits, and its
+ * lgammal loses its digits at the zeros 1 and 2. */
+static bool reference_is_poor(vdi_unary_op op, real x) {
+#ifdef __MINGW32__
+    if (op == VDI_SIN || op == VDI_COS) return fabsl(x) > 3 && isfinite(x);
+    if (op == VDI_LGAMMA) return x > 0.5L && x < 2.5L;
+#else
+    (void)op;
+    (void)x;
+#endif
+    return false;
+}
+
 /* Error that counts: below 0 the gamma functions have zeros between the poles, and near one only
    the absolute error is bounded (in ulp
    of 1, or of the sum's larger term). */
 static double counted(const struct accuracy *a, vdi_dtype dtype, real x, double y) {
+    if (reference_is_poor(a->op, x)) return 0;
     const real t = reference(a->op, 0, x);
     const bool gamma = a->op == VDI_LGAMMA || a->op == VDI_DIGAMMA;
     const real unit = dtype == VDI_F32 ? (real)FLT_EPSILON : (real)DBL_EPSILON;
@@ -205,9 +226,10 @@ static double counted(const struct accuracy *a, vdi_dtype dtype, real x, double 
         if (rintl(x) == x) return isnan(y) == (a->op == VDI_DIGAMMA) ? 0 : INFINITY;
         return (double)(fabsl((real)y - t) / (unit * (terms > 1 ? terms : 1)));
     }
-    if (a->op == VDI_DIGAMMA && fabsl(x - digamma_zero) < 0.05L) {
-        /* where the sum of the reference cancels to 4e-18 */
-        const real error = fabsl((real)y - t) - 4e-18L;
+    const real slack = digamma_slack();
+    if (a->op == VDI_DIGAMMA && fabsl(t) < 1e30L &&
+        (slack > 1e-17L || fabsl(x - digamma_zero) < 0.05L)) {
+        const real error = fabsl((real)y - t) - slack;
         return error <= 0 ? 0 : ulps(dtype, t, (double)(t + error));
     }
     return ulps(dtype, t, y);
@@ -301,6 +323,7 @@ static real reference_special(vdi_dtype dtype, vdi_unary_op op, double v) {
 }
 
 static void corner_check(vdi_dtype dtype, vdi_unary_op op, double v, double r) {
+    if (reference_is_poor(op, v)) return;
     const char *name = vdi_unary_name(op), *type = vdi_dtype_name(dtype);
     const char *path = vdi_simd_name(vdi_simd_active());
     const struct accuracy a = {op, 0, 0, 0};

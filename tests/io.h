@@ -58,6 +58,15 @@ static inline bool have_numpy(void) {
     return run_command("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") == 0;
 }
 
+/** The device that is always full, or NULL where there is none (wine shows one that is not). */
+static inline FILE *open_full_disk(void) {
+#ifdef _WIN32
+    return NULL;
+#else
+    return fopen("/dev/full", "wb");
+#endif
+}
+
 /** A path in a folder for scratch files. */
 static inline const char *scratch_path(const char *name) {
     static char path[4][512];

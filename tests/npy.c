@@ -386,7 +386,7 @@ TEST(npy, full_disk) {
         CHECK(vdi_npy_write(&w, odd, &err) == (capacity >= 128 + 1200 ? VDI_OK : VDI_ERR_IO),
               "space for %zu bytes, strided", capacity);
     }
-    FILE *full = fopen("/dev/full", "wb");
+    FILE *full = open_full_disk();
     if (full) {
         fclose(full);
         CHECK_FAILS(vdi_npy_save("/dev/full", t, &err), VDI_ERR_IO);

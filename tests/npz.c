@@ -360,7 +360,7 @@ TEST(npz, files) {
         CHECK(run_command(command) == 0, "NumPy does not read the archive");
     }
     remove(path);
-    FILE *full = fopen("/dev/full", "wb");
+    FILE *full = open_full_disk();
     if (full) {
         fclose(full);
         CHECK_FAILS(vdi_npz_save("/dev/full", two, 2, &err), VDI_ERR_IO);

@@ -107,6 +107,9 @@ TEST(pool, create_and_destroy) {
 TEST(pool, sleeps) {
     vdi_error err;
     vdi_pool *pool;
+#if defined(_WIN32) || defined(__wasi__)
+    SKIP("clock() tells the time that has passed, not what the processor gave");
+#endif
     CHECK_OK(vdi_pool_create(4, NULL, &pool, &err), err);
     vdi_pool_run(pool, 8, nothing, NULL);
     /* 0.1 s of rest: clock() counts the time of all threads */

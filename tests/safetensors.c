@@ -194,7 +194,10 @@ TEST(safetensors, files_that_lie) {
             size_t n = make(file, cases[i].header, (size_t)cases[i].data);
             vdi_reader r = slow ? slow_reader(&s, file, n, 9) : vdi_reader_memory(file, n, "lie");
             CHECK_FAILS(vdi_safetensors_read(&r, &a, &f, &err), cases[i].status);
-            if (!slow) CHECK_SAYS(err, cases[i].says);
+            const bool vast = strstr(cases[i].says, "need 1000000000000") != NULL;
+            const char *says =
+                vast && sizeof(size_t) == 4 ? "offsets are 0 to 1000000000000" : cases[i].says;
+            if (!slow) CHECK_SAYS(err, says);
             CHECK(f.state.tensor_count == 0 && greedy.largest <= 70000, "case %d: %zu bytes",
                   (int)i, greedy.largest);
             vdi_safetensors_free(&f); /* harmless */

@@ -1,6 +1,9 @@
 /* core/tensor: shapes, views and casts, held against index arithmetic written out */
 #include "check.h"
 
+/* The most elements of a tensor: sixteenths of what an int64_t and a size_t can count. */
+#define MOST ((int64_t)((uint64_t)INT64_MAX < SIZE_MAX ? INT64_MAX / 16 : (int64_t)(SIZE_MAX / 16)))
+
 static double data[720];
 
 /* Visit every index of t; calls see(t, index) for each. Returns how many. */
@@ -60,7 +63,7 @@ TEST(tensor, shapes) {
           !vdi_tensor_same_shape(t4, t1));
 
     /* the longest text of a shape fits */
-    int64_t widest[6] = {1, 1, 1, 1, 1, INT64_MAX / 16};
+    int64_t widest[6] = {1, 1, 1, 1, 1, MOST};
     vdi_tensor wide = vdi_tensor_view(NULL, VDI_U8, 6, widest);
     for (int i = 0; i < 6; i++)
         wide.shape[i] = INT64_MIN;
@@ -71,8 +74,8 @@ TEST(tensor, impossible_shapes) {
     static const int64_t shape[6] = {2, 3, 4, 5, 1, 6};
     int64_t negative[2] = {3, -1};
     int64_t large[3] = {INT64_MAX / 4, 2, 2};
-    int64_t over[2] = {INT64_MAX / 16 + 1, 1};
-    int64_t edge[1] = {INT64_MAX / 16};
+    int64_t over[2] = {MOST + 1, 1};
+    int64_t edge[1] = {MOST};
     int64_t none[3] = {3, 0, 4};
     int64_t hollow[3] = {INT64_MAX, 0, INT64_MAX}; /* empty, but its strides would overflow */
     CHECK(!vdi_tensor_ok(vdi_tensor_view(data, VDI_F64, 2, negative)) &&
@@ -89,7 +92,7 @@ TEST(tensor, impossible_shapes) {
 
 TEST(tensor, allocation) {
     static const int64_t shape[3] = {2, 3, 4}, none[3] = {3, 0, 4}, negative[2] = {3, -1};
-    static const int64_t edge[1] = {INT64_MAX / 16};
+    static const int64_t edge[1] = {MOST};
     test_allocator poor = {0, 1, 0, 1};
     vdi_allocator a = test_allocator_of(&poor);
     vdi_tensor t;

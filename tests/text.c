@@ -56,7 +56,13 @@ TEST(text, double_against_printf) {
     }
 }
 
+/* mingw's strtod takes these two for one number; they are neighbours. */
+static bool strtod_is_exact(void) {
+    return strtod("6.150157786156811e+259", NULL) != strtod("6.15015778615681e+259", NULL);
+}
+
 TEST(text, double_shortest) {
+    if (!strtod_is_exact()) SKIP("strtod of this C library is off in the last place");
     unsigned long long state = 1234567ULL;
     long bad = 0;
     for (long i = 0; i < (long)test_scaled(300000) && bad < 5; i++) {
@@ -153,6 +159,7 @@ static void check_halfway(double x, long *bad) {
 }
 
 TEST(text, parse_against_strtod) {
+    if (!strtod_is_exact()) SKIP("strtod of this C library is off in the last place");
     unsigned long long state = 42ULL;
     long bad = 0;
     char s[1600];
