@@ -37,6 +37,74 @@ static void batch_free(batch *b) {
 
 /* ragged: 0 all T, 1 lengths of every kind, 0 and 1 among them. tight: how large M is against L, so
  * how badly conditioned. */
+/* Trial i: D and E of a positive definite matrix, the product of a bidiagonal factor and its
+ * transpose; NaN behind the trial's length. */
+static void batch_make_blocks(batch *b, int64_t i, int64_t length, double tight, seed_t *s) {
+    const int64_t T = b->T, d = b->d, dd = d * d;
+    double *L = (double *)make(T * dd, sizeof(double));
+    double *M = (double *)make(T * dd, sizeof(double));
+    for (int64_t t = 0; t < T; t++) {
+        for (int64_t r = 0; r < d; r++) {
+            for (int64_t c = 0; c < d; c++) {
+                const int64_t at = t * dd + r * d + c;
+                if (c <= r) {
+                    L[at] = r == c ? 1 + test_uniform(s) : 0.6 * (test_uniform(s) - 0.5);
+                }
+                M[at] = tight * (test_uniform(s) - 0.5) / sqrt((double)d);
+            }
+        }
+    }
+    for (int64_t at = 0; at < T * dd; at++) {
+        const int64_t t = at / dd, r = at / d % d, c = at % d;
+        double D = 0, E = 0;
+        for (int64_t k = 0; k < d; k++) {
+            D += L[t * dd + r * d + k] * L[t * dd + c * d + k];
+            if (t) D += M[(t - 1) * dd + r * d + k] * M[(t - 1) * dd + c * d + k];
+            E += M[t * dd + r * d + k] * L[t * dd + c * d + k];
+        }
+        vdi_dtype_store(b->dtype, b->D, i * T * dd + at, t < length ? D : (double)NAN);
+        if (t + 1 < T) {
+            vdi_dtype_store(b->dtype, b->E, i * (T - 1) * dd + at,
+                            t + 1 < length ? E : (double)NAN);
+        }
+    }
+    free(L);
+    free(M);
+}
+
+/* Trial i as a dense matrix, of the lower triangles as the solver reads them. */
+static void batch_make_dense(batch *b, int64_t i, int64_t length) {
+    const int64_t T = b->T, d = b->d, dd = d * d, n = T * d;
+    double *J = b->J + i * n * n;
+    for (int64_t t = 0; t < length; t++) {
+        for (int64_t r = 0; r < d; r++) {
+            for (int64_t c = 0; c < d; c++) {
+                J[(t * d + r) * n + t * d + c] =
+                    get(b->dtype, b->D, (i * T + t) * dd + (r > c ? r * d + c : c * d + r));
+                if (t + 1 < length) {
+                    J[((t + 1) * d + r) * n + t * d + c] = J[(t * d + c) * n + (t + 1) * d + r] =
+                        get(b->dtype, b->E, (i * (T - 1) + t) * dd + r * d + c);
+                }
+            }
+        }
+    }
+}
+
+static void batch_make_vectors(batch *b, int64_t i, int64_t length, seed_t *s) {
+    const int64_t n = b->T * b->d, end = length * b->d;
+    for (int64_t t = 0; t < n; t++) {
+        vdi_dtype_store(b->dtype, b->h, i * n + t, t < end ? test_normal(s) : (double)NAN);
+        vdi_dtype_store(b->dtype, b->eps, i * n + t, t < end ? test_normal(s) : (double)NAN);
+    }
+}
+
+/* Any length, none, one bin, all of them. */
+static int64_t ragged_length(int64_t i, int64_t T, seed_t *s) {
+    if (i % 3 == 0) return (int64_t)(test_uniform(s) * (double)(T + 1));
+    if (i % 3 == 1) return i / 3 % 2 ? 0 : VDI__MIN(T, 1);
+    return T;
+}
+
 static void batch_make(batch *b, vdi_dtype dtype, int64_t B, int64_t T, int64_t d, int ragged,
                        double tight, vdi_pool *pool) {
     seed_t s = (seed_t)(88172645463325252ull + (seed_t)(B * 1000003 + T * 10007 + d * 101));
@@ -55,64 +123,10 @@ static void batch_make(batch *b, vdi_dtype dtype, int64_t B, int64_t T, int64_t 
     if (ragged) b->lengths = (int64_t *)make(B, sizeof(int64_t));
     for (int64_t i = 0; i < B; i++) {
         int64_t length = T;
-        if (ragged) {
-            length = b->lengths[i] = i % 3 == 0   ? (int64_t)(test_uniform(&s) * (double)(T + 1))
-                                     : i % 3 == 1 ? (i / 3 % 2 ? 0 : VDI__MIN(T, 1))
-                                                  : T;
-        }
-        double *L = (double *)make(T * dd, sizeof(double));
-        double *M = (double *)make(T * dd, sizeof(double));
-        for (int64_t t = 0; t < T; t++) {
-            for (int64_t r = 0; r < d; r++) {
-                for (int64_t c = 0; c < d; c++) {
-                    if (c <= r) {
-                        L[t * dd + r * d + c] =
-                            r == c ? 1 + test_uniform(&s) : 0.6 * (test_uniform(&s) - 0.5);
-                    }
-                    M[t * dd + r * d + c] = tight * (test_uniform(&s) - 0.5) / sqrt((double)d);
-                }
-            }
-        }
-        for (int64_t t = 0; t < T; t++) {
-            for (int64_t r = 0; r < d; r++) {
-                for (int64_t c = 0; c < d; c++) {
-                    double D = 0, E = 0;
-                    for (int64_t k = 0; k < d; k++) {
-                        D += L[t * dd + r * d + k] * L[t * dd + c * d + k];
-                        if (t) D += M[(t - 1) * dd + r * d + k] * M[(t - 1) * dd + c * d + k];
-                        E += M[t * dd + r * d + k] * L[t * dd + c * d + k];
-                    }
-                    vdi_dtype_store(dtype, b->D, (i * T + t) * dd + r * d + c,
-                                    t < length ? D : (double)NAN);
-                    if (t + 1 < T) {
-                        vdi_dtype_store(dtype, b->E, (i * (T - 1) + t) * dd + r * d + c,
-                                        t + 1 < length ? E : (double)NAN);
-                    }
-                }
-            }
-        }
-        const int64_t n = T * d;
-        for (int64_t t = 0; t < length; t++) {
-            for (int64_t r = 0; r < d; r++) {
-                for (int64_t c = 0; c < d; c++) {
-                    b->J[i * n * n + (t * d + r) * n + t * d + c] =
-                        get(dtype, b->D, (i * T + t) * dd + (r > c ? r * d + c : c * d + r));
-                    if (t + 1 < length) {
-                        b->J[i * n * n + ((t + 1) * d + r) * n + t * d + c] =
-                            b->J[i * n * n + (t * d + c) * n + (t + 1) * d + r] =
-                                get(dtype, b->E, (i * (T - 1) + t) * dd + r * d + c);
-                    }
-                }
-            }
-        }
-        for (int64_t t = 0; t < T * d; t++) {
-            vdi_dtype_store(dtype, b->h, i * T * d + t,
-                            t < length * d ? test_normal(&s) : (double)NAN);
-            vdi_dtype_store(dtype, b->eps, i * T * d + t,
-                            t < length * d ? test_normal(&s) : (double)NAN);
-        }
-        free(L);
-        free(M);
+        if (ragged) length = b->lengths[i] = ragged_length(i, T, &s);
+        batch_make_blocks(b, i, length, tight, &s);
+        batch_make_dense(b, i, length);
+        batch_make_vectors(b, i, length, &s);
     }
     b->desc.dtype = dtype;
     b->desc.trials = B;
