@@ -94,91 +94,142 @@ static void make_symmetric(vdi_dtype t, int kind, size_t n, unsigned long long *
     }
 }
 
+/* What the checks of one matrix share; the matrix itself is A, its norm `size`. */
+typedef struct factor_case {
+    vdi_dtype t;
+    int kind;
+    size_t n, lda;
+    double size, scale; /* norm of A; n eps */
+    const char *path;
+} factor_case;
+
+/* The Cholesky factor, which stays in a_ and B. */
+static void check_cholesky(const factor_case *f) {
+    const size_t n = f->n;
+    vdi_error err = VDI__ZERO;
+    CHECK_OK(vdi_cholesky(f->t, n, a_, f->lda, &err), err);
+    load_all(f->t, n, n, a_, f->lda, B);
+    multiply(n, n, n, B, n, 1, B, 1, n, C);
+    const double ratio = distance(n * n, A, C) / (f->size * f->scale);
+    CHECK(ratio < LIMIT, "%s %s cholesky n %zu kind %d: ratio %.3g", f->path, vdi_dtype_name(f->t),
+          n, f->kind, ratio);
+    int above = 0, beside = 0;
+    double logdet = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = i + 1; j < n; j++)
+            above += B[i * n + j] != 0;
+        for (size_t j = n; j < f->lda; j++)
+            beside += load(f->t, a_, i * f->lda + j) != 7;
+        logdet += 2 * log(B[i * n + i]);
+    }
+    CHECK(above == 0 && beside == 0, "%s n %zu: %d above, %d beside", f->path, n, above, beside);
+    CHECK_CLOSE(vdi_cholesky_logdet(f->t, n, a_, f->lda), logdet, 1e-9 * (1 + fabs(logdet)));
+}
+
+/* One triangular solve with m columns, or rows, by the factor in a_ and B. */
+static void check_trsm(const factor_case *f, size_t m, int flags, unsigned long long *state) {
+    const vdi_dtype t = f->t;
+    const size_t n = f->n;
+    const bool right = flags & VDI_TRSM_RIGHT, transposed = flags & VDI_TRSM_TRANS;
+    const size_t rows = right ? m : n, cols = right ? n : m, ldb = cols + 2;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < ldb; j++) {
+            const double x = test_normal(state);
+            if (j < cols) C[i * cols + j] = t == VDI_F64 ? x : (double)(float)x;
+            store(t, b_, i * ldb + j, j < cols ? C[i * cols + j] : 7);
+        }
+    }
+    vdi_trsm(t, flags, n, m, a_, f->lda, b_, ldb);
+    load_all(t, rows, cols, b_, ldb, v_);
+    const size_t along = transposed ? 1 : n, across = transposed ? n : 1;
+    if (right)
+        multiply(m, n, n, v_, n, 1, B, along, across, D);
+    else
+        multiply(n, m, n, B, along, across, v_, m, 1, D);
+    const double ratio =
+        distance(rows * cols, C, D) / (norm(n * n, B) * norm(rows * cols, v_) * f->scale);
+    int beside = 0;
+    for (size_t i = 0; i < rows; i++)
+        beside += load(t, b_, i * ldb + cols) != 7 || load(t, b_, i * ldb + cols + 1) != 7;
+    CHECK(ratio < LIMIT && beside == 0, "%s %s trsm %d n %zu m %zu kind %d: ratio %.3g, %d beside",
+          f->path, vdi_dtype_name(t), flags, n, m, f->kind, ratio, beside);
+}
+
+static void check_solve(const factor_case *f) {
+    const size_t n = f->n;
+    for (size_t i = 0; i < n * 2; i++) {
+        C[i] = f->t == VDI_F64 ? 1.0 + (double)i : (double)(float)(1.0 + (double)i);
+        store(f->t, b_, i, C[i]);
+    }
+    vdi_cholesky_solve(f->t, n, 2, a_, f->lda, b_, 2);
+    load_all(f->t, n, 2, b_, 2, v_);
+    multiply(n, 2, n, A, n, 1, v_, 2, 1, D);
+    const double ratio = distance(n * 2, C, D) / (f->size * norm(n * 2, v_) * f->scale);
+    CHECK(ratio < LIMIT, "%s %s solve n %zu kind %d: ratio %.3g", f->path, vdi_dtype_name(f->t), n,
+          f->kind, ratio);
+}
+
+static void check_inverse(const factor_case *f) {
+    const size_t n = f->n;
+    vdi_cholesky_inverse(f->t, n, a_, f->lda, b_, n);
+    load_all(f->t, n, n, b_, n, v_);
+    multiply(n, n, n, A, n, 1, v_, n, 1, D);
+    for (size_t i = 0; i < n; i++)
+        D[i * n + i] -= 1;
+    const double ratio = norm(n * n, D) / (f->size * norm(n * n, v_) * f->scale);
+    int lopsided = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < i; j++)
+            lopsided += v_[i * n + j] != v_[j * n + i];
+    }
+    CHECK(ratio < LIMIT && lopsided == 0, "%s %s inverse n %zu kind %d: ratio %.3g, %d lopsided",
+          f->path, vdi_dtype_name(f->t), n, f->kind, ratio, lopsided);
+}
+
+static void check_ldl(const factor_case *f) {
+    const vdi_dtype t = f->t;
+    const size_t n = f->n;
+    vdi_error err = VDI__ZERO;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++)
+            store(t, a_, i * f->lda + j, j <= i ? A[i * n + j] : NAN);
+    }
+    CHECK_OK(vdi_ldl(t, n, a_, f->lda, w_, &err), err);
+    load_all(t, n, n, a_, f->lda, B);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++)
+            D[i * n + j] = B[i * n + j] * load(t, w_, j);
+    }
+    multiply(n, n, n, D, n, 1, B, 1, n, C);
+    const double ratio = distance(n * n, A, C) / (f->size * f->scale);
+    int wrong = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = i; j < n; j++)
+            wrong += B[i * n + j] != (i == j);
+    }
+    CHECK(ratio < LIMIT && wrong == 0, "%s %s ldl n %zu kind %d: ratio %.3g, %d not 1 or 0",
+          f->path, vdi_dtype_name(t), n, f->kind, ratio, wrong);
+}
+
 static void check_factors(vdi_dtype t, int kind, size_t n, const char *path,
                           unsigned long long *state) {
     const size_t lda = n + 3;
-    const double eps = eps_of(t), scale = (double)n * eps;
-    vdi_error err = VDI__ZERO;
     make_symmetric(t, kind, n, state, A);
-    double size = norm(n * n, A);
+    factor_case f = {t, kind, n, lda, norm(n * n, A), (double)n * eps_of(t), path};
     /* only the lower triangle is read, nothing beside the matrix is touched */
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < lda; j++)
             store(t, a_, i * lda + j, j <= i ? A[i * n + j] : j < n ? NAN : 7);
     }
     if (kind != 3 && kind != 5) {
-        CHECK_OK(vdi_cholesky(t, n, a_, lda, &err), err);
-        load_all(t, n, n, a_, lda, B);
-        multiply(n, n, n, B, n, 1, B, 1, n, C);
-        double ratio = distance(n * n, A, C) / (size * scale);
-        CHECK(ratio < LIMIT, "%s %s cholesky n %zu kind %d: ratio %.3g", path, vdi_dtype_name(t), n,
-              kind, ratio);
-        int above = 0, beside = 0;
-        double logdet = 0;
-        for (size_t i = 0; i < n; i++) {
-            for (size_t j = i + 1; j < n; j++)
-                above += B[i * n + j] != 0;
-            for (size_t j = n; j < lda; j++)
-                beside += load(t, a_, i * lda + j) != 7;
-            logdet += 2 * log(B[i * n + i]);
-        }
-        CHECK(above == 0 && beside == 0, "%s n %zu: %d above, %d beside", path, n, above, beside);
-        CHECK_CLOSE(vdi_cholesky_logdet(t, n, a_, lda), logdet, 1e-9 * (1 + fabs(logdet)));
-
+        check_cholesky(&f);
         /* all triangular solves, with as many columns as make whole and cut tiles */
         for (size_t m = 1; m <= 35; m = m < 9 ? m + 1 : m + 13) {
-            for (int flags = 0; flags < 4; flags++) {
-                bool right = flags & VDI_TRSM_RIGHT, turn = flags & VDI_TRSM_TRANS;
-                size_t rows = right ? m : n, cols = right ? n : m, ldb = cols + 2;
-                for (size_t i = 0; i < rows; i++) {
-                    for (size_t j = 0; j < ldb; j++) {
-                        double x = test_normal(state);
-                        if (j < cols) C[i * cols + j] = t == VDI_F64 ? x : (double)(float)x;
-                        store(t, b_, i * ldb + j, j < cols ? C[i * cols + j] : 7);
-                    }
-                }
-                vdi_trsm(t, flags, n, m, a_, lda, b_, ldb);
-                load_all(t, rows, cols, b_, ldb, v_);
-                if (right)
-                    multiply(m, n, n, v_, n, 1, B, turn ? 1 : n, turn ? n : 1, D);
-                else
-                    multiply(n, m, n, B, turn ? 1 : n, turn ? n : 1, v_, m, 1, D);
-                ratio =
-                    distance(rows * cols, C, D) / (norm(n * n, B) * norm(rows * cols, v_) * scale);
-                for (size_t i = 0; i < rows; i++) {
-                    beside +=
-                        load(t, b_, i * ldb + cols) != 7 || load(t, b_, i * ldb + cols + 1) != 7;
-                }
-                CHECK(ratio < LIMIT && beside == 0,
-                      "%s %s trsm %d n %zu m %zu kind %d: ratio %.3g, %d beside", path,
-                      vdi_dtype_name(t), flags, n, m, kind, ratio, beside);
-            }
+            for (int flags = 0; flags < 4; flags++)
+                check_trsm(&f, m, flags, state);
         }
-        for (size_t i = 0; i < n * 2; i++) {
-            C[i] = t == VDI_F64 ? 1.0 + (double)i : (double)(float)(1.0 + (double)i);
-            store(t, b_, i, C[i]);
-        }
-        vdi_cholesky_solve(t, n, 2, a_, lda, b_, 2);
-        load_all(t, n, 2, b_, 2, v_);
-        multiply(n, 2, n, A, n, 1, v_, 2, 1, D);
-        ratio = distance(n * 2, C, D) / (size * norm(n * 2, v_) * scale);
-        CHECK(ratio < LIMIT, "%s %s solve n %zu kind %d: ratio %.3g", path, vdi_dtype_name(t), n,
-              kind, ratio);
-
-        vdi_cholesky_inverse(t, n, a_, lda, b_, n);
-        load_all(t, n, n, b_, n, v_);
-        multiply(n, n, n, A, n, 1, v_, n, 1, D);
-        for (size_t i = 0; i < n; i++)
-            D[i * n + i] -= 1;
-        ratio = norm(n * n, D) / (size * norm(n * n, v_) * scale);
-        int lopsided = 0;
-        for (size_t i = 0; i < n; i++) {
-            for (size_t j = 0; j < i; j++)
-                lopsided += v_[i * n + j] != v_[j * n + i];
-        }
-        CHECK(ratio < LIMIT && lopsided == 0,
-              "%s %s inverse n %zu kind %d: ratio %.3g, %d lopsided", path, vdi_dtype_name(t), n,
-              kind, ratio, lopsided);
+        check_solve(&f);
+        check_inverse(&f);
     }
     /* LDL' of the same, or of a quasi-definite matrix: first half positive, second half negative */
     if (kind == 3) {
@@ -187,28 +238,9 @@ static void check_factors(vdi_dtype t, int kind, size_t n, const char *path,
             for (size_t j = n / 2; j < n; j++)
                 A[i * n + j] = -A[i * n + j];
         }
-        size = norm(n * n, A);
+        f.size = norm(n * n, A);
     }
-    if (kind == 5) return;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n; j++)
-            store(t, a_, i * lda + j, j <= i ? A[i * n + j] : NAN);
-    }
-    CHECK_OK(vdi_ldl(t, n, a_, lda, w_, &err), err);
-    load_all(t, n, n, a_, lda, B);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n; j++)
-            D[i * n + j] = B[i * n + j] * load(t, w_, j);
-    }
-    multiply(n, n, n, D, n, 1, B, 1, n, C);
-    double ratio = distance(n * n, A, C) / (size * scale);
-    int wrong = 0;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = i; j < n; j++)
-            wrong += B[i * n + j] != (i == j);
-    }
-    CHECK(ratio < LIMIT && wrong == 0, "%s %s ldl n %zu kind %d: ratio %.3g, %d not 1 or 0", path,
-          vdi_dtype_name(t), n, kind, ratio, wrong);
+    if (kind != 5) check_ldl(&f);
 }
 
 TEST(dense, factors_and_solves) {
