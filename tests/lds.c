@@ -71,22 +71,10 @@ static double *simulate(const vdi_lds *p, unsigned seed, int64_t trials, int64_t
     return y;
 }
 
-/* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z:
- * no structure used at all */
-static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T,
-                                   double *z_mean) {
+/* E z into m (T d). */
+static void dense_mean(const vdi_lds *p, const double *u, int64_t T, double *m) {
     const int64_t d = p->desc.d;
-    const int64_t n = p->desc.n;
     const int64_t U = p->desc.inputs;
-    const int64_t Z = T * d;
-    const int64_t Y = T * n;
-    double *m = numbers(Z);
-    double *P = numbers(Z * Z);
-    double *C = numbers(Y * Z);
-    double *CP = numbers(Y * Z);
-    double *S = numbers(Y * Y);
-    double *e = numbers(Y);
-    int64_t *at = (int64_t *)calloc((size_t)Y, sizeof *at), count = 0;
     for (int64_t t = 0; t < T; t++) {
         for (int64_t i = 0; i < d; i++) {
             double s = t == 0 ? p->x0[i] : 0;
@@ -97,30 +85,52 @@ static double dense_log_likelihood(const vdi_lds *p, const double *y, const doub
             m[t * d + i] = s;
         }
     }
-    for (int64_t t = 0; t < T; t++) { /* Cov(z_t, z_s) for s <= t by the recursion */
+}
+
+/* Element (i,j) of Cov(z_t, z_s), s <= t, from what P (Td,Td) holds of the bins before t. */
+static double dense_covariance_at(const vdi_lds *p, const double *P, int64_t Z, int64_t t,
+                                  int64_t s, int64_t i, int64_t j) {
+    const int64_t d = p->desc.d;
+    double x = s == t ? (t == 0 ? p->Q0[i * d + j] : p->Q[i * d + j]) : 0;
+    if (t > 0 && s < t) {
+        for (int64_t k = 0; k < d; k++)
+            x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + s * d + j];
+    }
+    if (t > 0 && s == t) {
+        for (int64_t k = 0; k < d; k++) {
+            for (int64_t l = 0; l < d; l++) {
+                x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + (t - 1) * d + l] * p->A[j * d + l];
+            }
+        }
+    }
+    return x;
+}
+
+/* Cov z into P (Td,Td), by the recursion. */
+static void dense_covariance(const vdi_lds *p, int64_t T, double *P) {
+    const int64_t d = p->desc.d;
+    const int64_t Z = T * d;
+    for (int64_t t = 0; t < T; t++) {
         for (int64_t s = 0; s <= t; s++) {
             for (int64_t i = 0; i < d; i++) {
                 for (int64_t j = 0; j < d; j++) {
-                    double x = s == t ? (t == 0 ? p->Q0[i * d + j] : p->Q[i * d + j]) : 0;
-                    if (t > 0 && s < t) {
-                        for (int64_t k = 0; k < d; k++)
-                            x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + s * d + j];
-                    }
-                    if (t > 0 && s == t) {
-                        for (int64_t k = 0; k < d; k++) {
-                            for (int64_t l = 0; l < d; l++) {
-                                x += p->A[i * d + k] * P[((t - 1) * d + k) * Z + (t - 1) * d + l] *
-                                     p->A[j * d + l];
-                            }
-                        }
-                    }
-                    P[(t * d + i) * Z + s * d + j] = P[(s * d + j) * Z + t * d + i] = x;
+                    P[(t * d + i) * Z + s * d + j] = P[(s * d + j) * Z + t * d + i] =
+                        dense_covariance_at(p, P, Z, t, s, i, j);
                 }
             }
         }
     }
-    for (int64_t i = 0; i < Y; i++)
-        if (y[i] == y[i]) at[count++] = i;
+}
+
+/* Of the `count` values y[at[..]]: y - E y into e, Cov(y, z) into CP (count,Td), Cov y into S
+ * (count,count). */
+static void dense_read_out(const vdi_lds *p, const double *y, const double *u, int64_t T,
+                           const int64_t *at, int64_t count, const double *m, const double *P,
+                           double *e, double *CP, double *S) {
+    const int64_t d = p->desc.d;
+    const int64_t n = p->desc.n;
+    const int64_t U = p->desc.inputs;
+    const int64_t Z = T * d;
     for (int64_t r = 0; r < count; r++) {
         int64_t t = at[r] / n, j = at[r] % n;
         double s = p->b[j];
@@ -144,8 +154,12 @@ static double dense_log_likelihood(const vdi_lds *p, const double *y, const doub
             S[r * count + q] = s;
         }
     }
+}
+
+/* Cholesky factor of S in place, whitens e and CP (count,Z) by it; returns log N(e; 0, S). */
+static double dense_whiten(int64_t count, int64_t Z, double *S, double *e, double *CP) {
     double logdet = 0, quad = 0;
-    for (int64_t i = 0; i < count; i++) { /* Cholesky, then whiten e and CP */
+    for (int64_t i = 0; i < count; i++) {
         for (int64_t j = 0; j <= i; j++) {
             double s = S[i * count + j];
             for (int64_t k = 0; k < j; k++)
@@ -165,6 +179,27 @@ static double dense_log_likelihood(const vdi_lds *p, const double *y, const doub
         logdet += 2 * log(S[i * count + i]);
         quad += e[i] * e[i];
     }
+    return -0.5 * ((double)count * VDI_LOG_2PI + logdet + quad);
+}
+
+/* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z:
+ * no structure used at all */
+static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T,
+                                   double *z_mean) {
+    const int64_t Z = T * p->desc.d;
+    const int64_t Y = T * p->desc.n;
+    double *m = numbers(Z);
+    double *P = numbers(Z * Z);
+    double *CP = numbers(Y * Z);
+    double *S = numbers(Y * Y);
+    double *e = numbers(Y);
+    int64_t *at = (int64_t *)calloc((size_t)Y, sizeof *at), count = 0;
+    for (int64_t i = 0; i < Y; i++)
+        if (y[i] == y[i]) at[count++] = i;
+    dense_mean(p, u, T, m);
+    dense_covariance(p, T, P);
+    dense_read_out(p, y, u, T, at, count, m, P, e, CP, S);
+    const double log_likelihood = dense_whiten(count, Z, S, e, CP);
     for (int64_t c = 0; z_mean && c < Z; c++) {
         z_mean[c] = m[c];
         for (int64_t i = 0; i < count; i++)
@@ -172,12 +207,11 @@ static double dense_log_likelihood(const vdi_lds *p, const double *y, const doub
     }
     free(m);
     free(P);
-    free(C);
     free(CP);
     free(S);
     free(e);
     free(at);
-    return -0.5 * ((double)count * VDI_LOG_2PI + logdet + quad);
+    return log_likelihood;
 }
 
 /* ---- exactness ------------------------------------------------------------------------------- */
