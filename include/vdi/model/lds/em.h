@@ -259,108 +259,141 @@ VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
  *     E[y_m | z, y_o] = theta_m x + G (y_o - theta_o x),  G = R_mo R_oo^{-1},  Var = R_mm - G R_om,
  * so with Phi = theta_m - G theta_o every statistic is a product of sums over the bins of one
  * pattern. */
+typedef struct vdi__lds_pattern {
+    int64_t *seen, *lost; /* channels of o and m */
+    int64_t o, m;         /* how many */
+    double *XX, *Yx, *Yy; /* (K,K), (o,K), (o,o): sums over its bins; Yy only where m > 0 */
+    double *G, *Phi;      /* (m,o), (m,K) */
+} vdi__lds_pattern;
+
+/* The sums over the bins first..last-1 of a->bins. */
+VDI__FN void vdi__lds_pattern_sums(vdi_lds_data *a, const vdi__lds_pattern *w, int64_t K,
+                                   int64_t first, int64_t last) {
+    const int64_t n = a->n;
+    const int64_t d = a->d;
+    const int64_t U = a->inputs;
+    const int64_t T = a->T;
+    const int64_t o = w->o;
+    double *Y = a->chunk;
+    double *X = a->chunk + VDI__LDS_CHUNK * n;
+    memset(w->XX, 0, (size_t)(K * K) * sizeof(double));
+    memset(w->Yx, 0, (size_t)(o * K) * sizeof(double));
+    memset(w->Yy, 0, (size_t)(o * o) * sizeof(double));
+    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
+        int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
+        for (int64_t r = 0; r < rows; r++) {
+            int64_t slot = a->bins[at + r] / T;
+            int64_t t = a->bins[at + r] % T;
+            int64_t trial = a->trial_at[slot];
+            const double *z = a->m + (slot * T + t) * d;
+            const double *y = a->y + (trial * T + t) * n;
+            const double *u = a->u + (trial * T + t) * U;
+            vdi__lds_add_moment(a, z, u, a->S + (slot % a->lanes * T + t) * d * d, 1, w->XX);
+            for (int64_t i = 0; i < o; i++)
+                Y[r * o + i] = y[w->seen[i]];
+            memcpy(X + r * K, z, (size_t)d * sizeof(double));
+            X[r * K + d] = 1;
+            if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));
+        }
+        vdi__add_products(o, K, rows, Y, o, X, K, w->Yx, K);
+        if (w->m > 0) vdi__add_products(o, o, rows, Y, o, Y, o, w->Yy, o);
+    }
+}
+
+/* G = R_mo R_oo^{-1}, by the factor of R_oo that is in a->pattern_r, and Phi. */
+VDI__FN void vdi__lds_pattern_regression(const vdi_lds *p, const vdi_lds_data *a,
+                                         const vdi__lds_stats *s, const vdi__lds_pattern *w) {
+    const int64_t n = a->n;
+    const int64_t K = s->K;
+    const int64_t o = w->o;
+    const int64_t m = w->m;
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < o; j++)
+            w->G[i * o + j] = p->R[w->lost[i] * n + w->seen[j]];
+    }
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r,
+             (size_t)o, w->G, (size_t)o);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, w->G,
+             (size_t)o);
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t k = 0; k < K; k++) {
+            double x = s->theta[w->lost[i] * K + k];
+            for (int64_t j = 0; j < o; j++)
+                x -= w->G[i * o + j] * s->theta[w->seen[j] * K + k];
+            w->Phi[i * K + k] = x;
+        }
+    }
+}
+
+/* Row i of the missing channels, of `count` bins:
+ *     Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,
+ *     Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
+VDI__FN void vdi__lds_pattern_add(const vdi_lds *p, int64_t n, vdi__lds_stats *s,
+                                  const vdi__lds_pattern *w, double count, int64_t i) {
+    const int64_t K = s->K;
+    const int64_t o = w->o;
+    const int64_t lost = w->lost[i];
+    const double *G = w->G + i * o;
+    const double *Phi = w->Phi + i * K;
+    double *row = s->kk2;     /* (K) */
+    double *cross = s->nn[2]; /* (o) */
+    for (int64_t k = 0; k < K; k++) {
+        double x = 0;
+        for (int64_t l = 0; l < K; l++)
+            x += Phi[l] * w->XX[l * K + k];
+        for (int64_t j = 0; j < o; j++)
+            x += G[j] * w->Yx[j * K + k];
+        row[k] = x;
+        s->Syx[lost * K + k] += x;
+    }
+    for (int64_t j = 0; j < o; j++) {
+        double x = 0;
+        for (int64_t k = 0; k < K; k++)
+            x += Phi[k] * w->Yx[j * K + k];
+        for (int64_t k = 0; k < o; k++)
+            x += G[k] * w->Yy[k * o + j];
+        cross[j] = x;
+        s->Syy[lost * n + w->seen[j]] += x;
+        s->Syy[w->seen[j] * n + lost] += x;
+    }
+    for (int64_t j = 0; j < w->m; j++) {
+        double x = count * p->R[lost * n + w->lost[j]];
+        for (int64_t k = 0; k < K; k++)
+            x += row[k] * w->Phi[j * K + k];
+        for (int64_t k = 0; k < o; k++)
+            x += cross[k] * w->G[j * o + k] - count * G[k] * p->R[w->seen[k] * n + w->lost[j]];
+        s->Syy[lost * n + w->lost[j]] += x;
+    }
+}
+
 VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vdi__lds_stats *s,
                                            vdi_error *err) {
     const int64_t n = a->n;
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t U = a->inputs;
-    const int64_t T = a->T;
     const int64_t K = s->K;
-    double *XX = s->kk;
-    double *Yx = s->nk;
-    double *Phi = s->nk2;
-    double *Yy = s->nn[0];
-    double *G = s->nn[1];
-    double *tmp = s->nn[2];
-    /* indices of o and m */
-    int64_t *seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
-    int64_t *lost = (int64_t *)(void *)s->side;
+    vdi__lds_pattern w = VDI__ZERO;
+    w.seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
+    w.lost = (int64_t *)(void *)s->side;
+    w.XX = s->kk;
+    w.Yx = s->nk;
+    w.Yy = s->nn[0];
+    w.G = s->nn[1];
+    w.Phi = s->nk2;
     for (int64_t q = 0; q < a->patterns; q++) {
-        int64_t o, m = 0, first = a->pattern_start[q], last = a->pattern_start[q + 1];
-        double count = (double)(last - first), *Y = a->chunk, *X = a->chunk + VDI__LDS_CHUNK * n;
-        vdi_status status = vdi__lds_pattern_factor(p, a, q, seen, &o, err);
+        const int64_t first = a->pattern_start[q], last = a->pattern_start[q + 1];
+        vdi_status status = vdi__lds_pattern_factor(p, a, q, w.seen, &w.o, err);
         if (status < 0) return status;
+        w.m = 0;
         for (int64_t j = 0; j < n; j++)
-            if (!a->pattern_mask[q * n + j]) lost[m++] = j;
-        memset(XX, 0, (size_t)(K * K) * sizeof(double));
-        memset(Yx, 0, (size_t)(o * K) * sizeof(double));
-        memset(Yy, 0, (size_t)(o * o) * sizeof(double));
-        for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
-            int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t slot = a->bins[at + r] / T;
-                int64_t t = a->bins[at + r] % T;
-                int64_t trial = a->trial_at[slot];
-                const double *z = a->m + (slot * T + t) * d;
-                const double *y = a->y + (trial * T + t) * n;
-                const double *u = a->u + (trial * T + t) * U;
-                vdi__lds_add_moment(a, z, u, a->S + (slot % a->lanes * T + t) * dd, 1, XX);
-                for (int64_t i = 0; i < o; i++)
-                    Y[r * o + i] = y[seen[i]];
-                memcpy(X + r * K, z, (size_t)d * sizeof(double));
-                X[r * K + d] = 1;
-                if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));
-            }
-            vdi__add_products(o, K, rows, Y, o, X, K, Yx, K);
-            if (m > 0) vdi__add_products(o, o, rows, Y, o, Y, o, Yy, o);
-        }
+            if (!a->pattern_mask[q * n + j]) w.lost[w.m++] = j;
+        vdi__lds_pattern_sums(a, &w, K, first, last);
         for (int64_t i = 0; i < K * K; i++)
-            s->Sxx[i] += XX[i];
-        for (int64_t i = 0; i < o * K; i++)
-            s->Syx[seen[i / K] * K + i % K] += Yx[i];
-        if (m == 0) continue;
-        /* G = R_mo R_oo^{-1} */
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t j = 0; j < o; j++)
-                G[i * o + j] = p->R[lost[i] * n + seen[j]];
-        }
-        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r,
-                 (size_t)o, G, (size_t)o);
-        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, G,
-                 (size_t)o);
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t k = 0; k < K; k++) {
-                double x = s->theta[lost[i] * K + k];
-                for (int64_t j = 0; j < o; j++)
-                    x -= G[i * o + j] * s->theta[seen[j] * K + k];
-                Phi[i * K + k] = x;
-            }
-        }
-        /* Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,
-         * Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
-        double *row = s->kk2, *cross = tmp; /* (K), (o) */
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t k = 0; k < K; k++) {
-                double x = 0;
-                for (int64_t l = 0; l < K; l++)
-                    x += Phi[i * K + l] * XX[l * K + k];
-                for (int64_t j = 0; j < o; j++)
-                    x += G[i * o + j] * Yx[j * K + k];
-                row[k] = x;
-                s->Syx[lost[i] * K + k] += x;
-            }
-            for (int64_t j = 0; j < o; j++) {
-                double x = 0;
-                for (int64_t k = 0; k < K; k++)
-                    x += Phi[i * K + k] * Yx[j * K + k];
-                for (int64_t k = 0; k < o; k++)
-                    x += G[i * o + k] * Yy[k * o + j];
-                cross[j] = x;
-                s->Syy[lost[i] * n + seen[j]] += x;
-                s->Syy[seen[j] * n + lost[i]] += x;
-            }
-            for (int64_t j = 0; j < m; j++) {
-                double x = count * p->R[lost[i] * n + lost[j]];
-                for (int64_t k = 0; k < K; k++)
-                    x += row[k] * Phi[j * K + k];
-                for (int64_t k = 0; k < o; k++) {
-                    x += cross[k] * G[j * o + k] -
-                         count * G[i * o + k] * p->R[seen[k] * n + lost[j]];
-                }
-                s->Syy[lost[i] * n + lost[j]] += x;
-            }
-        }
+            s->Sxx[i] += w.XX[i];
+        for (int64_t i = 0; i < w.o * K; i++)
+            s->Syx[w.seen[i / K] * K + i % K] += w.Yx[i];
+        if (w.m == 0) continue;
+        vdi__lds_pattern_regression(p, a, s, &w);
+        for (int64_t i = 0; i < w.m; i++)
+            vdi__lds_pattern_add(p, n, s, &w, (double)(last - first), i);
     }
     vdi__symmetrise(n, s->Syy);
     return VDI_OK;
