@@ -294,6 +294,119 @@ VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, con
     return VDI_OK;
 }
 
+/* Predict bin t of each trial of a group from the `have` bins in its window. The trials are those
+ * from `first` on. */
+VDI__FN void vdi__plds_predict_bin(const vdi__plds_forecast *u, const vdi__plds_fit *f,
+                                   int64_t first, int64_t t, int64_t have, double *small,
+                                   vdi__plds_batch *batch) {
+    const vdi_plds_data *a = u->r.a;
+    const vdi_plds *p = u->r.p;
+    const size_t d = (size_t)a->d;
+    const size_t dd = d * d;
+    double *m = small;
+    double *S = m + d;
+    double *AS = S + dd;
+    for (int64_t i = 0; i < f->count; i++) {
+        if (t >= a->lengths[first + i]) continue;
+        memcpy(m, p->x0, d * sizeof *m);
+        memcpy(S, p->Q0, dd * sizeof *S);
+        if (t > 0) { /* one step of the prior from the last block */
+            const double *z = f->now.m + (i * f->T + have - 1) * a->d;
+            const double *P = f->now.S + (i * f->T + have - 1) * a->d * a->d;
+            vdi_gemv(VDI_F64, 0, d, d, p->A, d, z, m);
+            vdi_gemm(VDI_F64, 0, d, d, d, p->A, d, P, d, AS, d);
+            memcpy(S, p->Q, dd * sizeof *S);
+            vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, AS, d, p->A, d, S, d);
+        }
+        for (int64_t j = 0; j < a->n; j++)
+            vdi__plds_write(batch, first + i, t, j, m, S);
+    }
+    vdi__plds_flush(batch);
+}
+
+/* The first of `have` blocks leaves the window: what it knows of its successor is kept in k->first
+ * and k->first_h. */
+VDI__FN vdi_status vdi__plds_leave(const vdi_plds_data *a, vdi__plds_fit *f, int64_t first,
+                                   int64_t t, int64_t have, vdi__plds_worker *k) {
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    double *work = k->small + d + 2 * dd;
+    double *D = f->next.D;
+    double *E = f->next.E;
+    double *h = f->next.k;
+    for (int64_t i = 0; i < f->count; i++) {
+        if (t >= a->lengths[first + i]) continue;
+        const double *site = f->now.site + i * f->T * a->K;
+        f->length[i] = VDI__MAX(have, 2); /* the block has a successor now */
+        vdi__plds_precision(f, i, site, D, E);
+        vdi__plds_information(f, i, site, f->now.m + i * f->T * d, h);
+        vdi_status status =
+            vdi__plds_absorb(f, D, h, k->first + i * dd, k->first_h + i * d, work, &k->err);
+        if (status < 0) return status;
+    }
+    return VDI_OK;
+}
+
+/* The sites of the `keep` bins after the first `drop` stay; the new one has none. The window is
+ * then keep + 1 bins. */
+VDI__FN void vdi__plds_shift(vdi__plds_fit *f, int64_t drop, int64_t keep) {
+    const int64_t d = f->d;
+    const int64_t K = f->K;
+    const int64_t T = keep + 1;
+    double *site = f->next.site;
+    for (int64_t i = 0; i < f->count; i++) {
+        /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
+        memcpy(site + i * T * K, f->now.site + (i * f->T + drop) * K,
+               (size_t)(keep * K) * sizeof(double));
+        memset(site + (i * T + keep) * K, 0, (size_t)K * sizeof(double));
+        memcpy(f->next.m + i * T * d, f->now.m + (i * f->T + drop) * d,
+               (size_t)(keep * d) * sizeof(double));
+    }
+    memcpy(f->now.site, site, (size_t)(f->count * T * K) * sizeof(double));
+    memcpy(f->now.m, f->next.m, (size_t)(f->count * T * d) * sizeof(double));
+    f->T = T;
+}
+
+/* Bin t comes in, as the last of the window, which begins at bin `start`. */
+VDI__FN void vdi__plds_enter(const vdi_plds_data *a, vdi__plds_fit *f, int64_t first, int64_t t,
+                             int64_t start) {
+    const int64_t d = a->d;
+    const int64_t K = a->K;
+    const int64_t T = f->T;
+    for (int64_t i = 0; i < f->count; i++) {
+        const bool inside = t < a->lengths[first + i];
+        const int64_t at = ((first + i) * a->T + start) * a->n;
+        f->length[i] = inside ? T : 0;
+        f->y[i] = a->y + at;
+        f->offset[i] = a->offset ? a->offset + at : NULL;
+        if (!inside) continue;
+        vdi__plds_open(f, i, 0);
+        /* what is known before bin t: the old sites with their own information, which k of a
+         * Gaussian at `now.m` gives if the new bin's is 0 */
+        vdi__plds_precision(f, i, f->now.site + i * T * K, f->now.D + i * T * d * d,
+                            f->now.E + i * (T - 1) * d * d);
+        memset(f->now.m + (i * T + T - 1) * d, 0, (size_t)d * sizeof(double));
+        vdi__plds_information(f, i, f->now.site + i * T * K, f->now.m + i * T * d,
+                              f->now.k + i * T * d);
+        double *last = f->now.k + (i * T + T - 1) * d;
+        for (int64_t c = 0; c < d; c++)
+            last[c] -= f->yC[(i * T + T - 1) * d + c];
+    }
+}
+
+/* Fit the window to its best Gaussian. */
+VDI__FN vdi_status vdi__plds_fit_window(vdi__plds_fit *f, vdi__plds_worker *k) {
+    vdi_status status = vdi__plds_bt_init(f, &k->err);
+    if (status == VDI_OK) status = vdi__plds_moments_of(f, &f->now, &k->err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < f->count; i++)
+        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &f->now);
+    status = vdi__plds_ascend(f, 100, 1e-9, &k->err);
+    if (status < 0) return status;
+    if (!f->converged) k->status = VDI_NOT_CONVERGED;
+    return VDI_OK;
+}
+
 /* Group g, bin after bin: predict, take the bin in, fit the last `window` bins to their best
  * Gaussian. */
 VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int worker,
@@ -301,15 +414,9 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
     vdi_plds_data *a = u->r.a;
     const int64_t d = a->d;
     const int64_t dd = d * d;
-    const int64_t n = a->n;
-    const int64_t K = a->K;
     const int64_t first = g * VDI__PLDS_GROUP;
     const int64_t W = VDI__MIN(u->window, a->T);
     const vdi__lds_prior *prior = &u->r.prior;
-    double *m = k->small;
-    double *S = m + d;
-    double *AS = S + dd;
-    double *work = AS + dd;
     int64_t longest = 0;
     vdi__plds_fit f;
     vdi_status status = VDI_OK;
@@ -326,80 +433,17 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
     f.first_h = k->first_h;
     for (int64_t t = 0, start = 0; t < longest; t++) {
         const int64_t have = t - start; /* blocks in the window, before bin t comes in */
-        for (int64_t i = 0; i < f.count; i++) {
-            if (t >= a->lengths[first + i]) continue;
-            memcpy(m, u->r.p->x0, (size_t)d * sizeof *m);
-            memcpy(S, u->r.p->Q0, (size_t)dd * sizeof *S);
-            if (t > 0) { /* one step of the prior from the last block */
-                const double *z = f.now.m + (i * f.T + have - 1) * d;
-                const double *P = f.now.S + (i * f.T + have - 1) * dd;
-                vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, z, m);
-                vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, P,
-                         (size_t)d, AS, (size_t)d);
-                memcpy(S, u->r.p->Q, (size_t)dd * sizeof *S);
-                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, (size_t)d, AS,
-                         (size_t)d, u->r.p->A, (size_t)d, S, (size_t)d);
-            }
-            for (int64_t j = 0; j < n; j++)
-                vdi__plds_write(&batch, first + i, t, j, m, S);
-        }
-        vdi__plds_flush(&batch);
+        const int64_t drop = have == W; /* how many of them leave it */
+        vdi__plds_predict_bin(u, &f, first, t, have, k->small, &batch);
         if (t + 1 == longest) break;
-        /* the sites of the bins that stay, then none for the new one */
-        const int64_t drop = have == W, keep = have - drop, T = keep + 1;
-        double *site = f.next.site;
-        for (int64_t i = 0; i < f.count; i++) {
-            const double *old = f.now.site + (i * f.T) * K, *mean = f.now.m + i * f.T * d;
-            if (drop && t < a->lengths[first + i]) {
-                /* of which the first block is read: it has a successor now */
-                double *D = f.next.D, *E = f.next.E, *h = f.next.k;
-                f.length[i] = VDI__MAX(have, 2);
-                vdi__plds_precision(&f, i, old, D, E);
-                vdi__plds_information(&f, i, old, mean, h);
-                status = vdi__plds_absorb(&f, D, h, k->first + i * dd, k->first_h + i * d, work,
-                                          &k->err);
-                if (status < 0) return status;
-            }
-        }
-        for (int64_t i = 0; i < f.count; i++) {
-            /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
-            memcpy(site + i * T * K, f.now.site + (i * f.T + drop) * K,
-                   (size_t)(keep * K) * sizeof(double));
-            memset(site + (i * T + keep) * K, 0, (size_t)K * sizeof(double));
-            memcpy(f.next.m + i * T * d, f.now.m + (i * f.T + drop) * d,
-                   (size_t)(keep * d) * sizeof(double));
-        }
-        memcpy(f.now.site, site, (size_t)(f.count * T * K) * sizeof(double));
-        memcpy(f.now.m, f.next.m, (size_t)(f.count * T * d) * sizeof(double));
+        if (drop) status = vdi__plds_leave(a, &f, first, t, have, k);
+        if (status < 0) return status;
+        vdi__plds_shift(&f, drop, have - drop);
         start += drop;
-        f.T = T;
-        for (int64_t i = 0; i < f.count; i++) {
-            bool inside = t < a->lengths[first + i];
-            f.length[i] = inside ? T : 0;
-            f.y[i] = a->y + ((first + i) * a->T + start) * n;
-            f.offset[i] = a->offset ? a->offset + ((first + i) * a->T + start) * n : NULL;
-            if (!inside) continue;
-            vdi__plds_open(&f, i, 0);
-            /* what is known before bin t: the old sites with their own information, which k of a
-             * Gaussian at `now.m` gives if the new bin's is 0 */
-            vdi__plds_precision(&f, i, f.now.site + i * T * K, f.now.D + i * T * dd,
-                                f.now.E + i * (T - 1) * dd);
-            memset(f.now.m + (i * T + keep) * d, 0, (size_t)d * sizeof(double));
-            vdi__plds_information(&f, i, f.now.site + i * T * K, f.now.m + i * T * d,
-                                  f.now.k + i * T * d);
-            double *last = f.now.k + (i * T + keep) * d;
-            for (int64_t c = 0; c < d; c++)
-                last[c] -= f.yC[(i * T + keep) * d + c];
-        }
+        vdi__plds_enter(a, &f, first, t, start);
         if (vdi__plds_group_empty(&f)) break;
-        status = vdi__plds_bt_init(&f, &k->err);
-        if (status == VDI_OK) status = vdi__plds_moments_of(&f, &f.now, &k->err);
+        status = vdi__plds_fit_window(&f, k);
         if (status < 0) return status;
-        for (int64_t i = 0; i < f.count; i++)
-            if (f.length[i] > 0) vdi__plds_evaluate(&f, i, &f.now);
-        status = vdi__plds_ascend(&f, 100, 1e-9, &k->err);
-        if (status < 0) return status;
-        if (!f.converged) k->status = VDI_NOT_CONVERGED;
     }
     return VDI_OK;
 }
