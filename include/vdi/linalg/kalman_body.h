@@ -108,93 +108,122 @@ VDI_SHARED void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t
     }
 }
 
-VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
-    const int64_t d = a->d, T = a->T, dd = d * d;
+/* The lanes of the filter at one group and bin. */
+typedef struct VDI_PN(vdi__kalman_lanes) {
+    VDI_V *A, *P, *L, *W, *X, *G, *K, *Q; /* (d,d); P is predicted, then filtered */
+    VDI_V *m, *h, *e, *v;                 /* (d) */
+    VDI_V *pivots;                        /* (T) */
+    VDI_V *state;                         /* (nrhs,d) filtered means */
+    VDI_V *ll;                            /* (nrhs) */
+    VDI_T alive[VDI_W];
+} VDI_PN(vdi__kalman_lanes);
+
+VDI_SHARED void VDI_PN(vdi__kalman_place)(const vdi__kalman_args *a, VDI_PN(vdi__kalman_lanes) *w) {
+    const int64_t d = a->d, dd = d * d;
     VDI_V *work =
         (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *A = work;
-    VDI_V *P = work + dd;
-    VDI_V *L = work + 2 * dd;
-    VDI_V *W = work + 3 * dd;
-    VDI_V *X = work + 4 * dd;
-    VDI_V *G = work + 5 * dd;
-    VDI_V *K = work + 6 * dd;
-    VDI_V *Q = work + 7 * dd;
-    VDI_V *m = work + 8 * dd;
-    VDI_V *h = m + d;
-    VDI_V *e = h + d;
-    VDI_V *v = e + d;
-    VDI_V *pivots = v + 3 * d;
-    VDI_V *state = pivots + T;
-    VDI_V *ll = state + a->nrhs * d;
-    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
-    VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, Q);
+    w->A = work;
+    w->P = work + dd;
+    w->L = work + 2 * dd;
+    w->W = work + 3 * dd;
+    w->X = work + 4 * dd;
+    w->G = work + 5 * dd;
+    w->K = work + 6 * dd;
+    w->Q = work + 7 * dd;
+    w->m = work + 8 * dd;
+    w->h = w->m + d;
+    w->e = w->h + d;
+    w->v = w->e + d;
+    w->pivots = w->v + 3 * d;
+    w->state = w->pivots + a->T;
+    w->ll = w->state + a->nrhs * d;
+}
+
+/* Bin t: the predicted and the filtered covariance, and K with Pf = K K'. */
+VDI_SHARED void VDI_PN(vdi__kalman_covariance)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
+                                               VDI_PN(vdi__kalman_lanes) *w) {
+    const int64_t d = a->d, dd = d * d, cov = a->T * dd, at = (g * a->T + t) * dd;
+    const VDI_M on = VDI_VGT(VDI_VLOAD(w->alive), VDI_VZERO());
+    VDI_V *L = w->L, *G = w->G, *X = w->X, *P = w->P, *K = w->K;
+    VDI_T good[VDI_W];
+    if (t == 0) {
+        VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
+    } else { /* P holds Pf: P = A Pf A' + Q */
+        VDI_PN(vdi__lanes_product)(d, d, d, w->A, d, 1, P, d, 1, 1, NULL, X);
+        VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, w->A, 1, d, 1, w->Q, P);
+    }
+    VDI_PN(vdi__lanes_store)(a->Pp, at, dd, cov, n, w->alive, P);
+    VDI_PN(vdi__lanes_load)(a->W, at, dd, cov, n, w->W);
+    for (int64_t i = 0; i < dd; i++) {
+        L[i] = P[i];
+        w->W[i] = VDI_VSEL(on, w->W[i], VDI_VZERO());
+        G[i] = VDI_VSET1(VDI_C(i / d == i % d));
+    }
+    VDI_PN(vdi__lanes_cholesky)(d, L, &w->pivots[t], good);
+    VDI_PN(vdi__kalman_note)(a, g, n, t, w->alive, good);
+    /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
+    VDI_PN(vdi__lanes_product)(d, d, d, w->W, d, 1, L, d, 1, 1, NULL, X);
+    VDI_PN(vdi__lanes_product)(d, d, d, L, 1, d, X, d, 1, 1, G, G);
+    VDI_PN(vdi__lanes_cholesky)(d, G, &w->pivots[t], good);
+    VDI_PN(vdi__kalman_note)(a, g, n, t, w->alive, good);
+    w->pivots[t] = VDI_VSEL(on, w->pivots[t], VDI_VSET1(VDI_C(1)));
+    for (int64_t i = 0; i < dd; i++)
+        K[i] = L[i % d * d + i / d];
+    VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
+    VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
+    VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, w->alive, P);
+}
+
+/* Bin t, right-hand side r: the predicted and the filtered mean, and their part of ll. */
+VDI_SHARED void VDI_PN(vdi__kalman_mean)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
+                                         int64_t r, VDI_PN(vdi__kalman_lanes) *w) {
+    const int64_t d = a->d, mean = a->T * d, row = ((r * a->groups + g) * a->T + t) * d;
+    const VDI_M on = VDI_VGT(VDI_VLOAD(w->alive), VDI_VZERO());
+    VDI_V *mf = w->state + r * d, *m = w->m, *h = w->h, *e = w->e, *v = w->v;
+    VDI_V sum = VDI_VZERO();
+    VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
+    if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, w->A, d, 1, mf, 1, 1, 1, m, m);
+    VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
+    for (int64_t i = 0; i < d; i++)
+        h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
+    VDI_PN(vdi__lanes_product)(d, 1, d, w->W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
+    VDI_PN(vdi__lanes_product)(d, 1, d, w->K, d, 1, e, 1, 1, 1, NULL, v);
+    VDI_PN(vdi__lanes_product)(d, 1, d, w->K, 1, d, v, 1, 1, 1, m, mf); /* mf = m + K K' e */
+    for (int64_t i = 0; i < d; i++) {
+        sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
+        sum = VDI_VFMA(v[i], v[i], sum);
+    }
+    VDI_PN(vdi__lanes_store)(a->mp, row, d, mean, n, w->alive, m);
+    VDI_PN(vdi__lanes_store)(a->mf, row, d, mean, n, w->alive, mf);
+    w->ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()), w->ll[r]);
+}
+
+VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
+    const int64_t dd = a->d * a->d;
+    VDI_PN(vdi__kalman_lanes) w;
+    VDI_PN(vdi__kalman_place)(a, &w);
+    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, w.A);
+    VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, w.Q);
     for (int64_t g = 0; g < a->groups; g += VDI_W) {
-        int64_t n = a->groups - g, cov = T * dd, mean = T * d;
-        VDI_T alive[VDI_W], good[VDI_W];
+        const int64_t n = a->groups - g;
         for (int64_t r = 0; r < a->nrhs; r++)
-            ll[r] = VDI_VZERO();
-        for (int64_t t = 0; t < T; t++) {
-            int64_t at = (g * T + t) * dd;
-            VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
-            VDI_M on = VDI_VGT(VDI_VLOAD(alive), VDI_VZERO());
-            if (t == 0) {
-                VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
-            } else { /* P holds Pf: P = A Pf A' + Q */
-                VDI_PN(vdi__lanes_product)(d, d, d, A, d, 1, P, d, 1, 1, NULL, X);
-                VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, A, 1, d, 1, Q, P);
-            }
-            VDI_PN(vdi__lanes_store)(a->Pp, at, dd, cov, n, alive, P);
-            VDI_PN(vdi__lanes_load)(a->W, at, dd, cov, n, W);
-            for (int64_t i = 0; i < dd; i++) {
-                L[i] = P[i];
-                W[i] = VDI_VSEL(on, W[i], VDI_VZERO());
-                G[i] = VDI_VSET1(VDI_C(i / d == i % d));
-            }
-            VDI_PN(vdi__lanes_cholesky)(d, L, &pivots[t], good);
-            VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
-            /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
-            VDI_PN(vdi__lanes_product)(d, d, d, W, d, 1, L, d, 1, 1, NULL, X);
-            VDI_PN(vdi__lanes_product)(d, d, d, L, 1, d, X, d, 1, 1, G, G);
-            VDI_PN(vdi__lanes_cholesky)(d, G, &pivots[t], good);
-            VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
-            pivots[t] = VDI_VSEL(on, pivots[t], VDI_VSET1(VDI_C(1)));
-            for (int64_t i = 0; i < dd; i++)
-                K[i] = L[i % d * d + i / d];
-            VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
-            VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
-            VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, alive, P);
-            for (int64_t r = 0; r < a->nrhs; r++) {
-                int64_t row = ((r * a->groups + g) * T + t) * d;
-                VDI_V *mf = state + r * d, sum = VDI_VZERO();
-                VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
-                if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, A, d, 1, mf, 1, 1, 1, m, m);
-                VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
-                for (int64_t i = 0; i < d; i++)
-                    h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
-                VDI_PN(vdi__lanes_product)(d, 1, d, W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
-                VDI_PN(vdi__lanes_product)(d, 1, d, K, d, 1, e, 1, 1, 1, NULL, v);
-                /* mf = m + K K' e */
-                VDI_PN(vdi__lanes_product)(d, 1, d, K, 1, d, v, 1, 1, 1, m, mf);
-                for (int64_t i = 0; i < d; i++) {
-                    sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
-                    sum = VDI_VFMA(v[i], v[i], sum);
-                }
-                VDI_PN(vdi__lanes_store)(a->mp, row, d, mean, n, alive, m);
-                VDI_PN(vdi__lanes_store)(a->mf, row, d, mean, n, alive, mf);
-                ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()), ll[r]);
-            }
+            w.ll[r] = VDI_VZERO();
+        for (int64_t t = 0; t < a->T; t++) {
+            VDI_PN(vdi__kalman_alive)(a, g, n, t, w.alive);
+            VDI_PN(vdi__kalman_covariance)(a, g, n, t, &w);
+            for (int64_t r = 0; r < a->nrhs; r++)
+                VDI_PN(vdi__kalman_mean)(a, g, n, t, r, &w);
         }
         /* the products are square roots of determinants, so their logs count once */
-        VDI_PN(vdi__unary_log)((size_t)(T * VDI_W), 0, pivots, pivots);
-        v[0] = VDI_VZERO();
-        for (int64_t t = 0; t < T; t++)
-            v[0] = VDI_VADD(v[0], pivots[t]);
+        VDI_PN(vdi__unary_log)((size_t)(a->T * VDI_W), 0, w.pivots, w.pivots);
+        VDI_V sum = VDI_VZERO();
+        for (int64_t t = 0; t < a->T; t++)
+            sum = VDI_VADD(sum, w.pivots[t]);
         for (int64_t l = 0; l < VDI_W; l++)
-            alive[l] = VDI_C(1);
+            w.alive[l] = VDI_C(1);
         for (int64_t r = 0; r < a->nrhs; r++) {
-            ll[r] = VDI_VSUB(ll[r], v[0]);
-            VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, alive, &ll[r]);
+            w.ll[r] = VDI_VSUB(w.ll[r], sum);
+            VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, w.alive, &w.ll[r]);
         }
     }
 }
