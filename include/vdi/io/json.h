@@ -292,23 +292,75 @@ VDI__FN bool vdi__json_keys_differ(vdi__json_parser *p, const vdi_json *object, 
     return differ || vdi__json_fail(p, at, "an object has a key twice");
 }
 
+VDI__FN bool vdi__json_word(vdi__json_parser *p, vdi_json *node, vdi_json_type *type) {
+    const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
+    const size_t n = strlen(word);
+    if ((size_t)(p->end - p->at) < n || memcmp(p->at, word, n) != 0)
+        return vdi__json_fail(p, p->at, "expected a value");
+    *type = *word == 'n' ? VDI_JSON_NULL : VDI_JSON_BOOL;
+    if (node) node->v.truth = *word == 't';
+    p->at += n;
+    return true;
+}
+
+/* A key and its colon. */
+VDI__FN bool vdi__json_key(vdi__json_parser *p, const char **key, size_t *length) {
+    if (p->at >= p->end || *p->at != '"')
+        return vdi__json_fail(p, p->at, "expected a key in quotes");
+    if (!vdi__json_string(p, key, length)) return false;
+    vdi__json_space(p);
+    if (p->at >= p->end || *p->at != ':')
+        return vdi__json_fail(p, p->at, "expected ':' after a key");
+    p->at++;
+    return true;
+}
+
+VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_length, int depth);
+
+/* What an array or object at `depth` holds, up to its closer. */
+VDI__FN bool vdi__json_elements(vdi__json_parser *p, char closer, int depth, int32_t *count) {
+    if (depth >= VDI_JSON_DEPTH)
+        return vdi__json_fail(p, p->at, "arrays and objects are nested more than 64 deep");
+    p->at++;
+    vdi__json_space(p);
+    if (p->at < p->end && *p->at == closer) {
+        p->at++;
+        return true;
+    }
+    for (;;) {
+        const char *key = NULL;
+        size_t length = 0;
+        vdi__json_space(p);
+        if (closer == '}' && !vdi__json_key(p, &key, &length)) return false;
+        if (!vdi__json_value(p, key, length, depth + 1)) return false;
+        ++*count;
+        vdi__json_space(p);
+        char c = p->at < p->end ? *p->at : 0;
+        if (c != ',' && c != closer) {
+            return vdi__json_fail(p, p->at,
+                                  closer == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+        }
+        p->at++;
+        if (c == closer) return true;
+    }
+}
+
 VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_length, int depth) {
     vdi_json *node = p->nodes ? &p->nodes[p->count] : NULL;
     int64_t index = p->count++;
     vdi__json_space(p);
-    const char *start = p->at;
-    size_t left = (size_t)(p->end - p->at), length;
+    const char *start = p->at, *text = NULL;
+    size_t length = 0;
     vdi_json_type type = VDI_JSON_NULL;
     int32_t count = 0;
-    if (left == 0) return vdi__json_fail(p, p->at, "expected a value, found the end");
+    if (p->at >= p->end) return vdi__json_fail(p, p->at, "expected a value, found the end");
     if (node) {
         memset(node, 0, sizeof *node);
         node->key = key;
         node->key_length = (uint32_t)key_length;
     }
     switch (*p->at) {
-    case '"': {
-        const char *text;
+    case '"':
         type = VDI_JSON_STRING;
         if (!vdi__json_string(p, &text, &length)) return false;
         if (node) {
@@ -316,55 +368,19 @@ VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_le
             node->v.length = (int64_t)length;
         }
         break;
-    }
     case 't':
     case 'f':
-    case 'n': {
-        const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
-        if (left < strlen(word) || memcmp(p->at, word, strlen(word)) != 0)
-            return vdi__json_fail(p, p->at, "expected a value");
-        type = *word == 'n' ? VDI_JSON_NULL : VDI_JSON_BOOL;
-        if (node) node->v.truth = *word == 't';
-        p->at += strlen(word);
+    case 'n':
+        if (!vdi__json_word(p, node, &type)) return false;
         break;
-    }
     case '[':
-    case '{': {
-        char closer = *p->at++ == '[' ? ']' : '}';
-        type = closer == ']' ? VDI_JSON_ARRAY : VDI_JSON_OBJECT;
-        if (depth >= VDI_JSON_DEPTH)
-            return vdi__json_fail(p, start, "arrays and objects are nested more than 64 deep");
-        vdi__json_space(p);
-        if (p->at < p->end && *p->at == closer) {
-            p->at++;
-            break;
-        }
-        for (;;) {
-            const char *name = NULL;
-            length = 0;
-            vdi__json_space(p);
-            if (closer == '}') {
-                if (p->at >= p->end || *p->at != '"')
-                    return vdi__json_fail(p, p->at, "expected a key in quotes");
-                if (!vdi__json_string(p, &name, &length)) return false;
-                vdi__json_space(p);
-                if (p->at >= p->end || *p->at != ':')
-                    return vdi__json_fail(p, p->at, "expected ':' after a key");
-                p->at++;
-            }
-            if (!vdi__json_value(p, name, length, depth + 1)) return false;
-            count++;
-            vdi__json_space(p);
-            char c = p->at < p->end ? *p->at : 0;
-            if (c != ',' && c != closer) {
-                return vdi__json_fail(
-                    p, p->at, closer == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
-            }
-            p->at++;
-            if (c == closer) break;
-        }
+        type = VDI_JSON_ARRAY;
+        if (!vdi__json_elements(p, ']', depth, &count)) return false;
         break;
-    }
+    case '{':
+        type = VDI_JSON_OBJECT;
+        if (!vdi__json_elements(p, '}', depth, &count)) return false;
+        break;
     default:
         type = VDI_JSON_NUMBER;
         if (!vdi__json_number(p, node)) return false;
