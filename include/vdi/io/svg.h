@@ -194,95 +194,123 @@ VDI__FN void vdi__palette(const vdi__view *v, vdi_rgb palette[255]) {
 
 VDI__FN double vdi__y_at(const vdi_panel *p, double row) { return p->y0 + row * vdi__step(p->dy); }
 
+/* What the series of a panel cover, and what of them decides about the margins. */
+typedef struct vdi__extent {
+    vdi__range x, y, value;
+    bool lines, upright, points; /* upright: bars, which stand on 0 */
+    double sign_x, sign_y;       /* of the steps of a map, where there is one */
+} vdi__extent;
+
+VDI__FN void vdi__extent_curve(const vdi_panel *p, const vdi_series *s, vdi__extent *e) {
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        double at = vdi__x_at(p, s, i);
+        double a = vdi__at(s->y, i);
+        double b = s->kind == VDI_SERIES_BAND ? vdi__at(s->z, i) : a;
+        vdi__range_take(&e->x, at);
+        /* the y axis serves what is seen */
+        if (p->x.has_limits && !(at >= p->x.low && at <= p->x.high)) continue;
+        vdi__range_take(&e->y, a);
+        vdi__range_take(&e->y, b);
+        e->lines = true;
+    }
+}
+
+/* A raster or a heat map. */
+VDI__FN void vdi__extent_map(const vdi_panel *p, const vdi_series *s, vdi__extent *e) {
+    double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
+    if (!vdi_tensor_count(s->y)) return;
+    vdi__range_take(&e->x, p->x0 - half_x);
+    vdi__range_take(&e->x, p->x0 + (double)(s->y.shape[1] - 1) * vdi__step(p->dx) + half_x);
+    vdi__range_take(&e->y, p->y0 - half_y);
+    vdi__range_take(&e->y, vdi__y_at(p, (double)(s->y.shape[0] - 1)) + half_y);
+    e->sign_x = half_x;
+    e->sign_y = half_y;
+    if (s->kind != VDI_SERIES_HEATMAP) return;
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        for (int64_t k = 0; k < s->y.shape[1]; k++)
+            vdi__range_take(&e->value, vdi__at2(s->y, i, k));
+    }
+}
+
+VDI__FN void vdi__extent_bars(const vdi_series *s, vdi__extent *e) {
+    e->upright = true;
+    vdi__range_take(&e->x, -0.5);
+    vdi__range_take(&e->x, (double)s->y.shape[1] - 0.5);
+    vdi__range_take(&e->y, 0);
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        for (int64_t k = 0; k < s->y.shape[1]; k++) {
+            double a = vdi__at2(s->y, i, k), error = s->z.data ? fabs(vdi__at2(s->z, i, k)) : 0;
+            vdi__range_take(&e->y, a);
+            vdi__range_take(&e->y, a < 0 ? a - error : a + error);
+        }
+    }
+}
+
+/* A histogram; counts its bins. */
+VDI__FN void vdi__extent_histogram(const vdi_series *s, vdi__bins *bins, vdi__extent *e) {
+    e->upright = true;
+    vdi__range_take(&e->x, bins->low);
+    vdi__range_take(&e->x, bins->low + bins->count * bins->width);
+    vdi__range_take(&e->y, 0);
+    vdi__bins_fill(s, bins);
+    for (int i = 0; i < bins->count; i++)
+        vdi__range_take(&e->y, (double)bins->hits[i]);
+}
+
+VDI__FN void vdi__extent_series(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    const vdi_panel *p = v->p;
+    if (s->kind <= VDI_SERIES_SCATTER) vdi__extent_curve(p, s, e);
+    if (vdi__colored(s)) {
+        v->has_map = true;
+        for (int64_t i = 0; i < s->by.shape[0]; i++)
+            vdi__range_take(&e->value, vdi__at(s->by, i));
+    }
+    switch (s->kind) {
+    case VDI_SERIES_SCATTER: e->points = true; break;
+    case VDI_SERIES_RASTER: vdi__extent_map(p, s, e); break;
+    case VDI_SERIES_HEATMAP:
+        vdi__extent_map(p, s, e);
+        v->has_map = v->pale = true;
+        break;
+    case VDI_SERIES_BARS:
+        v->categories = true;
+        vdi__extent_bars(s, e);
+        break;
+    case VDI_SERIES_HISTOGRAM: vdi__extent_histogram(s, &v->bins, e); break;
+    case VDI_SERIES_RULE: vdi__range_take(s->axis == 'x' ? &e->x : &e->y, s->at); break;
+    default: break;
+    }
+    v->shown = true;
+}
+
 /* The extent of the data, and with it the limits of the axes. */
 VDI__FN void vdi__view_limits(vdi__view *v) {
     const vdi_panel *p = v->p;
-    vdi__range x = VDI__ZERO, y = VDI__ZERO, value = VDI__ZERO;
-    bool lines = false, upright = false, points = false;
-    double sign_x = 0, sign_y = 0;
-    x.log = p->x.log;
-    y.log = p->y.log;
-    value.log = p->value.log;
+    vdi__extent e = VDI__ZERO;
+    e.x.log = p->x.log;
+    e.y.log = p->y.log;
+    e.value.log = p->value.log;
     vdi__bins_choose(p, &v->bins);
-    for (const vdi_series *s = p->first; s; s = s->next) {
-        if (s->kind <= VDI_SERIES_SCATTER) {
-            for (int64_t i = 0; i < s->y.shape[0]; i++) {
-                double at = vdi__x_at(p, s, i);
-                double a = vdi__at(s->y, i);
-                double b = s->kind == VDI_SERIES_BAND ? vdi__at(s->z, i) : a;
-                vdi__range_take(&x, at);
-                /* the y axis serves what is seen */
-                if (p->x.has_limits && !(at >= p->x.low && at <= p->x.high)) continue;
-                vdi__range_take(&y, a);
-                vdi__range_take(&y, b);
-                lines = true;
-            }
-        }
-        if (vdi__colored(s)) {
-            v->has_map = true;
-            for (int64_t i = 0; i < s->by.shape[0]; i++)
-                vdi__range_take(&value, vdi__at(s->by, i));
-        }
-        points = points || s->kind == VDI_SERIES_SCATTER;
-        if ((s->kind == VDI_SERIES_RASTER || s->kind == VDI_SERIES_HEATMAP) &&
-            vdi_tensor_count(s->y)) {
-            double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
-            vdi__range_take(&x, p->x0 - half_x);
-            vdi__range_take(&x, p->x0 + (double)(s->y.shape[1] - 1) * vdi__step(p->dx) + half_x);
-            vdi__range_take(&y, p->y0 - half_y);
-            vdi__range_take(&y, vdi__y_at(p, (double)(s->y.shape[0] - 1)) + half_y);
-            sign_x = half_x;
-            sign_y = half_y;
-            if (s->kind == VDI_SERIES_HEATMAP) {
-                for (int64_t i = 0; i < s->y.shape[0]; i++) {
-                    for (int64_t k = 0; k < s->y.shape[1]; k++)
-                        vdi__range_take(&value, vdi__at2(s->y, i, k));
-                }
-            }
-        }
-        if (s->kind == VDI_SERIES_HEATMAP) v->has_map = v->pale = true;
-        if (s->kind == VDI_SERIES_BARS) {
-            v->categories = upright = true;
-            vdi__range_take(&x, -0.5);
-            vdi__range_take(&x, (double)s->y.shape[1] - 0.5);
-            vdi__range_take(&y, 0);
-            for (int64_t i = 0; i < s->y.shape[0]; i++) {
-                for (int64_t k = 0; k < s->y.shape[1]; k++) {
-                    double a = vdi__at2(s->y, i, k), e = s->z.data ? fabs(vdi__at2(s->z, i, k)) : 0;
-                    vdi__range_take(&y, a);
-                    vdi__range_take(&y, a < 0 ? a - e : a + e);
-                }
-            }
-        }
-        if (s->kind == VDI_SERIES_HISTOGRAM) {
-            upright = true;
-            vdi__range_take(&x, v->bins.low);
-            vdi__range_take(&x, v->bins.low + v->bins.count * v->bins.width);
-            vdi__range_take(&y, 0);
-            vdi__bins_fill(s, &v->bins);
-            for (int i = 0; i < v->bins.count; i++)
-                vdi__range_take(&y, (double)v->bins.hits[i]);
-        }
-        if (s->kind == VDI_SERIES_RULE) vdi__range_take(s->axis == 'x' ? &x : &y, s->at);
-        v->shown = true;
+    for (const vdi_series *s = p->first; s; s = s->next)
+        vdi__extent_series(v, s, &e);
+    v->shown = v->shown && (e.x.any || e.y.any);
+    bool tight = e.sign_x != 0 && !e.lines;
+    double beside = e.points ? 0.04 : 0, high = tight ? 0 : 0.05;
+    double low = e.upright && e.y.low >= 0 ? 0 : high;
+    vdi__scale_set(&v->x, &p->x, e.x, beside, beside);
+    vdi__scale_set(&v->y, &p->y, e.y, low, high);
+    if (p->diverging && e.value.any) {
+        double most = VDI__MAX(fabs(e.value.low), fabs(e.value.high));
+        e.value.low = -most;
+        e.value.high = most;
     }
-    v->shown = v->shown && (x.any || y.any);
-    bool tight = sign_x != 0 && !lines;
-    double low = upright && y.low >= 0 ? 0 : tight ? 0 : 0.05, high = tight ? 0 : 0.05;
-    vdi__scale_set(&v->x, &p->x, x, points ? 0.04 : 0, points ? 0.04 : 0);
-    vdi__scale_set(&v->y, &p->y, y, low, high);
-    if (p->diverging && value.any) {
-        double most = VDI__MAX(fabs(value.low), fabs(value.high));
-        value.low = -most;
-        value.high = most;
-    }
-    vdi__scale_set(&v->value, &p->value, value, 0, 0);
+    vdi__scale_set(&v->value, &p->value, e.value, 0, 0);
     /* an inverted step turns the axis of a map around */
-    if (sign_x < 0 && !p->x.has_limits && x.any) {
-        v->x.low = x.low;
-        v->x.high = x.high;
+    if (e.sign_x < 0 && !p->x.has_limits && e.x.any) {
+        v->x.low = e.x.low;
+        v->x.high = e.x.high;
     }
-    if (sign_y != 0 && tight) { /* rows run downwards */
+    if (e.sign_y != 0 && tight) { /* rows run downwards */
         double t = v->y.low;
         v->y.low = v->y.high;
         v->y.high = t;
