@@ -336,18 +336,18 @@ TEST(npz, files) {
     two[1].name = "two";
     two[1].tensor = vdi_tensor_1d(x, VDI_F64, 2);
     CHECK_OK(vdi_npz_save(path, two, 1, &err), err);
-    CHECK_OK(vdi_npy_load(path, NULL, &t, &err), err); /* the only one needs no name */
+    CHECK_OK(vdi_array_load(path, NULL, &t, &err), err); /* the only one needs no name */
     CHECK(t.shape[0] == 3);
     vdi_tensor_free(NULL, &t);
     CHECK_OK(vdi_npz_save(path, two, 2, &err), err);
     snprintf(member, sizeof member, "%s:two", path);
-    CHECK_OK(vdi_npy_load(member, NULL, &t, &err), err);
+    CHECK_OK(vdi_array_load(member, NULL, &t, &err), err);
     CHECK(t.shape[0] == 2);
     vdi_tensor_free(NULL, &t);
-    CHECK_FAILS(vdi_npy_load(path, NULL, &t, &err), VDI_ERR_ARGUMENT);
-    CHECK_SAYS(err, "FILE.npz:NAME");
+    CHECK_FAILS(vdi_array_load(path, NULL, &t, &err), VDI_ERR_ARGUMENT);
+    CHECK_SAYS(err, "it holds 2 arrays (one two): name one as FILE:NAME");
     snprintf(member, sizeof member, "%s:three", path);
-    CHECK_FAILS(vdi_npy_load(member, NULL, &t, &err), VDI_ERR_ARGUMENT);
+    CHECK_FAILS(vdi_array_load(member, NULL, &t, &err), VDI_ERR_ARGUMENT);
     CHECK_SAYS(err, "there are: one two");
     if (have_numpy()) {
         char command[900];

@@ -24,29 +24,15 @@ int numbers_read(const char *text, double *out, int most) {
     return n;
 }
 
-static bool ends_in(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 bool array_load(const char *path, vdi_tensor *out) {
     vdi_error err = {0};
     vdi_tensor raw;
-    vdi_csv table;
-    bool csv = ends_in(path, ".csv");
-    vdi_status status =
-        csv ? vdi_csv_load(path, NULL, &table, &err) : vdi_npy_load(path, NULL, &raw, &err);
-    if (status < 0) {
-        fail_error(&err, path);
-        return false;
-    }
-    if (csv) raw = table.values;
-    status = vdi_tensor_alloc(NULL, VDI_F64, raw.ndim, raw.shape, out, &err);
-    if (status == VDI_OK) status = vdi_tensor_copy(*out, raw, &err);
-    if (csv)
-        vdi_csv_free(&table);
-    else
+    vdi_status status = vdi_array_load(path, NULL, &raw, &err);
+    if (status == VDI_OK) {
+        status = vdi_tensor_alloc(NULL, VDI_F64, raw.ndim, raw.shape, out, &err);
+        if (status == VDI_OK) status = vdi_tensor_copy(*out, raw, &err);
         vdi_tensor_free(NULL, &raw);
+    }
     if (status < 0) {
         fail_error(&err, path);
         return false;

@@ -183,13 +183,17 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_IO_IMPLEMENTATION)
 #include "io/stream.h"
+#include "io/binary.h"
 #include "io/crc32.h"
 #include "io/inflate.h"
 #include "io/zip.h"
 #include "io/npy.h"
+#include "io/npz.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "io/csv.h"
+#include "io/mat.h"
+#include "io/array.h"
 #include "io/color.h"
 #include "io/png.h"
 #include "io/figure.h"

@@ -4,10 +4,10 @@
 set -eu
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- npy npz json csv safetensors
+[ $# -gt 0 ] || set -- npy npz json csv safetensors mat
 out=${B:-build}/fuzz
 cc="${CLANG:-clang} -std=gnu11 -g -O1 -DVDI_TEST_PORTABLE -Iinclude/vdi -Wno-unused-function"
-for loader in npy npz json csv safetensors; do mkdir -p "$out/corpus/$loader"; done
+for loader in npy npz json csv safetensors mat; do mkdir -p "$out/corpus/$loader"; done
 $cc -DVDI_STATIC -DVDI_IO_IMPLEMENTATION tests/fuzz/seeds.c -o "$out/seeds" -lm -lpthread
 "$out/seeds" "$out/corpus"
 for loader in "$@"; do

@@ -2,6 +2,7 @@
  * FOLDER */
 #include <stdio.h>
 
+#include "../mat_bytes.h"
 #include "../npz_bytes.h"
 #include "vdi.h"
 
@@ -120,6 +121,9 @@ int main(int argc, char **argv) {
     deflated(in(folder, "npz/deflated"));
     bytes(in(folder, "npz/compressed"), compressed, sizeof compressed);
     bytes(in(folder, "npz/wide"), wide, sizeof wide);
+    bytes(in(folder, "mat/two"), mat_two, sizeof mat_two);
+    bytes(in(folder, "mat/numbers"), mat_numbers, sizeof mat_numbers);
+    bytes(in(folder, "mat/kinds"), mat_kinds, sizeof mat_kinds);
     keep(vdi_safetensors_save(in(folder, "safetensors/two"), &state, &err), &err);
     t[0].tensor = vdi_tensor_index(vdi_tensor_2d(x, VDI_F64, 1, 4), 0, 0);
     keep(vdi_csv_save(in(folder, "csv/named"), t, 2, &err), &err);

@@ -645,6 +645,15 @@ VDI__FN bool vdi__utf8_valid(const char *text) {
     return true;
 }
 
+/* The character of a well-formed sequence of that length. */
+VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
+    const uint8_t *s = (const uint8_t *)text;
+    uint32_t c = length == 1 ? s[0] : s[0] & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++)
+        c = c << 6 | (s[i] & 63u);
+    return c;
+}
+
 VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;

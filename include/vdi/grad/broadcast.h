@@ -4,9 +4,9 @@
  *     int64_t shape[2] = {3, 4};
  *     vdi_var b4 = vdi_var_broadcast_to(t, b, 2, shape);             (4,) or (3,1) or () to (3,4)
  *
- * NumPy's rules: shapes are aligned at their ends, and an extent of 1 is repeated. The gradient of what
- * was repeated is the sum over the repetitions. Operations of two arguments (grad/ops.h) and products
- * of batches (grad/matrix_ops.h) broadcast by the same plan, and do not copy.
+ * NumPy's rules: shapes are aligned at their ends, and an extent of 1 is repeated. The gradient of
+ * what was repeated is the sum over the repetitions. Operations of two arguments (grad/ops.h) and
+ * products of batches (grad/matrix_ops.h) broadcast by the same plan, and do not copy.
  */
 #ifndef VDI_GRAD_BROADCAST_H
 #define VDI_GRAD_BROADCAST_H
@@ -38,9 +38,9 @@ typedef union vdi__one {
     double d;
 } vdi__one;
 
-/* ======== rows of a broadcast ==================================================================== */
-/* A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape are
-   one row. */
+/* ======== rows of a broadcast ================================================================= */
+/* A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape
+ * are one row. */
 
 typedef struct vdi__bcast {
     int ndim; /* after axes that step alike have been joined; the last one is the row */
@@ -108,7 +108,7 @@ VDI__INLINE void vdi__bcast_next(const vdi__bcast *p, vdi__bcast_at *r) {
     }
 }
 
-/* ======== repeat ================================================================================= */
+/* ======== repeat ============================================================================== */
 
 VDI__FN void vdi__broadcast_to_back(vdi_tape *t, vdi__node *n) {
     const vdi__bcast *p = (const vdi__bcast *)n->extra;

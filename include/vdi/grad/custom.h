@@ -15,15 +15,15 @@
  *     }
  *
  *     vdi_tensor shape = vdi_tape_value(t, x);
- *     shape.data = NULL;                                                   the tape gives the memory
+ *     shape.data = NULL;                                                  the tape gives the memory
  *     vdi_custom_desc d = vdi_custom_desc_defaults();
  *     d.name = "cube", d.inputs = 1, d.input = &x, d.outputs = 1, d.output = &shape;
  *     d.forward = cube, d.backward = cube_back;
  *     if (vdi_var_custom(t, &d, &y) < 0) puts("the tape says why");
  *
  * Up to eight inputs and outputs, memory that is kept from forward to backward, and scratch memory
- * (vdi_tape_scratch). Gradients go where c->din has a tensor; a cotangent that never came is the null
- * tensor, and zero.
+ * (vdi_tape_scratch). Gradients go where c->din has a tensor; a cotangent that never came is the
+ * null tensor, and zero.
  * Errors: a callback's negative status becomes the tape's error. Threads: those of the tape.
  */
 #ifndef VDI_GRAD_CUSTOM_H
@@ -79,7 +79,7 @@ VDI_API vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_
 #define VDI_GRAD_CUSTOM_C
 
 /* Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a
-   gradient wakes the hub, which stands before all outputs on the tape and so runs after all of them. */
+ * gradient wakes the hub, which stands before all outputs on the tape and so runs after them. */
 
 typedef struct vdi__custom_node {
     vdi_custom_desc desc;

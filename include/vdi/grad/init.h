@@ -2,12 +2,12 @@
  *
  * Do this:
  *     vdi_param_desc list[2];
- *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);         uniform on +-1/sqrt(28)
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);  uniform in +-1/sqrt(28)
  *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
  *     if (vdi_param_desc_check(&list[0], &err) < 0) puts(err.message);
  *
- * grad/params.h makes sets of parameters from such lists. A new initialiser is a function and a row of
- * the table at the end, in the order of the enum.
+ * grad/params.h makes sets of parameters from such lists. A new initialiser is a function and a row
+ * of the table at the end, in the order of the enum.
  */
 #ifndef VDI_GRAD_INIT_H
 #define VDI_GRAD_INIT_H

@@ -2,11 +2,11 @@
  *
  * Do this:
  *     vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_RELU, 0);             act(x W + b), one pass
- *     vdi_var s = vdi_var_matmul(t, a, a, VDI_GEMM_TB);                    A A', for each matrix of a batch
+ *     vdi_var s = vdi_var_matmul(t, a, a, VDI_GEMM_TB);        A A', for each matrix of a batch
  *
- * Each is one node: forward and backward are whole kernels. The gradient of a weight is added by the
- * product itself to the parameter's gradient; the gradient of an input is computed only where it is
- * wanted.
+ * Each is one node: forward and backward are whole kernels. The gradient of a weight is added by
+ * the product itself to the parameter's gradient; the gradient of an input is computed only where
+ * it is wanted.
  */
 #ifndef VDI_GRAD_MATRIX_OPS_H
 #define VDI_GRAD_MATRIX_OPS_H

@@ -313,7 +313,7 @@ VDI__DEF vdi_var vdi_var_cast(vdi_tape *t, vdi_var xv, vdi_dtype dtype) {
     return vdi__node_link(t, n, x->flags, vdi__cast_back);
 }
 
-/* ======== two arguments ======================================================================== */
+/* ======== two arguments ======================================================================= */
 
 static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {
     "vdi_var_add",     "vdi_var_sub",     "vdi_var_mul", "vdi_var_div",
@@ -505,7 +505,7 @@ VDI__DEF vdi_var vdi_var_pow_scalar(vdi_tape *t, vdi_var xv, double p) {
     return vdi_var_pow(t, xv, vdi__scalar_of(t, "vdi_var_pow_scalar", (vdi_dtype)x->dtype, p));
 }
 
-/* ======== a choice ============================================================================= */
+/* ======== a choice ============================================================================ */
 
 VDI__FN void vdi__where_back(vdi_tape *t, vdi__node *n) {
     for (int side = 1; side < 3; side++) {

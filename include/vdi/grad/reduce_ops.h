@@ -4,8 +4,8 @@
  *     vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, prediction, target)));
  *     vdi_var top = vdi_var_max_axis(t, x, -1, false);                     the last axis disappears
  *
- * `axis` may be negative, counted from the end. The gradient of an extreme goes to the first element
- * that reaches it.
+ * `axis` may be negative, counted from the end. The gradient of an extreme goes to the first
+ * element that reaches it.
  */
 #ifndef VDI_GRAD_REDUCE_OPS_H
 #define VDI_GRAD_REDUCE_OPS_H

@@ -3,7 +3,7 @@
  * Do this:
  *     int64_t index[3] = {2, 0, 2};
  *     vdi_var rows = vdi_var_gather(t, x, vdi_tensor_1d(index, VDI_I64, 3));       x[2], x[0], x[2]
- *     vdi_var least = vdi_var_pick_min(t, 3, parts, parts);              row by row the least of three
+ *     vdi_var least = vdi_var_pick_min(t, 3, parts, parts);           row by row the least of three
  *
  * Rows are what follows the first axis. Indices are copied, and checked.
  */
@@ -34,7 +34,7 @@ VDI__FN bool vdi__is_index(const vdi_tape *t, vdi_tensor index) {
            (index.data || t->measure || index.shape[0] == 0);
 }
 
-/* ======== gather ================================================================================= */
+/* ======== gather ============================================================================== */
 
 VDI__FN void vdi__gather_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0];
@@ -79,7 +79,7 @@ VDI__DEF vdi_var vdi_var_gather(vdi_tape *t, vdi_var xv, vdi_tensor index) {
     return vdi__node_link(t, n, x->flags, vdi__gather_back);
 }
 
-/* ======== pick =================================================================================== */
+/* ======== pick ================================================================================ */
 
 typedef struct vdi__pick_node {
     int64_t rows, cols;

@@ -2,7 +2,7 @@
  *
  * Do this:
  *     vdi_var f = vdi_var_conv1d(t, x, w, b, -1, VDI_ACT_RELU, 0);         x (B,T,cin), same length
- *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);       c_t = gamma c_{t-1} + s_t
+ *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);      c_t = gamma c_{t-1} + s_t
  *
  * Each is one node: forward and backward are whole kernels.
  */
@@ -35,7 +35,7 @@ VDI_API vdi_var vdi_var_scan(vdi_tape *t, vdi_var a, vdi_var b, vdi_var c0, int 
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_SEQUENCE_OPS_C)
 #define VDI_GRAD_SEQUENCE_OPS_C
 
-/* ======== convolution ============================================================================ */
+/* ======== convolution ========================================================================= */
 
 VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0], *w = n->in[1], *b = n->in[2];
@@ -116,7 +116,7 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, in
     return vdi_var_conv1d_dilated(t, x, w, b, 1, pad_left, act, act_param);
 }
 
-/* ======== gated recurrent unit =================================================================== */
+/* ======== gated recurrent unit ================================================================ */
 
 typedef struct vdi__gru_node {
     size_t time, batch, hidden;
@@ -202,7 +202,7 @@ VDI__DEF vdi_var vdi_var_gru(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, vd
     return work ? vdi__node_link(t, n, flags, vdi__gru_back) : vdi_var_none();
 }
 
-/* ======== linear recurrence ====================================================================== */
+/* ======== linear recurrence =================================================================== */
 
 /* Backward of c_t = a_t c_{t-1} + b_t: with g_t = dc_t + a_{t+1} g_{t+1}, db_t += g_t, da_t += g_t
  * c_{t-1}, dc0 += a_0 g_0. */

@@ -151,8 +151,8 @@ VDI_API int64_t vdi_var_dim(const vdi_tape *t, vdi_var v, int axis);
 /** Does a gradient flow through it? */
 VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 
-/** Memory for the time of one callback of an operation (grad/custom.h), aligned to 64 bytes and not cleared; NULL when memory is
- * out or on a measuring tape. */
+/** Memory for the time of one callback of an operation (grad/custom.h), aligned to 64 bytes and not
+ * cleared; NULL when memory is out or on a measuring tape. */
 VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
 #endif /* VDI_GRAD_TAPE_H */

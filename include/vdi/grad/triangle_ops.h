@@ -55,7 +55,7 @@ VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *
     });
 }
 
-/* ======== Cholesky =============================================================================== */
+/* ======== Cholesky ============================================================================ */
 
 /* Abar = sym(L^{-T} Phi(L' Lbar) L^{-1}), Phi: lower triangle with the diagonal halved (Murray
  * 2016, eq. 10). */
@@ -110,7 +110,7 @@ VDI__DEF vdi_var vdi_var_cholesky(vdi_tape *t, vdi_var av) {
     return vdi__node_link(t, node, x->flags, vdi__cholesky_back);
 }
 
-/* ======== triangular solves ====================================================================== */
+/* ======== triangular solves =================================================================== */
 
 typedef struct vdi__trsm_node {
     int flags;
@@ -193,7 +193,7 @@ VDI__DEF vdi_var vdi_var_trsm(vdi_tape *t, vdi_var lv, vdi_var bv, int flags) {
     return vdi__node_link(t, node, (unsigned)(l->flags | b->flags), vdi__trsm_back);
 }
 
-/* ======== triangles and diagonals ================================================================ */
+/* ======== triangles and diagonals ============================================================= */
 
 VDI__FN void vdi__tril_back(vdi_tape *t, vdi__node *node) {
     vdi__node *x = node->in[0];

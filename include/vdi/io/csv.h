@@ -22,6 +22,7 @@
 #ifndef VDI_IO_CSV_H
 #define VDI_IO_CSV_H
 #include "../core/state.h"
+#include "binary.h"
 #include "stream.h"
 
 /** A table. `values` and `name` are yours to read. */
@@ -353,29 +354,48 @@ VDI__DEF vdi_status vdi_csv_write(vdi_writer *w, const vdi_named_tensor *columns
     return vdi_writer_flush(w, err);
 }
 
+/* A row of io/array.h. Text is whatever holds no control characters but those that separate. */
+VDI__FN bool vdi__csv_begins(const uint8_t *head, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        if (head[i] < 32 && head[i] != '\t' && head[i] != '\n' && head[i] != '\r') return false;
+    }
+    return size > 0;
+}
+
+VDI__FN vdi_status vdi__csv_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                  vdi_tensor *out, vdi_error *err) {
+    vdi_csv table;
+    (void)name;
+    const vdi_status status = vdi_csv_read(r, a, &table, err);
+    if (status < 0) return status;
+    *out = table.values; /* the numbers go on to the caller, the rest is given back */
+    table.values = vdi__tensor_null();
+    vdi_csv_free(&table);
+    return VDI_OK;
+}
+
 #ifndef VDI_NO_STDIO
+VDI__FN vdi_status vdi__csv_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                    vdi_error *err) {
+    return vdi_csv_read(r, a, (vdi_csv *)out, err);
+}
+
 VDI__DEF vdi_status vdi_csv_load(const char *path, const vdi_allocator *a, vdi_csv *out,
                                  vdi_error *err) {
-    vdi_reader r;
     memset(out, 0, sizeof *out);
-    vdi_status status = vdi_reader_open(&r, path, err);
-    if (status < 0) return status;
-    status = vdi_csv_read(&r, a, out, err);
-    vdi_reader_close(&r);
-    return status;
+    return vdi__load_file(path, vdi__csv_load_fn, a, out, err);
+}
+
+VDI__FN vdi_status vdi__csv_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                    vdi_error *err) {
+    return vdi_csv_write(w, (const vdi_named_tensor *)what, count, err);
 }
 
 VDI__DEF vdi_status vdi_csv_save(const char *path, const vdi_named_tensor *columns, int64_t count,
                                  vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi__csv_check(columns, count, path, err); /* before a file is emptied */
-    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    status = vdi_csv_write(&w, columns, count, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    const vdi_status status =
+        vdi__csv_check(columns, count, path, err); /* before a file is emptied */
+    return status < 0 ? status : vdi__save_file(path, vdi__csv_save_fn, columns, count, err);
 }
 #endif
 #endif

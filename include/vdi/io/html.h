@@ -19,6 +19,7 @@
  */
 #ifndef VDI_IO_HTML_H
 #define VDI_IO_HTML_H
+#include "binary.h"
 #include "figure.h"
 #include "json.h"
 #include "stream.h"

@@ -30,6 +30,7 @@
  */
 #ifndef VDI_IO_JSON_H
 #define VDI_IO_JSON_H
+#include "binary.h"
 #include "stream.h"
 
 /** What a value is. */
@@ -461,15 +462,25 @@ VDI__DEF vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena, const vdi_jso
 }
 
 #ifndef VDI_NO_STDIO
+typedef struct vdi__json_into {
+    vdi_arena *arena;
+    const vdi_json **root;
+} vdi__json_into;
+
+VDI__FN vdi_status vdi__json_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                     vdi_error *err) {
+    const vdi__json_into *into = (const vdi__json_into *)out;
+    (void)a;
+    return vdi_json_read(r, into->arena, into->root, err);
+}
+
 VDI__DEF vdi_status vdi_json_load(const char *path, vdi_arena *arena, const vdi_json **root,
                                   vdi_error *err) {
-    vdi_reader r;
+    vdi__json_into into;
+    into.arena = arena;
+    into.root = root;
     *root = NULL;
-    vdi_status status = vdi_reader_open(&r, path, err);
-    if (status < 0) return status;
-    status = vdi_json_read(&r, arena, root, err);
-    vdi_reader_close(&r);
-    return status;
+    return vdi__load_file(path, vdi__json_load_fn, NULL, &into, err);
 }
 #endif
 

@@ -29,6 +29,7 @@
 #ifndef VDI_IO_SAFETENSORS_H
 #define VDI_IO_SAFETENSORS_H
 #include "../core/state.h"
+#include "binary.h"
 #include "crc32.h"
 #include "json.h"
 #include "stream.h"
@@ -486,28 +487,57 @@ VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state,
     return vdi_writer_flush(w, err);
 }
 
-#ifndef VDI_NO_STDIO
-VDI__DEF vdi_status vdi_safetensors_load(const char *path, const vdi_allocator *a,
-                                         vdi_safetensors *out, vdi_error *err) {
-    vdi_reader r;
-    memset(out, 0, sizeof *out);
-    vdi_status status = vdi_reader_open(&r, path, err);
+/* A row of io/array.h. */
+VDI__FN bool vdi__safetensors_begins(const uint8_t *head, size_t size) {
+    return size >= 9 && vdi__get_le(head, 8) <= VDI__SAFETENSORS_HEADER_MAX && head[8] == '{';
+}
+
+VDI__FN vdi_status vdi__safetensors_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                          vdi_tensor *out, vdi_error *err) {
+    vdi_safetensors file;
+    vdi_status status = vdi_safetensors_read(r, a, &file, err);
     if (status < 0) return status;
-    status = vdi_safetensors_read(&r, a, out, err);
-    vdi_reader_close(&r);
+    const int64_t n = file.state.tensor_count;
+    const char **names = (const char **)vdi_arena_alloc(
+        &file.arena, vdi_mul_size((size_t)n, sizeof *names)); /* no memory: none is told */
+    int64_t found = !name && n == 1 ? 0 : n;
+    for (int64_t i = 0; i < n; i++) {
+        const char *own = file.state.tensors[i].name;
+        if (name && strcmp(own, name) == 0) found = i;
+        if (names) names[i] = own;
+    }
+    if (found < n) {
+        *out = file.state.tensors[found].tensor; /* it is the caller's now */
+        file.state.tensors[found].tensor = vdi__tensor_null();
+    } else {
+        status = vdi__name_missing(names, names ? n : 0, name, "vdi_array_read", r->name, err);
+    }
+    vdi_safetensors_free(&file);
     return status;
 }
 
+#ifndef VDI_NO_STDIO
+VDI__FN vdi_status vdi__safetensors_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                            vdi_error *err) {
+    return vdi_safetensors_read(r, a, (vdi_safetensors *)out, err);
+}
+
+VDI__DEF vdi_status vdi_safetensors_load(const char *path, const vdi_allocator *a,
+                                         vdi_safetensors *out, vdi_error *err) {
+    memset(out, 0, sizeof *out);
+    return vdi__load_file(path, vdi__safetensors_load_fn, a, out, err);
+}
+
+VDI__FN vdi_status vdi__safetensors_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                            vdi_error *err) {
+    (void)count;
+    return vdi_safetensors_write(w, (const vdi_state *)what, err);
+}
+
 VDI__DEF vdi_status vdi_safetensors_save(const char *path, const vdi_state *state, vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi__safetensors_check(state, path, err); /* before a file is emptied */
-    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    status = vdi_safetensors_write(&w, state, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    const vdi_status status =
+        vdi__safetensors_check(state, path, err); /* before a file is emptied */
+    return status < 0 ? status : vdi__save_file(path, vdi__safetensors_save_fn, state, 1, err);
 }
 #endif
 #endif

@@ -457,32 +457,18 @@ VDI__FN const char *vdi__errno_text(int number) {
 }
 
 #ifdef _WIN32
-/* One character of UTF-8 at s, and where the next begins; -1 for what is none. */
-VDI__FN int32_t vdi__utf8_next(const char **s) {
-    static const int32_t least[4] = {0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = (const unsigned char *)*s;
-    const int more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
-    int32_t c = more == 0 ? at[0] : at[0] & (0x3f >> more);
-    if ((at[0] >= 0x80 && at[0] < 0xc0) || at[0] > 0xf4) return -1;
-    for (int i = 1; i <= more; i++) {
-        if ((at[i] & 0xc0) != 0x80) return -1;
-        c = c << 6 | (at[i] & 0x3f);
-    }
-    *s += more + 1;
-    return c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? -1 : c;
-}
-
-/* fopen takes a name in the code page of the process: UTF-8 goes by UTF-16. What is not UTF-8 is
- * left to it. */
+/* fopen takes a name in the code page of the process: UTF-8 goes by UTF-16. What is not UTF-8, or
+ * longer than Windows lets a path be, is left to it. */
 VDI__FN FILE *vdi__fopen(const char *path, const char *mode) {
     enum { LONGEST = 1024 };
     wchar_t name[LONGEST], how[8];
-    size_t n = 0;
-    for (const char *s = path; *s;) {
-        const int32_t c = vdi__utf8_next(&s);
-        if (c < 0 || n + 3 > LONGEST) return fopen(path, mode);
-        if (c > 0xffff) name[n++] = (wchar_t)(0xd7c0 + (c >> 10));
-        name[n++] = (wchar_t)(c > 0xffff ? 0xdc00 + (c & 0x3ff) : c);
+    size_t n = 0, bytes = strlen(path), length;
+    for (size_t i = 0; i < bytes; i += length) {
+        length = vdi__utf8_length(path + i, bytes - i);
+        if (length == 0 || n + 3 > LONGEST) return fopen(path, mode);
+        const uint32_t c = vdi__utf8_get(path + i, length);
+        if (c > 0xFFFF) name[n++] = (wchar_t)(0xD7C0 + (c >> 10));
+        name[n++] = (wchar_t)(c > 0xFFFF ? 0xDC00 + (c & 0x3FF) : c);
     }
     name[n] = 0;
     for (n = 0; mode[n] && n < 7; n++)
@@ -535,16 +521,35 @@ VDI__DEF vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err) {
     w->user = NULL;
     return vdi_writer_flush(w, err);
 }
+
+/* What every loader and saver by path does with the file. Of two failures the first is told. */
+typedef vdi_status vdi__load_fn(vdi_reader *r, const vdi_allocator *a, void *out, vdi_error *err);
+typedef vdi_status vdi__save_fn(vdi_writer *w, const void *what, int64_t count, vdi_error *err);
+
+VDI__FN vdi_status vdi__load_file(const char *path, vdi__load_fn *read, const vdi_allocator *a,
+                                  void *out, vdi_error *err) {
+    vdi_reader r;
+    vdi_status status = vdi_reader_open(&r, path, err);
+    if (status < 0) return status;
+    status = read(&r, a, out, err);
+    vdi_reader_close(&r);
+    return status;
+}
+
+VDI__FN vdi_status vdi__save_file(const char *path, vdi__save_fn *write, const void *what,
+                                  int64_t count, vdi_error *err) {
+    vdi_writer w;
+    vdi_error first;
+    vdi_status status = vdi_writer_open(&w, path, err);
+    if (status < 0) return status;
+    status = write(&w, what, count, &first);
+    const vdi_status closed = vdi_writer_close(&w, err);
+    if (status < 0 && err) *err = first;
+    return status < 0 ? status : closed;
+}
 #endif
 
-/* ---- what the binary formats share ---- */
-
-VDI__FN bool vdi__host_is_big(void) {
-    const uint16_t one = 1;
-    unsigned char first;
-    memcpy(&first, &one, 1);
-    return first == 0;
-}
+/* ---- what several formats need ---- */
 
 VDI__FN uint64_t vdi__get_le(const uint8_t *p, int bytes) {
     uint64_t x = 0;
@@ -556,17 +561,6 @@ VDI__FN uint64_t vdi__get_le(const uint8_t *p, int bytes) {
 VDI__FN void vdi__put_le(uint8_t *p, uint64_t x, int bytes) {
     for (int i = 0; i < bytes; i++, x >>= 8)
         p[i] = (uint8_t)x;
-}
-
-VDI__FN void vdi__swap_bytes(void *data, int64_t count, size_t size) {
-    uint8_t *p = (uint8_t *)data;
-    for (int64_t i = 0; i < count; i++, p += size) {
-        for (size_t k = 0; k < size / 2; k++) {
-            uint8_t t = p[k];
-            p[k] = p[size - 1 - k];
-            p[size - 1 - k] = t;
-        }
-    }
 }
 
 /* Order `items` so that less(items[i + 1], items[i]) never holds: heap sort, which no input makes
@@ -588,166 +582,6 @@ VDI__FN void vdi__sort(const void **items, int64_t n, bool (*less)(const void *a
             items[at] = items[child];
         }
         items[at] = x;
-    }
-}
-
-/* How a file stores an element, and the dtype that it becomes: types that vdi lacks are widened to
- * one that holds them. */
-typedef struct vdi__stored {
-    const char *npy, *safetensors; /* without the byte order; the name in safetensors, or NULL */
-    uint8_t size;
-    char kind; /* f real, h bfloat16, i signed, u unsigned, b bool */
-    vdi_dtype dtype;
-} vdi__stored;
-
-static const vdi__stored vdi__stored_types[] = {
-    {"f4", "F32", 4, 'f', VDI_F32},   {"f8", "F64", 8, 'f', VDI_F64},
-    {"u1", "U8", 1, 'u', VDI_U8},     {"i2", "I16", 2, 'i', VDI_I16},
-    {"i4", "I32", 4, 'i', VDI_I32},   {"i8", "I64", 8, 'i', VDI_I64},
-    {"b1", "BOOL", 1, 'b', VDI_BOOL}, {"i1", "I8", 1, 'i', VDI_I16},
-    {"u2", "U16", 2, 'u', VDI_I32},   {"u4", "U32", 4, 'u', VDI_I64},
-    {"u8", "U64", 8, 'u', VDI_I64},   {"f2", "F16", 2, 'f', VDI_F32},
-    {NULL, "BF16", 2, 'h', VDI_F32},
-};
-
-VDI__FN float vdi__half_to_float(uint32_t h) {
-    uint32_t exponent = h >> 10 & 31, fraction = h & 1023;
-    double x = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-               : exponent     ? ldexp((double)(fraction + 1024), (int)exponent - 25)
-                              : ldexp((double)fraction, -24);
-    return (float)(h >> 15 ? -x : x);
-}
-
-/* The next array of the stream in row-major order, as a tensor of its own: byte order, width and
- * Fortran order are seen to. */
-VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const vdi__stored *type,
-                                   bool big, bool fortran, int ndim, const int64_t *shape,
-                                   vdi_tensor *out, vdi_error *err) {
-    int64_t n = vdi__shape_count(ndim, shape), turned[VDI_MAX_DIMS];
-    size_t bytes = n < 0 ? 0 : (size_t)n * type->size;
-    void *raw;
-    vdi_status status;
-    *out = vdi__tensor_null();
-    if (n < 0) {
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
-                             "the shape is beyond the memory of any machine");
-    }
-    if ((status = vdi__read_block(r, a, bytes, "the array", &raw, err)) < 0) return status;
-    if (big != vdi__host_is_big()) vdi__swap_bytes(raw, n, type->size);
-    for (int i = 0; i < ndim; i++)
-        turned[i] = fortran ? shape[ndim - 1 - i] : shape[i];
-    vdi_tensor t = vdi_tensor_view(raw, type->dtype, ndim, turned);
-    if (type->kind == 'b') {
-        for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)raw)[i] = ((uint8_t *)raw)[i] != 0;
-    }
-    if (type->size != vdi_dtype_size(type->dtype) || (type->kind == 'u' && type->size == 8)) {
-        /* widen */
-        status = vdi_tensor_alloc(a, type->dtype, ndim, turned, &t, err);
-        for (int64_t i = 0; i < n && status == VDI_OK; i++) {
-            const uint8_t *p = (const uint8_t *)raw + i * type->size;
-            uint16_t u2 = 0;
-            uint32_t u4 = 0;
-            uint64_t u8 = 0;
-            if (type->size == 2) memcpy(&u2, p, 2);
-            if (type->size == 4) memcpy(&u4, p, 4);
-            if (type->size == 8) memcpy(&u8, p, 8);
-            if (type->kind == 'f') {
-                ((float *)t.data)[i] = vdi__half_to_float(u2);
-            } else if (type->kind == 'h') {
-                u4 = (uint32_t)u2 << 16;
-                memcpy((float *)t.data + i, &u4, 4);
-            } else if (type->size == 1) {
-                ((int16_t *)t.data)[i] = (int16_t)(*p < 128 ? *p : *p - 256);
-            } else if (type->size == 2) {
-                ((int32_t *)t.data)[i] = u2;
-            } else if (type->size == 4) {
-                ((int64_t *)t.data)[i] = u4;
-            } else if (u8 > INT64_MAX) {
-                status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_read", r->name,
-                                       "element %lld is %llu, which int64 does not hold",
-                                       (long long)i, (unsigned long long)u8);
-            } else {
-                ((int64_t *)t.data)[i] = (int64_t)u8;
-            }
-        }
-        vdi_free(a, raw, bytes);
-    }
-    if (fortran && ndim > 1 && status == VDI_OK) {
-        int order[VDI_MAX_DIMS];
-        vdi_tensor straight;
-        for (int i = 0; i < ndim; i++)
-            order[i] = ndim - 1 - i;
-        status = vdi_tensor_alloc(a, t.dtype, ndim, shape, &straight, err);
-        if (status == VDI_OK) status = vdi_tensor_copy(straight, vdi_tensor_permute(t, order), err);
-        vdi_tensor_free(a, &t);
-        t = straight;
-    }
-    if (status < 0) vdi_tensor_free(a, &t);
-    *out = t;
-    return status;
-}
-
-/* Can it be written? */
-VDI__FN vdi_status vdi__tensor_check(vdi_tensor t, const char *where, const char *name,
-                                     vdi_error *err) {
-    if (vdi_tensor_ok(t) && (unsigned)t.dtype < VDI_DTYPE_COUNT &&
-        (t.data || vdi_tensor_count(t) == 0))
-        return VDI_OK;
-    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, name,
-                         "a tensor to write is the null tensor, or has no data");
-}
-
-/* The elements of t in row-major order, little-endian. */
-VDI__FN void vdi__write_array(vdi_writer *w, vdi_tensor t) {
-    size_t size = vdi_dtype_size(t.dtype);
-    bool swap = vdi__host_is_big() && size > 1;
-    if (vdi_tensor_count(t) == 0) return;
-    if (!swap && vdi_tensor_is_contiguous(t)) {
-        vdi_write(w, t.data, vdi_tensor_bytes(t));
-        return;
-    }
-    uint8_t block[2048];
-    int64_t n = t.ndim ? t.shape[t.ndim - 1] : 1;
-    int64_t step = t.ndim ? t.stride[t.ndim - 1] : 1;
-    int64_t most = (int64_t)(sizeof block / size);
-    for (vdi__rows rows = vdi__rows_begin(t); rows.left > 0; vdi__rows_next(&rows, t)) {
-        const uint8_t *p = (const uint8_t *)vdi__tensor_at(t, vdi__rows_offset(&rows, t));
-        if (step == 1 && !swap) {
-            vdi_write(w, p, (size_t)n * size);
-            continue;
-        }
-        for (int64_t at = 0, count; at < n; at += count) {
-            /* gathered block by block; copies of constant size are single moves */
-            count = VDI__MIN(most, n - at);
-            for (int64_t i = 0; i < count; i++) {
-                const uint8_t *from = p + (at + i) * step * (int64_t)size;
-                if (size == 8)
-                    memcpy(block + 8 * i, from, 8);
-                else if (size == 4)
-                    memcpy(block + 4 * i, from, 4);
-                else
-                    memcpy(block + (int64_t)size * i, from, size);
-            }
-            if (swap) vdi__swap_bytes(block, count, size);
-            vdi_write(w, block, (size_t)count * size);
-        }
-    }
-}
-
-/* The shortest text that reads back to the same element; integers exactly. */
-VDI__FN size_t vdi__text_element(char *buf, vdi_tensor t, const void *p, int64_t i) {
-    if (!vdi_dtype_is_real(t.dtype)) {
-        long long x = t.dtype == VDI_I64 ? (long long)((const int64_t *)p)[i]
-                                         : (long long)vdi_dtype_load(t.dtype, p, i);
-        return vdi_text_format(buf, VDI_TEXT_NUMBER, "%lld", x);
-    }
-    double x = vdi_dtype_load(t.dtype, p, i), back;
-    if (t.dtype == VDI_F64 || !(x - x == 0)) return vdi_text_double(buf, x, 0);
-    for (int digits = 6;; digits++) { /* 9 digits tell any two floats apart */
-        size_t n = vdi_text_double(buf, x, digits);
-        if (digits >= 9 || (vdi_text_parse_double(buf, n, &back) == n && (double)(float)back == x))
-            return n;
     }
 }
 #endif

@@ -1173,15 +1173,14 @@ VDI__DEF vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page
 }
 
 #ifndef VDI_NO_STDIO
+VDI__FN vdi_status vdi__svg_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                    vdi_error *err) {
+    (void)count;
+    return vdi_svg_write(w, *(vdi_figure *const *)what, false, err);
+}
+
 VDI__DEF vdi_status vdi_svg_save(const char *path, vdi_figure *f, vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    status = vdi_svg_write(&w, f, false, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    return vdi__save_file(path, vdi__svg_save_fn, &f, 1, err);
 }
 #endif
 #endif
