@@ -439,59 +439,95 @@ TEST(sacd, the_same_bits) {
     }
 }
 
-/* A simulator of a sort that cannot be resumed: each reset counts. */
+/* Simulators that do not repeat themselves after a reset, each in one way; the last one does. */
+typedef enum fickle_way { FIRST_OBS, NEXT_OBS, REWARD, END, STEADY } fickle_way;
 typedef struct fickle {
+    fickle_way way;
     int resets, steps;
 } fickle;
+static float fickle_noise(const fickle *f, fickle_way way) {
+    return f->way == way ? (float)f->resets : 0;
+}
 static vdi_status fickle_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
                                vdi_error *err) {
     fickle *f = (fickle *)self;
     (void)seed;
     (void)episode;
     (void)err;
-    obs[0] = (float)++f->resets;
+    f->resets++;
     f->steps = 0;
+    obs[0] = fickle_noise(f, FIRST_OBS);
     return VDI_OK;
 }
 static vdi_status fickle_step(void *self, const float *action, float *obs, float *reward, int *end,
                               vdi_error *err) {
     fickle *f = (fickle *)self;
     (void)err;
-    obs[0] = (float)f->resets + (float)++f->steps / 100;
-    reward[0] = action[0];
-    *end = 0;
+    f->steps++;
+    obs[0] = (float)f->steps / 100 + fickle_noise(f, NEXT_OBS);
+    reward[0] = action[0] + fickle_noise(f, REWARD);
+    *end = f->way == END && f->resets > 1 && f->steps == 4 ? VDI_ENV_TERMINATED : 0;
     return VDI_OK;
 }
 
-TEST(sacd, what_cannot_be_resumed_goes_on) {
-    static const char *const names[] = {"reward"};
+/* An agent for it after `steps` steps. */
+static void fickle_make(vdi_env *env, int steps, vdi_sacd **agent, vdi_sacd_episode **e) {
     vdi_error err = {0};
-    fickle f = {0, 0};
-    vdi_env env = {"fickle", 1, 1, 1, 30, NULL, NULL, names, fickle_reset, fickle_step, NULL, &f};
     vdi_sacd_desc d = VDI__ZERO;
-    vdi_sacd *agent = NULL;
-    vdi_sacd_episode *e = NULL;
-    bool exact = true;
     d.observations = d.actions = d.components = 1;
     d.layers = 1;
     d.hidden[0] = 3;
     d.capacity = 20;
-    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
-    CHECK_OK(vdi_sacd_episode_create(agent, NULL, &e, &err), err);
+    CHECK_OK(vdi_sacd_create(&d, agent, &err), err);
+    CHECK_OK(vdi_sacd_episode_create(*agent, NULL, e, &err), err);
+    for (int step = 0; step < steps; step++)
+        CHECK_OK(vdi_sacd_step(*agent, env, *e, NULL, &err), err);
+}
+static vdi_env fickle_env(fickle *f) {
+    static const char *const names[] = {"reward"};
+    vdi_env env = {"fickle", 1, 1, 1, 30, NULL, NULL, names, fickle_reset, fickle_step, NULL, f};
+    return env;
+}
+
+TEST(sacd, a_simulator_that_does_not_repeat_itself) {
+    for (int way = FIRST_OBS; way <= STEADY; way++) {
+        vdi_error err = {0};
+        fickle f = {(fickle_way)way, 0, 0};
+        vdi_env env = fickle_env(&f);
+        vdi_sacd *agent = NULL;
+        vdi_sacd_episode *e = NULL;
+        bool exact = way != STEADY;
+        fickle_make(&env, 10, &agent, &e);
+        CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err);
+        CHECK(exact == (way == STEADY) && e->running == exact, "way %d", way);
+        CHECK(e->index == (exact ? 0 : 1) && (!exact || e->steps == 10));
+        CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
+        CHECK(e->steps == (exact ? 11 : 1));
+        vdi_sacd_episode_destroy(e);
+        vdi_sacd_destroy(agent);
+    }
+}
+
+TEST(sacd, what_cannot_be_resumed_goes_on) {
+    vdi_error err = {0};
+    fickle f = {STEADY, 0, 0};
+    vdi_env env = fickle_env(&f);
+    vdi_sacd *agent = NULL;
+    vdi_sacd_episode *e = NULL;
+    bool exact = false;
+    fickle_make(&env, 0, &agent, &e);
     CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* nothing has begun */
     CHECK(exact && !e->running && e->index == 0);
-    for (int step = 0; step < 10; step++)
-        CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
-    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* it begins otherwise */
-    CHECK(!exact && !e->running && e->index == 1);
     for (int step = 0; step < 25; step++)
         CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
     CHECK(e->steps == 25);
-    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* forgotten */
-    CHECK(!exact && e->index == 2);
-    e->steps = -3;
-    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err);
-    CHECK(!exact && e->index == 3);
+    CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err); /* its beginning is forgotten */
+    CHECK(!exact && !e->running && e->index == 1);
+    for (int k = 0; k < 2; k++) { /* numbers that cannot be */
+        e->steps = k ? -3 : 1000;
+        CHECK_OK(vdi_sacd_catch_up(agent, &env, e, &exact, &err), err);
+        CHECK(!exact && e->index == 2 + k);
+    }
     for (int step = 0; step < 30; step++)
         CHECK_OK(vdi_sacd_step(agent, &env, e, NULL, &err), err);
     CHECK(e->end == VDI_ENV_TRUNCATED, "the limit of the environment is held");
