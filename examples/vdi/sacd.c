@@ -737,6 +737,8 @@ static const option train_rows[] = {
     AGENT_OPTION("batch", "N", "auto", "batch"),
     AGENT_OPTION("rate", "X", "auto", "rate"),
     AGENT_OPTION("last-rate", "X", "auto", "last_rate"),
+    AGENT_OPTION("critic-rate", "X", "auto", "critic_rate"),
+    AGENT_OPTION("composite-weight", "L", NULL, "composite_weight"),
     AGENT_OPTION("tau", "X", "auto", "tau"),
     AGENT_OPTION("gamma", "X", "auto", "gamma"),
     AGENT_OPTION("start", "N", "auto", "start"),
