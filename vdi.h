@@ -3247,8 +3247,8 @@ VDI_API int64_t vdi_var_dim(const vdi_tape *t, vdi_var v, int axis);
 /** Does a gradient flow through it? */
 VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
 
-/** Memory for the time of one callback of an operation (grad/custom.h), aligned to 64 bytes and not cleared; NULL when memory is
- * out or on a measuring tape. */
+/** Memory for the time of one callback of an operation (grad/custom.h), aligned to 64 bytes and not
+ * cleared; NULL when memory is out or on a measuring tape. */
 VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
 #endif /* VDI_GRAD_TAPE_H */
@@ -3272,15 +3272,15 @@ VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
  *     }
  *
  *     vdi_tensor shape = vdi_tape_value(t, x);
- *     shape.data = NULL;                                                   the tape gives the memory
+ *     shape.data = NULL;                                                  the tape gives the memory
  *     vdi_custom_desc d = vdi_custom_desc_defaults();
  *     d.name = "cube", d.inputs = 1, d.input = &x, d.outputs = 1, d.output = &shape;
  *     d.forward = cube, d.backward = cube_back;
  *     if (vdi_var_custom(t, &d, &y) < 0) puts("the tape says why");
  *
  * Up to eight inputs and outputs, memory that is kept from forward to backward, and scratch memory
- * (vdi_tape_scratch). Gradients go where c->din has a tensor; a cotangent that never came is the null
- * tensor, and zero.
+ * (vdi_tape_scratch). Gradients go where c->din has a tensor; a cotangent that never came is the
+ * null tensor, and zero.
  * Errors: a callback's negative status becomes the tape's error. Threads: those of the tape.
  */
 #ifndef VDI_GRAD_CUSTOM_H
@@ -3339,9 +3339,9 @@ VDI_API vdi_status vdi_var_custom(vdi_tape *t, const vdi_custom_desc *desc, vdi_
  *     int64_t shape[2] = {3, 4};
  *     vdi_var b4 = vdi_var_broadcast_to(t, b, 2, shape);             (4,) or (3,1) or () to (3,4)
  *
- * NumPy's rules: shapes are aligned at their ends, and an extent of 1 is repeated. The gradient of what
- * was repeated is the sum over the repetitions. Operations of two arguments (grad/ops.h) and products
- * of batches (grad/matrix_ops.h) broadcast by the same plan, and do not copy.
+ * NumPy's rules: shapes are aligned at their ends, and an extent of 1 is repeated. The gradient of
+ * what was repeated is the sum over the repetitions. Operations of two arguments (grad/ops.h) and
+ * products of batches (grad/matrix_ops.h) broadcast by the same plan, and do not copy.
  */
 #ifndef VDI_GRAD_BROADCAST_H
 #define VDI_GRAD_BROADCAST_H
@@ -3484,8 +3484,8 @@ VDI_API vdi_var vdi_var_cast(vdi_tape *t, vdi_var x, vdi_dtype dtype);
  *     vdi_var loss = vdi_var_mean(t, vdi_var_square(t, vdi_var_sub(t, prediction, target)));
  *     vdi_var top = vdi_var_max_axis(t, x, -1, false);                     the last axis disappears
  *
- * `axis` may be negative, counted from the end. The gradient of an extreme goes to the first element
- * that reaches it.
+ * `axis` may be negative, counted from the end. The gradient of an extreme goes to the first
+ * element that reaches it.
  */
 #ifndef VDI_GRAD_REDUCE_OPS_H
 #define VDI_GRAD_REDUCE_OPS_H
@@ -3515,7 +3515,7 @@ VDI_API vdi_var vdi_var_log_softmax(vdi_tape *t, vdi_var x);
  * Do this:
  *     int64_t index[3] = {2, 0, 2};
  *     vdi_var rows = vdi_var_gather(t, x, vdi_tensor_1d(index, VDI_I64, 3));       x[2], x[0], x[2]
- *     vdi_var least = vdi_var_pick_min(t, 3, parts, parts);              row by row the least of three
+ *     vdi_var least = vdi_var_pick_min(t, 3, parts, parts);           row by row the least of three
  *
  * Rows are what follows the first axis. Indices are copied, and checked.
  */
@@ -3576,11 +3576,11 @@ VDI_API vdi_var vdi_var_stack(vdi_tape *t, const vdi_var *x, int count, int axis
  *
  * Do this:
  *     vdi_var h = vdi_var_affine(t, x, w, b, VDI_ACT_RELU, 0);             act(x W + b), one pass
- *     vdi_var s = vdi_var_matmul(t, a, a, VDI_GEMM_TB);                    A A', for each matrix of a batch
+ *     vdi_var s = vdi_var_matmul(t, a, a, VDI_GEMM_TB);        A A', for each matrix of a batch
  *
- * Each is one node: forward and backward are whole kernels. The gradient of a weight is added by the
- * product itself to the parameter's gradient; the gradient of an input is computed only where it is
- * wanted.
+ * Each is one node: forward and backward are whole kernels. The gradient of a weight is added by
+ * the product itself to the parameter's gradient; the gradient of an input is computed only where
+ * it is wanted.
  */
 #ifndef VDI_GRAD_MATRIX_OPS_H
 #define VDI_GRAD_MATRIX_OPS_H
@@ -3608,7 +3608,7 @@ VDI_API vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var x, vdi_var gain, vdi_var
  *
  * Do this:
  *     vdi_var f = vdi_var_conv1d(t, x, w, b, -1, VDI_ACT_RELU, 0);         x (B,T,cin), same length
- *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);       c_t = gamma c_{t-1} + s_t
+ *     vdi_var c = vdi_var_scan(t, gamma, spikes, vdi_var_none(), 1);      c_t = gamma c_{t-1} + s_t
  *
  * Each is one node: forward and backward are whole kernels.
  */
@@ -3722,12 +3722,12 @@ VDI_API vdi_var vdi_var_blocktri_matvec(vdi_tape *t, vdi_blocktri_var f, vdi_var
  *
  * Do this:
  *     vdi_param_desc list[2];
- *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);         uniform on +-1/sqrt(28)
+ *     list[0] = vdi_param_2d("layer.weight", VDI_INIT_FAN_IN, 0, 28, 256);  uniform in +-1/sqrt(28)
  *     list[1] = vdi_param_1d("layer.bias", VDI_INIT_ZEROS, 0, 256);
  *     if (vdi_param_desc_check(&list[0], &err) < 0) puts(err.message);
  *
- * grad/params.h makes sets of parameters from such lists. A new initialiser is a function and a row of
- * the table at the end, in the order of the enum.
+ * grad/params.h makes sets of parameters from such lists. A new initialiser is a function and a row
+ * of the table at the end, in the order of the enum.
  */
 #ifndef VDI_GRAD_INIT_H
 #define VDI_GRAD_INIT_H
@@ -8049,6 +8049,24 @@ VDI_API VDI_NODISCARD vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err)
 #endif /* VDI_IO_STREAM_H */
 
 
+/* ======== io/binary.h ======== */
+/* io/binary.h - arrays as the binary formats store them
+ *
+ * npy, safetensors and MATLAB files hold the same things: elements of a type in one byte order,
+ * rows or columns first. Here they become tensors, and tensors become bytes. There is no public
+ * part.
+ *
+ * A stored type is a row of the table: its name in each format, its size, the dtype that it becomes
+ * and, where vdi lacks the type itself, the function that widens an element to one that holds it.
+ */
+#ifndef VDI_IO_BINARY_H
+#define VDI_IO_BINARY_H
+
+struct vdi__stored;
+
+#endif /* VDI_IO_BINARY_H */
+
+
 /* ======== io/crc32.h ======== */
 /* io/crc32.h - the checksum of zip, png and gzip, and of the tensors in a safetensors file
  *
@@ -8079,13 +8097,13 @@ typedef struct vdi__crc {
 /* ======== io/inflate.h ======== */
 /* io/inflate.h - unpacks deflate (RFC 1951) and zlib (RFC 1950), pulled by the reader
  *
- * What zip archives and MATLAB files hold is read through here: as many bytes as are asked for, so that
- * output may stop at any byte, and a bomb costs no more memory than its reader wants. There is no public
- * part: io/zip.h and io/mat.h hand out readers.
+ * What zip archives and MATLAB files hold is read through here: as many bytes as are asked for, so
+ * that output may stop at any byte, and a bomb costs no more memory than its reader wants. There is
+ * no public part: io/zip.h and io/mat.h hand out readers.
  *
- * Trust: codes that are incomplete or over-full, matches that begin before the data, lengths and block
- * types that mean nothing and an early end are found and named.
- * Memory: 52 KiB for the state of one stream, window and tables included.
+ * Trust: codes that are incomplete or over-full, matches that begin before the data, lengths and
+ * block types that mean nothing and an early end are found and named. Memory: 52 KiB for the state
+ * of one stream, window and tables included.
  */
 #ifndef VDI_IO_INFLATE_H
 #define VDI_IO_INFLATE_H
@@ -8189,26 +8207,18 @@ VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
 
 
 /* ======== io/npy.h ======== */
-/* io/npy.h - NumPy's files: one array (.npy), or several by name (.npz)
+/* io/npy.h - NumPy's file of one array, .npy; several by name are io/npz.h
  *
  * Do this:
  *     vdi_tensor y;
- *     if (vdi_npy_load("y.npy", NULL, &y, &err) < 0)
- *         puts(err.message);   also "all.npz:y", or an .npz of one array
+ *     if (vdi_npy_load("y.npy", NULL, &y, &err) < 0) puts(err.message);
  *     if (vdi_npy_save("z.npy", y, &err) < 0) puts(err.message);
  *     vdi_tensor_free(NULL, &y);
  *
- *     vdi_npz npz;
- *     if (vdi_npz_open_file(&npz, "all.npz", NULL, &err) == VDI_OK) {
- *         for (int64_t i = 0; i < npz.count; i++) puts(npz.name[i]);
- *         if (vdi_npz_get(&npz, "y", NULL, &y, &err) < 0) puts(err.message);
- *         vdi_npz_close(&npz);
- *     }
- *
  * Formats 1.0, 2.0 and 3.0 (numpy.lib.format), either byte order, C or Fortran order; the tensor is
  * row-major. f4 f8 u1 i2 i4 i8 b1 keep their dtype; i1, u2, u4 become the next wider signed type,
- * u8 int64 where every value fits, f2 float32. Written are format 1.0, little-endian, C order, and
- * stored (not deflated) members: equal arrays make equal bytes.
+ * u8 int64 where every value fits, f2 float32. Written are format 1.0, little-endian, C order:
+ * equal arrays make equal bytes.
  *
  * Does NOT: complex, text, records or Python objects, more than VDI_MAX_DIMS axes
  * (VDI_ERR_UNSUPPORTED).
@@ -8224,6 +8234,37 @@ VDI_API VDI_NODISCARD vdi_status vdi_npy_read(vdi_reader *r, const vdi_allocator
                                               vdi_tensor *out, vdi_error *err);
 /** Write t of any strides, and flush. */
 VDI_API VDI_NODISCARD vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err);
+
+#ifndef VDI_NO_STDIO
+/** Load a .npy file. Bytes behind the array are an error. */
+VDI_API VDI_NODISCARD vdi_status vdi_npy_load(const char *path, const vdi_allocator *a,
+                                              vdi_tensor *out, vdi_error *err);
+/** Create or replace a .npy file. */
+VDI_API VDI_NODISCARD vdi_status vdi_npy_save(const char *path, vdi_tensor t, vdi_error *err);
+#endif
+
+#endif /* VDI_IO_NPY_H */
+
+
+/* ======== io/npz.h ======== */
+/* io/npz.h - several NumPy arrays by name in one file, .npz
+ *
+ * Do this:
+ *     vdi_npz npz;
+ *     vdi_tensor y;
+ *     if (vdi_npz_open_file(&npz, "all.npz", NULL, &err) == VDI_OK) {
+ *         for (int64_t i = 0; i < npz.count; i++) puts(npz.name[i]);
+ *         if (vdi_npz_get(&npz, "y", NULL, &y, &err) < 0) puts(err.message);
+ *         vdi_npz_close(&npz);
+ *     }
+ *
+ * A zip archive (io/zip.h) of .npy files (io/npy.h): read stored or deflated, written stored, so
+ * that equal arrays make equal bytes. "all.npz:y" as one path is what io/array.h takes.
+ * Memory: the list of names until it is closed; the tensors are yours. Errors: those of both
+ * formats.
+ */
+#ifndef VDI_IO_NPZ_H
+#define VDI_IO_NPZ_H
 
 /** An open .npz; `name` (without ".npy") and `count` are yours to read. */
 typedef struct vdi_npz {
@@ -8249,12 +8290,6 @@ VDI_API VDI_NODISCARD vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_te
                                                vdi_error *err);
 
 #ifndef VDI_NO_STDIO
-/** Load "file.npy", "file.npz:name", or "file.npz" of a single array. Bytes behind the array are an
- * error. */
-VDI_API VDI_NODISCARD vdi_status vdi_npy_load(const char *path, const vdi_allocator *a,
-                                              vdi_tensor *out, vdi_error *err);
-/** Create or replace a .npy file. */
-VDI_API VDI_NODISCARD vdi_status vdi_npy_save(const char *path, vdi_tensor t, vdi_error *err);
 /** Open an .npz file. `path` must outlive it. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_open_file(vdi_npz *npz, const char *path,
                                                    const vdi_allocator *a, vdi_error *err);
@@ -8263,7 +8298,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_npz_save(const char *path, const vdi_named_
                                               int64_t count, vdi_error *err);
 #endif
 
-#endif /* VDI_IO_NPY_H */
+#endif /* VDI_IO_NPZ_H */
 
 
 /* ======== io/json.h ======== */
@@ -8530,6 +8565,119 @@ VDI_API VDI_NODISCARD vdi_status vdi_csv_save(const char *path, const vdi_named_
 #endif
 
 #endif /* VDI_IO_CSV_H */
+
+
+/* ======== io/mat.h ======== */
+/* io/mat.h - MATLAB's files of versions 5 to 7, .mat: numeric arrays by name
+ *
+ * Do this:
+ *     vdi_mat mat;
+ *     vdi_tensor y;
+ *     if (vdi_mat_open_file(&mat, "session.mat", NULL, &err) == VDI_OK) {
+ *         for (int64_t i = 0; i < mat.count; i++) puts(mat.name[i]);
+ *         if (vdi_mat_get(&mat, "spikes", NULL, &y, &err) < 0) puts(err.message);
+ *         vdi_mat_close(&mat);
+ *     }
+ *
+ * Source: MAT-File Format, The MathWorks (level 5). Either byte order, packed variables (-v7) too.
+ * The tensor is row-major and has the shape that MATLAB shows, at least two axes. double, single,
+ * logical, uint8, int16, int32 and int64 keep their type; int8, uint16, uint32 become the next
+ * wider signed one, uint64 int64 where every value fits.
+ *
+ * Does NOT: read structures, cells, text, sparse or complex arrays (VDI_ERR_UNSUPPORTED, with the
+ * line of MATLAB that helps), version 7.3, which is HDF5 (the message says how to convert it), or
+ * write.
+ * Trust: a length is held to what is there before memory is asked for; a packed variable is
+ * unpacked as it is read, and its checksum has to be right.
+ * Memory: the list of variables, and 52 KiB while a packed one is read; freed by vdi_mat_close.
+ */
+#ifndef VDI_IO_MAT_H
+#define VDI_IO_MAT_H
+
+struct vdi__mat_variable;
+/** An open .mat file; `name` and `count` are yours to read. */
+typedef struct vdi_mat {
+    const char **name; /**< of each variable, whatever its kind */
+    int64_t count;     /**< variables */
+    /* private */
+    vdi_reader reader;
+    vdi_reader file; /* where vdi_mat_open_file opened one */
+    vdi_arena arena;
+    char *whole; /* the file, where its stream cannot seek */
+    size_t whole_size;
+    bool big; /* its byte order */
+    struct vdi__mat_variable **variable;
+} vdi_mat;
+
+/** Read the list of variables. What `r` stands on must outlive the list. Pair with vdi_mat_close
+ * (also harmless after a failure). */
+VDI_API VDI_NODISCARD vdi_status vdi_mat_open(vdi_mat *mat, vdi_reader r, const vdi_allocator *a,
+                                              vdi_error *err);
+/** One variable by name; VDI_ERR_ARGUMENT with the names there are if it is not among them. */
+VDI_API VDI_NODISCARD vdi_status vdi_mat_get(vdi_mat *mat, const char *name, const vdi_allocator *a,
+                                             vdi_tensor *out, vdi_error *err);
+/** Give its memory back, and close its file. */
+VDI_API void vdi_mat_close(vdi_mat *mat);
+
+#ifndef VDI_NO_STDIO
+/** Open a .mat file. `path` must outlive it. */
+VDI_API VDI_NODISCARD vdi_status vdi_mat_open_file(vdi_mat *mat, const char *path,
+                                                   const vdi_allocator *a, vdi_error *err);
+#endif
+
+#endif /* VDI_IO_MAT_H */
+
+
+/* ======== io/array.h ======== */
+/* io/array.h - an array from a file of any known format
+ *
+ * Do this:
+ *     vdi_tensor y;
+ *     if (vdi_array_load("counts.npy", NULL, &y, &err) < 0) puts(err.message);
+ *     vdi_tensor_free(NULL, &y);
+ *     if (vdi_array_load("session.mat:counts", NULL, &y, &err) < 0) puts(err.message);
+ *     vdi_tensor_free(NULL, &y);
+ *
+ * The format is that of the file's extension or, where that is none of them, of its first bytes. In
+ * files of several arrays, ":NAME" behind the path picks one; it may be left out where there is
+ * one. The dtype is the file's. A table as text is float64 (rows,cols), with NaN where a cell is
+ * empty.
+ *
+ * .npy .npz .csv .tsv .txt .mat .safetensors are read; of .h5 .hdf5 .nwb, and .mat of version 7.3,
+ * the message says the lines of Python that convert them. A format is a row of the table at the
+ * end, and its two functions stand in its own file.
+ * Memory: the tensor is yours, vdi_tensor_free with the same allocator. Errors: those of the
+ * format.
+ */
+#ifndef VDI_IO_ARRAY_H
+#define VDI_IO_ARRAY_H
+
+/** A format that arrays are read from. */
+typedef struct vdi_array_format {
+    const char *name;       /**< "NumPy array" */
+    const char *extensions; /**< ".npy", or several: ".csv .tsv" */
+    bool several;           /**< a file holds several arrays, by name */
+    /** Do these first bytes of a file belong to it? */
+    bool (*begins)(const uint8_t *head, size_t size);
+    /** Read the array `name` (NULL: the only one) of a stream that stands at its beginning. */
+    vdi_status (*read)(vdi_reader *r, const char *name, const vdi_allocator *a, vdi_tensor *out,
+                       vdi_error *err);
+} vdi_array_format;
+
+/** Format number i, or NULL behind the last: for help texts. */
+VDI_API const vdi_array_format *vdi_array_format_at(int i);
+/** Read the array `name` (NULL: the only one), in the format of the first bytes. The stream must be
+ * able to seek. VDI_ERR_UNSUPPORTED if the format is unknown. */
+VDI_API VDI_NODISCARD vdi_status vdi_array_read(vdi_reader *r, const char *name,
+                                                const vdi_allocator *a, vdi_tensor *out,
+                                                vdi_error *err);
+#ifndef VDI_NO_STDIO
+/** Load "file" or "file:name". VDI_ERR_UNSUPPORTED if the format is unknown. */
+VDI_API VDI_NODISCARD vdi_status vdi_array_load(const char *path, const vdi_allocator *a,
+                                                vdi_tensor *out, vdi_error *err);
+#endif
+
+#endif /* VDI_IO_ARRAY_H */
 
 
 /* ======== io/color.h ======== */
@@ -9482,6 +9630,15 @@ VDI__FN bool vdi__utf8_valid(const char *text) {
         if (length == 0) return false;
     }
     return true;
+}
+
+/* The character of a well-formed sequence of that length. */
+VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
+    const uint8_t *s = (const uint8_t *)text;
+    uint32_t c = length == 1 ? s[0] : s[0] & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++)
+        c = c << 6 | (s[i] & 63u);
+    return c;
 }
 
 VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
@@ -14935,7 +15092,7 @@ VDI__FN void vdi__wake_back(vdi_tape *t, vdi__node *n) { n->in[0]->pass = t->pas
 #define VDI_GRAD_CUSTOM_C
 
 /* Outputs are nodes of their own behind one hub node that knows the inputs. An output that gets a
-   gradient wakes the hub, which stands before all outputs on the tape and so runs after all of them. */
+ * gradient wakes the hub, which stands before all outputs on the tape and so runs after them. */
 
 typedef struct vdi__custom_node {
     vdi_custom_desc desc;
@@ -15111,9 +15268,9 @@ typedef union vdi__one {
     double d;
 } vdi__one;
 
-/* ======== rows of a broadcast ==================================================================== */
-/* A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape are
-   one row. */
+/* ======== rows of a broadcast ================================================================= */
+/* A broadcast is a list of rows: in each, both arguments step by 0 or 1. Two tensors of one shape
+ * are one row. */
 
 typedef struct vdi__bcast {
     int ndim; /* after axes that step alike have been joined; the last one is the row */
@@ -15181,7 +15338,7 @@ VDI__INLINE void vdi__bcast_next(const vdi__bcast *p, vdi__bcast_at *r) {
     }
 }
 
-/* ======== repeat ================================================================================= */
+/* ======== repeat ============================================================================== */
 
 VDI__FN void vdi__broadcast_to_back(vdi_tape *t, vdi__node *n) {
     const vdi__bcast *p = (const vdi__bcast *)n->extra;
@@ -15423,7 +15580,7 @@ VDI__DEF vdi_var vdi_var_cast(vdi_tape *t, vdi_var xv, vdi_dtype dtype) {
     return vdi__node_link(t, n, x->flags, vdi__cast_back);
 }
 
-/* ======== two arguments ======================================================================== */
+/* ======== two arguments ======================================================================= */
 
 static const char *const vdi__binary_where[VDI_BINARY_COUNT] = {
     "vdi_var_add",     "vdi_var_sub",     "vdi_var_mul", "vdi_var_div",
@@ -15615,7 +15772,7 @@ VDI__DEF vdi_var vdi_var_pow_scalar(vdi_tape *t, vdi_var xv, double p) {
     return vdi_var_pow(t, xv, vdi__scalar_of(t, "vdi_var_pow_scalar", (vdi_dtype)x->dtype, p));
 }
 
-/* ======== a choice ============================================================================= */
+/* ======== a choice ============================================================================ */
 
 VDI__FN void vdi__where_back(vdi_tape *t, vdi__node *n) {
     for (int side = 1; side < 3; side++) {
@@ -16027,7 +16184,7 @@ VDI__FN bool vdi__is_index(const vdi_tape *t, vdi_tensor index) {
            (index.data || t->measure || index.shape[0] == 0);
 }
 
-/* ======== gather ================================================================================= */
+/* ======== gather ============================================================================== */
 
 VDI__FN void vdi__gather_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0];
@@ -16072,7 +16229,7 @@ VDI__DEF vdi_var vdi_var_gather(vdi_tape *t, vdi_var xv, vdi_tensor index) {
     return vdi__node_link(t, n, x->flags, vdi__gather_back);
 }
 
-/* ======== pick =================================================================================== */
+/* ======== pick ================================================================================ */
 
 typedef struct vdi__pick_node {
     int64_t rows, cols;
@@ -16809,7 +16966,7 @@ VDI__DEF vdi_var vdi_var_layer_norm(vdi_tape *t, vdi_var xv, vdi_var gv, vdi_var
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_SEQUENCE_OPS_C)
 #define VDI_GRAD_SEQUENCE_OPS_C
 
-/* ======== convolution ============================================================================ */
+/* ======== convolution ========================================================================= */
 
 VDI__FN void vdi__conv1d_back(vdi_tape *t, vdi__node *n) {
     vdi__node *x = n->in[0], *w = n->in[1], *b = n->in[2];
@@ -16890,7 +17047,7 @@ VDI__DEF vdi_var vdi_var_conv1d(vdi_tape *t, vdi_var x, vdi_var w, vdi_var b, in
     return vdi_var_conv1d_dilated(t, x, w, b, 1, pad_left, act, act_param);
 }
 
-/* ======== gated recurrent unit =================================================================== */
+/* ======== gated recurrent unit ================================================================ */
 
 typedef struct vdi__gru_node {
     size_t time, batch, hidden;
@@ -16976,7 +17133,7 @@ VDI__DEF vdi_var vdi_var_gru(vdi_tape *t, vdi_var xv, vdi_var wv, vdi_var bv, vd
     return work ? vdi__node_link(t, n, flags, vdi__gru_back) : vdi_var_none();
 }
 
-/* ======== linear recurrence ====================================================================== */
+/* ======== linear recurrence =================================================================== */
 
 /* Backward of c_t = a_t c_{t-1} + b_t: with g_t = dc_t + a_{t+1} g_{t+1}, db_t += g_t, da_t += g_t
  * c_{t-1}, dc0 += a_0 g_0. */
@@ -17122,7 +17279,7 @@ VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *
     });
 }
 
-/* ======== Cholesky =============================================================================== */
+/* ======== Cholesky ============================================================================ */
 
 /* Abar = sym(L^{-T} Phi(L' Lbar) L^{-1}), Phi: lower triangle with the diagonal halved (Murray
  * 2016, eq. 10). */
@@ -17177,7 +17334,7 @@ VDI__DEF vdi_var vdi_var_cholesky(vdi_tape *t, vdi_var av) {
     return vdi__node_link(t, node, x->flags, vdi__cholesky_back);
 }
 
-/* ======== triangular solves ====================================================================== */
+/* ======== triangular solves =================================================================== */
 
 typedef struct vdi__trsm_node {
     int flags;
@@ -17260,7 +17417,7 @@ VDI__DEF vdi_var vdi_var_trsm(vdi_tape *t, vdi_var lv, vdi_var bv, int flags) {
     return vdi__node_link(t, node, (unsigned)(l->flags | b->flags), vdi__trsm_back);
 }
 
-/* ======== triangles and diagonals ================================================================ */
+/* ======== triangles and diagonals ============================================================= */
 
 VDI__FN void vdi__tril_back(vdi_tape *t, vdi__node *node) {
     vdi__node *x = node->in[0];
@@ -20652,108 +20809,141 @@ VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
  *     E[y_m | z, y_o] = theta_m x + G (y_o - theta_o x),  G = R_mo R_oo^{-1},  Var = R_mm - G R_om,
  * so with Phi = theta_m - G theta_o every statistic is a product of sums over the bins of one
  * pattern. */
+typedef struct vdi__lds_pattern {
+    int64_t *seen, *lost; /* channels of o and m */
+    int64_t o, m;         /* how many */
+    double *XX, *Yx, *Yy; /* (K,K), (o,K), (o,o): sums over its bins; Yy only where m > 0 */
+    double *G, *Phi;      /* (m,o), (m,K) */
+} vdi__lds_pattern;
+
+/* The sums over the bins first..last-1 of a->bins. */
+VDI__FN void vdi__lds_pattern_sums(vdi_lds_data *a, const vdi__lds_pattern *w, int64_t K,
+                                   int64_t first, int64_t last) {
+    const int64_t n = a->n;
+    const int64_t d = a->d;
+    const int64_t U = a->inputs;
+    const int64_t T = a->T;
+    const int64_t o = w->o;
+    double *Y = a->chunk;
+    double *X = a->chunk + VDI__LDS_CHUNK * n;
+    memset(w->XX, 0, (size_t)(K * K) * sizeof(double));
+    memset(w->Yx, 0, (size_t)(o * K) * sizeof(double));
+    memset(w->Yy, 0, (size_t)(o * o) * sizeof(double));
+    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
+        int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
+        for (int64_t r = 0; r < rows; r++) {
+            int64_t slot = a->bins[at + r] / T;
+            int64_t t = a->bins[at + r] % T;
+            int64_t trial = a->trial_at[slot];
+            const double *z = a->m + (slot * T + t) * d;
+            const double *y = a->y + (trial * T + t) * n;
+            const double *u = a->u + (trial * T + t) * U;
+            vdi__lds_add_moment(a, z, u, a->S + (slot % a->lanes * T + t) * d * d, 1, w->XX);
+            for (int64_t i = 0; i < o; i++)
+                Y[r * o + i] = y[w->seen[i]];
+            memcpy(X + r * K, z, (size_t)d * sizeof(double));
+            X[r * K + d] = 1;
+            if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));
+        }
+        vdi__add_products(o, K, rows, Y, o, X, K, w->Yx, K);
+        if (w->m > 0) vdi__add_products(o, o, rows, Y, o, Y, o, w->Yy, o);
+    }
+}
+
+/* G = R_mo R_oo^{-1}, by the factor of R_oo that is in a->pattern_r, and Phi. */
+VDI__FN void vdi__lds_pattern_regression(const vdi_lds *p, const vdi_lds_data *a,
+                                         const vdi__lds_stats *s, const vdi__lds_pattern *w) {
+    const int64_t n = a->n;
+    const int64_t K = s->K;
+    const int64_t o = w->o;
+    const int64_t m = w->m;
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < o; j++)
+            w->G[i * o + j] = p->R[w->lost[i] * n + w->seen[j]];
+    }
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r,
+             (size_t)o, w->G, (size_t)o);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, w->G,
+             (size_t)o);
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t k = 0; k < K; k++) {
+            double x = s->theta[w->lost[i] * K + k];
+            for (int64_t j = 0; j < o; j++)
+                x -= w->G[i * o + j] * s->theta[w->seen[j] * K + k];
+            w->Phi[i * K + k] = x;
+        }
+    }
+}
+
+/* Row i of the missing channels, of `count` bins:
+ *     Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,
+ *     Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
+VDI__FN void vdi__lds_pattern_add(const vdi_lds *p, int64_t n, vdi__lds_stats *s,
+                                  const vdi__lds_pattern *w, double count, int64_t i) {
+    const int64_t K = s->K;
+    const int64_t o = w->o;
+    const int64_t lost = w->lost[i];
+    const double *G = w->G + i * o;
+    const double *Phi = w->Phi + i * K;
+    double *row = s->kk2;     /* (K) */
+    double *cross = s->nn[2]; /* (o) */
+    for (int64_t k = 0; k < K; k++) {
+        double x = 0;
+        for (int64_t l = 0; l < K; l++)
+            x += Phi[l] * w->XX[l * K + k];
+        for (int64_t j = 0; j < o; j++)
+            x += G[j] * w->Yx[j * K + k];
+        row[k] = x;
+        s->Syx[lost * K + k] += x;
+    }
+    for (int64_t j = 0; j < o; j++) {
+        double x = 0;
+        for (int64_t k = 0; k < K; k++)
+            x += Phi[k] * w->Yx[j * K + k];
+        for (int64_t k = 0; k < o; k++)
+            x += G[k] * w->Yy[k * o + j];
+        cross[j] = x;
+        s->Syy[lost * n + w->seen[j]] += x;
+        s->Syy[w->seen[j] * n + lost] += x;
+    }
+    for (int64_t j = 0; j < w->m; j++) {
+        double x = count * p->R[lost * n + w->lost[j]];
+        for (int64_t k = 0; k < K; k++)
+            x += row[k] * w->Phi[j * K + k];
+        for (int64_t k = 0; k < o; k++)
+            x += cross[k] * w->G[j * o + k] - count * G[k] * p->R[w->seen[k] * n + w->lost[j]];
+        s->Syy[lost * n + w->lost[j]] += x;
+    }
+}
+
 VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vdi__lds_stats *s,
                                            vdi_error *err) {
     const int64_t n = a->n;
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t U = a->inputs;
-    const int64_t T = a->T;
     const int64_t K = s->K;
-    double *XX = s->kk;
-    double *Yx = s->nk;
-    double *Phi = s->nk2;
-    double *Yy = s->nn[0];
-    double *G = s->nn[1];
-    double *tmp = s->nn[2];
-    /* indices of o and m */
-    int64_t *seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
-    int64_t *lost = (int64_t *)(void *)s->side;
+    vdi__lds_pattern w = VDI__ZERO;
+    w.seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
+    w.lost = (int64_t *)(void *)s->side;
+    w.XX = s->kk;
+    w.Yx = s->nk;
+    w.Yy = s->nn[0];
+    w.G = s->nn[1];
+    w.Phi = s->nk2;
     for (int64_t q = 0; q < a->patterns; q++) {
-        int64_t o, m = 0, first = a->pattern_start[q], last = a->pattern_start[q + 1];
-        double count = (double)(last - first), *Y = a->chunk, *X = a->chunk + VDI__LDS_CHUNK * n;
-        vdi_status status = vdi__lds_pattern_factor(p, a, q, seen, &o, err);
+        const int64_t first = a->pattern_start[q], last = a->pattern_start[q + 1];
+        vdi_status status = vdi__lds_pattern_factor(p, a, q, w.seen, &w.o, err);
         if (status < 0) return status;
+        w.m = 0;
         for (int64_t j = 0; j < n; j++)
-            if (!a->pattern_mask[q * n + j]) lost[m++] = j;
-        memset(XX, 0, (size_t)(K * K) * sizeof(double));
-        memset(Yx, 0, (size_t)(o * K) * sizeof(double));
-        memset(Yy, 0, (size_t)(o * o) * sizeof(double));
-        for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
-            int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t slot = a->bins[at + r] / T;
-                int64_t t = a->bins[at + r] % T;
-                int64_t trial = a->trial_at[slot];
-                const double *z = a->m + (slot * T + t) * d;
-                const double *y = a->y + (trial * T + t) * n;
-                const double *u = a->u + (trial * T + t) * U;
-                vdi__lds_add_moment(a, z, u, a->S + (slot % a->lanes * T + t) * dd, 1, XX);
-                for (int64_t i = 0; i < o; i++)
-                    Y[r * o + i] = y[seen[i]];
-                memcpy(X + r * K, z, (size_t)d * sizeof(double));
-                X[r * K + d] = 1;
-                if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));
-            }
-            vdi__add_products(o, K, rows, Y, o, X, K, Yx, K);
-            if (m > 0) vdi__add_products(o, o, rows, Y, o, Y, o, Yy, o);
-        }
+            if (!a->pattern_mask[q * n + j]) w.lost[w.m++] = j;
+        vdi__lds_pattern_sums(a, &w, K, first, last);
         for (int64_t i = 0; i < K * K; i++)
-            s->Sxx[i] += XX[i];
-        for (int64_t i = 0; i < o * K; i++)
-            s->Syx[seen[i / K] * K + i % K] += Yx[i];
-        if (m == 0) continue;
-        /* G = R_mo R_oo^{-1} */
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t j = 0; j < o; j++)
-                G[i * o + j] = p->R[lost[i] * n + seen[j]];
-        }
-        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r,
-                 (size_t)o, G, (size_t)o);
-        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, G,
-                 (size_t)o);
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t k = 0; k < K; k++) {
-                double x = s->theta[lost[i] * K + k];
-                for (int64_t j = 0; j < o; j++)
-                    x -= G[i * o + j] * s->theta[seen[j] * K + k];
-                Phi[i * K + k] = x;
-            }
-        }
-        /* Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,
-         * Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
-        double *row = s->kk2, *cross = tmp; /* (K), (o) */
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t k = 0; k < K; k++) {
-                double x = 0;
-                for (int64_t l = 0; l < K; l++)
-                    x += Phi[i * K + l] * XX[l * K + k];
-                for (int64_t j = 0; j < o; j++)
-                    x += G[i * o + j] * Yx[j * K + k];
-                row[k] = x;
-                s->Syx[lost[i] * K + k] += x;
-            }
-            for (int64_t j = 0; j < o; j++) {
-                double x = 0;
-                for (int64_t k = 0; k < K; k++)
-                    x += Phi[i * K + k] * Yx[j * K + k];
-                for (int64_t k = 0; k < o; k++)
-                    x += G[i * o + k] * Yy[k * o + j];
-                cross[j] = x;
-                s->Syy[lost[i] * n + seen[j]] += x;
-                s->Syy[seen[j] * n + lost[i]] += x;
-            }
-            for (int64_t j = 0; j < m; j++) {
-                double x = count * p->R[lost[i] * n + lost[j]];
-                for (int64_t k = 0; k < K; k++)
-                    x += row[k] * Phi[j * K + k];
-                for (int64_t k = 0; k < o; k++) {
-                    x += cross[k] * G[j * o + k] -
-                         count * G[i * o + k] * p->R[seen[k] * n + lost[j]];
-                }
-                s->Syy[lost[i] * n + lost[j]] += x;
-            }
-        }
+            s->Sxx[i] += w.XX[i];
+        for (int64_t i = 0; i < w.o * K; i++)
+            s->Syx[w.seen[i / K] * K + i % K] += w.Yx[i];
+        if (w.m == 0) continue;
+        vdi__lds_pattern_regression(p, a, s, &w);
+        for (int64_t i = 0; i < w.m; i++)
+            vdi__lds_pattern_add(p, n, s, &w, (double)(last - first), i);
     }
     vdi__symmetrise(n, s->Syy);
     return VDI_OK;
@@ -22957,6 +23147,119 @@ VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, con
     return VDI_OK;
 }
 
+/* Predict bin t of each trial of a group from the `have` bins in its window. The trials are those
+ * from `first` on. */
+VDI__FN void vdi__plds_predict_bin(const vdi__plds_forecast *u, const vdi__plds_fit *f,
+                                   int64_t first, int64_t t, int64_t have, double *small,
+                                   vdi__plds_batch *batch) {
+    const vdi_plds_data *a = u->r.a;
+    const vdi_plds *p = u->r.p;
+    const size_t d = (size_t)a->d;
+    const size_t dd = d * d;
+    double *m = small;
+    double *S = m + d;
+    double *AS = S + dd;
+    for (int64_t i = 0; i < f->count; i++) {
+        if (t >= a->lengths[first + i]) continue;
+        memcpy(m, p->x0, d * sizeof *m);
+        memcpy(S, p->Q0, dd * sizeof *S);
+        if (t > 0) { /* one step of the prior from the last block */
+            const double *z = f->now.m + (i * f->T + have - 1) * a->d;
+            const double *P = f->now.S + (i * f->T + have - 1) * a->d * a->d;
+            vdi_gemv(VDI_F64, 0, d, d, p->A, d, z, m);
+            vdi_gemm(VDI_F64, 0, d, d, d, p->A, d, P, d, AS, d);
+            memcpy(S, p->Q, dd * sizeof *S);
+            vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, AS, d, p->A, d, S, d);
+        }
+        for (int64_t j = 0; j < a->n; j++)
+            vdi__plds_write(batch, first + i, t, j, m, S);
+    }
+    vdi__plds_flush(batch);
+}
+
+/* The first of `have` blocks leaves the window: what it knows of its successor is kept in k->first
+ * and k->first_h. */
+VDI__FN vdi_status vdi__plds_leave(const vdi_plds_data *a, vdi__plds_fit *f, int64_t first,
+                                   int64_t t, int64_t have, vdi__plds_worker *k) {
+    const int64_t d = a->d;
+    const int64_t dd = d * d;
+    double *work = k->small + d + 2 * dd;
+    double *D = f->next.D;
+    double *E = f->next.E;
+    double *h = f->next.k;
+    for (int64_t i = 0; i < f->count; i++) {
+        if (t >= a->lengths[first + i]) continue;
+        const double *site = f->now.site + i * f->T * a->K;
+        f->length[i] = VDI__MAX(have, 2); /* the block has a successor now */
+        vdi__plds_precision(f, i, site, D, E);
+        vdi__plds_information(f, i, site, f->now.m + i * f->T * d, h);
+        vdi_status status =
+            vdi__plds_absorb(f, D, h, k->first + i * dd, k->first_h + i * d, work, &k->err);
+        if (status < 0) return status;
+    }
+    return VDI_OK;
+}
+
+/* The sites of the `keep` bins after the first `drop` stay; the new one has none. The window is
+ * then keep + 1 bins. */
+VDI__FN void vdi__plds_shift(vdi__plds_fit *f, int64_t drop, int64_t keep) {
+    const int64_t d = f->d;
+    const int64_t K = f->K;
+    const int64_t T = keep + 1;
+    double *site = f->next.site;
+    for (int64_t i = 0; i < f->count; i++) {
+        /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
+        memcpy(site + i * T * K, f->now.site + (i * f->T + drop) * K,
+               (size_t)(keep * K) * sizeof(double));
+        memset(site + (i * T + keep) * K, 0, (size_t)K * sizeof(double));
+        memcpy(f->next.m + i * T * d, f->now.m + (i * f->T + drop) * d,
+               (size_t)(keep * d) * sizeof(double));
+    }
+    memcpy(f->now.site, site, (size_t)(f->count * T * K) * sizeof(double));
+    memcpy(f->now.m, f->next.m, (size_t)(f->count * T * d) * sizeof(double));
+    f->T = T;
+}
+
+/* Bin t comes in, as the last of the window, which begins at bin `start`. */
+VDI__FN void vdi__plds_enter(const vdi_plds_data *a, vdi__plds_fit *f, int64_t first, int64_t t,
+                             int64_t start) {
+    const int64_t d = a->d;
+    const int64_t K = a->K;
+    const int64_t T = f->T;
+    for (int64_t i = 0; i < f->count; i++) {
+        const bool inside = t < a->lengths[first + i];
+        const int64_t at = ((first + i) * a->T + start) * a->n;
+        f->length[i] = inside ? T : 0;
+        f->y[i] = a->y + at;
+        f->offset[i] = a->offset ? a->offset + at : NULL;
+        if (!inside) continue;
+        vdi__plds_open(f, i, 0);
+        /* what is known before bin t: the old sites with their own information, which k of a
+         * Gaussian at `now.m` gives if the new bin's is 0 */
+        vdi__plds_precision(f, i, f->now.site + i * T * K, f->now.D + i * T * d * d,
+                            f->now.E + i * (T - 1) * d * d);
+        memset(f->now.m + (i * T + T - 1) * d, 0, (size_t)d * sizeof(double));
+        vdi__plds_information(f, i, f->now.site + i * T * K, f->now.m + i * T * d,
+                              f->now.k + i * T * d);
+        double *last = f->now.k + (i * T + T - 1) * d;
+        for (int64_t c = 0; c < d; c++)
+            last[c] -= f->yC[(i * T + T - 1) * d + c];
+    }
+}
+
+/* Fit the window to its best Gaussian. */
+VDI__FN vdi_status vdi__plds_fit_window(vdi__plds_fit *f, vdi__plds_worker *k) {
+    vdi_status status = vdi__plds_bt_init(f, &k->err);
+    if (status == VDI_OK) status = vdi__plds_moments_of(f, &f->now, &k->err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < f->count; i++)
+        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &f->now);
+    status = vdi__plds_ascend(f, 100, 1e-9, &k->err);
+    if (status < 0) return status;
+    if (!f->converged) k->status = VDI_NOT_CONVERGED;
+    return VDI_OK;
+}
+
 /* Group g, bin after bin: predict, take the bin in, fit the last `window` bins to their best
  * Gaussian. */
 VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int worker,
@@ -22964,15 +23267,9 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
     vdi_plds_data *a = u->r.a;
     const int64_t d = a->d;
     const int64_t dd = d * d;
-    const int64_t n = a->n;
-    const int64_t K = a->K;
     const int64_t first = g * VDI__PLDS_GROUP;
     const int64_t W = VDI__MIN(u->window, a->T);
     const vdi__lds_prior *prior = &u->r.prior;
-    double *m = k->small;
-    double *S = m + d;
-    double *AS = S + dd;
-    double *work = AS + dd;
     int64_t longest = 0;
     vdi__plds_fit f;
     vdi_status status = VDI_OK;
@@ -22989,80 +23286,17 @@ VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int wo
     f.first_h = k->first_h;
     for (int64_t t = 0, start = 0; t < longest; t++) {
         const int64_t have = t - start; /* blocks in the window, before bin t comes in */
-        for (int64_t i = 0; i < f.count; i++) {
-            if (t >= a->lengths[first + i]) continue;
-            memcpy(m, u->r.p->x0, (size_t)d * sizeof *m);
-            memcpy(S, u->r.p->Q0, (size_t)dd * sizeof *S);
-            if (t > 0) { /* one step of the prior from the last block */
-                const double *z = f.now.m + (i * f.T + have - 1) * d;
-                const double *P = f.now.S + (i * f.T + have - 1) * dd;
-                vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, z, m);
-                vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, u->r.p->A, (size_t)d, P,
-                         (size_t)d, AS, (size_t)d);
-                memcpy(S, u->r.p->Q, (size_t)dd * sizeof *S);
-                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)d, (size_t)d, (size_t)d, AS,
-                         (size_t)d, u->r.p->A, (size_t)d, S, (size_t)d);
-            }
-            for (int64_t j = 0; j < n; j++)
-                vdi__plds_write(&batch, first + i, t, j, m, S);
-        }
-        vdi__plds_flush(&batch);
+        const int64_t drop = have == W; /* how many of them leave it */
+        vdi__plds_predict_bin(u, &f, first, t, have, k->small, &batch);
         if (t + 1 == longest) break;
-        /* the sites of the bins that stay, then none for the new one */
-        const int64_t drop = have == W, keep = have - drop, T = keep + 1;
-        double *site = f.next.site;
-        for (int64_t i = 0; i < f.count; i++) {
-            const double *old = f.now.site + (i * f.T) * K, *mean = f.now.m + i * f.T * d;
-            if (drop && t < a->lengths[first + i]) {
-                /* of which the first block is read: it has a successor now */
-                double *D = f.next.D, *E = f.next.E, *h = f.next.k;
-                f.length[i] = VDI__MAX(have, 2);
-                vdi__plds_precision(&f, i, old, D, E);
-                vdi__plds_information(&f, i, old, mean, h);
-                status = vdi__plds_absorb(&f, D, h, k->first + i * dd, k->first_h + i * d, work,
-                                          &k->err);
-                if (status < 0) return status;
-            }
-        }
-        for (int64_t i = 0; i < f.count; i++) {
-            /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
-            memcpy(site + i * T * K, f.now.site + (i * f.T + drop) * K,
-                   (size_t)(keep * K) * sizeof(double));
-            memset(site + (i * T + keep) * K, 0, (size_t)K * sizeof(double));
-            memcpy(f.next.m + i * T * d, f.now.m + (i * f.T + drop) * d,
-                   (size_t)(keep * d) * sizeof(double));
-        }
-        memcpy(f.now.site, site, (size_t)(f.count * T * K) * sizeof(double));
-        memcpy(f.now.m, f.next.m, (size_t)(f.count * T * d) * sizeof(double));
+        if (drop) status = vdi__plds_leave(a, &f, first, t, have, k);
+        if (status < 0) return status;
+        vdi__plds_shift(&f, drop, have - drop);
         start += drop;
-        f.T = T;
-        for (int64_t i = 0; i < f.count; i++) {
-            bool inside = t < a->lengths[first + i];
-            f.length[i] = inside ? T : 0;
-            f.y[i] = a->y + ((first + i) * a->T + start) * n;
-            f.offset[i] = a->offset ? a->offset + ((first + i) * a->T + start) * n : NULL;
-            if (!inside) continue;
-            vdi__plds_open(&f, i, 0);
-            /* what is known before bin t: the old sites with their own information, which k of a
-             * Gaussian at `now.m` gives if the new bin's is 0 */
-            vdi__plds_precision(&f, i, f.now.site + i * T * K, f.now.D + i * T * dd,
-                                f.now.E + i * (T - 1) * dd);
-            memset(f.now.m + (i * T + keep) * d, 0, (size_t)d * sizeof(double));
-            vdi__plds_information(&f, i, f.now.site + i * T * K, f.now.m + i * T * d,
-                                  f.now.k + i * T * d);
-            double *last = f.now.k + (i * T + keep) * d;
-            for (int64_t c = 0; c < d; c++)
-                last[c] -= f.yC[(i * T + keep) * d + c];
-        }
+        vdi__plds_enter(a, &f, first, t, start);
         if (vdi__plds_group_empty(&f)) break;
-        status = vdi__plds_bt_init(&f, &k->err);
-        if (status == VDI_OK) status = vdi__plds_moments_of(&f, &f.now, &k->err);
+        status = vdi__plds_fit_window(&f, k);
         if (status < 0) return status;
-        for (int64_t i = 0; i < f.count; i++)
-            if (f.length[i] > 0) vdi__plds_evaluate(&f, i, &f.now);
-        status = vdi__plds_ascend(&f, 100, 1e-9, &k->err);
-        if (status < 0) return status;
-        if (!f.converged) k->status = VDI_NOT_CONVERGED;
     }
     return VDI_OK;
 }
@@ -40539,32 +40773,18 @@ VDI__FN const char *vdi__errno_text(int number) {
 }
 
 #ifdef _WIN32
-/* One character of UTF-8 at s, and where the next begins; -1 for what is none. */
-VDI__FN int32_t vdi__utf8_next(const char **s) {
-    static const int32_t least[4] = {0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = (const unsigned char *)*s;
-    const int more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
-    int32_t c = more == 0 ? at[0] : at[0] & (0x3f >> more);
-    if ((at[0] >= 0x80 && at[0] < 0xc0) || at[0] > 0xf4) return -1;
-    for (int i = 1; i <= more; i++) {
-        if ((at[i] & 0xc0) != 0x80) return -1;
-        c = c << 6 | (at[i] & 0x3f);
-    }
-    *s += more + 1;
-    return c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? -1 : c;
-}
-
-/* fopen takes a name in the code page of the process: UTF-8 goes by UTF-16. What is not UTF-8 is
- * left to it. */
+/* fopen takes a name in the code page of the process: UTF-8 goes by UTF-16. What is not UTF-8, or
+ * longer than Windows lets a path be, is left to it. */
 VDI__FN FILE *vdi__fopen(const char *path, const char *mode) {
     enum { LONGEST = 1024 };
     wchar_t name[LONGEST], how[8];
-    size_t n = 0;
-    for (const char *s = path; *s;) {
-        const int32_t c = vdi__utf8_next(&s);
-        if (c < 0 || n + 3 > LONGEST) return fopen(path, mode);
-        if (c > 0xffff) name[n++] = (wchar_t)(0xd7c0 + (c >> 10));
-        name[n++] = (wchar_t)(c > 0xffff ? 0xdc00 + (c & 0x3ff) : c);
+    size_t n = 0, bytes = strlen(path), length;
+    for (size_t i = 0; i < bytes; i += length) {
+        length = vdi__utf8_length(path + i, bytes - i);
+        if (length == 0 || n + 3 > LONGEST) return fopen(path, mode);
+        const uint32_t c = vdi__utf8_get(path + i, length);
+        if (c > 0xFFFF) name[n++] = (wchar_t)(0xD7C0 + (c >> 10));
+        name[n++] = (wchar_t)(c > 0xFFFF ? 0xDC00 + (c & 0x3FF) : c);
     }
     name[n] = 0;
     for (n = 0; mode[n] && n < 7; n++)
@@ -40617,16 +40837,35 @@ VDI__DEF vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err) {
     w->user = NULL;
     return vdi_writer_flush(w, err);
 }
+
+/* What every loader and saver by path does with the file. Of two failures the first is told. */
+typedef vdi_status vdi__load_fn(vdi_reader *r, const vdi_allocator *a, void *out, vdi_error *err);
+typedef vdi_status vdi__save_fn(vdi_writer *w, const void *what, int64_t count, vdi_error *err);
+
+VDI__FN vdi_status vdi__load_file(const char *path, vdi__load_fn *read, const vdi_allocator *a,
+                                  void *out, vdi_error *err) {
+    vdi_reader r;
+    vdi_status status = vdi_reader_open(&r, path, err);
+    if (status < 0) return status;
+    status = read(&r, a, out, err);
+    vdi_reader_close(&r);
+    return status;
+}
+
+VDI__FN vdi_status vdi__save_file(const char *path, vdi__save_fn *write, const void *what,
+                                  int64_t count, vdi_error *err) {
+    vdi_writer w;
+    vdi_error first;
+    vdi_status status = vdi_writer_open(&w, path, err);
+    if (status < 0) return status;
+    status = write(&w, what, count, &first);
+    const vdi_status closed = vdi_writer_close(&w, err);
+    if (status < 0 && err) *err = first;
+    return status < 0 ? status : closed;
+}
 #endif
 
-/* ---- what the binary formats share ---- */
-
-VDI__FN bool vdi__host_is_big(void) {
-    const uint16_t one = 1;
-    unsigned char first;
-    memcpy(&first, &one, 1);
-    return first == 0;
-}
+/* ---- what several formats need ---- */
 
 VDI__FN uint64_t vdi__get_le(const uint8_t *p, int bytes) {
     uint64_t x = 0;
@@ -40638,17 +40877,6 @@ VDI__FN uint64_t vdi__get_le(const uint8_t *p, int bytes) {
 VDI__FN void vdi__put_le(uint8_t *p, uint64_t x, int bytes) {
     for (int i = 0; i < bytes; i++, x >>= 8)
         p[i] = (uint8_t)x;
-}
-
-VDI__FN void vdi__swap_bytes(void *data, int64_t count, size_t size) {
-    uint8_t *p = (uint8_t *)data;
-    for (int64_t i = 0; i < count; i++, p += size) {
-        for (size_t k = 0; k < size / 2; k++) {
-            uint8_t t = p[k];
-            p[k] = p[size - 1 - k];
-            p[size - 1 - k] = t;
-        }
-    }
 }
 
 /* Order `items` so that less(items[i + 1], items[i]) never holds: heap sort, which no input makes
@@ -40672,32 +40900,137 @@ VDI__FN void vdi__sort(const void **items, int64_t n, bool (*less)(const void *a
         items[at] = x;
     }
 }
+#endif
 
-/* How a file stores an element, and the dtype that it becomes: types that vdi lacks are widened to
- * one that holds them. */
+/* ======== io/binary.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_BINARY_C)
+#define VDI_IO_BINARY_C
+
+/* ---- byte order ---- */
+
+VDI__FN bool vdi__host_is_big(void) {
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 0;
+}
+
+VDI__FN void vdi__swap_bytes(void *data, int64_t count, size_t size) {
+    uint8_t *p = (uint8_t *)data;
+    for (int64_t i = 0; i < count; i++, p += size) {
+        for (size_t k = 0; k < size / 2; k++) {
+            uint8_t t = p[k];
+            p[k] = p[size - 1 - k];
+            p[size - 1 - k] = t;
+        }
+    }
+}
+
+/* ---- elements ---- */
+
+/* Element i of `from` into element i of `to`; false if `to` cannot hold it (a uint64_t alone). */
+typedef bool vdi__widen_fn(const void *from, int64_t i, void *to);
+
 typedef struct vdi__stored {
-    const char *npy, *safetensors; /* without the byte order; the name in safetensors, or NULL */
+    const char *npy, *safetensors; /* without the byte order; NULL: not in that format */
+    int matlab;                    /* the number of the type in a .mat file, or 0 */
     uint8_t size;
-    char kind; /* f real, h bfloat16, i signed, u unsigned, b bool */
     vdi_dtype dtype;
+    vdi__widen_fn *widen; /* NULL: the bytes are the element */
 } vdi__stored;
 
+VDI__FN float vdi__half_to_float(uint32_t h) {
+    const uint32_t exponent = h >> 10 & 31, fraction = h & 1023;
+    double x = ldexp((double)fraction, -24);
+    if (exponent == 31) x = fraction ? (double)NAN : (double)INFINITY;
+    if (exponent > 0 && exponent < 31) x = ldexp((double)(fraction + 1024), (int)exponent - 25);
+    return (float)(h >> 15 ? -x : x);
+}
+
+VDI__FN bool vdi__widen_half(const void *from, int64_t i, void *to) {
+    ((float *)to)[i] = vdi__half_to_float(((const uint16_t *)from)[i]);
+    return true;
+}
+VDI__FN bool vdi__widen_bfloat(const void *from, int64_t i, void *to) {
+    const uint32_t bits = (uint32_t)((const uint16_t *)from)[i] << 16;
+    memcpy((float *)to + i, &bits, sizeof bits);
+    return true;
+}
+VDI__FN bool vdi__widen_i1(const void *from, int64_t i, void *to) {
+    ((int16_t *)to)[i] = ((const int8_t *)from)[i];
+    return true;
+}
+VDI__FN bool vdi__widen_u2(const void *from, int64_t i, void *to) {
+    ((int32_t *)to)[i] = ((const uint16_t *)from)[i];
+    return true;
+}
+VDI__FN bool vdi__widen_u4(const void *from, int64_t i, void *to) {
+    ((int64_t *)to)[i] = ((const uint32_t *)from)[i];
+    return true;
+}
+VDI__FN bool vdi__widen_u8(const void *from, int64_t i, void *to) {
+    const uint64_t x = ((const uint64_t *)from)[i];
+    if (x > (uint64_t)INT64_MAX) return false;
+    ((int64_t *)to)[i] = (int64_t)x;
+    return true;
+}
+VDI__FN bool vdi__widen_bool(const void *from, int64_t i, void *to) {
+    ((uint8_t *)to)[i] = ((const uint8_t *)from)[i] != 0;
+    return true;
+}
+
+/* vdi's own types first, in the order of vdi_dtype. */
 static const vdi__stored vdi__stored_types[] = {
-    {"f4", "F32", 4, 'f', VDI_F32},   {"f8", "F64", 8, 'f', VDI_F64},
-    {"u1", "U8", 1, 'u', VDI_U8},     {"i2", "I16", 2, 'i', VDI_I16},
-    {"i4", "I32", 4, 'i', VDI_I32},   {"i8", "I64", 8, 'i', VDI_I64},
-    {"b1", "BOOL", 1, 'b', VDI_BOOL}, {"i1", "I8", 1, 'i', VDI_I16},
-    {"u2", "U16", 2, 'u', VDI_I32},   {"u4", "U32", 4, 'u', VDI_I64},
-    {"u8", "U64", 8, 'u', VDI_I64},   {"f2", "F16", 2, 'f', VDI_F32},
-    {NULL, "BF16", 2, 'h', VDI_F32},
+    {"f4", "F32", 7, 4, VDI_F32, NULL},
+    {"f8", "F64", 9, 8, VDI_F64, NULL},
+    {"u1", "U8", 2, 1, VDI_U8, NULL},
+    {"i2", "I16", 3, 2, VDI_I16, NULL},
+    {"i4", "I32", 5, 4, VDI_I32, NULL},
+    {"i8", "I64", 12, 8, VDI_I64, NULL},
+    {"b1", "BOOL", 0, 1, VDI_BOOL, vdi__widen_bool},
+    {"i1", "I8", 1, 1, VDI_I16, vdi__widen_i1},
+    {"u2", "U16", 4, 2, VDI_I32, vdi__widen_u2},
+    {"u4", "U32", 6, 4, VDI_I64, vdi__widen_u4},
+    {"u8", "U64", 13, 8, VDI_I64, vdi__widen_u8},
+    {"f2", "F16", 0, 2, VDI_F32, vdi__widen_half},
+    {NULL, "BF16", 0, 2, VDI_F32, vdi__widen_bfloat},
 };
 
-VDI__FN float vdi__half_to_float(uint32_t h) {
-    uint32_t exponent = h >> 10 & 31, fraction = h & 1023;
-    double x = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-               : exponent     ? ldexp((double)(fraction + 1024), (int)exponent - 25)
-                              : ldexp((double)fraction, -24);
-    return (float)(h >> 15 ? -x : x);
+/* `raw` (n elements as stored, in the machine's byte order) becomes t; true if it is t's memory
+ * now, else the caller still has to free it. */
+VDI__FN bool vdi__widen_array(const vdi_reader *r, const vdi_allocator *a, const vdi__stored *type,
+                              void *raw, vdi_tensor *t, vdi_status *status, vdi_error *err) {
+    const int64_t n = vdi_tensor_count(*t);
+    const bool in_place = type->size == vdi_dtype_size(type->dtype);
+    t->data = raw;
+    *status = VDI_OK;
+    if (!type->widen) return true;
+    if (!in_place) {
+        *status = vdi_tensor_alloc(a, type->dtype, t->ndim, t->shape, t, err);
+        if (*status < 0) return false;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (type->widen(raw, i, t->data)) continue;
+        *status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_read", r->name,
+                                "element %lld is %llu, which int64 does not hold", (long long)i,
+                                (unsigned long long)((const uint64_t *)raw)[i]);
+        break;
+    }
+    return in_place;
+}
+
+/* The axes in reverse order: what was stored columns first. */
+VDI__FN vdi_status vdi__transpose_array(const vdi_allocator *a, vdi_tensor *t, vdi_error *err) {
+    int order[VDI_MAX_DIMS];
+    vdi_tensor reversed, rows_first;
+    for (int i = 0; i < t->ndim; i++)
+        order[i] = t->ndim - 1 - i;
+    reversed = vdi_tensor_permute(*t, order);
+    vdi_status status = vdi_tensor_alloc(a, t->dtype, t->ndim, reversed.shape, &rows_first, err);
+    if (status >= 0) status = vdi_tensor_copy(rows_first, reversed, err);
+    vdi_tensor_free(a, t);
+    *t = rows_first;
+    return status;
 }
 
 /* The next array of the stream in row-major order, as a tensor of its own: byte order, width and
@@ -40705,69 +41038,70 @@ VDI__FN float vdi__half_to_float(uint32_t h) {
 VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const vdi__stored *type,
                                    bool big, bool fortran, int ndim, const int64_t *shape,
                                    vdi_tensor *out, vdi_error *err) {
-    int64_t n = vdi__shape_count(ndim, shape), turned[VDI_MAX_DIMS];
-    size_t bytes = n < 0 ? 0 : (size_t)n * type->size;
-    void *raw;
-    vdi_status status;
+    int64_t stored[VDI_MAX_DIMS];
+    const int64_t n = vdi__shape_count(ndim, shape);
     *out = vdi__tensor_null();
     if (n < 0) {
         return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_read", r->name,
                              "the shape is beyond the memory of any machine");
     }
-    if ((status = vdi__read_block(r, a, bytes, "the array", &raw, err)) < 0) return status;
+    const size_t bytes = (size_t)n * type->size;
+    void *raw;
+    vdi_status status = vdi__read_block(r, a, bytes, "the array", &raw, err);
+    if (status < 0) return status;
     if (big != vdi__host_is_big()) vdi__swap_bytes(raw, n, type->size);
     for (int i = 0; i < ndim; i++)
-        turned[i] = fortran ? shape[ndim - 1 - i] : shape[i];
-    vdi_tensor t = vdi_tensor_view(raw, type->dtype, ndim, turned);
-    if (type->kind == 'b') {
-        for (int64_t i = 0; i < n; i++)
-            ((uint8_t *)raw)[i] = ((uint8_t *)raw)[i] != 0;
-    }
-    if (type->size != vdi_dtype_size(type->dtype) || (type->kind == 'u' && type->size == 8)) {
-        /* widen */
-        status = vdi_tensor_alloc(a, type->dtype, ndim, turned, &t, err);
-        for (int64_t i = 0; i < n && status == VDI_OK; i++) {
-            const uint8_t *p = (const uint8_t *)raw + i * type->size;
-            uint16_t u2 = 0;
-            uint32_t u4 = 0;
-            uint64_t u8 = 0;
-            if (type->size == 2) memcpy(&u2, p, 2);
-            if (type->size == 4) memcpy(&u4, p, 4);
-            if (type->size == 8) memcpy(&u8, p, 8);
-            if (type->kind == 'f') {
-                ((float *)t.data)[i] = vdi__half_to_float(u2);
-            } else if (type->kind == 'h') {
-                u4 = (uint32_t)u2 << 16;
-                memcpy((float *)t.data + i, &u4, 4);
-            } else if (type->size == 1) {
-                ((int16_t *)t.data)[i] = (int16_t)(*p < 128 ? *p : *p - 256);
-            } else if (type->size == 2) {
-                ((int32_t *)t.data)[i] = u2;
-            } else if (type->size == 4) {
-                ((int64_t *)t.data)[i] = u4;
-            } else if (u8 > INT64_MAX) {
-                status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_read", r->name,
-                                       "element %lld is %llu, which int64 does not hold",
-                                       (long long)i, (unsigned long long)u8);
-            } else {
-                ((int64_t *)t.data)[i] = (int64_t)u8;
-            }
-        }
-        vdi_free(a, raw, bytes);
-    }
-    if (fortran && ndim > 1 && status == VDI_OK) {
-        int order[VDI_MAX_DIMS];
-        vdi_tensor straight;
-        for (int i = 0; i < ndim; i++)
-            order[i] = ndim - 1 - i;
-        status = vdi_tensor_alloc(a, t.dtype, ndim, shape, &straight, err);
-        if (status == VDI_OK) status = vdi_tensor_copy(straight, vdi_tensor_permute(t, order), err);
+        stored[i] = fortran ? shape[ndim - 1 - i] : shape[i];
+    vdi_tensor t = vdi_tensor_view(NULL, type->dtype, ndim, stored);
+    if (!vdi__widen_array(r, a, type, raw, &t, &status, err)) vdi_free(a, raw, bytes);
+    if (status >= 0 && fortran && ndim > 1) status = vdi__transpose_array(a, &t, err);
+    if (status < 0)
         vdi_tensor_free(a, &t);
-        t = straight;
-    }
-    if (status < 0) vdi_tensor_free(a, &t);
-    *out = t;
+    else
+        *out = t;
     return status;
+}
+
+/* A file of several arrays does not have the one that was asked for (NULL: none was named): says
+ * which there are. */
+VDI__FN vdi_status vdi__name_missing(const char *const *names, int64_t count, const char *name,
+                                     const char *where, const char *file, vdi_error *err) {
+    char list[100];
+    size_t n = 0;
+    list[0] = 0;
+    for (int64_t i = 0; i < count && n + 20 < sizeof list; i++) {
+        n += vdi_text_format(list + n, sizeof list - n, n + 40 < sizeof list ? "%s%s" : "%s...",
+                             i ? " " : "", names[i]);
+    }
+    if (!name) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file,
+                             "it holds %lld arrays (%s): name one as FILE:NAME", (long long)count,
+                             list);
+    }
+    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file, "no array '%s'; there are: %s", name,
+                         count ? list : "none");
+}
+
+/* HDF5 is a file system of its own, which vdi does not read: but it knows one, and says what helps.
+ * */
+VDI__FN bool vdi__hdf5_begins(const uint8_t *head, size_t size) {
+    return size >= 8 && memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0;
+}
+/* `transposed` is ".T" where the file was written columns first. */
+VDI__FN vdi_status vdi__hdf5_refuse(const char *file, const char *transposed, vdi_error *err) {
+    return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_array_read", file,
+                         "an HDF5 file. In Python: import h5py, numpy; "
+                         "numpy.save('x.npy', h5py.File('FILE')['NAME'][()]%s)",
+                         transposed);
+}
+
+/* A row of io/array.h. */
+VDI__FN vdi_status vdi__hdf5_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                   vdi_tensor *out, vdi_error *err) {
+    (void)name;
+    (void)a;
+    (void)out;
+    return vdi__hdf5_refuse(r->name, "", err);
 }
 
 /* Can it be written? */
@@ -41801,143 +42135,170 @@ VDI__DEF vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err) {
 
 /* ---- the header: a Python dictionary of three keys ---- */
 
+#define VDI__NPY_MAGIC "\x93NUMPY"
+/* NumPy 3.0 headers are UTF-8 and may be long because of record types, which vdi does not read: a
+ * plain array needs 200 bytes. */
+#define VDI__NPY_HEADER_MAX ((size_t)1 << 16)
+
 typedef struct vdi__npy_header {
     const vdi__stored *type;
     bool big, fortran;
     int ndim;
     int64_t shape[VDI_MAX_DIMS];
+    /* while it is parsed */
+    const char *s, *end;
+    char descr[32];
+    const char *why;  /* it cannot be read */
+    bool unsupported; /* not because it is damaged */
 } vdi__npy_header;
 
-/* NumPy 3.0 headers are UTF-8 and may be long because of record types, which vdi does not read: a
- * plain array needs 200 bytes. */
-#define VDI__NPY_HEADER_MAX ((size_t)1 << 16)
-
-VDI__FN void vdi__skip_space(const char **s, const char *end) {
-    while (*s < end && (**s == ' ' || **s == '\n' || **s == '\t' || **s == '\r'))
-        ++*s;
+VDI__FN bool vdi__npy_bad(vdi__npy_header *h, const char *why) {
+    h->why = why;
+    return false;
 }
 
-VDI__FN bool vdi__skip_char(const char **s, const char *end, char c) {
-    vdi__skip_space(s, end);
-    if (*s >= end || **s != c) return false;
-    ++*s;
+VDI__FN void vdi__npy_space(vdi__npy_header *h) {
+    while (h->s < h->end && (*h->s == ' ' || *h->s == '\n' || *h->s == '\t' || *h->s == '\r'))
+        h->s++;
+}
+
+VDI__FN bool vdi__npy_char(vdi__npy_header *h, char c) {
+    vdi__npy_space(h);
+    if (h->s >= h->end || *h->s != c) return false;
+    h->s++;
     return true;
 }
 
 /* A quoted word without escapes, into `word`. */
-VDI__FN bool vdi__npy_word(const char **s, const char *end, char *word, size_t cap) {
-    vdi__skip_space(s, end);
-    if (*s >= end || (**s != '\'' && **s != '"')) return false;
-    char quote = *(*s)++;
+VDI__FN bool vdi__npy_word(vdi__npy_header *h, char *word, size_t cap) {
     size_t n = 0;
-    for (; *s < end && **s != quote; ++*s) {
+    vdi__npy_space(h);
+    if (h->s >= h->end || (*h->s != '\'' && *h->s != '"')) return false;
+    const char quote = *h->s++;
+    for (; h->s < h->end && *h->s != quote; h->s++) {
         if (n + 1 >= cap) return false;
-        word[n++] = **s;
+        word[n++] = *h->s;
     }
     word[n] = 0;
-    return vdi__skip_char(s, end, quote);
+    return vdi__npy_char(h, quote);
 }
 
-VDI__FN bool vdi__npy_bool(const char **s, const char *end, bool *value) {
-    vdi__skip_space(s, end);
-    *value = end - *s >= 4 && memcmp(*s, "True", 4) == 0;
-    if (!*value && !(end - *s >= 5 && memcmp(*s, "False", 5) == 0)) return false;
-    *s += *value ? 4 : 5;
+VDI__FN bool vdi__npy_descr(vdi__npy_header *h) {
+    vdi__npy_space(h);
+    h->unsupported = h->s < h->end && *h->s == '[';
+    if (h->unsupported)
+        return vdi__npy_bad(h, "an array of records, expected one of plain numbers");
+    return vdi__npy_word(h, h->descr, sizeof h->descr) ||
+           vdi__npy_bad(h, "'descr' is not a short string");
+}
+
+VDI__FN bool vdi__npy_order(vdi__npy_header *h) {
+    vdi__npy_space(h);
+    h->fortran = h->end - h->s >= 4 && memcmp(h->s, "True", 4) == 0;
+    if (!h->fortran && !(h->end - h->s >= 5 && memcmp(h->s, "False", 5) == 0))
+        return vdi__npy_bad(h, "'fortran_order' is neither True nor False");
+    h->s += h->fortran ? 4 : 5;
+    return true;
+}
+
+/* "()", "(3,)", "(3, 4)", "(3, 4,)"; but "(3)" is a number. */
+VDI__FN bool vdi__npy_shape(vdi__npy_header *h) {
+    bool comma = true;
+    if (!vdi__npy_char(h, '(')) return vdi__npy_bad(h, "'shape' is not a tuple");
+    while (!vdi__npy_char(h, ')')) {
+        int64_t extent = 0;
+        if (!comma) return vdi__npy_bad(h, "'shape' is not a tuple");
+        if (h->s >= h->end || *h->s < '0' || *h->s > '9')
+            return vdi__npy_bad(h, "'shape' holds what is not a length");
+        const size_t taken = vdi_text_parse_int(h->s, (size_t)(h->end - h->s), &extent);
+        if (taken == 0) return vdi__npy_bad(h, "'shape' holds what is not a length");
+        h->unsupported = h->ndim == VDI_MAX_DIMS;
+        if (h->unsupported) return vdi__npy_bad(h, "an array of more than 6 axes");
+        h->shape[h->ndim++] = extent;
+        h->s += taken;
+        comma = vdi__npy_char(h, ',');
+    }
+    return comma || h->ndim > 1 || vdi__npy_bad(h, "'shape' is not a tuple");
+}
+
+typedef struct vdi__npy_key {
+    const char *name;
+    bool (*parse)(vdi__npy_header *h);
+} vdi__npy_key;
+static const vdi__npy_key vdi__npy_keys[] = {
+    {"descr", vdi__npy_descr},
+    {"fortran_order", vdi__npy_order},
+    {"shape", vdi__npy_shape},
+};
+
+/* One key and its value; `seen` has a bit for each key. */
+VDI__FN bool vdi__npy_entry(vdi__npy_header *h, unsigned *seen) {
+    char word[32];
+    size_t k = 0;
+    if (!vdi__npy_word(h, word, sizeof word) || !vdi__npy_char(h, ':'))
+        return vdi__npy_bad(h, "a key is missing");
+    while (k < VDI__COUNT(vdi__npy_keys) && strcmp(word, vdi__npy_keys[k].name) != 0)
+        k++;
+    if (k == VDI__COUNT(vdi__npy_keys))
+        return vdi__npy_bad(h, "it has a key besides 'descr', 'fortran_order' and 'shape'");
+    if (*seen >> k & 1) return vdi__npy_bad(h, "it has a key twice");
+    *seen |= 1u << k;
+    return vdi__npy_keys[k].parse(h);
+}
+
+VDI__FN bool vdi__npy_dictionary(vdi__npy_header *h) {
+    unsigned seen = 0;
+    bool comma = true;
+    if (!vdi__npy_char(h, '{')) return vdi__npy_bad(h, "it does not begin with '{'");
+    while (!vdi__npy_char(h, '}')) {
+        if (!comma) return vdi__npy_bad(h, "a comma or '}' is missing");
+        if (!vdi__npy_entry(h, &seen)) return false;
+        comma = vdi__npy_char(h, ',');
+    }
+    vdi__npy_space(h);
+    if (h->s < h->end) return vdi__npy_bad(h, "text follows the dictionary");
+    if (seen + 1 != 1u << VDI__COUNT(vdi__npy_keys))
+        return vdi__npy_bad(h, "it needs the keys 'descr', 'fortran_order' and 'shape'");
     return true;
 }
 
 VDI__FN vdi_status vdi__npy_parse(vdi__npy_header *h, const char *s, size_t n, const char *name,
                                   vdi_error *err) {
-    const char *end = s + n, *bad = NULL;
-    char word[32], descr[32];
-    unsigned seen = 0;
     memset(h, 0, sizeof *h);
-    descr[0] = 0;
-    if (!vdi__skip_char(&s, end, '{')) bad = "it does not begin with '{'";
-    while (!bad && !vdi__skip_char(&s, end, '}')) {
-        unsigned bit = 0;
-        if (!vdi__npy_word(&s, end, word, sizeof word) || !vdi__skip_char(&s, end, ':')) {
-            bad = "a key is missing";
-            break;
-        }
-        if (strcmp(word, "descr") == 0) {
-            bit = 1;
-            vdi__skip_space(&s, end);
-            if (s < end && *s == '[') {
-                return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_npy_read", name,
-                                     "an array of records, expected one of plain numbers");
-            }
-            if (!vdi__npy_word(&s, end, descr, sizeof descr)) bad = "'descr' is not a short string";
-        } else if (strcmp(word, "fortran_order") == 0) {
-            bit = 2;
-            if (!vdi__npy_bool(&s, end, &h->fortran))
-                bad = "'fortran_order' is neither True nor False";
-        } else if (strcmp(word, "shape") == 0) {
-            bit = 4;
-            if (!vdi__skip_char(&s, end, '(')) bad = "'shape' is not a tuple";
-            while (!bad && !vdi__skip_char(&s, end, ')')) {
-                int64_t extent = 0;
-                vdi__skip_space(&s, end);
-                size_t taken = s < end && *s >= '0' && *s <= '9'
-                                   ? vdi_text_parse_int(s, (size_t)(end - s), &extent)
-                                   : 0;
-                if (!taken) {
-                    bad = "'shape' holds what is not a length";
-                } else if (h->ndim == VDI_MAX_DIMS) {
-                    return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_npy_read", name,
-                                         "an array of more than %d axes", VDI_MAX_DIMS);
-                } else {
-                    h->shape[h->ndim++] = extent;
-                    s += taken;
-                    if (!vdi__skip_char(&s, end, ',')) {
-                        if (h->ndim == 1 || !vdi__skip_char(&s, end, ')'))
-                            bad = "'shape' is not a tuple"; /* "(3)" is a number */
-                        break;
-                    }
-                }
-            }
-        } else {
-            bad = "it has a key besides 'descr', 'fortran_order' and 'shape'";
-        }
-        if (!bad && (seen & bit)) bad = "it has a key twice";
-        seen |= bit;
-        if (!bad && !vdi__skip_char(&s, end, ',')) {
-            if (!vdi__skip_char(&s, end, '}')) bad = "a comma or '}' is missing";
-            break;
-        }
+    h->s = s;
+    h->end = s + n;
+    if (!vdi__npy_dictionary(h)) {
+        return vdi__io_error(err, h->unsupported ? VDI_ERR_UNSUPPORTED : VDI_ERR_FORMAT,
+                             "vdi_npy_read", name, "%s%s",
+                             h->unsupported ? "" : "bad .npy header: ", h->why);
     }
-    vdi__skip_space(&s, end);
-    if (!bad && s < end) bad = "text follows the dictionary";
-    if (!bad && seen != 7) bad = "it needs the keys 'descr', 'fortran_order' and 'shape'";
-    if (bad)
-        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_npy_read", name, "bad .npy header: %s", bad);
+    const char *code = h->descr + (h->descr[0] != 0), order = h->descr[0];
     for (size_t i = 0; i < VDI__COUNT(vdi__stored_types); i++) {
         const vdi__stored *type = &vdi__stored_types[i];
-        if (type->npy && strcmp(type->npy, descr + (descr[0] != 0)) == 0) h->type = type;
+        if (type->npy && strcmp(type->npy, code) == 0) h->type = type;
     }
-    if (h->type && !(descr[0] == '<' || descr[0] == '>' || (descr[0] == '|' && h->type->size == 1)))
-        h->type = NULL;
-    if (!h->type) {
+    if (!h->type || !(order == '<' || order == '>' || (order == '|' && h->type->size == 1))) {
         return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_npy_read", name,
-                             "dtype '%s', expected f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 or b1", descr);
+                             "dtype '%s', expected f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 or b1",
+                             h->descr);
     }
-    h->big = descr[0] == '>' || (descr[0] == '|' && vdi__host_is_big());
+    h->big = order == '>' || (order == '|' && vdi__host_is_big());
     return VDI_OK;
 }
 
-/* `member` is the size in all that an archive claims, or -1; the header is held to it before memory
- * is asked for. */
-VDI__FN vdi_status vdi__npy_read(vdi_reader *r, const vdi_allocator *a, int64_t member,
-                                 vdi_tensor *out, vdi_error *err) {
+VDI__FN bool vdi__npy_begins(const uint8_t *head, size_t size) {
+    return size >= 6 && memcmp(head, VDI__NPY_MAGIC, 6) == 0;
+}
+
+/* The header, from its first byte to the last before the data. */
+VDI__FN vdi_status vdi__npy_head(vdi_reader *r, const vdi_allocator *a, vdi__npy_header *h,
+                                 vdi_error *err) {
     uint8_t head[12];
     char small[512];
     void *big = NULL;
-    vdi__npy_header h;
-    vdi_status status;
-    int64_t start = r->at;
-    *out = vdi__tensor_null();
-    if ((status = vdi__read_exact(r, head, 10, "the .npy header", err)) < 0) return status;
-    if (memcmp(head, "\x93NUMPY", 6) != 0) {
+    vdi_status status = vdi__read_exact(r, head, 10, "the .npy header", err);
+    if (status < 0) return status;
+    if (!vdi__npy_begins(head, sizeof head)) {
         return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_npy_read", r->name,
                              "not a .npy file: expected it to begin with \\x93NUMPY%s",
                              memcmp(head, "PK\3\4", 4) == 0 ? "; it is a zip archive (.npz)" : "");
@@ -41946,9 +42307,10 @@ VDI__FN vdi_status vdi__npy_read(vdi_reader *r, const vdi_allocator *a, int64_t 
         return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_npy_read", r->name,
                              ".npy version %d.%d, expected 1.0, 2.0 or 3.0", head[6], head[7]);
     }
-    if (head[6] > 1 && (status = vdi__read_exact(r, head + 10, 2, "the .npy header", err)) < 0)
-        return status;
-    size_t length = (size_t)vdi__get_le(head + 8, head[6] > 1 ? 4 : 2);
+    const bool wide = head[6] > 1; /* the length has four bytes, not two */
+    if (wide) status = vdi__read_exact(r, head + 10, 2, "the .npy header", err);
+    if (status < 0) return status;
+    const size_t length = (size_t)vdi__get_le(head + 8, wide ? 4 : 2);
     if (length > VDI__NPY_HEADER_MAX) {
         return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_npy_read", r->name,
                              "a .npy header of %zu bytes, at most %zu are read", length,
@@ -41958,12 +42320,23 @@ VDI__FN vdi_status vdi__npy_read(vdi_reader *r, const vdi_allocator *a, int64_t 
         status = vdi__read_exact(r, small, length, "the .npy header", err);
     else
         status = vdi__read_block(r, a, length, "the .npy header", &big, err);
-    if (status == VDI_OK)
-        status = vdi__npy_parse(&h, big ? (const char *)big : small, length, r->name, err);
+    if (status >= 0)
+        status = vdi__npy_parse(h, big ? (const char *)big : small, length, r->name, err);
     vdi_free(a, big, length);
+    return status;
+}
+
+/* `member` is the size in all that an archive claims, or -1; the header is held to it before memory
+ * is asked for. */
+VDI__FN vdi_status vdi__npy_read(vdi_reader *r, const vdi_allocator *a, int64_t member,
+                                 vdi_tensor *out, vdi_error *err) {
+    vdi__npy_header h;
+    const int64_t start = r->at;
+    *out = vdi__tensor_null();
+    const vdi_status status = vdi__npy_head(r, a, &h, err);
     if (status < 0) return status;
-    int64_t n = vdi__shape_count(h.ndim, h.shape);
-    int64_t left = member >= 0 ? member - (r->at - start) : vdi__reader_left(r);
+    const int64_t n = vdi__shape_count(h.ndim, h.shape);
+    const int64_t left = member >= 0 ? member - (r->at - start) : vdi__reader_left(r);
     if (left >= 0 && n >= 0 &&
         (n * h.type->size > left || (member >= 0 && n * h.type->size != left))) {
         char text[VDI_SHAPE_TEXT];
@@ -41986,7 +42359,7 @@ VDI__DEF vdi_status vdi_npy_read(vdi_reader *r, const vdi_allocator *a, vdi_tens
 VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
     static const char *const descr[VDI_DTYPE_COUNT] = {"<f4", "<f8", "|u1", "<i2",
                                                        "<i4", "<i8", "|b1"};
-    size_t n = vdi_text_copy(h, 256, "\x93NUMPY\x01___{'descr': '");
+    size_t n = vdi_text_copy(h, 256, VDI__NPY_MAGIC "\x01___{'descr': '");
     n += vdi_text_format(h + n, 256 - n, "%s', 'fortran_order': False, 'shape': (", descr[t.dtype]);
     for (int i = 0; i < t.ndim; i++) {
         n += vdi_text_format(h + n, 256 - n,
@@ -42013,7 +42386,50 @@ VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
     return vdi_writer_flush(w, err);
 }
 
-/* ---- npz ---- */
+/* ---- a file of its own ---- */
+
+VDI__FN vdi_status vdi__npy_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                    vdi_error *err) {
+    char more;
+    const vdi_status status = vdi_npy_read(r, a, (vdi_tensor *)out, err);
+    if (status < 0 || vdi_read(r, &more, 1) <= 0) return status;
+    vdi_tensor_free(a, (vdi_tensor *)out);
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_npy_load", r->name,
+                         "data follow the array: expected the file to end at byte %lld",
+                         (long long)(r->at - 1));
+}
+
+/* A row of io/array.h. */
+VDI__FN vdi_status vdi__npy_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                  vdi_tensor *out, vdi_error *err) {
+    (void)name;
+    return vdi__npy_load_fn(r, a, out, err);
+}
+
+#ifndef VDI_NO_STDIO
+VDI__DEF vdi_status vdi_npy_load(const char *path, const vdi_allocator *a, vdi_tensor *out,
+                                 vdi_error *err) {
+    *out = vdi__tensor_null();
+    return vdi__load_file(path, vdi__npy_load_fn, a, out, err);
+}
+
+VDI__FN vdi_status vdi__npy_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                    vdi_error *err) {
+    (void)count;
+    return vdi_npy_write(w, *(const vdi_tensor *)what, err);
+}
+
+VDI__DEF vdi_status vdi_npy_save(const char *path, vdi_tensor t, vdi_error *err) {
+    /* before a file is emptied */
+    const vdi_status status = vdi__tensor_check(t, "vdi_npy_save", path, err);
+    return status < 0 ? status : vdi__save_file(path, vdi__npy_save_fn, &t, 1, err);
+}
+#endif
+#endif
+
+/* ======== io/npz.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_NPZ_C)
+#define VDI_IO_NPZ_C
 
 enum { VDI__NPZ_NAME_MAX = 250 };
 
@@ -42057,23 +42473,6 @@ VDI__DEF void vdi_npz_close(vdi_npz *npz) {
     npz->count = 0;
 }
 
-VDI__FN vdi_status vdi__npz_missing(const vdi_npz *npz, const char *name, vdi_error *err) {
-    char list[100];
-    size_t n = 0;
-    list[0] = 0;
-    for (int64_t i = 0; i < npz->count && n + 20 < sizeof list; i++) {
-        n += vdi_text_format(list + n, sizeof list - n, n + 40 < sizeof list ? "%s%s" : "%s...",
-                             i ? " " : "", npz->name[i]);
-    }
-    if (!name) {
-        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npy_load", npz->zip.reader.name,
-                             "an archive of %lld arrays (%s): name one as FILE.npz:NAME",
-                             (long long)npz->count, list);
-    }
-    return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npz_get", npz->zip.reader.name,
-                         "no array '%s'; there are: %s", name, list);
-}
-
 VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_allocator *a,
                                 vdi_tensor *out, vdi_error *err) {
     vdi_reader member;
@@ -42083,7 +42482,10 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
     while (i < npz->count && strcmp(npz->name[i], name) != 0)
         i++;
     if (i == npz->count) i = vdi_zip_find(&npz->zip, name);
-    if (i < 0) return vdi__npz_missing(npz, name, err);
+    if (i < 0) {
+        return vdi__name_missing(npz->name, npz->count, name, "vdi_npz_get", npz->zip.reader.name,
+                                 err);
+    }
     vdi_status status = vdi_zip_enter(&npz->zip, i, &member, err);
     if (status < 0) return status;
     status = vdi__npy_read(&member, a, npz->zip.member[i].size, out, err);
@@ -42140,94 +42542,52 @@ VDI__DEF vdi_status vdi_npz_write(vdi_writer *w, const vdi_named_tensor *tensors
     return vdi_zip_end(&zip, err);
 }
 
+/* A row of io/array.h. */
+VDI__FN bool vdi__npz_begins(const uint8_t *head, size_t size) {
+    return size >= 4 && memcmp(head, "PK\3\4", 4) == 0;
+}
+
+VDI__FN vdi_status vdi__npz_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                  vdi_tensor *out, vdi_error *err) {
+    vdi_npz npz;
+    vdi_status status = vdi_npz_open(&npz, *r, a, err);
+    if (status < 0) return status;
+    if (!name && npz.count == 1) name = npz.name[0];
+    if (name)
+        status = vdi_npz_get(&npz, name, a, out, err);
+    else
+        status = vdi__name_missing(npz.name, npz.count, NULL, "vdi_array_read", r->name, err);
+    vdi_npz_close(&npz);
+    return status;
+}
+
 /* ---- by path ---- */
 #ifndef VDI_NO_STDIO
 
 VDI__DEF vdi_status vdi_npz_open_file(vdi_npz *npz, const char *path, const vdi_allocator *a,
                                       vdi_error *err) {
     vdi_reader file;
-    vdi_status status;
     memset(npz, 0, sizeof *npz);
-    if ((status = vdi_reader_open(&file, path, err)) < 0) return status;
-    if ((status = vdi_npz_open(npz, file, a, err)) < 0)
+    vdi_status status = vdi_reader_open(&file, path, err);
+    if (status < 0) return status;
+    status = vdi_npz_open(npz, file, a, err);
+    if (status < 0)
         vdi_reader_close(&file);
     else
         npz->file = file;
     return status;
 }
 
-VDI__FN vdi_status vdi__npy_load_member(const char *path, const char *name, const vdi_allocator *a,
-                                        vdi_tensor *out, vdi_error *err) {
-    vdi_npz npz;
-    vdi_status status = vdi_npz_open_file(&npz, path, a, err);
-    if (status < 0) return status;
-    if (name || npz.count == 1)
-        status = vdi_npz_get(&npz, name ? name : npz.name[0], a, out, err);
-    else
-        status = vdi__npz_missing(&npz, NULL, err);
-    vdi_npz_close(&npz);
-    return status;
-}
-
-VDI__DEF vdi_status vdi_npy_load(const char *path, const vdi_allocator *a, vdi_tensor *out,
-                                 vdi_error *err) {
-    vdi_reader r;
-    vdi_status status;
-    size_t length = path ? strlen(path) : 0;
-    *out = vdi__tensor_null();
-    for (size_t i = length; i-- > 0;) {
-        if (length - i < 4 || memcmp(path + i, ".npz", 4) != 0 ||
-            (path[i + 4] != ':' && path[i + 4] != 0))
-            continue;
-        if (path[i + 4] == 0) return vdi__npy_load_member(path, NULL, a, out, err);
-        char *file = (char *)vdi_alloc(a, i + 5);
-        if (!file) {
-            return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_npy_load", path,
-                                 "no memory for the path");
-        }
-        memcpy(file, path, i + 4);
-        file[i + 4] = 0;
-        status = vdi__npy_load_member(file, path + i + 5, a, out, err);
-        vdi_free(a, file, i + 5);
-        return status;
-    }
-    if ((status = vdi_reader_open(&r, path, err)) < 0) return status;
-    status = vdi_npy_read(&r, a, out, err);
-    char more;
-    if (status == VDI_OK && vdi_read(&r, &more, 1) > 0) {
-        vdi_tensor_free(a, out);
-        status = vdi__io_error(err, VDI_ERR_FORMAT, "vdi_npy_load", path,
-                               "data follow the array: expected the file to end at byte %lld",
-                               (long long)(r.at - 1));
-    }
-    vdi_reader_close(&r);
-    return status;
-}
-
-VDI__DEF vdi_status vdi_npy_save(const char *path, vdi_tensor t, vdi_error *err) {
-    vdi_writer w;
-    /* before a file is emptied */
-    vdi_status status = vdi__tensor_check(t, "vdi_npy_save", path, err);
-    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    vdi_error first;
-    status = vdi_npy_write(&w, t, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+VDI__FN vdi_status vdi__npz_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                    vdi_error *err) {
+    return vdi_npz_write(w, (const vdi_named_tensor *)what, count, NULL, err);
 }
 
 VDI__DEF vdi_status vdi_npz_save(const char *path, const vdi_named_tensor *tensors, int64_t count,
                                  vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi__npz_check(tensors, count, path, err); /* before a file is emptied */
-    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    status = vdi_npz_write(&w, tensors, count, NULL, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    const vdi_status status =
+        vdi__npz_check(tensors, count, path, err); /* before a file is emptied */
+    return status < 0 ? status : vdi__save_file(path, vdi__npz_save_fn, tensors, count, err);
 }
 #endif
 #endif
@@ -42399,23 +42759,75 @@ VDI__FN bool vdi__json_keys_differ(vdi__json_parser *p, const vdi_json *object, 
     return differ || vdi__json_fail(p, at, "an object has a key twice");
 }
 
+VDI__FN bool vdi__json_word(vdi__json_parser *p, vdi_json *node, vdi_json_type *type) {
+    const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
+    const size_t n = strlen(word);
+    if ((size_t)(p->end - p->at) < n || memcmp(p->at, word, n) != 0)
+        return vdi__json_fail(p, p->at, "expected a value");
+    *type = *word == 'n' ? VDI_JSON_NULL : VDI_JSON_BOOL;
+    if (node) node->v.truth = *word == 't';
+    p->at += n;
+    return true;
+}
+
+/* A key and its colon. */
+VDI__FN bool vdi__json_key(vdi__json_parser *p, const char **key, size_t *length) {
+    if (p->at >= p->end || *p->at != '"')
+        return vdi__json_fail(p, p->at, "expected a key in quotes");
+    if (!vdi__json_string(p, key, length)) return false;
+    vdi__json_space(p);
+    if (p->at >= p->end || *p->at != ':')
+        return vdi__json_fail(p, p->at, "expected ':' after a key");
+    p->at++;
+    return true;
+}
+
+VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_length, int depth);
+
+/* What an array or object at `depth` holds, up to its closer. */
+VDI__FN bool vdi__json_elements(vdi__json_parser *p, char closer, int depth, int32_t *count) {
+    if (depth >= VDI_JSON_DEPTH)
+        return vdi__json_fail(p, p->at, "arrays and objects are nested more than 64 deep");
+    p->at++;
+    vdi__json_space(p);
+    if (p->at < p->end && *p->at == closer) {
+        p->at++;
+        return true;
+    }
+    for (;;) {
+        const char *key = NULL;
+        size_t length = 0;
+        vdi__json_space(p);
+        if (closer == '}' && !vdi__json_key(p, &key, &length)) return false;
+        if (!vdi__json_value(p, key, length, depth + 1)) return false;
+        ++*count;
+        vdi__json_space(p);
+        char c = p->at < p->end ? *p->at : 0;
+        if (c != ',' && c != closer) {
+            return vdi__json_fail(p, p->at,
+                                  closer == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+        }
+        p->at++;
+        if (c == closer) return true;
+    }
+}
+
 VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_length, int depth) {
     vdi_json *node = p->nodes ? &p->nodes[p->count] : NULL;
     int64_t index = p->count++;
     vdi__json_space(p);
-    const char *start = p->at;
-    size_t left = (size_t)(p->end - p->at), length;
+    const char *start = p->at, *text = NULL;
+    size_t length = 0;
     vdi_json_type type = VDI_JSON_NULL;
     int32_t count = 0;
-    if (left == 0) return vdi__json_fail(p, p->at, "expected a value, found the end");
+    if (p->at >= p->end) return vdi__json_fail(p, p->at, "expected a value, found the end");
     if (node) {
         memset(node, 0, sizeof *node);
         node->key = key;
         node->key_length = (uint32_t)key_length;
     }
     switch (*p->at) {
-    case '"': {
-        const char *text;
+    case '"':
         type = VDI_JSON_STRING;
         if (!vdi__json_string(p, &text, &length)) return false;
         if (node) {
@@ -42423,55 +42835,19 @@ VDI__FN bool vdi__json_value(vdi__json_parser *p, const char *key, size_t key_le
             node->v.length = (int64_t)length;
         }
         break;
-    }
     case 't':
     case 'f':
-    case 'n': {
-        const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
-        if (left < strlen(word) || memcmp(p->at, word, strlen(word)) != 0)
-            return vdi__json_fail(p, p->at, "expected a value");
-        type = *word == 'n' ? VDI_JSON_NULL : VDI_JSON_BOOL;
-        if (node) node->v.truth = *word == 't';
-        p->at += strlen(word);
+    case 'n':
+        if (!vdi__json_word(p, node, &type)) return false;
         break;
-    }
     case '[':
-    case '{': {
-        char closer = *p->at++ == '[' ? ']' : '}';
-        type = closer == ']' ? VDI_JSON_ARRAY : VDI_JSON_OBJECT;
-        if (depth >= VDI_JSON_DEPTH)
-            return vdi__json_fail(p, start, "arrays and objects are nested more than 64 deep");
-        vdi__json_space(p);
-        if (p->at < p->end && *p->at == closer) {
-            p->at++;
-            break;
-        }
-        for (;;) {
-            const char *name = NULL;
-            length = 0;
-            vdi__json_space(p);
-            if (closer == '}') {
-                if (p->at >= p->end || *p->at != '"')
-                    return vdi__json_fail(p, p->at, "expected a key in quotes");
-                if (!vdi__json_string(p, &name, &length)) return false;
-                vdi__json_space(p);
-                if (p->at >= p->end || *p->at != ':')
-                    return vdi__json_fail(p, p->at, "expected ':' after a key");
-                p->at++;
-            }
-            if (!vdi__json_value(p, name, length, depth + 1)) return false;
-            count++;
-            vdi__json_space(p);
-            char c = p->at < p->end ? *p->at : 0;
-            if (c != ',' && c != closer) {
-                return vdi__json_fail(
-                    p, p->at, closer == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
-            }
-            p->at++;
-            if (c == closer) break;
-        }
+        type = VDI_JSON_ARRAY;
+        if (!vdi__json_elements(p, ']', depth, &count)) return false;
         break;
-    }
+    case '{':
+        type = VDI_JSON_OBJECT;
+        if (!vdi__json_elements(p, '}', depth, &count)) return false;
+        break;
     default:
         type = VDI_JSON_NUMBER;
         if (!vdi__json_number(p, node)) return false;
@@ -42552,15 +42928,25 @@ VDI__DEF vdi_status vdi_json_read(vdi_reader *r, vdi_arena *arena, const vdi_jso
 }
 
 #ifndef VDI_NO_STDIO
+typedef struct vdi__json_into {
+    vdi_arena *arena;
+    const vdi_json **root;
+} vdi__json_into;
+
+VDI__FN vdi_status vdi__json_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                     vdi_error *err) {
+    const vdi__json_into *into = (const vdi__json_into *)out;
+    (void)a;
+    return vdi_json_read(r, into->arena, into->root, err);
+}
+
 VDI__DEF vdi_status vdi_json_load(const char *path, vdi_arena *arena, const vdi_json **root,
                                   vdi_error *err) {
-    vdi_reader r;
+    vdi__json_into into;
+    into.arena = arena;
+    into.root = root;
     *root = NULL;
-    vdi_status status = vdi_reader_open(&r, path, err);
-    if (status < 0) return status;
-    status = vdi_json_read(&r, arena, root, err);
-    vdi_reader_close(&r);
-    return status;
+    return vdi__load_file(path, vdi__json_load_fn, NULL, &into, err);
 }
 #endif
 
@@ -43163,28 +43549,57 @@ VDI__DEF vdi_status vdi_safetensors_write(vdi_writer *w, const vdi_state *state,
     return vdi_writer_flush(w, err);
 }
 
-#ifndef VDI_NO_STDIO
-VDI__DEF vdi_status vdi_safetensors_load(const char *path, const vdi_allocator *a,
-                                         vdi_safetensors *out, vdi_error *err) {
-    vdi_reader r;
-    memset(out, 0, sizeof *out);
-    vdi_status status = vdi_reader_open(&r, path, err);
+/* A row of io/array.h. */
+VDI__FN bool vdi__safetensors_begins(const uint8_t *head, size_t size) {
+    return size >= 9 && vdi__get_le(head, 8) <= VDI__SAFETENSORS_HEADER_MAX && head[8] == '{';
+}
+
+VDI__FN vdi_status vdi__safetensors_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                          vdi_tensor *out, vdi_error *err) {
+    vdi_safetensors file;
+    vdi_status status = vdi_safetensors_read(r, a, &file, err);
     if (status < 0) return status;
-    status = vdi_safetensors_read(&r, a, out, err);
-    vdi_reader_close(&r);
+    const int64_t n = file.state.tensor_count;
+    const char **names = (const char **)vdi_arena_alloc(
+        &file.arena, vdi_mul_size((size_t)n, sizeof *names)); /* no memory: none is told */
+    int64_t found = !name && n == 1 ? 0 : n;
+    for (int64_t i = 0; i < n; i++) {
+        const char *own = file.state.tensors[i].name;
+        if (name && strcmp(own, name) == 0) found = i;
+        if (names) names[i] = own;
+    }
+    if (found < n) {
+        *out = file.state.tensors[found].tensor; /* it is the caller's now */
+        file.state.tensors[found].tensor = vdi__tensor_null();
+    } else {
+        status = vdi__name_missing(names, names ? n : 0, name, "vdi_array_read", r->name, err);
+    }
+    vdi_safetensors_free(&file);
     return status;
 }
 
+#ifndef VDI_NO_STDIO
+VDI__FN vdi_status vdi__safetensors_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                            vdi_error *err) {
+    return vdi_safetensors_read(r, a, (vdi_safetensors *)out, err);
+}
+
+VDI__DEF vdi_status vdi_safetensors_load(const char *path, const vdi_allocator *a,
+                                         vdi_safetensors *out, vdi_error *err) {
+    memset(out, 0, sizeof *out);
+    return vdi__load_file(path, vdi__safetensors_load_fn, a, out, err);
+}
+
+VDI__FN vdi_status vdi__safetensors_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                            vdi_error *err) {
+    (void)count;
+    return vdi_safetensors_write(w, (const vdi_state *)what, err);
+}
+
 VDI__DEF vdi_status vdi_safetensors_save(const char *path, const vdi_state *state, vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi__safetensors_check(state, path, err); /* before a file is emptied */
-    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    status = vdi_safetensors_write(&w, state, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    const vdi_status status =
+        vdi__safetensors_check(state, path, err); /* before a file is emptied */
+    return status < 0 ? status : vdi__save_file(path, vdi__safetensors_save_fn, state, 1, err);
 }
 #endif
 #endif
@@ -43483,29 +43898,571 @@ VDI__DEF vdi_status vdi_csv_write(vdi_writer *w, const vdi_named_tensor *columns
     return vdi_writer_flush(w, err);
 }
 
+/* A row of io/array.h. Text is whatever holds no control characters but those that separate. */
+VDI__FN bool vdi__csv_begins(const uint8_t *head, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        if (head[i] < 32 && head[i] != '\t' && head[i] != '\n' && head[i] != '\r') return false;
+    }
+    return size > 0;
+}
+
+VDI__FN vdi_status vdi__csv_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                  vdi_tensor *out, vdi_error *err) {
+    vdi_csv table;
+    (void)name;
+    const vdi_status status = vdi_csv_read(r, a, &table, err);
+    if (status < 0) return status;
+    *out = table.values; /* the numbers go on to the caller, the rest is given back */
+    table.values = vdi__tensor_null();
+    vdi_csv_free(&table);
+    return VDI_OK;
+}
+
 #ifndef VDI_NO_STDIO
+VDI__FN vdi_status vdi__csv_load_fn(vdi_reader *r, const vdi_allocator *a, void *out,
+                                    vdi_error *err) {
+    return vdi_csv_read(r, a, (vdi_csv *)out, err);
+}
+
 VDI__DEF vdi_status vdi_csv_load(const char *path, const vdi_allocator *a, vdi_csv *out,
                                  vdi_error *err) {
-    vdi_reader r;
     memset(out, 0, sizeof *out);
-    vdi_status status = vdi_reader_open(&r, path, err);
-    if (status < 0) return status;
-    status = vdi_csv_read(&r, a, out, err);
-    vdi_reader_close(&r);
-    return status;
+    return vdi__load_file(path, vdi__csv_load_fn, a, out, err);
+}
+
+VDI__FN vdi_status vdi__csv_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                    vdi_error *err) {
+    return vdi_csv_write(w, (const vdi_named_tensor *)what, count, err);
 }
 
 VDI__DEF vdi_status vdi_csv_save(const char *path, const vdi_named_tensor *columns, int64_t count,
                                  vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi__csv_check(columns, count, path, err); /* before a file is emptied */
-    if (status == VDI_OK) status = vdi_writer_open(&w, path, err);
+    const vdi_status status =
+        vdi__csv_check(columns, count, path, err); /* before a file is emptied */
+    return status < 0 ? status : vdi__save_file(path, vdi__csv_save_fn, columns, count, err);
+}
+#endif
+#endif
+
+/* ======== io/mat.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_MAT_C)
+#define VDI_IO_MAT_C
+
+enum {
+    VDI__MAT_HEADER = 128, /* bytes before the first element */
+    VDI__MAT_INT8 = 1,     /* types of elements, beside those of vdi__stored_types */
+    VDI__MAT_INT32 = 5,
+    VDI__MAT_UINT32 = 6,
+    VDI__MAT_MATRIX = 14,
+    VDI__MAT_COMPRESSED = 15,
+    VDI__MAT_UTF8 = 16,
+    VDI__MAT_NAME = 255,     /* longest name; MATLAB's have 63 bytes */
+    VDI__MAT_UINT8_CLASS = 9 /* the class of logical arrays */
+};
+
+/* What a variable is, by the number of its class: what it becomes, or why it cannot be read. */
+typedef struct vdi__mat_class {
+    const char *why; /* NULL: it becomes a tensor of */
+    vdi_dtype dtype;
+} vdi__mat_class;
+static const vdi__mat_class vdi__mat_classes[] = {
+    {"of an unknown kind", VDI_F64},
+    {"a cell array: save its cells one by one", VDI_F64},
+    {"a structure: save its fields with save -struct", VDI_F64},
+    {"an object: save its numbers", VDI_F64},
+    {"text, expected numbers", VDI_F64},
+    {"a sparse array: save full(x)", VDI_F64},
+    {NULL, VDI_F64}, /* double */
+    {NULL, VDI_F32}, /* single */
+    {NULL, VDI_I16}, /* int8 */
+    {NULL, VDI_U8},  /* uint8 */
+    {NULL, VDI_I16}, /* int16 */
+    {NULL, VDI_I32}, /* uint16 */
+    {NULL, VDI_I32}, /* int32 */
+    {NULL, VDI_I64}, /* uint32 */
+    {NULL, VDI_I64}, /* int64 */
+    {NULL, VDI_I64}, /* uint64 */
+};
+
+typedef struct vdi__mat_variable {
+    struct vdi__mat_variable *next; /* while the list is made */
+    int64_t at, size;               /* of its bytes in the file, behind the tag */
+    bool packed;
+    int class_number, ndim;
+    bool complex_, logical;
+    int64_t shape[VDI_MAX_DIMS];
+    char name[VDI__MAT_NAME + 1];
+} vdi__mat_variable;
+
+VDI__FN vdi_status vdi__mat_bad(const vdi_mat *mat, const char *what, vdi_error *err) {
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_mat_open", mat->reader.name,
+                         "not a valid MATLAB file: %s", what);
+}
+
+/* ---- elements: a tag of type and length, then the data, filled up to a multiple of eight ---- */
+
+typedef struct vdi__mat_tag {
+    uint32_t type, bytes;
+    bool small; /* the data, up to four bytes, stand in the tag */
+    uint8_t data[4];
+} vdi__mat_tag;
+
+VDI__FN uint32_t vdi__mat_u32(const vdi_mat *mat, const uint8_t *p) {
+    uint8_t little[4];
+    for (int i = 0; i < 4; i++)
+        little[i] = p[mat->big ? 3 - i : i];
+    return (uint32_t)vdi__get_le(little, 4);
+}
+
+VDI__FN vdi_status vdi__mat_tag_read(const vdi_mat *mat, vdi_reader *r, vdi__mat_tag *tag,
+                                     vdi_error *err) {
+    uint8_t p[8];
+    const vdi_status status = vdi__read_exact(r, p, sizeof p, "a tag", err);
     if (status < 0) return status;
-    status = vdi_csv_write(&w, columns, count, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    tag->type = vdi__mat_u32(mat, p);
+    tag->bytes = vdi__mat_u32(mat, p + 4);
+    tag->small = tag->type >> 16 != 0;
+    if (!tag->small) return VDI_OK;
+    tag->bytes = tag->type >> 16;
+    tag->type &= 0xFFFF;
+    memcpy(tag->data, p + 4, sizeof tag->data);
+    return tag->bytes <= 4 ? VDI_OK : vdi__mat_bad(mat, "a small element is not small", err);
+}
+
+/* An element of one of two types (other writers mix up signed and unsigned, and take UTF-8) and of
+ * at most `cap` bytes, into buf; *bytes of them. */
+VDI__FN vdi_status vdi__mat_part(const vdi_mat *mat, vdi_reader *r, uint32_t type, uint32_t other,
+                                 void *buf, size_t cap, size_t *bytes, vdi_error *err) {
+    vdi__mat_tag tag;
+    uint8_t fill[8];
+    vdi_status status = vdi__mat_tag_read(mat, r, &tag, err);
+    if (status < 0) return status;
+    if ((tag.type != type && tag.type != other) || tag.bytes > cap)
+        return vdi__mat_bad(mat, "the head of a variable is damaged", err);
+    *bytes = tag.bytes;
+    if (tag.small) {
+        memcpy(buf, tag.data, tag.bytes);
+        return VDI_OK;
+    }
+    status = vdi__read_exact(r, buf, tag.bytes, "the head of a variable", err);
+    const size_t rest = (8 - tag.bytes % 8) % 8;
+    return status < 0 ? status : vdi__read_exact(r, fill, rest, "the head of a variable", err);
+}
+
+/* Class, shape and name of a variable, from the elements that a matrix begins with. */
+VDI__FN vdi_status vdi__mat_head(const vdi_mat *mat, vdi_reader *r, vdi__mat_variable *v,
+                                 vdi_error *err) {
+    uint8_t flags[8], dims[4 * 64];
+    size_t bytes;
+    vdi_status status =
+        vdi__mat_part(mat, r, VDI__MAT_UINT32, VDI__MAT_INT32, flags, sizeof flags, &bytes, err);
+    if (status < 0) return status;
+    if (bytes != sizeof flags) return vdi__mat_bad(mat, "a variable has no class", err);
+    const uint32_t word = vdi__mat_u32(mat, flags);
+    v->class_number = (int)(word & 255);
+    v->logical = (word & 0x200) != 0;
+    v->complex_ = (word & 0x800) != 0;
+    status = vdi__mat_part(mat, r, VDI__MAT_INT32, VDI__MAT_UINT32, dims, sizeof dims, &bytes, err);
+    if (status < 0) return status;
+    v->ndim = (int)(bytes / 4);
+    if (bytes % 4 || v->ndim < 1) return vdi__mat_bad(mat, "a variable has no shape", err);
+    for (int i = 0; i < v->ndim; i++) {
+        const uint32_t extent = vdi__mat_u32(mat, dims + 4 * i);
+        if (extent > (uint32_t)INT32_MAX) return vdi__mat_bad(mat, "an extent is negative", err);
+        if (i < VDI_MAX_DIMS) v->shape[i] = extent;
+    }
+    status =
+        vdi__mat_part(mat, r, VDI__MAT_INT8, VDI__MAT_UTF8, v->name, VDI__MAT_NAME, &bytes, err);
+    if (status < 0) return status;
+    v->name[bytes] = 0;
+    if (strlen(v->name) != bytes) return vdi__mat_bad(mat, "a name holds a NUL", err);
+    return VDI_OK;
+}
+
+/* ---- a variable, packed or not, as a stream of its own ---- */
+
+typedef struct vdi__mat_stream {
+    vdi_reader reader; /* stands behind the tag of the matrix */
+    vdi__zlib *packed; /* NULL: it is not */
+    int64_t bytes;     /* that the matrix claims to have */
+} vdi__mat_stream;
+
+VDI__FN void vdi__mat_leave(vdi_mat *mat, vdi__mat_stream *s) {
+    vdi_free(&mat->arena.allocator, s->packed, sizeof *s->packed);
+    s->packed = NULL;
+}
+
+/* Pair with vdi__mat_leave, also after a failure. */
+VDI__FN vdi_status vdi__mat_enter(vdi_mat *mat, const vdi__mat_variable *v, vdi__mat_stream *s,
+                                  vdi_error *err) {
+    vdi__mat_tag tag;
+    memset(s, 0, sizeof *s);
+    if (!vdi__reader_seek(&mat->reader, v->at))
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_mat_open", mat->reader.name, "cannot seek");
+    s->bytes = v->size;
+    if (!v->packed) {
+        s->reader = mat->reader;
+        s->reader.size = v->at + v->size;
+        return VDI_OK;
+    }
+    s->packed = (vdi__zlib *)vdi_alloc(&mat->arena.allocator, sizeof *s->packed);
+    if (!s->packed) {
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_mat_open", mat->reader.name,
+                             "no memory to unpack");
+    }
+    vdi__zlib_begin(s->packed, &mat->reader, v->size);
+    s->reader.read_fn = vdi__zlib_read;
+    s->reader.user = s->packed;
+    s->reader.name = mat->reader.name;
+    vdi_status status = vdi__mat_tag_read(mat, &s->reader, &tag, err);
+    if (status >= 0 && (tag.type != VDI__MAT_MATRIX || tag.small))
+        status = vdi__mat_bad(mat, "a packed element is no variable", err);
+    s->bytes = tag.bytes;
+    return status;
+}
+
+/* What went wrong with the packed data is a better reason than what it looked like to its reader.
+ * */
+VDI__FN vdi_status vdi__mat_blame(const vdi_mat *mat, const vdi__mat_stream *s, vdi_status status,
+                                  vdi_error *err) {
+    if (!s->packed || !s->packed->stream.why) return status;
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_mat_open", mat->reader.name,
+                         "a damaged variable: %s", s->packed->stream.why);
+}
+
+/* ---- the list ---- */
+
+/* One element of the file: *v is a variable in the arena, or NULL if it is something else. */
+VDI__FN vdi_status vdi__mat_next(vdi_mat *mat, int64_t *at, vdi__mat_variable **v, vdi_error *err) {
+    vdi__mat_tag tag;
+    vdi__mat_stream s;
+    *v = NULL;
+    if (!vdi__reader_seek(&mat->reader, *at))
+        return vdi__io_error(err, VDI_ERR_IO, "vdi_mat_open", mat->reader.name, "cannot seek");
+    vdi_status status = vdi__mat_tag_read(mat, &mat->reader, &tag, err);
+    if (status < 0) return status;
+    *at += 8;
+    if (tag.small) return VDI_OK;
+    if ((int64_t)tag.bytes > mat->reader.size - *at)
+        return vdi__mat_bad(mat, "an element is longer than the file", err);
+    const int64_t begin = *at;
+    *at += tag.bytes;
+    if (tag.type != VDI__MAT_MATRIX && tag.type != VDI__MAT_COMPRESSED) return VDI_OK;
+    *v = (vdi__mat_variable *)vdi_arena_calloc(&mat->arena, sizeof **v);
+    if (!*v) {
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_mat_open", mat->reader.name,
+                             "no memory for the list of variables");
+    }
+    (*v)->at = begin;
+    (*v)->size = tag.bytes;
+    (*v)->packed = tag.type == VDI__MAT_COMPRESSED;
+    status = vdi__mat_enter(mat, *v, &s, err);
+    if (status >= 0) status = vdi__mat_head(mat, &s.reader, *v, err);
+    if (status < 0) status = vdi__mat_blame(mat, &s, status, err);
+    vdi__mat_leave(mat, &s);
+    return status;
+}
+
+VDI__FN vdi_status vdi__mat_list(vdi_mat *mat, vdi_error *err) {
+    vdi__mat_variable *first = NULL, **last = &first;
+    int64_t count = 0;
+    for (int64_t at = VDI__MAT_HEADER; at < mat->reader.size;) {
+        vdi__mat_variable *v;
+        const vdi_status status = vdi__mat_next(mat, &at, &v, err);
+        if (status < 0) return status;
+        if (!v || !v->name[0]) continue; /* MATLAB keeps data of its own under no name */
+        *last = v;
+        last = &v->next;
+        count++;
+    }
+    const size_t n = (size_t)count;
+    mat->name = (const char **)vdi_arena_alloc(&mat->arena, vdi_mul_size(n, sizeof *mat->name));
+    mat->variable =
+        (vdi__mat_variable **)vdi_arena_alloc(&mat->arena, vdi_mul_size(n, sizeof *mat->variable));
+    if (!mat->name || !mat->variable) {
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_mat_open", mat->reader.name,
+                             "no memory for the list of variables");
+    }
+    for (vdi__mat_variable *v = first; v; v = v->next) {
+        mat->variable[mat->count] = v;
+        mat->name[mat->count++] = v->name;
+    }
+    return VDI_OK;
+}
+
+/* The 128 bytes before the first element: a text, the version, and "IM" or "MI" for the order. */
+VDI__FN vdi_status vdi__mat_header(vdi_mat *mat, vdi_error *err) {
+    uint8_t h[VDI__MAT_HEADER];
+    const vdi_status status = vdi__read_exact(&mat->reader, h, sizeof h, "the header", err);
+    if (status < 0) return status;
+    const bool little = memcmp(h + 126, "IM", 2) == 0;
+    mat->big = memcmp(h + 126, "MI", 2) == 0;
+    if (!little && !mat->big)
+        return vdi__mat_bad(mat, "it is none of versions 5 to 7 (save it with -v7)", err);
+    const int version = h[mat->big ? 124 : 125];
+    if (version == 2) return vdi__hdf5_refuse(mat->reader.name, ".T", err);
+    if (version != 1) return vdi__mat_bad(mat, "its version is unknown", err);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_mat_open(vdi_mat *mat, vdi_reader r, const vdi_allocator *a,
+                                 vdi_error *err) {
+    vdi_status status = VDI_OK;
+    memset(mat, 0, sizeof *mat);
+    mat->reader = r;
+    vdi_arena_init(&mat->arena, a, 4096);
+    if (r.read_fn && (!r.seek_fn || r.size <= 0)) {
+        size_t size = 0;
+        status =
+            vdi__read_all(&mat->reader, a, SIZE_MAX / 2, &mat->whole, &size, &mat->whole_size, err);
+        if (status >= 0) mat->reader = vdi_reader_memory(mat->whole, size, r.name);
+    }
+    if (status >= 0) status = vdi__mat_header(mat, err);
+    if (status >= 0) status = vdi__mat_list(mat, err);
+    if (status < 0) vdi_mat_close(mat);
+    return status;
+}
+
+VDI__DEF void vdi_mat_close(vdi_mat *mat) {
+    vdi_free(&mat->arena.allocator, mat->whole, mat->whole_size);
+    vdi_arena_free(&mat->arena);
+#ifndef VDI_NO_STDIO
+    vdi_reader_close(&mat->file);
+#endif
+    mat->whole = NULL;
+    mat->name = NULL;
+    mat->variable = NULL;
+    mat->count = 0;
+}
+
+/* ---- one variable ---- */
+
+/* The real part as it is stored, which may be in a narrower type than the variable's. */
+VDI__FN vdi_status vdi__mat_numbers(vdi_mat *mat, const vdi__mat_variable *v, vdi__mat_stream *s,
+                                    const vdi_allocator *a, vdi_tensor *out, vdi_error *err) {
+    vdi__mat_variable again; /* its head, which stands before the numbers */
+    vdi__mat_tag tag;
+    const vdi__stored *type = NULL;
+    vdi_status status = vdi__mat_head(mat, &s->reader, &again, err);
+    if (status >= 0) status = vdi__mat_tag_read(mat, &s->reader, &tag, err);
+    if (status < 0) return status;
+    for (size_t i = 0; i < VDI__COUNT(vdi__stored_types); i++) {
+        if (vdi__stored_types[i].matlab == (int)tag.type) type = &vdi__stored_types[i];
+    }
+    const int64_t n = vdi__shape_count(v->ndim, v->shape);
+    if (!type || tag.type == 0 || n < 0 || (int64_t)tag.bytes != n * type->size) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_mat_get", mat->reader.name,
+                             "%s: its shape and its %u bytes of data contradict each other",
+                             v->name, tag.bytes);
+    }
+    if (tag.small) {
+        vdi_reader r = vdi_reader_memory(tag.data, tag.bytes, mat->reader.name);
+        return vdi__read_array(&r, a, type, mat->big, true, v->ndim, v->shape, out, err);
+    }
+    return vdi__read_array(&s->reader, a, type, mat->big, true, v->ndim, v->shape, out, err);
+}
+
+/* A packed variable has to end where it should, for only then is its checksum looked at. */
+VDI__FN vdi_status vdi__mat_end(const vdi_mat *mat, vdi__mat_stream *s, vdi_error *err) {
+    uint8_t fill[16];
+    if (!s->packed) return VDI_OK;
+    const int64_t got = vdi_read(&s->reader, fill, sizeof fill);
+    if (got >= 8 && !s->packed->stream.why)
+        (void)vdi__inflate_fail(&s->packed->stream, "it holds more than its numbers");
+    return vdi__mat_blame(mat, s, VDI_OK, err);
+}
+
+VDI__FN vdi_status vdi__mat_cast(const vdi_allocator *a, vdi_dtype dtype, vdi_tensor *t,
+                                 vdi_error *err) {
+    vdi_tensor cast;
+    if (t->dtype == dtype) return VDI_OK;
+    vdi_status status = vdi_tensor_alloc(a, dtype, t->ndim, t->shape, &cast, err);
+    if (status >= 0) status = vdi_tensor_copy(cast, *t, err);
+    vdi_tensor_free(a, t);
+    *t = cast;
+    return status;
+}
+
+/* Can it become a tensor at all? */
+VDI__FN vdi_status vdi__mat_readable(const vdi_mat *mat, const vdi__mat_variable *v,
+                                     vdi_error *err) {
+    const bool known = (size_t)v->class_number < VDI__COUNT(vdi__mat_classes);
+    const char *why = vdi__mat_classes[known ? v->class_number : 0].why;
+    if (!why && v->complex_) why = "complex: save real(x) and imag(x)";
+    if (!why && v->ndim > VDI_MAX_DIMS) why = "of more axes than a tensor has (6)";
+    if (!why) return VDI_OK;
+    return vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_mat_get", mat->reader.name, "%s is %s",
+                         v->name, why);
+}
+
+VDI__DEF vdi_status vdi_mat_get(vdi_mat *mat, const char *name, const vdi_allocator *a,
+                                vdi_tensor *out, vdi_error *err) {
+    vdi__mat_stream s;
+    int64_t i = 0;
+    *out = vdi__tensor_null();
+    while (i < mat->count && strcmp(mat->name[i], name) != 0)
+        i++;
+    if (i == mat->count) {
+        return vdi__name_missing(mat->name, mat->count, name, "vdi_mat_get", mat->reader.name, err);
+    }
+    const vdi__mat_variable *v = mat->variable[i];
+    vdi_status status = vdi__mat_readable(mat, v, err);
+    if (status < 0) return status;
+    status = vdi__mat_enter(mat, v, &s, err);
+    if (status >= 0) status = vdi__mat_numbers(mat, v, &s, a, out, err);
+    if (status >= 0) status = vdi__mat_end(mat, &s, err);
+    if (status < 0) status = vdi__mat_blame(mat, &s, status, err);
+    vdi__mat_leave(mat, &s);
+    const bool logical = v->logical && v->class_number == VDI__MAT_UINT8_CLASS;
+    const vdi_dtype dtype = logical ? VDI_BOOL : vdi__mat_classes[v->class_number].dtype;
+    if (status >= 0) status = vdi__mat_cast(a, dtype, out, err);
+    if (status < 0) vdi_tensor_free(a, out);
+    return status;
+}
+
+/* A row of io/array.h. */
+VDI__FN bool vdi__mat_begins(const uint8_t *head, size_t size) {
+    return size >= VDI__MAT_HEADER && memcmp(head, "MATLAB ", 7) == 0;
+}
+
+VDI__FN vdi_status vdi__mat_array(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                  vdi_tensor *out, vdi_error *err) {
+    vdi_mat mat;
+    vdi_status status = vdi_mat_open(&mat, *r, a, err);
+    if (status < 0) return status;
+    if (!name && mat.count == 1) name = mat.name[0];
+    if (name)
+        status = vdi_mat_get(&mat, name, a, out, err);
+    else
+        status = vdi__name_missing(mat.name, mat.count, NULL, "vdi_array_read", r->name, err);
+    vdi_mat_close(&mat);
+    return status;
+}
+
+#ifndef VDI_NO_STDIO
+VDI__DEF vdi_status vdi_mat_open_file(vdi_mat *mat, const char *path, const vdi_allocator *a,
+                                      vdi_error *err) {
+    vdi_reader file;
+    memset(mat, 0, sizeof *mat);
+    vdi_status status = vdi_reader_open(&file, path, err);
+    if (status < 0) return status;
+    status = vdi_mat_open(mat, file, a, err);
+    if (status < 0)
+        vdi_reader_close(&file);
+    else
+        mat->file = file;
+    return status;
+}
+#endif
+#endif
+
+/* ======== io/array.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_ARRAY_C)
+#define VDI_IO_ARRAY_C
+
+/* One row per format. Text comes last: its first bytes are almost anything. */
+static const vdi_array_format vdi__array_formats[] = {
+    {"NumPy array", ".npy", false, vdi__npy_begins, vdi__npy_array},
+    {"NumPy arrays by name", ".npz", true, vdi__npz_begins, vdi__npz_array},
+    {"HDF5 (says how to convert it)", ".h5 .hdf5 .nwb", true, vdi__hdf5_begins, vdi__hdf5_array},
+    {"MATLAB, versions 5 to 7", ".mat", true, vdi__mat_begins, vdi__mat_array},
+    {"safetensors", ".safetensors", true, vdi__safetensors_begins, vdi__safetensors_array},
+    {"table as text", ".csv .tsv .txt", false, vdi__csv_begins, vdi__csv_array},
+};
+
+VDI__DEF const vdi_array_format *vdi_array_format_at(int i) {
+    return i >= 0 && (size_t)i < VDI__COUNT(vdi__array_formats) ? &vdi__array_formats[i] : NULL;
+}
+
+/* The format by the first bytes, NULL with an error; the stream stands at its beginning again. */
+VDI__FN const vdi_array_format *vdi__array_by_bytes(vdi_reader *r, vdi_status *status,
+                                                    vdi_error *err) {
+    uint8_t head[512];
+    const int64_t begin = r->at, got = vdi_read(r, head, sizeof head);
+    if (got < 0 || (got > 0 && !vdi__reader_seek(r, begin))) {
+        *status = vdi__io_error(err, VDI_ERR_IO, "vdi_array_read", r->name, "cannot read or seek");
+        return NULL;
+    }
+    for (size_t i = 0; i < VDI__COUNT(vdi__array_formats); i++) {
+        if (vdi__array_formats[i].begins(head, (size_t)got)) return &vdi__array_formats[i];
+    }
+    *status = vdi__io_error(err, VDI_ERR_UNSUPPORTED, "vdi_array_read", r->name,
+                            "an unknown format; expected .npy, .npz, .csv, .tsv, .txt, .mat or "
+                            ".safetensors");
+    return NULL;
+}
+
+VDI__FN vdi_status vdi__array_read(vdi_reader *r, const vdi_array_format *f, const char *name,
+                                   const vdi_allocator *a, vdi_tensor *out, vdi_error *err) {
+    vdi_status status = VDI_OK;
+    *out = vdi__tensor_null();
+    if (!f) f = vdi__array_by_bytes(r, &status, err);
+    if (f && name && !f->several) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_array_read", r->name,
+                             "it holds one array, without a name; asked for '%s'", name);
+    }
+    return f ? f->read(r, name, a, out, err) : status;
+}
+
+VDI__DEF vdi_status vdi_array_read(vdi_reader *r, const char *name, const vdi_allocator *a,
+                                   vdi_tensor *out, vdi_error *err) {
+    return vdi__array_read(r, NULL, name, a, out, err);
+}
+
+/* ---- by path ---- */
+#ifndef VDI_NO_STDIO
+
+/* Does path[0..n) end in one of the extensions? In any case of letters. */
+VDI__FN bool vdi__array_is(const vdi_array_format *f, const char *path, size_t n) {
+    for (const char *e = f->extensions; *e; e += *e == ' ') {
+        const size_t length = strcspn(e, " ");
+        size_t same = 0;
+        while (same < length && length < n) {
+            const char c = path[n - length + same];
+            if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != e[same]) break;
+            same++;
+        }
+        if (same == length) return true;
+        e += length;
+    }
+    return false;
+}
+
+/* The format of the path up to its length n, NULL if no extension tells. */
+VDI__FN const vdi_array_format *vdi__array_by_path(const char *path, size_t n) {
+    for (size_t i = 0; i < VDI__COUNT(vdi__array_formats); i++) {
+        if (vdi__array_is(&vdi__array_formats[i], path, n)) return &vdi__array_formats[i];
+    }
+    return NULL;
+}
+
+VDI__DEF vdi_status vdi_array_load(const char *path, const vdi_allocator *a, vdi_tensor *out,
+                                   vdi_error *err) {
+    vdi_reader r;
+    *out = vdi__tensor_null();
+    if (!path) return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_array_load", "the path is NULL");
+    const size_t whole = strlen(path);
+    size_t length = whole;
+    const vdi_array_format *f = vdi__array_by_path(path, whole);
+    /* else the last ':' behind an extension: there may be one in a name, or behind a drive */
+    for (size_t n = whole; !f && n-- > 0;) {
+        if (path[n] != ':') continue;
+        f = vdi__array_by_path(path, n);
+        if (f) length = n;
+    }
+    char *file = (char *)vdi_alloc(a, length + 1);
+    if (!file)
+        return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_array_load", path, "no memory for the path");
+    memcpy(file, path, length);
+    file[length] = 0;
+    vdi_status status = vdi_reader_open(&r, file, err);
+    if (status >= 0) {
+        const char *name = length < whole ? path + length + 1 : NULL;
+        status = vdi__array_read(&r, f, name, a, out, err);
+        vdi_reader_close(&r);
+    }
+    vdi_free(a, file, length + 1);
+    return status;
 }
 #endif
 #endif
@@ -44266,95 +45223,123 @@ VDI__FN void vdi__palette(const vdi__view *v, vdi_rgb palette[255]) {
 
 VDI__FN double vdi__y_at(const vdi_panel *p, double row) { return p->y0 + row * vdi__step(p->dy); }
 
+/* What the series of a panel cover, and what of them decides about the margins. */
+typedef struct vdi__extent {
+    vdi__range x, y, value;
+    bool lines, upright, points; /* upright: bars, which stand on 0 */
+    double sign_x, sign_y;       /* of the steps of a map, where there is one */
+} vdi__extent;
+
+VDI__FN void vdi__extent_curve(const vdi_panel *p, const vdi_series *s, vdi__extent *e) {
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        double at = vdi__x_at(p, s, i);
+        double a = vdi__at(s->y, i);
+        double b = s->kind == VDI_SERIES_BAND ? vdi__at(s->z, i) : a;
+        vdi__range_take(&e->x, at);
+        /* the y axis serves what is seen */
+        if (p->x.has_limits && !(at >= p->x.low && at <= p->x.high)) continue;
+        vdi__range_take(&e->y, a);
+        vdi__range_take(&e->y, b);
+        e->lines = true;
+    }
+}
+
+/* A raster or a heat map. */
+VDI__FN void vdi__extent_map(const vdi_panel *p, const vdi_series *s, vdi__extent *e) {
+    double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
+    if (!vdi_tensor_count(s->y)) return;
+    vdi__range_take(&e->x, p->x0 - half_x);
+    vdi__range_take(&e->x, p->x0 + (double)(s->y.shape[1] - 1) * vdi__step(p->dx) + half_x);
+    vdi__range_take(&e->y, p->y0 - half_y);
+    vdi__range_take(&e->y, vdi__y_at(p, (double)(s->y.shape[0] - 1)) + half_y);
+    e->sign_x = half_x;
+    e->sign_y = half_y;
+    if (s->kind != VDI_SERIES_HEATMAP) return;
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        for (int64_t k = 0; k < s->y.shape[1]; k++)
+            vdi__range_take(&e->value, vdi__at2(s->y, i, k));
+    }
+}
+
+VDI__FN void vdi__extent_bars(const vdi_series *s, vdi__extent *e) {
+    e->upright = true;
+    vdi__range_take(&e->x, -0.5);
+    vdi__range_take(&e->x, (double)s->y.shape[1] - 0.5);
+    vdi__range_take(&e->y, 0);
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        for (int64_t k = 0; k < s->y.shape[1]; k++) {
+            double a = vdi__at2(s->y, i, k), error = s->z.data ? fabs(vdi__at2(s->z, i, k)) : 0;
+            vdi__range_take(&e->y, a);
+            vdi__range_take(&e->y, a < 0 ? a - error : a + error);
+        }
+    }
+}
+
+/* A histogram; counts its bins. */
+VDI__FN void vdi__extent_histogram(const vdi_series *s, vdi__bins *bins, vdi__extent *e) {
+    e->upright = true;
+    vdi__range_take(&e->x, bins->low);
+    vdi__range_take(&e->x, bins->low + bins->count * bins->width);
+    vdi__range_take(&e->y, 0);
+    vdi__bins_fill(s, bins);
+    for (int i = 0; i < bins->count; i++)
+        vdi__range_take(&e->y, (double)bins->hits[i]);
+}
+
+VDI__FN void vdi__extent_series(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    const vdi_panel *p = v->p;
+    if (s->kind <= VDI_SERIES_SCATTER) vdi__extent_curve(p, s, e);
+    if (vdi__colored(s)) {
+        v->has_map = true;
+        for (int64_t i = 0; i < s->by.shape[0]; i++)
+            vdi__range_take(&e->value, vdi__at(s->by, i));
+    }
+    switch (s->kind) {
+    case VDI_SERIES_SCATTER: e->points = true; break;
+    case VDI_SERIES_RASTER: vdi__extent_map(p, s, e); break;
+    case VDI_SERIES_HEATMAP:
+        vdi__extent_map(p, s, e);
+        v->has_map = v->pale = true;
+        break;
+    case VDI_SERIES_BARS:
+        v->categories = true;
+        vdi__extent_bars(s, e);
+        break;
+    case VDI_SERIES_HISTOGRAM: vdi__extent_histogram(s, &v->bins, e); break;
+    case VDI_SERIES_RULE: vdi__range_take(s->axis == 'x' ? &e->x : &e->y, s->at); break;
+    default: break;
+    }
+    v->shown = true;
+}
+
 /* The extent of the data, and with it the limits of the axes. */
 VDI__FN void vdi__view_limits(vdi__view *v) {
     const vdi_panel *p = v->p;
-    vdi__range x = VDI__ZERO, y = VDI__ZERO, value = VDI__ZERO;
-    bool lines = false, upright = false, points = false;
-    double sign_x = 0, sign_y = 0;
-    x.log = p->x.log;
-    y.log = p->y.log;
-    value.log = p->value.log;
+    vdi__extent e = VDI__ZERO;
+    e.x.log = p->x.log;
+    e.y.log = p->y.log;
+    e.value.log = p->value.log;
     vdi__bins_choose(p, &v->bins);
-    for (const vdi_series *s = p->first; s; s = s->next) {
-        if (s->kind <= VDI_SERIES_SCATTER) {
-            for (int64_t i = 0; i < s->y.shape[0]; i++) {
-                double at = vdi__x_at(p, s, i);
-                double a = vdi__at(s->y, i);
-                double b = s->kind == VDI_SERIES_BAND ? vdi__at(s->z, i) : a;
-                vdi__range_take(&x, at);
-                /* the y axis serves what is seen */
-                if (p->x.has_limits && !(at >= p->x.low && at <= p->x.high)) continue;
-                vdi__range_take(&y, a);
-                vdi__range_take(&y, b);
-                lines = true;
-            }
-        }
-        if (vdi__colored(s)) {
-            v->has_map = true;
-            for (int64_t i = 0; i < s->by.shape[0]; i++)
-                vdi__range_take(&value, vdi__at(s->by, i));
-        }
-        points = points || s->kind == VDI_SERIES_SCATTER;
-        if ((s->kind == VDI_SERIES_RASTER || s->kind == VDI_SERIES_HEATMAP) &&
-            vdi_tensor_count(s->y)) {
-            double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
-            vdi__range_take(&x, p->x0 - half_x);
-            vdi__range_take(&x, p->x0 + (double)(s->y.shape[1] - 1) * vdi__step(p->dx) + half_x);
-            vdi__range_take(&y, p->y0 - half_y);
-            vdi__range_take(&y, vdi__y_at(p, (double)(s->y.shape[0] - 1)) + half_y);
-            sign_x = half_x;
-            sign_y = half_y;
-            if (s->kind == VDI_SERIES_HEATMAP) {
-                for (int64_t i = 0; i < s->y.shape[0]; i++) {
-                    for (int64_t k = 0; k < s->y.shape[1]; k++)
-                        vdi__range_take(&value, vdi__at2(s->y, i, k));
-                }
-            }
-        }
-        if (s->kind == VDI_SERIES_HEATMAP) v->has_map = v->pale = true;
-        if (s->kind == VDI_SERIES_BARS) {
-            v->categories = upright = true;
-            vdi__range_take(&x, -0.5);
-            vdi__range_take(&x, (double)s->y.shape[1] - 0.5);
-            vdi__range_take(&y, 0);
-            for (int64_t i = 0; i < s->y.shape[0]; i++) {
-                for (int64_t k = 0; k < s->y.shape[1]; k++) {
-                    double a = vdi__at2(s->y, i, k), e = s->z.data ? fabs(vdi__at2(s->z, i, k)) : 0;
-                    vdi__range_take(&y, a);
-                    vdi__range_take(&y, a < 0 ? a - e : a + e);
-                }
-            }
-        }
-        if (s->kind == VDI_SERIES_HISTOGRAM) {
-            upright = true;
-            vdi__range_take(&x, v->bins.low);
-            vdi__range_take(&x, v->bins.low + v->bins.count * v->bins.width);
-            vdi__range_take(&y, 0);
-            vdi__bins_fill(s, &v->bins);
-            for (int i = 0; i < v->bins.count; i++)
-                vdi__range_take(&y, (double)v->bins.hits[i]);
-        }
-        if (s->kind == VDI_SERIES_RULE) vdi__range_take(s->axis == 'x' ? &x : &y, s->at);
-        v->shown = true;
+    for (const vdi_series *s = p->first; s; s = s->next)
+        vdi__extent_series(v, s, &e);
+    v->shown = v->shown && (e.x.any || e.y.any);
+    bool tight = e.sign_x != 0 && !e.lines;
+    double beside = e.points ? 0.04 : 0, high = tight ? 0 : 0.05;
+    double low = e.upright && e.y.low >= 0 ? 0 : high;
+    vdi__scale_set(&v->x, &p->x, e.x, beside, beside);
+    vdi__scale_set(&v->y, &p->y, e.y, low, high);
+    if (p->diverging && e.value.any) {
+        double most = VDI__MAX(fabs(e.value.low), fabs(e.value.high));
+        e.value.low = -most;
+        e.value.high = most;
     }
-    v->shown = v->shown && (x.any || y.any);
-    bool tight = sign_x != 0 && !lines;
-    double low = upright && y.low >= 0 ? 0 : tight ? 0 : 0.05, high = tight ? 0 : 0.05;
-    vdi__scale_set(&v->x, &p->x, x, points ? 0.04 : 0, points ? 0.04 : 0);
-    vdi__scale_set(&v->y, &p->y, y, low, high);
-    if (p->diverging && value.any) {
-        double most = VDI__MAX(fabs(value.low), fabs(value.high));
-        value.low = -most;
-        value.high = most;
-    }
-    vdi__scale_set(&v->value, &p->value, value, 0, 0);
+    vdi__scale_set(&v->value, &p->value, e.value, 0, 0);
     /* an inverted step turns the axis of a map around */
-    if (sign_x < 0 && !p->x.has_limits && x.any) {
-        v->x.low = x.low;
-        v->x.high = x.high;
+    if (e.sign_x < 0 && !p->x.has_limits && e.x.any) {
+        v->x.low = e.x.low;
+        v->x.high = e.x.high;
     }
-    if (sign_y != 0 && tight) { /* rows run downwards */
+    if (e.sign_y != 0 && tight) { /* rows run downwards */
         double t = v->y.low;
         v->y.low = v->y.high;
         v->y.high = t;
@@ -45217,15 +46202,14 @@ VDI__DEF vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page
 }
 
 #ifndef VDI_NO_STDIO
+VDI__FN vdi_status vdi__svg_save_fn(vdi_writer *w, const void *what, int64_t count,
+                                    vdi_error *err) {
+    (void)count;
+    return vdi_svg_write(w, *(vdi_figure *const *)what, false, err);
+}
+
 VDI__DEF vdi_status vdi_svg_save(const char *path, vdi_figure *f, vdi_error *err) {
-    vdi_writer w;
-    vdi_error first;
-    vdi_status status = vdi_writer_open(&w, path, err);
-    if (status < 0) return status;
-    status = vdi_svg_write(&w, f, false, &first);
-    vdi_status closed = vdi_writer_close(&w, err);
-    if (status < 0 && err) *err = first;
-    return status < 0 ? status : closed;
+    return vdi__save_file(path, vdi__svg_save_fn, &f, 1, err);
 }
 #endif
 #endif
@@ -49197,93 +50181,122 @@ VDI_SHARED void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t
     }
 }
 
-VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
-    const int64_t d = a->d, T = a->T, dd = d * d;
+/* The lanes of the filter at one group and bin. */
+typedef struct VDI_PN(vdi__kalman_lanes) {
+    VDI_V *A, *P, *L, *W, *X, *G, *K, *Q; /* (d,d); P is predicted, then filtered */
+    VDI_V *m, *h, *e, *v;                 /* (d) */
+    VDI_V *pivots;                        /* (T) */
+    VDI_V *state;                         /* (nrhs,d) filtered means */
+    VDI_V *ll;                            /* (nrhs) */
+    VDI_T alive[VDI_W];
+} VDI_PN(vdi__kalman_lanes);
+
+VDI_SHARED void VDI_PN(vdi__kalman_place)(const vdi__kalman_args *a, VDI_PN(vdi__kalman_lanes) *w) {
+    const int64_t d = a->d, dd = d * d;
     VDI_V *work =
         (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *A = work;
-    VDI_V *P = work + dd;
-    VDI_V *L = work + 2 * dd;
-    VDI_V *W = work + 3 * dd;
-    VDI_V *X = work + 4 * dd;
-    VDI_V *G = work + 5 * dd;
-    VDI_V *K = work + 6 * dd;
-    VDI_V *Q = work + 7 * dd;
-    VDI_V *m = work + 8 * dd;
-    VDI_V *h = m + d;
-    VDI_V *e = h + d;
-    VDI_V *v = e + d;
-    VDI_V *pivots = v + 3 * d;
-    VDI_V *state = pivots + T;
-    VDI_V *ll = state + a->nrhs * d;
-    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
-    VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, Q);
+    w->A = work;
+    w->P = work + dd;
+    w->L = work + 2 * dd;
+    w->W = work + 3 * dd;
+    w->X = work + 4 * dd;
+    w->G = work + 5 * dd;
+    w->K = work + 6 * dd;
+    w->Q = work + 7 * dd;
+    w->m = work + 8 * dd;
+    w->h = w->m + d;
+    w->e = w->h + d;
+    w->v = w->e + d;
+    w->pivots = w->v + 3 * d;
+    w->state = w->pivots + a->T;
+    w->ll = w->state + a->nrhs * d;
+}
+
+/* Bin t: the predicted and the filtered covariance, and K with Pf = K K'. */
+VDI_SHARED void VDI_PN(vdi__kalman_covariance)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
+                                               VDI_PN(vdi__kalman_lanes) *w) {
+    const int64_t d = a->d, dd = d * d, cov = a->T * dd, at = (g * a->T + t) * dd;
+    const VDI_M on = VDI_VGT(VDI_VLOAD(w->alive), VDI_VZERO());
+    VDI_V *L = w->L, *G = w->G, *X = w->X, *P = w->P, *K = w->K;
+    VDI_T good[VDI_W];
+    if (t == 0) {
+        VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
+    } else { /* P holds Pf: P = A Pf A' + Q */
+        VDI_PN(vdi__lanes_product)(d, d, d, w->A, d, 1, P, d, 1, 1, NULL, X);
+        VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, w->A, 1, d, 1, w->Q, P);
+    }
+    VDI_PN(vdi__lanes_store)(a->Pp, at, dd, cov, n, w->alive, P);
+    VDI_PN(vdi__lanes_load)(a->W, at, dd, cov, n, w->W);
+    for (int64_t i = 0; i < dd; i++) {
+        L[i] = P[i];
+        w->W[i] = VDI_VSEL(on, w->W[i], VDI_VZERO());
+        G[i] = VDI_VSET1(VDI_C(i / d == i % d));
+    }
+    VDI_PN(vdi__lanes_cholesky)(d, L, &w->pivots[t], good);
+    VDI_PN(vdi__kalman_note)(a, g, n, t, w->alive, good);
+    /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
+    VDI_PN(vdi__lanes_product)(d, d, d, w->W, d, 1, L, d, 1, 1, NULL, X);
+    VDI_PN(vdi__lanes_product)(d, d, d, L, 1, d, X, d, 1, 1, G, G);
+    VDI_PN(vdi__lanes_cholesky)(d, G, &w->pivots[t], good);
+    VDI_PN(vdi__kalman_note)(a, g, n, t, w->alive, good);
+    w->pivots[t] = VDI_VSEL(on, w->pivots[t], VDI_VSET1(VDI_C(1)));
+    for (int64_t i = 0; i < dd; i++)
+        K[i] = L[i % d * d + i / d];
+    VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
+    VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
+    VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, w->alive, P);
+}
+
+/* Bin t, right-hand side r: the predicted and the filtered mean, and their part of ll. */
+VDI_SHARED void VDI_PN(vdi__kalman_mean)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
+                                         int64_t r, VDI_PN(vdi__kalman_lanes) *w) {
+    const int64_t d = a->d, mean = a->T * d, row = ((r * a->groups + g) * a->T + t) * d;
+    const VDI_M on = VDI_VGT(VDI_VLOAD(w->alive), VDI_VZERO());
+    VDI_V *mf = w->state + r * d, *m = w->m, *h = w->h, *e = w->e, *v = w->v;
+    VDI_V sum = VDI_VZERO();
+    VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
+    if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, w->A, d, 1, mf, 1, 1, 1, m, m);
+    VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
+    for (int64_t i = 0; i < d; i++)
+        h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
+    VDI_PN(vdi__lanes_product)(d, 1, d, w->W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
+    VDI_PN(vdi__lanes_product)(d, 1, d, w->K, d, 1, e, 1, 1, 1, NULL, v);
+    VDI_PN(vdi__lanes_product)(d, 1, d, w->K, 1, d, v, 1, 1, 1, m, mf); /* mf = m + K K' e */
+    for (int64_t i = 0; i < d; i++) {
+        sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
+        sum = VDI_VFMA(v[i], v[i], sum);
+    }
+    VDI_PN(vdi__lanes_store)(a->mp, row, d, mean, n, w->alive, m);
+    VDI_PN(vdi__lanes_store)(a->mf, row, d, mean, n, w->alive, mf);
+    w->ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()), w->ll[r]);
+}
+
+VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
+    const int64_t dd = a->d * a->d;
+    VDI_PN(vdi__kalman_lanes) w;
+    VDI_PN(vdi__kalman_place)(a, &w);
+    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, w.A);
+    VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, w.Q);
     for (int64_t g = 0; g < a->groups; g += VDI_W) {
-        int64_t n = a->groups - g, cov = T * dd, mean = T * d;
-        VDI_T alive[VDI_W], good[VDI_W];
+        const int64_t n = a->groups - g;
         for (int64_t r = 0; r < a->nrhs; r++)
-            ll[r] = VDI_VZERO();
-        for (int64_t t = 0; t < T; t++) {
-            int64_t at = (g * T + t) * dd;
-            VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
-            VDI_M on = VDI_VGT(VDI_VLOAD(alive), VDI_VZERO());
-            if (t == 0) {
-                VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
-            } else { /* P holds Pf: P = A Pf A' + Q */
-                VDI_PN(vdi__lanes_product)(d, d, d, A, d, 1, P, d, 1, 1, NULL, X);
-                VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, A, 1, d, 1, Q, P);
-            }
-            VDI_PN(vdi__lanes_store)(a->Pp, at, dd, cov, n, alive, P);
-            VDI_PN(vdi__lanes_load)(a->W, at, dd, cov, n, W);
-            for (int64_t i = 0; i < dd; i++) {
-                L[i] = P[i];
-                W[i] = VDI_VSEL(on, W[i], VDI_VZERO());
-                G[i] = VDI_VSET1(VDI_C(i / d == i % d));
-            }
-            VDI_PN(vdi__lanes_cholesky)(d, L, &pivots[t], good);
-            VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
-            /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
-            VDI_PN(vdi__lanes_product)(d, d, d, W, d, 1, L, d, 1, 1, NULL, X);
-            VDI_PN(vdi__lanes_product)(d, d, d, L, 1, d, X, d, 1, 1, G, G);
-            VDI_PN(vdi__lanes_cholesky)(d, G, &pivots[t], good);
-            VDI_PN(vdi__kalman_note)(a, g, n, t, alive, good);
-            pivots[t] = VDI_VSEL(on, pivots[t], VDI_VSET1(VDI_C(1)));
-            for (int64_t i = 0; i < dd; i++)
-                K[i] = L[i % d * d + i / d];
-            VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
-            VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
-            VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, alive, P);
-            for (int64_t r = 0; r < a->nrhs; r++) {
-                int64_t row = ((r * a->groups + g) * T + t) * d;
-                VDI_V *mf = state + r * d, sum = VDI_VZERO();
-                VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
-                if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, A, d, 1, mf, 1, 1, 1, m, m);
-                VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
-                for (int64_t i = 0; i < d; i++)
-                    h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
-                VDI_PN(vdi__lanes_product)(d, 1, d, W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
-                VDI_PN(vdi__lanes_product)(d, 1, d, K, d, 1, e, 1, 1, 1, NULL, v);
-                /* mf = m + K K' e */
-                VDI_PN(vdi__lanes_product)(d, 1, d, K, 1, d, v, 1, 1, 1, m, mf);
-                for (int64_t i = 0; i < d; i++) {
-                    sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
-                    sum = VDI_VFMA(v[i], v[i], sum);
-                }
-                VDI_PN(vdi__lanes_store)(a->mp, row, d, mean, n, alive, m);
-                VDI_PN(vdi__lanes_store)(a->mf, row, d, mean, n, alive, mf);
-                ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()), ll[r]);
-            }
+            w.ll[r] = VDI_VZERO();
+        for (int64_t t = 0; t < a->T; t++) {
+            VDI_PN(vdi__kalman_alive)(a, g, n, t, w.alive);
+            VDI_PN(vdi__kalman_covariance)(a, g, n, t, &w);
+            for (int64_t r = 0; r < a->nrhs; r++)
+                VDI_PN(vdi__kalman_mean)(a, g, n, t, r, &w);
         }
         /* the products are square roots of determinants, so their logs count once */
-        VDI_PN(vdi__unary_log)((size_t)(T * VDI_W), 0, pivots, pivots);
-        v[0] = VDI_VZERO();
-        for (int64_t t = 0; t < T; t++)
-            v[0] = VDI_VADD(v[0], pivots[t]);
+        VDI_PN(vdi__unary_log)((size_t)(a->T * VDI_W), 0, w.pivots, w.pivots);
+        VDI_V sum = VDI_VZERO();
+        for (int64_t t = 0; t < a->T; t++)
+            sum = VDI_VADD(sum, w.pivots[t]);
         for (int64_t l = 0; l < VDI_W; l++)
-            alive[l] = VDI_C(1);
+            w.alive[l] = VDI_C(1);
         for (int64_t r = 0; r < a->nrhs; r++) {
-            ll[r] = VDI_VSUB(ll[r], v[0]);
-            VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, alive, &ll[r]);
+            w.ll[r] = VDI_VSUB(w.ll[r], sum);
+            VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, w.alive, &w.ll[r]);
         }
     }
 }
