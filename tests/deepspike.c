@@ -220,6 +220,34 @@ TEST(deepspike, one_sample_is_reinforce) {
     small_end(&s);
 }
 
+/* A network whose probabilities are all at a limit still learns to leave it: the gradient of the
+ * head's bias (of minus the bound) leads inward, and there is none that leads outward. */
+TEST(deepspike, a_limit_is_left_again) {
+    static const double spike[2 * T3] = {0, 0, 1, 0, 0, 0}; /* (bins,2): one train has it */
+    vdi_error err;
+    for (int at_top = 0; at_top < 2; at_top++) {
+        for (int how = 0; how < 2; how++) {
+            vdi_deepspike_desc d = small_desc(VDI_DEEPSPIKE_FACTORISED, 2);
+            small s;
+            double bound;
+            d.bias = at_top ? 30 : -30;
+            d.train.estimator = how ? VDI_DEEPSPIKE_SUPERVISED : VDI_DEEPSPIKE_VIMCO;
+            small_begin(&s, &d);
+            /* little noise, and as high as the spike: the train that has it explains the trace */
+            vdi_deepspike_data_theta(s.data, 0)[3] = -3;
+            s.batch.forced = how ? NULL : spike;
+            CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &bound, NULL, &err), err);
+            const vdi_params *p = vdi_deepspike_params(s.net);
+            const double *g = (const double *)p->item[p->count - 1].grad.data;
+            CHECK(strcmp(p->item[p->count - 1].name, "head.0.bias") == 0, "%s",
+                  p->item[p->count - 1].name);
+            CHECK(at_top ? g[0] > 0 : g[0] < 0, "%s at the %s: gradient %g",
+                  how ? "labels" : "vimco", at_top ? "top" : "floor", g[0]);
+            small_end(&s);
+        }
+    }
+}
+
 TEST(deepspike, weights) {
     const double log_w[4] = {-1000, -1001, -1000.5, -1003}, wild[3] = {5, -900, -2000};
     double bound, to_q[4], to_p[4], sum = 0;

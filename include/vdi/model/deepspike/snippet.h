@@ -48,10 +48,17 @@ VDI__FN double vdi__ds_log_binomial(double n, double k) {
     return x[0] - x[1] - x[2];
 }
 
-/* Is p away from the limits between which it is held? Only there it has a gradient. */
+/* Is p away from the limits between which it is held? */
 VDI__INLINE bool vdi__ds_free(const vdi_deepspike_desc *d, double p) {
     const double limit = d->floor * (1 + 1e-6);
     return p > limit && p < 1 - limit;
+}
+
+/* The gradient v of log odds whose probability is p: at a limit only what leads away from it.
+ * Without that a limit would be absorbing: early in training, while theta is still wrong, spikes
+ * explain nothing, all probabilities fall to the floor, and none would ever come back. */
+VDI__INLINE double vdi__ds_inward(const vdi_deepspike_desc *d, double p, double v) {
+    return vdi__ds_free(d, p) || (p < 0.5) == (v > 0) ? v : 0;
 }
 
 /* dz of log odds given coefficients c_k of log q(s_k): c_k (s - p), 0 in the buffers and where p is
@@ -209,7 +216,7 @@ VDI__FN void vdi__ds_label_bins(vdi__ds_pass *g, int64_t b, char *p) {
             const bool counts = t >= g->lo && t < g->hi;
             if (counts) sum += spike ? log(q) : log1p(-q);
             vdi_dtype_store(d->dtype, g->d_odds, (b * bins + t) * M + j,
-                            counts && vdi__ds_free(d, q) ? (double)spike - q : 0);
+                            counts ? vdi__ds_inward(d, q, (double)spike - q) : 0);
         }
     }
     g->bound[b] = sum;
@@ -517,7 +524,7 @@ VDI__FN void vdi__ds_odds_relaxed(vdi__ds_snippet *u, vdi_tape *t, int64_t j) {
             const double y = vdi_dtype_load(d->dtype, u->trains.train, at);
             v += vdi_dtype_load(d->dtype, relaxed.data, at) * y * (1 - y) / d->train.temperature;
         }
-        vdi_dtype_store(d->dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_free(d, p) ? v : 0);
+        vdi_dtype_store(d->dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_inward(d, p, v));
     }
 }
 
@@ -545,9 +552,9 @@ VDI__FN vdi_status vdi__ds_odds_factorised(vdi__ds_snippet *u, vdi_tape *t, vdi_
                  (size_t)K, c, along);
         for (int64_t i = 0; i < bins; i++) {
             const double p = vdi_dtype_load(dtype, u->trains.probability, j * bins + i);
-            const bool counts = i >= g->lo && i < g->hi && vdi__ds_free(d, p);
-            vdi_dtype_store(dtype, g->d_odds, (u->b * bins + i) * M + j,
-                            counts ? vdi_dtype_load(dtype, along, i) - all * p : 0);
+            const bool counts = i >= g->lo && i < g->hi;
+            const double v = counts ? vdi_dtype_load(dtype, along, i) - all * p : 0;
+            vdi_dtype_store(dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_inward(d, p, v));
         }
     }
     return VDI_OK;
