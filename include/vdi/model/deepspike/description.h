@@ -14,73 +14,77 @@
 
 /* ======== fields ============================================================================== */
 
-VDI__DEF const vdi_fields *vdi_deepspike_desc_fields(void) {
-    static const char *const families[] = {"factorised", "correlated", NULL};
-    static const char *const priors[] = {"bernoulli", "count", NULL};
-    static const char *const dtypes[] = {"float32", "float64", NULL};
-    static const char *const schedules[] = {"constant", "cosine", "exponential",
-                                            "step",     "linear", NULL};
-    static const char *const estimators[] = {
+static const char *const vdi__ds_families_words[] = {"factorised", "correlated", NULL};
+static const char *const vdi__ds_priors_words[] = {"bernoulli", "count", NULL};
+static const char *const vdi__ds_dtypes_words[] = {"float32", "float64", NULL};
+static const char *const vdi__ds_schedules_words[] = {"constant", "cosine", "exponential",
+                                                      "step",     "linear", NULL};
+static const char *const vdi__ds_estimators_words[] = {
 #define VDI__DS_WORD(upper, lower) #lower,
-        VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_WORD)
+    VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_WORD)
 #undef VDI__DS_WORD
-            NULL};
+        NULL};
 #define VDI__DS_INT(member, initial, least, most, help) \
     VDI_FIELD_INT(vdi_deepspike_desc, member, initial, least, most, help)
 #define VDI__DS_REAL(member, initial, least, most, help) \
     VDI_FIELD_REAL(vdi_deepspike_desc, member, initial, least, most, help)
-    static const vdi_field rows[] = {
-        VDI_FIELD_ENUM(vdi_deepspike_desc, posterior, families, "family of the posterior"),
-        VDI_FIELD_SIZES(vdi_deepspike_desc, channels, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS,
-                        0, 0, 1, 4096, "channels of the convolutions"),
-        VDI_FIELD_SIZES(vdi_deepspike_desc, width, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0,
-                        0, 1, 4096, "their widths in frames, odd"),
-        VDI__DS_INT(head_width, 11, 1, 4096, "width of the last convolution, odd"),
-        VDI__DS_INT(features, 13, 1, 4096, "correlated: outputs of the last convolution"),
-        VDI__DS_INT(hidden, 64, 1, 4096, "correlated: units of each recurrent layer"),
-        VDI_FIELD_REAL_TWIN(vdi_deepspike_desc, bias, has_bias, 0, -50, 50, VDI_FIELD_COMPUTED,
-                            "of the log odds at the start"),
-        VDI__DS_REAL(floor, 1e-3, 1e-12, 0.49, "probabilities are held so far from 0 and 1"),
-        VDI__DS_INT(upsample, 1, 1, 64, "bins in a frame"),
-        VDI_FIELD_BOOL(vdi_deepspike_desc, amplitude, "infer the amplitude from each snippet"),
-        VDI__DS_REAL(amplitude_spread, 0.3, 1e-6, 1e3, "its standard deviation, raw"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, prior, priors, "prior over trains"),
-        VDI__DS_REAL(prior_rate[0], 0.015, 1e-9, 0.999, "spikes in a bin"),
-        VDI__DS_REAL(prior_rate[1], 0.015, 1e-9, 0.999, "of the second stream"),
-        VDI_FIELD_BOOL(vdi_deepspike_desc, normalise,
-                       "bring each cell's traces to noise 0.1 and lower quartile 0"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, dtype, dtypes, "of the network"),
-        VDI_FIELD_INT32(vdi_deepspike_desc, generative.streams, 1, 1, VDI_DEEPSPIKE_STREAMS,
-                        "of spikes and of fluorescence"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, train.estimator, estimators,
-                       "how the gradient is estimated"),
-        VDI__DS_INT(train.steps, 5000, 1, 274877906944.0, "steps of the schedule"),
-        VDI__DS_INT(train.batch, 20, 1, 32768, "snippets of one cell in a step"),
-        VDI__DS_INT(train.samples, 64, 1, 1048576, "trains drawn of each"),
-        VDI__DS_INT(train.snippet, 300, 1, 16777216, "frames of a snippet"),
-        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_first, 0, 0, 16777215,
-                            VDI_FIELD_COMPUTED, "frames at its beginning that do not count"),
-        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215,
-                            VDI_FIELD_COMPUTED, "frames at its end that do not count"),
-        VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
-        VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
-        VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
-                     "longest gradient of the network; negative: any"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, schedules, "rule of the rates"),
-        VDI__DS_INT(train.schedule.warmup, 0, 0, 274877906944.0, "steps of a linear rise"),
-        VDI__DS_INT(train.schedule.steps, 0, 0, 274877906944.0, "length of cosine and linear"),
-        VDI__DS_INT(train.schedule.every, 0, 0, 274877906944.0, "steps to the next factor"),
-        VDI__DS_REAL(train.schedule.factor, 0, 0, 1e6, "that factor"),
-        VDI__DS_REAL(train.schedule.last, 0, 0, 1e6, "the last factor of cosine and linear"),
-        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.dreams, 0, 1, 98304, VDI_FIELD_COMPUTED,
-                            "wake-sleep: simulated snippets in a step"),
-        VDI__DS_REAL(train.temperature, 0.5, 1e-3, 100, "concrete: of the relaxation"),
-        VDI__DS_REAL(train.baseline_memory, 0.9, 0, 1, "REINFORCE with one sample: of the mean"),
-        VDI_FIELD_SEED(vdi_deepspike_desc, train.seed, "of everything random"),
-    };
+static const vdi_field vdi__ds_rows[] = {
+    VDI_FIELD_ENUM(vdi_deepspike_desc, posterior, vdi__ds_families_words,
+                   "family of the posterior"),
+    VDI_FIELD_SIZES(vdi_deepspike_desc, channels, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0,
+                    0, 1, 4096, "channels of the convolutions"),
+    VDI_FIELD_SIZES(vdi_deepspike_desc, width, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0, 0,
+                    1, 4096, "their widths in frames, odd"),
+    VDI__DS_INT(head_width, 11, 1, 4096, "width of the last convolution, odd"),
+    VDI__DS_INT(features, 13, 1, 4096, "correlated: outputs of the last convolution"),
+    VDI__DS_INT(hidden, 64, 1, 4096, "correlated: units of each recurrent layer"),
+    VDI_FIELD_REAL_TWIN(vdi_deepspike_desc, bias, has_bias, 0, -50, 50, VDI_FIELD_COMPUTED,
+                        "of the log odds at the start"),
+    VDI__DS_REAL(floor, 1e-3, 1e-12, 0.49, "probabilities are held so far from 0 and 1"),
+    VDI__DS_INT(upsample, 1, 1, 64, "bins in a frame"),
+    VDI_FIELD_BOOL(vdi_deepspike_desc, amplitude, "infer the amplitude from each snippet"),
+    VDI__DS_REAL(amplitude_spread, 0.3, 1e-6, 1e3, "its standard deviation, raw"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, prior, vdi__ds_priors_words, "prior over trains"),
+    VDI__DS_REAL(prior_rate[0], 0.015, 1e-9, 0.999, "spikes in a bin"),
+    VDI__DS_REAL(prior_rate[1], 0.015, 1e-9, 0.999, "of the second stream"),
+    VDI_FIELD_BOOL(vdi_deepspike_desc, normalise,
+                   "bring each cell's traces to noise 0.1 and lower quartile 0"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, dtype, vdi__ds_dtypes_words, "of the network"),
+    VDI_FIELD_INT32(vdi_deepspike_desc, generative.streams, 1, 1, VDI_DEEPSPIKE_STREAMS,
+                    "of spikes and of fluorescence"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, train.estimator, vdi__ds_estimators_words,
+                   "how the gradient is estimated"),
+    VDI__DS_INT(train.steps, 5000, 1, 274877906944.0, "steps of the schedule"),
+    VDI__DS_INT(train.batch, 20, 1, 32768, "snippets of one cell in a step"),
+    VDI__DS_INT(train.samples, 64, 1, 1048576, "trains drawn of each"),
+    VDI__DS_INT(train.snippet, 300, 1, 16777216, "frames of a snippet"),
+    VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_first, 0, 0, 16777215, VDI_FIELD_COMPUTED,
+                        "frames at its beginning that do not count"),
+    VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215, VDI_FIELD_COMPUTED,
+                        "frames at its end that do not count"),
+    VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
+    VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
+    VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
+                 "longest gradient of the network; negative: any"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, vdi__ds_schedules_words,
+                   "rule of the rates"),
+    VDI__DS_INT(train.schedule.warmup, 0, 0, 274877906944.0, "steps of a linear rise"),
+    VDI__DS_INT(train.schedule.steps, 0, 0, 274877906944.0, "length of cosine and linear"),
+    VDI__DS_INT(train.schedule.every, 0, 0, 274877906944.0, "steps to the next factor"),
+    VDI__DS_REAL(train.schedule.factor, 0, 0, 1e6, "that factor"),
+    VDI__DS_REAL(train.schedule.last, 0, 0, 1e6, "the last factor of cosine and linear"),
+    VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.dreams, 0, 1, 98304, VDI_FIELD_COMPUTED,
+                        "wake-sleep: simulated snippets in a step"),
+    VDI__DS_REAL(train.temperature, 0.5, 1e-3, 100, "concrete: of the relaxation"),
+    VDI__DS_REAL(train.baseline_memory, 0.9, 0, 1, "REINFORCE with one sample: of the mean"),
+    VDI_FIELD_SEED(vdi_deepspike_desc, train.seed, "of everything random"),
+};
 #undef VDI__DS_INT
 #undef VDI__DS_REAL
-    static const vdi_fields table = {"vdi_deepspike_desc", rows, (int)VDI__COUNT(rows)};
+
+VDI__DEF const vdi_fields *vdi_deepspike_desc_fields(void) {
+    static const vdi_fields table = {"vdi_deepspike_desc", vdi__ds_rows,
+                                     (int)VDI__COUNT(vdi__ds_rows)};
     return &table;
 }
 
