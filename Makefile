@@ -159,9 +159,9 @@ $(B)/box2d/%: examples/box2d/%.cpp vdi.h
 # ---- the pretrained network ------------------------------------------------------------------------------------------
 
 # Three minutes of one core; it goes on where it was stopped. The result is the same bits for the same build on the same kind of machine.
-STEPS ?= 3000
+STEPS ?= 2000
 SEED  ?= 1
-MEMBERS ?= 2
+MEMBERS ?= 3
 .PHONY: pretrain
 pretrain: $(B)/examples/pretrain ## train the pretrained network again, from its seeds, and write weights.h
 	$(B)/examples/pretrain --steps $(STEPS) --seed $(SEED) --members $(MEMBERS) --checkpoint $(B)/pretrain \

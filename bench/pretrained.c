@@ -1,7 +1,7 @@
 /* bench/pretrained.c - the pretrained network: what a trace costs, from frames to expected spikes,
  * and what a simulated one costs
  *
- * Two members, as the one that is shipped has. Weights are random; the work does not depend on
+ * Three members, as the one that is shipped has. Weights are random; the work does not depend on
  * them.
  */
 #include "bench.h"
@@ -47,9 +47,10 @@ int main(int argc, char **argv) {
     vdi_rng rng = vdi_rng_make(1, 1);
     vdi_pretrained_desc desc = vdi_pretrained_desc_defaults();
     bench_begin("pretrained", argc, argv);
-    desc.members = 2;
+    desc.members = 3;
     if (vdi_pretrained_create_random(&desc, NULL, &rng, &c.net, NULL) < 0) abort();
     c.population = vdi_population_desc_defaults();
+    c.population.seconds.low = c.population.seconds.high = 30;
     c.size = vdi_pretrained_memsize(c.net, FRAMES, 30);
     if (c.size < vdi_cell_memsize(&c.population)) c.size = vdi_cell_memsize(&c.population);
     c.work = bench_alloc(c.size);

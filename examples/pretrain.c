@@ -7,18 +7,25 @@
  * This is a recipe, not a lesson, and therefore longer than the other examples: everything that
  * decides the weights stands here, so that anybody can make them again.
  *
- * A pool of simulated traces of 30 s is kept, and a few of them are replaced in every step, so that
- * no trace is seen often. A batch is 48 crops of 384 samples at 60 Hz; each carries the statistics
- * of its whole trace. The loss is the negative log likelihood of the true spike counts under
- * independent Poisson bins, weighted so that busy cells do not drown quiet ones, plus a small
- * squared error of the denoised trace. Adam with a warm-up and a cosine; what is shipped is the
- * moving average of the weights. Networks of several seeds (members) are trained one after the
- * other, and shipped as one network whose results are averaged.
+ * A pool of simulated traces is kept, and a few of them are replaced in every step, so that no trace
+ * is seen often; of a long one up to a minute is kept, with the statistics of all of it. A batch is 24
+ * crops of 768 samples at 60 Hz. The loss has four parts, of which the first two are weighted by the
+ * trace's rate, so that busy cells do not drown quiet ones:
+ *   - the negative log likelihood of the true spike counts under independent Poisson bins,
+ *   - that of the counts in windows of 200 ms under negative binomial distributions, whose spread the
+ *     network tells: in bursts, and where the height of one spike is uncertain, counts vary more than
+ *     Poisson's, and a network that knows it is not drawn to the loudest events,
+ *   - the squared error of rates smoothed by 100 ms, over their variance in the crop,
+ *   - the squared error of the denoised trace.
+ * Adam with a warm-up and a cosine; what is shipped is the moving average of the weights. Networks of
+ * several seeds (members) are trained one after the other, and shipped as one network whose results
+ * are averaged. They do not all believe the same of cells: the first one (see plain_member) knows
+ * single spikes and short episodes alone, and dyes of any decay with a rise of any length.
  *
  * Options: --steps N  --seed N  --members M (seeds N ... N+M-1)  --out HEADER
  * --checkpoint PREFIX (of a file for each seed, written now and then and on Ctrl-C; a run whose
- * file is there goes on from it and ends in the same bits)  --set FIELD=LOW[,HIGH] (of the
- * population)  --size CHANNELS,WIDTH,LAYERS,HIDDEN.
+ * file is there goes on from it and ends in the same bits)  --set FIELD=VALUE (of the population, as
+ * rate.low=0.1)  --size CHANNELS,WIDTH,LAYERS,CONTEXT,HIDDEN.
  */
 #include "vdi.h"
 #include <math.h>
@@ -28,7 +35,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 48, CROP = 384, EDGE = 48, LENGTH = 1760, POOL = 3072, FRESH = 8, SPIKES = 16384 };
+enum { BATCH = 24, CROP = 768, EDGE = 48, LENGTH = 3600, POOL = 3072, FRESH = 6, SPIKES = 131072 };
+/* samples of a window of 200 ms; of the smoothing: its reach in samples */
+enum { WINDOW = 12, REACH = 18 };
 enum { STATS = VDI_PRETRAINED_STATS, PARAMS = VDI_PRETRAINED_PARAMS };
 static vdi_error err;
 
@@ -53,17 +62,19 @@ typedef struct pool {
     int64_t size, cells; /* cells made so far; cell i stands in slot i % size */
     float *x, *clean;    /* (size,LENGTH): prepared traces, with and without noise */
     uint8_t *count;      /* (size,LENGTH): true spikes */
+    int64_t *known;      /* (size): samples that are there; the last one is held behind them */
     float *stats;        /* (size,STATS) */
     /* scratch for one cell */
     void *work, *prepare;
     size_t prepare_size;
-    float *trace, *quiet;
+    float *trace, *quiet, *grid;
     double *spike, *sum;
 } pool;
 
 static void pool_create(pool *p, int64_t size) {
     const double fps = p->population.high_frames.high;
-    const int64_t frames = (int64_t)(p->population.seconds * fps) + 1;
+    const int64_t frames = (int64_t)(p->population.seconds.high * fps) + 4;
+    const int64_t samples = (int64_t)(p->population.seconds.high * VDI_PRETRAINED_GRID) + 512;
     const size_t n = (size_t)size, length = (size_t)frames;
     p->size = size;
     p->prepare_size = vdi_pretrained_prepare_memsize(frames, 60);
@@ -71,7 +82,9 @@ static void pool_create(pool *p, int64_t size) {
     p->x = reserve(n * LENGTH, sizeof *p->x);
     p->clean = reserve(n * LENGTH, sizeof *p->clean);
     p->count = reserve(n * LENGTH, 1);
+    p->known = reserve(n, sizeof *p->known);
     p->stats = reserve(n * STATS, sizeof *p->stats);
+    p->grid = reserve((size_t)samples, sizeof *p->grid);
     p->work = reserve(vdi_cell_memsize(&p->population), 1);
     p->prepare = reserve(p->prepare_size, 1);
     p->trace = reserve(length, sizeof *p->trace);
@@ -87,39 +100,65 @@ static void pool_destroy(pool *p) {
     free(p->trace);
     free(p->prepare);
     free(p->work);
+    free(p->grid);
     free(p->stats);
+    free(p->known);
     free(p->count);
     free(p->clean);
     free(p->x);
 }
 
-/* Bring the noiseless trace to the scale and grid of the prepared one, into clean (LENGTH). */
-static void clean_to_grid(pool *p, const vdi_cell *cell, const vdi_prepared *ready, int64_t known,
-                          float *clean) {
+/* Bring the noiseless trace to the scale and grid of the prepared one, into p->grid (samples). */
+static void clean_to_grid(pool *p, const vdi_cell *cell, const vdi_prepared *ready) {
+    const bool fast = cell->frame_rate > 1.05 * VDI_PRETRAINED_GRID;
     const double scale = ready->scale > 0 ? ready->scale : 1;
-    for (int64_t i = 0; i < cell->frames; i++) {
-        double above = (double)p->quiet[i] - (double)ready->baseline[i];
-        p->quiet[i] = (float)(above / scale);
+    if (fast) {
+        vdi_pretrained_to_grid(cell->frames, p->quiet, cell->frame_rate, p->sum, ready->samples,
+                               p->grid);
     }
-    vdi_pretrained_to_grid(cell->frames, p->quiet, cell->frame_rate, p->sum, known, clean);
-    for (int64_t i = known; i < LENGTH; i++)
-        clean[i] = clean[known - 1];
+    float *y = fast ? p->grid : p->quiet; /* the points whose baseline is known */
+    for (int64_t i = 0; i < ready->points; i++) {
+        const double above = (double)y[i] - ready->offset - (double)ready->baseline[i];
+        y[i] = (float)(above / scale);
+    }
+    if (!fast) {
+        vdi_pretrained_to_grid(cell->frames, p->quiet, cell->frame_rate, p->sum, ready->samples,
+                               p->grid);
+    }
 }
 
-/* Count the spikes of each sample of the grid into count (LENGTH). */
-static void count_spikes(const double *spike, int64_t spikes, int64_t known, uint8_t *count) {
+/* Count the spikes of each sample of the grid, from sample `first` on, into count (LENGTH). */
+static void count_spikes(const double *spike, int64_t spikes, int64_t first, int64_t known,
+                         uint8_t *count) {
     memset(count, 0, LENGTH);
     for (int64_t i = 0; i < spikes; i++) {
-        const double at = floor(spike[i] * VDI_PRETRAINED_GRID + 0.5);
+        const double at = floor(spike[i] * VDI_PRETRAINED_GRID + 0.5) - (double)first;
         if (at < 0 || at >= (double)known) continue;
         if (count[(int)at] < 255) count[(int)at]++;
     }
 }
 
+/* Keep up to LENGTH samples of a prepared cell, from anywhere in it. */
+static void pool_keep(pool *p, const vdi_prepared *ready, int64_t spikes) {
+    const size_t slot = (size_t)(p->cells % p->size);
+    const int64_t known = ready->samples < LENGTH ? ready->samples : LENGTH;
+    const uint64_t places = (uint64_t)(ready->samples - known) / 2 + 1;
+    vdi_rng rng = vdi_rng_make(p->seed ^ 0x77696e64u, (uint64_t)p->cells);
+    const int64_t first = 2 * (int64_t)vdi_rng_below(&rng, places);
+    float *x = p->x + slot * LENGTH, *clean = p->clean + slot * LENGTH;
+    for (int64_t i = 0; i < LENGTH; i++) {
+        const int64_t from = first + (i < known ? i : known - 1);
+        x[i] = ready->x[from];
+        clean[i] = p->grid[from];
+    }
+    count_spikes(p->spike, spikes, first, known, p->count + slot * LENGTH);
+    memcpy(p->stats + slot * STATS, ready->stats, sizeof ready->stats);
+    p->known[slot] = known;
+    p->cells++;
+}
+
 /* Simulate the next cell into its slot. */
 static void pool_add(pool *p) {
-    const size_t slot = (size_t)(p->cells % p->size);
-    float *x = p->x + slot * LENGTH;
     vdi_cell cell;
     vdi_prepared ready;
     if (vdi_population_draw(&p->population, p->seed, (uint64_t)p->cells, &cell) < 0)
@@ -129,13 +168,8 @@ static void pool_add(pool *p) {
     if (spikes > SPIKES) spikes = SPIKES;
     need(vdi_pretrained_prepare(VDI_F32, cell.frames, p->trace, cell.frame_rate, p->prepare,
                                 p->prepare_size, &ready, &err));
-    const int64_t known = ready.samples < LENGTH ? ready.samples : LENGTH;
-    for (int64_t i = 0; i < LENGTH; i++)
-        x[i] = ready.x[i < ready.samples ? i : ready.samples - 1];
-    clean_to_grid(p, &cell, &ready, known, p->clean + slot * LENGTH);
-    count_spikes(p->spike, spikes, known, p->count + slot * LENGTH);
-    memcpy(p->stats + slot * STATS, ready.stats, sizeof ready.stats);
-    p->cells++;
+    clean_to_grid(p, &cell, &ready);
+    pool_keep(p, &ready, spikes);
 }
 
 /* The pool as it is at this step: its last cells, whichever they are. */
@@ -150,7 +184,10 @@ static void pool_fill(pool *p, uint64_t seed, int64_t step) {
 
 typedef struct batch {
     float x[BATCH * CROP], clean[BATCH * CROP], count[BATCH * CROP];
+    float mask[BATCH * CROP]; /* 1 where a sample counts: not at the ends of a crop, unless they are
+                                 the trace's own, and not behind the trace */
     float stats[BATCH * STATS], weight[BATCH];
+    double smoothed; /* weight of the squared error of smoothed rates */
 } batch;
 
 /* Crops of batch `index`: which ones depends on nothing but the seed and that number. */
@@ -158,38 +195,195 @@ static void batch_draw(const pool *p, uint64_t seed, uint64_t index, batch *b) {
     vdi_rng rng = vdi_rng_make(seed ^ 0x62617463u, index);
     for (size_t i = 0; i < BATCH; i++) {
         const size_t slot = (size_t)vdi_rng_below(&rng, (uint64_t)p->size);
-        const size_t at = slot * LENGTH + 2 * (size_t)vdi_rng_below(&rng, (LENGTH - CROP) / 2 + 1);
+        const size_t known = (size_t)p->known[slot];
+        const size_t places = known > CROP ? (known - CROP) / 2 + 1 : 1;
+        const size_t first = 2 * (size_t)vdi_rng_below(&rng, places), at = slot * LENGTH + first;
         memcpy(b->x + i * CROP, p->x + at, CROP * sizeof *b->x);
         memcpy(b->clean + i * CROP, p->clean + at, CROP * sizeof *b->clean);
         memcpy(b->stats + i * STATS, p->stats + slot * STATS, STATS * sizeof *b->stats);
-        for (size_t k = 0; k < CROP; k++)
+        for (size_t k = 0; k < CROP; k++) {
+            const bool begins = k >= EDGE || first == 0;
+            const bool ends = k < CROP - EDGE || first + CROP >= known;
             b->count[i * CROP + k] = (float)p->count[at + k];
+            b->mask[i * CROP + k] = begins && ends && first + k < known;
+        }
         double spikes = 0; /* a busy trace counts less, so that it does not drown the quiet ones */
-        for (size_t k = 0; k < LENGTH; k++)
+        for (size_t k = 0; k < known; k++)
             spikes += p->count[slot * LENGTH + k];
-        b->weight[i] = 1 / sqrtf(0.3f + (float)(spikes * VDI_PRETRAINED_GRID / LENGTH));
+        const double rate = spikes * VDI_PRETRAINED_GRID / (double)known;
+        b->weight[i] = (float)pow(0.3 + rate, -0.4);
     }
 }
 
-/* What counts of a crop (BATCH,CROP): not its ends. */
-static vdi_var inner(vdi_tape *t, vdi_var x) {
-    return vdi_var_slice(t, x, 1, EDGE, 1, CROP - 2 * EDGE);
+/* ---- the loss of the counts, an operation of its own ----------------------------------------- */
+
+/* What is minimised of spikes m and spread a (BATCH,CROP), and its gradients. */
+typedef struct count_loss {
+    const float *m, *a;
+    float *dm, *da;
+    const batch *b;
+    double total; /* samples that count */
+} count_loss;
+
+/* m - n log m per sample. */
+static double poisson_loss(const count_loss *l) {
+    double sum = 0;
+    for (int i = 0; i < BATCH * CROP; i++) {
+        const batch *b = l->b;
+        const double w = (double)b->mask[i] * (double)b->weight[i / CROP] / l->total;
+        const double n = (double)b->count[i], m = (double)l->m[i] + 1e-6;
+        sum += w * (m - n * log(m));
+        l->dm[i] += (float)(0.5 * w * (1 - n / m));
+    }
+    return sum;
 }
 
-/* (m - n log m) per bin, and 0.03 times the squared error of the denoised trace. */
+/* Of one window of expectation M, spread A and N spikes: -log NB without what does not depend on M and
+ * A, which is (N + 1/A) log(1 + A M) - N log M - sum_{j<N} log(1 + A j). */
+static double window_loss(double M, double A, int N, double *dM, double *dA) {
+    const double grown = 1 + A * M, log_grown = log1p(A * M);
+    double loss = (N + 1 / A) * log_grown - N * log(M);
+    *dM = (N * A + 1) / grown - N / M;
+    *dA = (N + 1 / A) * M / grown - log_grown / (A * A);
+    for (int j = 1; j < N; j++) {
+        loss -= log1p(A * j);
+        *dA -= j / (1 + A * j);
+    }
+    return loss;
+}
+
+static double negative_binomial_loss(const count_loss *l) {
+    double sum = 0;
+    for (int i = 0; i < BATCH * CROP; i += WINDOW) {
+        const batch *b = l->b;
+        const double w = (double)b->weight[i / CROP] / l->total;
+        double M = 1e-6, A = 1e-4, N = 0, seen = 0, dM, dA;
+        for (int k = i; k < i + WINDOW; k++) {
+            M += (double)l->m[k];
+            A += (double)l->a[k] / WINDOW;
+            N += (double)b->count[k];
+            seen += (double)b->mask[k];
+        }
+        if (seen < WINDOW) continue;
+        sum += w * window_loss(M, A, (int)N, &dM, &dA);
+        for (int k = i; k < i + WINDOW; k++) {
+            l->dm[k] += (float)(0.5 * w * dM);
+            l->da[k] += (float)(0.5 * w * dA / WINDOW);
+        }
+    }
+    return sum;
+}
+
+/* y = x (CROP) smoothed by a Gaussian of 100 ms. */
+static void smooth(const float *x, float *y) {
+    const double sd = 0.1 * VDI_PRETRAINED_GRID;
+    double sum = 0;
+    float w[REACH + 1];
+    for (int k = -REACH; k <= REACH; k++)
+        sum += exp(-0.5 * k * k / (sd * sd));
+    for (int k = 0; k <= REACH; k++)
+        w[k] = (float)(exp(-0.5 * k * k / (sd * sd)) / sum);
+    for (int i = 0; i < CROP; i++)
+        y[i] = w[0] * x[i];
+    for (int k = 1; k <= REACH; k++) {
+        for (int i = k; i < CROP; i++)
+            y[i] += w[k] * x[i - k];
+        for (int i = 0; i + k < CROP; i++)
+            y[i] += w[k] * x[i + k];
+    }
+}
+
+/* Squared error of the smoothed rate of crop i, over its variance (at least that of 0.3 Hz). */
+static double smoothed_loss(const count_loss *l, int i) {
+    static float x[CROP], s[CROP];
+    const float *mask = l->b->mask + i * CROP, *count = l->b->count + i * CROP;
+    const float *m = l->m + i * CROP;
+    double seen = 0, sum = 0, square = 0, error = 0;
+    for (int k = 0; k < CROP; k++) {
+        x[k] = count[k] * mask[k];
+        seen += (double)mask[k];
+    }
+    if (seen < VDI_PRETRAINED_GRID) return 0;
+    smooth(x, s);
+    for (int k = 0; k < CROP; k++) {
+        sum += (double)(mask[k] * s[k]);
+        square += (double)(mask[k] * s[k] * s[k]);
+        x[k] = (m[k] - count[k]) * mask[k];
+    }
+    const double floor_variance = 0.3 / VDI_PRETRAINED_GRID * 0.047; /* 0.047: of the Gaussian */
+    const double variance = square / seen - sum * sum / seen / seen + floor_variance;
+    const double scale = l->b->smoothed / (variance * seen * BATCH);
+    smooth(x, s);
+    for (int k = 0; k < CROP; k++)
+        error += (double)(s[k] * s[k]);
+    smooth(s, x);
+    for (int k = 0; k < CROP; k++)
+        l->dm[i * CROP + k] += (float)(2 * scale) * x[k] * mask[k];
+    return scale * error;
+}
+
+/* in: spikes, spread; out: the loss, and its Poisson part alone; saved: both gradients. */
+static vdi_status count_loss_forward(vdi_custom *c, void *user, vdi_error *e) {
+    count_loss l;
+    (void)e;
+    l.b = user;
+    l.m = c->in[0].data;
+    l.a = c->in[1].data;
+    l.dm = c->saved;
+    l.da = l.dm + BATCH * CROP;
+    l.total = 1e-9;
+    memset(c->saved, 0, 2 * BATCH * CROP * sizeof(float));
+    for (int i = 0; i < BATCH * CROP; i++)
+        l.total += (double)l.b->mask[i];
+    const double poisson = poisson_loss(&l);
+    double loss = 0.5 * (poisson + negative_binomial_loss(&l));
+    for (int i = 0; i < BATCH && l.b->smoothed > 0; i++)
+        loss += smoothed_loss(&l, i);
+    *(float *)c->out[0].data = (float)loss;
+    *(float *)c->out[1].data = (float)poisson;
+    return VDI_OK;
+}
+
+static vdi_status count_loss_backward(vdi_custom *c, void *user, vdi_error *e) {
+    (void)user;
+    (void)e;
+    if (!vdi_tensor_ok(c->dout[0])) return VDI_OK;
+    const float g = *(const float *)c->dout[0].data, *d = c->saved;
+    for (int k = 0; k < 2; k++) {
+        float *to = vdi_tensor_ok(c->din[k]) ? c->din[k].data : NULL;
+        for (int i = 0; to && i < BATCH * CROP; i++)
+            to[i] += g * d[k * BATCH * CROP + i];
+    }
+    return VDI_OK;
+}
+
+/* All of it; *poisson is there to be printed. */
 static vdi_var loss_of(vdi_tape *t, const vdi_pretrained_desc *d, const vdi_param *params, batch *b,
                        vdi_var *poisson) {
+    const int64_t one[1] = {1};
     vdi_var x = vdi_tape_constant(t, vdi_tensor_2d(b->x, VDI_F32, BATCH, CROP));
     vdi_var stats = vdi_tape_constant(t, vdi_tensor_2d(b->stats, VDI_F32, BATCH, STATS));
-    vdi_var n = vdi_tape_constant(t, vdi_tensor_2d(b->count, VDI_F32, BATCH, CROP));
     vdi_var target = vdi_tape_constant(t, vdi_tensor_2d(b->clean, VDI_F32, BATCH, CROP));
-    vdi_var clean, m = vdi_pretrained_apply(t, d, params, x, stats, &clean);
-    vdi_var w = vdi_tape_constant(t, vdi_tensor_2d(b->weight, VDI_F32, BATCH, 1));
-    vdi_var log_m = vdi_var_log(t, vdi_var_add_scalar(t, m, 1e-6));
-    vdi_var bin = vdi_var_sub(t, m, vdi_var_mul(t, n, log_m));
-    vdi_var error = vdi_var_square(t, vdi_var_sub(t, clean, target));
-    *poisson = vdi_var_mean(t, inner(t, vdi_var_mul(t, bin, w)));
-    return vdi_var_add(t, *poisson, vdi_var_mul_scalar(t, vdi_var_mean(t, inner(t, error)), 0.03));
+    vdi_var mask = vdi_tape_constant(t, vdi_tensor_2d(b->mask, VDI_F32, BATCH, CROP));
+    const vdi_pretrained_vars said = vdi_pretrained_apply(t, d, params, x, stats);
+    const vdi_var in[2] = {said.spikes, said.spread};
+    const vdi_tensor shape[2] = {vdi_tensor_view(NULL, VDI_F32, 1, one),
+                                 vdi_tensor_view(NULL, VDI_F32, 1, one)};
+    vdi_var out[2];
+    vdi_custom_desc op = {0};
+    op.name = "count_loss";
+    op.inputs = op.outputs = 2;
+    op.input = in;
+    op.output = shape;
+    op.saved_bytes = 2 * BATCH * CROP * sizeof(float);
+    op.forward = count_loss_forward;
+    op.backward = count_loss_backward;
+    op.user = b;
+    (void)vdi_var_custom(t, &op, out);
+    vdi_var error = vdi_var_square(t, vdi_var_sub(t, said.clean, target));
+    vdi_var clean = vdi_var_mean(t, vdi_var_mul(t, error, mask));
+    *poisson = out[1];
+    return vdi_var_add(t, vdi_var_sum(t, out[0]), vdi_var_mul_scalar(t, clean, 0.03));
 }
 
 /* ---- a run: the network of one seed --------------------------------------------------------- */
@@ -376,7 +570,7 @@ static void write_description(vdi_writer *w, const vdi_pretrained_desc *d, int64
     for (int i = 0; i < VDI_LAYERS_MAX; i++) {
         vdi_write_format(w, i ? ", %d" : "%d", (int)d->dilation[i]);
     }
-    vdi_write_format(w, "}, %d, %d},\n", (int)d->hidden, (int)d->members);
+    vdi_write_format(w, "}, %d, %d, %d},\n", (int)d->context, (int)d->hidden, (int)d->members);
     vdi_write_format(w,
                      "    vdi_pretrained_shipped_scale, vdi_pretrained_shipped_word, %lld};\n"
                      "#endif\n",
@@ -405,6 +599,35 @@ static void write_header(const char *path, const vdi_pretrained *net, const char
 
 /* ---- options -------------------------------------------------------------------------------- */
 
+/* The first member's cells: without bursts, tonic firing and long episodes, in rates that nothing
+ * limits; decays and rises that do not know of each other; spikes neither far below nor far above the
+ * noise. It counts single spikes, and is not asked for smoothed rates. */
+static void plain_member(vdi_population_desc *p) {
+    const vdi_population_desc d = {
+        .rate = {0.02, 10},
+        .fast_sd = {0, 1.5},
+        .slow_sd = {0, 2},
+        .episode_onset = {0.02, 1},
+        .episode_length = {0.01, 0.5},
+        .episode_rate = {15, 150},
+        .refractory = {0.0042, 0.0083},
+        .tau = {0.06, 3},
+        .peak_snr = {0.5, 15},
+    };
+    p->burst_share = p->tonic_share = p->silent_share = p->swift_share = 0;
+    p->ceiling.low = p->ceiling.high = 1e6;
+    p->rise_most = 1;
+    p->rate = d.rate;
+    p->fast_sd = d.fast_sd;
+    p->slow_sd = d.slow_sd;
+    p->episode_onset = d.episode_onset;
+    p->episode_length = d.episode_length;
+    p->episode_rate = d.episode_rate;
+    p->refractory = d.refractory;
+    p->tau = d.tau;
+    p->peak_snr = d.peak_snr;
+}
+
 typedef struct options {
     int64_t steps, size;
     uint64_t seed;
@@ -415,54 +638,27 @@ typedef struct options {
     char command[2048]; /* those that decide the weights, for the header */
 } options;
 
-#define RANGE(field) \
-    { #field, offsetof(vdi_population_desc, field), true }
-#define SHARE(field) \
-    { #field, offsetof(vdi_population_desc, field), false }
-static const struct {
-    const char *name;
-    size_t at;
-    bool range; /* low and high, or one number */
-} fields[] = {
-    /* clang-format off */
-    RANGE(rate), RANGE(fast_tau), RANGE(slow_tau), RANGE(fast_sd), RANGE(slow_sd),
-    RANGE(episode_onset), RANGE(episode_length), RANGE(episode_rate), RANGE(burst_chance),
-    RANGE(burst_interval), RANGE(refractory), RANGE(tau), RANGE(slow_decay), RANGE(slow_times),
-    RANGE(jump_cv), RANGE(hill), RANGE(rest), RANGE(saturation), RANGE(quick), RANGE(sluggish),
-    RANGE(stage), RANGE(low_frames), RANGE(middle_frames), RANGE(high_frames), RANGE(window),
-    RANGE(offset), RANGE(power_snr), RANGE(peak_snr), RANGE(shot), RANGE(latency),
-    RANGE(drift_tau[0]), RANGE(drift_tau[1]), RANGE(drift_tau[2]), RANGE(drift_sd[0]),
-    RANGE(drift_sd[1]), RANGE(drift_sd[2]), RANGE(bleach_tau), RANGE(bleach),
-    SHARE(fast_share), SHARE(slow_share), SHARE(episode_share), SHARE(burst_share),
-    SHARE(slow_decay_share), SHARE(linear_share), SHARE(rest_share), SHARE(saturation_share),
-    SHARE(quick_share), SHARE(second_share), SHARE(third_share), SHARE(low_share),
-    SHARE(middle_share), SHARE(latency_share), SHARE(latency_most), SHARE(power_share),
-    SHARE(shot_share), SHARE(drift_share[0]), SHARE(drift_share[1]), SHARE(drift_share[2]),
-    SHARE(bleach_share),
-    /* clang-format on */
-};
-
-/* "rate=0.1,10" into the population. */
+/* "rate.low=0.1" into the population. */
 static bool set_population(vdi_population_desc *p, const char *text) {
+    char name[64];
     const char *equals = strchr(text, '=');
     const size_t length = equals ? (size_t)(equals - text) : 0;
-    for (size_t i = 0; length && i < sizeof fields / sizeof *fields; i++) {
-        if (strlen(fields[i].name) != length || strncmp(fields[i].name, text, length)) continue;
-        double *to = (double *)(void *)((char *)p + fields[i].at);
-        char *end;
-        to[0] = strtod(equals + 1, &end);
-        if (fields[i].range) to[1] = *end == ',' ? strtod(end + 1, &end) : to[0];
-        return *end == 0;
-    }
+    if (length == 0 || length >= sizeof name) return false;
+    memcpy(name, text, length);
+    name[length] = 0;
+    if (vdi_fields_set(vdi_population_desc_fields(), p, name, equals + 1, &err) >= 0) return true;
+    fprintf(stderr, "pretrain: %s\n", err.message);
     return false;
 }
 
 static bool set_size(vdi_pretrained_desc *d, const char *text) {
-    int channels, width, layers, hidden;
-    if (sscanf(text, "%d,%d,%d,%d", &channels, &width, &layers, &hidden) != 4) return false;
+    int channels, width, layers, context, hidden;
+    if (sscanf(text, "%d,%d,%d,%d,%d", &channels, &width, &layers, &context, &hidden) != 5)
+        return false;
     d->channels = channels;
     d->width = width;
     d->layers = layers;
+    d->context = context;
     d->hidden = hidden;
     memset(d->dilation, 0, sizeof d->dilation);
     return true;
@@ -531,6 +727,9 @@ int main(int argc, char **argv) {
         r.desc = &o.desc;
         r.seed = seed;
         r.steps = o.steps;
+        r.b.smoothed = m == 0 ? 0 : 0.03;
+        p.population = o.population;
+        if (m == 0) plain_member(&p.population);
         if (o.checkpoint) {
             snprintf(path, sizeof path, "%s.%llu.safetensors", o.checkpoint, seed);
             r.checkpoint = path;

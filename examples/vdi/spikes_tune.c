@@ -36,10 +36,22 @@ static vdi_var tune_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *use
     free(row);
     vdi_var e =
         vdi_pretrained_apply(t, vdi_pretrained_desc_of(u->net), vdi_pretrained_params(u->net)->item,
-                             vdi_var_reshape(t, x, 2, shape), stats, NULL);
+                             vdi_var_reshape(t, x, 2, shape), stats)
+            .spikes;
     /* expected spikes e to the log odds of at least one: 1 - exp(-e) against exp(-e) */
     return vdi_var_reshape(t, vdi_var_log(t, vdi_var_expm1(t, vdi_var_clip(t, e, 1e-7, 16))), 3,
                            shape);
+}
+
+/* The pieces of a trace between long gaps, each where it begins; nothing between them. */
+static void place_segments(const vdi_prepared *p, double fps, int64_t samples, float *x) {
+    memset(x, 0, (size_t)samples * sizeof *x);
+    for (int64_t k = 0; k < p->segments; k++) {
+        const vdi_prepared_segment *s = &p->segment[k];
+        const int64_t at = (int64_t)floor((double)s->frame * VDI_PRETRAINED_GRID / fps + 0.5);
+        for (int64_t i = 0; i < s->samples && at + i < samples; i++)
+            x[at + i] = p->x[s->sample + i];
+    }
 }
 
 static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u) {
@@ -64,7 +76,7 @@ static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u
         vdi_prepared p;
         if (vdi_pretrained_prepare(VDI_F64, frames, y, fps, work, size, &p, &err) < 0)
             return fail_error(&err, r->argument[0]);
-        memcpy(u->x + i * u->samples, p.x, (size_t)u->samples * sizeof *u->x);
+        place_segments(&p, fps, u->samples, u->x + i * u->samples);
         memcpy(u->stats + i * VDI_PRETRAINED_STATS, p.stats, sizeof p.stats);
         u->noise[i] = p.scale > 0 ? p.noise / p.scale : 1;
         /* a sample is the mean of some frames */
@@ -102,16 +114,17 @@ static int run_over(run *r, const vdi_pretrained *net, int64_t neurons, int64_t 
 }
 
 /* Its description comes with the file: the measures of the network in the box. */
-enum { MEASURES = 6 };
-static const char *const measure[MEASURES] = {"channels", "stem",   "width",
-                                              "layers",   "hidden", "members"};
+enum { MEASURES = 7 };
+static const char *const measure[MEASURES] = {"channels", "stem",   "width",  "layers",
+                                              "context",  "hidden", "members"};
 static void measures(const vdi_pretrained_desc *d, int32_t v[MEASURES]) {
     v[0] = d->channels;
     v[1] = d->stem;
     v[2] = d->width;
     v[3] = d->layers;
-    v[4] = d->hidden;
-    v[5] = d->members;
+    v[4] = d->context;
+    v[5] = d->hidden;
+    v[6] = d->members;
 }
 static bool tuned_save(const run *r, vdi_pretrained *net) {
     vdi_state *s = state_copy(vdi_params_state(vdi_pretrained_params(net)), 0, 3 + MEASURES);

@@ -132,6 +132,7 @@
 #include "model/calcium/mlphys.h"
 #include "model/calcium/spine.h"
 #include "model/calcium/likelihood.h"
+#include "model/calcium/population.h"
 #include "model/calcium/simulate.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_OASIS_IMPLEMENTATION)
@@ -157,6 +158,9 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
 #include "model/pretrained/pretrained.h"
+#include "model/pretrained/prepare.h"
+#include "model/pretrained/network.h"
+#include "model/pretrained/infer.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 #include "model/env/env.h"

@@ -77,10 +77,12 @@ typedef struct vdi_population_desc {
     double saturation_share;  /**< cells that saturate */
     vdi_span saturation;      /**< how strongly */
     double quick_share;       /**< cells with a quick rise */
-    vdi_span quick, sluggish; /**< first stage of rise of these, of the others; never above tau */
-    double second_share;      /**< cells with a second stage */
-    double third_share;       /**< those of them with a third one */
-    vdi_span stage;           /**< later stages, in units of the first */
+    vdi_span quick, sluggish; /**< first stage of rise of these, of the others */
+    double rise_most;    /**< at most, in units of the decay: what lets calcium go fast binds it
+                                   fast */
+    double second_share; /**< cells with a second stage */
+    double third_share;  /**< those of them with a third one */
+    vdi_span stage;      /**< later stages, in units of the first */
     /* microscope */
     double low_share, middle_share;                  /**< cells at low, at middle frame rates */
     vdi_span low_frames, middle_frames, high_frames; /**< frame rates */
@@ -205,6 +207,7 @@ static const vdi_field vdi__population_rows[] = {
     VDI__SHARE(quick_share, 0.45, "cells with a quick rise"),
     VDI__SPAN(quick, 0.002, 0.03, 1e-4, 1e2, "rise of these, log, s"),
     VDI__SPAN(sluggish, 0.03, 0.35, 1e-4, 1e2, "rise of the others, log, s"),
+    VDI__NUMBER(rise_most, 0.4, 1e-3, 1, "first stage of rise at most, in units of the decay"),
     VDI__SHARE(second_share, 0.5, "cells with a second stage of rise"),
     VDI__SHARE(third_share, 0, "those of them with a third one"),
     VDI__SPAN(stage, 0.1, 1, 0, 10, "later stage in units of the first"),
@@ -359,7 +362,7 @@ VDI__FN void vdi__draw_dye(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c
     c->saturation = vdi__draw_if(r, p->saturation_share, c->saturation, 0);
     const double quick = vdi__draw_log(r, p->quick), sluggish = vdi__draw_log(r, p->sluggish);
     c->rise[0] = vdi__draw_if(r, p->quick_share, quick, sluggish);
-    c->rise[0] = VDI__MIN(c->rise[0], c->tau);
+    c->rise[0] = VDI__MIN(c->rise[0], p->rise_most * c->tau);
     c->rise[1] = c->rise[0] * vdi__draw(r, p->stage);
     c->rise[1] = vdi__draw_if(r, p->second_share, c->rise[1], 0);
     c->rise[2] = c->rise[0] * vdi__draw(r, p->stage);
