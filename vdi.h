@@ -5845,50 +5845,41 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
 #endif
 
 
-/* ======== model/calcium/simulate.h ======== */
-/* model/calcium/simulate.h - populations of simulated cells over wide ranges of indicator, noise,
- * firing and microscope
+/* ======== model/calcium/population.h ======== */
+/* model/calcium/population.h - populations of cells over wide ranges of indicator, noise, firing
+ * and microscope
  *
  * Do this:
  *     vdi_population_desc p = vdi_population_desc_defaults();
- *     vdi_cell cell;                                           what cell 7 of seed 1 was drawn as
- *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);   how many frames it has
- *     void *work = malloc(vdi_cell_memsize(&p));
- *     float *trace = (float *)malloc((size_t)frames * sizeof *trace);
- *     double spike[4096];
- *     int64_t spikes = vdi_cell_simulate(&p, &cell, work, trace, NULL, spike, 4096);
- *     printf("%g Hz, %lld spikes\n", cell.frame_rate, (long long)spikes);
- *     free(trace), free(work);
+ *     vdi_cell cell;                                          what cell 7 of seed 1 was drawn as
+ *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);  how many frames it has
+ *     printf("%g Hz, decay %g s\n", cell.frame_rate, cell.tau);
  *
  * A network that is to work on any recording has to have seen any recording. So a cell is drawn
- * from ranges that are as wide as the indicators, preparations and microscopes in use: firing with
- * slow and fast changes of rate, episodes and bursts of a few milliseconds; calcium with one or two
- * decays; a dye with cooperativity, saturation and up to three stages of rise; frames of 5 to 130
- * Hz that see a part of their time and are stamped early or late; noise that is white, grows with
- * the signal, drifts, or bleaches. All times in seconds, rates in Hz. (The single models that are
- * fitted to data are in calcium.h; this one is only simulated.)
+ * from ranges that are as wide as the indicators, preparations and microscopes in use:
+ *   firing      rates with slow and fast changes, episodes of up to some seconds, bursts of a few
+ *               milliseconds, tonic cells without a silent stretch (whose single spikes are small,
+ *               as their calcium is buffered), cells without a spike, and a rate that no cell
+ *               exceeds
+ *   calcium     one or two decays, from the fast dyes of today to slow ones in the cold
+ *   dye         cooperativity, saturation and up to three stages of rise
+ *   microscope  frames of 2 to 130 Hz that see a part of their time and are stamped early or late
+ *   noise       white, growing with the signal, drifting, bleaching
+ *   artefacts   heart beat and breathing, single wild frames, dips when the tissue moves, slow
+ *               surges, saturated detectors, traces that were smoothed before they were handed over
+ *   recording   from a few seconds to minutes, of a cell that has lived before it
+ * All times in seconds, rates in Hz. simulate.h makes the trace; the single models that are fitted
+ * to data are in calcium.h.
  *
- * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium,
- * from its own time on,
- *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)]
- * with a ~ gamma of mean 1 and coefficient of variation cv. The dye at equilibrium (Deneux et al.
- * 2016), and its exact step, after which come up to two first-order stages:
- *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)
- *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)
- * and a frame is the mean of the last stage over its window.
- *
- * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an
- * actual cell look like this.
- * Memory: the caller's block of vdi_cell_memsize bytes. Errors: a description out of range is told
- * by vdi_population_desc_check; draw and simulate return -1 then. Randomness: cell i of a seed is
- * the same whatever else is drawn (within one build and instruction set: kernel functions round
- * differently by some ulp on others). Threads: no state; each thread needs its own work block.
+ * Zero is a value here, not the default: begin with vdi_population_desc_defaults(). Memory: none.
+ * Errors: a description out of range is told by vdi_population_desc_check; draw returns -1 then.
+ * Randomness: cell i of a seed is the same whatever else is drawn. Threads: no state.
  */
-#ifndef VDI_MODEL_CALCIUM_SIMULATE_H
-#define VDI_MODEL_CALCIUM_SIMULATE_H
+#ifndef VDI_MODEL_CALCIUM_POPULATION_H
+#define VDI_MODEL_CALCIUM_POPULATION_H
 
-/** The simulation's own grid, in Hz. */
-#define VDI_CELL_GRID 240
+/** Kinds of slow additive noise. */
+#define VDI_CELL_DRIFTS 3
 
 /** A range to draw from. */
 typedef struct vdi_span {
@@ -5896,112 +5887,163 @@ typedef struct vdi_span {
 } vdi_span;
 
 /** What a population is drawn from: ranges, and the shares of cells that have a property at all.
- * "log" marks log-uniform draws, the
- *  others are uniform. */
+ * The fields' defaults, ranges and meaning: vdi_population_desc_fields. Ranges are drawn
+ * log-uniformly where the help says so, else uniformly. */
 typedef struct vdi_population_desc {
-    double seconds; /**< of each trace; default 30 */
-    double warmup;  /**< simulated before it; default 5 */
+    /* recording */
+    vdi_span seconds; /**< of a trace */
+    double warmup;    /**< simulated before it */
     /* firing */
-    vdi_span rate;                                        /**< log, Hz: the rate before it is
-                                                               changed by what follows */
-    double fast_share, slow_share;                        /**< cells with a fast, a slow
-                                                               Ornstein-Uhlenbeck process in their
-                                                               log rate */
-    vdi_span fast_tau, slow_tau, fast_sd, slow_sd;        /**< log, s; standard deviations in log
-                                                               units */
-    double episode_share;                                 /**< cells with episodes of high rate */
-    vdi_span episode_onset, episode_length, episode_rate; /**< log, Hz; log, mean s of an
-                                                               exponential; Hz, added inside */
-    double burst_share;                                   /**< cells whose spikes come in bursts of
-                                                               a few milliseconds */
-    vdi_span burst_chance, burst_interval;                /**< chance of one more spike after each;
-                                                               log, mean s between them */
-    vdi_span refractory;                                  /**< s: least interval of any two
-                                                               spikes */
+    vdi_span rate;                                 /**< before it is changed by what follows */
+    double fast_share, slow_share;                 /**< cells with a fast, a slow process in their
+                                                        log rate (Ornstein and Uhlenbeck) */
+    vdi_span fast_tau, slow_tau, fast_sd, slow_sd; /**< of these */
+    double episode_share;                          /**< cells with episodes of high rate */
+    vdi_span episode_onset, episode_length, episode_rate; /**< of these */
+    double burst_share;                                   /**< cells whose spikes come in bursts */
+    vdi_span burst_chance, burst_interval;                /**< of these */
+    double tonic_share;                                   /**< cells that fire on and on */
+    vdi_span tonic_rate, tonic_peak;                      /**< of these */
+    double tonic_sd;     /**< what is left of both processes in them */
+    double silent_share; /**< cells without a spike */
+    vdi_span ceiling;    /**< rate that is approached but not exceeded */
+    vdi_span refractory; /**< least interval of any two spikes */
     /* calcium */
-    vdi_span tau;                    /**< log, s */
+    double swift_share;              /**< cells with a fast decay */
+    vdi_span swift_tau, tau;         /**< decay of these, of the others */
     double slow_decay_share;         /**< cells with a second decay */
-    vdi_span slow_decay, slow_times; /**< its part of each jump; its time constant in units of
-                                          tau */
+    vdi_span slow_decay, slow_times; /**< its part of each jump; its time in units of the first */
     vdi_span jump_cv;                /**< variation of the jump from spike to spike */
     /* dye */
     double linear_share;      /**< cells with Hill exponent 1 */
     vdi_span hill;            /**< of the others */
     double rest_share;        /**< cells with resting calcium */
-    vdi_span rest;            /**< log, in jumps of one spike */
+    vdi_span rest;            /**< in jumps of one spike */
     double saturation_share;  /**< cells that saturate */
-    vdi_span saturation;      /**< log */
+    vdi_span saturation;      /**< how strongly */
     double quick_share;       /**< cells with a quick rise */
-    vdi_span quick, sluggish; /**< log, s: first stage of rise of these, of the others; never above
-                                   tau */
-    double second_share;      /**< cells with a second stage */
-    double third_share;       /**< those of them with a third one */
-    vdi_span stage;           /**< later stages, in units of the first */
+    vdi_span quick, sluggish; /**< first stage of rise of these, of the others */
+    double rise_most;    /**< at most, in units of the decay: what lets calcium go fast binds it
+                                   fast */
+    double second_share; /**< cells with a second stage */
+    double third_share;  /**< those of them with a third one */
+    vdi_span stage;      /**< later stages, in units of the first */
     /* microscope */
-    double low_share, middle_share;                  /**< cells at low, at middle frame rates; the
-                                                          others have high ones */
-    vdi_span low_frames, middle_frames, high_frames; /**< Hz */
+    double low_share, middle_share;                  /**< cells at low, at middle frame rates */
+    vdi_span low_frames, middle_frames, high_frames; /**< frame rates */
     vdi_span window;                                 /**< part of a frame that it sees */
-    vdi_span offset;                                 /**< frames by which it is seen later than its
-                                                          stamp says */
-    double latency_share;                            /**< cells that answer late by more than their
-                                                          rise */
-    vdi_span latency;                                /**< of these, in rise times (less for a quick
-                                                          rise) */
-    double latency_most;                             /**< s: at most */
+    vdi_span offset;      /**< frames by which it is seen later than its stamp says */
+    double latency_share; /**< cells that answer late by more than their rise */
+    vdi_span latency;     /**< of these, in rise times (less for a quick rise) */
+    double latency_most;  /**< at most */
     /* noise, in units of the white noise's standard deviation unless said */
-    double power_share; /**< cells whose noise is set by the power of the trace, not
-                             by the height of one spike */
-    vdi_span power_snr; /**< log: standard deviation of the trace over that of the
-                             noise */
-    vdi_span peak_snr;
-    /**< log: peak of one spike over the standard deviation of the noise of a frame of 1/30 s (it
-         grows with the root of the frame rate) */
-    double shot_share;                  /**< cells whose variance grows with the signal */
-    vdi_span shot;                      /**< by how much */
-    double drift_share[3];              /**< cells with slow additive noise of three kinds */
-    vdi_span drift_tau[3], drift_sd[3]; /**< log, s; standard deviations */
-    double bleach_share;                /**< cells with an exponential over the trace */
-    vdi_span bleach_tau, bleach;        /**< s; amplitude */
+    double
+        power_share; /**< cells whose noise is set by the power of the trace, not by the height of
+                             one spike */
+    vdi_span power_snr; /**< standard deviation of the trace over that of the noise */
+    vdi_span peak_snr;  /**< peak of one spike over the noise of a frame of 1/30 s, which grows with
+                             the root of the frame rate */
+    double shot_share;  /**< cells whose variance grows with the signal */
+    vdi_span shot;      /**< by how much */
+    double drift_share[VDI_CELL_DRIFTS]; /**< cells with slow additive noise of three kinds */
+    vdi_span drift_tau[VDI_CELL_DRIFTS], drift_sd[VDI_CELL_DRIFTS]; /**< of these */
+    double bleach_share;         /**< cells with an exponential over the trace */
+    vdi_span bleach_tau, bleach; /**< its time; its amplitude */
+    /* artefacts, in the same units */
+    double wave_share;                   /**< traces with a periodic artefact */
+    vdi_span wave_rate, wave_sd;         /**< of these */
+    double outlier_share;                /**< traces with single wild frames */
+    vdi_span outlier_onset, outlier;     /**< of these */
+    double dip_share;                    /**< traces with dips */
+    vdi_span dip_onset, dip_length, dip; /**< of these */
+    double surge_share;                  /**< traces with surges far above the noise */
+    vdi_span surge_tau, surge_sd;        /**< of these */
+    double clip_share;                   /**< traces that are cut off at the top */
+    vdi_span clip;                       /**< where, between their least and their largest value */
+    double smooth_share;                 /**< traces that were smoothed */
+    vdi_span smooth;                     /**< by a Gaussian of so many frames */
 } vdi_population_desc;
 
+/** Its fields: a range is two, "rate.low" and "rate.high". */
+VDI_API const vdi_fields *vdi_population_desc_fields(void);
 /** The ranges that the pretrained network is trained on. */
 VDI_API vdi_population_desc vdi_population_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_error *err);
 
-/** One drawn cell: its numbers, and the stream of random numbers that makes its trace. */
+/** One drawn cell: its numbers, and the stream of random numbers that makes its trace. A property
+ * that it does not have is 0. */
 typedef struct vdi_cell {
-    vdi_rng rng;
-    /**< at the first number of the trace */
-    double rate, fast_tau, fast_sd, slow_tau, slow_sd;
-    /**< firing, as in the population */
-    double episode_onset, episode_length, episode_rate; /**< 0: none */
-    double burst_chance, burst_interval, refractory;
-    /**< bursts and least interval */
+    vdi_rng rng;                                       /**< at the first number of the trace */
+    double seconds, warmup;                            /**< of the recording, and before it */
+    double rate, fast_tau, fast_sd, slow_tau, slow_sd; /**< firing, as in the population */
+    double episode_onset, episode_length, episode_rate;
+    double burst_chance, burst_interval, ceiling, refractory;
     double tau, slow, slow_tau_decay, jump_cv; /**< calcium */
-    double hill, rest, saturation, rise[3];
-    /**< dye; a stage of 0 is none */
-    double frame_rate, window, delay;
-    /**< Hz; s that a frame sees; s by which it sees later than stamped */
-    bool by_power;
-    /**< does snr speak of the trace, or of one spike? */
-    double snr, shot, drift_tau[3], drift_sd[3], bleach, bleach_tau; /**< noise */
-    int64_t frames;                                                  /**< of the trace */
+    double hill, rest, saturation, rise[3];    /**< dye */
+    double frame_rate, window, delay;          /**< Hz; s that a frame sees; s by which it sees
+                                                        later than stamped */
+    bool by_power;                             /**< is snr of the trace, or of one spike? */
+    double snr, shot, bleach, bleach_tau;      /**< noise */
+    double drift_tau[VDI_CELL_DRIFTS], drift_sd[VDI_CELL_DRIFTS];
+    double wave_rate, wave_sd, outlier_onset, outlier, dip_onset, dip_length, dip; /**< artefacts */
+    double surge_tau, surge_sd, clip, smooth;
+    int64_t frames; /**< of the trace */
 } vdi_cell;
 
 /** Draw cell `index` of `seed`: returns its number of frames (frame k at k / frame_rate), -1 if the
  * description is out of range. */
 VDI_API int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed, uint64_t index,
                                     vdi_cell *out);
+
+#endif /* VDI_MODEL_CALCIUM_POPULATION_H */
+
+
+/* ======== model/calcium/simulate.h ======== */
+/* model/calcium/simulate.h - the trace of a drawn cell
+ *
+ * Do this:
+ *     vdi_population_desc p = vdi_population_desc_defaults();
+ *     vdi_cell cell;
+ *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);
+ *     void *work = malloc(vdi_cell_memsize(&p));
+ *     float *trace = (float *)malloc((size_t)frames * sizeof *trace);
+ *     double spike[4096];
+ *     int64_t spikes = vdi_cell_simulate(&p, &cell, work, trace, NULL, spike, 4096);
+ *     printf("%g Hz, %lld spikes\n", cell.frame_rate, (long long)spikes);
+ *     free(trace), free(work);
+ *
+ * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium, from
+ * its own time on,
+ *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)],
+ *             a ~ gamma with mean 1 and coefficient of variation cv;
+ *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)
+ *             the dye at equilibrium (Deneux et al. 2016)
+ *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)
+ *             its exact step, then up to two first-order stages
+ * and a frame is the mean of the last stage over its window. Noise and artefacts are added, then the
+ * trace is smoothed, then cut off.
+ *
+ * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an
+ * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors: simulate
+ * returns -1 for a description out of range. Randomness: a cell's trace is the same whenever it is
+ * made (within one build and instruction set: kernel functions round differently by some ulp on
+ * others). Threads: no state; each thread needs its own work block.
+ */
+#ifndef VDI_MODEL_CALCIUM_SIMULATE_H
+#define VDI_MODEL_CALCIUM_SIMULATE_H
+
+/** The simulation's own grid, in Hz. */
+#define VDI_CELL_GRID 240
+
 /** Bytes of work memory that any cell of the population needs. */
 VDI_API size_t vdi_cell_memsize(const vdi_population_desc *p);
 /** Simulate a drawn cell: `trace` (frames), and unless NULL `clean` (frames), the trace without its
- * white noise (drifts are in it). The first `room` spike times, in s from frame 0 and rising, go to
- * `spike`. Returns the number of spikes, -1 if the description is out of range. `work`: memory of
- * vdi_cell_memsize bytes, aligned as malloc's. */
+ * white noise and wild frames (slow noise and artefacts are in it). The first `capacity` spike times,
+ * in s from frame 0 and rising, go to `spike`. Returns the number of spikes, -1 if the description is
+ * out of range. `work`: memory of vdi_cell_memsize bytes, aligned as malloc's. */
 VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work,
-                                  float *trace, float *clean, double *spike, int64_t room);
+                                  float *trace, float *clean, double *spike, int64_t capacity);
 
 #endif /* VDI_MODEL_CALCIUM_SIMULATE_H */
 
@@ -6688,14 +6730,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
 #if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
 
 /* ======== model/pretrained/pretrained.h ======== */
-/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame
- * rate, without a setting
+/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame rate,
+ * without a setting
  *
  * Do this:
- *     vdi_pretrained *net;   the weights are in deepspike_weights.h, outside vdi.h
+ *     vdi_pretrained *net;                     the weights are in weights.h, outside vdi.h
  *     if (vdi_pretrained_create(&vdi_pretrained_shipped, NULL, &net, &err) < 0) puts(err.message);
  *     vdi_pretrained_result r = VDI__ZERO;
- *     r.spikes = spikes;     (frames): expected spikes of each frame
+ *     r.spikes = spikes;                       (frames): expected spikes of each frame
  *     size_t size = vdi_pretrained_memsize(net, frames, 30.0);
  *     void *work = malloc(size);
  *     if (vdi_pretrained_infer(net, VDI_F32, frames, trace, 30.0, work, size, &r, &err) < 0)
@@ -6703,23 +6745,31 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  *     free(work);
  *     vdi_pretrained_destroy(net);
  *
- * The trace is brought to one form: frames without a number are bridged, a running baseline is
- * taken off, the rest is divided by its standard deviation and brought to 60 Hz. 34 statistics of
- * the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape of its steepest
- * rises) say which indicator, preparation and frame rate this is; a small network turns them into a
- * scale and a shift for each channel of each layer, and these are folded into the weights before
- * the trace goes through, so conditioning costs nothing per sample. The network itself is a stem of
- * stride 2, a few dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz samples
- * per step: expected spikes, and the trace without its noise. Several such networks (members),
- * trained from different seeds, are one: what they say is averaged. Expected spikes per frame are
- * the integral over the frame.
+ * The trace is brought to one form (prepare.h): frames without a number are bridged or left out, a
+ * running baseline is taken off, the rest is divided by its standard deviation and brought to 60 Hz.
+ * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape of
+ * its steepest rises) say which indicator, preparation and frame rate this is; a small network turns
+ * them into a scale and a shift for each channel of each layer, and these are folded into the weights
+ * before the trace goes through, so conditioning costs nothing per sample. The network itself
+ * (network.h) is a stem of stride 2, a branch at 7.5 Hz that sees some seconds to either side, a few
+ * dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz samples per step: expected
+ * spikes, how far their number is spread, and the trace without its noise. Several such networks
+ * (members), trained from different seeds, are one: what they say is averaged.
  *
- * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps; how far the counts can be
- * trusted is measured in docs/results/pretrained.md. The scale of the trace does not matter (dF/F,
- * per cent, counts).
- * What it does NOT do: sample trains (see deepspike_infer.h), work frame by frame (it looks 1.7 s
- * ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames dropped
- * without a NaN.
+ * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
+ * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution; a
+ * is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per cent,
+ * counts), nor does a constant that is added to it.
+ *
+ * Missing frames are NaN or infinite. Gaps of up to a second (or of two usual distances of measured
+ * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read with
+ * the statistics of all of them. So trials of one neuron are best handed over as one trace with two
+ * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
+ * for an artefact (at 15 Hz and above).
+ *
+ * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks some
+ * seconds ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames
+ * dropped without a NaN.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
  * function. Threads: a network that nobody trains may be shared by threads with a work block each.
  */
@@ -6729,24 +6779,28 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
 /** The grid that the network works on, in Hz. */
 #define VDI_PRETRAINED_GRID 60
 /** Statistics of a trace that the network is conditioned on. */
-#define VDI_PRETRAINED_STATS 34
+#define VDI_PRETRAINED_STATS 39
 /** Most members of a network. */
 #define VDI_PRETRAINED_MEMBERS 4
+/** Most layers of its branch at 7.5 Hz. */
+#define VDI_PRETRAINED_CONTEXT 8
 /** Most parameters of a network, all members together. */
-#define VDI_PRETRAINED_PARAMS (VDI_PRETRAINED_MEMBERS * (9 + VDI_LAYERS_MAX))
+#define VDI_PRETRAINED_PARAMS \
+    (VDI_PRETRAINED_MEMBERS * (11 + VDI_LAYERS_MAX + VDI_PRETRAINED_CONTEXT))
 
 /** The network's measures. All zero is the default. */
 typedef struct vdi_pretrained_desc {
-    int32_t channels;                 /**< of every layer; default 32 */
-    int32_t stem;                     /**< pairs of 60 Hz samples that the first layer sees, odd;
-                                           default 17 */
-    int32_t width;                    /**< taps of the other layers, odd; default 7 */
-    int32_t layers;                   /**< how many others; default 4 */
+    int32_t channels;                 /**< of every layer */
+    int32_t stem;                     /**< pairs of 60 Hz samples that the first layer sees, odd */
+    int32_t width;                    /**< taps of the layers at 30 Hz, odd */
+    int32_t layers;                   /**< how many of them */
     int32_t dilation[VDI_LAYERS_MAX]; /**< of each, in 1/30 s; 0 means 2^layer */
-    int32_t hidden;                   /**< units of the conditioning network; default 32 */
-    int32_t members;                  /**< networks of these measures whose results are averaged;
-                                           default 1 */
+    int32_t context;                  /**< layers at 7.5 Hz, dilated by 2^layer */
+    int32_t hidden;                   /**< units of the conditioning network */
+    int32_t members;                  /**< networks of these measures whose results are averaged */
 } vdi_pretrained_desc;
+/** Its fields: defaults, ranges, text (core/field.h). */
+VDI_API const vdi_fields *vdi_pretrained_desc_fields(void);
 /** The filled description. */
 VDI_API vdi_pretrained_desc vdi_pretrained_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
@@ -6789,14 +6843,20 @@ VDI_API int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales, 
 /** Where results go; any pointer may be NULL. Arrays have the dtype of the trace. */
 typedef struct vdi_pretrained_result {
     void *spikes;      /**< (frames): expected spikes */
-    void *probability; /**< (frames): of at least one spike, 1 - exp(-expected) */
+    void *deviation;   /**< (frames): standard deviation of the number of spikes */
+    void *probability; /**< (frames): of at least one spike, as that distribution has it */
     void *denoised;    /**< (frames): the trace without its noise, in its own units */
     void *baseline;    /**< (frames): the running baseline that was taken off */
     void *grid;        /**< (vdi_pretrained_grid): expected spikes of each 1/60 s; sample k covers
                             [k-1/2, k+1/2) / 60 s */
+    void *spread;      /**< (vdi_pretrained_grid): a of the variance M + a M^2 of a count */
+    bool mark_missing; /**< in: NaN instead of 0 for spikes in long gaps, and for the denoised trace
+                            and the baseline there, which are otherwise held */
     double noise;      /**< out: standard deviation of the white noise, in units of the trace */
     double scale;      /**< out: standard deviation of what is left above the baseline */
     double count;      /**< out: expected spikes of the whole trace */
+    double unusual; /**< out: root mean square of the statistics in units of their spread over the
+                            cells that the network was trained on: about 1 for such a cell */
 } vdi_pretrained_result;
 /** Samples of the 60 Hz grid for so many frames; at least 1. -1 if frames < 1, fps is not a
  * positive finite number, or the trace is
@@ -6813,34 +6873,53 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
                                                       void *work, size_t size,
                                                       vdi_pretrained_result *r, vdi_error *err);
 
-/* ---- the parts, for training and fine-tuning ------------------------------------------------- */
+#endif /* VDI_MODEL_PRETRAINED_PRETRAINED_H */
 
-/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight,
- * the layers' weights, m.film.0 and
- *  m.film.1 weight and bias, m.head.weight, m.head.bias. Returns how many; writes those that fit
- *  into `list`. */
-VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list,
-                                       int64_t room);
-/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS); returns
- * (B,N), the expected spikes of each
- *  sample. `clean`, unless NULL, becomes (B,N): the prepared trace without noise. */
-VDI_API vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d,
-                                     const vdi_param *first, vdi_var x, vdi_var stats,
-                                     vdi_var *clean);
+/* ======== model/pretrained/prepare.h ======== */
+/* model/pretrained/prepare.h - any trace in the one form that the pretrained network reads
+ *
+ *   measured   frames that are finite, minus their mean (in double: a constant of any size comes off).
+ *              Noise from the differences of those that stand the usual distance apart, so that every
+ *              other frame missing changes nothing: 1.4826 median |difference| / sqrt 2
+ *   wild       at 15 Hz and above, one frame more than 8 noise from the mean of its neighbours, which
+ *              agree to 3 noise, is put between them
+ *   segments   between gaps of more than a second; shorter gaps are bridged by lines
+ *   fast       above 63 Hz the trace is averaged over samples of 1/60 s first: what follows is then
+ *              the same for any such rate
+ *   baseline   medians of blocks of 0.5 s, their 20th percentile within 15 s on either side, a moving
+ *              average of five blocks, straight lines between the middles
+ *   scale      the standard deviation of what is left
+ *   statistics see vdi__trace_stats
+ */
+#ifndef VDI_MODEL_PRETRAINED_PREPARE_H
+#define VDI_MODEL_PRETRAINED_PREPARE_H
+
+/** A piece of a trace between long gaps. */
+typedef struct vdi_prepared_segment {
+    int64_t frame, frames; /**< first frame in the trace, and how many */
+    int64_t sample,
+        samples; /**< first sample in `x`, and how many; sample 0 is at its first frame */
+} vdi_prepared_segment;
 /** A trace in the form that the network reads. */
 typedef struct vdi_prepared {
-    int64_t samples;                   /**< of the 60 Hz grid */
-    float *x;                          /**< (samples) */
-    float *baseline;                   /**< (frames), in units of the trace */
-    float *filled;                     /**< (frames): the trace with its gaps bridged */
-    double scale, noise;               /**< x = (trace - baseline) / scale; standard deviation of
-                                            the white noise */
+    int64_t segments;              /**< pieces between long gaps */
+    vdi_prepared_segment *segment; /**< (segments) */
+    int64_t samples;               /**< of the 60 Hz grid, all segments together */
+    float *x;                      /**< (samples), one segment behind the other */
+    int64_t points;                /**< of the following two: frames of all segments, above 63 Hz
+                                        samples */
+    double rate;                   /**< of these points, Hz */
+    float *filled, *baseline;      /**< (points): the trace minus `offset`, gaps bridged; what was
+                                        taken off it */
+    double offset;                 /**< mean of the trace */
+    double scale;                  /**< x = (trace - offset - baseline) / scale; 0 if constant */
+    double noise;                  /**< standard deviation of the white noise of a frame */
     float stats[VDI_PRETRAINED_STATS]; /**< not yet standardised */
 } vdi_prepared;
 /** Bytes for vdi_pretrained_prepare: the arrays of the result live there. */
 VDI_API size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps);
-/** Steps 1 to 5: bridge, baseline, scale, 60 Hz, statistics. A constant trace has scale 0 and
- * x = 0. */
+/** Bridge, baseline, scale, 60 Hz, statistics. A constant trace has scale 0 and x = 0. Errors as
+ * vdi_pretrained_infer. */
 VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames,
                                                         const void *trace, double fps, void *work,
                                                         size_t size, vdi_prepared *out,
@@ -6850,7 +6929,51 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t
 VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, double *sum,
                                     int64_t samples, float *x);
 
-#endif /* VDI_MODEL_PRETRAINED_PRETRAINED_H */
+#endif /* VDI_MODEL_PRETRAINED_PREPARE_H */
+
+
+/* ======== model/pretrained/network.h ======== */
+/* model/pretrained/network.h - the pretrained network: its parameters, and what it says on a tape
+ *
+ * At 30 Hz, C channels: h = a(S * x) with a stem S of stride 2; g = a(D * h_4) at 7.5 Hz, where h_4
+ * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <- h
+ * + U g, four steps from each; then h <- h + a(W_l * h) with dilated taps; a head of three taps gives
+ * for each step the numbers of two samples at 60 Hz: softplus is the expected spikes, the trace
+ * without noise, softplus is the spread. a(z) = leaky(z (1 + g) + d), where g and d, one pair for each
+ * channel and layer, come from the statistics of the trace.
+ */
+#ifndef VDI_MODEL_PRETRAINED_NETWORK_H
+#define VDI_MODEL_PRETRAINED_NETWORK_H
+
+/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight, the
+ * layers' weights, m.down.weight, the context's weights, m.up.weight, m.film.0 and m.film.1 weight and
+ * bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into `list`. */
+VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list,
+                                       int64_t capacity);
+/** What the network says of a batch; each (B,N). */
+typedef struct vdi_pretrained_vars {
+    vdi_var spikes; /**< expected spikes of each sample */
+    vdi_var spread; /**< a of the variance M + a M^2 of a count */
+    vdi_var clean;  /**< the prepared trace without noise */
+} vdi_pretrained_vars;
+/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS). Where N is
+ * no multiple of 8, zeros are put behind x. */
+VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d,
+                                                 const vdi_param *first, vdi_var x, vdi_var stats);
+
+#endif /* VDI_MODEL_PRETRAINED_NETWORK_H */
+
+
+/* ======== model/pretrained/infer.h ======== */
+/* model/pretrained/infer.h - the pretrained network over a trace: folded weights, members, frames
+ *
+ * Declared in pretrained.h. A member's scales and shifts are constants for one trace, so that W_l
+ * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD samples.
+ */
+#ifndef VDI_MODEL_PRETRAINED_INFER_H
+#define VDI_MODEL_PRETRAINED_INFER_H
+
+#endif /* VDI_MODEL_PRETRAINED_INFER_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
@@ -30822,182 +30945,150 @@ VDI__DEF vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f
 }
 #endif
 
-/* ======== model/calcium/simulate.h, implementation ======== */
+/* ======== model/calcium/population.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_CALCIUM_SIMULATE_C)
-#define VDI_MODEL_CALCIUM_SIMULATE_C
+    !defined(VDI_MODEL_CALCIUM_POPULATION_C)
+#define VDI_MODEL_CALCIUM_POPULATION_C
 
-VDI__FN vdi_span vdi__span(double low, double high) {
-    vdi_span s;
-    s.low = low;
-    s.high = high;
-    return s;
+/* ======== description ========================================================================= */
+
+#define VDI__SHARE(member, initial, help) \
+    VDI_FIELD_REAL(vdi_population_desc, member, initial, 0, 1, help)
+#define VDI__NUMBER(member, initial, least, most, help) \
+    VDI_FIELD_REAL(vdi_population_desc, member, initial, least, most, help)
+#define VDI__SPAN(member, first, last, least, most, help)                               \
+    VDI_FIELD_REAL(vdi_population_desc, member.low, first, least, most, "least " help), \
+        VDI_FIELD_REAL(vdi_population_desc, member.high, last, least, most, "most " help)
+static const vdi_field vdi__population_rows[] = {
+    VDI__SPAN(seconds, 5, 240, 2, 3600, "length of a trace, log, s"),
+    VDI__NUMBER(warmup, 12, 2, 3600, "simulated before the trace, s"),
+    VDI__SPAN(rate, 0.01, 10, 1e-6, 1e3, "rate, log, Hz"),
+    VDI__SHARE(fast_share, 0.7, "cells with fast changes of rate"),
+    VDI__SPAN(fast_tau, 0.05, 1, 1e-3, 1e6, "time constant of these, log, s"),
+    VDI__SPAN(fast_sd, 0, 1.2, 0, 4, "their standard deviation in log units"),
+    VDI__SHARE(slow_share, 0.7, "cells with slow changes of rate"),
+    VDI__SPAN(slow_tau, 1, 15, 1e-3, 1e6, "time constant of these, log, s"),
+    VDI__SPAN(slow_sd, 0, 1.5, 0, 4, "their standard deviation in log units"),
+    VDI__SHARE(episode_share, 0.6, "cells with episodes of high rate"),
+    VDI__SPAN(episode_onset, 0.005, 1, 1e-9, 1e3, "onsets of episodes, log, Hz"),
+    VDI__SPAN(episode_length, 0.01, 4, 1e-6, 1e6, "mean length of episodes, log, s"),
+    VDI__SPAN(episode_rate, 5, 120, 0, 1e3, "rate added in episodes, Hz"),
+    VDI__SHARE(burst_share, 0.3, "cells whose spikes come in bursts"),
+    VDI__SPAN(burst_chance, 0.1, 0.8, 0, 0.95, "chance of one more spike of a burst"),
+    VDI__SPAN(burst_interval, 0.001, 0.012, 1e-6, 1,
+              "mean interval in a burst beyond the refractory time, log, s"),
+    VDI__SHARE(tonic_share, 0.15, "cells that fire on and on"),
+    VDI__SPAN(tonic_rate, 4, 60, 1e-6, 1e3, "rate of these, log, Hz"),
+    VDI__SPAN(tonic_peak, 0.12, 1, 1e-6, 1e3, "factor on the height of their spikes, log"),
+    VDI__NUMBER(tonic_sd, 0.5, 0, 1, "factor on their changes of rate"),
+    VDI__SHARE(silent_share, 0.06, "cells without a spike"),
+    VDI__SPAN(ceiling, 15, 150, 1e-3, 1e6, "rate that is not exceeded, log, Hz"),
+    VDI__SPAN(refractory, 0.0015, 0.006, 1e-4, 1, "interval of any two spikes, s"),
+    VDI__SHARE(swift_share, 0.3, "cells with a fast decay"),
+    VDI__SPAN(swift_tau, 0.05, 0.3, 1e-3, 1e3, "decay of these, log, s"),
+    VDI__SPAN(tau, 0.25, 4, 1e-3, 1e3, "decay of the others, log, s"),
+    VDI__SHARE(slow_decay_share, 0.3, "cells with a second decay"),
+    VDI__SPAN(slow_decay, 0.05, 0.4, 0, 1, "part of a jump that decays slowly"),
+    VDI__SPAN(slow_times, 2, 6, 1e-3, 1e3, "second decay in units of the first"),
+    VDI__SPAN(jump_cv, 0, 0.4, 0, 2, "coefficient of variation of the jumps"),
+    VDI__SHARE(linear_share, 0.25, "cells with Hill exponent 1"),
+    VDI__SPAN(hill, 1.2, 3.2, 0.1, 5, "Hill exponent of the others"),
+    VDI__SHARE(rest_share, 0.8, "cells with resting calcium"),
+    VDI__SPAN(rest, 0.03, 2, 1e-9, 1e3, "resting calcium in jumps of one spike, log"),
+    VDI__SHARE(saturation_share, 0.7, "cells that saturate"),
+    VDI__SPAN(saturation, 0.003, 0.5, 1e-9, 1e3, "saturation, log"),
+    VDI__SHARE(quick_share, 0.45, "cells with a quick rise"),
+    VDI__SPAN(quick, 0.002, 0.03, 1e-4, 1e2, "rise of these, log, s"),
+    VDI__SPAN(sluggish, 0.03, 0.35, 1e-4, 1e2, "rise of the others, log, s"),
+    VDI__NUMBER(rise_most, 0.4, 1e-3, 1, "first stage of rise at most, in units of the decay"),
+    VDI__SHARE(second_share, 0.5, "cells with a second stage of rise"),
+    VDI__SHARE(third_share, 0, "those of them with a third one"),
+    VDI__SPAN(stage, 0.1, 1, 0, 10, "later stage in units of the first"),
+    VDI__SHARE(low_share, 0.2, "cells at low frame rates"),
+    VDI__SHARE(middle_share, 0.4, "cells at middle ones; the rest at high ones"),
+    VDI__SPAN(low_frames, 2, 10, 1, 1000, "low frame rate, Hz"),
+    VDI__SPAN(middle_frames, 10, 60, 1, 1000, "middle frame rate, Hz"),
+    VDI__SPAN(high_frames, 60, 130, 1, 1000, "high frame rate, Hz"),
+    VDI__SPAN(window, 0.05, 1, 1e-3, 1, "part of a frame that it sees"),
+    VDI__SPAN(offset, 0, 0.7, -1, 1, "frames seen later than stamped"),
+    VDI__SHARE(latency_share, 1, "cells that answer late by more than their rise"),
+    VDI__SPAN(latency, 0.3, 0.8, 0, 10, "latency of these in rise times"),
+    VDI__NUMBER(latency_most, 0.1, 0, 1, "latency at most, s"),
+    VDI__SHARE(power_share, 0.1, "cells whose noise is set by the power of the trace"),
+    VDI__SPAN(power_snr, 1, 40, 1e-3, 1e6, "trace over noise in these, log"),
+    VDI__SPAN(peak_snr, 0.3, 25, 1e-3, 1e6, "one spike over the noise of 1/30 s, log"),
+    VDI__SHARE(shot_share, 0.5, "cells whose variance grows with the signal"),
+    VDI__SPAN(shot, 0, 1.5, 0, 1e3, "growth of the variance"),
+    VDI__SHARE(drift_share[0], 0.6, "cells with noise of the first slow kind"),
+    VDI__SPAN(drift_tau[0], 0.1, 1, 1e-3, 1e6, "its time constant, log, s"),
+    VDI__SPAN(drift_sd[0], 0, 0.6, 0, 1e3, "its standard deviation"),
+    VDI__SHARE(drift_share[1], 0.5, "cells with noise of the second slow kind"),
+    VDI__SPAN(drift_tau[1], 1, 5, 1e-3, 1e6, "its time constant, log, s"),
+    VDI__SPAN(drift_sd[1], 0, 0.7, 0, 1e3, "its standard deviation"),
+    VDI__SHARE(drift_share[2], 0.5, "cells with noise of the third slow kind"),
+    VDI__SPAN(drift_tau[2], 8, 60, 1e-3, 1e6, "its time constant, log, s"),
+    VDI__SPAN(drift_sd[2], 0, 1, 0, 1e3, "its standard deviation"),
+    VDI__SHARE(bleach_share, 0.15, "cells that bleach"),
+    VDI__SPAN(bleach_tau, 3, 30, 1e-3, 1e6, "time constant of bleaching, s"),
+    VDI__SPAN(bleach, -3, 8, -1e3, 1e3, "amplitude of bleaching"),
+    VDI__SHARE(wave_share, 0.1, "traces with a periodic artefact"),
+    VDI__SPAN(wave_rate, 0.2, 3, 1e-3, 1e3, "its frequency, log, Hz"),
+    VDI__SPAN(wave_sd, 0.1, 2, 1e-6, 1e3, "its standard deviation, log"),
+    VDI__SHARE(outlier_share, 0.08, "traces with single wild frames"),
+    VDI__SPAN(outlier_onset, 0.005, 0.3, 1e-9, 1e3, "their rate, log, Hz"),
+    VDI__SPAN(outlier, 4, 25, 1e-6, 1e6, "their mean size, log"),
+    VDI__SHARE(dip_share, 0.06, "traces with dips"),
+    VDI__SPAN(dip_onset, 0.005, 0.1, 1e-9, 1e3, "onsets of dips, log, Hz"),
+    VDI__SPAN(dip_length, 0.05, 2, 1e-3, 1e6, "mean length of dips, log, s"),
+    VDI__SPAN(dip, 2, 15, 1e-6, 1e6, "depth of dips, log"),
+    VDI__SHARE(surge_share, 0.06, "traces with slow surges"),
+    VDI__SPAN(surge_tau, 10, 60, 1e-3, 1e6, "time constant of surges, log, s"),
+    VDI__SPAN(surge_sd, 1, 6, 1e-6, 1e3, "standard deviation of surges, log"),
+    VDI__SHARE(clip_share, 0.03, "traces that are cut off at the top"),
+    VDI__SPAN(clip, 0.3, 0.95, 0, 1, "where, between least and largest value"),
+    VDI__SHARE(smooth_share, 0.1, "traces that were smoothed"),
+    VDI__SPAN(smooth, 0.5, 2, 0, 100, "standard deviation of the smoothing, frames"),
+};
+#undef VDI__SHARE
+#undef VDI__NUMBER
+#undef VDI__SPAN
+
+VDI__DEF const vdi_fields *vdi_population_desc_fields(void) {
+    static const vdi_fields table = {"vdi_population_desc", vdi__population_rows,
+                                     (int)VDI__COUNT(vdi__population_rows)};
+    return &table;
 }
 
 VDI__DEF vdi_population_desc vdi_population_desc_defaults(void) {
     vdi_population_desc p = VDI__ZERO;
-    p.seconds = 30;
-    p.warmup = 5;
-    p.rate = vdi__span(0.02, 10);
-    p.fast_share = 0.7;
-    p.fast_tau = vdi__span(0.05, 1);
-    p.fast_sd = vdi__span(0, 1.5);
-    p.slow_share = 0.7;
-    p.slow_tau = vdi__span(1, 15);
-    p.slow_sd = vdi__span(0, 2);
-    p.episode_share = 0.6;
-    p.episode_onset = vdi__span(0.02, 1);
-    p.episode_length = vdi__span(0.01, 0.5);
-    p.episode_rate = vdi__span(15, 150);
-    p.burst_share = 0;
-    p.burst_chance = vdi__span(0, 0.6);
-    p.burst_interval = vdi__span(0.003, 0.012);
-    p.refractory = vdi__span(0.0042, 0.0083);
-    p.tau = vdi__span(0.06, 3);
-    p.slow_decay_share = 0.3;
-    p.slow_decay = vdi__span(0.05, 0.4);
-    p.slow_times = vdi__span(2, 6);
-    p.jump_cv = vdi__span(0, 0.4);
-    p.linear_share = 0.25;
-    p.hill = vdi__span(1.2, 3.2);
-    p.rest_share = 0.8;
-    p.rest = vdi__span(0.03, 2);
-    p.saturation_share = 0.7;
-    p.saturation = vdi__span(0.003, 0.5);
-    p.quick_share = 0.45;
-    p.quick = vdi__span(0.002, 0.03);
-    p.sluggish = vdi__span(0.03, 0.35);
-    p.second_share = 0.5;
-    p.third_share = 0;
-    p.stage = vdi__span(0.1, 1);
-    p.low_share = 0.2;
-    p.middle_share = 0.4;
-    p.low_frames = vdi__span(5, 10);
-    p.middle_frames = vdi__span(10, 60);
-    p.high_frames = vdi__span(60, 130);
-    p.window = vdi__span(0.05, 1);
-    p.offset = vdi__span(0, 0.7);
-    p.latency_share = 1;
-    p.latency = vdi__span(0.3, 0.8);
-    p.latency_most = 0.1;
-    p.power_share = 0.1;
-    p.power_snr = vdi__span(1, 40);
-    p.peak_snr = vdi__span(0.5, 15);
-    p.shot_share = 0.5;
-    p.shot = vdi__span(0, 1.5);
-    p.drift_share[0] = 0.6;
-    p.drift_tau[0] = vdi__span(0.1, 1);
-    p.drift_sd[0] = vdi__span(0, 0.6);
-    p.drift_share[1] = 0.5;
-    p.drift_tau[1] = vdi__span(1, 5);
-    p.drift_sd[1] = vdi__span(0, 0.7);
-    p.drift_share[2] = 0.5;
-    p.drift_tau[2] = vdi__span(8, 60);
-    p.drift_sd[2] = vdi__span(0, 1);
-    p.bleach_share = 0.15;
-    p.bleach_tau = vdi__span(3, 30);
-    p.bleach = vdi__span(-3, 8);
+    vdi_fields_fill(vdi_population_desc_fields(), &p);
     return p;
 }
 
 VDI__DEF vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_error *err) {
-    static const char where[] = "vdi_population_desc";
-    const struct {
-        const char *name;
-        double value;
-    } share[] = {{"fast_share", p->fast_share},
-                 {"slow_share", p->slow_share},
-                 {"episode_share", p->episode_share},
-                 {"burst_share", p->burst_share},
-                 {"linear_share", p->linear_share},
-                 {"slow_decay_share", p->slow_decay_share},
-                 {"rest_share", p->rest_share},
-                 {"quick_share", p->quick_share},
-                 {"saturation_share", p->saturation_share},
-                 {"second_share", p->second_share},
-                 {"third_share", p->third_share},
-                 {"low_share + middle_share", p->low_share + p->middle_share},
-                 {"low_share", p->low_share},
-                 {"middle_share", p->middle_share},
-                 {"latency_share", p->latency_share},
-                 {"power_share", p->power_share},
-                 {"shot_share", p->shot_share},
-                 {"drift_share[0]", p->drift_share[0]},
-                 {"drift_share[1]", p->drift_share[1]},
-                 {"drift_share[2]", p->drift_share[2]},
-                 {"bleach_share", p->bleach_share}};
-    const struct {
-        const char *name;
-        vdi_span value;
-        double low, high;
-    } span[] = {{"rate", p->rate, 1e-6, 1e3},
-                {"fast_tau", p->fast_tau, 1e-3, 1e6},
-                {"slow_tau", p->slow_tau, 1e-3, 1e6},
-                {"fast_sd", p->fast_sd, 0, 4},
-                {"slow_sd", p->slow_sd, 0, 4},
-                {"episode_onset", p->episode_onset, 1e-9, 1e3},
-                {"episode_length", p->episode_length, 1e-6, 1e6},
-                {"episode_rate", p->episode_rate, 0, 1e3},
-                {"burst_chance", p->burst_chance, 0, 0.95},
-                {"burst_interval", p->burst_interval, 1e-6, 1},
-                {"refractory", p->refractory, 1e-4, 1},
-                {"tau", p->tau, 1e-3, 1e3},
-                {"slow_decay", p->slow_decay, 0, 1},
-                {"slow_times", p->slow_times, 1e-3, 1e3},
-                {"jump_cv", p->jump_cv, 0, 2},
-                {"hill", p->hill, 0.1, 5},
-                {"rest", p->rest, 1e-9, 1e3},
-                {"saturation", p->saturation, 1e-9, 1e3},
-                {"quick", p->quick, 1e-4, 1e2},
-                {"sluggish", p->sluggish, 1e-4, 1e2},
-                {"stage", p->stage, 0, 10},
-                {"low_frames", p->low_frames, 1, 1000},
-                {"middle_frames", p->middle_frames, 1, 1000},
-                {"high_frames", p->high_frames, 1, 1000},
-                {"window", p->window, 1e-3, 1},
-                {"offset", p->offset, -1, 1},
-                {"latency", p->latency, 0, 10},
-                {"power_snr", p->power_snr, 1e-3, 1e6},
-                {"peak_snr", p->peak_snr, 1e-3, 1e6},
-                {"shot", p->shot, 0, 1e3},
-                {"drift_tau[0]", p->drift_tau[0], 1e-3, 1e6},
-                {"drift_tau[1]", p->drift_tau[1], 1e-3, 1e6},
-                {"drift_tau[2]", p->drift_tau[2], 1e-3, 1e6},
-                {"drift_sd[0]", p->drift_sd[0], 0, 1e3},
-                {"drift_sd[1]", p->drift_sd[1], 0, 1e3},
-                {"drift_sd[2]", p->drift_sd[2], 0, 1e3},
-                {"bleach_tau", p->bleach_tau, 1e-3, 1e6},
-                {"bleach", p->bleach, -1e3, 1e3}};
-    if (!(p->seconds >= 4 && p->seconds <= 3600)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "seconds is %g, expected 4..3600",
-                             p->seconds);
+    const vdi_fields *table = vdi_population_desc_fields();
+    const vdi_status status = vdi_fields_check(table, p, err);
+    if (status < 0) return status;
+    for (int i = 0; i + 1 < table->count; i++) { /* "x.low" has "x.high" behind it */
+        const char *dot = strchr(table->rows[i].name, '.');
+        const vdi_span *span =
+            (const vdi_span *)(const void *)((const char *)p + table->rows[i].offset);
+        if (!dot || strcmp(dot, ".low") != 0 || span->low <= span->high) continue;
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, table->name,
+                             "%s is %g and %s %g: expected a rising range", table->rows[i].name,
+                             span->low, table->rows[i + 1].name, span->high);
     }
-    if (!(p->warmup >= 2 && p->warmup <= 3600)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "warmup is %g, expected 2..3600",
-                             p->warmup);
-    }
-    if (!(p->latency_most >= 0 && p->latency_most <= 1)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "latency_most is %g, expected 0..1",
-                             p->latency_most);
-    }
-    for (size_t i = 0; i < VDI__COUNT(share); i++) {
-        if (!(share[i].value >= 0 && share[i].value <= 1)) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is %g, expected 0..1",
-                                 share[i].name, share[i].value);
-        }
-    }
-    for (size_t i = 0; i < VDI__COUNT(span); i++) {
-        if (!(span[i].value.low >= span[i].low && span[i].value.high <= span[i].high &&
-              span[i].value.low <= span[i].value.high)) {
-            return vdi_error_set(
-                err, VDI_ERR_ARGUMENT, where, "%s is %g..%g, expected a rising range inside %g..%g",
-                span[i].name, span[i].value.low, span[i].value.high, span[i].low, span[i].high);
-        }
+    if (!(p->low_share + p->middle_share <= 1)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, table->name,
+                             "low_share + middle_share is %g, expected at most 1",
+                             p->low_share + p->middle_share);
     }
     return VDI_OK;
 }
 
-/* ======== drawing ============================================================================= */
+/* ======== drawing =============================================================================
+ * Each number is drawn in a statement of its own and in any case, so that the order of evaluation
+ * does not matter, and a share that changes does not change the other numbers of a cell. */
 
 VDI__FN double vdi__draw(vdi_rng *r, vdi_span s) {
     return s.low + (s.high - s.low) * vdi_rng_uniform(r);
@@ -31005,43 +31096,73 @@ VDI__FN double vdi__draw(vdi_rng *r, vdi_span s) {
 VDI__FN double vdi__draw_log(vdi_rng *r, vdi_span s) {
     return s.low * pow(s.high / s.low, vdi_rng_uniform(r));
 }
-/* The draw is made in any case, so that a share that changes does not change the other numbers of a
- * cell. */
+/* `value` in a share of the cells, else `otherwise` */
 VDI__FN double vdi__draw_if(vdi_rng *r, double share, double value, double otherwise) {
     return vdi_rng_bernoulli(r, share) ? value : otherwise;
 }
 
-VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed, uint64_t index,
-                                     vdi_cell *c) {
-    vdi_rng own = vdi_rng_make(seed, index), *r = &own;
-    memset(c, 0, sizeof *c);
-    if (vdi_population_desc_check(p, NULL) < 0) return -1;
+VDI__FN void vdi__draw_firing(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c) {
     c->rate = vdi__draw_log(r, p->rate);
     c->fast_tau = vdi__draw_log(r, p->fast_tau);
-    c->fast_sd = vdi__draw_if(r, p->fast_share, vdi__draw(r, p->fast_sd), 0);
+    c->fast_sd = vdi__draw(r, p->fast_sd);
+    c->fast_sd = vdi__draw_if(r, p->fast_share, c->fast_sd, 0);
     c->slow_tau = vdi__draw_log(r, p->slow_tau);
-    c->slow_sd = vdi__draw_if(r, p->slow_share, vdi__draw(r, p->slow_sd), 0);
-    c->episode_onset = vdi__draw_if(r, p->episode_share, vdi__draw_log(r, p->episode_onset), 0);
+    c->slow_sd = vdi__draw(r, p->slow_sd);
+    c->slow_sd = vdi__draw_if(r, p->slow_share, c->slow_sd, 0);
+    c->episode_onset = vdi__draw_log(r, p->episode_onset);
+    c->episode_onset = vdi__draw_if(r, p->episode_share, c->episode_onset, 0);
     c->episode_length = vdi__draw_log(r, p->episode_length);
     c->episode_rate = vdi__draw(r, p->episode_rate);
-    c->burst_chance = vdi__draw_if(r, p->burst_share, vdi__draw(r, p->burst_chance), 0);
+    c->burst_chance = vdi__draw(r, p->burst_chance);
+    c->burst_chance = vdi__draw_if(r, p->burst_share, c->burst_chance, 0);
     c->burst_interval = vdi__draw_log(r, p->burst_interval);
     c->refractory = vdi__draw(r, p->refractory);
+    c->ceiling = vdi__draw_log(r, p->ceiling);
+    c->rate *= 1 - c->burst_chance; /* a rate of spikes, not of bursts */
+}
 
-    c->tau = vdi__draw_log(r, p->tau);
-    c->slow = vdi__draw_if(r, p->slow_decay_share, vdi__draw(r, p->slow_decay), 0);
+/* Cells of a kind of their own. Returns the factor on the height of a spike. */
+VDI__FN double vdi__draw_kind(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c) {
+    const bool tonic = vdi_rng_bernoulli(r, p->tonic_share);
+    const bool silent = vdi_rng_bernoulli(r, p->silent_share);
+    const double rate = vdi__draw_log(r, p->tonic_rate), peak = vdi__draw_log(r, p->tonic_peak);
+    if (tonic) {
+        c->rate = rate * (1 - 0.5 * c->burst_chance);
+        c->fast_sd *= p->tonic_sd;
+        c->slow_sd *= p->tonic_sd;
+        c->episode_onset *= 0.5;
+        c->ceiling += rate;
+    }
+    if (silent) {
+        c->rate = 0;
+        c->episode_onset = 0;
+    }
+    return tonic ? peak : 1;
+}
+
+VDI__FN void vdi__draw_dye(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c) {
+    const double swift = vdi__draw_log(r, p->swift_tau), tau = vdi__draw_log(r, p->tau);
+    c->tau = vdi__draw_if(r, p->swift_share, swift, tau);
+    c->slow = vdi__draw(r, p->slow_decay);
+    c->slow = vdi__draw_if(r, p->slow_decay_share, c->slow, 0);
     c->slow_tau_decay = c->tau * vdi__draw(r, p->slow_times);
     c->jump_cv = vdi__draw(r, p->jump_cv);
-    c->hill = vdi__draw_if(r, p->linear_share, 1, vdi__draw(r, p->hill));
-    c->rest = vdi__draw_if(r, p->rest_share, vdi__draw_log(r, p->rest), 0);
-    c->saturation = vdi__draw_if(r, p->saturation_share, vdi__draw_log(r, p->saturation), 0);
-    c->rise[0] =
-        vdi__draw_if(r, p->quick_share, vdi__draw_log(r, p->quick), vdi__draw_log(r, p->sluggish));
-    c->rise[0] = VDI__MIN(c->rise[0], c->tau);
-    c->rise[1] = vdi__draw_if(r, p->second_share, c->rise[0] * vdi__draw(r, p->stage), 0);
-    c->rise[2] = c->rise[0] * vdi__draw(r, p->stage) *
-                 (double)vdi_rng_bernoulli(r, p->third_share) * (double)(c->rise[1] > 0);
+    c->hill = vdi__draw(r, p->hill);
+    c->hill = vdi__draw_if(r, p->linear_share, 1, c->hill);
+    c->rest = vdi__draw_log(r, p->rest);
+    c->rest = vdi__draw_if(r, p->rest_share, c->rest, 0);
+    c->saturation = vdi__draw_log(r, p->saturation);
+    c->saturation = vdi__draw_if(r, p->saturation_share, c->saturation, 0);
+    const double quick = vdi__draw_log(r, p->quick), sluggish = vdi__draw_log(r, p->sluggish);
+    c->rise[0] = vdi__draw_if(r, p->quick_share, quick, sluggish);
+    c->rise[0] = VDI__MIN(c->rise[0], p->rise_most * c->tau);
+    c->rise[1] = c->rise[0] * vdi__draw(r, p->stage);
+    c->rise[1] = vdi__draw_if(r, p->second_share, c->rise[1], 0);
+    c->rise[2] = c->rise[0] * vdi__draw(r, p->stage);
+    c->rise[2] = vdi__draw_if(r, p->third_share, c->rise[2], 0) * (double)(c->rise[1] > 0);
+}
 
+VDI__FN void vdi__draw_microscope(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c) {
     const double band = vdi_rng_uniform(r);
     c->frame_rate = vdi__draw(r, band < p->low_share                     ? p->low_frames
                                  : band < p->low_share + p->middle_share ? p->middle_frames
@@ -31050,225 +31171,444 @@ VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed
     c->delay = vdi__draw(r, p->offset) / c->frame_rate;
     /* a quick dye answers at once; a slow one, whose binding has many steps, waits for about its
      * rise */
-    const double latency = vdi__draw(r, p->latency) * c->rise[0] * c->rise[0] / (c->rise[0] + 0.03);
-    c->delay -= vdi__draw_if(r, p->latency_share, VDI__MIN(latency, p->latency_most), 0);
+    double latency = vdi__draw(r, p->latency) * c->rise[0] * c->rise[0] / (c->rise[0] + 0.03);
+    latency = VDI__MIN(latency, p->latency_most);
+    c->delay -= vdi__draw_if(r, p->latency_share, latency, 0);
+}
 
+VDI__FN void vdi__draw_noise(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c) {
     c->by_power = vdi_rng_bernoulli(r, p->power_share);
     const double by_power = vdi__draw_log(r, p->power_snr), by_peak = vdi__draw_log(r, p->peak_snr);
     c->snr = c->by_power ? by_power : by_peak;
-    c->shot = vdi__draw_if(r, p->shot_share, vdi__draw(r, p->shot), 0);
-    for (int i = 0; i < 3; i++) {
+    c->shot = vdi__draw(r, p->shot);
+    c->shot = vdi__draw_if(r, p->shot_share, c->shot, 0);
+    for (int i = 0; i < VDI_CELL_DRIFTS; i++) {
         c->drift_tau[i] = vdi__draw_log(r, p->drift_tau[i]);
-        c->drift_sd[i] = vdi__draw_if(r, p->drift_share[i], vdi__draw(r, p->drift_sd[i]), 0);
+        c->drift_sd[i] = vdi__draw(r, p->drift_sd[i]);
+        c->drift_sd[i] = vdi__draw_if(r, p->drift_share[i], c->drift_sd[i], 0);
     }
     c->bleach_tau = vdi__draw(r, p->bleach_tau);
-    c->bleach = vdi__draw_if(r, p->bleach_share, vdi__draw(r, p->bleach), 0);
-    c->frames = (int64_t)floor(p->seconds * c->frame_rate);
+    c->bleach = vdi__draw(r, p->bleach);
+    c->bleach = vdi__draw_if(r, p->bleach_share, c->bleach, 0);
+}
+
+VDI__FN void vdi__draw_artefacts(const vdi_population_desc *p, vdi_rng *r, vdi_cell *c) {
+    c->wave_rate = vdi__draw_log(r, p->wave_rate);
+    c->wave_sd = vdi__draw_log(r, p->wave_sd);
+    c->wave_sd = vdi__draw_if(r, p->wave_share, c->wave_sd, 0);
+    c->outlier_onset = vdi__draw_log(r, p->outlier_onset);
+    c->outlier_onset = vdi__draw_if(r, p->outlier_share, c->outlier_onset, 0);
+    c->outlier = vdi__draw_log(r, p->outlier);
+    c->dip_onset = vdi__draw_log(r, p->dip_onset);
+    c->dip_onset = vdi__draw_if(r, p->dip_share, c->dip_onset, 0);
+    c->dip_length = vdi__draw_log(r, p->dip_length);
+    c->dip = vdi__draw_log(r, p->dip);
+    c->surge_tau = vdi__draw_log(r, p->surge_tau);
+    c->surge_sd = vdi__draw_log(r, p->surge_sd);
+    c->surge_sd = vdi__draw_if(r, p->surge_share, c->surge_sd, 0);
+    c->clip = vdi__draw(r, p->clip);
+    c->clip = vdi__draw_if(r, p->clip_share, c->clip, 0);
+    c->smooth = vdi__draw(r, p->smooth);
+    c->smooth = vdi__draw_if(r, p->smooth_share, c->smooth, 0);
+}
+
+VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed, uint64_t index,
+                                     vdi_cell *c) {
+    vdi_rng own = vdi_rng_make(seed, index), *r = &own;
+    memset(c, 0, sizeof *c);
+    if (vdi_population_desc_check(p, NULL) < 0) return -1;
+    vdi__draw_firing(p, r, c);
+    const double peak = vdi__draw_kind(p, r, c);
+    vdi__draw_dye(p, r, c);
+    vdi__draw_microscope(p, r, c);
+    vdi__draw_noise(p, r, c);
+    c->snr *= peak;
+    vdi__draw_artefacts(p, r, c);
+    c->seconds = vdi__draw_log(r, p->seconds);
+    c->warmup = p->warmup;
+    c->frames = VDI__MAX((int64_t)floor(c->seconds * c->frame_rate), (int64_t)4);
     c->rng = own;
     return c->frames;
 }
+#endif
 
-/* ======== one trace =========================================================================== */
+/* ======== model/calcium/simulate.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CALCIUM_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_CALCIUM_SIMULATE_C)
+#define VDI_MODEL_CALCIUM_SIMULATE_C
 
-/* One second of margin at the end: frames may see beyond the last stamp. */
-VDI__FN int64_t vdi__cell_steps(const vdi_population_desc *p) {
-    return (int64_t)((p->seconds + p->warmup + 1) * VDI_CELL_GRID);
+/* ======== memory ============================================================================== */
+
+/* Points of the grid: some seconds of margin at the end, as frames may see beyond the last stamp and
+ * the shortest trace has four of them. */
+VDI__FN int64_t vdi__cell_steps(double seconds, double warmup) {
+    return (int64_t)((seconds + warmup + 5) * VDI_CELL_GRID);
+}
+
+/* Points of the longest row: the grid, or the frames of a camera that is faster. */
+VDI__FN size_t vdi__cell_most(const vdi_population_desc *p) {
+    const double fps =
+        VDI__MAX(VDI__MAX(p->low_frames.high, p->middle_frames.high), p->high_frames.high);
+    const int64_t frames = (int64_t)(p->seconds.high * fps) + 4;
+    return (size_t)VDI__MAX(vdi__cell_steps(p->seconds.high, p->warmup), frames) + 1;
+}
+
+VDI__FN size_t vdi__cell_row(const vdi_population_desc *p) {
+    return vdi_align_size(vdi__cell_most(p) * sizeof(float));
 }
 
 VDI__DEF size_t vdi_cell_memsize(const vdi_population_desc *p) {
-    const size_t n = (size_t)vdi__cell_steps(p) + 1;
-    return 3 * vdi_align_size(n * sizeof(float)) + vdi_align_size(n * sizeof(double)) + VDI_ALIGN;
+    return 3 * vdi__cell_row(p) + vdi_align_size(vdi__cell_most(p) * sizeof(double)) + VDI_ALIGN;
 }
+
+/* A trace on its way. */
+typedef struct vdi__cell_trace {
+    const vdi_cell *cell;
+    vdi_rng rng;
+    int64_t n;                    /* points of the grid */
+    float *calcium, *slow, *work; /* (n) each: calcium becomes the light of the dye */
+    double *sum;                  /* (n + 1) */
+    double *spike;                /* (capacity) */
+    int64_t capacity, spikes;
+} vdi__cell_trace;
+
+VDI__FN vdi__cell_trace vdi__cell_place(const vdi_population_desc *p, const vdi_cell *cell,
+                                        void *work) {
+    const size_t row = vdi__cell_row(p);
+    char *at = (char *)(((uintptr_t)work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    vdi__cell_trace u = VDI__ZERO;
+    u.cell = cell;
+    u.rng = cell->rng;
+    u.n = vdi__cell_steps(cell->seconds, cell->warmup);
+    u.calcium = (float *)(void *)at;
+    u.slow = (float *)(void *)(at + row);
+    u.work = (float *)(void *)(at + 2 * row);
+    u.sum = (double *)(void *)(at + 3 * row);
+    memset(u.calcium, 0, row);
+    memset(u.slow, 0, row);
+    return u;
+}
+
+/* ======== spikes ============================================================================== */
 
 /* A jump of the calcium at time s: it is put on the next point of the grid, decayed by what has
  * passed until there. */
-VDI__FN void vdi__cell_jump(const vdi_cell *c, vdi_rng *r, double s, int64_t n, float *fast,
-                            float *slow) {
+VDI__FN void vdi__cell_jump(vdi__cell_trace *u, double s) {
+    const vdi_cell *c = u->cell;
     const double at = ceil(s * VDI_CELL_GRID), passed = at / VDI_CELL_GRID - s;
     const double shape = c->jump_cv > 0.01 ? 1 / (c->jump_cv * c->jump_cv) : 0;
-    const double a = shape > 0 ? vdi_rng_gamma(r, shape) / shape : 1;
+    const double a = shape > 0 ? vdi_rng_gamma(&u->rng, shape) / shape : 1;
     const int64_t i = (int64_t)at;
-    if (i < 0 || i >= n) return;
-    fast[i] += (float)(a * (1 - c->slow) * exp(-passed / c->tau));
-    if (c->slow > 0) slow[i] += (float)(a * c->slow * exp(-passed / c->slow_tau_decay));
+    if (i < 0 || i >= u->n) return;
+    u->calcium[i] += (float)(a * (1 - c->slow) * exp(-passed / c->tau));
+    if (c->slow > 0) u->slow[i] += (float)(a * c->slow * exp(-passed / c->slow_tau_decay));
+}
+
+/* A spike at s, or a burst that begins there; `last`: the spike before, moved on. */
+VDI__FN void vdi__cell_burst(vdi__cell_trace *u, double s, double *last) {
+    const vdi_cell *c = u->cell;
+    for (;;) {
+        if (s - *last >= c->refractory) {
+            vdi__cell_jump(u, s + c->warmup);
+            *last = s;
+            if (s >= -1 && s < c->seconds + 0.25) {
+                if (u->spikes < u->capacity) u->spike[u->spikes] = s;
+                u->spikes++;
+            }
+        }
+        if (!(c->burst_chance > 0) || vdi_rng_uniform(&u->rng) >= c->burst_chance) return;
+        s = VDI__MAX(s, *last) + c->refractory + vdi_rng_exponential(&u->rng) * c->burst_interval;
+    }
+}
+
+/* A process of Ornstein and Uhlenbeck in the log rate, its factor of mean 1. */
+typedef struct vdi__cell_process {
+    double sd, keep, add, z;
+} vdi__cell_process;
+VDI__FN vdi__cell_process vdi__cell_process_of(vdi_rng *r, double sd, double tau, double step) {
+    vdi__cell_process p;
+    p.sd = sd;
+    p.keep = exp(-step / tau);
+    p.add = sqrt(1 - p.keep * p.keep);
+    p.z = vdi_rng_normal(r);
+    return p;
+}
+VDI__FN double vdi__cell_factor(vdi__cell_process *p, vdi_rng *r) {
+    if (!(p->sd > 0)) return 1;
+    p->z = p->keep * p->z + p->add * vdi_rng_normal(r);
+    return exp(p->sd * (p->z - 0.5 * p->sd));
 }
 
 /* Spikes of a rate that changes every 1/30 s, by time rescaling: the next one comes when the summed
-   rate since the last has passed an exponential number. Bursts and the refractory time are laid on
-   top. */
-VDI__FN int64_t vdi__cell_spikes(const vdi_population_desc *p, const vdi_cell *c, vdi_rng *r,
-                                 int64_t n, float *fast, float *slow, double *spike, int64_t room) {
-    const double step = 8.0 / VDI_CELL_GRID;
-    const double end = p->seconds + 0.5;
-    const double a_fast = exp(-step / c->fast_tau);
-    const double a_slow = exp(-step / c->slow_tau);
-    const double b_fast = sqrt(1 - a_fast * a_fast), b_slow = sqrt(1 - a_slow * a_slow);
-    double z_fast = vdi_rng_normal(r);
-    double z_slow = vdi_rng_normal(r);
-    double left = 0;
-    double wait = vdi_rng_exponential(r);
-    double last = -1e9;
-    int64_t count = 0;
-    for (double t = -p->warmup; t < end; t += step) {
+ * rate since the last has passed an exponential number. Bursts and the refractory time are laid on
+ * top. */
+VDI__FN void vdi__cell_fire(vdi__cell_trace *u) {
+    const vdi_cell *c = u->cell;
+    const double step = 8.0 / VDI_CELL_GRID, end = c->seconds + 0.5;
+    vdi_rng *r = &u->rng;
+    vdi__cell_process fast = vdi__cell_process_of(r, c->fast_sd, c->fast_tau, step);
+    vdi__cell_process slow = vdi__cell_process_of(r, c->slow_sd, c->slow_tau, step);
+    double left = 0, wait = vdi_rng_exponential(r), last = -1e9;
+    for (double t = -c->warmup; t < end; t += step) {
         double rate = c->rate, from = t;
-        if (c->fast_sd > 0) {
-            z_fast = a_fast * z_fast + b_fast * vdi_rng_normal(r);
-            rate *= exp(c->fast_sd * (z_fast - 0.5 * c->fast_sd));
-        }
-        if (c->slow_sd > 0) {
-            z_slow = a_slow * z_slow + b_slow * vdi_rng_normal(r);
-            rate *= exp(c->slow_sd * (z_slow - 0.5 * c->slow_sd));
-        }
+        rate *= vdi__cell_factor(&fast, r);
+        rate *= vdi__cell_factor(&slow, r);
         if (c->episode_onset > 0) {
             if (vdi_rng_uniform(r) < c->episode_onset * step)
                 left = vdi_rng_exponential(r) * c->episode_length;
             if (left > 0) rate += c->episode_rate;
             left -= step;
         }
+        rate /= 1 + rate / c->ceiling;
         while (wait < rate * (t + step - from)) {
             from += wait / rate;
-            for (double s = from;;) {
-                if (s - last >= c->refractory) {
-                    vdi__cell_jump(c, r, s + p->warmup, n, fast, slow);
-                    last = s;
-                    if (s >= -1 && s < p->seconds + 0.25) {
-                        if (count < room) spike[count] = s;
-                        count++;
-                    }
-                }
-                if (!(c->burst_chance > 0) || vdi_rng_uniform(r) >= c->burst_chance) break;
-                s = VDI__MAX(s, last) + c->refractory + vdi_rng_exponential(r) * c->burst_interval;
-            }
+            vdi__cell_burst(u, from, &last);
             wait = vdi_rng_exponential(r);
         }
         wait -= rate * (t + step - from);
     }
-    return count;
 }
+
+/* ======== dye ================================================================================= */
 
 VDI__FN void vdi__first_order(int64_t n, double tau, float *x) {
     const float keep = (float)exp(-1 / (VDI_CELL_GRID * tau));
     float y = x[0];
-    for (int64_t i = 0; i < n; i++)
-        x[i] = y = x[i] + (y - x[i]) * keep;
-}
-
-/* Calcium in c becomes the light of the dye, in place; s is scratch. */
-VDI__FN void vdi__cell_dye(const vdi_cell *cell, int64_t n, float *c, float *s) {
-    const vdi__kernels *k = vdi__kernels_of(VDI_F32);
-    const float rest = (float)cell->rest;
-    const float at_rest = (float)pow(cell->rest, cell->hill);
-    const float saturation = (float)cell->saturation;
-    if (cell->hill != 1) {
-        for (int64_t i = 0; i < n; i++)
-            c[i] = rest + c[i] > 1e-12f ? rest + c[i] : 1e-12f;
-        k->unary[VDI_LOG]((size_t)n, 0, c, s);
-        for (int64_t i = 0; i < n; i++)
-            s[i] *= (float)cell->hill;
-        k->unary[VDI_EXP]((size_t)n, 0, s, c);
-        for (int64_t i = 0; i < n; i++)
-            c[i] = c[i] > at_rest ? c[i] - at_rest : 0;
-    }
-    const float speed = (float)(-1 / (VDI_CELL_GRID * cell->rise[0]));
-    for (int64_t i = 0; i < n; i++)
-        s[i] = speed * (1 + saturation * c[i]);
-    k->unary[VDI_EXP]((size_t)n, 0, s, s);
-    float p = 0;
     for (int64_t i = 0; i < n; i++) {
-        const float target = c[i] / (1 + saturation * c[i]);
-        c[i] = p = target + (p - target) * s[i];
+        y = x[i] + (y - x[i]) * keep;
+        x[i] = y;
     }
-    for (int j = 1; j < 3; j++)
-        if (cell->rise[j] > 0) vdi__first_order(n, cell->rise[j], c);
 }
 
-/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 -
-   rho)) of a decay seen through a first-order rise of rho times its time constant. Exact for a
-   linear dye of one stage. */
+/* x_t += keep x_{t-1} */
+VDI__FN void vdi__cell_decay(int64_t n, double tau, float *x) {
+    const float keep = (float)exp(-1 / (VDI_CELL_GRID * tau));
+    for (int64_t i = 1; i < n; i++) {
+        x[i] += keep * x[i - 1];
+    }
+}
+
+/* From jumps to calcium. */
+VDI__FN void vdi__cell_calcium(const vdi__cell_trace *u) {
+    const vdi_cell *c = u->cell;
+    vdi__cell_decay(u->n, c->tau, u->calcium);
+    if (!(c->slow > 0)) return;
+    vdi__cell_decay(u->n, c->slow_tau_decay, u->slow);
+    for (int64_t i = 0; i < u->n; i++) {
+        u->calcium[i] += u->slow[i];
+    }
+}
+
+/* From calcium to what is bound at equilibrium, before saturation: (rest + c)^hill - rest^hill. */
+VDI__FN void vdi__cell_cooperate(const vdi__cell_trace *u) {
+    const vdi__kernels *k = vdi__kernels_of(VDI_F32);
+    const vdi_cell *cell = u->cell;
+    const float rest = (float)cell->rest, at_rest = (float)pow(cell->rest, cell->hill);
+    const float hill = (float)cell->hill;
+    float *c = u->calcium, *s = u->work;
+    if (cell->hill == 1) return;
+    for (int64_t i = 0; i < u->n; i++) {
+        c[i] = rest + c[i] > 1e-12f ? rest + c[i] : 1e-12f;
+    }
+    k->unary[VDI_LOG]((size_t)u->n, 0, c, s);
+    for (int64_t i = 0; i < u->n; i++) {
+        s[i] *= hill;
+    }
+    k->unary[VDI_EXP]((size_t)u->n, 0, s, c);
+    for (int64_t i = 0; i < u->n; i++) {
+        c[i] = c[i] > at_rest ? c[i] - at_rest : 0;
+    }
+}
+
+/* From calcium to the light of the dye, in place. */
+VDI__FN void vdi__cell_dye(const vdi__cell_trace *u) {
+    const vdi__kernels *k = vdi__kernels_of(VDI_F32);
+    const vdi_cell *cell = u->cell;
+    const float saturation = (float)cell->saturation;
+    const float speed = (float)(-1 / (VDI_CELL_GRID * cell->rise[0]));
+    float *c = u->calcium, *s = u->work, p = 0;
+    vdi__cell_cooperate(u);
+    for (int64_t i = 0; i < u->n; i++) {
+        s[i] = speed * (1 + saturation * c[i]);
+    }
+    k->unary[VDI_EXP]((size_t)u->n, 0, s, s);
+    for (int64_t i = 0; i < u->n; i++) {
+        const float target = c[i] / (1 + saturation * c[i]);
+        p = target + (p - target) * s[i];
+        c[i] = p;
+    }
+    for (int j = 1; j < 3; j++) {
+        if (cell->rise[j] > 0) vdi__first_order(u->n, cell->rise[j], c);
+    }
+}
+
+/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 - rho))
+ * of a decay seen through a first-order rise of rho times its time constant. Exact for a linear dye
+ * of one stage. */
 VDI__FN double vdi__cell_peak(const vdi_cell *c) {
     const double u = pow(c->rest + 1, c->hill) - pow(c->rest, c->hill), g = 1 + c->saturation * u;
     const double rho = VDI__MIN(0.999, (c->rise[0] / g + c->rise[1] + c->rise[2]) / c->tau);
     return u / g * pow(rho, rho / (1 - rho));
 }
 
-VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work,
-                                   float *trace, float *clean, double *spike, int64_t room) {
-    if (vdi_population_desc_check(p, NULL) < 0 || !(cell->frame_rate > 0)) return -1;
-    const int64_t n = vdi__cell_steps(p), frames = cell->frames;
-    const size_t row = vdi_align_size(((size_t)n + 1) * sizeof(float));
-    char *at = (char *)(((uintptr_t)work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    float *c = (float *)(void *)at;
-    float *slow = (float *)(void *)(at + row);
-    float *s = (float *)(void *)(at + 2 * row);
-    double *sum = (double *)(void *)(at + 3 * row);
-    vdi_rng rng = cell->rng, *r = &rng;
+/* ======== frames ============================================================================== */
 
-    memset(c, 0, row);
-    memset(slow, 0, row);
-    const int64_t spikes = vdi__cell_spikes(p, cell, r, n, c, slow, spike, spike ? room : 0);
-    const float keep = (float)exp(-1 / (VDI_CELL_GRID * cell->tau));
-    const float keep_slow = (float)exp(-1 / (VDI_CELL_GRID * cell->slow_tau_decay));
-    for (int64_t i = 1; i < n; i++)
-        c[i] += keep * c[i - 1];
-    if (cell->slow > 0) {
-        for (int64_t i = 1; i < n; i++)
-            slow[i] += keep_slow * slow[i - 1];
-        for (int64_t i = 0; i < n; i++)
-            c[i] += slow[i];
-    }
-    vdi__cell_dye(cell, n, c, s);
+/* The running integral of the light at grid time x. */
+VDI__FN double vdi__cell_integral(const vdi__cell_trace *u, double x) {
+    x = VDI__MAX(0, VDI__MIN(x, (double)u->n - 1e-9));
+    const int64_t i = (int64_t)x;
+    return u->sum[i] + (x - (double)i) * (double)u->calcium[i];
+}
 
-    /* frames, from the running integral of the light */
-    sum[0] = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum[i + 1] = sum[i] + (double)c[i];
+/* Frames of the light, without noise; returns their standard deviation. */
+VDI__FN double vdi__cell_frames(const vdi__cell_trace *u, float *trace) {
+    const vdi_cell *c = u->cell;
     double mean = 0, square = 0;
-    for (int64_t k = 0; k < frames; k++) {
-        const double middle = (double)k / cell->frame_rate + cell->delay + p->warmup;
-        const double edge[2] = {middle - 0.5 * cell->window, middle + 0.5 * cell->window};
-        double integral[2];
-        for (int e = 0; e < 2; e++) {
-            const double x = VDI__MAX(0, VDI__MIN(edge[e] * VDI_CELL_GRID, (double)n - 1e-9));
-            const int64_t i = (int64_t)x;
-            integral[e] = sum[i] + (x - (double)i) * (double)c[i];
-        }
-        const double y = (integral[1] - integral[0]) / (cell->window * VDI_CELL_GRID);
+    u->sum[0] = 0;
+    for (int64_t i = 0; i < u->n; i++) {
+        u->sum[i + 1] = u->sum[i] + (double)u->calcium[i];
+    }
+    for (int64_t k = 0; k < c->frames; k++) {
+        const double middle = (double)k / c->frame_rate + c->delay + c->warmup;
+        const double before = vdi__cell_integral(u, (middle - 0.5 * c->window) * VDI_CELL_GRID);
+        const double after = vdi__cell_integral(u, (middle + 0.5 * c->window) * VDI_CELL_GRID);
+        const double y = (after - before) / (c->window * VDI_CELL_GRID);
         trace[k] = (float)y;
         mean += y;
         square += y * y;
     }
-    mean /= (double)frames;
-    const double sd = sqrt(VDI__MAX(0, square / (double)frames - mean * mean));
-    const double peak = vdi__cell_peak(cell);
+    mean /= (double)c->frames;
+    return sqrt(VDI__MAX(0, square / (double)c->frames - mean * mean));
+}
 
-    /* noise; a cell that has hardly fired has no power to measure it by */
-    const double noise = cell->by_power && sd > 1e-3 * peak
-                             ? sd / cell->snr
-                             : sqrt(cell->frame_rate / 30) * peak /
-                                   (cell->by_power ? VDI__MIN(cell->snr, 10) : cell->snr);
-    const double thin = cell->frame_rate > 30 ? sqrt(30 / cell->frame_rate) : 1;
-    double z[3], a[3], b[3];
-    for (int j = 0; j < 3; j++) {
-        a[j] = exp(-1 / (cell->frame_rate * cell->drift_tau[j]));
-        b[j] = sqrt(1 - a[j] * a[j]);
-        z[j] = vdi_rng_normal(r);
+/* ======== noise and artefacts ================================================================= */
+
+/* Slow noise and artefacts from frame to frame. */
+typedef struct vdi__cell_drift {
+    double z[VDI_CELL_DRIFTS], keep[VDI_CELL_DRIFTS], add[VDI_CELL_DRIFTS];
+    double surge, surge_keep, surge_add;
+    double wave; /* phase, in periods */
+    double dip;  /* seconds that are left of one */
+    double thin; /* what is slow is counted at 30 Hz: in units of a louder frame it is less */
+} vdi__cell_drift;
+
+VDI__FN vdi__cell_drift vdi__cell_drift_begin(const vdi_cell *c, vdi_rng *r) {
+    vdi__cell_drift d = VDI__ZERO;
+    d.thin = c->frame_rate > 30 ? sqrt(30 / c->frame_rate) : 1;
+    for (int j = 0; j < VDI_CELL_DRIFTS; j++) {
+        d.keep[j] = exp(-1 / (c->frame_rate * c->drift_tau[j]));
+        d.add[j] = sqrt(1 - d.keep[j] * d.keep[j]);
+        d.z[j] = vdi_rng_normal(r);
     }
-    for (int64_t k = 0; k < frames; k++) {
+    d.surge_keep = exp(-1 / (c->frame_rate * c->surge_tau));
+    d.surge_add = sqrt(1 - d.surge_keep * d.surge_keep);
+    d.surge = vdi_rng_normal(r);
+    d.wave = vdi_rng_uniform(r);
+    return d;
+}
+
+/* What slow noise and artefacts add to frame k, in units of the white noise. */
+VDI__FN double vdi__cell_drift_next(vdi__cell_drift *d, const vdi_cell *c, vdi_rng *r, int64_t k) {
+    double y = 0;
+    for (int j = 0; j < VDI_CELL_DRIFTS; j++) {
+        if (!(c->drift_sd[j] > 0)) continue;
+        y += d->z[j] * c->drift_sd[j] * d->thin;
+        d->z[j] = d->keep[j] * d->z[j] + d->add[j] * vdi_rng_normal(r);
+    }
+    if (c->bleach != 0) y += c->bleach * exp(-(double)k / (c->frame_rate * c->bleach_tau));
+    if (c->wave_sd > 0) { /* a period wanders by a tenth of the root of its number */
+        const double step = c->wave_rate / c->frame_rate;
+        d->wave += step * (1 + 0.1 * vdi_rng_normal(r) / sqrt(step));
+        y += sqrt(2.0) * c->wave_sd * d->thin * sin(2 * VDI_PI * d->wave);
+    }
+    if (c->surge_sd > 0) {
+        d->surge = d->surge_keep * d->surge + d->surge_add * vdi_rng_normal(r);
+        y += d->surge * c->surge_sd * d->thin;
+    }
+    if (c->dip_onset > 0) {
+        if (d->dip <= 0 && vdi_rng_uniform(r) < c->dip_onset / c->frame_rate)
+            d->dip = vdi_rng_exponential(r) * c->dip_length;
+        if (d->dip > 0) y -= c->dip * d->thin;
+        d->dip -= 1 / c->frame_rate;
+    }
+    return y;
+}
+
+/* The white noise of a frame, with its wild ones; `level`: the signal over its usual size. */
+VDI__FN double vdi__cell_white(const vdi_cell *c, vdi_rng *r, double level) {
+    double e = vdi_rng_normal(r);
+    if (c->shot > 0) e *= sqrt(1 + c->shot * VDI__MAX(level, 0));
+    if (c->outlier_onset > 0 && vdi_rng_uniform(r) < c->outlier_onset / c->frame_rate) {
+        const double size = c->outlier * vdi_rng_exponential(r);
+        e += vdi_rng_bernoulli(r, 0.6) ? size : -size;
+    }
+    return e;
+}
+
+/* Noise on the frames of a cell whose light has the standard deviation `sd`. */
+VDI__FN void vdi__cell_noise(vdi__cell_trace *u, double sd, float *trace, float *clean) {
+    const vdi_cell *c = u->cell;
+    const double peak = vdi__cell_peak(c), louder = sqrt(c->frame_rate / 30);
+    /* a cell that has hardly fired has no power to measure the noise by */
+    const bool by_power = c->by_power && sd > 1e-3 * peak;
+    const double snr = c->by_power && !by_power ? VDI__MIN(c->snr, 10) : c->snr;
+    const double noise = by_power ? sd / snr : louder * peak / snr;
+    vdi__cell_drift d = vdi__cell_drift_begin(c, &u->rng);
+    for (int64_t k = 0; k < c->frames; k++) {
         const double y = (double)trace[k];
-        double e = vdi_rng_normal(r), slowly = 0;
-        if (cell->shot > 0) e *= sqrt(1 + cell->shot * VDI__MAX(y, 0) / (sd + peak));
-        for (int j = 0; j < 3; j++) {
-            if (cell->drift_sd[j] > 0) {
-                slowly += z[j] * cell->drift_sd[j] * thin;
-                z[j] = a[j] * z[j] + b[j] * vdi_rng_normal(r);
-            }
-        }
-        if (cell->bleach != 0)
-            slowly += cell->bleach * exp(-(double)k / (cell->frame_rate * cell->bleach_tau));
+        const double e = vdi__cell_white(c, &u->rng, y / (sd + peak));
+        const double slowly = vdi__cell_drift_next(&d, c, &u->rng, k);
         if (clean) clean[k] = (float)(y + noise * slowly);
         trace[k] = (float)(y + noise * (slowly + e));
     }
-    return spikes;
+}
+
+/* A Gaussian of `sd` frames, cut at 3; s: scratch (n). */
+VDI__FN void vdi__cell_smooth(int64_t n, double sd, float *x, float *s) {
+    const int64_t reach = (int64_t)ceil(3 * sd);
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t from = VDI__MAX(k - reach, (int64_t)0), to = VDI__MIN(k + reach, n - 1);
+        double sum = 0, weight = 0;
+        for (int64_t j = from; j <= to; j++) {
+            const double w = exp(-0.5 * (double)((j - k) * (j - k)) / (sd * sd));
+            sum += w * (double)x[j];
+            weight += w;
+        }
+        s[k] = (float)(sum / weight);
+    }
+    memcpy(x, s, (size_t)n * sizeof *x);
+}
+
+/* Cut off what is above a share of the range of the trace. */
+VDI__FN void vdi__cell_clip(int64_t n, double share, float *trace, float *clean) {
+    float low = trace[0], high = trace[0];
+    for (int64_t k = 1; k < n; k++) {
+        low = VDI__MIN(low, trace[k]);
+        high = VDI__MAX(high, trace[k]);
+    }
+    const float top = low + (float)share * (high - low);
+    for (int64_t k = 0; k < n; k++) {
+        trace[k] = VDI__MIN(trace[k], top);
+        if (clean) clean[k] = VDI__MIN(clean[k], top);
+    }
+}
+
+VDI__DEF int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work,
+                                   float *trace, float *clean, double *spike, int64_t capacity) {
+    if (vdi_population_desc_check(p, NULL) < 0 || !(cell->frame_rate > 0)) return -1;
+    vdi__cell_trace u = vdi__cell_place(p, cell, work);
+    u.spike = spike;
+    u.capacity = spike ? capacity : 0;
+    vdi__cell_fire(&u);
+    vdi__cell_calcium(&u);
+    vdi__cell_dye(&u);
+    vdi__cell_noise(&u, vdi__cell_frames(&u, trace), trace, clean);
+    if (cell->smooth > 0) {
+        vdi__cell_smooth(cell->frames, cell->smooth, trace, u.work);
+        if (clean) vdi__cell_smooth(cell->frames, cell->smooth, clean, u.work);
+    }
+    if (cell->clip > 0) vdi__cell_clip(cell->frames, cell->clip, trace, clean);
+    return u.spikes;
 }
 #endif
 
@@ -32637,73 +32977,77 @@ VDI__FN const vdi__ds_estimator *vdi__ds_estimator_of(vdi_deepspike_estimator es
 
 /* ======== fields ============================================================================== */
 
-VDI__DEF const vdi_fields *vdi_deepspike_desc_fields(void) {
-    static const char *const families[] = {"factorised", "correlated", NULL};
-    static const char *const priors[] = {"bernoulli", "count", NULL};
-    static const char *const dtypes[] = {"float32", "float64", NULL};
-    static const char *const schedules[] = {"constant", "cosine", "exponential",
-                                            "step",     "linear", NULL};
-    static const char *const estimators[] = {
+static const char *const vdi__ds_families_words[] = {"factorised", "correlated", NULL};
+static const char *const vdi__ds_priors_words[] = {"bernoulli", "count", NULL};
+static const char *const vdi__ds_dtypes_words[] = {"float32", "float64", NULL};
+static const char *const vdi__ds_schedules_words[] = {"constant", "cosine", "exponential",
+                                                      "step",     "linear", NULL};
+static const char *const vdi__ds_estimators_words[] = {
 #define VDI__DS_WORD(upper, lower) #lower,
-        VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_WORD)
+    VDI_DEEPSPIKE_ESTIMATOR_LIST(VDI__DS_WORD)
 #undef VDI__DS_WORD
-            NULL};
+        NULL};
 #define VDI__DS_INT(member, initial, least, most, help) \
     VDI_FIELD_INT(vdi_deepspike_desc, member, initial, least, most, help)
 #define VDI__DS_REAL(member, initial, least, most, help) \
     VDI_FIELD_REAL(vdi_deepspike_desc, member, initial, least, most, help)
-    static const vdi_field rows[] = {
-        VDI_FIELD_ENUM(vdi_deepspike_desc, posterior, families, "family of the posterior"),
-        VDI_FIELD_SIZES(vdi_deepspike_desc, channels, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS,
-                        0, 0, 1, 4096, "channels of the convolutions"),
-        VDI_FIELD_SIZES(vdi_deepspike_desc, width, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0,
-                        0, 1, 4096, "their widths in frames, odd"),
-        VDI__DS_INT(head_width, 11, 1, 4096, "width of the last convolution, odd"),
-        VDI__DS_INT(features, 13, 1, 4096, "correlated: outputs of the last convolution"),
-        VDI__DS_INT(hidden, 64, 1, 4096, "correlated: units of each recurrent layer"),
-        VDI_FIELD_REAL_TWIN(vdi_deepspike_desc, bias, has_bias, 0, -50, 50, VDI_FIELD_COMPUTED,
-                            "of the log odds at the start"),
-        VDI__DS_REAL(floor, 1e-3, 1e-12, 0.49, "probabilities are held so far from 0 and 1"),
-        VDI__DS_INT(upsample, 1, 1, 64, "bins in a frame"),
-        VDI_FIELD_BOOL(vdi_deepspike_desc, amplitude, "infer the amplitude from each snippet"),
-        VDI__DS_REAL(amplitude_spread, 0.3, 1e-6, 1e3, "its standard deviation, raw"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, prior, priors, "prior over trains"),
-        VDI__DS_REAL(prior_rate[0], 0.015, 1e-9, 0.999, "spikes in a bin"),
-        VDI__DS_REAL(prior_rate[1], 0.015, 1e-9, 0.999, "of the second stream"),
-        VDI_FIELD_BOOL(vdi_deepspike_desc, normalise,
-                       "bring each cell's traces to noise 0.1 and lower quartile 0"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, dtype, dtypes, "of the network"),
-        VDI_FIELD_INT32(vdi_deepspike_desc, generative.streams, 1, 1, VDI_DEEPSPIKE_STREAMS,
-                        "of spikes and of fluorescence"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, train.estimator, estimators,
-                       "how the gradient is estimated"),
-        VDI__DS_INT(train.steps, 5000, 1, 274877906944.0, "steps of the schedule"),
-        VDI__DS_INT(train.batch, 20, 1, 32768, "snippets of one cell in a step"),
-        VDI__DS_INT(train.samples, 64, 1, 1048576, "trains drawn of each"),
-        VDI__DS_INT(train.snippet, 300, 1, 16777216, "frames of a snippet"),
-        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_first, 0, 0, 16777215,
-                            VDI_FIELD_COMPUTED, "frames at its beginning that do not count"),
-        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215,
-                            VDI_FIELD_COMPUTED, "frames at its end that do not count"),
-        VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
-        VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
-        VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
-                     "longest gradient of the network; negative: any"),
-        VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, schedules, "rule of the rates"),
-        VDI__DS_INT(train.schedule.warmup, 0, 0, 274877906944.0, "steps of a linear rise"),
-        VDI__DS_INT(train.schedule.steps, 0, 0, 274877906944.0, "length of cosine and linear"),
-        VDI__DS_INT(train.schedule.every, 0, 0, 274877906944.0, "steps to the next factor"),
-        VDI__DS_REAL(train.schedule.factor, 0, 0, 1e6, "that factor"),
-        VDI__DS_REAL(train.schedule.last, 0, 0, 1e6, "the last factor of cosine and linear"),
-        VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.dreams, 0, 1, 98304, VDI_FIELD_COMPUTED,
-                            "wake-sleep: simulated snippets in a step"),
-        VDI__DS_REAL(train.temperature, 0.5, 1e-3, 100, "concrete: of the relaxation"),
-        VDI__DS_REAL(train.baseline_memory, 0.9, 0, 1, "REINFORCE with one sample: of the mean"),
-        VDI_FIELD_SEED(vdi_deepspike_desc, train.seed, "of everything random"),
-    };
+static const vdi_field vdi__ds_rows[] = {
+    VDI_FIELD_ENUM(vdi_deepspike_desc, posterior, vdi__ds_families_words,
+                   "family of the posterior"),
+    VDI_FIELD_SIZES(vdi_deepspike_desc, channels, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0,
+                    0, 1, 4096, "channels of the convolutions"),
+    VDI_FIELD_SIZES(vdi_deepspike_desc, width, layers, VDI_FIELD_NONE, VDI_DEEPSPIKE_LAYERS, 0, 0,
+                    1, 4096, "their widths in frames, odd"),
+    VDI__DS_INT(head_width, 11, 1, 4096, "width of the last convolution, odd"),
+    VDI__DS_INT(features, 13, 1, 4096, "correlated: outputs of the last convolution"),
+    VDI__DS_INT(hidden, 64, 1, 4096, "correlated: units of each recurrent layer"),
+    VDI_FIELD_REAL_TWIN(vdi_deepspike_desc, bias, has_bias, 0, -50, 50, VDI_FIELD_COMPUTED,
+                        "of the log odds at the start"),
+    VDI__DS_REAL(floor, 1e-3, 1e-12, 0.49, "probabilities are held so far from 0 and 1"),
+    VDI__DS_INT(upsample, 1, 1, 64, "bins in a frame"),
+    VDI_FIELD_BOOL(vdi_deepspike_desc, amplitude, "infer the amplitude from each snippet"),
+    VDI__DS_REAL(amplitude_spread, 0.3, 1e-6, 1e3, "its standard deviation, raw"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, prior, vdi__ds_priors_words, "prior over trains"),
+    VDI__DS_REAL(prior_rate[0], 0.015, 1e-9, 0.999, "spikes in a bin"),
+    VDI__DS_REAL(prior_rate[1], 0.015, 1e-9, 0.999, "of the second stream"),
+    VDI_FIELD_BOOL(vdi_deepspike_desc, normalise,
+                   "bring each cell's traces to noise 0.1 and lower quartile 0"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, dtype, vdi__ds_dtypes_words, "of the network"),
+    VDI_FIELD_INT32(vdi_deepspike_desc, generative.streams, 1, 1, VDI_DEEPSPIKE_STREAMS,
+                    "of spikes and of fluorescence"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, train.estimator, vdi__ds_estimators_words,
+                   "how the gradient is estimated"),
+    VDI__DS_INT(train.steps, 5000, 1, 274877906944.0, "steps of the schedule"),
+    VDI__DS_INT(train.batch, 20, 1, 32768, "snippets of one cell in a step"),
+    VDI__DS_INT(train.samples, 64, 1, 1048576, "trains drawn of each"),
+    VDI__DS_INT(train.snippet, 300, 1, 16777216, "frames of a snippet"),
+    VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_first, 0, 0, 16777215, VDI_FIELD_COMPUTED,
+                        "frames at its beginning that do not count"),
+    VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215, VDI_FIELD_COMPUTED,
+                        "frames at its end that do not count"),
+    VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
+    VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
+    VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
+                 "longest gradient of the network; negative: any"),
+    VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, vdi__ds_schedules_words,
+                   "rule of the rates"),
+    VDI__DS_INT(train.schedule.warmup, 0, 0, 274877906944.0, "steps of a linear rise"),
+    VDI__DS_INT(train.schedule.steps, 0, 0, 274877906944.0, "length of cosine and linear"),
+    VDI__DS_INT(train.schedule.every, 0, 0, 274877906944.0, "steps to the next factor"),
+    VDI__DS_REAL(train.schedule.factor, 0, 0, 1e6, "that factor"),
+    VDI__DS_REAL(train.schedule.last, 0, 0, 1e6, "the last factor of cosine and linear"),
+    VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.dreams, 0, 1, 98304, VDI_FIELD_COMPUTED,
+                        "wake-sleep: simulated snippets in a step"),
+    VDI__DS_REAL(train.temperature, 0.5, 1e-3, 100, "concrete: of the relaxation"),
+    VDI__DS_REAL(train.baseline_memory, 0.9, 0, 1, "REINFORCE with one sample: of the mean"),
+    VDI_FIELD_SEED(vdi_deepspike_desc, train.seed, "of everything random"),
+};
 #undef VDI__DS_INT
 #undef VDI__DS_REAL
-    static const vdi_fields table = {"vdi_deepspike_desc", rows, (int)VDI__COUNT(rows)};
+
+VDI__DEF const vdi_fields *vdi_deepspike_desc_fields(void) {
+    static const vdi_fields table = {"vdi_deepspike_desc", vdi__ds_rows,
+                                     (int)VDI__COUNT(vdi__ds_rows)};
     return &table;
 }
 
@@ -33942,10 +34286,17 @@ VDI__FN double vdi__ds_log_binomial(double n, double k) {
     return x[0] - x[1] - x[2];
 }
 
-/* Is p away from the limits between which it is held? Only there it has a gradient. */
+/* Is p away from the limits between which it is held? */
 VDI__INLINE bool vdi__ds_free(const vdi_deepspike_desc *d, double p) {
     const double limit = d->floor * (1 + 1e-6);
     return p > limit && p < 1 - limit;
+}
+
+/* The gradient v of log odds whose probability is p: at a limit only what leads away from it.
+ * Without that a limit would be absorbing: early in training, while theta is still wrong, spikes
+ * explain nothing, all probabilities fall to the floor, and none would ever come back. */
+VDI__INLINE double vdi__ds_inward(const vdi_deepspike_desc *d, double p, double v) {
+    return vdi__ds_free(d, p) || (p < 0.5) == (v > 0) ? v : 0;
 }
 
 /* dz of log odds given coefficients c_k of log q(s_k): c_k (s - p), 0 in the buffers and where p is
@@ -34103,7 +34454,7 @@ VDI__FN void vdi__ds_label_bins(vdi__ds_pass *g, int64_t b, char *p) {
             const bool counts = t >= g->lo && t < g->hi;
             if (counts) sum += spike ? log(q) : log1p(-q);
             vdi_dtype_store(d->dtype, g->d_odds, (b * bins + t) * M + j,
-                            counts && vdi__ds_free(d, q) ? (double)spike - q : 0);
+                            counts ? vdi__ds_inward(d, q, (double)spike - q) : 0);
         }
     }
     g->bound[b] = sum;
@@ -34411,7 +34762,7 @@ VDI__FN void vdi__ds_odds_relaxed(vdi__ds_snippet *u, vdi_tape *t, int64_t j) {
             const double y = vdi_dtype_load(d->dtype, u->trains.train, at);
             v += vdi_dtype_load(d->dtype, relaxed.data, at) * y * (1 - y) / d->train.temperature;
         }
-        vdi_dtype_store(d->dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_free(d, p) ? v : 0);
+        vdi_dtype_store(d->dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_inward(d, p, v));
     }
 }
 
@@ -34439,9 +34790,9 @@ VDI__FN vdi_status vdi__ds_odds_factorised(vdi__ds_snippet *u, vdi_tape *t, vdi_
                  (size_t)K, c, along);
         for (int64_t i = 0; i < bins; i++) {
             const double p = vdi_dtype_load(dtype, u->trains.probability, j * bins + i);
-            const bool counts = i >= g->lo && i < g->hi && vdi__ds_free(d, p);
-            vdi_dtype_store(dtype, g->d_odds, (u->b * bins + i) * M + j,
-                            counts ? vdi_dtype_load(dtype, along, i) - all * p : 0);
+            const bool counts = i >= g->lo && i < g->hi;
+            const double v = counts ? vdi_dtype_load(dtype, along, i) - all * p : 0;
+            vdi_dtype_store(dtype, g->d_odds, (u->b * bins + i) * M + j, vdi__ds_inward(d, p, v));
         }
     }
     return VDI_OK;
@@ -35526,15 +35877,12 @@ VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *da
 }
 #endif
 
-/* ======== model/pretrained/pretrained.h, implementation ======== */
+/* ======== model/pretrained/prepare.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_PRETRAINED_PRETRAINED_C)
-#define VDI_MODEL_PRETRAINED_PRETRAINED_C
+    !defined(VDI_MODEL_PRETRAINED_PREPARE_C)
+#define VDI_MODEL_PRETRAINED_PREPARE_C
 
-#define VDI__PRE_PAD 64 /* samples of the grid, even: the ends of a trace are held on for so long */
-#define VDI__PRE_SLOPE 0.1
-
-/* ======== preparation ========================================================================= */
+/* ======== order statistics ==================================================================== */
 
 /* The k-th smallest of x, which is left partly sorted (Hoare's find): x[k] is it, smaller ones
  * stand before, larger ones behind. */
@@ -35571,6 +35919,8 @@ VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
         next = x[i] < next ? x[i] : next;
     return low + (at - (double)k) * ((double)next - low);
 }
+
+/* ======== baseline and grid =================================================================== */
 
 /* The running baseline: medians of blocks of half a second, their 20th percentile within 15 s on
    either side, a moving average of five, and straight lines between the middles of the blocks. b
@@ -35643,265 +35993,562 @@ VDI__DEF void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps,
     }
 }
 
+/* ======== statistics ========================================================================== */
+
 VDI__FN double vdi__cube_root(double x) { return x < 0 ? -pow(-x, 1.0 / 3) : pow(x, 1.0 / 3); }
 
-/* The statistics. v: scratch (n + 256). Lags that the trace is too short for are cut to its
- * length. */
-VDI__FN void vdi__trace_stats(int64_t n, const float *x, double fps, double noise, float *v,
-                              float *out) {
-    static const int lag[] = {2, 4, 8, 16, 32, 64, 128};
-    static const int jump[] = {4, 16, 64};
-    static const int around[] = {-12, -6, -2, -1, 0, 1, 2, 4, 8, 16, 32, 64};
-    static const double level[] = {0.01, 0.1, 0.5, 0.9, 0.99};
+/* v = (x - mean) / standard deviation; returns the skewness. */
+VDI__FN double vdi__stats_standardise(int64_t n, const float *x, float *v) {
     double mean = 0, square = 0, cube = 0;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         mean += (double)x[i];
+    }
     mean /= (double)n;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    }
     const double sd = sqrt(square / (double)n) + 1e-9;
     for (int64_t i = 0; i < n; i++) {
         const double z = ((double)x[i] - mean) / sd;
         v[i] = (float)z;
         cube += z * z * z;
     }
-    *out++ = (float)log(fps / 30);
-    *out++ = (float)log(noise + 1e-3);
-    for (size_t j = 0; j < VDI__COUNT(lag); j++) {
-        const int64_t d = VDI__MIN((int64_t)lag[j], n - 1);
-        *out++ = (float)(vdi_dot(VDI_F32, (size_t)(n - d), v, v + d) / (double)(n - d));
+    return cube / (double)n;
+}
+
+/* Autocorrelation of v at a lag, which is cut to the length of each segment. */
+VDI__FN double vdi__stats_lag(const vdi_prepared *p, const float *v, int64_t lag) {
+    double sum = 0, pairs = 0;
+    for (int64_t k = 0; k < p->segments; k++) {
+        const int64_t m = p->segment[k].samples, d = VDI__MIN(lag, m - 1);
+        const float *w = v + p->segment[k].sample;
+        sum += vdi_dot(VDI_F32, (size_t)(m - d), w, w + d);
+        pairs += (double)(m - d);
     }
-    *out++ = (float)VDI__MAX(-5, VDI__MIN(15, cube / (double)n));
-    for (size_t j = 0; j < VDI__COUNT(jump); j++) {
-        const int64_t d = VDI__MIN((int64_t)jump[j], n - 1), m = n - d;
-        double m1 = 0, m2 = 0, m3 = 0;
-        for (int64_t i = 0; i < m; i++)
-            m1 += (double)v[i + d] - (double)v[i];
-        m1 /= (double)m;
+    return sum / pairs;
+}
+
+/* Differences over a lag: cube root of their third moment over the cube of their standard deviation,
+ * and the log of that. */
+VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag, float *out) {
+    double m1 = 0, m2 = 0, m3 = 0, pairs = 0;
+    for (int64_t k = 0; k < p->segments; k++) {
+        const int64_t d = VDI__MIN(lag, p->segment[k].samples - 1);
+        const int64_t m = p->segment[k].samples - d;
+        const float *w = v + p->segment[k].sample;
         for (int64_t i = 0; i < m; i++) {
-            const double e = (double)v[i + d] - (double)v[i], c = e - m1;
-            m2 += c * c;
+            const double e = (double)w[i + d] - (double)w[i];
+            m1 += e;
+            m2 += e * e;
             m3 += e * e * e;
         }
-        const double s = sqrt(m2 / (double)m) + 1e-9;
-        *out++ = (float)vdi__cube_root(m3 / (double)m / (s * s * s));
-        *out++ = (float)log(s);
+        pairs += (double)m;
     }
-    /* the mean shape around rises, weighted by the cube of the rise over 0.1 s: the steepest ones
-     * decide */
-    double weight = 0, rise = 0, shape[VDI__COUNT(around)] = {0};
-    for (int64_t i = 3; i + 3 < n; i++) {
-        const double d = (double)v[i + 3] - (double)v[i - 3], w = d > 0 ? d * d * d : 0;
-        if (!(w > 0)) continue;
-        weight += w;
-        rise += w * d;
-        for (size_t j = 0; j < VDI__COUNT(around); j++) {
-            const int64_t at = VDI__MAX((int64_t)0, VDI__MIN(n - 1, i + around[j]));
-            shape[j] += w * ((double)v[at] - (double)v[i - 3]);
+    m1 /= pairs;
+    const double sd = sqrt(VDI__MAX(0, m2 / pairs - m1 * m1)) + 1e-9;
+    out[0] = (float)vdi__cube_root(m3 / pairs / (sd * sd * sd));
+    out[1] = (float)log(sd);
+}
+
+enum { VDI__PRE_AROUND = 12 };
+
+/* The mean shape around rises, each weighted by the cube of its height in 0.1 s, so that the steepest
+ * ones decide: log of the mean rise, and the values around it relative to the rise. */
+VDI__FN void vdi__stats_shape(const vdi_prepared *p, const float *v, float *out) {
+    static const int around[VDI__PRE_AROUND] = {-12, -6, -2, -1, 0, 1, 2, 4, 8, 16, 32, 64};
+    double weight = 0, rise = 0, shape[VDI__PRE_AROUND] = {0};
+    for (int64_t k = 0; k < p->segments; k++) {
+        const int64_t m = p->segment[k].samples;
+        const float *w = v + p->segment[k].sample;
+        for (int64_t i = 3; i + 3 < m; i++) {
+            const double d = (double)w[i + 3] - (double)w[i - 3];
+            if (!(d > 0)) continue;
+            const double cube = d * d * d;
+            weight += cube;
+            rise += cube * d;
+            for (int j = 0; j < VDI__PRE_AROUND; j++) {
+                const int64_t at = VDI__MAX((int64_t)0, VDI__MIN(m - 1, i + around[j]));
+                shape[j] += cube * ((double)w[at] - (double)w[i - 3]);
+            }
         }
     }
     *out++ = (float)log(weight > 0 ? rise / weight + 1e-3 : 1e-3);
-    for (size_t j = 0; j < VDI__COUNT(around); j++)
+    for (int j = 0; j < VDI__PRE_AROUND; j++) {
         *out++ = (float)(rise > 0 ? VDI__MAX(-5, VDI__MIN(5, shape[j] / rise)) : 0);
-    memcpy(v, x, (size_t)n * sizeof *v);
-    for (size_t j = 0; j < VDI__COUNT(level); j++)
-        *out++ = (float)vdi__quantile(v, n, level[j]);
+    }
 }
+
+/* log of the share of samples just below the top: a trace that was cut off has many. */
+VDI__FN double vdi__stats_top(int64_t n, const float *x) {
+    float most = x[0];
+    int64_t near_top = 0;
+    for (int64_t i = 1; i < n; i++) {
+        most = x[i] > most ? x[i] : most;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        near_top += x[i] > most - 0.02f * (most + 1);
+    }
+    return log((double)near_top / (double)n + 1e-4);
+}
+
+/* The statistics, in this order: log of the frame rate, of the noise over the scale, of the length;
+ * autocorrelations at 2, 4 ... 512 samples; skewness; asymmetry and size of differences over 4, 16,
+ * 64 samples; the shape of rises (13); six quantiles; the share at the top. v: scratch (samples). */
+VDI__FN void vdi__trace_stats(vdi_prepared *p, double fps, double noise, float *v) {
+    static const int jump[] = {4, 16, 64};
+    static const double level[] = {0.01, 0.1, 0.5, 0.9, 0.99, 0.999};
+    const int64_t n = p->samples;
+    float *out = p->stats;
+    const double skewness = vdi__stats_standardise(n, p->x, v);
+    *out++ = (float)log(fps / 30);
+    *out++ = (float)log(noise + 1e-3);
+    *out++ = (float)log((double)n / VDI_PRETRAINED_GRID + 1);
+    for (int64_t lag = 2; lag <= 512; lag *= 2) {
+        *out++ = (float)vdi__stats_lag(p, v, lag);
+    }
+    *out++ = (float)VDI__MAX(-5, VDI__MIN(15, skewness));
+    for (size_t j = 0; j < VDI__COUNT(jump); j++) {
+        vdi__stats_jump(p, v, jump[j], out);
+        out += 2;
+    }
+    vdi__stats_shape(p, v, out);
+    out += 1 + VDI__PRE_AROUND;
+    memcpy(v, p->x, (size_t)n * sizeof *v);
+    for (size_t j = 0; j < VDI__COUNT(level); j++) {
+        *out++ = (float)vdi__quantile(v, n, level[j]);
+    }
+    *out = (float)vdi__stats_top(n, p->x);
+}
+
+/* ======== memory ============================================================================== */
 
 VDI__FN size_t vdi__align_count(int64_t n, size_t size) { return vdi_align_size((size_t)n * size); }
 
+/* Most pieces that long gaps (of at least two frames) leave. */
+VDI__FN int64_t vdi__most_segments(int64_t frames) { return frames / 3 + 2; }
+
 VDI__DEF size_t vdi_pretrained_prepare_memsize(int64_t frames, double fps) {
-    const int64_t samples = vdi_pretrained_grid(frames, fps), most = VDI__MAX(frames, samples);
+    const int64_t samples = vdi_pretrained_grid(frames, fps);
     if (samples < 0) return 0;
-    return 2 * vdi__align_count(frames, sizeof(float)) + vdi__align_count(samples, sizeof(float)) +
-           vdi__align_count(most + 256, sizeof(float)) +
-           vdi__align_count(frames + 1, sizeof(double)) + VDI_ALIGN;
+    const int64_t most = VDI__MAX(frames, samples) + 96;
+    return 3 * vdi__align_count(most, sizeof(float)) + vdi__align_count(samples, sizeof(float)) +
+           vdi__align_count(frames, sizeof(int64_t)) +
+           vdi__align_count(frames + 1, sizeof(double)) +
+           vdi__align_count(vdi__most_segments(frames), sizeof(vdi_prepared_segment)) + VDI_ALIGN;
+}
+
+/* A trace on its way. */
+typedef struct vdi__preparing {
+    vdi_prepared *out;
+    double fps;
+    int64_t frames, measured, apart; /* apart: usual distance of measured frames */
+    int64_t *where;                  /* (measured) */
+    float *scratch;                  /* (frames or samples, + 96) */
+    double *sum;                     /* (frames + 1) */
+} vdi__preparing;
+
+VDI__FN vdi__preparing vdi__prepare_place(vdi_prepared *out, int64_t frames, double fps,
+                                          void *work) {
+    char *at = (char *)(((uintptr_t)work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    const int64_t samples = vdi_pretrained_grid(frames, fps);
+    const int64_t most = VDI__MAX(frames, samples) + 96;
+    vdi__preparing u = VDI__ZERO;
+    u.out = out;
+    u.fps = fps;
+    u.frames = frames;
+    out->filled = (float *)(void *)at;
+    at += vdi__align_count(most, sizeof(float));
+    out->baseline = (float *)(void *)at;
+    at += vdi__align_count(most, sizeof(float));
+    u.scratch = (float *)(void *)at;
+    at += vdi__align_count(most, sizeof(float));
+    out->x = (float *)(void *)at;
+    at += vdi__align_count(samples, sizeof(float));
+    u.where = (int64_t *)(void *)at;
+    at += vdi__align_count(frames, sizeof(int64_t));
+    u.sum = (double *)(void *)at;
+    at += vdi__align_count(frames + 1, sizeof(double));
+    out->segment = (vdi_prepared_segment *)(void *)at;
+    return u;
+}
+
+/* ======== measured frames ===================================================================== */
+
+/* Their values, minus the mean, at the front of `filled`, and where they stand. */
+VDI__FN void vdi__prepare_measured(vdi__preparing *u, vdi_dtype dtype, const void *trace) {
+    double mean = 0;
+    u->measured = 0;
+    for (int64_t i = 0; i < u->frames; i++) {
+        const double value = vdi_dtype_load(dtype, trace, i);
+        if (!(value - value == 0) || !(fabs(value) < 1e30)) continue;
+        u->where[u->measured++] = i;
+        mean += (value - mean) / (double)u->measured;
+    }
+    u->out->offset = mean;
+    for (int64_t i = 0; i < u->measured; i++) {
+        u->out->filled[i] = (float)(vdi_dtype_load(dtype, trace, u->where[i]) - mean);
+    }
+}
+
+/* The usual distance of two measured frames, and the noise from those that stand so far apart. */
+VDI__FN void vdi__prepare_noise(vdi__preparing *u) {
+    const float *y = u->out->filled;
+    float *s = u->scratch;
+    const int64_t pairs = u->measured - 1;
+    int64_t count = 0;
+    u->apart = 1;
+    for (int64_t i = 0; i < pairs; i++) {
+        s[i] = (float)(u->where[i + 1] - u->where[i]);
+    }
+    if (pairs > 0) u->apart = (int64_t)vdi__select(s, pairs, pairs / 2);
+    for (int64_t i = 0; i < pairs; i++) {
+        if (u->where[i + 1] - u->where[i] <= u->apart) s[count++] = fabsf(y[i + 1] - y[i]);
+    }
+    u->out->noise = count ? 1.4826 / sqrt(2.0) * vdi__quantile(s, count, 0.5) : 0;
+}
+
+/* Single frames far above or below both of their neighbours, which agree. A transient would need to
+ * decay to a small part of itself within a frame to be taken for one. */
+VDI__FN void vdi__prepare_wild(const vdi__preparing *u) {
+    const float noise = (float)u->out->noise;
+    float *y = u->out->filled;
+    if (u->fps / (double)u->apart < 15) return;
+    for (int64_t i = 1; i + 1 < u->measured; i++) {
+        const float middle = 0.5f * (y[i - 1] + y[i + 1]);
+        const float apart = fabsf(y[i + 1] - y[i - 1]), height = fabsf(y[i] - middle);
+        if (height > 8 * noise && apart < 3 * noise && apart < 0.25f * height) y[i] = middle;
+    }
+}
+
+/* ======== segments ============================================================================ */
+
+/* Pieces between long gaps. Until vdi__prepare_bridge, `sample` and `samples` count measured
+ * frames. */
+VDI__FN void vdi__prepare_segments(vdi__preparing *u) {
+    const int64_t gap = VDI__MAX(2 * u->apart, (int64_t)ceil(VDI__MIN(u->fps, 1e9)));
+    vdi_prepared *out = u->out;
+    int64_t first = 0;
+    out->segments = 0;
+    out->points = 0;
+    for (int64_t i = 0; i < u->measured; i++) {
+        if (i + 1 < u->measured && u->where[i + 1] - u->where[i] <= gap) continue;
+        vdi_prepared_segment *s = &out->segment[out->segments++];
+        s->frame = u->where[first];
+        s->frames = u->where[i] - u->where[first] + 1;
+        s->sample = first;
+        s->samples = i - first + 1;
+        out->points += s->frames;
+        first = i + 1;
+    }
+}
+
+/* Spread the measured frames of all segments out, one segment behind the other, with straight lines
+ * between them. From behind, since a value never moves to the front. */
+VDI__FN void vdi__prepare_bridge(const vdi__preparing *u) {
+    float *y = u->out->filled;
+    int64_t begin = u->out->points;
+    for (int64_t k = u->out->segments - 1; k >= 0; k--) {
+        const vdi_prepared_segment *s = &u->out->segment[k];
+        begin -= s->frames;
+        for (int64_t i = s->sample + s->samples - 1; i >= s->sample; i--) {
+            const int64_t to = begin + u->where[i] - s->frame;
+            const float high = y[i];
+            y[to] = high;
+            if (i == s->sample) break;
+            const int64_t before = begin + u->where[i - 1] - s->frame;
+            const float low = y[i - 1];
+            for (int64_t j = to - 1; j > before; j--) {
+                y[j] = low + (high - low) * ((float)(j - before) / (float)(to - before));
+            }
+        }
+    }
+}
+
+/* Where each segment stands on the grid; above 63 Hz, `filled` becomes samples of the grid. Returns
+ * the noise of a point. */
+VDI__FN double vdi__prepare_points(const vdi__preparing *u) {
+    vdi_prepared *out = u->out;
+    const bool fast = u->fps > 1.05 * VDI_PRETRAINED_GRID;
+    float *s = u->scratch;
+    int64_t from = 0;
+    out->samples = 0;
+    for (int64_t k = 0; k < out->segments; k++) {
+        vdi_prepared_segment *g = &out->segment[k];
+        g->sample = out->samples;
+        g->samples = vdi_pretrained_grid(g->frames, u->fps);
+        if (fast) {
+            vdi_pretrained_to_grid(g->frames, out->filled + from, u->fps, u->sum, g->samples,
+                                   s + g->sample);
+        }
+        out->samples += g->samples;
+        from += g->frames;
+    }
+    out->rate = u->fps;
+    if (!fast) return out->noise;
+    out->rate = VDI_PRETRAINED_GRID;
+    out->points = out->samples;
+    memcpy(out->filled, s, (size_t)out->samples * sizeof *s);
+    const int64_t pairs = out->samples - 1;
+    for (int64_t i = 0; i < pairs; i++) {
+        s[i] = fabsf(out->filled[i + 1] - out->filled[i]);
+    }
+    return pairs > 0 ? 1.4826 / sqrt(2.0) * vdi__quantile(s, pairs, 0.5) : 0;
+}
+
+/* ======== scale =============================================================================== */
+
+/* The point of each measured frame into u->where; above 63 Hz all points count. Returns how many. */
+VDI__FN int64_t vdi__prepare_counted(const vdi__preparing *u) {
+    const vdi_prepared *p = u->out;
+    int64_t k = 0, begin = 0;
+    if (u->fps > 1.05 * VDI_PRETRAINED_GRID) return 0;
+    for (int64_t i = 0; i < u->measured; i++) {
+        while (u->where[i] >= p->segment[k].frame + p->segment[k].frames) {
+            begin += p->segment[k++].frames;
+        }
+        u->where[i] += begin - p->segment[k].frame;
+    }
+    return u->measured;
+}
+
+/* The standard deviation above the baseline of what was measured (a bridge has less noise); 0 where
+ * what is left is rounding. */
+VDI__FN double vdi__prepare_scale(const vdi__preparing *u) {
+    const vdi_prepared *p = u->out;
+    const int64_t counted = vdi__prepare_counted(u), n = counted ? counted : p->points;
+    double mean = 0, square = 0, large = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t k = counted ? u->where[i] : i;
+        mean += (double)p->filled[k] - (double)p->baseline[k];
+        large = VDI__MAX(large, fabs((double)p->filled[k]));
+    }
+    mean /= (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t k = counted ? u->where[i] : i;
+        const double d = (double)p->filled[k] - (double)p->baseline[k] - mean;
+        square += d * d;
+    }
+    const double scale = sqrt(square / (double)n);
+    return scale > 1e-6 * large && scale > 1e-9 * fabs(p->offset) ? scale : 0;
+}
+
+/* x: what is above the baseline, over the scale, on the grid. */
+VDI__FN void vdi__prepare_x(const vdi__preparing *u) {
+    vdi_prepared *p = u->out;
+    float *s = u->scratch;
+    int64_t from = 0;
+    for (int64_t i = 0; i < p->points; i++) {
+        const double above = (double)p->filled[i] - (double)p->baseline[i];
+        s[i] = p->scale > 0 ? (float)(above / p->scale) : 0;
+    }
+    if (u->fps > 1.05 * VDI_PRETRAINED_GRID) {
+        memcpy(p->x, s, (size_t)p->samples * sizeof *s);
+        return;
+    }
+    for (int64_t k = 0; k < p->segments; k++) {
+        const vdi_prepared_segment *g = &p->segment[k];
+        vdi_pretrained_to_grid(g->frames, s + from, u->fps, u->sum, g->samples, p->x + g->sample);
+        from += g->frames;
+    }
 }
 
 VDI__DEF vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, const void *trace,
                                            double fps, void *work, size_t size, vdi_prepared *out,
                                            vdi_error *err) {
     static const char where[] = "vdi_pretrained_prepare";
-    const int64_t samples = vdi_pretrained_grid(frames, fps);
-    if (samples < 0) {
-        return vdi_error_set(
-            err, VDI_ERR_ARGUMENT, where,
-            "%lld frames at %g Hz: expected at least one frame, a rate above 0, and at most "
-            "10^9 samples at 60 Hz",
-            (long long)frames, fps);
+    const size_t need = vdi_pretrained_prepare_memsize(frames, fps);
+    if (need == 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "%lld frames at %g Hz: expected at least one frame, a rate above 0, "
+                             "and at most 10^9 samples at 60 Hz",
+                             (long long)frames, fps);
     }
     if (!vdi_dtype_is_real(dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where,
                              "the trace is %s, expected float32 or float64", vdi_dtype_name(dtype));
     }
-    if (size < vdi_pretrained_prepare_memsize(frames, fps)) {
+    if (size < need) {
         return vdi_error_set(err, VDI_ERR_MEMORY, where, "%zu bytes of work memory, expected %zu",
-                             size, vdi_pretrained_prepare_memsize(frames, fps));
+                             size, need);
     }
-    char *at = (char *)(((uintptr_t)work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    out->samples = samples;
-    out->filled = (float *)(void *)at;
-    at += vdi__align_count(frames, sizeof(float));
-    out->baseline = (float *)(void *)at;
-    at += vdi__align_count(frames, sizeof(float));
-    out->x = (float *)(void *)at;
-    at += vdi__align_count(samples, sizeof(float));
-    float *s = (float *)(void *)at;
-    at += vdi__align_count(VDI__MAX(frames, samples) + 256, sizeof(float));
-    double *sum = (double *)(void *)at;
-    float *y = out->filled;
-
-    /* bridge: straight lines over gaps, the nearest number before the first and after the last */
-    int64_t last = -1;
-    for (int64_t i = 0; i < frames; i++) {
-        const double value = vdi_dtype_load(dtype, trace, i);
-        if (!(value - value == 0) || !(fabs(value) < 1e30)) continue;
-        y[i] = (float)value;
-        for (int64_t k = last + 1; k < i; k++) {
-            y[k] = last < 0 ? y[i]
-                            : (float)((double)y[last] + (double)(k - last) / (double)(i - last) *
-                                                            ((double)y[i] - (double)y[last]));
-        }
-        last = i;
-    }
-    if (last < 0) {
+    vdi__preparing u = vdi__prepare_place(out, frames, fps, work);
+    vdi__prepare_measured(&u, dtype, trace);
+    if (u.measured == 0) {
         return vdi_error_set(err, VDI_ERR_DATA, where,
                              "none of the trace's %lld frames is a finite number",
                              (long long)frames);
     }
-    for (int64_t k = last + 1; k < frames; k++)
-        y[k] = y[last];
-
-    for (int64_t i = 0; i + 1 < frames; i++)
-        s[i] = fabsf(y[i + 1] - y[i]);
-    out->noise = frames > 1 ? 1.4826 / sqrt(2.0) * vdi__quantile(s, frames - 1, 0.5) : 0;
-    vdi__baseline(frames, y, fps, out->baseline, s);
-    double mean = 0, square = 0, large = 0;
-    for (int64_t i = 0; i < frames; i++) {
-        mean += (double)y[i] - (double)out->baseline[i];
-        large = VDI__MAX(large, fabs((double)y[i]));
-    }
-    mean /= (double)frames;
-    for (int64_t i = 0; i < frames; i++) {
-        const double d = (double)y[i] - (double)out->baseline[i] - mean;
-        square += d * d;
-    }
-    out->scale = sqrt(square / (double)frames);
-    if (!(out->scale > 1e-6 * large)) out->scale = 0; /* what is left is rounding */
-    for (int64_t i = 0; i < frames; i++)
-        s[i] = out->scale > 0 ? (float)(((double)y[i] - (double)out->baseline[i]) / out->scale) : 0;
-    vdi_pretrained_to_grid(frames, s, fps, sum, samples, out->x);
-    vdi__trace_stats(samples, out->x, fps, out->scale > 0 ? out->noise / out->scale : 0, s,
-                     out->stats);
+    vdi__prepare_noise(&u);
+    vdi__prepare_wild(&u);
+    vdi__prepare_segments(&u);
+    vdi__prepare_bridge(&u);
+    const double noise = vdi__prepare_points(&u);
+    vdi__baseline(out->points, out->filled, out->rate, out->baseline, u.scratch);
+    out->scale = vdi__prepare_scale(&u);
+    vdi__prepare_x(&u);
+    vdi__trace_stats(out, VDI__MIN(fps, VDI_PRETRAINED_GRID) / (double)u.apart,
+                     out->scale > 0 ? noise / out->scale : 0, u.scratch);
     return VDI_OK;
 }
+#endif
 
-/* ======== the network ========================================================================= */
+/* ======== model/pretrained/network.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_PRETRAINED_NETWORK_C)
+#define VDI_MODEL_PRETRAINED_NETWORK_C
 
-VDI__DEF vdi_pretrained_desc vdi_pretrained_desc_defaults(void) {
-    vdi_pretrained_desc d = VDI__ZERO;
-    d.channels = 32;
-    d.stem = 17;
-    d.width = 7;
-    d.layers = 4;
-    d.hidden = 32;
-    d.members = 1;
-    for (int i = 0; i < 4; i++)
-        d.dilation[i] = 1 << i;
-    return d;
+#define VDI__PRE_SLOPE 0.1
+/* steps of 30 Hz in one of the context; taps of its layers; taps of the head, numbers that it gives
+ * for a step */
+enum { VDI__PRE_SLOW = 4, VDI__PRE_TAPS = 5, VDI__PRE_HEAD_TAPS = 3, VDI__PRE_OUT = 6 };
+enum { VDI__PRE_DOWN_TAPS = 3 };
+
+/* ======== description ========================================================================= */
+
+VDI__DEF const vdi_fields *vdi_pretrained_desc_fields(void) {
+#define VDI__PRE_INT(member, initial, least, most, help) \
+    VDI_FIELD_INT32(vdi_pretrained_desc, member, initial, least, most, help)
+    static const vdi_field rows[] = {
+        VDI__PRE_INT(channels, 32, 1, 1024, "channels of every layer"),
+        VDI__PRE_INT(stem, 17, 1, 255, "pairs of samples that the first layer sees, odd"),
+        VDI__PRE_INT(width, 7, 1, 255, "taps of the layers at 30 Hz, odd"),
+        VDI__PRE_INT(layers, 3, 1, VDI_LAYERS_MAX, "layers at 30 Hz"),
+        VDI__PRE_INT(context, 5, 1, VDI_PRETRAINED_CONTEXT, "layers at 7.5 Hz"),
+        VDI__PRE_INT(hidden, 40, 1, 1024, "units of the conditioning network"),
+        VDI__PRE_INT(members, 1, 1, VDI_PRETRAINED_MEMBERS, "networks that are averaged"),
+    };
+#undef VDI__PRE_INT
+    static const vdi_fields table = {"vdi_pretrained_desc", rows, (int)VDI__COUNT(rows)};
+    return &table;
 }
 
 VDI__FN vdi_pretrained_desc vdi__pretrained_filled(const vdi_pretrained_desc *desc) {
-    const vdi_pretrained_desc d = vdi_pretrained_desc_defaults();
-    vdi_pretrained_desc r = desc ? *desc : d;
-    if (!r.channels) r.channels = d.channels;
-    if (!r.stem) r.stem = d.stem;
-    if (!r.width) r.width = d.width;
-    if (!r.layers) r.layers = d.layers;
-    if (!r.hidden) r.hidden = d.hidden;
-    if (!r.members) r.members = d.members;
-    for (int i = 0; i < VDI_LAYERS_MAX; i++)
-        r.dilation[i] = i >= r.layers ? 0 : r.dilation[i] ? r.dilation[i] : 1 << i;
-    return r;
+    vdi_pretrained_desc d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_fields_fill(vdi_pretrained_desc_fields(), &d);
+    for (int i = 0; i < VDI_LAYERS_MAX; i++) {
+        if (i >= d.layers)
+            d.dilation[i] = 0;
+        else if (d.dilation[i] == 0)
+            d.dilation[i] = 1 << i;
+    }
+    return d;
+}
+
+VDI__DEF vdi_pretrained_desc vdi_pretrained_desc_defaults(void) {
+    return vdi__pretrained_filled(NULL);
 }
 
 VDI__DEF vdi_status vdi_pretrained_desc_check(const vdi_pretrained_desc *desc, vdi_error *err) {
+    static const char where[] = "vdi_pretrained_desc";
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
-    const char *field = NULL;
-    int32_t value = 0;
-    if (d.channels < 1 || d.channels > 1024) {
-        field = "channels";
-        value = d.channels;
-    } else if (d.stem < 1 || d.stem > 255 || d.stem % 2 == 0) {
-        field = "stem";
-        value = d.stem;
-    } else if (d.width < 1 || d.width > 255 || d.width % 2 == 0) {
-        field = "width";
-        value = d.width;
-    } else if (d.layers < 1 || d.layers > VDI_LAYERS_MAX) {
-        field = "layers";
-        value = d.layers;
-    } else if (d.hidden < 1 || d.hidden > 1024) {
-        field = "hidden";
-        value = d.hidden;
-    } else if (d.members < 1 || d.members > VDI_PRETRAINED_MEMBERS) {
-        field = "members";
-        value = d.members;
+    const vdi_status status = vdi_fields_check(vdi_pretrained_desc_fields(), &d, err);
+    if (status < 0) return status;
+    if (d.stem % 2 == 0 || d.width % 2 == 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "stem is %d and width %d, expected odd ones", (int)d.stem,
+                             (int)d.width);
     }
-    for (int i = 0; !field && i < d.layers; i++) {
-        if (d.dilation[i] < 1 || d.dilation[i] > 1024) {
-            field = "dilation";
-            value = d.dilation[i];
+    for (int i = 0; i < d.layers; i++) {
+        if (d.dilation[i] < 1 || d.dilation[i] > 32768) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "dilation of layer %d is %d, expected 1 to 32768", i,
+                                 (int)d.dilation[i]);
         }
     }
-    return field ? vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_pretrained_desc",
-                                 "%s is %d: out of range", field, (int)value)
-                 : VDI_OK;
+    return VDI_OK;
 }
 
-/* where a member's parameters stand */
-enum { VDI__PRE_MEAN, VDI__PRE_SD, VDI__PRE_STEM, VDI__PRE_LAYER };
-#define VDI__PRE_FILM(d) (VDI__PRE_LAYER + (d)->layers)
-#define VDI__PRE_HEAD(d) (VDI__PRE_FILM(d) + 4)
-#define VDI__PRE_EACH(d) (VDI__PRE_HEAD(d) + 2)
+/* ======== parameters ========================================================================== */
+
+/* Where a member's parameters stand, and how many it has. */
+typedef struct vdi__pretrained_places {
+    int mean, sd, stem, layer, down, context, up, film, head, count;
+    int films; /* layers that the statistics condition: the stem, layers, down, context */
+} vdi__pretrained_places;
+VDI__FN vdi__pretrained_places vdi__pretrained_place(const vdi_pretrained_desc *d) {
+    vdi__pretrained_places p;
+    p.mean = 0;
+    p.sd = 1;
+    p.stem = 2;
+    p.layer = 3;
+    p.down = p.layer + d->layers;
+    p.context = p.down + 1;
+    p.up = p.context + d->context;
+    p.film = p.up + 1;
+    p.head = p.film + 4;
+    p.count = p.head + 2;
+    p.films = d->layers + d->context + 2;
+    return p;
+}
+
+/* The list under construction. */
+typedef struct vdi__pretrained_list {
+    vdi_param_desc *item;
+    int64_t count, capacity;
+    int member;
+} vdi__pretrained_list;
+VDI__FN void vdi__pretrained_append(vdi__pretrained_list *l, const char *part, int index,
+                                    vdi_param_desc p) {
+    if (l->count < l->capacity) {
+        vdi_param_desc *to = &l->item[l->count];
+        *to = p;
+        if (index < 0)
+            (void)vdi_text_format(to->name, sizeof to->name, "%d.%s", l->member, part);
+        else
+            (void)vdi_text_format(to->name, sizeof to->name, "%d.%s.%d.weight", l->member, part,
+                                  index);
+    }
+    l->count++;
+}
+
+VDI__FN void vdi__pretrained_declare_member(const vdi_pretrained_desc *d, vdi__pretrained_list *l) {
+    const int S = VDI_PRETRAINED_STATS, C = d->channels, H = d->hidden;
+    const int F = 2 * C * vdi__pretrained_place(d).films;
+    vdi_param_desc mean = vdi_param_1d("", VDI_INIT_ZEROS, 0, S);
+    vdi_param_desc sd = vdi_param_1d("", VDI_INIT_CONSTANT, 1, S);
+    mean.frozen = sd.frozen = true;
+    vdi__pretrained_append(l, "stats.mean", -1, mean);
+    vdi__pretrained_append(l, "stats.sd", -1, sd);
+    vdi__pretrained_append(l, "stem.weight", -1,
+                           vdi_param_3d("", VDI_INIT_FAN_IN, 1, d->stem, 2, C));
+    for (int i = 0; i < d->layers; i++) {
+        vdi__pretrained_append(l, "layer", i, vdi_param_3d("", VDI_INIT_FAN_IN, 1, d->width, C, C));
+    }
+    vdi__pretrained_append(
+        l, "down.weight", -1,
+        vdi_param_3d("", VDI_INIT_FAN_IN, 1, VDI__PRE_DOWN_TAPS, VDI__PRE_SLOW * C, C));
+    for (int i = 0; i < d->context; i++) {
+        vdi__pretrained_append(l, "context", i,
+                               vdi_param_3d("", VDI_INIT_FAN_IN, 1, VDI__PRE_TAPS, C, C));
+    }
+    vdi__pretrained_append(l, "up.weight", -1,
+                           vdi_param_3d("", VDI_INIT_FAN_IN, 0.5, 1, C, VDI__PRE_SLOW * C));
+    vdi__pretrained_append(l, "film.0.weight", -1, vdi_param_2d("", VDI_INIT_FAN_IN, 1, S, H));
+    vdi__pretrained_append(l, "film.0.bias", -1, vdi_param_1d("", VDI_INIT_ZEROS, 0, H));
+    vdi__pretrained_append(l, "film.1.weight", -1, vdi_param_2d("", VDI_INIT_FAN_IN, 0.3, H, F));
+    vdi__pretrained_append(l, "film.1.bias", -1, vdi_param_1d("", VDI_INIT_ZEROS, 0, F));
+    vdi__pretrained_append(
+        l, "head.weight", -1,
+        vdi_param_3d("", VDI_INIT_FAN_IN, 0.3, VDI__PRE_HEAD_TAPS, C, VDI__PRE_OUT));
+    vdi__pretrained_append(l, "head.bias", -1, vdi_param_1d("", VDI_INIT_ZEROS, 0, VDI__PRE_OUT));
+}
 
 VDI__DEF int64_t vdi_pretrained_declare(const vdi_pretrained_desc *desc, vdi_param_desc *list,
-                                        int64_t room) {
+                                        int64_t capacity) {
     const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
-    const int S = VDI_PRETRAINED_STATS, C = d.channels, F = 2 * C * (d.layers + 1);
-    int64_t n = 0;
-    char name[VDI_PARAM_NAME], layer[32];
-#define VDI__PRE_ADD(make, what, ...)                               \
-    do {                                                            \
-        (void)vdi_text_format(name, sizeof name, "%d.%s", m, what); \
-        if (n < room) list[n] = make(name, __VA_ARGS__);            \
-        n++;                                                        \
-    } while (0)
-    for (int m = 0; m < d.members; m++) {
-        VDI__PRE_ADD(vdi_param_1d, "stats.mean", VDI_INIT_ZEROS, 0, S);
-        VDI__PRE_ADD(vdi_param_1d, "stats.sd", VDI_INIT_CONSTANT, 1, S);
-        for (int64_t i = n - 2; i < n && i < room; i++)
-            list[i].frozen = true;
-        VDI__PRE_ADD(vdi_param_3d, "stem.weight", VDI_INIT_FAN_IN, 1, d.stem, 2, C);
-        for (int i = 0; i < d.layers; i++) {
-            (void)vdi_text_format(layer, sizeof layer, "layer.%d.weight", i);
-            VDI__PRE_ADD(vdi_param_3d, layer, VDI_INIT_FAN_IN, 1, d.width, C, C);
-        }
-        VDI__PRE_ADD(vdi_param_2d, "film.0.weight", VDI_INIT_FAN_IN, 1, S, d.hidden);
-        VDI__PRE_ADD(vdi_param_1d, "film.0.bias", VDI_INIT_ZEROS, 0, d.hidden);
-        VDI__PRE_ADD(vdi_param_2d, "film.1.weight", VDI_INIT_FAN_IN, 0.3, d.hidden, F);
-        VDI__PRE_ADD(vdi_param_1d, "film.1.bias", VDI_INIT_ZEROS, 0, F);
-        VDI__PRE_ADD(vdi_param_3d, "head.weight", VDI_INIT_FAN_IN, 0.3, 3, C, 4);
-        VDI__PRE_ADD(vdi_param_1d, "head.bias", VDI_INIT_ZEROS, 0, 4);
+    vdi__pretrained_list l = {list, 0, capacity, 0};
+    for (; l.member < d.members; l.member++) {
+        vdi__pretrained_declare_member(&d, &l);
     }
-#undef VDI__PRE_ADD
-    return n;
+    return l.count;
 }
 
+/* ======== conditioned layers ================================================================== */
+
 /* y = x + leaky(h (1 + g) + s), with g and s (channels) of this layer and trace out of film (B,
-   layers + 1, 2, C); without x for the stem.
-   One pass forward, one backward: as separate operations it would take longer than the
-   convolutions. */
+   layers + 1, 2, C); without x for the stem. One pass forward, one backward: as separate operations
+   it would take longer than the convolutions. */
 VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) {
     (void)err;
     const int64_t B = c->in[0].shape[0];
@@ -35914,6 +36561,7 @@ VDI__FN vdi_status vdi__film_forward(vdi_custom *c, void *user, vdi_error *err) 
         VDI__BOTH(dtype, {
             const real *h = (const real *)c->in[0].data + b * T * C;
             const real *g = (const real *)c->in[1].data + b * stride + layer * 2 * C;
+
             const real *s = g + C;
             const real *x = c->inputs > 2 ? (const real *)c->in[2].data + b * T * C : NULL;
             real *y = (real *)c->out[0].data + b * T * C;
@@ -35942,6 +36590,7 @@ VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err)
     const vdi_dtype dtype = c->in[0].dtype;
     const bool dh_wanted = vdi_tensor_ok(c->din[0]);
     const bool film_wanted = vdi_tensor_ok(c->din[1]);
+
     const bool dx_wanted = c->inputs > 2 && vdi_tensor_ok(c->din[2]);
     void *scratch = vdi_tape_scratch(c->tape, 3 * (size_t)C * vdi_dtype_size(dtype));
     if (!scratch) return VDI_ERR_MEMORY;
@@ -35950,6 +36599,7 @@ VDI__FN vdi_status vdi__film_backward(vdi_custom *c, void *user, vdi_error *err)
         VDI__BOTH(dtype, {
             const real *h = (const real *)c->in[0].data + b * T * C;
             const real *g = (const real *)c->in[1].data + b * stride + layer * 2 * C;
+
             const real *s = g + C;
             const real *dy = (const real *)c->dout[0].data + b * T * C;
             real *dh = dh_wanted ? (real *)c->din[0].data + b * T * C : NULL;
@@ -36008,85 +36658,186 @@ VDI__FN vdi_var vdi__film_apply(vdi_tape *t, vdi_var h, vdi_var film, vdi_var x,
     return y;
 }
 
-VDI__DEF vdi_var vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *desc,
-                                      const vdi_param *first, vdi_var x, vdi_var stats,
-                                      vdi_var *clean) {
-    const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
-    const int64_t B = vdi_var_dim(t, x, 0);
-    const int64_t N = vdi_var_dim(t, x, 1);
-    const int64_t pair[3] = {B, N / 2, 2};
-    const int64_t flat[2] = {B, N};
-    const vdi_var none = vdi_var_none();
-    vdi_var spikes = none;
-    if (clean) *clean = none;
-    if (vdi_var_ok(x) && (vdi_var_ndim(t, x) != 2 || N % 2)) {
-        return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_pretrained_apply",
-                             "x has %d axes and %lld samples, expected (traces, an even number)",
-                             vdi_var_ndim(t, x), (long long)N);
-    }
-    for (int m = 0; m < d.members; m++, first += VDI__PRE_EACH(&d)) {
-        const vdi_param *film_param = first + VDI__PRE_FILM(&d), *head = first + VDI__PRE_HEAD(&d);
-        vdi_var z = vdi_var_div(t, vdi_var_sub(t, stats, vdi_tape_param(t, first + VDI__PRE_MEAN)),
-                                vdi_tape_param(t, first + VDI__PRE_SD));
-        vdi_var film =
-            vdi_var_affine(t, vdi_var_clip(t, z, -3, 3), vdi_tape_param(t, film_param),
-                           vdi_tape_param(t, film_param + 1), VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE);
-        film = vdi_var_affine(t, film, vdi_tape_param(t, film_param + 2),
-                              vdi_tape_param(t, film_param + 3), VDI_ACT_NONE, 0);
-        vdi_var h =
-            vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair),
-                           vdi_tape_param(t, first + VDI__PRE_STEM), none, -1, VDI_ACT_NONE, 0);
-        h = vdi__film_apply(t, h, film, none, 0);
-        for (int i = 0; i < d.layers; i++) {
-            vdi_var c = vdi_var_conv1d_dilated(t, h, vdi_tape_param(t, first + VDI__PRE_LAYER + i),
-                                               none, d.dilation[i], -1, VDI_ACT_NONE, 0);
-            h = vdi__film_apply(t, c, film, h, i + 1);
-        }
-        h = vdi_var_conv1d(t, h, vdi_tape_param(t, head), vdi_tape_param(t, head + 1), -1,
-                           VDI_ACT_NONE, 0);
-        vdi_var own =
-            vdi_var_softplus(t, vdi_var_reshape(t, vdi_var_slice(t, h, 2, 0, 1, 2), 2, flat));
-        spikes = m ? vdi_var_add(t, spikes, own) : own;
-        if (!clean) continue;
-        own = vdi_var_reshape(t, vdi_var_slice(t, h, 2, 2, 1, 2), 2, flat);
-        *clean = m ? vdi_var_add(t, *clean, own) : own;
-    }
-    if (d.members > 1 && clean) *clean = vdi_var_mul_scalar(t, *clean, 1.0 / d.members);
-    return d.members > 1 ? vdi_var_mul_scalar(t, spikes, 1.0 / d.members) : spikes;
+/* ======== on the tape ========================================================================= */
+
+/* One member on its way. */
+typedef struct vdi__pretrained_graph {
+    vdi_tape *t;
+    const vdi_pretrained_desc *d;
+    const vdi_param *item;
+    vdi__pretrained_places at;
+    vdi_var film;
+} vdi__pretrained_graph;
+
+VDI__FN vdi_var vdi__pretrained_param(const vdi__pretrained_graph *g, int place) {
+    return vdi_tape_param(g->t, g->item + place);
 }
+
+/* Scales and shifts of all layers from the statistics. */
+VDI__FN vdi_var vdi__pretrained_film(const vdi__pretrained_graph *g, vdi_var stats) {
+    vdi_tape *t = g->t;
+    const vdi_var centred = vdi_var_sub(t, stats, vdi__pretrained_param(g, g->at.mean));
+    vdi_var z = vdi_var_clip(t, vdi_var_div(t, centred, vdi__pretrained_param(g, g->at.sd)), -3, 3);
+    z = vdi_var_affine(t, z, vdi__pretrained_param(g, g->at.film),
+                       vdi__pretrained_param(g, g->at.film + 1), VDI_ACT_LEAKY_RELU,
+                       VDI__PRE_SLOPE);
+    return vdi_var_affine(t, z, vdi__pretrained_param(g, g->at.film + 2),
+                          vdi__pretrained_param(g, g->at.film + 3), VDI_ACT_NONE, 0);
+}
+
+/* What the branch at 7.5 Hz adds to h (B,T,C). */
+VDI__FN vdi_var vdi__pretrained_context(const vdi__pretrained_graph *g, vdi_var h) {
+    vdi_tape *t = g->t;
+    const vdi_pretrained_desc *d = g->d;
+    const vdi_var none = vdi_var_none();
+    const int64_t B = vdi_var_dim(t, h, 0), T = vdi_var_dim(t, h, 1), C = d->channels;
+    int64_t slow[3], fast[3];
+    slow[0] = fast[0] = B;
+    slow[1] = T / VDI__PRE_SLOW;
+    slow[2] = VDI__PRE_SLOW * C;
+    fast[1] = T;
+    fast[2] = C;
+    vdi_var y = vdi_var_conv1d(t, vdi_var_reshape(t, h, 3, slow),
+                               vdi__pretrained_param(g, g->at.down), none, -1, VDI_ACT_NONE, 0);
+    y = vdi__film_apply(t, y, g->film, none, d->layers + 1);
+    for (int i = 0; i < d->context; i++) {
+        const vdi_var c = vdi_var_conv1d_dilated(t, y, vdi__pretrained_param(g, g->at.context + i),
+                                                 none, 1 << i, -1, VDI_ACT_NONE, 0);
+        y = vdi__film_apply(t, c, g->film, y, d->layers + 2 + i);
+    }
+    y = vdi_var_conv1d(t, y, vdi__pretrained_param(g, g->at.up), none, -1, VDI_ACT_NONE, 0);
+    return vdi_var_reshape(t, y, 3, fast);
+}
+
+/* The head's output (B,T,VDI__PRE_OUT). */
+VDI__FN vdi_var vdi__pretrained_member(vdi__pretrained_graph *g, vdi_var x, vdi_var stats) {
+    vdi_tape *t = g->t;
+    const vdi_var none = vdi_var_none();
+    int64_t pair[3];
+    pair[0] = vdi_var_dim(t, x, 0);
+    pair[1] = vdi_var_dim(t, x, 1) / 2;
+    pair[2] = 2;
+    g->film = vdi__pretrained_film(g, stats);
+    vdi_var h = vdi_var_conv1d(t, vdi_var_reshape(t, x, 3, pair),
+                               vdi__pretrained_param(g, g->at.stem), none, -1, VDI_ACT_NONE, 0);
+    h = vdi__film_apply(t, h, g->film, none, 0);
+    h = vdi_var_add(t, h, vdi__pretrained_context(g, h));
+    for (int i = 0; i < g->d->layers; i++) {
+        const vdi_var c = vdi_var_conv1d_dilated(t, h, vdi__pretrained_param(g, g->at.layer + i),
+                                                 none, g->d->dilation[i], -1, VDI_ACT_NONE, 0);
+        h = vdi__film_apply(t, c, g->film, h, i + 1);
+    }
+    return vdi_var_conv1d(t, h, vdi__pretrained_param(g, g->at.head),
+                          vdi__pretrained_param(g, g->at.head + 1), -1, VDI_ACT_NONE, 0);
+}
+
+/* Two numbers of each step, from the k-th on, as (B,N). */
+VDI__FN vdi_var vdi__pretrained_pick(vdi_tape *t, vdi_var head, int k) {
+    int64_t flat[2];
+    flat[0] = vdi_var_dim(t, head, 0);
+    flat[1] = 2 * vdi_var_dim(t, head, 1);
+    return vdi_var_reshape(t, vdi_var_slice(t, head, 2, k, 1, 2), 2, flat);
+}
+
+/* x (B,N) with zeros behind it, to a multiple of `whole`. */
+VDI__FN vdi_var vdi__pretrained_pad(vdi_tape *t, vdi_var x, int64_t whole) {
+    const int64_t rest = vdi_var_dim(t, x, 1) % whole;
+    vdi_var part[2];
+    if (rest == 0) return x;
+    part[0] = x;
+    part[1] = vdi_var_mul_scalar(t, vdi_var_slice(t, x, 1, 0, 1, whole - rest), 0);
+    return vdi_var_concat(t, part, 2, 1);
+}
+
+/* The mean over members, without what was put behind. */
+VDI__FN vdi_var vdi__pretrained_mean(vdi_tape *t, vdi_var sum, int members, int64_t N) {
+    if (vdi_var_ok(sum) && vdi_var_dim(t, sum, 1) != N) sum = vdi_var_slice(t, sum, 1, 0, 1, N);
+    return members > 1 ? vdi_var_mul_scalar(t, sum, 1.0 / members) : sum;
+}
+
+VDI__DEF vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *desc,
+                                                  const vdi_param *first, vdi_var x,
+                                                  vdi_var stats) {
+    const vdi_pretrained_desc d = vdi__pretrained_filled(desc);
+    const int64_t N = vdi_var_dim(t, x, 1), whole = 2 * VDI__PRE_SLOW;
+    vdi__pretrained_graph g;
+    vdi_pretrained_vars sum;
+    sum.spikes = sum.spread = sum.clean = vdi_var_none();
+    if (vdi_var_ok(x) && (vdi_var_ndim(t, x) != 2 || N % 2 || N < whole)) {
+        (void)vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_pretrained_apply",
+                            "x has %d axes and %lld samples, expected (traces, an even number of "
+                            "%d or more)",
+                            vdi_var_ndim(t, x), (long long)N, (int)whole);
+        return sum;
+    }
+    x = vdi__pretrained_pad(t, x, whole);
+    g.t = t;
+    g.d = &d;
+    g.at = vdi__pretrained_place(&d);
+    for (int m = 0; m < d.members; m++) {
+        g.item = first + m * g.at.count;
+        const vdi_var head = vdi__pretrained_member(&g, x, stats);
+        const vdi_var spikes = vdi_var_softplus(t, vdi__pretrained_pick(t, head, 0));
+        const vdi_var clean = vdi__pretrained_pick(t, head, 2);
+        const vdi_var spread = vdi_var_softplus(t, vdi__pretrained_pick(t, head, 4));
+        sum.spikes = m ? vdi_var_add(t, sum.spikes, spikes) : spikes;
+        sum.clean = m ? vdi_var_add(t, sum.clean, clean) : clean;
+        sum.spread = m ? vdi_var_add(t, sum.spread, spread) : spread;
+    }
+    sum.spikes = vdi__pretrained_mean(t, sum.spikes, d.members, N);
+    sum.clean = vdi__pretrained_mean(t, sum.clean, d.members, N);
+    sum.spread = vdi__pretrained_mean(t, sum.spread, d.members, N);
+    return sum;
+}
+
+/* ======== a network =========================================================================== */
 
 struct vdi_pretrained {
     vdi_pretrained_desc desc;
+    vdi__pretrained_places at;
     vdi_params *params;
     vdi_allocator allocator;
 };
 
+VDI__FN vdi_status vdi__pretrained_params_create(vdi_pretrained *net, vdi_rng *rng,
+                                                 vdi_error *err) {
+    const vdi_allocator *a = &net->allocator;
+    const int64_t count = vdi_pretrained_declare(&net->desc, NULL, 0);
+    const size_t bytes = (size_t)count * sizeof(vdi_param_desc);
+    vdi_param_desc *list = (vdi_param_desc *)vdi_alloc(a, bytes);
+    if (!list)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_create", "no memory for a list");
+    (void)vdi_pretrained_declare(&net->desc, list, count);
+    const vdi_status status = vdi_params_create(list, count, VDI_F32, a, rng, &net->params, err);
+    vdi_free(a, list, bytes);
+    return status;
+}
+
 VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc,
                                                  const vdi_allocator *a, vdi_rng *rng,
                                                  vdi_pretrained **out, vdi_error *err) {
-    vdi_param_desc list[VDI_PRETRAINED_PARAMS];
     vdi_rng plain = vdi_rng_make(0, 0);
     *out = NULL;
     vdi_status status = vdi_pretrained_desc_check(desc, err);
     if (status < 0) return status;
     vdi_pretrained *net = (vdi_pretrained *)vdi_alloc(a, sizeof *net);
-    if (!net) {
+    if (!net)
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_create",
                              "no memory for a network");
-    }
     memset(net, 0, sizeof *net);
     net->allocator = vdi_allocator_defaults(a);
     net->desc = vdi__pretrained_filled(desc);
-    const int64_t count = vdi_pretrained_declare(&net->desc, list, VDI_PRETRAINED_PARAMS);
-    status = vdi_params_create(list, count, VDI_F32, a, rng ? rng : &plain, &net->params, err);
+    net->at = vdi__pretrained_place(&net->desc);
+    status = vdi__pretrained_params_create(net, rng ? rng : &plain, err);
     if (status < 0) {
         vdi_pretrained_destroy(net);
         return status;
     }
-    for (int m = 0; m < net->desc.members; m++) {
-        float *bias =
-            (float *)net->params->item[(m + 1) * VDI__PRE_EACH(&net->desc) - 1].value.data;
-        bias[0] = bias[1] = -3; /* few spikes to begin with */
+    for (int m = 0; m < net->desc.members; m++) { /* few spikes to begin with, little spread */
+        const vdi_param *last = &net->params->item[(m + 1) * net->at.count - 1];
+        float *bias = (float *)last->value.data;
+        bias[0] = bias[1] = -3;
+        bias[4] = bias[5] = -1;
     }
     *out = net;
     return VDI_OK;
@@ -36152,33 +36903,80 @@ VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales,
     if (scales) *scales = channels;
     return count;
 }
+#endif
 
-/* ======== inference =========================================================================== */
+/* ======== model/pretrained/infer.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_PRETRAINED_INFER_C)
+#define VDI_MODEL_PRETRAINED_INFER_C
 
-VDI__FN size_t vdi__pretrained_net_bytes(const vdi_pretrained_desc *d, int64_t samples) {
-    const int64_t steps = (samples + 1) / 2 + VDI__PRE_PAD;
-    const int64_t C = d->channels;
-    const int64_t F = 2 * C * (d->layers + 1);
-    const int64_t weights = VDI__MAX((int64_t)d->stem * 2 * C, (int64_t)d->width * C * C);
-    return vdi__align_count(2 * steps, sizeof(float)) +
-           2 * vdi__align_count(steps * C, sizeof(float)) +
-           vdi__align_count(4 * steps, sizeof(float)) + vdi__align_count(weights, sizeof(float)) +
-           vdi__align_count(VDI_PRETRAINED_STATS + d->hidden + F, sizeof(float)) +
-           vdi__align_count(samples + 1, sizeof(double)) +
-           2 * vdi__align_count(samples, sizeof(float)) + VDI_ALIGN;
+/* samples of the grid, a multiple of 16: the ends of a segment are held on for so long */
+enum { VDI__PRE_PAD = 64 };
+
+/* ======== memory ============================================================================== */
+
+/* The arrays of an inference; those of the network are for one segment at a time. */
+typedef struct vdi__pretrained_work {
+    float *spikes, *clean, *spread; /* (samples): sums over members */
+    double *sum;                    /* (samples + 1): expected spikes up to the beginning of each */
+    float *x;                       /* (2 steps) */
+    float *h, *c, *g;               /* (steps,C) */
+    float *head;                    /* (steps,VDI__PRE_OUT) */
+    float *w;                       /* the largest layer's folded weights */
+    float *z, *film;                /* (stats + hidden), (films,2,C) */
+    size_t bytes;
+} vdi__pretrained_work;
+
+/* Steps of 30 Hz for so many samples, with both pads: a multiple of VDI__PRE_SLOW. */
+VDI__FN int64_t vdi__pretrained_steps(int64_t samples) {
+    const int64_t whole = 2 * VDI__PRE_SLOW;
+    return (samples + whole - 1) / whole * VDI__PRE_SLOW + VDI__PRE_PAD;
+}
+
+/* Cut `at` (NULL: only count). */
+VDI__FN vdi__pretrained_work vdi__pretrained_cut(const vdi_pretrained *net, int64_t samples,
+                                                 char *at) {
+    const vdi_pretrained_desc *d = &net->desc;
+    const int64_t steps = vdi__pretrained_steps(samples), C = d->channels;
+    const int64_t taps =
+        VDI__MAX((int64_t)d->width,
+                 (int64_t)VDI__MAX(VDI__PRE_DOWN_TAPS * VDI__PRE_SLOW, (int)VDI__PRE_TAPS));
+    vdi__pretrained_work u = VDI__ZERO;
+    float **const part[] = {&u.spikes, &u.clean, &u.spread, &u.x, &u.h,   &u.c,
+                            &u.g,      &u.head,  &u.w,      &u.z, &u.film};
+    const int64_t count[] = {samples,
+                             samples,
+                             samples,
+                             2 * steps,
+                             steps * C,
+                             steps * C,
+                             steps * C,
+                             steps * VDI__PRE_OUT,
+                             VDI__MAX(2 * (int64_t)d->stem, taps * C) * C,
+                             VDI_PRETRAINED_STATS + d->hidden,
+                             2 * C * (int64_t)net->at.films};
+    u.sum = (double *)(void *)at;
+    u.bytes = vdi__align_count(samples + 1, sizeof(double));
+    for (size_t i = 0; i < VDI__COUNT(part); i++) {
+        *part[i] = at ? (float *)(void *)(at + u.bytes) : NULL;
+        u.bytes += vdi__align_count(count[i], sizeof(float));
+    }
+    return u;
 }
 
 VDI__DEF size_t vdi_pretrained_memsize(const vdi_pretrained *net, int64_t frames, double fps) {
     const int64_t samples = vdi_pretrained_grid(frames, fps);
-    return samples < 0 ? 0
-                       : vdi_pretrained_prepare_memsize(frames, fps) +
-                             vdi__pretrained_net_bytes(&net->desc, samples);
+    if (samples < 0) return 0;
+    return vdi_pretrained_prepare_memsize(frames, fps) +
+           vdi__pretrained_cut(net, samples, NULL).bytes + VDI_ALIGN;
 }
+
+/* ======== one member ========================================================================== */
 
 /* Statistic i, standardised by a member and cut at 3. */
 VDI__FN float vdi__pretrained_standard(const vdi_param *item, const float *stats, int i) {
-    const float z = (stats[i] - ((const float *)item[VDI__PRE_MEAN].value.data)[i]) /
-                    ((const float *)item[VDI__PRE_SD].value.data)[i];
+    const float z = (stats[i] - ((const float *)item[0].value.data)[i]) /
+                    ((const float *)item[1].value.data)[i];
     return z < -3 ? -3 : z > 3 ? 3 : z;
 }
 
@@ -36190,65 +36988,272 @@ VDI__FN void vdi__fold(int64_t rows, int64_t C, const float *w, const float *gai
     }
 }
 
-/* A member over a prepared trace: what it says is added to spikes (samples) and clean (samples).
- * `at` is memory for the rest. */
-VDI__FN void vdi__pretrained_add(const vdi_pretrained_desc *d, const vdi_param *item,
-                                 const vdi_prepared *p, char *at, float *spikes, float *clean) {
-    const vdi_param *film_param = item + VDI__PRE_FILM(d), *head = item + VDI__PRE_HEAD(d);
-    const int64_t steps = (p->samples + 1) / 2 + VDI__PRE_PAD;
-    const int64_t C = d->channels;
-    const int64_t F = 2 * C * (d->layers + 1);
-    float *x = (float *)(void *)at, *h, *c, *out, *w, *z, *film;
-    at += vdi__align_count(2 * steps, sizeof(float));
-    h = (float *)(void *)at;
-    at += vdi__align_count(steps * C, sizeof(float));
-    c = (float *)(void *)at;
-    at += vdi__align_count(steps * C, sizeof(float));
-    out = (float *)(void *)at;
-    at += vdi__align_count(4 * steps, sizeof(float));
-    w = (float *)(void *)at;
-    at += vdi__align_count(VDI__MAX((int64_t)d->stem * 2 * C, (int64_t)d->width * C * C),
-                           sizeof(float));
-    z = (float *)(void *)at;
-    film = z + VDI_PRETRAINED_STATS + d->hidden;
+/* One member over one trace. */
+typedef struct vdi__pretrained_run {
+    const vdi_pretrained *net;
+    const vdi_param *item;
+    const vdi_prepared *p;
+    vdi__pretrained_work *u;
+} vdi__pretrained_run;
 
-    for (int64_t i = 0; i < 2 * steps; i++)
-        x[i] = p->x[VDI__MAX((int64_t)0, VDI__MIN(p->samples - 1, i - VDI__PRE_PAD))];
-    for (int i = 0; i < VDI_PRETRAINED_STATS; i++)
-        z[i] = vdi__pretrained_standard(item, p->stats, i);
-    vdi_affine(VDI_F32, 1, (size_t)d->hidden, VDI_PRETRAINED_STATS, z, VDI_PRETRAINED_STATS,
-               film_param[0].value.data, (size_t)d->hidden, film_param[1].value.data,
-               VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, z + VDI_PRETRAINED_STATS, (size_t)d->hidden);
-    vdi_affine(VDI_F32, 1, (size_t)F, (size_t)d->hidden, z + VDI_PRETRAINED_STATS,
-               (size_t)d->hidden, film_param[2].value.data, (size_t)F, film_param[3].value.data,
-               VDI_ACT_NONE, 0, film, (size_t)F);
+VDI__FN const float *vdi__pretrained_data(const vdi__pretrained_run *r, int place) {
+    return (const float *)r->item[place].value.data;
+}
 
-    vdi__fold(2 * (int64_t)d->stem, C, (const float *)item[VDI__PRE_STEM].value.data, film, w);
-    vdi_conv1d(VDI_F32, 1, (size_t)steps, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2,
-               x, w, film + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, h);
-    for (int i = 0; i < d->layers; i++) {
-        const float *gain = film + 2 * C * (i + 1);
-        vdi_conv1d_shape s = VDI__ZERO;
-        s.batch = 1;
-        s.t = (size_t)steps;
-        s.cin = s.cout = (size_t)C;
-        s.width = (size_t)d->width;
-        s.dilation = (size_t)d->dilation[i];
-        s.pad_left = s.dilation * (s.width - 1) / 2;
-        vdi__fold((int64_t)d->width * C, C, (const float *)item[VDI__PRE_LAYER + i].value.data,
-                  gain, w);
-        vdi_conv1d_dilated(VDI_F32, &s, h, w, gain + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, c);
-        vdi_axpby(VDI_F32, (size_t)(steps * C), 1, c, 1, h);
+/* Scales and shifts of all layers. */
+VDI__FN void vdi__pretrained_condition(const vdi__pretrained_run *r) {
+    const vdi__pretrained_places *at = &r->net->at;
+    const size_t H = (size_t)r->net->desc.hidden;
+    const size_t F = 2 * (size_t)r->net->desc.channels * (size_t)at->films;
+    float *z = r->u->z, *hidden = z + VDI_PRETRAINED_STATS;
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) {
+        z[i] = vdi__pretrained_standard(r->item, r->p->stats, i);
     }
-    vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, 4, 3, 1, h, head[0].value.data,
-               head[1].value.data, VDI_ACT_NONE, 0, out);
-    out += 2 * VDI__PRE_PAD; /* (steps,4): spikes of both samples, then the trace of both */
-    for (int64_t i = 0; i < p->samples; i++)
-        x[i] = out[4 * (i / 2) + i % 2];
-    for (int64_t i = 0; i < p->samples; i++)
-        clean[i] += out[4 * (i / 2) + 2 + i % 2];
-    vdi_softplus(VDI_F32, (size_t)p->samples, x, x);
-    vdi_axpby(VDI_F32, (size_t)p->samples, 1, x, 1, spikes);
+    vdi_affine(VDI_F32, 1, H, VDI_PRETRAINED_STATS, z, VDI_PRETRAINED_STATS,
+               vdi__pretrained_data(r, at->film), H, vdi__pretrained_data(r, at->film + 1),
+               VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, hidden, H);
+    vdi_affine(VDI_F32, 1, F, H, hidden, H, vdi__pretrained_data(r, at->film + 2), F,
+               vdi__pretrained_data(r, at->film + 3), VDI_ACT_NONE, 0, r->u->film, F);
+}
+
+/* y += leaky(W * y (1 + g) + d), a layer with `taps` taps over T steps of C channels; `film`: which
+ * scale and shift. */
+VDI__FN void vdi__pretrained_layer(const vdi__pretrained_run *r, int place, int film, int64_t T,
+                                   int64_t taps, int64_t dilation, float *y) {
+    const int64_t C = r->net->desc.channels;
+    const float *gain = r->u->film + 2 * C * film;
+    vdi_conv1d_shape s = VDI__ZERO;
+    s.batch = 1;
+    s.t = (size_t)T;
+    s.cin = s.cout = (size_t)C;
+    s.width = (size_t)taps;
+    s.dilation = (size_t)dilation;
+    s.pad_left = s.dilation * (s.width - 1) / 2;
+    vdi__fold(taps * C, C, vdi__pretrained_data(r, place), gain, r->u->w);
+    vdi_conv1d_dilated(VDI_F32, &s, y, r->u->w, gain + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE,
+                       r->u->c);
+    vdi_axpby(VDI_F32, (size_t)(T * C), 1, r->u->c, 1, y);
+}
+
+/* The branch at 7.5 Hz, added to h (steps,C). */
+VDI__FN void vdi__pretrained_branch(const vdi__pretrained_run *r, int64_t steps) {
+    const vdi_pretrained_desc *d = &r->net->desc;
+    const vdi__pretrained_places *at = &r->net->at;
+    const int64_t C = d->channels, slow = steps / VDI__PRE_SLOW;
+    const float *gain = r->u->film + 2 * C * (d->layers + 1);
+    vdi__fold(VDI__PRE_DOWN_TAPS * VDI__PRE_SLOW * C, C, vdi__pretrained_data(r, at->down), gain,
+              r->u->w);
+    vdi_conv1d(VDI_F32, 1, (size_t)slow, (size_t)(VDI__PRE_SLOW * C), (size_t)C, VDI__PRE_DOWN_TAPS,
+               (VDI__PRE_DOWN_TAPS - 1) / 2, r->u->h, r->u->w, gain + C, VDI_ACT_LEAKY_RELU,
+               VDI__PRE_SLOPE, r->u->g);
+    for (int i = 0; i < d->context; i++) {
+        vdi__pretrained_layer(r, at->context + i, d->layers + 2 + i, slow, VDI__PRE_TAPS, 1 << i,
+                              r->u->g);
+    }
+    vdi_conv1d(VDI_F32, 1, (size_t)slow, (size_t)C, (size_t)(VDI__PRE_SLOW * C), 1, 0, r->u->g,
+               vdi__pretrained_data(r, at->up), NULL, VDI_ACT_NONE, 0, r->u->c);
+    vdi_axpby(VDI_F32, (size_t)(steps * C), 1, r->u->c, 1, r->u->h);
+}
+
+/* The head's output of one segment into u->head. */
+VDI__FN void vdi__pretrained_forward(const vdi__pretrained_run *r, const vdi_prepared_segment *s) {
+    const vdi_pretrained_desc *d = &r->net->desc;
+    const vdi__pretrained_places *at = &r->net->at;
+    const int64_t steps = vdi__pretrained_steps(s->samples), C = d->channels;
+    const float *from = r->p->x + s->sample;
+    vdi__pretrained_work *u = r->u;
+    for (int64_t i = 0; i < 2 * steps; i++) {
+        u->x[i] = from[VDI__MAX((int64_t)0, VDI__MIN(s->samples - 1, i - VDI__PRE_PAD))];
+    }
+    vdi__fold(2 * (int64_t)d->stem, C, vdi__pretrained_data(r, at->stem), u->film, u->w);
+    vdi_conv1d(VDI_F32, 1, (size_t)steps, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2,
+               u->x, u->w, u->film + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, u->h);
+    vdi__pretrained_branch(r, steps);
+    for (int i = 0; i < d->layers; i++) {
+        vdi__pretrained_layer(r, at->layer + i, i + 1, steps, d->width, d->dilation[i], u->h);
+    }
+    vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, VDI__PRE_OUT, VDI__PRE_HEAD_TAPS,
+               (VDI__PRE_HEAD_TAPS - 1) / 2, u->h, vdi__pretrained_data(r, at->head),
+               vdi__pretrained_data(r, at->head + 1), VDI_ACT_NONE, 0, u->head);
+}
+
+/* What a member says of one segment, added to spikes, clean and spread. */
+VDI__FN void vdi__pretrained_add(const vdi__pretrained_run *r, const vdi_prepared_segment *s) {
+    vdi__pretrained_work *u = r->u;
+    const float *head = u->head + VDI__PRE_PAD / 2 * VDI__PRE_OUT;
+    float *clean = u->clean + s->sample, *x = u->x;
+    vdi__pretrained_forward(r, s);
+    for (int64_t i = 0; i < s->samples; i++) {
+        const float *of_step = head + i / 2 * VDI__PRE_OUT + i % 2;
+        clean[i] += of_step[2];
+        x[i] = of_step[0];
+    }
+    vdi_softplus(VDI_F32, (size_t)s->samples, x, x);
+    vdi_axpby(VDI_F32, (size_t)s->samples, 1, x, 1, u->spikes + s->sample);
+    for (int64_t i = 0; i < s->samples; i++) {
+        x[i] = head[i / 2 * VDI__PRE_OUT + i % 2 + 4];
+    }
+    vdi_softplus(VDI_F32, (size_t)s->samples, x, x);
+    vdi_axpby(VDI_F32, (size_t)s->samples, 1, x, 1, u->spread + s->sample);
+}
+
+/* All members over all segments; the arrays of u become means. */
+VDI__FN void vdi__pretrained_members(const vdi_pretrained *net, const vdi_prepared *p,
+                                     vdi__pretrained_work *u) {
+    const size_t n = (size_t)p->samples;
+    const int members = net->desc.members;
+    const double share = 1.0 / members;
+    memset(u->spikes, 0, n * sizeof *u->spikes);
+    memset(u->clean, 0, n * sizeof *u->clean);
+    memset(u->spread, 0, n * sizeof *u->spread);
+    for (int m = 0; p->scale > 0 && m < members; m++) {
+        vdi__pretrained_run r;
+        r.net = net;
+        r.item = net->params->item + m * net->at.count;
+        r.p = p;
+        r.u = u;
+        vdi__pretrained_condition(&r);
+        for (int64_t k = 0; k < p->segments; k++) {
+            vdi__pretrained_add(&r, &p->segment[k]);
+        }
+    }
+    u->sum[0] = 0;
+    for (int64_t i = 0; i < p->samples; i++) {
+        u->sum[i + 1] = u->sum[i] + share * (double)u->spikes[i];
+        u->clean[i] = (float)(share * (double)u->clean[i]);
+        u->spread[i] = (float)(share * (double)u->spread[i]);
+    }
+}
+
+/* How far the statistics are from those of the cells that the first member was trained on. */
+VDI__FN double vdi__pretrained_unusual(const vdi_pretrained *net, const vdi_prepared *p) {
+    const float *mean = (const float *)net->params->item[net->at.mean].value.data;
+    const float *sd = (const float *)net->params->item[net->at.sd].value.data;
+    double sum = 0;
+    for (int i = 0; i < VDI_PRETRAINED_STATS; i++) {
+        const double z = ((double)p->stats[i] - (double)mean[i]) / (double)sd[i];
+        sum += z * z;
+    }
+    return sqrt(sum / VDI_PRETRAINED_STATS);
+}
+
+/* ======== frames ============================================================================== */
+
+/* Linear interpolation of v (n) at x, held at both ends. */
+VDI__FN double vdi__pretrained_at(const float *v, int64_t n, double x) {
+    x = VDI__MAX(0, VDI__MIN(x, (double)(n - 1)));
+    const int64_t i = VDI__MIN((int64_t)x, VDI__MAX(n - 2, (int64_t)0)), j = VDI__MIN(i + 1, n - 1);
+    return (double)v[i] + (x - (double)i) * ((double)v[j] - (double)v[i]);
+}
+
+/* Expected spikes of a segment up to time x, in samples from the left edge of its first one. */
+VDI__FN double vdi__pretrained_until(const vdi__pretrained_work *u, const vdi_prepared_segment *s,
+                                     double x) {
+    const double *sum = u->sum + s->sample;
+    x = VDI__MAX(0, VDI__MIN(x, (double)s->samples));
+    const int64_t i = VDI__MIN((int64_t)x, s->samples - 1);
+    return sum[i] - sum[0] + (x - (double)i) * (sum[i + 1] - sum[i]);
+}
+
+/* A number of spikes: its expectation, and its distribution's spread. */
+VDI__FN void vdi__pretrained_store(const vdi_pretrained_result *r, vdi_dtype dtype, int64_t k,
+                                   double expected, double spread) {
+    if (r->spikes) vdi_dtype_store(dtype, r->spikes, k, expected);
+    if (r->deviation) {
+        vdi_dtype_store(dtype, r->deviation, k, sqrt(expected + spread * expected * expected));
+    }
+    if (r->probability) { /* 1 - (1 + a M)^(-1/a) */
+        const double none = spread > 1e-6 ? -log1p(spread * expected) / spread : -expected;
+        vdi_dtype_store(dtype, r->probability, k, -expm1(none));
+    }
+}
+
+/* The frames of one segment. `point`: its first one in the arrays of p. */
+VDI__FN void vdi__pretrained_frames(const vdi__pretrained_work *u, const vdi_prepared *p,
+                                    const vdi_prepared_segment *s, int64_t point, double fps,
+                                    vdi_dtype dtype, const vdi_pretrained_result *r) {
+    const double per_frame = VDI_PRETRAINED_GRID / fps;
+    const bool by_sample = p->rate == VDI_PRETRAINED_GRID && fps != VDI_PRETRAINED_GRID;
+    double before = 0;
+    for (int64_t k = 0; k < s->frames; k++) {
+        const double where = (double)k * per_frame, edge = where + 0.5 * per_frame + 0.5;
+        const double to = k + 1 < s->frames ? edge : (double)s->samples;
+        const double until = vdi__pretrained_until(u, s, to);
+        const double spread = vdi__pretrained_at(u->spread + s->sample, s->samples, where);
+        vdi__pretrained_store(r, dtype, s->frame + k, VDI__MAX(0, until - before), spread);
+        before = until;
+        if (!r->baseline && !r->denoised) continue;
+        const float *b = p->baseline + point;
+        const double base =
+            p->offset + (by_sample ? vdi__pretrained_at(b, s->samples, where) : (double)b[k]);
+        if (r->baseline) vdi_dtype_store(dtype, r->baseline, s->frame + k, base);
+        if (r->denoised) {
+            const double clean = vdi__pretrained_at(u->clean + s->sample, s->samples, where);
+            vdi_dtype_store(dtype, r->denoised, s->frame + k, base + p->scale * clean);
+        }
+    }
+}
+
+/* Frames of a long gap: [from, to). What is held comes from the nearest segment. */
+VDI__FN void vdi__pretrained_gap(const vdi_pretrained_result *r, vdi_dtype dtype, int64_t from,
+                                 int64_t to, int64_t held) {
+    const double nothing = r->mark_missing ? HUGE_VAL - HUGE_VAL : 0;
+    void *const count[] = {r->spikes, r->deviation, r->probability};
+    void *const level[] = {r->denoised, r->baseline};
+    for (int64_t k = from; k < to; k++) {
+        for (size_t i = 0; i < VDI__COUNT(count); i++) {
+            if (count[i]) vdi_dtype_store(dtype, count[i], k, nothing);
+        }
+        for (size_t i = 0; i < VDI__COUNT(level); i++) {
+            if (!level[i]) continue;
+            vdi_dtype_store(dtype, level[i], k,
+                            r->mark_missing ? nothing : vdi_dtype_load(dtype, level[i], held));
+        }
+    }
+}
+
+/* The grid of the whole trace, whose samples need not be those of a later segment. */
+VDI__FN void vdi__pretrained_grid_samples(const vdi__pretrained_work *u, const vdi_prepared *p,
+                                          int64_t frames, double fps, vdi_dtype dtype,
+                                          const vdi_pretrained_result *r) {
+    const int64_t n = vdi_pretrained_grid(frames, fps);
+    int64_t k = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double expected = 0, spread = 0;
+        while (k + 1 < p->segments &&
+               (double)p->segment[k + 1].frame / fps * VDI_PRETRAINED_GRID - 0.5 <= (double)i) {
+            k++;
+        }
+        const vdi_prepared_segment *s = &p->segment[k];
+        const double at = (double)i - (double)s->frame / fps * VDI_PRETRAINED_GRID;
+        const double end = i + 1 < n ? at + 1 : (double)s->samples;
+        if (at + 1 > 0) {
+            const double left = i > 0 ? at : 0;
+            expected = vdi__pretrained_until(u, s, end) - vdi__pretrained_until(u, s, left);
+            spread = vdi__pretrained_at(u->spread + s->sample, s->samples, at);
+        }
+        if (r->grid) vdi_dtype_store(dtype, r->grid, i, VDI__MAX(0, expected));
+        if (r->spread) vdi_dtype_store(dtype, r->spread, i, spread);
+    }
+}
+
+VDI__FN void vdi__pretrained_tell(const vdi__pretrained_work *u, const vdi_prepared *p,
+                                  int64_t frames, double fps, vdi_dtype dtype,
+                                  vdi_pretrained_result *r) {
+    const bool fast = fps > 1.05 * VDI_PRETRAINED_GRID;
+    int64_t point = 0, end = 0;
+    r->noise = p->noise;
+    r->scale = p->scale;
+    r->count = u->sum[p->samples];
+    for (int64_t k = 0; k < p->segments; k++) {
+        const vdi_prepared_segment *s = &p->segment[k];
+        vdi__pretrained_frames(u, p, s, point, fps, dtype, r);
+        vdi__pretrained_gap(r, dtype, end, s->frame, k ? end - 1 : s->frame);
+        point += fast ? s->samples : s->frames;
+        end = s->frame + s->frames;
+    }
+    vdi__pretrained_gap(r, dtype, end, frames, end - 1);
+    if (r->grid || r->spread) vdi__pretrained_grid_samples(u, p, frames, fps, dtype, r);
 }
 
 VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dtype, int64_t frames,
@@ -36261,52 +37266,14 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_infer",
                              "%zu bytes of work memory, expected %zu", size, all);
     }
-    vdi_status status = vdi_pretrained_prepare(dtype, frames, trace, fps, work, prepare, &p, err);
+    const vdi_status status =
+        vdi_pretrained_prepare(dtype, frames, trace, fps, work, prepare, &p, err);
     if (status < 0) return status;
-    const int64_t samples = p.samples;
     char *at = (char *)(((uintptr_t)work + prepare + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    double *sum = (double *)(void *)at; /* expected spikes up to the beginning of each sample */
-    const int members = net->desc.members;
-    at += vdi__align_count(samples + 1, sizeof(double));
-    float *spikes = (float *)(void *)at;
-    float *denoised = (float *)(void *)(at + vdi__align_count(samples, sizeof(float)));
-    at += 2 * vdi__align_count(samples, sizeof(float));
-    memset(spikes, 0, (size_t)samples * sizeof *spikes);
-    memset(denoised, 0, (size_t)samples * sizeof *denoised);
-    for (int m = 0; p.scale > 0 && m < members; m++) {
-        vdi__pretrained_add(&net->desc, net->params->item + m * VDI__PRE_EACH(&net->desc), &p, at,
-                            spikes, denoised);
-    }
-    sum[0] = 0;
-    for (int64_t i = 0; i < samples; i++)
-        sum[i + 1] = sum[i] + (double)spikes[i] / members;
-    r->noise = p.noise;
-    r->scale = p.scale;
-    r->count = sum[samples];
-    for (int64_t i = 0; r->grid && i < samples; i++)
-        vdi_dtype_store(dtype, r->grid, i, sum[i + 1] - sum[i]);
-    double before = 0;
-    for (int64_t k = 0; k < frames; k++) {
-        const double edge = ((double)k + 0.5) / fps * VDI_PRETRAINED_GRID + 0.5;
-        const double to = k + 1 < frames ? VDI__MIN(edge, (double)samples) : (double)samples;
-        const int64_t i = VDI__MIN((int64_t)to, samples - 1);
-        const double until = sum[i] + (to - (double)i) * (sum[i + 1] - sum[i]);
-        const double expected = VDI__MAX(0, until - before);
-        before = until;
-        if (r->spikes) vdi_dtype_store(dtype, r->spikes, k, expected);
-        if (r->probability) vdi_dtype_store(dtype, r->probability, k, -expm1(-expected));
-        if (r->baseline) vdi_dtype_store(dtype, r->baseline, k, (double)p.baseline[k]);
-        if (r->denoised) {
-            const double where =
-                VDI__MIN((double)k / fps * VDI_PRETRAINED_GRID, (double)(samples - 1));
-            const int64_t j = VDI__MIN((int64_t)where, VDI__MAX(samples - 2, (int64_t)0));
-            const int64_t j1 = VDI__MIN(j + 1, samples - 1);
-            const double y0 = (double)denoised[j], y1 = (double)denoised[j1];
-            const double clean =
-                (double)p.baseline[k] + p.scale / members * (y0 + (where - (double)j) * (y1 - y0));
-            vdi_dtype_store(dtype, r->denoised, k, clean);
-        }
-    }
+    vdi__pretrained_work u = vdi__pretrained_cut(net, vdi_pretrained_grid(frames, fps), at);
+    vdi__pretrained_members(net, &p, &u);
+    r->unusual = vdi__pretrained_unusual(net, &p);
+    vdi__pretrained_tell(&u, &p, frames, fps, dtype, r);
     return VDI_OK;
 }
 #endif
