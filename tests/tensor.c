@@ -406,6 +406,18 @@ static void copy_check(vdi_dtype s, vdi_dtype d, int kind) {
           wrong);
 }
 
+/* Every bit of a NaN, which RISC-V would replace and others make quiet. */
+TEST(tensor, copy_of_nan) {
+    static const uint32_t bits[4] = {0x7fc00001, 0xffc12345, 0x7f800001, 0x3f800000};
+    uint32_t out[4] = {0, 0, 0, 0}, in[4];
+    vdi_error err;
+    memcpy(in, bits, sizeof in);
+    vdi_tensor from = vdi_tensor_slice(vdi_tensor_1d(in, VDI_F32, 4), 0, 3, -1, 4);
+    CHECK_OK(vdi_tensor_copy(vdi_tensor_1d(out, VDI_F32, 4), from, &err), err);
+    for (int i = 0; i < 4; i++)
+        CHECK(out[i] == bits[3 - i], "%08x became %08x", (unsigned)bits[3 - i], (unsigned)out[i]);
+}
+
 TEST(tensor, copy) {
     for (int s = 0; s < VDI_DTYPE_COUNT; s++) {
         for (int d = 0; d < VDI_DTYPE_COUNT; d++) {
