@@ -10329,6 +10329,16 @@ VDI__FN void vdi__rows_next(vdi__rows *r, vdi_tensor t) {
     }
 }
 
+/* Fixed sizes are a load and a store. */
+VDI__FN void vdi__element_copy(size_t size, char *to, const char *from) {
+    switch (size) {
+    case 8: memcpy(to, from, 8); break;
+    case 4: memcpy(to, from, 4); break;
+    case 2: memcpy(to, from, 2); break;
+    default: *to = *from; break;
+    }
+}
+
 VDI__DEF vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *err) {
     char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
     vdi_tensor from = vdi_tensor_broadcast_to(src, VDI__MAX(dst.ndim, 0), dst.shape);
@@ -10350,16 +10360,19 @@ VDI__DEF vdi_status vdi_tensor_copy(vdi_tensor dst, vdi_tensor src, vdi_error *e
     int64_t n = dst.ndim ? dst.shape[dst.ndim - 1] : 1;
     int64_t ds = dst.ndim ? dst.stride[dst.ndim - 1] : 1;
     int64_t ss = from.ndim ? from.stride[from.ndim - 1] : 1;
-    /* a double does not hold every int64 */
-    bool exact = dst.dtype == VDI_I64 && from.dtype == VDI_I64;
+    /* byte by byte: a double does not hold every int64, and a conversion may change which NaN it
+     * is */
+    const size_t same = dst.dtype == from.dtype ? vdi_dtype_size(dst.dtype) : 0;
     for (vdi__rows r = vdi__rows_begin(dst); r.left > 0; vdi__rows_next(&r, dst)) {
         void *d = vdi__tensor_at(dst, vdi__rows_offset(&r, dst));
         const void *s = vdi__tensor_at(from, vdi__rows_offset(&r, from));
         for (int64_t i = 0; i < n; i++) {
-            if (exact)
-                ((int64_t *)d)[i * ds] = ((const int64_t *)s)[i * ss];
-            else
+            if (same) {
+                vdi__element_copy(same, (char *)d + i * ds * (int64_t)same,
+                                  (const char *)s + i * ss * (int64_t)same);
+            } else {
                 vdi_dtype_store(dst.dtype, d, i * ds, vdi_dtype_load(from.dtype, s, i * ss));
+            }
         }
     }
     return VDI_OK;
