@@ -1,6 +1,6 @@
 // Opens a page of `vdi sacd inspect` without a browser, as a reader with a hand on its controls:
 //     node page.js PAGE.html [FRAGMENT]
-// Prints what it shows as JSON: {"value", "action", "names", "texts"}. The document is a stub that
+// Prints what it shows as JSON: {"value", "action", "names", "texts"}. The document is a stand-in that
 // knows elements, attributes and text, and that refuses markup made of text.
 "use strict";
 
