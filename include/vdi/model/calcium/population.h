@@ -5,7 +5,7 @@
  *     vdi_population_desc p = vdi_population_desc_defaults();
  *     vdi_cell cell;                                          what cell 7 of seed 1 was drawn as
  *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);  how many frames it has
- *     printf("%g Hz, decay %g s\n", cell.frame_rate, cell.tau);
+ *     printf("%lld frames at %g Hz, decay %g s\n", (long long)frames, cell.frame_rate, cell.tau);
  *
  * A network that is to work on any recording has to have seen any recording. So a cell is drawn
  * from ranges that are as wide as the indicators, preparations and microscopes in use:

@@ -48,8 +48,8 @@ VDI__DEF const vdi_fields *vdi_pretrained_desc_fields(void) {
         VDI__PRE_INT(channels, 32, 1, 1024, "channels of every layer"),
         VDI__PRE_INT(stem, 17, 1, 255, "pairs of samples that the first layer sees, odd"),
         VDI__PRE_INT(width, 7, 1, 255, "taps of the layers at 30 Hz, odd"),
-        VDI__PRE_INT(layers, 3, 1, VDI_LAYERS_MAX, "layers at 30 Hz"),
-        VDI__PRE_INT(context, 5, 1, VDI_PRETRAINED_CONTEXT, "layers at 7.5 Hz"),
+        VDI__PRE_INT(layers, 4, 1, VDI_LAYERS_MAX, "layers at 30 Hz"),
+        VDI__PRE_INT(context, 1, 1, VDI_PRETRAINED_CONTEXT, "layers at 7.5 Hz"),
         VDI__PRE_INT(hidden, 40, 1, 1024, "units of the conditioning network"),
         VDI__PRE_INT(members, 1, 1, VDI_PRETRAINED_MEMBERS, "networks that are averaged"),
     };

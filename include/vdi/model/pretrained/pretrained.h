@@ -19,10 +19,10 @@
  * its steepest rises) say which indicator, preparation and frame rate this is; a small network turns
  * them into a scale and a shift for each channel of each layer, and these are folded into the weights
  * before the trace goes through, so conditioning costs nothing per sample. The network itself
- * (network.h) is a stem of stride 2, a branch at 7.5 Hz that sees some seconds to either side, a few
- * dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz samples per step: expected
- * spikes, how far their number is spread, and the trace without its noise. Several such networks
- * (members), trained from different seeds, are one: what they say is averaged.
+ * (network.h) is a stem of stride 2, a branch at 7.5 Hz, a few dilated convolutions with shortcuts at
+ * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is spread,
+ * and the trace without its noise. Several such networks (members), trained from different seeds and
+ * on different beliefs of what cells do, are one: what they say is averaged.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
  * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution; a
@@ -35,7 +35,7 @@
  * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
  * for an artefact (at 15 Hz and above).
  *
- * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks some
+ * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks two
  * seconds ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames
  * dropped without a NaN.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
