@@ -125,14 +125,6 @@
 #define VDI__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VDI__COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID on
- * NaN. */
-VDI__INLINE bool vdi__is_finite(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits >> 52 & 0x7ff) != 0x7ff;
-}
-
 /** pi, and log(2 pi), as double. */
 #define VDI_PI 3.14159265358979323846
 #define VDI_LOG_2PI 1.83787706640934548356

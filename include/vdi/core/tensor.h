@@ -432,6 +432,14 @@ VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
         ((float *)p)[i] = (float)x;
 }
 
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID on
+ * NaN. */
+VDI__INLINE bool vdi__is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+
 /* Walks any strided tensor by rows of its last axis. */
 typedef struct vdi__rows {
     int64_t index[VDI_MAX_DIMS];
@@ -548,8 +556,7 @@ VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
     for (vdi__rows r = vdi__rows_begin(t); r.left > 0; vdi__rows_next(&r, t)) {
         const void *p = vdi__tensor_at(t, vdi__rows_offset(&r, t));
         for (int64_t i = 0; i < n; i++) {
-            double x = vdi_dtype_load(t.dtype, p, i * step);
-            bad += !(x - x == 0);
+            bad += !vdi__is_finite(vdi_dtype_load(t.dtype, p, i * step));
         }
     }
     return bad;

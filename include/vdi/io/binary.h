@@ -271,7 +271,7 @@ VDI__FN size_t vdi__text_element(char *buf, vdi_tensor t, const void *p, int64_t
         return vdi_text_format(buf, VDI_TEXT_NUMBER, "%lld", x);
     }
     double x = vdi_dtype_load(t.dtype, p, i), back;
-    if (t.dtype == VDI_F64 || !(x - x == 0)) return vdi_text_double(buf, x, 0);
+    if (t.dtype == VDI_F64 || !vdi__is_finite(x)) return vdi_text_double(buf, x, 0);
     for (int digits = 6;; digits++) { /* 9 digits tell any two floats apart */
         size_t n = vdi_text_double(buf, x, digits);
         if (digits >= 9 || (vdi_text_parse_double(buf, n, &back) == n && (double)(float)back == x))

@@ -259,7 +259,7 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
     }
     size_t n = (size_t)(p->at - start);
     double x = 0;
-    if (vdi_text_parse_double(start, n, &x) != n || !(x - x == 0))
+    if (vdi_text_parse_double(start, n, &x) != n || !vdi__is_finite(x))
         return vdi__json_fail(p, start, "a number is beyond the range of a double");
     if (!node) return true;
     node->u.number = x;
@@ -608,7 +608,7 @@ VDI__DEF void vdi_json_close(vdi_json_writer *j) {
 
 VDI__DEF void vdi_json_put_number(vdi_json_writer *j, const char *key, double x) {
     vdi__json_lead(j, key);
-    if (x - x == 0)
+    if (vdi__is_finite(x))
         vdi_write_number(j->out, x, 0);
     else
         vdi_write_text(j->out, "null");
