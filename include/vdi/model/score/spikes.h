@@ -2,8 +2,7 @@
  * and the count
  *
  * Do this:
- *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times
- *                                                                       (spikes) in seconds
+ *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   times (spikes) in seconds
  *     double *work = malloc(vdi_score_spikes_work(1, &trial) * sizeof *work);
  *     vdi_score_spikes_result r;
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
@@ -280,7 +279,7 @@ VDI__FN void vdi__score_take(const vdi__score_neuron *u, const vdi_score_train *
         u->coarse[bin + i] = from[0] + from[1] + from[2] + from[3];
     }
     if (bins > 0) {
-        vdi__score_truth(q, bins, VDI__SCORE_BIN * VDI__SCORE_STEP, u->coarse_truth + bin);
+        vdi__score_truth(q, bins, (double)VDI__SCORE_BIN * VDI__SCORE_STEP, u->coarse_truth + bin);
     }
 }
 
