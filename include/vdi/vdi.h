@@ -201,6 +201,13 @@
 #include "io/color.h"
 #include "io/png.h"
 #include "io/figure.h"
+#include "io/markup.h"
+#include "io/figure_scale.h"
+#include "io/figure_view.h"
+#include "io/figure_curves.h"
+#include "io/figure_maps.h"
+#include "io/figure_bars.h"
+#include "io/figure_series.h"
 #include "io/svg.h"
 #include "io/html.h"
 #endif

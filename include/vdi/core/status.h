@@ -43,7 +43,7 @@ typedef struct vdi_error {
     char where[56];    /**< the function that found it */
 } vdi_error;
 
-/** The version that was compiled, VDI_VERSION: of a library, where that of the header may differ. */
+/** The version that was compiled, VDI_VERSION; a library's may differ from the header's. */
 VDI_API const char *vdi_version(void);
 
 /** The name of a status, such as "not positive definite". Never NULL. */

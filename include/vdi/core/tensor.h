@@ -432,8 +432,8 @@ VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
         ((float *)p)[i] = (float)x;
 }
 
-/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID on
- * NaN. */
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID
+ * on NaN. */
 VDI__INLINE bool vdi__is_finite(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);

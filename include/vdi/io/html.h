@@ -21,7 +21,9 @@
 #define VDI_IO_HTML_H
 #include "binary.h"
 #include "figure.h"
+#include "figure_scale.h"
 #include "json.h"
+#include "markup.h"
 #include "stream.h"
 #include "svg.h"
 
