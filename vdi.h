@@ -612,14 +612,6 @@
 #define VDI__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define VDI__COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID on
- * NaN. */
-VDI__INLINE bool vdi__is_finite(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits >> 52 & 0x7ff) != 0x7ff;
-}
-
 /** pi, and log(2 pi), as double. */
 #define VDI_PI 3.14159265358979323846
 #define VDI_LOG_2PI 1.83787706640934548356
@@ -1526,7 +1518,7 @@ typedef struct vdi_error {
     char where[56];    /**< the function that found it */
 } vdi_error;
 
-/** The version that was compiled, VDI_VERSION: of a library, where that of the header may differ. */
+/** The version that was compiled, VDI_VERSION; a library's may differ from the header's. */
 VDI_API const char *vdi_version(void);
 
 /** The name of a status, such as "not positive definite". Never NULL. */
@@ -4831,8 +4823,7 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  * and the count
  *
  * Do this:
- *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   estimate (frames), times
- *                                                                       (spikes) in seconds
+ *     vdi_score_train trial = {frames, fps, estimate, times, spikes};   times (spikes) in seconds
  *     double *work = malloc(vdi_score_spikes_work(1, &trial) * sizeof *work);
  *     vdi_score_spikes_result r;
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
@@ -5853,7 +5844,7 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
  *     vdi_population_desc p = vdi_population_desc_defaults();
  *     vdi_cell cell;                                          what cell 7 of seed 1 was drawn as
  *     int64_t frames = vdi_population_draw(&p, 1, 7, &cell);  how many frames it has
- *     printf("%g Hz, decay %g s\n", cell.frame_rate, cell.tau);
+ *     printf("%lld frames at %g Hz, decay %g s\n", (long long)frames, cell.frame_rate, cell.tau);
  *
  * A network that is to work on any recording has to have seen any recording. So a cell is drawn
  * from ranges that are as wide as the indicators, preparations and microscopes in use:
@@ -6751,10 +6742,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  * its steepest rises) say which indicator, preparation and frame rate this is; a small network turns
  * them into a scale and a shift for each channel of each layer, and these are folded into the weights
  * before the trace goes through, so conditioning costs nothing per sample. The network itself
- * (network.h) is a stem of stride 2, a branch at 7.5 Hz that sees some seconds to either side, a few
- * dilated convolutions with shortcuts at 30 Hz, and a head with two 60 Hz samples per step: expected
- * spikes, how far their number is spread, and the trace without its noise. Several such networks
- * (members), trained from different seeds, are one: what they say is averaged.
+ * (network.h) is a stem of stride 2, a branch at 7.5 Hz, a few dilated convolutions with shortcuts at
+ * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is spread,
+ * and the trace without its noise. Several such networks (members), trained from different seeds and
+ * on different beliefs of what cells do, are one: what they say is averaged.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
  * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution; a
@@ -6767,7 +6758,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
  * for an artefact (at 15 Hz and above).
  *
- * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks some
+ * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks two
  * seconds ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames
  * dropped without a NaN.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
@@ -9046,6 +9037,86 @@ VDI_API vdi_series *vdi_panel_rule(vdi_panel *p, const char *name, char axis, do
 #endif /* VDI_IO_FIGURE_H */
 
 
+/* ======== io/markup.h ======== */
+/* io/markup.h - the words of XML: numbers, attributes, text that cannot end an element, images
+ *
+ * What SVG (io/svg.h) and HTML (io/html.h) are written with. There is no public part.
+ */
+#ifndef VDI_IO_MARKUP_H
+#define VDI_IO_MARKUP_H
+
+#endif /* VDI_IO_MARKUP_H */
+
+
+/* ======== io/figure_scale.h ======== */
+/* io/figure_scale.h - from values to pixels: ranges, limits, ticks and what they say
+ *
+ * There is no public part.
+ */
+#ifndef VDI_IO_FIGURE_SCALE_H
+#define VDI_IO_FIGURE_SCALE_H
+
+#endif /* VDI_IO_FIGURE_SCALE_H */
+
+
+/* ======== io/figure_view.h ======== */
+/* io/figure_view.h - a panel on its way to the paper: its scales, its plot area, its colours
+ *
+ * There is no public part.
+ */
+#ifndef VDI_IO_FIGURE_VIEW_H
+#define VDI_IO_FIGURE_VIEW_H
+
+#endif /* VDI_IO_FIGURE_VIEW_H */
+
+
+/* ======== io/figure_curves.h ======== */
+/* io/figure_curves.h - lines, bands and points of a figure: their extent, and how they are drawn
+ *
+ * Coordinates are inside the plot area. There is no public part.
+ */
+#ifndef VDI_IO_FIGURE_CURVES_H
+#define VDI_IO_FIGURE_CURVES_H
+
+#endif /* VDI_IO_FIGURE_CURVES_H */
+
+
+/* ======== io/figure_maps.h ======== */
+/* io/figure_maps.h - heat maps and spike rasters of a figure: their extent, and how they are drawn
+ *
+ * Coordinates are inside the plot area. There is no public part.
+ */
+#ifndef VDI_IO_FIGURE_MAPS_H
+#define VDI_IO_FIGURE_MAPS_H
+
+#endif /* VDI_IO_FIGURE_MAPS_H */
+
+
+/* ======== io/figure_bars.h ======== */
+/* io/figure_bars.h - bars, histograms and rules of a figure: extent, bins, and how they are drawn
+ *
+ * Coordinates are inside the plot area. There is no public part.
+ */
+#ifndef VDI_IO_FIGURE_BARS_H
+#define VDI_IO_FIGURE_BARS_H
+
+#endif /* VDI_IO_FIGURE_BARS_H */
+
+
+/* ======== io/figure_series.h ======== */
+/* io/figure_series.h - the kinds of series that a panel may show, one row for each
+ *
+ * A row says what shapes belong together, what colours a series takes, and which functions find its
+ * extent, draw it and draw its mark in the legend. A new kind is a value of vdi_series_kind and the
+ * function that makes it (io/figure.h), its functions (io/figure_curves.h, _maps.h, _bars.h or a
+ * file of its own), and a row. There is no public part.
+ */
+#ifndef VDI_IO_FIGURE_SERIES_H
+#define VDI_IO_FIGURE_SERIES_H
+
+#endif /* VDI_IO_FIGURE_SERIES_H */
+
+
 /* ======== io/svg.h ======== */
 /* io/svg.h - draws a figure as SVG: a vector picture for browsers, papers and pages
  *
@@ -10300,6 +10371,14 @@ VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
         ((float *)p)[i] = (float)x;
 }
 
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID
+ * on NaN. */
+VDI__INLINE bool vdi__is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+
 /* Walks any strided tensor by rows of its last axis. */
 typedef struct vdi__rows {
     int64_t index[VDI_MAX_DIMS];
@@ -10416,8 +10495,7 @@ VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
     for (vdi__rows r = vdi__rows_begin(t); r.left > 0; vdi__rows_next(&r, t)) {
         const void *p = vdi__tensor_at(t, vdi__rows_offset(&r, t));
         for (int64_t i = 0; i < n; i++) {
-            double x = vdi_dtype_load(t.dtype, p, i * step);
-            bad += !(x - x == 0);
+            bad += !vdi__is_finite(vdi_dtype_load(t.dtype, p, i * step));
         }
     }
     return bad;
@@ -24058,7 +24136,7 @@ VDI__FN void vdi__score_take(const vdi__score_neuron *u, const vdi_score_train *
         u->coarse[bin + i] = from[0] + from[1] + from[2] + from[3];
     }
     if (bins > 0) {
-        vdi__score_truth(q, bins, VDI__SCORE_BIN * VDI__SCORE_STEP, u->coarse_truth + bin);
+        vdi__score_truth(q, bins, (double)VDI__SCORE_BIN * VDI__SCORE_STEP, u->coarse_truth + bin);
     }
 }
 
@@ -36425,8 +36503,8 @@ VDI__DEF const vdi_fields *vdi_pretrained_desc_fields(void) {
         VDI__PRE_INT(channels, 32, 1, 1024, "channels of every layer"),
         VDI__PRE_INT(stem, 17, 1, 255, "pairs of samples that the first layer sees, odd"),
         VDI__PRE_INT(width, 7, 1, 255, "taps of the layers at 30 Hz, odd"),
-        VDI__PRE_INT(layers, 3, 1, VDI_LAYERS_MAX, "layers at 30 Hz"),
-        VDI__PRE_INT(context, 5, 1, VDI_PRETRAINED_CONTEXT, "layers at 7.5 Hz"),
+        VDI__PRE_INT(layers, 4, 1, VDI_LAYERS_MAX, "layers at 30 Hz"),
+        VDI__PRE_INT(context, 1, 1, VDI_PRETRAINED_CONTEXT, "layers at 7.5 Hz"),
         VDI__PRE_INT(hidden, 40, 1, 1024, "units of the conditioning network"),
         VDI__PRE_INT(members, 1, 1, VDI_PRETRAINED_MEMBERS, "networks that are averaged"),
     };
@@ -42139,7 +42217,7 @@ VDI__FN size_t vdi__text_element(char *buf, vdi_tensor t, const void *p, int64_t
         return vdi_text_format(buf, VDI_TEXT_NUMBER, "%lld", x);
     }
     double x = vdi_dtype_load(t.dtype, p, i), back;
-    if (t.dtype == VDI_F64 || !(x - x == 0)) return vdi_text_double(buf, x, 0);
+    if (t.dtype == VDI_F64 || !vdi__is_finite(x)) return vdi_text_double(buf, x, 0);
     for (int digits = 6;; digits++) { /* 9 digits tell any two floats apart */
         size_t n = vdi_text_double(buf, x, digits);
         if (digits >= 9 || (vdi_text_parse_double(buf, n, &back) == n && (double)(float)back == x))
@@ -43705,7 +43783,7 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
     }
     size_t n = (size_t)(p->at - start);
     double x = 0;
-    if (vdi_text_parse_double(start, n, &x) != n || !(x - x == 0))
+    if (vdi_text_parse_double(start, n, &x) != n || !vdi__is_finite(x))
         return vdi__json_fail(p, start, "a number is beyond the range of a double");
     if (!node) return true;
     node->u.number = x;
@@ -44054,7 +44132,7 @@ VDI__DEF void vdi_json_close(vdi_json_writer *j) {
 
 VDI__DEF void vdi_json_put_number(vdi_json_writer *j, const char *key, double x) {
     vdi__json_lead(j, key);
-    if (x - x == 0)
+    if (vdi__is_finite(x))
         vdi_write_number(j->out, x, 0);
     else
         vdi_write_text(j->out, "null");
@@ -45761,8 +45839,121 @@ VDI__DEF vdi_series *vdi_panel_rule(vdi_panel *p, const char *name, char axis, d
     s->at = value;
     return s;
 }
+#endif
 
-/* ---- scales ---- */
+/* ======== io/markup.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_MARKUP_C)
+#define VDI_IO_MARKUP_C
+
+#define VDI__TICK_FONT 11.0
+#define VDI__LABEL_FONT 12.0
+
+/* A coordinate in tenths of a pixel, without needless zeros. */
+VDI__FN size_t vdi__px_text(char *buf, double v) {
+    long long t = (long long)floor((v == v ? v : 0) * 10 + 0.5);
+    long long whole = (t < 0 ? -t : t) / 10;
+    long long rest = (t < 0 ? -t : t) % 10;
+    return vdi_text_format(buf, VDI_TEXT_NUMBER, rest ? "%s%lld.%lld" : "%s%lld", t < 0 ? "-" : "",
+                           whole, rest);
+}
+
+VDI__FN void vdi__px(vdi_writer *w, double v) {
+    char buf[VDI_TEXT_NUMBER];
+    vdi_write(w, buf, vdi__px_text(buf, v));
+}
+
+/* ' name="value"' */
+VDI__FN void vdi__attribute(vdi_writer *w, const char *name, double v) {
+    vdi_write(w, " ", 1);
+    vdi_write_text(w, name);
+    vdi_write(w, "=\"", 2);
+    vdi__px(w, v);
+    vdi_write(w, "\"", 1);
+}
+
+/* May the character of `length` bytes at `text` stand in XML 1.0? Controls and U+FFFE, U+FFFF may
+ * not. */
+VDI__FN bool vdi__markup_may(const char *text, size_t length) {
+    const unsigned char c = (unsigned char)*text;
+    if (length == 0) return false;
+    if (length == 1) return (c >= 32 && c != 127) || c == '\n' || c == '\t';
+    return memcmp(text, "\xEF\xBF\xBE", 3) != 0 && memcmp(text, "\xEF\xBF\xBF", 3) != 0;
+}
+
+/* Text of a figure or page: markup escaped, control characters and broken UTF-8 replaced. Whatever
+ * it holds, it ends no element, no attribute in double quotes and no page. */
+VDI__FN void vdi__markup_text(vdi_writer *w, const char *text) {
+    const size_t n = strlen(text);
+    for (size_t i = 0, length; i < n; i += VDI__MAX(length, (size_t)1)) {
+        length = vdi__utf8_length(text + i, n - i);
+        if (!vdi__markup_may(text + i, length))
+            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
+        else if (text[i] == '&')
+            vdi_write_text(w, "&amp;");
+        else if (text[i] == '<')
+            vdi_write_text(w, "&lt;");
+        else if (text[i] == '>')
+            vdi_write_text(w, "&gt;");
+        else if (text[i] == '"')
+            vdi_write_text(w, "&quot;");
+        else
+            vdi_write(w, text + i, length);
+    }
+}
+
+/* Estimated width of text in pixels, in a sans-serif face. */
+VDI__FN double vdi__text_width(const char *text, double size) {
+    double w = 0;
+    for (const char *p = text ? text : ""; *p; p++) {
+        if ((*p & 0xC0) == 0x80) continue;
+        w += strchr("iljt.,:;'|!()[] ", *p) ? 0.31
+             : strchr("mwMW@%", *p)         ? 0.86
+             : *p >= 'A' && *p <= 'Z'       ? 0.68
+                                            : 0.56;
+    }
+    return w * size;
+}
+
+VDI__FN void vdi__text_at(vdi_writer *w, double x, double y, const char *anchor, double size,
+                          const char *more, const char *text) {
+    vdi_write_text(w, "<text");
+    vdi__attribute(w, "x", x);
+    vdi__attribute(w, "y", y);
+    if (*anchor != 's') vdi_write_format(w, " text-anchor=\"%s\"", anchor);
+    if (size != VDI__TICK_FONT) vdi__attribute(w, "font-size", size);
+    vdi_write_format(w, "%s>", more);
+    vdi__markup_text(w, text);
+    vdi_write_text(w, "</text>\n");
+}
+
+VDI__FN void vdi__point(vdi_writer *w, char command, double x, double y) {
+    char buf[2 * VDI_TEXT_NUMBER + 4];
+    size_t n = 0;
+    buf[n++] = command;
+    n += vdi__px_text(buf + n, x);
+    buf[n++] = ' ';
+    n += vdi__px_text(buf + n, y);
+    vdi_write(w, buf, n);
+}
+
+/* A picture of cols x rows cells over the rectangle (0,0)-(width,height); its rows follow, then
+ * vdi__image_end. */
+VDI__FN void vdi__image_begin(vdi_writer *w, vdi_png *png, int cols, int rows, double width,
+                              double height, const vdi_rgb palette[255], bool sharp) {
+    vdi_write_text(w, "<image");
+    vdi__attribute(w, "width", width);
+    vdi__attribute(w, "height", height);
+    vdi_write_format(w, " preserveAspectRatio=\"none\"%s xlink:href=\"data:image/png;base64,",
+                     sharp ? " style=\"image-rendering:pixelated\"" : "");
+    vdi_png_begin(png, w, cols, rows, palette, true);
+}
+
+VDI__FN void vdi__image_end(vdi_writer *w) { vdi_write_text(w, "\"/>\n"); }
+#endif
+
+/* ======== io/figure_scale.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_SCALE_C)
+#define VDI_IO_FIGURE_SCALE_C
 
 /* Element i of a 1-d view; x of a series: its own, or the panel's. Infinities are gaps. */
 VDI__FN double vdi__at(vdi_tensor t, int64_t i) {
@@ -45932,8 +46123,18 @@ VDI__FN void vdi__tick_text(const vdi__ticks *t, int i, char buf[48]) {
     else
         (void)vdi__fixed(buf, t->value[i] / t->unit, t->decimals);
 }
+#endif
 
-/* ---- histograms ---- */
+/* ======== io/figure_view.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_VIEW_C)
+#define VDI_IO_FIGURE_VIEW_C
+
+/* What the series of a panel cover, and what of them decides about the margins. */
+typedef struct vdi__extent {
+    vdi__range x, y, value;
+    bool lines, upright, points; /* upright: bars, which stand on 0 */
+    double sign_x, sign_y;       /* of the steps of a map, where there is one */
+} vdi__extent;
 
 #define VDI__BINS 200
 
@@ -45943,252 +46144,19 @@ typedef struct vdi__bins {
     int64_t hits[VDI__BINS];
 } vdi__bins;
 
-/* Bins shared by all histograms of a panel. */
-VDI__FN void vdi__bins_choose(const vdi_panel *p, vdi__bins *b) {
-    vdi__range r = VDI__ZERO;
-    double n = 0, mean = 0, square = 0;
-    int wanted = 0;
-    bool whole = true;
-    memset(b, 0, sizeof *b);
-    for (const vdi_series *s = p->first; s; s = s->next) {
-        if (s->kind != VDI_SERIES_HISTOGRAM || vdi_tensor_count(s->y) == 0) continue;
-        if (!wanted) wanted = s->bins;
-        int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1;
-        int64_t step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
-        for (vdi__rows rows = vdi__rows_begin(s->y); rows.left > 0; vdi__rows_next(&rows, s->y)) {
-            const void *data = vdi__tensor_at(s->y, vdi__rows_offset(&rows, s->y));
-            for (int64_t i = 0; i < last; i++) {
-                double v = vdi_dtype_load(s->y.dtype, data, i * step);
-                if (!(fabs(v) < 1e150)) continue;
-                vdi__range_take(&r, v);
-                whole = whole && v == floor(v);
-                n++;
-                square += (v - mean) * (v - mean) * ((n - 1) / n);
-                mean += (v - mean) / n;
-            }
-        }
-    }
-    double range = r.high - r.low, best = n > 0 ? 3.49 * sqrt(square / n) / cbrt(n) : 0;
-    if (!r.any || range <= 1e-10 * fabs(r.high)) { /* nothing, or one value */
-        double half = r.any && fabs(r.high) > 1e3 ? 1e-3 * fabs(r.high) : 0.5;
-        b->low = (r.any ? r.low : 0) - half;
-        b->width = 2 * half;
-        b->count = 1;
-        return;
-    }
-    b->low = r.low;
-    if (wanted > 0) {
-        b->count = VDI__MIN(wanted, VDI__BINS);
-    } else if (whole && range < 60) {
-        b->low -= 0.5;
-        b->width = 1;
-        b->count = (int)range + 1;
-        return;
-    } else {
-        b->count = (int)VDI__MIN(VDI__MAX(ceil(range / VDI__MAX(best, range / 100)), 5), 100);
-    }
-    b->width = range / b->count;
-}
-
-VDI__FN void vdi__bins_fill(const vdi_series *s, vdi__bins *b) {
-    memset(b->hits, 0, sizeof b->hits);
-    if (vdi_tensor_count(s->y) == 0) return;
-    int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1;
-    int64_t step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
-    for (vdi__rows rows = vdi__rows_begin(s->y); rows.left > 0; vdi__rows_next(&rows, s->y)) {
-        const void *data = vdi__tensor_at(s->y, vdi__rows_offset(&rows, s->y));
-        for (int64_t i = 0; i < last; i++) {
-            double at = (vdi_dtype_load(s->y.dtype, data, i * step) - b->low) / b->width;
-            if (at >= 0 && at <= b->count * (1 + 1e-12)) b->hits[VDI__MIN((int)at, b->count - 1)]++;
-        }
-    }
-}
-
-/* ---- what fits together ---- */
-
-VDI__FN vdi_status vdi__series_check(const vdi_series *s, const char *name, vdi_error *err) {
-    static const char *const kind[] = {"line",     "band", "scatter",   "raster",
-                                       "heat map", "bars", "histogram", "rule"};
-    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
-    int axes = s->kind <= VDI_SERIES_SCATTER ? 1 : s->kind <= VDI_SERIES_BARS ? 2 : s->y.ndim;
-    if (s->kind == VDI_SERIES_RULE) return VDI_OK;
-    if (!vdi_tensor_ok(s->y) || s->y.ndim != axes || (!s->y.data && vdi_tensor_count(s->y))) {
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
-                             "%s '%s' has shape %s, expected %d axes", kind[s->kind],
-                             s->name ? s->name : "", vdi_tensor_shape_text(s->y, a),
-                             axes < 0 ? 1 : axes);
-    }
-    bool paired = s->kind == VDI_SERIES_BAND || (s->kind == VDI_SERIES_BARS && s->z.data);
-    if (paired && !(vdi_tensor_ok(s->z) && vdi_tensor_same_shape(s->y, s->z) &&
-                    (s->z.data || !vdi_tensor_count(s->z)))) {
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
-                             "%s '%s' has shapes %s and %s, expected equal ones", kind[s->kind],
-                             s->name ? s->name : "", vdi_tensor_shape_text(s->y, a),
-                             vdi_tensor_shape_text(s->z, b));
-    }
-    bool along = s->kind == VDI_SERIES_SCATTER || (s->kind <= VDI_SERIES_BAND && s->x.data);
-    if (along && !(vdi_tensor_same_shape(s->x, s->y) && (s->x.data || !vdi_tensor_count(s->x)))) {
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
-                             "%s '%s' has x %s and y %s, expected equal lengths", kind[s->kind],
-                             s->name ? s->name : "", vdi_tensor_shape_text(s->x, a),
-                             vdi_tensor_shape_text(s->y, b));
-    }
-    if (s->kind <= VDI_SERIES_SCATTER && s->by.data && !vdi_tensor_same_shape(s->by, s->y)) {
-        return vdi__io_error(err, VDI_ERR_SHAPE, "vdi_svg_write", name,
-                             "%s '%s' has colours by %s and y %s, expected equal lengths",
-                             kind[s->kind], s->name ? s->name : "", vdi_tensor_shape_text(s->by, a),
-                             vdi_tensor_shape_text(s->y, b));
-    }
-    return VDI_OK;
-}
-#endif
-
-/* ======== io/svg.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_SVG_C)
-#define VDI_IO_SVG_C
-
-#define VDI__TICK_FONT 11.0
-#define VDI__LABEL_FONT 12.0
-
-/* ---- words of the format ---- */
-
-/* A coordinate in tenths of a pixel, without needless zeros. */
-VDI__FN size_t vdi__px_text(char *buf, double v) {
-    long long t = (long long)floor((v == v ? v : 0) * 10 + 0.5);
-    long long whole = (t < 0 ? -t : t) / 10;
-    long long rest = (t < 0 ? -t : t) % 10;
-    return vdi_text_format(buf, VDI_TEXT_NUMBER, rest ? "%s%lld.%lld" : "%s%lld", t < 0 ? "-" : "",
-                           whole, rest);
-}
-
-VDI__FN void vdi__px(vdi_writer *w, double v) {
-    char buf[VDI_TEXT_NUMBER];
-    vdi_write(w, buf, vdi__px_text(buf, v));
-}
-
-/* ' name="value"' */
-VDI__FN void vdi__attribute(vdi_writer *w, const char *name, double v) {
-    vdi_write(w, " ", 1);
-    vdi_write_text(w, name);
-    vdi_write(w, "=\"", 2);
-    vdi__px(w, v);
-    vdi_write(w, "\"", 1);
-}
-
-/* May the character of `length` bytes at `text` stand in XML 1.0? Controls and U+FFFE, U+FFFF may
- * not. */
-VDI__FN bool vdi__markup_may(const char *text, size_t length) {
-    const unsigned char c = (unsigned char)*text;
-    if (length == 0) return false;
-    if (length == 1) return (c >= 32 && c != 127) || c == '\n' || c == '\t';
-    return memcmp(text, "\xEF\xBF\xBE", 3) != 0 && memcmp(text, "\xEF\xBF\xBF", 3) != 0;
-}
-
-/* Text of a figure or page: markup escaped, control characters and broken UTF-8 replaced. Whatever
- * it holds, it ends no element, no attribute in double quotes and no page. */
-VDI__FN void vdi__markup_text(vdi_writer *w, const char *text) {
-    const size_t n = strlen(text);
-    for (size_t i = 0, length; i < n; i += VDI__MAX(length, (size_t)1)) {
-        length = vdi__utf8_length(text + i, n - i);
-        if (!vdi__markup_may(text + i, length))
-            vdi_write_text(w, VDI__UTF8_REPLACEMENT);
-        else if (text[i] == '&')
-            vdi_write_text(w, "&amp;");
-        else if (text[i] == '<')
-            vdi_write_text(w, "&lt;");
-        else if (text[i] == '>')
-            vdi_write_text(w, "&gt;");
-        else if (text[i] == '"')
-            vdi_write_text(w, "&quot;");
-        else
-            vdi_write(w, text + i, length);
-    }
-}
-
-/* Estimated width of text in pixels, in a sans-serif face. */
-VDI__FN double vdi__text_width(const char *text, double size) {
-    double w = 0;
-    for (const char *p = text ? text : ""; *p; p++) {
-        if ((*p & 0xC0) == 0x80) continue;
-        w += strchr("iljt.,:;'|!()[] ", *p) ? 0.31
-             : strchr("mwMW@%", *p)         ? 0.86
-             : *p >= 'A' && *p <= 'Z'       ? 0.68
-                                            : 0.56;
-    }
-    return w * size;
-}
-
-VDI__FN void vdi__text_at(vdi_writer *w, double x, double y, const char *anchor, double size,
-                          const char *more, const char *text) {
-    vdi_write_text(w, "<text");
-    vdi__attribute(w, "x", x);
-    vdi__attribute(w, "y", y);
-    if (*anchor != 's') vdi_write_format(w, " text-anchor=\"%s\"", anchor);
-    if (size != VDI__TICK_FONT) vdi__attribute(w, "font-size", size);
-    vdi_write_format(w, "%s>", more);
-    vdi__markup_text(w, text);
-    vdi_write_text(w, "</text>\n");
-}
-
-VDI__FN void vdi__point(vdi_writer *w, char command, double x, double y) {
-    char buf[2 * VDI_TEXT_NUMBER + 4];
-    size_t n = 0;
-    buf[n++] = command;
-    n += vdi__px_text(buf + n, x);
-    buf[n++] = ' ';
-    n += vdi__px_text(buf + n, y);
-    vdi_write(w, buf, n);
-}
-
-VDI__FN const char *vdi__color_text(const vdi_series *s, int index, char buf[24]) {
-    int c = s->color != VDI_COLOR_AUTO ? (int)s->color - 1 : index;
-    if (s->color == VDI_COLOR_INK) return "currentColor";
-    if (s->color == VDI_COLOR_GREY) return "#888";
-    vdi_rgb rgb = vdi_color_category(c);
-    /* in this form a page's style can lighten them on a dark ground */
-    static const char digit[] = "0123456789abcdef";
-    const uint8_t part[3] = {rgb.r, rgb.g, rgb.b};
-    buf[0] = '#';
-    buf[7] = 0;
-    for (int i = 0; i < 3; i++) {
-        buf[1 + 2 * i] = digit[part[i] >> 4];
-        buf[2 + 2 * i] = digit[part[i] & 15];
-    }
-    return buf;
-}
-
-/* A picture of cols x rows cells over the rectangle (0,0)-(width,height); its rows follow, then
- * vdi__image_end. */
-VDI__FN void vdi__image_begin(vdi_writer *w, vdi_png *png, int cols, int rows, double width,
-                              double height, const vdi_rgb palette[255], bool sharp) {
-    vdi_write_text(w, "<image");
-    vdi__attribute(w, "width", width);
-    vdi__attribute(w, "height", height);
-    vdi_write_format(w, " preserveAspectRatio=\"none\"%s xlink:href=\"data:image/png;base64,",
-                     sharp ? " style=\"image-rendering:pixelated\"" : "");
-    vdi_png_begin(png, w, cols, rows, palette, true);
-}
-
-VDI__FN void vdi__image_end(vdi_writer *w) { vdi_write_text(w, "\"/>\n"); }
-
-/* ---- a panel on its way to the paper ---- */
-
 typedef struct vdi__view {
     const vdi_panel *p;
     vdi__scale x, y, value;
     vdi__ticks x_ticks, y_ticks, value_ticks;
-    vdi__bins bins;
+    vdi__bins bins;                     /* shared by all histograms of the panel */
     double left, top, width, height;    /* the plot area */
     double above, below, before, after; /* room for titles, labels and numbers */
-    double label_turn;                  /* category labels are slanted: their height */
+    double slanted;                     /* height of category labels that are, else 0 */
     int legend_lines;
-    bool has_map, pale, categories, shown; /* has_map: there is a scale of colours; pale: from that
-                                              of a map */
+    bool colors; /* there is a scale of colours */
+    bool pale;   /* it is that of a map */
+    bool categories, shown;
 } vdi__view;
-
-VDI__FN bool vdi__colored(const vdi_series *s) {
-    return s->by.data && (s->kind == VDI_SERIES_LINE || s->kind == VDI_SERIES_SCATTER);
-}
 
 /* The panel's scale of colours. That of a map begins near white; thin lines and points, on white or
  * black, need more contrast. */
@@ -46203,14 +46171,37 @@ VDI__FN void vdi__palette(const vdi__view *v, vdi_rgb palette[255]) {
 
 VDI__FN double vdi__y_at(const vdi_panel *p, double row) { return p->y0 + row * vdi__step(p->dy); }
 
-/* What the series of a panel cover, and what of them decides about the margins. */
-typedef struct vdi__extent {
-    vdi__range x, y, value;
-    bool lines, upright, points; /* upright: bars, which stand on 0 */
-    double sign_x, sign_y;       /* of the steps of a map, where there is one */
-} vdi__extent;
+/* A colour by its number: in this form a page's style can lighten it on a dark ground. */
+VDI__FN const char *vdi__category_text(int index, char buf[24]) {
+    static const char digit[] = "0123456789abcdef";
+    const vdi_rgb rgb = vdi_color_category(index);
+    const uint8_t part[3] = {rgb.r, rgb.g, rgb.b};
+    buf[0] = '#';
+    buf[7] = 0;
+    for (int i = 0; i < 3; i++) {
+        buf[1 + 2 * i] = digit[part[i] >> 4];
+        buf[2 + 2 * i] = digit[part[i] & 15];
+    }
+    return buf;
+}
 
-VDI__FN void vdi__extent_curve(const vdi_panel *p, const vdi_series *s, vdi__extent *e) {
+/* What a series is drawn in: its own colour, else `automatic`, else category number `index`. */
+VDI__FN const char *vdi__ink(const vdi_series *s, const char *automatic, int index, char buf[24]) {
+    if (s->color == VDI_COLOR_AUTO) return automatic ? automatic : vdi__category_text(index, buf);
+    if (s->color == VDI_COLOR_INK) return "currentColor";
+    if (s->color == VDI_COLOR_GREY) return "#888";
+    return vdi__category_text((int)s->color - 1, buf);
+}
+#endif
+
+/* ======== io/figure_curves.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_CURVES_C)
+#define VDI_IO_FIGURE_CURVES_C
+
+/* ---- what they cover ---- */
+
+VDI__FN void vdi__extent_curve(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    const vdi_panel *p = v->p;
     for (int64_t i = 0; i < s->y.shape[0]; i++) {
         double at = vdi__x_at(p, s, i);
         double a = vdi__at(s->y, i);
@@ -46224,209 +46215,82 @@ VDI__FN void vdi__extent_curve(const vdi_panel *p, const vdi_series *s, vdi__ext
     }
 }
 
-/* A raster or a heat map. */
-VDI__FN void vdi__extent_map(const vdi_panel *p, const vdi_series *s, vdi__extent *e) {
-    double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
-    if (!vdi_tensor_count(s->y)) return;
-    vdi__range_take(&e->x, p->x0 - half_x);
-    vdi__range_take(&e->x, p->x0 + (double)(s->y.shape[1] - 1) * vdi__step(p->dx) + half_x);
-    vdi__range_take(&e->y, p->y0 - half_y);
-    vdi__range_take(&e->y, vdi__y_at(p, (double)(s->y.shape[0] - 1)) + half_y);
-    e->sign_x = half_x;
-    e->sign_y = half_y;
-    if (s->kind != VDI_SERIES_HEATMAP) return;
+/* The same, with the values that colour it. */
+VDI__FN void vdi__extent_colored(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    vdi__extent_curve(v, s, e);
+    if (!s->by.data) return;
+    v->colors = true;
+    for (int64_t i = 0; i < s->by.shape[0]; i++)
+        vdi__range_take(&e->value, vdi__at(s->by, i));
+}
+
+VDI__FN void vdi__extent_points(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    vdi__extent_colored(v, s, e);
+    e->points = true;
+}
+
+/* ---- in colours by value ---- */
+
+/* Paths of one colour each, a line or points. */
+typedef struct vdi__strokes {
+    vdi_writer *w;
+    vdi_rgb palette[255];
+    int open; /* number of the colour, -1: no path is open */
+} vdi__strokes;
+
+VDI__FN void vdi__strokes_end(vdi__strokes *p) {
+    if (p->open >= 0) vdi_write_text(p->w, "\"/>\n");
+    p->open = -1;
+}
+
+/* The path goes on in that colour; true if it is a new one. */
+VDI__FN bool vdi__strokes_in(vdi__strokes *p, int color) {
+    const vdi_rgb c = p->palette[VDI__MIN(color, 254)];
+    if (color == p->open) return false;
+    vdi__strokes_end(p);
+    vdi_write_format(p->w, "<path stroke=\"rgb(%d,%d,%d)\" d=\"", c.r, c.g, c.b);
+    p->open = color;
+    return true;
+}
+
+/* Lines and points with values: a path for each stretch of one colour; 64 colours are as many as an
+ * eye tells apart in a thin line. */
+VDI__FN void vdi__draw_colored(vdi_writer *w, const vdi__view *v, const vdi_series *s,
+                               double width) {
+    vdi__strokes strokes;
+    vdi__scale value = v->value;
+    const bool line = s->kind == VDI_SERIES_LINE;
+    double last_x = (double)NAN, last_y = (double)NAN;
+    strokes.w = w;
+    strokes.open = -1;
+    value.origin = 0;
+    value.length = 1;
+    vdi__palette(v, strokes.palette);
+    vdi_write_format(w,
+                     "<g fill=\"none\" stroke-width=\"%g\" stroke-linejoin=\"round\" "
+                     "stroke-linecap=\"round\" opacity=\"%g\">\n",
+                     s->width > 0 ? s->width : width, s->opacity > 0 ? s->opacity : 1);
     for (int64_t i = 0; i < s->y.shape[0]; i++) {
-        for (int64_t k = 0; k < s->y.shape[1]; k++)
-            vdi__range_take(&e->value, vdi__at2(s->y, i, k));
-    }
-}
-
-VDI__FN void vdi__extent_bars(const vdi_series *s, vdi__extent *e) {
-    e->upright = true;
-    vdi__range_take(&e->x, -0.5);
-    vdi__range_take(&e->x, (double)s->y.shape[1] - 0.5);
-    vdi__range_take(&e->y, 0);
-    for (int64_t i = 0; i < s->y.shape[0]; i++) {
-        for (int64_t k = 0; k < s->y.shape[1]; k++) {
-            double a = vdi__at2(s->y, i, k), error = s->z.data ? fabs(vdi__at2(s->z, i, k)) : 0;
-            vdi__range_take(&e->y, a);
-            vdi__range_take(&e->y, a < 0 ? a - error : a + error);
+        const double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
+        const double y = vdi__to_pixel(&v->y, vdi__at(s->y, i));
+        const double level = vdi__to_pixel(&value, vdi__at(s->by, i));
+        const bool there = x == x && y == y && level == level;
+        if (there && (!line || last_x == last_x)) {
+            const int c = 4 * (int)(0.5 + 63 * VDI__MIN(VDI__MAX(level, 0), 1));
+            if (vdi__strokes_in(&strokes, c) && line) vdi__point(w, 'M', last_x, last_y);
+            vdi__point(w, line ? 'L' : 'M', x, y);
+            if (!line) vdi_write_text(w, "h.01");
+        } else if (line) {
+            vdi__strokes_end(&strokes); /* a gap */
         }
+        last_x = y == y ? x : y;
+        last_y = y;
     }
+    vdi__strokes_end(&strokes);
+    vdi_write_text(w, "</g>\n");
 }
 
-/* A histogram; counts its bins. */
-VDI__FN void vdi__extent_histogram(const vdi_series *s, vdi__bins *bins, vdi__extent *e) {
-    e->upright = true;
-    vdi__range_take(&e->x, bins->low);
-    vdi__range_take(&e->x, bins->low + bins->count * bins->width);
-    vdi__range_take(&e->y, 0);
-    vdi__bins_fill(s, bins);
-    for (int i = 0; i < bins->count; i++)
-        vdi__range_take(&e->y, (double)bins->hits[i]);
-}
-
-VDI__FN void vdi__extent_series(vdi__view *v, const vdi_series *s, vdi__extent *e) {
-    const vdi_panel *p = v->p;
-    if (s->kind <= VDI_SERIES_SCATTER) vdi__extent_curve(p, s, e);
-    if (vdi__colored(s)) {
-        v->has_map = true;
-        for (int64_t i = 0; i < s->by.shape[0]; i++)
-            vdi__range_take(&e->value, vdi__at(s->by, i));
-    }
-    switch (s->kind) {
-    case VDI_SERIES_SCATTER: e->points = true; break;
-    case VDI_SERIES_RASTER: vdi__extent_map(p, s, e); break;
-    case VDI_SERIES_HEATMAP:
-        vdi__extent_map(p, s, e);
-        v->has_map = v->pale = true;
-        break;
-    case VDI_SERIES_BARS:
-        v->categories = true;
-        vdi__extent_bars(s, e);
-        break;
-    case VDI_SERIES_HISTOGRAM: vdi__extent_histogram(s, &v->bins, e); break;
-    case VDI_SERIES_RULE: vdi__range_take(s->axis == 'x' ? &e->x : &e->y, s->at); break;
-    default: break;
-    }
-    v->shown = true;
-}
-
-/* The extent of the data, and with it the limits of the axes. */
-VDI__FN void vdi__view_limits(vdi__view *v) {
-    const vdi_panel *p = v->p;
-    vdi__extent e = VDI__ZERO;
-    e.x.log = p->x.log;
-    e.y.log = p->y.log;
-    e.value.log = p->value.log;
-    vdi__bins_choose(p, &v->bins);
-    for (const vdi_series *s = p->first; s; s = s->next)
-        vdi__extent_series(v, s, &e);
-    v->shown = v->shown && (e.x.any || e.y.any);
-    bool tight = e.sign_x != 0 && !e.lines;
-    double beside = e.points ? 0.04 : 0, high = tight ? 0 : 0.05;
-    double low = e.upright && e.y.low >= 0 ? 0 : high;
-    vdi__scale_set(&v->x, &p->x, e.x, beside, beside);
-    vdi__scale_set(&v->y, &p->y, e.y, low, high);
-    if (p->diverging && e.value.any) {
-        double most = VDI__MAX(fabs(e.value.low), fabs(e.value.high));
-        e.value.low = -most;
-        e.value.high = most;
-    }
-    vdi__scale_set(&v->value, &p->value, e.value, 0, 0);
-    /* an inverted step turns the axis of a map around */
-    if (e.sign_x < 0 && !p->x.has_limits && e.x.any) {
-        v->x.low = e.x.low;
-        v->x.high = e.x.high;
-    }
-    if (e.sign_y != 0 && tight) { /* rows run downwards */
-        double t = v->y.low;
-        v->y.low = v->y.high;
-        v->y.high = t;
-    }
-}
-
-/* Ticks for a plot area of this size, and the room around it. */
-VDI__FN void vdi__view_room(vdi__view *v, double width) {
-    const vdi_panel *p = v->p;
-    char text[48];
-    double widest = 0;
-    double y_low = VDI__MIN(v->y.low, v->y.high);
-    double y_high = VDI__MAX(v->y.low, v->y.high);
-    bool rows = v->y.low > v->y.high && vdi__step(p->dy) == 1;
-    if (v->y.log)
-        vdi__ticks_log(&v->y_ticks, y_low, y_high, v->height / 26);
-    else
-        vdi__ticks_linear(&v->y_ticks, y_low, y_high, v->height / 26, rows);
-    if (v->x.log) {
-        vdi__ticks_log(&v->x_ticks, v->x.low, v->x.high, width / 48);
-    } else {
-        vdi__ticks_linear(&v->x_ticks, v->x.low, v->x.high, width / 70,
-                          rows && vdi__step(p->dx) == 1);
-    }
-    if (v->value.log)
-        vdi__ticks_log(&v->value_ticks, v->value.low, v->value.high, v->height / 26);
-    else
-        vdi__ticks_linear(&v->value_ticks, v->value.low, v->value.high, v->height / 34, false);
-    for (int i = 0; i < v->y_ticks.count; i++) {
-        vdi__tick_text(&v->y_ticks, i, text);
-        if (v->y_ticks.labelled[i])
-            widest = VDI__MAX(widest, vdi__text_width(text, VDI__TICK_FONT));
-    }
-    v->before = 10 + (p->y.bare ? 4 : widest + 4) + (p->y.label && !p->y.bare ? 18 : 0);
-    v->after = 14;
-    if (v->has_map) {
-        for (widest = 0; v->value_ticks.count && widest == 0; widest = VDI__MAX(widest, 1)) {
-            for (int i = 0; i < v->value_ticks.count; i++) {
-                vdi__tick_text(&v->value_ticks, i, text);
-                if (v->value_ticks.labelled[i])
-                    widest = VDI__MAX(widest, vdi__text_width(text, VDI__TICK_FONT));
-            }
-        }
-        v->after = 10 + 10 + 8 + widest + (p->value.label ? 20 : 0) + 4;
-    }
-    v->below = 8 + (p->x.bare ? 2 : 16) + (p->x.label && !p->x.bare ? 17 : 0);
-}
-
-/* A walk over the entries of the legend: with `w` it draws them; returns the lines they take in
- * `width`. */
-VDI__FN int vdi__legend(vdi_writer *w, const vdi__view *v, double left, double top, double width) {
-    double x = 0;
-    int line = 0, color = 0, entries = 0;
-    char buf[24];
-    for (const vdi_series *s = v->p->first; s; s = s->next) {
-        int64_t items = s->kind == VDI_SERIES_BARS ? (s->groups ? s->y.shape[0] : 0)
-                        : s->name                  ? 1
-                                                   : 0;
-        bool own = s->kind == VDI_SERIES_LINE || s->kind == VDI_SERIES_SCATTER ||
-                   s->kind == VDI_SERIES_HISTOGRAM;
-        int first = s->kind == VDI_SERIES_BAND && color ? color - 1 : color;
-        for (int64_t i = 0; i < items; i++) {
-            const char *name = s->kind == VDI_SERIES_BARS ? s->groups[i] : s->name;
-            if (!name) continue;
-            double need = 24 + vdi__text_width(name, VDI__TICK_FONT) + 14;
-            if (x > 0 && x + need > width + 14) {
-                x = 0;
-                line++;
-            }
-            if (w) {
-                double at = left + x, mid = top + 17 * line + 8;
-                const char *ink = s->kind == VDI_SERIES_RULE && s->color == VDI_COLOR_AUTO
-                                      ? "#888"
-                                      : vdi__color_text(s, first + (int)i, buf);
-                if (s->kind == VDI_SERIES_LINE || s->kind == VDI_SERIES_RULE) {
-                    vdi_write_format(
-                        w, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\"%s d=\"", ink,
-                        VDI__MIN(VDI__MAX(s->width > 0 ? s->width : 1.6, 1), 4),
-                        s->dashed || s->kind == VDI_SERIES_RULE ? " stroke-dasharray=\"5 3\"" : "");
-                    vdi__point(w, 'M', at, mid);
-                    vdi_write_text(w, "h18\"/>\n");
-                } else if (s->kind == VDI_SERIES_SCATTER) {
-                    vdi_write_text(w, "<circle r=\"2.5\"");
-                    vdi__attribute(w, "cx", at + 9);
-                    vdi__attribute(w, "cy", mid);
-                    vdi_write_format(w, " fill=\"%s\"/>\n", ink);
-                } else {
-                    vdi_write_text(w, "<rect width=\"18\" height=\"9\"");
-                    vdi__attribute(w, "x", at);
-                    vdi__attribute(w, "y", mid - 4.5);
-                    vdi_write_format(w, " fill=\"%s\" opacity=\"%s\"/>\n", ink,
-                                     s->kind == VDI_SERIES_BAND   ? "0.22"
-                                     : s->kind == VDI_SERIES_BARS ? "0.9"
-                                                                  : "0.55");
-                }
-                vdi__text_at(w, at + 24, mid + 4, "start", VDI__TICK_FONT, "", name);
-            }
-            x += need;
-            entries++;
-        }
-        if (s->color == VDI_COLOR_AUTO)
-            color += s->kind == VDI_SERIES_BARS ? (int)VDI__MIN(s->y.shape[0], 1000) : own;
-    }
-    return entries ? line + 1 : 0;
-}
-
-/* ---- the kinds of series; coordinates are inside the plot area ---- */
+/* ---- lines ---- */
 
 /* A polyline that is thinned to first, least, greatest and last of each pixel column where x
  * rises. */
@@ -46508,64 +46372,20 @@ VDI__FN bool vdi__rising(const vdi_panel *p, const vdi_series *s) {
     return vdi__step(p->dx) > 0 || s->x.data;
 }
 
-/* Lines and points with values: a path for each stretch of one colour; 64 colours are as many as an
- * eye tells apart in a thin line. */
-VDI__FN void vdi__draw_colored(vdi_writer *w, const vdi__view *v, const vdi_series *s) {
-    vdi_rgb palette[255];
-    vdi__scale value = v->value;
-    bool line = s->kind == VDI_SERIES_LINE;
-    int64_t n = s->y.shape[0];
-    int open = -1;
-    double last_x = (double)NAN, last_y = (double)NAN;
-    value.origin = 0;
-    value.length = 1;
-    vdi__palette(v, palette);
-    vdi_write_format(w,
-                     "<g fill=\"none\" stroke-width=\"%g\" stroke-linejoin=\"round\" "
-                     "stroke-linecap=\"round\" opacity=\"%g\">\n",
-                     s->width > 0 ? s->width
-                     : line       ? 1.4
-                     : n > 300    ? 3
-                                  : 4.5,
-                     s->opacity > 0 ? s->opacity : 1);
-    for (int64_t i = 0; i < n; i++) {
-        double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
-        double y = vdi__to_pixel(&v->y, vdi__at(s->y, i));
-        double level = vdi__to_pixel(&value, vdi__at(s->by, i));
-        int c = level == level ? 4 * (int)(0.5 + 63 * VDI__MIN(VDI__MAX(level, 0), 1)) : -1;
-        if (x == x && y == y && c >= 0 && (!line || last_x == last_x)) {
-            if (c != open) {
-                vdi_write_format(w,
-                                 open >= 0 ? "\"/>\n<path stroke=\"rgb(%d,%d,%d)\" d=\""
-                                           : "<path stroke=\"rgb(%d,%d,%d)\" d=\"",
-                                 palette[VDI__MIN(c, 254)].r, palette[VDI__MIN(c, 254)].g,
-                                 palette[VDI__MIN(c, 254)].b);
-                if (line) vdi__point(w, 'M', last_x, last_y);
-            }
-            vdi__point(w, line ? 'L' : 'M', x, y);
-            if (!line) vdi_write_text(w, "h.01");
-            open = c;
-        } else if (line && open >= 0) {
-            vdi_write_text(w, "\"/>\n"); /* a gap */
-            open = -1;
-        }
-        last_x = x;
-        last_y = y;
-        if (!(y == y)) last_x = y;
-    }
-    vdi_write_text(w, open >= 0 ? "\"/>\n</g>\n" : "</g>\n");
-}
-
-VDI__FN void vdi__draw_line(vdi_writer *w, const vdi__view *v, const vdi_series *s,
-                            const char *ink) {
+VDI__FN void vdi__draw_line(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
     vdi__pen pen = VDI__ZERO;
+    char buf[24];
+    if (s->by.data) {
+        vdi__draw_colored(w, v, s, 1.4);
+        return;
+    }
     double width = s->width > 0 ? s->width : 1.4;
     pen.w = w;
     pen.thin = (double)s->y.shape[0] > 3 * v->width && vdi__rising(v->p, s);
     vdi_write_format(w,
                      "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\" "
                      "stroke-linejoin=\"round\" stroke-linecap=\"round\" opacity=\"%g\"%s d=\"",
-                     ink, width, s->opacity > 0 ? s->opacity : 1,
+                     vdi__ink(s, NULL, color, buf), width, s->opacity > 0 ? s->opacity : 1,
                      s->dashed ? " stroke-dasharray=\"5 4\"" : "");
     for (int64_t i = 0; i < s->y.shape[0]; i++) {
         vdi__pen_to(&pen, i, vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i)),
@@ -46574,6 +46394,8 @@ VDI__FN void vdi__draw_line(vdi_writer *w, const vdi__view *v, const vdi_series 
     vdi__pen_up(&pen);
     vdi_write_text(w, "\"/>\n");
 }
+
+/* ---- bands ---- */
 
 /* One edge of a band over samples [from, to), forwards or back; of a pixel column only its
  * outermost value. */
@@ -46608,9 +46430,9 @@ VDI__FN bool vdi__band_there(const vdi__view *v, const vdi_series *s, int64_t i)
     return x == x && a == a && b == b;
 }
 
-VDI__FN void vdi__draw_band(vdi_writer *w, const vdi__view *v, const vdi_series *s,
-                            const char *ink) {
-    vdi_write_format(w, "<path fill=\"%s\" opacity=\"%g\" d=\"", ink,
+VDI__FN void vdi__draw_band(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
+    char buf[24];
+    vdi_write_format(w, "<path fill=\"%s\" opacity=\"%g\" d=\"", vdi__ink(s, NULL, color, buf),
                      s->opacity > 0 ? s->opacity : 0.22);
     for (int64_t i = 0, end; i < s->y.shape[0]; i = end + 1) { /* stretches without gaps */
         for (end = i; end < s->y.shape[0] && vdi__band_there(v, s, end);)
@@ -46623,6 +46445,8 @@ VDI__FN void vdi__draw_band(vdi_writer *w, const vdi__view *v, const vdi_series 
     vdi_write_text(w, "\"/>\n");
 }
 
+/* ---- points ---- */
+
 /* Is this half-pixel cell new? Dense clouds of points are drawn once per cell. */
 VDI__FN bool vdi__cell_take(uint8_t *seen, int64_t cols, int64_t rows, double x, double y) {
     int64_t i = (int64_t)floor(2 * x), k = (int64_t)floor(2 * y);
@@ -46633,20 +46457,24 @@ VDI__FN bool vdi__cell_take(uint8_t *seen, int64_t cols, int64_t rows, double x,
     return is_new;
 }
 
-VDI__FN void vdi__draw_scatter(vdi_writer *w, const vdi__view *v, const vdi_series *s,
-                               const char *ink) {
+VDI__FN void vdi__draw_scatter(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
+    char buf[24];
+    const int64_t n = s->y.shape[0];
+    const double size = s->width > 0 ? s->width : n > 300 ? 3 : 4.5;
+    if (s->by.data) {
+        vdi__draw_colored(w, v, s, n > 300 ? 3 : 4.5);
+        return;
+    }
     vdi_arena *arena = &v->p->figure->arena;
     vdi_arena_mark mark = vdi_arena_get_mark(arena);
-    int64_t n = s->y.shape[0];
     int64_t cols = (int64_t)(2 * v->width) + 2;
     int64_t rows = (int64_t)(2 * v->height) + 2;
     uint8_t *seen = n > 2000 ? (uint8_t *)vdi_arena_calloc(arena, (size_t)((cols / 8 + 1) * rows))
                              : NULL; /* none: every point is drawn */
-    double size = s->width > 0 ? s->width : n > 300 ? 3 : 4.5;
     vdi_write_format(w,
                      "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\" "
                      "stroke-linecap=\"round\" opacity=\"%g\" d=\"",
-                     ink, size,
+                     vdi__ink(s, NULL, color, buf), size,
                      s->opacity > 0 ? s->opacity
                      : n > 300      ? 0.5
                                     : 0.75);
@@ -46660,9 +46488,54 @@ VDI__FN void vdi__draw_scatter(vdi_writer *w, const vdi__view *v, const vdi_seri
     vdi_write_text(w, "\"/>\n");
     vdi_arena_rewind(arena, mark);
 }
+#endif
 
-/* A map as an image of at most the panel's pixels: the mean of the cells under each; `value` NULL:
- * the share of cells that are not 0. */
+/* ======== io/figure_maps.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_MAPS_C)
+#define VDI_IO_FIGURE_MAPS_C
+
+VDI__FN void vdi__extent_raster(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    const vdi_panel *p = v->p;
+    double half_x = 0.5 * vdi__step(p->dx), half_y = 0.5 * vdi__step(p->dy);
+    if (!vdi_tensor_count(s->y)) return;
+    vdi__range_take(&e->x, p->x0 - half_x);
+    vdi__range_take(&e->x, p->x0 + (double)(s->y.shape[1] - 1) * vdi__step(p->dx) + half_x);
+    vdi__range_take(&e->y, p->y0 - half_y);
+    vdi__range_take(&e->y, vdi__y_at(p, (double)(s->y.shape[0] - 1)) + half_y);
+    e->sign_x = half_x;
+    e->sign_y = half_y;
+}
+
+VDI__FN void vdi__extent_heatmap(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    vdi__extent_raster(v, s, e);
+    v->colors = v->pale = true;
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        for (int64_t k = 0; k < s->y.shape[1]; k++)
+            vdi__range_take(&e->value, vdi__at2(s->y, i, k));
+    }
+}
+
+/* The mean over rows [i0,i1) and columns [k0,k1) as a level of the palette; 255 is nothing. `value`
+ * NULL: the share of cells that are not 0. */
+VDI__FN uint8_t vdi__cell_level(const vdi_series *s, const vdi__scale *value, int64_t i0,
+                                int64_t i1, int64_t k0, int64_t k1) {
+    double sum = 0, count = 0;
+    for (int64_t i = i0; i < i1; i++) {
+        for (int64_t k = k0; k < k1; k++) {
+            const double at = vdi__at2(s->y, i, k);
+            const double a = value ? vdi__to_pixel(value, at) : (double)(at > 0 || at < 0);
+            if (a != a) continue;
+            sum += a;
+            count++;
+        }
+    }
+    if (count == 0 || (!value && sum == 0)) return 255;
+    double level = sum / count;
+    if (!value) level = sqrt(level); /* a single spike in a wide cell still shows */
+    return (uint8_t)(0.5 + 254 * VDI__MIN(VDI__MAX(level, 0), 1));
+}
+
+/* A map as an image of at most the panel's pixels. */
 VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series *s,
                              const vdi__scale *value, const vdi_rgb palette[255]) {
     vdi_png png;
@@ -46678,37 +46551,35 @@ VDI__FN void vdi__draw_image(vdi_writer *w, const vdi__view *v, const vdi_series
     vdi_write_format(w, "%.8g 0 0 %.8g %.8g %.8g)\">", (x1 - x0) / cols, (y1 - y0) / rows, x0, y0);
     vdi__image_begin(w, &png, cols, rows, cols, rows, palette, true);
     for (int r = 0; r < rows; r++) {
-        for (int c = 0; c < cols; c++) {
-            double sum = 0, count = 0;
-            for (int64_t i = h * r / rows; i < h * (r + 1) / rows; i++) {
-                for (int64_t k = n * c / cols; k < n * (c + 1) / cols; k++) {
-                    double a = vdi__at2(s->y, i, k);
-                    if (value)
-                        a = vdi__to_pixel(value, a);
-                    else
-                        a = a > 0 || a < 0;
-                    if (a == a) {
-                        sum += a;
-                        count++;
-                    }
-                }
-            }
-            double level = count > 0 ? sum / count : 0;
-            if (!value) level = sqrt(level); /* a single spike in a wide cell still shows */
-            row[c] = (uint8_t)(count > 0 && (value || sum > 0)
-                                   ? 0.5 + 254 * VDI__MIN(VDI__MAX(level, 0), 1)
-                                   : 255);
-        }
+        for (int c = 0; c < cols; c++)
+            row[c] = vdi__cell_level(s, value, h * r / rows, h * (r + 1) / rows, n * c / cols,
+                                     n * (c + 1) / cols);
         vdi_png_row(&png, row);
     }
     vdi__image_end(w);
     vdi_write_text(w, "</g>\n");
 }
 
-VDI__FN void vdi__draw_heatmap(vdi_writer *w, const vdi__view *v, const vdi_series *s) {
+VDI__FN void vdi__draw_cell(vdi_writer *w, const vdi__view *v, int64_t i, int64_t k, vdi_rgb c) {
+    const double dx = 0.5 * vdi__step(v->p->dx);
+    const double at = v->p->x0 + (double)k * 2 * dx;
+    const double xa = vdi__to_pixel(&v->x, at - dx), xb = vdi__to_pixel(&v->x, at + dx);
+    const double ya = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)i - 0.5));
+    const double yb = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)i + 0.5));
+    vdi_write_text(w, "<rect");
+    vdi__attribute(w, "x", VDI__MIN(xa, xb));
+    vdi__attribute(w, "y", VDI__MIN(ya, yb));
+    vdi__attribute(w, "width", fabs(xb - xa));
+    vdi__attribute(w, "height", fabs(yb - ya));
+    vdi_write_format(w, " fill=\"rgb(%d,%d,%d)\"/>\n", c.r, c.g, c.b);
+}
+
+VDI__FN void vdi__draw_heatmap(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
     vdi_rgb palette[255];
-    int64_t h = s->y.shape[0], n = s->y.shape[1];
+    const int64_t h = s->y.shape[0], n = s->y.shape[1];
     vdi__scale value = v->value;
+    (void)color;
+    if (h * n == 0) return;
     value.origin = 0;
     value.length = 1;
     vdi__palette(v, palette);
@@ -46719,30 +46590,39 @@ VDI__FN void vdi__draw_heatmap(vdi_writer *w, const vdi__view *v, const vdi_seri
     vdi_write_text(w, "<g shape-rendering=\"crispEdges\">\n");
     for (int64_t i = 0; i < h; i++) {
         for (int64_t k = 0; k < n; k++) {
-            double level = vdi__to_pixel(&value, vdi__at2(s->y, i, k));
-            double dx = 0.5 * vdi__step(v->p->dx);
-            double at = v->p->x0 + (double)k * 2 * dx;
-            double xa = vdi__to_pixel(&v->x, at - dx), xb = vdi__to_pixel(&v->x, at + dx);
-            double ya = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)i - 0.5));
-            double yb = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)i + 0.5));
+            const double level = vdi__to_pixel(&value, vdi__at2(s->y, i, k));
             if (level != level) continue;
-            vdi_rgb c = palette[(int)(0.5 + 254 * VDI__MIN(VDI__MAX(level, 0), 1))];
-            vdi_write_text(w, "<rect");
-            vdi__attribute(w, "x", VDI__MIN(xa, xb));
-            vdi__attribute(w, "y", VDI__MIN(ya, yb));
-            vdi__attribute(w, "width", fabs(xb - xa));
-            vdi__attribute(w, "height", fabs(yb - ya));
-            vdi_write_format(w, " fill=\"rgb(%d,%d,%d)\"/>\n", c.r, c.g, c.b);
+            vdi__draw_cell(w, v, i, k, palette[(int)(0.5 + 254 * VDI__MIN(VDI__MAX(level, 0), 1))]);
         }
     }
     vdi_write_text(w, "</g>\n");
 }
 
-VDI__FN void vdi__draw_raster(vdi_writer *w, const vdi__view *v, const vdi_series *s) {
-    int64_t h = s->y.shape[0], n = s->y.shape[1], ticks = 0;
-    double tall =
+/* The ticks of row i, of that length. */
+VDI__FN void vdi__draw_spikes(vdi_writer *w, const vdi__view *v, const vdi_series *s, int64_t i,
+                              double length) {
+    const double y = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)i)) - length / 2;
+    double last = -1e9;
+    for (int64_t k = 0; k < s->y.shape[1]; k++) {
+        const double a = vdi__at2(s->y, i, k);
+        const double x = vdi__to_pixel(&v->x, v->p->x0 + (double)k * vdi__step(v->p->dx));
+        /* two ticks in one place look like one */
+        if (!(a > 0 || a < 0) || fabs(x - last) < 0.4) continue;
+        vdi__point(w, 'M', x, y);
+        vdi_write(w, "v", 1);
+        vdi__px(w, length);
+        last = x;
+    }
+}
+
+VDI__FN void vdi__draw_raster(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
+    const int64_t h = s->y.shape[0], n = s->y.shape[1];
+    const double tall =
         fabs(vdi__to_pixel(&v->y, vdi__y_at(v->p, 1)) - vdi__to_pixel(&v->y, vdi__y_at(v->p, 0)));
+    const double length = VDI__MAX(0.75 * tall, VDI__MIN(tall, 1));
+    int64_t ticks = 0;
     char buf[24];
+    if (h * n == 0) return;
     for (int64_t i = 0; i < h; i++) {
         for (int64_t k = 0; k < n; k++)
             ticks += vdi__at2(s->y, i, k) != 0;
@@ -46754,74 +46634,179 @@ VDI__FN void vdi__draw_raster(vdi_writer *w, const vdi__view *v, const vdi_serie
         vdi__draw_image(w, v, s, NULL, palette);
         return;
     }
-    double length = VDI__MAX(0.75 * tall, VDI__MIN(tall, 1)), last;
     vdi_write_format(w, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\" opacity=\"%g\" d=\"",
-                     s->color ? vdi__color_text(s, 0, buf) : "currentColor",
-                     s->width > 0 ? s->width : 1.0, s->opacity > 0 ? s->opacity : 0.85);
-    for (int64_t i = 0; i < h; i++) {
-        double y = vdi__to_pixel(&v->y, vdi__y_at(v->p, (double)i)) - length / 2;
-        last = -1e9;
-        for (int64_t k = 0; k < n; k++) {
-            double a = vdi__at2(s->y, i, k);
-            double x = vdi__to_pixel(&v->x, v->p->x0 + (double)k * vdi__step(v->p->dx));
-            /* two ticks in one place look like one */
-            if (!(a > 0 || a < 0) || fabs(x - last) < 0.4) continue;
-            vdi__point(w, 'M', x, y);
-            vdi_write(w, "v", 1);
-            vdi__px(w, length);
-            last = x;
+                     vdi__ink(s, "currentColor", color, buf), s->width > 0 ? s->width : 1.0,
+                     s->opacity > 0 ? s->opacity : 0.85);
+    for (int64_t i = 0; i < h; i++)
+        vdi__draw_spikes(w, v, s, i, length);
+    vdi_write_text(w, "\"/>\n");
+}
+#endif
+
+/* ======== io/figure_bars.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_BARS_C)
+#define VDI_IO_FIGURE_BARS_C
+
+/* ---- bars ---- */
+
+VDI__FN void vdi__extent_bars(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    v->categories = true;
+    e->upright = true;
+    vdi__range_take(&e->x, -0.5);
+    vdi__range_take(&e->x, (double)s->y.shape[1] - 0.5);
+    vdi__range_take(&e->y, 0);
+    for (int64_t i = 0; i < s->y.shape[0]; i++) {
+        for (int64_t k = 0; k < s->y.shape[1]; k++) {
+            double a = vdi__at2(s->y, i, k), error = s->z.data ? fabs(vdi__at2(s->z, i, k)) : 0;
+            vdi__range_take(&e->y, a);
+            vdi__range_take(&e->y, a < 0 ? a - error : a + error);
         }
+    }
+}
+
+/* Group g of the bars, as one path, and its whiskers. */
+VDI__FN void vdi__draw_group(vdi_writer *w, const vdi__view *v, const vdi_series *s, int64_t g,
+                             double base) {
+    const int64_t groups = s->y.shape[0], n = s->y.shape[1];
+    const double slot = 0.76 / (double)groups;
+    for (int64_t k = 0; k < n; k++) {
+        const double at = (double)k - 0.38 + (double)g * slot;
+        const double top = vdi__to_pixel(&v->y, vdi__at2(s->y, g, k));
+        const double a = vdi__to_pixel(&v->x, at);
+        const double b = vdi__to_pixel(&v->x, at + slot * (groups > 1 ? 0.94 : 1));
+        if (top != top) continue;
+        vdi__point(w, 'M', a, base);
+        vdi__point(w, 'L', a, top);
+        vdi__point(w, 'L', b, top);
+        vdi__point(w, 'L', b, base);
+        vdi_write(w, "Z", 1);
     }
     vdi_write_text(w, "\"/>\n");
 }
 
-VDI__FN void vdi__draw_bars(vdi_writer *w, const vdi__view *v, const vdi_series *s, int color) {
+VDI__FN void vdi__draw_whiskers(vdi_writer *w, const vdi__view *v, const vdi_series *s, int64_t g) {
+    const double slot = 0.76 / (double)s->y.shape[0];
+    vdi_write_text(w, "<path fill=\"none\" stroke=\"currentColor\" stroke-width=\"1\" d=\"");
+    for (int64_t k = 0; k < s->y.shape[1]; k++) {
+        const double value = vdi__at2(s->y, g, k), e = vdi__at2(s->z, g, k);
+        const double x = vdi__to_pixel(&v->x, (double)k - 0.38 + ((double)g + 0.47) * slot);
+        const double a = vdi__to_pixel(&v->y, value - e), b = vdi__to_pixel(&v->y, value + e);
+        if (a != a || b != b) continue;
+        vdi__point(w, 'M', x, a);
+        vdi__point(w, 'L', x, b);
+    }
+    vdi_write_text(w, "\"/>\n");
+}
+
+VDI__FN void vdi__draw_bars(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
     char buf[24];
-    int64_t groups = s->y.shape[0], n = s->y.shape[1];
-    double slot = 0.76 / (double)VDI__MAX(groups, 1);
-    double base = vdi__to_pixel(&v->y, v->y.log ? pow(10, v->y.low)
-                                                : VDI__MAX(v->y.low, VDI__MIN(0, v->y.high)));
+    const int64_t groups = s->y.shape[0];
+    const bool crossed = v->y.low < 0 && v->y.high > 0 && !v->y.log;
+    const double foot = v->y.log ? pow(10, v->y.low) : VDI__MAX(v->y.low, VDI__MIN(0, v->y.high));
+    const double base = vdi__to_pixel(&v->y, foot);
     for (int64_t g = 0; g < groups; g++) {
         vdi_write_format(w, "<path fill=\"%s\" opacity=\"%g\" d=\"",
-                         vdi__color_text(s, color + (int)(g % VDI_COLOR_CATEGORIES), buf),
+                         vdi__ink(s, NULL, color + (int)(g % VDI_COLOR_CATEGORIES), buf),
                          s->opacity > 0 ? s->opacity : 0.9);
-        for (int64_t k = 0; k < n; k++) {
-            double at = (double)k - 0.38 + (double)g * slot;
-            double top = vdi__to_pixel(&v->y, vdi__at2(s->y, g, k));
-            double a = vdi__to_pixel(&v->x, at);
-            double b = vdi__to_pixel(&v->x, at + slot * (groups > 1 ? 0.94 : 1));
-            if (top != top) continue;
-            vdi__point(w, 'M', a, base);
-            vdi__point(w, 'L', a, top);
-            vdi__point(w, 'L', b, top);
-            vdi__point(w, 'L', b, base);
-            vdi_write(w, "Z", 1);
-        }
-        vdi_write_text(w, "\"/>\n");
-        if (g == groups - 1 && v->y.low < 0 && v->y.high > 0 && !v->y.log) {
-            /* where the bars stand, if not on the axis */
+        vdi__draw_group(w, v, s, g, base);
+        if (g == groups - 1 && crossed) { /* where the bars stand, if not on the axis */
             vdi_write_text(w, "<path stroke=\"currentColor\" stroke-width=\"0.8\" d=\"");
             vdi__point(w, 'M', 0, base);
             vdi__point(w, 'L', v->width, base);
             vdi_write_text(w, "\"/>\n");
         }
-        if (!s->z.data) continue;
-        vdi_write_text(w, "<path fill=\"none\" stroke=\"currentColor\" stroke-width=\"1\" d=\"");
-        for (int64_t k = 0; k < n; k++) {
-            double value = vdi__at2(s->y, g, k);
-            double e = vdi__at2(s->z, g, k);
-            double x = vdi__to_pixel(&v->x, (double)k - 0.38 + ((double)g + 0.47) * slot);
-            double a = vdi__to_pixel(&v->y, value - e), b = vdi__to_pixel(&v->y, value + e);
-            if (a != a || b != b) continue;
-            vdi__point(w, 'M', x, a);
-            vdi__point(w, 'L', x, b);
-        }
-        vdi_write_text(w, "\"/>\n");
+        if (s->z.data) vdi__draw_whiskers(w, v, s, g);
     }
 }
 
-VDI__FN void vdi__draw_histogram(vdi_writer *w, vdi__view *v, const vdi_series *s,
-                                 const char *ink) {
+/* ---- histograms ---- */
+
+/* What decides about bins. */
+typedef struct vdi__sample {
+    vdi__range range;
+    double n, mean, square; /* of squared deviations */
+    bool whole;             /* all numbers are */
+} vdi__sample;
+
+VDI__FN void vdi__sample_take(vdi__sample *u, vdi_tensor t) {
+    const int64_t last = t.ndim ? t.shape[t.ndim - 1] : 1, step = t.ndim ? t.stride[t.ndim - 1] : 1;
+    for (vdi__rows rows = vdi__rows_begin(t); rows.left > 0; vdi__rows_next(&rows, t)) {
+        const void *data = vdi__tensor_at(t, vdi__rows_offset(&rows, t));
+        for (int64_t i = 0; i < last; i++) {
+            const double v = vdi_dtype_load(t.dtype, data, i * step);
+            if (!(fabs(v) < 1e150)) continue;
+            vdi__range_take(&u->range, v);
+            u->whole = u->whole && v == floor(v);
+            u->n++;
+            u->square += (v - u->mean) * (v - u->mean) * ((u->n - 1) / u->n);
+            u->mean += (v - u->mean) / u->n;
+        }
+    }
+}
+
+/* Bins shared by all histograms of a panel. */
+VDI__FN void vdi__bins_choose(const vdi_panel *p, vdi__bins *b) {
+    vdi__sample u = VDI__ZERO;
+    int wanted = 0;
+    u.whole = true;
+    memset(b, 0, sizeof *b);
+    for (const vdi_series *s = p->first; s; s = s->next) {
+        if (s->kind != VDI_SERIES_HISTOGRAM || vdi_tensor_count(s->y) == 0) continue;
+        if (!wanted) wanted = s->bins;
+        vdi__sample_take(&u, s->y);
+    }
+    const vdi__range r = u.range;
+    const double range = r.high - r.low;
+    const double best = u.n > 0 ? 3.49 * sqrt(u.square / u.n) / cbrt(u.n) : 0;
+    if (!r.any || range <= 1e-10 * fabs(r.high)) { /* nothing, or one value */
+        const double half = r.any && fabs(r.high) > 1e3 ? 1e-3 * fabs(r.high) : 0.5;
+        b->low = (r.any ? r.low : 0) - half;
+        b->width = 2 * half;
+        b->count = 1;
+        return;
+    }
+    b->low = r.low;
+    if (wanted > 0) {
+        b->count = VDI__MIN(wanted, VDI__BINS);
+    } else if (u.whole && range < 60) {
+        b->low -= 0.5;
+        b->width = 1;
+        b->count = (int)range + 1;
+        return;
+    } else {
+        b->count = (int)VDI__MIN(VDI__MAX(ceil(range / VDI__MAX(best, range / 100)), 5), 100);
+    }
+    b->width = range / b->count;
+}
+
+VDI__FN void vdi__bins_fill(const vdi_series *s, vdi__bins *b) {
+    memset(b->hits, 0, sizeof b->hits);
+    if (vdi_tensor_count(s->y) == 0) return;
+    int64_t last = s->y.ndim ? s->y.shape[s->y.ndim - 1] : 1;
+    int64_t step = s->y.ndim ? s->y.stride[s->y.ndim - 1] : 1;
+    for (vdi__rows rows = vdi__rows_begin(s->y); rows.left > 0; vdi__rows_next(&rows, s->y)) {
+        const void *data = vdi__tensor_at(s->y, vdi__rows_offset(&rows, s->y));
+        for (int64_t i = 0; i < last; i++) {
+            double at = (vdi_dtype_load(s->y.dtype, data, i * step) - b->low) / b->width;
+            if (at >= 0 && at <= b->count * (1 + 1e-12)) b->hits[VDI__MIN((int)at, b->count - 1)]++;
+        }
+    }
+}
+
+VDI__FN void vdi__extent_histogram(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    vdi__bins *bins = &v->bins;
+    e->upright = true;
+    vdi__range_take(&e->x, bins->low);
+    vdi__range_take(&e->x, bins->low + bins->count * bins->width);
+    vdi__range_take(&e->y, 0);
+    vdi__bins_fill(s, bins);
+    for (int i = 0; i < bins->count; i++)
+        vdi__range_take(&e->y, (double)bins->hits[i]);
+}
+
+VDI__FN void vdi__draw_histogram(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
+    char buf[24];
+    const char *ink = vdi__ink(s, NULL, color, buf);
     double base = vdi__to_pixel(&v->y, v->y.log ? pow(10, v->y.low) : 0);
     vdi__bins *b = &v->bins;
     vdi__bins_fill(s, b);
@@ -46838,77 +46823,299 @@ VDI__FN void vdi__draw_histogram(vdi_writer *w, vdi__view *v, const vdi_series *
     vdi_write_text(w, "\"/>\n");
 }
 
-VDI__FN void vdi__draw_rule(vdi_writer *w, const vdi__view *v, const vdi_series *s) {
+/* ---- rules ---- */
+
+#define VDI__RULE_INK "#888"
+
+VDI__FN void vdi__extent_rule(vdi__view *v, const vdi_series *s, vdi__extent *e) {
+    (void)v;
+    vdi__range_take(s->axis == 'x' ? &e->x : &e->y, s->at);
+}
+
+VDI__FN void vdi__draw_rule(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
     char buf[24];
     bool upright = s->axis == 'x';
     double at = vdi__to_pixel(upright ? &v->x : &v->y, s->at);
     if (at != at) return;
     vdi_write_format(
         w, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\" stroke-dasharray=\"5 3\" d=\"",
-        s->color ? vdi__color_text(s, 0, buf) : "#888", s->width > 0 ? s->width : 1.0);
+        vdi__ink(s, VDI__RULE_INK, color, buf), s->width > 0 ? s->width : 1.0);
     vdi__point(w, 'M', upright ? at : 0, upright ? 0 : at);
     vdi__point(w, 'L', upright ? at : v->width, upright ? v->height : at);
     vdi_write_text(w, "\"/>\n");
 }
+#endif
 
-/* All series: bands and maps first, then the rest, in the order given. */
+/* ======== io/figure_series.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_FIGURE_SERIES_C)
+#define VDI_IO_FIGURE_SERIES_C
+
+/* ---- marks of the legend, at x and about the height y ---- */
+
+VDI__FN void vdi__mark_line(vdi_writer *w, const vdi_series *s, const char *ink, double x,
+                            double y) {
+    const bool dashed = s->dashed || s->kind == VDI_SERIES_RULE;
+    vdi_write_format(w, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\"%s d=\"", ink,
+                     VDI__MIN(VDI__MAX(s->width > 0 ? s->width : 1.6, 1), 4),
+                     dashed ? " stroke-dasharray=\"5 3\"" : "");
+    vdi__point(w, 'M', x, y);
+    vdi_write_text(w, "h18\"/>\n");
+}
+
+VDI__FN void vdi__mark_dot(vdi_writer *w, const vdi_series *s, const char *ink, double x,
+                           double y) {
+    (void)s;
+    vdi_write_text(w, "<circle r=\"2.5\"");
+    vdi__attribute(w, "cx", x + 9);
+    vdi__attribute(w, "cy", y);
+    vdi_write_format(w, " fill=\"%s\"/>\n", ink);
+}
+
+VDI__FN void vdi__mark_block(vdi_writer *w, const vdi_series *s, const char *ink, double x,
+                             double y) {
+    const char *opacity = s->kind == VDI_SERIES_BAND ? "0.22" : "0.55";
+    if (s->kind == VDI_SERIES_BARS) opacity = "0.9";
+    vdi_write_text(w, "<rect width=\"18\" height=\"9\"");
+    vdi__attribute(w, "x", x);
+    vdi__attribute(w, "y", y - 4.5);
+    vdi_write_format(w, " fill=\"%s\" opacity=\"%s\"/>\n", ink, opacity);
+}
+
+/* ---- the kinds ---- */
+
+typedef enum vdi__need { VDI__NEVER, VDI__WHERE_GIVEN, VDI__ALWAYS } vdi__need;
+/* Which of the categories of colour a series takes, where it has none of its own. */
+typedef enum vdi__takes {
+    VDI__TAKES_NONE,
+    VDI__TAKES_NEXT,
+    VDI__TAKES_ROWS, /* one for each row of y, and as many entries in the legend */
+    VDI__TAKES_LAST  /* that of the series before */
+} vdi__takes;
+
+typedef struct vdi__series_type {
+    const char *name;
+    int axes;         /* of y; -1: any */
+    vdi__need pair;   /* z has the shape of y */
+    vdi__need along;  /* x has the shape of y */
+    bool behind;      /* drawn before the others */
+    vdi__takes takes; /* colours */
+    const char *ink;  /* the automatic colour, where it is no category */
+    void (*extent)(vdi__view *v, const vdi_series *s, vdi__extent *e);
+    /* inside the plot area; color: number of the category */
+    void (*draw)(vdi_writer *w, vdi__view *v, const vdi_series *s, int color);
+    void (*mark)(vdi_writer *w, const vdi_series *s, const char *ink, double x, double y);
+} vdi__series_type;
+
+/* One row per kind, in the order of vdi_series_kind. */
+static const vdi__series_type vdi__series_types[] = {
+    {"line", 1, VDI__NEVER, VDI__WHERE_GIVEN, false, VDI__TAKES_NEXT, NULL, vdi__extent_colored,
+     vdi__draw_line, vdi__mark_line},
+    {"band", 1, VDI__ALWAYS, VDI__WHERE_GIVEN, true, VDI__TAKES_LAST, NULL, vdi__extent_curve,
+     vdi__draw_band, vdi__mark_block},
+    {"scatter", 1, VDI__NEVER, VDI__ALWAYS, false, VDI__TAKES_NEXT, NULL, vdi__extent_points,
+     vdi__draw_scatter, vdi__mark_dot},
+    {"raster", 2, VDI__NEVER, VDI__NEVER, false, VDI__TAKES_NONE, NULL, vdi__extent_raster,
+     vdi__draw_raster, NULL},
+    {"heat map", 2, VDI__NEVER, VDI__NEVER, true, VDI__TAKES_NONE, NULL, vdi__extent_heatmap,
+     vdi__draw_heatmap, NULL},
+    {"bars", 2, VDI__WHERE_GIVEN, VDI__NEVER, false, VDI__TAKES_ROWS, NULL, vdi__extent_bars,
+     vdi__draw_bars, vdi__mark_block},
+    {"histogram", -1, VDI__NEVER, VDI__NEVER, true, VDI__TAKES_NEXT, NULL, vdi__extent_histogram,
+     vdi__draw_histogram, vdi__mark_block},
+    {"rule", 0, VDI__NEVER, VDI__NEVER, false, VDI__TAKES_NONE, VDI__RULE_INK, vdi__extent_rule,
+     vdi__draw_rule, vdi__mark_line},
+};
+
+VDI__FN const vdi__series_type *vdi__type_of(const vdi_series *s) {
+    return &vdi__series_types[s->kind];
+}
+
+/* ---- what fits together ---- */
+
+VDI__FN bool vdi__same_shape_as_y(const vdi_series *s, vdi_tensor t) {
+    return vdi_tensor_ok(t) && vdi_tensor_same_shape(s->y, t) && (t.data || !vdi_tensor_count(t));
+}
+
+VDI__FN bool vdi__needs(vdi__need need, vdi_tensor t) {
+    return need == VDI__ALWAYS || (need == VDI__WHERE_GIVEN && t.data);
+}
+
+VDI__FN vdi_status vdi__series_check(const vdi_series *s, const char *file, vdi_error *err) {
+    static const char where[] = "vdi_svg_write";
+    const vdi__series_type *type = vdi__type_of(s);
+    const char *name = s->name ? s->name : "";
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    if (s->kind == VDI_SERIES_RULE) return VDI_OK;
+    (void)vdi_tensor_shape_text(s->y, a);
+    if (!vdi_tensor_ok(s->y) || (type->axes >= 0 && s->y.ndim != type->axes) ||
+        (!s->y.data && vdi_tensor_count(s->y))) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, where, file,
+                             "%s '%s' has shape %s, expected %d axes", type->name, name, a,
+                             type->axes < 0 ? 1 : type->axes);
+    }
+    if (vdi__needs(type->pair, s->z) && !vdi__same_shape_as_y(s, s->z)) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, where, file,
+                             "%s '%s' has shapes %s and %s, expected equal ones", type->name, name,
+                             a, vdi_tensor_shape_text(s->z, b));
+    }
+    if (vdi__needs(type->along, s->x) && !vdi__same_shape_as_y(s, s->x)) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, where, file,
+                             "%s '%s' has x %s and y %s, expected equal lengths", type->name, name,
+                             vdi_tensor_shape_text(s->x, b), a);
+    }
+    if (type->along != VDI__NEVER && s->by.data && !vdi__same_shape_as_y(s, s->by)) {
+        return vdi__io_error(err, VDI_ERR_SHAPE, where, file,
+                             "%s '%s' has colours by %s and y %s, expected equal lengths",
+                             type->name, name, vdi_tensor_shape_text(s->by, b), a);
+    }
+    return VDI_OK;
+}
+
+/* ---- all series of a panel ---- */
+
+/* The category of a series, where `next` is the next that is free; and the next one after it. */
+VDI__FN int vdi__series_color(const vdi_series *s, int next) {
+    return vdi__type_of(s)->takes == VDI__TAKES_LAST && next ? next - 1 : next;
+}
+VDI__FN int vdi__series_next(const vdi_series *s, int next) {
+    const vdi__takes takes = vdi__type_of(s)->takes;
+    if (s->color != VDI_COLOR_AUTO) return next;
+    if (takes == VDI__TAKES_ROWS) return next + (int)VDI__MIN(s->y.shape[0], 1000);
+    return next + (takes == VDI__TAKES_NEXT);
+}
+
+/* Entry i of a series in the legend, NULL where it has none. */
+VDI__FN const char *vdi__series_entry(const vdi_series *s, int64_t i) {
+    if (vdi__type_of(s)->takes != VDI__TAKES_ROWS) return s->name;
+    return s->groups ? s->groups[i] : NULL;
+}
+
+/* A walk over the entries of the legend: with `w` it draws them; returns the lines they take in
+ * `width`. */
+VDI__FN int vdi__legend(vdi_writer *w, const vdi__view *v, double left, double top, double width) {
+    double x = 0;
+    int line = 0, color = 0, entries = 0;
+    for (const vdi_series *s = v->p->first; s; s = s->next) {
+        const vdi__series_type *type = vdi__type_of(s);
+        const int first = vdi__series_color(s, color);
+        const int64_t items = type->takes == VDI__TAKES_ROWS ? s->y.shape[0] : 1;
+        for (int64_t i = 0; i < items; i++) {
+            const char *name = vdi__series_entry(s, i);
+            if (!name) continue;
+            const double need = 24 + vdi__text_width(name, VDI__TICK_FONT) + 14;
+            if (x > 0 && x + need > width + 14) {
+                x = 0;
+                line++;
+            }
+            if (w) {
+                const double at = left + x, middle = top + 17 * line + 8;
+                char buf[24];
+                type->mark(w, s, vdi__ink(s, type->ink, first + (int)i, buf), at, middle);
+                vdi__text_at(w, at + 24, middle + 4, "start", VDI__TICK_FONT, "", name);
+            }
+            x += need;
+            entries++;
+        }
+        color = vdi__series_next(s, color);
+    }
+    return entries ? line + 1 : 0;
+}
+
+/* Bands and maps first, then the rest, in the order given. */
 VDI__FN void vdi__draw_series(vdi_writer *w, vdi__view *v) {
-    char buf[24];
     for (int layer = 0; layer < 2; layer++) {
         int color = 0;
         for (const vdi_series *s = v->p->first; s; s = s->next) {
-            bool back = s->kind == VDI_SERIES_BAND || s->kind == VDI_SERIES_HEATMAP ||
-                        s->kind == VDI_SERIES_HISTOGRAM;
-            int index = s->kind == VDI_SERIES_BAND && color ? color - 1 : color;
-            const char *ink = vdi__color_text(s, index, buf);
-            bool turn = back == (layer == 0);
-            switch (s->kind) {
-            case VDI_SERIES_LINE:
-                if (turn && vdi__colored(s))
-                    vdi__draw_colored(w, v, s);
-                else if (turn)
-                    vdi__draw_line(w, v, s, ink);
-                break;
-            case VDI_SERIES_BAND:
-                if (turn) vdi__draw_band(w, v, s, ink);
-                break;
-            case VDI_SERIES_SCATTER:
-                if (turn && vdi__colored(s))
-                    vdi__draw_colored(w, v, s);
-                else if (turn)
-                    vdi__draw_scatter(w, v, s, ink);
-                break;
-            case VDI_SERIES_RASTER:
-                if (turn && vdi_tensor_count(s->y)) vdi__draw_raster(w, v, s);
-                break;
-            case VDI_SERIES_HEATMAP:
-                if (turn && vdi_tensor_count(s->y)) vdi__draw_heatmap(w, v, s);
-                break;
-            case VDI_SERIES_BARS:
-                if (turn) vdi__draw_bars(w, v, s, color);
-                break;
-            case VDI_SERIES_HISTOGRAM:
-                if (turn) vdi__draw_histogram(w, v, s, ink);
-                break;
-            case VDI_SERIES_RULE:
-                if (turn) vdi__draw_rule(w, v, s);
-                break;
-            }
-            bool own = s->kind == VDI_SERIES_LINE || s->kind == VDI_SERIES_SCATTER ||
-                       s->kind == VDI_SERIES_HISTOGRAM;
-            if (s->color == VDI_COLOR_AUTO)
-                color += s->kind == VDI_SERIES_BARS ? (int)VDI__MIN(s->y.shape[0], 1000) : own;
+            const vdi__series_type *type = vdi__type_of(s);
+            if (type->behind == (layer == 0)) type->draw(w, v, s, vdi__series_color(s, color));
+            color = vdi__series_next(s, color);
         }
     }
 }
+#endif
 
-/* ---- axes ---- */
+/* ======== io/svg.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_IO_IMPLEMENTATION) && !defined(VDI_IO_SVG_C)
+#define VDI_IO_SVG_C
 
-/* The power of ten that the labels of an axis share: "x10^3". */
-VDI__FN void vdi__power_label(const vdi__ticks *t, char *buf, size_t cap) {
-    size_t n = vdi_text_copy(buf, cap, "\xC3\x97");
-    (void)vdi__power_text(buf + n, cap - n, t->power);
+/* ---- limits, ticks and room ---- */
+
+/* The extent of the data, and with it the limits of the axes. */
+VDI__FN void vdi__view_limits(vdi__view *v) {
+    const vdi_panel *p = v->p;
+    vdi__extent e = VDI__ZERO;
+    e.x.log = p->x.log;
+    e.y.log = p->y.log;
+    e.value.log = p->value.log;
+    vdi__bins_choose(p, &v->bins);
+    for (const vdi_series *s = p->first; s; s = s->next)
+        vdi__type_of(s)->extent(v, s, &e);
+    v->shown = e.x.any || e.y.any;
+    const bool tight = e.sign_x != 0 && !e.lines;
+    const double beside = e.points ? 0.04 : 0, high = tight ? 0 : 0.05;
+    const double low = e.upright && e.y.low >= 0 ? 0 : high;
+    vdi__scale_set(&v->x, &p->x, e.x, beside, beside);
+    vdi__scale_set(&v->y, &p->y, e.y, low, high);
+    if (p->diverging && e.value.any) {
+        const double most = VDI__MAX(fabs(e.value.low), fabs(e.value.high));
+        e.value.low = -most;
+        e.value.high = most;
+    }
+    vdi__scale_set(&v->value, &p->value, e.value, 0, 0);
+    /* an inverted step turns the axis of a map around */
+    if (e.sign_x < 0 && !p->x.has_limits && e.x.any) {
+        v->x.low = e.x.low;
+        v->x.high = e.x.high;
+    }
+    if (e.sign_y != 0 && tight) { /* rows run downwards */
+        const double t = v->y.low;
+        v->y.low = v->y.high;
+        v->y.high = t;
+    }
 }
+
+VDI__FN void vdi__ticks_set(vdi__ticks *t, const vdi__scale *s, double low, double high,
+                            double most_log, double most, bool whole) {
+    if (s->log)
+        vdi__ticks_log(t, low, high, most_log);
+    else
+        vdi__ticks_linear(t, low, high, most, whole);
+}
+
+/* Width of the widest label. */
+VDI__FN double vdi__ticks_width(const vdi__ticks *t) {
+    char text[48];
+    double widest = 0;
+    for (int i = 0; i < t->count; i++) {
+        if (!t->labelled[i]) continue;
+        vdi__tick_text(t, i, text);
+        widest = VDI__MAX(widest, vdi__text_width(text, VDI__TICK_FONT));
+    }
+    return widest;
+}
+
+/* Ticks for a plot area of this width, and the room around it. */
+VDI__FN void vdi__view_room(vdi__view *v, double width) {
+    const vdi_panel *p = v->p;
+    const double y_low = VDI__MIN(v->y.low, v->y.high), y_high = VDI__MAX(v->y.low, v->y.high);
+    const bool rows = v->y.low > v->y.high && vdi__step(p->dy) == 1;
+    const bool cols = rows && vdi__step(p->dx) == 1;
+    vdi__ticks_set(&v->y_ticks, &v->y, y_low, y_high, v->height / 26, v->height / 26, rows);
+    vdi__ticks_set(&v->x_ticks, &v->x, v->x.low, v->x.high, width / 48, width / 70, cols);
+    vdi__ticks_set(&v->value_ticks, &v->value, v->value.low, v->value.high, v->height / 26,
+                   v->height / 34, false);
+    v->before = 10 + (p->y.bare ? 4 : vdi__ticks_width(&v->y_ticks) + 4) +
+                (p->y.label && !p->y.bare ? 18 : 0);
+    v->after = 14;
+    if (v->colors) {
+        double widest = vdi__ticks_width(&v->value_ticks);
+        if (v->value_ticks.count) widest = VDI__MAX(widest, 1);
+        v->after = 10 + 10 + 8 + widest + (p->value.label ? 20 : 0) + 4;
+    }
+    v->below = 8 + (p->x.bare ? 2 : 16) + (p->x.label && !p->x.bare ? 17 : 0);
+}
+
+/* ---- the layout: rows and columns of panels share their margins, so that axes line up ---- */
 
 VDI__FN const vdi_series *vdi__bars_of(const vdi_panel *p) {
     for (const vdi_series *s = p->first; s; s = s->next)
@@ -46916,27 +47123,118 @@ VDI__FN const vdi_series *vdi__bars_of(const vdi_panel *p) {
     return NULL;
 }
 
+/* The height of the names of categories where they are too wide to stand side by side, so that they
+ * are slanted; else 0. */
+VDI__FN double vdi__slant(const vdi__view *v) {
+    const vdi_series *bars = vdi__bars_of(v->p);
+    double widest = 0;
+    if (!bars || !bars->categories) return 0;
+    const int64_t n = VDI__MIN(bars->y.shape[1], 1000);
+    for (int64_t k = 0; k < n; k++)
+        widest = VDI__MAX(widest, vdi__text_width(bars->categories[k], VDI__TICK_FONT));
+    const bool wide = n > 0 && widest > v->width / (double)bars->y.shape[1] - 6;
+    return wide ? VDI__MAX(0.574 * widest - 4, 0) : 0;
+}
+
+VDI__FN void vdi__layout_column(const vdi_figure *f, vdi__view *views, int c) {
+    const int rows = f->desc.rows, cols = f->desc.cols;
+    double before = 0, after = 0;
+    for (int r = 0; r < rows; r++) {
+        before = VDI__MAX(before, views[r * cols + c].before);
+        after = VDI__MAX(after, views[r * cols + c].after);
+    }
+    for (int r = 0; r < rows; r++) {
+        vdi__view *v = &views[r * cols + c];
+        const double own = v->after;
+        v->left = f->desc.width * c / cols + before + (c ? 12 : 0);
+        v->width = VDI__MAX(f->desc.width * (c + 1) / cols - v->left - after, 30);
+        vdi__view_room(v, v->width);
+        v->after = VDI__MAX(own, 14);
+        v->before = before;
+    }
+}
+
+/* The row that begins at height y; returns where the next one begins. */
+VDI__FN double vdi__layout_row(const vdi_figure *f, vdi__view *row, double y) {
+    double above = 0, height = 0, below = 0;
+    for (int c = 0; c < f->desc.cols; c++) {
+        vdi__view *v = &row[c];
+        const bool powers = v->y_ticks.power || v->value_ticks.power;
+        v->legend_lines = vdi__legend(NULL, v, 0, 0, v->width);
+        v->above = 6 + (v->p->title ? 20 : 0) + 17 * v->legend_lines + (v->legend_lines ? 5 : 0) +
+                   (!v->legend_lines && powers ? 10 : 0);
+        v->slanted = vdi__slant(v);
+        above = VDI__MAX(above, v->above);
+        height = VDI__MAX(height, v->height);
+        below = VDI__MAX(below, v->below + v->slanted);
+    }
+    for (int c = 0; c < f->desc.cols; c++) {
+        vdi__view *v = &row[c];
+        v->top = y + above;
+        v->x.origin = 0;
+        v->x.length = v->width;
+        v->y.origin = v->height;
+        v->y.length = -v->height;
+    }
+    return y + above + height + below + 4;
+}
+
+/* Fills the views; returns the height of the figure. */
+VDI__FN double vdi__layout(const vdi_figure *f, vdi__view *views) {
+    const int rows = f->desc.rows, cols = f->desc.cols;
+    double y = f->desc.title ? 30 : 6;
+    for (int i = 0; i < rows * cols; i++) {
+        vdi__view *v = &views[i];
+        memset(v, 0, sizeof *v);
+        v->p = &f->panels[i];
+        v->height = v->p->height >= 10 && v->p->height < 1e4 ? v->p->height : f->desc.height;
+        vdi__view_limits(v);
+        vdi__view_room(v, f->desc.width / cols - 80);
+    }
+    for (int c = 0; c < cols; c++)
+        vdi__layout_column(f, views, c);
+    for (int r = 0; r < rows; r++)
+        y = vdi__layout_row(f, views + r * cols, y);
+    return y + 4;
+}
+
+/* ---- axes ---- */
+
+/* The power of ten that the labels of an axis share: "x10^3". */
+VDI__FN void vdi__draw_power(vdi_writer *w, const vdi__ticks *t, double x, double y,
+                             const char *anchor) {
+    char text[64];
+    const size_t n = vdi_text_copy(text, sizeof text, "\xC3\x97");
+    if (!t->power) return;
+    (void)vdi__power_text(text + n, sizeof text - n, t->power);
+    vdi__text_at(w, x, y, anchor, VDI__TICK_FONT, "", text);
+}
+
+/* Text that is turned about its end or middle at (x,y). */
+VDI__FN void vdi__turned_text(vdi_writer *w, double x, double y, int degrees, const char *anchor,
+                              double size, const char *text) {
+    char turn[100], at[VDI_TEXT_NUMBER], at_y[VDI_TEXT_NUMBER];
+    (void)vdi__px_text(at, x);
+    (void)vdi__px_text(at_y, y);
+    (void)vdi_text_format(turn, sizeof turn, " transform=\"rotate(%d %s %s)\"", degrees, at, at_y);
+    vdi__text_at(w, x, y, anchor, size, turn, text);
+}
+
 VDI__FN void vdi__draw_categories(vdi_writer *w, const vdi__view *v) {
     const vdi_series *s = vdi__bars_of(v->p);
     for (int64_t k = 0; s->categories && k < s->y.shape[1]; k++) {
-        double x = v->left + vdi__to_pixel(&v->x, (double)k), y = v->top + v->height + 16;
-        char turn[80], at[VDI_TEXT_NUMBER], at_y[VDI_TEXT_NUMBER];
-        (void)vdi__px_text(at, x + 4);
-        (void)vdi__px_text(at_y, y - 4);
-        (void)vdi_text_format(turn, sizeof turn, " transform=\"rotate(-35 %s %s)\"", at, at_y);
+        const double x = v->left + vdi__to_pixel(&v->x, (double)k), y = v->top + v->height + 16;
         if (!s->categories[k]) continue;
-        if (v->label_turn > 0)
-            vdi__text_at(w, x + 4, y - 4, "end", VDI__TICK_FONT, turn, s->categories[k]);
+        if (v->slanted > 0)
+            vdi__turned_text(w, x + 4, y - 4, -35, "end", VDI__TICK_FONT, s->categories[k]);
         else
             vdi__text_at(w, x, y, "middle", VDI__TICK_FONT, "", s->categories[k]);
     }
 }
 
-VDI__FN void vdi__draw_axes(vdi_writer *w, const vdi__view *v) {
-    const vdi_panel *p = v->p;
-    char text[64];
-    double bottom = v->top + v->height;
-    bool rows = v->y.low > v->y.high;
+/* The lines of the axes, with their ticks. */
+VDI__FN void vdi__draw_frame(vdi_writer *w, const vdi__view *v) {
+    const double bottom = v->top + v->height;
     vdi_write_text(w, "<path fill=\"none\" stroke=\"currentColor\" stroke-width=\"0.8\" d=\"");
     vdi__point(w, 'M', v->left, v->top);
     vdi__point(w, 'L', v->left, bottom);
@@ -46950,53 +47248,52 @@ VDI__FN void vdi__draw_axes(vdi_writer *w, const vdi__view *v) {
         vdi_write_text(w, v->y_ticks.labelled[i] ? "h-4" : "h-2");
     }
     vdi_write_text(w, "\"/>\n");
-    if (v->categories && !p->x.bare) vdi__draw_categories(w, v);
-    for (int i = 0; i < v->x_ticks.count && v->shown && !p->x.bare && !v->categories; i++) {
+}
+
+VDI__FN void vdi__draw_numbers(vdi_writer *w, const vdi__view *v) {
+    const bool x = v->shown && !v->p->x.bare && !v->categories, y = v->shown && !v->p->y.bare;
+    const double bottom = v->top + v->height;
+    const double power_y = v->y.low > v->y.high ? v->height + 22 : 0; /* rows run downwards */
+    char text[64];
+    for (int i = 0; i < v->x_ticks.count && x; i++) {
         vdi__tick_text(&v->x_ticks, i, text);
-        if (v->x_ticks.labelled[i]) {
-            vdi__text_at(w, v->left + vdi__to_pixel(&v->x, v->x_ticks.value[i]), bottom + 16,
-                         "middle", VDI__TICK_FONT, "", text);
-        }
-    }
-    for (int i = 0; i < v->y_ticks.count && v->shown && !p->y.bare; i++) {
-        vdi__tick_text(&v->y_ticks, i, text);
-        if (v->y_ticks.labelled[i]) {
-            vdi__text_at(w, v->left - 7, v->top + vdi__to_pixel(&v->y, v->y_ticks.value[i]) + 4,
-                         "end", VDI__TICK_FONT, "", text);
-        }
-    }
-    if (v->shown && v->y_ticks.power && !p->y.bare) {
-        vdi__power_label(&v->y_ticks, text, sizeof text);
-        vdi__text_at(w, v->left - 7, v->top - 5 + (rows ? v->height + 22 : 0), "end",
+        if (!v->x_ticks.labelled[i]) continue;
+        vdi__text_at(w, v->left + vdi__to_pixel(&v->x, v->x_ticks.value[i]), bottom + 16, "middle",
                      VDI__TICK_FONT, "", text);
     }
-    if (v->shown && v->x_ticks.power && !p->x.bare && !v->categories) {
-        vdi__power_label(&v->x_ticks, text, sizeof text);
-        vdi__text_at(w, v->left + v->width, bottom + 30, "end", VDI__TICK_FONT, "", text);
+    for (int i = 0; i < v->y_ticks.count && y; i++) {
+        vdi__tick_text(&v->y_ticks, i, text);
+        if (!v->y_ticks.labelled[i]) continue;
+        vdi__text_at(w, v->left - 7, v->top + vdi__to_pixel(&v->y, v->y_ticks.value[i]) + 4, "end",
+                     VDI__TICK_FONT, "", text);
     }
+    if (y) vdi__draw_power(w, &v->y_ticks, v->left - 7, v->top - 5 + power_y, "end");
+    if (x) vdi__draw_power(w, &v->x_ticks, v->left + v->width, bottom + 30, "end");
+}
+
+VDI__FN void vdi__draw_axes(vdi_writer *w, const vdi__view *v) {
+    const vdi_panel *p = v->p;
+    const double x = v->left + v->width / 2, y = v->top + v->height / 2;
+    vdi__draw_frame(w, v);
+    if (v->categories && !p->x.bare) vdi__draw_categories(w, v);
+    vdi__draw_numbers(w, v);
     if (p->x.label && !p->x.bare) {
-        vdi__text_at(w, v->left + v->width / 2, bottom + 33 + v->label_turn, "middle",
-                     VDI__LABEL_FONT, "", p->x.label);
+        vdi__text_at(w, x, v->top + v->height + 33 + v->slanted, "middle", VDI__LABEL_FONT, "",
+                     p->x.label);
     }
     if (p->y.label && !p->y.bare) {
-        char at[VDI_TEXT_NUMBER], middle[VDI_TEXT_NUMBER], turn[100];
-        (void)vdi__px_text(at, v->left - v->before + 14);
-        (void)vdi__px_text(middle, v->top + v->height / 2);
-        (void)vdi_text_format(turn, sizeof turn, " transform=\"rotate(-90 %s %s)\"", at, middle);
-        vdi__text_at(w, v->left - v->before + 14, v->top + v->height / 2, "middle", VDI__LABEL_FONT,
-                     turn, p->y.label);
+        vdi__turned_text(w, v->left - v->before + 14, y, -90, "middle", VDI__LABEL_FONT,
+                         p->y.label);
     }
-    if (!v->shown) {
-        vdi__text_at(w, v->left + v->width / 2, v->top + v->height / 2 + 4, "middle",
-                     VDI__LABEL_FONT, " opacity=\"0.5\"", "no data");
-    }
+    if (!v->shown)
+        vdi__text_at(w, x, y + 4, "middle", VDI__LABEL_FONT, " opacity=\"0.5\"", "no data");
 }
 
 VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     vdi_rgb palette[255];
     vdi_png png;
     char text[64];
-    double x = v->left + v->width + 10;
+    const double x = v->left + v->width + 10;
     vdi__scale scale = v->value;
     scale.origin = v->top + v->height;
     scale.length = -v->height;
@@ -47008,7 +47305,7 @@ VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     vdi_write_text(w, ")\">");
     vdi__image_begin(w, &png, 1, 255, 10, v->height, palette, false);
     for (int i = 0; i < 255; i++) {
-        uint8_t level = (uint8_t)(254 - i);
+        const uint8_t level = (uint8_t)(254 - i);
         vdi_png_row(&png, &level);
     }
     vdi__image_end(w);
@@ -47020,22 +47317,14 @@ VDI__FN void vdi__draw_colorbar(vdi_writer *w, const vdi__view *v) {
     vdi_write_text(w, "\"/>\n");
     for (int i = 0; i < v->value_ticks.count; i++) {
         vdi__tick_text(&v->value_ticks, i, text);
-        if (v->value_ticks.labelled[i]) {
-            vdi__text_at(w, x + 17, vdi__to_pixel(&scale, v->value_ticks.value[i]) + 4, "start",
-                         VDI__TICK_FONT, "", text);
-        }
+        if (!v->value_ticks.labelled[i]) continue;
+        vdi__text_at(w, x + 17, vdi__to_pixel(&scale, v->value_ticks.value[i]) + 4, "start",
+                     VDI__TICK_FONT, "", text);
     }
-    if (v->value_ticks.power) {
-        vdi__power_label(&v->value_ticks, text, sizeof text);
-        vdi__text_at(w, x, v->top - 5, "start", VDI__TICK_FONT, "", text);
-    }
+    vdi__draw_power(w, &v->value_ticks, x, v->top - 5, "start");
     if (v->p->value.label) {
-        char at[VDI_TEXT_NUMBER], middle[VDI_TEXT_NUMBER], turn[100];
-        (void)vdi__px_text(at, v->left + v->width + v->after - 6);
-        (void)vdi__px_text(middle, v->top + v->height / 2);
-        (void)vdi_text_format(turn, sizeof turn, " transform=\"rotate(-90 %s %s)\"", at, middle);
-        vdi__text_at(w, v->left + v->width + v->after - 6, v->top + v->height / 2, "middle",
-                     VDI__LABEL_FONT, turn, v->p->value.label);
+        vdi__turned_text(w, v->left + v->width + v->after - 6, v->top + v->height / 2, -90,
+                         "middle", VDI__LABEL_FONT, v->p->value.label);
     }
 }
 
@@ -47058,99 +47347,39 @@ VDI__FN void vdi__draw_panel(vdi_writer *w, vdi__view *v) {
         vdi_write_text(w, "</svg>\n");
     }
     vdi__draw_axes(w, v);
-    if (v->has_map && v->shown) vdi__draw_colorbar(w, v);
+    if (v->colors && v->shown) vdi__draw_colorbar(w, v);
 }
 
 /* ---- the whole ---- */
 
-/* Rows and columns of panels share their margins, so that axes line up. Fills the views; returns
- * the height of the figure. */
-VDI__FN double vdi__layout(const vdi_figure *f, vdi__view *views) {
-    int rows = f->desc.rows, cols = f->desc.cols;
-    double y = f->desc.title ? 30 : 6;
-    for (int i = 0; i < rows * cols; i++) {
-        vdi__view *v = &views[i];
-        memset(v, 0, sizeof *v);
-        v->p = &f->panels[i];
-        v->height = v->p->height >= 10 && v->p->height < 1e4 ? v->p->height : f->desc.height;
-        vdi__view_limits(v);
-        vdi__view_room(v, f->desc.width / cols - 80);
-    }
-    for (int c = 0; c < cols; c++) {
-        double before = 0, after = 0;
-        for (int r = 0; r < rows; r++) {
-            before = VDI__MAX(before, views[r * cols + c].before);
-            after = VDI__MAX(after, views[r * cols + c].after);
-        }
-        for (int r = 0; r < rows; r++) {
-            vdi__view *v = &views[r * cols + c];
-            double own = v->after;
-            v->before = before;
-            v->left = f->desc.width * c / cols + before + (c ? 12 : 0);
-            v->width = VDI__MAX(f->desc.width * (c + 1) / cols - v->left - after, 30);
-            vdi__view_room(v, v->width);
-            v->after = VDI__MAX(own, 14);
-            v->before = before;
-        }
-    }
-    for (int r = 0; r < rows; r++) {
-        double above = 0, height = 0, below = 0;
-        for (int c = 0; c < cols; c++) {
-            vdi__view *v = &views[r * cols + c];
-            const vdi_series *bars = vdi__bars_of(v->p);
-            v->legend_lines = vdi__legend(NULL, v, 0, 0, v->width);
-            v->above = 6 + (v->p->title ? 20 : 0) + 17 * v->legend_lines +
-                       (v->legend_lines ? 5 : 0) +
-                       (!v->legend_lines && (v->y_ticks.power || v->value_ticks.power) ? 10 : 0);
-            v->label_turn = 0;
-            for (int64_t k = 0; bars && bars->categories && k < bars->y.shape[1] && k < 1000; k++) {
-                double wide = vdi__text_width(bars->categories[k], VDI__TICK_FONT);
-                if (wide > v->width / (double)bars->y.shape[1] - 6) v->label_turn = -1;
-            }
-            for (int64_t k = 0; v->label_turn != 0 && k < bars->y.shape[1] && k < 1000; k++) {
-                v->label_turn =
-                    VDI__MAX(v->label_turn,
-                             0.574 * vdi__text_width(bars->categories[k], VDI__TICK_FONT) - 4);
-            }
-            above = VDI__MAX(above, v->above);
-            height = VDI__MAX(height, v->height);
-            below = VDI__MAX(below, v->below + VDI__MAX(v->label_turn, 0));
-        }
-        for (int c = 0; c < cols; c++) {
-            vdi__view *v = &views[r * cols + c];
-            v->top = y + above;
-            v->x.origin = 0;
-            v->x.length = v->width;
-            v->y.origin = v->height;
-            v->y.length = -v->height;
-        }
-        y += above + height + below + 4;
-    }
-    return y + 4;
-}
-
-VDI__DEF vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page, vdi_error *err) {
-    int64_t n = f->panels ? (int64_t)f->desc.rows * f->desc.cols : 0;
-    vdi_arena_mark mark = vdi_arena_get_mark(&f->arena);
+/* What keeps the figure from being drawn. */
+VDI__FN vdi_status vdi__figure_check(const vdi_figure *f, const char *file, vdi_error *err) {
+    const int64_t n = f->panels ? (int64_t)f->desc.rows * f->desc.cols : 0;
     if (f->wrong_desc) {
-        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", w->name, "%s",
-                             f->error.message);
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", file, "%s", f->error.message);
     }
     if (f->wrong_panel) {
-        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", w->name,
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_svg_write", file,
                              "a panel outside of the %d x %d was asked for", f->desc.rows,
                              f->desc.cols);
     }
     for (int64_t i = 0; i < n; i++) {
         for (const vdi_series *s = f->panels[i].first; s; s = s->next) {
-            vdi_status status = vdi__series_check(s, w->name, err);
+            const vdi_status status = vdi__series_check(s, file, err);
             if (status < 0) return status;
         }
     }
-    vdi__view *views =
-        f->no_memory
-            ? NULL
-            : (vdi__view *)vdi_arena_alloc(&f->arena, vdi_mul_size((size_t)n, sizeof *views));
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_svg_write(vdi_writer *w, vdi_figure *f, bool inside_page, vdi_error *err) {
+    const int64_t n = f->panels ? (int64_t)f->desc.rows * f->desc.cols : 0;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&f->arena);
+    const vdi_status status = vdi__figure_check(f, w->name, err);
+    vdi__view *views = NULL;
+    if (status < 0) return status;
+    if (!f->no_memory)
+        views = (vdi__view *)vdi_arena_alloc(&f->arena, vdi_mul_size((size_t)n, sizeof *views));
     if (!views) {
         return vdi__io_error(err, VDI_ERR_MEMORY, "vdi_svg_write", w->name,
                              "no memory for the figure");
