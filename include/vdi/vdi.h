@@ -56,6 +56,7 @@
 #if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 #include "kernel/cpu.h"
 #include "kernel/simd_support.h"
+#include "kernel/gemm_blocks.h"
 #include "kernel/table.h"
 #include "kernel/elementwise.h"
 #include "kernel/reduce.h"

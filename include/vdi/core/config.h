@@ -17,6 +17,8 @@
  *   VDI_NO_SIMD     scalar code alone: smallest object, 5 to 20 times slower
  *   VDI_NO_SSE2, VDI_NO_AVX2, VDI_NO_AVX512, VDI_NO_NEON   leave one path out: shorter compile,
  *                                                          smaller object
+ *   VDI_ALL_PATHS    the scalar path, too, where the processor is sure to have a vector path: for
+ *                    comparisons; a fifth more to compile
  *   VDI_NO_THREADS   no pthreads or Win32 threads: a pool runs its jobs on the caller; same results
  *   VDI_NO_STDIO     no <stdio.h>: io then reads and writes through callbacks alone
  *   VDI_SELF         the name by which the single file can include itself (default "vdi.h"; set it

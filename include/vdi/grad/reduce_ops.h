@@ -246,8 +246,10 @@ VDI__DEF vdi_var vdi_var_logsumexp(vdi_tape *t, vdi_var xv, int axis, bool keep)
     n->extra = r;
     const vdi__kernels *k = t->k[x->dtype];
     if (s.inner == 1) {
-        if (!t->measure)
-            k->logsumexp((size_t)s.outer, (size_t)s.n, x->value, (size_t)s.n, n->value);
+        if (!t->measure) {
+            k->softmax(VDI__LOGSUMEXP, (size_t)s.outer, (size_t)s.n, x->value, (size_t)s.n,
+                       n->value, 1);
+        }
     } else {
         size_t width = (size_t)s.inner;
         vdi__tape_mark m = vdi__scratch_begin(t);
@@ -358,12 +360,9 @@ VDI__FN vdi_var vdi__softmax(vdi_tape *t, const char *where, vdi_var xv, int log
     int64_t cols = x->shape[x->ndim - 1], rows = cols ? x->count / cols : 0;
     n->in[0] = x;
     n->op = (uint8_t)logarithm;
-    if (!t->measure && logarithm) {
-        t->k[n->dtype]->log_softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value,
-                                    (size_t)cols);
-    } else if (!t->measure) {
-        t->k[n->dtype]->softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value,
-                                (size_t)cols);
+    if (!t->measure) {
+        t->k[n->dtype]->softmax(logarithm ? VDI__LOG_SOFTMAX : VDI__SOFTMAX, (size_t)rows,
+                                (size_t)cols, x->value, (size_t)cols, n->value, (size_t)cols);
     }
     return vdi__node_link(t, n, x->flags, vdi__softmax_back);
 }

@@ -35,7 +35,14 @@ VDI_API vdi_simd vdi_simd_active(void);
  * available. */
 VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 
-/* Which paths this build contains. The values of VDI__ISA are those of vdi_simd. */
+/* The values of VDI__ISA in a pass are those of vdi_simd. */
+#define VDI__ISA_SCALAR 1
+#define VDI__ISA_SSE2 2
+#define VDI__ISA_AVX2 3
+#define VDI__ISA_AVX512 4
+#define VDI__ISA_NEON 5
+
+/* Which paths this build contains. */
 #if !defined(VDI_NO_SIMD) && VDI__GNU && !defined(__TINYC__)
 #if defined(__x86_64__) || defined(__i386__)
 #ifndef VDI_NO_SSE2
@@ -64,6 +71,18 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI__HAVE_NEON 0
 #endif
 
+/* The scalar path is there where no vector path is certain to run, or where it is asked for: the
+ * tests hold the others against it. */
+#if defined(VDI_ALL_PATHS)
+#define VDI__HAVE_SCALAR 1
+#elif VDI__HAVE_NEON
+#define VDI__HAVE_SCALAR 0
+#elif VDI__HAVE_SSE2 && defined(__SSE2__)
+#define VDI__HAVE_SCALAR 0
+#else
+#define VDI__HAVE_SCALAR 1
+#endif
+
 #endif /* VDI_KERNEL_CPU_H */
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_CPU_C)
@@ -86,8 +105,10 @@ VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
 
 VDI__DEF bool vdi_simd_available(vdi_simd simd) {
     switch (simd) {
-    case VDI_SIMD_AUTO:
+    case VDI_SIMD_AUTO: return true;
+#if VDI__HAVE_SCALAR
     case VDI_SIMD_SCALAR: return true;
+#endif
 #if VDI__HAVE_SSE2
     case VDI_SIMD_SSE2: return __builtin_cpu_supports("sse2") != 0;
 #endif

@@ -12,7 +12,8 @@
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-#define VDI__ISA 1
+#if VDI__HAVE_SCALAR
+#define VDI__ISA VDI__ISA_SCALAR
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -20,8 +21,9 @@
 #include VDI__PASS_FILE
 #undef VDI__REAL
 #undef VDI__ISA
+#endif
 #if VDI__HAVE_SSE2
-#define VDI__ISA 2
+#define VDI__ISA VDI__ISA_SSE2
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -31,7 +33,7 @@
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX2
-#define VDI__ISA 3
+#define VDI__ISA VDI__ISA_AVX2
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -41,7 +43,7 @@
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX512
-#define VDI__ISA 4
+#define VDI__ISA VDI__ISA_AVX512
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -51,7 +53,7 @@
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_NEON
-#define VDI__ISA 5
+#define VDI__ISA VDI__ISA_NEON
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL

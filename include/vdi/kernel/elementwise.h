@@ -41,7 +41,7 @@ typedef enum vdi_unary_op {
     VDI_IDENTITY
 } vdi_unary_op;
 /** How many there are. */
-#define VDI_UNARY_COUNT 22
+#define VDI_UNARY_COUNT (0 VDI__UNARY_LIST(VDI__ONE_MORE))
 
 /** Functions of two arguments. */
 typedef enum vdi_binary_op {
@@ -54,37 +54,7 @@ typedef enum vdi_binary_op {
     VDI_POW
 } vdi_binary_op;
 /** How many there are. */
-#define VDI_BINARY_COUNT 7
-
-/* One kernel of each kind per op; the lists give the names by which `vdi info --kernels` and the
- * tests know them. */
-#define VDI__UNARY_LIST(X) \
-    X(exp)                 \
-    X(log)                 \
-    X(log1p)               \
-    X(expm1)               \
-    X(tanh)                \
-    X(sigmoid)             \
-    X(softplus)            \
-    X(relu)                \
-    X(leaky_relu)          \
-    X(elu)                 \
-    X(sqrt)                \
-    X(rsqrt)               \
-    X(reciprocal) X(erf) X(lgamma) X(digamma) X(abs) X(neg) X(square) X(sin) X(cos) X(identity)
-#define VDI__BINARY_LIST(X) X(add) X(sub) X(mul) X(div) X(max) X(min) X(pow)
-typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
-/* dx += dy * f'(x), with y = f(x) given */
-typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,
-                                void *dx);
-/* steps are 0 (one value for all) or 1 */
-typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step,
-                            void *y);
-#define VDI__KERNELS_ELEMENTWISE(X)                                                            \
-    X(fill, void, (size_t n, double value, void *y))                                           \
-    X(axpby, void, (size_t n, double alpha, const void *x, double beta, void *y))              \
-    X(muladd, void, (size_t n, const void *a, int a_step, const void *b, int b_step, void *y)) \
-    X(clip, void, (size_t n, double low, double high, const void *x, void *y))
+#define VDI_BINARY_COUNT (0 VDI__BINARY_LIST(VDI__ONE_MORE))
 
 /** The op's name, such as "softplus". */
 VDI_API const char *vdi_unary_name(vdi_unary_op op);
@@ -129,6 +99,57 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b,
                                                    vdi_tensor y, vdi_error *err);
 
+/* ---- private: the kernels ----------------------------------------------------------------------
+ * A row for each op, in the order of the enum: its kernel and its derivative's are made from the row
+ * of that name in elementwise_body.h. OWN: compiled for each path; LENT: AVX-512 uses AVX2's, since
+ * the memory is what takes the time, or nobody waits for it. First the function, then its derivative.
+ */
+#define VDI__ONE_MORE(op, name, ...) +1
+#define VDI__UNARY_LIST(X)                    \
+    X(VDI_EXP, exp, OWN, LENT)                \
+    X(VDI_LOG, log, OWN, LENT)                \
+    X(VDI_LOG1P, log1p, OWN, LENT)            \
+    X(VDI_EXPM1, expm1, OWN, LENT)            \
+    X(VDI_TANH, tanh, OWN, LENT)              \
+    X(VDI_SIGMOID, sigmoid, OWN, LENT)        \
+    X(VDI_SOFTPLUS, softplus, OWN, OWN)       \
+    X(VDI_RELU, relu, LENT, LENT)             \
+    X(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
+    X(VDI_ELU, elu, OWN, LENT)                \
+    X(VDI_SQRT, sqrt, LENT, LENT)             \
+    X(VDI_RSQRT, rsqrt, LENT, LENT)           \
+    X(VDI_RECIPROCAL, reciprocal, LENT, LENT) \
+    X(VDI_ERF, erf, OWN, OWN)                 \
+    X(VDI_LGAMMA, lgamma, OWN, OWN)           \
+    X(VDI_DIGAMMA, digamma, OWN, OWN)         \
+    X(VDI_ABS, abs, LENT, LENT)               \
+    X(VDI_NEG, neg, LENT, LENT)               \
+    X(VDI_SQUARE, square, LENT, LENT)         \
+    X(VDI_SIN, sin, OWN, OWN)                 \
+    X(VDI_COS, cos, OWN, OWN)                 \
+    X(VDI_IDENTITY, identity, LENT, LENT)
+#define VDI__BINARY_LIST(X) \
+    X(VDI_ADD, add, LENT)   \
+    X(VDI_SUB, sub, LENT)   \
+    X(VDI_MUL, mul, LENT)   \
+    X(VDI_DIV, div, LENT)   \
+    X(VDI_MAX, max, LENT)   \
+    X(VDI_MIN, min, LENT)   \
+    X(VDI_POW, pow, LENT)
+typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
+/* dx += dy * f'(x), with y = f(x) given */
+typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,
+                                void *dx);
+/* steps are 0 (one value for all) or 1 */
+typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step,
+                            void *y);
+#define VDI__KERNELS_ELEMENTWISE(X)                                                    \
+    X(fill, LENT, void, (size_t n, double value, void *y))                             \
+    X(axpby, OWN, void, (size_t n, double alpha, const void *x, double beta, void *y)) \
+    X(muladd, OWN, void,                                                               \
+      (size_t n, const void *a, int a_step, const void *b, int b_step, void *y))       \
+    X(clip, LENT, void, (size_t n, double low, double high, const void *x, void *y))
+
 #endif /* VDI_KERNEL_ELEMENTWISE_H */
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_ELEMENTWISE_C)
@@ -136,7 +157,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor 
 
 VDI__DEF const char *vdi_unary_name(vdi_unary_op op) {
     static const char *const name[] = {
-#define VDI__X(name) #name,
+#define VDI__X(op, name, whose, slope) #name,
         VDI__UNARY_LIST(VDI__X)
 #undef VDI__X
     };
@@ -145,7 +166,7 @@ VDI__DEF const char *vdi_unary_name(vdi_unary_op op) {
 
 VDI__DEF const char *vdi_binary_name(vdi_binary_op op) {
     static const char *const name[] = {
-#define VDI__X(name) #name,
+#define VDI__X(op, name, whose) #name,
         VDI__BINARY_LIST(VDI__X)
 #undef VDI__X
     };

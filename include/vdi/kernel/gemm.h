@@ -33,30 +33,6 @@ typedef enum vdi_act {
     VDI_ACT_EXP
 } vdi_act;
 
-/* the request of one product; every pointer and stride in elements of the pass's real type */
-typedef struct vdi__gemm_args {
-    int flags;
-    size_t m, n, k;
-    const void *a, *b;
-    size_t lda, ldb, ldc;
-    void *c;
-    const void *bias; /* (n) or NULL: what the chains begin at, unless VDI_GEMM_ACC */
-    vdi_act act;
-    double act_param;
-} vdi__gemm_args;
-/* one register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
- * acs], (p,j) of B at b[p * ldb + j] */
-typedef struct vdi__tile {
-    const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
-    void *c;
-    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
-    bool ahead; /* C is large: fetch the next tile of it early */
-} vdi__tile;
-typedef void vdi__tile_fn(const vdi__tile *t);
-#define VDI__KERNELS_GEMM(X)                 \
-    X(gemm, void, (const vdi__gemm_args *g)) \
-    X(act_grad, void, (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
-
 /** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
 VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
                       size_t lda, const void *b, size_t ldb, void *c, size_t ldc);
@@ -75,6 +51,33 @@ VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const v
  * derivative from the left. */
 VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y,
                           const void *dy, void *dz);
+
+/* ---- private ----------------------------------------------------------------------------------- */
+
+/* The request of one product; every pointer and stride in elements of the pass's real type */
+typedef struct vdi__gemm_args {
+    int flags;
+    size_t m, n, k;
+    const void *a, *b;
+    size_t lda, ldb, ldc;
+    void *c;
+    const void *bias; /* (n) or NULL: what the chains begin at, unless VDI_GEMM_ACC */
+    vdi_act act;
+    double act_param;
+} vdi__gemm_args;
+/* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
+ * acs], (p,j) of B at b[p * ldb + j] */
+typedef struct vdi__tile {
+    const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
+    void *c;
+    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
+    bool ahead; /* C is large: fetch the next tile of it early */
+} vdi__tile;
+typedef void vdi__tile_fn(const vdi__tile *t);
+#define VDI__KERNELS_GEMM(X)                      \
+    X(gemm, OWN, void, (const vdi__gemm_args *g)) \
+    X(act_grad, LENT, void,                       \
+      (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
 
 #endif /* VDI_KERNEL_GEMM_H */
 

@@ -8,13 +8,13 @@
 #include "cpu.h"
 
 #define VDI__KERNELS_OPTIM(X)                                                                   \
-    X(adam, void,                                                                               \
+    X(adam, LENT, void,                                                                         \
       (size_t n, void *w, const void *g, void *m, void *v, double step, double beta1,           \
        double beta2, double eps, double decay, double gscale))                                  \
-    X(rmsprop, void,                                                                            \
+    X(rmsprop, LENT, void,                                                                      \
       (size_t n, void *w, const void *g, void *v, void *m, double step, double rho, double eps, \
        double momentum, double decay, double gscale))                                           \
-    X(sgd, void,                                                                                \
+    X(sgd, LENT, void,                                                                          \
       (size_t n, void *w, const void *g, void *m, double step, double momentum, double decay,   \
        double gscale))
 

@@ -15,19 +15,6 @@
 #define VDI_KERNEL_REDUCE_H
 #include "cpu.h"
 
-#define VDI__KERNELS_REDUCE(X)                                                                   \
-    X(sum, double, (size_t n, const void *x))                                                    \
-    X(dot, double, (size_t n, const void *x, const void *y))                                     \
-    X(largest, double, (size_t n, const void *x))                                                \
-    X(smallest, double, (size_t n, const void *x))                                               \
-    X(sum_rows, void,                                                                            \
-      (size_t rows, size_t cols, const void *x, size_t ldx, int accumulate, void *y))            \
-    X(logsumexp, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y))           \
-    X(softmax, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy)) \
-    X(log_softmax, void,                                                                         \
-      (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy))                \
-    X(nonfinite, size_t, (size_t n, const void *x))
-
 /** Sum of x[0..n); 0 for n = 0. */
 VDI_API double vdi_sum(vdi_dtype dtype, size_t n, const void *x);
 /** Inner product. */
@@ -73,6 +60,21 @@ typedef enum vdi_reduce_op {
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis,
                                                    vdi_tensor y, vdi_error *err);
 
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
+typedef enum vdi__softmax_kind { VDI__LOGSUMEXP, VDI__SOFTMAX, VDI__LOG_SOFTMAX } vdi__softmax_kind;
+#define VDI__KERNELS_REDUCE(X)                                                               \
+    X(sum, OWN, double, (size_t n, const void *x))                                           \
+    X(dot, OWN, double, (size_t n, const void *x, const void *y))                            \
+    X(largest, LENT, double, (size_t n, const void *x))                                      \
+    X(smallest, LENT, double, (size_t n, const void *x))                                     \
+    X(nonfinite, LENT, size_t, (size_t n, const void *x))                                    \
+    X(sum_rows, LENT, void,                                                                  \
+      (size_t rows, size_t cols, const void *x, size_t ldx, int accumulate, void *y))        \
+    X(softmax, OWN, void,                                                                    \
+      (vdi__softmax_kind kind, size_t rows, size_t cols, const void *x, size_t ldx, void *y, \
+       size_t ldy))
+
 #endif /* VDI_KERNEL_REDUCE_H */
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_REDUCE_C)
@@ -115,15 +117,15 @@ VDI__DEF void vdi_sum_rows(vdi_dtype dtype, size_t rows, size_t cols, const void
 }
 VDI__DEF void vdi_logsumexp(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx,
                             void *y) {
-    vdi__kernels_of(dtype)->logsumexp(rows, cols, x, ldx, y);
+    vdi__kernels_of(dtype)->softmax(VDI__LOGSUMEXP, rows, cols, x, ldx, y, 1);
 }
 VDI__DEF void vdi_softmax(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx,
                           void *y, size_t ldy) {
-    vdi__kernels_of(dtype)->softmax(rows, cols, x, ldx, y, ldy);
+    vdi__kernels_of(dtype)->softmax(VDI__SOFTMAX, rows, cols, x, ldx, y, ldy);
 }
 VDI__DEF void vdi_log_softmax(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx,
                               void *y, size_t ldy) {
-    vdi__kernels_of(dtype)->log_softmax(rows, cols, x, ldx, y, ldy);
+    vdi__kernels_of(dtype)->softmax(VDI__LOG_SOFTMAX, rows, cols, x, ldx, y, ldy);
 }
 
 VDI__FN bool vdi__indices_ok(size_t count, const int64_t *index, size_t rows) {

@@ -129,14 +129,15 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sum_rows)(size_t rows, size_t cols, const voi
     size_t j = 0;
     for (; cols - j >= 4 * VDI_W; j += 4 * VDI_W) {
         VDI_V a[4];
-        for (int g = 0; g < 4; g++)
+        VDI__UNROLL for (int g = 0; g < 4; g++) {
             a[g] = accumulate ? VDI_VLOAD(y + j + g * VDI_W) : VDI_VZERO();
-        for (size_t r = 0; r < rows; r++) {
-            for (int g = 0; g < 4; g++)
-                a[g] = VDI_VADD(a[g], VDI_VLOAD(x + r * ldx + j + g * VDI_W));
         }
-        for (int g = 0; g < 4; g++)
-            VDI_VSTORE(y + j + g * VDI_W, a[g]);
+        for (size_t r = 0; r < rows; r++) {
+            VDI__UNROLL for (int g = 0; g < 4; g++) {
+                a[g] = VDI_VADD(a[g], VDI_VLOAD(x + r * ldx + j + g * VDI_W));
+            }
+        }
+        VDI__UNROLL for (int g = 0; g < 4; g++) VDI_VSTORE(y + j + g * VDI_W, a[g]);
     }
     for (; j < cols; j += VDI_W) {
         const VDI_TAIL t = VDI_VTAIL(cols - j < VDI_W ? cols - j : VDI_W);
@@ -149,73 +150,55 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sum_rows)(size_t rows, size_t cols, const voi
 }
 
 /* Sum of exp(x - m) over one row, in the order of every sum; the exponentials go to y unless it is
-   NULL. Lanes behind the end hold
-   -inf, and exp(-inf) is 0. */
+   NULL. Lanes behind the end take part as exp(0) and are cleared: exp(-inf) would take longer. */
 VDI_SHARED VDI_T VDI_PN(vdi__row_exp)(size_t n, const VDI_T *x, VDI_T m, VDI_T *y) {
-    const VDI_V vm = VDI_VSET1(m), low = VDI_VSET1(-(VDI_T)INFINITY);
+    const VDI_V vm = VDI_VSET1(m);
     VDI_V acc[VDI__GROUPS];
     for (int g = 0; g < VDI__GROUPS; g++)
         acc[g] = VDI_VZERO();
     for (size_t i = 0; i < n; i += VDI_W) {
         const bool whole = n - i >= VDI_W;
         const int g = (int)(i / VDI_W % VDI__GROUPS);
-        const VDI_V e = VDI_PN(vdi__exp)(
-            VDI_VSUB(whole ? VDI_VLOAD(x + i) : VDI_VLOADOR(x + i, VDI_VTAIL(n - i), low), vm));
-        acc[g] = VDI_VADD(acc[g], e);
-        if (y && whole)
+        VDI_V e = whole ? VDI_VLOAD(x + i) : VDI_VLOADOR(x + i, VDI_VTAIL(n - i), vm);
+        e = VDI_PN(vdi__exp)(VDI_VSUB(e, vm));
+        if (!whole) {
+            VDI_T end[VDI_W] = {0};
+            VDI_VSTORET(end, VDI_VTAIL(n - i), e);
+            if (y) memcpy(y + i, end, (n - i) * sizeof *end);
+            e = VDI_VLOAD(end);
+        } else if (y) {
             VDI_VSTORE(y + i, e);
-        else if (y)
-            VDI_VSTORET(y + i, VDI_VTAIL(n - i), e);
+        }
+        acc[g] = VDI_VADD(acc[g], e);
         if (!whole) break;
     }
     return VDI_PN(vdi__reduce_groups)(acc, n);
 }
 
-/* The shift of one row: its maximum, or 0 where that is infinite (then exp(x - shift) is 0 or inf,
- * as it should be). */
-VDI_LOCAL VDI_T VDI_PN(vdi__row_shift)(size_t n, const VDI_T *x) {
-    const VDI_T m = VDI_PN(vdi__extreme)(n, x, (VDI_T)1);
-    return m - m == 0 || m != m ? m : (VDI_T)0;
-}
-VDI_LOCAL VDI_T VDI_PN(vdi__log_one)(VDI_T x) {
-    VDI_T r;
-    VDI_VSTORET(&r, VDI_VTAIL(1), VDI_PN(vdi__log_call)(VDI_VSET1(x)));
-    return r;
-}
-
-VDI_KERNEL void VDI_PN(vdi__kernel_logsumexp)(size_t rows, size_t cols, const void *x_, size_t ldx,
-                                              void *y_) {
+/* The shift of a row is its maximum, or 0 where that is infinite: then exp(x - shift) is 0 or inf,
+ * as it should be. */
+VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows, size_t cols,
+                                            const void *x_, size_t ldx, void *y_, size_t ldy) {
+    const VDI_T *x = (const VDI_T *)x_;
     VDI_T *y = (VDI_T *)y_;
-    for (size_t r = 0; r < rows; r++) {
-        const VDI_T *x = (const VDI_T *)x_ + r * ldx, m = VDI_PN(vdi__row_shift)(cols, x);
-        y[r] = m + VDI_PN(vdi__log_one)(VDI_PN(vdi__row_exp)(cols, x, m, NULL));
-    }
-}
-
-VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(size_t rows, size_t cols, const void *x_, size_t ldx,
-                                            void *y_, size_t ldy) {
-    for (size_t r = 0; r < rows; r++) {
-        const VDI_T *x = (const VDI_T *)x_ + r * ldx;
-        VDI_T *y = (VDI_T *)y_ + r * ldy;
-        const VDI_V s =
-            VDI_VSET1(VDI_PN(vdi__row_exp)(cols, x, VDI_PN(vdi__row_shift)(cols, x), y));
-        for (size_t i = 0; i < cols; i += VDI_W) {
-            const VDI_TAIL t = VDI_VTAIL(cols - i < VDI_W ? cols - i : VDI_W);
-            VDI_VSTORET(y + i, t, VDI_VDIV(VDI_VLOADT(y + i, t), s));
-        }
-    }
-}
-
-VDI_KERNEL void VDI_PN(vdi__kernel_log_softmax)(size_t rows, size_t cols, const void *x_,
-                                                size_t ldx, void *y_, size_t ldy) {
-    for (size_t r = 0; r < rows; r++) {
-        const VDI_T *x = (const VDI_T *)x_ + r * ldx, m = VDI_PN(vdi__row_shift)(cols, x);
-        VDI_T *y = (VDI_T *)y_ + r * ldy;
+    for (size_t r = 0; r < rows; r++, x += ldx, y += ldy) {
+        const VDI_T most = VDI_LENT(vdi__extreme)(cols, x, (VDI_T)1);
+        const VDI_T m = most - most == 0 || most != most ? most : (VDI_T)0;
+        const VDI_T sum = VDI_PN(vdi__row_exp)(cols, x, m, kind == VDI__SOFTMAX ? y : NULL);
+        VDI_T log_sum = 0;
         const VDI_V vm = VDI_VSET1(m);
-        const VDI_V l = VDI_VSET1(VDI_PN(vdi__log_one)(VDI_PN(vdi__row_exp)(cols, x, m, NULL)));
+        if (kind != VDI__SOFTMAX)
+            VDI_VSTORET(&log_sum, VDI_VTAIL(1), VDI_PN(vdi__log_call)(VDI_VSET1(sum)));
+        if (kind == VDI__LOGSUMEXP) {
+            *y = m + log_sum;
+            continue;
+        }
         for (size_t i = 0; i < cols; i += VDI_W) {
             const VDI_TAIL t = VDI_VTAIL(cols - i < VDI_W ? cols - i : VDI_W);
-            VDI_VSTORET(y + i, t, VDI_VSUB(VDI_VSUB(VDI_VLOADT(x + i, t), vm), l));
+            const VDI_V v = kind == VDI__SOFTMAX
+                                ? VDI_VDIV(VDI_VLOADT(y + i, t), VDI_VSET1(sum))
+                                : VDI_VSUB(VDI_VSUB(VDI_VLOADT(x + i, t), vm), VDI_VSET1(log_sum));
+            VDI_VSTORET(y + i, t, v);
         }
     }
 }

@@ -15,18 +15,9 @@
 #define VDI_KERNEL_RNN_H
 #include "gemm.h"
 
-#define VDI__KERNELS_RNN(X)                                                               \
-    X(gru_gates, void,                                                                    \
-      (size_t rows, size_t hidden, const void *xp, void *hp, const void *h, void *h_next, \
-       void *gates))                                                                      \
-    X(gru_gates_grad, void,                                                               \
-      (size_t rows, size_t hidden, const void *gates, const void *h, const void *dh_next, \
-       void *dxp, void *dhp, void *dh))
-
 /** One step for `rows` rows: h_next (rows,H) from xp (rows,3H) and h (rows,H). `work` holds rows *
- * 3H elements.
- *  gates (rows,4H) receives r, z, n and h W_n + b_n for the backward pass, or is NULL. h_next may
- *  be h. */
+ * 3H elements. gates (rows,4H) receives r, z, n and h W_n + b_n for the backward pass, or is NULL.
+ * h_next may be h. */
 VDI_API void vdi_gru_step(vdi_dtype dtype, size_t rows, size_t hidden, const void *xp,
                           const void *w_hh, const void *b_hh, const void *h, void *work,
                           void *h_next, void *gates);
@@ -35,13 +26,22 @@ VDI_API void vdi_gru_forward(vdi_dtype dtype, size_t t, size_t batch, size_t hid
                              const void *xp, const void *w_hh, const void *b_hh, const void *h0,
                              void *work, void *h, void *gates);
 /** Backward through a whole sequence. dh (T,B,H) is the gradient of the states and is used as
- * scratch; adds to dxp (T,B,3H), dw_hh (H,3H),
- *  db_hh (3H), dh0 (B,H) (each may be NULL except dxp). `work` holds vdi_gru_backward_work(...)
- *  elements. */
+ * scratch; adds to dxp (T,B,3H), dw_hh (H,3H), db_hh (3H), dh0 (B,H) (each may be NULL except dxp).
+ * `work` holds vdi_gru_backward_work(...) elements. */
 VDI_API void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t hidden, bool reverse,
                               const void *w_hh, const void *h0, const void *h, const void *gates,
                               void *dh, void *work, void *dxp, void *dw_hh, void *db_hh, void *dh0);
 VDI_API size_t vdi_gru_backward_work(size_t t, size_t batch, size_t hidden);
+
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
+#define VDI__KERNELS_RNN(X)                                                               \
+    X(gru_gates, OWN, void,                                                               \
+      (size_t rows, size_t hidden, const void *xp, void *hp, const void *h, void *h_next, \
+       void *gates))                                                                      \
+    X(gru_gates_grad, LENT, void,                                                         \
+      (size_t rows, size_t hidden, const void *gates, const void *h, const void *dh_next, \
+       void *dxp, void *dhp, void *dh))
 
 #endif /* VDI_KERNEL_RNN_H */
 
@@ -105,13 +105,14 @@ VDI__DEF void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t h
     const vdi__kernels *kernels = vdi__kernels_of(dtype);
     const size_t size = vdi_dtype_size(dtype), H = hidden, state = batch * H * size;
     char *dhp = (char *)work;
-    char *turned = dhp + 3 * t * state;
-    char *zeros = turned + 3 * H * H * size;
+    char *transposed = dhp + 3 * t * state;
+    char *zeros = transposed + 3 * H * H * size;
     char *carry = zeros + state;
     if (!state || !t) return;
     for (size_t i = 0; i < H; i++) {
         for (size_t j = 0; j < 3 * H; j++)
-            memcpy(turned + (j * H + i) * size, (const char *)w_hh + (i * 3 * H + j) * size, size);
+            memcpy(transposed + (j * H + i) * size, (const char *)w_hh + (i * 3 * H + j) * size,
+                   size);
     }
     memset(zeros, 0, state);
     if (!h0) h0 = zeros;
@@ -123,8 +124,8 @@ VDI__DEF void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t h
                                 dhp + 3 * at * state, carry);
         if (s || dh0) {
             void *to = s ? (char *)dh + previous * state : (char *)dh0;
-            vdi_gemm(dtype, VDI_GEMM_ACC, batch, H, 3 * H, dhp + 3 * at * state, 3 * H, turned, H,
-                     carry, H);
+            vdi_gemm(dtype, VDI_GEMM_ACC, batch, H, 3 * H, dhp + 3 * at * state, 3 * H, transposed,
+                     H, carry, H);
             kernels->axpby(batch * H, 1, carry, 1, to);
         }
     }

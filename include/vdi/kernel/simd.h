@@ -45,6 +45,14 @@
 #define VDI__CAT3_(a, b, c) a##b##c
 #define VDI__CAT3(a, b, c) VDI__CAT3_(a, b, c)
 #define VDI_PN(name) VDI__CAT3(name, VDI__ISA_SUFFIX, VDI__REAL_SUFFIX)
+/* AVX-512 borrows from AVX2 what gains nothing by longer vectors, and has the same bits on both. */
+#if VDI__ISA == VDI__ISA_AVX512 && VDI__HAVE_AVX2
+#define VDI_BORROWS 1
+#define VDI_LENT(name) VDI__CAT3(name, _avx2, VDI__REAL_SUFFIX)
+#else
+#define VDI_BORROWS 0
+#define VDI_LENT(name) VDI_PN(name)
+#endif
 
 #if VDI__REAL == 32
 #define VDI_T float
@@ -68,13 +76,13 @@
 /* A constant of the pass's type. */
 #define VDI_C(x) ((VDI_T)(x))
 
-#if VDI__ISA == 1
+#if VDI__ISA == VDI__ISA_SCALAR
 #include "simd_scalar.h"
-#elif VDI__ISA == 2
+#elif VDI__ISA == VDI__ISA_SSE2
 #include "simd_sse2.h"
-#elif VDI__ISA == 3
+#elif VDI__ISA == VDI__ISA_AVX2
 #include "simd_avx2.h"
-#elif VDI__ISA == 4
+#elif VDI__ISA == VDI__ISA_AVX512
 #include "simd_avx512.h"
 #else
 #include "simd_neon.h"
@@ -96,3 +104,9 @@
 /* A helper that is called: code that would be long in many places. */
 #define VDI_SHARED VDI__NOINLINE VDI_KERNEL
 #define VDI_LOCAL VDI__UNUSED VDI__ALWAYS_INLINE VDI__TARGET static inline
+/* A step of several functions: inlined where speed counts. */
+#if VDI_FALLBACK
+#define VDI_STEP VDI_SHARED
+#else
+#define VDI_STEP VDI_LOCAL
+#endif

@@ -2,6 +2,8 @@
 #define VDI__ISA_SUFFIX _avx2
 #define VDI__TARGET __attribute__((target("avx2,fma")))
 #define VDI_REGISTERS 16
+#define VDI_FALLBACK 0
+#define VDI_MASKS 1
 #define VDI_FMA 1
 #define VDI_TAIL __m256i
 #define VDI_I __m256i

@@ -3,6 +3,8 @@
 #define VDI__ISA_SUFFIX _avx512
 #define VDI__TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #define VDI_REGISTERS 32
+#define VDI_FALLBACK 0
+#define VDI_MASKS 1
 #define VDI_FMA 1
 /* every lane: the unmasked forms of some intrinsics start from an undefined vector, of which g++ 12
  * warns */

@@ -17,6 +17,11 @@
 #undef VDI_KERNEL
 #undef VDI_LOCAL
 #undef VDI_SHARED
+#undef VDI_STEP
+#undef VDI_BORROWS
+#undef VDI_LENT
+#undef VDI_FALLBACK
+#undef VDI_MASKS
 #undef VDI_V
 #undef VDI_I
 #undef VDI_M

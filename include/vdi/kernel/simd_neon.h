@@ -3,6 +3,8 @@
 #define VDI__ISA_SUFFIX _neon
 #define VDI__TARGET
 #define VDI_REGISTERS 32
+#define VDI_FALLBACK 0
+#define VDI_MASKS 0
 #define VDI_FMA 1
 #define VDI_TAIL size_t
 #define VDI_VTAIL(n) ((size_t)(n))

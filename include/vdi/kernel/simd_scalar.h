@@ -4,6 +4,8 @@
 #define VDI__TARGET
 #define VDI_W 1
 #define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
 #define VDI_V VDI_T
 #define VDI_I VDI_IT
 #define VDI_M bool

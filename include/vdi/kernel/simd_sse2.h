@@ -3,6 +3,8 @@
 #define VDI__ISA_SUFFIX _sse2
 #define VDI__TARGET __attribute__((target("sse2")))
 #define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
 #define VDI_FMA 0
 #define VDI_TAIL size_t
 #define VDI_VTAIL(n) ((size_t)(n))

@@ -31,27 +31,11 @@ typedef struct vdi__linalg_kernels {
 
 static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
-    {&vdi__linalg_kernels_scalar_f32, &vdi__linalg_kernels_scalar_f64},
-#if VDI__HAVE_SSE2
-    {&vdi__linalg_kernels_sse2_f32, &vdi__linalg_kernels_sse2_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_AVX2
-    {&vdi__linalg_kernels_avx2_f32, &vdi__linalg_kernels_avx2_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_AVX512
-    {&vdi__linalg_kernels_avx512_f32, &vdi__linalg_kernels_avx512_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_NEON
-    {&vdi__linalg_kernels_neon_f32, &vdi__linalg_kernels_neon_f64},
-#else
-    {NULL, NULL},
-#endif
+    VDI__TABLE_ROWS(VDI__HAVE_SCALAR, vdi__linalg_kernels, scalar),
+    VDI__TABLE_ROWS(VDI__HAVE_SSE2, vdi__linalg_kernels, sse2),
+    VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__linalg_kernels, avx2),
+    VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__linalg_kernels, avx512),
+    VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__linalg_kernels, neon),
 };
 
 VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {

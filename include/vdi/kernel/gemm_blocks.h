@@ -1,0 +1,289 @@
+/* kernel/gemm_blocks.h - how a product is cut into register tiles, the same on every path
+ *
+ * Not for users. A register tile of MR rows x NV vectors (gemm_body.h) walks over k. Around it:
+ *   blocks of k (C is reloaded, so the chain goes on),
+ *   blocks of rows, so that a part of A is in a near cache when the next panel needs it,
+ *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
+ *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
+ *   when its rows lie far apart.
+ * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
+ * columns is computed turned over, with the lanes across the rows; one with a single row runs over
+ * wide panels. docs/guide/kernels.md has the measurements.
+ */
+#ifndef VDI_KERNEL_GEMM_BLOCKS_H
+#define VDI_KERNEL_GEMM_BLOCKS_H
+#include "elementwise.h"
+#include "gemm.h"
+#endif
+
+#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_GEMM_BLOCKS_C)
+#define VDI_KERNEL_GEMM_BLOCKS_C
+
+/* What the cutting has to know of a path. */
+typedef struct vdi__gemm_path {
+    size_t size, lanes;           /* bytes of a real, reals of a vector */
+    int shift;                    /* lanes = 1 << shift: a division would take longer than a tile */
+    size_t vectors;               /* NV: most vectors of columns in a tile */
+    size_t rows[4];               /* MR: most rows of a tile of 1 ... NV vectors */
+    size_t steps;                 /* a block of k */
+    bool masks_full, masks_small; /* is a cut vector of B loaded through a mask? in a full tile, in
+                                     one of at most 4 rows */
+    vdi__tile_fn *tile[3][4];     /* by rows (more than 4, 2 to 4, 1) and vectors */
+    vdi__tile_fn *row[3];         /* one row, 16, 8 and 4 vectors; or NULL */
+    void (*pack)(bool transposed, size_t steps, size_t cols, const void *b, size_t ldb, void *to,
+                 size_t width);
+    vdi__unary_fn *act[VDI_ACT_EXP + 1];
+} vdi__gemm_path;
+
+enum {
+    VDI__GEMM_ROWS = 1024, /* a block of rows */
+    VDI__GEMM_FEW = 64,    /* a block of k where a panel is used once: it has to stay in the
+                              first-level cache until then */
+    VDI__GEMM_SLIM = 4,    /* most columns of a product that is turned over */
+    VDI__GEMM_VECTORS = 4, /* most of `vectors` */
+    VDI__GEMM_LINE = 64,   /* bytes of a cache line, and most bytes of a vector */
+    VDI__GEMM_PANEL = 61440
+};
+
+/* Vectors that n reals fill, or begin. */
+VDI__FN size_t vdi__gemm_vectors(const vdi__gemm_path *path, size_t n) {
+    return (n + path->lanes - 1) >> path->shift;
+}
+
+/* Where a buffer on the stack begins a cache line. */
+VDI__FN char *vdi__gemm_align(char *p) {
+    return p + ((VDI__GEMM_LINE - ((uintptr_t)p & (VDI__GEMM_LINE - 1))) & (VDI__GEMM_LINE - 1));
+}
+
+/* y = act(x) over a block of finished rows, while they are in the cache */
+VDI__NOINLINE VDI__FN void vdi__gemm_act(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                                         size_t rows, size_t cols, char *c, size_t ldc) {
+    vdi__unary_fn *act = path->act[g->act];
+    const double p = g->act == VDI_ACT_LEAKY_RELU && g->act_param == 0 ? 0.2 : g->act_param;
+    if (ldc == cols) {
+        cols *= rows;
+        rows = 1;
+    }
+    for (size_t i = 0; i < rows; i++, c += ldc * path->size)
+        act(cols, p, c, c);
+}
+
+/* n reals that lie `from_step` and `to_step` reals apart */
+VDI__FN void vdi__gemm_copy(size_t size, size_t n, const char *from, size_t from_step, char *to,
+                            size_t to_step) {
+    for (size_t i = 0; i < n; i++) {
+        if (size == sizeof(float))
+            ((float *)(void *)to)[i * to_step] = ((const float *)(const void *)from)[i * from_step];
+        else
+            ((double *)(void *)to)[i * to_step] =
+                ((const double *)(const void *)from)[i * from_step];
+    }
+}
+
+/* At most four columns: C' = B' A', a tile of n rows whose lanes are rows of C. */
+VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    char space[(VDI__GEMM_FEW * VDI__GEMM_VECTORS + 1) * VDI__GEMM_LINE];
+    char spare[(VDI__GEMM_SLIM * VDI__GEMM_VECTORS + 1) * VDI__GEMM_LINE];
+    char *const panel = vdi__gemm_align(space), *const out = vdi__gemm_align(spare);
+    const size_t size = path->size, lanes = path->lanes, width = path->vectors * lanes;
+    const char *a = (const char *)g->a, *b = (const char *)g->b, *bias = (const char *)g->bias;
+    char *c = (char *)g->c;
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
+    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    vdi__tile t;
+    t.c = out;
+    t.init = out;
+    t.ldc = t.ldinit = width;
+    t.ahead = false;
+    t.ars = tb ? g->ldb : 1;
+    t.acs = tb ? 1 : g->ldb;
+    t.rows = g->n;
+    for (size_t i = 0; i < g->m; i += width, c += width * g->ldc * size) {
+        const size_t cols = VDI__MIN(g->m - i, width), nv = vdi__gemm_vectors(path, cols);
+        const bool cut = cols < nv * lanes;
+        vdi__tile_fn *run = path->tile[g->n > 1 ? 1 : 2][nv - 1];
+        t.cols = cols;
+        for (size_t q = 0; q < g->n; q++) {
+            char *row = out + q * width * size;
+            if (accumulate)
+                vdi__gemm_copy(size, cols, c + q * size, g->ldc, row, 1);
+            else if (bias)
+                vdi__gemm_copy(size, cols, bias + q * size, 0, row, 1);
+            else
+                memset(row, 0, cols * size);
+        }
+        for (size_t p = 0; p < g->k; p += t.k) {
+            const char *from = ta ? a + (p * g->lda + i) * size : a + (i * g->lda + p) * size;
+            t.k = VDI__MIN(g->k - p, (size_t)VDI__GEMM_FEW);
+            t.a = b + p * t.acs * size;
+            t.b = from;
+            t.ldb = g->lda;
+            if (!ta || (cut && !path->masks_small)) {
+                path->pack(!ta, t.k, cols, from, g->lda, panel, nv * lanes);
+                t.b = panel;
+                t.ldb = nv * lanes;
+            }
+            run(&t);
+        }
+        if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->n, cols, out, width);
+        for (size_t q = 0; q < g->n; q++)
+            vdi__gemm_copy(size, cols, out + q * width * size, 1, c + q * size, g->ldc);
+    }
+}
+
+/* One row and B as it lies: wide panels, since few chains would wait for each other. Returns the
+ * columns done. */
+VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const char *from = (const char *)(g->flags & VDI_GEMM_ACC ? g->c : g->bias);
+    const size_t size = path->size, lanes = path->lanes;
+    size_t done = 0;
+    vdi__tile t;
+    t.a = g->a;
+    t.ahead = false;
+    t.ars = 0;
+    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
+    t.ldb = g->ldb;
+    t.k = g->k;
+    t.rows = 1;
+    t.ldc = t.ldinit = 0;
+    while (done < g->n) {
+        const size_t left = g->n - done;
+        const size_t vectors =
+            path->masks_small ? vdi__gemm_vectors(path, left) : left >> path->shift;
+        vdi__tile_fn *run;
+        size_t nv;
+        if (!vectors) break;
+        if (vectors < 4) {
+            nv = VDI__MIN(vectors, (size_t)2);
+            run = path->tile[2][nv - 1];
+        } else {
+            const int w = vectors >= 16 && path->row[0] ? 0 : vectors >= 8 && path->row[1] ? 1 : 2;
+            nv = (size_t)16 >> w;
+            run = path->row[w];
+        }
+        t.cols = VDI__MIN(left, nv * lanes);
+        t.b = (const char *)g->b + done * size;
+        t.c = (char *)g->c + done * size;
+        t.init = from ? from + done * size : NULL;
+        run(&t);
+        done += t.cols;
+    }
+    if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, 1, done, (char *)g->c, done);
+    return done;
+}
+
+/* The general case, for the columns from `start` on; panel: memory for one, or NULL where none has
+ * to be packed. */
+VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                                            size_t start, char *panel) {
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
+    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    const char *bias = accumulate ? NULL : (const char *)g->bias;
+    const size_t size = path->size, lanes = path->lanes, most = path->vectors;
+    const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
+    const size_t row_a = ars * size, row_c = g->ldc * size;
+    const size_t steps = tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : path->steps;
+    vdi__tile t;
+    size_t p = 0;
+    t.ars = ars;
+    t.acs = acs;
+    t.ldc = g->ldc;
+    t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
+    do {
+        const bool first = p == 0, last = g->k - p <= steps;
+        t.k = VDI__MIN(g->k - p, steps);
+        for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
+            const size_t i1 = VDI__MIN(g->m, i0 + VDI__GEMM_ROWS);
+            const bool far = g->ldb * size >= 2048 && i1 - i0 >= 32;
+            const bool masks = path->masks_full || (path->masks_small && i1 - i0 <= 4);
+            size_t j = start, left = vdi__gemm_vectors(path, g->n - start);
+            while (left > 0) {
+                /* the last two panels share what is left, since a narrow one is slow */
+                const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
+                const size_t cols = VDI__MIN(g->n - j, nv * lanes), mr = path->rows[nv - 1];
+                t.b = (const char *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j) * size;
+                t.ldb = g->ldb;
+                t.cols = cols;
+                if (tb || far || (cols < nv * lanes && !masks)) {
+                    path->pack(tb, t.k, cols, t.b, g->ldb, panel, nv * lanes);
+                    t.b = panel;
+                    t.ldb = nv * lanes;
+                }
+                const char *a = (const char *)g->a + (i0 * ars + p * acs) * size;
+                char *c = (char *)g->c + (i0 * g->ldc + j) * size;
+                const bool goes_on = !first || accumulate;
+                t.init = bias ? bias + j * size : NULL;
+                t.ldinit = goes_on ? g->ldc : 0;
+                for (size_t i = i1 - i0; i > 0; i -= t.rows) {
+                    t.rows = VDI__MIN(i, mr);
+                    /* two tiles of 4 cost less than one of 6 and one for 2 */
+                    if (i == 8 && mr < 8) t.rows = 4;
+                    t.a = a;
+                    t.c = c;
+                    if (goes_on) t.init = c;
+                    path->tile[t.rows > 4 ? 0 : t.rows > 1 ? 1 : 2][nv - 1](&t);
+                    if (last && g->act != VDI_ACT_NONE)
+                        vdi__gemm_act(path, g, t.rows, cols, c, g->ldc);
+                    a += t.rows * row_a;
+                    c += t.rows * row_c;
+                }
+                j += cols;
+                left -= nv;
+            }
+        }
+        p += steps;
+    } while (p < g->k);
+}
+
+VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                                            size_t start) {
+    char space[VDI__GEMM_PANEL + VDI__GEMM_LINE];
+    VDI_ASSERT(path->steps * path->vectors * path->lanes * path->size <= VDI__GEMM_PANEL);
+    vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
+}
+
+/* A product that is one tile, and reads B in place; false if it is not. */
+VDI__FN bool vdi__gemm_tile(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const size_t nv = vdi__gemm_vectors(path, g->n);
+    vdi__tile t;
+    if ((g->flags & VDI_GEMM_TB) || nv > path->vectors || g->k > path->steps) return false;
+    if (g->m > path->rows[nv - 1]) return false;
+    if (g->n < nv << path->shift && !path->masks_full && !(path->masks_small && g->m <= 4))
+        return false;
+    t.a = g->a;
+    t.b = g->b;
+    t.c = g->c;
+    t.init = g->flags & VDI_GEMM_ACC ? g->c : g->bias;
+    t.ldinit = g->flags & VDI_GEMM_ACC ? g->ldc : 0;
+    t.ars = g->flags & VDI_GEMM_TA ? 1 : g->lda;
+    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
+    t.ldb = g->ldb;
+    t.ldc = g->ldc;
+    t.k = g->k;
+    t.rows = g->m;
+    t.cols = g->n;
+    t.ahead = false;
+    path->tile[g->m > 4 ? 0 : 1][nv - 1](&t);
+    if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->m, g->n, (char *)g->c, g->ldc);
+    return true;
+}
+
+VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const size_t lanes = path->lanes;
+    const bool tb = (g->flags & VDI_GEMM_TB) != 0;
+    size_t done = 0;
+    if (g->m == 0 || g->n == 0) return;
+    if (g->m > 1 && vdi__gemm_tile(path, g)) return;
+    if (g->n <= VDI__MIN((size_t)VDI__GEMM_SLIM, lanes / 4) && g->m >= lanes) {
+        vdi__gemm_slim(path, g);
+        return;
+    }
+    if (g->m == 1 && !tb) done = vdi__gemm_row(path, g);
+    if (done == g->n) return;
+    if (tb || g->ldb * path->size >= 2048 ||
+        (!path->masks_full && ((g->n - done) & (lanes - 1)) != 0))
+        vdi__gemm_packed(path, g, done);
+    else
+        vdi__gemm_blocks(path, g, done, NULL);
+}
+#endif
