@@ -505,6 +505,8 @@
  *   VDI_NO_SIMD     scalar code alone: smallest object, 5 to 20 times slower
  *   VDI_NO_SSE2, VDI_NO_AVX2, VDI_NO_AVX512, VDI_NO_NEON   leave one path out: shorter compile,
  *                                                          smaller object
+ *   VDI_ALL_PATHS    the scalar path, too, where the processor is sure to have a vector path: for
+ *                    comparisons; a fifth more to compile
  *   VDI_NO_THREADS   no pthreads or Win32 threads: a pool runs its jobs on the caller; same results
  *   VDI_NO_STDIO     no <stdio.h>: io then reads and writes through callbacks alone
  *   VDI_SELF         the name by which the single file can include itself (default "vdi.h"; set it
@@ -2166,7 +2168,14 @@ VDI_API vdi_simd vdi_simd_active(void);
  * available. */
 VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 
-/* Which paths this build contains. The values of VDI__ISA are those of vdi_simd. */
+/* The values of VDI__ISA in a pass are those of vdi_simd. */
+#define VDI__ISA_SCALAR 1
+#define VDI__ISA_SSE2 2
+#define VDI__ISA_AVX2 3
+#define VDI__ISA_AVX512 4
+#define VDI__ISA_NEON 5
+
+/* Which paths this build contains. */
 #if !defined(VDI_NO_SIMD) && VDI__GNU && !defined(__TINYC__)
 #if defined(__x86_64__) || defined(__i386__)
 #ifndef VDI_NO_SSE2
@@ -2195,6 +2204,18 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI__HAVE_NEON 0
 #endif
 
+/* The scalar path is there where no vector path is certain to run, or where it is asked for: the
+ * tests hold the others against it. */
+#if defined(VDI_ALL_PATHS)
+#define VDI__HAVE_SCALAR 1
+#elif VDI__HAVE_NEON
+#define VDI__HAVE_SCALAR 0
+#elif VDI__HAVE_SSE2 && defined(__SSE2__)
+#define VDI__HAVE_SCALAR 0
+#else
+#define VDI__HAVE_SCALAR 1
+#endif
+
 #endif /* VDI_KERNEL_CPU_H */
 
 
@@ -2204,6 +2225,161 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #ifndef VDI_KERNEL_SIMD_SUPPORT_H
 #define VDI_KERNEL_SIMD_SUPPORT_H
 #endif
+
+
+/* ======== kernel/elementwise.h ======== */
+/* kernel/elementwise.h - functions of one and two arguments over arrays
+ *
+ * Do this:
+ *     float x[1000], y[1000];
+ *     vdi_exp(VDI_F32, 1000, x, y);                        y may be x
+ *     vdi_binary(VDI_F32, VDI_MUL, 1000, x, 1, y, 1, y);   y = x * y
+ *     vdi_tensor_binary(VDI_ADD, a, b, c, &err);           any strides, NumPy's broadcasting
+ *
+ * `dtype` is VDI_F32 or VDI_F64. Arrays are contiguous and need no alignment. An output may be an
+ * input itself, but may not overlap one in part. Every function takes NaN to NaN and infinities and
+ * signed zeros as IEEE 754 and C's Annex F say, except where noted. Errors in ulp, for finite
+ * results that are not denormal, are listed in docs/results/accuracy.md.
+ */
+#ifndef VDI_KERNEL_ELEMENTWISE_H
+#define VDI_KERNEL_ELEMENTWISE_H
+
+/** Functions of one argument. `p` is the parameter of those that have one. */
+typedef enum vdi_unary_op {
+    VDI_EXP = 0,
+    VDI_LOG,
+    VDI_LOG1P,
+    VDI_EXPM1,
+    VDI_TANH,
+    VDI_SIGMOID,
+    VDI_SOFTPLUS, /**< log(1 + exp(x)) */
+    VDI_RELU,
+    VDI_LEAKY_RELU, /**< x > 0 ? x : p x */
+    VDI_ELU,        /**< x > 0 ? x : p (exp(x) - 1) */
+    VDI_SQRT,
+    VDI_RSQRT, /**< 1 / sqrt(x), two roundings */
+    VDI_RECIPROCAL,
+    VDI_ERF,
+    VDI_LGAMMA, /**< log |Gamma(x)| */
+    VDI_DIGAMMA,
+    VDI_ABS,
+    VDI_NEG,
+    VDI_SQUARE,
+    VDI_SIN,
+    VDI_COS,
+    VDI_IDENTITY
+} vdi_unary_op;
+/** How many there are. */
+#define VDI_UNARY_COUNT (0 VDI__UNARY_LIST(VDI__ONE_MORE))
+
+/** Functions of two arguments. */
+typedef enum vdi_binary_op {
+    VDI_ADD = 0,
+    VDI_SUB,
+    VDI_MUL,
+    VDI_DIV,
+    VDI_MAX, /**< NaN if either is NaN */
+    VDI_MIN, /**< NaN if either is NaN */
+    VDI_POW
+} vdi_binary_op;
+/** How many there are. */
+#define VDI_BINARY_COUNT (0 VDI__BINARY_LIST(VDI__ONE_MORE))
+
+/** The op's name, such as "softplus". */
+VDI_API const char *vdi_unary_name(vdi_unary_op op);
+VDI_API const char *vdi_binary_name(vdi_binary_op op);
+
+/** y[i] = op(x[i]), i < n. */
+VDI_API void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
+                       void *y);
+/** dx[i] += dy[i] * op'(x[i]), where y = op(x). At a kink the derivative from the left. */
+VDI_API void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
+                            const void *y, const void *dy, void *dx);
+/** y[i] = op(a[i * a_step], b[i * b_step]); a step is 0 or 1. */
+VDI_API void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step,
+                        const void *b, int b_step, void *y);
+/** y[i] = value. */
+VDI_API void vdi_fill(vdi_dtype dtype, size_t n, double value, void *y);
+/** y = alpha x + beta y; with beta = 0, y is not read. */
+VDI_API void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta,
+                       void *y);
+/** y[i] += a[i * a_step] * b[i * b_step], fused; a step is 0 or 1. */
+VDI_API void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b,
+                        int b_step, void *y);
+/** y[i] = x[i] held between low and high; NaN stays. */
+VDI_API void vdi_clip(vdi_dtype dtype, size_t n, double low, double high, const void *x, void *y);
+
+/** y[i] = f(x[i]): vdi_unary with the function in the name. */
+VDI_API void vdi_exp(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_log(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_log1p(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_expm1(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_tanh(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_sigmoid(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_softplus(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_lgamma(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_digamma(vdi_dtype dtype, size_t n, const void *x, void *y);
+VDI_API void vdi_erf(vdi_dtype dtype, size_t n, const void *x, void *y);
+
+/** y = op(x) over tensors of one shape and dtype, any strides; y may be x. */
+VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x,
+                                                  vdi_tensor y, vdi_error *err);
+/** y = op(a, b); a and b broadcast to the shape of y. */
+VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b,
+                                                   vdi_tensor y, vdi_error *err);
+
+/* ---- private: the kernels ----------------------------------------------------------------------
+ * A row for each op, in the order of the enum: its kernel and its derivative's are made from the row
+ * of that name in elementwise_body.h. OWN: compiled for each path; LENT: AVX-512 uses AVX2's, since
+ * the memory is what takes the time, or nobody waits for it. First the function, then its derivative.
+ */
+#define VDI__ONE_MORE(op, name, ...) +1
+#define VDI__UNARY_LIST(X)                    \
+    X(VDI_EXP, exp, OWN, LENT)                \
+    X(VDI_LOG, log, OWN, LENT)                \
+    X(VDI_LOG1P, log1p, OWN, LENT)            \
+    X(VDI_EXPM1, expm1, OWN, LENT)            \
+    X(VDI_TANH, tanh, OWN, LENT)              \
+    X(VDI_SIGMOID, sigmoid, OWN, LENT)        \
+    X(VDI_SOFTPLUS, softplus, OWN, OWN)       \
+    X(VDI_RELU, relu, LENT, LENT)             \
+    X(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
+    X(VDI_ELU, elu, OWN, LENT)                \
+    X(VDI_SQRT, sqrt, LENT, LENT)             \
+    X(VDI_RSQRT, rsqrt, LENT, LENT)           \
+    X(VDI_RECIPROCAL, reciprocal, LENT, LENT) \
+    X(VDI_ERF, erf, OWN, OWN)                 \
+    X(VDI_LGAMMA, lgamma, OWN, OWN)           \
+    X(VDI_DIGAMMA, digamma, OWN, OWN)         \
+    X(VDI_ABS, abs, LENT, LENT)               \
+    X(VDI_NEG, neg, LENT, LENT)               \
+    X(VDI_SQUARE, square, LENT, LENT)         \
+    X(VDI_SIN, sin, OWN, OWN)                 \
+    X(VDI_COS, cos, OWN, OWN)                 \
+    X(VDI_IDENTITY, identity, LENT, LENT)
+#define VDI__BINARY_LIST(X) \
+    X(VDI_ADD, add, LENT)   \
+    X(VDI_SUB, sub, LENT)   \
+    X(VDI_MUL, mul, LENT)   \
+    X(VDI_DIV, div, LENT)   \
+    X(VDI_MAX, max, LENT)   \
+    X(VDI_MIN, min, LENT)   \
+    X(VDI_POW, pow, LENT)
+typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
+/* dx += dy * f'(x), with y = f(x) given */
+typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,
+                                void *dx);
+/* steps are 0 (one value for all) or 1 */
+typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step,
+                            void *y);
+#define VDI__KERNELS_ELEMENTWISE(X)                                                    \
+    X(fill, LENT, void, (size_t n, double value, void *y))                             \
+    X(axpby, OWN, void, (size_t n, double alpha, const void *x, double beta, void *y)) \
+    X(muladd, OWN, void,                                                               \
+      (size_t n, const void *a, int a_step, const void *b, int b_step, void *y))       \
+    X(clip, LENT, void, (size_t n, double low, double high, const void *x, void *y))
+
+#endif /* VDI_KERNEL_ELEMENTWISE_H */
 
 
 /* ======== kernel/gemm.h ======== */
@@ -2241,30 +2417,6 @@ typedef enum vdi_act {
     VDI_ACT_EXP
 } vdi_act;
 
-/* the request of one product; every pointer and stride in elements of the pass's real type */
-typedef struct vdi__gemm_args {
-    int flags;
-    size_t m, n, k;
-    const void *a, *b;
-    size_t lda, ldb, ldc;
-    void *c;
-    const void *bias; /* (n) or NULL: what the chains begin at, unless VDI_GEMM_ACC */
-    vdi_act act;
-    double act_param;
-} vdi__gemm_args;
-/* one register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
- * acs], (p,j) of B at b[p * ldb + j] */
-typedef struct vdi__tile {
-    const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
-    void *c;
-    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
-    bool ahead; /* C is large: fetch the next tile of it early */
-} vdi__tile;
-typedef void vdi__tile_fn(const vdi__tile *t);
-#define VDI__KERNELS_GEMM(X)                 \
-    X(gemm, void, (const vdi__gemm_args *g)) \
-    X(act_grad, void, (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
-
 /** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
 VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
                       size_t lda, const void *b, size_t ldb, void *c, size_t ldc);
@@ -2284,7 +2436,52 @@ VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const v
 VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y,
                           const void *dy, void *dz);
 
+/* ---- private ----------------------------------------------------------------------------------- */
+
+/* The request of one product; every pointer and stride in elements of the pass's real type */
+typedef struct vdi__gemm_args {
+    int flags;
+    size_t m, n, k;
+    const void *a, *b;
+    size_t lda, ldb, ldc;
+    void *c;
+    const void *bias; /* (n) or NULL: what the chains begin at, unless VDI_GEMM_ACC */
+    vdi_act act;
+    double act_param;
+} vdi__gemm_args;
+/* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
+ * acs], (p,j) of B at b[p * ldb + j] */
+typedef struct vdi__tile {
+    const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
+    void *c;
+    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
+    bool ahead; /* C is large: fetch the next tile of it early */
+} vdi__tile;
+typedef void vdi__tile_fn(const vdi__tile *t);
+#define VDI__KERNELS_GEMM(X)                      \
+    X(gemm, OWN, void, (const vdi__gemm_args *g)) \
+    X(act_grad, LENT, void,                       \
+      (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
+
 #endif /* VDI_KERNEL_GEMM_H */
+
+
+/* ======== kernel/gemm_blocks.h ======== */
+/* kernel/gemm_blocks.h - how a product is cut into register tiles, the same on every path
+ *
+ * Not for users. A register tile of MR rows x NV vectors (gemm_body.h) walks over k. Around it:
+ *   blocks of k (C is reloaded, so the chain goes on),
+ *   blocks of rows, so that a part of A is in a near cache when the next panel needs it,
+ *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
+ *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
+ *   when its rows lie far apart.
+ * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
+ * columns is computed turned over, with the lanes across the rows; one with a single row runs over
+ * wide panels. docs/guide/kernels.md has the measurements.
+ */
+#ifndef VDI_KERNEL_GEMM_BLOCKS_H
+#define VDI_KERNEL_GEMM_BLOCKS_H
+#endif
 
 
 /* ======== kernel/conv.h ======== */
@@ -2344,140 +2541,6 @@ VDI_API void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_sh
 #endif /* VDI_KERNEL_CONV_H */
 
 
-/* ======== kernel/elementwise.h ======== */
-/* kernel/elementwise.h - functions of one and two arguments over arrays
- *
- * Do this:
- *     float x[1000], y[1000];
- *     vdi_exp(VDI_F32, 1000, x, y);                        y may be x
- *     vdi_binary(VDI_F32, VDI_MUL, 1000, x, 1, y, 1, y);   y = x * y
- *     vdi_tensor_binary(VDI_ADD, a, b, c, &err);           any strides, NumPy's broadcasting
- *
- * `dtype` is VDI_F32 or VDI_F64. Arrays are contiguous and need no alignment. An output may be an
- * input itself, but may not overlap one in part. Every function takes NaN to NaN and infinities and
- * signed zeros as IEEE 754 and C's Annex F say, except where noted. Errors in ulp, for finite
- * results that are not denormal, are listed in docs/results/accuracy.md.
- */
-#ifndef VDI_KERNEL_ELEMENTWISE_H
-#define VDI_KERNEL_ELEMENTWISE_H
-
-/** Functions of one argument. `p` is the parameter of those that have one. */
-typedef enum vdi_unary_op {
-    VDI_EXP = 0,
-    VDI_LOG,
-    VDI_LOG1P,
-    VDI_EXPM1,
-    VDI_TANH,
-    VDI_SIGMOID,
-    VDI_SOFTPLUS, /**< log(1 + exp(x)) */
-    VDI_RELU,
-    VDI_LEAKY_RELU, /**< x > 0 ? x : p x */
-    VDI_ELU,        /**< x > 0 ? x : p (exp(x) - 1) */
-    VDI_SQRT,
-    VDI_RSQRT, /**< 1 / sqrt(x), two roundings */
-    VDI_RECIPROCAL,
-    VDI_ERF,
-    VDI_LGAMMA, /**< log |Gamma(x)| */
-    VDI_DIGAMMA,
-    VDI_ABS,
-    VDI_NEG,
-    VDI_SQUARE,
-    VDI_SIN,
-    VDI_COS,
-    VDI_IDENTITY
-} vdi_unary_op;
-/** How many there are. */
-#define VDI_UNARY_COUNT 22
-
-/** Functions of two arguments. */
-typedef enum vdi_binary_op {
-    VDI_ADD = 0,
-    VDI_SUB,
-    VDI_MUL,
-    VDI_DIV,
-    VDI_MAX, /**< NaN if either is NaN */
-    VDI_MIN, /**< NaN if either is NaN */
-    VDI_POW
-} vdi_binary_op;
-/** How many there are. */
-#define VDI_BINARY_COUNT 7
-
-/* One kernel of each kind per op; the lists give the names by which `vdi info --kernels` and the
- * tests know them. */
-#define VDI__UNARY_LIST(X) \
-    X(exp)                 \
-    X(log)                 \
-    X(log1p)               \
-    X(expm1)               \
-    X(tanh)                \
-    X(sigmoid)             \
-    X(softplus)            \
-    X(relu)                \
-    X(leaky_relu)          \
-    X(elu)                 \
-    X(sqrt)                \
-    X(rsqrt)               \
-    X(reciprocal) X(erf) X(lgamma) X(digamma) X(abs) X(neg) X(square) X(sin) X(cos) X(identity)
-#define VDI__BINARY_LIST(X) X(add) X(sub) X(mul) X(div) X(max) X(min) X(pow)
-typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
-/* dx += dy * f'(x), with y = f(x) given */
-typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,
-                                void *dx);
-/* steps are 0 (one value for all) or 1 */
-typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, int b_step,
-                            void *y);
-#define VDI__KERNELS_ELEMENTWISE(X)                                                            \
-    X(fill, void, (size_t n, double value, void *y))                                           \
-    X(axpby, void, (size_t n, double alpha, const void *x, double beta, void *y))              \
-    X(muladd, void, (size_t n, const void *a, int a_step, const void *b, int b_step, void *y)) \
-    X(clip, void, (size_t n, double low, double high, const void *x, void *y))
-
-/** The op's name, such as "softplus". */
-VDI_API const char *vdi_unary_name(vdi_unary_op op);
-VDI_API const char *vdi_binary_name(vdi_binary_op op);
-
-/** y[i] = op(x[i]), i < n. */
-VDI_API void vdi_unary(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
-                       void *y);
-/** dx[i] += dy[i] * op'(x[i]), where y = op(x). At a kink the derivative from the left. */
-VDI_API void vdi_unary_grad(vdi_dtype dtype, vdi_unary_op op, double p, size_t n, const void *x,
-                            const void *y, const void *dy, void *dx);
-/** y[i] = op(a[i * a_step], b[i * b_step]); a step is 0 or 1. */
-VDI_API void vdi_binary(vdi_dtype dtype, vdi_binary_op op, size_t n, const void *a, int a_step,
-                        const void *b, int b_step, void *y);
-/** y[i] = value. */
-VDI_API void vdi_fill(vdi_dtype dtype, size_t n, double value, void *y);
-/** y = alpha x + beta y; with beta = 0, y is not read. */
-VDI_API void vdi_axpby(vdi_dtype dtype, size_t n, double alpha, const void *x, double beta,
-                       void *y);
-/** y[i] += a[i * a_step] * b[i * b_step], fused; a step is 0 or 1. */
-VDI_API void vdi_muladd(vdi_dtype dtype, size_t n, const void *a, int a_step, const void *b,
-                        int b_step, void *y);
-/** y[i] = x[i] held between low and high; NaN stays. */
-VDI_API void vdi_clip(vdi_dtype dtype, size_t n, double low, double high, const void *x, void *y);
-
-/** y[i] = f(x[i]): vdi_unary with the function in the name. */
-VDI_API void vdi_exp(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_log(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_log1p(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_expm1(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_tanh(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_sigmoid(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_softplus(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_lgamma(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_digamma(vdi_dtype dtype, size_t n, const void *x, void *y);
-VDI_API void vdi_erf(vdi_dtype dtype, size_t n, const void *x, void *y);
-
-/** y = op(x) over tensors of one shape and dtype, any strides; y may be x. */
-VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi_tensor x,
-                                                  vdi_tensor y, vdi_error *err);
-/** y = op(a, b); a and b broadcast to the shape of y. */
-VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b,
-                                                   vdi_tensor y, vdi_error *err);
-
-#endif /* VDI_KERNEL_ELEMENTWISE_H */
-
-
 /* ======== kernel/optim.h ======== */
 /* kernel/optim.h - the inner loops of the optimisers
  *
@@ -2488,13 +2551,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor 
 #define VDI_KERNEL_OPTIM_H
 
 #define VDI__KERNELS_OPTIM(X)                                                                   \
-    X(adam, void,                                                                               \
+    X(adam, LENT, void,                                                                         \
       (size_t n, void *w, const void *g, void *m, void *v, double step, double beta1,           \
        double beta2, double eps, double decay, double gscale))                                  \
-    X(rmsprop, void,                                                                            \
+    X(rmsprop, LENT, void,                                                                      \
       (size_t n, void *w, const void *g, void *v, void *m, double step, double rho, double eps, \
        double momentum, double decay, double gscale))                                           \
-    X(sgd, void,                                                                                \
+    X(sgd, LENT, void,                                                                          \
       (size_t n, void *w, const void *g, void *m, double step, double momentum, double decay,   \
        double gscale))
 
@@ -2535,19 +2598,6 @@ VDI_API void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, v
  */
 #ifndef VDI_KERNEL_REDUCE_H
 #define VDI_KERNEL_REDUCE_H
-
-#define VDI__KERNELS_REDUCE(X)                                                                   \
-    X(sum, double, (size_t n, const void *x))                                                    \
-    X(dot, double, (size_t n, const void *x, const void *y))                                     \
-    X(largest, double, (size_t n, const void *x))                                                \
-    X(smallest, double, (size_t n, const void *x))                                               \
-    X(sum_rows, void,                                                                            \
-      (size_t rows, size_t cols, const void *x, size_t ldx, int accumulate, void *y))            \
-    X(logsumexp, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y))           \
-    X(softmax, void, (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy)) \
-    X(log_softmax, void,                                                                         \
-      (size_t rows, size_t cols, const void *x, size_t ldx, void *y, size_t ldy))                \
-    X(nonfinite, size_t, (size_t n, const void *x))
 
 /** Sum of x[0..n); 0 for n = 0. */
 VDI_API double vdi_sum(vdi_dtype dtype, size_t n, const void *x);
@@ -2594,6 +2644,21 @@ typedef enum vdi_reduce_op {
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis,
                                                    vdi_tensor y, vdi_error *err);
 
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
+typedef enum vdi__softmax_kind { VDI__LOGSUMEXP, VDI__SOFTMAX, VDI__LOG_SOFTMAX } vdi__softmax_kind;
+#define VDI__KERNELS_REDUCE(X)                                                               \
+    X(sum, OWN, double, (size_t n, const void *x))                                           \
+    X(dot, OWN, double, (size_t n, const void *x, const void *y))                            \
+    X(largest, LENT, double, (size_t n, const void *x))                                      \
+    X(smallest, LENT, double, (size_t n, const void *x))                                     \
+    X(nonfinite, LENT, size_t, (size_t n, const void *x))                                    \
+    X(sum_rows, LENT, void,                                                                  \
+      (size_t rows, size_t cols, const void *x, size_t ldx, int accumulate, void *y))        \
+    X(softmax, OWN, void,                                                                    \
+      (vdi__softmax_kind kind, size_t rows, size_t cols, const void *x, size_t ldx, void *y, \
+       size_t ldy))
+
 #endif /* VDI_KERNEL_REDUCE_H */
 
 
@@ -2614,18 +2679,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor 
 #ifndef VDI_KERNEL_RNN_H
 #define VDI_KERNEL_RNN_H
 
-#define VDI__KERNELS_RNN(X)                                                               \
-    X(gru_gates, void,                                                                    \
-      (size_t rows, size_t hidden, const void *xp, void *hp, const void *h, void *h_next, \
-       void *gates))                                                                      \
-    X(gru_gates_grad, void,                                                               \
-      (size_t rows, size_t hidden, const void *gates, const void *h, const void *dh_next, \
-       void *dxp, void *dhp, void *dh))
-
 /** One step for `rows` rows: h_next (rows,H) from xp (rows,3H) and h (rows,H). `work` holds rows *
- * 3H elements.
- *  gates (rows,4H) receives r, z, n and h W_n + b_n for the backward pass, or is NULL. h_next may
- *  be h. */
+ * 3H elements. gates (rows,4H) receives r, z, n and h W_n + b_n for the backward pass, or is NULL.
+ * h_next may be h. */
 VDI_API void vdi_gru_step(vdi_dtype dtype, size_t rows, size_t hidden, const void *xp,
                           const void *w_hh, const void *b_hh, const void *h, void *work,
                           void *h_next, void *gates);
@@ -2634,13 +2690,22 @@ VDI_API void vdi_gru_forward(vdi_dtype dtype, size_t t, size_t batch, size_t hid
                              const void *xp, const void *w_hh, const void *b_hh, const void *h0,
                              void *work, void *h, void *gates);
 /** Backward through a whole sequence. dh (T,B,H) is the gradient of the states and is used as
- * scratch; adds to dxp (T,B,3H), dw_hh (H,3H),
- *  db_hh (3H), dh0 (B,H) (each may be NULL except dxp). `work` holds vdi_gru_backward_work(...)
- *  elements. */
+ * scratch; adds to dxp (T,B,3H), dw_hh (H,3H), db_hh (3H), dh0 (B,H) (each may be NULL except dxp).
+ * `work` holds vdi_gru_backward_work(...) elements. */
 VDI_API void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t hidden, bool reverse,
                               const void *w_hh, const void *h0, const void *h, const void *gates,
                               void *dh, void *work, void *dxp, void *dw_hh, void *db_hh, void *dh0);
 VDI_API size_t vdi_gru_backward_work(size_t t, size_t batch, size_t hidden);
+
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
+#define VDI__KERNELS_RNN(X)                                                               \
+    X(gru_gates, OWN, void,                                                               \
+      (size_t rows, size_t hidden, const void *xp, void *hp, const void *h, void *h_next, \
+       void *gates))                                                                      \
+    X(gru_gates_grad, LENT, void,                                                         \
+      (size_t rows, size_t hidden, const void *gates, const void *h, const void *dh_next, \
+       void *dxp, void *dhp, void *dh))
 
 #endif /* VDI_KERNEL_RNN_H */
 
@@ -2656,6 +2721,16 @@ VDI_API size_t vdi_gru_backward_work(size_t t, size_t batch, size_t hidden);
 #ifndef VDI_KERNEL_TABLE_H
 #define VDI_KERNEL_TABLE_H
 
+/** How many kernels there are, and what they are called ("exp", "exp_grad", "gemm" ...). */
+VDI_API size_t vdi_kernel_count(void);
+VDI_API const char *vdi_kernel_name(size_t i);
+/** What serves kernel i on that path: the path's own name, or that of the path it borrows from, or
+ * "-" if the path is not in this build. */
+VDI_API const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype);
+
+/* ---- private: a row of the table ---------------------------------------------------------------
+ * Each path compiles what is OWN; AVX-512 borrows what is LENT from AVX2 (kernel/simd.h).
+ */
 #define VDI__KERNELS(X)         \
     VDI__KERNELS_ELEMENTWISE(X) \
     VDI__KERNELS_REDUCE(X) VDI__KERNELS_GEMM(X) VDI__KERNELS_RNN(X) VDI__KERNELS_OPTIM(X)
@@ -2664,17 +2739,10 @@ typedef struct vdi__kernels {
     vdi__unary_fn *unary[VDI_UNARY_COUNT];
     vdi__unary_grad_fn *unary_grad[VDI_UNARY_COUNT];
     vdi__binary_fn *binary[VDI_BINARY_COUNT];
-#define VDI__X(name, result, args) result(*name) args;
+#define VDI__X(name, whose, result, args) result(*name) args;
     VDI__KERNELS(VDI__X)
 #undef VDI__X
 } vdi__kernels;
-
-/** How many kernels there are, and what they are called ("exp", "exp_grad", "gemm" ...). */
-VDI_API size_t vdi_kernel_count(void);
-VDI_API const char *vdi_kernel_name(size_t i);
-/** What serves kernel i on that path: the path's own name, "scalar" if it has to fall back, or "-"
- * if the path is not in this build. */
-VDI_API const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype);
 
 #endif /* VDI_KERNEL_TABLE_H */
 
@@ -11629,8 +11697,10 @@ VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
 
 VDI__DEF bool vdi_simd_available(vdi_simd simd) {
     switch (simd) {
-    case VDI_SIMD_AUTO:
+    case VDI_SIMD_AUTO: return true;
+#if VDI__HAVE_SCALAR
     case VDI_SIMD_SCALAR: return true;
+#endif
 #if VDI__HAVE_SSE2
     case VDI_SIMD_SSE2: return __builtin_cpu_supports("sse2") != 0;
 #endif
@@ -12027,6 +12097,279 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #endif
 #endif
 
+/* ======== kernel/gemm_blocks.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_GEMM_BLOCKS_C)
+#define VDI_KERNEL_GEMM_BLOCKS_C
+
+/* What the cutting has to know of a path. */
+typedef struct vdi__gemm_path {
+    size_t size, lanes;           /* bytes of a real, reals of a vector */
+    int shift;                    /* lanes = 1 << shift: a division would take longer than a tile */
+    size_t vectors;               /* NV: most vectors of columns in a tile */
+    size_t rows[4];               /* MR: most rows of a tile of 1 ... NV vectors */
+    size_t steps;                 /* a block of k */
+    bool masks_full, masks_small; /* is a cut vector of B loaded through a mask? in a full tile, in
+                                     one of at most 4 rows */
+    vdi__tile_fn *tile[3][4];     /* by rows (more than 4, 2 to 4, 1) and vectors */
+    vdi__tile_fn *row[3];         /* one row, 16, 8 and 4 vectors; or NULL */
+    void (*pack)(bool transposed, size_t steps, size_t cols, const void *b, size_t ldb, void *to,
+                 size_t width);
+    vdi__unary_fn *act[VDI_ACT_EXP + 1];
+} vdi__gemm_path;
+
+enum {
+    VDI__GEMM_ROWS = 1024, /* a block of rows */
+    VDI__GEMM_FEW = 64,    /* a block of k where a panel is used once: it has to stay in the
+                              first-level cache until then */
+    VDI__GEMM_SLIM = 4,    /* most columns of a product that is turned over */
+    VDI__GEMM_VECTORS = 4, /* most of `vectors` */
+    VDI__GEMM_LINE = 64,   /* bytes of a cache line, and most bytes of a vector */
+    VDI__GEMM_PANEL = 61440
+};
+
+/* Vectors that n reals fill, or begin. */
+VDI__FN size_t vdi__gemm_vectors(const vdi__gemm_path *path, size_t n) {
+    return (n + path->lanes - 1) >> path->shift;
+}
+
+/* Where a buffer on the stack begins a cache line. */
+VDI__FN char *vdi__gemm_align(char *p) {
+    return p + ((VDI__GEMM_LINE - ((uintptr_t)p & (VDI__GEMM_LINE - 1))) & (VDI__GEMM_LINE - 1));
+}
+
+/* y = act(x) over a block of finished rows, while they are in the cache */
+VDI__NOINLINE VDI__FN void vdi__gemm_act(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                                         size_t rows, size_t cols, char *c, size_t ldc) {
+    vdi__unary_fn *act = path->act[g->act];
+    const double p = g->act == VDI_ACT_LEAKY_RELU && g->act_param == 0 ? 0.2 : g->act_param;
+    if (ldc == cols) {
+        cols *= rows;
+        rows = 1;
+    }
+    for (size_t i = 0; i < rows; i++, c += ldc * path->size)
+        act(cols, p, c, c);
+}
+
+/* n reals that lie `from_step` and `to_step` reals apart */
+VDI__FN void vdi__gemm_copy(size_t size, size_t n, const char *from, size_t from_step, char *to,
+                            size_t to_step) {
+    for (size_t i = 0; i < n; i++) {
+        if (size == sizeof(float))
+            ((float *)(void *)to)[i * to_step] = ((const float *)(const void *)from)[i * from_step];
+        else
+            ((double *)(void *)to)[i * to_step] =
+                ((const double *)(const void *)from)[i * from_step];
+    }
+}
+
+/* At most four columns: C' = B' A', a tile of n rows whose lanes are rows of C. */
+VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    char space[(VDI__GEMM_FEW * VDI__GEMM_VECTORS + 1) * VDI__GEMM_LINE];
+    char spare[(VDI__GEMM_SLIM * VDI__GEMM_VECTORS + 1) * VDI__GEMM_LINE];
+    char *const panel = vdi__gemm_align(space), *const out = vdi__gemm_align(spare);
+    const size_t size = path->size, lanes = path->lanes, width = path->vectors * lanes;
+    const char *a = (const char *)g->a, *b = (const char *)g->b, *bias = (const char *)g->bias;
+    char *c = (char *)g->c;
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
+    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    vdi__tile t;
+    t.c = out;
+    t.init = out;
+    t.ldc = t.ldinit = width;
+    t.ahead = false;
+    t.ars = tb ? g->ldb : 1;
+    t.acs = tb ? 1 : g->ldb;
+    t.rows = g->n;
+    for (size_t i = 0; i < g->m; i += width, c += width * g->ldc * size) {
+        const size_t cols = VDI__MIN(g->m - i, width), nv = vdi__gemm_vectors(path, cols);
+        const bool cut = cols < nv * lanes;
+        vdi__tile_fn *run = path->tile[g->n > 1 ? 1 : 2][nv - 1];
+        t.cols = cols;
+        for (size_t q = 0; q < g->n; q++) {
+            char *row = out + q * width * size;
+            if (accumulate)
+                vdi__gemm_copy(size, cols, c + q * size, g->ldc, row, 1);
+            else if (bias)
+                vdi__gemm_copy(size, cols, bias + q * size, 0, row, 1);
+            else
+                memset(row, 0, cols * size);
+        }
+        for (size_t p = 0; p < g->k; p += t.k) {
+            const char *from = ta ? a + (p * g->lda + i) * size : a + (i * g->lda + p) * size;
+            t.k = VDI__MIN(g->k - p, (size_t)VDI__GEMM_FEW);
+            t.a = b + p * t.acs * size;
+            t.b = from;
+            t.ldb = g->lda;
+            if (!ta || (cut && !path->masks_small)) {
+                path->pack(!ta, t.k, cols, from, g->lda, panel, nv * lanes);
+                t.b = panel;
+                t.ldb = nv * lanes;
+            }
+            run(&t);
+        }
+        if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->n, cols, out, width);
+        for (size_t q = 0; q < g->n; q++)
+            vdi__gemm_copy(size, cols, out + q * width * size, 1, c + q * size, g->ldc);
+    }
+}
+
+/* One row and B as it lies: wide panels, since few chains would wait for each other. Returns the
+ * columns done. */
+VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const char *from = (const char *)(g->flags & VDI_GEMM_ACC ? g->c : g->bias);
+    const size_t size = path->size, lanes = path->lanes;
+    size_t done = 0;
+    vdi__tile t;
+    t.a = g->a;
+    t.ahead = false;
+    t.ars = 0;
+    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
+    t.ldb = g->ldb;
+    t.k = g->k;
+    t.rows = 1;
+    t.ldc = t.ldinit = 0;
+    while (done < g->n) {
+        const size_t left = g->n - done;
+        const size_t vectors =
+            path->masks_small ? vdi__gemm_vectors(path, left) : left >> path->shift;
+        vdi__tile_fn *run;
+        size_t nv;
+        if (!vectors) break;
+        if (vectors < 4) {
+            nv = VDI__MIN(vectors, (size_t)2);
+            run = path->tile[2][nv - 1];
+        } else {
+            const int w = vectors >= 16 && path->row[0] ? 0 : vectors >= 8 && path->row[1] ? 1 : 2;
+            nv = (size_t)16 >> w;
+            run = path->row[w];
+        }
+        t.cols = VDI__MIN(left, nv * lanes);
+        t.b = (const char *)g->b + done * size;
+        t.c = (char *)g->c + done * size;
+        t.init = from ? from + done * size : NULL;
+        run(&t);
+        done += t.cols;
+    }
+    if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, 1, done, (char *)g->c, done);
+    return done;
+}
+
+/* The general case, for the columns from `start` on; panel: memory for one, or NULL where none has
+ * to be packed. */
+VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                                            size_t start, char *panel) {
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
+    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    const char *bias = accumulate ? NULL : (const char *)g->bias;
+    const size_t size = path->size, lanes = path->lanes, most = path->vectors;
+    const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
+    const size_t row_a = ars * size, row_c = g->ldc * size;
+    const size_t steps = tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : path->steps;
+    vdi__tile t;
+    size_t p = 0;
+    t.ars = ars;
+    t.acs = acs;
+    t.ldc = g->ldc;
+    t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
+    do {
+        const bool first = p == 0, last = g->k - p <= steps;
+        t.k = VDI__MIN(g->k - p, steps);
+        for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
+            const size_t i1 = VDI__MIN(g->m, i0 + VDI__GEMM_ROWS);
+            const bool far = g->ldb * size >= 2048 && i1 - i0 >= 32;
+            const bool masks = path->masks_full || (path->masks_small && i1 - i0 <= 4);
+            size_t j = start, left = vdi__gemm_vectors(path, g->n - start);
+            while (left > 0) {
+                /* the last two panels share what is left, since a narrow one is slow */
+                const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
+                const size_t cols = VDI__MIN(g->n - j, nv * lanes), mr = path->rows[nv - 1];
+                t.b = (const char *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j) * size;
+                t.ldb = g->ldb;
+                t.cols = cols;
+                if (tb || far || (cols < nv * lanes && !masks)) {
+                    path->pack(tb, t.k, cols, t.b, g->ldb, panel, nv * lanes);
+                    t.b = panel;
+                    t.ldb = nv * lanes;
+                }
+                const char *a = (const char *)g->a + (i0 * ars + p * acs) * size;
+                char *c = (char *)g->c + (i0 * g->ldc + j) * size;
+                const bool goes_on = !first || accumulate;
+                t.init = bias ? bias + j * size : NULL;
+                t.ldinit = goes_on ? g->ldc : 0;
+                for (size_t i = i1 - i0; i > 0; i -= t.rows) {
+                    t.rows = VDI__MIN(i, mr);
+                    /* two tiles of 4 cost less than one of 6 and one for 2 */
+                    if (i == 8 && mr < 8) t.rows = 4;
+                    t.a = a;
+                    t.c = c;
+                    if (goes_on) t.init = c;
+                    path->tile[t.rows > 4 ? 0 : t.rows > 1 ? 1 : 2][nv - 1](&t);
+                    if (last && g->act != VDI_ACT_NONE)
+                        vdi__gemm_act(path, g, t.rows, cols, c, g->ldc);
+                    a += t.rows * row_a;
+                    c += t.rows * row_c;
+                }
+                j += cols;
+                left -= nv;
+            }
+        }
+        p += steps;
+    } while (p < g->k);
+}
+
+VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                                            size_t start) {
+    char space[VDI__GEMM_PANEL + VDI__GEMM_LINE];
+    VDI_ASSERT(path->steps * path->vectors * path->lanes * path->size <= VDI__GEMM_PANEL);
+    vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
+}
+
+/* A product that is one tile, and reads B in place; false if it is not. */
+VDI__FN bool vdi__gemm_tile(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const size_t nv = vdi__gemm_vectors(path, g->n);
+    vdi__tile t;
+    if ((g->flags & VDI_GEMM_TB) || nv > path->vectors || g->k > path->steps) return false;
+    if (g->m > path->rows[nv - 1]) return false;
+    if (g->n < nv << path->shift && !path->masks_full && !(path->masks_small && g->m <= 4))
+        return false;
+    t.a = g->a;
+    t.b = g->b;
+    t.c = g->c;
+    t.init = g->flags & VDI_GEMM_ACC ? g->c : g->bias;
+    t.ldinit = g->flags & VDI_GEMM_ACC ? g->ldc : 0;
+    t.ars = g->flags & VDI_GEMM_TA ? 1 : g->lda;
+    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
+    t.ldb = g->ldb;
+    t.ldc = g->ldc;
+    t.k = g->k;
+    t.rows = g->m;
+    t.cols = g->n;
+    t.ahead = false;
+    path->tile[g->m > 4 ? 0 : 1][nv - 1](&t);
+    if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->m, g->n, (char *)g->c, g->ldc);
+    return true;
+}
+
+VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const size_t lanes = path->lanes;
+    const bool tb = (g->flags & VDI_GEMM_TB) != 0;
+    size_t done = 0;
+    if (g->m == 0 || g->n == 0) return;
+    if (g->m > 1 && vdi__gemm_tile(path, g)) return;
+    if (g->n <= VDI__MIN((size_t)VDI__GEMM_SLIM, lanes / 4) && g->m >= lanes) {
+        vdi__gemm_slim(path, g);
+        return;
+    }
+    if (g->m == 1 && !tb) done = vdi__gemm_row(path, g);
+    if (done == g->n) return;
+    if (tb || g->ldb * path->size >= 2048 ||
+        (!path->masks_full && ((g->n - done) & (lanes - 1)) != 0))
+        vdi__gemm_packed(path, g, done);
+    else
+        vdi__gemm_blocks(path, g, done, NULL);
+}
+#endif
+
 /* ======== kernel/table.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_TABLE_C)
 #define VDI_KERNEL_TABLE_C
@@ -12051,7 +12394,8 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-#define VDI__ISA 1
+#if VDI__HAVE_SCALAR
+#define VDI__ISA VDI__ISA_SCALAR
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -12059,8 +12403,9 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #include VDI__PASS_FILE
 #undef VDI__REAL
 #undef VDI__ISA
+#endif
 #if VDI__HAVE_SSE2
-#define VDI__ISA 2
+#define VDI__ISA VDI__ISA_SSE2
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -12070,7 +12415,7 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX2
-#define VDI__ISA 3
+#define VDI__ISA VDI__ISA_AVX2
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -12080,7 +12425,7 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX512
-#define VDI__ISA 4
+#define VDI__ISA VDI__ISA_AVX512
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -12090,7 +12435,7 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_NEON
-#define VDI__ISA 5
+#define VDI__ISA VDI__ISA_NEON
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -12105,29 +12450,21 @@ VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); 
 #undef VDI__PASS_FILE
 #undef VDI__PASS
 
+/* The two rows of a path, or none. */
+#define VDI__TABLE_ROWS_0(table, path) \
+    { NULL, NULL }
+#define VDI__TABLE_ROWS_1(table, path) \
+    { &table##_##path##_f32, &table##_##path##_f64 }
+#define VDI__TABLE_ROWS_(have, table, path) VDI__TABLE_ROWS_##have(table, path)
+#define VDI__TABLE_ROWS(have, table, path) VDI__TABLE_ROWS_(have, table, path)
+
 static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
-    {&vdi__kernels_scalar_f32, &vdi__kernels_scalar_f64},
-#if VDI__HAVE_SSE2
-    {&vdi__kernels_sse2_f32, &vdi__kernels_sse2_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_AVX2
-    {&vdi__kernels_avx2_f32, &vdi__kernels_avx2_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_AVX512
-    {&vdi__kernels_avx512_f32, &vdi__kernels_avx512_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_NEON
-    {&vdi__kernels_neon_f32, &vdi__kernels_neon_f64},
-#else
-    {NULL, NULL},
-#endif
+    VDI__TABLE_ROWS(VDI__HAVE_SCALAR, vdi__kernels, scalar),
+    VDI__TABLE_ROWS(VDI__HAVE_SSE2, vdi__kernels, sse2),
+    VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__kernels, avx2),
+    VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__kernels, avx512),
+    VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__kernels, neon),
 };
 
 /* The kernels in use for a real dtype. */
@@ -12137,39 +12474,55 @@ VDI__INLINE const vdi__kernels *vdi__kernels_of(vdi_dtype dtype) {
 }
 
 static const char *const vdi__kernel_names[] = {
-#define VDI__X(name) #name,
+#define VDI__X(op, name, ...) #name,
     VDI__UNARY_LIST(VDI__X)
 #undef VDI__X
-#define VDI__X(name) #name "_grad",
+#define VDI__X(op, name, ...) #name "_grad",
         VDI__UNARY_LIST(VDI__X)
 #undef VDI__X
-#define VDI__X(name) #name,
+#define VDI__X(op, name, ...) #name,
             VDI__BINARY_LIST(VDI__X)
 #undef VDI__X
-#define VDI__X(name, result, args) #name,
+#define VDI__X(name, whose, result, args) #name,
                 VDI__KERNELS(VDI__X)
 #undef VDI__X
 };
+
+/* The rows stand in the order of the enums. */
+enum {
+#define VDI__X(op, name, ...) VDI__ROW_##name,
+    VDI__UNARY_LIST(VDI__X) VDI__ROWS,
+    VDI__BINARY_LIST(VDI__X)
+#undef VDI__X
+};
+#define VDI__X(op, name, ...) +((int)op != (int)VDI__ROW_##name)
+typedef char vdi__unary_rows_in_order[(0 VDI__UNARY_LIST(VDI__X)) == 0 ? 1 : -1];
+#undef VDI__X
+#define VDI__X(op, name, ...) +((int)op != (int)VDI__ROW_##name - (int)VDI__ROWS - 1)
+typedef char vdi__binary_rows_in_order[(0 VDI__BINARY_LIST(VDI__X)) == 0 ? 1 : -1];
+#undef VDI__X
 
 VDI__DEF size_t vdi_kernel_count(void) { return VDI__COUNT(vdi__kernel_names); }
 VDI__DEF const char *vdi_kernel_name(size_t i) {
     return i < vdi_kernel_count() ? vdi__kernel_names[i] : NULL;
 }
 
-/* Every row is made from the same bodies, so a kernel is there on each path; what is compared is
-   whether its row holds the scalar row's own function. */
+/* Whose is the function that stands there? Its own path's, or that of a row which has it, too. */
 VDI__DEF const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype) {
     typedef void (*any_fn)(void);
-    any_fn own, scalar;
+    any_fn own, other;
     if (i >= vdi_kernel_count() || (unsigned)simd >= VDI_SIMD_COUNT || !vdi_dtype_is_real(dtype))
         return "-";
     const vdi__kernels *row = vdi__kernel_tables[simd][dtype == VDI_F64];
     if (!row) return "-";
     memcpy(&own, (const char *)row + i * sizeof own, sizeof own);
-    memcpy(&scalar,
-           (const char *)vdi__kernel_tables[VDI_SIMD_SCALAR][dtype == VDI_F64] + i * sizeof scalar,
-           sizeof scalar);
-    return own == scalar ? "scalar" : vdi_simd_name(simd);
+    for (int s = VDI_SIMD_SCALAR; s < (int)simd; s++) {
+        const vdi__kernels *before = vdi__kernel_tables[s][dtype == VDI_F64];
+        if (!before) continue;
+        memcpy(&other, (const char *)before + i * sizeof other, sizeof other);
+        if (own == other) return vdi_simd_name((vdi_simd)s);
+    }
+    return vdi_simd_name(simd);
 }
 #endif
 
@@ -12179,7 +12532,7 @@ VDI__DEF const char *vdi_kernel_path(size_t i, vdi_simd simd, vdi_dtype dtype) {
 
 VDI__DEF const char *vdi_unary_name(vdi_unary_op op) {
     static const char *const name[] = {
-#define VDI__X(name) #name,
+#define VDI__X(op, name, whose, slope) #name,
         VDI__UNARY_LIST(VDI__X)
 #undef VDI__X
     };
@@ -12188,7 +12541,7 @@ VDI__DEF const char *vdi_unary_name(vdi_unary_op op) {
 
 VDI__DEF const char *vdi_binary_name(vdi_binary_op op) {
     static const char *const name[] = {
-#define VDI__X(name) #name,
+#define VDI__X(op, name, whose) #name,
         VDI__BINARY_LIST(VDI__X)
 #undef VDI__X
     };
@@ -12453,15 +12806,15 @@ VDI__DEF void vdi_sum_rows(vdi_dtype dtype, size_t rows, size_t cols, const void
 }
 VDI__DEF void vdi_logsumexp(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx,
                             void *y) {
-    vdi__kernels_of(dtype)->logsumexp(rows, cols, x, ldx, y);
+    vdi__kernels_of(dtype)->softmax(VDI__LOGSUMEXP, rows, cols, x, ldx, y, 1);
 }
 VDI__DEF void vdi_softmax(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx,
                           void *y, size_t ldy) {
-    vdi__kernels_of(dtype)->softmax(rows, cols, x, ldx, y, ldy);
+    vdi__kernels_of(dtype)->softmax(VDI__SOFTMAX, rows, cols, x, ldx, y, ldy);
 }
 VDI__DEF void vdi_log_softmax(vdi_dtype dtype, size_t rows, size_t cols, const void *x, size_t ldx,
                               void *y, size_t ldy) {
-    vdi__kernels_of(dtype)->log_softmax(rows, cols, x, ldx, y, ldy);
+    vdi__kernels_of(dtype)->softmax(VDI__LOG_SOFTMAX, rows, cols, x, ldx, y, ldy);
 }
 
 VDI__FN bool vdi__indices_ok(size_t count, const int64_t *index, size_t rows) {
@@ -12910,13 +13263,14 @@ VDI__DEF void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t h
     const vdi__kernels *kernels = vdi__kernels_of(dtype);
     const size_t size = vdi_dtype_size(dtype), H = hidden, state = batch * H * size;
     char *dhp = (char *)work;
-    char *turned = dhp + 3 * t * state;
-    char *zeros = turned + 3 * H * H * size;
+    char *transposed = dhp + 3 * t * state;
+    char *zeros = transposed + 3 * H * H * size;
     char *carry = zeros + state;
     if (!state || !t) return;
     for (size_t i = 0; i < H; i++) {
         for (size_t j = 0; j < 3 * H; j++)
-            memcpy(turned + (j * H + i) * size, (const char *)w_hh + (i * 3 * H + j) * size, size);
+            memcpy(transposed + (j * H + i) * size, (const char *)w_hh + (i * 3 * H + j) * size,
+                   size);
     }
     memset(zeros, 0, state);
     if (!h0) h0 = zeros;
@@ -12928,8 +13282,8 @@ VDI__DEF void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t h
                                 dhp + 3 * at * state, carry);
         if (s || dh0) {
             void *to = s ? (char *)dh + previous * state : (char *)dh0;
-            vdi_gemm(dtype, VDI_GEMM_ACC, batch, H, 3 * H, dhp + 3 * at * state, 3 * H, turned, H,
-                     carry, H);
+            vdi_gemm(dtype, VDI_GEMM_ACC, batch, H, 3 * H, dhp + 3 * at * state, 3 * H, transposed,
+                     H, carry, H);
             kernels->axpby(batch * H, 1, carry, 1, to);
         }
     }
@@ -12989,7 +13343,8 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-#define VDI__ISA 1
+#if VDI__HAVE_SCALAR
+#define VDI__ISA VDI__ISA_SCALAR
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -12997,8 +13352,9 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #include VDI__PASS_FILE
 #undef VDI__REAL
 #undef VDI__ISA
+#endif
 #if VDI__HAVE_SSE2
-#define VDI__ISA 2
+#define VDI__ISA VDI__ISA_SSE2
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -13008,7 +13364,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX2
-#define VDI__ISA 3
+#define VDI__ISA VDI__ISA_AVX2
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -13018,7 +13374,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX512
-#define VDI__ISA 4
+#define VDI__ISA VDI__ISA_AVX512
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -13028,7 +13384,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_NEON
-#define VDI__ISA 5
+#define VDI__ISA VDI__ISA_NEON
 #define VDI__REAL 32
 #include VDI__PASS_FILE
 #undef VDI__REAL
@@ -13045,27 +13401,11 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 
 static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
-    {&vdi__linalg_kernels_scalar_f32, &vdi__linalg_kernels_scalar_f64},
-#if VDI__HAVE_SSE2
-    {&vdi__linalg_kernels_sse2_f32, &vdi__linalg_kernels_sse2_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_AVX2
-    {&vdi__linalg_kernels_avx2_f32, &vdi__linalg_kernels_avx2_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_AVX512
-    {&vdi__linalg_kernels_avx512_f32, &vdi__linalg_kernels_avx512_f64},
-#else
-    {NULL, NULL},
-#endif
-#if VDI__HAVE_NEON
-    {&vdi__linalg_kernels_neon_f32, &vdi__linalg_kernels_neon_f64},
-#else
-    {NULL, NULL},
-#endif
+    VDI__TABLE_ROWS(VDI__HAVE_SCALAR, vdi__linalg_kernels, scalar),
+    VDI__TABLE_ROWS(VDI__HAVE_SSE2, vdi__linalg_kernels, sse2),
+    VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__linalg_kernels, avx2),
+    VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__linalg_kernels, avx512),
+    VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__linalg_kernels, neon),
 };
 
 VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
@@ -16258,8 +16598,10 @@ VDI__DEF vdi_var vdi_var_logsumexp(vdi_tape *t, vdi_var xv, int axis, bool keep)
     n->extra = r;
     const vdi__kernels *k = t->k[x->dtype];
     if (s.inner == 1) {
-        if (!t->measure)
-            k->logsumexp((size_t)s.outer, (size_t)s.n, x->value, (size_t)s.n, n->value);
+        if (!t->measure) {
+            k->softmax(VDI__LOGSUMEXP, (size_t)s.outer, (size_t)s.n, x->value, (size_t)s.n,
+                       n->value, 1);
+        }
     } else {
         size_t width = (size_t)s.inner;
         vdi__tape_mark m = vdi__scratch_begin(t);
@@ -16370,12 +16712,9 @@ VDI__FN vdi_var vdi__softmax(vdi_tape *t, const char *where, vdi_var xv, int log
     int64_t cols = x->shape[x->ndim - 1], rows = cols ? x->count / cols : 0;
     n->in[0] = x;
     n->op = (uint8_t)logarithm;
-    if (!t->measure && logarithm) {
-        t->k[n->dtype]->log_softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value,
-                                    (size_t)cols);
-    } else if (!t->measure) {
-        t->k[n->dtype]->softmax((size_t)rows, (size_t)cols, x->value, (size_t)cols, n->value,
-                                (size_t)cols);
+    if (!t->measure) {
+        t->k[n->dtype]->softmax(logarithm ? VDI__LOG_SOFTMAX : VDI__SOFTMAX, (size_t)rows,
+                                (size_t)cols, x->value, (size_t)cols, n->value, (size_t)cols);
     }
     return vdi__node_link(t, n, x->flags, vdi__softmax_back);
 }
@@ -47827,6 +48166,14 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI__CAT3_(a, b, c) a##b##c
 #define VDI__CAT3(a, b, c) VDI__CAT3_(a, b, c)
 #define VDI_PN(name) VDI__CAT3(name, VDI__ISA_SUFFIX, VDI__REAL_SUFFIX)
+/* AVX-512 borrows from AVX2 what gains nothing by longer vectors, and has the same bits on both. */
+#if VDI__ISA == VDI__ISA_AVX512 && VDI__HAVE_AVX2
+#define VDI_BORROWS 1
+#define VDI_LENT(name) VDI__CAT3(name, _avx2, VDI__REAL_SUFFIX)
+#else
+#define VDI_BORROWS 0
+#define VDI_LENT(name) VDI_PN(name)
+#endif
 
 #if VDI__REAL == 32
 #define VDI_T float
@@ -47850,13 +48197,15 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 /* A constant of the pass's type. */
 #define VDI_C(x) ((VDI_T)(x))
 
-#if VDI__ISA == 1
+#if VDI__ISA == VDI__ISA_SCALAR
 /* kernel/simd_scalar.h - the vector language with vectors of one: the reference that every other
  * path is held against */
 #define VDI__ISA_SUFFIX _scalar
 #define VDI__TARGET
 #define VDI_W 1
 #define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
 #define VDI_V VDI_T
 #define VDI_I VDI_IT
 #define VDI_M bool
@@ -47941,12 +48290,14 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_ISAR(a, n) ((a) >> (n))
 #define VDI_TBLOCK 1
 #define VDI_TRANSPOSE(s, lds, d, ldd) ((void)(*(d) = *(s)))
-#elif VDI__ISA == 2
+#elif VDI__ISA == VDI__ISA_SSE2
 /* kernel/simd_sse2.h - the vector language on SSE2: 4 floats or 2 doubles, no fused multiply-add,
  * no masked memory access */
 #define VDI__ISA_SUFFIX _sse2
 #define VDI__TARGET __attribute__((target("sse2")))
 #define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
 #define VDI_FMA 0
 #define VDI_TAIL size_t
 #define VDI_VTAIL(n) ((size_t)(n))
@@ -48050,11 +48401,13 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_TBLOCK 2
 #define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_sse2_f64(s, lds, d, ldd)
 #endif
-#elif VDI__ISA == 3
+#elif VDI__ISA == VDI__ISA_AVX2
 /* kernel/simd_avx2.h - the vector language on AVX2 with FMA: 8 floats or 4 doubles */
 #define VDI__ISA_SUFFIX _avx2
 #define VDI__TARGET __attribute__((target("avx2,fma")))
 #define VDI_REGISTERS 16
+#define VDI_FALLBACK 0
+#define VDI_MASKS 1
 #define VDI_FMA 1
 #define VDI_TAIL __m256i
 #define VDI_I __m256i
@@ -48160,12 +48513,14 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_TBLOCK 4
 #define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f64(s, lds, d, ldd)
 #endif
-#elif VDI__ISA == 4
+#elif VDI__ISA == VDI__ISA_AVX512
 /* kernel/simd_avx512.h - the vector language on AVX-512 (F, DQ, BW, VL): 16 floats or 8 doubles,
  * masks in registers of their own */
 #define VDI__ISA_SUFFIX _avx512
 #define VDI__TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #define VDI_REGISTERS 32
+#define VDI_FALLBACK 0
+#define VDI_MASKS 1
 #define VDI_FMA 1
 /* every lane: the unmasked forms of some intrinsics start from an undefined vector, of which g++ 12
  * warns */
@@ -48287,6 +48642,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI__ISA_SUFFIX _neon
 #define VDI__TARGET
 #define VDI_REGISTERS 32
+#define VDI_FALLBACK 0
+#define VDI_MASKS 0
 #define VDI_FMA 1
 #define VDI_TAIL size_t
 #define VDI_VTAIL(n) ((size_t)(n))
@@ -48410,11 +48767,17 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 /* A helper that is called: code that would be long in many places. */
 #define VDI_SHARED VDI__NOINLINE VDI_KERNEL
 #define VDI_LOCAL VDI__UNUSED VDI__ALWAYS_INLINE VDI__TARGET static inline
+/* A step of several functions: inlined where speed counts. */
+#if VDI_FALLBACK
+#define VDI_STEP VDI_SHARED
+#else
+#define VDI_STEP VDI_LOCAL
+#endif
 #if VDI__PASS == 1
 
 /* ======== kernel bodies ======== */
 /* kernel/pass.h - the kernel bodies, in the order of one pass; no guard: included once per pass */
-/* kernel/elementwise_body.h - functions of one and two arguments; one pass
+/* kernel/functions_body.h - exp, log and their kin on one vector; one pass
  *
  * Every function is a short chain of steps without branches: reduce the argument, a polynomial, put
  * the result together. The polynomials are minimax fits made for vdi (Remez exchange in 50 digits,
@@ -48423,6 +48786,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
  * "any lane?" branch per vector. All steps are exact or are single words of simd.h, and a product
  * that meets a sum is a fused multiply-add, so the paths that have one agree in every bit, except
  * where libm is asked (pow, huge sines).
+ *
+ * The loops over arrays are in elementwise_body.h, which takes the macros away again.
  */
 #if VDI__REAL == 32
 #define VDI__LIBM(name) name##f
@@ -48448,7 +48813,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 
 /* c[0] + c[1] z + ... + c[n-1] z^(n-1), n >= 2, even and odd powers in two chains; n is constant
  * after inlining. */
-VDI_LOCAL VDI_V VDI_PN(vdi__poly)(VDI_V z, const VDI_T *c, int n) {
+VDI_STEP VDI_V VDI_PN(vdi__poly)(VDI_V z, const VDI_T *c, int n) {
     const VDI_V z2 = VDI_VMUL(z, z);
     VDI_V a = VDI_VSET1(c[n - 1]), b = VDI_VSET1(c[n - 2]);
     VDI__UNROLL
@@ -48488,7 +48853,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__scale_far)(VDI_V v, VDI_V n) {
 
 /* exp(x) = 2^n (1 + t), |t| < 0.42, for BOTTOM <= x <= TOP; returns t. NaN passes. The polynomial
    is (exp(r) - 1 - r)/r^2 on |r| <= ln2/2: 2^-28, 2^-58. */
-VDI_LOCAL VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
+VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f,
                               0.00138145068f};
@@ -48504,7 +48869,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
     return VDI_VFMA(VDI_VMUL(r, r), VDI__POLY(r, c), r);
 }
 
-VDI_LOCAL VDI_V VDI_PN(vdi__exp)(VDI_V x) {
+VDI_STEP VDI_V VDI_PN(vdi__exp)(VDI_V x) {
     VDI_V n;
     const VDI_V t = VDI_PN(vdi__exp_parts)(
         VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), VDI_VMIN(VDI__K(VDI__EXP_TOP), x)), &n);
@@ -48512,7 +48877,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__exp)(VDI_V x) {
 }
 
 /* exp(-|x|), which neither overflows nor needs the upper clamp */
-VDI_LOCAL VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V size) {
+VDI_STEP VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V size) {
     VDI_V n;
     const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), VDI_VNEG(size)), &n);
     return VDI_PN(vdi__scale_far)(VDI_VADD(VDI__ONE, t), n);
@@ -48531,7 +48896,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
 
 /* Split x > 0 into m 2^e, 0.75 <= m < 1.5; returns m. Zero, negative, infinite and NaN arguments
  * are put right by log_ends. */
-VDI_LOCAL VDI_V VDI_PN(vdi__log_split)(VDI_V x, VDI_V *e) {
+VDI_STEP VDI_V VDI_PN(vdi__log_split)(VDI_V x, VDI_V *e) {
 #ifdef VDI_VGETMANT
     x = VDI_VADD(x, VDI_VZERO()); /* -0 would give the mantissa -1 */
     const VDI_V m = VDI_VGETMANT(x);
@@ -48553,7 +48918,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__log_split)(VDI_V x, VDI_V *e) {
 }
 
 /* r, or what the logarithm of x is where x is not positive and finite */
-VDI_LOCAL VDI_V VDI_PN(vdi__log_ends)(VDI_V x, VDI_V r) {
+VDI_STEP VDI_V VDI_PN(vdi__log_ends)(VDI_V x, VDI_V r) {
 #ifndef VDI_VGETMANT
     const VDI_M plain = VDI_MAND(VDI_VGT(x, VDI_VZERO()), VDI_VLE(x, VDI__K(VDI__LARGEST)));
     if (VDI_MANY(VDI_MNOT(plain))) {
@@ -48570,7 +48935,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__log_ends)(VDI_V x, VDI_V r) {
 /* log(1 + f) - f + e LN2_LO for -0.25 <= f <= 0.5. F32: f^3 p(f), 2^-27.5 of the logarithm. F64:
    with s = f/(2 + f) and z = s^2, log(1 + f) = f - s (f - z p(z)), 2^-62.7; written around f^2/2 so
    that what is rounded stays small. */
-VDI_LOCAL VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
+VDI_STEP VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
     const VDI_V half = VDI_VMUL(f, VDI__K(0.5));
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.333334625f, -0.250001937f, 0.19990322f,  -0.166423917f,
@@ -48588,7 +48953,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
     return VDI_VFNMA(half, f, y);
 }
 
-VDI_LOCAL VDI_V VDI_PN(vdi__log)(VDI_V x) {
+VDI_STEP VDI_V VDI_PN(vdi__log)(VDI_V x) {
     VDI_V e;
     const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(x, &e), VDI__ONE);
     return VDI_PN(vdi__log_ends)(
@@ -48639,7 +49004,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
 /* e = exp(-|x|) <= 1: 1/(1 + e) or e/(1 + e), so that small results keep their digits down to the
    denormals. What 1 + e lost is made good to first order, with 1/(1 + e) taken as 1 - e/2: without
    it the error passes 2 ulp. */
-VDI_LOCAL VDI_V VDI_PN(vdi__sigmoid)(VDI_V x) {
+VDI_STEP VDI_V VDI_PN(vdi__sigmoid)(VDI_V x) {
     const VDI_V e = VDI_PN(vdi__exp_of_minus)(VDI_VABS(x)), d = VDI_VADD(VDI__ONE, e);
     const VDI_V lost =
         VDI_VMUL(VDI_VSUB(e, VDI_VSUB(d, VDI__ONE)), VDI_VFNMA(e, VDI__K(0.5), VDI__ONE));
@@ -48761,9 +49126,9 @@ VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 }
 VDI_LOCAL VDI_V VDI_PN(vdi__sin)(VDI_V x) { return VDI_PN(vdi__circle)(x, false); }
 VDI_LOCAL VDI_V VDI_PN(vdi__cos)(VDI_V x) { return VDI_PN(vdi__circle)(x, true); }
-
+/* kernel/gamma_body.h - the logarithm of the gamma function and its first two derivatives; one pass */
 /* sin(pi r)/pi for |r| <= 1/2 (2^-27.6, 2^-62) */
-VDI_LOCAL VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
+VDI_STEP VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {-1.64493346f, 0.811718524f, -0.190461904f, 0.0247549526f};
 #else
@@ -48777,7 +49142,7 @@ VDI_LOCAL VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
 
 /* sin(pi a)/pi for a >= 0, up to its sign; *r is a less the nearest integer. Exactly 0 at
  * integers. */
-VDI_LOCAL VDI_V VDI_PN(vdi__sinpi)(VDI_V a, VDI_V *r) {
+VDI_STEP VDI_V VDI_PN(vdi__sinpi)(VDI_V a, VDI_V *r) {
     /* beyond it the rounding trick would lose the halves */
     const VDI_V high = VDI__K((VDI_IT)1 << (VDI_MANT - 1));
     const VDI_V b = VDI_VSEL(VDI_VGE(a, high), VDI_VSUB(a, high), a);
@@ -48959,6 +49324,190 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     }
     return VDI_VSEL(VDI_VNE(x, x), x, y);
 }
+/* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one pass
+ *
+ * What costs less than a call shares one loop, which asks for the op once for every four vectors.
+ * Of the rest, a function that is used often has a loop of its own, and the others one that calls
+ * them: a loop costs as much to compile as a function.
+ */
+
+/* ---- one argument ------------------------------------------------------------------------------
+ * A row: the op, its name, how its kernel runs (SIMPLE, OFTEN, CALLED), f(v), and its derivative as
+ * a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the derivative.
+ */
+#define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
+#define VDI__ROWS(SIMPLE, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                         \
+    OFTEN(VDI_EXP, exp, VDI_PN(vdi__exp)(v), w)                                                 \
+    OFTEN(VDI_LOG, log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))                             \
+    CALLED(VDI_LOG1P, log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))  \
+    CALLED(VDI_EXPM1, expm1, VDI_PN(vdi__expm1)(v), VDI_VADD(w, VDI__ONE))                      \
+    OFTEN(VDI_TANH, tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))                      \
+    OFTEN(VDI_SIGMOID, sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))    \
+    OFTEN_THROUGH(VDI_SOFTPLUS, softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__unary_sigmoid)) \
+    SIMPLE(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                   \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                      \
+    SIMPLE(VDI_LEAKY_RELU, leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),              \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))                                                \
+    CALLED(VDI_ELU, elu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, VDI_PN(vdi__expm1)(v))),        \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VADD(w, q)))                                   \
+    SIMPLE(VDI_SQRT, sqrt, VDI_VSQRT(v), VDI_VDIV(VDI__K(0.5), w))                              \
+    SIMPLE(VDI_RSQRT, rsqrt, VDI_VDIV(VDI__ONE, VDI_VSQRT(v)),                                  \
+           VDI_VMUL(VDI_VMUL(VDI__K(-0.5), w), VDI_VMUL(w, w)))                                 \
+    SIMPLE(VDI_RECIPROCAL, reciprocal, VDI_VDIV(VDI__ONE, v), VDI_VNEG(VDI_VMUL(w, w)))         \
+    CALLED_THROUGH(VDI_ERF, erf, VDI_PN(vdi__erf)(v), VDI_PN(vdi__unary_gauss))                 \
+    OFTEN_THROUGH(VDI_LGAMMA, lgamma, VDI_PN(vdi__lgamma)(v), VDI_PN(vdi__unary_digamma))       \
+    CALLED_THROUGH(VDI_DIGAMMA, digamma, VDI_PN(vdi__digamma)(v), VDI_PN(vdi__unary_trigamma))  \
+    SIMPLE(VDI_ABS, abs, VDI_VABS(v), VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI__K(-1)))            \
+    SIMPLE(VDI_NEG, neg, VDI_VNEG(v), VDI__K(-1))                                               \
+    SIMPLE(VDI_SQUARE, square, VDI_VMUL(v, v), VDI_VADD(v, v))                                  \
+    CALLED_THROUGH(VDI_SIN, sin, VDI_PN(vdi__sin)(v), VDI_PN(vdi__unary_cos))                   \
+    CALLED_THROUGH(VDI_COS, cos, VDI_PN(vdi__cos)(v), VDI_PN(vdi__unary_minus_sin))             \
+    SIMPLE(VDI_IDENTITY, identity, v, VDI__ONE)
+
+#define VDI__BLOCK 4
+/* Vector k of a block, of which `left` reals are there; the lanes beyond are 0, or not stored. */
+VDI_LOCAL VDI_V VDI_PN(vdi__block_load)(const VDI_T *p, size_t k, size_t left) {
+    if (left >= VDI__BLOCK * VDI_W || left >= (k + 1) * VDI_W) return VDI_VLOAD(p + k * VDI_W);
+    if (left <= k * VDI_W) return VDI_VZERO();
+    return VDI_VLOADT(p + k * VDI_W, VDI_VTAIL(left - k * VDI_W));
+}
+VDI_LOCAL void VDI_PN(vdi__block_store)(VDI_T *p, size_t k, size_t left, VDI_V v) {
+    if (left >= VDI__BLOCK * VDI_W || left >= (k + 1) * VDI_W)
+        VDI_VSTORE(p + k * VDI_W, v);
+    else if (left > k * VDI_W)
+        VDI_VSTORET(p + k * VDI_W, VDI_VTAIL(left - k * VDI_W), v);
+}
+#define VDI__BLOCK_AT(k, result)        \
+    {                                   \
+        const VDI_V v = a[k], w = b[k]; \
+        (void)v;                        \
+        (void)w;                        \
+        a[k] = result;                  \
+    }
+#define VDI__BLOCK_CASE(op, result) \
+    case op:                        \
+        VDI__BLOCK_AT(0, result)    \
+        VDI__BLOCK_AT(1, result)    \
+        VDI__BLOCK_AT(2, result)    \
+        VDI__BLOCK_AT(3, result)    \
+        break;
+#define VDI__BLOCK_NEXT(n) (n -= VDI__MIN(n, VDI__BLOCK * VDI_W))
+
+#define VDI__NO_CASE(op, name, value, slope)
+#define VDI__VALUE_CASE(op, name, value, slope) VDI__BLOCK_CASE(op, value)
+#define VDI__SLOPE_CASE(op, name, value, slope) VDI__BLOCK_CASE(op, slope)
+
+VDI_SHARED void VDI_PN(vdi__simple_values)(vdi_unary_op op, size_t n, double p, const void *x_,
+                                           void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V q = VDI_VSET1((VDI_T)p);
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = b[k] = VDI_PN(vdi__block_load)(x, k, n);
+        }
+        switch (op) {
+            VDI__ROWS(VDI__VALUE_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE)
+        default: break;
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            VDI_PN(vdi__block_store)(y, k, n, a[k]);
+        }
+        x += VDI__BLOCK * VDI_W;
+        y += VDI__BLOCK * VDI_W;
+    }
+    (void)q;
+}
+
+/* dx += dy * f' */
+VDI_SHARED void VDI_PN(vdi__simple_slopes)(vdi_unary_op op, size_t n, double p, const void *x_,
+                                           const void *y_, const void *dy_, void *dx_) {
+    const VDI_T *x = (const VDI_T *)x_, *y = (const VDI_T *)y_, *dy = (const VDI_T *)dy_;
+    VDI_T *dx = (VDI_T *)dx_;
+    const VDI_V q = VDI_VSET1((VDI_T)p);
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = VDI_PN(vdi__block_load)(x, k, n);
+            b[k] = VDI_PN(vdi__block_load)(y, k, n);
+        }
+        switch (op) {
+            VDI__ROWS(VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__NO_CASE, VDI__NO_CASE)
+        default: break;
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            const VDI_V d = VDI_PN(vdi__block_load)(dy, k, n);
+            const VDI_V sum = VDI_VFMA(d, a[k], VDI_PN(vdi__block_load)(dx, k, n));
+            VDI_PN(vdi__block_store)(dx, k, n, sum);
+        }
+        x += VDI__BLOCK * VDI_W;
+        y += VDI__BLOCK * VDI_W;
+        dy += VDI__BLOCK * VDI_W;
+        dx += VDI__BLOCK * VDI_W;
+    }
+    (void)q;
+}
+#undef VDI__NO_CASE
+#undef VDI__VALUE_CASE
+#undef VDI__SLOPE_CASE
+
+/* ---- two arguments --------------------------------------------------------------------------- */
+
+#define VDI__PAIRS(SIMPLE)                                                        \
+    SIMPLE(VDI_ADD, add, VDI_VADD(v, w))                                          \
+    SIMPLE(VDI_SUB, sub, VDI_VSUB(v, w))                                          \
+    SIMPLE(VDI_MUL, mul, VDI_VMUL(v, w))                                          \
+    SIMPLE(VDI_DIV, div, VDI_VDIV(v, w))                                          \
+    /* v + w is NaN where either is, and only there once the comparison failed */ \
+    SIMPLE(VDI_MAX, max, VDI_VSEL(VDI_VNE(v, v), v, VDI_VMAX(v, w)))              \
+    SIMPLE(VDI_MIN, min, VDI_VSEL(VDI_VNE(v, v), v, VDI_VMIN(v, w)))
+
+VDI_SHARED void VDI_PN(vdi__simple_pairs)(vdi_binary_op op, size_t n, const void *x_, int x_step,
+                                          const void *y_, int y_step, void *to_) {
+    const VDI_T *x = (const VDI_T *)x_, *y = (const VDI_T *)y_;
+    VDI_T *to = (VDI_T *)to_;
+    if (n == 0) return;
+    const VDI_V one_x = VDI_VSET1(x[0]), one_y = VDI_VSET1(y[0]);
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = x_step ? VDI_PN(vdi__block_load)(x, k, n) : one_x;
+            b[k] = y_step ? VDI_PN(vdi__block_load)(y, k, n) : one_y;
+        }
+        switch (op) {
+#define VDI__PAIR_CASE(op, name, result) VDI__BLOCK_CASE(op, result)
+            VDI__PAIRS(VDI__PAIR_CASE)
+#undef VDI__PAIR_CASE
+        default: break;
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            VDI_PN(vdi__block_store)(to, k, n, a[k]);
+        }
+        x += VDI__BLOCK * VDI_W;
+        y += VDI__BLOCK * VDI_W;
+        to += VDI__BLOCK * VDI_W;
+    }
+}
+#define VDI__DEFINE(op, name, result)                                                              \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a, int a_step, const void *b, \
+                                               int b_step, void *y) {                              \
+        VDI_PN(vdi__simple_pairs)(op, n, a, a_step, b, b_step, y);                                 \
+    }
+VDI__PAIRS(VDI__DEFINE)
+#undef VDI__DEFINE
+#undef VDI__PAIRS
+
+/* libm's power: it is right in every corner, and no model spends its time here */
+VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, const void *b_,
+                                        int b_step, void *y_) {
+    const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;
+    VDI_T *y = (VDI_T *)y_;
+    for (size_t i = 0; i < n; i++, a += a_step, b += b_step)
+        y[i] = VDI__LIBM(pow)(*a, *b);
+}
+
+/* ---- loops of their own ---------------------------------------------------------------------- */
 
 #define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADT((p) + i, VDI_VTAIL(n - i)))
 #define VDI__EACH(result)                            \
@@ -48972,108 +49521,15 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
             break;                                   \
         }                                            \
     }
-/* An op: f(v), and its derivative as a function of v = x and w = f(x); q is the parameter. */
-#define VDI__UNARY(name, value, slope)                                                           \
-    VDI_LOCAL VDI_V VDI_PN(vdi__value_##name)(VDI_V v, VDI_V q) {                                \
-        (void)q;                                                                                 \
-        return value;                                                                            \
-    }                                                                                            \
-    VDI_LOCAL VDI_V VDI_PN(vdi__slope_##name)(VDI_V v, VDI_V w, VDI_V q) {                       \
-        (void)v;                                                                                 \
-        (void)w;                                                                                 \
-        (void)q;                                                                                 \
-        return slope;                                                                            \
-    }                                                                                            \
-    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) {    \
-        const VDI_T *x = (const VDI_T *)x_;                                                      \
-        VDI_T *y = (VDI_T *)y_;                                                                  \
-        const VDI_V q = VDI_VSET1((VDI_T)p);                                                     \
-        VDI__EACH(VDI_PN(vdi__value_##name)(VDI__LOAD(x), q))                                    \
-    }                                                                                            \
-    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x_,           \
-                                                   const void *y_, const void *dy_, void *dx_) { \
-        const VDI_T *x = (const VDI_T *)x_, *w = (const VDI_T *)y_, *dy = (const VDI_T *)dy_;    \
-        VDI_T *y = (VDI_T *)dx_;                                                                 \
-        const VDI_V q = VDI_VSET1((VDI_T)p);                                                     \
-        VDI__EACH(VDI_VFMA(VDI__LOAD(dy),                                                        \
-                           VDI_PN(vdi__slope_##name)(VDI__LOAD(x), VDI__LOAD(w), q),             \
-                           VDI__LOAD(y)))                                                        \
-    }
-#define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
-VDI__UNARY(exp, VDI_PN(vdi__exp)(v), w)
-VDI__UNARY(log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))
-VDI__UNARY(log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))
-VDI__UNARY(expm1, VDI_PN(vdi__expm1)(v), VDI_VADD(w, VDI__ONE))
-VDI__UNARY(tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))
-VDI__UNARY(sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))
-VDI__UNARY(softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__sigmoid)(v))
-VDI__UNARY(relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))
-VDI__UNARY(leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))
-VDI__UNARY(elu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, VDI_PN(vdi__expm1)(v))),
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VADD(w, q)))
-VDI__UNARY(sqrt, VDI_VSQRT(v), VDI_VDIV(VDI__K(0.5), w))
-VDI__UNARY(rsqrt, VDI_VDIV(VDI__ONE, VDI_VSQRT(v)),
-           VDI_VMUL(VDI_VMUL(VDI__K(-0.5), w), VDI_VMUL(w, w)))
-VDI__UNARY(reciprocal, VDI_VDIV(VDI__ONE, v), VDI_VNEG(VDI_VMUL(w, w)))
-VDI__UNARY(erf, VDI_PN(vdi__erf)(v),
-           VDI_VMUL(VDI__K(1.1283791670955126), VDI_PN(vdi__exp)(VDI_VNEG(VDI_VMUL(v, v)))))
-VDI__UNARY(lgamma, VDI_PN(vdi__lgamma)(v), VDI_PN(vdi__digamma)(v))
-VDI__UNARY(digamma, VDI_PN(vdi__digamma)(v), VDI_PN(vdi__trigamma)(v))
-VDI__UNARY(abs, VDI_VABS(v), VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI__K(-1)))
-VDI__UNARY(neg, VDI_VNEG(v), VDI__K(-1))
-VDI__UNARY(square, VDI_VMUL(v, v), VDI_VADD(v, v))
-VDI__UNARY(sin, VDI_PN(vdi__sin)(v), VDI_PN(vdi__cos)(v))
-VDI__UNARY(cos, VDI_PN(vdi__cos)(v), VDI_VNEG(VDI_PN(vdi__sin)(v)))
-VDI__UNARY(identity, v, VDI__ONE)
-#undef VDI__UNARY
-#undef VDI__POSITIVE
 
-/* libm's power, lane by lane: it is right in every corner, and no model spends its time here */
-VDI_LOCAL VDI_V VDI_PN(vdi__pow)(VDI_V a, VDI_V b) {
-    VDI_V y = a;
-    VDI__LANES(y, VDI_VEQ(VDI_VZERO(), VDI_VZERO()), a, b, VDI__LIBM(pow)(u, v));
-    return y;
+VDI_KERNEL void VDI_PN(vdi__kernel_muladd)(size_t n, const void *a_, int a_step, const void *b_,
+                                           int b_step, void *y_) {
+    const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;
+    VDI_T *y = (VDI_T *)y_;
+    if (n == 0) return;
+    const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);
+    VDI__EACH(VDI_VFMA(a_step ? VDI__LOAD(a) : one_a, b_step ? VDI__LOAD(b) : one_b, VDI__LOAD(y)))
 }
-/* x + y is NaN where either is, and only there once the comparison has failed for that reason */
-VDI_LOCAL VDI_V VDI_PN(vdi__max)(VDI_V a, VDI_V b) {
-    return VDI_VSEL(VDI_VNE(a, a), a, VDI_VMAX(a, b));
-}
-VDI_LOCAL VDI_V VDI_PN(vdi__min)(VDI_V a, VDI_V b) {
-    return VDI_VSEL(VDI_VNE(a, a), a, VDI_VMIN(a, b));
-}
-
-#define VDI__STEPPED(p, one) (p##_step ? VDI__LOAD(p) : one)
-#define VDI__BINARY(kind, name, result)                                                  \
-    VDI_KERNEL void VDI_PN(vdi__##kind##_##name)(size_t n, const void *a_, int a_step,   \
-                                                 const void *b_, int b_step, void *y_) { \
-        const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;                      \
-        VDI_T *y = (VDI_T *)y_;                                                          \
-        if (n == 0) return;                                                              \
-        const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);                    \
-        for (size_t i = 0; i < n; i += VDI_W) {                                          \
-            const bool whole = n - i >= VDI_W;                                           \
-            const VDI_V u = VDI__STEPPED(a, one_a), v = VDI__STEPPED(b, one_b);          \
-            const VDI_V r = result;                                                      \
-            if (whole) {                                                                 \
-                VDI_VSTORE(y + i, r);                                                    \
-            } else {                                                                     \
-                VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                                 \
-                break;                                                                   \
-            }                                                                            \
-        }                                                                                \
-    }
-VDI__BINARY(binary, add, VDI_VADD(u, v))
-VDI__BINARY(binary, sub, VDI_VSUB(u, v))
-VDI__BINARY(binary, mul, VDI_VMUL(u, v))
-VDI__BINARY(binary, div, VDI_VDIV(u, v))
-VDI__BINARY(binary, max, VDI_PN(vdi__max)(u, v))
-VDI__BINARY(binary, min, VDI_PN(vdi__min)(u, v))
-VDI__BINARY(binary, pow, VDI_PN(vdi__pow)(u, v))
-VDI__BINARY(kernel, muladd, VDI_VFMA(u, v, VDI__LOAD(y)))
-#undef VDI__BINARY
-#undef VDI__STEPPED
 
 VDI_KERNEL void VDI_PN(vdi__kernel_fill)(size_t n, double value, void *y_) {
     VDI_T *y = (VDI_T *)y_;
@@ -49103,20 +49559,107 @@ VDI_KERNEL void VDI_PN(vdi__kernel_clip)(size_t n, double low, double high, cons
     const VDI_V l = VDI_VSET1((VDI_T)low), h = VDI_VSET1((VDI_T)high);
     VDI__EACH(VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
 }
+
+/* ---- the kernels of the rows ----------------------------------------------------------------- */
+
+typedef VDI_V VDI_PN(vdi__value_fn)(VDI_V v, VDI_V q);
+VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, double p,
+                                           const void *x_, void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V q = VDI_VSET1((VDI_T)p);
+    VDI__EACH(f(VDI__LOAD(x), q))
+}
+
+#define VDI__SIMPLE_VALUE(op, name, value, slope)                                           \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x, void *y) { \
+        VDI_PN(vdi__simple_values)(op, n, p, x, y);                                         \
+    }
+#define VDI__CALLED_VALUE(op, name, value, slope)                                           \
+    VDI_KERNEL VDI_V VDI_PN(vdi__value_##name)(VDI_V v, VDI_V q) {                          \
+        (void)q;                                                                            \
+        return value;                                                                       \
+    }                                                                                       \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x, void *y) { \
+        VDI_PN(vdi__called_values)(VDI_PN(vdi__value_##name), n, p, x, y);                  \
+    }
+#if VDI_FALLBACK
+#define VDI__OFTEN_VALUE VDI__CALLED_VALUE
+#else
+#define VDI__OFTEN_VALUE(op, name, value, slope)                                              \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
+        const VDI_T *x = (const VDI_T *)x_;                                                   \
+        VDI_T *y = (VDI_T *)y_;                                                               \
+        (void)p;                                                                              \
+        for (size_t i = 0; i < n; i += VDI_W) {                                               \
+            const bool whole = n - i >= VDI_W;                                                \
+            const VDI_V v = VDI__LOAD(x);                                                     \
+            const VDI_V r = value;                                                            \
+            if (whole) {                                                                      \
+                VDI_VSTORE(y + i, r);                                                         \
+            } else {                                                                          \
+                VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                                      \
+                break;                                                                        \
+            }                                                                                 \
+        }                                                                                     \
+    }
+#endif
+VDI__ROWS(VDI__SIMPLE_VALUE, VDI__OFTEN_VALUE, VDI__CALLED_VALUE, VDI__OFTEN_VALUE,
+          VDI__CALLED_VALUE)
+#undef VDI__SIMPLE_VALUE
+#undef VDI__OFTEN_VALUE
+#undef VDI__CALLED_VALUE
+
+/* Derivatives that are no op themselves. */
+VDI_KERNEL VDI_V VDI_PN(vdi__value_trigamma)(VDI_V v, VDI_V q) {
+    (void)q;
+    return VDI_PN(vdi__trigamma)(v);
+}
+VDI_KERNEL void VDI_PN(vdi__unary_trigamma)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__called_values)(VDI_PN(vdi__value_trigamma), n, p, x, y);
+}
+VDI_KERNEL VDI_V VDI_PN(vdi__value_gauss)(VDI_V v, VDI_V q) {
+    (void)q;
+    return VDI_VMUL(VDI__K(1.1283791670955126), VDI_PN(vdi__exp)(VDI_VNEG(VDI_VMUL(v, v))));
+}
+VDI_KERNEL void VDI_PN(vdi__unary_gauss)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__called_values)(VDI_PN(vdi__value_gauss), n, p, x, y);
+}
+VDI_KERNEL void VDI_PN(vdi__unary_minus_sin)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__unary_sin)(n, p, x, y);
+    VDI_LENT(vdi__unary_neg)(n, p, y, y);
+}
+
+/* dx += dy * slope(x), a piece at a time */
+VDI_SHARED void VDI_PN(vdi__slopes_through)(vdi__unary_fn *slope, size_t n, const void *x,
+                                            const void *dy, void *dx) {
+    VDI_T piece[256];
+    for (size_t i = 0; i < n; i += VDI__COUNT(piece)) {
+        const size_t some = VDI__MIN(n - i, VDI__COUNT(piece));
+        slope(some, 0, (const VDI_T *)x + i, piece);
+        VDI_PN(vdi__kernel_muladd)(some, (const VDI_T *)dy + i, 1, piece, 1, (VDI_T *)dx + i);
+    }
+}
+#define VDI__SIMPLE_SLOPE(op, name, value, slope)                                             \
+    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x,         \
+                                                   const void *y, const void *dy, void *dx) { \
+        VDI_PN(vdi__simple_slopes)(op, n, p, x, y, dy, dx);                                   \
+    }
+#define VDI__SLOPE_THROUGH(op, name, value, slope)                                            \
+    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x,         \
+                                                   const void *y, const void *dy, void *dx) { \
+        (void)p;                                                                              \
+        (void)y;                                                                              \
+        VDI_PN(vdi__slopes_through)(slope, n, x, dy, dx);                                     \
+    }
+VDI__ROWS(VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SLOPE_THROUGH,
+          VDI__SLOPE_THROUGH)
+#undef VDI__SIMPLE_SLOPE
+#undef VDI__SLOPE_THROUGH
+#undef VDI__ROWS
+#undef VDI__POSITIVE
 #undef VDI__LOAD
 #undef VDI__EACH
-#undef VDI__K
-#undef VDI__ONE
-#undef VDI__LIBM
-#undef VDI__LANES
-#undef VDI__POLY
-#undef VDI__SIGN_OF
-#undef VDI__LN2_HI
-#undef VDI__LN2_LO
-#undef VDI__EXP_TOP
-#undef VDI__EXP_BOTTOM
-#undef VDI__SMALLEST
-#undef VDI__LARGEST
 /* kernel/reduce_body.h - sums and maxima; one pass
  *
  * Every sum has VDI__PARTIALS partial sums, element i in partial i mod VDI__PARTIALS, whatever the
@@ -49248,14 +49791,15 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sum_rows)(size_t rows, size_t cols, const voi
     size_t j = 0;
     for (; cols - j >= 4 * VDI_W; j += 4 * VDI_W) {
         VDI_V a[4];
-        for (int g = 0; g < 4; g++)
+        VDI__UNROLL for (int g = 0; g < 4; g++) {
             a[g] = accumulate ? VDI_VLOAD(y + j + g * VDI_W) : VDI_VZERO();
-        for (size_t r = 0; r < rows; r++) {
-            for (int g = 0; g < 4; g++)
-                a[g] = VDI_VADD(a[g], VDI_VLOAD(x + r * ldx + j + g * VDI_W));
         }
-        for (int g = 0; g < 4; g++)
-            VDI_VSTORE(y + j + g * VDI_W, a[g]);
+        for (size_t r = 0; r < rows; r++) {
+            VDI__UNROLL for (int g = 0; g < 4; g++) {
+                a[g] = VDI_VADD(a[g], VDI_VLOAD(x + r * ldx + j + g * VDI_W));
+            }
+        }
+        VDI__UNROLL for (int g = 0; g < 4; g++) VDI_VSTORE(y + j + g * VDI_W, a[g]);
     }
     for (; j < cols; j += VDI_W) {
         const VDI_TAIL t = VDI_VTAIL(cols - j < VDI_W ? cols - j : VDI_W);
@@ -49268,114 +49812,69 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sum_rows)(size_t rows, size_t cols, const voi
 }
 
 /* Sum of exp(x - m) over one row, in the order of every sum; the exponentials go to y unless it is
-   NULL. Lanes behind the end hold
-   -inf, and exp(-inf) is 0. */
+   NULL. Lanes behind the end take part as exp(0) and are cleared: exp(-inf) would take longer. */
 VDI_SHARED VDI_T VDI_PN(vdi__row_exp)(size_t n, const VDI_T *x, VDI_T m, VDI_T *y) {
-    const VDI_V vm = VDI_VSET1(m), low = VDI_VSET1(-(VDI_T)INFINITY);
+    const VDI_V vm = VDI_VSET1(m);
     VDI_V acc[VDI__GROUPS];
     for (int g = 0; g < VDI__GROUPS; g++)
         acc[g] = VDI_VZERO();
     for (size_t i = 0; i < n; i += VDI_W) {
         const bool whole = n - i >= VDI_W;
         const int g = (int)(i / VDI_W % VDI__GROUPS);
-        const VDI_V e = VDI_PN(vdi__exp)(
-            VDI_VSUB(whole ? VDI_VLOAD(x + i) : VDI_VLOADOR(x + i, VDI_VTAIL(n - i), low), vm));
-        acc[g] = VDI_VADD(acc[g], e);
-        if (y && whole)
+        VDI_V e = whole ? VDI_VLOAD(x + i) : VDI_VLOADOR(x + i, VDI_VTAIL(n - i), vm);
+        e = VDI_PN(vdi__exp)(VDI_VSUB(e, vm));
+        if (!whole) {
+            VDI_T end[VDI_W] = {0};
+            VDI_VSTORET(end, VDI_VTAIL(n - i), e);
+            if (y) memcpy(y + i, end, (n - i) * sizeof *end);
+            e = VDI_VLOAD(end);
+        } else if (y) {
             VDI_VSTORE(y + i, e);
-        else if (y)
-            VDI_VSTORET(y + i, VDI_VTAIL(n - i), e);
+        }
+        acc[g] = VDI_VADD(acc[g], e);
         if (!whole) break;
     }
     return VDI_PN(vdi__reduce_groups)(acc, n);
 }
 
-/* The shift of one row: its maximum, or 0 where that is infinite (then exp(x - shift) is 0 or inf,
- * as it should be). */
-VDI_LOCAL VDI_T VDI_PN(vdi__row_shift)(size_t n, const VDI_T *x) {
-    const VDI_T m = VDI_PN(vdi__extreme)(n, x, (VDI_T)1);
-    return m - m == 0 || m != m ? m : (VDI_T)0;
-}
-VDI_LOCAL VDI_T VDI_PN(vdi__log_one)(VDI_T x) {
-    VDI_T r;
-    VDI_VSTORET(&r, VDI_VTAIL(1), VDI_PN(vdi__log_call)(VDI_VSET1(x)));
-    return r;
-}
-
-VDI_KERNEL void VDI_PN(vdi__kernel_logsumexp)(size_t rows, size_t cols, const void *x_, size_t ldx,
-                                              void *y_) {
+/* The shift of a row is its maximum, or 0 where that is infinite: then exp(x - shift) is 0 or inf,
+ * as it should be. */
+VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows, size_t cols,
+                                            const void *x_, size_t ldx, void *y_, size_t ldy) {
+    const VDI_T *x = (const VDI_T *)x_;
     VDI_T *y = (VDI_T *)y_;
-    for (size_t r = 0; r < rows; r++) {
-        const VDI_T *x = (const VDI_T *)x_ + r * ldx, m = VDI_PN(vdi__row_shift)(cols, x);
-        y[r] = m + VDI_PN(vdi__log_one)(VDI_PN(vdi__row_exp)(cols, x, m, NULL));
-    }
-}
-
-VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(size_t rows, size_t cols, const void *x_, size_t ldx,
-                                            void *y_, size_t ldy) {
-    for (size_t r = 0; r < rows; r++) {
-        const VDI_T *x = (const VDI_T *)x_ + r * ldx;
-        VDI_T *y = (VDI_T *)y_ + r * ldy;
-        const VDI_V s =
-            VDI_VSET1(VDI_PN(vdi__row_exp)(cols, x, VDI_PN(vdi__row_shift)(cols, x), y));
-        for (size_t i = 0; i < cols; i += VDI_W) {
-            const VDI_TAIL t = VDI_VTAIL(cols - i < VDI_W ? cols - i : VDI_W);
-            VDI_VSTORET(y + i, t, VDI_VDIV(VDI_VLOADT(y + i, t), s));
-        }
-    }
-}
-
-VDI_KERNEL void VDI_PN(vdi__kernel_log_softmax)(size_t rows, size_t cols, const void *x_,
-                                                size_t ldx, void *y_, size_t ldy) {
-    for (size_t r = 0; r < rows; r++) {
-        const VDI_T *x = (const VDI_T *)x_ + r * ldx, m = VDI_PN(vdi__row_shift)(cols, x);
-        VDI_T *y = (VDI_T *)y_ + r * ldy;
+    for (size_t r = 0; r < rows; r++, x += ldx, y += ldy) {
+        const VDI_T most = VDI_LENT(vdi__extreme)(cols, x, (VDI_T)1);
+        const VDI_T m = most - most == 0 || most != most ? most : (VDI_T)0;
+        const VDI_T sum = VDI_PN(vdi__row_exp)(cols, x, m, kind == VDI__SOFTMAX ? y : NULL);
+        VDI_T log_sum = 0;
         const VDI_V vm = VDI_VSET1(m);
-        const VDI_V l = VDI_VSET1(VDI_PN(vdi__log_one)(VDI_PN(vdi__row_exp)(cols, x, m, NULL)));
+        if (kind != VDI__SOFTMAX)
+            VDI_VSTORET(&log_sum, VDI_VTAIL(1), VDI_PN(vdi__log_call)(VDI_VSET1(sum)));
+        if (kind == VDI__LOGSUMEXP) {
+            *y = m + log_sum;
+            continue;
+        }
         for (size_t i = 0; i < cols; i += VDI_W) {
             const VDI_TAIL t = VDI_VTAIL(cols - i < VDI_W ? cols - i : VDI_W);
-            VDI_VSTORET(y + i, t, VDI_VSUB(VDI_VSUB(VDI_VLOADT(x + i, t), vm), l));
+            const VDI_V v = kind == VDI__SOFTMAX
+                                ? VDI_VDIV(VDI_VLOADT(y + i, t), VDI_VSET1(sum))
+                                : VDI_VSUB(VDI_VSUB(VDI_VLOADT(x + i, t), vm), VDI_VSET1(log_sum));
+            VDI_VSTORET(y + i, t, v);
         }
     }
 }
 #undef VDI__PARTIALS
 #undef VDI__GROUPS
-/* kernel/gemm_body.h - the matrix product of one pass
+/* kernel/gemm_body.h - the register tiles of the matrix product, and what goes with them; one pass
  *
- * A register tile of MR rows x NV vectors walks over k: per step NV loads of B, MR broadcasts of A,
- * MR * NV FMAs. Around it:
- *   blocks of KC steps of k (C is reloaded, so the chain goes on),
- *   blocks of MC rows, so that a part of A is in a near cache when the next panel needs it,
- *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
- *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
- *   when its rows lie far apart.
- * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
- * columns is computed turned over, with the lanes across the rows; one with a single row runs over
- * wide panels. docs/guide/kernels.md has
- * the measurements.
+ * A tile of MR rows x NV vectors walks over k: per step NV loads of B, MR broadcasts of A, MR * NV
+ * FMAs. gemm_blocks.h cuts a product into tiles.
  */
-#if VDI_REGISTERS == 32
-#define VDI__MR(nv) ((nv) == 4 ? 6 : 8)
-#define VDI__NV 4
-#define VDI__KC 240
-#elif VDI__ISA == 3
-#define VDI__MR(nv) 6
-#define VDI__NV 2
-#define VDI__KC 320
-#else
-#define VDI__MR(nv) 4
-#define VDI__NV 2
-#define VDI__KC 320
-#endif
-#define VDI__NR (VDI__NV * VDI_W)
-#define VDI__MC 1024
-/* k-block of a product with few rows: its panel is used once, and should not leave the first-level
- * cache before that */
-#define VDI__KC_FEW 64
 /* Are the last vectors of B loaded through a mask? In a full tile (no register left for the mask on
  * AVX2), and in a small one. */
-#define VDI__MASK_FULL (VDI__ISA == 4)
-#define VDI__MASK_SMALL (VDI__ISA == 4 || VDI__ISA == 3)
+#define VDI__MASK_FULL (VDI_MASKS && VDI_REGISTERS == 32)
+#define VDI__MASK_SMALL VDI_MASKS
 
 #ifndef VDI__PREFETCH
 #if VDI__GNU && !defined(__TINYC__)
@@ -49448,7 +49947,6 @@ VDI__TILE(1, 4, VDI__MASK_SMALL)
 VDI__TILE(4, 1, VDI__MASK_SMALL)
 VDI__TILE(4, 2, VDI__MASK_SMALL)
 #if VDI_REGISTERS == 32
-VDI__TILE(1, 3, VDI__MASK_SMALL)
 VDI__TILE(1, 8, VDI__MASK_SMALL)
 VDI__TILE(1, 16, VDI__MASK_SMALL)
 VDI__TILE(4, 3, VDI__MASK_SMALL)
@@ -49457,74 +49955,20 @@ VDI__TILE(8, 1, VDI__MASK_FULL)
 VDI__TILE(8, 2, VDI__MASK_FULL)
 VDI__TILE(8, 3, VDI__MASK_FULL)
 VDI__TILE(6, 4, VDI__MASK_FULL)
-#elif VDI__ISA == 3
+#elif !VDI_FALLBACK
 VDI__TILE(1, 8, VDI__MASK_SMALL)
 VDI__TILE(6, 1, VDI__MASK_FULL)
 VDI__TILE(6, 2, VDI__MASK_FULL)
 #endif
 #undef VDI__TILE
 
-/* by rows (more than 4, 2 to 4, 1) and vectors */
-static vdi__tile_fn *const VDI_PN(vdi__tiles)[3][VDI__NV] = {
-#define VDI__X(r, v) VDI_PN(vdi__tile_##r##x##v)
-#if VDI_REGISTERS == 32
-    {VDI__X(8, 1), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
-    {VDI__X(4, 1), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
-    {VDI__X(1, 1), VDI__X(1, 2), VDI__X(1, 3), VDI__X(1, 4)},
-#elif VDI__ISA == 3
-    {VDI__X(6, 1), VDI__X(6, 2)},
-    {VDI__X(4, 1), VDI__X(4, 2)},
-    {VDI__X(1, 1), VDI__X(1, 2)},
-#else
-    {VDI__X(4, 1), VDI__X(4, 2)},
-    {VDI__X(4, 1), VDI__X(4, 2)},
-    {VDI__X(1, 1), VDI__X(1, 2)},
-#endif
-#undef VDI__X
-};
-VDI_LOCAL vdi__tile_fn *VDI_PN(vdi__tile_for)(size_t rows, size_t nv) {
-    return VDI_PN(vdi__tiles)[rows > 4 ? 0 : rows > 1 ? 1 : 2][nv - 1];
-}
-
-/* y = act(x) over a block of finished rows, while they are in the cache */
-VDI_KERNEL void VDI_PN(vdi__act_rows)(vdi_act act, double p, size_t rows, size_t cols, VDI_T *c,
-                                      size_t ldc) {
-    const VDI_V zero = VDI_VZERO(), slope = VDI_VSET1(VDI_C(p == 0 ? 0.2 : p));
-    if (ldc == cols) {
-        cols *= rows;
-        rows = 1;
-    }
-    for (size_t i = 0; i < rows; i++, c += ldc) {
-        switch (act) {
-        case VDI_ACT_NONE: break;
-        case VDI_ACT_TANH: VDI_PN(vdi__unary_tanh)(cols, 0, c, c); break;
-        case VDI_ACT_SIGMOID: VDI_PN(vdi__unary_sigmoid)(cols, 0, c, c); break;
-        case VDI_ACT_SOFTPLUS: VDI_PN(vdi__unary_softplus)(cols, 0, c, c); break;
-        case VDI_ACT_EXP: VDI_PN(vdi__unary_exp)(cols, 0, c, c); break;
-        case VDI_ACT_RELU:
-        case VDI_ACT_LEAKY_RELU:
-            for (size_t j = 0; j < cols; j += VDI_W) {
-                const bool full = cols - j >= VDI_W;
-                const VDI_TAIL tail = VDI_VTAIL(full ? VDI_W : cols - j);
-                const VDI_V x = full ? VDI_VLOAD(c + j) : VDI_VLOADT(c + j, tail);
-                const VDI_V y = act == VDI_ACT_RELU
-                                    ? VDI_VMAX(zero, x)
-                                    : VDI_VSEL(VDI_VGT(x, zero), x, VDI_VMUL(x, slope));
-                if (full)
-                    VDI_VSTORE(c + j, y);
-                else
-                    VDI_VSTORET(c + j, tail, y);
-            }
-            break;
-        }
-    }
-}
-
 /* Copy a panel of B: `steps` of k by `cols` columns, filled up with zeros to `width`. With `turned`
  * the columns are rows in memory. */
-VDI_KERNEL void VDI_PN(vdi__pack)(bool turned, size_t steps, size_t cols, const VDI_T *b,
-                                  size_t ldb, VDI_T *to, size_t width) {
-    if (!turned) {
+VDI_KERNEL void VDI_PN(vdi__pack)(bool transposed, size_t steps, size_t cols, const void *b_,
+                                  size_t ldb, void *to_, size_t width) {
+    const VDI_T *b = (const VDI_T *)b_;
+    VDI_T *to = (VDI_T *)to_;
+    if (!transposed) {
         for (size_t p = 0; p < steps; p++, b += ldb, to += width) {
             for (size_t j = 0; j < width; j += VDI_W) {
                 const size_t left = cols > j ? cols - j : 0;
@@ -49559,223 +50003,104 @@ VDI_KERNEL void VDI_PN(vdi__pack)(bool turned, size_t steps, size_t cols, const 
     }
 }
 
-/* Where a buffer on the stack begins a cache line. */
-VDI_LOCAL VDI_T *VDI_PN(vdi__aligned)(VDI_T *p) {
-    return p + ((64 - ((uintptr_t)p & 63)) & 63) / sizeof(VDI_T);
+/* As products use it: NaN and -0 pass. */
+VDI_KERNEL void VDI_PN(vdi__act_relu)(size_t n, double p, const void *x_, void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V zero = VDI_VZERO();
+    (void)p;
+    for (; n >= VDI_W; n -= VDI_W, x += VDI_W, y += VDI_W)
+        VDI_VSTORE(y, VDI_VMAX(zero, VDI_VLOAD(x)));
+    if (n) VDI_VSTORET(y, VDI_VTAIL(n), VDI_VMAX(zero, VDI_VLOADT(x, VDI_VTAIL(n))));
 }
 
-/* At most four columns: C' = B' A', a tile of n rows whose lanes are rows of C. */
-VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__gemm_slim)(const vdi__gemm_args *g) {
-    VDI_T space[VDI__KC_FEW * VDI__NR + 64 / sizeof(VDI_T)],
-        out[4 * VDI__NR], *const panel = VDI_PN(vdi__aligned)(space);
-    const VDI_T *a = (const VDI_T *)g->a, *b = (const VDI_T *)g->b, *bias = (const VDI_T *)g->bias;
-    VDI_T *c = (VDI_T *)g->c;
-    const bool ta = (g->flags & VDI_GEMM_TA) != 0;
-    const bool tb = (g->flags & VDI_GEMM_TB) != 0;
-    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
-    vdi__tile t;
-    t.c = out;
-    t.init = out;
-    t.ldc = t.ldinit = VDI__NR;
-    t.ahead = false;
-    t.ars = tb ? g->ldb : 1;
-    t.acs = tb ? 1 : g->ldb;
-    t.rows = g->n;
-    for (size_t i = 0; i < g->m; i += VDI__NR, c += VDI__NR * g->ldc) {
-        const size_t cols = VDI__MIN(g->m - i, VDI__NR);
-        const size_t nv = (cols + VDI_W - 1) / VDI_W;
-        const size_t tail = cols - (nv - 1) * VDI_W;
-        vdi__tile_fn *run = VDI_PN(vdi__tile_for)(g->n, nv);
-        t.cols = cols;
-        for (size_t q = 0; q < g->n; q++) {
-            for (size_t r = 0; r < cols; r++)
-                out[q * VDI__NR + r] = accumulate ? c[r * g->ldc + q] : bias ? bias[q] : 0;
-        }
-        for (size_t p = 0; p < g->k; p += t.k) {
-            t.k = VDI__MIN(g->k - p, VDI__KC_FEW);
-            t.a = b + p * t.acs;
-            if (ta && (VDI__MASK_SMALL || tail == VDI_W)) {
-                t.b = a + p * g->lda + i;
-                t.ldb = g->lda;
-            } else {
-                VDI_PN(vdi__pack)(!ta, t.k, cols, ta ? a + p * g->lda + i : a + i * g->lda + p,
-                                  g->lda, panel, nv * VDI_W);
-                t.b = panel;
-                t.ldb = nv * VDI_W;
-            }
-            run(&t);
-        }
-        if (g->act != VDI_ACT_NONE)
-            VDI_PN(vdi__act_rows)(g->act, g->act_param, g->n, cols, out, VDI__NR);
-        for (size_t r = 0; r < cols; r++) {
-            for (size_t q = 0; q < g->n; q++)
-                c[r * g->ldc + q] = out[q * VDI__NR + r];
-        }
-    }
-}
-
-/* One row and B as it lies: wide panels, since few chains would wait for each other. Returns the
- * columns done. */
-VDI_KERNEL size_t VDI_PN(vdi__gemm_row)(const vdi__gemm_args *g) {
-    const void *from = g->flags & VDI_GEMM_ACC ? g->c : g->bias;
-    size_t done = 0;
-    vdi__tile t;
-    t.a = g->a;
-    t.ahead = false;
-    t.ars = 0;
-    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
-    t.ldb = g->ldb;
-    t.k = g->k;
-    t.rows = 1;
-    t.ldc = t.ldinit = 0;
-    while (done < g->n) {
-        const size_t left = g->n - done;
-        const size_t whole = left / VDI_W;
-        const size_t vectors = whole + (VDI__MASK_SMALL && left % VDI_W != 0);
-        vdi__tile_fn *run;
-        size_t nv;
-        if (!vectors) break;
+static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
+    sizeof(VDI_T),
+    VDI_W,
+    VDI_W == 1   ? 0
+    : VDI_W == 2 ? 1
+    : VDI_W == 4 ? 2
+    : VDI_W == 8 ? 3
+                 : 4,
+#define VDI__X(r, v) VDI_PN(vdi__tile_##r##x##v)
 #if VDI_REGISTERS == 32
-        if (vectors >= 16) {
-            nv = 16;
-            run = VDI_PN(vdi__tile_1x16);
-        } else
+    4,
+    {8, 8, 8, 6},
+    240,
+    VDI__MASK_FULL,
+    VDI__MASK_SMALL,
+    {{VDI__X(8, 1), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
+     {VDI__X(4, 1), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
+     {VDI__X(1, 1), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
+    {VDI__X(1, 16), VDI__X(1, 8), VDI__X(1, 4)},
+#elif !VDI_FALLBACK
+    2,
+    {6, 6, 0, 0},
+    320,
+    VDI__MASK_FULL,
+    VDI__MASK_SMALL,
+    {{VDI__X(6, 1), VDI__X(6, 2), NULL, NULL},
+     {VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
+     {VDI__X(1, 1), VDI__X(1, 2), NULL, NULL}},
+    {NULL, VDI__X(1, 8), VDI__X(1, 4)},
+#else
+    2,
+    {4, 4, 0, 0},
+    320,
+    VDI__MASK_FULL,
+    VDI__MASK_SMALL,
+    {{VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
+     {VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
+     {VDI__X(1, 1), VDI__X(1, 2), NULL, NULL}},
+    {NULL, NULL, VDI__X(1, 4)},
 #endif
-#if VDI_REGISTERS == 32 || VDI__ISA == 3
-            if (vectors >= 8) {
-            nv = 8;
-            run = VDI_PN(vdi__tile_1x8);
-        } else
-#endif
-            if (vectors >= 4) {
-            nv = 4;
-            run = VDI_PN(vdi__tile_1x4);
-        } else {
-            nv = VDI__MIN(vectors, VDI__NV);
-            run = VDI_PN(vdi__tile_for)(1, nv);
-        }
-        t.cols = VDI__MIN(left, nv * VDI_W);
-        t.b = (const VDI_T *)g->b + done;
-        t.c = (VDI_T *)g->c + done;
-        t.init = from ? (const VDI_T *)from + done : NULL;
-        run(&t);
-        done += t.cols;
-    }
-    if (g->act != VDI_ACT_NONE)
-        VDI_PN(vdi__act_rows)(g->act, g->act_param, 1, done, (VDI_T *)g->c, done);
-    return done;
-}
-
-/* The general case, for the columns from `start` on. */
-VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__gemm_blocks)(const vdi__gemm_args *g, size_t start) {
-    const bool ta = (g->flags & VDI_GEMM_TA) != 0;
-    const bool tb = (g->flags & VDI_GEMM_TB) != 0;
-    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
-    const VDI_T *bias = accumulate ? NULL : (const VDI_T *)g->bias;
-    const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
-    VDI_T space[VDI__KC * VDI__NR + 64 / sizeof(VDI_T)], *const panel = VDI_PN(vdi__aligned)(space);
-    vdi__tile t;
-    t.ars = ars;
-    t.acs = acs;
-    t.ldc = g->ldc;
-    t.ahead = g->m * g->ldc * sizeof(VDI_T) > (size_t)1 << 20;
-    const size_t kc = tb && g->m <= 8 ? VDI__KC_FEW : VDI__KC;
-    size_t p = 0;
-    do {
-        const bool first = p == 0, last = g->k - p <= kc;
-        t.k = VDI__MIN(g->k - p, kc);
-        for (size_t i0 = 0; i0 < g->m; i0 += VDI__MC) {
-            const size_t i1 = VDI__MIN(g->m, i0 + VDI__MC);
-            const bool far = g->ldb * sizeof(VDI_T) >= 2048 && i1 - i0 >= 32;
-            size_t j = start, left = (g->n - start + VDI_W - 1) / VDI_W;
-            while (left > 0) {
-                /* the last two panels share what is left, since a narrow one is slow */
-                const size_t nv = left <= VDI__NV      ? left
-                                  : left < 2 * VDI__NV ? (left + 1) / 2
-                                                       : VDI__NV;
-                const size_t cols = VDI__MIN(g->n - j, nv * VDI_W);
-                const VDI_T *b = (const VDI_T *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j);
-                const bool cut =
-                    cols < nv * VDI_W && !(VDI__MASK_FULL || (VDI__MASK_SMALL && i1 - i0 <= 4));
-                t.b = b;
-                t.ldb = g->ldb;
-                t.cols = cols;
-                if (tb || cut || far) {
-                    VDI_PN(vdi__pack)(tb, t.k, cols, b, g->ldb, panel, nv * VDI_W);
-                    t.b = panel;
-                    t.ldb = nv * VDI_W;
-                }
-                for (size_t i = i0; i < i1; i += t.rows) {
-                    VDI_T *c = (VDI_T *)g->c + i * g->ldc + j;
-                    t.rows = VDI__MIN(i1 - i, VDI__MR(nv));
-                    /* 4 and 1 or 2 cost less than a tile of 8, two tiles of 4 less than one of 6
-                     * and one for 2 */
-                    if (VDI__MR(nv) == 8 ? t.rows == 5 || t.rows == 6 : i1 - i == 8) t.rows = 4;
-                    t.a = (const VDI_T *)g->a + i * ars + p * acs;
-                    t.c = c;
-                    t.init = !first || accumulate ? c : bias ? bias + j : NULL;
-                    t.ldinit = !first || accumulate ? g->ldc : 0;
-                    VDI_PN(vdi__tile_for)(t.rows, nv)(&t);
-                    if (last && g->act != VDI_ACT_NONE)
-                        VDI_PN(vdi__act_rows)(g->act, g->act_param, t.rows, cols, c, g->ldc);
-                }
-                j += cols;
-                left -= nv;
-            }
-        }
-        p += kc;
-    } while (p < g->k);
-}
+#undef VDI__X
+    VDI_LENT(vdi__pack),
+    {NULL, VDI_PN(vdi__act_relu), VDI_LENT(vdi__unary_leaky_relu), VDI_PN(vdi__unary_tanh),
+     VDI_PN(vdi__unary_sigmoid), VDI_PN(vdi__unary_softplus), VDI_PN(vdi__unary_exp)}};
 
 VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
-    size_t done = 0;
-    if (g->m == 0 || g->n == 0) return;
-    if (g->n <= VDI__MIN(4, VDI_W / 4) && g->m >= VDI_W) {
-        VDI_PN(vdi__gemm_slim)(g);
-        return;
-    }
-    if (g->m == 1 && !(g->flags & VDI_GEMM_TB)) done = VDI_PN(vdi__gemm_row)(g);
-    if (done < g->n) VDI_PN(vdi__gemm_blocks)(g, done);
+    vdi__gemm_run(&VDI_PN(vdi__gemm_path), g);
 }
 
-VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, const void *y,
-                                             const void *dy, void *dz) {
-    const VDI_V zero = VDI_VZERO();
-    const VDI_V one = VDI_VSET1(VDI_C(1));
-    const VDI_V slope = VDI_VSET1(VDI_C(p == 0 ? 0.2 : p));
-    VDI_T decay[256]; /* softplus: 1 - exp(-y) */
-    for (size_t start = 0; start < n; start += VDI__COUNT(decay)) {
-        const VDI_T *from = (const VDI_T *)y + start, *d = (const VDI_T *)dy + start;
-        VDI_T *to = (VDI_T *)dz + start;
-        const size_t count = VDI__MIN(n - start, VDI__COUNT(decay));
-        if (act == VDI_ACT_SOFTPLUS) {
-            for (size_t i = 0; i < count; i++)
-                decay[i] = -from[i];
-            VDI_PN(vdi__unary_expm1)(count, 0, decay, decay);
+/* dz = dy act'(.), from y = act(.) */
+VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, const void *y_,
+                                             const void *dy_, void *dz_) {
+    const VDI_V zero = VDI_VZERO(), one = VDI__ONE, q = VDI_VSET1(VDI_C(p == 0 ? 0.2 : p));
+    const VDI_T *y = (const VDI_T *)y_, *dy = (const VDI_T *)dy_;
+    VDI_T *dz = (VDI_T *)dz_;
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI_T decay[VDI__BLOCK * VDI_W]; /* softplus: 1 - exp(-y) */
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = VDI_PN(vdi__block_load)(y, k, n);
+            b[k] = VDI_PN(vdi__block_load)(dy, k, n);
         }
-        for (size_t i = 0; i < count; i += VDI_W) {
-            const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(count - i, VDI_W));
-            const VDI_V v = VDI_VLOADT(from + i, tail);
-            VDI_V r = VDI_VLOADT(d + i, tail);
-            switch (act) {
-            case VDI_ACT_NONE: break;
-            case VDI_ACT_RELU: r = VDI_VSEL(VDI_VGT(v, zero), r, zero); break;
-            case VDI_ACT_LEAKY_RELU: r = VDI_VSEL(VDI_VGT(v, zero), r, VDI_VMUL(r, slope)); break;
-            case VDI_ACT_TANH: r = VDI_VMUL(r, VDI_VFNMA(v, v, one)); break;
-            case VDI_ACT_SIGMOID: r = VDI_VMUL(r, VDI_VFNMA(v, v, v)); break;
-            case VDI_ACT_SOFTPLUS: r = VDI_VMUL(r, VDI_VNEG(VDI_VLOADT(decay + i, tail))); break;
-            case VDI_ACT_EXP: r = VDI_VMUL(r, v); break;
+        switch (act) {
+        case VDI_ACT_SOFTPLUS:
+            VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+                VDI_VSTORE(decay + k * VDI_W, VDI_VNEG(a[k]));
             }
-            VDI_VSTORET(to + i, tail, r);
+            VDI_PN(vdi__unary_expm1)(VDI__BLOCK * VDI_W, 0, decay, decay);
+            VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+                a[k] = VDI_VMUL(b[k], VDI_VNEG(VDI_VLOAD(decay + k * VDI_W)));
+            }
+            break;
+            VDI__BLOCK_CASE(VDI_ACT_RELU, VDI_VSEL(VDI_VGT(v, zero), w, zero))
+            VDI__BLOCK_CASE(VDI_ACT_LEAKY_RELU, VDI_VSEL(VDI_VGT(v, zero), w, VDI_VMUL(w, q)))
+            VDI__BLOCK_CASE(VDI_ACT_TANH, VDI_VMUL(w, VDI_VFNMA(v, v, one)))
+            VDI__BLOCK_CASE(VDI_ACT_SIGMOID, VDI_VMUL(w, VDI_VFNMA(v, v, v)))
+            VDI__BLOCK_CASE(VDI_ACT_EXP, VDI_VMUL(w, v))
+        default: VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) a[k] = b[k];
         }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            VDI_PN(vdi__block_store)(dz, k, n, a[k]);
+        }
+        y += VDI__BLOCK * VDI_W;
+        dy += VDI__BLOCK * VDI_W;
+        dz += VDI__BLOCK * VDI_W;
     }
 }
-#undef VDI__MR
-#undef VDI__NV
-#undef VDI__NR
-#undef VDI__KC
-#undef VDI__KC_FEW
-#undef VDI__MC
 #undef VDI__MASK_FULL
 #undef VDI__MASK_SMALL
 /* kernel/rnn_body.h - the gates of a gated recurrent unit; the products around them are gemm's */
@@ -49954,25 +50279,39 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sgd)(size_t n, void *w_, const void *g_, void
 #undef VDI__LOAD
 #undef VDI__STORE
 
-static const vdi__kernels VDI_PN(vdi__kernels) = {{
-#define VDI__X(name) VDI_PN(vdi__unary_##name),
-                                                      VDI__UNARY_LIST(VDI__X)
+#define VDI__NAME_OWN(name) VDI_PN(name)
+#define VDI__NAME_LENT(name) VDI_LENT(name)
+#define VDI__X_UNARY(op, name, whose, slope) VDI__NAME_##whose(vdi__unary_##name),
+#define VDI__X_GRAD(op, name, whose, slope) VDI__NAME_##slope(vdi__unary_grad_##name),
+#define VDI__X_BINARY(op, name, whose) VDI__NAME_##whose(vdi__binary_##name),
+#define VDI__X(name, whose, result, args) VDI__NAME_##whose(vdi__kernel_##name),
+static const vdi__kernels VDI_PN(vdi__kernels) = {{VDI__UNARY_LIST(VDI__X_UNARY)},
+                                                  {VDI__UNARY_LIST(VDI__X_GRAD)},
+                                                  {VDI__BINARY_LIST(VDI__X_BINARY)},
+                                                  VDI__KERNELS(VDI__X)};
+#undef VDI__NAME_OWN
+#undef VDI__NAME_LENT
+#undef VDI__X_UNARY
+#undef VDI__X_GRAD
+#undef VDI__X_BINARY
 #undef VDI__X
-                                                  },
-                                                  {
-#define VDI__X(name) VDI_PN(vdi__unary_grad_##name),
-                                                      VDI__UNARY_LIST(VDI__X)
-#undef VDI__X
-                                                  },
-                                                  {
-#define VDI__X(name) VDI_PN(vdi__binary_##name),
-                                                      VDI__BINARY_LIST(VDI__X)
-#undef VDI__X
-                                                  },
-#define VDI__X(name, result, args) VDI_PN(vdi__kernel_##name),
-                                                  VDI__KERNELS(VDI__X)
-#undef VDI__X
-};
+/* words that several bodies share */
+#undef VDI__K
+#undef VDI__ONE
+#undef VDI__LIBM
+#undef VDI__LANES
+#undef VDI__POLY
+#undef VDI__SIGN_OF
+#undef VDI__LN2_HI
+#undef VDI__LN2_LO
+#undef VDI__EXP_TOP
+#undef VDI__EXP_BOTTOM
+#undef VDI__SMALLEST
+#undef VDI__LARGEST
+#undef VDI__BLOCK
+#undef VDI__BLOCK_AT
+#undef VDI__BLOCK_CASE
+#undef VDI__BLOCK_NEXT
 #elif VDI__PASS == 2
 
 /* ======== linalg bodies ======== */
@@ -51609,6 +51948,11 @@ static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
 #undef VDI_KERNEL
 #undef VDI_LOCAL
 #undef VDI_SHARED
+#undef VDI_STEP
+#undef VDI_BORROWS
+#undef VDI_LENT
+#undef VDI_FALLBACK
+#undef VDI_MASKS
 #undef VDI_V
 #undef VDI_I
 #undef VDI_M
