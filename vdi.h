@@ -520,7 +520,7 @@
 #define VDI_VERSION_MINOR 1
 #define VDI_VERSION_PATCH 0
 #define VDI_VERSION "0.1.0"
-/** The same as one number, 10000 major + 100 minor + patch, for #if. */
+/** The same as one number, 10000 major + 100 minor + patch, for the preprocessor. */
 #define VDI_VERSION_NUMBER (VDI_VERSION_MAJOR * 10000 + VDI_VERSION_MINOR * 100 + VDI_VERSION_PATCH)
 
 /* Flags that change the arithmetic, as far as compilers tell: gcc names each, clang only the sum of
@@ -6033,21 +6033,22 @@ VDI_API vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_e
 /** One drawn cell: its numbers, and the stream of random numbers that makes its trace. A property
  * that it does not have is 0. */
 typedef struct vdi_cell {
-    vdi_rng rng;                                       /**< at the first number of the trace */
-    double seconds, warmup;                            /**< of the recording, and before it */
-    double rate, fast_tau, fast_sd, slow_tau, slow_sd; /**< firing, as in the population */
-    double episode_onset, episode_length, episode_rate;
-    double burst_chance, burst_interval, ceiling, refractory;
-    double tau, slow, slow_tau_decay, jump_cv; /**< calcium */
-    double hill, rest, saturation, rise[3];    /**< dye */
-    double frame_rate, window, delay;          /**< Hz; s that a frame sees; s by which it sees
+    vdi_rng rng;                                        /**< at the first number of the trace */
+    double seconds, warmup;                             /**< of the recording, and before it */
+    double rate, fast_tau, fast_sd, slow_tau, slow_sd;  /**< firing, as in the population */
+    double episode_onset, episode_length, episode_rate; /**< episodes of firing */
+    double burst_chance, burst_interval, ceiling, refractory; /**< bursts and limits */
+    double tau, slow, slow_tau_decay, jump_cv;                /**< calcium */
+    double hill, rest, saturation, rise[3];                   /**< dye */
+    double frame_rate, window, delay;     /**< Hz; s that a frame sees; s by which it sees
                                                         later than stamped */
-    bool by_power;                             /**< is snr of the trace, or of one spike? */
-    double snr, shot, bleach, bleach_tau;      /**< noise */
-    double drift_tau[VDI_CELL_DRIFTS], drift_sd[VDI_CELL_DRIFTS];
+    bool by_power;                        /**< is snr of the trace, or of one spike? */
+    double snr, shot, bleach, bleach_tau; /**< noise */
+    double drift_tau[VDI_CELL_DRIFTS];    /**< drifts of the baseline: time constants, s */
+    double drift_sd[VDI_CELL_DRIFTS];     /**< and their standard deviations */
     double wave_rate, wave_sd, outlier_onset, outlier, dip_onset, dip_length, dip; /**< artefacts */
-    double surge_tau, surge_sd, clip, smooth;
-    int64_t frames; /**< of the trace */
+    double surge_tau, surge_sd, clip, smooth; /**< more of them */
+    int64_t frames;                           /**< of the trace */
 } vdi_cell;
 
 /** Draw cell `index` of `seed`: returns its number of frames (frame k at k / frame_rate), -1 if the
@@ -6956,8 +6957,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
 /** A piece of a trace between long gaps. */
 typedef struct vdi_prepared_segment {
     int64_t frame, frames; /**< first frame in the trace, and how many */
-    int64_t sample,
-        samples; /**< first sample in `x`, and how many; sample 0 is at its first frame */
+    int64_t sample;        /**< first sample in `x`; sample 0 is at the first frame */
+    int64_t samples;       /**< how many */
 } vdi_prepared_segment;
 /** A trace in the form that the network reads. */
 typedef struct vdi_prepared {

@@ -32,7 +32,7 @@
 #define VDI_VERSION_MINOR 1
 #define VDI_VERSION_PATCH 0
 #define VDI_VERSION "0.1.0"
-/** The same as one number, 10000 major + 100 minor + patch, for #if. */
+/** The same as one number, 10000 major + 100 minor + patch, for the preprocessor. */
 #define VDI_VERSION_NUMBER (VDI_VERSION_MAJOR * 10000 + VDI_VERSION_MINOR * 100 + VDI_VERSION_PATCH)
 
 /* Flags that change the arithmetic, as far as compilers tell: gcc names each, clang only the sum of

@@ -129,21 +129,22 @@ VDI_API vdi_status vdi_population_desc_check(const vdi_population_desc *p, vdi_e
 /** One drawn cell: its numbers, and the stream of random numbers that makes its trace. A property
  * that it does not have is 0. */
 typedef struct vdi_cell {
-    vdi_rng rng;                                       /**< at the first number of the trace */
-    double seconds, warmup;                            /**< of the recording, and before it */
-    double rate, fast_tau, fast_sd, slow_tau, slow_sd; /**< firing, as in the population */
-    double episode_onset, episode_length, episode_rate;
-    double burst_chance, burst_interval, ceiling, refractory;
-    double tau, slow, slow_tau_decay, jump_cv; /**< calcium */
-    double hill, rest, saturation, rise[3];    /**< dye */
-    double frame_rate, window, delay;          /**< Hz; s that a frame sees; s by which it sees
+    vdi_rng rng;                                        /**< at the first number of the trace */
+    double seconds, warmup;                             /**< of the recording, and before it */
+    double rate, fast_tau, fast_sd, slow_tau, slow_sd;  /**< firing, as in the population */
+    double episode_onset, episode_length, episode_rate; /**< episodes of firing */
+    double burst_chance, burst_interval, ceiling, refractory; /**< bursts and limits */
+    double tau, slow, slow_tau_decay, jump_cv;                /**< calcium */
+    double hill, rest, saturation, rise[3];                   /**< dye */
+    double frame_rate, window, delay;     /**< Hz; s that a frame sees; s by which it sees
                                                         later than stamped */
-    bool by_power;                             /**< is snr of the trace, or of one spike? */
-    double snr, shot, bleach, bleach_tau;      /**< noise */
-    double drift_tau[VDI_CELL_DRIFTS], drift_sd[VDI_CELL_DRIFTS];
+    bool by_power;                        /**< is snr of the trace, or of one spike? */
+    double snr, shot, bleach, bleach_tau; /**< noise */
+    double drift_tau[VDI_CELL_DRIFTS];    /**< drifts of the baseline: time constants, s */
+    double drift_sd[VDI_CELL_DRIFTS];     /**< and their standard deviations */
     double wave_rate, wave_sd, outlier_onset, outlier, dip_onset, dip_length, dip; /**< artefacts */
-    double surge_tau, surge_sd, clip, smooth;
-    int64_t frames; /**< of the trace */
+    double surge_tau, surge_sd, clip, smooth; /**< more of them */
+    int64_t frames;                           /**< of the trace */
 } vdi_cell;
 
 /** Draw cell `index` of `seed`: returns its number of frames (frame k at k / frame_rate), -1 if the

@@ -20,8 +20,8 @@
 /** A piece of a trace between long gaps. */
 typedef struct vdi_prepared_segment {
     int64_t frame, frames; /**< first frame in the trace, and how many */
-    int64_t sample,
-        samples; /**< first sample in `x`, and how many; sample 0 is at its first frame */
+    int64_t sample;        /**< first sample in `x`; sample 0 is at the first frame */
+    int64_t samples;       /**< how many */
 } vdi_prepared_segment;
 /** A trace in the form that the network reads. */
 typedef struct vdi_prepared {
