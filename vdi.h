@@ -33354,6 +33354,9 @@ enum {
     VDI__DS_STATE
 };
 
+/* Parameters of a network at most, the caller's too: three pretrained members have 48. */
+enum { VDI__DS_PARAMS = 120 };
+
 struct vdi_deepspike {
     vdi_deepspike_desc desc;
     vdi_conv_desc stack, head;
@@ -33366,8 +33369,8 @@ struct vdi_deepspike {
     vdi_arena arena;
     int workers;
     vdi__ds_worker *worker;
-    int64_t step; /* done */
-    vdi_named_tensor tensors[6 * VDI_DEEPSPIKE_LAYERS + 80];
+    int64_t step;                                       /* done */
+    vdi_named_tensor tensors[3 * (VDI__DS_PARAMS + 3)]; /* each with Adam's two, and the rest */
     vdi_meta_list meta;
     vdi_state state;
 };
@@ -34051,10 +34054,10 @@ VDI__FN vdi_status vdi__ds_create_params(vdi_deepspike *m, vdi_error *err) {
         return vdi_params_create(m->list, m->items, d->dtype, &d->allocator, &rng, &m->params, err);
     }
     m->params = d->network.params;
-    if ((size_t)m->params->count > VDI__COUNT(m->tensors) / 3 - 3) {
+    if (m->params->count > VDI__DS_PARAMS) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_deepspike_create",
-                             "network.params are %lld, too many to be listed",
-                             (long long)m->params->count);
+                             "network.params are %lld, expected at most %d",
+                             (long long)m->params->count, (int)VDI__DS_PARAMS);
     }
     return VDI_OK;
 }

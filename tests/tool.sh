@@ -361,6 +361,8 @@ struck() {
 }
 exits 0 'wake-sleep' "$vdi" spikes fit line/traces.npy --fps 60 --steps 2 --batch 2 --samples 4 --estimator wake-sleep --out ws --quiet
 exits 0 'wake-sleep from run.json' "$vdi" spikes fit --from ws/run.json --out ws2 --quiet
+exits 0 'the pretrained network, tuned' "$vdi" spikes fit line/traces.npy --fps 60 --init pretrained --steps 2 --out tuned --quiet
+exits 0 'what was tuned infers' "$vdi" spikes infer line/traces.npy --fps 60 --model tuned --out tuned-spikes --quiet
 same ws/model.safetensors ws2/model.safetensors
 moment=4711
 set -- lds fit y.csv -d 2 --iters 20000

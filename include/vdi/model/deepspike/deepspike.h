@@ -280,6 +280,9 @@ enum {
     VDI__DS_STATE
 };
 
+/* Parameters of a network at most, the caller's too: three pretrained members have 48. */
+enum { VDI__DS_PARAMS = 120 };
+
 struct vdi_deepspike {
     vdi_deepspike_desc desc;
     vdi_conv_desc stack, head;
@@ -292,8 +295,8 @@ struct vdi_deepspike {
     vdi_arena arena;
     int workers;
     vdi__ds_worker *worker;
-    int64_t step; /* done */
-    vdi_named_tensor tensors[6 * VDI_DEEPSPIKE_LAYERS + 80];
+    int64_t step;                                       /* done */
+    vdi_named_tensor tensors[3 * (VDI__DS_PARAMS + 3)]; /* each with Adam's two, and the rest */
     vdi_meta_list meta;
     vdi_state state;
 };

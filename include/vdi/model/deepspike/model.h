@@ -67,10 +67,10 @@ VDI__FN vdi_status vdi__ds_create_params(vdi_deepspike *m, vdi_error *err) {
         return vdi_params_create(m->list, m->items, d->dtype, &d->allocator, &rng, &m->params, err);
     }
     m->params = d->network.params;
-    if ((size_t)m->params->count > VDI__COUNT(m->tensors) / 3 - 3) {
+    if (m->params->count > VDI__DS_PARAMS) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_deepspike_create",
-                             "network.params are %lld, too many to be listed",
-                             (long long)m->params->count);
+                             "network.params are %lld, expected at most %d",
+                             (long long)m->params->count, (int)VDI__DS_PARAMS);
     }
     return VDI_OK;
 }
