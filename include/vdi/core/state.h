@@ -13,6 +13,7 @@
  */
 #ifndef VDI_CORE_STATE_H
 #define VDI_CORE_STATE_H
+#include "alloc.h"
 #include "tensor.h"
 #include "text.h"
 
@@ -100,5 +101,64 @@ VDI__DEF vdi_status vdi_meta_put_real(vdi_meta_list *list, const char *key, doub
     char number[VDI_TEXT_NUMBER];
     (void)vdi_text_double(number, value, 0);
     return vdi_meta_put_text(list, key, number);
+}
+
+/* ---- a model's parameters -----------------------------------------------------------------------
+ * A block of float64, matrix behind matrix, and as large a block for the step under way: what a
+ * step makes of them is looked at as a whole before any of it counts. */
+
+typedef struct vdi__block_row {
+    const char *name;
+    double **at;        /* the model's pointer to it */
+    int64_t rows, cols; /* cols -1: a vector */
+} vdi__block_row;
+
+/* Lay the rows out from `base` on (NULL: only count), and name them in `tensors` (or NULL). How
+ * many numbers. */
+VDI__FN size_t vdi__block_layout(const vdi__block_row *row, int count, double *base,
+                                 vdi_named_tensor *tensors) {
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        const bool vector = row[i].cols < 0;
+        if (base) *row[i].at = base + at;
+        if (base && tensors) {
+            tensors[i].name = row[i].name;
+            tensors[i].tensor = vector
+                                    ? vdi_tensor_1d(base + at, VDI_F64, row[i].rows)
+                                    : vdi_tensor_2d(base + at, VDI_F64, row[i].rows, row[i].cols);
+        }
+        at += (size_t)(row[i].rows * (vector ? 1 : row[i].cols));
+    }
+    return at;
+}
+
+/* Memory for a model of `head` bytes and both its blocks of `count` numbers, all 0; *size bytes.
+ * NULL: there is none. */
+VDI__FN void *vdi__block_create(const vdi_allocator *a, size_t head, size_t count, size_t *size,
+                                double **base, double **update, const char *where, vdi_error *err) {
+    head = vdi_align_size(head);
+    *size = vdi_add_size(head, vdi_mul_size(2 * sizeof(double), count));
+    char *p = *size == SIZE_MAX ? NULL : (char *)vdi_alloc(a, *size);
+    if (!p) {
+        (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", *size);
+        return NULL;
+    }
+    memset(p, 0, *size);
+    *base = (double *)(void *)(p + head);
+    *update = *base + count;
+    return p;
+}
+
+/* The update becomes the parameters, if all of it is finite. */
+VDI__FN vdi_status vdi__block_commit(size_t count, const double *update, double *values,
+                                     const char *where, vdi_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        if (!(fabs(update[i]) < HUGE_VAL)) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                                 "the step would make a parameter %g; it was undone", update[i]);
+        }
+    }
+    memcpy(values, update, count * sizeof *values);
+    return VDI_OK;
 }
 #endif
