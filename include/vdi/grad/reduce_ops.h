@@ -88,6 +88,18 @@ typedef struct vdi__reduce_node {
     int64_t *at; /* where the extreme element of each result stands */
 } vdi__reduce_node;
 
+/* The same node, *n, with what its backward pass has to know; NULL: the tape has failed. */
+VDI__FN vdi__reduce_node *vdi__reduce_begin(vdi_tape *t, const char *where, vdi__node *x, int axis,
+                                            bool keep, vdi__node **n) {
+    vdi__reduce_node *r = NULL;
+    *n = vdi__reduced(t, where, x, axis, keep);
+    if (*n) r = (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r);
+    if (!r) return NULL;
+    r->s = vdi__split_at(x, axis);
+    (*n)->extra = r;
+    return r;
+}
+
 VDI__FN void vdi__sum_axis_back(vdi_tape *t, vdi__node *n) {
     const vdi__split s = ((vdi__reduce_node *)n->extra)->s;
     const vdi__kernels *k = t->k[n->dtype];
@@ -117,11 +129,10 @@ VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int ax
                               bool mean) {
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
-    vdi__node *n = vdi__reduced(t, where, x, axis, keep);
-    vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
+    vdi__node *n;
+    vdi__reduce_node *r = vdi__reduce_begin(t, where, x, axis, keep, &n);
     if (!r) return vdi_var_none();
-    vdi__split s = r->s = vdi__split_at(x, axis);
-    n->extra = r;
+    const vdi__split s = r->s;
     n->p = mean ? 1 / (double)s.n : 1;
     if (!t->measure) {
         const vdi__kernels *k = t->k[x->dtype];
@@ -166,13 +177,12 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
         return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: axis %d of shape %s is empty", where,
                              axis, vdi__node_text(x, text));
     }
-    vdi__node *n = vdi__reduced(t, where, x, axis, keep);
-    vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
+    vdi__node *n;
+    vdi__reduce_node *r = vdi__reduce_begin(t, where, x, axis, keep, &n);
     if (!r) return vdi_var_none();
-    vdi__split s = r->s = vdi__split_at(x, axis);
+    const vdi__split s = r->s;
     r->at = (int64_t *)vdi__tape_data(t, where, (size_t)n->count * sizeof *r->at);
     if (!r->at) return vdi_var_none();
-    n->extra = r;
     if (!t->measure) {
         for (int64_t i = 0; i < n->count; i++) {
             int64_t from = (i / s.inner) * s.n * s.inner + i % s.inner, best = from;
@@ -239,11 +249,10 @@ VDI__DEF vdi_var vdi_var_logsumexp(vdi_tape *t, vdi_var xv, int axis, bool keep)
     static const char where[] = "vdi_var_logsumexp";
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
-    vdi__node *n = vdi__reduced(t, where, x, axis, keep);
-    vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
+    vdi__node *n;
+    vdi__reduce_node *r = vdi__reduce_begin(t, where, x, axis, keep, &n);
     if (!r) return vdi_var_none();
-    vdi__split s = r->s = vdi__split_at(x, axis);
-    n->extra = r;
+    const vdi__split s = r->s;
     const vdi__kernels *k = t->k[x->dtype];
     if (s.inner == 1) {
         if (!t->measure) {

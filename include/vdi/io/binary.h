@@ -174,24 +174,31 @@ VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const 
     return status;
 }
 
-/* A file of several arrays does not have the one that was asked for (NULL: none was named): says
- * which there are. */
-VDI__FN vdi_status vdi__name_missing(const char *const *names, int64_t count, const char *name,
-                                     const char *where, const char *file, vdi_error *err) {
+/* Which of the arrays of a file is meant? `name` NULL: the only one. VDI_ERR_ARGUMENT says which
+ * there are. */
+VDI__FN vdi_status vdi__name_find(const char *const *names, int64_t count, const char *name,
+                                  const char *where, const char *file, int64_t *index,
+                                  vdi_error *err) {
     char list[100];
     size_t n = 0;
-    list[0] = 0;
+    *index = 0;
+    if (!name && count == 1) return VDI_OK;
+    for (int64_t i = 0; name && i < count; i++) {
+        *index = i;
+        if (strcmp(names[i], name) == 0) return VDI_OK;
+    }
+    (void)vdi_text_copy(list, sizeof list, "none");
     for (int64_t i = 0; i < count && n + 20 < sizeof list; i++) {
         n += vdi_text_format(list + n, sizeof list - n, n + 40 < sizeof list ? "%s%s" : "%s...",
                              i ? " " : "", names[i]);
     }
-    if (!name) {
-        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file,
-                             "it holds %lld arrays (%s): name one as FILE:NAME", (long long)count,
-                             list);
+    if (name) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file, "no array '%s'; there are: %s",
+                             name, list);
     }
-    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file, "no array '%s'; there are: %s", name,
-                         count ? list : "none");
+    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file,
+                         "it holds %lld arrays (%s): name one as FILE:NAME", (long long)count,
+                         list);
 }
 
 /* HDF5 is a file system of its own, which vdi does not read: but it knows one, and says what helps.

@@ -47,7 +47,8 @@ typedef struct vdi_mat {
  * (also harmless after a failure). */
 VDI_API VDI_NODISCARD vdi_status vdi_mat_open(vdi_mat *mat, vdi_reader r, const vdi_allocator *a,
                                               vdi_error *err);
-/** One variable by name; VDI_ERR_ARGUMENT with the names there are if it is not among them. */
+/** One variable by name (NULL: the only one); VDI_ERR_ARGUMENT with the names there are if it is
+ * not among them. */
 VDI_API VDI_NODISCARD vdi_status vdi_mat_get(vdi_mat *mat, const char *name, const vdi_allocator *a,
                                              vdi_tensor *out, vdi_error *err);
 /** Give its memory back, and close its file. */
@@ -414,15 +415,13 @@ VDI__FN vdi_status vdi__mat_readable(const vdi_mat *mat, const vdi__mat_variable
 VDI__DEF vdi_status vdi_mat_get(vdi_mat *mat, const char *name, const vdi_allocator *a,
                                 vdi_tensor *out, vdi_error *err) {
     vdi__mat_stream s;
-    int64_t i = 0;
+    int64_t i;
     *out = vdi__tensor_null();
-    while (i < mat->count && strcmp(mat->name[i], name) != 0)
-        i++;
-    if (i == mat->count) {
-        return vdi__name_missing(mat->name, mat->count, name, "vdi_mat_get", mat->reader.name, err);
-    }
+    vdi_status status =
+        vdi__name_find(mat->name, mat->count, name, "vdi_mat_get", mat->reader.name, &i, err);
+    if (status < 0) return status;
     const vdi__mat_variable *v = mat->variable[i];
-    vdi_status status = vdi__mat_readable(mat, v, err);
+    status = vdi__mat_readable(mat, v, err);
     if (status < 0) return status;
     status = vdi__mat_enter(mat, v, &s, err);
     if (status >= 0) status = vdi__mat_numbers(mat, v, &s, a, out, err);
@@ -446,11 +445,7 @@ VDI__FN vdi_status vdi__mat_array(vdi_reader *r, const char *name, const vdi_all
     vdi_mat mat;
     vdi_status status = vdi_mat_open(&mat, *r, a, err);
     if (status < 0) return status;
-    if (!name && mat.count == 1) name = mat.name[0];
-    if (name)
-        status = vdi_mat_get(&mat, name, a, out, err);
-    else
-        status = vdi__name_missing(mat.name, mat.count, NULL, "vdi_array_read", r->name, err);
+    status = vdi_mat_get(&mat, name, a, out, err);
     vdi_mat_close(&mat);
     return status;
 }

@@ -32,7 +32,8 @@ typedef struct vdi_npz {
 /** Read the list of arrays. What `r` stands on must outlive the npz. Pair with vdi_npz_close. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_open(vdi_npz *npz, vdi_reader r, const vdi_allocator *a,
                                               vdi_error *err);
-/** One array by name; VDI_ERR_ARGUMENT with the names there are if it is not among them. */
+/** One array by name (NULL: the only one); VDI_ERR_ARGUMENT with the names there are if it is not
+ * among them. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_allocator *a,
                                              vdi_tensor *out, vdi_error *err);
 /** Give its memory back, and close its file. */
@@ -103,16 +104,15 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
                                 vdi_tensor *out, vdi_error *err) {
     vdi_reader member;
     vdi_error damage;
-    int64_t i = 0;
+    int64_t i;
     *out = vdi__tensor_null();
-    while (i < npz->count && strcmp(npz->name[i], name) != 0)
-        i++;
-    if (i == npz->count) i = vdi_zip_find(&npz->zip, name);
-    if (i < 0) {
-        return vdi__name_missing(npz->name, npz->count, name, "vdi_npz_get", npz->zip.reader.name,
-                                 err);
+    vdi_status status =
+        vdi__name_find(npz->name, npz->count, name, "vdi_npz_get", npz->zip.reader.name, &i, err);
+    if (status < 0) { /* "y.npy" is the name of a member */
+        i = name ? vdi_zip_find(&npz->zip, name) : -1;
+        if (i < 0) return status;
     }
-    vdi_status status = vdi_zip_enter(&npz->zip, i, &member, err);
+    status = vdi_zip_enter(&npz->zip, i, &member, err);
     if (status < 0) return status;
     status = vdi__npy_read(&member, a, npz->zip.member[i].size, out, err);
     /* If it could not be read, damage to the packed data is the better explanation. */
@@ -178,11 +178,7 @@ VDI__FN vdi_status vdi__npz_array(vdi_reader *r, const char *name, const vdi_all
     vdi_npz npz;
     vdi_status status = vdi_npz_open(&npz, *r, a, err);
     if (status < 0) return status;
-    if (!name && npz.count == 1) name = npz.name[0];
-    if (name)
-        status = vdi_npz_get(&npz, name, a, out, err);
-    else
-        status = vdi__name_missing(npz.name, npz.count, NULL, "vdi_array_read", r->name, err);
+    status = vdi_npz_get(&npz, name, a, out, err);
     vdi_npz_close(&npz);
     return status;
 }

@@ -498,19 +498,20 @@ VDI__FN vdi_status vdi__safetensors_array(vdi_reader *r, const char *name, const
     vdi_status status = vdi_safetensors_read(r, a, &file, err);
     if (status < 0) return status;
     const int64_t n = file.state.tensor_count;
-    const char **names = (const char **)vdi_arena_alloc(
-        &file.arena, vdi_mul_size((size_t)n, sizeof *names)); /* no memory: none is told */
-    int64_t found = !name && n == 1 ? 0 : n;
-    for (int64_t i = 0; i < n; i++) {
-        const char *own = file.state.tensors[i].name;
-        if (name && strcmp(own, name) == 0) found = i;
-        if (names) names[i] = own;
+    const char **names =
+        (const char **)vdi_arena_alloc(&file.arena, vdi_mul_size((size_t)n, sizeof *names));
+    int64_t found;
+    if (!names) {
+        status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_array_read", r->name,
+                               "no memory for the names");
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            names[i] = file.state.tensors[i].name;
+        status = vdi__name_find(names, n, name, "vdi_array_read", r->name, &found, err);
     }
-    if (found < n) {
+    if (status >= 0) {
         *out = file.state.tensors[found].tensor; /* it is the caller's now */
         file.state.tensors[found].tensor = vdi__tensor_null();
-    } else {
-        status = vdi__name_missing(names, names ? n : 0, name, "vdi_array_read", r->name, err);
     }
     vdi_safetensors_free(&file);
     return status;
