@@ -283,7 +283,7 @@ VDI__FN void vdi__big_muladd(vdi__big *b, uint32_t factor, uint32_t add) {
 VDI__FN void vdi__big_set(vdi__big *b, uint64_t x) {
     b->limb[0] = (uint32_t)x;
     b->limb[1] = (uint32_t)(x >> 32);
-    b->count = x >> 32 ? 2 : x ? 1 : 0;
+    b->count = (x >> 32 != 0) + (x != 0);
 }
 
 VDI__FN void vdi__big_mul_pow5(vdi__big *b, int e) {
@@ -485,8 +485,8 @@ VDI__DEF size_t vdi_text_double(char *buf, double x, int digits) {
     int e = (int)(bits >> 52 & 0x7ff);
     uint64_t m = bits & (((uint64_t)1 << 52) - 1), magnitude = bits & ~((uint64_t)1 << 63);
     if (e == 0x7ff)
-        return vdi_text_copy(buf, VDI_TEXT_NUMBER, m ? "nan" : negative ? "-inf" : "inf");
-    int n = digits <= 0 ? 0 : VDI__MIN(digits, 17), precision = n ? n : 17;
+        return vdi_text_copy(buf, VDI_TEXT_NUMBER, m ? "nan" : (negative ? "-inf" : "inf"));
+    int n = VDI__MIN(VDI__MAX(digits, 0), 17), precision = n ? n : 17;
     if (e)
         m |= (uint64_t)1 << 52;
     else
@@ -656,7 +656,7 @@ VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
 
 VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
-    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    const size_t length = (size_t)1 + (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
     for (size_t i = length; i-- > 1; c >>= 6)
         out[i] = (char)(uint8_t)(0x80 | (c & 63));
     out[0] = (char)(uint8_t)(lead[length] | c);

@@ -119,10 +119,10 @@ typedef struct vdi__init_fans {
 VDI__FN vdi__init_fans vdi__init_fans_of(vdi_tensor w, const vdi_param_desc *d) {
     const int64_t last = w.ndim ? w.shape[w.ndim - 1] : 1;
     const int64_t rows = last ? vdi_tensor_count(w) / last : 0;
-    const int64_t in = d->fan_in ? d->fan_in : w.ndim > 1 ? rows : last;
+    const int64_t before = w.ndim > 1 ? rows : last;
     const int64_t taps = w.ndim > 2 ? rows / VDI__MAX(w.shape[w.ndim - 2], 1) : 1;
     vdi__init_fans f;
-    f.in = (double)in;
+    f.in = (double)(d->fan_in ? d->fan_in : before);
     f.out = (double)(taps * last);
     return f;
 }

@@ -343,9 +343,11 @@ VDI__FN void vdi__binary_row(const vdi__kernels *k, unsigned dtype, int op, int 
             const real *d = (const real *)dy;
             real *out = (real *)g;
             for (int64_t i = 0; i < count; i++) {
-                double base = x[i * as], power = e[i * bs];
-                out[i] = (real)(side ? (base == 0 ? 0 : d[i] * ys[i] * log(base))
-                                     : (power == 0 ? 0 : d[i] * power * pow(base, power - 1)));
+                const double base = x[i * as], power = e[i * bs];
+                if (side)
+                    out[i] = (real)(base == 0 ? 0 : d[i] * ys[i] * log(base));
+                else
+                    out[i] = (real)(power == 0 ? 0 : d[i] * power * pow(base, power - 1));
             }
         });
         break;

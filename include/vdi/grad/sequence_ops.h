@@ -228,11 +228,9 @@ VDI__FN void vdi__scan_back(vdi_tape *t, vdi__node *n) {
                     run = dc[i] + next * run;
                     next = as[i];
                     if (gb) ((real *)gb)[base + i] += run;
-                    if (ga) {
-                        ((real *)ga)[base + i] += run * (i    ? c[i - 1]
-                                                         : c0 ? ((const real *)c0->value)[o]
-                                                              : 0);
-                    }
+                    if (ga && i > 0) ((real *)ga)[base + i] += run * c[i - 1];
+                    if (ga && i == 0 && c0)
+                        ((real *)ga)[base] += run * ((const real *)c0->value)[o];
                 }
                 if (gc && s.n) ((real *)gc)[o] += next * run;
             });

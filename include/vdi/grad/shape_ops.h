@@ -65,8 +65,9 @@ VDI__DEF vdi_var vdi_var_unsqueeze(vdi_tape *t, vdi_var xv, int axis) {
     if (axis < 0) axis += x->ndim + 1;
     if (axis < 0 || axis > x->ndim || x->ndim == VDI_MAX_DIMS)
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "no new axis %d among %d", axis, x->ndim);
-    for (int i = 0; i <= x->ndim; i++)
-        shape[i] = i < axis ? x->shape[i] : i == axis ? 1 : x->shape[i - 1];
+    shape[axis] = 1;
+    for (int i = 0; i < x->ndim; i++)
+        shape[i < axis ? i : i + 1] = x->shape[i];
     return vdi_var_reshape(t, xv, x->ndim + 1, shape);
 }
 

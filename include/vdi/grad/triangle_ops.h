@@ -49,8 +49,10 @@ VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *
         const real *p = (const real *)x;
         real *q = (real *)y;
         for (int64_t i = 0; i < n; i++) {
+            const real own = (real)diagonal * p[i * n + i]; /* x may be y */
             for (int64_t j = 0; j < n; j++)
-                q[i * n + j] = j < i ? p[i * n + j] : j == i ? (real)diagonal * p[i * n + j] : 0;
+                q[i * n + j] = j < i ? p[i * n + j] : 0;
+            q[i * n + i] = own;
         }
     });
 }

@@ -58,7 +58,7 @@ VDI__DEF vdi_rgb vdi_color_category(int i) {
 /* Linear light to a byte (IEC 61966-2-1). */
 VDI__FN uint8_t vdi__srgb_byte(double x) {
     double y = x <= 0.0031308 ? 12.92 * x : 1.055 * pow(x, 1 / 2.4) - 0.055;
-    return (uint8_t)(y <= 0 ? 0 : y >= 1 ? 255 : floor(255 * y + 0.5));
+    return (uint8_t)floor(255 * VDI__MIN(VDI__MAX(y, 0), 1) + 0.5);
 }
 
 VDI__DEF vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue) {
@@ -87,12 +87,12 @@ VDI__DEF vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue) {
 }
 
 VDI__DEF vdi_rgb vdi_color_sequential(double t) {
-    t = t > 0 ? (t < 1 ? t : 1) : 0;
+    t = t > 0 ? VDI__MIN(t, 1) : 0; /* NaN, too */
     return vdi_color_oklch(0.97 - 0.74 * t, 0.03 + 0.28 * t * (1 - t), 110 + 190 * t);
 }
 
 VDI__DEF vdi_rgb vdi_color_diverging(double t) {
-    double size = fabs(t) < 1 ? fabs(t) : t == t ? 1 : 0;
+    const double size = t == t ? VDI__MIN(fabs(t), 1) : 0;
     return vdi_color_oklch(0.97 - 0.50 * size, 0.16 * size, t < 0 ? 250 : 40);
 }
 #endif

@@ -151,16 +151,21 @@ VDI__FN bool vdi__csv_number(vdi__csv_cell c, double *x) {
 
 /* The separator: the first of these that the first row holds outside of quotes. */
 VDI__FN char vdi__csv_separator(const char *p, const char *end) {
-    bool seen[4] = {false, false, false, false}, quoted = false;
+    static const char separators[] = {',', ';', '\t', ' '};
+    bool seen[sizeof separators] = {false, false, false, false}, quoted = false;
     while (p < end && (*p == ' ' || *p == '\t'))
         p++;
     for (; p < end && (quoted || *p != '\n'); p++) {
         if (*p == '"') quoted = !quoted;
-        if (!quoted && (*p == ',' || *p == ';' || *p == '\t'))
-            seen[*p == ',' ? 0 : *p == ';' ? 1 : 2] = true;
-        if (!quoted && *p == ' ' && p + 1 < end && p[1] != '\n' && p[1] != '\r') seen[3] = true;
+        /* a space at the end of a line separates nothing */
+        const bool last = p + 1 >= end || p[1] == '\n' || p[1] == '\r';
+        for (size_t k = 0; k < sizeof separators; k++)
+            seen[k] = seen[k] || (!quoted && *p == separators[k] && !(*p == ' ' && last));
     }
-    return seen[0] ? ',' : seen[1] ? ';' : seen[2] ? '\t' : seen[3] ? ' ' : ',';
+    for (size_t k = 0; k < sizeof separators; k++) {
+        if (seen[k]) return separators[k];
+    }
+    return ',';
 }
 
 /* The header into out->name. */

@@ -274,9 +274,9 @@ VDI__FN bool vdi__cell_take(uint8_t *seen, int64_t cols, int64_t rows, double x,
 VDI__FN void vdi__draw_scatter(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
     char buf[24];
     const int64_t n = s->y.shape[0];
-    const double size = s->width > 0 ? s->width : n > 300 ? 3 : 4.5;
+    const double size = n > 300 ? 3 : 4.5, opacity = n > 300 ? 0.5 : 0.75;
     if (s->by.data) {
-        vdi__draw_colored(w, v, s, n > 300 ? 3 : 4.5);
+        vdi__draw_colored(w, v, s, size);
         return;
     }
     vdi_arena *arena = &v->p->figure->arena;
@@ -288,10 +288,8 @@ VDI__FN void vdi__draw_scatter(vdi_writer *w, vdi__view *v, const vdi_series *s,
     vdi_write_format(w,
                      "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\" "
                      "stroke-linecap=\"round\" opacity=\"%g\" d=\"",
-                     vdi__ink(s, NULL, color, buf), size,
-                     s->opacity > 0 ? s->opacity
-                     : n > 300      ? 0.5
-                                    : 0.75);
+                     vdi__ink(s, NULL, color, buf), s->width > 0 ? s->width : size,
+                     s->opacity > 0 ? s->opacity : opacity);
     for (int64_t i = 0; i < n; i++) {
         double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
         double y = vdi__to_pixel(&v->y, vdi__at(s->y, i));

@@ -33,11 +33,16 @@ typedef struct vdi__scale {
     bool log;
 } vdi__scale;
 
+/* NaN stays NaN. */
+VDI__FN double vdi__within(double v, double most) {
+    if (v > most) return most;
+    return v < -most ? -most : v;
+}
+
 VDI__FN double vdi__to_pixel(const vdi__scale *s, double v) {
-    double u = s->log ? (v > 0 ? log10(v) : (double)NAN) : v;
-    double p = s->origin + s->length * ((u - s->low) / (s->high - s->low));
+    if (s->log) v = v > 0 ? log10(v) : (double)NAN;
     /* far outside is outside: no overflow in the file */
-    return p > 1e5 ? 1e5 : p < -1e5 ? -1e5 : p;
+    return vdi__within(s->origin + s->length * ((v - s->low) / (s->high - s->low)), 1e5);
 }
 
 /* The range of what has been shown to it. */
@@ -48,7 +53,7 @@ typedef struct vdi__range {
 
 VDI__FN void vdi__range_take(vdi__range *r, double v) {
     if (!(v - v == 0) || (r->log && v <= 0)) return;
-    v = v > 1e300 ? 1e300 : v < -1e300 ? -1e300 : v; /* so that high - low is finite */
+    v = vdi__within(v, 1e300); /* so that high - low is finite */
     if (!r->any || v < r->low) r->low = v;
     if (!r->any || v > r->high) r->high = v;
     r->any = true;
@@ -60,15 +65,20 @@ VDI__FN void vdi__scale_set(vdi__scale *s, const vdi_axis *axis, vdi__range r, d
     bool given = axis->has_limits && axis->low < axis->high && axis->high - axis->low < 1e308 &&
                  (!axis->log || axis->low > 0);
     s->log = axis->log;
-    s->low = given ? axis->low : r.any ? r.low : axis->log ? 1 : 0;
-    s->high = given ? axis->high : r.any ? r.high : axis->log ? 10 : 1;
+    s->low = axis->log ? 1 : 0;
+    s->high = axis->log ? 10 : 1;
+    if (given || r.any) {
+        s->low = given ? axis->low : r.low;
+        s->high = given ? axis->high : r.high;
+    }
     if (s->log) {
         s->low = log10(s->low);
         s->high = log10(s->high);
     }
     double size = VDI__MAX(fabs(s->low), fabs(s->high)), width = s->high - s->low;
     if (width <= 1e-10 * size || width < 1e-300) { /* constant data, in the middle */
-        double half = s->log ? 0.5 : size > 1e-290 ? 0.1 * size : 1;
+        double half = size > 1e-290 ? 0.1 * size : 1;
+        if (s->log) half = 0.5;
         s->low -= half;
         s->high += half;
     } else if (!given) {
@@ -91,8 +101,12 @@ typedef struct vdi__ticks {
 
 /* 1, 2 or 5 times a power of ten, at most `most` steps in the range. */
 VDI__FN double vdi__nice_step(double range, double most) {
-    double raw = range / VDI__MAX(most, 1), ten = pow(10, floor(log10(raw))), m = raw / ten;
-    return ten * (m <= 1.0000001 ? 1 : m <= 2.0000001 ? 2 : m <= 5.0000001 ? 5 : 10);
+    static const double nice[] = {1, 2, 5, 10};
+    const double raw = range / VDI__MAX(most, 1), ten = pow(10, floor(log10(raw))), m = raw / ten;
+    int i = 0;
+    while (i < 3 && !(m <= nice[i] + 1e-7))
+        i++;
+    return ten * nice[i];
 }
 
 VDI__FN void vdi__tick_add(vdi__ticks *t, double value, bool labelled) {

@@ -180,6 +180,7 @@ VDI__FN bool vdi__block_fixed(vdi__inflate *u) {
 
 /* `count` code lengths, themselves packed in the code u->literal. */
 VDI__FN bool vdi__block_lengths(vdi__inflate *u, uint8_t *length, unsigned count) {
+    static const uint8_t bits[3] = {2, 3, 7}, least[3] = {3, 3, 11}; /* of symbols 16 to 18 */
     for (unsigned i = 0; i < count;) {
         unsigned symbol, repeat = 1;
         uint8_t value = 0;
@@ -190,9 +191,8 @@ VDI__FN bool vdi__block_lengths(vdi__inflate *u, uint8_t *length, unsigned count
             if (symbol == 16 && i == 0)
                 return vdi__inflate_fail(u, "a code length repeats what does not exist");
             if (symbol == 16) value = length[i - 1];
-            const unsigned bits = symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
-            if (!vdi__bits_take(u, bits, &repeat)) return false;
-            repeat += symbol == 18 ? 11 : 3;
+            if (!vdi__bits_take(u, bits[symbol - 16], &repeat)) return false;
+            repeat += least[symbol - 16];
             if (i + repeat > count) return vdi__inflate_fail(u, "there are too many code lengths");
         }
         memset(length + i, value, repeat);

@@ -159,16 +159,14 @@ VDI__FN void vdi__json_space(vdi__json_parser *p) {
 }
 
 VDI__FN bool vdi__json_hex4(vdi__json_parser *p, uint32_t *value) {
+    static const char digits[] = "0123456789abcdefABCDEF";
     *value = 0;
     if (p->end - p->at < 4) return false;
     for (int i = 0; i < 4; i++) {
-        char c = *p->at++;
-        uint32_t digit = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-                         : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
-                                                : 16;
-        if (digit == 16) return false;
-        *value = *value << 4 | digit;
+        const char *digit = (const char *)memchr(digits, *p->at++, sizeof digits - 1);
+        if (!digit) return false;
+        const uint32_t at = (uint32_t)(digit - digits);
+        *value = *value << 4 | (at < 16 ? at : at - 6);
     }
     return true;
 }
@@ -294,7 +292,8 @@ VDI__FN bool vdi__json_keys_differ(vdi__json_parser *p, const vdi_json *object, 
 }
 
 VDI__FN bool vdi__json_word(vdi__json_parser *p, vdi_json *node, vdi_json_type *type) {
-    const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
+    const char *word = *p->at == 't' ? "true" : "false";
+    if (*p->at == 'n') word = "null";
     const size_t n = strlen(word);
     if ((size_t)(p->end - p->at) < n || memcmp(p->at, word, n) != 0)
         return vdi__json_fail(p, p->at, "expected a value");
@@ -406,11 +405,9 @@ VDI__FN vdi_status vdi__json_error(const vdi__json_parser *p, const char *name, 
         column = *c == '\n' ? 1 : column + ((*c & 0xC0) != 0x80);
         line += *c == '\n';
     }
-    (void)vdi_text_format(found, sizeof found,
-                          p->why_at >= p->end                ? "the end"
-                          : (unsigned char)*p->why_at >= 127 ? "byte %x"
-                                                             : "'%c'",
-                          (unsigned char)(p->why_at < p->end ? *p->why_at : 0));
+    const unsigned char byte = (unsigned char)(p->why_at < p->end ? *p->why_at : 0);
+    (void)vdi_text_format(found, sizeof found, byte >= 127 ? "byte %x" : "'%c'", byte);
+    if (p->why_at >= p->end) (void)vdi_text_copy(found, sizeof found, "the end");
     return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_json_parse", name,
                          "line %lld, column %lld: %s, found %s", line, column, p->why, found);
 }

@@ -269,14 +269,9 @@ VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
                                                        "<i4", "<i8", "|b1"};
     size_t n = vdi_text_copy(h, 256, VDI__NPY_MAGIC "\x01___{'descr': '");
     n += vdi_text_format(h + n, 256 - n, "%s', 'fortran_order': False, 'shape': (", descr[t.dtype]);
-    for (int i = 0; i < t.ndim; i++) {
-        n += vdi_text_format(h + n, 256 - n,
-                             i + 1 < t.ndim ? "%lld, "
-                             : t.ndim == 1  ? "%lld,"
-                                            : "%lld",
-                             (long long)t.shape[i]);
-    }
-    n += vdi_text_copy(h + n, 256 - n, "), }");
+    for (int i = 0; i < t.ndim; i++)
+        n += vdi_text_format(h + n, 256 - n, i ? ", %lld" : "%lld", (long long)t.shape[i]);
+    n += vdi_text_copy(h + n, 256 - n, t.ndim == 1 ? ",), }" : "), }");
     while ((n + 1) % 64)
         h[n++] = ' ';
     h[n++] = '\n';

@@ -252,7 +252,8 @@ VDI__FN vdi_status vdi__read_all(vdi_reader *r, const vdi_allocator *a, size_t l
                                  size_t *size, size_t *capacity, vdi_error *err) {
     int64_t left = vdi__reader_left(r);
     size_t have = 0;
-    size_t cap = left < 0 ? VDI__FIRST_CHUNK : (uint64_t)left < limit ? (size_t)left + 1 : limit;
+    size_t cap = VDI__FIRST_CHUNK;
+    if (left >= 0) cap = (uint64_t)left < limit ? (size_t)left + 1 : limit;
     char *p;
     *out = NULL;
     if (left >= 0 && (uint64_t)left > limit) {
