@@ -207,6 +207,40 @@ TEST(layers, normalised_densities) {
     vdi_tape_destroy(t);
 }
 
+/* A sample is mean + exp(log_sd) eps, and log y! may be given. */
+TEST(layers, samples_and_given_factorials) {
+    double mean[3] = {0.5, -1, 2}, log_sd[3] = {0, -0.5, 1}, eps[3] = {1.5, -2, 0.25};
+    double counts[4] = {0, 1, 5, 12}, factorial[4];
+    vdi_tape *t;
+    vdi_error err;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    td.dtype = VDI_F64;
+    CHECK_OK(vdi_tape_create(&td, &t, &err), err);
+    vdi_var x = vdi_var_normal_sample(t, vdi_tape_constant(t, vdi_tensor_1d(mean, VDI_F64, 3)),
+                                      vdi_tape_constant(t, vdi_tensor_1d(log_sd, VDI_F64, 3)),
+                                      vdi_tape_constant(t, vdi_tensor_1d(eps, VDI_F64, 3)));
+    for (int i = 0; i < 3; i++)
+        CHECK_CLOSE(((const double *)vdi_tape_value(t, x).data)[i],
+                    mean[i] + exp(log_sd[i]) * eps[i], 1e-15);
+    for (int i = 0; i < 4; i++) {
+        factorial[i] = 0;
+        for (int k = 2; k <= (int)counts[i]; k++)
+            factorial[i] += log(k);
+    }
+    vdi_var y = vdi_tape_constant(t, vdi_tensor_1d(counts, VDI_F64, 4));
+    vdi_var rate = vdi_tape_scalar(t, 0.7);
+    vdi_var given = vdi_var_poisson_log_prob_given(
+        t, y, vdi_tape_constant(t, vdi_tensor_1d(factorial, VDI_F64, 4)), rate);
+    vdi_var whole = vdi_var_poisson_log_prob(t, y, rate);
+    for (int i = 0; i < 4; i++) {
+        const double by_hand = counts[i] * 0.7 - exp(0.7) - factorial[i];
+        CHECK_CLOSE(((const double *)vdi_tape_value(t, given).data)[i], by_hand, 1e-14);
+        CHECK_CLOSE(((const double *)vdi_tape_value(t, whole).data)[i], by_hand, 2e-14);
+    }
+    CHECK_OK(vdi_tape_status(t, &err), err);
+    vdi_tape_destroy(t);
+}
+
 /* The squashed normal: its density of a = tanh(u) against the change of variables, also far out
  * where 1 - tanh^2 is 0. */
 TEST(layers, squashed_density) {

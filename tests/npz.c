@@ -131,6 +131,37 @@ TEST(npz, deflated_by_numpy) {
     }
 }
 
+/* The archive itself: members by name, in pieces, one at a time. */
+TEST(npz, members) {
+    vdi_zip zip;
+    vdi_reader member;
+    vdi_error err;
+    char text[7];
+    const vdi_reader r = vdi_reader_memory(compressed, sizeof compressed, "c.zip");
+    CHECK_OK(vdi_zip_open(&zip, r, NULL, &err), err);
+    CHECK(zip.count == 2 && vdi_zip_find(&zip, "wave") == -1 && vdi_zip_find(&zip, "") == -1);
+    const int64_t i = vdi_zip_find(&zip, "count.npy");
+    CHECK(i == 1 && strcmp(zip.member[i].name, "count.npy") == 0 && zip.member[i].size == 144);
+    for (int round = 0; round < 2; round++) {
+        uint32_t crc = 0;
+        int64_t total = 0, got;
+        CHECK_OK(vdi_zip_enter(&zip, i, &member, &err), err);
+        while ((got = vdi_read(&member, text, sizeof text)) > 0) {
+            crc = vdi_crc32(crc, text, (size_t)got);
+            total += got;
+        }
+        CHECK(got == 0 && total == 144 && crc == zip.member[i].crc);
+        CHECK_OK(vdi_zip_leave(&zip, &err), err);
+    }
+    CHECK_OK(vdi_zip_enter(&zip, 0, &member, &err), err);
+    CHECK(vdi_read(&member, text, 6) == 6 && memcmp(text, "\x93NUMPY", 6) == 0);
+    CHECK_FAILS(vdi_zip_leave(&zip, &err), VDI_ERR_FORMAT); /* not all of it has been read */
+    CHECK_FAILS(vdi_zip_enter(&zip, 2, &member, &err), VDI_ERR_ARGUMENT);
+    CHECK_FAILS(vdi_zip_enter(&zip, -1, &member, &err), VDI_ERR_ARGUMENT);
+    vdi_zip_close(&zip);
+    vdi_zip_close(&zip);
+}
+
 TEST(npz, zip64) {
     vdi_npz npz;
     vdi_tensor t;

@@ -2,8 +2,7 @@
  * refusal, resumption to the bit, and learning. */
 #include "check.h"
 
-static vdi_params *make_params(vdi_dtype dtype, uint64_t seed) {
-    vdi_param_desc list[4];
+static vdi_params *make_params_of(vdi_param_desc list[4], vdi_dtype dtype, uint64_t seed) {
     vdi_rng rng = vdi_rng_make(seed, 0);
     vdi_params *p;
     vdi_error err;
@@ -13,6 +12,10 @@ static vdi_params *make_params(vdi_dtype dtype, uint64_t seed) {
     list[3] = vdi_param_1d("c", VDI_INIT_NORMAL, 0, 33);
     CHECK_OK(vdi_params_create(list, 4, dtype, NULL, &rng, &p, &err), err);
     return p;
+}
+static vdi_params *make_params(vdi_dtype dtype, uint64_t seed) {
+    vdi_param_desc list[4];
+    return make_params_of(list, dtype, seed);
 }
 static void set_grads(vdi_params *p, unsigned long long seed) {
     for (int64_t i = 0; i < p->count; i++) {
@@ -470,6 +473,39 @@ TEST(optim, resumption) {
         vdi_optim_destroy(r);
         vdi_params_destroy(p);
         vdi_params_destroy(q);
+    }
+}
+
+/* Drawn anew and forgotten, a set and its optimiser are as on their first day. */
+TEST(optim, beginning_again) {
+    vdi_error err;
+    for (size_t i = 0; i < VDI__COUNT(kinds); i++) {
+        vdi_param_desc list[4];
+        vdi_params *p = make_params_of(list, VDI_F64, 5);
+        vdi_optim *o;
+        double first[80];
+        CHECK_OK(vdi_optim_create(&kinds[i], p, NULL, &o, &err), err);
+        CHECK(p->total <= 80);
+        for (int round = 0; round < 2; round++) {
+            vdi_rng rng = vdi_rng_make(5, 0);
+            CHECK_OK(vdi_params_init(p, list, &rng, &err), err);
+            vdi_optim_reset(o);
+            CHECK(vdi_optim_steps(o) == 0);
+            for (int n = 0; n < 5; n++) {
+                set_grads(p, 70 + (unsigned long long)n);
+                CHECK_OK(vdi_optim_step(o, &err), err);
+            }
+            if (round == 0) memcpy(first, p->values, (size_t)p->total * sizeof *first);
+        }
+        CHECK(memcmp(first, p->values, (size_t)p->total * sizeof *first) == 0, "optimiser %zu", i);
+        list[0].init = (vdi_init)99;
+        CHECK_FAILS(vdi_params_init(p, list, NULL, &err), VDI_ERR_ARGUMENT);
+        list[0].init = VDI_INIT_NORMAL;
+        CHECK_FAILS(vdi_params_init(p, list, NULL, &err), VDI_ERR_ARGUMENT);
+        CHECK(memcmp(first, p->values, (size_t)p->total * sizeof *first) == 0,
+              "a refused list changes nothing");
+        vdi_optim_destroy(o);
+        vdi_params_destroy(p);
     }
 }
 

@@ -313,6 +313,28 @@ TEST(svg, colours) {
     CHECK(nan.r == zero.r && nan.g == zero.g && vdi_color_category(-1).r < 256);
 }
 
+/* The corners of sRGB in OKLab, and a chroma that no screen has. */
+TEST(svg, oklch) {
+    static const struct {
+        double lightness, chroma, hue;
+        int r, g, b;
+    } rows[] = {{1, 0, 0, 255, 255, 255},
+                {0, 0, 123, 0, 0, 0},
+                {0.5998708, 0, 0, 128, 128, 128},
+                {0.6279554, 0.2576833, 29.2338803, 255, 0, 0},
+                {0.8664396, 0.2948272, 142.4953450, 0, 255, 0},
+                {0.4520137, 0.3132144, 264.0520210, 0, 0, 255}};
+    for (size_t i = 0; i < VDI__COUNT(rows); i++) {
+        const vdi_rgb c = vdi_color_oklch(rows[i].lightness, rows[i].chroma, rows[i].hue);
+        CHECK(abs(c.r - rows[i].r) <= 1 && abs(c.g - rows[i].g) <= 1 && abs(c.b - rows[i].b) <= 1,
+              "row %zu is %d %d %d", i, c.r, c.g, c.b);
+    }
+    double a[3];
+    oklab(vdi_color_oklch(0.7, 0.4, 200), a);
+    CHECK_CLOSE(a[0], 0.7, 0.01);
+    CHECK_CLOSE(atan2(a[2], a[1]) * 180 / VDI_PI + 360, 200, 4);
+}
+
 /* The PNG that maps are drawn with, unpacked by the inflate of the archives. */
 TEST(svg, png) {
     vdi_png png;
@@ -419,4 +441,31 @@ TEST(svg, pictures_that_cannot_be) {
         CHECK(b.size == 0);
         vdi_buffer_free(&b);
     }
+}
+
+TEST(svg, files) {
+    static double y[3] = {1, 3, 2};
+    const char *path = scratch_path("figure.svg");
+    vdi_figure f;
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_error err;
+    char text[8192];
+    vdi_figure_init(&f, NULL);
+    (void)vdi_panel_line(vdi_figure_panel(&f, 0, 0), "y", vdi_tensor_1d(y, VDI_F64, 3));
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    CHECK_OK(vdi_svg_write(&w, &f, false, &err), err);
+    CHECK_OK(vdi_svg_save(path, &f, &err), err);
+    FILE *file = fopen(path, "rb");
+    CHECK(file && b.size < sizeof text);
+    CHECK(fread(text, 1, sizeof text, file) == b.size && memcmp(text, b.data, b.size) == 0);
+    fclose(file);
+    remove(path);
+    CHECK_FAILS(vdi_svg_save("", &f, &err), VDI_ERR_IO);
+    (void)vdi_figure_panel(&f, 1, 0);
+    CHECK_FAILS(vdi_svg_save(path, &f, &err), VDI_ERR_ARGUMENT);
+    remove(path);
+    vdi_figure_free(&f);
+    vdi_buffer_free(&b);
 }

@@ -272,6 +272,29 @@ TEST(text, parse_takes_only_numbers) {
     }
 }
 
+TEST(text, parse_unsigned) {
+    static const struct {
+        const char *s;
+        size_t took;
+        uint64_t x;
+    } rows[] = {{"18446744073709551615", 20, UINT64_MAX},
+                {"18446744073709551616", 0, 3},
+                {"184467440737095516150", 0, 3},
+                {"0", 1, 0},
+                {"12x", 2, 12},
+                {"-1", 0, 3},
+                {"+1", 0, 3},
+                {"", 0, 3}};
+    for (size_t i = 0; i < VDI__COUNT(rows); i++) {
+        uint64_t x = 3;
+        const size_t took = vdi_text_parse_unsigned(rows[i].s, strlen(rows[i].s), &x);
+        CHECK(took == rows[i].took && x == rows[i].x, "\"%s\": %zu bytes, %llu", rows[i].s, took,
+              (unsigned long long)x);
+    }
+    uint64_t x = 0;
+    CHECK(vdi_text_parse_unsigned("12345", 2, &x) == 2 && x == 12, "the length was passed over");
+}
+
 TEST(text, format) {
     char b[96];
     size_t n = vdi_text_format(b, sizeof b, "%s %d %u %c %x %ld %lu %lld %llu %zu %g %.3g %%", "W",

@@ -593,7 +593,7 @@ VDI__FN size_t vdi__text_digits(const char *s, size_t n, uint64_t most, uint64_t
         if (c > most || x > (most - c) / 10) return 0;
         x = 10 * x + c;
     }
-    *out = x;
+    if (i > 0) *out = x;
     return i;
 }
 
