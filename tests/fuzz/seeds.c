@@ -131,6 +131,8 @@ int main(int argc, char **argv) {
     text(in(folder, "csv/quoted"), "\"a\",\"b \"\"c\"\"\"\r\n1,\r\n\"2\",NA\r\n");
     text(in(folder, "json/all"),
          "{\"a\":[1,-2.5e-3,true,false,null],\"b\":{\"c\":\"\\u00e9\\n\\ud834\\udd1e\"},\"d\":{}}");
+    text(in(folder, "figure/line"),
+         "\5titleAA@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@");
     text(in(folder, "json/deep"), "[[[[{\"x\":[[]]}]]]]");
     /* the deflated archive is valid: else it is no seed */
     vdi_npz npz;
