@@ -8461,7 +8461,8 @@ typedef struct vdi_npz {
 /** Read the list of arrays. What `r` stands on must outlive the npz. Pair with vdi_npz_close. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_open(vdi_npz *npz, vdi_reader r, const vdi_allocator *a,
                                               vdi_error *err);
-/** One array by name; VDI_ERR_ARGUMENT with the names there are if it is not among them. */
+/** One array by name (NULL: the only one); VDI_ERR_ARGUMENT with the names there are if it is not
+ * among them. */
 VDI_API VDI_NODISCARD vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_allocator *a,
                                              vdi_tensor *out, vdi_error *err);
 /** Give its memory back, and close its file. */
@@ -8796,7 +8797,8 @@ typedef struct vdi_mat {
  * (also harmless after a failure). */
 VDI_API VDI_NODISCARD vdi_status vdi_mat_open(vdi_mat *mat, vdi_reader r, const vdi_allocator *a,
                                               vdi_error *err);
-/** One variable by name; VDI_ERR_ARGUMENT with the names there are if it is not among them. */
+/** One variable by name (NULL: the only one); VDI_ERR_ARGUMENT with the names there are if it is
+ * not among them. */
 VDI_API VDI_NODISCARD vdi_status vdi_mat_get(vdi_mat *mat, const char *name, const vdi_allocator *a,
                                              vdi_tensor *out, vdi_error *err);
 /** Give its memory back, and close its file. */
@@ -9533,7 +9535,7 @@ VDI__FN void vdi__big_muladd(vdi__big *b, uint32_t factor, uint32_t add) {
 VDI__FN void vdi__big_set(vdi__big *b, uint64_t x) {
     b->limb[0] = (uint32_t)x;
     b->limb[1] = (uint32_t)(x >> 32);
-    b->count = x >> 32 ? 2 : x ? 1 : 0;
+    b->count = (x >> 32 != 0) + (x != 0);
 }
 
 VDI__FN void vdi__big_mul_pow5(vdi__big *b, int e) {
@@ -9735,8 +9737,8 @@ VDI__DEF size_t vdi_text_double(char *buf, double x, int digits) {
     int e = (int)(bits >> 52 & 0x7ff);
     uint64_t m = bits & (((uint64_t)1 << 52) - 1), magnitude = bits & ~((uint64_t)1 << 63);
     if (e == 0x7ff)
-        return vdi_text_copy(buf, VDI_TEXT_NUMBER, m ? "nan" : negative ? "-inf" : "inf");
-    int n = digits <= 0 ? 0 : VDI__MIN(digits, 17), precision = n ? n : 17;
+        return vdi_text_copy(buf, VDI_TEXT_NUMBER, m ? "nan" : (negative ? "-inf" : "inf"));
+    int n = VDI__MIN(VDI__MAX(digits, 0), 17), precision = n ? n : 17;
     if (e)
         m |= (uint64_t)1 << 52;
     else
@@ -9843,7 +9845,7 @@ VDI__FN size_t vdi__text_digits(const char *s, size_t n, uint64_t most, uint64_t
         if (c > most || x > (most - c) / 10) return 0;
         x = 10 * x + c;
     }
-    *out = x;
+    if (i > 0) *out = x;
     return i;
 }
 
@@ -9906,7 +9908,7 @@ VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
 
 VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
-    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    const size_t length = (size_t)1 + (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
     for (size_t i = length; i-- > 1; c >>= 6)
         out[i] = (char)(uint8_t)(0x80 | (c & 63));
     out[0] = (char)(uint8_t)(lead[length] | c);
@@ -10569,6 +10571,48 @@ VDI__DEF int64_t vdi_tensor_count_nonfinite(vdi_tensor t) {
     }
     return bad;
 }
+#endif
+
+/* ======== core/state.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_STATE_C)
+#define VDI_CORE_STATE_C
+
+VDI__DEF const char *vdi_meta_find(const vdi_meta *meta, int64_t count, const char *key) {
+    for (int64_t i = 0; i < count; i++) {
+        if (strcmp(meta[i].key, key) == 0) return meta[i].value;
+    }
+    return NULL;
+}
+
+VDI__DEF void vdi_meta_clear(vdi_meta_list *list) {
+    list->count = 0;
+    list->used = 0;
+}
+
+VDI__DEF vdi_status vdi_meta_put_text(vdi_meta_list *list, const char *key, const char *value) {
+    const size_t bytes = strlen(value) + 1;
+    if (list->count == VDI_META_ENTRIES || bytes > VDI_META_BYTES - list->used)
+        return VDI_ERR_MEMORY;
+    char *copy = list->text + list->used;
+    memcpy(copy, value, bytes);
+    list->used += bytes;
+    list->meta[list->count].key = key;
+    list->meta[list->count].value = copy;
+    list->count++;
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_meta_put_int(vdi_meta_list *list, const char *key, int64_t value) {
+    char number[VDI_TEXT_NUMBER];
+    (void)vdi_text_format(number, sizeof number, "%lld", (long long)value);
+    return vdi_meta_put_text(list, key, number);
+}
+
+VDI__DEF vdi_status vdi_meta_put_real(vdi_meta_list *list, const char *key, double value) {
+    char number[VDI_TEXT_NUMBER];
+    (void)vdi_text_double(number, value, 0);
+    return vdi_meta_put_text(list, key, number);
+}
 
 /* ---- a model's parameters -----------------------------------------------------------------------
  * A block of float64, matrix behind matrix, and as large a block for the step under way: what a
@@ -10627,48 +10671,6 @@ VDI__FN vdi_status vdi__block_commit(size_t count, const double *update, double 
     }
     memcpy(values, update, count * sizeof *values);
     return VDI_OK;
-}
-#endif
-
-/* ======== core/state.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_STATE_C)
-#define VDI_CORE_STATE_C
-
-VDI__DEF const char *vdi_meta_find(const vdi_meta *meta, int64_t count, const char *key) {
-    for (int64_t i = 0; i < count; i++) {
-        if (strcmp(meta[i].key, key) == 0) return meta[i].value;
-    }
-    return NULL;
-}
-
-VDI__DEF void vdi_meta_clear(vdi_meta_list *list) {
-    list->count = 0;
-    list->used = 0;
-}
-
-VDI__DEF vdi_status vdi_meta_put_text(vdi_meta_list *list, const char *key, const char *value) {
-    const size_t bytes = strlen(value) + 1;
-    if (list->count == VDI_META_ENTRIES || bytes > VDI_META_BYTES - list->used)
-        return VDI_ERR_MEMORY;
-    char *copy = list->text + list->used;
-    memcpy(copy, value, bytes);
-    list->used += bytes;
-    list->meta[list->count].key = key;
-    list->meta[list->count].value = copy;
-    list->count++;
-    return VDI_OK;
-}
-
-VDI__DEF vdi_status vdi_meta_put_int(vdi_meta_list *list, const char *key, int64_t value) {
-    char number[VDI_TEXT_NUMBER];
-    (void)vdi_text_format(number, sizeof number, "%lld", (long long)value);
-    return vdi_meta_put_text(list, key, number);
-}
-
-VDI__DEF vdi_status vdi_meta_put_real(vdi_meta_list *list, const char *key, double value) {
-    char number[VDI_TEXT_NUMBER];
-    (void)vdi_text_double(number, value, 0);
-    return vdi_meta_put_text(list, key, number);
 }
 #endif
 
@@ -16165,9 +16167,11 @@ VDI__FN void vdi__binary_row(const vdi__kernels *k, unsigned dtype, int op, int 
             const real *d = (const real *)dy;
             real *out = (real *)g;
             for (int64_t i = 0; i < count; i++) {
-                double base = x[i * as], power = e[i * bs];
-                out[i] = (real)(side ? (base == 0 ? 0 : d[i] * ys[i] * log(base))
-                                     : (power == 0 ? 0 : d[i] * power * pow(base, power - 1)));
+                const double base = x[i * as], power = e[i * bs];
+                if (side)
+                    out[i] = (real)(base == 0 ? 0 : d[i] * ys[i] * log(base));
+                else
+                    out[i] = (real)(power == 0 ? 0 : d[i] * power * pow(base, power - 1));
             }
         });
         break;
@@ -16441,6 +16445,18 @@ typedef struct vdi__reduce_node {
     int64_t *at; /* where the extreme element of each result stands */
 } vdi__reduce_node;
 
+/* The same node, *n, with what its backward pass has to know; NULL: the tape has failed. */
+VDI__FN vdi__reduce_node *vdi__reduce_begin(vdi_tape *t, const char *where, vdi__node *x, int axis,
+                                            bool keep, vdi__node **n) {
+    vdi__reduce_node *r = NULL;
+    *n = vdi__reduced(t, where, x, axis, keep);
+    if (*n) r = (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r);
+    if (!r) return NULL;
+    r->s = vdi__split_at(x, axis);
+    (*n)->extra = r;
+    return r;
+}
+
 VDI__FN void vdi__sum_axis_back(vdi_tape *t, vdi__node *n) {
     const vdi__split s = ((vdi__reduce_node *)n->extra)->s;
     const vdi__kernels *k = t->k[n->dtype];
@@ -16470,11 +16486,10 @@ VDI__FN vdi_var vdi__sum_axis(vdi_tape *t, const char *where, vdi_var xv, int ax
                               bool mean) {
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
-    vdi__node *n = vdi__reduced(t, where, x, axis, keep);
-    vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
+    vdi__node *n;
+    vdi__reduce_node *r = vdi__reduce_begin(t, where, x, axis, keep, &n);
     if (!r) return vdi_var_none();
-    vdi__split s = r->s = vdi__split_at(x, axis);
-    n->extra = r;
+    const vdi__split s = r->s;
     n->p = mean ? 1 / (double)s.n : 1;
     if (!t->measure) {
         const vdi__kernels *k = t->k[x->dtype];
@@ -16519,13 +16534,12 @@ VDI__FN vdi_var vdi__extreme(vdi_tape *t, const char *where, vdi_var xv, int axi
         return vdi_tape_fail(t, VDI_ERR_SHAPE, where, "%s: axis %d of shape %s is empty", where,
                              axis, vdi__node_text(x, text));
     }
-    vdi__node *n = vdi__reduced(t, where, x, axis, keep);
-    vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
+    vdi__node *n;
+    vdi__reduce_node *r = vdi__reduce_begin(t, where, x, axis, keep, &n);
     if (!r) return vdi_var_none();
-    vdi__split s = r->s = vdi__split_at(x, axis);
+    const vdi__split s = r->s;
     r->at = (int64_t *)vdi__tape_data(t, where, (size_t)n->count * sizeof *r->at);
     if (!r->at) return vdi_var_none();
-    n->extra = r;
     if (!t->measure) {
         for (int64_t i = 0; i < n->count; i++) {
             int64_t from = (i / s.inner) * s.n * s.inner + i % s.inner, best = from;
@@ -16592,11 +16606,10 @@ VDI__DEF vdi_var vdi_var_logsumexp(vdi_tape *t, vdi_var xv, int axis, bool keep)
     static const char where[] = "vdi_var_logsumexp";
     vdi__node *x = vdi__arg(t, xv, where);
     if (!x || (axis = vdi__axis(t, where, x, axis)) < 0) return vdi_var_none();
-    vdi__node *n = vdi__reduced(t, where, x, axis, keep);
-    vdi__reduce_node *r = n ? (vdi__reduce_node *)vdi__tape_payload(t, where, sizeof *r) : NULL;
+    vdi__node *n;
+    vdi__reduce_node *r = vdi__reduce_begin(t, where, x, axis, keep, &n);
     if (!r) return vdi_var_none();
-    vdi__split s = r->s = vdi__split_at(x, axis);
-    n->extra = r;
+    const vdi__split s = r->s;
     const vdi__kernels *k = t->k[x->dtype];
     if (s.inner == 1) {
         if (!t->measure) {
@@ -16942,8 +16955,9 @@ VDI__DEF vdi_var vdi_var_unsqueeze(vdi_tape *t, vdi_var xv, int axis) {
     if (axis < 0) axis += x->ndim + 1;
     if (axis < 0 || axis > x->ndim || x->ndim == VDI_MAX_DIMS)
         return vdi_tape_fail(t, VDI_ERR_ARGUMENT, where, "no new axis %d among %d", axis, x->ndim);
-    for (int i = 0; i <= x->ndim; i++)
-        shape[i] = i < axis ? x->shape[i] : i == axis ? 1 : x->shape[i - 1];
+    shape[axis] = 1;
+    for (int i = 0; i < x->ndim; i++)
+        shape[i < axis ? i : i + 1] = x->shape[i];
     return vdi_var_reshape(t, xv, x->ndim + 1, shape);
 }
 
@@ -17713,11 +17727,9 @@ VDI__FN void vdi__scan_back(vdi_tape *t, vdi__node *n) {
                     run = dc[i] + next * run;
                     next = as[i];
                     if (gb) ((real *)gb)[base + i] += run;
-                    if (ga) {
-                        ((real *)ga)[base + i] += run * (i    ? c[i - 1]
-                                                         : c0 ? ((const real *)c0->value)[o]
-                                                              : 0);
-                    }
+                    if (ga && i > 0) ((real *)ga)[base + i] += run * c[i - 1];
+                    if (ga && i == 0 && c0)
+                        ((real *)ga)[base] += run * ((const real *)c0->value)[o];
                 }
                 if (gc && s.n) ((real *)gc)[o] += next * run;
             });
@@ -17827,8 +17839,10 @@ VDI__FN void vdi__lower(unsigned dtype, int64_t n, double diagonal, const void *
         const real *p = (const real *)x;
         real *q = (real *)y;
         for (int64_t i = 0; i < n; i++) {
+            const real own = (real)diagonal * p[i * n + i]; /* x may be y */
             for (int64_t j = 0; j < n; j++)
-                q[i * n + j] = j < i ? p[i * n + j] : j == i ? (real)diagonal * p[i * n + j] : 0;
+                q[i * n + j] = j < i ? p[i * n + j] : 0;
+            q[i * n + i] = own;
         }
     });
 }
@@ -18440,10 +18454,10 @@ typedef struct vdi__init_fans {
 VDI__FN vdi__init_fans vdi__init_fans_of(vdi_tensor w, const vdi_param_desc *d) {
     const int64_t last = w.ndim ? w.shape[w.ndim - 1] : 1;
     const int64_t rows = last ? vdi_tensor_count(w) / last : 0;
-    const int64_t in = d->fan_in ? d->fan_in : w.ndim > 1 ? rows : last;
+    const int64_t before = w.ndim > 1 ? rows : last;
     const int64_t taps = w.ndim > 2 ? rows / VDI__MAX(w.shape[w.ndim - 2], 1) : 1;
     vdi__init_fans f;
-    f.in = (double)in;
+    f.in = (double)(d->fan_in ? d->fan_in : before);
     f.out = (double)(taps * last);
     return f;
 }
@@ -41969,7 +41983,8 @@ VDI__FN vdi_status vdi__read_all(vdi_reader *r, const vdi_allocator *a, size_t l
                                  size_t *size, size_t *capacity, vdi_error *err) {
     int64_t left = vdi__reader_left(r);
     size_t have = 0;
-    size_t cap = left < 0 ? VDI__FIRST_CHUNK : (uint64_t)left < limit ? (size_t)left + 1 : limit;
+    size_t cap = VDI__FIRST_CHUNK;
+    if (left >= 0) cap = (uint64_t)left < limit ? (size_t)left + 1 : limit;
     char *p;
     *out = NULL;
     if (left >= 0 && (uint64_t)left > limit) {
@@ -42463,24 +42478,31 @@ VDI__FN vdi_status vdi__read_array(vdi_reader *r, const vdi_allocator *a, const 
     return status;
 }
 
-/* A file of several arrays does not have the one that was asked for (NULL: none was named): says
- * which there are. */
-VDI__FN vdi_status vdi__name_missing(const char *const *names, int64_t count, const char *name,
-                                     const char *where, const char *file, vdi_error *err) {
+/* Which of the arrays of a file is meant? `name` NULL: the only one. VDI_ERR_ARGUMENT says which
+ * there are. */
+VDI__FN vdi_status vdi__name_find(const char *const *names, int64_t count, const char *name,
+                                  const char *where, const char *file, int64_t *index,
+                                  vdi_error *err) {
     char list[100];
     size_t n = 0;
-    list[0] = 0;
+    *index = 0;
+    if (!name && count == 1) return VDI_OK;
+    for (int64_t i = 0; name && i < count; i++) {
+        *index = i;
+        if (strcmp(names[i], name) == 0) return VDI_OK;
+    }
+    (void)vdi_text_copy(list, sizeof list, "none");
     for (int64_t i = 0; i < count && n + 20 < sizeof list; i++) {
         n += vdi_text_format(list + n, sizeof list - n, n + 40 < sizeof list ? "%s%s" : "%s...",
                              i ? " " : "", names[i]);
     }
-    if (!name) {
-        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file,
-                             "it holds %lld arrays (%s): name one as FILE:NAME", (long long)count,
-                             list);
+    if (name) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file, "no array '%s'; there are: %s",
+                             name, list);
     }
-    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file, "no array '%s'; there are: %s", name,
-                         count ? list : "none");
+    return vdi__io_error(err, VDI_ERR_ARGUMENT, where, file,
+                         "it holds %lld arrays (%s): name one as FILE:NAME", (long long)count,
+                         list);
 }
 
 /* HDF5 is a file system of its own, which vdi does not read: but it knows one, and says what helps.
@@ -42810,6 +42832,7 @@ VDI__FN bool vdi__block_fixed(vdi__inflate *u) {
 
 /* `count` code lengths, themselves packed in the code u->literal. */
 VDI__FN bool vdi__block_lengths(vdi__inflate *u, uint8_t *length, unsigned count) {
+    static const uint8_t bits[3] = {2, 3, 7}, least[3] = {3, 3, 11}; /* of symbols 16 to 18 */
     for (unsigned i = 0; i < count;) {
         unsigned symbol, repeat = 1;
         uint8_t value = 0;
@@ -42820,9 +42843,8 @@ VDI__FN bool vdi__block_lengths(vdi__inflate *u, uint8_t *length, unsigned count
             if (symbol == 16 && i == 0)
                 return vdi__inflate_fail(u, "a code length repeats what does not exist");
             if (symbol == 16) value = length[i - 1];
-            const unsigned bits = symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
-            if (!vdi__bits_take(u, bits, &repeat)) return false;
-            repeat += symbol == 18 ? 11 : 3;
+            if (!vdi__bits_take(u, bits[symbol - 16], &repeat)) return false;
+            repeat += least[symbol - 16];
             if (i + repeat > count) return vdi__inflate_fail(u, "there are too many code lengths");
         }
         memset(length + i, value, repeat);
@@ -43762,14 +43784,9 @@ VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
                                                        "<i4", "<i8", "|b1"};
     size_t n = vdi_text_copy(h, 256, VDI__NPY_MAGIC "\x01___{'descr': '");
     n += vdi_text_format(h + n, 256 - n, "%s', 'fortran_order': False, 'shape': (", descr[t.dtype]);
-    for (int i = 0; i < t.ndim; i++) {
-        n += vdi_text_format(h + n, 256 - n,
-                             i + 1 < t.ndim ? "%lld, "
-                             : t.ndim == 1  ? "%lld,"
-                                            : "%lld",
-                             (long long)t.shape[i]);
-    }
-    n += vdi_text_copy(h + n, 256 - n, "), }");
+    for (int i = 0; i < t.ndim; i++)
+        n += vdi_text_format(h + n, 256 - n, i ? ", %lld" : "%lld", (long long)t.shape[i]);
+    n += vdi_text_copy(h + n, 256 - n, t.ndim == 1 ? ",), }" : "), }");
     while ((n + 1) % 64)
         h[n++] = ' ';
     h[n++] = '\n';
@@ -43878,16 +43895,15 @@ VDI__DEF vdi_status vdi_npz_get(vdi_npz *npz, const char *name, const vdi_alloca
                                 vdi_tensor *out, vdi_error *err) {
     vdi_reader member;
     vdi_error damage;
-    int64_t i = 0;
+    int64_t i;
     *out = vdi__tensor_null();
-    while (i < npz->count && strcmp(npz->name[i], name) != 0)
-        i++;
-    if (i == npz->count) i = vdi_zip_find(&npz->zip, name);
-    if (i < 0) {
-        return vdi__name_missing(npz->name, npz->count, name, "vdi_npz_get", npz->zip.reader.name,
-                                 err);
+    vdi_status status =
+        vdi__name_find(npz->name, npz->count, name, "vdi_npz_get", npz->zip.reader.name, &i, err);
+    if (status < 0) { /* "y.npy" is the name of a member */
+        i = name ? vdi_zip_find(&npz->zip, name) : -1;
+        if (i < 0) return status;
     }
-    vdi_status status = vdi_zip_enter(&npz->zip, i, &member, err);
+    status = vdi_zip_enter(&npz->zip, i, &member, err);
     if (status < 0) return status;
     status = vdi__npy_read(&member, a, npz->zip.member[i].size, out, err);
     /* If it could not be read, damage to the packed data is the better explanation. */
@@ -43953,11 +43969,7 @@ VDI__FN vdi_status vdi__npz_array(vdi_reader *r, const char *name, const vdi_all
     vdi_npz npz;
     vdi_status status = vdi_npz_open(&npz, *r, a, err);
     if (status < 0) return status;
-    if (!name && npz.count == 1) name = npz.name[0];
-    if (name)
-        status = vdi_npz_get(&npz, name, a, out, err);
-    else
-        status = vdi__name_missing(npz.name, npz.count, NULL, "vdi_array_read", r->name, err);
+    status = vdi_npz_get(&npz, name, a, out, err);
     vdi_npz_close(&npz);
     return status;
 }
@@ -44026,16 +44038,14 @@ VDI__FN void vdi__json_space(vdi__json_parser *p) {
 }
 
 VDI__FN bool vdi__json_hex4(vdi__json_parser *p, uint32_t *value) {
+    static const char digits[] = "0123456789abcdefABCDEF";
     *value = 0;
     if (p->end - p->at < 4) return false;
     for (int i = 0; i < 4; i++) {
-        char c = *p->at++;
-        uint32_t digit = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-                         : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
-                                                : 16;
-        if (digit == 16) return false;
-        *value = *value << 4 | digit;
+        const char *digit = (const char *)memchr(digits, *p->at++, sizeof digits - 1);
+        if (!digit) return false;
+        const uint32_t at = (uint32_t)(digit - digits);
+        *value = *value << 4 | (at < 16 ? at : at - 6);
     }
     return true;
 }
@@ -44161,7 +44171,8 @@ VDI__FN bool vdi__json_keys_differ(vdi__json_parser *p, const vdi_json *object, 
 }
 
 VDI__FN bool vdi__json_word(vdi__json_parser *p, vdi_json *node, vdi_json_type *type) {
-    const char *word = *p->at == 't' ? "true" : *p->at == 'f' ? "false" : "null";
+    const char *word = *p->at == 't' ? "true" : "false";
+    if (*p->at == 'n') word = "null";
     const size_t n = strlen(word);
     if ((size_t)(p->end - p->at) < n || memcmp(p->at, word, n) != 0)
         return vdi__json_fail(p, p->at, "expected a value");
@@ -44273,11 +44284,9 @@ VDI__FN vdi_status vdi__json_error(const vdi__json_parser *p, const char *name, 
         column = *c == '\n' ? 1 : column + ((*c & 0xC0) != 0x80);
         line += *c == '\n';
     }
-    (void)vdi_text_format(found, sizeof found,
-                          p->why_at >= p->end                ? "the end"
-                          : (unsigned char)*p->why_at >= 127 ? "byte %x"
-                                                             : "'%c'",
-                          (unsigned char)(p->why_at < p->end ? *p->why_at : 0));
+    const unsigned char byte = (unsigned char)(p->why_at < p->end ? *p->why_at : 0);
+    (void)vdi_text_format(found, sizeof found, byte >= 127 ? "byte %x" : "'%c'", byte);
+    if (p->why_at >= p->end) (void)vdi_text_copy(found, sizeof found, "the end");
     return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_json_parse", name,
                          "line %lld, column %lld: %s, found %s", line, column, p->why, found);
 }
@@ -44961,19 +44970,20 @@ VDI__FN vdi_status vdi__safetensors_array(vdi_reader *r, const char *name, const
     vdi_status status = vdi_safetensors_read(r, a, &file, err);
     if (status < 0) return status;
     const int64_t n = file.state.tensor_count;
-    const char **names = (const char **)vdi_arena_alloc(
-        &file.arena, vdi_mul_size((size_t)n, sizeof *names)); /* no memory: none is told */
-    int64_t found = !name && n == 1 ? 0 : n;
-    for (int64_t i = 0; i < n; i++) {
-        const char *own = file.state.tensors[i].name;
-        if (name && strcmp(own, name) == 0) found = i;
-        if (names) names[i] = own;
+    const char **names =
+        (const char **)vdi_arena_alloc(&file.arena, vdi_mul_size((size_t)n, sizeof *names));
+    int64_t found;
+    if (!names) {
+        status = vdi__io_error(err, VDI_ERR_MEMORY, "vdi_array_read", r->name,
+                               "no memory for the names");
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            names[i] = file.state.tensors[i].name;
+        status = vdi__name_find(names, n, name, "vdi_array_read", r->name, &found, err);
     }
-    if (found < n) {
+    if (status >= 0) {
         *out = file.state.tensors[found].tensor; /* it is the caller's now */
         file.state.tensors[found].tensor = vdi__tensor_null();
-    } else {
-        status = vdi__name_missing(names, names ? n : 0, name, "vdi_array_read", r->name, err);
     }
     vdi_safetensors_free(&file);
     return status;
@@ -45096,16 +45106,21 @@ VDI__FN bool vdi__csv_number(vdi__csv_cell c, double *x) {
 
 /* The separator: the first of these that the first row holds outside of quotes. */
 VDI__FN char vdi__csv_separator(const char *p, const char *end) {
-    bool seen[4] = {false, false, false, false}, quoted = false;
+    static const char separators[] = {',', ';', '\t', ' '};
+    bool seen[sizeof separators] = {false, false, false, false}, quoted = false;
     while (p < end && (*p == ' ' || *p == '\t'))
         p++;
     for (; p < end && (quoted || *p != '\n'); p++) {
         if (*p == '"') quoted = !quoted;
-        if (!quoted && (*p == ',' || *p == ';' || *p == '\t'))
-            seen[*p == ',' ? 0 : *p == ';' ? 1 : 2] = true;
-        if (!quoted && *p == ' ' && p + 1 < end && p[1] != '\n' && p[1] != '\r') seen[3] = true;
+        /* a space at the end of a line separates nothing */
+        const bool last = p + 1 >= end || p[1] == '\n' || p[1] == '\r';
+        for (size_t k = 0; k < sizeof separators; k++)
+            seen[k] = seen[k] || (!quoted && *p == separators[k] && !(*p == ' ' && last));
     }
-    return seen[0] ? ',' : seen[1] ? ';' : seen[2] ? '\t' : seen[3] ? ' ' : ',';
+    for (size_t k = 0; k < sizeof separators; k++) {
+        if (seen[k]) return separators[k];
+    }
+    return ',';
 }
 
 /* The header into out->name. */
@@ -45699,15 +45714,13 @@ VDI__FN vdi_status vdi__mat_readable(const vdi_mat *mat, const vdi__mat_variable
 VDI__DEF vdi_status vdi_mat_get(vdi_mat *mat, const char *name, const vdi_allocator *a,
                                 vdi_tensor *out, vdi_error *err) {
     vdi__mat_stream s;
-    int64_t i = 0;
+    int64_t i;
     *out = vdi__tensor_null();
-    while (i < mat->count && strcmp(mat->name[i], name) != 0)
-        i++;
-    if (i == mat->count) {
-        return vdi__name_missing(mat->name, mat->count, name, "vdi_mat_get", mat->reader.name, err);
-    }
+    vdi_status status =
+        vdi__name_find(mat->name, mat->count, name, "vdi_mat_get", mat->reader.name, &i, err);
+    if (status < 0) return status;
     const vdi__mat_variable *v = mat->variable[i];
-    vdi_status status = vdi__mat_readable(mat, v, err);
+    status = vdi__mat_readable(mat, v, err);
     if (status < 0) return status;
     status = vdi__mat_enter(mat, v, &s, err);
     if (status >= 0) status = vdi__mat_numbers(mat, v, &s, a, out, err);
@@ -45731,11 +45744,7 @@ VDI__FN vdi_status vdi__mat_array(vdi_reader *r, const char *name, const vdi_all
     vdi_mat mat;
     vdi_status status = vdi_mat_open(&mat, *r, a, err);
     if (status < 0) return status;
-    if (!name && mat.count == 1) name = mat.name[0];
-    if (name)
-        status = vdi_mat_get(&mat, name, a, out, err);
-    else
-        status = vdi__name_missing(mat.name, mat.count, NULL, "vdi_array_read", r->name, err);
+    status = vdi_mat_get(&mat, name, a, out, err);
     vdi_mat_close(&mat);
     return status;
 }
@@ -45886,7 +45895,7 @@ VDI__DEF vdi_rgb vdi_color_category(int i) {
 /* Linear light to a byte (IEC 61966-2-1). */
 VDI__FN uint8_t vdi__srgb_byte(double x) {
     double y = x <= 0.0031308 ? 12.92 * x : 1.055 * pow(x, 1 / 2.4) - 0.055;
-    return (uint8_t)(y <= 0 ? 0 : y >= 1 ? 255 : floor(255 * y + 0.5));
+    return (uint8_t)floor(255 * VDI__MIN(VDI__MAX(y, 0), 1) + 0.5);
 }
 
 VDI__DEF vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue) {
@@ -45915,12 +45924,12 @@ VDI__DEF vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue) {
 }
 
 VDI__DEF vdi_rgb vdi_color_sequential(double t) {
-    t = t > 0 ? (t < 1 ? t : 1) : 0;
+    t = t > 0 ? VDI__MIN(t, 1) : 0; /* NaN, too */
     return vdi_color_oklch(0.97 - 0.74 * t, 0.03 + 0.28 * t * (1 - t), 110 + 190 * t);
 }
 
 VDI__DEF vdi_rgb vdi_color_diverging(double t) {
-    double size = fabs(t) < 1 ? fabs(t) : t == t ? 1 : 0;
+    const double size = t == t ? VDI__MIN(fabs(t), 1) : 0;
     return vdi_color_oklch(0.97 - 0.50 * size, 0.16 * size, t < 0 ? 250 : 40);
 }
 #endif
@@ -46319,11 +46328,16 @@ typedef struct vdi__scale {
     bool log;
 } vdi__scale;
 
+/* NaN stays NaN. */
+VDI__FN double vdi__within(double v, double most) {
+    if (v > most) return most;
+    return v < -most ? -most : v;
+}
+
 VDI__FN double vdi__to_pixel(const vdi__scale *s, double v) {
-    double u = s->log ? (v > 0 ? log10(v) : (double)NAN) : v;
-    double p = s->origin + s->length * ((u - s->low) / (s->high - s->low));
+    if (s->log) v = v > 0 ? log10(v) : (double)NAN;
     /* far outside is outside: no overflow in the file */
-    return p > 1e5 ? 1e5 : p < -1e5 ? -1e5 : p;
+    return vdi__within(s->origin + s->length * ((v - s->low) / (s->high - s->low)), 1e5);
 }
 
 /* The range of what has been shown to it. */
@@ -46334,7 +46348,7 @@ typedef struct vdi__range {
 
 VDI__FN void vdi__range_take(vdi__range *r, double v) {
     if (!(v - v == 0) || (r->log && v <= 0)) return;
-    v = v > 1e300 ? 1e300 : v < -1e300 ? -1e300 : v; /* so that high - low is finite */
+    v = vdi__within(v, 1e300); /* so that high - low is finite */
     if (!r->any || v < r->low) r->low = v;
     if (!r->any || v > r->high) r->high = v;
     r->any = true;
@@ -46346,15 +46360,20 @@ VDI__FN void vdi__scale_set(vdi__scale *s, const vdi_axis *axis, vdi__range r, d
     bool given = axis->has_limits && axis->low < axis->high && axis->high - axis->low < 1e308 &&
                  (!axis->log || axis->low > 0);
     s->log = axis->log;
-    s->low = given ? axis->low : r.any ? r.low : axis->log ? 1 : 0;
-    s->high = given ? axis->high : r.any ? r.high : axis->log ? 10 : 1;
+    s->low = axis->log ? 1 : 0;
+    s->high = axis->log ? 10 : 1;
+    if (given || r.any) {
+        s->low = given ? axis->low : r.low;
+        s->high = given ? axis->high : r.high;
+    }
     if (s->log) {
         s->low = log10(s->low);
         s->high = log10(s->high);
     }
     double size = VDI__MAX(fabs(s->low), fabs(s->high)), width = s->high - s->low;
     if (width <= 1e-10 * size || width < 1e-300) { /* constant data, in the middle */
-        double half = s->log ? 0.5 : size > 1e-290 ? 0.1 * size : 1;
+        double half = size > 1e-290 ? 0.1 * size : 1;
+        if (s->log) half = 0.5;
         s->low -= half;
         s->high += half;
     } else if (!given) {
@@ -46377,8 +46396,12 @@ typedef struct vdi__ticks {
 
 /* 1, 2 or 5 times a power of ten, at most `most` steps in the range. */
 VDI__FN double vdi__nice_step(double range, double most) {
-    double raw = range / VDI__MAX(most, 1), ten = pow(10, floor(log10(raw))), m = raw / ten;
-    return ten * (m <= 1.0000001 ? 1 : m <= 2.0000001 ? 2 : m <= 5.0000001 ? 5 : 10);
+    static const double nice[] = {1, 2, 5, 10};
+    const double raw = range / VDI__MAX(most, 1), ten = pow(10, floor(log10(raw))), m = raw / ten;
+    int i = 0;
+    while (i < 3 && !(m <= nice[i] + 1e-7))
+        i++;
+    return ten * nice[i];
 }
 
 VDI__FN void vdi__tick_add(vdi__ticks *t, double value, bool labelled) {
@@ -46803,9 +46826,9 @@ VDI__FN bool vdi__cell_take(uint8_t *seen, int64_t cols, int64_t rows, double x,
 VDI__FN void vdi__draw_scatter(vdi_writer *w, vdi__view *v, const vdi_series *s, int color) {
     char buf[24];
     const int64_t n = s->y.shape[0];
-    const double size = s->width > 0 ? s->width : n > 300 ? 3 : 4.5;
+    const double size = n > 300 ? 3 : 4.5, opacity = n > 300 ? 0.5 : 0.75;
     if (s->by.data) {
-        vdi__draw_colored(w, v, s, n > 300 ? 3 : 4.5);
+        vdi__draw_colored(w, v, s, size);
         return;
     }
     vdi_arena *arena = &v->p->figure->arena;
@@ -46817,10 +46840,8 @@ VDI__FN void vdi__draw_scatter(vdi_writer *w, vdi__view *v, const vdi_series *s,
     vdi_write_format(w,
                      "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%g\" "
                      "stroke-linecap=\"round\" opacity=\"%g\" d=\"",
-                     vdi__ink(s, NULL, color, buf), size,
-                     s->opacity > 0 ? s->opacity
-                     : n > 300      ? 0.5
-                                    : 0.75);
+                     vdi__ink(s, NULL, color, buf), s->width > 0 ? s->width : size,
+                     s->opacity > 0 ? s->opacity : opacity);
     for (int64_t i = 0; i < n; i++) {
         double x = vdi__to_pixel(&v->x, vdi__x_at(v->p, s, i));
         double y = vdi__to_pixel(&v->y, vdi__at(s->y, i));
