@@ -68,18 +68,6 @@ VDI__NOINLINE VDI__FN void vdi__gemm_act(const vdi__gemm_path *path, const vdi__
         act(cols, p, c, c);
 }
 
-/* n reals that lie `from_step` and `to_step` reals apart */
-VDI__FN void vdi__gemm_copy(size_t size, size_t n, const char *from, size_t from_step, char *to,
-                            size_t to_step) {
-    for (size_t i = 0; i < n; i++) {
-        if (size == sizeof(float))
-            ((float *)(void *)to)[i * to_step] = ((const float *)(const void *)from)[i * from_step];
-        else
-            ((double *)(void *)to)[i * to_step] =
-                ((const double *)(const void *)from)[i * from_step];
-    }
-}
-
 /* At most four columns: C' = B' A', a tile of n rows whose lanes are rows of C. */
 VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     char space[(VDI__GEMM_FEW * VDI__GEMM_VECTORS + 1) * VDI__GEMM_LINE];
@@ -106,9 +94,9 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
         for (size_t q = 0; q < g->n; q++) {
             char *row = out + q * width * size;
             if (accumulate)
-                vdi__gemm_copy(size, cols, c + q * size, g->ldc, row, 1);
+                vdi__copy_strided(size, cols, c + q * size, (int64_t)g->ldc, row, 1);
             else if (bias)
-                vdi__gemm_copy(size, cols, bias + q * size, 0, row, 1);
+                vdi__copy_strided(size, cols, bias + q * size, 0, row, 1);
             else
                 memset(row, 0, cols * size);
         }
@@ -127,7 +115,8 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
         }
         if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->n, cols, out, width);
         for (size_t q = 0; q < g->n; q++)
-            vdi__gemm_copy(size, cols, out + q * width * size, 1, c + q * size, g->ldc);
+            vdi__copy_strided(size, cols, out + q * width * size, 1, c + q * size,
+                              (int64_t)g->ldc);
     }
 }
 

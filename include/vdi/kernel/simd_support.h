@@ -25,6 +25,19 @@ VDI__INLINE double vdi__rounded_f64(double x) {
     return y;
 }
 #endif
+
+/* n reals of `size` bytes that lie `from_step` and `to_step` reals apart */
+VDI__FN void vdi__copy_strided(size_t size, size_t n, const void *from, int64_t from_step, void *to,
+                               int64_t to_step) {
+    if (size == sizeof(float)) {
+        for (int64_t i = 0; i < (int64_t)n; i++)
+            ((float *)to)[i * to_step] = ((const float *)from)[i * from_step];
+    } else {
+        for (int64_t i = 0; i < (int64_t)n; i++)
+            ((double *)to)[i * to_step] = ((const double *)from)[i * from_step];
+    }
+}
+
 VDI__INLINE int32_t vdi__bits_of_f32(float x) {
     int32_t i;
     memcpy(&i, &x, sizeof i);

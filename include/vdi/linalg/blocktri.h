@@ -88,22 +88,22 @@ typedef enum vdi__bt_kind {
 
 /* kernels, one per path: X(name, result, (arguments)) */
 #define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                           \
-    X(blocktri_op, void, (const vdi__bt_op *o))                                                   \
-    X(blocktri_factor, bool, (const vdi__bt_factor *f))                                           \
-    X(blocktri_sweep, void, (const vdi__bt_sweep *s))                                             \
-    X(blocktri_marginals, bool,                                                                   \
+    X(blocktri_op, OWN, void, (const vdi__bt_op *o))                                                   \
+    X(blocktri_factor, OWN, bool, (const vdi__bt_factor *f))                                           \
+    X(blocktri_sweep, OWN, void, (const vdi__bt_sweep *s))                                             \
+    X(blocktri_marginals, OWN, bool,                                                                   \
       (int64_t d, int64_t T, const void *L, const void *N, void *S, void *O))                     \
-    X(blocktri_logs, void, (const void *L, int64_t d, int64_t T, double *sums))                   \
-    X(blocktri_pack, void,                                                                        \
+    X(blocktri_logs, OWN, void, (const void *L, int64_t d, int64_t T, double *sums))                   \
+    X(blocktri_pack, OWN, void,                                                                        \
       (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst))              \
-    X(blocktri_unpack, void,                                                                      \
+    X(blocktri_unpack, OWN, void,                                                                      \
       (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used, \
        double scale))                                                                             \
-    X(blocktri_turn, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst))    \
-    X(blocktri_add, void, (int64_t n, double scale, const void *src, void *dst))                  \
-    X(blocktri_matvec, void,                                                                      \
+    X(blocktri_turn, OWN, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst))    \
+    X(blocktri_add, OWN, void, (int64_t n, double scale, const void *src, void *dst))                  \
+    X(blocktri_matvec, OWN, void,                                                                      \
       (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))               \
-    X(blocktri_map, void,                                                                         \
+    X(blocktri_map, OWN, void,                                                                         \
       (vdi__bt_kind kind, bool rows, int64_t d, const void *x, int64_t xr, int64_t xc,            \
        const void *y, int64_t yr, int64_t yc, double scale, void *out))
 

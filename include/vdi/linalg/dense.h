@@ -20,16 +20,7 @@
  */
 #ifndef VDI_LINALG_DENSE_H
 #define VDI_LINALG_DENSE_H
-#include "../kernel/table.h"
-
-/* kernels, one per path: X(name, result, (arguments)) */
-#define VDI__LINALG_KERNELS_DENSE(X)                                                         \
-    X(cholesky, size_t, (size_t n, void *a, size_t lda, void *diag))                         \
-    X(trsm, void,                                                                            \
-      (size_t n, size_t m, const void *l, ptrdiff_t li, ptrdiff_t lp, void *b, ptrdiff_t br, \
-       ptrdiff_t bc))                                                                        \
-    X(rotate, void, (size_t n, void *x, void *y, double c, double s))                        \
-    X(rotate_both, void, (size_t n, void *a, size_t p, size_t q, double c, double s))
+#include "view.h"
 
 /** A (n,n), lower triangle read: overwritten by L with A = L L', the upper triangle by 0.
  *  VDI_ERR_NOT_POSITIVE_DEFINITE names the pivot (a NaN or infinity in A ends so too); A is then
@@ -64,23 +55,45 @@ VDI_API void vdi_cholesky_inverse(vdi_dtype dtype, size_t n, const void *l, size
                                   size_t ldi);
 
 /** A = V diag(w) V' of a symmetric A (n,n), lower triangle read: w (n) rising, V (n,n) packed with
- * eigenvectors as columns, each with
- *  its largest entry positive. Jacobi, cyclic (Golub and Van Loan, 8.5). `work` holds n*n elements.
- *  VDI_ERR_NUMERIC if A is not finite (nothing is written then); VDI_NOT_CONVERGED, never seen,
- *  after 60 sweeps, with the results so far. */
+ * eigenvectors as columns, each with its largest entry positive. Jacobi, cyclic (Golub and Van
+ * Loan, 8.5). `work` holds n*n elements. VDI_ERR_NUMERIC if A is not finite (nothing is written
+ * then); VDI_NOT_CONVERGED, never seen, after 60 sweeps, with the results so far. */
 VDI_API VDI_NODISCARD vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t lda,
                                           void *w, void *v, void *work, vdi_error *err);
 /** A (m,n) = U diag(s) V': with r = min(m,n), U (m,r), s (r) falling, Vt (r,n), all packed; U and V
- * are orthogonal even where A has not
- *  full rank. One-sided Jacobi (de Rijk 1989): accurate for small s, down to 10^-17 (F32) or
- *  10^-145 (F64) of the largest, below which s is
- *  0. `work` holds vdi_svd_work(m,n) elements. VDI_ERR_NUMERIC if A is not finite;
- *     VDI_NOT_CONVERGED as in vdi_eigh. */
+ * are orthogonal even where A has not full rank. One-sided Jacobi (de Rijk 1989): accurate for
+ * small s, down to 10^-17 (F32) or 10^-145 (F64) of the largest, below which s is 0. `work` holds
+ * vdi_svd_work(m,n) elements. VDI_ERR_NUMERIC if A is not finite; VDI_NOT_CONVERGED as in
+ * vdi_eigh. */
 VDI_API VDI_NODISCARD vdi_status vdi_svd(vdi_dtype dtype, size_t m, size_t n, const void *a,
                                          size_t lda, void *u, void *s, void *vt, void *work,
                                          vdi_error *err);
 /** Elements of work for vdi_svd. */
 VDI_API size_t vdi_svd_work(size_t m, size_t n);
+
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
+/* One step of a triangular solve: `rows` (1 to 4) unknowns x_i, `done` above them finished, for
+ * `cols` columns. l: the triangle from the first unknown's row on. x: from row 0 on, columns 1
+ * apart; out takes the result. Without `inv` (reciprocal diagonal) the rows do not take each
+ * other. */
+typedef struct vdi__solve {
+    size_t rows, done, cols;
+    vdi__matrix l, x;
+    const void *inv;
+    vdi__target out;
+} vdi__solve;
+typedef void vdi__solve_fn(const vdi__solve *s);
+
+/* X(name, whose, result, (arguments)); see kernel/table.h */
+#define VDI__LINALG_KERNELS_DENSE(X)                                               \
+    X(solve_step, OWN, void, (const vdi__solve *s))                                \
+    X(cholesky, LENT, size_t,                                                      \
+      (vdi__solve_fn * step, size_t n, void *a, size_t lda, void *diag))           \
+    X(solve, LENT, void,                                                           \
+      (vdi__solve_fn * step, size_t n, size_t cols, size_t width, const vdi__matrix *l, void *x, \
+       int64_t x_row))                                                             \
+    X(rotate, LENT, void, (size_t n, void *x, void *y, double c, double s))
 
 #endif /* VDI_LINALG_DENSE_H */
 
@@ -91,8 +104,13 @@ VDI__FN double vdi__epsilon(vdi_dtype dtype) {
     return dtype == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
 }
 
+VDI__FN size_t vdi__cholesky(vdi_dtype dtype, size_t n, void *a, size_t lda, void *diag) {
+    const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
+    return k->cholesky(k->solve_step, n, a, lda, diag);
+}
+
 VDI__DEF vdi_status vdi_cholesky(vdi_dtype dtype, size_t n, void *a, size_t lda, vdi_error *err) {
-    size_t k = vdi__linalg_of(dtype)->cholesky(n, a, lda, NULL);
+    size_t k = vdi__cholesky(dtype, n, a, lda, NULL);
     if (k == n) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_cholesky",
                          "pivot %zu of %zu is %g: the matrix is not positive definite", k, n,
@@ -101,31 +119,61 @@ VDI__DEF vdi_status vdi_cholesky(vdi_dtype dtype, size_t n, void *a, size_t lda,
 
 VDI__DEF vdi_status vdi_ldl(vdi_dtype dtype, size_t n, void *a, size_t lda, void *diag,
                             vdi_error *err) {
-    size_t k = vdi__linalg_of(dtype)->cholesky(n, a, lda, diag);
+    size_t k = vdi__cholesky(dtype, n, a, lda, diag);
     if (k == n) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_ldl",
                          "pivot %zu of %zu is %g, expected a finite number other than 0", k, n,
                          vdi__load(dtype, a, k * lda + k));
 }
 
+/* Columns that are solved at a time: they stay in the first-level cache. */
+#define VDI__SOLVE_BYTES 256
+
+/* B <- L^{-1} B where the columns of B, n long, are not neighbours: some are copied at a time. */
+VDI__FN void vdi__solve_scattered(vdi_dtype dtype, size_t n, size_t m, const vdi__matrix *l,
+                                  const vdi__target *b) {
+    const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
+    const size_t size = vdi_dtype_size(dtype);
+    double buffer[4096];
+    const size_t width = VDI__MIN(VDI__SOLVE_BYTES, sizeof buffer / n) / size;
+    for (size_t j = 0, w; j < m; j += w) {
+        char *at = (char *)b->data + (ptrdiff_t)(j * size) * b->column;
+        w = VDI__MAX(VDI__MIN(width, m - j), 1);
+        if (w == 1) {
+            k->solve(k->solve_step, n, 1, 1, l, at, b->row);
+            continue;
+        }
+        for (size_t c = 0; c < w; c++)
+            vdi__copy_strided(size, n, at + (ptrdiff_t)(c * size) * b->column, b->row,
+                              (char *)buffer + c * size, (int64_t)w);
+        k->solve(k->solve_step, n, w, w, l, buffer, (int64_t)w);
+        for (size_t c = 0; c < w; c++)
+            vdi__copy_strided(size, n, (char *)buffer + c * size, (int64_t)w,
+                              at + (ptrdiff_t)(c * size) * b->column, b->row);
+    }
+}
+
 /* X L = B is L' X' = B', and L' read from its end is lower again. */
 VDI__DEF void vdi_trsm(vdi_dtype dtype, int flags, size_t n, size_t m, const void *l, size_t ldl,
                        void *b, size_t ldb) {
-    bool right = (flags & VDI_TRSM_RIGHT) != 0, reverse = ((flags & VDI_TRSM_TRANS) != 0) != right;
-    size_t size = vdi_dtype_size(dtype);
-    ptrdiff_t li = (ptrdiff_t)ldl;
-    ptrdiff_t lp = 1;
-    ptrdiff_t br = right ? 1 : (ptrdiff_t)ldb;
-    ptrdiff_t bc = right ? (ptrdiff_t)ldb : 1;
+    const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
+    const bool right = (flags & VDI_TRSM_RIGHT) != 0;
+    const bool reverse = ((flags & VDI_TRSM_TRANS) != 0) != right;
+    const size_t size = vdi_dtype_size(dtype);
+    vdi__matrix lower = {l, (int64_t)ldl, 1};
+    vdi__target to = {b, right ? 1 : (int64_t)ldb, right ? (int64_t)ldb : 1};
     if (n == 0 || m == 0) return;
     if (reverse) {
-        l = (const char *)l + (n - 1) * (ldl + 1) * size;
-        b = (char *)b + (ptrdiff_t)((n - 1) * size) * br;
-        lp = -li;
-        li = -1;
-        br = -br;
+        lower.data = (const char *)l + (n - 1) * (ldl + 1) * size;
+        lower.row = -1;
+        lower.column = -(int64_t)ldl;
+        to.data = (char *)b + (ptrdiff_t)((n - 1) * size) * to.row;
+        to.row = -to.row;
     }
-    vdi__linalg_of(dtype)->trsm(n, m, l, li, lp, b, br, bc);
+    if (to.column == 1)
+        k->solve(k->solve_step, n, m, VDI__SOLVE_BYTES / size, &lower, to.data, to.row);
+    else
+        vdi__solve_scattered(dtype, n, m, &lower, &to);
 }
 
 VDI__DEF void vdi_cholesky_solve(vdi_dtype dtype, size_t n, size_t m, const void *l, size_t ldl,
@@ -214,6 +262,17 @@ VDI__FN void vdi__transpose_square(vdi_dtype dtype, size_t n, void *a) {
     }
 }
 
+/* A <- R A R' for the symmetric, packed A (n,n) and a rotation R of rows p and q; the four elements
+ * where they cross are the caller's. */
+VDI__FN void vdi__rotate_both(vdi_dtype dtype, size_t n, void *a, size_t p, size_t q, double c,
+                              double s) {
+    const size_t size = vdi_dtype_size(dtype);
+    char *x = (char *)a + p * n * size, *y = (char *)a + q * n * size;
+    vdi__linalg_of(dtype)->rotate(n, x, y, c, s);
+    vdi__copy_strided(size, n, x, 1, (char *)a + p * size, (int64_t)n);
+    vdi__copy_strided(size, n, y, 1, (char *)a + q * size, (int64_t)n);
+}
+
 VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t lda, void *w, void *v,
                              void *work, vdi_error *err) {
     const vdi__linalg_kernels *kernels = vdi__linalg_of(dtype);
@@ -242,7 +301,7 @@ VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t ld
                 double t, c, s;
                 if (fabs(pq) <= eps * sqrt(fabs(pp * qq)) || fabs(pq) < nothing) continue;
                 vdi__jacobi_angle(pp, pq, qq, &t, &c, &s);
-                kernels->rotate_both(n, work, p, q, c, -s);
+                vdi__rotate_both(dtype, n, work, p, q, c, -s);
                 kernels->rotate(n, vdi__element(dtype, v, p * n), vdi__element(dtype, v, q * n), c,
                                 -s);
                 vdi__store(dtype, work, p * n + p, pp - t * pq);

@@ -18,7 +18,7 @@
  */
 #ifndef VDI_LINALG_KALMAN_H
 #define VDI_LINALG_KALMAN_H
-#include "../kernel/table.h"
+#include "view.h"
 
 /** Sizes of a filter run. */
 typedef struct vdi_kalman_desc {
@@ -29,24 +29,13 @@ typedef struct vdi_kalman_desc {
     const int64_t *lengths; /**< (G), or NULL: all T */
 } vdi_kalman_desc;
 
-/* the request as the kernels see it */
-typedef struct vdi__kalman_args {
-    int64_t groups, nrhs, T, d;
-    const int64_t *lengths;
-    const void *A, *Q, *Q0, *W, *h, *c;
-    void *mp, *Pp, *mf, *Pf, *ll, *ms, *Ps, *Pc, *work;
-    int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
-} vdi__kalman_args;
-#define VDI__LINALG_KERNELS_KALMAN(X) \
-    X(kalman_filter, void, (vdi__kalman_args * a)) X(kalman_smooth, void, (vdi__kalman_args * a))
-
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
 VDI_API size_t vdi_kalman_worksize(const vdi_kalman_desc *desc);
 /** Filter. A, Q, Q0 (d,d); W (G,T,d,d); h, c (S,G,T,d), c_1 being the mean of z_1. Writes predicted
- * mp, filtered mf (S,G,T,d), their
- *  covariances Pp, Pf (G,T,d,d), and ll (S,G): the part of log p(y) that depends on z, that is log
- *  p(y) + (1/2) sum_t (n_t log 2 pi + log|R_t| + (y_t - b)' R_t^{-1} (y_t - b)).
- *  VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
+ * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and ll (S,G): the part of log p(y)
+ * that depends on z, that is
+ *     log p(y) + (1/2) sum_t (n_t log 2 pi + log|R_t| + (y_t - b)' R_t^{-1} (y_t - b)).
+ * VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A,
                                                    const void *Q, const void *Q0, const void *W,
                                                    const void *h, const void *c, void *work,
@@ -59,24 +48,77 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
                                                    const void *Pf, void *work, void *ms, void *Ps,
                                                    void *Pc, vdi_error *err);
 
+/* ---- private: the kernels ----------------------------------------------------------------------
+ * Lane matrices: arrays of vectors, a group of trials per lane (kalman_body.h). Strides count
+ * vectors.
+ */
+#define VDI__LINALG_KERNELS_KALMAN(X)                                                            \
+    X(lanes, OWN, int64_t, (void))                                                              \
+    X(lanes_load, OWN, void,                                                                    \
+      (const void *from, int64_t count, int64_t step, int64_t n, const void *alive, int64_t d,   \
+       void *to))                                                                                \
+    X(lanes_store, OWN, void,                                                                   \
+      (void *to, int64_t count, int64_t step, int64_t n, const void *alive, const void *v))      \
+    X(lanes_product, OWN, void,                                                                 \
+      (int64_t rows, int64_t cols, int64_t inner, const vdi__matrix *a, const vdi__matrix *b,    \
+       int sign, const void *base, void *c))                                                     \
+    X(lanes_cholesky, OWN, bool,                                                                \
+      (int64_t d, void *a, const void *alive, void *product, void *good))                        \
+    X(lanes_solve, OWN, void,                                                                   \
+      (int64_t d, int64_t cols, const void *l, bool transposed, void *x))                        \
+    X(lanes_difference, OWN, void,                                                              \
+      (int64_t count, const void *a, const void *b, const void *alive, void *out))               \
+    X(lanes_mean, OWN, void,                                                                    \
+      (int64_t d, const void *a, const void *alive, const void *other, void *out))               \
+    X(lanes_energy, OWN, void,                                                                  \
+      (int64_t d, const void *m, const void *h, const void *e, const void *v, const void *alive, \
+       void *ll))                                                                                \
+    X(lanes_subtract, OWN, void, (int64_t T, const void *logs, int64_t n, void *ll))
+
 #endif /* VDI_LINALG_KALMAN_H */
 
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_KALMAN_C)
 #define VDI_LINALG_KALMAN_C
 
+enum { VDI__KALMAN_LANES = 16 }; /* at most */
+
 /* Lane matrices of scratch: eight d x d, six d-vectors, and the pivots of every bin for one log at
- * the end; 16 lanes at most. */
+ * the end. */
 VDI__DEF size_t vdi_kalman_worksize(const vdi_kalman_desc *desc) {
     if (desc->d < 1 || desc->T < 1 || desc->groups < 1 || desc->nrhs < 1 || desc->d > 4096)
         return SIZE_MAX;
     size_t d = (size_t)desc->d;
-    size_t vectors = vdi_add_size(8 * d * d + 6 * d + 16, vdi_mul_size((size_t)desc->T, 1));
+    size_t vectors = vdi_add_size(9 * d * d + 6 * d + 16, vdi_mul_size((size_t)desc->T, 1));
     vectors = vdi_add_size(vectors, vdi_mul_size((size_t)desc->nrhs, 2 * d + 1));
     return vdi_add_size(vdi_mul_size(vectors, 128), VDI_ALIGN);
 }
 
-VDI__FN vdi_status vdi__kalman_run(const vdi_kalman_desc *desc, vdi__kalman_args *a,
-                                   const char *where, bool filter, vdi_error *err) {
+/* One real per lane. */
+typedef union vdi__kalman_lanes {
+    float f32[VDI__KALMAN_LANES];
+    double f64[VDI__KALMAN_LANES];
+} vdi__kalman_lanes;
+
+/* What a run knows; g and n are the groups of this round: the first, and how many from there on. */
+typedef struct vdi__kalman {
+    const vdi_kalman_desc *desc;
+    const vdi__linalg_kernels *k;
+    const char *where;
+    char *free;                  /* scratch that is left */
+    size_t size, unit;           /* bytes of a real, of a vector of lanes */
+    int64_t lanes, d, dd, T, g, n;
+    int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
+    vdi__kalman_lanes alive, good;
+} vdi__kalman;
+
+VDI__FN char *vdi__kalman_take(vdi__kalman *r, int64_t vectors) {
+    char *p = r->free;
+    r->free += (size_t)vectors * r->unit;
+    return p;
+}
+
+VDI__FN vdi_status vdi__kalman_begin(vdi__kalman *r, const vdi_kalman_desc *desc, void *work,
+                                     const char *where, vdi_error *err) {
     if (!vdi_dtype_is_real(desc->dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
                              vdi_dtype_name(desc->dtype));
@@ -87,59 +129,263 @@ VDI__FN vdi_status vdi__kalman_run(const vdi_kalman_desc *desc, vdi__kalman_args
             "groups %lld, nrhs %lld, T %lld, d %lld: each must be at least 1 and d at most 4096",
             (long long)desc->groups, (long long)desc->nrhs, (long long)desc->T, (long long)desc->d);
     }
-    a->groups = desc->groups;
-    a->nrhs = desc->nrhs;
-    a->T = desc->T;
-    a->d = desc->d;
-    a->lengths = desc->lengths;
-    a->bad_group = a->bad_time = -1;
-    if (filter)
-        vdi__linalg_of(desc->dtype)->kalman_filter(a);
-    else
-        vdi__linalg_of(desc->dtype)->kalman_smooth(a);
-    if (a->bad_group >= 0) {
-        return vdi_error_set(
-            err, VDI_ERR_NOT_POSITIVE_DEFINITE, where,
-            "predicted covariance of group %lld at bin %lld is not positive definite",
-            (long long)a->bad_group, (long long)a->bad_time);
-    }
+    memset(r, 0, sizeof *r);
+    r->desc = desc;
+    r->where = where;
+    r->k = vdi__linalg_of(desc->dtype);
+    r->lanes = r->k->lanes();
+    r->size = vdi_dtype_size(desc->dtype);
+    r->unit = r->size * (size_t)r->lanes;
+    r->d = desc->d;
+    r->dd = desc->d * desc->d;
+    r->T = desc->T;
+    r->bad_group = r->bad_time = -1;
+    r->free = (char *)work + (VDI_ALIGN - (uintptr_t)work % VDI_ALIGN) % VDI_ALIGN;
     return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__kalman_end(const vdi__kalman *r, vdi_error *err) {
+    if (r->bad_group < 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, r->where,
+                         "predicted covariance of group %lld at bin %lld is not positive definite",
+                         (long long)r->bad_group, (long long)r->bad_time);
+}
+
+/* Which lanes have bin t. */
+VDI__FN void vdi__kalman_alive(const vdi__kalman *r, int64_t t, vdi__kalman_lanes *alive) {
+    for (int64_t l = 0; l < r->lanes; l++) {
+        const int64_t g = r->g + (l < r->n ? l : r->n - 1);
+        const bool on = t < (r->desc->lengths ? r->desc->lengths[g] : r->T);
+        if (r->size == sizeof(float))
+            alive->f32[l] = on;
+        else
+            alive->f64[l] = on;
+    }
+}
+
+/* Cholesky factor in place; notes the first group whose bin t was not positive definite. */
+VDI__FN void vdi__kalman_factor(vdi__kalman *r, char *a, int64_t t, const vdi__kalman_lanes *alive,
+                                char *product) {
+    if (r->k->lanes_cholesky(r->d, a, alive, product, &r->good)) return;
+    for (int64_t l = 0; l < r->lanes && l < r->n && r->bad_group < 0; l++) {
+        if (vdi_dtype_load(r->desc->dtype, &r->good, l) != 0) continue;
+        if (vdi_dtype_load(r->desc->dtype, alive, l) == 0) continue;
+        r->bad_group = r->g + l;
+        r->bad_time = t;
+    }
+}
+
+/* C (rows,cols) = base + sign * A B, where A is (rows,inner), or (inner,rows) if transposed */
+VDI__FN void vdi__kalman_product(const vdi__kalman *r, int64_t cols, const char *a, bool transposed,
+                                 const char *b, int sign, const char *base, char *c) {
+    const vdi__matrix left = {a, transposed ? 1 : r->d, transposed ? r->d : 1};
+    const vdi__matrix right = {b, cols, 1};
+    r->k->lanes_product(r->d, cols, r->d, &left, &right, sign, base, c);
+}
+
+/* Places of bin t of this round: a covariance, and of right-hand side s a mean, in the caller's
+ * arrays; and the way in and out. */
+VDI__FN size_t vdi__kalman_cov(const vdi__kalman *r, int64_t t) {
+    return (size_t)((r->g * r->T + t) * r->dd) * r->size;
+}
+VDI__FN size_t vdi__kalman_mean(const vdi__kalman *r, int64_t s, int64_t t) {
+    return (size_t)(((s * r->desc->groups + r->g) * r->T + t) * r->d) * r->size;
+}
+VDI__FN void vdi__kalman_put(const vdi__kalman *r, void *array, size_t at, int64_t count,
+                             const char *v) {
+    r->k->lanes_store((char *)array + at, count, r->T * count, r->n, &r->alive, v);
+}
+VDI__FN void vdi__kalman_get(const vdi__kalman *r, const void *array, size_t at, int64_t count,
+                             const void *alive, char *v) {
+    r->k->lanes_load((const char *)array + at, count, r->T * count, r->n, alive, 0, v);
+}
+
+/* ---- filter ---------------------------------------------------------------------------------- */
+
+typedef struct vdi__kalman_filter {
+    const char *W, *h, *c;
+    char *mp, *Pp, *mf, *Pf;
+    /* lane matrices */
+    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *ll;
+} vdi__kalman_filter;
+
+/* P holds Pf of the bin before: P = A P A' + Q, and from there this bin's gain K and Pf. */
+VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f, const void *Q0,
+                                    int64_t t) {
+    const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
+    char *pivot = f->pivots + (size_t)t * vector;
+    if (t == 0) {
+        r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
+    } else {
+        const vdi__matrix x = {f->x, r->d, 1}, at_transposed = {f->a, 1, r->d};
+        vdi__kalman_product(r, r->d, f->a, false, f->p, 1, NULL, f->x);
+        r->k->lanes_product(r->d, r->d, r->d, &x, &at_transposed, 1, f->q, f->p);
+    }
+    vdi__kalman_put(r, f->Pp, at, r->dd, f->p);
+    vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
+    memcpy(f->l, f->p, (size_t)r->dd * vector);
+    vdi__kalman_factor(r, f->l, t, &r->alive, pivot);
+    /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
+    vdi__kalman_product(r, r->d, f->w, false, f->l, 1, NULL, f->x);
+    vdi__kalman_product(r, r->d, f->l, true, f->x, 1, f->eye, f->g);
+    vdi__kalman_factor(r, f->g, t, &r->alive, pivot);
+    for (int64_t i = 0; i < r->dd; i++)
+        memcpy(f->k + (size_t)i * vector, f->l + (size_t)(i % r->d * r->d + i / r->d) * vector,
+               vector);
+    r->k->lanes_solve(r->d, r->d, f->g, false, f->k);
+    vdi__kalman_product(r, r->d, f->k, true, f->k, 1, NULL, f->p);
+    vdi__kalman_put(r, f->Pf, at, r->dd, f->p);
+}
+
+/* The mean of right-hand side s, from its mean of the bin before. */
+VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *f, int64_t s,
+                                int64_t t) {
+    const size_t at = vdi__kalman_mean(r, s, t);
+    char *mf = f->state + (size_t)(s * r->d) * r->unit;
+    vdi__kalman_get(r, f->c, at, r->d, NULL, f->m);
+    if (t > 0) vdi__kalman_product(r, 1, f->a, false, mf, 1, f->m, f->m);
+    vdi__kalman_get(r, f->h, at, r->d, &r->alive, f->hv);
+    vdi__kalman_product(r, 1, f->w, false, f->m, -1, f->hv, f->e); /* e = h - W m */
+    vdi__kalman_product(r, 1, f->k, false, f->e, 1, NULL, f->v);
+    vdi__kalman_product(r, 1, f->k, true, f->v, 1, f->m, mf); /* mf = m + K K' e */
+    r->k->lanes_energy(r->d, f->m, f->hv, f->e, f->v, &r->alive, f->ll + (size_t)s * r->unit);
+    vdi__kalman_put(r, f->mp, at, r->d, f->m);
+    vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
 
 VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A, const void *Q,
                                       const void *Q0, const void *W, const void *h, const void *c,
                                       void *work, void *mp, void *Pp, void *mf, void *Pf, void *ll,
                                       vdi_error *err) {
-    vdi__kalman_args a = VDI__ZERO;
-    a.A = A;
-    a.Q = Q;
-    a.Q0 = Q0;
-    a.W = W;
-    a.h = h;
-    a.c = c;
-    a.work = work;
-    a.mp = mp;
-    a.Pp = Pp;
-    a.mf = mf;
-    a.Pf = Pf;
-    a.ll = ll;
-    return vdi__kalman_run(desc, &a, "vdi_kalman_filter", true, err);
+    vdi__kalman r;
+    vdi__kalman_filter f = VDI__ZERO;
+    const int64_t d = desc->d, dd = d * d, T = desc->T, nrhs = desc->nrhs;
+    vdi_status status = vdi__kalman_begin(&r, desc, work, "vdi_kalman_filter", err);
+    if (status < 0) return status;
+    f.W = (const char *)W;
+    f.h = (const char *)h;
+    f.c = (const char *)c;
+    f.mp = (char *)mp;
+    f.Pp = (char *)Pp;
+    f.mf = (char *)mf;
+    f.Pf = (char *)Pf;
+    char **const matrix[] = {&f.a, &f.q, &f.eye, &f.p, &f.l, &f.w, &f.x, &f.g, &f.k};
+    char **const vector[] = {&f.m, &f.hv, &f.e, &f.v};
+    for (size_t i = 0; i < VDI__COUNT(matrix); i++)
+        *matrix[i] = vdi__kalman_take(&r, dd);
+    for (size_t i = 0; i < VDI__COUNT(vector); i++)
+        *vector[i] = vdi__kalman_take(&r, d);
+    f.pivots = vdi__kalman_take(&r, T);
+    f.state = vdi__kalman_take(&r, nrhs * d);
+    f.ll = vdi__kalman_take(&r, nrhs);
+    memset(&r.alive, 0, sizeof r.alive);
+    r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
+    r.k->lanes_load(Q, dd, 0, 1, NULL, 0, f.q);
+    r.k->lanes_load(A, dd, 0, 1, &r.alive, d, f.eye); /* no lane is alive */
+    for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
+        r.n = desc->groups - r.g;
+        memset(f.ll, 0, (size_t)nrhs * r.unit);
+        for (int64_t t = 0; t < T; t++) {
+            vdi__kalman_alive(&r, t, &r.alive);
+            vdi__kalman_covariance(&r, &f, Q0, t);
+            for (int64_t s = 0; s < nrhs; s++)
+                vdi__kalman_update(&r, &f, s, t);
+        }
+        /* the products are square roots of determinants, so their logs count once */
+        vdi_log(desc->dtype, (size_t)(T * r.lanes), f.pivots, f.pivots);
+        r.k->lanes_subtract(T, f.pivots, nrhs, f.ll);
+        vdi__kalman_alive(&r, -1, &r.alive);
+        for (int64_t s = 0; s < nrhs; s++)
+            r.k->lanes_store((char *)ll + (size_t)(s * desc->groups + r.g) * r.size, 1, 1, r.n,
+                             &r.alive, f.ll + (size_t)s * r.unit);
+    }
+    return vdi__kalman_end(&r, err);
+}
+
+/* ---- smoother -------------------------------------------------------------------------------- */
+
+typedef struct vdi__kalman_smoother {
+    const char *mp, *Pp, *mf, *Pf;
+    char *ms, *Ps, *Pc;
+    vdi__kalman_lanes next; /* lanes that have the bin ahead; the others are their own smoothed state */
+    /* lane matrices */
+    char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
+} vdi__kalman_smoother;
+
+/* Y = Pp^{-1} A Pf is the transposed gain; Pc = Ps_{t+1} Y, Ps = Pf + Y' D Y */
+VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smoother *f,
+                                           int64_t t) {
+    const size_t at = vdi__kalman_cov(r, t), block = (size_t)r->dd * r->size;
+    const int64_t d = r->d, pairs = (r->T - 1) * r->dd;
+    vdi__kalman_get(r, f->Pf, at, r->dd, NULL, f->pf);
+    if (t + 1 == r->T) {
+        memcpy(f->ps, f->pf, (size_t)r->dd * r->unit);
+    } else {
+        r->k->lanes_load(f->Pp + at + block, r->dd, r->T * r->dd, r->n, &f->next, d, f->pp);
+        memcpy(f->l, f->pp, (size_t)r->dd * r->unit);
+        r->k->lanes_difference(r->dd, f->ps, f->pp, &f->next, f->diff);
+        vdi__kalman_factor(r, f->l, t + 1, &f->next, f->product);
+        vdi__kalman_product(r, d, f->a, false, f->pf, 1, NULL, f->y);
+        r->k->lanes_solve(d, d, f->l, false, f->y);
+        r->k->lanes_solve(d, d, f->l, true, f->y);
+        vdi__kalman_product(r, d, f->ps, false, f->y, 1, NULL, f->x);
+        if (f->Pc) {
+            r->k->lanes_store(f->Pc + (size_t)(r->g * pairs + t * r->dd) * r->size, r->dd, pairs,
+                              r->n, &f->next, f->x);
+        }
+        vdi__kalman_product(r, d, f->diff, false, f->y, 1, NULL, f->x);
+        vdi__kalman_product(r, d, f->y, true, f->x, 1, f->pf, f->pp);
+        r->k->lanes_mean(d, f->pp, &f->next, f->pf, f->ps);
+    }
+    vdi__kalman_put(r, f->Ps, at, r->dd, f->ps);
+}
+
+VDI__FN void vdi__kalman_smooth_mean(const vdi__kalman *r, const vdi__kalman_smoother *f, int64_t s,
+                                     int64_t t) {
+    const size_t at = vdi__kalman_mean(r, s, t), ahead = at + (size_t)r->d * r->size;
+    vdi__kalman_get(r, f->mf, at, r->d, NULL, f->m);
+    if (t + 1 < r->T) { /* X is free: the smoothed state ahead, less its prediction */
+        vdi__kalman_get(r, f->ms, ahead, r->d, NULL, f->x);
+        vdi__kalman_get(r, f->mp, ahead, r->d, NULL, f->p);
+        r->k->lanes_difference(r->d, f->x, f->p, &f->next, f->p);
+        vdi__kalman_product(r, 1, f->y, true, f->p, 1, f->m, f->m);
+    }
+    vdi__kalman_put(r, f->ms, at, r->d, f->m);
 }
 
 VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A, const void *mp,
                                       const void *Pp, const void *mf, const void *Pf, void *work,
                                       void *ms, void *Ps, void *Pc, vdi_error *err) {
-    vdi__kalman_args a = VDI__ZERO;
-    a.A = A;
-    a.work = work;
-    a.ms = ms;
-    a.Ps = Ps;
-    a.Pc = Pc;
-    /* read only there; the struct serves both directions */
-    memcpy(&a.mp, &mp, sizeof mp);
-    memcpy(&a.Pp, &Pp, sizeof Pp);
-    memcpy(&a.mf, &mf, sizeof mf);
-    memcpy(&a.Pf, &Pf, sizeof Pf);
-    return vdi__kalman_run(desc, &a, "vdi_kalman_smooth", false, err);
+    vdi__kalman r;
+    vdi__kalman_smoother f = VDI__ZERO;
+    const int64_t d = desc->d, dd = d * d;
+    vdi_status status = vdi__kalman_begin(&r, desc, work, "vdi_kalman_smooth", err);
+    if (status < 0) return status;
+    f.mp = (const char *)mp;
+    f.Pp = (const char *)Pp;
+    f.mf = (const char *)mf;
+    f.Pf = (const char *)Pf;
+    f.ms = (char *)ms;
+    f.Ps = (char *)Ps;
+    f.Pc = (char *)Pc;
+    char **const matrix[] = {&f.a, &f.pp, &f.l, &f.pf, &f.y, &f.x, &f.ps, &f.diff};
+    char **const vector[] = {&f.m, &f.p, &f.product};
+    for (size_t i = 0; i < VDI__COUNT(matrix); i++)
+        *matrix[i] = vdi__kalman_take(&r, dd);
+    for (size_t i = 0; i < VDI__COUNT(vector); i++)
+        *vector[i] = vdi__kalman_take(&r, d);
+    r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
+    for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
+        r.n = desc->groups - r.g;
+        memset(&f.next, 0, sizeof f.next);
+        for (int64_t t = desc->T - 1; t >= 0; t--) {
+            vdi__kalman_alive(&r, t, &r.alive);
+            vdi__kalman_smooth_covariance(&r, &f, t);
+            for (int64_t s = 0; s < desc->nrhs; s++)
+                vdi__kalman_smooth_mean(&r, &f, s, t);
+            f.next = r.alive;
+        }
+    }
+    return vdi__kalman_end(&r, err);
 }
 #endif

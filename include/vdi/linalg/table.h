@@ -6,12 +6,12 @@
 #include "dense.h"
 #include "kalman.h"
 
-/* X(name, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
+/* X(name, whose, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
 #define VDI__LINALG_KERNELS(X) \
     VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X) VDI__LINALG_KERNELS_KALMAN(X)
 
 typedef struct vdi__linalg_kernels {
-#define VDI__X(name, result, args) result(*name) args;
+#define VDI__X(name, whose, result, args) result(*name) args;
     VDI__LINALG_KERNELS(VDI__X)
 #undef VDI__X
 } vdi__linalg_kernels;
