@@ -68,7 +68,9 @@
 #if !defined(VDI_STATIC) || defined(VDI_LINALG_IMPLEMENTATION)
 #include "linalg/table.h"
 #include "linalg/dense.h"
+#include "linalg/blocktri_group.h"
 #include "linalg/blocktri.h"
+#include "linalg/blocktri_adjoint.h"
 #include "linalg/kalman.h"
 #include "linalg/quadrature.h"
 #endif

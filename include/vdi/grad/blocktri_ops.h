@@ -16,7 +16,7 @@
  */
 #ifndef VDI_GRAD_BLOCKTRI_OPS_H
 #define VDI_GRAD_BLOCKTRI_OPS_H
-#include "../linalg/blocktri.h"
+#include "../linalg/blocktri_adjoint.h"
 #include "broadcast.h"
 #include "tape.h"
 

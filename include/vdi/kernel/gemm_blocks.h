@@ -115,8 +115,7 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
         }
         if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->n, cols, out, width);
         for (size_t q = 0; q < g->n; q++)
-            vdi__copy_strided(size, cols, out + q * width * size, 1, c + q * size,
-                              (int64_t)g->ldc);
+            vdi__copy_strided(size, cols, out + q * width * size, 1, c + q * size, (int64_t)g->ldc);
     }
 }
 

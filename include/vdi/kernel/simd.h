@@ -16,6 +16,8 @@
  *   VDI_W; the others load as 0,
  *                                nothing beyond them is touched
  *   VDI_VLOADOR(p,t,v)           as VDI_VLOADT, but the other lanes come from v
+ *   VDI_VFIRST(v)                lane 0, a real
+ *   VDI_VLANE(v,j)               lane j in every lane; where it is one instruction (ask #ifdef)
  *   VDI_VHADD(v), VDI_VHMAX(v)   one real: lanes j and j + VDI_W/2 first, then on by halves; the
  *                                maximum is of lanes without NaN
  *   VDI_VADD SUB MUL DIV SQRT ABS NEG   as IEEE says

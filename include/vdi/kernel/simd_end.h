@@ -35,6 +35,8 @@
 #undef VDI_VLOADT
 #undef VDI_VSTORET
 #undef VDI_VLOADOR
+#undef VDI_VLANE
+#undef VDI_VFIRST
 #undef VDI_VHADD
 #undef VDI_VHMAX
 #undef VDI_VSET1

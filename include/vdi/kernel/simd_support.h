@@ -194,6 +194,11 @@ VDI__AVX void vdi__transpose_avx2_f64(const double *s, size_t lds, double *d, si
 #endif
 
 #if VDI__HAVE_AVX2
+VDI__SUPPORT(__attribute__((target("avx2")))) __m256d vdi__lane_avx2_f64(__m256d v, int j) {
+    const long long pair = 2 * j + ((long long)(2 * j + 1) << 32);
+    return _mm256_castps_pd(
+        _mm256_permutevar8x32_ps(_mm256_castpd_ps(v), _mm256_set1_epi64x(pair)));
+}
 #define VDI__WIDE VDI__SUPPORT(__attribute__((target("avx2"))))
 VDI__WIDE float vdi__hadd_avx2_f32(__m256 v) {
     __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

@@ -37,75 +37,7 @@
 #ifndef VDI_LINALG_BLOCKTRI_H
 #define VDI_LINALG_BLOCKTRI_H
 #include "../core/pool.h"
-#include "../kernel/table.h"
-
-/* A request to the block algebra: out = C - A B (m,n), or T^{-1} (C - A B) with a unit lower
-   triangle T; k is the inner dimension. All strides are in reals; with lanes an element is a vector
-   over the trials of a group, and with rows the columns of C, B, out and scaled are one apart. */
-typedef struct vdi__bt_op {
-    bool rows;
-    int64_t m, n, k;
-    const void *c, *pre; /* C, or NULL for 0; a factor for each of its rows, or NULL */
-    int64_t cr, cc, pr;
-    const void *a, *b;
-    int64_t ar, ak, br, bc;
-    const void *tri; /* T(i,k) at tri + i * tr + k * tk, k < i; or NULL */
-    int64_t tr, tk;
-    void *out, *scaled; /* scaled: NULL, or receives out with each row times `post` */
-    const void *post;
-    int64_t outr, outc, scaledr, scaledc, qr;
-} vdi__bt_op;
-
-/* Factorise blocks t0..t1 of T. L and N: blocks of U' and N' (see the implementation); g: scratch
- * of two blocks, kept from call to call. */
-typedef struct vdi__bt_factor {
-    bool rows;
-    int64_t d, T, t0, t1;
-    const void *D, *E; /* rows: the trial's own */
-    void *L, *N, *g;
-} vdi__bt_factor;
-
-/* Vectors through a factor: y(t,i) at y + (t * d + i) * ys, n of them side by side (rows) or one
- * over the lanes (n = 1). */
-typedef struct vdi__bt_sweep {
-    bool rows;
-    int what;
-    int64_t d, T, n, ys;
-    const void *L, *N;
-    void *y, *root; /* root: scratch of d elements */
-} vdi__bt_sweep;
-enum { VDI__BT_FORWARD = 1, VDI__BT_BACKWARD = 2, VDI__BT_ROOT = 4 };
-typedef enum vdi__bt_kind {
-    VDI__BT_SUM,          /* scale (x + y) */
-    VDI__BT_SCALE,        /* scale x */
-    VDI__BT_PRODUCT,      /* x y */
-    VDI__BT_ROOT_ROWS,    /* x sqrt(y) */
-    VDI__BT_ROOT_DIVIDE,  /* x / sqrt(y) */
-    VDI__BT_ROOT_COLUMNS, /* Cholesky's L' from U' */
-    VDI__BT_UNIT,         /* a clean unit lower triangle */
-    VDI__BT_HALF          /* upper triangle with half the diagonal */
-} vdi__bt_kind;
-
-/* kernels, one per path: X(name, result, (arguments)) */
-#define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                           \
-    X(blocktri_op, OWN, void, (const vdi__bt_op *o))                                                   \
-    X(blocktri_factor, OWN, bool, (const vdi__bt_factor *f))                                           \
-    X(blocktri_sweep, OWN, void, (const vdi__bt_sweep *s))                                             \
-    X(blocktri_marginals, OWN, bool,                                                                   \
-      (int64_t d, int64_t T, const void *L, const void *N, void *S, void *O))                     \
-    X(blocktri_logs, OWN, void, (const void *L, int64_t d, int64_t T, double *sums))                   \
-    X(blocktri_pack, OWN, void,                                                                        \
-      (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst))              \
-    X(blocktri_unpack, OWN, void,                                                                      \
-      (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used, \
-       double scale))                                                                             \
-    X(blocktri_turn, OWN, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst))    \
-    X(blocktri_add, OWN, void, (int64_t n, double scale, const void *src, void *dst))                  \
-    X(blocktri_matvec, OWN, void,                                                                      \
-      (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))               \
-    X(blocktri_map, OWN, void,                                                                         \
-      (vdi__bt_kind kind, bool rows, int64_t d, const void *x, int64_t xr, int64_t xc,            \
-       const void *y, int64_t yr, int64_t yc, double scale, void *out))
+#include "view.h"
 
 /** Shape of a batch of block-tridiagonal systems. */
 typedef struct vdi_blocktri_desc {
@@ -158,77 +90,72 @@ VDI_API void vdi_blocktri_get_factor(const vdi_blocktri *bt, void *L, void *M);
 VDI_API void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const void *E, int64_t nrhs,
                                  const void *x, void *y);
 
-/* ---- reverse mode -------------------------------------------------------------------------------
- * For a scalar F of the outputs, given the cotangents of the outputs, these add the cotangents of
- * h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij dD_ij for a
- * symmetric dD), that of E_t is for the stored lower block (so it holds both places in which E_t
- * stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected inverse;
- * docs/guide/blocktri.md derives them. All need the factor of the very D, E whose cotangents they
- * add.
+/* ---- private: requests to the kernels ----------------------------------------------------------
+ * Strides are in reals. With rows, a matrix has its columns next to each other; with lanes, an
+ * element is a vector over the trials of a group, 64 bytes.
  */
-/** Bytes of scratch for the adjoints below. */
-VDI_API size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc);
-/** F through log det: ldbar (B). Adds to Dbar (B,T,d,d), Ebar (B,T-1,d,d). */
-VDI_API void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ldbar, void *work,
-                                         void *Dbar, void *Ebar);
-/** F through x = J^{-1} h: xbar (nrhs,B,T,d). Adds to hbar (nrhs,B,T,d), Dbar, Ebar; each may be
- * NULL. */
-VDI_API void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x,
-                                        const void *xbar, void *work, void *hbar, void *Dbar,
-                                        void *Ebar);
-/** F through z = L^{-T} eps: zbar (nrhs,B,T,d). Adds to epsbar, Dbar, Ebar; each may be NULL. */
-VDI_API void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z,
-                                         const void *zbar, void *work, void *epsbar, void *Dbar,
-                                         void *Ebar);
-/** F through S and O: Sbar (B,T,d,d) (any, its symmetric part counts), Obar (B,T-1,d,d) or NULL; S,
- * O as vdi_blocktri_marginals gave them.
- */
-VDI_API void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O,
-                                            const void *Sbar, const void *Obar, void *work,
-                                            void *Dbar, void *Ebar);
-/** F through L and M themselves (for functions of the factor that are not listed above). Adds to
- * Dbar, Ebar. */
-VDI_API void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lbar, const void *Mbar,
-                                         void *work, void *Dbar, void *Ebar);
+
+/* out = C - A B (m,n), or T^{-1} (C - A B) with a unit lower triangle T; k is the inner dimension.
+ * NULL: C is 0, there is no factor `pre` for each row of C, no T, no `scaled`, which receives out
+ * with each row times `post`. pre and post are columns. */
+typedef struct vdi__bt_op {
+    bool rows;
+    int64_t m, n, k;
+    const vdi__matrix *c, *pre, *a, *b, *tri, *post;
+    const vdi__target *out, *scaled;
+} vdi__bt_op;
+
+/* Blocks t0..t1 of T. L and N: blocks of U' and N' (blocktri_group.h); g: scratch of two blocks,
+ * kept from call to call. */
+typedef struct vdi__bt_factor {
+    bool rows;
+    int64_t d, T, t0, t1;
+    const void *D, *E; /* rows: the trial's own */
+    void *L, *N, *g;
+} vdi__bt_factor;
+
+/* Work on every element; those up to VDI__BT_TWO take two matrices. */
+typedef enum vdi__bt_kind {
+    VDI__BT_SUM,          /* scale (x + y) */
+    VDI__BT_PRODUCT,      /* x y */
+    VDI__BT_ROOT_ROWS,    /* x sqrt(y) */
+    VDI__BT_ROOT_DIVIDE,  /* x / sqrt(y) */
+    VDI__BT_ROOT_COLUMNS, /* Cholesky's L' from U' */
+    VDI__BT_TWO = VDI__BT_ROOT_COLUMNS,
+    VDI__BT_SCALE, /* scale x */
+    VDI__BT_UNIT,  /* a clean unit lower triangle */
+    VDI__BT_HALF   /* upper triangle with half the diagonal */
+} vdi__bt_kind;
+
+/* X(name, whose, result, (arguments)); see kernel/table.h */
+#define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                            \
+    X(blocktri_op, OWN, void, (const vdi__bt_op *o))                                               \
+    X(blocktri_pivots, OWN, bool, (const vdi__bt_op *o))                                           \
+    X(blocktri_chain, OWN, int, (const vdi__bt_factor *f))                                         \
+    X(blocktri_marginals, LENT, bool,                                                              \
+      (int64_t d, int64_t T, const void *L, const void *N, void *S, void *O))                      \
+    X(blocktri_logs, OWN, void, (const void *L, int64_t d, int64_t T, double *sums))               \
+    X(blocktri_pack, LENT, void,                                                                   \
+      (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst))               \
+    X(blocktri_unpack, LENT, void,                                                                 \
+      (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used,  \
+       double scale))                                                                              \
+    X(blocktri_transpose, LENT, void,                                                              \
+      (int64_t count, int64_t d, bool lower, const void *src, void *dst))                          \
+    X(blocktri_add, LENT, void, (int64_t n, double scale, const void *src, void *dst))             \
+    X(blocktri_matvec, OWN, void,                                                                  \
+      (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))                \
+    X(blocktri_root, LENT, void, (bool rows, int64_t d, const void *src, int64_t step, void *dst)) \
+    X(blocktri_map, OWN, void,                                                                     \
+      (vdi__bt_kind kind, bool rows, int64_t d, const vdi__matrix *x, const vdi__matrix *y,        \
+       double scale, void *out))
 
 #endif /* VDI_LINALG_BLOCKTRI_H */
 
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_BLOCKTRI_C)
 #define VDI_LINALG_BLOCKTRI_C
 
-/* ---- what is stored -----------------------------------------------------------------------------
- * J = W diag(p) W' with W unit lower block-bidiagonal: blocks U_t (unit lower triangular) on the
- * diagonal, N_t under it. In terms of Cholesky's own blocks L_t = U_t p_t^{1/2} and M_t = N_t
- * p_t^{1/2}; the roots are taken only where somebody asks for L, M or a sample, so that a pivot
- * costs one division and no root. Per block there are two d x d arrays,
- *     L: U_t' above the diagonal, 1/p_t on it (below it: nothing of meaning), and N: N_t'.
- * The transposes are kept because every step then reads and writes rows: with rows, element (j,i)
- * is at j d + i, and a vector is a piece of a row. With lanes, each element is a vector over
- * trials, any order costs the same, and the input's order is kept: element (j,i) at i d + j.
- */
-
-/* One group of trials as the functions below see it. */
-typedef struct vdi__bt {
-    const vdi_blocktri *bt;
-    const vdi__linalg_kernels *k;
-    bool rows;
-    int64_t d, dd, T;          /* T: the longest length of the group */
-    int64_t first, used;       /* trials first .. first + used */
-    int64_t lanes;             /* reals in an element: trials side by side, or 1 */
-    int64_t r, c;              /* strides of U' and N' */
-    size_t real, unit;         /* bytes of a real; of an element */
-    int64_t length[16];        /* per lane, 0 where there is no trial */
-    char *L, *N, *block, *vec; /* the factor; 16 blocks and T d lane vectors of scratch */
-} vdi__bt;
-#define VDI__BT_BLOCKS 16
-
-/* A block as an operand: row and column stride in elements. */
-typedef struct vdi__bt_view {
-    char *p;
-    int64_t r, c;
-} vdi__bt_view;
-
-VDI__FN int64_t vdi__bt_lanes(vdi_dtype dtype) { return dtype == VDI_F64 ? 8 : 16; }
+/* ---- sizes and setting up -------------------------------------------------------------------- */
 
 /* Row by row where lanes would run nearly empty, or where blocks are so large that lanes gain
    nothing and leave the cache (measured; docs/guide/blocktri.md). Only the description decides, so
@@ -283,12 +210,6 @@ VDI__DEF size_t vdi_blocktri_memsize(const vdi_blocktri_desc *desc) {
     return vdi__bt_measure(desc, &s) ? s.total : SIZE_MAX;
 }
 
-VDI__DEF size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc) {
-    vdi__bt_sizes s;
-    if (!vdi__bt_measure(desc, &s)) return SIZE_MAX;
-    return vdi_add_size(vdi_mul_size(s.adjoint, (size_t)vdi_pool_threads(desc->pool)), VDI_ALIGN);
-}
-
 VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc *desc, void *mem,
                                       size_t size, vdi_error *err) {
     static const char where[] = "vdi_blocktri_init";
@@ -337,259 +258,39 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
     return VDI_OK;
 }
 
-VDI__FN void vdi__bt_open(vdi__bt *g, const vdi_blocktri *bt, int64_t group, int worker) {
-    memset(g, 0, sizeof *g);
-    g->bt = bt;
-    g->k = vdi__linalg_of(bt->dtype);
-    g->rows = bt->method != 0;
-#if VDI__HAVE_AVX512 && VDI__HAVE_AVX2
-    /* Rows that fill half a vector are better off in narrower ones: the same bits, and whole
-     * stores, which the next load need not wait for.
-     */
-    if (g->rows && (size_t)bt->d * vdi_dtype_size(bt->dtype) <= 32 &&
-        vdi_simd_active() == VDI_SIMD_AVX512)
-        g->k = vdi__linalg_tables[VDI_SIMD_AVX2][bt->dtype == VDI_F64];
-#endif
-    const int64_t lanes = g->rows ? 1 : vdi__bt_lanes(bt->dtype);
-    g->d = bt->d;
-    g->dd = bt->d * bt->d;
-    g->r = g->rows ? bt->d : 1;
-    g->c = g->rows ? 1 : bt->d;
-    g->real = vdi_dtype_size(bt->dtype);
-    g->unit = g->real * (size_t)lanes;
-    g->lanes = lanes;
-    g->first = group * lanes;
-    g->used = VDI__MIN(lanes, bt->trials - g->first);
-    for (int64_t i = 0; i < g->used; i++) {
-        g->length[i] = bt->lengths ? bt->lengths[g->first + i] : bt->T;
-        g->T = VDI__MAX(g->T, g->length[i]);
-    }
-    const size_t half = (size_t)(bt->T * g->dd) * g->unit;
-    g->L = (char *)bt->factor + (size_t)group * 2 * half;
-    g->N = g->L + half;
-    g->block = (char *)bt->work + (size_t)worker * bt->worker_size;
-    g->vec = g->block + (size_t)(VDI__BT_BLOCKS * g->dd + g->d) * g->unit;
-}
-
-/* ---- between the caller's arrays and the group's --------------------------------------------- */
-
-VDI__FN char *vdi__bt_block(const vdi__bt *g, char *base, int64_t t) {
-    return base + (size_t)(t * g->dd) * g->unit;
-}
-VDI__FN char *vdi__bt_scratch(const vdi__bt *g, int i) { return vdi__bt_block(g, g->block, i); }
-VDI__FN char *vdi__bt_root(const vdi__bt *g) { return vdi__bt_block(g, g->block, VDI__BT_BLOCKS); }
-VDI__FN vdi__bt_view vdi__bt_plain(const vdi__bt *g, char *p) {
-    vdi__bt_view v;
-    v.p = p;
-    v.r = g->d;
-    v.c = 1;
-    return v;
-}
-VDI__FN vdi__bt_view vdi__bt_stored(const vdi__bt *g, char *base, int64_t t) {
-    vdi__bt_view v;
-    v.p = vdi__bt_block(g, base, t);
-    v.r = g->r;
-    v.c = g->c;
-    return v;
-}
-
-/* Items t0 .. t0+count of `n` reals each, of an array with T - less items per trial: what is behind
- * a trial's length (less `less`) counts as 0. */
-VDI__FN void vdi__bt_fetch(const vdi__bt *g, const void *src, int64_t rhs, int less, int64_t n,
-                           int64_t t0, int64_t count, char *dst) {
-    const int64_t items = g->bt->T - less;
-    int64_t have[16] = {0};
-    for (int64_t i = 0; i < g->used; i++)
-        have[i] = n * VDI__MAX((int64_t)0, VDI__MIN(count, g->length[i] - less - t0));
-    const char *p =
-        (const char *)src + (size_t)(((rhs * g->bt->trials + g->first) * items + t0) * n) * g->real;
-    if (g->rows) {
-        memcpy(dst, p, (size_t)have[0] * g->real);
-        memset(dst + (size_t)have[0] * g->real, 0, (size_t)(n * count - have[0]) * g->real);
-    } else {
-        g->k->blocktri_pack(p, items * n, have, n * count, dst);
-    }
-}
-
-/* The way back. scale 0: store, and 0 behind a trial's length; else add scale times. */
-VDI__FN void vdi__bt_give(const vdi__bt *g, const char *src, double scale, void *dst, int64_t rhs,
-                          int less, int64_t n, int64_t t0, int64_t count) {
-    const int64_t items = g->bt->T - less;
-    int64_t have[16] = {0};
-    if (count <= 0) return;
-    for (int64_t i = 0; i < g->used; i++)
-        have[i] = n * VDI__MAX((int64_t)0, VDI__MIN(count, g->length[i] - less - t0));
-    char *p = (char *)dst + (size_t)(((rhs * g->bt->trials + g->first) * items + t0) * n) * g->real;
-    if (!g->rows) {
-        g->k->blocktri_unpack(src, n * count, p, items * n, have, g->used, scale);
-    } else if (scale != 0) {
-        g->k->blocktri_add(have[0], scale, src, p);
-    } else {
-        memcpy(p, src, (size_t)have[0] * g->real);
-        memset(p + (size_t)have[0] * g->real, 0, (size_t)(n * count - have[0]) * g->real);
-    }
-}
-
-/* Zeros in all items from t0 on. */
-VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int64_t t0) {
-    const int64_t items = g->bt->T - less;
-    for (int64_t i = 0; i < g->used && t0 < items; i++) {
-        memset((char *)dst + (size_t)(((g->first + i) * items + t0) * n) * g->real, 0,
-               (size_t)((items - t0) * n) * g->real);
-    }
-}
-
-/* ---- block algebra --------------------------------------------------------------------------- */
-
-/* out = C - A B, plain; C.p may be NULL for 0. With rows, the columns of C and B must be 1
- * apart. */
-VDI__FN void vdi__bt_mul(const vdi__bt *g, vdi__bt_view C, vdi__bt_view A, vdi__bt_view B,
-                         char *out) {
-    const int64_t u = g->lanes;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = o.k = g->d;
-    o.c = C.p;
-    o.cr = C.r * u;
-    o.cc = C.c * u;
-    o.a = A.p;
-    o.ar = A.r * u;
-    o.ak = A.c * u;
-    o.b = B.p;
-    o.br = B.r * u;
-    o.bc = B.c * u;
-    o.out = out;
-    o.outr = g->d * u;
-    o.outc = u;
-    g->k->blocktri_op(&o);
-}
-
-/* out = U_t^{-1} C */
-VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, vdi__bt_view C, char *out) {
-    const int64_t u = g->lanes;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = g->d;
-    o.c = C.p;
-    o.cr = C.r * u;
-    o.cc = C.c * u;
-    o.tri = vdi__bt_block(g, g->L, t);
-    o.tr = g->c * u;
-    o.tk = g->r * u;
-    o.out = out;
-    o.outr = g->d * u;
-    o.outc = u;
-    g->k->blocktri_op(&o);
-}
-
-/* out = U_t^{-T} (s C - A B), from the last row up; s is diag(1/p_t) if `scaled`, else 1; A.p may
- * be NULL. */
-VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, vdi__bt_view C,
-                                 vdi__bt_view A, vdi__bt_view B, char *out) {
-    const int64_t last = g->d - 1;
-    char *L = vdi__bt_block(g, g->L, t);
-    const int64_t u = g->lanes;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = g->d;
-    o.c = C.p + (size_t)(last * C.r) * g->unit;
-    o.cr = -C.r * u;
-    o.cc = C.c * u;
-    if (scaled) {
-        o.pre = L + (size_t)(g->dd - 1) * g->unit;
-        o.pr = -(g->d + 1) * u;
-    }
-    if (A.p) {
-        o.k = g->d;
-        o.a = A.p + (size_t)(last * A.r) * g->unit;
-        o.ar = -A.r * u;
-        o.ak = A.c * u;
-        o.b = B.p;
-        o.br = B.r * u;
-        o.bc = B.c * u;
-    }
-    o.tri = L + (size_t)(g->dd - 1) * g->unit;
-    o.tr = -g->r * u;
-    o.tk = -g->c * u;
-    o.out = out + (size_t)(last * g->d) * g->unit;
-    o.outr = -g->d * u;
-    o.outc = u;
-    g->k->blocktri_op(&o);
-}
-
-/* The transpose: by strides with lanes, a copy in `buffer` with rows. */
-VDI__FN vdi__bt_view vdi__bt_turned(const vdi__bt *g, char *plain, char *buffer) {
-    vdi__bt_view v;
-    if (g->rows) {
-        g->k->blocktri_turn(1, g->d, false, plain, buffer);
-        return vdi__bt_plain(g, buffer);
-    }
-    v.p = plain;
-    v.r = 1;
-    v.c = g->d;
-    return v;
-}
-
-/* The transpose for the calls that take any strides. */
-VDI__FN vdi__bt_view vdi__bt_turned_view(const vdi__bt *g, char *plain) {
-    vdi__bt_view v;
-    v.p = plain;
-    v.r = 1;
-    v.c = g->d;
-    return v;
-}
-
-VDI__FN void vdi__bt_map(const vdi__bt *g, vdi__bt_kind kind, vdi__bt_view x, vdi__bt_view y,
-                         double scale, char *out) {
-    g->k->blocktri_map(kind, g->rows, g->d, x.p, x.r, x.c, y.p, y.r, y.c, scale, out);
-}
-
-/* out = scale (x + x') */
-VDI__FN void vdi__bt_symmetric(const vdi__bt *g, char *x, double scale, char *out) {
-    vdi__bt_view v = vdi__bt_plain(g, x), turned = v;
-    turned.r = 1;
-    turned.c = g->d;
-    vdi__bt_map(g, VDI__BT_SUM, v, turned, scale, out);
-}
-
-/* out = P_t^{-1} C with P_t = L_t L_t'; tmp is a block */
-VDI__FN void vdi__bt_solve_block(const vdi__bt *g, int64_t t, vdi__bt_view C, char *tmp,
-                                 char *out) {
-    const vdi__bt_view none = VDI__ZERO;
-    vdi__bt_solve_lower(g, t, C, tmp);
-    vdi__bt_solve_upper(g, t, true, vdi__bt_plain(g, tmp), none, none, out);
-}
-
-/* ---- jobs: one per group --------------------------------------------------------------------- */
-
-typedef struct vdi__bt_job {
-    const vdi_blocktri *bt;
-    void (*run)(const vdi__bt *g, const struct vdi__bt_job *job, char *work);
-    int64_t nrhs;
-    int what;
-    const void *in[4];
-    void *out[3];
-    char *work;
-} vdi__bt_job;
-
-VDI__FN void vdi__bt_run_group(int64_t group, int worker, void *user) {
-    const vdi__bt_job *job = (const vdi__bt_job *)user;
-    vdi__bt g;
-    vdi__bt_open(&g, job->bt, group, worker);
-    job->run(&g, job, job->work ? job->work + (size_t)worker * job->bt->adjoint_size : NULL);
-}
-
-VDI__FN void vdi__bt_run(vdi__bt_job *job, void *work) {
-    if (work) job->work = (char *)work + (VDI_ALIGN - (uintptr_t)work % VDI_ALIGN) % VDI_ALIGN;
-    if (job->bt->pool) {
-        vdi_pool_run(job->bt->pool, job->bt->groups, vdi__bt_run_group, job);
-        return;
-    }
-    for (int64_t i = 0; i < job->bt->groups; i++)
-        vdi__bt_run_group(i, 0, job);
-}
-
 /* ---- factor ---------------------------------------------------------------------------------- */
+
+/* Blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p, and
+ * from E_t' to N'. */
+VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
+    const size_t block = (size_t)g->dd * g->unit;
+    const int64_t row = g->row, column = g->column;
+    char *gl = (char *)f->g, *gn = gl + block;
+    bool good = true;
+    const vdi__target to_l = {gl, row, column}, to_n = {gn, row, column};
+    const vdi__matrix a = {gn, column, row};
+    if (g->rows) { /* all at once: a vector would have to wait for the stores of its numbers */
+        const size_t at = (size_t)f->t0 * block;
+        const int64_t pairs = VDI__MIN(f->t1, f->T - 1) - f->t0;
+        g->k->blocktri_transpose(f->t1 - f->t0, g->d, true, (const char *)f->D + at, g->L + at);
+        if (pairs > 0)
+            g->k->blocktri_transpose(pairs, g->d, false, (const char *)f->E + at, g->N + at);
+    }
+    for (int64_t t = f->t0; t < f->t1; t++) {
+        char *L = vdi__bt_block(g, g->L, t), *N = vdi__bt_block(g, g->N, t);
+        const vdi__matrix S = {L, row, column}, E = {N, row, column}, U = {L, column, row};
+        const vdi__matrix before = {t > 0 ? N - block : N, row, column};
+        const vdi__matrix pivots = {L, (g->d + 1) * g->lanes, 0};
+        const vdi__target in_l = {L, row, column}, in_n = {N, row, column};
+        const vdi__bt_op l = {g->rows, g->d,    g->d, t > 0 ? g->d : 0, &S,    NULL,
+                              &a,      &before, &U,   &pivots,          &to_l, &in_l};
+        const vdi__bt_op n = {g->rows, g->d, g->d, 0,       &E,    NULL,
+                              NULL,    NULL, &U,   &pivots, &to_n, &in_n};
+        good &= g->k->blocktri_pivots(&l);
+        if (t + 1 < f->T) g->k->blocktri_op(&n);
+    }
+    return good;
+}
 
 VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t d = g->d, dd = g->dd, T = g->T;
@@ -624,7 +325,8 @@ VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char
                 }
             }
         }
-        good &= g->k->blocktri_factor(&f);
+        const int chain = g->k->blocktri_chain(&f);
+        good &= chain < 0 ? vdi__bt_factor_blocks(g, &f) : chain != 0;
     }
     g->bt->flags[g->first / (g->rows ? 1 : vdi__bt_lanes(g->bt->dtype))] = !good;
 }
@@ -668,8 +370,7 @@ VDI__DEF vdi_status vdi_blocktri_factor(vdi_blocktri *bt, const void *D, const v
     return VDI_OK;
 }
 
-/* ---- what a factor is for -----------------------------------------------------------------------
- */
+/* ---- what a factor is for -------------------------------------------------------------------- */
 
 /* Without a factor the answer is NaN, not yesterday's numbers. Returns whether there is one. */
 VDI__FN bool vdi__bt_ready(const vdi_blocktri *bt, void *out, int64_t count) {
@@ -714,28 +415,13 @@ VDI__DEF void vdi_blocktri_logdet(const vdi_blocktri *bt, void *out) {
     vdi__bt_run(&job, NULL);
 }
 
-VDI__FN void vdi__bt_sweep_run(const vdi__bt *g, int what, int64_t n, int64_t ys, char *y) {
-    vdi__bt_sweep s = VDI__ZERO;
-    s.rows = g->rows;
-    s.what = what;
-    s.d = g->d;
-    s.T = g->T;
-    s.n = n;
-    s.ys = ys;
-    s.L = g->L;
-    s.N = g->N;
-    s.y = y;
-    s.root = vdi__bt_root(g);
-    g->k->blocktri_sweep(&s);
-}
-
 VDI__FN void vdi__bt_vectors_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t n = g->bt->T * g->d, lanes = vdi__bt_lanes(g->bt->dtype);
     (void)work;
     if (!g->rows) {
         for (int64_t s = 0; s < job->nrhs; s++) {
             vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, g->vec);
-            vdi__bt_sweep_run(g, job->what, 1, 1, g->vec);
+            vdi__bt_sweep(g, job->what, 1, 1, g->vec);
             vdi__bt_give(g, g->vec, 0, job->out[0], s, 0, g->d, 0, g->bt->T);
         }
         return;
@@ -751,13 +437,13 @@ VDI__FN void vdi__bt_vectors_group(const vdi__bt *g, const vdi__bt_job *job, cha
             memmove(out, in, (size_t)(g->T * g->d) * g->real);
             memset(out + (size_t)(g->T * g->d) * g->real, 0,
                    (size_t)((g->bt->T - g->T) * g->d) * g->real);
-            vdi__bt_sweep_run(g, job->what, 1, 1, out);
+            vdi__bt_sweep(g, job->what, 1, 1, out);
             continue;
         }
         for (int64_t i = 0; i < some; i++)
             count[i] = g->T * g->d;
         g->k->blocktri_pack(in, g->bt->trials * n, count, g->T * g->d, g->vec);
-        vdi__bt_sweep_run(g, job->what, some, lanes, g->vec);
+        vdi__bt_sweep(g, job->what, some, lanes, g->vec);
         g->k->blocktri_unpack(g->vec, n, out, g->bt->trials * n, count, some, 0);
     }
 }
@@ -791,7 +477,6 @@ VDI__DEF void vdi_blocktri_sample(const vdi_blocktri *bt, int64_t nrhs, const vo
    a number per trial, or is NULL. */
 VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double scale_s,
                                    double scale_o, void *S, void *O) {
-    const vdi__bt_view none = VDI__ZERO;
     char *eye = vdi__bt_scratch(g, 0);
     char *x = vdi__bt_scratch(g, 1);
     char *gt = vdi__bt_scratch(g, 2);
@@ -800,33 +485,32 @@ VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double sc
     char *raw = vdi__bt_scratch(g, 5);
     char *s = vdi__bt_scratch(g, 6);
     char *out = vdi__bt_scratch(g, 7);
-    const int64_t lanes = (int64_t)(g->unit / g->real);
+    const vdi__matrix per_trial = {lane, 0, 0};
+    const vdi__matrix I = vdi__bt_plain(g, eye), X = vdi__bt_plain(g, x), Os = vdi__bt_plain(g, o);
+    const vdi__matrix Ss = vdi__bt_plain(g, s), G = vdi__bt_transposed(g, gt);
+    const vdi__matrix copy = vdi__bt_plain(g, gg);
     memset(eye, 0, (size_t)g->dd * g->unit);
     for (int64_t i = 0; i < g->d; i++) {
-        for (int64_t w = 0; w < lanes; w++)
-            vdi_dtype_store(g->bt->dtype, eye, i * (g->d + 1) * lanes + w, 1);
+        for (int64_t w = 0; w < g->lanes; w++)
+            vdi_dtype_store(g->bt->dtype, eye, i * (g->d + 1) * g->lanes + w, 1);
     }
     for (int64_t t = g->T - 1; t >= 0; t--) {
-        vdi__bt_solve_lower(g, t, vdi__bt_plain(g, eye), x);
+        vdi__bt_solve_lower(g, t, &I, x);
         if (t + 1 == g->T) {
-            vdi__bt_solve_upper(g, t, true, vdi__bt_plain(g, x), none, none, raw);
+            vdi__bt_solve_upper(g, t, true, &X, NULL, NULL, raw);
         } else {
-            const vdi__bt_view N = vdi__bt_stored(g, g->N, t);
-            vdi__bt_solve_upper(g, t, false, N, none, none, gt);
-            vdi__bt_mul(g, none, vdi__bt_plain(g, s), vdi__bt_turned(g, gt, gg), o);
-            vdi__bt_solve_upper(g, t, true, vdi__bt_plain(g, x), N, vdi__bt_plain(g, o), raw);
+            const vdi__matrix N = vdi__bt_stored(g, g->N, t);
+            vdi__bt_solve_upper(g, t, false, &N, NULL, NULL, gt);
+            vdi__bt_mul(g, NULL, &Ss, vdi__bt_neighbours(g, gt, gg) ? &copy : &G, o);
+            vdi__bt_solve_upper(g, t, true, &X, &N, &Os, raw);
             if (O) {
-                vdi__bt_view per_trial = {(char *)0, 0, 0};
-                per_trial.p = (char *)(uintptr_t)(const void *)lane;
-                if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, vdi__bt_plain(g, o), per_trial, 1, out);
+                if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, &Os, &per_trial, 1, out);
                 vdi__bt_give(g, lane ? out : o, scale_o, O, 0, 1, g->dd, t, 1);
             }
         }
         vdi__bt_symmetric(g, raw, 0.5, s);
         if (S) {
-            vdi__bt_view per_trial = {(char *)0, 0, 0};
-            per_trial.p = (char *)(uintptr_t)(const void *)lane;
-            if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, vdi__bt_plain(g, s), per_trial, 1, out);
+            if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, &Ss, &per_trial, 1, out);
             vdi__bt_give(g, lane ? out : s, scale_s, S, 0, 0, g->dd, t, 1);
         }
     }
@@ -860,19 +544,19 @@ VDI__DEF void vdi_blocktri_marginals(const vdi_blocktri *bt, void *S, void *O) {
 
 VDI__FN void vdi__bt_get_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     char *x = vdi__bt_scratch(g, 0), *y = vdi__bt_scratch(g, 1);
+    const vdi__matrix X = vdi__bt_transposed(g, x);
     (void)work;
     for (int64_t t = 0; t < g->T; t++) {
-        vdi__bt_view U = vdi__bt_stored(g, g->L, t), N = vdi__bt_stored(g, g->N, t), p = U;
-        p.r = g->d + 1;
-        p.c = 0;
+        const vdi__matrix U = vdi__bt_stored(g, g->L, t), N = vdi__bt_stored(g, g->N, t);
+        const vdi__matrix p = vdi__bt_pivots(g, t);
         if (job->out[0]) {
-            vdi__bt_map(g, VDI__BT_ROOT_COLUMNS, U, p, 1, x);
-            vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, x), p, 1, y);
+            vdi__bt_map(g, VDI__BT_ROOT_COLUMNS, &U, &p, 1, x);
+            vdi__bt_map(g, VDI__BT_SCALE, &X, &X, 1, y);
             vdi__bt_give(g, y, 0, job->out[0], 0, 0, g->dd, t, 1);
         }
         if (job->out[1] && t + 1 < g->T) {
-            vdi__bt_map(g, VDI__BT_ROOT_DIVIDE, N, p, 1, x);
-            vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, x), p, 1, y);
+            vdi__bt_map(g, VDI__BT_ROOT_DIVIDE, &N, &p, 1, x);
+            vdi__bt_map(g, VDI__BT_SCALE, &X, &X, 1, y);
             vdi__bt_give(g, y, 0, job->out[1], 0, 1, g->dd, t, 1);
         }
     }
@@ -926,291 +610,5 @@ VDI__DEF void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const v
     job.in[2] = x;
     job.out[0] = y;
     vdi__bt_run(&job, NULL);
-}
-
-/* ---- adjoints (derived in docs/guide/blocktri.md) ------------------------------------------- */
-
-/* d log det J = sum <S_t, dD_t> + 2 <O_t, dE_t> */
-VDI__FN void vdi__bt_logdet_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
-    char *lane = vdi__bt_root(g);
-    const int64_t lanes = (int64_t)(g->unit / g->real);
-    (void)work;
-    for (int64_t w = 0; w < lanes; w++) {
-        vdi_dtype_store(g->bt->dtype, lane, w,
-                        w < g->used ? vdi_dtype_load(g->bt->dtype, job->in[0], g->first + w) : 0);
-    }
-    vdi__bt_marginals_run(g, lane, 1, 2, job->out[0], job->out[1]);
-}
-
-VDI__DEF void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ldbar, void *work,
-                                          void *Dbar, void *Ebar) {
-    vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
-    job.bt = bt;
-    job.run = vdi__bt_logdet_adjoint_group;
-    job.in[0] = ldbar;
-    job.out[0] = Dbar;
-    job.out[1] = Ebar;
-    vdi__bt_run(&job, work);
-}
-
-/* acc_D(t) -= sum_k a_k(t) b_k(t)', acc_E(t) -= sum_k a_k(t+1) b_k(t)' with the vectors a_1 = a,
-   a_2 = b if `both`: k = 1, 2. With `turn` acc_E takes b_k(t) a_k(t+1)' instead. The `first` call
-   begins at 0. */
-VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, bool first,
-                           char *accD, char *accE) {
-    const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = g->d;
-    o.k = both ? 2 : 1;
-    o.cr = o.outr = g->d * u;
-    o.cc = o.outc = u;
-    o.ar = u;
-    o.ak = apart;
-    o.br = -apart;
-    o.bc = u;
-    for (int64_t t = 0; t < g->T; t++) {
-        const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
-        o.a = a + at;
-        o.b = b + at;
-        o.out = vdi__bt_block(g, accD, t);
-        o.c = first ? NULL : o.out;
-        g->k->blocktri_op(&o);
-        if (t + 1 == g->T) continue;
-        o.a = a + (turn ? at : next);
-        o.b = b + (turn ? next : at);
-        o.out = vdi__bt_block(g, accE, t);
-        o.c = first ? NULL : o.out;
-        g->k->blocktri_op(&o);
-    }
-}
-
-/* w = J^{-1} xbar; hbar += w; Dbar_t -= (w_t x_t' + x_t w_t')/2; Ebar_t -= w_{t+1} x_t' + x_{t+1}
- * w_t' */
-VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
-    const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
-    const size_t vector = (size_t)(g->bt->T * g->d) * g->unit;
-    char *accD = work;
-    char *accE = work + blocks;
-    char *w = work + 2 * blocks;
-    char *x = w + vector;
-    const bool matrices = job->out[1] || job->out[2];
-    for (int64_t s = 0; s < job->nrhs; s++) {
-        vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, w);
-        vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_BACKWARD, 1, 1, w);
-        if (job->out[0]) vdi__bt_give(g, w, 1, job->out[0], s, 0, g->d, 0, g->T);
-        if (!matrices) continue;
-        vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, x);
-        vdi__bt_outer(g, w, x, true, false, s == 0, accD, accE);
-    }
-    if (job->out[1]) vdi__bt_give(g, accD, 0.5, job->out[1], 0, 0, g->dd, 0, g->T);
-    if (job->out[2]) vdi__bt_give(g, accE, 1, job->out[2], 0, 1, g->dd, 0, g->T - 1);
-}
-
-VDI__DEF void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x,
-                                         const void *xbar, void *work, void *hbar, void *Dbar,
-                                         void *Ebar) {
-    vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored || nrhs < 1) return;
-    job.bt = bt;
-    job.run = vdi__bt_solve_adjoint_group;
-    job.nrhs = nrhs;
-    job.in[0] = x;
-    job.in[1] = xbar;
-    job.out[0] = hbar;
-    job.out[1] = Dbar;
-    job.out[2] = Ebar;
-    vdi__bt_run(&job, work);
-}
-
-/* From the cotangents of the factor to those of D and E. lbar and mbar hold, for each block, the
-   transposes of Lbar p^{-1/2} and Mbar p^{-1/2}; only what is on and above the diagonal of lbar
-   counts. From the last block up:
-     2 Dbar_t = Q + Q', Q = U^{-T} half(U' Lbar p^{-1/2}) U^{-1},
-     Mbar_{t-1} -= 2 Dbar_t M_{t-1},  Ebar_{t-1} = Mbar_{t-1} L_{t-1}^{-1},
-     Lbar_{t-1} -= lower(Ebar_{t-1}' M_{t-1}). */
-VDI__FN void vdi__bt_factor_adjoint_run(const vdi__bt *g, char *lbar, char *mbar, void *Dbar,
-                                        void *Ebar) {
-    const vdi__bt_view none = VDI__ZERO;
-    char *unit = vdi__bt_scratch(g, 0);
-    char *x = vdi__bt_scratch(g, 1);
-    char *y = vdi__bt_scratch(g, 2);
-    char *z = vdi__bt_scratch(g, 3);
-    char *twice = vdi__bt_scratch(g, 4);
-    for (int64_t t = g->T - 1; t >= 0; t--) {
-        vdi__bt_view U = vdi__bt_stored(g, g->L, t), turned = U;
-        turned.r = U.c;
-        turned.c = U.r;
-        vdi__bt_map(g, VDI__BT_UNIT, turned, turned, 1, unit);
-        vdi__bt_mul(g, none, vdi__bt_plain(g, vdi__bt_block(g, lbar, t)), vdi__bt_plain(g, unit),
-                    x);
-        vdi__bt_map(g, VDI__BT_HALF, vdi__bt_plain(g, x), vdi__bt_plain(g, x), 1, y);
-        vdi__bt_solve_upper(g, t, false, vdi__bt_plain(g, y), none, none, x);
-        vdi__bt_solve_upper(g, t, false, vdi__bt_turned(g, x, y), none, none, z);
-        vdi__bt_symmetric(g, z, -1, twice); /* the product above came with a minus */
-        if (Dbar) vdi__bt_give(g, twice, 0.5, Dbar, 0, 0, g->dd, t, 1);
-        if (t == 0) break;
-        const vdi__bt_view N = vdi__bt_stored(g, g->N, t - 1);
-        char *l = vdi__bt_block(g, lbar, t - 1), *m = vdi__bt_block(g, mbar, t - 1);
-        vdi__bt_mul(g, vdi__bt_plain(g, m), N, vdi__bt_plain(g, twice), x);
-        vdi__bt_solve_upper(g, t - 1, false, vdi__bt_plain(g, x), none, none, y);
-        vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, y), none, 1, z);
-        if (Ebar) vdi__bt_give(g, z, 1, Ebar, 0, 1, g->dd, t - 1, 1);
-        vdi__bt_mul(g, vdi__bt_plain(g, l), N, vdi__bt_plain(g, z), l);
-    }
-}
-
-/* u = L^{-1} zbar; epsbar += u; Lbar_t = -lower(z_t u_t'), Mbar_t = -z_{t+1} u_t' */
-VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
-    const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
-    const size_t vector = (size_t)(g->bt->T * g->d) * g->unit;
-    char *lbar = work;
-    char *mbar = work + blocks;
-    char *u = work + 2 * blocks;
-    char *z = u + vector;
-    const bool matrices = job->out[1] || job->out[2];
-    for (int64_t s = 0; s < job->nrhs; s++) {
-        vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, u);
-        vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_ROOT, 1, 1, u);
-        if (job->out[0]) vdi__bt_give(g, u, 1, job->out[0], s, 0, g->d, 0, g->T);
-        if (!matrices) continue;
-        vdi__bt_sweep_run(g, VDI__BT_ROOT, 1, 1, u); /* u p^{-1/2} */
-        vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, z);
-        vdi__bt_outer(g, u, z, false, true, s == 0, lbar, mbar);
-    }
-    if (matrices) vdi__bt_factor_adjoint_run(g, lbar, mbar, job->out[1], job->out[2]);
-}
-
-VDI__DEF void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z,
-                                          const void *zbar, void *work, void *epsbar, void *Dbar,
-                                          void *Ebar) {
-    vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored || nrhs < 1) return;
-    job.bt = bt;
-    job.run = vdi__bt_sample_adjoint_group;
-    job.nrhs = nrhs;
-    job.in[0] = z;
-    job.in[1] = zbar;
-    job.out[0] = epsbar;
-    job.out[1] = Dbar;
-    job.out[2] = Ebar;
-    vdi__bt_run(&job, work);
-}
-
-VDI__FN void vdi__bt_factor_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
-    const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
-    char *lbar = work, *mbar = work + blocks, *x = vdi__bt_scratch(g, 0);
-    memset(work, 0, 2 * blocks);
-    for (int64_t t = 0; t < g->T; t++) {
-        vdi__bt_view p = vdi__bt_stored(g, g->L, t);
-        p.r = g->d + 1;
-        p.c = 0;
-        if (job->in[0]) {
-            vdi__bt_fetch(g, job->in[0], 0, 0, g->dd, t, 1, x);
-            vdi__bt_map(g, VDI__BT_ROOT_ROWS, vdi__bt_turned_view(g, x), p, 1,
-                        vdi__bt_block(g, lbar, t));
-        }
-        if (job->in[1] && t + 1 < g->T) {
-            vdi__bt_fetch(g, job->in[1], 0, 1, g->dd, t, 1, x);
-            vdi__bt_map(g, VDI__BT_ROOT_ROWS, vdi__bt_turned_view(g, x), p, 1,
-                        vdi__bt_block(g, mbar, t));
-        }
-    }
-    vdi__bt_factor_adjoint_run(g, lbar, mbar, job->out[0], job->out[1]);
-}
-
-VDI__DEF void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lbar,
-                                          const void *Mbar, void *work, void *Dbar, void *Ebar) {
-    vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
-    job.bt = bt;
-    job.run = vdi__bt_factor_adjoint_group;
-    job.in[0] = Lbar;
-    job.in[1] = Mbar;
-    job.out[0] = Dbar;
-    job.out[1] = Ebar;
-    vdi__bt_run(&job, work);
-}
-
-/* The map from J to the blocks of its inverse is the gradient of log det J, so its derivative is
-   symmetric: the cotangents are the derivative of (S, 2 O) in the direction dD = sym(Sbar), dE =
-   Obar/2. With G_t = E_t P_t^{-1} and P_t the eliminated block:
-     dP_{t+1} = dD_{t+1} - Z G' - G Z',  Z = dE - G dP/2;   dG' = P^{-1} (dE - G dP)';
-     dO = -dS_{t+1} G - S_{t+1} dG;   dS_t = -P^{-1} dP P^{-1} - dG' O - G' dO. */
-VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
-    const vdi__bt_view none = VDI__ZERO;
-    const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
-    char *dP = work, *dG = work + blocks;
-    char *gt = vdi__bt_scratch(g, 0);
-    char *in = vdi__bt_scratch(g, 1);
-    char *dE = vdi__bt_scratch(g, 2);
-    char *y = vdi__bt_scratch(g, 3);
-    char *z = vdi__bt_scratch(g, 4);
-    char *x = vdi__bt_scratch(g, 5);
-    char *s = vdi__bt_scratch(g, 6);
-    char *o = vdi__bt_scratch(g, 7);
-    char *dO = vdi__bt_scratch(g, 8);
-    char *dS = vdi__bt_scratch(g, 9);
-    char *turn1 = vdi__bt_scratch(g, 10);
-    char *turn2 = vdi__bt_scratch(g, 11);
-    for (int64_t t = 0; t < g->T; t++) {
-        char *here = vdi__bt_block(g, dP, t);
-        vdi__bt_fetch(g, job->in[2], 0, 0, g->dd, t, 1, in);
-        if (t == 0) {
-            vdi__bt_symmetric(g, in, 0.5, here);
-        } else { /* x holds -G Z' */
-            vdi__bt_symmetric(g, in, 0.5, y);
-            vdi__bt_symmetric(g, x, 1, z);
-            vdi__bt_map(g, VDI__BT_SUM, vdi__bt_plain(g, y), vdi__bt_plain(g, z), 1, here);
-        }
-        if (t + 1 == g->T) break;
-        vdi__bt_solve_upper(g, t, false, vdi__bt_stored(g, g->N, t), none, none, gt);
-        if (job->in[3]) {
-            vdi__bt_fetch(g, job->in[3], 0, 1, g->dd, t, 1, in);
-            vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, in), none, 0.5, dE);
-        } else {
-            memset(dE, 0, (size_t)g->dd * g->unit);
-        }
-        vdi__bt_mul(g, vdi__bt_plain(g, dE), vdi__bt_plain(g, here), vdi__bt_plain(g, gt), y);
-        vdi__bt_solve_block(g, t, vdi__bt_plain(g, y), z, vdi__bt_block(g, dG, t));
-        vdi__bt_map(g, VDI__BT_SUM, vdi__bt_plain(g, y), vdi__bt_plain(g, dE), 0.5, z);
-        vdi__bt_mul(g, none, vdi__bt_turned_view(g, gt), vdi__bt_plain(g, z), x);
-    }
-    for (int64_t t = g->T - 1; t >= 0; t--) {
-        vdi__bt_solve_block(g, t, vdi__bt_plain(g, vdi__bt_block(g, dP, t)), x, y);
-        vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, y), none, -1, z);
-        vdi__bt_solve_block(g, t, vdi__bt_plain(g, z), x, y); /* -P^{-1} dP P^{-1} */
-        if (t + 1 < g->T) {
-            char *dg = vdi__bt_block(g, dG, t);
-            vdi__bt_solve_upper(g, t, false, vdi__bt_stored(g, g->N, t), none, none, gt);
-            vdi__bt_fetch(g, job->in[0], 0, 0, g->dd, t + 1, 1, s);
-            vdi__bt_fetch(g, job->in[1], 0, 1, g->dd, t, 1, o);
-            vdi__bt_mul(g, none, vdi__bt_plain(g, dS), vdi__bt_turned(g, gt, turn1), x);
-            vdi__bt_mul(g, vdi__bt_plain(g, x), vdi__bt_plain(g, s), vdi__bt_turned(g, dg, turn2),
-                        dO);
-            if (job->out[1]) vdi__bt_give(g, dO, 2, job->out[1], 0, 1, g->dd, t, 1);
-            vdi__bt_mul(g, vdi__bt_plain(g, y), vdi__bt_plain(g, dg), vdi__bt_plain(g, o), x);
-            vdi__bt_mul(g, vdi__bt_plain(g, x), vdi__bt_plain(g, gt), vdi__bt_plain(g, dO), y);
-        }
-        vdi__bt_symmetric(g, y, 0.5, dS);
-        if (job->out[0]) vdi__bt_give(g, dS, 1, job->out[0], 0, 0, g->dd, t, 1);
-    }
-}
-
-VDI__DEF void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O,
-                                             const void *Sbar, const void *Obar, void *work,
-                                             void *Dbar, void *Ebar) {
-    vdi__bt_job job = VDI__ZERO;
-    if (!bt->factored) return;
-    job.bt = bt;
-    job.run = vdi__bt_marginals_adjoint_group;
-    job.in[0] = S;
-    job.in[1] = O;
-    job.in[2] = Sbar;
-    job.in[3] = Obar;
-    job.out[0] = Dbar;
-    job.out[1] = Ebar;
-    vdi__bt_run(&job, work);
 }
 #endif

@@ -86,13 +86,12 @@ typedef struct vdi__solve {
 typedef void vdi__solve_fn(const vdi__solve *s);
 
 /* X(name, whose, result, (arguments)); see kernel/table.h */
-#define VDI__LINALG_KERNELS_DENSE(X)                                               \
-    X(solve_step, OWN, void, (const vdi__solve *s))                                \
-    X(cholesky, LENT, size_t,                                                      \
-      (vdi__solve_fn * step, size_t n, void *a, size_t lda, void *diag))           \
-    X(solve, LENT, void,                                                           \
+#define VDI__LINALG_KERNELS_DENSE(X)                                                             \
+    X(solve_step, OWN, void, (const vdi__solve *s))                                              \
+    X(cholesky, LENT, size_t, (vdi__solve_fn * step, size_t n, void *a, size_t lda, void *diag)) \
+    X(solve, LENT, void,                                                                         \
       (vdi__solve_fn * step, size_t n, size_t cols, size_t width, const vdi__matrix *l, void *x, \
-       int64_t x_row))                                                             \
+       int64_t x_row))                                                                           \
     X(rotate, LENT, void, (size_t n, void *x, void *y, double c, double s))
 
 #endif /* VDI_LINALG_DENSE_H */

@@ -52,27 +52,26 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
  * Lane matrices: arrays of vectors, a group of trials per lane (kalman_body.h). Strides count
  * vectors.
  */
-#define VDI__LINALG_KERNELS_KALMAN(X)                                                            \
-    X(lanes, OWN, int64_t, (void))                                                              \
-    X(lanes_load, OWN, void,                                                                    \
-      (const void *from, int64_t count, int64_t step, int64_t n, const void *alive, int64_t d,   \
-       void *to))                                                                                \
-    X(lanes_store, OWN, void,                                                                   \
-      (void *to, int64_t count, int64_t step, int64_t n, const void *alive, const void *v))      \
-    X(lanes_product, OWN, void,                                                                 \
-      (int64_t rows, int64_t cols, int64_t inner, const vdi__matrix *a, const vdi__matrix *b,    \
-       int sign, const void *base, void *c))                                                     \
-    X(lanes_cholesky, OWN, bool,                                                                \
-      (int64_t d, void *a, const void *alive, void *product, void *good))                        \
-    X(lanes_solve, OWN, void,                                                                   \
-      (int64_t d, int64_t cols, const void *l, bool transposed, void *x))                        \
-    X(lanes_difference, OWN, void,                                                              \
-      (int64_t count, const void *a, const void *b, const void *alive, void *out))               \
-    X(lanes_mean, OWN, void,                                                                    \
-      (int64_t d, const void *a, const void *alive, const void *other, void *out))               \
-    X(lanes_energy, OWN, void,                                                                  \
-      (int64_t d, const void *m, const void *h, const void *e, const void *v, const void *alive, \
-       void *ll))                                                                                \
+#define VDI__LINALG_KERNELS_KALMAN(X)                                                             \
+    X(lanes, OWN, int64_t, (void))                                                                \
+    X(lanes_load, OWN, void,                                                                      \
+      (const void *from, int64_t count, int64_t step, int64_t n, const void *alive, int64_t d,    \
+       void *to))                                                                                 \
+    X(lanes_store, OWN, void,                                                                     \
+      (void *to, int64_t count, int64_t step, int64_t n, const void *alive, const void *v))       \
+    X(lanes_product, OWN, void,                                                                   \
+      (int64_t rows, int64_t cols, int64_t inner, const vdi__matrix *a, const vdi__matrix *b,     \
+       int sign, const void *base, void *c))                                                      \
+    X(lanes_cholesky, OWN, bool,                                                                  \
+      (int64_t d, void *a, const void *alive, void *product, void *good))                         \
+    X(lanes_solve, OWN, void, (int64_t d, int64_t cols, const void *l, bool transposed, void *x)) \
+    X(lanes_difference, OWN, void,                                                                \
+      (int64_t count, const void *a, const void *b, const void *alive, void *out))                \
+    X(lanes_mean, OWN, void,                                                                      \
+      (int64_t d, const void *a, const void *alive, const void *other, void *out))                \
+    X(lanes_energy, OWN, void,                                                                    \
+      (int64_t d, const void *m, const void *h, const void *e, const void *v, const void *alive,  \
+       void *ll))                                                                                 \
     X(lanes_subtract, OWN, void, (int64_t T, const void *logs, int64_t n, void *ll))
 
 #endif /* VDI_LINALG_KALMAN_H */
@@ -104,8 +103,8 @@ typedef struct vdi__kalman {
     const vdi_kalman_desc *desc;
     const vdi__linalg_kernels *k;
     const char *where;
-    char *free;                  /* scratch that is left */
-    size_t size, unit;           /* bytes of a real, of a vector of lanes */
+    char *free;        /* scratch that is left */
+    size_t size, unit; /* bytes of a real, of a vector of lanes */
     int64_t lanes, d, dd, T, g, n;
     int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
     vdi__kalman_lanes alive, good;
@@ -307,7 +306,8 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
 typedef struct vdi__kalman_smoother {
     const char *mp, *Pp, *mf, *Pf;
     char *ms, *Ps, *Pc;
-    vdi__kalman_lanes next; /* lanes that have the bin ahead; the others are their own smoothed state */
+    vdi__kalman_lanes
+        next; /* lanes that have the bin ahead; the others are their own smoothed state */
     /* lane matrices */
     char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
 } vdi__kalman_smoother;

@@ -128,8 +128,7 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_difference)(int64_t count, const void *
                                                      const void *alive, void *out) {
     const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
     for (int64_t i = 0; i < count * VDI_W; i += VDI_W) {
-        const VDI_V d =
-            VDI_VSUB(VDI_VLOAD((const VDI_T *)a + i), VDI_VLOAD((const VDI_T *)b + i));
+        const VDI_V d = VDI_VSUB(VDI_VLOAD((const VDI_T *)a + i), VDI_VLOAD((const VDI_T *)b + i));
         VDI_VSTORE((VDI_T *)out + i, VDI_VSEL(on, d, VDI_VZERO()));
     }
 }
@@ -142,9 +141,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_mean)(int64_t d, const void *a_, const 
     for (int64_t i = 0; i < d * d; i++) {
         const VDI_V sum =
             VDI_VADD(VDI_VLOAD(a + i * VDI_W), VDI_VLOAD(a + (i % d * d + i / d) * VDI_W));
-        VDI_VSTORE((VDI_T *)out + i * VDI_W,
-                   VDI_VSEL(on, VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5))),
-                            VDI_VLOAD((const VDI_T *)other + i * VDI_W)));
+        VDI_VSTORE((VDI_T *)out + i * VDI_W, VDI_VSEL(on, VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5))),
+                                                      VDI_VLOAD((const VDI_T *)other + i * VDI_W)));
     }
 }
 

@@ -2,7 +2,9 @@
  * pass */
 #include "../kernel/simd.h"
 #include "dense_body.h"
-#include "blocktri_body.h"
+#include "blocktri_tile_body.h"
+#include "blocktri_chain_body.h"
+#include "blocktri_move_body.h"
 #include "kalman_body.h"
 
 static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
