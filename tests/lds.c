@@ -701,6 +701,55 @@ TEST(lds, wrong_input_is_told) {
     vdi_lds_destroy(p);
 }
 
+/* The state says what the model is, exactly; what is no value is named. */
+TEST(lds, descriptions_read_back_exactly) {
+    vdi_error err = {0};
+    vdi_lds_desc desc = {0}, read = {0}, bad = {0};
+    vdi_lds *p = NULL;
+    desc.d = 2;
+    desc.n = 3;
+    desc.inputs = 4;
+    desc.diagonal_r = true;
+    desc.freeze = VDI_LDS_C | VDI_LDS_Q0;
+    desc.r_floor = 0.1 / 3;
+    desc.q_floor = 1e-3 / 7;
+    desc.max_radius = 0.7;
+    CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+    const vdi_state state = vdi_lds_state(p);
+    CHECK(state.tensor_count == VDI_LDS_PARAMS && state.tensors[3].tensor.data == p->C);
+    CHECK_OK(vdi_lds_desc_from_meta(&read, state.meta, state.meta_count, &err), err);
+    CHECK(read.d == 2 && read.n == 3 && read.inputs == 4 && read.diagonal_r);
+    CHECK(read.freeze == desc.freeze && read.r_floor == desc.r_floor);
+    CHECK(read.q_floor == desc.q_floor && read.max_radius == desc.max_radius);
+    for (int64_t i = 0; i < state.meta_count; i++) {
+        const vdi_meta kept = state.meta[i];
+        state.meta[i].value = "?";
+        CHECK_FAILS(vdi_lds_desc_from_meta(&bad, state.meta, state.meta_count, &err),
+                    VDI_ERR_FORMAT);
+        CHECK(strstr(err.message, kept.key) != NULL, "%s: %s", kept.key, err.message);
+        state.meta[i] = kept;
+    }
+    vdi_lds_destroy(p);
+}
+
+/* Data made for a diagonal R lack what a full one needs, and the other way round. */
+TEST(lds, data_of_another_model_are_refused) {
+    vdi_error err = {0};
+    double y[12] = {1, 2, 3, 4}, ll = 0;
+    vdi_lds *p[2] = {make(1, 2, 0, false, 1), make(1, 2, 0, true, 1)};
+    vdi_lds_data *data[2] = {data_of(p[0], y, NULL, 2, 3, NULL),
+                             data_of(p[1], y, NULL, 2, 3, NULL)};
+    for (int i = 0; i < 2; i++) {
+        CHECK_FAILS(vdi_lds_em_step(p[i], data[1 - i], &ll, &err), VDI_ERR_SHAPE);
+        CHECK(strstr(err.message, i ? "diagonal" : "full") != NULL, "%s", err.message);
+        CHECK_OK(vdi_lds_em_step(p[i], data[i], &ll, &err), err);
+    }
+    for (int i = 0; i < 2; i++) {
+        vdi_lds_data_destroy(data[i]);
+        vdi_lds_destroy(p[i]);
+    }
+}
+
 /* Fail each allocation in turn: a status, nothing left behind. */
 TEST(lds, memory_runs_out) {
     double y[60];

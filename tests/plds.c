@@ -856,6 +856,36 @@ TEST(plds, allocation) {
     vdi_plds_destroy(p);
 }
 
+/* The state says what the model is, exactly; what is no value is named. */
+TEST(plds, descriptions_read_back_exactly) {
+    vdi_error err = {0};
+    vdi_plds_desc desc = {0}, read = {0}, bad = {0};
+    vdi_plds *p = NULL;
+    desc.d = 2;
+    desc.n = 3;
+    desc.method = VDI_PLDS_LAPLACE;
+    desc.freeze = VDI_LDS_A | VDI_LDS_BIAS;
+    desc.has_ridge = true; /* and 0: no penalty */
+    desc.q_floor = 1e-3 / 7;
+    desc.max_radius = 0.1 / 3;
+    desc.e_steps = 5;
+    CHECK_OK(vdi_plds_create(&desc, &p, &err), err);
+    const vdi_state state = vdi_plds_state(p);
+    CHECK_OK(vdi_plds_desc_from_meta(&read, state.meta, state.meta_count, &err), err);
+    CHECK(read.d == 2 && read.n == 3 && read.method == VDI_PLDS_LAPLACE && read.has_ridge);
+    CHECK(read.freeze == desc.freeze && read.ridge == 0 && read.q_floor == desc.q_floor);
+    CHECK(read.max_radius == desc.max_radius && read.e_steps == 5 && read.m_steps == 2);
+    for (int64_t i = 0; i < state.meta_count; i++) {
+        const vdi_meta kept = state.meta[i];
+        state.meta[i].value = "?";
+        CHECK_FAILS(vdi_plds_desc_from_meta(&bad, state.meta, state.meta_count, &err),
+                    VDI_ERR_FORMAT);
+        CHECK(strstr(err.message, kept.key) != NULL, "%s: %s", kept.key, err.message);
+        state.meta[i] = kept;
+    }
+    vdi_plds_destroy(p);
+}
+
 TEST(plds, errors) {
     vdi_error err = {0};
     vdi_plds_desc desc = {0};

@@ -95,15 +95,27 @@
 #include "grad/check.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
+#include "model/lds/parameters.h"
 #include "model/lds/series.h"
+#include "model/lds/regression.h"
+#include "model/lds/principal.h"
+#include "model/lds/chain.h"
+#include "model/lds/lanes.h"
 #include "model/lds/lds.h"
+#include "model/lds/data.h"
+#include "model/lds/smooth.h"
 #include "model/lds/em.h"
+#include "model/lds/start.h"
 #include "model/lds/sample.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_PLDS_IMPLEMENTATION)
 #include "model/plds/plds.h"
+#include "model/plds/data.h"
+#include "model/plds/fit.h"
 #include "model/plds/posterior.h"
 #include "model/plds/em.h"
+#include "model/plds/start.h"
+#include "model/plds/sample.h"
 #include "model/plds/predict.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)

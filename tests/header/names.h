@@ -93,8 +93,9 @@ extern double *z;
 extern uint8_t *counts;
 #endif
 extern double *y, *work, *means, *mean, *cov, log_likelihood;
-#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_posterior) ||  \
-    defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_predict) || \
+#if defined(EXAMPLE_model_plds) || defined(EXAMPLE_model_plds_posterior) ||      \
+    defined(EXAMPLE_model_plds_em) || defined(EXAMPLE_model_plds_start) ||       \
+    defined(EXAMPLE_model_plds_sample) || defined(EXAMPLE_model_plds_predict) || \
     defined(EXAMPLE_model_score)
 extern vdi_plds *plds;
 extern vdi_plds_data *counts;

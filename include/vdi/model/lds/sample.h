@@ -10,25 +10,24 @@
  */
 #ifndef VDI_MODEL_LDS_SAMPLE_H
 #define VDI_MODEL_LDS_SAMPLE_H
-#include "lds.h"
+#include "smooth.h"
 
 /** z (S,trials,T,d): joint samples from the posterior of the latents, 0 behind a trial's length
- * (simulation smoother: z = mean + L^{-T} eps).
- *  Trial i of sample s draws from stream s * trials + i of `seed`. */
+ * (simulation smoother: z = mean + L^{-T} eps). Trial i of sample s draws from stream s * trials + i
+ * of `seed`. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data,
                                                 int64_t samples, uint64_t seed, double *z,
                                                 vdi_error *err);
 /** What comes after each trial's last bin: z_mean (trials,H,d), z_cov (trials,H,d,d), y_mean
- * (trials,H,n), y_cov (trials,H,n,n); NULL: not
- *  wanted. u (trials,H,inputs), NULL: inputs are 0. A trial of length 0 is forecast from the prior
- *  of z_1. */
+ * (trials,H,n), y_cov (trials,H,n,n); NULL: not wanted. u (trials,H,inputs), NULL: inputs are 0. A
+ * trial of length 0 is forecast from the prior of z_1. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data,
                                                   int64_t horizon, const double *u, double *z_mean,
                                                   double *z_cov, double *y_mean, double *y_cov,
                                                   vdi_error *err);
 /** Draw from the model: z (trials,T,d), y (trials,T,n); either may be NULL. u (trials,T,inputs),
- * NULL: inputs are 0. Trial i uses
- *  stream i of `seed`. `work` holds vdi_lds_simulate_work(lds) doubles. */
+ * NULL: inputs are 0. Trial i uses stream i of `seed`. `work` holds vdi_lds_simulate_work(lds)
+ * doubles. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t trials,
                                                   int64_t T, const double *u, double *work,
                                                   double *z, double *y, vdi_error *err);
@@ -38,6 +37,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
 
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SAMPLE_C)
 #define VDI_MODEL_LDS_SAMPLE_C
+
+/* ---- from the posterior ------------------------------------------------------------------------ */
 
 VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64_t samples,
                                    uint64_t seed, double *z, vdi_error *err) {
@@ -51,7 +52,7 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
             vdi_rng rng = vdi_rng_make(seed, (uint64_t)(s * data->trials + i));
             vdi_rng_fill_normal(&rng, VDI_F64, T * d, vdi__lds_slot(data, data->h, i));
         }
-        vdi_blocktri_sample(&data->bt, data->rows, data->h, data->h);
+        vdi_blocktri_sample(&data->bt, data->lane.rows, data->h, data->h);
         for (int64_t i = 0; i < data->trials; i++) {
             double *o = out + i * T * d, *e = vdi__lds_slot(data, data->h, i);
             vdi_binary(VDI_F64, VDI_ADD, (size_t)(T * d), e, 1, vdi__lds_slot(data, data->m, i), 1,
@@ -59,143 +60,107 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
         }
     }
     /* slots without a trial stay 0 */
-    memset(data->h, 0, (size_t)(data->rows * data->lanes * T * d) * sizeof(double));
+    memset(data->h, 0, vdi__lds_means(data) * sizeof(double));
     return VDI_OK;
 }
 
-/* m = A m + B u, P = A P A' + Q; `work` holds 2 d*d + d */
-VDI__FN void vdi__lds_predict(const vdi_lds *p, const double *u, double *m, double *P,
-                              double *work) {
-    const size_t d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
-    double *AP = work, *next = work + d * d;
-    vdi_gemv(VDI_F64, 0, d, d, p->A, d, m, next);
-    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, d, U, p->B, U, u, next);
-    memcpy(m, next, d * sizeof *m);
-    vdi_gemm(VDI_F64, 0, d, d, d, p->A, d, P, d, AP, d);
-    memcpy(P, p->Q, d * d * sizeof *P);
-    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, AP, d, p->A, d, P, d);
+/* ---- ahead ------------------------------------------------------------------------------------- */
+
+/* y = C z + D u + b, all of it if u is given. */
+VDI__FN void vdi__lds_emit(const vdi_lds *p, const double *z, const double *u, double *y) {
+    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
+    memcpy(y, p->b, n * sizeof *y);
+    vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, d, p->C, d, z, y);
+    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, U, p->D, U, u, y);
+}
+
+/* V (n,n) = C P C' + R */
+VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double *CP, double *V) {
+    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d;
+    for (size_t j = 0; j < n * n; j++)
+        V[j] = p->desc.diagonal_r && j / n != j % n ? 0 : p->R[j];
+    vdi_gemm(VDI_F64, 0, n, d, d, p->C, d, P, d, CP, d);
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, n, n, d, CP, d, p->C, d, V, n);
+}
+
+/* The last bin of a trial into ahead_m and ahead_P; false if it has none. */
+VDI__FN bool vdi__lds_last_bin(const vdi_lds *p, vdi_lds_data *a, int64_t trial) {
+    const int64_t d = a->d, dd = d * d, last = a->lengths[trial] - 1;
+    const double *m = p->x0, *P = p->Q0;
+    if (last >= 0) {
+        m = vdi__lds_slot(a, a->m, trial) + last * d;
+        P = a->S + (a->lane.of[trial] * a->T + last) * dd;
+    }
+    memcpy(a->ahead_m, m, (size_t)d * sizeof(double));
+    memcpy(a->ahead_P, P, (size_t)dd * sizeof(double));
+    return last >= 0;
 }
 
 VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int64_t horizon,
                                      const double *u, double *z_mean, double *z_cov, double *y_mean,
                                      double *y_cov, vdi_error *err) {
-    const int64_t T = data->T;
-    const int64_t d = data->d;
-    const int64_t n = data->n;
-    const int64_t U = data->inputs;
-    const int64_t dd = d * d;
-    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_forecast", err);
-    if (horizon < 1) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_lds_forecast",
-                             "horizon is %lld, expected at least 1", (long long)horizon);
-    }
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, true, err);
+    static const char where[] = "vdi_lds_forecast";
+    const int64_t d = data->d, n = data->n, U = data->inputs, dd = d * d;
+    const vdi__chain chain = vdi__lds_chain(lds);
+    double *m = data->ahead_m, *P = data->ahead_P;
+    vdi_status status = vdi__lds_fits(lds, data, where, err);
     if (status < 0) return status;
-    /* CP is (n,d), at most 4 n K long */
-    double *m = data->em;
-    double *P = m + d;
-    double *work = P + dd;
-    double *CP = work + dd + d;
+    if (horizon < 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "horizon is %lld, expected at least 1",
+                             (long long)horizon);
+    }
+    status = vdi__lds_posterior(lds, data, true, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < data->trials; i++) {
-        int64_t length = data->lengths[i];
-        for (int64_t h = 0; h < horizon; h++) {
-            const double *uh = u && U > 0 ? u + (i * horizon + h) * U : NULL;
-            int64_t at = i * horizon + h;
-            if (h == 0 && length == 0) {
-                memcpy(m, lds->x0, (size_t)d * sizeof *m);
-                memcpy(P, lds->Q0, (size_t)dd * sizeof *P);
-            } else {
-                if (h == 0) {
-                    memcpy(m, vdi__lds_slot(data, data->m, i) + (length - 1) * d,
-                           (size_t)d * sizeof *m);
-                    memcpy(P, data->S + (data->lane_of[i] * T + length - 1) * dd,
-                           (size_t)dd * sizeof *P);
-                }
-                vdi__lds_predict(lds, uh, m, P, work);
-            }
+        bool step = vdi__lds_last_bin(lds, data, i);
+        for (int64_t at = i * horizon; at < (i + 1) * horizon; at++, step = true) {
+            const double *uh = u && U > 0 ? u + at * U : NULL;
+            if (step) vdi__chain_predict(&chain, uh, m, P, data->ahead_AP);
             if (z_mean) memcpy(z_mean + at * d, m, (size_t)d * sizeof *m);
             if (z_cov) memcpy(z_cov + at * dd, P, (size_t)dd * sizeof *P);
-            if (y_mean) {
-                memcpy(y_mean + at * n, lds->b, (size_t)n * sizeof *y_mean);
-                vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)d, lds->C, (size_t)d, m,
-                         y_mean + at * n);
-                if (uh) {
-                    vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)U, lds->D, (size_t)U, uh,
-                             y_mean + at * n);
-                }
-            }
-            if (y_cov) {
-                double *V = y_cov + at * n * n;
-                for (int64_t j = 0; j < n * n; j++)
-                    V[j] = lds->desc.diagonal_r && j / n != j % n ? 0 : lds->R[j];
-                vdi_gemm(VDI_F64, 0, (size_t)n, (size_t)d, (size_t)d, lds->C, (size_t)d, P,
-                         (size_t)d, CP, (size_t)d);
-                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)n, (size_t)n, (size_t)d, CP,
-                         (size_t)d, lds->C, (size_t)d, V, (size_t)n);
-            }
+            if (y_mean) vdi__lds_emit(lds, m, uh, y_mean + at * n);
+            if (y_cov) vdi__lds_emit_covariance(lds, P, data->ahead_CP, y_cov + at * n * n);
         }
     }
     return VDI_OK;
 }
 
+/* ---- from the model ---------------------------------------------------------------------------- */
+
 VDI__DEF size_t vdi_lds_simulate_work(const vdi_lds *lds) {
-    size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
-    return 2 * d * d + n * n + 3 * d + n;
+    const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
+    return VDI__CHAIN_PATH_WORK(d) + n * n + n;
 }
 
-/* x += L e for a lower triangle L */
-VDI__FN void vdi__lower_multiply_add(int64_t n, const double *l, const double *e, double *x) {
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j <= i; j++)
-            x[i] += l[i * n + j] * e[j];
-    }
+VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, vdi_error *err) {
+    const int64_t n = p->desc.n;
+    if (!p->desc.diagonal_r) return vdi__covariance_factor("R", n, p->R, Lr, err);
+    for (int64_t i = 0; i < n * n; i++)
+        Lr[i] = i / n == i % n ? sqrt(p->R[i]) : 0;
+    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t trials, int64_t T,
                                      const double *u, double *work, double *z, double *y,
                                      vdi_error *err) {
     const int64_t d = lds->desc.d, n = lds->desc.n, U = lds->desc.inputs;
-    /* e: the noise, then the next state: 2 d or n */
-    double *Lq = work;
-    double *L0 = Lq + d * d;
-    double *Lr = L0 + d * d;
-    double *state = Lr + n * n;
-    double *e = state + d;
-    vdi_status status = vdi__lds_cholesky("Q", d, lds->Q, Lq, err);
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", d, lds->Q0, L0, err);
-    if (status == VDI_OK && !lds->desc.diagonal_r)
-        status = vdi__lds_cholesky("R", n, lds->R, Lr, err);
+    const vdi__chain chain = vdi__lds_chain(lds);
+    double *Lr = work + VDI__CHAIN_PATH_WORK(d), *e = Lr + n * n;
+    vdi__chain_path path;
+    vdi_status status = vdi__chain_path_of(&chain, work, &path, err);
+    if (status == VDI_OK) status = vdi__lds_noise_factor(lds, Lr, err);
     if (status < 0) return status;
-    for (int64_t i = 0; lds->desc.diagonal_r && i < n; i++) {
-        for (int64_t j = 0; j < n; j++)
-            Lr[i * n + j] = i == j ? sqrt(lds->R[i * n + i]) : 0;
-    }
     for (int64_t i = 0; i < trials; i++) {
         vdi_rng rng = vdi_rng_make(seed, (uint64_t)i);
         for (int64_t t = 0; t < T; t++) {
-            const double *ut = u && U > 0 ? u + (i * T + t) * U : NULL;
-            vdi_rng_fill_normal(&rng, VDI_F64, d, e);
-            double *next = e + d;
-            if (t == 0) {
-                memcpy(next, lds->x0, (size_t)d * sizeof *next);
-            } else {
-                vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, lds->A, (size_t)d, state, next);
-                if (ut) {
-                    vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)d, (size_t)U, lds->B, (size_t)U, ut,
-                             next);
-                }
-            }
-            vdi__lower_multiply_add(d, t == 0 ? L0 : Lq, e, next);
-            memcpy(state, next, (size_t)d * sizeof *state);
-            if (z) memcpy(z + (i * T + t) * d, state, (size_t)d * sizeof *z);
+            const int64_t at = i * T + t;
+            const double *ut = u && U > 0 ? u + at * U : NULL;
+            vdi__chain_draw(&chain, &path, t, ut, &rng);
+            if (z) memcpy(z + at * d, path.state, (size_t)d * sizeof *z);
             vdi_rng_fill_normal(&rng, VDI_F64, n, e);
             if (!y) continue;
-            double *out = y + (i * T + t) * n;
-            memcpy(out, lds->b, (size_t)n * sizeof *out);
-            vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)d, lds->C, (size_t)d, state, out);
-            if (ut)
-                vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)U, lds->D, (size_t)U, ut, out);
-            vdi__lower_multiply_add(n, Lr, e, out);
+            vdi__lds_emit(lds, path.state, ut, y + at * n);
+            vdi__lower_multiply_add(n, Lr, e, y + at * n);
         }
     }
     return VDI_OK;

@@ -38,6 +38,7 @@
 #include "../../grad/dist.h"
 #include "../../grad/layers.h"
 #include "../../grad/optim.h"
+#include "../lds/parameters.h"
 #include "observation.h"
 
 /** Most hidden layers of encoder and decoder. */
@@ -358,11 +359,8 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
 VDI__DEF vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc, const vdi_meta *meta,
                                              int64_t count, vdi_error *err) {
     static const char where[] = "vdi_vilds_desc_from_meta";
-    const char *model = vdi_meta_find(meta, count, "model");
-    if (!model || strcmp(model, "vilds") != 0) {
-        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a model \"vilds\", got \"%s\"",
-                             model ? model : "");
-    }
+    const vdi_status status = vdi__meta_check_kind(meta, count, "vilds", where, err);
+    if (status < 0) return status;
     if (vdi_meta_find(meta, count, "log_joint") && !desc->log_joint) {
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
                              "the model has a log joint of its own: set desc.log_joint");

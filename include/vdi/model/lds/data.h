@@ -1,0 +1,430 @@
+/* model/lds/data.h - observations in the form that lds works with, and all scratch memory of its
+ * steps; declared in lds.h
+ *
+ * Values are float64, centred channel by channel; what is missing, or behind a trial's end, is 0.
+ */
+#ifndef VDI_MODEL_LDS_DATA_H
+#define VDI_MODEL_LDS_DATA_H
+#include "../../linalg/blocktri.h"
+#include "../../linalg/kalman.h"
+#include "lanes.h"
+#include "lds.h"
+#endif /* VDI_MODEL_LDS_DATA_H */
+
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_DATA_C)
+#define VDI_MODEL_LDS_DATA_C
+
+/* Bins of a pattern are worked on in chunks of this many rows. */
+#define VDI__LDS_CHUNK 64
+
+/* What the M-step sums of the read-out (em.h): y regressed on x = (z, 1, u), K = d + 1 + inputs. */
+typedef struct vdi__lds_sums {
+    vdi__regression g;    /* of yy a diagonal R needs (n) alone */
+    double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
+    double *theta;        /* (n,K): C, b - y_mean, D */
+    double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
+    double *row, *cross;  /* (max(K,n)) scratch */
+    double *eigen;        /* 3 n n + n, full R */
+    double *XX, *Yx, *Yy; /* of one pattern: (K,K), (n,K), (n,n) */
+    double *gain, *rest;  /* of one pattern: (n,n), (n,K) */
+} vdi__lds_sums;
+
+/* Scratch of the observations' share of the E-step (smooth.h). */
+typedef struct vdi__lds_observed {
+    double *shift, *rinv, *logr; /* (n) */
+    double *CR;                  /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
+    double *CC;                  /* (n,d*d) */
+    double *factor, *gathered;   /* (n,n): of a pattern's part of R */
+    int64_t *seen, *lost;        /* (n): the channels of a pattern, and the others */
+    double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
+} vdi__lds_observed;
+
+struct vdi_lds_data {
+    vdi_arena arena; /* all of it, this object too */
+    vdi_pool *pool;
+    int64_t trials, T, n, d, inputs;
+    int64_t *lengths;      /* (trials) */
+    double *y;             /* (trials,T,n): centred on y_mean; 0 where missing */
+    double *y_mean;        /* (n) */
+    double *yy;            /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
+                              diagonal R */
+    double *u;             /* (trials,T,inputs); 0 behind the length */
+    double variance;       /* mean over channels of the observed variance */
+    double *channel_count; /* (trials,n): observed bins */
+    int64_t observed_bins, observed_values;
+    bool missing, diagonal_r;
+    vdi__lanes lane;
+    vdi__patterns pattern; /* full R */
+    /* the posterior: precision blocks, information, means, covariances */
+    vdi_blocktri bt;
+    double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
+    bool shared_w;
+    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
+    double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *ll, *logdet; /* (trials), (lanes) */
+    double *slot_ll;     /* (rows,lanes) */
+    double *yt, *yd;     /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
+    double *prior;       /* VDI__CHAIN_PRIOR_WORK(d) */
+    vdi__lds_observed observed;
+    vdi__lds_sums sums;
+    vdi__chain_sums chain;
+    double *scale;               /* (d): the start's */
+    double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
+    double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
+    /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
+     * for what they make. */
+    void *route;
+    size_t bt_size;
+    void *kalman_work;
+    double *kmp, *kPp, *kmf, *kPf;
+};
+
+VDI__DEF void vdi_lds_data_destroy(vdi_lds_data *data) {
+    if (!data) return;
+    vdi_arena arena = data->arena; /* the object lies in its own arena */
+    vdi_arena_free(&arena);
+}
+
+VDI__DEF int64_t vdi_lds_data_trials(const vdi_lds_data *data) { return data->trials; }
+VDI__DEF int64_t vdi_lds_data_bins(const vdi_lds_data *data) { return data->T; }
+VDI__DEF int64_t vdi_lds_data_lanes(const vdi_lds_data *data) { return data->lane.count; }
+VDI__DEF int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial) {
+    return data->lane.of[trial];
+}
+VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
+    return data->observed_bins;
+}
+
+/* Is this data of that model? */
+VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
+                                 vdi_error *err) {
+    if (p->desc.d != a->d || p->desc.n != a->n || p->desc.inputs != a->inputs) {
+        return vdi_error_set(
+            err, VDI_ERR_SHAPE, where,
+            "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
+            (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d,
+            (long long)p->desc.n, (long long)p->desc.inputs);
+    }
+    if (p->desc.diagonal_r == a->diagonal_r) return VDI_OK;
+    return vdi_error_set(
+        err, VDI_ERR_SHAPE, where, "data were made for a %s R, the model has a %s one",
+        a->diagonal_r ? "diagonal" : "full", p->desc.diagonal_r ? "diagonal" : "full");
+}
+
+VDI__FN double *vdi__lds_slot(const vdi_lds_data *a, double *x, int64_t trial) {
+    return x + (a->lane.row_of[trial] * a->lane.count + a->lane.of[trial]) * a->T * a->d;
+}
+
+/* ---- taking in ------------------------------------------------------------------------------- */
+
+VDI__FN vdi_status vdi__lds_data_check(const vdi_lds_desc *model, const vdi_lds_data_desc *desc,
+                                       vdi__series *s, vdi_error *err) {
+    static const char where[] = "vdi_lds_data_desc";
+    vdi_status status = vdi__series_of(desc->y, model->n, where, s, err);
+    if (status == VDI_OK)
+        status = vdi__series_check_columns(s, desc->u, model->inputs, "u", where, err);
+    if (status == VDI_OK) status = vdi__series_check_lengths(s, desc->lengths, 0, where, err);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_lds_data_desc_check(const vdi_lds *lds, const vdi_lds_data_desc *desc,
+                                            vdi_error *err) {
+    vdi__series s;
+    return vdi__lds_data_check(&lds->desc, desc, &s, err);
+}
+
+/* A bin's values: which are seen, and a 0 where they are not. Returns how many are seen, or -1. */
+VDI__FN int64_t vdi__lds_read_values(vdi_lds_data *a, int64_t i, int64_t t, uint8_t *seen,
+                                     vdi_error *err) {
+    double *y = a->y + (i * a->T + t) * a->n;
+    const bool inside = t < a->lengths[i];
+    int64_t count = 0;
+    for (int64_t j = 0; j < a->n; j++) {
+        seen[j] = inside && y[j] == y[j];
+        if (seen[j] && !vdi__is_finite(y[j])) {
+            (void)vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_data_create",
+                                "y[%lld,%lld,%lld] is infinite (a missing value is NaN)",
+                                (long long)i, (long long)t, (long long)j);
+            return -1;
+        }
+        if (!seen[j]) y[j] = 0;
+        if (inside && !seen[j]) a->missing = true;
+        count += seen[j];
+    }
+    return count;
+}
+
+VDI__FN vdi_status vdi__lds_read_inputs(const vdi_lds_data *a, int64_t i, int64_t t,
+                                        vdi_error *err) {
+    const bool inside = t < a->lengths[i];
+    for (int64_t j = 0; j < a->inputs; j++) {
+        double *u = a->u + (i * a->T + t) * a->inputs + j;
+        if (inside && !vdi__is_finite(*u)) {
+            return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_data_create",
+                                 "u[%lld,%lld,%lld] is %g, expected a finite number", (long long)i,
+                                 (long long)t, (long long)j, *u);
+        }
+        if (!inside) *u = 0;
+    }
+    return VDI_OK;
+}
+
+/* Copy y and u in, as float64; find what is missing; refuse infinities. */
+VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc, uint8_t *seen,
+                                 vdi_error *err) {
+    const int64_t B = a->trials, T = a->T;
+    vdi_status status =
+        vdi_tensor_copy(vdi_tensor_3d(a->y, VDI_F64, B, T, a->n), vdi__series_view(desc->y), err);
+    if (status == VDI_OK && a->inputs > 0)
+        status = vdi_tensor_copy(vdi_tensor_3d(a->u, VDI_F64, B, T, a->inputs),
+                                 vdi__series_view(desc->u), err);
+    for (int64_t r = 0; status == VDI_OK && r < B * T; r++) {
+        const int64_t count = vdi__lds_read_values(a, r / T, r % T, seen + r * a->n, err);
+        if (count < 0) return VDI_ERR_DATA;
+        a->observed_values += count;
+        a->observed_bins += count > 0;
+        status = vdi__lds_read_inputs(a, r / T, r % T, err);
+    }
+    if (status == VDI_OK && a->observed_values == 0) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_data_create",
+                             "y holds no value: %lld trials of %lld bins, all missing",
+                             (long long)B, (long long)T);
+    }
+    return status;
+}
+
+/* Centre each channel; the variance gives R's floor its scale. */
+VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
+    const int64_t rows = a->trials * a->T, n = a->n;
+    double total = 0;
+    int64_t channels = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double sum = 0, square = 0, count = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            if (!seen[r * n + j]) continue;
+            sum += a->y[r * n + j];
+            count++;
+        }
+        const double mean = count > 0 ? sum / count : 0;
+        for (int64_t r = 0; r < rows; r++) {
+            if (!seen[r * n + j]) continue;
+            a->y[r * n + j] -= mean;
+            square += a->y[r * n + j] * a->y[r * n + j];
+            a->channel_count[r / a->T * n + j] += 1;
+        }
+        a->y_mean[j] = mean;
+        if (count == 0) continue;
+        total += square / count;
+        channels++;
+    }
+    a->variance = total / (double)VDI__MAX(channels, 1);
+    if (!(a->variance > 0)) a->variance = 1;
+}
+
+VDI__FN void vdi__lds_sum_squares(vdi_lds_data *a) {
+    const size_t n = (size_t)a->n, rows = (size_t)(a->trials * a->T);
+    if (!a->diagonal_r) {
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, n, n, rows, a->y, n, a->y, n, a->yy, n);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++)
+        vdi_muladd(VDI_F64, n, a->y + r * n, 1, a->y + r * n, 1, a->yy);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+VDI__FN vdi_blocktri_desc vdi__lds_systems(const vdi_lds_data *a) {
+    vdi_blocktri_desc bd = VDI__ZERO;
+    bd.dtype = VDI_F64;
+    bd.trials = a->lane.count;
+    bd.T = a->T;
+    bd.d = a->d;
+    bd.lengths = a->lane.lengths;
+    bd.pool = a->pool;
+    return bd;
+}
+
+VDI__FN vdi_kalman_desc vdi__lds_kalman(const vdi_lds_data *a) {
+    vdi_kalman_desc kd = VDI__ZERO;
+    kd.dtype = VDI_F64;
+    kd.groups = a->lane.count;
+    kd.nrhs = a->lane.rows;
+    kd.T = a->T;
+    kd.d = a->d;
+    kd.lengths = a->lane.lengths;
+    return kd;
+}
+
+/* Numbers of the means by slots, and of the covariances by lanes. */
+VDI__FN size_t vdi__lds_means(const vdi_lds_data *a) {
+    const size_t slots = vdi_mul_size((size_t)a->lane.rows, (size_t)a->lane.count);
+    return vdi_mul_size(vdi_mul_size(slots, (size_t)a->T), (size_t)a->d);
+}
+VDI__FN size_t vdi__lds_covariances(const vdi_lds_data *a) {
+    const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
+    return vdi_mul_size(bins, (size_t)(a->d * a->d));
+}
+
+VDI__FN void vdi__lds_take_routes(vdi_lds_data *a, bool *ok) {
+    const vdi_blocktri_desc bd = vdi__lds_systems(a);
+    const vdi_kalman_desc kd = vdi__lds_kalman(a);
+    const size_t real = sizeof(double);
+    const size_t means = vdi_align_size(vdi_mul_size(vdi__lds_means(a), real));
+    const size_t covs = vdi_align_size(vdi_mul_size(vdi__lds_covariances(a), real));
+    const size_t work = vdi_align_size(vdi_kalman_worksize(&kd));
+    const size_t kalman = vdi_add_size(work, vdi_mul_size(2, vdi_add_size(means, covs)));
+    a->bt_size = vdi_blocktri_memsize(&bd);
+    char *route = (char *)vdi_arena_alloc(&a->arena, VDI__MAX(a->bt_size, kalman));
+    if (!route) {
+        *ok = false;
+        return;
+    }
+    a->route = a->kalman_work = route;
+    a->kmp = (double *)(void *)(route + work);
+    a->kmf = (double *)(void *)(route + work + means);
+    a->kPp = (double *)(void *)(route + work + 2 * means);
+    a->kPf = (double *)(void *)(route + work + 2 * means + covs);
+}
+
+VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
+    const size_t B = (size_t)a->trials, rows = vdi_mul_size(B, (size_t)a->T);
+    const size_t d = (size_t)a->d, lanes = (size_t)a->lane.count;
+    const size_t means = vdi__lds_means(a), covs = vdi__lds_covariances(a);
+    a->shared_w = !a->missing;
+    a->D = vdi__take_reals(&a->arena, covs, ok);
+    a->E = vdi__take_reals(&a->arena, covs, ok);
+    a->S = vdi__take_reals(&a->arena, covs, ok);
+    a->O = vdi__take_reals(&a->arena, covs, ok);
+    a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
+    if (!a->diagonal_r)
+        a->W_pattern =
+            vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
+    a->h = vdi__take_reals(&a->arena, means, ok);
+    a->m = vdi__take_reals(&a->arena, means, ok);
+    a->c = vdi__take_reals(&a->arena, means, ok);
+    a->ll = vdi__take_reals(&a->arena, B, ok);
+    a->logdet = vdi__take_reals(&a->arena, lanes, ok);
+    a->slot_ll = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->lane.rows, lanes), ok);
+    a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
+    a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
+    a->scale = vdi__take_reals(&a->arena, d, ok);
+    a->ahead_m = vdi__take_reals(&a->arena, d, ok);
+    a->ahead_P = vdi__take_reals(&a->arena, d * d, ok);
+    a->ahead_AP = vdi__take_reals(&a->arena, d * d + d, ok);
+    a->ahead_CP = vdi__take_reals(&a->arena, (size_t)a->n * d, ok);
+}
+
+VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
+    const size_t n = (size_t)a->n, d = (size_t)a->d, K = (size_t)(a->d + 1 + a->inputs);
+    vdi__lds_observed *o = &a->observed;
+    o->shift = vdi__take_reals(&a->arena, n, ok);
+    o->rinv = vdi__take_reals(&a->arena, n, ok);
+    o->logr = vdi__take_reals(&a->arena, n, ok);
+    o->CR = vdi__take_reals(&a->arena, n * d, ok);
+    if (a->diagonal_r) {
+        if (a->missing) o->CC = vdi__take_reals(&a->arena, vdi_mul_size(n, d * d), ok);
+        return;
+    }
+    o->factor = vdi__take_reals(&a->arena, n * n, ok);
+    o->gathered = vdi__take_reals(&a->arena, n * n, ok);
+    o->seen = vdi__take_ints(&a->arena, n, ok);
+    o->lost = vdi__take_ints(&a->arena, n, ok);
+    o->Y = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->X = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * K, ok);
+}
+
+VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
+    const size_t n = (size_t)a->n, K = (size_t)(a->d + 1 + a->inputs);
+    const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
+    vdi__lds_sums *s = &a->sums;
+    vdi__chain_sums_take(&a->chain, a->d, a->inputs, &a->arena, ok);
+    vdi__regression_take(&s->g, a->n, (int64_t)K, a->diagonal_r, &a->arena, ok);
+    a->yy = vdi__take_reals(&a->arena, a->diagonal_r ? n : n * n, ok);
+    s->theta = vdi__take_reals(&a->arena, n * K, ok);
+    s->row = vdi__take_reals(&a->arena, VDI__MAX(K, n), ok);
+    s->cross = vdi__take_reals(&a->arena, VDI__MAX(K, n), ok);
+    if (a->diagonal_r) {
+        if (!a->missing) return;
+        s->xx_channel = vdi__take_reals(&a->arena, vdi_mul_size(n, K * K), ok);
+        s->wide = vdi__take_reals(&a->arena, vdi_mul_size(bins, K * K), ok);
+        return;
+    }
+    s->eigen = vdi__take_reals(&a->arena, 3 * n * n + n, ok);
+    s->XX = vdi__take_reals(&a->arena, K * K, ok);
+    s->Yx = vdi__take_reals(&a->arena, n * K, ok);
+    s->rest = vdi__take_reals(&a->arena, n * K, ok);
+    s->Yy = vdi__take_reals(&a->arena, n * n, ok);
+    s->gain = vdi__take_reals(&a->arena, n * n, ok);
+}
+
+/* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
+VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen, bool *ok) {
+    vdi__visibility v;
+    v.s = *s;
+    v.lengths = a->lengths;
+    v.seen = seen;
+    v.missing = a->missing;
+    *ok = vdi__lanes_find(&a->lane, &v, a->d, &a->arena);
+    if (*ok && !a->diagonal_r) *ok = vdi__patterns_find(&a->pattern, &a->lane, &v, &a->arena);
+    if (!*ok) return;
+    vdi__lds_take_routes(a, ok);
+    vdi__lds_take_posterior(a, ok);
+    vdi__lds_take_observed(a, ok);
+    vdi__lds_take_sums(a, ok);
+}
+
+VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
+                         "no memory for %lld trials of %lld bins, %lld channels, %lld latents",
+                         (long long)s->trials, (long long)s->T, (long long)s->n, (long long)d);
+}
+
+VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
+                                 const vdi_lds_data_desc *desc, vdi_error *err) {
+    const size_t values = vdi__series_values(s, s->n), n = (size_t)s->n;
+    uint8_t *seen = (uint8_t *)vdi_arena_calloc(&a->arena, values);
+    bool ok = seen != NULL;
+    a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
+    a->y = vdi__take_reals(&a->arena, values, &ok);
+    a->y_mean = vdi__take_reals(&a->arena, n, &ok);
+    a->channel_count = vdi__take_reals(&a->arena, vdi_mul_size((size_t)s->trials, n), &ok);
+    a->u = vdi__take_reals(&a->arena, vdi__series_values(s, VDI__MAX(a->inputs, 1)), &ok);
+    if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);
+    const vdi_status status = vdi__lds_read(a, desc, seen, err);
+    if (status < 0) return status;
+    vdi__lds_take(a, s, seen, &ok);
+    if (!ok) return vdi__lds_no_memory(s, a->d, err);
+    vdi__lds_centre(a, seen);
+    vdi__lds_sum_squares(a);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_desc *desc,
+                                        vdi_lds_data **out, vdi_error *err) {
+    const vdi_lds_desc *k = &lds->desc;
+    vdi__series s;
+    vdi_arena arena;
+    *out = NULL;
+    vdi_status status = vdi__lds_data_check(k, desc, &s, err);
+    if (status < 0) return status;
+    vdi_arena_init(&arena, &desc->allocator, 0);
+    vdi_lds_data *a = (vdi_lds_data *)vdi_arena_calloc(&arena, sizeof *a);
+    if (!a) return vdi__lds_no_memory(&s, k->d, err);
+    a->arena = arena;
+    a->pool = desc->pool;
+    a->trials = s.trials;
+    a->T = s.T;
+    a->n = s.n;
+    a->d = k->d;
+    a->inputs = k->inputs;
+    a->diagonal_r = k->diagonal_r;
+    status = vdi__lds_fill(a, &s, desc, err);
+    if (status < 0)
+        vdi_lds_data_destroy(a);
+    else
+        *out = a;
+    return status;
+}
+#endif
