@@ -287,6 +287,59 @@ TEST(lds, dense_reference) {
     }
 }
 
+/* A random walk in two latents, far from 0 by as much as x0 is: the level is the latents' own. */
+static vdi_lds *walk(bool diagonal, double level) {
+    vdi_lds *p = make(2, 3, 0, diagonal, 6);
+    identity(p->A, 2, 1);
+    identity(p->Q, 2, 0.09);
+    identity(p->Q0, 2, 10);
+    p->x0[0] = level;
+    p->x0[1] = -level;
+    return p;
+}
+
+/* y moved by C x0 */
+static double *moved(const vdi_lds *p, const double *y, int64_t bins) {
+    double *to = numbers(bins * 3);
+    for (int64_t i = 0; i < bins * 3; i++)
+        to[i] = y[i] + p->C[i % 3 * 2] * p->x0[0] + p->C[i % 3 * 2 + 1] * p->x0[1];
+    return to;
+}
+
+/* Data and latents at another level have the same log likelihood, by both routes. */
+TEST(lds, log_likelihood_knows_no_level) {
+    unsigned long long seed = 3;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 4; variant++) {
+        const bool diagonal = variant % 2, missing = variant >= 2;
+        const int64_t B = 2, T = 250;
+        vdi_lds *zero = walk(diagonal, 0);
+        double *y = simulate(zero, 4, B, T, NULL), at_zero = 0;
+        for (int64_t i = 0; missing && i < B * T * 3; i++)
+            if (test_uniform(&seed) < 0.2) y[i] = NAN;
+        vdi_lds_data *data = data_of(zero, y, NULL, B, T, NULL);
+        CHECK_OK(vdi_lds_log_likelihood(zero, data, NULL, &at_zero, &err), err);
+        for (double level = 1e2; level <= 1e8; level *= 1e3) {
+            vdi_lds *p = walk(diagonal, level);
+            double *far = moved(p, y, B * T), ll[2] = {0}, sum = 0;
+            vdi_lds_data *there = data_of(p, far, NULL, B, T, NULL);
+            vdi_lds_moments m = {0};
+            m.ll = ll;
+            m.kalman = true;
+            CHECK_OK(vdi_lds_log_likelihood(p, there, NULL, &sum, &err), err);
+            CHECK_CLOSE(sum, at_zero, 1e-8 * fabs(at_zero));
+            CHECK_OK(vdi_lds_smooth(p, there, &m, &err), err);
+            CHECK_CLOSE(ll[0] + ll[1], at_zero, 1e-8 * fabs(at_zero));
+            vdi_lds_data_destroy(there);
+            vdi_lds_destroy(p);
+            free(far);
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(zero);
+        free(y);
+    }
+}
+
 #ifndef VDI_NO_STDIO
 static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal) {
     static const char *const name[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};

@@ -16,7 +16,7 @@
 #define VDI_VLOADT(p, t) ((t) ? *(p) : (VDI_T)0)
 #define VDI_VSTORET(p, t, v) ((void)((t) && ((*(p) = (v)), true)))
 #define VDI_VLOADOR(p, t, v) ((t) ? *(p) : (v))
-#define VDI_VLANE(v, j) (v)
+#define VDI_VLANE(v, j) ((void)(j), (v))
 #define VDI_VFIRST(v) (v)
 #define VDI_VHADD(v) (v)
 #define VDI_VHMAX(v) (v)

@@ -1,6 +1,6 @@
 /* linalg/kalman.h - Kalman filter and Rauch-Tung-Striebel smoother for many trials at once
  *
- * Do this: see model/lds/lds.h, which prepares the arrays. The recursions are here because they are
+ * Do this: see model/lds/smooth.h, which prepares the arrays. The recursions are here because they are
  * linear algebra over lanes: one covariance sequence ("group") per SIMD lane, and under it as many
  * mean sequences as there are trials with those covariances.
  *
@@ -32,15 +32,14 @@ typedef struct vdi_kalman_desc {
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
 VDI_API size_t vdi_kalman_worksize(const vdi_kalman_desc *desc);
 /** Filter. A, Q, Q0 (d,d); W (G,T,d,d); h, c (S,G,T,d), c_1 being the mean of z_1. Writes predicted
- * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and ll (S,G): the part of log p(y)
- * that depends on z, that is
- *     log p(y) + (1/2) sum_t (n_t log 2 pi + log|R_t| + (y_t - b)' R_t^{-1} (y_t - b)).
+ * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and logdet (G): the sum over bins of
+ * log|Pp_t| - log|Pf_t|, which is what the observations add to the log determinant of the precision.
  * VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A,
                                                    const void *Q, const void *Q0, const void *W,
                                                    const void *h, const void *c, void *work,
-                                                   void *mp, void *Pp, void *mf, void *Pf, void *ll,
-                                                   vdi_error *err);
+                                                   void *mp, void *Pp, void *mf, void *Pf,
+                                                   void *logdet, vdi_error *err);
 /** Smooth what vdi_kalman_filter left: ms (S,G,T,d), Ps (G,T,d,d), Pc (G,T-1,d,d) = Cov(z_{t+1},
  * z_t | y). */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A,
@@ -69,10 +68,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
       (int64_t count, const void *a, const void *b, const void *alive, void *out))                \
     X(lanes_mean, OWN, void,                                                                      \
       (int64_t d, const void *a, const void *alive, const void *other, void *out))                \
-    X(lanes_energy, OWN, void,                                                                    \
-      (int64_t d, const void *m, const void *h, const void *e, const void *v, const void *alive,  \
-       void *ll))                                                                                 \
-    X(lanes_subtract, OWN, void, (int64_t T, const void *logs, int64_t n, void *ll))
+    X(lanes_twice, OWN, void, (int64_t T, const void *logs, void *out))
 
 #endif /* VDI_LINALG_KALMAN_H */
 
@@ -205,7 +201,7 @@ typedef struct vdi__kalman_filter {
     const char *W, *h, *c;
     char *mp, *Pp, *mf, *Pf;
     /* lane matrices */
-    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *ll;
+    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
 /* P holds Pf of the bin before: P = A P A' + Q, and from there this bin's gain K and Pf. */
@@ -247,15 +243,14 @@ VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *
     vdi__kalman_product(r, 1, f->w, false, f->m, -1, f->hv, f->e); /* e = h - W m */
     vdi__kalman_product(r, 1, f->k, false, f->e, 1, NULL, f->v);
     vdi__kalman_product(r, 1, f->k, true, f->v, 1, f->m, mf); /* mf = m + K K' e */
-    r->k->lanes_energy(r->d, f->m, f->hv, f->e, f->v, &r->alive, f->ll + (size_t)s * r->unit);
     vdi__kalman_put(r, f->mp, at, r->d, f->m);
     vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
 
 VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A, const void *Q,
                                       const void *Q0, const void *W, const void *h, const void *c,
-                                      void *work, void *mp, void *Pp, void *mf, void *Pf, void *ll,
-                                      vdi_error *err) {
+                                      void *work, void *mp, void *Pp, void *mf, void *Pf,
+                                      void *logdet, vdi_error *err) {
     vdi__kalman r;
     vdi__kalman_filter f = VDI__ZERO;
     const int64_t d = desc->d, dd = d * d, T = desc->T, nrhs = desc->nrhs;
@@ -276,27 +271,24 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
         *vector[i] = vdi__kalman_take(&r, d);
     f.pivots = vdi__kalman_take(&r, T);
     f.state = vdi__kalman_take(&r, nrhs * d);
-    f.ll = vdi__kalman_take(&r, nrhs);
+    f.logdet = vdi__kalman_take(&r, 1);
     memset(&r.alive, 0, sizeof r.alive);
     r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
     r.k->lanes_load(Q, dd, 0, 1, NULL, 0, f.q);
     r.k->lanes_load(A, dd, 0, 1, &r.alive, d, f.eye); /* no lane is alive */
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
-        memset(f.ll, 0, (size_t)nrhs * r.unit);
         for (int64_t t = 0; t < T; t++) {
             vdi__kalman_alive(&r, t, &r.alive);
             vdi__kalman_covariance(&r, &f, Q0, t);
             for (int64_t s = 0; s < nrhs; s++)
                 vdi__kalman_update(&r, &f, s, t);
         }
-        /* the products are square roots of determinants, so their logs count once */
+        /* the products are square roots of determinants, so their logs count twice */
         vdi_log(desc->dtype, (size_t)(T * r.lanes), f.pivots, f.pivots);
-        r.k->lanes_subtract(T, f.pivots, nrhs, f.ll);
+        r.k->lanes_twice(T, f.pivots, f.logdet);
         vdi__kalman_alive(&r, -1, &r.alive);
-        for (int64_t s = 0; s < nrhs; s++)
-            r.k->lanes_store((char *)ll + (size_t)(s * desc->groups + r.g) * r.size, 1, 1, r.n,
-                             &r.alive, f.ll + (size_t)s * r.unit);
+        r.k->lanes_store((char *)logdet + (size_t)r.g * r.size, 1, 1, r.n, &r.alive, f.logdet);
     }
     return vdi__kalman_end(&r, err);
 }
@@ -306,8 +298,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
 typedef struct vdi__kalman_smoother {
     const char *mp, *Pp, *mf, *Pf;
     char *ms, *Ps, *Pc;
-    vdi__kalman_lanes
-        next; /* lanes that have the bin ahead; the others are their own smoothed state */
+    vdi__kalman_lanes next; /* lanes with a bin ahead; others are their own smoothed state */
     /* lane matrices */
     char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
 } vdi__kalman_smoother;

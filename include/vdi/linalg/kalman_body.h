@@ -146,30 +146,10 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_mean)(int64_t d, const void *a_, const 
     }
 }
 
-/* ll += (m'(h + e) + v'v)/2 where alive */
-VDI_KERNEL void VDI_PN(vdi__linalg_lanes_energy)(int64_t d, const void *m, const void *h,
-                                                 const void *e, const void *v, const void *alive,
-                                                 void *ll) {
-    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
-    VDI_V sum = VDI_VZERO();
-    for (int64_t i = 0; i < d * VDI_W; i += VDI_W) {
-        const VDI_V w = VDI_VLOAD((const VDI_T *)v + i);
-        sum = VDI_VFMA(VDI_VLOAD((const VDI_T *)m + i),
-                       VDI_VADD(VDI_VLOAD((const VDI_T *)h + i), VDI_VLOAD((const VDI_T *)e + i)),
-                       sum);
-        sum = VDI_VFMA(w, w, sum);
-    }
-    VDI_VSTORE((VDI_T *)ll, VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()),
-                                     VDI_VLOAD((const VDI_T *)ll)));
-}
-
-/* ll[r] -= the sum of T logarithms, r < n */
-VDI_KERNEL void VDI_PN(vdi__linalg_lanes_subtract)(int64_t T, const void *logs, int64_t n,
-                                                   void *ll_) {
-    VDI_T *ll = (VDI_T *)ll_;
+/* out = twice the sum of T logarithms */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_twice)(int64_t T, const void *logs, void *out) {
     VDI_V sum = VDI_VZERO();
     for (int64_t t = 0; t < T; t++)
         sum = VDI_VADD(sum, VDI_VLOAD((const VDI_T *)logs + t * VDI_W));
-    for (int64_t r = 0; r < n; r++, ll += VDI_W)
-        VDI_VSTORE(ll, VDI_VSUB(VDI_VLOAD(ll), sum));
+    VDI_VSTORE((VDI_T *)out, VDI_VADD(sum, sum));
 }

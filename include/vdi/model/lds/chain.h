@@ -61,6 +61,7 @@ VDI__FN void vdi__chain_start(const vdi__chain *p, unsigned keep) {
  * last bin, and -Q^{-1}A under the diagonal. */
 typedef struct vdi__chain_prior {
     double *Q0i, *Qi, *AQA, *QA; /* (d,d): Q0^{-1}, Q^{-1}, A'Q^{-1}A, -Q^{-1}A */
+    double *Lq, *L0;             /* (d,d): Cholesky factors of Q and Q0 */
     double *hx;                  /* (d): Q0^{-1} x0 */
     double logdet_q, logdet_0;   /* log|Q|, log|Q0| */
     double *rest;                /* (d,d) of `work` that is free again */
@@ -74,6 +75,8 @@ VDI__FN vdi_status vdi__chain_prior_of(const vdi__chain *p, double *work, vdi__c
     const int64_t dd = p->d * p->d;
     const size_t d = (size_t)p->d;
     double *Lq = work, *L0 = Lq + dd, *X = L0 + dd;
+    out->Lq = Lq;
+    out->L0 = L0;
     out->Qi = X + dd;
     out->Q0i = out->Qi + dd;
     out->QA = out->Q0i + dd;

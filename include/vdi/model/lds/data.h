@@ -34,6 +34,7 @@ typedef struct vdi__lds_observed {
     double *shift, *rinv, *logr; /* (n) */
     double *CR;                  /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
     double *CC;                  /* (n,d*d) */
+    double *minus_CR;            /* (n,d): -C, or minus the whitened read-out of a pattern */
     double *factor, *gathered;   /* (n,n): of a pattern's part of R */
     int64_t *seen, *lost;        /* (n): the channels of a pattern, and the others */
     double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
@@ -63,8 +64,8 @@ struct vdi_lds_data {
     double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
     double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
     double *ll, *logdet; /* (trials), (lanes) */
-    double *slot_ll;     /* (rows,lanes) */
-    double *yt, *yd;     /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
+    double *yt, *yd;     /* (trials,T,n): y - b - D u, masked; (trials,T,d) */
+    double *white;       /* full R: whitened yt, pattern by pattern (pattern.bins) */
     double *prior;       /* VDI__CHAIN_PRIOR_WORK(d) */
     vdi__lds_observed observed;
     vdi__lds_sums sums;
@@ -297,6 +298,7 @@ VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
     a->S = vdi__take_reals(&a->arena, covs, ok);
     a->O = vdi__take_reals(&a->arena, covs, ok);
     a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
+    if (!a->diagonal_r) a->white = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
     if (!a->diagonal_r)
         a->W_pattern =
             vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
@@ -305,7 +307,6 @@ VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
     a->c = vdi__take_reals(&a->arena, means, ok);
     a->ll = vdi__take_reals(&a->arena, B, ok);
     a->logdet = vdi__take_reals(&a->arena, lanes, ok);
-    a->slot_ll = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->lane.rows, lanes), ok);
     a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
     a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
     a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
@@ -323,6 +324,7 @@ VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
     o->rinv = vdi__take_reals(&a->arena, n, ok);
     o->logr = vdi__take_reals(&a->arena, n, ok);
     o->CR = vdi__take_reals(&a->arena, n * d, ok);
+    o->minus_CR = vdi__take_reals(&a->arena, n * d, ok);
     if (a->diagonal_r) {
         if (a->missing) o->CC = vdi__take_reals(&a->arena, vdi_mul_size(n, d * d), ok);
         return;

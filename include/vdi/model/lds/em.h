@@ -129,7 +129,7 @@ VDI__FN void vdi__lds_sum_masked(vdi_lds_data *a) {
 VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
     vdi__lds_sums *s = &a->sums;
     const int64_t n = a->n, d = a->d, U = a->inputs, T = a->T, K = s->g.K;
-    const int64_t last = a->pattern.start[q + 1], *seen = a->observed.seen;
+    const int64_t last = a->pattern.start[q + 1];
     double *Y = a->observed.Y, *X = a->observed.X;
     memset(s->XX, 0, (size_t)(K * K) * sizeof(double));
     memset(s->Yx, 0, (size_t)(o * K) * sizeof(double));
@@ -137,13 +137,12 @@ VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
     for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK) {
         const int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
         for (int64_t r = 0; r < rows; r++) {
-            int64_t t = 0;
-            const int64_t trial = vdi__lds_bin(a, at + r, &t);
-            const double *z = vdi__lds_slot(a, a->m, trial) + t * d;
-            const double *y = a->y + (trial * T + t) * n, *u = a->u + (trial * T + t) * U;
-            vdi__lds_add_moment(a, z, u, a->S + (a->lane.of[trial] * T + t) * d * d, s->XX);
-            for (int64_t i = 0; i < o; i++)
-                Y[r * o + i] = y[seen[i]];
+            const vdi__lds_run bin = vdi__lds_run_at(a, at + r, at + r + 1);
+            const int64_t row = bin.trial * T + bin.t;
+            const double *z = vdi__lds_slot(a, a->m, bin.trial) + bin.t * d, *u = a->u + row * U;
+            const double *S = a->S + (a->lane.of[bin.trial] * T + bin.t) * d * d;
+            vdi__lds_add_moment(a, z, u, S, s->XX);
+            vdi__lds_gather(a, 1, o, a->y + row * n, Y + r * o);
             memcpy(X + r * K, z, (size_t)d * sizeof(double));
             X[r * K + d] = 1;
             if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));

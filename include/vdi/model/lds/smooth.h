@@ -40,7 +40,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
 #define VDI_MODEL_LDS_SMOOTH_C
 
 /* ---- what the observations say ----------------------------------------------------------------
- * Their information W_t (d,d), C' R^{-1} (y - b - D u) into yd, and their share of log p(y). */
+ * Their information W_t (d,d), C' R^{-1} (y - b - D u) into yd, and into ll what no latent changes,
+ * -1/2 (n_t log 2 pi + log|R_t|). */
 
 /* yt = y - b - D u where observed, else 0 */
 VDI__FN void vdi__lds_residual(const vdi_lds *p, vdi_lds_data *a) {
@@ -64,23 +65,6 @@ VDI__FN void vdi__lds_residual(const vdi_lds *p, vdi_lds_data *a) {
     }
 }
 
-/* A trial's share of log p(y) for a diagonal R. */
-VDI__FN double vdi__lds_diagonal_share(const vdi_lds_data *a, int64_t trial) {
-    const int64_t n = a->n;
-    const double *rinv = a->observed.rinv;
-    double quad = 0, logdet = 0;
-    for (int64_t j = 0; j < n; j++)
-        logdet += a->channel_count[trial * n + j] * a->observed.logr[j];
-    for (int64_t t = 0; t < a->lengths[trial]; t++) {
-        const double *r = a->yt + (trial * a->T + t) * n;
-        double s = 0;
-        for (int64_t j = 0; j < n; j++)
-            s += r[j] * r[j] * rinv[j];
-        quad += s;
-    }
-    return -0.5 * (quad + logdet);
-}
-
 /* Diagonal R: W_t = sum over observed channels of C_j C_j' / R_jj. */
 VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
     const int64_t n = a->n, d = a->d, dd = d * d;
@@ -89,8 +73,10 @@ VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
     for (int64_t j = 0; j < n; j++) {
         rinv[j] = 1 / p->R[j * n + j];
         a->observed.logr[j] = log(p->R[j * n + j]) + VDI_LOG_2PI;
-        for (int64_t k = 0; k < d; k++)
+        for (int64_t k = 0; k < d; k++) {
             CR[j * d + k] = p->C[j * d + k] * rinv[j];
+            a->observed.minus_CR[j * d + k] = -p->C[j * d + k];
+        }
     }
     if (a->shared_w) {
         vdi_gemm(VDI_F64, VDI_GEMM_TA, D, D, N, p->C, D, CR, D, a->W, D);
@@ -104,7 +90,7 @@ VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
     }
     vdi_gemm(VDI_F64, 0, rows, D, N, a->yt, N, CR, D, a->yd, D);
     for (int64_t i = 0; i < a->trials; i++)
-        a->ll[i] += vdi__lds_diagonal_share(a, i);
+        a->ll[i] -= 0.5 * vdi_dot(VDI_F64, N, a->channel_count + i * n, a->observed.logr);
 }
 
 /* The channels of a pattern into `seen`, the factor of their part of R into `factor`; *count:
@@ -123,54 +109,91 @@ VDI__FN vdi_status vdi__lds_pattern_factor(const vdi_lds *p, vdi_lds_data *a, in
     return vdi__covariance_factor("R", m, a->observed.gathered, a->observed.factor, err);
 }
 
-/* Trial and bin of the place in pattern.bins. */
-VDI__FN int64_t vdi__lds_bin(const vdi_lds_data *a, int64_t place, int64_t *t) {
-    *t = a->pattern.bins[place] % a->T;
-    return a->lane.trial_at[a->pattern.bins[place] / a->T];
+/* Bins that follow each other in a pattern and in a trial. */
+typedef struct vdi__lds_run {
+    int64_t trial, t, rows;
+} vdi__lds_run;
+
+/* The run that begins at a place in pattern.bins, and ends before `last`. */
+VDI__FN vdi__lds_run vdi__lds_run_at(const vdi_lds_data *a, int64_t place, int64_t last) {
+    const int64_t *bin = a->pattern.bins + place, slot = bin[0] / a->T;
+    vdi__lds_run r;
+    r.trial = a->lane.trial_at[slot];
+    r.t = bin[0] - slot * a->T;
+    r.rows = 1;
+    while (place + r.rows < last && r.t + r.rows < a->T && bin[r.rows] == bin[0] + r.rows)
+        r.rows++;
+    return r;
 }
 
-/* Bins `at` and the next few of a pattern with m channels: whitened residuals Y = L^{-1} yt, and X
- * = Y (L^{-1}C). */
-VDI__FN void vdi__lds_observe_rows(vdi_lds_data *a, int64_t at, int64_t rows, int64_t m,
-                                   double logdet) {
-    const int64_t n = a->n, d = a->d, *seen = a->observed.seen;
-    const size_t M = (size_t)m, D = (size_t)d, R = (size_t)rows;
-    double *Y = a->observed.Y, *X = a->observed.X;
-    int64_t t = 0;
-    for (int64_t r = 0; r < rows; r++) {
-        const int64_t trial = vdi__lds_bin(a, at + r, &t);
-        const double *y = a->yt + (trial * a->T + t) * n;
-        for (int64_t i = 0; i < m; i++)
-            Y[r * m + i] = y[seen[i]];
+/* Y (rows,m) = the m seen channels of x (rows,n) */
+VDI__FN void vdi__lds_gather(const vdi_lds_data *a, int64_t rows, int64_t m, const double *x,
+                             double *Y) {
+    const int64_t n = a->n, *seen = a->observed.seen;
+    if (m == n) {
+        memcpy(Y, x, (size_t)(rows * n) * sizeof *Y);
+        return;
     }
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, M, R, a->observed.factor, M, Y, M);
-    vdi_gemm(VDI_F64, 0, R, D, M, Y, M, a->observed.CR, D, X, D);
     for (int64_t r = 0; r < rows; r++) {
-        const int64_t trial = vdi__lds_bin(a, at + r, &t);
-        memcpy(a->yd + (trial * a->T + t) * d, X + r * d, D * sizeof(double));
-        a->ll[trial] -= 0.5 * (vdi_dot(VDI_F64, M, Y + r * m, Y + r * m) + logdet);
+        for (int64_t i = 0; i < m; i++)
+            Y[r * m + i] = x[r * n + seen[i]];
+    }
+}
+
+/* The factor of a pattern, and its whitened read-out CR (m,d) = L^{-1} C_o, so that W is a square and
+ * h a product of whitened things. */
+VDI__FN vdi_status vdi__lds_pattern_readout(const vdi_lds *p, vdi_lds_data *a, int64_t q,
+                                            int64_t *m, vdi_error *err) {
+    const size_t d = (size_t)a->d;
+    double *CR = a->observed.CR;
+    const vdi_status status = vdi__lds_pattern_factor(p, a, q, m, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < *m; i++)
+        memcpy(CR + i * a->d, p->C + a->observed.seen[i] * a->d, d * sizeof(double));
+    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, (size_t)*m, d, a->observed.factor, (size_t)*m, CR, d);
+    return VDI_OK;
+}
+
+/* Places `at` to `end` of a pattern with m channels: the whitened Y = L^{-1} yt, and yd = Y CR. */
+VDI__FN void vdi__lds_observe_rows(vdi_lds_data *a, int64_t at, int64_t end, int64_t m, double *Y,
+                                   double logdet) {
+    const int64_t n = a->n, d = a->d;
+    const size_t M = (size_t)m, D = (size_t)d, rows = (size_t)(end - at);
+    double *X = a->observed.X;
+    vdi__lds_run r;
+    for (int64_t k = at; k < end; k += r.rows) {
+        r = vdi__lds_run_at(a, k, end);
+        vdi__lds_gather(a, r.rows, m, a->yt + (r.trial * a->T + r.t) * n, Y + (k - at) * m);
+        a->ll[r.trial] -= 0.5 * (double)r.rows * logdet;
+    }
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, M, rows, a->observed.factor, M, Y, M);
+    vdi_gemm(VDI_F64, 0, rows, D, M, Y, M, a->observed.CR, D, X, D);
+    for (int64_t k = at; k < end; k += r.rows) {
+        r = vdi__lds_run_at(a, k, end);
+        memcpy(a->yd + (r.trial * a->T + r.t) * d, X + (k - at) * d,
+               (size_t)(r.rows * d) * sizeof(double));
     }
 }
 
 /* Full R: the rows of a pattern's bins are gathered, so that it is a few matrix products. */
 VDI__FN vdi_status vdi__lds_observe_pattern(const vdi_lds *p, vdi_lds_data *a, int64_t q,
                                             vdi_error *err) {
-    const int64_t d = a->d, last = a->pattern.start[q + 1], *seen = a->observed.seen;
-    const size_t D = (size_t)d;
-    double *CR = a->observed.CR, *W = a->shared_w ? a->W : a->W_pattern + q * d * d;
+    const int64_t first = a->pattern.start[q], last = a->pattern.start[q + 1];
+    const size_t d = (size_t)a->d;
+    const double *CR = a->observed.CR;
+    double *Y = a->white + first * a->n;
     int64_t m = 0;
-    const vdi_status status = vdi__lds_pattern_factor(p, a, q, &m, err);
+    const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
     if (status < 0) return status;
     const size_t M = (size_t)m;
     const double logdet =
         vdi_cholesky_logdet(VDI_F64, M, a->observed.factor, M) + (double)m * VDI_LOG_2PI;
-    /* whitened read-out L^{-1} C_o, so that W is a square and h a product of whitened things */
-    for (int64_t i = 0; i < m; i++)
-        memcpy(CR + i * d, p->C + seen[i] * d, D * sizeof(double));
-    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, M, D, a->observed.factor, M, CR, D);
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, D, D, M, CR, D, CR, D, W, D);
-    for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK)
-        vdi__lds_observe_rows(a, at, VDI__MIN(last - at, VDI__LDS_CHUNK), m, logdet);
+    double *W = a->shared_w ? a->W : a->W_pattern + q * a->d * a->d;
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, d, d, M, CR, d, CR, d, W, d);
+    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
+        vdi__lds_observe_rows(a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, Y + (at - first) * m,
+                              logdet);
+    }
     return VDI_OK;
 }
 
@@ -215,6 +238,101 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
     return VDI_OK;
 }
 
+/* ---- log p(y) ----------------------------------------------------------------------------------
+ * With z the posterior mean and |J| the determinant of the posterior precision,
+ *
+ *     log p(y) = log p(y, z) + T d / 2 log 2 pi - 1/2 log|J|,
+ *
+ * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of h'J^{-1}h,
+ * whose difference it is too, grow with the square of whatever level the data stand at.) */
+
+/* -1/2 |L^{-1} (y - C z - D u - b)|^2 of a trial for a diagonal R. */
+VDI__FN void vdi__lds_diagonal_squares(vdi_lds_data *a, int64_t trial) {
+    const size_t n = (size_t)a->n, d = (size_t)a->d, rows = (size_t)a->lengths[trial];
+    double *r = a->yt + trial * a->T * a->n, *sum = a->observed.shift;
+    const double *mask = a->lane.mask ? a->lane.mask + a->lane.of[trial] * a->T * a->n : NULL;
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, rows, n, d, vdi__lds_slot(a, a->m, trial), d,
+             a->observed.minus_CR, d, r, n);
+    vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, r, 1, r);
+    if (mask) vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, mask, 1, r);
+    vdi_sum_rows(VDI_F64, rows, n, r, n, false, sum);
+    a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, n, sum, a->observed.rinv);
+}
+
+/* ... of the places `at` to `end` of a pattern with m channels, whose whitened rows are Y. */
+VDI__FN void vdi__lds_row_squares(vdi_lds_data *a, int64_t at, int64_t end, int64_t m, double *Y) {
+    const int64_t d = a->d;
+    const size_t M = (size_t)m, D = (size_t)d;
+    double *X = a->observed.X;
+    vdi__lds_run r;
+    for (int64_t k = at; k < end; k += r.rows) {
+        r = vdi__lds_run_at(a, k, end);
+        memcpy(X + (k - at) * d, vdi__lds_slot(a, a->m, r.trial) + r.t * d,
+               (size_t)(r.rows * d) * sizeof(double));
+    }
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)(end - at), M, D, X, D,
+             a->observed.minus_CR, D, Y, M);
+    for (int64_t k = at; k < end; k += r.rows) {
+        const double *e = Y + (k - at) * m;
+        r = vdi__lds_run_at(a, k, end);
+        a->ll[r.trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(r.rows * m), e, e);
+    }
+}
+
+VDI__FN vdi_status vdi__lds_pattern_squares(const vdi_lds *p, vdi_lds_data *a, int64_t q,
+                                            vdi_error *err) {
+    const int64_t first = a->pattern.start[q], last = a->pattern.start[q + 1];
+    double *Y = a->white + first * a->n;
+    int64_t m = 0;
+    const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < m * a->d; i++)
+        a->observed.minus_CR[i] = -a->observed.CR[i];
+    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
+        vdi__lds_row_squares(a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, Y + (at - first) * m);
+    }
+    return VDI_OK;
+}
+
+/* -1/2 |L^{-1} (z_t - A z_{t-1} - B u_t)|^2 of a trial, and of z_1 - x0. yd is scratch now. */
+VDI__FN void vdi__lds_chain_squares(const vdi_lds *p, vdi_lds_data *a,
+                                    const vdi__chain_prior *prior, int64_t trial) {
+    const int64_t d = a->d, length = a->lengths[trial];
+    const size_t D = (size_t)d, steps = (size_t)(length - 1);
+    const double *z = vdi__lds_slot(a, a->m, trial), *c = vdi__lds_slot(a, a->c, trial);
+    double *e = a->yd + trial * a->T * d, *minus_A = prior->rest;
+    if (length == 0) return;
+    memcpy(e, z, (size_t)(length * d) * sizeof(double));
+    for (size_t i = 0; i < D * D; i++)
+        minus_A[i] = -p->A[i];
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, steps, D, D, z, D, minus_A, D, e + d, D);
+    if (a->inputs > 0) vdi_binary(VDI_F64, VDI_SUB, steps * D, e + d, 1, c + d, 1, e + d);
+    vdi_binary(VDI_F64, VDI_SUB, D, e, 1, p->x0, 1, e);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, 1, prior->L0, D, e, D);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, steps, prior->Lq, D, e + d, D);
+    a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(length * d), e, e);
+}
+
+/* ll of every trial, from what vdi__lds_observe left there, the means and the determinants: `logdet`
+ * (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
+VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
+                                  const double *logdet, vdi_error *err) {
+    vdi_status status = VDI_OK;
+    for (int64_t q = 0; status == VDI_OK && !a->diagonal_r && q < a->pattern.count; q++)
+        status = vdi__lds_pattern_squares(p, a, q, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < a->trials; i++) {
+        if (a->diagonal_r) vdi__lds_diagonal_squares(a, i);
+        vdi__lds_chain_squares(p, a, prior, i);
+        if (a->lengths[i] > 0) a->ll[i] -= 0.5 * logdet[a->lane.of[i]];
+        if (!vdi__is_finite(a->ll[i])) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds",
+                                 "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
+        }
+    }
+    return VDI_OK;
+}
+
 /* ---- the block-tridiagonal route --------------------------------------------------------------- */
 
 /* Precision of every lane: the prior's blocks and W. */
@@ -233,9 +351,8 @@ VDI__FN void vdi__lds_precision(vdi_lds_data *a, const vdi__chain_prior *prior) 
     }
 }
 
-/* Precision times mean of a trial into h, and what the prior adds to log p(y). */
-VDI__FN void vdi__lds_information(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
-                                  int64_t trial) {
+/* Precision times mean of a trial into h. */
+VDI__FN void vdi__lds_information(vdi_lds_data *a, const vdi__chain_prior *prior, int64_t trial) {
     const int64_t d = a->d, length = a->lengths[trial];
     const size_t D = (size_t)d;
     double *h = vdi__lds_slot(a, a->h, trial), *c = vdi__lds_slot(a, a->c, trial);
@@ -243,14 +360,11 @@ VDI__FN void vdi__lds_information(const vdi_lds *p, vdi_lds_data *a, const vdi__
     if (length == 0) return;
     memcpy(h, a->yd + trial * a->T * d, (size_t)(length * d) * sizeof(double));
     vdi_axpby(VDI_F64, D, 1, prior->hx, 1, h);
-    a->ll[trial] -= 0.5 * (prior->logdet_0 + (double)(length - 1) * prior->logdet_q +
-                           vdi_dot(VDI_F64, D, prior->hx, p->x0));
     for (int64_t t = 1; a->inputs > 0 && t < length; t++) {
         vdi_gemv(VDI_F64, 0, D, D, prior->Qi, D, c + t * d, v);
         vdi_axpby(VDI_F64, D, 1, v, 1, h + t * d);
         vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, prior->QA, D, c + t * d,
                  h + (t - 1) * d);
-        a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, D, v, c + t * d);
     }
 }
 
@@ -266,23 +380,18 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
     if (status < 0) return status;
     vdi__lds_precision(a, &prior);
     for (int64_t i = 0; i < a->trials; i++)
-        vdi__lds_information(p, a, &prior, i);
+        vdi__lds_information(a, &prior, i);
     status = vdi_blocktri_init(&a->bt, &systems, a->route, a->bt_size, err);
     if (status >= 0) status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
     if (status < 0) return status;
     vdi_blocktri_logdet(&a->bt, a->logdet);
     vdi_blocktri_solve(&a->bt, a->lane.rows, a->h, a->m);
     if (covariances) vdi_blocktri_marginals(&a->bt, a->S, a->O);
-    for (int64_t i = 0; i < a->trials; i++) {
-        double quad = vdi_dot(VDI_F64, (size_t)(a->lengths[i] * a->d), vdi__lds_slot(a, a->h, i),
-                              vdi__lds_slot(a, a->m, i));
-        if (a->lengths[i] > 0) a->ll[i] += 0.5 * (quad - a->logdet[a->lane.of[i]]);
-        if (!vdi__is_finite(a->ll[i])) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds",
-                                 "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
-        }
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        const double steps = (double)(a->lane.lengths[g] - 1);
+        a->logdet[g] += prior.logdet_0 + steps * prior.logdet_q;
     }
-    return VDI_OK;
+    return vdi__lds_score(p, a, &prior, a->logdet, err);
 }
 
 /* Means by slots -> by trials */
@@ -294,33 +403,48 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
 
 /* ---- the Kalman route -------------------------------------------------------------------------- */
 
-VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_lds_moments *out,
-                                   vdi_error *err) {
+/* What was observed into the filter's arrays, by slots. */
+VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
     const int64_t dd = a->d * a->d;
-    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
-    const vdi_kalman_desc kd = vdi__lds_kalman(a);
-    vdi_status status = vdi__lds_observe(p, a, err);
-    if (status < 0) return status;
-    if (a->shared_w) { /* the filter reads one W per bin; D is free here */
-        for (int64_t i = 0; i < a->lane.count * a->T; i++)
-            memcpy(a->D + i * dd, a->W, (size_t)dd * sizeof(double));
+    for (int64_t i = 0; a->shared_w && i < a->lane.count * a->T; i++) {
+        /* the filter reads one W per bin; D is free here */
+        memcpy(a->D + i * dd, a->W, (size_t)dd * sizeof(double));
     }
     for (int64_t i = 0; i < a->trials; i++) {
         memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d,
                (size_t)(a->T * a->d) * sizeof(double));
     }
-    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
-                               a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->slot_ll, err);
+}
+
+VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_lds_moments *out,
+                                   vdi_error *err) {
+    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
+    const vdi_kalman_desc kd = vdi__lds_kalman(a);
+    vdi_status status = vdi__lds_observe(p, a, err);
     if (status < 0) return status;
-    for (int64_t i = 0; i < a->trials; i++)
-        a->ll[i] += a->slot_ll[a->lane.row_of[i] * a->lane.count + a->lane.of[i]];
+    vdi__lds_filter_inputs(a);
+    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
+                               a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
+    if (status < 0) return status;
     vdi__lds_unslot(a, a->kmp, out->mp);
     vdi__lds_unslot(a, a->kmf, out->mf);
     if (out->Pp) memcpy(out->Pp, a->kPp, cov);
     if (out->Pf) memcpy(out->Pf, a->kPf, cov);
-    if (!out->kalman || (!out->ms && !out->Ps && !out->Pc)) return VDI_OK;
-    return vdi_kalman_smooth(&kd, p->A, a->kmp, a->kPp, a->kmf, a->kPf, a->kalman_work, a->m, a->S,
-                             a->O, err);
+    return VDI_OK;
+}
+
+/* The smoother after the filter, and ll: log|J| + log|Q0| + (T-1) log|Q| is the sum of log|Pp_t| -
+ * log|Pf_t|. */
+VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, bool score,
+                                             vdi_error *err) {
+    const vdi__chain chain = vdi__lds_chain(p);
+    const vdi_kalman_desc kd = vdi__lds_kalman(a);
+    vdi__chain_prior prior = VDI__ZERO;
+    vdi_status status = vdi_kalman_smooth(&kd, p->A, a->kmp, a->kPp, a->kmf, a->kPf, a->kalman_work,
+                                          a->m, a->S, a->O, err);
+    if (status < 0 || !score) return status;
+    status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
+    return status < 0 ? status : vdi__lds_score(p, a, &prior, a->logdet, err);
 }
 
 /* ---- API --------------------------------------------------------------------------------------- */
@@ -332,7 +456,9 @@ VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
     const bool filter = out->kalman || out->mp || out->Pp || out->mf || out->Pf;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_smooth", err);
     if (status == VDI_OK && filter) status = vdi__lds_filter(lds, data, out, err);
-    if (status == VDI_OK && !out->kalman)
+    if (status == VDI_OK && out->kalman)
+        status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
+    else if (status == VDI_OK)
         status = vdi__lds_posterior(lds, data, out->Ps || out->Pc, err);
     if (status < 0) return status;
     vdi__lds_unslot(data, data->m, out->ms);
