@@ -462,6 +462,46 @@ static void climbs(vdi_lds *p, vdi_lds_data *data, int steps, const char *what) 
     CHECK_OK(vdi_lds_check(p, &err), err);
 }
 
+/* Data and latents at another level: with A held, every step finds the same C, Q and R; with A free,
+ * or b held, so that C stands at the level too, the log likelihood rises there as it does at 0. Full
+ * and diagonal R, with and without missing values. */
+TEST(lds, em_knows_no_level) {
+    unsigned long long seed = 3;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 8; variant++) {
+        const bool diagonal = variant % 2, missing = variant / 2 % 2, held = variant >= 4;
+        const int64_t B = 3, T = 120;
+        vdi_lds *zero = walk(diagonal, 0);
+        double *y = simulate(zero, 4, B, T, NULL), ll = 0;
+        for (int64_t i = 0; missing && i < B * T * 3; i++)
+            if (test_uniform(&seed) < 0.2) y[i] = NAN;
+        vdi_lds_data *data = data_of(zero, y, NULL, B, T, NULL);
+        zero->desc.freeze = VDI_LDS_A | (held ? VDI_LDS_BIAS : 0u);
+        for (int i = 0; i < 12; i++)
+            CHECK_OK(vdi_lds_em_step(zero, data, &ll, &err), err);
+        for (double level = 1e4; level <= 1e8; level *= 1e4) {
+            vdi_lds *p = walk(diagonal, level), *loose = walk(diagonal, level);
+            double *far = moved(p, y, B * T);
+            vdi_lds_data *there = data_of(p, far, NULL, B, T, NULL);
+            p->desc.freeze = zero->desc.freeze;
+            loose->desc.freeze = zero->desc.freeze & ~(unsigned)VDI_LDS_A;
+            climbs(p, there, 12, "A held");
+            climbs(loose, there, 12, "A free");
+            const double most = 1e-13 * level + 1e-9;
+            CHECK(held || largest_difference(p->Q, zero->Q, 4) < most, "Q, level %g", level);
+            CHECK(held || largest_difference(p->R, zero->R, 9) < most, "R, level %g", level);
+            CHECK(held || largest_difference(p->C, zero->C, 6) < most, "C, level %g", level);
+            vdi_lds_data_destroy(there);
+            vdi_lds_destroy(loose);
+            vdi_lds_destroy(p);
+            free(far);
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(zero);
+        free(y);
+    }
+}
+
 /* Ragged, masked, with inputs, full and diagonal R, each subset of frozen parameters: the log
  * likelihood never falls. */
 TEST(lds, em_never_falls) {

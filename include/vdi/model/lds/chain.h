@@ -169,6 +169,7 @@ typedef struct vdi__chain_moments {
     const int64_t *lane_lengths;     /* (lanes) */
     const double *lane_weight;       /* (lanes): trials in it; NULL: 1 */
     const double *m, *S, *O;         /* (slots,T,d), (lanes,T,d,d), (lanes,T-1,d,d) */
+    const double *centre;            /* (d): m is about this; NULL: about 0 */
     const double *u;                 /* (trials,T,inputs) */
 } vdi__chain_moments;
 
@@ -186,7 +187,7 @@ typedef struct vdi__chain_sums {
     double *S, *O;       /* (d,d): sums over the bins of a lane */
     double *eigen;       /* 3 d d + d */
     double *search;      /* see vdi__chain_stabilise */
-    double *deviation;   /* (d) */
+    double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
 } vdi__chain_sums;
 
 VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs, vdi_arena *arena,
@@ -200,7 +201,8 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->O = vdi__take_reals(arena, n * n, ok);
     s->eigen = vdi__take_reals(arena, 3 * n * n + n, ok);
     s->search = vdi__take_reals(arena, 2 * n * K + 4 * n * n, ok);
-    s->deviation = vdi__take_reals(arena, n, ok);
+    s->start = vdi__take_reals(arena, n, ok);
+    s->e = vdi__take_reals(arena, n, ok);
 }
 
 /* The covariances of a lane, counted for all its trials. */
@@ -225,11 +227,21 @@ VDI__FN void vdi__chain_sum_lane(const vdi__chain_moments *q, int64_t lane, vdi_
     }
 }
 
+/* The sums of a trial's rows, for the means of z_t and of (z_{t-1}, u_t). */
+VDI__FN void vdi__chain_sum_means(const vdi__chain_moments *q, int64_t trial, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, U = s->g.K - d, steps = q->lengths[trial] - 1;
+    const double *z = vdi__chain_mean(q, d, trial);
+    vdi__add_rows(steps, d, z + d, s->g.mean_y);
+    vdi__add_rows(steps, d, z, s->g.mean_x);
+    if (U > 0) vdi__add_rows(steps, U, q->u + (trial * q->T + 1) * U, s->g.mean_x + d);
+}
+
 /* The means and inputs of a trial. */
 VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, K = s->g.K, U = K - d, steps = q->lengths[trial] - 1;
     const double *z = vdi__chain_mean(q, d, trial);
     if (steps < 1) return;
+    if (q->centre) vdi__chain_sum_means(q, trial, s);
     vdi__add_products(d, d, steps, z + d, d, z + d, d, s->g.yy, d);
     vdi__add_products(d, d, steps, z + d, d, z, d, s->g.yx, K);
     vdi__add_products(d, d, steps, z, d, z, d, s->g.xx, K);
@@ -240,11 +252,33 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
     vdi__add_products(U, U, steps, u, U, u, U, s->g.xx + d * K + d, K);
 }
 
+/* Sums about the centre become sums about the means. */
+VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    double *x = s->g.mean_x, *y = s->g.mean_y;
+    for (int64_t i = 0; i < K; i++)
+        x[i] /= s->g.count;
+    for (int64_t i = 0; i < d; i++)
+        y[i] /= s->g.count;
+    for (int64_t i = 0; i < K * K; i++)
+        s->g.xx[i] -= s->g.count * x[i / K] * x[i % K];
+    for (int64_t i = 0; i < d * K; i++)
+        s->g.yx[i] -= s->g.count * y[i / K] * x[i % K];
+    for (int64_t i = 0; i < d * d; i++)
+        s->g.yy[i] -= s->g.count * y[i / d] * y[i % d];
+    for (int64_t i = 0; i < d; i++) {
+        x[i] += centre[i];
+        y[i] += centre[i];
+    }
+}
+
 VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, K = s->g.K;
     memset(s->g.yy, 0, (size_t)(d * d) * sizeof(double));
     memset(s->g.yx, 0, (size_t)(d * K) * sizeof(double));
     memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->g.mean_x, 0, (size_t)K * sizeof(double));
+    memset(s->g.mean_y, 0, (size_t)d * sizeof(double));
     memset(s->first, 0, (size_t)(d * d) * sizeof(double));
     s->g.count = s->trials = 0;
     for (int64_t g = 0; g < q->lanes; g++)
@@ -255,6 +289,8 @@ VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
         for (int64_t j = d; j < K; j++)
             s->g.xx[j * K + i] = s->g.xx[i * K + j];
     }
+    s->g.centred = q->centre != NULL;
+    if (s->g.centred && s->g.count > 0) vdi__chain_centre(q->centre, s);
 }
 
 /* ---- stable dynamics ------------------------------------------------------------------------- */
@@ -369,20 +405,23 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
                                            const vdi__chain_moments *q, vdi__chain_sums *s,
                                            vdi_error *err) {
     const int64_t d = now->d;
-    double *x0 = next->x0, *e = s->deviation;
-    if (!(now->freeze & VDI_LDS_X0)) {
-        memset(x0, 0, (size_t)d * sizeof(double));
-        for (int64_t i = 0; i < q->trials; i++) {
-            if (q->lengths[i] > 0)
-                vdi_axpby(VDI_F64, (size_t)d, 1 / s->trials, vdi__chain_mean(q, d, i), 1, x0);
-        }
+    const size_t D = (size_t)d;
+    const bool free_x0 = !(now->freeze & VDI_LDS_X0);
+    double *start = s->start;
+    for (int64_t i = 0; i < d; i++)
+        start[i] = free_x0 ? 0 : now->x0[i] - (q->centre ? q->centre[i] : 0);
+    for (int64_t i = 0; free_x0 && i < q->trials; i++) {
+        if (q->lengths[i] > 0)
+            vdi_axpby(VDI_F64, D, 1 / s->trials, vdi__chain_mean(q, d, i), 1, start);
     }
+    for (int64_t i = 0; free_x0 && i < d; i++)
+        next->x0[i] = start[i] + (q->centre ? q->centre[i] : 0);
     if (now->freeze & VDI_LDS_Q0) return VDI_OK;
-    memcpy(next->Q0, s->first, (size_t)(d * d) * sizeof(double));
+    memcpy(next->Q0, s->first, D * D * sizeof(double));
     for (int64_t i = 0; i < q->trials; i++) {
         if (q->lengths[i] == 0) continue;
-        vdi_binary(VDI_F64, VDI_SUB, (size_t)d, vdi__chain_mean(q, d, i), 1, x0, 1, e);
-        vdi_ger(VDI_F64, (size_t)d, (size_t)d, e, e, next->Q0, (size_t)d);
+        vdi_binary(VDI_F64, VDI_SUB, D, vdi__chain_mean(q, d, i), 1, start, 1, s->e);
+        vdi_ger(VDI_F64, D, D, s->e, s->e, next->Q0, D);
     }
     for (int64_t i = 0; i < d * d; i++)
         next->Q0[i] /= s->trials;

@@ -17,12 +17,17 @@
 /* Bins of a pattern are worked on in chunks of this many rows. */
 #define VDI__LDS_CHUNK 64
 
-/* What the M-step sums of the read-out (em.h): y regressed on x = (z, 1, u), K = d + 1 + inputs. */
+/* What the M-step sums of the read-out (em.h): y and x = (z, 1, u), K = d + 1 + inputs, with z about
+ * its mean over all bins. */
 typedef struct vdi__lds_sums {
-    vdi__regression g;    /* of yy a diagonal R needs (n) alone */
+    int64_t K;
+    double *centre;       /* (d): that mean */
+    double *yy, *yx, *xx; /* (n,n), or (n) for a diagonal R; (n,K), (K,K) */
     double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
-    double *theta;        /* (n,K): C, b - y_mean, D */
     double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
+    double *expected;     /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
+    vdi__regression g;    /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
+    double *theta;        /* (n,K-1): C, D as they are sought */
     double *row, *cross;  /* (max(K,n)) scratch */
     double *eigen;        /* 3 n n + n, full R */
     double *XX, *Yx, *Yy; /* of one pattern: (K,K), (n,K), (n,n) */
@@ -342,9 +347,15 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
     vdi__lds_sums *s = &a->sums;
     vdi__chain_sums_take(&a->chain, a->d, a->inputs, &a->arena, ok);
-    vdi__regression_take(&s->g, a->n, (int64_t)K, a->diagonal_r, &a->arena, ok);
+    vdi__regression_take(&s->g, a->n, (int64_t)K - 1, a->diagonal_r, &a->arena, ok);
+    s->K = (int64_t)K;
+    s->centre = vdi__take_reals(&a->arena, (size_t)a->d, ok);
+    s->yy = vdi__take_reals(&a->arena, a->diagonal_r ? n : n * n, ok);
+    s->yx = vdi__take_reals(&a->arena, n * K, ok);
+    s->xx = vdi__take_reals(&a->arena, K * K, ok);
+    s->expected = vdi__take_reals(&a->arena, n * K, ok);
     a->yy = vdi__take_reals(&a->arena, a->diagonal_r ? n : n * n, ok);
-    s->theta = vdi__take_reals(&a->arena, n * K, ok);
+    s->theta = vdi__take_reals(&a->arena, n * (K - 1), ok);
     s->row = vdi__take_reals(&a->arena, VDI__MAX(K, n), ok);
     s->cross = vdi__take_reals(&a->arena, VDI__MAX(K, n), ok);
     if (a->diagonal_r) {

@@ -35,7 +35,27 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 #define VDI_MODEL_LDS_EM_C
 
 /* ---- sums for the read-out ---------------------------------------------------------------------
- * y regressed on x = (z, 1, u). Three ways: nothing is missing; R is diagonal; R is full. */
+ * y and x = (z, 1, u), z about its mean. Three ways: nothing is missing; R is diagonal; R is full. */
+
+/* The means, as they lie in a->m, become deviations from their mean over all bins. */
+VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
+    const int64_t d = a->d;
+    double *centre = a->sums.centre, count = 0;
+    memset(centre, 0, (size_t)d * sizeof *centre);
+    for (int64_t i = 0; i < a->trials; i++) {
+        vdi__add_rows(a->lengths[i], d, vdi__lds_slot(a, a->m, i), centre);
+        count += (double)a->lengths[i];
+    }
+    for (int64_t k = 0; k < d; k++)
+        centre[k] /= count;
+    for (int64_t i = 0; i < a->trials; i++) {
+        double *z = vdi__lds_slot(a, a->m, i);
+        for (int64_t t = 0; t < a->lengths[i]; t++, z += d) {
+            for (int64_t k = 0; k < d; k++)
+                z[k] -= centre[k];
+        }
+    }
+}
 
 /* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m and covariance S */
 VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const double *u,
@@ -54,42 +74,42 @@ VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const d
 /* yx += the products of a trial's observations with x; a missing value counts 0. */
 VDI__FN void vdi__lds_sum_outputs(vdi_lds_data *a, int64_t trial) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t n = a->n, d = a->d, U = a->inputs, K = s->g.K, rows = a->lengths[trial];
+    const int64_t n = a->n, d = a->d, U = a->inputs, K = s->K, rows = a->lengths[trial];
     const double *y = a->y + trial * a->T * n;
-    vdi__add_products(n, d, rows, y, n, vdi__lds_slot(a, a->m, trial), d, s->g.yx, K);
-    vdi__add_products(n, U, rows, y, n, a->u + trial * a->T * U, U, s->g.yx + d + 1, K);
+    vdi__add_products(n, d, rows, y, n, vdi__lds_slot(a, a->m, trial), d, s->yx, K);
+    vdi__add_products(n, U, rows, y, n, a->u + trial * a->T * U, U, s->yx + d + 1, K);
     vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)n, y, (size_t)n, false, s->row);
     for (int64_t j = 0; j < n; j++)
-        s->g.yx[j * K + d] += s->row[j];
+        s->yx[j * K + d] += s->row[j];
 }
 
 /* xx += the products of a trial's means and inputs, on and above the diagonal. */
 VDI__FN void vdi__lds_sum_regressors(vdi_lds_data *a, int64_t trial) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, U = a->inputs, K = s->g.K, rows = a->lengths[trial];
+    const int64_t d = a->d, U = a->inputs, K = s->K, rows = a->lengths[trial];
     const double *z = vdi__lds_slot(a, a->m, trial), *u = a->u + trial * a->T * U;
-    vdi__add_products(d, d, rows, z, d, z, d, s->g.xx, K);
-    vdi__add_products(d, U, rows, z, d, u, U, s->g.xx + d + 1, K);
-    vdi__add_products(U, U, rows, u, U, u, U, s->g.xx + (d + 1) * K + d + 1, K);
+    vdi__add_products(d, d, rows, z, d, z, d, s->xx, K);
+    vdi__add_products(d, U, rows, z, d, u, U, s->xx + d + 1, K);
+    vdi__add_products(U, U, rows, u, U, u, U, s->xx + (d + 1) * K + d + 1, K);
     vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)d, z, (size_t)d, false, s->row);
     for (int64_t j = 0; j < d; j++)
-        s->g.xx[j * K + d] += s->row[j];
+        s->xx[j * K + d] += s->row[j];
     for (int64_t t = 0; t < rows; t++) {
         for (int64_t j = 0; j < U; j++)
-            s->g.xx[d * K + d + 1 + j] += u[t * U + j];
+            s->xx[d * K + d + 1 + j] += u[t * U + j];
     }
-    s->g.xx[d * K + d] += (double)rows;
+    s->xx[d * K + d] += (double)rows;
 }
 
 /* Nothing missing: one xx for all channels. */
 VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, dd = d * d, K = s->g.K;
+    const int64_t d = a->d, dd = d * d, K = s->K;
     for (int64_t g = 0; g < a->lane.count; g++) {
         vdi_sum_rows(VDI_F64, (size_t)a->lane.lengths[g], (size_t)dd, a->S + g * a->T * dd,
                      (size_t)dd, false, s->g.normal);
         for (int64_t i = 0; i < dd; i++)
-            s->g.xx[i / d * K + i % d] += a->lane.weight[g] * s->g.normal[i];
+            s->xx[i / d * K + i % d] += a->lane.weight[g] * s->g.normal[i];
     }
     for (int64_t i = 0; i < a->trials; i++) {
         vdi__lds_sum_regressors(a, i);
@@ -97,7 +117,7 @@ VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
     }
     for (int64_t i = 0; i < K; i++) {
         for (int64_t j = 0; j < i; j++)
-            s->g.xx[i * K + j] = s->g.xx[j * K + i];
+            s->xx[i * K + j] = s->xx[j * K + i];
     }
 }
 
@@ -106,7 +126,7 @@ VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
 VDI__FN void vdi__lds_sum_masked(vdi_lds_data *a) {
     vdi__lds_sums *s = &a->sums;
     const int64_t d = a->d, dd = d * d, n = a->n, U = a->inputs, T = a->T;
-    const int64_t KK = s->g.K * s->g.K, bins = a->lane.count * T;
+    const int64_t KK = s->K * s->K, bins = a->lane.count * T;
     memset(s->wide, 0, (size_t)(bins * KK) * sizeof(double));
     for (int64_t i = 0; i < a->trials; i++) {
         const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U;
@@ -128,7 +148,7 @@ VDI__FN void vdi__lds_sum_masked(vdi_lds_data *a) {
 /* XX, Yx and Yy of a pattern with o observed channels. */
 VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t n = a->n, d = a->d, U = a->inputs, T = a->T, K = s->g.K;
+    const int64_t n = a->n, d = a->d, U = a->inputs, T = a->T, K = s->K;
     const int64_t last = a->pattern.start[q + 1];
     double *Y = a->observed.Y, *X = a->observed.X;
     memset(s->XX, 0, (size_t)(K * K) * sizeof(double));
@@ -155,7 +175,7 @@ VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
 /* gain = R_mo R_oo^{-1}, rest = theta_m - gain theta_o. */
 VDI__FN void vdi__lds_predict_missing(const vdi_lds *p, vdi_lds_data *a, int64_t o, int64_t m) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t n = a->n, K = s->g.K, *seen = a->observed.seen, *lost = a->observed.lost;
+    const int64_t n = a->n, K = s->K, *seen = a->observed.seen, *lost = a->observed.lost;
     const size_t O = (size_t)o, M = (size_t)m;
     double *G = s->gain;
     for (int64_t i = 0; i < m; i++) {
@@ -166,9 +186,9 @@ VDI__FN void vdi__lds_predict_missing(const vdi_lds *p, vdi_lds_data *a, int64_t
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, O, M, a->observed.factor, O, G, O);
     for (int64_t i = 0; i < m; i++) {
         for (int64_t k = 0; k < K; k++) {
-            double x = s->theta[lost[i] * K + k];
+            double x = s->expected[lost[i] * K + k];
             for (int64_t j = 0; j < o; j++)
-                x -= G[i * o + j] * s->theta[seen[j] * K + k];
+                x -= G[i * o + j] * s->expected[seen[j] * K + k];
             s->rest[i * K + k] = x;
         }
     }
@@ -177,7 +197,7 @@ VDI__FN void vdi__lds_predict_missing(const vdi_lds *p, vdi_lds_data *a, int64_t
 /* row (K) = Phi_i XX + G_i Yx and cross (o) = Phi_i Yx' + G_i Yy of missing channel i. */
 VDI__FN void vdi__lds_expect_missing(vdi_lds_data *a, int64_t i, int64_t o) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t K = s->g.K;
+    const int64_t K = s->K;
     const double *Phi = s->rest + i * K, *G = s->gain + i * o;
     for (int64_t k = 0; k < K; k++) {
         double x = 0;
@@ -201,15 +221,15 @@ VDI__FN void vdi__lds_expect_missing(vdi_lds_data *a, int64_t i, int64_t o) {
 VDI__FN void vdi__lds_add_missing(const vdi_lds *p, vdi_lds_data *a, int64_t o, int64_t m,
                                   double count) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t n = a->n, K = s->g.K, *seen = a->observed.seen, *lost = a->observed.lost;
+    const int64_t n = a->n, K = s->K, *seen = a->observed.seen, *lost = a->observed.lost;
     const double *G = s->gain;
     for (int64_t i = 0; i < m; i++) {
         vdi__lds_expect_missing(a, i, o);
         for (int64_t k = 0; k < K; k++)
-            s->g.yx[lost[i] * K + k] += s->row[k];
+            s->yx[lost[i] * K + k] += s->row[k];
         for (int64_t j = 0; j < o; j++) {
-            s->g.yy[lost[i] * n + seen[j]] += s->cross[j];
-            s->g.yy[seen[j] * n + lost[i]] += s->cross[j];
+            s->yy[lost[i] * n + seen[j]] += s->cross[j];
+            s->yy[seen[j] * n + lost[i]] += s->cross[j];
         }
         for (int64_t j = 0; j < m; j++) {
             double x = count * p->R[lost[i] * n + lost[j]];
@@ -219,14 +239,14 @@ VDI__FN void vdi__lds_add_missing(const vdi_lds *p, vdi_lds_data *a, int64_t o, 
                 x +=
                     s->cross[k] * G[j * o + k] - count * G[i * o + k] * p->R[seen[k] * n + lost[j]];
             }
-            s->g.yy[lost[i] * n + lost[j]] += x;
+            s->yy[lost[i] * n + lost[j]] += x;
         }
     }
 }
 
 VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t n = a->n, K = s->g.K, *seen = a->observed.seen;
+    const int64_t n = a->n, K = s->K, *seen = a->observed.seen;
     for (int64_t q = 0; q < a->pattern.count; q++) {
         int64_t o = 0, m = 0;
         const vdi_status status = vdi__lds_pattern_factor(p, a, q, &o, err);
@@ -235,14 +255,14 @@ VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_
             if (!a->pattern.mask[q * n + j]) a->observed.lost[m++] = j;
         vdi__lds_sum_pattern(a, q, o);
         for (int64_t i = 0; i < K * K; i++)
-            s->g.xx[i] += s->XX[i];
+            s->xx[i] += s->XX[i];
         for (int64_t i = 0; i < o * K; i++)
-            s->g.yx[seen[i / K] * K + i % K] += s->Yx[i];
+            s->yx[seen[i / K] * K + i % K] += s->Yx[i];
         if (m == 0) continue;
         vdi__lds_predict_missing(p, a, o, m);
         vdi__lds_add_missing(p, a, o, m, (double)(a->pattern.start[q + 1] - a->pattern.start[q]));
     }
-    vdi__symmetrise(n, s->g.yy);
+    vdi__symmetrise(n, s->yy);
     return VDI_OK;
 }
 
@@ -254,15 +274,17 @@ VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
 
 VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, n = a->n, U = a->inputs, K = s->g.K;
+    const int64_t d = a->d, n = a->n, U = a->inputs, K = s->K;
     for (int64_t j = 0; j < n; j++) {
-        memcpy(s->theta + j * K, p->C + j * d, (size_t)d * sizeof(double));
-        s->theta[j * K + d] = p->b[j] - a->y_mean[j];
-        if (U > 0) memcpy(s->theta + j * K + d + 1, p->D + j * U, (size_t)U * sizeof(double));
+        double *row = s->expected + j * K;
+        const double level = vdi_dot(VDI_F64, (size_t)d, p->C + j * d, s->centre);
+        memcpy(row, p->C + j * d, (size_t)d * sizeof(double));
+        row[d] = p->b[j] - a->y_mean[j] + level;
+        if (U > 0) memcpy(row + d + 1, p->D + j * U, (size_t)U * sizeof(double));
     }
-    memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
-    memset(s->g.yx, 0, (size_t)(n * K) * sizeof(double));
-    memcpy(s->g.yy, a->yy, (size_t)(a->diagonal_r ? n : n * n) * sizeof(double));
+    memset(s->xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->yx, 0, (size_t)(n * K) * sizeof(double));
+    memcpy(s->yy, a->yy, (size_t)(a->diagonal_r ? n : n * n) * sizeof(double));
     if (a->missing && !a->diagonal_r) return vdi__lds_sum_patterns(p, a, err);
     if (a->missing)
         vdi__lds_sum_masked(a);
@@ -271,72 +293,96 @@ VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_e
     return VDI_OK;
 }
 
-/* The regression of channel j alone, where each has its own xx. */
-VDI__FN vdi__regression vdi__lds_channel(const vdi_lds_data *a, int64_t j) {
-    vdi__regression g = a->sums.g;
-    const int64_t K = g.K;
-    g.rows = 1;
-    g.yx += j * K;
-    if (a->sums.xx_channel) g.xx = a->sums.xx_channel + j * K * K;
-    g.count = g.xx[a->d * K + a->d];
-    return g;
+/* The regression of channels `first` ... on (z, u) from the sums, about the means; xx (K,K) is
+ * theirs. The constant of a frozen b is none that is sought. */
+VDI__FN void vdi__lds_regression(const vdi_lds *p, vdi_lds_data *a, int64_t first, int64_t rows,
+                                 const double *xx) {
+    vdi__lds_sums *s = &a->sums;
+    vdi__regression *g = &s->g;
+    const int64_t d = a->d, K = s->K, k = K - 1;
+    g->rows = rows;
+    g->count = xx[d * K + d];
+    g->centred = true;
+    g->constant = !(p->desc.freeze & VDI_LDS_BIAS);
+    for (int64_t i = 0; i < k; i++)
+        g->mean_x[i] = xx[(i + (i >= d)) * K + d] / g->count;
+    for (int64_t i = 0; i < k * k; i++) {
+        const int64_t r = i / k, c = i % k;
+        g->xx[i] = xx[(r + (r >= d)) * K + c + (c >= d)] - g->count * g->mean_x[r] * g->mean_x[c];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        const double *yx = s->yx + (first + r) * K;
+        g->mean_y[r] = yx[d] / g->count;
+        for (int64_t c = 0; c < k; c++)
+            g->yx[r * k + c] = yx[c + (c >= d)] - g->count * g->mean_y[r] * g->mean_x[c];
+    }
+    for (int64_t i = 0; a->diagonal_r && i < rows; i++)
+        g->yy[i] = s->yy[first + i] - g->count * g->mean_y[i] * g->mean_y[i];
+    for (int64_t i = 0; !a->diagonal_r && i < rows * rows; i++)
+        g->yy[i] = s->yy[i] - g->count * g->mean_y[i / rows] * g->mean_y[i % rows];
+    for (int64_t i = 0; i < d; i++)
+        g->mean_x[i] += s->centre[i];
+    for (int64_t r = 0; !g->constant && r < rows; r++)
+        g->mean_y[r] -= p->b[first + r] - a->y_mean[first + r];
 }
 
-VDI__FN vdi_status vdi__lds_regress_readout(vdi_lds_data *a, unsigned freeze, vdi_error *err) {
-    vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, K = s->g.K;
-    const char *what = a->inputs > 0 ? "C, D, b" : "C, b";
-    vdi_status status = VDI_OK;
-    for (int64_t i = 0; i < K; i++)
-        s->g.free_column[i] = !(freeze & (i < d ? VDI_LDS_C : i == d ? VDI_LDS_BIAS : VDI_LDS_D));
-    if (!s->xx_channel) return vdi__regress(&s->g, what, s->theta, err);
-    for (int64_t j = 0; status == VDI_OK && j < a->n; j++) {
-        const vdi__regression g = vdi__lds_channel(a, j);
-        /* a channel that is never seen keeps its row */
-        if (g.count > 0) status = vdi__regress(&g, what, s->theta + j * K, err);
+/* C, D and b of the channels that the regression is of. */
+VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds_data *a,
+                                        int64_t first, vdi_error *err) {
+    const vdi__regression *g = &a->sums.g;
+    const int64_t d = a->d, U = a->inputs;
+    double *theta = a->sums.theta;
+    for (int64_t i = 0; i < g->K; i++)
+        g->free_column[i] = !(p->desc.freeze & (i < d ? VDI_LDS_C : VDI_LDS_D));
+    for (int64_t r = 0; r < g->rows; r++) {
+        memcpy(theta + r * g->K, p->C + (first + r) * d, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(theta + r * g->K + d, p->D + (first + r) * U, (size_t)U * sizeof(double));
+    }
+    const vdi_status status = vdi__regress(g, U > 0 ? "C, D" : "C", theta, err);
+    for (int64_t r = 0; status == VDI_OK && r < g->rows; r++) {
+        const int64_t j = first + r;
+        memcpy(next->C + j * d, theta + r * g->K, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(next->D + j * U, theta + r * g->K + d, (size_t)U * sizeof(double));
+        if (g->constant) next->b[j] = vdi__regression_level(g, theta, r, false) + a->y_mean[j];
     }
     return status;
 }
 
-/* Variances of what theta leaves. */
-VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, double least, double *R) {
-    const int64_t n = a->n, K = a->sums.g.K;
-    for (int64_t j = 0; j < n; j++) {
-        const vdi__regression g = vdi__lds_channel(a, j);
-        const double *theta = a->sums.theta + j * K;
-        double r = a->sums.g.yy[j];
-        for (int64_t i = 0; i < K; i++) {
-            double x = 0;
-            for (int64_t k = 0; k < K; k++)
-                x += g.xx[i * K + k] * theta[k];
-            r += theta[i] * (x - 2 * g.yx[i]);
-        }
-        if (g.count > 0) R[j * n + j] = VDI__MAX(r / g.count, least);
+/* Variances of what theta leaves, channel by channel. */
+VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, int64_t first, double least,
+                                       double *R) {
+    vdi__regression one = a->sums.g;
+    const int64_t rows = one.rows;
+    one.rows = 1;
+    for (int64_t r = 0; r < rows; r++) {
+        double variance = 0;
+        one.yy = a->sums.g.yy + r;
+        one.yx = a->sums.g.yx + r * one.K;
+        one.mean_y = a->sums.g.mean_y + r;
+        vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
+        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, least);
     }
 }
 
 /* C, D, b and R of `next`. */
 VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_lds_data *a,
                                            vdi_error *err) {
-    const int64_t d = a->d, n = a->n, U = a->inputs, K = a->sums.g.K;
-    const unsigned freeze = p->desc.freeze;
-    const double *theta = a->sums.theta, least = vdi__lds_r_floor(p, a);
-    const vdi_status status = vdi__lds_regress_readout(a, freeze, err);
-    if (status < 0) return status;
-    for (int64_t j = 0; j < n; j++) {
-        memcpy(next->C + j * d, theta + j * K, (size_t)d * sizeof(double));
-        if (U > 0) memcpy(next->D + j * U, theta + j * K + d + 1, (size_t)U * sizeof(double));
-        /* a frozen b keeps its bits, not the same sum */
-        if (!(freeze & VDI_LDS_BIAS)) next->b[j] = theta[j * K + d] + a->y_mean[j];
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
+    const double least = vdi__lds_r_floor(p, a);
+    const bool free_r = !(p->desc.freeze & VDI_LDS_R);
+    for (int64_t j = 0; j < n; j += rows) {
+        const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
+        /* a channel that is never seen keeps its row */
+        if (!(xx[a->d * s->K + a->d] > 0)) continue;
+        vdi__lds_regression(p, a, j, rows, xx);
+        const vdi_status status = vdi__lds_update_rows(p, next, a, j, err);
+        if (status < 0) return status;
+        if (a->diagonal_r && free_r) vdi__lds_update_variances(a, j, least, next->R);
     }
-    if (freeze & VDI_LDS_R) return VDI_OK;
-    if (a->diagonal_r) {
-        vdi__lds_update_variances(a, least, next->R);
-        return VDI_OK;
-    }
-    a->sums.g.count = a->sums.g.xx[d * K + d];
-    vdi__residual_covariance(&a->sums.g, theta, next->R);
-    return vdi__clip_eigenvalues(n, next->R, least, a->sums.eigen, err);
+    if (a->diagonal_r || !free_r) return VDI_OK;
+    vdi__residual_covariance(&s->g, s->theta, next->R);
+    return vdi__clip_eigenvalues(n, next->R, least, s->eigen, err);
 }
 
 /* ---- the step ---------------------------------------------------------------------------------- */
@@ -354,6 +400,7 @@ VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
     q.m = a->m;
     q.S = a->S;
     q.O = a->O;
+    q.centre = a->sums.centre;
     q.u = a->u;
     return q;
 }
@@ -367,6 +414,7 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
     vdi_lds next = vdi__lds_next(lds);
     const vdi__chain now = vdi__lds_chain(lds), then = vdi__lds_chain(&next);
     const vdi__chain_moments moments = vdi__lds_chain_moments(data);
+    vdi__lds_centre_latents(data);
     status = vdi__lds_sum_readout(lds, data, err);
     if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, err);
     if (status == VDI_OK) status = vdi__chain_update(&now, &then, &moments, &data->chain, err);

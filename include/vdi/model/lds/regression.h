@@ -4,7 +4,11 @@
  *     theta = argmin sum |y - theta x|^2    from  yy = sum y y', yx = sum y x', xx = sum x x'
  *     V     = (yy - theta yx' - yx theta' + theta xx theta') / count
  *
- * Nothing public. Some columns of theta may stay as they are: they move to the left-hand side.
+ * Nothing public. Some columns of theta may stay as they are: they move to the left-hand side. The
+ * sums may be about the means of x and y, which are then given beside them: where the means are large
+ * (latents at 1e8 that move by 1), sums about 0 hold no digit of what moves. Without a constant term
+ * the means are one more pair (x, y), count times over; a reflection that puts x on the first axis
+ * keeps its square, which may be 1e16 times the rest, in one element.
  */
 #ifndef VDI_MODEL_LDS_REGRESSION_H
 #define VDI_MODEL_LDS_REGRESSION_H
@@ -19,9 +23,14 @@ typedef struct vdi__regression {
     int64_t rows, K;      /* of y and of x */
     double count;         /* pairs summed */
     double *yy, *yx, *xx; /* (rows,rows), (rows,K), (K,K) */
+    bool centred;         /* they are about mean_x and mean_y; else about 0 */
+    bool constant;        /* y = theta x + a constant that is sought too; needs `centred` */
+    double *mean_x;       /* (K) */
+    double *mean_y;       /* (rows) */
     bool *free_column;    /* (K): the columns that are sought */
     double *normal;       /* (K,K) scratch */
     double *work;         /* (rows,K) scratch */
+    double *reflector;    /* (K) scratch */
 } vdi__regression;
 
 /* Memory for all of it; `diagonal`: of yy only (rows). */
@@ -35,6 +44,9 @@ VDI__FN void vdi__regression_take(vdi__regression *g, int64_t rows, int64_t K, b
     g->xx = vdi__take_reals(arena, vdi_mul_size(k, k), ok);
     g->normal = vdi__take_reals(arena, vdi_mul_size(k, k), ok);
     g->work = vdi__take_reals(arena, vdi_mul_size(r, k), ok);
+    g->mean_x = vdi__take_reals(arena, k, ok);
+    g->mean_y = vdi__take_reals(arena, r, ok);
+    g->reflector = vdi__take_reals(arena, k, ok);
     g->free_column = (bool *)vdi_arena_calloc(arena, k * sizeof *g->free_column);
     if (!g->free_column) *ok = false;
 }
@@ -52,6 +64,14 @@ VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double 
     if (rows > 0 && m > 0 && n > 0) {
         vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a,
                  (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
+    }
+}
+
+/* sum (n) += the rows of x: short ones, for which no call is worth while */
+VDI__FN void vdi__add_rows(int64_t rows, int64_t n, const double *x, double *sum) {
+    for (int64_t r = 0; r < rows; r++, x += n) {
+        for (int64_t i = 0; i < n; i++)
+            sum[i] += x[i];
     }
 }
 
@@ -79,6 +99,55 @@ VDI__FN int64_t vdi__normal_equations(const vdi__regression *g, const double *th
     return f;
 }
 
+/* The means' pair is there: the sums are about it, and no constant takes it up. */
+VDI__FN bool vdi__regression_has_level(const vdi__regression *g) {
+    return g->centred && !g->constant;
+}
+
+/* What theta leaves of mean_y[r]; `fixed`: by its fixed columns alone. */
+VDI__FN double vdi__regression_level(const vdi__regression *g, const double *theta, int64_t r,
+                                     bool fixed) {
+    double e = g->mean_y[r];
+    for (int64_t k = 0; k < g->K; k++)
+        if (!fixed || !g->free_column[k]) e -= theta[r * g->K + k] * g->mean_x[k];
+    return e;
+}
+
+/* X (rows,f) = X H, H = I - 2 v v' / v'v */
+VDI__FN void vdi__reflect(int64_t rows, int64_t f, const double *v, double *X) {
+    const size_t F = (size_t)f;
+    const double scale = 2 / vdi_dot(VDI_F64, F, v, v);
+    for (int64_t r = 0; r < rows; r++)
+        vdi_axpby(VDI_F64, F, -scale * vdi_dot(VDI_F64, F, v, X + r * f), v, 1, X + r * f);
+}
+
+/* The normal equations take up the means' pair, in coordinates of x in which its mean lies on the
+ * first axis. False: there is no such pair, and nothing to turn back. */
+VDI__FN bool vdi__add_level(const vdi__regression *g, const double *theta, int64_t f) {
+    double *v = g->reflector, *X = g->normal;
+    if (!vdi__regression_has_level(g)) return false;
+    for (int64_t i = 0, c = 0; i < g->K; i++)
+        if (g->free_column[i]) v[c++] = g->mean_x[i];
+    const double length = sqrt(vdi_dot(VDI_F64, (size_t)f, v, v));
+    const double first = v[0] < 0 ? length : -length; /* of H mean */
+    if (!(length > 0)) return false;
+    v[0] -= first;
+    vdi__reflect(f, f, v, X); /* H X H: rows, then columns */
+    for (int64_t i = 0; i < f; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            const double x = X[i * f + j];
+            X[i * f + j] = X[j * f + i];
+            X[j * f + i] = x;
+        }
+    }
+    vdi__reflect(f, f, v, X);
+    vdi__reflect(g->rows, f, v, g->work);
+    X[0] += g->count * length * length;
+    for (int64_t r = 0; r < g->rows; r++)
+        g->work[r * f] += g->count * first * vdi__regression_level(g, theta, r, true);
+    return true;
+}
+
 /* theta (rows,K): its free columns become the best; `what` names them in the message. */
 VDI__FN vdi_status vdi__regress(const vdi__regression *g, const char *what, double *theta,
                                 vdi_error *err) {
@@ -86,6 +155,7 @@ VDI__FN vdi_status vdi__regress(const vdi__regression *g, const char *what, doub
     const size_t F = (size_t)f, rows = (size_t)g->rows;
     vdi_error inner = VDI__ZERO;
     if (f == 0) return VDI_OK;
+    const bool reflected = vdi__add_level(g, theta, f);
     if (vdi_cholesky(VDI_F64, F, g->normal, F, &inner) < 0) {
         return vdi_error_set(
             err, VDI_ERR_DATA, "vdi_lds_em_step",
@@ -94,6 +164,7 @@ VDI__FN vdi_status vdi__regress(const vdi__regression *g, const char *what, doub
     }
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, F, rows, g->normal, F, g->work, F);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, F, rows, g->normal, F, g->work, F);
+    if (reflected) vdi__reflect(g->rows, f, g->reflector, g->work);
     for (int64_t r = 0; r < g->rows; r++) {
         for (int64_t i = 0, c = 0; i < g->K; i++)
             if (g->free_column[i]) theta[r * g->K + i] = g->work[r * f + c++];
@@ -114,6 +185,11 @@ VDI__FN void vdi__residual_covariance(const vdi__regression *g, const double *th
     vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, N, N, k, g->work, k, theta, k, V, N);
     for (int64_t i = 0; i < n * n; i++)
         V[i] = (g->yy[i] - V[i]) / g->count;
+    if (vdi__regression_has_level(g)) {
+        for (int64_t i = 0; i < n; i++)
+            g->work[i] = vdi__regression_level(g, theta, i, false);
+        vdi_ger(VDI_F64, N, N, g->work, g->work, V, N);
+    }
     vdi__symmetrise(n, V);
 }
 

@@ -67,6 +67,7 @@ VDI__FN vdi_status vdi__lds_start_dynamics(vdi_lds *next, vdi_lds_data *a, const
     double *A = a->chain.theta;
     vdi__regression g = a->chain.g;
     g.K = d;
+    g.centred = false;
     memset(g.yx, 0, (size_t)(d * d) * sizeof(double));
     memset(g.xx, 0, (size_t)(d * d) * sizeof(double));
     for (int64_t i = 0; i < a->trials; i++) {
