@@ -753,8 +753,8 @@ TEST(sacd, description) {
     d.rate = 0.01;
     CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
     const vdi_sacd_desc *filled = vdi_sacd_get_desc(agent);
-    CHECK(filled->last_rate == 0.01 && filled->critic_rate > 0 && filled->target_entropy == -ACT &&
-          filled->has_target_entropy);
+    CHECK(filled->last_rate == 0.01 && filled->critic_rate == 0.04 &&
+          filled->target_entropy == -ACT && filled->has_target_entropy);
     vdi_sacd_destroy(agent);
 }
 
