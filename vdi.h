@@ -2749,6 +2749,24 @@ typedef struct vdi__kernels {
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LINALG_IMPLEMENTATION)
 
+/* ======== linalg/view.h ======== */
+/* linalg/view.h - a matrix in memory, as linalg's kernels are told of it */
+#ifndef VDI_LINALG_VIEW_H
+#define VDI_LINALG_VIEW_H
+
+/* Element (i,j) at data + i * row + j * column, in reals. */
+typedef struct vdi__matrix {
+    const void *data;
+    int64_t row, column;
+} vdi__matrix;
+/* The same to write to. */
+typedef struct vdi__target {
+    void *data;
+    int64_t row, column;
+} vdi__target;
+
+#endif /* VDI_LINALG_VIEW_H */
+
 /* ======== linalg/blocktri.h ======== */
 /* linalg/blocktri.h - symmetric positive definite block-tridiagonal matrices: the precision of a
  * Gaussian over time
@@ -2788,74 +2806,6 @@ typedef struct vdi__kernels {
  */
 #ifndef VDI_LINALG_BLOCKTRI_H
 #define VDI_LINALG_BLOCKTRI_H
-
-/* A request to the block algebra: out = C - A B (m,n), or T^{-1} (C - A B) with a unit lower
-   triangle T; k is the inner dimension. All strides are in reals; with lanes an element is a vector
-   over the trials of a group, and with rows the columns of C, B, out and scaled are one apart. */
-typedef struct vdi__bt_op {
-    bool rows;
-    int64_t m, n, k;
-    const void *c, *pre; /* C, or NULL for 0; a factor for each of its rows, or NULL */
-    int64_t cr, cc, pr;
-    const void *a, *b;
-    int64_t ar, ak, br, bc;
-    const void *tri; /* T(i,k) at tri + i * tr + k * tk, k < i; or NULL */
-    int64_t tr, tk;
-    void *out, *scaled; /* scaled: NULL, or receives out with each row times `post` */
-    const void *post;
-    int64_t outr, outc, scaledr, scaledc, qr;
-} vdi__bt_op;
-
-/* Factorise blocks t0..t1 of T. L and N: blocks of U' and N' (see the implementation); g: scratch
- * of two blocks, kept from call to call. */
-typedef struct vdi__bt_factor {
-    bool rows;
-    int64_t d, T, t0, t1;
-    const void *D, *E; /* rows: the trial's own */
-    void *L, *N, *g;
-} vdi__bt_factor;
-
-/* Vectors through a factor: y(t,i) at y + (t * d + i) * ys, n of them side by side (rows) or one
- * over the lanes (n = 1). */
-typedef struct vdi__bt_sweep {
-    bool rows;
-    int what;
-    int64_t d, T, n, ys;
-    const void *L, *N;
-    void *y, *root; /* root: scratch of d elements */
-} vdi__bt_sweep;
-enum { VDI__BT_FORWARD = 1, VDI__BT_BACKWARD = 2, VDI__BT_ROOT = 4 };
-typedef enum vdi__bt_kind {
-    VDI__BT_SUM,          /* scale (x + y) */
-    VDI__BT_SCALE,        /* scale x */
-    VDI__BT_PRODUCT,      /* x y */
-    VDI__BT_ROOT_ROWS,    /* x sqrt(y) */
-    VDI__BT_ROOT_DIVIDE,  /* x / sqrt(y) */
-    VDI__BT_ROOT_COLUMNS, /* Cholesky's L' from U' */
-    VDI__BT_UNIT,         /* a clean unit lower triangle */
-    VDI__BT_HALF          /* upper triangle with half the diagonal */
-} vdi__bt_kind;
-
-/* kernels, one per path: X(name, result, (arguments)) */
-#define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                           \
-    X(blocktri_op, void, (const vdi__bt_op *o))                                                   \
-    X(blocktri_factor, bool, (const vdi__bt_factor *f))                                           \
-    X(blocktri_sweep, void, (const vdi__bt_sweep *s))                                             \
-    X(blocktri_marginals, bool,                                                                   \
-      (int64_t d, int64_t T, const void *L, const void *N, void *S, void *O))                     \
-    X(blocktri_logs, void, (const void *L, int64_t d, int64_t T, double *sums))                   \
-    X(blocktri_pack, void,                                                                        \
-      (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst))              \
-    X(blocktri_unpack, void,                                                                      \
-      (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used, \
-       double scale))                                                                             \
-    X(blocktri_turn, void, (int64_t count, int64_t d, bool lower, const void *src, void *dst))    \
-    X(blocktri_add, void, (int64_t n, double scale, const void *src, void *dst))                  \
-    X(blocktri_matvec, void,                                                                      \
-      (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))               \
-    X(blocktri_map, void,                                                                         \
-      (vdi__bt_kind kind, bool rows, int64_t d, const void *x, int64_t xr, int64_t xc,            \
-       const void *y, int64_t yr, int64_t yc, double scale, void *out))
 
 /** Shape of a batch of block-tridiagonal systems. */
 typedef struct vdi_blocktri_desc {
@@ -2908,38 +2858,65 @@ VDI_API void vdi_blocktri_get_factor(const vdi_blocktri *bt, void *L, void *M);
 VDI_API void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const void *E, int64_t nrhs,
                                  const void *x, void *y);
 
-/* ---- reverse mode -------------------------------------------------------------------------------
- * For a scalar F of the outputs, given the cotangents of the outputs, these add the cotangents of
- * h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij dD_ij for a
- * symmetric dD), that of E_t is for the stored lower block (so it holds both places in which E_t
- * stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected inverse;
- * docs/guide/blocktri.md derives them. All need the factor of the very D, E whose cotangents they
- * add.
+/* ---- private: requests to the kernels ----------------------------------------------------------
+ * Strides are in reals. With rows, a matrix has its columns next to each other; with lanes, an
+ * element is a vector over the trials of a group, 64 bytes.
  */
-/** Bytes of scratch for the adjoints below. */
-VDI_API size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc);
-/** F through log det: ldbar (B). Adds to Dbar (B,T,d,d), Ebar (B,T-1,d,d). */
-VDI_API void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ldbar, void *work,
-                                         void *Dbar, void *Ebar);
-/** F through x = J^{-1} h: xbar (nrhs,B,T,d). Adds to hbar (nrhs,B,T,d), Dbar, Ebar; each may be
- * NULL. */
-VDI_API void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x,
-                                        const void *xbar, void *work, void *hbar, void *Dbar,
-                                        void *Ebar);
-/** F through z = L^{-T} eps: zbar (nrhs,B,T,d). Adds to epsbar, Dbar, Ebar; each may be NULL. */
-VDI_API void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z,
-                                         const void *zbar, void *work, void *epsbar, void *Dbar,
-                                         void *Ebar);
-/** F through S and O: Sbar (B,T,d,d) (any, its symmetric part counts), Obar (B,T-1,d,d) or NULL; S,
- * O as vdi_blocktri_marginals gave them.
- */
-VDI_API void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O,
-                                            const void *Sbar, const void *Obar, void *work,
-                                            void *Dbar, void *Ebar);
-/** F through L and M themselves (for functions of the factor that are not listed above). Adds to
- * Dbar, Ebar. */
-VDI_API void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lbar, const void *Mbar,
-                                         void *work, void *Dbar, void *Ebar);
+
+/* out = C - A B (m,n), or T^{-1} (C - A B) with a unit lower triangle T; k is the inner dimension.
+ * NULL: C is 0, there is no factor `pre` for each row of C, no T, no `scaled`, which receives out
+ * with each row times `post`. pre and post are columns. */
+typedef struct vdi__bt_op {
+    bool rows;
+    int64_t m, n, k;
+    const vdi__matrix *c, *pre, *a, *b, *tri, *post;
+    const vdi__target *out, *scaled;
+} vdi__bt_op;
+
+/* Blocks t0..t1 of T. L and N: blocks of U' and N' (blocktri_group.h); g: scratch of two blocks,
+ * kept from call to call. */
+typedef struct vdi__bt_factor {
+    bool rows;
+    int64_t d, T, t0, t1;
+    const void *D, *E; /* rows: the trial's own */
+    void *L, *N, *g;
+} vdi__bt_factor;
+
+/* Work on every element; those up to VDI__BT_TWO take two matrices. */
+typedef enum vdi__bt_kind {
+    VDI__BT_SUM,          /* scale (x + y) */
+    VDI__BT_PRODUCT,      /* x y */
+    VDI__BT_ROOT_ROWS,    /* x sqrt(y) */
+    VDI__BT_ROOT_DIVIDE,  /* x / sqrt(y) */
+    VDI__BT_ROOT_COLUMNS, /* Cholesky's L' from U' */
+    VDI__BT_TWO = VDI__BT_ROOT_COLUMNS,
+    VDI__BT_SCALE, /* scale x */
+    VDI__BT_UNIT,  /* a clean unit lower triangle */
+    VDI__BT_HALF   /* upper triangle with half the diagonal */
+} vdi__bt_kind;
+
+/* X(name, whose, result, (arguments)); see kernel/table.h */
+#define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                            \
+    X(blocktri_op, OWN, void, (const vdi__bt_op *o))                                               \
+    X(blocktri_pivots, OWN, bool, (const vdi__bt_op *o))                                           \
+    X(blocktri_chain, OWN, int, (const vdi__bt_factor *f))                                         \
+    X(blocktri_marginals, LENT, bool,                                                              \
+      (int64_t d, int64_t T, const void *L, const void *N, void *S, void *O))                      \
+    X(blocktri_logs, OWN, void, (const void *L, int64_t d, int64_t T, double *sums))               \
+    X(blocktri_pack, LENT, void,                                                                   \
+      (const void *src, int64_t stride, const int64_t *count, int64_t n, void *dst))               \
+    X(blocktri_unpack, LENT, void,                                                                 \
+      (const void *src, int64_t n, void *dst, int64_t stride, const int64_t *count, int64_t used,  \
+       double scale))                                                                              \
+    X(blocktri_transpose, LENT, void,                                                              \
+      (int64_t count, int64_t d, bool lower, const void *src, void *dst))                          \
+    X(blocktri_add, LENT, void, (int64_t n, double scale, const void *src, void *dst))             \
+    X(blocktri_matvec, OWN, void,                                                                  \
+      (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))                \
+    X(blocktri_root, LENT, void, (bool rows, int64_t d, const void *src, int64_t step, void *dst)) \
+    X(blocktri_map, OWN, void,                                                                     \
+      (vdi__bt_kind kind, bool rows, int64_t d, const vdi__matrix *x, const vdi__matrix *y,        \
+       double scale, void *out))
 
 #endif /* VDI_LINALG_BLOCKTRI_H */
 
@@ -2967,15 +2944,6 @@ VDI_API void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lba
  */
 #ifndef VDI_LINALG_DENSE_H
 #define VDI_LINALG_DENSE_H
-
-/* kernels, one per path: X(name, result, (arguments)) */
-#define VDI__LINALG_KERNELS_DENSE(X)                                                         \
-    X(cholesky, size_t, (size_t n, void *a, size_t lda, void *diag))                         \
-    X(trsm, void,                                                                            \
-      (size_t n, size_t m, const void *l, ptrdiff_t li, ptrdiff_t lp, void *b, ptrdiff_t br, \
-       ptrdiff_t bc))                                                                        \
-    X(rotate, void, (size_t n, void *x, void *y, double c, double s))                        \
-    X(rotate_both, void, (size_t n, void *a, size_t p, size_t q, double c, double s))
 
 /** A (n,n), lower triangle read: overwritten by L with A = L L', the upper triangle by 0.
  *  VDI_ERR_NOT_POSITIVE_DEFINITE names the pivot (a NaN or infinity in A ends so too); A is then
@@ -3010,23 +2978,44 @@ VDI_API void vdi_cholesky_inverse(vdi_dtype dtype, size_t n, const void *l, size
                                   size_t ldi);
 
 /** A = V diag(w) V' of a symmetric A (n,n), lower triangle read: w (n) rising, V (n,n) packed with
- * eigenvectors as columns, each with
- *  its largest entry positive. Jacobi, cyclic (Golub and Van Loan, 8.5). `work` holds n*n elements.
- *  VDI_ERR_NUMERIC if A is not finite (nothing is written then); VDI_NOT_CONVERGED, never seen,
- *  after 60 sweeps, with the results so far. */
+ * eigenvectors as columns, each with its largest entry positive. Jacobi, cyclic (Golub and Van
+ * Loan, 8.5). `work` holds n*n elements. VDI_ERR_NUMERIC if A is not finite (nothing is written
+ * then); VDI_NOT_CONVERGED, never seen, after 60 sweeps, with the results so far. */
 VDI_API VDI_NODISCARD vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t lda,
                                           void *w, void *v, void *work, vdi_error *err);
 /** A (m,n) = U diag(s) V': with r = min(m,n), U (m,r), s (r) falling, Vt (r,n), all packed; U and V
- * are orthogonal even where A has not
- *  full rank. One-sided Jacobi (de Rijk 1989): accurate for small s, down to 10^-17 (F32) or
- *  10^-145 (F64) of the largest, below which s is
- *  0. `work` holds vdi_svd_work(m,n) elements. VDI_ERR_NUMERIC if A is not finite;
- *     VDI_NOT_CONVERGED as in vdi_eigh. */
+ * are orthogonal even where A has not full rank. One-sided Jacobi (de Rijk 1989): accurate for
+ * small s, down to 10^-17 (F32) or 10^-145 (F64) of the largest, below which s is 0. `work` holds
+ * vdi_svd_work(m,n) elements. VDI_ERR_NUMERIC if A is not finite; VDI_NOT_CONVERGED as in
+ * vdi_eigh. */
 VDI_API VDI_NODISCARD vdi_status vdi_svd(vdi_dtype dtype, size_t m, size_t n, const void *a,
                                          size_t lda, void *u, void *s, void *vt, void *work,
                                          vdi_error *err);
 /** Elements of work for vdi_svd. */
 VDI_API size_t vdi_svd_work(size_t m, size_t n);
+
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
+/* One step of a triangular solve: `rows` (1 to 4) unknowns x_i, `done` above them finished, for
+ * `cols` columns. l: the triangle from the first unknown's row on. x: from row 0 on, columns 1
+ * apart; out takes the result. Without `inv` (reciprocal diagonal) the rows do not take each
+ * other. */
+typedef struct vdi__solve {
+    size_t rows, done, cols;
+    vdi__matrix l, x;
+    const void *inv;
+    vdi__target out;
+} vdi__solve;
+typedef void vdi__solve_fn(const vdi__solve *s);
+
+/* X(name, whose, result, (arguments)); see kernel/table.h */
+#define VDI__LINALG_KERNELS_DENSE(X)                                                             \
+    X(solve_step, OWN, void, (const vdi__solve *s))                                              \
+    X(cholesky, LENT, size_t, (vdi__solve_fn * step, size_t n, void *a, size_t lda, void *diag)) \
+    X(solve, LENT, void,                                                                         \
+      (vdi__solve_fn * step, size_t n, size_t cols, size_t width, const vdi__matrix *l, void *x, \
+       int64_t x_row))                                                                           \
+    X(rotate, LENT, void, (size_t n, void *x, void *y, double c, double s))
 
 #endif /* VDI_LINALG_DENSE_H */
 
@@ -3034,7 +3023,7 @@ VDI_API size_t vdi_svd_work(size_t m, size_t n);
 /* ======== linalg/kalman.h ======== */
 /* linalg/kalman.h - Kalman filter and Rauch-Tung-Striebel smoother for many trials at once
  *
- * Do this: see model/lds/lds.h, which prepares the arrays. The recursions are here because they are
+ * Do this: see model/lds/smooth.h, which prepares the arrays. The recursions are here because they are
  * linear algebra over lanes: one covariance sequence ("group") per SIMD lane, and under it as many
  * mean sequences as there are trials with those covariances.
  *
@@ -3062,35 +3051,46 @@ typedef struct vdi_kalman_desc {
     const int64_t *lengths; /**< (G), or NULL: all T */
 } vdi_kalman_desc;
 
-/* the request as the kernels see it */
-typedef struct vdi__kalman_args {
-    int64_t groups, nrhs, T, d;
-    const int64_t *lengths;
-    const void *A, *Q, *Q0, *W, *h, *c;
-    void *mp, *Pp, *mf, *Pf, *ll, *ms, *Ps, *Pc, *work;
-    int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
-} vdi__kalman_args;
-#define VDI__LINALG_KERNELS_KALMAN(X) \
-    X(kalman_filter, void, (vdi__kalman_args * a)) X(kalman_smooth, void, (vdi__kalman_args * a))
-
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
 VDI_API size_t vdi_kalman_worksize(const vdi_kalman_desc *desc);
 /** Filter. A, Q, Q0 (d,d); W (G,T,d,d); h, c (S,G,T,d), c_1 being the mean of z_1. Writes predicted
- * mp, filtered mf (S,G,T,d), their
- *  covariances Pp, Pf (G,T,d,d), and ll (S,G): the part of log p(y) that depends on z, that is log
- *  p(y) + (1/2) sum_t (n_t log 2 pi + log|R_t| + (y_t - b)' R_t^{-1} (y_t - b)).
- *  VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
+ * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and logdet (G): the sum over bins of
+ * log|Pp_t| - log|Pf_t|, which is what the observations add to the log determinant of the precision.
+ * VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A,
                                                    const void *Q, const void *Q0, const void *W,
                                                    const void *h, const void *c, void *work,
-                                                   void *mp, void *Pp, void *mf, void *Pf, void *ll,
-                                                   vdi_error *err);
+                                                   void *mp, void *Pp, void *mf, void *Pf,
+                                                   void *logdet, vdi_error *err);
 /** Smooth what vdi_kalman_filter left: ms (S,G,T,d), Ps (G,T,d,d), Pc (G,T-1,d,d) = Cov(z_{t+1},
  * z_t | y). */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A,
                                                    const void *mp, const void *Pp, const void *mf,
                                                    const void *Pf, void *work, void *ms, void *Ps,
                                                    void *Pc, vdi_error *err);
+
+/* ---- private: the kernels ----------------------------------------------------------------------
+ * Lane matrices: arrays of vectors, a group of trials per lane (kalman_body.h). Strides count
+ * vectors.
+ */
+#define VDI__LINALG_KERNELS_KALMAN(X)                                                             \
+    X(lanes, OWN, int64_t, (void))                                                                \
+    X(lanes_load, OWN, void,                                                                      \
+      (const void *from, int64_t count, int64_t step, int64_t n, const void *alive, int64_t d,    \
+       void *to))                                                                                 \
+    X(lanes_store, OWN, void,                                                                     \
+      (void *to, int64_t count, int64_t step, int64_t n, const void *alive, const void *v))       \
+    X(lanes_product, OWN, void,                                                                   \
+      (int64_t rows, int64_t cols, int64_t inner, const vdi__matrix *a, const vdi__matrix *b,     \
+       int sign, const void *base, void *c))                                                      \
+    X(lanes_cholesky, OWN, bool,                                                                  \
+      (int64_t d, void *a, const void *alive, void *product, void *good))                         \
+    X(lanes_solve, OWN, void, (int64_t d, int64_t cols, const void *l, bool transposed, void *x)) \
+    X(lanes_difference, OWN, void,                                                                \
+      (int64_t count, const void *a, const void *b, const void *alive, void *out))                \
+    X(lanes_mean, OWN, void,                                                                      \
+      (int64_t d, const void *a, const void *alive, const void *other, void *out))                \
+    X(lanes_twice, OWN, void, (int64_t T, const void *logs, void *out))
 
 #endif /* VDI_LINALG_KALMAN_H */
 
@@ -3101,17 +3101,71 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
 #ifndef VDI_LINALG_TABLE_H
 #define VDI_LINALG_TABLE_H
 
-/* X(name, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
+/* X(name, whose, result, (arguments)): each is VDI_PN(vdi__linalg_<name>) in a body */
 #define VDI__LINALG_KERNELS(X) \
     VDI__LINALG_KERNELS_DENSE(X) VDI__LINALG_KERNELS_BLOCKTRI(X) VDI__LINALG_KERNELS_KALMAN(X)
 
 typedef struct vdi__linalg_kernels {
-#define VDI__X(name, result, args) result(*name) args;
+#define VDI__X(name, whose, result, args) result(*name) args;
     VDI__LINALG_KERNELS(VDI__X)
 #undef VDI__X
 } vdi__linalg_kernels;
 
 #endif /* VDI_LINALG_TABLE_H */
+
+
+/* ======== linalg/blocktri_group.h ======== */
+/* linalg/blocktri_group.h - one group of trials of a block-tridiagonal batch, and block algebra on it
+ *
+ * Not for users: what blocktri.h and blocktri_adjoint.h are written in.
+ */
+#ifndef VDI_LINALG_BLOCKTRI_GROUP_H
+#define VDI_LINALG_BLOCKTRI_GROUP_H
+#endif
+
+
+/* ======== linalg/blocktri_adjoint.h ======== */
+/* linalg/blocktri_adjoint.h - reverse mode of the block-tridiagonal solver
+ *
+ * Do this:
+ *     void *work = malloc(vdi_blocktri_adjoint_worksize(&desc));
+ *     vdi_blocktri_logdet_adjoint(&bt, ldbar, work, Dbar, Ebar);   Dbar, Ebar += dF/dD, dF/dE
+ *
+ * For a scalar F of the outputs of blocktri.h, given the cotangents of the outputs, these add the
+ * cotangents of h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij
+ * dD_ij for a symmetric dD), that of E_t is for the stored lower block (so it holds both places in
+ * which E_t stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected
+ * inverse; docs/guide/blocktri.md derives them. All need the factor of the very D, E whose
+ * cotangents they add; without one they add nothing. What it does not do: derivatives of derivatives.
+ */
+#ifndef VDI_LINALG_BLOCKTRI_ADJOINT_H
+#define VDI_LINALG_BLOCKTRI_ADJOINT_H
+
+/** Bytes of scratch for the adjoints below. */
+VDI_API size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc);
+/** F through log det: ldbar (B). Adds to Dbar (B,T,d,d), Ebar (B,T-1,d,d). */
+VDI_API void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ldbar, void *work,
+                                         void *Dbar, void *Ebar);
+/** F through x = J^{-1} h: xbar (nrhs,B,T,d). Adds to hbar (nrhs,B,T,d), Dbar, Ebar; each may be
+ * NULL. */
+VDI_API void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *x,
+                                        const void *xbar, void *work, void *hbar, void *Dbar,
+                                        void *Ebar);
+/** F through z = L^{-T} eps: zbar (nrhs,B,T,d). Adds to epsbar, Dbar, Ebar; each may be NULL. */
+VDI_API void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, const void *z,
+                                         const void *zbar, void *work, void *epsbar, void *Dbar,
+                                         void *Ebar);
+/** F through S and O: Sbar (B,T,d,d) (any, its symmetric part counts), Obar (B,T-1,d,d) or NULL; S,
+ * O as vdi_blocktri_marginals gave them. */
+VDI_API void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O,
+                                            const void *Sbar, const void *Obar, void *work,
+                                            void *Dbar, void *Ebar);
+/** F through L and M themselves (for functions of the factor that are not listed above). Adds to
+ * Dbar, Ebar. */
+VDI_API void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lbar, const void *Mbar,
+                                         void *work, void *Dbar, void *Ebar);
+
+#endif /* VDI_LINALG_BLOCKTRI_ADJOINT_H */
 
 
 /* ======== linalg/quadrature.h ======== */
@@ -4274,6 +4328,18 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
 
+/* ======== model/lds/parameters.h ======== */
+/* model/lds/parameters.h - the parameters of lds and plds: how they lie in memory, what is checked
+ * of them, and what their states say
+ *
+ * Nothing public. A block of float64, matrix behind matrix, and as large a block for the step under
+ * way: what a step makes of them is looked at as a whole before any of it counts.
+ */
+#ifndef VDI_MODEL_LDS_PARAMETERS_H
+#define VDI_MODEL_LDS_PARAMETERS_H
+#endif /* VDI_MODEL_LDS_PARAMETERS_H */
+
+
 /* ======== model/lds/series.h ======== */
 /* model/lds/series.h - observations of trials as every time-series model here takes them: an array
  * (trials,T,n) or (T,n), beside it inputs, offsets and the lengths of ragged trials
@@ -4285,9 +4351,83 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #endif /* VDI_MODEL_LDS_SERIES_H */
 
 
+/* ======== model/lds/regression.h ======== */
+/* model/lds/regression.h - linear regression from sums of products, as the M-steps of lds and plds
+ * do it, and covariances with no eigenvalue below a floor
+ *
+ *     theta = argmin sum |y - theta x|^2    from  yy = sum y y', yx = sum y x', xx = sum x x'
+ *     V     = (yy - theta yx' - yx theta' + theta xx theta') / count
+ *
+ * Nothing public. Some columns of theta may stay as they are: they move to the left-hand side. The
+ * sums may be about the means of x and y, which are then given beside them: where the means are large
+ * (latents at 1e8 that move by 1), sums about 0 hold no digit of what moves. Without a constant term
+ * the means are one more pair (x, y), count times over; a reflection that puts x on the first axis
+ * keeps its square, which may be 1e16 times the rest, in one element.
+ */
+#ifndef VDI_MODEL_LDS_REGRESSION_H
+#define VDI_MODEL_LDS_REGRESSION_H
+#endif /* VDI_MODEL_LDS_REGRESSION_H */
+
+
+/* ======== model/lds/principal.h ======== */
+/* model/lds/principal.h - principal components by subspace iteration: where EM starts in lds and
+ * plds
+ *
+ * Nothing public. Thirty passes of V <- orth(Y'Y V) from random columns: a start needs no more
+ * digits than that.
+ */
+#ifndef VDI_MODEL_LDS_PRINCIPAL_H
+#define VDI_MODEL_LDS_PRINCIPAL_H
+#endif /* VDI_MODEL_LDS_PRINCIPAL_H */
+
+
+/* ======== model/lds/chain.h ======== */
+/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM learns
+ * it
+ *
+ *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q)
+ *
+ * Public are only the names of the parameters. Both models bring posterior moments of z
+ * (vdi__chain_moments) and get A, B, Q, x0, Q0 in closed form. With x_t = (z_{t-1}, u_t), sums over
+ * t > 1, means over trials:
+ *
+ *     (A, B) = S_zx S_xx^{-1},   Q = (S_zz - (A,B) S_zx' - S_zx (A,B)' + (A,B) S_xx (A,B)') / steps
+ *     x0 = mean of E z_1,        Q0 = mean of E (z_1 - x0)(z_1 - x0)'
+ */
+#ifndef VDI_MODEL_LDS_CHAIN_H
+#define VDI_MODEL_LDS_CHAIN_H
+
+/** Parameters, as bits of vdi_lds_desc.freeze and vdi_plds_desc.freeze. */
+enum {
+    VDI_LDS_A = 1,
+    VDI_LDS_B = 2,
+    VDI_LDS_Q = 4,
+    VDI_LDS_C = 8,
+    VDI_LDS_D = 16,
+    VDI_LDS_BIAS = 32,
+    VDI_LDS_R = 64,
+    VDI_LDS_X0 = 128,
+    VDI_LDS_Q0 = 256
+};
+#endif /* VDI_MODEL_LDS_CHAIN_H */
+
+
+/* ======== model/lds/lanes.h ======== */
+/* model/lds/lanes.h - which trials share a covariance sequence, and which bins a set of observed
+ * channels
+ *
+ * Nothing public. The covariances of a posterior depend on a trial's length and on what is missing,
+ * not on the values. Trials with the same length and the same missing values share one covariance
+ * sequence (a "lane"); with a full R, bins with the same observed channels share one factor of R (a
+ * "pattern").
+ */
+#ifndef VDI_MODEL_LDS_LANES_H
+#define VDI_MODEL_LDS_LANES_H
+#endif /* VDI_MODEL_LDS_LANES_H */
+
+
 /* ======== model/lds/lds.h ======== */
-/* model/lds/lds.h - the linear dynamical system: exact smoothing and log likelihood; learning is in
- * lds_em.h, drawing and forecasting in lds_sample.h
+/* model/lds/lds.h - the linear dynamical system: the model and its observations
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q),   y_t = C z_t + D u_t + b + N(0,R)
  *
@@ -4307,11 +4447,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
  *     out.ms = means;                                    (trials,T,d)
  *     vdi_lds_smooth(lds, data, &out, &err);
  *
+ * Posterior moments and log p(y) are in smooth.h, learning in em.h and its start in start.h,
+ * drawing and forecasting in sample.h.
  * Everything is float64: this model is the exact one that the others are held against. Trials may
- * be ragged (`lengths`), and any single value may be missing. Trials with the same length and the
- * same missing values share one covariance sequence (a "lane"); all lanes go through the same
- * batched kernels. T = 1 works. Two routes lead to the moments and are tested against each other:
- * the block-tridiagonal solver (default) and the Kalman filter with RTS smoother.
+ * be ragged (`lengths`), and any single value may be missing. T = 1 works.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
  * they were. Threads: one object per thread, or data_desc.pool. Source of the formulas:
  * docs/guide/lds.md.
@@ -4320,31 +4459,19 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #ifndef VDI_MODEL_LDS_LDS_H
 #define VDI_MODEL_LDS_LDS_H
 
-/** Parameters, as bits of vdi_lds_desc.freeze. */
-enum {
-    VDI_LDS_A = 1,
-    VDI_LDS_B = 2,
-    VDI_LDS_Q = 4,
-    VDI_LDS_C = 8,
-    VDI_LDS_D = 16,
-    VDI_LDS_BIAS = 32,
-    VDI_LDS_R = 64,
-    VDI_LDS_X0 = 128,
-    VDI_LDS_Q0 = 256
-};
 /** How many parameters there are. */
 #define VDI_LDS_PARAMS 9
 
-/** Description of a model; zero is the default where one is named. */
+/** Description of a model; zero is the default of each field (vdi_lds_desc_fields). */
 typedef struct vdi_lds_desc {
-    int64_t d;               /**< latent dimension, >= 1 */
-    int64_t n;               /**< observed channels, >= 1 */
+    int64_t d;               /**< latent dimension */
+    int64_t n;               /**< observed channels */
     int64_t inputs;          /**< entries of u_t; 0: none */
     bool diagonal_r;         /**< R diagonal (factor analysis in time) instead of full */
     unsigned freeze;         /**< VDI_LDS_* bits of parameters that EM leaves alone */
     double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: 1e-6 of the
                                   data's mean channel variance */
-    double q_floor;          /**< likewise of Q and Q0; 0: 1e-6 */
+    double q_floor;          /**< likewise of Q and Q0 */
     double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: no bound */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
@@ -4366,6 +4493,7 @@ typedef struct vdi_lds {
     double *update; /* the parameters of the step under way, same layout */
     size_t param_count, block_size;
     vdi_named_tensor tensors[VDI_LDS_PARAMS];
+    vdi_meta_list *meta; /* of vdi_lds_state */
 } vdi_lds;
 
 /** Observations for one model. */
@@ -4377,26 +4505,19 @@ typedef struct vdi_lds_data_desc {
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_lds_data_desc;
 
-/** Observations taken in, with all scratch memory that the model needs for them. */
+/** Observations taken in, with all scratch memory that the model needs for them: opaque. */
 typedef struct vdi_lds_data vdi_lds_data;
 
-/** Where vdi_lds_smooth writes; NULL members are not computed. Means are (trials,T,d), covariances
- * (lanes,T,d,d): lane
- *  vdi_lds_data_lane(data, trial) is that trial's. Asking for filter moments runs the Kalman filter
- *  as well. */
-typedef struct vdi_lds_moments {
-    double *mp, *Pp; /**< predicted: E and Cov of z_t given y_1..y_{t-1} */
-    double *mf, *Pf; /**< filtered: given y_1..y_t */
-    double *ms, *Ps; /**< smoothed: given all */
-    double *Pc;      /**< (lanes,T-1,d,d): Cov(z_{t+1}, z_t | y) */
-    double *ll;      /**< (trials): log p(y), nats, all constants included */
-    bool kalman;     /**< smooth by Kalman and RTS instead of the block-tridiagonal solver */
-} vdi_lds_moments;
-
+/** Name, default, range and help of each field of a description. */
+VDI_API const vdi_fields *vdi_lds_desc_fields(void);
 /** The description with defaults filled in. */
 VDI_API vdi_lds_desc vdi_lds_desc_defaults(const vdi_lds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err);
+/** The description of the model whose metadata these are (vdi_lds_state); allocator and logger stay
+ * as they are. VDI_ERR_FORMAT names the key that is missing or wrong. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_desc_from_meta(vdi_lds_desc *desc, const vdi_meta *meta,
+                                                        int64_t count, vdi_error *err);
 /** Make a model: A = 0.95 I, Q = (1 - 0.95^2) I, R = Q0 = I, the rest 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out,
                                                 vdi_error *err);
@@ -4404,10 +4525,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_ld
 VDI_API void vdi_lds_destroy(vdi_lds *lds);
 /** Are all parameters finite and Q, Q0, R positive definite? The message says which is not. */
 VDI_API vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err);
-/** The parameters as named tensors (A B Q C D b R x0 Q0; B and D only with inputs), views into the
- * model. */
+/** The parameters as named tensors (A B Q C D b R x0 Q0; B and D have no entries without inputs),
+ * views into the model, and as metadata the description. */
 VDI_API vdi_state vdi_lds_state(vdi_lds *lds);
 
+/** VDI_OK, or what does not fit the model: VDI_ERR_SHAPE, VDI_ERR_ARGUMENT. */
+VDI_API vdi_status vdi_lds_data_desc_check(const vdi_lds *lds, const vdi_lds_data_desc *desc,
+                                           vdi_error *err);
 /** Take in observations: checks them, finds which trials share covariances, allocates all scratch.
  * The tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_data_create(const vdi_lds *lds,
@@ -4417,12 +4541,55 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_data_create(const vdi_lds *lds,
 VDI_API void vdi_lds_data_destroy(vdi_lds_data *data);
 VDI_API int64_t vdi_lds_data_trials(const vdi_lds_data *data);
 VDI_API int64_t vdi_lds_data_bins(const vdi_lds_data *data);
-/** Distinct covariance sequences, and which of them trial i has. */
+/** Distinct covariance sequences ("lanes"), and which of them trial i has. */
 VDI_API int64_t vdi_lds_data_lanes(const vdi_lds_data *data);
 VDI_API int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial);
 /** Bins with at least one observed value, summed over trials: what a log likelihood per bin divides
  * by. */
 VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
+
+#endif /* VDI_MODEL_LDS_LDS_H */
+
+
+/* ======== model/lds/data.h ======== */
+/* model/lds/data.h - observations in the form that lds works with, and all scratch memory of its
+ * steps; declared in lds.h
+ *
+ * Values are float64, centred channel by channel; what is missing, or behind a trial's end, is 0.
+ */
+#ifndef VDI_MODEL_LDS_DATA_H
+#define VDI_MODEL_LDS_DATA_H
+#endif /* VDI_MODEL_LDS_DATA_H */
+
+
+/* ======== model/lds/smooth.h ======== */
+/* model/lds/smooth.h - the exact posterior of a linear dynamical system's latents, and log p(y)
+ *
+ * Do this:
+ *     vdi_lds_moments out = {0};
+ *     out.ms = means;                                    (trials,T,d)
+ *     vdi_lds_smooth(lds, data, &out, &err);
+ *     vdi_lds_log_likelihood(lds, data, NULL, &log_likelihood, &err);
+ *
+ * Two routes lead to the moments and are tested against each other: the block-tridiagonal solver
+ * (default) and the Kalman filter with RTS smoother. Trials that share covariances (lanes.h) share
+ * one sequence; all lanes go through the same batched kernels.
+ * Memory: none is allocated. Source of the formulas: docs/guide/lds.md.
+ */
+#ifndef VDI_MODEL_LDS_SMOOTH_H
+#define VDI_MODEL_LDS_SMOOTH_H
+
+/** Where vdi_lds_smooth writes; NULL members are not computed. Means are (trials,T,d), covariances
+ * (lanes,T,d,d): vdi_lds_data_lane(data, trial) is that trial's. Asking for filter moments runs the
+ * Kalman filter as well. */
+typedef struct vdi_lds_moments {
+    double *mp, *Pp; /**< predicted: E and Cov of z_t given y_1..y_{t-1} */
+    double *mf, *Pf; /**< filtered: given y_1..y_t */
+    double *ms, *Ps; /**< smoothed: given all */
+    double *Pc;      /**< (lanes,T-1,d,d): Cov(z_{t+1}, z_t | y) */
+    double *ll;      /**< (trials): log p(y), nats, all constants included */
+    bool kalman;     /**< smooth by Kalman and RTS instead of the block-tridiagonal solver */
+} vdi_lds_moments;
 
 /** Posterior moments of the latents. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
@@ -4430,7 +4597,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data
 /** log p(y) of each trial into ll (trials) (may be NULL), and its sum. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *data,
                                                         double *ll, double *sum, vdi_error *err);
-#endif /* VDI_MODEL_LDS_LDS_H */
+
+#endif /* VDI_MODEL_LDS_SMOOTH_H */
 
 
 /* ======== model/lds/em.h ======== */
@@ -4453,22 +4621,39 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
+ * Memory: none is allocated.
  * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/guide/lds.md for the rest.
  */
 #ifndef VDI_MODEL_LDS_EM_H
 #define VDI_MODEL_LDS_EM_H
 
-/** A start for EM: principal components of y (subspace iteration from `seed`; missing values count
- * as the channel's mean), dynamics by
- *  regressing their scores on the bin before. Leaves frozen parameters alone. */
-VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
-                                              vdi_error *err);
 /** One step of EM. `log_likelihood` (may be NULL) receives the sum of log p(y) under the parameters
  * before the step. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data,
                                                  double *log_likelihood, vdi_error *err);
 
 #endif /* VDI_MODEL_LDS_EM_H */
+
+
+/* ======== model/lds/start.h ======== */
+/* model/lds/start.h - where EM begins: a linear dynamical system from principal components
+ *
+ * Do this:
+ *     vdi_lds_init(lds, data, 1, &err);                  seed 1
+ *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
+ *
+ * Memory: none is allocated.
+ */
+#ifndef VDI_MODEL_LDS_START_H
+#define VDI_MODEL_LDS_START_H
+
+/** A start for EM: principal components of y (subspace iteration from `seed`; missing values count
+ * as the channel's mean), dynamics by regressing their scores on the bin before. Leaves frozen
+ * parameters alone. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
+                                              vdi_error *err);
+
+#endif /* VDI_MODEL_LDS_START_H */
 
 
 /* ======== model/lds/sample.h ======== */
@@ -4486,22 +4671,21 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 #define VDI_MODEL_LDS_SAMPLE_H
 
 /** z (S,trials,T,d): joint samples from the posterior of the latents, 0 behind a trial's length
- * (simulation smoother: z = mean + L^{-T} eps).
- *  Trial i of sample s draws from stream s * trials + i of `seed`. */
+ * (simulation smoother: z = mean + L^{-T} eps). Trial i of sample s draws from stream s * trials + i
+ * of `seed`. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data,
                                                 int64_t samples, uint64_t seed, double *z,
                                                 vdi_error *err);
 /** What comes after each trial's last bin: z_mean (trials,H,d), z_cov (trials,H,d,d), y_mean
- * (trials,H,n), y_cov (trials,H,n,n); NULL: not
- *  wanted. u (trials,H,inputs), NULL: inputs are 0. A trial of length 0 is forecast from the prior
- *  of z_1. */
+ * (trials,H,n), y_cov (trials,H,n,n); NULL: not wanted. u (trials,H,inputs), NULL: inputs are 0. A
+ * trial of length 0 is forecast from the prior of z_1. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data,
                                                   int64_t horizon, const double *u, double *z_mean,
                                                   double *z_cov, double *y_mean, double *y_cov,
                                                   vdi_error *err);
 /** Draw from the model: z (trials,T,d), y (trials,T,n); either may be NULL. u (trials,T,inputs),
- * NULL: inputs are 0. Trial i uses
- *  stream i of `seed`. `work` holds vdi_lds_simulate_work(lds) doubles. */
+ * NULL: inputs are 0. Trial i uses stream i of `seed`. `work` holds vdi_lds_simulate_work(lds)
+ * doubles. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t trials,
                                                   int64_t T, const double *u, double *work,
                                                   double *z, double *y, vdi_error *err);
@@ -4513,8 +4697,7 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
 #if !defined(VDI_STATIC) || defined(VDI_PLDS_IMPLEMENTATION)
 
 /* ======== model/plds/plds.h ======== */
-/* model/plds/plds.h - the Poisson linear dynamical system: the model and its counts; the posterior
- * is in plds_posterior.h, learning in plds_em.h, log p(y) and predictions are in plds_predict.h
+/* model/plds/plds.h - the Poisson linear dynamical system: the model and its counts
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + N(0,Q),   y_t ~ Poisson(width exp(C z_t + b + offset_t))
  *
@@ -4534,6 +4717,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
  *     out.mean = means;                                  (trials,T,d)
  *     vdi_plds_infer(plds, counts, &out, &err);
  *
+ * The posterior and its bound are in posterior.h, learning in em.h and its start in start.h, log
+ * p(y) and drawing in sample.h, predictions in predict.h.
  * Everything is float64. Trials may be ragged (`lengths`), any single count may be missing; trials
  * go through the solver in groups of eight, one per SIMD lane. All log likelihoods and bounds are
  * in nats and include log y!.
@@ -4552,20 +4737,20 @@ typedef enum vdi_plds_method {
                           may lower the bound */
 } vdi_plds_method;
 
-/** Description of a model; zero is the default where one is named. */
+/** Description of a model; zero is the default of each field (vdi_plds_desc_fields). */
 typedef struct vdi_plds_desc {
-    int64_t d;               /**< latent dimension, 1 to 64 */
-    int64_t n;               /**< neurons, >= 1 */
+    int64_t d;               /**< latent dimension */
+    int64_t n;               /**< neurons */
     vdi_plds_method method;  /**< default VDI_PLDS_VB */
     unsigned freeze;         /**< VDI_LDS_* bits (A, Q, C, BIAS, X0, Q0) of parameters that EM
                                   leaves alone */
-    double ridge;            /**< EM's penalty ridge/2 |C|^2, nats; 0: 0.1 */
-    bool no_ridge;           /**< no penalty at all */
-    double q_floor;          /**< EM keeps the eigenvalues of Q and Q0 at or above this; 0: 1e-6 */
-    double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: 0.9995 */
+    double ridge;            /**< EM's penalty ridge/2 |C|^2, nats */
+    bool has_ridge;          /**< take `ridge` as it stands: 0 is no penalty */
+    double q_floor;          /**< EM keeps the eigenvalues of Q and Q0 at or above this */
+    double max_radius;       /**< EM keeps A's spectral radius at or below this */
     int32_t e_steps;         /**< natural-gradient steps per EM step from the posterior of the step
-                                  before; 0: 3 */
-    int32_t m_steps;         /**< Newton steps for C and b per EM step; 0: 2 */
+                                  before */
+    int32_t m_steps;         /**< Newton steps for C and b per EM step */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
 } vdi_plds_desc;
@@ -4586,6 +4771,7 @@ typedef struct vdi_plds {
     double *update; /* the parameters of the step under way, same layout */
     size_t param_count, block_size;
     vdi_named_tensor tensors[VDI_PLDS_PARAMS];
+    vdi_meta_list *meta; /* of vdi_plds_state */
 } vdi_plds;
 
 /** Counts for one model. */
@@ -4601,13 +4787,19 @@ typedef struct vdi_plds_data_desc {
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_plds_data_desc;
 
-/** Observations taken in, with all scratch memory that the model needs for them. */
+/** Observations taken in, with all scratch memory that the model needs for them: opaque. */
 typedef struct vdi_plds_data vdi_plds_data;
 
+/** Name, default, range and help of each field of a description. */
+VDI_API const vdi_fields *vdi_plds_desc_fields(void);
 /** The description with defaults filled in. */
 VDI_API vdi_plds_desc vdi_plds_desc_defaults(const vdi_plds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *err);
+/** The description of the model whose metadata these are (vdi_plds_state); allocator and logger
+ * stay as they are. VDI_ERR_FORMAT names the key that is missing or wrong. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_desc_from_meta(vdi_plds_desc *desc, const vdi_meta *meta,
+                                                         int64_t count, vdi_error *err);
 /** Make a model: A = 0.95 I, Q = (1 - 0.95^2) I, Q0 = I, the rest 0. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out,
                                                  vdi_error *err);
@@ -4615,9 +4807,15 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_
 VDI_API void vdi_plds_destroy(vdi_plds *plds);
 /** Are all parameters finite and Q, Q0 positive definite? The message says which is not. */
 VDI_API vdi_status vdi_plds_check(const vdi_plds *plds, vdi_error *err);
-/** The parameters as named tensors (A Q C b x0 Q0), views into the model. */
+/** The parameters as named tensors (A Q C b x0 Q0), views into the model, and as metadata the
+ * description. */
 VDI_API vdi_state vdi_plds_state(vdi_plds *plds);
 
+/** Name, default, range and help of the numbers in a description of data. */
+VDI_API const vdi_fields *vdi_plds_data_desc_fields(void);
+/** VDI_OK, or what does not fit the model: VDI_ERR_SHAPE, VDI_ERR_ARGUMENT. */
+VDI_API vdi_status vdi_plds_data_desc_check(const vdi_plds *plds, const vdi_plds_data_desc *desc,
+                                            vdi_error *err);
 /** Take in counts: checks them and allocates all scratch. The tensors are copied. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_data_create(const vdi_plds *plds,
                                                       const vdi_plds_data_desc *desc,
@@ -4633,6 +4831,37 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
 
 #endif /* VDI_MODEL_PLDS_PLDS_H */
+
+
+/* ======== model/plds/data.h ======== */
+/* model/plds/data.h - counts in the form that plds works with, and all scratch memory of its steps;
+ * declared in plds.h
+ *
+ * Counts are float64; a count that is missing, or behind a trial's end, is 0 and has a log exposure
+ * of -1e300: its rate is exactly 0, and it enters nothing.
+ */
+#ifndef VDI_MODEL_PLDS_DATA_H
+#define VDI_MODEL_PLDS_DATA_H
+
+#endif /* VDI_MODEL_PLDS_DATA_H */
+
+
+/* ======== model/plds/fit.h ======== */
+/* model/plds/fit.h - the best Gaussian over the latents of up to eight trials
+ *
+ * Nothing public. With rates r_tn = E exp(c_n'z_t + b_n) under q = N(m, J^{-1}), J = the prior's
+ * precision and one block C' diag(r_t) C a bin (the "site" of the bin), the bound is
+ *
+ *     ELBO = sum y (C m + b) - r - log y!  - 1/2 E(z'Pz - 2 h'z + x0'Q0^{-1}x0)
+ *            - 1/2 (log|Q0| + (T-1) log|Q| + log|J|) + T d / 2,        h = Q0^{-1} x0 in bin 1
+ *
+ * with P the prior's precision. It is climbed by natural-gradient steps (vdi__plds_ascend); the
+ * mode, where a search begins and which is the Laplace method's own, by Newton's method
+ * (vdi__plds_mode).
+ */
+#ifndef VDI_MODEL_PLDS_FIT_H
+#define VDI_MODEL_PLDS_FIT_H
+#endif /* VDI_MODEL_PLDS_FIT_H */
 
 
 /* ======== model/plds/posterior.h ======== */
@@ -4690,7 +4919,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_da
  *     vdi_plds_elbo(plds, counts, NULL, &elbo, &err);
  *
  * A step is: a few natural-gradient steps of the posterior, from where the last step left it; then
- * A, Q, x0, Q0 in closed form (lds_em.h), and C, b neuron by neuron with a few Newton steps on the
+ * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on the
  * expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
  * expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2
  * sum |C|^2, ever falls (beyond rounding). So the ridge keeps C from running away where there are
@@ -4707,11 +4936,6 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_da
 #ifndef VDI_MODEL_PLDS_EM_H
 #define VDI_MODEL_PLDS_EM_H
 
-/** A start for EM: principal components of the logarithm of smoothed counts (Gaussian kernel,
- * standard deviation 3 bins; subspace iteration from `seed`), A = 0.95 I, Q = (1 - 0.95^2) I, x0 =
- * 0, Q0 = I. Leaves frozen parameters alone. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t seed,
-                                               vdi_error *err);
 /** One step of EM. `elbo` (may be NULL) receives the sum over trials of the bound under the
  * parameters before the step. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo,
@@ -4722,13 +4946,64 @@ VDI_API double vdi_plds_penalty(const vdi_plds *plds);
 #endif /* VDI_MODEL_PLDS_EM_H */
 
 
-/* ======== model/plds/predict.h ======== */
-/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see:
- * log p(y) by importance sampling, leave-one-neuron-out and one-step-ahead predictions; and drawing
- * from the model
+/* ======== model/plds/start.h ======== */
+/* model/plds/start.h - where EM begins: a Poisson linear dynamical system from principal components
+ *
+ * Do this:
+ *     vdi_plds_init(plds, counts, 1, &err);              seed 1
+ *     vdi_plds_em_step(plds, counts, &elbo, &err);
+ *
+ * Memory: none is allocated.
+ */
+#ifndef VDI_MODEL_PLDS_START_H
+#define VDI_MODEL_PLDS_START_H
+
+/** A start for EM: principal components of the logarithm of smoothed counts (Gaussian kernel,
+ * standard deviation 3 bins; subspace iteration from `seed`), A = 0.95 I, Q = (1 - 0.95^2) I, x0 =
+ * 0, Q0 = I. Leaves frozen parameters alone. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t seed,
+                                               vdi_error *err);
+#endif /* VDI_MODEL_PLDS_START_H */
+
+
+/* ======== model/plds/sample.h ======== */
+/* model/plds/sample.h - log p(y) of a Poisson linear dynamical system by importance sampling, and
+ * drawing from the model
  *
  * Do this:
  *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples, seed 1
+ *     vdi_plds_simulate(plds, 1, trials, T, 0, NULL, work, z, NULL, y, &err);  data of seed 1
+ *
+ * Memory: none is allocated. Threads: data_desc.pool.
+ */
+#ifndef VDI_MODEL_PLDS_SAMPLE_H
+#define VDI_MODEL_PLDS_SAMPLE_H
+
+/** log p(y) of each trial by importance sampling from the best Gaussian (of the Laplace one, if
+ * that is the model's method): ll (trials), an estimate that is too low on average, by about half
+ * the variance of the weights over `samples`; ess (trials): effective samples, (sum w)^2 / sum w^2.
+ * Either may be NULL, and so may *sum. Sample s of trial i draws from stream s * trials + i of
+ * `seed`. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data,
+                                                         int64_t samples, uint64_t seed, double *ll,
+                                                         double *ess, double *sum, vdi_error *err);
+/** Draw from the model: z (trials,T,d), rate (trials,T,n) (expected counts), y (trials,T,n); each
+ * may be NULL but z. offset (trials,T,n) or NULL; width 0: 1. Trial i uses stream i of `seed`, its
+ * counts stream 2^32 + i. `work` holds vdi_plds_simulate_work(plds) doubles. */
+VDI_API VDI_NODISCARD vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed,
+                                                   int64_t trials, int64_t T, double width,
+                                                   const double *offset, double *work, double *z,
+                                                   double *rate, double *y, vdi_error *err);
+VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
+
+#endif /* VDI_MODEL_PLDS_SAMPLE_H */
+
+
+/* ======== model/plds/predict.h ======== */
+/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see:
+ * leave-one-neuron-out and one-step-ahead predictions
+ *
+ * Do this:
  *     vdi_plds_prediction out = {0};
  *     out.log_p = log_p;                                                       (trials,T,n)
  *     vdi_plds_predict(plds, counts, VDI_PLDS_LEAVE_ONE_OUT, &out, &err);
@@ -4760,31 +5035,17 @@ typedef struct vdi_plds_prediction {
     double *rate;     /**< exp(mean): the median rate, expected counts per bin */
     double *log_p;    /**< log probability of the count under the predictive distribution, nats, log
                            y! included; NaN where it is missing */
-    int nodes;        /**< of the quadrature; 0: 24 */
+    int32_t nodes;    /**< of the quadrature; 0: 24 */
     int64_t window;   /**< one step ahead: the last so many bins are fitted together, what is older
                            is kept as it was; 0: 16 */
 } vdi_plds_prediction;
 
-/** log p(y) of each trial by importance sampling from the best Gaussian (of the Laplace one, if
- * that is the model's method): ll (trials), an estimate that is too low on average, by about half
- * the variance of the weights over `samples`; ess (trials): effective samples, (sum w)^2 / sum w^2.
- * Either may be NULL, and so may *sum. Sample s of trial i draws from stream s * trials + i of
- * `seed`. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data *data,
-                                                         int64_t samples, uint64_t seed, double *ll,
-                                                         double *ess, double *sum, vdi_error *err);
+/** Name, default, range and help of the numbers in a vdi_plds_prediction. */
+VDI_API const vdi_fields *vdi_plds_prediction_fields(void);
 /** Predict every count from others. Does not use or touch the posterior that the data carry. */
 VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data,
                                                   vdi_plds_task task,
                                                   const vdi_plds_prediction *out, vdi_error *err);
-/** Draw from the model: z (trials,T,d), rate (trials,T,n) (expected counts), y (trials,T,n); each
- * may be NULL but z. offset (trials,T,n) or NULL; width 0: 1. Trial i uses stream i of `seed`, its
- * counts stream 2^32 + i. `work` holds vdi_plds_simulate_work(plds) doubles. */
-VDI_API VDI_NODISCARD vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed,
-                                                   int64_t trials, int64_t T, double width,
-                                                   const double *offset, double *work, double *z,
-                                                   double *rate, double *y, vdi_error *err);
-VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 
 #endif /* VDI_MODEL_PLDS_PREDICT_H */
 
@@ -10613,65 +10874,6 @@ VDI__DEF vdi_status vdi_meta_put_real(vdi_meta_list *list, const char *key, doub
     (void)vdi_text_double(number, value, 0);
     return vdi_meta_put_text(list, key, number);
 }
-
-/* ---- a model's parameters -----------------------------------------------------------------------
- * A block of float64, matrix behind matrix, and as large a block for the step under way: what a
- * step makes of them is looked at as a whole before any of it counts. */
-
-typedef struct vdi__block_row {
-    const char *name;
-    double **at;        /* the model's pointer to it */
-    int64_t rows, cols; /* cols -1: a vector */
-} vdi__block_row;
-
-/* Lay the rows out from `base` on (NULL: only count), and name them in `tensors` (or NULL). How
- * many numbers. */
-VDI__FN size_t vdi__block_layout(const vdi__block_row *row, int count, double *base,
-                                 vdi_named_tensor *tensors) {
-    size_t at = 0;
-    for (int i = 0; i < count; i++) {
-        const bool vector = row[i].cols < 0;
-        if (base) *row[i].at = base + at;
-        if (base && tensors) {
-            tensors[i].name = row[i].name;
-            tensors[i].tensor = vector
-                                    ? vdi_tensor_1d(base + at, VDI_F64, row[i].rows)
-                                    : vdi_tensor_2d(base + at, VDI_F64, row[i].rows, row[i].cols);
-        }
-        at += (size_t)(row[i].rows * (vector ? 1 : row[i].cols));
-    }
-    return at;
-}
-
-/* Memory for a model of `head` bytes and both its blocks of `count` numbers, all 0; *size bytes.
- * NULL: there is none. */
-VDI__FN void *vdi__block_create(const vdi_allocator *a, size_t head, size_t count, size_t *size,
-                                double **base, double **update, const char *where, vdi_error *err) {
-    head = vdi_align_size(head);
-    *size = vdi_add_size(head, vdi_mul_size(2 * sizeof(double), count));
-    char *p = *size == SIZE_MAX ? NULL : (char *)vdi_alloc(a, *size);
-    if (!p) {
-        (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", *size);
-        return NULL;
-    }
-    memset(p, 0, *size);
-    *base = (double *)(void *)(p + head);
-    *update = *base + count;
-    return p;
-}
-
-/* The update becomes the parameters, if all of it is finite. */
-VDI__FN vdi_status vdi__block_commit(size_t count, const double *update, double *values,
-                                     const char *where, vdi_error *err) {
-    for (size_t i = 0; i < count; i++) {
-        if (!(fabs(update[i]) < HUGE_VAL)) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
-                                 "the step would make a parameter %g; it was undone", update[i]);
-        }
-    }
-    memcpy(values, update, count * sizeof *values);
-    return VDI_OK;
-}
 #endif
 
 /* ======== core/field.h, implementation ======== */
@@ -11786,6 +11988,19 @@ VDI__INLINE double vdi__rounded_f64(double x) {
     return y;
 }
 #endif
+
+/* n reals of `size` bytes that lie `from_step` and `to_step` reals apart */
+VDI__FN void vdi__copy_strided(size_t size, size_t n, const void *from, int64_t from_step, void *to,
+                               int64_t to_step) {
+    if (size == sizeof(float)) {
+        for (int64_t i = 0; i < (int64_t)n; i++)
+            ((float *)to)[i * to_step] = ((const float *)from)[i * from_step];
+    } else {
+        for (int64_t i = 0; i < (int64_t)n; i++)
+            ((double *)to)[i * to_step] = ((const double *)from)[i * from_step];
+    }
+}
+
 VDI__INLINE int32_t vdi__bits_of_f32(float x) {
     int32_t i;
     memcpy(&i, &x, sizeof i);
@@ -11942,6 +12157,11 @@ VDI__AVX void vdi__transpose_avx2_f64(const double *s, size_t lds, double *d, si
 #endif
 
 #if VDI__HAVE_AVX2
+VDI__SUPPORT(__attribute__((target("avx2")))) __m256d vdi__lane_avx2_f64(__m256d v, int j) {
+    const long long pair = 2 * j + ((long long)(2 * j + 1) << 32);
+    return _mm256_castps_pd(
+        _mm256_permutevar8x32_ps(_mm256_castpd_ps(v), _mm256_set1_epi64x(pair)));
+}
 #define VDI__WIDE VDI__SUPPORT(__attribute__((target("avx2"))))
 VDI__WIDE float vdi__hadd_avx2_f32(__m256 v) {
     __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -12153,18 +12373,6 @@ VDI__NOINLINE VDI__FN void vdi__gemm_act(const vdi__gemm_path *path, const vdi__
         act(cols, p, c, c);
 }
 
-/* n reals that lie `from_step` and `to_step` reals apart */
-VDI__FN void vdi__gemm_copy(size_t size, size_t n, const char *from, size_t from_step, char *to,
-                            size_t to_step) {
-    for (size_t i = 0; i < n; i++) {
-        if (size == sizeof(float))
-            ((float *)(void *)to)[i * to_step] = ((const float *)(const void *)from)[i * from_step];
-        else
-            ((double *)(void *)to)[i * to_step] =
-                ((const double *)(const void *)from)[i * from_step];
-    }
-}
-
 /* At most four columns: C' = B' A', a tile of n rows whose lanes are rows of C. */
 VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     char space[(VDI__GEMM_FEW * VDI__GEMM_VECTORS + 1) * VDI__GEMM_LINE];
@@ -12191,9 +12399,9 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
         for (size_t q = 0; q < g->n; q++) {
             char *row = out + q * width * size;
             if (accumulate)
-                vdi__gemm_copy(size, cols, c + q * size, g->ldc, row, 1);
+                vdi__copy_strided(size, cols, c + q * size, (int64_t)g->ldc, row, 1);
             else if (bias)
-                vdi__gemm_copy(size, cols, bias + q * size, 0, row, 1);
+                vdi__copy_strided(size, cols, bias + q * size, 0, row, 1);
             else
                 memset(row, 0, cols * size);
         }
@@ -12212,7 +12420,7 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
         }
         if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->n, cols, out, width);
         for (size_t q = 0; q < g->n; q++)
-            vdi__gemm_copy(size, cols, out + q * width * size, 1, c + q * size, g->ldc);
+            vdi__copy_strided(size, cols, out + q * width * size, 1, c + q * size, (int64_t)g->ldc);
     }
 }
 
@@ -13425,8 +13633,13 @@ VDI__FN double vdi__epsilon(vdi_dtype dtype) {
     return dtype == VDI_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
 }
 
+VDI__FN size_t vdi__cholesky(vdi_dtype dtype, size_t n, void *a, size_t lda, void *diag) {
+    const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
+    return k->cholesky(k->solve_step, n, a, lda, diag);
+}
+
 VDI__DEF vdi_status vdi_cholesky(vdi_dtype dtype, size_t n, void *a, size_t lda, vdi_error *err) {
-    size_t k = vdi__linalg_of(dtype)->cholesky(n, a, lda, NULL);
+    size_t k = vdi__cholesky(dtype, n, a, lda, NULL);
     if (k == n) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_cholesky",
                          "pivot %zu of %zu is %g: the matrix is not positive definite", k, n,
@@ -13435,31 +13648,61 @@ VDI__DEF vdi_status vdi_cholesky(vdi_dtype dtype, size_t n, void *a, size_t lda,
 
 VDI__DEF vdi_status vdi_ldl(vdi_dtype dtype, size_t n, void *a, size_t lda, void *diag,
                             vdi_error *err) {
-    size_t k = vdi__linalg_of(dtype)->cholesky(n, a, lda, diag);
+    size_t k = vdi__cholesky(dtype, n, a, lda, diag);
     if (k == n) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_ldl",
                          "pivot %zu of %zu is %g, expected a finite number other than 0", k, n,
                          vdi__load(dtype, a, k * lda + k));
 }
 
+/* Columns that are solved at a time: they stay in the first-level cache. */
+#define VDI__SOLVE_BYTES 256
+
+/* B <- L^{-1} B where the columns of B, n long, are not neighbours: some are copied at a time. */
+VDI__FN void vdi__solve_scattered(vdi_dtype dtype, size_t n, size_t m, const vdi__matrix *l,
+                                  const vdi__target *b) {
+    const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
+    const size_t size = vdi_dtype_size(dtype);
+    double buffer[4096];
+    const size_t width = VDI__MIN(VDI__SOLVE_BYTES, sizeof buffer / n) / size;
+    for (size_t j = 0, w; j < m; j += w) {
+        char *at = (char *)b->data + (ptrdiff_t)(j * size) * b->column;
+        w = VDI__MAX(VDI__MIN(width, m - j), 1);
+        if (w == 1) {
+            k->solve(k->solve_step, n, 1, 1, l, at, b->row);
+            continue;
+        }
+        for (size_t c = 0; c < w; c++)
+            vdi__copy_strided(size, n, at + (ptrdiff_t)(c * size) * b->column, b->row,
+                              (char *)buffer + c * size, (int64_t)w);
+        k->solve(k->solve_step, n, w, w, l, buffer, (int64_t)w);
+        for (size_t c = 0; c < w; c++)
+            vdi__copy_strided(size, n, (char *)buffer + c * size, (int64_t)w,
+                              at + (ptrdiff_t)(c * size) * b->column, b->row);
+    }
+}
+
 /* X L = B is L' X' = B', and L' read from its end is lower again. */
 VDI__DEF void vdi_trsm(vdi_dtype dtype, int flags, size_t n, size_t m, const void *l, size_t ldl,
                        void *b, size_t ldb) {
-    bool right = (flags & VDI_TRSM_RIGHT) != 0, reverse = ((flags & VDI_TRSM_TRANS) != 0) != right;
-    size_t size = vdi_dtype_size(dtype);
-    ptrdiff_t li = (ptrdiff_t)ldl;
-    ptrdiff_t lp = 1;
-    ptrdiff_t br = right ? 1 : (ptrdiff_t)ldb;
-    ptrdiff_t bc = right ? (ptrdiff_t)ldb : 1;
+    const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
+    const bool right = (flags & VDI_TRSM_RIGHT) != 0;
+    const bool reverse = ((flags & VDI_TRSM_TRANS) != 0) != right;
+    const size_t size = vdi_dtype_size(dtype);
+    vdi__matrix lower = {l, (int64_t)ldl, 1};
+    vdi__target to = {b, right ? 1 : (int64_t)ldb, right ? (int64_t)ldb : 1};
     if (n == 0 || m == 0) return;
     if (reverse) {
-        l = (const char *)l + (n - 1) * (ldl + 1) * size;
-        b = (char *)b + (ptrdiff_t)((n - 1) * size) * br;
-        lp = -li;
-        li = -1;
-        br = -br;
+        lower.data = (const char *)l + (n - 1) * (ldl + 1) * size;
+        lower.row = -1;
+        lower.column = -(int64_t)ldl;
+        to.data = (char *)b + (ptrdiff_t)((n - 1) * size) * to.row;
+        to.row = -to.row;
     }
-    vdi__linalg_of(dtype)->trsm(n, m, l, li, lp, b, br, bc);
+    if (to.column == 1)
+        k->solve(k->solve_step, n, m, VDI__SOLVE_BYTES / size, &lower, to.data, to.row);
+    else
+        vdi__solve_scattered(dtype, n, m, &lower, &to);
 }
 
 VDI__DEF void vdi_cholesky_solve(vdi_dtype dtype, size_t n, size_t m, const void *l, size_t ldl,
@@ -13548,6 +13791,17 @@ VDI__FN void vdi__transpose_square(vdi_dtype dtype, size_t n, void *a) {
     }
 }
 
+/* A <- R A R' for the symmetric, packed A (n,n) and a rotation R of rows p and q; the four elements
+ * where they cross are the caller's. */
+VDI__FN void vdi__rotate_both(vdi_dtype dtype, size_t n, void *a, size_t p, size_t q, double c,
+                              double s) {
+    const size_t size = vdi_dtype_size(dtype);
+    char *x = (char *)a + p * n * size, *y = (char *)a + q * n * size;
+    vdi__linalg_of(dtype)->rotate(n, x, y, c, s);
+    vdi__copy_strided(size, n, x, 1, (char *)a + p * size, (int64_t)n);
+    vdi__copy_strided(size, n, y, 1, (char *)a + q * size, (int64_t)n);
+}
+
 VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t lda, void *w, void *v,
                              void *work, vdi_error *err) {
     const vdi__linalg_kernels *kernels = vdi__linalg_of(dtype);
@@ -13576,7 +13830,7 @@ VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t ld
                 double t, c, s;
                 if (fabs(pq) <= eps * sqrt(fabs(pp * qq)) || fabs(pq) < nothing) continue;
                 vdi__jacobi_angle(pp, pq, qq, &t, &c, &s);
-                kernels->rotate_both(n, work, p, q, c, -s);
+                vdi__rotate_both(dtype, n, work, p, q, c, -s);
                 kernels->rotate(n, vdi__element(dtype, v, p * n), vdi__element(dtype, v, q * n), c,
                                 -s);
                 vdi__store(dtype, work, p * n + p, pp - t * pq);
@@ -13733,9 +13987,10 @@ VDI__DEF vdi_status vdi_svd(vdi_dtype dtype, size_t m, size_t n, const void *a, 
 }
 #endif
 
-/* ======== linalg/blocktri.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_BLOCKTRI_C)
-#define VDI_LINALG_BLOCKTRI_C
+/* ======== linalg/blocktri_group.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && \
+    !defined(VDI_LINALG_BLOCKTRI_GROUP_C)
+#define VDI_LINALG_BLOCKTRI_GROUP_C
 
 /* ---- what is stored -----------------------------------------------------------------------------
  * J = W diag(p) W' with W unit lower block-bidiagonal: blocks U_t (unit lower triangular) on the
@@ -13756,20 +14011,305 @@ typedef struct vdi__bt {
     int64_t d, dd, T;          /* T: the longest length of the group */
     int64_t first, used;       /* trials first .. first + used */
     int64_t lanes;             /* reals in an element: trials side by side, or 1 */
-    int64_t r, c;              /* strides of U' and N' */
+    int64_t row, column;       /* strides of U' and N', in reals */
     size_t real, unit;         /* bytes of a real; of an element */
     int64_t length[16];        /* per lane, 0 where there is no trial */
     char *L, *N, *block, *vec; /* the factor; 16 blocks and T d lane vectors of scratch */
 } vdi__bt;
 #define VDI__BT_BLOCKS 16
 
-/* A block as an operand: row and column stride in elements. */
-typedef struct vdi__bt_view {
-    char *p;
-    int64_t r, c;
-} vdi__bt_view;
-
 VDI__FN int64_t vdi__bt_lanes(vdi_dtype dtype) { return dtype == VDI_F64 ? 8 : 16; }
+
+VDI__FN void vdi__bt_open(vdi__bt *g, const vdi_blocktri *bt, int64_t group, int worker) {
+    memset(g, 0, sizeof *g);
+    g->bt = bt;
+    g->k = vdi__linalg_of(bt->dtype);
+    g->rows = bt->method != 0;
+#if VDI__HAVE_AVX512 && VDI__HAVE_AVX2
+    /* Rows that fill half a vector are better off in narrower ones: the same bits, and whole
+     * stores, which the next load need not wait for.
+     */
+    if (g->rows && (size_t)bt->d * vdi_dtype_size(bt->dtype) <= 32 &&
+        vdi_simd_active() == VDI_SIMD_AVX512)
+        g->k = vdi__linalg_tables[VDI_SIMD_AVX2][bt->dtype == VDI_F64];
+#endif
+    const int64_t lanes = g->rows ? 1 : vdi__bt_lanes(bt->dtype);
+    g->d = bt->d;
+    g->dd = bt->d * bt->d;
+    g->row = g->rows ? bt->d : lanes;
+    g->column = g->rows ? 1 : bt->d * lanes;
+    g->real = vdi_dtype_size(bt->dtype);
+    g->unit = g->real * (size_t)lanes;
+    g->lanes = lanes;
+    g->first = group * lanes;
+    g->used = VDI__MIN(lanes, bt->trials - g->first);
+    for (int64_t i = 0; i < g->used; i++) {
+        g->length[i] = bt->lengths ? bt->lengths[g->first + i] : bt->T;
+        g->T = VDI__MAX(g->T, g->length[i]);
+    }
+    const size_t half = (size_t)(bt->T * g->dd) * g->unit;
+    g->L = (char *)bt->factor + (size_t)group * 2 * half;
+    g->N = g->L + half;
+    g->block = (char *)bt->work + (size_t)worker * bt->worker_size;
+    g->vec = g->block + (size_t)(VDI__BT_BLOCKS * g->dd + g->d) * g->unit;
+}
+
+/* ---- between the caller's arrays and the group's --------------------------------------------- */
+
+VDI__FN char *vdi__bt_block(const vdi__bt *g, char *base, int64_t t) {
+    return base + (size_t)(t * g->dd) * g->unit;
+}
+VDI__FN char *vdi__bt_scratch(const vdi__bt *g, int i) { return vdi__bt_block(g, g->block, i); }
+VDI__FN char *vdi__bt_root(const vdi__bt *g) { return vdi__bt_block(g, g->block, VDI__BT_BLOCKS); }
+/* Block t as it is stored in the factor, a plain block, and its transpose for calls that take any
+ * strides. */
+VDI__FN vdi__matrix vdi__bt_stored(const vdi__bt *g, char *base, int64_t t) {
+    const vdi__matrix m = {vdi__bt_block(g, base, t), g->row, g->column};
+    return m;
+}
+VDI__FN vdi__matrix vdi__bt_plain(const vdi__bt *g, const char *p) {
+    const vdi__matrix m = {p, g->d * g->lanes, g->lanes};
+    return m;
+}
+VDI__FN vdi__matrix vdi__bt_transposed(const vdi__bt *g, const char *p) {
+    const vdi__matrix m = {p, g->lanes, g->d * g->lanes};
+    return m;
+}
+/* 1/p_t, the diagonal of a stored block, as a column */
+VDI__FN vdi__matrix vdi__bt_pivots(const vdi__bt *g, int64_t t) {
+    const vdi__matrix m = {vdi__bt_block(g, g->L, t), (g->d + 1) * g->lanes, 0};
+    return m;
+}
+
+/* Items t0 .. t0+count of `n` reals each, of an array with T - less items per trial: what is behind
+ * a trial's length (less `less`) counts as 0. */
+VDI__FN void vdi__bt_fetch(const vdi__bt *g, const void *src, int64_t rhs, int less, int64_t n,
+                           int64_t t0, int64_t count, char *dst) {
+    const int64_t items = g->bt->T - less;
+    int64_t have[16] = {0};
+    for (int64_t i = 0; i < g->used; i++)
+        have[i] = n * VDI__MAX((int64_t)0, VDI__MIN(count, g->length[i] - less - t0));
+    const char *p =
+        (const char *)src + (size_t)(((rhs * g->bt->trials + g->first) * items + t0) * n) * g->real;
+    if (g->rows) {
+        memcpy(dst, p, (size_t)have[0] * g->real);
+        memset(dst + (size_t)have[0] * g->real, 0, (size_t)(n * count - have[0]) * g->real);
+    } else {
+        g->k->blocktri_pack(p, items * n, have, n * count, dst);
+    }
+}
+
+/* The way back. scale 0: store, and 0 behind a trial's length; else add scale times. */
+VDI__FN void vdi__bt_give(const vdi__bt *g, const char *src, double scale, void *dst, int64_t rhs,
+                          int less, int64_t n, int64_t t0, int64_t count) {
+    const int64_t items = g->bt->T - less;
+    int64_t have[16] = {0};
+    if (count <= 0) return;
+    for (int64_t i = 0; i < g->used; i++)
+        have[i] = n * VDI__MAX((int64_t)0, VDI__MIN(count, g->length[i] - less - t0));
+    char *p = (char *)dst + (size_t)(((rhs * g->bt->trials + g->first) * items + t0) * n) * g->real;
+    if (!g->rows) {
+        g->k->blocktri_unpack(src, n * count, p, items * n, have, g->used, scale);
+    } else if (scale != 0) {
+        g->k->blocktri_add(have[0], scale, src, p);
+    } else {
+        memcpy(p, src, (size_t)have[0] * g->real);
+        memset(p + (size_t)have[0] * g->real, 0, (size_t)(n * count - have[0]) * g->real);
+    }
+}
+
+/* Zeros in all items from t0 on. */
+VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int64_t t0) {
+    const int64_t items = g->bt->T - less;
+    for (int64_t i = 0; i < g->used && t0 < items; i++) {
+        memset((char *)dst + (size_t)(((g->first + i) * items + t0) * n) * g->real, 0,
+               (size_t)((items - t0) * n) * g->real);
+    }
+}
+
+/* ---- block algebra --------------------------------------------------------------------------- */
+
+/* out = C - A B, plain; C may be NULL for 0. With rows, the columns of C and B must be neighbours. */
+VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matrix *A,
+                         const vdi__matrix *B, char *out) {
+    const vdi__target to = {out, g->d * g->lanes, g->lanes};
+    const vdi__bt_op o = {g->rows, g->d, g->d, g->d, C, NULL, A, B, NULL, NULL, &to, NULL};
+    g->k->blocktri_op(&o);
+}
+
+/* out = U_t^{-1} C */
+VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, const vdi__matrix *C, char *out) {
+    const vdi__target to = {out, g->d * g->lanes, g->lanes};
+    const vdi__matrix U = {vdi__bt_block(g, g->L, t), g->column, g->row};
+    const vdi__bt_op o = {g->rows, g->d, g->d, 0, C, NULL, NULL, NULL, &U, NULL, &to, NULL};
+    g->k->blocktri_op(&o);
+}
+
+/* The same rows from the last to the first. */
+VDI__FN vdi__matrix vdi__bt_reversed(const vdi__bt *g, const vdi__matrix *m) {
+    const vdi__matrix r = {(const char *)m->data + (g->d - 1) * m->row * (int64_t)g->real, -m->row,
+                           m->column};
+    return r;
+}
+
+/* out = U_t^{-T} (s C - A B), from the last row up; s is diag(1/p_t) if `scaled`, else 1; A may be
+ * NULL. */
+VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, const vdi__matrix *C,
+                                 const vdi__matrix *A, const vdi__matrix *B, char *out) {
+    const int64_t u = g->lanes;
+    const char *last = vdi__bt_block(g, g->L, t) + (size_t)(g->dd - 1) * g->unit;
+    const vdi__target to = {out + (size_t)((g->d - 1) * g->d) * g->unit, -g->d * u, u};
+    const vdi__matrix U = {last, -g->row, -g->column}, pivots = {last, -(g->d + 1) * u, 0};
+    const vdi__matrix c = vdi__bt_reversed(g, C), a = vdi__bt_reversed(g, A ? A : C);
+    const vdi__bt_op o = {g->rows, g->d, g->d, A ? g->d : 0, &c,  scaled ? &pivots : NULL,
+                          &a,      B,    &U,   NULL,         &to, NULL};
+    g->k->blocktri_op(&o);
+}
+
+/* With rows, B of a product has to have its columns next to each other: a transposed `plain` goes
+ * to `copy` then. Returns whether it did. */
+VDI__FN bool vdi__bt_neighbours(const vdi__bt *g, const char *plain, char *copy) {
+    if (g->rows) g->k->blocktri_transpose(1, g->d, false, plain, copy);
+    return g->rows;
+}
+
+VDI__FN void vdi__bt_map(const vdi__bt *g, vdi__bt_kind kind, const vdi__matrix *x,
+                         const vdi__matrix *y, double scale, char *out) {
+    g->k->blocktri_map(kind, g->rows, g->d, x, y, scale, out);
+}
+
+/* out = scale (x + x') */
+VDI__FN void vdi__bt_symmetric(const vdi__bt *g, const char *x, double scale, char *out) {
+    const vdi__matrix plain = vdi__bt_plain(g, x), transposed = vdi__bt_transposed(g, x);
+    vdi__bt_map(g, VDI__BT_SUM, &plain, &transposed, scale, out);
+}
+
+/* out = P_t^{-1} C with P_t = L_t L_t'; tmp is a block */
+VDI__FN void vdi__bt_solve_block(const vdi__bt *g, int64_t t, const vdi__matrix *C, char *tmp,
+                                 char *out) {
+    const vdi__matrix x = vdi__bt_plain(g, tmp);
+    vdi__bt_solve_lower(g, t, C, tmp);
+    vdi__bt_solve_upper(g, t, true, &x, NULL, NULL, out);
+}
+
+/* ---- vectors through the factor -------------------------------------------------------------- */
+
+enum { VDI__BT_FORWARD = 1, VDI__BT_BACKWARD = 2, VDI__BT_ROOT = 4 };
+
+/* Vectors: y(t,i) at y + (t d + i) ys elements, n of them side by side (rows) or one over the lanes
+ * (n = 1). All these work in place. */
+
+/* y_t = U_t^{-1} (y_t - N_{t-1} y_{t-1}), from the first block to the last */
+VDI__FN void vdi__bt_forward(const vdi__bt *g, int64_t n, int64_t ys, char *y) {
+    const size_t step = (size_t)(g->d * ys) * g->unit, block = (size_t)g->dd * g->unit;
+    const int64_t row = ys * g->lanes, column = g->lanes; /* lanes have one column */
+    vdi__matrix here = {y, row, column}, before = {y, row, column};
+    vdi__matrix U = {g->L, g->column, g->row}, N = {g->N, g->column, g->row};
+    vdi__target to = {y, row, column};
+    vdi__bt_op o = {g->rows, g->d, n, 0, &here, NULL, &N, &before, &U, NULL, &to, NULL};
+    for (int64_t t = 0; t < g->T; t++) {
+        to.data = y + (size_t)t * step;
+        here.data = to.data;
+        U.data = g->L + (size_t)t * block;
+        g->k->blocktri_op(&o);
+        before.data = here.data;
+        N.data = g->N + (size_t)t * block;
+        o.k = g->d;
+    }
+}
+
+/* y_t = U_t^{-T} (s_t y_t - N_t' y_{t+1}), from the last block to the first; s = 1/p, or with
+ * `roots` 1/sqrt(p) */
+VDI__FN void vdi__bt_backward(const vdi__bt *g, bool roots, int64_t n, int64_t ys, char *y) {
+    const int64_t d = g->d, u = g->lanes, row = ys * u, last = d - 1;
+    const size_t step = (size_t)(d * ys) * g->unit, block = (size_t)g->dd * g->unit;
+    char *root = vdi__bt_root(g);
+    vdi__matrix here = {y, -row, u}, after = {y, row, u};
+    vdi__matrix U = {g->L, -g->row, -g->column}, N = {g->N, -g->row, g->column};
+    vdi__matrix s = {root + (size_t)last * g->unit, roots ? -u : -(d + 1) * u, 0};
+    vdi__target to = {y, -row, u};
+    vdi__bt_op o = {g->rows, d, n, 0, &here, &s, &N, &after, &U, NULL, &to, NULL};
+    for (int64_t t = g->T - 1; t >= 0; t--) {
+        const char *L = g->L + (size_t)t * block;
+        to.data = y + (size_t)t * step + (size_t)(last * ys) * g->unit;
+        here.data = to.data;
+        U.data = L + block - g->unit;
+        if (roots)
+            g->k->blocktri_root(g->rows, d, L, (d + 1) * u, root);
+        else
+            s.data = U.data;
+        N.data = g->N + (size_t)t * block + (size_t)(last * g->row) * g->real;
+        g->k->blocktri_op(&o);
+        after.data = y + (size_t)t * step;
+        o.k = d;
+    }
+}
+
+/* y_t = s_t y_t */
+VDI__FN void vdi__bt_scale(const vdi__bt *g, bool roots, int64_t n, int64_t ys, char *y) {
+    const int64_t d = g->d, u = g->lanes;
+    const size_t step = (size_t)(d * ys) * g->unit, block = (size_t)g->dd * g->unit;
+    char *root = vdi__bt_root(g);
+    vdi__matrix here = {y, ys * u, u}, s = {root, roots ? u : (d + 1) * u, 0};
+    vdi__target to = {y, ys * u, u};
+    const vdi__bt_op o = {g->rows, d, n, 0, &here, &s, NULL, NULL, NULL, NULL, &to, NULL};
+    for (int64_t t = 0; t < g->T; t++) {
+        const char *L = g->L + (size_t)t * block;
+        to.data = y + (size_t)t * step;
+        here.data = to.data;
+        if (roots)
+            g->k->blocktri_root(g->rows, d, L, (d + 1) * u, root);
+        else
+            s.data = L;
+        g->k->blocktri_op(&o);
+    }
+}
+
+VDI__FN void vdi__bt_sweep(const vdi__bt *g, int what, int64_t n, int64_t ys, char *y) {
+    const bool roots = (what & VDI__BT_ROOT) != 0;
+    if (what & VDI__BT_FORWARD) vdi__bt_forward(g, n, ys, y);
+    if (what & VDI__BT_BACKWARD)
+        vdi__bt_backward(g, roots, n, ys, y);
+    else
+        vdi__bt_scale(g, roots, n, ys, y);
+}
+
+/* ---- jobs: one per group --------------------------------------------------------------------- */
+
+typedef struct vdi__bt_job {
+    const vdi_blocktri *bt;
+    void (*run)(const vdi__bt *g, const struct vdi__bt_job *job, char *work);
+    int64_t nrhs;
+    int what;
+    const void *in[4];
+    void *out[3];
+    char *work;
+} vdi__bt_job;
+
+VDI__FN void vdi__bt_run_group(int64_t group, int worker, void *user) {
+    const vdi__bt_job *job = (const vdi__bt_job *)user;
+    vdi__bt g;
+    vdi__bt_open(&g, job->bt, group, worker);
+    job->run(&g, job, job->work ? job->work + (size_t)worker * job->bt->adjoint_size : NULL);
+}
+
+VDI__FN void vdi__bt_run(vdi__bt_job *job, void *work) {
+    if (work) job->work = (char *)work + (VDI_ALIGN - (uintptr_t)work % VDI_ALIGN) % VDI_ALIGN;
+    if (job->bt->pool) {
+        vdi_pool_run(job->bt->pool, job->bt->groups, vdi__bt_run_group, job);
+        return;
+    }
+    for (int64_t i = 0; i < job->bt->groups; i++)
+        vdi__bt_run_group(i, 0, job);
+}
+
+#endif
+
+/* ======== linalg/blocktri.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_BLOCKTRI_C)
+#define VDI_LINALG_BLOCKTRI_C
+
+/* ---- sizes and setting up -------------------------------------------------------------------- */
 
 /* Row by row where lanes would run nearly empty, or where blocks are so large that lanes gain
    nothing and leave the cache (measured; docs/guide/blocktri.md). Only the description decides, so
@@ -13824,12 +14364,6 @@ VDI__DEF size_t vdi_blocktri_memsize(const vdi_blocktri_desc *desc) {
     return vdi__bt_measure(desc, &s) ? s.total : SIZE_MAX;
 }
 
-VDI__DEF size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc) {
-    vdi__bt_sizes s;
-    if (!vdi__bt_measure(desc, &s)) return SIZE_MAX;
-    return vdi_add_size(vdi_mul_size(s.adjoint, (size_t)vdi_pool_threads(desc->pool)), VDI_ALIGN);
-}
-
 VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc *desc, void *mem,
                                       size_t size, vdi_error *err) {
     static const char where[] = "vdi_blocktri_init";
@@ -13878,259 +14412,39 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
     return VDI_OK;
 }
 
-VDI__FN void vdi__bt_open(vdi__bt *g, const vdi_blocktri *bt, int64_t group, int worker) {
-    memset(g, 0, sizeof *g);
-    g->bt = bt;
-    g->k = vdi__linalg_of(bt->dtype);
-    g->rows = bt->method != 0;
-#if VDI__HAVE_AVX512 && VDI__HAVE_AVX2
-    /* Rows that fill half a vector are better off in narrower ones: the same bits, and whole
-     * stores, which the next load need not wait for.
-     */
-    if (g->rows && (size_t)bt->d * vdi_dtype_size(bt->dtype) <= 32 &&
-        vdi_simd_active() == VDI_SIMD_AVX512)
-        g->k = vdi__linalg_tables[VDI_SIMD_AVX2][bt->dtype == VDI_F64];
-#endif
-    const int64_t lanes = g->rows ? 1 : vdi__bt_lanes(bt->dtype);
-    g->d = bt->d;
-    g->dd = bt->d * bt->d;
-    g->r = g->rows ? bt->d : 1;
-    g->c = g->rows ? 1 : bt->d;
-    g->real = vdi_dtype_size(bt->dtype);
-    g->unit = g->real * (size_t)lanes;
-    g->lanes = lanes;
-    g->first = group * lanes;
-    g->used = VDI__MIN(lanes, bt->trials - g->first);
-    for (int64_t i = 0; i < g->used; i++) {
-        g->length[i] = bt->lengths ? bt->lengths[g->first + i] : bt->T;
-        g->T = VDI__MAX(g->T, g->length[i]);
-    }
-    const size_t half = (size_t)(bt->T * g->dd) * g->unit;
-    g->L = (char *)bt->factor + (size_t)group * 2 * half;
-    g->N = g->L + half;
-    g->block = (char *)bt->work + (size_t)worker * bt->worker_size;
-    g->vec = g->block + (size_t)(VDI__BT_BLOCKS * g->dd + g->d) * g->unit;
-}
-
-/* ---- between the caller's arrays and the group's --------------------------------------------- */
-
-VDI__FN char *vdi__bt_block(const vdi__bt *g, char *base, int64_t t) {
-    return base + (size_t)(t * g->dd) * g->unit;
-}
-VDI__FN char *vdi__bt_scratch(const vdi__bt *g, int i) { return vdi__bt_block(g, g->block, i); }
-VDI__FN char *vdi__bt_root(const vdi__bt *g) { return vdi__bt_block(g, g->block, VDI__BT_BLOCKS); }
-VDI__FN vdi__bt_view vdi__bt_plain(const vdi__bt *g, char *p) {
-    vdi__bt_view v;
-    v.p = p;
-    v.r = g->d;
-    v.c = 1;
-    return v;
-}
-VDI__FN vdi__bt_view vdi__bt_stored(const vdi__bt *g, char *base, int64_t t) {
-    vdi__bt_view v;
-    v.p = vdi__bt_block(g, base, t);
-    v.r = g->r;
-    v.c = g->c;
-    return v;
-}
-
-/* Items t0 .. t0+count of `n` reals each, of an array with T - less items per trial: what is behind
- * a trial's length (less `less`) counts as 0. */
-VDI__FN void vdi__bt_fetch(const vdi__bt *g, const void *src, int64_t rhs, int less, int64_t n,
-                           int64_t t0, int64_t count, char *dst) {
-    const int64_t items = g->bt->T - less;
-    int64_t have[16] = {0};
-    for (int64_t i = 0; i < g->used; i++)
-        have[i] = n * VDI__MAX((int64_t)0, VDI__MIN(count, g->length[i] - less - t0));
-    const char *p =
-        (const char *)src + (size_t)(((rhs * g->bt->trials + g->first) * items + t0) * n) * g->real;
-    if (g->rows) {
-        memcpy(dst, p, (size_t)have[0] * g->real);
-        memset(dst + (size_t)have[0] * g->real, 0, (size_t)(n * count - have[0]) * g->real);
-    } else {
-        g->k->blocktri_pack(p, items * n, have, n * count, dst);
-    }
-}
-
-/* The way back. scale 0: store, and 0 behind a trial's length; else add scale times. */
-VDI__FN void vdi__bt_give(const vdi__bt *g, const char *src, double scale, void *dst, int64_t rhs,
-                          int less, int64_t n, int64_t t0, int64_t count) {
-    const int64_t items = g->bt->T - less;
-    int64_t have[16] = {0};
-    if (count <= 0) return;
-    for (int64_t i = 0; i < g->used; i++)
-        have[i] = n * VDI__MAX((int64_t)0, VDI__MIN(count, g->length[i] - less - t0));
-    char *p = (char *)dst + (size_t)(((rhs * g->bt->trials + g->first) * items + t0) * n) * g->real;
-    if (!g->rows) {
-        g->k->blocktri_unpack(src, n * count, p, items * n, have, g->used, scale);
-    } else if (scale != 0) {
-        g->k->blocktri_add(have[0], scale, src, p);
-    } else {
-        memcpy(p, src, (size_t)have[0] * g->real);
-        memset(p + (size_t)have[0] * g->real, 0, (size_t)(n * count - have[0]) * g->real);
-    }
-}
-
-/* Zeros in all items from t0 on. */
-VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int64_t t0) {
-    const int64_t items = g->bt->T - less;
-    for (int64_t i = 0; i < g->used && t0 < items; i++) {
-        memset((char *)dst + (size_t)(((g->first + i) * items + t0) * n) * g->real, 0,
-               (size_t)((items - t0) * n) * g->real);
-    }
-}
-
-/* ---- block algebra --------------------------------------------------------------------------- */
-
-/* out = C - A B, plain; C.p may be NULL for 0. With rows, the columns of C and B must be 1
- * apart. */
-VDI__FN void vdi__bt_mul(const vdi__bt *g, vdi__bt_view C, vdi__bt_view A, vdi__bt_view B,
-                         char *out) {
-    const int64_t u = g->lanes;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = o.k = g->d;
-    o.c = C.p;
-    o.cr = C.r * u;
-    o.cc = C.c * u;
-    o.a = A.p;
-    o.ar = A.r * u;
-    o.ak = A.c * u;
-    o.b = B.p;
-    o.br = B.r * u;
-    o.bc = B.c * u;
-    o.out = out;
-    o.outr = g->d * u;
-    o.outc = u;
-    g->k->blocktri_op(&o);
-}
-
-/* out = U_t^{-1} C */
-VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, vdi__bt_view C, char *out) {
-    const int64_t u = g->lanes;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = g->d;
-    o.c = C.p;
-    o.cr = C.r * u;
-    o.cc = C.c * u;
-    o.tri = vdi__bt_block(g, g->L, t);
-    o.tr = g->c * u;
-    o.tk = g->r * u;
-    o.out = out;
-    o.outr = g->d * u;
-    o.outc = u;
-    g->k->blocktri_op(&o);
-}
-
-/* out = U_t^{-T} (s C - A B), from the last row up; s is diag(1/p_t) if `scaled`, else 1; A.p may
- * be NULL. */
-VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, vdi__bt_view C,
-                                 vdi__bt_view A, vdi__bt_view B, char *out) {
-    const int64_t last = g->d - 1;
-    char *L = vdi__bt_block(g, g->L, t);
-    const int64_t u = g->lanes;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = g->d;
-    o.c = C.p + (size_t)(last * C.r) * g->unit;
-    o.cr = -C.r * u;
-    o.cc = C.c * u;
-    if (scaled) {
-        o.pre = L + (size_t)(g->dd - 1) * g->unit;
-        o.pr = -(g->d + 1) * u;
-    }
-    if (A.p) {
-        o.k = g->d;
-        o.a = A.p + (size_t)(last * A.r) * g->unit;
-        o.ar = -A.r * u;
-        o.ak = A.c * u;
-        o.b = B.p;
-        o.br = B.r * u;
-        o.bc = B.c * u;
-    }
-    o.tri = L + (size_t)(g->dd - 1) * g->unit;
-    o.tr = -g->r * u;
-    o.tk = -g->c * u;
-    o.out = out + (size_t)(last * g->d) * g->unit;
-    o.outr = -g->d * u;
-    o.outc = u;
-    g->k->blocktri_op(&o);
-}
-
-/* The transpose: by strides with lanes, a copy in `buffer` with rows. */
-VDI__FN vdi__bt_view vdi__bt_turned(const vdi__bt *g, char *plain, char *buffer) {
-    vdi__bt_view v;
-    if (g->rows) {
-        g->k->blocktri_turn(1, g->d, false, plain, buffer);
-        return vdi__bt_plain(g, buffer);
-    }
-    v.p = plain;
-    v.r = 1;
-    v.c = g->d;
-    return v;
-}
-
-/* The transpose for the calls that take any strides. */
-VDI__FN vdi__bt_view vdi__bt_turned_view(const vdi__bt *g, char *plain) {
-    vdi__bt_view v;
-    v.p = plain;
-    v.r = 1;
-    v.c = g->d;
-    return v;
-}
-
-VDI__FN void vdi__bt_map(const vdi__bt *g, vdi__bt_kind kind, vdi__bt_view x, vdi__bt_view y,
-                         double scale, char *out) {
-    g->k->blocktri_map(kind, g->rows, g->d, x.p, x.r, x.c, y.p, y.r, y.c, scale, out);
-}
-
-/* out = scale (x + x') */
-VDI__FN void vdi__bt_symmetric(const vdi__bt *g, char *x, double scale, char *out) {
-    vdi__bt_view v = vdi__bt_plain(g, x), turned = v;
-    turned.r = 1;
-    turned.c = g->d;
-    vdi__bt_map(g, VDI__BT_SUM, v, turned, scale, out);
-}
-
-/* out = P_t^{-1} C with P_t = L_t L_t'; tmp is a block */
-VDI__FN void vdi__bt_solve_block(const vdi__bt *g, int64_t t, vdi__bt_view C, char *tmp,
-                                 char *out) {
-    const vdi__bt_view none = VDI__ZERO;
-    vdi__bt_solve_lower(g, t, C, tmp);
-    vdi__bt_solve_upper(g, t, true, vdi__bt_plain(g, tmp), none, none, out);
-}
-
-/* ---- jobs: one per group --------------------------------------------------------------------- */
-
-typedef struct vdi__bt_job {
-    const vdi_blocktri *bt;
-    void (*run)(const vdi__bt *g, const struct vdi__bt_job *job, char *work);
-    int64_t nrhs;
-    int what;
-    const void *in[4];
-    void *out[3];
-    char *work;
-} vdi__bt_job;
-
-VDI__FN void vdi__bt_run_group(int64_t group, int worker, void *user) {
-    const vdi__bt_job *job = (const vdi__bt_job *)user;
-    vdi__bt g;
-    vdi__bt_open(&g, job->bt, group, worker);
-    job->run(&g, job, job->work ? job->work + (size_t)worker * job->bt->adjoint_size : NULL);
-}
-
-VDI__FN void vdi__bt_run(vdi__bt_job *job, void *work) {
-    if (work) job->work = (char *)work + (VDI_ALIGN - (uintptr_t)work % VDI_ALIGN) % VDI_ALIGN;
-    if (job->bt->pool) {
-        vdi_pool_run(job->bt->pool, job->bt->groups, vdi__bt_run_group, job);
-        return;
-    }
-    for (int64_t i = 0; i < job->bt->groups; i++)
-        vdi__bt_run_group(i, 0, job);
-}
-
 /* ---- factor ---------------------------------------------------------------------------------- */
+
+/* Blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p, and
+ * from E_t' to N'. */
+VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
+    const size_t block = (size_t)g->dd * g->unit;
+    const int64_t row = g->row, column = g->column;
+    char *gl = (char *)f->g, *gn = gl + block;
+    bool good = true;
+    const vdi__target to_l = {gl, row, column}, to_n = {gn, row, column};
+    const vdi__matrix a = {gn, column, row};
+    if (g->rows) { /* all at once: a vector would have to wait for the stores of its numbers */
+        const size_t at = (size_t)f->t0 * block;
+        const int64_t pairs = VDI__MIN(f->t1, f->T - 1) - f->t0;
+        g->k->blocktri_transpose(f->t1 - f->t0, g->d, true, (const char *)f->D + at, g->L + at);
+        if (pairs > 0)
+            g->k->blocktri_transpose(pairs, g->d, false, (const char *)f->E + at, g->N + at);
+    }
+    for (int64_t t = f->t0; t < f->t1; t++) {
+        char *L = vdi__bt_block(g, g->L, t), *N = vdi__bt_block(g, g->N, t);
+        const vdi__matrix S = {L, row, column}, E = {N, row, column}, U = {L, column, row};
+        const vdi__matrix before = {t > 0 ? N - block : N, row, column};
+        const vdi__matrix pivots = {L, (g->d + 1) * g->lanes, 0};
+        const vdi__target in_l = {L, row, column}, in_n = {N, row, column};
+        const vdi__bt_op l = {g->rows, g->d,    g->d, t > 0 ? g->d : 0, &S,    NULL,
+                              &a,      &before, &U,   &pivots,          &to_l, &in_l};
+        const vdi__bt_op n = {g->rows, g->d, g->d, 0,       &E,    NULL,
+                              NULL,    NULL, &U,   &pivots, &to_n, &in_n};
+        good &= g->k->blocktri_pivots(&l);
+        if (t + 1 < f->T) g->k->blocktri_op(&n);
+    }
+    return good;
+}
 
 VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t d = g->d, dd = g->dd, T = g->T;
@@ -14165,7 +14479,8 @@ VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char
                 }
             }
         }
-        good &= g->k->blocktri_factor(&f);
+        const int chain = g->k->blocktri_chain(&f);
+        good &= chain < 0 ? vdi__bt_factor_blocks(g, &f) : chain != 0;
     }
     g->bt->flags[g->first / (g->rows ? 1 : vdi__bt_lanes(g->bt->dtype))] = !good;
 }
@@ -14209,8 +14524,7 @@ VDI__DEF vdi_status vdi_blocktri_factor(vdi_blocktri *bt, const void *D, const v
     return VDI_OK;
 }
 
-/* ---- what a factor is for -----------------------------------------------------------------------
- */
+/* ---- what a factor is for -------------------------------------------------------------------- */
 
 /* Without a factor the answer is NaN, not yesterday's numbers. Returns whether there is one. */
 VDI__FN bool vdi__bt_ready(const vdi_blocktri *bt, void *out, int64_t count) {
@@ -14255,28 +14569,13 @@ VDI__DEF void vdi_blocktri_logdet(const vdi_blocktri *bt, void *out) {
     vdi__bt_run(&job, NULL);
 }
 
-VDI__FN void vdi__bt_sweep_run(const vdi__bt *g, int what, int64_t n, int64_t ys, char *y) {
-    vdi__bt_sweep s = VDI__ZERO;
-    s.rows = g->rows;
-    s.what = what;
-    s.d = g->d;
-    s.T = g->T;
-    s.n = n;
-    s.ys = ys;
-    s.L = g->L;
-    s.N = g->N;
-    s.y = y;
-    s.root = vdi__bt_root(g);
-    g->k->blocktri_sweep(&s);
-}
-
 VDI__FN void vdi__bt_vectors_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t n = g->bt->T * g->d, lanes = vdi__bt_lanes(g->bt->dtype);
     (void)work;
     if (!g->rows) {
         for (int64_t s = 0; s < job->nrhs; s++) {
             vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, g->vec);
-            vdi__bt_sweep_run(g, job->what, 1, 1, g->vec);
+            vdi__bt_sweep(g, job->what, 1, 1, g->vec);
             vdi__bt_give(g, g->vec, 0, job->out[0], s, 0, g->d, 0, g->bt->T);
         }
         return;
@@ -14292,13 +14591,13 @@ VDI__FN void vdi__bt_vectors_group(const vdi__bt *g, const vdi__bt_job *job, cha
             memmove(out, in, (size_t)(g->T * g->d) * g->real);
             memset(out + (size_t)(g->T * g->d) * g->real, 0,
                    (size_t)((g->bt->T - g->T) * g->d) * g->real);
-            vdi__bt_sweep_run(g, job->what, 1, 1, out);
+            vdi__bt_sweep(g, job->what, 1, 1, out);
             continue;
         }
         for (int64_t i = 0; i < some; i++)
             count[i] = g->T * g->d;
         g->k->blocktri_pack(in, g->bt->trials * n, count, g->T * g->d, g->vec);
-        vdi__bt_sweep_run(g, job->what, some, lanes, g->vec);
+        vdi__bt_sweep(g, job->what, some, lanes, g->vec);
         g->k->blocktri_unpack(g->vec, n, out, g->bt->trials * n, count, some, 0);
     }
 }
@@ -14332,7 +14631,6 @@ VDI__DEF void vdi_blocktri_sample(const vdi_blocktri *bt, int64_t nrhs, const vo
    a number per trial, or is NULL. */
 VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double scale_s,
                                    double scale_o, void *S, void *O) {
-    const vdi__bt_view none = VDI__ZERO;
     char *eye = vdi__bt_scratch(g, 0);
     char *x = vdi__bt_scratch(g, 1);
     char *gt = vdi__bt_scratch(g, 2);
@@ -14341,33 +14639,32 @@ VDI__FN void vdi__bt_marginals_run(const vdi__bt *g, const char *lane, double sc
     char *raw = vdi__bt_scratch(g, 5);
     char *s = vdi__bt_scratch(g, 6);
     char *out = vdi__bt_scratch(g, 7);
-    const int64_t lanes = (int64_t)(g->unit / g->real);
+    const vdi__matrix per_trial = {lane, 0, 0};
+    const vdi__matrix I = vdi__bt_plain(g, eye), X = vdi__bt_plain(g, x), Os = vdi__bt_plain(g, o);
+    const vdi__matrix Ss = vdi__bt_plain(g, s), G = vdi__bt_transposed(g, gt);
+    const vdi__matrix copy = vdi__bt_plain(g, gg);
     memset(eye, 0, (size_t)g->dd * g->unit);
     for (int64_t i = 0; i < g->d; i++) {
-        for (int64_t w = 0; w < lanes; w++)
-            vdi_dtype_store(g->bt->dtype, eye, i * (g->d + 1) * lanes + w, 1);
+        for (int64_t w = 0; w < g->lanes; w++)
+            vdi_dtype_store(g->bt->dtype, eye, i * (g->d + 1) * g->lanes + w, 1);
     }
     for (int64_t t = g->T - 1; t >= 0; t--) {
-        vdi__bt_solve_lower(g, t, vdi__bt_plain(g, eye), x);
+        vdi__bt_solve_lower(g, t, &I, x);
         if (t + 1 == g->T) {
-            vdi__bt_solve_upper(g, t, true, vdi__bt_plain(g, x), none, none, raw);
+            vdi__bt_solve_upper(g, t, true, &X, NULL, NULL, raw);
         } else {
-            const vdi__bt_view N = vdi__bt_stored(g, g->N, t);
-            vdi__bt_solve_upper(g, t, false, N, none, none, gt);
-            vdi__bt_mul(g, none, vdi__bt_plain(g, s), vdi__bt_turned(g, gt, gg), o);
-            vdi__bt_solve_upper(g, t, true, vdi__bt_plain(g, x), N, vdi__bt_plain(g, o), raw);
+            const vdi__matrix N = vdi__bt_stored(g, g->N, t);
+            vdi__bt_solve_upper(g, t, false, &N, NULL, NULL, gt);
+            vdi__bt_mul(g, NULL, &Ss, vdi__bt_neighbours(g, gt, gg) ? &copy : &G, o);
+            vdi__bt_solve_upper(g, t, true, &X, &N, &Os, raw);
             if (O) {
-                vdi__bt_view per_trial = {(char *)0, 0, 0};
-                per_trial.p = (char *)(uintptr_t)(const void *)lane;
-                if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, vdi__bt_plain(g, o), per_trial, 1, out);
+                if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, &Os, &per_trial, 1, out);
                 vdi__bt_give(g, lane ? out : o, scale_o, O, 0, 1, g->dd, t, 1);
             }
         }
         vdi__bt_symmetric(g, raw, 0.5, s);
         if (S) {
-            vdi__bt_view per_trial = {(char *)0, 0, 0};
-            per_trial.p = (char *)(uintptr_t)(const void *)lane;
-            if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, vdi__bt_plain(g, s), per_trial, 1, out);
+            if (lane) vdi__bt_map(g, VDI__BT_PRODUCT, &Ss, &per_trial, 1, out);
             vdi__bt_give(g, lane ? out : s, scale_s, S, 0, 0, g->dd, t, 1);
         }
     }
@@ -14401,19 +14698,19 @@ VDI__DEF void vdi_blocktri_marginals(const vdi_blocktri *bt, void *S, void *O) {
 
 VDI__FN void vdi__bt_get_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     char *x = vdi__bt_scratch(g, 0), *y = vdi__bt_scratch(g, 1);
+    const vdi__matrix X = vdi__bt_transposed(g, x);
     (void)work;
     for (int64_t t = 0; t < g->T; t++) {
-        vdi__bt_view U = vdi__bt_stored(g, g->L, t), N = vdi__bt_stored(g, g->N, t), p = U;
-        p.r = g->d + 1;
-        p.c = 0;
+        const vdi__matrix U = vdi__bt_stored(g, g->L, t), N = vdi__bt_stored(g, g->N, t);
+        const vdi__matrix p = vdi__bt_pivots(g, t);
         if (job->out[0]) {
-            vdi__bt_map(g, VDI__BT_ROOT_COLUMNS, U, p, 1, x);
-            vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, x), p, 1, y);
+            vdi__bt_map(g, VDI__BT_ROOT_COLUMNS, &U, &p, 1, x);
+            vdi__bt_map(g, VDI__BT_SCALE, &X, &X, 1, y);
             vdi__bt_give(g, y, 0, job->out[0], 0, 0, g->dd, t, 1);
         }
         if (job->out[1] && t + 1 < g->T) {
-            vdi__bt_map(g, VDI__BT_ROOT_DIVIDE, N, p, 1, x);
-            vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, x), p, 1, y);
+            vdi__bt_map(g, VDI__BT_ROOT_DIVIDE, &N, &p, 1, x);
+            vdi__bt_map(g, VDI__BT_SCALE, &X, &X, 1, y);
             vdi__bt_give(g, y, 0, job->out[1], 0, 1, g->dd, t, 1);
         }
     }
@@ -14468,8 +14765,18 @@ VDI__DEF void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const v
     job.out[0] = y;
     vdi__bt_run(&job, NULL);
 }
+#endif
 
-/* ---- adjoints (derived in docs/guide/blocktri.md) ------------------------------------------- */
+/* ======== linalg/blocktri_adjoint.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && \
+    !defined(VDI_LINALG_BLOCKTRI_ADJOINT_C)
+#define VDI_LINALG_BLOCKTRI_ADJOINT_C
+
+VDI__DEF size_t vdi_blocktri_adjoint_worksize(const vdi_blocktri_desc *desc) {
+    vdi__bt_sizes s;
+    if (!vdi__bt_measure(desc, &s)) return SIZE_MAX;
+    return vdi_add_size(vdi_mul_size(s.adjoint, (size_t)vdi_pool_threads(desc->pool)), VDI_ALIGN);
+}
 
 /* d log det J = sum <S_t, dD_t> + 2 <O_t, dE_t> */
 VDI__FN void vdi__bt_logdet_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
@@ -14496,33 +14803,28 @@ VDI__DEF void vdi_blocktri_logdet_adjoint(const vdi_blocktri *bt, const void *ld
 }
 
 /* acc_D(t) -= sum_k a_k(t) b_k(t)', acc_E(t) -= sum_k a_k(t+1) b_k(t)' with the vectors a_1 = a,
-   a_2 = b if `both`: k = 1, 2. With `turn` acc_E takes b_k(t) a_k(t+1)' instead. The `first` call
+   a_2 = b if `both`: k = 1, 2. With `swap` acc_E takes b_k(t) a_k(t+1)' instead. The `first` call
    begins at 0. */
-VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool turn, bool first,
+VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool swap, bool first,
                            char *accD, char *accE) {
     const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = g->rows;
-    o.m = o.n = g->d;
-    o.k = both ? 2 : 1;
-    o.cr = o.outr = g->d * u;
-    o.cc = o.outc = u;
-    o.ar = u;
-    o.ak = apart;
-    o.br = -apart;
-    o.bc = u;
+    vdi__matrix left = {a, u, apart}, right = {b, -apart, u}, sum = {accD, g->d * u, u};
+    vdi__target to = {accD, g->d * u, u};
+    const vdi__bt_op o = {g->rows, g->d,  g->d,   both ? 2 : 1, first ? NULL : &sum,
+                          NULL,    &left, &right, NULL,         NULL,
+                          &to,     NULL};
     for (int64_t t = 0; t < g->T; t++) {
         const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
-        o.a = a + at;
-        o.b = b + at;
-        o.out = vdi__bt_block(g, accD, t);
-        o.c = first ? NULL : o.out;
+        left.data = a + at;
+        right.data = b + at;
+        to.data = vdi__bt_block(g, accD, t);
+        sum.data = to.data;
         g->k->blocktri_op(&o);
         if (t + 1 == g->T) continue;
-        o.a = a + (turn ? at : next);
-        o.b = b + (turn ? next : at);
-        o.out = vdi__bt_block(g, accE, t);
-        o.c = first ? NULL : o.out;
+        left.data = a + (swap ? at : next);
+        right.data = b + (swap ? next : at);
+        to.data = vdi__bt_block(g, accE, t);
+        sum.data = to.data;
         g->k->blocktri_op(&o);
     }
 }
@@ -14539,7 +14841,7 @@ VDI__FN void vdi__bt_solve_adjoint_group(const vdi__bt *g, const vdi__bt_job *jo
     const bool matrices = job->out[1] || job->out[2];
     for (int64_t s = 0; s < job->nrhs; s++) {
         vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, w);
-        vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_BACKWARD, 1, 1, w);
+        vdi__bt_sweep(g, VDI__BT_FORWARD | VDI__BT_BACKWARD, 1, 1, w);
         if (job->out[0]) vdi__bt_give(g, w, 1, job->out[0], s, 0, g->d, 0, g->T);
         if (!matrices) continue;
         vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, x);
@@ -14573,32 +14875,33 @@ VDI__DEF void vdi_blocktri_solve_adjoint(const vdi_blocktri *bt, int64_t nrhs, c
      Lbar_{t-1} -= lower(Ebar_{t-1}' M_{t-1}). */
 VDI__FN void vdi__bt_factor_adjoint_run(const vdi__bt *g, char *lbar, char *mbar, void *Dbar,
                                         void *Ebar) {
-    const vdi__bt_view none = VDI__ZERO;
     char *unit = vdi__bt_scratch(g, 0);
     char *x = vdi__bt_scratch(g, 1);
     char *y = vdi__bt_scratch(g, 2);
     char *z = vdi__bt_scratch(g, 3);
     char *twice = vdi__bt_scratch(g, 4);
+    const vdi__matrix I = vdi__bt_plain(g, unit), X = vdi__bt_plain(g, x), Y = vdi__bt_plain(g, y);
+    const vdi__matrix Z = vdi__bt_plain(g, z), W = vdi__bt_plain(g, twice);
+    const vdi__matrix Xt = vdi__bt_transposed(g, x), Yt = vdi__bt_transposed(g, y);
     for (int64_t t = g->T - 1; t >= 0; t--) {
-        vdi__bt_view U = vdi__bt_stored(g, g->L, t), turned = U;
-        turned.r = U.c;
-        turned.c = U.r;
-        vdi__bt_map(g, VDI__BT_UNIT, turned, turned, 1, unit);
-        vdi__bt_mul(g, none, vdi__bt_plain(g, vdi__bt_block(g, lbar, t)), vdi__bt_plain(g, unit),
-                    x);
-        vdi__bt_map(g, VDI__BT_HALF, vdi__bt_plain(g, x), vdi__bt_plain(g, x), 1, y);
-        vdi__bt_solve_upper(g, t, false, vdi__bt_plain(g, y), none, none, x);
-        vdi__bt_solve_upper(g, t, false, vdi__bt_turned(g, x, y), none, none, z);
+        const vdi__matrix U = {vdi__bt_block(g, g->L, t), g->column, g->row};
+        const vdi__matrix here = vdi__bt_plain(g, vdi__bt_block(g, lbar, t));
+        vdi__bt_map(g, VDI__BT_UNIT, &U, &U, 1, unit);
+        vdi__bt_mul(g, NULL, &here, &I, x);
+        vdi__bt_map(g, VDI__BT_HALF, &X, &X, 1, y);
+        vdi__bt_solve_upper(g, t, false, &Y, NULL, NULL, x);
+        vdi__bt_solve_upper(g, t, false, vdi__bt_neighbours(g, x, y) ? &Y : &Xt, NULL, NULL, z);
         vdi__bt_symmetric(g, z, -1, twice); /* the product above came with a minus */
         if (Dbar) vdi__bt_give(g, twice, 0.5, Dbar, 0, 0, g->dd, t, 1);
         if (t == 0) break;
-        const vdi__bt_view N = vdi__bt_stored(g, g->N, t - 1);
-        char *l = vdi__bt_block(g, lbar, t - 1), *m = vdi__bt_block(g, mbar, t - 1);
-        vdi__bt_mul(g, vdi__bt_plain(g, m), N, vdi__bt_plain(g, twice), x);
-        vdi__bt_solve_upper(g, t - 1, false, vdi__bt_plain(g, x), none, none, y);
-        vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, y), none, 1, z);
+        char *l = vdi__bt_block(g, lbar, t - 1);
+        const vdi__matrix N = vdi__bt_stored(g, g->N, t - 1), before = vdi__bt_plain(g, l);
+        const vdi__matrix M = vdi__bt_plain(g, vdi__bt_block(g, mbar, t - 1));
+        vdi__bt_mul(g, &M, &N, &W, x);
+        vdi__bt_solve_upper(g, t - 1, false, &X, NULL, NULL, y);
+        vdi__bt_map(g, VDI__BT_SCALE, &Yt, &Yt, 1, z);
         if (Ebar) vdi__bt_give(g, z, 1, Ebar, 0, 1, g->dd, t - 1, 1);
-        vdi__bt_mul(g, vdi__bt_plain(g, l), N, vdi__bt_plain(g, z), l);
+        vdi__bt_mul(g, &before, &N, &Z, l);
     }
 }
 
@@ -14613,10 +14916,10 @@ VDI__FN void vdi__bt_sample_adjoint_group(const vdi__bt *g, const vdi__bt_job *j
     const bool matrices = job->out[1] || job->out[2];
     for (int64_t s = 0; s < job->nrhs; s++) {
         vdi__bt_fetch(g, job->in[1], s, 0, g->d, 0, g->T, u);
-        vdi__bt_sweep_run(g, VDI__BT_FORWARD | VDI__BT_ROOT, 1, 1, u);
+        vdi__bt_sweep(g, VDI__BT_FORWARD | VDI__BT_ROOT, 1, 1, u);
         if (job->out[0]) vdi__bt_give(g, u, 1, job->out[0], s, 0, g->d, 0, g->T);
         if (!matrices) continue;
-        vdi__bt_sweep_run(g, VDI__BT_ROOT, 1, 1, u); /* u p^{-1/2} */
+        vdi__bt_sweep(g, VDI__BT_ROOT, 1, 1, u); /* u p^{-1/2} */
         vdi__bt_fetch(g, job->in[0], s, 0, g->d, 0, g->T, z);
         vdi__bt_outer(g, u, z, false, true, s == 0, lbar, mbar);
     }
@@ -14642,20 +14945,17 @@ VDI__DEF void vdi_blocktri_sample_adjoint(const vdi_blocktri *bt, int64_t nrhs, 
 VDI__FN void vdi__bt_factor_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
     char *lbar = work, *mbar = work + blocks, *x = vdi__bt_scratch(g, 0);
+    const vdi__matrix X = vdi__bt_transposed(g, x);
     memset(work, 0, 2 * blocks);
     for (int64_t t = 0; t < g->T; t++) {
-        vdi__bt_view p = vdi__bt_stored(g, g->L, t);
-        p.r = g->d + 1;
-        p.c = 0;
+        const vdi__matrix p = vdi__bt_pivots(g, t);
         if (job->in[0]) {
             vdi__bt_fetch(g, job->in[0], 0, 0, g->dd, t, 1, x);
-            vdi__bt_map(g, VDI__BT_ROOT_ROWS, vdi__bt_turned_view(g, x), p, 1,
-                        vdi__bt_block(g, lbar, t));
+            vdi__bt_map(g, VDI__BT_ROOT_ROWS, &X, &p, 1, vdi__bt_block(g, lbar, t));
         }
         if (job->in[1] && t + 1 < g->T) {
             vdi__bt_fetch(g, job->in[1], 0, 1, g->dd, t, 1, x);
-            vdi__bt_map(g, VDI__BT_ROOT_ROWS, vdi__bt_turned_view(g, x), p, 1,
-                        vdi__bt_block(g, mbar, t));
+            vdi__bt_map(g, VDI__BT_ROOT_ROWS, &X, &p, 1, vdi__bt_block(g, mbar, t));
         }
     }
     vdi__bt_factor_adjoint_run(g, lbar, mbar, job->out[0], job->out[1]);
@@ -14679,22 +14979,17 @@ VDI__DEF void vdi_blocktri_factor_adjoint(const vdi_blocktri *bt, const void *Lb
    Obar/2. With G_t = E_t P_t^{-1} and P_t the eliminated block:
      dP_{t+1} = dD_{t+1} - Z G' - G Z',  Z = dE - G dP/2;   dG' = P^{-1} (dE - G dP)';
      dO = -dS_{t+1} G - S_{t+1} dG;   dS_t = -P^{-1} dP P^{-1} - dG' O - G' dO. */
-VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
-    const vdi__bt_view none = VDI__ZERO;
-    const size_t blocks = (size_t)(g->bt->T * g->dd) * g->unit;
-    char *dP = work, *dG = work + blocks;
+VDI__FN void vdi__bt_marginals_adjoint_down(const vdi__bt *g, const vdi__bt_job *job, char *dP,
+                                            char *dG) {
     char *gt = vdi__bt_scratch(g, 0);
     char *in = vdi__bt_scratch(g, 1);
     char *dE = vdi__bt_scratch(g, 2);
     char *y = vdi__bt_scratch(g, 3);
     char *z = vdi__bt_scratch(g, 4);
     char *x = vdi__bt_scratch(g, 5);
-    char *s = vdi__bt_scratch(g, 6);
-    char *o = vdi__bt_scratch(g, 7);
-    char *dO = vdi__bt_scratch(g, 8);
-    char *dS = vdi__bt_scratch(g, 9);
-    char *turn1 = vdi__bt_scratch(g, 10);
-    char *turn2 = vdi__bt_scratch(g, 11);
+    const vdi__matrix Gt = vdi__bt_plain(g, gt), G = vdi__bt_transposed(g, gt);
+    const vdi__matrix in_t = vdi__bt_transposed(g, in), E = vdi__bt_plain(g, dE);
+    const vdi__matrix Y = vdi__bt_plain(g, y), Z = vdi__bt_plain(g, z);
     for (int64_t t = 0; t < g->T; t++) {
         char *here = vdi__bt_block(g, dP, t);
         vdi__bt_fetch(g, job->in[2], 0, 0, g->dd, t, 1, in);
@@ -14703,40 +14998,67 @@ VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job
         } else { /* x holds -G Z' */
             vdi__bt_symmetric(g, in, 0.5, y);
             vdi__bt_symmetric(g, x, 1, z);
-            vdi__bt_map(g, VDI__BT_SUM, vdi__bt_plain(g, y), vdi__bt_plain(g, z), 1, here);
+            vdi__bt_map(g, VDI__BT_SUM, &Y, &Z, 1, here);
         }
         if (t + 1 == g->T) break;
-        vdi__bt_solve_upper(g, t, false, vdi__bt_stored(g, g->N, t), none, none, gt);
+        const vdi__matrix N = vdi__bt_stored(g, g->N, t), P = vdi__bt_plain(g, here);
+        vdi__bt_solve_upper(g, t, false, &N, NULL, NULL, gt);
         if (job->in[3]) {
             vdi__bt_fetch(g, job->in[3], 0, 1, g->dd, t, 1, in);
-            vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, in), none, 0.5, dE);
+            vdi__bt_map(g, VDI__BT_SCALE, &in_t, &in_t, 0.5, dE);
         } else {
             memset(dE, 0, (size_t)g->dd * g->unit);
         }
-        vdi__bt_mul(g, vdi__bt_plain(g, dE), vdi__bt_plain(g, here), vdi__bt_plain(g, gt), y);
-        vdi__bt_solve_block(g, t, vdi__bt_plain(g, y), z, vdi__bt_block(g, dG, t));
-        vdi__bt_map(g, VDI__BT_SUM, vdi__bt_plain(g, y), vdi__bt_plain(g, dE), 0.5, z);
-        vdi__bt_mul(g, none, vdi__bt_turned_view(g, gt), vdi__bt_plain(g, z), x);
+        vdi__bt_mul(g, &E, &P, &Gt, y);
+        vdi__bt_solve_block(g, t, &Y, z, vdi__bt_block(g, dG, t));
+        vdi__bt_map(g, VDI__BT_SUM, &Y, &E, 0.5, z);
+        vdi__bt_mul(g, NULL, &G, &Z, x);
     }
+}
+
+VDI__FN void vdi__bt_marginals_adjoint_up(const vdi__bt *g, const vdi__bt_job *job, char *dP,
+                                          char *dG) {
+    char *gt = vdi__bt_scratch(g, 0);
+    char *y = vdi__bt_scratch(g, 3);
+    char *z = vdi__bt_scratch(g, 4);
+    char *x = vdi__bt_scratch(g, 5);
+    char *s = vdi__bt_scratch(g, 6);
+    char *o = vdi__bt_scratch(g, 7);
+    char *dO = vdi__bt_scratch(g, 8);
+    char *dS = vdi__bt_scratch(g, 9);
+    char *spare = vdi__bt_scratch(g, 10);
+    const vdi__matrix Gt = vdi__bt_plain(g, gt), G = vdi__bt_transposed(g, gt);
+    const vdi__matrix X = vdi__bt_plain(g, x), Y = vdi__bt_plain(g, y), Z = vdi__bt_plain(g, z);
+    const vdi__matrix Yt = vdi__bt_transposed(g, y), S = vdi__bt_plain(g, s);
+    const vdi__matrix O = vdi__bt_plain(g, o), Od = vdi__bt_plain(g, dO), Sd = vdi__bt_plain(g, dS);
+    const vdi__matrix copy = vdi__bt_plain(g, spare);
     for (int64_t t = g->T - 1; t >= 0; t--) {
-        vdi__bt_solve_block(g, t, vdi__bt_plain(g, vdi__bt_block(g, dP, t)), x, y);
-        vdi__bt_map(g, VDI__BT_SCALE, vdi__bt_turned_view(g, y), none, -1, z);
-        vdi__bt_solve_block(g, t, vdi__bt_plain(g, z), x, y); /* -P^{-1} dP P^{-1} */
+        const vdi__matrix P = vdi__bt_plain(g, vdi__bt_block(g, dP, t));
+        vdi__bt_solve_block(g, t, &P, x, y);
+        vdi__bt_map(g, VDI__BT_SCALE, &Yt, &Yt, -1, z);
+        vdi__bt_solve_block(g, t, &Z, x, y); /* -P^{-1} dP P^{-1} */
         if (t + 1 < g->T) {
             char *dg = vdi__bt_block(g, dG, t);
-            vdi__bt_solve_upper(g, t, false, vdi__bt_stored(g, g->N, t), none, none, gt);
+            const vdi__matrix N = vdi__bt_stored(g, g->N, t);
+            const vdi__matrix Gd = vdi__bt_plain(g, dg), Gdt = vdi__bt_transposed(g, dg);
+            vdi__bt_solve_upper(g, t, false, &N, NULL, NULL, gt);
             vdi__bt_fetch(g, job->in[0], 0, 0, g->dd, t + 1, 1, s);
             vdi__bt_fetch(g, job->in[1], 0, 1, g->dd, t, 1, o);
-            vdi__bt_mul(g, none, vdi__bt_plain(g, dS), vdi__bt_turned(g, gt, turn1), x);
-            vdi__bt_mul(g, vdi__bt_plain(g, x), vdi__bt_plain(g, s), vdi__bt_turned(g, dg, turn2),
-                        dO);
+            vdi__bt_mul(g, NULL, &Sd, vdi__bt_neighbours(g, gt, spare) ? &copy : &G, x);
+            vdi__bt_mul(g, &X, &S, vdi__bt_neighbours(g, dg, spare) ? &copy : &Gdt, dO);
             if (job->out[1]) vdi__bt_give(g, dO, 2, job->out[1], 0, 1, g->dd, t, 1);
-            vdi__bt_mul(g, vdi__bt_plain(g, y), vdi__bt_plain(g, dg), vdi__bt_plain(g, o), x);
-            vdi__bt_mul(g, vdi__bt_plain(g, x), vdi__bt_plain(g, gt), vdi__bt_plain(g, dO), y);
+            vdi__bt_mul(g, &Y, &Gd, &O, x);
+            vdi__bt_mul(g, &X, &Gt, &Od, y);
         }
         vdi__bt_symmetric(g, y, 0.5, dS);
         if (job->out[0]) vdi__bt_give(g, dS, 1, job->out[0], 0, 0, g->dd, t, 1);
     }
+}
+
+VDI__FN void vdi__bt_marginals_adjoint_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
+    char *dG = work + (size_t)(g->bt->T * g->dd) * g->unit;
+    vdi__bt_marginals_adjoint_down(g, job, work, dG);
+    vdi__bt_marginals_adjoint_up(g, job, work, dG);
 }
 
 VDI__DEF void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void *S, const void *O,
@@ -14760,19 +15082,45 @@ VDI__DEF void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void 
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_KALMAN_C)
 #define VDI_LINALG_KALMAN_C
 
+enum { VDI__KALMAN_LANES = 16 }; /* at most */
+
 /* Lane matrices of scratch: eight d x d, six d-vectors, and the pivots of every bin for one log at
- * the end; 16 lanes at most. */
+ * the end. */
 VDI__DEF size_t vdi_kalman_worksize(const vdi_kalman_desc *desc) {
     if (desc->d < 1 || desc->T < 1 || desc->groups < 1 || desc->nrhs < 1 || desc->d > 4096)
         return SIZE_MAX;
     size_t d = (size_t)desc->d;
-    size_t vectors = vdi_add_size(8 * d * d + 6 * d + 16, vdi_mul_size((size_t)desc->T, 1));
+    size_t vectors = vdi_add_size(9 * d * d + 6 * d + 16, vdi_mul_size((size_t)desc->T, 1));
     vectors = vdi_add_size(vectors, vdi_mul_size((size_t)desc->nrhs, 2 * d + 1));
     return vdi_add_size(vdi_mul_size(vectors, 128), VDI_ALIGN);
 }
 
-VDI__FN vdi_status vdi__kalman_run(const vdi_kalman_desc *desc, vdi__kalman_args *a,
-                                   const char *where, bool filter, vdi_error *err) {
+/* One real per lane. */
+typedef union vdi__kalman_lanes {
+    float f32[VDI__KALMAN_LANES];
+    double f64[VDI__KALMAN_LANES];
+} vdi__kalman_lanes;
+
+/* What a run knows; g and n are the groups of this round: the first, and how many from there on. */
+typedef struct vdi__kalman {
+    const vdi_kalman_desc *desc;
+    const vdi__linalg_kernels *k;
+    const char *where;
+    char *free;        /* scratch that is left */
+    size_t size, unit; /* bytes of a real, of a vector of lanes */
+    int64_t lanes, d, dd, T, g, n;
+    int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
+    vdi__kalman_lanes alive, good;
+} vdi__kalman;
+
+VDI__FN char *vdi__kalman_take(vdi__kalman *r, int64_t vectors) {
+    char *p = r->free;
+    r->free += (size_t)vectors * r->unit;
+    return p;
+}
+
+VDI__FN vdi_status vdi__kalman_begin(vdi__kalman *r, const vdi_kalman_desc *desc, void *work,
+                                     const char *where, vdi_error *err) {
     if (!vdi_dtype_is_real(desc->dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
                              vdi_dtype_name(desc->dtype));
@@ -14783,60 +15131,260 @@ VDI__FN vdi_status vdi__kalman_run(const vdi_kalman_desc *desc, vdi__kalman_args
             "groups %lld, nrhs %lld, T %lld, d %lld: each must be at least 1 and d at most 4096",
             (long long)desc->groups, (long long)desc->nrhs, (long long)desc->T, (long long)desc->d);
     }
-    a->groups = desc->groups;
-    a->nrhs = desc->nrhs;
-    a->T = desc->T;
-    a->d = desc->d;
-    a->lengths = desc->lengths;
-    a->bad_group = a->bad_time = -1;
-    if (filter)
-        vdi__linalg_of(desc->dtype)->kalman_filter(a);
-    else
-        vdi__linalg_of(desc->dtype)->kalman_smooth(a);
-    if (a->bad_group >= 0) {
-        return vdi_error_set(
-            err, VDI_ERR_NOT_POSITIVE_DEFINITE, where,
-            "predicted covariance of group %lld at bin %lld is not positive definite",
-            (long long)a->bad_group, (long long)a->bad_time);
-    }
+    memset(r, 0, sizeof *r);
+    r->desc = desc;
+    r->where = where;
+    r->k = vdi__linalg_of(desc->dtype);
+    r->lanes = r->k->lanes();
+    r->size = vdi_dtype_size(desc->dtype);
+    r->unit = r->size * (size_t)r->lanes;
+    r->d = desc->d;
+    r->dd = desc->d * desc->d;
+    r->T = desc->T;
+    r->bad_group = r->bad_time = -1;
+    r->free = (char *)work + (VDI_ALIGN - (uintptr_t)work % VDI_ALIGN) % VDI_ALIGN;
     return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__kalman_end(const vdi__kalman *r, vdi_error *err) {
+    if (r->bad_group < 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, r->where,
+                         "predicted covariance of group %lld at bin %lld is not positive definite",
+                         (long long)r->bad_group, (long long)r->bad_time);
+}
+
+/* Which lanes have bin t. */
+VDI__FN void vdi__kalman_alive(const vdi__kalman *r, int64_t t, vdi__kalman_lanes *alive) {
+    for (int64_t l = 0; l < r->lanes; l++) {
+        const int64_t g = r->g + (l < r->n ? l : r->n - 1);
+        const bool on = t < (r->desc->lengths ? r->desc->lengths[g] : r->T);
+        if (r->size == sizeof(float))
+            alive->f32[l] = on;
+        else
+            alive->f64[l] = on;
+    }
+}
+
+/* Cholesky factor in place; notes the first group whose bin t was not positive definite. */
+VDI__FN void vdi__kalman_factor(vdi__kalman *r, char *a, int64_t t, const vdi__kalman_lanes *alive,
+                                char *product) {
+    if (r->k->lanes_cholesky(r->d, a, alive, product, &r->good)) return;
+    for (int64_t l = 0; l < r->lanes && l < r->n && r->bad_group < 0; l++) {
+        if (vdi_dtype_load(r->desc->dtype, &r->good, l) != 0) continue;
+        if (vdi_dtype_load(r->desc->dtype, alive, l) == 0) continue;
+        r->bad_group = r->g + l;
+        r->bad_time = t;
+    }
+}
+
+/* C (rows,cols) = base + sign * A B, where A is (rows,inner), or (inner,rows) if transposed */
+VDI__FN void vdi__kalman_product(const vdi__kalman *r, int64_t cols, const char *a, bool transposed,
+                                 const char *b, int sign, const char *base, char *c) {
+    const vdi__matrix left = {a, transposed ? 1 : r->d, transposed ? r->d : 1};
+    const vdi__matrix right = {b, cols, 1};
+    r->k->lanes_product(r->d, cols, r->d, &left, &right, sign, base, c);
+}
+
+/* Places of bin t of this round: a covariance, and of right-hand side s a mean, in the caller's
+ * arrays; and the way in and out. */
+VDI__FN size_t vdi__kalman_cov(const vdi__kalman *r, int64_t t) {
+    return (size_t)((r->g * r->T + t) * r->dd) * r->size;
+}
+VDI__FN size_t vdi__kalman_mean(const vdi__kalman *r, int64_t s, int64_t t) {
+    return (size_t)(((s * r->desc->groups + r->g) * r->T + t) * r->d) * r->size;
+}
+VDI__FN void vdi__kalman_put(const vdi__kalman *r, void *array, size_t at, int64_t count,
+                             const char *v) {
+    r->k->lanes_store((char *)array + at, count, r->T * count, r->n, &r->alive, v);
+}
+VDI__FN void vdi__kalman_get(const vdi__kalman *r, const void *array, size_t at, int64_t count,
+                             const void *alive, char *v) {
+    r->k->lanes_load((const char *)array + at, count, r->T * count, r->n, alive, 0, v);
+}
+
+/* ---- filter ---------------------------------------------------------------------------------- */
+
+typedef struct vdi__kalman_filter {
+    const char *W, *h, *c;
+    char *mp, *Pp, *mf, *Pf;
+    /* lane matrices */
+    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
+} vdi__kalman_filter;
+
+/* P holds Pf of the bin before: P = A P A' + Q, and from there this bin's gain K and Pf. */
+VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f, const void *Q0,
+                                    int64_t t) {
+    const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
+    char *pivot = f->pivots + (size_t)t * vector;
+    if (t == 0) {
+        r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
+    } else {
+        const vdi__matrix x = {f->x, r->d, 1}, at_transposed = {f->a, 1, r->d};
+        vdi__kalman_product(r, r->d, f->a, false, f->p, 1, NULL, f->x);
+        r->k->lanes_product(r->d, r->d, r->d, &x, &at_transposed, 1, f->q, f->p);
+    }
+    vdi__kalman_put(r, f->Pp, at, r->dd, f->p);
+    vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
+    memcpy(f->l, f->p, (size_t)r->dd * vector);
+    vdi__kalman_factor(r, f->l, t, &r->alive, pivot);
+    /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
+    vdi__kalman_product(r, r->d, f->w, false, f->l, 1, NULL, f->x);
+    vdi__kalman_product(r, r->d, f->l, true, f->x, 1, f->eye, f->g);
+    vdi__kalman_factor(r, f->g, t, &r->alive, pivot);
+    for (int64_t i = 0; i < r->dd; i++)
+        memcpy(f->k + (size_t)i * vector, f->l + (size_t)(i % r->d * r->d + i / r->d) * vector,
+               vector);
+    r->k->lanes_solve(r->d, r->d, f->g, false, f->k);
+    vdi__kalman_product(r, r->d, f->k, true, f->k, 1, NULL, f->p);
+    vdi__kalman_put(r, f->Pf, at, r->dd, f->p);
+}
+
+/* The mean of right-hand side s, from its mean of the bin before. */
+VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *f, int64_t s,
+                                int64_t t) {
+    const size_t at = vdi__kalman_mean(r, s, t);
+    char *mf = f->state + (size_t)(s * r->d) * r->unit;
+    vdi__kalman_get(r, f->c, at, r->d, NULL, f->m);
+    if (t > 0) vdi__kalman_product(r, 1, f->a, false, mf, 1, f->m, f->m);
+    vdi__kalman_get(r, f->h, at, r->d, &r->alive, f->hv);
+    vdi__kalman_product(r, 1, f->w, false, f->m, -1, f->hv, f->e); /* e = h - W m */
+    vdi__kalman_product(r, 1, f->k, false, f->e, 1, NULL, f->v);
+    vdi__kalman_product(r, 1, f->k, true, f->v, 1, f->m, mf); /* mf = m + K K' e */
+    vdi__kalman_put(r, f->mp, at, r->d, f->m);
+    vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
 
 VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A, const void *Q,
                                       const void *Q0, const void *W, const void *h, const void *c,
-                                      void *work, void *mp, void *Pp, void *mf, void *Pf, void *ll,
-                                      vdi_error *err) {
-    vdi__kalman_args a = VDI__ZERO;
-    a.A = A;
-    a.Q = Q;
-    a.Q0 = Q0;
-    a.W = W;
-    a.h = h;
-    a.c = c;
-    a.work = work;
-    a.mp = mp;
-    a.Pp = Pp;
-    a.mf = mf;
-    a.Pf = Pf;
-    a.ll = ll;
-    return vdi__kalman_run(desc, &a, "vdi_kalman_filter", true, err);
+                                      void *work, void *mp, void *Pp, void *mf, void *Pf,
+                                      void *logdet, vdi_error *err) {
+    vdi__kalman r;
+    vdi__kalman_filter f = VDI__ZERO;
+    const int64_t d = desc->d, dd = d * d, T = desc->T, nrhs = desc->nrhs;
+    vdi_status status = vdi__kalman_begin(&r, desc, work, "vdi_kalman_filter", err);
+    if (status < 0) return status;
+    f.W = (const char *)W;
+    f.h = (const char *)h;
+    f.c = (const char *)c;
+    f.mp = (char *)mp;
+    f.Pp = (char *)Pp;
+    f.mf = (char *)mf;
+    f.Pf = (char *)Pf;
+    char **const matrix[] = {&f.a, &f.q, &f.eye, &f.p, &f.l, &f.w, &f.x, &f.g, &f.k};
+    char **const vector[] = {&f.m, &f.hv, &f.e, &f.v};
+    for (size_t i = 0; i < VDI__COUNT(matrix); i++)
+        *matrix[i] = vdi__kalman_take(&r, dd);
+    for (size_t i = 0; i < VDI__COUNT(vector); i++)
+        *vector[i] = vdi__kalman_take(&r, d);
+    f.pivots = vdi__kalman_take(&r, T);
+    f.state = vdi__kalman_take(&r, nrhs * d);
+    f.logdet = vdi__kalman_take(&r, 1);
+    memset(&r.alive, 0, sizeof r.alive);
+    r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
+    r.k->lanes_load(Q, dd, 0, 1, NULL, 0, f.q);
+    r.k->lanes_load(A, dd, 0, 1, &r.alive, d, f.eye); /* no lane is alive */
+    for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
+        r.n = desc->groups - r.g;
+        for (int64_t t = 0; t < T; t++) {
+            vdi__kalman_alive(&r, t, &r.alive);
+            vdi__kalman_covariance(&r, &f, Q0, t);
+            for (int64_t s = 0; s < nrhs; s++)
+                vdi__kalman_update(&r, &f, s, t);
+        }
+        /* the products are square roots of determinants, so their logs count twice */
+        vdi_log(desc->dtype, (size_t)(T * r.lanes), f.pivots, f.pivots);
+        r.k->lanes_twice(T, f.pivots, f.logdet);
+        vdi__kalman_alive(&r, -1, &r.alive);
+        r.k->lanes_store((char *)logdet + (size_t)r.g * r.size, 1, 1, r.n, &r.alive, f.logdet);
+    }
+    return vdi__kalman_end(&r, err);
+}
+
+/* ---- smoother -------------------------------------------------------------------------------- */
+
+typedef struct vdi__kalman_smoother {
+    const char *mp, *Pp, *mf, *Pf;
+    char *ms, *Ps, *Pc;
+    vdi__kalman_lanes next; /* lanes with a bin ahead; others are their own smoothed state */
+    /* lane matrices */
+    char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
+} vdi__kalman_smoother;
+
+/* Y = Pp^{-1} A Pf is the transposed gain; Pc = Ps_{t+1} Y, Ps = Pf + Y' D Y */
+VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smoother *f,
+                                           int64_t t) {
+    const size_t at = vdi__kalman_cov(r, t), block = (size_t)r->dd * r->size;
+    const int64_t d = r->d, pairs = (r->T - 1) * r->dd;
+    vdi__kalman_get(r, f->Pf, at, r->dd, NULL, f->pf);
+    if (t + 1 == r->T) {
+        memcpy(f->ps, f->pf, (size_t)r->dd * r->unit);
+    } else {
+        r->k->lanes_load(f->Pp + at + block, r->dd, r->T * r->dd, r->n, &f->next, d, f->pp);
+        memcpy(f->l, f->pp, (size_t)r->dd * r->unit);
+        r->k->lanes_difference(r->dd, f->ps, f->pp, &f->next, f->diff);
+        vdi__kalman_factor(r, f->l, t + 1, &f->next, f->product);
+        vdi__kalman_product(r, d, f->a, false, f->pf, 1, NULL, f->y);
+        r->k->lanes_solve(d, d, f->l, false, f->y);
+        r->k->lanes_solve(d, d, f->l, true, f->y);
+        vdi__kalman_product(r, d, f->ps, false, f->y, 1, NULL, f->x);
+        if (f->Pc) {
+            r->k->lanes_store(f->Pc + (size_t)(r->g * pairs + t * r->dd) * r->size, r->dd, pairs,
+                              r->n, &f->next, f->x);
+        }
+        vdi__kalman_product(r, d, f->diff, false, f->y, 1, NULL, f->x);
+        vdi__kalman_product(r, d, f->y, true, f->x, 1, f->pf, f->pp);
+        r->k->lanes_mean(d, f->pp, &f->next, f->pf, f->ps);
+    }
+    vdi__kalman_put(r, f->Ps, at, r->dd, f->ps);
+}
+
+VDI__FN void vdi__kalman_smooth_mean(const vdi__kalman *r, const vdi__kalman_smoother *f, int64_t s,
+                                     int64_t t) {
+    const size_t at = vdi__kalman_mean(r, s, t), ahead = at + (size_t)r->d * r->size;
+    vdi__kalman_get(r, f->mf, at, r->d, NULL, f->m);
+    if (t + 1 < r->T) { /* X is free: the smoothed state ahead, less its prediction */
+        vdi__kalman_get(r, f->ms, ahead, r->d, NULL, f->x);
+        vdi__kalman_get(r, f->mp, ahead, r->d, NULL, f->p);
+        r->k->lanes_difference(r->d, f->x, f->p, &f->next, f->p);
+        vdi__kalman_product(r, 1, f->y, true, f->p, 1, f->m, f->m);
+    }
+    vdi__kalman_put(r, f->ms, at, r->d, f->m);
 }
 
 VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A, const void *mp,
                                       const void *Pp, const void *mf, const void *Pf, void *work,
                                       void *ms, void *Ps, void *Pc, vdi_error *err) {
-    vdi__kalman_args a = VDI__ZERO;
-    a.A = A;
-    a.work = work;
-    a.ms = ms;
-    a.Ps = Ps;
-    a.Pc = Pc;
-    /* read only there; the struct serves both directions */
-    memcpy(&a.mp, &mp, sizeof mp);
-    memcpy(&a.Pp, &Pp, sizeof Pp);
-    memcpy(&a.mf, &mf, sizeof mf);
-    memcpy(&a.Pf, &Pf, sizeof Pf);
-    return vdi__kalman_run(desc, &a, "vdi_kalman_smooth", false, err);
+    vdi__kalman r;
+    vdi__kalman_smoother f = VDI__ZERO;
+    const int64_t d = desc->d, dd = d * d;
+    vdi_status status = vdi__kalman_begin(&r, desc, work, "vdi_kalman_smooth", err);
+    if (status < 0) return status;
+    f.mp = (const char *)mp;
+    f.Pp = (const char *)Pp;
+    f.mf = (const char *)mf;
+    f.Pf = (const char *)Pf;
+    f.ms = (char *)ms;
+    f.Ps = (char *)Ps;
+    f.Pc = (char *)Pc;
+    char **const matrix[] = {&f.a, &f.pp, &f.l, &f.pf, &f.y, &f.x, &f.ps, &f.diff};
+    char **const vector[] = {&f.m, &f.p, &f.product};
+    for (size_t i = 0; i < VDI__COUNT(matrix); i++)
+        *matrix[i] = vdi__kalman_take(&r, dd);
+    for (size_t i = 0; i < VDI__COUNT(vector); i++)
+        *vector[i] = vdi__kalman_take(&r, d);
+    r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
+    for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
+        r.n = desc->groups - r.g;
+        memset(&f.next, 0, sizeof f.next);
+        for (int64_t t = desc->T - 1; t >= 0; t--) {
+            vdi__kalman_alive(&r, t, &r.alive);
+            vdi__kalman_smooth_covariance(&r, &f, t);
+            for (int64_t s = 0; s < desc->nrhs; s++)
+                vdi__kalman_smooth_mean(&r, &f, s, t);
+            f.next = r.alive;
+        }
+    }
+    return vdi__kalman_end(&r, err);
 }
 #endif
 
@@ -20077,6 +20625,139 @@ VDI__DEF vdi_status vdi_check_taylor(const vdi_check_desc *desc, double *slope, 
 }
 #endif
 
+/* ======== model/lds/parameters.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PARAMETERS_C)
+#define VDI_MODEL_LDS_PARAMETERS_C
+
+/* ---- the block ------------------------------------------------------------------------------- */
+
+typedef struct vdi__block_row {
+    const char *name;
+    double **at;        /* the model's pointer to it */
+    int64_t rows, cols; /* cols -1: a vector */
+} vdi__block_row;
+
+/* Lay the rows out from `base` on (NULL: only count), and name them in `tensors` (or NULL). How
+ * many numbers. */
+VDI__FN size_t vdi__block_layout(const vdi__block_row *row, int count, double *base,
+                                 vdi_named_tensor *tensors) {
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        const bool vector = row[i].cols < 0;
+        if (base) *row[i].at = base + at;
+        if (base && tensors) {
+            tensors[i].name = row[i].name;
+            tensors[i].tensor = vector
+                                    ? vdi_tensor_1d(base + at, VDI_F64, row[i].rows)
+                                    : vdi_tensor_2d(base + at, VDI_F64, row[i].rows, row[i].cols);
+        }
+        at += (size_t)(row[i].rows * (vector ? 1 : row[i].cols));
+    }
+    return at;
+}
+
+/* Memory for a model of `head` bytes, the metadata of its state and both its blocks of `count`
+ * numbers, all 0. */
+typedef struct vdi__block {
+    void *model;
+    vdi_meta_list *meta;
+    double *values, *update;
+    size_t size; /* bytes in all */
+} vdi__block;
+
+VDI__FN vdi_status vdi__block_create(const vdi_allocator *a, size_t head, size_t count,
+                                     const char *where, vdi__block *out, vdi_error *err) {
+    const size_t first = vdi_align_size(head);
+    const size_t second = vdi_align_size(sizeof(vdi_meta_list));
+    out->size = vdi_add_size(first + second, vdi_mul_size(2 * sizeof(double), count));
+    char *p = out->size == SIZE_MAX ? NULL : (char *)vdi_alloc(a, out->size);
+    if (!p) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", out->size);
+    }
+    memset(p, 0, out->size);
+    out->model = p;
+    out->meta = (vdi_meta_list *)(void *)(p + first);
+    out->values = (double *)(void *)(p + first + second);
+    out->update = out->values + count;
+    return VDI_OK;
+}
+
+/* The update becomes the parameters, if all of it is finite. */
+VDI__FN vdi_status vdi__block_commit(size_t count, const double *update, double *values,
+                                     const char *where, vdi_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        if (!vdi__is_finite(update[i])) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                                 "the step would make a parameter %g; it was undone", update[i]);
+        }
+    }
+    memcpy(values, update, count * sizeof *values);
+    return VDI_OK;
+}
+
+/* ---- what is checked of them ----------------------------------------------------------------- */
+
+VDI__FN vdi_status vdi__parameter_finite(const vdi_named_tensor *p, const char *where,
+                                         vdi_error *err) {
+    if (vdi_tensor_count_nonfinite(p->tensor) == 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_DATA, where, "%s holds NaN or infinity", p->name);
+}
+
+/* l (n,n) = the Cholesky factor of a covariance; the message names the parameter. */
+VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const double *a, double *l,
+                                          vdi_error *err) {
+    vdi_error inner = VDI__ZERO;
+    memcpy(l, a, (size_t)(n * n) * sizeof *l);
+    if (vdi_cholesky(VDI_F64, (size_t)n, l, (size_t)n, &inner) < 0) {
+        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                             "%s is not positive definite: %s", name, inner.message);
+    }
+    return VDI_OK;
+}
+
+/* ---- states ---------------------------------------------------------------------------------- */
+
+/* What a model hands out to be saved: its parameters, its kind and its description. */
+VDI__FN vdi_state vdi__parameters_state(vdi_named_tensor *tensors, int count, const char *kind,
+                                        const vdi_fields *fields, const void *desc,
+                                        vdi_meta_list *meta) {
+    vdi_state s = VDI__ZERO;
+    vdi_meta_clear(meta);
+    /* kind and fields fit: the tests write them */
+    (void)vdi_meta_put_text(meta, "model", kind);
+    (void)vdi_fields_write(fields, desc, meta);
+    s.tensors = tensors;
+    s.tensor_count = count;
+    s.meta = meta->meta;
+    s.meta_count = meta->count;
+    return s;
+}
+
+/* Are these the metadata of a model of that kind? */
+VDI__FN vdi_status vdi__meta_check_kind(const vdi_meta *meta, int64_t count, const char *kind,
+                                        const char *where, vdi_error *err) {
+    const char *model = vdi_meta_find(meta, count, "model");
+    if (model && strcmp(model, kind) == 0) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a model \"%s\", got \"%s\"", kind,
+                         model ? model : "");
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* So many zeros out of an arena; *ok becomes false where there is no memory for them. */
+VDI__FN double *vdi__take_reals(vdi_arena *arena, size_t count, bool *ok) {
+    double *p = (double *)vdi_arena_calloc(arena, vdi_mul_size(count, sizeof *p));
+    if (!p) *ok = false;
+    return p;
+}
+
+VDI__FN int64_t *vdi__take_ints(vdi_arena *arena, size_t count, bool *ok) {
+    int64_t *p = (int64_t *)vdi_arena_calloc(arena, vdi_mul_size(count, sizeof *p));
+    if (!p) *ok = false;
+    return p;
+}
+#endif
+
 /* ======== model/lds/series.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SERIES_C)
 #define VDI_MODEL_LDS_SERIES_C
@@ -20182,201 +20863,691 @@ VDI__FN size_t vdi__series_values(const vdi__series *s, int64_t columns) {
 }
 #endif
 
-/* ======== model/lds/lds.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_LDS_C)
-#define VDI_MODEL_LDS_LDS_C
+/* ======== model/lds/regression.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_REGRESSION_C)
+#define VDI_MODEL_LDS_REGRESSION_C
 
-/* Bins are worked on in chunks of this many rows. */
-#define VDI__LDS_CHUNK 64
+typedef struct vdi__regression {
+    int64_t rows, K;      /* of y and of x */
+    double count;         /* pairs summed */
+    double *yy, *yx, *xx; /* (rows,rows), (rows,K), (K,K) */
+    bool centred;         /* they are about mean_x and mean_y; else about 0 */
+    bool constant;        /* y = theta x + a constant that is sought too; needs `centred` */
+    double *mean_x;       /* (K) */
+    double *mean_y;       /* (rows) */
+    bool *free_column;    /* (K): the columns that are sought */
+    double *normal;       /* (K,K) scratch */
+    double *work;         /* (rows,K) scratch */
+    double *reflector;    /* (K) scratch */
+} vdi__regression;
 
-struct vdi_lds_data {
-    vdi_arena arena;
-    vdi_pool *pool;
-    int64_t trials, T, n, d, inputs;
-    int64_t *lengths; /* (trials) */
-    double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
-    double *y_mean;   /* (n) */
-    double *syy;      /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
-                         diagonal R */
-    double *u;        /* (trials,T,inputs); 0 behind the length */
-    double variance;  /* mean over channels of the observed variance */
-    int64_t observed_bins, observed_values;
-    bool missing;
-    double *channel_count; /* (trials,n): observed bins */
-    /* Lanes: a lane is one covariance sequence, a slot (row, lane) one trial under it. rows *
-     * lanes >= trials. */
-    int64_t lanes, rows;
-    int64_t *lane_of, *row_of; /* (trials) */
-    int64_t *trial_at;         /* (rows,lanes): trial or -1 */
-    int64_t *lane_lengths;     /* (lanes) */
-    double *lane_weight;       /* (lanes): trials in it */
-    double *mask;              /* (lanes,T,n) 1 observed, 0 missing or behind the end; NULL if
-                                  nothing is missing */
-    /* Full R: the distinct sets of observed channels ("patterns") and the bins that have each. */
-    int64_t patterns;
-    uint8_t *pattern_mask;  /* (patterns,n) */
-    int64_t *pattern_start; /* (patterns+1) into bins */
-    int64_t *bins;          /* slot * T + t */
-    int64_t *lane_pattern;  /* (lanes,T), -1 behind the end */
-    /* scratch of the E-step */
-    vdi_blocktri bt;
-    double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
-    double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
-    bool shared_w;
-    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
-    double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
-    double *ll, *logdet; /* (trials), (lanes) */
-    double *yt, *yd;     /* (trials,T,n) y - b - D u, masked; (trials,T,d) */
-    double *small;       /* parameter-sized scratch, see vdi__lds_small */
-    double *chunk;       /* (CHUNK, n + d + ...) */
-    double *pattern_r;   /* (n,n) */
-    double *em;          /* scratch of EM */
-    /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
-     * for what they make. */
-    void *route;
-    size_t bt_size;
-    void *kalman_work;
-    double *kmp, *kPp, *kmf, *kPf;
-};
-
-VDI__DEF vdi_lds_desc vdi_lds_desc_defaults(const vdi_lds_desc *desc) {
-    vdi_lds_desc r = *desc;
-    if (r.q_floor == 0) r.q_floor = 1e-6;
-    r.allocator = vdi_allocator_defaults(&desc->allocator);
-    return r;
+/* Memory for all of it; `diagonal`: of yy only (rows). */
+VDI__FN void vdi__regression_take(vdi__regression *g, int64_t rows, int64_t K, bool diagonal,
+                                  vdi_arena *arena, bool *ok) {
+    const size_t r = (size_t)rows, k = (size_t)K;
+    g->rows = rows;
+    g->K = K;
+    g->yy = vdi__take_reals(arena, diagonal ? r : vdi_mul_size(r, r), ok);
+    g->yx = vdi__take_reals(arena, vdi_mul_size(r, k), ok);
+    g->xx = vdi__take_reals(arena, vdi_mul_size(k, k), ok);
+    g->normal = vdi__take_reals(arena, vdi_mul_size(k, k), ok);
+    g->work = vdi__take_reals(arena, vdi_mul_size(r, k), ok);
+    g->mean_x = vdi__take_reals(arena, k, ok);
+    g->mean_y = vdi__take_reals(arena, r, ok);
+    g->reflector = vdi__take_reals(arena, k, ok);
+    g->free_column = (bool *)vdi_arena_calloc(arena, k * sizeof *g->free_column);
+    if (!g->free_column) *ok = false;
 }
 
-VDI__DEF vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err) {
-    const char *where = "vdi_lds_desc_check";
-    if (desc->d < 1 || desc->d > 1024) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..1024",
-                             (long long)desc->d);
-    }
-    if (desc->n < 1 || desc->n > 65536) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536",
-                             (long long)desc->n);
-    }
-    if (desc->inputs < 0 || desc->inputs > 65536) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "inputs is %lld, expected 0..65536",
-                             (long long)desc->inputs);
-    }
-    if (desc->freeze >= 512u) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
-    }
-    if (!(desc->r_floor >= 0) || !(desc->q_floor >= 0)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "r_floor is %g and q_floor %g, expected 0 or more", desc->r_floor,
-                             desc->q_floor);
-    }
-    if (!(desc->max_radius >= 0)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "max_radius is %g, expected 0 or more",
-                             desc->max_radius);
-    }
-    return VDI_OK;
-}
-
-/* The parameters lie one behind the other; the same walk lays out the model, its update and its
- * state. */
-VDI__FN size_t vdi__lds_layout(vdi_lds *p, double *base) {
-    const int64_t d = p->desc.d, n = p->desc.n, u = p->desc.inputs;
-    const vdi__block_row row[VDI_LDS_PARAMS] = {
-        {"A", &p->A, d, d}, {"B", &p->B, d, u},    {"Q", &p->Q, d, d},
-        {"C", &p->C, n, d}, {"D", &p->D, n, u},    {"b", &p->b, n, -1},
-        {"R", &p->R, n, n}, {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
-    return vdi__block_layout(row, VDI_LDS_PARAMS, base, p->tensors);
-}
-
-/* Where a chain starts: A = 0.95 I, stationary with covariance I. */
-VDI__FN void vdi__lds_chain_start(int64_t d, double *A, double *Q, double *Q0) {
-    for (int64_t i = 0; i < d; i++) {
-        A[i * (d + 1)] = 0.95;
-        Q[i * (d + 1)] = 1 - 0.95 * 0.95;
-        Q0[i * (d + 1)] = 1;
+VDI__FN void vdi__symmetrise(int64_t n, double *a) {
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < i; j++)
+            a[i * n + j] = a[j * n + i] = 0.5 * (a[i * n + j] + a[j * n + i]);
     }
 }
 
-VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_error *err) {
-    *out = NULL;
-    vdi_status status = vdi_lds_desc_check(desc, err);
-    if (status < 0) return status;
-    vdi_lds_desc k = vdi_lds_desc_defaults(desc);
-    vdi_lds shape = VDI__ZERO;
-    double *base = NULL, *update = NULL;
-    size_t size = 0;
-    shape.desc = k;
-    const size_t count = vdi__lds_layout(&shape, NULL);
-    vdi_lds *p = (vdi_lds *)vdi__block_create(&k.allocator, sizeof *p, count, &size, &base, &update,
-                                              "vdi_lds_create", err);
-    if (!p) return VDI_ERR_MEMORY;
-    p->desc = k;
-    p->update = update;
-    p->param_count = count;
-    p->block_size = size;
-    (void)vdi__lds_layout(p, base);
-    vdi__lds_chain_start(k.d, p->A, p->Q, p->Q0);
-    for (int64_t i = 0; i < k.n; i++)
-        p->R[i * k.n + i] = 1;
-    *out = p;
-    return VDI_OK;
+/* C (m,n) += A' B over `rows` rows */
+VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda,
+                               const double *b, int64_t ldb, double *c, int64_t ldc) {
+    if (rows > 0 && m > 0 && n > 0) {
+        vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a,
+                 (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
+    }
 }
 
-VDI__DEF void vdi_lds_destroy(vdi_lds *lds) {
-    if (!lds) return;
-    vdi_allocator a = lds->desc.allocator;
-    vdi_free(&a, lds, lds->block_size);
+/* sum (n) += the rows of x: short ones, for which no call is worth while */
+VDI__FN void vdi__add_rows(int64_t rows, int64_t n, const double *x, double *sum) {
+    for (int64_t r = 0; r < rows; r++, x += n) {
+        for (int64_t i = 0; i < n; i++)
+            sum[i] += x[i];
+    }
 }
 
-VDI__DEF vdi_state vdi_lds_state(vdi_lds *lds) {
-    vdi_state s = VDI__ZERO;
-    s.tensors = lds->tensors;
-    s.tensor_count = VDI_LDS_PARAMS;
-    return s;
+/* The normal equations of the free columns into normal (f,f) and work (rows,f); returns f. */
+VDI__FN int64_t vdi__normal_equations(const vdi__regression *g, const double *theta) {
+    const int64_t K = g->K;
+    int64_t f = 0;
+    for (int64_t i = 0; i < K; i++)
+        f += g->free_column[i];
+    for (int64_t i = 0, r = 0; i < K; i++) {
+        if (!g->free_column[i]) continue;
+        for (int64_t j = 0, c = 0; j < K; j++)
+            if (g->free_column[j]) g->normal[r * f + c++] = g->xx[i * K + j];
+        r++;
+    }
+    for (int64_t r = 0; r < g->rows; r++) {
+        for (int64_t i = 0, c = 0; i < K; i++) {
+            if (!g->free_column[i]) continue;
+            double x = g->yx[r * K + i];
+            for (int64_t j = 0; j < K; j++)
+                if (!g->free_column[j]) x -= theta[r * K + j] * g->xx[j * K + i];
+            g->work[r * f + c++] = x;
+        }
+    }
+    return f;
 }
 
-/* Copy a symmetric matrix and factorise it; the message names the parameter. */
-VDI__FN vdi_status vdi__lds_cholesky(const char *name, int64_t n, const double *a, double *l,
-                                     vdi_error *err) {
+/* The means' pair is there: the sums are about it, and no constant takes it up. */
+VDI__FN bool vdi__regression_has_level(const vdi__regression *g) {
+    return g->centred && !g->constant;
+}
+
+/* What theta leaves of mean_y[r]; `fixed`: by its fixed columns alone. */
+VDI__FN double vdi__regression_level(const vdi__regression *g, const double *theta, int64_t r,
+                                     bool fixed) {
+    double e = g->mean_y[r];
+    for (int64_t k = 0; k < g->K; k++)
+        if (!fixed || !g->free_column[k]) e -= theta[r * g->K + k] * g->mean_x[k];
+    return e;
+}
+
+/* X (rows,f) = X H, H = I - 2 v v' / v'v */
+VDI__FN void vdi__reflect(int64_t rows, int64_t f, const double *v, double *X) {
+    const size_t F = (size_t)f;
+    const double scale = 2 / vdi_dot(VDI_F64, F, v, v);
+    for (int64_t r = 0; r < rows; r++)
+        vdi_axpby(VDI_F64, F, -scale * vdi_dot(VDI_F64, F, v, X + r * f), v, 1, X + r * f);
+}
+
+/* The normal equations take up the means' pair, in coordinates of x in which its mean lies on the
+ * first axis. False: there is no such pair, and nothing to turn back. */
+VDI__FN bool vdi__add_level(const vdi__regression *g, const double *theta, int64_t f) {
+    double *v = g->reflector, *X = g->normal;
+    if (!vdi__regression_has_level(g)) return false;
+    for (int64_t i = 0, c = 0; i < g->K; i++)
+        if (g->free_column[i]) v[c++] = g->mean_x[i];
+    const double length = sqrt(vdi_dot(VDI_F64, (size_t)f, v, v));
+    const double first = v[0] < 0 ? length : -length; /* of H mean */
+    if (!(length > 0)) return false;
+    v[0] -= first;
+    vdi__reflect(f, f, v, X); /* H X H: rows, then columns */
+    for (int64_t i = 0; i < f; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            const double x = X[i * f + j];
+            X[i * f + j] = X[j * f + i];
+            X[j * f + i] = x;
+        }
+    }
+    vdi__reflect(f, f, v, X);
+    vdi__reflect(g->rows, f, v, g->work);
+    X[0] += g->count * length * length;
+    for (int64_t r = 0; r < g->rows; r++)
+        g->work[r * f] += g->count * first * vdi__regression_level(g, theta, r, true);
+    return true;
+}
+
+/* theta (rows,K): its free columns become the best; `what` names them in the message. */
+VDI__FN vdi_status vdi__regress(const vdi__regression *g, const char *what, double *theta,
+                                vdi_error *err) {
+    const int64_t f = vdi__normal_equations(g, theta);
+    const size_t F = (size_t)f, rows = (size_t)g->rows;
     vdi_error inner = VDI__ZERO;
-    memcpy(l, a, (size_t)(n * n) * sizeof *l);
-    if (vdi_cholesky(VDI_F64, (size_t)n, l, (size_t)n, &inner) < 0) {
-        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
-                             "%s is not positive definite: %s", name, inner.message);
+    if (f == 0) return VDI_OK;
+    const bool reflected = vdi__add_level(g, theta, f);
+    if (vdi_cholesky(VDI_F64, F, g->normal, F, &inner) < 0) {
+        return vdi_error_set(
+            err, VDI_ERR_DATA, "vdi_lds_em_step",
+            "%s is not determined by the data (inputs that are collinear, or too few bins): %s",
+            what, inner.message);
+    }
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, F, rows, g->normal, F, g->work, F);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, F, rows, g->normal, F, g->work, F);
+    if (reflected) vdi__reflect(g->rows, f, g->reflector, g->work);
+    for (int64_t r = 0; r < g->rows; r++) {
+        for (int64_t i = 0, c = 0; i < g->K; i++)
+            if (g->free_column[i]) theta[r * g->K + i] = g->work[r * f + c++];
     }
     return VDI_OK;
 }
 
-VDI__DEF vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err) {
-    const vdi_lds_desc *k = &lds->desc;
-    for (int i = 0; i < VDI_LDS_PARAMS; i++) {
-        bool diagonal = k->diagonal_r && lds->tensors[i].tensor.data == lds->R;
-        if (!diagonal && vdi_tensor_count_nonfinite(lds->tensors[i].tensor)) {
-            return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_check", "%s holds NaN or infinity",
-                                 lds->tensors[i].name);
-        }
+/* V (rows,rows): the covariance of what theta leaves. */
+VDI__FN void vdi__residual_covariance(const vdi__regression *g, const double *theta, double *V) {
+    const int64_t n = g->rows;
+    const size_t N = (size_t)n, k = (size_t)g->K;
+    /* work = yx - theta xx: 0 in the free columns, so the last product corrects only for what is
+     * frozen */
+    vdi_gemm(VDI_F64, 0, N, k, k, theta, k, g->xx, k, g->work, k);
+    for (int64_t i = 0; i < n * g->K; i++)
+        g->work[i] = g->yx[i] - g->work[i];
+    vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, k, theta, k, g->yx, k, V, N);
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, N, N, k, g->work, k, theta, k, V, N);
+    for (int64_t i = 0; i < n * n; i++)
+        V[i] = (g->yy[i] - V[i]) / g->count;
+    if (vdi__regression_has_level(g)) {
+        for (int64_t i = 0; i < n; i++)
+            g->work[i] = vdi__regression_level(g, theta, i, false);
+        vdi_ger(VDI_F64, N, N, g->work, g->work, V, N);
     }
-    for (int64_t i = 0; k->diagonal_r && i < k->n; i++) {
-        if (!(lds->R[i * k->n + i] > 0) || !(lds->R[i * k->n + i] < HUGE_VAL)) {
-            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check",
-                                 "R[%lld,%lld] is %g, expected a positive variance", (long long)i,
-                                 (long long)i, lds->R[i * k->n + i]);
-        }
-    }
-    size_t side = (size_t)VDI__MAX(k->d, k->diagonal_r ? 1 : k->n);
-    size_t bytes = side * side * sizeof(double);
-    double *l = (double *)vdi_alloc(&k->allocator, bytes);
-    if (!l) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_check", "no memory for %zu bytes",
-                             bytes);
-    }
-    vdi_status status = vdi__lds_cholesky("Q", k->d, lds->Q, l, err);
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", k->d, lds->Q0, l, err);
-    if (status == VDI_OK && !k->diagonal_r) status = vdi__lds_cholesky("R", k->n, lds->R, l, err);
-    vdi_free(&k->allocator, l, bytes);
-    return status;
+    vdi__symmetrise(n, V);
 }
 
-/* ---- data: masks, lanes, patterns ------------------------------------------------------------ */
+/* The matrix nearest to V in likelihood with no eigenvalue below `least`: eigenvalues are clipped.
+ * `work` holds 3 n n + n. */
+VDI__FN vdi_status vdi__clip_eigenvalues(int64_t n, double *V, double least, double *work,
+                                         vdi_error *err) {
+    const size_t N = (size_t)n;
+    double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
+    double *values = work + 3 * n * n;
+    memcpy(work, V, (size_t)(n * n) * sizeof *work);
+    for (int64_t i = 0; i < n; i++)
+        work[i * n + i] -= least;
+    if (vdi_cholesky(VDI_F64, N, work, N, NULL) == VDI_OK) return VDI_OK;
+    vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < n; j++)
+            scaled[i * n + j] = vectors[i * n + j] * VDI__MAX(values[j], least);
+    }
+    vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, N, scaled, N, vectors, N, V, N);
+    vdi__symmetrise(n, V);
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/lds/principal.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PRINCIPAL_C)
+#define VDI_MODEL_LDS_PRINCIPAL_C
+
+/* Columns of V (n,d) orthonormal, by Gram-Schmidt done twice; a column that vanishes becomes a unit
+ * vector. */
+VDI__FN void vdi__orthonormalise(int64_t n, int64_t d, double *V) {
+    for (int64_t j = 0; j < d; j++) {
+        for (int64_t k = 0; k < 2 * j; k++) {
+            const int64_t other = k % j;
+            double s = 0;
+            for (int64_t i = 0; i < n; i++)
+                s += V[i * d + j] * V[i * d + other];
+            for (int64_t i = 0; i < n; i++)
+                V[i * d + j] -= s * V[i * d + other];
+        }
+        double norm = 0;
+        for (int64_t i = 0; i < n; i++)
+            norm += V[i * d + j] * V[i * d + j];
+        norm = sqrt(norm);
+        for (int64_t i = 0; i < n; i++)
+            V[i * d + j] = norm > 1e-150 ? V[i * d + j] / norm : (double)(i == j % n);
+    }
+}
+
+/* The first d principal axes V (n,d) of y (rows,n), orthonormal, and the scores y V (rows,d). */
+VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y, uint64_t seed,
+                            double *V, double *score) {
+    const size_t r = (size_t)rows, N = (size_t)n, k = (size_t)d;
+    vdi_rng rng = vdi_rng_make(seed, 0);
+    vdi_rng_fill_normal(&rng, VDI_F64, n * d, V);
+    vdi__orthonormalise(n, d, V);
+    for (int pass = 0; pass < 30; pass++) {
+        vdi_gemm(VDI_F64, 0, r, k, N, y, N, V, k, score, k);
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, N, k, r, y, N, score, k, V, k);
+        vdi__orthonormalise(n, d, V);
+    }
+    vdi_gemm(VDI_F64, 0, r, k, N, y, N, V, k, score, k);
+}
+#endif
+
+/* ======== model/lds/chain.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_CHAIN_C)
+#define VDI_MODEL_LDS_CHAIN_C
+
+/* All the bits of `freeze`. */
+#define VDI__LDS_FREEZE_ALL 511
+
+/* The parameters of a chain, and what EM may do with them. */
+typedef struct vdi__chain {
+    int64_t d, inputs;
+    unsigned freeze;
+    double q_floor, max_radius;
+    double *A, *B, *Q, *x0, *Q0; /* (d,d), (d,inputs), (d,d), (d), (d,d) */
+} vdi__chain;
+
+/* Where a chain starts: A = 0.95 I, stationary with covariance I. What is in `keep` stays. */
+VDI__FN void vdi__chain_start(const vdi__chain *p, unsigned keep) {
+    const int64_t d = p->d;
+    for (int64_t i = 0; i < d * d; i++) {
+        const double one = i / d == i % d;
+        if (!(keep & VDI_LDS_A)) p->A[i] = 0.95 * one;
+        if (!(keep & VDI_LDS_Q)) p->Q[i] = (1 - 0.95 * 0.95) * one;
+        if (!(keep & VDI_LDS_Q0)) p->Q0[i] = one;
+    }
+    if (!(keep & VDI_LDS_X0)) memset(p->x0, 0, (size_t)d * sizeof(double));
+}
+
+/* ---- as a prior ------------------------------------------------------------------------------ */
+
+/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the
+ * last bin, and -Q^{-1}A under the diagonal. */
+typedef struct vdi__chain_prior {
+    double *Q0i, *Qi, *AQA, *QA; /* (d,d): Q0^{-1}, Q^{-1}, A'Q^{-1}A, -Q^{-1}A */
+    double *Lq, *L0;             /* (d,d): Cholesky factors of Q and Q0 */
+    double *hx;                  /* (d): Q0^{-1} x0 */
+    double logdet_q, logdet_0;   /* log|Q|, log|Q0| */
+    double *rest;                /* (d,d) of `work` that is free again */
+} vdi__chain_prior;
+#define VDI__CHAIN_PRIOR_WORK(d) (7 * (d) * (d) + (d))
+
+/* Squares and products of L^{-1} and L^{-1}A, with Q = L L'. `work` holds VDI__CHAIN_PRIOR_WORK(d)
+ * and carries the result. */
+VDI__FN vdi_status vdi__chain_prior_of(const vdi__chain *p, double *work, vdi__chain_prior *out,
+                                       vdi_error *err) {
+    const int64_t dd = p->d * p->d;
+    const size_t d = (size_t)p->d;
+    double *Lq = work, *L0 = Lq + dd, *X = L0 + dd;
+    out->Lq = Lq;
+    out->L0 = L0;
+    out->Qi = X + dd;
+    out->Q0i = out->Qi + dd;
+    out->QA = out->Q0i + dd;
+    out->AQA = out->QA + dd;
+    out->hx = out->AQA + dd;
+    out->rest = X;
+    vdi_status status = vdi__covariance_factor("Q", p->d, p->Q, Lq, err);
+    if (status == VDI_OK) status = vdi__covariance_factor("Q0", p->d, p->Q0, L0, err);
+    if (status < 0) return status;
+    vdi_cholesky_inverse(VDI_F64, d, Lq, d, out->Qi, d);
+    vdi_cholesky_inverse(VDI_F64, d, L0, d, out->Q0i, d);
+    memcpy(X, p->A, (size_t)dd * sizeof(double));
+    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, d, d, Lq, d, X, d);
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, d, d, d, X, d, X, d, out->AQA, d);
+    vdi_trsm(VDI_F64, VDI_TRSM_TRANS, d, d, Lq, d, X, d);
+    for (int64_t i = 0; i < dd; i++)
+        out->QA[i] = -X[i];
+    vdi_gemv(VDI_F64, 0, d, d, out->Q0i, d, p->x0, out->hx);
+    out->logdet_q = vdi_cholesky_logdet(VDI_F64, d, Lq, d);
+    out->logdet_0 = vdi_cholesky_logdet(VDI_F64, d, L0, d);
+    return VDI_OK;
+}
+
+/* One step of the prior: m = A m + B u, P = A P A' + Q; `work` holds d d + d. */
+VDI__FN void vdi__chain_predict(const vdi__chain *p, const double *u, double *m, double *P,
+                                double *work) {
+    const size_t d = (size_t)p->d, U = (size_t)p->inputs;
+    double *AP = work, *next = work + d * d;
+    vdi_gemv(VDI_F64, 0, d, d, p->A, d, m, next);
+    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, d, U, p->B, U, u, next);
+    memcpy(m, next, d * sizeof *m);
+    vdi_gemm(VDI_F64, 0, d, d, d, p->A, d, P, d, AP, d);
+    memcpy(P, p->Q, d * d * sizeof *P);
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, AP, d, p->A, d, P, d);
+}
+
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+/* A path under way: state (d) and the factors of the covariances. */
+typedef struct vdi__chain_path {
+    double *Lq, *L0, *state; /* (d,d), (d,d), (d) */
+    double *noise, *next;    /* (d) scratch */
+} vdi__chain_path;
+#define VDI__CHAIN_PATH_WORK(d) (2 * (d) * (d) + 3 * (d))
+
+VDI__FN vdi_status vdi__chain_path_of(const vdi__chain *p, double *work, vdi__chain_path *out,
+                                      vdi_error *err) {
+    const int64_t d = p->d;
+    out->Lq = work;
+    out->L0 = out->Lq + d * d;
+    out->state = out->L0 + d * d;
+    out->noise = out->state + d;
+    out->next = out->noise + d;
+    const vdi_status status = vdi__covariance_factor("Q", d, p->Q, out->Lq, err);
+    return status < 0 ? status : vdi__covariance_factor("Q0", d, p->Q0, out->L0, err);
+}
+
+/* x += L e for a lower triangle L */
+VDI__FN void vdi__lower_multiply_add(int64_t n, const double *l, const double *e, double *x) {
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j <= i; j++)
+            x[i] += l[i * n + j] * e[j];
+    }
+}
+
+/* The state of bin t (u: its inputs, or NULL) from that of the bin before. */
+VDI__FN void vdi__chain_draw(const vdi__chain *p, vdi__chain_path *path, int64_t t, const double *u,
+                             vdi_rng *rng) {
+    const size_t d = (size_t)p->d, U = (size_t)p->inputs;
+    vdi_rng_fill_normal(rng, VDI_F64, p->d, path->noise);
+    if (t == 0) {
+        memcpy(path->next, p->x0, d * sizeof *path->next);
+    } else {
+        vdi_gemv(VDI_F64, 0, d, d, p->A, d, path->state, path->next);
+        if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, d, U, p->B, U, u, path->next);
+    }
+    vdi__lower_multiply_add(p->d, t == 0 ? path->L0 : path->Lq, path->noise, path->next);
+    memcpy(path->state, path->next, d * sizeof *path->state);
+}
+
+/* ---- sums over a posterior ------------------------------------------------------------------- */
+
+/* A posterior of the latents. Trials that share a covariance sequence share a lane; trial i has its
+ * means in slot row_of[i] * lanes + lane_of[i]. Without lanes (NULL) each trial is one of its
+ * own. */
+typedef struct vdi__chain_moments {
+    int64_t trials, T, lanes;
+    const int64_t *lengths;          /* (trials) */
+    const int64_t *lane_of, *row_of; /* (trials), or NULL */
+    const int64_t *lane_lengths;     /* (lanes) */
+    const double *lane_weight;       /* (lanes): trials in it; NULL: 1 */
+    const double *m, *S, *O;         /* (slots,T,d), (lanes,T,d,d), (lanes,T-1,d,d) */
+    const double *centre;            /* (d): m is about this; NULL: about 0 */
+    const double *u;                 /* (trials,T,inputs) */
+} vdi__chain_moments;
+
+VDI__FN const double *vdi__chain_mean(const vdi__chain_moments *q, int64_t d, int64_t trial) {
+    const int64_t slot = q->lane_of ? q->row_of[trial] * q->lanes + q->lane_of[trial] : trial;
+    return q->m + slot * q->T * d;
+}
+
+/* What the M-step of a chain needs: z_t regressed on (z_{t-1}, u_t), and the first bins. */
+typedef struct vdi__chain_sums {
+    vdi__regression g;   /* over t > 1 */
+    double *first;       /* (d,d) sum over trials of Cov(z_1) */
+    double trials;       /* with at least one bin */
+    double *theta, *old; /* (d, d + inputs): A, B sought and as they were */
+    double *S, *O;       /* (d,d): sums over the bins of a lane */
+    double *eigen;       /* 3 d d + d */
+    double *search;      /* see vdi__chain_stabilise */
+    double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
+} vdi__chain_sums;
+
+VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs, vdi_arena *arena,
+                                  bool *ok) {
+    const size_t n = (size_t)d, K = (size_t)(d + inputs);
+    vdi__regression_take(&s->g, d, d + inputs, false, arena, ok);
+    s->first = vdi__take_reals(arena, n * n, ok);
+    s->theta = vdi__take_reals(arena, n * K, ok);
+    s->old = vdi__take_reals(arena, n * K, ok);
+    s->S = vdi__take_reals(arena, n * n, ok);
+    s->O = vdi__take_reals(arena, n * n, ok);
+    s->eigen = vdi__take_reals(arena, 3 * n * n + n, ok);
+    s->search = vdi__take_reals(arena, 2 * n * K + 4 * n * n, ok);
+    s->start = vdi__take_reals(arena, n, ok);
+    s->e = vdi__take_reals(arena, n, ok);
+}
+
+/* The covariances of a lane, counted for all its trials. */
+VDI__FN void vdi__chain_sum_lane(const vdi__chain_moments *q, int64_t lane, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K, dd = d * d, length = q->lane_lengths[lane];
+    const double *S = q->S + lane * q->T * dd, *O = q->O + lane * (q->T - 1) * dd;
+    const double w = q->lane_weight ? q->lane_weight[lane] : 1;
+    if (length == 0) return;
+    s->trials += w;
+    s->g.count += w * (double)(length - 1);
+    vdi_axpby(VDI_F64, (size_t)dd, w, S, 1, s->first);
+    if (length == 1) return;
+    vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, S, (size_t)dd, false, s->S);
+    vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, O, (size_t)dd, false, s->O);
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            const int64_t at = i * d + j;
+            s->g.xx[i * K + j] += w * s->S[at];
+            s->g.yy[at] += w * (s->S[at] - S[at] + S[(length - 1) * dd + at]);
+            s->g.yx[i * K + j] += w * s->O[at];
+        }
+    }
+}
+
+/* The sums of a trial's rows, for the means of z_t and of (z_{t-1}, u_t). */
+VDI__FN void vdi__chain_sum_means(const vdi__chain_moments *q, int64_t trial, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, U = s->g.K - d, steps = q->lengths[trial] - 1;
+    const double *z = vdi__chain_mean(q, d, trial);
+    vdi__add_rows(steps, d, z + d, s->g.mean_y);
+    vdi__add_rows(steps, d, z, s->g.mean_x);
+    if (U > 0) vdi__add_rows(steps, U, q->u + (trial * q->T + 1) * U, s->g.mean_x + d);
+}
+
+/* The means and inputs of a trial. */
+VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K, U = K - d, steps = q->lengths[trial] - 1;
+    const double *z = vdi__chain_mean(q, d, trial);
+    if (steps < 1) return;
+    if (q->centre) vdi__chain_sum_means(q, trial, s);
+    vdi__add_products(d, d, steps, z + d, d, z + d, d, s->g.yy, d);
+    vdi__add_products(d, d, steps, z + d, d, z, d, s->g.yx, K);
+    vdi__add_products(d, d, steps, z, d, z, d, s->g.xx, K);
+    if (U == 0) return;
+    const double *u = q->u + (trial * q->T + 1) * U;
+    vdi__add_products(d, U, steps, z + d, d, u, U, s->g.yx + d, K);
+    vdi__add_products(d, U, steps, z, d, u, U, s->g.xx + d, K);
+    vdi__add_products(U, U, steps, u, U, u, U, s->g.xx + d * K + d, K);
+}
+
+/* Sums about the centre become sums about the means. */
+VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    double *x = s->g.mean_x, *y = s->g.mean_y;
+    for (int64_t i = 0; i < K; i++)
+        x[i] /= s->g.count;
+    for (int64_t i = 0; i < d; i++)
+        y[i] /= s->g.count;
+    for (int64_t i = 0; i < K * K; i++)
+        s->g.xx[i] -= s->g.count * x[i / K] * x[i % K];
+    for (int64_t i = 0; i < d * K; i++)
+        s->g.yx[i] -= s->g.count * y[i / K] * x[i % K];
+    for (int64_t i = 0; i < d * d; i++)
+        s->g.yy[i] -= s->g.count * y[i / d] * y[i % d];
+    for (int64_t i = 0; i < d; i++) {
+        x[i] += centre[i];
+        y[i] += centre[i];
+    }
+}
+
+VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    memset(s->g.yy, 0, (size_t)(d * d) * sizeof(double));
+    memset(s->g.yx, 0, (size_t)(d * K) * sizeof(double));
+    memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->g.mean_x, 0, (size_t)K * sizeof(double));
+    memset(s->g.mean_y, 0, (size_t)d * sizeof(double));
+    memset(s->first, 0, (size_t)(d * d) * sizeof(double));
+    s->g.count = s->trials = 0;
+    for (int64_t g = 0; g < q->lanes; g++)
+        vdi__chain_sum_lane(q, g, s);
+    for (int64_t i = 0; i < q->trials; i++)
+        vdi__chain_sum_trial(q, i, s);
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = d; j < K; j++)
+            s->g.xx[j * K + i] = s->g.xx[i * K + j];
+    }
+    s->g.centred = q->centre != NULL;
+    if (s->g.centred && s->g.count > 0) vdi__chain_centre(q->centre, s);
+}
+
+/* ---- stable dynamics ------------------------------------------------------------------------- */
+
+/* The spectral radius of A (d,d), as |A^m|^{1/m} for m = 2^40 by squaring. `work` holds 2 d d. */
+VDI__FN double vdi__spectral_radius(int64_t d, const double *A, double *work) {
+    const size_t D = (size_t)d;
+    double *x = work;
+    double *y = work + d * d;
+    double log_norm = 0;
+    double share = 1;
+    memcpy(x, A, D * D * sizeof *x);
+    for (int k = 0; k <= 40; k++, share *= 0.5) {
+        double norm = 0;
+        for (int64_t i = 0; i < d * d; i++)
+            norm += x[i] * x[i];
+        norm = sqrt(norm);
+        if (!(norm > 0) || !vdi__is_finite(norm)) return norm; /* 0: nilpotent */
+        log_norm += share * log(norm);
+        for (int64_t i = 0; i < d * d; i++)
+            x[i] /= norm;
+        vdi_gemm(VDI_F64, 0, D, D, D, x, D, x, D, y, D);
+        double *swap = x;
+        x = y;
+        y = swap;
+    }
+    return exp(log_norm);
+}
+
+/* ... of the A in theta = (A, B); `work` holds 3 d d. */
+VDI__FN double vdi__chain_radius(const vdi__chain_sums *s, const double *theta, double *work) {
+    const int64_t d = s->g.rows;
+    for (int64_t i = 0; i < d; i++)
+        memcpy(work + i * d, theta + i * s->g.K, (size_t)d * sizeof *work);
+    return vdi__spectral_radius(d, work, work + d * d);
+}
+
+/* log|Q| of what theta leaves; infinite if it leaves no covariance. V holds d d. */
+VDI__FN double vdi__chain_residual_logdet(const vdi__chain_sums *s, const double *theta,
+                                          double *V) {
+    const size_t d = (size_t)s->g.rows;
+    vdi__residual_covariance(&s->g, theta, V);
+    if (vdi_cholesky(VDI_F64, d, V, d, NULL) < 0) return HUGE_VAL;
+    return vdi_cholesky_logdet(VDI_F64, d, V, d);
+}
+
+/* theta, the free optimum, is moved until A's radius is at most `bound`. On the way from the old
+ * parameters to it the likelihood rises at any Q, so the farthest stable point that bisection finds
+ * never lowers it; the other candidate, A scaled down, is often better, and is taken if its
+ * residuals are smaller in the measure |Q|. */
+VDI__FN void vdi__chain_stabilise(const vdi__chain_sums *s, double bound, bool q_free) {
+    const int64_t d = s->g.rows, K = s->g.K, size = d * K;
+    double *theta = s->theta, *best = s->search, *scaled = best + size, *V = scaled + size;
+    double *work = V + d * d, *trial = scaled;
+    const double radius = vdi__chain_radius(s, theta, work);
+    if (radius <= bound) return;
+    const bool stable = vdi__chain_radius(s, s->old, work) <= bound;
+    double low = 0, high = 1;
+    for (int step = 0; stable && step < 30; step++) {
+        const double mid = 0.5 * (low + high);
+        for (int64_t i = 0; i < size; i++)
+            trial[i] = s->old[i] + mid * (theta[i] - s->old[i]);
+        if (vdi__chain_radius(s, trial, work) <= bound)
+            low = mid;
+        else
+            high = mid;
+    }
+    for (int64_t i = 0; i < size; i++) {
+        best[i] = low > 0 ? s->old[i] + low * (theta[i] - s->old[i]) : s->old[i];
+        scaled[i] = i % K < d ? theta[i] * (bound * (1 - 1e-12) / radius) : theta[i];
+    }
+    const double on_the_way = vdi__chain_residual_logdet(s, best, V);
+    const bool better = q_free && vdi__chain_residual_logdet(s, scaled, V) < on_the_way;
+    memcpy(theta, !stable || better ? scaled : best, (size_t)size * sizeof *theta);
+}
+
+/* ---- the M-step ------------------------------------------------------------------------------ */
+
+VDI__FN void vdi__chain_theta(const vdi__chain *p, double *theta) {
+    const int64_t d = p->d, U = p->inputs, K = d + U;
+    for (int64_t i = 0; i < d; i++) {
+        memcpy(theta + i * K, p->A + i * d, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(theta + i * K + d, p->B + i * U, (size_t)U * sizeof(double));
+    }
+}
+
+/* A, B, Q of `next`. Trials of one bin say nothing of them. */
+VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__chain *next,
+                                           vdi__chain_sums *s, vdi_error *err) {
+    const int64_t d = now->d, U = now->inputs, K = d + U;
+    const unsigned freeze = now->freeze;
+    if (!(s->g.count > 0)) return VDI_OK;
+    for (int64_t i = 0; i < K; i++)
+        s->g.free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
+    vdi__chain_theta(now, s->old);
+    vdi__chain_theta(now, s->theta);
+    const vdi_status status = vdi__regress(&s->g, U > 0 ? "A, B" : "A", s->theta, err);
+    if (status < 0) return status;
+    if (now->max_radius > 0 && !(freeze & VDI_LDS_A))
+        vdi__chain_stabilise(s, now->max_radius, !(freeze & VDI_LDS_Q));
+    for (int64_t i = 0; i < d; i++) {
+        memcpy(next->A + i * d, s->theta + i * K, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(next->B + i * U, s->theta + i * K + d, (size_t)U * sizeof(double));
+    }
+    if (freeze & VDI_LDS_Q) return VDI_OK;
+    vdi__residual_covariance(&s->g, s->theta, next->Q);
+    return vdi__clip_eigenvalues(d, next->Q, now->q_floor, s->eigen, err);
+}
+
+/* x0 and Q0 of `next`. */
+VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__chain *next,
+                                           const vdi__chain_moments *q, vdi__chain_sums *s,
+                                           vdi_error *err) {
+    const int64_t d = now->d;
+    const size_t D = (size_t)d;
+    const bool free_x0 = !(now->freeze & VDI_LDS_X0);
+    double *start = s->start;
+    for (int64_t i = 0; i < d; i++)
+        start[i] = free_x0 ? 0 : now->x0[i] - (q->centre ? q->centre[i] : 0);
+    for (int64_t i = 0; free_x0 && i < q->trials; i++) {
+        if (q->lengths[i] > 0)
+            vdi_axpby(VDI_F64, D, 1 / s->trials, vdi__chain_mean(q, d, i), 1, start);
+    }
+    for (int64_t i = 0; free_x0 && i < d; i++)
+        next->x0[i] = start[i] + (q->centre ? q->centre[i] : 0);
+    if (now->freeze & VDI_LDS_Q0) return VDI_OK;
+    memcpy(next->Q0, s->first, D * D * sizeof(double));
+    for (int64_t i = 0; i < q->trials; i++) {
+        if (q->lengths[i] == 0) continue;
+        vdi_binary(VDI_F64, VDI_SUB, D, vdi__chain_mean(q, d, i), 1, start, 1, s->e);
+        vdi_ger(VDI_F64, D, D, s->e, s->e, next->Q0, D);
+    }
+    for (int64_t i = 0; i < d * d; i++)
+        next->Q0[i] /= s->trials;
+    vdi__symmetrise(d, next->Q0);
+    return vdi__clip_eigenvalues(d, next->Q0, now->q_floor, s->eigen, err);
+}
+
+/* The M-step: `next` holds a copy of the parameters and gets the new ones. */
+VDI__FN vdi_status vdi__chain_update(const vdi__chain *now, const vdi__chain *next,
+                                     const vdi__chain_moments *q, vdi__chain_sums *s,
+                                     vdi_error *err) {
+    vdi__chain_sum(q, s);
+    const vdi_status status = vdi__chain_update_steps(now, next, s, err);
+    return status < 0 ? status : vdi__chain_update_first(now, next, q, s, err);
+}
+#endif
+
+/* ======== model/lds/lanes.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_LANES_C)
+#define VDI_MODEL_LDS_LANES_C
+
+/* A lane carries `rows` trials at most; a slot (row, lane) is one trial under it, or none. */
+typedef struct vdi__lanes {
+    int64_t count, rows;
+    int64_t *of, *row_of; /* (trials) */
+    int64_t *trial_at;    /* (rows,count): trial or -1 */
+    int64_t *lengths;     /* (count) */
+    double *weight;       /* (count): trials in it */
+    double *mask;         /* (count,T,n) 1 observed, 0 missing or behind the end; NULL if nothing is
+                             missing */
+} vdi__lanes;
+
+typedef struct vdi__patterns {
+    int64_t count;
+    uint8_t *mask;    /* (count,n) */
+    int64_t *start;   /* (count+1) into bins */
+    int64_t *bins;    /* slot * T + t, pattern by pattern */
+    int64_t *in_lane; /* (lanes,T): of each bin, -1 behind the end */
+} vdi__patterns;
+
+/* What both are found from. */
+typedef struct vdi__visibility {
+    vdi__series s;
+    const int64_t *lengths; /* (trials) */
+    const uint8_t *seen;    /* (trials,T,n): inside the length and not NaN */
+    bool missing;           /* something inside a length is not seen */
+} vdi__visibility;
+
+/* ---- equal items ----------------------------------------------------------------------------- */
 
 VDI__FN uint64_t vdi__hash(uint64_t h, const void *p, size_t n) {
     /* FNV-1a, for finding equal masks; equality is checked after */
@@ -20394,14 +21565,15 @@ typedef struct vdi__classes {
 
 VDI__FN bool vdi__classes_init(vdi__classes *k, vdi_arena *arena, int64_t items) {
     size_t size = 16;
+    bool ok = true;
     while (size < 2 * (size_t)items)
         size *= 2;
     k->count = 0;
     k->table_size = size;
-    k->class_of = (int64_t *)vdi_arena_alloc(arena, (size_t)items * sizeof(int64_t));
-    k->first = (int64_t *)vdi_arena_alloc(arena, (size_t)items * sizeof(int64_t));
-    k->table = (int64_t *)vdi_arena_calloc(arena, size * sizeof(int64_t));
-    return k->class_of && k->first && k->table;
+    k->class_of = vdi__take_ints(arena, (size_t)items, &ok);
+    k->first = vdi__take_ints(arena, (size_t)items, &ok);
+    k->table = vdi__take_ints(arena, size, &ok);
+    return ok;
 }
 
 /* `bytes` of item i at base + i * stride; `tag` is a number that has to be equal too. */
@@ -20426,9 +21598,11 @@ VDI__FN void vdi__classes_add(vdi__classes *k, int64_t i, const uint8_t *base, s
     }
 }
 
+/* ---- lanes ----------------------------------------------------------------------------------- */
+
 /* How many trials a lane may carry: factorising costs about d times a solve, and padded slots cost
  * a solve each. */
-VDI__FN int64_t vdi__lds_rows(const int64_t *size, int64_t classes, int64_t d) {
+VDI__FN int64_t vdi__lanes_rows(const int64_t *size, int64_t classes, int64_t d) {
     int64_t best = 1, largest = 1;
     double best_cost = HUGE_VAL;
     for (int64_t i = 0; i < classes; i++)
@@ -20447,100 +21621,419 @@ VDI__FN int64_t vdi__lds_rows(const int64_t *size, int64_t classes, int64_t d) {
     return best;
 }
 
-VDI__FN vdi_status vdi__lds_lanes(vdi_lds_data *a, const uint8_t *seen, vdi_error *err) {
-    const int64_t B = a->trials, T = a->T, n = a->n;
+/* Each trial's place: lane and row. */
+VDI__FN bool vdi__lanes_assign(vdi__lanes *l, const vdi__visibility *v, int64_t d,
+                               vdi_arena *arena) {
+    const size_t trials = (size_t)v->s.trials, each = vdi__series_values(&v->s, v->s.n) / trials;
+    bool ok = true;
     vdi__classes k;
-    if (!vdi__classes_init(&k, &a->arena, B))
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
-    for (int64_t i = 0; i < B; i++) {
-        vdi__classes_add(&k, i, seen, (size_t)(T * n), a->missing ? (size_t)(T * n) : 0,
-                         a->lengths);
-    }
-    int64_t *size = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
-    int64_t *lane = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
-    int64_t *filled = (int64_t *)vdi_arena_calloc(&a->arena, (size_t)k.count * sizeof(int64_t));
-    a->lane_of = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
-    a->row_of = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
-    if (!size || !lane || !filled || !a->lane_of || !a->row_of)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
-    for (int64_t i = 0; i < B; i++)
+    if (!vdi__classes_init(&k, arena, v->s.trials)) return false;
+    for (int64_t i = 0; i < v->s.trials; i++)
+        vdi__classes_add(&k, i, v->seen, each, v->missing ? each : 0, v->lengths);
+    int64_t *size = vdi__take_ints(arena, (size_t)k.count, &ok);
+    int64_t *lane = vdi__take_ints(arena, (size_t)k.count, &ok);
+    int64_t *filled = vdi__take_ints(arena, (size_t)k.count, &ok);
+    l->of = vdi__take_ints(arena, trials, &ok);
+    l->row_of = vdi__take_ints(arena, trials, &ok);
+    if (!ok) return false;
+    for (int64_t i = 0; i < v->s.trials; i++)
         size[k.class_of[i]]++;
-    a->rows = vdi__lds_rows(size, k.count, a->d);
-    for (int64_t i = 0; i < B; i++) {
-        int64_t c = k.class_of[i];
-        if (filled[c] % a->rows == 0) lane[c] = a->lanes++;
-        a->lane_of[i] = lane[c];
-        a->row_of[i] = filled[c]++ % a->rows;
+    l->rows = vdi__lanes_rows(size, k.count, d);
+    for (int64_t i = 0; i < v->s.trials; i++) {
+        const int64_t c = k.class_of[i];
+        if (filled[c] % l->rows == 0) lane[c] = l->count++;
+        l->of[i] = lane[c];
+        l->row_of[i] = filled[c]++ % l->rows;
     }
-    a->trial_at = (int64_t *)vdi_arena_alloc(
-        &a->arena, vdi_mul_size((size_t)(a->rows * a->lanes), sizeof(int64_t)));
-    a->lane_lengths = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)a->lanes * sizeof(int64_t));
-    a->lane_weight = (double *)vdi_arena_calloc(&a->arena, (size_t)a->lanes * sizeof(double));
-    if (a->missing) {
-        a->mask = (double *)vdi_arena_calloc(
-            &a->arena, vdi_mul_size((size_t)(a->lanes * T), (size_t)n * sizeof(double)));
+    return true;
+}
+
+/* False: memory is out. */
+VDI__FN bool vdi__lanes_find(vdi__lanes *l, const vdi__visibility *v, int64_t d, vdi_arena *arena) {
+    const int64_t each = v->s.T * v->s.n;
+    bool ok = vdi__lanes_assign(l, v, d, arena);
+    if (!ok) return false;
+    l->trial_at = vdi__take_ints(arena, vdi_mul_size((size_t)l->rows, (size_t)l->count), &ok);
+    l->lengths = vdi__take_ints(arena, (size_t)l->count, &ok);
+    l->weight = vdi__take_reals(arena, (size_t)l->count, &ok);
+    if (v->missing)
+        l->mask = vdi__take_reals(arena, vdi_mul_size((size_t)l->count, (size_t)each), &ok);
+    if (!ok) return false;
+    for (int64_t i = 0; i < l->rows * l->count; i++)
+        l->trial_at[i] = -1;
+    for (int64_t i = 0; i < v->s.trials; i++) {
+        const int64_t g = l->of[i];
+        l->trial_at[l->row_of[i] * l->count + g] = i;
+        l->lengths[g] = v->lengths[i];
+        l->weight[g] += 1;
+        for (int64_t j = 0; l->mask && l->row_of[i] == 0 && j < each; j++)
+            l->mask[g * each + j] = v->seen[i * each + j];
     }
-    if (!a->trial_at || !a->lane_lengths || !a->lane_weight || (a->missing && !a->mask))
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for lanes");
-    for (int64_t i = 0; i < a->rows * a->lanes; i++)
-        a->trial_at[i] = -1;
-    for (int64_t i = 0; i < B; i++) {
-        int64_t l = a->lane_of[i];
-        a->trial_at[a->row_of[i] * a->lanes + l] = i;
-        a->lane_lengths[l] = a->lengths[i];
-        a->lane_weight[l] += 1;
-        if (a->missing && a->row_of[i] == 0) {
-            for (int64_t j = 0; j < T * n; j++)
-                a->mask[l * T * n + j] = seen[i * T * n + j];
+    return true;
+}
+
+/* ---- patterns -------------------------------------------------------------------------------- */
+
+/* The bins of each pattern, slot by slot: a fixed order. `next` (count) is scratch. */
+VDI__FN void vdi__patterns_sort(vdi__patterns *p, const vdi__lanes *l, const vdi__visibility *v,
+                                const int64_t *class_of, int64_t *next) {
+    const int64_t T = v->s.T;
+    for (int64_t i = 0; i < v->s.trials; i++) {
+        for (int64_t t = 0; t < v->lengths[i]; t++) {
+            p->start[class_of[i * T + t] + 1]++;
+            p->in_lane[l->of[i] * T + t] = class_of[i * T + t];
         }
+    }
+    for (int64_t q = 0; q < p->count; q++)
+        p->start[q + 1] += p->start[q];
+    for (int64_t q = 0; q < p->count; q++)
+        next[q] = p->start[q];
+    for (int64_t s = 0; s < l->rows * l->count; s++) {
+        const int64_t i = l->trial_at[s];
+        for (int64_t t = 0; i >= 0 && t < v->lengths[i]; t++)
+            p->bins[next[class_of[i * T + t]]++] = s * T + t;
+    }
+}
+
+/* False: memory is out. */
+VDI__FN bool vdi__patterns_find(vdi__patterns *p, const vdi__lanes *l, const vdi__visibility *v,
+                                vdi_arena *arena) {
+    const int64_t T = v->s.T, n = v->s.n;
+    const size_t bins = vdi__series_values(&v->s, 1);
+    const size_t lane_bins = vdi_mul_size((size_t)l->count, (size_t)T);
+    bool ok = true;
+    vdi__classes k;
+    if (!vdi__classes_init(&k, arena, (int64_t)bins)) return false;
+    for (int64_t i = 0; i < v->s.trials; i++) {
+        for (int64_t t = 0; t < v->lengths[i]; t++)
+            vdi__classes_add(&k, i * T + t, v->seen, (size_t)n, v->missing ? (size_t)n : 0, NULL);
+    }
+    p->count = k.count;
+    p->mask = (uint8_t *)vdi_arena_alloc(arena, vdi_mul_size((size_t)k.count, (size_t)n));
+    p->start = vdi__take_ints(arena, (size_t)k.count + 1, &ok);
+    p->bins = vdi__take_ints(arena, bins, &ok);
+    p->in_lane = vdi__take_ints(arena, lane_bins, &ok);
+    if (!ok || !p->mask) return false;
+    for (int64_t q = 0; q < k.count; q++)
+        memcpy(p->mask + q * n, v->seen + k.first[q] * n, (size_t)n);
+    for (size_t i = 0; i < lane_bins; i++)
+        p->in_lane[i] = -1;
+    vdi__patterns_sort(p, l, v, k.class_of, k.first);
+    return true;
+}
+#endif
+
+/* ======== model/lds/lds.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_LDS_C)
+#define VDI_MODEL_LDS_LDS_C
+
+/* ---- descriptions ---------------------------------------------------------------------------- */
+
+static const vdi_field vdi__lds_fields[] = {
+    VDI_FIELD_INT_FLAGS(vdi_lds_desc, d, 0, 1, 1024, VDI_FIELD_REQUIRED, "latent dimension"),
+    VDI_FIELD_INT_FLAGS(vdi_lds_desc, n, 0, 1, 65536, VDI_FIELD_REQUIRED, "observed channels"),
+    VDI_FIELD_INT(vdi_lds_desc, inputs, 0, 0, 65536,
+                  "entries of the known inputs of each bin; 0: none"),
+    VDI_FIELD_BOOL(vdi_lds_desc, diagonal_r, "R diagonal instead of full"),
+    VDI_FIELD_INT32(vdi_lds_desc, freeze, 0, 0, VDI__LDS_FREEZE_ALL,
+                    "parameters that EM leaves alone: a sum of A 1, B 2, Q 4, C 8, D 16, b 32, "
+                    "R 64, x0 128, Q0 256"),
+    VDI_FIELD_REAL_FLAGS(vdi_lds_desc, r_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
+                         "least eigenvalue of R; default: 1e-6 of the mean channel variance"),
+    VDI_FIELD_REAL(vdi_lds_desc, q_floor, 1e-6, 0, 1e300, "least eigenvalue of Q and Q0"),
+    VDI_FIELD_REAL(vdi_lds_desc, max_radius, 0, 0, 1e300,
+                   "largest spectral radius of A; 0: no bound"),
+};
+
+VDI__DEF const vdi_fields *vdi_lds_desc_fields(void) {
+    static const vdi_fields fields = {"vdi_lds_desc", vdi__lds_fields, VDI__COUNT(vdi__lds_fields)};
+    return &fields;
+}
+
+VDI__DEF vdi_lds_desc vdi_lds_desc_defaults(const vdi_lds_desc *desc) {
+    vdi_lds_desc r = *desc;
+    vdi_fields_fill(vdi_lds_desc_fields(), &r);
+    r.allocator = vdi_allocator_defaults(&desc->allocator);
+    return r;
+}
+
+VDI__DEF vdi_status vdi_lds_desc_check(const vdi_lds_desc *desc, vdi_error *err) {
+    const vdi_lds_desc d = vdi_lds_desc_defaults(desc);
+    return vdi_fields_check(vdi_lds_desc_fields(), &d, err);
+}
+
+VDI__DEF vdi_status vdi_lds_desc_from_meta(vdi_lds_desc *desc, const vdi_meta *meta, int64_t count,
+                                           vdi_error *err) {
+    const vdi_status status =
+        vdi__meta_check_kind(meta, count, "lds", "vdi_lds_desc_from_meta", err);
+    return status < 0 ? status : vdi_fields_read(vdi_lds_desc_fields(), desc, meta, count, err);
+}
+
+/* ---- the model ------------------------------------------------------------------------------- */
+
+/* The same walk lays out the model, its update and its state. */
+VDI__FN size_t vdi__lds_layout(vdi_lds *p, double *base) {
+    const int64_t d = p->desc.d, n = p->desc.n, u = p->desc.inputs;
+    const vdi__block_row row[VDI_LDS_PARAMS] = {
+        {"A", &p->A, d, d}, {"B", &p->B, d, u},    {"Q", &p->Q, d, d},
+        {"C", &p->C, n, d}, {"D", &p->D, n, u},    {"b", &p->b, n, -1},
+        {"R", &p->R, n, n}, {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
+    return vdi__block_layout(row, VDI_LDS_PARAMS, base, p->tensors);
+}
+
+/* The parameters of the latents. */
+VDI__FN vdi__chain vdi__lds_chain(const vdi_lds *p) {
+    vdi__chain r = VDI__ZERO;
+    r.d = p->desc.d;
+    r.inputs = p->desc.inputs;
+    r.freeze = p->desc.freeze;
+    r.q_floor = p->desc.q_floor;
+    r.max_radius = p->desc.max_radius;
+    r.A = p->A;
+    r.B = p->B;
+    r.Q = p->Q;
+    r.x0 = p->x0;
+    r.Q0 = p->Q0;
+    return r;
+}
+
+VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_error *err) {
+    vdi__block block = VDI__ZERO;
+    vdi_lds shape = VDI__ZERO;
+    *out = NULL;
+    vdi_status status = vdi_lds_desc_check(desc, err);
+    if (status < 0) return status;
+    shape.desc = vdi_lds_desc_defaults(desc);
+    const size_t count = vdi__lds_layout(&shape, NULL);
+    status = vdi__block_create(&shape.desc.allocator, sizeof shape, count, "vdi_lds_create", &block,
+                               err);
+    if (status < 0) return status;
+    vdi_lds *p = (vdi_lds *)block.model;
+    p->desc = shape.desc;
+    p->update = block.update;
+    p->param_count = count;
+    p->block_size = block.size;
+    p->meta = block.meta;
+    (void)vdi__lds_layout(p, block.values);
+    const vdi__chain chain = vdi__lds_chain(p);
+    vdi__chain_start(&chain, 0);
+    for (int64_t i = 0; i < p->desc.n; i++)
+        p->R[i * p->desc.n + i] = 1;
+    *out = p;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_lds_destroy(vdi_lds *lds) {
+    if (!lds) return;
+    vdi_allocator a = lds->desc.allocator;
+    vdi_free(&a, lds, lds->block_size);
+}
+
+VDI__DEF vdi_state vdi_lds_state(vdi_lds *lds) {
+    return vdi__parameters_state(lds->tensors, VDI_LDS_PARAMS, "lds", vdi_lds_desc_fields(),
+                                 &lds->desc, lds->meta);
+}
+
+VDI__FN vdi_status vdi__lds_check_variances(const vdi_lds *lds, vdi_error *err) {
+    const int64_t n = lds->desc.n;
+    for (int64_t i = 0; i < n; i++) {
+        const double r = lds->R[i * n + i];
+        if (r > 0 && vdi__is_finite(r)) continue;
+        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check",
+                             "R[%lld,%lld] is %g, expected a positive variance", (long long)i,
+                             (long long)i, r);
     }
     return VDI_OK;
 }
 
-/* Distinct sets of observed channels, and the bins of each in a fixed order. */
-VDI__FN vdi_status vdi__lds_patterns(vdi_lds_data *a, const uint8_t *seen, vdi_error *err) {
-    const int64_t T = a->T, n = a->n, slots = a->rows * a->lanes;
-    vdi__classes k;
-    int64_t bins = 0;
-    size_t count = (size_t)(a->trials * T);
-    bool ok = vdi__classes_init(&k, &a->arena, a->trials * T);
-    a->bins = (int64_t *)vdi_arena_alloc(&a->arena, count * sizeof(int64_t));
-    a->lane_pattern =
-        (int64_t *)vdi_arena_alloc(&a->arena, (size_t)(a->lanes * T) * sizeof(int64_t));
-    if (!ok || !a->bins || !a->lane_pattern)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for masks");
-    for (int64_t i = 0; i < a->trials; i++) {
-        for (int64_t t = 0; t < a->lengths[i]; t++, bins++)
-            vdi__classes_add(&k, i * T + t, seen, (size_t)n, a->missing ? (size_t)n : 0, NULL);
+VDI__DEF vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err) {
+    const vdi_lds_desc *k = &lds->desc;
+    vdi_status status = VDI_OK;
+    for (int i = 0; status == VDI_OK && i < VDI_LDS_PARAMS; i++) {
+        if (!k->diagonal_r || lds->tensors[i].tensor.data != lds->R)
+            status = vdi__parameter_finite(&lds->tensors[i], "vdi_lds_check", err);
     }
-    a->patterns = k.count;
-    a->pattern_mask =
-        (uint8_t *)vdi_arena_alloc(&a->arena, vdi_mul_size((size_t)k.count, (size_t)n));
-    a->pattern_start =
-        (int64_t *)vdi_arena_calloc(&a->arena, ((size_t)k.count + 1) * sizeof(int64_t));
-    a->W_pattern = (double *)vdi_arena_alloc(
-        &a->arena, vdi_mul_size((size_t)k.count, (size_t)(a->d * a->d) * sizeof(double)));
-    if (!a->pattern_mask || !a->pattern_start || !a->W_pattern)
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create", "no memory for masks");
-    for (int64_t p = 0; p < k.count; p++)
-        memcpy(a->pattern_mask + p * n, seen + k.first[p] * n, (size_t)n);
-    for (int64_t i = 0; i < a->lanes * T; i++)
-        a->lane_pattern[i] = -1;
-    for (int64_t i = 0; i < a->trials; i++) {
-        for (int64_t t = 0; t < a->lengths[i]; t++) {
-            a->pattern_start[k.class_of[i * T + t] + 1]++;
-            a->lane_pattern[a->lane_of[i] * T + t] = k.class_of[i * T + t];
+    if (status == VDI_OK && k->diagonal_r) status = vdi__lds_check_variances(lds, err);
+    /* no step is under way: its block is scratch, and larger than any of the matrices */
+    double *l = lds->update;
+    if (status == VDI_OK) status = vdi__covariance_factor("Q", k->d, lds->Q, l, err);
+    if (status == VDI_OK) status = vdi__covariance_factor("Q0", k->d, lds->Q0, l, err);
+    if (status == VDI_OK && !k->diagonal_r)
+        status = vdi__covariance_factor("R", k->n, lds->R, l, err);
+    return status;
+}
+
+/* A second model over the update block, holding a copy of the parameters. */
+VDI__FN vdi_lds vdi__lds_next(const vdi_lds *p) {
+    vdi_lds next = *p;
+    memcpy(p->update, p->A, p->param_count * sizeof(double));
+    (void)vdi__lds_layout(&next, p->update);
+    return next;
+}
+#endif
+
+/* ======== model/lds/data.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_DATA_C)
+#define VDI_MODEL_LDS_DATA_C
+
+/* Bins of a pattern are worked on in chunks of this many rows. */
+#define VDI__LDS_CHUNK 64
+
+/* What the M-step sums of the read-out (em.h): y and x = (z, 1, u), K = d + 1 + inputs, with z about
+ * its mean over all bins. */
+typedef struct vdi__lds_sums {
+    int64_t K;
+    double *centre;       /* (d): that mean */
+    double *yy, *yx, *xx; /* (n,n), or (n) for a diagonal R; (n,K), (K,K) */
+    double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
+    double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
+    double *expected;     /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
+    vdi__regression g;    /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
+    double *theta;        /* (n,K-1): C, D as they are sought */
+    double *row, *cross;  /* (max(K,n)) scratch */
+    double *eigen;        /* 3 n n + n, full R */
+    double *XX, *Yx, *Yy; /* of one pattern: (K,K), (n,K), (n,n) */
+    double *gain, *rest;  /* of one pattern: (n,n), (n,K) */
+} vdi__lds_sums;
+
+/* Scratch of the observations' share of the E-step (smooth.h). */
+typedef struct vdi__lds_observed {
+    double *shift, *rinv, *logr; /* (n) */
+    double *CR;                  /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
+    double *CC;                  /* (n,d*d) */
+    double *minus_CR;            /* (n,d): -C, or minus the whitened read-out of a pattern */
+    double *factor, *gathered;   /* (n,n): of a pattern's part of R */
+    int64_t *seen, *lost;        /* (n): the channels of a pattern, and the others */
+    double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
+} vdi__lds_observed;
+
+struct vdi_lds_data {
+    vdi_arena arena; /* all of it, this object too */
+    vdi_pool *pool;
+    int64_t trials, T, n, d, inputs;
+    int64_t *lengths;      /* (trials) */
+    double *y;             /* (trials,T,n): centred on y_mean; 0 where missing */
+    double *y_mean;        /* (n) */
+    double *yy;            /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
+                              diagonal R */
+    double *u;             /* (trials,T,inputs); 0 behind the length */
+    double variance;       /* mean over channels of the observed variance */
+    double *channel_count; /* (trials,n): observed bins */
+    int64_t observed_bins, observed_values;
+    bool missing, diagonal_r;
+    vdi__lanes lane;
+    vdi__patterns pattern; /* full R */
+    /* the posterior: precision blocks, information, means, covariances */
+    vdi_blocktri bt;
+    double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
+    bool shared_w;
+    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
+    double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
+    double *ll, *logdet; /* (trials), (lanes) */
+    double *yt, *yd;     /* (trials,T,n): y - b - D u, masked; (trials,T,d) */
+    double *white;       /* full R: whitened yt, pattern by pattern (pattern.bins) */
+    double *prior;       /* VDI__CHAIN_PRIOR_WORK(d) */
+    vdi__lds_observed observed;
+    vdi__lds_sums sums;
+    vdi__chain_sums chain;
+    double *scale;               /* (d): the start's */
+    double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
+    double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
+    /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
+     * for what they make. */
+    void *route;
+    size_t bt_size;
+    void *kalman_work;
+    double *kmp, *kPp, *kmf, *kPf;
+};
+
+VDI__DEF void vdi_lds_data_destroy(vdi_lds_data *data) {
+    if (!data) return;
+    vdi_arena arena = data->arena; /* the object lies in its own arena */
+    vdi_arena_free(&arena);
+}
+
+VDI__DEF int64_t vdi_lds_data_trials(const vdi_lds_data *data) { return data->trials; }
+VDI__DEF int64_t vdi_lds_data_bins(const vdi_lds_data *data) { return data->T; }
+VDI__DEF int64_t vdi_lds_data_lanes(const vdi_lds_data *data) { return data->lane.count; }
+VDI__DEF int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial) {
+    return data->lane.of[trial];
+}
+VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
+    return data->observed_bins;
+}
+
+/* Is this data of that model? */
+VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
+                                 vdi_error *err) {
+    if (p->desc.d != a->d || p->desc.n != a->n || p->desc.inputs != a->inputs) {
+        return vdi_error_set(
+            err, VDI_ERR_SHAPE, where,
+            "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
+            (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d,
+            (long long)p->desc.n, (long long)p->desc.inputs);
+    }
+    if (p->desc.diagonal_r == a->diagonal_r) return VDI_OK;
+    return vdi_error_set(
+        err, VDI_ERR_SHAPE, where, "data were made for a %s R, the model has a %s one",
+        a->diagonal_r ? "diagonal" : "full", p->desc.diagonal_r ? "diagonal" : "full");
+}
+
+VDI__FN double *vdi__lds_slot(const vdi_lds_data *a, double *x, int64_t trial) {
+    return x + (a->lane.row_of[trial] * a->lane.count + a->lane.of[trial]) * a->T * a->d;
+}
+
+/* ---- taking in ------------------------------------------------------------------------------- */
+
+VDI__FN vdi_status vdi__lds_data_check(const vdi_lds_desc *model, const vdi_lds_data_desc *desc,
+                                       vdi__series *s, vdi_error *err) {
+    static const char where[] = "vdi_lds_data_desc";
+    vdi_status status = vdi__series_of(desc->y, model->n, where, s, err);
+    if (status == VDI_OK)
+        status = vdi__series_check_columns(s, desc->u, model->inputs, "u", where, err);
+    if (status == VDI_OK) status = vdi__series_check_lengths(s, desc->lengths, 0, where, err);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_lds_data_desc_check(const vdi_lds *lds, const vdi_lds_data_desc *desc,
+                                            vdi_error *err) {
+    vdi__series s;
+    return vdi__lds_data_check(&lds->desc, desc, &s, err);
+}
+
+/* A bin's values: which are seen, and a 0 where they are not. Returns how many are seen, or -1. */
+VDI__FN int64_t vdi__lds_read_values(vdi_lds_data *a, int64_t i, int64_t t, uint8_t *seen,
+                                     vdi_error *err) {
+    double *y = a->y + (i * a->T + t) * a->n;
+    const bool inside = t < a->lengths[i];
+    int64_t count = 0;
+    for (int64_t j = 0; j < a->n; j++) {
+        seen[j] = inside && y[j] == y[j];
+        if (seen[j] && !vdi__is_finite(y[j])) {
+            (void)vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_data_create",
+                                "y[%lld,%lld,%lld] is infinite (a missing value is NaN)",
+                                (long long)i, (long long)t, (long long)j);
+            return -1;
         }
+        if (!seen[j]) y[j] = 0;
+        if (inside && !seen[j]) a->missing = true;
+        count += seen[j];
     }
-    for (int64_t p = 0; p < k.count; p++)
-        a->pattern_start[p + 1] += a->pattern_start[p];
-    /* now the next free place */
-    for (int64_t p = 0; p < k.count; p++)
-        k.first[p] = a->pattern_start[p];
-    for (int64_t s = 0; s < slots; s++) {
-        int64_t i = a->trial_at[s];
-        for (int64_t t = 0; i >= 0 && t < a->lengths[i]; t++)
-            a->bins[k.first[k.class_of[i * T + t]]++] = s * T + t;
+    return count;
+}
+
+VDI__FN vdi_status vdi__lds_read_inputs(const vdi_lds_data *a, int64_t i, int64_t t,
+                                        vdi_error *err) {
+    const bool inside = t < a->lengths[i];
+    for (int64_t j = 0; j < a->inputs; j++) {
+        double *u = a->u + (i * a->T + t) * a->inputs + j;
+        if (inside && !vdi__is_finite(*u)) {
+            return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_data_create",
+                                 "u[%lld,%lld,%lld] is %g, expected a finite number", (long long)i,
+                                 (long long)t, (long long)j, *u);
+        }
+        if (!inside) *u = 0;
     }
     return VDI_OK;
 }
@@ -20548,53 +22041,25 @@ VDI__FN vdi_status vdi__lds_patterns(vdi_lds_data *a, const uint8_t *seen, vdi_e
 /* Copy y and u in, as float64; find what is missing; refuse infinities. */
 VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc, uint8_t *seen,
                                  vdi_error *err) {
-    const char *where = "vdi_lds_data_create";
-    const int64_t B = a->trials, T = a->T, n = a->n;
-    int64_t shape[3], ushape[3];
-    shape[0] = ushape[0] = B;
-    shape[1] = ushape[1] = T;
-    shape[2] = n;
-    ushape[2] = a->inputs;
-    vdi_status status = vdi_tensor_copy(vdi_tensor_view(a->y, VDI_F64, 3, shape), desc->y, err);
+    const int64_t B = a->trials, T = a->T;
+    vdi_status status =
+        vdi_tensor_copy(vdi_tensor_3d(a->y, VDI_F64, B, T, a->n), vdi__series_view(desc->y), err);
     if (status == VDI_OK && a->inputs > 0)
-        status = vdi_tensor_copy(vdi_tensor_view(a->u, VDI_F64, 3, ushape), desc->u, err);
-    if (status < 0) return status;
-    for (int64_t i = 0; i < B; i++) {
-        for (int64_t t = 0; t < T; t++) {
-            double *y = a->y + (i * T + t) * n;
-            double *u = a->inputs > 0 ? a->u + (i * T + t) * a->inputs : NULL;
-            int64_t count = 0;
-            bool inside = t < a->lengths[i];
-            for (int64_t j = 0; j < n; j++) {
-                uint8_t *s = &seen[(i * T + t) * n + j];
-                *s = inside && y[j] == y[j];
-                if (*s && !(fabs(y[j]) < HUGE_VAL)) {
-                    return vdi_error_set(err, VDI_ERR_DATA, where,
-                                         "y[%lld,%lld,%lld] is infinite (a missing value is NaN)",
-                                         (long long)i, (long long)t, (long long)j);
-                }
-                if (!*s) y[j] = 0;
-                if (inside && !*s) a->missing = true;
-                count += *s;
-            }
-            for (int64_t j = 0; j < a->inputs; j++) {
-                if (inside && !(fabs(u[j]) < HUGE_VAL)) {
-                    return vdi_error_set(err, VDI_ERR_DATA, where,
-                                         "u[%lld,%lld,%lld] is %g, expected a finite number",
-                                         (long long)i, (long long)t, (long long)j, u[j]);
-                }
-                if (!inside) u[j] = 0;
-            }
-            a->observed_values += count;
-            a->observed_bins += count > 0;
-        }
+        status = vdi_tensor_copy(vdi_tensor_3d(a->u, VDI_F64, B, T, a->inputs),
+                                 vdi__series_view(desc->u), err);
+    for (int64_t r = 0; status == VDI_OK && r < B * T; r++) {
+        const int64_t count = vdi__lds_read_values(a, r / T, r % T, seen + r * a->n, err);
+        if (count < 0) return VDI_ERR_DATA;
+        a->observed_values += count;
+        a->observed_bins += count > 0;
+        status = vdi__lds_read_inputs(a, r / T, r % T, err);
     }
-    if (a->observed_values == 0) {
-        return vdi_error_set(err, VDI_ERR_DATA, where,
+    if (status == VDI_OK && a->observed_values == 0) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_data_create",
                              "y holds no value: %lld trials of %lld bins, all missing",
                              (long long)B, (long long)T);
     }
-    return VDI_OK;
+    return status;
 }
 
 /* Centre each channel; the variance gives R's floor its scale. */
@@ -20605,352 +22070,415 @@ VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
     for (int64_t j = 0; j < n; j++) {
         double sum = 0, square = 0, count = 0;
         for (int64_t r = 0; r < rows; r++) {
-            if (seen[r * n + j]) {
-                sum += a->y[r * n + j];
-                count++;
-            }
+            if (!seen[r * n + j]) continue;
+            sum += a->y[r * n + j];
+            count++;
         }
-        double mean = count > 0 ? sum / count : 0;
+        const double mean = count > 0 ? sum / count : 0;
         for (int64_t r = 0; r < rows; r++) {
-            if (seen[r * n + j]) {
-                double e = a->y[r * n + j] -= mean;
-                square += e * e;
-                a->channel_count[r / a->T * n + j] += 1;
-            }
+            if (!seen[r * n + j]) continue;
+            a->y[r * n + j] -= mean;
+            square += a->y[r * n + j] * a->y[r * n + j];
+            a->channel_count[r / a->T * n + j] += 1;
         }
         a->y_mean[j] = mean;
-        if (count > 0) {
-            total += square / count;
-            channels++;
-        }
+        if (count == 0) continue;
+        total += square / count;
+        channels++;
     }
     a->variance = total / (double)VDI__MAX(channels, 1);
     if (!(a->variance > 0)) a->variance = 1;
 }
 
+VDI__FN void vdi__lds_sum_squares(vdi_lds_data *a) {
+    const size_t n = (size_t)a->n, rows = (size_t)(a->trials * a->T);
+    if (!a->diagonal_r) {
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, n, n, rows, a->y, n, a->y, n, a->yy, n);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++)
+        vdi_muladd(VDI_F64, n, a->y + r * n, 1, a->y + r * n, 1, a->yy);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
 VDI__FN vdi_blocktri_desc vdi__lds_systems(const vdi_lds_data *a) {
     vdi_blocktri_desc bd = VDI__ZERO;
     bd.dtype = VDI_F64;
-    bd.trials = a->lanes;
+    bd.trials = a->lane.count;
     bd.T = a->T;
     bd.d = a->d;
-    bd.lengths = a->lane_lengths;
+    bd.lengths = a->lane.lengths;
     bd.pool = a->pool;
     return bd;
 }
 
-VDI__FN vdi_status vdi__lds_scratch(vdi_lds_data *a, bool diagonal_r, vdi_error *err) {
-    const size_t d = (size_t)a->d;
-    const size_t n = (size_t)a->n;
-    const size_t T = (size_t)a->T;
-    const size_t B = (size_t)a->trials;
-    const size_t G = (size_t)a->lanes;
-    const size_t M = (size_t)a->rows;
-    const size_t U = (size_t)a->inputs;
-    const size_t cov = vdi_mul_size(G * T, d * d * sizeof(double));
-    const size_t mean = vdi_mul_size(vdi_mul_size(M * G, T), d * sizeof(double));
-    const size_t side = VDI__MAX(n, d), K = d + 1 + U;
+VDI__FN vdi_kalman_desc vdi__lds_kalman(const vdi_lds_data *a) {
     vdi_kalman_desc kd = VDI__ZERO;
-    vdi_blocktri_desc bd = vdi__lds_systems(a);
     kd.dtype = VDI_F64;
-    kd.groups = a->lanes;
-    kd.nrhs = a->rows;
+    kd.groups = a->lane.count;
+    kd.nrhs = a->lane.rows;
     kd.T = a->T;
     kd.d = a->d;
-    const size_t means = vdi_align_size(mean);
-    const size_t covs = vdi_align_size(cov);
+    kd.lengths = a->lane.lengths;
+    return kd;
+}
+
+/* Numbers of the means by slots, and of the covariances by lanes. */
+VDI__FN size_t vdi__lds_means(const vdi_lds_data *a) {
+    const size_t slots = vdi_mul_size((size_t)a->lane.rows, (size_t)a->lane.count);
+    return vdi_mul_size(vdi_mul_size(slots, (size_t)a->T), (size_t)a->d);
+}
+VDI__FN size_t vdi__lds_covariances(const vdi_lds_data *a) {
+    const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
+    return vdi_mul_size(bins, (size_t)(a->d * a->d));
+}
+
+VDI__FN void vdi__lds_take_routes(vdi_lds_data *a, bool *ok) {
+    const vdi_blocktri_desc bd = vdi__lds_systems(a);
+    const vdi_kalman_desc kd = vdi__lds_kalman(a);
+    const size_t real = sizeof(double);
+    const size_t means = vdi_align_size(vdi_mul_size(vdi__lds_means(a), real));
+    const size_t covs = vdi_align_size(vdi_mul_size(vdi__lds_covariances(a), real));
     const size_t work = vdi_align_size(vdi_kalman_worksize(&kd));
+    const size_t kalman = vdi_add_size(work, vdi_mul_size(2, vdi_add_size(means, covs)));
     a->bt_size = vdi_blocktri_memsize(&bd);
-    a->route = vdi_arena_alloc(
-        &a->arena,
-        VDI__MAX(a->bt_size, vdi_add_size(work, vdi_mul_size(2, vdi_add_size(means, covs)))));
-    size_t em =
-        8 * K * K + 4 * n * K + (diagonal_r ? 4 * n : 4 * n * n) + 16 * d * (d + U) + 4 * side;
-    if (diagonal_r && a->missing) em = vdi_add_size(em, (G * T + n) * K * K);
-    a->shared_w = !a->missing;
-    a->D = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->E = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->S = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->O = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->W = (double *)vdi_arena_alloc(&a->arena, cov);
-    a->h = (double *)vdi_arena_calloc(&a->arena, mean);
-    a->m = (double *)vdi_arena_calloc(&a->arena, mean);
-    a->c = (double *)vdi_arena_calloc(&a->arena, mean);
-    a->ll = (double *)vdi_arena_calloc(&a->arena, B * sizeof(double));
-    a->logdet = (double *)vdi_arena_calloc(&a->arena, G * sizeof(double));
-    a->syy = (double *)vdi_arena_calloc(&a->arena, (diagonal_r ? n : n * n) * sizeof(double));
-    a->yt = (double *)vdi_arena_calloc(&a->arena, vdi_mul_size(B * T, n * sizeof(double)));
-    a->yd = (double *)vdi_arena_calloc(&a->arena, vdi_mul_size(B * T, d * sizeof(double)));
-    a->small = (double *)vdi_arena_calloc(
-        &a->arena, (8 * d * d + 3 * n * d + n * d * d + 4 * side) * sizeof(double));
-    a->chunk =
-        (double *)vdi_arena_calloc(&a->arena, VDI__LDS_CHUNK * (2 * n + 2 * K) * sizeof(double));
-    a->pattern_r =
-        (double *)vdi_arena_calloc(&a->arena, (diagonal_r ? n : 3 * n * n) * sizeof(double));
-    a->em = (double *)vdi_arena_calloc(&a->arena, vdi_mul_size(em, sizeof(double)));
-    if (!a->route || !a->syy || !a->D || !a->E || !a->S || !a->O || !a->W || !a->h || !a->m ||
-        !a->c || !a->ll || !a->logdet || !a->yt || !a->yd || !a->small || !a->chunk ||
-        !a->pattern_r || !a->em) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
-                             "no memory for %lld trials of %lld bins, %lld channels, %lld latents",
-                             (long long)B, (long long)T, (long long)n, (long long)d);
+    char *route = (char *)vdi_arena_alloc(&a->arena, VDI__MAX(a->bt_size, kalman));
+    if (!route) {
+        *ok = false;
+        return;
     }
-    for (size_t r = 0; diagonal_r && r < B * T; r++)
-        vdi_muladd(VDI_F64, n, a->y + r * n, 1, a->y + r * n, 1, a->syy);
-    if (!diagonal_r) vdi_gemm(VDI_F64, VDI_GEMM_TA, n, n, B * T, a->y, n, a->y, n, a->syy, n);
-    char *route = (char *)a->route;
-    a->kalman_work = route;
+    a->route = a->kalman_work = route;
     a->kmp = (double *)(void *)(route + work);
     a->kmf = (double *)(void *)(route + work + means);
     a->kPp = (double *)(void *)(route + work + 2 * means);
     a->kPf = (double *)(void *)(route + work + 2 * means + covs);
+}
+
+VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
+    const size_t B = (size_t)a->trials, rows = vdi_mul_size(B, (size_t)a->T);
+    const size_t d = (size_t)a->d, lanes = (size_t)a->lane.count;
+    const size_t means = vdi__lds_means(a), covs = vdi__lds_covariances(a);
+    a->shared_w = !a->missing;
+    a->D = vdi__take_reals(&a->arena, covs, ok);
+    a->E = vdi__take_reals(&a->arena, covs, ok);
+    a->S = vdi__take_reals(&a->arena, covs, ok);
+    a->O = vdi__take_reals(&a->arena, covs, ok);
+    a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
+    if (!a->diagonal_r) a->white = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    if (!a->diagonal_r)
+        a->W_pattern =
+            vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
+    a->h = vdi__take_reals(&a->arena, means, ok);
+    a->m = vdi__take_reals(&a->arena, means, ok);
+    a->c = vdi__take_reals(&a->arena, means, ok);
+    a->ll = vdi__take_reals(&a->arena, B, ok);
+    a->logdet = vdi__take_reals(&a->arena, lanes, ok);
+    a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
+    a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
+    a->scale = vdi__take_reals(&a->arena, d, ok);
+    a->ahead_m = vdi__take_reals(&a->arena, d, ok);
+    a->ahead_P = vdi__take_reals(&a->arena, d * d, ok);
+    a->ahead_AP = vdi__take_reals(&a->arena, d * d + d, ok);
+    a->ahead_CP = vdi__take_reals(&a->arena, (size_t)a->n * d, ok);
+}
+
+VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
+    const size_t n = (size_t)a->n, d = (size_t)a->d, K = (size_t)(a->d + 1 + a->inputs);
+    vdi__lds_observed *o = &a->observed;
+    o->shift = vdi__take_reals(&a->arena, n, ok);
+    o->rinv = vdi__take_reals(&a->arena, n, ok);
+    o->logr = vdi__take_reals(&a->arena, n, ok);
+    o->CR = vdi__take_reals(&a->arena, n * d, ok);
+    o->minus_CR = vdi__take_reals(&a->arena, n * d, ok);
+    if (a->diagonal_r) {
+        if (a->missing) o->CC = vdi__take_reals(&a->arena, vdi_mul_size(n, d * d), ok);
+        return;
+    }
+    o->factor = vdi__take_reals(&a->arena, n * n, ok);
+    o->gathered = vdi__take_reals(&a->arena, n * n, ok);
+    o->seen = vdi__take_ints(&a->arena, n, ok);
+    o->lost = vdi__take_ints(&a->arena, n, ok);
+    o->Y = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->X = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * K, ok);
+}
+
+VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
+    const size_t n = (size_t)a->n, K = (size_t)(a->d + 1 + a->inputs);
+    const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
+    vdi__lds_sums *s = &a->sums;
+    vdi__chain_sums_take(&a->chain, a->d, a->inputs, &a->arena, ok);
+    vdi__regression_take(&s->g, a->n, (int64_t)K - 1, a->diagonal_r, &a->arena, ok);
+    s->K = (int64_t)K;
+    s->centre = vdi__take_reals(&a->arena, (size_t)a->d, ok);
+    s->yy = vdi__take_reals(&a->arena, a->diagonal_r ? n : n * n, ok);
+    s->yx = vdi__take_reals(&a->arena, n * K, ok);
+    s->xx = vdi__take_reals(&a->arena, K * K, ok);
+    s->expected = vdi__take_reals(&a->arena, n * K, ok);
+    a->yy = vdi__take_reals(&a->arena, a->diagonal_r ? n : n * n, ok);
+    s->theta = vdi__take_reals(&a->arena, n * (K - 1), ok);
+    s->row = vdi__take_reals(&a->arena, VDI__MAX(K, n), ok);
+    s->cross = vdi__take_reals(&a->arena, VDI__MAX(K, n), ok);
+    if (a->diagonal_r) {
+        if (!a->missing) return;
+        s->xx_channel = vdi__take_reals(&a->arena, vdi_mul_size(n, K * K), ok);
+        s->wide = vdi__take_reals(&a->arena, vdi_mul_size(bins, K * K), ok);
+        return;
+    }
+    s->eigen = vdi__take_reals(&a->arena, 3 * n * n + n, ok);
+    s->XX = vdi__take_reals(&a->arena, K * K, ok);
+    s->Yx = vdi__take_reals(&a->arena, n * K, ok);
+    s->rest = vdi__take_reals(&a->arena, n * K, ok);
+    s->Yy = vdi__take_reals(&a->arena, n * n, ok);
+    s->gain = vdi__take_reals(&a->arena, n * n, ok);
+}
+
+/* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
+VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen, bool *ok) {
+    vdi__visibility v;
+    v.s = *s;
+    v.lengths = a->lengths;
+    v.seen = seen;
+    v.missing = a->missing;
+    *ok = vdi__lanes_find(&a->lane, &v, a->d, &a->arena);
+    if (*ok && !a->diagonal_r) *ok = vdi__patterns_find(&a->pattern, &a->lane, &v, &a->arena);
+    if (!*ok) return;
+    vdi__lds_take_routes(a, ok);
+    vdi__lds_take_posterior(a, ok);
+    vdi__lds_take_observed(a, ok);
+    vdi__lds_take_sums(a, ok);
+}
+
+VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
+                         "no memory for %lld trials of %lld bins, %lld channels, %lld latents",
+                         (long long)s->trials, (long long)s->T, (long long)s->n, (long long)d);
+}
+
+VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
+                                 const vdi_lds_data_desc *desc, vdi_error *err) {
+    const size_t values = vdi__series_values(s, s->n), n = (size_t)s->n;
+    uint8_t *seen = (uint8_t *)vdi_arena_calloc(&a->arena, values);
+    bool ok = seen != NULL;
+    a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
+    a->y = vdi__take_reals(&a->arena, values, &ok);
+    a->y_mean = vdi__take_reals(&a->arena, n, &ok);
+    a->channel_count = vdi__take_reals(&a->arena, vdi_mul_size((size_t)s->trials, n), &ok);
+    a->u = vdi__take_reals(&a->arena, vdi__series_values(s, VDI__MAX(a->inputs, 1)), &ok);
+    if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);
+    const vdi_status status = vdi__lds_read(a, desc, seen, err);
+    if (status < 0) return status;
+    vdi__lds_take(a, s, seen, &ok);
+    if (!ok) return vdi__lds_no_memory(s, a->d, err);
+    vdi__lds_centre(a, seen);
+    vdi__lds_sum_squares(a);
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_desc *desc,
                                         vdi_lds_data **out, vdi_error *err) {
-    const char *where = "vdi_lds_data_create";
     const vdi_lds_desc *k = &lds->desc;
-    char text[VDI_SHAPE_TEXT];
-    vdi_tensor y = desc->y, u = desc->u;
-    *out = NULL;
-    if ((y.ndim != 2 && y.ndim != 3) || !y.data || y.shape[y.ndim - 1] != k->n) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where,
-                             "y is %s, expected (trials,T,%lld) or (T,%lld)",
-                             vdi_tensor_shape_text(y, text), (long long)k->n, (long long)k->n);
-    }
-    int64_t B = y.ndim == 3 ? y.shape[0] : 1, T = y.shape[y.ndim - 2];
-    if (B < 1 || T < 1) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s: there is nothing in it",
-                             vdi_tensor_shape_text(y, text));
-    }
-    if (k->inputs > 0 && (u.ndim < 2 || u.ndim > 3 || !u.data || u.shape[u.ndim - 1] != k->inputs ||
-                          u.shape[u.ndim - 2] != T || (u.ndim == 3 && u.shape[0] != B))) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "u is %s, expected (%lld,%lld,%lld)",
-                             vdi_tensor_shape_text(u, text), (long long)B, (long long)T,
-                             (long long)k->inputs);
-    }
-    for (int64_t i = 0; desc->lengths && i < B; i++) {
-        if (desc->lengths[i] < 0 || desc->lengths[i] > T) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "lengths[%lld] is %lld, expected 0..%lld", (long long)i,
-                                 (long long)desc->lengths[i], (long long)T);
-        }
-    }
+    vdi__series s;
     vdi_arena arena;
+    *out = NULL;
+    vdi_status status = vdi__lds_data_check(k, desc, &s, err);
+    if (status < 0) return status;
     vdi_arena_init(&arena, &desc->allocator, 0);
-    size_t values = vdi_mul_size((size_t)B * (size_t)T, (size_t)k->n);
     vdi_lds_data *a = (vdi_lds_data *)vdi_arena_calloc(&arena, sizeof *a);
-    uint8_t *seen = a ? (uint8_t *)vdi_arena_calloc(&arena, values) : NULL;
-    vdi_status status = VDI_ERR_MEMORY;
-    if (seen) {
-        a->trials = B;
-        a->T = T;
-        a->n = k->n;
-        a->d = k->d;
-        a->inputs = k->inputs;
-        a->pool = desc->pool;
-        a->arena = arena;
-        a->lengths = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
-        a->y = (double *)vdi_arena_alloc(&a->arena, vdi_mul_size(values, sizeof(double)));
-        a->y_mean = (double *)vdi_arena_calloc(&a->arena, (size_t)k->n * sizeof(double));
-        a->channel_count =
-            (double *)vdi_arena_calloc(&a->arena, (size_t)(B * k->n) * sizeof(double));
-        a->u = (double *)vdi_arena_calloc(
-            &a->arena,
-            vdi_mul_size((size_t)(B * T), (size_t)VDI__MAX(k->inputs, 1) * sizeof(double)));
-        if (a->lengths && a->y && a->y_mean && a->channel_count && a->u) {
-            for (int64_t i = 0; i < B; i++)
-                a->lengths[i] = desc->lengths ? desc->lengths[i] : T;
-            status = vdi__lds_read(a, desc, seen, err);
-            if (status == VDI_OK) status = vdi__lds_lanes(a, seen, err);
-            if (status == VDI_OK && !k->diagonal_r) status = vdi__lds_patterns(a, seen, err);
-            if (status == VDI_OK) vdi__lds_centre(a, seen);
-            if (status == VDI_OK) status = vdi__lds_scratch(a, k->diagonal_r, err);
-        } else {
-            (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu values", values);
-        }
-        arena = a->arena;
-    } else {
-        (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu values", values);
-    }
+    if (!a) return vdi__lds_no_memory(&s, k->d, err);
+    a->arena = arena;
+    a->pool = desc->pool;
+    a->trials = s.trials;
+    a->T = s.T;
+    a->n = s.n;
+    a->d = k->d;
+    a->inputs = k->inputs;
+    a->diagonal_r = k->diagonal_r;
+    status = vdi__lds_fill(a, &s, desc, err);
     if (status < 0)
-        vdi_arena_free(&arena);
+        vdi_lds_data_destroy(a);
     else
         *out = a;
     return status;
 }
+#endif
 
-VDI__DEF void vdi_lds_data_destroy(vdi_lds_data *data) {
-    if (!data) return;
-    vdi_arena arena = data->arena; /* the object lies in its own arena */
-    vdi_arena_free(&arena);
-}
+/* ======== model/lds/smooth.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SMOOTH_C)
+#define VDI_MODEL_LDS_SMOOTH_C
 
-VDI__DEF int64_t vdi_lds_data_trials(const vdi_lds_data *data) { return data->trials; }
-VDI__DEF int64_t vdi_lds_data_bins(const vdi_lds_data *data) { return data->T; }
-VDI__DEF int64_t vdi_lds_data_lanes(const vdi_lds_data *data) { return data->lanes; }
-VDI__DEF int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial) {
-    return data->lane_of[trial];
-}
-VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
-    return data->observed_bins;
-}
-
-/* ---- the E-step --------------------------------------------------------------------------------
- * Information of the observations, then one block-tridiagonal system per lane. */
-
-VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
-                                 vdi_error *err) {
-    if (p->desc.d == a->d && p->desc.n == a->n && p->desc.inputs == a->inputs &&
-        (p->desc.diagonal_r || a->bins))
-        return VDI_OK;
-    return vdi_error_set(
-        err, VDI_ERR_SHAPE, where,
-        "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
-        (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d,
-        (long long)p->desc.n, (long long)p->desc.inputs);
-}
-
-VDI__FN double *vdi__lds_slot(const vdi_lds_data *a, double *x, int64_t trial) {
-    return x + (a->row_of[trial] * a->lanes + a->lane_of[trial]) * a->T * a->d;
-}
+/* ---- what the observations say ----------------------------------------------------------------
+ * Their information W_t (d,d), C' R^{-1} (y - b - D u) into yd, and into ll what no latent changes,
+ * -1/2 (n_t log 2 pi + log|R_t|). */
 
 /* yt = y - b - D u where observed, else 0 */
 VDI__FN void vdi__lds_residual(const vdi_lds *p, vdi_lds_data *a) {
     const int64_t n = a->n, U = a->inputs;
-    double *shift = a->small; /* (n) */
+    double *shift = a->observed.shift;
     for (int64_t j = 0; j < n; j++)
         shift[j] = a->y_mean[j] - p->b[j];
     for (int64_t i = 0; i < a->trials; i++) {
         for (int64_t t = 0; t < a->lengths[i]; t++) {
             double *r = a->yt + (i * a->T + t) * n;
-            const double *y = a->y + (i * a->T + t) * n;
-            const double *mask = a->mask ? a->mask + (a->lane_of[i] * a->T + t) * n : NULL;
-            vdi_binary(VDI_F64, VDI_ADD, (size_t)n, y, 1, shift, 1, r);
-            if (U > 0) {
-                const double *u = a->u + (i * a->T + t) * U;
-                for (int64_t j = 0; j < n; j++) {
-                    for (int64_t q = 0; q < U; q++)
-                        r[j] -= p->D[j * U + q] * u[q];
-                }
+            const double *u = a->u + (i * a->T + t) * U;
+            vdi_binary(VDI_F64, VDI_ADD, (size_t)n, a->y + (i * a->T + t) * n, 1, shift, 1, r);
+            for (int64_t j = 0; U > 0 && j < n; j++) {
+                for (int64_t q = 0; q < U; q++)
+                    r[j] -= p->D[j * U + q] * u[q];
             }
-            if (mask) vdi_binary(VDI_F64, VDI_MUL, (size_t)n, r, 1, mask, 1, r);
+            if (!a->lane.mask) continue;
+            const double *mask = a->lane.mask + (a->lane.of[i] * a->T + t) * n;
+            vdi_binary(VDI_F64, VDI_MUL, (size_t)n, r, 1, mask, 1, r);
         }
     }
 }
 
-/* Diagonal R: W_t = sum over observed channels of C_j C_j' / R_jj, h_t = C' R^{-1} yt. Adds the
- * observations' share to ll. */
+/* Diagonal R: W_t = sum over observed channels of C_j C_j' / R_jj. */
 VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
-    const int64_t n = a->n;
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t rows = a->trials * a->T;
-    /* (n,d), (n), (n), (n,d*d) */
-    double *CR = a->small + n;
-    double *rinv = CR + n * d;
-    double *logr = rinv + n;
-    double *CC = logr + n;
+    const int64_t n = a->n, d = a->d, dd = d * d;
+    const size_t N = (size_t)n, D = (size_t)d, rows = (size_t)(a->trials * a->T);
+    double *CR = a->observed.CR, *CC = a->observed.CC, *rinv = a->observed.rinv;
     for (int64_t j = 0; j < n; j++) {
         rinv[j] = 1 / p->R[j * n + j];
-        logr[j] = log(p->R[j * n + j]) + VDI_LOG_2PI;
-        for (int64_t k = 0; k < d; k++)
+        a->observed.logr[j] = log(p->R[j * n + j]) + VDI_LOG_2PI;
+        for (int64_t k = 0; k < d; k++) {
             CR[j * d + k] = p->C[j * d + k] * rinv[j];
+            a->observed.minus_CR[j * d + k] = -p->C[j * d + k];
+        }
     }
     if (a->shared_w) {
-        vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)d, (size_t)d, (size_t)n, p->C, (size_t)d, CR,
-                 (size_t)d, a->W, (size_t)d);
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, D, D, N, p->C, D, CR, D, a->W, D);
     } else {
         for (int64_t j = 0; j < n; j++) {
             for (int64_t k = 0; k < dd; k++)
                 CC[j * dd + k] = p->C[j * d + k / d] * CR[j * d + k % d];
         }
-        vdi_gemm(VDI_F64, 0, (size_t)(a->lanes * a->T), (size_t)dd, (size_t)n, a->mask, (size_t)n,
-                 CC, (size_t)dd, a->W, (size_t)dd);
+        vdi_gemm(VDI_F64, 0, (size_t)(a->lane.count * a->T), (size_t)dd, N, a->lane.mask, N, CC,
+                 (size_t)dd, a->W, (size_t)dd);
     }
-    vdi_gemm(VDI_F64, 0, (size_t)rows, (size_t)d, (size_t)n, a->yt, (size_t)n, CR, (size_t)d, a->yd,
-             (size_t)d);
-    for (int64_t i = 0; i < a->trials; i++) {
-        double quad = 0, logdet = 0;
-        for (int64_t j = 0; j < n; j++)
-            logdet += a->channel_count[i * n + j] * logr[j];
-        for (int64_t t = 0; t < a->lengths[i]; t++) {
-            const double *r = a->yt + (i * a->T + t) * n;
-            double s = 0;
-            for (int64_t j = 0; j < n; j++)
-                s += r[j] * r[j] * rinv[j];
-            quad += s;
-        }
-        a->ll[i] -= 0.5 * (quad + logdet);
-    }
+    vdi_gemm(VDI_F64, 0, rows, D, N, a->yt, N, CR, D, a->yd, D);
+    for (int64_t i = 0; i < a->trials; i++)
+        a->ll[i] -= 0.5 * vdi_dot(VDI_F64, N, a->channel_count + i * n, a->observed.logr);
 }
 
-/* Factor of the observed part of R for one pattern into pattern_r, its channels' indices into
- * `index`; returns how many. */
+/* The channels of a pattern into `seen`, the factor of their part of R into `factor`; *count:
+ * how many. */
 VDI__FN vdi_status vdi__lds_pattern_factor(const vdi_lds *p, vdi_lds_data *a, int64_t pattern,
-                                           int64_t *index, int64_t *count, vdi_error *err) {
-    const int64_t n = a->n;
+                                           int64_t *count, vdi_error *err) {
+    const int64_t n = a->n, *seen = a->observed.seen;
     int64_t m = 0;
     for (int64_t j = 0; j < n; j++)
-        if (a->pattern_mask[pattern * n + j]) index[m++] = j;
+        if (a->pattern.mask[pattern * n + j]) a->observed.seen[m++] = j;
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < m; j++)
-            a->pattern_r[n * n + i * m + j] = p->R[index[i] * n + index[j]];
+            a->observed.gathered[i * m + j] = p->R[seen[i] * n + seen[j]];
     }
     *count = m;
-    return vdi__lds_cholesky("R", m, a->pattern_r + n * n, a->pattern_r, err);
+    return vdi__covariance_factor("R", m, a->observed.gathered, a->observed.factor, err);
 }
 
-/* Full R, pattern by pattern: its bins' rows are gathered, so that each pattern is a few matrix
- * products. */
-VDI__FN vdi_status vdi__lds_observe_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
-    const int64_t n = a->n, d = a->d, T = a->T;
-    double *CR = a->small + n, *Y = a->chunk, *H = a->chunk + VDI__LDS_CHUNK * n;
-    /* there is room for n of them in the third (n,n) */
-    int64_t *index = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
-    for (int64_t q = 0; q < a->patterns; q++) {
-        int64_t m, first = a->pattern_start[q], last = a->pattern_start[q + 1];
-        vdi_status status = vdi__lds_pattern_factor(p, a, q, index, &m, err);
-        if (status < 0) return status;
-        double logdet = vdi_cholesky_logdet(VDI_F64, (size_t)m, a->pattern_r, (size_t)m) +
-                        (double)m * VDI_LOG_2PI;
-        /* whitened read-out L^{-1} C_o, so that W is a square and h a product of whitened things */
-        for (int64_t i = 0; i < m; i++)
-            memcpy(CR + i * d, p->C + index[i] * d, (size_t)d * sizeof(double));
-        vdi_trsm(VDI_F64, VDI_TRSM_LOWER, (size_t)m, (size_t)d, a->pattern_r, (size_t)m, CR,
-                 (size_t)d);
-        double *W = a->shared_w ? a->W : a->W_pattern + q * d * d;
-        vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)d, (size_t)d, (size_t)m, CR, (size_t)d, CR,
-                 (size_t)d, W, (size_t)d);
-        for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
-            int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
-            for (int64_t r = 0; r < rows; r++) {
-                const double *y =
-                    a->yt + (a->trial_at[a->bins[at + r] / T] * T + a->bins[at + r] % T) * n;
-                for (int64_t i = 0; i < m; i++)
-                    Y[r * m + i] = y[index[i]];
-            }
-            vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)m, (size_t)rows,
-                     a->pattern_r, (size_t)m, Y, (size_t)m);
-            vdi_gemm(VDI_F64, 0, (size_t)rows, (size_t)d, (size_t)m, Y, (size_t)m, CR, (size_t)d, H,
-                     (size_t)d);
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t trial = a->trial_at[a->bins[at + r] / T], t = a->bins[at + r] % T;
-                memcpy(a->yd + (trial * T + t) * d, H + r * d, (size_t)d * sizeof(double));
-                a->ll[trial] -= 0.5 * (vdi_dot(VDI_F64, (size_t)m, Y + r * m, Y + r * m) + logdet);
-            }
-        }
+/* Bins that follow each other in a pattern and in a trial. */
+typedef struct vdi__lds_run {
+    int64_t trial, t, rows;
+} vdi__lds_run;
+
+/* The run that begins at a place in pattern.bins, and ends before `last`. */
+VDI__FN vdi__lds_run vdi__lds_run_at(const vdi_lds_data *a, int64_t place, int64_t last) {
+    const int64_t *bin = a->pattern.bins + place, slot = bin[0] / a->T;
+    vdi__lds_run r;
+    r.trial = a->lane.trial_at[slot];
+    r.t = bin[0] - slot * a->T;
+    r.rows = 1;
+    while (place + r.rows < last && r.t + r.rows < a->T && bin[r.rows] == bin[0] + r.rows)
+        r.rows++;
+    return r;
+}
+
+/* Y (rows,m) = the m seen channels of x (rows,n) */
+VDI__FN void vdi__lds_gather(const vdi_lds_data *a, int64_t rows, int64_t m, const double *x,
+                             double *Y) {
+    const int64_t n = a->n, *seen = a->observed.seen;
+    if (m == n) {
+        memcpy(Y, x, (size_t)(rows * n) * sizeof *Y);
+        return;
     }
-    for (int64_t i = 0; !a->shared_w && i < a->lanes * T; i++) {
-        if (a->lane_pattern[i] >= 0) {
-            memcpy(a->W + i * d * d, a->W_pattern + a->lane_pattern[i] * d * d,
-                   (size_t)(d * d) * sizeof(double));
-        } else {
-            memset(a->W + i * d * d, 0, (size_t)(d * d) * sizeof(double));
-        }
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < m; i++)
+            Y[r * m + i] = x[r * n + seen[i]];
+    }
+}
+
+/* The factor of a pattern, and its whitened read-out CR (m,d) = L^{-1} C_o, so that W is a square and
+ * h a product of whitened things. */
+VDI__FN vdi_status vdi__lds_pattern_readout(const vdi_lds *p, vdi_lds_data *a, int64_t q,
+                                            int64_t *m, vdi_error *err) {
+    const size_t d = (size_t)a->d;
+    double *CR = a->observed.CR;
+    const vdi_status status = vdi__lds_pattern_factor(p, a, q, m, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < *m; i++)
+        memcpy(CR + i * a->d, p->C + a->observed.seen[i] * a->d, d * sizeof(double));
+    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, (size_t)*m, d, a->observed.factor, (size_t)*m, CR, d);
+    return VDI_OK;
+}
+
+/* Places `at` to `end` of a pattern with m channels: the whitened Y = L^{-1} yt, and yd = Y CR. */
+VDI__FN void vdi__lds_observe_rows(vdi_lds_data *a, int64_t at, int64_t end, int64_t m, double *Y,
+                                   double logdet) {
+    const int64_t n = a->n, d = a->d;
+    const size_t M = (size_t)m, D = (size_t)d, rows = (size_t)(end - at);
+    double *X = a->observed.X;
+    vdi__lds_run r;
+    for (int64_t k = at; k < end; k += r.rows) {
+        r = vdi__lds_run_at(a, k, end);
+        vdi__lds_gather(a, r.rows, m, a->yt + (r.trial * a->T + r.t) * n, Y + (k - at) * m);
+        a->ll[r.trial] -= 0.5 * (double)r.rows * logdet;
+    }
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, M, rows, a->observed.factor, M, Y, M);
+    vdi_gemm(VDI_F64, 0, rows, D, M, Y, M, a->observed.CR, D, X, D);
+    for (int64_t k = at; k < end; k += r.rows) {
+        r = vdi__lds_run_at(a, k, end);
+        memcpy(a->yd + (r.trial * a->T + r.t) * d, X + (k - at) * d,
+               (size_t)(r.rows * d) * sizeof(double));
+    }
+}
+
+/* Full R: the rows of a pattern's bins are gathered, so that it is a few matrix products. */
+VDI__FN vdi_status vdi__lds_observe_pattern(const vdi_lds *p, vdi_lds_data *a, int64_t q,
+                                            vdi_error *err) {
+    const int64_t first = a->pattern.start[q], last = a->pattern.start[q + 1];
+    const size_t d = (size_t)a->d;
+    const double *CR = a->observed.CR;
+    double *Y = a->white + first * a->n;
+    int64_t m = 0;
+    const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
+    if (status < 0) return status;
+    const size_t M = (size_t)m;
+    const double logdet =
+        vdi_cholesky_logdet(VDI_F64, M, a->observed.factor, M) + (double)m * VDI_LOG_2PI;
+    double *W = a->shared_w ? a->W : a->W_pattern + q * a->d * a->d;
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, d, d, M, CR, d, CR, d, W, d);
+    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
+        vdi__lds_observe_rows(a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, Y + (at - first) * m,
+                              logdet);
     }
     return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__lds_observe_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    const int64_t dd = a->d * a->d;
+    vdi_status status = VDI_OK;
+    for (int64_t q = 0; status == VDI_OK && q < a->pattern.count; q++)
+        status = vdi__lds_observe_pattern(p, a, q, err);
+    for (int64_t i = 0; !a->shared_w && i < a->lane.count * a->T; i++) {
+        const int64_t q = a->pattern.in_lane[i];
+        if (q >= 0)
+            memcpy(a->W + i * dd, a->W_pattern + q * dd, (size_t)dd * sizeof(double));
+        else
+            memset(a->W + i * dd, 0, (size_t)dd * sizeof(double));
+    }
+    return status;
 }
 
 VDI__FN const double *vdi__lds_w(const vdi_lds_data *a, int64_t lane, int64_t t) {
@@ -20959,7 +22487,7 @@ VDI__FN const double *vdi__lds_w(const vdi_lds_data *a, int64_t lane, int64_t t)
 
 /* Observations into W, yd and ll; the state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
 VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
-    const int64_t d = a->d, U = a->inputs, T = a->T;
+    const size_t d = (size_t)a->d, U = (size_t)a->inputs;
     vdi_status status = VDI_OK;
     vdi__lds_residual(p, a);
     memset(a->ll, 0, (size_t)a->trials * sizeof(double));
@@ -20971,111 +22499,168 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
     for (int64_t i = 0; i < a->trials; i++) {
         double *c = vdi__lds_slot(a, a->c, i);
         if (U > 0) {
-            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)T, (size_t)d, (size_t)U, a->u + i * T * U,
-                     (size_t)U, p->B, (size_t)U, c, (size_t)d);
+            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)a->T, d, U, a->u + i * a->T * a->inputs, U, p->B,
+                     U, c, d);
         }
-        if (a->lengths[i] > 0) memcpy(c, p->x0, (size_t)d * sizeof(double));
+        if (a->lengths[i] > 0) memcpy(c, p->x0, d * sizeof(double));
     }
     return VDI_OK;
 }
 
-/* The prior of the latents as a precision: blocks Q0^{-1} or Q^{-1}, plus A'Q^{-1}A but for the
- * last bin, and -Q^{-1}A under the diagonal.
- */
-typedef struct vdi__lds_prior {
-    double *Q0i, *Qi, *AQA, *QA; /* (d,d): Q0^{-1}, Q^{-1}, A'Q^{-1}A, -Q^{-1}A */
-    double *hx;                  /* (d): Q0^{-1} x0 */
-    double logdet_q, logdet_0;   /* log|Q|, log|Q0| */
-    double *rest;                /* (d,d) of `work` that is free again */
-} vdi__lds_prior;
-#define VDI__LDS_PRIOR_WORK(d) (7 * (d) * (d) + (d))
+/* ---- log p(y) ----------------------------------------------------------------------------------
+ * With z the posterior mean and |J| the determinant of the posterior precision,
+ *
+ *     log p(y) = log p(y, z) + T d / 2 log 2 pi - 1/2 log|J|,
+ *
+ * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of h'J^{-1}h,
+ * whose difference it is too, grow with the square of whatever level the data stand at.) */
 
-/* Squares and products of L^{-1} and L^{-1}A, with Q = L L'. `work` holds VDI__LDS_PRIOR_WORK(d)
- * and carries the result. */
-VDI__FN vdi_status vdi__lds_prior_of(const vdi_lds *p, double *work, vdi__lds_prior *out,
-                                     vdi_error *err) {
-    const int64_t d = p->desc.d, dd = d * d;
-    double *Lq = work, *L0 = Lq + dd, *X = L0 + dd;
-    out->Qi = X + dd;
-    out->Q0i = out->Qi + dd;
-    out->QA = out->Q0i + dd;
-    out->AQA = out->QA + dd;
-    out->hx = out->AQA + dd;
-    out->rest = X;
-    vdi_status status = vdi__lds_cholesky("Q", d, p->Q, Lq, err);
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", d, p->Q0, L0, err);
+/* -1/2 |L^{-1} (y - C z - D u - b)|^2 of a trial for a diagonal R. */
+VDI__FN void vdi__lds_diagonal_squares(vdi_lds_data *a, int64_t trial) {
+    const size_t n = (size_t)a->n, d = (size_t)a->d, rows = (size_t)a->lengths[trial];
+    double *r = a->yt + trial * a->T * a->n, *sum = a->observed.shift;
+    const double *mask = a->lane.mask ? a->lane.mask + a->lane.of[trial] * a->T * a->n : NULL;
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, rows, n, d, vdi__lds_slot(a, a->m, trial), d,
+             a->observed.minus_CR, d, r, n);
+    vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, r, 1, r);
+    if (mask) vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, mask, 1, r);
+    vdi_sum_rows(VDI_F64, rows, n, r, n, false, sum);
+    a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, n, sum, a->observed.rinv);
+}
+
+/* ... of the places `at` to `end` of a pattern with m channels, whose whitened rows are Y. */
+VDI__FN void vdi__lds_row_squares(vdi_lds_data *a, int64_t at, int64_t end, int64_t m, double *Y) {
+    const int64_t d = a->d;
+    const size_t M = (size_t)m, D = (size_t)d;
+    double *X = a->observed.X;
+    vdi__lds_run r;
+    for (int64_t k = at; k < end; k += r.rows) {
+        r = vdi__lds_run_at(a, k, end);
+        memcpy(X + (k - at) * d, vdi__lds_slot(a, a->m, r.trial) + r.t * d,
+               (size_t)(r.rows * d) * sizeof(double));
+    }
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)(end - at), M, D, X, D,
+             a->observed.minus_CR, D, Y, M);
+    for (int64_t k = at; k < end; k += r.rows) {
+        const double *e = Y + (k - at) * m;
+        r = vdi__lds_run_at(a, k, end);
+        a->ll[r.trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(r.rows * m), e, e);
+    }
+}
+
+VDI__FN vdi_status vdi__lds_pattern_squares(const vdi_lds *p, vdi_lds_data *a, int64_t q,
+                                            vdi_error *err) {
+    const int64_t first = a->pattern.start[q], last = a->pattern.start[q + 1];
+    double *Y = a->white + first * a->n;
+    int64_t m = 0;
+    const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
     if (status < 0) return status;
-    vdi_cholesky_inverse(VDI_F64, (size_t)d, Lq, (size_t)d, out->Qi, (size_t)d);
-    vdi_cholesky_inverse(VDI_F64, (size_t)d, L0, (size_t)d, out->Q0i, (size_t)d);
-    memcpy(X, p->A, (size_t)dd * sizeof(double));
-    vdi_trsm(VDI_F64, VDI_TRSM_LOWER, (size_t)d, (size_t)d, Lq, (size_t)d, X, (size_t)d);
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)d, (size_t)d, (size_t)d, X, (size_t)d, X, (size_t)d,
-             out->AQA, (size_t)d);
-    vdi_trsm(VDI_F64, VDI_TRSM_TRANS, (size_t)d, (size_t)d, Lq, (size_t)d, X, (size_t)d);
-    for (int64_t i = 0; i < dd; i++)
-        out->QA[i] = -X[i];
-    vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, out->Q0i, (size_t)d, p->x0, out->hx);
-    out->logdet_q = vdi_cholesky_logdet(VDI_F64, (size_t)d, Lq, (size_t)d);
-    out->logdet_0 = vdi_cholesky_logdet(VDI_F64, (size_t)d, L0, (size_t)d);
+    for (int64_t i = 0; i < m * a->d; i++)
+        a->observed.minus_CR[i] = -a->observed.CR[i];
+    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
+        vdi__lds_row_squares(a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, Y + (at - first) * m);
+    }
     return VDI_OK;
+}
+
+/* -1/2 |L^{-1} (z_t - A z_{t-1} - B u_t)|^2 of a trial, and of z_1 - x0. yd is scratch now. */
+VDI__FN void vdi__lds_chain_squares(const vdi_lds *p, vdi_lds_data *a,
+                                    const vdi__chain_prior *prior, int64_t trial) {
+    const int64_t d = a->d, length = a->lengths[trial];
+    const size_t D = (size_t)d, steps = (size_t)(length - 1);
+    const double *z = vdi__lds_slot(a, a->m, trial), *c = vdi__lds_slot(a, a->c, trial);
+    double *e = a->yd + trial * a->T * d, *minus_A = prior->rest;
+    if (length == 0) return;
+    memcpy(e, z, (size_t)(length * d) * sizeof(double));
+    for (size_t i = 0; i < D * D; i++)
+        minus_A[i] = -p->A[i];
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, steps, D, D, z, D, minus_A, D, e + d, D);
+    if (a->inputs > 0) vdi_binary(VDI_F64, VDI_SUB, steps * D, e + d, 1, c + d, 1, e + d);
+    vdi_binary(VDI_F64, VDI_SUB, D, e, 1, p->x0, 1, e);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, 1, prior->L0, D, e, D);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, steps, prior->Lq, D, e + d, D);
+    a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(length * d), e, e);
+}
+
+/* ll of every trial, from what vdi__lds_observe left there, the means and the determinants: `logdet`
+ * (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
+VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
+                                  const double *logdet, vdi_error *err) {
+    vdi_status status = VDI_OK;
+    for (int64_t q = 0; status == VDI_OK && !a->diagonal_r && q < a->pattern.count; q++)
+        status = vdi__lds_pattern_squares(p, a, q, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < a->trials; i++) {
+        if (a->diagonal_r) vdi__lds_diagonal_squares(a, i);
+        vdi__lds_chain_squares(p, a, prior, i);
+        if (a->lengths[i] > 0) a->ll[i] -= 0.5 * logdet[a->lane.of[i]];
+        if (!vdi__is_finite(a->ll[i])) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds",
+                                 "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
+        }
+    }
+    return VDI_OK;
+}
+
+/* ---- the block-tridiagonal route --------------------------------------------------------------- */
+
+/* Precision of every lane: the prior's blocks and W. */
+VDI__FN void vdi__lds_precision(vdi_lds_data *a, const vdi__chain_prior *prior) {
+    const int64_t dd = a->d * a->d, T = a->T;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        for (int64_t t = 0; t < a->lane.lengths[g]; t++) {
+            double *D = a->D + (g * T + t) * dd;
+            const double *W = vdi__lds_w(a, g, t), *own = t == 0 ? prior->Q0i : prior->Qi;
+            const bool last = t + 1 == a->lane.lengths[g];
+            for (int64_t i = 0; i < dd; i++)
+                D[i] = W[i] + own[i] + (last ? 0 : prior->AQA[i]);
+            if (!last)
+                memcpy(a->E + (g * (T - 1) + t) * dd, prior->QA, (size_t)dd * sizeof(double));
+        }
+    }
+}
+
+/* Precision times mean of a trial into h. */
+VDI__FN void vdi__lds_information(vdi_lds_data *a, const vdi__chain_prior *prior, int64_t trial) {
+    const int64_t d = a->d, length = a->lengths[trial];
+    const size_t D = (size_t)d;
+    double *h = vdi__lds_slot(a, a->h, trial), *c = vdi__lds_slot(a, a->c, trial);
+    double *v = prior->rest; /* Q^{-1} c_t */
+    if (length == 0) return;
+    memcpy(h, a->yd + trial * a->T * d, (size_t)(length * d) * sizeof(double));
+    vdi_axpby(VDI_F64, D, 1, prior->hx, 1, h);
+    for (int64_t t = 1; a->inputs > 0 && t < length; t++) {
+        vdi_gemv(VDI_F64, 0, D, D, prior->Qi, D, c + t * d, v);
+        vdi_axpby(VDI_F64, D, 1, v, 1, h + t * d);
+        vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, prior->QA, D, c + t * d,
+                 h + (t - 1) * d);
+    }
 }
 
 /* The posterior of every trial: after it, m (rows,lanes,T,d) holds means, S and O the covariances
  * (if wanted), ll log p(y). */
 VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool covariances,
                                       vdi_error *err) {
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t T = a->T;
-    const int64_t U = a->inputs;
-    vdi__lds_prior prior = VDI__ZERO;
-    vdi_status status = vdi__lds_observe(p, a, err); /* uses `small` before we do */
-    if (status == VDI_OK) status = vdi__lds_prior_of(p, a->small, &prior, err);
-    if (status < 0) return status;
-    for (int64_t g = 0; g < a->lanes; g++) {
-        for (int64_t t = 0; t < a->lane_lengths[g]; t++) {
-            double *D = a->D + (g * T + t) * dd;
-            const double *W = vdi__lds_w(a, g, t), *own = t == 0 ? prior.Q0i : prior.Qi;
-            bool last = t + 1 == a->lane_lengths[g];
-            for (int64_t i = 0; i < dd; i++)
-                D[i] = W[i] + own[i] + (last ? 0 : prior.AQA[i]);
-            if (!last) memcpy(a->E + (g * (T - 1) + t) * dd, prior.QA, (size_t)dd * sizeof(double));
-        }
-    }
-    for (int64_t i = 0; i < a->trials; i++) {
-        double *h = vdi__lds_slot(a, a->h, i), *c = vdi__lds_slot(a, a->c, i);
-        int64_t length = a->lengths[i];
-        if (length == 0) continue;
-        memcpy(h, a->yd + i * T * d, (size_t)(length * d) * sizeof(double));
-        vdi_axpby(VDI_F64, (size_t)d, 1, prior.hx, 1, h);
-        a->ll[i] -= 0.5 * (prior.logdet_0 + (double)(length - 1) * prior.logdet_q +
-                           vdi_dot(VDI_F64, (size_t)d, prior.hx, p->x0));
-        for (int64_t t = 1; U > 0 && t < length; t++) {
-            double *v = prior.rest; /* Q^{-1} c_t */
-            vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, prior.Qi, (size_t)d, c + t * d, v);
-            vdi_axpby(VDI_F64, (size_t)d, 1, v, 1, h + t * d);
-            vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)d, (size_t)d, prior.QA, (size_t)d,
-                     c + t * d, h + (t - 1) * d);
-            a->ll[i] -= 0.5 * vdi_dot(VDI_F64, (size_t)d, v, c + t * d);
-        }
-    }
+    const vdi__chain chain = vdi__lds_chain(p);
     const vdi_blocktri_desc systems = vdi__lds_systems(a);
+    vdi__chain_prior prior = VDI__ZERO;
+    vdi_status status = vdi__lds_observe(p, a, err);
+    if (status == VDI_OK) status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
+    if (status < 0) return status;
+    vdi__lds_precision(a, &prior);
+    for (int64_t i = 0; i < a->trials; i++)
+        vdi__lds_information(a, &prior, i);
     status = vdi_blocktri_init(&a->bt, &systems, a->route, a->bt_size, err);
     if (status >= 0) status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
     if (status < 0) return status;
     vdi_blocktri_logdet(&a->bt, a->logdet);
-    vdi_blocktri_solve(&a->bt, a->rows, a->h, a->m);
+    vdi_blocktri_solve(&a->bt, a->lane.rows, a->h, a->m);
     if (covariances) vdi_blocktri_marginals(&a->bt, a->S, a->O);
-    for (int64_t i = 0; i < a->trials; i++) {
-        double quad = vdi_dot(VDI_F64, (size_t)(a->lengths[i] * d), vdi__lds_slot(a, a->h, i),
-                              vdi__lds_slot(a, a->m, i));
-        if (a->lengths[i] > 0) a->ll[i] += 0.5 * (quad - a->logdet[a->lane_of[i]]);
-        if (!(fabs(a->ll[i]) < HUGE_VAL)) {
-            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds",
-                                 "log likelihood of trial %lld is %g", (long long)i, a->ll[i]);
-        }
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        const double steps = (double)(a->lane.lengths[g] - 1);
+        a->logdet[g] += prior.logdet_0 + steps * prior.logdet_q;
     }
-    return VDI_OK;
+    return vdi__lds_score(p, a, &prior, a->logdet, err);
 }
 
 /* Means by slots -> by trials */
@@ -21085,58 +22670,69 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
         memcpy(out + i * a->T * a->d, vdi__lds_slot(a, slots, i), bytes);
 }
 
-VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_lds_moments *out,
-                                   vdi_error *err) {
-    const size_t cov = (size_t)(a->lanes * a->T * a->d * a->d) * sizeof(double);
-    vdi_kalman_desc kd = VDI__ZERO;
-    kd.dtype = VDI_F64;
-    kd.groups = a->lanes;
-    kd.nrhs = a->rows;
-    kd.T = a->T;
-    kd.d = a->d;
-    kd.lengths = a->lane_lengths;
-    vdi_status status = vdi__lds_observe(p, a, err);
-    if (status < 0) return status;
-    if (a->shared_w) { /* the filter reads one W per bin; D is free here */
-        for (int64_t i = 0; i < a->lanes * a->T; i++)
-            memcpy(a->D + i * a->d * a->d, a->W, (size_t)(a->d * a->d) * sizeof(double));
+/* ---- the Kalman route -------------------------------------------------------------------------- */
+
+/* What was observed into the filter's arrays, by slots. */
+VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
+    const int64_t dd = a->d * a->d;
+    for (int64_t i = 0; a->shared_w && i < a->lane.count * a->T; i++) {
+        /* the filter reads one W per bin; D is free here */
+        memcpy(a->D + i * dd, a->W, (size_t)dd * sizeof(double));
     }
     for (int64_t i = 0; i < a->trials; i++) {
         memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d,
                (size_t)(a->T * a->d) * sizeof(double));
     }
-    double *ll = a->E; /* (rows,lanes) */
-    if (a->rows > a->T * a->d * a->d) ll = a->m;
-    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
-                               a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, ll, err);
+}
+
+VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_lds_moments *out,
+                                   vdi_error *err) {
+    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
+    const vdi_kalman_desc kd = vdi__lds_kalman(a);
+    vdi_status status = vdi__lds_observe(p, a, err);
     if (status < 0) return status;
-    for (int64_t i = 0; i < a->trials; i++)
-        a->ll[i] += ll[a->row_of[i] * a->lanes + a->lane_of[i]];
+    vdi__lds_filter_inputs(a);
+    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
+                               a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
+    if (status < 0) return status;
     vdi__lds_unslot(a, a->kmp, out->mp);
     vdi__lds_unslot(a, a->kmf, out->mf);
     if (out->Pp) memcpy(out->Pp, a->kPp, cov);
     if (out->Pf) memcpy(out->Pf, a->kPf, cov);
-    if (out->kalman && (out->ms || out->Ps || out->Pc)) {
-        status = vdi_kalman_smooth(&kd, p->A, a->kmp, a->kPp, a->kmf, a->kPf, a->kalman_work, a->m,
-                                   a->S, a->O, err);
-        if (status < 0) return status;
-    }
     return VDI_OK;
 }
 
+/* The smoother after the filter, and ll: log|J| + log|Q0| + (T-1) log|Q| is the sum of log|Pp_t| -
+ * log|Pf_t|. */
+VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, bool score,
+                                             vdi_error *err) {
+    const vdi__chain chain = vdi__lds_chain(p);
+    const vdi_kalman_desc kd = vdi__lds_kalman(a);
+    vdi__chain_prior prior = VDI__ZERO;
+    vdi_status status = vdi_kalman_smooth(&kd, p->A, a->kmp, a->kPp, a->kmf, a->kPf, a->kalman_work,
+                                          a->m, a->S, a->O, err);
+    if (status < 0 || !score) return status;
+    status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
+    return status < 0 ? status : vdi__lds_score(p, a, &prior, a->logdet, err);
+}
+
+/* ---- API --------------------------------------------------------------------------------------- */
+
 VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
                                    const vdi_lds_moments *out, vdi_error *err) {
-    const int64_t d = data->d, T = data->T;
+    const size_t covs = vdi__lds_covariances(data), d = (size_t)data->d;
+    const size_t lagged = covs - (size_t)data->lane.count * d * d;
+    const bool filter = out->kalman || out->mp || out->Pp || out->mf || out->Pf;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_smooth", err);
-    bool filter = out->kalman || out->mp || out->Pp || out->mf || out->Pf;
     if (status == VDI_OK && filter) status = vdi__lds_filter(lds, data, out, err);
-    if (status == VDI_OK && !out->kalman)
+    if (status == VDI_OK && out->kalman)
+        status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
+    else if (status == VDI_OK)
         status = vdi__lds_posterior(lds, data, out->Ps || out->Pc, err);
     if (status < 0) return status;
     vdi__lds_unslot(data, data->m, out->ms);
-    if (out->Ps) memcpy(out->Ps, data->S, (size_t)(data->lanes * T * d * d) * sizeof(double));
-    if (out->Pc && T > 1)
-        memcpy(out->Pc, data->O, (size_t)(data->lanes * (T - 1) * d * d) * sizeof(double));
+    if (out->Ps) memcpy(out->Ps, data->S, covs * sizeof(double));
+    if (out->Pc && data->T > 1) memcpy(out->Pc, data->O, lagged * sizeof(double));
     if (out->ll) memcpy(out->ll, data->ll, (size_t)data->trials * sizeof(double));
     return VDI_OK;
 }
@@ -21156,799 +22752,506 @@ VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *dat
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_EM_C)
 #define VDI_MODEL_LDS_EM_C
 
-/* What the M-step needs to know of the posterior: second moments of the regressors x = (z, 1, u)
- * and their products with targets. */
-typedef struct vdi__lds_stats {
-    int64_t K, Kd;           /* d + 1 + inputs for the read-out, d + inputs for the dynamics */
-    double *S11, *S10, *S00; /* (d,d) z_t z_t', (d,Kd) z_t (z_{t-1},u_t)', (Kd,Kd), over t >= 2 */
-    double *first;           /* (d,d) sum over trials of Cov(z_1) */
-    double steps, trials;
-    double *Sxx, *Syx, *Syy; /* (K,K), (n,K), (n) or (n,n) */
-    double *Sxx_channel;     /* (n,K*K) where each channel has its own, else NULL */
-    double *theta;           /* (n,K): C, b - y_mean, D */
-    double *kk, *kk2, *kk3;  /* (K,K) */
-    double *nk, *nk2;        /* (n,K) */
-    double *nn[3];           /* (n,n), full R only */
-    double *wide;            /* (lanes*T, K*K), diagonal R with missing values */
-    double *side;            /* 4 max(n,d) */
-    double *stable;          /* 8 d (d + inputs) */
-} vdi__lds_stats;
+/* ---- sums for the read-out ---------------------------------------------------------------------
+ * y and x = (z, 1, u), z about its mean. Three ways: nothing is missing; R is diagonal; R is full. */
 
-VDI__FN vdi__lds_stats vdi__lds_stats_of(const vdi_lds *p, const vdi_lds_data *a) {
-    vdi__lds_stats s = VDI__ZERO;
+/* The means, as they lie in a->m, become deviations from their mean over all bins. */
+VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
     const int64_t d = a->d;
-    const int64_t n = a->n;
-    const int64_t U = a->inputs;
-    const int64_t K = d + 1 + U;
-    const int64_t Kd = d + U;
-    double *at = a->em;
-    s.K = K;
-    s.Kd = Kd;
-    s.Sxx = at;
-    at += K * K;
-    s.kk = at;
-    at += K * K;
-    s.kk2 = at;
-    at += K * K;
-    s.kk3 = at;
-    at += K * K;
-    s.S00 = at;
-    at += K * K;
-    s.first = at;
-    at += K * K;
-    at += 2 * K * K;
-    s.Syx = at;
-    at += n * K;
-    s.theta = at;
-    at += n * K;
-    s.nk = at;
-    at += n * K;
-    s.nk2 = at;
-    at += n * K;
-    s.Syy = at;
-    at += p->desc.diagonal_r ? n : n * n;
-    for (int i = 0; i < 3; i++) {
-        s.nn[i] = at;
-        at += p->desc.diagonal_r ? n : n * n;
+    double *centre = a->sums.centre, count = 0;
+    memset(centre, 0, (size_t)d * sizeof *centre);
+    for (int64_t i = 0; i < a->trials; i++) {
+        vdi__add_rows(a->lengths[i], d, vdi__lds_slot(a, a->m, i), centre);
+        count += (double)a->lengths[i];
     }
-    s.S11 = at;
-    at += 4 * d * (d + U);
-    s.S10 = at;
-    at += 4 * d * (d + U);
-    s.side = at;
-    at += 4 * VDI__MAX(n, d);
-    s.stable = at;
-    at += 8 * d * (d + U);
-    if (p->desc.diagonal_r && a->missing) {
-        s.Sxx_channel = at;
-        s.wide = at + n * K * K;
-    }
-    return s;
-}
-
-VDI__FN void vdi__symmetrise(int64_t n, double *a) {
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < i; j++)
-            a[i * n + j] = a[j * n + i] = 0.5 * (a[i * n + j] + a[j * n + i]);
-    }
-}
-
-/* C (m,n) += A' B over `rows` rows */
-VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double *a, int64_t lda,
-                               const double *b, int64_t ldb, double *c, int64_t ldc) {
-    if (rows > 0 && m > 0 && n > 0) {
-        vdi_gemm(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)m, (size_t)n, (size_t)rows, a,
-                 (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
-    }
-}
-
-VDI__FN void vdi__lds_stats_dynamics(const vdi_lds_data *a, vdi__lds_stats *s) {
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t U = a->inputs;
-    const int64_t T = a->T;
-    const int64_t Kd = s->Kd;
-    double *sum = s->kk, *pair = s->kk2;
-    memset(s->S11, 0, (size_t)dd * sizeof(double));
-    memset(s->S10, 0, (size_t)(d * Kd) * sizeof(double));
-    memset(s->S00, 0, (size_t)(Kd * Kd) * sizeof(double));
-    memset(s->first, 0, (size_t)dd * sizeof(double));
-    s->steps = s->trials = 0;
-    for (int64_t g = 0; g < a->lanes; g++) {
-        int64_t length = a->lane_lengths[g];
-        const double *S = a->S + g * T * dd, *O = a->O + g * (T - 1) * dd;
-        double w = a->lane_weight[g];
-        if (length == 0) continue;
-        s->trials += w;
-        s->steps += w * (double)(length - 1);
-        vdi_axpby(VDI_F64, (size_t)dd, w, S, 1, s->first);
-        if (length == 1) continue;
-        vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, S, (size_t)dd, false, sum);
-        vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, O, (size_t)dd, false, pair);
-        for (int64_t i = 0; i < d; i++) {
-            for (int64_t j = 0; j < d; j++) {
-                int64_t at = i * d + j;
-                s->S00[i * Kd + j] += w * sum[at];
-                s->S11[at] += w * (sum[at] - S[at] + S[(length - 1) * dd + at]);
-                s->S10[i * Kd + j] += w * pair[at];
-            }
+    for (int64_t k = 0; k < d; k++)
+        centre[k] /= count;
+    for (int64_t i = 0; i < a->trials; i++) {
+        double *z = vdi__lds_slot(a, a->m, i);
+        for (int64_t t = 0; t < a->lengths[i]; t++, z += d) {
+            for (int64_t k = 0; k < d; k++)
+                z[k] -= centre[k];
         }
     }
-    for (int64_t i = 0; i < a->trials; i++) {
-        const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U;
-        int64_t steps = a->lengths[i] - 1;
-        vdi__add_products(d, d, steps, z + d, d, z + d, d, s->S11, d);
-        vdi__add_products(d, d, steps, z + d, d, z, d, s->S10, Kd);
-        vdi__add_products(d, d, steps, z, d, z, d, s->S00, Kd);
-        vdi__add_products(d, U, steps, z + d, d, u + U, U, s->S10 + d, Kd);
-        vdi__add_products(d, U, steps, z, d, u + U, U, s->S00 + d, Kd);
-        vdi__add_products(U, U, steps, u + U, U, u + U, U, s->S00 + d * Kd + d, Kd);
-    }
-    for (int64_t i = 0; i < d; i++) {
-        for (int64_t j = d; j < Kd; j++)
-            s->S00[j * Kd + i] = s->S00[i * Kd + j];
-    }
 }
 
-/* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m, and covariance S counted
- * `weight` times (S may be NULL) */
+/* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m and covariance S */
 VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const double *u,
-                                 const double *S, double weight, double *xx) {
+                                 const double *S, double *xx) {
     const int64_t d = a->d, U = a->inputs, K = d + 1 + U;
     for (int64_t i = 0; i < K; i++) {
         double x = i < d ? m[i] : i == d ? 1 : u[i - d - 1];
         for (int64_t j = 0; j < d; j++)
-            xx[i * K + j] += x * m[j] + (S && i < d ? weight * S[i * d + j] : 0);
+            xx[i * K + j] += x * m[j] + (i < d ? S[i * d + j] : 0);
         xx[i * K + d] += x;
         for (int64_t j = 0; j < U; j++)
             xx[i * K + d + 1 + j] += x * u[j];
     }
 }
 
-/* Nothing missing: one Sxx for all channels. */
-VDI__FN void vdi__lds_stats_complete(const vdi_lds_data *a, vdi__lds_stats *s) {
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t n = a->n;
-    const int64_t U = a->inputs;
-    const int64_t T = a->T;
-    const int64_t K = s->K;
-    for (int64_t g = 0; g < a->lanes; g++) {
-        vdi_sum_rows(VDI_F64, (size_t)a->lane_lengths[g], (size_t)dd, a->S + g * T * dd, (size_t)dd,
-                     false, s->kk);
+/* yx += the products of a trial's observations with x; a missing value counts 0. */
+VDI__FN void vdi__lds_sum_outputs(vdi_lds_data *a, int64_t trial) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, d = a->d, U = a->inputs, K = s->K, rows = a->lengths[trial];
+    const double *y = a->y + trial * a->T * n;
+    vdi__add_products(n, d, rows, y, n, vdi__lds_slot(a, a->m, trial), d, s->yx, K);
+    vdi__add_products(n, U, rows, y, n, a->u + trial * a->T * U, U, s->yx + d + 1, K);
+    vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)n, y, (size_t)n, false, s->row);
+    for (int64_t j = 0; j < n; j++)
+        s->yx[j * K + d] += s->row[j];
+}
+
+/* xx += the products of a trial's means and inputs, on and above the diagonal. */
+VDI__FN void vdi__lds_sum_regressors(vdi_lds_data *a, int64_t trial) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t d = a->d, U = a->inputs, K = s->K, rows = a->lengths[trial];
+    const double *z = vdi__lds_slot(a, a->m, trial), *u = a->u + trial * a->T * U;
+    vdi__add_products(d, d, rows, z, d, z, d, s->xx, K);
+    vdi__add_products(d, U, rows, z, d, u, U, s->xx + d + 1, K);
+    vdi__add_products(U, U, rows, u, U, u, U, s->xx + (d + 1) * K + d + 1, K);
+    vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)d, z, (size_t)d, false, s->row);
+    for (int64_t j = 0; j < d; j++)
+        s->xx[j * K + d] += s->row[j];
+    for (int64_t t = 0; t < rows; t++) {
+        for (int64_t j = 0; j < U; j++)
+            s->xx[d * K + d + 1 + j] += u[t * U + j];
+    }
+    s->xx[d * K + d] += (double)rows;
+}
+
+/* Nothing missing: one xx for all channels. */
+VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t d = a->d, dd = d * d, K = s->K;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        vdi_sum_rows(VDI_F64, (size_t)a->lane.lengths[g], (size_t)dd, a->S + g * a->T * dd,
+                     (size_t)dd, false, s->g.normal);
         for (int64_t i = 0; i < dd; i++)
-            s->Sxx[i / d * K + i % d] += a->lane_weight[g] * s->kk[i];
+            s->xx[i / d * K + i % d] += a->lane.weight[g] * s->g.normal[i];
     }
     for (int64_t i = 0; i < a->trials; i++) {
-        const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U, *y = a->y + i * T * n;
-        int64_t rows = a->lengths[i];
-        double *sum = s->side; /* (d), (n) or (inputs): K + n fit in turn */
-        vdi__add_products(d, d, rows, z, d, z, d, s->Sxx, K);
-        vdi__add_products(d, U, rows, z, d, u, U, s->Sxx + d + 1, K);
-        vdi__add_products(U, U, rows, u, U, u, U, s->Sxx + (d + 1) * K + d + 1, K);
-        vdi__add_products(n, d, rows, y, n, z, d, s->Syx, K);
-        vdi__add_products(n, U, rows, y, n, u, U, s->Syx + d + 1, K);
-        vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)d, z, (size_t)d, false, sum);
-        for (int64_t j = 0; j < d; j++)
-            s->Sxx[j * K + d] += sum[j];
-        for (int64_t t = 0; t < rows; t++) {
-            for (int64_t j = 0; j < U; j++)
-                s->Sxx[d * K + d + 1 + j] += u[t * U + j];
-        }
-        vdi_sum_rows(VDI_F64, (size_t)rows, (size_t)n, y, (size_t)n, false, sum);
-        for (int64_t j = 0; j < n; j++)
-            s->Syx[j * K + d] += sum[j];
-        s->Sxx[d * K + d] += (double)rows;
+        vdi__lds_sum_regressors(a, i);
+        vdi__lds_sum_outputs(a, i);
     }
     for (int64_t i = 0; i < K; i++) {
         for (int64_t j = 0; j < i; j++)
-            s->Sxx[i * K + j] = s->Sxx[j * K + i];
+            s->xx[i * K + j] = s->xx[j * K + i];
     }
 }
 
-/* Diagonal R: a channel sees only its own observed bins, so each has its own Sxx, all by one
- * product with the mask. */
-VDI__FN void vdi__lds_stats_masked(const vdi_lds_data *a, vdi__lds_stats *s) {
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t n = a->n;
-    const int64_t U = a->inputs;
-    const int64_t T = a->T;
-    const int64_t K = s->K;
-    const int64_t KK = K * K;
-    memset(s->wide, 0, (size_t)(a->lanes * T * KK) * sizeof(double));
+/* Diagonal R: a channel sees only its own observed bins, so each has its own xx, all by one product
+ * with the mask. */
+VDI__FN void vdi__lds_sum_masked(vdi_lds_data *a) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t d = a->d, dd = d * d, n = a->n, U = a->inputs, T = a->T;
+    const int64_t KK = s->K * s->K, bins = a->lane.count * T;
+    memset(s->wide, 0, (size_t)(bins * KK) * sizeof(double));
     for (int64_t i = 0; i < a->trials; i++) {
-        const double *z = vdi__lds_slot(a, a->m, i), *y = a->y + i * T * n, *u = a->u + i * T * U;
+        const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U;
         for (int64_t t = 0; t < a->lengths[i]; t++) {
-            int64_t bin = a->lane_of[i] * T + t;
-            vdi__lds_add_moment(a, z + t * d, u + t * U, a->S + bin * dd, 1, s->wide + bin * KK);
+            const int64_t bin = a->lane.of[i] * T + t;
+            vdi__lds_add_moment(a, z + t * d, u + t * U, a->S + bin * dd, s->wide + bin * KK);
         }
-        vdi__add_products(n, d, a->lengths[i], y, n, z, d, s->Syx, K);
-        vdi__add_products(n, U, a->lengths[i], y, n, u, U, s->Syx + d + 1, K);
-        vdi_sum_rows(VDI_F64, (size_t)a->lengths[i], (size_t)n, y, (size_t)n, false, s->side);
-        for (int64_t j = 0; j < n; j++)
-            s->Syx[j * K + d] += s->side[j];
+        vdi__lds_sum_outputs(a, i);
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)(a->lanes * T), a->mask,
-             (size_t)n, s->wide, (size_t)KK, s->Sxx_channel, (size_t)KK);
+    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)bins, a->lane.mask, (size_t)n,
+             s->wide, (size_t)KK, s->xx_channel, (size_t)KK);
 }
 
-/* Full R with missing values: for a bin with observed o and missing m,
+/* ---- full R with missing values ----------------------------------------------------------------
+ * For a bin with observed channels o and missing ones m,
  *     E[y_m | z, y_o] = theta_m x + G (y_o - theta_o x),  G = R_mo R_oo^{-1},  Var = R_mm - G R_om,
- * so with Phi = theta_m - G theta_o every statistic is a product of sums over the bins of one
- * pattern. */
-typedef struct vdi__lds_pattern {
-    int64_t *seen, *lost; /* channels of o and m */
-    int64_t o, m;         /* how many */
-    double *XX, *Yx, *Yy; /* (K,K), (o,K), (o,o): sums over its bins; Yy only where m > 0 */
-    double *G, *Phi;      /* (m,o), (m,K) */
-} vdi__lds_pattern;
+ * so with Phi = theta_m - G theta_o every sum is a product of sums over the bins of one pattern. */
 
-/* The sums over the bins first..last-1 of a->bins. */
-VDI__FN void vdi__lds_pattern_sums(vdi_lds_data *a, const vdi__lds_pattern *w, int64_t K,
-                                   int64_t first, int64_t last) {
-    const int64_t n = a->n;
-    const int64_t d = a->d;
-    const int64_t U = a->inputs;
-    const int64_t T = a->T;
-    const int64_t o = w->o;
-    double *Y = a->chunk;
-    double *X = a->chunk + VDI__LDS_CHUNK * n;
-    memset(w->XX, 0, (size_t)(K * K) * sizeof(double));
-    memset(w->Yx, 0, (size_t)(o * K) * sizeof(double));
-    memset(w->Yy, 0, (size_t)(o * o) * sizeof(double));
-    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
-        int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
+/* XX, Yx and Yy of a pattern with o observed channels. */
+VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, d = a->d, U = a->inputs, T = a->T, K = s->K;
+    const int64_t last = a->pattern.start[q + 1];
+    double *Y = a->observed.Y, *X = a->observed.X;
+    memset(s->XX, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->Yx, 0, (size_t)(o * K) * sizeof(double));
+    memset(s->Yy, 0, (size_t)(o * o) * sizeof(double));
+    for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK) {
+        const int64_t rows = VDI__MIN(last - at, VDI__LDS_CHUNK);
         for (int64_t r = 0; r < rows; r++) {
-            int64_t slot = a->bins[at + r] / T;
-            int64_t t = a->bins[at + r] % T;
-            int64_t trial = a->trial_at[slot];
-            const double *z = a->m + (slot * T + t) * d;
-            const double *y = a->y + (trial * T + t) * n;
-            const double *u = a->u + (trial * T + t) * U;
-            vdi__lds_add_moment(a, z, u, a->S + (slot % a->lanes * T + t) * d * d, 1, w->XX);
-            for (int64_t i = 0; i < o; i++)
-                Y[r * o + i] = y[w->seen[i]];
+            const vdi__lds_run bin = vdi__lds_run_at(a, at + r, at + r + 1);
+            const int64_t row = bin.trial * T + bin.t;
+            const double *z = vdi__lds_slot(a, a->m, bin.trial) + bin.t * d, *u = a->u + row * U;
+            const double *S = a->S + (a->lane.of[bin.trial] * T + bin.t) * d * d;
+            vdi__lds_add_moment(a, z, u, S, s->XX);
+            vdi__lds_gather(a, 1, o, a->y + row * n, Y + r * o);
             memcpy(X + r * K, z, (size_t)d * sizeof(double));
             X[r * K + d] = 1;
             if (U > 0) memcpy(X + r * K + d + 1, u, (size_t)U * sizeof(double));
         }
-        vdi__add_products(o, K, rows, Y, o, X, K, w->Yx, K);
-        if (w->m > 0) vdi__add_products(o, o, rows, Y, o, Y, o, w->Yy, o);
+        vdi__add_products(o, K, rows, Y, o, X, K, s->Yx, K);
+        if (o < n) vdi__add_products(o, o, rows, Y, o, Y, o, s->Yy, o);
     }
 }
 
-/* G = R_mo R_oo^{-1}, by the factor of R_oo that is in a->pattern_r, and Phi. */
-VDI__FN void vdi__lds_pattern_regression(const vdi_lds *p, const vdi_lds_data *a,
-                                         const vdi__lds_stats *s, const vdi__lds_pattern *w) {
-    const int64_t n = a->n;
-    const int64_t K = s->K;
-    const int64_t o = w->o;
-    const int64_t m = w->m;
+/* gain = R_mo R_oo^{-1}, rest = theta_m - gain theta_o. */
+VDI__FN void vdi__lds_predict_missing(const vdi_lds *p, vdi_lds_data *a, int64_t o, int64_t m) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, K = s->K, *seen = a->observed.seen, *lost = a->observed.lost;
+    const size_t O = (size_t)o, M = (size_t)m;
+    double *G = s->gain;
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < o; j++)
-            w->G[i * o + j] = p->R[w->lost[i] * n + w->seen[j]];
+            G[i * o + j] = p->R[lost[i] * n + seen[j]];
     }
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)o, (size_t)m, a->pattern_r,
-             (size_t)o, w->G, (size_t)o);
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)o, (size_t)m, a->pattern_r, (size_t)o, w->G,
-             (size_t)o);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, O, M, a->observed.factor, O, G, O);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, O, M, a->observed.factor, O, G, O);
     for (int64_t i = 0; i < m; i++) {
         for (int64_t k = 0; k < K; k++) {
-            double x = s->theta[w->lost[i] * K + k];
+            double x = s->expected[lost[i] * K + k];
             for (int64_t j = 0; j < o; j++)
-                x -= w->G[i * o + j] * s->theta[w->seen[j] * K + k];
-            w->Phi[i * K + k] = x;
+                x -= G[i * o + j] * s->expected[seen[j] * K + k];
+            s->rest[i * K + k] = x;
         }
     }
 }
 
-/* Row i of the missing channels, of `count` bins:
- *     Syx_m += Phi XX + G Yx,  Syy_mo += Phi Yx' + G Yy,
- *     Syy_mm += (Phi XX + G Yx) Phi' + (Phi Yx' + G Yy) G' + Var */
-VDI__FN void vdi__lds_pattern_add(const vdi_lds *p, int64_t n, vdi__lds_stats *s,
-                                  const vdi__lds_pattern *w, double count, int64_t i) {
+/* row (K) = Phi_i XX + G_i Yx and cross (o) = Phi_i Yx' + G_i Yy of missing channel i. */
+VDI__FN void vdi__lds_expect_missing(vdi_lds_data *a, int64_t i, int64_t o) {
+    vdi__lds_sums *s = &a->sums;
     const int64_t K = s->K;
-    const int64_t o = w->o;
-    const int64_t lost = w->lost[i];
-    const double *G = w->G + i * o;
-    const double *Phi = w->Phi + i * K;
-    double *row = s->kk2;     /* (K) */
-    double *cross = s->nn[2]; /* (o) */
+    const double *Phi = s->rest + i * K, *G = s->gain + i * o;
     for (int64_t k = 0; k < K; k++) {
         double x = 0;
         for (int64_t l = 0; l < K; l++)
-            x += Phi[l] * w->XX[l * K + k];
+            x += Phi[l] * s->XX[l * K + k];
         for (int64_t j = 0; j < o; j++)
-            x += G[j] * w->Yx[j * K + k];
-        row[k] = x;
-        s->Syx[lost * K + k] += x;
+            x += G[j] * s->Yx[j * K + k];
+        s->row[k] = x;
     }
     for (int64_t j = 0; j < o; j++) {
         double x = 0;
         for (int64_t k = 0; k < K; k++)
-            x += Phi[k] * w->Yx[j * K + k];
+            x += Phi[k] * s->Yx[j * K + k];
         for (int64_t k = 0; k < o; k++)
-            x += G[k] * w->Yy[k * o + j];
-        cross[j] = x;
-        s->Syy[lost * n + w->seen[j]] += x;
-        s->Syy[w->seen[j] * n + lost] += x;
+            x += G[k] * s->Yy[k * o + j];
+        s->cross[j] = x;
     }
-    for (int64_t j = 0; j < w->m; j++) {
-        double x = count * p->R[lost * n + w->lost[j]];
+}
+
+/* yx_m += row, yy_mo += cross, yy_mm += row Phi' + cross G' + Var. */
+VDI__FN void vdi__lds_add_missing(const vdi_lds *p, vdi_lds_data *a, int64_t o, int64_t m,
+                                  double count) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, K = s->K, *seen = a->observed.seen, *lost = a->observed.lost;
+    const double *G = s->gain;
+    for (int64_t i = 0; i < m; i++) {
+        vdi__lds_expect_missing(a, i, o);
         for (int64_t k = 0; k < K; k++)
-            x += row[k] * w->Phi[j * K + k];
-        for (int64_t k = 0; k < o; k++)
-            x += cross[k] * w->G[j * o + k] - count * G[k] * p->R[w->seen[k] * n + w->lost[j]];
-        s->Syy[lost * n + w->lost[j]] += x;
-    }
-}
-
-VDI__FN vdi_status vdi__lds_stats_patterns(const vdi_lds *p, vdi_lds_data *a, vdi__lds_stats *s,
-                                           vdi_error *err) {
-    const int64_t n = a->n;
-    const int64_t K = s->K;
-    vdi__lds_pattern w = VDI__ZERO;
-    w.seen = (int64_t *)(void *)(a->pattern_r + 2 * n * n);
-    w.lost = (int64_t *)(void *)s->side;
-    w.XX = s->kk;
-    w.Yx = s->nk;
-    w.Yy = s->nn[0];
-    w.G = s->nn[1];
-    w.Phi = s->nk2;
-    for (int64_t q = 0; q < a->patterns; q++) {
-        const int64_t first = a->pattern_start[q], last = a->pattern_start[q + 1];
-        vdi_status status = vdi__lds_pattern_factor(p, a, q, w.seen, &w.o, err);
-        if (status < 0) return status;
-        w.m = 0;
-        for (int64_t j = 0; j < n; j++)
-            if (!a->pattern_mask[q * n + j]) w.lost[w.m++] = j;
-        vdi__lds_pattern_sums(a, &w, K, first, last);
-        for (int64_t i = 0; i < K * K; i++)
-            s->Sxx[i] += w.XX[i];
-        for (int64_t i = 0; i < w.o * K; i++)
-            s->Syx[w.seen[i / K] * K + i % K] += w.Yx[i];
-        if (w.m == 0) continue;
-        vdi__lds_pattern_regression(p, a, s, &w);
-        for (int64_t i = 0; i < w.m; i++)
-            vdi__lds_pattern_add(p, n, s, &w, (double)(last - first), i);
-    }
-    vdi__symmetrise(n, s->Syy);
-    return VDI_OK;
-}
-
-/* theta (rows,K) = argmin: the free columns solve the normal equations, the frozen ones stay.
- * `free_column` (K). */
-VDI__FN vdi_status vdi__lds_regress(int64_t rows, int64_t K, const double *Sxx, const double *Syx,
-                                    const bool *free_column, double *theta, double *kk,
-                                    double *work, const char *what, vdi_error *err) {
-    int64_t f = 0;
-    for (int64_t i = 0; i < K; i++)
-        f += free_column[i];
-    if (f == 0) return VDI_OK;
-    for (int64_t i = 0, r = 0; i < K; i++) {
-        if (!free_column[i]) continue;
-        for (int64_t j = 0, c = 0; j < K; j++)
-            if (free_column[j]) kk[r * f + c++] = Sxx[i * K + j];
-        r++;
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = 0, c = 0; i < K; i++) {
-            if (!free_column[i]) continue;
-            double x = Syx[r * K + i];
-            for (int64_t j = 0; j < K; j++)
-                if (!free_column[j]) x -= theta[r * K + j] * Sxx[j * K + i];
-            work[r * f + c++] = x;
+            s->yx[lost[i] * K + k] += s->row[k];
+        for (int64_t j = 0; j < o; j++) {
+            s->yy[lost[i] * n + seen[j]] += s->cross[j];
+            s->yy[seen[j] * n + lost[i]] += s->cross[j];
+        }
+        for (int64_t j = 0; j < m; j++) {
+            double x = count * p->R[lost[i] * n + lost[j]];
+            for (int64_t k = 0; k < K; k++)
+                x += s->row[k] * s->rest[j * K + k];
+            for (int64_t k = 0; k < o; k++) {
+                x +=
+                    s->cross[k] * G[j * o + k] - count * G[i * o + k] * p->R[seen[k] * n + lost[j]];
+            }
+            s->yy[lost[i] * n + lost[j]] += x;
         }
     }
-    vdi_error inner = VDI__ZERO;
-    if (vdi_cholesky(VDI_F64, (size_t)f, kk, (size_t)f, &inner) < 0) {
-        return vdi_error_set(
-            err, VDI_ERR_DATA, "vdi_lds_em_step",
-            "%s is not determined by the data (inputs that are collinear, or too few bins): %s",
-            what, inner.message);
-    }
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, (size_t)f, (size_t)rows, kk, (size_t)f, work,
-             (size_t)f);
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, (size_t)f, (size_t)rows, kk, (size_t)f, work, (size_t)f);
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = 0, c = 0; i < K; i++)
-            if (free_column[i]) theta[r * K + i] = work[r * f + c++];
-    }
-    return VDI_OK;
 }
 
-/* V (n,n) = (Syy - theta Syx' - Syx theta' + theta Sxx theta') / count; `work` (n,K) */
-VDI__FN void vdi__lds_residual_covariance(int64_t n, int64_t K, const double *Syy,
-                                          const double *Syx, const double *Sxx, const double *theta,
-                                          double count, double *work, double *V) {
-    size_t N = (size_t)n, k = (size_t)K;
-    /* work = Syx - theta Sxx: 0 in the free columns, so the last product corrects only for what is
-     * frozen */
-    vdi_gemm(VDI_F64, 0, N, k, k, theta, k, Sxx, k, work, k);
-    for (int64_t i = 0; i < n * K; i++)
-        work[i] = Syx[i] - work[i];
-    vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, k, theta, k, Syx, k, V, N);
-    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, N, N, k, work, k, theta, k, V, N);
-    for (int64_t i = 0; i < n * n; i++)
-        V[i] = (Syy[i] - V[i]) / count;
-    vdi__symmetrise(n, V);
-}
-
-/* The nearest matrix in likelihood with no eigenvalue below `floor`: eigenvalues are clipped.
- * `work` holds 3 n n, `w` n. */
-VDI__FN vdi_status vdi__lds_clip(int64_t n, double *V, double floor_, double *work, double *w,
-                                 vdi_error *err) {
-    double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
-    memcpy(work, V, (size_t)(n * n) * sizeof *work);
-    for (int64_t i = 0; i < n; i++)
-        work[i * n + i] -= floor_;
-    if (vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK) return VDI_OK;
-    vdi_status status = vdi_eigh(VDI_F64, (size_t)n, V, (size_t)n, w, vectors, scratch, err);
-    if (status < 0) return status;
-    for (int64_t i = 0; i < n; i++) {
+VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, K = s->K, *seen = a->observed.seen;
+    for (int64_t q = 0; q < a->pattern.count; q++) {
+        int64_t o = 0, m = 0;
+        const vdi_status status = vdi__lds_pattern_factor(p, a, q, &o, err);
+        if (status < 0) return status;
         for (int64_t j = 0; j < n; j++)
-            scaled[i * n + j] = vectors[i * n + j] * VDI__MAX(w[j], floor_);
+            if (!a->pattern.mask[q * n + j]) a->observed.lost[m++] = j;
+        vdi__lds_sum_pattern(a, q, o);
+        for (int64_t i = 0; i < K * K; i++)
+            s->xx[i] += s->XX[i];
+        for (int64_t i = 0; i < o * K; i++)
+            s->yx[seen[i / K] * K + i % K] += s->Yx[i];
+        if (m == 0) continue;
+        vdi__lds_predict_missing(p, a, o, m);
+        vdi__lds_add_missing(p, a, o, m, (double)(a->pattern.start[q + 1] - a->pattern.start[q]));
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)n, (size_t)n, (size_t)n, scaled, (size_t)n, vectors,
-             (size_t)n, V, (size_t)n);
-    vdi__symmetrise(n, V);
+    vdi__symmetrise(n, s->yy);
     return VDI_OK;
 }
+
+/* ---- the M-step of the read-out ---------------------------------------------------------------- */
 
 VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
     return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance;
 }
 
-/* The spectral radius of A (d,d), as |A^m|^{1/m} for m = 2^40 by squaring. `work` holds 2 d d. */
-VDI__FN double vdi__spectral_radius(int64_t d, const double *A, double *work) {
-    double *x = work;
-    double *y = work + d * d;
-    double log_norm = 0;
-    double share = 1;
-    memcpy(x, A, (size_t)(d * d) * sizeof *x);
-    for (int k = 0; k <= 40; k++, share *= 0.5) {
-        double norm = 0;
-        for (int64_t i = 0; i < d * d; i++)
-            norm += x[i] * x[i];
-        norm = sqrt(norm);
-        if (!(norm > 0) || !(norm < HUGE_VAL)) return norm; /* 0: nilpotent */
-        log_norm += share * log(norm);
-        for (int64_t i = 0; i < d * d; i++)
-            x[i] /= norm;
-        vdi_gemm(VDI_F64, 0, (size_t)d, (size_t)d, (size_t)d, x, (size_t)d, x, (size_t)d, y,
-                 (size_t)d);
-        double *swap = x;
-        x = y;
-        y = swap;
+VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t d = a->d, n = a->n, U = a->inputs, K = s->K;
+    for (int64_t j = 0; j < n; j++) {
+        double *row = s->expected + j * K;
+        const double level = vdi_dot(VDI_F64, (size_t)d, p->C + j * d, s->centre);
+        memcpy(row, p->C + j * d, (size_t)d * sizeof(double));
+        row[d] = p->b[j] - a->y_mean[j] + level;
+        if (U > 0) memcpy(row + d + 1, p->D + j * U, (size_t)U * sizeof(double));
     }
-    return exp(log_norm);
+    memset(s->xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->yx, 0, (size_t)(n * K) * sizeof(double));
+    memcpy(s->yy, a->yy, (size_t)(a->diagonal_r ? n : n * n) * sizeof(double));
+    if (a->missing && !a->diagonal_r) return vdi__lds_sum_patterns(p, a, err);
+    if (a->missing)
+        vdi__lds_sum_masked(a);
+    else
+        vdi__lds_sum_complete(a);
+    return VDI_OK;
 }
 
-VDI__FN double vdi__lds_theta_radius(int64_t d, int64_t Kd, const double *theta, double *work) {
+/* The regression of channels `first` ... on (z, u) from the sums, about the means; xx (K,K) is
+ * theirs. The constant of a frozen b is none that is sought. */
+VDI__FN void vdi__lds_regression(const vdi_lds *p, vdi_lds_data *a, int64_t first, int64_t rows,
+                                 const double *xx) {
+    vdi__lds_sums *s = &a->sums;
+    vdi__regression *g = &s->g;
+    const int64_t d = a->d, K = s->K, k = K - 1;
+    g->rows = rows;
+    g->count = xx[d * K + d];
+    g->centred = true;
+    g->constant = !(p->desc.freeze & VDI_LDS_BIAS);
+    for (int64_t i = 0; i < k; i++)
+        g->mean_x[i] = xx[(i + (i >= d)) * K + d] / g->count;
+    for (int64_t i = 0; i < k * k; i++) {
+        const int64_t r = i / k, c = i % k;
+        g->xx[i] = xx[(r + (r >= d)) * K + c + (c >= d)] - g->count * g->mean_x[r] * g->mean_x[c];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        const double *yx = s->yx + (first + r) * K;
+        g->mean_y[r] = yx[d] / g->count;
+        for (int64_t c = 0; c < k; c++)
+            g->yx[r * k + c] = yx[c + (c >= d)] - g->count * g->mean_y[r] * g->mean_x[c];
+    }
+    for (int64_t i = 0; a->diagonal_r && i < rows; i++)
+        g->yy[i] = s->yy[first + i] - g->count * g->mean_y[i] * g->mean_y[i];
+    for (int64_t i = 0; !a->diagonal_r && i < rows * rows; i++)
+        g->yy[i] = s->yy[i] - g->count * g->mean_y[i / rows] * g->mean_y[i % rows];
     for (int64_t i = 0; i < d; i++)
-        memcpy(work + i * d, theta + i * Kd, (size_t)d * sizeof *work);
-    return vdi__spectral_radius(d, work, work + d * d);
+        g->mean_x[i] += s->centre[i];
+    for (int64_t r = 0; !g->constant && r < rows; r++)
+        g->mean_y[r] -= p->b[first + r] - a->y_mean[first + r];
 }
 
-/* theta (d,Kd) = (A,B), the free optimum, is moved until A's radius is at most `bound`. On the way
- * from the old parameters to it the likelihood rises at any Q, so the farthest stable point that
- * bisection finds never lowers it; the other candidate, A scaled down, is often better, and is
- * taken if its residuals are smaller in the measure |Q|. `old` (d,Kd), `work` holds 7 d Kd. */
-VDI__FN void vdi__lds_stabilise(int64_t d, int64_t Kd, const vdi__lds_stats *s, const double *old,
-                                double bound, bool q_free, double *theta, double *work) {
-    const int64_t size = VDI__MAX(d * Kd, d * d);
-    /* wide: 3 d d */
-    double *best = work;
-    double *trial = best + size;
-    double *V = trial + size;
-    double *scratch = V + size;
-    double *wide = scratch + size;
-    double radius = vdi__lds_theta_radius(d, Kd, theta, wide);
-    if (radius <= bound) return;
-    double low = 0, high = 1, logdet[2];
-    bool stable = vdi__lds_theta_radius(d, Kd, old, wide) <= bound;
-    for (int step = 0; stable && step < 30; step++) {
-        double mid = 0.5 * (low + high);
-        for (int64_t i = 0; i < d * Kd; i++)
-            trial[i] = old[i] + mid * (theta[i] - old[i]);
-        if (vdi__lds_theta_radius(d, Kd, trial, wide) <= bound)
-            low = mid;
-        else
-            high = mid;
+/* C, D and b of the channels that the regression is of. */
+VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds_data *a,
+                                        int64_t first, vdi_error *err) {
+    const vdi__regression *g = &a->sums.g;
+    const int64_t d = a->d, U = a->inputs;
+    double *theta = a->sums.theta;
+    for (int64_t i = 0; i < g->K; i++)
+        g->free_column[i] = !(p->desc.freeze & (i < d ? VDI_LDS_C : VDI_LDS_D));
+    for (int64_t r = 0; r < g->rows; r++) {
+        memcpy(theta + r * g->K, p->C + (first + r) * d, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(theta + r * g->K + d, p->D + (first + r) * U, (size_t)U * sizeof(double));
     }
-    for (int64_t i = 0; i < d * Kd; i++) {
-        best[i] = low > 0 ? old[i] + low * (theta[i] - old[i]) : old[i];
-        trial[i] = i % Kd < d ? theta[i] * (bound * (1 - 1e-12) / radius) : theta[i];
-    }
-    for (int k = 0; k < 2; k++) {
-        vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, k ? trial : best, s->steps,
-                                     scratch, V);
-        logdet[k] = vdi_cholesky(VDI_F64, (size_t)d, V, (size_t)d, NULL) < 0
-                        ? HUGE_VAL
-                        : vdi_cholesky_logdet(VDI_F64, (size_t)d, V, (size_t)d);
-    }
-    memcpy(theta, !stable || (q_free && logdet[1] < logdet[0]) ? trial : best,
-           (size_t)(d * Kd) * sizeof *theta);
-}
-
-VDI__FN vdi_status vdi__lds_update_dynamics(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a,
-                                            vdi__lds_stats *s, vdi_error *err) {
-    const int64_t d = a->d, U = a->inputs, Kd = s->Kd;
-    unsigned freeze = p->desc.freeze;
-    vdi_status status = VDI_OK;
-    if (s->steps > 0) {
-        double *work = s->S10 + d * Kd, *theta = work + d * Kd;
-        bool *free_column = (bool *)(void *)s->kk3;
-        for (int64_t i = 0; i < d; i++) {
-            memcpy(theta + i * Kd, p->A + i * d, (size_t)d * sizeof(double));
-            if (U > 0) memcpy(theta + i * Kd + d, p->B + i * U, (size_t)U * sizeof(double));
-        }
-        for (int64_t i = 0; i < Kd; i++)
-            free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
-        status = vdi__lds_regress(d, Kd, s->S00, s->S10, free_column, theta, s->kk, work,
-                                  U > 0 ? "A, B" : "A", err);
-        if (status < 0) return status;
-        if (p->desc.max_radius > 0 && !(freeze & VDI_LDS_A)) {
-            double *old = s->stable;
-            for (int64_t i = 0; i < d; i++) {
-                memcpy(old + i * Kd, p->A + i * d, (size_t)d * sizeof(double));
-                if (U > 0) memcpy(old + i * Kd + d, p->B + i * U, (size_t)U * sizeof(double));
-            }
-            vdi__lds_stabilise(d, Kd, s, old, p->desc.max_radius, !(freeze & VDI_LDS_Q), theta,
-                               old + d * Kd);
-        }
-        for (int64_t i = 0; i < d; i++) {
-            memcpy(next->A + i * d, theta + i * Kd, (size_t)d * sizeof(double));
-            if (U > 0) memcpy(next->B + i * U, theta + i * Kd + d, (size_t)U * sizeof(double));
-        }
-        if (!(freeze & VDI_LDS_Q)) {
-            vdi__lds_residual_covariance(d, Kd, s->S11, s->S10, s->S00, theta, s->steps, work,
-                                         next->Q);
-            status = vdi__lds_clip(d, next->Q, p->desc.q_floor, a->small, s->side, err);
-        }
-    }
-    double *x0 = next->x0;
-    if (!(freeze & VDI_LDS_X0)) {
-        memset(x0, 0, (size_t)d * sizeof(double));
-        for (int64_t i = 0; i < a->trials; i++) {
-            if (a->lengths[i] > 0)
-                vdi_axpby(VDI_F64, (size_t)d, 1 / s->trials, vdi__lds_slot(a, a->m, i), 1, x0);
-        }
-    }
-    if (status == VDI_OK && !(freeze & VDI_LDS_Q0)) {
-        for (int64_t i = 0; i < d * d; i++)
-            next->Q0[i] = s->first[i];
-        for (int64_t i = 0; i < a->trials; i++) {
-            double *e = s->side;
-            if (a->lengths[i] == 0) continue;
-            vdi_binary(VDI_F64, VDI_SUB, (size_t)d, vdi__lds_slot(a, a->m, i), 1, x0, 1, e);
-            vdi_ger(VDI_F64, (size_t)d, (size_t)d, e, e, next->Q0, (size_t)d);
-        }
-        for (int64_t i = 0; i < d * d; i++)
-            next->Q0[i] /= s->trials;
-        vdi__symmetrise(d, next->Q0);
-        status = vdi__lds_clip(d, next->Q0, p->desc.q_floor, a->small, s->side, err);
+    const vdi_status status = vdi__regress(g, U > 0 ? "C, D" : "C", theta, err);
+    for (int64_t r = 0; status == VDI_OK && r < g->rows; r++) {
+        const int64_t j = first + r;
+        memcpy(next->C + j * d, theta + r * g->K, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(next->D + j * U, theta + r * g->K + d, (size_t)U * sizeof(double));
+        if (g->constant) next->b[j] = vdi__regression_level(g, theta, r, false) + a->y_mean[j];
     }
     return status;
 }
 
-VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, const vdi_lds_data *a,
-                                           vdi__lds_stats *s, vdi_error *err) {
-    const int64_t d = a->d;
-    const int64_t n = a->n;
-    const int64_t U = a->inputs;
-    const int64_t K = s->K;
-    unsigned freeze = p->desc.freeze;
-    double *theta = s->theta, floor_r = vdi__lds_r_floor(p, a);
-    bool *free_column = (bool *)(void *)s->kk3;
-    vdi_status status = VDI_OK;
-    for (int64_t i = 0; i < K; i++)
-        free_column[i] = !(freeze & (i < d ? VDI_LDS_C : i == d ? VDI_LDS_BIAS : VDI_LDS_D));
-    const char *what = U > 0 ? "C, D, b" : "C, b";
-    if (!s->Sxx_channel) {
-        status =
-            vdi__lds_regress(n, K, s->Sxx, s->Syx, free_column, theta, s->kk, s->nk, what, err);
+/* Variances of what theta leaves, channel by channel. */
+VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, int64_t first, double least,
+                                       double *R) {
+    vdi__regression one = a->sums.g;
+    const int64_t rows = one.rows;
+    one.rows = 1;
+    for (int64_t r = 0; r < rows; r++) {
+        double variance = 0;
+        one.yy = a->sums.g.yy + r;
+        one.yx = a->sums.g.yx + r * one.K;
+        one.mean_y = a->sums.g.mean_y + r;
+        vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
+        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, least);
     }
-    for (int64_t j = 0; status == VDI_OK && s->Sxx_channel && j < n; j++) {
-        if (s->Sxx_channel[j * K * K + d * K + d] > 0) {
-            /* a channel that is never seen keeps its row */
-            status = vdi__lds_regress(1, K, s->Sxx_channel + j * K * K, s->Syx + j * K, free_column,
-                                      theta + j * K, s->kk, s->nk, what, err);
-        }
-    }
-    if (status < 0) return status;
-    for (int64_t j = 0; j < n; j++) {
-        memcpy(next->C + j * d, theta + j * K, (size_t)d * sizeof(double));
-        next->b[j] = theta[j * K + d] + a->y_mean[j];
-        if (U > 0) memcpy(next->D + j * U, theta + j * K + d + 1, (size_t)U * sizeof(double));
-        if (freeze & VDI_LDS_BIAS) next->b[j] = p->b[j]; /* the same bits, not the same sum */
-    }
-    if (freeze & VDI_LDS_R) return VDI_OK;
-    if (!p->desc.diagonal_r) {
-        vdi__lds_residual_covariance(n, K, s->Syy, s->Syx, s->Sxx, theta, s->Sxx[d * K + d], s->nk,
-                                     next->R);
-        return vdi__lds_clip(n, next->R, floor_r, s->nn[0], s->side, err);
-    }
-    for (int64_t j = 0; j < n; j++) {
-        const double *xx = s->Sxx_channel ? s->Sxx_channel + j * K * K : s->Sxx;
-        const double *yx = s->Syx + j * K;
-        const double *th = theta + j * K;
-        double r = s->Syy[j];
-        for (int64_t i = 0; i < K; i++) {
-            double x = 0;
-            for (int64_t k = 0; k < K; k++)
-                x += xx[i * K + k] * th[k];
-            r += th[i] * (x - 2 * yx[i]);
-        }
-        if (xx[d * K + d] > 0) next->R[j * n + j] = VDI__MAX(r / xx[d * K + d], floor_r);
-    }
-    return VDI_OK;
 }
 
-/* `next`: a second model over the update block, holding a copy of the parameters */
-VDI__FN vdi_lds vdi__lds_next(vdi_lds *p) {
-    vdi_lds next = *p;
-    memcpy(p->update, p->A, p->param_count * sizeof(double));
-    (void)vdi__lds_layout(&next, p->update);
-    return next;
+/* C, D, b and R of `next`. */
+VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_lds_data *a,
+                                           vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
+    const double least = vdi__lds_r_floor(p, a);
+    const bool free_r = !(p->desc.freeze & VDI_LDS_R);
+    for (int64_t j = 0; j < n; j += rows) {
+        const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
+        /* a channel that is never seen keeps its row */
+        if (!(xx[a->d * s->K + a->d] > 0)) continue;
+        vdi__lds_regression(p, a, j, rows, xx);
+        const vdi_status status = vdi__lds_update_rows(p, next, a, j, err);
+        if (status < 0) return status;
+        if (a->diagonal_r && free_r) vdi__lds_update_variances(a, j, least, next->R);
+    }
+    if (a->diagonal_r || !free_r) return VDI_OK;
+    vdi__residual_covariance(&s->g, s->theta, next->R);
+    return vdi__clip_eigenvalues(n, next->R, least, s->eigen, err);
+}
+
+/* ---- the step ---------------------------------------------------------------------------------- */
+
+VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
+    vdi__chain_moments q = VDI__ZERO;
+    q.trials = a->trials;
+    q.T = a->T;
+    q.lanes = a->lane.count;
+    q.lengths = a->lengths;
+    q.lane_of = a->lane.of;
+    q.row_of = a->lane.row_of;
+    q.lane_lengths = a->lane.lengths;
+    q.lane_weight = a->lane.weight;
+    q.m = a->m;
+    q.S = a->S;
+    q.O = a->O;
+    q.centre = a->sums.centre;
+    q.u = a->u;
+    return q;
 }
 
 VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood,
                                     vdi_error *err) {
-    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_em_step", err);
+    static const char where[] = "vdi_lds_em_step";
+    vdi_status status = vdi__lds_fits(lds, data, where, err);
     if (status == VDI_OK) status = vdi__lds_posterior(lds, data, true, err);
     if (status < 0) return status;
-    const int64_t d = data->d, n = data->n, U = data->inputs;
-    vdi__lds_stats s = vdi__lds_stats_of(lds, data);
     vdi_lds next = vdi__lds_next(lds);
-    for (int64_t j = 0; j < n; j++) {
-        memcpy(s.theta + j * s.K, lds->C + j * d, (size_t)d * sizeof(double));
-        s.theta[j * s.K + d] = lds->b[j] - data->y_mean[j];
-        if (U > 0) memcpy(s.theta + j * s.K + d + 1, lds->D + j * U, (size_t)U * sizeof(double));
-    }
-    vdi__lds_stats_dynamics(data, &s);
-    memset(s.Sxx, 0, (size_t)(s.K * s.K) * sizeof(double));
-    memset(s.Syx, 0, (size_t)(n * s.K) * sizeof(double));
-    memcpy(s.Syy, data->syy, (size_t)(lds->desc.diagonal_r ? n : n * n) * sizeof(double));
-    if (!data->missing)
-        vdi__lds_stats_complete(data, &s);
-    else if (lds->desc.diagonal_r)
-        vdi__lds_stats_masked(data, &s);
-    else
-        status = vdi__lds_stats_patterns(lds, data, &s, err);
-    if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, &s, err);
-    if (status == VDI_OK) status = vdi__lds_update_dynamics(lds, &next, data, &s, err);
+    const vdi__chain now = vdi__lds_chain(lds), then = vdi__lds_chain(&next);
+    const vdi__chain_moments moments = vdi__lds_chain_moments(data);
+    vdi__lds_centre_latents(data);
+    status = vdi__lds_sum_readout(lds, data, err);
+    if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, err);
+    if (status == VDI_OK) status = vdi__chain_update(&now, &then, &moments, &data->chain, err);
     if (status == VDI_OK)
-        status = vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_em_step", err);
+        status = vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
     if (status == VDI_OK && log_likelihood)
         *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
     return status;
 }
+#endif
 
-/* ---- the start ------------------------------------------------------------------------------- */
+/* ======== model/lds/start.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_START_C)
+#define VDI_MODEL_LDS_START_C
 
-/* Columns of V (n,d) orthonormal, by Gram-Schmidt done twice; a column that vanishes becomes a unit
- * vector. */
-VDI__FN void vdi__orthonormalise(int64_t n, int64_t d, double *V) {
-    for (int64_t j = 0; j < d; j++) {
-        for (int pass = 0; pass < 2; pass++) {
-            for (int64_t k = 0; k < j; k++) {
-                double s = 0;
-                for (int64_t i = 0; i < n; i++)
-                    s += V[i * d + j] * V[i * d + k];
-                for (int64_t i = 0; i < n; i++)
-                    V[i * d + j] -= s * V[i * d + k];
-            }
-        }
-        double norm = 0;
-        for (int64_t i = 0; i < n; i++)
-            norm += V[i * d + j] * V[i * d + j];
-        norm = sqrt(norm);
-        for (int64_t i = 0; i < n; i++)
-            V[i * d + j] = norm > 1e-150 ? V[i * d + j] / norm : (double)(i == j % n);
-    }
-}
-
-/* The first d principal axes V (n,d) of y (rows,n), orthonormal, and the scores y V (rows,d), by
- * subspace iteration. */
-VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y, uint64_t seed,
-                            double *V, double *score) {
-    const size_t r = (size_t)rows, N = (size_t)n, k = (size_t)d;
-    vdi_rng rng = vdi_rng_make(seed, 0);
-    vdi_rng_fill_normal(&rng, VDI_F64, n * d, V);
-    vdi__orthonormalise(n, d, V);
-    for (int pass = 0; pass < 30; pass++) { /* V <- orth(Y'Y V) */
-        vdi_gemm(VDI_F64, 0, r, k, N, y, N, V, k, score, k);
-        vdi_gemm(VDI_F64, VDI_GEMM_TA, N, k, r, y, N, score, k, V, k);
-        vdi__orthonormalise(n, d, V);
-    }
-    vdi_gemm(VDI_F64, 0, r, k, N, y, N, V, k, score, k);
-}
-
-VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
-    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_init", err);
-    if (status < 0) return status;
-    const int64_t d = data->d;
-    const int64_t n = data->n;
-    const int64_t T = data->T;
-    const int64_t rows = data->trials * T;
-    const int64_t U = data->inputs;
-    unsigned freeze = lds->desc.freeze;
-    vdi__lds_stats s = vdi__lds_stats_of(lds, data);
-    vdi_lds next = vdi__lds_next(lds);
-    double *V = s.nk, *score = data->yd, count = 0;
-    vdi__principal(rows, n, d, data->y, seed, V, score);
-    for (int64_t i = 0; i < data->trials; i++)
-        count += (double)data->lengths[i];
-    /* latents of unit variance: z = score / scale, C = V scale */
-    double *scale = s.side;
+/* Latents of unit variance: z = score / scale. */
+VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) {
+    const int64_t rows = a->trials * a->T, d = a->d;
     for (int64_t k = 0; k < d; k++) {
         double q = 0;
         for (int64_t r = 0; r < rows; r++)
             q += score[r * d + k] * score[r * d + k];
-        scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * data->variance));
+        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * a->variance));
         for (int64_t r = 0; r < rows; r++)
-            score[r * d + k] /= scale[k];
+            score[r * d + k] /= a->scale[k];
     }
+}
+
+/* C = V scale, b the mean, R what the components leave of the variance. */
+VDI__FN void vdi__lds_start_readout(vdi_lds *next, const vdi_lds_data *a, const double *V) {
+    const int64_t d = a->d, n = a->n, U = a->inputs;
+    const unsigned freeze = next->desc.freeze;
+    const double least = vdi__lds_r_floor(next, a);
     for (int64_t j = 0; j < n; j++) {
-        double seen = 0, square = lds->desc.diagonal_r ? data->syy[j] : data->syy[j * n + j];
-        for (int64_t i = 0; i < data->trials; i++)
-            seen += data->channel_count[i * n + j];
-        double variance = seen > 0 ? square / seen : data->variance, share = 0;
+        const double square = a->diagonal_r ? a->yy[j] : a->yy[j * n + j];
+        double seen = 0, share = 0;
+        for (int64_t i = 0; i < a->trials; i++)
+            seen += a->channel_count[i * n + j];
+        const double variance = seen > 0 ? square / seen : a->variance;
         for (int64_t k = 0; k < d; k++)
-            share += V[j * d + k] * V[j * d + k] * scale[k] * scale[k];
-        if (!(freeze & VDI_LDS_C)) {
-            for (int64_t k = 0; k < d; k++)
-                next.C[j * d + k] = V[j * d + k] * scale[k];
-        }
-        if (!(freeze & VDI_LDS_BIAS)) next.b[j] = data->y_mean[j];
-        if (!(freeze & VDI_LDS_R)) {
-            for (int64_t i = 0; i < n; i++)
-                next.R[j * n + i] = 0;
-            next.R[j * n + j] =
-                VDI__MAX(variance - share, VDI__MAX(0.05 * variance, vdi__lds_r_floor(lds, data)));
-        }
-        if (!(freeze & VDI_LDS_D)) memset(next.D + j * U, 0, (size_t)U * sizeof(double));
+            share += V[j * d + k] * V[j * d + k] * a->scale[k] * a->scale[k];
+        for (int64_t k = 0; !(freeze & VDI_LDS_C) && k < d; k++)
+            next->C[j * d + k] = V[j * d + k] * a->scale[k];
+        if (!(freeze & VDI_LDS_BIAS)) next->b[j] = a->y_mean[j];
+        if (!(freeze & VDI_LDS_D) && U > 0) memset(next->D + j * U, 0, (size_t)U * sizeof(double));
+        if (freeze & VDI_LDS_R) continue;
+        memset(next->R + j * n, 0, (size_t)n * sizeof(double));
+        next->R[j * n + j] = VDI__MAX(variance - share, VDI__MAX(0.05 * variance, least));
     }
-    /* z_t on z_{t-1}, shrunk a little, since the scores carry observation noise */
-    memset(s.S10, 0, (size_t)(d * s.Kd) * sizeof(double));
-    memset(s.S00, 0, (size_t)(d * d) * sizeof(double));
-    for (int64_t i = 0; i < data->trials; i++) {
+}
+
+/* A: z_t on z_{t-1}, shrunk a little, since the scores carry observation noise; Q: what that
+ * leaves. */
+VDI__FN vdi_status vdi__lds_start_dynamics(vdi_lds *next, vdi_lds_data *a, const double *score,
+                                           double count, vdi_error *err) {
+    const int64_t d = a->d, T = a->T;
+    const unsigned freeze = next->desc.freeze;
+    double *A = a->chain.theta;
+    vdi__regression g = a->chain.g;
+    g.K = d;
+    g.centred = false;
+    memset(g.yx, 0, (size_t)(d * d) * sizeof(double));
+    memset(g.xx, 0, (size_t)(d * d) * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
         const double *z = score + i * T * d;
-        vdi__add_products(d, d, data->lengths[i] - 1, z + d, d, z, d, s.S10, d);
-        vdi__add_products(d, d, data->lengths[i] - 1, z, d, z, d, s.S00, d);
-    }
-    bool *free_column = (bool *)(void *)s.kk2;
-    for (int64_t i = 0; i < d; i++)
-        free_column[i] = true;
-    for (int64_t i = 0; i < d; i++)
-        s.S00[i * d + i] += 1e-3 * count + 1;
-    double *A = s.S10 + d * d;
-    status =
-        vdi__lds_regress(d, d, s.S00, s.S10, free_column, A, s.kk, s.S10 + 2 * d * d, "A", err);
-    if (status < 0) return status;
-    if (!(freeze & VDI_LDS_A)) memcpy(next.A, A, (size_t)(d * d) * sizeof(double));
-    for (int64_t i = 0; i < d * d; i++) {
-        bool diagonal = i / d == i % d;
-        if (!(freeze & VDI_LDS_Q)) next.Q[i] = diagonal ? 0.1 : 0;
-        if (!(freeze & VDI_LDS_Q0)) next.Q0[i] = diagonal ? 1 : 0;
+        const int64_t steps = a->lengths[i] - 1;
+        vdi__add_products(d, d, steps, z + d, d, z, d, g.yx, d);
+        vdi__add_products(d, d, steps, z, d, z, d, g.xx, d);
     }
     for (int64_t i = 0; i < d; i++) {
-        if (!(freeze & VDI_LDS_X0)) next.x0[i] = 0;
-        if (!(freeze & VDI_LDS_B) && U > 0) memset(next.B + i * U, 0, (size_t)U * sizeof(double));
+        g.free_column[i] = true;
+        g.xx[i * d + i] += 1e-3 * count + 1;
+    }
+    const vdi_status status = vdi__regress(&g, "A", A, err);
+    if (status < 0) return status;
+    if (!(freeze & VDI_LDS_A)) memcpy(next->A, A, (size_t)(d * d) * sizeof(double));
+    if (!(freeze & VDI_LDS_Q)) memset(next->Q, 0, (size_t)(d * d) * sizeof(double));
+    for (int64_t i = 0; !(freeze & VDI_LDS_Q) && i < d; i++) {
         double r = 1;
         for (int64_t k = 0; k < d; k++)
-            r -= A[i * d + k] * s.S10[i * d + k] / count;
-        if (!(freeze & VDI_LDS_Q)) next.Q[i * d + i] = VDI__MAX(r, 0.02);
+            r -= A[i * d + k] * g.yx[i * d + k] / count;
+        next->Q[i * d + i] = VDI__MAX(r, 0.02);
     }
-    return vdi__block_commit(lds->param_count, lds->update, lds->A, "vdi_lds_init", err);
+    return VDI_OK;
+}
+
+/* x0 = 0, Q0 = I, B = 0. */
+VDI__FN void vdi__lds_start_rest(vdi_lds *next) {
+    const int64_t d = next->desc.d, U = next->desc.inputs;
+    const unsigned freeze = next->desc.freeze;
+    for (int64_t i = 0; !(freeze & VDI_LDS_Q0) && i < d * d; i++)
+        next->Q0[i] = i / d == i % d;
+    if (!(freeze & VDI_LDS_X0)) memset(next->x0, 0, (size_t)d * sizeof(double));
+    if (!(freeze & VDI_LDS_B) && U > 0) memset(next->B, 0, (size_t)(d * U) * sizeof(double));
+}
+
+VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
+    static const char where[] = "vdi_lds_init";
+    vdi_status status = vdi__lds_fits(lds, data, where, err);
+    if (status < 0) return status;
+    double *V = data->sums.g.work, *score = data->yd, count = 0;
+    for (int64_t i = 0; i < data->trials; i++)
+        count += (double)data->lengths[i];
+    vdi_lds next = vdi__lds_next(lds);
+    vdi__principal(data->trials * data->T, data->n, data->d, data->y, seed, V, score);
+    vdi__lds_start_scale(data, score, count);
+    vdi__lds_start_readout(&next, data, V);
+    status = vdi__lds_start_dynamics(&next, data, score, count, err);
+    if (status < 0) return status;
+    vdi__lds_start_rest(&next);
+    return vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
 }
 #endif
 
 /* ======== model/lds/sample.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SAMPLE_C)
 #define VDI_MODEL_LDS_SAMPLE_C
+
+/* ---- from the posterior ------------------------------------------------------------------------ */
 
 VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64_t samples,
                                    uint64_t seed, double *z, vdi_error *err) {
@@ -21962,7 +23265,7 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
             vdi_rng rng = vdi_rng_make(seed, (uint64_t)(s * data->trials + i));
             vdi_rng_fill_normal(&rng, VDI_F64, T * d, vdi__lds_slot(data, data->h, i));
         }
-        vdi_blocktri_sample(&data->bt, data->rows, data->h, data->h);
+        vdi_blocktri_sample(&data->bt, data->lane.rows, data->h, data->h);
         for (int64_t i = 0; i < data->trials; i++) {
             double *o = out + i * T * d, *e = vdi__lds_slot(data, data->h, i);
             vdi_binary(VDI_F64, VDI_ADD, (size_t)(T * d), e, 1, vdi__lds_slot(data, data->m, i), 1,
@@ -21970,143 +23273,107 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
         }
     }
     /* slots without a trial stay 0 */
-    memset(data->h, 0, (size_t)(data->rows * data->lanes * T * d) * sizeof(double));
+    memset(data->h, 0, vdi__lds_means(data) * sizeof(double));
     return VDI_OK;
 }
 
-/* m = A m + B u, P = A P A' + Q; `work` holds 2 d*d + d */
-VDI__FN void vdi__lds_predict(const vdi_lds *p, const double *u, double *m, double *P,
-                              double *work) {
-    const size_t d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
-    double *AP = work, *next = work + d * d;
-    vdi_gemv(VDI_F64, 0, d, d, p->A, d, m, next);
-    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, d, U, p->B, U, u, next);
-    memcpy(m, next, d * sizeof *m);
-    vdi_gemm(VDI_F64, 0, d, d, d, p->A, d, P, d, AP, d);
-    memcpy(P, p->Q, d * d * sizeof *P);
-    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, AP, d, p->A, d, P, d);
+/* ---- ahead ------------------------------------------------------------------------------------- */
+
+/* y = C z + D u + b, all of it if u is given. */
+VDI__FN void vdi__lds_emit(const vdi_lds *p, const double *z, const double *u, double *y) {
+    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
+    memcpy(y, p->b, n * sizeof *y);
+    vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, d, p->C, d, z, y);
+    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, U, p->D, U, u, y);
+}
+
+/* V (n,n) = C P C' + R */
+VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double *CP, double *V) {
+    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d;
+    for (size_t j = 0; j < n * n; j++)
+        V[j] = p->desc.diagonal_r && j / n != j % n ? 0 : p->R[j];
+    vdi_gemm(VDI_F64, 0, n, d, d, p->C, d, P, d, CP, d);
+    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, n, n, d, CP, d, p->C, d, V, n);
+}
+
+/* The last bin of a trial into ahead_m and ahead_P; false if it has none. */
+VDI__FN bool vdi__lds_last_bin(const vdi_lds *p, vdi_lds_data *a, int64_t trial) {
+    const int64_t d = a->d, dd = d * d, last = a->lengths[trial] - 1;
+    const double *m = p->x0, *P = p->Q0;
+    if (last >= 0) {
+        m = vdi__lds_slot(a, a->m, trial) + last * d;
+        P = a->S + (a->lane.of[trial] * a->T + last) * dd;
+    }
+    memcpy(a->ahead_m, m, (size_t)d * sizeof(double));
+    memcpy(a->ahead_P, P, (size_t)dd * sizeof(double));
+    return last >= 0;
 }
 
 VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int64_t horizon,
                                      const double *u, double *z_mean, double *z_cov, double *y_mean,
                                      double *y_cov, vdi_error *err) {
-    const int64_t T = data->T;
-    const int64_t d = data->d;
-    const int64_t n = data->n;
-    const int64_t U = data->inputs;
-    const int64_t dd = d * d;
-    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_forecast", err);
-    if (horizon < 1) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_lds_forecast",
-                             "horizon is %lld, expected at least 1", (long long)horizon);
-    }
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, true, err);
+    static const char where[] = "vdi_lds_forecast";
+    const int64_t d = data->d, n = data->n, U = data->inputs, dd = d * d;
+    const vdi__chain chain = vdi__lds_chain(lds);
+    double *m = data->ahead_m, *P = data->ahead_P;
+    vdi_status status = vdi__lds_fits(lds, data, where, err);
     if (status < 0) return status;
-    /* CP is (n,d), at most 4 n K long */
-    double *m = data->em;
-    double *P = m + d;
-    double *work = P + dd;
-    double *CP = work + dd + d;
+    if (horizon < 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "horizon is %lld, expected at least 1",
+                             (long long)horizon);
+    }
+    status = vdi__lds_posterior(lds, data, true, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < data->trials; i++) {
-        int64_t length = data->lengths[i];
-        for (int64_t h = 0; h < horizon; h++) {
-            const double *uh = u && U > 0 ? u + (i * horizon + h) * U : NULL;
-            int64_t at = i * horizon + h;
-            if (h == 0 && length == 0) {
-                memcpy(m, lds->x0, (size_t)d * sizeof *m);
-                memcpy(P, lds->Q0, (size_t)dd * sizeof *P);
-            } else {
-                if (h == 0) {
-                    memcpy(m, vdi__lds_slot(data, data->m, i) + (length - 1) * d,
-                           (size_t)d * sizeof *m);
-                    memcpy(P, data->S + (data->lane_of[i] * T + length - 1) * dd,
-                           (size_t)dd * sizeof *P);
-                }
-                vdi__lds_predict(lds, uh, m, P, work);
-            }
+        bool step = vdi__lds_last_bin(lds, data, i);
+        for (int64_t at = i * horizon; at < (i + 1) * horizon; at++, step = true) {
+            const double *uh = u && U > 0 ? u + at * U : NULL;
+            if (step) vdi__chain_predict(&chain, uh, m, P, data->ahead_AP);
             if (z_mean) memcpy(z_mean + at * d, m, (size_t)d * sizeof *m);
             if (z_cov) memcpy(z_cov + at * dd, P, (size_t)dd * sizeof *P);
-            if (y_mean) {
-                memcpy(y_mean + at * n, lds->b, (size_t)n * sizeof *y_mean);
-                vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)d, lds->C, (size_t)d, m,
-                         y_mean + at * n);
-                if (uh) {
-                    vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)U, lds->D, (size_t)U, uh,
-                             y_mean + at * n);
-                }
-            }
-            if (y_cov) {
-                double *V = y_cov + at * n * n;
-                for (int64_t j = 0; j < n * n; j++)
-                    V[j] = lds->desc.diagonal_r && j / n != j % n ? 0 : lds->R[j];
-                vdi_gemm(VDI_F64, 0, (size_t)n, (size_t)d, (size_t)d, lds->C, (size_t)d, P,
-                         (size_t)d, CP, (size_t)d);
-                vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, (size_t)n, (size_t)n, (size_t)d, CP,
-                         (size_t)d, lds->C, (size_t)d, V, (size_t)n);
-            }
+            if (y_mean) vdi__lds_emit(lds, m, uh, y_mean + at * n);
+            if (y_cov) vdi__lds_emit_covariance(lds, P, data->ahead_CP, y_cov + at * n * n);
         }
     }
     return VDI_OK;
 }
 
+/* ---- from the model ---------------------------------------------------------------------------- */
+
 VDI__DEF size_t vdi_lds_simulate_work(const vdi_lds *lds) {
-    size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
-    return 2 * d * d + n * n + 3 * d + n;
+    const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
+    return VDI__CHAIN_PATH_WORK(d) + n * n + n;
 }
 
-/* x += L e for a lower triangle L */
-VDI__FN void vdi__lower_multiply_add(int64_t n, const double *l, const double *e, double *x) {
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j <= i; j++)
-            x[i] += l[i * n + j] * e[j];
-    }
+VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, vdi_error *err) {
+    const int64_t n = p->desc.n;
+    if (!p->desc.diagonal_r) return vdi__covariance_factor("R", n, p->R, Lr, err);
+    for (int64_t i = 0; i < n * n; i++)
+        Lr[i] = i / n == i % n ? sqrt(p->R[i]) : 0;
+    return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t trials, int64_t T,
                                      const double *u, double *work, double *z, double *y,
                                      vdi_error *err) {
     const int64_t d = lds->desc.d, n = lds->desc.n, U = lds->desc.inputs;
-    /* e: the noise, then the next state: 2 d or n */
-    double *Lq = work;
-    double *L0 = Lq + d * d;
-    double *Lr = L0 + d * d;
-    double *state = Lr + n * n;
-    double *e = state + d;
-    vdi_status status = vdi__lds_cholesky("Q", d, lds->Q, Lq, err);
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", d, lds->Q0, L0, err);
-    if (status == VDI_OK && !lds->desc.diagonal_r)
-        status = vdi__lds_cholesky("R", n, lds->R, Lr, err);
+    const vdi__chain chain = vdi__lds_chain(lds);
+    double *Lr = work + VDI__CHAIN_PATH_WORK(d), *e = Lr + n * n;
+    vdi__chain_path path;
+    vdi_status status = vdi__chain_path_of(&chain, work, &path, err);
+    if (status == VDI_OK) status = vdi__lds_noise_factor(lds, Lr, err);
     if (status < 0) return status;
-    for (int64_t i = 0; lds->desc.diagonal_r && i < n; i++) {
-        for (int64_t j = 0; j < n; j++)
-            Lr[i * n + j] = i == j ? sqrt(lds->R[i * n + i]) : 0;
-    }
     for (int64_t i = 0; i < trials; i++) {
         vdi_rng rng = vdi_rng_make(seed, (uint64_t)i);
         for (int64_t t = 0; t < T; t++) {
-            const double *ut = u && U > 0 ? u + (i * T + t) * U : NULL;
-            vdi_rng_fill_normal(&rng, VDI_F64, d, e);
-            double *next = e + d;
-            if (t == 0) {
-                memcpy(next, lds->x0, (size_t)d * sizeof *next);
-            } else {
-                vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, lds->A, (size_t)d, state, next);
-                if (ut) {
-                    vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)d, (size_t)U, lds->B, (size_t)U, ut,
-                             next);
-                }
-            }
-            vdi__lower_multiply_add(d, t == 0 ? L0 : Lq, e, next);
-            memcpy(state, next, (size_t)d * sizeof *state);
-            if (z) memcpy(z + (i * T + t) * d, state, (size_t)d * sizeof *z);
+            const int64_t at = i * T + t;
+            const double *ut = u && U > 0 ? u + at * U : NULL;
+            vdi__chain_draw(&chain, &path, t, ut, &rng);
+            if (z) memcpy(z + at * d, path.state, (size_t)d * sizeof *z);
             vdi_rng_fill_normal(&rng, VDI_F64, n, e);
             if (!y) continue;
-            double *out = y + (i * T + t) * n;
-            memcpy(out, lds->b, (size_t)n * sizeof *out);
-            vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)d, lds->C, (size_t)d, state, out);
-            if (ut)
-                vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)n, (size_t)U, lds->D, (size_t)U, ut, out);
-            vdi__lower_multiply_add(n, Lr, e, out);
+            vdi__lds_emit(lds, path.state, ut, y + at * n);
+            vdi__lower_multiply_add(n, Lr, e, y + at * n);
         }
     }
     return VDI_OK;
@@ -22117,9 +23384,140 @@ VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t 
 #if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_PLDS_C)
 #define VDI_MODEL_PLDS_PLDS_C
 
+/* ---- descriptions ---------------------------------------------------------------------------- */
+
+static const char *const vdi__plds_method_names[] = {"vb", "laplace", NULL};
+
+static const vdi_field vdi__plds_fields[] = {
+    VDI_FIELD_INT_FLAGS(vdi_plds_desc, d, 0, 1, 64, VDI_FIELD_REQUIRED, "latent dimension"),
+    VDI_FIELD_INT_FLAGS(vdi_plds_desc, n, 0, 1, 65536, VDI_FIELD_REQUIRED, "neurons"),
+    VDI_FIELD_ENUM(vdi_plds_desc, method, vdi__plds_method_names,
+                   "the Gaussian that stands for the posterior: of the highest bound, or at the "
+                   "mode"),
+    VDI_FIELD_INT32(vdi_plds_desc, freeze, 0, 0, VDI__LDS_FREEZE_ALL,
+                    "parameters that EM leaves alone: a sum of A 1, Q 4, C 8, b 32, x0 128, "
+                    "Q0 256"),
+    VDI_FIELD_REAL_TWIN(vdi_plds_desc, ridge, has_ridge, 0.1, 0, 1e300, 0,
+                        "penalty ridge/2 |C|^2, nats"),
+    VDI_FIELD_REAL(vdi_plds_desc, q_floor, 1e-6, 0, 1e300, "least eigenvalue of Q and Q0"),
+    VDI_FIELD_REAL_FLAGS(vdi_plds_desc, max_radius, 0.9995, 0, 1, VDI_FIELD_BELOW,
+                         "largest spectral radius of A"),
+    VDI_FIELD_INT32(vdi_plds_desc, e_steps, 3, 1, 1 << 20,
+                    "natural-gradient steps of the posterior in an EM step"),
+    VDI_FIELD_INT32(vdi_plds_desc, m_steps, 2, 1, 1 << 20, "Newton steps of C and b in an EM step"),
+};
+
+VDI__DEF const vdi_fields *vdi_plds_desc_fields(void) {
+    static const vdi_fields fields = {"vdi_plds_desc", vdi__plds_fields,
+                                      VDI__COUNT(vdi__plds_fields)};
+    return &fields;
+}
+
+VDI__DEF vdi_plds_desc vdi_plds_desc_defaults(const vdi_plds_desc *desc) {
+    vdi_plds_desc r = *desc;
+    vdi_fields_fill(vdi_plds_desc_fields(), &r);
+    r.allocator = vdi_allocator_defaults(&desc->allocator);
+    return r;
+}
+
+VDI__DEF vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *err) {
+    const vdi_plds_desc d = vdi_plds_desc_defaults(desc);
+    return vdi_fields_check(vdi_plds_desc_fields(), &d, err);
+}
+
+VDI__DEF vdi_status vdi_plds_desc_from_meta(vdi_plds_desc *desc, const vdi_meta *meta,
+                                            int64_t count, vdi_error *err) {
+    const vdi_status status =
+        vdi__meta_check_kind(meta, count, "plds", "vdi_plds_desc_from_meta", err);
+    return status < 0 ? status : vdi_fields_read(vdi_plds_desc_fields(), desc, meta, count, err);
+}
+
+/* ---- the model ------------------------------------------------------------------------------- */
+
+VDI__FN size_t vdi__plds_layout(vdi_plds *p, double *base) {
+    const int64_t d = p->desc.d, n = p->desc.n;
+    const vdi__block_row row[VDI_PLDS_PARAMS] = {{"A", &p->A, d, d},    {"Q", &p->Q, d, d},
+                                                 {"C", &p->C, n, d},    {"b", &p->b, n, -1},
+                                                 {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
+    return vdi__block_layout(row, VDI_PLDS_PARAMS, base, p->tensors);
+}
+
+/* The parameters of the latents. */
+VDI__FN vdi__chain vdi__plds_chain(const vdi_plds *p) {
+    vdi__chain r = VDI__ZERO;
+    r.d = p->desc.d;
+    r.freeze = p->desc.freeze;
+    r.q_floor = p->desc.q_floor;
+    r.max_radius = p->desc.max_radius;
+    r.A = p->A;
+    r.Q = p->Q;
+    r.x0 = p->x0;
+    r.Q0 = p->Q0;
+    return r;
+}
+
+VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, vdi_error *err) {
+    vdi__block block = VDI__ZERO;
+    vdi_plds shape = VDI__ZERO;
+    *out = NULL;
+    vdi_status status = vdi_plds_desc_check(desc, err);
+    if (status < 0) return status;
+    shape.desc = vdi_plds_desc_defaults(desc);
+    const size_t count = vdi__plds_layout(&shape, NULL);
+    status = vdi__block_create(&shape.desc.allocator, sizeof shape, count, "vdi_plds_create",
+                               &block, err);
+    if (status < 0) return status;
+    vdi_plds *p = (vdi_plds *)block.model;
+    p->desc = shape.desc;
+    p->update = block.update;
+    p->param_count = count;
+    p->block_size = block.size;
+    p->meta = block.meta;
+    (void)vdi__plds_layout(p, block.values);
+    const vdi__chain chain = vdi__plds_chain(p);
+    vdi__chain_start(&chain, 0);
+    *out = p;
+    return VDI_OK;
+}
+
+VDI__DEF void vdi_plds_destroy(vdi_plds *plds) {
+    if (!plds) return;
+    vdi_allocator a = plds->desc.allocator;
+    vdi_free(&a, plds, plds->block_size);
+}
+
+VDI__DEF vdi_state vdi_plds_state(vdi_plds *plds) {
+    return vdi__parameters_state(plds->tensors, VDI_PLDS_PARAMS, "plds", vdi_plds_desc_fields(),
+                                 &plds->desc, plds->meta);
+}
+
+VDI__DEF vdi_status vdi_plds_check(const vdi_plds *plds, vdi_error *err) {
+    const int64_t d = plds->desc.d;
+    vdi_status status = VDI_OK;
+    for (int i = 0; status == VDI_OK && i < VDI_PLDS_PARAMS; i++)
+        status = vdi__parameter_finite(&plds->tensors[i], "vdi_plds_check", err);
+    /* no step is under way: its block is scratch, and larger than any of the matrices */
+    if (status == VDI_OK) status = vdi__covariance_factor("Q", d, plds->Q, plds->update, err);
+    if (status == VDI_OK) status = vdi__covariance_factor("Q0", d, plds->Q0, plds->update, err);
+    return status;
+}
+
+/* A second model over the update block, holding a copy of the parameters. */
+VDI__FN vdi_plds vdi__plds_next(const vdi_plds *p) {
+    vdi_plds next = *p;
+    memcpy(p->update, p->A, p->param_count * sizeof(double));
+    (void)vdi__plds_layout(&next, p->update);
+    return next;
+}
+#endif
+
+/* ======== model/plds/data.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_DATA_C)
+#define VDI_MODEL_PLDS_DATA_C
+
 /* Trials per group: the lanes of the solver in float64. */
 #define VDI__PLDS_GROUP 8
-/* The log exposure of a count that is missing: its rate is exactly 0, and it enters nothing. */
+/* The log exposure of a count that is missing. */
 #define VDI__PLDS_NEVER (-1e300)
 /* Rows that the M-step works on at a time. */
 #define VDI__PLDS_CHUNK 256
@@ -22142,41 +23540,28 @@ typedef struct vdi__plds_q {
     double *logdet, *elbo;         /* (trials) */
 } vdi__plds_q;
 
-/* A group of at most eight trials of at most T bins, as the searches below see it. */
-typedef struct vdi__plds_fit {
-    const vdi__lds_prior *prior;
-    const double *first, *first_h; /* precision (d,d) and precision times mean (d) of each trial's
-                                      first block, or NULL: the prior's */
-    vdi__plds_readout readout;
-    int64_t d, n, K, T, count, left_out; /* left_out: a neuron whose counts are not read, or -1 */
-    int64_t length[VDI__PLDS_GROUP];
-    const double *y[VDI__PLDS_GROUP], *offset[VDI__PLDS_GROUP]; /* (length,n); offset may be NULL */
-    double constant[VDI__PLDS_GROUP];                           /* of the bound: what no Gaussian
-                                                                   changes */
-    vdi__plds_q now, next;
-    double *yC;             /* (count,T,d): C'y */
-    double *feature, *rate; /* (T,K), (T,n): of one trial at a time */
-    double *rows;           /* (T,n) */
-    void *bt_mem;
-    size_t bt_size;
-    vdi_blocktri bt;
-    bool converged;
-} vdi__plds_fit;
+/* Scratch of the M-step for one neuron (em.h): D = d + 1 numbers w = (c, b). */
+typedef struct vdi__plds_newton {
+    double *H;                /* (D,D), of which the lower triangle counts */
+    double *w, *old, *dx, *g; /* (D): the read-out, the one before, step, gradient */
+    double *G, *LG, *rate;    /* (d,CHUNK), (CHUNK), (CHUNK) */
+} vdi__plds_newton;
 
 typedef struct vdi__plds_worker {
     vdi__plds_q now, next;
     double *yC, *feature, *rate, *rows;
     vdi__plds_readout readout; /* own copy, for leaving a neuron out */
     double *first, *first_h;   /* (GROUP,d,d), (GROUP,d) */
-    double *small;             /* (8 d d + 4 d) */
-    double *newton;            /* the M-step's */
+    double *m, *S;             /* (d), (d,d): of a bin that is predicted */
+    double *work;              /* 2 d d + d */
+    vdi__plds_newton newton;
     void *bt_mem;
     vdi_status status;
     vdi_error err;
 } vdi__plds_worker;
 
 struct vdi_plds_data {
-    vdi_arena arena;
+    vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
     int64_t trials, T, n, d, K, groups, rows; /* rows: bins inside the lengths */
     int64_t *lengths;                         /* (trials) */
@@ -22198,379 +23583,8 @@ struct vdi_plds_data {
     /* M-step: one column per bin inside the lengths, so that the lanes run over bins */
     double *mt, *st, *offset_t; /* (d,rows), (d(d+1)/2,rows), (n,rows) or NULL */
     double *moment;             /* (n,d): sum of y m' */
-    vdi_lds_data chain;         /* the latents as lds_em.h sees them */
+    vdi__chain_sums chain;
 };
-
-VDI__DEF vdi_plds_desc vdi_plds_desc_defaults(const vdi_plds_desc *desc) {
-    vdi_plds_desc r = *desc;
-    if (r.ridge == 0) r.ridge = 0.1;
-    if (r.no_ridge) r.ridge = 0;
-    if (r.q_floor == 0) r.q_floor = 1e-6;
-    if (r.max_radius == 0) r.max_radius = 0.9995;
-    if (r.e_steps == 0) r.e_steps = 3;
-    if (r.m_steps == 0) r.m_steps = 2;
-    r.allocator = vdi_allocator_defaults(&desc->allocator);
-    return r;
-}
-
-VDI__DEF vdi_status vdi_plds_desc_check(const vdi_plds_desc *desc, vdi_error *err) {
-    const char *where = "vdi_plds_desc_check";
-    if (desc->d < 1 || desc->d > 64) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "d is %lld, expected 1..64",
-                             (long long)desc->d);
-    }
-    if (desc->n < 1 || desc->n > 65536) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "n is %lld, expected 1..65536",
-                             (long long)desc->n);
-    }
-    if (desc->method != VDI_PLDS_VB && desc->method != VDI_PLDS_LAPLACE) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "method is %d, expected VDI_PLDS_VB or VDI_PLDS_LAPLACE",
-                             (int)desc->method);
-    }
-    if (desc->freeze >= 512u) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "freeze is %u, expected a sum of VDI_LDS_* bits", desc->freeze);
-    }
-    if (!(desc->ridge >= 0) || !(desc->q_floor >= 0)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "ridge is %g and q_floor %g, expected 0 or more", desc->ridge,
-                             desc->q_floor);
-    }
-    if (!(desc->max_radius >= 0 && desc->max_radius < 1)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "max_radius is %g, expected 0 or more, and less than 1",
-                             desc->max_radius);
-    }
-    if (desc->e_steps < 0 || desc->m_steps < 0) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "e_steps is %d and m_steps %d, expected 0 or more", (int)desc->e_steps,
-                             (int)desc->m_steps);
-    }
-    return VDI_OK;
-}
-
-VDI__FN size_t vdi__plds_layout(vdi_plds *p, double *base) {
-    const int64_t d = p->desc.d, n = p->desc.n;
-    const vdi__block_row row[VDI_PLDS_PARAMS] = {{"A", &p->A, d, d},    {"Q", &p->Q, d, d},
-                                                 {"C", &p->C, n, d},    {"b", &p->b, n, -1},
-                                                 {"x0", &p->x0, d, -1}, {"Q0", &p->Q0, d, d}};
-    return vdi__block_layout(row, VDI_PLDS_PARAMS, base, p->tensors);
-}
-
-VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, vdi_error *err) {
-    *out = NULL;
-    vdi_status status = vdi_plds_desc_check(desc, err);
-    if (status < 0) return status;
-    vdi_plds_desc k = vdi_plds_desc_defaults(desc);
-    vdi_plds shape = VDI__ZERO;
-    double *base = NULL, *update = NULL;
-    size_t size = 0;
-    shape.desc = k;
-    const size_t count = vdi__plds_layout(&shape, NULL);
-    vdi_plds *p = (vdi_plds *)vdi__block_create(&k.allocator, sizeof *p, count, &size, &base,
-                                                &update, "vdi_plds_create", err);
-    if (!p) return VDI_ERR_MEMORY;
-    p->desc = k;
-    p->update = update;
-    p->param_count = count;
-    p->block_size = size;
-    (void)vdi__plds_layout(p, base);
-    vdi__lds_chain_start(k.d, p->A, p->Q, p->Q0);
-    *out = p;
-    return VDI_OK;
-}
-
-VDI__DEF void vdi_plds_destroy(vdi_plds *plds) {
-    if (!plds) return;
-    vdi_allocator a = plds->desc.allocator;
-    vdi_free(&a, plds, plds->block_size);
-}
-
-VDI__DEF vdi_state vdi_plds_state(vdi_plds *plds) {
-    vdi_state s = VDI__ZERO;
-    s.tensors = plds->tensors;
-    s.tensor_count = VDI_PLDS_PARAMS;
-    return s;
-}
-
-VDI__DEF vdi_status vdi_plds_check(const vdi_plds *plds, vdi_error *err) {
-    const vdi_plds_desc *k = &plds->desc;
-    for (int i = 0; i < VDI_PLDS_PARAMS; i++) {
-        if (vdi_tensor_count_nonfinite(plds->tensors[i].tensor)) {
-            return vdi_error_set(err, VDI_ERR_DATA, "vdi_plds_check", "%s holds NaN or infinity",
-                                 plds->tensors[i].name);
-        }
-    }
-    double l[64 * 64]; /* 32 KiB of stack, the most that vdi takes */
-    vdi_status status = vdi__lds_cholesky("Q", k->d, plds->Q, l, err);
-    if (status == VDI_OK) status = vdi__lds_cholesky("Q0", k->d, plds->Q0, l, err);
-    return status;
-}
-
-/* The latents' part of a model, for the functions of lds.h. */
-VDI__FN vdi_lds vdi__plds_chain(const vdi_plds *p) {
-    vdi_lds r = VDI__ZERO;
-    r.desc.d = p->desc.d;
-    r.desc.n = 1;
-    r.desc.diagonal_r = true;
-    r.desc.freeze = p->desc.freeze;
-    r.desc.q_floor = p->desc.q_floor;
-    r.desc.max_radius = p->desc.max_radius;
-    r.A = p->A;
-    r.Q = p->Q;
-    r.x0 = p->x0;
-    r.Q0 = p->Q0;
-    return r;
-}
-
-/* ---- data ------------------------------------------------------------------------------------ */
-
-VDI__FN vdi_status vdi__plds_read(vdi_plds_data *a, const vdi_plds_data_desc *desc,
-                                  vdi_error *err) {
-    const char *where = "vdi_plds_data_create";
-    const int64_t B = a->trials, T = a->T, n = a->n;
-    int64_t shape[3];
-    bool missing = false;
-    shape[0] = B;
-    shape[1] = T;
-    shape[2] = n;
-    vdi_status status = vdi_tensor_copy(vdi_tensor_view(a->y, VDI_F64, 3, shape), desc->y, err);
-    if (status == VDI_OK && desc->offset.data) {
-        status = vdi_tensor_copy(vdi_tensor_view(a->offset, VDI_F64, 3, shape),
-                                 vdi_tensor_broadcast_to(desc->offset, 3, shape), err);
-    }
-    if (status < 0) return status;
-    for (int64_t i = 0; i < B; i++) {
-        for (int64_t t = 0; t < T; t++) {
-            double *y = a->y + (i * T + t) * n, *o = a->offset + (i * T + t) * n;
-            int64_t count = 0;
-            bool inside = t < a->lengths[i];
-            for (int64_t j = 0; j < n; j++) {
-                bool there = inside && y[j] == y[j];
-                if (there && (!(y[j] >= 0 && y[j] < 1e9) || y[j] != floor(y[j]))) {
-                    return vdi_error_set(err, VDI_ERR_DATA, where,
-                                         "y[%lld,%lld,%lld] is %g, expected a count (whole, 0 to "
-                                         "1e9; NaN if missing)",
-                                         (long long)i, (long long)t, (long long)j, y[j]);
-                }
-                if (inside && !(fabs(o[j]) < HUGE_VAL)) {
-                    return vdi_error_set(err, VDI_ERR_DATA, where,
-                                         "offset[%lld,%lld,%lld] is %g, expected a finite number",
-                                         (long long)i, (long long)t, (long long)j, o[j]);
-                }
-                if (there) {
-                    a->total[j] += y[j];
-                    a->seen[j] += 1;
-                    double log_factorial = y[j] + 1;
-                    if (y[j] > 1) vdi_lgamma(VDI_F64, 1, &log_factorial, &log_factorial);
-                    a->log_y[i] += y[j] * o[j] - (y[j] > 1 ? log_factorial : 0);
-                } else {
-                    y[j] = 0;
-                    o[j] = VDI__PLDS_NEVER;
-                    missing |= inside;
-                }
-                count += there;
-            }
-            a->observed_bins += count > 0;
-        }
-        a->rows += a->lengths[i];
-    }
-    if (a->observed_bins == 0) {
-        return vdi_error_set(err, VDI_ERR_DATA, where,
-                             "y holds no count: %lld trials of %lld bins, all missing",
-                             (long long)B, (long long)T);
-    }
-    if (!missing && !desc->offset.data) {
-        a->spare = a->offset;
-        a->offset = NULL;
-    }
-    return VDI_OK;
-}
-
-VDI__FN double *vdi__plds_take(vdi_plds_data *a, size_t n, bool *ok) {
-    double *p = (double *)vdi_arena_calloc(&a->arena, vdi_mul_size(n, sizeof(double)));
-    if (!p) *ok = false;
-    return p;
-}
-
-VDI__FN void vdi__plds_take_q(vdi_plds_data *a, vdi__plds_q *q, size_t trials, bool *ok) {
-    const size_t d = (size_t)a->d, bins = vdi_mul_size(trials, (size_t)a->T);
-    q->D = vdi__plds_take(a, vdi_mul_size(bins, d * d), ok);
-    q->E = vdi__plds_take(a, vdi_mul_size(bins, d * d), ok);
-    q->S = vdi__plds_take(a, vdi_mul_size(bins, d * d), ok);
-    q->O = vdi__plds_take(a, vdi_mul_size(bins, d * d), ok);
-    q->k = vdi__plds_take(a, vdi_mul_size(bins, d), ok);
-    q->m = vdi__plds_take(a, vdi_mul_size(bins, d), ok);
-    q->site = vdi__plds_take(a, vdi_mul_size(bins, (size_t)a->K), ok);
-    q->logdet = vdi__plds_take(a, trials, ok);
-    q->elbo = vdi__plds_take(a, trials, ok);
-}
-
-VDI__FN void vdi__plds_take_readout(vdi_plds_data *a, vdi__plds_readout *r, bool *ok) {
-    r->in = vdi__plds_take(a, (size_t)(a->K * a->n), ok);
-    r->out = vdi__plds_take(a, (size_t)(a->K * a->n), ok);
-    r->b = vdi__plds_take(a, (size_t)a->n, ok);
-}
-
-/* What lds_em.h asks of its data for the statistics of the latents: every trial a lane of its
- * own. */
-VDI__FN void vdi__plds_take_chain(vdi_plds_data *a, bool *ok) {
-    vdi_lds_data *c = &a->chain;
-    const size_t d = (size_t)a->d, K = d + 1, B = (size_t)a->trials;
-    c->trials = c->lanes = a->trials;
-    c->rows = 1;
-    c->T = a->T;
-    c->n = 1;
-    c->d = a->d;
-    c->lengths = c->lane_lengths = a->lengths;
-    c->lane_of = (int64_t *)vdi_arena_calloc(&a->arena, B * sizeof(int64_t));
-    c->row_of = (int64_t *)vdi_arena_calloc(&a->arena, B * sizeof(int64_t));
-    c->lane_weight = vdi__plds_take(a, B, ok);
-    c->small = vdi__plds_take(a, 12 * d * d + 8 * d, ok);
-    c->em = vdi__plds_take(a, 8 * K * K + 4 * K + 4 + 16 * d * d + 4 * d + 64, ok);
-    if (!c->lane_of || !c->row_of) *ok = false;
-    for (int64_t i = 0; *ok && i < a->trials; i++) {
-        c->lane_of[i] = i;
-        c->lane_weight[i] = 1;
-    }
-}
-
-VDI__FN vdi_status vdi__plds_scratch(vdi_plds_data *a, vdi_error *err) {
-    const size_t d = (size_t)a->d;
-    const size_t dd = d * d;
-    const size_t n = (size_t)a->n;
-    const size_t T = (size_t)a->T;
-    const size_t K = (size_t)a->K;
-    const size_t G = VDI__PLDS_GROUP;
-    const int workers = vdi_pool_threads(a->pool);
-    vdi_blocktri_desc bd = VDI__ZERO;
-    bool ok = true;
-    /* scratch for a group of eight, and for one of fewer, which may be laid out in another way */
-    bd.dtype = VDI_F64;
-    bd.T = a->T;
-    bd.d = a->d;
-    bd.lengths = a->lengths;
-    for (bd.trials = 1; bd.trials <= VDI__PLDS_GROUP; bd.trials++)
-        a->bt_size = VDI__MAX(a->bt_size, vdi_blocktri_memsize(&bd));
-    a->groups = (a->trials + VDI__PLDS_GROUP - 1) / VDI__PLDS_GROUP;
-    vdi__plds_take_q(a, &a->q, (size_t)a->trials, &ok);
-    vdi__plds_take_readout(a, &a->readout, &ok);
-    vdi__plds_take_chain(a, &ok);
-    a->prior_work = vdi__plds_take(a, VDI__LDS_PRIOR_WORK(d), &ok);
-    a->mt = vdi__plds_take(a, vdi_mul_size((size_t)a->rows, d), &ok);
-    a->st = vdi__plds_take(a, vdi_mul_size((size_t)a->rows, K - d), &ok);
-    if (a->offset) a->offset_t = vdi__plds_take(a, vdi_mul_size((size_t)a->rows, n), &ok);
-    a->moment = vdi__plds_take(a, n * d, &ok);
-    if (!a->spare) a->spare = vdi__plds_take(a, vdi_mul_size((size_t)a->trials * T, n), &ok);
-    a->worker =
-        (vdi__plds_worker *)vdi_arena_calloc(&a->arena, (size_t)workers * sizeof *a->worker);
-    for (int w = 0; a->worker && w < workers; w++) {
-        vdi__plds_worker *k = &a->worker[w];
-        vdi__plds_take_q(a, &k->now, G, &ok);
-        vdi__plds_take_q(a, &k->next, G, &ok);
-        vdi__plds_take_readout(a, &k->readout, &ok);
-        k->yC = vdi__plds_take(a, vdi_mul_size(G * d, T), &ok);
-        k->feature = vdi__plds_take(a, vdi_mul_size(K, T), &ok);
-        k->rate = vdi__plds_take(a, vdi_mul_size(n, T), &ok);
-        k->rows = vdi__plds_take(a, vdi_mul_size(n, T), &ok);
-        k->first = vdi__plds_take(a, G * dd, &ok);
-        k->first_h = vdi__plds_take(a, G * d, &ok);
-        k->small = vdi__plds_take(a, 8 * dd + 8 * d, &ok);
-        k->newton = vdi__plds_take(a, (d + 1) * (d + 4) + (d + 2) * VDI__PLDS_CHUNK, &ok);
-        k->bt_mem = vdi_arena_alloc(&a->arena, a->bt_size);
-        if (!k->bt_mem) ok = false;
-    }
-    if (!ok || !a->worker) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_plds_data_create",
-                             "no memory for %lld trials of %lld bins, %lld neurons, %lld latents",
-                             (long long)a->trials, (long long)a->T, (long long)a->n,
-                             (long long)a->d);
-    }
-    for (int64_t i = 0, r = 0; a->offset_t && i < a->trials; i++) {
-        for (int64_t t = 0; t < a->lengths[i]; t++, r++) {
-            for (int64_t j = 0; j < a->n; j++)
-                a->offset_t[j * a->rows + r] = a->offset[(i * a->T + t) * a->n + j];
-        }
-    }
-    return VDI_OK;
-}
-
-VDI__DEF vdi_status vdi_plds_data_create(const vdi_plds *plds, const vdi_plds_data_desc *desc,
-                                         vdi_plds_data **out, vdi_error *err) {
-    const char *where = "vdi_plds_data_create";
-    const int64_t n = plds->desc.n, d = plds->desc.d;
-    char text[VDI_SHAPE_TEXT];
-    vdi_tensor y = desc->y, offset = desc->offset;
-    *out = NULL;
-    if ((y.ndim != 2 && y.ndim != 3) || !y.data || y.shape[y.ndim - 1] != n) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where,
-                             "y is %s, expected (trials,T,%lld) or (T,%lld)",
-                             vdi_tensor_shape_text(y, text), (long long)n, (long long)n);
-    }
-    int64_t B = y.ndim == 3 ? y.shape[0] : 1, T = y.shape[y.ndim - 2], shape[3];
-    if (B < 1 || T < 1) {
-        return vdi_error_set(err, VDI_ERR_SHAPE, where, "y is %s: there is nothing in it",
-                             vdi_tensor_shape_text(y, text));
-    }
-    shape[0] = B;
-    shape[1] = T;
-    shape[2] = n;
-    if (offset.data && vdi_tensor_broadcast_to(offset, 3, shape).ndim != 3) {
-        return vdi_error_set(
-            err, VDI_ERR_SHAPE, where, "offset is %s, which does not broadcast to (%lld,%lld,%lld)",
-            vdi_tensor_shape_text(offset, text), (long long)B, (long long)T, (long long)n);
-    }
-    if (!(desc->width >= 0 && desc->width < HUGE_VAL)) {
-        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                             "width is %g, expected a positive number", desc->width);
-    }
-    for (int64_t i = 0; desc->lengths && i < B; i++) {
-        if (desc->lengths[i] < 0 || desc->lengths[i] > T) {
-            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                                 "lengths[%lld] is %lld, expected 0..%lld", (long long)i,
-                                 (long long)desc->lengths[i], (long long)T);
-        }
-    }
-    vdi_arena arena;
-    vdi_arena_init(&arena, &desc->allocator, 0);
-    size_t values = vdi_mul_size(vdi_mul_size((size_t)B, (size_t)T), (size_t)n);
-    vdi_plds_data *a = (vdi_plds_data *)vdi_arena_calloc(&arena, sizeof *a);
-    vdi_status status = VDI_ERR_MEMORY;
-    bool ok = true;
-    if (a) {
-        a->arena = arena;
-        a->trials = B;
-        a->T = T;
-        a->n = n;
-        a->d = d;
-        a->K = d + d * (d + 1) / 2;
-        a->pool = desc->pool;
-        a->log_width = desc->width > 0 ? log(desc->width) : 0;
-        a->lengths = (int64_t *)vdi_arena_alloc(&a->arena, (size_t)B * sizeof(int64_t));
-        a->y = vdi__plds_take(a, values, &ok);
-        a->offset = vdi__plds_take(a, values, &ok);
-        a->seen = vdi__plds_take(a, (size_t)n, &ok);
-        a->total = vdi__plds_take(a, (size_t)n, &ok);
-        a->log_y = vdi__plds_take(a, (size_t)B, &ok);
-        if (a->lengths && ok) {
-            for (int64_t i = 0; i < B; i++)
-                a->lengths[i] = desc->lengths ? desc->lengths[i] : T;
-            status = vdi__plds_read(a, desc, err);
-            if (status == VDI_OK) status = vdi__plds_scratch(a, err);
-        } else {
-            (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu values", values);
-        }
-        arena = a->arena;
-    } else {
-        (void)vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu values", values);
-    }
-    if (status < 0)
-        vdi_arena_free(&arena);
-    else
-        *out = a;
-    return status;
-}
 
 VDI__DEF void vdi_plds_data_destroy(vdi_plds_data *data) {
     if (!data) return;
@@ -22585,6 +23599,7 @@ VDI__DEF int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data) {
 }
 VDI__DEF void vdi_plds_data_reset(vdi_plds_data *data) { data->warm = false; }
 
+/* Is this data of that model? */
 VDI__FN vdi_status vdi__plds_fits(const vdi_plds *p, const vdi_plds_data *a, const char *where,
                                   vdi_error *err) {
     if (p->desc.d == a->d && p->desc.n == a->n) return VDI_OK;
@@ -22592,11 +23607,308 @@ VDI__FN vdi_status vdi__plds_fits(const vdi_plds *p, const vdi_plds_data *a, con
         err, VDI_ERR_SHAPE, where, "data were made for d %lld, n %lld, the model has %lld, %lld",
         (long long)a->d, (long long)a->n, (long long)p->desc.d, (long long)p->desc.n);
 }
+
+/* ---- taking in ------------------------------------------------------------------------------- */
+
+static const vdi_field vdi__plds_data_fields[] = {
+    VDI_FIELD_REAL(vdi_plds_data_desc, width, 1, 0, 1e300,
+                   "bin width: the read-out gives rates per unit of it"),
+};
+
+VDI__DEF const vdi_fields *vdi_plds_data_desc_fields(void) {
+    static const vdi_fields fields = {"vdi_plds_data_desc", vdi__plds_data_fields,
+                                      VDI__COUNT(vdi__plds_data_fields)};
+    return &fields;
+}
+
+VDI__FN vdi_status vdi__plds_data_check(const vdi_plds_desc *model, const vdi_plds_data_desc *desc,
+                                        vdi__series *s, vdi_error *err) {
+    static const char where[] = "vdi_plds_data_desc";
+    vdi_status status = vdi__series_of(desc->y, model->n, where, s, err);
+    if (status == VDI_OK && desc->offset.data)
+        status = vdi__series_check_offset(s, desc->offset, where, err);
+    if (status == VDI_OK) status = vdi_fields_check(vdi_plds_data_desc_fields(), desc, err);
+    if (status == VDI_OK) status = vdi__series_check_lengths(s, desc->lengths, 0, where, err);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_plds_data_desc_check(const vdi_plds *plds, const vdi_plds_data_desc *desc,
+                                             vdi_error *err) {
+    vdi__series s;
+    return vdi__plds_data_check(&plds->desc, desc, &s, err);
+}
+
+/* Neuron j of a bin: is its count there? The sums take it up; a missing one becomes 0. */
+VDI__FN bool vdi__plds_read_count(vdi_plds_data *a, int64_t trial, int64_t j, bool inside,
+                                  double *y, double *offset) {
+    if (!inside || !(*y == *y)) {
+        *y = 0;
+        *offset = VDI__PLDS_NEVER;
+        return false;
+    }
+    double log_factorial = *y + 1;
+    if (*y > 1) vdi_lgamma(VDI_F64, 1, &log_factorial, &log_factorial);
+    a->total[j] += *y;
+    a->seen[j] += 1;
+    a->log_y[trial] += *y * *offset - (*y > 1 ? log_factorial : 0);
+    return true;
+}
+
+/* Bin t of trial i; returns how many counts are there, or -1. */
+VDI__FN int64_t vdi__plds_read_bin(vdi_plds_data *a, int64_t i, int64_t t, bool *missing,
+                                   vdi_error *err) {
+    static const char where[] = "vdi_plds_data_create";
+    double *y = a->y + (i * a->T + t) * a->n, *offset = a->offset + (i * a->T + t) * a->n;
+    const bool inside = t < a->lengths[i];
+    int64_t count = 0;
+    for (int64_t j = 0; j < a->n; j++) {
+        if (inside && y[j] == y[j] && (!(y[j] >= 0 && y[j] < 1e9) || y[j] != floor(y[j]))) {
+            (void)vdi_error_set(err, VDI_ERR_DATA, where,
+                                "y[%lld,%lld,%lld] is %g, expected a count (whole, 0 to 1e9; NaN "
+                                "if missing)",
+                                (long long)i, (long long)t, (long long)j, y[j]);
+            return -1;
+        }
+        if (inside && !vdi__is_finite(offset[j])) {
+            (void)vdi_error_set(err, VDI_ERR_DATA, where,
+                                "offset[%lld,%lld,%lld] is %g, expected a finite number",
+                                (long long)i, (long long)t, (long long)j, offset[j]);
+            return -1;
+        }
+        const bool there = vdi__plds_read_count(a, i, j, inside, y + j, offset + j);
+        if (inside && !there) *missing = true;
+        count += there;
+    }
+    return count;
+}
+
+VDI__FN vdi_status vdi__plds_read(vdi_plds_data *a, const vdi__series *s,
+                                  const vdi_plds_data_desc *desc, vdi_error *err) {
+    const int64_t B = a->trials, T = a->T;
+    bool missing = false;
+    vdi_status status =
+        vdi_tensor_copy(vdi_tensor_3d(a->y, VDI_F64, B, T, a->n), vdi__series_view(desc->y), err);
+    if (status == VDI_OK && desc->offset.data) {
+        status = vdi_tensor_copy(vdi_tensor_3d(a->offset, VDI_F64, B, T, a->n),
+                                 vdi__series_broadcast(s, desc->offset), err);
+    }
+    if (status < 0) return status;
+    for (int64_t r = 0; r < B * T; r++) {
+        const int64_t count = vdi__plds_read_bin(a, r / T, r % T, &missing, err);
+        if (count < 0) return VDI_ERR_DATA;
+        a->observed_bins += count > 0;
+    }
+    for (int64_t i = 0; i < B; i++)
+        a->rows += a->lengths[i];
+    if (a->observed_bins == 0) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_plds_data_create",
+                             "y holds no count: %lld trials of %lld bins, all missing",
+                             (long long)B, (long long)T);
+    }
+    if (!missing && !desc->offset.data) {
+        a->spare = a->offset;
+        a->offset = NULL;
+    }
+    return VDI_OK;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+VDI__FN void vdi__plds_take_q(vdi_plds_data *a, vdi__plds_q *q, size_t trials, bool *ok) {
+    const size_t d = (size_t)a->d, bins = vdi_mul_size(trials, (size_t)a->T);
+    q->D = vdi__take_reals(&a->arena, vdi_mul_size(bins, d * d), ok);
+    q->E = vdi__take_reals(&a->arena, vdi_mul_size(bins, d * d), ok);
+    q->S = vdi__take_reals(&a->arena, vdi_mul_size(bins, d * d), ok);
+    q->O = vdi__take_reals(&a->arena, vdi_mul_size(bins, d * d), ok);
+    q->k = vdi__take_reals(&a->arena, vdi_mul_size(bins, d), ok);
+    q->m = vdi__take_reals(&a->arena, vdi_mul_size(bins, d), ok);
+    q->site = vdi__take_reals(&a->arena, vdi_mul_size(bins, (size_t)a->K), ok);
+    q->logdet = vdi__take_reals(&a->arena, trials, ok);
+    q->elbo = vdi__take_reals(&a->arena, trials, ok);
+}
+
+VDI__FN void vdi__plds_take_readout(vdi_plds_data *a, vdi__plds_readout *r, bool *ok) {
+    r->in = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->K, (size_t)a->n), ok);
+    r->out = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->K, (size_t)a->n), ok);
+    r->b = vdi__take_reals(&a->arena, (size_t)a->n, ok);
+}
+
+VDI__FN void vdi__plds_take_newton(vdi_plds_data *a, vdi__plds_newton *k, bool *ok) {
+    const size_t d = (size_t)a->d, D = d + 1;
+    k->H = vdi__take_reals(&a->arena, D * D, ok);
+    k->w = vdi__take_reals(&a->arena, D, ok);
+    k->old = vdi__take_reals(&a->arena, D, ok);
+    k->dx = vdi__take_reals(&a->arena, D, ok);
+    k->g = vdi__take_reals(&a->arena, D, ok);
+    k->G = vdi__take_reals(&a->arena, d * VDI__PLDS_CHUNK, ok);
+    k->LG = vdi__take_reals(&a->arena, VDI__PLDS_CHUNK, ok);
+    k->rate = vdi__take_reals(&a->arena, VDI__PLDS_CHUNK, ok);
+}
+
+VDI__FN void vdi__plds_take_worker(vdi_plds_data *a, vdi__plds_worker *k, bool *ok) {
+    const size_t d = (size_t)a->d, n = (size_t)a->n, T = (size_t)a->T, G = VDI__PLDS_GROUP;
+    vdi__plds_take_q(a, &k->now, G, ok);
+    vdi__plds_take_q(a, &k->next, G, ok);
+    vdi__plds_take_readout(a, &k->readout, ok);
+    vdi__plds_take_newton(a, &k->newton, ok);
+    k->yC = vdi__take_reals(&a->arena, vdi_mul_size(G * d, T), ok);
+    k->feature = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->K, T), ok);
+    k->rate = vdi__take_reals(&a->arena, vdi_mul_size(n, T), ok);
+    k->rows = vdi__take_reals(&a->arena, vdi_mul_size(n, T), ok);
+    k->first = vdi__take_reals(&a->arena, G * d * d, ok);
+    k->first_h = vdi__take_reals(&a->arena, G * d, ok);
+    k->m = vdi__take_reals(&a->arena, d, ok);
+    k->S = vdi__take_reals(&a->arena, d * d, ok);
+    k->work = vdi__take_reals(&a->arena, 2 * d * d + d, ok);
+    k->bt_mem = vdi_arena_alloc(&a->arena, a->bt_size);
+    if (!k->bt_mem) *ok = false;
+}
+
+/* Bytes of the solver for a group of eight, and for one of fewer, which may be laid out in another
+ * way. */
+VDI__FN size_t vdi__plds_solver_size(const vdi_plds_data *a) {
+    vdi_blocktri_desc bd = VDI__ZERO;
+    size_t most = 0;
+    bd.dtype = VDI_F64;
+    bd.T = a->T;
+    bd.d = a->d;
+    bd.lengths = a->lengths;
+    for (bd.trials = 1; bd.trials <= VDI__PLDS_GROUP; bd.trials++)
+        most = VDI__MAX(most, vdi_blocktri_memsize(&bd));
+    return most;
+}
+
+VDI__FN void vdi__plds_take(vdi_plds_data *a, bool *ok) {
+    const size_t d = (size_t)a->d, n = (size_t)a->n, K = (size_t)a->K, rows = (size_t)a->rows;
+    const size_t values = vdi_mul_size(vdi_mul_size((size_t)a->trials, (size_t)a->T), n);
+    const int workers = vdi_pool_threads(a->pool);
+    a->bt_size = vdi__plds_solver_size(a);
+    a->groups = (a->trials + VDI__PLDS_GROUP - 1) / VDI__PLDS_GROUP;
+    vdi__plds_take_q(a, &a->q, (size_t)a->trials, ok);
+    vdi__plds_take_readout(a, &a->readout, ok);
+    vdi__chain_sums_take(&a->chain, a->d, 0, &a->arena, ok);
+    a->prior_work = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
+    a->mt = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
+    a->st = vdi__take_reals(&a->arena, vdi_mul_size(rows, K - d), ok);
+    if (a->offset) a->offset_t = vdi__take_reals(&a->arena, vdi_mul_size(rows, n), ok);
+    a->moment = vdi__take_reals(&a->arena, n * d, ok);
+    if (!a->spare) a->spare = vdi__take_reals(&a->arena, values, ok);
+    a->worker =
+        (vdi__plds_worker *)vdi_arena_calloc(&a->arena, (size_t)workers * sizeof *a->worker);
+    if (!a->worker) *ok = false;
+    for (int w = 0; a->worker && w < workers; w++)
+        vdi__plds_take_worker(a, &a->worker[w], ok);
+}
+
+VDI__FN void vdi__plds_transpose_offset(vdi_plds_data *a) {
+    for (int64_t i = 0, r = 0; a->offset_t && i < a->trials; i++) {
+        for (int64_t t = 0; t < a->lengths[i]; t++, r++) {
+            for (int64_t j = 0; j < a->n; j++)
+                a->offset_t[j * a->rows + r] = a->offset[(i * a->T + t) * a->n + j];
+        }
+    }
+}
+
+VDI__FN vdi_status vdi__plds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_plds_data_create",
+                         "no memory for %lld trials of %lld bins, %lld neurons, %lld latents",
+                         (long long)s->trials, (long long)s->T, (long long)s->n, (long long)d);
+}
+
+VDI__FN vdi_status vdi__plds_fill(vdi_plds_data *a, const vdi__series *s,
+                                  const vdi_plds_data_desc *desc, vdi_error *err) {
+    const size_t values = vdi__series_values(s, s->n), n = (size_t)s->n;
+    bool ok = true;
+    a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
+    a->y = vdi__take_reals(&a->arena, values, &ok);
+    a->offset = vdi__take_reals(&a->arena, values, &ok);
+    a->seen = vdi__take_reals(&a->arena, n, &ok);
+    a->total = vdi__take_reals(&a->arena, n, &ok);
+    a->log_y = vdi__take_reals(&a->arena, (size_t)s->trials, &ok);
+    if (!ok || !a->lengths) return vdi__plds_no_memory(s, a->d, err);
+    const vdi_status status = vdi__plds_read(a, s, desc, err);
+    if (status < 0) return status;
+    vdi__plds_take(a, &ok);
+    if (!ok) return vdi__plds_no_memory(s, a->d, err);
+    vdi__plds_transpose_offset(a);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_plds_data_create(const vdi_plds *plds, const vdi_plds_data_desc *desc,
+                                         vdi_plds_data **out, vdi_error *err) {
+    vdi_plds_data_desc filled = *desc;
+    vdi__series s;
+    vdi_arena arena;
+    *out = NULL;
+    vdi_fields_fill(vdi_plds_data_desc_fields(), &filled);
+    vdi_status status = vdi__plds_data_check(&plds->desc, &filled, &s, err);
+    if (status < 0) return status;
+    vdi_arena_init(&arena, &desc->allocator, 0);
+    vdi_plds_data *a = (vdi_plds_data *)vdi_arena_calloc(&arena, sizeof *a);
+    if (!a) return vdi__plds_no_memory(&s, plds->desc.d, err);
+    a->arena = arena;
+    a->pool = desc->pool;
+    a->trials = s.trials;
+    a->T = s.T;
+    a->n = s.n;
+    a->d = plds->desc.d;
+    a->K = a->d + a->d * (a->d + 1) / 2;
+    a->log_width = log(filled.width);
+    status = vdi__plds_fill(a, &s, &filled, err);
+    if (status < 0)
+        vdi_plds_data_destroy(a);
+    else
+        *out = a;
+    return status;
+}
 #endif
 
-/* ======== model/plds/posterior.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_POSTERIOR_C)
-#define VDI_MODEL_PLDS_POSTERIOR_C
+/* ======== model/plds/fit.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_FIT_C)
+#define VDI_MODEL_PLDS_FIT_C
+
+/* A group of at most eight trials of at most T bins, as the searches below see it. */
+typedef struct vdi__plds_fit {
+    const vdi__chain_prior *prior;
+    const double *first, *first_h; /* precision (d,d) and precision times mean (d) of each trial's
+                                      first block, or NULL: the prior's */
+    vdi__plds_readout readout;
+    int64_t d, n, K, T, count, left_out; /* left_out: a neuron whose counts are not read, or -1 */
+    int64_t length[VDI__PLDS_GROUP];
+    const double *y[VDI__PLDS_GROUP], *offset[VDI__PLDS_GROUP]; /* (length,n); offset may be NULL */
+    double constant[VDI__PLDS_GROUP];                           /* of the bound: what no Gaussian
+                                                                   changes */
+    vdi__plds_q now, next;
+    double *yC;             /* (count,T,d): C'y */
+    double *feature, *rate; /* (T,K), (T,n): of one trial at a time */
+    double *rows;           /* (T,n) */
+    void *bt_mem;
+    size_t bt_size;
+    vdi_blocktri bt;
+    bool converged;
+} vdi__plds_fit;
+
+/* The Gaussians of q from that of `trial` on, which has T bins. */
+VDI__FN vdi__plds_q vdi__plds_from(vdi__plds_q q, int64_t trial, int64_t T, int64_t d) {
+    const int64_t dd = d * d, K = d + d * (d + 1) / 2;
+    q.D += trial * T * dd;
+    q.S += trial * T * dd;
+    q.E += trial * (T - 1) * dd;
+    q.O += trial * (T - 1) * dd;
+    q.k += trial * T * d;
+    q.m += trial * T * d;
+    q.site += trial * T * K;
+    q.logdet += trial;
+    q.elbo += trial;
+    return q;
+}
+
+VDI__FN vdi__plds_q vdi__plds_now(const vdi__plds_fit *f, int64_t i) {
+    return vdi__plds_from(f->now, i, f->T, f->d);
+}
+VDI__FN vdi__plds_q vdi__plds_next_of(const vdi__plds_fit *f, int64_t i) {
+    return vdi__plds_from(f->next, i, f->T, f->d);
+}
 
 /* ---- what the counts say at a Gaussian ------------------------------------------------------- */
 
@@ -22617,38 +23929,37 @@ VDI__FN void vdi__plds_readout_set(const vdi_plds *p, double log_width, vdi__pld
     }
 }
 
+/* The features of one trial, (length,K): means, and covariances packed. */
+VDI__FN void vdi__plds_features(const vdi__plds_fit *f, int64_t i, const double *m,
+                                const double *S) {
+    const int64_t d = f->d;
+    double *to = f->feature;
+    for (int64_t t = 0; t < f->length[i]; t++) {
+        const double *s = S + t * d * d;
+        memcpy(to, m + t * d, (size_t)d * sizeof *to);
+        to += d;
+        for (int64_t r = 0; r < d; r++) {
+            for (int64_t k = 0; k <= r; k++)
+                *to++ = s[r * d + k];
+        }
+    }
+}
+
 /* Rates of one trial into f->rate: expected ones under N(m,S), or those at m where S is NULL. */
 VDI__FN void vdi__plds_rates(const vdi__plds_fit *f, int64_t i, const double *m, const double *S) {
-    const int64_t d = f->d;
-    const int64_t n = f->n;
-    const int64_t K = S ? f->K : d;
-    const int64_t rows = f->length[i];
-    const double *x = m;
-    if (S) {
-        for (int64_t t = 0; t < rows; t++) {
-            double *to = f->feature + t * K;
-            const double *s = S + t * d * d;
-            for (int64_t k = 0; k < d; k++)
-                *to++ = m[t * d + k];
-            for (int64_t r = 0; r < d; r++) {
-                for (int64_t k = 0; k <= r; k++)
-                    *to++ = s[r * d + k];
-            }
-        }
-        x = f->feature;
-    }
+    const size_t n = (size_t)f->n, K = (size_t)(S ? f->K : f->d), rows = (size_t)f->length[i];
+    const double *x = S ? f->feature : m;
+    if (S) vdi__plds_features(f, i, m, S);
     if (!f->offset[i]) {
-        vdi_affine(VDI_F64, (size_t)rows, (size_t)n, (size_t)K, x, (size_t)K, f->readout.in,
-                   (size_t)n, f->readout.b, VDI_ACT_EXP, 0, f->rate, (size_t)n);
+        vdi_affine(VDI_F64, rows, n, K, x, K, f->readout.in, n, f->readout.b, VDI_ACT_EXP, 0,
+                   f->rate, n);
         return;
     }
-    for (int64_t t = 0; t < rows; t++) {
-        vdi_binary(VDI_F64, VDI_ADD, (size_t)n, f->offset[i] + t * n, 1, f->readout.b, 1,
-                   f->rate + t * n);
+    for (size_t t = 0; t < rows; t++) {
+        vdi_binary(VDI_F64, VDI_ADD, n, f->offset[i] + t * n, 1, f->readout.b, 1, f->rate + t * n);
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_ACC, (size_t)rows, (size_t)n, (size_t)K, x, (size_t)K, f->readout.in,
-             (size_t)n, f->rate, (size_t)n);
-    vdi_exp(VDI_F64, (size_t)(rows * n), f->rate, f->rate);
+    vdi_gemm(VDI_F64, VDI_GEMM_ACC, rows, n, K, x, K, f->readout.in, n, f->rate, n);
+    vdi_exp(VDI_F64, rows * n, f->rate, f->rate);
 }
 
 /* ... and from them the site of a trial, into `site` (length,K); returns the sum of the rates. */
@@ -22661,14 +23972,18 @@ VDI__FN double vdi__plds_site(const vdi__plds_fit *f, int64_t i, const double *m
     return vdi_sum(VDI_F64, (size_t)(rows * n), f->rate);
 }
 
-/* Block t of the prior's precision. */
+/* Block t of the prior's precision without A'Q^{-1}A, which the last bin lacks. */
+VDI__FN const double *vdi__plds_own_block(const vdi__plds_fit *f, int64_t i, int64_t t) {
+    if (t > 0) return f->prior->Qi;
+    return f->first ? f->first + i * f->d * f->d : f->prior->Q0i;
+}
+
+/* ... and with it. */
 VDI__FN void vdi__plds_prior_block(const vdi__plds_fit *f, int64_t i, int64_t t, double *D) {
-    const int64_t dd = f->d * f->d;
-    const double *own = t > 0 ? f->prior->Qi : f->first ? f->first + i * dd : f->prior->Q0i;
-    const double *more = f->prior->AQA;
-    bool last = t + 1 == f->length[i];
-    for (int64_t k = 0; k < dd; k++)
-        D[k] = own[k] + (last ? 0 : more[k]);
+    const double *own = vdi__plds_own_block(f, i, t);
+    const bool last = t + 1 == f->length[i];
+    for (int64_t k = 0; k < f->d * f->d; k++)
+        D[k] = own[k] + (last ? 0 : f->prior->AQA[k]);
 }
 
 VDI__FN const double *vdi__plds_prior_h(const vdi__plds_fit *f, int64_t i) {
@@ -22685,7 +24000,7 @@ VDI__FN double vdi__plds_quadratic(const vdi__plds_fit *f, int64_t i, const doub
     for (int64_t k = 0; k < d; k++)
         total -= 2 * h[k] * m[k];
     for (int64_t t = 0; t < f->length[i]; t++) {
-        const double *own = t > 0 ? f->prior->Qi : f->first ? f->first + i * dd : f->prior->Q0i;
+        const double *own = vdi__plds_own_block(f, i, t);
         const double *more = f->prior->AQA;
         const double *E = f->prior->QA;
         const double *z = m + t * d, *s = S ? S + t * dd : NULL, *o = O ? O + t * dd : NULL;
@@ -22722,25 +24037,22 @@ VDI__FN void vdi__plds_open(vdi__plds_fit *f, int64_t i, double log_y) {
         f->constant[i] += vdi_dot(VDI_F64, (size_t)n, y + t * n, f->readout.b);
 }
 
+/* The bound of trial i at q, its own Gaussian (vdi__plds_from). */
 VDI__FN double vdi__plds_bound(const vdi__plds_fit *f, int64_t i, const vdi__plds_q *q,
                                double rate_sum) {
-    const int64_t d = f->d, at = i * f->T, dd = d * d;
-    double quad =
-        vdi__plds_quadratic(f, i, q->m + at * d, q->S + at * dd, q->O + i * (f->T - 1) * dd);
-    return f->constant[i] +
-           vdi_dot(VDI_F64, (size_t)(f->length[i] * d), f->yC + at * d, q->m + at * d) - rate_sum -
-           0.5 * (quad + q->logdet[i]);
+    const double quad = vdi__plds_quadratic(f, i, q->m, q->S, q->O);
+    const double *yC = f->yC + i * f->T * f->d;
+    return f->constant[i] + vdi_dot(VDI_F64, (size_t)(f->length[i] * f->d), yC, q->m) - rate_sum -
+           0.5 * (quad + q->logdet[0]);
 }
 
-/* site and bound of trial i of q */
-VDI__FN void vdi__plds_evaluate(const vdi__plds_fit *f, int64_t i, vdi__plds_q *q) {
-    const int64_t at = i * f->T;
-    double sum =
-        vdi__plds_site(f, i, q->m + at * f->d, q->S + at * f->d * f->d, q->site + at * f->K);
-    q->elbo[i] = vdi__plds_bound(f, i, q, sum);
+/* Site and bound of trial i at q, its own Gaussian. */
+VDI__FN void vdi__plds_evaluate(const vdi__plds_fit *f, int64_t i, const vdi__plds_q *q) {
+    const double sum = vdi__plds_site(f, i, q->m, q->S, q->site);
+    q->elbo[0] = vdi__plds_bound(f, i, q, sum);
 }
 
-/* ---- searches -------------------------------------------------------------------------------- */
+/* ---- a Gaussian from what the counts say ------------------------------------------------------- */
 
 VDI__FN vdi_status vdi__plds_bt_init(vdi__plds_fit *f, vdi_error *err) {
     vdi_blocktri_desc bd = VDI__ZERO;
@@ -22752,22 +24064,22 @@ VDI__FN vdi_status vdi__plds_bt_init(vdi__plds_fit *f, vdi_error *err) {
     return vdi_blocktri_init(&f->bt, &bd, f->bt_mem, f->bt_size, err);
 }
 
-/* Precision of trial i: the prior's plus the sites'. */
-VDI__FN void vdi__plds_precision(const vdi__plds_fit *f, int64_t i, const double *site, double *D,
-                                 double *E) {
+/* Precision of trial i, into to->D and to->E: the prior's plus the sites' (length,K). */
+VDI__FN void vdi__plds_precision(const vdi__plds_fit *f, int64_t i, const double *site,
+                                 const vdi__plds_q *to) {
     const int64_t d = f->d, dd = d * d;
     for (int64_t t = 0; t < f->length[i]; t++) {
-        double *to = D + t * dd;
+        double *D = to->D + t * dd;
         const double *h = site + t * f->K + d;
-        vdi__plds_prior_block(f, i, t, to);
+        vdi__plds_prior_block(f, i, t, D);
         for (int64_t r = 0; r < d; r++) {
             for (int64_t c = 0; c < r; c++, h++) {
-                to[r * d + c] += *h;
-                to[c * d + r] += *h;
+                D[r * d + c] += *h;
+                D[c * d + r] += *h;
             }
-            to[r * d + r] += *h++;
+            D[r * d + r] += *h++;
         }
-        if (t + 1 < f->length[i]) memcpy(E + t * dd, f->prior->QA, (size_t)dd * sizeof(double));
+        if (t + 1 < f->length[i]) memcpy(to->E + t * dd, f->prior->QA, (size_t)dd * sizeof(double));
     }
 }
 
@@ -22801,124 +24113,169 @@ VDI__FN vdi_status vdi__plds_moments_of(vdi__plds_fit *f, vdi__plds_q *q, vdi_er
     return VDI_OK;
 }
 
+/* Trial i of `from` into `to`, all of it. */
 VDI__FN void vdi__plds_keep(const vdi__plds_fit *f, int64_t i, const vdi__plds_q *from,
-                            vdi__plds_q *to) {
-    const size_t d = (size_t)f->d;
-    const size_t dd = d * d;
-    const size_t T = (size_t)f->T;
-    const size_t at = (size_t)i * T;
-    const size_t lag = (size_t)i * (T - 1);
+                            const vdi__plds_q *to) {
+    const vdi__plds_q a = vdi__plds_from(*from, i, f->T, f->d);
+    const vdi__plds_q b = vdi__plds_from(*to, i, f->T, f->d);
+    const size_t d = (size_t)f->d, dd = d * d, T = (size_t)f->T, K = (size_t)f->K;
     const size_t real = sizeof(double);
-    memcpy(to->D + at * dd, from->D + at * dd, T * dd * real);
-    memcpy(to->S + at * dd, from->S + at * dd, T * dd * real);
-    memcpy(to->k + at * d, from->k + at * d, T * d * real);
-    memcpy(to->m + at * d, from->m + at * d, T * d * real);
-    memcpy(to->site + at * (size_t)f->K, from->site + at * (size_t)f->K, T * (size_t)f->K * real);
-    if (T > 1) {
-        memcpy(to->E + lag * dd, from->E + lag * dd, (T - 1) * dd * real);
-        memcpy(to->O + lag * dd, from->O + lag * dd, (T - 1) * dd * real);
-    }
-    to->logdet[i] = from->logdet[i];
-    to->elbo[i] = from->elbo[i];
+    memcpy(b.D, a.D, T * dd * real);
+    memcpy(b.S, a.S, T * dd * real);
+    memcpy(b.k, a.k, T * d * real);
+    memcpy(b.m, a.m, T * d * real);
+    memcpy(b.site, a.site, T * K * real);
+    memcpy(b.E, a.E, (T - 1) * dd * real);
+    memcpy(b.O, a.O, (T - 1) * dd * real);
+    b.logdet[0] = a.logdet[0];
+    b.elbo[0] = a.elbo[0];
 }
 
+/* ---- the mode ------------------------------------------------------------------------------------
+ * Newton's method with halved steps: concave, so it arrives from anywhere. */
+
+typedef struct vdi__plds_climb {
+    double value[VDI__PLDS_GROUP], slope[VDI__PLDS_GROUP];
+    bool active[VDI__PLDS_GROUP];
+    int64_t left;
+} vdi__plds_climb;
+
+/* log p(y,z) at m, up to a constant; the sites there into `site`. */
 VDI__FN double vdi__plds_log_joint(const vdi__plds_fit *f, int64_t i, const double *m,
                                    double rate_sum) {
     return vdi_dot(VDI_F64, (size_t)(f->length[i] * f->d), f->yC + i * f->T * f->d, m) - rate_sum -
            0.5 * vdi__plds_quadratic(f, i, m, NULL, NULL);
 }
+VDI__FN double vdi__plds_value(const vdi__plds_fit *f, int64_t i, const double *m, double *site) {
+    return vdi__plds_log_joint(f, i, m, vdi__plds_site(f, i, m, NULL, site));
+}
 
-/* The mode, by Newton's method with halved steps: concave, so it arrives from anywhere. From
- * `now.m`; at the end `now` is the Gaussian at the mode. */
+VDI__FN void vdi__plds_climb_begin(const vdi__plds_fit *f, vdi__plds_climb *c) {
+    c->left = f->count;
+    for (int64_t i = 0; i < f->count; i++) {
+        const vdi__plds_q q = vdi__plds_now(f, i);
+        c->active[i] = f->length[i] > 0;
+        if (!c->active[i]) continue;
+        c->value[i] = vdi__plds_value(f, i, q.m, q.site);
+        if (c->value[i] > -HUGE_VAL) continue;
+        /* a start that overflows: begin at 0 */
+        memset(q.m, 0, (size_t)(f->T * f->d) * sizeof(double));
+        c->value[i] = vdi__plds_value(f, i, q.m, q.site);
+    }
+}
+
+/* Where Newton's step leads, J^{-1}(J m + gradient), into next.m. */
+VDI__FN vdi_status vdi__plds_newton_target(vdi__plds_fit *f, vdi_error *err) {
+    for (int64_t i = 0; i < f->count; i++) {
+        const vdi__plds_q q = vdi__plds_now(f, i);
+        if (f->length[i] == 0) continue;
+        vdi__plds_precision(f, i, q.site, &q);
+        vdi__plds_information(f, i, q.site, q.m, q.k);
+    }
+    const vdi_status status = vdi_blocktri_factor(&f->bt, f->now.D, f->now.E, err);
+    if (status < 0) return status;
+    vdi_blocktri_solve(&f->bt, 1, f->now.k, f->next.m);
+    return VDI_OK;
+}
+
+/* The target becomes a step; a trial whose slope along it is next to nothing is done. */
+VDI__FN void vdi__plds_newton_slope(vdi__plds_fit *f, double tolerance, vdi__plds_climb *c) {
+    vdi_blocktri_matvec(&f->bt, f->now.D, f->now.E, 1, f->now.m, f->next.k);
+    for (int64_t i = 0; i < f->count; i++) {
+        const vdi__plds_q q = vdi__plds_now(f, i), next = vdi__plds_next_of(f, i);
+        c->slope[i] = 0;
+        for (int64_t k = 0; c->active[i] && k < f->length[i] * f->d; k++) {
+            next.m[k] -= q.m[k];
+            c->slope[i] += next.m[k] * (q.k[k] - next.k[k]);
+        }
+        if (c->active[i] && !(c->slope[i] > tolerance)) c->active[i] = false;
+    }
+}
+
+/* The longest of the halved steps that raises the value enough; false if there is none. */
+VDI__FN bool vdi__plds_newton_step(vdi__plds_fit *f, int64_t i, vdi__plds_climb *c) {
+    const vdi__plds_q q = vdi__plds_now(f, i), next = vdi__plds_next_of(f, i);
+    const int64_t size = f->length[i] * f->d;
+    double step = 1;
+    for (int halving = 0; halving < 50; halving++, step *= 0.5) {
+        for (int64_t k = 0; k < size; k++)
+            next.k[k] = q.m[k] + step * next.m[k];
+        const double at = vdi__plds_value(f, i, next.k, next.site);
+        if (!(at >= c->value[i] + 1e-4 * step * c->slope[i] - 1e-12 * fabs(c->value[i]))) continue;
+        memcpy(q.m, next.k, (size_t)size * sizeof(double));
+        memcpy(q.site, next.site, (size_t)(f->length[i] * f->K) * sizeof(double));
+        c->value[i] = at;
+        return true;
+    }
+    return false;
+}
+
+/* From now.m; at the end `now` is the Gaussian at the mode. */
 VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double tolerance,
                                   vdi_error *err) {
-    const int64_t d = f->d, T = f->T;
-    double value[VDI__PLDS_GROUP], slope[VDI__PLDS_GROUP], step[VDI__PLDS_GROUP];
-    bool active[VDI__PLDS_GROUP];
-    int64_t left = f->count;
-    vdi_status status = VDI_OK;
-    for (int64_t i = 0; i < f->count; i++) {
-        double *m = f->now.m + i * T * d;
-        active[i] = f->length[i] > 0;
-        if (!active[i]) continue;
-        value[i] =
-            vdi__plds_log_joint(f, i, m, vdi__plds_site(f, i, m, NULL, f->now.site + i * T * f->K));
-        if (value[i] > -HUGE_VAL) continue;
-        memset(m, 0, (size_t)(T * d) * sizeof(double)); /* a start that overflows: begin at 0 */
-        value[i] =
-            vdi__plds_log_joint(f, i, m, vdi__plds_site(f, i, m, NULL, f->now.site + i * T * f->K));
-    }
+    vdi__plds_climb c;
+    vdi__plds_climb_begin(f, &c);
     for (int it = 0; it <= iterations; it++) {
-        for (int64_t i = 0; i < f->count; i++) {
-            double *m = f->now.m + i * T * d, *k = f->now.k + i * T * d;
-            if (f->length[i] == 0) continue;
-            vdi__plds_precision(f, i, f->now.site + i * T * f->K, f->now.D + i * T * d * d,
-                                f->now.E + i * (T - 1) * d * d);
-            vdi__plds_information(f, i, f->now.site + i * T * f->K, m, k);
-        }
-        status = vdi_blocktri_factor(&f->bt, f->now.D, f->now.E, err);
+        const vdi_status status = vdi__plds_newton_target(f, err);
         if (status < 0) return status;
-        /* where Newton's step leads: J^{-1}(J m + gradient) */
-        vdi_blocktri_solve(&f->bt, 1, f->now.k, f->next.m);
-        if (it == iterations || left == 0) break;
-        vdi_blocktri_matvec(&f->bt, f->now.D, f->now.E, 1, f->now.m, f->next.k);
+        if (it == iterations || c.left == 0) break;
+        vdi__plds_newton_slope(f, tolerance, &c);
+        c.left = 0;
         for (int64_t i = 0; i < f->count; i++) {
-            double *to = f->next.m + i * T * d;
-            double *m = f->now.m + i * T * d;
-            double *Jm = f->next.k + i * T * d;
-            double *k = f->now.k + i * T * d;
-            slope[i] = 0;
-            step[i] = 1;
-            for (int64_t c = 0; active[i] && c < f->length[i] * d; c++) {
-                to[c] -= m[c];
-                slope[i] += to[c] * (k[c] - Jm[c]);
-            }
-            if (active[i] && !(slope[i] > tolerance)) active[i] = false;
-        }
-        left = 0;
-        for (int64_t i = 0; i < f->count; i++) {
-            double *dx = f->next.m + i * T * d;
-            double *m = f->now.m + i * T * d;
-            double *trial = f->next.k + i * T * d;
-            double *site = f->next.site + i * T * f->K;
-            if (!active[i]) continue;
-            active[i] = false;
-            for (int halving = 0; halving < 50; halving++, step[i] *= 0.5) {
-                for (int64_t c = 0; c < f->length[i] * d; c++)
-                    trial[c] = m[c] + step[i] * dx[c];
-                double at =
-                    vdi__plds_log_joint(f, i, trial, vdi__plds_site(f, i, trial, NULL, site));
-                if (!(at >= value[i] + 1e-4 * step[i] * slope[i] - 1e-12 * fabs(value[i])))
-                    continue;
-                memcpy(m, trial, (size_t)(f->length[i] * d) * sizeof(double));
-                memcpy(f->now.site + i * T * f->K, site,
-                       (size_t)(f->length[i] * f->K) * sizeof(double));
-                value[i] = at;
-                active[i] = true;
-                break;
-            }
-            left += active[i];
+            c.active[i] = c.active[i] && vdi__plds_newton_step(f, i, &c);
+            c.left += c.active[i];
         }
     }
     /* the Gaussian there: k is J m at a mode; its own mean is used */
     vdi_blocktri_matvec(&f->bt, f->now.D, f->now.E, 1, f->now.m, f->now.k);
     vdi_blocktri_logdet(&f->bt, f->now.logdet);
     vdi_blocktri_marginals(&f->bt, f->now.S, f->now.O);
-    for (int64_t i = 0; i < f->count; i++)
-        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &f->now);
-    f->converged = left == 0;
+    for (int64_t i = 0; i < f->count; i++) {
+        const vdi__plds_q q = vdi__plds_now(f, i);
+        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &q);
+    }
+    f->converged = c.left == 0;
     return VDI_OK;
 }
 
-/* The best Gaussian, by natural-gradient steps from `now`, whose moments, site and bound under
- * these parameters are given:
+/* ---- the best Gaussian ---------------------------------------------------------------------------
+ * Natural-gradient steps from `now`, whose moments, site and bound under these parameters are given:
  *     (D, E, k) <- (1-r) (D, E, k) + r (prior + site, prior, h + C'(y - rate) + site m)
  * A trial that would fall stays, and tries a shorter r. Whole steps may swing about the top with a
  * factor near -1 (they do on sparse counts); after the first few, whole and half ones take turns,
  * which damps that and costs slow modes next to nothing. */
+
+/* The natural parameters of trial i a step of length r on, into `next`. */
+VDI__FN void vdi__plds_natural_step(const vdi__plds_fit *f, int64_t i, double r) {
+    const vdi__plds_q q = vdi__plds_now(f, i), next = vdi__plds_next_of(f, i);
+    const size_t d = (size_t)f->d, length = (size_t)f->length[i];
+    vdi__plds_precision(f, i, q.site, &next);
+    vdi__plds_information(f, i, q.site, q.m, next.k);
+    if (r >= 1) return;
+    vdi_axpby(VDI_F64, length * d * d, 1 - r, q.D, r, next.D);
+    vdi_axpby(VDI_F64, (length - 1) * d * d, 1 - r, q.E, r, next.E);
+    vdi_axpby(VDI_F64, length * d, 1 - r, q.k, r, next.k);
+}
+
+/* Trial i takes the step of length *rate if it rises by it; false if it is done. */
+VDI__FN bool vdi__plds_judge(vdi__plds_fit *f, int64_t i, int it, double tolerance, double *rate) {
+    const vdi__plds_q next = vdi__plds_next_of(f, i);
+    vdi__plds_evaluate(f, i, &next);
+    const double gain = f->next.elbo[i] - f->now.elbo[i];
+    const double close = tolerance * (1 + fabs(f->now.elbo[i]));
+    if (gain >= 0) {
+        const bool done = gain < close && *rate >= 0.5;
+        vdi__plds_keep(f, i, &f->next, &f->now);
+        *rate = VDI__MIN(it >= 3 && it % 2 ? 0.5 : 1, 2 * *rate);
+        return !done;
+    }
+    vdi__plds_keep(f, i, &f->now, &f->next);
+    *rate *= 0.4;
+    return !(gain > -close || *rate < 1e-6); /* no step up: this is the top, to rounding */
+}
+
 VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tolerance,
                                     vdi_error *err) {
-    const int64_t d = f->d, dd = d * d, T = f->T;
     double rate[VDI__PLDS_GROUP];
     bool active[VDI__PLDS_GROUP];
     int64_t left = 0;
@@ -22930,70 +24287,45 @@ VDI__FN vdi_status vdi__plds_ascend(vdi__plds_fit *f, int iterations, double tol
         vdi__plds_keep(f, i, &f->now, &f->next);
     }
     for (int it = 0; it < iterations && left > 0; it++) {
-        for (int64_t i = 0; i < f->count; i++) {
-            const int64_t at = i * T, length = f->length[i];
-            double *D = f->next.D + at * dd;
-            double *E = f->next.E + i * (T - 1) * dd;
-            double *k = f->next.k + at * d;
-            double r = rate[i];
-            if (!active[i]) continue;
-            vdi__plds_precision(f, i, f->now.site + at * f->K, D, E);
-            vdi__plds_information(f, i, f->now.site + at * f->K, f->now.m + at * d, k);
-            if (r >= 1) continue;
-            vdi_axpby(VDI_F64, (size_t)(length * dd), 1 - r, f->now.D + at * dd, r, D);
-            vdi_axpby(VDI_F64, (size_t)((length - 1) * dd), 1 - r, f->now.E + i * (T - 1) * dd, r,
-                      E);
-            vdi_axpby(VDI_F64, (size_t)(length * d), 1 - r, f->now.k + at * d, r, k);
-        }
-        vdi_status status = vdi__plds_moments_of(f, &f->next, err);
+        for (int64_t i = 0; i < f->count; i++)
+            if (active[i]) vdi__plds_natural_step(f, i, rate[i]);
+        const vdi_status status = vdi__plds_moments_of(f, &f->next, err);
         if (status < 0) return status;
+        left = 0;
         for (int64_t i = 0; i < f->count; i++) {
-            if (!active[i]) continue;
-            vdi__plds_evaluate(f, i, &f->next);
-            double gain = f->next.elbo[i] - f->now.elbo[i];
-            double close = tolerance * (1 + fabs(f->now.elbo[i]));
-            if (gain >= 0) {
-                vdi__plds_keep(f, i, &f->next, &f->now);
-                if (gain < close && rate[i] >= 0.5) {
-                    active[i] = false;
-                    left--;
-                }
-                rate[i] = VDI__MIN(it >= 3 && it % 2 ? 0.5 : 1, 2 * rate[i]);
-            } else {
-                rate[i] *= 0.4;
-                if (gain > -close || rate[i] < 1e-6) {
-                    /* no step up: this is the top, to rounding */
-                    active[i] = false;
-                    left--;
-                }
-                vdi__plds_keep(f, i, &f->now, &f->next);
-            }
+            active[i] = active[i] && vdi__plds_judge(f, i, it, tolerance, &rate[i]);
+            left += active[i];
         }
     }
     f->converged = left == 0;
     return VDI_OK;
 }
+#endif
+
+/* ======== model/plds/posterior.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_POSTERIOR_C)
+#define VDI_MODEL_PLDS_POSTERIOR_C
 
 /* ---- all trials ------------------------------------------------------------------------------ */
 
 typedef struct vdi__plds_run {
     const vdi_plds *p;
     vdi_plds_data *a;
-    vdi__lds_prior prior;
+    vdi__chain_prior prior;
     int iterations; /* of the ascent; -1: to convergence */
     double tolerance;
 } vdi__plds_run;
 
 VDI__FN vdi_status vdi__plds_prepare(const vdi_plds *p, vdi_plds_data *a, vdi__plds_run *r,
                                      vdi_error *err) {
-    vdi_lds chain = vdi__plds_chain(p);
+    const vdi__chain chain = vdi__plds_chain(p);
     memset(r, 0, sizeof *r);
     r->p = p;
     r->a = a;
     vdi__plds_readout_set(p, a->log_width, &a->readout);
     for (int w = 0; w < vdi_pool_threads(a->pool); w++)
         a->worker[w].status = VDI_OK;
-    return vdi__lds_prior_of(&chain, a->prior_work, &r->prior, err);
+    return vdi__chain_prior_of(&chain, a->prior_work, &r->prior, err);
 }
 
 /* The first error of the workers, or VDI_NOT_CONVERGED. */
@@ -23036,23 +24368,9 @@ VDI__FN void vdi__plds_group(const vdi__plds_run *r, int64_t g, int worker, vdi_
     f->bt_size = a->bt_size;
 }
 
-/* The slice of the stored posterior that belongs to group g. */
+/* The stored posterior of group g. */
 VDI__FN vdi__plds_q vdi__plds_slice(const vdi_plds_data *a, int64_t g) {
-    const int64_t i = g * VDI__PLDS_GROUP;
-    const int64_t at = i * a->T;
-    const int64_t lag = i * (a->T - 1);
-    const int64_t dd = a->d * a->d;
-    vdi__plds_q q = a->q;
-    q.D += at * dd;
-    q.S += at * dd;
-    q.E += lag * dd;
-    q.O += lag * dd;
-    q.k += at * a->d;
-    q.m += at * a->d;
-    q.site += at * a->K;
-    q.logdet += i;
-    q.elbo += i;
-    return q;
+    return vdi__plds_from(a->q, g * VDI__PLDS_GROUP, a->T, a->d);
 }
 
 /* The bound's constants of a whole trial. */
@@ -23082,29 +24400,32 @@ VDI__FN void vdi__plds_rest(const vdi__plds_run *r, vdi__plds_fit *f) {
     }
 }
 
+/* The bounds at `now` under these parameters, which may have been set in between; false if one is
+ * not finite: a start whose rates overflow is none. */
+VDI__FN bool vdi__plds_still_warm(vdi__plds_fit *f) {
+    for (int64_t i = 0; i < f->count; i++) {
+        const vdi__plds_q q = vdi__plds_now(f, i);
+        if (f->length[i] == 0) continue;
+        vdi__plds_evaluate(f, i, &q);
+        if (!vdi__is_finite(q.elbo[0])) return false;
+    }
+    return true;
+}
+
 /* The posterior of one group, from rest or from the `now` it has. */
 VDI__FN vdi_status vdi__plds_solve(const vdi__plds_run *r, vdi__plds_fit *f, bool warm,
                                    vdi_error *err) {
-    const vdi_plds_method method = r->p->desc.method;
+    const bool laplace = r->p->desc.method == VDI_PLDS_LAPLACE;
     vdi_status status = vdi__plds_bt_init(f, err);
     if (status < 0) return status;
-    /* parameters may have been set in between: a start whose rates overflow is none */
-    for (int64_t i = 0; warm && method == VDI_PLDS_VB && i < f->count; i++) {
-        if (f->length[i] == 0) continue;
-        vdi__plds_evaluate(f, i, &f->now);
-        warm = fabs(f->now.elbo[i]) < HUGE_VAL;
-    }
+    if (warm && !laplace) warm = vdi__plds_still_warm(f);
     if (!warm) vdi__plds_rest(r, f);
-    if (method == VDI_PLDS_LAPLACE) return vdi__plds_mode(f, 200, 1e-13, err);
-    if (!warm) {
-        status = vdi__plds_mode(f, 30, 1e-4, err);
-        if (status < 0) return status;
-    }
-    return vdi__plds_ascend(f,
-                            r->iterations < 0 ? 200
-                            : warm            ? r->iterations
-                                              : 4 * r->iterations,
-                            r->tolerance, err);
+    if (laplace) return vdi__plds_mode(f, 200, 1e-13, err);
+    if (!warm) status = vdi__plds_mode(f, 30, 1e-4, err);
+    if (status < 0) return status;
+    int iterations = warm ? r->iterations : 4 * r->iterations;
+    if (r->iterations < 0) iterations = 200;
+    return vdi__plds_ascend(f, iterations, r->tolerance, err);
 }
 
 VDI__FN void vdi__plds_job(int64_t g, int worker, void *user) {
@@ -23117,13 +24438,11 @@ VDI__FN void vdi__plds_job(int64_t g, int worker, void *user) {
     vdi__plds_open_all(r, g, &f);
     vdi_status status = vdi__plds_solve(r, &f, r->a->warm, &k->err);
     for (int64_t i = 0; status == VDI_OK && i < f.count; i++) {
-        if (f.length[i] == 0) {
-            f.now.elbo[i] = 0;
-        } else if (!(fabs(f.now.elbo[i]) < HUGE_VAL)) {
-            status =
-                vdi_error_set(&k->err, VDI_ERR_NUMERIC, "vdi_plds", "the bound of trial %lld is %g",
-                              (long long)(g * VDI__PLDS_GROUP + i), f.now.elbo[i]);
-        }
+        if (f.length[i] == 0) f.now.elbo[i] = 0;
+        if (vdi__is_finite(f.now.elbo[i])) continue;
+        status =
+            vdi_error_set(&k->err, VDI_ERR_NUMERIC, "vdi_plds", "the bound of trial %lld is %g",
+                          (long long)(g * VDI__PLDS_GROUP + i), f.now.elbo[i]);
     }
     if (status == VDI_OK && r->iterations < 0 && !f.converged) status = VDI_NOT_CONVERGED;
     if (status != VDI_OK) k->status = status;
@@ -23211,78 +24530,66 @@ VDI__DEF double vdi_plds_penalty(const vdi_plds *plds) {
 
 /* ---- the read-out of one neuron -------------------------------------------------------------- */
 
-typedef struct vdi__plds_newton {
-    vdi_plds *p, *next;
+typedef struct vdi__plds_newton_run {
+    const vdi_plds *p;
+    vdi_plds *next;
     vdi_plds_data *a;
-} vdi__plds_newton;
+} vdi__plds_newton_run;
 
-/* Scratch of a worker: H (D,D), of which the lower triangle counts; w, step, gradient (D); then
- * chunks. */
-typedef struct vdi__plds_newton_work {
-    double *H, *w, *dx, *g, *G, *LG, *rate;
-} vdi__plds_newton_work;
+/* v_i = (S c)_i over `rows` bins from `first`, by the columns of the packed S. */
+VDI__FN void vdi__plds_covariance_row(const vdi_plds_data *a, int64_t i, int64_t first, size_t rows,
+                                      const double *c, double *v) {
+    for (int64_t k = 0; k < a->d; k++) {
+        const int64_t at = i >= k ? i * (i + 1) / 2 + k : k * (k + 1) / 2 + i;
+        const double *S = a->st + at * a->rows + first;
+        if (k == 0)
+            vdi_binary(VDI_F64, VDI_MUL, rows, S, 1, c, 0, v);
+        else
+            vdi_muladd(VDI_F64, rows, S, 1, c + k, 0, v);
+    }
+}
 
-VDI__FN vdi__plds_newton_work vdi__plds_newton_of(const vdi_plds_data *a, double *at) {
-    const int64_t D = a->d + 1;
-    vdi__plds_newton_work k;
-    k.H = at;
-    at += D * D;
-    k.w = at;
-    at += D;
-    k.dx = at;
-    at += D;
-    k.g = at;
-    at += D;
-    k.G = at;
-    at += a->d * VDI__PLDS_CHUNK;
-    k.LG = at;
-    at += VDI__PLDS_CHUNK;
-    k.rate = at;
-    return k;
+/* Expected rates of neuron j over `rows` bins from `first`, and m + S c into G. */
+VDI__FN void vdi__plds_neuron_rates(const vdi_plds_data *a, int64_t j, int64_t first, size_t rows,
+                                    vdi__plds_newton *k) {
+    const double b = k->w[a->d] + a->log_width;
+    if (a->offset_t) {
+        const double *offset = a->offset_t + j * a->rows + first;
+        vdi_binary(VDI_F64, VDI_ADD, rows, offset, 1, &b, 0, k->rate);
+    } else {
+        vdi_fill(VDI_F64, rows, b, k->rate);
+    }
+    for (int64_t i = 0; i < a->d; i++) {
+        double *v = k->G + i * VDI__PLDS_CHUNK;
+        const double *m = a->mt + i * a->rows + first, half = 0.5 * k->w[i];
+        vdi__plds_covariance_row(a, i, first, rows, k->w, v);
+        vdi_muladd(VDI_F64, rows, m, 1, k->w + i, 0, k->rate);
+        vdi_muladd(VDI_F64, rows, v, 1, &half, 0, k->rate);
+        vdi_axpby(VDI_F64, rows, 1, m, 1, v);
+    }
+    vdi_exp(VDI_F64, rows, k->rate, k->rate);
 }
 
 /* f(w) = sum over bins of E[y eta - exp eta] - ridge/2 |c|^2 for w = (c, b), eta ~ N(c'm + b +
- * offset, c'Sc); its gradient g and -Hessian
- * H. With v = S c:  d/dc of the rate = rate (m + v),  second derivative rate ((m + v)(m + v)' +
- * S). */
-VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_width, double ridge,
-                                const double *w, vdi__plds_newton_work *k) {
+ * offset, c'Sc); its gradient g and -Hessian H. With v = S c:
+ *     d/dc of the rate = rate (m + v),   second derivative rate ((m + v)(m + v)' + S) */
+VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double ridge,
+                                vdi__plds_newton *k) {
     const int64_t d = a->d, D = d + 1, R = a->rows;
-    const double *moment = a->moment + j * d, b = w[d] + log_width;
+    const double *moment = a->moment + j * d, *w = k->w;
     double f = a->total[j] * w[d], total = 0;
     memset(k->H, 0, (size_t)(D * D) * sizeof(double));
     for (int64_t first = 0; first < R; first += VDI__PLDS_CHUNK) {
         const size_t rows = (size_t)VDI__MIN(R - first, (int64_t)VDI__PLDS_CHUNK);
-        double *rate = k->rate, half;
-        if (a->offset_t)
-            vdi_binary(VDI_F64, VDI_ADD, rows, a->offset_t + j * R + first, 1, &b, 0, rate);
-        else
-            vdi_fill(VDI_F64, rows, b, rate);
-        for (int64_t i = 0; i < d; i++) {
-            double *v = k->G + i * VDI__PLDS_CHUNK;
-            const double *m = a->mt + i * R + first;
-            for (int64_t c = 0; c < d; c++) {
-                int64_t at = i >= c ? i * (i + 1) / 2 + c : c * (c + 1) / 2 + i;
-                if (c == 0)
-                    vdi_binary(VDI_F64, VDI_MUL, rows, a->st + at * R + first, 1, w, 0, v);
-                else
-                    vdi_muladd(VDI_F64, rows, a->st + at * R + first, 1, w + c, 0, v);
-            }
-            half = 0.5 * w[i];
-            vdi_muladd(VDI_F64, rows, m, 1, w + i, 0, rate);
-            vdi_muladd(VDI_F64, rows, v, 1, &half, 0, rate);
-            vdi_axpby(VDI_F64, rows, 1, m, 1, v);
-        }
-        vdi_exp(VDI_F64, rows, rate, rate);
-        double sum = vdi_sum(VDI_F64, rows, rate);
-        total += sum;
+        vdi__plds_neuron_rates(a, j, first, rows, k);
+        total += vdi_sum(VDI_F64, rows, k->rate);
         for (int64_t i = 0, at = 0; i < d; i++) {
             /* products of two short rows: dot products beat a packed product here */
-            vdi_binary(VDI_F64, VDI_MUL, rows, k->G + i * VDI__PLDS_CHUNK, 1, rate, 1, k->LG);
+            vdi_binary(VDI_F64, VDI_MUL, rows, k->G + i * VDI__PLDS_CHUNK, 1, k->rate, 1, k->LG);
             k->H[d * D + i] += vdi_sum(VDI_F64, rows, k->LG);
             for (int64_t c = 0; c <= i; c++, at++) {
                 k->H[i * D + c] += vdi_dot(VDI_F64, rows, k->LG, k->G + c * VDI__PLDS_CHUNK) +
-                                   vdi_dot(VDI_F64, rows, a->st + at * R + first, rate);
+                                   vdi_dot(VDI_F64, rows, a->st + at * R + first, k->rate);
             }
         }
     }
@@ -23296,63 +24603,71 @@ VDI__FN double vdi__plds_neuron(const vdi_plds_data *a, int64_t j, double log_wi
     return f - total;
 }
 
+/* Newton's step into dx, and the slope along it; 0 where there is none. What is fixed does not
+ * move. */
+VDI__FN double vdi__plds_neuron_direction(int64_t d, bool fixed_c, bool fixed_b,
+                                          vdi__plds_newton *k) {
+    const int64_t D = d + 1;
+    double slope = 0;
+    for (int64_t i = 0; i < D; i++) {
+        const bool fixed = i < d ? fixed_c : fixed_b;
+        for (int64_t r = 0; fixed && r < D; r++)
+            *(r < i ? k->H + i * D + r : k->H + r * D + i) = r == i;
+        k->dx[i] = fixed ? 0 : k->g[i];
+    }
+    if (vdi_cholesky(VDI_F64, (size_t)D, k->H, (size_t)D, NULL) < 0) return 0;
+    vdi_cholesky_solve(VDI_F64, (size_t)D, 1, k->H, (size_t)D, k->dx, 1);
+    for (int64_t i = 0; i < D; i++)
+        slope += k->dx[i] * k->g[i];
+    return slope;
+}
+
+/* The longest of the halved steps from w that raises f enough; f there, or -infinity. */
+VDI__FN double vdi__plds_neuron_search(const vdi_plds_data *a, int64_t j, double ridge,
+                                       double value, double slope, vdi__plds_newton *k) {
+    const int64_t D = a->d + 1;
+    double length = 1;
+    memcpy(k->old, k->w, (size_t)D * sizeof(double));
+    for (int halving = 0; halving < 40; halving++, length *= 0.5) {
+        for (int64_t i = 0; i < D; i++)
+            k->w[i] = k->old[i] + length * k->dx[i];
+        const double now = vdi__plds_neuron(a, j, ridge, k);
+        if (now >= value + 1e-4 * length * slope) return now;
+    }
+    return -HUGE_VAL;
+}
+
 VDI__FN void vdi__plds_newton_job(int64_t j, int worker, void *user) {
-    const vdi__plds_newton *u = (const vdi__plds_newton *)user;
+    const vdi__plds_newton_run *u = (const vdi__plds_newton_run *)user;
     const vdi_plds_data *a = u->a;
     const vdi_plds_desc *desc = &u->p->desc;
     const int64_t d = a->d, D = d + 1;
     const bool fixed_c = (desc->freeze & VDI_LDS_C) != 0;
     const bool fixed_b = (desc->freeze & VDI_LDS_BIAS) != 0;
-    vdi__plds_newton_work k = vdi__plds_newton_of(a, a->worker[worker].newton);
+    vdi__plds_newton *k = &u->a->worker[worker].newton;
     if (!(a->seen[j] > 0)) return; /* a neuron that is never seen keeps its read-out */
-    memcpy(k.w, u->p->C + j * d, (size_t)d * sizeof(double));
-    k.w[d] = u->p->b[j];
-    double value = vdi__plds_neuron(a, j, a->log_width, desc->ridge, k.w, &k);
-    double square = vdi_dot(VDI_F64, (size_t)d, k.w, k.w);
+    memcpy(k->w, u->p->C + j * d, (size_t)d * sizeof(double));
+    k->w[d] = u->p->b[j];
+    double value = vdi__plds_neuron(a, j, desc->ridge, k);
+    double square = vdi_dot(VDI_F64, (size_t)d, k->w, k->w);
     const double without = value + 0.5 * desc->ridge * square; /* the bound's own part */
     for (int step = 0; step < desc->m_steps && value > -HUGE_VAL; step++) {
-        bool still = fixed_b || (a->total[j] == 0 && k.H[d * D + d] < 1e-3);
-        double slope = 0;
-        double length = 1;
-        double *c = u->next->C + j * d;
-        double *b = u->next->b + j;
-        for (int64_t i = 0; i < D; i++) {
-            bool fixed = i < d ? fixed_c : still;
-            for (int64_t r = 0; fixed && r < D; r++)
-                *(r < i ? k.H + i * D + r : k.H + r * D + i) = r == i;
-            k.dx[i] = fixed ? 0 : k.g[i];
-        }
-        if (vdi_cholesky(VDI_F64, (size_t)D, k.H, (size_t)D, NULL) < 0) break;
-        vdi_cholesky_solve(VDI_F64, (size_t)D, 1, k.H, (size_t)D, k.dx, 1);
-        for (int64_t i = 0; i < D; i++)
-            slope += k.dx[i] * k.g[i];
+        const bool still = fixed_b || (a->total[j] == 0 && k->H[d * D + d] < 1e-3);
+        const double slope = vdi__plds_neuron_direction(d, fixed_c, still, k);
         if (!(slope > 1e-12 * (1 + fabs(value)))) break;
-        double old[65], now = -HUGE_VAL;
-        memcpy(old, k.w, (size_t)D * sizeof(double));
-        for (int halving = 0; halving < 40; halving++, length *= 0.5) {
-            for (int64_t i = 0; i < D; i++)
-                k.w[i] = old[i] + length * k.dx[i];
-            now = vdi__plds_neuron(a, j, a->log_width, desc->ridge, k.w, &k);
-            if (now >= value + 1e-4 * length * slope) break;
-            now = -HUGE_VAL;
-        }
-        if (!(now > -HUGE_VAL)) break;
-        value = now;
-        square = vdi_dot(VDI_F64, (size_t)d, k.w, k.w);
+        value = vdi__plds_neuron_search(a, j, desc->ridge, value, slope, k);
+        if (!(value > -HUGE_VAL)) break;
+        square = vdi_dot(VDI_F64, (size_t)d, k->w, k->w);
         /* a rise that is the penalty's alone is not taken, unless the next step mends it */
         if (value + 0.5 * desc->ridge * square < without) continue;
-        if (!fixed_c) memcpy(c, k.w, (size_t)d * sizeof(double));
-        if (!fixed_b) *b = k.w[d];
+        if (!fixed_c) memcpy(u->next->C + j * d, k->w, (size_t)d * sizeof(double));
+        if (!fixed_b) u->next->b[j] = k->w[d];
     }
 }
 
-/* C and b of every neuron */
-VDI__FN void vdi__plds_update_readout(vdi_plds *p, vdi_plds *next, vdi_plds_data *a) {
+/* The posterior by columns, and the sums of counts times means. */
+VDI__FN void vdi__plds_transpose(vdi_plds_data *a) {
     const int64_t d = a->d, n = a->n, T = a->T;
-    vdi__plds_newton u;
-    u.p = p;
-    u.next = next;
-    u.a = a;
     memset(a->moment, 0, (size_t)(n * d) * sizeof(double));
     for (int64_t i = 0, r = 0; i < a->trials; i++) {
         const double *m = a->q.m + i * T * d, *S = a->q.S + i * T * d * d;
@@ -23367,66 +24682,71 @@ VDI__FN void vdi__plds_update_readout(vdi_plds *p, vdi_plds *next, vdi_plds_data
             }
         }
     }
-    vdi_pool_run(a->pool, n, vdi__plds_newton_job, &u);
 }
 
-VDI__FN vdi_plds vdi__plds_next(vdi_plds *p) {
-    vdi_plds next = *p;
-    memcpy(p->update, p->A, p->param_count * sizeof(double));
-    (void)vdi__plds_layout(&next, p->update);
-    return next;
+/* ---- the step ---------------------------------------------------------------------------------- */
+
+/* The stored posterior as the M-step of the latents sees it: each trial a lane of its own. */
+VDI__FN vdi__chain_moments vdi__plds_chain_moments(const vdi_plds_data *a) {
+    vdi__chain_moments q = VDI__ZERO;
+    q.trials = q.lanes = a->trials;
+    q.T = a->T;
+    q.lengths = q.lane_lengths = a->lengths;
+    q.m = a->q.m;
+    q.S = a->q.S;
+    q.O = a->q.O;
+    return q;
 }
 
 VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo,
                                      vdi_error *err) {
+    static const char where[] = "vdi_plds_em_step";
     vdi__plds_run r;
-    vdi_status status =
-        vdi__plds_posterior(plds, data, plds->desc.e_steps, &r, "vdi_plds_em_step", err);
+    vdi__plds_newton_run u;
+    vdi_status status = vdi__plds_posterior(plds, data, plds->desc.e_steps, &r, where, err);
     if (status < 0) return status;
     vdi_plds next = vdi__plds_next(plds);
-    vdi_lds now = vdi__plds_chain(plds), then = vdi__plds_chain(&next);
-    data->chain.m = data->q.m;
-    data->chain.S = data->q.S;
-    data->chain.O = data->q.O;
-    vdi__lds_stats s = vdi__lds_stats_of(&now, &data->chain);
-    vdi__lds_stats_dynamics(&data->chain, &s);
-    status = vdi__lds_update_dynamics(&now, &then, &data->chain, &s, err);
+    const vdi__chain now = vdi__plds_chain(plds), then = vdi__plds_chain(&next);
+    const vdi__chain_moments moments = vdi__plds_chain_moments(data);
+    status = vdi__chain_update(&now, &then, &moments, &data->chain, err);
     if (status < 0) return status;
-    vdi__plds_update_readout(plds, &next, data);
-    status = vdi__block_commit(plds->param_count, plds->update, plds->A, "vdi_plds_em_step", err);
+    u.p = plds;
+    u.next = &next;
+    u.a = data;
+    vdi__plds_transpose(data);
+    vdi_pool_run(data->pool, data->n, vdi__plds_newton_job, &u);
+    status = vdi__block_commit(plds->param_count, plds->update, plds->A, where, err);
     if (status == VDI_OK && elbo) *elbo = vdi_sum(VDI_F64, (size_t)data->trials, data->q.elbo);
     return status;
 }
+#endif
 
-/* ---- the start ------------------------------------------------------------------------------- */
+/* ======== model/plds/start.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_START_C)
+#define VDI_MODEL_PLDS_START_C
 
-/* X = log(smoothed + 0.1 mean) - log(1.1 mean) into `spare`, centred by column; a bin without a
- * count near it counts as the mean. */
-VDI__FN void vdi__plds_smooth_log(vdi_plds_data *a, const double *mean) {
-    enum { REACH = 9 };
-    const int64_t n = a->n, T = a->T;
-    double kernel[REACH + 1];
-    for (int k = 0; k <= REACH; k++)
-        kernel[k] = exp(-0.5 * (k / 3.0) * (k / 3.0));
-    memset(a->spare, 0, (size_t)(a->trials * T * n) * sizeof(double));
-    for (int64_t i = 0; i < a->trials; i++) {
-        const double *y = a->y + i * T * n, *o = a->offset ? a->offset + i * T * n : NULL;
-        for (int64_t t = 0; t < a->lengths[i]; t++) {
-            for (int64_t j = 0; j < n; j++) {
-                double sum = 0, weight = 0;
-                for (int64_t s = VDI__MAX(t - REACH, 0);
-                     s <= VDI__MIN(t + REACH, a->lengths[i] - 1); s++) {
-                    if (o && !(o[s * n + j] > VDI__PLDS_NEVER)) continue;
-                    double k = kernel[s > t ? s - t : t - s];
-                    sum += k * y[s * n + j];
-                    weight += k;
-                }
-                a->spare[(i * T + t) * n + j] =
-                    (weight > 0 ? sum / weight : mean[j]) + 0.1 * mean[j];
-            }
-        }
-        vdi_log(VDI_F64, (size_t)(a->lengths[i] * n), a->spare + i * T * n, a->spare + i * T * n);
+/* The reach of the smoothing, three standard deviations. */
+enum { VDI__PLDS_REACH = 9 };
+
+/* The weighted mean of neuron j's counts about bin t; -1 if none of them is there. */
+VDI__FN double vdi__plds_smoothed(const vdi_plds_data *a, int64_t trial, int64_t t, int64_t j,
+                                  const double *kernel) {
+    const int64_t first = VDI__MAX(t - VDI__PLDS_REACH, 0);
+    const int64_t last = VDI__MIN(t + VDI__PLDS_REACH, a->lengths[trial] - 1);
+    double sum = 0, weight = 0;
+    for (int64_t s = first; s <= last; s++) {
+        const int64_t at = (trial * a->T + s) * a->n + j;
+        if (a->offset && !(a->offset[at] > VDI__PLDS_NEVER)) continue;
+        const double k = kernel[s > t ? s - t : t - s];
+        sum += k * a->y[at];
+        weight += k;
     }
+    return weight > 0 ? sum / weight : -1;
+}
+
+/* Columns of `spare` less their means. */
+VDI__FN void vdi__plds_centre(vdi_plds_data *a) {
+    const int64_t n = a->n, T = a->T;
     for (int64_t j = 0; j < n; j++) {
         double sum = 0;
         for (int64_t i = 0; i < a->trials; i++) {
@@ -23440,11 +24760,62 @@ VDI__FN void vdi__plds_smooth_log(vdi_plds_data *a, const double *mean) {
     }
 }
 
+/* X = log(smoothed + 0.1 mean) into `spare`, centred by column; a bin without a count near it
+ * counts as the mean. */
+VDI__FN void vdi__plds_smooth_log(vdi_plds_data *a, const double *mean) {
+    const int64_t n = a->n, T = a->T;
+    double kernel[VDI__PLDS_REACH + 1];
+    for (int k = 0; k <= VDI__PLDS_REACH; k++)
+        kernel[k] = exp(-0.5 * (k / 3.0) * (k / 3.0));
+    memset(a->spare, 0, (size_t)(a->trials * T * n) * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        double *x = a->spare + i * T * n;
+        for (int64_t t = 0; t < a->lengths[i]; t++) {
+            for (int64_t j = 0; j < n; j++) {
+                const double smoothed = vdi__plds_smoothed(a, i, t, j, kernel);
+                x[t * n + j] = (smoothed >= 0 ? smoothed : mean[j]) + 0.1 * mean[j];
+            }
+        }
+        vdi_log(VDI_F64, (size_t)(a->lengths[i] * n), x, x);
+    }
+    vdi__plds_centre(a);
+}
+
+/* C: the axes scaled to latents of unit variance. */
+VDI__FN void vdi__plds_start_loadings(vdi_plds *next, const vdi_plds_data *a, const double *V,
+                                      const double *score) {
+    const int64_t d = a->d, n = a->n, rows = a->trials * a->T;
+    for (int64_t k = 0; k < d; k++) {
+        double square = 0;
+        for (int64_t r = 0; r < rows; r++)
+            square += score[r * d + k] * score[r * d + k];
+        for (int64_t j = 0; j < n; j++)
+            next->C[j * d + k] = V[j * d + k] * sqrt(square / (double)a->rows);
+    }
+}
+
+/* b: the log of the mean rate, less what the latents add to it: E exp(c'z) = exp(|c|^2 / 2). */
+VDI__FN double vdi__plds_start_bias(const vdi_plds *next, const vdi_plds_data *a, int64_t j,
+                                    double mean) {
+    const double *c = next->C + j * a->d;
+    double exposure = 0, b = log(mean) - a->log_width;
+    for (int64_t i = 0; a->offset && i < a->trials; i++) {
+        for (int64_t t = 0; t < a->lengths[i]; t++)
+            exposure += exp(a->offset[(i * a->T + t) * a->n + j]);
+    }
+    if (!a->offset) exposure = a->seen[j];
+    if (exposure > 0 && exposure < HUGE_VAL) b += log(a->seen[j] / exposure);
+    for (int64_t k = 0; k < a->d; k++)
+        b -= 0.5 * c[k] * c[k];
+    return b;
+}
+
 VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t seed,
                                   vdi_error *err) {
+    static const char where[] = "vdi_plds_init";
     const int64_t d = data->d, n = data->n, rows = data->trials * data->T;
     const unsigned freeze = plds->desc.freeze;
-    vdi_status status = vdi__plds_fits(plds, data, "vdi_plds_init", err);
+    const vdi_status status = vdi__plds_fits(plds, data, where, err);
     if (status < 0) return status;
     vdi_plds next = vdi__plds_next(plds);
     /* (n), (n,d), (trials,T,d) */
@@ -23454,40 +24825,18 @@ VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t 
         mean[j] = VDI__MAX(data->seen[j] > 0 ? data->total[j] / data->seen[j] : 0, 1e-3);
     vdi__plds_smooth_log(data, mean);
     vdi__principal(rows, n, d, data->spare, seed, V, score);
-    for (int64_t k = 0; k < d; k++) {
-        double square = 0;
-        for (int64_t r = 0; r < rows; r++)
-            square += score[r * d + k] * score[r * d + k];
-        for (int64_t j = 0; j < n && !(freeze & VDI_LDS_C); j++)
-            next.C[j * d + k] = V[j * d + k] * sqrt(square / (double)data->rows);
-    }
-    for (int64_t j = 0; j < n && !(freeze & VDI_LDS_BIAS); j++) {
-        double exposure = 0;
-        for (int64_t i = 0; data->offset && i < data->trials; i++) {
-            for (int64_t t = 0; t < data->lengths[i]; t++)
-                exposure += exp(data->offset[(i * data->T + t) * n + j]);
-        }
-        if (!data->offset) exposure = data->seen[j];
-        next.b[j] = log(mean[j]) - data->log_width;
-        if (exposure > 0 && exposure < HUGE_VAL) next.b[j] += log(data->seen[j] / exposure);
-        /* E exp(c'z) = exp(|c|^2 / 2) */
-        for (int64_t k = 0; k < d; k++)
-            next.b[j] -= 0.5 * next.C[j * d + k] * next.C[j * d + k];
-    }
-    for (int64_t i = 0; i < d * d; i++) {
-        double one = i / d == i % d;
-        if (!(freeze & VDI_LDS_A)) next.A[i] = 0.95 * one;
-        if (!(freeze & VDI_LDS_Q)) next.Q[i] = (1 - 0.95 * 0.95) * one;
-        if (!(freeze & VDI_LDS_Q0)) next.Q0[i] = one;
-    }
-    if (!(freeze & VDI_LDS_X0)) memset(next.x0, 0, (size_t)d * sizeof(double));
-    return vdi__block_commit(plds->param_count, plds->update, plds->A, "vdi_plds_init", err);
+    if (!(freeze & VDI_LDS_C)) vdi__plds_start_loadings(&next, data, V, score);
+    for (int64_t j = 0; j < n && !(freeze & VDI_LDS_BIAS); j++)
+        next.b[j] = vdi__plds_start_bias(&next, data, j, mean[j]);
+    const vdi__chain chain = vdi__plds_chain(&next);
+    vdi__chain_start(&chain, freeze);
+    return vdi__block_commit(plds->param_count, plds->update, plds->A, where, err);
 }
 #endif
 
-/* ======== model/plds/predict.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_PREDICT_C)
-#define VDI_MODEL_PLDS_PREDICT_C
+/* ======== model/plds/sample.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_SAMPLE_C)
+#define VDI_MODEL_PLDS_SAMPLE_C
 
 /* ---- log p(y) -------------------------------------------------------------------------------- */
 
@@ -23498,21 +24847,60 @@ typedef struct vdi__plds_sampling {
     double *ll, *ess;
 } vdi__plds_sampling;
 
-/* log p(y,z) - log q(z) with q = N(m, J^{-1}), z = m + L^{-T} eps: the sums of squares cost
- * nothing, since log q holds |eps|^2. The weights are summed about their running maximum. */
+/* Weights exp(w), summed about the largest so far. */
+typedef struct vdi__plds_weights {
+    double top, sum, square;
+} vdi__plds_weights;
+
+VDI__FN void vdi__plds_weigh(vdi__plds_weights *k, double w) {
+    if (w > k->top) {
+        const double scale = k->top > -HUGE_VAL ? exp(k->top - w) : 0;
+        k->sum = k->sum * scale + 1;
+        k->square = k->square * scale * scale + 1;
+        k->top = w;
+        return;
+    }
+    const double e = exp(w - k->top);
+    k->sum += e;
+    k->square += e * e;
+}
+
+/* Sample s of every trial of group g: log p(y,z) - log q(z) with q = N(m, J^{-1}), z = m + L^{-T}
+ * eps. The sums of squares cost nothing, since log q holds |eps|^2. */
+VDI__FN void vdi__plds_sample(const vdi__plds_sampling *u, int64_t g, int64_t s,
+                              const vdi__plds_q *q, vdi__plds_fit *f, vdi__plds_weights *weights) {
+    const vdi_plds_data *a = u->r->a;
+    const int64_t d = a->d, T = a->T;
+    double *z = f->next.m, eps2[VDI__PLDS_GROUP];
+    for (int64_t i = 0; i < f->count; i++) {
+        const int64_t size = f->length[i] * d, trial = g * VDI__PLDS_GROUP + i;
+        vdi_rng rng = vdi_rng_make(u->seed, (uint64_t)(s * a->trials + trial));
+        vdi_rng_fill_normal(&rng, VDI_F64, size, z + i * T * d);
+        eps2[i] = vdi_dot(VDI_F64, (size_t)size, z + i * T * d, z + i * T * d);
+    }
+    vdi_blocktri_sample(&f->bt, 1, z, z);
+    for (int64_t i = 0; i < f->count; i++) {
+        const size_t size = (size_t)(f->length[i] * d), rates = (size_t)(f->length[i] * a->n);
+        double *x = z + i * T * d;
+        if (f->length[i] == 0) continue;
+        vdi_axpby(VDI_F64, size, 1, q->m + i * T * d, 1, x);
+        vdi__plds_rates(f, i, x, NULL);
+        double w = vdi__plds_log_joint(f, i, x, vdi_sum(VDI_F64, rates, f->rate)) + f->constant[i];
+        /* the bound's constant holds T d / 2, which is not wanted here */
+        w += 0.5 * (eps2[i] - q->logdet[i] - (double)size);
+        vdi__plds_weigh(&weights[i], w);
+    }
+}
+
 VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
     const vdi__plds_sampling *u = (const vdi__plds_sampling *)user;
-    const vdi__plds_run *r = u->r;
-    vdi_plds_data *a = r->a;
-    vdi__plds_worker *k = &a->worker[worker];
-    const int64_t d = a->d, T = a->T;
-    double top[VDI__PLDS_GROUP], sum[VDI__PLDS_GROUP], square[VDI__PLDS_GROUP],
-        eps2[VDI__PLDS_GROUP];
+    vdi__plds_worker *k = &u->r->a->worker[worker];
+    vdi__plds_weights weights[VDI__PLDS_GROUP];
     vdi__plds_fit f;
     if (k->status < 0) return;
-    vdi__plds_group(r, g, worker, &f);
-    vdi__plds_q q = vdi__plds_slice(a, g);
-    vdi__plds_open_all(r, g, &f);
+    vdi__plds_group(u->r, g, worker, &f);
+    const vdi__plds_q q = vdi__plds_slice(u->r->a, g);
+    vdi__plds_open_all(u->r, g, &f);
     vdi_status status = vdi__plds_bt_init(&f, &k->err);
     if (status == VDI_OK) status = vdi_blocktri_factor(&f.bt, q.D, q.E, &k->err);
     if (status < 0) {
@@ -23520,44 +24908,17 @@ VDI__FN void vdi__plds_sample_group(int64_t g, int worker, void *user) {
         return;
     }
     for (int64_t i = 0; i < f.count; i++) {
-        top[i] = -HUGE_VAL;
-        sum[i] = square[i] = 0;
+        weights[i].top = -HUGE_VAL;
+        weights[i].sum = weights[i].square = 0;
     }
-    for (int64_t s = 0; s < u->samples; s++) {
-        double *z = f.next.m;
-        for (int64_t i = 0; i < f.count; i++) {
-            vdi_rng rng =
-                vdi_rng_make(u->seed, (uint64_t)(s * a->trials + g * VDI__PLDS_GROUP + i));
-            vdi_rng_fill_normal(&rng, VDI_F64, f.length[i] * d, z + i * T * d);
-            eps2[i] = vdi_dot(VDI_F64, (size_t)(f.length[i] * d), z + i * T * d, z + i * T * d);
-        }
-        vdi_blocktri_sample(&f.bt, 1, z, z);
-        for (int64_t i = 0; i < f.count; i++) {
-            double *x = z + i * T * d;
-            if (f.length[i] == 0) continue;
-            vdi_axpby(VDI_F64, (size_t)(f.length[i] * d), 1, q.m + i * T * d, 1, x);
-            vdi__plds_rates(&f, i, x, NULL);
-            double w = vdi__plds_log_joint(&f, i, x,
-                                           vdi_sum(VDI_F64, (size_t)(f.length[i] * a->n), f.rate)) +
-                       f.constant[i];
-            /* the bound's constant holds T d / 2, which is not wanted here */
-            w += 0.5 * (eps2[i] - q.logdet[i] - (double)(f.length[i] * d));
-            if (w > top[i]) {
-                double scale = top[i] > -HUGE_VAL ? exp(top[i] - w) : 0;
-                sum[i] = sum[i] * scale + 1;
-                square[i] = square[i] * scale * scale + 1;
-                top[i] = w;
-            } else {
-                double e = exp(w - top[i]);
-                sum[i] += e;
-                square[i] += e * e;
-            }
-        }
-    }
+    for (int64_t s = 0; s < u->samples; s++)
+        vdi__plds_sample(u, g, s, &q, &f, weights);
     for (int64_t i = 0; i < f.count; i++) {
-        int64_t at = g * VDI__PLDS_GROUP + i;
-        if (u->ll) u->ll[at] = f.length[i] > 0 ? top[i] + log(sum[i] / (double)u->samples) : 0;
-        if (u->ess) u->ess[at] = f.length[i] > 0 ? sum[i] * sum[i] / square[i] : (double)u->samples;
+        const vdi__plds_weights *w = &weights[i];
+        const int64_t at = g * VDI__PLDS_GROUP + i;
+        const double samples = (double)u->samples;
+        u->ll[at] = f.length[i] > 0 ? w->top + log(w->sum / samples) : 0;
+        if (u->ess) u->ess[at] = f.length[i] > 0 ? w->sum * w->sum / w->square : samples;
     }
 }
 
@@ -23589,17 +24950,83 @@ VDI__DEF vdi_status vdi_plds_log_likelihood(const vdi_plds *plds, vdi_plds_data 
     return fit;
 }
 
-/* ---- predictions ----------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+VDI__DEF size_t vdi_plds_simulate_work(const vdi_plds *plds) {
+    return VDI__CHAIN_PATH_WORK((size_t)plds->desc.d);
+}
+
+/* Expected counts of a bin with latents z: half a billion at most, no count is beyond. */
+VDI__FN double vdi__plds_expected(const vdi_plds *p, int64_t j, double log_width, double offset,
+                                  const double *z) {
+    double eta = p->b[j] + log_width + offset;
+    for (int64_t k = 0; k < p->desc.d; k++)
+        eta += p->C[j * p->desc.d + k] * z[k];
+    return exp(VDI__MIN(eta, 20));
+}
+
+/* The latents of trial i, from its stream. */
+VDI__FN void vdi__plds_draw_latents(const vdi__chain *chain, vdi__chain_path *path, uint64_t seed,
+                                    int64_t i, int64_t T, double *z) {
+    vdi_rng rng = vdi_rng_make(seed, (uint64_t)i);
+    double unused;
+    for (int64_t t = 0; t < T; t++) {
+        vdi__chain_draw(chain, path, t, NULL, &rng);
+        memcpy(z + t * chain->d, path->state, (size_t)chain->d * sizeof *z);
+        /* the stream is that of an lds with one channel, and stays so: a seed keeps its data */
+        vdi_rng_fill_normal(&rng, VDI_F64, 1, &unused);
+    }
+}
+
+VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials,
+                                      int64_t T, double width, const double *offset, double *work,
+                                      double *z, double *rate, double *y, vdi_error *err) {
+    const int64_t d = plds->desc.d, n = plds->desc.n;
+    const double log_width = width > 0 ? log(width) : 0;
+    const vdi__chain chain = vdi__plds_chain(plds);
+    vdi__chain_path path;
+    const vdi_status status = vdi__chain_path_of(&chain, work, &path, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < trials; i++) {
+        vdi_rng rng = vdi_rng_make(seed, ((uint64_t)1 << 32) + (uint64_t)i);
+        vdi__plds_draw_latents(&chain, &path, seed, i, T, z + i * T * d);
+        for (int64_t at = i * T * n; at < (i + 1) * T * n; at++) {
+            const double expected = vdi__plds_expected(plds, at % n, log_width,
+                                                       offset ? offset[at] : 0, z + at / n * d);
+            if (rate) rate[at] = expected;
+            if (y) y[at] = (double)vdi_rng_poisson(&rng, expected);
+        }
+    }
+    return VDI_OK;
+}
+#endif
+
+/* ======== model/plds/predict.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_MODEL_PLDS_PREDICT_C)
+#define VDI_MODEL_PLDS_PREDICT_C
+
+static const vdi_field vdi__plds_prediction_rows[] = {
+    VDI_FIELD_INT32(vdi_plds_prediction, nodes, 24, 1, VDI_GAUSS_HERMITE_MAX,
+                    "nodes of the quadrature"),
+    VDI_FIELD_INT(vdi_plds_prediction, window, 16, 1, 1e12,
+                  "one step ahead: so many of the last bins are fitted together"),
+};
+
+VDI__DEF const vdi_fields *vdi_plds_prediction_fields(void) {
+    static const vdi_fields fields = {"vdi_plds_prediction", vdi__plds_prediction_rows,
+                                      VDI__COUNT(vdi__plds_prediction_rows)};
+    return &fields;
+}
+
+/* ---- on their way out ------------------------------------------------------------------------ */
 
 typedef struct vdi__plds_forecast {
     vdi__plds_run r;
-    const vdi_plds_prediction *out;
-    int64_t window;
+    vdi_plds_prediction out; /* defaults filled in */
     double x[VDI_GAUSS_HERMITE_MAX], w[VDI_GAUSS_HERMITE_MAX];
-    int nodes;
 } vdi__plds_forecast;
 
-/* Predictions on their way out, so many at a time, so that the quadrature runs in lanes. */
+/* So many predictions at a time, so that the quadrature runs in lanes. */
 enum { VDI__PLDS_BATCH = 32 };
 typedef struct vdi__plds_batch {
     const vdi__plds_forecast *u;
@@ -23609,9 +25036,9 @@ typedef struct vdi__plds_batch {
 } vdi__plds_batch;
 
 VDI__FN void vdi__plds_flush(vdi__plds_batch *k) {
-    const vdi_plds_prediction *out = k->u->out;
+    const vdi_plds_prediction *out = &k->u->out;
     if (out->log_p) {
-        vdi_poisson_lognormal((size_t)k->count, k->y, k->mean, k->variance, k->u->nodes, k->u->x,
+        vdi_poisson_lognormal((size_t)k->count, k->y, k->mean, k->variance, out->nodes, k->u->x,
                               k->u->w, k->log_p);
     }
     for (int64_t i = 0; i < k->count; i++) {
@@ -23640,11 +25067,13 @@ VDI__FN void vdi__plds_write(vdi__plds_batch *k, int64_t trial, int64_t t, int64
         variance += c[i] * v;
     }
     k->at[k->count] = at;
-    k->y[k->count] = missing ? HUGE_VAL - HUGE_VAL : a->y[at];
+    k->y[k->count] = missing ? NAN : a->y[at];
     k->mean[k->count] = mean;
     k->variance[k->count] = VDI__MAX(variance, 0);
     if (++k->count == VDI__PLDS_BATCH) vdi__plds_flush(k);
 }
+
+/* ---- leaving a neuron out -------------------------------------------------------------------- */
 
 VDI__FN bool vdi__plds_group_empty(const vdi__plds_fit *f) {
     for (int64_t i = 0; i < f->count; i++)
@@ -23652,23 +25081,30 @@ VDI__FN bool vdi__plds_group_empty(const vdi__plds_fit *f) {
     return true;
 }
 
-/* Neuron index % n of group index / n: the read-out without it, in the worker's own copy. A row of
- * zeros in C and a rate of exp(-1e300) = 0 take it out. */
+/* The read-out without neuron j, in the worker's own copy. A row of zeros in C and a rate of
+ * exp(-1e300) = 0 take it out. */
+VDI__FN void vdi__plds_without(const vdi_plds_data *a, int64_t j, vdi__plds_readout *to) {
+    const size_t n = (size_t)a->n, K = (size_t)a->K;
+    memcpy(to->in, a->readout.in, n * K * sizeof(double));
+    memcpy(to->out, a->readout.out, n * K * sizeof(double));
+    memcpy(to->b, a->readout.b, n * sizeof(double));
+    for (int64_t i = 0; i < a->K; i++)
+        to->in[i * a->n + j] = to->out[j * a->K + i] = 0;
+    to->b[j] = VDI__PLDS_NEVER;
+}
+
+/* Neuron index % n of group index / n. */
 VDI__FN void vdi__plds_leave_out(int64_t index, int worker, void *user) {
     const vdi__plds_forecast *u = (const vdi__plds_forecast *)user;
     vdi_plds_data *a = u->r.a;
     vdi__plds_worker *k = &a->worker[worker];
-    const int64_t n = a->n, g = index / n, j = index % n;
+    const int64_t g = index / a->n, j = index % a->n;
+    vdi__plds_batch batch;
     vdi__plds_fit f;
     if (k->status < 0) return;
     vdi__plds_group(&u->r, g, worker, &f);
     if (vdi__plds_group_empty(&f)) return;
-    memcpy(k->readout.in, a->readout.in, (size_t)(n * a->K) * sizeof(double));
-    memcpy(k->readout.out, a->readout.out, (size_t)(n * a->K) * sizeof(double));
-    memcpy(k->readout.b, a->readout.b, (size_t)n * sizeof(double));
-    for (int64_t i = 0; i < a->K; i++)
-        k->readout.in[i * n + j] = k->readout.out[j * a->K + i] = 0;
-    k->readout.b[j] = VDI__PLDS_NEVER;
+    vdi__plds_without(a, j, &k->readout);
     f.readout = k->readout;
     f.left_out = j;
     for (int64_t i = 0; i < f.count; i++)
@@ -23676,16 +25112,64 @@ VDI__FN void vdi__plds_leave_out(int64_t index, int worker, void *user) {
     vdi_status status = vdi__plds_solve(&u->r, &f, false, &k->err);
     if (status == VDI_OK && !f.converged) k->status = VDI_NOT_CONVERGED;
     if (status < 0) k->status = status;
-    vdi__plds_batch batch;
     batch.u = u;
     batch.count = 0;
     for (int64_t i = 0; status >= 0 && i < f.count; i++) {
+        const vdi__plds_q q = vdi__plds_now(&f, i);
         for (int64_t t = 0; t < f.length[i]; t++) {
-            vdi__plds_write(&batch, g * VDI__PLDS_GROUP + i, t, j, f.now.m + (i * a->T + t) * a->d,
-                            f.now.S + (i * a->T + t) * a->d * a->d);
+            vdi__plds_write(&batch, g * VDI__PLDS_GROUP + i, t, j, q.m + t * a->d,
+                            q.S + t * a->d * a->d);
         }
     }
     vdi__plds_flush(&batch);
+}
+
+/* ---- one step ahead --------------------------------------------------------------------------
+ * Bin after bin: predict, take the bin in, fit the last `window` bins to their best Gaussian. */
+
+/* A group of trials and the bins from `start` on that are fitted together. */
+typedef struct vdi__plds_window {
+    vdi__plds_fit f;
+    vdi__chain chain;
+    int64_t first, longest; /* the group's first trial, its longest length */
+    int64_t start, size;    /* first bin; most bins */
+} vdi__plds_window;
+
+VDI__FN void vdi__plds_window_begin(const vdi__plds_forecast *u, int64_t g, int worker,
+                                    vdi__plds_window *w) {
+    const vdi_plds_data *a = u->r.a;
+    vdi__plds_worker *k = &u->r.a->worker[worker];
+    const size_t d = (size_t)a->d, dd = d * d;
+    memset(w, 0, sizeof *w);
+    vdi__plds_group(&u->r, g, worker, &w->f);
+    w->chain = vdi__plds_chain(u->r.p);
+    w->first = g * VDI__PLDS_GROUP;
+    w->size = VDI__MIN(u->out.window, a->T);
+    for (int64_t i = 0; i < w->f.count; i++) {
+        w->longest = VDI__MAX(w->longest, w->f.length[i]);
+        memcpy(k->first + (size_t)i * dd, u->r.prior.Q0i, dd * sizeof(double));
+        memcpy(k->first_h + (size_t)i * d, u->r.prior.hx, d * sizeof(double));
+    }
+    w->f.first = k->first;
+    w->f.first_h = k->first_h;
+}
+
+/* Every neuron of bin t from the blocks in the window, all before t. */
+VDI__FN void vdi__plds_window_predict(const vdi__plds_forecast *u, const vdi__plds_window *w,
+                                      int64_t t, vdi__plds_worker *k, vdi__plds_batch *batch) {
+    const vdi_plds_data *a = u->r.a;
+    const int64_t d = a->d, dd = d * d;
+    for (int64_t i = 0; i < w->f.count; i++) {
+        if (t >= a->lengths[w->first + i]) continue;
+        const vdi__plds_q q = vdi__plds_now(&w->f, i);
+        const int64_t last = t - w->start - 1;
+        memcpy(k->m, t > 0 ? q.m + last * d : w->chain.x0, (size_t)d * sizeof(double));
+        memcpy(k->S, t > 0 ? q.S + last * dd : w->chain.Q0, (size_t)dd * sizeof(double));
+        if (t > 0) vdi__chain_predict(&w->chain, NULL, k->m, k->S, k->work);
+        for (int64_t j = 0; j < a->n; j++)
+            vdi__plds_write(batch, w->first + i, t, j, k->m, k->S);
+    }
+    vdi__plds_flush(batch);
 }
 
 /* The first block of a full window goes: what it and everything before it say of the next block, as
@@ -23715,156 +25199,97 @@ VDI__FN vdi_status vdi__plds_absorb(const vdi__plds_fit *f, const double *D, con
     return VDI_OK;
 }
 
-/* Predict bin t of each trial of a group from the `have` bins in its window. The trials are those
- * from `first` on. */
-VDI__FN void vdi__plds_predict_bin(const vdi__plds_forecast *u, const vdi__plds_fit *f,
-                                   int64_t first, int64_t t, int64_t have, double *small,
-                                   vdi__plds_batch *batch) {
-    const vdi_plds_data *a = u->r.a;
-    const vdi_plds *p = u->r.p;
-    const size_t d = (size_t)a->d;
-    const size_t dd = d * d;
-    double *m = small;
-    double *S = m + d;
-    double *AS = S + dd;
-    for (int64_t i = 0; i < f->count; i++) {
-        if (t >= a->lengths[first + i]) continue;
-        memcpy(m, p->x0, d * sizeof *m);
-        memcpy(S, p->Q0, dd * sizeof *S);
-        if (t > 0) { /* one step of the prior from the last block */
-            const double *z = f->now.m + (i * f->T + have - 1) * a->d;
-            const double *P = f->now.S + (i * f->T + have - 1) * a->d * a->d;
-            vdi_gemv(VDI_F64, 0, d, d, p->A, d, z, m);
-            vdi_gemm(VDI_F64, 0, d, d, d, p->A, d, P, d, AS, d);
-            memcpy(S, p->Q, dd * sizeof *S);
-            vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, AS, d, p->A, d, S, d);
-        }
-        for (int64_t j = 0; j < a->n; j++)
-            vdi__plds_write(batch, first + i, t, j, m, S);
-    }
-    vdi__plds_flush(batch);
-}
-
-/* The first of `have` blocks leaves the window: what it knows of its successor is kept in k->first
- * and k->first_h. */
-VDI__FN vdi_status vdi__plds_leave(const vdi_plds_data *a, vdi__plds_fit *f, int64_t first,
-                                   int64_t t, int64_t have, vdi__plds_worker *k) {
+/* The first block of every trial that is still under way at bin t is absorbed. */
+VDI__FN vdi_status vdi__plds_window_drop(const vdi_plds_data *a, vdi__plds_window *w, int64_t t,
+                                         vdi__plds_worker *k) {
+    vdi__plds_fit *f = &w->f;
     const int64_t d = a->d;
-    const int64_t dd = d * d;
-    double *work = k->small + d + 2 * dd;
-    double *D = f->next.D;
-    double *E = f->next.E;
-    double *h = f->next.k;
     for (int64_t i = 0; i < f->count; i++) {
-        if (t >= a->lengths[first + i]) continue;
-        const double *site = f->now.site + i * f->T * a->K;
-        f->length[i] = VDI__MAX(have, 2); /* the block has a successor now */
-        vdi__plds_precision(f, i, site, D, E);
-        vdi__plds_information(f, i, site, f->now.m + i * f->T * d, h);
-        vdi_status status =
-            vdi__plds_absorb(f, D, h, k->first + i * dd, k->first_h + i * d, work, &k->err);
+        if (t >= a->lengths[w->first + i]) continue;
+        const vdi__plds_q q = vdi__plds_now(f, i);
+        /* it has a successor now */
+        f->length[i] = VDI__MAX(w->size, 2);
+        vdi__plds_precision(f, i, q.site, &f->next);
+        vdi__plds_information(f, i, q.site, q.m, f->next.k);
+        const vdi_status status = vdi__plds_absorb(f, f->next.D, f->next.k, k->first + i * d * d,
+                                                   k->first_h + i * d, k->work, &k->err);
         if (status < 0) return status;
     }
     return VDI_OK;
 }
 
-/* The sites of the `keep` bins after the first `drop` stay; the new one has none. The window is
- * then keep + 1 bins. */
-VDI__FN void vdi__plds_shift(vdi__plds_fit *f, int64_t drop, int64_t keep) {
-    const int64_t d = f->d;
-    const int64_t K = f->K;
-    const int64_t T = keep + 1;
-    double *site = f->next.site;
+/* The blocks after the first `drop` move to the front, and one more follows, without a site. The
+ * window holds keep + 1 blocks then. */
+VDI__FN void vdi__plds_window_shift(vdi__plds_fit *f, int64_t drop, int64_t keep) {
+    const int64_t d = f->d, K = f->K, T = keep + 1;
     for (int64_t i = 0; i < f->count; i++) {
-        /* in place, from the front: T' <= T + 1 blocks per trial need no second array */
-        memcpy(site + i * T * K, f->now.site + (i * f->T + drop) * K,
-               (size_t)(keep * K) * sizeof(double));
-        memset(site + (i * T + keep) * K, 0, (size_t)K * sizeof(double));
-        memcpy(f->next.m + i * T * d, f->now.m + (i * f->T + drop) * d,
-               (size_t)(keep * d) * sizeof(double));
+        const vdi__plds_q q = vdi__plds_now(f, i), to = vdi__plds_from(f->next, i, T, d);
+        memcpy(to.site, q.site + drop * K, (size_t)(keep * K) * sizeof(double));
+        memset(to.site + keep * K, 0, (size_t)K * sizeof(double));
+        memcpy(to.m, q.m + drop * d, (size_t)(keep * d) * sizeof(double));
     }
-    memcpy(f->now.site, site, (size_t)(f->count * T * K) * sizeof(double));
+    memcpy(f->now.site, f->next.site, (size_t)(f->count * T * K) * sizeof(double));
     memcpy(f->now.m, f->next.m, (size_t)(f->count * T * d) * sizeof(double));
     f->T = T;
 }
 
-/* Bin t comes in, as the last of the window, which begins at bin `start`. */
-VDI__FN void vdi__plds_enter(const vdi_plds_data *a, vdi__plds_fit *f, int64_t first, int64_t t,
-                             int64_t start) {
-    const int64_t d = a->d;
-    const int64_t K = a->K;
-    const int64_t T = f->T;
+/* Bin t comes in as the last block of trial i: what is known before it, the old sites with their own
+ * information, which k of a Gaussian at `now.m` gives if the new bin's is 0. */
+VDI__FN void vdi__plds_window_open(const vdi_plds_data *a, vdi__plds_window *w, int64_t i,
+                                   int64_t t) {
+    vdi__plds_fit *f = &w->f;
+    const int64_t trial = w->first + i, at = (trial * a->T + w->start) * a->n, d = a->d;
+    const int64_t last = f->T - 1;
+    const bool inside = t < a->lengths[trial];
+    f->length[i] = inside ? f->T : 0;
+    f->y[i] = a->y + at;
+    f->offset[i] = a->offset ? a->offset + at : NULL;
+    if (!inside) return;
+    const vdi__plds_q q = vdi__plds_now(f, i);
+    vdi__plds_open(f, i, 0);
+    vdi__plds_precision(f, i, q.site, &q);
+    memset(q.m + last * d, 0, (size_t)d * sizeof(double));
+    vdi__plds_information(f, i, q.site, q.m, q.k);
+    for (int64_t c = 0; c < d; c++)
+        q.k[last * d + c] -= f->yC[(i * f->T + last) * d + c];
+}
+
+/* The window's best Gaussian, from what is known before the new bin. */
+VDI__FN vdi_status vdi__plds_window_fit(vdi__plds_fit *f, vdi_error *err) {
+    vdi_status status = vdi__plds_bt_init(f, err);
+    if (status == VDI_OK) status = vdi__plds_moments_of(f, &f->now, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < f->count; i++) {
-        const bool inside = t < a->lengths[first + i];
-        const int64_t at = ((first + i) * a->T + start) * a->n;
-        f->length[i] = inside ? T : 0;
-        f->y[i] = a->y + at;
-        f->offset[i] = a->offset ? a->offset + at : NULL;
-        if (!inside) continue;
-        vdi__plds_open(f, i, 0);
-        /* what is known before bin t: the old sites with their own information, which k of a
-         * Gaussian at `now.m` gives if the new bin's is 0 */
-        vdi__plds_precision(f, i, f->now.site + i * T * K, f->now.D + i * T * d * d,
-                            f->now.E + i * (T - 1) * d * d);
-        memset(f->now.m + (i * T + T - 1) * d, 0, (size_t)d * sizeof(double));
-        vdi__plds_information(f, i, f->now.site + i * T * K, f->now.m + i * T * d,
-                              f->now.k + i * T * d);
-        double *last = f->now.k + (i * T + T - 1) * d;
-        for (int64_t c = 0; c < d; c++)
-            last[c] -= f->yC[(i * T + T - 1) * d + c];
+        const vdi__plds_q q = vdi__plds_now(f, i);
+        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &q);
     }
+    return vdi__plds_ascend(f, 100, 1e-9, err);
 }
 
-/* Fit the window to its best Gaussian. */
-VDI__FN vdi_status vdi__plds_fit_window(vdi__plds_fit *f, vdi__plds_worker *k) {
-    vdi_status status = vdi__plds_bt_init(f, &k->err);
-    if (status == VDI_OK) status = vdi__plds_moments_of(f, &f->now, &k->err);
-    if (status < 0) return status;
-    for (int64_t i = 0; i < f->count; i++)
-        if (f->length[i] > 0) vdi__plds_evaluate(f, i, &f->now);
-    status = vdi__plds_ascend(f, 100, 1e-9, &k->err);
-    if (status < 0) return status;
-    if (!f->converged) k->status = VDI_NOT_CONVERGED;
-    return VDI_OK;
-}
-
-/* Group g, bin after bin: predict, take the bin in, fit the last `window` bins to their best
- * Gaussian. */
 VDI__FN vdi_status vdi__plds_walk(const vdi__plds_forecast *u, int64_t g, int worker,
                                   vdi__plds_worker *k) {
-    vdi_plds_data *a = u->r.a;
-    const int64_t d = a->d;
-    const int64_t dd = d * d;
-    const int64_t first = g * VDI__PLDS_GROUP;
-    const int64_t W = VDI__MIN(u->window, a->T);
-    const vdi__lds_prior *prior = &u->r.prior;
-    int64_t longest = 0;
-    vdi__plds_fit f;
-    vdi_status status = VDI_OK;
+    const vdi_plds_data *a = u->r.a;
+    vdi__plds_window w;
     vdi__plds_batch batch;
+    vdi_status status = VDI_OK;
     batch.u = u;
     batch.count = 0;
-    vdi__plds_group(&u->r, g, worker, &f);
-    for (int64_t i = 0; i < f.count; i++) {
-        longest = VDI__MAX(longest, f.length[i]);
-        memcpy(k->first + i * dd, prior->Q0i, (size_t)dd * sizeof(double));
-        memcpy(k->first_h + i * d, prior->hx, (size_t)d * sizeof(double));
-    }
-    f.first = k->first;
-    f.first_h = k->first_h;
-    for (int64_t t = 0, start = 0; t < longest; t++) {
-        const int64_t have = t - start; /* blocks in the window, before bin t comes in */
-        const int64_t drop = have == W; /* how many of them leave it */
-        vdi__plds_predict_bin(u, &f, first, t, have, k->small, &batch);
-        if (t + 1 == longest) break;
-        if (drop) status = vdi__plds_leave(a, &f, first, t, have, k);
+    vdi__plds_window_begin(u, g, worker, &w);
+    for (int64_t t = 0; t < w.longest; t++) {
+        const int64_t have = t - w.start; /* blocks in the window, before bin t comes in */
+        const int64_t drop = have == w.size;
+        vdi__plds_window_predict(u, &w, t, k, &batch);
+        if (t + 1 == w.longest) break;
+        if (drop) status = vdi__plds_window_drop(a, &w, t, k);
         if (status < 0) return status;
-        vdi__plds_shift(&f, drop, have - drop);
-        start += drop;
-        vdi__plds_enter(a, &f, first, t, start);
-        if (vdi__plds_group_empty(&f)) break;
-        status = vdi__plds_fit_window(&f, k);
+        vdi__plds_window_shift(&w.f, drop, have - drop);
+        w.start += drop;
+        for (int64_t i = 0; i < w.f.count; i++)
+            vdi__plds_window_open(a, &w, i, t);
+        if (vdi__plds_group_empty(&w.f)) break;
+        status = vdi__plds_window_fit(&w.f, &k->err);
         if (status < 0) return status;
+        if (!w.f.converged) k->status = VDI_NOT_CONVERGED;
     }
     return VDI_OK;
 }
@@ -23877,74 +25302,36 @@ VDI__FN void vdi__plds_one_step(int64_t g, int worker, void *user) {
     if (status < 0) k->status = status;
 }
 
+/* ---- API ------------------------------------------------------------------------------------- */
+
 VDI__DEF vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds_data *data, vdi_plds_task task,
                                      const vdi_plds_prediction *out, vdi_error *err) {
-    const char *where = "vdi_plds_predict";
-    vdi__plds_forecast u;
+    static const char where[] = "vdi_plds_predict";
+    const size_t values = (size_t)(data->trials * data->T * data->n);
     double *const place[4] = {out->mean, out->variance, out->rate, out->log_p};
+    vdi__plds_forecast u;
     vdi_status status = vdi__plds_fits(plds, data, where, err);
-    if (status == VDI_OK && task != VDI_PLDS_LEAVE_ONE_OUT && task != VDI_PLDS_ONE_STEP) {
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where,
-                               "task is %d, expected VDI_PLDS_LEAVE_ONE_OUT or VDI_PLDS_ONE_STEP",
-                               (int)task);
+    if (status < 0) return status;
+    if (task != VDI_PLDS_LEAVE_ONE_OUT && task != VDI_PLDS_ONE_STEP) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "task is %d, expected VDI_PLDS_LEAVE_ONE_OUT or VDI_PLDS_ONE_STEP",
+                             (int)task);
     }
-    if (status == VDI_OK && out->window < 0) {
-        status = vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more",
-                               (long long)out->window);
-    }
-    u.nodes = out->nodes ? out->nodes : 24;
-    if (status == VDI_OK) status = vdi_gauss_hermite(u.nodes, u.x, u.w, err);
+    u.out = *out;
+    vdi_fields_fill(vdi_plds_prediction_fields(), &u.out);
+    status = vdi_fields_check(vdi_plds_prediction_fields(), &u.out, err);
+    if (status == VDI_OK) status = vdi_gauss_hermite(u.out.nodes, u.x, u.w, err);
     if (status == VDI_OK) status = vdi__plds_prepare(plds, data, &u.r, err);
     if (status < 0) return status;
-    u.out = out;
-    u.window = out->window ? out->window : 16;
     u.r.iterations = -1;
     u.r.tolerance = 1e-9;
-    for (int i = 0; i < 4; i++) {
-        if (place[i]) {
-            vdi_fill(VDI_F64, (size_t)(data->trials * data->T * data->n), HUGE_VAL - HUGE_VAL,
-                     place[i]);
-        }
-    }
+    for (int i = 0; i < 4; i++)
+        if (place[i]) vdi_fill(VDI_F64, values, NAN, place[i]);
     if (task == VDI_PLDS_LEAVE_ONE_OUT)
         vdi_pool_run(data->pool, data->groups * data->n, vdi__plds_leave_out, &u);
     else
         vdi_pool_run(data->pool, data->groups, vdi__plds_one_step, &u);
     return vdi__plds_finish(data, where, err);
-}
-
-/* ---- drawing --------------------------------------------------------------------------------- */
-
-VDI__DEF size_t vdi_plds_simulate_work(const vdi_plds *plds) {
-    vdi_lds chain = vdi__plds_chain(plds);
-    return vdi_lds_simulate_work(&chain) + 2;
-}
-
-VDI__DEF vdi_status vdi_plds_simulate(const vdi_plds *plds, uint64_t seed, int64_t trials,
-                                      int64_t T, double width, const double *offset, double *work,
-                                      double *z, double *rate, double *y, vdi_error *err) {
-    const int64_t d = plds->desc.d, n = plds->desc.n;
-    vdi_lds chain = vdi__plds_chain(plds);
-    double *one = work + vdi_lds_simulate_work(&chain);
-    *one = 1;
-    chain.R = one;
-    vdi_status status = vdi_lds_simulate(&chain, seed, trials, T, NULL, work, z, NULL, err);
-    if (status < 0) return status;
-    for (int64_t i = 0; i < trials; i++) {
-        vdi_rng rng = vdi_rng_make(seed, ((uint64_t)1 << 32) + (uint64_t)i);
-        for (int64_t t = 0; t < T; t++) {
-            for (int64_t j = 0; j < n; j++) {
-                int64_t at = (i * T + t) * n + j;
-                double eta = plds->b[j] + (width > 0 ? log(width) : 0) + (offset ? offset[at] : 0);
-                for (int64_t k = 0; k < d; k++)
-                    eta += plds->C[j * d + k] * z[(i * T + t) * d + k];
-                eta = exp(VDI__MIN(eta, 20)); /* half a billion spikes per bin: no count beyond */
-                if (rate) rate[at] = eta;
-                if (y) y[at] = (double)vdi_rng_poisson(&rng, eta);
-            }
-        }
-    }
-    return VDI_OK;
 }
 #endif
 
@@ -25629,11 +27016,8 @@ VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *
 VDI__DEF vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc, const vdi_meta *meta,
                                              int64_t count, vdi_error *err) {
     static const char where[] = "vdi_vilds_desc_from_meta";
-    const char *model = vdi_meta_find(meta, count, "model");
-    if (!model || strcmp(model, "vilds") != 0) {
-        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected a model \"vilds\", got \"%s\"",
-                             model ? model : "");
-    }
+    const vdi_status status = vdi__meta_check_kind(meta, count, "vilds", where, err);
+    if (status < 0) return status;
     if (vdi_meta_find(meta, count, "log_joint") && !desc->log_joint) {
         return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
                              "the model has a log joint of its own: set desc.log_joint");
@@ -40185,6 +41569,8 @@ static const vdi__sacd_form vdi__sacd_forms[] = {
 };
 
 #define VDI__SACD_EVER 9007199254740992.0 /* 2^53 */
+/* The critics' rate in the policy's, where none is given: docs/results/sacd.md */
+#define VDI__SACD_CRITIC_RATE 4.0
 
 static const vdi_field vdi__sacd_table[] = {
     VDI_FIELD_INT_FLAGS(vdi_sacd_desc, observations, 0, 1, VDI_ENV_MAX_OBSERVATIONS,
@@ -40203,13 +41589,13 @@ static const vdi_field vdi__sacd_table[] = {
                          "Adam's rate of policy and temperature"),
     VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, critic_rate, 0, 0, 1e6,
                          VDI_FIELD_COMPUTED | VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
-                         "Adam's rate of the critics"),
+                         "Adam's rate of the critics; without it four times that of the policy"),
     VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, last_rate, 0, 0, 1e6,
                          VDI_FIELD_COMPUTED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
                          "where a straight line leads the rate"),
     VDI_FIELD_INT(vdi_sacd_desc, rate_updates, 0, 0, VDI__SACD_EVER, "in how many updates"),
     VDI_FIELD_INT(vdi_sacd_desc, rate_hold, 0, 0, VDI__SACD_EVER, "after how many"),
-    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, composite_weight, has_composite_weight, 0, 0, 1e6,
+    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, composite_weight, has_composite_weight, 0.1, 0, 1e6,
                         VDI_FIELD_ADDED, "weight of the composite's squared error in the loss"),
     VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, tau, 0.005, 0, 1, VDI_FIELD_ABOVE,
                          "share of the nets in their targets at each update"),
@@ -40251,7 +41637,7 @@ VDI__DEF bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out) {
 VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
     vdi_sacd_desc d = *desc;
     vdi_fields_fill(&vdi__sacd_fields, &d);
-    if (d.critic_rate == 0) d.critic_rate = d.rate;
+    if (d.critic_rate == 0) d.critic_rate = VDI__SACD_CRITIC_RATE * d.rate;
     if (d.last_rate == 0) d.last_rate = d.rate;
     if (!d.has_target_entropy) d.target_entropy = -(double)d.actions;
     d.has_target_entropy = true;
@@ -48162,6 +49548,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
  *   VDI_W; the others load as 0,
  *                                nothing beyond them is touched
  *   VDI_VLOADOR(p,t,v)           as VDI_VLOADT, but the other lanes come from v
+ *   VDI_VFIRST(v)                lane 0, a real
+ *   VDI_VLANE(v,j)               lane j in every lane; where it is one instruction (ask #ifdef)
  *   VDI_VHADD(v), VDI_VHMAX(v)   one real: lanes j and j + VDI_W/2 first, then on by halves; the
  *                                maximum is of lanes without NaN
  *   VDI_VADD SUB MUL DIV SQRT ABS NEG   as IEEE says
@@ -48241,6 +49629,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) ((t) ? *(p) : (VDI_T)0)
 #define VDI_VSTORET(p, t, v) ((void)((t) && ((*(p) = (v)), true)))
 #define VDI_VLOADOR(p, t, v) ((t) ? *(p) : (v))
+#define VDI_VLANE(v, j) ((void)(j), (v))
+#define VDI_VFIRST(v) (v)
 #define VDI_VHADD(v) (v)
 #define VDI_VHMAX(v) (v)
 /* A step is rounded to the type, also where the compiler keeps more digits between steps: else
@@ -48341,6 +49731,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) vdi__loadt_sse2_f32(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_sse2_f32(p, t, v)
 #define VDI_VLOADOR(p, t, v) vdi__loador_sse2_f32(p, t, v)
+#define VDI_VFIRST(v) _mm_cvtss_f32(v)
 #define VDI_VHADD(v) vdi__hadd_sse2_f32(v)
 #define VDI_VHMAX(v) vdi__hmax_sse2_f32(v)
 #define VDI_VSET1(x) _mm_set1_ps(x)
@@ -48387,6 +49778,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) vdi__loadt_sse2_f64(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_sse2_f64(p, t, v)
 #define VDI_VLOADOR(p, t, v) vdi__loador_sse2_f64(p, t, v)
+#define VDI_VFIRST(v) _mm_cvtsd_f64(v)
 #define VDI_VHADD(v) vdi__hadd_sse2_f64(v)
 #define VDI_VHMAX(v) vdi__hmax_sse2_f64(v)
 #define VDI_VSET1(x) _mm_set1_pd(x)
@@ -48449,6 +49841,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) _mm256_maskload_ps(p, t)
 #define VDI_VSTORET(p, t, v) _mm256_maskstore_ps(p, t, v)
 #define VDI_VLOADOR(p, t, v) _mm256_blendv_ps(v, _mm256_maskload_ps(p, t), _mm256_castsi256_ps(t))
+#define VDI_VLANE(v, j) _mm256_permutevar8x32_ps(v, _mm256_set1_epi32(j))
+#define VDI_VFIRST(v) _mm256_cvtss_f32(v)
 #define VDI_VHADD(v) vdi__hadd_avx2_f32(v)
 #define VDI_VHMAX(v) vdi__hmax_avx2_f32(v)
 #define VDI_VSET1(x) _mm256_set1_ps(x)
@@ -48498,6 +49892,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) _mm256_maskload_pd(p, t)
 #define VDI_VSTORET(p, t, v) _mm256_maskstore_pd(p, t, v)
 #define VDI_VLOADOR(p, t, v) _mm256_blendv_pd(v, _mm256_maskload_pd(p, t), _mm256_castsi256_pd(t))
+#define VDI_VLANE(v, j) vdi__lane_avx2_f64(v, j)
+#define VDI_VFIRST(v) _mm256_cvtsd_f64(v)
 #define VDI_VHADD(v) vdi__hadd_avx2_f64(v)
 #define VDI_VHMAX(v) vdi__hmax_avx2_f64(v)
 #define VDI_VSET1(x) _mm256_set1_pd(x)
@@ -48565,6 +49961,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) _mm512_maskz_loadu_ps(t, p)
 #define VDI_VSTORET(p, t, v) _mm512_mask_storeu_ps(p, t, v)
 #define VDI_VLOADOR(p, t, v) _mm512_mask_loadu_ps(v, t, p)
+#define VDI_VLANE(v, j) _mm512_maskz_permutexvar_ps(VDI__ALL, _mm512_set1_epi32(j), v)
+#define VDI_VFIRST(v) _mm512_cvtss_f32(v)
 #define VDI_VHADD(v) vdi__hadd_avx512_f32(v)
 #define VDI_VHMAX(v) vdi__hmax_avx512_f32(v)
 #define VDI_VSET1(x) _mm512_set1_ps(x)
@@ -48618,6 +50016,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) _mm512_maskz_loadu_pd(t, p)
 #define VDI_VSTORET(p, t, v) _mm512_mask_storeu_pd(p, t, v)
 #define VDI_VLOADOR(p, t, v) _mm512_mask_loadu_pd(v, t, p)
+#define VDI_VLANE(v, j) _mm512_maskz_permutexvar_pd(VDI__ALL, _mm512_set1_epi64(j), v)
+#define VDI_VFIRST(v) _mm512_cvtsd_f64(v)
 #define VDI_VHADD(v) vdi__hadd_avx512_f64(v)
 #define VDI_VHMAX(v) vdi__hmax_avx512_f64(v)
 #define VDI_VSET1(x) _mm512_set1_pd(x)
@@ -48682,6 +50082,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) vdi__loadt_neon_f32(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_neon_f32(p, t, v)
 #define VDI_VLOADOR(p, t, v) vdi__loador_neon_f32(p, t, v)
+#define VDI_VFIRST(v) vgetq_lane_f32(v, 0)
 #define VDI_VHADD(v) vdi__hadd_neon_f32(v)
 #define VDI_VHMAX(v) vdi__hmax_neon_f32(v)
 #define VDI_VSET1(x) vdupq_n_f32(x)
@@ -48731,6 +50132,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VLOADT(p, t) vdi__loadt_neon_f64(p, t)
 #define VDI_VSTORET(p, t, v) vdi__storet_neon_f64(p, t, v)
 #define VDI_VLOADOR(p, t, v) vdi__loador_neon_f64(p, t, v)
+#define VDI_VFIRST(v) vgetq_lane_f64(v, 0)
 #define VDI_VHADD(v) vdi__hadd_neon_f64(v)
 #define VDI_VHMAX(v) vdi__hmax_neon_f64(v)
 #define VDI_VSET1(x) vdupq_n_f64(x)
@@ -50351,58 +51753,54 @@ static const vdi__kernels VDI_PN(vdi__kernels) = {{VDI__UNARY_LIST(VDI__X_UNARY)
  * a transposed factor is solved.
  */
 #if VDI_REGISTERS == 32 && VDI_W > 2
-#define VDI__DNV 4
+#define VDI__SOLVE_VECTORS 4
 #else
-#define VDI__DNV 2
+#define VDI__SOLVE_VECTORS 2
 #endif
-/* Where masked access is one instruction, a single vector always goes through it: one tile less to
- * compile. */
-#define VDI__MASKED_ALL (VDI__ISA == 1 || VDI__ISA == 3 || VDI__ISA == 4)
 
-/* The tile of one step: rows i0 ... i0+rows-1 of x, 1 <= rows <= 4 (beyond, the last one is
-   repeated and not stored). l points to l[i0][0] with strides li, lp; x to column j of row 0 with
-   row stride xs. Without `inv` (reciprocal diagonal) the four rows do not take each other. `out`
-   takes the result. */
-VDI_LOCAL void VDI_PN(vdi__solve_tile)(size_t nv, bool masked, size_t rows, size_t i0,
-                                       const VDI_T *l, ptrdiff_t li, ptrdiff_t lp, const VDI_T *inv,
-                                       const VDI_T *x, ptrdiff_t xs, size_t cols, VDI_T *out,
-                                       ptrdiff_t os) {
+/* The tile of one step, from column `at` on; beyond s->rows the last row is repeated and not
+   stored. */
+VDI_LOCAL void VDI_PN(vdi__solve_tile)(size_t nv, bool masked, const vdi__solve *s, size_t at,
+                                       size_t cols) {
     const VDI_TAIL tail = VDI_VTAIL(masked ? cols : VDI_W);
-    const VDI_T *c[4];
-    VDI_V acc[4][VDI__DNV], v[VDI__DNV];
+    const VDI_T *l = (const VDI_T *)s->l.data, *inv = (const VDI_T *)s->inv, *c[4];
+    const VDI_T *x = (const VDI_T *)s->x.data + at;
+    VDI_V acc[4][VDI__SOLVE_VECTORS], v[VDI__SOLVE_VECTORS];
     VDI__UNROLL for (int r = 0; r < 4; r++) {
-        const ptrdiff_t row = (ptrdiff_t)VDI__MIN((size_t)r, rows - 1);
-        const VDI_T *from = x + ((ptrdiff_t)i0 + row) * xs;
-        c[r] = l + row * li;
+        const int64_t row = (int64_t)VDI__MIN((size_t)r, s->rows - 1);
+        const VDI_T *from = x + ((int64_t)s->done + row) * s->x.row;
+        c[r] = l + row * s->l.row;
         VDI__UNROLL for (size_t k = 0; k < nv; k++) {
             acc[r][k] = masked ? VDI_VLOADT(from, tail) : VDI_VLOAD(from + k * VDI_W);
         }
     }
-    ptrdiff_t at = 0;
-    for (size_t p = 0; p < i0; p++) {
+    int64_t offset = 0;
+    for (size_t p = 0; p < s->done; p++) {
         VDI__UNROLL for (size_t k = 0; k < nv; k++) {
             v[k] = masked ? VDI_VLOADT(x, tail) : VDI_VLOAD(x + k * VDI_W);
         }
         VDI__UNROLL for (int r = 0; r < 4; r++) {
-            const VDI_V s = VDI_VSET1(c[r][at]);
-            VDI__UNROLL for (size_t k = 0; k < nv; k++) acc[r][k] = VDI_VFNMA(s, v[k], acc[r][k]);
+            const VDI_V f = VDI_VSET1(c[r][offset]);
+            VDI__UNROLL for (size_t k = 0; k < nv; k++) {
+                acc[r][k] = VDI_VFNMA(f, v[k], acc[r][k]);
+            }
         }
-        at += lp;
-        x += xs;
+        offset += s->l.column;
+        x += s->x.row;
     }
     VDI__UNROLL for (size_t r = 0; r < 4; r++) {
-        if (r == rows) break;
+        if (r == s->rows) break;
         if (inv) {
             VDI__UNROLL for (size_t q = 0; q < r; q++) {
-                const VDI_V s = VDI_VSET1(c[r][at + (ptrdiff_t)q * lp]);
+                const VDI_V f = VDI_VSET1(c[r][offset + (int64_t)q * s->l.column]);
                 VDI__UNROLL for (size_t k = 0; k < nv; k++) {
-                    acc[r][k] = VDI_VFNMA(s, acc[q][k], acc[r][k]);
+                    acc[r][k] = VDI_VFNMA(f, acc[q][k], acc[r][k]);
                 }
             }
-            const VDI_V s = VDI_VSET1(inv[r]);
-            VDI__UNROLL for (size_t k = 0; k < nv; k++) acc[r][k] = VDI_VMUL(s, acc[r][k]);
+            const VDI_V f = VDI_VSET1(inv[r]);
+            VDI__UNROLL for (size_t k = 0; k < nv; k++) acc[r][k] = VDI_VMUL(f, acc[r][k]);
         }
-        VDI_T *to = out + (ptrdiff_t)r * os;
+        VDI_T *to = (VDI_T *)s->out.data + at + (int64_t)r * s->out.row;
         if (masked) {
             VDI_VSTORET(to, tail, acc[r][0]);
         } else {
@@ -50411,24 +51809,21 @@ VDI_LOCAL void VDI_PN(vdi__solve_tile)(size_t nv, bool masked, size_t rows, size
     }
 }
 
-/* One step over `cols` columns. */
-VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__solve_step)(size_t rows, size_t i0, const VDI_T *l,
-                                                      ptrdiff_t li, ptrdiff_t lp, const VDI_T *inv,
-                                                      const VDI_T *x, ptrdiff_t xs, size_t cols,
-                                                      VDI_T *out, ptrdiff_t os) {
-    for (size_t w; cols > 0; cols -= w, x += w, out += w) {
-        if (cols >= VDI__DNV * VDI_W) {
-            w = VDI__DNV * VDI_W;
-            VDI_PN(vdi__solve_tile)(VDI__DNV, false, rows, i0, l, li, lp, inv, x, xs, w, out, os);
-        } else if (VDI__DNV > 2 && cols >= 2 * VDI_W) {
+VDI_KERNEL void VDI_PN(vdi__linalg_solve_step)(const vdi__solve *s) {
+    for (size_t at = 0, w; at < s->cols; at += w) {
+        const size_t left = s->cols - at;
+        if (left >= VDI__SOLVE_VECTORS * VDI_W) {
+            w = VDI__SOLVE_VECTORS * VDI_W;
+            VDI_PN(vdi__solve_tile)(VDI__SOLVE_VECTORS, false, s, at, w);
+        } else if (VDI__SOLVE_VECTORS > 2 && left >= 2 * VDI_W) {
             w = 2 * VDI_W;
-            VDI_PN(vdi__solve_tile)(2, false, rows, i0, l, li, lp, inv, x, xs, w, out, os);
-        } else if (!VDI__MASKED_ALL && cols >= VDI_W) {
+            VDI_PN(vdi__solve_tile)(2, false, s, at, w);
+        } else if (!VDI_MASKS && VDI_W > 1 && left >= VDI_W) {
             w = VDI_W;
-            VDI_PN(vdi__solve_tile)(1, false, rows, i0, l, li, lp, inv, x, xs, w, out, os);
-        } else {
-            w = VDI__MIN(cols, VDI_W);
-            VDI_PN(vdi__solve_tile)(1, true, rows, i0, l, li, lp, inv, x, xs, w, out, os);
+            VDI_PN(vdi__solve_tile)(1, false, s, at, w);
+        } else { /* where masks are for nothing, whole vectors go through one, too: a tile less */
+            w = VDI__MIN(left, VDI_W);
+            VDI_PN(vdi__solve_tile)(1, true, s, at, w);
         }
     }
 }
@@ -50452,10 +51847,7 @@ VDI_LOCAL void VDI_PN(vdi__columns_to_rows)(size_t n, const VDI_T *column, VDI_T
 }
 VDI_LOCAL void VDI_PN(vdi__rows_to_columns)(size_t n, const VDI_T *row, VDI_T *column, size_t lda,
                                             const VDI_T *s) {
-    const VDI_T s0 = s[0];
-    const VDI_T s1 = s[1];
-    const VDI_T s2 = s[2];
-    const VDI_T s3 = s[3];
+    const VDI_T s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
     for (size_t j = 0; j < n; j++, column += lda) {
         column[0] = s0 * row[j];
         column[1] = s1 * row[lda + j];
@@ -50464,51 +51856,78 @@ VDI_LOCAL void VDI_PN(vdi__rows_to_columns)(size_t n, const VDI_T *row, VDI_T *c
     }
 }
 
+/* The 4x4 block on the diagonal at `row`, column k, whose upper triangle stands in `block`: its
+   pivots, their reciprocals, and the factor into both triangles of A. Returns the rows done; fewer
+   than `rows` where a pivot will not do, which then stands on the diagonal. */
+VDI_KERNEL size_t VDI_PN(vdi__cholesky_block)(size_t rows, VDI_T *row, size_t k, size_t lda,
+                                              bool with_diag, VDI_T block[4][4], VDI_T *inv,
+                                              VDI_T *pivot) {
+    for (size_t r = 0; r < rows; r++) { /* row r from its diagonal on, by the rows above it */
+        for (size_t q = 0; q < r; q++) {
+            for (size_t c = r; c < rows; c++)
+                block[r][c] = VDI_PN(vdi__fnma)(row[r * lda + k + q], block[q][c], block[r][c]);
+        }
+        pivot[r] = block[r][r];
+        const bool finite = pivot[r] - pivot[r] == 0;
+        if (!finite || (with_diag ? pivot[r] == 0 : !(pivot[r] > 0))) {
+            row[r * lda + k + r] = pivot[r];
+            return r;
+        }
+        const VDI_T root = with_diag ? pivot[r] : (VDI_T)sqrt((double)pivot[r]);
+        inv[r] = 1 / root;
+        row[r * lda + k + r] = with_diag ? 1 : root;
+        for (size_t c = r + 1; c < rows; c++) {
+            const VDI_T raw = block[r][c];
+            block[r][c] = raw * inv[r];
+            row[r * lda + k + c] = block[r][c];
+            row[c * lda + k + r] = with_diag ? raw : block[r][c];
+        }
+    }
+    return rows;
+}
+
 /* A = L L' (diag NULL) or L D L', lower triangle in, L out, zeros above. Returns n, or the row of a
    pivot that will not do, which then stands on the diagonal. While it runs, the upper triangle
    holds L' row by row, for the lanes; the lower one holds what its columns are multiplied with: L,
    or L D. */
-VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(size_t n, void *a_, size_t lda, void *diag_) {
+VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(vdi__solve_fn *step, size_t n, void *a_, size_t lda,
+                                               void *diag_) {
     VDI_T *a = (VDI_T *)a_, *diag = (VDI_T *)diag_;
-    const ptrdiff_t step = (ptrdiff_t)lda;
     const VDI_T one[4] = {1, 1, 1, 1};
     for (size_t k = 0; k < n; k += 4) {
         const size_t rows = VDI__MIN(4, n - k), next = k + rows;
         VDI_T *row = a + k * lda, block[4][4], inv[4], pivot[4];
+        vdi__solve s;
         for (size_t r = 0; r < rows; r++) {
             for (size_t c = r; c < rows; c++)
                 row[r * lda + k + c] = block[r][c] = row[c * lda + k + r];
         }
-        if (k) VDI_PN(vdi__solve_step)(rows, k, row, step, 1, NULL, a + k, step, rows, block[0], 4);
-        for (size_t r = 0; r < rows; r++) {
-            /* row r of the block from its diagonal on, by the rows above it */
-            for (size_t q = 0; q < r; q++) {
-                for (size_t c = r; c < rows; c++)
-                    block[r][c] = VDI_PN(vdi__fnma)(row[r * lda + k + q], block[q][c], block[r][c]);
-            }
-            pivot[r] = block[r][r];
-            if (diag ? pivot[r] == 0 || !(pivot[r] - pivot[r] == 0)
-                     : !(pivot[r] > 0) || !(pivot[r] - pivot[r] == 0)) {
-                row[r * lda + k + r] = pivot[r];
-                return k + r;
-            }
-            const VDI_T root = diag ? pivot[r] : (VDI_T)sqrt((double)pivot[r]);
-            inv[r] = 1 / root;
-            row[r * lda + k + r] = diag ? 1 : root;
-            if (diag) diag[k + r] = pivot[r];
-            for (size_t c = r + 1; c < rows; c++) {
-                const VDI_T raw = block[r][c];
-                block[r][c] = raw * inv[r];
-                row[r * lda + k + c] = block[r][c];
-                row[c * lda + k + r] = diag ? raw : block[r][c];
-            }
-        }
+        s.rows = s.cols = rows;
+        s.done = k;
+        s.l.data = row;
+        s.l.row = s.x.row = (int64_t)lda;
+        s.l.column = 1;
+        s.inv = NULL;
+        s.x.data = a + k;
+        s.out.data = block[0];
+        s.out.row = 4;
+        if (k) step(&s);
+        const size_t fine =
+            VDI_PN(vdi__cholesky_block)(rows, row, k, lda, diag != NULL, block, inv, pivot);
+        for (size_t r = 0; diag && r < fine; r++)
+            diag[k + r] = pivot[r];
+        if (fine < rows) return k + fine;
         if (next == n) break;
         VDI_PN(vdi__columns_to_rows)(n - next, a + next * lda + k, row + next, lda);
-        VDI_PN(vdi__solve_step)(4, k, row, step, 1, inv, a + next, step, n - next, row + next,
-                                step);
-        VDI_PN(vdi__rows_to_columns)(n - next, row + next, a + next * lda + k, lda,
-                                     diag ? pivot : one);
+        s.rows = 4;
+        s.cols = n - next;
+        s.inv = inv;
+        s.x.data = a + next;
+        s.out.data = row + next;
+        s.out.row = (int64_t)lda;
+        step(&s);
+        VDI_PN(vdi__rows_to_columns)
+        (n - next, row + next, a + next * lda + k, lda, diag ? pivot : one);
     }
     for (size_t i = 0; i < n; i++) {
         for (size_t j = i + 1; j < n; j++) {
@@ -50519,50 +51938,29 @@ VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(size_t n, void *a_, size_t lda, v
     return n;
 }
 
-/* x (n,cols) <- L^{-1} x with the lower triangle l; rows of x lie xs apart, its columns
- * together. */
-VDI__NOINLINE VDI_KERNEL void VDI_PN(vdi__solve_all)(size_t n, size_t cols, const VDI_T *l,
-                                                     ptrdiff_t li, ptrdiff_t lp, VDI_T *x,
-                                                     ptrdiff_t xs) {
+/* x (n,cols) <- L^{-1} x, rows of x apart, its columns together; `width` columns at a time */
+VDI_KERNEL void VDI_PN(vdi__linalg_solve)(vdi__solve_fn *step, size_t n, size_t cols, size_t width,
+                                          const vdi__matrix *l, void *x_, int64_t x_row) {
+    VDI_T *x = (VDI_T *)x_;
     for (size_t w; cols > 0; cols -= w, x += w) {
-        w = VDI__MIN(cols, VDI__DNV * VDI_W);
+        w = VDI__MIN(cols, width);
         for (size_t i = 0; i < n; i += 4) {
-            const size_t rows = VDI__MIN(4, n - i);
-            const VDI_T *row = l + (ptrdiff_t)i * li;
+            const VDI_T *row = (const VDI_T *)l->data + (int64_t)i * l->row;
             VDI_T inv[4] = {0, 0, 0, 0};
-            for (size_t r = 0; r < rows; r++)
-                inv[r] = 1 / row[(ptrdiff_t)r * li + (ptrdiff_t)(i + r) * lp];
-            VDI_PN(vdi__solve_step)(rows, i, row, li, lp, inv, x, xs, w, x + (ptrdiff_t)i * xs, xs);
-        }
-    }
-}
-
-/* The same for m right-hand sides that lie bc apart, with their elements br apart. Where bc is not
- * 1, some are turned at a time. */
-VDI_KERNEL void VDI_PN(vdi__linalg_trsm)(size_t n, size_t m, const void *l_, ptrdiff_t li,
-                                         ptrdiff_t lp, void *b_, ptrdiff_t br, ptrdiff_t bc) {
-    const VDI_T *l = (const VDI_T *)l_;
-    VDI_T *b = (VDI_T *)b_, buffer[32768 / sizeof(VDI_T)];
-    if (bc == 1) {
-        VDI_PN(vdi__solve_all)(n, m, l, li, lp, b, br);
-        return;
-    }
-    const size_t width = n ? VDI__MIN(VDI__DNV * VDI_W, VDI__COUNT(buffer) / n) : 0;
-    for (size_t j = 0, w; n && j < m; j += w) {
-        VDI_T *at = b + (ptrdiff_t)j * bc;
-        w = VDI__MAX(VDI__MIN(width, m - j), 1);
-        if (w == 1) {
-            VDI_PN(vdi__solve_all)(n, 1, l, li, lp, at, br);
-            continue;
-        }
-        for (size_t c = 0; c < w; c++) {
-            for (size_t i = 0; i < n; i++)
-                buffer[i * w + c] = at[(ptrdiff_t)c * bc + (ptrdiff_t)i * br];
-        }
-        VDI_PN(vdi__solve_all)(n, w, l, li, lp, buffer, (ptrdiff_t)w);
-        for (size_t c = 0; c < w; c++) {
-            for (size_t i = 0; i < n; i++)
-                at[(ptrdiff_t)c * bc + (ptrdiff_t)i * br] = buffer[i * w + c];
+            vdi__solve s;
+            s.rows = VDI__MIN(4, n - i);
+            for (size_t r = 0; r < s.rows; r++)
+                inv[r] = 1 / row[(int64_t)r * l->row + (int64_t)(i + r) * l->column];
+            s.done = i;
+            s.cols = w;
+            s.l.data = row;
+            s.l.row = l->row;
+            s.l.column = l->column;
+            s.inv = inv;
+            s.x.data = x;
+            s.out.data = x + (int64_t)i * x_row;
+            s.x.row = s.out.row = x_row;
+            step(&s);
         }
     }
 }
@@ -50583,25 +51981,11 @@ VDI_KERNEL void VDI_PN(vdi__linalg_rotate)(size_t n, void *x_, void *y_, double 
         VDI_VSTORET(y, tail, VDI_VFNMA(s, u, VDI_VMUL(c, v)));
     }
 }
-
-/* A <- R A R' for the symmetric, packed A (n,n) and a rotation R of rows p and q; the four elements
- * where they cross are the caller's. */
-VDI_KERNEL void VDI_PN(vdi__linalg_rotate_both)(size_t n, void *a_, size_t p, size_t q, double c,
-                                                double s) {
-    VDI_T *a = (VDI_T *)a_;
-    const VDI_T *x = a + p * n, *y = a + q * n;
-    VDI_PN(vdi__linalg_rotate)(n, a + p * n, a + q * n, c, s);
-    for (size_t k = 0; k < n; k++) {
-        a[k * n + p] = x[k];
-        a[k * n + q] = y[k];
-    }
-}
-#undef VDI__DNV
-#undef VDI__MASKED_ALL
-/* linalg/blocktri_body.h - block algebra of the block-tridiagonal solver; compiled once per pass
- * (see kernel/simd.h)
+#undef VDI__SOLVE_VECTORS
+/* linalg/blocktri_tile_body.h - block algebra of the block-tridiagonal solver: register tiles; one
+ * pass
  *
- * One tile carries nearly everything. It holds MR x NV vectors of C in registers, subtracts a
+ * One tile carries nearly everything. It holds up to 4 x 4 vectors of C in registers, subtracts a
  * product, goes on as a forward substitution with a unit lower triangle, scales and stores. What a
  * vector is depends on the layout (vdi__bt_op.rows):
  *   lanes   a vector is one matrix element of VDI__BT_LANES trials; an element of A multiplies lane
@@ -50612,39 +51996,17 @@ VDI_KERNEL void VDI_PN(vdi__linalg_rotate_both)(size_t n, void *a_, size_t p, si
  * paths go over it in steps of VDI_W.
  */
 #define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
-/* The largest tile; the others have 1 or 2 rows and columns. Compile time counts: each size is
- * compiled for both layouts of each pass. */
-#if VDI__ISA <= 2
-#define VDI__BT_MR 2
-#else
-#define VDI__BT_MR 4
-#endif
-#if VDI_REGISTERS == 32
-#define VDI__BT_NV 4
-#else
-#define VDI__BT_NV 2
-#endif
-#define VDI__BT_CUT(n, most) ((n) >= (most) ? (most) : (n) >= 2 ? 2 : 1)
-#if defined(__clang__)
-#define VDI__BT_UNROLL _Pragma("unroll")
-#elif VDI__GNU && !defined(__TINYC__)
-#define VDI__BT_UNROLL _Pragma("GCC unroll 8")
-#else
-#define VDI__BT_UNROLL
-#endif
+/* Rows and most vectors of a tile. Fewer rows cost the same, since a chain waits for itself; compile
+ * time counts: each width is compiled for both layouts of each pass. */
+#define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
+#define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
+/* Pivots taken at once in rows; without masks what is left of a row goes number by number. */
+#define VDI__BT_PIVOTS (VDI_MASKS ? VDI__BT_MR : 1)
 
 /* Lane j of a vector, in every lane. */
 VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
-#if VDI__ISA == 4 && VDI__REAL == 64
-    /* the plain form makes gcc see uninitialised values */
-    return _mm512_maskz_permutexvar_pd((__mmask8)-1, _mm512_set1_epi64(j), v);
-#elif VDI__ISA == 4
-    return _mm512_maskz_permutexvar_ps((__mmask16)-1, _mm512_set1_epi32(j), v);
-#elif VDI__ISA == 3 && VDI__REAL == 64
-    return _mm256_castps_pd(_mm256_permutevar8x32_ps(
-        _mm256_castpd_ps(v), _mm256_set1_epi64x(2 * j + ((long long)(2 * j + 1) << 32))));
-#elif VDI__ISA == 3
-    return _mm256_permutevar8x32_ps(v, _mm256_set1_epi32(j));
+#ifdef VDI_VLANE
+    return VDI_VLANE(v, j);
 #else
     VDI_T x[VDI_W];
     VDI_VSTORE(x, v);
@@ -50652,292 +52014,256 @@ VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
 #endif
 }
 
-VDI_LOCAL VDI_T VDI_PN(vdi__bt_first)(VDI_V v) {
-#if VDI__ISA == 4 && VDI__REAL == 64
-    return _mm512_cvtsd_f64(v);
-#elif VDI__ISA == 4
-    return _mm512_cvtss_f32(v);
-#elif VDI__ISA == 3 && VDI__REAL == 64
-    return _mm256_cvtsd_f64(v);
-#elif VDI__ISA == 3
-    return _mm256_cvtss_f32(v);
-#elif VDI__ISA == 2 && VDI__REAL == 64
-    return _mm_cvtsd_f64(v);
-#elif VDI__ISA == 2
-    return _mm_cvtss_f32(v);
-#elif VDI__ISA == 5 && VDI__REAL == 64
-    return vgetq_lane_f64(v, 0);
-#elif VDI__ISA == 5
-    return vgetq_lane_f32(v, 0);
-#else
-    return v;
-#endif
-}
-
-/* Is a masked load or store one instruction here? Elsewhere what is left of a row goes number by
- * number. */
-#define VDI__BT_MASKS (VDI__ISA == 3 || VDI__ISA == 4)
-
-/* What a vector of a tile is: 0 lanes, 1 a piece of a row, 2 the one number of a single column,
-   kept out of masked stores, for which the next load would wait. */
+/* What a vector of a tile is: elements of lanes, a piece of a row, or the one number of a single
+   column, kept out of masked stores, for which the next load would wait. */
+#define VDI__BT_ELEMENT 0
+#define VDI__BT_ROW 1
+#define VDI__BT_NUMBER 2
 VDI_LOCAL VDI_V VDI_PN(vdi__bt_load)(int mode, bool last, const VDI_T *p, VDI_TAIL tail) {
-    (void)last;
-    (void)tail;
-    if (mode == 2) return VDI_VSET1(*p);
-#if VDI__BT_MASKS
-    if (mode == 1 && last) return VDI_VLOADT(p, tail);
-#endif
+    if (mode == VDI__BT_NUMBER) return VDI_VSET1(*p);
+    if (VDI_MASKS && mode == VDI__BT_ROW && last) return VDI_VLOADT(p, tail);
     return VDI_VLOAD(p);
 }
 VDI_LOCAL void VDI_PN(vdi__bt_store)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole,
                                      VDI_V v) {
-    (void)last;
-    (void)tail;
-    (void)whole;
-    if (mode == 2) {
-        *p = VDI_PN(vdi__bt_first)(v);
-        return;
-    }
-#if VDI__BT_MASKS
-    if (mode == 1 && last && !whole) { /* slow on some processors even with a full mask */
-        VDI_VSTORET(p, tail, v);
-        return;
-    }
-#endif
-    VDI_VSTORE(p, v);
+    if (mode == VDI__BT_NUMBER)
+        *p = VDI_VFIRST(v);
+    else if (VDI_MASKS && mode == VDI__BT_ROW && last && !whole) /* slow on some processors even */
+        VDI_VSTORET(p, tail, v);                                 /* with a full mask */
+    else
+        VDI_VSTORE(p, v);
 }
 
-/* Where one tile of a request begins. Two chains of products are subtracted: A B, and the rows
- * above that are solved already. */
+/* Where one tile of a request begins, and how many of its rows are there. Two chains of products are
+   subtracted: A B, and the rows above that are solved already. */
 typedef struct VDI_PN(vdi__bt_spot) {
+    int rows;
     const VDI_T *c, *pre, *a[2], *b[2], *tri, *post;
     VDI_T *out, *scaled;
     int64_t k[2];
 } VDI_PN(vdi__bt_spot);
 
-/* mode, mr and nv are constants after inlining; in rows, tail masks the last vector, which is
- * `whole` or not. */
-VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int mr, int nv, const vdi__bt_op *o,
+/* mode and nv are constants after inlining. Rows that are not there repeat the first one and are
+   not stored; in rows, tail masks the last vector, which is `whole` or not. */
+VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int nv, const vdi__bt_op *o,
                                     const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole) {
-    const bool rows = mode != 0;
-    const int64_t cs = rows ? VDI_W : o->cc, os = rows ? VDI_W : o->outc;
+    const bool broadcast = mode != VDI__BT_ELEMENT;
+    const int64_t cs = broadcast ? VDI_W : o->c ? o->c->column : 0, cr = o->c ? o->c->row : 0;
+    const int64_t os = broadcast ? VDI_W : o->out->column;
+    const int rows = at->rows;
     VDI_V acc[VDI__BT_MR][VDI__BT_NV];
-    VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-        VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
+    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+        const VDI_T *c = at->c + (i < rows ? i : 0) * cr;
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
             acc[i][v] =
-                at->c ? VDI_PN(vdi__bt_load)(mode, v == nv - 1, at->c + i * o->cr + v * cs, tail)
-                      : VDI_VZERO();
+                at->c ? VDI_PN(vdi__bt_load)(mode, v == nv - 1, c + v * cs, tail) : VDI_VZERO();
         }
     }
     if (o->pre) {
-        VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-            const VDI_V s = rows ? VDI_VSET1(at->pre[i * o->pr]) : VDI_VLOAD(at->pre + i * o->pr);
-            VDI__BT_UNROLL for (int v = 0; v < nv; v++) acc[i][v] = VDI_VMUL(acc[i][v], s);
+        VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+            const VDI_T *p = at->pre + (i < rows ? i : 0) * o->pre->row;
+            const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
+            VDI__UNROLL for (int v = 0; v < nv; v++) acc[i][v] = VDI_VMUL(acc[i][v], f);
         }
     }
     for (int n = 0; n < 2; n++) {
-        const VDI_T *a = at->a[n], *b = at->b[n];
-        const int64_t ar = n ? o->tr : o->ar;
-        const int64_t ak = n ? o->tk : o->ak;
-        const int64_t br = n ? o->outr : o->br;
-        const int64_t bs = rows ? VDI_W : n ? o->outc : o->bc;
-        for (int64_t k = at->k[n]; k > 0; k--, a += ak, b += br) {
+        if (at->k[n] == 0) continue;
+        const vdi__matrix *left = n ? o->tri : o->a;
+        const int64_t ar = left->row, ak = left->column, br = n ? o->out->row : o->b->row;
+        const int64_t bs = broadcast ? VDI_W : n ? o->out->column : o->b->column;
+        const VDI_T *b = at->b[n], *a[VDI__BT_MR];
+        int64_t offset = 0;
+        VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) a[i] = at->a[n] + (i < rows ? i : 0) * ar;
+        for (int64_t k = at->k[n]; k > 0; k--, offset += ak, b += br) {
             VDI_V row[VDI__BT_NV];
-            VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
+            VDI__UNROLL for (int v = 0; v < nv; v++) {
                 row[v] = VDI_PN(vdi__bt_load)(mode, v == nv - 1, b + v * bs, tail);
             }
-            VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-                const VDI_V s = rows ? VDI_VSET1(a[i * ar]) : VDI_VLOAD(a + i * ar);
-                VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
-                    acc[i][v] = VDI_VFNMA(s, row[v], acc[i][v]);
+            VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+                const VDI_V f = broadcast ? VDI_VSET1(a[i][offset]) : VDI_VLOAD(a[i] + offset);
+                VDI__UNROLL for (int v = 0; v < nv; v++) {
+                    acc[i][v] = VDI_VFNMA(f, row[v], acc[i][v]);
                 }
             }
         }
     }
-    if (mr > 1 && o->tri) {
-        VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-            VDI__BT_UNROLL for (int j = i + 1; j < mr; j++) {
-                const VDI_T *p = at->tri + i * o->tk + j * o->tr;
-                const VDI_V s = rows ? VDI_VSET1(*p) : VDI_VLOAD(p);
-                VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
-                    acc[j][v] = VDI_VFNMA(s, acc[i][v], acc[j][v]);
+    if (o->tri) {
+        VDI__UNROLL for (int i = 1; i < VDI__BT_MR; i++) {
+            if (i >= rows) break;
+            VDI__UNROLL for (int j = 0; j < i; j++) {
+                const VDI_T *p = at->tri + i * o->tri->row + j * o->tri->column;
+                const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
+                VDI__UNROLL for (int v = 0; v < nv; v++) {
+                    acc[i][v] = VDI_VFNMA(f, acc[j][v], acc[i][v]);
                 }
             }
         }
     }
-    VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-        VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
-            VDI_PN(vdi__bt_store)(mode, v == nv - 1, at->out + i * o->outr + v * os, tail, whole,
-                                  acc[i][v]);
+    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+        if (i == rows) break;
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store)
+            (mode, v == nv - 1, at->out + i * o->out->row + v * os, tail, whole, acc[i][v]);
         }
     }
-    if (mode != 2 && o->scaled) {
-        const int64_t ss = rows ? VDI_W : o->scaledc;
-        VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-            const VDI_V s = rows ? VDI_VSET1(at->post[i * o->qr]) : VDI_VLOAD(at->post + i * o->qr);
-            VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
-                VDI_PN(vdi__bt_store)(mode, v == nv - 1, at->scaled + i * o->scaledr + v * ss, tail,
-                                      whole, VDI_VMUL(acc[i][v], s));
-            }
+    if (!o->scaled) return;
+    const int64_t ss = broadcast ? VDI_W : o->scaled->column;
+    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+        if (i == rows) break;
+        const VDI_T *p = at->post + i * o->post->row;
+        const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store)
+            (mode, v == nv - 1, at->scaled + i * o->scaled->row + v * ss, tail, whole,
+             VDI_VMUL(acc[i][v], f));
         }
-    }
-    if (mode == 2 && o->scaled) { /* columns left over in a factor */
-        for (int i = 0; i < mr; i++)
-            at->scaled[i * o->scaledr] = at->out[i * o->outr] * at->post[i * o->qr];
     }
 }
 
-/* mr and nv: 1, 2 or 4, nv not above mr. */
-#define VDI__BT_CASE(mr, nv)                                            \
-    case (mr)*8 + (nv):                                                 \
-        VDI_PN(vdi__bt_tile)(VDI__BT_MODE, mr, nv, o, at, tail, whole); \
-        break;
-#if VDI__BT_MR == 4
-#define VDI__BT_COLUMN VDI__BT_CASE(1, 1) VDI__BT_CASE(2, 1) VDI__BT_CASE(4, 1)
+#if VDI__BT_NV == 4
+#define VDI__BT_WIDTHS(mode, tail, whole)                              \
+    switch (nv) {                                                      \
+    case 1: VDI_PN(vdi__bt_tile)(mode, 1, o, at, tail, whole); break;  \
+    case 2: VDI_PN(vdi__bt_tile)(mode, 2, o, at, tail, whole); break;  \
+    default: VDI_PN(vdi__bt_tile)(mode, 4, o, at, tail, whole); break; \
+    }
 #else
-#define VDI__BT_COLUMN VDI__BT_CASE(1, 1) VDI__BT_CASE(2, 1)
+#define VDI__BT_WIDTHS(mode, tail, whole)                  \
+    if (nv == 1)                                           \
+        VDI_PN(vdi__bt_tile)(mode, 1, o, at, tail, whole); \
+    else                                                   \
+        VDI_PN(vdi__bt_tile)(mode, 2, o, at, tail, whole);
 #endif
-#if VDI__BT_MR == 4 && VDI__BT_NV == 4
-#define VDI__BT_ALL VDI__BT_COLUMN VDI__BT_CASE(2, 2) VDI__BT_CASE(4, 2) VDI__BT_CASE(4, 4)
-#elif VDI__BT_MR == 4
-#define VDI__BT_ALL VDI__BT_COLUMN VDI__BT_CASE(2, 2) VDI__BT_CASE(4, 2)
-#else
-#define VDI__BT_ALL VDI__BT_COLUMN VDI__BT_CASE(2, 2)
-#endif
-#define VDI__BT_MODE 0
-VDI_KERNEL void VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
-                                           int size) {
-    const VDI_TAIL tail = VDI_VTAIL(VDI_W);
-    const bool whole = true;
-    switch (size) { VDI__BT_ALL }
+VDI_SHARED void VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
+                                           int nv) {
+    VDI__BT_WIDTHS(VDI__BT_ELEMENT, VDI_VTAIL(VDI_W), true)
 }
-#undef VDI__BT_MODE
 #if VDI_W > 1
-#define VDI__BT_MODE 1
-VDI_KERNEL void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
-                                          int size, VDI_TAIL tail, bool whole) {
-    switch (size) { VDI__BT_ALL }
+/* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the upper
+ * halves of the registers in use, and what follows has to wait for them.) */
+VDI_SHARED void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
+                                          int nv, int last) {
+    const VDI_TAIL tail = VDI_VTAIL(last);
+    const bool whole = last == VDI_W;
+    VDI__BT_WIDTHS(VDI__BT_ROW, tail, whole)
 }
-#undef VDI__BT_MODE
 #endif
-#define VDI__BT_MODE 2
-VDI_KERNEL void VDI_PN(vdi__bt_tile_one)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
-                                         int size) {
-    const VDI_TAIL tail = VDI_VTAIL(1);
-    const bool whole = false;
-    switch (size) { VDI__BT_COLUMN }
+VDI_SHARED void VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at) {
+    VDI_PN(vdi__bt_tile)(VDI__BT_NUMBER, 1, o, at, VDI_VTAIL(1), false);
 }
-#undef VDI__BT_MODE
-#undef VDI__BT_CASE
-#undef VDI__BT_COLUMN
-#undef VDI__BT_ALL
+#undef VDI__BT_WIDTHS
 
-/* Rows i0 .. i0+mr and columns j0 .. n of a request; w is the first lane. */
-VDI_KERNEL VDI__NOINLINE void VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, int w, int mr, int64_t i0,
-                                                    int64_t j0) {
-    const int64_t vec = o->rows ? VDI_W : 1;
+/* Rows i0 .. i0+rows and columns j0 .. n of a request; w is the first lane. */
+VDI_SHARED void VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, int w, int rows, int64_t i0,
+                                      int64_t j0) {
+    const int64_t width = o->rows ? VDI_W : 1;
     VDI_PN(vdi__bt_spot) s;
-    s.pre = (const VDI_T *)o->pre + w + i0 * o->pr;
-    s.post = (const VDI_T *)o->post + w + i0 * o->qr;
+    s.rows = rows;
+    s.pre = o->pre ? (const VDI_T *)o->pre->data + w + i0 * o->pre->row : NULL;
+    s.post = o->post ? (const VDI_T *)o->post->data + w + i0 * o->post->row : NULL;
     s.k[0] = o->k;
-    s.a[0] = (const VDI_T *)o->a + w + i0 * o->ar;
+    s.a[0] = o->k ? (const VDI_T *)o->a->data + w + i0 * o->a->row : NULL;
     s.k[1] = o->tri ? i0 : 0;
-    s.a[1] = (const VDI_T *)o->tri + w + i0 * o->tr;
-    s.tri = s.a[1] + i0 * o->tk;
-    for (int64_t j = j0, nv; j < o->n; j += nv * vec) {
-        const int64_t left = o->n - j;
-        bool one = o->rows && left == 1;
-        nv = VDI__BT_CUT((left + vec - 1) / vec, VDI__MIN(VDI__BT_NV, mr));
-#if !VDI__BT_MASKS
-        if (o->rows) { /* whole vectors first, then number by number */
-            one = left < VDI_W || VDI_W == 1;
-            nv = one ? 1 : VDI__BT_CUT(left / VDI_W, VDI__MIN(VDI__BT_NV, mr));
-        }
-#endif
-        s.c = o->c ? (const VDI_T *)o->c + w + i0 * o->cr + j * o->cc : NULL;
-        s.b[0] = (const VDI_T *)o->b + w + j * o->bc;
-        s.b[1] = (const VDI_T *)o->out + w + j * o->outc;
-        s.out = (VDI_T *)o->out + w + j * o->outc + i0 * o->outr;
-        s.scaled = (VDI_T *)o->scaled + w + j * o->scaledc + i0 * o->scaledr;
-        const int size = mr * 8 + (int)nv;
-        if (one) {
-            VDI_PN(vdi__bt_tile_one)(o, &s, mr * 8 + 1);
-            nv = 1;
-            if (VDI_W > 1) j += 1 - vec;
+    s.a[1] = o->tri ? (const VDI_T *)o->tri->data + w + i0 * o->tri->row : NULL;
+    s.tri = o->tri ? s.a[1] + i0 * o->tri->column : NULL;
+    for (int64_t j = j0, nv, done; j < o->n; j += done) {
+        const int64_t left = o->n - j, vectors = o->rows ? (left + VDI_W - 1) / VDI_W : left;
+        const bool number = o->rows && (VDI_MASKS ? left == 1 : left < VDI_W || VDI_W == 1);
+        const int64_t whole = VDI_MASKS || !o->rows ? vectors : left / VDI_W;
+        nv = number || whole < 2 ? 1 : whole >= VDI__BT_NV ? VDI__BT_NV : 2;
+        s.c = o->c ? (const VDI_T *)o->c->data + w + i0 * o->c->row + j * o->c->column : NULL;
+        s.b[0] = o->k ? (const VDI_T *)o->b->data + w + j * o->b->column : NULL;
+        s.b[1] = (const VDI_T *)o->out->data + w + j * o->out->column;
+        s.out = (VDI_T *)o->out->data + w + j * o->out->column + i0 * o->out->row;
+        s.scaled = o->scaled
+                       ? (VDI_T *)o->scaled->data + w + j * o->scaled->column + i0 * o->scaled->row
+                       : NULL;
+        done = number ? 1 : nv * width;
+        if (number) {
+            VDI_PN(vdi__bt_tile_number)(o, &s);
         } else if (!o->rows) {
-            VDI_PN(vdi__bt_tile_lanes)(o, &s, size);
+            VDI_PN(vdi__bt_tile_lanes)(o, &s, (int)nv);
         } else {
 #if VDI_W > 1
-            const int64_t last = VDI__MIN(left - (nv - 1) * vec, vec);
-            VDI_PN(vdi__bt_tile_rows)(o, &s, size, VDI_VTAIL(last), last == VDI_W);
+            VDI_PN(vdi__bt_tile_rows)
+            (o, &s, (int)nv, (int)VDI__MIN(left - (nv - 1) * width, width));
 #endif
         }
     }
 }
 
-VDI_KERNEL VDI__NOINLINE void VDI_PN(vdi__linalg_blocktri_op)(const vdi__bt_op *o) {
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_op)(const vdi__bt_op *o) {
     for (int w = 0; w < (o->rows ? 1 : VDI__BT_LANES); w += VDI_W) {
-        for (int64_t i = 0, mr; i < o->m; i += mr) {
-            mr = VDI__BT_CUT(o->m - i, VDI__BT_MR);
-            VDI_PN(vdi__bt_panel)(o, w, (int)mr, i, 0);
+        for (int64_t i = 0; i < o->m; i += VDI__BT_MR) {
+            const int rows = (int)VDI__MIN(o->m - i, (int64_t)VDI__BT_MR);
+            VDI_PN(vdi__bt_panel)(o, w, rows, i, 0);
         }
     }
 }
 
-/* The mr x mr block on the diagonal at i0: S - (what stands before) = U' diag(p) U. The rows p U go
-   to o->out, the rows of U with 1/p on their diagonal to o->scaled. Returns false if a pivot is not
-   positive or its reciprocal is not finite. */
-VDI_LOCAL bool VDI_PN(vdi__bt_diagonal)(bool rows, int mr, const vdi__bt_op *o, int w, int64_t i0) {
-    const int64_t sr = o->scaledr, sc = o->scaledc;
-    const int nv = rows ? 1 : mr;
+/* The block of n x n pivots on the diagonal at i0, n <= most: S - (what stands before) =
+   U' diag(p) U. The rows p U go to o->out, the rows of U with 1/p on their diagonal to o->scaled,
+   where S stands on entry. Returns false if a pivot is not positive or its reciprocal is not
+   finite. */
+VDI_LOCAL bool VDI_PN(vdi__bt_diagonal)(bool rows, int most, const vdi__bt_op *o, int w, int n,
+                                        int64_t i0) {
+    const int64_t sr = o->scaled->row, sc = o->scaled->column;
+    const int nv = rows ? 1 : most;
     const VDI_TAIL tail = VDI_VTAIL(rows ? VDI__MIN(o->n - i0, (int64_t)VDI_W) : VDI_W);
     const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
     VDI_V acc[VDI__BT_MR][VDI__BT_MR];
     VDI_M ok = VDI_VGE(zero, zero);
-    VDI_T *out = (VDI_T *)o->out + w + i0 * (o->outr + o->outc);
-    VDI_T *scaled = (VDI_T *)o->scaled + w + i0 * (sr + sc);
-    VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-        VDI__BT_UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
-            /* what comes in stands where the result goes */
-            const VDI_T *p = scaled + i * sr + v * sc;
+    VDI_T *out = (VDI_T *)o->out->data + w + i0 * (o->out->row + o->out->column);
+    VDI_T *scaled = (VDI_T *)o->scaled->data + w + i0 * (sr + sc);
+    VDI__UNROLL for (int i = 0; i < most; i++) {
+        VDI__UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
+            const VDI_T *p = scaled + (i < n ? i : 0) * sr + (v < n ? v : 0) * sc;
             acc[i][v] = rows ? VDI_VLOADT(p, tail) : VDI_VLOAD(p);
         }
     }
     for (int chain = 0; chain < 2; chain++) {
-        const int64_t ar = chain ? o->tr : o->ar, ak = chain ? o->tk : o->ak;
-        const int64_t br = chain ? o->outr : o->br, bc = chain ? o->outc : o->bc;
-        const VDI_T *a = (const VDI_T *)(chain ? o->tri : o->a) + w + i0 * ar;
-        const VDI_T *b = (const VDI_T *)(chain ? o->out : o->b) + w + i0 * bc;
-        for (int64_t k = chain ? i0 : o->k; k > 0; k--, a += ak, b += br) {
+        if ((chain ? i0 : o->k) == 0) continue;
+        const vdi__matrix *left = chain ? o->tri : o->a;
+        const int64_t br = chain ? o->out->row : o->b->row;
+        const int64_t bc = chain ? o->out->column : o->b->column;
+        const VDI_T *b = (const VDI_T *)(chain ? o->out->data : o->b->data) + w + i0 * bc;
+        const VDI_T *a[VDI__BT_MR];
+        int64_t offset = 0;
+        VDI__UNROLL for (int i = 0; i < most; i++) {
+            a[i] = (const VDI_T *)left->data + w + (i0 + (i < n ? i : 0)) * left->row;
+        }
+        for (int64_t k = chain ? i0 : o->k; k > 0; k--, offset += left->column, b += br) {
             VDI_V row[VDI__BT_MR];
-            VDI__BT_UNROLL for (int v = 0; v < nv; v++) {
-                row[v] = rows ? VDI_VLOADT(b, tail) : VDI_VLOAD(b + v * bc);
+            VDI__UNROLL for (int v = 0; v < nv; v++) {
+                row[v] = rows ? VDI_VLOADT(b, tail) : VDI_VLOAD(b + (v < n ? v : 0) * bc);
             }
-            VDI__BT_UNROLL for (int i = 0; i < mr; i++) {
-                VDI_V s = rows ? VDI_VSET1(a[i * ar]) : VDI_VLOAD(a + i * ar);
-                VDI__BT_UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
-                    acc[i][v] = VDI_VFNMA(s, row[v], acc[i][v]);
+            VDI__UNROLL for (int i = 0; i < most; i++) {
+                const VDI_V f = rows ? VDI_VSET1(a[i][offset]) : VDI_VLOAD(a[i] + offset);
+                VDI__UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
+                    acc[i][v] = VDI_VFNMA(f, row[v], acc[i][v]);
                 }
             }
         }
     }
-    VDI__BT_UNROLL for (int j = 0; j < mr; j++) {
-        VDI_V r = VDI_VDIV(VDI_VSET1(1), rows ? VDI_PN(vdi__bt_lane)(acc[j][0], j) : acc[j][j]);
+    VDI__UNROLL for (int j = 0; j < most; j++) {
+        if (j == n) break;
+        const VDI_V pivot = rows ? VDI_PN(vdi__bt_lane)(acc[j][0], j) : acc[j][j];
+        const VDI_V r = VDI_VDIV(VDI_VSET1(1), pivot);
         ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
-        VDI__BT_UNROLL for (int i = j + 1; i < mr; i++) {
-            /* the products do not wait for the quotient */
-            VDI_V s = rows ? VDI_PN(vdi__bt_lane)(acc[j][0], i) : acc[j][i];
-            VDI__BT_UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
-                acc[i][v] = VDI_VFNMA(VDI_VMUL(s, acc[j][v]), r, acc[i][v]);
+        /* the products do not wait for the quotient */
+        VDI__UNROLL for (int i = j + 1; i < most; i++) {
+            const VDI_V f = rows ? VDI_PN(vdi__bt_lane)(acc[j][0], i) : acc[j][i];
+            VDI__UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
+                acc[i][v] = VDI_VFNMA(VDI_VMUL(f, acc[j][v]), r, acc[i][v]);
             }
         }
-        VDI__BT_UNROLL for (int v = rows ? 0 : j; v < nv; v++) {
-            VDI_T *p = out + j * o->outr + v * o->outc, *q = scaled + j * sr + v * sc;
+        VDI__UNROLL for (int v = rows ? 0 : j; v < nv; v++) {
+            VDI_T *p = out + j * o->out->row + v * o->out->column, *q = scaled + j * sr + v * sc;
             if (rows) {
                 VDI_VSTORET(p, tail, acc[j][0]);
                 VDI_VSTORET(q, tail, VDI_VMUL(acc[j][0], r));
-                q[j] = VDI_PN(vdi__bt_first)(r);
-            } else {
+                q[j] = VDI_VFIRST(r);
+            } else if (v < n) {
                 VDI_VSTORE(p, acc[j][v]);
                 VDI_VSTORE(q, v == j ? r : VDI_VMUL(acc[j][v], r));
             }
@@ -50947,57 +52273,47 @@ VDI_LOCAL bool VDI_PN(vdi__bt_diagonal)(bool rows, int mr, const vdi__bt_op *o, 
     return !VDI_MANY(bad);
 }
 
-/* Pivots taken at once in rows. */
-#define VDI__BT_PIVOTS (VDI__BT_MASKS ? VDI__BT_MR : 1)
-#define VDI__BT_CASE(mr)                                                                     \
-    case mr:                                                                                 \
-        good = rows ? VDI_PN(vdi__bt_diagonal)(true, VDI__MIN(mr, VDI__BT_PIVOTS), o, w, i0) \
-                    : VDI_PN(vdi__bt_diagonal)(false, mr, o, w, i0);                         \
-        break;
-VDI_KERNEL bool VDI_PN(vdi__bt_diagonal_any)(const vdi__bt_op *o, int w, int mr, int64_t i0) {
-    const bool rows = o->rows;
-    bool good = false;
-    switch (mr) {
-        VDI__BT_CASE(1)
-        VDI__BT_CASE(2)
-#if VDI__BT_MR == 4
-        VDI__BT_CASE(4)
-#endif
+/* One block of the factor from the top row down: pivots, and what stands right of them. */
+VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_pivots)(const vdi__bt_op *o) {
+    const int most = o->rows ? VDI__BT_PIVOTS : VDI__BT_MR;
+    bool good = true;
+    for (int w = 0; w < (o->rows ? 1 : VDI__BT_LANES); w += VDI_W) {
+        for (int64_t i = 0, n; i < o->m; i += n) {
+            n = o->m - i; /* pivots of one block are rounded together: 4, 2 or 1 */
+            n = n >= most ? most : n >= 2 ? 2 : 1;
+            good &= o->rows ? VDI_PN(vdi__bt_diagonal)(true, VDI__BT_PIVOTS, o, w, (int)n, i)
+                            : VDI_PN(vdi__bt_diagonal)(false, VDI__BT_MR, o, w, (int)n, i);
+            VDI_PN(vdi__bt_panel)(o, w, (int)n, i, i + (o->rows ? VDI_W : n));
+        }
     }
     return good;
 }
-#undef VDI__BT_CASE
-
-/* Row i of a (d,d) block: a whole vector if it ends inside the block (what it spoils is stored
- * later), else d reals. */
-VDI_LOCAL void VDI_PN(vdi__bt_row)(int d, int i, VDI_T *block, VDI_V v) {
-    if (i * d + VDI_W <= d * d) {
-        VDI_VSTORE(block + i * d, v);
-    } else {
-        VDI_T x[VDI_W];
-        VDI_VSTORE(x, v);
-        memcpy(block + i * d, x, (size_t)d * sizeof *x);
-    }
-}
-
-/* dst = src turned over, one block (d,d); with `lower` only what stands on and under the diagonal
- * of src needs to arrive. */
-VDI_LOCAL void VDI_PN(vdi__bt_turn)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
-    const int64_t full = d - d % VDI_TBLOCK;
-#if VDI_TBLOCK == 8
-    if (d == 4) { /* half a square of 8: number by number it takes longer than the factor itself */
-        __m128 row0 = _mm_loadu_ps(x);
-        __m128 row1 = _mm_loadu_ps(x + 4);
-        __m128 row2 = _mm_loadu_ps(x + 8);
-        __m128 row3 = _mm_loadu_ps(x + 12);
-        _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
-        _mm_storeu_ps(y, row0);
-        _mm_storeu_ps(y + 4, row1);
-        _mm_storeu_ps(y + 8, row2);
-        _mm_storeu_ps(y + 12, row3);
-        return;
-    }
+#undef VDI__BT_MR
+#undef VDI__BT_NV
+#undef VDI__BT_PIVOTS
+#undef VDI__BT_ELEMENT
+#undef VDI__BT_ROW
+#undef VDI__BT_NUMBER
+/* linalg/blocktri_chain_body.h - small blocks, whose elimination stays in registers; one pass
+ *
+ * A pivot of one block waits for all those before it. With blocks of one vector a row, or of up to
+ * 4 x 4 elements of lanes, what is handed on never leaves the registers: per pivot one division,
+ * and products that do not wait for it.
+ */
+/* Blocks of one trial that go this way: up to 32 bytes a row on AVX2 (AVX-512 comes here for these,
+ * see vdi__bt_open), 40 to 64 of doubles on AVX-512, and floats that fill a vector. */
+#if VDI__ISA == VDI__ISA_AVX2
+#define VDI__BT_ROW_CHAINS 4
+#elif VDI__ISA == VDI__ISA_AVX512 && VDI__REAL == 64
+#define VDI__BT_ROW_CHAINS 8
+#else
+#define VDI__BT_ROW_CHAINS 0
 #endif
+
+/* The transpose of one block (d,d); with `lower` only what stands on and under the diagonal of x
+ * needs to arrive. */
+VDI_LOCAL void VDI_PN(vdi__bt_transpose_any)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+    const int64_t full = d - d % VDI_TBLOCK;
     for (int64_t i = 0; i < full; i += VDI_TBLOCK) {
         for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
             VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
@@ -51007,79 +52323,134 @@ VDI_LOCAL void VDI_PN(vdi__bt_turn)(int64_t d, bool lower, const VDI_T *x, VDI_T
             y[j * d + i] = x[i * d + j];
     }
 }
-VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_turn)(int64_t count, int64_t d, bool lower,
-                                                  const void *src, void *dst) {
-    for (int64_t t = 0; t < count; t++)
-        VDI_PN(vdi__bt_turn)(d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d);
+VDI_LOCAL void VDI_PN(vdi__bt_transpose)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+#if VDI_TBLOCK == 8
+    /* half a square of 8: number by number it takes longer than the factor itself */
+    if (d == 4) {
+        __m128 row0 = _mm_loadu_ps(x), row1 = _mm_loadu_ps(x + 4);
+        __m128 row2 = _mm_loadu_ps(x + 8), row3 = _mm_loadu_ps(x + 12);
+        _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+        _mm_storeu_ps(y, row0);
+        _mm_storeu_ps(y + 4, row1);
+        _mm_storeu_ps(y + 8, row2);
+        _mm_storeu_ps(y + 12, row3);
+        return;
+    }
+#endif
+    VDI_PN(vdi__bt_transpose_any)(d, lower, x, y);
 }
-
-/* D and E of blocks first .. last into the places of the factor. */
-VDI_LOCAL void VDI_PN(vdi__bt_turn_in)(int64_t d, const vdi__bt_factor *f, int64_t first,
-                                       int64_t last) {
-    for (int64_t t = first; t < last; t++) {
-        const int64_t at = t * d * d;
-        VDI_PN(vdi__bt_turn)(d, true, (const VDI_T *)f->D + at, (VDI_T *)f->L + at);
-        if (t + 1 < f->T)
-            VDI_PN(vdi__bt_turn)(d, false, (const VDI_T *)f->E + at, (VDI_T *)f->N + at);
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_transpose)(int64_t count, int64_t d, bool lower,
+                                                       const void *src, void *dst) {
+    for (int64_t t = 0; t < count; t++) {
+        VDI_PN(vdi__bt_transpose)
+        (d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d);
     }
 }
 
-/* One trial, rows of one vector: blocks t0 .. t1 with the pivots' chain as short as it gets. Rows
-   of S (what is left of D_t), of E_t' and of the coming Schur complement stay in registers; per
-   pivot one division, and products that do not wait for it. d is a constant. */
-VDI_LOCAL bool VDI_PN(vdi__bt_chain)(int d, const vdi__bt_factor *f) {
-    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d, VDI_W));
+#if VDI__BT_ROW_CHAINS
+/* Row i of a (d,d) block: a whole vector if it ends inside the block (what it spoils is stored
+ * later), else d reals. */
+VDI_LOCAL void VDI_PN(vdi__bt_row)(int64_t d, int64_t i, VDI_T *block, VDI_V v) {
+    VDI_T *to = block + i * d;
+    if (i * d + VDI_W <= d * d) {
+        VDI_VSTORE(to, v);
+    } else if (VDI__BT_ROW_CHAINS == 8) {
+        VDI_VSTORET(to, VDI_VTAIL(d), v);
+    } else { /* d is a constant; a masked store takes long on some processors */
+        VDI_T x[VDI_W];
+        VDI_VSTORE(x, v);
+        memcpy(to, x, (size_t)d * sizeof *x);
+    }
+}
+
+/* D and E of block t into the places of the factor. */
+VDI_LOCAL void VDI_PN(vdi__bt_enter)(int most, int64_t d, const vdi__bt_factor *f, int64_t t) {
+    const int64_t at = t * d * d;
+    if (t >= f->t1) return;
+    const VDI_T *D = (const VDI_T *)f->D + at, *E = (const VDI_T *)f->E + at;
+    VDI_T *L = (VDI_T *)f->L + at, *N = (VDI_T *)f->N + at;
+    if (d == most)
+        VDI_PN(vdi__bt_transpose)(most, true, D, L);
+    else
+        VDI_PN(vdi__bt_transpose_any)(d, true, D, L);
+    if (t + 1 == f->T) return;
+    if (d == most)
+        VDI_PN(vdi__bt_transpose)(most, false, E, N);
+    else
+        VDI_PN(vdi__bt_transpose_any)(d, false, E, N);
+}
+
+/* One trial, rows of one vector: blocks t0 .. t1. Rows of S (what is left of D_t), of E_t' and of
+   the coming Schur complement stay in registers. `most` is a constant, d may be one; rows beyond d
+   repeat the first one and are not used. */
+VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_factor *f) {
+    const int64_t dd = d * d;
+    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d, (int64_t)VDI_W));
     const VDI_V zero = VDI_VZERO(), one = VDI_VSET1(1), inf = VDI_VSET1(VDI_C(HUGE_VAL));
     VDI_T *schur = (VDI_T *)f->g;
     VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
     VDI_V s[8], e[8], p[8], c[8];
     VDI_M ok = VDI_VGE(zero, zero);
-    VDI_PN(vdi__bt_turn_in)(d, f, f->t0, VDI__MIN(f->t1, f->t0 + 2));
-    VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-        p[i] = f->t0 ? VDI_VLOADT(schur + i * d, tail) : zero;
+    for (int64_t t = f->t0; t < f->t0 + 2; t++)
+        VDI_PN(vdi__bt_enter)(most, d, f, t);
+    VDI__UNROLL for (int i = 0; i < most; i++) {
+        p[i] = f->t0 ? VDI_VLOADT(schur + (i < d ? i : 0) * d, tail) : zero;
     }
     for (int64_t t = f->t0; t < f->t1; t++) {
-        VDI_T *L = (VDI_T *)f->L + t * d * d, *N = (VDI_T *)f->N + t * d * d;
+        VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
         /* hidden behind the pivots' chain; two blocks ahead, since a vector of several stores is
          * not forwarded to its load */
-        if (t + 2 < f->t1) VDI_PN(vdi__bt_turn_in)(d, f, t + 2, t + 3);
-        VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-            s[i] = VDI_VADD(VDI_VLOADT(L + i * d, tail), p[i]);
-            e[i] = t + 1 < f->T ? VDI_VLOADT(N + i * d, tail) : zero;
+        VDI_PN(vdi__bt_enter)(most, d, f, t + 2);
+        VDI__UNROLL for (int i = 0; i < most; i++) {
+            const int64_t at = (i < d ? i : 0) * d;
+            s[i] = VDI_VADD(VDI_VLOADT(L + at, tail), p[i]);
+            e[i] = t + 1 < f->T ? VDI_VLOADT(N + at, tail) : zero;
             p[i] = zero;
         }
-        VDI__BT_UNROLL for (int j = 0; j < d; j++) {
+        VDI_V last_s = s[0], last_e = e[0];
+        VDI__UNROLL for (int j = 0; j + 1 < most; j++) {
+            if (j + 1 == d) break;
             const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(s[j], j));
             ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
             VDI_VSTORE(column[j], e[j]);
-            VDI__BT_UNROLL for (int i = j + 1; i < d; i++) {
+            VDI__UNROLL for (int i = j + 1; i < most; i++) {
                 c[i] = VDI_PN(vdi__bt_lane)(s[j], i);
                 s[i] = VDI_VFNMA(VDI_VMUL(c[i], s[j]), r, s[i]);
             }
-            if (j + 1 < d) {
-                const VDI_V n = VDI_VMUL(e[j], r);
-                VDI__BT_UNROLL for (int i = j + 1; i < d; i++) e[i] = VDI_VFNMA(c[i], n, e[i]);
-                VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-                    p[i] = VDI_VFNMA(VDI_VSET1(column[j][i]), n, p[i]);
-                }
-                VDI_PN(vdi__bt_row)(d, j, N, n);
-            } else { /* the next block waits for this one */
-                VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-                    p[i] = VDI_VFNMA(VDI_VMUL(VDI_VSET1(column[j][i]), e[j]), r, p[i]);
-                }
-                VDI_PN(vdi__bt_row)(d, j, N, VDI_VMUL(e[j], r)); /* zeros behind the last block */
+            const VDI_V n = VDI_VMUL(e[j], r);
+            VDI__UNROLL for (int i = j + 1; i < most; i++) e[i] = VDI_VFNMA(c[i], n, e[i]);
+            VDI__UNROLL for (int i = 0; i < most; i++) {
+                p[i] = VDI_VFNMA(VDI_VSET1(column[j][i]), n, p[i]);
             }
+            VDI_PN(vdi__bt_row)(d, j, N, n);
             VDI_PN(vdi__bt_row)(d, j, L, VDI_VMUL(s[j], r));
-            L[j * d + j] = VDI_PN(vdi__bt_first)(r);
+            L[j * (d + 1)] = VDI_VFIRST(r);
+            last_s = s[j + 1];
+            last_e = e[j + 1];
         }
+        /* the next block waits for the last pivot */
+        const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(last_s, (int)d - 1));
+        ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+        VDI_VSTORE(column[0], last_e);
+        VDI__UNROLL for (int i = 0; i < most; i++) {
+            p[i] = VDI_VFNMA(VDI_VMUL(VDI_VSET1(column[0][i]), last_e), r, p[i]);
+        }
+        VDI_PN(vdi__bt_row)(d, d - 1, N, VDI_VMUL(last_e, r)); /* zeros behind the last block */
+        VDI_PN(vdi__bt_row)(d, d - 1, L, VDI_VMUL(last_s, r));
+        L[dd - 1] = VDI_VFIRST(r);
     }
-    VDI__BT_UNROLL for (int i = 0; i < d; i++) VDI_VSTORET(schur + i * d, tail, p[i]);
+    VDI__UNROLL for (int i = 0; i < most; i++) {
+        if (i == d) break;
+        VDI_VSTORET(schur + i * d, tail, p[i]);
+    }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
 }
+#endif
 
-/* The same for lanes and blocks so small that all of S, E' and the coming Schur complement are
- * registers. d is a constant. */
+#if !VDI_FALLBACK
+/* The same for lanes, where all of S, E' and the coming Schur complement are registers. d is a
+ * constant. */
 VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
     const VDI_V zero = VDI_VZERO(), one = VDI_VSET1(1), inf = VDI_VSET1(VDI_C(HUGE_VAL));
     const int64_t u = VDI__BT_LANES, dd = d * d * u;
@@ -51087,214 +52458,89 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
     for (int w = 0; w < VDI__BT_LANES; w += VDI_W) {
         VDI_T *schur = (VDI_T *)f->g + w;
         VDI_V s[4][4], e[4][4], p[4][4];
-        VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-            VDI__BT_UNROLL for (int c = i; c < d; c++) {
+        VDI__UNROLL for (int i = 0; i < d; i++) {
+            VDI__UNROLL for (int c = i; c < d; c++) {
                 p[i][c] = f->t0 ? VDI_VLOAD(schur + (i * d + c) * u) : zero;
             }
         }
         for (int64_t t = f->t0; t < f->t1; t++) {
             /* element (j,i) at j + i d */
             VDI_T *L = (VDI_T *)f->L + t * dd + w, *N = (VDI_T *)f->N + t * dd + w;
-            VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-                VDI__BT_UNROLL for (int c = i; c < d; c++) {
+            VDI__UNROLL for (int i = 0; i < d; i++) {
+                VDI__UNROLL for (int c = i; c < d; c++) {
                     s[i][c] = VDI_VADD(VDI_VLOAD(L + (i + c * d) * u), p[i][c]);
                     p[i][c] = zero;
                 }
-                VDI__BT_UNROLL for (int m = 0; m < d; m++) {
+                VDI__UNROLL for (int m = 0; m < d; m++) {
                     e[i][m] = t + 1 < f->T ? VDI_VLOAD(N + (i + m * d) * u) : zero;
                 }
             }
-            VDI__BT_UNROLL for (int j = 0; j < d; j++) {
+            VDI__UNROLL for (int j = 0; j < d; j++) {
                 const VDI_V r = VDI_VDIV(one, s[j][j]);
                 ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
                 VDI_VSTORE(L + (j + j * d) * u, r);
-                VDI__BT_UNROLL for (int i = j + 1; i < d; i++) {
-                    VDI__BT_UNROLL for (int c = i; c < d; c++) {
+                VDI__UNROLL for (int i = j + 1; i < d; i++) {
+                    VDI__UNROLL for (int c = i; c < d; c++) {
                         s[i][c] = VDI_VFNMA(VDI_VMUL(s[j][i], s[j][c]), r, s[i][c]);
                     }
                     VDI_VSTORE(L + (j + i * d) * u, VDI_VMUL(s[j][i], r));
                 }
-                VDI__BT_UNROLL for (int m = 0; m < d; m++) {
+                VDI__UNROLL for (int m = 0; m < d; m++) {
                     const VDI_V n = VDI_VMUL(e[j][m], r);
                     VDI_VSTORE(N + (j + m * d) * u, n);
-                    VDI__BT_UNROLL for (int i = j + 1; i < d; i++) {
+                    VDI__UNROLL for (int i = j + 1; i < d; i++) {
                         e[i][m] = VDI_VFNMA(s[j][i], n, e[i][m]);
                     }
-                    VDI__BT_UNROLL for (int i = 0; i <= m; i++) {
+                    VDI__UNROLL for (int i = 0; i <= m; i++) {
                         p[i][m] = VDI_VFNMA(e[j][i], n, p[i][m]);
                     }
                 }
             }
         }
-        VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-            VDI__BT_UNROLL for (int c = i; c < d; c++) VDI_VSTORE(schur + (i * d + c) * u, p[i][c]);
+        VDI__UNROLL for (int i = 0; i < d; i++) {
+            VDI__UNROLL for (int c = i; c < d; c++) VDI_VSTORE(schur + (i * d + c) * u, p[i][c]);
         }
     }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
 }
+#endif
 
-/* Blocks t0 .. t1 of one group: in rows D and E are the caller's, in lanes L and N hold them on
- * entry; L and N hold the factor on return.
- */
-VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_factor)(const vdi__bt_factor *f) {
-    const int64_t d = f->d, u = f->rows ? 1 : VDI__BT_LANES, dd = d * d * u;
-    /* strides of a row and a column of U and N' */
-    const int64_t r = f->rows ? d : u, c = f->rows ? 1 : d * u;
-    const int panel = f->rows ? VDI__BT_PIVOTS : VDI__BT_MR;
-    VDI_T *gl = (VDI_T *)f->g, *gn = gl + dd;
-    bool good = true;
-#if VDI__ISA >= 3
-    if (!f->rows) {
-        switch (d) {
-        case 1: return VDI_PN(vdi__bt_chain_lanes)(1, f);
-        case 2: return VDI_PN(vdi__bt_chain_lanes)(2, f);
-        case 3: return VDI_PN(vdi__bt_chain_lanes)(3, f);
-        case 4: return VDI_PN(vdi__bt_chain_lanes)(4, f);
-        default: break;
-        }
-    }
-#endif
-#if VDI__ISA == 3 || (VDI__ISA == 4 && VDI__REAL == 64)
-    if (f->rows) {
-        switch (d) {
-#if VDI__ISA == 3 /* up to 32 bytes the wider path comes here, too */
-        case 1: return VDI_PN(vdi__bt_chain)(1, f);
-        case 2: return VDI_PN(vdi__bt_chain)(2, f);
-        case 3: return VDI_PN(vdi__bt_chain)(3, f);
-        case 4: return VDI_PN(vdi__bt_chain)(4, f);
-#else
-        case 5: return VDI_PN(vdi__bt_chain)(5, f);
-        case 6: return VDI_PN(vdi__bt_chain)(6, f);
-        case 7: return VDI_PN(vdi__bt_chain)(7, f);
-#endif
+/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and N
+   hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive, or
+   -1 if this is no way for such blocks. */
+VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
+#if VDI__BT_ROW_CHAINS == 4
+    if (f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_rows)(1, 1, f);
+    if (f->rows && f->d == 2) return VDI_PN(vdi__bt_chain_rows)(2, 2, f);
+    if (f->rows && f->d == 3) return VDI_PN(vdi__bt_chain_rows)(3, 3, f);
+    if (f->rows && f->d == 4) return VDI_PN(vdi__bt_chain_rows)(4, 4, f);
 #if VDI_W == 8
-        case 8: return VDI_PN(vdi__bt_chain)(8, f);
+    if (f->rows && f->d == 8) return VDI_PN(vdi__bt_chain_rows)(8, 8, f);
 #endif
-        default: break;
-        }
-    }
+#elif VDI__BT_ROW_CHAINS == 8 /* these take longer to compile: one for two sizes */
+    if (f->rows && (f->d == 5 || f->d == 6)) return VDI_PN(vdi__bt_chain_rows)(6, f->d, f);
+    if (f->rows && (f->d == 7 || f->d == 8)) return VDI_PN(vdi__bt_chain_rows)(8, f->d, f);
 #endif
-    if (f->rows) VDI_PN(vdi__bt_turn_in)(d, f, f->t0, f->t1);
-    vdi__bt_op l = VDI__ZERO, n = VDI__ZERO;
-    l.rows = n.rows = f->rows;
-    l.m = l.n = n.m = n.n = d;
-    l.cr = l.br = l.outr = l.scaledr = n.cr = n.outr = n.scaledr = r;
-    l.cc = l.bc = l.outc = l.scaledc = n.cc = n.outc = n.scaledc = c;
-    l.a = gn;
-    l.ar = c;
-    l.ak = r;
-    l.out = gl;
-    n.out = gn;
-    l.tr = n.tr = c;
-    l.tk = n.tk = r;
-    l.qr = n.qr = (d + 1) * u;
-    for (int64_t t = f->t0; t < f->t1; t++) {
-        VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
-        l.c = l.tri = n.tri = l.post = n.post = L;
-        l.scaled = L;
-        l.b = N - dd;
-        l.k = t > 0 ? d : 0;
-        n.c = N;
-        n.scaled = N;
-        for (int w = 0; w < u; w += VDI_W) {
-            for (int64_t i = 0, mr; i < d; i += mr) {
-                mr = VDI__BT_CUT(d - i, panel);
-                good &= VDI_PN(vdi__bt_diagonal_any)(&l, w, (int)mr, i);
-                VDI_PN(vdi__bt_panel)(&l, w, (int)mr, i, i + (f->rows ? VDI_W : mr));
-            }
-            if (t + 1 < f->T) {
-                for (int64_t i = 0, mr; i < d; i += mr) {
-                    mr = VDI__BT_CUT(d - i, VDI__BT_MR);
-                    VDI_PN(vdi__bt_panel)(&n, w, (int)mr, i, 0);
-                }
-            }
-        }
-    }
-    return good;
+#if !VDI_FALLBACK
+    if (!f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_lanes)(1, f);
+    if (!f->rows && f->d == 2) return VDI_PN(vdi__bt_chain_lanes)(2, f);
+    if (!f->rows && f->d == 3) return VDI_PN(vdi__bt_chain_lanes)(3, f);
+    if (!f->rows && f->d == 4) return VDI_PN(vdi__bt_chain_lanes)(4, f);
+#endif
+    (void)f;
+    return -1;
 }
 
-/* Vectors through the factor of one group, in place: see VDI__BT_FORWARD and its kin. */
-VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_sweep)(const vdi__bt_sweep *s) {
-    const int64_t d = s->d, u = s->rows ? 1 : VDI__BT_LANES, dd = d * d * u;
-    const int64_t r = s->rows ? d : u;
-    const int64_t c = s->rows ? 1 : d * u;
-    const int64_t ys = s->ys * u;
-    const int64_t step = d * ys;
-    VDI_T *root = (VDI_T *)s->root;
-    vdi__bt_op o = VDI__ZERO;
-    o.rows = s->rows;
-    o.m = d;
-    o.n = s->n;
-    o.cc = o.bc = o.outc = s->rows ? 1 : u; /* lanes have one column */
-    if (s->what & VDI__BT_FORWARD) {
-        o.cr = o.outr = o.br = ys;
-        o.ar = o.tr = c;
-        o.ak = o.tk = r;
-        for (int64_t t = 0; t < s->T; t++) {
-            o.c = o.out = (VDI_T *)s->y + t * step;
-            o.b = (VDI_T *)s->y + (t - 1) * step;
-            o.a = (const VDI_T *)s->N + (t - 1) * dd;
-            o.k = t > 0 ? d : 0;
-            o.tri = (const VDI_T *)s->L + t * dd;
-            VDI_PN(vdi__linalg_blocktri_op)(&o);
-        }
-    }
-    o.tri = NULL;
-    for (int64_t t = s->T - 1; t >= 0; t--) {
-        const VDI_T *L = (const VDI_T *)s->L + t * dd;
-        VDI_T *y = (VDI_T *)s->y + t * step;
-        const VDI_T *scale = L;
-        int64_t sr = (d + 1) * u;
-        if (s->what & VDI__BT_ROOT) { /* 1/p to 1/sqrt(p) */
-            for (int64_t i = 0; i < d; i++) {
-                for (int w = 0; w < u; w += VDI_W) {
-                    const VDI_T *p = L + w + i * (d + 1) * u;
-                    VDI_V x = VDI_VSQRT(s->rows ? VDI_VSET1(*p) : VDI_VLOAD(p));
-                    if (s->rows)
-                        root[i] = VDI_PN(vdi__bt_first)(x);
-                    else
-                        VDI_VSTORE(root + i * u + w, x);
-                }
-            }
-            scale = root;
-            sr = u;
-        }
-        if (s->what & VDI__BT_BACKWARD) { /* rows from the last to the first */
-            o.c = o.out = y + (d - 1) * ys;
-            o.cr = o.outr = -ys;
-            o.br = ys;
-            o.pre = scale + (d - 1) * sr;
-            o.pr = -sr;
-            o.a = (const VDI_T *)s->N + t * dd + (d - 1) * r;
-            o.ar = -r;
-            o.ak = c;
-            o.b = y + step;
-            o.k = t + 1 < s->T ? d : 0;
-            o.tri = L + (d * d - 1) * u;
-            o.tr = -r;
-            o.tk = -c;
-            VDI_PN(vdi__linalg_blocktri_op)(&o);
-        } else {
-            o.c = o.out = y;
-            o.cr = o.outr = ys;
-            o.k = 0;
-            o.pre = scale;
-            o.pr = sr;
-            VDI_PN(vdi__linalg_blocktri_op)(&o);
-        }
-    }
-}
-
-#if VDI__ISA == 3
+#if VDI__BT_ROW_CHAINS == 4
 /* out(i,j) = in(j,i), rows VDI_W apart. */
 VDI_LOCAL void VDI_PN(vdi__bt_flip)(int d, const VDI_T *in, VDI_T *out) {
     if (d == VDI_TBLOCK && d == VDI_W) {
         VDI_TRANSPOSE(in, (size_t)VDI_W, out, (size_t)VDI_W);
         return;
     }
-    VDI__BT_UNROLL for (int i = 0; i < d; i++) {
-        VDI__BT_UNROLL for (int j = 0; j < d; j++) out[i * VDI_W + j] = in[j * VDI_W + i];
+    VDI__UNROLL for (int i = 0; i < d; i++) {
+        VDI__UNROLL for (int j = 0; j < d; j++) out[i * VDI_W + j] = in[j * VDI_W + i];
     }
 }
 
@@ -51306,53 +52552,53 @@ VDI_LOCAL void VDI_PN(vdi__bt_marginals_rows)(int d, int64_t T, const VDI_T *L, 
     const VDI_V half = VDI_VSET1(VDI_C(0.5));
     VDI_T eye[4 * VDI_W] = {0}, a[4 * VDI_W] = {0}, b[4 * VDI_W] = {0};
     VDI_V x[4], g[4], o[4], s[4];
-    VDI__BT_UNROLL for (int i = 0; i < d; i++) {
+    VDI__UNROLL for (int i = 0; i < d; i++) {
         eye[i * VDI_W + i] = 1;
         s[i] = VDI_VZERO();
     }
     for (int64_t t = T - 1; t >= 0; t--) {
         const VDI_T *l = L + t * d * d, *n = N + t * d * d;
-        VDI__BT_UNROLL for (int i = 0; i < d; i++) {
+        VDI__UNROLL for (int i = 0; i < d; i++) {
             x[i] = VDI_VLOAD(eye + i * VDI_W);
-            VDI__BT_UNROLL for (int k = 0; k < i; k++) {
+            VDI__UNROLL for (int k = 0; k < i; k++) {
                 x[i] = VDI_VFNMA(VDI_VSET1(l[k * d + i]), x[k], x[i]);
             }
         }
-        VDI__BT_UNROLL for (int i = 0; i < d; i++) x[i] = VDI_VMUL(x[i], VDI_VSET1(l[i * d + i]));
+        VDI__UNROLL for (int i = 0; i < d; i++) x[i] = VDI_VMUL(x[i], VDI_VSET1(l[i * d + i]));
         if (t + 1 < T) {
-            VDI__BT_UNROLL for (int j = d - 1; j >= 0; j--) {
+            VDI__UNROLL for (int j = d - 1; j >= 0; j--) {
                 g[j] = VDI_VLOADT(n + j * d, tail);
-                VDI__BT_UNROLL for (int i = j + 1; i < d; i++) {
+                VDI__UNROLL for (int i = j + 1; i < d; i++) {
                     g[j] = VDI_VFNMA(VDI_VSET1(l[j * d + i]), g[i], g[j]);
                 }
                 VDI_VSTORE(a + j * VDI_W, g[j]);
             }
-            VDI__BT_UNROLL for (int j = 0; j < d; j++) { /* rows of O' = -G' S */
+            VDI__UNROLL for (int j = 0; j < d; j++) { /* rows of O' = -G' S */
                 o[j] = VDI_VZERO();
-                VDI__BT_UNROLL for (int k = 0; k < d; k++) {
+                VDI__UNROLL for (int k = 0; k < d; k++) {
                     o[j] = VDI_VFNMA(VDI_VSET1(a[j * VDI_W + k]), s[k], o[j]);
                 }
             }
-            VDI__BT_UNROLL for (int j = 0; j < d; j++) VDI_VSTORE(a + j * VDI_W, o[j]);
+            VDI__UNROLL for (int j = 0; j < d; j++) VDI_VSTORE(a + j * VDI_W, o[j]);
             VDI_PN(vdi__bt_flip)(d, a, b);
-            VDI__BT_UNROLL for (int i = 0; i < d; i++) {
+            VDI__UNROLL for (int i = 0; i < d; i++) {
                 o[i] = VDI_VLOAD(b + i * VDI_W);
                 if (O) VDI_PN(vdi__bt_row)(d, i, O + t * d * d, o[i]);
             }
-            VDI__BT_UNROLL for (int j = 0; j < d; j++) {
-                VDI__BT_UNROLL for (int i = 0; i < d; i++) {
+            VDI__UNROLL for (int j = 0; j < d; j++) {
+                VDI__UNROLL for (int i = 0; i < d; i++) {
                     x[j] = VDI_VFNMA(VDI_VSET1(n[j * d + i]), o[i], x[j]);
                 }
             }
         }
-        VDI__BT_UNROLL for (int j = d - 1; j >= 0; j--) {
-            VDI__BT_UNROLL for (int i = j + 1; i < d; i++) {
+        VDI__UNROLL for (int j = d - 1; j >= 0; j--) {
+            VDI__UNROLL for (int i = j + 1; i < d; i++) {
                 x[j] = VDI_VFNMA(VDI_VSET1(l[j * d + i]), x[i], x[j]);
             }
             VDI_VSTORE(a + j * VDI_W, x[j]);
         }
         VDI_PN(vdi__bt_flip)(d, a, b);
-        VDI__BT_UNROLL for (int i = 0; i < d; i++) {
+        VDI__UNROLL for (int i = 0; i < d; i++) {
             s[i] = VDI_VMUL(half, VDI_VADD(x[i], VDI_VLOAD(b + i * VDI_W)));
             VDI_PN(vdi__bt_row)(d, i, S + t * d * d, s[i]);
         }
@@ -51364,7 +52610,7 @@ VDI_LOCAL void VDI_PN(vdi__bt_marginals_rows)(int d, int64_t T, const VDI_T *L, 
  * short way. */
 VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_marginals)(int64_t d, int64_t T, const void *L,
                                                        const void *N, void *S, void *O) {
-#if VDI__ISA == 3
+#if VDI__BT_ROW_CHAINS == 4
     const VDI_T *l = (const VDI_T *)L, *n = (const VDI_T *)N;
     switch (d) {
     case 1: VDI_PN(vdi__bt_marginals_rows)(1, T, l, n, (VDI_T *)S, (VDI_T *)O); return true;
@@ -51383,6 +52629,8 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_marginals)(int64_t d, int64_t T, con
     return false;
 #endif
 }
+#undef VDI__BT_ROW_CHAINS
+/* linalg/blocktri_move_body.h - lanes in and out, and elementwise work on blocks; one pass */
 
 /* Lanes in and out, VDI__BT_STAGE elements at a time. Squares of VDI_TBLOCK trials and elements are
    turned over in registers; where a trial is missing, the others go in one by one; where one ends
@@ -51416,12 +52664,12 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t strid
                     any |= there;
                 }
                 for (e = 0; !any && e < some; e++) {
-                    VDI__BT_UNROLL for (int q = 0; q < VDI_TBLOCK; q++) {
+                    VDI__UNROLL for (int q = 0; q < VDI_TBLOCK; q++) {
                         y[e * VDI__BT_LANES + q] = 0;
                     }
                 }
                 for (e = 0; any && e < some; e++) {
-                    VDI__BT_UNROLL for (int q = 0; q < VDI_TBLOCK; q++) {
+                    VDI__UNROLL for (int q = 0; q < VDI_TBLOCK; q++) {
                         y[e * VDI__BT_LANES + q] = z[q][e];
                     }
                 }
@@ -51493,68 +52741,62 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_unpack)(const void *src, int64_t n, 
     }
 }
 
-/* Elementwise work on (d,d) blocks, out row-major. Strides as in vdi__bt_op. */
+/* Elementwise work on (d,d) blocks, out row-major. */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_map)(vdi__bt_kind kind, bool rows, int64_t d,
-                                                 const void *x, int64_t xr, int64_t xc,
-                                                 const void *y, int64_t yr, int64_t yc,
+                                                 const vdi__matrix *x, const vdi__matrix *y,
                                                  double scale, void *out) {
     const int64_t u = rows ? 1 : VDI__BT_LANES;
     const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(u, (int64_t)VDI_W));
     const VDI_V s = VDI_VSET1(VDI_C(scale));
-    if (!rows && (kind == VDI__BT_SUM || kind == VDI__BT_SCALE)) {
-        /* most calls, without a question for each element */
-        for (int w = 0; w < u; w += VDI_W) {
-            for (int64_t i = 0; i < d; i++) {
-                const VDI_T *p = (const VDI_T *)x + w + i * xr * u;
-                const VDI_T *q = (const VDI_T *)y + w + i * yr * u;
-                VDI_T *to = (VDI_T *)out + w + i * d * u;
-                if (kind == VDI__BT_SCALE) {
-                    for (int64_t j = 0; j < d; j++, p += xc * u, to += u)
-                        VDI_VSTORE(to, VDI_VMUL(s, VDI_VLOAD(p)));
-                } else {
-                    for (int64_t j = 0; j < d; j++, p += xc * u, q += yc * u, to += u)
-                        VDI_VSTORE(to, VDI_VMUL(s, VDI_VADD(VDI_VLOAD(p), VDI_VLOAD(q))));
-                }
-            }
-        }
-        return;
-    }
     for (int w = 0; w < u; w += VDI_W) {
         for (int64_t i = 0; i < d; i++) {
-            for (int64_t j = 0; j < d; j++) {
-                const VDI_T *p = (const VDI_T *)x + w + (i * xr + j * xc) * u;
-                const VDI_T *q = (const VDI_T *)y + w + (i * yr + j * yc) * u;
+            const VDI_T *p = (const VDI_T *)x->data + w + i * x->row;
+            const VDI_T *q = (const VDI_T *)y->data + w + i * y->row;
+            VDI_T *to = (VDI_T *)out + w + i * d * u;
+            if (!rows && (kind == VDI__BT_SUM || kind == VDI__BT_SCALE)) {
+                /* most calls, without a question for each element */
+                for (int64_t j = 0; j < d; j++, p += x->column, q += y->column, to += u) {
+                    VDI_V v = VDI_VLOAD(p);
+                    if (kind == VDI__BT_SUM) v = VDI_VADD(v, VDI_VLOAD(q));
+                    VDI_VSTORE(to, VDI_VMUL(s, v));
+                }
+                continue;
+            }
+            for (int64_t j = 0; j < d; j++, p += x->column, q += y->column, to += u) {
+                const VDI_V a = VDI_VLOADT(p, tail);
+                const VDI_V b = kind <= VDI__BT_TWO ? VDI_VLOADT(q, tail) : VDI_VZERO();
                 VDI_V v = VDI_VZERO();
                 switch (kind) {
-                case VDI__BT_SUM:
-                    v = VDI_VMUL(s, VDI_VADD(VDI_VLOADT(p, tail), VDI_VLOADT(q, tail)));
-                    break;
-                case VDI__BT_SCALE: v = VDI_VMUL(s, VDI_VLOADT(p, tail)); break;
-                case VDI__BT_PRODUCT: v = VDI_VMUL(VDI_VLOADT(p, tail), VDI_VLOADT(q, tail)); break;
-                case VDI__BT_ROOT_ROWS:
-                    v = VDI_VMUL(VDI_VLOADT(p, tail), VDI_VSQRT(VDI_VLOADT(q, tail)));
-                    break;
+                case VDI__BT_SUM: v = VDI_VMUL(s, VDI_VADD(a, b)); break;
+                case VDI__BT_SCALE: v = VDI_VMUL(s, a); break;
+                case VDI__BT_PRODUCT: v = VDI_VMUL(a, b); break;
+                case VDI__BT_ROOT_ROWS: v = VDI_VMUL(a, VDI_VSQRT(b)); break;
                 case VDI__BT_ROOT_COLUMNS:
                     /* an upper triangle, y the diagonal of 1/p: back to Cholesky's own columns */
-                    if (j > i)
-                        v = VDI_VDIV(VDI_VLOADT(p, tail), VDI_VSQRT(VDI_VLOADT(q, tail)));
-                    else if (j == i)
-                        v = VDI_VDIV(VDI_VSET1(1), VDI_VSQRT(VDI_VLOADT(q, tail)));
+                    if (j >= i) v = VDI_VDIV(j == i ? VDI_VSET1(1) : a, VDI_VSQRT(b));
                     break;
-                case VDI__BT_ROOT_DIVIDE:
-                    v = VDI_VDIV(VDI_VLOADT(p, tail), VDI_VSQRT(VDI_VLOADT(q, tail)));
-                    break;
-                case VDI__BT_UNIT:
-                    v = j < i ? VDI_VLOADT(p, tail) : VDI_VSET1(VDI_C(i == j));
-                    break;
+                case VDI__BT_ROOT_DIVIDE: v = VDI_VDIV(a, VDI_VSQRT(b)); break;
+                case VDI__BT_UNIT: v = j < i ? a : VDI_VSET1(VDI_C(i == j)); break;
                 case VDI__BT_HALF: /* upper triangle, half the diagonal */
-                    if (j >= i) v = VDI_VLOADT(p, tail);
-                    if (j == i) v = VDI_VMUL(v, VDI_VSET1(VDI_C(0.5)));
+                    if (j >= i) v = j == i ? VDI_VMUL(a, VDI_VSET1(VDI_C(0.5))) : a;
                     break;
                 }
-                VDI_VSTORET((VDI_T *)out + w + (i * d + j) * u, tail, v);
+                VDI_VSTORET(to, tail, v);
             }
         }
+    }
+}
+
+/* dst = sqrt(src) of d elements, which lie `step` reals apart in src */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_root)(bool rows, int64_t d, const void *src,
+                                                  int64_t step, void *dst) {
+    const int64_t u = rows ? 1 : VDI__BT_LANES;
+    for (int64_t i = 0; i < d; i++) {
+        const VDI_T *p = (const VDI_T *)src + i * step;
+        VDI_T *to = (VDI_T *)dst + i * u;
+        if (rows) *to = VDI_VFIRST(VDI_VSQRT(VDI_VSET1(*p)));
+        for (int w = 0; !rows && w < u; w += VDI_W)
+            VDI_VSTORE(to + w, VDI_VSQRT(VDI_VLOAD(p + w)));
     }
 }
 
@@ -51635,323 +52877,172 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_logs)(const void *L, int64_t d, int6
             sums[w + v] = log((double)mantissa[v]) + (double)power[v] * 0.69314718055994530942;
     }
 }
-
 #undef VDI__BT_LANES
-#undef VDI__BT_MR
-#undef VDI__BT_NV
 #undef VDI__BT_STAGE
-#undef VDI__BT_MASKS
-#undef VDI__BT_CUT
-#undef VDI__BT_UNROLL
-#undef VDI__BT_PIVOTS
-/* linalg/kalman_body.h - the recursions of kalman.h, one group of trials per lane
+/* linalg/kalman_body.h - the pieces of kalman.h's recursions, one group of trials per lane; one pass
  *
  * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group
- * repeat it and are not stored. Everything is put together from five shared pieces, since these
- * kernels are not where time goes, and eight passes compile them.
+ * repeat it and are not stored. Where `alive` (one real per lane) is 0, a lane has no such bin.
  */
 
-/* Where the lanes of a block are: element `at` of each of n groups, `step` apart. */
-VDI_SHARED void VDI_PN(vdi__lanes_load)(const void *from, int64_t at, int64_t count, int64_t step,
-                                        int64_t n, VDI_V *to) {
-    const VDI_T *x = (const VDI_T *)from + at;
-    for (int64_t i = 0; i < count; i++) {
+VDI_KERNEL int64_t VDI_PN(vdi__linalg_lanes)(void) { return VDI_W; }
+
+/* to[i] = element i of each of n groups, `step` apart; for a lane that is not alive the identity of
+ * d columns, or 0 if d is 0. alive NULL: all are. */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_load)(const void *from, int64_t count, int64_t step,
+                                               int64_t n, const void *alive_, int64_t d,
+                                               void *to_) {
+    const VDI_T *x = (const VDI_T *)from, *alive = (const VDI_T *)alive_;
+    VDI_T *to = (VDI_T *)to_;
+    for (int64_t i = 0; i < count; i++, to += VDI_W) {
         VDI_T t[VDI_W];
         for (int64_t l = 0; l < VDI_W; l++)
             t[l] = x[i + (l < n ? l : n - 1) * step];
-        to[i] = VDI_VLOAD(t);
+        VDI_V v = VDI_VLOAD(t);
+        if (alive) {
+            const VDI_V other = VDI_VSET1(VDI_C(d && i / d == i % d));
+            v = VDI_VSEL(VDI_VGT(VDI_VLOAD(alive), VDI_VZERO()), v, other);
+        }
+        VDI_VSTORE(to, v);
     }
 }
 
-/* stores v where alive[lane] is not 0, else 0 */
-VDI_SHARED void VDI_PN(vdi__lanes_store)(void *to, int64_t at, int64_t count, int64_t step,
-                                         int64_t n, const VDI_T *alive, const VDI_V *v) {
-    VDI_T *x = (VDI_T *)to + at;
-    for (int64_t i = 0; i < count; i++) {
-        VDI_T t[VDI_W];
-        VDI_VSTORE(t, v[i]);
+/* the way back; 0 for a lane that is not alive */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_store)(void *to, int64_t count, int64_t step, int64_t n,
+                                                const void *alive_, const void *v_) {
+    VDI_T *x = (VDI_T *)to;
+    const VDI_T *alive = (const VDI_T *)alive_, *v = (const VDI_T *)v_;
+    for (int64_t i = 0; i < count; i++, v += VDI_W) {
         for (int64_t l = 0; l < VDI_W && l < n; l++)
-            x[i + l * step] = alive[l] != 0 ? t[l] : VDI_C(0);
+            x[i + l * step] = alive[l] != 0 ? v[l] : VDI_C(0);
     }
 }
 
-/* C (rows,cols) = base + sign * A B, where A[i,k] is A[i ai + k ak] and B[k,j] is B[k bk + j bj];
- * base is C's shape, or NULL for 0. C may be base, but neither A nor B. */
-VDI_SHARED void VDI_PN(vdi__lanes_product)(int64_t rows, int64_t cols, int64_t inner,
-                                           const VDI_V *A, int64_t ai, int64_t ak, const VDI_V *B,
-                                           int64_t bk, int64_t bj, int sign, const VDI_V *base,
-                                           VDI_V *C) {
+/* C (rows,cols) = base + sign * A B; base is C's shape, or NULL for 0. C may be base, but neither A
+ * nor B. */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_product)(int64_t rows, int64_t cols, int64_t inner,
+                                                  const vdi__matrix *a, const vdi__matrix *b,
+                                                  int sign, const void *base_, void *c_) {
+    const VDI_T *base = (const VDI_T *)base_;
+    VDI_T *c = (VDI_T *)c_;
+    const int64_t ak = a->column * VDI_W, bk = b->row * VDI_W;
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < cols; j++) {
+            const VDI_T *p = (const VDI_T *)a->data + i * a->row * VDI_W;
+            const VDI_T *q = (const VDI_T *)b->data + j * b->column * VDI_W;
+            const int64_t at = (i * cols + j) * VDI_W;
             VDI_V s = VDI_VZERO();
-            for (int64_t k = 0; k < inner; k++)
-                s = VDI_VFMA(A[i * ai + k * ak], B[k * bk + j * bj], s);
-            if (base)
-                s = sign < 0 ? VDI_VSUB(base[i * cols + j], s) : VDI_VADD(base[i * cols + j], s);
-            C[i * cols + j] = s;
+            for (int64_t k = 0; k < inner; k++, p += ak, q += bk)
+                s = VDI_VFMA(VDI_VLOAD(p), VDI_VLOAD(q), s);
+            if (base && sign < 0)
+                s = VDI_VSUB(VDI_VLOAD(base + at), s);
+            else if (base)
+                s = VDI_VADD(VDI_VLOAD(base + at), s);
+            VDI_VSTORE(c + at, s);
         }
     }
 }
 
-/* Cholesky factor of the mean of A and A' in place, upper triangle 0; the product of the diagonal.
- * good[lane] becomes 0 where a pivot is not positive (or NaN): the lane then goes on with 1. */
-VDI_SHARED void VDI_PN(vdi__lanes_cholesky)(int64_t d, VDI_V *A, VDI_V *product, VDI_T *good) {
-    VDI_V fine = VDI_VSET1(VDI_C(1)), one = fine;
-    *product = one;
+/* Cholesky factor of the mean of A and A' in place, upper triangle 0; the product of the diagonal,
+ * or 1 for a lane that is not alive. good[lane] becomes 0 where a pivot is not positive (or NaN):
+ * the lane then goes on with 1. Are all good? */
+VDI_KERNEL bool VDI_PN(vdi__linalg_lanes_cholesky)(int64_t d, void *a_, const void *alive,
+                                                   void *product_, void *good) {
+    VDI_T *a = (VDI_T *)a_;
+    const VDI_V one = VDI_VSET1(VDI_C(1));
+    VDI_V fine = one, product = one;
     for (int64_t j = 0; j < d; j++) {
         VDI_V r = one;
         for (int64_t i = j; i < d; i++) {
-            VDI_V s = VDI_VMUL(VDI_VADD(A[i * d + j], A[j * d + i]), VDI_VSET1(VDI_C(0.5)));
-            for (int64_t k = 0; k < j; k++)
-                s = VDI_VFNMA(A[i * d + k], A[j * d + k], s);
+            VDI_T *to = a + (i * d + j) * VDI_W;
+            const VDI_V sum = VDI_VADD(VDI_VLOAD(to), VDI_VLOAD(a + (j * d + i) * VDI_W));
+            VDI_V s = VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5)));
+            for (int64_t k = 0; k < j; k++) {
+                s = VDI_VFNMA(VDI_VLOAD(a + (i * d + k) * VDI_W),
+                              VDI_VLOAD(a + (j * d + k) * VDI_W), s);
+            }
             if (i == j) {
-                VDI_M positive = VDI_VGT(s, VDI_VZERO());
+                const VDI_M positive = VDI_VGT(s, VDI_VZERO());
                 fine = VDI_VSEL(positive, fine, VDI_VZERO());
                 s = VDI_VSQRT(VDI_VSEL(positive, s, one));
                 r = VDI_VDIV(one, s);
-                *product = VDI_VMUL(*product, s);
+                product = VDI_VMUL(product, s);
             } else {
                 s = VDI_VMUL(s, r);
             }
-            A[i * d + j] = s;
+            VDI_VSTORE(to, s);
         }
     }
     for (int64_t i = 0; i < d; i++) {
         for (int64_t j = i + 1; j < d; j++)
-            A[i * d + j] = VDI_VZERO();
+            VDI_VSTORE(a + (i * d + j) * VDI_W, VDI_VZERO());
     }
-    VDI_VSTORE(good, fine);
+    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
+    VDI_VSTORE((VDI_T *)product_, VDI_VSEL(on, product, one));
+    VDI_VSTORE((VDI_T *)good, fine);
+    const VDI_M bad = VDI_VEQ(fine, VDI_VZERO());
+    return !VDI_MANY(bad);
 }
 
 /* X (d,cols) = L^{-1} X, or L'^{-1} X */
-VDI_SHARED void VDI_PN(vdi__lanes_solve)(int64_t d, int64_t cols, const VDI_V *L, bool transposed,
-                                         VDI_V *X) {
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_solve)(int64_t d, int64_t cols, const void *l_,
+                                                bool transposed, void *x_) {
+    const VDI_T *l = (const VDI_T *)l_;
+    VDI_T *x = (VDI_T *)x_;
+    const int64_t row = (transposed ? 1 : d) * VDI_W, column = (transposed ? d : 1) * VDI_W;
     for (int64_t q = 0; q < d; q++) {
-        int64_t i = transposed ? d - 1 - q : q;
+        const int64_t i = transposed ? d - 1 - q : q, first = transposed ? i + 1 : 0;
+        const VDI_V pivot = VDI_VLOAD(l + i * (d + 1) * VDI_W);
         for (int64_t j = 0; j < cols; j++) {
-            VDI_V s = X[i * cols + j];
-            for (int64_t k = transposed ? i + 1 : 0; k < (transposed ? d : i); k++)
-                s = VDI_VFNMA(transposed ? L[k * d + i] : L[i * d + k], X[k * cols + j], s);
-            X[i * cols + j] = VDI_VDIV(s, L[i * d + i]);
+            VDI_V s = VDI_VLOAD(x + (i * cols + j) * VDI_W);
+            for (int64_t k = 0; k < q; k++) {
+                s = VDI_VFNMA(VDI_VLOAD(l + i * row + (first + k) * column),
+                              VDI_VLOAD(x + ((first + k) * cols + j) * VDI_W), s);
+            }
+            VDI_VSTORE(x + (i * cols + j) * VDI_W, VDI_VDIV(s, pivot));
         }
     }
 }
 
-/* alive[lane] = 1 where bin t lies inside the group's length */
-VDI_SHARED void VDI_PN(vdi__kalman_alive)(const vdi__kalman_args *a, int64_t g, int64_t n,
-                                          int64_t t, VDI_T *alive) {
-    for (int64_t l = 0; l < VDI_W; l++)
-        alive[l] = VDI_C(t < (a->lengths ? a->lengths[g + (l < n ? l : n - 1)] : a->T));
-}
-
-VDI_SHARED void VDI_PN(vdi__kalman_note)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
-                                         const VDI_T *alive, const VDI_T *good) {
-    for (int64_t l = 0; l < VDI_W && l < n; l++) {
-        if (good[l] == 0 && alive[l] != 0 && a->bad_group < 0) {
-            a->bad_group = g + l;
-            a->bad_time = t;
-        }
+/* out = alive ? a - b : 0 */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_difference)(int64_t count, const void *a, const void *b,
+                                                     const void *alive, void *out) {
+    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
+    for (int64_t i = 0; i < count * VDI_W; i += VDI_W) {
+        const VDI_V d = VDI_VSUB(VDI_VLOAD((const VDI_T *)a + i), VDI_VLOAD((const VDI_T *)b + i));
+        VDI_VSTORE((VDI_T *)out + i, VDI_VSEL(on, d, VDI_VZERO()));
     }
 }
 
-/* The lanes of the filter at one group and bin. */
-typedef struct VDI_PN(vdi__kalman_lanes) {
-    VDI_V *A, *P, *L, *W, *X, *G, *K, *Q; /* (d,d); P is predicted, then filtered */
-    VDI_V *m, *h, *e, *v;                 /* (d) */
-    VDI_V *pivots;                        /* (T) */
-    VDI_V *state;                         /* (nrhs,d) filtered means */
-    VDI_V *ll;                            /* (nrhs) */
-    VDI_T alive[VDI_W];
-} VDI_PN(vdi__kalman_lanes);
-
-VDI_SHARED void VDI_PN(vdi__kalman_place)(const vdi__kalman_args *a, VDI_PN(vdi__kalman_lanes) *w) {
-    const int64_t d = a->d, dd = d * d;
-    VDI_V *work =
-        (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    w->A = work;
-    w->P = work + dd;
-    w->L = work + 2 * dd;
-    w->W = work + 3 * dd;
-    w->X = work + 4 * dd;
-    w->G = work + 5 * dd;
-    w->K = work + 6 * dd;
-    w->Q = work + 7 * dd;
-    w->m = work + 8 * dd;
-    w->h = w->m + d;
-    w->e = w->h + d;
-    w->v = w->e + d;
-    w->pivots = w->v + 3 * d;
-    w->state = w->pivots + a->T;
-    w->ll = w->state + a->nrhs * d;
+/* out = alive ? the mean of A and A' : other */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_mean)(int64_t d, const void *a_, const void *alive,
+                                               const void *other, void *out) {
+    const VDI_T *a = (const VDI_T *)a_;
+    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
+    for (int64_t i = 0; i < d * d; i++) {
+        const VDI_V sum =
+            VDI_VADD(VDI_VLOAD(a + i * VDI_W), VDI_VLOAD(a + (i % d * d + i / d) * VDI_W));
+        VDI_VSTORE((VDI_T *)out + i * VDI_W, VDI_VSEL(on, VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5))),
+                                                      VDI_VLOAD((const VDI_T *)other + i * VDI_W)));
+    }
 }
 
-/* Bin t: the predicted and the filtered covariance, and K with Pf = K K'. */
-VDI_SHARED void VDI_PN(vdi__kalman_covariance)(vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
-                                               VDI_PN(vdi__kalman_lanes) *w) {
-    const int64_t d = a->d, dd = d * d, cov = a->T * dd, at = (g * a->T + t) * dd;
-    const VDI_M on = VDI_VGT(VDI_VLOAD(w->alive), VDI_VZERO());
-    VDI_V *L = w->L, *G = w->G, *X = w->X, *P = w->P, *K = w->K;
-    VDI_T good[VDI_W];
-    if (t == 0) {
-        VDI_PN(vdi__lanes_load)(a->Q0, 0, dd, 0, 1, P);
-    } else { /* P holds Pf: P = A Pf A' + Q */
-        VDI_PN(vdi__lanes_product)(d, d, d, w->A, d, 1, P, d, 1, 1, NULL, X);
-        VDI_PN(vdi__lanes_product)(d, d, d, X, d, 1, w->A, 1, d, 1, w->Q, P);
-    }
-    VDI_PN(vdi__lanes_store)(a->Pp, at, dd, cov, n, w->alive, P);
-    VDI_PN(vdi__lanes_load)(a->W, at, dd, cov, n, w->W);
-    for (int64_t i = 0; i < dd; i++) {
-        L[i] = P[i];
-        w->W[i] = VDI_VSEL(on, w->W[i], VDI_VZERO());
-        G[i] = VDI_VSET1(VDI_C(i / d == i % d));
-    }
-    VDI_PN(vdi__lanes_cholesky)(d, L, &w->pivots[t], good);
-    VDI_PN(vdi__kalman_note)(a, g, n, t, w->alive, good);
-    /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
-    VDI_PN(vdi__lanes_product)(d, d, d, w->W, d, 1, L, d, 1, 1, NULL, X);
-    VDI_PN(vdi__lanes_product)(d, d, d, L, 1, d, X, d, 1, 1, G, G);
-    VDI_PN(vdi__lanes_cholesky)(d, G, &w->pivots[t], good);
-    VDI_PN(vdi__kalman_note)(a, g, n, t, w->alive, good);
-    w->pivots[t] = VDI_VSEL(on, w->pivots[t], VDI_VSET1(VDI_C(1)));
-    for (int64_t i = 0; i < dd; i++)
-        K[i] = L[i % d * d + i / d];
-    VDI_PN(vdi__lanes_solve)(d, d, G, false, K);
-    VDI_PN(vdi__lanes_product)(d, d, d, K, 1, d, K, d, 1, 1, NULL, P);
-    VDI_PN(vdi__lanes_store)(a->Pf, at, dd, cov, n, w->alive, P);
-}
-
-/* Bin t, right-hand side r: the predicted and the filtered mean, and their part of ll. */
-VDI_SHARED void VDI_PN(vdi__kalman_mean)(const vdi__kalman_args *a, int64_t g, int64_t n, int64_t t,
-                                         int64_t r, VDI_PN(vdi__kalman_lanes) *w) {
-    const int64_t d = a->d, mean = a->T * d, row = ((r * a->groups + g) * a->T + t) * d;
-    const VDI_M on = VDI_VGT(VDI_VLOAD(w->alive), VDI_VZERO());
-    VDI_V *mf = w->state + r * d, *m = w->m, *h = w->h, *e = w->e, *v = w->v;
+/* out = twice the sum of T logarithms */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_twice)(int64_t T, const void *logs, void *out) {
     VDI_V sum = VDI_VZERO();
-    VDI_PN(vdi__lanes_load)(a->c, row, d, mean, n, m);
-    if (t > 0) VDI_PN(vdi__lanes_product)(d, 1, d, w->A, d, 1, mf, 1, 1, 1, m, m);
-    VDI_PN(vdi__lanes_load)(a->h, row, d, mean, n, h);
-    for (int64_t i = 0; i < d; i++)
-        h[i] = VDI_VSEL(on, h[i], VDI_VZERO());
-    VDI_PN(vdi__lanes_product)(d, 1, d, w->W, d, 1, m, 1, 1, -1, h, e); /* e = h - W m */
-    VDI_PN(vdi__lanes_product)(d, 1, d, w->K, d, 1, e, 1, 1, 1, NULL, v);
-    VDI_PN(vdi__lanes_product)(d, 1, d, w->K, 1, d, v, 1, 1, 1, m, mf); /* mf = m + K K' e */
-    for (int64_t i = 0; i < d; i++) {
-        sum = VDI_VFMA(m[i], VDI_VADD(h[i], e[i]), sum);
-        sum = VDI_VFMA(v[i], v[i], sum);
-    }
-    VDI_PN(vdi__lanes_store)(a->mp, row, d, mean, n, w->alive, m);
-    VDI_PN(vdi__lanes_store)(a->mf, row, d, mean, n, w->alive, mf);
-    w->ll[r] = VDI_VFMA(VDI_VSET1(VDI_C(0.5)), VDI_VSEL(on, sum, VDI_VZERO()), w->ll[r]);
-}
-
-VDI_KERNEL void VDI_PN(vdi__linalg_kalman_filter)(vdi__kalman_args *a) {
-    const int64_t dd = a->d * a->d;
-    VDI_PN(vdi__kalman_lanes) w;
-    VDI_PN(vdi__kalman_place)(a, &w);
-    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, w.A);
-    VDI_PN(vdi__lanes_load)(a->Q, 0, dd, 0, 1, w.Q);
-    for (int64_t g = 0; g < a->groups; g += VDI_W) {
-        const int64_t n = a->groups - g;
-        for (int64_t r = 0; r < a->nrhs; r++)
-            w.ll[r] = VDI_VZERO();
-        for (int64_t t = 0; t < a->T; t++) {
-            VDI_PN(vdi__kalman_alive)(a, g, n, t, w.alive);
-            VDI_PN(vdi__kalman_covariance)(a, g, n, t, &w);
-            for (int64_t r = 0; r < a->nrhs; r++)
-                VDI_PN(vdi__kalman_mean)(a, g, n, t, r, &w);
-        }
-        /* the products are square roots of determinants, so their logs count once */
-        VDI_PN(vdi__unary_log)((size_t)(a->T * VDI_W), 0, w.pivots, w.pivots);
-        VDI_V sum = VDI_VZERO();
-        for (int64_t t = 0; t < a->T; t++)
-            sum = VDI_VADD(sum, w.pivots[t]);
-        for (int64_t l = 0; l < VDI_W; l++)
-            w.alive[l] = VDI_C(1);
-        for (int64_t r = 0; r < a->nrhs; r++) {
-            w.ll[r] = VDI_VSUB(w.ll[r], sum);
-            VDI_PN(vdi__lanes_store)(a->ll, r * a->groups + g, 1, 1, n, w.alive, &w.ll[r]);
-        }
-    }
-}
-
-VDI_KERNEL void VDI_PN(vdi__linalg_kalman_smooth)(vdi__kalman_args *a) {
-    const int64_t d = a->d, T = a->T, dd = d * d;
-    VDI_V *work =
-        (VDI_V *)(void *)(((uintptr_t)a->work + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
-    VDI_V *A = work;
-    VDI_V *Pp = work + dd;
-    VDI_V *L = work + 2 * dd;
-    VDI_V *Pf = work + 3 * dd;
-    VDI_V *Y = work + 4 * dd;
-    VDI_V *X = work + 5 * dd;
-    VDI_V *Ps = work + 6 * dd;
-    VDI_V *D = work + 7 * dd;
-    VDI_V *m = work + 8 * dd;
-    VDI_V *p = m + d;
-    VDI_V product;
-    VDI_PN(vdi__lanes_load)(a->A, 0, dd, 0, 1, A);
-    for (int64_t g = 0; g < a->groups; g += VDI_W) {
-        int64_t n = a->groups - g, cov = T * dd, mean = T * d;
-        VDI_T alive[VDI_W], next[VDI_W], good[VDI_W];
-        for (int64_t l = 0; l < VDI_W; l++)
-            next[l] = VDI_C(0);
-        for (int64_t t = T - 1; t >= 0; t--) {
-            int64_t at = (g * T + t) * dd;
-            VDI_PN(vdi__kalman_alive)(a, g, n, t, alive);
-            VDI_PN(vdi__lanes_load)(a->Pf, at, dd, cov, n, Pf);
-            /* the next bin exists: else this one is its own smoothed state */
-            VDI_M ahead = VDI_VGT(VDI_VLOAD(next), VDI_VZERO());
-            if (t + 1 < T) {
-                VDI_PN(vdi__lanes_load)(a->Pp, at + dd, dd, cov, n, Pp);
-                for (int64_t i = 0; i < dd; i++) {
-                    Pp[i] = L[i] = VDI_VSEL(ahead, Pp[i], VDI_VSET1(VDI_C(i / d == i % d)));
-                    D[i] = VDI_VSEL(ahead, VDI_VSUB(Ps[i], Pp[i]), VDI_VZERO());
-                }
-                VDI_PN(vdi__lanes_cholesky)(d, L, &product, good);
-                VDI_PN(vdi__kalman_note)(a, g, n, t + 1, next, good);
-                /* Y = Pp^{-1} A Pf is the transposed gain; Pc = Ps_{t+1} Y, Ps = Pf + Y' D Y */
-                VDI_PN(vdi__lanes_product)(d, d, d, A, d, 1, Pf, d, 1, 1, NULL, Y);
-                VDI_PN(vdi__lanes_solve)(d, d, L, false, Y);
-                VDI_PN(vdi__lanes_solve)(d, d, L, true, Y);
-                VDI_PN(vdi__lanes_product)(d, d, d, Ps, d, 1, Y, d, 1, 1, NULL, X);
-                if (a->Pc) {
-                    VDI_PN(vdi__lanes_store)(a->Pc, (g * (T - 1) + t) * dd, dd, (T - 1) * dd, n,
-                                             next, X);
-                }
-                VDI_PN(vdi__lanes_product)(d, d, d, D, d, 1, Y, d, 1, 1, NULL, X);
-                VDI_PN(vdi__lanes_product)(d, d, d, Y, 1, d, X, d, 1, 1, Pf, Pp);
-            }
-            for (int64_t i = 0; i < dd; i++) {
-                VDI_V s = Pf[i];
-                if (t + 1 < T) {
-                    s = VDI_VSEL(
-                        ahead,
-                        VDI_VMUL(VDI_VADD(Pp[i], Pp[i % d * d + i / d]), VDI_VSET1(VDI_C(0.5))), s);
-                }
-                Ps[i] = s;
-            }
-            VDI_PN(vdi__lanes_store)(a->Ps, at, dd, cov, n, alive, Ps);
-            for (int64_t r = 0; r < a->nrhs; r++) {
-                int64_t row = ((r * a->groups + g) * T + t) * d;
-                VDI_PN(vdi__lanes_load)(a->mf, row, d, mean, n, m);
-                if (t + 1 < T) { /* X is free: the smoothed state ahead, less its prediction */
-                    VDI_PN(vdi__lanes_load)(a->ms, row + d, d, mean, n, X);
-                    VDI_PN(vdi__lanes_load)(a->mp, row + d, d, mean, n, p);
-                    for (int64_t i = 0; i < d; i++)
-                        p[i] = VDI_VSEL(ahead, VDI_VSUB(X[i], p[i]), VDI_VZERO());
-                    VDI_PN(vdi__lanes_product)(d, 1, d, Y, 1, d, p, 1, 1, 1, m, m);
-                }
-                VDI_PN(vdi__lanes_store)(a->ms, row, d, mean, n, alive, m);
-            }
-            memcpy(next, alive, sizeof next);
-        }
-    }
+    for (int64_t t = 0; t < T; t++)
+        sum = VDI_VADD(sum, VDI_VLOAD((const VDI_T *)logs + t * VDI_W));
+    VDI_VSTORE((VDI_T *)out, VDI_VADD(sum, sum));
 }
 
 static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
-#define VDI__X(name, result, args) VDI_PN(vdi__linalg_##name),
+#define VDI__NAME_OWN(name) VDI_PN(name)
+#define VDI__NAME_LENT(name) VDI_LENT(name)
+#define VDI__X(name, whose, result, args) VDI__NAME_##whose(vdi__linalg_##name),
     VDI__LINALG_KERNELS(VDI__X)
 #undef VDI__X
+#undef VDI__NAME_OWN
+#undef VDI__NAME_LENT
 };
 #endif
 /* kernel/simd_end.h - takes away the words of simd.h at the end of a pass */
@@ -51991,6 +53082,8 @@ static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
 #undef VDI_VLOADT
 #undef VDI_VSTORET
 #undef VDI_VLOADOR
+#undef VDI_VLANE
+#undef VDI_VFIRST
 #undef VDI_VHADD
 #undef VDI_VHMAX
 #undef VDI_VSET1
