@@ -28,6 +28,11 @@ extern float x[], y[], w[], bias[], A[], C[], W[], xp[], w_hh[], b_hh[], h[], h0
 extern vdi_tensor a, b, c;
 #elif defined(EXAMPLE_linalg)
 extern double A[], X[], D[], E[], h[], x[], eps[], z[], S[], O[], values[], vectors[], work[];
+#ifdef EXAMPLE_linalg_blocktri_adjoint
+extern vdi_blocktri_desc desc;
+extern vdi_blocktri bt;
+extern double ldbar[], Dbar[], Ebar[];
+#endif
 #ifdef EXAMPLE_linalg_quadrature
 extern double W[], w[], y[], mean[], variance[], log_p[];
 #endif
