@@ -502,6 +502,79 @@ TEST(lds, em_knows_no_level) {
     }
 }
 
+/* A model whose latents are `latents` times as large and whose channel j is `channel[j]` times. */
+static void rescale(vdi_lds *p, double latents, const double *channel) {
+    const int64_t d = p->desc.d, n = p->desc.n;
+    for (int64_t i = 0; i < d * d; i++) {
+        p->Q[i] *= latents * latents;
+        p->Q0[i] *= latents * latents;
+    }
+    for (int64_t i = 0; i < d; i++)
+        p->x0[i] *= latents;
+    for (int64_t i = 0; i < n * d; i++)
+        p->C[i] *= channel[i / d] / latents;
+    for (int64_t i = 0; i < n * n; i++)
+        p->R[i] *= channel[i / n] * channel[i % n];
+    for (int64_t i = 0; i < n; i++)
+        p->b[i] *= channel[i];
+}
+
+/* Data, channels and latents in other units, from 1e-12 to 1e12, all alike or each its own: every
+ * step is the same one in those units, and none falls. */
+TEST(lds, em_knows_no_scale) {
+    for (int variant = 0; variant < 20; variant++) {
+        const bool diagonal = variant % 2;
+        const int64_t B = 2, T = 80, n = 3;
+        const double unit = ldexp(1, 20 * (variant / 2 % 5 - 2)), latents = variant < 10 ? unit : 1;
+        double channel[3] = {unit, unit, unit};
+        if (variant >= 10) channel[1] = 1 / unit;
+        vdi_lds *p = make(2, n, 0, diagonal, 12), *other = make(2, n, 0, diagonal, 12);
+        double *y = simulate(p, 4, B, T, NULL), *scaled = numbers(B * T * n);
+        for (int64_t i = 0; i < B * T * n; i++)
+            scaled[i] = y[i] * channel[i % n];
+        rescale(other, latents, channel);
+        vdi_lds_data *data = data_of(p, y, NULL, B, T, NULL);
+        vdi_lds_data *rescaled = data_of(other, scaled, NULL, B, T, NULL);
+        climbs(p, data, 20, "the usual units");
+        climbs(other, rescaled, 20, "other units");
+        for (int i = 0; i < 3; i++)
+            channel[i] = 1 / channel[i];
+        rescale(other, 1 / latents, channel);
+        CHECK_CLOSE(largest_difference(other->A, p->A, 4), 0, 1e-12);
+        CHECK_CLOSE(largest_difference(other->C, p->C, 6), 0, 1e-12);
+        CHECK_CLOSE(largest_difference(other->Q, p->Q, 4), 0, 1e-12);
+        CHECK_CLOSE(largest_difference(other->Q0, p->Q0, 4), 0, 1e-12);
+        for (int64_t i = 0; i < n * n; i++) /* beside a diagonal R nothing counts */
+            CHECK(!(fabs(other->R[i] - p->R[i]) > 1e-12) || (diagonal && i % (n + 1)));
+        vdi_lds_data_destroy(data);
+        vdi_lds_data_destroy(rescaled);
+        vdi_lds_destroy(p);
+        vdi_lds_destroy(other);
+        free(y);
+        free(scaled);
+    }
+}
+
+/* A floor of the caller's is kept as it stands. */
+TEST(lds, floors_are_kept) {
+    for (int diagonal = 0; diagonal < 2; diagonal++) {
+        vdi_lds *p = make(1, 2, 0, diagonal, 12);
+        double *y = simulate(p, 4, 2, 40, NULL), ll = 0;
+        vdi_error err = {0};
+        vdi_lds_data *data = data_of(p, y, NULL, 2, 40, NULL);
+        p->desc.q_floor = 3;
+        p->desc.r_floor = 5;
+        for (int i = 0; i < 5; i++)
+            CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        CHECK_CLOSE(p->Q[0], 3, 1e-12);
+        CHECK_CLOSE(fmin(p->R[0], p->R[3]), 5, 1e-12);
+        CHECK(p->Q0[0] >= 3 - 1e-12, "Q0 is %g", p->Q0[0]);
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        free(y);
+    }
+}
+
 /* Ragged, masked, with inputs, full and diagonal R, each subset of frozen parameters: the log
  * likelihood never falls. */
 TEST(lds, em_never_falls) {

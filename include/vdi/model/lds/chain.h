@@ -39,7 +39,7 @@ enum {
 typedef struct vdi__chain {
     int64_t d, inputs;
     unsigned freeze;
-    double q_floor, max_radius;
+    double q_floor, max_radius;  /* q_floor 0: relative to the latents' variances */
     double *A, *B, *Q, *x0, *Q0; /* (d,d), (d,inputs), (d,d), (d), (d,d) */
 } vdi__chain;
 
@@ -188,6 +188,7 @@ typedef struct vdi__chain_sums {
     double *eigen;       /* 3 d d + d */
     double *search;      /* see vdi__chain_stabilise */
     double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
+    double *variance;    /* (d): of each latent over all bins */
 } vdi__chain_sums;
 
 VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs, vdi_arena *arena,
@@ -203,6 +204,7 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->search = vdi__take_reals(arena, 2 * n * K + 4 * n * n, ok);
     s->start = vdi__take_reals(arena, n, ok);
     s->e = vdi__take_reals(arena, n, ok);
+    s->variance = vdi__take_reals(arena, n, ok);
 }
 
 /* The covariances of a lane, counted for all its trials. */
@@ -252,6 +254,34 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
     vdi__add_products(U, U, steps, u, U, u, U, s->g.xx + d * K + d, K);
 }
 
+/* The variance of each latent over all bins: of its means about theirs, and of itself about them. */
+VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, dd = d * d;
+    double *mean = s->e, *square = s->variance, count = 0;
+    memset(mean, 0, (size_t)d * sizeof *mean);
+    memset(square, 0, (size_t)d * sizeof *square);
+    for (int64_t i = 0; i < q->trials; i++) {
+        vdi__add_rows(q->lengths[i], d, vdi__chain_mean(q, d, i), mean);
+        count += (double)q->lengths[i];
+    }
+    for (int64_t i = 0; i < q->trials; i++) {
+        const double *z = vdi__chain_mean(q, d, i);
+        for (int64_t at = 0; at < q->lengths[i] * d; at++) {
+            const double e = z[at] - mean[at % d] / count;
+            square[at % d] += e * e;
+        }
+    }
+    for (int64_t g = 0; g < q->lanes; g++) {
+        const double *S = q->S + g * q->T * dd, w = q->lane_weight ? q->lane_weight[g] : 1;
+        for (int64_t t = 0; t < q->lane_lengths[g]; t++) {
+            for (int64_t k = 0; k < d; k++)
+                square[k] += w * S[t * dd + k * d + k];
+        }
+    }
+    for (int64_t k = 0; k < d; k++)
+        square[k] /= count;
+}
+
 /* Sums about the centre become sums about the means. */
 VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, K = s->g.K;
@@ -274,6 +304,7 @@ VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
 
 VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, K = s->g.K;
+    vdi__chain_variances(q, s);
     memset(s->g.yy, 0, (size_t)(d * d) * sizeof(double));
     memset(s->g.yx, 0, (size_t)(d * K) * sizeof(double));
     memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
@@ -377,6 +408,18 @@ VDI__FN void vdi__chain_theta(const vdi__chain *p, double *theta) {
     }
 }
 
+/* By default 1e-6 of the latents' variances, however large they are. */
+VDI__FN vdi__floor vdi__chain_floor(const vdi__chain *p, const vdi__chain_sums *s,
+                                    const double *now) {
+    vdi__floor f = VDI__ZERO;
+    f.least = p->q_floor;
+    if (p->q_floor > 0) return f;
+    f.least = 1e-6;
+    f.scale = s->variance;
+    f.now = now;
+    return f;
+}
+
 /* A, B, Q of `next`. Trials of one bin say nothing of them. */
 VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__chain *next,
                                            vdi__chain_sums *s, vdi_error *err) {
@@ -397,7 +440,8 @@ VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__cha
     }
     if (freeze & VDI_LDS_Q) return VDI_OK;
     vdi__residual_covariance(&s->g, s->theta, next->Q);
-    return vdi__clip_eigenvalues(d, next->Q, now->q_floor, s->eigen, err);
+    const vdi__floor floor_q = vdi__chain_floor(now, s, now->Q);
+    return vdi__apply_floor(d, &floor_q, next->Q, s->eigen, err);
 }
 
 /* x0 and Q0 of `next`. */
@@ -426,7 +470,8 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
     for (int64_t i = 0; i < d * d; i++)
         next->Q0[i] /= s->trials;
     vdi__symmetrise(d, next->Q0);
-    return vdi__clip_eigenvalues(d, next->Q0, now->q_floor, s->eigen, err);
+    const vdi__floor floor_q0 = vdi__chain_floor(now, s, now->Q0);
+    return vdi__apply_floor(d, &floor_q0, next->Q0, s->eigen, err);
 }
 
 /* The M-step: `next` holds a copy of the parameters and gets the new ones. */

@@ -49,13 +49,13 @@ struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
     int64_t trials, T, n, d, inputs;
-    int64_t *lengths;      /* (trials) */
-    double *y;             /* (trials,T,n): centred on y_mean; 0 where missing */
-    double *y_mean;        /* (n) */
-    double *yy;            /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
+    int64_t *lengths; /* (trials) */
+    double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
+    double *y_mean;   /* (n) */
+    double *yy;       /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
                               diagonal R */
-    double *u;             /* (trials,T,inputs); 0 behind the length */
-    double variance;       /* mean over channels of the observed variance */
+    double *u;        /* (trials,T,inputs); 0 behind the length */
+    double *variance; /* (n): of each channel; of one that never varies, the mean of the others */
     double *channel_count; /* (trials,n): observed bins */
     int64_t observed_bins, observed_values;
     bool missing, diagonal_r;
@@ -200,32 +200,37 @@ VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc,
     return status;
 }
 
-/* Centre each channel; the variance gives R's floor its scale. */
-VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
+/* Centre channel j; its variance, or 0 if it does not vary by more than rounding. */
+VDI__FN double vdi__lds_centre_channel(vdi_lds_data *a, int64_t j, const uint8_t *seen) {
     const int64_t rows = a->trials * a->T, n = a->n;
-    double total = 0;
-    int64_t channels = 0;
-    for (int64_t j = 0; j < n; j++) {
-        double sum = 0, square = 0, count = 0;
-        for (int64_t r = 0; r < rows; r++) {
-            if (!seen[r * n + j]) continue;
-            sum += a->y[r * n + j];
-            count++;
-        }
-        const double mean = count > 0 ? sum / count : 0;
-        for (int64_t r = 0; r < rows; r++) {
-            if (!seen[r * n + j]) continue;
-            a->y[r * n + j] -= mean;
-            square += a->y[r * n + j] * a->y[r * n + j];
-            a->channel_count[r / a->T * n + j] += 1;
-        }
-        a->y_mean[j] = mean;
-        if (count == 0) continue;
-        total += square / count;
-        channels++;
+    double sum = 0, square = 0, count = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!seen[r * n + j]) continue;
+        sum += a->y[r * n + j];
+        count++;
     }
-    a->variance = total / (double)VDI__MAX(channels, 1);
-    if (!(a->variance > 0)) a->variance = 1;
+    const double mean = count > 0 ? sum / count : 0;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!seen[r * n + j]) continue;
+        a->y[r * n + j] -= mean;
+        square += a->y[r * n + j] * a->y[r * n + j];
+        a->channel_count[r / a->T * n + j] += 1;
+    }
+    a->y_mean[j] = mean;
+    if (count == 0 || sqrt(square / count) < 1e-14 * fabs(mean)) return 0;
+    return square / count;
+}
+
+/* Centre each channel; the variances give R's floor its scale. */
+VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
+    double total = 0, channels = 0;
+    for (int64_t j = 0; j < a->n; j++) {
+        a->variance[j] = vdi__lds_centre_channel(a, j, seen);
+        total += a->variance[j];
+        channels += a->variance[j] > 0;
+    }
+    for (int64_t j = 0; j < a->n; j++)
+        if (!(a->variance[j] > 0)) a->variance[j] = channels > 0 ? total / channels : 1;
 }
 
 VDI__FN void vdi__lds_sum_squares(vdi_lds_data *a) {
@@ -402,6 +407,7 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
     a->y = vdi__take_reals(&a->arena, values, &ok);
     a->y_mean = vdi__take_reals(&a->arena, n, &ok);
+    a->variance = vdi__take_reals(&a->arena, n, &ok);
     a->channel_count = vdi__take_reals(&a->arena, vdi_mul_size((size_t)s->trials, n), &ok);
     a->u = vdi__take_reals(&a->arena, vdi__series_values(s, VDI__MAX(a->inputs, 1)), &ok);
     if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);

@@ -13,7 +13,9 @@
  * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
  *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
  *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
- *   monotony.
+ *   monotony. By default it is relative, to each channel's and each latent's own variance, and never
+ *   above what the model has: a step can always stay where it is, at any scale. (A floor of your own
+ *   is kept as it stands; a model below it is lifted, at a cost in likelihood, by the first step.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
@@ -268,8 +270,21 @@ VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_
 
 /* ---- the M-step of the read-out ---------------------------------------------------------------- */
 
-VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
-    return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance;
+/* By default 1e-6 of the channels' variances, however large they are. */
+VDI__FN vdi__floor vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
+    vdi__floor f = VDI__ZERO;
+    f.least = p->desc.r_floor;
+    if (p->desc.r_floor > 0) return f;
+    f.least = 1e-6;
+    f.scale = a->variance;
+    f.now = p->R;
+    return f;
+}
+
+/* ... of channel j alone. */
+VDI__FN double vdi__lds_variance_floor(const vdi_lds *p, const vdi_lds_data *a, int64_t j) {
+    const vdi__floor f = vdi__lds_r_floor(p, a);
+    return f.scale ? VDI__MIN(f.least * f.scale[j], p->R[j * (a->n + 1)]) : f.least;
 }
 
 VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
@@ -349,7 +364,7 @@ VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds
 }
 
 /* Variances of what theta leaves, channel by channel. */
-VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, int64_t first, double least,
+VDI__FN void vdi__lds_update_variances(const vdi_lds *p, const vdi_lds_data *a, int64_t first,
                                        double *R) {
     vdi__regression one = a->sums.g;
     const int64_t rows = one.rows;
@@ -360,7 +375,7 @@ VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, int64_t first, dou
         one.yx = a->sums.g.yx + r * one.K;
         one.mean_y = a->sums.g.mean_y + r;
         vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
-        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, least);
+        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
     }
 }
 
@@ -369,7 +384,7 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
                                            vdi_error *err) {
     vdi__lds_sums *s = &a->sums;
     const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
-    const double least = vdi__lds_r_floor(p, a);
+    const vdi__floor floor_r = vdi__lds_r_floor(p, a);
     const bool free_r = !(p->desc.freeze & VDI_LDS_R);
     for (int64_t j = 0; j < n; j += rows) {
         const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
@@ -378,11 +393,11 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
         vdi__lds_regression(p, a, j, rows, xx);
         const vdi_status status = vdi__lds_update_rows(p, next, a, j, err);
         if (status < 0) return status;
-        if (a->diagonal_r && free_r) vdi__lds_update_variances(a, j, least, next->R);
+        if (a->diagonal_r && free_r) vdi__lds_update_variances(p, a, j, next->R);
     }
     if (a->diagonal_r || !free_r) return VDI_OK;
     vdi__residual_covariance(&s->g, s->theta, next->R);
-    return vdi__clip_eigenvalues(n, next->R, least, s->eigen, err);
+    return vdi__apply_floor(n, &floor_r, next->R, s->eigen, err);
 }
 
 /* ---- the step ---------------------------------------------------------------------------------- */

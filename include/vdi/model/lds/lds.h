@@ -45,9 +45,9 @@ typedef struct vdi_lds_desc {
     int64_t inputs;          /**< entries of u_t; 0: none */
     bool diagonal_r;         /**< R diagonal (factor analysis in time) instead of full */
     unsigned freeze;         /**< VDI_LDS_* bits of parameters that EM leaves alone */
-    double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: 1e-6 of the
-                                  data's mean channel variance */
-    double q_floor;          /**< likewise of Q and Q0 */
+    double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: in units of the
+                                  channels' variances 1e-6, or what R has if that is less */
+    double q_floor;          /**< likewise of Q and Q0, in units of the latents' variances */
     double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: no bound */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
@@ -141,8 +141,9 @@ static const vdi_field vdi__lds_fields[] = {
                     "parameters that EM leaves alone: a sum of A 1, B 2, Q 4, C 8, D 16, b 32, "
                     "R 64, x0 128, Q0 256"),
     VDI_FIELD_REAL_FLAGS(vdi_lds_desc, r_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
-                         "least eigenvalue of R; default: 1e-6 of the mean channel variance"),
-    VDI_FIELD_REAL(vdi_lds_desc, q_floor, 1e-6, 0, 1e300, "least eigenvalue of Q and Q0"),
+                         "least eigenvalue of R; default: 1e-6 of the channels' variances"),
+    VDI_FIELD_REAL_FLAGS(vdi_lds_desc, q_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
+                         "least eigenvalue of Q and Q0; default: 1e-6 of the latents' variances"),
     VDI_FIELD_REAL(vdi_lds_desc, max_radius, 0, 0, 1e300,
                    "largest spectral radius of A; 0: no bound"),
 };

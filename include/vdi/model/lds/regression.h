@@ -193,24 +193,58 @@ VDI__FN void vdi__residual_covariance(const vdi__regression *g, const double *th
     vdi__symmetrise(n, V);
 }
 
-/* The matrix nearest to V in likelihood with no eigenvalue below `least`: eigenvalues are clipped.
- * `work` holds 3 n n + n. */
-VDI__FN vdi_status vdi__clip_eigenvalues(int64_t n, double *V, double least, double *work,
-                                         vdi_error *err) {
-    const size_t N = (size_t)n;
-    double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
-    double *values = work + 3 * n * n;
+/* ---- floors ----------------------------------------------------------------------------------- */
+
+/* No eigenvalue of S^{-1/2} V S^{-1/2} is below `least`, S = diag(scale). */
+typedef struct vdi__floor {
+    double least;
+    const double *scale; /* (n), or NULL: 1 */
+    const double *now;   /* (n,n): the covariance that V replaces. If it is below the floor itself,
+                            its own least eigenvalue is the floor: a step must be able to stay where
+                            it is. NULL: no such */
+} vdi__floor;
+
+/* to (n,n) = V in units of the scale, or (`back`) out of them. */
+VDI__FN void vdi__floor_scale(int64_t n, const double *scale, bool back, const double *V,
+                              double *to) {
+    for (int64_t i = 0; i < n * n; i++) {
+        const double unit = scale ? sqrt(scale[i / n]) * sqrt(scale[i % n]) : 1;
+        to[i] = back ? V[i] * unit : V[i] / unit;
+    }
+}
+
+/* Is V at the floor or above? `work` holds n n. */
+VDI__FN bool vdi__floor_holds(int64_t n, const vdi__floor *f, const double *V, double *work) {
     memcpy(work, V, (size_t)(n * n) * sizeof *work);
     for (int64_t i = 0; i < n; i++)
-        work[i * n + i] -= least;
-    if (vdi_cholesky(VDI_F64, N, work, N, NULL) == VDI_OK) return VDI_OK;
-    vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);
+        work[i * n + i] -= f->least * (f->scale ? f->scale[i] : 1);
+    return vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK;
+}
+
+/* V becomes the matrix nearest to it in likelihood that keeps the floor: its eigenvalues, in units
+ * of the scale, are clipped. `work` holds 3 n n + n. */
+VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, double *work,
+                                    vdi_error *err) {
+    const size_t N = (size_t)n;
+    double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
+    double *values = work + 3 * n * n, least = f->least;
+    if (vdi__floor_holds(n, f, V, work)) return VDI_OK;
+    if (f->now && !vdi__floor_holds(n, f, f->now, work)) {
+        vdi__floor_scale(n, f->scale, false, f->now, scaled);
+        const vdi_status status = vdi_eigh(VDI_F64, N, scaled, N, values, vectors, scratch, err);
+        if (status < 0) return status;
+        for (int64_t i = 0; i < n; i++)
+            least = VDI__MIN(least, values[i]);
+    }
+    vdi__floor_scale(n, f->scale, false, V, V);
+    const vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j < n; j++)
             scaled[i * n + j] = vectors[i * n + j] * VDI__MAX(values[j], least);
     }
     vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, N, scaled, N, vectors, N, V, N);
+    vdi__floor_scale(n, f->scale, true, V, V);
     vdi__symmetrise(n, V);
     return VDI_OK;
 }

@@ -25,11 +25,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, 
 /* Latents of unit variance: z = score / scale. */
 VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) {
     const int64_t rows = a->trials * a->T, d = a->d;
+    double largest = 0;
+    for (int64_t j = 0; j < a->n; j++)
+        largest = VDI__MAX(largest, a->variance[j]);
     for (int64_t k = 0; k < d; k++) {
         double q = 0;
         for (int64_t r = 0; r < rows; r++)
             q += score[r * d + k] * score[r * d + k];
-        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * a->variance));
+        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * largest));
         for (int64_t r = 0; r < rows; r++)
             score[r * d + k] /= a->scale[k];
     }
@@ -39,13 +42,13 @@ VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) 
 VDI__FN void vdi__lds_start_readout(vdi_lds *next, const vdi_lds_data *a, const double *V) {
     const int64_t d = a->d, n = a->n, U = a->inputs;
     const unsigned freeze = next->desc.freeze;
-    const double least = vdi__lds_r_floor(next, a);
     for (int64_t j = 0; j < n; j++) {
         const double square = a->diagonal_r ? a->yy[j] : a->yy[j * n + j];
         double seen = 0, share = 0;
         for (int64_t i = 0; i < a->trials; i++)
             seen += a->channel_count[i * n + j];
-        const double variance = seen > 0 ? square / seen : a->variance;
+        const double variance = seen > 0 ? square / seen : a->variance[j];
+        const double least = next->desc.r_floor > 0 ? next->desc.r_floor : 1e-6 * a->variance[j];
         for (int64_t k = 0; k < d; k++)
             share += V[j * d + k] * V[j * d + k] * a->scale[k] * a->scale[k];
         for (int64_t k = 0; !(freeze & VDI_LDS_C) && k < d; k++)

@@ -52,7 +52,9 @@ typedef struct vdi_plds_desc {
                                   leaves alone */
     double ridge;            /**< EM's penalty ridge/2 |C|^2, nats */
     bool has_ridge;          /**< take `ridge` as it stands: 0 is no penalty */
-    double q_floor;          /**< EM keeps the eigenvalues of Q and Q0 at or above this */
+    double q_floor;          /**< EM keeps the eigenvalues of Q and Q0 at or above this; 0: in units
+                                  of the latents' variances 1e-6, or what they have if that is
+                                  less */
     double max_radius;       /**< EM keeps A's spectral radius at or below this */
     int32_t e_steps;         /**< natural-gradient steps per EM step from the posterior of the step
                                   before */
@@ -156,7 +158,8 @@ static const vdi_field vdi__plds_fields[] = {
                     "Q0 256"),
     VDI_FIELD_REAL_TWIN(vdi_plds_desc, ridge, has_ridge, 0.1, 0, 1e300, 0,
                         "penalty ridge/2 |C|^2, nats"),
-    VDI_FIELD_REAL(vdi_plds_desc, q_floor, 1e-6, 0, 1e300, "least eigenvalue of Q and Q0"),
+    VDI_FIELD_REAL_FLAGS(vdi_plds_desc, q_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
+                         "least eigenvalue of Q and Q0; default: 1e-6 of the latents' variances"),
     VDI_FIELD_REAL_FLAGS(vdi_plds_desc, max_radius, 0.9995, 0, 1, VDI_FIELD_BELOW,
                          "largest spectral radius of A"),
     VDI_FIELD_INT32(vdi_plds_desc, e_steps, 3, 1, 1 << 20,
