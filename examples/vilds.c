@@ -37,10 +37,6 @@ static void simulate(void) {
     }
 }
 
-static vdi_var parameter(vdi_tape *t, const vdi_trial_info *info, int i) {
-    return vdi_var_cast(t, vdi_tape_param(t, &info->params[i]), VDI_F64);
-}
-
 /* (S,B,.,1) to (S,B) */
 static vdi_var total(vdi_tape *t, vdi_var x) {
     return vdi_var_sum_axis(t, vdi_var_sum_axis(t, x, 3, false), 2, false);
@@ -51,20 +47,18 @@ static vdi_var log_joint(vdi_tape *t, vdi_var z, vdi_var returns, vdi_var mask,
                          const vdi_trial_info *info, void *user) {
     const int64_t last = info->T - 1;
     (void)user;
-    vdi_var decay = vdi_var_tanh(t, parameter(t, info, 0));
-    vdi_var log_s = parameter(t, info, 1), level = parameter(t, info, 2);
-    vdi_var zero = vdi_var_cast(t, vdi_tape_scalar(t, 0), VDI_F64);
-    returns = vdi_var_cast(t, returns, VDI_F64);
-    mask = vdi_var_cast(t, mask, VDI_F64);
+    vdi_var decay = vdi_var_tanh(t, vdi_trial_param(t, info, 0));
+    vdi_var log_s = vdi_trial_param(t, info, 1), level = vdi_trial_param(t, info, 2);
+    vdi_var zero = vdi_tape_scalar(t, 0), inside = vdi_trial_mask(t, info);
 
-    /* the returns: log N(y; 0, exp((mu + h) / 2)), where there is one */
+    /* the returns: log N(y; 0, exp((mu + h) / 2)), where one was seen */
     vdi_var log_sd = vdi_var_mul_scalar(t, vdi_var_add(t, z, level), 0.5);
     vdi_var seen = vdi_var_mul(t, vdi_var_normal_log_prob(t, returns, zero, log_sd), mask);
 
-    /* the transitions into each bin that counts */
+    /* the transitions into each bin of the trial, whether it was seen or not */
     vdi_var before = vdi_var_slice(t, z, 2, 0, 1, last), after = vdi_var_slice(t, z, 2, 1, 1, last);
     vdi_var move = vdi_var_normal_log_prob(t, after, vdi_var_mul(t, before, decay), log_s);
-    move = vdi_var_mul(t, move, vdi_var_slice(t, mask, 1, 1, 1, last));
+    move = vdi_var_mul(t, move, vdi_var_slice(t, inside, 1, 1, 1, last));
 
     /* the start: log standard deviation log s - log(1 - phi^2) / 2 */
     vdi_var left = vdi_var_log(t, vdi_var_scale_shift(t, vdi_var_square(t, decay), -1, 1));

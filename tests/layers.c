@@ -114,6 +114,22 @@ FN(f_negative_binomial) {
     (void)user;
     return vdi_var_negative_binomial_log_prob(t, x[0], x[1], x[2]);
 }
+FN(f_student_t) {
+    (void)user;
+    return vdi_var_student_t_log_prob(t, x[0], x[1], x[2], x[3]);
+}
+FN(f_laplace) {
+    (void)user;
+    return vdi_var_laplace_log_prob(t, x[0], x[1], x[2]);
+}
+FN(f_gamma) {
+    (void)user;
+    return vdi_var_gamma_log_prob(t, x[0], x[1], x[2]);
+}
+FN(f_beta) {
+    (void)user;
+    return vdi_var_beta_log_prob(t, x[0], x[1], x[2]);
+}
 FN(f_tanh_normal) {
     vdi_var lp;
     (void)user;
@@ -143,6 +159,14 @@ TEST(layers, densities) {
          3,
          {{2, {4, 3}, 0, 6}, {1, {3}, ANY}, {1, {3}, ANY}},
          3e-4},
+        {"student t",
+         f_student_t,
+         4,
+         {{2, {4, 3}, ANY}, {1, {3}, ANY}, {0, {0}, ANY}, {1, {3}, 0, 3}},
+         3e-4},
+        {"laplace", f_laplace, 3, {{2, {4, 3}, 1.6, 3}, {1, {3}, ANY}, {1, {3}, ANY}}, 0},
+        {"gamma", f_gamma, 3, {{2, {4, 3}, 0.2, 3}, {1, {3}, ANY}, {1, {3}, ANY}}, 3e-4},
+        {"beta", f_beta, 3, {{2, {4, 3}, 0.1, 0.9}, {1, {3}, ANY}, {1, {3}, ANY}}, 3e-4},
         {"tanh normal", f_tanh_normal, 3, {{2, {4, 3}, ANY}, {1, {3}, ANY}, {2, {4, 3}, ANY}}, 0},
         {"kl", f_kl, 4, {{2, {4, 3}, ANY}, {1, {3}, ANY}, {1, {3}, ANY}, {0, {0}, ANY}}, 0},
     };
@@ -205,6 +229,46 @@ TEST(layers, normalised_densities) {
         1e-15);
     CHECK_OK(vdi_tape_status(t, &err), err);
     vdi_tape_destroy(t);
+}
+
+/* Densities on the line, the half line and the interval: values against numbers worked out
+ * apart, and the integral of each is 1 (the midpoint rule). */
+TEST(layers, more_densities) {
+    enum { N = 200000 };
+    vdi_tape *t;
+    vdi_error err;
+    vdi_tape_desc td = vdi_tape_desc_defaults();
+    double *grid = (double *)calloc(N, sizeof *grid);
+    td.dtype = VDI_F64;
+    CHECK_OK(vdi_tape_create(&td, &t, &err), err);
+    for (int k = 0; k < 4; k++) {
+        const double low[4] = {-60, -60, 0, 0}, high[4] = {60, 60, 40, 1};
+        const double step = (high[k] - low[k]) / N;
+        vdi_tape_reset(t);
+        vdi_var a = vdi_tape_scalar(t, log(2.5)), b = vdi_tape_scalar(t, log(1.7));
+        vdi_var m = vdi_tape_scalar(t, 0.3), df = vdi_tape_scalar(t, log(7.0));
+        for (int i = 0; i < N; i++)
+            grid[i] = low[k] + (i + 0.5) * step;
+        for (int pass = 0; pass < 2; pass++) {
+            /* t(7; .3, 1.7), Laplace(.3, 1.7), gamma(2.5, 1.7), beta(2.5, 1.7) at .8 */
+            static const double at[4] = {-1.534290997600157, -1.5178930786809393,
+                                         -0.6528275697888084, 0.39835859821955055};
+            double one = 0.8;
+            vdi_var x =
+                vdi_tape_constant(t, vdi_tensor_1d(pass ? grid : &one, VDI_F64, pass ? N : 1));
+            vdi_var lp = k == 0   ? vdi_var_student_t_log_prob(t, x, m, b, df)
+                         : k == 1 ? vdi_var_laplace_log_prob(t, x, m, b)
+                         : k == 2 ? vdi_var_gamma_log_prob(t, x, a, b)
+                                  : vdi_var_beta_log_prob(t, x, a, b);
+            if (pass)
+                CHECK_CLOSE(step * vdi_tape_item(t, vdi_var_sum(t, vdi_var_exp(t, lp))), 1, 1e-6);
+            else
+                CHECK_CLOSE(vdi_tape_item(t, lp), at[k], 1e-13);
+        }
+    }
+    CHECK_OK(vdi_tape_status(t, &err), err);
+    vdi_tape_destroy(t);
+    free(grid);
 }
 
 /* A sample is mean + exp(log_sd) eps, and log y! may be given. */

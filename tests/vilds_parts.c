@@ -951,3 +951,90 @@ TEST(vilds_parts, three_posteriors) {
           bound[2]);
     free(y);
 }
+
+/* ---- what a log joint is handed, and what is said of what it gives back ----------------------- */
+
+/* z is an AR(1) with a = tanh p0 and noise 1, y = z + N(0, 0.3^2). `mode`: what it gives back. */
+typedef struct handed {
+    int mode;
+    int64_t wrong, said;
+} handed;
+static vdi_var walk(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info,
+                    void *user) {
+    handed *w = (handed *)user;
+    const int64_t last = info->T - 1;
+    vdi_var a = vdi_var_tanh(t, vdi_trial_param(t, info, 0)), zero = vdi_tape_scalar(t, 0);
+    vdi_var inside = vdi_trial_mask(t, info), noise = vdi_tape_scalar(t, log(0.3));
+    const vdi_var all[] = {z, y, mask, a, zero, inside};
+    for (size_t i = 0; i < VDI__COUNT(all); i++)
+        w->wrong += vdi_tape_value(t, all[i]).dtype != VDI_F64;
+    const double *in = (const double *)vdi_tape_value(t, inside).data;
+    for (int64_t i = 0; i < info->trials * info->T; i++)
+        w->wrong += in[i] != (i % info->T < info->length[i / info->T]);
+    vdi_var seen = vdi_var_mul(t, vdi_var_normal_log_prob(t, y, z, noise), mask);
+    vdi_var move =
+        vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 1, 1, last),
+                                vdi_var_mul(t, vdi_var_slice(t, z, 2, 0, 1, last), a), zero);
+    move = vdi_var_mul(t, move, vdi_var_slice(t, inside, 1, 1, 1, last));
+    vdi_var first = vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 0, 1, 1), zero, zero);
+    vdi_var parts[] = {seen, move, first};
+    vdi_var sum = vdi_var_none();
+    for (int k = 0; k < 3; k++) {
+        parts[k] = vdi_var_sum_axis(t, vdi_var_sum_axis(t, parts[k], 3, false), 2, false);
+        sum = k ? vdi_var_add(t, sum, parts[k]) : parts[k];
+    }
+    switch (w->mode) {
+    case 1: return vdi_var_sum(t, sum);
+    case 2: return vdi_var_cast(t, sum, VDI_F32);
+    case 3: /* log 0 at bin 4 of all samples: z there is multiplied by nothing */
+        seen = vdi_var_square(t, vdi_var_mul_scalar(t, vdi_var_slice(t, z, 2, 4, 1, 1), 0));
+        seen = vdi_var_sum_axis(t, vdi_var_sum_axis(t, vdi_var_log(t, seen), 3, false), 2, false);
+        return vdi_var_add(t, sum, seen);
+    case 4: return vdi_var_neg(t, vdi_var_mul_scalar(t, sum, 1e9));
+    default: return sum;
+    }
+}
+static void hear(const vdi_log_record *r, void *user) {
+    if (strstr(r->message, "above any density")) ((handed *)user)->said++;
+}
+
+TEST(vilds_parts, log_joint_contract) {
+    enum { B = 3, T = 9 };
+    static const char *const says[] = {NULL, "a scalar of float64 came", "(4,3) of float32 came",
+                                       "of trial 0, first at bin 4"};
+    double y[B * T];
+    int64_t lengths[B] = {9, 6, 7};
+    unsigned long long seed = 3;
+    for (int i = 0; i < B * T; i++)
+        y[i] = test_normal(&seed);
+    y[2] = NAN;
+    for (int mode = 0; mode < 5; mode++) {
+        handed w = {mode, 0, 0};
+        vdi_error err = {0};
+        vdi_param_desc p = vdi_param_1d("a", VDI_INIT_CONSTANT, 1, 1);
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_vilds_data_desc dd = VDI__ZERO;
+        vdi_vilds_query q = VDI__ZERO;
+        double elbo;
+        desc.d = desc.n = 1;
+        desc.log_joint = walk;
+        desc.user = &w;
+        desc.user_params = &p;
+        desc.user_param_count = 1;
+        desc.logger.log_fn = hear;
+        desc.logger.user = &w;
+        vdi_vilds *m = make(&desc);
+        dd.y = vdi_tensor_3d(y, VDI_F64, B, T, 1);
+        dd.lengths = lengths;
+        vdi_vilds_data *data = take(m, &dd);
+        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+        q.samples = 4;
+        const vdi_status status = vdi_vilds_score(m, data, &q, &elbo, &err);
+        CHECK((status < 0) == (mode >= 1 && mode <= 3), "mode %d: %s", mode, err.message);
+        if (status < 0) CHECK(strstr(err.message, says[mode]) != NULL, "it says: %s", err.message);
+        CHECK(w.wrong == 0, "%d things were not as told", (int)w.wrong);
+        CHECK(w.said == (mode == 4), "a bound of %g: %d warnings", elbo, (int)w.said);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+    }
+}

@@ -131,6 +131,7 @@
 #include "model/vilds/data.h"
 #include "model/vilds/model.h"
 #include "model/vilds/batch.h"
+#include "model/vilds/joint.h"
 #include "model/vilds/bound.h"
 #include "model/vilds/train.h"
 #include "model/vilds/decoder.h"

@@ -32,6 +32,19 @@ VDI_API vdi_var vdi_var_bernoulli_log_prob(vdi_tape *t, vdi_var y, vdi_var logit
  *  log Gamma(y + r) - log Gamma(r) - log y! + r log(r / (r + mean)) + y log(mean / (r + mean)). */
 VDI_API vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_var log_mean,
                                                    vdi_var log_shape);
+/** Student's t with df = exp(log_df) degrees of freedom about `mean`, e = (x - mean) / scale:
+ * log Gamma((df + 1)/2) - log Gamma(df/2) - log(df pi)/2 - log scale - (df + 1)/2 log(1 + e^2/df).
+ */
+VDI_API vdi_var vdi_var_student_t_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale,
+                                           vdi_var log_df);
+/** Laplace: -|x - mean| / scale - log scale - log 2. */
+VDI_API vdi_var vdi_var_laplace_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale);
+/** Gamma with shape a = exp(log_shape) and rate b = exp(log_rate), x > 0, mean a / b:
+ * a log b - log Gamma(a) + (a - 1) log x - b x. */
+VDI_API vdi_var vdi_var_gamma_log_prob(vdi_tape *t, vdi_var x, vdi_var log_shape, vdi_var log_rate);
+/** Beta with a = exp(log_a), b = exp(log_b), 0 < x < 1, mean a / (a + b): log Gamma(a + b) - log
+ * Gamma(a) - log Gamma(b) + (a - 1) log x + (b - 1) log(1 - x). */
+VDI_API vdi_var vdi_var_beta_log_prob(vdi_tape *t, vdi_var x, vdi_var log_a, vdi_var log_b);
 /** mean + exp(log_sd) eps: a sample with gradients to its parameters. */
 VDI_API vdi_var vdi_var_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps);
 /** a = tanh(u), u = mean + exp(log_sd) eps, with log p(a) summed over the last axis: sum log N(u) -
@@ -98,6 +111,44 @@ VDI__DEF vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_
     vdi_var tail = vdi_var_sub(t, vdi_var_mul(t, y, d),
                                vdi_var_mul(t, vdi_var_add(t, y, r), vdi_var_softplus(t, d)));
     return vdi_var_add(t, weight, tail);
+}
+
+VDI__DEF vdi_var vdi_var_student_t_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale,
+                                            vdi_var log_df) {
+    const double log_pi = 1.14472988584940017414;
+    vdi_var e = vdi_var_mul(t, vdi_var_sub(t, x, mean), vdi_var_exp(t, vdi_var_neg(t, log_scale)));
+    vdi_var half = vdi_var_mul_scalar(t, vdi_var_exp(t, log_df), 0.5); /* df / 2 */
+    vdi_var more = vdi_var_add_scalar(t, half, 0.5);
+    vdi_var gammas = vdi_var_sub(t, vdi_var_lgamma(t, more), vdi_var_lgamma(t, half));
+    vdi_var scale = vdi_var_add(t, log_scale, vdi_var_scale_shift(t, log_df, 0.5, 0.5 * log_pi));
+    vdi_var ratio = vdi_var_mul(t, vdi_var_square(t, e), vdi_var_exp(t, vdi_var_neg(t, log_df)));
+    vdi_var tail = vdi_var_mul(t, more, vdi_var_log1p(t, ratio));
+    return vdi_var_sub(t, vdi_var_sub(t, gammas, scale), tail);
+}
+
+VDI__DEF vdi_var vdi_var_laplace_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale) {
+    vdi_var e = vdi_var_mul(t, vdi_var_abs(t, vdi_var_sub(t, x, mean)),
+                            vdi_var_exp(t, vdi_var_neg(t, log_scale)));
+    return vdi_var_sub(t, vdi_var_scale_shift(t, e, -1, -0.69314718055994530942), log_scale);
+}
+
+VDI__DEF vdi_var vdi_var_gamma_log_prob(vdi_tape *t, vdi_var x, vdi_var log_shape,
+                                        vdi_var log_rate) {
+    vdi_var a = vdi_var_exp(t, log_shape);
+    vdi_var whole = vdi_var_sub(t, vdi_var_mul(t, a, log_rate), vdi_var_lgamma(t, a));
+    vdi_var power = vdi_var_mul(t, vdi_var_add_scalar(t, a, -1), vdi_var_log(t, x));
+    return vdi_var_sub(t, vdi_var_add(t, whole, power),
+                       vdi_var_mul(t, vdi_var_exp(t, log_rate), x));
+}
+
+VDI__DEF vdi_var vdi_var_beta_log_prob(vdi_tape *t, vdi_var x, vdi_var log_a, vdi_var log_b) {
+    vdi_var a = vdi_var_exp(t, log_a), b = vdi_var_exp(t, log_b);
+    vdi_var parts = vdi_var_add(t, vdi_var_lgamma(t, a), vdi_var_lgamma(t, b));
+    vdi_var whole = vdi_var_sub(t, vdi_var_lgamma(t, vdi_var_add(t, a, b)), parts);
+    vdi_var left = vdi_var_mul(t, vdi_var_add_scalar(t, a, -1), vdi_var_log(t, x));
+    vdi_var right =
+        vdi_var_mul(t, vdi_var_add_scalar(t, b, -1), vdi_var_log1p(t, vdi_var_neg(t, x)));
+    return vdi_var_add(t, whole, vdi_var_add(t, left, right));
 }
 
 VDI__DEF vdi_var vdi_var_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps) {

@@ -36,10 +36,11 @@ typedef struct vdi__vilds_batch {
     vdi_tensor silent; /* (B,T,1) float64, 0 where nothing is seen; null if there is no such bin */
     vdi_tensor u;      /* (B,T,inputs) float64 */
     bool dense, by_trial;
-    int64_t bins;       /* that count */
-    int64_t *bin_row;   /* (B T): the row of x of each bin; if not dense */
-    int64_t *row_trial; /* (rows of x): its trial; if not dense */
-    double *constant;   /* (B): sum of log y! over what is seen */
+    int64_t bins;                 /* that count */
+    int64_t *bin_row;             /* (B T): the row of x of each bin; if not dense */
+    int64_t *row_trial;           /* (rows of x): its trial; if not dense */
+    double *constant;             /* (B): sum of log y! over what is seen */
+    double *joint_y, *joint_mask; /* (B,T,n) with padding; under a log joint of the user's own */
 } vdi__vilds_batch;
 
 /* Does the expected log likelihood have a closed form? */
@@ -61,6 +62,8 @@ VDI__FN void vdi__vilds_standardise(const vdi_vilds *m, vdi_vilds_data *data) {
     }
     data->stats = m->stats;
 }
+
+VDI__FN vdi_status vdi__joint_open(vdi_vilds *m, vdi__vilds_batch *b, vdi_error *err);
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
@@ -296,6 +299,6 @@ VDI__FN vdi_status vdi__vilds_pack(vdi_vilds *m, vdi_vilds_data *data, const vdi
         at.x_row += at.item->length + p.gap;
     }
     vdi__vilds_pack_finish(&p, m);
-    return VDI_OK;
+    return m->desc.log_joint ? vdi__joint_open(m, b, err) : VDI_OK;
 }
 #endif

@@ -8,7 +8,7 @@
  */
 #ifndef VDI_MODEL_VILDS_BOUND_H
 #define VDI_MODEL_VILDS_BOUND_H
-#include "batch.h"
+#include "joint.h"
 #endif /* VDI_MODEL_VILDS_BOUND_H */
 
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_BOUND_C)
@@ -306,37 +306,6 @@ VDI__FN vdi_var vdi__vilds_expected(vdi_vilds *m, const vdi__vilds_batch *b, vdi
         vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d), CC, vdi_var_none(), VDI_ACT_NONE, 0);
     const vdi__obs_graph g = vdi__vilds_obs_graph(m, b, 1);
     return vdi__vilds_obs(&m->desc)->expected(&g, eta, variance);
-}
-
-/* A log joint of the user's own, (S,B), which sees y and mask with padding. */
-VDI__FN vdi_var vdi__vilds_joint(vdi_vilds *m, vdi__vilds_batch *b, vdi_var z, int64_t samples) {
-    const int64_t B = b->info.trials, T = b->info.T, n = m->desc.n;
-    const vdi_dtype dtype = m->desc.dtype;
-    const size_t row = (size_t)n * vdi_dtype_size(dtype), bytes = (size_t)(B * T) * row;
-    vdi_tape *t = m->tape;
-    char *y = (char *)vdi_arena_calloc(&m->arena, bytes);
-    char *mask = (char *)vdi_arena_calloc(&m->arena, bytes);
-    if (!y || !mask) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    for (int64_t i = 0; i < B; i++) {
-        const size_t to = (size_t)(i * T) * row, from = (size_t)b->rows.first[i] * row;
-        const size_t length = (size_t)b->info.length[i];
-        memcpy(y + to, (const char *)b->y.data + from, length * row);
-        if (vdi_tensor_ok(b->mask))
-            memcpy(mask + to, (const char *)b->mask.data + from, length * row);
-        else
-            vdi_fill(dtype, length * (size_t)n, 1, mask + to);
-    }
-    b->info.samples = samples;
-    vdi_var joint = m->desc.log_joint(t, z, vdi_tape_constant(t, vdi_tensor_3d(y, dtype, B, T, n)),
-                                      vdi_tape_constant(t, vdi_tensor_3d(mask, dtype, B, T, n)),
-                                      &b->info, m->desc.user);
-    if (vdi_tape_status(t, NULL) < 0) return joint;
-    if (vdi_var_ndim(t, joint) == 2 && vdi_var_dim(t, joint, 0) == samples &&
-        vdi_var_dim(t, joint, 1) == B && vdi_tape_value(t, joint).dtype == VDI_F64)
-        return joint;
-    return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds",
-                         "log_joint has to return (samples, trials) of float64, here (%lld,%lld)",
-                         (long long)samples, (long long)B);
 }
 
 /* ======== the bound =========================================================================== */

@@ -383,6 +383,7 @@ VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vd
     for (int64_t i = 0; i < data->trials; i++)
         sum += out.elbo[i];
     *elbo_per_bin = sum / (double)data->total;
+    vdi__joint_doubt(m, "vdi_vilds_score", *elbo_per_bin);
     return VDI_OK;
 }
 #endif

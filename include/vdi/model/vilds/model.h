@@ -74,6 +74,7 @@ struct vdi_vilds {
     vdi_named_tensor *tensors; /* (tensor_room) */
     int64_t tensor_room;
     vdi_meta_list meta;
+    bool doubted; /* a bound above any density was told of */
 };
 
 VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
@@ -243,7 +244,7 @@ VDI__FN vdi_status vdi__vilds_build(vdi_vilds *m, vdi_error *err) {
     vdi_rng rng = vdi__vilds_rng(d->train.seed, VDI__VILDS_RNG_INIT, 0, 0);
     vdi_tape_desc tape = vdi_tape_desc_defaults();
     vdi_optim_desc optim = vdi_optim_desc_defaults();
-    tape.dtype = d->dtype;
+    tape.dtype = d->log_joint ? VDI_F64 : d->dtype; /* numbers in a log joint are as z is */
     tape.allocator = d->allocator;
     tape.pool = d->pool;
     tape.block_size = (size_t)1 << 20;

@@ -257,6 +257,7 @@ VDI__FN void vdi__vilds_accept(vdi_vilds *m, double elbo) {
     if (m->desc.untied) vdi__vilds_stabilise(m, m->at.own.A);
     m->run.scale = VDI__MIN(1.0, m->run.scale * 1.01);
     m->run.elbo = elbo;
+    vdi__joint_doubt(m, "vdi_vilds_step", elbo);
 }
 
 /* A start is over: is it the best so far? Then the next one, or the best goes on. */

@@ -67,8 +67,9 @@ typedef struct vdi_trial_info {
     const double *inputs;       /**< (B,T,desc.inputs), 0 behind a trial's end; NULL: none */
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
 } vdi_trial_info;
-/** z (S,B,T,d) float64 samples of the latents, y (B,T,N) with mask (B,T,N), both of the model's
- * dtype; returns (S,B) float64: log p(y,z) for each sample and trial, in nats. */
+/** z (S,B,T,d) samples of the latents, y (B,T,N) with mask (B,T,N), 0 where a value is missing; all
+ * float64, whatever the networks are. Returns (S,B) float64: log p(y,z) for each sample and trial,
+ * in nats. Which bins a trial has, and the user's parameters: joint.h. */
 typedef vdi_var (*vdi_log_joint_fn)(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
                                     const vdi_trial_info *info, void *user);
 
