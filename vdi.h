@@ -4229,6 +4229,19 @@ VDI_API vdi_var vdi_var_bernoulli_log_prob(vdi_tape *t, vdi_var y, vdi_var logit
  *  log Gamma(y + r) - log Gamma(r) - log y! + r log(r / (r + mean)) + y log(mean / (r + mean)). */
 VDI_API vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_var log_mean,
                                                    vdi_var log_shape);
+/** Student's t with df = exp(log_df) degrees of freedom about `mean`, e = (x - mean) / scale:
+ * log Gamma((df + 1)/2) - log Gamma(df/2) - log(df pi)/2 - log scale - (df + 1)/2 log(1 + e^2/df).
+ */
+VDI_API vdi_var vdi_var_student_t_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale,
+                                           vdi_var log_df);
+/** Laplace: -|x - mean| / scale - log scale - log 2. */
+VDI_API vdi_var vdi_var_laplace_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale);
+/** Gamma with shape a = exp(log_shape) and rate b = exp(log_rate), x > 0, mean a / b:
+ * a log b - log Gamma(a) + (a - 1) log x - b x. */
+VDI_API vdi_var vdi_var_gamma_log_prob(vdi_tape *t, vdi_var x, vdi_var log_shape, vdi_var log_rate);
+/** Beta with a = exp(log_a), b = exp(log_b), 0 < x < 1, mean a / (a + b): log Gamma(a + b) - log
+ * Gamma(a) - log Gamma(b) + (a - 1) log x + (b - 1) log(1 - x). */
+VDI_API vdi_var vdi_var_beta_log_prob(vdi_tape *t, vdi_var x, vdi_var log_a, vdi_var log_b);
 /** mean + exp(log_sd) eps: a sample with gradients to its parameters. */
 VDI_API vdi_var vdi_var_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps);
 /** a = tanh(u), u = mean + exp(log_sd) eps, with log p(a) summed over the last axis: sum log N(u) -
@@ -4469,9 +4482,9 @@ typedef struct vdi_lds_desc {
     int64_t inputs;          /**< entries of u_t; 0: none */
     bool diagonal_r;         /**< R diagonal (factor analysis in time) instead of full */
     unsigned freeze;         /**< VDI_LDS_* bits of parameters that EM leaves alone */
-    double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: 1e-6 of the
-                                  data's mean channel variance */
-    double q_floor;          /**< likewise of Q and Q0 */
+    double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: in units of the
+                                  channels' variances 1e-6, or what R has if that is less */
+    double q_floor;          /**< likewise of Q and Q0, in units of the latents' variances */
     double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: no bound */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
@@ -4617,7 +4630,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
  * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
  *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
  *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
- *   monotony.
+ *   monotony. By default it is relative, to each channel's and each latent's own variance, and never
+ *   above what the model has: a step can always stay where it is, at any scale. (A floor of your own
+ *   is kept as it stands; a model below it is lifted, at a cost in likelihood, by the first step.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
@@ -4746,7 +4761,9 @@ typedef struct vdi_plds_desc {
                                   leaves alone */
     double ridge;            /**< EM's penalty ridge/2 |C|^2, nats */
     bool has_ridge;          /**< take `ridge` as it stands: 0 is no penalty */
-    double q_floor;          /**< EM keeps the eigenvalues of Q and Q0 at or above this */
+    double q_floor;          /**< EM keeps the eigenvalues of Q and Q0 at or above this; 0: in units
+                                  of the latents' variances 1e-6, or what they have if that is
+                                  less */
     double max_radius;       /**< EM keeps A's spectral radius at or below this */
     int32_t e_steps;         /**< natural-gradient steps per EM step from the posterior of the step
                                   before */
@@ -5340,8 +5357,9 @@ typedef struct vdi_trial_info {
     const double *inputs;       /**< (B,T,desc.inputs), 0 behind a trial's end; NULL: none */
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
 } vdi_trial_info;
-/** z (S,B,T,d) float64 samples of the latents, y (B,T,N) with mask (B,T,N), both of the model's
- * dtype; returns (S,B) float64: log p(y,z) for each sample and trial, in nats. */
+/** z (S,B,T,d) samples of the latents, y (B,T,N) with mask (B,T,N), 0 where a value is missing; all
+ * float64, whatever the networks are. Returns (S,B) float64: log p(y,z) for each sample and trial,
+ * in nats. Which bins a trial has, and the user's parameters: joint.h. */
 typedef vdi_var (*vdi_log_joint_fn)(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
                                     const vdi_trial_info *info, void *user);
 
@@ -5605,6 +5623,33 @@ VDI_API vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family,
 #ifndef VDI_MODEL_VILDS_BATCH_H
 #define VDI_MODEL_VILDS_BATCH_H
 #endif /* VDI_MODEL_VILDS_BATCH_H */
+
+
+/* ======== model/vilds/joint.h ======== */
+/* model/vilds/joint.h - a log joint of the user's own: what it is handed, and what it gives back
+ *
+ * Do this, in a log joint:
+ *     vdi_var inside = vdi_trial_mask(t, info);           (B,T,1): 1 for the bins of each trial
+ *     vdi_var log_s = vdi_trial_param(t, info, 1);        the user's parameter number 1
+ *     vdi_var seen = vdi_var_mul(t, log_p_of_y, mask);    which channels of a bin were observed
+ *     vdi_var moved = vdi_var_mul(t, log_p_of_z, inside); which transitions there are
+ *
+ * Everything that reaches a log joint is float64: z, y, mask, parameters, these two, and numbers
+ * that become constants (vdi_tape_scalar). `mask` is about single values: a bin whose values are
+ * all missing still has a latent, and transitions into and out of it. Where a trial ends is told by
+ * vdi_trial_mask alone.
+ * Errors: a log joint of another shape or dtype, or one that is not finite, is the tape's error; it
+ * names the trial, the sample and the bin.
+ */
+#ifndef VDI_MODEL_VILDS_JOINT_H
+#define VDI_MODEL_VILDS_JOINT_H
+
+/** (B,T,1) float64: 1 for the bins that count, 0 behind each trial's end. */
+VDI_API vdi_var vdi_trial_mask(vdi_tape *t, const vdi_trial_info *info);
+/** The user's parameter i as float64; the gradient goes to it. */
+VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t i);
+
+#endif /* VDI_MODEL_VILDS_JOINT_H */
 
 
 /* ======== model/vilds/bound.h ======== */
@@ -20275,6 +20320,44 @@ VDI__DEF vdi_var vdi_var_negative_binomial_log_prob(vdi_tape *t, vdi_var y, vdi_
     return vdi_var_add(t, weight, tail);
 }
 
+VDI__DEF vdi_var vdi_var_student_t_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale,
+                                            vdi_var log_df) {
+    const double log_pi = 1.14472988584940017414;
+    vdi_var e = vdi_var_mul(t, vdi_var_sub(t, x, mean), vdi_var_exp(t, vdi_var_neg(t, log_scale)));
+    vdi_var half = vdi_var_mul_scalar(t, vdi_var_exp(t, log_df), 0.5); /* df / 2 */
+    vdi_var more = vdi_var_add_scalar(t, half, 0.5);
+    vdi_var gammas = vdi_var_sub(t, vdi_var_lgamma(t, more), vdi_var_lgamma(t, half));
+    vdi_var scale = vdi_var_add(t, log_scale, vdi_var_scale_shift(t, log_df, 0.5, 0.5 * log_pi));
+    vdi_var ratio = vdi_var_mul(t, vdi_var_square(t, e), vdi_var_exp(t, vdi_var_neg(t, log_df)));
+    vdi_var tail = vdi_var_mul(t, more, vdi_var_log1p(t, ratio));
+    return vdi_var_sub(t, vdi_var_sub(t, gammas, scale), tail);
+}
+
+VDI__DEF vdi_var vdi_var_laplace_log_prob(vdi_tape *t, vdi_var x, vdi_var mean, vdi_var log_scale) {
+    vdi_var e = vdi_var_mul(t, vdi_var_abs(t, vdi_var_sub(t, x, mean)),
+                            vdi_var_exp(t, vdi_var_neg(t, log_scale)));
+    return vdi_var_sub(t, vdi_var_scale_shift(t, e, -1, -0.69314718055994530942), log_scale);
+}
+
+VDI__DEF vdi_var vdi_var_gamma_log_prob(vdi_tape *t, vdi_var x, vdi_var log_shape,
+                                        vdi_var log_rate) {
+    vdi_var a = vdi_var_exp(t, log_shape);
+    vdi_var whole = vdi_var_sub(t, vdi_var_mul(t, a, log_rate), vdi_var_lgamma(t, a));
+    vdi_var power = vdi_var_mul(t, vdi_var_add_scalar(t, a, -1), vdi_var_log(t, x));
+    return vdi_var_sub(t, vdi_var_add(t, whole, power),
+                       vdi_var_mul(t, vdi_var_exp(t, log_rate), x));
+}
+
+VDI__DEF vdi_var vdi_var_beta_log_prob(vdi_tape *t, vdi_var x, vdi_var log_a, vdi_var log_b) {
+    vdi_var a = vdi_var_exp(t, log_a), b = vdi_var_exp(t, log_b);
+    vdi_var parts = vdi_var_add(t, vdi_var_lgamma(t, a), vdi_var_lgamma(t, b));
+    vdi_var whole = vdi_var_sub(t, vdi_var_lgamma(t, vdi_var_add(t, a, b)), parts);
+    vdi_var left = vdi_var_mul(t, vdi_var_add_scalar(t, a, -1), vdi_var_log(t, x));
+    vdi_var right =
+        vdi_var_mul(t, vdi_var_add_scalar(t, b, -1), vdi_var_log1p(t, vdi_var_neg(t, x)));
+    return vdi_var_add(t, whole, vdi_var_add(t, left, right));
+}
+
 VDI__DEF vdi_var vdi_var_normal_sample(vdi_tape *t, vdi_var mean, vdi_var log_sd, vdi_var eps) {
     return vdi_var_add(t, mean, vdi_var_mul(t, vdi_var_exp(t, log_sd), eps));
 }
@@ -21041,24 +21124,58 @@ VDI__FN void vdi__residual_covariance(const vdi__regression *g, const double *th
     vdi__symmetrise(n, V);
 }
 
-/* The matrix nearest to V in likelihood with no eigenvalue below `least`: eigenvalues are clipped.
- * `work` holds 3 n n + n. */
-VDI__FN vdi_status vdi__clip_eigenvalues(int64_t n, double *V, double least, double *work,
-                                         vdi_error *err) {
-    const size_t N = (size_t)n;
-    double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
-    double *values = work + 3 * n * n;
+/* ---- floors ----------------------------------------------------------------------------------- */
+
+/* No eigenvalue of S^{-1/2} V S^{-1/2} is below `least`, S = diag(scale). */
+typedef struct vdi__floor {
+    double least;
+    const double *scale; /* (n), or NULL: 1 */
+    const double *now;   /* (n,n): the covariance that V replaces. If it is below the floor itself,
+                            its own least eigenvalue is the floor: a step must be able to stay where
+                            it is. NULL: no such */
+} vdi__floor;
+
+/* to (n,n) = V in units of the scale, or (`back`) out of them. */
+VDI__FN void vdi__floor_scale(int64_t n, const double *scale, bool back, const double *V,
+                              double *to) {
+    for (int64_t i = 0; i < n * n; i++) {
+        const double unit = scale ? sqrt(scale[i / n]) * sqrt(scale[i % n]) : 1;
+        to[i] = back ? V[i] * unit : V[i] / unit;
+    }
+}
+
+/* Is V at the floor or above? `work` holds n n. */
+VDI__FN bool vdi__floor_holds(int64_t n, const vdi__floor *f, const double *V, double *work) {
     memcpy(work, V, (size_t)(n * n) * sizeof *work);
     for (int64_t i = 0; i < n; i++)
-        work[i * n + i] -= least;
-    if (vdi_cholesky(VDI_F64, N, work, N, NULL) == VDI_OK) return VDI_OK;
-    vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);
+        work[i * n + i] -= f->least * (f->scale ? f->scale[i] : 1);
+    return vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK;
+}
+
+/* V becomes the matrix nearest to it in likelihood that keeps the floor: its eigenvalues, in units
+ * of the scale, are clipped. `work` holds 3 n n + n. */
+VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, double *work,
+                                    vdi_error *err) {
+    const size_t N = (size_t)n;
+    double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
+    double *values = work + 3 * n * n, least = f->least;
+    if (vdi__floor_holds(n, f, V, work)) return VDI_OK;
+    if (f->now && !vdi__floor_holds(n, f, f->now, work)) {
+        vdi__floor_scale(n, f->scale, false, f->now, scaled);
+        const vdi_status status = vdi_eigh(VDI_F64, N, scaled, N, values, vectors, scratch, err);
+        if (status < 0) return status;
+        for (int64_t i = 0; i < n; i++)
+            least = VDI__MIN(least, values[i]);
+    }
+    vdi__floor_scale(n, f->scale, false, V, V);
+    const vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j < n; j++)
             scaled[i * n + j] = vectors[i * n + j] * VDI__MAX(values[j], least);
     }
     vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, N, scaled, N, vectors, N, V, N);
+    vdi__floor_scale(n, f->scale, true, V, V);
     vdi__symmetrise(n, V);
     return VDI_OK;
 }
@@ -21116,7 +21233,7 @@ VDI__FN void vdi__principal(int64_t rows, int64_t n, int64_t d, const double *y,
 typedef struct vdi__chain {
     int64_t d, inputs;
     unsigned freeze;
-    double q_floor, max_radius;
+    double q_floor, max_radius;  /* q_floor 0: relative to the latents' variances */
     double *A, *B, *Q, *x0, *Q0; /* (d,d), (d,inputs), (d,d), (d), (d,d) */
 } vdi__chain;
 
@@ -21265,6 +21382,7 @@ typedef struct vdi__chain_sums {
     double *eigen;       /* 3 d d + d */
     double *search;      /* see vdi__chain_stabilise */
     double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
+    double *variance;    /* (d): of each latent over all bins */
 } vdi__chain_sums;
 
 VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs, vdi_arena *arena,
@@ -21280,6 +21398,7 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->search = vdi__take_reals(arena, 2 * n * K + 4 * n * n, ok);
     s->start = vdi__take_reals(arena, n, ok);
     s->e = vdi__take_reals(arena, n, ok);
+    s->variance = vdi__take_reals(arena, n, ok);
 }
 
 /* The covariances of a lane, counted for all its trials. */
@@ -21329,6 +21448,34 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
     vdi__add_products(U, U, steps, u, U, u, U, s->g.xx + d * K + d, K);
 }
 
+/* The variance of each latent over all bins: of its means about theirs, and of itself about them. */
+VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, dd = d * d;
+    double *mean = s->e, *square = s->variance, count = 0;
+    memset(mean, 0, (size_t)d * sizeof *mean);
+    memset(square, 0, (size_t)d * sizeof *square);
+    for (int64_t i = 0; i < q->trials; i++) {
+        vdi__add_rows(q->lengths[i], d, vdi__chain_mean(q, d, i), mean);
+        count += (double)q->lengths[i];
+    }
+    for (int64_t i = 0; i < q->trials; i++) {
+        const double *z = vdi__chain_mean(q, d, i);
+        for (int64_t at = 0; at < q->lengths[i] * d; at++) {
+            const double e = z[at] - mean[at % d] / count;
+            square[at % d] += e * e;
+        }
+    }
+    for (int64_t g = 0; g < q->lanes; g++) {
+        const double *S = q->S + g * q->T * dd, w = q->lane_weight ? q->lane_weight[g] : 1;
+        for (int64_t t = 0; t < q->lane_lengths[g]; t++) {
+            for (int64_t k = 0; k < d; k++)
+                square[k] += w * S[t * dd + k * d + k];
+        }
+    }
+    for (int64_t k = 0; k < d; k++)
+        square[k] /= count;
+}
+
 /* Sums about the centre become sums about the means. */
 VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, K = s->g.K;
@@ -21351,6 +21498,7 @@ VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
 
 VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, K = s->g.K;
+    vdi__chain_variances(q, s);
     memset(s->g.yy, 0, (size_t)(d * d) * sizeof(double));
     memset(s->g.yx, 0, (size_t)(d * K) * sizeof(double));
     memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
@@ -21454,6 +21602,18 @@ VDI__FN void vdi__chain_theta(const vdi__chain *p, double *theta) {
     }
 }
 
+/* By default 1e-6 of the latents' variances, however large they are. */
+VDI__FN vdi__floor vdi__chain_floor(const vdi__chain *p, const vdi__chain_sums *s,
+                                    const double *now) {
+    vdi__floor f = VDI__ZERO;
+    f.least = p->q_floor;
+    if (p->q_floor > 0) return f;
+    f.least = 1e-6;
+    f.scale = s->variance;
+    f.now = now;
+    return f;
+}
+
 /* A, B, Q of `next`. Trials of one bin say nothing of them. */
 VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__chain *next,
                                            vdi__chain_sums *s, vdi_error *err) {
@@ -21474,7 +21634,8 @@ VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__cha
     }
     if (freeze & VDI_LDS_Q) return VDI_OK;
     vdi__residual_covariance(&s->g, s->theta, next->Q);
-    return vdi__clip_eigenvalues(d, next->Q, now->q_floor, s->eigen, err);
+    const vdi__floor floor_q = vdi__chain_floor(now, s, now->Q);
+    return vdi__apply_floor(d, &floor_q, next->Q, s->eigen, err);
 }
 
 /* x0 and Q0 of `next`. */
@@ -21503,7 +21664,8 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
     for (int64_t i = 0; i < d * d; i++)
         next->Q0[i] /= s->trials;
     vdi__symmetrise(d, next->Q0);
-    return vdi__clip_eigenvalues(d, next->Q0, now->q_floor, s->eigen, err);
+    const vdi__floor floor_q0 = vdi__chain_floor(now, s, now->Q0);
+    return vdi__apply_floor(d, &floor_q0, next->Q0, s->eigen, err);
 }
 
 /* The M-step: `next` holds a copy of the parameters and gets the new ones. */
@@ -21739,8 +21901,9 @@ static const vdi_field vdi__lds_fields[] = {
                     "parameters that EM leaves alone: a sum of A 1, B 2, Q 4, C 8, D 16, b 32, "
                     "R 64, x0 128, Q0 256"),
     VDI_FIELD_REAL_FLAGS(vdi_lds_desc, r_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
-                         "least eigenvalue of R; default: 1e-6 of the mean channel variance"),
-    VDI_FIELD_REAL(vdi_lds_desc, q_floor, 1e-6, 0, 1e300, "least eigenvalue of Q and Q0"),
+                         "least eigenvalue of R; default: 1e-6 of the channels' variances"),
+    VDI_FIELD_REAL_FLAGS(vdi_lds_desc, q_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
+                         "least eigenvalue of Q and Q0; default: 1e-6 of the latents' variances"),
     VDI_FIELD_REAL(vdi_lds_desc, max_radius, 0, 0, 1e300,
                    "largest spectral radius of A; 0: no bound"),
 };
@@ -21911,13 +22074,13 @@ struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
     int64_t trials, T, n, d, inputs;
-    int64_t *lengths;      /* (trials) */
-    double *y;             /* (trials,T,n): centred on y_mean; 0 where missing */
-    double *y_mean;        /* (n) */
-    double *yy;            /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
+    int64_t *lengths; /* (trials) */
+    double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
+    double *y_mean;   /* (n) */
+    double *yy;       /* sum over bins of y y', centred, 0 where missing: (n,n), or (n) for a
                               diagonal R */
-    double *u;             /* (trials,T,inputs); 0 behind the length */
-    double variance;       /* mean over channels of the observed variance */
+    double *u;        /* (trials,T,inputs); 0 behind the length */
+    double *variance; /* (n): of each channel; of one that never varies, the mean of the others */
     double *channel_count; /* (trials,n): observed bins */
     int64_t observed_bins, observed_values;
     bool missing, diagonal_r;
@@ -22062,32 +22225,37 @@ VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc,
     return status;
 }
 
-/* Centre each channel; the variance gives R's floor its scale. */
-VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
+/* Centre channel j; its variance, or 0 if it does not vary by more than rounding. */
+VDI__FN double vdi__lds_centre_channel(vdi_lds_data *a, int64_t j, const uint8_t *seen) {
     const int64_t rows = a->trials * a->T, n = a->n;
-    double total = 0;
-    int64_t channels = 0;
-    for (int64_t j = 0; j < n; j++) {
-        double sum = 0, square = 0, count = 0;
-        for (int64_t r = 0; r < rows; r++) {
-            if (!seen[r * n + j]) continue;
-            sum += a->y[r * n + j];
-            count++;
-        }
-        const double mean = count > 0 ? sum / count : 0;
-        for (int64_t r = 0; r < rows; r++) {
-            if (!seen[r * n + j]) continue;
-            a->y[r * n + j] -= mean;
-            square += a->y[r * n + j] * a->y[r * n + j];
-            a->channel_count[r / a->T * n + j] += 1;
-        }
-        a->y_mean[j] = mean;
-        if (count == 0) continue;
-        total += square / count;
-        channels++;
+    double sum = 0, square = 0, count = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!seen[r * n + j]) continue;
+        sum += a->y[r * n + j];
+        count++;
     }
-    a->variance = total / (double)VDI__MAX(channels, 1);
-    if (!(a->variance > 0)) a->variance = 1;
+    const double mean = count > 0 ? sum / count : 0;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!seen[r * n + j]) continue;
+        a->y[r * n + j] -= mean;
+        square += a->y[r * n + j] * a->y[r * n + j];
+        a->channel_count[r / a->T * n + j] += 1;
+    }
+    a->y_mean[j] = mean;
+    if (count == 0 || sqrt(square / count) < 1e-14 * fabs(mean)) return 0;
+    return square / count;
+}
+
+/* Centre each channel; the variances give R's floor its scale. */
+VDI__FN void vdi__lds_centre(vdi_lds_data *a, const uint8_t *seen) {
+    double total = 0, channels = 0;
+    for (int64_t j = 0; j < a->n; j++) {
+        a->variance[j] = vdi__lds_centre_channel(a, j, seen);
+        total += a->variance[j];
+        channels += a->variance[j] > 0;
+    }
+    for (int64_t j = 0; j < a->n; j++)
+        if (!(a->variance[j] > 0)) a->variance[j] = channels > 0 ? total / channels : 1;
 }
 
 VDI__FN void vdi__lds_sum_squares(vdi_lds_data *a) {
@@ -22264,6 +22432,7 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
     a->y = vdi__take_reals(&a->arena, values, &ok);
     a->y_mean = vdi__take_reals(&a->arena, n, &ok);
+    a->variance = vdi__take_reals(&a->arena, n, &ok);
     a->channel_count = vdi__take_reals(&a->arena, vdi_mul_size((size_t)s->trials, n), &ok);
     a->u = vdi__take_reals(&a->arena, vdi__series_values(s, VDI__MAX(a->inputs, 1)), &ok);
     if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);
@@ -22986,8 +23155,21 @@ VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_
 
 /* ---- the M-step of the read-out ---------------------------------------------------------------- */
 
-VDI__FN double vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
-    return p->desc.r_floor > 0 ? p->desc.r_floor : 1e-6 * a->variance;
+/* By default 1e-6 of the channels' variances, however large they are. */
+VDI__FN vdi__floor vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
+    vdi__floor f = VDI__ZERO;
+    f.least = p->desc.r_floor;
+    if (p->desc.r_floor > 0) return f;
+    f.least = 1e-6;
+    f.scale = a->variance;
+    f.now = p->R;
+    return f;
+}
+
+/* ... of channel j alone. */
+VDI__FN double vdi__lds_variance_floor(const vdi_lds *p, const vdi_lds_data *a, int64_t j) {
+    const vdi__floor f = vdi__lds_r_floor(p, a);
+    return f.scale ? VDI__MIN(f.least * f.scale[j], p->R[j * (a->n + 1)]) : f.least;
 }
 
 VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
@@ -23067,7 +23249,7 @@ VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds
 }
 
 /* Variances of what theta leaves, channel by channel. */
-VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, int64_t first, double least,
+VDI__FN void vdi__lds_update_variances(const vdi_lds *p, const vdi_lds_data *a, int64_t first,
                                        double *R) {
     vdi__regression one = a->sums.g;
     const int64_t rows = one.rows;
@@ -23078,7 +23260,7 @@ VDI__FN void vdi__lds_update_variances(const vdi_lds_data *a, int64_t first, dou
         one.yx = a->sums.g.yx + r * one.K;
         one.mean_y = a->sums.g.mean_y + r;
         vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
-        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, least);
+        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
     }
 }
 
@@ -23087,7 +23269,7 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
                                            vdi_error *err) {
     vdi__lds_sums *s = &a->sums;
     const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
-    const double least = vdi__lds_r_floor(p, a);
+    const vdi__floor floor_r = vdi__lds_r_floor(p, a);
     const bool free_r = !(p->desc.freeze & VDI_LDS_R);
     for (int64_t j = 0; j < n; j += rows) {
         const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
@@ -23096,11 +23278,11 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
         vdi__lds_regression(p, a, j, rows, xx);
         const vdi_status status = vdi__lds_update_rows(p, next, a, j, err);
         if (status < 0) return status;
-        if (a->diagonal_r && free_r) vdi__lds_update_variances(a, j, least, next->R);
+        if (a->diagonal_r && free_r) vdi__lds_update_variances(p, a, j, next->R);
     }
     if (a->diagonal_r || !free_r) return VDI_OK;
     vdi__residual_covariance(&s->g, s->theta, next->R);
-    return vdi__clip_eigenvalues(n, next->R, least, s->eigen, err);
+    return vdi__apply_floor(n, &floor_r, next->R, s->eigen, err);
 }
 
 /* ---- the step ---------------------------------------------------------------------------------- */
@@ -23151,11 +23333,14 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
 /* Latents of unit variance: z = score / scale. */
 VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) {
     const int64_t rows = a->trials * a->T, d = a->d;
+    double largest = 0;
+    for (int64_t j = 0; j < a->n; j++)
+        largest = VDI__MAX(largest, a->variance[j]);
     for (int64_t k = 0; k < d; k++) {
         double q = 0;
         for (int64_t r = 0; r < rows; r++)
             q += score[r * d + k] * score[r * d + k];
-        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * a->variance));
+        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * largest));
         for (int64_t r = 0; r < rows; r++)
             score[r * d + k] /= a->scale[k];
     }
@@ -23165,13 +23350,13 @@ VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) 
 VDI__FN void vdi__lds_start_readout(vdi_lds *next, const vdi_lds_data *a, const double *V) {
     const int64_t d = a->d, n = a->n, U = a->inputs;
     const unsigned freeze = next->desc.freeze;
-    const double least = vdi__lds_r_floor(next, a);
     for (int64_t j = 0; j < n; j++) {
         const double square = a->diagonal_r ? a->yy[j] : a->yy[j * n + j];
         double seen = 0, share = 0;
         for (int64_t i = 0; i < a->trials; i++)
             seen += a->channel_count[i * n + j];
-        const double variance = seen > 0 ? square / seen : a->variance;
+        const double variance = seen > 0 ? square / seen : a->variance[j];
+        const double least = next->desc.r_floor > 0 ? next->desc.r_floor : 1e-6 * a->variance[j];
         for (int64_t k = 0; k < d; k++)
             share += V[j * d + k] * V[j * d + k] * a->scale[k] * a->scale[k];
         for (int64_t k = 0; !(freeze & VDI_LDS_C) && k < d; k++)
@@ -23399,7 +23584,8 @@ static const vdi_field vdi__plds_fields[] = {
                     "Q0 256"),
     VDI_FIELD_REAL_TWIN(vdi_plds_desc, ridge, has_ridge, 0.1, 0, 1e300, 0,
                         "penalty ridge/2 |C|^2, nats"),
-    VDI_FIELD_REAL(vdi_plds_desc, q_floor, 1e-6, 0, 1e300, "least eigenvalue of Q and Q0"),
+    VDI_FIELD_REAL_FLAGS(vdi_plds_desc, q_floor, 0, 0, 1e300, VDI_FIELD_COMPUTED,
+                         "least eigenvalue of Q and Q0; default: 1e-6 of the latents' variances"),
     VDI_FIELD_REAL_FLAGS(vdi_plds_desc, max_radius, 0.9995, 0, 1, VDI_FIELD_BELOW,
                          "largest spectral radius of A"),
     VDI_FIELD_INT32(vdi_plds_desc, e_steps, 3, 1, 1 << 20,
@@ -28251,6 +28437,7 @@ struct vdi_vilds {
     vdi_named_tensor *tensors; /* (tensor_room) */
     int64_t tensor_room;
     vdi_meta_list meta;
+    bool doubted; /* a bound above any density was told of */
 };
 
 VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
@@ -28420,7 +28607,7 @@ VDI__FN vdi_status vdi__vilds_build(vdi_vilds *m, vdi_error *err) {
     vdi_rng rng = vdi__vilds_rng(d->train.seed, VDI__VILDS_RNG_INIT, 0, 0);
     vdi_tape_desc tape = vdi_tape_desc_defaults();
     vdi_optim_desc optim = vdi_optim_desc_defaults();
-    tape.dtype = d->dtype;
+    tape.dtype = d->log_joint ? VDI_F64 : d->dtype; /* numbers in a log joint are as z is */
     tape.allocator = d->allocator;
     tape.pool = d->pool;
     tape.block_size = (size_t)1 << 20;
@@ -28687,10 +28874,11 @@ typedef struct vdi__vilds_batch {
     vdi_tensor silent; /* (B,T,1) float64, 0 where nothing is seen; null if there is no such bin */
     vdi_tensor u;      /* (B,T,inputs) float64 */
     bool dense, by_trial;
-    int64_t bins;       /* that count */
-    int64_t *bin_row;   /* (B T): the row of x of each bin; if not dense */
-    int64_t *row_trial; /* (rows of x): its trial; if not dense */
-    double *constant;   /* (B): sum of log y! over what is seen */
+    int64_t bins;                 /* that count */
+    int64_t *bin_row;             /* (B T): the row of x of each bin; if not dense */
+    int64_t *row_trial;           /* (rows of x): its trial; if not dense */
+    double *constant;             /* (B): sum of log y! over what is seen */
+    double *joint_y, *joint_mask; /* (B,T,n) with padding; under a log joint of the user's own */
 } vdi__vilds_batch;
 
 /* Does the expected log likelihood have a closed form? */
@@ -28712,6 +28900,8 @@ VDI__FN void vdi__vilds_standardise(const vdi_vilds *m, vdi_vilds_data *data) {
     }
     data->stats = m->stats;
 }
+
+VDI__FN vdi_status vdi__joint_open(vdi_vilds *m, vdi__vilds_batch *b, vdi_error *err);
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
@@ -28947,7 +29137,140 @@ VDI__FN vdi_status vdi__vilds_pack(vdi_vilds *m, vdi_vilds_data *data, const vdi
         at.x_row += at.item->length + p.gap;
     }
     vdi__vilds_pack_finish(&p, m);
+    return m->desc.log_joint ? vdi__joint_open(m, b, err) : VDI_OK;
+}
+#endif
+
+/* ======== model/vilds/joint.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_JOINT_C)
+#define VDI_MODEL_VILDS_JOINT_C
+
+/* ======== what it is handed =================================================================== */
+
+VDI__DEF vdi_var vdi_trial_mask(vdi_tape *t, const vdi_trial_info *info) {
+    const int64_t B = info->trials, T = info->T;
+    double *in = (double *)vdi__tape_payload(t, "vdi_trial_mask", (size_t)(B * T) * sizeof *in);
+    if (!in) return vdi_var_none();
+    for (int64_t i = 0; i < B * T; i++)
+        in[i] = i % T < info->length[i / T];
+    return vdi_tape_constant(t, vdi_tensor_3d(in, VDI_F64, B, T, 1));
+}
+
+VDI__DEF vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t i) {
+    return vdi_var_cast(t, vdi_tape_param(t, &info->params[i]), VDI_F64);
+}
+
+/* y and mask with padding, as a batch keeps them for the log joint. */
+VDI__FN vdi_status vdi__joint_open(vdi_vilds *m, vdi__vilds_batch *b, vdi_error *err) {
+    const int64_t T = b->info.T, n = m->desc.n;
+    const vdi_dtype dtype = m->desc.dtype;
+    const size_t values = (size_t)(b->info.trials * T * n);
+    b->joint_y = (double *)vdi_arena_calloc(&m->arena, 2 * values * sizeof(double));
+    if (!b->joint_y) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    b->joint_mask = b->joint_y + values;
+    for (int64_t i = 0; i < b->info.trials; i++) {
+        for (int64_t c = 0; c < b->info.length[i] * n; c++) {
+            const int64_t from = b->rows.first[i] * n + c, to = i * T * n + c;
+            b->joint_y[to] = vdi_dtype_load(dtype, b->y.data, from);
+            b->joint_mask[to] =
+                vdi_tensor_ok(b->mask) ? vdi_dtype_load(dtype, b->mask.data, from) : 1;
+        }
+    }
     return VDI_OK;
+}
+
+/* ======== what it gives back ================================================================== */
+
+VDI__FN vdi_var vdi__joint_call(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var z,
+                                int64_t samples) {
+    const int64_t B = b->info.trials, T = b->info.T, n = m->desc.n;
+    char text[VDI_SHAPE_TEXT];
+    vdi_tape *t = m->tape;
+    vdi_trial_info info = b->info;
+    info.samples = samples;
+    vdi_var y = vdi_tape_constant(t, vdi_tensor_3d(b->joint_y, VDI_F64, B, T, n));
+    vdi_var mask = vdi_tape_constant(t, vdi_tensor_3d(b->joint_mask, VDI_F64, B, T, n));
+    vdi_var joint = m->desc.log_joint(t, z, y, mask, &info, m->desc.user);
+    if (vdi_tape_status(t, NULL) < 0) return joint;
+    if (vdi_var_ndim(t, joint) == 2 && vdi_var_dim(t, joint, 0) == samples &&
+        vdi_var_dim(t, joint, 1) == B && vdi_tape_value(t, joint).dtype == VDI_F64)
+        return joint;
+    if (!vdi_var_ok(joint) || vdi_var_ndim(t, joint) < 0) {
+        return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds",
+                             "log_joint has to return (samples, trials) of float64, here "
+                             "(%lld,%lld); the null variable came",
+                             (long long)samples, (long long)B);
+    }
+    const vdi_tensor came = vdi_tape_value(t, joint);
+    return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds",
+                         "log_joint has to return (samples, trials) of float64, here (%lld,%lld); "
+                         "%s of %s came",
+                         (long long)samples, (long long)B,
+                         came.ndim == 0 ? "a scalar" : vdi_tensor_shape_text(came, text),
+                         vdi__dtype_names[came.dtype == VDI_F64]);
+}
+
+/* The first bin of sample s, trial i at which the slope of the log joint is not finite; -1 where it
+ * is at all. z (S,B,T,d) are the samples. */
+VDI__FN int64_t vdi__joint_bad_bin(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor z,
+                                   int64_t item) {
+    const int64_t numbers = b->info.T * m->desc.d;
+    const bool old = vdi_tape_set_no_grad(m->tape, false);
+    const bool frozen = vdi_tape_set_frozen(m->tape, true);
+    int64_t bad = -1;
+    vdi_var v = vdi_tape_variable(m->tape, z);
+    vdi_var joint = vdi__joint_call(m, b, v, z.shape[0]);
+    if (vdi_tape_backward(m->tape, vdi_var_sum(m->tape, joint)) >= 0) {
+        const double *g = (const double *)vdi_tape_grad(m->tape, v).data;
+        for (int64_t k = 0; g && bad < 0 && k < numbers; k++) {
+            if (!vdi__is_finite(g[item * numbers + k])) bad = k / m->desc.d;
+        }
+    }
+    (void)vdi_tape_set_no_grad(m->tape, old);
+    (void)vdi_tape_set_frozen(m->tape, frozen);
+    return bad;
+}
+
+/* log p(y,z) of samples z (S,B,T,d): (S,B). One that is not finite is an error. */
+VDI__FN vdi_var vdi__vilds_joint(vdi_vilds *m, const vdi__vilds_batch *b, vdi_var z,
+                                 int64_t samples) {
+    const int64_t B = b->info.trials;
+    vdi_tape *t = m->tape;
+    vdi_var joint = vdi__joint_call(m, b, z, samples);
+    if (vdi_tape_status(t, NULL) < 0) return joint;
+    const double *value = (const double *)vdi_tape_value(t, joint).data;
+    int64_t item = 0;
+    while (item < samples * B && vdi__is_finite(value[item]))
+        item++;
+    if (item == samples * B) return joint;
+    const double what = value[item];
+    const vdi_tensor at = vdi_tape_value(t, z);
+    const double *point = (const double *)at.data + item * b->info.T * m->desc.d;
+    const int64_t bin = vdi__joint_bad_bin(m, b, at, item);
+    const long long sample = (long long)(item / B), trial = (long long)b->info.trial[item % B];
+    if (bin < 0) {
+        return vdi_tape_fail(t, VDI_ERR_NUMERIC, "vdi_vilds",
+                             "log_joint is %g at sample %lld of trial %lld", what, sample, trial);
+    }
+    return vdi_tape_fail(t, VDI_ERR_NUMERIC, "vdi_vilds",
+                         "log_joint is %g at sample %lld of trial %lld, first at bin %lld, where z "
+                         "begins with %g",
+                         what, sample, trial, (long long)bin, point[bin * m->desc.d]);
+}
+
+/* A bound above any density that values of this spread can have in double precision, with 53 bits
+ * each, is one of a log joint with a wrong sign or scale; said once. */
+VDI__FN void vdi__joint_doubt(vdi_vilds *m, const char *where, double per_bin) {
+    double most = 0;
+    if (!m->desc.log_joint || m->doubted) return;
+    for (int64_t j = 0; j < m->desc.n; j++)
+        most += 36.8 - log(m->sd[j]);
+    if (!(per_bin > most)) return;
+    m->doubted = true;
+    vdi_log_message(&m->desc.logger, VDI_LOG_WARNING, where,
+                    "the bound is %g nats per bin, above any density that such data can have "
+                    "(%.3g): does the log joint have a wrong sign?",
+                    per_bin, most);
 }
 #endif
 
@@ -29247,37 +29570,6 @@ VDI__FN vdi_var vdi__vilds_expected(vdi_vilds *m, const vdi__vilds_batch *b, vdi
         vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d), CC, vdi_var_none(), VDI_ACT_NONE, 0);
     const vdi__obs_graph g = vdi__vilds_obs_graph(m, b, 1);
     return vdi__vilds_obs(&m->desc)->expected(&g, eta, variance);
-}
-
-/* A log joint of the user's own, (S,B), which sees y and mask with padding. */
-VDI__FN vdi_var vdi__vilds_joint(vdi_vilds *m, vdi__vilds_batch *b, vdi_var z, int64_t samples) {
-    const int64_t B = b->info.trials, T = b->info.T, n = m->desc.n;
-    const vdi_dtype dtype = m->desc.dtype;
-    const size_t row = (size_t)n * vdi_dtype_size(dtype), bytes = (size_t)(B * T) * row;
-    vdi_tape *t = m->tape;
-    char *y = (char *)vdi_arena_calloc(&m->arena, bytes);
-    char *mask = (char *)vdi_arena_calloc(&m->arena, bytes);
-    if (!y || !mask) return vdi_tape_fail(t, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    for (int64_t i = 0; i < B; i++) {
-        const size_t to = (size_t)(i * T) * row, from = (size_t)b->rows.first[i] * row;
-        const size_t length = (size_t)b->info.length[i];
-        memcpy(y + to, (const char *)b->y.data + from, length * row);
-        if (vdi_tensor_ok(b->mask))
-            memcpy(mask + to, (const char *)b->mask.data + from, length * row);
-        else
-            vdi_fill(dtype, length * (size_t)n, 1, mask + to);
-    }
-    b->info.samples = samples;
-    vdi_var joint = m->desc.log_joint(t, z, vdi_tape_constant(t, vdi_tensor_3d(y, dtype, B, T, n)),
-                                      vdi_tape_constant(t, vdi_tensor_3d(mask, dtype, B, T, n)),
-                                      &b->info, m->desc.user);
-    if (vdi_tape_status(t, NULL) < 0) return joint;
-    if (vdi_var_ndim(t, joint) == 2 && vdi_var_dim(t, joint, 0) == samples &&
-        vdi_var_dim(t, joint, 1) == B && vdi_tape_value(t, joint).dtype == VDI_F64)
-        return joint;
-    return vdi_tape_fail(t, VDI_ERR_SHAPE, "vdi_vilds",
-                         "log_joint has to return (samples, trials) of float64, here (%lld,%lld)",
-                         (long long)samples, (long long)B);
 }
 
 /* ======== the bound =========================================================================== */
@@ -29594,6 +29886,7 @@ VDI__FN void vdi__vilds_accept(vdi_vilds *m, double elbo) {
     if (m->desc.untied) vdi__vilds_stabilise(m, m->at.own.A);
     m->run.scale = VDI__MIN(1.0, m->run.scale * 1.01);
     m->run.elbo = elbo;
+    vdi__joint_doubt(m, "vdi_vilds_step", elbo);
 }
 
 /* A start is over: is it the best so far? Then the next one, or the best goes on. */
@@ -30546,6 +30839,7 @@ VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vd
     for (int64_t i = 0; i < data->trials; i++)
         sum += out.elbo[i];
     *elbo_per_bin = sum / (double)data->total;
+    vdi__joint_doubt(m, "vdi_vilds_score", *elbo_per_bin);
     return VDI_OK;
 }
 #endif
