@@ -575,6 +575,70 @@ TEST(lds, floors_are_kept) {
     }
 }
 
+/* The log likelihood after so many steps. */
+static double learned(vdi_lds *p, vdi_lds_data *data, int steps) {
+    vdi_error err = {0};
+    double ll = 0;
+    for (int i = 0; i < steps; i++)
+        CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+    return ll;
+}
+
+/* A model of its own scales, with inputs that act on latents and channels. */
+static vdi_lds *driven(int set, bool diagonal, unsigned long long *seed) {
+    const int64_t d = 1 + set % 3, n = 3 + set % 4, U = set % 4;
+    vdi_lds *p = make(d, n, U, diagonal, 31);
+    for (int i = 0; i < 50; i++)
+        (void)test_normal(seed);
+    for (int64_t i = 0; i < d * d; i++)
+        p->A[i] = (i / d == i % d ? 0.8 : 0) + 0.05 * test_normal(seed) / (double)d;
+    for (int64_t i = 0; i < n * d; i++)
+        p->C[i] = test_normal(seed);
+    for (int64_t i = 0; i < d * U; i++)
+        p->B[i] = test_normal(seed);
+    for (int64_t i = 0; i < n * U; i++)
+        p->D[i] = 2 * test_normal(seed);
+    memset(p->x0, 0, (size_t)d * sizeof(double));
+    identity(p->Q, d, 0.3);
+    identity(p->Q0, d, 1);
+    identity(p->R, n, 1);
+    return p;
+}
+
+/* From the data alone EM gets where it gets from the truth, with inputs and without, and a full R ends
+ * no lower than a diagonal one. */
+TEST(lds, start_leads_to_the_top) {
+    NEED_NATIVE();
+    vdi_error err = {0};
+    for (int set = 0; set < 12; set++) {
+        unsigned long long seed = 5000 + (unsigned long long)set * 7919;
+        const int64_t T = 150 + 50 * (set % 4), B = 1 + set % 2;
+        double full = -HUGE_VAL;
+        for (int diagonal = 0; diagonal < 2; diagonal++) {
+            unsigned long long own = seed;
+            vdi_lds *truth = driven(set, diagonal, &own), *p;
+            const int64_t U = truth->desc.inputs, n = truth->desc.n;
+            double *u = numbers(B * T * U);
+            for (int64_t i = 0; i < B * T * U; i++)
+                u[i] = set % 2 ? test_normal(&own) : sin(0.05 * (double)(i / U * (i % U + 1)));
+            double *y = simulate(truth, (unsigned)set, B, T, u);
+            CHECK_OK(vdi_lds_create(&truth->desc, &p, &err), err);
+            vdi_lds_data *data = data_of(p, y, u, B, T, NULL);
+            CHECK_OK(vdi_lds_init(p, data, 1, &err), err);
+            const double ll = learned(p, data, 300), top = learned(truth, data, 300);
+            CHECK(ll > top - 1, "set %d, n %d, diagonal %d: %.8g, from the truth %.8g", set, (int)n,
+                  diagonal, ll, top);
+            CHECK(!diagonal || full > ll - 1e-3, "set %d: full %.8g, diagonal %.8g", set, full, ll);
+            full = ll;
+            vdi_lds_data_destroy(data);
+            vdi_lds_destroy(p);
+            vdi_lds_destroy(truth);
+            free(y);
+            free(u);
+        }
+    }
+}
+
 /* Ragged, masked, with inputs, full and diagonal R, each subset of frozen parameters: the log
  * likelihood never falls. */
 TEST(lds, em_never_falls) {

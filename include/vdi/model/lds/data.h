@@ -45,6 +45,16 @@ typedef struct vdi__lds_observed {
     double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
 } vdi__lds_observed;
 
+/* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs) lag
+ * + inputs + 1. */
+typedef struct vdi__lds_start {
+    int64_t M, lag, K;
+    double *V;           /* (n,max(d,1)) */
+    double *xx, *X;      /* (K,K), (CHUNK,K) and M more */
+    double *yx, *theta;  /* (M,K) or (n,d+inputs+1) */
+    double *rest, *mean; /* (n) */
+} vdi__lds_start;
+
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
@@ -75,7 +85,7 @@ struct vdi_lds_data {
     vdi__lds_observed observed;
     vdi__lds_sums sums;
     vdi__chain_sums chain;
-    double *scale;               /* (d): the start's */
+    vdi__lds_start start;
     double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
     double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
     /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
@@ -320,7 +330,6 @@ VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
     a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
     a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
     a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
-    a->scale = vdi__take_reals(&a->arena, d, ok);
     a->ahead_m = vdi__take_reals(&a->arena, d, ok);
     a->ahead_P = vdi__take_reals(&a->arena, d * d, ok);
     a->ahead_AP = vdi__take_reals(&a->arena, d * d + d, ok);
@@ -377,6 +386,23 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     s->gain = vdi__take_reals(&a->arena, n * n, ok);
 }
 
+VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
+    const int64_t n = a->n, d = a->d, U = a->inputs, own = d + U + 1;
+    vdi__lds_start *s = &a->start;
+    s->lag = 3;
+    s->M = n <= 24 || d > n ? n : d;
+    s->K = (s->M + U) * s->lag + U + 1;
+    const size_t K = (size_t)VDI__MAX(s->K, own), M = (size_t)VDI__MAX(s->M, d), N = (size_t)n;
+    const size_t theta = VDI__MAX(vdi_mul_size(M, K), vdi_mul_size(N, (size_t)own));
+    s->V = vdi__take_reals(&a->arena, N * (size_t)d, ok);
+    s->xx = vdi__take_reals(&a->arena, vdi_mul_size(K, K), ok);
+    s->X = vdi__take_reals(&a->arena, vdi_mul_size(VDI__LDS_CHUNK, K) + M, ok);
+    s->yx = vdi__take_reals(&a->arena, theta, ok);
+    s->theta = vdi__take_reals(&a->arena, theta, ok);
+    s->rest = vdi__take_reals(&a->arena, VDI__MAX(N, M), ok);
+    s->mean = vdi__take_reals(&a->arena, VDI__MAX(N, M), ok);
+}
+
 /* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
 VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen, bool *ok) {
     vdi__visibility v;
@@ -391,6 +417,7 @@ VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t 
     vdi__lds_take_posterior(a, ok);
     vdi__lds_take_observed(a, ok);
     vdi__lds_take_sums(a, ok);
+    vdi__lds_take_start(a, ok);
 }
 
 VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {

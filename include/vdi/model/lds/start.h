@@ -1,19 +1,24 @@
-/* model/lds/start.h - where EM begins: a linear dynamical system from principal components
+/* model/lds/start.h - where EM begins: a linear dynamical system by subspace identification
  *
  * Do this:
  *     vdi_lds_init(lds, data, 1, &err);                  seed 1
  *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
  *
+ * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1}, ...,
+ * u_t), and the principal components of the part that comes from the past, in units of what it leaves,
+ * are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components of y alone
+ * would take a large input, or a channel of much noise, for a latent, and EM rarely gets out of that.
  * Memory: none is allocated.
+ * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
 #ifndef VDI_MODEL_LDS_START_H
 #define VDI_MODEL_LDS_START_H
 #include "em.h"
 #include "principal.h"
 
-/** A start for EM: principal components of y (subspace iteration from `seed`; missing values count
- * as the channel's mean), dynamics by regressing their scores on the bin before. Leaves frozen
- * parameters alone. */
+/** A start for EM from the data (see above; principal components by subspace iteration from `seed`,
+ * missing values count as the channel's mean, with more than 24 channels the first d principal
+ * components stand for y). Leaves frozen parameters alone. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
                                               vdi_error *err);
 
@@ -22,104 +27,252 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, 
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_START_C)
 #define VDI_MODEL_LDS_START_C
 
-/* Latents of unit variance: z = score / scale. */
-VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) {
+/* ---- regressions ------------------------------------------------------------------------------ */
+
+/* theta (rows,K) in place of yx: yx xx^{-1}, with a ridge of 1e-6 so that columns that say the same
+ * share it. xx is its factor then. */
+VDI__FN vdi_status vdi__lds_start_solve(int64_t K, double *xx, int64_t rows, double *yx,
+                                        vdi_error *err) {
+    const size_t k = (size_t)K, r = (size_t)rows;
+    for (int64_t i = 0; i < K; i++) {
+        double *own = xx + i * K + i;
+        *own = *own > 0 ? *own * (1 + 1e-6) : 1;
+    }
+    const vdi_status status = vdi_cholesky(VDI_F64, k, xx, k, err);
+    if (status < 0) return status;
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, k, r, xx, k, yx, k);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, k, r, xx, k, yx, k);
+    return VDI_OK;
+}
+
+/* Row x of bin t: what is before it, f_{t-1}, u_{t-1}, ..., then u_t and 1. */
+VDI__FN void vdi__lds_start_past(const vdi_lds_data *a, const double *f, int64_t trial, int64_t t,
+                                 double *x) {
+    const int64_t M = a->start.M, U = a->inputs, bin = trial * a->T + t;
+    for (int64_t l = 1; l <= a->start.lag; l++, x += M + U) {
+        memcpy(x, f + (bin - l) * M, (size_t)M * sizeof *x);
+        if (U > 0) memcpy(x + M, a->u + (bin - l) * U, (size_t)U * sizeof *x);
+    }
+    if (U > 0) memcpy(x, a->u + bin * U, (size_t)U * sizeof *x);
+    x[U] = 1;
+}
+
+/* The regression of f (trials,T,M) on its past: theta (M,K) into yx, what it leaves into `rest`
+ * (M). */
+VDI__FN vdi_status vdi__lds_start_regress_past(vdi_lds_data *a, const double *f, vdi_error *err) {
+    vdi__lds_start *s = &a->start;
+    const int64_t M = s->M, K = s->K, T = a->T;
+    double count = 0;
+    memset(s->xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->yx, 0, (size_t)(M * K) * sizeof(double));
+    memset(s->rest, 0, (size_t)M * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        for (int64_t t = s->lag; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK);
+            const double *y = f + (i * T + t) * M;
+            for (int64_t r = 0; r < rows; r++)
+                vdi__lds_start_past(a, f, i, t + r, s->X + r * K);
+            vdi__add_products(K, K, rows, s->X, K, s->X, K, s->xx, K);
+            vdi__add_products(M, K, rows, y, M, s->X, K, s->yx, K);
+            for (int64_t k = 0; k < rows * M; k++)
+                s->rest[k % M] += y[k] * y[k];
+            count += (double)rows;
+        }
+    }
+    memcpy(s->theta, s->yx, (size_t)(M * K) * sizeof(double));
+    const vdi_status status = vdi__lds_start_solve(K, s->xx, M, s->theta, err);
+    for (int64_t j = 0; status == VDI_OK && j < M; j++) {
+        const double of = s->rest[j];
+        s->rest[j] -= vdi_dot(VDI_F64, (size_t)K, s->theta + j * K, s->yx + j * K);
+        s->rest[j] = VDI__MAX(s->rest[j], 1e-12 * of) / count;
+    }
+    return status;
+}
+
+/* f becomes what its past alone says of it, in units of what that leaves and about its mean; 0 where
+ * there is no past. From the end on: a row is needed until those after it are done. */
+VDI__FN void vdi__lds_start_predict(vdi_lds_data *a, double *f) {
+    vdi__lds_start *s = &a->start;
+    const int64_t M = s->M, K = s->K, past = (M + a->inputs) * s->lag;
+    double count = 0;
+    memset(s->mean, 0, (size_t)M * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        for (int64_t t = a->T - 1; t >= 0; t--) {
+            double *y = f + (i * a->T + t) * M;
+            memset(s->X + K, 0, (size_t)M * sizeof(double));
+            if (t >= s->lag && t < a->lengths[i]) {
+                vdi__lds_start_past(a, f, i, t, s->X);
+                for (int64_t j = 0; j < M; j++)
+                    s->X[K + j] = vdi_dot(VDI_F64, (size_t)past, s->theta + j * K, s->X);
+                count++;
+            }
+            for (int64_t j = 0; j < M; j++) {
+                y[j] = s->rest[j] > 0 ? s->X[K + j] / sqrt(s->rest[j]) : 0;
+                s->mean[j] += y[j];
+            }
+        }
+    }
+    for (int64_t i = 0; i < a->trials; i++) {
+        for (int64_t k = s->lag * M; k < a->lengths[i] * M; k++)
+            f[i * a->T * M + k] -= s->mean[k % M] / count;
+    }
+}
+
+/* ---- the state -------------------------------------------------------------------------------- */
+
+/* Scores (trials,T,d) to unit variance over `count` bins. More latents than there are directions get
+ * noise: EM would leave one that reaches no channel where it is. */
+VDI__FN void vdi__lds_start_scale(const vdi_lds_data *a, double count, uint64_t seed,
+                                  double *score) {
     const int64_t rows = a->trials * a->T, d = a->d;
+    vdi_rng rng = vdi_rng_make(seed, 1);
     double largest = 0;
-    for (int64_t j = 0; j < a->n; j++)
-        largest = VDI__MAX(largest, a->variance[j]);
     for (int64_t k = 0; k < d; k++) {
         double q = 0;
         for (int64_t r = 0; r < rows; r++)
             q += score[r * d + k] * score[r * d + k];
-        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * largest));
+        largest = VDI__MAX(largest, q); /* of the first: they fall */
+        const bool there = q > 1e-20 * largest;
         for (int64_t r = 0; r < rows; r++)
-            score[r * d + k] /= a->scale[k];
+            score[r * d + k] = there ? score[r * d + k] * sqrt(count / q) : vdi_rng_normal(&rng);
     }
 }
 
-/* C = V scale, b the mean, R what the components leave of the variance. */
-VDI__FN void vdi__lds_start_readout(vdi_lds *next, const vdi_lds_data *a, const double *V) {
-    const int64_t d = a->d, n = a->n, U = a->inputs;
+/* The scores that stand for the state, where they lie. From the past if there are enough bins for the
+ * regression, else the principal components of y. */
+VDI__FN vdi_status vdi__lds_start_state(vdi_lds_data *a, uint64_t seed, double **score,
+                                        vdi_error *err) {
+    vdi__lds_start *s = &a->start;
+    const int64_t n = a->n, d = a->d, rows = a->trials * a->T;
+    double *f = a->yt, *z = a->yd, count = 0, bins = 0;
+    for (int64_t k = 0; k < rows * n; k++)
+        a->yt[k] = a->y[k] / sqrt(a->variance[k % n]);
+    if (s->M < n) { /* M is d */
+        vdi__principal(rows, n, d, a->yt, seed, s->V, a->yd);
+        f = a->yd;
+        z = a->yt;
+    }
+    for (int64_t i = 0; i < a->trials; i++) {
+        bins += (double)VDI__MAX(a->lengths[i] - s->lag, 0);
+        count += (double)a->lengths[i];
+    }
+    if (bins >= 4 * (double)s->K && d <= s->M) {
+        const vdi_status status = vdi__lds_start_regress_past(a, f, err);
+        if (status < 0) return status;
+        vdi__lds_start_predict(a, f);
+        count = bins;
+    } else if (s->M < n) {
+        z = a->yd;
+        f = NULL; /* they are there */
+    }
+    if (f) vdi__principal(rows, s->M, d, f, seed, s->V, z);
+    vdi__lds_start_scale(a, count, seed, z);
+    *score = z;
+    return VDI_OK;
+}
+
+/* ---- the parameters --------------------------------------------------------------------------- */
+
+/* Row x = (z_{t-step}, u_t, 1) of bin t. */
+VDI__FN void vdi__lds_start_row(const vdi_lds_data *a, const double *score, int64_t bin,
+                                int64_t step, double *x) {
+    const int64_t d = a->d, U = a->inputs;
+    memcpy(x, score + (bin - step) * d, (size_t)d * sizeof *x);
+    if (U > 0) memcpy(x + d, a->u + bin * U, (size_t)U * sizeof *x);
+    x[d + U] = 1;
+}
+
+/* The regression of y (trials,T,n) on those rows: theta (n,d+U+1), and `rest` (n), the variances that
+ * it leaves; the bins of the start's lag are left out. */
+VDI__FN vdi_status vdi__lds_start_regress(vdi_lds_data *a, const double *score, const double *y,
+                                          int64_t n, int64_t step, vdi_error *err) {
+    vdi__lds_start *s = &a->start;
+    const int64_t K = a->d + a->inputs + 1;
+    double count = 0;
+    memset(s->xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->yx, 0, (size_t)(n * K) * sizeof(double));
+    memset(s->rest, 0, (size_t)n * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        const int64_t first = a->lengths[i] > 2 * s->lag ? s->lag + step : step;
+        for (int64_t t = first; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK), bin = i * a->T + t;
+            for (int64_t r = 0; r < rows; r++)
+                vdi__lds_start_row(a, score, bin + r, step, s->X + r * K);
+            vdi__add_products(K, K, rows, s->X, K, s->X, K, s->xx, K);
+            vdi__add_products(n, K, rows, y + bin * n, n, s->X, K, s->yx, K);
+            for (int64_t k = 0; k < rows * n; k++)
+                s->rest[k % n] += y[bin * n + k] * y[bin * n + k];
+            count += (double)rows;
+        }
+    }
+    memcpy(s->theta, s->yx, (size_t)(n * K) * sizeof(double));
+    const vdi_status status = vdi__lds_start_solve(K, s->xx, n, s->theta, err);
+    for (int64_t j = 0; status == VDI_OK && j < n; j++) {
+        s->rest[j] -= vdi_dot(VDI_F64, (size_t)K, s->theta + j * K, s->yx + j * K);
+        s->rest[j] = VDI__MAX(s->rest[j], 0) / VDI__MAX(count, 1);
+    }
+    return status;
+}
+
+/* C, D, b, R: y on (z, u, 1). The scores are only near z, so that what is left is too much for R. */
+VDI__FN vdi_status vdi__lds_start_readout(vdi_lds *next, vdi_lds_data *a, const double *score,
+                                          vdi_error *err) {
+    const int64_t d = a->d, n = a->n, U = a->inputs, K = d + U + 1;
     const unsigned freeze = next->desc.freeze;
-    for (int64_t j = 0; j < n; j++) {
-        const double square = a->diagonal_r ? a->yy[j] : a->yy[j * n + j];
-        double seen = 0, share = 0;
-        for (int64_t i = 0; i < a->trials; i++)
-            seen += a->channel_count[i * n + j];
-        const double variance = seen > 0 ? square / seen : a->variance[j];
-        const double least = next->desc.r_floor > 0 ? next->desc.r_floor : 1e-6 * a->variance[j];
-        for (int64_t k = 0; k < d; k++)
-            share += V[j * d + k] * V[j * d + k] * a->scale[k] * a->scale[k];
-        for (int64_t k = 0; !(freeze & VDI_LDS_C) && k < d; k++)
-            next->C[j * d + k] = V[j * d + k] * a->scale[k];
-        if (!(freeze & VDI_LDS_BIAS)) next->b[j] = a->y_mean[j];
-        if (!(freeze & VDI_LDS_D) && U > 0) memset(next->D + j * U, 0, (size_t)U * sizeof(double));
+    const vdi_status status = vdi__lds_start_regress(a, score, a->y, n, 0, err);
+    for (int64_t j = 0; status == VDI_OK && j < n; j++) {
+        const double *row = a->start.theta + j * K, rest = a->start.rest[j];
+        const double variance = a->variance[j];
+        const double least = next->desc.r_floor > 0 ? next->desc.r_floor : 1e-6 * variance;
+        if (!(freeze & VDI_LDS_C)) memcpy(next->C + j * d, row, (size_t)d * sizeof *row);
+        if (!(freeze & VDI_LDS_D) && U > 0)
+            memcpy(next->D + j * U, row + d, (size_t)U * sizeof *row);
+        if (!(freeze & VDI_LDS_BIAS)) next->b[j] = a->y_mean[j] + row[d + U];
         if (freeze & VDI_LDS_R) continue;
         memset(next->R + j * n, 0, (size_t)n * sizeof(double));
-        next->R[j * n + j] = VDI__MAX(variance - share, VDI__MAX(0.05 * variance, least));
+        next->R[j * n + j] = VDI__MAX(0.5 * rest, least);
     }
+    return status;
 }
 
-/* A: z_t on z_{t-1}, shrunk a little, since the scores carry observation noise; Q: what that
- * leaves. */
+/* A, B, Q: z_t on (z_{t-1}, u_t, 1). */
 VDI__FN vdi_status vdi__lds_start_dynamics(vdi_lds *next, vdi_lds_data *a, const double *score,
-                                           double count, vdi_error *err) {
-    const int64_t d = a->d, T = a->T;
+                                           vdi_error *err) {
+    const int64_t d = a->d, U = a->inputs, K = d + U + 1;
     const unsigned freeze = next->desc.freeze;
-    double *A = a->chain.theta;
-    vdi__regression g = a->chain.g;
-    g.K = d;
-    g.centred = false;
-    memset(g.yx, 0, (size_t)(d * d) * sizeof(double));
-    memset(g.xx, 0, (size_t)(d * d) * sizeof(double));
-    for (int64_t i = 0; i < a->trials; i++) {
-        const double *z = score + i * T * d;
-        const int64_t steps = a->lengths[i] - 1;
-        vdi__add_products(d, d, steps, z + d, d, z, d, g.yx, d);
-        vdi__add_products(d, d, steps, z, d, z, d, g.xx, d);
-    }
-    for (int64_t i = 0; i < d; i++) {
-        g.free_column[i] = true;
-        g.xx[i * d + i] += 1e-3 * count + 1;
-    }
-    const vdi_status status = vdi__regress(&g, "A", A, err);
+    const vdi_status status = vdi__lds_start_regress(a, score, score, d, 1, err);
     if (status < 0) return status;
-    if (!(freeze & VDI_LDS_A)) memcpy(next->A, A, (size_t)(d * d) * sizeof(double));
     if (!(freeze & VDI_LDS_Q)) memset(next->Q, 0, (size_t)(d * d) * sizeof(double));
-    for (int64_t i = 0; !(freeze & VDI_LDS_Q) && i < d; i++) {
-        double r = 1;
-        for (int64_t k = 0; k < d; k++)
-            r -= A[i * d + k] * g.yx[i * d + k] / count;
-        next->Q[i * d + i] = VDI__MAX(r, 0.02);
+    for (int64_t i = 0; i < d; i++) {
+        const double *row = a->start.theta + i * K;
+        if (!(freeze & VDI_LDS_A)) memcpy(next->A + i * d, row, (size_t)d * sizeof *row);
+        if (!(freeze & VDI_LDS_B) && U > 0)
+            memcpy(next->B + i * U, row + d, (size_t)U * sizeof *row);
+        if (!(freeze & VDI_LDS_Q)) next->Q[i * d + i] = VDI__MAX(a->start.rest[i], 0.02);
     }
     return VDI_OK;
 }
 
-/* x0 = 0, Q0 = I, B = 0. */
-VDI__FN void vdi__lds_start_rest(vdi_lds *next) {
-    const int64_t d = next->desc.d, U = next->desc.inputs;
+/* x0 = 0, Q0 = I. */
+VDI__FN void vdi__lds_start_first(vdi_lds *next) {
+    const int64_t d = next->desc.d;
     const unsigned freeze = next->desc.freeze;
     for (int64_t i = 0; !(freeze & VDI_LDS_Q0) && i < d * d; i++)
         next->Q0[i] = i / d == i % d;
     if (!(freeze & VDI_LDS_X0)) memset(next->x0, 0, (size_t)d * sizeof(double));
-    if (!(freeze & VDI_LDS_B) && U > 0) memset(next->B, 0, (size_t)(d * U) * sizeof(double));
 }
 
 VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
     static const char where[] = "vdi_lds_init";
+    double *score = NULL;
     vdi_status status = vdi__lds_fits(lds, data, where, err);
     if (status < 0) return status;
-    double *V = data->sums.g.work, *score = data->yd, count = 0;
-    for (int64_t i = 0; i < data->trials; i++)
-        count += (double)data->lengths[i];
     vdi_lds next = vdi__lds_next(lds);
-    vdi__principal(data->trials * data->T, data->n, data->d, data->y, seed, V, score);
-    vdi__lds_start_scale(data, score, count);
-    vdi__lds_start_readout(&next, data, V);
-    status = vdi__lds_start_dynamics(&next, data, score, count, err);
+    status = vdi__lds_start_state(data, seed, &score, err);
+    if (status == VDI_OK) status = vdi__lds_start_readout(&next, data, score, err);
+    if (status == VDI_OK) status = vdi__lds_start_dynamics(&next, data, score, err);
     if (status < 0) return status;
-    vdi__lds_start_rest(&next);
+    vdi__lds_start_first(&next);
     return vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
 }
 #endif
