@@ -918,6 +918,11 @@ TEST(lds, wrong_input_is_told) {
     y[23] = HUGE_VAL; /* behind the end of trial 1: not looked at */
     CHECK_OK(vdi_lds_data_create(p, &dd, &data, &err), err);
     double ll, A = p->A[0];
+    p->R[1] = 0.5; /* R[3] is 0 */
+    CHECK_FAILS(vdi_lds_check(p, &err), VDI_ERR_ARGUMENT);
+    CHECK(strstr(err.message, "R is not symmetric") != NULL, "%s", err.message);
+    CHECK_FAILS(vdi_lds_em_step(p, data, &ll, &err), VDI_ERR_ARGUMENT);
+    p->R[1] = 0;
     p->Q[0] = -1;
     CHECK_FAILS(vdi_lds_em_step(p, data, &ll, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
     CHECK(strstr(err.message, "Q ") != NULL, "%s", err.message);

@@ -89,10 +89,29 @@ VDI__FN vdi_status vdi__parameter_finite(const vdi_named_tensor *p, const char *
     return vdi_error_set(err, VDI_ERR_DATA, where, "%s holds NaN or infinity", p->name);
 }
 
+/* Only one triangle of a covariance is read, so the other has to say the same, but for rounding to
+ * float32. */
+VDI__FN vdi_status vdi__covariance_symmetric(const char *name, int64_t n, const double *a,
+                                             vdi_error *err) {
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            const double scale = sqrt(fabs(a[i * n + i])) * sqrt(fabs(a[j * n + j]));
+            if (!(fabs(a[i * n + j] - a[j * n + i]) > 1e-6 * scale)) continue;
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_lds",
+                                 "%s is not symmetric: [%lld,%lld] is %.9g, [%lld,%lld] %.9g", name,
+                                 (long long)i, (long long)j, a[i * n + j], (long long)j,
+                                 (long long)i, a[j * n + i]);
+        }
+    }
+    return VDI_OK;
+}
+
 /* l (n,n) = the Cholesky factor of a covariance; the message names the parameter. */
 VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const double *a, double *l,
                                           vdi_error *err) {
     vdi_error inner = VDI__ZERO;
+    const vdi_status status = vdi__covariance_symmetric(name, n, a, err);
+    if (status < 0) return status;
     memcpy(l, a, (size_t)(n * n) * sizeof *l);
     if (vdi_cholesky(VDI_F64, (size_t)n, l, (size_t)n, &inner) < 0) {
         return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
