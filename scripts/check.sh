@@ -316,8 +316,9 @@ step_examples() {
 # The tool as a stranger uses it.
 step_tool() {
     run $MAKE -s --no-print-directory vdi B="$B"
-    sh tests/tool.sh ./vdi > "$dir/out" 2>&1
+    sh tests/sacd.sh ./vdi > "$dir/out" 2>&1
     rc=$?
+    sh tests/tool.sh ./vdi >> "$dir/out" 2>&1 || rc=1
     cat "$dir/out"
     say "$(tail -n 1 "$dir/out")"
     return $rc

@@ -1073,3 +1073,110 @@ TEST(sacd, learns_the_pendulum) {
     vdi_sacd_destroy(agent);
     vdi_env_close(&env);
 }
+
+/* ---- several environments at once ------------------------------------------------------------ */
+
+enum { LANES = 3 };
+
+typedef struct lanes_case {
+    vdi_sacd *agent;
+    vdi_env env[LANES];
+    vdi_sacd_episode *episode[LANES];
+} lanes_case;
+
+static void lanes_open(lanes_case *c) {
+    vdi_error err = {0};
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    d.actions = 1;
+    d.capacity = 2000;
+    CHECK_OK(vdi_sacd_create(&d, &c->agent, &err), err);
+    for (int k = 0; k < LANES; k++) {
+        CHECK_OK(vdi_env_open("pendulum", NULL, &c->env[k], &err), err);
+        c->env[k].limit = 7 + k; /* they do not end together */
+        CHECK_OK(vdi_sacd_episode_create(c->agent, NULL, &c->episode[k], &err), err);
+        c->episode[k]->index = c->episode[k]->lane = k;
+        c->episode[k]->lanes = LANES;
+    }
+}
+static void lanes_close(lanes_case *c) {
+    for (int k = 0; k < LANES; k++) {
+        vdi_env_close(&c->env[k]);
+        vdi_sacd_episode_destroy(c->episode[k]);
+    }
+    vdi_sacd_destroy(c->agent);
+}
+static void lanes_run(lanes_case *c, int rounds, vdi_pool *pool) {
+    vdi_error err = {0};
+    vdi_sacd_stats stats[LANES];
+    for (int k = 0; k < rounds; k++) {
+        CHECK_OK(vdi_sacd_step_all(c->agent, LANES, c->env, c->episode, pool, stats, &err), err);
+        CHECK(vdi_sacd_steps(c->agent) <= 5 || stats[LANES - 1].alpha > 0);
+    }
+}
+
+TEST(sacd, environments_side_by_side) {
+    vdi_error err = {0};
+    lanes_case whole, threaded, half, rest;
+    vdi_pool *pool = NULL;
+    lanes_open(&whole);
+    lanes_run(&whole, 100, NULL);
+    CHECK(vdi_sacd_steps(whole.agent) == 300 && vdi_sacd_updates(whole.agent) == 296);
+    CHECK(whole.episode[1]->index == 1 + 3 * 12, "episode %d", (int)whole.episode[1]->index);
+    lanes_open(&threaded);
+    CHECK_OK(vdi_pool_create(LANES, NULL, &pool, &err), err);
+    lanes_run(&threaded, 100, pool);
+    CHECK(state_same(vdi_sacd_state(whole.agent, true), vdi_sacd_state(threaded.agent, true)));
+    /* saved inside of three episodes, and taken up again */
+    lanes_open(&half);
+    lanes_run(&half, 59, pool);
+    lanes_open(&rest);
+    CHECK_OK(vdi_sacd_restore(rest.agent, vdi_sacd_state(half.agent, true), &err), err);
+    for (int k = 0; k < LANES; k++) {
+        bool exact = false;
+        rest.episode[k]->index = half.episode[k]->index;
+        rest.episode[k]->steps = half.episode[k]->steps;
+        CHECK_OK(vdi_sacd_catch_up(rest.agent, &rest.env[k], rest.episode[k], &exact, &err), err);
+        CHECK(exact, "lane %d", k);
+    }
+    lanes_run(&rest, 41, NULL);
+    CHECK(state_same(vdi_sacd_state(whole.agent, true), vdi_sacd_state(rest.agent, true)));
+    vdi_pool_destroy(pool);
+    lanes_close(&whole);
+    lanes_close(&threaded);
+    lanes_close(&half);
+    lanes_close(&rest);
+}
+
+/* A pendulum that fails once, at a step of its own. */
+static vdi_env fragile;
+static int fragile_steps;
+static vdi_status fragile_step(void *self, const float *action, float *obs, float *reward, int *end,
+                               vdi_error *err) {
+    if (++fragile_steps == 20) return vdi_error_set(err, VDI_ERR_IO, "fragile", "it fell");
+    return fragile.step(self, action, obs, reward, end, err);
+}
+
+TEST(sacd, a_step_that_fails_was_not_made) {
+    vdi_error err = {0};
+    lanes_case whole, hurt;
+    lanes_open(&whole);
+    lanes_run(&whole, 40, NULL);
+    lanes_open(&hurt);
+    fragile = hurt.env[1];
+    fragile_steps = 0;
+    hurt.env[1].step = fragile_step;
+    lanes_run(&hurt, 19, NULL);
+    CHECK(vdi_sacd_step_all(hurt.agent, LANES, hurt.env, hurt.episode, NULL, NULL, &err) ==
+          VDI_ERR_IO);
+    CHECK(!strcmp(err.message, "it fell"), "%s", err.message);
+    CHECK(vdi_sacd_steps(hurt.agent) == 57);
+    for (int k = 0; k < LANES; k++) {
+        bool exact = false;
+        CHECK_OK(vdi_sacd_catch_up(hurt.agent, &hurt.env[k], hurt.episode[k], &exact, &err), err);
+        CHECK(exact, "lane %d", k);
+    }
+    lanes_run(&hurt, 21, NULL);
+    CHECK(state_same(vdi_sacd_state(whole.agent, true), vdi_sacd_state(hurt.agent, true)));
+    lanes_close(&whole);
+    lanes_close(&hurt);
+}

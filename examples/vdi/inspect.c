@@ -25,7 +25,7 @@ static bool record(const inspect_options *want, inspection *s, episode *e, vdi_e
             0 ||
         vdi_sacd_trace_play(e->trace, s->agent, env, seed, (uint64_t)index, want->deterministic,
                             &err) < 0) {
-        fail_error(&err, NULL);
+        if (!interrupted()) (void)fail_error(&err, NULL);
         return false;
     }
     const double whole = (double)e->trace->steps * (double)candidates *
@@ -167,7 +167,8 @@ static int inspect_all(run *r, const inspect_options *want, inspection *s, vdi_e
     const char *folder = r->out ? r->out : r->argument[0];
     for (int64_t i = 0; i < s->episodes; i++) {
         if (interrupted()) return INTERRUPTED;
-        if (!record(want, s, &s->episode[i], env, r->seed, i, want->candidates)) return FAILED;
+        if (!record(want, s, &s->episode[i], env, r->seed, i, want->candidates))
+            return interrupted() ? INTERRUPTED : FAILED;
         add_episode(s, s->episode[i].trace, &sum, &squares);
         progress(r, i + 1, s->episodes, "mean return", sum / (double)(i + 1));
     }

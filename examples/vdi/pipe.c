@@ -1,5 +1,4 @@
-/* examples/vdi/pipe.c - an environment for an agent: a built-in one, or a program at the other end
- * of two pipes
+/* examples/vdi/pipe.c - an environment that is a program at the other end of two pipes
  *
  * The protocol is the library's (model/env/wire.h); here are the process, its pipes, its time
  * limit, and what can be told when it is gone.
@@ -29,26 +28,32 @@ static void sleep_ms(int ms) {
     nanosleep(&t, NULL);
 }
 
+/* Milliseconds for which a signal that came while a reply was awaited is kept waiting. */
+enum { PATIENCE = 300, SLICE = 100 };
+
+/* Waits in slices, so that a signal is noticed wherever it comes. */
 static int64_t server_read(void *buffer, size_t size, void *user) {
     server *s = (server *)user;
-    double deadline = 0;
+    double deadline = s->timeout > 0 ? seconds_now() + s->timeout : INFINITY;
+    bool hurried = false;
     for (;;) {
         struct pollfd p = {s->from, POLLIN, 0};
-        double left = s->timeout;
-        if (s->timeout > 0 && deadline > 0) left = deadline - seconds_now();
-        int ready = poll(&p, 1, s->timeout > 0 ? (left > 0 ? (int)(1000 * left) + 1 : 0) : -1);
-        if (ready == 0) {
+        const double left = 1000 * (deadline - seconds_now());
+        const int ready = poll(&p, 1, left < SLICE ? (int)fmax(left, 0) + 1 : SLICE);
+        if (ready > 0) {
+            const ssize_t n = read(s->from, buffer, size);
+            if (n >= 0 || errno != EINTR) return n;
+        } else if (ready < 0 && errno != EINTR) {
+            return -1;
+        }
+        if (!hurried && interrupted()) {
+            deadline = fmin(deadline, seconds_now() + PATIENCE / 1000.0);
+            hurried = true;
+        }
+        if (ready == 0 && seconds_now() >= deadline) {
             s->late = true;
             return -1;
         }
-        if (ready > 0) {
-            ssize_t n = read(s->from, buffer, size);
-            if (n >= 0 || errno != EINTR) return n;
-        } else if (errno != EINTR) {
-            return -1;
-        }
-        /* a signal came: Ctrl-C waits for the step to end */
-        if (deadline == 0) deadline = seconds_now() + s->timeout;
     }
 }
 
@@ -79,29 +84,69 @@ static bool server_gone(server *s, int ms) {
     return true;
 }
 
-/* What the library noticed at its end of the wire, in the words of someone who can see the
- * process. */
-static void server_explain(server *s, vdi_error *err) {
-    char what[128];
-    if (!err) return;
-    if (s->late) {
-        snprintf(what, sizeof what, "gave no reply within %g s", s->timeout);
-    } else if (err->status == VDI_ERR_IO && server_gone(s, 1000)) {
-        if (WIFSIGNALED(s->status)) {
-            snprintf(what, sizeof what, "was ended by signal %d", WTERMSIG(s->status));
-        } else {
-            snprintf(what, sizeof what, "ended with exit status %d before it replied%s",
-                     WEXITSTATUS(s->status),
-                     WEXITSTATUS(s->status) == 127 ? " (is there such a program?)" : "");
+static void server_hang_up(server *s) {
+    if (s->to >= 0) close(s->to);
+    if (s->from >= 0) close(s->from);
+    s->to = s->from = -1;
+}
+
+/* Closes its pipes, and gives it `ms` to leave; then tells it, then makes it, with all that it has
+ * started. */
+static void server_end(server *s, int ms) {
+    const pid_t group = s->pid;
+    server_hang_up(s);
+    if (!group) return;
+    if (!server_gone(s, ms)) {
+        kill(-group, SIGTERM);
+        if (!server_gone(s, interrupted() ? 100 : 1000)) {
+            kill(-group, SIGKILL);
+            (void)server_gone(s, 1000);
         }
+    }
+    kill(-group, SIGKILL); /* what it has left behind; nobody, as a rule */
+}
+
+/* How it ended, in words. */
+static void server_end_text(const server *s, char *text, size_t size) {
+    if (s->pid) {
+        snprintf(text, size, "still runs");
+    } else if (WIFSIGNALED(s->status)) {
+        snprintf(text, size, "was ended by signal %d", WTERMSIG(s->status));
     } else {
-        char text[sizeof err->message];
-        (void)vdi_text_copy(text, sizeof text, err->message);
+        snprintf(text, size, "ended with exit status %d%s", WEXITSTATUS(s->status),
+                 WEXITSTATUS(s->status) == 127 ? " (is there such a program?)" : "");
+    }
+}
+
+/* What the library noticed at its end of the wire, in the words of someone who can see the
+ * process. After a failure that the server itself has told it may begin another episode; after any
+ * other nobody knows what it would say next, so it is ended. */
+static void server_explain(server *s, vdi_error *err) {
+    char how[128], text[sizeof err->message];
+    vdi_error ignored;
+    if (!err) err = &ignored;
+    (void)vdi_text_copy(text, sizeof text, err->message);
+    if (err->status == VDI_ERR_DATA) {
         (void)vdi_error_set(err, err->status, "env-cmd", "%s, in --env-cmd '%s'", text, s->command);
         return;
     }
-    (void)vdi_error_set(err, VDI_ERR_IO, "env-cmd",
-                        "expected a reply, but the server %s, in --env-cmd '%s'", what, s->command);
+    const bool gone = err->status == VDI_ERR_IO && !s->late && server_gone(s, 1000);
+    server_end(s, 0);
+    server_end_text(s, how, sizeof how);
+    if (s->late) {
+        (void)vdi_error_set(err, VDI_ERR_IO, "env-cmd",
+                            "expected a reply, but the server gave none within %g s and %s, in "
+                            "--env-cmd '%s'",
+                            s->timeout, how, s->command);
+    } else if (gone) {
+        (void)vdi_error_set(err, VDI_ERR_IO, "env-cmd",
+                            "expected a reply, but the server %s before it replied, in --env-cmd "
+                            "'%s'",
+                            how, s->command);
+    } else {
+        (void)vdi_error_set(err, err->status, "env-cmd", "%s; the server %s, in --env-cmd '%s'",
+                            text, how, s->command);
+    }
 }
 
 static vdi_status server_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
@@ -120,19 +165,11 @@ static vdi_status server_step(void *self, const float *action, float *obs, float
     return status;
 }
 
-/* Asks it to quit, then tells it, then makes it. */
+/* Asks it to quit first. */
 static void server_close(void *self) {
     server *s = (server *)self;
     vdi_env_close(&s->far);
-    if (s->to >= 0) close(s->to);
-    if (s->from >= 0) close(s->from);
-    if (!server_gone(s, s->late ? 0 : 2000)) {
-        kill(-s->pid, SIGTERM);
-        if (!server_gone(s, 1000)) {
-            kill(-s->pid, SIGKILL);
-            (void)server_gone(s, 1000);
-        }
-    }
+    server_end(s, interrupted() ? 100 : 2000);
     free(s->command);
     free(s);
 }
@@ -177,7 +214,7 @@ static bool server_start(server *s) {
     return true;
 }
 
-static bool server_open(const char *line, double timeout, vdi_env *env) {
+bool server_open(const char *line, double timeout, vdi_env *env) {
     vdi_error err = {0};
     server *s = (server *)calloc(1, sizeof *s);
     if (s) {
@@ -208,70 +245,4 @@ static bool server_open(const char *line, double timeout, vdi_env *env) {
     env->close = server_close;
     env->self = s;
     return true;
-}
-
-static const char *const lander_component[] = {"position",    "velocity",  "angle",
-                                               "left_leg",    "right_leg", "main_engine",
-                                               "side_engine", "failure",   "success"};
-static const char *const walker_component[] = {"forward", "hull_angle", "torque", "failure"};
-
-const env_program env_programs[] = {
-    {{"lunar-lander", 8, 2, 9, 1000, NULL, NULL, lander_component, NULL, NULL, NULL, NULL},
-     "build/box2d/lunar_lander",
-     "Gymnasium's LunarLander (continuous) on Box2D"},
-    {{"bipedal-walker", 24, 4, 4, 1600, NULL, NULL, walker_component, NULL, NULL, NULL, NULL},
-     "build/box2d/bipedal_walker",
-     "Gymnasium's BipedalWalker on Box2D"},
-    {{NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL}, NULL, NULL},
-};
-
-bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env) {
-    vdi_error err = {0};
-    bool named = name && *name, served = line && *line;
-    memset(env, 0, sizeof *env);
-    if (named == served) {
-        exit(usage("expected one of --env NAME and --env-cmd \"CMD\", got %s",
-                   named ? "both" : "neither"));
-    }
-    if (served) return server_open(line, timeout, env);
-    if (vdi_env_open(name, NULL, env, &err) >= 0) return true;
-    if (err.status == VDI_ERR_MEMORY) {
-        (void)fail_error(&err, NULL);
-        return false;
-    }
-    for (const env_program *p = env_programs; p->line; p++) {
-        if (strcmp(name, p->env.name) == 0) {
-            exit(usage("--env: %s runs outside the tool: expected make box2d, then --env-cmd %s",
-                       name, p->line));
-        }
-    }
-    exit(usage("--env: %s; others run outside, behind --env-cmd (vdi sacd envs)", err.message));
-}
-
-/* A line out of a file, where a terminal is told no more than its letters. */
-static const char *shown(const char *line) {
-    static char text[400];
-    size_t n = 0;
-    for (; line[n] && n + 1 < sizeof text; n++)
-        text[n] = (unsigned char)line[n] < ' ' || line[n] == 127 ? '?' : line[n];
-    text[n] = 0;
-    return text;
-}
-
-bool env_command_trusted(const char *line, const char *file, bool trust) {
-    if (!trust) {
-        (void)usage("a file does not start a program: give --env-cmd yourself, or --trust to run "
-                    "'%s', which stands in %s",
-                    shown(line), file);
-        return false;
-    }
-    fprintf(stderr, "vdi: running '%s', which stands in %s\n", shown(line), file);
-    return true;
-}
-
-bool env_open(const run *r, const env_options *o, vdi_env *env) {
-    if (o->command && option_given(r, "env-cmd") == IN_FILE &&
-        !env_command_trusted(o->command, "its run.json", o->trust))
-        exit(USAGE);
-    return env_open_as(o->name, o->command, o->timeout, env);
 }

@@ -198,12 +198,16 @@ void observations_free(observations *o);
 /* malloc or die cleanly */
 double *doubles(int64_t count);
 
-/* pipe.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage ends
+/* pipe.c: a program that serves an environment. Messages are printed by it. */
+bool server_open(const char *line, double timeout, vdi_env *env);
+
+/* environment.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage ends
  * the tool; so call it before the run folder is open. vdi_env_close gives it back, and the program
  * behind it. */
 typedef struct env_options {
     const char *name, *command; /* one of the two */
     double timeout;
+    int64_t limit; /* steps of an episode, 0: what the environment says */
     bool trust;
 } env_options;
 #define ENV_OPTIONS(type)                                                                   \
@@ -217,7 +221,11 @@ typedef struct env_options {
                               "run the --env-cmd that stands in the run.json of the run")), \
         OPTION("env-timeout", "S",                                                          \
                VDI_FIELD_REAL(type, env.timeout, 60, 0, 1e6,                                \
-                              "seconds that a reply of it may take; 0: any time"))
+                              "seconds that a reply of it may take; 0: any time")),         \
+        OPTION("limit", "N",                                                                \
+               VDI_FIELD_INT(type, env.limit, 0, 0, 1000000000000,                          \
+                             "most steps of an episode; one that is cut off there counts "  \
+                             "as a time-out, so values go on; 0: as the environment says"))
 /* Those that come with vdi as programs, ended by one without a line. */
 typedef struct env_program {
     vdi_env env; /* sizes and names alone */
@@ -228,8 +236,8 @@ bool env_open(const run *r, const env_options *o, vdi_env *env);
 /* May `line`, which a file holds, be run? Nothing out of a file is, unless the user says --trust;
  * then it is shown. Else a message is printed. */
 bool env_command_trusted(const char *line, const char *file, bool trust);
-/* a built-in name, or a command line for sh */
-bool env_open_as(const char *name, const char *line, double timeout, vdi_env *env);
+/* a built-in name, or a command line for sh; `o` has the limits */
+bool env_open_as(const char *name, const char *line, const env_options *o, vdi_env *env);
 
 /* latents.c */
 bool latents_draw(const char *path, const vdi_lds *lds, vdi_lds_data *data, const double *trace,

@@ -11,6 +11,9 @@
  *     if (vdi_sacd_play(agent, &env, 7, 0, sums, NULL, &err) < 0) puts(err.message);
  *     vdi_sacd_episode_destroy(episode);
  *
+ * Several environments at once, say simulators in processes of their own: an episode for each, told
+ * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their steps
+ * run side by side, everything else in order, so the same number of them gives the same bits.
  * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
  * vdi_sacd_update itself, which is all that vdi_sacd_step does.
  * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
@@ -24,16 +27,21 @@
 #define VDI_MODEL_SACD_EPISODE_H
 #include "sacd.h"
 
-/** An episode under way, made by vdi_sacd_episode_create; `index` and `steps` may be set. */
+/** An episode under way, made by vdi_sacd_episode_create; `index`, `steps`, `lane` and `lanes` may
+ *  be set. */
 typedef struct vdi_sacd_episode {
-    int64_t index; /**< the episode's number, counted up when the next one begins */
-    int64_t steps; /**< steps so far */
-    int end;       /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
-    bool running;  /**< has it begun? */
-    double *sum;   /**< (components) rewards so far */
-    float *obs;    /**< (observations) before the next step */
-    float *action; /**< (actions) of the last step */
-    float *reward; /**< (components) of the last step */
+    int64_t index;   /**< the episode's number, counted up by `lanes` when the next one begins */
+    int64_t steps;   /**< steps so far */
+    int64_t lane;    /**< which of the environments that are stepped together this is in ... */
+    int64_t lanes;   /**< ... and how many those are; 0 is 1 */
+    int end;         /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    bool running;    /**< has it begun? */
+    double *sum;     /**< (components) rewards so far */
+    float *obs;      /**< (observations) before the next step */
+    float *action;   /**< (actions) of the last step */
+    float *reward;   /**< (components) of the last step */
+    float *next;     /**< (observations) after the last step */
+    vdi_error error; /**< what went wrong in the last step, if something did */
     vdi_allocator allocator; /**< where the memory came from ... */
     size_t bytes;            /**< ... and how much it is */
 } vdi_sacd_episode;
@@ -49,6 +57,16 @@ VDI_API void vdi_sacd_episode_destroy(vdi_sacd_episode *e);
  *  the episode is dropped: running is false. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *e,
                                                vdi_sacd_stats *stats, vdi_error *err);
+/** One step of training in each of n environments: actions are drawn in order, the environments step
+ *  side by side on the threads of `pool` (NULL: one after the other), then transition by transition
+ *  is observed, with an update where one is due. stats (n; may be NULL): [k] is cleared, and written
+ *  when there was an update after transition k. env[k] is of episode[k], whose `lane` has to be k
+ *  and `lanes` n. Where an environment fails, its error is returned and nothing of that step is
+ *  observed: the agent is as before, all episodes are dropped, and a state that is saved then can be
+ *  gone on with. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_step_all(vdi_sacd *agent, int64_t n, vdi_env *env,
+                                                   vdi_sacd_episode *const *episode, vdi_pool *pool,
+                                                   vdi_sacd_stats *stats, vdi_error *err);
 /** After vdi_sacd_restore, with e->index and e->steps as they were saved: bring the environment to
  *  where it was. *exact (may be NULL): the run goes on as if it had never stopped; false: the
  *  environment does not repeat itself, or the replay buffer no longer holds all of the episode, so
@@ -75,14 +93,16 @@ VDI__FN size_t vdi__episode_place(const vdi_sacd_desc *d, vdi_sacd_episode *e) {
     const size_t obs = sum + (size_t)d->components * sizeof(double);
     const size_t action = obs + (size_t)d->observations * sizeof(float);
     const size_t reward = action + (size_t)d->actions * sizeof(float);
+    const size_t next = reward + (size_t)d->components * sizeof(float);
     char *block = (char *)e;
     if (e) {
         e->sum = (double *)(void *)(block + sum);
         e->obs = (float *)(void *)(block + obs);
         e->action = (float *)(void *)(block + action);
         e->reward = (float *)(void *)(block + reward);
+        e->next = (float *)(void *)(block + next);
     }
-    return reward + (size_t)d->components * sizeof(float);
+    return next + (size_t)d->observations * sizeof(float);
 }
 
 VDI__DEF vdi_status vdi_sacd_episode_create(const vdi_sacd *g, const vdi_allocator *a,
@@ -151,11 +171,14 @@ VDI__FN vdi_status vdi__episode_begin(vdi_env *env, uint64_t seed, vdi_sacd_epis
     return status;
 }
 
-VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
-                                  vdi_sacd_stats *stats, vdi_error *err) {
+VDI__FN int64_t vdi__episode_lanes(const vdi_sacd_episode *e) { return VDI__MAX(e->lanes, 1); }
+
+/* Begin an episode if none runs, and choose an action. */
+VDI__FN vdi_status vdi__step_choose(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                    vdi_error *err) {
     vdi_status status = vdi__sacd_fits(g, env, err);
     if (status >= 0 && (!e->running || e->end)) {
-        if (e->running) e->index++;
+        if (e->end) e->index += vdi__episode_lanes(e);
         status = vdi__episode_begin(env, g->desc.seed, e, err);
     }
     if (status < 0) return status;
@@ -165,12 +188,79 @@ VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e
                              "the policy has no finite action for an observation at step %lld",
                              (long long)e->steps);
     }
-    status = vdi__episode_advance(env, e, g->next, err);
+    return VDI_OK;
+}
+
+typedef struct vdi__step_jobs {
+    vdi_env *env;
+    vdi_sacd_episode *const *episode;
+} vdi__step_jobs;
+
+VDI__FN void vdi__step_job(int64_t index, int worker, void *user) {
+    const vdi__step_jobs *jobs = (const vdi__step_jobs *)user;
+    vdi_sacd_episode *e = jobs->episode[index];
+    (void)worker;
+    e->error.status = VDI_OK;
+    (void)vdi__episode_advance(&jobs->env[index], e, e->next, &e->error);
+}
+
+/* Remember what the step was, and learn if it is time to. */
+VDI__FN vdi_status vdi__step_learn(vdi_sacd *g, vdi_sacd_episode *e, vdi_sacd_stats *stats,
+                                   vdi_error *err) {
+    vdi_status status = vdi_sacd_observe(g, e->obs, e->action, e->reward, e->next, e->end, err);
     if (status < 0) return status;
-    status = vdi_sacd_observe(g, e->obs, e->action, e->reward, g->next, e->end, err);
-    if (status < 0) return status;
-    memcpy(e->obs, g->next, (size_t)env->observations * sizeof *e->obs);
+    memcpy(e->obs, e->next, (size_t)g->desc.observations * sizeof *e->obs);
     return vdi_sacd_due(g) ? vdi_sacd_update(g, stats, err) : VDI_OK;
+}
+
+/* As if this step had not been made; the environments are beyond it, so their episodes end. */
+VDI__FN void vdi__step_undo(int64_t n, vdi_sacd_episode *const *episode) {
+    for (int64_t k = 0; k < n; k++) {
+        vdi_sacd_episode *e = episode[k];
+        if (e->error.status >= 0) e->steps--;
+        e->running = false;
+        e->end = 0;
+    }
+}
+
+VDI__DEF vdi_status vdi_sacd_step_all(vdi_sacd *g, int64_t n, vdi_env *env,
+                                      vdi_sacd_episode *const *episode, vdi_pool *pool,
+                                      vdi_sacd_stats *stats, vdi_error *err) {
+    vdi__step_jobs jobs;
+    vdi_status status = VDI_OK;
+    const int64_t acts = g->count.acts;
+    jobs.env = env;
+    jobs.episode = episode;
+    for (int64_t k = 0; k < n && status >= 0; k++)
+        status = vdi__step_choose(g, &env[k], episode[k], err);
+    if (status < 0) {
+        g->count.acts = acts;
+        return status;
+    }
+    vdi_pool_run(pool, n, vdi__step_job, &jobs);
+    for (int64_t k = 0; k < n; k++) {
+        if (episode[k]->error.status >= 0) continue;
+        if (err) *err = episode[k]->error;
+        status = episode[k]->error.status;
+        vdi__step_undo(n, episode);
+        g->count.acts = acts;
+        return status;
+    }
+    for (int64_t k = 0; k < n && status >= 0; k++) {
+        if (stats) memset(&stats[k], 0, sizeof stats[k]);
+        status = vdi__step_learn(g, episode[k], stats ? &stats[k] : NULL, err);
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                  vdi_sacd_stats *stats, vdi_error *err) {
+    const int64_t acts = g->count.acts;
+    vdi_status status = vdi__step_choose(g, env, e, err);
+    if (status >= 0) status = vdi__episode_advance(env, e, e->next, err);
+    if (status >= 0) return vdi__step_learn(g, e, stats, err);
+    g->count.acts = acts;
+    return status;
 }
 
 /* ---- going on ------------------------------------------------------------------------------ */
@@ -184,6 +274,13 @@ VDI__FN bool vdi__episode_same(const vdi_env *env, const vdi_transition *past,
            past->end == e->end;
 }
 
+/* The transition that this episode has made `back` steps ago. Transitions of lanes stand in turn. */
+VDI__FN vdi_transition vdi__episode_past(const vdi_sacd *g, const vdi_sacd_episode *e,
+                                         int64_t back) {
+    const int64_t lanes = vdi__episode_lanes(e);
+    return vdi_replay_recent(g->replay, back * lanes + lanes - 1 - e->lane);
+}
+
 /* The actions of the last `steps` transitions once more; *exact becomes false where the environment
    leaves the recorded way. */
 VDI__FN vdi_status vdi__episode_repeat(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
@@ -192,31 +289,31 @@ VDI__FN vdi_status vdi__episode_repeat(vdi_sacd *g, vdi_env *env, vdi_sacd_episo
     const size_t action = (size_t)env->actions * sizeof(float);
     vdi_status status = vdi__episode_begin(env, g->desc.seed, e, err);
     if (status < 0) return status;
-    const vdi_transition first = vdi_replay_recent(g->replay, steps - 1);
+    const vdi_transition first = vdi__episode_past(g, e, steps - 1);
     *exact = memcmp(first.obs, e->obs, obs) == 0;
     for (int64_t k = steps - 1; k >= 0 && *exact; k--) {
-        const vdi_transition past = vdi_replay_recent(g->replay, k);
+        const vdi_transition past = vdi__episode_past(g, e, k);
         memcpy(e->action, past.action, action);
-        status = vdi__episode_advance(env, e, g->next, err);
+        status = vdi__episode_advance(env, e, e->next, err);
         if (status < 0) return status;
-        *exact = vdi__episode_same(env, &past, e, g->next);
-        memcpy(e->obs, g->next, obs);
+        *exact = vdi__episode_same(env, &past, e, e->next);
+        memcpy(e->obs, e->next, obs);
     }
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_sacd_catch_up(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e, bool *exact,
                                       vdi_error *err) {
-    const int64_t steps = e->steps, index = e->index;
-    bool same = steps >= 0 && steps <= vdi_replay_count(g->replay);
+    const int64_t steps = e->steps, index = e->index, lanes = vdi__episode_lanes(e);
+    bool same = steps >= 0 && steps <= vdi_replay_count(g->replay) / lanes;
     vdi_status status = vdi__sacd_fits(g, env, err);
     if (status < 0) return status;
     e->running = false;
     e->end = 0;
     if (exact) *exact = same;
     if (steps == 0) return VDI_OK; /* it had not begun */
-    if (same && vdi_replay_recent(g->replay, 0).end) {
-        e->index = index + 1; /* it had ended */
+    if (same && vdi__episode_past(g, e, 0).end) {
+        e->index = index + lanes; /* it had ended */
         return VDI_OK;
     }
     if (same) status = vdi__episode_repeat(g, env, e, steps, &same, err);
@@ -225,7 +322,7 @@ VDI__DEF vdi_status vdi_sacd_catch_up(vdi_sacd *g, vdi_env *env, vdi_sacd_episod
     if (!same) {
         e->running = false;
         e->end = 0;
-        e->index = index + 1;
+        e->index = index + lanes;
     }
     return VDI_OK;
 }

@@ -269,7 +269,6 @@ struct vdi_sacd {
     void *act_a, *act_q;                  /* (actions), (heads) */
     float *action;                        /* (actions) */
     double *weights, *influence;          /* (components + 1), (heads) */
-    float *next;                          /* (observations) after a step of an environment */
     struct vdi_sacd_episode *playing;     /* for what is played without learning */
     /* the state */
     vdi_state state;
@@ -436,11 +435,9 @@ VDI__FN bool vdi__sacd_reserve_act(vdi_sacd *g) {
     g->act_a = vdi__mlp_array(&g->arena, d->dtype, actions, 1);
     g->act_q = vdi__mlp_array(&g->arena, d->dtype, (size_t)g->heads, 1);
     g->action = (float *)vdi_arena_calloc(&g->arena, actions * sizeof(float));
-    g->next = (float *)vdi_arena_calloc(&g->arena, (size_t)d->observations * sizeof(float));
     g->weights = (double *)vdi_arena_calloc(&g->arena, weights * sizeof(double));
     g->influence = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
-    bool ok =
-        g->act_x && g->act_a && g->act_q && g->action && g->next && g->weights && g->influence;
+    bool ok = g->act_x && g->act_a && g->act_q && g->action && g->weights && g->influence;
     for (int l = 0; l < g->net.layers; l++) {
         g->act_h[l] = vdi__mlp_array(&g->arena, d->dtype, g->net.width[l + 1], 1);
         ok = ok && g->act_h[l];

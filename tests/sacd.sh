@@ -1,0 +1,191 @@
+#!/bin/sh
+# `vdi sacd` with simulators as they are: sacd.sh [./vdi]. They hang, die, never end, do not repeat
+# themselves, and are interrupted anywhere. Prints "N passed, N failed"; needs a shell, awk and cmp.
+set -u
+vdi=$(cd "$(dirname "${1:-./vdi}")" && pwd)/$(basename "${1:-./vdi}")
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 1
+passed=0 failed=0
+ok() {
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+    fi
+}
+exits() { # exits WANTED NAME COMMAND...
+    wanted=$1 name=$2
+    shift 2
+    "$@" > out.txt 2> err.txt
+    code=$?
+    [ $code -eq "$wanted" ]
+    ok "$name: exit $code, expected $wanted ($(head -n 1 err.txt))" $?
+}
+says() { # says PATTERN NAME
+    grep -q -e "$1" err.txt
+    ok "$2: $(head -n 1 err.txt)" $?
+}
+same() {
+    cmp -s "$1" "$2"
+    ok "$1 and $2 differ" $?
+}
+
+# A server of one observation, action and component, in shell. END: steps of an episode (0: it never
+# ends). HANG: it stops to answer at that step. LIFE: it dies there. NOISE: it does not repeat itself.
+cat > server.sh << 'END_OF_SERVER'
+steps=0 total=0 obs='\200\076'
+message() { dd bs="$1" count=1 2> /dev/null; }
+while kind=$(message 4) && [ -n "$kind" ]; do
+    case $kind in
+    HELO)
+        message 16 > /dev/null
+        printf "INFO\\043\\000\\000\\000vdi-env\\n\\001\\000\\000\\000\\001\\000\\000\\000"
+        printf "\\001\\000\\000\\000\\001\\000\\000\\000\\000\\000\\000\\000sh\\000\\000\\000r\\000"
+        ;;
+    RSET)
+        message 20 > /dev/null
+        steps=0
+        printf 'OBSV\004\000\000\000\000\000\200\076'
+        ;;
+    STEP)
+        message 8 > /dev/null
+        steps=$((steps + 1)) total=$((total + 1)) last='\000'
+        [ $total = "${HANG:-}" ] && sleep 600
+        [ $total = "${LIFE:-}" ] && exit 3
+        [ "${END:-10}" -gt 0 ] && [ $((steps % ${END:-10})) -eq 0 ] && last='\002'
+        [ -n "${NOISE:-}" ] && obs="\\$(printf %03o $((total % 200)))\\076"
+        printf "TRAN\\014\\000\\000\\000$last\\000\\000\\000\\000\\000\\000\\077\\000\\000$obs"
+        ;;
+    *) exit ;;
+    esac
+done
+END_OF_SERVER
+small() { "$vdi" sacd train --hidden 8,8 --batch 8 --start 20 --quiet "$@"; }
+
+# ---- episodes that never end -----------------------------------------------------------------------
+export END=0
+exits 0 'a time limit' small --env-cmd 'sh server.sh' --limit 7 --steps 60 --out limited
+lengths=$(awk -F, 'NR > 1 { print $3, $4 }' limited/log.csv | sort -u)
+[ "$lengths" = '7 0' ]
+ok "episodes of 7 steps, none of them terminal: $lengths" $?
+exits 0 'the limit of the training holds in eval' "$vdi" sacd eval limited --env-cmd 'sh server.sh' --episodes 2 --json
+grep -q '"steps": 14,' out.txt
+ok "two episodes of 7 steps: $(cat out.txt)" $?
+exits 0 'another limit in eval' "$vdi" sacd eval limited --env-cmd 'sh server.sh' --episodes 2 --limit 3 --json
+grep -q '"steps": 6,' out.txt
+ok "two episodes of 3 steps: $(cat out.txt)" $?
+exits 0 'inspect has a limit' "$vdi" sacd inspect limited --env-cmd 'sh server.sh' --episodes 1 --limit 5 --quiet
+# stopped SIGNAL CODE NAME COMMAND...: it ends within a second, or a little more on a busy machine
+stopped() {
+    signal=$1 wanted=$2 name=$3
+    shift 3
+    "$vdi" "$@" > out.txt 2> err.txt &
+    pid=$!
+    sleep 1
+    before=$(date +%s%N)
+    kill "-$signal" $pid
+    wait $pid
+    code=$?
+    took=$((($(date +%s%N) - before) / 1000000))
+    [ $code -eq "$wanted" ] && [ $took -lt 2000 ]
+    ok "$name: exit $code after $took ms, expected $wanted ($(head -n 1 err.txt))" $?
+}
+stopped INT 130 'Ctrl-C in an endless episode' sacd train --env-cmd 'sh server.sh' --hidden 8,8 \
+    --batch 8 --start 20 --steps 1000000 --quiet --out endless
+[ -s endless/agent.safetensors ] && [ -s endless/checkpoint.safetensors ]
+ok 'an agent and a checkpoint were saved' $?
+stopped TERM 143 'an evaluation inside of training' sacd train --env-cmd 'sh server.sh' --hidden 8,8 \
+    --batch 8 --start 20 --steps 1000000 --eval-every 30 --quiet --out judging
+[ -s judging/agent.safetensors ]
+ok 'an agent was saved from inside of an evaluation' $?
+stopped INT 130 'eval of an endless episode' sacd eval endless --env-cmd 'sh server.sh' --quiet
+stopped TERM 143 'inspect of an endless episode' sacd inspect endless --env-cmd 'sh server.sh' \
+    --limit 100000000 --quiet
+
+# ---- checkpoints inside of an episode ---------------------------------------------------------------
+unset END
+export VDI_TEST_CHECKPOINT_MS=1
+export LIFE=45 END=30
+exits 1 'a server that dies inside of an episode' small --env-cmd 'sh server.sh' --steps 100 --out died
+unset LIFE
+exits 0 'the episode is played again' "$vdi" sacd train --resume died --quiet --trust
+exits 0 'a run that nothing happens to' small --env-cmd 'sh server.sh' --steps 100 --out whole
+same whole/agent.safetensors died/agent.safetensors
+same whole/log.csv died/log.csv
+export LIFE=45 NOISE=1
+exits 1 'one that does not repeat itself dies' small --env-cmd 'sh server.sh' --steps 100 --out noisy
+unset LIFE
+exits 0 'it goes on with the next episode' "$vdi" sacd train --resume noisy --quiet --trust
+says 'vdi: warning: resume: the simulator does not repeat an episode' 'and says so'
+unset NOISE END VDI_TEST_CHECKPOINT_MS
+
+# ---- an evaluation that was interrupted is made up for ----------------------------------------------
+set -- --env pendulum --hidden 8,8 --batch 8 --start 20 --steps 600 --eval-every 200 --eval-episodes 400 --quiet
+exits 0 'a run with long evaluations' "$vdi" sacd train "$@" --out judged
+"$vdi" sacd train "$@" --out again > /dev/null 2>&1 &
+pid=$!
+while [ ! -e again/run.json ]; do sleep 0.05; done
+sleep 0.3
+kill -INT $pid
+wait $pid
+exits 0 'resumed' "$vdi" sacd train --resume again --quiet
+for f in agent.safetensors best.safetensors eval.csv log.csv; do same judged/$f again/$f; done
+
+# ---- a server that hangs ------------------------------------------------------------------------------
+export HANG=30
+exits 1 'a server that hangs' small --env-cmd 'echo $$ > pid; exec sh server.sh' --env-timeout 1 --steps 100 --out hung
+says 'the server gave none within 1 s and was ended by signal [0-9]*, in --env-cmd' 'how it ended is told'
+[ "$(wc -l < err.txt)" -eq 1 ]
+ok "one line: $(cat err.txt)" $?
+! kill -0 "$(cat pid)" 2> /dev/null
+ok 'its process is gone' $?
+[ -s hung/checkpoint.safetensors ]
+ok 'what was learned is saved' $?
+stopped INT 130 'Ctrl-C while a server hangs' sacd train --env-cmd 'sh server.sh' --hidden 8,8 --batch 8 \
+    --start 20 --steps 100 --quiet --out hangs
+[ -s hangs/agent.safetensors ]
+ok 'it is saved there too' $?
+unset HANG
+ps -ef | grep -v grep | grep -q 'sleep 600'
+[ $? -ne 0 ]
+ok 'nothing that a server has started is left' $?
+
+# ---- a folder that was used before ----------------------------------------------------------------------
+exits 0 'a run into an old folder' "$vdi" sacd train --env pendulum --hidden 8,8 --batch 8 --start 20 --steps 210 --quiet --out judged
+for f in best.safetensors eval.csv; do
+    [ ! -e judged/$f ]
+    ok "$f of the old run is gone" $?
+done
+
+# ---- memory -----------------------------------------------------------------------------------------------
+if (ulimit -v 400000) 2> /dev/null; then
+    (
+        ulimit -v 400000
+        "$vdi" sacd train --env pendulum --hidden 8,8 --batch 8 --start 20 --steps 30000000 --capacity 30000000 --out large > out.txt 2> err.txt
+    )
+    code=$?
+    [ $code -eq 1 ]
+    ok "no memory: exit $code, expected 1 ($(head -n 1 err.txt))" $?
+    says 'transitions will take 1.32 GB' 'its size is told before'
+fi
+
+# ---- several at once ----------------------------------------------------------------------------------------
+for out in three again3; do
+    exits 0 'three environments at once' small --env-cmd 'sh server.sh' --envs 3 --steps 120 --out $out
+done
+same three/agent.safetensors again3/agent.safetensors
+episodes=$(awk -F, 'NR > 1 { print $1 }' three/log.csv | sort -n | tr '\n' ' ')
+[ "$episodes" = '0 1 2 3 4 5 6 7 8 9 10 11 ' ]
+ok "twelve episodes of ten steps: $episodes" $?
+set -- --env pendulum --hidden 8,8 --batch 8 --start 20 --envs 2 --quiet
+exits 0 'two pendulums' "$vdi" sacd train "$@" --steps 3000 --out two
+VDI_TEST_CHECKPOINT_MS=20 "$vdi" sacd train "$@" --steps 3000 --out two-killed > /dev/null 2>&1 &
+pid=$!
+while [ ! -e two-killed/checkpoint.safetensors ] && kill -0 $pid 2> /dev/null; do sleep 0.02; done
+kill -9 $pid 2> /dev/null
+wait $pid 2> /dev/null
+exits 0 'resumed after kill -9' "$vdi" sacd train --resume two-killed --quiet
+for f in agent.safetensors log.csv; do same two/$f two-killed/$f; done
+
+echo "sacd: $passed passed, $failed failed"
+[ $failed -eq 0 ]
