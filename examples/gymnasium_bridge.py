@@ -9,7 +9,7 @@ Where the reward is a vector, it is passed on (--names gives its components name
 info dictionary of each step, and `rest` is what is left of the reward; without --info there is one component, `reward`.
 
 Observations of any space that Gymnasium can flatten become float32. Actions come in [-1,1] and are scaled to the bounds of the action
-space, which has to be a Box with finite ones. Every episode is reset with a seed that is a hash of (seed, episode).
+space, a Box with finite ones, and rounded where it holds whole numbers; of a Discrete space one of its choices is taken. Every episode is reset with a seed that is a hash of (seed, episode).
 
 Needs Python 3.8, and gymnasium (with mo_gymnasium for its environments). The protocol is on the page docs/guide/environments.md.
 """
@@ -22,9 +22,9 @@ import struct
 import sys
 import traceback
 
-MAGIC, VERSION = b"vdi-env\n", 1
+MAGIC, VERSION, CHOICES = b"vdi-env\n", 1, 2  # a server says version 2 where it takes choices
 TERMINATED, TRUNCATED = 1, 2
-MOST_OBSERVATIONS, MOST_ACTIONS, MOST_COMPONENTS = 256, 32, 32
+MOST_OBSERVATIONS, MOST_ACTIONS, MOST_COMPONENTS = 65536, 1024, 255
 
 
 def arguments():
@@ -46,6 +46,10 @@ def literal(text):
         return text
 
 
+class Refused(Exception):
+    """An environment that cannot be served, and why."""
+
+
 class Bridge:
     """One environment: sizes, names, and what a request does."""
 
@@ -59,41 +63,58 @@ class Bridge:
         self.env = make(args.id, **{key: literal(value) for key, value in settings.items()})
         spaces = gymnasium.spaces
         space = self.env.action_space
-        if not isinstance(space, spaces.Box) or not all(map(math.isfinite, space.low.ravel().tolist() + space.high.ravel().tolist())):
-            raise SystemExit(f"gymnasium_bridge: {args.id}: expected an action space that is a Box with finite bounds, got {space}")
-        self.low, self.high = space.low.ravel().tolist(), space.high.ravel().tolist()
+        self.discrete = isinstance(space, spaces.Discrete)
+        if self.discrete:
+            self.start, self.actions = int(space.start), int(space.n)
+        elif isinstance(space, spaces.Box) and all(map(math.isfinite, space.low.ravel().tolist() + space.high.ravel().tolist())):
+            self.low, self.high = space.low.ravel().tolist(), space.high.ravel().tolist()
+            self.actions, self.whole = len(self.low), space.dtype.kind in "iu"
+        else:
+            raise Refused(f"expected an action space that is Discrete or a Box with finite bounds, got {space}")
+        try:
+            self.observations = math.prod(spaces.flatten_space(self.env.observation_space).shape)
+        except (NotImplementedError, TypeError) as error:
+            raise Refused(f"expected observations of a fixed size, got {self.env.observation_space} ({error})")
         self.flatten = lambda observation: spaces.flatten(self.env.observation_space, observation).ravel().tolist()
-        self.observations = math.prod(spaces.flatten_space(self.env.observation_space).shape)
-        self.actions = len(self.low)
         self.keys = [key for key in args.info.split(",") if key]
         rewards = getattr(self.env.unwrapped, "reward_space", None)
         self.vector = rewards is not None and not self.keys
         count = math.prod(rewards.shape) if self.vector else len(self.keys) + 1
         names = [name for name in args.names.split(",") if name]
         if names and len(names) != count:
-            raise SystemExit(f"gymnasium_bridge: {args.id}: expected {count} names of components, got {len(names)}")
+            raise Refused(f"expected {count} names of components, got {len(names)}")
         self.components = names or ([f"reward{i}" for i in range(count)] if self.vector else self.keys + ["rest"] if self.keys else ["reward"])
         spec = self.env.spec
         self.name, self.limit = (spec.id if spec else args.id), (spec.max_episode_steps or 0) if spec else 0
         for what, number, most in (("observations", self.observations, MOST_OBSERVATIONS), ("actions", self.actions, MOST_ACTIONS),
                                    ("components", count, MOST_COMPONENTS)):
             if not 1 <= number <= most:
-                raise SystemExit(f"gymnasium_bridge: {args.id}: expected 1 to {most} {what}, got {number}")
+                raise Refused(f"expected 1 to {most} {what}, got {number}")
 
     def info(self):
         names = [self.name] + [""] * (self.observations + self.actions) + self.components
         text = b"".join(name.encode() + b"\0" for name in names)
-        return MAGIC + struct.pack("<5I", VERSION, self.observations, self.actions, len(self.components), self.limit) + text
+        sizes = struct.pack("<4I", self.observations, self.actions, len(self.components), self.limit)
+        if self.discrete:
+            return MAGIC + struct.pack("<I", CHOICES) + sizes + struct.pack("<I", 1) + text
+        return MAGIC + struct.pack("<I", VERSION) + sizes + text
 
     def reset(self, seed, episode):
         number = int.from_bytes(hashlib.sha256(struct.pack("<QQ", seed, episode)).digest()[:4], "little") & 0x7FFFFFFF
         observation, _ = self.env.reset(seed=number)
         return struct.pack(f"<{self.observations}f", *self.flatten(observation))
 
-    def step(self, numbers):
+    def action(self, numbers):
+        if self.discrete:
+            return self.start + max(range(self.actions), key=lambda i: numbers[i])
         action = self.env.action_space.low.copy()
         for i, x in enumerate(numbers):
-            action.flat[i] = self.low[i] + (x + 1) / 2 * (self.high[i] - self.low[i])
+            scaled = self.low[i] + (x + 1) / 2 * (self.high[i] - self.low[i])
+            action.flat[i] = round(scaled) if self.whole else scaled
+        return action
+
+    def step(self, numbers):
+        action = self.action(numbers)
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self.vector:
             parts = reward.ravel().tolist()
@@ -136,10 +157,11 @@ class Wire:
 def main():
     args = arguments()
     wire = Wire()
+    bridge, reason = None, None
     try:
         bridge = Bridge(args)
-    except ImportError as error:
-        raise SystemExit(f"gymnasium_bridge: {error}")
+    except Exception as error:  # a misspelt name, a missing package, a space that does not fit: told as the answer to HELO
+        reason = f"{args.id}: {error}".replace("\n", " ")
     while True:
         try:
             kind, data = wire.request()
@@ -148,6 +170,9 @@ def main():
         if kind == b"QUIT":
             return
         try:
+            if kind == b"HELO" and reason:
+                wire.reply(b"FAIL", reason.encode()[:250])
+                return
             if kind == b"HELO":
                 if data != MAGIC + struct.pack("<I", VERSION):
                     raise ValueError(f"this server speaks version {VERSION} of the protocol")

@@ -576,7 +576,8 @@ static const struct {
     {4, 0xffffffff, VDI_ERR_FORMAT, "bytes of names"},
     {4, 100000000, VDI_ERR_FORMAT, "bytes of names"},
     {8, 0, VDI_ERR_FORMAT, "version"},
-    {16, 2, VDI_ERR_FORMAT, "got version 2"},
+    {16, 3, VDI_ERR_FORMAT, "got version 3"},
+    {16, 2, VDI_ERR_FORMAT, "flags"}, /* where there are none */
     {20, 0, VDI_ERR_FORMAT, "1 to 65536 observations"},
     {20, 0x80000000, VDI_ERR_FORMAT, "observations"},
     {20, 15, VDI_ERR_FORMAT, "names"},
@@ -799,4 +800,86 @@ TEST(env, wire_lying_client) {
     vdi_env_wire wire = {tape_read, tape_write, &one_end};
     memset(&none, 0, sizeof none);
     CHECK_FAILS(vdi_env_wire_serve(&none, &wire, NULL, &err), VDI_ERR_ARGUMENT);
+}
+
+/* ---- the pole and choices -------------------------------------------------------------------- */
+
+/* Push towards where it falls, and a little towards the centre. */
+static float hold(const float *o) {
+    const float push = 2 * o[2] + 1.5f * o[3] + 0.3f * o[0] + 0.5f * o[1];
+    return push > 1 ? 1 : push < -1 ? -1 : push;
+}
+
+TEST(env, cartpole) {
+    vdi_env env, three;
+    vdi_error err = {0};
+    float obs[4], other[4], action[1], choice[3], reward[3], paid[3];
+    int end = 0, last = 0;
+    CHECK_OK(vdi_env_open("cartpole", NULL, &env, &err), err);
+    CHECK_OK(vdi_env_open("cartpole-discrete", NULL, &three, &err), err);
+    CHECK(!env.discrete && three.discrete && three.actions == 3);
+    /* the choices are the forces -10, 0, 10 */
+    for (int which = 0; which < 3; which++) {
+        CHECK_OK(vdi_env_reset(&env, 3, 1, obs, &err), err);
+        CHECK_OK(vdi_env_reset(&three, 3, 1, other, &err), err);
+        action[0] = (float)(which - 1);
+        for (int k = 0; k < 3; k++)
+            choice[k] = k == which ? 0.3f : -0.2f; /* the largest is chosen */
+        CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
+        CHECK_OK(vdi_env_step(&three, choice, other, paid, &last, &err), err);
+        CHECK(memcmp(obs, other, sizeof obs) == 0 && memcmp(reward, paid, sizeof paid) == 0);
+    }
+    /* one step by hand: x = 0, upright, at rest would stay; F = 10 N gives the pole -g... */
+    CHECK_OK(vdi_env_reset(&env, 3, 1, obs, &err), err);
+    const double th = 0.20943951023931953 * (double)obs[2], w = 2 * (double)obs[3];
+    const double q = (10 + 0.05 * w * w * sin(th)) / 1.1;
+    const double turn =
+        (9.8 * sin(th) - q * cos(th)) / (0.5 * (4.0 / 3 - 0.1 * cos(th) * cos(th) / 1.1));
+    action[0] = 1;
+    CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
+    CHECK_CLOSE(2 * (double)obs[3], w + 0.02 * turn, 1e-5);
+    CHECK_CLOSE((double)reward[2], -0.1, 1e-7);
+    /* a law of control holds it to the time limit, nothing lets it fall */
+    for (int law = 0; law < 2; law++) {
+        int steps = 0;
+        double sum = 0;
+        CHECK_OK(vdi_env_reset(&env, 5, 2, obs, &err), err);
+        for (end = 0; !end; steps++) {
+            action[0] = law ? hold(obs) : 0;
+            CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
+            sum += (double)reward[0] + (double)reward[1] + (double)reward[2];
+        }
+        CHECK(law ? end == VDI_ENV_TRUNCATED && steps == 500 && sum > 450
+                  : end == VDI_ENV_TERMINATED && steps < 200 && (double)reward[0] == -10,
+              "law %d: %d steps, return %g", law, steps, sum);
+    }
+    vdi_env_close(&env);
+    vdi_env_close(&three);
+}
+
+TEST(env, choices_over_the_wire) {
+    vdi_env local, remote, twin;
+    vdi_error err = {0};
+    float obs[4], other[4], reward[3], paid[3];
+    const float action[3] = {-1, 0.5f, 0};
+    int end = 0, last = 0;
+    vdi_env_wire wire = {loop_read, loop_write, &loop};
+    memset(&loop, 0, sizeof loop);
+    loop.server.most = 7;
+    CHECK_OK(vdi_env_open("cartpole-discrete", NULL, &local, &err), err);
+    CHECK_OK(vdi_env_open("cartpole-discrete", NULL, &twin, &err), err);
+    loop.env = &local;
+    CHECK_OK(vdi_env_wire_open(&wire, NULL, &remote, &err), err);
+    CHECK(remote.discrete && remote.actions == 3 && remote.limit == 500);
+    CHECK(!strcmp(remote.action[2], "right") && !strcmp(remote.component[0], "upright"));
+    CHECK_OK(vdi_env_reset(&remote, 1, 2, obs, &err), err);
+    CHECK_OK(vdi_env_reset(&twin, 1, 2, other, &err), err);
+    for (int k = 0; k < 10; k++) {
+        CHECK_OK(vdi_env_step(&remote, action, obs, reward, &end, &err), err);
+        CHECK_OK(vdi_env_step(&twin, action, other, paid, &last, &err), err);
+        CHECK(memcmp(obs, other, sizeof obs) == 0 && memcmp(reward, paid, sizeof paid) == 0);
+    }
+    vdi_env_close(&remote);
+    vdi_env_close(&local);
+    vdi_env_close(&twin);
 }

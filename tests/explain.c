@@ -117,8 +117,8 @@ TEST(explain, a_terminal_episode_has_exact_returns) {
     vdi_error err = {0};
     for (int algo = 0; algo <= VDI_SACD_SAC; algo += VDI_SACD_SAC) {
         int steps = 0;
-        vdi_env env = {"short", 1,     1,           2,          0,    NULL,
-                       NULL,    names, short_reset, short_step, NULL, &steps};
+        vdi_env env = {"short", 1,           1,          2,    0,      NULL, NULL,
+                       names,   short_reset, short_step, NULL, &steps, false};
         vdi_sacd_desc d = VDI__ZERO;
         vdi_sacd *agent = NULL;
         vdi_sacd_trace *t = NULL;

@@ -485,7 +485,8 @@ static void fickle_make(vdi_env *env, int steps, vdi_sacd **agent, vdi_sacd_epis
 }
 static vdi_env fickle_env(fickle *f) {
     static const char *const names[] = {"reward"};
-    vdi_env env = {"fickle", 1, 1, 1, 30, NULL, NULL, names, fickle_reset, fickle_step, NULL, f};
+    vdi_env env = {"fickle",     1,           1,    1, 30,   NULL, NULL, names,
+                   fickle_reset, fickle_step, NULL, f, false};
     return env;
 }
 
@@ -901,8 +902,8 @@ TEST(sacd, a_wide_environment) {
     int64_t steps;
     for (int i = 0; i < WIDE_M; i++)
         names[i] = "part";
-    vdi_env env = {"wide", WIDE_OBS, WIDE_ACT,  WIDE_M,    20,   NULL,
-                   NULL,   names,    wide_look, wide_step, NULL, NULL};
+    vdi_env env = {"wide", WIDE_OBS,  WIDE_ACT,  WIDE_M, 20,   NULL, NULL,
+                   names,  wide_look, wide_step, NULL,   NULL, false};
     d.observations = WIDE_OBS;
     d.actions = WIDE_ACT;
     d.components = WIDE_M;
@@ -1179,4 +1180,268 @@ TEST(sacd, a_step_that_fails_was_not_made) {
     CHECK(state_same(vdi_sacd_state(whole.agent, true), vdi_sacd_state(hurt.agent, true)));
     lanes_close(&whole);
     lanes_close(&hurt);
+}
+
+/* ---- choices --------------------------------------------------------------------------------- */
+
+static vdi_sacd_desc choice_desc(void) {
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
+    d.actions = 3;
+    d.discrete = true;
+    d.has_composite_weight = true;
+    d.composite_weight = 0.2;
+    return d;
+}
+
+static void remember_choices(vdi_sacd *agent, int count) {
+    unsigned long long seed = 777;
+    vdi_error err = {0};
+    for (int k = 0; k < count; k++) {
+        float x[2 * OBS + M], action[3];
+        for (int i = 0; i < 2 * OBS + M; i++)
+            x[i] = (float)test_normal(&seed);
+        vdi_env_choose(3, k % 3, action);
+        const int end = k % 5 == 2 ? VDI_ENV_TERMINATED : 0;
+        CHECK_OK(vdi_sacd_observe(agent, x, action, x + OBS, x + OBS + M, end, &err), err);
+    }
+}
+
+/* The batch that the first update draws, and the agent's weights. */
+typedef struct choice_case {
+    vdi_sacd *agent;
+    vdi_transition past[BATCH];
+    double obs[BATCH * OBS], next[BATCH * OBS], action[BATCH * 3], y[BATCH * HEADS];
+} choice_case;
+
+/* Values (rows,heads) of net `which` at choice k, from the public call. */
+static void choice_values(const choice_case *c, int which, const double *obs, int k, double *q) {
+    double action[BATCH * 3] = {0};
+    for (int b = 0; b < BATCH; b++)
+        action[b * 3 + k] = 1;
+    CHECK(vdi_critic_values(vdi_sacd_critic(c->agent), which, BATCH, obs, action, q) == VDI_OK);
+}
+
+/* sum_a pi (alpha log pi - min_j sum_i Q_i) of every row, mean; and the targets' expectations. */
+static double choice_policy_loss(choice_case *c) {
+    double p[BATCH * 3], log_p[BATCH * 3], q[2][BATCH * HEADS], loss = 0;
+    const double alpha = vdi_sacd_alpha(c->agent);
+    CHECK(vdi_sacd_policy(c->agent, BATCH, c->obs, p, log_p) == VDI_OK);
+    for (int k = 0; k < 3; k++) {
+        for (int j = 0; j < 2; j++)
+            choice_values(c, j, c->obs, k, q[j]);
+        for (int b = 0; b < BATCH; b++) {
+            double sum[2] = {0, 0};
+            for (int i = 0; i < HEADS; i++) {
+                sum[0] += q[0][b * HEADS + i];
+                sum[1] += q[1][b * HEADS + i];
+            }
+            const double least = fmin(sum[0], sum[1]);
+            loss += p[b * 3 + k] * (alpha * log_p[b * 3 + k] - least) / BATCH;
+        }
+    }
+    return loss;
+}
+
+static void choice_targets(choice_case *c) {
+    double p[BATCH * 3], log_p[BATCH * 3], q[2][BATCH * HEADS];
+    const double alpha = vdi_sacd_alpha(c->agent);
+    CHECK(vdi_sacd_policy(c->agent, BATCH, c->next, p, log_p) == VDI_OK);
+    for (int i = 0; i < BATCH * HEADS; i++)
+        c->y[i] = i % HEADS < M ? (double)c->past[i / HEADS].reward[i % HEADS] : 0;
+    for (int k = 0; k < 3; k++) {
+        for (int j = 0; j < 2; j++)
+            choice_values(c, VDI_CRITIC_TARGET | j, c->next, k, q[j]);
+        for (int b = 0; b < BATCH; b++) {
+            double sum[2] = {0, 0};
+            const double keep = c->past[b].end & VDI_ENV_TERMINATED ? 0 : 0.99;
+            for (int i = 0; i < HEADS; i++) {
+                sum[0] += q[0][b * HEADS + i];
+                sum[1] += q[1][b * HEADS + i];
+            }
+            const int j = sum[1] < sum[0];
+            for (int i = 0; i < HEADS; i++) {
+                const double paid = i == M ? alpha * log_p[b * 3 + k] : 0;
+                c->y[b * HEADS + i] += keep * p[b * 3 + k] * (q[j][b * HEADS + i] - paid);
+            }
+        }
+    }
+}
+
+/* The loss of the first twin, from the public call. */
+static double choice_critic_loss(choice_case *c) {
+    double q[BATCH * HEADS], loss = 0;
+    CHECK(vdi_critic_values(vdi_sacd_critic(c->agent), 0, BATCH, c->obs, c->action, q) == VDI_OK);
+    for (int b = 0; b < BATCH; b++) {
+        double sum = 0;
+        for (int i = 0; i < HEADS; i++) {
+            const double e = q[b * HEADS + i] - c->y[b * HEADS + i];
+            loss += e * e / HEADS / BATCH;
+            sum += e;
+        }
+        loss += 0.2 * sum * sum / BATCH;
+    }
+    return loss;
+}
+
+TEST(sacd, an_update_of_choices) {
+    static choice_case c;
+    static double slope[2][64];
+    static const char *const name[2] = {"policy.1.bias", "critic0.1.weight"};
+    static const char *const moment[2] = {"policy.m.1.bias", "critic0.m.1.weight"};
+    vdi_error err = {0};
+    vdi_sacd_desc d = choice_desc();
+    CHECK_OK(vdi_sacd_create(&d, &c.agent, &err), err);
+    remember_choices(c.agent, PAST);
+    vdi_rng rng = vdi_rng_make(d.seed, (uint64_t)2 << 56);
+    for (int b = 0; b < BATCH; b++) {
+        const int64_t index = (int64_t)vdi_rng_below(&rng, PAST);
+        c.past[b] = vdi_replay_get(vdi_sacd_replay(c.agent), index);
+        for (int i = 0; i < OBS; i++) {
+            c.obs[b * OBS + i] = (double)c.past[b].obs[i];
+            c.next[b * OBS + i] = (double)c.past[b].next[i];
+        }
+        for (int i = 0; i < 3; i++)
+            c.action[b * 3 + i] = (double)c.past[b].action[i];
+    }
+    choice_targets(&c);
+    for (int kind = 0; kind < 2; kind++) {
+        const vdi_tensor w = state_find(vdi_sacd_state(c.agent, true), name[kind]);
+        const int64_t n = VDI__MIN(vdi_tensor_count(w), 60);
+        for (int64_t i = 0; i < n; i++) {
+            double *at = (double *)w.data + i, was = *at, h = 1e-6, loss[2];
+            for (int side = 0; side < 2; side++) {
+                *at = was + (side ? h : -h);
+                loss[side] = kind ? choice_critic_loss(&c) : choice_policy_loss(&c);
+            }
+            *at = was;
+            slope[kind][i] = (loss[1] - loss[0]) / (2 * h);
+        }
+    }
+    vdi_sacd_stats stats;
+    const double loss = choice_policy_loss(&c);
+    CHECK_OK(vdi_sacd_update(c.agent, &stats, &err), err);
+    CHECK_CLOSE(stats.policy_loss, loss, 1e-12);
+    for (int kind = 0; kind < 2; kind++) { /* Adam's first mean is a tenth of the gradient */
+        const vdi_tensor m = state_find(vdi_sacd_state(c.agent, true), moment[kind]);
+        const int64_t n = VDI__MIN(vdi_tensor_count(m), 60);
+        double largest = 0;
+        for (int64_t i = 0; i < n; i++) {
+            const double g = 10 * ((const double *)m.data)[i];
+            CHECK(fabs(g - slope[kind][i]) < 1e-7, "%s %d: %g, by differences %g", moment[kind],
+                  (int)i, g, slope[kind][i]);
+            largest = fmax(largest, fabs(g));
+        }
+        CHECK(largest > 1e-3, "%s: no slope at all", moment[kind]);
+    }
+    vdi_sacd_destroy(c.agent);
+}
+
+TEST(sacd, choices_are_chosen) {
+    vdi_error err = {0};
+    vdi_sacd *agent = NULL;
+    vdi_sacd_desc d = choice_desc();
+    const float obs[OBS] = {0.3f, -1, 0.5f};
+    double p[3], log_p[3], seen[3] = {0}, x[OBS], influence[HEADS], q0[3 * HEADS], q1[3 * HEADS];
+    float action[3], all[9];
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    CHECK_CLOSE(vdi_sacd_get_desc(agent)->target_entropy, 0.3 * log(3.0), 1e-15);
+    for (int i = 0; i < OBS; i++)
+        x[i] = (double)obs[i];
+    CHECK(vdi_sacd_policy(agent, 1, x, p, log_p) == VDI_OK);
+    CHECK_CLOSE(p[0] + p[1] + p[2], 1, 1e-12);
+    const int draws = (int)test_scaled(20000);
+    for (int k = 0; k < draws; k++) {
+        CHECK(vdi_sacd_act(agent, obs, false, action) == VDI_OK);
+        CHECK(action[0] + action[1] + action[2] == 1);
+        seen[vdi_env_choice(3, action)] += 1.0 / draws;
+    }
+    for (int k = 0; k < 3; k++) {
+        const double spread = sqrt(p[k] * (1 - p[k]) / draws);
+        CHECK(fabs(seen[k] - p[k]) < 5 * spread, "choice %d: %g, expected %g", k, seen[k], p[k]);
+        CHECK_CLOSE(exp(log_p[k]), p[k], 1e-12);
+    }
+    CHECK(vdi_sacd_act(agent, obs, true, action) == VDI_OK);
+    const int64_t likeliest = vdi_env_choice(3, action);
+    CHECK(p[likeliest] >= p[0] && p[likeliest] >= p[1] && p[likeliest] >= p[2]);
+    /* each of them is a candidate once */
+    vdi_rng rng = vdi_rng_make(1, 1);
+    CHECK(vdi_sacd_candidates(agent, obs, &rng, 3, all) == VDI_OK);
+    CHECK(memcmp(all, action, sizeof action) == 0);
+    for (int k = 0; k < 3; k++)
+        CHECK(all[k] + all[3 + k] + all[6 + k] == 1, "choice %d", k);
+    /* influence is the mean difference to the others */
+    CHECK(vdi_sacd_action_values(agent, obs, 3, all, q0, q1) == VDI_OK);
+    CHECK(vdi_sacd_influence(agent, obs, action, influence) == VDI_OK);
+    for (int i = 0; i < HEADS; i++) {
+        const double by_hand = (fabs(q0[i] - q0[HEADS + i]) + fabs(q0[i] - q0[2 * HEADS + i])) / 2;
+        CHECK_CLOSE(influence[i], by_hand, 1e-12);
+    }
+    /* what is no choice is refused, and so is an environment of numbers */
+    const float reward[M] = {0}, half[3] = {0.5f, 0.5f, 0};
+    CHECK_FAILS(vdi_sacd_observe(agent, obs, half, reward, obs, 0, &err), VDI_ERR_ARGUMENT);
+    CHECK_SAYS(err, "1 among zeros");
+    /* a policy of its own chooses the same */
+    vdi_policy *policy = NULL;
+    CHECK_OK(vdi_policy_create(vdi_sacd_state(agent, false), NULL, &policy, &err), err);
+    CHECK(vdi_policy_actions(policy) == 3);
+    CHECK(vdi_policy_act(policy, obs, NULL, all) == VDI_OK);
+    CHECK(memcmp(all, action, sizeof action) == 0);
+    vdi_policy_destroy(policy);
+    vdi_sacd_destroy(agent);
+}
+
+/* ---- normalised observations ----------------------------------------------------------------- */
+
+/* An agent that normalises does the same, whatever the units of its observations. */
+TEST(sacd, units_do_not_matter) {
+    vdi_error err = {0};
+    vdi_sacd *agent[2];
+    for (int k = 0; k < 2; k++) {
+        vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
+        unsigned long long seed = 5;
+        d.normalise = true;
+        CHECK_OK(vdi_sacd_create(&d, &agent[k], &err), err);
+        for (int n = 0; n < PAST; n++) {
+            float x[2 * OBS], action[ACT], reward[M];
+            for (int i = 0; i < 2 * OBS; i++) /* of the second: 1024 times as large, and moved */
+                x[i] = (float)((int)(1024 * test_normal(&seed))) * (k ? 1 : 1.0f / 1024) +
+                       (k ? 4096 : 0);
+            for (int i = 0; i < ACT; i++)
+                action[i] = tanhf((float)test_normal(&seed));
+            for (int i = 0; i < M; i++)
+                reward[i] = (float)test_normal(&seed);
+            CHECK_OK(vdi_sacd_observe(agent[k], x, action, reward, x + OBS, 0, &err), err);
+        }
+        for (int n = 0; n < 20; n++)
+            CHECK_OK(vdi_sacd_update(agent[k], NULL, &err), err);
+    }
+    const vdi_tensor a = state_find(vdi_sacd_state(agent[0], false), "policy.1.weight");
+    const vdi_tensor b = state_find(vdi_sacd_state(agent[1], false), "policy.1.weight");
+    for (int64_t i = 0; i < vdi_tensor_count(a); i++)
+        CHECK_CLOSE(((const double *)a.data)[i], ((const double *)b.data)[i], 1e-9);
+    const vdi_tensor moments = state_find(vdi_sacd_state(agent[1], false), "observations");
+    CHECK(((const double *)moments.data)[3 * OBS] == PAST);
+    CHECK(fabs(((const double *)moments.data)[0] - 4096) < 1000);
+    /* its policy, and a saved agent, see through the same eyes */
+    const float obs[OBS] = {4000, 5000, 3000};
+    float action[3][ACT];
+    vdi_policy *policy = NULL;
+    vdi_sacd *again = NULL;
+    CHECK_OK(vdi_policy_create(vdi_sacd_state(agent[1], false), NULL, &policy, &err), err);
+    CHECK_OK(vdi_sacd_from_state(vdi_sacd_state(agent[1], true), NULL, NULL, &again, &err), err);
+    CHECK(vdi_sacd_act(agent[1], obs, true, action[0]) == VDI_OK);
+    CHECK(vdi_policy_act(policy, obs, NULL, action[1]) == VDI_OK);
+    CHECK(vdi_sacd_act(again, obs, true, action[2]) == VDI_OK);
+    CHECK(memcmp(action[0], action[1], sizeof action[0]) == 0);
+    CHECK(memcmp(action[0], action[2], sizeof action[0]) == 0);
+    CHECK_OK(vdi_sacd_update(again, NULL, &err), err);
+    CHECK_OK(vdi_sacd_update(agent[1], NULL, &err), err);
+    CHECK(state_same(vdi_sacd_state(again, true), vdi_sacd_state(agent[1], true)));
+    /* moments that cannot be are refused */
+    ((double *)moments.data)[OBS] = -1;
+    CHECK_FAILS(vdi_sacd_update(agent[1], NULL, &err), VDI_ERR_NUMERIC);
+    vdi_policy_destroy(policy);
+    for (int k = 0; k < 2; k++)
+        vdi_sacd_destroy(agent[k]);
+    vdi_sacd_destroy(again);
 }

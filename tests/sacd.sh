@@ -3,6 +3,7 @@
 # themselves, and are interrupted anywhere. Prints "N passed, N failed"; needs a shell, awk and cmp.
 set -u
 vdi=$(cd "$(dirname "${1:-./vdi}")" && pwd)/$(basename "${1:-./vdi}")
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 1
 passed=0 failed=0
 ok() {
@@ -186,6 +187,107 @@ kill -9 $pid 2> /dev/null
 wait $pid 2> /dev/null
 exits 0 'resumed after kill -9' "$vdi" sacd train --resume two-killed --quiet
 for f in agent.safetensors log.csv; do same two/$f two-killed/$f; done
+
+# ---- choices, and numbers far from 1 ----------------------------------------------------------------------------
+exits 0 'choices' "$vdi" sacd train --env cartpole-discrete --hidden 8,8 --batch 8 --start 20 --steps 300 --quiet --out choices
+exits 0 'their eval' "$vdi" sacd eval choices --episodes 1 --json --quiet
+exits 0 'their inspect' "$vdi" sacd inspect choices --episodes 1 --json --quiet --what-if 1,2,0 --at 0,3
+grep -o '"action": \[[^]]*\]' out.txt | grep -Eq '\[(1, 0, 0|0, 1, 0|0, 0, 1)\]'
+ok "what-if finds one of the choices: $(cat out.txt)" $?
+
+# Gymnasium's interface, as far as the bridge uses it
+mkdir gymnasium
+cat > gymnasium/__init__.py << 'END'
+import sys
+
+
+class Array(list):
+    """What numpy's arrays do here."""
+
+    def ravel(self):
+        return self
+
+    def tolist(self):
+        return list(self)
+
+    def copy(self):
+        return Array(self)
+
+    @property
+    def flat(self):
+        return self
+
+
+class spaces:
+    class Box:
+        def __init__(self, low, high, kind="f"):
+            self.low, self.high, self.shape = Array(low), Array(high), (len(low),)
+            self.dtype = type("dtype", (), {"kind": kind})
+
+    class Discrete:
+        def __init__(self, n, start):
+            self.n, self.start = n, start
+
+    class Sequence:
+        shape = None
+
+    @staticmethod
+    def flatten_space(space):
+        return space
+
+    @staticmethod
+    def flatten(space, x):
+        return Array(x)
+
+
+class Toy:
+    """Ten steps; the observation is a thousand times the last action, the reward a millionth."""
+
+    spec = None
+
+    def __init__(self, name):
+        self.observation_space = spaces.Sequence() if name == "Ragged" else spaces.Box([-9e9], [9e9])
+        self.action_space = {"Whole": spaces.Box([0], [3], "i"), "Choice": spaces.Discrete(3, 5)}.get(name, spaces.Box([-1.0], [1.0]))
+        self.unwrapped = self
+
+    def reset(self, seed):
+        self.steps = 0
+        return [0.0], {}
+
+    def step(self, action):
+        a = action if isinstance(action, int) else action[0]
+        with open("actions.txt", "a") as file:
+            print(repr(a), file=file)
+        self.steps += 1
+        return [1000.0 * a], 1e-6 * a, False, self.steps == 10, {}
+
+
+def make(name, **settings):
+    if name == "Mispelt":
+        raise ValueError("no environment of that name;\ndid you mean Misspelt?")
+    return Toy(name)
+END
+bridge=$(cd "$here/../examples" && pwd)/gymnasium_bridge.py
+if command -v python3 > /dev/null; then
+    export PYTHONPATH=$work
+    gym() { small --env-cmd "python3 $bridge $1" --steps 60 --out "gym-$1"; }
+    exits 0 'whole numbers through the bridge' gym Whole
+    [ "$(sort -u actions.txt | tr '\n' ' ')" = '0 1 2 3 ' ]
+    ok "actions 0 to 3: $(sort -u actions.txt | tr '\n' ' ')" $?
+    says 'vdi: warning: scale: the reward of a step is about' 'a reward that is not seen is told'
+    rm actions.txt
+    exits 0 'choices through the bridge' gym Choice
+    [ "$(sort -u actions.txt | tr '\n' ' ')" = '5 6 7 ' ]
+    ok "choices 5 to 7: $(sort -u actions.txt | tr '\n' ' ')" $?
+    exits 0 'without normalisation' small --env-cmd "python3 $bridge Whole" --normalise no --steps 60 --out plain
+    says 'vdi: warning: scale: observation 0 (it) is about' 'observations far from 1 are told'
+    exits 1 'a misspelt name' gym Mispelt
+    says 'the server says: Mispelt: no environment of that name; did you mean Misspelt?' 'its reason is told'
+    [ "$(wc -l < err.txt)" -eq 1 ]
+    ok "in one line: $(cat err.txt)" $?
+    exits 1 'observations of no fixed size' gym Ragged
+    says 'expected observations of a fixed size' 'its reason is told'
+fi
 
 echo "sacd: $passed passed, $failed failed"
 [ $failed -eq 0 ]

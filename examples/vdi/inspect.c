@@ -167,7 +167,8 @@ static int inspect_all(run *r, const inspect_options *want, inspection *s, vdi_e
     const char *folder = r->out ? r->out : r->argument[0];
     for (int64_t i = 0; i < s->episodes; i++) {
         if (interrupted()) return INTERRUPTED;
-        if (!record(want, s, &s->episode[i], env, r->seed, i, want->candidates))
+        if (!record(want, s, &s->episode[i], env, r->seed, i,
+                    env->discrete ? env->actions : want->candidates))
             return interrupted() ? INTERRUPTED : FAILED;
         add_episode(s, s->episode[i].trace, &sum, &squares);
         progress(r, i + 1, s->episodes, "mean return", sum / (double)(i + 1));

@@ -176,8 +176,9 @@ static void envs_row(const run *r, const vdi_env *e, const char *summary, const 
         printf("}");
         return;
     }
-    printf("%s: %s\n  %lld observations, %lld actions, at most %lld steps; reward:", e->name,
-           summary, (long long)e->observations, (long long)e->actions, (long long)e->limit);
+    printf("%s: %s\n  %lld observations, %lld %s, at most %lld steps; reward:", e->name, summary,
+           (long long)e->observations, (long long)e->actions, e->discrete ? "choices" : "actions",
+           (long long)e->limit);
     for (int64_t k = 0; k < e->components; k++)
         printf(" %s", e->component[k]);
     puts("");

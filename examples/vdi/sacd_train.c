@@ -9,7 +9,7 @@
 
 #include "sacd_train.h"
 
-enum { INFLUENCE_EVERY = 16 };
+enum { INFLUENCE_EVERY = 16, FAR = 30 /* times as large as 1 */ };
 
 /* ---- what is learned where: used for options that are not given ------------------------------ */
 
@@ -36,6 +36,9 @@ static const recipe recipes[] = {
      .tau = 0.01,
      .start = 5000,
      .has_target_entropy = true},
+    {.env = "cartpole", .hidden = 64, .batch = 100, .rate = 0.001, .start = 500},
+    {.env = "cartpole-discrete", .hidden = 64, .batch = 100, .rate = 0.001, .start = 500},
+    {.env = "navigate"},
     {.env = "bipedal-walker", .rate = 0.0007, .tau = 0.02, .gamma = 0.98, .start = 10000},
 };
 
@@ -44,10 +47,12 @@ static void real_default(double *value, double is) {
 }
 
 /* What is learned where: for options that are not given; the rest is the library's. */
-static void recipe_apply(const vdi_env *env, vdi_sacd_desc *d) {
+static void recipe_apply(const run *r, const vdi_env *env, vdi_sacd_desc *d) {
+    bool known = false;
     for (int i = 0; i < (int)VDI__COUNT(recipes); i++) {
         const recipe *c = &recipes[i];
         if (strcmp(c->env, env->name) != 0) continue;
+        known = true; /* its observations are near 1 as they are */
         if (d->layers == 0 && c->hidden) {
             d->layers = 2;
             d->hidden[0] = d->hidden[1] = c->hidden;
@@ -63,6 +68,7 @@ static void recipe_apply(const vdi_env *env, vdi_sacd_desc *d) {
             d->target_entropy = c->target_entropy;
         }
     }
+    if (option_given(r, "normalise") < IN_FILE) d->normalise = !known;
     vdi_fields_fill(vdi_sacd_desc_fields(), d);
 }
 
@@ -234,11 +240,8 @@ static void lanes_watch(training *t) {
 static void lane_note(training *t, int64_t k) {
     lane *l = &t->lane[k];
     if (l->look) {
-        double weights[VDI_ENV_MAX_COMPONENTS + 1], influence[VDI_ENV_MAX_COMPONENTS + 1];
-        double sum = 1e-5;
-        vdi_sacd_weights(t->agent, weights);
-        vdi_critic_influence(vdi_sacd_critic(t->agent), 1, l->before, t->episode[k]->action,
-                             t->heads == 1 ? NULL : weights, influence);
+        double influence[VDI_ENV_MAX_COMPONENTS + 1], sum = 1e-5;
+        (void)vdi_sacd_influence(t->agent, l->before, t->episode[k]->action, influence);
         for (int64_t i = 0; i < t->heads; i++)
             sum += influence[i];
         for (int64_t i = 0; i < t->heads; i++)
@@ -255,6 +258,45 @@ static void lane_note(training *t, int64_t k) {
         l->updates++;
     }
     if (t->episode[k]->end) training_log(t, k);
+}
+
+/* One line where the numbers that the nets would have to learn are far from 1. */
+static void warn_scale(const training *t) {
+    const vdi_sacd_desc *d = vdi_sacd_get_desc(t->agent);
+    vdi_replay *replay = vdi_sacd_replay(t->agent);
+    const int64_t n = vdi_replay_count(replay);
+    double reward = 0, largest = 0;
+    int64_t where = 0;
+    for (int64_t i = 0; i < d->observations && !d->normalise; i++) {
+        double squares = 0;
+        for (int64_t k = 0; k < n; k++) {
+            const double x = (double)vdi_replay_get(replay, k).obs[i];
+            squares += x * x / (double)n;
+        }
+        if (squares > largest) where = i;
+        largest = fmax(largest, squares);
+    }
+    for (int64_t k = 0; k < n; k++) {
+        const vdi_transition past = vdi_replay_get(replay, k);
+        double sum = 0;
+        for (int64_t i = 0; i < d->components; i++)
+            sum += fabs((double)past.reward[i]);
+        reward += sum * sum / (double)n;
+    }
+    const char *const *names = t->env->observation;
+    const char *name = names && *names[where] ? names[where] : "it";
+    if (sqrt(largest) > FAR) {
+        fprintf(stderr,
+                "vdi: warning: scale: observation %lld (%s) is about %.2g; nets learn from numbers "
+                "near 1 (--normalise yes)\n",
+                (long long)where, name, sqrt(largest));
+    }
+    if (reward > 0 && (sqrt(reward) > FAR * FAR || sqrt(reward) < 1.0 / (FAR * FAR))) {
+        fprintf(stderr,
+                "vdi: warning: scale: the reward of a step is about %.2g; against an entropy of "
+                "about 1 it rules or is not seen (scale it in the simulator)\n",
+                sqrt(reward));
+    }
 }
 
 /* A checkpoint where an episode has ended, from which any simulator can go on; inside of one that
@@ -274,6 +316,7 @@ static bool training_loop(training *t, int64_t steps) {
     vdi_error err = {0};
     t->saved = seconds_now();
     while (!interrupted()) {
+        const int64_t before = vdi_sacd_steps(t->agent);
         if (training_judge_due(t) && !training_judge(t)) return interrupted();
         if (vdi_sacd_steps(t->agent) >= steps) break;
         lanes_watch(t);
@@ -282,6 +325,8 @@ static bool training_loop(training *t, int64_t steps) {
             progress_end(r);
             return interrupted() || fail_error(&err, NULL) == DONE;
         }
+        const int64_t start = vdi_sacd_get_desc(t->agent)->start;
+        if (before < start && vdi_sacd_steps(t->agent) >= start) warn_scale(t);
         for (int64_t k = 0; k < t->lanes; k++)
             lane_note(t, k);
         if (!training_checkpoint(t)) return false;
@@ -302,6 +347,7 @@ static int desc_read(const run *r, const train_options *want, const vdi_env *env
     d.observations = env->observations;
     d.actions = env->actions;
     d.components = m;
+    d.discrete = env->discrete;
     if (d.layers < 1) return usage("--hidden: expected at least one layer, got none");
     if (want->weights) {
         const int given = numbers_read(want->weights, weights, m + 1);
@@ -436,7 +482,7 @@ static int train_with(training *t, train_options *want) {
     double list[VDI_ENV_MAX_COMPONENTS + 1];
     vdi_sacd_desc desc;
     if (!training_open(t)) return FAILED;
-    recipe_apply(t->env, &want->agent);
+    recipe_apply(r, t->env, &want->agent);
     const int code = desc_read(r, want, t->env, list, &desc);
     if (code != DONE) return code;
     tell_memory(r, &desc);
@@ -480,6 +526,8 @@ static const option train_rows[] = {
     AGENT_OPTION("update-every", "N", NULL, "update_every"),
     AGENT_OPTION("capacity", "N", NULL, "capacity"),
     AGENT_OPTION("target-entropy", "X", "auto", "target_entropy"),
+    OPTION_OF("normalise", "yes|no", "auto", train_options, agent, vdi_sacd_desc_fields,
+              "normalise"),
     AGENT_OPTION("entropy-at-terminals", NULL, NULL, "entropy_at_terminals"),
     AGENT_OPTION("cagrad-c", "C", NULL, "cagrad_c"),
     OPTION_TEXT(train_options, weights, "weights", "W1,...", NULL,

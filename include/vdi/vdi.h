@@ -184,6 +184,7 @@
 #include "model/env/pendulum.h"
 #include "model/env/lander.h"
 #include "model/env/navigate.h"
+#include "model/env/cartpole.h"
 #include "model/env/builtin.h"
 #include "model/env/wire.h"
 #endif
@@ -197,6 +198,7 @@
 #include "model/sacd/policy.h"
 #include "model/sacd/act.h"
 #include "model/sacd/update.h"
+#include "model/sacd/choice.h"
 #include "model/sacd/episode.h"
 #include "model/sacd/trace.h"
 #include "model/sacd/explain.h"

@@ -1,4 +1,4 @@
-/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate
+/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate, cartpole
  *
  * Do this:
  *     vdi_env env;
@@ -12,13 +12,14 @@
  * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
  * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
  * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
- * robot. Each has a file of its own with its equations and units; docs/guide/environments.md says
+ * robot. cartpole balances a pole on a cart, pushed by a number or by a choice (cartpole-discrete). Each has a file of its own with its equations and units; docs/guide/environments.md says
  * which observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
  */
 #ifndef VDI_MODEL_ENV_BUILTIN_H
 #define VDI_MODEL_ENV_BUILTIN_H
+#include "cartpole.h"
 #include "kind.h"
 #include "lander.h"
 #include "navigate.h"
@@ -44,9 +45,8 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
 #define VDI_MODEL_ENV_BUILTIN_C
 
 static const vdi_env_entry *const vdi__env_entries[] = {
-    &vdi__env_pendulum,
-    &vdi__env_lander,
-    &vdi__env_navigate,
+    &vdi__env_pendulum,          &vdi__env_lander, &vdi__env_navigate, &vdi__env_cartpole,
+    &vdi__env_cartpole_discrete,
 };
 
 VDI__DEF const vdi_env_entry *const *vdi_env_list(int64_t *count) {

@@ -11,14 +11,16 @@
  *     }
  *     vdi_env_close(&env);
  *
- * Actions are in [-1,1] each; an environment scales them itself. An episode is a function of
+ * Actions are in [-1,1] each; an environment scales them itself. Where it takes one of n choices
+ * instead (`discrete`), it has n actions, of which the largest is the one that is chosen; its step
+ * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode is a function of
  * (seed, episode) and the actions alone, so that any of them can be run again, and a run can be
  * resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once more.
  * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is
  * not finite is a status, and the episode is over.
  * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
  * Threads: one environment per thread.
- * What it does NOT do: discrete actions, images.
+ * What it does NOT do: images, mixtures of choices and numbers.
  */
 #ifndef VDI_MODEL_ENV_ENV_H
 #define VDI_MODEL_ENV_ENV_H
@@ -55,6 +57,7 @@ typedef struct vdi_env {
                        vdi_error *err);
     void (*close)(void *self); /**< give everything back; may be NULL */
     void *self;                /**< handed to them */
+    bool discrete;             /**< an action is one of `actions` choices */
 } vdi_env;
 
 /** VDI_OK, or which member is missing or out of range. All names have to be UTF-8 without control
@@ -63,10 +66,14 @@ VDI_API vdi_status vdi_env_check(const vdi_env *env, vdi_error *err);
 /** Begin an episode; obs (observations). Checks the environment first, as vdi_env_check does. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                                                float *obs, vdi_error *err);
-/** One step; action (actions) is clipped to [-1,1], obs (observations), reward (components).
+/** One step; action (actions) is clipped to [-1,1], or made a choice where they are choices; obs (observations), reward (components).
  *  VDI_ERR_NUMERIC if something is not finite; after any error *end is VDI_ENV_TRUNCATED. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs,
                                               float *reward, int *end, vdi_error *err);
+/** Which of n choices an action is: the largest of its numbers, the first one of equals. */
+VDI_API int64_t vdi_env_choice(int64_t n, const float *action);
+/** Write choice number `which` of n as an action: 1 there, 0 elsewhere. */
+VDI_API void vdi_env_choose(int64_t n, int64_t which, float *action);
 /** Give everything back; `env` may be zero. */
 VDI_API void vdi_env_close(vdi_env *env);
 /** The random numbers of an episode: stream `episode` of a seed made from `seed`, so that they are
@@ -195,6 +202,19 @@ VDI__DEF vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                            err);
 }
 
+VDI__DEF int64_t vdi_env_choice(int64_t n, const float *action) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++) {
+        if (action[i] > action[best]) best = i;
+    }
+    return best;
+}
+
+VDI__DEF void vdi_env_choose(int64_t n, int64_t which, float *action) {
+    for (int64_t i = 0; i < n; i++)
+        action[i] = i == which ? 1.0f : 0.0f;
+}
+
 /* The step itself, from sound arguments. */
 VDI__FN vdi_status vdi__env_run(vdi_env *env, const float *action, float *obs, float *reward,
                                 int *end, vdi_error *err) {
@@ -203,6 +223,7 @@ VDI__FN vdi_status vdi__env_run(vdi_env *env, const float *action, float *obs, f
     for (int64_t i = 0; i < env->actions; i++) {
         clipped[i] = action[i] < -1 ? -1 : action[i] > 1 ? 1 : action[i];
     }
+    if (env->discrete) vdi_env_choose(env->actions, vdi_env_choice(env->actions, action), clipped);
     *end = 0;
     vdi_status status = env->step(env->self, clipped, obs, reward, end, err);
     if (status < 0) return status;

@@ -9,12 +9,12 @@
  *     if (vdi_env_wire_open(&wire, NULL, &remote, &err) < 0) puts(err.message);
  *     else vdi_env_close(&remote);
  *
- * The protocol, version 1, is requests and replies in turn; docs/guide/environments.md has it with
+ * The protocol is requests and replies in turn; docs/guide/environments.md has it with
  * an example in bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes
  * that follow, and those:
  *     client  HELO  "vdi-env\n", u32 version
- *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, then
- *                   names, each ended by a zero byte: of the environment, of every observation,
+ *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, from
+ *                   version 2 on u32 flags (1: an action is one of `actions` choices), then names, each ended by a zero byte: of the environment, of every observation,
  *                   action, component
  *     client  RSET  u64 seed, u64 episode
  *     server  OBSV  f32 observation[]
@@ -22,7 +22,7 @@
  *     server  TRAN  u32 end, f32 reward[], f32 observation[]
  *     client  QUIT  (no reply)
  *     server  FAIL  text: instead of any reply
- * Every message but INFO is written by one call and, as a rule, read by one.
+ * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is written by one call and, as a rule, read by one.
  *
  * Trust: neither side believes the other. A server takes requests of the lengths above and no
  * others; a client checks sizes against the limits of env.h before memory is asked for, names have
@@ -40,8 +40,8 @@
 #include "../../core/alloc.h"
 #include "env.h"
 
-/** Version of the protocol. */
-#define VDI_ENV_WIRE_VERSION 1
+/** The newest version of the protocol; a client greets with 1, and understands up to this one. */
+#define VDI_ENV_WIRE_VERSION 2
 /** Most bytes of all names together that a client accepts. */
 #define VDI_ENV_WIRE_MAX_TEXT 1048576
 
@@ -84,7 +84,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
 enum {
     VDI__WIRE_HEAD = 8, /* kind and size */
     VDI__WIRE_HELO_BODY = 12,
-    VDI__WIRE_INFO_BODY = 28, /* magic, version, four sizes; names follow */
+    VDI__WIRE_FIRST = 1,      /* the version that everybody speaks */
+    VDI__WIRE_CHOICES = 1,    /* of the flags: an action is one of so many choices */
+    VDI__WIRE_INFO_BODY = 28, /* magic, version, four sizes; flags and names follow */
     VDI__WIRE_RSET_BODY = 16,
     VDI__WIRE_FAIL_BODY = 256,                             /* at most */
     VDI__WIRE_LEAST = VDI__WIRE_HEAD + VDI__WIRE_FAIL_BODY /* of a buffer, for all but numbers */
@@ -197,14 +199,17 @@ VDI__FN bool vdi__wire_send_info(const vdi__wire_server *s) {
     size_t text = 0;
     for (int64_t i = 0; i < vdi__wire_names(env); i++)
         text += strlen(vdi__wire_name(env, i)) + 1;
-    vdi__wire_head(s->out, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY + text);
+    const size_t flags = env->discrete ? 4 : 0;
+    vdi__wire_head(s->out, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY + flags + text);
     memcpy(body, VDI__WIRE_MAGIC, 8);
-    vdi__wire_put_u32(body + 8, VDI_ENV_WIRE_VERSION);
+    vdi__wire_put_u32(body + 8, env->discrete ? VDI_ENV_WIRE_VERSION : VDI__WIRE_FIRST);
     vdi__wire_put_u32(body + 12, (uint32_t)env->observations);
     vdi__wire_put_u32(body + 16, (uint32_t)env->actions);
     vdi__wire_put_u32(body + 20, (uint32_t)env->components);
     vdi__wire_put_u32(body + 24, (uint32_t)env->limit);
-    bool ok = s->wire->write_fn(s->out, VDI__WIRE_HEAD + VDI__WIRE_INFO_BODY, s->wire->user);
+    vdi__wire_put_u32(body + 28, VDI__WIRE_CHOICES);
+    bool ok =
+        s->wire->write_fn(s->out, VDI__WIRE_HEAD + VDI__WIRE_INFO_BODY + flags, s->wire->user);
     for (int64_t i = 0; ok && i < vdi__wire_names(env); i++) {
         const char *name = vdi__wire_name(env, i);
         ok = s->wire->write_fn(name, strlen(name) + 1, s->wire->user);
@@ -223,10 +228,10 @@ typedef enum vdi__wire_outcome {
 VDI__FN vdi__wire_outcome vdi__wire_greet(vdi__wire_server *s, const unsigned char *body,
                                           vdi_error *err) {
     const uint32_t version = vdi__wire_get_u32(body + 8);
-    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI_ENV_WIRE_VERSION) {
+    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI__WIRE_FIRST) {
         (void)vdi_error_set(err, VDI_ERR_FORMAT, "vdi_env_wire_serve",
                             "expected a client of protocol version %d, got version %u",
-                            VDI_ENV_WIRE_VERSION, (unsigned)version);
+                            VDI__WIRE_FIRST, (unsigned)version);
         (void)vdi__wire_send_fail(s, "this server speaks version 1 of the protocol");
         return VDI__WIRE_FOREIGN;
     }
@@ -505,8 +510,29 @@ VDI__FN void vdi__wire_close(void *self) {
 /* What an INFO says, before its names. */
 typedef struct vdi__wire_info {
     int64_t observations, actions, components, limit;
+    bool discrete;
     size_t names, text; /* how many, and their bytes */
 } vdi__wire_info;
+
+/* The flags, which stand before the names. */
+VDI__FN vdi_status vdi__wire_flags(const vdi_env_wire *wire, vdi__wire_info *info, vdi_error *err) {
+    static const char where[] = "vdi_env_wire_open";
+    unsigned char word[4];
+    size_t fill = 0;
+    if (info->text < sizeof word) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected flags, got the end of INFO");
+    }
+    info->text -= sizeof word;
+    vdi_status status = vdi__wire_fill(wire, word, &fill, sizeof word, sizeof word, where, err);
+    if (status < 0) return status;
+    const uint32_t flags = vdi__wire_get_u32(word);
+    if (flags & ~(uint32_t)VDI__WIRE_CHOICES) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected flags of 0 or 1, got %u",
+                             (unsigned)flags);
+    }
+    info->discrete = (flags & VDI__WIRE_CHOICES) != 0;
+    return VDI_OK;
+}
 
 /* Greet the server and check the sizes that it tells. */
 VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info, vdi_error *err) {
@@ -515,7 +541,7 @@ VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info
     bool broken;
     vdi__wire_head(message, VDI__WIRE_HELO, VDI__WIRE_HELO_BODY);
     memcpy(body, VDI__WIRE_MAGIC, 8);
-    vdi__wire_put_u32(body + 8, VDI_ENV_WIRE_VERSION);
+    vdi__wire_put_u32(body + 8, VDI__WIRE_FIRST);
     if (!wire->write_fn(message, VDI__WIRE_HEAD + VDI__WIRE_HELO_BODY, wire->user)) {
         return vdi_error_set(err, VDI_ERR_IO, where,
                              "the greeting could not be written to the server");
@@ -524,16 +550,21 @@ VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info
         vdi__wire_reply(wire, message, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY, &broken, err);
     if (status < 0) return status;
     const uint32_t version = vdi__wire_get_u32(body + 8);
-    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI_ENV_WIRE_VERSION) {
+    const bool magic = memcmp(body, VDI__WIRE_MAGIC, 8) == 0;
+    if (!magic || version < VDI__WIRE_FIRST || version > VDI_ENV_WIRE_VERSION) {
         return vdi_error_set(err, VDI_ERR_FORMAT, where,
-                             "expected a server of protocol version %d, got version %u",
-                             VDI_ENV_WIRE_VERSION, (unsigned)version);
+                             "expected a server of protocol version %d to %d, got version %u",
+                             VDI__WIRE_FIRST, VDI_ENV_WIRE_VERSION, (unsigned)version);
     }
     info->observations = (int64_t)vdi__wire_get_u32(body + 12);
     info->actions = (int64_t)vdi__wire_get_u32(body + 16);
     info->components = (int64_t)vdi__wire_get_u32(body + 20);
     info->limit = (int64_t)vdi__wire_get_u32(body + 24);
     info->text = vdi__wire_get_u32(message + 4) - (size_t)VDI__WIRE_INFO_BODY;
+    if (version > VDI__WIRE_FIRST) {
+        status = vdi__wire_flags(wire, info, err);
+        if (status < 0) return status;
+    }
     if (info->observations < 1 || info->observations > VDI_ENV_MAX_OBSERVATIONS ||
         info->actions < 1 || info->actions > VDI_ENV_MAX_ACTIONS || info->components < 1 ||
         info->components > VDI_ENV_MAX_COMPONENTS) {
@@ -617,6 +648,7 @@ VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_alloca
     env->actions = info.actions;
     env->components = info.components;
     env->limit = info.limit;
+    env->discrete = info.discrete;
     env->observation = name + 1;
     env->action = name + 1 + info.observations;
     env->component = name + 1 + info.observations + info.actions;

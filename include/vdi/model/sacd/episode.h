@@ -134,7 +134,10 @@ VDI__FN vdi_status vdi__sacd_fits(const vdi_sacd *g, const vdi_env *env, vdi_err
     const vdi_sacd_desc *d = &g->desc;
     if (env->observations == d->observations && env->actions == d->actions &&
         env->components == d->components) {
-        return VDI_OK;
+        if (env->discrete == d->discrete) return VDI_OK;
+        return vdi_error_set(
+            err, VDI_ERR_SHAPE, "vdi_sacd_step", "the agent's actions are %s, the environment's %s",
+            d->discrete ? "choices" : "numbers", env->discrete ? "choices" : "numbers");
     }
     return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_step",
                          "the agent has %lld observations, %lld actions, %lld components, the "

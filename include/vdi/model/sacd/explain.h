@@ -28,7 +28,8 @@
 #include "trace.h"
 
 /** n candidate actions (n,actions) at an observation: the policy's mean, then samples of the policy
- *  and uniform ones in turn. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
+ *  and uniform ones in turn. Of choices: the likeliest, then the others in order, over and over, so
+ *  with n the number of choices each of them once. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
 VDI_API vdi_status vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n,
                                        float *actions);
 /** Values of n actions at one observation: q0, q1 (n,heads) of the twins. VDI_ERR_DATA, and zeros,
@@ -69,10 +70,23 @@ VDI_API int64_t vdi_sacd_tame(vdi_sacd *agent, vdi_rng *rng, int64_t n, double m
 
 /* ---- other weights ------------------------------------------------------------------------- */
 
+VDI__FN vdi_status vdi__choice_candidates(vdi_sacd *g, const float *obs, int64_t n,
+                                          float *actions) {
+    const int64_t a = g->desc.actions;
+    const vdi_status status = n > 0 ? vdi__sacd_draw(g, obs, NULL, actions, NULL) : VDI_OK;
+    const int64_t first = n > 0 && status >= 0 ? vdi_env_choice(a, actions) : 0;
+    for (int64_t k = status >= 0 ? 1 : 0; k < n; k++) {
+        const int64_t place = k % a;
+        vdi_env_choose(a, place == 0 ? first : place <= first ? place - 1 : place, actions + k * a);
+    }
+    return status;
+}
+
 VDI__DEF vdi_status vdi_sacd_candidates(vdi_sacd *g, const float *obs, vdi_rng *rng, int64_t n,
                                         float *actions) {
     const int64_t a = g->desc.actions;
     vdi_status status = VDI_OK;
+    if (g->desc.discrete) return vdi__choice_candidates(g, obs, n, actions);
     for (int64_t k = 0; k < n; k++) {
         float *action = actions + k * a;
         if (k % 2 == 1 || k == 0) {
@@ -103,7 +117,7 @@ VDI__DEF vdi_status vdi_sacd_action_values(vdi_sacd *g, const float *obs, int64_
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         for (size_t b = 0; b < rows; b++) {
-            vdi__sacd_take(t, o, obs, vdi__part(t, s->x, b * (o + a)));
+            vdi__sacd_see(&g->norm, t, o, obs, vdi__part(t, s->x, b * (o + a)));
             vdi__sacd_take(t, a, actions + ((size_t)at + b) * a,
                            vdi__part(t, s->x, b * (o + a) + o));
         }

@@ -5,6 +5,8 @@
  *     L_pi = mean(alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a))
  *     L_alpha = -mean(alpha (log pi + H)),                       H = -actions
  *
+ * (where the action is one of n choices, `discrete`, the policy is a distribution over them, and
+ * expectations over it stand for the sample a')
  * where a' ~ pi(.|s'), and all Q_i are of the target twin whose sum of w_i Q_i is the smaller one.
  *
  * Do this:
@@ -35,8 +37,8 @@
  * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
  * acts elsewhere.
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
- * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations
- * or rewards.
+ * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation of
+ * rewards.
  */
 #ifndef VDI_MODEL_SACD_SACD_H
 #define VDI_MODEL_SACD_SACD_H
@@ -73,10 +75,12 @@ typedef struct vdi_sacd_desc {
     double tau;                     /**< of the target nets */
     double gamma;                   /**< discount */
     double target_entropy;          /**< H, in nats; */
-    bool has_target_entropy;        /**< without it -actions */
+    bool has_target_entropy;        /**< without it -actions; 0.3 log(actions) if discrete */
     double log_alpha;               /**< where the temperature begins */
     bool fixed_alpha;               /**< ... and stays */
     bool entropy_at_terminals;      /**< pay the last entropy at terminal states too */
+    bool discrete;                  /**< an action is one of `actions` choices, as in vdi_env */
+    bool normalise;                 /**< observations by their running mean and deviation */
     double cagrad_c;                /**< 0 <= c < 1, for VDI_SACD_CAGRAD; */
     bool has_cagrad_c;              /**< without it the default */
     const double *weights;          /**< (components + 1) or NULL: all 1; last the entropy's */
@@ -122,13 +126,14 @@ VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
 /** Its replay buffer. */
 VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
 
-/** An action in [-1,1] for an observation: tanh of the mean, or a sample. No allocation; uses
- *  memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
+/** An action in [-1,1] for an observation: tanh of the mean, or a sample; if discrete the likeliest
+ *  choice, or a sample, as 1 among zeros. No allocation; uses memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
  *  not finite: the action is 0 then. */
 VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic,
                                 float *action);
 /** n actions at once, arrays of the agent's dtype: obs (n,observations); mean action tanh(mean)
- *  (n,actions), and log_sd (n,actions) of the Gaussian before tanh, which may be NULL. Statuses as
+ *  (n,actions), and log_sd (n,actions) of the Gaussian before tanh, which may be NULL. If discrete,
+ *  the probabilities of the choices, and their logarithms. Statuses as
  *  of vdi_sacd_act; actions whose mean is not finite are 0. */
 VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action,
                                    void *log_sd);
@@ -137,7 +142,8 @@ VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, 
 VDI_API vdi_status vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
 /** Remember a transition; `end`: 0 or VDI_ENV_ flags. Time-outs bootstrap, terminal states do not.
  *  VDI_ERR_DATA if it is not finite, VDI_ERR_ARGUMENT if an action is not in [-1,1] or `end` is
- *  something else. */
+ *  something else; if discrete,
+ *  too, if it is not 1 among zeros. */
 VDI_API vdi_status vdi_sacd_observe(vdi_sacd *agent, const float *obs, const float *action,
                                     const float *reward, const float *next, int end,
                                     vdi_error *err);
@@ -153,6 +159,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_update(vdi_sacd *agent, vdi_sacd_stats
  *  target. */
 VDI_API void vdi_sacd_target(const vdi_sacd *agent, const float *reward, int end, const double *q,
                              double log_pi, double *y);
+
+/** Reward influence of each head on an action, influence (heads), by the agent's weights: |w_i|
+ *  |d Q_i / d a| of the first twin; if discrete |w_i| times the mean of |Q_i(s,a) - Q_i(s,b)| over
+ *  the other choices b. Divide by the sum for the relative influence. Statuses as of
+ *  vdi_sacd_act. */
+VDI_API vdi_status vdi_sacd_influence(vdi_sacd *agent, const float *obs, const float *action,
+                                      double *influence);
 
 /** Steps observed. */
 VDI_API int64_t vdi_sacd_steps(const vdi_sacd *agent);
@@ -244,9 +257,19 @@ typedef struct vdi__sacd_form {
     bool split; /* a head for each component; else one for their weighted sum */
 } vdi__sacd_form;
 
+/* Running moments of observations, Welford's; `data` holds (observations) means, then sums of
+   squares about them, then 1 / deviation, and last how many there were. NULL: observations are taken
+   as they are. */
+typedef struct vdi__norm {
+    size_t n;
+    double *data;
+} vdi__norm;
+
 struct vdi_sacd {
     vdi_sacd_desc desc;
     const vdi__sacd_form *form;
+    const struct vdi__actor_kind *acting; /* numbers or choices */
+    vdi__norm norm;                       /* of observations */
     vdi_allocator allocator;
     vdi_arena arena;
     vdi_critic *critic;
@@ -268,7 +291,7 @@ struct vdi_sacd {
     void *act_x, *act_h[VDI__MLP_LAYERS]; /* (inputs), (width) */
     void *act_a, *act_q;                  /* (actions), (heads) */
     float *action;                        /* (actions) */
-    double *weights, *influence;          /* (components + 1), (heads) */
+    double *weights, *influence, *own;    /* (components + 1), (heads), (heads) */
     struct vdi_sacd_episode *playing;     /* for what is played without learning */
     /* the state */
     vdi_state state;
@@ -328,6 +351,10 @@ static const vdi_field vdi__sacd_table[] = {
     VDI_FIELD_BOOL(vdi_sacd_desc, fixed_alpha, "the temperature stays"),
     VDI_FIELD_BOOL(vdi_sacd_desc, entropy_at_terminals,
                    "pay the last step's entropy at terminal states too"),
+    VDI__FIELD(vdi_sacd_desc, discrete, VDI_FIELD_TYPE_BOOL, VDI_FIELD_NONE, 0, 0, 1,
+               VDI_FIELD_ADDED, "an action is one of so many choices"),
+    VDI__FIELD(vdi_sacd_desc, normalise, VDI_FIELD_TYPE_BOOL, VDI_FIELD_NONE, 0, 0, 1,
+               VDI_FIELD_ADDED, "take observations by their running mean and deviation"),
     VDI_FIELD_REAL_TWIN(vdi_sacd_desc, cagrad_c, has_cagrad_c, 0.5, 0, 1, VDI_FIELD_BELOW,
                         "how far CAGrad may leave the mean gradient, as a share of it"),
     VDI_FIELD_SEED(vdi_sacd_desc, seed, "seed of everything random"),
@@ -359,7 +386,10 @@ VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
     vdi_fields_fill(&vdi__sacd_fields, &d);
     if (d.critic_rate == 0) d.critic_rate = VDI__SACD_CRITIC_RATE * d.rate;
     if (d.last_rate == 0) d.last_rate = d.rate;
-    if (!d.has_target_entropy) d.target_entropy = -(double)d.actions;
+    if (!d.has_target_entropy) {
+        d.target_entropy =
+            d.discrete ? 0.3 * log((double)VDI__MAX(d.actions, 1)) : -(double)d.actions;
+    }
     d.has_target_entropy = true;
     return d;
 }
@@ -409,6 +439,11 @@ VDI__DEF vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *er
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
+VDI__FN const struct vdi__actor_kind *vdi__actor_kind_of(bool discrete);
+VDI__FN size_t vdi__actor_outputs(const vdi_sacd_desc *d);
+VDI__FN void vdi__norm_begin(vdi__norm *s, int64_t n, double *data);
+enum { VDI__NORM_ARRAYS = 3 };
+
 VDI__FN bool vdi__sacd_space_init(vdi_sacd *g, vdi__sacd_space *s) {
     const vdi_dtype t = g->desc.dtype;
     const size_t rows = (size_t)g->critic->chunk, actions = (size_t)g->desc.actions;
@@ -437,7 +472,8 @@ VDI__FN bool vdi__sacd_reserve_act(vdi_sacd *g) {
     g->action = (float *)vdi_arena_calloc(&g->arena, actions * sizeof(float));
     g->weights = (double *)vdi_arena_calloc(&g->arena, weights * sizeof(double));
     g->influence = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
-    bool ok = g->act_x && g->act_a && g->act_q && g->action && g->weights && g->influence;
+    g->own = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
+    bool ok = g->act_x && g->act_a && g->act_q && g->action && g->weights && g->influence && g->own;
     for (int l = 0; l < g->net.layers; l++) {
         g->act_h[l] = vdi__mlp_array(&g->arena, d->dtype, g->net.width[l + 1], 1);
         ok = ok && g->act_h[l];
@@ -448,7 +484,7 @@ VDI__FN bool vdi__sacd_reserve_act(vdi_sacd *g) {
 VDI__FN bool vdi__sacd_reserve(vdi_sacd *g) {
     const vdi_sacd_desc *d = &g->desc;
     const size_t batch = (size_t)d->batch, actions = (size_t)d->actions;
-    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 8;
+    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 9;
     const size_t workers = (size_t)vdi_pool_threads(d->pool);
     vdi_arena *a = &g->arena;
     g->line = (vdi__sacd_line *)vdi_arena_calloc(a, (size_t)(d->components + 1) * sizeof *g->line);
@@ -465,6 +501,12 @@ VDI__FN bool vdi__sacd_reserve(vdi_sacd *g) {
               g->space && g->tensor && g->name && vdi__sacd_reserve_act(g);
     for (size_t i = 0; ok && i < workers; i++)
         ok = vdi__sacd_space_init(g, &g->space[i]);
+    if (ok && d->normalise) {
+        const size_t numbers = VDI__NORM_ARRAYS * (size_t)d->observations + 1;
+        double *data = (double *)vdi_arena_calloc(a, numbers * sizeof *data);
+        if (data) vdi__norm_begin(&g->norm, d->observations, data);
+        ok = data != NULL;
+    }
     return ok && vdi__learner_init(&g->policy, &g->net, a, batch, false);
 }
 
@@ -484,7 +526,8 @@ VDI__FN vdi_status vdi__sacd_build(vdi_sacd *g, vdi_error *err) {
     g->heads = cd.heads;
     status = vdi_critic_create(&cd, &g->critic, err);
     if (status < 0) return status;
-    vdi__mlp_init(&g->net, d->dtype, d->observations, d->layers, d->hidden, 2 * d->actions);
+    vdi__mlp_init(&g->net, d->dtype, d->observations, d->layers, d->hidden,
+                  (int64_t)vdi__actor_outputs(d));
     if (!vdi__sacd_reserve(g)) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory for the policy");
     }
@@ -502,6 +545,7 @@ VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, v
     g->desc.weights = NULL;
     g->desc.allocator = NULL;
     g->form = &vdi__sacd_forms[g->desc.algo];
+    g->acting = vdi__actor_kind_of(g->desc.discrete);
     g->allocator = vdi_allocator_defaults(desc->allocator);
     vdi_arena_init(&g->arena, &g->allocator, (size_t)1 << 20);
     status = vdi__sacd_build(g, err);
@@ -607,6 +651,10 @@ VDI__FN void vdi__sacd_tensors(vdi_sacd *g, bool training) {
     vdi__sacd_add(g, "log_alpha", vdi_tensor_1d(&g->temperature, VDI_F64, training ? 3 : 1));
     vdi__sacd_add(g, "weights", vdi_tensor_2d(g->line, VDI_F64, g->desc.components + 1, 4));
     vdi__sacd_add(g, "counters", vdi_tensor_1d(&g->count, VDI_I64, VDI__SACD_COUNTS));
+    if (g->norm.data) {
+        const int64_t numbers = VDI__NORM_ARRAYS * g->desc.observations + 1;
+        vdi__sacd_add(g, "observations", vdi_tensor_1d(g->norm.data, VDI_F64, numbers));
+    }
     if (training) vdi__sacd_add(g, "replay", vdi_replay_tensor(g->replay));
 }
 

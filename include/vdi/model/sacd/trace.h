@@ -143,24 +143,63 @@ VDI__DEF void vdi_sacd_trace_destroy(vdi_sacd_trace *t) {
 
 /* ---- an episode ---------------------------------------------------------------------------- */
 
+/* |w_i| times the mean of |Q_i(s,a) - Q_i(s,b)| over the choices b != a, of the first twin; obs and
+   the choice stand in g->act_x and g->act_a. */
+VDI__FN vdi_status vdi__choice_influence(vdi_sacd *g, const double *w, double *influence) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    double *own = g->own;
+    vdi_status status = VDI_OK;
+    size_t chosen = 0;
+    for (size_t k = 0; k < actions; k++) {
+        if (vdi__load(t, g->act_a, k) > 0) chosen = k;
+    }
+    for (size_t turn = 0; turn <= actions && status >= 0; turn++) { /* the chosen one comes first */
+        const size_t which = turn ? turn - 1 : chosen;
+        for (size_t k = 0; k < actions; k++)
+            vdi__store(t, g->act_a, k, k == which ? 1 : 0);
+        status = vdi_critic_values(g->critic, VDI_CRITIC_FIRST, 1, g->act_x, g->act_a, g->act_q);
+        for (int64_t i = 0; i < g->heads; i++) {
+            const double q = vdi__load(t, g->act_q, (size_t)i);
+            if (turn == 0) {
+                own[i] = q;
+                influence[i] = 0;
+            } else {
+                influence[i] += (w ? fabs(w[i]) : 1) * fabs(own[i] - q) /
+                                (double)VDI__MAX(actions - 1, (size_t)1);
+            }
+        }
+    }
+    return status;
+}
+
 /* Values of the smaller twin and influence at (obs, action); either may be NULL. */
 VDI__FN vdi_status vdi__sacd_look(vdi_sacd *g, const float *obs, const float *action,
                                   const double *weights, double *value, double *influence) {
     const vdi_dtype t = g->desc.dtype;
     const double *w = g->form->split ? weights : NULL;
     vdi_status status = VDI_OK;
-    vdi__sacd_take(t, (size_t)g->desc.observations, obs, g->act_x);
+    if (!vdi__all_finite(obs, g->desc.observations)) status = VDI_ERR_DATA;
+    vdi__sacd_see(&g->norm, t, (size_t)g->desc.observations, obs, g->act_x);
     vdi__sacd_take(t, (size_t)g->desc.actions, action, g->act_a);
-    if (value) {
+    if (value && status >= 0) {
         status = vdi_critic_best(g->critic, 0, VDI_CRITIC_COMPOSITE, 1, g->act_x, g->act_a, w,
                                  g->act_q, NULL, NULL);
         for (int64_t i = 0; i < g->heads; i++)
             value[i] = vdi__load(t, g->act_q, (size_t)i);
     }
+    if (influence && status >= 0 && g->desc.discrete) return vdi__choice_influence(g, w, influence);
     if (influence && status >= 0) {
         status = vdi_critic_influence(g->critic, 1, g->act_x, g->act_a, w, influence);
     }
     return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_influence(vdi_sacd *g, const float *obs, const float *action,
+                                       double *influence) {
+    vdi_sacd_weights(g, g->weights);
+    vdi__critic_blank(influence, 1, g->heads, sizeof *influence);
+    return vdi__sacd_look(g, obs, action, g->weights, NULL, influence);
 }
 
 /* The reward that head i is about: one component, their weighted sum, or none. */

@@ -121,7 +121,9 @@ VDI__FN void vdi__rows_gather(const vdi__sacd_rows *r) {
     for (size_t b = 0; b < r->n; b++) {
         const vdi_transition past = vdi_replay_get(g->replay, g->index[r->at + b]);
         vdi__sacd_take(t, inputs, past.obs, vdi__part(t, r->x, b * inputs));
-        vdi__sacd_take(t, observations, past.next, vdi__part(t, r->s->x, b * inputs));
+        if (g->norm.data)
+            vdi__sacd_see(&g->norm, t, observations, past.obs, vdi__part(t, r->x, b * inputs));
+        vdi__sacd_see(&g->norm, t, observations, past.next, vdi__part(t, r->s->x, b * inputs));
     }
 }
 
@@ -195,6 +197,18 @@ VDI__FN void vdi__rows_policy(const vdi__sacd_rows *r) {
     vdi__mlp_backward(&g->net, g->policy.value, top, r->n, h, dz);
 }
 
+/* What differs between numbers and choices: a row of vdi__learning_kinds, as vdi__actor_kinds. */
+typedef struct vdi__learning_kind {
+    void (*targets)(const vdi__sacd_rows *r);
+    void (*policy)(const vdi__sacd_rows *r);
+} vdi__learning_kind;
+VDI__FN void vdi__choice_targets(const vdi__sacd_rows *r);
+VDI__FN void vdi__choice_policy(const vdi__sacd_rows *r);
+static const vdi__learning_kind vdi__learning_kinds[] = {
+    {vdi__rows_targets, vdi__rows_policy},
+    {vdi__choice_targets, vdi__choice_policy},
+};
+
 /* A chunk of the batch through everything that is row by row. */
 VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
     const vdi__sacd_jobs *jobs = (const vdi__sacd_jobs *)user;
@@ -209,11 +223,12 @@ VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
     r.cs = &c->space[worker];
     r.x = vdi__part(t, c->x, r.at * c->net.width[0]);
     r.y = vdi__part(t, c->y, r.at * (size_t)g->heads);
+    const vdi__learning_kind *kind = &vdi__learning_kinds[g->desc.discrete];
     vdi__rows_gather(&r);
-    vdi__rows_targets(&r);
+    kind->targets(&r);
     for (int j = 0; j < 2; j++)
         vdi__critic_rows(&jobs->critic, j, r.at, r.n);
-    vdi__rows_policy(&r);
+    kind->policy(&r);
 }
 
 /* ---- the weights' gradients of twin, twin, policy; then their steps ------------------------ */
@@ -265,6 +280,10 @@ VDI__FN vdi_status vdi__sacd_valid(vdi_sacd *g, const char *where, vdi_error *er
     if (!g->suspect) return VDI_OK;
     vdi_status status = vdi__critic_valid(g->critic, where, err);
     if (status < 0) return status;
+    if (!vdi__norm_valid(&g->norm)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "the moments of the observations in the state are not finite");
+    }
     if (!vdi__learner_valid(&g->policy)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, where,
                              "the state of the policy holds numbers that are not finite");
@@ -311,10 +330,12 @@ VDI__FN void vdi__sacd_draw_batch(vdi_sacd *g) {
     vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_SAMPLE, update);
     for (int64_t b = 0; b < d->batch; b++)
         g->index[b] = (int64_t)vdi_rng_below(&rng, count);
-    rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
-    vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise_next);
-    rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
-    vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise);
+    if (!d->discrete) {
+        rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
+        vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise_next);
+        rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
+        vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise);
+    }
     g->alpha = vdi_sacd_alpha(g);
     for (int64_t i = 0; i < g->heads; i++)
         g->w[i] = g->form->split ? vdi__sacd_weight(g, i) : 1;
