@@ -167,6 +167,34 @@ static vdi_tensor read_bytes(const unsigned char *bytes, size_t size) {
 }
 #define READ(name) read_bytes(name, sizeof name)
 
+/* The header alone, as it is read and as it is written before data that come in parts. */
+TEST(npy, headers) {
+    const int64_t shape[2] = {2, 3};
+    vdi_npy_header h;
+    vdi_error err;
+    vdi_reader r = vdi_reader_memory(c_f8, sizeof c_f8, "c_f8");
+    CHECK_OK(vdi_npy_read_header(&r, &h, &err), err);
+    CHECK(r.at == 128 && h.dtype == VDI_F64 && h.ndim == 2 && h.shape[0] == 2 && h.shape[1] == 3);
+    CHECK(h.plain && !h.fortran);
+    r = vdi_reader_memory(fortran_big_f4, sizeof fortran_big_f4, "fortran_big_f4");
+    CHECK_OK(vdi_npy_read_header(&r, &h, &err), err);
+    CHECK(h.fortran && !h.plain && h.dtype == VDI_F32, "of the other byte order");
+    r = vdi_reader_memory(u2, sizeof u2, "u2");
+    CHECK_OK(vdi_npy_read_header(&r, &h, &err), err);
+    CHECK(!h.plain && h.dtype == VDI_I32, "what is widened is not plain");
+    r = vdi_reader_memory(c_f8, 60, "cut");
+    CHECK(vdi_npy_read_header(&r, &h, &err) < 0);
+
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    CHECK_OK(vdi_npy_write_header(&w, VDI_F64, 2, shape, &err), err);
+    CHECK(b.size == 128 && memcmp(b.data, c_f8, 128) == 0, "the header that NumPy writes");
+    CHECK_FAILS(vdi_npy_write_header(&w, VDI_F64, 7, shape, &err), VDI_ERR_ARGUMENT);
+    vdi_buffer_free(&b);
+}
+
 TEST(npy, written_by_numpy) {
     vdi_tensor t = READ(c_f8);
     CHECK(t.dtype == VDI_F64 && t.ndim == 2 && t.shape[0] == 2 && t.shape[1] == 3);

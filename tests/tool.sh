@@ -1,6 +1,7 @@
 #!/bin/sh
 # The command-line tool as a stranger uses it: tool.sh [./vdi]. Prints "N passed, N failed"; needs nothing but the tool, awk and a shell.
 set -u
+here=$(cd "$(dirname "$0")" && pwd)
 vdi=$(cd "$(dirname "${1:-./vdi}")" && pwd)/$(basename "${1:-./vdi}")
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 1
 passed=0 failed=0
@@ -157,6 +158,8 @@ exits 2 'no frame rate' "$vdi" spikes infer line/traces.npy --method oasis --out
 exits 2 'no such method' "$vdi" spikes infer line/traces.npy --fps 60 --method magic --out e
 exits 2 'a rise without order 2' "$vdi" spikes infer line/traces.npy --fps 60 --method oasis --tau-r 0.1 --out e
 exits 1 'counts of another shape' "$vdi" spikes score oasis/spikes.npy sim/spikes.npy --fps 60
+# shellcheck source=tests/tool_spikes.sh
+. "$here/tool_spikes.sh"
 # an environment behind a pipe: a server in a few lines of shell, which can die, lie and send NaN. Ten steps an episode.
 cat >server.sh <<'END'
 steps=0
@@ -380,7 +383,7 @@ struck 'sacd train' whole-sacd 'agent.safetensors log.csv curve.svg' "$@"
 set -- spikes infer many/traces.npy --fps 60 --samples 2
 exits 0 'many traces' "$vdi" spikes simulate --cells 40 --traces 5 --frames 2000 --out many --quiet
 exits 0 'a long spikes infer' "$vdi" "$@" --out whole-infer --quiet
-struck 'spikes infer' whole-infer 'spikes.npy probability.npy samples.npy params.csv report.html' "$@"
+struck 'spikes infer' whole-infer 'spikes.npy probability.npy deviation.npy samples.npy params.csv report.html' "$@"
 set -- spikes infer many/traces.npy --fps 60 --method oasis-ar2
 exits 0 'a long spikes infer by OASIS' "$vdi" "$@" --out whole-oasis --quiet
 struck 'spikes infer by OASIS' whole-oasis 'spikes.npy denoised.npy params.csv' "$@"

@@ -46,6 +46,16 @@ int usage(const char *format, ...) {
     return USAGE;
 }
 
+void warn(const char *kind, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    if (isatty(2)) fputs("\r\033[K", stderr);
+    fprintf(stderr, "vdi: warning: %s: ", kind);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
 int fail_error(const vdi_error *err, const char *file) {
     if (file && !strstr(err->message, file)) return fail("%s, in %s", err->message, file);
     return fail("%s", err->message);

@@ -168,7 +168,7 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     result.denoised = out->denoised;
     result.sample = out->sample;
     q.samples = out->samples;
-    q.seed = r->seed;
+    q.seed = r->seed + (uint64_t)out->first;
     if (d->posterior == VDI_DEEPSPIKE_CORRELATED && q.samples < 20)
         q.samples = out->sample ? q.samples : 20;
     const bool ok = vdi_deepspike_infer(f->net, f->data, &q, &result, &err) >= 0;
@@ -183,77 +183,101 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
     return ok ? DONE : fail_error(&err, r->argument[0]);
 }
 
-int spikes_fitted_infer(run *r, const char *path, int64_t neurons, int64_t frames,
-                        const double *traces, double fps, bool upsample_only, spikes_fitted *out) {
+/* A file of a network, or the folder of the run that wrote it. */
+static bool fitted_open(const char *path, vdi_safetensors *file, char **where) {
     vdi_error err = {0};
-    vdi_safetensors file;
-    vdi_deepspike_desc desc;
+    struct stat st;
+    const bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    *where = folder ? path_join(path, "model.safetensors") : strdup(path);
+    if (!*where) exit(fail("out of memory"));
+    if (vdi_safetensors_load(*where, NULL, file, &err) >= 0) return true;
+    (void)fail_error(&err, *where);
+    free(*where);
+    return false;
+}
+
+/* What it says of itself: the description, and the calcium model with its bin. */
+static int fitted_describe(const vdi_safetensors *file, const char *path, vdi_deepspike_desc *desc,
+                           double *fps) {
+    vdi_error err = {0};
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
+    const char *generative = vdi_safetensors_meta(file, "generative");
+    const char *own_fps = vdi_safetensors_meta(file, "fps");
+    const char *drift = vdi_safetensors_meta(file, "drift");
+    if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model))
+        return fail("expected a network that vdi spikes fit has written, in %s", path);
+    if (vdi_deepspike_desc_from_meta(file->state.meta, file->state.meta_count, desc, &err) < 0)
+        return fail_error(&err, path);
+    (void)vdi_text_parse_double(own_fps, strlen(own_fps), fps);
+    c.bin = 1 / (*fps * (double)desc->upsample);
+    if (drift) (void)vdi_text_parse_double(drift, strlen(drift), &c.drift);
+    desc->generative = vdi_deepspike_calcium(&c);
+    if (desc->generative.streams != 1)
+        return fail("expected a network of one trace, got one of a spine, in %s", path);
+    return DONE;
+}
+
+/* The parameters of the cells, if these traces are those of the fit. */
+static int cells_read(const vdi_safetensors *file, const char *path, int64_t rows,
+                      spikes_fitted *out, fitting *f) {
+    vdi_error err = {0};
+    const int64_t P = vdi_deepspike_description(f->net)->generative.theta_count;
+    vdi_tensor theta = vdi_safetensors_find(file, "cells.theta");
+    const vdi_tensor own = vdi_tensor_2d(vdi_deepspike_data_theta(f->data, 0), VDI_F64, rows, P);
+    if (vdi_safetensors_copy_to(file, vdi_deepspike_state(f->net, NULL, false), &err) < 0)
+        return fail_error(&err, path);
+    out->cells_known = vdi_tensor_ok(theta) && theta.ndim == 2 && theta.shape[0] == out->total &&
+                       theta.shape[1] == P;
+    if (!out->cells_known) return DONE;
+    theta = vdi_tensor_slice(theta, 0, out->first, 1, rows);
+    return vdi_tensor_copy(own, theta, &err) < 0 ? fail_error(&err, path) : DONE;
+}
+
+static int fitted_run(run *r, const vdi_safetensors *file, const char *path, int64_t rows,
+                      int64_t frames, const double *traces, vdi_deepspike_desc *desc,
+                      spikes_fitted *out) {
+    vdi_error err = {0};
     vdi_deepspike_data_desc dd = {0};
     fitting f = {0};
-    struct stat st;
-    char *joined =
-        stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? path_join(path, "model.safetensors") : NULL;
-    int code = DONE;
-    if (joined) path = joined;
-    if (vdi_safetensors_load(path, NULL, &file, &err) < 0) {
+    int code;
+    desc->pool = r->pool;
+    dd.traces = vdi_tensor_2d((void *)(uintptr_t)traces, VDI_F64, rows, frames);
+    if (vdi_deepspike_create(desc, &f.net, &err) < 0 ||
+        vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0)
         code = fail_error(&err, path);
-        free(joined);
-        return code;
-    }
-    const char *generative = vdi_safetensors_meta(&file, "generative");
-    const char *own_fps = vdi_safetensors_meta(&file, "fps");
-    const char *drift = vdi_safetensors_meta(&file, "drift");
-    if (vdi_safetensors_meta(&file, "model") &&
-        !strcmp(vdi_safetensors_meta(&file, "model"), "pretrained")) {
-        out->upsample = 1;
-        code =
-            upsample_only ? DONE : spikes_tuned_infer(r, &file, neurons, frames, traces, fps, out);
-        vdi_safetensors_free(&file);
-        free(joined);
-        return code;
-    }
-    if (!generative || !own_fps || !vdi_calcium_find(generative, &c.model))
-        code = fail("expected a network that vdi spikes fit has written, in %s", path);
-    if (code == DONE &&
-        vdi_deepspike_desc_from_meta(file.state.meta, file.state.meta_count, &desc, &err) < 0)
-        code = fail_error(&err, path);
-    if (code == DONE) out->upsample = desc.upsample;
-    if (code != DONE || upsample_only) {
-        vdi_safetensors_free(&file);
-        free(joined);
-        return code;
-    }
-    (void)vdi_text_parse_double(own_fps, strlen(own_fps), &f.fps);
-    if (!(fabs(fps / f.fps - 1) < 0.02)) {
-        code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in %s",
-                    f.fps, fps, path);
-    }
-    c.bin = 1 / (f.fps * (double)desc.upsample);
-    if (drift) (void)vdi_text_parse_double(drift, strlen(drift), &c.drift);
-    desc.generative = vdi_deepspike_calcium(&c);
-    desc.pool = r->pool;
-    dd.traces = vdi_tensor_2d((void *)(uintptr_t)traces, VDI_F64, neurons, frames);
-    if (desc.generative.streams != 1 && code == DONE)
-        code = fail("expected a network of one trace, got one of a spine, in %s", path);
-    if (code == DONE && (vdi_deepspike_create(&desc, &f.net, &err) < 0 ||
-                         vdi_deepspike_data_create(f.net, &dd, &f.data, &err) < 0))
-        code = fail_error(&err, path);
-    if (code == DONE) {
-        const vdi_tensor theta = vdi_safetensors_find(&file, "cells.theta");
-        const vdi_tensor own = vdi_tensor_2d(vdi_deepspike_data_theta(f.data, 0), VDI_F64, neurons,
-                                             desc.generative.theta_count);
-        if (vdi_safetensors_copy_to(&file, vdi_deepspike_state(f.net, NULL, false), &err) < 0)
-            code = fail_error(&err, path);
-        out->cells_known = vdi_tensor_ok(theta) && vdi_tensor_same_shape(theta, own);
-        if (out->cells_known && vdi_tensor_copy(own, theta, &err) < 0)
-            code = fail_error(&err, path);
-    }
-    if (code == DONE) code = results_fill(r, &f, out);
+    else if ((code = cells_read(file, path, rows, out, &f)) == DONE)
+        code = results_fill(r, &f, out);
     vdi_deepspike_data_destroy(f.data);
     vdi_deepspike_destroy(f.net);
+    return code;
+}
+
+int spikes_fitted_infer(run *r, const char *path, int64_t rows, int64_t frames,
+                        const double *traces, double fps, spikes_fitted *out,
+                        vdi_pretrained **tuned) {
+    vdi_safetensors file;
+    vdi_deepspike_desc desc;
+    double own_fps = 0;
+    char *where;
+    int code = DONE;
+    if (!fitted_open(path, &file, &where)) return FAILED;
+    const char *kind = vdi_safetensors_meta(&file, "model");
+    if (tuned && kind && strcmp(kind, "pretrained") == 0) {
+        *tuned = spikes_tuned_open(&file, where);
+        if (!*tuned) code = FAILED;
+    } else {
+        code = fitted_describe(&file, where, &desc, &own_fps);
+        if (code == DONE && !(fabs(fps / own_fps - 1) < 0.02)) {
+            code = fail("expected traces of %g Hz, as the network was fitted on, got --fps %g, in "
+                        "%s",
+                        own_fps, fps, where);
+        }
+        if (code == DONE) out->upsample = desc.upsample;
+        if (code == DONE && traces)
+            code = fitted_run(r, &file, where, rows, frames, traces, &desc, out);
+    }
     vdi_safetensors_free(&file);
-    free(joined);
+    free(where);
     return code;
 }
 

@@ -1,292 +1,252 @@
-/* examples/vdi/spikes_infer.c - vdi spikes infer: spikes from fluorescence, some traces at a time, so
- * that a long recording can be interrupted and resumed */
-#include "spikes_fit.h"
-#include "spikes_pretrained.h"
+/* examples/vdi/spikes_infer.c - vdi spikes infer: spikes from fluorescence, some neurons at a time
+ *
+ * Traces are read, inferred and written part by part, so that memory does not depend on how many
+ * there are. Files hold whole rows at any moment; a checkpoint tells which, with the numbers of the
+ * neurons that are done.
+ */
+#include "spikes_neurons.h"
 
-/* ---- OASIS ----------------------------------------------------------------------------------- */
+static const char *const dtype_words[] = {"f8", "f4", NULL};
 
-typedef struct oasis_job {
-    inference *q;
-    int64_t first; /* trace of the part */
-    vdi_oasis_desc desc;
-    double size; /* of a spike */
-} oasis_job;
+/* ---- a part ---------------------------------------------------------------------------------- */
 
-enum { OASIS_COLUMNS = 8 };
+/* Rows of a part: some for each thread, as many as are done in about 20 ms each. */
+static int64_t part_rows(const run *r, const inference *q) {
+    enum { SAMPLES = 20000 };
+    const double per_frame = fmax(1, VDI_PRETRAINED_GRID / q->fps);
+    const double samples = (double)q->in->frames * per_frame;
+    const double each = fmin(fmax(SAMPLES / samples, 1), 256);
+    int64_t rows = (int64_t)each * vdi_pool_threads(r->pool);
+    if (q->together) rows = q->together;
+    if (rows < q->neurons.most) rows = q->neurons.most;
+    return rows < q->neurons.rows ? rows : q->neurons.rows;
+}
 
-static void oasis_one(int64_t k, int worker, void *user) {
-    const oasis_job *j = (const oasis_job *)user;
-    const int64_t n = j->q->in->frames, i = j->first + k;
-    const double *y = (const double *)j->q->in->y.data + i * n;
-    double *s = j->q->spikes + i * n;
-    double *p = j->q->probability + i * n;
-    double *c = j->q->denoised + i * n;
-    double *v = j->q->values + i * OASIS_COLUMNS;
-    vdi_oasis_result q;
-    (void)worker;
-    if (vdi_oasis(&j->desc, VDI_F64, n, y, NULL, c, s, &q, NULL) < 0) {
-        j->q->nothing[i] = 1;
-        for (int64_t t = 0; t < n; t++)
-            s[t] = p[t] = c[t] = NAN;
-        for (int column = 0; column < OASIS_COLUMNS; column++)
-            v[column] = NAN;
+static void part_open(const run *r, inference *q) {
+    const int64_t rows = part_rows(r, q), n = q->in->frames;
+    inference_part *p = &q->part;
+    p->capacity = rows;
+    p->row = (int64_t *)calloc((size_t)rows + 1, sizeof *p->row);
+    p->traces = doubles(rows * n);
+    p->spikes = doubles(rows * n);
+    p->probability = doubles(rows * n);
+    p->denoised = doubles(rows * n);
+    if (q->has_deviation) p->deviation = doubles(rows * n);
+    if (q->grid_bins > 0) p->grid = doubles(rows * q->grid_bins);
+    if (q->trains && q->S)
+        p->sample = (unsigned char *)malloc((size_t)(q->S * rows * n * q->fine) + 1);
+    if (!p->row || (q->trains && q->S && !p->sample)) exit(fail("out of memory"));
+}
+
+static void part_close(inference_part *p) {
+    free(p->row);
+    free(p->traces);
+    free(p->spikes);
+    free(p->probability);
+    free(p->denoised);
+    free(p->deviation);
+    free(p->grid);
+    free(p->sample);
+    memset(p, 0, sizeof *p);
+}
+
+/* Neurons from `at` on, as many as fit, with their traces. */
+static bool part_take(inference *q, int64_t at) {
+    inference_part *p = &q->part;
+    const neuron_list *l = &q->neurons;
+    p->at = at;
+    p->count = p->rows = 0;
+    while (at + p->count < l->count) {
+        const int64_t k = at + p->count, rows = l->begin[k + 1] - l->begin[k];
+        if (p->count > 0 && p->rows + rows > p->capacity) break;
+        for (int64_t i = 0; i < rows; i++)
+            p->row[p->rows++] = l->member[l->begin[k] + i];
+        p->count++;
+    }
+    for (int64_t i = 0; i < p->rows; i++)
+        if (!source_read(q->in, p->row[i], p->traces + i * q->in->frames)) return false;
+    return true;
+}
+
+/* A number of spikes with that expectation and standard deviation: a negative binomial one is a
+ * Poisson number whose expectation is a Gamma one. */
+static double count_draw(vdi_rng *rng, double expected, double deviation) {
+    if (!(expected > 0)) return expected == expected ? 0 : NAN;
+    const double spread = (deviation * deviation - expected) / (expected * expected);
+    if (spread > 1e-3) expected *= spread * vdi_rng_gamma(rng, 1 / spread);
+    return (double)vdi_rng_poisson(rng, expected);
+}
+
+/* Trains of a row: the method's own, or counts that are drawn frame by frame. */
+static void train_draw(const run *r, const inference *q, int64_t s, int64_t i, double *out) {
+    const inference_part *p = &q->part;
+    const int64_t n = q->in->frames;
+    if (q->trains) {
+        const unsigned char *from = p->sample + (s * p->rows + i) * n * q->fine;
+        for (int64_t t = 0; t < n; t++) {
+            out[t] = 0;
+            for (int64_t k = 0; k < q->fine; k++)
+                out[t] += from[t * q->fine + k];
+        }
         return;
     }
-    for (int64_t t = 0; t < n; t++) {
-        p[t] = s[t] > 0;
-        s[t] /= j->size;
-        c[t] += q.baseline;
-    }
-    v[0] = q.baseline;
-    v[1] = q.noise;
-    v[2] = q.tau_decay;
-    v[3] = q.tau_rise;
-    v[4] = q.lambda;
-    v[5] = q.s_min;
-    v[6] = (double)q.events;
-    v[7] = (double)q.bridged;
+    vdi_rng rng = vdi_rng_make(r->seed, (uint64_t)(s * q->in->rows + p->row[i]));
+    for (int64_t t = 0; t < n; t++)
+        out[t] = count_draw(&rng, p->spikes[i * n + t], p->deviation[i * n + t]);
 }
 
-static vdi_oasis_desc oasis_desc(const spikes_infer_options *want, int order) {
-    vdi_oasis_desc d = want->oasis;
-    d.fps = want->fps;
-    d.order = order;
-    vdi_fields_fill(vdi_oasis_desc_fields(), &d);
-    d.has_lambda = want->oasis.has_lambda; /* else it is found from the noise */
-    d.has_baseline = want->oasis.has_baseline;
-    d.allocator = vdi_allocator_defaults(NULL);
-    return d;
-}
-
-static int oasis_begin(const spikes_infer_options *want, int order, inference *q) {
-    static const char *const columns[OASIS_COLUMNS] = {"baseline", "noise",         "tau_decay",
-                                                       "tau_rise", "lambda",        "s_min",
-                                                       "events",   "bridged_frames"};
-    vdi_error err = {0};
-    const vdi_oasis_desc desc = oasis_desc(want, order);
-    if (order == 1 && want->oasis.tau_rise > 0)
-        return usage("--tau-r is for --method oasis-ar2: order 1 has no rise");
-    if (want->model) return usage("--model is for networks, OASIS has none");
-    if (vdi_oasis_desc_check(&desc, &err) < 0) return usage("%s", err.message);
-    if (q->S || want->grid) {
-        return usage(
-            "--samples and --grid are for networks: OASIS has neither trains nor a finer grid");
-    }
-    memcpy(q->columns, columns, sizeof columns);
-    q->column_count = OASIS_COLUMNS;
-    q->unit = want->has_spike_size ? "spikes per frame" : "units of the trace";
-    q->no_probability = true;
-    return DONE;
-}
-
-static int oasis_part(run *r, const spikes_infer_options *want, int order, inference *q, int64_t at,
-                      int64_t count) {
-    oasis_job j;
-    j.q = q;
-    j.first = at;
-    j.desc = oasis_desc(want, order);
-    j.size = want->has_spike_size ? want->spike_size : 1;
-    vdi_pool_run(r->pool, count, oasis_one, &j);
-    return DONE;
-}
-
-static int oasis1_begin(run *r, const spikes_infer_options *want, inference *q) {
-    (void)r;
-    return oasis_begin(want, 1, q);
-}
-
-static int oasis2_begin(run *r, const spikes_infer_options *want, inference *q) {
-    (void)r;
-    return oasis_begin(want, 2, q);
-}
-
-static int oasis1_part(run *r, const spikes_infer_options *want, inference *q, int64_t at,
-                       int64_t count) {
-    return oasis_part(r, want, 1, q, at, count);
-}
-
-static int oasis2_part(run *r, const spikes_infer_options *want, inference *q, int64_t at,
-                       int64_t count) {
-    return oasis_part(r, want, 2, q, at, count);
-}
-
-/* ---- the network that vdi ships with --------------------------------------------------------- */
-
-enum { NETWORK_COLUMNS = 3 };
-
-static int pretrained_begin(run *r, const spikes_infer_options *want, inference *q) {
-    static const char *const columns[NETWORK_COLUMNS] = {"noise", "scale", "expected_spikes"};
-    (void)r;
-    memcpy(q->columns, columns, sizeof columns);
-    q->column_count = NETWORK_COLUMNS;
-    q->unit = "expected spikes per frame";
-    if (want->grid) {
-        q->grid_bins = spikes_pretrained_samples(q->in->frames, q->in->fps);
-        if (q->grid_bins > 0) q->grid = doubles(q->in->neurons * q->grid_bins);
-    }
-    return DONE;
-}
-
-static int pretrained_part(run *r, const spikes_infer_options *want, inference *q, int64_t at,
-                           int64_t count) {
+/* The rows of a part into their files. */
+static bool part_write(const run *r, inference *q) {
+    const inference_part *p = &q->part;
     const int64_t n = q->in->frames;
-    spikes_pretrained p = {0};
-    double *noise = doubles(count), *scale = doubles(count), *expected = doubles(count);
-    (void)want;
-    p.spikes = q->spikes + at * n;
-    p.probability = q->probability + at * n;
-    p.denoised = q->denoised + at * n;
-    p.grid = q->grid ? q->grid + at * q->grid_bins : NULL;
-    p.noise = noise;
-    p.scale = scale;
-    p.count = expected;
-    p.nothing = q->nothing + at;
-    const int code = spikes_pretrained_infer(r, count, n, (const double *)q->in->y.data + at * n,
-                                             q->in->fps, &p);
-    for (int64_t i = 0; i < count; i++) {
-        double *v = q->values + (at + i) * NETWORK_COLUMNS;
-        v[0] = noise[i];
-        v[1] = scale[i];
-        v[2] = expected[i];
-    }
-    free(noise);
-    free(scale);
-    free(expected);
-    return code;
-}
-
-/* Counts per frame drawn from expected ones, independently: all that a network without an account
- * of pairs can say of trains. */
-static void pretrained_end(const run *r, inference *q) {
-    const int64_t count = q->in->neurons * q->in->frames;
-    for (int64_t s = 0; s < q->S; s++) {
-        vdi_rng rng = vdi_rng_make(r->seed, (uint64_t)s);
-        for (int64_t i = 0; i < count; i++) {
-            q->samples[s * count + i] =
-                q->spikes[i] == q->spikes[i] ? (double)vdi_rng_poisson(&rng, q->spikes[i]) : NAN;
+    double *train = q->S ? doubles(n) : NULL;
+    bool ok = true;
+    for (int64_t i = 0; ok && i < p->rows; i++) {
+        const int64_t to = q->neurons.place[p->row[i]];
+        ok = rows_write(&q->spikes_file, to, p->spikes + i * n) &&
+             rows_write(&q->probability_file, to, p->probability + i * n) &&
+             rows_write(&q->denoised_file, to, p->denoised + i * n) &&
+             (!p->deviation || rows_write(&q->deviation_file, to, p->deviation + i * n)) &&
+             (!p->grid || rows_write(&q->grid_file, to, p->grid + i * q->grid_bins));
+        for (int64_t s = 0; ok && s < q->S; s++) {
+            train_draw(r, q, s, i, train);
+            ok = rows_write(&q->samples_file, s * q->neurons.rows + to, train);
         }
     }
+    free(train);
+    return ok;
 }
 
-/* ---- a network that vdi spikes fit has learned: all traces at once --------------------------- */
+/* ---- numbers of each neuron ------------------------------------------------------------------ */
 
-static int fitted_begin(run *r, const spikes_infer_options *want, inference *q) {
-    spikes_fitted f = {0};
-    const int64_t neurons = q->in->neurons, n = q->in->frames;
-    const int code = spikes_fitted_infer(r, want->model, neurons, n, NULL, q->in->fps, true, &f);
-    if (code != DONE) return code;
-    q->fine = f.upsample > 0 ? f.upsample : 1;
-    q->columns[0] = "expected_spikes";
-    q->column_count = 1;
-    q->unit = "expected spikes per frame";
-    q->at_once = true;
-    if (want->grid) {
-        q->grid_bins = n * q->fine;
-        q->grid = doubles(neurons * q->grid_bins);
+/* The sum, and a row of the raster: rates on a logarithmic scale, or shares of the largest where
+ * the unit is not spikes. */
+static void neuron_sum(inference *q, int64_t k, const double *s, int64_t count) {
+    double sum = 0, bin[PICTURE] = {0}, largest = 0;
+    for (int64_t t = 0; t < count; t++) {
+        if (!(s[t] > 0)) continue;
+        sum += s[t];
+        bin[t * PICTURE / count] += s[t];
     }
-    return DONE;
-}
-
-static int fitted_part(run *r, const spikes_infer_options *want, inference *q, int64_t at,
-                       int64_t count) {
-    spikes_fitted f = {0};
-    const int64_t neurons = q->in->neurons, n = q->in->frames;
-    (void)at;
-    (void)count;
-    f.spikes = q->spikes;
-    f.probability = q->probability;
-    f.denoised = q->denoised;
-    f.samples = q->S;
-    f.grid = q->grid;
-    if (q->S && !(f.sample = (unsigned char *)malloc((size_t)(q->S * neurons * n * q->fine))))
-        return fail("out of memory");
-    const int code = spikes_fitted_infer(r, want->model, neurons, n, (const double *)q->in->y.data,
-                                         q->in->fps, false, &f);
-    for (int64_t i = 0; code == DONE && i < q->S * neurons * n; i++) {
-        for (int64_t k = 0; k < q->fine; k++)
-            q->samples[i] += f.sample[i * q->fine + k];
+    q->total[k] = q->nothing[k] != 0 ? NAN : sum;
+    for (int b = 0; b < PICTURE; b++)
+        largest = fmax(largest, bin[b]);
+    for (int b = 0; b < PICTURE; b++) {
+        const double rate = bin[b] * q->fps * PICTURE / (double)count;
+        const double v = q->no_probability ? (largest > 0 ? sqrt(bin[b] / largest) : 0)
+                                           : log1p(rate) / log1p(PICTURE_RATE);
+        q->picture[k * PICTURE + b] = (uint8_t)(255 * fmin(v, 1) + 0.5);
     }
-    free(f.sample);
-    for (int64_t i = 0; i < neurons * n; i++)
-        q->values[i / n] += q->spikes[i];
-    return code;
 }
 
-/* ---- methods --------------------------------------------------------------------------------- */
-
-typedef struct method {
-    const char *name;
-    /* checks, columns, unit; some traces; what needs all of them, or NULL */
-    int (*begin)(run *r, const spikes_infer_options *want, inference *q);
-    int (*part)(run *r, const spikes_infer_options *want, inference *q, int64_t at, int64_t count);
-    void (*end)(const run *r, inference *q);
-} method;
-
-/* A row each. */
-#define METHODS(row)                                                     \
-    row("pretrained", pretrained_begin, pretrained_part, pretrained_end) \
-        row("oasis", oasis1_begin, oasis1_part, NULL)                    \
-            row("oasis-ar2", oasis2_begin, oasis2_part, NULL)
-
-#define METHOD_ROW(name, begin, part, end) {name, begin, part, end},
-#define METHOD_WORD(name, begin, part, end) name,
-static const method methods[] = {METHODS(METHOD_ROW)};
-static const char *const method_words[] = {METHODS(METHOD_WORD) NULL};
-static const method fitted = {"fitted", fitted_begin, fitted_part, NULL};
-
-/* ---- what is done so far --------------------------------------------------------------------- */
-
-static int64_t state_of(inference *q, int64_t rows, vdi_named_tensor t[6]) {
+static void part_sums(inference *q) {
+    const inference_part *p = &q->part;
     const int64_t n = q->in->frames;
-    int64_t count = 0;
-    t[count].name = "spikes";
-    t[count++].tensor = vdi_tensor_2d(q->spikes, VDI_F64, rows, n);
-    t[count].name = "probability";
-    t[count++].tensor = vdi_tensor_2d(q->probability, VDI_F64, rows, n);
-    t[count].name = "denoised";
-    t[count++].tensor = vdi_tensor_2d(q->denoised, VDI_F64, rows, n);
-    t[count].name = "values";
-    t[count++].tensor = vdi_tensor_2d(q->values, VDI_F64, rows, q->column_count);
-    t[count].name = "nothing";
-    t[count++].tensor = vdi_tensor_1d(q->nothing, VDI_F64, rows);
-    if (q->grid) {
-        t[count].name = "grid";
-        t[count++].tensor = vdi_tensor_2d(q->grid, VDI_F64, rows, q->grid_bins);
+    for (int64_t k = 0, row = 0; k < p->count; k++) {
+        const int64_t rows = q->neurons.begin[p->at + k + 1] - q->neurons.begin[p->at + k];
+        neuron_sum(q, p->at + k, p->spikes + row * n, rows * n);
+        row += rows;
     }
+}
+
+static int64_t state_of(inference *q, int64_t done, vdi_named_tensor t[6]) {
+    const int64_t shape[2] = {done, PICTURE};
+    int64_t count = 0;
+    t[count].name = "values";
+    t[count++].tensor = vdi_tensor_2d(q->values, VDI_F64, done, q->column_count);
+    t[count].name = "nothing";
+    t[count++].tensor = vdi_tensor_1d(q->nothing, VDI_F64, done);
+    t[count].name = "total";
+    t[count++].tensor = vdi_tensor_1d(q->total, VDI_F64, done);
+    t[count].name = "unusual";
+    t[count++].tensor = vdi_tensor_1d(q->unusual, VDI_F64, done);
+    t[count].name = "picture";
+    t[count++].tensor = vdi_tensor_view(q->picture, VDI_U8, 2, shape);
     return count;
 }
 
-static bool checkpoint_save(const run *r, inference *q, int64_t rows) {
+/* ---- what is done so far --------------------------------------------------------------------- */
+
+enum { FILES = 6 };
+
+static void files_of(inference *q, rows_out *file[FILES]) {
+    file[0] = &q->spikes_file;
+    file[1] = &q->probability_file;
+    file[2] = &q->denoised_file;
+    file[3] = &q->deviation_file;
+    file[4] = &q->grid_file;
+    file[5] = &q->samples_file;
+}
+
+static bool files_begin(const run *r, const spikes_infer_options *want, bool go_on, inference *q) {
+    const int64_t n = q->in->frames;
+    const vdi_dtype dtype = want->dtype ? VDI_F32 : VDI_F64;
+    const bool vector = q->in->ndim == 1;
+    return rows_begin(r, "spikes", dtype, vector, n, go_on, &q->spikes_file) &&
+           rows_begin(r, "probability", dtype, vector, n, go_on, &q->probability_file) &&
+           rows_begin(r, "denoised", dtype, vector, n, go_on, &q->denoised_file) &&
+           (!q->has_deviation ||
+            rows_begin(r, "deviation", dtype, vector, n, go_on, &q->deviation_file)) &&
+           (q->grid_bins <= 0 ||
+            rows_begin(r, "grid", dtype, vector, q->grid_bins, go_on, &q->grid_file)) &&
+           (!q->S ||
+            rows_begin_stack(r, "samples", dtype, vector, q->S, n, go_on, &q->samples_file));
+}
+
+/* Rows that are done when the neurons before `at` are. */
+static int64_t rows_done(const inference *q, int64_t at) {
+    const neuron_list *l = &q->neurons;
+    return at < l->count ? l->place[l->member[l->begin[at]]] : l->rows;
+}
+
+/* The files tell so many rows; `end` closes them. */
+static bool files_tell(inference *q, int64_t rows, bool end) {
+    rows_out *file[FILES];
+    bool ok = true;
+    files_of(q, file);
+    for (int i = 0; i < FILES; i++) {
+        const int64_t own = file[i]->planes && rows < q->neurons.rows ? 0 : rows;
+        if (!file[i]->path) continue;
+        ok = (end ? rows_end(file[i], own) : rows_tell(file[i], own)) && ok;
+    }
+    return ok;
+}
+
+/* Files first, then the numbers that say so. */
+static bool checkpoint_save(const run *r, inference *q, int64_t at) {
     vdi_named_tensor t[6];
     vdi_state own = {0};
+    if (!files_tell(q, rows_done(q, at), false)) return false;
     own.tensors = t;
-    own.tensor_count = state_of(q, rows, t);
+    own.tensor_count = state_of(q, at, t);
     return state_save(r, "checkpoint.safetensors", state_copy(&own, 0, 0));
 }
 
-/* *rows of them are there; none without a checkpoint. */
-static bool checkpoint_load(const run *r, inference *q, int64_t *rows) {
+/* *at neurons are done; none without a checkpoint. */
+static bool checkpoint_load(const run *r, inference *q, int64_t *at) {
     vdi_error err = {0};
     vdi_safetensors file;
     vdi_named_tensor t[6];
     vdi_state own = {0};
     char *path = path_join(r->out, "checkpoint.safetensors");
     bool ok = true;
-    *rows = 0;
-    if (r->resume && !q->at_once && file_exists(path)) {
+    *at = 0;
+    if (!r->resume) {
+        (void)remove(path); /* another run's */
+    } else if (file_exists(path)) {
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {
             const vdi_tensor done = vdi_safetensors_find(&file, "nothing");
-            if (done.ndim == 1 && done.shape[0] <= q->in->neurons) {
-                *rows = done.shape[0];
+            ok = done.ndim == 1 && done.shape[0] <= q->neurons.count;
+            if (ok) {
+                *at = done.shape[0];
                 own.tensors = t;
-                own.tensor_count = state_of(q, *rows, t);
+                own.tensor_count = state_of(q, *at, t);
                 ok = vdi_safetensors_copy_to(&file, &own, &err) == VDI_OK;
             } else {
-                ok = false;
                 (void)vdi_error_set(&err, VDI_ERR_FORMAT, "resume",
-                                    "expected results of at most %lld traces",
-                                    (long long)q->in->neurons);
+                                    "expected results of at most %lld neurons",
+                                    (long long)q->neurons.count);
             }
             vdi_safetensors_free(&file);
         }
@@ -296,48 +256,61 @@ static bool checkpoint_load(const run *r, inference *q, int64_t *rows) {
     return ok;
 }
 
-static int infer_all(run *r, const method *m, const spikes_infer_options *want, inference *q) {
-    const int64_t neurons = q->in->neurons;
-    /* between parts there is time for progress and Ctrl-C */
-    const int64_t most = q->at_once ? neurons : 2 * (int64_t)vdi_pool_threads(r->pool);
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static double rate_so_far(const inference *q, int64_t at) {
+    double sum = 0;
+    for (int64_t i = 0; i < at; i++)
+        if (q->total[i] == q->total[i]) sum += q->total[i];
+    return sum / ((double)(rows_done(q, at) + 1) * (double)q->in->frames / q->fps);
+}
+
+static int interrupted_at(const run *r, inference *q, int64_t at) {
+    if (!checkpoint_save(r, q, at) || !files_tell(q, rows_done(q, at), true)) return FAILED;
+    fprintf(stderr,
+            "vdi: interrupted after %lld of %lld neurons; go on with: vdi spikes infer "
+            "--resume %s\n",
+            (long long)at, (long long)q->neurons.count, r->out);
+    return INTERRUPTED;
+}
+
+static int infer_all(run *r, const spikes_method *m, const spikes_infer_options *want,
+                     inference *q) {
+    const int64_t neurons = q->neurons.count;
     double saved = seconds_now();
     int64_t at;
-    if (!checkpoint_load(r, q, &at)) return FAILED;
+    if (!checkpoint_load(r, q, &at) || !files_begin(r, want, at > 0, q)) return FAILED;
+    part_open(r, q);
     while (at < neurons) {
-        const int64_t count = neurons - at < most ? neurons - at : most;
-        const int code = m->part(r, want, q, at, count);
+        if (!part_take(q, at)) return FAILED;
+        const int code = m->part(r, want, q);
         if (code != DONE) return code;
-        at += count;
-        progress(r, at, neurons, "traces", (double)at);
+        part_sums(q);
+        if (!part_write(r, q)) return FAILED;
+        at += q->part.count;
+        progress(r, at, neurons, "spikes/s", rate_so_far(q, at));
         if (at == neurons) break;
         if (interrupted()) {
             progress_end(r);
-            if (!checkpoint_save(r, q, at)) return FAILED;
-            fprintf(stderr,
-                    "vdi: interrupted after %lld of %lld traces; go on with: vdi spikes infer "
-                    "--resume %s\n",
-                    (long long)at, (long long)neurons, r->out);
-            return INTERRUPTED;
+            return interrupted_at(r, q, at);
         }
         if (checkpoint_due(&saved, 10) && !checkpoint_save(r, q, at)) return FAILED;
     }
     progress_end(r);
+    if (!checkpoint_save(r, q, at)) return FAILED;
     for (int64_t i = 0; i < neurons; i++)
         q->empty += q->nothing[i] != 0;
-    if (m->end) m->end(r, q);
     return DONE;
 }
 
 /* ---- what is left behind --------------------------------------------------------------------- */
 
 static bool params_save(const run *r, const inference *q) {
-    const int64_t neurons = q->in->neurons;
-    double *index = doubles(neurons), *list = doubles(neurons * q->column_count);
-    vdi_named_tensor column[13];
+    const int64_t neurons = q->neurons.count;
+    double *list = doubles(neurons * q->column_count);
+    vdi_named_tensor column[INFER_COLUMNS + 1];
     column[0].name = "neuron";
-    column[0].tensor = vdi_tensor_1d(index, VDI_F64, neurons);
-    for (int64_t i = 0; i < neurons; i++)
-        index[i] = (double)i;
+    column[0].tensor = vdi_tensor_1d(q->neurons.name, VDI_F64, neurons);
     for (int k = 0; k < q->column_count; k++) {
         for (int64_t i = 0; i < neurons; i++)
             list[k * neurons + i] = q->values[i * q->column_count + k];
@@ -345,92 +318,127 @@ static bool params_save(const run *r, const inference *q) {
         column[k + 1].tensor = vdi_tensor_1d(list + k * neurons, VDI_F64, neurons);
     }
     const bool ok = save_csv(r, "params.csv", column, q->column_count + 1);
-    free(index);
     free(list);
     return ok;
 }
 
-static bool results_save(const run *r, const inference *q) {
-    const vdi_tensor *y = &q->in->y;
-    const int64_t fine[2] = {q->in->neurons, q->grid_bins};
-    int64_t shape[3] = {q->S, y->shape[0], q->in->frames};
-    if (y->ndim == 1) shape[1] = q->in->frames; /* the shape of the input */
-    return array_save(r, "spikes", y->ndim, y->shape, q->spikes) &&
-           array_save(r, "probability", y->ndim, y->shape, q->probability) &&
-           array_save(r, "denoised", y->ndim, y->shape, q->denoised) &&
-           (!q->S || array_save(r, "samples", y->ndim + 1, shape, q->samples)) &&
-           (!q->grid || array_save(r, "grid", y->ndim, y->ndim == 2 ? fine : fine + 1, q->grid)) &&
-           params_save(r, q);
-}
-
 static void tell(const run *r, const inference *q) {
-    static const char *const keys[] = {"neurons", "frames", "spikes", "spikes_per_second", "empty"};
-    const int64_t neurons = q->in->neurons, frames = q->in->frames;
-    const double seconds = (double)(neurons - q->empty) * (double)frames / q->in->fps;
-    double sum = 0;
-    for (int64_t i = 0; i < neurons * frames; i++)
-        if (q->spikes[i] == q->spikes[i]) sum += q->spikes[i];
+    static const char *const counts[] = {"neurons", "frames", "spikes", "spikes_per_second",
+                                         "empty"};
+    static const char *const units[] = {"neurons", "frames", "trace_units",
+                                        "trace_units_per_second", "empty"};
+    const int64_t neurons = q->neurons.count, frames = q->in->frames;
+    double sum = 0, seconds = 0;
+    for (int64_t i = 0; i < neurons; i++) {
+        if (q->total[i] != q->total[i]) continue;
+        sum += q->total[i];
+        seconds +=
+            (double)(q->neurons.begin[i + 1] - q->neurons.begin[i]) * (double)frames / q->fps;
+    }
     const double values[] = {(double)neurons, (double)frames, sum,
                              seconds > 0 ? sum / seconds : NAN, (double)q->empty};
-    if (q->empty) {
-        fprintf(stderr,
-                "vdi: warning: empty: %lld of %lld traces hold too few numbers or are constant; "
-                "their results are NaN\n",
-                (long long)q->empty, (long long)neurons);
+    if (q->empty > q->in->others) {
+        warn("empty", "%lld of %lld neurons hold too few numbers: their results are NaN",
+             (long long)(q->empty - q->in->others), (long long)neurons);
     }
-    print_results(r, keys, values, 5);
+    const bool spikes = strstr(q->unit, "spikes") != NULL;
+    print_results(r, spikes ? counts : units, values, 5);
 }
 
-static int infer(run *r, const spikes_infer_options *want, inference *q, vdi_tensor *truth) {
-    const method *m = want->model && want->method == 0 ? &fitted : &methods[want->method];
-    const int64_t count = q->in->neurons * q->in->frames;
-    int code = m->begin(r, want, q);
-    if (code != DONE) return code;
+static void neurons_make(inference *q) {
+    const int64_t neurons = q->neurons.count;
+    q->values = doubles(neurons * q->column_count);
+    q->nothing = doubles(neurons);
+    q->total = doubles(neurons);
+    q->unusual = doubles(neurons);
+    q->picture = (uint8_t *)calloc((size_t)neurons * PICTURE + 1, 1);
+    if (!q->picture) exit(fail("out of memory"));
+    for (int64_t i = 0; i < neurons; i++)
+        q->unusual[i] = NAN;
+}
+
+static void inference_free(inference *q) {
+    rows_out *file[FILES];
+    files_of(q, file);
+    for (int i = 0; i < FILES; i++)
+        rows_leave(file[i]);
+    part_close(&q->part);
+    neurons_free(&q->neurons);
+    free(q->values);
+    free(q->nothing);
+    free(q->total);
+    free(q->unusual);
+    free(q->picture);
+}
+
+static int infer_source(run *r, const spikes_infer_options *want, const spikes_method *m,
+                        inference *q, rows_in *truth) {
+    int64_t from, to;
+    int code;
+    if (!neurons_read(want->trials, q->in, &q->neurons)) return FAILED;
+    if (want->shard && r->arguments <= 1) {
+        if (!shard_range(want->shard, q->neurons.count, &from, &to)) return USAGE;
+        if (from == to)
+            return fail("--shard %s: there are %lld neurons", want->shard,
+                        (long long)q->neurons.count);
+        neurons_keep(q->in, from, to, &q->neurons);
+    }
+    if ((code = m->begin(r, want, q)) != DONE) return code;
     if (want->truth) {
-        if (!array_load(want->truth, truth)) return FAILED;
-        if (vdi_tensor_count(*truth) != count) {
-            return fail("expected as many counts as there are frames, %lld, got %lld, in %s",
-                        (long long)count, (long long)vdi_tensor_count(*truth), want->truth);
+        if (!rows_open(want->truth, false, truth)) return FAILED;
+        if (truth->rows != q->in->rows || truth->columns != q->in->frames) {
+            return fail("expected counts for %lld neurons and %lld frames, got (%lld,%lld), in %s",
+                        (long long)q->in->rows, (long long)q->in->frames, (long long)truth->rows,
+                        (long long)truth->columns, want->truth);
         }
     }
-    q->spikes = doubles(count);
-    q->probability = doubles(count);
-    q->denoised = doubles(count);
-    q->values = doubles(q->in->neurons * q->column_count);
-    q->nothing = doubles(q->in->neurons);
-    if (q->S) q->samples = doubles(q->S * count);
+    neurons_make(q);
     if (!run_open_out(r)) return FAILED;
     if ((code = infer_all(r, m, want, q)) != DONE) return code;
-    if (!results_save(r, q)) return FAILED;
-    if (!spikes_report(r, q, (const double *)truth->data, want->report,
+    if (!params_save(r, q)) return FAILED;
+    if (!spikes_report(r, q, want->truth ? truth : NULL, want->report,
                        want->model ? want->model : m->name))
         return FAILED;
+    if (!files_tell(q, q->neurons.rows, true)) return FAILED;
     tell(r, q);
     return DONE;
 }
 
-static int infer_main(run *r, void *options) {
-    const spikes_infer_options *want = (const spikes_infer_options *)options;
-    recording in;
+/* One file (or Suite2p folder) of traces. */
+static int infer_file(run *r, const spikes_infer_options *want, const char *path) {
+    const trace_options how = {want->transpose, want->suite2p != NULL, want->neuropil};
+    const spikes_method *m = spikes_method_of(want);
+    trace_source in;
+    rows_in truth = {0};
     inference q = {0};
-    vdi_tensor truth;
-    memset(&truth, 0, sizeof truth);
-    if (!fps_given(want->fps)) return USAGE;
-    if (!traces_load(r->argument[0], 1, &in)) return FAILED;
-    in.fps = want->fps;
+    int code = FAILED;
+    if (!source_open(path, &how, &in)) return FAILED;
     q.in = &in;
     q.S = want->samples;
-    const int code = infer(r, want, &q, &truth);
-    if (truth.data) vdi_tensor_free(NULL, &truth);
-    free(q.spikes);
-    free(q.probability);
-    free(q.denoised);
-    free(q.samples);
-    free(q.grid);
-    free(q.values);
-    free(q.nothing);
-    vdi_tensor_free(NULL, &in.y);
+    q.fps = want->fps > 0 ? want->fps : in.fps;
+    if (in.rows < 1 || in.frames < 1) {
+        (void)fail("expected at least one neuron and one frame, got %lld neurons of %lld frames, "
+                   "in %s",
+                   (long long)in.rows, (long long)in.frames, path);
+    } else if (!fps_given(q.fps)) {
+        code = USAGE;
+    } else {
+        code = infer_source(r, want, m, &q, &truth);
+    }
+    if (m->end) m->end(&q);
+    inference_free(&q);
+    if (truth.path) rows_close(&truth);
+    source_close(&in);
     return code;
+}
+
+static int infer_main(run *r, void *options) {
+    const spikes_infer_options *want = (const spikes_infer_options *)options;
+    if (want->suite2p && r->arguments)
+        return usage("--suite2p FOLDER stands for the traces: '%s' is one too many",
+                     r->argument[0]);
+    if (!want->suite2p && !r->arguments) return usage("expected TRACES, or --suite2p FOLDER");
+    return infer_file(r, want, want->suite2p ? want->suite2p : r->argument[0]);
 }
 
 #define OASIS_OPTION(name, value, member) \
@@ -438,10 +446,29 @@ static int infer_main(run *r, void *options) {
 static const option infer_rows[] = {
     FPS_OPTION(spikes_infer_options),
     OPTION("method", "NAME",
-           VDI_FIELD_ENUM(spikes_infer_options, method, method_words,
+           VDI_FIELD_ENUM(spikes_infer_options, method, spikes_method_words,
                           "how: the network that vdi ships with, or OASIS")),
     OPTION_TEXT(spikes_infer_options, model, "model", "FILE", NULL,
                 "a network that vdi spikes fit has learned: its model.safetensors or its folder"),
+    OPTION_GROUP("what is read"),
+    OPTION("transpose", NULL,
+           VDI_FIELD_BOOL(spikes_infer_options, transpose,
+                          "the file is (frames,neurons); of a table: rows are neurons")),
+    OPTION_TEXT(spikes_infer_options, trials, "trials", "IDS.npy", NULL,
+                "the neuron of each row: rows of one neuron are its trials and share their "
+                "statistics (as (neurons,trials,frames) do)"),
+    OPTION_TEXT(spikes_infer_options, suite2p, "suite2p", "FOLDER", NULL,
+                "Suite2p's F.npy minus a share of Fneu.npy, for the cells of iscell.npy; other "
+                "rows are NaN; frames per second from ops.npy where that can be read"),
+    OPTION(
+        "neuropil", "SHARE",
+        VDI_FIELD_REAL(spikes_infer_options, neuropil, 0.7, 0, 2, "of Fneu.npy that is taken off")),
+    OPTION_TEXT(spikes_infer_options, shard, "shard", "I/N", NULL,
+                "only share I of N of the neurons, for array jobs"),
+    OPTION_GROUP("what is written"),
+    OPTION("dtype", "f8|f4",
+           VDI_FIELD_ENUM(spikes_infer_options, dtype, dtype_words,
+                          "of the arrays: 8 or 4 bytes a number")),
     {.name = "grid",
      .value = "60",
      .own = VDI_FIELD_INT_FLAGS(spikes_infer_options, grid, 0, 60, 60, VDI_FIELD_REQUIRED,
@@ -476,15 +503,16 @@ const command spikes_infer_command = {
     .family = "spikes",
     .verb = "infer",
     .arguments = "TRACES",
-    .least = 1,
+    .least = 0,
     .most = 1,
     .out = true,
     .summary =
         "Spikes from fluorescence, (neurons,frames) or (frames,), any unit, NaN where a frame is "
-        "missing. Writes spikes.npy (expected spikes per frame), probability.npy (of at least one; "
+        "missing; a table has a neuron in each column. Writes spikes.npy (expected spikes per "
+        "frame), deviation.npy (their standard deviation), probability.npy (of at least one; "
         "OASIS has none, so 1 where it has an event), denoised.npy, all of the shape of the input, "
         "params.csv and report.html. OASIS's spikes are in units of the trace unless --spike-size "
-        "says more.",
+        "says more. Rows are written as they are done, so memory does not grow with their number.",
     .example = "vdi spikes infer traces.npy --fps 30 --out run",
     COMMAND_OPTIONS(infer_rows),
     .size = sizeof(spikes_infer_options),

@@ -142,31 +142,29 @@ static bool tuned_save(const run *r, vdi_pretrained *net) {
     return state_save(r, "model.safetensors", s);
 }
 
-int spikes_tuned_infer(run *r, const vdi_safetensors *file, int64_t neurons, int64_t frames,
-                       const double *traces, double fps, spikes_fitted *out) {
+vdi_pretrained *spikes_tuned_open(const vdi_safetensors *file, const char *path) {
     vdi_error err = {0};
     vdi_pretrained *net = spikes_pretrained_network();
     int32_t own[MEASURES];
-    if (!net) return FAILED;
+    if (!net) return NULL;
     measures(vdi_pretrained_desc_of(net), own);
-    for (int i = 0; i < MEASURES; i++) {
+    bool ok = true;
+    for (int i = 0; ok && i < MEASURES; i++) {
         const char *text = vdi_safetensors_meta(file, measure[i]);
-        if (!text || strtol(text, NULL, 10) != own[i]) {
-            return fail("expected a network with %s %d, as the one in the box has, got %s",
-                        measure[i], own[i], text ? text : "none");
+        ok = text && strtol(text, NULL, 10) == own[i];
+        if (!ok) {
+            (void)fail("expected a network with %s %d, as the one in the box has, got %s, in %s",
+                       measure[i], own[i], text ? text : "none", path);
         }
     }
-    int code = DONE;
-    if (out->sample) {
-        code = fail("expected a network of vdi spikes fit for samples; one that began as "
-                    "pretrained has expected spikes alone");
+    if (ok &&
+        vdi_safetensors_copy_to(file, vdi_params_state(vdi_pretrained_params(net)), &err) < 0) {
+        (void)fail_error(&err, path);
+        ok = false;
     }
-    if (code == DONE &&
-        vdi_safetensors_copy_to(file, vdi_params_state(vdi_pretrained_params(net)), &err) < 0)
-        code = fail_error(&err, NULL);
-    if (code == DONE) code = run_over(r, net, neurons, frames, traces, fps, out);
+    if (ok) return net;
     vdi_pretrained_destroy(net);
-    return code;
+    return NULL;
 }
 
 /* A generative model beside the network, with parameters for each trace to begin with. */

@@ -69,7 +69,7 @@ typedef struct command {
 /* One invocation. */
 typedef struct run {
     const command *command;
-    const char *argument[8];
+    const char *argument[256];
     int arguments;
     void *options;                                           /* the verb's struct */
     enum { NOT_GIVEN, AS_AUTO, IN_FILE, ON_LINE } given[72]; /* of each option, common ones first */
@@ -122,6 +122,8 @@ double seconds_now(void);
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* likewise, returns USAGE */
 int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "vdi: warning: KIND: ...", one line, also with --quiet */
+void warn(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* a vdi_error, and the file it is about (or NULL) */
 int fail_error(const vdi_error *err, const char *file);
 /* --out: create, lock, write run.json */
@@ -174,6 +176,49 @@ bool array_load_in(const char *folder, const char *name, bool optional, vdi_tens
 int numbers_read(const char *text, double *out, int most);
 /* out/name.npy */
 bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data);
+/* rows.c: a matrix in a file, read row by row. A plain .npy stays on disk, whatever its order; other
+ * formats are loaded. In a table (.csv, .tsv, .txt) rows are its columns; `transposed` means the
+ * other way. */
+typedef struct rows_in {
+    const char *path;
+    int ndim;
+    int64_t shape[VDI_MAX_DIMS]; /* as the file has it, after transposing */
+    int64_t rows, columns;       /* axes before the last are rows */
+    /* private */
+    vdi_tensor whole;
+    int file;
+    vdi_dtype dtype;
+    int64_t data, row_stride, column_stride; /* bytes before the data; elements */
+    double *block;
+    int64_t block_first, block_rows;
+} rows_in;
+bool rows_open(const char *path, bool transposed, rows_in *m);
+bool rows_read(rows_in *m, int64_t row, double *out); /* (columns) */
+void rows_close(rows_in *m);
+bool rows_is_table(const char *path);
+/* out/name.npy, (rows,columns) or (columns,), written row by row; messages are printed. */
+typedef struct rows_out {
+    char *path, *raw;
+    int file;
+    vdi_dtype dtype;
+    bool vector;
+    int64_t planes, columns;
+} rows_out;
+/* `go_on`: keep what is there */
+bool rows_begin(const run *r, const char *name, vdi_dtype dtype, bool vector, int64_t columns,
+                bool go_on, rows_out *m);
+/* (planes,rows,columns): row i of plane s is number s * rows + i. Its header tells no row until all
+ * are done. */
+bool rows_begin_stack(const run *r, const char *name, vdi_dtype dtype, bool vector, int64_t planes,
+                      int64_t columns, bool go_on, rows_out *m);
+bool rows_write(rows_out *m, int64_t row, const double *values);
+bool rows_back(rows_out *m, int64_t row, double *out); /* what was written */
+/* on disk are so many rows: the header says so */
+bool rows_tell(rows_out *m, int64_t rows);
+/* the same, and there are no more: close */
+bool rows_end(rows_out *m, int64_t rows);
+/* close as it is */
+void rows_leave(rows_out *m);
 /* Files beside Y; any may be NULL. */
 typedef struct observation_options {
     const char *lengths, *inputs, *offset;

@@ -11,6 +11,9 @@
  * u8 int64 where every value fits, f2 float32. Written are format 1.0, little-endian, C order:
  * equal arrays make equal bytes.
  *
+ * An array that does not fit into memory is read behind vdi_npy_read_header, and written behind
+ * vdi_npy_write_header.
+ *
  * Does NOT: complex, text, records or Python objects, more than VDI_MAX_DIMS axes
  * (VDI_ERR_UNSUPPORTED).
  * Memory: one block for the tensor, and a second while byte width or axis order change. It is
@@ -27,6 +30,23 @@ VDI_API VDI_NODISCARD vdi_status vdi_npy_read(vdi_reader *r, const vdi_allocator
                                               vdi_tensor *out, vdi_error *err);
 /** Write t of any strides, and flush. */
 VDI_API VDI_NODISCARD vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err);
+
+/** What stands before the data, for those who read or write an array in parts. */
+typedef struct vdi_npy_header {
+    vdi_dtype dtype; /**< of the elements, as vdi_npy_read has them */
+    int ndim;
+    int64_t shape[VDI_MAX_DIMS];
+    bool fortran; /**< the first axis is the one whose elements lie side by side */
+    bool plain;   /**< the data are elements of `dtype` as this machine stores them; if not, they
+                       have to go through vdi_npy_read */
+} vdi_npy_header;
+/** The header alone: the stream then stands at the first element. */
+VDI_API VDI_NODISCARD vdi_status vdi_npy_read_header(vdi_reader *r, vdi_npy_header *out,
+                                                     vdi_error *err);
+/** The header of an array of that shape in C order, and flush. The elements have to follow,
+ * little-endian. For one and two axes it has 128 bytes, whatever their lengths. */
+VDI_API VDI_NODISCARD vdi_status vdi_npy_write_header(vdi_writer *w, vdi_dtype dtype, int ndim,
+                                                      const int64_t *shape, vdi_error *err);
 
 #ifndef VDI_NO_STDIO
 /** Load a .npy file. Bytes behind the array are an error. */
@@ -262,6 +282,20 @@ VDI__DEF vdi_status vdi_npy_read(vdi_reader *r, const vdi_allocator *a, vdi_tens
     return vdi__npy_read(r, a, -1, out, err);
 }
 
+VDI__DEF vdi_status vdi_npy_read_header(vdi_reader *r, vdi_npy_header *out, vdi_error *err) {
+    const vdi_allocator a = vdi_allocator_defaults(NULL);
+    vdi__npy_header h;
+    memset(out, 0, sizeof *out);
+    const vdi_status status = vdi__npy_head(r, &a, &h, err);
+    if (status < 0) return status;
+    out->dtype = h.type->dtype;
+    out->ndim = h.ndim;
+    memcpy(out->shape, h.shape, sizeof out->shape);
+    out->fortran = h.fortran;
+    out->plain = !h.type->widen && (h.type->size == 1 || h.big == vdi__host_is_big());
+    return VDI_OK;
+}
+
 /* The bytes before the data: a multiple of 64, so that the data of a mapped file are aligned.
  * Longest: 6 axes of 19 digits, 218. */
 VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
@@ -286,6 +320,19 @@ VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
     if (status < 0) return status;
     vdi_write(w, h, vdi__npy_header_text(h, t));
     vdi__write_array(w, t);
+    return vdi_writer_flush(w, err);
+}
+
+VDI__DEF vdi_status vdi_npy_write_header(vdi_writer *w, vdi_dtype dtype, int ndim,
+                                         const int64_t *shape, vdi_error *err) {
+    char h[256];
+    const bool known = (int)dtype >= 0 && (int)dtype < VDI_DTYPE_COUNT;
+    if (!known || ndim < 0 || ndim > VDI_MAX_DIMS || vdi__shape_count(ndim, shape) < 0) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npy_write_header", w->name,
+                             "expected a dtype and up to %d lengths, got dtype %d and %d axes",
+                             VDI_MAX_DIMS, (int)dtype, ndim);
+    }
+    vdi_write(w, h, vdi__npy_header_text(h, vdi_tensor_view(NULL, dtype, ndim, shape)));
     return vdi_writer_flush(w, err);
 }
 

@@ -1,0 +1,97 @@
+# shellcheck shell=sh disable=SC2154 # The spikes verbs on what labs record; read by tool.sh, whose words it uses.
+
+# bytes SHAPE ORDER: a .npy header of bytes, C order unless ORDER is True; the data follow as printable characters
+bytes() { printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': ${2:-False}, 'shape': $1, }"; }
+# three cells of 400 frames, as (neurons,frames), (frames,neurons), Fortran order, and tables with and without a clock
+awk 'BEGIN { srand(3); for (t = 0; t < 400; t++) for (i = 0; i < 3; i++) {
+    c[i] = .9 * c[i] + (rand() < .03 ? 30 : 0); v = 40 + int(c[i] + 4 * rand()); y[i, t] = v > 126 ? 126 : v }
+    for (i = 0; i < 3; i++) for (t = 0; t < 400; t++) printf "%c", y[i, t] >"rows.bin"
+    for (t = 0; t < 400; t++) for (i = 0; i < 3; i++) printf "%c", y[i, t] >"columns.bin"
+    print "a,b,c" >"cells.csv"; for (t = 0; t < 400; t++) print y[0, t] "," y[1, t] "," y[2, t] >"cells.csv"
+    for (t = 0; t < 400; t++) print t / 30 "\t" y[0, t] "\t" y[1, t] "\t" y[2, t] >"clock.tsv" }'
+{ bytes '(3, 400)' && cat rows.bin; } >rows.npy
+{ bytes '(400, 3)' && cat columns.bin; } >columns.npy
+{ bytes '(3, 400)' True && cat columns.bin; } >fortran.npy
+{ bytes '(3, 4, 100)' && cat rows.bin; } >trials.npy
+exits 0 'cells in rows' "$vdi" spikes infer rows.npy --fps 30 --out in-rows --quiet
+exits 0 'cells in columns' "$vdi" spikes infer columns.npy --fps 30 --transpose --out in-columns --quiet
+exits 0 'cells in Fortran order' "$vdi" spikes infer fortran.npy --fps 30 --out in-fortran --quiet
+exits 0 'cells in a table' "$vdi" spikes infer cells.csv --fps 30 --out in-table --quiet
+exits 0 'cells in a table with a clock' "$vdi" spikes infer clock.tsv --fps 30 --out in-clock --quiet
+grep -q '^vdi: warning: time: ' err.txt
+ok 'a clock is told' $?
+for x in columns fortran table clock; do same in-rows/spikes.npy in-$x/spikes.npy; done
+exits 0 'transposed by mistake' "$vdi" spikes infer columns.npy --fps 30 --out mistake --quiet
+grep -q '^vdi: warning: shape: 400 neurons of 3 frames: is it transposed?' err.txt
+ok 'a transposed file is told' $?
+exits 1 'no axes to transpose' "$vdi" spikes infer trials.npy --fps 30 --transpose --out e
+exits 2 'no traces' "$vdi" spikes infer --fps 30 --out e
+# four bytes a number; a share of the neurons has the same rows
+exits 0 'four bytes' "$vdi" spikes infer rows.npy --fps 30 --dtype f4 --samples 2 --out four --quiet
+[ "$(wc -c <four/spikes.npy)" -eq $((128 + 4 * 1200)) ] && [ "$(wc -c <four/samples.npy)" -eq $((128 + 8 * 1200)) ]
+ok 'arrays of four bytes a number' $?
+exits 0 'a share' "$vdi" spikes infer rows.npy --fps 30 --shard 2/3 --out share --quiet
+tail -c 3200 share/spikes.npy >share.bin
+head -c $((128 + 2 * 3200)) in-rows/spikes.npy | tail -c 3200 >whole.bin
+same share.bin whole.bin
+grep -q '^1,' share/params.csv
+ok 'a share names its neuron' $?
+exits 2 'no such share' "$vdi" spikes infer rows.npy --fps 30 --shard 4/3 --out e
+# trials of a neuron: three axes, or the neuron of each row
+printf '0\n0\n0\n0\n1\n1\n1\n1\n2\n2\n2\n2\n' >ids.csv
+awk 'BEGIN { for (i = 0; i < 12; i++) print 0 }' >one-id.csv
+{ bytes '(12, 100)' && cat rows.bin; } >twelve.npy
+exits 0 'trials on an axis' "$vdi" spikes infer trials.npy --fps 30 --out axis --quiet
+exits 0 'trials by number' "$vdi" spikes infer twelve.npy --fps 30 --trials ids.csv --out number --quiet
+tail -c 9600 axis/spikes.npy >axis.bin
+tail -c 9600 number/spikes.npy >number.bin
+same axis.bin number.bin
+same axis/params.csv number/params.csv
+exits 0 'rows alone' "$vdi" spikes infer twelve.npy --fps 30 --out alone --quiet
+cmp -s alone/spikes.npy number/spikes.npy
+[ $? -eq 1 ]
+ok 'trials share what is known of them' $?
+exits 1 'too few names' "$vdi" spikes infer rows.npy --fps 30 --trials ids.csv --out e
+exits 2 'trials by OASIS' "$vdi" spikes infer trials.npy --fps 30 --method oasis --out e
+# a folder of Suite2p's: F - 0.7 Fneu of the cells, and the rate out of ops.npy, a pickle that nothing runs
+mkdir -p plane0
+cp rows.npy plane0/F.npy
+{ bytes '(3, 400)' && awk 'BEGIN { for (i = 0; i < 1200; i++) printf "2" }'; } >plane0/Fneu.npy
+{ bytes '(3, 2)' && printf '111101' | tr 01 '\0\1'; } >plane0/iscell.npy
+printf '\223NUMPY\001\000v\000%-117s\n\200\004\225\000}\224(\214\002Ly\224M\000\002\214\002fs\224G\100\076\000\000\000\000\000\000\214\003tau\224K\001u.......' x >plane0/ops.npy
+exits 0 'Suite2p' "$vdi" spikes infer --suite2p plane0 --out s2p --json
+grep -q '"neurons": 3.*"empty": 1' out.txt
+ok "two cells of three rows: $(cat out.txt)" $?
+tail -c 9600 s2p/spikes.npy | head -c 3200 >cell.bin
+tail -c 9600 in-rows/spikes.npy | head -c 3200 >whole.bin
+same cell.bin whole.bin # a constant neuropil changes nothing
+exits 1 'no such folder' "$vdi" spikes infer --suite2p nowhere --out e
+exits 2 'traces and Suite2p' "$vdi" spikes infer rows.npy --suite2p plane0 --out e
+# constant: no spikes by all
+{ bytes '(50,)' && awk 'BEGIN { for (i = 0; i < 50; i++) printf "7" }'; } >constant.npy
+for m in pretrained oasis oasis-ar2; do
+    exits 0 "constant, $m" "$vdi" spikes infer constant.npy --fps 30 --method $m --out constant --json
+    grep -q '": 0, "[a-z_]*per_second": 0, "empty": 0' out.txt
+    ok "no spikes in a constant trace by $m: $(cat out.txt)" $?
+done
+# an interrupt keeps whole rows; memory does not grow with the number of rows
+exits 0 'some traces' "$vdi" spikes simulate --cells 100 --traces 5 --frames 3000 --out some --quiet
+"$vdi" spikes infer some/traces.npy --fps 60 --out kept --quiet >out.txt 2>err.txt &
+pid=$!
+n=0
+while [ ! -s kept/denoised.npy ] && [ $n -lt 100 ] && kill -0 $pid 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
+sleep 0.5
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ]
+ok "interrupted: $(cat err.txt)" $?
+exits 0 'what is kept is an array' "$vdi" spikes score kept/spikes.npy kept/spikes.npy --fps 60 --json
+done_rows=$(sed 's/.*"neurons": //;s/,.*//' out.txt)
+[ "$done_rows" -ge 1 ] && [ "$done_rows" -lt 500 ]
+ok "whole rows are kept: $done_rows of 500" $?
+[ "$(wc -c <kept/spikes.npy)" -eq $((128 + 24000 * done_rows)) ]
+ok 'and nothing else' $?
+if (ulimit -v 40000 && "$vdi" --version) >/dev/null 2>&1; then
+    (ulimit -v 40000 && "$vdi" spikes infer some/traces.npy --fps 60 --method oasis --out flat --quiet) >out.txt 2>err.txt
+    ok "500 traces in 40 MB: $(cat err.txt)" $?
+fi
