@@ -183,7 +183,7 @@ check-%: vdi.h
 	+@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh scripts/check.sh $*
 
 # these run the same native binary, which one of them has to have built
-check-simd check-comma check-haswell check-nehalem: $(B)/portable/run
+check-simd check-stack check-comma check-haswell check-nehalem: $(B)/portable/run
 
 layers: check-layers ## no header includes one of a higher layer
 

@@ -390,6 +390,27 @@ step_simd() { # each path that this processor has, by name
     done
     say "each of$ran"
 }
+# No public call takes more than 32 KiB of stack, measured while the suites run on each path; and examples run in a thread of 64 KiB.
+step_stack() {
+    need gcc gcc; emulated
+    VDI_TEST_SCALE=0.02
+    run gcc -std=c11 -O2 -fno-omit-frame-pointer -finstrument-functions -finstrument-functions-exclude-file-list=kernel/simd \
+        -I$TREE -c tests/vdi_impl.c -o "$dir/impl.o"
+    run gcc -std=gnu11 -O1 -Wall -Wextra -Werror -c tests/portable/stack.c -o "$dir/stack.o"
+    run gcc -std=gnu11 -O1 -Wall -Wextra -Werror -c tests/portable/small_stack.c -o "$dir/small.o"
+    run gcc -rdynamic "$B"/portable/*.o "$dir/impl.o" "$dir/stack.o" -o "$dir/run" -lm -lpthread -ldl
+    for path in $("$B/portable/run" none | sed -n 's/.* of //p'); do
+        run "$dir/run" --simd "$path" --at-least "$(minimum portable)" > "$dir/out" || { cat "$dir/out"; exit 1; }
+        cat "$dir/out"
+        told="${told:-}, $path $(sed -n 's/^stack: .* at most \([0-9]*\) .*/\1/p' "$dir/out")"
+    done
+    for name in blocktri deepspike flds lds oasis sacd stream tape vilds; do
+        run gcc -std=gnu11 -O2 -w -Dmain=example_main -I. -c examples/$name.c -o "$dir/example.o"
+        run gcc -rdynamic "$dir/example.o" "$dir/small.o" "$dir/impl.o" "$dir/stack.o" -o "$dir/example" -lm -lpthread -ldl
+        (cd "$dir" && ./example > example.log) || { tail -n 20 "$dir/example.log"; die "$name fails in a thread of 64 KiB"; }
+    done
+    say "bytes of 32768: ${told#, }; nine examples in 64 KiB"
+}
 step_comma() { # what is written and read does not depend on a decimal comma
     need localedef locales
     localedef -i de_DE -f UTF-8 "$dir/de_DE.UTF-8" > /dev/null 2>&1

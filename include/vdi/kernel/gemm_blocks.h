@@ -36,13 +36,13 @@ typedef struct vdi__gemm_path {
 } vdi__gemm_path;
 
 enum {
-    VDI__GEMM_ROWS = 1024, /* a block of rows */
-    VDI__GEMM_FEW = 64,    /* a block of k where a panel is used once: it has to stay in the
+    VDI__GEMM_ROWS = 256,   /* a block of rows */
+    VDI__GEMM_FEW = 64,     /* a block of k where a panel is used once: it has to stay in the
                               first-level cache until then */
-    VDI__GEMM_SLIM = 4,    /* most columns of a product that is turned over */
-    VDI__GEMM_VECTORS = 4, /* most of `vectors` */
-    VDI__GEMM_LINE = 64,   /* bytes of a cache line, and most bytes of a vector */
-    VDI__GEMM_PANEL = 61440
+    VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
+    VDI__GEMM_VECTORS = 4,  /* most of `vectors` */
+    VDI__GEMM_LINE = 64,    /* bytes of a cache line, and most bytes of a vector */
+    VDI__GEMM_PANEL = 20480 /* bytes of a panel: a thread has 64 KiB of stack, a call half of it */
 };
 
 /* Vectors that n reals fill, or begin. */
@@ -160,26 +160,46 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     return done;
 }
 
+/* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p on. */
+VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
+                            size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
+    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
+    const size_t mr = path->rows[nv - 1], size = path->size;
+    const char *a = (const char *)g->a + (i0 * t->ars + p * t->acs) * size;
+    char *c = (char *)g->c + (i0 * g->ldc + j) * size;
+    t->init = g->bias && !accumulate ? (const char *)g->bias + j * size : NULL;
+    t->ldinit = goes_on ? g->ldc : 0;
+    for (size_t i = i1 - i0; i > 0; i -= t->rows) {
+        t->rows = VDI__MIN(i, mr);
+        /* two tiles of 4 cost less than one of 6 and one for 2 */
+        if (i == 8 && mr < 8) t->rows = 4;
+        t->a = a;
+        t->c = c;
+        if (goes_on) t->init = c;
+        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        if (p + t->k == g->k && g->act != VDI_ACT_NONE)
+            vdi__gemm_act(path, g, t->rows, t->cols, c, g->ldc);
+        a += t->rows * t->ars * size;
+        c += t->rows * g->ldc * size;
+    }
+}
+
 /* The general case, for the columns from `start` on; panel: memory for one, or NULL where none has
- * to be packed. */
+ * to be packed. A block of k whose panel does not fit passes through it in parts: what they add to
+ * of C is in a near cache. */
 VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vdi__gemm_args *g,
                                             size_t start, char *panel) {
     const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
-    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
-    const char *bias = accumulate ? NULL : (const char *)g->bias;
     const size_t size = path->size, lanes = path->lanes, most = path->vectors;
-    const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
-    const size_t row_a = ars * size, row_c = g->ldc * size;
     const size_t steps = tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : path->steps;
     vdi__tile t;
     size_t p = 0;
-    t.ars = ars;
-    t.acs = acs;
+    t.ars = ta ? 1 : g->lda;
+    t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
     t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
     do {
-        const bool first = p == 0, last = g->k - p <= steps;
-        t.k = VDI__MIN(g->k - p, steps);
+        const size_t end = VDI__MIN(g->k, p + steps);
         for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
             const size_t i1 = VDI__MIN(g->m, i0 + VDI__GEMM_ROWS);
             const bool far = g->ldb * size >= 2048 && i1 - i0 >= 32;
@@ -188,34 +208,23 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
             while (left > 0) {
                 /* the last two panels share what is left, since a narrow one is slow */
                 const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
-                const size_t cols = VDI__MIN(g->n - j, nv * lanes), mr = path->rows[nv - 1];
-                t.b = (const char *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j) * size;
-                t.ldb = g->ldb;
-                t.cols = cols;
-                if (tb || far || (cols < nv * lanes && !masks)) {
-                    path->pack(tb, t.k, cols, t.b, g->ldb, panel, nv * lanes);
-                    t.b = panel;
-                    t.ldb = nv * lanes;
-                }
-                const char *a = (const char *)g->a + (i0 * ars + p * acs) * size;
-                char *c = (char *)g->c + (i0 * g->ldc + j) * size;
-                const bool goes_on = !first || accumulate;
-                t.init = bias ? bias + j * size : NULL;
-                t.ldinit = goes_on ? g->ldc : 0;
-                for (size_t i = i1 - i0; i > 0; i -= t.rows) {
-                    t.rows = VDI__MIN(i, mr);
-                    /* two tiles of 4 cost less than one of 6 and one for 2 */
-                    if (i == 8 && mr < 8) t.rows = 4;
-                    t.a = a;
-                    t.c = c;
-                    if (goes_on) t.init = c;
-                    path->tile[t.rows > 4 ? 0 : t.rows > 1 ? 1 : 2][nv - 1](&t);
-                    if (last && g->act != VDI_ACT_NONE)
-                        vdi__gemm_act(path, g, t.rows, cols, c, g->ldc);
-                    a += t.rows * row_a;
-                    c += t.rows * row_c;
-                }
-                j += cols;
+                const bool packs = tb || far || (g->n - j < nv * lanes && !masks);
+                const size_t fit = packs ? VDI__GEMM_PANEL / (nv * lanes * size) : steps;
+                size_t q = p;
+                t.cols = VDI__MIN(g->n - j, nv * lanes);
+                do {
+                    t.k = VDI__MIN(end - q, fit);
+                    t.b = (const char *)g->b + (tb ? j * g->ldb + q : q * g->ldb + j) * size;
+                    t.ldb = g->ldb;
+                    if (packs) {
+                        path->pack(tb, t.k, t.cols, t.b, g->ldb, panel, nv * lanes);
+                        t.b = panel;
+                        t.ldb = nv * lanes;
+                    }
+                    vdi__gemm_rows(path, g, &t, i0, i1, q, j, nv);
+                    q += t.k;
+                } while (q < end);
+                j += t.cols;
                 left -= nv;
             }
         }
@@ -226,7 +235,6 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
 VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vdi__gemm_args *g,
                                             size_t start) {
     char space[VDI__GEMM_PANEL + VDI__GEMM_LINE];
-    VDI_ASSERT(path->steps * path->vectors * path->lanes * path->size <= VDI__GEMM_PANEL);
     vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
 }
 

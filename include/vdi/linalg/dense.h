@@ -133,7 +133,7 @@ VDI__FN void vdi__solve_scattered(vdi_dtype dtype, size_t n, size_t m, const vdi
                                   const vdi__target *b) {
     const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
     const size_t size = vdi_dtype_size(dtype);
-    double buffer[4096];
+    double buffer[3072];
     const size_t width = VDI__MIN(VDI__SOLVE_BYTES, sizeof buffer / n) / size;
     for (size_t j = 0, w; j < m; j += w) {
         char *at = (char *)b->data + (ptrdiff_t)(j * size) * b->column;

@@ -123,7 +123,7 @@ VDI__DEF vdi_status vdi_gauss_hermite_product(int n, int d, double *X, double *W
 VDI__DEF void vdi_poisson_lognormal(size_t count, const double *y, const double *mean,
                                     const double *variance, int nodes, const double *x,
                                     const double *w, double *out) {
-    enum { LANE = 32 }; /* the terms of so many values at a time: at most 32 KiB of stack */
+    enum { LANE = 24 }; /* the terms of so many values at a time: 24 KiB of stack */
     double term[VDI_GAUSS_HERMITE_MAX][LANE], rate[LANE], top[LANE], sum[LANE], logfact[LANE];
     for (size_t first = 0; first < count; first += LANE) {
         const size_t n = VDI__MIN(count - first, (size_t)LANE);
