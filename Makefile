@@ -29,7 +29,7 @@ LIBS    := -lm -lpthread
 .PHONY: help
 help: ## what this file can do
 	@echo "vdi $(VERSION)"
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' $(filter-out %.d,$(MAKEFILE_LIST))
+	@awk -F ':.*## ' '{ sub(/^\$$\(TOOL_AT\)/, "vdi") } /^[a-z.-]+:.*## / { sub(/:.*/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' $(filter-out %.d,$(MAKEFILE_LIST))
 
 # ---- the single file ---------------------------------------------------------------------------------------------------
 
@@ -45,14 +45,15 @@ vdi.h: $(B)/vdi.h.stamp ## the single file, generated from include/vdi
 
 # ---- the tool ----------------------------------------------------------------------------------------------------------
 
+TOOL_AT ?= vdi
 TOOL := $(patsubst examples/vdi/%.c,$(B)/tool/%.o,$(wildcard examples/vdi/*.c))
 
 ifneq ($(TOOL),)
 # Static where the C library allows it, so that the binary runs on any machine of the lab.
-vdi: $(TOOL) ## the command-line tool ./vdi, one static binary
+$(TOOL_AT): $(TOOL) ## the command-line tool ./vdi, one static binary
 	@$(CC) $(CFLAGS) $(LDFLAGS) -static $(TOOL) -o $@ $(LIBS) 2> $(B)/tool/static.log || \
 	  { echo "no static link here, so a dynamic one (why: $(B)/tool/static.log)"; $(CC) $(CFLAGS) $(LDFLAGS) $(TOOL) -o $@ $(LIBS); }
-	@echo "built ./vdi"
+	@echo "built $@"
 
 demo: vdi ## build ./vdi and watch all it can do on data that it simulates
 	./vdi demo
@@ -195,23 +196,17 @@ matrix: ## the portable suite on each platform that can be had here (docs/guide/
 matrix-%:
 	+@MAKE="$(MAKE)" B="$(B)" sh scripts/matrix.sh $*
 
-# ---- papers and packages -----------------------------------------------------------------------------------------------
+include scripts/package.mk
 
-.PHONY: docs install clean
+# ---- papers -------------------------------------------------------------------------------------------------------------
+
+.PHONY: docs clean
 docs: ## the reference, by Doxygen, into build/docs; an undocumented name is an error
 	@command -v doxygen > /dev/null || sh scripts/packages.sh install docs
 	@mkdir -p $(B)/docs
 	@(cat docs/Doxyfile; echo "PROJECT_NUMBER = $(VERSION)"; echo "OUTPUT_DIRECTORY = $(B)/docs") | doxygen -
 	@cp -r docs/pictures $(B)/docs/
 	@echo "$(B)/docs/html/index.html"
-
-install: vdi.h ## vdi.h, vdi.pc and, if it is built, the tool, under DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 644 vdi.h $(DESTDIR)$(PREFIX)/include/vdi.h
-	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: vdi' \
-	  'Description: value decomposition and variational inference in one C header' 'Version: $(VERSION)' \
-	  'Cflags: -I$${includedir}' 'Libs: -lm -pthread' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/vdi.pc
-	@if test -x vdi; then install -d $(DESTDIR)$(PREFIX)/bin && install -m 755 vdi $(DESTDIR)$(PREFIX)/bin/vdi; fi
 
 clean: ## remove all that was built
 	rm -rf $(B) vdi

@@ -335,15 +335,6 @@ step_box2d() {
     run "$B/box2d/bipedal_walker" --play random --episodes 100 --expect -99.8,0.7
 }
 
-step_install() {
-    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/dest" PREFIX=/usr B="$B"
-    run test -s "$dir/dest/usr/include/vdi.h"
-    run test -s "$dir/dest/usr/lib/pkgconfig/vdi.pc"
-    if command -v pkg-config > /dev/null; then
-        PKG_CONFIG_PATH=$dir/dest/usr/lib/pkgconfig run pkg-config --print-errors --exact-version="$(awk '$2 == "VDI_VERSION" { gsub(/"/, "", $3); print $3 }' $TREE/core/config.h)" vdi
-    fi
-}
-
 step_scripts() {
     need shellcheck shellcheck
     run shellcheck -s sh -e SC2086,SC2046,SC2016,SC2010,SC2013,SC2035 scripts/*.sh
@@ -457,10 +448,14 @@ step_aarch64() {
     portable aarch64 "--expect neon" CC=aarch64-linux-gnu-gcc LDFLAGS=-static RUN_ENV=qemu-aarch64
 }
 
+# ---- what others take -------------------------------------------------------------------------------------------------------
+
+. scripts/check_package.sh
+
 # ---- running a step --------------------------------------------------------------------------------------------------------
 
 case ${1:-} in
---list) sed -n 's/^step_\([a-z0-9]*\)().*/\1/p' "$0"; exit ;;
+--list) sed -n 's/^step_\([a-z0-9]*\)().*/\1/p' "$0" scripts/check_package.sh; exit ;;
 --summary)
     cat "$2"/*.status 2> /dev/null | awk '{ n[$1]++; if ($1 == "FAIL") names = names " " $2 }
         END {
@@ -472,7 +467,7 @@ case ${1:-} in
 esac
 
 name=${1:?usage: check.sh NAME | --list | --summary FOLDER}
-grep -q "^step_$name()" "$0" || { echo "check.sh: no step is called $name" >&2; exit 2; }
+grep -q "^step_$name()" "$0" scripts/check_package.sh || { echo "check.sh: no step is called $name" >&2; exit 2; }
 dir=$B/check/$name
 note=$dir/note
 rm -rf "$dir"

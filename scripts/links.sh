@@ -3,7 +3,7 @@
 #     links.sh           prints what does not, one a line, and fails if there is any
 #
 #  - a relative link or picture of a .md file, and the heading behind its #
-#  - a `make target` in backticks or in an indented block, as a rule of the Makefile or of bench/bench.mk
+#  - a `make target` in backticks or in an indented block, as a rule of the Makefile or of an .mk file that it includes
 #  - a header (model/lds/lds.h), a program, a script or a page, in .md files; a page in the comments of the sources too
 #  - a function that a page quotes, below <!-- examples/NAME.c -->, as it stands in that file
 #
@@ -67,7 +67,7 @@ anchors() { # anchors FILE
     }' "$1"
 }
 
-targets=$(sed -n 's/^\([a-z][A-Za-z0-9_.-]*\(  *[a-z][A-Za-z0-9_.-]*\)*\):.*/\1/p' Makefile bench/bench.mk | tr ' ' '\n' | sort -u)
+targets=$(sed -n 's/^\([a-z][A-Za-z0-9_.-]*\(  *[a-z][A-Za-z0-9_.-]*\)*\):.*/\1/p' Makefile scripts/package.mk bench/bench.mk | tr ' ' '\n' | sort -u)
 steps=$(sh scripts/check.sh --list)
 
 check() {

@@ -3,7 +3,7 @@
 #     packages.sh list GROUP...       their names
 #     packages.sh missing GROUP...    those that are not installed
 #     packages.sh install GROUP...    install what is missing, if this is root on a machine with apt-get; says what it does
-# Groups: test, check, docs, box2d, all (these four), and matrix, which is large.
+# Groups: test, check, docs, box2d, ways, all (these five), and matrix, which is large.
 set -eu
 
 names() {
@@ -26,8 +26,10 @@ names() {
         echo wasi-libc libclang-rt-14-dev-wasm32 nodejs gcc-arm-none-eabi libnewlib-arm-none-eabi
         ;;
     docs) echo doxygen ;;
+    # what packages, bindings and pages are tried with
+    ways) echo cmake meson ninja-build pkg-config python3 python3-numpy python3-scipy ;;
     box2d) echo g++ libbox2d-dev ;; # the simulators of examples/box2d
-    all) names test; names check; names docs; names box2d ;;
+    all) names test; names check; names docs; names box2d; names ways ;;
     *) echo "packages.sh: no group is called $1" >&2; exit 2 ;;
     esac
 }

@@ -539,4 +539,10 @@ VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales,
     if (scales) *scales = channels;
     return count;
 }
+
+#if defined(VDI_PRETRAINED_WEIGHTS)
+VDI__DEF const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void) {
+    return &vdi_pretrained_shipped;
+}
+#endif
 #endif

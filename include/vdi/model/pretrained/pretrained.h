@@ -2,7 +2,9 @@
  * without a setting
  *
  * Do this:
- *     vdi_pretrained *net;                     the weights are in weights.h, outside vdi.h
+ *     #define VDI_PRETRAINED_WEIGHTS           before the include: brings vdi_pretrained_shipped
+ *     #include "vdi.h"
+ *     vdi_pretrained *net;
  *     if (vdi_pretrained_create(&vdi_pretrained_shipped, NULL, &net, &err) < 0) puts(err.message);
  *     vdi_pretrained_result r = VDI__ZERO;
  *     r.spikes = spikes;                       (frames): expected spikes of each frame
@@ -142,5 +144,25 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
                                                       int64_t frames, const void *trace, double fps,
                                                       void *work, size_t size,
                                                       vdi_pretrained_result *r, vdi_error *err);
+
+#if defined(VDI_PRETRAINED_WEIGHTS) || !defined(VDI_STATIC)
+/** The shipped weights, where the file with the implementation defines VDI_PRETRAINED_WEIGHTS too
+ * (the compiled library does): no other file needs them then. */
+VDI_API const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void);
+#endif
+#if defined(VDI_PRETRAINED_WEIGHTS)
+/* A file of its own, installed beside vdi.h, which also finds it in its own repository. */
+#if !defined(VDI__SINGLE_FILE)
+#define VDI__WEIGHTS "weights.h"
+#elif !defined(__has_include)
+#define VDI__WEIGHTS "vdi_weights.h"
+#elif __has_include("vdi_weights.h")
+#define VDI__WEIGHTS "vdi_weights.h"
+#else
+#define VDI__WEIGHTS "include/vdi/model/pretrained/weights.h"
+#endif
+#include VDI__WEIGHTS
+#undef VDI__WEIGHTS
+#endif
 
 #endif /* VDI_MODEL_PRETRAINED_PRETRAINED_H */

@@ -1,0 +1,88 @@
+#!/bin/sh
+# The steps of check.sh that try what others take: the library, the packages, the bindings, the pages. Read by check.sh.
+# shellcheck disable=SC2154  # $dir, $note, $B and the words are check.sh's
+
+# What is tried is the way, not the arithmetic, so the implementation is compiled as fast as it goes.
+FAST="-O0 -DVDI_NO_SIMD"
+version() { awk '$2 == "VDI_VERSION" { gsub(/"/, "", $3); print $3 }' $TREE/core/config.h; }
+# the spikes of examples/spikes.c, from whatever program that is
+finds_spikes() {
+    echo "+ $*"
+    "$@" > "$dir/spikes" || die "$* failed"
+    awk '{ n += $3; if ($1 > 1.8 && $1 < 2.2) early += $3 } END { exit !(n > 2 && n < 4.5 && early > 0.7 && early < 1.4) }' "$dir/spikes" ||
+        { cat "$dir/spikes"; die "three spikes were not found"; }
+}
+library() { run $MAKE -s --no-print-directory lib B="$B/fast" CFLAGS="$FAST" CC=gcc; }
+
+step_install() {
+    library
+    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/dest" PREFIX=/usr B="$B/fast"
+    for file in include/vdi.h include/vdi_weights.h lib/libvdi.a lib/libvdi.so lib/pkgconfig/vdi.pc share/vdi/api.json; do
+        run test -s "$dir/dest/usr/$file"
+    done
+    run gcc -std=c11 "-I$dir/dest/usr/include" examples/spikes.c "-L$dir/dest/usr/lib" -lvdi -o "$dir/shared" -lm
+    LD_LIBRARY_PATH=$dir/dest/usr/lib finds_spikes "$dir/shared"
+    if command -v pkg-config > /dev/null; then
+        export PKG_CONFIG_PATH="$dir/dest/usr/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$PWD/$dir/dest"
+        run pkg-config --print-errors --exact-version="$(version)" vdi vdi-lib
+        run gcc -std=c11 $(pkg-config --cflags vdi) $FAST tests/vdi_impl.c examples/spikes.c -o "$dir/compiled" $(pkg-config --libs vdi)
+        finds_spikes "$dir/compiled"
+    fi
+}
+
+# Every function of the header is a symbol, and nothing else; the description of the interface is true of the header.
+step_lib() {
+    need python3 python3
+    library
+    lib=$B/fast/lib
+    run python3 scripts/library/layout.py "$lib/api.json" > "$dir/layout.c"
+    sed 1d "$dir/layout.c" > "$dir/layout_only.c"
+    run gcc -std=c11 -Werror -I. -c "$dir/layout_only.c" -o "$dir/layout.o"
+    sed -n '/^"functions"/,/^"data"/s/^    {"name": "\(vdi_[a-z0-9_]*\)".*/\1/p' "$lib/api.json" | sort > "$dir/declared"
+    nm -D --defined-only "$lib/libvdi.so" | awk '$2 ~ /[TBDR]/ { sub(/@.*/, "", $3); print $3 }' | sort > "$dir/exported"
+    diff "$dir/declared" "$dir/exported" > "$dir/diff"
+    grep '^[<>]' "$dir/diff" | grep -v '^> vdi_\(api_json\|sizeof\)$' && die "declared (<) and exported (>) differ"
+    grep -q "^VDI_$(version | cut -d. -f1,2) {" scripts/library/vdi.map || die "vdi.map has another version"
+    printf '%s\n' '#include "vdi.h"' '#include <stdio.h>' 'size_t vdi_sizeof(const char *name);' 'int main(void) {' \
+        '    printf("%s %d %d\n", vdi_version(), vdi_sizeof("vdi_lds") == sizeof(vdi_lds), vdi_sizeof("none") == 0);' \
+        '    return 0;' '}' > "$dir/sizes.c"
+    run gcc -std=c11 -I. "$dir/sizes.c" -o "$dir/sizes" "$lib/libvdi.a" -lm -lpthread
+    [ "$("$dir/sizes")" = "$(version) 1 1" ] || die "the library says $("$dir/sizes")"
+    if command -v x86_64-w64-mingw32-gcc > /dev/null; then
+        run $MAKE -s --no-print-directory lib B="$B/fast/dll" CFLAGS="$FAST" CC=x86_64-w64-mingw32-gcc
+        run test -s "$B/fast/dll/lib/vdi.dll"
+        dll=", a DLL too"
+    fi
+    say "$(wc -l < "$dir/declared" | tr -d ' ') functions, $(grep -c _Static_assert "$dir/layout.c") sizes and places${dll:-}"
+}
+
+# A project that fetches vdi, and one that finds it installed, with the library and without.
+step_cmake() {
+    need cmake cmake
+    run cmake -S examples/cmake -B "$dir/fetched" "-DCMAKE_C_FLAGS=$FAST"
+    run cmake --build "$dir/fetched"
+    finds_spikes "$dir/fetched/spikes"
+    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/header" PREFIX=/usr B="$dir/none"
+    run cmake -S examples/cmake -B "$dir/header/build" "-DCMAKE_PREFIX_PATH=$PWD/$dir/header/usr" "-DCMAKE_C_FLAGS=$FAST"
+    run cmake --build "$dir/header/build"
+    finds_spikes "$dir/header/build/spikes"
+    library
+    run $MAKE -s --no-print-directory install DESTDIR="$PWD/$dir/dest" PREFIX=/usr B="$B/fast"
+    run cmake -S examples/cmake -B "$dir/found" "-DCMAKE_PREFIX_PATH=$PWD/$dir/dest/usr" -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON
+    run cmake --build "$dir/found"
+    finds_spikes "$dir/found/spikes"
+    grep -q "^vdi_DIR.*dest/usr" "$dir/found/CMakeCache.txt" || die "the installed package was not found"
+    say "fetched, installed, installed with the library"
+}
+
+step_meson() {
+    need meson meson
+    need ninja ninja-build
+    mkdir -p "$dir/project/subprojects/vdi"
+    cp examples/meson/meson.build examples/spikes.c "$dir/project"
+    cp -r meson.build vdi.h include "$dir/project/subprojects/vdi"
+    mkdir -p "$dir/project/subprojects/vdi/scripts" && cp -r scripts/library "$dir/project/subprojects/vdi/scripts"
+    run meson setup "-Dc_args=$FAST" --buildtype=plain "$dir/build" "$dir/project"
+    run ninja -C "$dir/build"
+    finds_spikes "$dir/build/spikes"
+}
