@@ -498,6 +498,10 @@
  *                   model (VDI_LDS_IMPLEMENTATION ...); each brings what it stands on. Cost:
  *                   compile time only
  *   VDI_STATIC      every function and table is static: several files may each have their own copy
+ *   VDI_PRETRAINED_WEIGHTS   bring the weights of the pretrained network, vdi_pretrained_shipped
+ *                   (vdi_weights.h): 0.1 s of compile time and 220 KB in each file that uses them
+ *   VDI_INLINE_SYMBOLS   the few functions that are inline become symbols: for the one file of a
+ *                   library that other languages call
  *   VDI_API         what stands before a public declaration (default: extern "C" where needed, or
  *                   static)
  *   VDI_ASSERT(x)   internal checks; default: nothing. An assertion that fails is a bug in vdi,
@@ -602,7 +606,11 @@
 /* A function that only the implementation sees. */
 #define VDI__FN VDI__UNUSED static
 /* A small function in the declarations: static in every file. */
+#if defined(VDI_INLINE_SYMBOLS)
+#define VDI__INLINE VDI_API
+#else
 #define VDI__INLINE VDI__UNUSED static inline
+#endif
 
 #ifndef VDI_ASSERT
 /** A check of vdi's own invariants; define it before the include to switch it on. Never a check of
@@ -2394,7 +2402,7 @@ typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, 
  * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, how the work is
  * cut, or the thread count; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
  * smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
- * C may not overlap A or B. No memory is allocated; at most 64 KiB of stack is used.
+ * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used.
  */
 #ifndef VDI_KERNEL_GEMM_H
 #define VDI_KERNEL_GEMM_H
@@ -4651,20 +4659,25 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 
 
 /* ======== model/lds/start.h ======== */
-/* model/lds/start.h - where EM begins: a linear dynamical system from principal components
+/* model/lds/start.h - where EM begins: a linear dynamical system by subspace identification
  *
  * Do this:
  *     vdi_lds_init(lds, data, 1, &err);                  seed 1
  *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
  *
+ * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1}, ...,
+ * u_t), and the principal components of the part that comes from the past, in units of what it leaves,
+ * are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components of y alone
+ * would take a large input, or a channel of much noise, for a latent, and EM rarely gets out of that.
  * Memory: none is allocated.
+ * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
 #ifndef VDI_MODEL_LDS_START_H
 #define VDI_MODEL_LDS_START_H
 
-/** A start for EM: principal components of y (subspace iteration from `seed`; missing values count
- * as the channel's mean), dynamics by regressing their scores on the bin before. Leaves frozen
- * parameters alone. */
+/** A start for EM from the data (see above; principal components by subspace iteration from `seed`,
+ * missing values count as the channel's mean, with more than 24 channels the first d principal
+ * components stand for y). Leaves frozen parameters alone. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
                                               vdi_error *err);
 
@@ -7100,7 +7113,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  * without a setting
  *
  * Do this:
- *     vdi_pretrained *net;                     the weights are in weights.h, outside vdi.h
+ *     #define VDI_PRETRAINED_WEIGHTS           before the include: brings vdi_pretrained_shipped
+ *     #include "vdi.h"
+ *     vdi_pretrained *net;
  *     if (vdi_pretrained_create(&vdi_pretrained_shipped, NULL, &net, &err) < 0) puts(err.message);
  *     vdi_pretrained_result r = VDI__ZERO;
  *     r.spikes = spikes;                       (frames): expected spikes of each frame
@@ -7239,6 +7254,26 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_infer(const vdi_pretrained *net,
                                                       void *work, size_t size,
                                                       vdi_pretrained_result *r, vdi_error *err);
 
+#if defined(VDI_PRETRAINED_WEIGHTS) || !defined(VDI_STATIC)
+/** The shipped weights, where the file with the implementation defines VDI_PRETRAINED_WEIGHTS too
+ * (the compiled library does): no other file needs them then. */
+VDI_API const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void);
+#endif
+#if defined(VDI_PRETRAINED_WEIGHTS)
+/* A file of its own, installed beside vdi.h, which also finds it in its own repository. */
+#if !defined(VDI__SINGLE_FILE)
+#define VDI__WEIGHTS "weights.h"
+#elif !defined(__has_include)
+#define VDI__WEIGHTS "vdi_weights.h"
+#elif __has_include("vdi_weights.h")
+#define VDI__WEIGHTS "vdi_weights.h"
+#else
+#define VDI__WEIGHTS "include/vdi/model/pretrained/weights.h"
+#endif
+#include VDI__WEIGHTS
+#undef VDI__WEIGHTS
+#endif
+
 #endif /* VDI_MODEL_PRETRAINED_PRETRAINED_H */
 
 /* ======== model/pretrained/prepare.h ======== */
@@ -7358,14 +7393,16 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
  *     }
  *     vdi_env_close(&env);
  *
- * Actions are in [-1,1] each; an environment scales them itself. An episode is a function of
+ * Actions are in [-1,1] each; an environment scales them itself. Where it takes one of n choices
+ * instead (`discrete`), it has n actions, of which the largest is the one that is chosen; its step
+ * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode is a function of
  * (seed, episode) and the actions alone, so that any of them can be run again, and a run can be
  * resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once more.
  * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is
  * not finite is a status, and the episode is over.
  * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
  * Threads: one environment per thread.
- * What it does NOT do: discrete actions, images.
+ * What it does NOT do: images, mixtures of choices and numbers.
  */
 #ifndef VDI_MODEL_ENV_ENV_H
 #define VDI_MODEL_ENV_ENV_H
@@ -7400,6 +7437,7 @@ typedef struct vdi_env {
                        vdi_error *err);
     void (*close)(void *self); /**< give everything back; may be NULL */
     void *self;                /**< handed to them */
+    bool discrete;             /**< an action is one of `actions` choices */
 } vdi_env;
 
 /** VDI_OK, or which member is missing or out of range. All names have to be UTF-8 without control
@@ -7408,10 +7446,14 @@ VDI_API vdi_status vdi_env_check(const vdi_env *env, vdi_error *err);
 /** Begin an episode; obs (observations). Checks the environment first, as vdi_env_check does. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                                                float *obs, vdi_error *err);
-/** One step; action (actions) is clipped to [-1,1], obs (observations), reward (components).
+/** One step; action (actions) is clipped to [-1,1], or made a choice where they are choices; obs (observations), reward (components).
  *  VDI_ERR_NUMERIC if something is not finite; after any error *end is VDI_ENV_TRUNCATED. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs,
                                               float *reward, int *end, vdi_error *err);
+/** Which of n choices an action is: the largest of its numbers, the first one of equals. */
+VDI_API int64_t vdi_env_choice(int64_t n, const float *action);
+/** Write choice number `which` of n as an action: 1 there, 0 elsewhere. */
+VDI_API void vdi_env_choose(int64_t n, int64_t which, float *action);
 /** Give everything back; `env` may be zero. */
 VDI_API void vdi_env_close(vdi_env *env);
 /** The random numbers of an episode: stream `episode` of a seed made from `seed`, so that they are
@@ -7426,7 +7468,7 @@ VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
 /* model/env/kind.h - what a built-in environment is made of: a table row, and its state's head
  *
  * A new environment is one file beside this one (pendulum.h is the shortest) that ends in a
- *     static const vdi_env_entry vdi__env_cartpole = {{"cartpole", ...}, sizeof(cartpole), "..."};
+ *     static const vdi_env_entry vdi__env_pong = {{"pong", ...}, sizeof(pong), "..."};
  * and one line in the table of model/env/builtin.h. Its state begins with a vdi__env_head, comes
  * cleared from vdi_env_open, and is a function of (seed, episode) and the actions after each reset.
  */
@@ -7527,8 +7569,35 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 #endif /* VDI_MODEL_ENV_NAVIGATE_H */
 
 
+/* ======== model/env/cartpole.h ======== */
+/* model/env/cartpole.h - a pole on a cart: keep it upright, near the centre, with little effort
+ *
+ * Do this:
+ *     vdi_env env;
+ *     if (vdi_env_open("cartpole", NULL, &env, &err) < 0) puts(err.message);
+ *     vdi_env_close(&env);
+ *
+ * The cart and pole of Barto, Sutton and Anderson 1983 (as Gymnasium's CartPole-v1: masses 1 kg and
+ * 0.1 kg, half length l = 0.5 m, g = 9.8 m/s^2, Euler steps of dt = 0.02 s), with a reward of three
+ * components. x is the cart's place (m), th the pole's angle (rad, 0 is up), F the force (N):
+ *     q        (F + m l th'^2 sin th) / M,                      m = 0.1 kg, M = 1.1 kg
+ *     th''     (g sin th - q cos th) / (l (4/3 - m cos^2 th / M)),    x'' = q - m l th'' cos th / M
+ *     upright  1 - (th / 0.2095)^2 of the state after the step; -10 where the pole has fallen
+ *     centre   -0.5 (x / 2.4)^2;        effort   -0.1 (F / 10)^2
+ *     start    x, x', th, th' ~ U(-0.05, 0.05);                 500 steps
+ *     end      |th| > 12 degrees (0.2095) or |x| > 2.4: the pole has fallen
+ * "cartpole" has one action, F = 10 a; "cartpole-discrete" has three choices: left, nothing, right.
+ * Observations: x / 2.4, x' / 2, th / 0.2095, th' / 2. Memory, errors, threads: as
+ * model/env/builtin.h.
+ */
+#ifndef VDI_MODEL_ENV_CARTPOLE_H
+#define VDI_MODEL_ENV_CARTPOLE_H
+
+#endif /* VDI_MODEL_ENV_CARTPOLE_H */
+
+
 /* ======== model/env/builtin.h ======== */
-/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate
+/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate, cartpole
  *
  * Do this:
  *     vdi_env env;
@@ -7542,7 +7611,7 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
  * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
  * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
  * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
- * robot. Each has a file of its own with its equations and units; docs/guide/environments.md says
+ * robot. cartpole balances a pole on a cart, pushed by a number or by a choice (cartpole-discrete). Each has a file of its own with its equations and units; docs/guide/environments.md says
  * which observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
@@ -7579,12 +7648,12 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
  *     if (vdi_env_wire_open(&wire, NULL, &remote, &err) < 0) puts(err.message);
  *     else vdi_env_close(&remote);
  *
- * The protocol, version 1, is requests and replies in turn; docs/guide/environments.md has it with
+ * The protocol is requests and replies in turn; docs/guide/environments.md has it with
  * an example in bytes. All is little-endian. A message is four letters of kind, a u32 of the bytes
  * that follow, and those:
  *     client  HELO  "vdi-env\n", u32 version
- *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, then
- *                   names, each ended by a zero byte: of the environment, of every observation,
+ *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, from
+ *                   version 2 on u32 flags (1: an action is one of `actions` choices), then names, each ended by a zero byte: of the environment, of every observation,
  *                   action, component
  *     client  RSET  u64 seed, u64 episode
  *     server  OBSV  f32 observation[]
@@ -7592,7 +7661,7 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
  *     server  TRAN  u32 end, f32 reward[], f32 observation[]
  *     client  QUIT  (no reply)
  *     server  FAIL  text: instead of any reply
- * Every message but INFO is written by one call and, as a rule, read by one.
+ * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is written by one call and, as a rule, read by one.
  *
  * Trust: neither side believes the other. A server takes requests of the lengths above and no
  * others; a client checks sizes against the limits of env.h before memory is asked for, names have
@@ -7608,8 +7677,8 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
 #ifndef VDI_MODEL_ENV_WIRE_H
 #define VDI_MODEL_ENV_WIRE_H
 
-/** Version of the protocol. */
-#define VDI_ENV_WIRE_VERSION 1
+/** The newest version of the protocol; a client greets with 1, and understands up to this one. */
+#define VDI_ENV_WIRE_VERSION 2
 /** Most bytes of all names together that a client accepts. */
 #define VDI_ENV_WIRE_MAX_TEXT 1048576
 
@@ -7943,6 +8012,8 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
  *     L_pi = mean(alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a))
  *     L_alpha = -mean(alpha (log pi + H)),                       H = -actions
  *
+ * (where the action is one of n choices, `discrete`, the policy is a distribution over them, and
+ * expectations over it stand for the sample a')
  * where a' ~ pi(.|s'), and all Q_i are of the target twin whose sum of w_i Q_i is the smaller one.
  *
  * Do this:
@@ -7973,8 +8044,8 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
  * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
  * acts elsewhere.
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
- * What it does NOT do: discrete actions, images, recurrent policies, normalisation of observations
- * or rewards.
+ * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation of
+ * rewards.
  */
 #ifndef VDI_MODEL_SACD_SACD_H
 #define VDI_MODEL_SACD_SACD_H
@@ -8008,10 +8079,12 @@ typedef struct vdi_sacd_desc {
     double tau;                     /**< of the target nets */
     double gamma;                   /**< discount */
     double target_entropy;          /**< H, in nats; */
-    bool has_target_entropy;        /**< without it -actions */
+    bool has_target_entropy;        /**< without it -actions; 0.3 log(actions) if discrete */
     double log_alpha;               /**< where the temperature begins */
     bool fixed_alpha;               /**< ... and stays */
     bool entropy_at_terminals;      /**< pay the last entropy at terminal states too */
+    bool discrete;                  /**< an action is one of `actions` choices, as in vdi_env */
+    bool normalise;                 /**< observations by their running mean and deviation */
     double cagrad_c;                /**< 0 <= c < 1, for VDI_SACD_CAGRAD; */
     bool has_cagrad_c;              /**< without it the default */
     const double *weights;          /**< (components + 1) or NULL: all 1; last the entropy's */
@@ -8057,13 +8130,14 @@ VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
 /** Its replay buffer. */
 VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
 
-/** An action in [-1,1] for an observation: tanh of the mean, or a sample. No allocation; uses
- *  memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
+/** An action in [-1,1] for an observation: tanh of the mean, or a sample; if discrete the likeliest
+ *  choice, or a sample, as 1 among zeros. No allocation; uses memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
  *  not finite: the action is 0 then. */
 VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic,
                                 float *action);
 /** n actions at once, arrays of the agent's dtype: obs (n,observations); mean action tanh(mean)
- *  (n,actions), and log_sd (n,actions) of the Gaussian before tanh, which may be NULL. Statuses as
+ *  (n,actions), and log_sd (n,actions) of the Gaussian before tanh, which may be NULL. If discrete,
+ *  the probabilities of the choices, and their logarithms. Statuses as
  *  of vdi_sacd_act; actions whose mean is not finite are 0. */
 VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action,
                                    void *log_sd);
@@ -8072,7 +8146,8 @@ VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, 
 VDI_API vdi_status vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
 /** Remember a transition; `end`: 0 or VDI_ENV_ flags. Time-outs bootstrap, terminal states do not.
  *  VDI_ERR_DATA if it is not finite, VDI_ERR_ARGUMENT if an action is not in [-1,1] or `end` is
- *  something else. */
+ *  something else; if discrete,
+ *  too, if it is not 1 among zeros. */
 VDI_API vdi_status vdi_sacd_observe(vdi_sacd *agent, const float *obs, const float *action,
                                     const float *reward, const float *next, int end,
                                     vdi_error *err);
@@ -8088,6 +8163,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_update(vdi_sacd *agent, vdi_sacd_stats
  *  target. */
 VDI_API void vdi_sacd_target(const vdi_sacd *agent, const float *reward, int end, const double *q,
                              double log_pi, double *y);
+
+/** Reward influence of each head on an action, influence (heads), by the agent's weights: |w_i|
+ *  |d Q_i / d a| of the first twin; if discrete |w_i| times the mean of |Q_i(s,a) - Q_i(s,b)| over
+ *  the other choices b. Divide by the sum for the relative influence. Statuses as of
+ *  vdi_sacd_act. */
+VDI_API vdi_status vdi_sacd_influence(vdi_sacd *agent, const float *obs, const float *action,
+                                      double *influence);
 
 /** Steps observed. */
 VDI_API int64_t vdi_sacd_steps(const vdi_sacd *agent);
@@ -8168,7 +8250,8 @@ VDI_API void vdi_policy_destroy(vdi_policy *p);
 /** Numbers in an observation, and in an action. */
 VDI_API int64_t vdi_policy_observations(const vdi_policy *p);
 VDI_API int64_t vdi_policy_actions(const vdi_policy *p);
-/** An action in [-1,1]: tanh of the mean, or a sample drawn from `rng` where it is not NULL.
+/** An action in [-1,1]: tanh of the mean, or a sample drawn from `rng` where it is not NULL; of an
+ *  agent with choices the likeliest one, or a sample, as 1 among zeros (vdi_env_choice).
  *  VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is not finite: the action
  *  is 0 then. No allocation. */
 VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng, float *action);
@@ -8183,7 +8266,7 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
  *
  * The policy is a squashed Gaussian, a = tanh(u), u = mean + sd eps, log sd clamped to [-20, 2]:
  *     log pi = sum_k log N(u_k; mean_k, sd_k^2) - 2 (log 2 - u_k - softplus(-2 u_k))
- * which is exact for every u. An observation that is not finite has no action: it is 0, with a
+ * which is exact for every u; or, where actions are choices, a softmax. An observation that is not finite has no action: it is 0, with a
  * status, since a rectifier may hide a NaN and a controller must not be sent one.
  */
 #ifndef VDI_MODEL_SACD_ACT_H
@@ -8208,6 +8291,24 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
 #endif /* VDI_MODEL_SACD_UPDATE_H */
 
 
+/* ======== model/sacd/choice.h ======== */
+/* model/sacd/choice.h - learning where an action is one of n choices; called by model/sacd/update.h
+ *
+ * The policy is pi(a|s) = softmax of the net's n outputs, and every choice can be looked at, so
+ * expectations over the policy are exact, without a sample (Christodoulou 2019, arXiv 1910.07207):
+ *     y_i     = r_i + gamma (1-d) sum_a' pi(a'|s') Q_i^{j*(a')}(s',a')
+ *     y_{m+1} = gamma (1-d) sum_a' pi(a'|s') (Q_{m+1}^{j*(a')}(s',a') - alpha log pi(a'|s'))
+ *     L_pi    = mean sum_a pi(a|s) (alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a))
+ * with j*(a) the twin whose composite is the smaller one at a. The critics take a choice as n numbers,
+ * 1 among zeros, behind the observation: one net for all that asks about actions, at the price of n
+ * passes forward for an expectation, where a net with n outputs for each head would need one.
+ */
+#ifndef VDI_MODEL_SACD_CHOICE_H
+#define VDI_MODEL_SACD_CHOICE_H
+
+#endif /* VDI_MODEL_SACD_CHOICE_H */
+
+
 /* ======== model/sacd/episode.h ======== */
 /* model/sacd/episode.h - an agent in an environment: training step by step, playing, taking up an
  * episode again
@@ -8222,6 +8323,9 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
  *     if (vdi_sacd_play(agent, &env, 7, 0, sums, NULL, &err) < 0) puts(err.message);
  *     vdi_sacd_episode_destroy(episode);
  *
+ * Several environments at once, say simulators in processes of their own: an episode for each, told
+ * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their steps
+ * run side by side, everything else in order, so the same number of them gives the same bits.
  * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
  * vdi_sacd_update itself, which is all that vdi_sacd_step does.
  * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
@@ -8234,16 +8338,21 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
 #ifndef VDI_MODEL_SACD_EPISODE_H
 #define VDI_MODEL_SACD_EPISODE_H
 
-/** An episode under way, made by vdi_sacd_episode_create; `index` and `steps` may be set. */
+/** An episode under way, made by vdi_sacd_episode_create; `index`, `steps`, `lane` and `lanes` may
+ *  be set. */
 typedef struct vdi_sacd_episode {
-    int64_t index; /**< the episode's number, counted up when the next one begins */
-    int64_t steps; /**< steps so far */
-    int end;       /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
-    bool running;  /**< has it begun? */
-    double *sum;   /**< (components) rewards so far */
-    float *obs;    /**< (observations) before the next step */
-    float *action; /**< (actions) of the last step */
-    float *reward; /**< (components) of the last step */
+    int64_t index;   /**< the episode's number, counted up by `lanes` when the next one begins */
+    int64_t steps;   /**< steps so far */
+    int64_t lane;    /**< which of the environments that are stepped together this is in ... */
+    int64_t lanes;   /**< ... and how many those are; 0 is 1 */
+    int end;         /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    bool running;    /**< has it begun? */
+    double *sum;     /**< (components) rewards so far */
+    float *obs;      /**< (observations) before the next step */
+    float *action;   /**< (actions) of the last step */
+    float *reward;   /**< (components) of the last step */
+    float *next;     /**< (observations) after the last step */
+    vdi_error error; /**< what went wrong in the last step, if something did */
     vdi_allocator allocator; /**< where the memory came from ... */
     size_t bytes;            /**< ... and how much it is */
 } vdi_sacd_episode;
@@ -8259,6 +8368,16 @@ VDI_API void vdi_sacd_episode_destroy(vdi_sacd_episode *e);
  *  the episode is dropped: running is false. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *e,
                                                vdi_sacd_stats *stats, vdi_error *err);
+/** One step of training in each of n environments: actions are drawn in order, the environments step
+ *  side by side on the threads of `pool` (NULL: one after the other), then transition by transition
+ *  is observed, with an update where one is due. stats (n; may be NULL): [k] is cleared, and written
+ *  when there was an update after transition k. env[k] is of episode[k], whose `lane` has to be k
+ *  and `lanes` n. Where an environment fails, its error is returned and nothing of that step is
+ *  observed: the agent is as before, all episodes are dropped, and a state that is saved then can be
+ *  gone on with. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_step_all(vdi_sacd *agent, int64_t n, vdi_env *env,
+                                                   vdi_sacd_episode *const *episode, vdi_pool *pool,
+                                                   vdi_sacd_stats *stats, vdi_error *err);
 /** After vdi_sacd_restore, with e->index and e->steps as they were saved: bring the environment to
  *  where it was. *exact (may be NULL): the run goes on as if it had never stopped; false: the
  *  environment does not repeat itself, or the replay buffer no longer holds all of the episode, so
@@ -8390,7 +8509,8 @@ VDI_API vdi_value_error vdi_value_check_head(const vdi_value_check *check, int64
 #define VDI_MODEL_SACD_EXPLAIN_H
 
 /** n candidate actions (n,actions) at an observation: the policy's mean, then samples of the policy
- *  and uniform ones in turn. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
+ *  and uniform ones in turn. Of choices: the likeliest, then the others in order, over and over, so
+ *  with n the number of choices each of them once. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
 VDI_API vdi_status vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n,
                                        float *actions);
 /** Values of n actions at one observation: q0, q1 (n,heads) of the twins. VDI_ERR_DATA, and zeros,
@@ -8709,6 +8829,9 @@ VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
  * u8 int64 where every value fits, f2 float32. Written are format 1.0, little-endian, C order:
  * equal arrays make equal bytes.
  *
+ * An array that does not fit into memory is read behind vdi_npy_read_header, and written behind
+ * vdi_npy_write_header.
+ *
  * Does NOT: complex, text, records or Python objects, more than VDI_MAX_DIMS axes
  * (VDI_ERR_UNSUPPORTED).
  * Memory: one block for the tensor, and a second while byte width or axis order change. It is
@@ -8723,6 +8846,23 @@ VDI_API VDI_NODISCARD vdi_status vdi_npy_read(vdi_reader *r, const vdi_allocator
                                               vdi_tensor *out, vdi_error *err);
 /** Write t of any strides, and flush. */
 VDI_API VDI_NODISCARD vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err);
+
+/** What stands before the data, for those who read or write an array in parts. */
+typedef struct vdi_npy_header {
+    vdi_dtype dtype; /**< of the elements, as vdi_npy_read has them */
+    int ndim;
+    int64_t shape[VDI_MAX_DIMS];
+    bool fortran; /**< the first axis is the one whose elements lie side by side */
+    bool plain;   /**< the data are elements of `dtype` as this machine stores them; if not, they
+                       have to go through vdi_npy_read */
+} vdi_npy_header;
+/** The header alone: the stream then stands at the first element. */
+VDI_API VDI_NODISCARD vdi_status vdi_npy_read_header(vdi_reader *r, vdi_npy_header *out,
+                                                     vdi_error *err);
+/** The header of an array of that shape in C order, and flush. The elements have to follow,
+ * little-endian. For one and two axes it has 128 bytes, whatever their lengths. */
+VDI_API VDI_NODISCARD vdi_status vdi_npy_write_header(vdi_writer *w, vdi_dtype dtype, int ndim,
+                                                      const int64_t *shape, vdi_error *err);
 
 #ifndef VDI_NO_STDIO
 /** Load a .npy file. Bytes behind the array are an error. */
@@ -12386,13 +12526,13 @@ typedef struct vdi__gemm_path {
 } vdi__gemm_path;
 
 enum {
-    VDI__GEMM_ROWS = 1024, /* a block of rows */
-    VDI__GEMM_FEW = 64,    /* a block of k where a panel is used once: it has to stay in the
+    VDI__GEMM_ROWS = 256,   /* a block of rows */
+    VDI__GEMM_FEW = 64,     /* a block of k where a panel is used once: it has to stay in the
                               first-level cache until then */
-    VDI__GEMM_SLIM = 4,    /* most columns of a product that is turned over */
-    VDI__GEMM_VECTORS = 4, /* most of `vectors` */
-    VDI__GEMM_LINE = 64,   /* bytes of a cache line, and most bytes of a vector */
-    VDI__GEMM_PANEL = 61440
+    VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
+    VDI__GEMM_VECTORS = 4,  /* most of `vectors` */
+    VDI__GEMM_LINE = 64,    /* bytes of a cache line, and most bytes of a vector */
+    VDI__GEMM_PANEL = 20480 /* bytes of a panel: a thread has 64 KiB of stack, a call half of it */
 };
 
 /* Vectors that n reals fill, or begin. */
@@ -12510,26 +12650,46 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     return done;
 }
 
+/* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p on. */
+VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
+                            size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
+    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
+    const size_t mr = path->rows[nv - 1], size = path->size;
+    const char *a = (const char *)g->a + (i0 * t->ars + p * t->acs) * size;
+    char *c = (char *)g->c + (i0 * g->ldc + j) * size;
+    t->init = g->bias && !accumulate ? (const char *)g->bias + j * size : NULL;
+    t->ldinit = goes_on ? g->ldc : 0;
+    for (size_t i = i1 - i0; i > 0; i -= t->rows) {
+        t->rows = VDI__MIN(i, mr);
+        /* two tiles of 4 cost less than one of 6 and one for 2 */
+        if (i == 8 && mr < 8) t->rows = 4;
+        t->a = a;
+        t->c = c;
+        if (goes_on) t->init = c;
+        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        if (p + t->k == g->k && g->act != VDI_ACT_NONE)
+            vdi__gemm_act(path, g, t->rows, t->cols, c, g->ldc);
+        a += t->rows * t->ars * size;
+        c += t->rows * g->ldc * size;
+    }
+}
+
 /* The general case, for the columns from `start` on; panel: memory for one, or NULL where none has
- * to be packed. */
+ * to be packed. A block of k whose panel does not fit passes through it in parts: what they add to
+ * of C is in a near cache. */
 VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vdi__gemm_args *g,
                                             size_t start, char *panel) {
     const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
-    const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0;
-    const char *bias = accumulate ? NULL : (const char *)g->bias;
     const size_t size = path->size, lanes = path->lanes, most = path->vectors;
-    const size_t ars = ta ? 1 : g->lda, acs = ta ? g->lda : 1;
-    const size_t row_a = ars * size, row_c = g->ldc * size;
     const size_t steps = tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : path->steps;
     vdi__tile t;
     size_t p = 0;
-    t.ars = ars;
-    t.acs = acs;
+    t.ars = ta ? 1 : g->lda;
+    t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
     t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
     do {
-        const bool first = p == 0, last = g->k - p <= steps;
-        t.k = VDI__MIN(g->k - p, steps);
+        const size_t end = VDI__MIN(g->k, p + steps);
         for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
             const size_t i1 = VDI__MIN(g->m, i0 + VDI__GEMM_ROWS);
             const bool far = g->ldb * size >= 2048 && i1 - i0 >= 32;
@@ -12538,34 +12698,23 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
             while (left > 0) {
                 /* the last two panels share what is left, since a narrow one is slow */
                 const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
-                const size_t cols = VDI__MIN(g->n - j, nv * lanes), mr = path->rows[nv - 1];
-                t.b = (const char *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j) * size;
-                t.ldb = g->ldb;
-                t.cols = cols;
-                if (tb || far || (cols < nv * lanes && !masks)) {
-                    path->pack(tb, t.k, cols, t.b, g->ldb, panel, nv * lanes);
-                    t.b = panel;
-                    t.ldb = nv * lanes;
-                }
-                const char *a = (const char *)g->a + (i0 * ars + p * acs) * size;
-                char *c = (char *)g->c + (i0 * g->ldc + j) * size;
-                const bool goes_on = !first || accumulate;
-                t.init = bias ? bias + j * size : NULL;
-                t.ldinit = goes_on ? g->ldc : 0;
-                for (size_t i = i1 - i0; i > 0; i -= t.rows) {
-                    t.rows = VDI__MIN(i, mr);
-                    /* two tiles of 4 cost less than one of 6 and one for 2 */
-                    if (i == 8 && mr < 8) t.rows = 4;
-                    t.a = a;
-                    t.c = c;
-                    if (goes_on) t.init = c;
-                    path->tile[t.rows > 4 ? 0 : t.rows > 1 ? 1 : 2][nv - 1](&t);
-                    if (last && g->act != VDI_ACT_NONE)
-                        vdi__gemm_act(path, g, t.rows, cols, c, g->ldc);
-                    a += t.rows * row_a;
-                    c += t.rows * row_c;
-                }
-                j += cols;
+                const bool packs = tb || far || (g->n - j < nv * lanes && !masks);
+                const size_t fit = packs ? VDI__GEMM_PANEL / (nv * lanes * size) : steps;
+                size_t q = p;
+                t.cols = VDI__MIN(g->n - j, nv * lanes);
+                do {
+                    t.k = VDI__MIN(end - q, fit);
+                    t.b = (const char *)g->b + (tb ? j * g->ldb + q : q * g->ldb + j) * size;
+                    t.ldb = g->ldb;
+                    if (packs) {
+                        path->pack(tb, t.k, t.cols, t.b, g->ldb, panel, nv * lanes);
+                        t.b = panel;
+                        t.ldb = nv * lanes;
+                    }
+                    vdi__gemm_rows(path, g, &t, i0, i1, q, j, nv);
+                    q += t.k;
+                } while (q < end);
+                j += t.cols;
                 left -= nv;
             }
         }
@@ -12576,7 +12725,6 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
 VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vdi__gemm_args *g,
                                             size_t start) {
     char space[VDI__GEMM_PANEL + VDI__GEMM_LINE];
-    VDI_ASSERT(path->steps * path->vectors * path->lanes * path->size <= VDI__GEMM_PANEL);
     vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
 }
 
@@ -13708,7 +13856,7 @@ VDI__FN void vdi__solve_scattered(vdi_dtype dtype, size_t n, size_t m, const vdi
                                   const vdi__target *b) {
     const vdi__linalg_kernels *k = vdi__linalg_of(dtype);
     const size_t size = vdi_dtype_size(dtype);
-    double buffer[4096];
+    double buffer[3072];
     const size_t width = VDI__MIN(VDI__SOLVE_BYTES, sizeof buffer / n) / size;
     for (size_t j = 0, w; j < m; j += w) {
         char *at = (char *)b->data + (ptrdiff_t)(j * size) * b->column;
@@ -15519,7 +15667,7 @@ VDI__DEF vdi_status vdi_gauss_hermite_product(int n, int d, double *X, double *W
 VDI__DEF void vdi_poisson_lognormal(size_t count, const double *y, const double *mean,
                                     const double *variance, int nodes, const double *x,
                                     const double *w, double *out) {
-    enum { LANE = 32 }; /* the terms of so many values at a time: at most 32 KiB of stack */
+    enum { LANE = 24 }; /* the terms of so many values at a time: 24 KiB of stack */
     double term[VDI_GAUSS_HERMITE_MAX][LANE], rate[LANE], top[LANE], sum[LANE], logfact[LANE];
     for (size_t first = 0; first < count; first += LANE) {
         const size_t n = VDI__MIN(count - first, (size_t)LANE);
@@ -20786,10 +20934,29 @@ VDI__FN vdi_status vdi__parameter_finite(const vdi_named_tensor *p, const char *
     return vdi_error_set(err, VDI_ERR_DATA, where, "%s holds NaN or infinity", p->name);
 }
 
+/* Only one triangle of a covariance is read, so the other has to say the same, but for rounding to
+ * float32. */
+VDI__FN vdi_status vdi__covariance_symmetric(const char *name, int64_t n, const double *a,
+                                             vdi_error *err) {
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            const double scale = sqrt(fabs(a[i * n + i])) * sqrt(fabs(a[j * n + j]));
+            if (!(fabs(a[i * n + j] - a[j * n + i]) > 1e-6 * scale)) continue;
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_lds",
+                                 "%s is not symmetric: [%lld,%lld] is %.9g, [%lld,%lld] %.9g", name,
+                                 (long long)i, (long long)j, a[i * n + j], (long long)j,
+                                 (long long)i, a[j * n + i]);
+        }
+    }
+    return VDI_OK;
+}
+
 /* l (n,n) = the Cholesky factor of a covariance; the message names the parameter. */
 VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const double *a, double *l,
                                           vdi_error *err) {
     vdi_error inner = VDI__ZERO;
+    const vdi_status status = vdi__covariance_symmetric(name, n, a, err);
+    if (status < 0) return status;
     memcpy(l, a, (size_t)(n * n) * sizeof *l);
     if (vdi_cholesky(VDI_F64, (size_t)n, l, (size_t)n, &inner) < 0) {
         return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
@@ -22070,6 +22237,16 @@ typedef struct vdi__lds_observed {
     double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
 } vdi__lds_observed;
 
+/* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs) lag
+ * + inputs + 1. */
+typedef struct vdi__lds_start {
+    int64_t M, lag, K;
+    double *V;           /* (n,max(d,1)) */
+    double *xx, *X;      /* (K,K), (CHUNK,K) and M more */
+    double *yx, *theta;  /* (M,K) or (n,d+inputs+1) */
+    double *rest, *mean; /* (n) */
+} vdi__lds_start;
+
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
@@ -22100,7 +22277,7 @@ struct vdi_lds_data {
     vdi__lds_observed observed;
     vdi__lds_sums sums;
     vdi__chain_sums chain;
-    double *scale;               /* (d): the start's */
+    vdi__lds_start start;
     double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
     double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
     /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
@@ -22345,7 +22522,6 @@ VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
     a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
     a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
     a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
-    a->scale = vdi__take_reals(&a->arena, d, ok);
     a->ahead_m = vdi__take_reals(&a->arena, d, ok);
     a->ahead_P = vdi__take_reals(&a->arena, d * d, ok);
     a->ahead_AP = vdi__take_reals(&a->arena, d * d + d, ok);
@@ -22402,6 +22578,23 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     s->gain = vdi__take_reals(&a->arena, n * n, ok);
 }
 
+VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
+    const int64_t n = a->n, d = a->d, U = a->inputs, own = d + U + 1;
+    vdi__lds_start *s = &a->start;
+    s->lag = 3;
+    s->M = n <= 24 || d > n ? n : d;
+    s->K = (s->M + U) * s->lag + U + 1;
+    const size_t K = (size_t)VDI__MAX(s->K, own), M = (size_t)VDI__MAX(s->M, d), N = (size_t)n;
+    const size_t theta = VDI__MAX(vdi_mul_size(M, K), vdi_mul_size(N, (size_t)own));
+    s->V = vdi__take_reals(&a->arena, N * (size_t)d, ok);
+    s->xx = vdi__take_reals(&a->arena, vdi_mul_size(K, K), ok);
+    s->X = vdi__take_reals(&a->arena, vdi_mul_size(VDI__LDS_CHUNK, K) + M, ok);
+    s->yx = vdi__take_reals(&a->arena, theta, ok);
+    s->theta = vdi__take_reals(&a->arena, theta, ok);
+    s->rest = vdi__take_reals(&a->arena, VDI__MAX(N, M), ok);
+    s->mean = vdi__take_reals(&a->arena, VDI__MAX(N, M), ok);
+}
+
 /* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
 VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen, bool *ok) {
     vdi__visibility v;
@@ -22416,6 +22609,7 @@ VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t 
     vdi__lds_take_posterior(a, ok);
     vdi__lds_take_observed(a, ok);
     vdi__lds_take_sums(a, ok);
+    vdi__lds_take_start(a, ok);
 }
 
 VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {
@@ -23330,104 +23524,252 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_START_C)
 #define VDI_MODEL_LDS_START_C
 
-/* Latents of unit variance: z = score / scale. */
-VDI__FN void vdi__lds_start_scale(vdi_lds_data *a, double *score, double count) {
+/* ---- regressions ------------------------------------------------------------------------------ */
+
+/* theta (rows,K) in place of yx: yx xx^{-1}, with a ridge of 1e-6 so that columns that say the same
+ * share it. xx is its factor then. */
+VDI__FN vdi_status vdi__lds_start_solve(int64_t K, double *xx, int64_t rows, double *yx,
+                                        vdi_error *err) {
+    const size_t k = (size_t)K, r = (size_t)rows;
+    for (int64_t i = 0; i < K; i++) {
+        double *own = xx + i * K + i;
+        *own = *own > 0 ? *own * (1 + 1e-6) : 1;
+    }
+    const vdi_status status = vdi_cholesky(VDI_F64, k, xx, k, err);
+    if (status < 0) return status;
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, k, r, xx, k, yx, k);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT, k, r, xx, k, yx, k);
+    return VDI_OK;
+}
+
+/* Row x of bin t: what is before it, f_{t-1}, u_{t-1}, ..., then u_t and 1. */
+VDI__FN void vdi__lds_start_past(const vdi_lds_data *a, const double *f, int64_t trial, int64_t t,
+                                 double *x) {
+    const int64_t M = a->start.M, U = a->inputs, bin = trial * a->T + t;
+    for (int64_t l = 1; l <= a->start.lag; l++, x += M + U) {
+        memcpy(x, f + (bin - l) * M, (size_t)M * sizeof *x);
+        if (U > 0) memcpy(x + M, a->u + (bin - l) * U, (size_t)U * sizeof *x);
+    }
+    if (U > 0) memcpy(x, a->u + bin * U, (size_t)U * sizeof *x);
+    x[U] = 1;
+}
+
+/* The regression of f (trials,T,M) on its past: theta (M,K) into yx, what it leaves into `rest`
+ * (M). */
+VDI__FN vdi_status vdi__lds_start_regress_past(vdi_lds_data *a, const double *f, vdi_error *err) {
+    vdi__lds_start *s = &a->start;
+    const int64_t M = s->M, K = s->K, T = a->T;
+    double count = 0;
+    memset(s->xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->yx, 0, (size_t)(M * K) * sizeof(double));
+    memset(s->rest, 0, (size_t)M * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        for (int64_t t = s->lag; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK);
+            const double *y = f + (i * T + t) * M;
+            for (int64_t r = 0; r < rows; r++)
+                vdi__lds_start_past(a, f, i, t + r, s->X + r * K);
+            vdi__add_products(K, K, rows, s->X, K, s->X, K, s->xx, K);
+            vdi__add_products(M, K, rows, y, M, s->X, K, s->yx, K);
+            for (int64_t k = 0; k < rows * M; k++)
+                s->rest[k % M] += y[k] * y[k];
+            count += (double)rows;
+        }
+    }
+    memcpy(s->theta, s->yx, (size_t)(M * K) * sizeof(double));
+    const vdi_status status = vdi__lds_start_solve(K, s->xx, M, s->theta, err);
+    for (int64_t j = 0; status == VDI_OK && j < M; j++) {
+        const double of = s->rest[j];
+        s->rest[j] -= vdi_dot(VDI_F64, (size_t)K, s->theta + j * K, s->yx + j * K);
+        s->rest[j] = VDI__MAX(s->rest[j], 1e-12 * of) / count;
+    }
+    return status;
+}
+
+/* f becomes what its past alone says of it, in units of what that leaves and about its mean; 0 where
+ * there is no past. From the end on: a row is needed until those after it are done. */
+VDI__FN void vdi__lds_start_predict(vdi_lds_data *a, double *f) {
+    vdi__lds_start *s = &a->start;
+    const int64_t M = s->M, K = s->K, past = (M + a->inputs) * s->lag;
+    double count = 0;
+    memset(s->mean, 0, (size_t)M * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        for (int64_t t = a->T - 1; t >= 0; t--) {
+            double *y = f + (i * a->T + t) * M;
+            memset(s->X + K, 0, (size_t)M * sizeof(double));
+            if (t >= s->lag && t < a->lengths[i]) {
+                vdi__lds_start_past(a, f, i, t, s->X);
+                for (int64_t j = 0; j < M; j++)
+                    s->X[K + j] = vdi_dot(VDI_F64, (size_t)past, s->theta + j * K, s->X);
+                count++;
+            }
+            for (int64_t j = 0; j < M; j++) {
+                y[j] = s->rest[j] > 0 ? s->X[K + j] / sqrt(s->rest[j]) : 0;
+                s->mean[j] += y[j];
+            }
+        }
+    }
+    for (int64_t i = 0; i < a->trials; i++) {
+        for (int64_t k = s->lag * M; k < a->lengths[i] * M; k++)
+            f[i * a->T * M + k] -= s->mean[k % M] / count;
+    }
+}
+
+/* ---- the state -------------------------------------------------------------------------------- */
+
+/* Scores (trials,T,d) to unit variance over `count` bins. More latents than there are directions get
+ * noise: EM would leave one that reaches no channel where it is. */
+VDI__FN void vdi__lds_start_scale(const vdi_lds_data *a, double count, uint64_t seed,
+                                  double *score) {
     const int64_t rows = a->trials * a->T, d = a->d;
+    vdi_rng rng = vdi_rng_make(seed, 1);
     double largest = 0;
-    for (int64_t j = 0; j < a->n; j++)
-        largest = VDI__MAX(largest, a->variance[j]);
     for (int64_t k = 0; k < d; k++) {
         double q = 0;
         for (int64_t r = 0; r < rows; r++)
             q += score[r * d + k] * score[r * d + k];
-        a->scale[k] = sqrt(VDI__MAX(q / count, 1e-12 * largest));
+        largest = VDI__MAX(largest, q); /* of the first: they fall */
+        const bool there = q > 1e-20 * largest;
         for (int64_t r = 0; r < rows; r++)
-            score[r * d + k] /= a->scale[k];
+            score[r * d + k] = there ? score[r * d + k] * sqrt(count / q) : vdi_rng_normal(&rng);
     }
 }
 
-/* C = V scale, b the mean, R what the components leave of the variance. */
-VDI__FN void vdi__lds_start_readout(vdi_lds *next, const vdi_lds_data *a, const double *V) {
-    const int64_t d = a->d, n = a->n, U = a->inputs;
+/* The scores that stand for the state, where they lie. From the past if there are enough bins for the
+ * regression, else the principal components of y. */
+VDI__FN vdi_status vdi__lds_start_state(vdi_lds_data *a, uint64_t seed, double **score,
+                                        vdi_error *err) {
+    vdi__lds_start *s = &a->start;
+    const int64_t n = a->n, d = a->d, rows = a->trials * a->T;
+    double *f = a->yt, *z = a->yd, count = 0, bins = 0;
+    for (int64_t k = 0; k < rows * n; k++)
+        a->yt[k] = a->y[k] / sqrt(a->variance[k % n]);
+    if (s->M < n) { /* M is d */
+        vdi__principal(rows, n, d, a->yt, seed, s->V, a->yd);
+        f = a->yd;
+        z = a->yt;
+    }
+    for (int64_t i = 0; i < a->trials; i++) {
+        bins += (double)VDI__MAX(a->lengths[i] - s->lag, 0);
+        count += (double)a->lengths[i];
+    }
+    if (bins >= 4 * (double)s->K && d <= s->M) {
+        const vdi_status status = vdi__lds_start_regress_past(a, f, err);
+        if (status < 0) return status;
+        vdi__lds_start_predict(a, f);
+        count = bins;
+    } else if (s->M < n) {
+        z = a->yd;
+        f = NULL; /* they are there */
+    }
+    if (f) vdi__principal(rows, s->M, d, f, seed, s->V, z);
+    vdi__lds_start_scale(a, count, seed, z);
+    *score = z;
+    return VDI_OK;
+}
+
+/* ---- the parameters --------------------------------------------------------------------------- */
+
+/* Row x = (z_{t-step}, u_t, 1) of bin t. */
+VDI__FN void vdi__lds_start_row(const vdi_lds_data *a, const double *score, int64_t bin,
+                                int64_t step, double *x) {
+    const int64_t d = a->d, U = a->inputs;
+    memcpy(x, score + (bin - step) * d, (size_t)d * sizeof *x);
+    if (U > 0) memcpy(x + d, a->u + bin * U, (size_t)U * sizeof *x);
+    x[d + U] = 1;
+}
+
+/* The regression of y (trials,T,n) on those rows: theta (n,d+U+1), and `rest` (n), the variances that
+ * it leaves; the bins of the start's lag are left out. */
+VDI__FN vdi_status vdi__lds_start_regress(vdi_lds_data *a, const double *score, const double *y,
+                                          int64_t n, int64_t step, vdi_error *err) {
+    vdi__lds_start *s = &a->start;
+    const int64_t K = a->d + a->inputs + 1;
+    double count = 0;
+    memset(s->xx, 0, (size_t)(K * K) * sizeof(double));
+    memset(s->yx, 0, (size_t)(n * K) * sizeof(double));
+    memset(s->rest, 0, (size_t)n * sizeof(double));
+    for (int64_t i = 0; i < a->trials; i++) {
+        const int64_t first = a->lengths[i] > 2 * s->lag ? s->lag + step : step;
+        for (int64_t t = first; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK), bin = i * a->T + t;
+            for (int64_t r = 0; r < rows; r++)
+                vdi__lds_start_row(a, score, bin + r, step, s->X + r * K);
+            vdi__add_products(K, K, rows, s->X, K, s->X, K, s->xx, K);
+            vdi__add_products(n, K, rows, y + bin * n, n, s->X, K, s->yx, K);
+            for (int64_t k = 0; k < rows * n; k++)
+                s->rest[k % n] += y[bin * n + k] * y[bin * n + k];
+            count += (double)rows;
+        }
+    }
+    memcpy(s->theta, s->yx, (size_t)(n * K) * sizeof(double));
+    const vdi_status status = vdi__lds_start_solve(K, s->xx, n, s->theta, err);
+    for (int64_t j = 0; status == VDI_OK && j < n; j++) {
+        s->rest[j] -= vdi_dot(VDI_F64, (size_t)K, s->theta + j * K, s->yx + j * K);
+        s->rest[j] = VDI__MAX(s->rest[j], 0) / VDI__MAX(count, 1);
+    }
+    return status;
+}
+
+/* C, D, b, R: y on (z, u, 1). The scores are only near z, so that what is left is too much for R. */
+VDI__FN vdi_status vdi__lds_start_readout(vdi_lds *next, vdi_lds_data *a, const double *score,
+                                          vdi_error *err) {
+    const int64_t d = a->d, n = a->n, U = a->inputs, K = d + U + 1;
     const unsigned freeze = next->desc.freeze;
-    for (int64_t j = 0; j < n; j++) {
-        const double square = a->diagonal_r ? a->yy[j] : a->yy[j * n + j];
-        double seen = 0, share = 0;
-        for (int64_t i = 0; i < a->trials; i++)
-            seen += a->channel_count[i * n + j];
-        const double variance = seen > 0 ? square / seen : a->variance[j];
-        const double least = next->desc.r_floor > 0 ? next->desc.r_floor : 1e-6 * a->variance[j];
-        for (int64_t k = 0; k < d; k++)
-            share += V[j * d + k] * V[j * d + k] * a->scale[k] * a->scale[k];
-        for (int64_t k = 0; !(freeze & VDI_LDS_C) && k < d; k++)
-            next->C[j * d + k] = V[j * d + k] * a->scale[k];
-        if (!(freeze & VDI_LDS_BIAS)) next->b[j] = a->y_mean[j];
-        if (!(freeze & VDI_LDS_D) && U > 0) memset(next->D + j * U, 0, (size_t)U * sizeof(double));
+    const vdi_status status = vdi__lds_start_regress(a, score, a->y, n, 0, err);
+    for (int64_t j = 0; status == VDI_OK && j < n; j++) {
+        const double *row = a->start.theta + j * K, rest = a->start.rest[j];
+        const double variance = a->variance[j];
+        const double least = next->desc.r_floor > 0 ? next->desc.r_floor : 1e-6 * variance;
+        if (!(freeze & VDI_LDS_C)) memcpy(next->C + j * d, row, (size_t)d * sizeof *row);
+        if (!(freeze & VDI_LDS_D) && U > 0)
+            memcpy(next->D + j * U, row + d, (size_t)U * sizeof *row);
+        if (!(freeze & VDI_LDS_BIAS)) next->b[j] = a->y_mean[j] + row[d + U];
         if (freeze & VDI_LDS_R) continue;
         memset(next->R + j * n, 0, (size_t)n * sizeof(double));
-        next->R[j * n + j] = VDI__MAX(variance - share, VDI__MAX(0.05 * variance, least));
+        next->R[j * n + j] = VDI__MAX(0.5 * rest, least);
     }
+    return status;
 }
 
-/* A: z_t on z_{t-1}, shrunk a little, since the scores carry observation noise; Q: what that
- * leaves. */
+/* A, B, Q: z_t on (z_{t-1}, u_t, 1). */
 VDI__FN vdi_status vdi__lds_start_dynamics(vdi_lds *next, vdi_lds_data *a, const double *score,
-                                           double count, vdi_error *err) {
-    const int64_t d = a->d, T = a->T;
+                                           vdi_error *err) {
+    const int64_t d = a->d, U = a->inputs, K = d + U + 1;
     const unsigned freeze = next->desc.freeze;
-    double *A = a->chain.theta;
-    vdi__regression g = a->chain.g;
-    g.K = d;
-    g.centred = false;
-    memset(g.yx, 0, (size_t)(d * d) * sizeof(double));
-    memset(g.xx, 0, (size_t)(d * d) * sizeof(double));
-    for (int64_t i = 0; i < a->trials; i++) {
-        const double *z = score + i * T * d;
-        const int64_t steps = a->lengths[i] - 1;
-        vdi__add_products(d, d, steps, z + d, d, z, d, g.yx, d);
-        vdi__add_products(d, d, steps, z, d, z, d, g.xx, d);
-    }
-    for (int64_t i = 0; i < d; i++) {
-        g.free_column[i] = true;
-        g.xx[i * d + i] += 1e-3 * count + 1;
-    }
-    const vdi_status status = vdi__regress(&g, "A", A, err);
+    const vdi_status status = vdi__lds_start_regress(a, score, score, d, 1, err);
     if (status < 0) return status;
-    if (!(freeze & VDI_LDS_A)) memcpy(next->A, A, (size_t)(d * d) * sizeof(double));
     if (!(freeze & VDI_LDS_Q)) memset(next->Q, 0, (size_t)(d * d) * sizeof(double));
-    for (int64_t i = 0; !(freeze & VDI_LDS_Q) && i < d; i++) {
-        double r = 1;
-        for (int64_t k = 0; k < d; k++)
-            r -= A[i * d + k] * g.yx[i * d + k] / count;
-        next->Q[i * d + i] = VDI__MAX(r, 0.02);
+    for (int64_t i = 0; i < d; i++) {
+        const double *row = a->start.theta + i * K;
+        if (!(freeze & VDI_LDS_A)) memcpy(next->A + i * d, row, (size_t)d * sizeof *row);
+        if (!(freeze & VDI_LDS_B) && U > 0)
+            memcpy(next->B + i * U, row + d, (size_t)U * sizeof *row);
+        if (!(freeze & VDI_LDS_Q)) next->Q[i * d + i] = VDI__MAX(a->start.rest[i], 0.02);
     }
     return VDI_OK;
 }
 
-/* x0 = 0, Q0 = I, B = 0. */
-VDI__FN void vdi__lds_start_rest(vdi_lds *next) {
-    const int64_t d = next->desc.d, U = next->desc.inputs;
+/* x0 = 0, Q0 = I. */
+VDI__FN void vdi__lds_start_first(vdi_lds *next) {
+    const int64_t d = next->desc.d;
     const unsigned freeze = next->desc.freeze;
     for (int64_t i = 0; !(freeze & VDI_LDS_Q0) && i < d * d; i++)
         next->Q0[i] = i / d == i % d;
     if (!(freeze & VDI_LDS_X0)) memset(next->x0, 0, (size_t)d * sizeof(double));
-    if (!(freeze & VDI_LDS_B) && U > 0) memset(next->B, 0, (size_t)(d * U) * sizeof(double));
 }
 
 VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
     static const char where[] = "vdi_lds_init";
+    double *score = NULL;
     vdi_status status = vdi__lds_fits(lds, data, where, err);
     if (status < 0) return status;
-    double *V = data->sums.g.work, *score = data->yd, count = 0;
-    for (int64_t i = 0; i < data->trials; i++)
-        count += (double)data->lengths[i];
     vdi_lds next = vdi__lds_next(lds);
-    vdi__principal(data->trials * data->T, data->n, data->d, data->y, seed, V, score);
-    vdi__lds_start_scale(data, score, count);
-    vdi__lds_start_readout(&next, data, V);
-    status = vdi__lds_start_dynamics(&next, data, score, count, err);
+    status = vdi__lds_start_state(data, seed, &score, err);
+    if (status == VDI_OK) status = vdi__lds_start_readout(&next, data, score, err);
+    if (status == VDI_OK) status = vdi__lds_start_dynamics(&next, data, score, err);
     if (status < 0) return status;
-    vdi__lds_start_rest(&next);
+    vdi__lds_start_first(&next);
     return vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
 }
 #endif
@@ -39029,6 +39371,12 @@ VDI__DEF int64_t vdi_pretrained_pack(const vdi_pretrained *net, int64_t *scales,
     if (scales) *scales = channels;
     return count;
 }
+
+#if defined(VDI_PRETRAINED_WEIGHTS)
+VDI__DEF const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void) {
+    return &vdi_pretrained_shipped;
+}
+#endif
 #endif
 
 /* ======== model/pretrained/infer.h, implementation ======== */
@@ -39524,6 +39872,19 @@ VDI__DEF vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                            err);
 }
 
+VDI__DEF int64_t vdi_env_choice(int64_t n, const float *action) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++) {
+        if (action[i] > action[best]) best = i;
+    }
+    return best;
+}
+
+VDI__DEF void vdi_env_choose(int64_t n, int64_t which, float *action) {
+    for (int64_t i = 0; i < n; i++)
+        action[i] = i == which ? 1.0f : 0.0f;
+}
+
 /* The step itself, from sound arguments. */
 VDI__FN vdi_status vdi__env_run(vdi_env *env, const float *action, float *obs, float *reward,
                                 int *end, vdi_error *err) {
@@ -39532,6 +39893,7 @@ VDI__FN vdi_status vdi__env_run(vdi_env *env, const float *action, float *obs, f
     for (int64_t i = 0; i < env->actions; i++) {
         clipped[i] = action[i] < -1 ? -1 : action[i] > 1 ? 1 : action[i];
     }
+    if (env->discrete) vdi_env_choose(env->actions, vdi_env_choice(env->actions, action), clipped);
     *end = 0;
     vdi_status status = env->step(env->self, clipped, obs, reward, end, err);
     if (status < 0) return status;
@@ -39666,7 +40028,7 @@ static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"
 
 static const vdi_env_entry vdi__env_pendulum = {
     {"pendulum", 3, 1, 3, VDI__PENDULUM_LIMIT, vdi__pendulum_observation, vdi__pendulum_action,
-     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL},
+     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL, false},
     sizeof(vdi__pendulum),
     "swing a pendulum up and hold it there (Gymnasium's Pendulum-v1)"};
 #endif
@@ -39852,7 +40214,7 @@ static const char *const vdi__lander_component[] = {"position",    "velocity",  
 
 static const vdi_env_entry vdi__env_lander = {
     {"lander", 8, 2, 9, VDI__LANDER_LIMIT, vdi__lander_observation, vdi__lander_action,
-     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL},
+     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL, false},
     sizeof(vdi__lander),
     "land a rocket on two legs (LunarLander's rewards, a simpler body)"};
 #endif
@@ -39989,9 +40351,106 @@ static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel
 
 static const vdi_env_entry vdi__env_navigate = {
     {"navigate", 16, 2, 4, VDI__NAVIGATE_LIMIT, vdi__navigate_observation, vdi__navigate_action,
-     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL},
+     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL, false},
     sizeof(vdi__navigate),
     "steer a point robot around obstacles to a goal before the fuel is out"};
+#endif
+
+/* ======== model/env/cartpole.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_ENV_IMPLEMENTATION) && !defined(VDI_MODEL_ENV_CARTPOLE_C)
+#define VDI_MODEL_ENV_CARTPOLE_C
+
+enum { VDI__CARTPOLE_LIMIT = 500 };
+#define VDI__CARTPOLE_ANGLE 0.20943951023931953 /* 12 degrees */
+#define VDI__CARTPOLE_TRACK 2.4
+
+typedef struct vdi__cartpole {
+    vdi__env_head head;
+    double x, vx, angle, spin; /* m, m/s, rad, rad/s */
+} vdi__cartpole;
+
+VDI__FN void vdi__cartpole_look(const vdi__cartpole *s, float *obs) {
+    obs[0] = (float)(s->x / VDI__CARTPOLE_TRACK);
+    obs[1] = (float)(s->vx / 2);
+    obs[2] = (float)(s->angle / VDI__CARTPOLE_ANGLE);
+    obs[3] = (float)(s->spin / 2);
+}
+
+VDI__FN vdi_status vdi__cartpole_reset(void *self, uint64_t seed, uint64_t episode, float *obs,
+                                       vdi_error *err) {
+    vdi__cartpole *s = (vdi__cartpole *)self;
+    (void)err;
+    s->head.rng = vdi_env_rng(seed, episode);
+    s->head.steps = 0;
+    s->x = vdi__env_uniform(&s->head.rng, -0.05, 0.05);
+    s->vx = vdi__env_uniform(&s->head.rng, -0.05, 0.05);
+    s->angle = vdi__env_uniform(&s->head.rng, -0.05, 0.05);
+    s->spin = vdi__env_uniform(&s->head.rng, -0.05, 0.05);
+    vdi__cartpole_look(s, obs);
+    return VDI_OK;
+}
+
+/* One step under a force (N). */
+VDI__FN void vdi__cartpole_move(vdi__cartpole *s, double force) {
+    const double gravity = 9.8, pole = 0.1, all = 1.1, length = 0.5, dt = 0.02;
+    const double sine = sin(s->angle), cosine = cos(s->angle);
+    const double push = (force + pole * length * s->spin * s->spin * sine) / all;
+    const double turn =
+        (gravity * sine - push * cosine) / (length * (4.0 / 3.0 - pole * cosine * cosine / all));
+    const double speed = push - pole * length * turn * cosine / all;
+    s->x += dt * s->vx;
+    s->vx += dt * speed;
+    s->angle += dt * s->spin;
+    s->spin += dt * turn;
+}
+
+VDI__FN void vdi__cartpole_advance(vdi__cartpole *s, double push, float *obs, float *reward,
+                                   int *end) {
+    vdi__cartpole_move(s, 10 * push);
+    const double lean = s->angle / VDI__CARTPOLE_ANGLE, off = s->x / VDI__CARTPOLE_TRACK;
+    const bool fallen = fabs(lean) > 1 || fabs(off) > 1;
+    reward[0] = (float)(fallen ? -10 : 1 - lean * lean);
+    reward[1] = (float)(-0.5 * off * off);
+    reward[2] = (float)(-0.1 * push * push);
+    vdi__cartpole_look(s, obs);
+    s->head.steps++;
+    *end = fallen                                 ? VDI_ENV_TERMINATED
+           : s->head.steps >= VDI__CARTPOLE_LIMIT ? VDI_ENV_TRUNCATED
+                                                  : 0;
+}
+
+VDI__FN vdi_status vdi__cartpole_step(void *self, const float *action, float *obs, float *reward,
+                                      int *end, vdi_error *err) {
+    (void)err;
+    vdi__cartpole_advance((vdi__cartpole *)self, (double)action[0], obs, reward, end);
+    return VDI_OK;
+}
+
+/* Left, nothing, right. */
+VDI__FN vdi_status vdi__cartpole_choose(void *self, const float *action, float *obs, float *reward,
+                                        int *end, vdi_error *err) {
+    (void)err;
+    vdi__cartpole_advance((vdi__cartpole *)self, (double)vdi_env_choice(3, action) - 1, obs, reward,
+                          end);
+    return VDI_OK;
+}
+
+static const char *const vdi__cartpole_observation[] = {"place", "speed", "angle", "spin"};
+static const char *const vdi__cartpole_action[] = {"push"};
+static const char *const vdi__cartpole_choices[] = {"left", "nothing", "right"};
+static const char *const vdi__cartpole_component[] = {"upright", "centre", "effort"};
+
+static const vdi_env_entry vdi__env_cartpole = {
+    {"cartpole", 4, 1, 3, VDI__CARTPOLE_LIMIT, vdi__cartpole_observation, vdi__cartpole_action,
+     vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_step, vdi__env_free, NULL, false},
+    sizeof(vdi__cartpole),
+    "balance a pole on a cart, near the centre and with little effort"};
+static const vdi_env_entry vdi__env_cartpole_discrete = {
+    {"cartpole-discrete", 4, 3, 3, VDI__CARTPOLE_LIMIT, vdi__cartpole_observation,
+     vdi__cartpole_choices, vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_choose,
+     vdi__env_free, NULL, true},
+    sizeof(vdi__cartpole),
+    "the same, by one of three choices: left, nothing, right"};
 #endif
 
 /* ======== model/env/builtin.h, implementation ======== */
@@ -39999,9 +40458,8 @@ static const vdi_env_entry vdi__env_navigate = {
 #define VDI_MODEL_ENV_BUILTIN_C
 
 static const vdi_env_entry *const vdi__env_entries[] = {
-    &vdi__env_pendulum,
-    &vdi__env_lander,
-    &vdi__env_navigate,
+    &vdi__env_pendulum,          &vdi__env_lander, &vdi__env_navigate, &vdi__env_cartpole,
+    &vdi__env_cartpole_discrete,
 };
 
 VDI__DEF const vdi_env_entry *const *vdi_env_list(int64_t *count) {
@@ -40074,7 +40532,9 @@ VDI__DEF vdi_status vdi_env_navigate(vdi_env *env) {
 enum {
     VDI__WIRE_HEAD = 8, /* kind and size */
     VDI__WIRE_HELO_BODY = 12,
-    VDI__WIRE_INFO_BODY = 28, /* magic, version, four sizes; names follow */
+    VDI__WIRE_FIRST = 1,      /* the version that everybody speaks */
+    VDI__WIRE_CHOICES = 1,    /* of the flags: an action is one of so many choices */
+    VDI__WIRE_INFO_BODY = 28, /* magic, version, four sizes; flags and names follow */
     VDI__WIRE_RSET_BODY = 16,
     VDI__WIRE_FAIL_BODY = 256,                             /* at most */
     VDI__WIRE_LEAST = VDI__WIRE_HEAD + VDI__WIRE_FAIL_BODY /* of a buffer, for all but numbers */
@@ -40187,14 +40647,17 @@ VDI__FN bool vdi__wire_send_info(const vdi__wire_server *s) {
     size_t text = 0;
     for (int64_t i = 0; i < vdi__wire_names(env); i++)
         text += strlen(vdi__wire_name(env, i)) + 1;
-    vdi__wire_head(s->out, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY + text);
+    const size_t flags = env->discrete ? 4 : 0;
+    vdi__wire_head(s->out, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY + flags + text);
     memcpy(body, VDI__WIRE_MAGIC, 8);
-    vdi__wire_put_u32(body + 8, VDI_ENV_WIRE_VERSION);
+    vdi__wire_put_u32(body + 8, env->discrete ? VDI_ENV_WIRE_VERSION : VDI__WIRE_FIRST);
     vdi__wire_put_u32(body + 12, (uint32_t)env->observations);
     vdi__wire_put_u32(body + 16, (uint32_t)env->actions);
     vdi__wire_put_u32(body + 20, (uint32_t)env->components);
     vdi__wire_put_u32(body + 24, (uint32_t)env->limit);
-    bool ok = s->wire->write_fn(s->out, VDI__WIRE_HEAD + VDI__WIRE_INFO_BODY, s->wire->user);
+    vdi__wire_put_u32(body + 28, VDI__WIRE_CHOICES);
+    bool ok =
+        s->wire->write_fn(s->out, VDI__WIRE_HEAD + VDI__WIRE_INFO_BODY + flags, s->wire->user);
     for (int64_t i = 0; ok && i < vdi__wire_names(env); i++) {
         const char *name = vdi__wire_name(env, i);
         ok = s->wire->write_fn(name, strlen(name) + 1, s->wire->user);
@@ -40213,10 +40676,10 @@ typedef enum vdi__wire_outcome {
 VDI__FN vdi__wire_outcome vdi__wire_greet(vdi__wire_server *s, const unsigned char *body,
                                           vdi_error *err) {
     const uint32_t version = vdi__wire_get_u32(body + 8);
-    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI_ENV_WIRE_VERSION) {
+    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI__WIRE_FIRST) {
         (void)vdi_error_set(err, VDI_ERR_FORMAT, "vdi_env_wire_serve",
                             "expected a client of protocol version %d, got version %u",
-                            VDI_ENV_WIRE_VERSION, (unsigned)version);
+                            VDI__WIRE_FIRST, (unsigned)version);
         (void)vdi__wire_send_fail(s, "this server speaks version 1 of the protocol");
         return VDI__WIRE_FOREIGN;
     }
@@ -40495,8 +40958,29 @@ VDI__FN void vdi__wire_close(void *self) {
 /* What an INFO says, before its names. */
 typedef struct vdi__wire_info {
     int64_t observations, actions, components, limit;
+    bool discrete;
     size_t names, text; /* how many, and their bytes */
 } vdi__wire_info;
+
+/* The flags, which stand before the names. */
+VDI__FN vdi_status vdi__wire_flags(const vdi_env_wire *wire, vdi__wire_info *info, vdi_error *err) {
+    static const char where[] = "vdi_env_wire_open";
+    unsigned char word[4];
+    size_t fill = 0;
+    if (info->text < sizeof word) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected flags, got the end of INFO");
+    }
+    info->text -= sizeof word;
+    vdi_status status = vdi__wire_fill(wire, word, &fill, sizeof word, sizeof word, where, err);
+    if (status < 0) return status;
+    const uint32_t flags = vdi__wire_get_u32(word);
+    if (flags & ~(uint32_t)VDI__WIRE_CHOICES) {
+        return vdi_error_set(err, VDI_ERR_FORMAT, where, "expected flags of 0 or 1, got %u",
+                             (unsigned)flags);
+    }
+    info->discrete = (flags & VDI__WIRE_CHOICES) != 0;
+    return VDI_OK;
+}
 
 /* Greet the server and check the sizes that it tells. */
 VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info, vdi_error *err) {
@@ -40505,7 +40989,7 @@ VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info
     bool broken;
     vdi__wire_head(message, VDI__WIRE_HELO, VDI__WIRE_HELO_BODY);
     memcpy(body, VDI__WIRE_MAGIC, 8);
-    vdi__wire_put_u32(body + 8, VDI_ENV_WIRE_VERSION);
+    vdi__wire_put_u32(body + 8, VDI__WIRE_FIRST);
     if (!wire->write_fn(message, VDI__WIRE_HEAD + VDI__WIRE_HELO_BODY, wire->user)) {
         return vdi_error_set(err, VDI_ERR_IO, where,
                              "the greeting could not be written to the server");
@@ -40514,16 +40998,21 @@ VDI__FN vdi_status vdi__wire_meet(const vdi_env_wire *wire, vdi__wire_info *info
         vdi__wire_reply(wire, message, VDI__WIRE_INFO, VDI__WIRE_INFO_BODY, &broken, err);
     if (status < 0) return status;
     const uint32_t version = vdi__wire_get_u32(body + 8);
-    if (memcmp(body, VDI__WIRE_MAGIC, 8) != 0 || version != VDI_ENV_WIRE_VERSION) {
+    const bool magic = memcmp(body, VDI__WIRE_MAGIC, 8) == 0;
+    if (!magic || version < VDI__WIRE_FIRST || version > VDI_ENV_WIRE_VERSION) {
         return vdi_error_set(err, VDI_ERR_FORMAT, where,
-                             "expected a server of protocol version %d, got version %u",
-                             VDI_ENV_WIRE_VERSION, (unsigned)version);
+                             "expected a server of protocol version %d to %d, got version %u",
+                             VDI__WIRE_FIRST, VDI_ENV_WIRE_VERSION, (unsigned)version);
     }
     info->observations = (int64_t)vdi__wire_get_u32(body + 12);
     info->actions = (int64_t)vdi__wire_get_u32(body + 16);
     info->components = (int64_t)vdi__wire_get_u32(body + 20);
     info->limit = (int64_t)vdi__wire_get_u32(body + 24);
     info->text = vdi__wire_get_u32(message + 4) - (size_t)VDI__WIRE_INFO_BODY;
+    if (version > VDI__WIRE_FIRST) {
+        status = vdi__wire_flags(wire, info, err);
+        if (status < 0) return status;
+    }
     if (info->observations < 1 || info->observations > VDI_ENV_MAX_OBSERVATIONS ||
         info->actions < 1 || info->actions > VDI_ENV_MAX_ACTIONS || info->components < 1 ||
         info->components > VDI_ENV_MAX_COMPONENTS) {
@@ -40607,6 +41096,7 @@ VDI__DEF vdi_status vdi_env_wire_open(const vdi_env_wire *wire, const vdi_alloca
     env->actions = info.actions;
     env->components = info.components;
     env->limit = info.limit;
+    env->discrete = info.discrete;
     env->observation = name + 1;
     env->action = name + 1 + info.observations;
     env->component = name + 1 + info.observations + info.actions;
@@ -41817,9 +42307,19 @@ typedef struct vdi__sacd_form {
     bool split; /* a head for each component; else one for their weighted sum */
 } vdi__sacd_form;
 
+/* Running moments of observations, Welford's; `data` holds (observations) means, then sums of
+   squares about them, then 1 / deviation, and last how many there were. NULL: observations are taken
+   as they are. */
+typedef struct vdi__norm {
+    size_t n;
+    double *data;
+} vdi__norm;
+
 struct vdi_sacd {
     vdi_sacd_desc desc;
     const vdi__sacd_form *form;
+    const struct vdi__actor_kind *acting; /* numbers or choices */
+    vdi__norm norm;                       /* of observations */
     vdi_allocator allocator;
     vdi_arena arena;
     vdi_critic *critic;
@@ -41841,8 +42341,7 @@ struct vdi_sacd {
     void *act_x, *act_h[VDI__MLP_LAYERS]; /* (inputs), (width) */
     void *act_a, *act_q;                  /* (actions), (heads) */
     float *action;                        /* (actions) */
-    double *weights, *influence;          /* (components + 1), (heads) */
-    float *next;                          /* (observations) after a step of an environment */
+    double *weights, *influence, *own;    /* (components + 1), (heads), (heads) */
     struct vdi_sacd_episode *playing;     /* for what is played without learning */
     /* the state */
     vdi_state state;
@@ -41902,6 +42401,10 @@ static const vdi_field vdi__sacd_table[] = {
     VDI_FIELD_BOOL(vdi_sacd_desc, fixed_alpha, "the temperature stays"),
     VDI_FIELD_BOOL(vdi_sacd_desc, entropy_at_terminals,
                    "pay the last step's entropy at terminal states too"),
+    VDI__FIELD(vdi_sacd_desc, discrete, VDI_FIELD_TYPE_BOOL, VDI_FIELD_NONE, 0, 0, 1,
+               VDI_FIELD_ADDED, "an action is one of so many choices"),
+    VDI__FIELD(vdi_sacd_desc, normalise, VDI_FIELD_TYPE_BOOL, VDI_FIELD_NONE, 0, 0, 1,
+               VDI_FIELD_ADDED, "take observations by their running mean and deviation"),
     VDI_FIELD_REAL_TWIN(vdi_sacd_desc, cagrad_c, has_cagrad_c, 0.5, 0, 1, VDI_FIELD_BELOW,
                         "how far CAGrad may leave the mean gradient, as a share of it"),
     VDI_FIELD_SEED(vdi_sacd_desc, seed, "seed of everything random"),
@@ -41933,7 +42436,10 @@ VDI__FN vdi_sacd_desc vdi__sacd_filled(const vdi_sacd_desc *desc) {
     vdi_fields_fill(&vdi__sacd_fields, &d);
     if (d.critic_rate == 0) d.critic_rate = VDI__SACD_CRITIC_RATE * d.rate;
     if (d.last_rate == 0) d.last_rate = d.rate;
-    if (!d.has_target_entropy) d.target_entropy = -(double)d.actions;
+    if (!d.has_target_entropy) {
+        d.target_entropy =
+            d.discrete ? 0.3 * log((double)VDI__MAX(d.actions, 1)) : -(double)d.actions;
+    }
     d.has_target_entropy = true;
     return d;
 }
@@ -41983,6 +42489,11 @@ VDI__DEF vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *er
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
+VDI__FN const struct vdi__actor_kind *vdi__actor_kind_of(bool discrete);
+VDI__FN size_t vdi__actor_outputs(const vdi_sacd_desc *d);
+VDI__FN void vdi__norm_begin(vdi__norm *s, int64_t n, double *data);
+enum { VDI__NORM_ARRAYS = 3 };
+
 VDI__FN bool vdi__sacd_space_init(vdi_sacd *g, vdi__sacd_space *s) {
     const vdi_dtype t = g->desc.dtype;
     const size_t rows = (size_t)g->critic->chunk, actions = (size_t)g->desc.actions;
@@ -42009,11 +42520,10 @@ VDI__FN bool vdi__sacd_reserve_act(vdi_sacd *g) {
     g->act_a = vdi__mlp_array(&g->arena, d->dtype, actions, 1);
     g->act_q = vdi__mlp_array(&g->arena, d->dtype, (size_t)g->heads, 1);
     g->action = (float *)vdi_arena_calloc(&g->arena, actions * sizeof(float));
-    g->next = (float *)vdi_arena_calloc(&g->arena, (size_t)d->observations * sizeof(float));
     g->weights = (double *)vdi_arena_calloc(&g->arena, weights * sizeof(double));
     g->influence = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
-    bool ok =
-        g->act_x && g->act_a && g->act_q && g->action && g->next && g->weights && g->influence;
+    g->own = (double *)vdi_arena_calloc(&g->arena, (size_t)g->heads * sizeof(double));
+    bool ok = g->act_x && g->act_a && g->act_q && g->action && g->weights && g->influence && g->own;
     for (int l = 0; l < g->net.layers; l++) {
         g->act_h[l] = vdi__mlp_array(&g->arena, d->dtype, g->net.width[l + 1], 1);
         ok = ok && g->act_h[l];
@@ -42024,7 +42534,7 @@ VDI__FN bool vdi__sacd_reserve_act(vdi_sacd *g) {
 VDI__FN bool vdi__sacd_reserve(vdi_sacd *g) {
     const vdi_sacd_desc *d = &g->desc;
     const size_t batch = (size_t)d->batch, actions = (size_t)d->actions;
-    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 8;
+    const size_t names = (size_t)g->net.layers * 2 * (3 + 8) + 9;
     const size_t workers = (size_t)vdi_pool_threads(d->pool);
     vdi_arena *a = &g->arena;
     g->line = (vdi__sacd_line *)vdi_arena_calloc(a, (size_t)(d->components + 1) * sizeof *g->line);
@@ -42041,6 +42551,12 @@ VDI__FN bool vdi__sacd_reserve(vdi_sacd *g) {
               g->space && g->tensor && g->name && vdi__sacd_reserve_act(g);
     for (size_t i = 0; ok && i < workers; i++)
         ok = vdi__sacd_space_init(g, &g->space[i]);
+    if (ok && d->normalise) {
+        const size_t numbers = VDI__NORM_ARRAYS * (size_t)d->observations + 1;
+        double *data = (double *)vdi_arena_calloc(a, numbers * sizeof *data);
+        if (data) vdi__norm_begin(&g->norm, d->observations, data);
+        ok = data != NULL;
+    }
     return ok && vdi__learner_init(&g->policy, &g->net, a, batch, false);
 }
 
@@ -42060,7 +42576,8 @@ VDI__FN vdi_status vdi__sacd_build(vdi_sacd *g, vdi_error *err) {
     g->heads = cd.heads;
     status = vdi_critic_create(&cd, &g->critic, err);
     if (status < 0) return status;
-    vdi__mlp_init(&g->net, d->dtype, d->observations, d->layers, d->hidden, 2 * d->actions);
+    vdi__mlp_init(&g->net, d->dtype, d->observations, d->layers, d->hidden,
+                  (int64_t)vdi__actor_outputs(d));
     if (!vdi__sacd_reserve(g)) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory for the policy");
     }
@@ -42078,6 +42595,7 @@ VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, v
     g->desc.weights = NULL;
     g->desc.allocator = NULL;
     g->form = &vdi__sacd_forms[g->desc.algo];
+    g->acting = vdi__actor_kind_of(g->desc.discrete);
     g->allocator = vdi_allocator_defaults(desc->allocator);
     vdi_arena_init(&g->arena, &g->allocator, (size_t)1 << 20);
     status = vdi__sacd_build(g, err);
@@ -42183,6 +42701,10 @@ VDI__FN void vdi__sacd_tensors(vdi_sacd *g, bool training) {
     vdi__sacd_add(g, "log_alpha", vdi_tensor_1d(&g->temperature, VDI_F64, training ? 3 : 1));
     vdi__sacd_add(g, "weights", vdi_tensor_2d(g->line, VDI_F64, g->desc.components + 1, 4));
     vdi__sacd_add(g, "counters", vdi_tensor_1d(&g->count, VDI_I64, VDI__SACD_COUNTS));
+    if (g->norm.data) {
+        const int64_t numbers = VDI__NORM_ARRAYS * g->desc.observations + 1;
+        vdi__sacd_add(g, "observations", vdi_tensor_1d(g->norm.data, VDI_F64, numbers));
+    }
     if (training) vdi__sacd_add(g, "replay", vdi_replay_tensor(g->replay));
 }
 
@@ -42309,31 +42831,91 @@ VDI__FN void vdi__sacd_take(vdi_dtype t, size_t n, const float *from, void *to) 
     }
 }
 
-/* A net that acts: outputs are means and log sds. */
+/* ---- observations as the nets see them ----------------------------------------------------- */
+
+/* How far from the mean an observation may be, in deviations; and the least deviation. */
+#define VDI__NORM_MOST 10.0
+#define VDI__NORM_LEAST 1e-6
+
+VDI__FN void vdi__norm_begin(vdi__norm *s, int64_t n, double *data) {
+    s->n = (size_t)n;
+    s->data = data;
+    for (size_t i = 0; i < s->n; i++)
+        data[2 * s->n + i] = 1; /* as they are, before anything is known */
+}
+
+VDI__FN void vdi__norm_add(vdi__norm *s, const float *obs) {
+    if (!s->data) return;
+    double *mean = s->data, *squares = mean + s->n, *scale = squares + s->n, *count = scale + s->n;
+    *count += 1;
+    for (size_t i = 0; i < s->n; i++) {
+        const double x = (double)obs[i], off = x - mean[i];
+        mean[i] += off / *count;
+        squares[i] += off * (x - mean[i]);
+        const double sd = sqrt(squares[i] / *count);
+        if (*count >= 2) scale[i] = 1 / VDI__MAX(sd, VDI__NORM_LEAST);
+    }
+}
+
+VDI__FN double vdi__norm_of(const vdi__norm *s, size_t i, double x) {
+    const double z = (x - s->data[i]) * s->data[2 * s->n + i];
+    return z > VDI__NORM_MOST ? VDI__NORM_MOST : z < -VDI__NORM_MOST ? -VDI__NORM_MOST : z;
+}
+
+/* An observation, float32 or of dtype t, into the agent's dtype t. */
+VDI__FN void vdi__sacd_see(const vdi__norm *s, vdi_dtype t, size_t n, const float *obs, void *to) {
+    if (!s->data) {
+        vdi__sacd_take(t, n, obs, to);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        vdi__store(t, to, i, vdi__norm_of(s, i, (double)obs[i]));
+}
+
+/* Are saved moments valid? */
+VDI__FN bool vdi__norm_valid(const vdi__norm *s) {
+    bool ok = true;
+    for (size_t i = 0; s->data && i < s->n; i++) {
+        const double mean = s->data[i], squares = s->data[s->n + i], scale = s->data[2 * s->n + i];
+        ok = ok && mean - mean == 0 && squares >= 0 && squares - squares == 0 && scale > 0 &&
+             scale <= 1 / VDI__NORM_LEAST;
+    }
+    return ok && (!s->data || s->data[3 * s->n] >= 0);
+}
+
+/* ---- a net that acts ------------------------------------------------------------------------ */
+
 typedef struct vdi__actor {
     const vdi__mlp *net;
+    const struct vdi__actor_kind *kind;
+    const vdi__norm *norm;
     const void *block; /* its weights */
     void *x;           /* (inputs) */
     void *const *h;    /* (width) of each layer */
+    size_t actions;
 } vdi__actor;
 
-/* tanh of the mean, or of a sample drawn from rng; log_pi, if it is not NULL, is that of the sample
-   (0 for the mean). */
-VDI__FN vdi_status vdi__actor_draw(const vdi__actor *p, const float *obs, vdi_rng *rng,
-                                   float *action, double *log_pi) {
+/* What an action is: a row of vdi__actor_kinds. */
+typedef struct vdi__actor_kind {
+    size_t outputs; /* of the net, for each action */
+    /* From the net's output: the mean or likeliest action, or one drawn from rng; *log_pi of the
+       drawn one, else 0. VDI_ERR_NUMERIC if the output is not a number. */
+    vdi_status (*draw)(const vdi__actor *p, vdi_rng *rng, float *action, double *log_pi);
+    void (*uniform)(vdi_rng *rng, size_t actions, float *action);
+    bool (*valid)(size_t actions, const float *action);
+} vdi__actor_kind;
+
+/* tanh of the mean, or of a sample. */
+VDI__FN vdi_status vdi__gauss_draw(const vdi__actor *p, vdi_rng *rng, float *action,
+                                   double *log_pi) {
     const vdi_dtype t = p->net->dtype;
-    const size_t inputs = p->net->width[0], actions = p->net->width[p->net->layers] / 2;
     const void *out = p->h[p->net->layers - 1];
+    vdi_status status = VDI_OK;
     double sum = 0;
-    vdi_status status = vdi__all_finite(obs, (int64_t)inputs) ? VDI_OK : VDI_ERR_DATA;
-    if (status >= 0) {
-        vdi__sacd_take(t, inputs, obs, p->x);
-        vdi__mlp_forward(p->net, p->block, 1, p->x, inputs, p->h);
-    }
-    for (size_t k = 0; k < actions && status >= 0; k++) {
+    for (size_t k = 0; k < p->actions && status >= 0; k++) {
         double u = vdi__load(t, out, k);
         if (rng) {
-            const double log_sd = vdi__log_sd(vdi__load(t, out, actions + k));
+            const double log_sd = vdi__log_sd(vdi__load(t, out, p->actions + k));
             const double e = vdi_rng_normal(rng);
             u += exp(log_sd) * e;
             const double v = -2 * u, softplus = v > 30 ? v : log1p(exp(v));
@@ -42342,8 +42924,93 @@ VDI__FN vdi_status vdi__actor_draw(const vdi__actor *p, const float *obs, vdi_rn
         if (u != u) status = VDI_ERR_NUMERIC;
         action[k] = (float)tanh(u);
     }
-    if (log_pi) *log_pi = sum;
-    for (size_t k = 0; k < actions && status < 0; k++)
+    *log_pi = sum;
+    return status;
+}
+
+VDI__FN void vdi__gauss_uniform(vdi_rng *rng, size_t actions, float *action) {
+    for (size_t k = 0; k < actions; k++)
+        action[k] = (float)(2 * vdi_rng_uniform(rng) - 1);
+}
+
+VDI__FN bool vdi__gauss_valid(size_t actions, const float *action) {
+    bool ok = true;
+    for (size_t k = 0; k < actions; k++) /* a NaN is the buffer's matter */
+        ok = ok && !(action[k] < -1) && !(action[k] > 1);
+    return ok;
+}
+
+/* log pi (n) of logits out[at ...]: out - log sum exp. */
+VDI__FN double vdi__choice_norm(vdi_dtype t, const void *out, size_t at, size_t n) {
+    double most = vdi__load(t, out, at), sum = 0;
+    for (size_t k = 1; k < n; k++)
+        most = VDI__MAX(most, vdi__load(t, out, at + k));
+    for (size_t k = 0; k < n; k++)
+        sum += exp(vdi__load(t, out, at + k) - most);
+    return most + log(sum);
+}
+
+/* The likeliest choice, or a sample. */
+VDI__FN vdi_status vdi__choice_draw(const vdi__actor *p, vdi_rng *rng, float *action,
+                                    double *log_pi) {
+    const vdi_dtype t = p->net->dtype;
+    const void *out = p->h[p->net->layers - 1];
+    const double norm = vdi__choice_norm(t, out, 0, p->actions);
+    size_t which = 0;
+    if (norm - norm != 0) return VDI_ERR_NUMERIC;
+    if (rng) {
+        double left = vdi_rng_uniform(rng);
+        for (which = 0; which + 1 < p->actions; which++) {
+            left -= exp(vdi__load(t, out, which) - norm);
+            if (left < 0) break;
+        }
+    } else {
+        for (size_t k = 1; k < p->actions; k++) {
+            if (vdi__load(t, out, k) > vdi__load(t, out, which)) which = k;
+        }
+    }
+    vdi_env_choose((int64_t)p->actions, (int64_t)which, action);
+    *log_pi = rng ? vdi__load(t, out, which) - norm : 0;
+    return VDI_OK;
+}
+
+VDI__FN void vdi__choice_uniform(vdi_rng *rng, size_t actions, float *action) {
+    vdi_env_choose((int64_t)actions, (int64_t)vdi_rng_below(rng, actions), action);
+}
+
+VDI__FN bool vdi__choice_valid(size_t actions, const float *action) {
+    size_t ones = 0, zeros = 0;
+    for (size_t k = 0; k < actions; k++) {
+        ones += action[k] == 1;
+        zeros += action[k] == 0;
+    }
+    return ones == 1 && zeros == actions - 1;
+}
+
+static const vdi__actor_kind vdi__actor_kinds[] = {
+    {2, vdi__gauss_draw, vdi__gauss_uniform, vdi__gauss_valid},
+    {1, vdi__choice_draw, vdi__choice_uniform, vdi__choice_valid},
+};
+VDI__FN const vdi__actor_kind *vdi__actor_kind_of(bool discrete) {
+    return &vdi__actor_kinds[discrete];
+}
+VDI__FN size_t vdi__actor_outputs(const vdi_sacd_desc *d) {
+    return vdi__actor_kind_of(d->discrete)->outputs * (size_t)d->actions;
+}
+
+/* An action for an observation; log_pi, if it is not NULL, is that of a sample (0 without rng). */
+VDI__FN vdi_status vdi__actor_draw(const vdi__actor *p, const float *obs, vdi_rng *rng,
+                                   float *action, double *log_pi) {
+    const size_t inputs = p->net->width[0];
+    double log_p = 0;
+    vdi_status status = vdi__all_finite(obs, (int64_t)inputs) ? VDI_OK : VDI_ERR_DATA;
+    if (status >= 0) {
+        vdi__sacd_see(p->norm, p->net->dtype, inputs, obs, p->x);
+        vdi__mlp_forward(p->net, p->block, 1, p->x, inputs, p->h);
+        status = p->kind->draw(p, rng, action, &log_p);
+    }
+    if (log_pi) *log_pi = log_p;
+    for (size_t k = 0; k < p->actions && status < 0; k++)
         action[k] = 0;
     return status;
 }
@@ -42355,69 +43022,99 @@ struct vdi_policy {
     void *owned; /* what came from it, or NULL */
     size_t bytes;
     vdi__mlp net;
+    vdi__norm norm;
+    const vdi__actor_kind *kind;
+    size_t actions;
     void *block, *x, *h[VDI__MLP_LAYERS];
 };
 
-VDI__FN vdi_status vdi__policy_net(const vdi_state *saved, vdi__mlp *net, vdi_error *err) {
-    vdi_sacd_desc d;
-    vdi_status status = vdi_sacd_desc_from_meta(saved->meta, saved->meta_count, &d, err);
+VDI__FN vdi_status vdi__policy_net(const vdi_state *saved, vdi_sacd_desc *d, vdi__mlp *net,
+                                   vdi_error *err) {
+    vdi_status status = vdi_sacd_desc_from_meta(saved->meta, saved->meta_count, d, err);
     if (status < 0) return status;
-    vdi__mlp_init(net, d.dtype, d.observations, d.layers, d.hidden, 2 * d.actions);
+    vdi__mlp_init(net, d->dtype, d->observations, d->layers, d->hidden,
+                  (int64_t)vdi__actor_outputs(d));
     return VDI_OK;
 }
 
-VDI__FN size_t vdi__policy_bytes(const vdi__mlp *net) {
+VDI__FN size_t vdi__policy_numbers(const vdi_sacd_desc *d) {
+    return d->normalise ? VDI__NORM_ARRAYS * (size_t)d->observations + 1 : 0;
+}
+
+VDI__FN size_t vdi__policy_bytes(const vdi_sacd_desc *d, const vdi__mlp *net) {
     const size_t size = vdi_dtype_size(net->dtype);
     size_t bytes = VDI_ALIGN + VDI__CHUNK_HEADER + vdi_align_size(sizeof(vdi_policy));
     bytes = vdi_add_size(bytes, vdi_align_size(vdi_mul_size(net->total, size)));
     for (int l = 0; l <= net->layers; l++)
         bytes = vdi_add_size(bytes, vdi_align_size(vdi_mul_size(net->width[l], size)));
-    return bytes;
+    return vdi_add_size(bytes, vdi_align_size(vdi__policy_numbers(d) * sizeof(double)));
 }
 
 VDI__DEF size_t vdi_policy_memsize(const vdi_state *saved) {
+    vdi_sacd_desc d;
     vdi__mlp net;
-    return vdi__policy_net(saved, &net, NULL) < 0 ? SIZE_MAX : vdi__policy_bytes(&net);
+    return vdi__policy_net(saved, &d, &net, NULL) < 0 ? SIZE_MAX : vdi__policy_bytes(&d, &net);
 }
 
 /* The weights out of a state that somebody else may have written. */
 VDI__FN vdi_status vdi__policy_fill(vdi_policy *p, const vdi_state *saved, vdi_error *err) {
-    vdi_named_tensor tensor[2 * VDI__MLP_LAYERS];
+    vdi_named_tensor tensor[2 * VDI__MLP_LAYERS + 1];
     char name[2 * VDI__MLP_LAYERS][VDI_PARAM_NAME];
     vdi_state state = VDI__ZERO;
     state.tensors = tensor;
     vdi__mlp_state(&p->net, p->block, "policy", tensor, name, &state.tensor_count);
+    if (p->norm.data) {
+        vdi_named_tensor *seen = &tensor[state.tensor_count++];
+        seen->name = "observations";
+        seen->tensor =
+            vdi_tensor_1d(p->norm.data, VDI_F64, VDI__NORM_ARRAYS * (int64_t)p->norm.n + 1);
+    }
     vdi_status status = vdi__state_copy(&state, saved, false, err);
     if (status >= 0) status = vdi__state_copy(&state, saved, true, err);
     if (status < 0) return status;
-    if (vdi_count_nonfinite(p->net.dtype, p->net.total, p->block) == 0) return VDI_OK;
+    const bool finite = vdi_count_nonfinite(p->net.dtype, p->net.total, p->block) == 0;
+    if (finite && vdi__norm_valid(&p->norm)) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_policy",
                          "the weights of the policy hold numbers that are not finite");
 }
 
+/* Everything of a policy out of an arena; NULL where it is too small. */
+VDI__FN vdi_policy *vdi__policy_place(vdi_arena *arena, const vdi_sacd_desc *d,
+                                      const vdi__mlp *net) {
+    vdi_policy *p = (vdi_policy *)vdi_arena_calloc(arena, sizeof *p);
+    if (!p) return NULL;
+    p->net = *net;
+    p->kind = vdi__actor_kind_of(d->discrete);
+    p->actions = (size_t)d->actions;
+    p->block = vdi__mlp_array(arena, net->dtype, net->total, 1);
+    p->x = vdi__mlp_array(arena, net->dtype, net->width[0], 1);
+    bool ok = p->block && p->x;
+    for (int l = 0; ok && l < net->layers; l++) {
+        p->h[l] = vdi__mlp_array(arena, net->dtype, net->width[l + 1], 1);
+        ok = p->h[l] != NULL;
+    }
+    if (ok && d->normalise) {
+        double *data = (double *)vdi_arena_calloc(arena, vdi__policy_numbers(d) * sizeof *data);
+        if (data) vdi__norm_begin(&p->norm, d->observations, data);
+        ok = data != NULL;
+    }
+    return ok ? p : NULL;
+}
+
 VDI__DEF vdi_status vdi_policy_init(const vdi_state *saved, void *block, size_t size,
                                     vdi_policy **out, vdi_error *err) {
+    vdi_sacd_desc d;
     vdi__mlp net;
     vdi_arena arena;
     *out = NULL;
-    vdi_status status = vdi__policy_net(saved, &net, err);
+    vdi_status status = vdi__policy_net(saved, &d, &net, err);
     if (status < 0) return status;
     vdi_arena_init_block(&arena, block, size);
-    vdi_policy *p = (vdi_policy *)vdi_arena_calloc(&arena, sizeof *p);
-    bool ok = p != NULL;
-    if (ok) {
-        p->net = net;
-        p->block = vdi__mlp_array(&arena, net.dtype, net.total, 1);
-        p->x = vdi__mlp_array(&arena, net.dtype, net.width[0], 1);
-        ok = p->block && p->x;
-    }
-    for (int l = 0; ok && l < net.layers; l++) {
-        p->h[l] = vdi__mlp_array(&arena, net.dtype, net.width[l + 1], 1);
-        ok = p->h[l] != NULL;
-    }
-    if (!ok) {
+    vdi_policy *p = vdi__policy_place(&arena, &d, &net);
+    if (!p) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_policy_init",
-                             "a block of %zu bytes: expected %zu", size, vdi__policy_bytes(&net));
+                             "a block of %zu bytes: expected %zu", size,
+                             vdi__policy_bytes(&d, &net));
     }
     status = vdi__policy_fill(p, saved, err);
     if (status >= 0) *out = p;
@@ -42427,11 +43124,12 @@ VDI__DEF vdi_status vdi_policy_init(const vdi_state *saved, void *block, size_t 
 VDI__DEF vdi_status vdi_policy_create(const vdi_state *saved, const vdi_allocator *a,
                                       vdi_policy **out, vdi_error *err) {
     const vdi_allocator allocator = vdi_allocator_defaults(a);
+    vdi_sacd_desc d;
     vdi__mlp net;
     *out = NULL;
-    vdi_status status = vdi__policy_net(saved, &net, err);
+    vdi_status status = vdi__policy_net(saved, &d, &net, err);
     if (status < 0) return status;
-    const size_t bytes = vdi__policy_bytes(&net);
+    const size_t bytes = vdi__policy_bytes(&d, &net);
     void *block = bytes == SIZE_MAX ? NULL : vdi_alloc(&allocator, bytes);
     if (!block) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_policy_create",
@@ -42455,13 +43153,14 @@ VDI__DEF void vdi_policy_destroy(vdi_policy *p) {
 }
 
 VDI__DEF int64_t vdi_policy_observations(const vdi_policy *p) { return (int64_t)p->net.width[0]; }
-VDI__DEF int64_t vdi_policy_actions(const vdi_policy *p) {
-    return (int64_t)p->net.width[p->net.layers] / 2;
-}
+VDI__DEF int64_t vdi_policy_actions(const vdi_policy *p) { return (int64_t)p->actions; }
 
 VDI__DEF vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng, float *action) {
     vdi__actor actor;
     actor.net = &p->net;
+    actor.kind = p->kind;
+    actor.norm = &p->norm;
+    actor.actions = p->actions;
     actor.block = p->block;
     actor.x = p->x;
     actor.h = p->h;
@@ -42482,6 +43181,9 @@ VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, f
                                   double *log_pi) {
     vdi__actor actor;
     actor.net = &g->net;
+    actor.kind = g->acting;
+    actor.norm = &g->norm;
+    actor.actions = (size_t)g->desc.actions;
     actor.block = g->policy.value;
     actor.x = g->act_x;
     actor.h = g->act_h;
@@ -42496,7 +43198,7 @@ VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool determinist
     return status;
 }
 
-/* One row of the policy's output into an action; false if its mean is not a number. */
+/* One row of the policy's output into an action; false if it is not a number. */
 VDI__FN bool vdi__policy_row(vdi_dtype t, size_t actions, const void *out, size_t b, void *action,
                              void *log_sd, size_t to) {
     bool ok = true;
@@ -42507,9 +43209,29 @@ VDI__FN bool vdi__policy_row(vdi_dtype t, size_t actions, const void *out, size_
         vdi__store(t, action, to + k, tanh(mean));
         if (log_sd) vdi__store(t, log_sd, to + k, vdi__log_sd(raw));
     }
-    for (size_t k = 0; k < actions && !ok; k++)
-        vdi__store(t, action, to + k, 0);
     return ok;
+}
+
+VDI__FN bool vdi__policy_choices(vdi_dtype t, size_t actions, const void *out, size_t b,
+                                 void *action, void *log_p, size_t to) {
+    const double norm = vdi__choice_norm(t, out, b * actions, actions);
+    for (size_t k = 0; k < actions; k++) {
+        const double log_pi = vdi__load(t, out, b * actions + k) - norm;
+        vdi__store(t, action, to + k, exp(log_pi));
+        if (log_p) vdi__store(t, log_p, to + k, log_pi);
+    }
+    return norm - norm == 0;
+}
+
+/* Observations (rows,inputs) of dtype t as the nets see them: where they stand, or in `x`. */
+VDI__FN const void *vdi__sacd_rows_seen(const vdi_sacd *g, size_t rows, const void *obs, void *x) {
+    const size_t inputs = g->net.width[0];
+    if (!g->norm.data) return obs;
+    for (size_t i = 0; i < rows * inputs; i++) {
+        const double z = vdi__load(g->desc.dtype, obs, i);
+        vdi__store(g->desc.dtype, x, i, vdi__norm_of(&g->norm, i % inputs, z));
+    }
+    return x;
 }
 
 VDI__DEF vdi_status vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, void *action,
@@ -42520,16 +43242,19 @@ VDI__DEF vdi_status vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, voi
     vdi_status status = VDI_OK;
     for (int64_t at = 0; at < n; at += g->critic->chunk) {
         const size_t rows = (size_t)VDI__MIN(g->critic->chunk, n - at);
-        const void *x = vdi__part(t, obs, (size_t)at * inputs);
+        const void *raw = vdi__part(t, obs, (size_t)at * inputs);
+        const void *x = vdi__sacd_rows_seen(g, rows, raw, s->x), *out = s->h[g->net.layers - 1];
         vdi__mlp_forward(&g->net, g->policy.value, rows, x, inputs, s->h);
         for (size_t b = 0; b < rows; b++) {
             const size_t to = ((size_t)at + b) * actions;
-            const bool ok =
-                vdi__policy_row(t, actions, s->h[g->net.layers - 1], b, action, log_sd, to);
-            const bool seen = !vdi_count_nonfinite(t, inputs, vdi__part(t, x, b * inputs));
-            for (size_t k = 0; k < actions && !seen; k++) { /* whatever the net made of it */
+            const bool ok = g->desc.discrete
+                                ? vdi__policy_choices(t, actions, out, b, action, log_sd, to)
+                                : vdi__policy_row(t, actions, out, b, action, log_sd, to);
+            const bool seen = !vdi_count_nonfinite(t, inputs, vdi__part(t, raw, b * inputs));
+            for (size_t k = 0; k < actions && !(seen && ok);
+                 k++) { /* whatever the net made of it */
                 vdi__store(t, action, to + k, 0);
-                if (log_sd) vdi__store(t, log_sd, to + k, VDI__LOG_SD_MIN);
+                if (log_sd && !seen) vdi__store(t, log_sd, to + k, VDI__LOG_SD_MIN);
             }
             if (!seen) status = VDI_ERR_DATA;
             if (!ok && status >= 0) status = VDI_ERR_NUMERIC;
@@ -42542,9 +43267,11 @@ VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *actio
     if (g->count.steps >= g->desc.start) return vdi_sacd_act(g, obs, false, action);
     const bool finite = vdi__all_finite(obs, g->desc.observations);
     vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
-    for (int64_t k = 0; k < g->desc.actions; k++)
-        action[k] = finite ? (float)(2 * vdi_rng_uniform(&rng) - 1) : 0;
-    if (!finite) return VDI_ERR_DATA;
+    if (!finite) {
+        memset(action, 0, (size_t)g->desc.actions * sizeof *action);
+        return VDI_ERR_DATA;
+    }
+    g->acting->uniform(&rng, (size_t)g->desc.actions, action);
     g->count.acts++;
     return VDI_OK;
 }
@@ -42552,15 +43279,19 @@ VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *actio
 VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action,
                                      const float *reward, const float *next, int end,
                                      vdi_error *err) {
-    for (int64_t k = 0; k < g->desc.actions; k++) {
-        if (!(action[k] < -1) && !(action[k] > 1)) continue; /* a NaN is the buffer's matter */
+    if (!g->acting->valid((size_t)g->desc.actions, action)) {
+        int64_t k = 0;
+        while (!g->desc.discrete && !(action[k] < -1) && !(action[k] > 1))
+            k++;
         return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_sacd_observe",
-                             "action %lld is %g: expected -1 to 1", (long long)k,
-                             (double)action[k]);
+                             "action %lld is %g: expected %s", (long long)k, (double)action[k],
+                             g->desc.discrete ? "a choice, 1 among zeros" : "-1 to 1");
     }
     vdi_status status = vdi_replay_add(g->replay, obs, action, reward, next, end, err);
-    if (status >= 0) g->count.steps++;
-    return status;
+    if (status < 0) return status;
+    g->count.steps++;
+    vdi__norm_add(&g->norm, obs);
+    return VDI_OK;
 }
 
 VDI__DEF bool vdi_sacd_due(const vdi_sacd *g) {
@@ -42676,7 +43407,9 @@ VDI__FN void vdi__rows_gather(const vdi__sacd_rows *r) {
     for (size_t b = 0; b < r->n; b++) {
         const vdi_transition past = vdi_replay_get(g->replay, g->index[r->at + b]);
         vdi__sacd_take(t, inputs, past.obs, vdi__part(t, r->x, b * inputs));
-        vdi__sacd_take(t, observations, past.next, vdi__part(t, r->s->x, b * inputs));
+        if (g->norm.data)
+            vdi__sacd_see(&g->norm, t, observations, past.obs, vdi__part(t, r->x, b * inputs));
+        vdi__sacd_see(&g->norm, t, observations, past.next, vdi__part(t, r->s->x, b * inputs));
     }
 }
 
@@ -42750,6 +43483,18 @@ VDI__FN void vdi__rows_policy(const vdi__sacd_rows *r) {
     vdi__mlp_backward(&g->net, g->policy.value, top, r->n, h, dz);
 }
 
+/* What differs between numbers and choices: a row of vdi__learning_kinds, as vdi__actor_kinds. */
+typedef struct vdi__learning_kind {
+    void (*targets)(const vdi__sacd_rows *r);
+    void (*policy)(const vdi__sacd_rows *r);
+} vdi__learning_kind;
+VDI__FN void vdi__choice_targets(const vdi__sacd_rows *r);
+VDI__FN void vdi__choice_policy(const vdi__sacd_rows *r);
+static const vdi__learning_kind vdi__learning_kinds[] = {
+    {vdi__rows_targets, vdi__rows_policy},
+    {vdi__choice_targets, vdi__choice_policy},
+};
+
 /* A chunk of the batch through everything that is row by row. */
 VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
     const vdi__sacd_jobs *jobs = (const vdi__sacd_jobs *)user;
@@ -42764,11 +43509,12 @@ VDI__FN void vdi__sacd_rows_job(int64_t index, int worker, void *user) {
     r.cs = &c->space[worker];
     r.x = vdi__part(t, c->x, r.at * c->net.width[0]);
     r.y = vdi__part(t, c->y, r.at * (size_t)g->heads);
+    const vdi__learning_kind *kind = &vdi__learning_kinds[g->desc.discrete];
     vdi__rows_gather(&r);
-    vdi__rows_targets(&r);
+    kind->targets(&r);
     for (int j = 0; j < 2; j++)
         vdi__critic_rows(&jobs->critic, j, r.at, r.n);
-    vdi__rows_policy(&r);
+    kind->policy(&r);
 }
 
 /* ---- the weights' gradients of twin, twin, policy; then their steps ------------------------ */
@@ -42820,6 +43566,10 @@ VDI__FN vdi_status vdi__sacd_valid(vdi_sacd *g, const char *where, vdi_error *er
     if (!g->suspect) return VDI_OK;
     vdi_status status = vdi__critic_valid(g->critic, where, err);
     if (status < 0) return status;
+    if (!vdi__norm_valid(&g->norm)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, where,
+                             "the moments of the observations in the state are not finite");
+    }
     if (!vdi__learner_valid(&g->policy)) {
         return vdi_error_set(err, VDI_ERR_NUMERIC, where,
                              "the state of the policy holds numbers that are not finite");
@@ -42866,10 +43616,12 @@ VDI__FN void vdi__sacd_draw_batch(vdi_sacd *g) {
     vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_SAMPLE, update);
     for (int64_t b = 0; b < d->batch; b++)
         g->index[b] = (int64_t)vdi_rng_below(&rng, count);
-    rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
-    vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise_next);
-    rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
-    vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise);
+    if (!d->discrete) {
+        rng = vdi__sacd_rng(g, VDI__SACD_NEXT, update);
+        vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise_next);
+        rng = vdi__sacd_rng(g, VDI__SACD_POLICY, update);
+        vdi_rng_fill_normal(&rng, d->dtype, numbers, g->noise);
+    }
     g->alpha = vdi_sacd_alpha(g);
     for (int64_t i = 0; i < g->heads; i++)
         g->w[i] = g->form->split ? vdi__sacd_weight(g, i) : 1;
@@ -42950,6 +43702,120 @@ VDI__DEF vdi_status vdi_sacd_update(vdi_sacd *g, vdi_sacd_stats *stats, vdi_erro
 }
 #endif
 
+/* ======== model/sacd/choice.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_CHOICE_C)
+#define VDI_MODEL_SACD_CHOICE_C
+
+/* From the net's outputs (n,actions): log pi into s->u, pi into s->sd, and the mean of log pi, the
+   negative entropy, into log_pi (n). */
+VDI__FN void vdi__choice_probabilities(const vdi__sacd_rows *r, const void *out, double *log_pi) {
+    const vdi_sacd *g = r->jobs->g;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    for (size_t b = 0; b < r->n; b++) {
+        const double norm = vdi__choice_norm(t, out, b * actions, actions);
+        log_pi[b] = 0;
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            const double log_p = vdi__load(t, out, i) - norm, p = exp(log_p);
+            vdi__store(t, r->s->u, i, log_p);
+            vdi__store(t, r->s->sd, i, p);
+            if (p > 0) log_pi[b] += p * log_p;
+        }
+    }
+}
+
+/* Choice k behind every observation of s->x, and both twins there. */
+VDI__FN void vdi__choice_twins(const vdi__sacd_rows *r, int which, size_t k) {
+    const vdi_sacd *g = r->jobs->g;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, observations = (size_t)g->desc.observations;
+    for (size_t b = 0; b < r->n; b++) {
+        const size_t at = b * (observations + actions) + observations;
+        for (size_t i = 0; i < actions; i++)
+            vdi__store(t, r->s->x, at + i, i == k ? 1 : 0);
+    }
+    vdi__critic_twins(g->critic, r->cs, which, r->n, r->s->x);
+}
+
+VDI__FN void vdi__choice_targets(const vdi__sacd_rows *r) {
+    vdi_sacd *g = r->jobs->g;
+    const vdi_critic *c = g->critic;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, heads = (size_t)g->heads;
+    const int top = g->net.layers - 1, ctop = c->net.layers - 1;
+    double *log_pi = g->log_pi + r->at;
+    vdi__mlp_forward(&g->net, g->policy.value, r->n, r->s->x, c->net.width[0], r->s->h);
+    vdi__choice_probabilities(r, r->s->h[top], log_pi);
+    for (size_t k = 0; k < actions; k++) {
+        vdi__choice_twins(r, VDI_CRITIC_TARGET, k);
+        vdi_critic_minimum(t, g->form->rule, (int64_t)r->n, g->heads, g->w, r->cs->h[0][ctop],
+                           r->cs->h[1][ctop], r->cs->dz[ctop], NULL, NULL);
+        for (size_t i = 0; i < r->n * heads; i++) {
+            const double p = vdi__load(t, r->s->sd, i / heads * actions + k);
+            const double before = k ? vdi__load(t, r->y, i) : 0;
+            vdi__store(t, r->y, i, before + p * vdi__load(t, r->cs->dz[ctop], i));
+        }
+    }
+    for (size_t b = 0; b < r->n; b++) {
+        const vdi_transition past = vdi_replay_get(g->replay, g->index[r->at + b]);
+        double *q = r->s->q, *y = r->s->y;
+        for (size_t i = 0; i < heads; i++)
+            q[i] = vdi__load(t, r->y, b * heads + i);
+        vdi__sacd_y(g, g->alpha, past.reward, past.end, q, log_pi[b], y);
+        for (size_t i = 0; i < heads; i++)
+            vdi__store(t, r->y, b * heads + i, y[i]);
+    }
+}
+
+/* Cotangents of the outputs: with f_k = alpha log pi_k - Q_k,  d L / d out_k = pi_k (f_k - sum_a
+   pi_a f_a) / batch. Q (n,actions) stands in s->da. */
+VDI__FN void vdi__choice_cotangents(const vdi__sacd_rows *r, void *dz) {
+    const vdi_sacd *g = r->jobs->g;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    for (size_t b = 0; b < r->n; b++) {
+        const double mean = g->alpha * g->log_pi[r->at + b] - g->value[r->at + b];
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            const double f = g->alpha * vdi__load(t, r->s->u, i) - vdi__load(t, r->s->da, i);
+            const double p = vdi__load(t, r->s->sd, i);
+            vdi__store(t, dz, i, p > 0 ? p * (f - mean) / (double)g->desc.batch : 0);
+        }
+    }
+}
+
+VDI__FN void vdi__choice_policy(const vdi__sacd_rows *r) {
+    vdi_sacd *g = r->jobs->g;
+    const vdi_critic *c = g->critic;
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions, inputs = c->net.width[0];
+    const int top = g->net.layers - 1, ctop = c->net.layers - 1;
+    double *value = g->value + r->at;
+    void *h[VDI__MLP_LAYERS], *dz[VDI__MLP_LAYERS];
+    vdi__learner_rows(&g->policy, r->at, h, dz);
+    vdi__mlp_forward(&g->net, g->policy.value, r->n, r->x, inputs, h);
+    vdi__choice_probabilities(r, h[top], g->log_pi + r->at);
+    memcpy(r->s->x, r->x, r->n * inputs * vdi_dtype_size(t));
+    for (size_t k = 0; k < actions; k++) {
+        vdi__choice_twins(r, 0, k);
+        vdi_critic_minimum(t, g->form->rule, (int64_t)r->n, g->heads, g->w, r->cs->h[0][ctop],
+                           r->cs->h[1][ctop], NULL, value, r->cs->from);
+        for (size_t b = 0; b < r->n; b++)
+            vdi__store(t, r->s->da, b * actions + k, value[b]);
+    }
+    for (size_t b = 0; b < r->n; b++) {
+        value[b] = 0;
+        for (size_t k = 0; k < actions; k++) {
+            const size_t i = b * actions + k;
+            value[b] += vdi__load(t, r->s->sd, i) * vdi__load(t, r->s->da, i);
+        }
+    }
+    vdi__choice_cotangents(r, dz[top]);
+    vdi__mlp_backward(&g->net, g->policy.value, top, r->n, h, dz);
+}
+#endif
+
 /* ======== model/sacd/episode.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && !defined(VDI_MODEL_SACD_EPISODE_C)
 #define VDI_MODEL_SACD_EPISODE_C
@@ -42962,14 +43828,16 @@ VDI__FN size_t vdi__episode_place(const vdi_sacd_desc *d, vdi_sacd_episode *e) {
     const size_t obs = sum + (size_t)d->components * sizeof(double);
     const size_t action = obs + (size_t)d->observations * sizeof(float);
     const size_t reward = action + (size_t)d->actions * sizeof(float);
+    const size_t next = reward + (size_t)d->components * sizeof(float);
     char *block = (char *)e;
     if (e) {
         e->sum = (double *)(void *)(block + sum);
         e->obs = (float *)(void *)(block + obs);
         e->action = (float *)(void *)(block + action);
         e->reward = (float *)(void *)(block + reward);
+        e->next = (float *)(void *)(block + next);
     }
-    return reward + (size_t)d->components * sizeof(float);
+    return next + (size_t)d->observations * sizeof(float);
 }
 
 VDI__DEF vdi_status vdi_sacd_episode_create(const vdi_sacd *g, const vdi_allocator *a,
@@ -43001,7 +43869,10 @@ VDI__FN vdi_status vdi__sacd_fits(const vdi_sacd *g, const vdi_env *env, vdi_err
     const vdi_sacd_desc *d = &g->desc;
     if (env->observations == d->observations && env->actions == d->actions &&
         env->components == d->components) {
-        return VDI_OK;
+        if (env->discrete == d->discrete) return VDI_OK;
+        return vdi_error_set(
+            err, VDI_ERR_SHAPE, "vdi_sacd_step", "the agent's actions are %s, the environment's %s",
+            d->discrete ? "choices" : "numbers", env->discrete ? "choices" : "numbers");
     }
     return vdi_error_set(err, VDI_ERR_SHAPE, "vdi_sacd_step",
                          "the agent has %lld observations, %lld actions, %lld components, the "
@@ -43038,11 +43909,14 @@ VDI__FN vdi_status vdi__episode_begin(vdi_env *env, uint64_t seed, vdi_sacd_epis
     return status;
 }
 
-VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
-                                  vdi_sacd_stats *stats, vdi_error *err) {
+VDI__FN int64_t vdi__episode_lanes(const vdi_sacd_episode *e) { return VDI__MAX(e->lanes, 1); }
+
+/* Begin an episode if none runs, and choose an action. */
+VDI__FN vdi_status vdi__step_choose(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                    vdi_error *err) {
     vdi_status status = vdi__sacd_fits(g, env, err);
     if (status >= 0 && (!e->running || e->end)) {
-        if (e->running) e->index++;
+        if (e->end) e->index += vdi__episode_lanes(e);
         status = vdi__episode_begin(env, g->desc.seed, e, err);
     }
     if (status < 0) return status;
@@ -43052,12 +43926,79 @@ VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e
                              "the policy has no finite action for an observation at step %lld",
                              (long long)e->steps);
     }
-    status = vdi__episode_advance(env, e, g->next, err);
+    return VDI_OK;
+}
+
+typedef struct vdi__step_jobs {
+    vdi_env *env;
+    vdi_sacd_episode *const *episode;
+} vdi__step_jobs;
+
+VDI__FN void vdi__step_job(int64_t index, int worker, void *user) {
+    const vdi__step_jobs *jobs = (const vdi__step_jobs *)user;
+    vdi_sacd_episode *e = jobs->episode[index];
+    (void)worker;
+    e->error.status = VDI_OK;
+    (void)vdi__episode_advance(&jobs->env[index], e, e->next, &e->error);
+}
+
+/* Remember what the step was, and learn if it is time to. */
+VDI__FN vdi_status vdi__step_learn(vdi_sacd *g, vdi_sacd_episode *e, vdi_sacd_stats *stats,
+                                   vdi_error *err) {
+    vdi_status status = vdi_sacd_observe(g, e->obs, e->action, e->reward, e->next, e->end, err);
     if (status < 0) return status;
-    status = vdi_sacd_observe(g, e->obs, e->action, e->reward, g->next, e->end, err);
-    if (status < 0) return status;
-    memcpy(e->obs, g->next, (size_t)env->observations * sizeof *e->obs);
+    memcpy(e->obs, e->next, (size_t)g->desc.observations * sizeof *e->obs);
     return vdi_sacd_due(g) ? vdi_sacd_update(g, stats, err) : VDI_OK;
+}
+
+/* As if this step had not been made; the environments are beyond it, so their episodes end. */
+VDI__FN void vdi__step_undo(int64_t n, vdi_sacd_episode *const *episode) {
+    for (int64_t k = 0; k < n; k++) {
+        vdi_sacd_episode *e = episode[k];
+        if (e->error.status >= 0) e->steps--;
+        e->running = false;
+        e->end = 0;
+    }
+}
+
+VDI__DEF vdi_status vdi_sacd_step_all(vdi_sacd *g, int64_t n, vdi_env *env,
+                                      vdi_sacd_episode *const *episode, vdi_pool *pool,
+                                      vdi_sacd_stats *stats, vdi_error *err) {
+    vdi__step_jobs jobs;
+    vdi_status status = VDI_OK;
+    const int64_t acts = g->count.acts;
+    jobs.env = env;
+    jobs.episode = episode;
+    for (int64_t k = 0; k < n && status >= 0; k++)
+        status = vdi__step_choose(g, &env[k], episode[k], err);
+    if (status < 0) {
+        g->count.acts = acts;
+        return status;
+    }
+    vdi_pool_run(pool, n, vdi__step_job, &jobs);
+    for (int64_t k = 0; k < n; k++) {
+        if (episode[k]->error.status >= 0) continue;
+        if (err) *err = episode[k]->error;
+        status = episode[k]->error.status;
+        vdi__step_undo(n, episode);
+        g->count.acts = acts;
+        return status;
+    }
+    for (int64_t k = 0; k < n && status >= 0; k++) {
+        if (stats) memset(&stats[k], 0, sizeof stats[k]);
+        status = vdi__step_learn(g, episode[k], stats ? &stats[k] : NULL, err);
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_step(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                  vdi_sacd_stats *stats, vdi_error *err) {
+    const int64_t acts = g->count.acts;
+    vdi_status status = vdi__step_choose(g, env, e, err);
+    if (status >= 0) status = vdi__episode_advance(env, e, e->next, err);
+    if (status >= 0) return vdi__step_learn(g, e, stats, err);
+    g->count.acts = acts;
+    return status;
 }
 
 /* ---- going on ------------------------------------------------------------------------------ */
@@ -43071,6 +44012,13 @@ VDI__FN bool vdi__episode_same(const vdi_env *env, const vdi_transition *past,
            past->end == e->end;
 }
 
+/* The transition that this episode has made `back` steps ago. Transitions of lanes stand in turn. */
+VDI__FN vdi_transition vdi__episode_past(const vdi_sacd *g, const vdi_sacd_episode *e,
+                                         int64_t back) {
+    const int64_t lanes = vdi__episode_lanes(e);
+    return vdi_replay_recent(g->replay, back * lanes + lanes - 1 - e->lane);
+}
+
 /* The actions of the last `steps` transitions once more; *exact becomes false where the environment
    leaves the recorded way. */
 VDI__FN vdi_status vdi__episode_repeat(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
@@ -43079,31 +44027,31 @@ VDI__FN vdi_status vdi__episode_repeat(vdi_sacd *g, vdi_env *env, vdi_sacd_episo
     const size_t action = (size_t)env->actions * sizeof(float);
     vdi_status status = vdi__episode_begin(env, g->desc.seed, e, err);
     if (status < 0) return status;
-    const vdi_transition first = vdi_replay_recent(g->replay, steps - 1);
+    const vdi_transition first = vdi__episode_past(g, e, steps - 1);
     *exact = memcmp(first.obs, e->obs, obs) == 0;
     for (int64_t k = steps - 1; k >= 0 && *exact; k--) {
-        const vdi_transition past = vdi_replay_recent(g->replay, k);
+        const vdi_transition past = vdi__episode_past(g, e, k);
         memcpy(e->action, past.action, action);
-        status = vdi__episode_advance(env, e, g->next, err);
+        status = vdi__episode_advance(env, e, e->next, err);
         if (status < 0) return status;
-        *exact = vdi__episode_same(env, &past, e, g->next);
-        memcpy(e->obs, g->next, obs);
+        *exact = vdi__episode_same(env, &past, e, e->next);
+        memcpy(e->obs, e->next, obs);
     }
     return VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_sacd_catch_up(vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e, bool *exact,
                                       vdi_error *err) {
-    const int64_t steps = e->steps, index = e->index;
-    bool same = steps >= 0 && steps <= vdi_replay_count(g->replay);
+    const int64_t steps = e->steps, index = e->index, lanes = vdi__episode_lanes(e);
+    bool same = steps >= 0 && steps <= vdi_replay_count(g->replay) / lanes;
     vdi_status status = vdi__sacd_fits(g, env, err);
     if (status < 0) return status;
     e->running = false;
     e->end = 0;
     if (exact) *exact = same;
     if (steps == 0) return VDI_OK; /* it had not begun */
-    if (same && vdi_replay_recent(g->replay, 0).end) {
-        e->index = index + 1; /* it had ended */
+    if (same && vdi__episode_past(g, e, 0).end) {
+        e->index = index + lanes; /* it had ended */
         return VDI_OK;
     }
     if (same) status = vdi__episode_repeat(g, env, e, steps, &same, err);
@@ -43112,7 +44060,7 @@ VDI__DEF vdi_status vdi_sacd_catch_up(vdi_sacd *g, vdi_env *env, vdi_sacd_episod
     if (!same) {
         e->running = false;
         e->end = 0;
-        e->index = index + 1;
+        e->index = index + lanes;
     }
     return VDI_OK;
 }
@@ -43205,24 +44153,63 @@ VDI__DEF void vdi_sacd_trace_destroy(vdi_sacd_trace *t) {
 
 /* ---- an episode ---------------------------------------------------------------------------- */
 
+/* |w_i| times the mean of |Q_i(s,a) - Q_i(s,b)| over the choices b != a, of the first twin; obs and
+   the choice stand in g->act_x and g->act_a. */
+VDI__FN vdi_status vdi__choice_influence(vdi_sacd *g, const double *w, double *influence) {
+    const vdi_dtype t = g->desc.dtype;
+    const size_t actions = (size_t)g->desc.actions;
+    double *own = g->own;
+    vdi_status status = VDI_OK;
+    size_t chosen = 0;
+    for (size_t k = 0; k < actions; k++) {
+        if (vdi__load(t, g->act_a, k) > 0) chosen = k;
+    }
+    for (size_t turn = 0; turn <= actions && status >= 0; turn++) { /* the chosen one comes first */
+        const size_t which = turn ? turn - 1 : chosen;
+        for (size_t k = 0; k < actions; k++)
+            vdi__store(t, g->act_a, k, k == which ? 1 : 0);
+        status = vdi_critic_values(g->critic, VDI_CRITIC_FIRST, 1, g->act_x, g->act_a, g->act_q);
+        for (int64_t i = 0; i < g->heads; i++) {
+            const double q = vdi__load(t, g->act_q, (size_t)i);
+            if (turn == 0) {
+                own[i] = q;
+                influence[i] = 0;
+            } else {
+                influence[i] += (w ? fabs(w[i]) : 1) * fabs(own[i] - q) /
+                                (double)VDI__MAX(actions - 1, (size_t)1);
+            }
+        }
+    }
+    return status;
+}
+
 /* Values of the smaller twin and influence at (obs, action); either may be NULL. */
 VDI__FN vdi_status vdi__sacd_look(vdi_sacd *g, const float *obs, const float *action,
                                   const double *weights, double *value, double *influence) {
     const vdi_dtype t = g->desc.dtype;
     const double *w = g->form->split ? weights : NULL;
     vdi_status status = VDI_OK;
-    vdi__sacd_take(t, (size_t)g->desc.observations, obs, g->act_x);
+    if (!vdi__all_finite(obs, g->desc.observations)) status = VDI_ERR_DATA;
+    vdi__sacd_see(&g->norm, t, (size_t)g->desc.observations, obs, g->act_x);
     vdi__sacd_take(t, (size_t)g->desc.actions, action, g->act_a);
-    if (value) {
+    if (value && status >= 0) {
         status = vdi_critic_best(g->critic, 0, VDI_CRITIC_COMPOSITE, 1, g->act_x, g->act_a, w,
                                  g->act_q, NULL, NULL);
         for (int64_t i = 0; i < g->heads; i++)
             value[i] = vdi__load(t, g->act_q, (size_t)i);
     }
+    if (influence && status >= 0 && g->desc.discrete) return vdi__choice_influence(g, w, influence);
     if (influence && status >= 0) {
         status = vdi_critic_influence(g->critic, 1, g->act_x, g->act_a, w, influence);
     }
     return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_influence(vdi_sacd *g, const float *obs, const float *action,
+                                       double *influence) {
+    vdi_sacd_weights(g, g->weights);
+    vdi__critic_blank(influence, 1, g->heads, sizeof *influence);
+    return vdi__sacd_look(g, obs, action, g->weights, NULL, influence);
 }
 
 /* The reward that head i is about: one component, their weighted sum, or none. */
@@ -43344,10 +44331,23 @@ VDI__DEF vdi_value_error vdi_value_check_head(const vdi_value_check *c, int64_t 
 
 /* ---- other weights ------------------------------------------------------------------------- */
 
+VDI__FN vdi_status vdi__choice_candidates(vdi_sacd *g, const float *obs, int64_t n,
+                                          float *actions) {
+    const int64_t a = g->desc.actions;
+    const vdi_status status = n > 0 ? vdi__sacd_draw(g, obs, NULL, actions, NULL) : VDI_OK;
+    const int64_t first = n > 0 && status >= 0 ? vdi_env_choice(a, actions) : 0;
+    for (int64_t k = status >= 0 ? 1 : 0; k < n; k++) {
+        const int64_t place = k % a;
+        vdi_env_choose(a, place == 0 ? first : place <= first ? place - 1 : place, actions + k * a);
+    }
+    return status;
+}
+
 VDI__DEF vdi_status vdi_sacd_candidates(vdi_sacd *g, const float *obs, vdi_rng *rng, int64_t n,
                                         float *actions) {
     const int64_t a = g->desc.actions;
     vdi_status status = VDI_OK;
+    if (g->desc.discrete) return vdi__choice_candidates(g, obs, n, actions);
     for (int64_t k = 0; k < n; k++) {
         float *action = actions + k * a;
         if (k % 2 == 1 || k == 0) {
@@ -43378,7 +44378,7 @@ VDI__DEF vdi_status vdi_sacd_action_values(vdi_sacd *g, const float *obs, int64_
     for (int64_t at = 0; at < n; at += c->chunk) {
         const size_t rows = (size_t)VDI__MIN(c->chunk, n - at);
         for (size_t b = 0; b < rows; b++) {
-            vdi__sacd_take(t, o, obs, vdi__part(t, s->x, b * (o + a)));
+            vdi__sacd_see(&g->norm, t, o, obs, vdi__part(t, s->x, b * (o + a)));
             vdi__sacd_take(t, a, actions + ((size_t)at + b) * a,
                            vdi__part(t, s->x, b * (o + a) + o));
         }
@@ -45457,6 +46457,20 @@ VDI__DEF vdi_status vdi_npy_read(vdi_reader *r, const vdi_allocator *a, vdi_tens
     return vdi__npy_read(r, a, -1, out, err);
 }
 
+VDI__DEF vdi_status vdi_npy_read_header(vdi_reader *r, vdi_npy_header *out, vdi_error *err) {
+    const vdi_allocator a = vdi_allocator_defaults(NULL);
+    vdi__npy_header h;
+    memset(out, 0, sizeof *out);
+    const vdi_status status = vdi__npy_head(r, &a, &h, err);
+    if (status < 0) return status;
+    out->dtype = h.type->dtype;
+    out->ndim = h.ndim;
+    memcpy(out->shape, h.shape, sizeof out->shape);
+    out->fortran = h.fortran;
+    out->plain = !h.type->widen && (h.type->size == 1 || h.big == vdi__host_is_big());
+    return VDI_OK;
+}
+
 /* The bytes before the data: a multiple of 64, so that the data of a mapped file are aligned.
  * Longest: 6 axes of 19 digits, 218. */
 VDI__FN size_t vdi__npy_header_text(char h[256], vdi_tensor t) {
@@ -45481,6 +46495,19 @@ VDI__DEF vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_error *err) {
     if (status < 0) return status;
     vdi_write(w, h, vdi__npy_header_text(h, t));
     vdi__write_array(w, t);
+    return vdi_writer_flush(w, err);
+}
+
+VDI__DEF vdi_status vdi_npy_write_header(vdi_writer *w, vdi_dtype dtype, int ndim,
+                                         const int64_t *shape, vdi_error *err) {
+    char h[256];
+    const bool known = (int)dtype >= 0 && (int)dtype < VDI_DTYPE_COUNT;
+    if (!known || ndim < 0 || ndim > VDI_MAX_DIMS || vdi__shape_count(ndim, shape) < 0) {
+        return vdi__io_error(err, VDI_ERR_ARGUMENT, "vdi_npy_write_header", w->name,
+                             "expected a dtype and up to %d lengths, got dtype %d and %d axes",
+                             VDI_MAX_DIMS, (int)dtype, ndim);
+    }
+    vdi_write(w, h, vdi__npy_header_text(h, vdi_tensor_view(NULL, dtype, ndim, shape)));
     return vdi_writer_flush(w, err);
 }
 
