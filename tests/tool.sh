@@ -215,13 +215,16 @@ exits 1 'no such server' train --env-cmd 'exec 2>/dev/null; exec ./nothing' --ou
 exits 2 'no such environment' train --env nothing --out q7
 exits 2 'two environments' served --env pendulum --out q7
 
-# spike counts of 5 neurons in 6 trials of 30 bins, as a .npy of bytes, written by hand
-{
-    printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (6, 30, 5), }"
-    printf "$(awk 'BEGIN { srand(5); for (b = 0; b < 6; b++) for (t = 0; t < 30; t++) { z = .95 * z + .5 * (rand() - .5)
-        for (j = 0; j < 5; j++) { l = exp(-.8 + (j - 2) * z); for (k = 0; k < 9 && (l += log(rand())) > 0; k++);
+# bytes TRIALS LEVEL: spike counts of 5 neurons in trials of 30 bins, as a .npy of bytes, written by hand
+bytes() {
+    printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': ($1, 30, 5), }"
+    printf "$(awk -v trials="$1" -v level="$2" 'BEGIN { srand(5); for (b = 0; b < trials; b++) for (t = 0; t < 30; t++) {
+        z = .95 * z + .5 * (rand() - .5)
+        for (j = 0; j < 5; j++) { l = exp(level + (j - 2) * z); for (k = 0; k < 9 && (l += log(rand())) > 0; k++);
             printf "\\%03o", k } } }')"
-} >counts.npy
+}
+bytes 6 -.8 >counts.npy
+bytes 12 -3.5 >few.npy
 # shape FILE "(6, 30, 2)"
 shape() { head -c 128 "$1" | grep -aq "'shape': $2"; rc=$?; ok "$1 has shape $2: $(head -c 128 "$1" | tr -d '\000' | cut -c 10-90)" $rc; }
 # says WORDS...: the last line of the output has each
@@ -230,6 +233,9 @@ small='-d 2 --recipe dense --restarts 3 --restart-steps 20 --steps 80 --hidden 1
 exits 0 'flds fit' "$vdi" flds fit counts.npy $small --out f --json
 [ "$(wc -l <out.txt)" -eq 1 ]
 ok 'flds fit --json prints one line' $?
+exits 0 'a recipe that is looked for, of few spikes' "$vdi" flds fit few.npy -d 2 --recipe auto --em 3 --steps 20 --out few
+grep -q 'recipe [a-z]*: on every fifth trial' err.txt
+ok 'it is told which recipe' $?
 says '^{"elbo_per_bin": -' '"homogeneous_per_bin": -' '"steps": 140'
 for f in model.safetensors trace.csv trace.svg latents.svg rates.svg run.json; do [ -s f/$f ]; ok "flds fit wrote $f" $?; done
 [ "$(wc -l <f/trace.csv)" -eq 141 ]

@@ -143,14 +143,14 @@ static int option_take(run *r, int i, const char *text) {
     return option_set(r, i, text) ? -1 : USAGE;
 }
 
-void options_overlay(const run *r, size_t offset, const void *from, void *to) {
+void options_overlay(const run *r, const vdi_fields *(*table)(void), const void *from, void *to) {
     for (int i = COMMON; i < option_count(r->command); i++) {
         const option *o = option_at(r->command, i);
         char text[400];
-        if (!o->name || !o->table || o->offset != offset || r->given[i] < IN_FILE) continue;
-        const vdi_field *field = vdi_fields_find(o->table(), o->member);
+        if (!o->name || o->table != table || r->given[i] < IN_FILE) continue;
+        const vdi_field *field = vdi_fields_find(table(), o->member);
         (void)vdi_field_text(field, from, text, sizeof text);
-        (void)vdi_fields_set(o->table(), to, o->member, text, NULL);
+        (void)vdi_fields_set(table(), to, o->member, text, NULL);
     }
 }
 

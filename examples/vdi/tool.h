@@ -99,9 +99,9 @@ int option_find(const command *c, const char *name);
 bool option_bound(const run *r, int i, vdi_field *field, char **base);
 /* false with a message: `text` is no value */
 bool option_set(run *r, int i, const char *text);
-/* What was given of the description at `offset` of the verb's struct, as `from` has it, into `to`:
- * also zeros that were meant, which a recipe took for the default. */
-void options_overlay(const run *r, size_t offset, const void *from, void *to);
+/* What was given of the description with that table, as `from` has it, into `to`: also zeros that
+ * were meant, which a recipe took for the default. */
+void options_overlay(const run *r, const vdi_fields *(*table)(void), const void *from, void *to);
 /* as a user writes it: --rate */
 const char *option_dashes(const option *o);
 

@@ -250,7 +250,7 @@ const char *const vilds_start_words[] = {"auto", "yes", "no", NULL};
 
 /* What the command line says, over a recipe: zeros that were meant too. */
 static void given_take(const run *r, const vilds_fit_options *want, vdi_vilds_desc *d) {
-    options_overlay(r, offsetof(vilds_fit_options, model), &want->model, d);
+    options_overlay(r, vdi_vilds_desc_fields, &want->model, d);
     if (option_given(r, "open") >= IN_FILE)
         d->train.open_to = d->train.open_from > 0 ? d->train.open_from + 0.1 : 1e-9;
     if (option_given(r, "mask-rate") >= IN_FILE && d->train.mask_rate == 0)
