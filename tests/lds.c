@@ -182,10 +182,10 @@ static double dense_whiten(int64_t count, int64_t Z, double *S, double *e, doubl
     return -0.5 * ((double)count * VDI_LOG_2PI + logdet + quad);
 }
 
-/* log p(y) of one trial by a dense Gaussian over its observed values, and the posterior mean of z:
- * no structure used at all */
-static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T,
-                                   double *z_mean) {
+/* log p(y) of one trial by a dense Gaussian over its observed values, the posterior mean of z (Td) and
+ * its covariance (Td,Td), each unless NULL: no structure used at all */
+static double dense_posterior(const vdi_lds *p, const double *y, const double *u, int64_t T,
+                              double *z_mean, double *z_cov) {
     const int64_t Z = T * p->desc.d;
     const int64_t Y = T * p->desc.n;
     double *m = numbers(Z);
@@ -205,6 +205,11 @@ static double dense_log_likelihood(const vdi_lds *p, const double *y, const doub
         for (int64_t i = 0; i < count; i++)
             z_mean[c] += CP[i * Z + c] * e[i];
     }
+    for (int64_t k = 0; z_cov && k < Z * Z; k++) {
+        z_cov[k] = P[k];
+        for (int64_t i = 0; i < count; i++)
+            z_cov[k] -= CP[i * Z + k / Z] * CP[i * Z + k % Z];
+    }
     free(m);
     free(P);
     free(CP);
@@ -212,6 +217,11 @@ static double dense_log_likelihood(const vdi_lds *p, const double *y, const doub
     free(e);
     free(at);
     return log_likelihood;
+}
+
+static double dense_log_likelihood(const vdi_lds *p, const double *y, const double *u, int64_t T,
+                                   double *z_mean) {
+    return dense_posterior(p, y, u, T, z_mean, NULL);
 }
 
 /* ---- exactness ------------------------------------------------------------------------------- */
@@ -340,6 +350,206 @@ TEST(lds, log_likelihood_knows_no_level) {
     }
 }
 
+static void climbs(vdi_lds *p, vdi_lds_data *data, int steps, const char *what) {
+    double before = -HUGE_VAL, ll = 0;
+    vdi_error err = {0};
+    for (int i = 0; i < steps; i++) {
+        CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
+        CHECK(ll >= before - 1e-9 * fabs(ll), "%s: step %d fell from %.12g to %.12g", what, i,
+              before, ll);
+        before = ll;
+    }
+    CHECK_OK(vdi_lds_check(p, &err), err);
+}
+
+/* ---- semidefinite covariances ------------------------------------------------------------------ */
+
+/* V (n,n) of rank n - 1. */
+static void deficient(double *V, int64_t n, unsigned long long *seed) {
+    memset(V, 0, (size_t)(n * n) * sizeof(double));
+    for (int64_t rank = 1; rank < n; rank++) {
+        double v[8];
+        for (int64_t i = 0; i < n; i++)
+            v[i] = test_normal(seed);
+        for (int64_t i = 0; i < n * n; i++)
+            V[i] += v[i / n] * v[i % n];
+    }
+}
+
+/* One of them, two or all three singular; those of variant 0 only the start. */
+static vdi_lds *singular(int variant, bool diagonal, unsigned long long *seed) {
+    const int64_t d = 1 + variant % 3, n = 2 + variant % 2, U = variant % 2;
+    vdi_lds *p = make(d, n, U, diagonal, 40 + (unsigned long long)variant);
+    if (variant % 4 != 3) memset(p->Q0, 0, (size_t)(d * d) * sizeof(double));
+    if (variant % 4 == 1) deficient(p->Q, d, seed);
+    if (variant % 4 >= 2 && !diagonal) deficient(p->R, n, seed);
+    if (variant % 4 >= 2 && diagonal) p->R[0] = 0;
+    if (variant % 4 >= 2) identity(p->Q0, d, 0.5);
+    return p;
+}
+
+/* Where a covariance has no inverse: a known start, noise along one direction, channels without any,
+ * with inputs, missing values and ragged trials, against dense algebra. */
+TEST(lds, semidefinite_against_dense_algebra) {
+    unsigned long long seed = 5;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 16; variant++) {
+        const bool diagonal = variant % 2, missing = variant % 4 != 1;
+        const int64_t B = 4, T = 6;
+        vdi_lds *p = singular(variant / 2, diagonal, &seed);
+        const int64_t d = p->desc.d, n = p->desc.n, U = p->desc.inputs, Z = T * d;
+        const int64_t lengths[4] = {6, 4, 6, 1};
+        double *u = numbers(B * T * U), ll[4];
+        for (int64_t i = 0; i < B * T * U; i++)
+            u[i] = test_normal(&seed);
+        double *y = simulate(p, 3, B, T, u);
+        for (int64_t i = 0; missing && i < 2 * T * n; i++)
+            if (test_uniform(&seed) < 0.3) y[i] = NAN;
+        CHECK_OK(vdi_lds_check(p, &err), err);
+        vdi_lds_data *data = data_of(p, y, U ? u : NULL, B, T, lengths);
+        const int64_t lanes = vdi_lds_data_lanes(data);
+        double *ms = numbers(B * Z), *Ps = numbers(lanes * Z * d), *z = numbers(Z);
+        double *Pc = numbers(lanes * (T - 1) * d * d), *V = numbers(Z * Z);
+        vdi_lds_moments m = {0};
+        m.ms = ms;
+        m.Ps = Ps;
+        m.Pc = Pc;
+        m.ll = ll;
+        CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
+        for (int64_t i = 0; i < B; i++) {
+            const int64_t lane = vdi_lds_data_lane(data, i), L = lengths[i] * d;
+            const double want = dense_posterior(p, y + i * T * n, u + i * T * U, lengths[i], z, V);
+            CHECK_CLOSE(ll[i], want, 1e-9 * (1 + fabs(want)));
+            CHECK_CLOSE(largest_difference(ms + i * Z, z, L), 0, 1e-9);
+            for (int64_t k = 0; k < lengths[i] * d * d; k++) {
+                const int64_t t = k / (d * d), a = t * d + k / d % d, b = t * d + k % d;
+                CHECK_CLOSE(Ps[lane * Z * d + k], V[a * L + b], 1e-9);
+                if (t + 1 == lengths[i]) continue;
+                CHECK_CLOSE(Pc[lane * (T - 1) * d * d + k], V[(a + d) * L + b], 1e-9);
+            }
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        free(u);
+        free(y);
+        free(ms);
+        free(Ps);
+        free(Pc);
+        free(z);
+        free(V);
+    }
+}
+
+/* y_t = a y_{t-1} + b y_{t-2} + N(0,q) in companion form, from its stationary start. */
+static vdi_lds *autoregression(double a, double b, double q, double jitter) {
+    const double rho = a / (1 - b), g0 = q / (1 - a * rho - b * (b + a * rho));
+    vdi_lds *p = make(2, 1, 0, false, 1);
+    const double A[4] = {a, b, 1, 0}, Q[4] = {q, 0, 0, jitter},
+                 Q0[4] = {g0, g0 * rho, g0 * rho, g0};
+    memcpy(p->A, A, sizeof A);
+    memcpy(p->Q, Q, sizeof Q);
+    memcpy(p->Q0, Q0, sizeof Q0);
+    p->C[0] = 1;
+    p->C[1] = p->x0[0] = p->x0[1] = p->b[0] = 0;
+    p->R[0] = jitter;
+    return p;
+}
+
+static double normal_log(double e, double variance) {
+    return -0.5 * (VDI_LOG_2PI + log(variance) + e * e / variance);
+}
+
+/* AR(2) by its own formula, and with jitter in place of zeros: to 1e-9 of it. */
+TEST(lds, autoregression_is_exact) {
+    const double a = 1.2, b = -0.5, q = 0.7, rho = a / (1 - b);
+    const double g0 = q / (1 - a * rho - b * (b + a * rho));
+    const int64_t T = 400;
+    vdi_error err = {0};
+    vdi_lds *p = autoregression(a, b, q, 0);
+    double *y = simulate(p, 4, 1, T, NULL), ll = 0;
+    double want = normal_log(y[0], g0) + normal_log(y[1] - rho * y[0], g0 * (1 - rho * rho));
+    for (int64_t t = 2; t < T; t++)
+        want += normal_log(y[t] - a * y[t - 1] - b * y[t - 2], q);
+    for (double jitter = 0; jitter<2e-12; jitter = jitter> 0 ? 10 * jitter : 1e-15) {
+        vdi_lds *thin = autoregression(a, b, q, jitter);
+        vdi_lds_data *data = data_of(thin, y, NULL, 1, T, NULL);
+        CHECK_OK(vdi_lds_log_likelihood(thin, data, NULL, &ll, &err), err);
+        CHECK_CLOSE(ll, want, (1e-9 + 1e3 * jitter) * fabs(want));
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(thin);
+    }
+    vdi_lds_destroy(p);
+    free(y);
+}
+
+/* A level that a slope moves, the level without noise of its own; also a long way from 0, and what EM
+ * makes of it: Q keeps its zeros, and the likelihood rises. */
+TEST(lds, local_linear_trend) {
+    const double A[4] = {1, 1, 0, 1}, Q[4] = {0, 0, 0, 0.01}, Q0[4] = {4, 0, 0, 0.1};
+    const int64_t T = 50;
+    vdi_error err = {0};
+    vdi_lds *p = make(2, 1, 0, true, 1);
+    memcpy(p->A, A, sizeof A);
+    memcpy(p->Q, Q, sizeof Q);
+    memcpy(p->Q0, Q0, sizeof Q0);
+    memset(p->x0, 0, 2 * sizeof(double));
+    p->C[0] = p->R[0] = 1;
+    p->C[1] = p->b[0] = 0;
+    double *y = simulate(p, 4, 1, T, NULL), at_zero = 0;
+    const double want = dense_log_likelihood(p, y, NULL, T, NULL);
+    for (double level = 0; level <= 1e8; level = level > 0 ? 1e4 * level : 1) {
+        double ll = 0, *far = numbers(T);
+        for (int64_t t = 0; t < T; t++)
+            far[t] = y[t] + level;
+        p->x0[0] = level;
+        vdi_lds_data *data = data_of(p, far, NULL, 1, T, NULL);
+        CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), err);
+        if (level == 0) at_zero = ll;
+        CHECK_CLOSE(ll, want, 1e-9 * fabs(want));
+        CHECK_CLOSE(ll, at_zero, 1e-8 * fabs(want));
+        vdi_lds_data_destroy(data);
+        free(far);
+    }
+    p->x0[0] = 0;
+    p->desc.freeze = VDI_LDS_A | VDI_LDS_C | VDI_LDS_X0 | VDI_LDS_Q0;
+    vdi_lds_data *data = data_of(p, y, NULL, 1, T, NULL);
+    climbs(p, data, 50, "local linear trend");
+    CHECK(fabs(p->Q[0]) < 1e-12 && fabs(p->Q[1]) < 1e-12 && p->Q[3] != 0.01, "Q %g %g %g", p->Q[0],
+          p->Q[1], p->Q[3]);
+    vdi_lds_data_destroy(data);
+    vdi_lds_destroy(p);
+    free(y);
+}
+
+/* What has no density, and what is no covariance, is told. */
+TEST(lds, what_is_determined_is_told) {
+    vdi_error err = {0};
+    double y[4] = {1, 1, 2, 2}, ll;
+    vdi_lds *p = make(1, 2, 0, true, 1);
+    p->C[0] = p->C[1] = 1;
+    p->R[0] = p->R[3] = 0;
+    vdi_lds_data *data = data_of(p, y, NULL, 1, 2, NULL);
+    CHECK_OK(vdi_lds_check(p, &err), err);
+    CHECK_FAILS(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), VDI_ERR_NUMERIC);
+    CHECK(strstr(err.message, "trial 0, bin 0") != NULL, "%s", err.message);
+    p->R[3] = -1;
+    CHECK_FAILS(vdi_lds_check(p, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
+    CHECK_FAILS(vdi_lds_log_likelihood(p, data, NULL, &ll, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
+    vdi_lds_data_destroy(data);
+    vdi_lds_destroy(p);
+    p = make(2, 2, 0, false, 1);
+    const double indefinite[4] = {1, 2, 2, 1}, hollow[4] = {0, 1, 1, 1};
+    data = data_of(p, y, NULL, 1, 2, NULL);
+    for (int k = 0; k < 2; k++) {
+        memcpy(p->Q, k ? hollow : indefinite, sizeof hollow);
+        CHECK_FAILS(vdi_lds_check(p, &err), VDI_ERR_NOT_POSITIVE_DEFINITE);
+        CHECK_FAILS(vdi_lds_log_likelihood(p, data, NULL, &ll, &err),
+                    VDI_ERR_NOT_POSITIVE_DEFINITE);
+    }
+    vdi_lds_data_destroy(data);
+    vdi_lds_destroy(p);
+}
+
 #ifndef VDI_NO_STDIO
 static vdi_lds *shared_model(const char *set, const char *prefix, bool diagonal) {
     static const char *const name[VDI_LDS_PARAMS] = {"A", "B", "Q", "C", "D", "b", "R", "x0", "Q0"};
@@ -449,18 +659,6 @@ TEST(lds, em_reference) {
 #endif
 
 /* ---- EM -------------------------------------------------------------------------------------- */
-
-static void climbs(vdi_lds *p, vdi_lds_data *data, int steps, const char *what) {
-    double before = -HUGE_VAL, ll = 0;
-    vdi_error err = {0};
-    for (int i = 0; i < steps; i++) {
-        CHECK_OK(vdi_lds_em_step(p, data, &ll, &err), err);
-        CHECK(ll >= before - 1e-9 * fabs(ll), "%s: step %d fell from %.12g to %.12g", what, i,
-              before, ll);
-        before = ll;
-    }
-    CHECK_OK(vdi_lds_check(p, &err), err);
-}
 
 /* Data and latents at another level: with A held, every step finds the same C, Q and R; with A free,
  * or b held, so that C stands at the level too, the log likelihood rises there as it does at 0. Full
@@ -775,8 +973,7 @@ TEST(lds, em_hard_cases) {
 
 /* ---- sampling, forecasting ------------------------------------------------------------------- */
 
-TEST(lds, samples_have_the_posterior_moments) {
-    vdi_lds *p = make(2, 3, 0, false, 1);
+static void samples_have_the_moments(vdi_lds *p) {
     int64_t B = 3;
     int64_t T = 5;
     int64_t d = 2;
@@ -809,9 +1006,9 @@ TEST(lds, samples_have_the_posterior_moments) {
             }
             if (t + 1 < lengths[i]) want = Pc[(vdi_lds_data_lane(data, i) * (T - 1) + t) * d * d];
             /* five standard errors */
-            CHECK_CLOSE(sum / (double)S, 0, 5 * sqrt(P[0] / (double)S));
-            CHECK_CLOSE(square / (double)S, P[0], 5 * P[0] * sqrt(2.0 / (double)S));
-            CHECK_CLOSE(pair / (double)S, want, 5 * 2 * P[0] / sqrt((double)S));
+            CHECK_CLOSE(sum / (double)S, 0, 5 * sqrt(fabs(P[0]) / (double)S) + 1e-12);
+            CHECK_CLOSE(square / (double)S, P[0], 5 * fabs(P[0]) * sqrt(2.0 / (double)S) + 1e-12);
+            CHECK_CLOSE(pair / (double)S, want, 5 * 2 * fabs(P[0]) / sqrt((double)S) + 1e-12);
         }
     }
     free(y);
@@ -820,7 +1017,17 @@ TEST(lds, samples_have_the_posterior_moments) {
     free(Ps);
     free(Pc);
     vdi_lds_data_destroy(data);
+}
+
+TEST(lds, samples_have_the_posterior_moments) {
+    vdi_lds *p = make(2, 3, 0, false, 1), *known = make(2, 3, 0, true, 1);
+    samples_have_the_moments(p);
+    known->R[0] = 0; /* and R is without noise for one channel, Q along one direction */
+    memset(known->Q, 0, 4 * sizeof(double));
+    known->Q[0] = 0.5;
+    samples_have_the_moments(known);
     vdi_lds_destroy(p);
+    vdi_lds_destroy(known);
 }
 
 /* A forecast is what smoothing says of bins that are all missing. */

@@ -120,7 +120,7 @@ typedef struct vdi__chain_path {
     double *Lq, *L0, *state; /* (d,d), (d,d), (d) */
     double *noise, *next;    /* (d) scratch */
 } vdi__chain_path;
-#define VDI__CHAIN_PATH_WORK(d) (2 * (d) * (d) + 3 * (d))
+#define VDI__CHAIN_PATH_WORK(d) (2 * (d) * (d) + 3 * (d) + VDI__ROOT_WORK(d))
 
 VDI__FN vdi_status vdi__chain_path_of(const vdi__chain *p, double *work, vdi__chain_path *out,
                                       vdi_error *err) {
@@ -130,8 +130,9 @@ VDI__FN vdi_status vdi__chain_path_of(const vdi__chain *p, double *work, vdi__ch
     out->state = out->L0 + d * d;
     out->noise = out->state + d;
     out->next = out->noise + d;
-    const vdi_status status = vdi__covariance_factor("Q", d, p->Q, out->Lq, err);
-    return status < 0 ? status : vdi__covariance_factor("Q0", d, p->Q0, out->L0, err);
+    double *roots = out->next + d;
+    const vdi_status status = vdi__semidefinite_root("Q", d, p->Q, out->Lq, roots, err);
+    return status < 0 ? status : vdi__semidefinite_root("Q0", d, p->Q0, out->L0, roots, err);
 }
 
 /* x += L e for a lower triangle L */

@@ -9,6 +9,7 @@
 #include "../../linalg/kalman.h"
 #include "lanes.h"
 #include "lds.h"
+#include "root.h"
 #endif /* VDI_MODEL_LDS_DATA_H */
 
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_DATA_C)
@@ -55,6 +56,15 @@ typedef struct vdi__lds_start {
     double *rest, *mean; /* (n) */
 } vdi__lds_start;
 
+/* Scratch of the exact route (exact.h). */
+typedef struct vdi__lds_exact_work {
+    vdi__root root;
+    double *N, *P, *X; /* 3 d d, (d,d), 2 d d */
+    double *r;         /* (rows,d) */
+    double *scale;     /* (max(n,d)) */
+    double *path;      /* a draw: of the chain, and a root of R with its scratch */
+} vdi__lds_exact_work;
+
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
@@ -86,6 +96,7 @@ struct vdi_lds_data {
     vdi__lds_sums sums;
     vdi__chain_sums chain;
     vdi__lds_start start;
+    vdi__lds_exact_work exact;
     double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
     double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
     /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
@@ -386,6 +397,25 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     s->gain = vdi__take_reals(&a->arena, n * n, ok);
 }
 
+VDI__FN void vdi__lds_take_exact(vdi_lds_data *a, bool *ok) {
+    vdi__lds_exact_work *e = &a->exact;
+    const size_t d = (size_t)a->d, n = (size_t)a->n;
+    const size_t bytes = vdi__root_layout(&e->root, a->d, a->n, a->diagonal_r, NULL);
+    char *root = (char *)vdi_arena_calloc(&a->arena, bytes);
+    e->N = vdi__take_reals(&a->arena, 3 * d * d, ok);
+    e->P = vdi__take_reals(&a->arena, d * d, ok);
+    e->X = vdi__take_reals(&a->arena, 2 * d * d, ok);
+    e->r = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->lane.rows, d), ok);
+    e->scale = vdi__take_reals(&a->arena, VDI__MAX(n, d), ok);
+    const size_t noise = vdi_mul_size(n, n);
+    const size_t roots = a->diagonal_r ? noise : vdi_add_size(noise, VDI__ROOT_WORK(n));
+    e->path = vdi__take_reals(&a->arena, vdi_add_size(VDI__CHAIN_PATH_WORK(d), roots), ok);
+    if (root)
+        (void)vdi__root_layout(&e->root, a->d, a->n, a->diagonal_r, root);
+    else
+        *ok = false;
+}
+
 VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
     const int64_t n = a->n, d = a->d, U = a->inputs, own = d + U + 1;
     vdi__lds_start *s = &a->start;
@@ -418,6 +448,7 @@ VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t 
     vdi__lds_take_observed(a, ok);
     vdi__lds_take_sums(a, ok);
     vdi__lds_take_start(a, ok);
+    vdi__lds_take_exact(a, ok);
 }
 
 VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {

@@ -99,7 +99,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_ld
                                                 vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_lds_destroy(vdi_lds *lds);
-/** Are all parameters finite and Q, Q0, R positive definite? The message says which is not. */
+/** Are all parameters finite, and Q, Q0, R covariances (symmetric, positive definite or
+ * semidefinite)? The message says which is not. */
 VDI_API vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err);
 /** The parameters as named tensors (A B Q C D b R x0 Q0; B and D have no entries without inputs),
  * views into the model, and as metadata the description. */
@@ -237,14 +238,47 @@ VDI__DEF vdi_state vdi_lds_state(vdi_lds *lds) {
                                  &lds->desc, lds->meta);
 }
 
+/* The sign of R's variances, where it is diagonal. */
 VDI__FN vdi_status vdi__lds_check_variances(const vdi_lds *lds, vdi_error *err) {
     const int64_t n = lds->desc.n;
     for (int64_t i = 0; i < n; i++) {
         const double r = lds->R[i * n + i];
-        if (r > 0 && vdi__is_finite(r)) continue;
-        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check",
-                             "R[%lld,%lld] is %g, expected a positive variance", (long long)i,
+        if (r >= 0 && vdi__is_finite(r)) continue;
+        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                             "R[%lld,%lld] is %g, expected a variance, 0 or more", (long long)i,
                              (long long)i, r);
+    }
+    return VDI_OK;
+}
+
+/* Is that a covariance? Its pivots, without a square root: where one is 0, what is left of its column
+ * is 0 too, but for rounding. `work` holds n n. */
+VDI__FN vdi_status vdi__lds_check_covariance(const char *name, int64_t n, const double *V,
+                                             double *work, vdi_error *err) {
+    const vdi_status status = vdi__covariance_symmetric(name, n, V, err);
+    if (status < 0) return status;
+    memcpy(work, V, (size_t)(n * n) * sizeof *work);
+    for (int64_t k = 0; k < n; k++) {
+        const double pivot = work[k * n + k], own = V[k * n + k];
+        const double least = 1e-10 * fabs(own);
+        if (!(pivot >= -least) || !(own >= 0)) {
+            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                                 "%s is not positive definite, nor semidefinite: pivot %lld of "
+                                 "%lld is %g",
+                                 name, (long long)k, (long long)n, pivot);
+        }
+        for (int64_t i = k + 1; i < n; i++) {
+            const double x = work[i * n + k];
+            if (pivot <= least) {
+                if (fabs(x) <= 1e-5 * sqrt(own) * sqrt(fabs(V[i * n + i]))) continue;
+                return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                                     "%s is not positive definite, nor semidefinite: pivot %lld "
+                                     "of %lld is 0, what stands beside it is not",
+                                     name, (long long)k, (long long)n);
+            }
+            for (int64_t j = k + 1; j <= i; j++)
+                work[i * n + j] -= x * work[j * n + k] / pivot;
+        }
     }
     return VDI_OK;
 }
@@ -259,10 +293,10 @@ VDI__DEF vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err) {
     if (status == VDI_OK && k->diagonal_r) status = vdi__lds_check_variances(lds, err);
     /* no step is under way: its block is scratch, and larger than any of the matrices */
     double *l = lds->update;
-    if (status == VDI_OK) status = vdi__covariance_factor("Q", k->d, lds->Q, l, err);
-    if (status == VDI_OK) status = vdi__covariance_factor("Q0", k->d, lds->Q0, l, err);
+    if (status == VDI_OK) status = vdi__lds_check_covariance("Q", k->d, lds->Q, l, err);
+    if (status == VDI_OK) status = vdi__lds_check_covariance("Q0", k->d, lds->Q0, l, err);
     if (status == VDI_OK && !k->diagonal_r)
-        status = vdi__covariance_factor("R", k->n, lds->R, l, err);
+        status = vdi__lds_check_covariance("R", k->n, lds->R, l, err);
     return status;
 }
 

@@ -120,6 +120,77 @@ VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const dou
     return VDI_OK;
 }
 
+/* ---- roots ------------------------------------------------------------------------------------ */
+
+/* X (rows,cols), cols >= rows, becomes a lower triangle L (rows,rows) with L L' = X X'. */
+VDI__FN void vdi__lower_root(int64_t rows, int64_t cols, double *X, double *L) {
+    for (int64_t i = 0; i < rows; i++) {
+        double *x = X + i * cols + i;
+        const size_t rest = (size_t)(cols - i);
+        const double norm = sqrt(vdi_dot(VDI_F64, rest, x, x));
+        for (int64_t k = 0; k < rows; k++) {
+            if (k < i) L[k * rows + i] = 0;
+        }
+        L[i * rows + i] = norm;
+        if (!(norm > 0)) {
+            for (int64_t k = i + 1; k < rows; k++)
+                L[k * rows + i] = 0;
+            continue;
+        }
+        /* v = x -+ norm e; the sign is that of L's diagonal, made positive */
+        const double sign = x[0] > 0 ? -1 : 1, v0 = x[0] - sign * norm;
+        const double scale = 1 / (norm * fabs(v0));
+        x[0] = v0;
+        for (int64_t k = i + 1; k < rows; k++) {
+            double *y = X + k * cols + i;
+            vdi_axpby(VDI_F64, rest, -scale * vdi_dot(VDI_F64, rest, x, y), x, 1, y);
+            L[k * rows + i] = sign * y[0];
+        }
+    }
+}
+
+/* A semidefinite V (n,n) in units of its own deviations: V = D W diag(w) W' D, with the w that are 0
+ * but for rounding made so. `work` holds VDI__ROOT_WORK(n): W (n,n), w (n) and D (n) stand in it as
+ * below. */
+#define VDI__ROOT_WORK(n) (3 * (n) * (n) + 2 * (n))
+VDI__FN vdi_status vdi__semidefinite(const char *name, int64_t n, const double *V, double *work,
+                                     vdi_error *err) {
+    const size_t N = (size_t)n;
+    double *W = work, *scratch = work + n * n, *X = work + 2 * n * n, *w = work + 3 * n * n;
+    double *D = w + n;
+    vdi_status status = vdi__covariance_symmetric(name, n, V, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n; i++)
+        D[i] = V[i * n + i] > 0 ? sqrt(V[i * n + i]) : 1;
+    for (int64_t i = 0; i < n * n; i++)
+        X[i] = V[i] / D[i / n] / D[i % n];
+    status = vdi_eigh(VDI_F64, N, X, N, w, W, scratch, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n; i++) {
+        if (w[i] < -1e-10) {
+            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                                 "%s is not positive definite, nor semidefinite: its correlations "
+                                 "have the eigenvalue %.3g",
+                                 name, w[i]);
+        }
+        if (w[i] < 1e-15 * (double)n) w[i] = 0;
+    }
+    return VDI_OK;
+}
+
+/* L (n,n) lower, L L' = V. */
+VDI__FN vdi_status vdi__semidefinite_root(const char *name, int64_t n, const double *V, double *L,
+                                          double *work, vdi_error *err) {
+    double *X = work + 2 * n * n, *w = work + 3 * n * n, *D = w + n;
+    if (vdi__covariance_factor(name, n, V, L, NULL) == VDI_OK) return VDI_OK;
+    const vdi_status status = vdi__semidefinite(name, n, V, work, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n * n; i++)
+        X[i] = D[i / n] * work[i] * sqrt(w[i % n]);
+    vdi__lower_root(n, n, X, L);
+    return VDI_OK;
+}
+
 /* ---- states ---------------------------------------------------------------------------------- */
 
 /* What a model hands out to be saved: its parameters, its kind and its description. */

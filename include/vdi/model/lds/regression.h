@@ -234,7 +234,7 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
         const vdi_status status = vdi_eigh(VDI_F64, N, scaled, N, values, vectors, scratch, err);
         if (status < 0) return status;
         for (int64_t i = 0; i < n; i++)
-            least = VDI__MIN(least, values[i]);
+            least = VDI__MIN(least, VDI__MAX(values[i], 0));
     }
     vdi__floor_scale(n, f->scale, false, V, V);
     const vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);

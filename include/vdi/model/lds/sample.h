@@ -38,7 +38,66 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SAMPLE_C)
 #define VDI_MODEL_LDS_SAMPLE_C
 
+/* Lr (n,n) = a root of R; `work` holds VDI__ROOT_WORK(n), or nothing where R is diagonal. */
+VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, double *work,
+                                         vdi_error *err) {
+    const int64_t n = p->desc.n;
+    if (!p->desc.diagonal_r) return vdi__semidefinite_root("R", n, p->R, Lr, work, err);
+    for (int64_t i = 0; i < n * n; i++)
+        Lr[i] = i / n == i % n ? sqrt(p->R[i]) : 0;
+    return VDI_OK;
+}
+
 /* ---- from the posterior ------------------------------------------------------------------------ */
+
+/* Draw a trial's latents from the model into `z` (T,d), and into yt what the channels that were seen
+ * show of them. */
+VDI__FN void vdi__lds_draw_trial(const vdi_lds *p, vdi_lds_data *a, vdi__chain_path *path,
+                                 const double *Lr, int64_t i, vdi_rng *rng, double *z) {
+    const vdi__chain chain = vdi__lds_chain(p);
+    const int64_t n = a->n, d = a->d;
+    double *e = a->sums.row, *shift = a->observed.shift;
+    for (int64_t t = 0; t < a->lengths[i]; t++) {
+        double *y = a->yt + (i * a->T + t) * n;
+        const double *mask = vdi__lds_mask(a, a->lane.of[i], t);
+        vdi__chain_draw(&chain, path, t, a->u + (i * a->T + t) * a->inputs, rng);
+        memcpy(z + t * d, path->state, (size_t)d * sizeof *z);
+        vdi_rng_fill_normal(rng, VDI_F64, n, e);
+        vdi_gemv(VDI_F64, 0, (size_t)n, (size_t)d, p->C, (size_t)d, path->state, shift);
+        vdi__lower_multiply_add(n, Lr, e, shift);
+        for (int64_t j = 0; j < n; j++)
+            y[j] = mask && mask[j] == 0 ? 0 : shift[j];
+    }
+}
+
+/* Samples without a precision: z drawn from the model with the y that it shows, moved by what the two
+ * ys make of z (Durbin and Koopman 2002). */
+VDI__FN vdi_status vdi__lds_exact_sample(const vdi_lds *p, vdi_lds_data *a, int64_t samples,
+                                         uint64_t seed, double *z, vdi_error *err) {
+    const int64_t T = a->T, d = a->d, n = a->n;
+    const vdi__chain chain = vdi__lds_chain(p);
+    vdi__chain_path path;
+    vdi_status status = vdi__chain_path_of(&chain, a->exact.path, &path, err);
+    double *Lr = a->exact.path + VDI__CHAIN_PATH_WORK(d);
+    if (status == VDI_OK) status = vdi__lds_noise_factor(p, Lr, Lr + n * n, err);
+    memcpy(a->h, a->m, vdi__lds_means(a) * sizeof *a->h);
+    for (int64_t s = 0; status == VDI_OK && s < samples; s++) {
+        double *out = z + s * a->trials * T * d;
+        memset(out, 0, (size_t)(a->trials * T * d) * sizeof *out);
+        for (int64_t i = 0; i < a->trials; i++) {
+            vdi_rng rng = vdi_rng_make(seed, (uint64_t)(s * a->trials + i));
+            vdi__lds_draw_trial(p, a, &path, Lr, i, &rng, out + i * T * d);
+        }
+        status = vdi__lds_exact(p, a, false, err);
+        for (int64_t i = 0; i < a->trials; i++) {
+            const double *given = vdi__lds_slot(a, a->h, i), *drawn = vdi__lds_slot(a, a->m, i);
+            for (int64_t k = 0; k < a->lengths[i] * d; k++)
+                out[i * T * d + k] += given[k] - drawn[k];
+        }
+    }
+    memset(a->h, 0, vdi__lds_means(a) * sizeof *a->h);
+    return status;
+}
 
 VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64_t samples,
                                    uint64_t seed, double *z, vdi_error *err) {
@@ -46,6 +105,7 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_sample", err);
     if (status == VDI_OK) status = vdi__lds_posterior(lds, data, false, err);
     if (status < 0) return status;
+    if (vdi__lds_is_thin(lds, data)) return vdi__lds_exact_sample(lds, data, samples, seed, z, err);
     for (int64_t s = 0; s < samples; s++) {
         double *out = z + s * data->trials * T * d;
         for (int64_t i = 0; i < data->trials; i++) {
@@ -129,15 +189,7 @@ VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int
 
 VDI__DEF size_t vdi_lds_simulate_work(const vdi_lds *lds) {
     const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
-    return VDI__CHAIN_PATH_WORK(d) + n * n + n;
-}
-
-VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, vdi_error *err) {
-    const int64_t n = p->desc.n;
-    if (!p->desc.diagonal_r) return vdi__covariance_factor("R", n, p->R, Lr, err);
-    for (int64_t i = 0; i < n * n; i++)
-        Lr[i] = i / n == i % n ? sqrt(p->R[i]) : 0;
-    return VDI_OK;
+    return VDI__CHAIN_PATH_WORK(d) + n * n + n + (lds->desc.diagonal_r ? 0 : VDI__ROOT_WORK(n));
 }
 
 VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t trials, int64_t T,
@@ -148,7 +200,7 @@ VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t 
     double *Lr = work + VDI__CHAIN_PATH_WORK(d), *e = Lr + n * n;
     vdi__chain_path path;
     vdi_status status = vdi__chain_path_of(&chain, work, &path, err);
-    if (status == VDI_OK) status = vdi__lds_noise_factor(lds, Lr, err);
+    if (status == VDI_OK) status = vdi__lds_noise_factor(lds, Lr, e + n, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < trials; i++) {
         vdi_rng rng = vdi_rng_make(seed, (uint64_t)i);

@@ -7,13 +7,16 @@
  *     vdi_lds_log_likelihood(lds, data, NULL, &log_likelihood, &err);
  *
  * Two routes lead to the moments and are tested against each other: the block-tridiagonal solver
- * (default) and the Kalman filter with RTS smoother. Trials that share covariances (lanes.h) share
+ * (default) and the Kalman filter with RTS smoother. A third, by roots of covariances, is taken by
+ * itself where Q, Q0 or R is semidefinite or so thin beside what it is added to that the others would
+ * lose half their digits (exact.h): a known start, an autoregression, sums without noise. Trials that share covariances (lanes.h) share
  * one sequence; all lanes go through the same batched kernels.
  * Memory: none is allocated. Source of the formulas: docs/guide/lds.md.
  */
 #ifndef VDI_MODEL_LDS_SMOOTH_H
 #define VDI_MODEL_LDS_SMOOTH_H
 #include "data.h"
+#include "exact.h"
 
 /** Where vdi_lds_smooth writes; NULL members are not computed. Means are (trials,T,d), covariances
  * (lanes,T,d,d): vdi_lds_data_lane(data, trial) is that trial's. Asking for filter moments runs the
@@ -216,17 +219,9 @@ VDI__FN const double *vdi__lds_w(const vdi_lds_data *a, int64_t lane, int64_t t)
     return a->shared_w ? a->W : a->W + (lane * a->T + t) * a->d * a->d;
 }
 
-/* Observations into W, yd and ll; the state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
-VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+/* The state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
+VDI__FN void vdi__lds_state_inputs(const vdi_lds *p, vdi_lds_data *a) {
     const size_t d = (size_t)a->d, U = (size_t)a->inputs;
-    vdi_status status = VDI_OK;
-    vdi__lds_residual(p, a);
-    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
-    if (p->desc.diagonal_r)
-        vdi__lds_observe_diagonal(p, a);
-    else
-        status = vdi__lds_observe_patterns(p, a, err);
-    if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) {
         double *c = vdi__lds_slot(a, a->c, i);
         if (U > 0) {
@@ -235,6 +230,15 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
         }
         if (a->lengths[i] > 0) memcpy(c, p->x0, d * sizeof(double));
     }
+}
+
+/* Observations into W, yd and ll, state inputs into c. */
+VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_residual(p, a);
+    vdi__lds_state_inputs(p, a);
+    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
+    if (!p->desc.diagonal_r) return vdi__lds_observe_patterns(p, a, err);
+    vdi__lds_observe_diagonal(p, a);
     return VDI_OK;
 }
 
@@ -375,6 +379,11 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
     const vdi__chain chain = vdi__lds_chain(p);
     const vdi_blocktri_desc systems = vdi__lds_systems(a);
     vdi__chain_prior prior = VDI__ZERO;
+    if (vdi__lds_is_thin(p, a)) {
+        vdi__lds_residual(p, a);
+        vdi__lds_state_inputs(p, a);
+        return vdi__lds_exact(p, a, covariances, err);
+    }
     vdi_status status = vdi__lds_observe(p, a, err);
     if (status == VDI_OK) status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
     if (status < 0) return status;
@@ -416,21 +425,22 @@ VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
     }
 }
 
-VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_lds_moments *out,
-                                   vdi_error *err) {
-    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
+VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
-    vdi_status status = vdi__lds_observe(p, a, err);
+    const vdi_status status = vdi__lds_observe(p, a, err);
     if (status < 0) return status;
     vdi__lds_filter_inputs(a);
-    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
-                               a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
-    if (status < 0) return status;
+    return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
+                             a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
+}
+
+/* What a filter left. */
+VDI__FN void vdi__lds_filter_out(const vdi_lds_data *a, const vdi_lds_moments *out) {
+    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
     vdi__lds_unslot(a, a->kmp, out->mp);
     vdi__lds_unslot(a, a->kmf, out->mf);
     if (out->Pp) memcpy(out->Pp, a->kPp, cov);
     if (out->Pf) memcpy(out->Pf, a->kPf, cov);
-    return VDI_OK;
 }
 
 /* The smoother after the filter, and ll: log|J| + log|Q0| + (T-1) log|Q| is the sum of log|Pp_t| -
@@ -454,12 +464,20 @@ VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
     const size_t covs = vdi__lds_covariances(data), d = (size_t)data->d;
     const size_t lagged = covs - (size_t)data->lane.count * d * d;
     const bool filter = out->kalman || out->mp || out->Pp || out->mf || out->Pf;
+    const bool covariances = out->Ps || out->Pc;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_smooth", err);
-    if (status == VDI_OK && filter) status = vdi__lds_filter(lds, data, out, err);
-    if (status == VDI_OK && out->kalman)
-        status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
-    else if (status == VDI_OK)
-        status = vdi__lds_posterior(lds, data, out->Ps || out->Pc, err);
+    if (status < 0) return status;
+    if (vdi__lds_is_thin(lds, data)) {
+        status = vdi__lds_posterior(lds, data, covariances, err);
+        if (status == VDI_OK) vdi__lds_filter_out(data, out);
+    } else {
+        if (filter) status = vdi__lds_filter(lds, data, err);
+        if (filter && status == VDI_OK) vdi__lds_filter_out(data, out);
+        if (status == VDI_OK && out->kalman)
+            status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
+        else if (status == VDI_OK)
+            status = vdi__lds_posterior(lds, data, covariances, err);
+    }
     if (status < 0) return status;
     vdi__lds_unslot(data, data->m, out->ms);
     if (out->Ps) memcpy(out->Ps, data->S, covs * sizeof(double));
