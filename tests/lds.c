@@ -971,6 +971,101 @@ TEST(lds, em_hard_cases) {
     }
 }
 
+/* ---- one bin at a time ------------------------------------------------------------------------- */
+
+/* The filter's steps are the batch filter's numbers, for missing values, inputs, both kinds of R and
+ * semidefinite Q0; what it predicts of y is the model's. No step allocates: there is no allocator. */
+TEST(lds, steps_equal_the_batch_filter) {
+    unsigned long long seed = 3;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 16; variant++) {
+        const bool diagonal = variant % 2, missing = variant / 2 % 2;
+        const int64_t d = 1 + variant % 3, n = 2 + variant % 4, U = variant / 4 % 2, T = 40;
+        vdi_lds *p = make(d, n, U, diagonal, 8 + (unsigned long long)variant);
+        if (variant >= 12) memset(p->Q0, 0, (size_t)(d * d) * sizeof(double));
+        double *u = numbers(T * U), *mf = numbers(T * d), *Pf = numbers(T * d * d), ll = 0;
+        for (int64_t i = 0; i < T * U; i++)
+            u[i] = test_normal(&seed);
+        double *y = simulate(p, 4, 1, T, u), y_mean[8], y_cov[64], distance;
+        for (int64_t i = 0; missing && i < T * n; i++)
+            if (test_uniform(&seed) < 0.3) y[i] = NAN;
+        vdi_lds_data *data = data_of(p, y, U ? u : NULL, 1, T, NULL);
+        vdi_lds_moments m = {0};
+        m.mf = mf;
+        m.Pf = Pf;
+        m.ll = &ll;
+        CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
+        vdi_lds_filter f;
+        const size_t size = vdi_lds_filter_memsize(p);
+        void *block = malloc(size);
+        CHECK_OK(vdi_lds_filter_init(&f, p, block, size, &err), err);
+        for (int64_t t = 0; t < T; t++) {
+            const double *ut = U ? u + t * U : NULL;
+            vdi_lds_predict(&f, ut);
+            vdi_lds_measurement(&f, ut, y_mean, y_cov);
+            for (int64_t i = 0; i < n * n; i++) {
+                double want = diagonal && i / n != i % n ? 0 : p->R[i];
+                for (int64_t k = 0; k < d * d; k++)
+                    want += p->C[i / n * d + k / d] * f.cov[k] * p->C[i % n * d + k % d];
+                CHECK_CLOSE(y_cov[i], want, 1e-12);
+            }
+            CHECK_OK(vdi_lds_distance(&f, y + t * n, ut, &distance, &err), err);
+            if (n == 2 && !missing) { /* by the inverse of a 2 x 2 matrix */
+                const double e0 = y[t * n] - y_mean[0], e1 = y[t * n + 1] - y_mean[1];
+                const double det = y_cov[0] * y_cov[3] - y_cov[1] * y_cov[2];
+                CHECK_CLOSE(distance,
+                            (e0 * e0 * y_cov[3] - 2 * e0 * e1 * y_cov[1] + e1 * e1 * y_cov[0]) /
+                                det,
+                            1e-10);
+            }
+            CHECK_OK(vdi_lds_update(&f, y + t * n, ut, &err), err);
+            for (int64_t k = 0; k < d; k++)
+                CHECK_CLOSE(f.mean[k], mf[t * d + k], 1e-12 * (1 + fabs(mf[t * d + k])));
+            CHECK_CLOSE(largest_difference(f.cov, Pf + t * d * d, d * d), 0, 1e-12);
+        }
+        CHECK_CLOSE(f.total, ll, 1e-12 * fabs(ll));
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        free(block);
+        free(u);
+        free(y);
+        free(mf);
+        free(Pf);
+    }
+}
+
+/* A gate keeps an outlier out: the state is then as after a bin without a value. What cannot be taken in
+ * is told, and leaves the state alone. */
+TEST(lds, gate) {
+    vdi_error err = {0};
+    vdi_lds *p = make(2, 3, 0, false, 8);
+    const size_t size = vdi_lds_filter_memsize(p);
+    vdi_lds_filter f, g;
+    void *block = malloc(size), *other = malloc(size);
+    const double fine[3] = {p->b[0], p->b[1], p->b[2]}, far[3] = {1e3, -1e3, 1e3};
+    const double wrong[3] = {HUGE_VAL, 0, 0};
+    CHECK_FAILS(vdi_lds_filter_init(&f, p, block, size - 1, &err), VDI_ERR_ARGUMENT);
+    CHECK_OK(vdi_lds_filter_init(&f, p, block, size, &err), err);
+    CHECK_OK(vdi_lds_filter_init(&g, p, other, size, &err), err);
+    f.gate = 50;
+    CHECK_OK(vdi_lds_step(&f, fine, NULL, &err), err);
+    CHECK(!f.rejected, "distance %g", f.distance);
+    CHECK_OK(vdi_lds_step(&g, fine, NULL, &err), err);
+    CHECK_OK(vdi_lds_step(&f, far, NULL, &err), err);
+    CHECK(f.rejected && f.distance > 50 && f.log_likelihood == 0, "distance %g", f.distance);
+    CHECK_OK(vdi_lds_step(&g, NULL, NULL, &err), err);
+    CHECK(memcmp(f.mean, g.mean, sizeof(double[2])) == 0, "a rejected y moved the mean");
+    CHECK(memcmp(f.cov, g.cov, sizeof(double[4])) == 0, "a rejected y moved the covariance");
+    vdi_lds_predict(&g, NULL);
+    f.gate = 0;
+    vdi_lds_predict(&f, NULL);
+    CHECK_FAILS(vdi_lds_update(&f, wrong, NULL, &err), VDI_ERR_DATA);
+    CHECK(memcmp(f.mean, g.mean, sizeof(double[2])) == 0, "infinity moved the mean");
+    vdi_lds_destroy(p);
+    free(block);
+    free(other);
+}
+
 /* ---- sampling, forecasting ------------------------------------------------------------------- */
 
 static void samples_have_the_moments(vdi_lds *p) {

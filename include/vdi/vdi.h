@@ -103,6 +103,7 @@
 #include "model/lds/lanes.h"
 #include "model/lds/lds.h"
 #include "model/lds/root.h"
+#include "model/lds/filter.h"
 #include "model/lds/data.h"
 #include "model/lds/exact.h"
 #include "model/lds/smooth.h"

@@ -10,6 +10,7 @@
  */
 #ifndef VDI_MODEL_LDS_SAMPLE_H
 #define VDI_MODEL_LDS_SAMPLE_H
+#include "filter.h"
 #include "smooth.h"
 
 /** z (S,trials,T,d): joint samples from the posterior of the latents, 0 behind a trial's length
@@ -125,14 +126,6 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
 }
 
 /* ---- ahead ------------------------------------------------------------------------------------- */
-
-/* y = C z + D u + b, all of it if u is given. */
-VDI__FN void vdi__lds_emit(const vdi_lds *p, const double *z, const double *u, double *y) {
-    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
-    memcpy(y, p->b, n * sizeof *y);
-    vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, d, p->C, d, z, y);
-    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, U, p->D, U, u, y);
-}
 
 /* V (n,n) = C P C' + R */
 VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double *CP, double *V) {
