@@ -1066,6 +1066,77 @@ TEST(lds, gate) {
     free(other);
 }
 
+/* Innovations are white and standard in sum: with log|F| they make up log p(y); y is fitted as the
+ * smoothed latents say. */
+TEST(lds, innovations_and_fitted_observations) {
+    unsigned long long seed = 3;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 8; variant++) {
+        const bool diagonal = variant % 2, missing = variant / 2 % 2;
+        const int64_t d = 2, n = 3, U = variant / 4, B = 3, T = 30, lengths[3] = {30, 12, 30};
+        vdi_lds *p = make(d, n, U, diagonal, 50);
+        double *u = numbers(B * T * U), ll[3], *ms = numbers(B * T * d), *e = numbers(B * T * n);
+        for (int64_t i = 0; i < B * T * U; i++)
+            u[i] = test_normal(&seed);
+        double *y = simulate(p, 4, B, T, u), *ys = numbers(B * T * n), *yv = numbers(B * T * n);
+        for (int64_t i = 0; missing && i < B * T * n; i++)
+            if (test_uniform(&seed) < 0.3) y[i] = NAN;
+        vdi_lds_data *data = data_of(p, y, U ? u : NULL, B, T, lengths);
+        double *Ps = numbers(vdi_lds_data_lanes(data) * T * d * d);
+        vdi_lds_moments m = {0};
+        m.ms = ms;
+        m.Ps = Ps;
+        m.ll = ll;
+        CHECK_OK(vdi_lds_smooth(p, data, &m, &err), err);
+        CHECK_OK(vdi_lds_innovations(p, data, e, &err), err);
+        CHECK_OK(vdi_lds_fitted(p, data, ys, yv, &err), err);
+        for (int64_t i = 0; i < B; i++) {
+            vdi_lds_filter f;
+            const size_t size = vdi_lds_filter_memsize(p);
+            void *block = malloc(size);
+            double F[9], E[3];
+            CHECK_OK(vdi_lds_filter_init(&f, p, block, size, &err), err);
+            for (int64_t t = 0; t < T; t++) {
+                const int64_t at = i * T + t;
+                const double *ut = U ? u + at * U : NULL, *P;
+                vdi_lds_predict(&f, ut);
+                vdi_lds_measurement(&f, ut, E, F);
+                if (t >= lengths[i]) {
+                    CHECK(e[at * n] == 0 && ys[at * n] == 0 && yv[at * n] == 0);
+                    continue;
+                }
+                CHECK_OK(vdi_lds_update(&f, y + at * n, ut, &err), err);
+                double sum = 0;
+                for (int64_t j = 0; j < n; j++) {
+                    CHECK((e[at * n + j] != e[at * n + j]) == (y[at * n + j] != y[at * n + j]));
+                    if (y[at * n + j] == y[at * n + j]) sum += e[at * n + j] * e[at * n + j];
+                }
+                CHECK_CLOSE(sum, f.distance, 1e-10 * (1 + sum));
+                if (y[at * n] == y[at * n]) /* the first: by itself */
+                    CHECK_CLOSE(e[at * n], (y[at * n] - E[0]) / sqrt(F[0]), 1e-10);
+                P = Ps + (vdi_lds_data_lane(data, i) * T + t) * d * d;
+                double want = p->b[1] + (U ? p->D[1] * ut[0] : 0), variance = p->R[4];
+                for (int64_t k = 0; k < d; k++)
+                    want += p->C[d + k] * ms[at * d + k];
+                for (int64_t k = 0; k < d * d; k++)
+                    variance += p->C[d + k / d] * P[k] * p->C[d + k % d];
+                CHECK_CLOSE(ys[at * n + 1], want, 1e-11 * (1 + fabs(want)));
+                CHECK_CLOSE(yv[at * n + 1], variance, 1e-11);
+            }
+            free(block);
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        free(u);
+        free(y);
+        free(ys);
+        free(yv);
+        free(ms);
+        free(e);
+        free(Ps);
+    }
+}
+
 /* ---- sampling, forecasting ------------------------------------------------------------------- */
 
 static void samples_have_the_moments(vdi_lds *p) {

@@ -107,6 +107,7 @@
 #include "model/lds/data.h"
 #include "model/lds/exact.h"
 #include "model/lds/smooth.h"
+#include "model/lds/predict.h"
 #include "model/lds/em.h"
 #include "model/lds/start.h"
 #include "model/lds/sample.h"

@@ -1,0 +1,96 @@
+/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the noisy or
+ * missing ones, and how far each is from what was to be expected
+ *
+ * Do this:
+ *     vdi_lds_fitted(lds, data, y_mean, y_var, &err);         (trials,T,n) each
+ *     vdi_lds_innovations(lds, data, e, &err);                (trials,T,n)
+ *
+ * Memory: none is allocated.
+ */
+#ifndef VDI_MODEL_LDS_PREDICT_H
+#define VDI_MODEL_LDS_PREDICT_H
+#include "filter.h"
+#include "smooth.h"
+
+/** Mean and variance (trials,T,n) of an observation of each bin given all of y; either may be NULL. The
+ * variance has R in it: it is that of a value measured anew. 0 behind a trial's length. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data,
+                                                double *y_mean, double *y_var, vdi_error *err);
+/** Standardised innovations e (trials,T,n) = L^{-1} (y_t - E[y_t | the bins before]), L L' its covariance
+ * over the channels seen: independent standard normals if the model is right. NaN where a value is
+ * missing, 0 behind a trial's length. (With a full, singular R they are turned by its eigenvectors.) */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data,
+                                                     double *e, vdi_error *err);
+
+#endif /* VDI_MODEL_LDS_PREDICT_H */
+
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PREDICT_C)
+#define VDI_MODEL_LDS_PREDICT_C
+
+VDI__DEF vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data, double *y_mean,
+                                   double *y_var, vdi_error *err) {
+    const int64_t n = data->n, d = data->d, T = data->T, U = data->inputs;
+    const size_t D = (size_t)d, N = (size_t)n;
+    double *CP = data->ahead_CP;
+    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_fitted", err);
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, y_var != NULL, err);
+    if (status < 0) return status;
+    for (int64_t at = 0; at < data->trials * T; at++) {
+        const int64_t i = at / T, t = at % T;
+        const bool inside = t < data->lengths[i];
+        const double *z = vdi__lds_slot(data, data->m, i) + t * d;
+        if (y_mean && inside)
+            vdi__lds_emit(lds, z, data->u + at * U, y_mean + at * n);
+        else if (y_mean)
+            memset(y_mean + at * n, 0, N * sizeof *y_mean);
+        if (!y_var) continue;
+        if (inside) {
+            const double *P = data->S + (data->lane.of[i] * T + t) * d * d;
+            vdi_gemm(VDI_F64, 0, N, D, D, lds->C, D, P, D, CP, D);
+        }
+        for (int64_t j = 0; j < n; j++) {
+            const double noise = lds->R[j * (n + 1)];
+            y_var[at * n + j] =
+                inside ? noise + vdi_dot(VDI_F64, D, CP + j * d, lds->C + j * d) : 0;
+        }
+    }
+    return VDI_OK;
+}
+
+/* e of bin t of a lane's trials; their means in kmf. */
+VDI__FN vdi_status vdi__lds_innovations_bin(vdi_lds_data *a, int64_t lane, int64_t t, double *e,
+                                            vdi_error *err) {
+    const vdi__root *q = &a->exact.root;
+    const int64_t n = a->n, d = a->d;
+    const vdi_status status = vdi__lds_root_bin(a, lane, t, err);
+    for (int64_t row = 0; status == VDI_OK && row < a->lane.rows; row++) {
+        const int64_t slot = row * a->lane.count + lane, i = a->lane.trial_at[slot];
+        double *out = e + (i * a->T + t) * n, *m = a->exact.X;
+        if (i < 0) continue;
+        memcpy(m, a->kmp + (slot * a->T + t) * d, (size_t)d * sizeof *m);
+        vdi__root_values(&a->exact.root, a->yt + (i * a->T + t) * n);
+        (void)vdi__root_update(q, m);
+        for (int64_t j = 0; j < n; j++)
+            out[j] = (double)NAN;
+        for (int64_t j = 0; j < q->m; j++)
+            out[q->seen[j]] = q->v[j] / sqrt(q->s[j]);
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data, double *e,
+                                        vdi_error *err) {
+    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_innovations", err);
+    if (status == VDI_OK) status = vdi__root_begin(&data->exact.root, lds, err);
+    if (status < 0) return status;
+    vdi__lds_residual(lds, data);
+    vdi__lds_state_inputs(lds, data);
+    memset(e, 0, (size_t)(data->trials * data->T * data->n) * sizeof *e);
+    memset(data->ll, 0, (size_t)data->trials * sizeof(double));
+    for (int64_t g = 0; g < data->lane.count; g++) {
+        for (int64_t t = 0; status == VDI_OK && t < data->lane.lengths[g]; t++)
+            status = vdi__lds_innovations_bin(data, g, t, e, err);
+    }
+    return status;
+}
+#endif
