@@ -24,7 +24,7 @@ same() { cmp -s "$1" "$2"; ok "$1 and $2 differ" $?; }
 
 exits 0 version "$vdi" --version
 exits 0 help "$vdi" --help
-for c in info demo blocktri 'lds smooth' 'lds fit' 'lds score' 'vilds fit' 'vilds infer' 'vilds score' 'flds fit' 'flds infer' 'flds score'; do
+for c in info demo blocktri 'lds smooth' 'lds fit' 'lds score' 'lds forecast' 'lds sample' 'vilds fit' 'vilds infer' 'vilds score' 'flds fit' 'flds infer' 'flds score'; do
     exits 0 "help of $c" "$vdi" $c --help
     grep -q '^example:' out.txt
     ok "help of $c has an example" $?
@@ -98,6 +98,20 @@ exits 0 'two threads' "$vdi" lds fit y.csv -d 2 --iters 200 --threads 2 --out d 
 same a/trace.npy d/trace.npy
 exits 0 smooth "$vdi" lds smooth y.csv --params a --out s --json
 for f in mp Pp mf Pf ms Ps Pc ll; do [ -s s/$f.npy ]; ok "smooth wrote $f.npy" $?; done
+for f in ms Ps ys yv innovations; do [ -s s/$f.npy ]; ok "lds smooth wrote $f.npy" $?; done
+exits 0 forecast "$vdi" lds forecast y.csv --params a --horizon 5 --out ahead --json
+for f in zm zc ym yc yv; do [ -s ahead/$f.npy ]; ok "lds forecast wrote $f.npy" $?; done
+exits 0 'samples of the model' "$vdi" lds sample --params a --trials 2 --bins 30 --out drawn --quiet
+exits 0 'samples, scored' "$vdi" lds score drawn/y.npy --params a --json
+exits 0 'samples of the posterior' "$vdi" lds sample y.csv --params a --samples 2 --out drawn2 --quiet
+exits 0 'A and R frozen' "$vdi" lds fit y.csv --init a --freeze A,R --iters 3 --out frozen --quiet
+same a/A.npy frozen/A.npy
+same a/R.npy frozen/R.npy
+cmp -s a/C.npy frozen/C.npy
+[ $? -ne 0 ]; ok 'C was not frozen, and moved' $?
+exits 2 'no such parameter' "$vdi" lds fit y.csv -d 2 --freeze A,Z --out e
+exits 0 'until it has settled' "$vdi" lds fit y.csv -d 1 --iters 5000 --tol 1e-4 --out settled --json
+grep -q '"converged": 1' out.txt; ok 'lds fit --tol says that it converged' $?
 exits 0 score "$vdi" lds score y.csv --params a --json
 grep -q '"per_bin"' out.txt && grep -q '"bins": *400' out.txt
 ok 'score has its keys' $?

@@ -1,11 +1,10 @@
 /* examples/vdi/lds.c - vdi lds smooth | fit | score: the linear dynamical system */
-#include "tool.h"
+#include "lds.h"
 
 static const char *const parameter[VDI_LDS_PARAMS] = {"A", "B", "Q",  "C", "D",
                                                       "b", "R", "x0", "Q0"};
 
-static bool data_make(const run *r, const vdi_lds *lds, const observations *o,
-                      vdi_lds_data **data) {
+bool lds_data_make(const run *r, const vdi_lds *lds, const observations *o, vdi_lds_data **data) {
     vdi_error err = {0};
     vdi_lds_data_desc desc = {0};
     desc.y = o->y;
@@ -19,9 +18,7 @@ static bool data_make(const run *r, const vdi_lds *lds, const observations *o,
     return true;
 }
 
-/* A model from a folder of .npy files. A vector R is a diagonal one. */
-static bool model_load(const char *folder, int64_t n, int64_t inputs, bool diagonal,
-                       vdi_lds **out) {
+bool lds_load(const char *folder, int64_t n, int64_t inputs, bool diagonal, vdi_lds **out) {
     vdi_tensor t[VDI_LDS_PARAMS];
     vdi_error err = {0};
     vdi_lds_desc desc = {0};
@@ -35,6 +32,7 @@ static bool model_load(const char *folder, int64_t n, int64_t inputs, bool diago
              vdi_tensor_shape_text(t[3], b), folder);
         return false;
     }
+    if (n == 0) n = t[3].shape[0];
     if (t[3].shape[0] != n) {
         fail("expected C for %lld channels as the data have, got %s, in %s", (long long)n,
              vdi_tensor_shape_text(t[3], a), folder);
@@ -117,6 +115,25 @@ static bool moments_save(const run *r, const observations *o, const vdi_lds_data
            covariance_save(r, "Pc", o, data, d, o->T - 1, m->Pc);
 }
 
+/* ys, yv and innovations, in memory of their own. */
+static bool fitted_save(const run *r, const observations *o, const vdi_lds *lds,
+                        vdi_lds_data *data) {
+    const int64_t shape[3] = {o->trials, o->T, o->n}, count = o->trials * o->T * o->n;
+    vdi_error err = {0};
+    double *mean = doubles(count), *var = doubles(count);
+    bool ok = vdi_lds_fitted(lds, data, mean, var, &err) >= 0;
+    if (!ok) (void)fail_error(&err, o->file);
+    ok = ok && array_save(r, "ys", 3, shape, mean) && array_save(r, "yv", 3, shape, var);
+    if (ok && vdi_lds_innovations(lds, data, mean, &err) < 0) {
+        (void)fail_error(&err, o->file);
+        ok = false;
+    }
+    ok = ok && array_save(r, "innovations", 3, shape, mean);
+    free(mean);
+    free(var);
+    return ok;
+}
+
 static int smooth_main(run *r, void *options) {
     static const char *const keys[] = {"log_likelihood", "trials", "lanes"};
     const smooth_options *want = (const smooth_options *)options;
@@ -126,7 +143,7 @@ static int smooth_main(run *r, void *options) {
     vdi_error err = {0};
     if (!want->params) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !model_load(want->params, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data))
+        !lds_load(want->params, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, &data))
         return FAILED;
     const int64_t d = lds->desc.d;
     const int64_t lanes = vdi_lds_data_lanes(data);
@@ -144,7 +161,7 @@ static int smooth_main(run *r, void *options) {
     m.kalman = want->kalman;
     bool ok = vdi_lds_smooth(lds, data, &m, &err) >= 0;
     if (!ok) (void)fail_error(&err, r->argument[0]);
-    ok = ok && run_open_out(r) && moments_save(r, &o, data, d, &m);
+    ok = ok && run_open_out(r) && moments_save(r, &o, data, d, &m) && fitted_save(r, &o, lds, data);
     const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, m.ll), (double)o.trials,
                              (double)lanes};
     if (ok) print_results(r, keys, values, 3);
@@ -219,11 +236,33 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
 }
 
 typedef struct fit_options {
-    int64_t d, iters;
-    const char *init, *resume;
-    bool diagonal_r;
+    int64_t iters;
+    double tol;
+    const char *init, *resume, *freeze;
+    vdi_lds_desc model; /* d, diagonal_r and what EM keeps to */
     observation_options y;
 } fit_options;
+
+/* The bits of names with commas between, as of --freeze; false with a message. */
+static bool freeze_read(const char *text, unsigned *out) {
+    *out = 0;
+    while (text && *text) {
+        const size_t length = strcspn(text, ",");
+        int i = 0;
+        while (i < VDI_LDS_PARAMS &&
+               (strlen(parameter[i]) != length || memcmp(parameter[i], text, length) != 0))
+            i++;
+        if (i == VDI_LDS_PARAMS) {
+            (void)usage("--freeze: expected names out of A B Q C D b R x0 Q0 with commas between, "
+                        "got '%s'",
+                        text);
+            return false;
+        }
+        *out |= 1u << i;
+        text += length + (text[length] == ',');
+    }
+    return true;
+}
 
 /* Where a fit begins: a model, from the data, from --init or from a checkpoint; *done iterations
  * of the trace are there. */
@@ -231,17 +270,21 @@ static int fit_begin(run *r, const fit_options *want, const observations *o, vdi
                      vdi_lds_data **data, double *trace, int64_t *done) {
     vdi_error err = {0};
     bool there = false;
-    if (want->init && !model_load(want->init, o->n, o->inputs, want->diagonal_r, lds))
+    unsigned freeze;
+    if (!freeze_read(want->freeze, &freeze)) return USAGE;
+    if (want->init && !lds_load(want->init, o->n, o->inputs, want->model.diagonal_r, lds))
         return FAILED;
     if (!want->init) {
-        vdi_lds_desc desc = {0};
-        desc.d = want->d;
+        vdi_lds_desc desc = want->model;
         desc.n = o->n;
         desc.inputs = o->inputs;
-        desc.diagonal_r = want->diagonal_r;
         if (vdi_lds_create(&desc, lds, &err) < 0) return fail_error(&err, NULL);
     }
-    if (!data_make(r, *lds, o, data)) return FAILED;
+    (*lds)->desc.freeze = freeze;
+    (*lds)->desc.q_floor = want->model.q_floor;
+    (*lds)->desc.r_floor = want->model.r_floor;
+    (*lds)->desc.max_radius = want->model.max_radius;
+    if (!lds_data_make(r, *lds, o, data)) return FAILED;
     if (want->resume && !checkpoint_load(want->resume, *lds, trace, want->iters, done, &there))
         return FAILED;
     if (!there && !want->init && vdi_lds_init(*lds, *data, r->seed, &err) < 0)
@@ -249,14 +292,20 @@ static int fit_begin(run *r, const fit_options *want, const observations *o, vdi
     return DONE;
 }
 
-/* EM with checkpoints; DONE, INTERRUPTED, or FAILED. */
-static int fit_learn(run *r, int64_t iterations, vdi_lds *lds, vdi_lds_data *data, double *trace,
-                     int64_t done) {
+/* Has the step that ended at trace[last] risen by less than --tol? */
+static bool settled(const fit_options *want, const double *trace, int64_t last, double bins) {
+    return want->tol > 0 && last > 0 && trace[last] - trace[last - 1] < want->tol * bins;
+}
+
+/* EM with checkpoints, until --iters or --tol; DONE, INTERRUPTED, or FAILED. */
+static int fit_learn(run *r, const fit_options *want, vdi_lds *lds, vdi_lds_data *data,
+                     double *trace, int64_t *done) {
+    const int64_t iterations = want->iters;
     const double bins = (double)vdi_lds_data_observed_bins(data);
     vdi_error err = {0};
     double saved = seconds_now();
-    checkpoint c = {lds, trace, done};
-    while (c.done < iterations && !interrupted()) {
+    checkpoint c = {lds, trace, *done};
+    while (c.done < iterations && !settled(want, trace, c.done - 1, bins) && !interrupted()) {
         if (vdi_lds_em_step(lds, data, &trace[c.done], &err) < 0)
             return fail_error(&err, r->argument[0]);
         c.done++;
@@ -265,16 +314,18 @@ static int fit_learn(run *r, int64_t iterations, vdi_lds *lds, vdi_lds_data *dat
     }
     progress_end(r);
     if (!checkpoint_save(r, &c)) return FAILED;
-    if (c.done == iterations) return DONE;
+    *done = c.done;
+    if (c.done == iterations || settled(want, trace, c.done - 1, bins)) return DONE;
     fprintf(stderr,
             "vdi: interrupted after %lld of %lld iterations; go on with: vdi lds fit --resume %s\n",
             (long long)c.done, (long long)iterations, r->out);
     return INTERRUPTED;
 }
 
-static int fit_leave(run *r, int64_t iterations, vdi_lds *lds, vdi_lds_data *data, double *trace) {
-    static const char *const keys[] = {"log_likelihood", "per_bin", "bins",
-                                       "iterations",     "start",   "smallest_rise"};
+static int fit_leave(run *r, const fit_options *want, int64_t iterations, vdi_lds *lds,
+                     vdi_lds_data *data, double *trace) {
+    static const char *const keys[] = {"log_likelihood", "per_bin",       "bins",     "iterations",
+                                       "start",          "smallest_rise", "converged"};
     const double bins = (double)vdi_lds_data_observed_bins(data);
     const int64_t length = iterations + 1;
     vdi_error err = {0};
@@ -288,9 +339,16 @@ static int fit_leave(run *r, int64_t iterations, vdi_lds *lds, vdi_lds_data *dat
     free(picture);
     for (int64_t i = 0; i < iterations; i++)
         smallest = fmin(smallest, trace[i + 1] - trace[i]);
-    const double values[] = {
-        trace[iterations], trace[iterations] / bins, bins, (double)iterations, trace[0], smallest};
-    if (ok) print_results(r, keys, values, 6);
+    fit_options strict = *want;
+    if (!(strict.tol > 0)) strict.tol = 1e-6;
+    const double values[] = {trace[iterations],
+                             trace[iterations] / bins,
+                             bins,
+                             (double)iterations,
+                             trace[0],
+                             smallest,
+                             settled(&strict, trace, iterations, bins)};
+    if (ok) print_results(r, keys, values, 7);
     return ok ? DONE : FAILED;
 }
 
@@ -300,7 +358,7 @@ static int fit_main(run *r, void *options) {
     vdi_lds *lds = NULL;
     vdi_lds_data *data = NULL;
     int64_t done = 0;
-    if ((want->d > 0) == (want->init != NULL)) {
+    if ((want->model.d > 0) == (want->init != NULL)) {
         return usage(
             "expected either -d D (latent dimension) or --init FOLDER (parameters to start from)");
     }
@@ -308,8 +366,8 @@ static int fit_main(run *r, void *options) {
     double *trace = doubles(want->iters + 1);
     int code = fit_begin(r, want, &o, &lds, &data, trace, &done);
     if (code == DONE && !run_open_out(r)) code = FAILED;
-    if (code == DONE) code = fit_learn(r, want->iters, lds, data, trace, done);
-    if (code == DONE) code = fit_leave(r, want->iters, lds, data, trace);
+    if (code == DONE) code = fit_learn(r, want, lds, data, trace, &done);
+    if (code == DONE) code = fit_leave(r, want, done, lds, data, trace);
     free(trace);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
@@ -334,7 +392,7 @@ static int score_main(run *r, void *options) {
     const char *folder = want->params;
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !model_load(folder, o.n, o.inputs, false, &lds) || !data_make(r, lds, &o, &data))
+        !lds_load(folder, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, &data))
         return FAILED;
     if (vdi_lds_log_likelihood(lds, data, NULL, &sum, &err) < 0)
         return fail_error(&err, r->argument[0]);
@@ -347,8 +405,7 @@ static int score_main(run *r, void *options) {
 }
 
 static const option smooth_rows[] = {
-    OPTION_TEXT(smooth_options, params, "params", "FOLDER", NULL,
-                "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"),
+    LDS_PARAMS_OPTION(smooth_options),
     OPTION("kalman", NULL,
            VDI_FIELD_BOOL(smooth_options, kalman,
                           "smooth by Kalman filter and RTS instead of the block-tridiagonal "
@@ -364,26 +421,38 @@ const command lds_smooth_command = {
     .out = true,
     .summary = "Exact posterior moments of the latents. Writes means mp mf ms (trials,T,d), "
                "covariances Pp Pf Ps and Pc = Cov(z_{t+1}, z_t) ((T,d,d) where all trials share "
-               "them, else (trials,T,d,d)), and ll (trials,), the log likelihood in nats; each "
-               ".npy.",
+               "them, else (trials,T,d,d)), ll (trials,), the log likelihood in nats, and of "
+               "the observations (trials,T,N) ys yv, mean and variance of a value measured anew, "
+               "and innovations, standardised; each .npy.",
     .example = "vdi lds smooth y.npy --params model --out run",
     COMMAND_OPTIONS(smooth_rows),
     .size = sizeof(smooth_options),
     .main = smooth_main,
 };
 
+#define FIT_OPTION(name_, value_, member_) \
+    OPTION_OF(name_, value_, NULL, fit_options, model, vdi_lds_desc_fields, #member_)
 static const option fit_rows[] = {
     {.name = "d",
      .also = "dim",
      .value = "D",
-     .own = VDI_FIELD_INT_FLAGS(fit_options, d, 0, 1, 1024, VDI_FIELD_REQUIRED,
-                                "latent dimension; the start is found from the data")},
+     .table = vdi_lds_desc_fields,
+     .member = "d",
+     .offset = offsetof(fit_options, model),
+     .help = "latent dimension; the start is found from the data"},
     OPTION_TEXT(fit_options, init, "init", "FOLDER", NULL, "start from these parameters instead"),
     OPTION("iters", "N",
-           VDI_FIELD_INT(fit_options, iters, 100, 0, 100000000, "iterations of EM, exactly")),
-    OPTION("diagonal-r", NULL,
-           VDI_FIELD_BOOL(fit_options, diagonal_r,
-                          "observation noise is independent between channels")),
+           VDI_FIELD_INT(fit_options, iters, 100, 0, 100000000,
+                         "iterations of EM, exactly, unless --tol ends it")),
+    OPTION("tol", "E",
+           VDI_FIELD_REAL(fit_options, tol, 0, 0, 1e300,
+                          "end when a step rises by less than so many nats a bin; 0: go on")),
+    FIT_OPTION("diagonal-r", NULL, diagonal_r),
+    OPTION_TEXT(fit_options, freeze, "freeze", "NAMES", NULL,
+                "leave these parameters as they are: names with commas, as A,R"),
+    FIT_OPTION("q-floor", "F", q_floor),
+    FIT_OPTION("r-floor", "F", r_floor),
+    FIT_OPTION("max-radius", "F", max_radius),
     OPTION_TEXT(fit_options, resume, "resume", "RUN", NULL,
                 "go on with an interrupted run; ends in the same bits"),
     OBSERVATION_OPTIONS(fit_options, y, ""),
@@ -405,8 +474,7 @@ const command lds_fit_command = {
 };
 
 static const option score_rows[] = {
-    OPTION_TEXT(score_options, params, "params", "FOLDER", NULL,
-                "folder with A C Q R b x0 Q0 .npy (B and D with --inputs)"),
+    LDS_PARAMS_OPTION(score_options),
     OBSERVATION_OPTIONS(score_options, y, ""),
 };
 const command lds_score_command = {
