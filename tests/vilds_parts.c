@@ -114,7 +114,7 @@ TEST(vilds_parts, transition_against_a_particle_filter) {
     out.iw = iw;
     q.samples = 200;
     q.iw = 400;
-    q.refine = 50;
+    q.refine = 10;
     CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
     for (int b = 0; b < B; b++) {
         sum[0] += elbo[b] / (B * WELL_T);

@@ -146,6 +146,26 @@ static void tell(told *t, const char *key, double value) {
     t->value[t->count++] = value;
 }
 
+/* log p(y) by particles, per bin, and its standard error. */
+static bool particles_score(vilds_model *model, const observations *o, vdi_vilds_data *data,
+                            const vdi_vilds_query *q, int64_t count, told *t) {
+    vdi_error err = {0};
+    const double bins = (double)vdi_vilds_data_total_bins(data);
+    const size_t trials = (size_t)o->trials;
+    const vdi_vilds_particles p = {.count = count, .seed = q->seed};
+    double *log_p = doubles(o->trials), *se = doubles(o->trials);
+    const bool ok = vdi_vilds_log_p(model->m, data, q, &p, log_p, se, &err) >= 0;
+    if (ok) {
+        tell(t, "particle_per_bin", vdi_sum(VDI_F64, trials, log_p) / bins);
+        tell(t, "particle_se_per_bin", sqrt(vdi_dot(VDI_F64, trials, se, se)) / bins);
+    } else {
+        (void)fail_error(&err, o->file);
+    }
+    free(log_p);
+    free(se);
+    return ok;
+}
+
 /* Bounds, the one before refinement too if there is one. */
 static bool score_bounds(run *r, const vilds_score_options *want, vilds_model *model,
                          const observations *o, vdi_vilds_data *data, told *t) {
@@ -160,6 +180,7 @@ static bool score_bounds(run *r, const vilds_score_options *want, vilds_model *m
     tell(t, "elbo_per_bin", elbo);
     if (q.refine > 0) tell(t, "amortised_elbo_per_bin", amortised);
     if (q.iw > 0) tell(t, "iw_per_bin", iw);
+    if (want->particles && !particles_score(model, o, data, &q, want->particles, t)) return false;
     if (!vilds_homogeneous(model, o, data, &homogeneous)) return false;
     tell(t, "homogeneous_per_bin", homogeneous);
     return true;

@@ -29,7 +29,7 @@ typedef struct vilds_infer_options {
 typedef struct vilds_score_options {
     observation_options y;
     vdi_vilds_query query;
-    int64_t refine_predict;
+    int64_t refine_predict, particles;
     bool lno, one_step;
     const char *rates_out;
 } vilds_score_options;
@@ -118,7 +118,7 @@ int vilds_score_main(run *r, const vilds_score_options *want);
     VILDS_TRAIN("a0", "X", "a0"), \
     VILDS_TRAIN("scale", "X", "first_scale")
 #define VILDS_INFER_OPTIONS(refine_) \
-    {.name = "refine", .value = "N", .initial = refine_, .table = vdi_vilds_query_fields, .member = "refine", .offset = offsetof(vilds_infer_options, query), .help = "steps that refine each trial's posterior; some 8 for product, some 200 for other families"}, \
+    {.name = "refine", .value = "N", .initial = refine_, .table = vdi_vilds_query_fields, .member = "refine", .offset = offsetof(vilds_infer_options, query), .help = "steps that refine each trial's posterior; some 8 for product, some 20 for other families"}, \
     OPTION("samples", "S", VDI_FIELD_INT(vilds_infer_options, samples, 0, 0, 1000000, "samples of the latents to write")), \
     OPTION_TEXT(vilds_infer_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); time without it"), \
     OBSERVATION_OPTIONS(vilds_infer_options, y, ""), \
@@ -129,6 +129,7 @@ int vilds_score_main(run *r, const vilds_score_options *want);
     VILDS_QUERY("refine", "N", "refine"), \
     VILDS_QUERY("iw", "K", "iw"), \
     VILDS_QUERY("samples", "S", "samples"), \
+    OPTION("particles", "K", VDI_FIELD_INT(vilds_score_options, particles, 0, 0, 10000000, "particles of each of four filters, guided by the posterior, that estimate log p(y); 0: none")), \
     OBSERVATION_OPTIONS(vilds_score_options, y, ""), \
     OFFSET_OPTION(vilds_score_options, y, "")
 /* its one row has the library's recipes as words, behind auto */

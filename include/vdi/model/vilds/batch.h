@@ -77,7 +77,7 @@ typedef struct vdi__vilds_packer {
     bool by_bin, hidden, quiet; /* masks by bin; some channels left out; some bin shows nothing */
     char *x, *y, *mask, *indicator, *offset;
     double *silent, *u;
-    int64_t *length, *first, *trial;
+    int64_t *length, *first, *trial, *from;
     bool *start;
 } vdi__vilds_packer;
 
@@ -102,6 +102,7 @@ VDI__FN bool vdi__vilds_pack_reserve(vdi__vilds_packer *p, vdi_arena *a, int64_t
     p->first = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
     p->trial = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
     p->length = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
+    p->from = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
     p->start = (bool *)vdi_arena_alloc(a, count * sizeof(bool));
     b->constant = (double *)vdi_arena_calloc(a, count * sizeof(double));
     p->x = (char *)vdi_arena_alloc(a, x_rows * p->row);
@@ -125,7 +126,7 @@ VDI__FN bool vdi__vilds_pack_reserve(vdi__vilds_packer *p, vdi_arena *a, int64_t
         b->row_trial = (int64_t *)vdi_arena_alloc(a, x_rows * sizeof(int64_t));
         ok = ok && b->bin_row && b->row_trial;
     }
-    return ok && p->first && p->trial && p->length && p->start && b->constant && p->x &&
+    return ok && p->first && p->trial && p->length && p->from && p->start && b->constant && p->x &&
            (!p->by_bin || p->silent) && (!p->data->offset || p->offset) && (!inputs || p->u);
 }
 
@@ -215,6 +216,7 @@ VDI__FN void vdi__vilds_pack_item(vdi__vilds_packer *p, const vdi__vilds_place *
     p->start[at->i] = at->item->first == 0;
     p->trial[at->i] = at->item->trial;
     p->first[at->i] = at->row;
+    p->from[at->i] = at->item->first;
     vdi__vilds_pack_values(p, at);
     if (p->mask) vdi__vilds_pack_masks(p, at);
     if (p->silent) vdi__vilds_pack_silence(p, at);
@@ -233,6 +235,7 @@ VDI__FN void vdi__vilds_pack_finish(vdi__vilds_packer *p, const vdi_vilds *m) {
     b->by_trial = !p->by_bin;
     b->info.length = p->length;
     b->info.start = p->start;
+    b->info.first = p->from;
     b->info.trial = p->trial;
     b->info.inputs = p->u;
     b->info.params = m->params->item + m->at.user;

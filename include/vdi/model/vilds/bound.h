@@ -18,6 +18,7 @@
 typedef struct vdi__vilds_q {
     vdi_lds_vars prior;
     vdi_blocktri_var factor;
+    vdi_var D, E;                 /* what was factorised */
     vdi_var mean, S, O, logdet;   /* S and O null where they are not wanted */
     vdi_var z;                    /* (S,B,T,d); null where it was not needed */
     vdi_var likelihood, kl, elbo; /* (S,B) or (1,B); (B); (B) */
@@ -157,10 +158,26 @@ VDI__FN void vdi__vilds_posterior(vdi_vilds *m, const vdi__vilds_batch *b, vdi_v
     const vdi_lds_vars *p = m->desc.untied ? &own : &q->prior;
     vdi__q_blocks blocks = natural ? vdi__product_of(t, out, p, &b->info, true)
                                    : vdi__family_of(m->desc.posterior)->build(t, out, p, &b->info);
+    q->D = blocks.D;
+    q->E = blocks.E;
     q->factor = vdi_var_blocktri_factor(t, blocks.D, blocks.E, b->dense ? NULL : b->info.length);
     q->logdet = vdi_var_blocktri_logdet(t, q->factor);
     q->mean = blocks.is_mean ? blocks.k : vdi_var_blocktri_solve(t, q->factor, blocks.k);
     if (moments) (void)vdi_var_blocktri_marginals(t, q->factor, &q->S, &q->O);
+}
+
+/* The same from blocks of J and a mean as they are. */
+VDI__FN void vdi__vilds_posterior_of(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor D,
+                                     vdi_tensor E, vdi_tensor mean, vdi__vilds_q *q) {
+    vdi_tape *t = m->tape;
+    memset(q, 0, sizeof *q);
+    if (vdi__vilds_prior(m, b, &m->at.prior, &q->prior) < 0) return;
+    q->D = vdi_tape_constant(t, D);
+    q->E = b->info.T > 1 ? vdi_tape_constant(t, E) : vdi_var_none();
+    q->factor = vdi_var_blocktri_factor(t, q->D, q->E, b->dense ? NULL : b->info.length);
+    q->logdet = vdi_var_blocktri_logdet(t, q->factor);
+    q->mean = vdi_tape_constant(t, mean);
+    (void)vdi_var_blocktri_marginals(t, q->factor, &q->S, &q->O);
 }
 
 /* eps (S,B,T,d): trial by trial from streams of their own, 0 beyond a trial's end. */
@@ -306,6 +323,21 @@ VDI__FN vdi_var vdi__vilds_expected(vdi_vilds *m, const vdi__vilds_batch *b, vdi
         vdi_var_affine(t, vdi__vilds_rows(m, b, S, 1, d * d), CC, vdi_var_none(), VDI_ACT_NONE, 0);
     const vdi__obs_graph g = vdi__vilds_obs_graph(m, b, 1);
     return vdi__vilds_obs(&m->desc)->expected(&g, eta, variance);
+}
+
+/* log p(y,z) of samples z (S,B,T,d): (S,B), without log y! where that is kept apart. `checked`: a
+ * user's log joint that is not finite is an error. */
+VDI__FN vdi_var vdi__vilds_log_joint(vdi_vilds *m, const vdi__vilds_batch *b,
+                                     const vdi_lds_vars *prior, vdi_var z, int64_t samples,
+                                     bool checked) {
+    vdi_tape *t = m->tape;
+    if (m->desc.log_joint) {
+        return checked ? vdi__vilds_joint(m, b, z, samples) : vdi__joint_call(m, b, z, samples);
+    }
+    vdi_lds_vars p = *prior;
+    vdi_var r = vdi__vilds_likelihood(m, b, vdi__vilds_decode(m, b, z, samples), samples);
+    if (m->at.transition >= 0) p.g = vdi__vilds_drift(m, z, samples, &b->info);
+    return vdi_var_add(t, r, vdi_var_lds_log_prob(t, &p, z, &b->info));
 }
 
 /* ======== the bound =========================================================================== */

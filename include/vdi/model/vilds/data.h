@@ -25,6 +25,8 @@ struct vdi_vilds_data {
     double *u;           /* (trials,T,inputs) */
     double *per_trial;   /* (trials): a score's scratch */
     uint64_t stats;      /* of the model's mean and sd that x was made with; 0: none */
+    double *D, *E, *m;   /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
+                            vdi_vilds_fit_natural left each trial with; or NULL */
 };
 
 VDI__FN vdi_tensor vdi__no_tensor(void) {

@@ -10,10 +10,13 @@
  *     double per_bin;
  *     vdi_vilds_score(model, data, &q, &per_bin, &err);
  *
- * The posterior of each trial comes from the encoder in one pass; refine.h tells how it is
- * improved. The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et
- * al. 2016): it rises to log p(y) with K, and its work space does not grow with K. That of
- * `samples` does.
+ * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how it
+ * is improved. A refined posterior that is worse than the one it began from, over the samples of the
+ * score or over others, is not taken: refinement never lowers a bound. Without a trained encoder
+ * (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method,
+ * and goes on from Laplace's posterior there.
+ * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016): it
+ * rises to log p(y) with K, and its work space does not grow with K. That of `samples` does.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
  * allocate nothing. Errors: statuses. Threads: one model per thread.
  */
@@ -24,13 +27,14 @@
 /** How vdi_vilds_infer, score and predict run. Zero is the default of each field
  * (vdi_vilds_query_fields). */
 typedef struct vdi_vilds_query {
-    int64_t refine;  /**< steps of refinement of each trial's posterior: about 8 natural ones for a
-                          product posterior with a ready observation part, some hundred gradient
-                          steps for all else */
+    int64_t refine;  /**< natural-gradient steps of each trial's posterior: about 8, or 20 for a log
+                          joint of one's own; from rest 0 means 20 */
     int64_t samples; /**< for the expected log likelihood where it has no closed form */
     int64_t iw;      /**< samples of the importance-weighted bound; 0: none */
     uint64_t seed;   /**< of the samples */
     int64_t nodes;   /**< of quadrature for each latent dimension, fewer for d > 3 */
+    bool rest;       /**< refine from rest, not from the encoder's posterior */
+    bool laplace;    /**< the posterior of Laplace: mode and curvature there */
 } vdi_vilds_query;
 /** Where vdi_vilds_infer writes; NULL members are not computed. All float64, zero beyond a trial's
  * length. */
@@ -66,9 +70,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *d
 #define VDI_MODEL_VILDS_INFER_C
 
 enum {
-    VDI__VILDS_BLOCK = 64,    /* most trials that are worked on together */
-    VDI__VILDS_IW_GROUP = 8,  /* importance samples that are drawn together, */
-    VDI__VILDS_IW_CHUNK = 512 /* and those after which the tape is cleared */
+    VDI__VILDS_BLOCK = 64,        /* most trials that are worked on together */
+    VDI__VILDS_STEP_SAMPLES = 32, /* most samples of a step of refinement */
+    VDI__VILDS_IW_CHUNK = 4       /* groups of importance samples after which the tape is cleared */
 };
 
 /* ======== what is asked ======================================================================= */
@@ -84,6 +88,8 @@ VDI__DEF const vdi_fields *vdi_vilds_query_fields(void) {
         VDI_FIELD_SEED(vdi_vilds_query, seed, "of the samples"),
         VDI_FIELD_INT(vdi_vilds_query, nodes, 7, 1, VDI_GAUSS_HERMITE_MAX,
                       "of quadrature for each latent dimension"),
+        VDI_FIELD_BOOL(vdi_vilds_query, rest, "refine from rest, not from the encoder's posterior"),
+        VDI_FIELD_BOOL(vdi_vilds_query, laplace, "mode and curvature there as the posterior"),
     };
     static const vdi_fields fields = {"vdi_vilds_query", rows, (int)VDI__COUNT(rows)};
     return &fields;
@@ -119,6 +125,8 @@ typedef struct vdi__vilds_answer {
     double *out; /* (B,T,outputs): the encoder's output or, if natural, natural parameters */
     int64_t outputs;
     bool natural;
+    bool given; /* q is `gauss`, whatever `out` is */
+    vdi__gauss gauss;
 } vdi__vilds_answer;
 
 VDI__FN bool vdi__vilds_refines_naturally(const vdi_vilds *m) {
@@ -127,11 +135,133 @@ VDI__FN bool vdi__vilds_refines_naturally(const vdi_vilds *m) {
 
 /* q on the tape, which is cleared first. */
 VDI__FN vdi_status vdi__vilds_answer_build(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
-    const int64_t B = a->b.info.trials, T = a->b.info.T;
+    const int64_t B = a->b.info.trials, T = a->b.info.T, d = m->desc.d;
     vdi_tape_reset(m->tape);
+    if (a->given) {
+        vdi__vilds_posterior_of(m, &a->b, vdi_tensor_4d(a->gauss.D, VDI_F64, B, T, d, d),
+                                vdi_tensor_4d(a->gauss.E, VDI_F64, B, T - 1, d, d),
+                                vdi_tensor_3d(a->gauss.mean, VDI_F64, B, T, d), &a->q);
+        return vdi_tape_status(m->tape, err);
+    }
     vdi_var out = vdi_tape_constant(m->tape, vdi_tensor_3d(a->out, VDI_F64, B, T, a->outputs));
     vdi__vilds_posterior(m, &a->b, out, a->natural, true, &a->q);
     return vdi_tape_status(m->tape, err);
+}
+
+/* The encoder's output into the arena. */
+VDI__FN vdi_status vdi__vilds_answer_encode(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
+    vdi_var out = vdi__vilds_encode(m, &a->b);
+    const vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
+    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
+    a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
+    if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
+    return VDI_OK;
+}
+
+/* ---- a posterior as blocks ------------------------------------------------------------------- */
+
+/* q as it stands on the tape into the answer's Gaussian. */
+VDI__FN void vdi__vilds_answer_open(vdi_vilds *m, vdi__vilds_answer *a) {
+    const int64_t d = m->desc.d, T = a->b.info.T, step = T * d;
+    const double *D = (const double *)vdi_tape_value(m->tape, a->q.D).data;
+    const double *E = T > 1 ? (const double *)vdi_tape_value(m->tape, a->q.E).data : NULL;
+    const double *mean = (const double *)vdi_tape_value(m->tape, a->q.mean).data;
+    for (int64_t i = 0; i < a->b.info.trials; i++) {
+        vdi__gauss_copy(D + i * step * d, E ? E + i * (T - 1) * d * d : NULL, mean + i * step, d,
+                        a->b.info.length[i], a->gauss.D + i * step * d,
+                        a->gauss.E + i * (T - 1) * d * d, a->gauss.mean + i * step);
+    }
+}
+
+/* What vdi_vilds_fit_natural left these trials with. */
+VDI__FN void vdi__vilds_answer_recall(const vdi_vilds *m, const vdi_vilds_data *data,
+                                      vdi__vilds_answer *a) {
+    const int64_t d = m->desc.d, T = data->T * d, to = a->b.info.T * d;
+    for (int64_t i = 0; i < a->b.info.trials; i++) {
+        const int64_t k = a->b.info.trial[i];
+        vdi__gauss_copy(data->D + k * T * d, data->E + k * T * d, data->m + k * T, d,
+                        a->b.info.length[i], a->gauss.D + i * to * d, a->gauss.E + i * (to - d) * d,
+                        a->gauss.mean + i * to);
+    }
+}
+
+/* The bound of each trial of an answer over normals of stream `what`: (B), in the arena. */
+VDI__FN vdi_status vdi__vilds_answer_bounds(vdi_vilds *m, vdi__vilds_answer *a,
+                                            const vdi_vilds_query *q, int64_t what, double *bound,
+                                            vdi_error *err) {
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_tensor eps = vdi__no_tensor();
+    vdi_status status = vdi__vilds_answer_build(m, a, err);
+    if (status < 0) return status;
+    if (!vdi__vilds_closed(m)) {
+        eps = vdi__vilds_eps(m, &a->b, q->samples, q->seed, VDI__VILDS_RNG_SCORE, what);
+        if (!vdi_tensor_ok(eps))
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    }
+    vdi__vilds_bound(m, &a->b, eps, &a->q);
+    status = vdi_tape_status(m->tape, err);
+    if (status >= 0) {
+        memcpy(bound, vdi_tape_value(m->tape, a->q.elbo).data,
+               (size_t)a->b.info.trials * sizeof *bound);
+    }
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* Trials whose bound did not rise, over the normals of the score or over others, are as in `start`
+ * again. */
+VDI__FN vdi_status vdi__vilds_answer_decide(vdi_vilds *m, vdi__vilds_answer *a,
+                                            const vdi_vilds_query *q, vdi__gauss *start,
+                                            vdi_error *err) {
+    static const int64_t streams[2] = {0, (int64_t)1 << 30};
+    const int64_t B = a->b.info.trials;
+    double *bound = (double *)vdi_arena_alloc(&m->arena, (size_t)(4 * B) * sizeof *bound);
+    vdi__vilds_answer before = *a;
+    vdi_status status = VDI_OK;
+    if (!bound) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    before.gauss = *start;
+    for (int k = 0; k < 2 && status >= 0; k++) {
+        status = vdi__vilds_answer_bounds(m, a, q, streams[k], bound + 2 * k * B, err);
+        /* a start without a bound is one that anything betters */
+        if (status >= 0 && vdi__vilds_answer_bounds(m, &before, q, streams[k],
+                                                    bound + (2 * k + 1) * B, NULL) < 0) {
+            for (int64_t i = 0; i < B; i++)
+                bound[(2 * k + 1) * B + i] = -HUGE_VAL;
+        }
+    }
+    for (int64_t i = 0; i < B && status >= 0; i++) {
+        if (bound[i] >= bound[B + i] && bound[2 * B + i] >= bound[3 * B + i]) continue;
+        vdi__gauss_take(&a->b, m->desc.d, i, start, &a->gauss);
+    }
+    return status;
+}
+
+/* Natural-gradient steps from the network's posterior, what training left, or rest. */
+VDI__FN vdi_status vdi__vilds_answer_refine(vdi_vilds *m, const vdi_vilds_data *data,
+                                            const vdi_vilds_query *q, bool whole,
+                                            vdi__vilds_answer *a, vdi_error *err) {
+    const bool kept = data->D && whole && !q->rest, rest = !kept && (q->rest || m->rests);
+    const int64_t steps = rest && !q->refine ? 20 : q->refine, mode = q->laplace ? 100 : 20;
+    vdi__gauss start;
+    vdi_status status = vdi__gauss_make(m, &a->b, &a->gauss, err);
+    if (status >= 0) status = vdi__gauss_make(m, &a->b, &start, err);
+    if (status >= 0 && !rest && !kept) {
+        status = vdi__vilds_answer_build(m, a, err);
+        if (status >= 0) vdi__vilds_answer_open(m, a);
+    }
+    if (status < 0) return status;
+    if (kept) vdi__vilds_answer_recall(m, data, a);
+    a->given = true;
+    for (int64_t i = 0; i < a->b.info.trials; i++)
+        vdi__gauss_take(&a->b, m->desc.d, i, &a->gauss, &start);
+    if (rest || q->laplace) status = vdi__natural_laplace(m, &a->b, mode, &a->gauss, err);
+    if (status < 0 || q->laplace || steps == 0) return status;
+    const int64_t samples = VDI__MIN(q->samples, (int64_t)VDI__VILDS_STEP_SAMPLES);
+    status = vdi__natural_refine(m, &a->b, steps, samples, q->seed, &a->gauss, err);
+    return status < 0 || rest ? status : vdi__vilds_answer_decide(m, a, q, &start, err);
 }
 
 /* q of `count` items. Arena and tape are reset first, so `item` may not live there. The tape is one
@@ -140,25 +270,24 @@ VDI__FN vdi_status vdi__vilds_answer_items(vdi_vilds *m, vdi_vilds_data *data,
                                            const vdi__vilds_item *item, int64_t count,
                                            const vdi_vilds_query *q, vdi__vilds_answer *a,
                                            vdi_error *err) {
+    bool whole = true;
     vdi_arena_reset(&m->arena);
     vdi_tape_reset(m->tape);
+    memset(a, 0, sizeof *a);
+    for (int64_t i = 0; i < count; i++) {
+        const vdi__vilds_item *it = &item[i];
+        whole = whole && it->hide < 0 && it->length == data->length[it->trial];
+    }
     vdi_status status = vdi__vilds_pack(m, data, item, count, NULL, false, &a->b, err);
+    if (status >= 0) status = vdi__vilds_answer_encode(m, a, err);
     if (status < 0) return status;
-    vdi_var out = vdi__vilds_encode(m, &a->b);
-    status = vdi_tape_status(m->tape, err);
-    if (status < 0) return status;
-    a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
-    a->natural = false;
-    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
-    a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
-    if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
-    if (q->refine > 0 && vdi__vilds_refines_naturally(m)) {
+    const bool steps = q->refine > 0 || q->laplace || q->rest || m->rests || (data->D && whole);
+    if (steps &&
+        (q->laplace || q->rest || m->rests || data->D || !vdi__vilds_refines_naturally(m))) {
+        status = vdi__vilds_answer_refine(m, data, q, whole, a, err);
+    } else if (steps) {
         a->natural = true;
         status = vdi__vilds_refine(m, &a->b, a->out, q->refine, q->nodes, &a->out, err);
-    } else if (q->refine > 0) {
-        status =
-            vdi__vilds_climb(m, &a->b, a->out, a->outputs, q->refine, q->samples, q->seed, err);
     }
     return status < 0 ? status : vdi__vilds_answer_build(m, a, err);
 }
@@ -265,26 +394,10 @@ VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
 
 /* ======== the importance-weighted bound ======================================================= */
 
-/* log p(y, z) of samples z = m + L^{-T} eps: (group,count), less the constants that are kept
- * apart. */
-VDI__FN vdi_var vdi__vilds_log_joint(vdi__vilds_block *k, vdi_tensor eps, int64_t group) {
-    vdi_vilds *m = k->m;
-    vdi_tape *t = m->tape;
-    vdi__vilds_batch *b = &k->a.b;
-    vdi__vilds_q q = k->a.q;
-    if (m->desc.log_joint) {
-        vdi__vilds_bound(m, b, eps, &q);
-        return q.likelihood;
-    }
-    q.z = vdi__vilds_sample(m, &q, eps);
-    vdi_var r = vdi__vilds_likelihood(m, b, vdi__vilds_decode(m, b, q.z, group), group);
-    if (m->at.transition >= 0) q.prior.g = vdi__vilds_drift(m, q.z, group, &b->info);
-    return vdi_var_add(t, r, vdi_var_lds_log_prob(t, &q.prior, q.z, &b->info));
-}
-
-/* The weights of a group of samples into the sums, each kept about its largest exponent. */
-VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vdi_tensor eps,
-                                    int64_t group, double *top, double *sum) {
+/* The weights of a group of samples into the sums, each kept about its largest exponent. A sample
+ * where the density is 0 has no weight; one where it is not a number is an error. */
+VDI__FN vdi_status vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vdi_tensor eps,
+                                          int64_t group, double *top, double *sum, vdi_error *err) {
     vdi_tape *t = k->m->tape;
     const vdi__vilds_batch *b = &k->a.b;
     const vdi__obs_ops *obs = vdi__vilds_obs(&k->m->desc);
@@ -299,6 +412,12 @@ VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vd
                 0.5 * (logdet[i] - vdi__vm_dot(numbers, e, e) - (double)numbers * VDI_LOG_2PI);
             const double constant = obs && obs->apart ? b->constant[i] : 0;
             const double w = log_joint[s * k->count + i] - constant - log_q;
+            if (w == -HUGE_VAL) continue;
+            if (!vdi__is_finite(w)) {
+                return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_infer",
+                                     "log p(y,z) of an importance sample of trial %lld is %g",
+                                     (long long)b->info.trial[i], log_joint[s * k->count + i]);
+            }
             if (w > top[i]) {
                 sum[i] = sum[i] * exp(top[i] - w) + 1;
                 top[i] = w;
@@ -307,11 +426,19 @@ VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vd
             }
         }
     }
+    return VDI_OK;
+}
+
+/* Samples that are drawn together: by the size of the batch alone, so that the bits of an estimate
+ * do not depend on how many there are. */
+VDI__FN int64_t vdi__vilds_iw_group(const vdi__vilds_block *k) {
+    const int64_t numbers = k->a.b.info.trials * k->a.b.info.T * k->m->desc.d;
+    return VDI__MIN(VDI__MAX((int64_t)VDI__NATURAL_NUMBERS / numbers, (int64_t)1), (int64_t)64);
 }
 
 VDI__FN vdi_status vdi__vilds_write_iw(vdi__vilds_block *k, vdi_error *err) {
     vdi_vilds *m = k->m;
-    const int64_t samples = k->query->iw;
+    const int64_t samples = k->query->iw, most = vdi__vilds_iw_group(k);
     double *top = (double *)vdi_arena_alloc(&m->arena, (size_t)(2 * k->count) * sizeof *top);
     if (!top) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
     double *sum = top + k->count;
@@ -321,25 +448,27 @@ VDI__FN vdi_status vdi__vilds_write_iw(vdi__vilds_block *k, vdi_error *err) {
         sum[i] = 0;
     }
     const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-    for (int64_t done = 0, group = 0; done < samples; done += group) {
-        if (done % VDI__VILDS_IW_CHUNK == 0 && done > 0) {
+    for (int64_t done = 0, group = 0; done < samples && status >= 0; done += group) {
+        /* now and then the tape begins again with q alone */
+        if (done > 0 && done % (VDI__VILDS_IW_CHUNK * most) == 0) {
             status = vdi__vilds_answer_build(m, &k->a, err);
             if (status < 0) return status;
         }
-        group = VDI__MIN((int64_t)VDI__VILDS_IW_GROUP, samples - done);
+        group = VDI__MIN(most, samples - done);
         vdi_tensor eps =
             vdi__vilds_eps(m, &k->a.b, group, k->query->seed, VDI__VILDS_RNG_SCORE, 1 + done);
         if (!vdi_tensor_ok(eps))
             return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
-        vdi_var joint = vdi__vilds_log_joint(k, eps, group);
+        vdi_var z = vdi__vilds_sample(m, &k->a.q, eps);
+        vdi_var joint = vdi__vilds_log_joint(m, &k->a.b, &k->a.q.prior, z, group, false);
         status = vdi_tape_status(m->tape, err);
         if (status < 0) return status;
-        vdi__vilds_add_weights(k, joint, eps, group, top, sum);
+        status = vdi__vilds_add_weights(k, joint, eps, group, top, sum, err);
         vdi_arena_rewind(&m->arena, mark);
     }
-    for (int64_t i = 0; i < k->count; i++)
+    for (int64_t i = 0; i < k->count && status >= 0; i++)
         k->out->iw[k->from + i] = top[i] + log(sum[i] / (double)samples);
-    return VDI_OK;
+    return status;
 }
 
 /* ======== all trials ========================================================================== */

@@ -50,7 +50,9 @@ enum {
     VDI__VILDS_RNG_MASK,
     VDI__VILDS_RNG_EPS,
     VDI__VILDS_RNG_SCORE,
-    VDI__VILDS_RNG_DRAW
+    VDI__VILDS_RNG_DRAW,
+    VDI__VILDS_RNG_NATURAL,
+    VDI__VILDS_RNG_PARTICLE
 };
 
 struct vdi_vilds {
@@ -75,6 +77,7 @@ struct vdi_vilds {
     int64_t tensor_room;
     vdi_meta_list meta;
     bool doubted; /* a bound above any density was told of */
+    bool rests;   /* trained without a network: posteriors begin from rest */
 };
 
 VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {

@@ -12,12 +12,12 @@
  *     h_t      <- (1 - rho) h_t      + rho (G_t + H_t m_t)
  *
  * A step of a trial that lowers its bound is undone and its rho shortened. Other families of q, a
- * nonlinear transition and a user's log joint are refined by Adam on the encoder's output of each
- * bin.
+ * nonlinear transition and a user's log joint are refined by natural.h.
  */
 #ifndef VDI_MODEL_VILDS_REFINE_H
 #define VDI_MODEL_VILDS_REFINE_H
 #include "decoder.h"
+#include "natural.h"
 #endif /* VDI_MODEL_VILDS_REFINE_H */
 
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_REFINE_C)
@@ -226,64 +226,6 @@ VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vilds_batch *b, const do
         }
     }
     *natural = r.now.natural;
-    return status;
-}
-
-/* ======== Adam on the encoder's output ======================================================== */
-
-/* Adam's step number `step` (from 0) of `steps`, uphill along g. */
-VDI__FN void vdi__vilds_climb_step(int64_t total, int64_t step, int64_t steps, const double *g,
-                                   double *x, double *m1, double *m2) {
-    const double c1 = 1 - pow(0.9, (double)(step + 1)), c2 = 1 - pow(0.99, (double)(step + 1));
-    const double rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
-    for (int64_t i = 0; i < total; i++) {
-        m1[i] = 0.9 * m1[i] + 0.1 * g[i];
-        m2[i] = 0.99 * m2[i] + 0.01 * g[i] * g[i];
-        x[i] += rate * (m1[i] / c1) / (sqrt(m2[i] / c2) + 1e-8);
-    }
-}
-
-/* With the same normals at every step, so that the bound of a trial can be compared; the best of
- * each trial is kept in `out` (B,T,k). */
-VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vilds_batch *b, double *out, int64_t k,
-                                    int64_t steps, int64_t samples, uint64_t seed, vdi_error *err) {
-    const int64_t B = b->info.trials, T = b->info.T, each = T * k, total = B * each;
-    const bool closed = vdi__vilds_closed(m);
-    double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x);
-    vdi_tensor eps = vdi__no_tensor();
-    if (!closed) eps = vdi__vilds_eps(m, b, samples, seed, VDI__VILDS_RNG_SCORE, (int64_t)1 << 30);
-    if (!x || (!closed && !vdi_tensor_ok(eps)))
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    double *m1 = x + total, *m2 = m1 + total, *best = m2 + total;
-    memcpy(x, out, (size_t)total * sizeof *x);
-    memset(m1, 0, (size_t)(2 * total) * sizeof *m1);
-    vdi_status status = VDI_OK;
-    const bool old = vdi_tape_set_no_grad(m->tape, false);
-    const bool frozen = vdi_tape_set_frozen(m->tape, true);
-    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-    for (int64_t step = 0; step <= steps; step++) {
-        vdi__vilds_q q;
-        vdi_tape_reset(m->tape);
-        vdi_arena_rewind(&m->arena, mark);
-        vdi_var v = vdi_tape_variable(m->tape, vdi_tensor_3d(x, VDI_F64, B, T, k));
-        vdi__vilds_posterior(m, b, v, false, !m->desc.log_joint, &q);
-        vdi__vilds_bound(m, b, eps, &q);
-        const vdi_status went = vdi_tape_status(m->tape, step ? NULL : err);
-        if (went < 0 && !step) status = went;
-        if (went < 0) break; /* too far: what was best so far stands */
-        const double *elbo = (const double *)vdi_tape_value(m->tape, q.elbo).data;
-        for (int64_t i = 0; i < B; i++) {
-            if (step && !(elbo[i] > best[i])) continue;
-            best[i] = elbo[i];
-            memcpy(out + i * each, x + i * each, (size_t)each * sizeof *x);
-        }
-        if (step == steps || vdi_tape_backward(m->tape, vdi_var_sum(m->tape, q.elbo)) < 0) break;
-        const double *g = (const double *)vdi_tape_grad(m->tape, v).data;
-        if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
-        vdi__vilds_climb_step(total, step, steps, g, x, m1, m2);
-    }
-    (void)vdi_tape_set_no_grad(m->tape, old);
-    (void)vdi_tape_set_frozen(m->tape, frozen);
     return status;
 }
 #endif

@@ -63,6 +63,7 @@ typedef struct vdi_trial_info {
     int64_t samples, trials, T; /**< S, B and the longest length */
     const int64_t *length;      /**< (B) bins of each that count */
     const bool *start;          /**< (B) does it begin where its trial begins, or in the middle? */
+    const int64_t *first;       /**< (B) bin of the trial with which it begins */
     const int64_t *trial;       /**< (B) index in the data */
     const double *inputs;       /**< (B,T,desc.inputs), 0 behind a trial's end; NULL: none */
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
