@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # The spikes verbs on what labs record; read by tool.sh, whose words it uses.
+# shellcheck shell=sh disable=SC2154,SC3045 # The spikes verbs on what labs record; read by tool.sh, whose words it uses.
 
 # bytes SHAPE ORDER: a .npy header of bytes, C order unless ORDER is True; the data follow as printable characters
 bytes() { printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': ${2:-False}, 'shape': $1, }"; }
@@ -95,3 +95,35 @@ if (ulimit -v 40000 && "$vdi" --version) >/dev/null 2>&1; then
     (ulimit -v 40000 && "$vdi" spikes infer some/traces.npy --fps 60 --method oasis --out flat --quiet) >out.txt 2>err.txt
     ok "500 traces in 40 MB: $(cat err.txt)" $?
 fi
+# what is unusual is told, a line for each kind: a rhythm, smoothing, a wrong rate, no transients
+awk 'BEGIN { srand(5); pi = atan2(0, -1); for (t = 0; t < 3000; t++) {
+    n = sqrt(-2 * log(1 - rand())) * cos(2 * pi * rand()); c = .95 * c + 3 * (rand() < .015)
+    m = (p + q + c + n) / 3; q = p; p = c + n
+    print c + n "," n + 2 * sin(2 * pi * .5 * t / 30) "," m "," n "," (0 - c - n) } }' >odd.csv
+exits 0 'odd traces' "$vdi" spikes infer odd.csv --fps 30 --out odd --json
+for kind in line smoothness snr skew; do
+    grep -q "^vdi: warning: $kind: [1-3] of 5 neurons (first: [1-4]): " err.txt
+    rc=$?
+    ok "$kind is told: $(cat err.txt)" $rc
+done
+grep -q '^neuron,noise_level,snr,missing,saturated,dark,outliers,line,' odd/quality.csv && [ "$(wc -l <odd/quality.csv)" -eq 6 ]
+ok 'quality.csv has a row for each neuron' $?
+grep -q '"flagged": 4' out.txt
+ok "an ordinary cell has no flag: $(cat out.txt)" $?
+cut -d, -f1 odd.csv >plain.csv
+exits 0 'seconds a frame' "$vdi" spikes infer plain.csv --fps 0.0333 --out slow --quiet
+grep -q '^vdi: warning: rate: .*Then say --fps 30' err.txt
+ok "the likely rate is told: $(cat err.txt)" $?
+exits 0 'four times too slow' "$vdi" spikes infer plain.csv --fps 7.5 --out slow --quiet
+grep -q '^vdi: warning: rate: .*nearer to [23][0-9] frames a second' err.txt
+ok "the likely rate is told: $(cat err.txt)" $?
+# what cannot be read says how to convert it
+printf '\211HDF\r\n\032\n0000000000000000' >session.h5
+cp session.h5 session.nwb
+printf '%-124s\000\002IM%-384s\211HDF\r\n\032\n' 'MATLAB 7.3 MAT-file' '' >session.mat
+for f in session.h5 session.nwb session.mat; do
+    exits 1 "HDF5 as $f" "$vdi" spikes infer $f --fps 30 --out e
+    grep -q 'h5py' err.txt
+    rc=$?
+    ok "$f says how to convert it: $(cat err.txt)" $rc
+done

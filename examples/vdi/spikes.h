@@ -107,6 +107,7 @@ typedef struct inference {
     double *nothing;  /* 1 where nothing can be said */
     double *total;    /* of spikes */
     double *unusual;  /* of its statistics; NaN where a method has none */
+    double *quality;  /* (neurons,quality_columns()) */
     uint8_t *picture; /* (neurons,PICTURE) */
     int64_t empty;
     /* files, for the report to read from */

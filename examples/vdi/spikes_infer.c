@@ -5,6 +5,7 @@
  * neurons that are done.
  */
 #include "spikes_neurons.h"
+#include "spikes_quality.h"
 
 static const char *const dtype_words[] = {"f8", "f4", NULL};
 
@@ -160,6 +161,8 @@ static int64_t state_of(inference *q, int64_t done, vdi_named_tensor t[6]) {
     t[count++].tensor = vdi_tensor_1d(q->total, VDI_F64, done);
     t[count].name = "unusual";
     t[count++].tensor = vdi_tensor_1d(q->unusual, VDI_F64, done);
+    t[count].name = "quality";
+    t[count++].tensor = vdi_tensor_2d(q->quality, VDI_F64, done, quality_columns());
     t[count].name = "picture";
     t[count++].tensor = vdi_tensor_view(q->picture, VDI_U8, 2, shape);
     return count;
@@ -286,6 +289,7 @@ static int infer_all(run *r, const spikes_method *m, const spikes_infer_options 
         const int code = m->part(r, want, q);
         if (code != DONE) return code;
         part_sums(q);
+        if (!quality_measure(r, q)) return FAILED;
         if (!part_write(r, q)) return FAILED;
         at += q->part.count;
         progress(r, at, neurons, "spikes/s", rate_so_far(q, at));
@@ -323,10 +327,10 @@ static bool params_save(const run *r, const inference *q) {
 }
 
 static void tell(const run *r, const inference *q) {
-    static const char *const counts[] = {"neurons", "frames", "spikes", "spikes_per_second",
-                                         "empty"};
-    static const char *const units[] = {"neurons", "frames", "trace_units",
-                                        "trace_units_per_second", "empty"};
+    static const char *const counts[] = {"neurons",           "frames", "spikes",
+                                         "spikes_per_second", "empty",  "flagged"};
+    static const char *const units[] = {
+        "neurons", "frames", "trace_units", "trace_units_per_second", "empty", "flagged"};
     const int64_t neurons = q->neurons.count, frames = q->in->frames;
     double sum = 0, seconds = 0;
     for (int64_t i = 0; i < neurons; i++) {
@@ -335,14 +339,15 @@ static void tell(const run *r, const inference *q) {
         seconds +=
             (double)(q->neurons.begin[i + 1] - q->neurons.begin[i]) * (double)frames / q->fps;
     }
-    const double values[] = {(double)neurons, (double)frames, sum,
-                             seconds > 0 ? sum / seconds : NAN, (double)q->empty};
+    const double values[] = {
+        (double)neurons,  (double)frames,         sum, seconds > 0 ? sum / seconds : NAN,
+        (double)q->empty, (double)quality_tell(q)};
     if (q->empty > q->in->others) {
         warn("empty", "%lld of %lld neurons hold too few numbers: their results are NaN",
              (long long)(q->empty - q->in->others), (long long)neurons);
     }
     const bool spikes = strstr(q->unit, "spikes") != NULL;
-    print_results(r, spikes ? counts : units, values, 5);
+    print_results(r, spikes ? counts : units, values, 6);
 }
 
 static void neurons_make(inference *q) {
@@ -351,6 +356,7 @@ static void neurons_make(inference *q) {
     q->nothing = doubles(neurons);
     q->total = doubles(neurons);
     q->unusual = doubles(neurons);
+    q->quality = doubles(neurons * quality_columns());
     q->picture = (uint8_t *)calloc((size_t)neurons * PICTURE + 1, 1);
     if (!q->picture) exit(fail("out of memory"));
     for (int64_t i = 0; i < neurons; i++)
@@ -368,6 +374,7 @@ static void inference_free(inference *q) {
     free(q->nothing);
     free(q->total);
     free(q->unusual);
+    free(q->quality);
     free(q->picture);
 }
 
@@ -395,7 +402,7 @@ static int infer_source(run *r, const spikes_infer_options *want, const spikes_m
     neurons_make(q);
     if (!run_open_out(r)) return FAILED;
     if ((code = infer_all(r, m, want, q)) != DONE) return code;
-    if (!params_save(r, q)) return FAILED;
+    if (!params_save(r, q) || !quality_save(r, q)) return FAILED;
     if (!spikes_report(r, q, want->truth ? truth : NULL, want->report,
                        want->model ? want->model : m->name))
         return FAILED;
@@ -511,7 +518,8 @@ const command spikes_infer_command = {
         "missing; a table has a neuron in each column. Writes spikes.npy (expected spikes per "
         "frame), deviation.npy (their standard deviation), probability.npy (of at least one; "
         "OASIS has none, so 1 where it has an event), denoised.npy, all of the shape of the input, "
-        "params.csv and report.html. OASIS's spikes are in units of the trace unless --spike-size "
+        "params.csv, quality.csv and report.html. OASIS's spikes are in units of the trace unless "
+        "--spike-size "
         "says more. Rows are written as they are done, so memory does not grow with their number.",
     .example = "vdi spikes infer traces.npy --fps 30 --out run",
     COMMAND_OPTIONS(infer_rows),

@@ -182,6 +182,7 @@
 #if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
 #include "model/pretrained/pretrained.h"
 #include "model/pretrained/prepare.h"
+#include "model/pretrained/quality.h"
 #include "model/pretrained/network.h"
 #include "model/pretrained/infer.h"
 #endif
