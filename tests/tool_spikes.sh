@@ -47,6 +47,8 @@ tail -c 9600 axis/spikes.npy >axis.bin
 tail -c 9600 number/spikes.npy >number.bin
 same axis.bin number.bin
 same axis/params.csv number/params.csv
+head -c 128 axis/spikes.npy | grep -q "'shape': (3, 4, 100)"
+ok 'results have the shape of the input' $?
 exits 0 'rows alone' "$vdi" spikes infer twelve.npy --fps 30 --out alone --quiet
 cmp -s alone/spikes.npy number/spikes.npy
 [ $? -eq 1 ]
@@ -127,3 +129,17 @@ for f in session.h5 session.nwb session.mat; do
     rc=$?
     ok "$f says how to convert it: $(cat err.txt)" $rc
 done
+# scores: all the measures, by neuron, drawn; a neuron with trials is scored as one
+exits 0 'all measures' "$vdi" spikes score in-rows/spikes.npy in-rows/spikes.npy --fps 30 --json
+for key in r25 r40g r160g auc c25 c50 c100 c200 count ln neurons; do
+    grep -q "\"$key\": " out.txt
+    rc=$?
+    ok "score tells $key: $(cat out.txt)" $rc
+done
+exits 0 'scores of trials' "$vdi" spikes score axis/spikes.npy trials.npy --fps 30 --out scores --quiet
+[ "$(wc -l <scores/scores.csv)" -eq 4 ] && grep -q 'estimate' scores/report.html
+ok 'scores of three neurons, drawn' $?
+exits 0 'scores by number' "$vdi" spikes score number/spikes.npy twelve.npy --fps 30 --trials ids.csv --out scored --quiet
+same scores/scores.csv scored/scores.csv
+grep -q 'The population' in-rows/report.html && grep -q 'sort' in-rows/report.html
+ok 'the report has all neurons' $?

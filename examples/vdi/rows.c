@@ -217,63 +217,57 @@ static bool write_at(const rows_out *m, const void *from, size_t size, off_t at)
     return true;
 }
 
-bool rows_begin(const run *r, const char *name, vdi_dtype dtype, bool vector, int64_t columns,
-                bool go_on, rows_out *m) {
-    return rows_begin_stack(r, name, dtype, vector, 0, columns, go_on, m);
-}
-
-bool rows_begin_stack(const run *r, const char *name, vdi_dtype dtype, bool vector, int64_t planes,
-                      int64_t columns, bool go_on, rows_out *m) {
+bool rows_begin(const run *r, const char *name, const rows_shape *shape, bool go_on, rows_out *m) {
     char file[64];
     memset(m, 0, sizeof *m);
     snprintf(file, sizeof file, "%s.npy", name);
     m->path = path_join(r->out, file);
-    m->dtype = dtype;
-    m->vector = vector;
-    m->planes = planes;
-    m->columns = columns;
+    m->shape = *shape;
     m->file = open(m->path, O_RDWR | O_CREAT | (go_on ? 0 : O_TRUNC), 0666);
     if (m->file < 0) {
         (void)fail("cannot write %s: %s", m->path, strerror(errno));
         return false;
     }
-    m->raw = (char *)malloc((size_t)columns * sizeof(double) + 1);
+    m->raw = (char *)malloc((size_t)shape->columns * sizeof(double) + 1);
     if (!m->raw) exit(fail("out of memory"));
     return go_on || rows_tell(m, 0);
 }
 
 bool rows_write(rows_out *m, int64_t row, const double *values) {
-    const size_t size = vdi_dtype_size(m->dtype), bytes = size * (size_t)m->columns;
-    for (int64_t k = 0; k < m->columns; k++)
-        vdi_dtype_store(m->dtype, m->raw, k, values[k]);
-    little(m->raw, m->columns, size);
+    const size_t size = vdi_dtype_size(m->shape.dtype), bytes = size * (size_t)m->shape.columns;
+    for (int64_t k = 0; k < m->shape.columns; k++)
+        vdi_dtype_store(m->shape.dtype, m->raw, k, values[k]);
+    little(m->raw, m->shape.columns, size);
     return write_at(m, m->raw, bytes, (off_t)HEADER + (off_t)row * (off_t)bytes);
 }
 
 bool rows_back(rows_out *m, int64_t row, double *out) {
-    const size_t size = vdi_dtype_size(m->dtype);
+    const size_t size = vdi_dtype_size(m->shape.dtype);
     rows_in in = {0};
     in.path = m->path;
     in.file = m->file;
-    in.dtype = m->dtype;
+    in.dtype = m->shape.dtype;
     in.data = HEADER;
-    if (!read_at(&in, m->raw, m->columns, row * m->columns)) return false;
-    little(m->raw, m->columns, size);
-    for (int64_t k = 0; k < m->columns; k++)
-        out[k] = vdi_dtype_load(m->dtype, m->raw, k);
+    if (!read_at(&in, m->raw, m->shape.columns, row * m->shape.columns)) return false;
+    little(m->raw, m->shape.columns, size);
+    for (int64_t k = 0; k < m->shape.columns; k++)
+        out[k] = vdi_dtype_load(m->shape.dtype, m->raw, k);
     return true;
 }
 
 bool rows_tell(rows_out *m, int64_t rows) {
     header_text h = {{0}, 0};
-    int64_t shape[3], axes = 0;
+    const rows_shape *s = &m->shape;
+    const int64_t each = s->each > 1 ? s->each : 1;
+    int64_t shape[4], axes = 0;
     vdi_writer w;
     vdi_error err = {0};
-    if (m->planes) shape[axes++] = m->planes;
-    if (!m->vector) shape[axes++] = rows;
-    shape[axes++] = m->vector && rows == 0 ? 0 : m->columns;
+    if (s->planes) shape[axes++] = s->planes;
+    if (!s->vector) shape[axes++] = rows / each;
+    if (s->each) shape[axes++] = s->each;
+    shape[axes++] = s->vector && rows == 0 ? 0 : s->columns;
     vdi_writer_init(&w, header_write, &h, m->path);
-    if (vdi_npy_write_header(&w, m->dtype, (int)axes, shape, &err) < 0 || h.size != HEADER) {
+    if (vdi_npy_write_header(&w, s->dtype, (int)axes, shape, &err) < 0 || h.size != HEADER) {
         (void)fail("no header for %lld rows, in %s", (long long)rows, m->path);
         return false;
     }
@@ -293,10 +287,11 @@ void rows_leave(rows_out *m) {
 }
 
 bool rows_end(rows_out *m, int64_t rows) {
-    const size_t row = vdi_dtype_size(m->dtype) * (size_t)m->columns;
+    const size_t row = vdi_dtype_size(m->shape.dtype) * (size_t)m->shape.columns;
     bool ok = rows_tell(m, rows);
     /* of a stack that is not complete the planes stand where they will be */
-    if (!m->planes && ftruncate(m->file, (off_t)HEADER + (off_t)rows * (off_t)row) != 0) ok = false;
+    if (!m->shape.planes && ftruncate(m->file, (off_t)HEADER + (off_t)rows * (off_t)row) != 0)
+        ok = false;
     if (close(m->file) != 0) ok = false;
     m->file = -1;
     rows_leave(m);

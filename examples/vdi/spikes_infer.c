@@ -182,18 +182,22 @@ static void files_of(inference *q, rows_out *file[FILES]) {
 }
 
 static bool files_begin(const run *r, const spikes_infer_options *want, bool go_on, inference *q) {
-    const int64_t n = q->in->frames;
-    const vdi_dtype dtype = want->dtype ? VDI_F32 : VDI_F64;
-    const bool vector = q->in->ndim == 1;
-    return rows_begin(r, "spikes", dtype, vector, n, go_on, &q->spikes_file) &&
-           rows_begin(r, "probability", dtype, vector, n, go_on, &q->probability_file) &&
-           rows_begin(r, "denoised", dtype, vector, n, go_on, &q->denoised_file) &&
-           (!q->has_deviation ||
-            rows_begin(r, "deviation", dtype, vector, n, go_on, &q->deviation_file)) &&
-           (q->grid_bins <= 0 ||
-            rows_begin(r, "grid", dtype, vector, q->grid_bins, go_on, &q->grid_file)) &&
-           (!q->S ||
-            rows_begin_stack(r, "samples", dtype, vector, q->S, n, go_on, &q->samples_file));
+    const trace_source *in = q->in;
+    rows_shape frames = {0}, grid, trains;
+    frames.dtype = want->dtype ? VDI_F32 : VDI_F64;
+    frames.vector = in->ndim == 1;
+    frames.columns = in->frames;
+    /* a share may hold trials of more than one neuron, or of a part of one */
+    if (in->ndim == 3 && !want->shard) frames.each = in->shape[1];
+    grid = trains = frames;
+    grid.columns = q->grid_bins;
+    trains.planes = q->S;
+    return rows_begin(r, "spikes", &frames, go_on, &q->spikes_file) &&
+           rows_begin(r, "probability", &frames, go_on, &q->probability_file) &&
+           rows_begin(r, "denoised", &frames, go_on, &q->denoised_file) &&
+           (!q->has_deviation || rows_begin(r, "deviation", &frames, go_on, &q->deviation_file)) &&
+           (q->grid_bins <= 0 || rows_begin(r, "grid", &grid, go_on, &q->grid_file)) &&
+           (!q->S || rows_begin(r, "samples", &trains, go_on, &q->samples_file));
 }
 
 /* Rows that are done when the neurons before `at` are. */
@@ -208,7 +212,7 @@ static bool files_tell(inference *q, int64_t rows, bool end) {
     bool ok = true;
     files_of(q, file);
     for (int i = 0; i < FILES; i++) {
-        const int64_t own = file[i]->planes && rows < q->neurons.rows ? 0 : rows;
+        const int64_t own = file[i]->shape.planes && rows < q->neurons.rows ? 0 : rows;
         if (!file[i]->path) continue;
         ok = (end ? rows_end(file[i], own) : rows_tell(file[i], own)) && ok;
     }

@@ -1,107 +1,237 @@
 /* examples/vdi/spikes_score.c - vdi spikes score: estimated spikes against true ones */
-#include "spikes.h"
+#include "spikes_neurons.h"
 
 typedef struct score_options {
     double fps;
     bool one_neuron;
+    const char *trials;
+    int64_t report;
 } score_options;
 
-/* Trains of every neuron, the true ones as times in seconds. */
-static vdi_score_train *trains(const recording *est, const recording *truth, bool times) {
-    vdi_score_train *trial = (vdi_score_train *)calloc((size_t)est->neurons, sizeof *trial);
-    if (!trial) exit(fail("out of memory"));
-    for (int64_t i = 0; i < est->neurons; i++) {
-        const double *counts = (const double *)truth->y.data + i * est->frames;
-        trial[i].frames = est->frames;
-        trial[i].fps = est->fps;
-        trial[i].estimate = (const double *)est->y.data + i * est->frames;
-        trial[i].times = counts;
-        trial[i].spikes = vdi_tensor_count(truth->y);
-        if (times) continue;
-        double *t = doubles(vdi_score_spikes_times(est->frames, est->fps, counts, NULL));
-        trial[i].spikes = vdi_score_spikes_times(est->frames, est->fps, counts, t);
-        trial[i].times = t;
-    }
-    return trial;
+/* What is compared: trains in the order of the neurons, whose rows are trials. */
+typedef struct scoring {
+    recording est, truth;
+    bool times; /* the truth is times of one neuron */
+    neuron_list neurons;
+    vdi_score_train *trial; /* (rows) */
+    double *value;          /* (neurons,MEANS) */
+    double expected, spikes, silent;
+} scoring;
+
+/* Measures of a neuron, whose means are told, in this order. */
+enum { MEANS = 10 };
+static const char *const measure[MEANS] = {"r25", "r40g", "r160g", "auc",   "c25",
+                                           "c50", "c100", "c200",  "count", "ln"};
+
+static void measures_of(const vdi_score_spikes_result *s, double v[MEANS]) {
+    const double from[MEANS] = {s->r25, s->r40g, s->r160g, s->auc,   s->c25,
+                                s->c50, s->c100, s->c200,  s->count, 0};
+    memcpy(v, from, sizeof from);
+    v[MEANS - 1] = fabs(log(fmax(s->count, 1e-3)));
+    if (s->count != s->count) v[MEANS - 1] = NAN;
 }
 
-static void trains_free(vdi_score_train *trial, int64_t count, bool times) {
-    for (int64_t i = 0; i < count && !times; i++) {
+/* Trains of every neuron, the true ones as times in seconds. */
+static void trains_make(scoring *c) {
+    c->trial = (vdi_score_train *)calloc((size_t)c->est.neurons, sizeof *c->trial);
+    if (!c->trial) exit(fail("out of memory"));
+    for (int64_t k = 0; k < c->est.neurons; k++) {
+        const int64_t i = c->neurons.member[k], n = c->est.frames;
+        const double *counts = (const double *)c->truth.y.data + (c->times ? 0 : i * n);
+        vdi_score_train *t = &c->trial[k];
+        t->frames = n;
+        t->fps = c->est.fps;
+        t->estimate = (const double *)c->est.y.data + i * n;
+        t->times = counts;
+        t->spikes = vdi_tensor_count(c->truth.y);
+        if (c->times) continue;
+        double *own = doubles(vdi_score_spikes_times(n, t->fps, counts, NULL));
+        t->spikes = vdi_score_spikes_times(n, t->fps, counts, own);
+        t->times = own;
+    }
+}
+
+static void scoring_free(scoring *c) {
+    for (int64_t i = 0; c->trial && i < c->est.neurons && !c->times; i++) {
         double *t;
-        memcpy(&t, &trial[i].times, sizeof t);
+        memcpy(&t, &c->trial[i].times, sizeof t);
         free(t);
     }
-    free(trial);
+    free(c->trial);
+    free(c->value);
+    neurons_free(&c->neurons);
+    if (c->est.y.data) vdi_tensor_free(NULL, &c->est.y);
+    if (c->truth.y.data) vdi_tensor_free(NULL, &c->truth.y);
 }
 
-enum { MEANS = 4, KEYS = 8 };
+/* Which rows are trials of a neuron. */
+static bool groups_make(const score_options *want, scoring *c) {
+    trace_source rows = {0};
+    rows.rows = c->est.neurons;
+    rows.ndim = c->est.y.ndim;
+    memcpy(rows.shape, c->est.y.shape, sizeof rows.shape);
+    if (want->one_neuron) { /* one of so many trials */
+        rows.ndim = 3;
+        rows.shape[1] = c->est.neurons;
+    }
+    return neurons_read(want->trials, &rows, &c->neurons);
+}
 
-/* Means over `units` neurons of `each` trials: r25 r40g r160g auc, and sums. */
-static int means(const vdi_score_train *trial, int64_t units, int64_t each, const char *file,
-                 double values[KEYS]) {
+static int neurons_score(scoring *c, const char *file) {
     vdi_error err = {0};
-    double sum[MEANS] = {0}, seen[MEANS] = {0}, expected = 0, spikes = 0;
-    double *work = doubles((int64_t)vdi_score_spikes_work(each, trial));
-    int64_t silent = 0;
+    const neuron_list *l = &c->neurons;
+    double *work = doubles((int64_t)vdi_score_spikes_work(c->est.neurons, c->trial));
     int code = DONE;
-    for (int64_t i = 0; code == DONE && i < units; i++) {
+    c->value = doubles(l->count * MEANS);
+    for (int64_t i = 0; code == DONE && i < l->count; i++) {
         vdi_score_spikes_result s;
-        if (vdi_score_spikes(each, trial + i * each, work, &s, &err) < 0) {
+        const int64_t first = l->begin[i];
+        if (vdi_score_spikes(l->begin[i + 1] - first, c->trial + first, work, &s, &err) < 0) {
             code = fail_error(&err, file);
             break;
         }
-        const double v[MEANS] = {s.r25, s.r40g, s.r160g, s.auc};
-        for (int k = 0; k < MEANS; k++) {
-            if (v[k] != v[k]) continue;
-            sum[k] += v[k];
-            seen[k]++;
-        }
-        silent += s.spikes == 0;
-        expected += s.expected;
-        spikes += (double)s.spikes;
+        measures_of(&s, c->value + i * MEANS);
+        c->silent += s.spikes == 0;
+        c->expected += s.expected;
+        c->spikes += (double)s.spikes;
     }
     free(work);
-    for (int k = 0; k < MEANS; k++)
-        values[k] = seen[k] > 0 ? sum[k] / seen[k] : NAN;
-    values[4] = (double)units;
-    values[5] = (double)silent;
-    values[6] = expected;
-    values[7] = spikes;
     return code;
 }
 
-static int score_main(run *r, void *options) {
-    static const char *const keys[KEYS] = {"r25",
-                                           "r40g",
-                                           "r160g",
-                                           "auc",
-                                           "neurons",
-                                           "neurons_without_spikes",
-                                           "estimated_spikes",
-                                           "true_spikes"};
-    const score_options *want = (const score_options *)options;
-    recording est, truth;
+static void tell(const run *r, const scoring *c) {
+    enum { KEYS = MEANS + 4 };
+    const char *keys[KEYS] = {0};
     double values[KEYS];
-    if (!fps_given(want->fps)) return USAGE;
-    if (!traces_load(r->argument[0], 1, &est) || !traces_load(r->argument[1], 0, &truth))
+    for (int k = 0; k < MEANS; k++) {
+        double sum = 0, seen = 0;
+        for (int64_t i = 0; i < c->neurons.count; i++) {
+            const double v = c->value[i * MEANS + k];
+            if (v != v) continue;
+            sum += v;
+            seen++;
+        }
+        keys[k] = measure[k];
+        values[k] = seen > 0 ? sum / seen : NAN;
+    }
+    keys[MEANS] = "neurons";
+    values[MEANS] = (double)c->neurons.count;
+    keys[MEANS + 1] = "neurons_without_spikes";
+    values[MEANS + 1] = c->silent;
+    keys[MEANS + 2] = "estimated_spikes";
+    values[MEANS + 2] = c->expected;
+    keys[MEANS + 3] = "true_spikes";
+    values[MEANS + 3] = c->spikes;
+    print_results(r, keys, values, KEYS);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static bool scores_save(const run *r, const scoring *c) {
+    vdi_named_tensor column[MEANS + 1];
+    const vdi_tensor all = vdi_tensor_2d(c->value, VDI_F64, c->neurons.count, MEANS);
+    column[0].name = "neuron";
+    column[0].tensor = vdi_tensor_1d(c->neurons.name, VDI_F64, c->neurons.count);
+    for (int k = 0; k < MEANS; k++) {
+        column[k + 1].name = measure[k];
+        column[k + 1].tensor = vdi_tensor_index(all, 1, k);
+    }
+    return save_csv(r, "scores.csv", column, MEANS + 1);
+}
+
+/* A rate in Hz on a grid of 20 Hz: each event spread by a Gaussian of 0.1 s. */
+enum { CURVE_RATE = 20 };
+static void spread(double *curve, int64_t n, double time, double weight) {
+    const double at = time * CURVE_RATE, sigma = 0.1 * CURVE_RATE;
+    const int64_t from = (int64_t)floor(at - 4 * sigma), to = (int64_t)ceil(at + 4 * sigma);
+    for (int64_t i = from < 0 ? 0 : from; i <= to && i < n; i++) {
+        const double z = ((double)i - at) / sigma;
+        curve[i] += weight * CURVE_RATE * exp(-0.5 * z * z) / (sigma * sqrt(2 * VDI_PI));
+    }
+}
+
+static void neuron_draw(vdi_page *page, const scoring *c, int64_t i) {
+    const int64_t first = c->neurons.begin[i], trials = c->neurons.begin[i + 1] - first;
+    const double seconds = (double)c->est.frames / c->est.fps;
+    const int64_t n = (int64_t)(seconds * CURVE_RATE * (double)trials) + 1;
+    double *estimate = doubles(n), *truth = doubles(n);
+    const double *v = c->value + i * MEANS;
+    char text[200];
+    vdi_figure_desc desc = {0};
+    vdi_figure f;
+    for (int64_t k = 0; k < trials; k++) {
+        const vdi_score_train *t = &c->trial[first + k];
+        const double from = seconds * (double)k;
+        for (int64_t j = 0; j < t->frames; j++) {
+            if (t->estimate[j] - t->estimate[j] == 0)
+                spread(estimate, n, from + (double)j / t->fps, t->estimate[j]);
+        }
+        for (int64_t j = 0; j < t->spikes; j++)
+            spread(truth, n, from + t->times[j], 1);
+    }
+    desc.height = 120;
+    vdi_figure_init(&f, &desc);
+    vdi_panel *p = vdi_figure_panel(&f, 0, 0);
+    p->x.label = "time (s)";
+    p->y.label = "rate (Hz)";
+    p->dx = 1.0 / CURVE_RATE;
+    vdi_panel_line(p, "truth", vdi_tensor_1d(truth, VDI_F64, n))->color = VDI_COLOR_GREY;
+    vdi_panel_line(p, "estimate", vdi_tensor_1d(estimate, VDI_F64, n))->color = VDI_COLOR_VERMILION;
+    snprintf(text, sizeof text, "Neuron %g, both smoothed by 0.1 s: c100 %.3f, count %.2f.",
+             c->neurons.name[i], v[6], v[8]);
+    vdi_page_figure(page, &f, text);
+    vdi_figure_free(&f);
+    free(estimate);
+    free(truth);
+}
+
+static bool report_write(const run *r, const score_options *want, const scoring *c) {
+    char text[600];
+    report p;
+    if (!report_open(&p, r->out, "report.html", "Estimated against true spikes")) return false;
+    snprintf(text, sizeof text, "%s against %s: %lld neurons at %g Hz, vdi %s.", c->est.file,
+             c->truth.file, (long long)c->neurons.count, c->est.fps, VDI_VERSION);
+    vdi_page_text(&p.page, text);
+    for (int64_t i = 0; i < c->neurons.count && i < want->report; i++)
+        neuron_draw(&p.page, c, i);
+    vdi_page_heading(&p.page, 2, "Each neuron");
+    vdi_page_numbers(&p.page, measure, NULL,
+                     vdi_tensor_2d(c->value, VDI_F64, c->neurons.count, MEANS), 3);
+    return report_close(&p);
+}
+
+/* ---- the verb -------------------------------------------------------------------------------- */
+
+static int score(run *r, const score_options *want, scoring *c) {
+    if (!traces_load(r->argument[0], 1, &c->est) || !traces_load(r->argument[1], 0, &c->truth))
         return FAILED;
-    est.fps = want->fps;
-    const bool same = vdi_tensor_same_shape(est.y, truth.y);
-    const bool times = !same && est.neurons == 1 && truth.y.ndim == 1;
-    if (!same && !times) {
+    c->est.fps = want->fps;
+    const bool same = vdi_tensor_same_shape(c->est.y, c->truth.y);
+    c->times = !same && c->est.neurons == 1 && c->truth.y.ndim == 1;
+    if (!same && !c->times) {
         char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
         return fail("expected counts per frame of shape %s (or, for one neuron, its spike times in "
                     "seconds), got %s, in %s",
-                    vdi_tensor_shape_text(est.y, a), vdi_tensor_shape_text(truth.y, b),
+                    vdi_tensor_shape_text(c->est.y, a), vdi_tensor_shape_text(c->truth.y, b),
                     r->argument[1]);
     }
-    vdi_score_train *trial = trains(&est, &truth, times);
-    const int64_t units = want->one_neuron ? 1 : est.neurons;
-    const int code = means(trial, units, est.neurons / units, r->argument[0], values);
-    if (code == DONE) print_results(r, keys, values, KEYS);
-    trains_free(trial, est.neurons, times);
-    vdi_tensor_free(NULL, &est.y);
-    vdi_tensor_free(NULL, &truth.y);
+    if (!groups_make(want, c)) return FAILED;
+    trains_make(c);
+    const int code = neurons_score(c, r->argument[0]);
+    if (code != DONE) return code;
+    if (r->out && !(run_open_out(r) && scores_save(r, c) && report_write(r, want, c)))
+        return FAILED;
+    tell(r, c);
+    return DONE;
+}
+
+static int score_main(run *r, void *options) {
+    const score_options *want = (const score_options *)options;
+    scoring c;
+    memset(&c, 0, sizeof c);
+    if (!fps_given(want->fps)) return USAGE;
+    const int code = score(r, want, &c);
+    scoring_free(&c);
     return code;
 }
 
@@ -110,6 +240,11 @@ static const option score_rows[] = {
     OPTION("one-neuron", NULL,
            VDI_FIELD_BOOL(score_options, one_neuron,
                           "the rows are trials of one neuron, not neurons")),
+    OPTION_TEXT(score_options, trials, "trials", "IDS.npy", NULL,
+                "the neuron of each row: rows of one neuron are its trials"),
+    OPTION("report", "N",
+           VDI_FIELD_INT(score_options, report, 8, 0, 1000000,
+                         "with --out: neurons drawn in report.html, truth beside estimate")),
 };
 const command spikes_score_command = {
     .family = "spikes",
@@ -118,10 +253,12 @@ const command spikes_score_command = {
     .least = 2,
     .most = 2,
     .summary =
-        "Score estimated spikes per frame, (neurons,frames) or (frames,), against true counts per "
-        "frame of the same shape (or, for one neuron, its spike times in seconds; 0 is the centre "
-        "of frame 0). Correlation in 40 ms bins (r25), smoothed by 40 and 160 ms (r40g, r160g), "
-        "and the ROC area (auc): means over the neurons with spikes.",
+        "Score estimated spikes per frame, (neurons,frames), (neurons,trials,frames) or (frames,), "
+        "against true counts per frame of the same shape (or, for one neuron, its spike times in "
+        "seconds; 0 is the centre of frame 0). Correlation in 40 ms bins (r25), smoothed by 40 and "
+        "160 ms (r40g, r160g), on a grid of 100 Hz smoothed by 25 to 200 ms (c25 to c200), the ROC "
+        "area (auc), expected over true number (count) and its mean absolute logarithm (ln): means "
+        "over the neurons with spikes. --out: also scores.csv and report.html.",
     .example = "vdi spikes score run/spikes.npy spikes.npy --fps 30 --json",
     COMMAND_OPTIONS(score_rows),
     .size = sizeof(score_options),

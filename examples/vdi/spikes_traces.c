@@ -181,11 +181,11 @@ bool traces_load(const char *path, int64_t least, recording *o) {
     o->file = path;
     o->neurons = s.rows;
     o->frames = s.frames;
-    bool ok = s.ndim <= 2 && s.frames >= least;
+    bool ok = s.frames >= least;
     if (!ok) {
-        (void)fail("expected (neurons,frames) or (frames,) with at least %lld frames, got %lld "
-                   "axes and %lld frames, in %s",
-                   (long long)least, (long long)s.ndim, (long long)s.frames, path);
+        (void)fail("expected (neurons,frames) or (frames,) with at least %lld frames, got %lld, "
+                   "in %s",
+                   (long long)least, (long long)s.frames, path);
     }
     if (ok) {
         vdi_error err = {0};

@@ -196,21 +196,22 @@ bool rows_open(const char *path, bool transposed, rows_in *m);
 bool rows_read(rows_in *m, int64_t row, double *out); /* (columns) */
 void rows_close(rows_in *m);
 bool rows_is_table(const char *path);
-/* out/name.npy, (rows,columns) or (columns,), written row by row; messages are printed. */
+/* out/name.npy, written row by row; messages are printed. */
+typedef struct rows_shape {
+    vdi_dtype dtype;
+    bool vector;    /* (columns,), else (rows,columns) */
+    int64_t planes; /* (planes,rows,columns): row i of plane s is number s * rows + i; its header
+                       tells no row until all are done. 0: none */
+    int64_t each;   /* (rows / each,each,columns); 0: none */
+    int64_t columns;
+} rows_shape;
 typedef struct rows_out {
     char *path, *raw;
     int file;
-    vdi_dtype dtype;
-    bool vector;
-    int64_t planes, columns;
+    rows_shape shape;
 } rows_out;
 /* `go_on`: keep what is there */
-bool rows_begin(const run *r, const char *name, vdi_dtype dtype, bool vector, int64_t columns,
-                bool go_on, rows_out *m);
-/* (planes,rows,columns): row i of plane s is number s * rows + i. Its header tells no row until all
- * are done. */
-bool rows_begin_stack(const run *r, const char *name, vdi_dtype dtype, bool vector, int64_t planes,
-                      int64_t columns, bool go_on, rows_out *m);
+bool rows_begin(const run *r, const char *name, const rows_shape *shape, bool go_on, rows_out *m);
 bool rows_write(rows_out *m, int64_t row, const double *values);
 bool rows_back(rows_out *m, int64_t row, double *out); /* what was written */
 /* on disk are so many rows: the header says so */

@@ -288,7 +288,7 @@ VDI__FN void vdi__quality_line(const vdi_prepared *p, double fps, vdi_trace_qual
     for (int k = VDI__MAX(4, (int)(0.2 / step)); k < end; k++) {
         if (power[k] < power[k - 1] || power[k] < power[k + 1]) continue;
         const double background = vdi__quality_background(power, k, end + 3);
-        if (!(power[k] > (5 + 15 / (double)windows) * background)) continue;
+        if (!(power[k] > (8 + 20 / (double)windows) * background)) continue;
         double line = 0;
         for (int j = k - 2; j <= k + 2; j++)
             line += VDI__MAX(0, power[j] - background);

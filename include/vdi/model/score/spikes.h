@@ -11,8 +11,8 @@
  * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100
  * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
  * linearly, above that the values integrated over each 10 ms.
- *   c50, c100, c200   Pearson r on the grid, both sides smoothed per trial with a Gaussian of
- *                     standard deviation 50, 100, 200 ms (cut at 4, ends mirrored); the true times
+ *   c25 ... c200      Pearson r on the grid, both sides smoothed per trial with a Gaussian of
+ *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true times
  *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
  *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
@@ -43,16 +43,16 @@ typedef struct vdi_score_train {
 
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double c50, c100, c200; /**< correlation of rates smoothed by 50, 100, 200 ms */
-    double r25;             /**< correlation in bins of 40 ms */
-    double r40g;            /**< after a Gaussian of sigma 40 ms */
-    double r160g;           /**< after one of 160 ms */
-    double auc;             /**< area under the ROC curve: bins with a spike against bins without */
-    double count;           /**< expected over true number of spikes */
-    double expected;        /**< sum of the estimate */
-    int64_t spikes;         /**< true spikes inside of the bins */
-    int64_t bins;           /**< of 40 ms */
-    int64_t nonfinite;      /**< values of the estimate that count as 0 */
+    double c25, c50, c100, c200; /**< correlation of rates smoothed by 25, 50, 100, 200 ms */
+    double r25;                  /**< correlation in bins of 40 ms */
+    double r40g;                 /**< after a Gaussian of sigma 40 ms */
+    double r160g;                /**< after one of 160 ms */
+    double auc;        /**< area under the ROC curve: bins with a spike against bins without */
+    double count;      /**< expected over true number of spikes */
+    double expected;   /**< sum of the estimate */
+    int64_t spikes;    /**< true spikes inside of the bins */
+    int64_t bins;      /**< of 40 ms */
+    int64_t nonfinite; /**< values of the estimate that count as 0 */
 } vdi_score_spikes_result;
 
 /** Doubles of `work`. */
@@ -178,11 +178,11 @@ VDI__FN void vdi__score_truth(const vdi_score_train *q, int64_t bins, double wid
 
 /* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b
  * a | a b c d | d c b a */
-VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
+VDI__FN void vdi__score_smooth(int64_t n, double sigma, const double *x, double *y) {
     double w[VDI__SCORE_RADIUS + 1], sum = 0;
-    const int radius = 4 * sigma;
+    const int radius = (int)(4 * sigma + 0.5);
     for (int k = 0; k <= radius; k++) {
-        w[k] = exp(-0.5 * (double)(k * k) / (double)(sigma * sigma));
+        w[k] = exp(-0.5 * (double)(k * k) / (sigma * sigma));
         sum += k ? 2 * w[k] : w[k];
     }
     for (int64_t i = 0; i < n; i++) {
@@ -254,7 +254,7 @@ typedef struct vdi__score_neuron {
 } vdi__score_neuron;
 
 /* Pearson r after smoothing each trial, on the grid or on the bins. */
-VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, int sigma) {
+VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, double sigma) {
     const double *p = fine ? u->fine : u->coarse, *z = fine ? u->fine_truth : u->coarse_truth;
     int64_t at = 0;
     for (int64_t i = 0; i < u->trials; i++) {
@@ -333,6 +333,7 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
     r.r25 = vdi__score_pearson(u.bins, u.coarse, u.coarse_truth);
     r.r40g = vdi__score_correlation(&u, false, 1);
     r.r160g = vdi__score_correlation(&u, false, 4);
+    r.c25 = vdi__score_correlation(&u, true, 2.5);
     r.c50 = vdi__score_correlation(&u, true, 5);
     r.c100 = vdi__score_correlation(&u, true, 10);
     r.c200 = vdi__score_correlation(&u, true, 20);
