@@ -86,3 +86,18 @@ step_meson() {
     run ninja -C "$dir/build"
     finds_spikes "$dir/build/spikes"
 }
+
+# The binding with Debian's Python: its tests, and the tour as far as it goes in a few seconds.
+step_python() {
+    python=
+    for p in python3 /usr/bin/python3; do
+        if [ -z "$python" ] && $p -c 'import numpy' 2> /dev/null; then python=$p; fi
+    done
+    [ -n "$python" ] || { echo "needs python3-numpy" > "$note"; exit 77; }
+    library
+    export VDI_LIBRARY="$PWD/$B/fast/lib/libvdi.so" PYTHONDONTWRITEBYTECODE=1
+    "$python" tests/binding.py > "$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
+    run "$python" examples/python/tour.py --quick "$dir/pictures"
+    [ "$(ls "$dir/pictures" | wc -l)" -eq 5 ] || die "five files were expected in $dir/pictures"
+    say "$(sed -n 's/^Ran \([0-9]*\) tests.*/\1 tests/p' "$dir/out"), the tour"
+}

@@ -142,7 +142,7 @@ function enumeration(head, body, tail,   part, n, i, v, next_value, entry, at, o
 }
 function structure(head, body, tail,   n, part, i, out, title, base, k, m, piece, d, line) {
     title = trim(unmark(tail))
-    if (private(title)) return
+    if (title !~ /^vdi_/) return # private ones may stand in public ones
     while (match(body, /union *\{[^}]*;[^}]*\}/)) { # what lies at one place is one field
         line = substr(body, RSTART, RLENGTH); gsub(/;/, "\003", line)
         body = substr(body, 1, RSTART - 1) line substr(body, RSTART + RLENGTH)
@@ -171,7 +171,7 @@ function structure(head, body, tail,   n, part, i, out, title, base, k, m, piece
     }
     complete[title] = 1
     structs = structs " " title
-    add("structs", "\"name\": " json(title) ", \"doc\": " json(docs(head)) ", \"fields\": [" out "]")
+    add("structs", "\"name\": " json(title) (private(title) ? ", \"private\": true" : "") ", \"doc\": " json(docs(head)) ", \"fields\": [" out "]")
 }
 function united(line,   n, i, part, out, title) {
     line = unmark(line)
@@ -283,7 +283,7 @@ function macro(line, d,   title, value, v) {
         kept = ""
         next
     }
-    if (line ~ /^#define /) { macro(line, fresh ? doc[latest] : ""); fresh = 0; text = text "\n@-@\n"; next }
+    if (line ~ /^#define /) { macro(line, fresh ? doc[latest] : ""); fresh = 0; if (!depth) text = text "\n@-@\n"; next }
     if (line ~ /^#/ || line ~ /^_Pragma/) next
     if (line ~ /^[ \t]*$/) next
     if (line !~ /^@[0-9]+@$/) fresh = 0
