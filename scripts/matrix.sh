@@ -38,6 +38,7 @@ x87        | x87     | i686-linux-gnu-gcc        | -mfpmath=387 -mno-sse -fexces
 mingw64    | mingw64 | x86_64-w64-mingw32-gcc    | -D__USE_MINGW_ANSI_STDIO=1 $one | -static | wine                         | sse2   | x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64 wine=wine64
 mingw32    | mingw32 | i686-w64-mingw32-gcc      | -D__USE_MINGW_ANSI_STDIO=1 $one | -static | !wine32                      | sse2   | i686-w64-mingw32-gcc=gcc-mingw-w64-i686 wine=wine32
 wasm32     | wasm32  | clang --target=wasm32-wasi | -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS | -Wl,-z,stack-size=1048576 -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -lc-printscan-long-double | node --no-warnings tests/portable/wasi.mjs | scalar | clang=clang wasm-ld=lld node=nodejs
+wasm128    | wasm32  | clang --target=wasm32-wasi | -msimd128 -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS | -Wl,-z,stack-size=1048576 -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -lc-printscan-long-double | node --no-warnings tests/portable/wasi.mjs | simd128 | clang=clang wasm-ld=lld node=nodejs
 cortexm4   | bare    | arm-none-eabi-gcc         | -mcpu=cortex-m4 -mthumb        |          | !bare                        | scalar | arm-none-eabi-gcc=gcc-arm-none-eabi,libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm
 END
 }
@@ -64,7 +65,7 @@ suites() {
         export VDI_TEST_SCALE VDI_TEST_EMULATED
     fi
     libs="-lm -lpthread"
-    case $name in wasm32) libs=-lm ;; esac
+    case $name in wasm*) libs=-lm ;; esac
     $MAKE -s --no-print-directory portable-build "$@" B="$dir" CC="$cc" CFLAGS="-O1 -Werror $flags" LDFLAGS= \
         LIBS="$link $libs" || return 1
     binary=$dir/portable/run

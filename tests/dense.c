@@ -6,8 +6,8 @@
 #include "check.h"
 
 enum { MOST = 100, LIMIT = 30 };
-static const vdi_simd paths[] = {VDI_SIMD_SCALAR, VDI_SIMD_SSE2, VDI_SIMD_AVX2, VDI_SIMD_AVX512,
-                                 VDI_SIMD_NEON};
+static const vdi_simd paths[] = {VDI_SIMD_SCALAR, VDI_SIMD_SSE2, VDI_SIMD_AVX2,
+                                 VDI_SIMD_AVX512, VDI_SIMD_NEON, VDI_SIMD_WASM};
 
 static double load(vdi_dtype t, const void *p, size_t i) {
     return vdi_dtype_load(t, p, (int64_t)i);

@@ -28,8 +28,8 @@ static const char *compiler(void) {
 }
 
 static void kernel_table(const run *r) {
-    static const vdi_simd paths[] = {VDI_SIMD_SCALAR, VDI_SIMD_SSE2, VDI_SIMD_AVX2, VDI_SIMD_AVX512,
-                                     VDI_SIMD_NEON};
+    static const vdi_simd paths[] = {VDI_SIMD_SCALAR, VDI_SIMD_SSE2, VDI_SIMD_AVX2,
+                                     VDI_SIMD_AVX512, VDI_SIMD_NEON, VDI_SIMD_WASM};
     if (r->json) return;
     printf("\n%-20s", "kernel");
     for (size_t p = 0; p < VDI__COUNT(paths); p++)

@@ -20,12 +20,13 @@ typedef enum vdi_simd {
     VDI_SIMD_SSE2 = 2,
     VDI_SIMD_AVX2 = 3,   /**< with FMA */
     VDI_SIMD_AVX512 = 4, /**< F, DQ, BW, VL */
-    VDI_SIMD_NEON = 5    /**< aarch64 */
+    VDI_SIMD_NEON = 5,   /**< aarch64 */
+    VDI_SIMD_WASM = 6    /**< WebAssembly compiled with -msimd128 */
 } vdi_simd;
 /** How many values vdi_simd has, AUTO among them. */
-#define VDI_SIMD_COUNT 6
+#define VDI_SIMD_COUNT 7
 
-/** "auto", "scalar", "sse2", "avx2", "avx512", "neon". */
+/** "auto", "scalar", "sse2", "avx2", "avx512", "neon", "simd128". */
 VDI_API const char *vdi_simd_name(vdi_simd simd);
 /** Can this build on this processor run that path? */
 VDI_API bool vdi_simd_available(vdi_simd simd);
@@ -41,6 +42,7 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI__ISA_AVX2 3
 #define VDI__ISA_AVX512 4
 #define VDI__ISA_NEON 5
+#define VDI__ISA_WASM 6
 
 /* Which paths this build contains. */
 #if !defined(VDI_NO_SIMD) && VDI__GNU && !defined(__TINYC__)
@@ -56,6 +58,8 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #endif
 #elif defined(__aarch64__) && !defined(VDI_NO_NEON)
 #define VDI__HAVE_NEON 1
+#elif defined(__wasm_simd128__)
+#define VDI__HAVE_WASM 1
 #endif
 #endif
 #ifndef VDI__HAVE_SSE2
@@ -70,12 +74,15 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #ifndef VDI__HAVE_NEON
 #define VDI__HAVE_NEON 0
 #endif
+#ifndef VDI__HAVE_WASM
+#define VDI__HAVE_WASM 0
+#endif
 
 /* The scalar path is there where no vector path is certain to run, or where it is asked for: the
  * tests hold the others against it. */
 #if defined(VDI_ALL_PATHS)
 #define VDI__HAVE_SCALAR 1
-#elif VDI__HAVE_NEON
+#elif VDI__HAVE_NEON || VDI__HAVE_WASM
 #define VDI__HAVE_SCALAR 0
 #elif VDI__HAVE_SSE2 && defined(__SSE2__)
 #define VDI__HAVE_SCALAR 0
@@ -94,12 +101,15 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #if VDI__HAVE_NEON
 #include <arm_neon.h>
 #endif
+#if VDI__HAVE_WASM
+#include <wasm_simd128.h>
+#endif
 
 static int vdi__simd_index = 0; /* 0: not looked for yet */
 
 VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
-    static const char *const name[VDI_SIMD_COUNT] = {"auto", "scalar", "sse2",
-                                                     "avx2", "avx512", "neon"};
+    static const char *const name[VDI_SIMD_COUNT] = {"auto",   "scalar", "sse2",   "avx2",
+                                                     "avx512", "neon",   "simd128"};
     return (unsigned)simd < VDI_SIMD_COUNT ? name[simd] : "?";
 }
 
@@ -125,12 +135,16 @@ VDI__DEF bool vdi_simd_available(vdi_simd simd) {
 #if VDI__HAVE_NEON
     case VDI_SIMD_NEON: return true;
 #endif
+#if VDI__HAVE_WASM
+    case VDI_SIMD_WASM: return true;
+#endif
     default: return false;
     }
 }
 
 VDI__FN int vdi__simd_best(void) {
-    static const vdi_simd order[] = {VDI_SIMD_AVX512, VDI_SIMD_AVX2, VDI_SIMD_SSE2, VDI_SIMD_NEON};
+    static const vdi_simd order[] = {VDI_SIMD_AVX512, VDI_SIMD_AVX2, VDI_SIMD_SSE2, VDI_SIMD_NEON,
+                                     VDI_SIMD_WASM};
 #if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
     __builtin_cpu_init();
 #endif

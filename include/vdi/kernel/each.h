@@ -62,6 +62,16 @@
 #undef VDI__REAL
 #undef VDI__ISA
 #endif
+#if VDI__HAVE_WASM
+#define VDI__ISA VDI__ISA_WASM
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif

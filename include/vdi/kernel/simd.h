@@ -86,8 +86,10 @@
 #include "simd_avx2.h"
 #elif VDI__ISA == VDI__ISA_AVX512
 #include "simd_avx512.h"
-#else
+#elif VDI__ISA == VDI__ISA_NEON
 #include "simd_neon.h"
+#else
+#include "simd_wasm.h"
 #endif
 
 /* Before a loop with a constant count that has to be unrolled for its arrays to live in

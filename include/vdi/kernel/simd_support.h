@@ -355,4 +355,72 @@ VDI__SUPPORT() double vdi__hadd_neon_f64(float64x2_t v) {
 }
 VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); }
 #endif
+
+#if VDI__HAVE_WASM
+VDI__SUPPORT_CALL() v128_t vdi__loadt_wasm_f32(const float *p, size_t n) {
+    float t[4] = {0, 0, 0, 0};
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT_CALL() void vdi__storet_wasm_f32(float *p, size_t n, v128_t v) {
+    float t[4];
+    wasm_v128_store(t, v);
+    memcpy(p, t, n * sizeof *t);
+}
+VDI__SUPPORT_CALL() v128_t vdi__loador_wasm_f32(const float *p, size_t n, v128_t v) {
+    float t[4];
+    wasm_v128_store(t, v);
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT_CALL() v128_t vdi__loadt_wasm_f64(const double *p, size_t n) {
+    double t[2] = {0, 0};
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT_CALL() void vdi__storet_wasm_f64(double *p, size_t n, v128_t v) {
+    double t[2];
+    wasm_v128_store(t, v);
+    memcpy(p, t, n * sizeof *t);
+}
+VDI__SUPPORT_CALL() v128_t vdi__loador_wasm_f64(const double *p, size_t n, v128_t v) {
+    double t[2];
+    wasm_v128_store(t, v);
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT() void vdi__transpose_wasm_f32(const float *s, size_t lds, float *d, size_t ldd) {
+    v128_t a = wasm_v128_load(s);
+    v128_t b = wasm_v128_load(s + lds);
+    v128_t c = wasm_v128_load(s + 2 * lds);
+    v128_t e = wasm_v128_load(s + 3 * lds);
+    v128_t p = wasm_i32x4_shuffle(a, b, 0, 4, 1, 5);
+    v128_t q = wasm_i32x4_shuffle(c, e, 0, 4, 1, 5);
+    v128_t r = wasm_i32x4_shuffle(a, b, 2, 6, 3, 7);
+    v128_t t = wasm_i32x4_shuffle(c, e, 2, 6, 3, 7);
+    wasm_v128_store(d, wasm_i64x2_shuffle(p, q, 0, 2));
+    wasm_v128_store(d + ldd, wasm_i64x2_shuffle(p, q, 1, 3));
+    wasm_v128_store(d + 2 * ldd, wasm_i64x2_shuffle(r, t, 0, 2));
+    wasm_v128_store(d + 3 * ldd, wasm_i64x2_shuffle(r, t, 1, 3));
+}
+VDI__SUPPORT() void vdi__transpose_wasm_f64(const double *s, size_t lds, double *d, size_t ldd) {
+    v128_t a = wasm_v128_load(s), b = wasm_v128_load(s + lds);
+    wasm_v128_store(d, wasm_i64x2_shuffle(a, b, 0, 2));
+    wasm_v128_store(d + ldd, wasm_i64x2_shuffle(a, b, 1, 3));
+}
+VDI__SUPPORT() float vdi__hadd_wasm_f32(v128_t v) {
+    v = wasm_f32x4_add(v, wasm_i64x2_shuffle(v, v, 1, 0));
+    return wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1);
+}
+VDI__SUPPORT() float vdi__hmax_wasm_f32(v128_t v) {
+    v = wasm_f32x4_pmax(v, wasm_i64x2_shuffle(v, v, 1, 0));
+    return VDI__MAX(wasm_f32x4_extract_lane(v, 0), wasm_f32x4_extract_lane(v, 1));
+}
+VDI__SUPPORT() double vdi__hadd_wasm_f64(v128_t v) {
+    return wasm_f64x2_extract_lane(v, 0) + wasm_f64x2_extract_lane(v, 1);
+}
+VDI__SUPPORT() double vdi__hmax_wasm_f64(v128_t v) {
+    return VDI__MAX(wasm_f64x2_extract_lane(v, 0), wasm_f64x2_extract_lane(v, 1));
+}
+#endif
 #endif

@@ -66,6 +66,7 @@ static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
     VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__kernels, avx2),
     VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__kernels, avx512),
     VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__kernels, neon),
+    VDI__TABLE_ROWS(VDI__HAVE_WASM, vdi__kernels, wasm),
 };
 
 /* The kernels in use for a real dtype. */

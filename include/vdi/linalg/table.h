@@ -36,6 +36,7 @@ static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = 
     VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__linalg_kernels, avx2),
     VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__linalg_kernels, avx512),
     VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__linalg_kernels, neon),
+    VDI__TABLE_ROWS(VDI__HAVE_WASM, vdi__linalg_kernels, wasm),
 };
 
 VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
