@@ -101,3 +101,30 @@ step_python() {
     [ "$(ls "$dir/pictures" | wc -l)" -eq 5 ] || die "five files were expected in $dir/pictures"
     say "$(sed -n 's/^Ran \([0-9]*\) tests.*/\1 tests/p' "$dir/out"), the tour"
 }
+
+# The browser page in headless Chromium, against the native library's numbers.
+playwright() {
+    if [ -d "$B/node/node_modules/playwright-core" ]; then return; fi
+    mkdir -p "$B/node"
+    (cd "$B/node" && npm install --no-audit --no-fund --ignore-scripts --prefix . playwright-core) || { echo "needs playwright-core from npm" > "$note"; exit 77; }
+}
+step_try() {
+    need clang clang
+    need wasm-ld lld
+    need node nodejs
+    need npm npm
+    need chromium chromium
+    [ -d /usr/lib/wasm32-wasi ] || { echo "needs wasi-libc" > "$note"; exit 77; }
+    python3 -c 'import numpy' 2> /dev/null || python=/usr/bin/python3
+    playwright
+    run $MAKE -s --no-print-directory wasm B="$B"
+    [ "$(wc -c < "$B/try/index.html")" -le 3145728 ] || die "the page has more than 3 MB"
+    library
+    mkdir -p "$dir/data"
+    VDI_LIBRARY=$PWD/$B/fast/lib/libvdi.so PYTHONDONTWRITEBYTECODE=1 run "${python:-python3}" tests/try.py "$dir/data"
+    NODE_PATH=$PWD/$B/node/node_modules node tests/try.mjs "$B/try/index.html" "$dir/data" > "$dir/out" 2>&1
+    rc=$?
+    cat "$dir/out"
+    say "$(tail -n 1 "$dir/out"), $(($(wc -c < "$B/try/index.html") / 1024)) KB; $(sed -n 's/^note: //p' "$dir/out" | tr '\n' ';')"
+    return $rc
+}

@@ -83,3 +83,28 @@ dist: vdi.h ## a release into build/dist: header, weights, static tools, checksu
 	@rm -rf $(DIST) && mkdir -p $(DIST)
 	@cp vdi.h LICENSE CHANGELOG.md README.md $(DIST)/ && cp $(WEIGHTS) $(DIST)/vdi_weights.h
 	+@MAKE="$(MAKE)" B="$(B)" sh scripts/dist.sh $(DIST)
+
+# ---- the browser page ------------------------------------------------------------------------------------------------------
+# One file without a server: docs/try and the library in WebAssembly.
+
+WASM_CC    ?= clang --target=wasm32-wasi
+WASM_FLAGS := -std=c11 -O2 -msimd128 -DVDI_NO_STDIO -DVDI_NO_THREADS -ffunction-sections -fdata-sections -I.
+TRY        := $(B)/try
+
+.PHONY: wasm
+wasm: $(TRY)/index.html ## build/try/index.html: the browser page (needs clang, lld and wasi-libc)
+	@echo "$< ($$(($$(wc -c < $<) / 1024)) KB)"
+
+$(TRY)/vdi.o: scripts/library/vdi.c vdi.h $(WEIGHTS)
+	@mkdir -p $(@D)
+	$(WASM_CC) $(WASM_FLAGS) -c $< -o $@
+
+$(TRY)/page.o: examples/wasm/page.c vdi.h
+	@mkdir -p $(@D)
+	$(WASM_CC) $(WASM_FLAGS) -c $< -o $@
+
+$(TRY)/page.wasm: $(TRY)/page.o $(TRY)/vdi.o
+	$(WASM_CC) -O2 -mexec-model=reactor -Wl,--gc-sections,--strip-all,-z,stack-size=262144 $^ -o $@
+
+$(TRY)/index.html: $(TRY)/page.wasm scripts/try.sh $(wildcard docs/try/*)
+	@sh scripts/try.sh $< > $@
