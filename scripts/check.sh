@@ -335,6 +335,13 @@ step_box2d() {
     run "$B/box2d/bipedal_walker" --play random --episodes 100 --expect -99.8,0.7
 }
 
+# A Cortex-M4 of bare metal: a solver, spikes, and the policy of an agent alone.
+step_bare() {
+    need arm-none-eabi-gcc gcc-arm-none-eabi
+    need qemu-system-arm qemu-system-arm
+    run sh scripts/matrix.sh cortexm4
+}
+
 step_scripts() {
     need shellcheck shellcheck
     run shellcheck -s sh -e SC2086,SC2046,SC2016,SC2010,SC2013,SC2035 scripts/*.sh

@@ -44,6 +44,7 @@ TEST(explain, a_trace_and_its_returns) {
         test_allocator count = {0};
         vdi_allocator a = test_allocator_of(&count);
         CHECK_OK(vdi_env_pendulum(&env), err);
+        env.goes_on = false; /* the last return is the value itself */
         d.observations = 3;
         d.actions = 1;
         d.components = 3;
@@ -117,8 +118,8 @@ TEST(explain, a_terminal_episode_has_exact_returns) {
     vdi_error err = {0};
     for (int algo = 0; algo <= VDI_SACD_SAC; algo += VDI_SACD_SAC) {
         int steps = 0;
-        vdi_env env = {"short", 1,           1,          2,    0,      NULL, NULL,
-                       names,   short_reset, short_step, NULL, &steps, false};
+        vdi_env env = {"short", 1,           1,          2,    0,      NULL,  NULL,
+                       names,   short_reset, short_step, NULL, &steps, false, false};
         vdi_sacd_desc d = VDI__ZERO;
         vdi_sacd *agent = NULL;
         vdi_sacd_trace *t = NULL;
@@ -140,6 +141,51 @@ TEST(explain, a_terminal_episode_has_exact_returns) {
             CHECK(t->returns[6] == 4 && t->returns[3] == 4 && t->returns[0] == 3);
             CHECK(t->returns[7] == 40 && t->returns[4] == 40 && t->returns[1] == 30);
             CHECK(t->returns[8] == 0 && t->returns[2] == 0, "there is no entropy in tanh(mean)");
+        }
+        vdi_sacd_trace_destroy(t);
+        vdi_sacd_destroy(agent);
+    }
+}
+
+/* One for each step, without an end; timed out after ten. */
+static vdi_status steady_step(void *self, const float *action, float *obs, float *reward, int *end,
+                              vdi_error *err) {
+    int *steps = (int *)self;
+    (void)err;
+    reward[0] = 1;
+    obs[0] = action[0];
+    *end = ++*steps % 10 == 0 ? VDI_ENV_TRUNCATED : 0;
+    return VDI_OK;
+}
+
+TEST(explain, what_comes_after_a_time_out) {
+    static const char *const names[] = {"one"};
+    vdi_error err = {0};
+    for (int turn = 0; turn < 3; turn++) { /* it goes on; it does not; our limit comes first */
+        int steps = 0;
+        vdi_env env = {"steady", 1,           1,           1,    0,      NULL,  NULL,
+                       names,    short_reset, steady_step, NULL, &steps, false, turn == 0};
+        vdi_sacd_desc d = VDI__ZERO;
+        vdi_sacd *agent = NULL;
+        vdi_sacd_trace *t = NULL;
+        vdi_value_check check = VDI__ZERO;
+        if (turn == 2) env.limit = 6;
+        d.observations = d.actions = d.components = 1;
+        d.layers = 1;
+        d.hidden[0] = 4;
+        d.gamma = 0.5;
+        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+        CHECK_OK(vdi_sacd_trace_create(agent, 20, NULL, &t, &err), err);
+        CHECK_OK(vdi_sacd_trace_play(t, agent, &env, 1, 1, true, &err), err);
+        vdi_value_check_add(&check, t);
+        CHECK(t->steps == (turn == 2 ? 6 : 10) && t->end == VDI_ENV_TRUNCATED);
+        /* 0.5^5 is less than a twentieth */
+        CHECK(t->beyond == (turn == 1 ? 0 : 4), "turn %d: %d beyond", turn, (int)t->beyond);
+        CHECK(t->known == (turn == 1 ? 5 : t->steps), "turn %d: %d known", turn, (int)t->known);
+        CHECK((int)check.count == (int)t->known && (int)check.left_out == (turn == 1 ? 5 : 0));
+        for (int k = 0; k < t->known; k++) {
+            const double g = t->returns[2 * k], off = pow(0.5, (double)(t->steps - k + t->beyond));
+            CHECK(fabs(g - 2) < 8 * off + 1e-12, "turn %d, step %d: %g, expected 2", turn, k, g);
         }
         vdi_sacd_trace_destroy(t);
         vdi_sacd_destroy(agent);

@@ -485,8 +485,8 @@ static void fickle_make(vdi_env *env, int steps, vdi_sacd **agent, vdi_sacd_epis
 }
 static vdi_env fickle_env(fickle *f) {
     static const char *const names[] = {"reward"};
-    vdi_env env = {"fickle",     1,           1,    1, 30,   NULL, NULL, names,
-                   fickle_reset, fickle_step, NULL, f, false};
+    vdi_env env = {"fickle",     1,           1,    1, 30,    NULL, NULL, names,
+                   fickle_reset, fickle_step, NULL, f, false, false};
     return env;
 }
 
@@ -902,8 +902,8 @@ TEST(sacd, a_wide_environment) {
     int64_t steps;
     for (int i = 0; i < WIDE_M; i++)
         names[i] = "part";
-    vdi_env env = {"wide", WIDE_OBS,  WIDE_ACT,  WIDE_M, 20,   NULL, NULL,
-                   names,  wide_look, wide_step, NULL,   NULL, false};
+    vdi_env env = {"wide", WIDE_OBS,  WIDE_ACT,  WIDE_M, 20,   NULL,  NULL,
+                   names,  wide_look, wide_step, NULL,   NULL, false, false};
     d.observations = WIDE_OBS;
     d.actions = WIDE_ACT;
     d.components = WIDE_M;
@@ -1444,4 +1444,50 @@ TEST(sacd, units_do_not_matter) {
     for (int k = 0; k < 2; k++)
         vdi_sacd_destroy(agent[k]);
     vdi_sacd_destroy(again);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+TEST(sacd, files) {
+    vdi_error err = {0};
+    vdi_sacd *agent = NULL, *again = NULL;
+    vdi_policy *policy = NULL;
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    d.normalise = true;
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    remember(agent, 30);
+    for (int k = 0; k < 5; k++)
+        CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+    const char *path = scratch_path("agent");
+    CHECK_OK(vdi_sacd_save(agent, path, &err), err);
+    CHECK_OK(vdi_sacd_load(path, NULL, NULL, &again, &err), err);
+    CHECK(state_same(vdi_sacd_state(agent, true), vdi_sacd_state(again, true)));
+    for (int k = 0; k < 5; k++) { /* it goes on */
+        CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+        CHECK_OK(vdi_sacd_update(again, NULL, &err), err);
+    }
+    CHECK(state_same(vdi_sacd_state(agent, true), vdi_sacd_state(again, true)));
+    const float obs[OBS] = {1, -2, 0.5f};
+    float action[2][ACT];
+    CHECK_OK(vdi_sacd_save(agent, path, &err), err);
+    CHECK_OK(vdi_policy_load(path, NULL, &policy, &err), err);
+    CHECK(vdi_policy_act(policy, obs, NULL, action[0]) == VDI_OK);
+    CHECK(vdi_sacd_act(agent, obs, true, action[1]) == VDI_OK);
+    CHECK(memcmp(action[0], action[1], sizeof action[0]) == 0);
+    vdi_buffer text;
+    vdi_writer w;
+    vdi_buffer_init(&text, NULL);
+    vdi_writer_to_buffer(&w, &text);
+    CHECK_FAILS(vdi_policy_write_c(&w, policy, "two words", &err), VDI_ERR_ARGUMENT);
+    CHECK_FAILS(vdi_policy_write_c(&w, policy, "9lives", &err), VDI_ERR_ARGUMENT);
+    CHECK_OK(vdi_policy_write_c(&w, policy, "pilot", &err), err);
+    CHECK(text.size > 1000 && memcmp(text.data, "/* A policy written by vdi", 26) == 0);
+    CHECK(memcmp(text.data + text.size - 7, "#endif\n", 7) == 0);
+    vdi_buffer_free(&text);
+    vdi_sacd_destroy(again);
+    CHECK_FAILS(vdi_sacd_load("there/is/no/such.file", NULL, NULL, &again, &err), VDI_ERR_IO);
+    CHECK(again == NULL);
+    remove(path);
+    vdi_policy_destroy(policy);
+    vdi_sacd_destroy(agent);
 }

@@ -289,5 +289,39 @@ if command -v python3 > /dev/null; then
     says 'expected observations of a fixed size' 'its reason is told'
 fi
 
+# ---- two agents, a policy for other programs, weights over time ---------------------------------------------------------
+exits 0 'two agents on the same episodes' "$vdi" sacd compare two two-killed --episodes 2 --quiet
+exits 0 'an agent against itself' "$vdi" sacd compare two two --episodes 3 --json --quiet
+grep -q '"difference": 0, "standard_error": 0' out.txt
+ok "it is as good as itself: $(cat out.txt)" $?
+exits 1 'agents of two environments' "$vdi" sacd compare two choices --episodes 1 --quiet
+for run in two choices plain gym-Whole; do
+    exits 0 "the policy of $run" "$vdi" sacd export $run --name pilot --out "out-$run"
+    [ -s "out-$run/policy.safetensors" ]
+    ok "tensors of the policy of $run" $?
+    if command -v cc > /dev/null; then
+        cat > check.c << 'END'
+#include "pilot.h"
+#include <stdio.h>
+int main(void) {
+    printf("%g\n", (double)pilot_check());
+    return !(pilot_check() < 1e-5f);
+}
+END
+        exits 0 "the C of $run" cc -std=c99 -Wall -Wextra -Werror -I"out-$run" check.c -o check -lm
+        exits 0 "it says what the policy said" ./check
+        sed -i.bak 's/_bias_1\[\([0-9]*\)\] = {/_bias_1[\1] = {9 + /' "out-$run/pilot.h"
+        cc -std=c99 -I"out-$run" check.c -o check -lm 2> /dev/null && exits 1 "a wrong number is found" ./check
+    fi
+done
+exits 2 'a name that C does not know' "$vdi" sacd export two --name 9lives --out out-two
+exits 0 'a schedule' small --env pendulum --schedule 'speed:0.1@0-100,1@300;torque:0@0-10,2@20' --steps 250 --out scheduled
+exits 2 'a schedule of nothing' small --env pendulum --schedule 'river:0.1@0-100,1@300' --out e
+exits 2 'half a schedule' small --env pendulum --schedule 'speed:0.1@0-100' --out e
+exits 0 'taming' "$vdi" sacd train --env pendulum --hidden 8,8 --batch 8 --start 20 --steps 250 --tame 0.2@100-200 --out tamed
+grep -q 'components are let in slowly' err.txt
+ok 'it is told' $?
+exits 2 'no share' small --env pendulum --tame 2@100-200 --out e
+
 echo "sacd: $passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -59,14 +59,15 @@ static const char *const lander_component[] = {"position",    "velocity",  "angl
 static const char *const walker_component[] = {"forward", "hull_angle", "torque", "failure"};
 
 const env_program env_programs[] = {
-    {{"lunar-lander", 8, 2, 9, 1000, NULL, NULL, lander_component, NULL, NULL, NULL, NULL, false},
+    {{"lunar-lander", 8, 2, 9, 1000, NULL, NULL, lander_component, NULL, NULL, NULL, NULL, false,
+      false},
      "build/box2d/lunar_lander",
      "Gymnasium's LunarLander (continuous) on Box2D"},
-    {{"bipedal-walker", 24, 4, 4, 1600, NULL, NULL, walker_component, NULL, NULL, NULL, NULL,
+    {{"bipedal-walker", 24, 4, 4, 1600, NULL, NULL, walker_component, NULL, NULL, NULL, NULL, false,
       false},
      "build/box2d/bipedal_walker",
      "Gymnasium's BipedalWalker on Box2D"},
-    {{NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false}, NULL, NULL},
+    {{NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false}, NULL, NULL},
 };
 
 static bool open_unleashed(const char *name, const char *line, double timeout, vdi_env *env) {

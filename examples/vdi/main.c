@@ -2,16 +2,34 @@
 #include "tool.h"
 
 /* Each is defined in the file of its family. */
-#define COMMANDS(row)                                                                       \
-    row(info_command) row(demo_command) row(blocktri_command) row(lds_smooth_command)       \
-        row(lds_fit_command) row(lds_score_command) row(lds_forecast_command)               \
-            row(lds_sample_command) row(sacd_train_command) row(sacd_eval_command)          \
-                row(sacd_inspect_command) row(sacd_envs_command) row(vilds_fit_command)     \
-                    row(vilds_infer_command) row(vilds_score_command) row(flds_fit_command) \
-                        row(flds_infer_command) row(flds_score_command)                     \
-                            row(spikes_simulate_command) row(spikes_infer_command)          \
-                                row(spikes_fit_command) row(spikes_spine_command)           \
-                                    row(spikes_score_command)
+/* clang-format off */
+#define COMMANDS(row)            \
+    row(info_command)            \
+    row(demo_command)            \
+    row(blocktri_command)        \
+    row(lds_smooth_command)      \
+    row(lds_fit_command)         \
+    row(lds_score_command)       \
+    row(lds_forecast_command)    \
+    row(lds_sample_command)      \
+    row(sacd_train_command)      \
+    row(sacd_eval_command)       \
+    row(sacd_inspect_command)    \
+    row(sacd_compare_command)    \
+    row(sacd_export_command)     \
+    row(sacd_envs_command)       \
+    row(vilds_fit_command)       \
+    row(vilds_infer_command)     \
+    row(vilds_score_command)     \
+    row(flds_fit_command)        \
+    row(flds_infer_command)      \
+    row(flds_score_command)      \
+    row(spikes_simulate_command) \
+    row(spikes_infer_command)    \
+    row(spikes_fit_command)      \
+    row(spikes_spine_command)    \
+    row(spikes_score_command)
+/* clang-format on */
 
 #define DECLARED(name) extern const command name;
 COMMANDS(DECLARED)

@@ -1,8 +1,6 @@
 /* examples/vdi/sacd.c - vdi sacd eval | envs, and an agent out of its file */
 #include "sacd.h"
 
-enum { EVALUATION_SEED = 1000000 };
-
 /* ---- an agent and its files ------------------------------------------------------------------ */
 
 bool agent_is_file(const char *from) {

@@ -3,6 +3,8 @@
 #define TOOL_SACD_H
 #include "tool.h"
 
+enum { EVALUATION_SEED = 1000000 /* added to --seed for the episodes of evaluations */ };
+
 /* An agent out of RUN/agent.safetensors, and the environment that it was trained in. */
 typedef struct agent_file {
     vdi_safetensors file;

@@ -310,6 +310,24 @@ static bool training_checkpoint(training *t) {
     return !checkpoint_due(&t->saved, seconds) || training_save(t);
 }
 
+/* Once, when its step has come. */
+static bool training_tame(training *t, int64_t before) {
+    enum { STATES = 200 };
+    const int64_t now = vdi_sacd_steps(t->agent);
+    vdi_error err = {0};
+    if (t->tame.at == 0 || before >= t->tame.at || now < t->tame.at) return true;
+    vdi_rng rng = vdi_rng_make(t->r->seed, UINT64_C(0x74616d65)); /* "tame" */
+    const int64_t changed =
+        vdi_sacd_tame(t->agent, &rng, STATES, t->tame.most, t->tame.back - now, &err);
+    if (changed < 0) {
+        (void)fail_error(&err, NULL);
+        return false;
+    }
+    if (!t->r->quiet)
+        fprintf(stderr, "vdi: %lld components are let in slowly\n", (long long)changed);
+    return true;
+}
+
 /* Until `steps`, or a signal; false on an error, after which the agent is as it was before. */
 static bool training_loop(training *t, int64_t steps) {
     run *r = t->r;
@@ -329,10 +347,88 @@ static bool training_loop(training *t, int64_t steps) {
         if (before < start && vdi_sacd_steps(t->agent) >= start) warn_scale(t);
         for (int64_t k = 0; k < t->lanes; k++)
             lane_note(t, k);
-        if (!training_checkpoint(t)) return false;
+        if (!training_tame(t, before) || !training_checkpoint(t)) return false;
         progress(r, vdi_sacd_steps(t->agent), steps, "mean return", training_recent(t));
     }
     progress_end(r);
+    return true;
+}
+
+/* ---- weights over time ----------------------------------------------------------------------- */
+
+/* A number at *text, which then points behind it; false if there is none. */
+static bool take_number(const char **text, double *out) {
+    const size_t n = vdi_text_parse_double(*text, strlen(*text), out);
+    *text += n;
+    return n > 0;
+}
+
+static bool take_letter(const char **text, char letter) {
+    if (**text != letter) return false;
+    ++*text;
+    return true;
+}
+
+/* One line of --schedule: NAME:W@A-B,W2@C is W until step B, then a straight line to W2 at C. */
+static bool schedule_line(training *t, const char *text, size_t length) {
+    char copy[256];
+    double from, to, first, begin, end;
+    vdi_error err = {0};
+    snprintf(copy, sizeof copy, "%.*s", (int)length, text);
+    char *colon = strrchr(copy, ':');
+    const char *at = colon ? colon + 1 : copy;
+    if (colon) *colon = 0;
+    const bool ok = colon && take_number(&at, &from) && take_letter(&at, '@') &&
+                    take_number(&at, &first) && take_letter(&at, '-') && take_number(&at, &begin) &&
+                    take_letter(&at, ',') && take_number(&at, &to) && take_letter(&at, '@') &&
+                    take_number(&at, &end) && !*at && first == 0 && begin >= 0 && end >= begin &&
+                    end < 1e15;
+    int64_t component = 0;
+    if (!ok) {
+        (void)usage("--schedule: expected NAME:W@0-B,W2@C, such as river:0.03@0-3000,1@11000, got "
+                    "'%.*s'",
+                    (int)length, text);
+        return false;
+    }
+    while (component < t->heads && strcmp(t->head[component], copy) != 0)
+        component++;
+    if (component == t->heads || t->heads == 1) {
+        (void)usage("--schedule: there is no component '%s' to weigh", copy);
+        return false;
+    }
+    if (vdi_sacd_schedule_weight(t->agent, component, from, to, (int64_t)begin,
+                                 (int64_t)(end - begin), &err) >= 0)
+        return true;
+    (void)usage("--schedule: %s", err.message);
+    return false;
+}
+
+static bool schedule_read(training *t, const char *text) {
+    while (text && *text) {
+        const size_t length = strcspn(text, ";");
+        if (!schedule_line(t, text, length)) return false;
+        text += length + (text[length] == ';');
+    }
+    return true;
+}
+
+/* SHARE@A-B */
+static bool tame_read(training *t, const char *text) {
+    double most, at, back;
+    const char *p = text;
+    if (!text) return true;
+    const bool ok = take_number(&p, &most) && take_letter(&p, '@') && take_number(&p, &at) &&
+                    take_letter(&p, '-') && take_number(&p, &back) && !*p && most > 0 &&
+                    most <= 1 && at >= 1 && back > at && back < 1e15;
+    if (!ok || t->heads == 1) {
+        (void)usage("--tame: expected SHARE@A-B with a share above 0, at most 1, and steps A < B, "
+                    "for an agent with components, got '%s'",
+                    text);
+        return false;
+    }
+    t->tame.most = most;
+    t->tame.at = (int64_t)at;
+    t->tame.back = (int64_t)back;
     return true;
 }
 
@@ -490,6 +586,7 @@ static int train_with(training *t, train_options *want) {
         return err.status == VDI_ERR_MEMORY ? fail_error(&err, NULL) : usage("%s", err.message);
     }
     if (!training_begin(t)) return FAILED;
+    if (!schedule_read(t, want->schedule) || !tame_read(t, want->tame)) return USAGE;
     if (r->resume && !training_resume(t, r->resume)) return interrupted() ? INTERRUPTED : FAILED;
     if (!run_open_out(r)) return FAILED;
     if (!r->resume) remove_old(r);
@@ -532,6 +629,12 @@ static const option train_rows[] = {
     AGENT_OPTION("cagrad-c", "C", NULL, "cagrad_c"),
     OPTION_TEXT(train_options, weights, "weights", "W1,...", NULL,
                 "a weight for each reward component (and one for the entropy); 1 each without it"),
+    OPTION_TEXT(train_options, schedule, "schedule", "NAME:W@0-B,W2@C", NULL,
+                "the weight of a component over time: W until step B, then a straight line to W2 "
+                "at step C; more after a semicolon"),
+    OPTION_TEXT(train_options, tame, "tame", "SHARE@A-B", NULL,
+                "at step A every component with more than SHARE of the influence is brought down "
+                "to it, and led back to its weight until step B"),
     {.name = "alpha",
      .value = "X",
      .own = VDI_FIELD_REAL_TWIN(train_options, alpha, has_alpha, 0, 0, 1e12,

@@ -23,10 +23,16 @@ typedef struct train_options {
     env_options env;
     vdi_sacd_desc agent; /* as given; once the environment is known, as the recipe has it */
     int64_t steps, eval_every, eval_episodes, envs;
-    const char *weights, *resume;
+    const char *weights, *resume, *schedule, *tame;
     double alpha;
     bool has_alpha;
 } train_options;
+
+/* --tame: at step `at`, what has more than `most` of the influence is let in until `back`. */
+typedef struct taming {
+    double most;
+    int64_t at, back;
+} taming;
 
 /* One of the environments that are stepped together, and the row of its episode under way. */
 typedef struct lane {
@@ -51,6 +57,7 @@ typedef struct training {
     int64_t heads;
     const char *head[VDI_ENV_MAX_COMPONENTS + 1];
     sheet log, evals;
+    taming tame;
     double saved, save_seconds;
 } training;
 

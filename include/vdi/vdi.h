@@ -237,6 +237,9 @@
 #include "io/svg.h"
 #include "io/html.h"
 #endif
+#if !defined(VDI_STATIC) || (defined(VDI_SACD_IMPLEMENTATION) && defined(VDI_IO_IMPLEMENTATION))
+#include "model/sacd/file.h"
+#endif
 
 /* The second visit compiles what the implementation macros ask for, after every declaration is
  * known. */

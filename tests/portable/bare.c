@@ -144,7 +144,19 @@ static void policy(void) {
         }
         expect(fabs((double)action[k] - tanh(sum)) < 1e-6, "sacd: the action of its weights");
     }
+    /* the policy alone, in a block of its own, without an allocator */
+    static unsigned char memory[4096];
+    vdi_policy *policy = NULL;
+    float alone[OUT];
+    const size_t bytes = vdi_policy_memsize(state);
+    printf("a policy of %d, %d, %d takes %u bytes\n", IN, HIDDEN, 2 * OUT, (unsigned)bytes);
+    expect(bytes <= sizeof memory, "policy: fits into 4 KiB");
+    expect(vdi_policy_init(state, memory, sizeof memory, &policy, &err) == VDI_OK,
+           "policy: made in the caller's block");
     vdi_sacd_destroy(agent);
+    if (!policy) return;
+    expect(vdi_policy_act(policy, obs, NULL, alone) == VDI_OK, "policy: acted");
+    expect(memcmp(action, alone, sizeof alone) == 0, "policy: the agent's action");
 }
 
 int main(void) {
@@ -155,7 +167,7 @@ int main(void) {
     oasis();
     policy();
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);
-    return failed || passed < 16;
+    return failed || passed < 20;
 }
 
 #if defined(__arm__) && defined(__thumb__)

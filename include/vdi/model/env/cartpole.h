@@ -109,13 +109,14 @@ static const char *const vdi__cartpole_component[] = {"upright", "centre", "effo
 
 static const vdi_env_entry vdi__env_cartpole = {
     {"cartpole", 4, 1, 3, VDI__CARTPOLE_LIMIT, vdi__cartpole_observation, vdi__cartpole_action,
-     vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_step, vdi__env_free, NULL, false},
+     vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_step, vdi__env_free, NULL, false,
+     true},
     sizeof(vdi__cartpole),
     "balance a pole on a cart, near the centre and with little effort"};
 static const vdi_env_entry vdi__env_cartpole_discrete = {
     {"cartpole-discrete", 4, 3, 3, VDI__CARTPOLE_LIMIT, vdi__cartpole_observation,
      vdi__cartpole_choices, vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_choose,
-     vdi__env_free, NULL, true},
+     vdi__env_free, NULL, true, true},
     sizeof(vdi__cartpole),
     "the same, by one of three choices: left, nothing, right"};
 #endif

@@ -58,6 +58,7 @@ typedef struct vdi_env {
     void (*close)(void *self); /**< give everything back; may be NULL */
     void *self;                /**< handed to them */
     bool discrete;             /**< an action is one of `actions` choices */
+    bool goes_on;              /**< may be stepped on after a time-out, to see what would come */
 } vdi_env;
 
 /** VDI_OK, or which member is missing or out of range. All names have to be UTF-8 without control

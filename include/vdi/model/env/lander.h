@@ -208,7 +208,7 @@ static const char *const vdi__lander_component[] = {"position",    "velocity",  
 
 static const vdi_env_entry vdi__env_lander = {
     {"lander", 8, 2, 9, VDI__LANDER_LIMIT, vdi__lander_observation, vdi__lander_action,
-     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL, false},
+     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL, false, true},
     sizeof(vdi__lander),
     "land a rocket on two legs (LunarLander's rewards, a simpler body)"};
 #endif

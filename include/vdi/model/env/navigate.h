@@ -153,7 +153,8 @@ static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel
 
 static const vdi_env_entry vdi__env_navigate = {
     {"navigate", 16, 2, 4, VDI__NAVIGATE_LIMIT, vdi__navigate_observation, vdi__navigate_action,
-     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL, false},
+     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL, false,
+     true},
     sizeof(vdi__navigate),
     "steer a point robot around obstacles to a goal before the fuel is out"};
 #endif

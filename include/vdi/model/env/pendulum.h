@@ -92,7 +92,8 @@ static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"
 
 static const vdi_env_entry vdi__env_pendulum = {
     {"pendulum", 3, 1, 3, VDI__PENDULUM_LIMIT, vdi__pendulum_observation, vdi__pendulum_action,
-     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL, false},
+     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL, false,
+     true},
     sizeof(vdi__pendulum),
     "swing a pendulum up and hold it there (Gymnasium's Pendulum-v1)"};
 #endif

@@ -35,6 +35,7 @@ typedef struct vdi_sacd_episode {
     int64_t lane;    /**< which of the environments that are stepped together this is in ... */
     int64_t lanes;   /**< ... and how many those are; 0 is 1 */
     int end;         /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    int own_end;     /**< the same without env.limit: what the environment itself said */
     bool running;    /**< has it begun? */
     double *sum;     /**< (components) rewards so far */
     float *obs;      /**< (observations) before the next step */
@@ -157,6 +158,7 @@ VDI__FN vdi_status vdi__episode_advance(vdi_env *env, vdi_sacd_episode *e, float
         return status;
     }
     e->steps++;
+    e->own_end = end;
     if (env->limit > 0 && e->steps >= env->limit && !end) end = VDI_ENV_TRUNCATED;
     for (int64_t i = 0; i < env->components; i++)
         e->sum[i] += (double)e->reward[i];

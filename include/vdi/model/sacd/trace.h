@@ -16,9 +16,11 @@
  * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. A
  * component that stays unexplained while others are not can't be learned from these observations.
  * Values are those of the sampling policy: to compare them with returns, sample.
- * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent. What it
- * does NOT do: know what would have come after a time-out; returns go on with the value itself
- * there.
+ * After a time-out nobody has seen what would have come. Where the environment can (`goes_on`, or
+ * its limit was not its own), it is played on until what is left counts for less than a twentieth;
+ * else returns go on with the value itself, and the check leaves out the steps whose return it makes
+ * up by more than that: they would agree with themselves.
+ * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H
 #define VDI_MODEL_SACD_TRACE_H
@@ -36,7 +38,10 @@ typedef struct vdi_sacd_trace {
     float *reward;     /**< (steps, components) */
     double *value;     /**< (steps, heads) of the smaller twin, not weighted */
     double *influence; /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
-    double *returns;   /**< (steps, heads) G; it goes on with `value` after a time-out */
+    double *returns;   /**< (steps, heads) G */
+    double *after;     /**< (heads) what was realised after the last step, seen from there */
+    int64_t beyond;    /**< steps played on after a time-out */
+    int64_t known;     /**< of so many first steps the return is known but for a twentieth */
     double *log_pi;    /**< (steps) of the action; 0 where it was deterministic */
     double *weights;   /**< (components + 1) those of the agent then */
     vdi_arena arena;   /**< where all of it stands */
@@ -56,6 +61,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_play(vdi_sacd_trace *trace, vdi_
 /** Sums over pairs of value and return. Begin with all zero. */
 typedef struct vdi_value_check {
     int64_t heads;               /**< of the traces */
+    double beyond;               /**< steps that were played on after time-outs */
+    double left_out;             /**< steps whose return is not known */
     double count;                /**< pairs */
     double q[VDI_CRITIC_HEADS];  /**< means of Q */
     double g[VDI_CRITIC_HEADS];  /**< means of G */
@@ -72,7 +79,7 @@ typedef struct vdi_value_error {
     double slope;     /**< of G on Q: 1 is calibrated, below 1 overstates differences */
     double explained; /**< 1 - var(G - Q) / var(G): 1 is perfect, 0 no better than a constant */
 } vdi_value_error;
-/** Add every step of a trace. */
+/** Add every step of a trace whose return is known. */
 VDI_API void vdi_value_check_add(vdi_value_check *check, const vdi_sacd_trace *trace);
 /** Add n pairs (n,heads) of any source; heads beyond VDI_CRITIC_HEADS are left out. */
 VDI_API void vdi_value_check_pairs(vdi_value_check *check, int64_t n, int64_t heads,
@@ -100,9 +107,10 @@ VDI__FN bool vdi__trace_reserve(vdi_sacd_trace *t) {
     t->value = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
     t->influence = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
     t->returns = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
+    t->after = (double *)vdi__trace_array(t, t->heads, 1, sizeof(double));
     t->log_pi = (double *)vdi__trace_array(t, n, 1, sizeof(double));
     t->weights = (double *)vdi__trace_array(t, t->components + 1, 1, sizeof(double));
-    return t->obs && t->action && t->reward && t->value && t->influence && t->returns &&
+    return t->obs && t->action && t->reward && t->value && t->influence && t->returns && t->after &&
            t->log_pi && t->weights;
 }
 
@@ -203,8 +211,8 @@ VDI__DEF vdi_status vdi_sacd_influence(vdi_sacd *g, const float *obs, const floa
 }
 
 /* The reward that head i is about: one component, their weighted sum, or none. */
-VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, int64_t k, int64_t i) {
-    const float *reward = t->reward + k * t->components;
+VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, const float *reward,
+                                 int64_t i) {
     double sum = 0;
     if (split) return i < t->components ? (double)reward[i] : 0;
     for (int64_t c = 0; c < t->components; c++)
@@ -215,23 +223,67 @@ VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, int64_t k,
 /* Realised returns, from the end backwards. SAC's one head has the weighted sum and the entropy. */
 VDI__FN void vdi__trace_returns(vdi_sacd_trace *t, const vdi_sacd *g) {
     const double gamma = g->desc.gamma, alpha = vdi_sacd_alpha(g);
-    const bool terminal = (t->end & VDI_ENV_TERMINATED) != 0;
+    const bool open = !(t->end & VDI_ENV_TERMINATED);
     double after[VDI_CRITIC_HEADS]; /* of what follows the step */
+    memcpy(after, t->after, (size_t)t->heads * sizeof *after);
     for (int64_t k = t->steps - 1; k >= 0; k--) {
-        const bool last = k == t->steps - 1;
         double *to = t->returns + k * t->heads;
+        const float *reward = t->reward + k * t->components;
         for (int64_t i = 0; i < t->heads; i++) {
-            if (last && !terminal) { /* nobody knows what would have come: the value itself */
-                to[i] = t->value[k * t->heads + i];
-                continue;
-            }
-            const double now = vdi__trace_reward(t, g->form->split, k, i);
-            to[i] = now + (last ? 0 : gamma * after[i]);
+            to[i] = vdi__trace_reward(t, g->form->split, reward, i) + gamma * after[i];
+            if (k == t->steps - 1 && open && t->beyond == 0)
+                to[i] = t->value[k * t->heads + i]; /* the value itself */
         }
         /* seen from the step before, the entropy of this one counts too */
         memcpy(after, to, (size_t)t->heads * sizeof *to);
         after[t->heads - 1] -= alpha * t->log_pi[k];
     }
+}
+
+/* What is not known may make up this much of a return. */
+#define VDI__TRACE_UNKNOWN 0.05
+enum { VDI__TRACE_BEYOND = 10000 };
+
+/* On after a time-out, t->after being what is realised there, until it no longer counts; the value
+   of the last state stands for the rest. Returns the share of that in the return of the last
+   step. */
+VDI__FN double vdi__trace_beyond(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                 vdi_rng *rng) {
+    const double gamma = g->desc.gamma, alpha = vdi_sacd_alpha(g);
+    double share = gamma, now[VDI_CRITIC_HEADS], log_pi;
+    double part = 1; /* gamma to the steps so far */
+    int end = 0;
+    while (share > 0) {
+        if (vdi__sacd_draw(g, e->obs, rng, e->action, &log_pi) < 0) break;
+        t->after[t->heads - 1] -= part * alpha * log_pi;
+        if (share <= VDI__TRACE_UNKNOWN || t->beyond == VDI__TRACE_BEYOND) {
+            if (vdi__sacd_look(g, e->obs, e->action, t->weights, now, NULL) < 0) break;
+            for (int64_t i = 0; i < t->heads; i++)
+                t->after[i] += part * now[i];
+            return share;
+        }
+        if (vdi_env_step(env, e->action, e->next, e->reward, &end, NULL) < 0) break;
+        for (int64_t i = 0; i < t->heads; i++)
+            t->after[i] += part * vdi__trace_reward(t, g->form->split, e->reward, i);
+        memcpy(e->obs, e->next, (size_t)t->observations * sizeof *e->obs);
+        t->beyond++;
+        part *= gamma;
+        share = end & VDI_ENV_TERMINATED ? 0 : share * gamma;
+    }
+    return share;
+}
+
+/* What follows the last step, and how many steps know it. */
+VDI__FN void vdi__trace_close(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                              bool own_end, vdi_rng *rng) {
+    double share = 1;
+    memset(t->after, 0, (size_t)t->heads * sizeof *t->after);
+    t->beyond = 0;
+    t->known = t->steps;
+    if (t->end & VDI_ENV_TERMINATED) return;
+    if (env->goes_on || !own_end) share = vdi__trace_beyond(t, g, env, e, rng);
+    for (; t->known > 0 && share > VDI__TRACE_UNKNOWN; share *= g->desc.gamma)
+        t->known--;
 }
 
 /* One step of the episode into row t->steps. */
@@ -275,8 +327,11 @@ VDI__DEF vdi_status vdi_sacd_trace_play(vdi_sacd_trace *t, vdi_sacd *g, vdi_env 
     while (status >= 0 && !e->end && t->steps < t->capacity)
         status = vdi__trace_step(t, g, env, e, deterministic ? NULL : &rng, err);
     t->end = e->end;
-    if (status >= 0) vdi__trace_returns(t, g);
-    return status;
+    if (status < 0) return status;
+    /* a time-out of the environment's own, rather than of our limit or the trace's capacity? */
+    vdi__trace_close(t, g, env, e, e->own_end != 0, deterministic ? NULL : &rng);
+    vdi__trace_returns(t, g);
+    return VDI_OK;
 }
 
 /* ---- value against return ------------------------------------------------------------------ */
@@ -299,7 +354,9 @@ VDI__DEF void vdi_value_check_pairs(vdi_value_check *c, int64_t n, int64_t heads
 }
 
 VDI__DEF void vdi_value_check_add(vdi_value_check *c, const vdi_sacd_trace *t) {
-    vdi_value_check_pairs(c, t->steps, t->heads, t->value, t->returns);
+    vdi_value_check_pairs(c, t->known, t->heads, t->value, t->returns);
+    c->beyond += (double)t->beyond;
+    c->left_out += (double)(t->steps - t->known);
 }
 
 VDI__DEF vdi_value_error vdi_value_check_head(const vdi_value_check *c, int64_t i) {
