@@ -24,7 +24,12 @@ same() { cmp -s "$1" "$2"; ok "$1 and $2 differ" $?; }
 
 exits 0 version "$vdi" --version
 exits 0 help "$vdi" --help
-for c in info demo blocktri 'lds smooth' 'lds fit' 'lds score' 'lds forecast' 'lds sample' 'vilds fit' 'vilds infer' 'vilds score' 'flds fit' 'flds infer' 'flds score'; do
+# the commands that the help lists, "lds_fit" a word
+commands=$(awk '/^  [a-z]/ { c = substr($0, 3, 17); sub(/ +$/, "", c); gsub(/ /, "_", c); print c }' out.txt)
+[ "$(echo "$commands" | grep -cE '^(info|lds_fit|sacd_train|spikes_score)$')" -eq 4 ]
+ok 'the help lists the commands' $?
+for c in $commands; do
+    c=$(echo "$c" | tr _ ' ')
     exits 0 "help of $c" "$vdi" $c --help
     grep -q '^example:' out.txt
     ok "help of $c has an example" $?
@@ -33,6 +38,8 @@ exits 2 'no such family' "$vdi" nothing
 exits 2 'no such verb' "$vdi" lds nothing
 exits 2 'no verb' "$vdi" lds
 exits 2 'no such option' "$vdi" info --nothing
+grep -q "of 'vdi info'" err.txt
+ok 'a command without a verb has no space behind its name' $?
 exits 2 'no value' "$vdi" info --seed
 exits 2 'not a number' "$vdi" info --seed two
 exits 2 'no such path' "$vdi" info --simd mmx
@@ -272,7 +279,11 @@ says '^{"elbo_per_bin": -' '"amortised_elbo_per_bin": -' '"iw_per_bin": -' '"hom
     '"lno_mse": '
 shape lno.npy '(6, 30, 5)'
 exits 0 'flds score of a file' "$vdi" flds score f/model.safetensors counts.npy
-for o in gc negbin bernoulli; do
+# every kind of count that the help lists
+kinds=$("$vdi" flds fit --help | tr -s '\n ' ' ' | sed 's/.*--obs NAME Observations. Values: \([^.]*\)\..*/\1/; s/ or / /; s/,//g; s/gaussian//')
+[ "$(echo $kinds | wc -w)" -ge 4 ]
+ok "the help lists the kinds of observation: $kinds" $?
+for o in $kinds; do
     y=counts.npy
     [ $o = bernoulli ] && y=ones.csv && awk 'BEGIN { srand(2); for (t = 0; t < 50; t++) print (rand() < .3) "," (rand() < .5) }' >$y
     exits 0 "flds fit --obs $o" "$vdi" flds fit $y $small --obs $o --out o --quiet

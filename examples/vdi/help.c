@@ -119,8 +119,8 @@ static void help_option(FILE *to, int width, const option *o) {
 
 static void help_command(FILE *to, const command *c) {
     const int width = width_of(to), common = option_count(c) - c->option_count;
-    fprintf(to, "usage: vdi %s%s%s%s%s [options]\n\n", c->family, *c->verb ? " " : "", c->verb,
-            *c->arguments ? " " : "", c->arguments);
+    fprintf(to, "usage: vdi %s%s%s [options]\n\n", command_name(c), *c->arguments ? " " : "",
+            c->arguments);
     wrap(to, width, 0, 0, c->summary);
     if (c->option_count && c->options[0].name) fputs("\noptions:\n", to);
     for (int i = 0; i < c->option_count; i++) {
@@ -135,11 +135,17 @@ static void help_command(FILE *to, const command *c) {
     fprintf(to, "\nexample:\n  %s\n", c->example);
 }
 
-/* The first sentence of a summary, or what stands before its first colon or semicolon. */
+/* Does the summary's first sentence, or what stands before its first colon or semicolon outside of
+ * brackets, end here? */
+static bool sentence_ends(const char *text, int brackets) {
+    return !*text || (brackets == 0 && strchr(".:;?", *text) && (text[1] == ' ' || !text[1]));
+}
+
 static void first_sentence(char *out, size_t size, const char *text) {
     size_t n = 0;
-    while (text[n] && !(strchr(".:;?", text[n]) && (text[n + 1] == ' ' || !text[n + 1])))
-        n++;
+    int brackets = 0;
+    for (; !sentence_ends(text + n, brackets); n++)
+        brackets += (text[n] == '(') - (text[n] == ')');
     snprintf(out, size, "%.*s%s", (int)n, text, text[n] == '?' ? "?" : "");
 }
 
@@ -158,11 +164,9 @@ int run_help(FILE *to, const command *const *commands, int count, const char *fa
             "usage: vdi <family> <verb> [arguments] [options]\n\n",
             VDI_VERSION);
     for (int i = 0; i < count; i++) {
-        char left[32];
         if (family && strcmp(commands[i]->family, family) != 0) continue;
-        snprintf(left, sizeof left, "%s %s", commands[i]->family, commands[i]->verb);
         first_sentence(line, sizeof line, commands[i]->summary);
-        fprintf(to, "  %-17s ", left);
+        fprintf(to, "  %-17s ", command_name(commands[i]));
         wrap(to, width, 20, 20, line);
     }
     fputc('\n', to);

@@ -1,37 +1,35 @@
 /* examples/vdi/main.c - the command-line tool: the list of commands */
 #include "tool.h"
 
-/* Each is defined in the file of its family. */
-/* clang-format off */
-#define COMMANDS(row)            \
-    row(info_command)            \
-    row(demo_command)            \
-    row(blocktri_command)        \
-    row(lds_smooth_command)      \
-    row(lds_fit_command)         \
-    row(lds_score_command)       \
-    row(lds_forecast_command)    \
-    row(lds_sample_command)      \
-    row(sacd_train_command)      \
-    row(sacd_eval_command)       \
-    row(sacd_inspect_command)    \
-    row(sacd_compare_command)    \
-    row(sacd_export_command)     \
-    row(sacd_envs_command)       \
-    row(vilds_fit_command)       \
-    row(vilds_infer_command)     \
-    row(vilds_score_command)     \
-    row(flds_fit_command)        \
-    row(flds_infer_command)      \
-    row(flds_score_command)      \
-    row(spikes_simulate_command) \
-    row(spikes_infer_command)    \
-    row(spikes_fit_command)      \
-    row(spikes_spine_command)    \
-    row(spikes_score_command)
-/* clang-format on */
+/* A row for each command NAME: the file of its family defines NAME_command. */
+#define COMMANDS(ROW)    \
+    ROW(info)            \
+    ROW(demo)            \
+    ROW(blocktri)        \
+    ROW(lds_smooth)      \
+    ROW(lds_fit)         \
+    ROW(lds_score)       \
+    ROW(lds_forecast)    \
+    ROW(lds_sample)      \
+    ROW(sacd_train)      \
+    ROW(sacd_eval)       \
+    ROW(sacd_inspect)    \
+    ROW(sacd_compare)    \
+    ROW(sacd_export)     \
+    ROW(sacd_envs)       \
+    ROW(vilds_fit)       \
+    ROW(vilds_infer)     \
+    ROW(vilds_score)     \
+    ROW(flds_fit)        \
+    ROW(flds_infer)      \
+    ROW(flds_score)      \
+    ROW(spikes_simulate) \
+    ROW(spikes_infer)    \
+    ROW(spikes_fit)      \
+    ROW(spikes_spine)    \
+    ROW(spikes_score)
 
-#define DECLARED(name) extern const command name;
+#define DECLARED(name) extern const command name##_command;
 COMMANDS(DECLARED)
 
 /* What could not be said is a failure too. */
@@ -42,7 +40,7 @@ static int finish(int code) {
 }
 
 int main(int argc, char **argv) {
-#define LISTED(name) &name,
+#define LISTED(name) &name##_command,
     static const command *const commands[] = {COMMANDS(LISTED)};
     run r;
     memset(&r, 0, sizeof r);

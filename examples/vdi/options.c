@@ -44,6 +44,12 @@ int option_given(const run *r, const char *name) {
     return i < 0 ? NOT_GIVEN : (int)r->given[i];
 }
 
+const char *command_name(const command *c) {
+    static char text[64];
+    snprintf(text, sizeof text, "%s%s%s", c->family, *c->verb ? " " : "", c->verb);
+    return text;
+}
+
 const char *option_dashes(const option *o) {
     static char text[64];
     snprintf(text, sizeof text, "--%s", o->name);
@@ -195,8 +201,8 @@ static int take_words(run *r, int argc, char **argv, int at) {
         }
         const int i = word_option(r->command, word, &value);
         if (i < 0) {
-            return usage("'%s' is no option of 'vdi %s %s'; see --help", word, r->command->family,
-                         r->command->verb);
+            return usage("'%s' is no option of 'vdi %s'; see --help", word,
+                         command_name(r->command));
         }
         const option *o = option_at(r->command, i);
         if (!o->value) {
@@ -298,8 +304,8 @@ int run_parse(run *r, const command *const *commands, int count, int argc, char 
     if ((code = take_words(r, argc, argv, at)) >= 0) return code;
     if ((code = take_rest(r)) >= 0) return code;
     if (r->arguments < r->command->least) {
-        return usage("expected %s; see vdi %s %s --help", r->command->arguments, r->command->family,
-                     r->command->verb);
+        return usage("expected %s; see vdi %s --help", r->command->arguments,
+                     command_name(r->command));
     }
     if (r->command->out && !r->out) return usage("expected --out FOLDER for the results");
     return simd_choose(r->simd);

@@ -120,8 +120,8 @@ static bool options_take(run *r, const vdi_json *options, const char *path) {
     for (const vdi_json *v = vdi_json_first(options); v; v = vdi_json_next(options, v)) {
         const int i = option_find(r->command, v->key);
         if (i < 0) {
-            (void)usage("there is no option '%s' of 'vdi %s %s', in %s", v->key, r->command->family,
-                        r->command->verb, path);
+            (void)usage("there is no option '%s' of 'vdi %s', in %s", v->key,
+                        command_name(r->command), path);
             return false;
         }
         if (r->given[i] != NOT_GIVEN || left_out(v->key)) continue;
@@ -160,9 +160,8 @@ bool run_json_take(run *r, const char *path, const command *const *commands, int
     ok = ok && r->command && strcmp(r->command->family, family) == 0 &&
          strcmp(r->command->verb, verb) == 0;
     if (!ok) {
-        (void)fail("expected the run.json of a 'vdi %s %s', got something else, in %s",
-                   r->command ? r->command->family : "<family>",
-                   r->command ? r->command->verb : "<verb>", path);
+        (void)fail("expected the run.json of a 'vdi %s', got something else, in %s",
+                   r->command ? command_name(r->command) : "<family> <verb>", path);
     }
     if (ok && !find) {
         const bool none = r->arguments == 0;

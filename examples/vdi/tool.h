@@ -104,6 +104,8 @@ bool option_set(run *r, int i, const char *text);
 void options_overlay(const run *r, const vdi_fields *(*table)(void), const void *from, void *to);
 /* as a user writes it: --rate */
 const char *option_dashes(const option *o);
+/* "lds fit", or "info" */
+const char *command_name(const command *c);
 
 /* help.c */
 int run_help(FILE *to, const command *const *commands, int count, const char *family,

@@ -207,11 +207,8 @@ static int recipe_choose(run *r, const vilds_fit_options *want, observations *o,
            : !vdi_vilds_obs_counts((int)desc->obs) || !(seen > 0) ? "dense"
            : mean < AUTO_SPARSE                                   ? "sparse"
                                                                   : NULL;
-    /* a Poisson LDS can be the start of counts with exp link, and of generalised counts */
-    bool counts = desc->obs == VDI_VILDS_COUNT ||
-                  (desc->link == VDI_VILDS_EXP &&
-                   (desc->obs == VDI_VILDS_POISSON || desc->obs == VDI_VILDS_NEGBIN));
-    if (*out && strcmp(*out, "sparse") == 0 && counts && o->trials >= AUTO_TRIALS)
+    if (*out && strcmp(*out, "sparse") == 0 && vdi_flds_takes_plds(desc) &&
+        o->trials >= AUTO_TRIALS)
         return recipe_by_trials(r, want, o, desc, out);
     if (*out) {
         if (!r->quiet && !desc->linear && vdi_vilds_obs_counts((int)desc->obs))
