@@ -15,45 +15,55 @@
 #define VDI_KERNEL_ELEMENTWISE_H
 #include "cpu.h"
 
-/** Functions of one argument. `p` is the parameter of those that have one. */
-typedef enum vdi_unary_op {
-    VDI_EXP = 0,
-    VDI_LOG,
-    VDI_LOG1P,
-    VDI_EXPM1,
-    VDI_TANH,
-    VDI_SIGMOID,
-    VDI_SOFTPLUS, /**< log(1 + exp(x)) */
-    VDI_RELU,
-    VDI_LEAKY_RELU, /**< x > 0 ? x : p x */
-    VDI_ELU,        /**< x > 0 ? x : p (exp(x) - 1) */
-    VDI_SQRT,
-    VDI_RSQRT, /**< 1 / sqrt(x), two roundings */
-    VDI_RECIPROCAL,
-    VDI_ERF,
-    VDI_LGAMMA, /**< log |Gamma(x)| */
-    VDI_DIGAMMA,
-    VDI_ABS,
-    VDI_NEG,
-    VDI_SQUARE,
-    VDI_SIN,
-    VDI_COS,
-    VDI_IDENTITY
-} vdi_unary_op;
+/** Functions of one argument, a row each: the enumerator, the name, and whether the function and
+ * its derivative are compiled for each path (OWN) or AVX-512 uses AVX2's (LENT), since the memory is
+ * what takes the time, or nobody waits for it. A kernel and its derivative's are made from the row of
+ * that name in elementwise_body.h. */
+#define VDI__UNARY_LIST(ROW)                    \
+    ROW(VDI_EXP, exp, OWN, LENT)                \
+    ROW(VDI_LOG, log, OWN, LENT)                \
+    ROW(VDI_LOG1P, log1p, OWN, LENT)            \
+    ROW(VDI_EXPM1, expm1, OWN, LENT)            \
+    ROW(VDI_TANH, tanh, OWN, LENT)              \
+    ROW(VDI_SIGMOID, sigmoid, OWN, LENT)        \
+    /* log(1 + exp(x)) */                       \
+    ROW(VDI_SOFTPLUS, softplus, OWN, OWN)       \
+    ROW(VDI_RELU, relu, LENT, LENT)             \
+    /* x > 0 ? x : p x */                       \
+    ROW(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
+    /* x > 0 ? x : p (exp(x) - 1) */            \
+    ROW(VDI_ELU, elu, OWN, LENT)                \
+    ROW(VDI_SQRT, sqrt, LENT, LENT)             \
+    /* 1 / sqrt(x), two roundings */            \
+    ROW(VDI_RSQRT, rsqrt, LENT, LENT)           \
+    ROW(VDI_RECIPROCAL, reciprocal, LENT, LENT) \
+    ROW(VDI_ERF, erf, OWN, OWN)                 \
+    /* log |Gamma(x)| */                        \
+    ROW(VDI_LGAMMA, lgamma, OWN, OWN)           \
+    ROW(VDI_DIGAMMA, digamma, OWN, OWN)         \
+    ROW(VDI_ABS, abs, LENT, LENT)               \
+    ROW(VDI_NEG, neg, LENT, LENT)               \
+    ROW(VDI_SQUARE, square, LENT, LENT)         \
+    ROW(VDI_SIN, sin, OWN, OWN)                 \
+    ROW(VDI_COS, cos, OWN, OWN)                 \
+    ROW(VDI_IDENTITY, identity, LENT, LENT)
+/** Functions of two arguments; max and min are NaN if either argument is. */
+#define VDI__BINARY_LIST(ROW) \
+    ROW(VDI_ADD, add, LENT)   \
+    ROW(VDI_SUB, sub, LENT)   \
+    ROW(VDI_MUL, mul, LENT)   \
+    ROW(VDI_DIV, div, LENT)   \
+    ROW(VDI_MAX, max, LENT)   \
+    ROW(VDI_MIN, min, LENT)   \
+    ROW(VDI_POW, pow, LENT)
+#define VDI__ENUMERATOR(op, name, ...) op,
+#define VDI__ONE_MORE(op, name, ...) +1
+/** VDI_EXP ... of VDI__UNARY_LIST. `p` below is the parameter of those that have one. */
+typedef enum vdi_unary_op { VDI__UNARY_LIST(VDI__ENUMERATOR) } vdi_unary_op;
+/** VDI_ADD ... of VDI__BINARY_LIST. */
+typedef enum vdi_binary_op { VDI__BINARY_LIST(VDI__ENUMERATOR) } vdi_binary_op;
 /** How many there are. */
 #define VDI_UNARY_COUNT (0 VDI__UNARY_LIST(VDI__ONE_MORE))
-
-/** Functions of two arguments. */
-typedef enum vdi_binary_op {
-    VDI_ADD = 0,
-    VDI_SUB,
-    VDI_MUL,
-    VDI_DIV,
-    VDI_MAX, /**< NaN if either is NaN */
-    VDI_MIN, /**< NaN if either is NaN */
-    VDI_POW
-} vdi_binary_op;
-/** How many there are. */
 #define VDI_BINARY_COUNT (0 VDI__BINARY_LIST(VDI__ONE_MORE))
 
 /** The op's name, such as "softplus". */
@@ -99,43 +109,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b,
                                                    vdi_tensor y, vdi_error *err);
 
-/* ---- private: the kernels ----------------------------------------------------------------------
- * A row for each op, in the order of the enum: its kernel and its derivative's are made from the row
- * of that name in elementwise_body.h. OWN: compiled for each path; LENT: AVX-512 uses AVX2's, since
- * the memory is what takes the time, or nobody waits for it. First the function, then its derivative.
- */
-#define VDI__ONE_MORE(op, name, ...) +1
-#define VDI__UNARY_LIST(X)                    \
-    X(VDI_EXP, exp, OWN, LENT)                \
-    X(VDI_LOG, log, OWN, LENT)                \
-    X(VDI_LOG1P, log1p, OWN, LENT)            \
-    X(VDI_EXPM1, expm1, OWN, LENT)            \
-    X(VDI_TANH, tanh, OWN, LENT)              \
-    X(VDI_SIGMOID, sigmoid, OWN, LENT)        \
-    X(VDI_SOFTPLUS, softplus, OWN, OWN)       \
-    X(VDI_RELU, relu, LENT, LENT)             \
-    X(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
-    X(VDI_ELU, elu, OWN, LENT)                \
-    X(VDI_SQRT, sqrt, LENT, LENT)             \
-    X(VDI_RSQRT, rsqrt, LENT, LENT)           \
-    X(VDI_RECIPROCAL, reciprocal, LENT, LENT) \
-    X(VDI_ERF, erf, OWN, OWN)                 \
-    X(VDI_LGAMMA, lgamma, OWN, OWN)           \
-    X(VDI_DIGAMMA, digamma, OWN, OWN)         \
-    X(VDI_ABS, abs, LENT, LENT)               \
-    X(VDI_NEG, neg, LENT, LENT)               \
-    X(VDI_SQUARE, square, LENT, LENT)         \
-    X(VDI_SIN, sin, OWN, OWN)                 \
-    X(VDI_COS, cos, OWN, OWN)                 \
-    X(VDI_IDENTITY, identity, LENT, LENT)
-#define VDI__BINARY_LIST(X) \
-    X(VDI_ADD, add, LENT)   \
-    X(VDI_SUB, sub, LENT)   \
-    X(VDI_MUL, mul, LENT)   \
-    X(VDI_DIV, div, LENT)   \
-    X(VDI_MAX, max, LENT)   \
-    X(VDI_MIN, min, LENT)   \
-    X(VDI_POW, pow, LENT)
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
 typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
 /* dx += dy * f'(x), with y = f(x) given */
 typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,

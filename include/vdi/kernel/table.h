@@ -90,20 +90,6 @@ static const char *const vdi__kernel_names[] = {
 #undef VDI__X
 };
 
-/* The rows stand in the order of the enums. */
-enum {
-#define VDI__X(op, name, ...) VDI__ROW_##name,
-    VDI__UNARY_LIST(VDI__X) VDI__ROWS,
-    VDI__BINARY_LIST(VDI__X)
-#undef VDI__X
-};
-#define VDI__X(op, name, ...) +((int)op != (int)VDI__ROW_##name)
-typedef char vdi__unary_rows_in_order[(0 VDI__UNARY_LIST(VDI__X)) == 0 ? 1 : -1];
-#undef VDI__X
-#define VDI__X(op, name, ...) +((int)op != (int)VDI__ROW_##name - (int)VDI__ROWS - 1)
-typedef char vdi__binary_rows_in_order[(0 VDI__BINARY_LIST(VDI__X)) == 0 ? 1 : -1];
-#undef VDI__X
-
 VDI__DEF size_t vdi_kernel_count(void) { return VDI__COUNT(vdi__kernel_names); }
 VDI__DEF const char *vdi_kernel_name(size_t i) {
     return i < vdi_kernel_count() ? vdi__kernel_names[i] : NULL;
