@@ -1,6 +1,12 @@
 /* model/calcium/ar.h - linear models of calcium: one decay (AR(1)), and a decay with a rise (AR(2))
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * ar1, FOOPSI's model (Vogelstein et al. 2010); parameters gamma alpha beta sigma:
+ *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t
+ * ar2, a decay and a rise in a row (an AR(2) process whose two roots are the factors); parameters
+ * gamma rho alpha beta sigma:
+ *     c_t as above;  d_t = (1 - sg(rho)) c_t + sg(rho) d_{t-1};  f_t = sp(alpha) d_t + beta + e_t
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_AR_H
 #define VDI_MODEL_CALCIUM_AR_H

@@ -16,28 +16,10 @@
  * logistic function, sp(x) = log(1 + e^x). Every parameter is a raw, unconstrained number; its map
  * keeps it legal. e_t ~ N(0, sp(sigma)^2).
  *
- * VDI_CALCIUM_AR1      gamma alpha beta sigma. FOOPSI's model (Vogelstein et al. 2010):
+ * The models are the rows of VDI_CALCIUM_LIST; the equations of each stand at the head of its file
+ * beside this one, and all in docs/guide/calcium.md. The simplest, FOOPSI's ar1, has the parameters
+ * gamma, alpha, beta, sigma:
  *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t
- * VDI_CALCIUM_AR2      gamma rho alpha beta sigma. A decay and a rise in a row (an AR(2) process
- *                      whose two roots are the factors):
- *     c_t as above;  d_t = (1 - sg(rho)) c_t + sg(rho) d_{t-1};  f_t = sp(alpha) d_t + beta + e_t
- * VDI_CALCIUM_SCDF     gamma kappa eta zeta dmax alpha beta sigma. Facilitation and saturation
- *                      (Speiser et al. 2017):
- *     c_t as above;  m = min(d_{t-1}, sp(dmax));
- *     d_t = sp(eta) c_t^(1 + sp(zeta)) (sp(dmax) - m) + sg(kappa) m;  f_t = sp(alpha) d_t + ...
- * VDI_CALCIUM_MLPHYS   tau c0 hill gamma kappa alpha beta sigma. Deneux et al. 2016 in discrete
- *                      time, bin width delta:
- *     c_t = s_t + exp(-delta / sp(tau)) c_{t-1};  u = (sp(c0) + c_t)^sp(hill) - sp(c0)^sp(hill);
- *     a = 1 + sp(gamma) u
- *     d_t = u/a + (d_{t-1} - u/a) exp(-a delta / sp(kappa));  f_t = sp(alpha) d_t + ...
- *     The rise is the exact solution of d' = (u - a d)/sp(kappa) over the bin with u held, for bins
- *     of any width; the usual Euler step is its first order, and needs delta much smaller than the
- *     rise time sp(kappa).
- * VDI_CALCIUM_SPINE    gamma_d alpha_d beta_d sigma_d gamma_s alpha_b alpha_y beta_s sigma_s. Two
- *                      traces, of a dendrite and of a spine on
- *     it, and two streams of spikes, back-propagating b and synaptic y (the spine sees both):
- *     f^d = sp(alpha_d) AR(gamma_d) b + beta_d + e;
- *     f^s = AR(gamma_s)(sp(alpha_b) b + sp(alpha_y) y) + beta_s + e'
  *
  * Drift. With desc.drift = lambda > 0 the baseline is a random walk with steps of variance
  * sp(sigma)^2 / lambda from a flat start, and log p is exact: the walk is integrated out in O(T)
@@ -65,15 +47,15 @@
 #include "../../grad/shape_ops.h"
 
 /** The models, a row each: VDI_CALCIUM_<first> is the model's number, the second its name. A new
- * model is a row here and a file like ar.h, which gives the row of functions
- * vdi__calcium_<name>. */
+ * model is a row here and a file like ar.h, with its equations, its parameters and the row of
+ * functions vdi__calcium_<name>. */
 #define VDI_CALCIUM_LIST(ROW)                               \
     ROW(AR1, ar1)       /**< one decay */                   \
     ROW(AR2, ar2)       /**< a decay and a rise */          \
     ROW(SCDF, scdf)     /**< facilitation and saturation */ \
     ROW(MLPHYS, mlphys) /**< the physiological model */     \
     ROW(SPINE, spine)   /**< a dendrite and a spine on it */
-/** One of them; the equations stand at the head of this file. */
+/** One of them. */
 typedef enum vdi_calcium_model {
 #define VDI__CALCIUM_NUMBER(upper, lower) VDI_CALCIUM_##upper,
     VDI_CALCIUM_LIST(VDI__CALCIUM_NUMBER)

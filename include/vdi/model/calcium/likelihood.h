@@ -3,7 +3,7 @@
  *
  * Everything that does not depend on which model it is: the table of rows, the maps from raw to
  * natural numbers, the baseline's walk, residuals, and the way of gradients back. It declares
- * nothing; the rows (ar.h, scdf.h, mlphys.h, spine.h) stand before it.
+ * nothing; the rows of the models stand before it.
  */
 #ifndef VDI_MODEL_CALCIUM_LIKELIHOOD_H
 #define VDI_MODEL_CALCIUM_LIKELIHOOD_H

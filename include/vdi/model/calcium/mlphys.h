@@ -1,6 +1,14 @@
 /* model/calcium/mlphys.h - the physiological model of MLspike (Deneux et al. 2016) in discrete time
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * Parameters tau c0 hill gamma kappa alpha beta sigma; delta is the width of a bin:
+ *     c_t = s_t + exp(-delta / sp(tau)) c_{t-1}
+ *     u = (sp(c0) + c_t)^sp(hill) - sp(c0)^sp(hill);  a = 1 + sp(gamma) u
+ *     d_t = u/a + (d_{t-1} - u/a) exp(-a delta / sp(kappa));  f_t = sp(alpha) d_t + beta + e_t
+ * The rise is the exact solution of d' = (u - a d)/sp(kappa) over the bin with u held, for bins of
+ * any width; the usual Euler step is its first order, and needs delta much smaller than the rise
+ * time sp(kappa).
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_MLPHYS_H
 #define VDI_MODEL_CALCIUM_MLPHYS_H

@@ -1,6 +1,11 @@
 /* model/calcium/scdf.h - facilitation and saturation of the bound dye (Speiser et al. 2017)
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * Parameters gamma kappa eta zeta dmax alpha beta sigma:
+ *     c_t = s_t + sg(gamma) c_{t-1};  m = min(d_{t-1}, sp(dmax))
+ *     d_t = sp(eta) c_t^(1 + sp(zeta)) (sp(dmax) - m) + sg(kappa) m
+ *     f_t = sp(alpha) d_t + beta + e_t
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_SCDF_H
 #define VDI_MODEL_CALCIUM_SCDF_H

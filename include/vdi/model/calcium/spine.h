@@ -1,6 +1,11 @@
 /* model/calcium/spine.h - two traces, of a dendrite and of a spine on it, and two streams of spikes
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * Two streams of spikes, back-propagating b and synaptic y; the spine sees both. Parameters gamma_d
+ * alpha_d beta_d sigma_d gamma_s alpha_b alpha_y beta_s sigma_s:
+ *     f^d = sp(alpha_d) AR(gamma_d) b + beta_d + e
+ *     f^s = AR(gamma_s)(sp(alpha_b) b + sp(alpha_y) y) + beta_s + e'
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_SPINE_H
 #define VDI_MODEL_CALCIUM_SPINE_H
