@@ -1,4 +1,4 @@
-/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate, cartpole
+/* model/env/builtin.h - the table of the environments that need nothing
  *
  * Do this:
  *     vdi_env env;
@@ -9,10 +9,9 @@
  *     const vdi_env_entry *const *list = vdi_env_list(&count);
  *     for (int64_t i = 0; i < count; i++) printf("%s: %s\n", list[i]->env.name, list[i]->summary);
  *
- * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
- * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
- * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
- * robot. cartpole balances a pole on a cart, pushed by a number or by a choice (cartpole-discrete). Each has a file of its own with its equations and units; docs/guide/environments.md says
+ * Each has a file of its own with its equations and units. pendulum is Gymnasium 1.4.0's
+ * Pendulum-v1; lander has LunarLander's observations, actions and components but a simpler body, so
+ * results on it are not results on LunarLander. docs/guide/environments.md has all, and says
  * which observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
