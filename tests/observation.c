@@ -14,6 +14,7 @@ static double variance_gaussian(double mean) {
 }
 static double variance_negbin(double mean) { return mean + mean * mean / exp(0.4); }
 static double variance_bernoulli(double mean) { return mean * (1 - mean); }
+static double variance_zip(double mean) { return mean + mean * mean * exp(-0.8); }
 
 /* The variance of its constant model: that of the mean, of the data, or of the data where they
  * scatter more than Poisson counts. */
@@ -32,6 +33,7 @@ static const struct {
     {"gc", 33, OF_THE_DATA, NULL, 0, NULL},
     {"negbin", 400, OF_DATA_THAT_SCATTER, "obs.log_shape", 0.4, variance_negbin},
     {"bernoulli", 2, OF_THE_DATA, NULL, 0, variance_bernoulli},
+    {"zip", 400, OF_DATA_THAT_SCATTER, "obs.zero_log_odds", -0.8, variance_zip},
 };
 
 static int row_of(int kind) {

@@ -338,11 +338,12 @@ static const struct {
     vdi_vilds_link link;
 } exposures[] = {{VDI_VILDS_POISSON, VDI_VILDS_EXP}, {VDI_VILDS_POISSON, VDI_VILDS_SOFTPLUS},
                  {VDI_VILDS_NEGBIN, VDI_VILDS_EXP},  {VDI_VILDS_NEGBIN, VDI_VILDS_SOFTPLUS},
+                 {VDI_VILDS_ZIP, VDI_VILDS_EXP},     {VDI_VILDS_ZIP, VDI_VILDS_SOFTPLUS},
                  {VDI_VILDS_COUNT, VDI_VILDS_EXP},   {VDI_VILDS_BERNOULLI, VDI_VILDS_EXP},
                  {VDI_VILDS_GAUSSIAN, VDI_VILDS_EXP}};
 
 /* log p(v) of a channel with that bias and offset o, and its mean: widths of 0.7, log shape 0.2,
- * log standard deviation 0.1, no g. */
+ * log standard deviation 0.1, log odds of an extra zero -1.5, no g. */
 static double by_hand(size_t k, double v, double bias, double o, double *mean) {
     const vdi_vilds_obs obs = exposures[k].obs;
     if (obs == VDI_VILDS_GAUSSIAN) {
@@ -355,6 +356,12 @@ static double by_hand(size_t k, double v, double bias, double o, double *mean) {
     }
     *mean = 0.7 * exp(o) *
             (exposures[k].link == VDI_VILDS_SOFTPLUS ? log1p(exp(bias)) + 1e-6 : exp(bias));
+    if (obs == VDI_VILDS_ZIP) {
+        const double extra = 1 / (1 + exp(1.5)), m = *mean;
+        *mean = (1 - extra) * m;
+        return v > 0 ? log((1 - extra) * exp(-m) * pow(m, v) / tgamma(v + 1))
+                     : log(extra + (1 - extra) * exp(-m));
+    }
     if (obs != VDI_VILDS_NEGBIN) return v * log(*mean) - *mean - lgamma(v + 1);
     const double r = exp(0.2);
     return lgamma(v + r) - lgamma(r) - lgamma(v + 1) + r * log(r / (r + *mean)) +
@@ -391,6 +398,7 @@ static void exposure_check(size_t k, double *offset) {
         put(m, "decoder.0.bias", j, exposure_bias[j]);
     if (obs == VDI_VILDS_NEGBIN) fill(m, "obs.log_shape", 0.2);
     if (obs == VDI_VILDS_GAUSSIAN) fill(m, "obs.log_sd", 0.1);
+    if (obs == VDI_VILDS_ZIP) fill(m, "obs.zero_log_odds", -1.5);
     if (obs == VDI_VILDS_COUNT) fill(m, "obs.g", 0);
     out.elbo = elbo;
     out.rate = rate;

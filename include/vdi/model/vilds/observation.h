@@ -30,16 +30,18 @@
     /* negative binomial: mean link(eta), variance mean + mean^2 / r */            \
     KIND(VDI_VILDS_NEGBIN, "negbin", negbin)                                       \
     /* probability sigmoid(eta) */                                                 \
-    KIND(VDI_VILDS_BERNOULLI, "bernoulli", bernoulli)
+    KIND(VDI_VILDS_BERNOULLI, "bernoulli", bernoulli)                              \
+    /* zero-inflated Poisson: 0 with a probability of its own for each channel */  \
+    KIND(VDI_VILDS_ZIP, "zip", zip)
 
 #define VDI__OBS_ENUMERATOR(enumerator, name, functions) enumerator,
 /** P(y | eta) of one channel and bin; vdi_vilds_obs_find takes its name. */
 typedef enum vdi_vilds_obs { VDI_VILDS_OBS_KINDS(VDI__OBS_ENUMERATOR) } vdi_vilds_obs;
 
-/** From the decoder's output to the mean of Poisson and negative binomial counts. */
+/** From the decoder's output to the mean of Poisson counts and those built on them. */
 typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, negative
-                            binomial ones stay */
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, those
+                            of the others stay */
     VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 
@@ -287,6 +289,7 @@ VDI__FN vdi_var vdi__obs_by_sample(const vdi__obs_graph *g, vdi_var eta) {
 #include "observation/gencount.h"  /* repeated */
 #include "observation/negbin.h"    /* repeated */
 #include "observation/bernoulli.h" /* repeated */
+#include "observation/zip.h"       /* repeated */
 
 #define VDI__OBS_FUNCTIONS(enumerator, name, functions) &vdi__obs_##functions,
 #define VDI__OBS_NAME(enumerator, name, functions) name,
