@@ -2161,12 +2161,13 @@ typedef enum vdi_simd {
     VDI_SIMD_SSE2 = 2,
     VDI_SIMD_AVX2 = 3,   /**< with FMA */
     VDI_SIMD_AVX512 = 4, /**< F, DQ, BW, VL */
-    VDI_SIMD_NEON = 5    /**< aarch64 */
+    VDI_SIMD_NEON = 5,   /**< aarch64 */
+    VDI_SIMD_WASM = 6    /**< WebAssembly compiled with -msimd128 */
 } vdi_simd;
 /** How many values vdi_simd has, AUTO among them. */
-#define VDI_SIMD_COUNT 6
+#define VDI_SIMD_COUNT 7
 
-/** "auto", "scalar", "sse2", "avx2", "avx512", "neon". */
+/** "auto", "scalar", "sse2", "avx2", "avx512", "neon", "simd128". */
 VDI_API const char *vdi_simd_name(vdi_simd simd);
 /** Can this build on this processor run that path? */
 VDI_API bool vdi_simd_available(vdi_simd simd);
@@ -2182,6 +2183,7 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI__ISA_AVX2 3
 #define VDI__ISA_AVX512 4
 #define VDI__ISA_NEON 5
+#define VDI__ISA_WASM 6
 
 /* Which paths this build contains. */
 #if !defined(VDI_NO_SIMD) && VDI__GNU && !defined(__TINYC__)
@@ -2197,6 +2199,8 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #endif
 #elif defined(__aarch64__) && !defined(VDI_NO_NEON)
 #define VDI__HAVE_NEON 1
+#elif defined(__wasm_simd128__)
+#define VDI__HAVE_WASM 1
 #endif
 #endif
 #ifndef VDI__HAVE_SSE2
@@ -2211,12 +2215,15 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #ifndef VDI__HAVE_NEON
 #define VDI__HAVE_NEON 0
 #endif
+#ifndef VDI__HAVE_WASM
+#define VDI__HAVE_WASM 0
+#endif
 
 /* The scalar path is there where no vector path is certain to run, or where it is asked for: the
  * tests hold the others against it. */
 #if defined(VDI_ALL_PATHS)
 #define VDI__HAVE_SCALAR 1
-#elif VDI__HAVE_NEON
+#elif VDI__HAVE_NEON || VDI__HAVE_WASM
 #define VDI__HAVE_SCALAR 0
 #elif VDI__HAVE_SSE2 && defined(__SSE2__)
 #define VDI__HAVE_SCALAR 0
@@ -2252,45 +2259,55 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #ifndef VDI_KERNEL_ELEMENTWISE_H
 #define VDI_KERNEL_ELEMENTWISE_H
 
-/** Functions of one argument. `p` is the parameter of those that have one. */
-typedef enum vdi_unary_op {
-    VDI_EXP = 0,
-    VDI_LOG,
-    VDI_LOG1P,
-    VDI_EXPM1,
-    VDI_TANH,
-    VDI_SIGMOID,
-    VDI_SOFTPLUS, /**< log(1 + exp(x)) */
-    VDI_RELU,
-    VDI_LEAKY_RELU, /**< x > 0 ? x : p x */
-    VDI_ELU,        /**< x > 0 ? x : p (exp(x) - 1) */
-    VDI_SQRT,
-    VDI_RSQRT, /**< 1 / sqrt(x), two roundings */
-    VDI_RECIPROCAL,
-    VDI_ERF,
-    VDI_LGAMMA, /**< log |Gamma(x)| */
-    VDI_DIGAMMA,
-    VDI_ABS,
-    VDI_NEG,
-    VDI_SQUARE,
-    VDI_SIN,
-    VDI_COS,
-    VDI_IDENTITY
-} vdi_unary_op;
+/** Functions of one argument, a row each: the enumerator, the name, and whether the function and
+ * its derivative are compiled for each path (OWN) or AVX-512 uses AVX2's (LENT), since the memory is
+ * what takes the time, or nobody waits for it. A kernel and its derivative's are made from the row of
+ * that name in elementwise_body.h. */
+#define VDI__UNARY_LIST(ROW)                    \
+    ROW(VDI_EXP, exp, OWN, LENT)                \
+    ROW(VDI_LOG, log, OWN, LENT)                \
+    ROW(VDI_LOG1P, log1p, OWN, LENT)            \
+    ROW(VDI_EXPM1, expm1, OWN, LENT)            \
+    ROW(VDI_TANH, tanh, OWN, LENT)              \
+    ROW(VDI_SIGMOID, sigmoid, OWN, LENT)        \
+    /* log(1 + exp(x)) */                       \
+    ROW(VDI_SOFTPLUS, softplus, OWN, OWN)       \
+    ROW(VDI_RELU, relu, LENT, LENT)             \
+    /* x > 0 ? x : p x */                       \
+    ROW(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
+    /* x > 0 ? x : p (exp(x) - 1) */            \
+    ROW(VDI_ELU, elu, OWN, LENT)                \
+    ROW(VDI_SQRT, sqrt, LENT, LENT)             \
+    /* 1 / sqrt(x), two roundings */            \
+    ROW(VDI_RSQRT, rsqrt, LENT, LENT)           \
+    ROW(VDI_RECIPROCAL, reciprocal, LENT, LENT) \
+    ROW(VDI_ERF, erf, OWN, OWN)                 \
+    /* log |Gamma(x)| */                        \
+    ROW(VDI_LGAMMA, lgamma, OWN, OWN)           \
+    ROW(VDI_DIGAMMA, digamma, OWN, OWN)         \
+    ROW(VDI_ABS, abs, LENT, LENT)               \
+    ROW(VDI_NEG, neg, LENT, LENT)               \
+    ROW(VDI_SQUARE, square, LENT, LENT)         \
+    ROW(VDI_SIN, sin, OWN, OWN)                 \
+    ROW(VDI_COS, cos, OWN, OWN)                 \
+    ROW(VDI_IDENTITY, identity, LENT, LENT)
+/** Functions of two arguments; max and min are NaN if either argument is. */
+#define VDI__BINARY_LIST(ROW) \
+    ROW(VDI_ADD, add, LENT)   \
+    ROW(VDI_SUB, sub, LENT)   \
+    ROW(VDI_MUL, mul, LENT)   \
+    ROW(VDI_DIV, div, LENT)   \
+    ROW(VDI_MAX, max, LENT)   \
+    ROW(VDI_MIN, min, LENT)   \
+    ROW(VDI_POW, pow, LENT)
+#define VDI__ENUMERATOR(op, name, ...) op,
+#define VDI__ONE_MORE(op, name, ...) +1
+/** VDI_EXP ... of VDI__UNARY_LIST. `p` below is the parameter of those that have one. */
+typedef enum vdi_unary_op { VDI__UNARY_LIST(VDI__ENUMERATOR) } vdi_unary_op;
+/** VDI_ADD ... of VDI__BINARY_LIST. */
+typedef enum vdi_binary_op { VDI__BINARY_LIST(VDI__ENUMERATOR) } vdi_binary_op;
 /** How many there are. */
 #define VDI_UNARY_COUNT (0 VDI__UNARY_LIST(VDI__ONE_MORE))
-
-/** Functions of two arguments. */
-typedef enum vdi_binary_op {
-    VDI_ADD = 0,
-    VDI_SUB,
-    VDI_MUL,
-    VDI_DIV,
-    VDI_MAX, /**< NaN if either is NaN */
-    VDI_MIN, /**< NaN if either is NaN */
-    VDI_POW
-} vdi_binary_op;
-/** How many there are. */
 #define VDI_BINARY_COUNT (0 VDI__BINARY_LIST(VDI__ONE_MORE))
 
 /** The op's name, such as "softplus". */
@@ -2336,43 +2353,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_tensor_unary(vdi_unary_op op, double p, vdi
 VDI_API VDI_NODISCARD vdi_status vdi_tensor_binary(vdi_binary_op op, vdi_tensor a, vdi_tensor b,
                                                    vdi_tensor y, vdi_error *err);
 
-/* ---- private: the kernels ----------------------------------------------------------------------
- * A row for each op, in the order of the enum: its kernel and its derivative's are made from the row
- * of that name in elementwise_body.h. OWN: compiled for each path; LENT: AVX-512 uses AVX2's, since
- * the memory is what takes the time, or nobody waits for it. First the function, then its derivative.
- */
-#define VDI__ONE_MORE(op, name, ...) +1
-#define VDI__UNARY_LIST(X)                    \
-    X(VDI_EXP, exp, OWN, LENT)                \
-    X(VDI_LOG, log, OWN, LENT)                \
-    X(VDI_LOG1P, log1p, OWN, LENT)            \
-    X(VDI_EXPM1, expm1, OWN, LENT)            \
-    X(VDI_TANH, tanh, OWN, LENT)              \
-    X(VDI_SIGMOID, sigmoid, OWN, LENT)        \
-    X(VDI_SOFTPLUS, softplus, OWN, OWN)       \
-    X(VDI_RELU, relu, LENT, LENT)             \
-    X(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
-    X(VDI_ELU, elu, OWN, LENT)                \
-    X(VDI_SQRT, sqrt, LENT, LENT)             \
-    X(VDI_RSQRT, rsqrt, LENT, LENT)           \
-    X(VDI_RECIPROCAL, reciprocal, LENT, LENT) \
-    X(VDI_ERF, erf, OWN, OWN)                 \
-    X(VDI_LGAMMA, lgamma, OWN, OWN)           \
-    X(VDI_DIGAMMA, digamma, OWN, OWN)         \
-    X(VDI_ABS, abs, LENT, LENT)               \
-    X(VDI_NEG, neg, LENT, LENT)               \
-    X(VDI_SQUARE, square, LENT, LENT)         \
-    X(VDI_SIN, sin, OWN, OWN)                 \
-    X(VDI_COS, cos, OWN, OWN)                 \
-    X(VDI_IDENTITY, identity, LENT, LENT)
-#define VDI__BINARY_LIST(X) \
-    X(VDI_ADD, add, LENT)   \
-    X(VDI_SUB, sub, LENT)   \
-    X(VDI_MUL, mul, LENT)   \
-    X(VDI_DIV, div, LENT)   \
-    X(VDI_MAX, max, LENT)   \
-    X(VDI_MIN, min, LENT)   \
-    X(VDI_POW, pow, LENT)
+/* ---- private: the kernels -------------------------------------------------------------------- */
+
 typedef void vdi__unary_fn(size_t n, double p, const void *x, void *y);
 /* dx += dy * f'(x), with y = f(x) given */
 typedef void vdi__unary_grad_fn(size_t n, double p, const void *x, const void *y, const void *dy,
@@ -4544,7 +4526,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_ld
                                                 vdi_error *err);
 /** Give everything back. NULL is ignored. */
 VDI_API void vdi_lds_destroy(vdi_lds *lds);
-/** Are all parameters finite and Q, Q0, R positive definite? The message says which is not. */
+/** Are all parameters finite, and Q, Q0, R covariances (symmetric, positive definite or
+ * semidefinite)? The message says which is not. */
 VDI_API vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err);
 /** The parameters as named tensors (A B Q C D b R x0 Q0; B and D have no entries without inputs),
  * views into the model, and as metadata the description. */
@@ -4572,6 +4555,90 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
 #endif /* VDI_MODEL_LDS_LDS_H */
 
 
+/* ======== model/lds/root.h ======== */
+/* model/lds/root.h - the Kalman filter of lds with the root of the covariance in place of it
+ *
+ * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a sum
+ * without noise, the companion form of an autoregression), and numbers many digits apart lose none:
+ *
+ *     ahead:   S = lower triangle of (A S, Q^{1/2})                    by reflections
+ *     scalar y = c'z + N(0,r):  f = S'c,  s = f'f + r,  k = S f / s,   S -= S f f' / (s + sqrt(r s))
+ *
+ * The values of a bin are taken one after another, as they are where R is diagonal, else after a change
+ * of coordinates T in which their noise is independent: T = L^{-1} if R has a Cholesky factor L, else
+ * the eigenvectors of its correlations.
+ * Source: Potter 1963 (Bierman 1977, V.2); Koopman and Durbin 2000 for scalars in turn.
+ */
+#ifndef VDI_MODEL_LDS_ROOT_H
+#define VDI_MODEL_LDS_ROOT_H
+#endif /* VDI_MODEL_LDS_ROOT_H */
+
+
+/* ======== model/lds/filter.h ======== */
+/* model/lds/filter.h - one bin at a time: a Kalman filter for an instrument or a robot
+ *
+ * Do this:
+ *     vdi_lds_filter f;
+ *     void *block = malloc(vdi_lds_filter_memsize(lds));
+ *     vdi_lds_filter_init(&f, lds, block, vdi_lds_filter_memsize(lds), &err);
+ *     for (;;) {                                              once a bin
+ *         vdi_lds_step(&f, y, NULL, &err);                    y (n), NaN where nothing came
+ *         use(f.mean, f.log_likelihood);
+ *     }
+ *
+ * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is about to
+ * be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is a root of
+ * the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R may be
+ * semidefinite. The numbers are those of vdi_lds_smooth's filter.
+ * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q and
+ * Q0 in vdi_lds_filter_init alone. Threads: one filter per thread; they may share a model.
+ */
+#ifndef VDI_MODEL_LDS_FILTER_H
+#define VDI_MODEL_LDS_FILTER_H
+
+/** A filter: read what is public after each call. */
+typedef struct vdi_lds_filter {
+    const vdi_lds *lds;
+    int64_t t;             /**< bins predicted so far; the bin at hand is t - 1 */
+    double *mean;          /**< (d): of the latents, given all that was taken in */
+    double *cov;           /**< (d,d) */
+    double log_likelihood; /**< log p(y_t | y_1 .. y_{t-1}) of the last bin taken in, nats */
+    double total;          /**< its sum over bins */
+    double distance;       /**< of the last y, see vdi_lds_distance */
+    double gate;   /**< yours to set: a y at a distance above it is not taken in; 0: all are */
+    bool rejected; /**< the last y was not taken in */
+    /* private */
+    double *root, *before; /* (d,d), (d): of the prediction */
+    double *values;        /* (n): y less what is known of it */
+    double *mask;          /* (n) */
+    void *work;
+} vdi_lds_filter;
+
+/** Bytes for vdi_lds_filter_init. */
+VDI_API size_t vdi_lds_filter_memsize(const vdi_lds *lds);
+/** Begin before the first bin. `block` has to be aligned for a double. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_filter_init(vdi_lds_filter *f, const vdi_lds *lds,
+                                                     void *block, size_t size, vdi_error *err);
+/** On to the next bin: mean and cov are predictions then. u (inputs), NULL: 0; the first bin's acts on y
+ * alone. */
+VDI_API void vdi_lds_predict(vdi_lds_filter *f, const double *u);
+/** After vdi_lds_predict: mean (n) and covariance (n,n) of the y to come; NULL: not wanted. */
+VDI_API void vdi_lds_measurement(vdi_lds_filter *f, const double *u, double *y_mean, double *y_cov);
+/** After vdi_lds_predict: *distance = (y - E y)' Cov(y)^{-1} (y - E y) over the values of y (n) that are
+ * not NaN; chi-squared with so many degrees of freedom if the model is right. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_distance(vdi_lds_filter *f, const double *y,
+                                                  const double *u, double *distance,
+                                                  vdi_error *err);
+/** Take y (n) in; NaN where nothing came, NULL for a bin without a value. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_update(vdi_lds_filter *f, const double *y, const double *u,
+                                                vdi_error *err);
+/** vdi_lds_predict and vdi_lds_update. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const double *u,
+                                              vdi_error *err);
+
+#endif /* VDI_MODEL_LDS_FILTER_H */
+
+
 /* ======== model/lds/data.h ======== */
 /* model/lds/data.h - observations in the form that lds works with, and all scratch memory of its
  * steps; declared in lds.h
@@ -4581,6 +4648,25 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
 #ifndef VDI_MODEL_LDS_DATA_H
 #define VDI_MODEL_LDS_DATA_H
 #endif /* VDI_MODEL_LDS_DATA_H */
+
+
+/* ======== model/lds/exact.h ======== */
+/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none: semidefinite
+ * Q, Q0 or R, and numbers many digits apart
+ *
+ * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward by
+ * the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the values
+ * of a bin, the last first,
+ *
+ *     r = c v / s + (I - k c')' r,   N = c c' / s + (I - k c')' N (I - k c')
+ *
+ * and then z = mp + Pp r, Cov z = Pp - Pp N Pp, Cov(z_{t+1}, z_t) = (I - Pp N)_{t+1} A Pf_t; a bin
+ * back, r = A' r, N = A' N A.
+ * Source: Bryson and Frazier 1963; de Jong 1989; Koopman and Durbin 2000.
+ */
+#ifndef VDI_MODEL_LDS_EXACT_H
+#define VDI_MODEL_LDS_EXACT_H
+#endif /* VDI_MODEL_LDS_EXACT_H */
 
 
 /* ======== model/lds/smooth.h ======== */
@@ -4593,7 +4679,9 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
  *     vdi_lds_log_likelihood(lds, data, NULL, &log_likelihood, &err);
  *
  * Two routes lead to the moments and are tested against each other: the block-tridiagonal solver
- * (default) and the Kalman filter with RTS smoother. Trials that share covariances (lanes.h) share
+ * (default) and the Kalman filter with RTS smoother. A third, by roots of covariances, is taken by
+ * itself where Q, Q0 or R is semidefinite or so thin beside what it is added to that the others would
+ * lose half their digits (exact.h): a known start, an autoregression, sums without noise. Trials that share covariances (lanes.h) share
  * one sequence; all lanes go through the same batched kernels.
  * Memory: none is allocated. Source of the formulas: docs/guide/lds.md.
  */
@@ -4620,6 +4708,32 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
                                                         double *ll, double *sum, vdi_error *err);
 
 #endif /* VDI_MODEL_LDS_SMOOTH_H */
+
+
+/* ======== model/lds/predict.h ======== */
+/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the noisy or
+ * missing ones, and how far each is from what was to be expected
+ *
+ * Do this:
+ *     vdi_lds_fitted(lds, data, y_mean, y_var, &err);         (trials,T,n) each
+ *     vdi_lds_innovations(lds, data, e, &err);                (trials,T,n)
+ *
+ * Memory: none is allocated.
+ */
+#ifndef VDI_MODEL_LDS_PREDICT_H
+#define VDI_MODEL_LDS_PREDICT_H
+
+/** Mean and variance (trials,T,n) of an observation of each bin given all of y; either may be NULL. The
+ * variance has R in it: it is that of a value measured anew. 0 behind a trial's length. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data,
+                                                double *y_mean, double *y_var, vdi_error *err);
+/** Standardised innovations e (trials,T,n) = L^{-1} (y_t - E[y_t | the bins before]), L L' its covariance
+ * over the channels seen: independent standard normals if the model is right. NaN where a value is
+ * missing, 0 behind a trial's length. (With a full, singular R they are turned by its eigenvectors.) */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data,
+                                                     double *e, vdi_error *err);
+
+#endif /* VDI_MODEL_LDS_PREDICT_H */
 
 
 /* ======== model/lds/em.h ======== */
@@ -5191,8 +5305,8 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100
  * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
  * linearly, above that the values integrated over each 10 ms.
- *   c50, c100, c200   Pearson r on the grid, both sides smoothed per trial with a Gaussian of
- *                     standard deviation 50, 100, 200 ms (cut at 4, ends mirrored); the true times
+ *   c25 ... c200      Pearson r on the grid, both sides smoothed per trial with a Gaussian of
+ *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true times
  *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
  *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
@@ -5221,16 +5335,16 @@ typedef struct vdi_score_train {
 
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double c50, c100, c200; /**< correlation of rates smoothed by 50, 100, 200 ms */
-    double r25;             /**< correlation in bins of 40 ms */
-    double r40g;            /**< after a Gaussian of sigma 40 ms */
-    double r160g;           /**< after one of 160 ms */
-    double auc;             /**< area under the ROC curve: bins with a spike against bins without */
-    double count;           /**< expected over true number of spikes */
-    double expected;        /**< sum of the estimate */
-    int64_t spikes;         /**< true spikes inside of the bins */
-    int64_t bins;           /**< of 40 ms */
-    int64_t nonfinite;      /**< values of the estimate that count as 0 */
+    double c25, c50, c100, c200; /**< correlation of rates smoothed by 25, 50, 100, 200 ms */
+    double r25;                  /**< correlation in bins of 40 ms */
+    double r40g;                 /**< after a Gaussian of sigma 40 ms */
+    double r160g;                /**< after one of 160 ms */
+    double auc;        /**< area under the ROC curve: bins with a spike against bins without */
+    double count;      /**< expected over true number of spikes */
+    double expected;   /**< sum of the estimate */
+    int64_t spikes;    /**< true spikes inside of the bins */
+    int64_t bins;      /**< of 40 ms */
+    int64_t nonfinite; /**< values of the estimate that count as 0 */
 } vdi_score_spikes_result;
 
 /** Doubles of `work`. */
@@ -5281,16 +5395,18 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
     /* negative binomial: mean link(eta), variance mean + mean^2 / r */            \
     KIND(VDI_VILDS_NEGBIN, "negbin", negbin)                                       \
     /* probability sigmoid(eta) */                                                 \
-    KIND(VDI_VILDS_BERNOULLI, "bernoulli", bernoulli)
+    KIND(VDI_VILDS_BERNOULLI, "bernoulli", bernoulli)                              \
+    /* zero-inflated Poisson: 0 with a probability of its own for each channel */  \
+    KIND(VDI_VILDS_ZIP, "zip", zip)
 
 #define VDI__OBS_ENUMERATOR(enumerator, name, functions) enumerator,
 /** P(y | eta) of one channel and bin; vdi_vilds_obs_find takes its name. */
 typedef enum vdi_vilds_obs { VDI_VILDS_OBS_KINDS(VDI__OBS_ENUMERATOR) } vdi_vilds_obs;
 
-/** From the decoder's output to the mean of Poisson and negative binomial counts. */
+/** From the decoder's output to the mean of Poisson counts and those built on them. */
 typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, negative
-                            binomial ones stay */
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, those
+                            of the others stay */
     VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 
@@ -5366,6 +5482,7 @@ typedef struct vdi_trial_info {
     int64_t samples, trials, T; /**< S, B and the longest length */
     const int64_t *length;      /**< (B) bins of each that count */
     const bool *start;          /**< (B) does it begin where its trial begins, or in the middle? */
+    const int64_t *first;       /**< (B) bin of the trial with which it begins */
     const int64_t *trial;       /**< (B) index in the data */
     const double *inputs;       /**< (B,T,desc.inputs), 0 behind a trial's end; NULL: none */
     const vdi_param *params;    /**< the user's own parameters, in the order of desc.user_params */
@@ -5679,6 +5796,37 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
 #endif /* VDI_MODEL_VILDS_BOUND_H */
 
 
+/* ======== model/vilds/natural.h ======== */
+/* model/vilds/natural.h - the best Gaussian posterior of each trial, for any log joint that factors
+ * over neighbouring bins
+ *
+ *     log p(y, z) = sum_t f_t(z_{t-1}, z_t, y),   q = N(m, J^{-1}),  J block-tridiagonal
+ *
+ * A step goes along the natural gradient of the bound (Khan and Lin 2017; Opper and Archambeau
+ * 2009), with g = E_q grad log p(y, z) and the blocks H_tt, H_{t+1,t} of E_q of its Hessian:
+ *
+ *     J <- (1 - rho) J - rho H,      m <- m + rho J^{-1} g
+ *
+ * Nothing confines -H to be positive semidefinite: rho of a trial is halved until J is positive
+ * definite, and a step that lowers a trial's bound is undone and shortened. The expectations are
+ * means over samples whose normals are stratified in each bin and drawn anew at each step; in the
+ * second half of the steps rho falls, so that J becomes an average over many of them.
+ * The Hessian's blocks are differences of the tape's gradient: since f_t sees two bins, bins that
+ * are three apart are moved together, and 6 d gradients give all blocks of all trials. The
+ * differences are a hundredth of a posterior standard deviation wide, which costs a relative error
+ * of some 1e-4 in J, and an error of second order in that in the bound.
+ * With expectations at the mean alone a step is one of Newton's method, and q is Laplace's.
+ *
+ * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
+ * still a bound.
+ * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or those
+ * of one sample of all trials.
+ */
+#ifndef VDI_MODEL_VILDS_NATURAL_H
+#define VDI_MODEL_VILDS_NATURAL_H
+#endif /* VDI_MODEL_VILDS_NATURAL_H */
+
+
 /* ======== model/vilds/train.h ======== */
 /* model/vilds/train.h - training: restarts, a schedule, validation, and steps that can be undone
  *
@@ -5734,6 +5882,55 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
 #endif /* VDI_MODEL_VILDS_TRAIN_H */
 
 
+/* ======== model/vilds/variational_em.h ======== */
+/* model/vilds/variational_em.h - learning a model without a network: each trial has the best
+ * Gaussian posterior for itself
+ *
+ * Do this, for a log joint of your own:
+ *     vdi_vilds_create(&desc, &model, &err);
+ *     vdi_vilds_data_create(model, &dd, &data, &err);
+ *     vdi_vilds_fit_natural(model, data, NULL, NULL, NULL, &err);
+ *     vdi_vilds_infer(model, data, NULL, &out, &err);     the posteriors that training ended with
+ *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
+ *
+ * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient step
+ * of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of the
+ * bound at samples of the posteriors. No encoder is trained; for a log joint with few parameters
+ * this is the way to learn them, and the bound is closer to log p(y) than a network's. The ready
+ * parts learn in this way too.
+ * The posteriors stay with the data. They are no part of the model's state: a model that is loaded
+ * infers from rest (vdi_vilds_query.rest).
+ * Memory: the posteriors, (trials,T,2 d d + d) numbers, are of the data; besides, what a step
+ * needs of tape and arena. Errors: statuses; a step after which the log joint is not finite is
+ * undone and the next ones are shorter. Threads: one model per thread.
+ */
+#ifndef VDI_MODEL_VILDS_VARIATIONAL_EM_H
+#define VDI_MODEL_VILDS_VARIATIONAL_EM_H
+
+/** How vdi_vilds_fit_natural learns. Zero is the default of each field. */
+typedef struct vdi_vilds_natural {
+    int64_t steps;   /**< of the parameters */
+    int64_t samples; /**< of each trial's posterior, in a step */
+    double rate;     /**< Adam's rate, down a cosine to a hundredth */
+    uint64_t seed;   /**< of the samples */
+} vdi_vilds_natural;
+
+/** Name, default, range and help of each field. */
+VDI_API const vdi_fields *vdi_vilds_natural_fields(void);
+/** The description with defaults filled in; NULL is all defaults. */
+VDI_API vdi_vilds_natural vdi_vilds_natural_defaults(const vdi_vilds_natural *desc);
+/** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
+VDI_API vdi_status vdi_vilds_natural_check(const vdi_vilds_natural *desc, vdi_error *err);
+/** Learn the parameters, from where they are if training began before, else from the start that
+ * vdi_vilds_init draws. `desc` and `fn` may be NULL; VDI_STOPPED if `fn` says so. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_data *data,
+                                                       const vdi_vilds_natural *desc,
+                                                       vdi_vilds_progress_fn fn, void *user,
+                                                       vdi_error *err);
+
+#endif /* VDI_MODEL_VILDS_VARIATIONAL_EM_H */
+
+
 /* ======== model/vilds/decoder.h ======== */
 /* model/vilds/decoder.h - the decoder and the observations in plain numbers, without a tape: what
  * quadrature over the latent of a bin works with
@@ -5760,8 +5957,7 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
  *     h_t      <- (1 - rho) h_t      + rho (G_t + H_t m_t)
  *
  * A step of a trial that lowers its bound is undone and its rho shortened. Other families of q, a
- * nonlinear transition and a user's log joint are refined by Adam on the encoder's output of each
- * bin.
+ * nonlinear transition and a user's log joint are refined by natural.h.
  */
 #ifndef VDI_MODEL_VILDS_REFINE_H
 #define VDI_MODEL_VILDS_REFINE_H
@@ -5781,10 +5977,13 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
  *     double per_bin;
  *     vdi_vilds_score(model, data, &q, &per_bin, &err);
  *
- * The posterior of each trial comes from the encoder in one pass; refine.h tells how it is
- * improved. The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et
- * al. 2016): it rises to log p(y) with K, and its work space does not grow with K. That of
- * `samples` does.
+ * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how it
+ * is improved. A refined posterior that is worse than the one it began from, over the samples of the
+ * score or over others, is not taken: refinement never lowers a bound. Without a trained encoder
+ * (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method,
+ * and goes on from Laplace's posterior there.
+ * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016): it
+ * rises to log p(y) with K, and its work space does not grow with K. That of `samples` does.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
  * allocate nothing. Errors: statuses. Threads: one model per thread.
  */
@@ -5794,13 +5993,14 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
 /** How vdi_vilds_infer, score and predict run. Zero is the default of each field
  * (vdi_vilds_query_fields). */
 typedef struct vdi_vilds_query {
-    int64_t refine;  /**< steps of refinement of each trial's posterior: about 8 natural ones for a
-                          product posterior with a ready observation part, some hundred gradient
-                          steps for all else */
+    int64_t refine;  /**< natural-gradient steps of each trial's posterior: about 8, or 20 for a log
+                          joint of one's own; from rest 0 means 20 */
     int64_t samples; /**< for the expected log likelihood where it has no closed form */
     int64_t iw;      /**< samples of the importance-weighted bound; 0: none */
     uint64_t seed;   /**< of the samples */
     int64_t nodes;   /**< of quadrature for each latent dimension, fewer for d > 3 */
+    bool rest;       /**< refine from rest, not from the encoder's posterior */
+    bool laplace;    /**< the posterior of Laplace: mode and curvature there */
 } vdi_vilds_query;
 /** Where vdi_vilds_infer writes; NULL members are not computed. All float64, zero beyond a trial's
  * length. */
@@ -5831,6 +6031,60 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *d
                                                  vdi_error *err);
 
 #endif /* VDI_MODEL_VILDS_INFER_H */
+
+
+/* ======== model/vilds/particle.h ======== */
+/* model/vilds/particle.h - log p(y) itself, by particles that the posterior guides
+ *
+ * Do this:
+ *     vdi_vilds_particles p = VDI__ZERO;
+ *     p.count = 1000;
+ *     double log_p[TRIALS], se[TRIALS];
+ *     vdi_vilds_query q = VDI__ZERO;
+ *     q.refine = 20;
+ *     vdi_vilds_log_p(model, data, &q, &p, log_p, se, &err);    nats, and their standard errors
+ *
+ * Sequential Monte Carlo twisted by q = N(m, J^{-1}) (Guarniero, Johansen and Lee 2017). Particles
+ * move by q(z_t | z_{t-1}), towards
+ *
+ *     gamma_t(z_1..z_t) = p(y, z_1..z_t, m_{t+1}..m_T) / q(m_{t+1}..m_T | z_t)
+ *
+ * so that a particle knows of what is still to come as much as q does: were q the posterior, all
+ * weights would be equal. gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
+ * The weight of a step is a difference of two log joints that differ in bin t alone. As log p(y, z)
+ * factors over neighbouring bins they are taken on the window t-2 .. t+1 of the trial; what a log
+ * joint says of the window's first bin cancels.
+ * `runs` independent filters give the mean and its standard error; within each, particles are
+ * resampled (systematically) when their effective number is below half.
+ * What it does NOT do: log joints that reach further than to the next bin, or that depend on how
+ * many bins there are.
+ * Memory: of the model's arena, in proportion to count x runs. Errors: statuses. Threads: one model
+ * per thread.
+ */
+#ifndef VDI_MODEL_VILDS_PARTICLE_H
+#define VDI_MODEL_VILDS_PARTICLE_H
+
+/** How many particles. Zero is the default of each field. */
+typedef struct vdi_vilds_particles {
+    int64_t count; /**< of each run */
+    int64_t runs;  /**< independent estimates of each trial; their scatter is the error */
+    uint64_t seed; /**< of everything random */
+} vdi_vilds_particles;
+
+/** Name, default, range and help of each field. */
+VDI_API const vdi_fields *vdi_vilds_particles_fields(void);
+/** The description with defaults filled in; NULL is all defaults. */
+VDI_API vdi_vilds_particles vdi_vilds_particles_defaults(const vdi_vilds_particles *desc);
+/** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
+VDI_API vdi_status vdi_vilds_particles_check(const vdi_vilds_particles *desc, vdi_error *err);
+/** log p(y) of each trial (trials), nats, all constants included, and its standard error (trials) or
+ * NULL. q is that of vdi_vilds_infer; `q` and `particles` may be NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *data,
+                                                 const vdi_vilds_query *q,
+                                                 const vdi_vilds_particles *particles,
+                                                 double *log_p, double *se, vdi_error *err);
+
+#endif /* VDI_MODEL_VILDS_PARTICLE_H */
 
 
 /* ======== model/vilds/predict.h ======== */
@@ -6013,28 +6267,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
  * logistic function, sp(x) = log(1 + e^x). Every parameter is a raw, unconstrained number; its map
  * keeps it legal. e_t ~ N(0, sp(sigma)^2).
  *
- * VDI_CALCIUM_AR1      gamma alpha beta sigma. FOOPSI's model (Vogelstein et al. 2010):
+ * The models are the rows of VDI_CALCIUM_LIST; the equations of each stand at the head of its file
+ * beside this one, and all in docs/guide/calcium.md. The simplest, FOOPSI's ar1, has the parameters
+ * gamma, alpha, beta, sigma:
  *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t
- * VDI_CALCIUM_AR2      gamma rho alpha beta sigma. A decay and a rise in a row (an AR(2) process
- *                      whose two roots are the factors):
- *     c_t as above;  d_t = (1 - sg(rho)) c_t + sg(rho) d_{t-1};  f_t = sp(alpha) d_t + beta + e_t
- * VDI_CALCIUM_SCDF     gamma kappa eta zeta dmax alpha beta sigma. Facilitation and saturation
- *                      (Speiser et al. 2017):
- *     c_t as above;  m = min(d_{t-1}, sp(dmax));
- *     d_t = sp(eta) c_t^(1 + sp(zeta)) (sp(dmax) - m) + sg(kappa) m;  f_t = sp(alpha) d_t + ...
- * VDI_CALCIUM_MLPHYS   tau c0 hill gamma kappa alpha beta sigma. Deneux et al. 2016 in discrete
- *                      time, bin width delta:
- *     c_t = s_t + exp(-delta / sp(tau)) c_{t-1};  u = (sp(c0) + c_t)^sp(hill) - sp(c0)^sp(hill);
- *     a = 1 + sp(gamma) u
- *     d_t = u/a + (d_{t-1} - u/a) exp(-a delta / sp(kappa));  f_t = sp(alpha) d_t + ...
- *     The rise is the exact solution of d' = (u - a d)/sp(kappa) over the bin with u held, for bins
- *     of any width; the usual Euler step is its first order, and needs delta much smaller than the
- *     rise time sp(kappa).
- * VDI_CALCIUM_SPINE    gamma_d alpha_d beta_d sigma_d gamma_s alpha_b alpha_y beta_s sigma_s. Two
- *                      traces, of a dendrite and of a spine on
- *     it, and two streams of spikes, back-propagating b and synaptic y (the spine sees both):
- *     f^d = sp(alpha_d) AR(gamma_d) b + beta_d + e;
- *     f^s = AR(gamma_s)(sp(alpha_b) b + sp(alpha_y) y) + beta_s + e'
  *
  * Drift. With desc.drift = lambda > 0 the baseline is a random walk with steps of variance
  * sp(sigma)^2 / lambda from a flat start, and log p is exact: the walk is integrated out in O(T)
@@ -6058,15 +6294,15 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
 #define VDI_MODEL_CALCIUM_CALCIUM_H
 
 /** The models, a row each: VDI_CALCIUM_<first> is the model's number, the second its name. A new
- * model is a row here and a file like ar.h, which gives the row of functions
- * vdi__calcium_<name>. */
+ * model is a row here and a file like ar.h, with its equations, its parameters and the row of
+ * functions vdi__calcium_<name>. */
 #define VDI_CALCIUM_LIST(ROW)                               \
     ROW(AR1, ar1)       /**< one decay */                   \
     ROW(AR2, ar2)       /**< a decay and a rise */          \
     ROW(SCDF, scdf)     /**< facilitation and saturation */ \
     ROW(MLPHYS, mlphys) /**< the physiological model */     \
     ROW(SPINE, spine)   /**< a dendrite and a spine on it */
-/** One of them; the equations stand at the head of this file. */
+/** One of them. */
 typedef enum vdi_calcium_model {
 #define VDI__CALCIUM_NUMBER(upper, lower) VDI_CALCIUM_##upper,
     VDI_CALCIUM_LIST(VDI__CALCIUM_NUMBER)
@@ -6173,7 +6409,13 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
 /* ======== model/calcium/ar.h ======== */
 /* model/calcium/ar.h - linear models of calcium: one decay (AR(1)), and a decay with a rise (AR(2))
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * ar1, FOOPSI's model (Vogelstein et al. 2010); parameters gamma alpha beta sigma:
+ *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t
+ * ar2, a decay and a rise in a row (an AR(2) process whose two roots are the factors); parameters
+ * gamma rho alpha beta sigma:
+ *     c_t as above;  d_t = (1 - sg(rho)) c_t + sg(rho) d_{t-1};  f_t = sp(alpha) d_t + beta + e_t
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_AR_H
 #define VDI_MODEL_CALCIUM_AR_H
@@ -6183,7 +6425,12 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
 /* ======== model/calcium/scdf.h ======== */
 /* model/calcium/scdf.h - facilitation and saturation of the bound dye (Speiser et al. 2017)
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * Parameters gamma kappa eta zeta dmax alpha beta sigma:
+ *     c_t = s_t + sg(gamma) c_{t-1};  m = min(d_{t-1}, sp(dmax))
+ *     d_t = sp(eta) c_t^(1 + sp(zeta)) (sp(dmax) - m) + sg(kappa) m
+ *     f_t = sp(alpha) d_t + beta + e_t
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_SCDF_H
 #define VDI_MODEL_CALCIUM_SCDF_H
@@ -6193,7 +6440,15 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
 /* ======== model/calcium/mlphys.h ======== */
 /* model/calcium/mlphys.h - the physiological model of MLspike (Deneux et al. 2016) in discrete time
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * Parameters tau c0 hill gamma kappa alpha beta sigma; delta is the width of a bin:
+ *     c_t = s_t + exp(-delta / sp(tau)) c_{t-1}
+ *     u = (sp(c0) + c_t)^sp(hill) - sp(c0)^sp(hill);  a = 1 + sp(gamma) u
+ *     d_t = u/a + (d_{t-1} - u/a) exp(-a delta / sp(kappa));  f_t = sp(alpha) d_t + beta + e_t
+ * The rise is the exact solution of d' = (u - a d)/sp(kappa) over the bin with u held, for bins of
+ * any width; the usual Euler step is its first order, and needs delta much smaller than the rise
+ * time sp(kappa).
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_MLPHYS_H
 #define VDI_MODEL_CALCIUM_MLPHYS_H
@@ -6203,7 +6458,12 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
 /* ======== model/calcium/spine.h ======== */
 /* model/calcium/spine.h - two traces, of a dendrite and of a spine on it, and two streams of spikes
  *
- * The equations stand in calcium.h; this file declares nothing, and needs likelihood.h behind it.
+ * Two streams of spikes, back-propagating b and synaptic y; the spine sees both. Parameters gamma_d
+ * alpha_d beta_d sigma_d gamma_s alpha_b alpha_y beta_s sigma_s:
+ *     f^d = sp(alpha_d) AR(gamma_d) b + beta_d + e
+ *     f^s = AR(gamma_s)(sp(alpha_b) b + sp(alpha_y) y) + beta_s + e'
+ *
+ * The notation is that of calcium.h. This file declares nothing, and needs likelihood.h behind it.
  */
 #ifndef VDI_MODEL_CALCIUM_SPINE_H
 #define VDI_MODEL_CALCIUM_SPINE_H
@@ -6216,7 +6476,7 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
  *
  * Everything that does not depend on which model it is: the table of rows, the maps from raw to
  * natural numbers, the baseline's walk, residuals, and the way of gradients back. It declares
- * nothing; the rows (ar.h, scdf.h, mlphys.h, spine.h) stand before it.
+ * nothing; the rows of the models stand before it.
  */
 #ifndef VDI_MODEL_CALCIUM_LIKELIHOOD_H
 #define VDI_MODEL_CALCIUM_LIKELIHOOD_H
@@ -7333,6 +7593,75 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 #endif /* VDI_MODEL_PRETRAINED_PREPARE_H */
 
 
+/* ======== model/pretrained/quality.h ======== */
+/* model/pretrained/quality.h - what is unusual about a trace: noise, gaps, clipping, rhythms, drift
+ *
+ * Do this:
+ *     size_t size = vdi_pretrained_prepare_memsize(frames, 30.0);
+ *     void *work = malloc(size);
+ *     vdi_trace_quality q;
+ *     if (vdi_pretrained_quality(VDI_F64, frames, trace, 30.0, work, size, &q, &err) < 0)
+ *         puts(err.message);
+ *     for (int i = 0; i < vdi_trace_quality_count(); i++)
+ *         if (vdi_trace_quality_flag(&q, i)) puts(vdi_trace_quality_kind(i)->meaning);
+ *
+ * The measures are a table: a kind is a member of vdi_trace_quality, a limit, and what it may mean
+ * beyond that limit. Limits were set on simulated cells, of which few are flagged; they say that a
+ * trace is worth a look, not that it is bad.
+ *
+ * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a factor
+ * of 50, so `decay` is for the eye and for the median of a recording.
+ * Memory: that of vdi_pretrained_prepare. Errors: its own. Threads: pure.
+ */
+#ifndef VDI_MODEL_PRETRAINED_QUALITY_H
+#define VDI_MODEL_PRETRAINED_QUALITY_H
+
+/** Measures of a trace; NaN where there is not enough of it. */
+typedef struct vdi_trace_quality {
+    double noise_level; /**< nu of CASCADE (Rupprecht et al. 2021): 100 median |difference of
+                             neighbours| / sqrt(fps), in per cent if the trace is dF/F */
+    double snr;       /**< 99.9th percentile above the median, over the noise; 3.1 without spikes */
+    double missing;   /**< share of frames that are not finite */
+    double saturated; /**< share of frames at the very maximum, where it is a wall: more of them
+                             than just below */
+    double dark;      /**< share at the very minimum, likewise */
+    double outliers;  /**< share of single frames far from two neighbours that agree */
+    double line;      /**< share of the variance in the strongest line of the spectrum */
+    double line_hz;   /**< where it is */
+    double smoothness; /**< noise from second differences one frame apart over that three frames
+                             apart: 1 if it is white, less if the trace was smoothed; NaN below 15
+                             Hz, where transients are as steep */
+    double unsteady;   /**< largest noise within 64 frames over the usual one */
+    double skew;       /**< skewness above the baseline: transients make it positive */
+    double drift;      /**< range of the running baseline over the 99.9th percentile above it */
+    double decay;      /**< seconds in which a transient falls by 1/e, from autocorrelations */
+} vdi_trace_quality;
+
+/** A kind of trouble: a row of the table. */
+typedef struct vdi_trace_quality_kind_row {
+    const char *name;    /**< one word */
+    size_t member;       /**< offset in vdi_trace_quality */
+    double limit;        /**< beyond it the trace is flagged */
+    bool below;          /**< flagged below the limit, else above */
+    const char *meaning; /**< what it may mean */
+} vdi_trace_quality_kind_row;
+/** How many kinds there are. */
+VDI_API int vdi_trace_quality_count(void);
+/** Kind i, or NULL. */
+VDI_API const vdi_trace_quality_kind_row *vdi_trace_quality_kind(int i);
+/** Its value. */
+VDI_API double vdi_trace_quality_value(const vdi_trace_quality *q, int i);
+/** Is it beyond its limit? */
+VDI_API bool vdi_trace_quality_flag(const vdi_trace_quality *q, int i);
+/** Measure a trace. Arguments and errors as vdi_pretrained_prepare. */
+VDI_API VDI_NODISCARD vdi_status vdi_pretrained_quality(vdi_dtype dtype, int64_t frames,
+                                                        const void *trace, double fps, void *work,
+                                                        size_t size, vdi_trace_quality *out,
+                                                        vdi_error *err);
+
+#endif /* VDI_MODEL_PRETRAINED_QUALITY_H */
+
+
 /* ======== model/pretrained/network.h ======== */
 /* model/pretrained/network.h - the pretrained network: its parameters, and what it says on a tape
  *
@@ -7438,6 +7767,7 @@ typedef struct vdi_env {
     void (*close)(void *self); /**< give everything back; may be NULL */
     void *self;                /**< handed to them */
     bool discrete;             /**< an action is one of `actions` choices */
+    bool goes_on;              /**< may be stepped on after a time-out, to see what would come */
 } vdi_env;
 
 /** VDI_OK, or which member is missing or out of range. All names have to be UTF-8 without control
@@ -7597,7 +7927,7 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 
 
 /* ======== model/env/builtin.h ======== */
-/* model/env/builtin.h - the environments that need nothing: pendulum, lander, navigate, cartpole
+/* model/env/builtin.h - the table of the environments that need nothing
  *
  * Do this:
  *     vdi_env env;
@@ -7608,10 +7938,9 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
  *     const vdi_env_entry *const *list = vdi_env_list(&count);
  *     for (int64_t i = 0; i < count; i++) printf("%s: %s\n", list[i]->env.name, list[i]->summary);
  *
- * pendulum is Gymnasium 1.4.0's Pendulum-v1. lander has the observations, actions and nine
- * components of LunarLander (continuous), but a body, legs and a rule of touchdown of its own: one
- * rigid body over flat ground, so results on it are not results on LunarLander. navigate is a point
- * robot. cartpole balances a pole on a cart, pushed by a number or by a choice (cartpole-discrete). Each has a file of its own with its equations and units; docs/guide/environments.md says
+ * Each has a file of its own with its equations and units. pendulum is Gymnasium 1.4.0's
+ * Pendulum-v1; lander has LunarLander's observations, actions and components but a simpler body, so
+ * results on it are not results on LunarLander. docs/guide/environments.md has all, and says
  * which observation is which for those who want to draw a scene.
  * Memory: one block each, from the allocator. Errors: statuses. Threads: one environment, one
  * thread. What they do NOT do: rendering.
@@ -8346,6 +8675,7 @@ typedef struct vdi_sacd_episode {
     int64_t lane;    /**< which of the environments that are stepped together this is in ... */
     int64_t lanes;   /**< ... and how many those are; 0 is 1 */
     int end;         /**< VDI_ENV_ flags once it has ended; the next step begins a new one */
+    int own_end;     /**< the same without env.limit: what the environment itself said */
     bool running;    /**< has it begun? */
     double *sum;     /**< (components) rewards so far */
     float *obs;      /**< (observations) before the next step */
@@ -8413,9 +8743,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, ui
  * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. A
  * component that stays unexplained while others are not can't be learned from these observations.
  * Values are those of the sampling policy: to compare them with returns, sample.
- * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent. What it
- * does NOT do: know what would have come after a time-out; returns go on with the value itself
- * there.
+ * After a time-out nobody has seen what would have come. Where the environment can (`goes_on`, or
+ * its limit was not its own), it is played on until what is left counts for less than a twentieth;
+ * else returns go on with the value itself, and the check leaves out the steps whose return it makes
+ * up by more than that: they would agree with themselves.
+ * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H
 #define VDI_MODEL_SACD_TRACE_H
@@ -8432,7 +8764,10 @@ typedef struct vdi_sacd_trace {
     float *reward;     /**< (steps, components) */
     double *value;     /**< (steps, heads) of the smaller twin, not weighted */
     double *influence; /**< (steps, heads) |w_i| |d Q_i / d a| of the first twin */
-    double *returns;   /**< (steps, heads) G; it goes on with `value` after a time-out */
+    double *returns;   /**< (steps, heads) G */
+    double *after;     /**< (heads) what was realised after the last step, seen from there */
+    int64_t beyond;    /**< steps played on after a time-out */
+    int64_t known;     /**< of so many first steps the return is known but for a twentieth */
     double *log_pi;    /**< (steps) of the action; 0 where it was deterministic */
     double *weights;   /**< (components + 1) those of the agent then */
     vdi_arena arena;   /**< where all of it stands */
@@ -8452,6 +8787,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_trace_play(vdi_sacd_trace *trace, vdi_
 /** Sums over pairs of value and return. Begin with all zero. */
 typedef struct vdi_value_check {
     int64_t heads;               /**< of the traces */
+    double beyond;               /**< steps that were played on after time-outs */
+    double left_out;             /**< steps whose return is not known */
     double count;                /**< pairs */
     double q[VDI_CRITIC_HEADS];  /**< means of Q */
     double g[VDI_CRITIC_HEADS];  /**< means of G */
@@ -8468,7 +8805,7 @@ typedef struct vdi_value_error {
     double slope;     /**< of G on Q: 1 is calibrated, below 1 overstates differences */
     double explained; /**< 1 - var(G - Q) / var(G): 1 is perfect, 0 no better than a constant */
 } vdi_value_error;
-/** Add every step of a trace. */
+/** Add every step of a trace whose return is known. */
 VDI_API void vdi_value_check_add(vdi_value_check *check, const vdi_sacd_trace *trace);
 /** Add n pairs (n,heads) of any source; heads beyond VDI_CRITIC_HEADS are left out. */
 VDI_API void vdi_value_check_pairs(vdi_value_check *check, int64_t n, int64_t heads,
@@ -9728,6 +10065,70 @@ VDI_API void vdi_page_data_end(vdi_page *p, vdi_json_writer *j);
 VDI_API vdi_status vdi_page_end(vdi_page *p, vdi_error *err);
 
 #endif /* VDI_IO_HTML_H */
+
+#endif
+#if !defined(VDI_STATIC) || (defined(VDI_SACD_IMPLEMENTATION) && defined(VDI_IO_IMPLEMENTATION))
+
+/* ======== model/sacd/file.h ======== */
+/* model/sacd/file.h - agents and policies in files, and a policy as C
+ *
+ * Do this:
+ *     if (vdi_sacd_save(agent, "agent.safetensors", &err) < 0) puts(err.message);
+ *     vdi_sacd *again;
+ *     if (vdi_sacd_load("agent.safetensors", NULL, NULL, &again, &err) < 0) puts(err.message);
+ *     vdi_policy *policy;
+ *     if (vdi_policy_load("agent.safetensors", NULL, &policy, &err) < 0) puts(err.message);
+ *     if (vdi_policy_save_c("pilot.h", policy, "pilot", &err) < 0) puts(err.message);
+ *
+ * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the bit.
+ * The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A policy is
+ * these tensors of it, float32 unless the description says otherwise:
+ *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0), the last
+ *     policy.L.bias     (out)                    one without the maximum
+ *     observations      (3 n + 1) float64        only with `normalise`: n means, n sums of squares,
+ *                                                n values of 1/sd; h0 = clip((o - mean)/sd, -10, 10)
+ * Of the last layer's outputs the first half are means, a = tanh(mean), and the second half log sd;
+ * if discrete (in the metadata), they are the logits of the choices.
+ * vdi_policy_write_c writes a header for programs that do not want vdi at all: arrays, a function
+ *     void pilot_act(const float *obs, float *action)     or     int pilot_choose(const float *obs)
+ * that needs nothing but <math.h>, and pilot_check(), which returns how far it is, on this
+ * machine, from what the policy said for four observations where it was written.
+ * Memory: a save some bytes of malloc; a load an agent or policy. Errors:
+ * statuses. A save that fails leaves a partial file: write beside and rename where that matters.
+ * Threads: those of the agent. What it does NOT do: write a policy of float64 as anything but float.
+ * Compiled where both VDI_SACD_IMPLEMENTATION and VDI_IO_IMPLEMENTATION are defined.
+ */
+#ifndef VDI_MODEL_SACD_FILE_H
+#define VDI_MODEL_SACD_FILE_H
+
+/** Write an agent with all that its training needs. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_write(vdi_writer *w, vdi_sacd *agent, vdi_error *err);
+/** An agent out of a file, with its description; of one that only acts (vdi_sacd_state without
+ *  training) an agent that only acts. `pool` as in vdi_sacd_desc; `a` NULL: malloc. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_read(vdi_reader *r, vdi_pool *pool,
+                                               const vdi_allocator *a, vdi_sacd **out,
+                                               vdi_error *err);
+/** A policy out of an agent's file. */
+VDI_API VDI_NODISCARD vdi_status vdi_policy_read(vdi_reader *r, const vdi_allocator *a,
+                                                 vdi_policy **out, vdi_error *err);
+/** A policy as a C header, whose names begin with `name`, an identifier of C. VDI_ERR_ARGUMENT if
+ *  it is none. */
+VDI_API VDI_NODISCARD vdi_status vdi_policy_write_c(vdi_writer *w, vdi_policy *p, const char *name,
+                                                    vdi_error *err);
+
+#ifndef VDI_NO_STDIO
+/** The same with files by their paths. */
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_save(vdi_sacd *agent, const char *path, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_sacd_load(const char *path, vdi_pool *pool,
+                                               const vdi_allocator *a, vdi_sacd **out,
+                                               vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_policy_load(const char *path, const vdi_allocator *a,
+                                                 vdi_policy **out, vdi_error *err);
+VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy *p,
+                                                   const char *name, vdi_error *err);
+#endif
+
+#endif /* VDI_MODEL_SACD_FILE_H */
 
 #endif
 
@@ -12076,12 +12477,15 @@ VDI__DEF void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *
 #if VDI__HAVE_NEON
 #include <arm_neon.h>
 #endif
+#if VDI__HAVE_WASM
+#include <wasm_simd128.h>
+#endif
 
 static int vdi__simd_index = 0; /* 0: not looked for yet */
 
 VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
-    static const char *const name[VDI_SIMD_COUNT] = {"auto", "scalar", "sse2",
-                                                     "avx2", "avx512", "neon"};
+    static const char *const name[VDI_SIMD_COUNT] = {"auto",   "scalar", "sse2",   "avx2",
+                                                     "avx512", "neon",   "simd128"};
     return (unsigned)simd < VDI_SIMD_COUNT ? name[simd] : "?";
 }
 
@@ -12107,12 +12511,16 @@ VDI__DEF bool vdi_simd_available(vdi_simd simd) {
 #if VDI__HAVE_NEON
     case VDI_SIMD_NEON: return true;
 #endif
+#if VDI__HAVE_WASM
+    case VDI_SIMD_WASM: return true;
+#endif
     default: return false;
     }
 }
 
 VDI__FN int vdi__simd_best(void) {
-    static const vdi_simd order[] = {VDI_SIMD_AVX512, VDI_SIMD_AVX2, VDI_SIMD_SSE2, VDI_SIMD_NEON};
+    static const vdi_simd order[] = {VDI_SIMD_AVX512, VDI_SIMD_AVX2, VDI_SIMD_SSE2, VDI_SIMD_NEON,
+                                     VDI_SIMD_WASM};
 #if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
     __builtin_cpu_init();
 #endif
@@ -12503,6 +12911,74 @@ VDI__SUPPORT() double vdi__hadd_neon_f64(float64x2_t v) {
 }
 VDI__SUPPORT() double vdi__hmax_neon_f64(float64x2_t v) { return vmaxvq_f64(v); }
 #endif
+
+#if VDI__HAVE_WASM
+VDI__SUPPORT_CALL() v128_t vdi__loadt_wasm_f32(const float *p, size_t n) {
+    float t[4] = {0, 0, 0, 0};
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT_CALL() void vdi__storet_wasm_f32(float *p, size_t n, v128_t v) {
+    float t[4];
+    wasm_v128_store(t, v);
+    memcpy(p, t, n * sizeof *t);
+}
+VDI__SUPPORT_CALL() v128_t vdi__loador_wasm_f32(const float *p, size_t n, v128_t v) {
+    float t[4];
+    wasm_v128_store(t, v);
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT_CALL() v128_t vdi__loadt_wasm_f64(const double *p, size_t n) {
+    double t[2] = {0, 0};
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT_CALL() void vdi__storet_wasm_f64(double *p, size_t n, v128_t v) {
+    double t[2];
+    wasm_v128_store(t, v);
+    memcpy(p, t, n * sizeof *t);
+}
+VDI__SUPPORT_CALL() v128_t vdi__loador_wasm_f64(const double *p, size_t n, v128_t v) {
+    double t[2];
+    wasm_v128_store(t, v);
+    memcpy(t, p, n * sizeof *t);
+    return wasm_v128_load(t);
+}
+VDI__SUPPORT() void vdi__transpose_wasm_f32(const float *s, size_t lds, float *d, size_t ldd) {
+    v128_t a = wasm_v128_load(s);
+    v128_t b = wasm_v128_load(s + lds);
+    v128_t c = wasm_v128_load(s + 2 * lds);
+    v128_t e = wasm_v128_load(s + 3 * lds);
+    v128_t p = wasm_i32x4_shuffle(a, b, 0, 4, 1, 5);
+    v128_t q = wasm_i32x4_shuffle(c, e, 0, 4, 1, 5);
+    v128_t r = wasm_i32x4_shuffle(a, b, 2, 6, 3, 7);
+    v128_t t = wasm_i32x4_shuffle(c, e, 2, 6, 3, 7);
+    wasm_v128_store(d, wasm_i64x2_shuffle(p, q, 0, 2));
+    wasm_v128_store(d + ldd, wasm_i64x2_shuffle(p, q, 1, 3));
+    wasm_v128_store(d + 2 * ldd, wasm_i64x2_shuffle(r, t, 0, 2));
+    wasm_v128_store(d + 3 * ldd, wasm_i64x2_shuffle(r, t, 1, 3));
+}
+VDI__SUPPORT() void vdi__transpose_wasm_f64(const double *s, size_t lds, double *d, size_t ldd) {
+    v128_t a = wasm_v128_load(s), b = wasm_v128_load(s + lds);
+    wasm_v128_store(d, wasm_i64x2_shuffle(a, b, 0, 2));
+    wasm_v128_store(d + ldd, wasm_i64x2_shuffle(a, b, 1, 3));
+}
+VDI__SUPPORT() float vdi__hadd_wasm_f32(v128_t v) {
+    v = wasm_f32x4_add(v, wasm_i64x2_shuffle(v, v, 1, 0));
+    return wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1);
+}
+VDI__SUPPORT() float vdi__hmax_wasm_f32(v128_t v) {
+    v = wasm_f32x4_pmax(v, wasm_i64x2_shuffle(v, v, 1, 0));
+    return VDI__MAX(wasm_f32x4_extract_lane(v, 0), wasm_f32x4_extract_lane(v, 1));
+}
+VDI__SUPPORT() double vdi__hadd_wasm_f64(v128_t v) {
+    return wasm_f64x2_extract_lane(v, 0) + wasm_f64x2_extract_lane(v, 1);
+}
+VDI__SUPPORT() double vdi__hmax_wasm_f64(v128_t v) {
+    return VDI__MAX(wasm_f64x2_extract_lane(v, 0), wasm_f64x2_extract_lane(v, 1));
+}
+#endif
 #endif
 
 /* ======== kernel/gemm_blocks.h, implementation ======== */
@@ -12848,6 +13324,16 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
 #undef VDI__REAL
 #undef VDI__ISA
 #endif
+#if VDI__HAVE_WASM
+#define VDI__ISA VDI__ISA_WASM
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif
@@ -12869,6 +13355,7 @@ static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
     VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__kernels, avx2),
     VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__kernels, avx512),
     VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__kernels, neon),
+    VDI__TABLE_ROWS(VDI__HAVE_WASM, vdi__kernels, wasm),
 };
 
 /* The kernels in use for a real dtype. */
@@ -12891,20 +13378,6 @@ static const char *const vdi__kernel_names[] = {
                 VDI__KERNELS(VDI__X)
 #undef VDI__X
 };
-
-/* The rows stand in the order of the enums. */
-enum {
-#define VDI__X(op, name, ...) VDI__ROW_##name,
-    VDI__UNARY_LIST(VDI__X) VDI__ROWS,
-    VDI__BINARY_LIST(VDI__X)
-#undef VDI__X
-};
-#define VDI__X(op, name, ...) +((int)op != (int)VDI__ROW_##name)
-typedef char vdi__unary_rows_in_order[(0 VDI__UNARY_LIST(VDI__X)) == 0 ? 1 : -1];
-#undef VDI__X
-#define VDI__X(op, name, ...) +((int)op != (int)VDI__ROW_##name - (int)VDI__ROWS - 1)
-typedef char vdi__binary_rows_in_order[(0 VDI__BINARY_LIST(VDI__X)) == 0 ? 1 : -1];
-#undef VDI__X
 
 VDI__DEF size_t vdi_kernel_count(void) { return VDI__COUNT(vdi__kernel_names); }
 VDI__DEF const char *vdi_kernel_name(size_t i) {
@@ -13797,6 +14270,16 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #undef VDI__REAL
 #undef VDI__ISA
 #endif
+#if VDI__HAVE_WASM
+#define VDI__ISA VDI__ISA_WASM
+#define VDI__REAL 32
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#define VDI__REAL 64
+#include VDI__PASS_FILE
+#undef VDI__REAL
+#undef VDI__ISA
+#endif
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif
@@ -13810,6 +14293,7 @@ static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = 
     VDI__TABLE_ROWS(VDI__HAVE_AVX2, vdi__linalg_kernels, avx2),
     VDI__TABLE_ROWS(VDI__HAVE_AVX512, vdi__linalg_kernels, avx512),
     VDI__TABLE_ROWS(VDI__HAVE_NEON, vdi__linalg_kernels, neon),
+    VDI__TABLE_ROWS(VDI__HAVE_WASM, vdi__linalg_kernels, wasm),
 };
 
 VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
@@ -20965,6 +21449,77 @@ VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const dou
     return VDI_OK;
 }
 
+/* ---- roots ------------------------------------------------------------------------------------ */
+
+/* X (rows,cols), cols >= rows, becomes a lower triangle L (rows,rows) with L L' = X X'. */
+VDI__FN void vdi__lower_root(int64_t rows, int64_t cols, double *X, double *L) {
+    for (int64_t i = 0; i < rows; i++) {
+        double *x = X + i * cols + i;
+        const size_t rest = (size_t)(cols - i);
+        const double norm = sqrt(vdi_dot(VDI_F64, rest, x, x));
+        for (int64_t k = 0; k < rows; k++) {
+            if (k < i) L[k * rows + i] = 0;
+        }
+        L[i * rows + i] = norm;
+        if (!(norm > 0)) {
+            for (int64_t k = i + 1; k < rows; k++)
+                L[k * rows + i] = 0;
+            continue;
+        }
+        /* v = x -+ norm e; the sign is that of L's diagonal, made positive */
+        const double sign = x[0] > 0 ? -1 : 1, v0 = x[0] - sign * norm;
+        const double scale = 1 / (norm * fabs(v0));
+        x[0] = v0;
+        for (int64_t k = i + 1; k < rows; k++) {
+            double *y = X + k * cols + i;
+            vdi_axpby(VDI_F64, rest, -scale * vdi_dot(VDI_F64, rest, x, y), x, 1, y);
+            L[k * rows + i] = sign * y[0];
+        }
+    }
+}
+
+/* A semidefinite V (n,n) in units of its own deviations: V = D W diag(w) W' D, with the w that are 0
+ * but for rounding made so. `work` holds VDI__ROOT_WORK(n): W (n,n), w (n) and D (n) stand in it as
+ * below. */
+#define VDI__ROOT_WORK(n) (3 * (n) * (n) + 2 * (n))
+VDI__FN vdi_status vdi__semidefinite(const char *name, int64_t n, const double *V, double *work,
+                                     vdi_error *err) {
+    const size_t N = (size_t)n;
+    double *W = work, *scratch = work + n * n, *X = work + 2 * n * n, *w = work + 3 * n * n;
+    double *D = w + n;
+    vdi_status status = vdi__covariance_symmetric(name, n, V, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n; i++)
+        D[i] = V[i * n + i] > 0 ? sqrt(V[i * n + i]) : 1;
+    for (int64_t i = 0; i < n * n; i++)
+        X[i] = V[i] / D[i / n] / D[i % n];
+    status = vdi_eigh(VDI_F64, N, X, N, w, W, scratch, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n; i++) {
+        if (w[i] < -1e-10) {
+            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                                 "%s is not positive definite, nor semidefinite: its correlations "
+                                 "have the eigenvalue %.3g",
+                                 name, w[i]);
+        }
+        if (w[i] < 1e-15 * (double)n) w[i] = 0;
+    }
+    return VDI_OK;
+}
+
+/* L (n,n) lower, L L' = V. */
+VDI__FN vdi_status vdi__semidefinite_root(const char *name, int64_t n, const double *V, double *L,
+                                          double *work, vdi_error *err) {
+    double *X = work + 2 * n * n, *w = work + 3 * n * n, *D = w + n;
+    if (vdi__covariance_factor(name, n, V, L, NULL) == VDI_OK) return VDI_OK;
+    const vdi_status status = vdi__semidefinite(name, n, V, work, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < n * n; i++)
+        X[i] = D[i / n] * work[i] * sqrt(w[i % n]);
+    vdi__lower_root(n, n, X, L);
+    return VDI_OK;
+}
+
 /* ---- states ---------------------------------------------------------------------------------- */
 
 /* What a model hands out to be saved: its parameters, its kind and its description. */
@@ -21332,7 +21887,7 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
         const vdi_status status = vdi_eigh(VDI_F64, N, scaled, N, values, vectors, scratch, err);
         if (status < 0) return status;
         for (int64_t i = 0; i < n; i++)
-            least = VDI__MIN(least, values[i]);
+            least = VDI__MIN(least, VDI__MAX(values[i], 0));
     }
     vdi__floor_scale(n, f->scale, false, V, V);
     const vdi_status status = vdi_eigh(VDI_F64, N, V, N, values, vectors, scratch, err);
@@ -21481,7 +22036,7 @@ typedef struct vdi__chain_path {
     double *Lq, *L0, *state; /* (d,d), (d,d), (d) */
     double *noise, *next;    /* (d) scratch */
 } vdi__chain_path;
-#define VDI__CHAIN_PATH_WORK(d) (2 * (d) * (d) + 3 * (d))
+#define VDI__CHAIN_PATH_WORK(d) (2 * (d) * (d) + 3 * (d) + VDI__ROOT_WORK(d))
 
 VDI__FN vdi_status vdi__chain_path_of(const vdi__chain *p, double *work, vdi__chain_path *out,
                                       vdi_error *err) {
@@ -21491,8 +22046,9 @@ VDI__FN vdi_status vdi__chain_path_of(const vdi__chain *p, double *work, vdi__ch
     out->state = out->L0 + d * d;
     out->noise = out->state + d;
     out->next = out->noise + d;
-    const vdi_status status = vdi__covariance_factor("Q", d, p->Q, out->Lq, err);
-    return status < 0 ? status : vdi__covariance_factor("Q0", d, p->Q0, out->L0, err);
+    double *roots = out->next + d;
+    const vdi_status status = vdi__semidefinite_root("Q", d, p->Q, out->Lq, roots, err);
+    return status < 0 ? status : vdi__semidefinite_root("Q0", d, p->Q0, out->L0, roots, err);
 }
 
 /* x += L e for a lower triangle L */
@@ -22164,14 +22720,47 @@ VDI__DEF vdi_state vdi_lds_state(vdi_lds *lds) {
                                  &lds->desc, lds->meta);
 }
 
+/* The sign of R's variances, where it is diagonal. */
 VDI__FN vdi_status vdi__lds_check_variances(const vdi_lds *lds, vdi_error *err) {
     const int64_t n = lds->desc.n;
     for (int64_t i = 0; i < n; i++) {
         const double r = lds->R[i * n + i];
-        if (r > 0 && vdi__is_finite(r)) continue;
-        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds_check",
-                             "R[%lld,%lld] is %g, expected a positive variance", (long long)i,
+        if (r >= 0 && vdi__is_finite(r)) continue;
+        return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                             "R[%lld,%lld] is %g, expected a variance, 0 or more", (long long)i,
                              (long long)i, r);
+    }
+    return VDI_OK;
+}
+
+/* Is that a covariance? Its pivots, without a square root: where one is 0, what is left of its column
+ * is 0 too, but for rounding. `work` holds n n. */
+VDI__FN vdi_status vdi__lds_check_covariance(const char *name, int64_t n, const double *V,
+                                             double *work, vdi_error *err) {
+    const vdi_status status = vdi__covariance_symmetric(name, n, V, err);
+    if (status < 0) return status;
+    memcpy(work, V, (size_t)(n * n) * sizeof *work);
+    for (int64_t k = 0; k < n; k++) {
+        const double pivot = work[k * n + k], own = V[k * n + k];
+        const double least = 1e-10 * fabs(own);
+        if (!(pivot >= -least) || !(own >= 0)) {
+            return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                                 "%s is not positive definite, nor semidefinite: pivot %lld of "
+                                 "%lld is %g",
+                                 name, (long long)k, (long long)n, pivot);
+        }
+        for (int64_t i = k + 1; i < n; i++) {
+            const double x = work[i * n + k];
+            if (pivot <= least) {
+                if (fabs(x) <= 1e-5 * sqrt(own) * sqrt(fabs(V[i * n + i]))) continue;
+                return vdi_error_set(err, VDI_ERR_NOT_POSITIVE_DEFINITE, "vdi_lds",
+                                     "%s is not positive definite, nor semidefinite: pivot %lld "
+                                     "of %lld is 0, what stands beside it is not",
+                                     name, (long long)k, (long long)n);
+            }
+            for (int64_t j = k + 1; j <= i; j++)
+                work[i * n + j] -= x * work[j * n + k] / pivot;
+        }
     }
     return VDI_OK;
 }
@@ -22186,10 +22775,10 @@ VDI__DEF vdi_status vdi_lds_check(const vdi_lds *lds, vdi_error *err) {
     if (status == VDI_OK && k->diagonal_r) status = vdi__lds_check_variances(lds, err);
     /* no step is under way: its block is scratch, and larger than any of the matrices */
     double *l = lds->update;
-    if (status == VDI_OK) status = vdi__covariance_factor("Q", k->d, lds->Q, l, err);
-    if (status == VDI_OK) status = vdi__covariance_factor("Q0", k->d, lds->Q0, l, err);
+    if (status == VDI_OK) status = vdi__lds_check_covariance("Q", k->d, lds->Q, l, err);
+    if (status == VDI_OK) status = vdi__lds_check_covariance("Q0", k->d, lds->Q0, l, err);
     if (status == VDI_OK && !k->diagonal_r)
-        status = vdi__covariance_factor("R", k->n, lds->R, l, err);
+        status = vdi__lds_check_covariance("R", k->n, lds->R, l, err);
     return status;
 }
 
@@ -22199,6 +22788,368 @@ VDI__FN vdi_lds vdi__lds_next(const vdi_lds *p) {
     memcpy(p->update, p->A, p->param_count * sizeof(double));
     (void)vdi__lds_layout(&next, p->update);
     return next;
+}
+#endif
+
+/* ======== model/lds/root.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_ROOT_C)
+#define VDI_MODEL_LDS_ROOT_C
+
+typedef struct vdi__root {
+    int64_t d, n;
+    bool diagonal; /* R */
+    const double *A, *C, *R;
+    double *Lq, *L0; /* (d,d): roots of Q, Q0 */
+    double *S;       /* (d,d): of the state's covariance */
+    double *wide;    /* (d,2d) scratch */
+    /* the read-out of the channels seen last, in coordinates with independent noise */
+    int64_t m, *seen; /* how many, and which (n) */
+    double *T;        /* (m,m) */
+    double *c, *r;    /* (m,d), (m) */
+    double jacobian;  /* log|T| */
+    bool known;       /* it is there */
+    /* of the bin at hand */
+    double *gain, *s; /* (m,d), (m); f_i'f_i + r_i */
+    double *y, *v;    /* (m): the values, and how far they are from what was predicted */
+    double log_s;     /* sum of log 2 pi s */
+    double *f, *work; /* (d); VDI__ROOT_WORK(d), of max(n,d) where R is full */
+} vdi__root;
+
+/* Lay it out from `base` on (NULL: only count the bytes). A diagonal R takes no square of n. */
+VDI__FN size_t vdi__root_layout(vdi__root *q, int64_t d, int64_t n, bool diagonal, char *base) {
+    const size_t D = (size_t)d, N = (size_t)n, square = diagonal ? 0 : N;
+    const size_t k = VDI__MAX(square, D);
+    size_t at = 0;
+    struct {
+        double **to;
+        size_t count;
+    } row[] = {{&q->Lq, D * D},
+               {&q->L0, D * D},
+               {&q->S, D * D},
+               {&q->wide, 2 * D * D},
+               {&q->T, square * square},
+               {&q->c, N * D},
+               {&q->r, N},
+               {&q->gain, N * D},
+               {&q->s, N},
+               {&q->y, N},
+               {&q->v, N},
+               {&q->f, D},
+               {&q->work, VDI__ROOT_WORK(k)}};
+    q->d = d;
+    q->n = n;
+    q->diagonal = diagonal;
+    for (size_t i = 0; i < VDI__COUNT(row); i++) {
+        if (base) *row[i].to = (double *)(void *)(base + at);
+        at += row[i].count * sizeof(double);
+    }
+    if (base) q->seen = (int64_t *)(void *)(base + at);
+    return at + N * sizeof(int64_t);
+}
+
+/* ---- the read-out ----------------------------------------------------------------------------- */
+
+/* T and r of the channels seen, for a full R. */
+VDI__FN vdi_status vdi__root_rotate(vdi__root *q, vdi_error *err) {
+    const int64_t m = q->m, n = q->n;
+    const size_t M = (size_t)m;
+    double *gathered = q->T, *L = q->work, *w = q->work + 3 * m * m, *D = w + m;
+    for (int64_t i = 0; i < m * m; i++)
+        gathered[i] = q->R[q->seen[i / m] * n + q->seen[i % m]];
+    if (vdi__covariance_factor("R", m, gathered, L, NULL) == VDI_OK) {
+        q->jacobian = -0.5 * vdi_cholesky_logdet(VDI_F64, M, L, M);
+        for (int64_t i = 0; i < m * m; i++)
+            q->T[i] = i / m == i % m;
+        vdi_trsm(VDI_F64, VDI_TRSM_LOWER, M, M, L, M, q->T, M);
+        for (int64_t i = 0; i < m; i++)
+            q->r[i] = 1;
+        return VDI_OK;
+    }
+    const vdi_status status = vdi__semidefinite("R", m, gathered, q->work, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < m * m; i++)
+        q->T[i] = q->work[i % m * m + i / m] / D[i % m];
+    for (int64_t i = 0; i < m; i++) {
+        q->r[i] = w[i];
+        q->jacobian -= log(D[i]);
+    }
+    return VDI_OK;
+}
+
+/* The read-out of the channels where `mask` (n) is not 0; NULL: of all. Nothing is done for those of
+ * the bin before. */
+VDI__FN vdi_status vdi__root_see(vdi__root *q, const double *mask, vdi_error *err) {
+    const int64_t n = q->n, d = q->d;
+    int64_t m = 0;
+    bool same = q->known;
+    for (int64_t j = 0; j < n; j++) {
+        if (mask && mask[j] == 0) continue;
+        same = same && m < q->m && q->seen[m] == j;
+        q->seen[m++] = j;
+    }
+    if (same && m == q->m) return VDI_OK;
+    q->m = m;
+    q->known = false;
+    q->jacobian = 0;
+    if (q->diagonal) {
+        for (int64_t i = 0; i < m; i++) {
+            q->r[i] = q->R[q->seen[i] * (n + 1)];
+            memcpy(q->c + i * d, q->C + q->seen[i] * d, (size_t)d * sizeof(double));
+        }
+    } else if (m > 0) {
+        const vdi_status status = vdi__root_rotate(q, err);
+        if (status < 0) return status;
+        for (int64_t i = 0; i < m; i++)
+            memcpy(q->gain + i * d, q->C + q->seen[i] * d, (size_t)d * sizeof(double));
+        vdi_gemm(VDI_F64, 0, (size_t)m, (size_t)d, (size_t)m, q->T, (size_t)m, q->gain, (size_t)d,
+                 q->c, (size_t)d);
+    }
+    q->known = true;
+    return VDI_OK;
+}
+
+/* y = T (the channels seen of x). */
+VDI__FN void vdi__root_values(vdi__root *q, const double *x) {
+    const size_t m = (size_t)q->m;
+    double *to = q->diagonal ? q->y : q->v;
+    for (int64_t i = 0; i < q->m; i++)
+        to[i] = x[q->seen[i]];
+    if (!q->diagonal && m > 0) vdi_gemv(VDI_F64, 0, m, m, q->T, m, to, q->y);
+}
+
+/* ---- the recursion ---------------------------------------------------------------------------- */
+
+/* The parameters; q's scratch is laid out. */
+VDI__FN vdi_status vdi__root_begin(vdi__root *q, const vdi_lds *p, vdi_error *err) {
+    q->A = p->A;
+    q->C = p->C;
+    q->R = p->R;
+    q->known = false;
+    q->m = 0;
+    vdi_status status = vdi__semidefinite_root("Q", q->d, p->Q, q->Lq, q->work, err);
+    if (status == VDI_OK) status = vdi__semidefinite_root("Q0", q->d, p->Q0, q->L0, q->work, err);
+    if (status < 0) return status;
+    return q->diagonal ? vdi__lds_check_variances(p, err)
+                       : vdi__covariance_symmetric("R", q->n, p->R, err);
+}
+
+/* S of the first bin, or from that of the bin before. */
+VDI__FN void vdi__root_ahead(vdi__root *q, bool first) {
+    const size_t d = (size_t)q->d;
+    if (first) {
+        memcpy(q->S, q->L0, d * d * sizeof(double));
+        return;
+    }
+    vdi_gemm(VDI_F64, 0, d, d, d, q->A, d, q->S, d, q->wide, 2 * d);
+    for (size_t i = 0; i < d; i++)
+        memcpy(q->wide + i * 2 * d + d, q->Lq + i * d, d * sizeof(double));
+    vdi__lower_root(q->d, 2 * q->d, q->wide, q->S);
+}
+
+/* P = S S' */
+VDI__FN void vdi__root_square(const vdi__root *q, double *P) {
+    const size_t d = (size_t)q->d;
+    vdi_gemm(VDI_F64, VDI_GEMM_TB, d, d, d, q->S, d, q->S, d, P, d);
+    vdi__symmetrise(q->d, P);
+}
+
+/* Gains of the values seen, and S given them. False: *which value is determined by what came before
+ * it, to the last digit, and has no density. */
+VDI__FN bool vdi__root_gains(vdi__root *q, int64_t *which) {
+    const int64_t d = q->d;
+    const size_t D = (size_t)d;
+    q->log_s = 0;
+    for (int64_t k = 0; k < d; k++) /* variances, as a yardstick */
+        q->work[k] = vdi_dot(VDI_F64, D, q->S + k * d, q->S + k * d);
+    for (int64_t i = 0; i < q->m; i++) {
+        const double *c = q->c + i * d;
+        double *f = q->f, *k = q->gain + i * d, scale = q->r[i];
+        vdi_gemv(VDI_F64, VDI_GEMM_TA, D, D, q->S, D, c, f);
+        for (int64_t j = 0; j < d; j++)
+            scale += c[j] * c[j] * q->work[j];
+        const double s = vdi_dot(VDI_F64, D, f, f) + q->r[i];
+        if (!(s > 1e-26 * scale)) {
+            *which = i;
+            return false;
+        }
+        vdi_gemv(VDI_F64, 0, D, D, q->S, D, f, k);
+        const double part = 1 / (s + sqrt(q->r[i] * s));
+        for (int64_t j = 0; j < d; j++)
+            vdi_axpby(VDI_F64, D, -part * k[j], f, 1, q->S + j * d);
+        for (int64_t j = 0; j < d; j++)
+            k[j] /= s;
+        q->s[i] = s;
+        q->log_s += log(s) + VDI_LOG_2PI;
+    }
+    return true;
+}
+
+/* The mean, given the values in q->y; returns |v|^2 / s, summed. */
+VDI__FN double vdi__root_update(const vdi__root *q, double *mean) {
+    const size_t d = (size_t)q->d;
+    double distance = 0;
+    for (int64_t i = 0; i < q->m; i++) {
+        const double v = q->y[i] - vdi_dot(VDI_F64, d, q->c + i * q->d, mean);
+        vdi_axpby(VDI_F64, d, v, q->gain + i * q->d, 1, mean);
+        q->v[i] = v;
+        distance += v * v / q->s[i];
+    }
+    return distance;
+}
+#endif
+
+/* ======== model/lds/filter.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_FILTER_C)
+#define VDI_MODEL_LDS_FILTER_C
+
+VDI__FN size_t vdi__lds_filter_layout(vdi_lds_filter *f, const vdi_lds *lds, char *base) {
+    const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
+    const size_t head = vdi_align_size(sizeof(vdi__root));
+    vdi__root *q = (vdi__root *)(void *)base;
+    vdi__root none;
+    size_t at = vdi__root_layout(base ? q : &none, lds->desc.d, lds->desc.n, lds->desc.diagonal_r,
+                                 base ? base + head : NULL);
+    at += head;
+    if (base) {
+        double *x = (double *)(void *)(base + at);
+        f->work = q;
+        f->mean = x;
+        f->before = x + d;
+        f->cov = x + 2 * d;
+        f->root = f->cov + d * d;
+        f->values = f->root + d * d;
+        f->mask = f->values + n;
+    }
+    return at + (2 * d + 2 * d * d + 2 * n) * sizeof(double);
+}
+
+VDI__DEF size_t vdi_lds_filter_memsize(const vdi_lds *lds) {
+    vdi_lds_filter none;
+    return vdi__lds_filter_layout(&none, lds, NULL);
+}
+
+VDI__DEF vdi_status vdi_lds_filter_init(vdi_lds_filter *f, const vdi_lds *lds, void *block,
+                                        size_t size, vdi_error *err) {
+    const size_t needed = vdi_lds_filter_memsize(lds);
+    memset(f, 0, sizeof *f);
+    if (size < needed || !block || (uintptr_t)block % sizeof(double) != 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_lds_filter_init",
+                             "the block has %zu bytes, expected %zu, aligned for a double",
+                             block ? size : 0, needed);
+    }
+    memset(block, 0, needed);
+    f->lds = lds;
+    (void)vdi__lds_filter_layout(f, lds, (char *)block);
+    memcpy(f->mean, lds->x0, (size_t)lds->desc.d * sizeof(double));
+    return vdi__root_begin((vdi__root *)f->work, lds, err);
+}
+
+VDI__DEF void vdi_lds_predict(vdi_lds_filter *f, const double *u) {
+    const size_t d = (size_t)f->lds->desc.d, U = (size_t)f->lds->desc.inputs;
+    vdi__root *q = (vdi__root *)f->work;
+    vdi__root_ahead(q, f->t == 0);
+    if (f->t > 0) {
+        memcpy(f->before, f->mean, d * sizeof(double));
+        vdi_gemv(VDI_F64, 0, d, d, f->lds->A, d, f->before, f->mean);
+        if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, d, U, f->lds->B, U, u, f->mean);
+    }
+    memcpy(f->root, q->S, d * d * sizeof(double));
+    memcpy(f->before, f->mean, d * sizeof(double));
+    vdi__root_square(q, f->cov);
+    f->t++;
+}
+
+/* y = C z + D u + b, all of it if u is given. */
+VDI__FN void vdi__lds_emit(const vdi_lds *p, const double *z, const double *u, double *y) {
+    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
+    memcpy(y, p->b, n * sizeof *y);
+    vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, d, p->C, d, z, y);
+    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, U, p->D, U, u, y);
+}
+
+VDI__DEF void vdi_lds_measurement(vdi_lds_filter *f, const double *u, double *y_mean,
+                                  double *y_cov) {
+    const vdi_lds *p = f->lds;
+    const int64_t n = p->desc.n, d = p->desc.d;
+    vdi__root *q = (vdi__root *)f->work;
+    if (y_mean) vdi__lds_emit(p, f->before, u, y_mean);
+    for (int64_t i = 0; y_cov && i < n; i++) { /* row i of (C S) (C S)' + R */
+        const double *ci = p->C + i * d;
+        vdi_gemv(VDI_F64, VDI_GEMM_TA, (size_t)d, (size_t)d, f->root, (size_t)d, ci, q->f);
+        vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, f->root, (size_t)d, q->f, q->work);
+        for (int64_t j = 0; j < n; j++) {
+            const bool none = p->desc.diagonal_r && i != j;
+            y_cov[i * n + j] =
+                vdi_dot(VDI_F64, (size_t)d, p->C + j * d, q->work) + (none ? 0 : p->R[i * n + j]);
+        }
+    }
+}
+
+/* The gains for y at what is predicted, and the mean given y in f->mean. */
+VDI__FN vdi_status vdi__lds_filter_take(vdi_lds_filter *f, const double *y, const double *u,
+                                        vdi_error *err) {
+    const vdi_lds *p = f->lds;
+    const int64_t n = p->desc.n, d = p->desc.d, U = p->desc.inputs;
+    vdi__root *q = (vdi__root *)f->work;
+    int64_t which = 0;
+    for (int64_t j = 0; j < n; j++) {
+        const double x = y ? y[j] - p->b[j] : 0;
+        f->mask[j] = y && y[j] == y[j];
+        f->values[j] = f->mask[j] > 0 ? x : 0;
+        if (u && U > 0) f->values[j] -= vdi_dot(VDI_F64, (size_t)U, p->D + j * U, u);
+    }
+    const vdi_status status = vdi__root_see(q, f->mask, err);
+    if (status < 0) return status;
+    memcpy(q->S, f->root, (size_t)(d * d) * sizeof(double));
+    memcpy(f->mean, f->before, (size_t)d * sizeof(double));
+    if (!vdi__root_gains(q, &which)) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds_update",
+                             "bin %lld: a value is determined by those before it (no noise in R, "
+                             "none in the latents), and has no density",
+                             (long long)f->t - 1);
+    }
+    vdi__root_values(q, f->values);
+    f->distance = vdi__root_update(q, f->mean);
+    return VDI_OK;
+}
+
+/* Back to the prediction. */
+VDI__FN void vdi__lds_filter_undo(vdi_lds_filter *f) {
+    const size_t d = (size_t)f->lds->desc.d;
+    memcpy(((vdi__root *)f->work)->S, f->root, d * d * sizeof(double));
+    memcpy(f->mean, f->before, d * sizeof(double));
+}
+
+VDI__DEF vdi_status vdi_lds_distance(vdi_lds_filter *f, const double *y, const double *u,
+                                     double *distance, vdi_error *err) {
+    const vdi_status status = vdi__lds_filter_take(f, y, u, err);
+    *distance = f->distance;
+    vdi__lds_filter_undo(f);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_lds_update(vdi_lds_filter *f, const double *y, const double *u,
+                                   vdi_error *err) {
+    const vdi__root *q = (const vdi__root *)f->work;
+    const vdi_status status = vdi__lds_filter_take(f, y, u, err);
+    const bool finite = status == VDI_OK && vdi__is_finite(f->distance);
+    f->rejected = f->gate > 0 && !(f->distance <= f->gate);
+    if (!finite || f->rejected) vdi__lds_filter_undo(f);
+    if (status < 0) return status;
+    if (!finite) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_lds_update",
+                             "bin %lld: y is not finite; it was not taken in", (long long)f->t - 1);
+    }
+    f->log_likelihood = f->rejected ? 0 : q->jacobian - 0.5 * (q->log_s + f->distance);
+    f->total += f->log_likelihood;
+    vdi__root_square(q, f->cov);
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const double *u,
+                                 vdi_error *err) {
+    vdi_lds_predict(f, u);
+    return vdi_lds_update(f, y, u, err);
 }
 #endif
 
@@ -22247,6 +23198,15 @@ typedef struct vdi__lds_start {
     double *rest, *mean; /* (n) */
 } vdi__lds_start;
 
+/* Scratch of the exact route (exact.h). */
+typedef struct vdi__lds_exact_work {
+    vdi__root root;
+    double *N, *P, *X; /* 3 d d, (d,d), 2 d d */
+    double *r;         /* (rows,d) */
+    double *scale;     /* (max(n,d)) */
+    double *path;      /* a draw: of the chain, and a root of R with its scratch */
+} vdi__lds_exact_work;
+
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
@@ -22278,6 +23238,7 @@ struct vdi_lds_data {
     vdi__lds_sums sums;
     vdi__chain_sums chain;
     vdi__lds_start start;
+    vdi__lds_exact_work exact;
     double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
     double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
     /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
@@ -22578,6 +23539,25 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     s->gain = vdi__take_reals(&a->arena, n * n, ok);
 }
 
+VDI__FN void vdi__lds_take_exact(vdi_lds_data *a, bool *ok) {
+    vdi__lds_exact_work *e = &a->exact;
+    const size_t d = (size_t)a->d, n = (size_t)a->n;
+    const size_t bytes = vdi__root_layout(&e->root, a->d, a->n, a->diagonal_r, NULL);
+    char *root = (char *)vdi_arena_calloc(&a->arena, bytes);
+    e->N = vdi__take_reals(&a->arena, 3 * d * d, ok);
+    e->P = vdi__take_reals(&a->arena, d * d, ok);
+    e->X = vdi__take_reals(&a->arena, 2 * d * d, ok);
+    e->r = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->lane.rows, d), ok);
+    e->scale = vdi__take_reals(&a->arena, VDI__MAX(n, d), ok);
+    const size_t noise = vdi_mul_size(n, n);
+    const size_t roots = a->diagonal_r ? noise : vdi_add_size(noise, VDI__ROOT_WORK(n));
+    e->path = vdi__take_reals(&a->arena, vdi_add_size(VDI__CHAIN_PATH_WORK(d), roots), ok);
+    if (root)
+        (void)vdi__root_layout(&e->root, a->d, a->n, a->diagonal_r, root);
+    else
+        *ok = false;
+}
+
 VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
     const int64_t n = a->n, d = a->d, U = a->inputs, own = d + U + 1;
     vdi__lds_start *s = &a->start;
@@ -22610,6 +23590,7 @@ VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t 
     vdi__lds_take_observed(a, ok);
     vdi__lds_take_sums(a, ok);
     vdi__lds_take_start(a, ok);
+    vdi__lds_take_exact(a, ok);
 }
 
 VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error *err) {
@@ -22663,6 +23644,216 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
         vdi_lds_data_destroy(a);
     else
         *out = a;
+    return status;
+}
+#endif
+
+/* ======== model/lds/exact.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_EXACT_C)
+#define VDI_MODEL_LDS_EXACT_C
+
+/* ---- which route ------------------------------------------------------------------------------ */
+
+/* Below this part of the variance around it, a noise has lost half the digits of a double in a
+ * precision. */
+#define VDI__LDS_THIN 1e-8
+
+/* The least squared pivot of V's factor in units of `scale` (n); 0 if there is no factor. */
+VDI__FN double vdi__lds_least_pivot(int64_t n, const double *V, const double *scale, double *L) {
+    double least = 1;
+    memcpy(L, V, (size_t)(n * n) * sizeof *L);
+    if (vdi_cholesky(VDI_F64, (size_t)n, L, (size_t)n, NULL) < 0) return 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double own = L[i * n + i] * L[i * n + i];
+        if (scale[i] > 0) least = VDI__MIN(least, own / scale[i]);
+    }
+    return least;
+}
+
+/* P = the covariance that d steps or more of noise make, by doubling. `work` holds 3 d d. */
+VDI__FN void vdi__lds_noise_ahead(const vdi_lds *p, double *P, double *work) {
+    const size_t d = (size_t)p->desc.d;
+    double *F = work, *X = work + d * d, *Y = X + d * d;
+    memcpy(P, p->Q, d * d * sizeof *P);
+    memcpy(F, p->A, d * d * sizeof *F);
+    for (size_t steps = 1; steps <= d; steps *= 2) {
+        vdi_gemm(VDI_F64, 0, d, d, d, F, d, P, d, X, d);
+        vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, d, d, d, X, d, F, d, P, d);
+        vdi_gemm(VDI_F64, 0, d, d, d, F, d, F, d, Y, d);
+        memcpy(F, Y, d * d * sizeof *F);
+    }
+}
+
+/* Does this model need the exact route? */
+VDI__FN bool vdi__lds_is_thin(const vdi_lds *p, vdi_lds_data *a) {
+    const int64_t d = a->d, n = a->n;
+    const size_t D = (size_t)d;
+    double *P = a->exact.P, *work = a->exact.N, *scale = a->exact.scale, *CP = a->ahead_CP;
+    vdi__lds_noise_ahead(p, P, work);
+    for (int64_t i = 0; i < d; i++)
+        scale[i] = P[i * d + i];
+    if (vdi__lds_least_pivot(d, p->Q, scale, work) < VDI__LDS_THIN) return true;
+    if (vdi__lds_least_pivot(d, p->Q0, scale, work) < VDI__LDS_THIN) return true;
+    vdi_gemm(VDI_F64, 0, (size_t)n, D, D, p->C, D, P, D, CP, D);
+    for (int64_t j = 0; j < n; j++) {
+        scale[j] = vdi_dot(VDI_F64, D, CP + j * d, p->C + j * d);
+        const double r = p->R[j * (n + 1)];
+        if (p->desc.diagonal_r && !(r > VDI__LDS_THIN * scale[j])) return true;
+    }
+    return !p->desc.diagonal_r &&
+           vdi__lds_least_pivot(n, p->R, scale, a->exact.root.T) < VDI__LDS_THIN;
+}
+
+/* ---- forward ---------------------------------------------------------------------------------- */
+
+VDI__FN const double *vdi__lds_mask(const vdi_lds_data *a, int64_t lane, int64_t t) {
+    return a->lane.mask ? a->lane.mask + (lane * a->T + t) * a->n : NULL;
+}
+
+VDI__FN vdi_status vdi__lds_determined(const vdi_lds_data *a, int64_t lane, int64_t t,
+                                       vdi_error *err) {
+    return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds",
+                         "trial %lld, bin %lld: a value is determined by those before it (no noise "
+                         "in R, none in the latents), and has no density",
+                         (long long)a->lane.trial_at[lane], (long long)t);
+}
+
+/* Bin t of a lane: what is predicted and filtered into kmp, kPp, kmf, kPf, the root of what is predicted
+ * into D; ll of its trials. */
+VDI__FN vdi_status vdi__lds_root_bin(vdi_lds_data *a, int64_t lane, int64_t t, vdi_error *err) {
+    vdi__root *q = &a->exact.root;
+    const int64_t d = a->d, dd = d * d, at = lane * a->T + t;
+    int64_t which = 0;
+    vdi_status status = vdi__root_see(q, vdi__lds_mask(a, lane, t), err);
+    if (status < 0) return status;
+    vdi__root_ahead(q, t == 0);
+    memcpy(a->D + at * dd, q->S, (size_t)dd * sizeof(double));
+    vdi__root_square(q, a->kPp + at * dd);
+    if (!vdi__root_gains(q, &which)) return vdi__lds_determined(a, lane, t, err);
+    vdi__root_square(q, a->kPf + at * dd);
+    for (int64_t row = 0; row < a->lane.rows; row++) {
+        const int64_t i = a->lane.trial_at[row * a->lane.count + lane];
+        const int64_t mean = ((row * a->lane.count + lane) * a->T + t) * d;
+        if (i < 0) continue;
+        memcpy(a->kmp + mean, a->c + mean, (size_t)d * sizeof(double)); /* B u, or x0 */
+        if (t > 0) {
+            vdi_gemv(VDI_F64, VDI_GEMM_ACC, (size_t)d, (size_t)d, q->A, (size_t)d,
+                     a->kmf + mean - d, a->kmp + mean);
+        }
+        memcpy(a->kmf + mean, a->kmp + mean, (size_t)d * sizeof(double));
+        vdi__root_values(q, a->yt + (i * a->T + t) * a->n);
+        a->ll[i] += q->jacobian - 0.5 * (q->log_s + vdi__root_update(q, a->kmf + mean));
+    }
+    return VDI_OK;
+}
+
+/* ---- backward --------------------------------------------------------------------------------- */
+
+/* N of the bins from this one on: the values of the bin, the last first. */
+VDI__FN void vdi__lds_adjoint_covariance(const vdi__root *q, double *N, double *w) {
+    const int64_t d = q->d;
+    for (int64_t i = q->m - 1; i >= 0; i--) {
+        const double *c = q->c + i * d, *k = q->gain + i * d;
+        vdi_gemv(VDI_F64, 0, (size_t)d, (size_t)d, N, (size_t)d, k, w);
+        const double both = vdi_dot(VDI_F64, (size_t)d, k, w) + 1 / q->s[i];
+        for (int64_t e = 0; e < d * d; e++)
+            N[e] += both * c[e / d] * c[e % d] - c[e / d] * w[e % d] - w[e / d] * c[e % d];
+    }
+}
+
+/* r of a trial likewise. */
+VDI__FN void vdi__lds_adjoint_mean(const vdi__root *q, double *r) {
+    const size_t d = (size_t)q->d;
+    for (int64_t i = q->m - 1; i >= 0; i--) {
+        const double e = q->v[i] / q->s[i] - vdi_dot(VDI_F64, d, q->gain + i * q->d, r);
+        vdi_axpby(VDI_F64, d, e, q->c + i * q->d, 1, r);
+    }
+}
+
+/* O = Cov(z_{t+1}, z_t) = (I - Pp N)_{t+1} A Pf_t, with N of the bins from t + 1 on. */
+VDI__FN void vdi__lds_exact_lagged(vdi_lds_data *a, int64_t lane, int64_t t, double *X) {
+    const size_t d = (size_t)a->d;
+    const int64_t dd = a->d * a->d, at = lane * a->T + t;
+    double *AP = a->exact.P, *O = a->O + (lane * (a->T - 1) + t) * dd;
+    vdi_gemm(VDI_F64, 0, d, d, d, a->exact.root.A, d, a->kPf + at * dd, d, AP, d);
+    vdi_gemm(VDI_F64, 0, d, d, d, a->exact.N, d, AP, d, X, d);
+    vdi_gemm(VDI_F64, 0, d, d, d, a->kPp + (at + 1) * dd, d, X, d, O, d);
+    vdi_binary(VDI_F64, VDI_SUB, d * d, AP, 1, O, 1, O);
+}
+
+/* Bin t of a lane, backward: m, S. `X` holds 2 d d. */
+VDI__FN vdi_status vdi__lds_exact_back(vdi_lds_data *a, int64_t lane, int64_t t, bool covariances,
+                                       double *X, vdi_error *err) {
+    vdi__root *q = &a->exact.root;
+    const int64_t d = a->d, dd = d * d, at = lane * a->T + t;
+    const size_t D = (size_t)d;
+    double *N = a->exact.N, *Y = X + dd;
+    int64_t which = 0;
+    const bool last = t + 1 == a->lane.lengths[lane];
+    const vdi_status status = vdi__root_see(q, vdi__lds_mask(a, lane, t), err);
+    if (status < 0) return status;
+    if (!last) { /* from the bin after to this one: N = A' N A */
+        if (covariances) vdi__lds_exact_lagged(a, lane, t, X);
+        vdi_gemm(VDI_F64, 0, D, D, D, N, D, q->A, D, X, D);
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, D, D, D, q->A, D, X, D, N, D);
+    }
+    memcpy(q->S, a->D + at * dd, (size_t)dd * sizeof(double));
+    if (!vdi__root_gains(q, &which)) return vdi__lds_determined(a, lane, t, err);
+    for (int64_t row = 0; row < a->lane.rows; row++) {
+        const int64_t slot = row * a->lane.count + lane, i = a->lane.trial_at[slot];
+        const int64_t mean = (slot * a->T + t) * d;
+        double *r = a->exact.r + row * d, *m = a->m + mean;
+        if (i < 0) continue;
+        if (!last) {
+            vdi_gemv(VDI_F64, VDI_GEMM_TA, D, D, q->A, D, r, X);
+            memcpy(r, X, D * sizeof *r);
+        }
+        memcpy(m, a->kmp + mean, D * sizeof *m);
+        vdi__root_values(q, a->yt + (i * a->T + t) * a->n);
+        (void)vdi__root_update(q, m);
+        vdi__lds_adjoint_mean(q, r);
+        memcpy(m, a->kmp + mean, D * sizeof *m);
+        vdi_gemv(VDI_F64, VDI_GEMM_ACC, D, D, a->kPp + at * dd, D, r, m);
+    }
+    vdi__lds_adjoint_covariance(q, N, X);
+    if (!covariances) return VDI_OK;
+    vdi_gemm(VDI_F64, 0, D, D, D, N, D, a->kPp + at * dd, D, X, D);
+    vdi_gemm(VDI_F64, 0, D, D, D, a->kPp + at * dd, D, X, D, Y, D);
+    vdi_binary(VDI_F64, VDI_SUB, D * D, a->kPp + at * dd, 1, Y, 1, a->S + at * dd);
+    vdi__symmetrise(d, a->S + at * dd);
+    return VDI_OK;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------- */
+
+/* m, S and O (if wanted), ll, and the filter's kmp, kPp, kmf, kPf, from yt and c. */
+VDI__FN vdi_status vdi__lds_exact(const vdi_lds *p, vdi_lds_data *a, bool covariances,
+                                  vdi_error *err) {
+    const size_t means = vdi__lds_means(a) * sizeof(double);
+    const size_t covs = vdi__lds_covariances(a) * sizeof(double);
+    vdi_status status = vdi__root_begin(&a->exact.root, p, err);
+    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
+    memset(a->kmp, 0, means);
+    memset(a->kmf, 0, means);
+    memset(a->m, 0, means);
+    memset(a->kPp, 0, covs);
+    memset(a->kPf, 0, covs);
+    memset(a->S, 0, covs);
+    memset(a->O, 0, covs);
+    for (int64_t g = 0; status == VDI_OK && g < a->lane.count; g++) {
+        const int64_t length = a->lane.lengths[g];
+        for (int64_t t = 0; status == VDI_OK && t < length; t++)
+            status = vdi__lds_root_bin(a, g, t, err);
+        memset(a->exact.N, 0, (size_t)(a->d * a->d) * sizeof(double));
+        memset(a->exact.r, 0, (size_t)(a->lane.rows * a->d) * sizeof(double));
+        for (int64_t t = length - 1; status == VDI_OK && t >= 0; t--)
+            status = vdi__lds_exact_back(a, g, t, covariances, a->exact.X, err);
+    }
+    for (int64_t i = 0; status == VDI_OK && i < a->trials; i++) {
+        if (vdi__is_finite(a->ll[i])) continue;
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_lds", "log likelihood of trial %lld is %g",
+                             (long long)i, a->ll[i]);
+    }
     return status;
 }
 #endif
@@ -22848,17 +24039,9 @@ VDI__FN const double *vdi__lds_w(const vdi_lds_data *a, int64_t lane, int64_t t)
     return a->shared_w ? a->W : a->W + (lane * a->T + t) * a->d * a->d;
 }
 
-/* Observations into W, yd and ll; the state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
-VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+/* The state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
+VDI__FN void vdi__lds_state_inputs(const vdi_lds *p, vdi_lds_data *a) {
     const size_t d = (size_t)a->d, U = (size_t)a->inputs;
-    vdi_status status = VDI_OK;
-    vdi__lds_residual(p, a);
-    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
-    if (p->desc.diagonal_r)
-        vdi__lds_observe_diagonal(p, a);
-    else
-        status = vdi__lds_observe_patterns(p, a, err);
-    if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) {
         double *c = vdi__lds_slot(a, a->c, i);
         if (U > 0) {
@@ -22867,6 +24050,15 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
         }
         if (a->lengths[i] > 0) memcpy(c, p->x0, d * sizeof(double));
     }
+}
+
+/* Observations into W, yd and ll, state inputs into c. */
+VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_residual(p, a);
+    vdi__lds_state_inputs(p, a);
+    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
+    if (!p->desc.diagonal_r) return vdi__lds_observe_patterns(p, a, err);
+    vdi__lds_observe_diagonal(p, a);
     return VDI_OK;
 }
 
@@ -23007,6 +24199,11 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
     const vdi__chain chain = vdi__lds_chain(p);
     const vdi_blocktri_desc systems = vdi__lds_systems(a);
     vdi__chain_prior prior = VDI__ZERO;
+    if (vdi__lds_is_thin(p, a)) {
+        vdi__lds_residual(p, a);
+        vdi__lds_state_inputs(p, a);
+        return vdi__lds_exact(p, a, covariances, err);
+    }
     vdi_status status = vdi__lds_observe(p, a, err);
     if (status == VDI_OK) status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
     if (status < 0) return status;
@@ -23048,21 +24245,22 @@ VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
     }
 }
 
-VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, const vdi_lds_moments *out,
-                                   vdi_error *err) {
-    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
+VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
-    vdi_status status = vdi__lds_observe(p, a, err);
+    const vdi_status status = vdi__lds_observe(p, a, err);
     if (status < 0) return status;
     vdi__lds_filter_inputs(a);
-    status = vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
-                               a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
-    if (status < 0) return status;
+    return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
+                             a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
+}
+
+/* What a filter left. */
+VDI__FN void vdi__lds_filter_out(const vdi_lds_data *a, const vdi_lds_moments *out) {
+    const size_t cov = vdi__lds_covariances(a) * sizeof(double);
     vdi__lds_unslot(a, a->kmp, out->mp);
     vdi__lds_unslot(a, a->kmf, out->mf);
     if (out->Pp) memcpy(out->Pp, a->kPp, cov);
     if (out->Pf) memcpy(out->Pf, a->kPf, cov);
-    return VDI_OK;
 }
 
 /* The smoother after the filter, and ll: log|J| + log|Q0| + (T-1) log|Q| is the sum of log|Pp_t| -
@@ -23086,12 +24284,20 @@ VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
     const size_t covs = vdi__lds_covariances(data), d = (size_t)data->d;
     const size_t lagged = covs - (size_t)data->lane.count * d * d;
     const bool filter = out->kalman || out->mp || out->Pp || out->mf || out->Pf;
+    const bool covariances = out->Ps || out->Pc;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_smooth", err);
-    if (status == VDI_OK && filter) status = vdi__lds_filter(lds, data, out, err);
-    if (status == VDI_OK && out->kalman)
-        status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
-    else if (status == VDI_OK)
-        status = vdi__lds_posterior(lds, data, out->Ps || out->Pc, err);
+    if (status < 0) return status;
+    if (vdi__lds_is_thin(lds, data)) {
+        status = vdi__lds_posterior(lds, data, covariances, err);
+        if (status == VDI_OK) vdi__lds_filter_out(data, out);
+    } else {
+        if (filter) status = vdi__lds_filter(lds, data, err);
+        if (filter && status == VDI_OK) vdi__lds_filter_out(data, out);
+        if (status == VDI_OK && out->kalman)
+            status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
+        else if (status == VDI_OK)
+            status = vdi__lds_posterior(lds, data, covariances, err);
+    }
     if (status < 0) return status;
     vdi__lds_unslot(data, data->m, out->ms);
     if (out->Ps) memcpy(out->Ps, data->S, covs * sizeof(double));
@@ -23108,6 +24314,78 @@ VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *dat
     if (ll) memcpy(ll, data->ll, (size_t)data->trials * sizeof(double));
     if (sum) *sum = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
     return VDI_OK;
+}
+#endif
+
+/* ======== model/lds/predict.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PREDICT_C)
+#define VDI_MODEL_LDS_PREDICT_C
+
+VDI__DEF vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data, double *y_mean,
+                                   double *y_var, vdi_error *err) {
+    const int64_t n = data->n, d = data->d, T = data->T, U = data->inputs;
+    const size_t D = (size_t)d, N = (size_t)n;
+    double *CP = data->ahead_CP;
+    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_fitted", err);
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, y_var != NULL, err);
+    if (status < 0) return status;
+    for (int64_t at = 0; at < data->trials * T; at++) {
+        const int64_t i = at / T, t = at % T;
+        const bool inside = t < data->lengths[i];
+        const double *z = vdi__lds_slot(data, data->m, i) + t * d;
+        if (y_mean && inside)
+            vdi__lds_emit(lds, z, data->u + at * U, y_mean + at * n);
+        else if (y_mean)
+            memset(y_mean + at * n, 0, N * sizeof *y_mean);
+        if (!y_var) continue;
+        if (inside) {
+            const double *P = data->S + (data->lane.of[i] * T + t) * d * d;
+            vdi_gemm(VDI_F64, 0, N, D, D, lds->C, D, P, D, CP, D);
+        }
+        for (int64_t j = 0; j < n; j++) {
+            const double noise = lds->R[j * (n + 1)];
+            y_var[at * n + j] =
+                inside ? noise + vdi_dot(VDI_F64, D, CP + j * d, lds->C + j * d) : 0;
+        }
+    }
+    return VDI_OK;
+}
+
+/* e of bin t of a lane's trials; their means in kmf. */
+VDI__FN vdi_status vdi__lds_innovations_bin(vdi_lds_data *a, int64_t lane, int64_t t, double *e,
+                                            vdi_error *err) {
+    const vdi__root *q = &a->exact.root;
+    const int64_t n = a->n, d = a->d;
+    const vdi_status status = vdi__lds_root_bin(a, lane, t, err);
+    for (int64_t row = 0; status == VDI_OK && row < a->lane.rows; row++) {
+        const int64_t slot = row * a->lane.count + lane, i = a->lane.trial_at[slot];
+        double *out = e + (i * a->T + t) * n, *m = a->exact.X;
+        if (i < 0) continue;
+        memcpy(m, a->kmp + (slot * a->T + t) * d, (size_t)d * sizeof *m);
+        vdi__root_values(&a->exact.root, a->yt + (i * a->T + t) * n);
+        (void)vdi__root_update(q, m);
+        for (int64_t j = 0; j < n; j++)
+            out[j] = (double)NAN;
+        for (int64_t j = 0; j < q->m; j++)
+            out[q->seen[j]] = q->v[j] / sqrt(q->s[j]);
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data, double *e,
+                                        vdi_error *err) {
+    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_innovations", err);
+    if (status == VDI_OK) status = vdi__root_begin(&data->exact.root, lds, err);
+    if (status < 0) return status;
+    vdi__lds_residual(lds, data);
+    vdi__lds_state_inputs(lds, data);
+    memset(e, 0, (size_t)(data->trials * data->T * data->n) * sizeof *e);
+    memset(data->ll, 0, (size_t)data->trials * sizeof(double));
+    for (int64_t g = 0; g < data->lane.count; g++) {
+        for (int64_t t = 0; status == VDI_OK && t < data->lane.lengths[g]; t++)
+            status = vdi__lds_innovations_bin(data, g, t, e, err);
+    }
+    return status;
 }
 #endif
 
@@ -23778,7 +25056,66 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SAMPLE_C)
 #define VDI_MODEL_LDS_SAMPLE_C
 
+/* Lr (n,n) = a root of R; `work` holds VDI__ROOT_WORK(n), or nothing where R is diagonal. */
+VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, double *work,
+                                         vdi_error *err) {
+    const int64_t n = p->desc.n;
+    if (!p->desc.diagonal_r) return vdi__semidefinite_root("R", n, p->R, Lr, work, err);
+    for (int64_t i = 0; i < n * n; i++)
+        Lr[i] = i / n == i % n ? sqrt(p->R[i]) : 0;
+    return VDI_OK;
+}
+
 /* ---- from the posterior ------------------------------------------------------------------------ */
+
+/* Draw a trial's latents from the model into `z` (T,d), and into yt what the channels that were seen
+ * show of them. */
+VDI__FN void vdi__lds_draw_trial(const vdi_lds *p, vdi_lds_data *a, vdi__chain_path *path,
+                                 const double *Lr, int64_t i, vdi_rng *rng, double *z) {
+    const vdi__chain chain = vdi__lds_chain(p);
+    const int64_t n = a->n, d = a->d;
+    double *e = a->sums.row, *shift = a->observed.shift;
+    for (int64_t t = 0; t < a->lengths[i]; t++) {
+        double *y = a->yt + (i * a->T + t) * n;
+        const double *mask = vdi__lds_mask(a, a->lane.of[i], t);
+        vdi__chain_draw(&chain, path, t, a->u + (i * a->T + t) * a->inputs, rng);
+        memcpy(z + t * d, path->state, (size_t)d * sizeof *z);
+        vdi_rng_fill_normal(rng, VDI_F64, n, e);
+        vdi_gemv(VDI_F64, 0, (size_t)n, (size_t)d, p->C, (size_t)d, path->state, shift);
+        vdi__lower_multiply_add(n, Lr, e, shift);
+        for (int64_t j = 0; j < n; j++)
+            y[j] = mask && mask[j] == 0 ? 0 : shift[j];
+    }
+}
+
+/* Samples without a precision: z drawn from the model with the y that it shows, moved by what the two
+ * ys make of z (Durbin and Koopman 2002). */
+VDI__FN vdi_status vdi__lds_exact_sample(const vdi_lds *p, vdi_lds_data *a, int64_t samples,
+                                         uint64_t seed, double *z, vdi_error *err) {
+    const int64_t T = a->T, d = a->d, n = a->n;
+    const vdi__chain chain = vdi__lds_chain(p);
+    vdi__chain_path path;
+    vdi_status status = vdi__chain_path_of(&chain, a->exact.path, &path, err);
+    double *Lr = a->exact.path + VDI__CHAIN_PATH_WORK(d);
+    if (status == VDI_OK) status = vdi__lds_noise_factor(p, Lr, Lr + n * n, err);
+    memcpy(a->h, a->m, vdi__lds_means(a) * sizeof *a->h);
+    for (int64_t s = 0; status == VDI_OK && s < samples; s++) {
+        double *out = z + s * a->trials * T * d;
+        memset(out, 0, (size_t)(a->trials * T * d) * sizeof *out);
+        for (int64_t i = 0; i < a->trials; i++) {
+            vdi_rng rng = vdi_rng_make(seed, (uint64_t)(s * a->trials + i));
+            vdi__lds_draw_trial(p, a, &path, Lr, i, &rng, out + i * T * d);
+        }
+        status = vdi__lds_exact(p, a, false, err);
+        for (int64_t i = 0; i < a->trials; i++) {
+            const double *given = vdi__lds_slot(a, a->h, i), *drawn = vdi__lds_slot(a, a->m, i);
+            for (int64_t k = 0; k < a->lengths[i] * d; k++)
+                out[i * T * d + k] += given[k] - drawn[k];
+        }
+    }
+    memset(a->h, 0, vdi__lds_means(a) * sizeof *a->h);
+    return status;
+}
 
 VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64_t samples,
                                    uint64_t seed, double *z, vdi_error *err) {
@@ -23786,6 +25123,7 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_sample", err);
     if (status == VDI_OK) status = vdi__lds_posterior(lds, data, false, err);
     if (status < 0) return status;
+    if (vdi__lds_is_thin(lds, data)) return vdi__lds_exact_sample(lds, data, samples, seed, z, err);
     for (int64_t s = 0; s < samples; s++) {
         double *out = z + s * data->trials * T * d;
         for (int64_t i = 0; i < data->trials; i++) {
@@ -23805,14 +25143,6 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
 }
 
 /* ---- ahead ------------------------------------------------------------------------------------- */
-
-/* y = C z + D u + b, all of it if u is given. */
-VDI__FN void vdi__lds_emit(const vdi_lds *p, const double *z, const double *u, double *y) {
-    const size_t n = (size_t)p->desc.n, d = (size_t)p->desc.d, U = (size_t)p->desc.inputs;
-    memcpy(y, p->b, n * sizeof *y);
-    vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, d, p->C, d, z, y);
-    if (u && U) vdi_gemv(VDI_F64, VDI_GEMM_ACC, n, U, p->D, U, u, y);
-}
 
 /* V (n,n) = C P C' + R */
 VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double *CP, double *V) {
@@ -23869,15 +25199,7 @@ VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int
 
 VDI__DEF size_t vdi_lds_simulate_work(const vdi_lds *lds) {
     const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
-    return VDI__CHAIN_PATH_WORK(d) + n * n + n;
-}
-
-VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, vdi_error *err) {
-    const int64_t n = p->desc.n;
-    if (!p->desc.diagonal_r) return vdi__covariance_factor("R", n, p->R, Lr, err);
-    for (int64_t i = 0; i < n * n; i++)
-        Lr[i] = i / n == i % n ? sqrt(p->R[i]) : 0;
-    return VDI_OK;
+    return VDI__CHAIN_PATH_WORK(d) + n * n + n + (lds->desc.diagonal_r ? 0 : VDI__ROOT_WORK(n));
 }
 
 VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t trials, int64_t T,
@@ -23888,7 +25210,7 @@ VDI__DEF vdi_status vdi_lds_simulate(const vdi_lds *lds, uint64_t seed, int64_t 
     double *Lr = work + VDI__CHAIN_PATH_WORK(d), *e = Lr + n * n;
     vdi__chain_path path;
     vdi_status status = vdi__chain_path_of(&chain, work, &path, err);
-    if (status == VDI_OK) status = vdi__lds_noise_factor(lds, Lr, err);
+    if (status == VDI_OK) status = vdi__lds_noise_factor(lds, Lr, e + n, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < trials; i++) {
         vdi_rng rng = vdi_rng_make(seed, (uint64_t)i);
@@ -26304,11 +27626,11 @@ VDI__FN void vdi__score_truth(const vdi_score_train *q, int64_t bins, double wid
 
 /* y = x smoothed with a Gaussian of `sigma` samples, cut at 4 sigma, mirrored at the ends: d c b
  * a | a b c d | d c b a */
-VDI__FN void vdi__score_smooth(int64_t n, int sigma, const double *x, double *y) {
+VDI__FN void vdi__score_smooth(int64_t n, double sigma, const double *x, double *y) {
     double w[VDI__SCORE_RADIUS + 1], sum = 0;
-    const int radius = 4 * sigma;
+    const int radius = (int)(4 * sigma + 0.5);
     for (int k = 0; k <= radius; k++) {
-        w[k] = exp(-0.5 * (double)(k * k) / (double)(sigma * sigma));
+        w[k] = exp(-0.5 * (double)(k * k) / (sigma * sigma));
         sum += k ? 2 * w[k] : w[k];
     }
     for (int64_t i = 0; i < n; i++) {
@@ -26380,7 +27702,7 @@ typedef struct vdi__score_neuron {
 } vdi__score_neuron;
 
 /* Pearson r after smoothing each trial, on the grid or on the bins. */
-VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, int sigma) {
+VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, double sigma) {
     const double *p = fine ? u->fine : u->coarse, *z = fine ? u->fine_truth : u->coarse_truth;
     int64_t at = 0;
     for (int64_t i = 0; i < u->trials; i++) {
@@ -26459,6 +27781,7 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
     r.r25 = vdi__score_pearson(u.bins, u.coarse, u.coarse_truth);
     r.r40g = vdi__score_correlation(&u, false, 1);
     r.r160g = vdi__score_correlation(&u, false, 4);
+    r.c25 = vdi__score_correlation(&u, true, 2.5);
     r.c50 = vdi__score_correlation(&u, true, 5);
     r.c100 = vdi__score_correlation(&u, true, 10);
     r.c200 = vdi__score_correlation(&u, true, 20);
@@ -27361,6 +28684,117 @@ static const vdi__obs_ops vdi__obs_bernoulli = {
     vdi__bernoulli_draw,
     vdi__bernoulli_constant_fit,
     vdi__bernoulli_constant_log_p,
+};
+#endif
+/* model/vilds/observation/zip.h - zero-inflated Poisson counts (Lambert 1992, Technometrics 34): with
+ * probability p the value is 0, else a Poisson count with mean link(eta); one p for each channel,
+ * kept as its log odds a
+ *
+ *     log P(y) = -softplus(a) + y log m - m - log y! + (y = 0 ? softplus(a + m) : 0)
+ */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_OBSERVATION_ZIP_C)
+#define VDI_MODEL_VILDS_OBSERVATION_ZIP_C
+
+/* Log odds of an extra zero before training: every ninth value. */
+#define VDI__ZIP_START (-2.0)
+
+VDI__FN vdi_param_desc vdi__zip_parameter(const vdi_vilds_desc *desc) {
+    return vdi_param_1d("obs.zero_log_odds", VDI_INIT_CONSTANT, VDI__ZIP_START, desc->n);
+}
+
+/* The Poisson counts have more than the mean of all. */
+VDI__FN double vdi__zip_start(const vdi_vilds_desc *desc, const vdi__obs_channel *c,
+                              vdi_tensor parameter, int64_t channel) {
+    const double log_odds = vdi_dtype_load(parameter.dtype, parameter.data, channel);
+    vdi__obs_channel counts = *c;
+    counts.mean = c->mean / vdi__obs_sigmoid(-log_odds);
+    return vdi__obs_start_log_mean(desc, &counts, parameter, channel);
+}
+
+VDI__FN vdi_var vdi__zip_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
+    vdi_tape *t = g->tape;
+    vdi_var y = vdi_tape_constant(t, g->y), a = g->parameter;
+    eta = vdi__obs_by_sample(g, eta);
+    if (g->desc->link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__OBS_TOP);
+    vdi_var mean = vdi_var_exp(t, eta);
+    vdi_var count = vdi_var_sub(t, vdi_var_mul(t, y, eta), mean);
+    vdi_var zero = vdi_var_add(t, count, vdi_var_softplus(t, vdi_var_add(t, mean, a)));
+    vdi_var r = vdi_var_where(t, y, count, zero);
+    return vdi__obs_sum_seen(g, vdi_var_sub(t, r, vdi_var_softplus(t, a)));
+}
+
+/* The Fisher information of log m is (1 - p) m (1 - m exp(-m) q), q that of an extra zero if y is
+ * 0. */
+VDI__FN vdi__obs_term vdi__zip_term(const vdi__obs_numbers *o, int64_t channel, double y,
+                                    double eta, double shift) {
+    const double a = o->number[channel], there = vdi__obs_sigmoid(-a);
+    double log_mean = eta + shift, slope = 1, mean;
+    vdi__obs_term v;
+    if (o->link == VDI_VILDS_SOFTPLUS) {
+        mean = vdi__obs_softplus_mean(eta, shift, &log_mean, &slope);
+    } else {
+        if (log_mean > VDI__OBS_TOP) {
+            log_mean = VDI__OBS_TOP;
+            slope = 0;
+        }
+        mean = exp(log_mean);
+    }
+    const double extra = vdi__obs_sigmoid(a + mean);
+    v.mean = there * mean;
+    v.log_p = y * log_mean - mean - vdi__obs_softplus(a);
+    v.score = slope * (y - mean);
+    if (y == 0) {
+        v.log_p += vdi__obs_softplus(a + mean);
+        v.score += slope * mean * extra;
+    }
+    v.information = slope * slope * v.mean * (1 - mean * exp(-mean) * extra);
+    return v;
+}
+
+VDI__FN double vdi__zip_draw(const vdi__obs_numbers *o, int64_t channel, double eta, double shift,
+                             vdi_rng *rng) {
+    const double there = vdi__obs_sigmoid(-o->number[channel]);
+    const double mean = vdi__zip_term(o, channel, 0, eta, shift).mean / there;
+    return vdi_rng_uniform(rng) < there ? (double)vdi_rng_poisson(rng, mean) : 0;
+}
+
+/* Mean (1 - p) m and variance (1 - p) m (1 + p m) as in the data; a channel that scatters no more
+ * than a Poisson one is one. */
+VDI__FN void vdi__zip_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
+                                   double *model) {
+    const double variance = (sd - VDI__OBS_SD_GUARD) * (sd - VDI__OBS_SD_GUARD);
+    const double m = VDI__MAX(mean, VDI__OBS_FLOOR), extra = VDI__MAX(variance / m - 1, 0);
+    (void)desc;
+    model[0] = m + extra;
+    model[1] = extra / model[0]; /* p */
+}
+
+VDI__FN double vdi__zip_constant_log_p(const vdi_vilds_desc *desc, const double *model, double y) {
+    (void)desc;
+    if (y == 0) return log(model[1] + (1 - model[1]) * exp(-model[0]));
+    return log1p(-model[1]) + y * log(model[0]) - model[0] - vdi__obs_log_factorial(y);
+}
+
+static const vdi__obs_ops vdi__obs_zip = {
+    "Poisson counts with more zeros, a share of them for each channel",
+    true,  /* counts */
+    true,  /* exposed */
+    true,  /* linked */
+    true,  /* apart */
+    false, /* lends */
+    "a count",
+    vdi__obs_takes_count,
+    vdi__zip_parameter,
+    vdi__obs_one,
+    vdi__obs_same_number,
+    vdi__zip_start,
+    vdi__zip_log_likelihood,
+    NULL,
+    vdi__zip_term,
+    vdi__zip_draw,
+    vdi__zip_constant_fit,
+    vdi__zip_constant_log_p,
 };
 #endif
 
@@ -28495,6 +29929,8 @@ struct vdi_vilds_data {
     double *u;           /* (trials,T,inputs) */
     double *per_trial;   /* (trials): a score's scratch */
     uint64_t stats;      /* of the model's mean and sd that x was made with; 0: none */
+    double *D, *E, *m;   /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
+                            vdi_vilds_fit_natural left each trial with; or NULL */
 };
 
 VDI__FN vdi_tensor vdi__no_tensor(void) {
@@ -28755,7 +30191,9 @@ enum {
     VDI__VILDS_RNG_MASK,
     VDI__VILDS_RNG_EPS,
     VDI__VILDS_RNG_SCORE,
-    VDI__VILDS_RNG_DRAW
+    VDI__VILDS_RNG_DRAW,
+    VDI__VILDS_RNG_NATURAL,
+    VDI__VILDS_RNG_PARTICLE
 };
 
 struct vdi_vilds {
@@ -28780,6 +30218,7 @@ struct vdi_vilds {
     int64_t tensor_room;
     vdi_meta_list meta;
     bool doubted; /* a bound above any density was told of */
+    bool rests;   /* trained without a network: posteriors begin from rest */
 };
 
 VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
@@ -29257,7 +30696,7 @@ typedef struct vdi__vilds_packer {
     bool by_bin, hidden, quiet; /* masks by bin; some channels left out; some bin shows nothing */
     char *x, *y, *mask, *indicator, *offset;
     double *silent, *u;
-    int64_t *length, *first, *trial;
+    int64_t *length, *first, *trial, *from;
     bool *start;
 } vdi__vilds_packer;
 
@@ -29282,6 +30721,7 @@ VDI__FN bool vdi__vilds_pack_reserve(vdi__vilds_packer *p, vdi_arena *a, int64_t
     p->first = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
     p->trial = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
     p->length = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
+    p->from = (int64_t *)vdi_arena_alloc(a, count * sizeof(int64_t));
     p->start = (bool *)vdi_arena_alloc(a, count * sizeof(bool));
     b->constant = (double *)vdi_arena_calloc(a, count * sizeof(double));
     p->x = (char *)vdi_arena_alloc(a, x_rows * p->row);
@@ -29305,7 +30745,7 @@ VDI__FN bool vdi__vilds_pack_reserve(vdi__vilds_packer *p, vdi_arena *a, int64_t
         b->row_trial = (int64_t *)vdi_arena_alloc(a, x_rows * sizeof(int64_t));
         ok = ok && b->bin_row && b->row_trial;
     }
-    return ok && p->first && p->trial && p->length && p->start && b->constant && p->x &&
+    return ok && p->first && p->trial && p->length && p->from && p->start && b->constant && p->x &&
            (!p->by_bin || p->silent) && (!p->data->offset || p->offset) && (!inputs || p->u);
 }
 
@@ -29395,6 +30835,7 @@ VDI__FN void vdi__vilds_pack_item(vdi__vilds_packer *p, const vdi__vilds_place *
     p->start[at->i] = at->item->first == 0;
     p->trial[at->i] = at->item->trial;
     p->first[at->i] = at->row;
+    p->from[at->i] = at->item->first;
     vdi__vilds_pack_values(p, at);
     if (p->mask) vdi__vilds_pack_masks(p, at);
     if (p->silent) vdi__vilds_pack_silence(p, at);
@@ -29413,6 +30854,7 @@ VDI__FN void vdi__vilds_pack_finish(vdi__vilds_packer *p, const vdi_vilds *m) {
     b->by_trial = !p->by_bin;
     b->info.length = p->length;
     b->info.start = p->start;
+    b->info.first = p->from;
     b->info.trial = p->trial;
     b->info.inputs = p->u;
     b->info.params = m->params->item + m->at.user;
@@ -29624,6 +31066,7 @@ VDI__FN void vdi__joint_doubt(vdi_vilds *m, const char *where, double per_bin) {
 typedef struct vdi__vilds_q {
     vdi_lds_vars prior;
     vdi_blocktri_var factor;
+    vdi_var D, E;                 /* what was factorised */
     vdi_var mean, S, O, logdet;   /* S and O null where they are not wanted */
     vdi_var z;                    /* (S,B,T,d); null where it was not needed */
     vdi_var likelihood, kl, elbo; /* (S,B) or (1,B); (B); (B) */
@@ -29763,10 +31206,26 @@ VDI__FN void vdi__vilds_posterior(vdi_vilds *m, const vdi__vilds_batch *b, vdi_v
     const vdi_lds_vars *p = m->desc.untied ? &own : &q->prior;
     vdi__q_blocks blocks = natural ? vdi__product_of(t, out, p, &b->info, true)
                                    : vdi__family_of(m->desc.posterior)->build(t, out, p, &b->info);
+    q->D = blocks.D;
+    q->E = blocks.E;
     q->factor = vdi_var_blocktri_factor(t, blocks.D, blocks.E, b->dense ? NULL : b->info.length);
     q->logdet = vdi_var_blocktri_logdet(t, q->factor);
     q->mean = blocks.is_mean ? blocks.k : vdi_var_blocktri_solve(t, q->factor, blocks.k);
     if (moments) (void)vdi_var_blocktri_marginals(t, q->factor, &q->S, &q->O);
+}
+
+/* The same from blocks of J and a mean as they are. */
+VDI__FN void vdi__vilds_posterior_of(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor D,
+                                     vdi_tensor E, vdi_tensor mean, vdi__vilds_q *q) {
+    vdi_tape *t = m->tape;
+    memset(q, 0, sizeof *q);
+    if (vdi__vilds_prior(m, b, &m->at.prior, &q->prior) < 0) return;
+    q->D = vdi_tape_constant(t, D);
+    q->E = b->info.T > 1 ? vdi_tape_constant(t, E) : vdi_var_none();
+    q->factor = vdi_var_blocktri_factor(t, q->D, q->E, b->dense ? NULL : b->info.length);
+    q->logdet = vdi_var_blocktri_logdet(t, q->factor);
+    q->mean = vdi_tape_constant(t, mean);
+    (void)vdi_var_blocktri_marginals(t, q->factor, &q->S, &q->O);
 }
 
 /* eps (S,B,T,d): trial by trial from streams of their own, 0 beyond a trial's end. */
@@ -29914,6 +31373,21 @@ VDI__FN vdi_var vdi__vilds_expected(vdi_vilds *m, const vdi__vilds_batch *b, vdi
     return vdi__vilds_obs(&m->desc)->expected(&g, eta, variance);
 }
 
+/* log p(y,z) of samples z (S,B,T,d): (S,B), without log y! where that is kept apart. `checked`: a
+ * user's log joint that is not finite is an error. */
+VDI__FN vdi_var vdi__vilds_log_joint(vdi_vilds *m, const vdi__vilds_batch *b,
+                                     const vdi_lds_vars *prior, vdi_var z, int64_t samples,
+                                     bool checked) {
+    vdi_tape *t = m->tape;
+    if (m->desc.log_joint) {
+        return checked ? vdi__vilds_joint(m, b, z, samples) : vdi__joint_call(m, b, z, samples);
+    }
+    vdi_lds_vars p = *prior;
+    vdi_var r = vdi__vilds_likelihood(m, b, vdi__vilds_decode(m, b, z, samples), samples);
+    if (m->at.transition >= 0) p.g = vdi__vilds_drift(m, z, samples, &b->info);
+    return vdi_var_add(t, r, vdi_var_lds_log_prob(t, &p, z, &b->info));
+}
+
 /* ======== the bound =========================================================================== */
 
 /* KL(q | prior): (B). In closed form from the moments, or without them from the samples: the
@@ -30018,6 +31492,456 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
             sum += elbo[i];
     }
     *per_bin = sum / (double)data->total;
+    return status;
+}
+#endif
+
+/* ======== model/vilds/natural.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_NATURAL_C)
+#define VDI_MODEL_VILDS_NATURAL_C
+
+/* Numbers z that go through the log joint together. */
+enum { VDI__NATURAL_NUMBERS = 1 << 15 };
+
+/* ======== Gaussians over time ================================================================= */
+
+/* N(mean, J^{-1}) for each trial of a batch, with the factor of J. */
+typedef struct vdi__gauss {
+    double *D, *E, *mean; /* (B,T,d,d), (B,T-1,d,d), (B,T,d) */
+    double *logdet;       /* (B) */
+    vdi_blocktri bt;
+} vdi__gauss;
+
+VDI__FN vdi_blocktri_desc vdi__gauss_shape(const vdi_vilds *m, const vdi__vilds_batch *b) {
+    vdi_blocktri_desc desc = VDI__ZERO;
+    desc.dtype = VDI_F64;
+    desc.trials = b->info.trials;
+    desc.T = b->info.T;
+    desc.d = m->desc.d;
+    desc.lengths = b->dense ? NULL : b->info.length;
+    desc.pool = m->desc.pool;
+    return desc;
+}
+
+/* All mean 0 and covariance I. */
+VDI__FN vdi_status vdi__gauss_make(vdi_vilds *m, const vdi__vilds_batch *b, vdi__gauss *g,
+                                   vdi_error *err) {
+    const vdi_blocktri_desc desc = vdi__gauss_shape(m, b);
+    const size_t bins = (size_t)(desc.trials * desc.T), d = (size_t)desc.d, real = sizeof(double);
+    const size_t size = vdi_blocktri_memsize(&desc);
+    memset(g, 0, sizeof *g);
+    g->D = (double *)vdi_arena_calloc(&m->arena, bins * d * d * real);
+    g->E = (double *)vdi_arena_calloc(&m->arena, bins * d * d * real);
+    g->mean = (double *)vdi_arena_calloc(&m->arena, bins * d * real);
+    g->logdet = (double *)vdi_arena_calloc(&m->arena, (size_t)desc.trials * real);
+    void *memory = vdi_arena_alloc(&m->arena, size);
+    if (!g->D || !g->E || !g->mean || !g->logdet || !memory)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for a posterior");
+    for (size_t i = 0; i < bins * d; i++)
+        g->D[i * d + i % d] = 1;
+    return vdi_blocktri_init(&g->bt, &desc, memory, size, err);
+}
+
+VDI__FN vdi_status vdi__gauss_factor(vdi__gauss *g, vdi_error *err) {
+    const vdi_status status = vdi_blocktri_factor(&g->bt, g->D, g->bt.T > 1 ? g->E : NULL, err);
+    if (status >= 0) vdi_blocktri_logdet(&g->bt, g->logdet);
+    return status;
+}
+
+/* Trial i of a batch (B,T_from,..) into trial k of another (..,T_to,..), `length` bins of it. */
+VDI__FN void vdi__gauss_copy(const double *D, const double *E, const double *mean, int64_t d,
+                             int64_t length, double *D_to, double *E_to, double *mean_to) {
+    const size_t dd = (size_t)(d * d), bins = (size_t)length;
+    memcpy(D_to, D, bins * dd * sizeof *D);
+    if (length > 1) memcpy(E_to, E, (bins - 1) * dd * sizeof *E);
+    memcpy(mean_to, mean, bins * (size_t)d * sizeof *mean);
+}
+
+/* Trial i alone, from one Gaussian of a batch to another. */
+VDI__FN void vdi__gauss_take(const vdi__vilds_batch *b, int64_t d, int64_t i,
+                             const vdi__gauss *from, vdi__gauss *to) {
+    const int64_t T = b->info.T, block = i * T * d * d, below = i * (T - 1) * d * d;
+    vdi__gauss_copy(from->D + block, from->E + below, from->mean + i * T * d, d, b->info.length[i],
+                    to->D + block, to->E + below, to->mean + i * T * d);
+}
+
+/* ======== the work of a step ================================================================== */
+
+typedef struct vdi__natural {
+    vdi_vilds *m;
+    vdi__vilds_batch *b;
+    int64_t samples, colours, paths; /* paths: that go through the log joint together */
+    bool laplace;
+    double *normal;           /* (samples): the middles of the strata, of variance 1 */
+    int64_t *order;           /* (samples) */
+    double *eps, *z;          /* (samples,B,T,d) */
+    double *path, *value;     /* (paths,B,T,d), (paths,B) */
+    double *S, *width;        /* (B,T,d,d), (B,T,d): differences */
+    double *g, *HD, *HE;      /* (B,T,d), (B,T,d,d), (B,T-1,d,d): E grad and E Hessian */
+    double *f, *f_next, *rho; /* (B) */
+    void *one;                /* memory of a factor of one trial */
+    size_t one_size;
+    vdi__gauss now, next;
+} vdi__natural;
+
+VDI__FN int64_t vdi__natural_numbers(const vdi__natural *n) {
+    return n->b->info.trials * n->b->info.T * n->m->desc.d;
+}
+/* Gradients of each sample. */
+VDI__FN int64_t vdi__natural_each(const vdi__natural *n) {
+    return 1 + 2 * n->colours * n->m->desc.d;
+}
+
+/* The standard normal's quantile by bisection: a few numbers once. */
+VDI__FN double vdi__natural_quantile(double p) {
+    double low = -9, high = 9;
+    for (int i = 0; i < 60; i++) {
+        const double x = 0.5 * (low + high);
+        if (0.5 * erfc(-x * 0.70710678118654752440) < p)
+            low = x;
+        else
+            high = x;
+    }
+    return 0.5 * (low + high);
+}
+
+VDI__FN void vdi__natural_strata(int64_t samples, double *normal) {
+    double squares = 0;
+    for (int64_t s = 0; s < samples; s++) {
+        normal[s] = samples > 1 ? vdi__natural_quantile(((double)s + 0.5) / (double)samples) : 0;
+        squares += normal[s] * normal[s];
+    }
+    for (int64_t s = 0; s < samples && squares > 0; s++)
+        normal[s] *= sqrt((double)samples / squares);
+}
+
+VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t samples,
+                                     vdi__natural *n, vdi_error *err) {
+    vdi_blocktri_desc desc = vdi__gauss_shape(m, b);
+    const int64_t d = m->desc.d, B = b->info.trials, bins = B * b->info.T;
+    vdi_arena *a = &m->arena;
+    const size_t real = sizeof(double);
+    memset(n, 0, sizeof *n);
+    n->m = m;
+    n->b = b;
+    n->laplace = samples == 0;
+    n->samples = VDI__MAX(samples, 1);
+    n->colours = VDI__MIN(b->info.T, (int64_t)3);
+    n->paths = VDI__MAX((int64_t)VDI__NATURAL_NUMBERS / (bins * d), (int64_t)1);
+    n->paths = VDI__MIN(n->paths, n->samples * vdi__natural_each(n));
+    desc.trials = 1;
+    n->one_size = vdi_blocktri_memsize(&desc);
+    const size_t S = (size_t)n->samples, P = (size_t)n->paths, trials = (size_t)B;
+    const size_t vec = (size_t)(bins * d), mat = vec * (size_t)d;
+    n->normal = (double *)vdi_arena_alloc(a, S * real);
+    n->order = (int64_t *)vdi_arena_alloc(a, S * sizeof *n->order);
+    n->eps = (double *)vdi_arena_calloc(a, S * vec * real);
+    n->z = (double *)vdi_arena_calloc(a, S * vec * real);
+    n->path = (double *)vdi_arena_calloc(a, P * vec * real);
+    n->value = (double *)vdi_arena_alloc(a, P * trials * real);
+    n->S = (double *)vdi_arena_calloc(a, 3 * mat * real);
+    n->width = (double *)vdi_arena_calloc(a, 2 * vec * real);
+    n->f = (double *)vdi_arena_calloc(a, 3 * trials * real);
+    n->one = vdi_arena_alloc(a, n->one_size);
+    if (!n->normal || !n->order || !n->eps || !n->z || !n->path || !n->value || !n->S ||
+        !n->width || !n->f || !n->one)
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for %lld samples",
+                             (long long)n->samples);
+    n->HD = n->S + mat;
+    n->HE = n->HD + mat;
+    n->g = n->width + vec;
+    n->f_next = n->f + B;
+    n->rho = n->f_next + B;
+    for (int64_t i = 0; i < B; i++)
+        n->rho[i] = 1;
+    vdi__natural_strata(n->samples, n->normal);
+    vdi_status status = vdi__gauss_make(m, b, &n->now, err);
+    return status < 0 ? status : vdi__gauss_make(m, b, &n->next, err);
+}
+
+/* Normals of step `step`: in each bin one of each stratum, in an order of its own. */
+VDI__FN void vdi__natural_draw(vdi__natural *n, uint64_t seed, int64_t step) {
+    const vdi__vilds_batch *b = n->b;
+    const int64_t d = n->m->desc.d, numbers = vdi__natural_numbers(n);
+    for (int64_t i = 0; i < b->info.trials && n->samples > 1; i++) {
+        vdi_rng rng = vdi__vilds_rng(seed, VDI__VILDS_RNG_NATURAL, step, b->info.trial[i]);
+        double *eps = n->eps + i * b->info.T * d;
+        for (int64_t k = 0; k < b->info.length[i] * d; k++) {
+            vdi_rng_permutation(&rng, n->samples, n->order);
+            for (int64_t s = 0; s < n->samples; s++)
+                eps[s * numbers + k] = n->normal[n->order[s]];
+        }
+    }
+}
+
+VDI__FN void vdi__natural_place(vdi__natural *n, const vdi__gauss *q) {
+    const int64_t numbers = vdi__natural_numbers(n);
+    vdi_blocktri_sample(&q->bt, n->samples, n->eps, n->z);
+    for (int64_t s = 0; s < n->samples; s++)
+        vdi__vm_add(numbers, 1, q->mean, n->z + s * numbers);
+}
+
+/* The log joint of `count` paths, values into n->value; with `slope` also its gradient, which is the
+ * tape's. `checked`: a value that is not finite is an error. */
+VDI__FN vdi_status vdi__natural_run(vdi__natural *n, const double *z, int64_t count, bool checked,
+                                    const double **slope, vdi_error *err) {
+    vdi_vilds *m = n->m;
+    vdi_tape *t = m->tape;
+    const int64_t B = n->b->info.trials, T = n->b->info.T;
+    vdi_lds_vars prior;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_tape_reset(t);
+    const bool old = vdi_tape_set_no_grad(t, slope == NULL);
+    const bool frozen = vdi_tape_set_frozen(t, true);
+    vdi_var v =
+        vdi_tape_variable(t, vdi_tensor_4d((void *)(uintptr_t)z, VDI_F64, count, B, T, m->desc.d));
+    vdi_var joint = vdi_var_none();
+    if (m->desc.log_joint || vdi__vilds_prior(m, n->b, &m->at.prior, &prior) >= 0)
+        joint = vdi__vilds_log_joint(m, n->b, &prior, v, count, checked);
+    vdi_status status = vdi_tape_status(t, err);
+    if (status >= 0) {
+        memcpy(n->value, vdi_tape_value(t, joint).data, (size_t)(count * B) * sizeof *n->value);
+        if (slope) status = vdi_tape_backward(t, vdi_var_sum(t, joint));
+        if (slope) *slope = (const double *)vdi_tape_grad(t, v).data;
+        if (status < 0) (void)vdi_tape_status(t, err);
+    }
+    (void)vdi_tape_set_no_grad(t, old);
+    (void)vdi_tape_set_frozen(t, frozen);
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* E_q log p(y,z) of each trial over the samples n->z. */
+VDI__FN vdi_status vdi__natural_values(vdi__natural *n, double *f, vdi_error *err) {
+    const int64_t B = n->b->info.trials, numbers = vdi__natural_numbers(n);
+    vdi_status status = VDI_OK;
+    memset(f, 0, (size_t)B * sizeof *f);
+    for (int64_t s = 0; s < n->samples && status >= 0; s += n->paths) {
+        const int64_t count = VDI__MIN(n->paths, n->samples - s);
+        status = vdi__natural_run(n, n->z + s * numbers, count, false, NULL, err);
+        for (int64_t i = 0; i < count * B && status >= 0; i++)
+            f[i % B] += n->value[i] / (double)n->samples;
+    }
+    return status;
+}
+
+/* The bound of each trial, without what no q changes; at the mean alone the log joint itself. */
+VDI__FN void vdi__natural_bounds(const vdi__natural *n, const vdi__gauss *q, double *f) {
+    for (int64_t i = 0; i < n->b->info.trials && !n->laplace; i++)
+        f[i] -= 0.5 * q->logdet[i];
+}
+
+/* ======== expectations of gradient and Hessian ================================================ */
+
+/* Which path number `index` is: a sample, or one moved by sign width along axis k in the bins of a
+ * colour. */
+typedef struct vdi__natural_path {
+    int64_t sample, colour, k;
+    double sign; /* 0: the sample itself */
+} vdi__natural_path;
+
+VDI__FN vdi__natural_path vdi__natural_which(const vdi__natural *n, int64_t index) {
+    const int64_t each = vdi__natural_each(n), at = index % each - 1, d = n->m->desc.d;
+    vdi__natural_path p;
+    p.sample = index / each;
+    p.colour = at < 0 ? 0 : at / (2 * d);
+    p.k = at < 0 ? 0 : at / 2 % d;
+    p.sign = at < 0 ? 0 : at % 2 ? -1 : 1;
+    return p;
+}
+
+VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, double *path) {
+    const vdi__vilds_batch *b = n->b;
+    const int64_t d = n->m->desc.d, numbers = vdi__natural_numbers(n);
+    memcpy(path, n->z + p.sample * numbers, (size_t)numbers * sizeof *path);
+    for (int64_t i = 0; i < b->info.trials && p.sign != 0; i++) {
+        for (int64_t t = p.colour; t < b->info.length[i]; t += n->colours) {
+            const int64_t at = (i * b->info.T + t) * d + p.k;
+            path[at] += p.sign * n->width[at];
+        }
+    }
+}
+
+/* The slope of a path into g, or into column k of the blocks of the bins that were moved. Both H_tt
+ * and H_{t+1,t} come twice, or their transposes do. */
+VDI__FN void vdi__natural_gather(vdi__natural *n, vdi__natural_path p, const double *slope) {
+    const vdi__vilds_batch *b = n->b;
+    const int64_t d = n->m->desc.d, dd = d * d, T = b->info.T;
+    const double share = 1 / (double)n->samples;
+    if (p.sign == 0) {
+        vdi__vm_add(vdi__natural_numbers(n), share, slope, n->g);
+        return;
+    }
+    for (int64_t i = 0; i < b->info.trials; i++) {
+        for (int64_t t = p.colour; t < b->info.length[i]; t += n->colours) {
+            const int64_t bin = i * T + t;
+            const double w = p.sign * share / (2 * n->width[bin * d + p.k]);
+            double *D = n->HD + bin * dd, *E = n->HE + (i * (T - 1) + t) * dd;
+            const double *here = slope + bin * d;
+            for (int64_t l = 0; l < d; l++) {
+                D[l * d + p.k] += 0.5 * w * here[l];
+                D[p.k * d + l] += 0.5 * w * here[l];
+                if (t + 1 < b->info.length[i]) E[l * d + p.k] += 0.5 * w * here[d + l];
+                if (t > 0) (E - dd)[p.k * d + l] += 0.5 * w * here[l - d];
+            }
+        }
+    }
+}
+
+/* f, g and H at the samples n->z of `now`. */
+VDI__FN vdi_status vdi__natural_expect(vdi__natural *n, bool checked, vdi_error *err) {
+    const int64_t B = n->b->info.trials, d = n->m->desc.d, numbers = vdi__natural_numbers(n);
+    const int64_t total = n->samples * vdi__natural_each(n);
+    const double part = n->m->desc.log_joint || n->m->desc.dtype == VDI_F64 ? 0.01 : 0.05;
+    vdi_status status = VDI_OK;
+    vdi_blocktri_marginals(&n->now.bt, n->S, NULL);
+    for (int64_t i = 0; i < numbers; i++) {
+        n->width[i] = part * sqrt(n->S[i * d + i % d]);
+        n->g[i] = 0;
+    }
+    memset(n->HD, 0, (size_t)(2 * numbers * d) * sizeof *n->HD);
+    memset(n->f, 0, (size_t)B * sizeof *n->f);
+    for (int64_t from = 0; from < total && status >= 0; from += n->paths) {
+        const int64_t count = VDI__MIN(n->paths, total - from);
+        const double *slope = NULL;
+        for (int64_t i = 0; i < count; i++)
+            vdi__natural_move(n, vdi__natural_which(n, from + i), n->path + i * numbers);
+        status = vdi__natural_run(n, n->path, count, checked, &slope, err);
+        for (int64_t i = 0; i < count && status >= 0; i++) {
+            const vdi__natural_path p = vdi__natural_which(n, from + i);
+            if (slope) vdi__natural_gather(n, p, slope + i * numbers);
+            for (int64_t k = 0; k < B && p.sign == 0; k++)
+                n->f[k] += n->value[i * B + k] / (double)n->samples;
+        }
+    }
+    return status;
+}
+
+/* ======== a step ============================================================================== */
+
+/* J of trial i after a step of rho. */
+VDI__FN void vdi__natural_propose(vdi__natural *n, int64_t i, double rho) {
+    const int64_t dd = n->m->desc.d * n->m->desc.d, T = n->b->info.T, length = n->b->info.length[i];
+    const int64_t block = i * T * dd, below = i * (T - 1) * dd;
+    for (int64_t k = 0; k < length * dd; k++)
+        n->next.D[block + k] = (1 - rho) * n->now.D[block + k] - rho * n->HD[block + k];
+    for (int64_t k = 0; k < (length - 1) * dd; k++)
+        n->next.E[below + k] = (1 - rho) * n->now.E[below + k] - rho * n->HE[below + k];
+}
+
+VDI__FN bool vdi__natural_definite(vdi__natural *n, int64_t i) {
+    vdi_blocktri_desc desc = vdi__gauss_shape(n->m, n->b);
+    const int64_t dd = desc.d * desc.d, T = desc.T;
+    vdi_blocktri one;
+    desc.trials = 1;
+    desc.lengths = desc.lengths ? desc.lengths + i : NULL;
+    return vdi_blocktri_init(&one, &desc, n->one, n->one_size, NULL) >= 0 &&
+           vdi_blocktri_factor(&one, n->next.D + i * T * dd,
+                               T > 1 ? n->next.E + i * (T - 1) * dd : NULL, NULL) >= 0;
+}
+
+/* J of all trials, positive definite: rho of those that are not is halved. */
+VDI__FN vdi_status vdi__natural_precisions(vdi__natural *n, double *rho, vdi_error *err) {
+    const int64_t B = n->b->info.trials;
+    for (int64_t i = 0; i < B; i++)
+        vdi__natural_propose(n, i, rho[i]);
+    if (vdi__gauss_factor(&n->next, NULL) >= 0) return VDI_OK;
+    for (int64_t i = 0; i < B; i++) {
+        while (!vdi__natural_definite(n, i)) {
+            rho[i] = rho[i] > 1e-4 ? 0.5 * rho[i] : 0;
+            vdi__natural_propose(n, i, rho[i]);
+            if (rho[i] == 0) break; /* as it was */
+        }
+    }
+    return vdi__gauss_factor(&n->next, err);
+}
+
+VDI__FN bool vdi__natural_finite(const vdi__natural *n, int64_t i) {
+    const int64_t d = n->m->desc.d, T = n->b->info.T;
+    const size_t numbers = (size_t)(T * d);
+    return vdi__is_finite(n->f[i]) &&
+           vdi_count_nonfinite(VDI_F64, numbers, n->g + i * T * d) == 0 &&
+           vdi_count_nonfinite(VDI_F64, numbers * (size_t)d, n->HD + i * T * d * d) == 0;
+}
+
+/* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over the
+ * step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
+VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t step, double cap,
+                                     bool checked, double *gain, vdi_error *err) {
+    const int64_t B = n->b->info.trials, d = n->m->desc.d, T = n->b->info.T;
+    double *rho = n->f_next; /* until the bounds are there */
+    vdi_status status = vdi__gauss_factor(&n->now, err);
+    if (status < 0) return status;
+    vdi__natural_draw(n, seed, step);
+    vdi__natural_place(n, &n->now);
+    status = vdi__natural_expect(n, checked, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < B; i++) {
+        rho[i] = vdi__natural_finite(n, i) ? VDI__MIN(n->rho[i], cap) : 0;
+        if (rho[i] > 0) continue;
+        memset(n->g + i * T * d, 0, (size_t)(T * d) * sizeof *n->g);
+        memset(n->HD + i * T * d * d, 0, (size_t)(T * d * d) * sizeof *n->HD);
+        memset(n->HE + i * (T - 1) * d * d, 0, (size_t)((T - 1) * d * d) * sizeof *n->HE);
+    }
+    vdi__natural_bounds(n, &n->now, n->f);
+    status = vdi__natural_precisions(n, rho, err);
+    if (status < 0) return status;
+    vdi_blocktri_solve(&n->next.bt, 1, n->g, n->next.mean);
+    for (int64_t i = 0; i < B * T * d; i++)
+        n->next.mean[i] = n->now.mean[i] + rho[i / (T * d)] * n->next.mean[i];
+    vdi__natural_place(n, &n->next);
+    status = vdi__natural_values(n, n->f_next, err);
+    if (status < 0) return status;
+    vdi__natural_bounds(n, &n->next, n->f_next);
+    if (gain) *gain = 0;
+    for (int64_t i = 0; i < B; i++) {
+        const double more = n->f_next[i] - n->f[i];
+        const bool better = more >= -1e-9 * fabs(n->f[i]);
+        n->rho[i] = better ? VDI__MIN(1.0, 2 * n->rho[i]) : 0.3 * VDI__MIN(n->rho[i], cap);
+        if (!better) continue;
+        vdi__gauss_take(n->b, d, i, &n->next, &n->now);
+        n->f[i] = n->f_next[i];
+        if (gain) *gain = VDI__MAX(*gain, more / (double)VDI__MAX(n->b->info.length[i], 1));
+    }
+    return VDI_OK;
+}
+
+/* ======== refinement ========================================================================== */
+
+/* Newton's steps at the mean, until nothing is gained: Laplace's posterior into n->now. */
+VDI__FN vdi_status vdi__natural_laplace(vdi_vilds *m, vdi__vilds_batch *b, int64_t steps,
+                                        vdi__gauss *q, vdi_error *err) {
+    vdi__natural n;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    double gain = HUGE_VAL;
+    vdi_status status = vdi__natural_make(m, b, 0, &n, err);
+    for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
+        vdi__gauss_take(b, m->desc.d, i, q, &n.now);
+    for (int64_t step = 0; step < steps && status >= 0 && gain > 1e-7; step++)
+        status = vdi__natural_step(&n, 0, step, 1, step == 0, &gain, err);
+    for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
+        vdi__gauss_take(b, m->desc.d, i, &n.now, q);
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* `steps` steps of q, which lies in the arena; the second half of them are averaged. */
+VDI__FN vdi_status vdi__natural_refine(vdi_vilds *m, vdi__vilds_batch *b, int64_t steps,
+                                       int64_t samples, uint64_t seed, vdi__gauss *q,
+                                       vdi_error *err) {
+    vdi__natural n;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_status status = vdi__natural_make(m, b, VDI__MAX(samples, 2), &n, err);
+    for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
+        vdi__gauss_take(b, m->desc.d, i, q, &n.now);
+    for (int64_t step = 0; step < steps && status >= 0; step++) {
+        const int64_t late = VDI__MAX(step - steps / 2, (int64_t)0);
+        const double cap = 1 / (1 + 0.5 * (double)late);
+        status = vdi__natural_step(&n, seed, step, cap, step == 0, NULL, err);
+    }
+    for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
+        vdi__gauss_take(b, m->desc.d, i, &n.now, q);
+    vdi_arena_rewind(&m->arena, mark);
     return status;
 }
 #endif
@@ -30364,6 +32288,235 @@ VDI__DEF void vdi_vilds_resume_from_here(vdi_vilds *m) {
     run->step = run->stale = run->have_best = 0;
     run->scale = 1;
     vdi_optim_reset(m->optim);
+}
+#endif
+
+/* ======== model/vilds/variational_em.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_VARIATIONAL_EM_C)
+#define VDI_MODEL_VILDS_VARIATIONAL_EM_C
+
+VDI__DEF const vdi_fields *vdi_vilds_natural_fields(void) {
+    static const vdi_field rows[] = {
+        VDI_FIELD_INT(vdi_vilds_natural, steps, 400, 1, 1e9, "of the parameters"),
+        VDI_FIELD_INT(vdi_vilds_natural, samples, 8, 2, 1000000,
+                      "of each trial's posterior, in a step"),
+        VDI_FIELD_REAL_FLAGS(vdi_vilds_natural, rate, 0.03, 0, 10,
+                             VDI_FIELD_ABOVE | VDI_FIELD_BELOW, "Adam's rate, down a cosine"),
+        VDI_FIELD_SEED(vdi_vilds_natural, seed, "of the samples"),
+    };
+    static const vdi_fields fields = {"vdi_vilds_natural", rows, (int)VDI__COUNT(rows)};
+    return &fields;
+}
+
+VDI__DEF vdi_vilds_natural vdi_vilds_natural_defaults(const vdi_vilds_natural *desc) {
+    vdi_vilds_natural d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_fields_fill(vdi_vilds_natural_fields(), &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_vilds_natural_check(const vdi_vilds_natural *desc, vdi_error *err) {
+    const vdi_vilds_natural filled = vdi_vilds_natural_defaults(desc);
+    return vdi_fields_check(vdi_vilds_natural_fields(), &filled, err);
+}
+
+/* A run. */
+typedef struct vdi__vilds_em {
+    vdi_vilds *m;
+    vdi_vilds_data *data;
+    vdi_vilds_natural desc;
+    double elbo, scale;
+    int64_t undone;
+} vdi__vilds_em;
+
+/* Room for the posteriors, with the data. */
+VDI__FN vdi_status vdi__vilds_keep(vdi_vilds_data *data, int64_t d, vdi_error *err) {
+    const size_t bins = vdi_mul_size((size_t)data->trials, (size_t)data->T);
+    const size_t vec = vdi_mul_size(bins, (size_t)d * sizeof(double));
+    const size_t mat = vdi_mul_size(vec, (size_t)d);
+    double *D = (double *)vdi_arena_alloc(&data->arena, mat);
+    data->E = (double *)vdi_arena_alloc(&data->arena, mat);
+    data->m = (double *)vdi_arena_alloc(&data->arena, vec);
+    if (!D || !data->E || !data->m) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_fit_natural",
+                             "no memory for the posteriors of %zu bins", bins);
+    }
+    data->D = D;
+    return VDI_OK;
+}
+
+/* Trials from .. of the data out of, or into, those of a batch. */
+VDI__FN void vdi__vilds_exchange(vdi_vilds_data *data, const vdi__vilds_batch *b, int64_t d,
+                                 vdi__gauss *q, bool keep) {
+    const int64_t T = data->T * d, to = b->info.T * d;
+    for (int64_t i = 0; i < b->info.trials; i++) {
+        const int64_t k = b->info.trial[i], length = b->info.length[i];
+        double *D = data->D + k * T * d, *E = data->E + k * T * d, *mean = data->m + k * T;
+        double *qD = q->D + i * to * d, *qE = q->E + i * (to - d) * d, *qm = q->mean + i * to;
+        if (keep)
+            vdi__gauss_copy(qD, qE, qm, d, length, D, E, mean);
+        else
+            vdi__gauss_copy(D, E, mean, d, length, qD, qE, qm);
+    }
+}
+
+/* A block of trials, packed. */
+VDI__FN vdi_status vdi__vilds_em_pack(vdi__vilds_em *r, int64_t from, vdi__vilds_batch *b,
+                                      vdi_error *err) {
+    vdi__vilds_item item[64];
+    const int64_t most = VDI__MIN(r->m->desc.train.batch, (int64_t)VDI__COUNT(item));
+    const int64_t count = VDI__MIN(most, r->data->trials - from);
+    vdi_arena_reset(&r->m->arena);
+    vdi_tape_reset(r->m->tape);
+    for (int64_t i = 0; i < count; i++)
+        item[i] = vdi__vilds_whole(r->data, from + i);
+    return vdi__vilds_pack(r->m, r->data, item, count, NULL, false, b, err);
+}
+
+/* Laplace's posterior of every trial. */
+VDI__FN vdi_status vdi__vilds_em_begin(vdi__vilds_em *r, vdi_error *err) {
+    const int64_t d = r->m->desc.d;
+    vdi_status status = vdi__vilds_keep(r->data, d, err);
+    for (int64_t from = 0; from < r->data->trials && status >= 0;) {
+        vdi__vilds_batch b;
+        vdi__gauss q;
+        status = vdi__vilds_em_pack(r, from, &b, err);
+        if (status >= 0) status = vdi__gauss_make(r->m, &b, &q, err);
+        if (status >= 0) status = vdi__natural_laplace(r->m, &b, 20, &q, err);
+        if (status >= 0) status = vdi__natural_refine(r->m, &b, 2, r->desc.samples, 0, &q, err);
+        if (status < 0) return status;
+        vdi__vilds_exchange(r->data, &b, d, &q, true);
+        from += b.info.trials;
+    }
+    return status;
+}
+
+/* The gradient of minus the bound per bin at samples of n->now, added to that of the parameters. */
+VDI__FN vdi_status vdi__vilds_em_slope(vdi__vilds_em *r, vdi__natural *n, vdi_error *err) {
+    vdi_vilds *m = r->m;
+    vdi_tape *t = m->tape;
+    const int64_t B = n->b->info.trials, T = n->b->info.T, d = m->desc.d;
+    const double share = 1 / ((double)n->samples * (double)r->data->total);
+    const bool old = vdi_tape_set_no_grad(t, false);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_status status = VDI_OK;
+    for (int64_t s = 0; s < n->samples && status >= 0; s += n->paths) {
+        const int64_t count = VDI__MIN(n->paths, n->samples - s);
+        vdi_lds_vars prior;
+        vdi_tape_reset(t);
+        vdi_var z =
+            vdi_tape_constant(t, vdi_tensor_4d(n->z + s * B * T * d, VDI_F64, count, B, T, d));
+        if (!m->desc.log_joint) (void)vdi__vilds_prior(m, n->b, &m->at.prior, &prior);
+        vdi_var joint = vdi__vilds_log_joint(m, n->b, &prior, z, count, true);
+        vdi_var loss = vdi_var_mul_scalar(t, vdi_var_sum(t, joint), -share);
+        if (vdi_tape_backward(t, loss) >= 0) r->elbo -= vdi_tape_item(t, loss);
+        status = vdi_tape_status(t, err);
+        vdi_arena_rewind(&m->arena, mark);
+    }
+    (void)vdi_tape_set_no_grad(t, old);
+    for (int64_t i = 0; i < B; i++) {
+        const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+        const double bins = (double)(n->b->info.length[i] * d);
+        const double entropy = 0.5 * (bins * (1 + VDI_LOG_2PI) - n->now.logdet[i]);
+        r->elbo += (entropy - (obs && obs->apart ? n->b->constant[i] : 0)) / (double)r->data->total;
+    }
+    return status;
+}
+
+/* A natural-gradient step of all posteriors, and the gradient of the parameters there. */
+VDI__FN vdi_status vdi__vilds_em_expect(vdi__vilds_em *r, int64_t step, double cap,
+                                        vdi_error *err) {
+    vdi_vilds *m = r->m;
+    vdi_status status = VDI_OK;
+    r->elbo = 0;
+    vdi_params_zero_grad(m->params);
+    for (int64_t from = 0; from < r->data->trials && status >= 0;) {
+        vdi__vilds_batch b;
+        vdi__natural n;
+        status = vdi__vilds_em_pack(r, from, &b, err);
+        if (status >= 0) status = vdi__natural_make(m, &b, r->desc.samples, &n, err);
+        if (status < 0) return status;
+        vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, false);
+        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, NULL, err);
+        if (status < 0) return status;
+        vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, true);
+        status = vdi__gauss_factor(&n.now, err);
+        if (status < 0) return status;
+        vdi__natural_draw(&n, r->desc.seed, 2 * step + 1);
+        vdi__natural_place(&n, &n.now);
+        status = vdi__vilds_em_slope(r, &n, err);
+        from += b.info.trials;
+    }
+    return status;
+}
+
+/* Back to the parameters before the last step; the next ones are shorter. */
+VDI__FN vdi_status vdi__vilds_em_undo(vdi__vilds_em *r, int64_t step, const vdi_error *why,
+                                      vdi_error *err) {
+    vdi_vilds *m = r->m;
+    if (step == 0 || r->scale < 1e-6) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_fit_natural", "%s", why->message);
+    }
+    vdi__vilds_copy(m, m->params->values, m->safe);
+    vdi__vilds_copy(m, vdi__vilds_moment(m, 0), m->safe_m);
+    vdi__vilds_copy(m, vdi__vilds_moment(m, 1), m->safe_v);
+    r->scale *= 0.5;
+    r->undone++;
+    return VDI_OK;
+}
+
+/* Step `step` of the parameters. */
+VDI__FN vdi_status vdi__vilds_em_step(vdi__vilds_em *r, int64_t step, double *rate,
+                                      vdi_error *err) {
+    vdi_vilds *m = r->m;
+    const double wave = 0.5 * (1 + cos(VDI_PI * (double)step / (double)r->desc.steps));
+    vdi_error why;
+    *rate = r->scale * r->desc.rate * (0.01 + 0.99 * wave);
+    vdi_status status = vdi__vilds_em_expect(r, step, 0.05 + 0.45 * wave, &why);
+    if (status == VDI_ERR_NUMERIC || status == VDI_ERR_NOT_POSITIVE_DEFINITE)
+        return vdi__vilds_em_undo(r, step, &why, err);
+    if (status < 0) {
+        if (err) *err = why;
+        return status;
+    }
+    vdi__joint_doubt(m, "vdi_vilds_fit_natural", r->elbo);
+    vdi__vilds_copy(m, m->safe, m->params->values);
+    vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
+    vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
+    vdi_optim_set_rate(m->optim, *rate);
+    status = vdi_optim_step(m->optim, err);
+    if (status >= 0) vdi__vilds_stabilise(m, m->at.prior.A);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_data *data,
+                                          const vdi_vilds_natural *desc, vdi_vilds_progress_fn fn,
+                                          void *user, vdi_error *err) {
+    vdi__vilds_em r;
+    vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_fit_natural", err);
+    memset(&r, 0, sizeof r);
+    r.m = m;
+    r.data = data;
+    r.desc = vdi_vilds_natural_defaults(desc);
+    r.scale = 1;
+    if (status >= 0) status = vdi_vilds_natural_check(&r.desc, err);
+    if (status >= 0 && !m->run.ready) status = vdi_vilds_init(m, data, 0, err);
+    if (status >= 0 && !data->D) status = vdi__vilds_em_begin(&r, err);
+    if (status < 0) return status;
+    m->run.ready = m->rests = true;
+    vdi_optim_reset(m->optim);
+    for (int64_t step = 0; step < r.desc.steps && status >= 0; step++) {
+        vdi_vilds_progress p = VDI__ZERO;
+        status = vdi__vilds_em_step(&r, step, &p.rate, err);
+        m->run.elbo = p.elbo = r.elbo;
+        p.step = step + 1;
+        p.steps = r.desc.steps;
+        p.undone = r.undone;
+        p.validation = (double)NAN;
+        if (status >= 0 && fn && !fn(&p, user)) return VDI_STOPPED;
+    }
+    return status < 0 ? status : VDI_OK;
 }
 #endif
 
@@ -30799,64 +32952,6 @@ VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vilds_batch *b, const do
     *natural = r.now.natural;
     return status;
 }
-
-/* ======== Adam on the encoder's output ======================================================== */
-
-/* Adam's step number `step` (from 0) of `steps`, uphill along g. */
-VDI__FN void vdi__vilds_climb_step(int64_t total, int64_t step, int64_t steps, const double *g,
-                                   double *x, double *m1, double *m2) {
-    const double c1 = 1 - pow(0.9, (double)(step + 1)), c2 = 1 - pow(0.99, (double)(step + 1));
-    const double rate = 0.03 * (1 - 0.9 * (double)step / (double)steps);
-    for (int64_t i = 0; i < total; i++) {
-        m1[i] = 0.9 * m1[i] + 0.1 * g[i];
-        m2[i] = 0.99 * m2[i] + 0.01 * g[i] * g[i];
-        x[i] += rate * (m1[i] / c1) / (sqrt(m2[i] / c2) + 1e-8);
-    }
-}
-
-/* With the same normals at every step, so that the bound of a trial can be compared; the best of
- * each trial is kept in `out` (B,T,k). */
-VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vilds_batch *b, double *out, int64_t k,
-                                    int64_t steps, int64_t samples, uint64_t seed, vdi_error *err) {
-    const int64_t B = b->info.trials, T = b->info.T, each = T * k, total = B * each;
-    const bool closed = vdi__vilds_closed(m);
-    double *x = (double *)vdi_arena_alloc(&m->arena, (size_t)(3 * total + B) * sizeof *x);
-    vdi_tensor eps = vdi__no_tensor();
-    if (!closed) eps = vdi__vilds_eps(m, b, samples, seed, VDI__VILDS_RNG_SCORE, (int64_t)1 << 30);
-    if (!x || (!closed && !vdi_tensor_ok(eps)))
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    double *m1 = x + total, *m2 = m1 + total, *best = m2 + total;
-    memcpy(x, out, (size_t)total * sizeof *x);
-    memset(m1, 0, (size_t)(2 * total) * sizeof *m1);
-    vdi_status status = VDI_OK;
-    const bool old = vdi_tape_set_no_grad(m->tape, false);
-    const bool frozen = vdi_tape_set_frozen(m->tape, true);
-    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-    for (int64_t step = 0; step <= steps; step++) {
-        vdi__vilds_q q;
-        vdi_tape_reset(m->tape);
-        vdi_arena_rewind(&m->arena, mark);
-        vdi_var v = vdi_tape_variable(m->tape, vdi_tensor_3d(x, VDI_F64, B, T, k));
-        vdi__vilds_posterior(m, b, v, false, !m->desc.log_joint, &q);
-        vdi__vilds_bound(m, b, eps, &q);
-        const vdi_status went = vdi_tape_status(m->tape, step ? NULL : err);
-        if (went < 0 && !step) status = went;
-        if (went < 0) break; /* too far: what was best so far stands */
-        const double *elbo = (const double *)vdi_tape_value(m->tape, q.elbo).data;
-        for (int64_t i = 0; i < B; i++) {
-            if (step && !(elbo[i] > best[i])) continue;
-            best[i] = elbo[i];
-            memcpy(out + i * each, x + i * each, (size_t)each * sizeof *x);
-        }
-        if (step == steps || vdi_tape_backward(m->tape, vdi_var_sum(m->tape, q.elbo)) < 0) break;
-        const double *g = (const double *)vdi_tape_grad(m->tape, v).data;
-        if (!g || vdi_count_nonfinite(VDI_F64, (size_t)total, g)) break;
-        vdi__vilds_climb_step(total, step, steps, g, x, m1, m2);
-    }
-    (void)vdi_tape_set_no_grad(m->tape, old);
-    (void)vdi_tape_set_frozen(m->tape, frozen);
-    return status;
-}
 #endif
 
 /* ======== model/vilds/infer.h, implementation ======== */
@@ -30864,9 +32959,9 @@ VDI__FN vdi_status vdi__vilds_climb(vdi_vilds *m, vdi__vilds_batch *b, double *o
 #define VDI_MODEL_VILDS_INFER_C
 
 enum {
-    VDI__VILDS_BLOCK = 64,    /* most trials that are worked on together */
-    VDI__VILDS_IW_GROUP = 8,  /* importance samples that are drawn together, */
-    VDI__VILDS_IW_CHUNK = 512 /* and those after which the tape is cleared */
+    VDI__VILDS_BLOCK = 64,        /* most trials that are worked on together */
+    VDI__VILDS_STEP_SAMPLES = 32, /* most samples of a step of refinement */
+    VDI__VILDS_IW_CHUNK = 4       /* groups of importance samples after which the tape is cleared */
 };
 
 /* ======== what is asked ======================================================================= */
@@ -30882,6 +32977,8 @@ VDI__DEF const vdi_fields *vdi_vilds_query_fields(void) {
         VDI_FIELD_SEED(vdi_vilds_query, seed, "of the samples"),
         VDI_FIELD_INT(vdi_vilds_query, nodes, 7, 1, VDI_GAUSS_HERMITE_MAX,
                       "of quadrature for each latent dimension"),
+        VDI_FIELD_BOOL(vdi_vilds_query, rest, "refine from rest, not from the encoder's posterior"),
+        VDI_FIELD_BOOL(vdi_vilds_query, laplace, "mode and curvature there as the posterior"),
     };
     static const vdi_fields fields = {"vdi_vilds_query", rows, (int)VDI__COUNT(rows)};
     return &fields;
@@ -30917,6 +33014,8 @@ typedef struct vdi__vilds_answer {
     double *out; /* (B,T,outputs): the encoder's output or, if natural, natural parameters */
     int64_t outputs;
     bool natural;
+    bool given; /* q is `gauss`, whatever `out` is */
+    vdi__gauss gauss;
 } vdi__vilds_answer;
 
 VDI__FN bool vdi__vilds_refines_naturally(const vdi_vilds *m) {
@@ -30925,11 +33024,133 @@ VDI__FN bool vdi__vilds_refines_naturally(const vdi_vilds *m) {
 
 /* q on the tape, which is cleared first. */
 VDI__FN vdi_status vdi__vilds_answer_build(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
-    const int64_t B = a->b.info.trials, T = a->b.info.T;
+    const int64_t B = a->b.info.trials, T = a->b.info.T, d = m->desc.d;
     vdi_tape_reset(m->tape);
+    if (a->given) {
+        vdi__vilds_posterior_of(m, &a->b, vdi_tensor_4d(a->gauss.D, VDI_F64, B, T, d, d),
+                                vdi_tensor_4d(a->gauss.E, VDI_F64, B, T - 1, d, d),
+                                vdi_tensor_3d(a->gauss.mean, VDI_F64, B, T, d), &a->q);
+        return vdi_tape_status(m->tape, err);
+    }
     vdi_var out = vdi_tape_constant(m->tape, vdi_tensor_3d(a->out, VDI_F64, B, T, a->outputs));
     vdi__vilds_posterior(m, &a->b, out, a->natural, true, &a->q);
     return vdi_tape_status(m->tape, err);
+}
+
+/* The encoder's output into the arena. */
+VDI__FN vdi_status vdi__vilds_answer_encode(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
+    vdi_var out = vdi__vilds_encode(m, &a->b);
+    const vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
+    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
+    a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
+    if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
+    return VDI_OK;
+}
+
+/* ---- a posterior as blocks ------------------------------------------------------------------- */
+
+/* q as it stands on the tape into the answer's Gaussian. */
+VDI__FN void vdi__vilds_answer_open(vdi_vilds *m, vdi__vilds_answer *a) {
+    const int64_t d = m->desc.d, T = a->b.info.T, step = T * d;
+    const double *D = (const double *)vdi_tape_value(m->tape, a->q.D).data;
+    const double *E = T > 1 ? (const double *)vdi_tape_value(m->tape, a->q.E).data : NULL;
+    const double *mean = (const double *)vdi_tape_value(m->tape, a->q.mean).data;
+    for (int64_t i = 0; i < a->b.info.trials; i++) {
+        vdi__gauss_copy(D + i * step * d, E ? E + i * (T - 1) * d * d : NULL, mean + i * step, d,
+                        a->b.info.length[i], a->gauss.D + i * step * d,
+                        a->gauss.E + i * (T - 1) * d * d, a->gauss.mean + i * step);
+    }
+}
+
+/* What vdi_vilds_fit_natural left these trials with. */
+VDI__FN void vdi__vilds_answer_recall(const vdi_vilds *m, const vdi_vilds_data *data,
+                                      vdi__vilds_answer *a) {
+    const int64_t d = m->desc.d, T = data->T * d, to = a->b.info.T * d;
+    for (int64_t i = 0; i < a->b.info.trials; i++) {
+        const int64_t k = a->b.info.trial[i];
+        vdi__gauss_copy(data->D + k * T * d, data->E + k * T * d, data->m + k * T, d,
+                        a->b.info.length[i], a->gauss.D + i * to * d, a->gauss.E + i * (to - d) * d,
+                        a->gauss.mean + i * to);
+    }
+}
+
+/* The bound of each trial of an answer over normals of stream `what`: (B), in the arena. */
+VDI__FN vdi_status vdi__vilds_answer_bounds(vdi_vilds *m, vdi__vilds_answer *a,
+                                            const vdi_vilds_query *q, int64_t what, double *bound,
+                                            vdi_error *err) {
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_tensor eps = vdi__no_tensor();
+    vdi_status status = vdi__vilds_answer_build(m, a, err);
+    if (status < 0) return status;
+    if (!vdi__vilds_closed(m)) {
+        eps = vdi__vilds_eps(m, &a->b, q->samples, q->seed, VDI__VILDS_RNG_SCORE, what);
+        if (!vdi_tensor_ok(eps))
+            return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    }
+    vdi__vilds_bound(m, &a->b, eps, &a->q);
+    status = vdi_tape_status(m->tape, err);
+    if (status >= 0) {
+        memcpy(bound, vdi_tape_value(m->tape, a->q.elbo).data,
+               (size_t)a->b.info.trials * sizeof *bound);
+    }
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* Trials whose bound did not rise, over the normals of the score or over others, are as in `start`
+ * again. */
+VDI__FN vdi_status vdi__vilds_answer_decide(vdi_vilds *m, vdi__vilds_answer *a,
+                                            const vdi_vilds_query *q, vdi__gauss *start,
+                                            vdi_error *err) {
+    static const int64_t streams[2] = {0, (int64_t)1 << 30};
+    const int64_t B = a->b.info.trials;
+    double *bound = (double *)vdi_arena_alloc(&m->arena, (size_t)(4 * B) * sizeof *bound);
+    vdi__vilds_answer before = *a;
+    vdi_status status = VDI_OK;
+    if (!bound) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    before.gauss = *start;
+    for (int k = 0; k < 2 && status >= 0; k++) {
+        status = vdi__vilds_answer_bounds(m, a, q, streams[k], bound + 2 * k * B, err);
+        /* a start without a bound is one that anything betters */
+        if (status >= 0 && vdi__vilds_answer_bounds(m, &before, q, streams[k],
+                                                    bound + (2 * k + 1) * B, NULL) < 0) {
+            for (int64_t i = 0; i < B; i++)
+                bound[(2 * k + 1) * B + i] = -HUGE_VAL;
+        }
+    }
+    for (int64_t i = 0; i < B && status >= 0; i++) {
+        if (bound[i] >= bound[B + i] && bound[2 * B + i] >= bound[3 * B + i]) continue;
+        vdi__gauss_take(&a->b, m->desc.d, i, start, &a->gauss);
+    }
+    return status;
+}
+
+/* Natural-gradient steps from the network's posterior, what training left, or rest. */
+VDI__FN vdi_status vdi__vilds_answer_refine(vdi_vilds *m, const vdi_vilds_data *data,
+                                            const vdi_vilds_query *q, bool whole,
+                                            vdi__vilds_answer *a, vdi_error *err) {
+    const bool kept = data->D && whole && !q->rest, rest = !kept && (q->rest || m->rests);
+    const int64_t steps = rest && !q->refine ? 20 : q->refine, mode = q->laplace ? 100 : 20;
+    vdi__gauss start;
+    vdi_status status = vdi__gauss_make(m, &a->b, &a->gauss, err);
+    if (status >= 0) status = vdi__gauss_make(m, &a->b, &start, err);
+    if (status >= 0 && !rest && !kept) {
+        status = vdi__vilds_answer_build(m, a, err);
+        if (status >= 0) vdi__vilds_answer_open(m, a);
+    }
+    if (status < 0) return status;
+    if (kept) vdi__vilds_answer_recall(m, data, a);
+    a->given = true;
+    for (int64_t i = 0; i < a->b.info.trials; i++)
+        vdi__gauss_take(&a->b, m->desc.d, i, &a->gauss, &start);
+    if (rest || q->laplace) status = vdi__natural_laplace(m, &a->b, mode, &a->gauss, err);
+    if (status < 0 || q->laplace || steps == 0) return status;
+    const int64_t samples = VDI__MIN(q->samples, (int64_t)VDI__VILDS_STEP_SAMPLES);
+    status = vdi__natural_refine(m, &a->b, steps, samples, q->seed, &a->gauss, err);
+    return status < 0 || rest ? status : vdi__vilds_answer_decide(m, a, q, &start, err);
 }
 
 /* q of `count` items. Arena and tape are reset first, so `item` may not live there. The tape is one
@@ -30938,25 +33159,24 @@ VDI__FN vdi_status vdi__vilds_answer_items(vdi_vilds *m, vdi_vilds_data *data,
                                            const vdi__vilds_item *item, int64_t count,
                                            const vdi_vilds_query *q, vdi__vilds_answer *a,
                                            vdi_error *err) {
+    bool whole = true;
     vdi_arena_reset(&m->arena);
     vdi_tape_reset(m->tape);
+    memset(a, 0, sizeof *a);
+    for (int64_t i = 0; i < count; i++) {
+        const vdi__vilds_item *it = &item[i];
+        whole = whole && it->hide < 0 && it->length == data->length[it->trial];
+    }
     vdi_status status = vdi__vilds_pack(m, data, item, count, NULL, false, &a->b, err);
+    if (status >= 0) status = vdi__vilds_answer_encode(m, a, err);
     if (status < 0) return status;
-    vdi_var out = vdi__vilds_encode(m, &a->b);
-    status = vdi_tape_status(m->tape, err);
-    if (status < 0) return status;
-    a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
-    a->natural = false;
-    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
-    a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
-    if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
-    if (q->refine > 0 && vdi__vilds_refines_naturally(m)) {
+    const bool steps = q->refine > 0 || q->laplace || q->rest || m->rests || (data->D && whole);
+    if (steps &&
+        (q->laplace || q->rest || m->rests || data->D || !vdi__vilds_refines_naturally(m))) {
+        status = vdi__vilds_answer_refine(m, data, q, whole, a, err);
+    } else if (steps) {
         a->natural = true;
         status = vdi__vilds_refine(m, &a->b, a->out, q->refine, q->nodes, &a->out, err);
-    } else if (q->refine > 0) {
-        status =
-            vdi__vilds_climb(m, &a->b, a->out, a->outputs, q->refine, q->samples, q->seed, err);
     }
     return status < 0 ? status : vdi__vilds_answer_build(m, a, err);
 }
@@ -31063,26 +33283,10 @@ VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
 
 /* ======== the importance-weighted bound ======================================================= */
 
-/* log p(y, z) of samples z = m + L^{-T} eps: (group,count), less the constants that are kept
- * apart. */
-VDI__FN vdi_var vdi__vilds_log_joint(vdi__vilds_block *k, vdi_tensor eps, int64_t group) {
-    vdi_vilds *m = k->m;
-    vdi_tape *t = m->tape;
-    vdi__vilds_batch *b = &k->a.b;
-    vdi__vilds_q q = k->a.q;
-    if (m->desc.log_joint) {
-        vdi__vilds_bound(m, b, eps, &q);
-        return q.likelihood;
-    }
-    q.z = vdi__vilds_sample(m, &q, eps);
-    vdi_var r = vdi__vilds_likelihood(m, b, vdi__vilds_decode(m, b, q.z, group), group);
-    if (m->at.transition >= 0) q.prior.g = vdi__vilds_drift(m, q.z, group, &b->info);
-    return vdi_var_add(t, r, vdi_var_lds_log_prob(t, &q.prior, q.z, &b->info));
-}
-
-/* The weights of a group of samples into the sums, each kept about its largest exponent. */
-VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vdi_tensor eps,
-                                    int64_t group, double *top, double *sum) {
+/* The weights of a group of samples into the sums, each kept about its largest exponent. A sample
+ * where the density is 0 has no weight; one where it is not a number is an error. */
+VDI__FN vdi_status vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vdi_tensor eps,
+                                          int64_t group, double *top, double *sum, vdi_error *err) {
     vdi_tape *t = k->m->tape;
     const vdi__vilds_batch *b = &k->a.b;
     const vdi__obs_ops *obs = vdi__vilds_obs(&k->m->desc);
@@ -31097,6 +33301,12 @@ VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vd
                 0.5 * (logdet[i] - vdi__vm_dot(numbers, e, e) - (double)numbers * VDI_LOG_2PI);
             const double constant = obs && obs->apart ? b->constant[i] : 0;
             const double w = log_joint[s * k->count + i] - constant - log_q;
+            if (w == -HUGE_VAL) continue;
+            if (!vdi__is_finite(w)) {
+                return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_infer",
+                                     "log p(y,z) of an importance sample of trial %lld is %g",
+                                     (long long)b->info.trial[i], log_joint[s * k->count + i]);
+            }
             if (w > top[i]) {
                 sum[i] = sum[i] * exp(top[i] - w) + 1;
                 top[i] = w;
@@ -31105,11 +33315,19 @@ VDI__FN void vdi__vilds_add_weights(const vdi__vilds_block *k, vdi_var joint, vd
             }
         }
     }
+    return VDI_OK;
+}
+
+/* Samples that are drawn together: by the size of the batch alone, so that the bits of an estimate
+ * do not depend on how many there are. */
+VDI__FN int64_t vdi__vilds_iw_group(const vdi__vilds_block *k) {
+    const int64_t numbers = k->a.b.info.trials * k->a.b.info.T * k->m->desc.d;
+    return VDI__MIN(VDI__MAX((int64_t)VDI__NATURAL_NUMBERS / numbers, (int64_t)1), (int64_t)64);
 }
 
 VDI__FN vdi_status vdi__vilds_write_iw(vdi__vilds_block *k, vdi_error *err) {
     vdi_vilds *m = k->m;
-    const int64_t samples = k->query->iw;
+    const int64_t samples = k->query->iw, most = vdi__vilds_iw_group(k);
     double *top = (double *)vdi_arena_alloc(&m->arena, (size_t)(2 * k->count) * sizeof *top);
     if (!top) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
     double *sum = top + k->count;
@@ -31119,25 +33337,27 @@ VDI__FN vdi_status vdi__vilds_write_iw(vdi__vilds_block *k, vdi_error *err) {
         sum[i] = 0;
     }
     const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-    for (int64_t done = 0, group = 0; done < samples; done += group) {
-        if (done % VDI__VILDS_IW_CHUNK == 0 && done > 0) {
+    for (int64_t done = 0, group = 0; done < samples && status >= 0; done += group) {
+        /* now and then the tape begins again with q alone */
+        if (done > 0 && done % (VDI__VILDS_IW_CHUNK * most) == 0) {
             status = vdi__vilds_answer_build(m, &k->a, err);
             if (status < 0) return status;
         }
-        group = VDI__MIN((int64_t)VDI__VILDS_IW_GROUP, samples - done);
+        group = VDI__MIN(most, samples - done);
         vdi_tensor eps =
             vdi__vilds_eps(m, &k->a.b, group, k->query->seed, VDI__VILDS_RNG_SCORE, 1 + done);
         if (!vdi_tensor_ok(eps))
             return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
-        vdi_var joint = vdi__vilds_log_joint(k, eps, group);
+        vdi_var z = vdi__vilds_sample(m, &k->a.q, eps);
+        vdi_var joint = vdi__vilds_log_joint(m, &k->a.b, &k->a.q.prior, z, group, false);
         status = vdi_tape_status(m->tape, err);
         if (status < 0) return status;
-        vdi__vilds_add_weights(k, joint, eps, group, top, sum);
+        status = vdi__vilds_add_weights(k, joint, eps, group, top, sum, err);
         vdi_arena_rewind(&m->arena, mark);
     }
-    for (int64_t i = 0; i < k->count; i++)
+    for (int64_t i = 0; i < k->count && status >= 0; i++)
         k->out->iw[k->from + i] = top[i] + log(sum[i] / (double)samples);
-    return VDI_OK;
+    return status;
 }
 
 /* ======== all trials ========================================================================== */
@@ -31183,6 +33403,384 @@ VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vd
     *elbo_per_bin = sum / (double)data->total;
     vdi__joint_doubt(m, "vdi_vilds_score", *elbo_per_bin);
     return VDI_OK;
+}
+#endif
+
+/* ======== model/vilds/particle.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_PARTICLE_C)
+#define VDI_MODEL_VILDS_PARTICLE_C
+
+VDI__DEF const vdi_fields *vdi_vilds_particles_fields(void) {
+    static const vdi_field rows[] = {
+        VDI_FIELD_INT(vdi_vilds_particles, count, 500, 1, 10000000, "particles of each run"),
+        VDI_FIELD_INT(vdi_vilds_particles, runs, 4, 2, 10000,
+                      "independent estimates of log p(y); their scatter is the standard error"),
+        VDI_FIELD_SEED(vdi_vilds_particles, seed, "of the particles"),
+    };
+    static const vdi_fields fields = {"vdi_vilds_particles", rows, (int)VDI__COUNT(rows)};
+    return &fields;
+}
+
+VDI__DEF vdi_vilds_particles vdi_vilds_particles_defaults(const vdi_vilds_particles *desc) {
+    vdi_vilds_particles d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_fields_fill(vdi_vilds_particles_fields(), &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_vilds_particles_check(const vdi_vilds_particles *desc, vdi_error *err) {
+    const vdi_vilds_particles filled = vdi_vilds_particles_defaults(desc);
+    return vdi_fields_check(vdi_vilds_particles_fields(), &filled, err);
+}
+
+/* ======== q as a Markov chain ================================================================= */
+
+/* The particles of a block of trials. z_{t+1} | z_t ~ N(m_{t+1} - W_t (z_t - m_t), (L L')^{-1}) with
+ * L of bin t+1; P of a trial: all runs, one behind another. */
+typedef struct vdi__swarm {
+    vdi_vilds *m;
+    vdi_vilds_data *data;
+    vdi_vilds_particles desc;
+    int64_t from, B, T, d, P;
+    int64_t length[VDI__VILDS_BLOCK];
+    double *L, *W, *mean;       /* (B,T,d,d), (B,T,d,d), (B,T,d) */
+    double *z, *to;             /* (B,P,d): the last bin's, and this bin's */
+    double *weight, *log_q, *r; /* (B,P): log weights, log q(to | z), what q says of the future */
+    double *value;              /* (B,P): the two log joints' difference */
+    double *log_p;              /* (B,runs) */
+    int64_t *ancestor;          /* (count) */
+    vdi_rng *rng;               /* (B,runs) */
+} vdi__swarm;
+
+VDI__FN vdi_status vdi__swarm_chain(vdi__swarm *w, const vdi__gauss *q, vdi_error *err) {
+    const int64_t d = w->d, dd = d * d, T = w->T;
+    for (int64_t i = 0; i < w->B; i++) {
+        for (int64_t t = w->length[i] - 1; t >= 0; t--) {
+            const double *E = q->E + (i * (T - 1) + t) * dd;
+            double *L = w->L + (i * T + t) * dd, *W = w->W + (i * T + t) * dd;
+            memcpy(L, q->D + (i * T + t) * dd, (size_t)dd * sizeof *L);
+            if (t + 1 < w->length[i]) { /* D_t - E'(L L')^{-1} E, L of the next bin */
+                memcpy(W, E, (size_t)dd * sizeof *W);
+                vdi_cholesky_solve(VDI_F64, (size_t)d, (size_t)d, L + dd, (size_t)d, W, (size_t)d);
+                vdi__vm_mul(d, -1, E, true, W, false, L);
+            }
+            const vdi_status status = vdi_cholesky(VDI_F64, (size_t)d, L, (size_t)d, err);
+            if (status < 0) return status;
+        }
+    }
+    memcpy(w->mean, q->mean, (size_t)(w->B * T * d) * sizeof *w->mean);
+    return VDI_OK;
+}
+
+/* One particle of trial i from z (bin t-1) to bin t: log q of it. */
+VDI__FN double vdi__swarm_move(const vdi__swarm *w, int64_t i, int64_t t, const double *z,
+                               vdi_rng *rng, double *to) {
+    const int64_t d = w->d, dd = d * d, at = i * w->T + t;
+    const double *L = w->L + at * dd, *mean = w->mean + at * d;
+    double log_q = 0;
+    for (int64_t k = d - 1; k >= 0; k--) { /* L' x = eps */
+        const double eps = vdi_rng_normal(rng);
+        double x = eps;
+        for (int64_t l = k + 1; l < d; l++)
+            x -= L[l * d + k] * to[l];
+        to[k] = x / L[k * d + k];
+        log_q += log(L[k * d + k]) - 0.5 * (eps * eps + VDI_LOG_2PI);
+    }
+    for (int64_t k = 0; k < d; k++) {
+        to[k] += mean[k];
+        for (int64_t l = 0; t > 0 && l < d; l++)
+            to[k] -= (w->W - dd)[at * dd + k * d + l] * (z[l] - (mean - d)[l]);
+    }
+    return log_q;
+}
+
+/* -log q(m_{t+1} | z_t) but for a constant: (z - m)' E'(L L')^{-1} E (z - m) / 2 = |L' W (z - m)|^2 / 2. */
+VDI__FN double vdi__swarm_future(const vdi__swarm *w, int64_t i, int64_t t, const double *z) {
+    const int64_t d = w->d, dd = d * d, at = i * w->T + t;
+    const double *W = w->W + at * dd, *L = w->L + (at + 1) * dd, *mean = w->mean + at * d;
+    double sum = 0, x[64];
+    if (t + 1 >= w->length[i]) return 0;
+    for (int64_t k = 0; k < d; k++) {
+        x[k] = 0;
+        for (int64_t l = 0; l < d; l++)
+            x[k] += W[k * d + l] * (z[l] - mean[l]);
+    }
+    for (int64_t k = 0; k < d; k++) {
+        double u = 0;
+        for (int64_t l = k; l < d; l++)
+            u += L[l * d + k] * x[l];
+        sum += u * u;
+    }
+    return 0.5 * sum;
+}
+
+/* ======== the log joint on a window =========================================================== */
+
+/* Trials that reach bin t: their windows, with the first bin of each in `begin`. */
+VDI__FN int64_t vdi__swarm_windows(const vdi__swarm *w, int64_t t, vdi__vilds_item *item,
+                                   int64_t *which) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < w->B; i++) {
+        if (t >= w->length[i]) continue;
+        vdi__vilds_item it = vdi__vilds_whole(w->data, w->from + i);
+        it.first = VDI__MAX(t - 2, (int64_t)0);
+        it.length = VDI__MIN(t + 2, w->length[i]) - it.first;
+        which[count] = i;
+        item[count++] = it;
+    }
+    return count;
+}
+
+/* Two paths of particle p on the window of each trial: m, but bins t-1 and t from the particle, or
+ * bin t-1 alone. */
+VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
+                              const vdi__vilds_item *item, const int64_t *which, int64_t count,
+                              int64_t T, double *path) {
+    const int64_t d = w->d;
+    const size_t bytes = (size_t)d * sizeof *path;
+    memset(path, 0, 2 * (size_t)(count * T) * bytes);
+    for (int64_t k = 0; k < 2 * count; k++) {
+        const int64_t i = which[k % count], first = item[k % count].first;
+        double *to = path + k * T * d;
+        memcpy(to, w->mean + (i * w->T + first) * d, (size_t)item[k % count].length * bytes);
+        if (t > 0) memcpy(to + (t - 1 - first) * d, w->z + (i * w->P + p) * d, bytes);
+        if (k < count) memcpy(to + (t - first) * d, w->to + (i * w->P + p) * d, bytes);
+    }
+}
+
+/* w->value of all particles at bin t. */
+VDI__FN vdi_status vdi__swarm_evaluate(vdi__swarm *w, int64_t t, vdi_error *err) {
+    vdi_vilds *m = w->m;
+    vdi__vilds_item item[VDI__VILDS_BLOCK];
+    int64_t which[VDI__VILDS_BLOCK];
+    const int64_t count = vdi__swarm_windows(w, t, item, which), d = w->d;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi__vilds_batch b;
+    vdi_status status = vdi__vilds_pack(m, w->data, item, count, NULL, false, &b, err);
+    if (status < 0) return status;
+    const int64_t T = b.info.T, numbers = 2 * count * T * d;
+    const int64_t most = VDI__MIN(VDI__MAX(VDI__NATURAL_NUMBERS / numbers, (int64_t)1), w->P);
+    double *path = (double *)vdi_arena_alloc(&m->arena, (size_t)(most * numbers) * sizeof *path);
+    if (!path) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_log_p", "no memory");
+    const vdi_arena_mark here = vdi_arena_get_mark(&m->arena);
+    for (int64_t p = 0; p < w->P && status >= 0; p += most) {
+        const int64_t now = VDI__MIN(most, w->P - p);
+        vdi_lds_vars prior;
+        for (int64_t k = 0; k < now; k++)
+            vdi__swarm_paths(w, t, p + k, item, which, count, T, path + k * numbers);
+        vdi_tape_reset(m->tape);
+        if (!m->desc.log_joint) (void)vdi__vilds_prior(m, &b, &m->at.prior, &prior);
+        vdi_var z = vdi_tape_constant(m->tape, vdi_tensor_4d(path, VDI_F64, 2 * now, count, T, d));
+        vdi_var joint = vdi__vilds_log_joint(m, &b, &prior, z, 2 * now, false);
+        status = vdi_tape_status(m->tape, err);
+        const double *v = (const double *)vdi_tape_value(m->tape, joint).data;
+        for (int64_t k = 0; k < now * count && status >= 0; k++) {
+            const double *pair = v + k / count * 2 * count + k % count;
+            w->value[which[k % count] * w->P + p + k / count] = pair[0] - pair[count];
+        }
+        vdi_arena_rewind(&m->arena, here);
+    }
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* ======== weights ============================================================================= */
+
+/* Systematic resampling of the particles of a run whose weights are normalised to `sum`. */
+VDI__FN void vdi__swarm_resample(vdi__swarm *w, int64_t first, double sum, vdi_rng *rng) {
+    const int64_t K = w->desc.count, d = w->d;
+    double *z = w->z + first * d, *to = w->to + first * d, *weight = w->weight + first;
+    double *r = w->r + first;
+    double reach = weight[0];
+    const double u = vdi_rng_uniform(rng);
+    for (int64_t k = 0, from = 0; k < K; k++) {
+        while (reach < ((double)k + u) * sum / (double)K && from < K - 1)
+            reach += weight[++from];
+        w->ancestor[k] = from;
+    }
+    for (int64_t k = 0; k < K; k++) {
+        memcpy(z + k * d, to + w->ancestor[k] * d, (size_t)d * sizeof *z);
+        w->value[first + k] = r[w->ancestor[k]];
+    }
+    memcpy(to, z, (size_t)(K * d) * sizeof *z);
+    memcpy(r, w->value + first, (size_t)K * sizeof *r);
+    memset(weight, 0, (size_t)K * sizeof *weight);
+}
+
+/* Run `run` of trial i at bin t: weights, the estimate, and resampling where it is due. */
+VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t run,
+                                    vdi_error *err) {
+    const int64_t K = w->desc.count, first = i * w->P + run * K;
+    double *weight = w->weight + first, top = -HUGE_VAL, before = 0, sum = 0, squares = 0;
+    for (int64_t k = 0; k < K; k++) {
+        const int64_t at = first + k;
+        const double future = vdi__swarm_future(w, i, t, w->to + at * w->d);
+        const double more = w->value[at] + future - w->r[at] - w->log_q[at];
+        if (more != more || more == HUGE_VAL) {
+            return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_log_p",
+                                 "log p(y,z) of a particle is %g in trial %lld at bin %lld", more,
+                                 (long long)(w->from + i), (long long)t);
+        }
+        before += exp(weight[k]);
+        weight[k] += more;
+        w->r[at] = future;
+        top = VDI__MAX(top, weight[k]);
+    }
+    if (top == -HUGE_VAL) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_log_p",
+                             "no particle of trial %lld has a density above 0 at bin %lld",
+                             (long long)(w->from + i), (long long)t);
+    }
+    for (int64_t k = 0; k < K; k++) {
+        weight[k] = exp(weight[k] - top);
+        sum += weight[k];
+        squares += weight[k] * weight[k];
+    }
+    w->log_p[i * w->desc.runs + run] += top + log(sum / before);
+    if (sum * sum < 0.5 * (double)K * squares) {
+        vdi__swarm_resample(w, first, sum, &w->rng[i * w->desc.runs + run]);
+        return VDI_OK;
+    }
+    for (int64_t k = 0; k < K; k++) /* the largest weight is 1, so that none overflows */
+        weight[k] = log(weight[k]);
+    return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__swarm_bin(vdi__swarm *w, int64_t t, vdi_error *err) {
+    const int64_t K = w->desc.count, d = w->d;
+    for (int64_t i = 0; i < w->B; i++) {
+        for (int64_t p = 0; t < w->length[i] && p < w->P; p++) {
+            const int64_t at = i * w->P + p;
+            w->log_q[at] = vdi__swarm_move(w, i, t, w->z + at * d,
+                                           &w->rng[i * w->desc.runs + p / K], w->to + at * d);
+        }
+    }
+    vdi_status status = vdi__swarm_evaluate(w, t, err);
+    for (int64_t i = 0; i < w->B && status >= 0; i++) {
+        for (int64_t run = 0; t < w->length[i] && run < w->desc.runs && status >= 0; run++)
+            status = vdi__swarm_weigh(w, i, t, run, err);
+    }
+    memcpy(w->z, w->to, (size_t)(w->B * w->P * d) * sizeof *w->z);
+    return status;
+}
+
+/* ======== all trials ========================================================================== */
+
+VDI__FN vdi_status vdi__swarm_reserve(vdi__swarm *w, vdi_error *err) {
+    vdi_arena *a = &w->m->arena;
+    const size_t real = sizeof(double), bins = (size_t)(w->B * w->T), d = (size_t)w->d;
+    const size_t all = (size_t)(w->B * w->P), runs = (size_t)(w->B * w->desc.runs);
+    w->L = (double *)vdi_arena_calloc(a, 2 * bins * d * d * real);
+    w->mean = (double *)vdi_arena_alloc(a, bins * d * real);
+    w->z = (double *)vdi_arena_calloc(a, 2 * all * d * real);
+    w->weight = (double *)vdi_arena_calloc(a, 4 * all * real);
+    w->log_p = (double *)vdi_arena_calloc(a, runs * real);
+    w->ancestor = (int64_t *)vdi_arena_alloc(a, (size_t)w->desc.count * sizeof *w->ancestor);
+    w->rng = (vdi_rng *)vdi_arena_alloc(a, runs * sizeof *w->rng);
+    if (!w->L || !w->mean || !w->z || !w->weight || !w->log_p || !w->ancestor || !w->rng) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_log_p",
+                             "no memory for %lld particles of %lld trials", (long long)w->P,
+                             (long long)w->B);
+    }
+    w->W = w->L + bins * d * d;
+    w->to = w->z + all * d;
+    w->log_q = w->weight + all;
+    w->r = w->log_q + all;
+    w->value = w->r + all;
+    for (size_t k = 0; k < runs; k++) {
+        const int64_t trial = w->from + (int64_t)k / w->desc.runs;
+        w->rng[k] =
+            vdi__vilds_rng(w->desc.seed, VDI__VILDS_RNG_PARTICLE, (int64_t)k % w->desc.runs, trial);
+    }
+    return VDI_OK;
+}
+
+/* log p(y, m) of whole trials, where the estimates of all runs begin. */
+VDI__FN vdi_status vdi__swarm_begin(vdi__swarm *w, vdi__vilds_answer *a, vdi_error *err) {
+    vdi_vilds *m = w->m;
+    vdi_lds_vars prior;
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    vdi_tape_reset(m->tape);
+    if (!m->desc.log_joint) (void)vdi__vilds_prior(m, &a->b, &m->at.prior, &prior);
+    vdi_var z = vdi_tape_constant(m->tape, vdi_tensor_4d(w->mean, VDI_F64, 1, w->B, w->T, w->d));
+    vdi_var joint = vdi__vilds_log_joint(m, &a->b, &prior, z, 1, true);
+    const vdi_status status = vdi_tape_status(m->tape, err);
+    const double *v = (const double *)vdi_tape_value(m->tape, joint).data;
+    for (int64_t i = 0; i < w->B && status >= 0; i++) {
+        const double constant = obs && obs->apart ? a->b.constant[i] : 0;
+        for (int64_t run = 0; run < w->desc.runs; run++)
+            w->log_p[i * w->desc.runs + run] = v[i] - constant;
+    }
+    return status;
+}
+
+/* The mean of a trial's estimates of p(y), as a logarithm, and its standard error. */
+VDI__FN void vdi__swarm_result(const vdi__swarm *w, int64_t i, double *log_p, double *se) {
+    const int64_t runs = w->desc.runs;
+    const double *v = w->log_p + i * runs;
+    double top = v[0], sum = 0, squares = 0;
+    for (int64_t k = 1; k < runs; k++)
+        top = VDI__MAX(top, v[k]);
+    for (int64_t k = 0; k < runs; k++)
+        sum += exp(v[k] - top);
+    const double mean = sum / (double)runs;
+    for (int64_t k = 0; k < runs; k++)
+        squares += (exp(v[k] - top) / mean - 1) * (exp(v[k] - top) / mean - 1);
+    *log_p = top + log(mean);
+    if (se) *se = sqrt(squares / (double)(runs * (runs - 1)));
+}
+
+/* Trials w->from .. of which there are w->B. */
+VDI__FN vdi_status vdi__swarm_run(vdi__swarm *w, const vdi_vilds_query *q, double *log_p,
+                                  double *se, vdi_error *err) {
+    vdi__vilds_item item[VDI__VILDS_BLOCK];
+    vdi__vilds_answer a;
+    for (int64_t i = 0; i < w->B; i++) {
+        item[i] = vdi__vilds_whole(w->data, w->from + i);
+        w->length[i] = item[i].length;
+    }
+    vdi_status status = vdi__vilds_answer_items(w->m, w->data, item, w->B, q, &a, err);
+    if (status < 0) return status;
+    w->T = a.b.info.T;
+    if (!a.given) {
+        status = vdi__gauss_make(w->m, &a.b, &a.gauss, err);
+        if (status >= 0) vdi__vilds_answer_open(w->m, &a);
+    }
+    if (status >= 0) status = vdi__swarm_reserve(w, err);
+    if (status >= 0) status = vdi__swarm_chain(w, &a.gauss, err);
+    if (status >= 0) status = vdi__swarm_begin(w, &a, err);
+    for (int64_t t = 0; t < w->T && status >= 0; t++)
+        status = vdi__swarm_bin(w, t, err);
+    for (int64_t i = 0; i < w->B && status >= 0; i++)
+        vdi__swarm_result(w, i, log_p + w->from + i, se ? se + w->from + i : NULL);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *data,
+                                    const vdi_vilds_query *query,
+                                    const vdi_vilds_particles *particles, double *log_p, double *se,
+                                    vdi_error *err) {
+    vdi_vilds_query q;
+    vdi__swarm w;
+    vdi_status status = vdi__vilds_ask(m, data, query, "vdi_vilds_log_p", &q, err);
+    memset(&w, 0, sizeof w);
+    w.m = m;
+    w.data = data;
+    w.d = m->desc.d;
+    w.desc = vdi_vilds_particles_defaults(particles);
+    if (status >= 0) status = vdi_vilds_particles_check(&w.desc, err);
+    if (status < 0) return status;
+    w.P = w.desc.count * w.desc.runs;
+    const int64_t room = VDI__MAX(((int64_t)1 << 20) / (w.P * w.d), (int64_t)1);
+    const int64_t most = VDI__MIN(VDI__MIN(room, m->desc.train.batch), (int64_t)VDI__VILDS_BLOCK);
+    const bool old = vdi_tape_set_no_grad(m->tape, true);
+    for (w.from = 0; w.from < data->trials && status >= 0; w.from += most) {
+        w.B = VDI__MIN(most, data->trials - w.from);
+        status = vdi__swarm_run(&w, &q, log_p, se, err);
+    }
+    (void)vdi_tape_set_no_grad(m->tape, old);
+    return status;
 }
 #endif
 
@@ -38860,6 +41458,289 @@ VDI__DEF vdi_status vdi_pretrained_prepare(vdi_dtype dtype, int64_t frames, cons
 }
 #endif
 
+/* ======== model/pretrained/quality.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_PRETRAINED_QUALITY_C)
+#define VDI_MODEL_PRETRAINED_QUALITY_C
+
+/* ======== the table =========================================================================== */
+
+#define VDI__QUALITY_ROW(name, limit, below, meaning) \
+    { #name, offsetof(vdi_trace_quality, name), limit, below, meaning }
+static const vdi_trace_quality_kind_row vdi__quality_kinds[] = {
+    VDI__QUALITY_ROW(noise_level, HUGE_VAL, false, "noise; its unit is that of the trace"),
+    VDI__QUALITY_ROW(snr, 3.5, true,
+                     "hardly a transient above the noise: no cell, or a silent one"),
+    VDI__QUALITY_ROW(missing, 0.2, false, "many frames without a number"),
+    VDI__QUALITY_ROW(saturated, 0.001, false, "the trace is cut off at the top"),
+    VDI__QUALITY_ROW(dark, 0.001, false, "the trace is cut off at the bottom, or has dark frames"),
+    VDI__QUALITY_ROW(outliers, 0.001, false, "single frames out of line: artefacts"),
+    VDI__QUALITY_ROW(line, 0.1, false,
+                     "a rhythm: heart, breath, stimulus or mains; it is read as spikes"),
+    VDI__QUALITY_ROW(smoothness, 0.55, true,
+                     "the noise is not white: smoothed, denoised or resampled; counts will be off"),
+    VDI__QUALITY_ROW(unsteady, 8, false,
+                     "noise that comes and goes: motion, light, or dF/F over an F0 near 0"),
+    VDI__QUALITY_ROW(skew, -0.3, true, "more dips than rises: is the trace upside down?"),
+    VDI__QUALITY_ROW(drift, 1.5, false,
+                     "the baseline moves more than the transients: bleaching, drift"),
+};
+
+VDI__DEF int vdi_trace_quality_count(void) { return (int)VDI__COUNT(vdi__quality_kinds); }
+
+VDI__DEF const vdi_trace_quality_kind_row *vdi_trace_quality_kind(int i) {
+    return i >= 0 && i < vdi_trace_quality_count() ? &vdi__quality_kinds[i] : NULL;
+}
+
+VDI__DEF double vdi_trace_quality_value(const vdi_trace_quality *q, int i) {
+    double value = HUGE_VAL - HUGE_VAL;
+    if (i >= 0 && i < vdi_trace_quality_count())
+        memcpy(&value, (const char *)q + vdi__quality_kinds[i].member, sizeof value);
+    return value;
+}
+
+VDI__DEF bool vdi_trace_quality_flag(const vdi_trace_quality *q, int i) {
+    const double value = vdi_trace_quality_value(q, i);
+    const vdi_trace_quality_kind_row *kind = vdi_trace_quality_kind(i);
+    return kind && (kind->below ? value < kind->limit : value > kind->limit);
+}
+
+/* ======== values ============================================================================== */
+
+VDI__FN bool vdi__quality_load(vdi_dtype dtype, const void *trace, int64_t i, double *value) {
+    *value = vdi_dtype_load(dtype, trace, i);
+    return *value - *value == 0 && fabs(*value) < 1e30;
+}
+
+/* Shares of frames that are missing, and that stand at the walls of the range. */
+VDI__FN void vdi__quality_range(vdi_dtype dtype, int64_t frames, const void *trace,
+                                vdi_trace_quality *q) {
+    double low = HUGE_VAL, high = -HUGE_VAL, v;
+    int64_t measured = 0, top = 0, bottom = 0, under = 0, over = 0;
+    for (int64_t i = 0; i < frames; i++) {
+        if (!vdi__quality_load(dtype, trace, i, &v)) continue;
+        measured++;
+        low = VDI__MIN(low, v);
+        high = VDI__MAX(high, v);
+    }
+    const double range = high - low, thin = 1e-6 * range, thick = 0.05 * range;
+    for (int64_t i = 0; i < frames && range > 0; i++) {
+        if (!vdi__quality_load(dtype, trace, i, &v)) continue;
+        top += v >= high - thin;
+        under += v >= high - thick;
+        bottom += v <= low + thin;
+        over += v <= low + thick;
+    }
+    q->missing = 1 - (double)measured / (double)frames;
+    q->saturated = top >= 5 && 2 * top > under ? (double)top / (double)measured : 0;
+    q->dark = bottom >= 5 && 2 * bottom > over ? (double)bottom / (double)measured : 0;
+}
+
+/* Single frames far from both of their neighbours (as vdi__prepare_wild has them). */
+VDI__FN double vdi__quality_outliers(vdi_dtype dtype, int64_t frames, const void *trace,
+                                     double noise) {
+    int64_t wild = 0, seen = 0;
+    double a = 0, b = 0, c;
+    for (int64_t i = 0; i < frames; i++) {
+        if (!vdi__quality_load(dtype, trace, i, &c)) continue;
+        const double height = fabs(b - 0.5 * (a + c)), apart = fabs(c - a);
+        wild += seen >= 2 && height > 8 * noise && apart < 3 * noise && apart < 0.25 * height;
+        seen++;
+        a = b;
+        b = c;
+    }
+    return seen > 0 ? (double)wild / (double)seen : 0;
+}
+
+/* |y(t - k) - 2 y(t) + y(t + k)| where all three were measured, into s (frames); how many. */
+VDI__FN int64_t vdi__quality_differences(vdi_dtype dtype, int64_t frames, const void *trace,
+                                         int64_t k, double offset, float *s) {
+    int64_t n = 0;
+    double a, b, c;
+    for (int64_t i = k; i + k < frames; i++) {
+        if (!vdi__quality_load(dtype, trace, i, &b)) continue;
+        if (!vdi__quality_load(dtype, trace, i - k, &a)) continue;
+        if (!vdi__quality_load(dtype, trace, i + k, &c)) continue;
+        s[n++] = (float)fabs((a - offset) - 2 * (b - offset) + (c - offset));
+    }
+    return n;
+}
+
+/* Their median as the standard deviation of white noise. */
+VDI__FN double vdi__quality_second(vdi_dtype dtype, int64_t frames, const void *trace, int64_t k,
+                                   double offset, float *s) {
+    const int64_t n = vdi__quality_differences(dtype, frames, trace, k, offset, s);
+    return n < 32 ? HUGE_VAL - HUGE_VAL : 1.4826 / sqrt(6.0) * vdi__quantile(s, n, 0.5);
+}
+
+/* The largest median of a block of them over the median of the blocks. */
+VDI__FN double vdi__quality_unsteady(vdi_dtype dtype, int64_t frames, const void *trace,
+                                     int64_t apart, double offset, float *s) {
+    enum { BLOCK = 64 };
+    const int64_t n = vdi__quality_differences(dtype, frames, trace, apart, offset, s);
+    const int64_t blocks = n / BLOCK;
+    double most = 0;
+    if (blocks < 8) return HUGE_VAL - HUGE_VAL;
+    for (int64_t i = 0; i < blocks; i++) {
+        s[i] = vdi__select(s + i * BLOCK, BLOCK, BLOCK / 2);
+        most = VDI__MAX(most, (double)s[i]);
+    }
+    const double usual = vdi__quantile(s, blocks, 0.5);
+    return usual > 0 ? most / usual : HUGE_VAL - HUGE_VAL;
+}
+
+/* ======== spectrum ============================================================================ */
+
+enum { VDI__QUALITY_FFT = 1024 };
+
+/* A transform of 2^bits points in place (Cooley and Tukey 1965). */
+VDI__FN void vdi__quality_fft(int bits, double *re, double *im) {
+    const int n = 1 << bits;
+    for (int i = 1, j = 0; i < n; i++) {
+        int bit = n >> 1;
+        for (; j & bit; bit >>= 1) {
+            j ^= bit;
+        }
+        j ^= bit;
+        if (i >= j) continue;
+        const double r = re[i], m = im[i];
+        re[i] = re[j];
+        im[i] = im[j];
+        re[j] = r;
+        im[j] = m;
+    }
+    for (int length = 2; length <= n; length *= 2) {
+        for (int k = 0; k < length / 2; k++) {
+            const double angle = -2 * VDI_PI * k / length, c = cos(angle), s = sin(angle);
+            for (int i = k; i < n; i += length) {
+                const int j = i + length / 2;
+                const double r = c * re[j] - s * im[j], m = c * im[j] + s * re[j];
+                re[j] = re[i] - r;
+                im[j] = im[i] - m;
+                re[i] += r;
+                im[i] += m;
+            }
+        }
+    }
+}
+
+/* Powers of windows of 2^bits pairs of samples, half overlapping, added to `power` (2^bits / 2).
+ * Returns how many there were. */
+VDI__FN int64_t vdi__quality_welch(const float *x, int64_t samples, int bits, double *re,
+                                   double *im, double *power) {
+    const int n = 1 << bits;
+    int64_t windows = 0;
+    for (int64_t from = 0; from + 2 * n <= samples; from += n) {
+        double mean = 0;
+        for (int i = 0; i < n; i++) {
+            re[i] = 0.5 * ((double)x[from + 2 * i] + (double)x[from + 2 * i + 1]);
+            mean += re[i] / n;
+        }
+        for (int i = 0; i < n; i++) {
+            re[i] = (re[i] - mean) * (0.5 - 0.5 * cos(2 * VDI_PI * (i + 0.5) / n));
+            im[i] = 0;
+        }
+        vdi__quality_fft(bits, re, im);
+        for (int k = 0; k < n / 2; k++)
+            power[k] += re[k] * re[k] + im[k] * im[k];
+        windows++;
+    }
+    return windows;
+}
+
+/* What is usual around bin k: the median of bins on both sides that are not part of a line there. */
+VDI__FN double vdi__quality_background(const double *power, int k, int end) {
+    float around[VDI__QUALITY_FFT];
+    const int reach = VDI__MAX(8, k / 2);
+    int n = 0;
+    for (int j = VDI__MAX(1, k - reach); j < end && j <= k + reach; j++) {
+        if (j < k - 2 || j > k + 2) around[n++] = (float)log(power[j] + 1e-300);
+    }
+    return n ? exp(vdi__quantile(around, n, 0.5)) : 0;
+}
+
+/* The strongest line between 0.2 Hz and most of what the frame rate shows. */
+VDI__FN void vdi__quality_line(const vdi_prepared *p, double fps, vdi_trace_quality *q) {
+    double re[VDI__QUALITY_FFT], im[VDI__QUALITY_FFT], power[VDI__QUALITY_FFT / 2] = {0};
+    int64_t windows = 0, longest = 0;
+    for (int64_t k = 0; k < p->segments; k++)
+        longest = VDI__MAX(longest, p->segment[k].samples);
+    const int bits = longest >= 2 * VDI__QUALITY_FFT ? 10 : 8;
+    q->line = q->line_hz = HUGE_VAL - HUGE_VAL;
+    for (int64_t k = 0; k < p->segments; k++) {
+        windows += vdi__quality_welch(p->x + p->segment[k].sample, p->segment[k].samples, bits, re,
+                                      im, power);
+    }
+    if (windows == 0) return;
+    const double step = 0.5 * VDI_PRETRAINED_GRID / (1 << bits);
+    const int end = (int)VDI__MIN(0.45 * fps / step, (double)(1 << bits) / 2 - 3);
+    double sum = 0;
+    q->line = q->line_hz = 0;
+    for (int k = 1; k < (1 << bits) / 2; k++)
+        sum += power[k];
+    for (int k = VDI__MAX(4, (int)(0.2 / step)); k < end; k++) {
+        if (power[k] < power[k - 1] || power[k] < power[k + 1]) continue;
+        const double background = vdi__quality_background(power, k, end + 3);
+        if (!(power[k] > (8 + 20 / (double)windows) * background)) continue;
+        double line = 0;
+        for (int j = k - 2; j <= k + 2; j++)
+            line += VDI__MAX(0, power[j] - background);
+        if (line <= q->line * sum) continue;
+        q->line = line / sum;
+        q->line_hz = k * step;
+    }
+}
+
+/* ======== all of them ========================================================================= */
+
+/* Where the autocorrelation has halved its lag twice: r(L) / r(2 L) = exp(L / tau). */
+VDI__FN double vdi__quality_decay(const vdi_prepared *p, double fps) {
+    const float *r = p->stats + 3; /* at 2, 4 ... 512 samples */
+    for (int i = 0; i < 8; i++) {
+        const double lag = (double)(2 << i) / VDI_PRETRAINED_GRID;
+        if (lag < VDI__MAX(1 / fps, 0.06)) continue;
+        const double a = (double)r[i], b = (double)r[i + 1];
+        if (!(a > 0.1)) break;
+        if (b > 0.75 * a && i < 7) continue;
+        return b > 0.01 * a ? lag / log(a / b) : lag / log(100.0);
+    }
+    return HUGE_VAL - HUGE_VAL;
+}
+
+VDI__DEF vdi_status vdi_pretrained_quality(vdi_dtype dtype, int64_t frames, const void *trace,
+                                           double fps, void *work, size_t size,
+                                           vdi_trace_quality *out, vdi_error *err) {
+    vdi_prepared p;
+    const vdi_status status =
+        vdi_pretrained_prepare(dtype, frames, trace, fps, work, size, &p, err);
+    if (status < 0) return status;
+    const double seen = fps * exp(p.stats[0]) * 30 / VDI__MIN(fps, VDI_PRETRAINED_GRID);
+    const double rate = VDI__MIN(seen, fps); /* of frames that were measured */
+    const float *quantile = p.stats + VDI_PRETRAINED_STATS - 7;
+    const double peak = ((double)quantile[5] - (double)quantile[2]) * p.scale;
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    for (int64_t i = 0; i < p.points; i++) {
+        low = VDI__MIN(low, (double)p.baseline[i]);
+        high = VDI__MAX(high, (double)p.baseline[i]);
+    }
+    vdi__quality_range(dtype, frames, trace, out);
+    out->noise_level = 100 * p.noise * sqrt(2.0) / 1.4826 / sqrt(rate);
+    out->snr = p.scale > 0 ? peak / VDI__MAX(p.noise, 1e-6 * p.scale) : 0;
+    out->drift = p.scale > 0 ? (high - low) / peak : 0;
+    out->outliers = vdi__quality_outliers(dtype, frames, trace, p.noise);
+    out->decay = p.scale > 0 ? vdi__quality_decay(&p, rate) : HUGE_VAL - HUGE_VAL;
+    out->skew = p.scale > 0 ? (double)p.stats[12] : 0;
+    vdi__quality_line(&p, rate, out);
+    const int64_t apart = (int64_t)(fps / rate + 0.5);
+    /* the prepared trace is done with: its first array is scratch */
+    const double next = vdi__quality_second(dtype, frames, trace, apart, p.offset, p.filled);
+    const double third = vdi__quality_second(dtype, frames, trace, 3 * apart, p.offset, p.filled);
+    out->unsteady = vdi__quality_unsteady(dtype, frames, trace, apart, p.offset, p.filled);
+    out->smoothness = third > 0 && rate >= 15 ? next / third : HUGE_VAL - HUGE_VAL;
+    return VDI_OK;
+}
+#endif
+
 /* ======== model/pretrained/network.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && \
     !defined(VDI_MODEL_PRETRAINED_NETWORK_C)
@@ -40028,7 +42909,8 @@ static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"
 
 static const vdi_env_entry vdi__env_pendulum = {
     {"pendulum", 3, 1, 3, VDI__PENDULUM_LIMIT, vdi__pendulum_observation, vdi__pendulum_action,
-     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL, false},
+     vdi__pendulum_component, vdi__pendulum_reset, vdi__pendulum_step, vdi__env_free, NULL, false,
+     true},
     sizeof(vdi__pendulum),
     "swing a pendulum up and hold it there (Gymnasium's Pendulum-v1)"};
 #endif
@@ -40214,7 +43096,7 @@ static const char *const vdi__lander_component[] = {"position",    "velocity",  
 
 static const vdi_env_entry vdi__env_lander = {
     {"lander", 8, 2, 9, VDI__LANDER_LIMIT, vdi__lander_observation, vdi__lander_action,
-     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL, false},
+     vdi__lander_component, vdi__lander_reset, vdi__lander_step, vdi__env_free, NULL, false, true},
     sizeof(vdi__lander),
     "land a rocket on two legs (LunarLander's rewards, a simpler body)"};
 #endif
@@ -40351,7 +43233,8 @@ static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel
 
 static const vdi_env_entry vdi__env_navigate = {
     {"navigate", 16, 2, 4, VDI__NAVIGATE_LIMIT, vdi__navigate_observation, vdi__navigate_action,
-     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL, false},
+     vdi__navigate_component, vdi__navigate_reset, vdi__navigate_step, vdi__env_free, NULL, false,
+     true},
     sizeof(vdi__navigate),
     "steer a point robot around obstacles to a goal before the fuel is out"};
 #endif
@@ -40442,13 +43325,14 @@ static const char *const vdi__cartpole_component[] = {"upright", "centre", "effo
 
 static const vdi_env_entry vdi__env_cartpole = {
     {"cartpole", 4, 1, 3, VDI__CARTPOLE_LIMIT, vdi__cartpole_observation, vdi__cartpole_action,
-     vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_step, vdi__env_free, NULL, false},
+     vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_step, vdi__env_free, NULL, false,
+     true},
     sizeof(vdi__cartpole),
     "balance a pole on a cart, near the centre and with little effort"};
 static const vdi_env_entry vdi__env_cartpole_discrete = {
     {"cartpole-discrete", 4, 3, 3, VDI__CARTPOLE_LIMIT, vdi__cartpole_observation,
      vdi__cartpole_choices, vdi__cartpole_component, vdi__cartpole_reset, vdi__cartpole_choose,
-     vdi__env_free, NULL, true},
+     vdi__env_free, NULL, true, true},
     sizeof(vdi__cartpole),
     "the same, by one of three choices: left, nothing, right"};
 #endif
@@ -43892,6 +46776,7 @@ VDI__FN vdi_status vdi__episode_advance(vdi_env *env, vdi_sacd_episode *e, float
         return status;
     }
     e->steps++;
+    e->own_end = end;
     if (env->limit > 0 && e->steps >= env->limit && !end) end = VDI_ENV_TRUNCATED;
     for (int64_t i = 0; i < env->components; i++)
         e->sum[i] += (double)e->reward[i];
@@ -44110,9 +46995,10 @@ VDI__FN bool vdi__trace_reserve(vdi_sacd_trace *t) {
     t->value = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
     t->influence = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
     t->returns = (double *)vdi__trace_array(t, n, t->heads, sizeof(double));
+    t->after = (double *)vdi__trace_array(t, t->heads, 1, sizeof(double));
     t->log_pi = (double *)vdi__trace_array(t, n, 1, sizeof(double));
     t->weights = (double *)vdi__trace_array(t, t->components + 1, 1, sizeof(double));
-    return t->obs && t->action && t->reward && t->value && t->influence && t->returns &&
+    return t->obs && t->action && t->reward && t->value && t->influence && t->returns && t->after &&
            t->log_pi && t->weights;
 }
 
@@ -44213,8 +47099,8 @@ VDI__DEF vdi_status vdi_sacd_influence(vdi_sacd *g, const float *obs, const floa
 }
 
 /* The reward that head i is about: one component, their weighted sum, or none. */
-VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, int64_t k, int64_t i) {
-    const float *reward = t->reward + k * t->components;
+VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, const float *reward,
+                                 int64_t i) {
     double sum = 0;
     if (split) return i < t->components ? (double)reward[i] : 0;
     for (int64_t c = 0; c < t->components; c++)
@@ -44225,23 +47111,67 @@ VDI__FN double vdi__trace_reward(const vdi_sacd_trace *t, bool split, int64_t k,
 /* Realised returns, from the end backwards. SAC's one head has the weighted sum and the entropy. */
 VDI__FN void vdi__trace_returns(vdi_sacd_trace *t, const vdi_sacd *g) {
     const double gamma = g->desc.gamma, alpha = vdi_sacd_alpha(g);
-    const bool terminal = (t->end & VDI_ENV_TERMINATED) != 0;
+    const bool open = !(t->end & VDI_ENV_TERMINATED);
     double after[VDI_CRITIC_HEADS]; /* of what follows the step */
+    memcpy(after, t->after, (size_t)t->heads * sizeof *after);
     for (int64_t k = t->steps - 1; k >= 0; k--) {
-        const bool last = k == t->steps - 1;
         double *to = t->returns + k * t->heads;
+        const float *reward = t->reward + k * t->components;
         for (int64_t i = 0; i < t->heads; i++) {
-            if (last && !terminal) { /* nobody knows what would have come: the value itself */
-                to[i] = t->value[k * t->heads + i];
-                continue;
-            }
-            const double now = vdi__trace_reward(t, g->form->split, k, i);
-            to[i] = now + (last ? 0 : gamma * after[i]);
+            to[i] = vdi__trace_reward(t, g->form->split, reward, i) + gamma * after[i];
+            if (k == t->steps - 1 && open && t->beyond == 0)
+                to[i] = t->value[k * t->heads + i]; /* the value itself */
         }
         /* seen from the step before, the entropy of this one counts too */
         memcpy(after, to, (size_t)t->heads * sizeof *to);
         after[t->heads - 1] -= alpha * t->log_pi[k];
     }
+}
+
+/* What is not known may make up this much of a return. */
+#define VDI__TRACE_UNKNOWN 0.05
+enum { VDI__TRACE_BEYOND = 10000 };
+
+/* On after a time-out, t->after being what is realised there, until it no longer counts; the value
+   of the last state stands for the rest. Returns the share of that in the return of the last
+   step. */
+VDI__FN double vdi__trace_beyond(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                                 vdi_rng *rng) {
+    const double gamma = g->desc.gamma, alpha = vdi_sacd_alpha(g);
+    double share = gamma, now[VDI_CRITIC_HEADS], log_pi;
+    double part = 1; /* gamma to the steps so far */
+    int end = 0;
+    while (share > 0) {
+        if (vdi__sacd_draw(g, e->obs, rng, e->action, &log_pi) < 0) break;
+        t->after[t->heads - 1] -= part * alpha * log_pi;
+        if (share <= VDI__TRACE_UNKNOWN || t->beyond == VDI__TRACE_BEYOND) {
+            if (vdi__sacd_look(g, e->obs, e->action, t->weights, now, NULL) < 0) break;
+            for (int64_t i = 0; i < t->heads; i++)
+                t->after[i] += part * now[i];
+            return share;
+        }
+        if (vdi_env_step(env, e->action, e->next, e->reward, &end, NULL) < 0) break;
+        for (int64_t i = 0; i < t->heads; i++)
+            t->after[i] += part * vdi__trace_reward(t, g->form->split, e->reward, i);
+        memcpy(e->obs, e->next, (size_t)t->observations * sizeof *e->obs);
+        t->beyond++;
+        part *= gamma;
+        share = end & VDI_ENV_TERMINATED ? 0 : share * gamma;
+    }
+    return share;
+}
+
+/* What follows the last step, and how many steps know it. */
+VDI__FN void vdi__trace_close(vdi_sacd_trace *t, vdi_sacd *g, vdi_env *env, vdi_sacd_episode *e,
+                              bool own_end, vdi_rng *rng) {
+    double share = 1;
+    memset(t->after, 0, (size_t)t->heads * sizeof *t->after);
+    t->beyond = 0;
+    t->known = t->steps;
+    if (t->end & VDI_ENV_TERMINATED) return;
+    if (env->goes_on || !own_end) share = vdi__trace_beyond(t, g, env, e, rng);
+    for (; t->known > 0 && share > VDI__TRACE_UNKNOWN; share *= g->desc.gamma)
+        t->known--;
 }
 
 /* One step of the episode into row t->steps. */
@@ -44285,8 +47215,11 @@ VDI__DEF vdi_status vdi_sacd_trace_play(vdi_sacd_trace *t, vdi_sacd *g, vdi_env 
     while (status >= 0 && !e->end && t->steps < t->capacity)
         status = vdi__trace_step(t, g, env, e, deterministic ? NULL : &rng, err);
     t->end = e->end;
-    if (status >= 0) vdi__trace_returns(t, g);
-    return status;
+    if (status < 0) return status;
+    /* a time-out of the environment's own, rather than of our limit or the trace's capacity? */
+    vdi__trace_close(t, g, env, e, e->own_end != 0, deterministic ? NULL : &rng);
+    vdi__trace_returns(t, g);
+    return VDI_OK;
 }
 
 /* ---- value against return ------------------------------------------------------------------ */
@@ -44309,7 +47242,9 @@ VDI__DEF void vdi_value_check_pairs(vdi_value_check *c, int64_t n, int64_t heads
 }
 
 VDI__DEF void vdi_value_check_add(vdi_value_check *c, const vdi_sacd_trace *t) {
-    vdi_value_check_pairs(c, t->steps, t->heads, t->value, t->returns);
+    vdi_value_check_pairs(c, t->known, t->heads, t->value, t->returns);
+    c->beyond += (double)t->beyond;
+    c->left_out += (double)(t->steps - t->known);
 }
 
 VDI__DEF vdi_value_error vdi_value_check_head(const vdi_value_check *c, int64_t i) {
@@ -50701,6 +53636,287 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
     return p->status;
 }
 #endif
+
+/* ======== model/sacd/file.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && defined(VDI_IO_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_SACD_FILE_C)
+#define VDI_MODEL_SACD_FILE_C
+
+/* ---- agents -------------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_sacd_write(vdi_writer *w, vdi_sacd *agent, vdi_error *err) {
+    return vdi_safetensors_write(w, vdi_sacd_state(agent, true), err);
+}
+
+VDI__DEF vdi_status vdi_sacd_read(vdi_reader *r, vdi_pool *pool, const vdi_allocator *a,
+                                  vdi_sacd **out, vdi_error *err) {
+    vdi_safetensors file;
+    *out = NULL;
+    vdi_status status = vdi_safetensors_read(r, a, &file, err);
+    if (status < 0) return status;
+    status = vdi_sacd_from_state(&file.state, pool, a, out, err);
+    vdi_safetensors_free(&file);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_policy_read(vdi_reader *r, const vdi_allocator *a, vdi_policy **out,
+                                    vdi_error *err) {
+    vdi_safetensors file;
+    *out = NULL;
+    vdi_status status = vdi_safetensors_read(r, a, &file, err);
+    if (status < 0) return status;
+    status = vdi_policy_create(&file.state, a, out, err);
+    vdi_safetensors_free(&file);
+    return status;
+}
+
+/* ---- a policy as C ------------------------------------------------------------------------- */
+
+VDI__FN bool vdi__c_name_ok(const char *name) {
+    size_t n = 0;
+    for (; name[n]; n++) {
+        const char c = name[n];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && !(n > 0 && c >= '0' && c <= '9')) return false;
+    }
+    return n > 0 && n < 40;
+}
+
+/* A float that reads back exactly, as C has it. */
+VDI__FN void vdi__c_number(vdi_writer *w, double x) {
+    char text[VDI_TEXT_NUMBER];
+    (void)vdi_text_double(text, (double)(float)x, 9);
+    const bool real = strchr(text, '.') || strchr(text, 'e');
+    vdi_write_format(w, "%s%sf", text, real ? "" : ".0");
+}
+
+/* An array of n numbers of dtype from element `at` on; eight to a line. */
+VDI__FN void vdi__c_array(vdi_writer *w, const char *name, const char *what, int layer, vdi_dtype t,
+                          const void *from, size_t at, size_t n) {
+    vdi_write_format(w, "static const float %s_%s", name, what);
+    if (layer >= 0) vdi_write_format(w, "_%d", layer);
+    vdi_write_format(w, "[%zu] = {", n);
+    for (size_t i = 0; i < n; i++) {
+        vdi_write_format(w, "%s", i % 8 == 0 ? "\n    " : " ");
+        vdi__c_number(w, vdi__load(t, from, at + i));
+        if (i + 1 < n) vdi_write_format(w, ",");
+    }
+    vdi_write_format(w, "};\n");
+}
+
+/* How the text begins: sizes and numbers. */
+VDI__FN void vdi__c_constants(vdi_writer *w, const vdi_policy *p, const char *name, size_t widest) {
+    const vdi__mlp *net = &p->net;
+    size_t numbers = p->norm.data ? 2 * p->norm.n : 0;
+    for (int l = 0; l < net->layers; l++)
+        numbers += (net->width[l] + 1) * net->width[l + 1];
+    vdi_write_format(w,
+                     "/* A policy written by vdi %s: %zu observations, %zu %s.\n"
+                     " * %zu bytes of constants, about %zu of stack. C99 or C++. */\n"
+                     "#ifndef %s_POLICY\n#define %s_POLICY\n#include <math.h>\n\n"
+                     "enum { %s_observations = %zu, %s_actions = %zu };\n",
+                     VDI_VERSION, net->width[0], p->actions,
+                     p->kind->outputs == 1 ? "choices" : "actions", numbers * sizeof(float),
+                     2 * widest * sizeof(float), name, name, name, net->width[0], name, p->actions);
+    if (p->norm.data) {
+        vdi__c_array(w, name, "mean", -1, VDI_F64, p->norm.data, 0, p->norm.n);
+        vdi__c_array(w, name, "scale", -1, VDI_F64, p->norm.data, 2 * p->norm.n, p->norm.n);
+    }
+    for (int l = 0; l < net->layers; l++) {
+        vdi__c_array(w, name, "weight", l, net->dtype, p->block, net->weight[l],
+                     net->width[l] * net->width[l + 1]);
+        vdi__c_array(w, name, "bias", l, net->dtype, p->block, net->bias[l], net->width[l + 1]);
+    }
+}
+
+/* The net: from observations to its outputs. */
+VDI__FN void vdi__c_net(vdi_writer *w, const vdi_policy *p, const char *name) {
+    const vdi__mlp *net = &p->net;
+    vdi_write_format(
+        w,
+        "\n/* y (out) = x (in) W + b, rectified unless it is the last layer */\n"
+        "static void %s_layer(int in, int out, const float *w, const float *b, int last,\n"
+        "                     const float *x, float *y) {\n"
+        "    for (int j = 0; j < out; j++) {\n"
+        "        float sum = b[j];\n"
+        "        for (int i = 0; i < in; i++) sum += x[i] * w[i * out + j];\n"
+        "        y[j] = last || sum > 0 ? sum : 0;\n"
+        "    }\n"
+        "}\n",
+        name);
+    vdi_write_format(w,
+                     "\n/* the net's outputs, which are in x or y */\n"
+                     "static const float *%s_net(const float *obs, float *x, float *y) {\n"
+                     "    for (int i = 0; i < %zu; i++) {\n",
+                     name, net->width[0]);
+    if (p->norm.data) {
+        vdi_write_format(w,
+                         "        const float z = (obs[i] - %s_mean[i]) * %s_scale[i];\n"
+                         "        x[i] = z > 10 ? 10 : z < -10 ? -10 : z;\n",
+                         name, name);
+    } else {
+        vdi_write_format(w, "        x[i] = obs[i];\n");
+    }
+    vdi_write_format(w, "    }\n");
+    for (int l = 0; l < net->layers; l++) {
+        vdi_write_format(w, "    %s_layer(%zu, %zu, %s_weight_%d, %s_bias_%d, %d, %s, %s);\n", name,
+                         net->width[l], net->width[l + 1], name, l, name, l, l == net->layers - 1,
+                         l % 2 ? "y" : "x", l % 2 ? "x" : "y");
+    }
+    vdi_write_format(w, "    return %s;\n}\n", net->layers % 2 ? "y" : "x");
+}
+
+/* From the outputs to an action. */
+VDI__FN void vdi__c_act(vdi_writer *w, const vdi_policy *p, const char *name, size_t widest) {
+    const bool choices = p->kind->outputs == 1;
+    vdi_write_format(w,
+                     "\n/* %s */\n"
+                     "static %s %s_%s(const float *obs%s) {\n"
+                     "    float x[%zu], y[%zu];\n"
+                     "    const float *out = %s_net(obs, x, y);\n",
+                     choices ? "which choice it is" : "an action in [-1,1]",
+                     choices ? "int" : "void", name, choices ? "choose" : "act",
+                     choices ? "" : ", float *action", widest, widest, name);
+    if (!choices) {
+        vdi_write_format(w, "    for (int k = 0; k < %zu; k++) action[k] = tanhf(out[k]);\n}\n",
+                         p->actions);
+        return;
+    }
+    vdi_write_format(w,
+                     "    int best = 0;\n"
+                     "    for (int k = 1; k < %zu; k++) {\n"
+                     "        if (out[k] > out[best]) best = k;\n"
+                     "    }\n"
+                     "    return best;\n"
+                     "}\n",
+                     p->actions);
+    vdi_write_format(w,
+                     "static void %s_act(const float *obs, float *action) {\n"
+                     "    const int best = %s_choose(obs);\n"
+                     "    for (int k = 0; k < %zu; k++) action[k] = k == best ? 1.0f : 0.0f;\n"
+                     "}\n",
+                     name, name, p->actions);
+}
+
+enum { VDI__C_CASES = 4 };
+
+/* Observations within a deviation of the mean, and what the policy does there: rows of both. */
+VDI__FN vdi_status vdi__c_cases(vdi_policy *p, float *rows) {
+    const size_t inputs = p->net.width[0];
+    vdi_rng rng = vdi_rng_make(1, 1);
+    vdi_status status = VDI_OK;
+    for (int k = 0; k < VDI__C_CASES && status >= 0; k++) {
+        float *obs = rows + (size_t)k * (inputs + p->actions);
+        for (size_t i = 0; i < inputs; i++) {
+            const double mean = p->norm.data ? p->norm.data[i] : 0;
+            const double sd = p->norm.data ? 1 / p->norm.data[2 * inputs + i] : 1;
+            obs[i] = (float)(mean + sd * (2 * vdi_rng_uniform(&rng) - 1));
+        }
+        status = vdi_policy_act(p, obs, NULL, obs + inputs);
+    }
+    return status;
+}
+
+/* The function that compares. */
+VDI__FN void vdi__c_check(vdi_writer *w, const vdi_policy *p, const char *name, const float *rows) {
+    const size_t inputs = p->net.width[0], row = inputs + p->actions;
+    vdi_write_format(
+        w,
+        "\n/* How far this machine is from the policy that was written, in the actions "
+        "for %d observations. */\n"
+        "static float %s_check(void) {\n"
+        "    static const float row[%d][%zu] = {",
+        (int)VDI__C_CASES, name, (int)VDI__C_CASES, row);
+    for (size_t i = 0; i < (size_t)VDI__C_CASES * row; i++) {
+        const size_t col = i % row;
+        vdi_write_format(w, "%s", col == 0 ? "\n        {" : col % 6 == 0 ? ",\n         " : ", ");
+        vdi__c_number(w, (double)rows[i]);
+        if (col + 1 == row) vdi_write_format(w, "},");
+    }
+    vdi_write_format(w,
+                     "\n    };\n"
+                     "    float action[%zu], worst = 0;\n"
+                     "    for (int r = 0; r < %d; r++) {\n"
+                     "        %s_act(row[r], action);\n"
+                     "        for (int k = 0; k < %zu; k++) {\n"
+                     "            const float off = fabsf(action[k] - row[r][%zu + k]);\n"
+                     "            if (!(off <= worst)) worst = off;\n"
+                     "        }\n"
+                     "    }\n"
+                     "    return worst;\n"
+                     "}\n"
+                     "#endif\n",
+                     p->actions, (int)VDI__C_CASES, name, p->actions, inputs);
+}
+
+VDI__DEF vdi_status vdi_policy_write_c(vdi_writer *w, vdi_policy *p, const char *name,
+                                       vdi_error *err) {
+    static const char where[] = "vdi_policy_write_c";
+    const size_t row = p->net.width[0] + p->actions, bytes = VDI__C_CASES * row * sizeof(float);
+    const vdi_allocator a = vdi_allocator_defaults(NULL);
+    size_t widest = 0;
+    if (!name || !vdi__c_name_ok(name)) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "expected an identifier of C of less than 40 letters, got \"%s\"",
+                             name ? name : "NULL");
+    }
+    float *rows = (float *)vdi_alloc(&a, bytes);
+    if (!rows) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
+    vdi_status status = vdi__c_cases(p, rows);
+    for (int l = 0; l <= p->net.layers; l++)
+        widest = VDI__MAX(widest, p->net.width[l]);
+    if (status >= 0) {
+        vdi__c_constants(w, p, name, widest);
+        vdi__c_net(w, p, name);
+        vdi__c_act(w, p, name, widest);
+        vdi__c_check(w, p, name, rows);
+    } else {
+        (void)vdi_error_set(err, status, where, "the policy has no finite action");
+    }
+    vdi_free(&a, rows, bytes);
+    return status < 0 ? status : vdi_writer_flush(w, err);
+}
+
+#ifndef VDI_NO_STDIO
+/* ---- by path ------------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_sacd_save(vdi_sacd *agent, const char *path, vdi_error *err) {
+    return vdi_safetensors_save(path, vdi_sacd_state(agent, true), err);
+}
+
+VDI__DEF vdi_status vdi_sacd_load(const char *path, vdi_pool *pool, const vdi_allocator *a,
+                                  vdi_sacd **out, vdi_error *err) {
+    vdi_reader r;
+    *out = NULL;
+    vdi_status status = vdi_reader_open(&r, path, err);
+    if (status < 0) return status;
+    status = vdi_sacd_read(&r, pool, a, out, err);
+    vdi_reader_close(&r);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_policy_load(const char *path, const vdi_allocator *a, vdi_policy **out,
+                                    vdi_error *err) {
+    vdi_reader r;
+    *out = NULL;
+    vdi_status status = vdi_reader_open(&r, path, err);
+    if (status < 0) return status;
+    status = vdi_policy_read(&r, a, out, err);
+    vdi_reader_close(&r);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const char *name,
+                                      vdi_error *err) {
+    vdi_writer w;
+    vdi_status status = vdi_writer_open(&w, path, err);
+    if (status < 0) return status;
+    status = vdi_policy_write_c(&w, p, name, err);
+    const vdi_status closed = vdi_writer_close(&w, status < 0 ? NULL : err);
+    return status < 0 ? status : closed;
+}
+#endif
+#endif
 #undef VDI__BODIES
 #endif /* VDI_CORE_IMPLEMENTATION */
 
@@ -51382,7 +54598,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_TBLOCK 4
 #define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f64(s, lds, d, ldd)
 #endif
-#else
+#elif VDI__ISA == VDI__ISA_NEON
 /* kernel/simd_neon.h - the vector language on aarch64 NEON: 4 floats or 2 doubles, fused
  * multiply-add, no masked memory access */
 #define VDI__ISA_SUFFIX _neon
@@ -51497,6 +54713,106 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #define VDI_VAND(a, b) VDI_IBITS(VDI_IAND(VDI_VBITS(a), VDI_VBITS(b)))
 #define VDI_VOR(a, b) VDI_IBITS(VDI_IOR(VDI_VBITS(a), VDI_VBITS(b)))
 #define VDI_VXOR(a, b) VDI_IBITS(VDI_IXOR(VDI_VBITS(a), VDI_VBITS(b)))
+#else
+/* kernel/simd_wasm.h - the vector language on WebAssembly's simd128: 4 floats or 2 doubles, no fused
+ * multiply-add, no masked memory access; a comparison gives a vector of bits, as all else */
+#define VDI__ISA_SUFFIX _wasm
+#define VDI__TARGET
+#define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
+#define VDI_FMA 0
+#define VDI_TAIL size_t
+#define VDI_VTAIL(n) ((size_t)(n))
+#define VDI_V v128_t
+#define VDI_I v128_t
+#define VDI_M v128_t
+#define VDI_VLOAD(p) wasm_v128_load(p)
+#define VDI_VSTORE(p, v) wasm_v128_store(p, v)
+#define VDI_VFMA(a, b, c) VDI_VADD(VDI_VMUL(a, b), c)
+#define VDI_VFNMA(a, b, c) VDI_VSUB(c, VDI_VMUL(a, b))
+#define VDI_MAND(a, b) wasm_v128_and(a, b)
+#define VDI_MOR(a, b) wasm_v128_or(a, b)
+#define VDI_MNOT(a) wasm_v128_not(a)
+#define VDI_MANY(m) wasm_v128_any_true(m)
+#define VDI_VSEL(m, a, b) wasm_v128_bitselect(a, b, m)
+#define VDI_VAND(a, b) wasm_v128_and(a, b)
+#define VDI_VOR(a, b) wasm_v128_or(a, b)
+#define VDI_VXOR(a, b) wasm_v128_xor(a, b)
+#define VDI_IAND(a, b) wasm_v128_and(a, b)
+#define VDI_IOR(a, b) wasm_v128_or(a, b)
+#define VDI_IXOR(a, b) wasm_v128_xor(a, b)
+#define VDI_VBITS(v) (v)
+#define VDI_IBITS(i) (i)
+#if VDI__REAL == 32
+#define VDI_W 4
+#define VDI_VLOADT(p, t) vdi__loadt_wasm_f32(p, t)
+#define VDI_VSTORET(p, t, v) vdi__storet_wasm_f32(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f32(p, t, v)
+#define VDI_VFIRST(v) wasm_f32x4_extract_lane(v, 0)
+#define VDI_VHADD(v) vdi__hadd_wasm_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_wasm_f32(v)
+#define VDI_VSET1(x) wasm_f32x4_splat(x)
+#define VDI_VZERO() wasm_f32x4_const_splat(0)
+#define VDI_VADD(a, b) wasm_f32x4_add(a, b)
+#define VDI_VSUB(a, b) wasm_f32x4_sub(a, b)
+#define VDI_VMUL(a, b) wasm_f32x4_mul(a, b)
+#define VDI_VDIV(a, b) wasm_f32x4_div(a, b)
+#define VDI_VSQRT(a) wasm_f32x4_sqrt(a)
+#define VDI_VABS(a) wasm_f32x4_abs(a)
+#define VDI_VNEG(a) wasm_f32x4_neg(a)
+/* the pseudo-minimum of (b, a) is a < b ? a : b */
+#define VDI_VMIN(a, b) wasm_f32x4_pmin(b, a)
+#define VDI_VMAX(a, b) wasm_f32x4_pmax(b, a)
+#define VDI_VLT(a, b) wasm_f32x4_lt(a, b)
+#define VDI_VLE(a, b) wasm_f32x4_le(a, b)
+#define VDI_VGT(a, b) wasm_f32x4_gt(a, b)
+#define VDI_VGE(a, b) wasm_f32x4_ge(a, b)
+#define VDI_VEQ(a, b) wasm_f32x4_eq(a, b)
+#define VDI_VNE(a, b) wasm_f32x4_ne(a, b)
+#define VDI_ISET1(x) wasm_i32x4_splat(x)
+#define VDI_IADD(a, b) wasm_i32x4_add(a, b)
+#define VDI_ISUB(a, b) wasm_i32x4_sub(a, b)
+#define VDI_ISHL(a, n) wasm_i32x4_shl(a, (uint32_t)(n))
+#define VDI_ISHR(a, n) wasm_u32x4_shr(a, (uint32_t)(n))
+#define VDI_ISAR(a, n) wasm_i32x4_shr(a, (uint32_t)(n))
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_wasm_f32(s, lds, d, ldd)
+#else
+#define VDI_W 2
+#define VDI_VLOADT(p, t) vdi__loadt_wasm_f64(p, t)
+#define VDI_VSTORET(p, t, v) vdi__storet_wasm_f64(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f64(p, t, v)
+#define VDI_VFIRST(v) wasm_f64x2_extract_lane(v, 0)
+#define VDI_VHADD(v) vdi__hadd_wasm_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_wasm_f64(v)
+#define VDI_VSET1(x) wasm_f64x2_splat(x)
+#define VDI_VZERO() wasm_f64x2_const_splat(0)
+#define VDI_VADD(a, b) wasm_f64x2_add(a, b)
+#define VDI_VSUB(a, b) wasm_f64x2_sub(a, b)
+#define VDI_VMUL(a, b) wasm_f64x2_mul(a, b)
+#define VDI_VDIV(a, b) wasm_f64x2_div(a, b)
+#define VDI_VSQRT(a) wasm_f64x2_sqrt(a)
+#define VDI_VABS(a) wasm_f64x2_abs(a)
+#define VDI_VNEG(a) wasm_f64x2_neg(a)
+/* the pseudo-minimum of (b, a) is a < b ? a : b */
+#define VDI_VMIN(a, b) wasm_f64x2_pmin(b, a)
+#define VDI_VMAX(a, b) wasm_f64x2_pmax(b, a)
+#define VDI_VLT(a, b) wasm_f64x2_lt(a, b)
+#define VDI_VLE(a, b) wasm_f64x2_le(a, b)
+#define VDI_VGT(a, b) wasm_f64x2_gt(a, b)
+#define VDI_VGE(a, b) wasm_f64x2_ge(a, b)
+#define VDI_VEQ(a, b) wasm_f64x2_eq(a, b)
+#define VDI_VNE(a, b) wasm_f64x2_ne(a, b)
+#define VDI_ISET1(x) wasm_i64x2_splat(x)
+#define VDI_IADD(a, b) wasm_i64x2_add(a, b)
+#define VDI_ISUB(a, b) wasm_i64x2_sub(a, b)
+#define VDI_ISHL(a, n) wasm_i64x2_shl(a, (uint32_t)(n))
+#define VDI_ISHR(a, n) wasm_u64x2_shr(a, (uint32_t)(n))
+#define VDI_ISAR(a, n) wasm_i64x2_shr(a, (uint32_t)(n))
+#define VDI_TBLOCK 2
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_wasm_f64(s, lds, d, ldd)
+#endif
 #endif
 
 /* Before a loop with a constant count that has to be unrolled for its arrays to live in
