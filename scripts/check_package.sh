@@ -98,7 +98,7 @@ step_python() {
     export VDI_LIBRARY="$PWD/$B/fast/lib/libvdi.so" PYTHONDONTWRITEBYTECODE=1
     "$python" tests/binding.py > "$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
     run "$python" examples/python/tour.py --quick "$dir/pictures"
-    [ "$(ls "$dir/pictures" | wc -l)" -eq 5 ] || die "five files were expected in $dir/pictures"
+    [ "$(find "$dir/pictures" -type f | wc -l)" -eq 5 ] || die "five files were expected in $dir/pictures"
     say "$(sed -n 's/^Ran \([0-9]*\) tests.*/\1 tests/p' "$dir/out"), the tour"
 }
 
