@@ -76,6 +76,7 @@ static real reference(vdi_unary_op op, double p, real x) {
     case VDI_SIN: return sinl(x);
     case VDI_COS: return cosl(x);
     case VDI_IDENTITY: return x;
+    case VDI_GELU: return x == -INFINITY ? -0.0L : x / 2 * erfcl(-x / sqrtl(2));
     }
     return NAN;
 }
@@ -105,6 +106,7 @@ static real reference_slope(vdi_unary_op op, double p, real x) {
     case VDI_SIN: return cosl(x);
     case VDI_COS: return -sinl(x);
     case VDI_IDENTITY: return 1;
+    case VDI_GELU: return erfcl(-x / sqrtl(2)) / 2 + x * expl(-x * x / 2) / sqrtl(2 * pi);
     }
     return NAN;
 }
@@ -184,6 +186,8 @@ static const struct accuracy {
     {VDI_SIN, -1e300, 1e300, 2},
     {VDI_COS, -4, 4, 2},
     {VDI_COS, -1e300, 1e300, 2},
+    {VDI_GELU, -4, 4, 6},
+    {VDI_GELU, -40, 1e300, 6},
     {VDI_SQRT, 0, 1e300, 0.5001},
     {VDI_RSQRT, 0, 1e300, 1.51},
     {VDI_RECIPROCAL, -1e300, 1e300, 0.5001},

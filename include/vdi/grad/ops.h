@@ -69,6 +69,10 @@ VDI__INLINE vdi_var vdi_var_square(vdi_tape *t, vdi_var x) {
 }
 VDI__INLINE vdi_var vdi_var_sin(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_SIN, 0, x); }
 VDI__INLINE vdi_var vdi_var_cos(vdi_tape *t, vdi_var x) { return vdi_var_unary(t, VDI_COS, 0, x); }
+/** x Phi(x): a smooth relu (Hendrycks and Gimpel 2016, arXiv 1606.08415). */
+VDI__INLINE vdi_var vdi_var_gelu(vdi_tape *t, vdi_var x) {
+    return vdi_var_unary(t, VDI_GELU, 0, x);
+}
 
 /** y = op(a, b), broadcasting. */
 VDI_API vdi_var vdi_var_binary(vdi_tape *t, vdi_binary_op op, vdi_var a, vdi_var b);

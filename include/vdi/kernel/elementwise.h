@@ -46,7 +46,9 @@
     ROW(VDI_SQUARE, square, LENT, LENT)         \
     ROW(VDI_SIN, sin, OWN, OWN)                 \
     ROW(VDI_COS, cos, OWN, OWN)                 \
-    ROW(VDI_IDENTITY, identity, LENT, LENT)
+    ROW(VDI_IDENTITY, identity, LENT, LENT)     \
+    /* x Phi(x), Phi that of N(0,1) */          \
+    ROW(VDI_GELU, gelu, OWN, OWN)
 /** Functions of two arguments; max and min are NaN if either argument is. */
 #define VDI__BINARY_LIST(ROW) \
     ROW(VDI_ADD, add, LENT)   \

@@ -36,7 +36,8 @@
     SIMPLE(VDI_SQUARE, square, VDI_VMUL(v, v), VDI_VADD(v, v))                                  \
     CALLED_THROUGH(VDI_SIN, sin, VDI_PN(vdi__sin)(v), VDI_PN(vdi__unary_cos))                   \
     CALLED_THROUGH(VDI_COS, cos, VDI_PN(vdi__cos)(v), VDI_PN(vdi__unary_minus_sin))             \
-    SIMPLE(VDI_IDENTITY, identity, v, VDI__ONE)
+    SIMPLE(VDI_IDENTITY, identity, v, VDI__ONE)                                                 \
+    CALLED_THROUGH(VDI_GELU, gelu, VDI_PN(vdi__gelu)(v), VDI_PN(vdi__unary_gelu_slope))
 
 #define VDI__BLOCK 4
 /* Vector k of a block, of which `left` reals are there; the lanes beyond are 0, or not stored. */
@@ -234,6 +235,48 @@ VDI_KERNEL void VDI_PN(vdi__kernel_clip)(size_t n, double low, double high, cons
     VDI__EACH(VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
 }
 
+/* Phi(-a) = e r: e = exp(-a^2/2) and r = p(t)/(a + 3), t = (a - 3)/(a + 3), a polynomial through
+ * Chebyshev's nodes (2^-29.6 up to 16, 2^-60.6 up to 40). e is made of the rounded a^2; what that
+ * lost is found from two halves of a, and r corrected for it. */
+VDI_SHARED VDI_V VDI_PN(vdi__normal_tail)(VDI_V a, VDI_V *e) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.7290837f,     -0.509332f,    0.23001768f,   -0.04726279f,
+                              -0.01046231f,   0.0069700815f, 0.0010242948f, -0.0010347822f,
+                              -0.0002450018f, 0.0001334796f, 5.565083e-05f};
+#else
+    static const VDI_T c[] = {
+        0.729083690133373,       -0.5093319819174894,     0.23001771997460096,
+        -0.04726302514298596,    -0.010462867023138608,   0.006972621241015095,
+        0.001027592254902524,    -0.0010458286323986581,  -0.00025657529429685196,
+        0.000154394558691261,    7.881230121213137e-05,   -1.324659540582521e-05,
+        -2.0687520628770727e-05, -3.5154820368201025e-06, 3.6356292216830618e-06,
+        2.2502257506645233e-06,  1.5390315753327153e-08,  -5.803869726746219e-07,
+        -2.8022948751808496e-07, 2.4780021218134523e-08,  9.751359544621947e-08,
+        4.1223532302048795e-08,  -1.1303335015890852e-08, -1.5904007680854672e-08,
+        -2.376781710274358e-09,  2.2330976025994988e-09,  7.512581283349179e-10};
+#endif
+    enum { HALF = (VDI_MANT + 2) / 2 }; /* of the mantissa's bits */
+    const VDI_V z = VDI_VMUL(a, a);
+    const VDI_V high = VDI_IBITS(VDI_ISHL(VDI_ISHR(VDI_VBITS(a), HALF), HALF));
+    const VDI_V low = VDI_VSUB(a, high);
+    const VDI_V lost =
+        VDI_VFMA(low, low, VDI_VFMA(high, VDI_VADD(low, low), VDI_VFMA(high, high, VDI_VNEG(z))));
+    const VDI_V t = VDI_VDIV(VDI_VSUB(a, VDI__K(3)), VDI_VADD(a, VDI__K(3)));
+    const VDI_V r = VDI_VDIV(VDI__POLY(t, c), VDI_VADD(a, VDI__K(3)));
+    *e = VDI_PN(vdi__exp_of_minus)(VDI_VMUL(z, VDI__K(0.5)));
+    return VDI_VFNMA(r, VDI_VMUL(lost, VDI__K(0.5)), r);
+}
+/* |x|, held where Phi(-a) is 0 */
+#define VDI__TAIL_OF(x) VDI_VMIN(VDI__K(VDI__REAL == 32 ? 16 : 40), VDI_VABS(x))
+
+/* x Phi(-a) below 0, x - a Phi(-a) above: a r comes first, so that denormals are rounded once. */
+VDI_SHARED VDI_V VDI_PN(vdi__gelu)(VDI_V x) {
+    VDI_V e;
+    const VDI_V a = VDI__TAIL_OF(x), r = VDI_PN(vdi__normal_tail)(a, &e);
+    const VDI_V y = VDI_VFNMA(VDI_VMUL(a, r), e, VDI_VMAX(VDI_VZERO(), x));
+    return VDI_VOR(y, VDI__SIGN_OF(x));
+}
+
 /* ---- the kernels of the rows ----------------------------------------------------------------- */
 
 typedef VDI_V VDI_PN(vdi__value_fn)(VDI_V v, VDI_V q);
@@ -298,6 +341,17 @@ VDI_KERNEL VDI_V VDI_PN(vdi__value_gauss)(VDI_V v, VDI_V q) {
 }
 VDI_KERNEL void VDI_PN(vdi__unary_gauss)(size_t n, double p, const void *x, void *y) {
     VDI_PN(vdi__called_values)(VDI_PN(vdi__value_gauss), n, p, x, y);
+}
+/* Phi(x) + x phi(x): q = e (r - a phi(0)) below 0, 1 - q above */
+VDI_KERNEL VDI_V VDI_PN(vdi__value_gelu_slope)(VDI_V v, VDI_V q) {
+    VDI_V e;
+    const VDI_V a = VDI__TAIL_OF(v), r = VDI_PN(vdi__normal_tail)(a, &e);
+    const VDI_V below = VDI_VMUL(e, VDI_VFNMA(a, VDI__K(0.39894228040143268), r));
+    (void)q;
+    return VDI_VSEL(VDI__POSITIVE, VDI_VSUB(VDI__ONE, below), below);
+}
+VDI_KERNEL void VDI_PN(vdi__unary_gelu_slope)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__called_values)(VDI_PN(vdi__value_gelu_slope), n, p, x, y);
 }
 VDI_KERNEL void VDI_PN(vdi__unary_minus_sin)(size_t n, double p, const void *x, void *y) {
     VDI_PN(vdi__unary_sin)(n, p, x, y);
