@@ -109,6 +109,12 @@ $(B)/vdi_impl.o: tests/vdi_impl.c
 	@mkdir -p $(@D)
 	$(CC) $(C11) $(WARN) $(CFLAGS) $(DEPEND) -I$(VDI_DIR) -c $< -o $@
 
+# tells the programs of tests/portable/ where it enters and leaves a function (make check-stack check-traps)
+$(B)/instrumented.o: tests/vdi_impl.c
+	@mkdir -p $(@D)
+	gcc $(C11) -O2 -fno-omit-frame-pointer -finstrument-functions -finstrument-functions-exclude-file-list=kernel/simd $(DEPEND) \
+	  -I$(VDI_DIR) -c $< -o $@
+
 $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -I$(VDI_DIR) -c $< -o $@
@@ -184,7 +190,8 @@ check-%: vdi.h
 	+@MAKE="$(MAKE)" CC="$(CC)" B="$(B)" sh scripts/check.sh $*
 
 # these run the same native binary, which one of them has to have built
-check-simd check-stack check-comma check-haswell check-nehalem: $(B)/portable/run
+check-stack check-traps: $(B)/instrumented.o
+check-simd check-called check-stack check-traps check-comma check-haswell check-nehalem: $(B)/portable/run
 
 layers: check-layers ## no header includes one of a higher layer
 

@@ -203,3 +203,24 @@ TEST(array, no_memory) {
         remove(path);
     }
 }
+
+/* A file written and read by hand. */
+TEST(array, files_by_hand) {
+    const char *path = scratch_path("hand.bin");
+    vdi_writer w;
+    vdi_reader r;
+    vdi_error err;
+    char got[12] = "";
+    CHECK_OK(vdi_writer_open(&w, path, &err), err);
+    vdi_write(&w, "seven", 5);
+    vdi_write(&w, "ty", 2);
+    CHECK_OK(vdi_writer_close(&w, &err), err);
+    CHECK_OK(vdi_reader_open(&r, path, &err), err);
+    CHECK(vdi_read(&r, got, 5) == 5 && memcmp(got, "seven", 5) == 0, "%s", got);
+    CHECK(vdi_read(&r, got, sizeof got) == 2 && memcmp(got, "ty", 2) == 0, "the rest, and its end");
+    vdi_reader_close(&r);
+    remove(path);
+    CHECK_FAILS(vdi_reader_open(&r, path, &err), VDI_ERR_IO);
+    CHECK(strstr(err.message, "hand.bin"), "%s", err.message);
+    CHECK_FAILS(vdi_writer_open(&w, "no/such/folder/hand.bin", &err), VDI_ERR_IO);
+}

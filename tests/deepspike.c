@@ -998,3 +998,50 @@ TEST(deepspike, network_of_ones_own) {
     CHECK(((const double *)p->item[0].value.data)[0] == w);
     vdi_params_destroy(p);
 }
+
+/* Sizes and scales of data; another prior; a schedule that begins again. */
+TEST(deepspike, data_and_settings) {
+    enum { TRACES = 2, LONGEST = 8 };
+    vdi_deepspike_desc d = small_desc(VDI_DEEPSPIKE_FACTORISED, 1);
+    double f[TRACES * LONGEST], bound[2], shift = -1, scale = -1;
+    vdi_deepspike_data_desc dd = VDI__ZERO;
+    vdi_deepspike_data *data;
+    vdi_error err;
+    small s;
+    for (int i = 0; i < TRACES * LONGEST; i++)
+        f[i] = i % 3;
+    small_begin(&s, &d);
+    dd.traces = vdi_tensor_2d(f, VDI_F64, TRACES, LONGEST);
+    CHECK_OK(vdi_deepspike_data_create(s.net, &dd, &data, &err), err);
+    CHECK(vdi_deepspike_data_traces(data) == TRACES && vdi_deepspike_data_frames(data) == LONGEST &&
+              vdi_deepspike_data_cells(data) == TRACES,
+          "each trace is a cell of its own");
+    vdi_deepspike_data_scale(data, 1, 0, &shift, &scale);
+    CHECK(shift == 0 && scale == 1, "shift %g, scale %g without desc.normalise", shift, scale);
+    vdi_deepspike_data_destroy(data);
+
+    CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &bound[0], NULL, &err), err);
+    vdi_deepspike_set_prior_rate(s.net, 0, 0.4);
+    CHECK_OK(vdi_deepspike_loss(s.net, s.data, &s.batch, &bound[1], NULL, &err), err);
+    CHECK(bound[1] > bound[0] && vdi_deepspike_description(s.net)->prior_rate[0] == 0.4,
+          "spikes in a third of the frames: %g at a rate of 0.4, %g at the default", bound[1],
+          bound[0]);
+
+    vdi_params *p = vdi_deepspike_params(s.net);
+    const size_t bytes = (size_t)p->total * vdi_dtype_size(p->dtype);
+    void *begin = malloc(bytes), *after = malloc(bytes);
+    memcpy(begin, p->values, bytes);
+    for (int k = 0; k < 2; k++) { /* data are taken anew, since a step changes their theta */
+        memcpy(p->values, begin, bytes);
+        CHECK_OK(vdi_deepspike_data_create(s.net, &dd, &data, &err), err);
+        vdi_deepspike_restart(s.net);
+        CHECK_OK(vdi_deepspike_step(s.net, data, NULL, &err), err);
+        vdi_deepspike_data_destroy(data);
+        if (k == 0) memcpy(after, p->values, bytes);
+    }
+    CHECK(memcmp(after, p->values, bytes) == 0 && memcmp(after, begin, bytes) != 0,
+          "a restart begins the draws and the optimiser again");
+    free(begin);
+    free(after);
+    small_end(&s);
+}

@@ -62,6 +62,50 @@ CASE(check) {
 }
 CASE(figure) { *(vdi_figure_desc *)desc = vdi_figure_desc_defaults(); }
 
+CASE(calcium) { *(vdi_calcium_desc *)desc = vdi_calcium_desc_defaults(); }
+CASE(population) { *(vdi_population_desc *)desc = vdi_population_desc_defaults(); }
+CASE(oasis) { *(vdi_oasis_desc *)desc = vdi_oasis_desc_defaults(); }
+CASE(pretrained) { *(vdi_pretrained_desc *)desc = vdi_pretrained_desc_defaults(); }
+CASE(deepspike) {
+    vdi_deepspike_desc d = VDI__ZERO;
+    d.train.estimator = VDI_DEEPSPIKE_SUPERVISED; /* without a generative model */
+    *(vdi_deepspike_desc *)desc = vdi_deepspike_desc_defaults(&d);
+}
+CASE(lds) {
+    vdi_lds_desc d = VDI__ZERO;
+    d.d = 2;
+    d.n = 3;
+    *(vdi_lds_desc *)desc = vdi_lds_desc_defaults(&d);
+}
+CASE(plds) {
+    vdi_plds_desc d = VDI__ZERO;
+    d.d = 2;
+    d.n = 3;
+    *(vdi_plds_desc *)desc = vdi_plds_desc_defaults(&d);
+}
+CASE(vilds) {
+    vdi_vilds_desc d = VDI__ZERO;
+    d.d = 2;
+    d.n = 3;
+    *(vdi_vilds_desc *)desc = vdi_vilds_desc_defaults(&d);
+}
+CASE(critic) {
+    vdi_critic_desc *d = (vdi_critic_desc *)desc;
+    *d = vdi_critic_desc_defaults();
+    d->observations = d->actions = d->heads = 2;
+}
+CASE(sacd) {
+    vdi_sacd_desc *d = (vdi_sacd_desc *)desc;
+    *d = vdi_sacd_desc_defaults();
+    d->observations = d->actions = d->components = 2;
+}
+CASE(replay) {
+    vdi_replay_desc *d = (vdi_replay_desc *)desc;
+    memset(d, 0, sizeof *d);
+    d->capacity = 10;
+    d->observations = d->actions = d->components = 2;
+}
+
 static vdi_status check_schedule(const void *desc, vdi_error *err) {
     vdi_optim_desc d = vdi_optim_desc_defaults();
     d.schedule = *(const vdi_schedule *)desc;
@@ -72,11 +116,27 @@ static void valid_schedule(void *desc) { memset(desc, 0, sizeof(vdi_schedule)); 
 #define ROW(name) \
     { vdi_##name##_desc_fields, check_##name, valid_##name, sizeof(vdi_##name##_desc) }
 static const desc_case descs[] = {
-    ROW(tape),   ROW(custom),
-    ROW(param),  ROW(optim),
-    ROW(mlp),    ROW(conv),
-    ROW(gru),    ROW(check),
-    ROW(figure), {vdi_schedule_fields, check_schedule, valid_schedule, sizeof(vdi_schedule)},
+    ROW(tape),
+    ROW(custom),
+    ROW(param),
+    ROW(optim),
+    ROW(mlp),
+    ROW(conv),
+    ROW(gru),
+    ROW(check),
+    ROW(calcium),
+    ROW(population),
+    ROW(oasis),
+    ROW(pretrained),
+    ROW(deepspike),
+    ROW(lds),
+    ROW(plds),
+    ROW(vilds),
+    ROW(critic),
+    ROW(sacd),
+    ROW(replay),
+    ROW(figure),
+    {vdi_schedule_fields, check_schedule, valid_schedule, sizeof(vdi_schedule)},
 };
 
 /* The description with one field set to a number that it may not hold, past every check of text. */
@@ -84,18 +144,37 @@ static void put(void *desc, const vdi_field *f, double x) {
     char *at = (char *)desc + f->offset;
     const int64_t whole = x >= 9.2e18 ? INT64_MAX : x <= -9.2e18 ? INT64_MIN : (int64_t)x;
     const int32_t small = (int32_t)whole;
+    if (f->twin != VDI_FIELD_NONE) *(bool *)((char *)desc + f->twin) = true; /* it is set */
     if (f->type == VDI_FIELD_TYPE_REAL) memcpy(at, &x, sizeof x);
     if (f->type == VDI_FIELD_TYPE_INT) memcpy(at, &whole, sizeof whole);
     if (f->type == VDI_FIELD_TYPE_INT32 || f->type == VDI_FIELD_TYPE_ENUM)
         memcpy(at, &small, sizeof small);
 }
 
+/* Of a range "rate.low", "rate.high" both ends move, so that it does not fall. */
+static void put_other_end(const vdi_fields *fields, void *desc, const vdi_field *f, double x) {
+    char name[64];
+    const size_t n = strlen(f->name);
+    if (n < 5 || n > 50) return;
+    snprintf(name, sizeof name, "%s", f->name);
+    if (strcmp(f->name + n - 4, ".low") == 0)
+        strcpy(name + n - 4, ".high");
+    else if (strcmp(f->name + n - 5, ".high") == 0)
+        strcpy(name + n - 5, ".low");
+    else
+        return;
+    const vdi_field *other = vdi_fields_find(fields, name);
+    CHECK(other != NULL, "%s has no %s", f->name, name);
+    if (other) put(desc, other, x);
+}
+
 static void refuses(const desc_case *c, const vdi_field *f, void *desc, double x) {
     vdi_error err = VDI__ZERO;
     c->valid(desc);
     put(desc, f, x);
-    CHECK(c->check(desc, &err) == VDI_ERR_ARGUMENT, "%s: %s takes %g", c->fields()->name, f->name,
-          x);
+    const vdi_status status = c->check(desc, &err);
+    CHECK(status == VDI_ERR_ARGUMENT || status == VDI_ERR_DTYPE, "%s: %s takes %g",
+          c->fields()->name, f->name, x);
     CHECK(strncmp(err.message, f->name, strlen(f->name)) == 0, "%s: %s at %g: %s",
           c->fields()->name, f->name, x, err.message);
 }
@@ -104,6 +183,19 @@ static void takes(const desc_case *c, const vdi_field *f, void *desc, double x) 
     vdi_error err = VDI__ZERO;
     c->valid(desc);
     put(desc, f, x);
+    put_other_end(c->fields(), desc, f, x);
+    /* these are held against other fields too */
+    static const char *const joint[] = {
+        "head_width",      "train.snippet",   "train.buffer_first", "train.buffer_last",
+        "train.estimator", "train.open_from", "train.open_to"};
+    for (size_t i = 0; i < VDI__COUNT(joint); i++) {
+        if (strcmp(f->name, joint[i]) == 0) return;
+    }
+    if (strcmp(f->name, "low_share") == 0 || strcmp(f->name, "middle_share") == 0) {
+        /* shares of one whole: alone they may be all of it */
+        vdi_population_desc *p = (vdi_population_desc *)desc;
+        *(f->name[0] == 'l' ? &p->middle_share : &p->low_share) = 0;
+    }
     CHECK(c->check(desc, &err) == VDI_OK, "%s: %s refuses %g: %s", c->fields()->name, f->name, x,
           err.message);
 }
@@ -111,7 +203,7 @@ static void takes(const desc_case *c, const vdi_field *f, void *desc, double x) 
 TEST(descs, edges_of_every_field) {
     static union {
         double align;
-        char bytes[8192];
+        char bytes[65536];
     } memory;
     for (size_t i = 0; i < VDI__COUNT(descs); i++) {
         const desc_case *c = &descs[i];
@@ -123,7 +215,7 @@ TEST(descs, edges_of_every_field) {
         for (int k = 0; k < table->count; k++) {
             const vdi_field *f = &table->rows[k];
             const bool real = f->type == VDI_FIELD_TYPE_REAL;
-            CHECK(f->help && strlen(f->help) > 4 && strlen(f->help) < 80, "%s: help of %s",
+            CHECK(f->help && strlen(f->help) > 4 && strlen(f->help) < 120, "%s: help of %s",
                   table->name, f->name);
             if (f->type == VDI_FIELD_TYPE_ENUM) {
                 int words = 0;
@@ -135,7 +227,9 @@ TEST(descs, edges_of_every_field) {
                 refuses(c, f, memory.bytes, -1);
                 continue;
             }
-            if (f->type == VDI_FIELD_TYPE_BOOL || f->type == VDI_FIELD_TYPE_SEED) continue;
+            if (f->type == VDI_FIELD_TYPE_BOOL || f->type == VDI_FIELD_TYPE_SEED ||
+                f->type == VDI_FIELD_TYPE_SIZES)
+                continue;
             /* zero stands for the default, so that it is not outside */
             const double below = real ? nextafter(f->least, -HUGE_VAL) : f->least - 1;
             const double above = real ? nextafter(f->most, HUGE_VAL) : f->most + 1;

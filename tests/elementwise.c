@@ -7,6 +7,8 @@
  */
 #include "paths.h"
 
+#include <fenv.h>
+
 typedef long double real;
 static const real pi = 3.141592653589793238462643383279502884L;
 static const real digamma_zero = 1.461632144968362341262659542325721328L;
@@ -676,4 +678,99 @@ TEST(elementwise, tensors) {
     CHECK_FAILS(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(m, VDI_F64, 2, 2),
                                  vdi_tensor_2d(r, VDI_F64, 2, 3), NULL),
                 VDI_ERR_SHAPE);
+}
+
+/* The functions of one name are the ops of that name. */
+TEST(elementwise, names) {
+    static void (*const named[])(vdi_dtype, size_t, const void *, void *) = {
+        vdi_exp,     vdi_log,      vdi_log1p,  vdi_expm1,   vdi_tanh,
+        vdi_sigmoid, vdi_softplus, vdi_lgamma, vdi_digamma, vdi_erf};
+    /* of 0.75, by mpmath */
+    static const double wanted[] = {2.1170000166126747, -0.28768207245178093, 0.55961578793542269,
+                                    1.1170000166126747, 0.63514895238728735,  0.67917869917539297,
+                                    1.1368710061148999, 0.20328095143129537,  -1.0858608797864722,
+                                    0.71115563365351513};
+    for (size_t i = 0; i < VDI__COUNT(named); i++) {
+        const double x[3] = {0.75, 0.75, 0.75};
+        const float small = 0.75f;
+        double y[3] = {0, 0, -7};
+        float z = 0;
+        named[i](VDI_F64, 2, x, y);
+        named[i](VDI_F32, 1, &small, &z);
+        CHECK_CLOSE(y[0], wanted[i], 4e-16 * fabs(wanted[i]) + 2e-16);
+        CHECK(y[1] == y[0] && y[2] == -7, "function %zu", i);
+        CHECK_CLOSE(z, wanted[i], 3e-7 * fabs(wanted[i]));
+    }
+}
+
+#if defined(FE_INVALID) && defined(FE_DIVBYZERO) && defined(FE_OVERFLOW) && !defined(__TINYC__)
+/* One value in a tail or in a block of them: where the result is finite no exception is left, which
+ * in a program with traps would end it. A lane of padding is not to raise one. */
+static void no_exception(vdi_dtype dtype, int op, bool slope, size_t n, double value) {
+    double memory[4][40];
+    for (size_t i = 0; i < n; i++) {
+        vdi_dtype_store(dtype, memory[0], i, value);
+        vdi_dtype_store(dtype, memory[2], i, 1);
+        vdi_dtype_store(dtype, memory[3], i, 0);
+    }
+    feclearexcept(FE_ALL_EXCEPT);
+    vdi_unary(dtype, (vdi_unary_op)op, 0.25, n, memory[0], memory[1]);
+    if (slope) {
+        if (!isfinite(vdi_dtype_load(dtype, memory[1], 0))) return;
+        feclearexcept(FE_ALL_EXCEPT);
+        vdi_unary_grad(dtype, (vdi_unary_op)op, 0.25, n, memory[0], memory[1], memory[2],
+                       memory[3]);
+    }
+    const int left = fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
+    const double y = vdi_dtype_load(dtype, memory[slope ? 3 : 1], n - 1);
+    CHECK(!isfinite(y) || !left, "%s%s of %g in %s, %zu at a time, is %g and leaves %s%s%s",
+          vdi_unary_name((vdi_unary_op)op), slope ? "'" : "", value, vdi_dtype_name(dtype), n, y,
+          left & FE_INVALID ? "invalid " : "", left & FE_DIVBYZERO ? "division by zero " : "",
+          left & FE_OVERFLOW ? "overflow" : "");
+}
+
+TEST(elementwise, exceptions) {
+    static const double sizes[] = {1e-300, 1e-38, 1e-20, 1e-8,  0.1,   0.5,   0.75,
+                                   1,      1.5,   2,     3,     3.25,  7,     20,
+                                   60,     100,   1e3,   1e4,   1e8,   1e15,  1e18,
+                                   1e25,   1e30,  3e38,  1e100, 1e200, 1e300, 1.7e308};
+    static const size_t counts[] = {1, 3, 7, 16, 33};
+    for (int op = 0; op < VDI_UNARY_COUNT; op++) {
+        for (size_t i = 0; i < 2 * VDI__COUNT(sizes); i++) {
+            const double value = i & 1 ? -sizes[i / 2] : sizes[i / 2];
+            for (size_t k = 0; k < VDI__COUNT(counts); k++) {
+                no_exception(VDI_F64, op, false, counts[k], value);
+                no_exception(VDI_F64, op, true, counts[k], value);
+                if (!(sizes[i / 2] >= 1e-38 && sizes[i / 2] < 3.4e38)) continue;
+                no_exception(VDI_F32, op, false, counts[k], value);
+                no_exception(VDI_F32, op, true, counts[k], value);
+            }
+        }
+    }
+    feclearexcept(FE_ALL_EXCEPT);
+}
+#endif
+
+/* Which kernels there are, and what serves each on each path. */
+TEST(elementwise, table_of_kernels) {
+    bool exp_seen = false, gemm_seen = false;
+    const size_t n = vdi_kernel_count();
+    CHECK(n > 40, "%zu kernels", n);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = vdi_kernel_name(i);
+        exp_seen = exp_seen || strcmp(name, "exp") == 0;
+        gemm_seen = gemm_seen || strcmp(name, "gemm") == 0;
+        for (size_t k = 0; k < i; k++)
+            CHECK(strcmp(name, vdi_kernel_name(k)) != 0, "%s is there twice", name);
+        for (int s = VDI_SIMD_SCALAR; s < VDI_SIMD_COUNT; s++) {
+            const char *path = vdi_kernel_path(i, (vdi_simd)s, VDI_F32);
+            if (!vdi_simd_available((vdi_simd)s)) continue;
+            /* its own, or one that it borrows */
+            bool known = false;
+            for (int p = VDI_SIMD_SCALAR; p <= s; p++)
+                known = known || strcmp(path, vdi_simd_name((vdi_simd)p)) == 0;
+            CHECK(known, "%s on %s is served by %s", name, vdi_simd_name((vdi_simd)s), path);
+        }
+    }
+    CHECK(exp_seen && gemm_seen, "exp and gemm are kernels");
 }

@@ -889,3 +889,12 @@ TEST(env, choices_over_the_wire) {
     vdi_env_close(&local);
     vdi_env_close(&twin);
 }
+
+TEST(env, random_numbers_of_an_episode) {
+    vdi_rng a = vdi_env_rng(3, 7), again = vdi_env_rng(3, 7), next = vdi_env_rng(3, 8),
+            other = vdi_env_rng(4, 7), agent = vdi_rng_make(3, 7);
+    const uint64_t x = vdi_rng_u64(&a);
+    CHECK(x == vdi_rng_u64(&again), "the same episode");
+    CHECK(x != vdi_rng_u64(&next) && x != vdi_rng_u64(&other), "another episode, another seed");
+    CHECK(x != vdi_rng_u64(&agent), "an agent of the same seed draws other numbers");
+}

@@ -41,7 +41,7 @@ static part filled(void) {
 
 TEST(field, defaults_stand_for_zero) {
     part p = filled();
-    CHECK(p.count == 7 && p.small == -3 && p.width == 0.1 && p.level == 2 && p.angle == 0);
+    CHECK(p.count == 7 && p.small == -3 && p.width == (double)0.1 && p.level == 2 && p.angle == 0);
     CHECK(p.layers == 2 && p.hidden[0] == 60 && p.hidden[1] == 60 && p.hidden[2] == 0 && !p.bare);
     CHECK(p.outline == ROUND && !p.plain && p.seed == 0);
     memset(&p, 0, sizeof p);
@@ -49,7 +49,7 @@ TEST(field, defaults_stand_for_zero) {
     p.bare = true;
     p.width = 0.7;
     vdi_fields_fill(&table, &p);
-    CHECK(p.level == 0 && p.layers == 0 && p.width == 0.7, "what is given stays");
+    CHECK(p.level == 0 && p.layers == 0 && p.width == (double)0.7, "what is given stays");
     CHECK(p.count == 0, "a required field has no default");
 }
 
@@ -118,7 +118,8 @@ TEST(field, metadata_read_back_exactly) {
     CHECK_OK(vdi_fields_write(&table, &p, &list), err);
     CHECK(list.count == table.count - 1, "the angle is not saved");
     CHECK_OK(vdi_fields_read(&table, &q, list.meta, list.count, &err), err);
-    CHECK(q.count == 7 && q.small == -3 && q.width == 1.0 / 3 && q.level == 0 && signbit(q.level));
+    CHECK(q.count == 7 && q.small == -3 && q.width == (double)(1.0 / 3) && q.level == 0 &&
+          signbit(q.level));
     CHECK(q.plain && q.outline == SQUARE && q.seed == UINT64_MAX && q.layers == 0 && q.bare &&
           q.has_level);
     CHECK(q.angle == 0);
@@ -149,4 +150,31 @@ TEST(field, a_full_list_says_so) {
     CHECK_FAILS(vdi_meta_put_text(&list, "more", ""), VDI_ERR_MEMORY);
     CHECK(strcmp(vdi_meta_find(list.meta, list.count, "long"), text) == 0);
     CHECK(vdi_meta_find(list.meta, list.count, "short") == NULL);
+}
+
+TEST(field, ranges_as_words) {
+    static const struct {
+        const vdi_fields *(*fields)(void);
+        const char *name, *text;
+    } rows[] = {{vdi_sacd_desc_fields, "gamma", "above 0, at most 1"},
+                {vdi_sacd_desc_fields, "algo", NULL},
+                {vdi_lds_desc_fields, "d", "1 to 1024"}};
+    char text[160], less[8];
+    for (size_t i = 0; i < VDI__COUNT(rows); i++) {
+        const vdi_field *f = vdi_fields_find(rows[i].fields(), rows[i].name);
+        CHECK(f != NULL, "%s", rows[i].name);
+        if (!f) continue;
+        const size_t n = vdi_field_range_text(f, text, sizeof text);
+        CHECK(n == strlen(text) && n > 4, "%s", text);
+        if (rows[i].text) {
+            CHECK(strcmp(text, rows[i].text) == 0, "%s: %s", rows[i].name, text);
+        } else {
+            CHECK(strstr(text, vdi_sacd_algo_name((vdi_sacd_algo)0)) && strstr(text, " or "), "%s",
+                  text);
+        }
+        vdi_field_range_text(f, less, sizeof less);
+        CHECK(strncmp(less, text, sizeof less - 1) == 0 && strlen(less) == sizeof less - 1, "%s",
+              less);
+    }
+    CHECK(vdi_fields_find(vdi_lds_desc_fields(), "dim") == NULL, "a name that is none");
 }

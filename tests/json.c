@@ -243,7 +243,7 @@ TEST(json, written) {
     const vdi_json *root;
     vdi_arena_init(&arena, NULL, 0);
     CHECK_OK(vdi_json_parse(&arena, out.data, out.size, NULL, &root, &err), err);
-    CHECK(root->count == 8 && vdi_json_as_number(vdi_json_get(root, "x"), 0) == 0.1);
+    CHECK(root->count == 8 && vdi_json_as_number(vdi_json_get(root, "x"), 0) == (double)0.1);
     vdi_arena_free(&arena);
     vdi_buffer_free(&out);
     j = start(false);

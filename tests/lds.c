@@ -1394,3 +1394,32 @@ TEST(lds, memory_runs_out) {
         if (status == VDI_OK) break;
     }
 }
+
+TEST(lds, counts_of_data) {
+    enum { B = 3, LONGEST = 5, N = 2 };
+    vdi_lds *p = make(2, N, 0, true, 3);
+    double y[B * LONGEST * N];
+    const int64_t lengths[B] = {5, 3, 1};
+    vdi_lds_data_desc desc = {0};
+    vdi_lds_data *data = NULL;
+    vdi_error err = {0};
+    for (int i = 0; i < B * LONGEST * N; i++)
+        y[i] = i;
+    y[2] = y[3] = NAN; /* bin 1 of trial 0 has nothing, bin 2 one value */
+    y[4] = NAN;
+    desc.y = vdi_tensor_3d(y, VDI_F64, B, LONGEST, N);
+    desc.lengths = lengths;
+    CHECK_OK(vdi_lds_data_desc_check(p, &desc, &err), err);
+    CHECK_OK(vdi_lds_data_create(p, &desc, &data, &err), err);
+    CHECK(vdi_lds_data_trials(data) == B && vdi_lds_data_bins(data) == LONGEST, "sizes");
+    CHECK(vdi_lds_data_observed_bins(data) == 8, "%d bins with a value",
+          (int)vdi_lds_data_observed_bins(data));
+    vdi_lds_data_destroy(data);
+    const int64_t beyond[B] = {5, 6, 1};
+    desc.lengths = beyond;
+    CHECK(vdi_lds_data_desc_check(p, &desc, &err) < 0, "a trial longer than the array");
+    desc.lengths = NULL;
+    desc.y = vdi_tensor_3d(y, VDI_F64, B, LONGEST, 1);
+    CHECK_FAILS(vdi_lds_data_desc_check(p, &desc, &err), VDI_ERR_SHAPE);
+    vdi_lds_destroy(p);
+}

@@ -930,3 +930,30 @@ TEST(plds, errors) {
     CHECK_FAILS(vdi_plds_check(p, &err), VDI_ERR_DATA);
     vdi_plds_destroy(p);
 }
+
+TEST(plds, counts_of_data) {
+    enum { B = 2, LONGEST = 4, N = 3 };
+    vdi_plds *p = make(2, N, VDI_PLDS_VB, 3);
+    double y[B * LONGEST * N] = {0, 1, 2};
+    const int64_t lengths[B] = {4, 2};
+    vdi_plds_data_desc desc = {0};
+    vdi_plds_data *data = NULL;
+    vdi_error err = {0};
+    y[3] = y[4] = y[5] = NAN;
+    desc.y = vdi_tensor_3d(y, VDI_F64, B, LONGEST, N);
+    desc.lengths = lengths;
+    desc.width = 0.02;
+    CHECK_OK(vdi_plds_data_desc_check(p, &desc, &err), err);
+    CHECK_OK(vdi_plds_data_create(p, &desc, &data, &err), err);
+    CHECK(vdi_plds_data_trials(data) == B && vdi_plds_data_bins(data) == LONGEST &&
+              vdi_plds_data_observed_bins(data) == 5,
+          "%d bins with a count", (int)vdi_plds_data_observed_bins(data));
+    vdi_plds_data_destroy(data);
+    desc.width = -1;
+    CHECK_FAILS(vdi_plds_data_desc_check(p, &desc, &err), VDI_ERR_ARGUMENT);
+    CHECK(strncmp(err.message, "width", 5) == 0, "%s", err.message);
+    CHECK(vdi_fields_find(vdi_plds_data_desc_fields(), "width") != NULL &&
+              vdi_fields_find(vdi_plds_prediction_fields(), "window") != NULL,
+          "fields of the numbers");
+    vdi_plds_destroy(p);
+}

@@ -973,3 +973,17 @@ TEST(pretrained, recordings) {
         CHECK(mean[2] <= bar[i].count, "%s: |log count| is %.4f", bar[i].folder, mean[2]);
     }
 }
+
+/* Slow traces are interpolated, fast ones averaged. */
+TEST(pretrained, to_the_grid) {
+    const float slow[3] = {1, 3, 2}, fast[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    float x[6] = {0};
+    double sum[9];
+    vdi_pretrained_to_grid(3, slow, 30, sum, 5, x);
+    CHECK(x[0] == 1 && x[1] == 2 && x[2] == 3 && x[3] == 2.5f && x[4] == 2, "%g %g %g %g %g",
+          (double)x[0], (double)x[1], (double)x[2], (double)x[3], (double)x[4]);
+    /* at 120 Hz sample i covers frames 2i - 1/2 to 2i + 3/2 of their axis */
+    vdi_pretrained_to_grid(8, fast, 120, sum, 4, x);
+    CHECK_CLOSE(x[1], 3, 1e-6);
+    CHECK_CLOSE(x[2], 5, 1e-6);
+}

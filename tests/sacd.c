@@ -1491,3 +1491,12 @@ TEST(sacd, files) {
     vdi_policy_destroy(policy);
     vdi_sacd_destroy(agent);
 }
+
+TEST(sacd, algorithms_by_name) {
+    vdi_sacd_algo algo = VDI_SACD_SAC;
+    for (int i = 0; i <= VDI_SACD_SAC; i++) {
+        CHECK(vdi_sacd_algo_find(vdi_sacd_algo_name((vdi_sacd_algo)i), &algo) && (int)algo == i,
+              "%s", vdi_sacd_algo_name((vdi_sacd_algo)i));
+    }
+    CHECK(!vdi_sacd_algo_find("SAC", &algo) && !vdi_sacd_algo_find("?", &algo), "no such names");
+}

@@ -209,3 +209,21 @@ TEST(score, r2_of_noise) {
         truth[r] = 1;
     CHECK_FAILS(vdi_score_r2(R, 1, truth, estimate, NULL, &r2, &err), VDI_ERR_DATA);
 }
+
+TEST(score, bits_against_another_model) {
+    const double y[6] = {1, 0, NAN, 2, 0, 1};
+    const double log_p[6] = {-0.5, -0.1, 7, -1, -0.2, -0.4};
+    const double null_log_p[6] = {-1, -0.3, 7, -2, -0.3, -1.1};
+    vdi_score_bits s;
+    vdi_error err = {0};
+    CHECK_OK(vdi_score_bits_against(3, 2, y, log_p, null_log_p, &s, &err), err);
+    CHECK_CLOSE(s.log_likelihood, -2.2, 1e-15);
+    CHECK_CLOSE(s.null_log_likelihood, -4.7, 1e-15);
+    CHECK_CLOSE(s.bits_per_spike, 2.5 / (4 * log(2)), 1e-15);
+    CHECK(s.spikes == 4 && s.values == 5 && s.bins == 3, "%g spikes, %d values, %d bins", s.spikes,
+          (int)s.values, (int)s.bins);
+    const double silent[6] = {0, 0, 0, 0, 0, 0};
+    CHECK(vdi_score_bits_against(3, 2, silent, log_p, null_log_p, &s, &err) < 0 ||
+              !isfinite(s.bits_per_spike),
+          "bits per spike where there is none: %g", s.bits_per_spike);
+}

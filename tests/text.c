@@ -1,6 +1,8 @@
 /* core/text: numbers to text and back, held against the C library, and the small printf */
 #include "check.h"
 
+#include <stdarg.h>
+
 static double of_bits(uint64_t bits) {
     double x;
     memcpy(&x, &bits, sizeof x);
@@ -313,4 +315,17 @@ TEST(text, format) {
     CHECK(vdi_text_copy(b, 4, "abcdef") == 3 && strcmp(b, "abc") == 0 &&
               vdi_text_copy(b, 4, NULL) == 0 && b[0] == 0,
           "copy");
+}
+
+static size_t format_by_list(char *buf, size_t cap, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const size_t n = vdi_text_vformat(buf, cap, format, args);
+    va_end(args);
+    return n;
+}
+TEST(text, format_by_a_list) {
+    char b[32];
+    const size_t n = format_by_list(b, sizeof b, "%s has %d of %g", "W", 3, 0.1);
+    CHECK(n == 14 && strcmp(b, "W has 3 of 0.1") == 0, "%zu: %s", n, b);
 }

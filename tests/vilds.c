@@ -1011,3 +1011,25 @@ TEST(vilds, generalised_counts) {
         free(y);
     }
 }
+
+TEST(vilds, counts_of_data) {
+    enum { B = 3, LONGEST = 6, N = 2 };
+    double *y = simulated(B, LONGEST, N, 9);
+    const int64_t lengths[B] = {6, 2, 4};
+    vdi_vilds_desc desc = VDI__ZERO;
+    desc.d = 2;
+    desc.n = N;
+    CHECK(vdi_flds_takes_plds(&desc), "counts by their log mean");
+    vdi_vilds *m = make(&desc);
+    vdi_vilds_data *data = observe(m, y, B, LONGEST, lengths);
+    CHECK(vdi_vilds_data_trials(data) == B && vdi_vilds_data_bins(data) == LONGEST &&
+              vdi_vilds_data_length(data, 1) == 2 && vdi_vilds_data_total_bins(data) == 12,
+          "%d trials, %d bins, %d in all", (int)vdi_vilds_data_trials(data),
+          (int)vdi_vilds_data_bins(data), (int)vdi_vilds_data_total_bins(data));
+    CHECK(vdi_fields_find(vdi_vilds_query_fields(), "samples") != NULL, "fields of a query");
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    CHECK(!vdi_flds_takes_plds(&desc), "a Gaussian has no log rate");
+    free(y);
+}

@@ -1046,3 +1046,109 @@ TEST(vilds_parts, log_joint_contract) {
         vdi_vilds_destroy(m);
     }
 }
+
+/* ---- the linear prior and a posterior on a tape, by hand ------------------------------------- */
+
+typedef struct prior_case {
+    vdi_tape *t;
+    vdi_lds_vars vars;
+    vdi_trial_info info;
+    int64_t length, trial;
+    bool start;
+} prior_case;
+static const double prior_A[4] = {0.8, 0.1, -0.2, 0.9}, prior_q[4] = {0.3, 0, 0.5, -0.2},
+                    prior_x0[2] = {0.4, -0.1};
+
+static vdi_var constant(vdi_tape *t, const double *x, int64_t a, int64_t b) {
+    return vdi_tape_constant(t, vdi_tensor_2d((void *)(uintptr_t)x, VDI_F64, a, b));
+}
+static void prior_begin(prior_case *c, int64_t T) {
+    vdi_error err;
+    memset(c, 0, sizeof *c);
+    CHECK_OK(vdi_tape_create(NULL, &c->t, &err), err);
+    c->vars.A = constant(c->t, prior_A, 2, 2);
+    CHECK_OK(vdi_var_precision_root(c->t, constant(c->t, prior_q, 2, 2), &c->vars.Qi, &c->vars.ld),
+             err);
+    c->vars.Q0i = c->vars.Qi;
+    c->vars.ld0 = c->vars.ld;
+    c->vars.x0 = vdi_tape_constant(c->t, vdi_tensor_1d((void *)(uintptr_t)prior_x0, VDI_F64, 2));
+    c->length = T;
+    c->start = true;
+    c->info.samples = c->info.trials = 1;
+    c->info.T = T;
+    c->info.length = &c->length;
+    c->info.trial = &c->trial;
+    c->info.start = &c->start;
+}
+static const double *value(const prior_case *c, vdi_var v) {
+    return (const double *)vdi_tape_value(c->t, v).data;
+}
+
+/* z' P z with P = U' diag(exp 2w) U, U = (1 0; 0.5 1) */
+static double quadratic(const double *z) {
+    const double low = 0.5 * z[0] + z[1];
+    return exp(0.6) * z[0] * z[0] + exp(-0.4) * low * low;
+}
+
+TEST(vilds_parts, linear_prior_by_hand) {
+    const double z[6] = {0.3, -0.2, 0.5, 0.1, 1.1, -0.7};
+    prior_case c;
+    double energy = 0, step[2];
+    prior_begin(&c, 3);
+    CHECK_CLOSE(value(&c, c.vars.Qi)[0], exp(0.6) + 0.25 * exp(-0.4), 1e-15);
+    CHECK_CLOSE(value(&c, c.vars.Qi)[1], 0.5 * exp(-0.4), 1e-15);
+    CHECK_CLOSE(value(&c, c.vars.Qi)[3], exp(-0.4), 1e-15);
+    CHECK_CLOSE(value(&c, c.vars.ld)[0], 2 * (0.3 - 0.2), 1e-15);
+    for (int t = 0; t < 3; t++) {
+        for (int i = 0; i < 2; i++) {
+            const double *before = &z[2 * (t - 1)];
+            step[i] =
+                z[2 * t + i] -
+                (t ? prior_A[2 * i] * before[0] + prior_A[2 * i + 1] * before[1] : prior_x0[i]);
+        }
+        energy += quadratic(step);
+    }
+    const int64_t shape[4] = {1, 1, 3, 2};
+    const vdi_var sample =
+        vdi_tape_constant(c.t, vdi_tensor_view((void *)(uintptr_t)z, VDI_F64, 4, shape));
+    const vdi_var none = vdi_var_none();
+    CHECK_CLOSE(value(&c, vdi_var_lds_energy(c.t, &c.vars, sample, none, none, &c.info))[0], energy,
+                1e-13);
+    CHECK_CLOSE(value(&c, vdi_var_lds_log_prob(c.t, &c.vars, sample, &c.info))[0],
+                -0.5 * energy + 0.5 * 3 * 0.2 - 3 * log(2 * VDI_PI), 1e-13);
+    vdi_tape_destroy(c.t);
+}
+
+/* Mean field: a mean, and J = R R' + 1e-6 I in each bin, nothing between them. */
+TEST(vilds_parts, a_posterior_by_hand) {
+    prior_case c;
+    vdi_var D, E, k;
+    bool is_mean = false;
+    double out[2 * 6], R[4];
+    const int64_t shape[3] = {1, 2, 6};
+    for (int i = 0; i < 12; i++)
+        out[i] = 0.1 * i - 0.3;
+    prior_begin(&c, 2);
+    const vdi_var encoded = vdi_tape_constant(c.t, vdi_tensor_view(out, VDI_F64, 3, shape));
+    CHECK(vdi_var_vilds_precision(c.t, VDI_VILDS_MEANFIELD, encoded, &c.vars, &c.info, &D, &E, &k,
+                                  &is_mean) == VDI_OK);
+    CHECK(is_mean, "the encoder gives the mean itself");
+    for (int t = 0; t < 2; t++) {
+        for (int i = 0; i < 2; i++)
+            CHECK_CLOSE(value(&c, k)[2 * t + i], out[6 * t + i], 1e-15);
+        memcpy(R, &out[6 * t + 2], sizeof R); /* lower triangular, log diagonal */
+        R[0] = exp(R[0]);
+        R[1] = 0;
+        R[3] = exp(R[3]);
+        for (int i = 0; i < 2; i++) {
+            for (int j = 0; j < 2; j++) {
+                CHECK_CLOSE(value(&c, D)[4 * t + 2 * i + j],
+                            R[2 * i] * R[2 * j] + R[2 * i + 1] * R[2 * j + 1] + (i == j ? 1e-6 : 0),
+                            1e-15);
+            }
+        }
+    }
+    for (int i = 0; i < 4 && vdi_var_ok(E); i++)
+        CHECK(value(&c, E)[i] == 0, "bins are independent");
+    vdi_tape_destroy(c.t);
+}

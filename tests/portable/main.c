@@ -163,11 +163,11 @@ int main(int argc, char **argv) {
             puts(tests[t].name);
         return 0;
     }
-    const vdi_simd path = choose_path(&o);
     signal(SIGSEGV, crashed);
     signal(SIGFPE, crashed);
     signal(SIGILL, crashed);
     signal(SIGABRT, crashed);
+    const vdi_simd path = choose_path(&o);
     for (size_t t = 0; t < test_count; t++) {
         if (!chosen(tests[t].name, o.filters, o.filter_count)) continue;
         count[run_test(&tests[t], path, o.verbose)]++;

@@ -74,8 +74,12 @@ static int by_size(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static const char *name_of(void *function, Dl_info *info) {
-    return dladdr(function, info) && info->dli_sname ? info->dli_sname : "?";
+/* Its name, or where it lies in the program if it is a static one (addr2line -f knows). */
+static const char *name_of(void *function, char text[24]) {
+    Dl_info info = {0};
+    if (dladdr(function, &info) && info.dli_sname) return info.dli_sname;
+    snprintf(text, 24, "%#lx", (unsigned long)((char *)function - (char *)info.dli_fbase));
+    return text;
 }
 
 __attribute__((destructor)) static void report(void) {
@@ -87,9 +91,9 @@ __attribute__((destructor)) static void report(void) {
     qsort(calls, PLACES, sizeof *calls, by_size);
     printf("stack: %zu calls, at most %zu bytes of %zu\n", count, calls[0].bytes, limit);
     for (size_t i = 0; i < PLACES && (i < SHOWN || calls[i].bytes > limit) && calls[i].bytes; i++) {
-        Dl_info outer, deepest;
-        printf("%7zu %s (down to %s)%s\n", calls[i].bytes, name_of(calls[i].function, &outer),
-               name_of(calls[i].deepest, &deepest),
+        char outer[24], deepest[24];
+        printf("%7zu %s (down to %s)%s\n", calls[i].bytes, name_of(calls[i].function, outer),
+               name_of(calls[i].deepest, deepest),
                calls[i].bytes > limit ? " MORE THAN ALLOWED" : "");
     }
     fflush(stdout);

@@ -10,41 +10,43 @@
  * a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the derivative.
  */
 #define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
-#define VDI__ROWS(SIMPLE, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                         \
-    OFTEN(VDI_EXP, exp, VDI_PN(vdi__exp)(v), w)                                                 \
-    OFTEN(VDI_LOG, log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))                             \
-    CALLED(VDI_LOG1P, log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))  \
-    CALLED(VDI_EXPM1, expm1, VDI_PN(vdi__expm1)(v), VDI_VADD(w, VDI__ONE))                      \
-    OFTEN(VDI_TANH, tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))                      \
-    OFTEN(VDI_SIGMOID, sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))    \
-    OFTEN_THROUGH(VDI_SOFTPLUS, softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__unary_sigmoid)) \
-    SIMPLE(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                   \
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                      \
-    SIMPLE(VDI_LEAKY_RELU, leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),              \
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))                                                \
-    CALLED(VDI_ELU, elu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, VDI_PN(vdi__expm1)(v))),        \
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VADD(w, q)))                                   \
-    SIMPLE(VDI_SQRT, sqrt, VDI_VSQRT(v), VDI_VDIV(VDI__K(0.5), w))                              \
-    SIMPLE(VDI_RSQRT, rsqrt, VDI_VDIV(VDI__ONE, VDI_VSQRT(v)),                                  \
-           VDI_VMUL(VDI_VMUL(VDI__K(-0.5), w), VDI_VMUL(w, w)))                                 \
-    SIMPLE(VDI_RECIPROCAL, reciprocal, VDI_VDIV(VDI__ONE, v), VDI_VNEG(VDI_VMUL(w, w)))         \
-    CALLED_THROUGH(VDI_ERF, erf, VDI_PN(vdi__erf)(v), VDI_PN(vdi__unary_gauss))                 \
-    OFTEN_THROUGH(VDI_LGAMMA, lgamma, VDI_PN(vdi__lgamma)(v), VDI_PN(vdi__unary_digamma))       \
-    CALLED_THROUGH(VDI_DIGAMMA, digamma, VDI_PN(vdi__digamma)(v), VDI_PN(vdi__unary_trigamma))  \
-    SIMPLE(VDI_ABS, abs, VDI_VABS(v), VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI__K(-1)))            \
-    SIMPLE(VDI_NEG, neg, VDI_VNEG(v), VDI__K(-1))                                               \
-    SIMPLE(VDI_SQUARE, square, VDI_VMUL(v, v), VDI_VADD(v, v))                                  \
-    CALLED_THROUGH(VDI_SIN, sin, VDI_PN(vdi__sin)(v), VDI_PN(vdi__unary_cos))                   \
-    CALLED_THROUGH(VDI_COS, cos, VDI_PN(vdi__cos)(v), VDI_PN(vdi__unary_minus_sin))             \
-    SIMPLE(VDI_IDENTITY, identity, v, VDI__ONE)                                                 \
+#define VDI__ROWS(SIMPLE, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                           \
+    OFTEN(VDI_EXP, exp, VDI_PN(vdi__exp)(v), w)                                                   \
+    OFTEN(VDI_LOG, log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))                               \
+    CALLED(VDI_LOG1P, log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))    \
+    CALLED(VDI_EXPM1, expm1, VDI_PN(vdi__expm1)(v), VDI_VADD(w, VDI__ONE))                        \
+    OFTEN(VDI_TANH, tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))                        \
+    OFTEN(VDI_SIGMOID, sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))      \
+    OFTEN_THROUGH(VDI_SOFTPLUS, softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__unary_sigmoid))   \
+    SIMPLE(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                     \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                        \
+    SIMPLE(VDI_LEAKY_RELU, leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),                \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))                                                  \
+    CALLED(VDI_ELU, elu,                                                                          \
+           VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, VDI_PN(vdi__expm1)(VDI_VMIN(VDI_VZERO(), v)))), \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VADD(w, q)))                                     \
+    SIMPLE(VDI_SQRT, sqrt, VDI_VSQRT(v), VDI_VDIV(VDI__K(0.5), w))                                \
+    SIMPLE(VDI_RSQRT, rsqrt, VDI_VDIV(VDI__ONE, VDI_VSQRT(v)),                                    \
+           VDI_VMUL(VDI_VMUL(VDI__K(-0.5), w), VDI_VMUL(w, w)))                                   \
+    SIMPLE(VDI_RECIPROCAL, reciprocal, VDI_VDIV(VDI__ONE, v), VDI_VNEG(VDI_VMUL(w, w)))           \
+    CALLED_THROUGH(VDI_ERF, erf, VDI_PN(vdi__erf)(v), VDI_PN(vdi__unary_gauss))                   \
+    OFTEN_THROUGH(VDI_LGAMMA, lgamma, VDI_PN(vdi__lgamma)(v), VDI_PN(vdi__unary_digamma))         \
+    CALLED_THROUGH(VDI_DIGAMMA, digamma, VDI_PN(vdi__digamma)(v), VDI_PN(vdi__unary_trigamma))    \
+    SIMPLE(VDI_ABS, abs, VDI_VABS(v), VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI__K(-1)))              \
+    SIMPLE(VDI_NEG, neg, VDI_VNEG(v), VDI__K(-1))                                                 \
+    SIMPLE(VDI_SQUARE, square, VDI_VMUL(v, v), VDI_VADD(v, v))                                    \
+    CALLED_THROUGH(VDI_SIN, sin, VDI_PN(vdi__sin)(v), VDI_PN(vdi__unary_cos))                     \
+    CALLED_THROUGH(VDI_COS, cos, VDI_PN(vdi__cos)(v), VDI_PN(vdi__unary_minus_sin))               \
+    SIMPLE(VDI_IDENTITY, identity, v, VDI__ONE)                                                   \
     CALLED_THROUGH(VDI_GELU, gelu, VDI_PN(vdi__gelu)(v), VDI_PN(vdi__unary_gelu_slope))
 
 #define VDI__BLOCK 4
-/* Vector k of a block, of which `left` reals are there; the lanes beyond are 0, or not stored. */
+/* Vector k of a block, of which `left` reals are there; the lanes beyond are 1, at which
+   every function and slope is finite: a program may run with floating-point traps. */
 VDI_LOCAL VDI_V VDI_PN(vdi__block_load)(const VDI_T *p, size_t k, size_t left) {
     if (left >= VDI__BLOCK * VDI_W || left >= (k + 1) * VDI_W) return VDI_VLOAD(p + k * VDI_W);
-    if (left <= k * VDI_W) return VDI_VZERO();
-    return VDI_VLOADT(p + k * VDI_W, VDI_VTAIL(left - k * VDI_W));
+    if (left <= k * VDI_W) return VDI__ONE;
+    return VDI_VLOADOR(p + k * VDI_W, VDI_VTAIL(left - k * VDI_W), VDI__ONE);
 }
 VDI_LOCAL void VDI_PN(vdi__block_store)(VDI_T *p, size_t k, size_t left, VDI_V v) {
     if (left >= VDI__BLOCK * VDI_W || left >= (k + 1) * VDI_W)
@@ -184,7 +186,7 @@ VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, co
 
 /* ---- loops of their own ---------------------------------------------------------------------- */
 
-#define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADT((p) + i, VDI_VTAIL(n - i)))
+#define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADOR((p) + i, VDI_VTAIL(n - i), VDI__ONE))
 #define VDI__EACH(result)                            \
     for (size_t i = 0; i < n; i += VDI_W) {          \
         const bool whole = n - i >= VDI_W;           \
@@ -336,8 +338,9 @@ VDI_KERNEL void VDI_PN(vdi__unary_trigamma)(size_t n, double p, const void *x, v
     VDI_PN(vdi__called_values)(VDI_PN(vdi__value_trigamma), n, p, x, y);
 }
 VDI_KERNEL VDI_V VDI_PN(vdi__value_gauss)(VDI_V v, VDI_V q) {
+    const VDI_V a = VDI_VMIN(VDI__K(40), VDI_VABS(v)); /* from 28 on it is 0 */
     (void)q;
-    return VDI_VMUL(VDI__K(1.1283791670955126), VDI_PN(vdi__exp)(VDI_VNEG(VDI_VMUL(v, v))));
+    return VDI_VMUL(VDI__K(1.1283791670955126), VDI_PN(vdi__exp)(VDI_VNEG(VDI_VMUL(a, a))));
 }
 VDI_KERNEL void VDI_PN(vdi__unary_gauss)(size_t n, double p, const void *x, void *y) {
     VDI_PN(vdi__called_values)(VDI_PN(vdi__value_gauss), n, p, x, y);

@@ -202,20 +202,21 @@ VDI_SHARED VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
  * division between the two. */
 VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
     VDI_V n;
-    const VDI_V a = VDI_VABS(x), z = VDI_VMUL(x, x);
-    const VDI_V t =
-        VDI_PN(vdi__exp_parts)(VDI_VMIN(VDI__K(VDI__REAL == 32 ? 20 : 40), VDI_VADD(a, a)), &n);
+    /* both held where they are taken: of a large x they would overflow */
+    const VDI_V a = VDI_VABS(x), near = VDI_VMIN(VDI__K(0.625), a), z = VDI_VMUL(near, near);
+    const VDI_V far = VDI_VMIN(VDI__K(VDI__REAL == 32 ? 10 : 20), a);
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VADD(far, far), &n);
     const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n), VDI__ONE);
     const VDI_M small = VDI_VLT(a, VDI__K(0.625));
 #if VDI__REAL == 32
     static const VDI_T c[] = {-0.333332807f, 0.133314416f, -0.0537397116f, 0.0206390768f,
                               -0.00570497476f};
-    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(a, z), VDI__POLY(z, c), a),
+    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(near, z), VDI__POLY(z, c), a),
                              VDI_VSUB(VDI__ONE, VDI_VDIV(VDI__K(2), e1)));
 #else
     static const VDI_T p[] = {-1613.993357006602, -99.25410017871536, -0.9643860146794839};
     static const VDI_T q[] = {4841.980071019807, 2234.554328944051, 112.77525907612463, 1};
-    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(a, z), VDI__POLY(z, p)), VDI__K(-2));
+    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(near, z), VDI__POLY(z, p)), VDI__K(-2));
     const VDI_V r = VDI_VADD(VDI_VSEL(small, a, VDI__ONE),
                              VDI_VDIV(over, VDI_VSEL(small, VDI__POLY(z, q), e1)));
 #endif
@@ -320,9 +321,11 @@ VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
     const VDI_V p2 = VDI__K(2.0222662487959506e-21);
     const VDI_V limit = VDI__K(800000), near = VDI__K(9.5367431640625e-07); /* n < 2^20, 2^-20 */
 #endif
-    const VDI_V m = VDI_VFMA(x, VDI__K(0.63661977236758134308), VDI__K(VDI_MAGIC));
+    const VDI_M far = VDI_VGT(VDI_VABS(x), limit); /* 0 meanwhile, whose powers do not overflow */
+    const VDI_V held = VDI_VSEL(far, VDI_VZERO(), x);
+    const VDI_V m = VDI_VFMA(held, VDI__K(0.63661977236758134308), VDI__K(VDI_MAGIC));
     const VDI_V n = VDI_VSUB(m, VDI__K(VDI_MAGIC));
-    const VDI_V r0 = VDI_VFNMA(n, p0, x), r1 = VDI_VFNMA(n, p1, r0);
+    const VDI_V r0 = VDI_VFNMA(n, p0, held), r1 = VDI_VFNMA(n, p1, r0);
     const VDI_V lost = VDI_VFNMA(n, p1, VDI_VSUB(r0, r1)); /* r0 - r1 is exact, and so is n p1 */
     const VDI_V low = VDI_VFNMA(n, p2, lost);
     const VDI_V r = VDI_VADD(r1, low);
@@ -340,8 +343,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
     const VDI_V pick = VDI_VSEL(VDI_VEQ(VDI_VOR(odd, VDI__ONE), VDI__ONE), sine, cosv);
     VDI_V y = VDI_VXOR(pick, flip);
     if (!cosine) y = VDI_VSEL(VDI_VEQ(x, VDI_VZERO()), x, y);
-    const VDI_M hard = VDI_MOR(VDI_VGT(VDI_VABS(x), limit),
-                               VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
+    const VDI_M hard = VDI_MOR(far, VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
     if (VDI_MANY(hard)) VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
     return y;
 }

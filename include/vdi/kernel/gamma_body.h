@@ -72,7 +72,8 @@ VDI_SHARED VDI_V VDI_PN(vdi__lgamma_rest)(VDI_V x) {
     const VDI_M below = VDI_VLT(x, VDI_VZERO());
     VDI_V y = VDI_VZERO();
     if (VDI_MANY(low)) {
-        const VDI_V d = VDI_VSEL(unit, a, VDI_VSUB(a, VDI__ONE)), u = VDI_VSUB(d, VDI__ONE);
+        const VDI_V b = VDI_VMIN(VDI__K(3), a);
+        const VDI_V d = VDI_VSEL(unit, b, VDI_VSUB(b, VDI__ONE)), u = VDI_VSUB(d, VDI__ONE);
         y = VDI_VMUL(VDI_VMUL(d, u), VDI__POLY(VDI_VSEL(low, u, VDI_VZERO()), c));
     }
     if (VDI_MANY(VDI_MNOT(low)))
@@ -153,7 +154,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
         if (VDI_MANY(below)) {
             VDI_V r;
             /* and the cosine is the sine of what is left to 1/2 */
-            const VDI_V s = VDI_PN(vdi__sinpi)(a, &r);
+            const VDI_V s = VDI_VSEL(below, VDI_PN(vdi__sinpi)(a, &r), VDI__ONE);
             const VDI_V cot =
                 VDI_VDIV(VDI_VMUL(VDI__K(VDI_PI),
                                   VDI_PN(vdi__sinpi_near)(VDI_VSUB(VDI__K(0.5), VDI_VABS(r)))),
@@ -191,7 +192,8 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     }
     if (VDI_MANY(VDI_MNOT(above))) {
         VDI_V fraction;
-        const VDI_V s = VDI_VDIV(VDI__ONE, VDI_PN(vdi__sinpi)(a, &fraction));
+        const VDI_V s =
+            VDI_VDIV(VDI__ONE, VDI_VSEL(above, VDI__ONE, VDI_PN(vdi__sinpi)(a, &fraction)));
         y = VDI_VSEL(above, y, VDI_VFMA(s, s, VDI_VNEG(y)));
     }
     return VDI_VSEL(VDI_VNE(x, x), x, y);

@@ -132,7 +132,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_map)(vdi__bt_kind kind, bool rows, i
             }
             for (int64_t j = 0; j < d; j++, p += x->column, q += y->column, to += u) {
                 const VDI_V a = VDI_VLOADT(p, tail);
-                const VDI_V b = kind <= VDI__BT_TWO ? VDI_VLOADT(q, tail) : VDI_VZERO();
+                const VDI_V b =
+                    kind <= VDI__BT_TWO ? VDI_VLOADOR(q, tail, VDI_VSET1(1)) : VDI_VZERO();
                 VDI_V v = VDI_VZERO();
                 switch (kind) {
                 case VDI__BT_SUM: v = VDI_VMUL(s, VDI_VADD(a, b)); break;

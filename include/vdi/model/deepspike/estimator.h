@@ -65,8 +65,11 @@ VDI__FN void vdi__ds_weigh_vimco(const vdi__ds_log_weights *w, double baseline, 
         if (k != best) without += exp(w->log_w[k] - second);
     }
     for (int64_t k = 0; k < K; k++) {
-        const double rest = k == best ? second + log(without) : w->top + log(w->sum - to_p[k]);
-        const double others = K > 1 ? rest - log((double)(K - 1)) : 0;
+        double others = 0;
+        if (K > 1) {
+            others = k == best ? second + log(without) : w->top + log(w->sum - to_p[k]);
+            others -= log((double)(K - 1));
+        }
         to_q[k] = L - others - to_p[k] / w->sum;
     }
     *bound = vdi__ds_importance(w, to_p);
