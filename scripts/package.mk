@@ -59,8 +59,9 @@ comma := ,
 # ---- installation ----------------------------------------------------------------------------------------------------------
 
 INSTALL_TO = $(DESTDIR)$(PREFIX)
+SHELLS     := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 .PHONY: install
-install: vdi.h ## vdi.h, its weights, CMake and pkg-config files and, where they are built, tool and library, under DESTDIR/PREFIX
+install: vdi.h ## vdi.h, its weights, files for CMake and pkg-config; tool and library if they are built; under DESTDIR/PREFIX
 	install -d $(INSTALL_TO)/include $(INSTALL_TO)/lib/pkgconfig $(INSTALL_TO)/lib/cmake/vdi
 	install -m 644 vdi.h $(INSTALL_TO)/include/vdi.h
 	install -m 644 $(WEIGHTS) $(INSTALL_TO)/include/vdi_weights.h
@@ -70,7 +71,11 @@ install: vdi.h ## vdi.h, its weights, CMake and pkg-config files and, where they
 	sed 's|@VERSION@|$(VERSION)|' scripts/library/vdi-config-version.cmake.in > $(INSTALL_TO)/lib/cmake/vdi/vdi-config-version.cmake
 	install -d $(INSTALL_TO)/share/vdi
 	install -m 644 scripts/library/vdi.c scripts/library/symbols.c $(INSTALL_TO)/share/vdi
-	@if test -x vdi; then install -d $(INSTALL_TO)/bin && install -m 755 vdi $(INSTALL_TO)/bin/vdi; fi
+	@if test -x vdi; then install -d $(INSTALL_TO)/bin $(INSTALL_TO)/share/man/man1 $(SHELLS:%=$(INSTALL_TO)/share/%) && \
+	  install -m 755 vdi $(INSTALL_TO)/bin/vdi && ./vdi man > $(INSTALL_TO)/share/man/man1/vdi.1 && \
+	  ./vdi completion bash > $(INSTALL_TO)/share/bash-completion/completions/vdi && \
+	  ./vdi completion zsh > $(INSTALL_TO)/share/zsh/site-functions/_vdi && \
+	  ./vdi completion fish > $(INSTALL_TO)/share/fish/vendor_completions.d/vdi.fish; fi
 	@if test -f $(LIB)/libvdi.a; then install -m 644 $(LIB)/libvdi.a $(INSTALL_TO)/lib/ && \
 	  cp -d $(LIB)/libvdi.so* $(INSTALL_TO)/lib/ && install -m 644 $(LIB)/api.json $(INSTALL_TO)/share/vdi/; fi
 

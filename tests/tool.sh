@@ -512,6 +512,44 @@ if command -v chromium >/dev/null; then
     ok "sliders of the page show the action that the library's call finds: value $shown, $called" $?
 fi
 
+# ---- standard input, the manual, completion ------------------------------------------------------------------------------
+
+exits 0 'fit of a file' "$vdi" lds fit y.csv -d2 --iters 3 --out piped_a --quiet
+cat y.csv | "$vdi" lds fit - --dim=2 --iters 3 --out piped_b --quiet >out.txt
+ok 'fit of standard input' $?
+same piped_a/trace.npy piped_b/trace.npy
+cat a/C.npy | "$vdi" lds fit - -d 1 --iters 2 --out piped_c --quiet >out.txt
+ok 'an array on standard input' $?
+exits 1 'nothing on standard input' sh -c "'$vdi' lds fit - -d 1 --iters 1 --out piped_d </dev/null"
+exits 0 manual "$vdi" man
+cp out.txt vdi.1
+[ "$(grep -c '^\.SS vdi ' vdi.1)" -eq "$("$vdi" --help | grep -cE '^  [a-z]+ [a-z]* +[A-Z]')" ]
+ok 'the manual has every command' $?
+if command -v man >/dev/null; then
+    warned=$(LC_ALL=C man --warnings -E UTF-8 -l -Tutf8 -Z ./vdi.1 2>&1 >/dev/null)
+    [ -z "$warned" ]
+    ok "the manual is formatted without a warning: $warned" $?
+fi
+for shell in bash zsh fish; do exits 0 "completion $shell" "$vdi" completion $shell; cp out.txt completion.$shell; done
+exits 2 'completion of no shell' "$vdi" completion ksh
+if command -v bash >/dev/null; then
+    found=$(bash -c '. ./completion.bash
+        t() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _vdi; echo "${COMPREPLY[*]}"; }
+        t vdi ld; t vdi lds fo; t vdi lds fit --it; t vdi flds fit --obs neg; t vdi lds fit completion.ba' | tr '\n' ' ')
+    [ "$found" = 'lds forecast --iters negbin completion.bash ' ]
+    ok "bash completes: $found" $?
+fi
+if command -v zsh >/dev/null; then
+    found=$(zsh -f -c 'compdef() { }; . ./completion.zsh; _vdi_words flds fit --obs ""; echo $REPLY; _vdi_verbs sacd; echo $REPLY' | tr '\n' ' ')
+    case $found in *negbin*train*) rc=0 ;; *) rc=1 ;; esac
+    ok "zsh completes: $found" $rc
+fi
+if command -v fish >/dev/null; then
+    found=$(fish -c 'source completion.fish; complete -C "vdi lds fit --it"; complete -C "vdi flds fit --obs neg"' | cut -f1 | tr '\n' ' ')
+    [ "$found" = '--iters negbin ' ]
+    ok "fish completes: $found" $?
+fi
+
 exits 0 demo "$vdi" demo --quick --out page --quiet
 [ -s page/index.html ]
 ok 'demo wrote its page' $?

@@ -24,10 +24,32 @@ int numbers_read(const char *text, double *out, int most) {
     return n;
 }
 
+/* Standard input to its end, in the format of its first bytes. */
+static vdi_status stdin_load(vdi_tensor *out, vdi_error *err) {
+    size_t size = 0, room = 1 << 16;
+    char *bytes = NULL, *more;
+    while ((more = (char *)realloc(bytes, room)) != NULL) {
+        bytes = more;
+        size += fread(bytes + size, 1, room - size, stdin);
+        if (size < room) break;
+        room *= 2;
+    }
+    vdi_status status = VDI_ERR_MEMORY;
+    if (more) {
+        vdi_reader r = vdi_reader_memory(bytes, size, "standard input");
+        status = vdi_array_read(&r, NULL, NULL, out, err);
+    } else {
+        status = vdi_error_set(err, status, "stdin_load", "no memory for %zu bytes", room);
+    }
+    free(bytes);
+    return status;
+}
+
 bool array_load(const char *path, vdi_tensor *out) {
     vdi_error err = {0};
     vdi_tensor raw;
-    vdi_status status = vdi_array_load(path, NULL, &raw, &err);
+    vdi_status status =
+        strcmp(path, "-") == 0 ? stdin_load(&raw, &err) : vdi_array_load(path, NULL, &raw, &err);
     if (status == VDI_OK) {
         status = vdi_tensor_alloc(NULL, VDI_F64, raw.ndim, raw.shape, out, &err);
         if (status == VDI_OK) status = vdi_tensor_copy(*out, raw, &err);

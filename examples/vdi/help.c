@@ -5,7 +5,7 @@
 
 #include "tool.h"
 
-enum { INDENT = 26, NARROW = 50, WIDE = 100, USUAL = 80, TEXT = 1200 };
+enum { INDENT = 26, NARROW = 50, WIDE = 100, USUAL = 80, TEXT = OPTION_HELP / 2 };
 
 static int width_of(FILE *to) {
     struct winsize w = {0};
@@ -90,11 +90,11 @@ static void default_text(const option *o, const vdi_field *field, char *text, si
     }
 }
 
-static void help_option(FILE *to, int width, const option *o) {
+void option_words(const option *o, option_text *text) {
     vdi_field field = o->own;
-    char left[80], help[TEXT], range[480] = "", initial[200], all[2 * TEXT];
+    char help[TEXT], range[480] = "", initial[200];
     if (o->table) field = *vdi_fields_find(o->table(), o->member);
-    snprintf(left, sizeof left, "  %s%s%s%s%s%s", o->name[1] ? "--" : "-", o->name,
+    snprintf(text->name, sizeof text->name, "%s%s%s%s%s%s", o->name[1] ? "--" : "-", o->name,
              o->also ? ", --" : "", o->also ? o->also : "", o->value ? " " : "",
              o->value ? o->value : "");
     sentence(help, sizeof help, o->help ? o->help : field.help);
@@ -105,8 +105,15 @@ static void help_option(FILE *to, int width, const option *o) {
         snprintf(range, sizeof range, " Values: %s.", words);
     }
     default_text(o, &field, initial, sizeof initial);
-    snprintf(all, sizeof all, "%s%s%s%s%s", help, range, *initial ? " Default: " : "", initial,
-             *initial ? "." : "");
+    snprintf(text->help, sizeof text->help, "%s%s%s%s%s", help, range, *initial ? " Default: " : "",
+             initial, *initial ? "." : "");
+}
+
+static void help_option(FILE *to, int width, const option *o) {
+    char left[84];
+    option_text text;
+    option_words(o, &text);
+    snprintf(left, sizeof left, "  %s", text.name);
     int at = fprintf(to, "%-*s", INDENT - 1, left) + 1;
     if (at > INDENT) {
         fputc('\n', to);
@@ -114,7 +121,7 @@ static void help_option(FILE *to, int width, const option *o) {
         at = INDENT;
     }
     fputc(' ', to);
-    wrap(to, width, at, INDENT, all);
+    wrap(to, width, at, INDENT, text.help);
 }
 
 static void help_command(FILE *to, const command *c) {
@@ -141,7 +148,7 @@ static bool sentence_ends(const char *text, int brackets) {
     return !*text || (brackets == 0 && strchr(".:;?", *text) && (text[1] == ' ' || !text[1]));
 }
 
-static void first_sentence(char *out, size_t size, const char *text) {
+void first_sentence(char *out, size_t size, const char *text) {
     size_t n = 0;
     int brackets = 0;
     for (; !sentence_ends(text + n, brackets); n++)
@@ -165,14 +172,18 @@ int run_help(FILE *to, const command *const *commands, int count, const char *fa
             VDI_VERSION);
     for (int i = 0; i < count; i++) {
         if (family && strcmp(commands[i]->family, family) != 0) continue;
+        if (i > 0 && *commands[i]->verb && strcmp(commands[i]->family, commands[i - 1]->family))
+            fputc('\n', to);
         first_sentence(line, sizeof line, commands[i]->summary);
         fprintf(to, "  %-17s ", command_name(commands[i]));
         wrap(to, width, 20, 20, line);
     }
     fputc('\n', to);
-    wrap(to, width, 0, 0,
-         "vdi <family> <verb> --help tells more, with an example. Arrays are .npy, one member of "
-         "an .npz (file.npz:name) or .csv; NaN is a missing value. Exit status: 0 done, 1 failed, "
-         "2 wrong usage, 130 interrupted (143 by SIGTERM).");
+    wrap(
+        to, width, 0, 0,
+        "vdi <family> <verb> --help tells more, with an example; vdi man is all of it as a manual "
+        "page, vdi completion bash (or zsh, fish) completes words. Arrays are .npy, one member of "
+        "an .npz (file.npz:name), .csv, .tsv or .mat; - is standard input; NaN is a missing value. "
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted (143 by SIGTERM).");
     return DONE;
 }

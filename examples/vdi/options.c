@@ -292,6 +292,9 @@ int run_parse(run *r, const command *const *commands, int count, int argc, char 
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0)
         return run_help(stdout, commands, count, NULL, NULL);
+    if (strcmp(first, "man") == 0) return run_manual(stdout, commands, count);
+    if (strcmp(first, "completion") == 0)
+        return run_completion(stdout, commands, count, argc > 2 ? argv[2] : "");
     if (strcmp(first, "--from") == 0) { /* the command is in the file */
         if (argc < 3) return usage("--from needs a file");
         if (!run_json_take(r, argv[2], commands, count)) return FAILED;

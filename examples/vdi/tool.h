@@ -110,6 +110,17 @@ const char *command_name(const command *c);
 /* help.c */
 int run_help(FILE *to, const command *const *commands, int count, const char *family,
              const char *verb);
+/* an option as help and manual have it: "-d, --dim D", and whole sentences */
+enum { OPTION_HELP = 2400 };
+typedef struct option_text {
+    char name[80], help[OPTION_HELP];
+} option_text;
+void option_words(const option *o, option_text *text);
+/* The first sentence of a summary, or what stands before its first colon or semicolon. */
+void first_sentence(char *out, size_t size, const char *text);
+/* manual.c: `vdi man`, and `vdi completion bash|zsh|fish`; an exit code */
+int run_manual(FILE *to, const command *const *commands, int count);
+int run_completion(FILE *to, const command *const *commands, int count, const char *shell);
 /* what a field takes, as words */
 void option_range(const option *o, const vdi_field *field, char *text, size_t size);
 
