@@ -56,7 +56,7 @@ $(TOOL_AT): $(TOOL) ## the command-line tool ./vdi, one static binary
 	@echo "built $@"
 
 demo: vdi ## build ./vdi and watch all it can do on data that it simulates
-	./vdi demo
+	./vdi demo --out demo
 else
 .PHONY: vdi
 vdi demo:

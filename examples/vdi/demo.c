@@ -5,41 +5,43 @@
  */
 #include "demo.h"
 
-void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning,
-              double reference, bool good, double since) {
+void demo_row(demo *m, const char *family, const char *what, double value, double good, double fair,
+              double since, const char *against, ...) {
     if (m->rows == DEMO_ROWS) return;
-    int i = m->rows++;
+    const int i = m->rows++;
+    const double sign = good > fair ? 1 : -1;
+    va_list arguments;
+    va_start(arguments, against);
+    vsnprintf(m->against[i], sizeof m->against[i], against, arguments);
+    va_end(arguments);
     m->family[i] = family;
     m->what[i] = what;
     m->value[i] = value;
-    m->meaning[i] = meaning;
-    m->reference[i] = reference;
-    m->good[i] = good;
+    m->grade[i] = sign * value >= sign * good   ? "good"
+                  : sign * value >= sign * fair ? "fair"
+                                                : "poor"; /* NaN too */
     m->seconds[i] = seconds_now() - since;
 }
 
 static void table_print(const demo *m) {
-    printf("%-10s %-38s %12s  %-12s %12s %8s\n", "family", "what", "value", "reference", "",
-           "seconds");
+    printf("%-9s %-40s %10s  %-5s  %s\n", "family", "what", "value", "", "held against");
     for (int i = 0; i < m->rows; i++) {
-        printf("%-10s %-38s %12.5g  %-12s %12.5g %8.2f  %s\n", m->family[i], m->what[i],
-               m->value[i], m->meaning[i], m->reference[i], m->seconds[i],
-               m->good[i] ? "ok" : "OFF");
+        printf("%-9s %-40s %10.4g  %-5s  %s\n", m->family[i], m->what[i], m->value[i], m->grade[i],
+               m->against[i]);
     }
 }
 
 static void table_page(demo *m) {
-    static const char *const head[] = {"family", "what", "value", "", "reference"};
-    static char text[DEMO_ROWS][2][VDI_TEXT_NUMBER];
+    static const char *const head[] = {"family", "what", "value", "", "held against"};
+    static char text[DEMO_ROWS][VDI_TEXT_NUMBER];
     const char *cell[DEMO_ROWS * 5];
     for (int i = 0; i < m->rows; i++) {
-        (void)vdi_text_double(text[i][0], m->value[i], 5);
-        (void)vdi_text_double(text[i][1], m->reference[i], 5);
+        (void)vdi_text_double(text[i], m->value[i], 4);
         cell[5 * i] = m->family[i];
         cell[5 * i + 1] = m->what[i];
-        cell[5 * i + 2] = text[i][0];
-        cell[5 * i + 3] = m->meaning[i];
-        cell[5 * i + 4] = text[i][1];
+        cell[5 * i + 2] = text[i];
+        cell[5 * i + 3] = m->grade[i];
+        cell[5 * i + 4] = m->against[i];
     }
     vdi_page_heading(&m->report.page, 2, "In figures");
     vdi_page_table(&m->report.page, head, 5, cell, m->rows);
@@ -74,15 +76,16 @@ static int demo_main(run *r, void *options) {
     if (!ok) return interrupted() ? INTERRUPTED : FAILED;
     int off = 0;
     for (int i = 0; i < m.rows; i++)
-        off += !m.good[i];
+        off += strcmp(m.grade[i], "poor") == 0;
     if (!r->json) {
         table_print(&m);
+        if (m.open) printf("\npictures, and what each number means: %s/index.html\n", r->out);
     } else {
         static const char *const keys[] = {"figures", "off"};
         double values[] = {m.rows, off};
         print_results(r, keys, values, 2);
     }
-    return off ? fail("%d of %d figures are off", off, m.rows) : DONE;
+    return off ? fail("%d of %d figures are poor", off, m.rows) : DONE;
 }
 
 static const option rows[] = {

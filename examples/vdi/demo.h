@@ -1,8 +1,8 @@
 /* examples/vdi/demo.h - what the sections of vdi demo share
  *
  * One file per family, demo_<family>.c, with one function that adds rows to the table and a section
- * to the page; demo.c holds the list. A row sets a figure beside what it should be, and the demo
- * fails if one is off, so it is a check of the build too.
+ * to the page; demo.c holds the list. A row sets a figure beside what it is to be held against and
+ * grades it good, fair or poor; the demo fails if one is poor, so it is a check of the build too.
  */
 #ifndef DEMO_H
 #define DEMO_H
@@ -15,16 +15,17 @@ typedef struct demo {
     bool open;  /* there is a page: draw into it */
     report report;
     /* the table */
-    /* meaning: of the reference */
-    const char *family[DEMO_ROWS], *what[DEMO_ROWS], *meaning[DEMO_ROWS];
-    double value[DEMO_ROWS], reference[DEMO_ROWS], seconds[DEMO_ROWS];
-    bool good[DEMO_ROWS];
+    const char *family[DEMO_ROWS], *what[DEMO_ROWS], *grade[DEMO_ROWS];
+    char against[DEMO_ROWS][64]; /* what a reader holds the value against */
+    double value[DEMO_ROWS], seconds[DEMO_ROWS];
     int rows;
 } demo;
 
-/* A row; the strings have to last. `since` is seconds_now() at the start of what is measured. */
-void demo_row(demo *m, const char *family, const char *what, double value, const char *meaning,
-              double reference, bool good, double since);
+/* A row; family and what have to last. The value is good from `good` on and poor behind `fair`, of
+ * which the larger says whether more is better. `since` is seconds_now() at the start of what is
+ * measured; `against` is a format of printf with its arguments. */
+void demo_row(demo *m, const char *family, const char *what, double value, double good, double fair,
+              double since, const char *against, ...) __attribute__((format(printf, 8, 9)));
 
 /* now = decay R(angle) was + noise N(0, I) in the plane; N(0, I) if it is the first. */
 void demo_rotate(vdi_rng *rng, double decay, double angle, double noise, bool first,
