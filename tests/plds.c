@@ -268,6 +268,88 @@ TEST(plds, predictions_by_integration) {
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
+/* log p(y) of one count with log rate b + c z, z ~ N(0,1): a sum on a fine grid about the mode. */
+static double count_evidence(double y, double b, double c) {
+    double z = 0, sum = 0, top = -HUGE_VAL;
+    for (int i = 0; i < 200; i++) { /* Newton, damped */
+        const double rate = exp(b + c * z), step = (c * (y - rate) - z) / (c * c * rate + 1);
+        z += step / (1 + fabs(step));
+    }
+    const double width = 1 / sqrt(1 + c * c * exp(b + c * z)), h = 0.01 * width;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = -1200; i <= 1200; i++) {
+            const double x = z + h * i, eta = b + c * x;
+            const double f = y * eta - exp(eta) - lgamma(y + 1) - 0.5 * (x * x + VDI_LOG_2PI);
+            if (pass)
+                sum += exp(f - top);
+            else if (f > top)
+                top = f;
+        }
+    }
+    return top + log(sum * h);
+}
+
+/* From a thousandth of a count a bin to a hundred million, the bound is just below log p(y), and the
+ * estimate by samples is log p(y): no rate is bent. */
+TEST(plds, rates_of_any_size) {
+    vdi_error err = {0};
+    for (double rate = 1e-3; rate < 3e8; rate *= 10) {
+        vdi_plds *p = make(1, 1, VDI_PLDS_VB, 3);
+        double y[1] = {floor(rate * exp(0.2) + 0.5)}, elbo = 0, ll = 0, mean = 0, predicted = 0;
+        p->x0[0] = 0;
+        p->Q0[0] = 1;
+        p->C[0] = 0.5;
+        p->b[0] = log(rate);
+        vdi_plds_data *data = data_of(p, y, 1, 1, NULL, NULL);
+        const double want = count_evidence(y[0], p->b[0], p->C[0]), rounding = 1e-14 * y[0] + 1e-9;
+        CHECK_OK(vdi_plds_elbo(p, data, NULL, &elbo, &err), err);
+        CHECK(elbo <= want + rounding && elbo > want - 0.005, "rate %g: bound %.10g, log p %.10g",
+              rate, elbo, want);
+        CHECK_OK(vdi_plds_log_likelihood(p, data, 4000, 1, NULL, NULL, &ll, &err), err);
+        CHECK_CLOSE(ll, want, 2e-3 + rounding);
+        vdi_plds_moments m = {0};
+        m.rate = &mean;
+        CHECK_OK(vdi_plds_infer(p, data, &m, &err), err);
+        CHECK(rate < 1e3 || fabs(mean / y[0] - 1) < 1e-2, "rate %g: %g of %g", rate, mean, y[0]);
+        vdi_plds_prediction out = {0};
+        out.log_p = &predicted; /* one step ahead, the first bin: from the prior */
+        out.nodes = 64;
+        CHECK_OK(vdi_plds_predict(p, data, VDI_PLDS_ONE_STEP, &out, &err), err);
+        CHECK(rate > 20 || fabs(predicted - want) < 1e-5, "rate %g: predicted %.10g, not %.10g",
+              rate, predicted, want);
+        vdi_plds_data_destroy(data);
+        vdi_plds_destroy(p);
+    }
+}
+
+/* EM on counts of a million a bin: the bound rises and leaves constant rates far below. */
+TEST(plds, em_at_high_rates) {
+    const int64_t B = 3, T = 60, n = 4;
+    vdi_error err = {0};
+    vdi_plds *truth = make(2, n, VDI_PLDS_VB, 3), *p;
+    for (int64_t j = 0; j < n; j++)
+        truth->b[j] = log(1e6);
+    for (int64_t k = 0; k < 2 * n; k++)
+        truth->C[k] *= 0.3;
+    double *y = simulate(truth, 4, B, T), means[4], elbo = 0, before = -HUGE_VAL;
+    CHECK_OK(vdi_plds_create(&truth->desc, &p, &err), err);
+    vdi_plds_data *data = data_of(p, y, B, T, NULL, NULL);
+    CHECK_OK(vdi_plds_init(p, data, 1, &err), err);
+    for (int i = 0; i < 40; i++) {
+        CHECK_OK(vdi_plds_em_step(p, data, &elbo, &err), err);
+        CHECK(elbo >= before - 1e-9 * fabs(elbo), "step %d: from %.12g to %.12g", i, before, elbo);
+        before = elbo;
+    }
+    vdi_score_means(B * T, n, y, means);
+    const double constant = vdi_score_homogeneous(B * T, n, y, means, NULL);
+    CHECK(elbo > 0.1 * constant && elbo > -100.0 * (double)(B * T), "bound %g, constant %g", elbo,
+          constant);
+    vdi_plds_data_destroy(data);
+    vdi_plds_destroy(p);
+    vdi_plds_destroy(truth);
+    free(y);
+}
+
 /* Rates so high that log counts are Gaussian, at small signal: the Kalman smoother with R =
  * 1/rate. */
 TEST(plds, gaussian_limit) {

@@ -263,6 +263,23 @@ for f in model.safetensors trace.csv trace.svg latents.svg rates.svg run.json; d
 ok 'the trace has a row for each step, under a head' $?
 exits 0 'flds fit, two threads' "$vdi" flds fit --from f/run.json --threads 2 --out f2 --quiet
 same f/model.safetensors f2/model.safetensors
+exits 0 'plds fit' "$vdi" plds fit counts.npy -d 2 --iters 10 --out p --json
+grep -q '"elbo_per_bin": -.*"converged"' out.txt; ok 'plds fit has its keys' $?
+for f in model.safetensors trace.npy latents.svg rates.svg run.json; do [ -s p/$f ]; ok "plds fit wrote $f" $?; done
+exits 0 'plds fit, two threads' "$vdi" plds fit --from p/run.json --threads 2 --out pt --quiet
+same p/model.safetensors pt/model.safetensors
+exits 0 'plds infer' "$vdi" plds infer p counts.npy --out pi --json
+for f in mean cov lagcov rates elbo; do [ -s pi/$f.npy ]; ok "plds infer wrote $f.npy" $?; done
+exits 0 'plds score' "$vdi" plds score p counts.npy --lno --one-step --iw 20 --json
+grep -q '"iw_per_bin".*"homogeneous_per_bin".*"one_step_bits_per_spike".*"lno_bits_per_spike"' out.txt
+ok 'plds score has its keys' $?
+exits 0 'plds predict' "$vdi" plds predict p counts.npy --task one-step --out pp --quiet
+for f in mean variance rates log_p; do [ -s pp/$f.npy ]; ok "plds predict wrote $f.npy" $?; done
+exits 1 'a model of another family' "$vdi" plds score f counts.npy
+exits 1 'inputs of other bins' "$vdi" lds fit counts.npy -d 2 --inputs y.csv --out e
+grep -q 'in y.csv$' err.txt; ok "wrong inputs are told as theirs: $(cat err.txt)" $?
+printf 'nan,nan\nnan,nan\nnan,nan\n' >nan.csv
+for family in lds plds flds vilds; do exits 1 "$family, all missing" "$vdi" $family fit nan.csv -d 1 --out e; done
 exits 0 'flds infer' "$vdi" flds infer f counts.npy --samples 3 --out fi --json
 says '"elbo_per_bin": -'
 shape fi/mean.npy '(6, 30, 2)'

@@ -119,6 +119,21 @@ static bool lengths_load(const char *path, int64_t trials, int64_t **out) {
     return true;
 }
 
+/* Inputs of the bins of y; false with a message about their own file. */
+static bool inputs_load(const char *path, observations *o) {
+    char text[VDI_SHAPE_TEXT];
+    if (!array_load(path, &o->u)) return false;
+    const bool one = o->u.ndim == 2 && o->trials == 1 && o->u.shape[0] == o->T;
+    if (one || (o->u.ndim == 3 && o->u.shape[0] == o->trials && o->u.shape[1] == o->T)) {
+        o->inputs = o->u.shape[o->u.ndim - 1];
+        return true;
+    }
+    (void)fail("expected inputs (%lld,%lld,U)%s for the bins of %s, got %s, in %s",
+               (long long)o->trials, (long long)o->T, o->trials == 1 ? " or (T,U)" : "", o->file,
+               vdi_tensor_shape_text(o->u, text), path);
+    return false;
+}
+
 bool observations_load(const char *path, const observation_options *with, observations *o) {
     const char *inputs = with->inputs;
     char text[VDI_SHAPE_TEXT];
@@ -139,15 +154,12 @@ bool observations_load(const char *path, const observation_options *with, observ
              vdi_tensor_shape_text(o->y, text), path);
         return false;
     }
-    if (inputs) {
-        if (!array_load(inputs, &o->u)) return false;
-        if (o->u.ndim < 2) {
-            fail("expected (trials,T,inputs) or (T,inputs), got %s, in %s",
-                 vdi_tensor_shape_text(o->u, text), inputs);
-            return false;
-        }
-        o->inputs = o->u.shape[o->u.ndim - 1];
+    if (vdi_tensor_count_nonfinite(o->y) == vdi_tensor_count(o->y)) {
+        fail("expected observations, got %s of which every value is missing, in %s",
+             vdi_tensor_shape_text(o->y, text), path);
+        return false;
     }
+    if (inputs && !inputs_load(inputs, o)) return false;
     return lengths_load(with->lengths, o->trials, &o->lengths) &&
            (!with->offset || array_load(with->offset, &o->offset));
 }

@@ -11,6 +11,10 @@
     ROW(lds_score)       \
     ROW(lds_forecast)    \
     ROW(lds_sample)      \
+    ROW(plds_fit)        \
+    ROW(plds_infer)      \
+    ROW(plds_score)      \
+    ROW(plds_predict)    \
     ROW(sacd_train)      \
     ROW(sacd_eval)       \
     ROW(sacd_inspect)    \

@@ -149,7 +149,7 @@ bool latents_picture(const char *path, vdi_page *page, int64_t trials, int64_t T
 /* y and rate (T,n) of one trial; counts: draw y as a raster */
 bool rates_picture(const char *path, vdi_page *page, int64_t T, int64_t n, const double *y,
                    const double *rate, bool counts, vdi_error *err);
-/* (trials,T), (trials) or the first of (trials,T,k); NULL path: NULL */
+/* (trials,T) out of that or (trials); NULL path: NULL */
 bool label_load(const char *path, int64_t trials, int64_t T, double **label);
 
 #endif

@@ -96,19 +96,19 @@ bool label_load(const char *path, int64_t trials, int64_t T, double **label) {
     if (!array_load(path, &t)) return false;
     bool one = t.ndim == 1 && t.shape[0] == trials;
     bool flat = t.ndim == 1 && trials == 1 && t.shape[0] == T;
-    bool each = t.ndim >= 2 && t.ndim <= 3 && t.shape[0] == trials && t.shape[1] == T;
-    bool single = t.ndim == 2 && trials == 1 && t.shape[0] == T;
+    bool each = (t.ndim == 2 || (t.ndim == 3 && t.shape[2] == 1)) && t.shape[0] == trials &&
+                t.shape[1] == T;
+    bool single = t.ndim == 2 && trials == 1 && t.shape[0] == T && t.shape[1] == 1;
     if (!one && !flat && !each && !single) {
-        (void)fail("expected a label for each trial (%lld,) or bin (%lld,%lld), got %s, in %s",
+        (void)fail("expected one label for each trial (%lld,) or bin (%lld,%lld), got %s, in %s",
                    (long long)trials, (long long)trials, (long long)T,
                    vdi_tensor_shape_text(t, text), path);
         vdi_tensor_free(NULL, &t);
         return false;
     }
-    const int64_t columns = each && t.ndim == 3 ? t.shape[2] : single && !each ? t.shape[1] : 1;
     *label = doubles(trials * T);
     for (int64_t i = 0; i < trials * T; i++)
-        (*label)[i] = ((const double *)t.data)[one && !flat ? i / T : i * columns];
+        (*label)[i] = ((const double *)t.data)[one && !flat ? i / T : i];
     vdi_tensor_free(NULL, &t);
     return true;
 }

@@ -413,7 +413,9 @@ VDI__FN bool vdi__plds_judge(vdi__plds_fit *f, int64_t i, int it, double toleran
     const vdi__plds_q next = vdi__plds_next_of(f, i);
     vdi__plds_evaluate(f, i, &next);
     const double gain = f->next.elbo[i] - f->now.elbo[i];
-    const double close = tolerance * (1 + fabs(f->now.elbo[i]));
+    /* beside counts of millions the bound is a small difference of large sums */
+    const double rounding = 1e-14 * fabs(f->constant[i]);
+    const double close = tolerance * (1 + fabs(f->now.elbo[i])) + rounding;
     if (gain >= 0) {
         const bool done = gain < close && *rate >= 0.5;
         vdi__plds_keep(f, i, &f->next, &f->now);
