@@ -33,6 +33,20 @@ for env in pendulum lander navigate; do
     passed=$((passed + 1))
 done
 
+# ten states, in a browser where one is at hand
+at='0,0;0,7;0,40;0,99;1,0;1,3;1,55;1,120;0,150;1,199'
+w=0.3,2,0.1,1
+"$vdi" sacd inspect pendulum --episodes 2 --beside lander --quiet --json --what-if $w --at "$at" > ten.json
+[ "$(wc -c < pendulum/inspect.html)" -lt 2000000 ]
+if command -v "${CHROMIUM:-chromium}" > chromium.txt && command -v npm > npm.txt; then
+    CHROMIUM=$(cat chromium.txt)
+    export CHROMIUM NODE_PATH="$work/node_modules"
+    if npm install --silent --no-audit --no-fund --prefix "$work" playwright-core > npm.txt 2>&1; then
+        node "$here/browser.js" pendulum/inspect.html ten.json $w
+        passed=$((passed + 1))
+    fi
+fi
+
 # an environment whose names are markup, quotes and commas; a shell serves it
 x='<img src=x onerror=boom()>"'
 r="</script>a\"b\\\\<i>,'"

@@ -51,7 +51,7 @@ while kind=$(message 4) && [ -n "$kind" ]; do
     STEP)
         message 8 > /dev/null
         steps=$((steps + 1)) total=$((total + 1)) last='\000'
-        [ $total = "${HANG:-}" ] && sleep 600
+        [ $total = "${HANG:-}" ] && sleep 6021
         [ $total = "${LIFE:-}" ] && exit 3
         [ "${END:-10}" -gt 0 ] && [ $((steps % ${END:-10})) -eq 0 ] && last='\002'
         [ -n "${NOISE:-}" ] && obs="\\$(printf %03o $((total % 200)))\\076"
@@ -147,8 +147,8 @@ stopped INT 130 'Ctrl-C while a server hangs' sacd train --env-cmd 'sh server.sh
 [ -s hangs/agent.safetensors ]
 ok 'it is saved there too' $?
 unset HANG
-ps -ef | grep -v grep | grep -q 'sleep 600'
-[ $? -ne 0 ]
+left=$(ps -ef | grep -c '[s]leep 6021')
+[ "$left" -eq 0 ]
 ok 'nothing that a server has started is left' $?
 
 # ---- a folder that was used before ----------------------------------------------------------------------

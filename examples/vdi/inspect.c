@@ -7,15 +7,62 @@
  */
 #include "inspect.h"
 
-/* numbers of what-if that a page may hold; above that they are kept at every n-th step only */
-#define MOST_NUMBERS 800000.0
+/* numbers of what-if, and of axes, that a page may hold; above that they are kept at every n-th step
+ * only, so that three long episodes stay below 2 MB */
+#define MOST_NUMBERS 40000.0
 
 typedef struct inspect_options {
     env_options env;
     int64_t episodes, candidates;
     bool deterministic;
-    const char *what_if, *at;
+    const char *what_if, *at, *beside;
 } inspect_options;
+
+int64_t sweep_points(const inspection *s) { return s->env->discrete ? s->env->actions : SWEEP; }
+int64_t sweep_axes(const inspection *s) { return s->env->discrete ? 1 : s->env->actions; }
+
+/* Values along each axis of the action, through the one that was taken. */
+static bool sweep(inspection *s, episode *e) {
+    const vdi_sacd_trace *t = e->trace;
+    const int64_t points = sweep_points(s), axes = sweep_axes(s), n = points * axes;
+    const double whole = (double)(t->steps * n * s->heads * s->episodes);
+    e->sweep_stride = 1 + (int64_t)(whole / MOST_NUMBERS);
+    e->sweeps = (t->steps + e->sweep_stride - 1) / e->sweep_stride;
+    e->sweep = (float *)malloc((size_t)(e->sweeps * n * s->heads) * sizeof *e->sweep + 1);
+    float *a = (float *)malloc((size_t)(n * t->actions) * sizeof *a + 1);
+    if (!e->sweep || !a) {
+        free(a);
+        (void)fail("out of memory");
+        return false;
+    }
+    double *q = doubles(2 * n * s->heads);
+    for (int64_t k = 0; k < e->sweeps; k++) {
+        const int64_t at = k * e->sweep_stride;
+        for (int64_t i = 0; i < n; i++) {
+            float *row = a + i * t->actions;
+            memcpy(row, t->action + at * t->actions, (size_t)t->actions * sizeof *row);
+            if (s->env->discrete)
+                vdi_env_choose(t->actions, i, row);
+            else
+                row[i / points] = -1 + 2 * (float)(i % points) / (float)(points - 1);
+        }
+        (void)vdi_sacd_action_values(s->agent, t->obs + at * t->observations, n, a, q,
+                                     q + n * s->heads);
+        for (int64_t i = 0; i < n; i++) {
+            const double *twin[2] = {q + i * s->heads, q + (n + i) * s->heads};
+            double sum[2] = {0, 0};
+            for (int64_t h = 0; h < s->heads; h++) {
+                sum[0] += s->weights[h] * twin[0][h];
+                sum[1] += s->weights[h] * twin[1][h];
+            }
+            for (int64_t h = 0; h < s->heads; h++)
+                e->sweep[(k * n + i) * s->heads + h] = (float)twin[sum[1] < sum[0]][h];
+        }
+    }
+    free(q);
+    free(a);
+    return true;
+}
 
 static bool record(const inspect_options *want, inspection *s, episode *e, vdi_env *env,
                    uint64_t seed, int64_t index, int64_t candidates) {
@@ -52,24 +99,78 @@ static bool record(const inspect_options *want, inspection *s, episode *e, vdi_e
     }
     free(q);
     if (!ok) (void)fail("no memory for the candidate actions of episode %lld", (long long)index);
-    return ok;
+    return ok && sweep(s, e);
 }
 
-/* --what-if W1,... --at EPISODE,STEP: what the page shows there, by the library's own call. */
-static int what_if_read(const inspect_options *want, const inspection *s, double *w, double *at) {
-    const char *text = want->what_if, *where = want->at;
-    const int count = numbers_read(text, w, VDI_CRITIC_HEADS);
+/* The returns of a run over its training, if it has a log. */
+static void curve_read(inspection *s, const char *from) {
+    enum { WINDOW = 20 };
+    vdi_csv table;
+    vdi_error err = {0};
+    learning_curve *c = &s->curve[s->curves];
+    if (agent_is_file(from)) return;
+    char *path = path_join(from, "log.csv");
+    const bool ok = vdi_csv_load(path, NULL, &table, &err) >= 0;
+    free(path);
+    if (!ok) return;
+    int64_t step = -1, value = -1;
+    const int64_t cols = table.values.shape[1], rows = table.values.shape[0];
+    const double *x = (const double *)table.values.data;
+    for (int64_t i = 0; table.name && i < cols; i++) {
+        if (strcmp(table.name[i], "step") == 0) step = i;
+        if (strcmp(table.name[i], "return") == 0) value = i;
+    }
+    const int64_t points = rows < POINTS ? rows : POINTS;
+    for (int64_t k = 0; step >= 0 && value >= 0 && k < points; k++) {
+        const int64_t last = (k + 1) * rows / points - 1;
+        const int64_t first = last < WINDOW ? 0 : last - WINDOW + 1;
+        double sum = 0;
+        for (int64_t i = first; i <= last; i++)
+            sum += x[i * cols + value];
+        c->step[k] = x[last * cols + step];
+        c->value[k] = sum / (double)(last - first + 1);
+        c->points = k + 1;
+    }
+    c->name = from;
+    s->curves += c->points > 0;
+    vdi_csv_free(&table);
+}
+
+/* --what-if W1,...: the weights. */
+static int what_if_weights(const inspect_options *want, const inspection *s, double *w) {
+    const int count = numbers_read(want->what_if, w, VDI_CRITIC_HEADS);
     if (count < 1 || count < s->heads - 1 || count > s->heads) {
         return usage("--what-if: expected %lld weights, or one more for the entropy, got \"%s\"",
-                     (long long)(s->heads > 1 ? s->heads - 1 : 1), text);
+                     (long long)(s->heads > 1 ? s->heads - 1 : 1), want->what_if);
     }
     if (count < s->heads) w[s->heads - 1] = 1;
-    if (numbers_read(where, at, 2) != 2)
-        return usage("--at: expected EPISODE,STEP, got \"%s\"", where);
-    if (!(at[0] >= 0 && at[0] < (double)s->episodes) ||
-        !(at[1] >= 0 && at[1] < (double)s->episode[(int64_t)at[0]].trace->steps))
-        return usage("--at: there is no step %g of an episode %g", at[1], at[0]);
     return DONE;
+}
+
+enum { STATES = 64 };
+
+/* --at EPISODE,STEP;...: which states; -1 with a message. */
+static int what_if_states(const inspect_options *want, const inspection *s, double (*at)[2]) {
+    int count = 0;
+    for (const char *text = want->at; *text; count++) {
+        char one[64];
+        const size_t length = strcspn(text, ";");
+        snprintf(one, sizeof one, "%.*s", (int)length, text);
+        if (count == STATES || numbers_read(one, at[count], 2) != 2) {
+            (void)usage(
+                "--at: expected EPISODE,STEP, or up to %d with semicolons between, got \"%s\"",
+                STATES, want->at);
+            return -1;
+        }
+        const double *x = at[count];
+        if (!(x[0] >= 0 && x[0] < (double)s->episodes) ||
+            !(x[1] >= 0 && x[1] < (double)s->episode[(int64_t)x[0]].trace->steps)) {
+            (void)usage("--at: there is no step %g of an episode %g", x[1], x[0]);
+            return -1;
+        }
+        text += length + (text[length] == ';');
+    }
+    return count;
 }
 
 static void what_if(const run *r, const inspection *s, const double *w, const double *at) {
@@ -84,14 +185,28 @@ static void what_if(const run *r, const inspection *s, const double *w, const do
     }
     const int64_t best = vdi_what_if(e->candidates, s->heads, w, q, q + n, &value);
     const float *a = e->action + (state * e->candidates + best) * actions;
-    printf(r->json ? ", \"what_if\": {\"episode\": %lld, \"step\": %lld, \"candidate\": %lld, "
-                     "\"value\": %.17g, \"action\": ["
+    printf(r->json ? "{\"episode\": %lld, \"step\": %lld, \"candidate\": %lld, \"value\": %.17g, "
+                     "\"action\": ["
                    : "what if, episode %lld, step %lld: candidate %lld, value %.6g, action",
            (long long)at[0], (long long)(state * e->stride), (long long)best, value);
     for (int64_t k = 0; k < actions; k++)
         printf(r->json ? "%s%.9g" : "%s%.4g", r->json ? (k ? ", " : "") : " ", (double)a[k]);
     printf(r->json ? "]}" : "\n");
     free(q);
+}
+
+/* The first as "what_if"; all of them as "what_ifs" where there are more. */
+static void what_ifs(const run *r, const inspection *s, const double *w, int count,
+                     double (*at)[2]) {
+    if (r->json) printf(", \"what_if\": ");
+    if (r->json || count == 1) what_if(r, s, w, at[0]);
+    if (count == 1) return;
+    if (r->json) printf(", \"what_ifs\": [");
+    for (int i = 0; i < count; i++) {
+        if (r->json && i) printf(", ");
+        what_if(r, s, w, at[i]);
+    }
+    if (r->json) printf("]");
 }
 
 /* What an episode adds to the means over all. */
@@ -161,8 +276,8 @@ static void print_inspection(const run *r, const inspection *s, double mean, dou
 
 /* Episodes, page and figures; the environment and the agent are there. */
 static int inspect_all(run *r, const inspect_options *want, inspection *s, vdi_env *env) {
-    double sum = 0, squares = 0, w[VDI_CRITIC_HEADS], at[2];
-    int status = DONE;
+    double sum = 0, squares = 0, w[VDI_CRITIC_HEADS], at[STATES][2];
+    int status = DONE, states = 0;
     /* into the run, whose run.json stays that of the training */
     const char *folder = r->out ? r->out : r->argument[0];
     for (int64_t i = 0; i < s->episodes; i++) {
@@ -178,10 +293,15 @@ static int inspect_all(run *r, const inspect_options *want, inspection *s, vdi_e
         s->influence[h] /= (double)(s->steps ? s->steps : 1);
     const double mean = sum / (double)s->episodes;
     const double variance = squares / (double)s->episodes - mean * mean;
-    if (want->what_if && (status = what_if_read(want, s, w, at)) != DONE) return status;
+    if (want->what_if) {
+        if ((status = what_if_weights(want, s, w)) != DONE) return status;
+        if ((states = what_if_states(want, s, at)) < 1) return USAGE;
+    }
+    curve_read(s, r->argument[0]);
+    if (want->beside) curve_read(s, want->beside);
     if (!inspect_page(s, folder)) return FAILED;
     print_inspection(r, s, mean, sqrt(fmax(variance, 0)));
-    if (want->what_if) what_if(r, s, w, at);
+    if (want->what_if) what_ifs(r, s, w, states, at);
     if (r->json)
         printf("}\n");
     else
@@ -221,6 +341,7 @@ static int inspect_main(run *r, void *options) {
         free(s.episode[i].action);
         free(s.episode[i].q[0]);
         free(s.episode[i].q[1]);
+        free(s.episode[i].sweep);
     }
     free(s.episode);
     vdi_env_close(&env);
@@ -243,7 +364,10 @@ static const option inspect_rows[] = {
                           "without this")),
     OPTION_TEXT(inspect_options, what_if, "what-if", "W1,...", NULL,
                 "a weight for each component: print the best candidate under them ..."),
-    OPTION_TEXT(inspect_options, at, "at", "EPISODE,STEP", "0,0", "... at this state"),
+    OPTION_TEXT(inspect_options, at, "at", "EPISODE,STEP", "0,0",
+                "... at this state; more after a semicolon"),
+    OPTION_TEXT(inspect_options, beside, "beside", "RUN2", NULL,
+                "another run, whose learning curve the page shows beside this one's"),
 };
 const command sacd_inspect_command = {
     .family = "sacd",

@@ -7,30 +7,43 @@ const count = data.heads.length;
 const state = { episode: 0, step: 0, weights: data.weights.slice(), timer: 0 };
 
 const episodeNow = () => data.episodes[state.episode];
-const actionText = (action) => action.map((v) => Math.fround(v).toFixed(3)).join(", ");
 
 function drawCharts() {
   const episode = episodeNow();
   const times = (row) => row.map((v, i) => state.weights[i] * v);
   chart(
     byId("values"),
-    "Values by component, weighted; dashed: their realised return",
+    "Values by component, weighted and stacked; dashed: the return that then came, of all",
+    data.heads,
     episode.value.map(times),
     episode.returns.map((row) => times(row).reduce((sum, v) => sum + v, 0)),
     280,
   );
   chart(
     byId("influence"),
-    "Influence on the action, share of each component",
+    "Influence on the action, share of each component, smoothed",
+    data.heads,
     episode.influence.map((row) => shares(row, data.weights, state.weights)),
     null,
     200,
   );
+  showComponent(episode);
+  showSeries(episode);
+  for (const id of charts) byId(id).chosen = goTo;
   markStep();
 }
 
+const charts = ["values", "influence", "component-chart", "series-chart"];
+
+function goTo(step) {
+  const last = episodeNow().value.length - 1;
+  state.step = Math.min(Math.max(step, 0), last);
+  byId("time").value = state.step;
+  show();
+}
+
 function markStep() {
-  for (const id of ["values", "influence"]) {
+  for (const id of charts) {
     const x = byId(id).x(state.step);
     byId(id).now.setAttribute("x1", x);
     byId(id).now.setAttribute("x2", x);
@@ -81,6 +94,8 @@ function show() {
     byId(`d${i}`).textContent = format(gains[i]);
   }
   showVerdict(episode, known, best, gains);
+  showPair(episode, known, weights);
+  showAxes(episode, step, weights);
   markStep();
 }
 
@@ -158,7 +173,34 @@ data.episodes.forEach((episode, k) => {
   option.value = k;
   byId("episode").append(option);
 });
+data.heads.forEach((name, i) => {
+  const option = element("option", {}, name);
+  option.value = i;
+  byId("component").append(option);
+});
+byId("component").value = 0;
 makeTable();
+drawCurves();
+byId("component").onchange = () => {
+  showComponent(episodeNow());
+  byId("component-chart").chosen = goTo;
+  markStep();
+};
+byId("what").onchange = () => {
+  showSeries(episodeNow());
+  byId("series-chart").chosen = goTo;
+  markStep();
+};
+for (const id of ["first", "second"]) byId(id).onchange = () => show();
+document.onkeydown = (event) => {
+  const by = event.shiftKey ? 10 : 1;
+  if (["INPUT", "SELECT", "BUTTON"].includes(event.target.tagName)) return;
+  if (event.key === " ") playOrPause();
+  else if (event.key === "ArrowRight") goTo(state.step + by);
+  else if (event.key === "ArrowLeft") goTo(state.step - by);
+  else return;
+  event.preventDefault();
+};
 byId("episode").onchange = () => openEpisode(Number(byId("episode").value));
 byId("time").oninput = () => {
   state.step = Number(byId("time").value);

@@ -5,10 +5,23 @@
 // component: q0[state][candidate][component], q1 likewise; they are float32.
 "use strict";
 
-const HUES = [212, 28, 145, 350, 268, 48, 185, 320, 100, 0];
+// Ten that can be told apart, also with deficient colour vision (after Paul Tol); then lighter ones.
+const COLORS = [
+  "#4477aa",
+  "#ee6677",
+  "#228833",
+  "#ccbb44",
+  "#66ccee",
+  "#aa3377",
+  "#ee8866",
+  "#888888",
+  "#44bb99",
+  "#775533",
+];
 
 function color(i) {
-  return `hsl(${HUES[i % HUES.length]} ${i < HUES.length ? 62 : 35}% 52%)`;
+  const base = COLORS[i % COLORS.length];
+  return i < COLORS.length ? base : `color-mix(in srgb, ${base} 55%, white)`;
 }
 
 function format(x) {
