@@ -125,6 +125,8 @@ static void run(uint64_t seed, bool told, result *out) {
                           .batch = 64,
                           .start = 500,
                           .rate = 1e-3,
+                          .critic_rate = 1e-3, /* the published form of the critics' loss */
+                          .has_composite_weight = true,
                           .gamma = 0.9,
                           .log_alpha = -1,
                           .capacity = STEPS,

@@ -128,6 +128,8 @@ static void run(uint64_t seed, bool slowly, result *out) {
                           .batch = 64,
                           .start = 1000,
                           .rate = 1e-3,
+                          .critic_rate = 1e-3, /* the published form of the critics' loss */
+                          .has_composite_weight = true,
                           .tau = 0.01,
                           .gamma = 0.97,
                           .log_alpha = -2,

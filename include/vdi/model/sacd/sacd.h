@@ -338,7 +338,7 @@ static const vdi_field vdi__sacd_table[] = {
                          "where a straight line leads the rate"),
     VDI_FIELD_INT(vdi_sacd_desc, rate_updates, 0, 0, VDI__SACD_EVER, "in how many updates"),
     VDI_FIELD_INT(vdi_sacd_desc, rate_hold, 0, 0, VDI__SACD_EVER, "after how many"),
-    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, composite_weight, has_composite_weight, 0.1, 0, 1e6,
+    VDI_FIELD_REAL_TWIN(vdi_sacd_desc, composite_weight, has_composite_weight, 0.3, 0, 1e6,
                         VDI_FIELD_ADDED, "weight of the composite's squared error in the loss"),
     VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, tau, 0.005, 0, 1, VDI_FIELD_ABOVE,
                          "share of the nets in their targets at each update"),
