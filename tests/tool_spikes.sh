@@ -143,3 +143,25 @@ exits 0 'scores by number' "$vdi" spikes score number/spikes.npy twelve.npy --fp
 same scores/scores.csv scored/scores.csv
 grep -q 'The population' in-rows/report.html && grep -q 'sort' in-rows/report.html
 ok 'the report has all neurons' $?
+# a fit that is interrupted leaves a model that infers; one that ends leaves a report; noise is told as a collapse
+"$vdi" spikes fit line/traces.npy --fps 60 --steps 100000 --out stopped --quiet >out.txt 2>err.txt &
+pid=$!
+n=0
+while [ ! -e stopped/run.json ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+sleep 0.5
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ]
+ok "an interrupted fit: $(cat err.txt)" $?
+exits 0 'the model that it leaves' "$vdi" spikes infer line/traces.npy --fps 60 --model stopped --out from-stopped --quiet
+exits 0 'labels' "$vdi" spikes fit line/traces.npy --fps 60 --init pretrained --truth line/spikes.npy --steps 3 --out taught --quiet
+[ -s taught/report.html ] && [ -s taught/quality.csv ]
+ok 'a fit leaves a report' $?
+exits 0 'what was taught infers' "$vdi" spikes infer line/traces.npy --fps 60 --model taught --out from-taught --quiet
+cmp -s from-taught/spikes.npy taught/spikes.npy
+ok 'as it said itself' $?
+exits 1 'labels of another shape' "$vdi" spikes fit line/traces.npy --fps 60 --init pretrained --truth one.csv --out e
+awk 'BEGIN { srand(9); for (t = 0; t < 300; t++) print rand() }' >noise.csv
+exits 0 'a fit on noise' "$vdi" spikes fit noise.csv --fps 30 --rate 0.0001 --learning-rate 0.05 --estimator wake-sleep --steps 80 --out noise --quiet
+[ "$(grep -c "^vdi: warning: collapse: after 20 steps" err.txt)" -eq 2 ]
+ok "a collapse is told: $(cat err.txt)" $?

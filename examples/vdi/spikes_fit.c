@@ -11,15 +11,19 @@ typedef struct fitting {
     double *trace; /* (rows, TRACE_COLUMNS) */
     int64_t rows, room;
     double fps;
+    bool watched; /* for a collapse: no probability leaves its floor */
+    int attempt;  /* 0 at first, one more for each collapse */
 } fitting;
+
+enum { ATTEMPTS = 3, COLLAPSED = -1 };
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* The library's own state with what the tool has to know besides. */
 static bool fitting_save(const run *r, fitting *f, const char *name, bool training) {
     const vdi_deepspike_generative *g = &vdi_deepspike_description(f->net)->generative;
-    char fps[VDI_TEXT_NUMBER], drift[VDI_TEXT_NUMBER];
-    vdi_state *s = state_copy(vdi_deepspike_state(f->net, f->data, training), 1, 5);
+    char fps[VDI_TEXT_NUMBER], drift[VDI_TEXT_NUMBER], attempt[VDI_TEXT_NUMBER];
+    vdi_state *s = state_copy(vdi_deepspike_state(f->net, f->data, training), 1, 6);
     if (training) {
         state_add(s, "trace", vdi_tensor_2d(f->trace, VDI_F64, f->rows, TRACE_COLUMNS));
     }
@@ -30,7 +34,23 @@ static bool fitting_save(const run *r, fitting *f, const char *name, bool traini
     state_note(s, "generative", vdi_calcium_name(g->calcium.model));
     state_note(s, "fps", fps);
     state_note(s, "drift", drift);
+    snprintf(attempt, sizeof attempt, "%d", f->attempt);
+    if (training) state_note(s, "attempt", attempt);
     return state_save(r, name, s);
+}
+
+/* The attempt that a resumed run was in. */
+static int attempt_of(const run *r) {
+    vdi_safetensors file;
+    int64_t attempt = 0;
+    char *path = path_join(r->out, "checkpoint.safetensors");
+    if (r->resume && file_exists(path) && vdi_safetensors_load(path, NULL, &file, NULL) >= 0) {
+        const char *text = vdi_safetensors_meta(&file, "attempt");
+        if (text) (void)vdi_text_parse_int(text, strlen(text), &attempt);
+        vdi_safetensors_free(&file);
+    }
+    free(path);
+    return attempt > 0 && attempt < ATTEMPTS ? (int)attempt : 0;
 }
 
 static bool checkpoint_load(const run *r, fitting *f) {
@@ -284,13 +304,35 @@ int spikes_fitted_infer(run *r, const char *path, int64_t rows, int64_t frames,
 /* ---- learning -----------------------------------------------------------------------------------
  */
 
-/* The schedule with checkpoints; DONE, INTERRUPTED, or FAILED. */
-static int learn(run *r, const spikes_fit_options *want, fitting *f) {
+/* Does the network say of every bin that there is no spike? */
+static bool is_collapsed(run *r, fitting *f) {
+    const vdi_deepspike_desc *d = vdi_deepspike_description(f->net);
+    const int64_t bins = vdi_deepspike_data_traces(f->data) * vdi_deepspike_data_frames(f->data) *
+                         d->upsample * d->generative.streams;
+    vdi_deepspike_query q = {0};
+    vdi_deepspike_result result = {0};
+    double most = 0;
+    result.probability = doubles(bins);
+    q.seed = r->seed;
+    const bool known = vdi_deepspike_infer(f->net, f->data, &q, &result, NULL) >= 0;
+    for (int64_t i = 0; i < bins; i++)
+        most = fmax(most, result.probability[i]);
+    free(result.probability);
+    return known && most < 3 * d->floor;
+}
+
+/* A collapse is looked for after a quarter, half and all of the steps. */
+static bool is_time_to_look(const fitting *f) {
+    return f->watched && (f->rows == f->room / 4 || f->rows == f->room / 2 || f->rows == f->room);
+}
+
+/* The schedule with checkpoints; DONE, INTERRUPTED, COLLAPSED, or FAILED. */
+static int learn(run *r, const spikes_fit_options *want, bool go_on, fitting *f) {
     vdi_error err = {0};
     double saved = seconds_now();
     f->room = vdi_deepspike_description(f->net)->train.steps;
     f->trace = doubles(f->room * TRACE_COLUMNS + 1);
-    if (!checkpoint_load(r, f)) return FAILED;
+    if (go_on && !checkpoint_load(r, f)) return FAILED;
     while (!interrupted()) {
         vdi_deepspike_progress p;
         const vdi_status status = vdi_deepspike_step(f->net, f->data, &p, &err);
@@ -302,6 +344,10 @@ static int learn(run *r, const spikes_fit_options *want, fitting *f) {
         row[TRACE_SLEEP] = p.sleep;
         row[TRACE_RATE] = p.rate;
         progress(r, p.step, p.steps, "bound per bin", p.bound);
+        if (is_time_to_look(f) && f->attempt + 1 < ATTEMPTS && is_collapsed(r, f)) {
+            progress_end(r);
+            return COLLAPSED;
+        }
         if (checkpoint_due(&saved, want->save_every)) {
             if (!fitting_save(r, f, "checkpoint.safetensors", true)) return FAILED;
         }
@@ -309,10 +355,11 @@ static int learn(run *r, const spikes_fit_options *want, fitting *f) {
     progress_end(r);
     if (!fitting_save(r, f, "checkpoint.safetensors", true)) return FAILED;
     if (f->rows < f->room) {
-        fprintf(
-            stderr,
-            "vdi: interrupted after %lld of %lld steps; go on with: vdi spikes %s --resume %s\n",
-            (long long)f->rows, (long long)f->room, r->command->verb, r->out);
+        if (!fitting_save(r, f, "model.safetensors", false)) return FAILED;
+        fprintf(stderr,
+                "vdi: interrupted after %lld of %lld steps, with a model of these; go on with: vdi "
+                "spikes %s --resume %s\n",
+                (long long)f->rows, (long long)f->room, r->command->verb, r->out);
         return INTERRUPTED;
     }
     return DONE;
@@ -437,19 +484,21 @@ static int init_read(const char *path, vdi_deepspike *net) {
 }
 
 /* What a fit leaves, and tells. */
-static int fit_leave(run *r, fitting *f, int64_t neurons, int64_t frames) {
+static int fit_leave(run *r, fitting *f, const recording *in) {
     static const char *const keys[] = {"bound_per_bin", "steps", "upsample", "expected_spikes"};
+    const int64_t neurons = in->neurons, frames = in->frames;
     const int64_t shape[2] = {neurons, frames};
     spikes_fitted out = {0};
     out.spikes = doubles(neurons * frames);
     out.probability = doubles(neurons * frames);
     out.denoised = doubles(neurons * frames);
     int code = results_fill(r, f, &out);
-    if (code == DONE && !(fitting_save(r, f, "model.safetensors", false) && params_save(r, f) &&
-                          spikes_trace_save(r, f->trace, f->rows) &&
-                          array_save(r, "spikes", 2, shape, out.spikes) &&
-                          array_save(r, "probability", 2, shape, out.probability) &&
-                          array_save(r, "denoised", 2, shape, out.denoised)))
+    if (code == DONE &&
+        !(fitting_save(r, f, "model.safetensors", false) && params_save(r, f) &&
+          spikes_trace_save(r, f->trace, f->rows) &&
+          array_save(r, "spikes", 2, shape, out.spikes) &&
+          array_save(r, "probability", 2, shape, out.probability) &&
+          array_save(r, "denoised", 2, shape, out.denoised) && spikes_report_run(r, in, "fitted")))
         code = FAILED;
     const double values[] = {mean_tail(f, TRACE_BOUND), (double)f->rows,
                              (double)vdi_deepspike_description(f->net)->upsample,
@@ -461,8 +510,9 @@ static int fit_leave(run *r, fitting *f, int64_t neurons, int64_t frames) {
     return code;
 }
 
-static int fit(run *r, const spikes_fit_options *want, vdi_calcium_model model, const recording *in,
-               vdi_tensor *truth, fitting *f) {
+/* The network and the traces of an attempt. */
+static int fit_begin(run *r, const spikes_fit_options *want, vdi_calcium_model model,
+                     const recording *in, vdi_tensor *truth, fitting *f) {
     const bool correlated = want->net.posterior == VDI_DEEPSPIKE_CORRELATED;
     vdi_deepspike_desc desc;
     vdi_deepspike_data_desc dd = {0};
@@ -470,18 +520,42 @@ static int fit(run *r, const spikes_fit_options *want, vdi_calcium_model model, 
     f->fps = want->fps;
     int code = desc_read(r, want, model, in->frames,
                          correlated ? VDI_DEEPSPIKE_WAKE_SLEEP : VDI_DEEPSPIKE_VIMCO, &desc);
+    desc.train.seed = r->seed + (uint64_t)f->attempt;
     if (code == DONE && want->truth) code = labels_read(want, in, &desc, truth);
     if (code != DONE) return code;
+    f->watched = !want->truth;
     if (vdi_deepspike_create(&desc, &f->net, &err) < 0) return fail_error(&err, NULL);
     dd.traces = traces_matrix(in);
     if (want->truth) dd.spikes = *truth;
     if (vdi_deepspike_data_create(f->net, &dd, &f->data, &err) < 0)
         return fail_error(&err, in->file);
     amplitudes_begin(f, (const double *)in->y.data, in->neurons, in->frames);
-    if (want->init && (code = init_read(want->init, f->net)) != DONE) return code;
-    if (!run_open_out(r)) return FAILED;
-    if ((code = learn(r, want, f)) != DONE) return code;
-    return fit_leave(r, f, in->neurons, in->frames);
+    return want->init ? init_read(want->init, f->net) : DONE;
+}
+
+/* Attempts until one has not collapsed, each from another seed. */
+static int fit(run *r, const spikes_fit_options *want, vdi_calcium_model model, const recording *in,
+               vdi_tensor *truth, fitting *f) {
+    f->attempt = attempt_of(r);
+    int code = fit_begin(r, want, model, in, truth, f);
+    if (code == DONE && !run_open_out(r)) code = FAILED;
+    if (code == DONE) code = learn(r, want, true, f);
+    while (code == COLLAPSED) {
+        const int attempt = f->attempt + 1;
+        warn("collapse",
+             "after %lld steps the network finds no spike in any trace: started again from seed "
+             "%llu (or do the traces hold none?)",
+             (long long)f->rows, (unsigned long long)r->seed + (unsigned)attempt);
+        fitting_free(f);
+        memset(f, 0, sizeof *f);
+        f->attempt = attempt;
+        if ((code = fit_begin(r, want, model, in, truth, f)) == DONE)
+            code = learn(r, want, false, f);
+    }
+    if (code != DONE) return code;
+    if (f->watched && is_collapsed(r, f))
+        warn("collapse", "the network finds no spike in any trace");
+    return fit_leave(r, f, in);
 }
 
 static int fit_main(run *r, void *options) {
@@ -498,9 +572,10 @@ static int fit_main(run *r, void *options) {
     if (!calcium_named(want->model, &model)) return USAGE;
     if (model == VDI_CALCIUM_SPINE)
         return usage("--model: a spine has two traces; see vdi spikes spine --help");
-    if (tune && (want->truth || want->net.posterior != VDI_DEEPSPIKE_FACTORISED))
-        return usage("--init pretrained learns without --truth, and is factorised");
+    if (tune && want->net.posterior != VDI_DEEPSPIKE_FACTORISED)
+        return usage("--init pretrained is factorised");
     if (!traces_load(r->argument[0], 16, &in)) return FAILED;
+    in.fps = want->fps;
     code = tune ? spikes_tune_main(r, want, model, &in) : fit(r, want, model, &in, &truth, &f);
     vdi_tensor_free(NULL, &in.y);
     if (truth.data) vdi_tensor_free(NULL, &truth);
@@ -570,7 +645,7 @@ static int spine(run *r, const spikes_fit_options *want, const recording part[2]
         theta[3] = theta[8] = vdi_calcium_raw(VDI_CALCIUM_SOFTPLUS, 0.1);
     }
     if (!run_open_out(r)) return FAILED;
-    if ((code = learn(r, want, f)) != DONE) return code;
+    if ((code = learn(r, want, true, f)) != DONE) return code;
     return spine_leave(r, f, spines, frames);
 }
 
@@ -635,8 +710,10 @@ const command spikes_fit_command = {
     .summary =
         "Learn a spike network on the traces themselves, without labels, or from --truth. TRACES "
         "is (neurons,frames) or (frames,); NaN is a missing frame. Writes model.safetensors, "
-        "spikes.npy, probability.npy, denoised.npy, params.csv (in the trace's units), trace.csv "
-        "and trace.svg (the bound).",
+        "spikes.npy, probability.npy, denoised.npy, params.csv (in the trace's units), "
+        "quality.csv, "
+        "report.html, trace.csv and trace.svg (the bound). Ctrl-C leaves a model of the steps so "
+        "far.",
     .example = "vdi spikes fit traces.npy --fps 30 --model mlphys --out run",
     COMMAND_OPTIONS(fit_rows),
     .size = sizeof(spikes_fit_options),

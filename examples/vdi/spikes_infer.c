@@ -415,6 +415,45 @@ static int infer_source(run *r, const spikes_infer_options *want, const spikes_m
     return DONE;
 }
 
+/* ---- the report of a fit --------------------------------------------------------------------- */
+
+/* The sums and the quality of all neurons, from the arrays that are there. */
+static bool results_read(run *r, inference *q) {
+    const int64_t n = q->in->frames;
+    bool ok = true;
+    part_open(r, q);
+    for (int64_t at = 0; ok && at < q->neurons.count; at += q->part.count) {
+        ok = part_take(q, at);
+        for (int64_t i = 0; ok && i < q->part.rows; i++)
+            ok = rows_back(&q->spikes_file, q->part.row[i], q->part.spikes + i * n);
+        if (ok) part_sums(q);
+        ok = ok && quality_measure(r, q);
+    }
+    return ok;
+}
+
+bool spikes_report_run(run *r, const recording *in, const char *method) {
+    const trace_options plain = {0};
+    trace_source source;
+    inference q = {0};
+    rows_shape shape = {0};
+    if (!source_open(in->file, &plain, &source)) return false;
+    q.in = &source;
+    q.fps = in->fps;
+    q.unit = "expected spikes per frame";
+    shape.dtype = VDI_F64;
+    shape.columns = source.frames;
+    bool ok = neurons_read(NULL, &source, &q.neurons) &&
+              rows_begin(r, "spikes", &shape, true, &q.spikes_file) &&
+              rows_begin(r, "probability", &shape, true, &q.probability_file) &&
+              rows_begin(r, "denoised", &shape, true, &q.denoised_file);
+    if (ok) neurons_make(&q);
+    ok = ok && results_read(r, &q) && quality_save(r, &q) && spikes_report(r, &q, NULL, 8, method);
+    inference_free(&q);
+    source_close(&source);
+    return ok;
+}
+
 /* One file (or Suite2p folder) of traces. */
 static int infer_file(run *r, const spikes_infer_options *want, const char *path) {
     const trace_options how = {want->transpose, want->suite2p != NULL, want->neuropil};

@@ -15,6 +15,7 @@ typedef struct tuning {
     int64_t traces, samples; /* of the grid, even */
     float *x, *mask, *stats; /* (traces,samples) twice, (traces,VDI_PRETRAINED_STATS) */
     double *noise;           /* (traces) of x */
+    unsigned char *label;    /* (traces,samples) where --truth has spikes, or NULL */
     double mean;             /* expected spikes in a sample, before any step */
 } tuning;
 
@@ -41,6 +42,34 @@ static vdi_var tune_odds(vdi_tape *t, vdi_var x, const int64_t *trace, void *use
     /* expected spikes e to the log odds of at least one: 1 - exp(-e) against exp(-e) */
     return vdi_var_reshape(t, vdi_var_log(t, vdi_var_expm1(t, vdi_var_clip(t, e, 1e-7, 16))), 3,
                            shape);
+}
+
+/* --truth: each spike of a frame stands in one of its samples, drawn, since within a frame no time
+ * is known. Samples between frames are then as good as those at frames. */
+static int labels_read(const run *r, const char *path, int64_t frames, double fps, tuning *u) {
+    vdi_tensor truth;
+    if (!array_load(path, &truth)) return FAILED;
+    if (vdi_tensor_count(truth) != u->traces * frames) {
+        const int64_t count = vdi_tensor_count(truth);
+        vdi_tensor_free(NULL, &truth);
+        return fail("expected the spikes of %lld neurons in %lld frames, got %lld numbers, in %s",
+                    (long long)u->traces, (long long)frames, (long long)count, path);
+    }
+    u->label = (unsigned char *)calloc((size_t)(u->traces * u->samples), 1);
+    if (!u->label) exit(fail("out of memory"));
+    for (int64_t i = 0; i < u->traces; i++) {
+        vdi_rng rng = vdi_rng_make(r->seed, (uint64_t)i);
+        for (int64_t k = 0; k < frames; k++) {
+            const double count = ((const double *)truth.data)[i * frames + k];
+            for (int s = 0; s + 0.5 <= count && s < 1000; s++) {
+                const double frame = (double)k - 0.5 + vdi_rng_uniform(&rng);
+                const int64_t at = (int64_t)floor(frame * VDI_PRETRAINED_GRID / fps + 0.5);
+                if (at >= 0 && at < u->samples) u->label[i * u->samples + at] = 1;
+            }
+        }
+    }
+    vdi_tensor_free(NULL, &truth);
+    return DONE;
 }
 
 /* The pieces of a trace between long gaps, each where it begins; nothing between them. */
@@ -193,6 +222,8 @@ static int pair_make(const run *r, double drift, vdi_calcium_model model, tuning
     if (vdi_deepspike_create(&desc, &c->net, &err) < 0) return fail_error(&err, NULL);
     dd.traces = vdi_tensor_2d(u->x, VDI_F32, u->traces, u->samples);
     dd.mask = vdi_tensor_2d(u->mask, VDI_F32, u->traces, u->samples);
+    const int64_t label_shape[2] = {u->traces, u->samples};
+    if (u->label) dd.spikes = vdi_tensor_view(u->label, VDI_U8, 2, label_shape);
     if (vdi_deepspike_data_create(c->net, &dd, &c->data, &err) < 0)
         return fail_error(&err, r->argument[0]);
     for (int64_t i = 0; i < u->traces; i++) {
@@ -235,75 +266,111 @@ static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double 
     return INTERRUPTED;
 }
 
+static void schedule_make(const run *r, const spikes_fit_options *want, const tuning *u,
+                          vdi_deepspike_train *train) {
+    /* labels are a teacher to follow in longer steps than a model of the dye */
+    const double rate = u->label ? 1e-4 : 1e-5;
+    const int64_t steps = 80 * (1 + u->traces / 4);
+    train->steps = option_given(r, "steps") >= IN_FILE ? want->net.train.steps
+                   : u->label                          ? 4 * steps
+                                                       : steps;
+    train->batch = want->net.train.batch;
+    train->samples = want->net.train.samples;
+    train->snippet = 360 < u->samples ? 360 : u->samples;
+    train->rate = want->net.train.rate > 0 ? want->net.train.rate : rate;
+    train->theta_factor = 0.01 / train->rate;
+    train->schedule.kind = VDI_SCHEDULE_COSINE;
+    train->schedule.steps = train->steps;
+    train->schedule.last = 0.05;
+    train->seed = r->seed;
+    if (u->label) train->estimator = VDI_DEEPSPIKE_SUPERVISED;
+}
+
+/* Without labels first the cells' parameters alone, through samples of the network as it is: a wrong
+ * theta would teach it wrong spikes. */
+static int tune(run *r, const spikes_fit_options *want, vdi_calcium_model model, tuning *u,
+                double *trace, int64_t *rows, const vdi_deepspike_train *train) {
+    pair both = {0};
+    vdi_deepspike_train first = *train;
+    const int64_t all = u->label ? train->steps : 2 * train->steps;
+    first.rate = 1e-7;
+    first.theta_factor = 0.03 / first.rate;
+    int code = pair_make(r, want->drift, model, u, u->label ? train : &first, &both);
+    if (code == DONE && !u->label) code = steps_make(r, &both, &first, trace, rows, all);
+    if (code == DONE) code = steps_make(r, &both, train, trace, rows, all);
+    progress_end(r);
+    pair_free(&both);
+    return code;
+}
+
+/* What the network says now, as files. */
+static bool results_leave(run *r, const recording *in, tuning *u, double *trace, int64_t rows,
+                          spikes_fitted *out) {
+    const int64_t neurons = in->neurons, frames = in->frames;
+    const int64_t shape[2] = {neurons, frames};
+    static const char *const keys[] = {"bound_per_bin", "steps", "expected_spikes",
+                                       "expected_before"};
+    if (run_over(r, u->net, neurons, frames, (const double *)in->y.data, in->fps, out) != DONE)
+        return false;
+    if (!(spikes_trace_save(r, trace, rows) && array_save(r, "spikes", 2, shape, out->spikes) &&
+          array_save(r, "probability", 2, shape, out->probability) &&
+          array_save(r, "denoised", 2, shape, out->denoised) && spikes_report_run(r, in, "tuned")))
+        return false;
+    const double values[] = {rows ? trace[(rows - 1) * TRACE_COLUMNS + TRACE_BOUND] : 0,
+                             (double)rows,
+                             vdi_sum(VDI_F64, (size_t)(neurons * frames), out->spikes),
+                             u->mean * (double)(neurons * frames) * VDI_PRETRAINED_GRID / in->fps};
+    print_results(r, keys, values, 4);
+    return true;
+}
+
+static int tune_all(run *r, const spikes_fit_options *want, vdi_calcium_model model,
+                    const recording *in, tuning *u, spikes_fitted *out) {
+    const vdi_tensor traces = traces_matrix(in);
+    const size_t cells = (size_t)(in->neurons * in->frames);
+    vdi_deepspike_train train = {0};
+    int64_t rows = 0;
+    int code = prepare(r, &traces, in->fps, u);
+    if (code == DONE && want->truth) code = labels_read(r, want->truth, in->frames, in->fps, u);
+    if (code == DONE)
+        code =
+            run_over(r, u->net, in->neurons, in->frames, (const double *)in->y.data, in->fps, out);
+    if (code != DONE) return code;
+    u->mean =
+        vdi_sum(VDI_F64, cells, out->spikes) / ((double)cells * VDI_PRETRAINED_GRID / in->fps);
+    schedule_make(r, want, u, &train);
+    if (!run_open_out(r)) return FAILED;
+    double *trace = doubles(2 * train.steps * TRACE_COLUMNS + 1);
+    code = tune(r, want, model, u, trace, &rows, &train);
+    if (code == INTERRUPTED) {
+        fprintf(stderr, "vdi: interrupted after %lld steps, with a model of these\n",
+                (long long)rows);
+    }
+    if ((code == DONE || code == INTERRUPTED) && !tuned_save(r, u->net)) code = FAILED;
+    if (code == DONE && !results_leave(r, in, u, trace, rows, out)) code = FAILED;
+    free(trace);
+    return code;
+}
+
 int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model model,
                      const recording *in) {
     tuning u = {0};
-    vdi_deepspike_train train = {0}, first;
-    pair both = {0};
-    const vdi_tensor matrix = traces_matrix(in), *traces = &matrix;
-    const int64_t neurons = in->neurons;
-    const int64_t frames = in->frames;
-    const int64_t shape[2] = {neurons, frames};
-    const double fps = want->fps;
-    int code = DONE;
+    spikes_fitted out = {0};
     if (r->resume)
         return usage("--init pretrained takes some hundred short steps: it has no --resume");
     if (!(u.net = spikes_pretrained_network())) return FAILED;
-    if ((code = prepare(r, traces, fps, &u)) != DONE) return code;
-    spikes_fitted out = {0};
-    out.spikes = doubles(neurons * frames);
-    out.probability = doubles(neurons * frames);
-    out.denoised = doubles(neurons * frames);
-    if ((code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out)) !=
-        DONE)
-        return code;
-    u.mean = vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes) /
-             ((double)(neurons * frames) * VDI_PRETRAINED_GRID / fps);
-
-    train.steps =
-        option_given(r, "steps") >= IN_FILE ? want->net.train.steps : 80 * (1 + neurons / 4);
-    train.batch = want->net.train.batch;
-    train.samples = want->net.train.samples;
-    train.snippet = 360 < u.samples ? 360 : u.samples;
-    train.rate = want->net.train.rate > 0 ? want->net.train.rate : 1e-5;
-    train.theta_factor = 0.01 / train.rate;
-    train.schedule.kind = VDI_SCHEDULE_COSINE;
-    train.schedule.steps = train.steps;
-    train.schedule.last = 0.05;
-    train.seed = r->seed;
-    if (!run_open_out(r)) return FAILED;
-    /* first the cells' parameters alone, through samples of the network as it is: a wrong theta
-     * would teach it wrong spikes */
-    double *trace = doubles(2 * train.steps * TRACE_COLUMNS + 1);
-    int64_t rows = 0;
-    first = train;
-    first.rate = 1e-7;
-    first.theta_factor = 0.03 / first.rate;
-    code = pair_make(r, want->drift, model, &u, &first, &both);
-    if (code == DONE) code = steps_make(r, &both, &first, trace, &rows, 2 * train.steps);
-    if (code == DONE) code = steps_make(r, &both, &train, trace, &rows, 2 * train.steps);
-    progress_end(r);
-    if (code != DONE) return code;
-    code = run_over(r, u.net, neurons, frames, (const double *)traces->data, fps, &out);
-    bool ok = code == DONE && tuned_save(r, u.net);
-    ok = ok && spikes_trace_save(r, trace, rows) && array_save(r, "spikes", 2, shape, out.spikes) &&
-         array_save(r, "probability", 2, shape, out.probability) &&
-         array_save(r, "denoised", 2, shape, out.denoised);
-    static const char *const keys[] = {"bound_per_bin", "steps", "expected_spikes",
-                                       "expected_before"};
-    const double values[] = {rows ? trace[(rows - 1) * TRACE_COLUMNS + TRACE_BOUND] : 0,
-                             (double)rows, vdi_sum(VDI_F64, (size_t)(neurons * frames), out.spikes),
-                             u.mean * (double)(neurons * frames) * VDI_PRETRAINED_GRID / fps};
-    if (ok) print_results(r, keys, values, 4);
-    pair_free(&both);
+    out.spikes = doubles(in->neurons * in->frames);
+    out.probability = doubles(in->neurons * in->frames);
+    out.denoised = doubles(in->neurons * in->frames);
+    const int code = tune_all(r, want, model, in, &u, &out);
     vdi_pretrained_destroy(u.net);
     free(u.x);
     free(u.mask);
     free(u.stats);
     free(u.noise);
-    free(trace);
+    free(u.label);
     free(out.spikes);
     free(out.probability);
     free(out.denoised);
-    return ok ? DONE : FAILED;
+    return code;
 }
