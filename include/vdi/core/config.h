@@ -59,6 +59,15 @@
 #define VDI__GNU 0
 #endif
 
+/* Does the compiler take a level of optimisation for a part of a file, and does the user want speed?
+ * (core/glue_begin.h) */
+#if VDI__GNU && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
+    !defined(__OPTIMIZE_SIZE__)
+#define VDI__PRAGMAS 1
+#else
+#define VDI__PRAGMAS 0
+#endif
+
 #if VDI__GNU
 #define VDI__UNUSED __attribute__((unused))
 /** Before a function whose status may not be ignored. */
@@ -199,16 +208,16 @@
 #if defined(VDI_PLDS_IMPLEMENTATION) && !defined(VDI_LDS_IMPLEMENTATION)
 #define VDI_LDS_IMPLEMENTATION
 #endif
-#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION) ||     \
-     defined(VDI_SCORE_IMPLEMENTATION) || defined(VDI_OASIS_IMPLEMENTATION)) && \
+#if (defined(VDI_GRAD_IMPLEMENTATION) || defined(VDI_LDS_IMPLEMENTATION) || \
+     defined(VDI_SCORE_IMPLEMENTATION)) &&                                  \
     !defined(VDI_LINALG_IMPLEMENTATION)
 #define VDI_LINALG_IMPLEMENTATION
 #endif
 #if defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_KERNEL_IMPLEMENTATION)
 #define VDI_KERNEL_IMPLEMENTATION
 #endif
-#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) || \
-     defined(VDI_ENV_IMPLEMENTATION)) &&                                     \
+#if (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_IO_IMPLEMENTATION) ||  \
+     defined(VDI_ENV_IMPLEMENTATION) || defined(VDI_OASIS_IMPLEMENTATION)) && \
     !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
 #endif
