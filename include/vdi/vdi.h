@@ -42,6 +42,7 @@
 #include "core/config.h"
 #include "core/win32.h"
 #include "core/names_begin.h"
+#include "core/glue_begin.h"
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 #include "core/text.h"
 #include "core/status.h"
@@ -240,6 +241,7 @@
 #if !defined(VDI_STATIC) || (defined(VDI_SACD_IMPLEMENTATION) && defined(VDI_IO_IMPLEMENTATION))
 #include "model/sacd/file.h"
 #endif
+#include "core/glue_end.h"
 
 /* The second visit compiles what the implementation macros ask for, after every declaration is
  * known. */
