@@ -254,9 +254,6 @@ small='-d 2 --recipe dense --restarts 3 --restart-steps 20 --steps 80 --hidden 1
 exits 0 'flds fit' "$vdi" flds fit counts.npy $small --out f --json
 [ "$(wc -l <out.txt)" -eq 1 ]
 ok 'flds fit --json prints one line' $?
-exits 0 'a recipe that is looked for, of few spikes' "$vdi" flds fit few.npy -d 2 --recipe auto --em 3 --steps 20 --out few
-grep -q 'recipe [a-z]*: on every fifth trial' err.txt
-ok 'it is told which recipe' $?
 says '^{"elbo_per_bin": -' '"homogeneous_per_bin": -' '"steps": 140'
 for f in model.safetensors trace.csv trace.svg latents.svg rates.svg run.json; do [ -s f/$f ]; ok "flds fit wrote $f" $?; done
 [ "$(wc -l <f/trace.csv)" -eq 141 ]
@@ -280,6 +277,9 @@ exits 1 'inputs of other bins' "$vdi" lds fit counts.npy -d 2 --inputs y.csv --o
 grep -q 'in y.csv$' err.txt; ok "wrong inputs are told as theirs: $(cat err.txt)" $?
 printf 'nan,nan\nnan,nan\nnan,nan\n' >nan.csv
 for family in lds plds flds vilds; do exits 1 "$family, all missing" "$vdi" $family fit nan.csv -d 1 --out e; done
+exits 0 'a recipe that is looked for, of few spikes' "$vdi" flds fit few.npy -d 2 --recipe auto --em 3 --steps 20 --out few
+grep -q 'recipe [a-z]*: on every fifth trial' err.txt
+ok 'it is told which recipe' $?
 exits 0 'flds infer' "$vdi" flds infer f counts.npy --samples 3 --out fi --json
 says '"elbo_per_bin": -'
 shape fi/mean.npy '(6, 30, 2)'
@@ -380,15 +380,23 @@ exits 2 'no folder for a model' "$vdi" flds fit counts.npy -d 2
 
 # ---- killed and interrupted --------------------------------------------------------------------------------------------------
 
-# struck NAME FOLDER FILES COMMAND...: the command killed (kill -9) at random moments and resumed, again and again, ends in the
-# bits of the run in FOLDER; checkpoints come every 50 ms, so most of these kills are between two of them. On a machine that has
-# other work the first kills find no checkpoint yet: the waits grow until two have.
+# whole FOLDER COMMAND...: a run that is left alone, and how many milliseconds it took
 export VDI_TEST_CHECKPOINT_MS=50
+whole() {
+    folder=$1
+    shift
+    before=$(date +%s%N)
+    exits 0 "a long $1 $2" "$vdi" "$@" --out "$folder" --quiet
+    took=$((($(date +%s%N) - before) / 1000000))
+}
+# struck NAME FOLDER FILES COMMAND...: the command killed (kill -9) at random moments, a twentieth to a fifth of what the whole run
+# took, and resumed, again and again, ends in the bits of the run in FOLDER; checkpoints come every 50 ms, so most of these kills
+# are between two of them
 struck() {
     name=$1 whole=$2 files=$3 kills=0 resumed=0
     shift 3
     rm -rf struck
-    while [ $kills -lt 12 ] || { [ $resumed -lt 2 ] && [ $kills -lt 40 ]; }; do
+    while [ $kills -lt 12 ]; do
         if [ -e struck/run.json ]; then
             [ -e struck/checkpoint.safetensors ] && resumed=$((resumed + 1))
             "$vdi" "$1" "$2" --resume struck --quiet >out.txt 2>err.txt &
@@ -396,8 +404,8 @@ struck() {
             "$vdi" "$@" --out struck --quiet >out.txt 2>err.txt &
         fi
         pid=$!
-        moment=$((moment * 75 % 65537)) # from 0.03 to 0.28 s, later to several times that
-        ms=$(((30 + moment % 250) * (3 + kills) / 3))
+        moment=$((moment * 75 % 65537))
+        ms=$((60 + took * (5 + moment % 15) / 100))
         sleep $((ms / 1000)).$(printf '%03d' $((ms % 1000)))
         kill -9 $pid 2>/dev/null || break
         wait $pid 2>/dev/null
@@ -418,23 +426,23 @@ exits 0 'what was tuned infers' "$vdi" spikes infer line/traces.npy --fps 60 --m
 same ws/model.safetensors ws2/model.safetensors
 moment=4711
 set -- lds fit y.csv -d 2 --iters 20000
-exits 0 'a long lds fit' "$vdi" "$@" --out whole-lds --quiet
+whole whole-lds "$@"
 struck 'lds fit' whole-lds 'A.npy C.npy R.npy trace.npy latents.svg' "$@"
-set -- flds fit counts.npy $small --steps 2500
-exits 0 'a long flds fit' "$vdi" "$@" --out whole-flds --quiet
+set -- flds fit counts.npy $small --steps 6000
+whole whole-flds "$@"
 struck 'flds fit' whole-flds 'model.safetensors trace.csv rates.svg' "$@"
 set -- spikes fit line/traces.npy --fps 60 --steps 150 --batch 4 --samples 8
-exits 0 'a long spikes fit' "$vdi" "$@" --out whole-spikes --quiet
+whole whole-spikes "$@"
 struck 'spikes fit' whole-spikes 'model.safetensors spikes.npy trace.csv params.csv' "$@"
-set -- sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 12000
-exits 0 'a long sacd train' "$vdi" "$@" --out whole-sacd --quiet
+set -- sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 30000
+whole whole-sacd "$@"
 struck 'sacd train' whole-sacd 'agent.safetensors log.csv curve.svg' "$@"
 set -- spikes infer many/traces.npy --fps 60 --samples 2
 exits 0 'many traces' "$vdi" spikes simulate --cells 40 --traces 5 --frames 2000 --out many --quiet
-exits 0 'a long spikes infer' "$vdi" "$@" --out whole-infer --quiet
+whole whole-infer "$@"
 struck 'spikes infer' whole-infer 'spikes.npy probability.npy deviation.npy samples.npy params.csv report.html' "$@"
 set -- spikes infer many/traces.npy --fps 60 --method oasis-ar2
-exits 0 'a long spikes infer by OASIS' "$vdi" "$@" --out whole-oasis --quiet
+whole whole-oasis "$@"
 struck 'spikes infer by OASIS' whole-oasis 'spikes.npy denoised.npy params.csv' "$@"
 unset VDI_TEST_CHECKPOINT_MS
 
