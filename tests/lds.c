@@ -884,6 +884,72 @@ TEST(lds, em_never_falls) {
     }
 }
 
+/* Elements that stay, that are equal, and bounds: EM keeps to them, and still rises; each sought number
+ * is at a maximum of its own, or at its bound. Full and diagonal R, inputs, missing values. */
+TEST(lds, ties) {
+    static const int32_t A[4] = {1, 0, 0, 2}, C[6] = {0, 1, 1, 2, 2, 3}, D[3] = {1, 1, 1};
+    unsigned long long seed = 21;
+    vdi_error err = {0};
+    for (int variant = 0; variant < 8; variant++) {
+        const bool diagonal = variant % 2, missing = variant / 2 % 2, bounded = variant >= 4;
+        const int64_t d = 2, n = 3, U = 1, B = 4, T = 60;
+        vdi_lds *truth = make(d, n, U, diagonal, 5), *p;
+        vdi_lds_ties ties = {0};
+        ties.A.group = A;
+        ties.C.group = C;
+        ties.D.group = D;
+        if (bounded) ties.A.high = 0.5; /* the truth is near 0.8 */
+        vdi_lds_desc desc = truth->desc;
+        desc.ties = &ties;
+        CHECK_OK(vdi_lds_create(&desc, &p, &err), err);
+        double *u = numbers(B * T * U);
+        for (int64_t i = 0; i < B * T * U; i++)
+            u[i] = test_normal(&seed);
+        double *y = simulate(truth, 2, B, T, u);
+        for (int64_t i = 0; missing && i < B * T * n; i++)
+            if (test_uniform(&seed) < 0.25) y[i] = NAN;
+        memcpy(p->A, truth->A, truth->param_count * sizeof(double));
+        p->A[0] = 0.3; /* inside the bounds */
+        p->A[3] = 0.2;
+        p->C[2] = p->C[1];
+        p->C[4] = p->C[3];
+        p->D[1] = p->D[2] = p->D[0];
+        const double fixed[3] = {p->A[1], p->A[2], p->C[0]};
+        vdi_lds_data *data = data_of(p, y, u, B, T, NULL);
+        char what[64];
+        snprintf(what, sizeof what, "ties, variant %d", variant);
+        climbs(p, data, 1500, what);
+        CHECK(p->A[1] == fixed[0] && p->A[2] == fixed[1] && p->C[0] == fixed[2], "%s: moved", what);
+        CHECK(p->C[1] == p->C[2] && p->C[3] == p->C[4] && p->D[0] == p->D[1] && p->D[1] == p->D[2],
+              "%s: no longer equal", what);
+        CHECK(!bounded || (fmax(p->A[0], p->A[3]) == 0.5 && fmin(p->A[0], p->A[3]) >= 0),
+              "%s: A %g %g", what, p->A[0], p->A[3]);
+        double *group[4][3] = {{p->A, p->A, p->A},
+                               {p->C + 1, p->C + 2, p->C + 2},
+                               {p->C + 5, p->C + 5, p->C + 5},
+                               {p->D, p->D + 1, p->D + 2}};
+        for (int k = bounded; k < 4; k++) {
+            double side[3], h = 1e-4, at = *group[k][0];
+            for (int s = -1; s <= 1; s++) {
+                for (int i = 0; i < 3; i++)
+                    *group[k][i] = at + s * h;
+                CHECK_OK(vdi_lds_log_likelihood(p, data, NULL, &side[s + 1], &err), err);
+            }
+            for (int i = 0; i < 3; i++)
+                *group[k][i] = at;
+            const double slope = (side[2] - side[0]) / (2 * h);
+            const double curvature = fabs(side[0] + side[2] - 2 * side[1]) / (h * h);
+            CHECK(fabs(slope) <= 1e-2 * (1 + curvature), "%s, group %d: slope %g, curvature %g",
+                  what, k, slope, curvature);
+        }
+        vdi_lds_data_destroy(data);
+        vdi_lds_destroy(p);
+        vdi_lds_destroy(truth);
+        free(u);
+        free(y);
+    }
+}
+
 /* At a maximum the M-step's own fixed point is a stationary point of log p(y): the
  * finite-difference gradient vanishes. */
 TEST(lds, em_finds_a_stationary_point) {

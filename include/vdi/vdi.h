@@ -99,6 +99,7 @@
 #include "model/lds/parameters.h"
 #include "model/lds/series.h"
 #include "model/lds/regression.h"
+#include "model/lds/ties.h"
 #include "model/lds/principal.h"
 #include "model/lds/chain.h"
 #include "model/lds/lanes.h"

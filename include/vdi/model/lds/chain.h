@@ -14,6 +14,7 @@
 #define VDI_MODEL_LDS_CHAIN_H
 #include "parameters.h"
 #include "regression.h"
+#include "ties.h"
 
 /** Parameters, as bits of vdi_lds_desc.freeze and vdi_plds_desc.freeze. */
 enum {
@@ -190,6 +191,7 @@ typedef struct vdi__chain_sums {
     double *search;      /* see vdi__chain_stabilise */
     double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
     double *variance;    /* (d): of each latent over all bins */
+    vdi__ties *ties;     /* of (A, B), or NULL */
 } vdi__chain_sums;
 
 VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs, vdi_arena *arena,
@@ -421,6 +423,20 @@ VDI__FN vdi__floor vdi__chain_floor(const vdi__chain *p, const vdi__chain_sums *
     return f;
 }
 
+/* theta = (A, B) under ties; what is frozen as a whole stays, as if it had no groups. */
+VDI__FN vdi_status vdi__chain_update_tied(const vdi__chain *now, vdi__chain_sums *s,
+                                          vdi_error *err) {
+    const int64_t d = now->d, K = s->g.K;
+    const vdi_status status = vdi__ties_weigh(s->ties, "Q", false, now->Q, err);
+    if (status < 0) return status;
+    vdi__ties_clear(s->ties);
+    vdi__ties_add(s->ties, &s->g, 0, d, s->theta);
+    vdi__ties_solve(s->ties, s->theta);
+    for (int64_t i = 0; i < d * K; i++)
+        if (now->freeze & (i % K < d ? VDI_LDS_A : VDI_LDS_B)) s->theta[i] = s->old[i];
+    return VDI_OK;
+}
+
 /* A, B, Q of `next`. Trials of one bin say nothing of them. */
 VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__chain *next,
                                            vdi__chain_sums *s, vdi_error *err) {
@@ -431,10 +447,11 @@ VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__cha
         s->g.free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
     vdi__chain_theta(now, s->old);
     vdi__chain_theta(now, s->theta);
-    const vdi_status status = vdi__regress(&s->g, U > 0 ? "A, B" : "A", s->theta, err);
+    const vdi_status status = s->ties ? vdi__chain_update_tied(now, s, err)
+                                      : vdi__regress(&s->g, U > 0 ? "A, B" : "A", s->theta, err);
     if (status < 0) return status;
     if (now->max_radius > 0 && !(freeze & VDI_LDS_A))
-        vdi__chain_stabilise(s, now->max_radius, !(freeze & VDI_LDS_Q));
+        vdi__chain_stabilise(s, now->max_radius, !s->ties && !(freeze & VDI_LDS_Q));
     for (int64_t i = 0; i < d; i++) {
         memcpy(next->A + i * d, s->theta + i * K, (size_t)d * sizeof(double));
         if (U > 0) memcpy(next->B + i * U, s->theta + i * K + d, (size_t)U * sizeof(double));

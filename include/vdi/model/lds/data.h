@@ -27,6 +27,8 @@ typedef struct vdi__lds_sums {
     double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
     double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
     double *expected;     /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
+    vdi__ties *ties;      /* of (C, D), or NULL */
+    double *tied;         /* (n,K-1): C, D under them */
     vdi__regression g;    /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
     double *theta;        /* (n,K-1): C, D as they are sought */
     double *row, *cross;  /* (max(K,n)) scratch */
@@ -79,6 +81,7 @@ struct vdi_lds_data {
     double *channel_count; /* (trials,n): observed bins */
     int64_t observed_bins, observed_values;
     bool missing, diagonal_r;
+    const vdi_lds_ties *ties; /* the model's */
     vdi__lanes lane;
     vdi__patterns pattern; /* full R */
     /* the posterior: precision blocks, information, means, covariances */
@@ -132,6 +135,10 @@ VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const 
             "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
             (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d,
             (long long)p->desc.n, (long long)p->desc.inputs);
+    }
+    if (p->desc.ties != a->ties) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "data were made for a model with other ties (desc.ties)");
     }
     if (p->desc.diagonal_r == a->diagonal_r) return VDI_OK;
     return vdi_error_set(
@@ -397,6 +404,14 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     s->gain = vdi__take_reals(&a->arena, n * n, ok);
 }
 
+VDI__FN void vdi__lds_take_ties(vdi_lds_data *a, const vdi_lds_ties *ties, bool *ok) {
+    const int64_t d = a->d, K = d + a->inputs;
+    if (!ties || !*ok) return;
+    a->chain.ties = vdi__ties_of(&ties->A, &ties->B, d, d, K, &a->arena, ok);
+    if (*ok) a->sums.ties = vdi__ties_of(&ties->C, &ties->D, a->n, d, K, &a->arena, ok);
+    if (a->sums.ties) a->sums.tied = vdi__take_reals(&a->arena, (size_t)(a->n * K), ok);
+}
+
 VDI__FN void vdi__lds_take_exact(vdi_lds_data *a, bool *ok) {
     vdi__lds_exact_work *e = &a->exact;
     const size_t d = (size_t)a->d, n = (size_t)a->n;
@@ -472,6 +487,7 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     const vdi_status status = vdi__lds_read(a, desc, seen, err);
     if (status < 0) return status;
     vdi__lds_take(a, s, seen, &ok);
+    vdi__lds_take_ties(a, a->ties, &ok);
     if (!ok) return vdi__lds_no_memory(s, a->d, err);
     vdi__lds_centre(a, seen);
     vdi__lds_sum_squares(a);
@@ -497,6 +513,7 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
     a->d = k->d;
     a->inputs = k->inputs;
     a->diagonal_r = k->diagonal_r;
+    a->ties = k->ties;
     status = vdi__lds_fill(a, &s, desc, err);
     if (status < 0)
         vdi_lds_data_destroy(a);

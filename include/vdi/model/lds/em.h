@@ -341,19 +341,28 @@ VDI__FN void vdi__lds_regression(const vdi_lds *p, vdi_lds_data *a, int64_t firs
         g->mean_y[r] -= p->b[first + r] - a->y_mean[first + r];
 }
 
-/* C, D and b of the channels that the regression is of. */
+/* The rows of theta as they are. */
+VDI__FN void vdi__lds_theta(const vdi_lds *p, int64_t first, int64_t rows, double *theta) {
+    const int64_t d = p->desc.d, U = p->desc.inputs, K = d + U;
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(theta + r * K, p->C + (first + r) * d, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(theta + r * K + d, p->D + (first + r) * U, (size_t)U * sizeof(double));
+    }
+}
+
+/* C, D and b of the channels that the regression is of; `tied` (n,K): what they are, under ties. */
 VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds_data *a,
-                                        int64_t first, vdi_error *err) {
+                                        int64_t first, const double *tied, vdi_error *err) {
     const vdi__regression *g = &a->sums.g;
     const int64_t d = a->d, U = a->inputs;
     double *theta = a->sums.theta;
+    vdi_status status = VDI_OK;
     for (int64_t i = 0; i < g->K; i++)
         g->free_column[i] = !(p->desc.freeze & (i < d ? VDI_LDS_C : VDI_LDS_D));
-    for (int64_t r = 0; r < g->rows; r++) {
-        memcpy(theta + r * g->K, p->C + (first + r) * d, (size_t)d * sizeof(double));
-        if (U > 0) memcpy(theta + r * g->K + d, p->D + (first + r) * U, (size_t)U * sizeof(double));
-    }
-    const vdi_status status = vdi__regress(g, U > 0 ? "C, D" : "C", theta, err);
+    vdi__lds_theta(p, first, g->rows, theta);
+    for (int64_t i = 0; tied && i < g->rows * g->K; i++)
+        if (g->free_column[i % g->K]) theta[i] = tied[first * g->K + i];
+    if (!tied) status = vdi__regress(g, U > 0 ? "C, D" : "C", theta, err);
     for (int64_t r = 0; status == VDI_OK && r < g->rows; r++) {
         const int64_t j = first + r;
         memcpy(next->C + j * d, theta + r * g->K, (size_t)d * sizeof(double));
@@ -361,6 +370,24 @@ VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds
         if (g->constant) next->b[j] = vdi__regression_level(g, theta, r, false) + a->y_mean[j];
     }
     return status;
+}
+
+/* theta = (C, D) of all channels under ties, into sums.tied. */
+VDI__FN vdi_status vdi__lds_update_tied(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
+    const vdi_status status = vdi__ties_weigh(s->ties, "R", a->diagonal_r, p->R, err);
+    if (status < 0) return status;
+    vdi__ties_clear(s->ties);
+    vdi__lds_theta(p, 0, n, s->tied);
+    for (int64_t j = 0; j < n; j += rows) {
+        const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
+        if (!(xx[a->d * s->K + a->d] > 0)) continue;
+        vdi__lds_regression(p, a, j, rows, xx);
+        vdi__ties_add(s->ties, &s->g, j, j + rows, s->tied);
+    }
+    vdi__ties_solve(s->ties, s->tied);
+    return VDI_OK;
 }
 
 /* Variances of what theta leaves, channel by channel. */
@@ -386,12 +413,15 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
     const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
     const vdi__floor floor_r = vdi__lds_r_floor(p, a);
     const bool free_r = !(p->desc.freeze & VDI_LDS_R);
+    const vdi_status solved = s->ties ? vdi__lds_update_tied(p, a, err) : VDI_OK;
+    if (solved < 0) return solved;
     for (int64_t j = 0; j < n; j += rows) {
         const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
         /* a channel that is never seen keeps its row */
         if (!(xx[a->d * s->K + a->d] > 0)) continue;
         vdi__lds_regression(p, a, j, rows, xx);
-        const vdi_status status = vdi__lds_update_rows(p, next, a, j, err);
+        const vdi_status status =
+            vdi__lds_update_rows(p, next, a, j, s->ties ? s->tied : NULL, err);
         if (status < 0) return status;
         if (a->diagonal_r && free_r) vdi__lds_update_variances(p, a, j, next->R);
     }

@@ -40,15 +40,18 @@
 
 /** Description of a model; zero is the default of each field (vdi_lds_desc_fields). */
 typedef struct vdi_lds_desc {
-    int64_t d;               /**< latent dimension */
-    int64_t n;               /**< observed channels */
-    int64_t inputs;          /**< entries of u_t; 0: none */
-    bool diagonal_r;         /**< R diagonal (factor analysis in time) instead of full */
-    unsigned freeze;         /**< VDI_LDS_* bits of parameters that EM leaves alone */
-    double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: in units of the
+    int64_t d;         /**< latent dimension */
+    int64_t n;         /**< observed channels */
+    int64_t inputs;    /**< entries of u_t; 0: none */
+    bool diagonal_r;   /**< R diagonal (factor analysis in time) instead of full */
+    unsigned freeze;   /**< VDI_LDS_* bits of parameters that EM leaves alone */
+    double r_floor;    /**< EM keeps the eigenvalues of R at or above this; 0: in units of the
                                   channels' variances 1e-6, or what R has if that is less */
-    double q_floor;          /**< likewise of Q and Q0, in units of the latents' variances */
-    double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: no bound */
+    double q_floor;    /**< likewise of Q and Q0, in units of the latents' variances */
+    double max_radius; /**< EM keeps A's spectral radius at or below this; 0: no bound */
+    const vdi_lds_ties
+        *ties;               /**< elements that EM leaves alone, keeps equal or within bounds; NULL:
+                                   none. Has to last as long as the model and its data */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
 } vdi_lds_desc;
