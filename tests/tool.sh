@@ -116,6 +116,14 @@ same a/A.npy frozen/A.npy
 same a/R.npy frozen/R.npy
 cmp -s a/C.npy frozen/C.npy
 [ $? -ne 0 ]; ok 'C was not frozen, and moved' $?
+mkdir groups
+printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }" >groups/A.npy
+printf '\001\000\000\001' >>groups/A.npy
+exits 0 'ties' "$vdi" lds fit y.csv --init a --ties groups --bounds-a -0.5,0.5 --iters 20 --out tied --quiet
+cmp -s a/A.npy tied/A.npy
+[ $? -ne 0 ]; ok 'what --ties seeks has moved' $?
+exits 1 'ties of another shape' "$vdi" lds fit y.csv -d 3 --ties groups --out e
+exits 2 'bounds that fall' "$vdi" lds fit y.csv -d 2 --bounds-a 1,0 --out e
 exits 2 'no such parameter' "$vdi" lds fit y.csv -d 2 --freeze A,Z --out e
 exits 0 'until it has settled' "$vdi" lds fit y.csv -d 1 --iters 5000 --tol 1e-4 --out settled --json
 grep -q '"converged": 1' out.txt; ok 'lds fit --tol says that it converged' $?

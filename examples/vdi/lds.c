@@ -238,7 +238,7 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
 typedef struct fit_options {
     int64_t iters;
     double tol;
-    const char *init, *resume, *freeze;
+    const char *init, *resume, *freeze, *ties, *bounds;
     vdi_lds_desc model; /* d, diagonal_r and what EM keeps to */
     observation_options y;
 } fit_options;
@@ -264,10 +264,59 @@ static bool freeze_read(const char *text, unsigned *out) {
     return true;
 }
 
+/* The groups of one parameter out of the folder of --ties, malloc'ed; none if there is no such file.
+ * False with a message. */
+static bool tie_load(const char *folder, const char *name, const vdi_tensor *like,
+                     vdi_lds_tie *out) {
+    vdi_tensor t;
+    char a[VDI_SHAPE_TEXT], b[VDI_SHAPE_TEXT];
+    if (!array_load_in(folder, name, true, &t)) return false;
+    if (!vdi_tensor_ok(t)) return true;
+    const int64_t count = vdi_tensor_count(t);
+    const double *x = (const double *)t.data;
+    int32_t *group = (int32_t *)malloc((size_t)(count + 1) * sizeof *group);
+    if (!group) exit(fail("out of memory"));
+    bool ok = vdi_tensor_same_shape(t, *like);
+    if (!ok) {
+        (void)fail("expected groups of %s %s, got %s, in %s/%s.npy", name,
+                   vdi_tensor_shape_text(*like, a), vdi_tensor_shape_text(t, b), folder, name);
+    }
+    for (int64_t i = 0; ok && i < count; i++) {
+        ok = x[i] >= 0 && x[i] < 1e9 && x[i] == floor(x[i]);
+        if (ok)
+            group[i] = (int32_t)x[i];
+        else
+            (void)fail("expected whole numbers of groups, got %g, in %s/%s.npy", x[i], folder,
+                       name);
+    }
+    out->group = group;
+    vdi_tensor_free(NULL, &t);
+    return ok;
+}
+
+/* --ties and --bounds-a for this model, which get it to keep them. */
+static int ties_load(const fit_options *want, vdi_lds *lds, vdi_lds_ties *ties) {
+    vdi_lds_tie *of[] = {&ties->A, &ties->B, &ties->C, &ties->D};
+    static const int at[] = {0, 1, 3, 4}; /* in `parameter` */
+    double bounds[2];
+    for (int i = 0; want->ties && i < 4; i++) {
+        if (!tie_load(want->ties, parameter[at[i]], &lds->tensors[at[i]].tensor, of[i]))
+            return FAILED;
+    }
+    if (want->bounds) {
+        if (numbers_read(want->bounds, bounds, 2) != 2 || !(bounds[0] < bounds[1]))
+            return usage("--bounds-a: expected LOW,HIGH, rising, got '%s'", want->bounds);
+        ties->A.low = bounds[0];
+        ties->A.high = bounds[1];
+    }
+    if (want->ties || want->bounds) lds->desc.ties = ties;
+    return DONE;
+}
+
 /* Where a fit begins: a model, from the data, from --init or from a checkpoint; *done iterations
  * of the trace are there. */
-static int fit_begin(run *r, const fit_options *want, const observations *o, vdi_lds **lds,
-                     vdi_lds_data **data, double *trace, int64_t *done) {
+static int fit_begin(run *r, const fit_options *want, const observations *o, vdi_lds_ties *ties,
+                     vdi_lds **lds, vdi_lds_data **data, double *trace, int64_t *done) {
     vdi_error err = {0};
     bool there = false;
     unsigned freeze;
@@ -284,6 +333,8 @@ static int fit_begin(run *r, const fit_options *want, const observations *o, vdi
     (*lds)->desc.q_floor = want->model.q_floor;
     (*lds)->desc.r_floor = want->model.r_floor;
     (*lds)->desc.max_radius = want->model.max_radius;
+    const int code = ties_load(want, *lds, ties);
+    if (code != DONE) return code;
     if (!lds_data_make(r, *lds, o, data)) return FAILED;
     if (want->resume && !checkpoint_load(want->resume, *lds, trace, want->iters, done, &there))
         return FAILED;
@@ -364,7 +415,8 @@ static int fit_main(run *r, void *options) {
     }
     if (!observations_load(r->argument[0], &want->y, &o)) return FAILED;
     double *trace = doubles(want->iters + 1);
-    int code = fit_begin(r, want, &o, &lds, &data, trace, &done);
+    vdi_lds_ties ties = {0};
+    int code = fit_begin(r, want, &o, &ties, &lds, &data, trace, &done);
     if (code == DONE && !run_open_out(r)) code = FAILED;
     if (code == DONE) code = fit_learn(r, want, lds, data, trace, &done);
     if (code == DONE) code = fit_leave(r, want, done, lds, data, trace);
@@ -372,6 +424,9 @@ static int fit_main(run *r, void *options) {
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
     observations_free(&o);
+    const int32_t *groups[] = {ties.A.group, ties.B.group, ties.C.group, ties.D.group};
+    for (int i = 0; i < (int)VDI__COUNT(groups); i++)
+        free((void *)(uintptr_t)groups[i]);
     return code;
 }
 
@@ -450,6 +505,11 @@ static const option fit_rows[] = {
     FIT_OPTION("diagonal-r", NULL, diagonal_r),
     OPTION_TEXT(fit_options, freeze, "freeze", "NAMES", NULL,
                 "leave these parameters as they are: names with commas, as A,R"),
+    OPTION_TEXT(fit_options, ties, "ties", "FOLDER", NULL,
+                "A B C D .npy, any of them, of groups: elements with 0 stay as they are, equal "
+                "numbers from 1 on are kept equal"),
+    OPTION_TEXT(fit_options, bounds, "bounds-a", "LOW,HIGH", NULL,
+                "bounds of the elements of A that are sought"),
     FIT_OPTION("q-floor", "F", q_floor),
     FIT_OPTION("r-floor", "F", r_floor),
     FIT_OPTION("max-radius", "F", max_radius),
