@@ -11,6 +11,9 @@
     ROW(lds_score)       \
     ROW(lds_forecast)    \
     ROW(lds_sample)      \
+    ROW(lds_cv)          \
+    ROW(plds_cv)         \
+    ROW(merge)           \
     ROW(plds_fit)        \
     ROW(plds_infer)      \
     ROW(plds_score)      \
