@@ -280,6 +280,17 @@ grep -q '"iw_per_bin".*"homogeneous_per_bin".*"one_step_bits_per_spike".*"lno_bi
 ok 'plds score has its keys' $?
 exits 0 'plds predict' "$vdi" plds predict p counts.npy --task one-step --out pp --quiet
 for f in mean variance rates log_p; do [ -s pp/$f.npy ]; ok "plds predict wrote $f.npy" $?; done
+printf 'time,unit\n0.01,3\n0.019,3\n0.02,7\n0.055,3\n0.1,7\n1.005,7\n1.06,3\n' >spikes.csv
+printf '0,0.1\n1,1.04\n' >events.csv
+exits 0 counts "$vdi" counts spikes.csv --bin 0.02 --events events.csv --out binned --json
+grep -q '"trials": 2, "bins": 5, "units": 2, "spikes": 7, "counted": 5' out.txt; ok "counts: $(cat out.txt)" $?
+[ "$(tail -c 160 binned/counts.npy | od -An -v -td8 -w16 | awk '{ print ($1 != 0) ($2 != 0) }' | tr '\n' ' ')" = '10 01 10 00 00 01 00 00 00 00 ' ]
+ok 'counts are where the spikes are' $?
+printf '0.05\n1.02\n' >moments.csv
+exits 0 'counts about moments' "$vdi" counts spikes.csv --bin 0.02 --events moments.csv --start -0.04 --stop 0.04 --out binned2 --quiet
+exits 1 'moments without a window' "$vdi" counts spikes.csv --bin 0.02 --events moments.csv --out e
+exits 2 'no bin' "$vdi" counts spikes.csv --out e
+exits 1 'a trial shorter than a bin' "$vdi" counts spikes.csv --bin 0.5 --events events.csv --out e
 exits 0 'plds cv' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --out cv --json
 grep -q '"d1_per_bin": -.*"d2_lno_bits_per_spike".*"best_d".*"jobs": 6' out.txt; ok 'plds cv has its keys' $?
 exits 0 'a shard' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --shard 0/2 --out cv0 --quiet

@@ -11,6 +11,7 @@
     ROW(lds_score)       \
     ROW(lds_forecast)    \
     ROW(lds_sample)      \
+    ROW(counts)          \
     ROW(lds_cv)          \
     ROW(plds_cv)         \
     ROW(merge)           \
