@@ -162,6 +162,60 @@ TEST(observation, probabilities_sum_to_one) {
     }
 }
 
+/* log P(y) from its formula, lgamma in long double. */
+static double reference_log_p(int kind, double y, double rate) {
+    const long double r = expl(0.4L), m = rate, k = y;
+    if (kind == VDI_VILDS_POISSON) return (double)(k * logl(m) - m - lgammal(k + 1));
+    return (double)(lgammal(k + r) - lgammal(r) - lgammal(k + 1) + r * logl(r / (r + m)) +
+                    k * logl(m / (r + m)));
+}
+
+/* Rates from 1e-3 to 1e7 a bin are exact: on the tape, in closed form and by quadrature, for windows
+ * and whole trials, in float64 and, as far as float32 tells the rate, in float32. */
+TEST(observation, large_rates_are_exact) {
+    enum { T = 40 };
+    vdi_error err = {0};
+    vdi_rng rng = vdi_rng_make(4, 0);
+    for (int run = 0; run < 44; run++) {
+        const int kind = run & 1 ? VDI_VILDS_NEGBIN : VDI_VILDS_POISSON;
+        const bool single = run >> 1 & 1;
+        const double rate = pow(10, run / 4 - 3);
+        double y[T], log_p[T], wanted = 0, elbo, sum = 0, loss;
+        vdi_vilds_desc desc = VDI__ZERO;
+        vdi_vilds *m = NULL;
+        for (int t = 0; t < T; t++) {
+            y[t] = (double)vdi_rng_poisson(&rng, rate);
+        }
+        y[3] = floor(rate) + 1;
+        for (int t = 0; t < T; t++)
+            wanted += reference_log_p(kind, y[t], rate) / T;
+        desc.d = desc.n = 1;
+        desc.obs = (vdi_vilds_obs)kind;
+        desc.linear = desc.encoder_linear = true;
+        desc.train.window = T / 2;
+        desc.train.no_masking = true;
+        desc.dtype = single ? VDI_F32 : VDI_F64;
+        CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+        vdi_vilds_data *data = observe(m, y, 1, T);
+        CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+        flatten(m, log(rate));
+        const double near = single ? 1e-3 + 1e-5 * sqrt(rate) : 1e-7;
+        CHECK_OK(vdi_vilds_score(m, data, NULL, &elbo, &err), err);
+        CHECK(fabs(elbo - wanted) < near, "kind %d, rate %g: %.9g, not %.9g", kind, rate, elbo,
+              wanted);
+        CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_ONE_STEP, NULL, log_p, NULL, &err), err);
+        for (int t = 0; t < T; t++)
+            sum += log_p[t] / T;
+        CHECK(fabs(sum - wanted) < near, "kind %d, rate %g: predicted %.9g, not %.9g", kind, rate,
+              sum, wanted);
+        CHECK_OK(vdi_vilds_loss(m, data, 0, &loss, &err), err);
+        CHECK(fabs(-loss - wanted) < 5 + 0.3 * fabs(wanted), "rate %g: a window's bound %g, not %g",
+              rate, -loss, wanted);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+    }
+}
+
 /* ---- constant models ------------------------------------------------------------------------- */
 
 /* Over all values the constant model sums to 1; it has the mean of the training data and, where the

@@ -204,7 +204,7 @@ VDI__FN double vdi__vilds_pack_constant(const vdi__vilds_packer *p, const vdi__v
     }
     for (int64_t c = 0; c < it->length * n; c++) {
         if (!vdi__vilds_visible(at, c % n)) continue;
-        sum += vdi_dtype_load(p->dtype, data->log_factorial, from + c);
+        sum += data->log_factorial[from + c];
     }
     return sum;
 }

@@ -17,15 +17,15 @@ struct vdi_vilds_data {
     vdi_dtype dtype;
     int64_t trials, T, n, inputs, total;
     int64_t *length;
-    void *y, *x;         /* (trials,T,n): values, and standardised ones */
-    void *log_factorial; /* (trials,T,n): log y!; NULL: the observations keep no constant apart */
-    double *factorial;   /* (trials,n): its sums over the bins of a trial; NULL likewise */
-    void *offset;        /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
-    unsigned char *seen; /* (trials,T,n), or NULL: all */
-    double *u;           /* (trials,T,inputs) */
-    double *per_trial;   /* (trials): a score's scratch */
-    uint64_t stats;      /* of the model's mean and sd that x was made with; 0: none */
-    double *D, *E, *m;   /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
+    void *y, *x;           /* (trials,T,n): values, and standardised ones */
+    double *log_factorial; /* (trials,T,n): log y!; NULL: no constant is kept apart */
+    double *factorial;     /* (trials,n): its sums over the bins of a trial; NULL likewise */
+    void *offset;          /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
+    unsigned char *seen;   /* (trials,T,n), or NULL: all */
+    double *u;             /* (trials,T,inputs) */
+    double *per_trial;     /* (trials): a score's scratch */
+    uint64_t stats;        /* of the model's mean and sd that x was made with; 0: none */
+    double *D, *E, *m;     /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
                             vdi_vilds_fit_natural left each trial with; or NULL */
 };
 
@@ -149,7 +149,9 @@ VDI__FN bool vdi__vilds_data_reserve(vdi_vilds_data *data, const vdi__series *s,
     data->x = vdi_arena_alloc(a, bytes);
     if (missing) data->seen = (unsigned char *)vdi_arena_calloc(a, values);
     if (shifted) data->offset = vdi_arena_alloc(a, bytes);
-    if (apart) data->log_factorial = vdi_arena_calloc(a, bytes);
+    if (apart) {
+        data->log_factorial = (double *)vdi_arena_calloc(a, vdi_mul_size(values, sizeof(double)));
+    }
     if (apart) {
         data->factorial = (double *)vdi_arena_calloc(a, vdi_mul_size(channels, sizeof(double)));
     }
@@ -178,7 +180,7 @@ VDI__FN void vdi__vilds_fill(const vdi__vilds_source *s, vdi_vilds_data *data, d
         }
         if (!data->log_factorial || !seen) continue;
         const double constant = vdi__obs_log_factorial(y);
-        vdi_dtype_store(data->dtype, data->log_factorial, i, constant);
+        data->log_factorial[i] = constant;
         data->factorial[at[0] * n + at[2]] += constant;
     }
 }

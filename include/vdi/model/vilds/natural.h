@@ -13,9 +13,9 @@
  * means over samples whose normals are stratified in each bin and drawn anew at each step; in the
  * second half of the steps rho falls, so that J becomes an average over many of them.
  * The Hessian's blocks are differences of the tape's gradient: since f_t sees two bins, bins that
- * are three apart are moved together, and 6 d gradients give all blocks of all trials. The
- * differences are a hundredth of a posterior standard deviation wide, which costs a relative error
- * of some 1e-4 in J, and an error of second order in that in the bound.
+ * are three apart are moved together, and 3 d gradients beside the sample's own give all blocks of
+ * all trials. The differences are a hundredth of a posterior standard deviation wide, up for one
+ * sample and down for the next, so that their error cancels to first order.
  * With expectations at the mean alone a step is one of Newton's method, and q is Laplace's.
  *
  * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
@@ -102,6 +102,7 @@ typedef struct vdi__natural {
     vdi_vilds *m;
     vdi__vilds_batch *b;
     int64_t samples, colours, paths; /* paths: that go through the log joint together */
+    int64_t turn;                    /* steps so far */
     bool laplace;
     double *normal;           /* (samples): the middles of the strata, of variance 1 */
     int64_t *order;           /* (samples) */
@@ -119,9 +120,7 @@ VDI__FN int64_t vdi__natural_numbers(const vdi__natural *n) {
     return n->b->info.trials * n->b->info.T * n->m->desc.d;
 }
 /* Gradients of each sample. */
-VDI__FN int64_t vdi__natural_each(const vdi__natural *n) {
-    return 1 + 2 * n->colours * n->m->desc.d;
-}
+VDI__FN int64_t vdi__natural_each(const vdi__natural *n) { return 1 + n->colours * n->m->desc.d; }
 
 /* The standard normal's quantile by bisection: a few numbers once. */
 VDI__FN double vdi__natural_quantile(double p) {
@@ -264,20 +263,19 @@ VDI__FN void vdi__natural_bounds(const vdi__natural *n, const vdi__gauss *q, dou
 
 /* ======== expectations of gradient and Hessian ================================================ */
 
-/* Which path number `index` is: a sample, or one moved by sign width along axis k in the bins of a
- * colour. */
+/* Which path number `index` is: a sample itself, or one moved along axis k in the bins of a colour. */
 typedef struct vdi__natural_path {
-    int64_t sample, colour, k;
-    double sign; /* 0: the sample itself */
+    int64_t sample, colour, k; /* k < 0: the sample itself */
+    double sign;               /* of the differences of this sample */
 } vdi__natural_path;
 
 VDI__FN vdi__natural_path vdi__natural_which(const vdi__natural *n, int64_t index) {
     const int64_t each = vdi__natural_each(n), at = index % each - 1, d = n->m->desc.d;
     vdi__natural_path p;
     p.sample = index / each;
-    p.colour = at < 0 ? 0 : at / (2 * d);
-    p.k = at < 0 ? 0 : at / 2 % d;
-    p.sign = at < 0 ? 0 : at % 2 ? -1 : 1;
+    p.colour = at < 0 ? 0 : at / d;
+    p.k = at < 0 ? -1 : at % d;
+    p.sign = (p.sample + n->turn) % 2 ? -1 : 1;
     return p;
 }
 
@@ -285,7 +283,7 @@ VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, doubl
     const vdi__vilds_batch *b = n->b;
     const int64_t d = n->m->desc.d, numbers = vdi__natural_numbers(n);
     memcpy(path, n->z + p.sample * numbers, (size_t)numbers * sizeof *path);
-    for (int64_t i = 0; i < b->info.trials && p.sign != 0; i++) {
+    for (int64_t i = 0; i < b->info.trials && p.k >= 0; i++) {
         for (int64_t t = p.colour; t < b->info.length[i]; t += n->colours) {
             const int64_t at = (i * b->info.T + t) * d + p.k;
             path[at] += p.sign * n->width[at];
@@ -293,30 +291,39 @@ VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, doubl
     }
 }
 
-/* The slope of a path into g, or into column k of the blocks of the bins that were moved. Both H_tt
- * and H_{t+1,t} come twice, or their transposes do. */
-VDI__FN void vdi__natural_gather(vdi__natural *n, vdi__natural_path p, const double *slope) {
+/* `scale` times the slope of a path, over the width of the difference along axis k, into column k of
+ * the blocks of bins first, first + stride .. Both H_tt and H_{t+1,t} come twice, or their
+ * transposes do. */
+VDI__FN void vdi__natural_column(vdi__natural *n, const double *slope, int64_t first,
+                                 int64_t stride, int64_t k, double scale) {
     const vdi__vilds_batch *b = n->b;
     const int64_t d = n->m->desc.d, dd = d * d, T = b->info.T;
-    const double share = 1 / (double)n->samples;
-    if (p.sign == 0) {
-        vdi__vm_add(vdi__natural_numbers(n), share, slope, n->g);
-        return;
-    }
     for (int64_t i = 0; i < b->info.trials; i++) {
-        for (int64_t t = p.colour; t < b->info.length[i]; t += n->colours) {
+        for (int64_t t = first; t < b->info.length[i]; t += stride) {
             const int64_t bin = i * T + t;
-            const double w = p.sign * share / (2 * n->width[bin * d + p.k]);
+            const double w = 0.5 * scale / n->width[bin * d + k];
             double *D = n->HD + bin * dd, *E = n->HE + (i * (T - 1) + t) * dd;
             const double *here = slope + bin * d;
             for (int64_t l = 0; l < d; l++) {
-                D[l * d + p.k] += 0.5 * w * here[l];
-                D[p.k * d + l] += 0.5 * w * here[l];
-                if (t + 1 < b->info.length[i]) E[l * d + p.k] += 0.5 * w * here[d + l];
-                if (t > 0) (E - dd)[p.k * d + l] += 0.5 * w * here[l - d];
+                D[l * d + k] += w * here[l];
+                D[k * d + l] += w * here[l];
+                if (t + 1 < b->info.length[i]) E[l * d + k] += w * here[d + l];
+                if (t > 0) (E - dd)[k * d + l] += w * here[l - d];
             }
         }
     }
+}
+
+/* The slope of a path into g and the blocks: a moved one less the sample's own. */
+VDI__FN void vdi__natural_gather(vdi__natural *n, vdi__natural_path p, const double *slope) {
+    const double share = 1 / (double)n->samples;
+    if (p.k >= 0) {
+        vdi__natural_column(n, slope, p.colour, n->colours, p.k, p.sign * share);
+        return;
+    }
+    vdi__vm_add(vdi__natural_numbers(n), share, slope, n->g);
+    for (int64_t k = 0; k < n->m->desc.d; k++)
+        vdi__natural_column(n, slope, 0, 1, k, -p.sign * share);
 }
 
 /* f, g and H at the samples n->z of `now`. */
@@ -341,7 +348,7 @@ VDI__FN vdi_status vdi__natural_expect(vdi__natural *n, bool checked, vdi_error 
         for (int64_t i = 0; i < count && status >= 0; i++) {
             const vdi__natural_path p = vdi__natural_which(n, from + i);
             if (slope) vdi__natural_gather(n, p, slope + i * numbers);
-            for (int64_t k = 0; k < B && p.sign == 0; k++)
+            for (int64_t k = 0; k < B && p.k < 0; k++)
                 n->f[k] += n->value[i * B + k] / (double)n->samples;
         }
     }
@@ -403,6 +410,7 @@ VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t ste
     double *rho = n->f_next; /* until the bounds are there */
     vdi_status status = vdi__gauss_factor(&n->now, err);
     if (status < 0) return status;
+    n->turn = step;
     vdi__natural_draw(n, seed, step);
     vdi__natural_place(n, &n->now);
     status = vdi__natural_expect(n, checked, err);

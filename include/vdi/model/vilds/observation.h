@@ -40,8 +40,9 @@ typedef enum vdi_vilds_obs { VDI_VILDS_OBS_KINDS(VDI__OBS_ENUMERATOR) } vdi_vild
 
 /** From the decoder's output to the mean of Poisson counts and those built on them. */
 typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, those
-                            of the others stay */
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 18.5, some 1e8 a bin, Poisson rates go on along
+                            the tangent, negative binomial ones stay; generalised counts stay
+                            beyond 8 */
     VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 
@@ -143,7 +144,9 @@ typedef struct vdi__obs_ops {
 /* ======== words for those who write one ======================================================= */
 
 /* Log rates beyond this are bent: nothing overflows. */
-#define VDI__OBS_TOP 8.0
+#define VDI__OBS_TOP 18.5
+/* Beyond this log probabilities are worked out in float64, whatever the networks are. */
+#define VDI__OBS_NARROW 8.0
 /* Means below this count as this in a constant model (the choice of nlb_tools). */
 #define VDI__OBS_FLOOR 1e-9
 /* What the model adds to each standard deviation of its training data. */

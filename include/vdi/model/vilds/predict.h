@@ -128,7 +128,7 @@ VDI__FN void vdi__vilds_integrate(const vdi__vilds_forecast *f, int64_t row, int
     const double y = vdi_dtype_load(data->dtype, data->y, at);
     const bool seen = !data->seen || data->seen[at];
     double top = -HUGE_VAL, sum = 0, mean = 0, constant = 0, shift = 0;
-    if (f->obs->apart) constant = vdi_dtype_load(data->dtype, data->log_factorial, at);
+    if (f->obs->apart) constant = data->log_factorial[at];
     if (data->offset) shift = vdi_dtype_load(data->dtype, data->offset, at);
     for (int64_t q = 0; q < f->rule.count; q++) {
         const double eta = vdi_dtype_load(data->dtype, f->decoder.eta, first + q * stride);

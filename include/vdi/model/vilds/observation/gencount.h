@@ -9,6 +9,9 @@
     !defined(VDI_MODEL_VILDS_OBSERVATION_GENCOUNT_C)
 #define VDI_MODEL_VILDS_OBSERVATION_GENCOUNT_C
 
+/* Beyond this eta the sum over counts would be long: it stays. */
+#define VDI__GENCOUNT_TOP 8.0
+
 /* Counts from 0 on that have a probability. */
 VDI__FN int64_t vdi__gencount_terms(const vdi_vilds_desc *desc) { return 2 * desc->max_count + 21; }
 
@@ -84,7 +87,7 @@ VDI__FN vdi_var vdi__gencount_log_likelihood(const vdi__obs_graph *g, vdi_var et
     vdi_var g_y = vdi_var_gather(t, vdi_var_reshape(t, table, 1, line),
                                  vdi_tensor_1d(place, VDI_I64, g->rows.rows * g->rows.n));
     g_y = vdi_var_reshape(t, g_y, 2, g->y.shape);
-    eta = vdi_var_clip(t, vdi__obs_by_sample(g, eta), -1e30, VDI__OBS_TOP);
+    eta = vdi_var_clip(t, vdi__obs_by_sample(g, eta), -1e30, VDI__GENCOUNT_TOP);
     wide[0] = g->rows.samples;
     wide[1] = g->rows.rows;
     wide[2] = g->rows.n;
@@ -141,8 +144,8 @@ VDI__FN vdi__obs_term vdi__gencount_term(const vdi__obs_numbers *o, int64_t chan
                                          double eta, double shift) {
     const int64_t terms = o->stride / 2, k = (int64_t)y;
     const double *g = o->number + channel * o->stride;
-    const bool held = eta + shift > VDI__OBS_TOP;
-    const double e = held ? VDI__OBS_TOP : eta + shift;
+    const bool held = eta + shift > VDI__GENCOUNT_TOP;
+    const double e = held ? VDI__GENCOUNT_TOP : eta + shift;
     double second;
     vdi__obs_term v;
     const double log_z = vdi__gencount_sum(g + terms, terms, e, &v.mean, &second);
@@ -156,7 +159,7 @@ VDI__FN double vdi__gencount_draw(const vdi__obs_numbers *o, int64_t channel, do
                                   double shift, vdi_rng *rng) {
     const int64_t terms = o->stride / 2;
     const double *base = o->number + channel * o->stride + terms;
-    const double e = VDI__MIN(eta + shift, VDI__OBS_TOP);
+    const double e = VDI__MIN(eta + shift, VDI__GENCOUNT_TOP);
     double first, second, left = vdi_rng_uniform(rng);
     const double log_z = vdi__gencount_sum(base, terms, e, &first, &second);
     for (int64_t k = 0; k < terms; k++) {

@@ -9,12 +9,19 @@ VDI__FN vdi_param_desc vdi__negbin_parameter(const vdi_vilds_desc *desc) {
     return vdi_param_1d("obs.log_shape", VDI_INIT_CONSTANT, 2, desc->n);
 }
 
+/* Large counts in float64: the terms of log P are large numbers that nearly cancel. */
 VDI__FN vdi_var vdi__negbin_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
     vdi_tape *t = g->tape;
-    vdi_var y = vdi_tape_constant(t, g->y);
-    eta = vdi__obs_by_sample(g, eta);
+    const vdi_dtype dtype = g->y.dtype;
+    const size_t count = (size_t)vdi_tensor_count(g->y);
+    const bool wide = vdi_max(dtype, count, g->y.data) > exp(VDI__OBS_NARROW);
+    const vdi_dtype work = wide ? VDI_F64 : dtype;
+    vdi_var y = wide ? vdi_tape_constant_copy(t, g->y, VDI_F64) : vdi_tape_constant(t, g->y);
+    eta = vdi_var_cast(t, vdi__obs_by_sample(g, eta), work);
     if (g->desc->link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__OBS_TOP);
-    return vdi__obs_sum_seen(g, vdi_var_negative_binomial_log_prob(t, y, eta, g->parameter));
+    vdi_var r = vdi_var_cast(t, g->parameter, work);
+    r = vdi_var_negative_binomial_log_prob(t, y, eta, r);
+    return vdi__obs_sum_seen(g, vdi_var_cast(t, r, dtype));
 }
 
 /* log of the probability of y at mean and shape r, from the logarithm of the mean */

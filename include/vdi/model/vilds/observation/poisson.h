@@ -1,7 +1,9 @@
 /* model/vilds/observation/poisson.h - Poisson counts: mean link(eta)
  *
- * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 8 the tangent
- * there: nothing overflows, and what went too far is still told the way back.
+ * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 18.5, some 1e8 a
+ * bin, the tangent there: nothing overflows, and what went too far is still told the way back. Above
+ * a log rate of 8 the arithmetic is in float64, since y eta and exp(eta) are large numbers there
+ * that nearly cancel.
  */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
     !defined(VDI_MODEL_VILDS_OBSERVATION_POISSON_C)
@@ -12,26 +14,54 @@ VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
     return exp(VDI__OBS_TOP) * (1 + eta - VDI__OBS_TOP);
 }
 
+enum { VDI__POISSON_WIDE = 512 }; /* elements that are worked on in float64 together */
+
+/* As below, for rates that may be large. */
+VDI__FN double vdi__poisson_wide(vdi_dtype dtype, size_t n, const char *eta, const char *y,
+                                 const char *mask, char *keep) {
+    double x[VDI__POISSON_WIDE] = {0}, rate[VDI__POISSON_WIDE], sum = 0;
+    for (size_t i = 0; i < n; i++)
+        x[i] = vdi_dtype_load(dtype, eta, (int64_t)i);
+    vdi_clip(VDI_F64, n, -1e30, VDI__OBS_TOP, x, rate);
+    vdi_exp(VDI_F64, n, rate, rate);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t at = (int64_t)i;
+        const double count = vdi_dtype_load(dtype, y, at);
+        double log_rate = x[i], slope = 1;
+        if (mask && vdi_dtype_load(dtype, mask, at) == 0) {
+            vdi_dtype_store(dtype, keep, at, 0);
+            continue;
+        }
+        if (x[i] > VDI__OBS_TOP) {
+            slope = rate[i];
+            rate[i] = vdi__poisson_beyond(x[i], &log_rate);
+            slope /= rate[i];
+        }
+        sum += count * log_rate - rate[i];
+        vdi_dtype_store(dtype, keep, at, slope * (count - rate[i]));
+    }
+    return sum;
+}
+
 /* y log rate - rate summed over n counts; its derivative by eta goes to `keep`, which holds the
  * rates on the way. */
 VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, const char *y,
                                   const char *mask, char *keep) {
-    const double top = vdi_max(dtype, n, eta), top_rate = exp(VDI__OBS_TOP);
-    const bool held = !(top <= VDI__OBS_TOP);
-    if (held) vdi_clip(dtype, n, -1e30, VDI__OBS_TOP, eta, keep);
-    double sum = vdi_dot(dtype, n, y, held ? keep : eta);
-    vdi_exp(dtype, n, held ? keep : eta, keep);
+    const size_t size = vdi_dtype_size(dtype), most = VDI__POISSON_WIDE;
+    double sum = 0;
+    if (!(vdi_max(dtype, n, eta) <= VDI__OBS_NARROW)) {
+        for (size_t i = 0; i < n; i += most) {
+            const size_t at = i * size;
+            sum += vdi__poisson_wide(dtype, VDI__MIN(most, n - i), eta + at, y + at,
+                                     mask ? mask + at : NULL, keep + at);
+        }
+        return sum;
+    }
+    sum = vdi_dot(dtype, n, y, eta);
+    vdi_exp(dtype, n, eta, keep);
     if (mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
     sum -= vdi_sum(dtype, n, keep);
     vdi_axpby(dtype, n, 1, y, -1, keep);
-    for (int64_t i = 0; held && i < (int64_t)n; i++) {
-        const double x = vdi_dtype_load(dtype, eta, i), count = vdi_dtype_load(dtype, y, i);
-        double log_rate;
-        if (!(x > VDI__OBS_TOP) || (mask && vdi_dtype_load(dtype, mask, i) == 0)) continue;
-        const double rate = vdi__poisson_beyond(x, &log_rate);
-        sum += count * (log_rate - VDI__OBS_TOP) - (rate - top_rate);
-        vdi_dtype_store(dtype, keep, i, (count / rate - 1) * top_rate);
-    }
     return sum;
 }
 
