@@ -1,7 +1,7 @@
 #!/bin/sh
 # The lunar-lander table of docs/results/sacd.md: lander.sh RUNS [ALGO:SEED...]
 # Needs ./vdi and build/box2d/lunar_lander (make vdi box2d). One run after the other, each in RUNS/ALGO_SEED; called again it goes on where it
-# stopped. Then: build/curves docs/pictures/lunar-lander.svg RUNS/*_*
+# stopped. FORM: more options of the training. Then: build/curves docs/pictures/lunar-lander.svg RUNS/*_*
 set -eu
 runs=${1:?usage: lander.sh RUNS [ALGO:SEED...]}
 shift
@@ -12,7 +12,7 @@ for one in "$@"; do
     if [ ! -f "$out/eval.json" ]; then
         if [ -f "$out/run.json" ]; then ./vdi sacd train --resume "$out" --quiet
         else
-            ./vdi sacd train --env-cmd build/box2d/lunar_lander --algo "${one%:*}" --seed "${one#*:}" --steps 200000 --hidden 256,256 --batch 128 \
+            ./vdi sacd train --env-cmd build/box2d/lunar_lander --algo "${one%:*}" --seed "${one#*:}" --steps 200000 --hidden 256,256 --batch 128 ${FORM-} \
                 --eval-every 20000 --eval-episodes 20 --out "$out" --quiet
         fi
         ./vdi sacd eval "$out/best.safetensors" --episodes 100 --seed 1000 --json --quiet > "$out/best.json"

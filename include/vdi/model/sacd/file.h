@@ -47,13 +47,16 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_write_c(vdi_writer *w, vdi_policy *p
                                                     vdi_error *err);
 
 #ifndef VDI_NO_STDIO
-/** The same with files by their paths. */
+/** vdi_sacd_write into a file, created or replaced. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_save(vdi_sacd *agent, const char *path, vdi_error *err);
+/** vdi_sacd_read of a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_load(const char *path, vdi_pool *pool,
                                                const vdi_allocator *a, vdi_sacd **out,
                                                vdi_error *err);
+/** vdi_policy_read of a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_policy_load(const char *path, const vdi_allocator *a,
                                                  vdi_policy **out, vdi_error *err);
+/** vdi_policy_write_c into a file, created or replaced. */
 VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy *p,
                                                    const char *name, vdi_error *err);
 #endif
