@@ -124,7 +124,7 @@ extern vdi_sacd *agent;
 extern float *obs, *action;
 #endif
 #if defined(EXAMPLE_model_sacd_explain) || defined(EXAMPLE_model_sacd_episode) || \
-    defined(EXAMPLE_model_sacd_trace)
+    defined(EXAMPLE_model_sacd_trace) || defined(EXAMPLE_model_sacd_file)
 extern vdi_sacd *agent;
 extern vdi_env env;
 extern float *obs;
