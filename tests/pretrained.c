@@ -369,25 +369,26 @@ static vdi_pretrained *shipped(void) {
 }
 
 /* Inference with folded weights against the network as it stands on the tape. */
-TEST(pretrained, folded_is_unfolded) {
-    enum { N = 600 };
-    static float y[N], grid[2 * N], spread[2 * N];
-    static double d[N];
+/* What inference says of N frames, in one window or in several, against the network on a tape. */
+static void fold_and_unfold(int64_t N, double fps) {
+    enum { MOST = 18000 };
+    static float y[MOST], grid[MOST], spread[MOST];
+    static double d[MOST];
     vdi_pretrained *net = shipped();
     vdi_tape *t;
     CHECK_OK(vdi_tape_create(NULL, &t, &err), err);
-    make_trace(30, N, d);
-    for (int i = 0; i < N; i++)
+    make_trace(fps, N, d);
+    for (int64_t i = 0; i < N; i++)
         y[i] = (float)d[i];
-    const size_t size = vdi_pretrained_memsize(net, N, 30);
-    const size_t prepare = vdi_pretrained_prepare_memsize(N, 30);
+    const size_t size = vdi_pretrained_memsize(net, N, fps);
+    const size_t prepare = vdi_pretrained_prepare_memsize(N, fps);
     void *work = malloc(size);
     vdi_pretrained_result r = VDI__ZERO;
     r.grid = grid;
     r.spread = spread;
-    CHECK_OK(vdi_pretrained_infer(net, VDI_F32, N, y, 30, work, size, &r, &err), err);
+    CHECK_OK(vdi_pretrained_infer(net, VDI_F32, N, y, fps, work, size, &r, &err), err);
     vdi_prepared p;
-    CHECK_OK(vdi_pretrained_prepare(VDI_F32, N, y, 30, work, prepare, &p, &err), err);
+    CHECK_OK(vdi_pretrained_prepare(VDI_F32, N, y, fps, work, prepare, &p, &err), err);
     const int64_t all = (p.samples + 7) / 8 * 8 + 128;
     float *x = malloc((size_t)all * sizeof *x);
     for (int64_t i = 0; i < all; i++)
@@ -418,6 +419,11 @@ static vdi_var net_fn(vdi_tape *t, const vdi_var *x, void *user) {
     const net_case *c = (const net_case *)user;
     const vdi_pretrained_vars v = vdi_pretrained_apply(t, &c->d, c->params->item, x[0], x[1]);
     return vdi_var_concat(t, (vdi_var[]){v.spikes, v.clean, v.spread}, 3, 0);
+}
+
+TEST(pretrained, folded_is_unfolded) {
+    fold_and_unfold(600, 30);
+    fold_and_unfold(17000, 60); /* three windows */
 }
 TEST(pretrained, gradient) {
     net_case c = {{0}, NULL};

@@ -2,6 +2,9 @@
  *
  * Declared in pretrained.h. A member's scales and shifts are constants for one trace, so that W_l
  * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD samples.
+ * Long segments are read in windows that overlap by what an output sees, so that memory does not grow
+ * with them by more than the trace itself, and layers stay in the cache; an output is the same chain of
+ * sums in any window.
  */
 #ifndef VDI_MODEL_PRETRAINED_INFER_H
 #define VDI_MODEL_PRETRAINED_INFER_H
@@ -13,8 +16,9 @@
     !defined(VDI_MODEL_PRETRAINED_INFER_C)
 #define VDI_MODEL_PRETRAINED_INFER_C
 
-/* samples of the grid, a multiple of 16: the ends of a segment are held on for so long */
-enum { VDI__PRE_PAD = 64 };
+/* samples of the grid, a multiple of 16: the ends of a segment are held on for so long; steps of a
+ * window, of 30 Hz */
+enum { VDI__PRE_PAD = 64, VDI__PRE_WINDOW = 4096 };
 
 /* ======== memory ============================================================================== */
 
@@ -36,11 +40,29 @@ VDI__FN int64_t vdi__pretrained_steps(int64_t samples) {
     return (samples + whole - 1) / whole * VDI__PRE_SLOW + VDI__PRE_PAD;
 }
 
+/* Steps on either side that an output sees, and those that make windows begin at a step of the
+ * branch. */
+VDI__FN int64_t vdi__pretrained_reach(const vdi_pretrained_desc *d) {
+    int64_t fast = d->stem / 2 + VDI__PRE_HEAD_TAPS / 2;
+    int64_t slow = VDI__PRE_DOWN_TAPS / 2 + 1;
+    for (int i = 0; i < d->layers; i++)
+        fast += (int64_t)(d->width / 2) * d->dilation[i];
+    for (int i = 0; i < d->context; i++)
+        slow += (int64_t)(VDI__PRE_TAPS / 2) << i;
+    return fast + VDI__PRE_SLOW * (slow + 1);
+}
+
+/* Steps that are in memory at once. */
+VDI__FN int64_t vdi__pretrained_held(const vdi_pretrained_desc *d, int64_t samples) {
+    const int64_t most = VDI__PRE_WINDOW + 2 * (vdi__pretrained_reach(d) + VDI__PRE_SLOW);
+    return VDI__MIN(vdi__pretrained_steps(samples), most);
+}
+
 /* Cut `at` (NULL: only count). */
 VDI__FN vdi__pretrained_work vdi__pretrained_cut(const vdi_pretrained *net, int64_t samples,
                                                  char *at) {
     const vdi_pretrained_desc *d = &net->desc;
-    const int64_t steps = vdi__pretrained_steps(samples), C = d->channels;
+    const int64_t steps = vdi__pretrained_held(d, samples), C = d->channels;
     const int64_t taps =
         VDI__MAX((int64_t)d->width,
                  (int64_t)VDI__MAX(VDI__PRE_DOWN_TAPS * VDI__PRE_SLOW, (int)VDI__PRE_TAPS));
@@ -158,46 +180,58 @@ VDI__FN void vdi__pretrained_branch(const vdi__pretrained_run *r, int64_t steps)
     vdi_axpby(VDI_F32, (size_t)(steps * C), 1, r->u->c, 1, r->u->h);
 }
 
-/* The head's output of one segment into u->head. */
-VDI__FN void vdi__pretrained_forward(const vdi__pretrained_run *r, const vdi_prepared_segment *s) {
+/* The head's outputs of steps [first, end) of a segment, and of some more on both sides, into
+ * u->head. Returns the step that stands first there. */
+VDI__FN int64_t vdi__pretrained_forward(const vdi__pretrained_run *r, const vdi_prepared_segment *s,
+                                        int64_t first, int64_t end) {
     const vdi_pretrained_desc *d = &r->net->desc;
     const vdi__pretrained_places *at = &r->net->at;
-    const int64_t steps = vdi__pretrained_steps(s->samples), C = d->channels;
+    const int64_t C = d->channels, slow = VDI__PRE_SLOW;
+    const int64_t reach = vdi__pretrained_reach(d), all = vdi__pretrained_steps(s->samples);
+    const int64_t low = VDI__MAX((int64_t)0, first - reach) / slow * slow;
+    const int64_t high = VDI__MIN(all, (end + reach + slow - 1) / slow * slow), T = high - low;
     const float *from = r->p->x + s->sample;
     vdi__pretrained_work *u = r->u;
-    for (int64_t i = 0; i < 2 * steps; i++) {
-        u->x[i] = from[VDI__MAX((int64_t)0, VDI__MIN(s->samples - 1, i - VDI__PRE_PAD))];
+    for (int64_t i = 0; i < 2 * T; i++) {
+        const int64_t sample = i + 2 * low - VDI__PRE_PAD;
+        u->x[i] = from[VDI__MAX((int64_t)0, VDI__MIN(s->samples - 1, sample))];
     }
     vdi__fold(2 * (int64_t)d->stem, C, vdi__pretrained_data(r, at->stem), u->film, u->w);
-    vdi_conv1d(VDI_F32, 1, (size_t)steps, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2,
+    vdi_conv1d(VDI_F32, 1, (size_t)T, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2,
                u->x, u->w, u->film + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, u->h);
-    vdi__pretrained_branch(r, steps);
+    vdi__pretrained_branch(r, T);
     for (int i = 0; i < d->layers; i++) {
-        vdi__pretrained_layer(r, at->layer + i, i + 1, steps, d->width, d->dilation[i], u->h);
+        vdi__pretrained_layer(r, at->layer + i, i + 1, T, d->width, d->dilation[i], u->h);
     }
-    vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, VDI__PRE_OUT, VDI__PRE_HEAD_TAPS,
+    vdi_conv1d(VDI_F32, 1, (size_t)T, (size_t)C, VDI__PRE_OUT, VDI__PRE_HEAD_TAPS,
                (VDI__PRE_HEAD_TAPS - 1) / 2, u->h, vdi__pretrained_data(r, at->head),
                vdi__pretrained_data(r, at->head + 1), VDI_ACT_NONE, 0, u->head);
+    return low;
 }
 
-/* What a member says of one segment, added to spikes, clean and spread. */
+/* One number of the head's for each of n samples: softplus of it, added to `sum`. */
+VDI__FN void vdi__pretrained_softplus(const float *head, int which, int64_t n, float *x,
+                                      float *sum) {
+    for (int64_t i = 0; i < n; i++)
+        x[i] = head[i / 2 * VDI__PRE_OUT + i % 2 + which];
+    vdi_softplus(VDI_F32, (size_t)n, x, x);
+    vdi_axpby(VDI_F32, (size_t)n, 1, x, 1, sum);
+}
+
+/* What a member says of one segment, added to spikes, clean and spread, window by window. */
 VDI__FN void vdi__pretrained_add(const vdi__pretrained_run *r, const vdi_prepared_segment *s) {
+    const int64_t window = 2 * VDI__PRE_WINDOW, pad = VDI__PRE_PAD / 2;
     vdi__pretrained_work *u = r->u;
-    const float *head = u->head + VDI__PRE_PAD / 2 * VDI__PRE_OUT;
-    float *clean = u->clean + s->sample, *x = u->x;
-    vdi__pretrained_forward(r, s);
-    for (int64_t i = 0; i < s->samples; i++) {
-        const float *of_step = head + i / 2 * VDI__PRE_OUT + i % 2;
-        clean[i] += of_step[2];
-        x[i] = of_step[0];
+    for (int64_t at = 0; at < s->samples; at += window) {
+        const int64_t n = VDI__MIN(window, s->samples - at), first = pad + at / 2;
+        const int64_t low = vdi__pretrained_forward(r, s, first, first + (n + 1) / 2);
+        const float *head = u->head + (first - low) * VDI__PRE_OUT;
+        float *clean = u->clean + s->sample + at;
+        for (int64_t i = 0; i < n; i++)
+            clean[i] += head[i / 2 * VDI__PRE_OUT + i % 2 + 2];
+        vdi__pretrained_softplus(head, 0, n, u->x, u->spikes + s->sample + at);
+        vdi__pretrained_softplus(head, 4, n, u->x, u->spread + s->sample + at);
     }
-    vdi_softplus(VDI_F32, (size_t)s->samples, x, x);
-    vdi_axpby(VDI_F32, (size_t)s->samples, 1, x, 1, u->spikes + s->sample);
-    for (int64_t i = 0; i < s->samples; i++) {
-        x[i] = head[i / 2 * VDI__PRE_OUT + i % 2 + 4];
-    }
-    vdi_softplus(VDI_F32, (size_t)s->samples, x, x);
-    vdi_axpby(VDI_F32, (size_t)s->samples, 1, x, 1, u->spread + s->sample);
 }
 
 /* All members over all segments; the arrays of u become means. */
