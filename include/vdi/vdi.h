@@ -187,6 +187,7 @@
 #include "model/pretrained/quality.h"
 #include "model/pretrained/network.h"
 #include "model/pretrained/infer.h"
+#include "model/pretrained/stream.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
 #include "model/env/env.h"

@@ -37,9 +37,8 @@
  * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
  * for an artefact (at 15 Hz and above).
  *
- * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks two
- * seconds ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames
- * dropped without a NaN.
+ * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
+ * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
  * function. Threads: a network that nobody trains may be shared by threads with a work block each.
  */
