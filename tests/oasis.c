@@ -298,6 +298,33 @@ TEST(oasis, l0_keeps_its_promises) {
     CHECK(found > 0.8 * true_ones, "%g of %g", found, true_ones);
 }
 
+/* With the baseline given, too, the pools are made once, and keep the same promise. */
+TEST(oasis, l0_of_what_is_given) {
+    unsigned long long seed = 41;
+    static double c[1000], s[1000];
+    for (int i = 0; i < 20; i++) {
+        trace x = simulate(&seed, 1000, 1 + i % 2);
+        vdi_oasis_desc desc = describe(&x, 1 + i % 2);
+        vdi_oasis_result r, found;
+        vdi_error err = {0};
+        desc.penalty = VDI_OASIS_L0;
+        desc.s_min = 0.4;
+        CHECK_OK(vdi_oasis(&desc, VDI_F64, x.T, x.y, NULL, c, s, &found, &err), err);
+        desc.has_baseline = true;
+        desc.baseline = found.baseline;
+        CHECK_OK(vdi_oasis(&desc, VDI_F64, x.T, x.y, NULL, c, s, &r, &err), err);
+        CHECK(r.baseline == found.baseline && r.iterations == 1, "%d rounds", r.iterations);
+        CHECK(fabs(r.residual / found.residual - 1) < 0.2, "%g, %g", r.residual, found.residual);
+        double rest = 0;
+        for (int t = 0; t < x.T; t++) {
+            const double left = x.y[t] - r.baseline - c[t];
+            rest += left * left;
+            CHECK(t == 0 || s[t] == 0 || s[t] >= 0.4 * (1 - 1e-6), "spike %g", s[t]);
+        }
+        CHECK_CLOSE(r.residual, rest, 1e-9 * rest);
+    }
+}
+
 TEST(oasis, estimates) {
     unsigned long long seed = 8;
     static double y[20000], c[20000], s[20000], work[20001];

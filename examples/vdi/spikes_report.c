@@ -251,9 +251,7 @@ static void table_section(vdi_page *page, const inference *q) {
     vdi_page_text(page, "A click on the head of a column sorts. quality.csv has all measures, "
                         "params.csv those of the method.");
     vdi_page_table(page, head, TABLE_COLUMNS, cell, (int)n);
-    vdi_page_raw(page, "<script>\n");
-    vdi_page_raw(page, page_sort_js);
-    vdi_page_raw(page, "</script>\n");
+    vdi_page_script(page, page_sort_js);
     free(cells);
     free(cell);
 }
