@@ -128,3 +128,18 @@ step_try() {
     say "$(tail -n 1 "$dir/out"), $(($(wc -c < "$B/try/index.html") / 1024)) KB; $(sed -n 's/^note: //p' "$dir/out" | tr '\n' ';')"
     return $rc
 }
+
+# The site: every link leads somewhere, every page fits its window, the search finds.
+step_site() {
+    need python3 python3
+    run $MAKE -s --no-print-directory "$B/lib/api.json" B="$B"
+    mkdir -p "$dir/printed"
+    python3 scripts/site/site.py "$dir/site" "$B/lib/api.json" "$dir/printed" "$B/try/index.html" > "$dir/links" 2>&1 || { cat "$dir/links"; die "dead links"; }
+    looked=", not looked at (needs node, npm, chromium)"
+    if command -v node > /dev/null && command -v npm > /dev/null && command -v chromium > /dev/null; then
+        playwright
+        NODE_PATH=$PWD/$B/node/node_modules run node tests/site.mjs "$dir/site"
+        looked=", looked at in three widths"
+    fi
+    say "$(tail -n 1 "$dir/links")$looked"
+}

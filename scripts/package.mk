@@ -113,3 +113,19 @@ $(TRY)/page.wasm: $(TRY)/page.o $(TRY)/vdi.o
 
 $(TRY)/index.html: $(TRY)/page.wasm scripts/try.sh $(wildcard docs/try/*)
 	@sh scripts/try.sh $< > $@
+
+# ---- the site --------------------------------------------------------------------------------------------------------------
+# Plain HTML of README, docs, examples with what they print, and the header; the browser page too, where it can be built.
+
+SITE    := $(B)/site
+PRINTED := $(patsubst examples/%.c,$(B)/printed/%.txt,$(filter-out examples/pretrain.c,$(wildcard examples/*.c)))
+
+.PHONY: site
+site: $(LIB)/api.json $(PRINTED) ## build/site: guide, results, reference, examples, the browser page (needs python3)
+	+@$(MAKE) -s --no-print-directory wasm || echo "without the browser page"
+	@python3 scripts/site/site.py $(SITE) $(LIB)/api.json $(B)/printed $(TRY)/index.html
+	@echo "$(SITE)/index.html"
+
+$(B)/printed/%.txt: $(B)/examples/%
+	@mkdir -p $(@D)
+	@cd $(@D) && $(CURDIR)/$< > $*.part && mv $*.part $*.txt

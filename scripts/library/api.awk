@@ -116,7 +116,16 @@ function params(s,   part, n, i, out) {
 
 # ---- statements -----------------------------------------------------------------------------------------------------------
 
-function add(list, text) { item[list] = item[list] (item[list] == "" ? "\n" : ",\n") "    {" text "}"; count[list]++ }
+function add(list, text) {
+    item[list] = item[list] (item[list] == "" ? "\n" : ",\n") "    {" text (place == "" ? "" : ", \"header\": " json(place)) "}"
+    count[list]++
+}
+# the comment at the head of a header, as it stands there
+function chapter(text) {
+    gsub(/\n \* ?/, "\n", text)
+    opening[place] = 1
+    add("headers", "\"name\": " json(place) ", \"text\": " json(substr(text, length(place) + 5)))
+}
 function private(s) { return s ~ /^vdi__/ || s !~ /^(vdi_|VDI_)/ }
 
 function enumeration(head, body, tail,   part, n, i, v, next_value, entry, at, out, title, d) {
@@ -219,7 +228,7 @@ function statement(s,   code, open, close_, d, title) {
         enumeration(substr(s, 1, open), substr(s, open + 1, close_ - open - 1), "")
     } else if (code ~ /^typedef struct [a-z_0-9]+ [a-z_0-9]+$/) {
         title = code; sub(/.* /, "", title)
-        if (!private(title)) opaque[title] = docs(s)
+        if (!private(title)) { opaque[title] = docs(s); where[title] = place }
         handles = handles " " title
     } else if (code ~ /^typedef .*\(\*vdi_[a-z_0-9]*\)/) {
         d = docs(s); sub(/^typedef /, "", code)
@@ -262,6 +271,8 @@ function macro(line, d,   title, value, v) {
             line = substr(line, at + 2)
             inside = 0
             sub(/^\n/, "", note)
+            if (match(note, /^ ======== [a-z0-9_\/]*\.h ========/)) place = substr(note, 11, RLENGTH - 19)
+            if (place != "" && index(note, " " place " - ") == 1 && !(place in opening)) chapter(note)
             if (note ~ /^\*[^*]/ || note ~ /^\*$/) {
                 mark = note ~ /^\*</ ? "<@" : "@"
                 sub(/^\*<?/, "", note)
@@ -331,12 +342,12 @@ END {
     m = split(handles, handle, " ")
     for (i = 1; i <= m; i++) {
         if (!(handle[i] in complete) && !private(handle[i]) && !told[handle[i]]++)
-            add("opaque", "\"name\": " json(handle[i]) ", \"doc\": " json(opaque[handle[i]]))
+            place = where[handle[i]]; add("opaque", "\"name\": " json(handle[i]) ", \"doc\": " json(opaque[handle[i]]))
     }
     if (!count["functions"]) fail("no function was found in " header)
     if (sizes) { table_of_sizes(); exit }
     printf "{\n\"version\": %s", version
-    k = split("constants enums structs opaque callbacks functions data", order, " ")
+    k = split("headers constants enums structs opaque callbacks functions data", order, " ")
     for (i = 1; i <= k; i++) printf ",\n\"%s\": [%s]", order[i], item[order[i]]
     print "\n}"
 }
