@@ -28,7 +28,8 @@ names() {
     docs) echo doxygen ;;
     # what packages, bindings and pages are tried with
     ways) echo cmake meson ninja-build pkg-config python3 python3-numpy python3-scipy
-        echo clang lld wasi-libc libclang-rt-14-dev-wasm32 nodejs npm chromium ;;
+        echo clang lld wasi-libc libclang-rt-14-dev-wasm32 nodejs npm chromium
+        echo openmpi-bin libopenmpi-dev man-db zsh fish ;;
     box2d) echo g++ libbox2d-dev ;; # the simulators of examples/box2d
     all) names test; names check; names docs; names box2d; names ways ;;
     *) echo "packages.sh: no group is called $1" >&2; exit 2 ;;

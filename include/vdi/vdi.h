@@ -53,6 +53,7 @@
 #include "core/field.h"
 #include "core/rng.h"
 #include "core/pool.h"
+#include "core/ranks.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 #include "kernel/cpu.h"

@@ -97,7 +97,7 @@ VDI__FN void vdi__vilds_draw_masks(const vdi_vilds *m, int64_t phase, int64_t st
     }
 }
 
-/* The graph of minus the bound per bin. */
+/* The graph of minus the bound per bin: the part of it that this process's trials have. */
 VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t phase, int64_t step,
                                     vdi_var *loss, vdi_error *err) {
     const vdi_vilds_train *tr = &m->desc.train;
@@ -116,15 +116,64 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_step", "no memory");
     vdi__vilds_draw_items(m, data, phase, step, count, order, item);
     if (masked) vdi__vilds_draw_masks(m, phase, step, count, item, visible);
-    const vdi_status status = vdi__vilds_pack(m, data, item, count, visible, true, &b, err);
+    int64_t from, to, bins = 0;
+    vdi_ranks_share(&m->desc.ranks, count, &from, &to);
+    if (from == to) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_step",
+                             "%lld trials for %d processes: expected at least one for each",
+                             (long long)count, (int)m->desc.ranks.count);
+    }
+    for (int64_t i = 0; i < count; i++)
+        bins += item[i].length;
+    const vdi_status status = vdi__vilds_pack(
+        m, data, item + from, to - from, masked ? visible + from * m->desc.n : NULL, true, &b, err);
     if (status < 0) return status;
     vdi_tensor eps = vdi__no_tensor();
     if (!vdi__vilds_closed(m)) {
         eps = vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__VILDS_RNG_EPS, phase << 32 | step);
     }
     vdi__vilds_elbo(m, &b, eps, tr->sampled_kl, &q);
-    *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, q.elbo), -1 / (double)b.bins);
+    *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, q.elbo), -1 / (double)bins);
     return vdi_tape_status(m->tape, err);
+}
+
+/* Loss and gradient of this process become those of all; a failure of one is one of each. */
+VDI__FN vdi_status vdi__vilds_add_ranks(vdi_vilds *m, vdi_status status, double *loss,
+                                        vdi_error *err) {
+    const int64_t total = m->params->total;
+    const vdi_dtype dtype = m->params->dtype;
+    double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)(total + 1) * sizeof *sum);
+    if (!sum) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_step", "no memory for a sum");
+    sum[total] = status < 0 ? (double)NAN : *loss;
+    for (int64_t i = 0; i < total; i++)
+        sum[i] = vdi_dtype_load(dtype, m->params->grads, i);
+    const vdi_status summed = vdi_ranks_sum(&m->desc.ranks, sum, total + 1, err);
+    if (summed < 0) return summed;
+    *loss = sum[total];
+    for (int64_t i = 0; i < total; i++)
+        vdi_dtype_store(dtype, m->params->grads, i, sum[i]);
+    if (status >= 0 && !vdi__is_finite(*loss))
+        status = vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "a process has no bound");
+    return status;
+}
+
+/* The loss of a step, and its gradient in the parameters. */
+VDI__FN vdi_status vdi__vilds_gradient(vdi_vilds *m, vdi_vilds_data *data, int64_t phase,
+                                       int64_t step, double *loss, vdi_error *err) {
+    vdi_var v = vdi_var_none();
+    vdi_params_zero_grad(m->params);
+    vdi_status status = vdi__vilds_graph(m, data, phase, step, &v, err);
+    if (status >= 0) {
+        *loss = vdi_tape_item(m->tape, v);
+        if (vdi__is_finite(*loss)) {
+            (void)vdi_tape_backward(m->tape, v);
+            status = vdi_tape_status(m->tape, err);
+        } else {
+            status =
+                vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "the bound is not finite");
+        }
+    }
+    return m->desc.ranks.count > 1 ? vdi__vilds_add_ranks(m, status, loss, err) : status;
 }
 
 /* How far the encoder's window is open at a fraction of the schedule. */
@@ -138,17 +187,10 @@ VDI__DEF vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t s
                                    vdi_error *err) {
     const vdi_vilds_train *tr = &m->desc.train;
     const double gate = m->run.gate;
-    vdi_var v = vdi_var_none();
     vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_loss", err);
     if (status < 0) return status;
     m->run.gate = vdi__vilds_gate(tr, (double)step / (double)tr->steps);
-    vdi_params_zero_grad(m->params);
-    status = vdi__vilds_graph(m, data, tr->restarts, step, &v, err);
-    if (status >= 0) {
-        *loss = vdi_tape_item(m->tape, v);
-        (void)vdi_tape_backward(m->tape, v);
-        status = vdi_tape_status(m->tape, err);
-    }
+    status = vdi__vilds_gradient(m, data, tr->restarts, step, loss, err);
     m->run.gate = gate;
     return status;
 }
@@ -200,17 +242,10 @@ VDI__FN void vdi__vilds_decay(vdi_vilds *m, const vdi_vilds_data *data) {
 /* Gradient and step; what the next step falls back on if this one goes too far is kept. */
 VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, double *elbo,
                                        vdi_error *err) {
-    vdi_var loss = vdi_var_none();
-    vdi_params_zero_grad(m->params);
-    vdi_status status = vdi__vilds_graph(m, data, m->run.start, m->run.step, &loss, err);
+    double loss = 0;
+    const vdi_status status = vdi__vilds_gradient(m, data, m->run.start, m->run.step, &loss, err);
     if (status < 0) return status;
-    *elbo = -vdi_tape_item(m->tape, loss);
-    if (!vdi__is_finite(*elbo)) {
-        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "the bound is not finite");
-    }
-    (void)vdi_tape_backward(m->tape, loss);
-    status = vdi_tape_status(m->tape, err);
-    if (status < 0) return status;
+    *elbo = -loss;
     if (m->desc.train.weight_decay > 0) vdi__vilds_decay(m, data);
     vdi__vilds_copy(m, m->safe, m->params->values);
     vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));

@@ -34,6 +34,7 @@
 #define VDI_MODEL_VILDS_VILDS_H
 #include "../../core/field.h"
 #include "../../core/log.h"
+#include "../../core/ranks.h"
 #include "../../grad/blocktri_ops.h"
 #include "../../grad/dist.h"
 #include "../../grad/layers.h"
@@ -134,8 +135,10 @@ typedef struct vdi_vilds_desc {
     vdi_dtype dtype;                   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
     vdi_vilds_train train;             /**< how it learns */
     vdi_pool *pool;                    /**< for the algebra over time; NULL: the caller's thread */
-    vdi_allocator allocator;           /**< zero: malloc and free */
-    vdi_logger logger;                 /**< zero: silent */
+    vdi_ranks ranks; /**< processes that share the trials of each step; zero: alone. All have all
+                          data */
+    vdi_allocator allocator; /**< zero: malloc and free */
+    vdi_logger logger;       /**< zero: silent */
 } vdi_vilds_desc;
 
 /** A model: opaque. */
@@ -164,9 +167,9 @@ VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
 /** The description of the model whose metadata these are (vdi_vilds_state): every field but those
- * that no file holds, log_joint, user, user_params, pool, allocator and logger, which stay as they
- * are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model has
- * a log joint and `desc` brings none. */
+ * that no file holds, log_joint, user, user_params, pool, ranks, allocator and logger, which stay as
+ * they are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model
+ * has a log joint and `desc` brings none. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc,
                                                           const vdi_meta *meta, int64_t count,
                                                           vdi_error *err);
@@ -333,8 +336,14 @@ VDI__DEF vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc) {
 VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err) {
     static const char where[] = "vdi_vilds_desc";
     const vdi_vilds_desc d = vdi_vilds_desc_defaults(desc);
-    const vdi_status status = vdi_fields_check(vdi_vilds_desc_fields(), &d, err);
+    vdi_status status = vdi_fields_check(vdi_vilds_desc_fields(), &d, err);
+    if (status >= 0) status = vdi_ranks_check(&d.ranks, err);
     if (status < 0) return status;
+    if (d.ranks.count > d.train.batch) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "ranks.count is %d: expected at most train.batch, %lld",
+                             (int)d.ranks.count, (long long)d.train.batch);
+    }
     if (d.transition_layers && d.log_joint) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                              "transition_layers is %d: a log joint of your own has none",
